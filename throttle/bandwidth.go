@@ -1,0 +1,68 @@
+package throttle
+
+import (
+	"context"
+	"io"
+
+	"golang.org/x/time/rate"
+)
+
+// A Bandwidth is one limit of bytes a second over all the readers that share
+// it. Readers take turns chunk by chunk, so each gets a fair part.
+//
+// It is safe for concurrent use. Use [NewBandwidth]; it must not be copied.
+type Bandwidth struct {
+	bucket *Bucket
+	waits  *waits // whom to tell who waits; nil: nobody
+}
+
+// chunk is how many bytes a reader moves in a turn: about 20 ms' worth, so that a
+// slow rate flows steadily and a fast one costs few turns. The bucket gathers as
+// much, so that the time which a reader spends with its chunk is not lost.
+func chunk(r rate.Limit) int { return int(min(max(float64(r)/50, 512), 32<<10)) }
+
+// NewBandwidth returns a limit of that many bytes a second. 0 stops all readers,
+// [rate.Inf] is no limit; a rate that is negative or not a number is taken as 0.
+func NewBandwidth(bytesPerSecond rate.Limit) *Bandwidth {
+	return &Bandwidth{bucket: NewBucket(bytesPerSecond, chunk(bytesPerSecond))}
+}
+
+// SetRate sets the limit in bytes a second, for transfers under way as well.
+func (b *Bandwidth) SetRate(bytesPerSecond rate.Limit) {
+	b.bucket.SetBurst(chunk(bytesPerSecond))
+	b.bucket.SetRate(bytesPerSecond)
+}
+
+// Stats returns a snapshot: the rate in bytes a second and the number of readers
+// that wait.
+func (b *Bandwidth) Stats() BucketStats { return b.bucket.Stats() }
+
+// Reader returns a reader of r whose bytes come no faster than the limit. A Read
+// fails with the cause of ctx when that ends while it waits.
+func (b *Bandwidth) Reader(ctx context.Context, r io.Reader) io.Reader {
+	return &limitedReader{ctx: ctx, r: r, b: b}
+}
+
+type limitedReader struct {
+	ctx context.Context
+	r   io.Reader
+	b   *Bandwidth
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p[:min(len(p), chunk(l.b.bucket.rate()))])
+	if n < 1 || l.b.bucket.AllowN(n) {
+		return n, err
+	}
+	if l.b.waits != nil {
+		l.b.waits.enter(byBandwidth)
+		defer l.b.waits.leave(byBandwidth)
+	}
+	if wait := l.b.bucket.WaitN(l.ctx, n); wait != nil {
+		return 0, wait
+	}
+	return n, err
+}
+
+// limited reports whether there is a limit now.
+func (b *Bandwidth) limited() bool { return b.bucket.rate() != rate.Inf }

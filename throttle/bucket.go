@@ -1,0 +1,535 @@
+package throttle
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// defaultCatchUp keeps any second within 1 % of the rate, and the lead over a
+	// server that tolerates 10 ms of jitter below what it tolerates.
+	defaultCatchUp = 0.008
+
+	// wallCheck is how often a paused bucket looks at the wall clock: timers
+	// follow the monotonic clock, which on Linux stands still while the machine
+	// sleeps, and a pause ends at an instant of the wall clock.
+	wallCheck = 10 * time.Second
+)
+
+// A Bucket is a smoothed token bucket for many waiters: tokens fall due evenly
+// spaced, 1/rate apart, and whoever has waited longest takes the next.
+//
+// Most callers want [Bucket.Wait], once before each request.
+//
+// The guarantee: in any half-open interval of t seconds the bucket gives out at
+// most rate·(t + c) + burst tokens, where c, the catch-up of [Bucket.SetCatchUp],
+// is 0.008 s unless it is set. While callers wait, each token falls due at the
+// instant at which the one before it was due plus 1/rate, whenever that one was
+// really taken, so a late timer costs no rate. At most c seconds of lateness are
+// made up that way; what a process loses beyond that, because it was stopped,
+// starved or asleep, is forgiven and does not leave as a burst afterwards.
+//
+// Unlike the reservations of [rate.Limiter], nothing is fixed for those who wait:
+// a new rate, a pause and its end act on them at once, a waiter whose context
+// ends leaves no debt, and a waiter may ask for more tokens than the burst.
+//
+// A Bucket starts no goroutine and needs no Close. It is safe for concurrent
+// use. Use [NewBucket]; it must not be copied.
+type Bucket struct {
+	base  time.Time   // origin of all instants below, on the monotonic clock
+	timer *time.Timer // watched by the first waiter
+
+	mu struct {
+		sync.Mutex
+
+		limit   rate.Limit // as set: lim never holds rate.Inf
+		burst   int
+		catchUp time.Duration
+
+		// lim does the arithmetic of tokens, at instants that the bucket names
+		// and that never go back. floor is the latest of them.
+		lim   *rate.Limiter
+		floor time.Duration
+
+		queue waitlist
+
+		// The first waiter's reservation is the only one outstanding, so that it
+		// can be taken back and made anew.
+		reserved    int // tokens; 0: no reservation
+		reservation rate.Reservation
+		due         time.Duration
+		lifted      bool // lim's burst is above ours, for a heavy waiter
+
+		until time.Time // paused until this instant of the wall clock; zero: not paused
+		err   error     // stopped
+
+		granted, unclaimed int64
+	}
+}
+
+// BucketStats is a snapshot of a [Bucket].
+type BucketStats struct {
+	Rate    rate.Limit // tokens a second
+	Burst   int
+	Waiting int       // callers who wait now
+	Paused  time.Time // when the pause in force ends; zero: not paused
+
+	Granted int64 // tokens given out
+
+	// Unclaimed counts the grants whose token had fallen due before anybody
+	// came for it. While it grows, more callers would make use of more of the
+	// rate. An unlimited bucket does not count.
+	Unclaimed int64
+}
+
+// NewBucket returns a full bucket that gives out r tokens a second and at most
+// burst of them at once. A burst below 1 is taken as 1, which spaces tokens
+// evenly from the first one on.
+//
+// A rate of 0 stops: everybody waits until the rate is raised. [rate.Inf] is no
+// limit. A rate that is negative or not a number is taken as 0.
+func NewBucket(r rate.Limit, burst int) *Bucket {
+	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour)}
+	b.timer.Stop()
+	b.mu.burst = max(burst, 1)
+	b.mu.catchUp = seconds(defaultCatchUp)
+	b.mu.limit = validRate(r)
+	b.mu.lim = rate.NewLimiter(0, b.mu.burst)
+	if b.mu.limit != rate.Inf {
+		b.mu.lim.SetLimitAt(b.base, b.mu.limit)
+	}
+	return b
+}
+
+// Wait is shorthand for WaitN(ctx, 1).
+func (b *Bucket) Wait(ctx context.Context) error { return b.WaitN(ctx, 1) }
+
+// WaitN blocks until n tokens are due to the caller and takes them; callers are
+// served in the order in which they came. An n above the burst is legal: all of
+// the n/rate seconds that it costs are waited for beforehand. An n below 1 does
+// not wait.
+//
+// When ctx ends first, WaitN returns its cause (see [context.Cause]) and takes
+// no token. It does so at the deadline and not before, even when the token would
+// be due later: the rate may be raised meanwhile.
+func (b *Bucket) WaitN(ctx context.Context, n int) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if n < 1 {
+		return nil
+	}
+	now := b.now()
+	b.lock()
+	if b.mu.err != nil {
+		defer b.mu.Unlock()
+		return b.mu.err
+	}
+	if b.mu.queue.first == nil && b.takeLocked(now, n) {
+		b.mu.Unlock()
+		return nil
+	}
+	w := b.mu.queue.get(n)
+	b.mu.queue.push(w)
+	if b.mu.queue.first == w {
+		w.state.Store(leading)
+		b.settleLocked()
+	}
+	b.mu.Unlock()
+	return b.wait(ctx, w)
+}
+
+// Allow is shorthand for AllowN(1).
+func (b *Bucket) Allow() bool { return b.AllowN(1) }
+
+// AllowN takes n tokens if they are due now and reports whether it did. It is
+// false while anyone waits, and for n above the burst unless there is no limit.
+func (b *Bucket) AllowN(n int) bool {
+	if n < 1 {
+		return true
+	}
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.err != nil || b.mu.queue.first != nil {
+		return false
+	}
+	ok := b.takeLocked(now, n)
+	if !ok {
+		b.unreserveLocked(b.now())
+		b.capLocked(b.mu.burst)
+	}
+	return ok
+}
+
+// SetRate sets the rate in tokens a second, for those who wait now as well. Its
+// argument is read as that of [NewBucket].
+func (b *Bucket) SetRate(r rate.Limit) {
+	r = validRate(r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r == b.mu.limit {
+		return
+	}
+	now := b.now()
+	b.unreserveLocked(now)
+	if b.mu.limit == rate.Inf { // whatever went out until now, the next token is 1/r away
+		b.mu.lim = rate.NewLimiter(r, b.mu.burst)
+		b.mu.lim.ReserveN(b.at(now), b.mu.burst)
+		b.mu.lifted = false
+	} else if r != rate.Inf {
+		b.mu.lim.SetLimitAt(b.at(now), r)
+	}
+	b.mu.floor = now
+	b.mu.limit = r
+	b.settleLocked()
+}
+
+// SetBurst sets how many tokens an idle bucket gathers. Below 1 is taken as 1.
+func (b *Bucket) SetBurst(burst int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	b.unreserveLocked(now)
+	b.mu.burst = max(burst, 1)
+	if !b.mu.lifted {
+		b.mu.lim.SetBurstAt(b.at(now), b.mu.burst)
+		b.mu.floor = now
+	}
+	b.settleLocked()
+}
+
+// SetCatchUp sets by what share of the rate a second may exceed it to make up
+// for late timers: with 0.008, the default, any second holds at most
+// 1.008·rate + burst tokens. 0 makes up nothing, for the strictest of servers,
+// and costs about the share of time by which timers are late. Values are held
+// between 0 and 1; what is not a number is taken as 0.
+func (b *Bucket) SetCatchUp(share float64) {
+	if !(share > 0) {
+		share = 0
+	}
+	b.mu.Lock()
+	b.mu.catchUp = seconds(min(share, 1))
+	b.mu.Unlock()
+}
+
+// Pause gives out nothing until the given instant, to those who wait now or
+// later. Of several pauses the one that ends last holds; the zero Time and
+// instants in the past change nothing. The instant is one of the wall clock, so
+// a pause also passes while the machine sleeps. Afterwards tokens are evenly
+// spaced again: none were gathered.
+func (b *Bucket) Pause(until time.Time) { b.pause(until) }
+
+// pause reports whether the pause is now the one that holds.
+func (b *Bucket) pause(until time.Time) bool {
+	until = until.Round(0) // wall clock only
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !until.After(b.mu.until) || !until.After(time.Now().Round(0)) {
+		return false
+	}
+	b.unreserveLocked(b.now())
+	b.mu.until = until
+	b.settleLocked()
+	return true
+}
+
+// paused reports whether a pause is in force.
+func (b *Bucket) paused() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pausedLocked() > 0
+}
+
+// Resume ends a pause now.
+func (b *Bucket) Resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.mu.until.IsZero() {
+		b.mu.until = time.Time{}
+		b.resumeLocked(b.now())
+		b.settleLocked()
+	}
+}
+
+// Stats returns a snapshot.
+func (b *Bucket) Stats() BucketStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := BucketStats{
+		Rate:      b.mu.limit,
+		Burst:     b.mu.burst,
+		Waiting:   b.mu.queue.len,
+		Granted:   b.mu.granted,
+		Unclaimed: b.mu.unclaimed,
+	}
+	if b.pausedLocked() > 0 {
+		s.Paused = b.mu.until
+	}
+	return s
+}
+
+// stop fails those who wait, and everyone who comes later, with err.
+func (b *Bucket) stop(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.err == nil {
+		b.mu.err = err
+		b.mu.queue.stop()
+	}
+}
+
+// rate returns the rate in force.
+func (b *Bucket) rate() rate.Limit {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.limit
+}
+
+// now is an instant as the bucket counts them. Reading only the monotonic clock
+// costs about half of time.Now.
+func (b *Bucket) now() time.Duration { return time.Since(b.base) }
+
+func (b *Bucket) at(t time.Duration) time.Time { return b.base.Add(t) }
+
+// takeLocked takes n tokens if they are there. If they are not, it may leave a
+// reservation. It requires that mu is held and nobody waits. The instant now was
+// read before mu was taken, which keeps the clock out of the section that all
+// callers share.
+func (b *Bucket) takeLocked(now time.Duration, n int) bool {
+	if !b.mu.until.IsZero() && b.pausedLocked() > 0 {
+		return false
+	}
+	if b.mu.limit != rate.Inf {
+		if b.mu.limit == 0 {
+			return false
+		}
+		now = max(now, b.mu.floor)
+		b.reserveLocked(now, n)
+		if b.mu.due > now && b.mu.due > b.now() {
+			return false
+		}
+		b.mu.floor = b.mu.due
+		b.mu.reserved = 0
+		b.mu.unclaimed++
+	}
+	b.mu.granted += int64(n)
+	return true
+}
+
+// reserveLocked reserves n tokens at instant t, which is not before floor, and
+// notes when they are due. It requires that mu is held and nothing is reserved.
+func (b *Bucket) reserveLocked(t time.Duration, n int) {
+	at := b.at(t)
+	if n > b.mu.burst || b.mu.lifted { // the limiter refuses more than its burst
+		b.mu.lim.SetBurstAt(at, max(n, b.mu.burst))
+	}
+	b.mu.reservation = *b.mu.lim.ReserveN(at, n)
+	if n > b.mu.burst || b.mu.lifted {
+		b.mu.lim.SetBurstAt(at, b.mu.burst)
+		b.mu.lifted = false
+	}
+	b.mu.reserved = n
+	b.mu.floor = t
+	b.mu.due = t + b.mu.reservation.DelayFrom(at)
+	if b.mu.due < t { // centuries away
+		b.mu.due = math.MaxInt64
+	}
+}
+
+// unreserveLocked gives the first waiter's reservation back, with all that it has
+// waited for until now. It requires that mu is held.
+func (b *Bucket) unreserveLocked(now time.Duration) {
+	if b.mu.reserved == 0 {
+		return
+	}
+	t := min(now, b.mu.due) // past its due instant the limiter takes it as used
+	if b.mu.reserved > b.mu.burst {
+		b.mu.lim.SetBurstAt(b.at(t), b.mu.reserved)
+		b.mu.lifted = true
+	}
+	b.mu.reservation.CancelAt(b.at(t))
+	b.mu.reserved = 0
+	b.mu.floor = t
+}
+
+// capLocked lets go of all tokens but n. It requires that mu is held and nothing
+// is reserved.
+func (b *Bucket) capLocked(n int) {
+	at := b.at(b.mu.floor)
+	b.mu.lim.SetBurstAt(at, n)
+	b.mu.lim.SetBurstAt(at, b.mu.burst)
+	b.mu.lifted = false
+}
+
+// pausedLocked returns how long the pause still lasts, 0 if there is none. It
+// requires that mu is held.
+func (b *Bucket) pausedLocked() time.Duration {
+	if b.mu.until.IsZero() {
+		return 0
+	}
+	left := b.mu.until.Sub(time.Now().Round(0))
+	if left > 0 {
+		return left
+	}
+	b.mu.until = time.Time{}
+	b.resumeLocked(b.now())
+	return 0
+}
+
+// resumeLocked lets go of all tokens but one that were gathered in a pause. It
+// requires that mu is held.
+func (b *Bucket) resumeLocked(now time.Duration) {
+	b.mu.floor = now
+	b.capLocked(1)
+}
+
+// settleLocked serves all waiters whose tokens are due and sets the timer for
+// the one who is then first, who watches it. It requires that mu is held.
+func (b *Bucket) settleLocked() {
+	for w := b.mu.queue.first; w != nil; w = b.mu.queue.first {
+		wait, ok := b.dueLocked(w)
+		if !ok {
+			b.watchLocked(w, wait)
+			return
+		}
+		b.mu.reserved = 0
+		b.mu.granted += int64(w.n)
+		b.mu.queue.remove(w)
+		w.set(granted)
+	}
+}
+
+// dueLocked reports whether the first waiter's tokens are due, and if not how
+// long to wait before looking again: 0 for until something changes. It requires
+// that mu is held.
+func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
+	if left := b.pausedLocked(); left > 0 {
+		return min(left, wallCheck), false
+	}
+	switch b.mu.limit {
+	case rate.Inf:
+		return 0, true
+	case 0:
+		return 0, false
+	}
+	now := b.now()
+	oldest := now - b.mu.catchUp
+	if b.mu.due < oldest {
+		b.unreserveLocked(now) // too late to be made up for in full
+	}
+	if b.mu.reserved == 0 {
+		// At the last token's due instant, not at the present one: that makes
+		// up for the time since.
+		b.reserveLocked(max(b.mu.floor, oldest), w.n)
+	}
+	if b.mu.due > now {
+		return b.mu.due - now, false
+	}
+	b.mu.floor = b.mu.due
+	return 0, true
+}
+
+// watchLocked makes w, the first in line, look again after the given wait. It
+// requires that mu is held.
+func (b *Bucket) watchLocked(w *waiter, wait time.Duration) {
+	if wait == 0 {
+		b.timer.Stop()
+	} else {
+		b.timer.Reset(wait)
+	}
+	if w.state.Load() == queued {
+		w.set(leading)
+	}
+}
+
+// wait parks the calling goroutine until w is served, stopped, or ctx ends.
+func (b *Bucket) wait(ctx context.Context, w *waiter) error {
+	for {
+		var ended bool
+		if w.state.Load() == leading {
+			ended = b.lead(ctx, w)
+		} else {
+			ended = w.park(ctx)
+		}
+		if ended && b.leave(w) {
+			b.mu.queue.put(w)
+			return context.Cause(ctx)
+		}
+		switch w.state.Load() {
+		case granted:
+			b.mu.queue.put(w)
+			return nil
+		case stopped:
+			b.mu.queue.put(w)
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.mu.err
+		}
+	}
+}
+
+// lead parks the first waiter, who watches the timer.
+func (b *Bucket) lead(ctx context.Context, w *waiter) (ended bool) {
+	select {
+	case <-w.wake:
+		return false
+	case <-ctx.Done():
+		return true
+	case <-b.timer.C:
+		b.mu.Lock()
+		b.settleLocked()
+		b.mu.Unlock()
+		return false
+	}
+}
+
+// leave takes w out of the queue, unless it was served or stopped before.
+func (b *Bucket) leave(w *waiter) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := w.state.Load(); s == granted || s == stopped {
+		return false
+	}
+	first := b.mu.queue.first == w
+	b.mu.queue.remove(w)
+	if first {
+		b.unreserveLocked(b.now())
+		b.capLocked(b.mu.burst)
+		b.settleLocked()
+	}
+	return true
+}
+
+// validRate reads r as documented at [NewBucket].
+func validRate(r rate.Limit) rate.Limit {
+	if !(r > 0) {
+		return 0
+	}
+	return min(r, rate.Inf)
+}
+
+// seconds converts, saturating.
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s*float64(time.Second), math.MaxInt64))
+}
+
+// lock takes mu on the path that all callers share. Past a handful of contenders
+// sync.Mutex parks and wakes a goroutine for each turn, which costs several times
+// the turn itself; trying again after a yield does not.
+func (b *Bucket) lock() {
+	for range 8 {
+		for range 32 {
+			if b.mu.TryLock() {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+	b.mu.Lock()
+}

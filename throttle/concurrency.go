@@ -1,0 +1,170 @@
+package throttle
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// A Concurrency is a limit of how many hold a [Permit] at once. Those who wait
+// are served in the order in which they came.
+//
+// The limit may change while permits are out: raising it serves those who wait
+// at once, lowering it takes effect as permits come back. The count of permits
+// never leaks and never goes below zero: a permit is given back once, however
+// often and from wherever it is released.
+//
+// It is safe for concurrent use. Use [NewConcurrency]; it must not be copied.
+type Concurrency struct {
+	mu struct {
+		sync.Mutex
+		limit, held int
+		queue       waitlist
+		err         error // stopped
+	}
+}
+
+// ConcurrencyStats is a snapshot of a [Concurrency].
+type ConcurrencyStats struct {
+	Limit   int
+	Held    int // permits that are out
+	Waiting int // callers who wait now
+}
+
+// NewConcurrency returns a limit of that many permits. With a limit of 0 or
+// below everybody waits until it is raised; [math.MaxInt] is no limit.
+func NewConcurrency(limit int) *Concurrency {
+	c := &Concurrency{}
+	c.mu.limit = limit
+	return c
+}
+
+// Acquire blocks until a permit is free and takes it. The caller must release
+// it. When ctx ends first, Acquire returns its cause (see [context.Cause]).
+func (c *Concurrency) Acquire(ctx context.Context) (*Permit, error) {
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
+	}
+	return &Permit{concurrency: c}, nil
+}
+
+// SetLimit sets the limit, read as that of [NewConcurrency].
+func (c *Concurrency) SetLimit(limit int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.limit = limit
+	c.serveLocked()
+}
+
+// Stats returns a snapshot.
+func (c *Concurrency) Stats() ConcurrencyStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ConcurrencyStats{Limit: c.mu.limit, Held: c.mu.held, Waiting: c.mu.queue.len}
+}
+
+// tryAcquire takes a permit if one is free and nobody waits for it.
+func (c *Concurrency) tryAcquire() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.err != nil || c.mu.queue.first != nil || c.mu.held >= c.mu.limit {
+		return false
+	}
+	c.mu.held++
+	return true
+}
+
+func (c *Concurrency) acquire(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.mu.Lock()
+	if c.mu.err != nil {
+		defer c.mu.Unlock()
+		return c.mu.err
+	}
+	w := c.mu.queue.get(1)
+	c.mu.queue.push(w)
+	c.serveLocked()
+	c.mu.Unlock()
+	defer c.mu.queue.put(w)
+	if w.park(ctx) && c.leave(w) {
+		return context.Cause(ctx)
+	}
+	if w.state.Load() == stopped {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.mu.err
+	}
+	return nil
+}
+
+// leave takes w out of the queue, unless it was served or stopped before.
+func (c *Concurrency) leave(w *waiter) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.state.Load() != queued {
+		return false
+	}
+	c.mu.queue.remove(w)
+	return true
+}
+
+func (c *Concurrency) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.held--
+	c.serveLocked()
+}
+
+// serveLocked hands out free permits. It requires that mu is held.
+func (c *Concurrency) serveLocked() {
+	for w := c.mu.queue.first; w != nil && c.mu.held < c.mu.limit; w = c.mu.queue.first {
+		c.mu.held++
+		c.mu.queue.remove(w)
+		w.set(granted)
+	}
+}
+
+// stop fails those who wait, and everyone who comes later, with err. Permits
+// that are out stay good.
+func (c *Concurrency) stop(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.err == nil {
+		c.mu.err = err
+		c.mu.queue.stop()
+	}
+}
+
+// A Permit is the right to have one request in flight. End it once with
+// [Permit.Done] or [Permit.Release]; later calls do nothing. It is safe for
+// concurrent use.
+type Permit struct {
+	concurrency *Concurrency
+	upstream    *Upstream // nil: not from an Upstream
+	ended       atomic.Bool
+}
+
+// Release gives the permit back and says nothing about how the request went.
+func (p *Permit) Release() {
+	if p.ended.Swap(true) {
+		return
+	}
+	if p.upstream != nil {
+		p.upstream.landed()
+	}
+	p.concurrency.release()
+}
+
+// Done tells the permit's [Upstream], if it has one, how the request went and
+// gives the permit back.
+func (p *Permit) Done(f Feedback) {
+	if p.ended.Load() {
+		return
+	}
+	if p.upstream != nil {
+		p.upstream.feed(f)
+	}
+	p.Release()
+}

@@ -1,0 +1,459 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/internal/hint"
+)
+
+const (
+	maxUpstreams = 1024
+
+	// manyIdle is how many idle connections an own base transport keeps to a
+	// server when no limit of requests in flight says how many there can be.
+	manyIdle = 256
+)
+
+// A Transport is an [http.RoundTripper] that sends each request when its
+// server's limits allow it: it waits for a permit and then for a token, and it
+// holds the permit until the response's body is closed or read to its end. Put
+// it into an [http.Client]'s Transport field. The zero value has no limits, and
+// holds the cool-downs that servers ask for.
+//
+// By default each scheme and host is an upstream with limits of its own. When a
+// server answers 429 or 503 (or 403 or 413 with headers that make it a throttle)
+// and says when to come back, by Retry-After (RFC 9110, section 10.2.3) or by
+// RateLimit headers, nothing more is sent to that upstream until then.
+//
+// Each attempt pays for itself: so do redirects, what a client above retries,
+// and the requests that net/http sends once more by itself when a kept-alive
+// connection turns out to be dead. Nothing is retried here, and no answer is
+// changed: see the package retry, which goes above.
+//
+// What signs requests with the time (bearer tokens that expire, HMAC, SigV4)
+// belongs below, into Base: above, signatures grow old while requests wait.
+//
+// It is safe for concurrent use. Its fields must not change once it is in use,
+// and it must not be copied.
+type Transport struct {
+	// Base sends the requests. Nil: a clone of [http.DefaultTransport] that
+	// keeps as many idle connections to a host as Limits allow in flight.
+	Base http.RoundTripper
+
+	// Limits are those of each upstream, unless LimitsFor is set, which tells
+	// them by key. A request to an upstream whose limits are not valid fails.
+	Limits    Limits
+	LimitsFor func(key string) Limits
+
+	// Key tells which upstream a request goes to. Nil: by scheme and host, with
+	// the port where it is not the scheme's own.
+	Key func(*http.Request) string
+
+	// Weight is how many tokens a request costs. Nil: 1.
+	Weight func(*http.Request) int
+
+	// Timeout is the longest that one attempt may take, in which waiting for a
+	// permit and a token does not count, reading the answer does. It ends with
+	// a [*TimeoutError]. Zero: no limit. Not [http.Client.Timeout], which runs
+	// while a request waits.
+	Timeout time.Duration
+
+	// Observe, if set, is told what happens, by many goroutines at once and
+	// with no lock held. Requests wait until it returns.
+	Observe func(Event)
+
+	own     sync.Once
+	ownBase *http.Transport
+
+	mu struct {
+		sync.Mutex
+		upstreams map[string]*entry
+		uses      int64 // counts requests, to tell which upstream is idle longest
+		stop      error
+		stopped   bool
+	}
+}
+
+type entry struct {
+	upstream *Upstream
+	used     int64
+}
+
+// An EventKind tells what an [Event] is about.
+type EventKind uint8
+
+const (
+	Sent   EventKind = iota // a request has its permit and token and leaves
+	Resent                  // net/http sends it once more by itself
+	Paused                  // an answer began or prolonged a cool-down
+	Ended                   // the answer's head is here, or there will be none
+)
+
+// An Event is something that a [Transport] did.
+type Event struct {
+	Kind    EventKind
+	Key     string        // the upstream's
+	Request *http.Request // as given; not to be changed
+
+	Waited time.Duration // Sent: for the permit and the token
+
+	// Ended: how it went. Latency is the time since the token.
+	Status  int // 0: no answer
+	Err     error
+	Outcome Outcome
+	Latency time.Duration
+
+	// Paused: until when, and who asked for it.
+	Until  time.Time
+	Source string
+
+	// Malformed says that the answer (Ended) has throttling headers that cannot
+	// be understood; they were passed over.
+	Malformed bool
+}
+
+// RoundTrip sends the request when its upstream's limits allow it. While it
+// waits it fails with the cause of the request's context, when that ends, or
+// with a [*StopError].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		closeBody(req)
+		return nil, errors.New("throttle: the request has no URL")
+	}
+	key := t.key(req)
+	u := t.Upstream(key)
+	weight := 1
+	if t.Weight != nil {
+		weight = t.Weight(req)
+	}
+	begin := time.Now()
+	permit, err := u.Acquire(req.Context(), weight)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, begin: time.Now()}
+	a.observe(Event{Kind: Sent, Waited: a.begin.Sub(begin)})
+
+	ctx := req.Context()
+	if t.Timeout > 0 {
+		ctx, a.cancel = context.WithTimeoutCause(ctx, t.Timeout, &TimeoutError{After: t.Timeout})
+	}
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn})
+	resp, err := t.base().RoundTrip(a.request())
+	if err != nil {
+		err = a.timeout(err)
+		a.ended(nil, err)
+		a.release()
+		return nil, err
+	}
+	a.ended(resp, nil)
+	resp.Body = a.body(resp.Body)
+	return resp, nil
+}
+
+// Upstream returns the upstream of a key: its statistics and live limits. There
+// is one for each key that was asked for; of more than 1,024, those that were
+// idle longest are dropped, never one that is in use or paused.
+func (t *Transport) Upstream(key string) *Upstream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mu.uses++
+	if e := t.mu.upstreams[key]; e != nil {
+		e.used = t.mu.uses
+		return e.upstream
+	}
+	limits := t.Limits
+	if t.LimitsFor != nil {
+		limits = t.LimitsFor(key)
+	}
+	u := NewUpstream(limits)
+	if t.mu.stopped {
+		u.Stop(t.mu.stop)
+	}
+	if t.mu.upstreams == nil {
+		t.mu.upstreams = make(map[string]*entry)
+	}
+	if len(t.mu.upstreams) >= maxUpstreams {
+		t.dropLocked()
+	}
+	t.mu.upstreams[key] = &entry{upstream: u, used: t.mu.uses}
+	return u
+}
+
+// dropLocked forgets the upstream that was idle longest, if one is idle. It
+// requires that mu is held.
+func (t *Transport) dropLocked() {
+	oldest := ""
+	for key, e := range t.mu.upstreams {
+		if oldest != "" && e.used >= t.mu.upstreams[oldest].used {
+			continue
+		}
+		if s := e.upstream.Stats(); s.InFlight == 0 && s.Waiting == 0 && s.Paused.IsZero() {
+			oldest = key
+		}
+	}
+	delete(t.mu.upstreams, oldest)
+}
+
+// Stop fails all requests that wait, and all that come later, with a
+// [*StopError] that wraps err. Requests in flight are left to finish. Only the
+// first call counts.
+func (t *Transport) Stop(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.stopped {
+		return
+	}
+	t.mu.stop, t.mu.stopped = err, true
+	for _, e := range t.mu.upstreams {
+		e.upstream.Stop(err)
+	}
+}
+
+// CloseIdleConnections closes those of Base.
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	t.own.Do(func() {
+		t.ownBase = &http.Transport{}
+		if d, ok := http.DefaultTransport.(*http.Transport); ok {
+			t.ownBase = d.Clone()
+		}
+		t.ownBase.MaxIdleConns = 0
+		t.ownBase.MaxIdleConnsPerHost = manyIdle
+		if n := t.Limits.InFlight; n > 0 {
+			t.ownBase.MaxIdleConnsPerHost = n
+		}
+	})
+	return t.ownBase
+}
+
+func (t *Transport) key(req *http.Request) string {
+	if t.Key != nil {
+		return t.Key(req)
+	}
+	scheme, host := strings.ToLower(req.URL.Scheme), strings.ToLower(req.URL.Host)
+	switch scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+// An attempt is one request between its token and the end of its answer.
+type attempt struct {
+	t      *Transport
+	u      *Upstream
+	key    string
+	req    *http.Request // the caller's
+	weight int
+	permit *Permit
+	begin  time.Time // the token's instant
+
+	ctx    context.Context
+	cancel context.CancelFunc // of Timeout; nil: none
+	conns  int                // connections got; net/http gets them one after the other
+}
+
+// request returns the request to send: the caller's must not be changed.
+func (a *attempt) request() *http.Request {
+	r := a.req.WithContext(a.ctx)
+	// Without a limit the body passes untouched, which lets files go by sendfile.
+	if r.Body == nil || r.Body == http.NoBody || !a.u.bandwidth.limited() {
+		return r
+	}
+	r.Body = a.limit(r.Body)
+	if get := r.GetBody; get != nil {
+		r.GetBody = func() (io.ReadCloser, error) {
+			body, err := get()
+			if err != nil {
+				return nil, err
+			}
+			return a.limit(body), nil
+		}
+	}
+	return r
+}
+
+func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{a.u.bandwidth.Reader(a.ctx, body), body}
+}
+
+// gotConn sees each try of net/http to send the request. The first was paid for,
+// unless a cool-down has begun since, while the connection was made. It cannot
+// refuse: when waiting fails the context has ended, which net/http notices, or
+// the upstream was stopped, and what is in flight is left to finish.
+func (a *attempt) gotConn(httptrace.GotConnInfo) {
+	a.conns++
+	if a.conns == 1 && !a.u.bucket.paused() {
+		return
+	}
+	if a.conns == 1 {
+		_ = a.u.token(a.ctx, a.weight)
+		return
+	}
+	if a.u.resend(a.ctx, a.weight) == nil {
+		a.observe(Event{Kind: Resent})
+	}
+}
+
+// ended takes in the answer's head, or that there is none.
+func (a *attempt) ended(resp *http.Response, err error) {
+	now := time.Now()
+	e := Event{Kind: Ended, Err: err, Latency: now.Sub(a.begin)}
+	var f Feedback
+	if err != nil {
+		f.Outcome = failure(a.req.Context(), err)
+	} else {
+		h := hint.Parse(resp.StatusCode, resp.Header, now)
+		e.Status, e.Malformed = resp.StatusCode, h.Malformed
+		f.Outcome = answer(resp.StatusCode, h.Throttled)
+		if h.Known && h.Wait > 0 {
+			f.RetryAt, f.Source = now.Add(h.Wait), h.Source
+		}
+	}
+	e.Outcome = f.Outcome
+	if a.u.feed(f) {
+		a.observe(Event{Kind: Paused, Until: f.RetryAt, Source: f.Source})
+	}
+	a.observe(e)
+}
+
+// answer tells what a status says about the server.
+func answer(status int, throttled bool) Outcome {
+	switch {
+	case status == http.StatusServiceUnavailable:
+		return Overloaded
+	case status == http.StatusGatewayTimeout:
+		return TimedOut
+	case status == http.StatusTooManyRequests || throttled:
+		return Throttled
+	case status < 400:
+		return Success
+	}
+	return Ignored
+}
+
+// failure tells what the lack of an answer says about the server.
+func failure(ctx context.Context, err error) Outcome {
+	var timeout net.Error
+	switch {
+	case ctx.Err() != nil:
+		return Ignored
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return TimedOut
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return Overloaded
+	}
+	return Ignored
+}
+
+// timeout returns our own error where it was our timeout that ended the attempt.
+func (a *attempt) timeout(err error) error {
+	if a.cancel == nil || a.req.Context().Err() != nil {
+		return err
+	}
+	var ours *TimeoutError
+	if errors.As(context.Cause(a.ctx), &ours) {
+		return ours
+	}
+	return err
+}
+
+func (a *attempt) observe(e Event) {
+	if a.t.Observe != nil {
+		e.Key, e.Request = a.key, a.req
+		a.t.Observe(e)
+	}
+}
+
+// release ends the attempt.
+func (a *attempt) release() {
+	if a.cancel != nil {
+		a.cancel()
+	}
+	a.permit.Release()
+}
+
+// body returns the response's body, which ends the attempt. What is an
+// [io.Writer], as after 101 Switching Protocols, stays one.
+func (a *attempt) body(rc io.ReadCloser) io.ReadCloser {
+	b := &body{ReadCloser: rc, attempt: a}
+	if w, ok := rc.(io.Writer); ok {
+		return struct {
+			*body
+			io.Writer
+		}{b, w}
+	}
+	return b
+}
+
+type body struct {
+	io.ReadCloser
+	attempt *attempt
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		if err != io.EOF {
+			err = b.attempt.timeout(err)
+		}
+		b.attempt.release()
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.attempt.release()
+	return err
+}
+
+// A TimeoutError is what an attempt ends with that took longer than
+// [Transport.Timeout]. Whether the server did the work is not known.
+type TimeoutError struct{ After time.Duration }
+
+// Error returns the text of the error.
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("throttle: no complete answer within %v of the request being sent", e.After)
+}
+
+// Is makes the error match [context.DeadlineExceeded].
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Timeout returns true, as a [net.Error] does of a timeout.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Temporary returns true. [net.Error] has the method.
+func (e *TimeoutError) Temporary() bool { return true }

@@ -1,0 +1,107 @@
+package throttle
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// A waiter is one goroutine parked in a waitlist.
+//
+// It parks on a channel and not on a mutex or condition, so that it can leave
+// when its context ends, and so that fake time moves while it waits.
+type waiter struct {
+	next, prev *waiter
+	n          int           // tokens or permits wanted
+	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
+	wake       chan struct{} // holds one signal: look at state
+}
+
+const (
+	queued  = iota
+	leading // first in line: this goroutine watches the timer
+	granted
+	stopped // the list's owner was stopped: read its error
+)
+
+// set records the new state and wakes the waiter. A signal that was not yet
+// read is enough: the waiter reads the state, not the signal.
+func (w *waiter) set(state uint32) {
+	w.state.Store(state)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// park blocks until the waiter is woken, or ctx ends; it reports the latter.
+func (w *waiter) park(ctx context.Context) (ended bool) {
+	select {
+	case <-w.wake:
+		return false
+	case <-ctx.Done():
+		return true
+	}
+}
+
+// A waitlist is a FIFO of waiters. Its owner's lock protects all of it but get
+// and put.
+type waitlist struct {
+	first, last *waiter
+	len         int
+	spare       sync.Pool // of the owner, never shared: a channel belongs to one synctest bubble
+}
+
+// get returns a fresh or reused waiter.
+func (l *waitlist) get(n int) *waiter {
+	w, _ := l.spare.Get().(*waiter)
+	if w == nil {
+		w = &waiter{wake: make(chan struct{}, 1)}
+	}
+	w.n = n
+	w.state.Store(queued)
+	return w
+}
+
+// put takes back a waiter that is in no list and whose goroutine is done with it.
+func (l *waitlist) put(w *waiter) {
+	select {
+	case <-w.wake: // a signal that came too late to be read
+	default:
+	}
+	l.spare.Put(w)
+}
+
+func (l *waitlist) push(w *waiter) {
+	w.prev = l.last
+	if l.last == nil {
+		l.first = w
+	} else {
+		l.last.next = w
+	}
+	l.last = w
+	l.len++
+}
+
+func (l *waitlist) remove(w *waiter) {
+	if w.prev == nil {
+		l.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.next, w.prev = nil, nil
+	l.len--
+}
+
+// stop empties the list and tells everyone in it.
+func (l *waitlist) stop() {
+	for w := l.first; w != nil; w = l.first {
+		l.remove(w)
+		w.set(stopped)
+	}
+}
