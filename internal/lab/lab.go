@@ -1,0 +1,131 @@
+// Package lab is a set of HTTP servers to practise on: each has the limits, or
+// the faults, of servers that exist, and each judges whoever sends to it. New
+// makes one from a preset's name and parameters, Start serves it on a listener,
+// Stats tells what arrived.
+//
+// A lab is an independent judge. It imports none of this module's limiters and
+// no other limiter either, but counts by itself what it sees: how many requests
+// arrived in any second, how many were there at once, what was stored and
+// whether its content is whole. An arrival is the instant at which the request's
+// header was read.
+//
+// A lab is no load balancer and no model of a network: it runs on loopback or
+// in memory, and all its clients share its one limit, but for the tutorial
+// preset, which has one for each API key.
+package lab
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Preset describes one kind of server.
+type Preset struct {
+	Name    string
+	Summary string // one line
+	Params  []Param
+}
+
+// A Param is a setting of a preset, in the form in which New takes it.
+type Param struct {
+	Name    string
+	Default string
+	Help    string // one line
+}
+
+// A rule decides what becomes of a request: it reads or leaves the body, stores
+// it or not, and answers or breaks off. It is called by many goroutines at once.
+type rule interface {
+	serve(x *exchange)
+}
+
+// A preset is a Preset with its implementation.
+type preset struct {
+	Preset
+	rule func(v *values) rule
+}
+
+var presets = []preset{
+	strictPreset,
+	tutorialPreset,
+	slowPreset,
+}
+
+var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks"}
+
+// Presets returns all presets with their parameters and defaults.
+func Presets() []Preset {
+	all := make([]Preset, len(presets))
+	for i, p := range presets {
+		all[i] = p.Preset
+		all[i].Params = append(slices.Clone(p.Params), recordParam)
+	}
+	return all
+}
+
+// New returns a server of the named preset, not yet started. Parameters that are
+// not given have their defaults. An unknown preset or parameter and a bad value
+// are errors that name what would do.
+func New(name string, params url.Values) (*Server, error) {
+	i := slices.IndexFunc(presets, func(p preset) bool { return p.Name == name })
+	if i < 0 {
+		var names []string
+		for _, p := range presets {
+			names = append(names, p.Name)
+		}
+		return nil, fmt.Errorf("lab: unknown preset %q; %s", name, suggest(name, names))
+	}
+	v, err := parse(Presets()[i], params)
+	if err != nil {
+		return nil, err
+	}
+	rule, record := presets[i].rule(v), v.flag("record")
+	if v.err != nil {
+		return nil, v.err
+	}
+	return newServer(name, rule, record), nil
+}
+
+// suggest names the choice that was probably meant, or else all of them.
+func suggest(got string, choices []string) string {
+	best, distance := "", 3 // further off it is no misspelling
+	for _, c := range choices {
+		if d := editDistance(got, c); d < distance {
+			best, distance = c, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return "choose from " + strings.Join(choices, ", ")
+}
+
+// editDistance is the Levenshtein distance in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// seconds is the least whole number of seconds that is not shorter than d: what
+// headers such as Retry-After can say.
+func seconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}

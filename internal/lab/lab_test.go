@@ -1,0 +1,330 @@
+package lab
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/penstock/penstock/internal/memnet"
+)
+
+// A bench is a lab on fake time with a client. It is made inside a bubble.
+type bench struct {
+	*testing.T
+	*Server
+	client *http.Client
+	start  time.Time
+}
+
+// newBench starts a preset with parameters in the form of a URL query.
+func newBench(t *testing.T, preset, params string) *bench {
+	t.Helper()
+	values, err := url.ParseQuery(params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(preset, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := memnet.Listen()
+	transport := &http.Transport{DialContext: l.DialContext, MaxIdleConnsPerHost: 1000}
+	b := &bench{T: t, Server: s, client: &http.Client{Transport: transport}, start: time.Now()}
+	s.Start(l)
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		s.Close()
+	})
+	return b
+}
+
+// at waits until so long after the start.
+func (b *bench) at(d time.Duration) {
+	b.Helper()
+	if wait := time.Until(b.start.Add(d)); wait < 0 {
+		b.Errorf("it is %v after the start already, want %v", time.Since(b.start), d)
+	} else {
+		time.Sleep(wait)
+	}
+}
+
+// An answer is a whole one, or the error that stands for it.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error
+	after  time.Duration // since the start
+}
+
+func (b *bench) do(req *http.Request) (a answer) {
+	defer func() { a.after = time.Since(b.start) }()
+	resp, err := b.client.Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(body), err: err}
+}
+
+func (b *bench) request(method, path, body string) *http.Request {
+	req, err := http.NewRequest(method, "http://lab"+path, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return req
+}
+
+func (b *bench) put(path, body string) answer {
+	return b.do(b.request("PUT", path, body))
+}
+
+// many sends n requests at once and returns their answers as they were started.
+func (b *bench) many(n int) []answer {
+	answers := make([]answer, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { answers[i] = b.put(fmt.Sprintf("/%d", i), "x") })
+		synctest.Wait() // for the order
+	}
+	wg.Wait()
+	return answers
+}
+
+// A step is a request at an instant, in milliseconds, and its status.
+type step struct {
+	at     int
+	status int
+}
+
+func (b *bench) run(steps []step) {
+	b.Helper()
+	for _, s := range steps {
+		b.at(time.Duration(s.at) * time.Millisecond)
+		if a := b.put("/x", ""); a.status != s.status {
+			b.Errorf("at %d ms: status %d, error %v; want %d", s.at, a.status, a.err, s.status)
+		}
+	}
+}
+
+func (b *bench) want(what string, got, want any) {
+	b.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		b.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "strict", "rps=1000")
+		small, large := "hello", strings.Repeat("0123456789", 100_000)
+		send := func(method, path, body, key string) {
+			req := b.request(method, path, body)
+			if key != "" {
+				req.Header.Set("Idempotency-Key", key)
+			}
+			if a := b.do(req); a.status != 201 || a.err != nil || a.body == "" {
+				t.Errorf("%s %s: %d %q %v", method, path, a.status, a.body, a.err)
+			}
+			time.Sleep(time.Second)
+		}
+		send("PUT", "/a/%C3%BC.txt", large, "")
+		send("PUT", "/a/%C3%BC.txt", small, "")
+		send("POST", "/b", small, "k2")
+		send("POST", "/b", small, "k1")
+		send("POST", "/b", small, "k1")
+		send("POST", "/b?name=c", "", "")
+		send("GET", "/d", "", "")
+		time.Sleep(time.Millisecond)
+
+		hash := func(s string) string {
+			sum := sha256.Sum256([]byte(s))
+			return hex.EncodeToString(sum[:])
+		}
+		want := Stats{
+			Preset: "strict", Requests: 7, Accepted: 7, Answered: 7,
+			ByStatus: map[int]int64{201: 7}, Faults: map[string]int64{},
+			Bytes:       int64(len(large) + 4*len(small)),
+			MaxInFlight: 1, MaxIn1s: 1, MaxIn100ms: 1,
+			Items: map[string]Item{
+				"/a/ü.txt":  {Size: 5, SHA256: hash(small), Times: 2},
+				"/b":        {Size: 5, SHA256: hash(small), Times: 3, Keys: []string{"k1", "k2"}},
+				"/b?name=c": {SHA256: hash(""), Times: 1},
+				"/d":        {SHA256: hash(""), Times: 1},
+			},
+		}
+		b.want("stats", b.Stats(), want)
+
+		// Over HTTP it is the same, also now that it was asked for once.
+		for range 2 {
+			var got Stats
+			a := b.do(b.request("GET", StatsPath, ""))
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+				t.Fatal(err)
+			}
+			b.want("stats over HTTP", got, want)
+		}
+		b.want("verdict", b.Stats().Verdict(), []string{
+			"lab strict: 7 requests, 7 accepted, 0 refused; at most 1 in any second, 1 in any 100 ms, 1 in flight",
+			"lab strict: 2 names accepted more than once",
+		})
+	})
+}
+
+func TestRecordOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "strict", "record=off")
+		b.put("/a", "hello")
+		s := b.Stats()
+		if s.Accepted != 1 || s.Bytes != 5 || len(s.Items) != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A body that breaks off is not stored, and leaves no answer to be counted.
+func TestBrokenBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "strict", "")
+		body := io.MultiReader(strings.NewReader("half"), &failing{})
+		req, _ := http.NewRequest("PUT", "http://lab/x", body)
+		req.ContentLength = 8
+		if a := b.do(req); a.err == nil {
+			t.Errorf("got status %d", a.status)
+		}
+		synctest.Wait()
+		s := b.Stats()
+		if s.Requests != 1 || s.Accepted != 0 || s.Unanswered != 1 || len(s.ByStatus) != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("disk on fire") }
+
+// A refusal does not wait for a body.
+func TestRefusesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "strict", "retry-after=7")
+		b.put("/a", "")
+		r, w := io.Pipe()
+		defer w.Close()
+		req, _ := http.NewRequest("PUT", "http://lab/b", r)
+		req.ContentLength = 1 << 20
+		a := b.do(req)
+		if a.status != 429 || a.header.Get("Retry-After") != "7" || a.after != 0 {
+			t.Errorf("status %d, %v, after %v; want a 429 at once that says 7", a.status, a.header, a.after)
+		}
+	})
+}
+
+func TestCloseBreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "tutorial", "latency=1h")
+		go func() {
+			b.at(time.Second)
+			b.Server.Close()
+		}()
+		if a := b.put("/x", ""); a.err == nil || a.after != time.Second {
+			t.Errorf("status %d, error %v after %v; want an error after 1s", a.status, a.err, a.after)
+		}
+		synctest.Wait()
+		if s := b.Stats(); s.Accepted != 0 || s.Unanswered != 1 {
+			t.Errorf("%+v", s)
+		}
+		b.Server.Close()
+		l := memnet.Listen()
+		b.Start(l)
+		if _, err := l.Accept(); err == nil {
+			t.Error("Start after Close left the listener open")
+		}
+	})
+	s, err := New("strict", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close() // never started
+}
+
+func TestNewErrors(t *testing.T) {
+	tests := []struct{ preset, params, want string }{
+		{"strickt", "", `lab: unknown preset "strickt"; did you mean "strict"?`},
+		{"zzzzzzz", "", `lab: unknown preset "zzzzzzz"; choose from ` + strings.Join(presetNames(), ", ")},
+		{"strict", "rsp=3", `lab: strict has no parameter "rsp"; did you mean "rps"?`},
+		{"strict", "burst=3", `lab: strict has no parameter "burst"; choose from rps, tolerance, retry-after, record`},
+		{"strict", "rps=1&rps=2", `lab: strict: give rps once, not 2 times`},
+		{"strict", "rps=fast", `lab: strict: bad rps="fast": want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "rps=0", `lab: strict: bad rps="0": want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "rps=NaN", `lab: strict: bad rps="NaN": want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "tolerance=-1ms", `lab: strict: bad tolerance="-1ms": want a duration, such as 100ms or 1m30s`},
+		{"strict", "retry-after=1.5", `lab: strict: bad retry-after="1.5": want whole seconds, such as 2, or none`},
+		{"strict", "record=maybe", `lab: strict: bad record="maybe": want true or false`},
+		{"tutorial", "limit=0", `lab: tutorial: bad limit="0": want a whole number of at least 1`},
+	}
+	for _, tt := range tests {
+		params, err := url.ParseQuery(tt.params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(tt.preset, params)
+		if s != nil || err == nil || err.Error() != tt.want {
+			t.Errorf("%s %s: got error\n%v, want\n%s", tt.preset, tt.params, err, tt.want)
+		}
+	}
+}
+
+func presetNames() (names []string) {
+	for _, p := range presets {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// Every preset starts with its defaults, also when these are given.
+func TestDefaults(t *testing.T) {
+	for _, p := range Presets() {
+		params := url.Values{}
+		for _, param := range p.Params {
+			params.Set(param.Name, param.Default)
+			if param.Help == "" {
+				t.Errorf("%s: no help for %s", p.Name, param.Name)
+			}
+		}
+		given, err := New(p.Name, params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defaults, err := New(p.Name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(given.rule, defaults.rule) {
+			t.Errorf("%s: %+v, want %+v", p.Name, given.rule, defaults.rule)
+		}
+	}
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"rsp", "rps", 2}, {"flaw", "lawn", 2}} {
+		if got := editDistance(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q %q: %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package lab
+
+import (
+	"encoding/json"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// StatsPath is where a server tells its Stats as JSON. Asking is not counted as
+// a request and never limited.
+const StatsPath = "/-/stats"
+
+// bufferSize is how much of a body is read at once.
+const bufferSize = 64 << 10
+
+// A Server is a practice server. Its methods are safe for concurrent use.
+type Server struct {
+	preset  string
+	rule    rule
+	ledger  ledger
+	http    http.Server
+	buffers sync.Pool // of *[]byte
+
+	closing chan struct{}  // closed by Close
+	running sync.WaitGroup // goroutines of ours and connections being served
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		conns  map[net.Conn]struct{}
+	}
+}
+
+func newServer(preset string, rule rule, record bool) *Server {
+	s := &Server{preset: preset, rule: rule, closing: make(chan struct{})}
+	s.ledger.init(record)
+	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	s.mu.conns = map[net.Conn]struct{}{}
+	s.http.Handler = s.Handler()
+	s.http.ConnState = s.connState
+	s.http.ErrorLog = log.New(io.Discard, "", 0) // broken connections are its trade
+	return s
+}
+
+// Start serves on l in the background until Close. It is called once; after
+// Close it only closes l.
+func (s *Server) Start(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed {
+		l.Close()
+		return
+	}
+	s.running.Go(func() { s.http.Serve(l) })
+}
+
+// Close closes the listener and all connections, breaks off what is under way,
+// and returns when nothing of the server runs any more. Closing again, or what
+// was never started, does nothing. It always returns nil.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if !s.mu.closed {
+		s.mu.closed = true
+		close(s.closing)
+	}
+	s.mu.Unlock()
+	s.http.Close()
+	s.each(func(c net.Conn) { c.Close() })
+	s.running.Wait()
+	return nil
+}
+
+// Stats returns what the server has seen so far.
+func (s *Server) Stats() Stats {
+	stats := s.ledger.stats()
+	stats.Preset = s.preset
+	return stats
+}
+
+// Handler returns the server as a handler, for those who serve it themselves.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// First of all, so that nothing of ours comes between arrival and judgement.
+		x := &exchange{Server: s, w: w, r: r, at: time.Now()}
+		if r.URL.Path == StatsPath {
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(s.Stats())
+			return
+		}
+		s.ledger.arrive(x.at)
+		defer x.leave()
+		s.rule.serve(x)
+	})
+}
+
+// connState keeps count of the connections, which http.Server closes but does
+// not wait for.
+func (s *Server) connState(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.running.Add(1)
+		s.mu.conns[c] = struct{}{}
+		if s.mu.closed { // accepted while Close went through the others
+			c.Close()
+		}
+	case http.StateClosed:
+		s.gone(c)
+	}
+}
+
+// gone counts a connection out. Who hijacks one calls it when done.
+func (s *Server) gone(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.mu.conns[c]; ok {
+		delete(s.mu.conns, c)
+		s.running.Done()
+	}
+}
+
+// each calls f with every connection that is open.
+func (s *Server) each(f func(net.Conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.mu.conns {
+		f(c)
+	}
+}
+
+// sleepUntil waits for an instant. It returns false, at once, when the server
+// is closed.
+func (s *Server) sleepUntil(t time.Time) bool {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closing:
+		return false
+	}
+}
