@@ -1,0 +1,255 @@
+// Package hint reads what a response's headers say about sending again: how long to wait, whether the answer is a throttle,
+// and which quotas are in force. [Parse] is all there is to call. It is pure: no clock, no state, no log, safe for concurrent use.
+//
+// What rules what:
+//
+//   - Retry-After is RFC 9110 section 10.2.3, its dates section 5.6.7, the obsolete forms included. On 413 it is section 15.5.14,
+//     on 429 RFC 6585 section 4. Retry-After-Ms and X-Ms-Retry-After-Ms are the finer spellings that Azure sends.
+//   - RateLimit and RateLimit-Policy are draft-ietf-httpapi-ratelimit-headers-11, structured fields of RFC 9651. Its
+//     predecessors are still on the wire and are read too: "limit=100, remaining=0, reset=7" of -07, and RateLimit-Limit, -Remaining
+//     and -Reset of -06 and before, with policies such as "100, 100;w=60".
+//   - X-RateLimit-*, X-Rate-Limit-* and X-Ms-Ratelimit-Remaining-* have no standard; what GitHub, GitLab, Discord, Reddit, Kong,
+//     Docker and Azure send was taken as one.
+//
+// The wait comes from the first header in this order that gives one: Retry-After-Ms, X-Ms-Retry-After-Ms, Retry-After, RateLimit,
+// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Reset, X-Rate-Limit-Reset, X-RateLimit-Remaining-Second and its kin.
+// A header that cannot be used is passed over, never an error. Of several values for one header the longest wait counts:
+// waiting too long costs time, waiting too short costs a refusal.
+//
+// Quotas bind when they are used up, and then on any status: a 200 that used the last of a quota says that the next request is
+// one too many. Quotas on a response with a positive Age come from a cache and are ignored (section 7.3 of the draft).
+//
+// A number of 1e9 or more is no delay, for that would be 31 years, but a Unix time; from 1e12 on in milliseconds. Clock times are measured
+// from the response's Date, so that a wrong local clock does no harm, and from the local clock only where Date is missing or unreadable.
+//
+// Reading takes time linear in the length of the headers, and never more than 8 KiB of a structured field or 64 quotas are looked at:
+// the one who writes these headers need not be a friend.
+package hint
+
+import (
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Hints is what a response's headers say about sending again. The zero value says nothing.
+type Hints struct {
+	Wait      time.Duration // the wait asked for, rounded up to a whole millisecond, never negative; math.MaxInt64 when longer than can be counted
+	Known     bool          // whether a usable wait was given: an explicit zero differs from none
+	Source    string        // the header that decided, lower case; "" when none did
+	Throttled bool          // whether this status with these headers is a throttle
+	Malformed bool          // some header was present and unusable; it was passed over
+	Limits    []Limit       // quotas told, whatever the status
+}
+
+// Limit is one quota as the upstream tells it. Counts and durations are -1 when unknown.
+type Limit struct {
+	Policy    string        // its name, lower case where it comes from a header's name; "" if unnamed
+	Unit      string        // what it counts: "requests" unless told otherwise, "content-bytes", "concurrent-requests", …
+	Limit     int64         // units in a window
+	Remaining int64         // units left, rounded down
+	Reset     time.Duration // time until the quota is renewed, rounded up to a whole millisecond
+	Window    time.Duration // length of the window
+}
+
+// The ranks of the headers that can give a wait; the lowest one that does decides.
+const (
+	byRetryAfterMs = iota
+	byMSRetryAfterMs
+	byRetryAfter
+	byRateLimit
+	byReset
+	byXResetAfter
+	byXReset
+	byXDashReset
+	byWindow
+	byNone
+)
+
+// Parse reads the throttling headers of a response that arrived at the instant now. It takes names in any case, also in a map
+// that was not filled through [http.Header.Add], and a nil map. It neither keeps nor changes h.
+//
+// Throttled is true for 429, whatever its headers; for 403 when a quota is used up or a wait was asked for (GitHub's secondary
+// limits); for 413 when a wait was asked for; and for 503 when a quota is used up. A 503 that only asks to wait is an
+// overload, not a throttle.
+func Parse(status int, h http.Header, now time.Time) Hints {
+	var few [8]string
+	names := few[:0]
+	for name := range h {
+		if concerns(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 { // nearly every response
+		return Hints{Throttled: status == http.StatusTooManyRequests}
+	}
+	slices.Sort(names) // map order must not show in the result
+	return read(status, h, now, names)
+}
+
+// concerns tells whether a header of this name may be one of ours.
+func concerns(name string) bool {
+	if len(name) < len("RateLimit") {
+		return false
+	}
+	switch name[0] {
+	case 'R', 'r':
+		return hasPrefixFold(name, "ratelimit") || hasPrefixFold(name, "retry-after")
+	case 'X', 'x':
+		return hasPrefixFold(name, "x-ratelimit-") || hasPrefixFold(name, "x-rate-limit-") ||
+			hasPrefixFold(name, "x-ms-retry-after-ms") || hasPrefixFold(name, azurePrefix)
+	}
+	return false
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// reader collects the hints of one response.
+type reader struct {
+	status int
+	ref    time.Time // what clock times are measured from
+	hints  Hints
+	rank   int  // of the header that gave hints.Wait
+	usedUp bool // some quota has nothing left
+}
+
+func read(status int, h http.Header, now time.Time, names []string) Hints {
+	r := reader{status: status, ref: reference(h, now), rank: byNone}
+	var (
+		after, afterMs, msAfterMs []string
+		q                         quotaFields
+	)
+	for _, name := range names {
+		switch lower := strings.ToLower(name); lower {
+		case "retry-after":
+			after = merge(after, h[name])
+		case "retry-after-ms":
+			afterMs = merge(afterMs, h[name])
+		case "x-ms-retry-after-ms":
+			msAfterMs = merge(msAfterMs, h[name])
+		default:
+			q.add(lower, h[name])
+		}
+	}
+
+	if heedsRetryAfter(status) {
+		r.retryAfter(byRetryAfterMs, "retry-after-ms", afterMs, time.Millisecond)
+		r.retryAfter(byMSRetryAfterMs, "x-ms-retry-after-ms", msAfterMs, time.Millisecond)
+		r.retryAfter(byRetryAfter, "retry-after", after, time.Second)
+	}
+	asked := r.hints.Known
+	if !cached(h) {
+		r.quotas(&q)
+	}
+
+	switch status {
+	case http.StatusTooManyRequests:
+		r.hints.Throttled = true
+	case http.StatusForbidden:
+		r.hints.Throttled = asked || r.usedUp
+	case http.StatusRequestEntityTooLarge:
+		r.hints.Throttled = asked
+	case http.StatusServiceUnavailable:
+		r.hints.Throttled = r.usedUp
+	}
+	return r.hints
+}
+
+// heedsRetryAfter tells whether Retry-After means "send again then" on this status. On a success it says nothing about a retry, and a
+// request that the server calls wrong is not made right by waiting. On a redirection it is the wait before the redirected request.
+func heedsRetryAfter(status int) bool {
+	switch status {
+	case http.StatusForbidden, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return false
+	}
+	return 300 <= status && status <= 399 || 500 <= status && status <= 599
+}
+
+// retryAfter reads a header that asks for a wait outright.
+func (r *reader) retryAfter(rank int, source string, values []string, unit time.Duration) {
+	if wait := r.longest(values, unit); wait >= 0 {
+		r.offer(rank, source, wait)
+	}
+}
+
+// offer takes a wait unless a header of lower rank, or a longer wait of the same rank, was there before.
+func (r *reader) offer(rank int, source string, wait time.Duration) {
+	if rank < r.rank || rank == r.rank && wait > r.hints.Wait {
+		r.rank = rank
+		r.hints.Wait, r.hints.Known, r.hints.Source = wait, true, source
+	}
+}
+
+// tell records a quota and, if it is used up, the wait that follows from it. The header named by source told the reset;
+// the one named by left told how much is left.
+func (r *reader) tell(l Limit, rank int, source, left string) {
+	if len(r.hints.Limits) < maxLimits {
+		r.hints.Limits = append(r.hints.Limits, l)
+	}
+	switch {
+	case l.Remaining == 0:
+		r.usedUp = true
+		if l.Reset >= 0 {
+			r.offer(rank, source, l.Reset)
+		} else if l.Window >= 0 && r.refused() {
+			r.offer(rank, left, l.Window) // no reset told: the whole window is the safe upper bound
+		}
+	case l.Remaining < 0 && l.Reset >= 0 && r.status == http.StatusTooManyRequests:
+		r.offer(rank, source, l.Reset) // the status says what the missing count does not
+	}
+}
+
+// refused tells whether the status is one with which a used-up quota refuses. On others a window without a reset would pause for what
+// may be over in an instant.
+func (r *reader) refused() bool {
+	switch r.status {
+	case http.StatusTooManyRequests, http.StatusForbidden, http.StatusServiceUnavailable:
+		return true
+	}
+	return false
+}
+
+// cached tells whether the response comes from a cache, by RFC 9111 section 5.1.
+func cached(h http.Header) bool {
+	age, _, ok := number(first(h, "Age", "age"))
+	return ok && age > 0
+}
+
+// reference is the instant that clock times are measured from.
+func reference(h http.Header, now time.Time) time.Time {
+	date := first(h, "Date", "date")
+	if day, rest, ok := strings.Cut(date, ","); ok && isWeekday(day) {
+		date = trim(rest)
+	}
+	if t, ok := clock(date, now); ok {
+		return t
+	}
+	return now
+}
+
+// merge puts together the lines of a header that is there under two spellings.
+func merge(a, b []string) []string {
+	if len(a) == 0 {
+		return b
+	}
+	return slices.Concat(a, b)
+}
+
+// first returns the first value under either key, trimmed.
+func first(h http.Header, canonical, lower string) string {
+	for _, values := range [...][]string{h[canonical], h[lower]} {
+		if len(values) > 0 {
+			return trim(values[0])
+		}
+	}
+	return ""
+}
+
+// never is what a duration that does not fit is taken as.
+const never = time.Duration(math.MaxInt64)
