@@ -1,0 +1,51 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// CheckHeader returns an error unless the field can be sent as given: the name a token, the value without control characters (RFC 9110,
+// section 5), and not one of the fields that the connection's own machinery sets, which net/http would leave out without a word.
+// The error quotes neither.
+func CheckHeader(name, value string) error {
+	if !token(name) {
+		return errors.New("not a valid header name")
+	}
+	switch name := http.CanonicalHeaderKey(name); name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
+		return fmt.Errorf("the header %s is not for users to set", name)
+	}
+	return checkHeaderValue(value)
+}
+
+func checkHeaderValue(v string) error {
+	for i := 0; i < len(v); i++ {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return errors.New("a newline or another control character cannot be sent in a header")
+		}
+	}
+	return nil
+}
+
+func checkMethod(m string) error {
+	if !token(m) {
+		return fmt.Errorf("%s is no HTTP method", printable(m))
+	}
+	if m == http.MethodConnect || m == http.MethodTrace {
+		return fmt.Errorf("the method %s cannot carry a file", m)
+	}
+	return nil
+}
+
+// token is RFC 9110, section 5.6.2.
+func token(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !alphanumeric(s[i]) && strings.IndexByte("!#$%&'*+-.^_`|~", s[i]) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,48 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"iter"
+)
+
+// maxLine is the longest line of a manifest or of a list of paths, in bytes.
+const maxLine = 1 << 20
+
+var errLongLine = errors.New("the line is longer than 1 MiB")
+
+type line struct {
+	number int
+	text   []byte // valid until the next line
+}
+
+// lines yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as Windows writes them. An
+// error is yielded last, with the number of its line.
+func lines(r io.Reader) iter.Seq2[line, error] {
+	return func(yield func(line, error) bool) {
+		sc := bufio.NewScanner(r)
+		sc.Buffer(nil, maxLine+16) // room for its end and the mark
+		n := 0
+		for sc.Scan() {
+			n++
+			text := sc.Bytes()
+			if n == 1 {
+				text = bytes.TrimPrefix(text, []byte("\ufeff"))
+			}
+			if len(text) > maxLine {
+				yield(line{number: n}, errLongLine)
+				return
+			}
+			if len(bytes.TrimSpace(text)) > 0 && !yield(line{n, text}, nil) {
+				return
+			}
+		}
+		if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
+			yield(line{number: n + 1}, errLongLine)
+		} else if err != nil {
+			yield(line{number: n + 1}, reason(err))
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package source
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+)
+
+// maxShown is how many URLs a Summary shows.
+const maxShown = 10
+
+// Summary is what Scan found.
+type Summary struct {
+	Items   int64
+	Bytes   int64 // of the files; requests are larger with multipart/form-data
+	LeftOut LeftOut
+	URLs    []string // the first ten, fit to be shown: credentials gone, the query's literal values masked
+	Partial bool     // stdin will name more
+}
+
+// Scan makes every item once, except those that stdin will name, without opening any but the manifest. It returns
+// an error for the first thing that would fail later: an unreadable directory, a glob that matches nothing, a bad line in the manifest, a
+// file that is missing, a name that does not fit the template, and two items that would both PUT (or do anything but POST and
+// PATCH) to one URL. A file that vanishes during the scan is no error. When ctx ends, Scan returns its cause.
+//
+// It needs about 20 bytes of memory for each item with a URL of its own.
+func (s *Source) Scan(ctx context.Context) (Summary, error) {
+	var sum Summary
+	var failed error
+	seen := newURLSet()
+	p := &pass{ctx: ctx, noStdin: true, yield: func(item Item, err error) bool {
+		if errors.Is(err, errVanished) {
+			return true
+		}
+		if err == nil && unique(item) && !seen.add(item.URL) {
+			err = s.twice(ctx, item, sum.Items)
+		}
+		failed = err
+		sum.Items++
+		sum.Bytes += item.Size
+		return err == nil
+	}}
+	s.each(p)
+	if failed != nil {
+		return Summary{}, failed
+	}
+	sum.LeftOut, sum.URLs = p.leftOut, p.shown
+	for _, r := range s.roots {
+		sum.Partial = sum.Partial || r.stdin
+	}
+	return sum, nil
+}
+
+// twice walks again to name the item before the n-th that has the same URL. It finds none if that one vanished, or if the
+// hashes were equal and the URLs were not.
+func (s *Source) twice(ctx context.Context, item Item, n int64) (found error) {
+	s.each(&pass{ctx: ctx, noStdin: true, yield: func(first Item, err error) bool {
+		if errors.Is(err, errVanished) {
+			return true
+		}
+		if err == nil && n > 0 && unique(first) && first.URL == item.URL {
+			found = fmt.Errorf("source: %s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
+				printable(first.Path), printable(item.Path), item.Method, Redact(item.URL))
+		}
+		n--
+		return found == nil && n > 0
+	}})
+	return found
+}
+
+// A urlSet remembers URLs by 96 bits of hash: about 20 bytes each, and a chance of 1 in 10^17 that two of a million collide.
+type urlSet struct {
+	a, b maphash.Seed
+	seen map[[12]byte]struct{}
+}
+
+func newURLSet() *urlSet {
+	return &urlSet{maphash.MakeSeed(), maphash.MakeSeed(), map[[12]byte]struct{}{}}
+}
+
+// add reports whether url is new.
+func (s *urlSet) add(url string) bool {
+	var h [12]byte
+	binary.LittleEndian.PutUint64(h[:], maphash.String(s.a, url))
+	binary.LittleEndian.PutUint32(h[8:], uint32(maphash.String(s.b, url)))
+	n := len(s.seen)
+	s.seen[h] = struct{}{}
+	return len(s.seen) > n
+}

@@ -1,0 +1,496 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tree makes files in a new directory, which becomes the working directory. A name that ends in / is a directory; "a -> b" is a link.
+func tree(t testing.TB, names ...string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, name := range names {
+		name, target, link := strings.Cut(name, " -> ")
+		var err error
+		if err = os.MkdirAll(filepath.Dir(name), 0o777); err == nil {
+			switch {
+			case link:
+				if err = os.Symlink(target, name); err != nil && runtime.GOOS == "windows" {
+					t.Skip("links need a privilege on Windows:", err)
+				}
+			case strings.HasSuffix(name, "/"):
+				err = os.MkdirAll(name, 0o777)
+			default:
+				err = os.WriteFile(name, []byte(name), 0o666)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func to(t testing.TB, s string) *Template {
+	t.Helper()
+	tmpl, err := ParseTemplate(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tmpl
+}
+
+// sent lists what Items yields as "path method URL", origin left out, or "path! error".
+func sent(t testing.TB, o Options) []string {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for item, err := range s.Items() {
+		var ie *ItemError
+		switch {
+		case errors.As(err, &ie):
+			if diff := cmp.Diff(item, ie.Item); diff != "" {
+				t.Errorf("the error's item differs: %s", diff)
+			}
+			got = append(got, filepath.ToSlash(item.Path)+"! "+ie.Err.Error())
+		case err != nil:
+			got = append(got, "! "+err.Error())
+		default:
+			got = append(got, filepath.ToSlash(item.Path)+" "+item.Method+" "+strings.TrimPrefix(item.URL, "http://h"))
+		}
+	}
+	return got
+}
+
+func expectSent(t *testing.T, o Options, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, sent(t, o)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func expectError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", parts)
+		return
+	}
+	for _, p := range append(parts, "source: ") {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q, want one with %q", err, p)
+		}
+	}
+	if strings.ContainsAny(err.Error(), "\n\r") {
+		t.Errorf("not one line: %q", err)
+	}
+	if strings.Count(err.Error(), "source: ") != 1 {
+		t.Errorf("says source twice: %q", err)
+	}
+}
+
+func scan(t *testing.T, o Options) (Summary, error) {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Scan(t.Context())
+}
+
+func TestItemsOfFilesAndDirectories(t *testing.T) {
+	tree(t, "data/b.csv", "data/a/z.csv", "data/a.csv", "data/.hidden", "data/.git/config", "data/x.csv~", "data/#y#", "data/.#z", "data/.x.swp",
+		"data/sub/deep/er.txt", "data/empty/", ".env", "x~")
+	o := Options{Paths: []string{"data", ".env", "x~", "./data/a.csv"}, Template: to(t, "http://h/{path}")}
+	expectSent(t, o,
+		"data/a/z.csv PUT /a/z.csv",
+		"data/a.csv PUT /a.csv",
+		"data/b.csv PUT /b.csv",
+		"data/sub/deep/er.txt PUT /sub/deep/er.txt",
+		".env PUT /.env",
+		"x~ PUT /x~",
+		"./data/a.csv! another item of this run goes to the same URL by PUT",
+	)
+	o.Paths = o.Paths[:3]
+	sum, err := scan(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Summary{
+		Items:   6,
+		Bytes:   int64(len("data/a/z.csv" + "data/a.csv" + "data/b.csv" + "data/sub/deep/er.txt" + ".env" + "x~")),
+		LeftOut: LeftOut{Hidden: 2, Leftover: 4},
+		URLs:    []string{"http://h/a/z.csv", "http://h/a.csv", "http://h/b.csv", "http://h/sub/deep/er.txt", "http://h/.env", "http://h/x~"},
+	}
+	if diff := cmp.Diff(want, sum); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := sum.LeftOut.String(); got != "2 hidden, 4 editor leftovers" {
+		t.Error(got)
+	}
+	o.Paths, o.Hidden = []string{"data"}, true
+	expectSent(t, o,
+		"data/#y# PUT /%23y%23",
+		"data/.#z PUT /.%23z",
+		"data/.git/config PUT /.git/config",
+		"data/.hidden PUT /.hidden",
+		"data/.x.swp PUT /.x.swp",
+		"data/a/z.csv PUT /a/z.csv",
+		"data/a.csv PUT /a.csv",
+		"data/b.csv PUT /b.csv",
+		"data/sub/deep/er.txt PUT /sub/deep/er.txt",
+		"data/x.csv~ PUT /x.csv~",
+	)
+}
+
+func TestVariables(t *testing.T) {
+	tree(t, "d/archive.tar.gz", "d/README", "d/.bashrc", "d/x.", "d/..b")
+	o := Options{Paths: []string{"d"}, Hidden: true, Template: to(t, "http://h/?{name}&{stem}&{ext}&{path}")}
+	expectSent(t, o,
+		"d/..b POST /?..b&.&b&..b",
+		"d/.bashrc POST /?.bashrc&.bashrc&&.bashrc",
+		"d/README POST /?README&README&&README",
+		"d/archive.tar.gz POST /?archive.tar.gz&archive.tar&gz&archive.tar.gz",
+		"d/x. POST /?x.&x&&x.",
+	)
+	o.Hidden, o.Template = false, to(t, "http://h/{stem}.{ext}")
+	expectSent(t, o,
+		"d/README! {ext} has no value here",
+		"d/archive.tar.gz PUT /archive.tar.gz",
+		"d/x.! {ext} has no value here",
+	)
+	_, err := scan(t, o)
+	expectError(t, err, "README", "{ext} has no value here")
+}
+
+func TestGlobs(t *testing.T) {
+	tree(t, "data/a.csv", "data/b.txt", "data/sub/c.csv", "data/sub/deep/d.csv", "data/.h.csv", "data/.git/e.csv", "data/f.csv~",
+		"data/[1].csv", "data/other/x.csv/inner.csv", "top.csv")
+	o := func(paths ...string) Options { return Options{Paths: paths, Template: to(t, "http://h/{path}")} }
+	expectSent(t, o("data/*.csv"), "data/[1].csv PUT /%5B1%5D.csv", "data/a.csv PUT /a.csv")
+	expectSent(t, o("./data/sub/../*.txt"), "data/b.txt PUT /b.txt")
+	expectSent(t, o("data/**/*.csv"),
+		"data/[1].csv PUT /%5B1%5D.csv",
+		"data/a.csv PUT /a.csv",
+		"data/other/x.csv/inner.csv PUT /other/x.csv/inner.csv",
+		"data/sub/c.csv PUT /sub/c.csv",
+		"data/sub/deep/d.csv PUT /sub/deep/d.csv",
+	)
+	expectSent(t, o("data/*/**"),
+		"data/other/x.csv/inner.csv PUT /other/x.csv/inner.csv",
+		"data/sub/c.csv PUT /sub/c.csv",
+		"data/sub/deep/d.csv PUT /sub/deep/d.csv",
+	)
+	expectSent(t, o("data/s*/**/deep/*"), "data/sub/deep/d.csv PUT /sub/deep/d.csv")
+	expectSent(t, o("d?ta/{a,b}.{csv,txt}"), "data/a.csv PUT /data/a.csv", "data/b.txt PUT /data/b.txt")
+	expectSent(t, o("*.csv"), "top.csv PUT /top.csv")
+	// With its dot written out a hidden name is asked for; .git is not by **/.h*.
+	expectSent(t, o("data/.*"), "data/.h.csv PUT /.h.csv")
+	expectSent(t, o("data/.*/*"), "data/.git/e.csv PUT /.git/e.csv")
+	expectSent(t, o("data/**/.h*"), "data/.h.csv PUT /.h.csv")
+	// A path that exists is none.
+	expectSent(t, o("data/[1].csv"), "data/[1].csv PUT /%5B1%5D.csv")
+
+	ex := o("data/**")
+	ex.Exclude = []string{"sub/deep", "*.txt", "other/", "[[]*"}
+	expectSent(t, ex, "data/a.csv PUT /a.csv", "data/sub/c.csv PUT /sub/c.csv")
+	sum, err := scan(t, ex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (LeftOut{Excluded: 4, Hidden: 2, Leftover: 1}); sum.LeftOut != want {
+		t.Errorf("left out: %v, want %v", sum.LeftOut, want)
+	}
+	ex.Exclude = []string{"**/*.csv", "**/.*"}
+	ex.Paths = []string{"data"}
+	expectSent(t, ex, "data/b.txt PUT /b.txt")
+
+	for pattern, want := range map[string]string{
+		"data/*.nope":    `"data/*.nope": matches no file`,
+		"data/*~":        "left out: 1 editor leftovers",
+		"data/*/":        "matches directories only",
+		"data/a.csv/**":  "no directory",
+		"nowhere/*.csv":  `no directory "nowhere"`,
+		"data/[a.csv":    "not a valid glob",
+		"data/{a,b":      "not a valid glob",
+		"{data/a,b}.csv": "slash within braces",
+		"/[x]/..":        "",
+	} {
+		s, err := New(o(pattern))
+		if err == nil {
+			_, err = s.Scan(t.Context())
+		}
+		expectError(t, err, want)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	tree(t, "a.csv", "d/")
+	path := to(t, "http://h/{path}")
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Template: path}, "nothing to send"},
+		{Options{Paths: []string{"a.csv"}}, "no URL"},
+		{Options{Paths: []string{""}, Template: path}, "no such file"},
+		{Options{Paths: []string{"nope\n"}, Template: path}, `"nope\n"`},
+		{Options{Paths: []string{"-"}, Template: path}, "stdin"},
+		{Options{Paths: []string{"-", "-"}, Stdin: strings.NewReader(""), Template: path}, "stdin"},
+		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{nmae}")}, "unknown variable {nmae}"},
+		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{key}")}, "unknown variable {key}"},
+		{Options{Paths: []string{"a.csv"}, Template: path, Method: "P UT"}, `"P UT" is no HTTP method`},
+		{Options{Paths: []string{"a.csv"}, Template: path, Method: "connect"}, "cannot carry a file"},
+		{Options{Paths: []string{"d"}, Template: path, Exclude: []string{"[a"}}, "exclude"},
+		{Options{Paths: []string{"d"}, Template: path, Exclude: []string{""}}, "exclude"},
+		{Options{Paths: []string{"a.csv"}, Manifest: "a.csv", Template: path}, "either"},
+		{Options{Manifest: "nope.ndjson"}, `manifest "nope.ndjson"`},
+		{Options{Manifest: "d"}, "not a regular file"},
+	} {
+		_, err := New(c.o)
+		expectError(t, err, c.want)
+	}
+}
+
+func TestMethod(t *testing.T) {
+	tree(t, "a", "b")
+	o := Options{Paths: []string{"a", "b"}, Template: to(t, "http://h/in?n={name}")}
+	expectSent(t, o, "a POST /in?n=a", "b POST /in?n=b")
+	o.Template = to(t, "http://h/in")
+	expectSent(t, o, "a POST /in", "b POST /in")
+	o.Method = "patch"
+	expectSent(t, o, "a PATCH /in", "b PATCH /in")
+	o.Method = "PUT"
+	expectSent(t, o, "a PUT /in", "b! another item of this run goes to the same URL by PUT")
+}
+
+func TestScanFindsTwoItemsWithOneURL(t *testing.T) {
+	tree(t, "data/0.csv", "data/a/x.csv", "data/b/x.csv", "data/c.csv", "data/d/x.csv")
+	o := Options{Paths: []string{"data"}, Template: to(t, "http://u:secret@h/{name}?token=secret")}
+	_, err := scan(t, o)
+	expectError(t, err, "a"+string(filepath.Separator)+"x.csv", "b"+string(filepath.Separator)+"x.csv", "http://h/x.csv?token=***", "PUT")
+	if err != nil && strings.Contains(err.Error(), "secret") {
+		t.Errorf("shows a secret: %v", err)
+	}
+	o.Method = "POST"
+	sum, err := scan(t, o)
+	if err != nil || sum.Items != 5 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if got := sum.URLs[0]; got != "http://h/0.csv?token=***" {
+		t.Errorf("shown: %s", got)
+	}
+	o = Options{Paths: []string{"data/c.csv", "data/c.csv"}, Template: to(t, "http://h/{name}")}
+	_, err = scan(t, o)
+	expectError(t, err, `"data/c.csv" and "data/c.csv"`)
+}
+
+func TestScanShowsTenURLs(t *testing.T) {
+	var names []string
+	for i := range 25 {
+		names = append(names, fmt.Sprintf("d/%02d", i))
+	}
+	tree(t, names...)
+	sum, err := scan(t, Options{Paths: []string{"d"}, Template: to(t, "http://h/?n={name}")})
+	if err != nil || sum.Items != 25 || len(sum.URLs) != 10 || sum.URLs[9] != "http://h/?n=09" {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
+func TestScanEndsWithContext(t *testing.T) {
+	tree(t, "d/a", "d/b")
+	s, err := New(Options{Paths: []string{"d"}, Template: to(t, "http://h/{name}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	cancel(why)
+	if _, err := s.Scan(ctx); !errors.Is(err, why) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestItemsStopsWhenAsked(t *testing.T) {
+	tree(t, "d/a", "d/b", "d/e/c", "f", "m.ndjson")
+	if err := os.WriteFile("m.ndjson", []byte("{\"path\":\"d/a\"}\n{\"path\":\"nope\"}\n{\"path\":\"d/b\"}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{
+		{Paths: []string{"d", "f", "d/**", "-"}, Stdin: strings.NewReader("f\nf\n"), Template: to(t, "http://h/")},
+		{Manifest: "m.ndjson", Template: to(t, "http://h/")},
+	} {
+		s, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for stop := range 10 {
+			n := 0
+			for range s.Items() {
+				if n++; n > stop {
+					break
+				}
+			}
+		}
+	}
+}
+
+func TestStdin(t *testing.T) {
+	tree(t, "a.csv", "b [1]*.csv", "d/c.csv", "d/a.csv")
+	o := Options{
+		Paths:    []string{"d/c.csv", "-"},
+		Stdin:    strings.NewReader("\ufeffa.csv\r\n\r\nb [1]*.csv\nnope\x01\nd\nd/a.csv\n*.csv\nd/c.csv"),
+		Template: to(t, "http://h/{name}"),
+	}
+	sum, err := scan(t, o)
+	if err != nil || sum.Items != 1 || !sum.Partial {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	got := sent(t, o)
+	if runtime.GOOS == "windows" {
+		t.Skip("the texts below are for Unix")
+	}
+	want := []string{
+		"d/c.csv PUT /c.csv",
+		"a.csv PUT /a.csv",
+		"b [1]*.csv PUT /b%20%5B1%5D%2A.csv",
+		"nope\x01! no such file or directory",
+		"d! is a directory; only files can be listed",
+		"d/a.csv! another item of this run goes to the same URL by PUT",
+		"*.csv! no such file or directory",
+		"d/c.csv! another item of this run goes to the same URL by PUT",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	o = Options{Paths: []string{"-"}, Stdin: strings.NewReader("a.csv\n" + strings.Repeat("x", maxLine+1)), Template: o.Template}
+	expectSent(t, o, "a.csv PUT /a.csv", "! source: stdin line 2: the line is longer than 1 MiB")
+}
+
+func TestVanishedFiles(t *testing.T) {
+	tree(t, "d/a", "d/b", "d/c", "d/e/f", "g")
+	s, err := New(Options{Paths: []string{"d", "g"}, Template: to(t, "http://h/{path}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for item, err := range s.Items() {
+		if item.Rel == "a" { // d is listed by now
+			for _, name := range []string{"d/b", "d/e/f", "d/e", "g"} {
+				if err := os.Remove(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err != nil && !errors.As(err, new(*ItemError)) {
+			t.Errorf("%v ends the run", err)
+		}
+		got = append(got, fmt.Sprintf("%s %v", item.Rel, err == nil))
+	}
+	// Windows has all of a file in its directory's listing, and learns later that it is gone.
+	want := []string{"a true", fmt.Sprintf("b %v", runtime.GOOS == "windows"), "c true", "e false", "g false"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if _, err := s.Scan(t.Context()); err == nil {
+		t.Error("a named file is missing, and Scan is content")
+	}
+}
+
+func TestLinks(t *testing.T) {
+	tree(t, "d/a.csv", "d/link.csv -> a.csv", "d/sub/up -> ..", "d/sub/b.csv", "d/self -> self", "d/out -> ../other", "other/c.csv", "other/back -> ../d", "l -> d", "f -> d/a.csv")
+	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
+	expectSent(t, o, "d/a.csv PUT /a.csv", "d/sub/b.csv PUT /sub/b.csv")
+	sum, err := scan(t, o)
+	if err != nil || sum.LeftOut != (LeftOut{Links: 4}) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	// Named links are followed.
+	o.Paths = []string{"l", "f"}
+	o.Template = to(t, "http://h/x/{name}")
+	expectSent(t, o, "l/a.csv PUT /x/a.csv", "l/sub/b.csv PUT /x/b.csv", "f PUT /x/f")
+
+	o.Paths, o.Follow, o.Template = []string{"d"}, true, to(t, "http://h/{path}")
+	o.Exclude = []string{"self"}
+	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv", "d/sub/b.csv PUT /sub/b.csv")
+	sum, err = scan(t, o)
+	if err != nil || sum.LeftOut != (LeftOut{Excluded: 1, Loops: 2}) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	o.Paths = []string{"d/**/*.csv"}
+	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv", "d/sub/b.csv PUT /sub/b.csv")
+	// A link to nowhere is a file that is missing.
+	o.Paths, o.Exclude = []string{"d"}, nil
+	_, err = scan(t, o)
+	expectError(t, err, "self")
+}
+
+func TestURLSet(t *testing.T) {
+	s := newURLSet()
+	for i := range 10_000 {
+		if u := fmt.Sprint(i); !s.add(u) || s.add(u) {
+			t.Fatal(u)
+		}
+	}
+}
+
+// The files' metadata is the cost of Scan; bytes an item is what the set of URLs needs beyond it.
+func BenchmarkScan(b *testing.B) {
+	const n = 20_000
+	tree(b)
+	for i := range n {
+		dir := fmt.Sprintf("d/%03d", i/100)
+		if i%100 == 0 {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(fmt.Sprintf("%s/%05d.csv", dir, i), nil, 0o666); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s, err := New(Options{Paths: []string{"d"}, Template: to(b, "https://api.example.com/v1/files/{path}")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if sum, err := s.Scan(b.Context()); err != nil || sum.Items != n {
+			b.Fatal(sum, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/item")
+}
+
+func BenchmarkURLSet(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var kept uint64
+			for b.Loop() {
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				s := newURLSet()
+				var buf []byte
+				for i := range n {
+					buf = fmt.Appendf(buf[:0], "https://api.example.com/v1/files/%d", i)
+					s.add(string(buf))
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				kept = after.HeapAlloc - before.HeapAlloc
+				runtime.KeepAlive(s)
+			}
+			b.ReportMetric(float64(kept)/float64(n), "B/URL-kept")
+		})
+	}
+}

@@ -1,0 +1,275 @@
+package source
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func values(kv ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(kv); i += 2 {
+			if kv[i] == name {
+				return kv[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+func TestParseTemplate(t *testing.T) {
+	for _, c := range []struct {
+		in, want string // want: shown; or "error: " and a part of it
+	}{
+		{"https://h/files/{name}", "https://h/files/{name}"},
+		{"HTTPS://Host.Example:8443/Files/{name}", "https://host.example:8443/Files/{name}"},
+		{"http://[::1]:80/{path}", "http://[::1]:80/{path}"},
+		{"http://h", "http://h/"},
+		{"http://h?x={name}", "http://h/?x={name}"},
+		{"http://münchen.example/ä b", "http://münchen.example/%C3%A4%20b"},
+		{"http://h/\xff", "http://h/%FF"},
+		{"http://h/a%2Fb%20c", "http://h/a%2Fb%20c"},
+		{"http://h/a[1]|\"<>^`?a[]={name}", "http://h/a%5B1%5D%7C%22%3C%3E%5E%60?a[]={name}"},
+		{"http://h/!$&'()*+,;=:@-._~?!$'()*+,;:@/?", "http://h/!$&'()*+,;=:@-._~?***"},
+		{"http://h//x", "http://h//x"},
+		{"http://u:secret@h/{name}?token=secret&n={name}&x=a{stem}secret&flag", "http://h/{name}?token=***&n={name}&x=***{stem}***&***"},
+		{"http://u:se%40cret%2F@h/", "http://h/"},
+		{"http://h/?a=}{", "error: a } without its {"},
+
+		{"", "error: begin with http://"},
+		{"h/files/{name}", "error: begin with http://"},
+		{"ftp://h/", "error: begin with http://"},
+		{"{scheme}://h/", "error: begin with http://"},
+		{"https:///files/{name}", "error: no host"},
+		{"https://:80/{name}", "error: no host"},
+		{"https://u:p@/{name}", "error: no host"},
+		{"https://{host}/x", "error: variable cannot stand"},
+		{"https://h{name}/x", "error: variable cannot stand"},
+		{"https://h:{port}/x", "error: variable cannot stand"},
+		{"https://a b/x", "error: host or port"},
+		{"https://h:port/x", "error: host or port"},
+		{"https://h:0/x", "error: between 1 and 65535"},
+		{"https://h:65536/x", "error: between 1 and 65535"},
+		{"https://u:sec/ret@h/", "error: host or port"},
+		{"https://u:%zz@h/", "error: user or password"},
+		{"https://h/{name", "error: a { without its }"},
+		{"https://h/name}", "error: a } without its {"},
+		{"https://h/{a{b}}", "error: no variable"},
+		{"https://h/{}", "error: no variable"},
+		{"https://h/{a b}", "error: no variable"},
+		{"https://h/{na\nme}", "error: no variable"},
+		{"https://h/x#y", "error: a #"},
+		{"https://h/100%", "error: percent sign"},
+		{"https://h/%zz", "error: percent sign"},
+		{`https://h/a\b`, "error: backslash"},
+		{"https://h/a\nb", "error: control character"},
+		{"https://h/../{name}", "error: . or .."},
+		{"https://h/a/./b", "error: . or .."},
+		{"https://h/a/%2E%2e/b", "error: . or .."},
+		{"https://h/a/.%2e?x", "error: . or .."},
+	} {
+		tmpl, err := ParseTemplate(c.in)
+		if want, ok := strings.CutPrefix(c.want, "error: "); ok {
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "source: ") {
+				t.Errorf("%q: error %v, want one with %q", c.in, err, want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec") || strings.ContainsAny(err.Error(), "\n")) {
+				t.Errorf("%q: error %q", c.in, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", c.in, err)
+		} else if got := tmpl.String(); got != c.want {
+			t.Errorf("%q: shown as\n%s, want\n%s", c.in, got, c.want)
+		}
+	}
+}
+
+func TestExpandHostileNames(t *testing.T) {
+	long := strings.Repeat("ä", 2048)
+	for _, c := range []struct{ tmpl, value, want string }{
+		{"http://h/v1/{name}", "a.csv", "http://h/v1/a.csv"},
+		{"http://h/v1/{name}", "../x", "http://h/v1/..%2Fx"},
+		{"http://h/v1/{name}", "a/../b", "http://h/v1/a%2F..%2Fb"},
+		{"http://h/v1/{name}", "%2e%2e", "http://h/v1/%252e%252e"},
+		{"http://h/v1/{name}", "a?b", "http://h/v1/a%3Fb"},
+		{"http://h/v1/{name}", "a#b", "http://h/v1/a%23b"},
+		{"http://h/v1/{name}", "100%", "http://h/v1/100%25"},
+		{"http://h/v1/{name}", "a b+c", "http://h/v1/a%20b%2Bc"},
+		{"http://h/v1/{name}", "Übergröße", "http://h/v1/%C3%9Cbergr%C3%B6%C3%9Fe"},
+		{"http://h/v1/{name}", "\xff\xfe", "http://h/v1/%FF%FE"},
+		{"http://h/v1/{name}", "a\nb\x00", "http://h/v1/a%0Ab%00"},
+		{"http://h/v1/{name}", "{name}", "http://h/v1/%7Bname%7D"},
+		{"http://h/v1/{name}", `a\b;c=d@e:f`, "http://h/v1/a%5Cb%3Bc%3Dd%40e%3Af"},
+		{"http://h/v1/{name}", "...", "http://h/v1/..."},
+		{"http://h/v1/{name}", long, "http://h/v1/" + strings.Repeat("%C3%A4", 2048)},
+		{"http://h/v1/{name}", "..", "error"},
+		{"http://h/v1/{name}", ".", "error"},
+		{"http://h/v1/{name}", "", "error"},
+		{"http://h/v1/{name}x", "", "error"},
+		{"http://h/.{name}", ".", "error"},
+		{"http://h/%2E{name}", ".", "error"},
+		{"http://h/x{name}", "..", "http://h/x.."},
+		{"http://h/{path}", "a b/ü/c#.csv", "http://h/a%20b/%C3%BC/c%23.csv"},
+		{"http://h/{path}", "a/../b", "error"},
+		{"http://h/{path}", "../b", "error"},
+		{"http://h/x{path}", "../b", "error"},
+		{"http://h/{path}", "./b", "error"},
+		{"http://h/{path}", "a//b", "error"},
+		{"http://h/{path}", "/a", "error"},
+		{"http://h/{path}", "a/", "error"},
+		{"http://h/{path}", "%2e%2e/b", "http://h/%252e%252e/b"},
+		{"http://h/?n={name}&m=1", "a&b=c?#%+ /ä", "http://h/?n=a%26b%3Dc%3F%23%25%2B%20%2F%C3%A4&m=1"},
+		{"http://h/?n={name}", "", "http://h/?n="},
+		{"http://h/?n={name}", "..", "http://h/?n=.."},
+		{"http://h/?n={path}", "a/b c", "http://h/?n=a%2Fb%20c"},
+		{"http://h/{nope}", "a", "error"},
+	} {
+		tmpl, err := ParseTemplate(c.tmpl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tmpl.Expand(values("name", c.value, "path", c.value))
+		if err != nil {
+			got = "error"
+			if strings.ContainsAny(err.Error(), "\n\x00") {
+				t.Errorf("%s with %q: not one line: %q", c.tmpl, c.value, err)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s with %q: %s (%v), want %s", c.tmpl, c.value, got, err, c.want)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	tmpl, err := ParseTemplate("https://us%40er:pa%3Ass@h/{name}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tmpl.Expand(values("name", "a"))
+	if got != "https://h/a" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	r := &http.Request{Header: tmpl.auth}
+	if user, pass, ok := r.BasicAuth(); user != "us@er" || pass != "pa:ss" || !ok || !tmpl.HasCredentials() {
+		t.Errorf("basic auth %q %q %v", user, pass, ok)
+	}
+}
+
+func TestHasPathVar(t *testing.T) {
+	for in, want := range map[string]bool{
+		"http://h/{name}":          true,
+		"http://h/x":               false,
+		"http://h/x?n={name}":      false,
+		"http://h/{a}?n={name}":    true,
+		"http://h/x?n=/a/{name}":   false,
+		"http://h/x?n=?{name}&{b}": false,
+	} {
+		tmpl, err := ParseTemplate(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tmpl.HasPathVar(); got != want {
+			t.Errorf("%s: %v", in, got)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://h/a@b":                 "https://h/a@b",
+		"https://u:p@w@h/a?sig=x&y=&z":  "https://h/a?sig=***&y=&***",
+		"https://u:p@h?a={b}":           "https://h?a=***",
+		"https://u:p@h":                 "https://h",
+		"not a URL":                     "not a URL",
+		"/relative?token=secret&a=b=cc": "/relative?token=***&a=***",
+	} {
+		if got := Redact(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
+// Whatever a value is, and whatever template was accepted, the value cannot change where the request goes, and the server gets it back.
+func FuzzTemplate(f *testing.F) {
+	for _, name := range []string{"a.csv", "../x", "a/../b", "%2e%2e", "?", "#", "%", " ", "ä", "\xff", "\n", "{", strings.Repeat("x", 4096), "..", ""} {
+		f.Add("https://h.example/v1/{name}?n={name}", name)
+		f.Add("http://u:p@h/a/{path}", name)
+		f.Add("http://h/"+name, name)
+	}
+	f.Fuzz(func(t *testing.T, text, value string) {
+		tmpl, err := ParseTemplate(text)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\r") {
+				t.Fatalf("not one line: %q", err)
+			}
+			return
+		}
+		_ = tmpl.String()
+		if _, err := ParseTemplate(tmpl.String()); err != nil {
+			t.Fatalf("%q is shown as %q, which is none: %v", text, tmpl, err)
+		}
+		only := func(v string) func(string) (string, bool) { return func(string) (string, bool) { return v, true } }
+		plain, err := tmpl.Expand(only("x"))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		got, err := tmpl.Expand(only(value))
+		if err != nil {
+			return
+		}
+		want, err := url.Parse(plain)
+		if err != nil {
+			t.Fatalf("%q: %v", plain, err)
+		}
+		u, err := url.Parse(got)
+		if err != nil {
+			t.Fatalf("%q: %v", got, err)
+		}
+		if u.Scheme != want.Scheme || u.Host != want.Host || u.User != nil || u.Fragment != "" {
+			t.Fatalf("%q with %q went to %q", text, value, got)
+		}
+		// net/http sends RequestURI: it must not be written anew.
+		if got != tmpl.origin+u.RequestURI() {
+			t.Fatalf("%q becomes %q on the wire", got, u.RequestURI())
+		}
+		extra := 0 // segments that {path} brings
+		for _, p := range tmpl.parts {
+			if p.name == pathVar && !p.query {
+				extra += strings.Count(value, "/")
+			}
+		}
+		if n, m := strings.Count(u.EscapedPath(), "/"), strings.Count(want.EscapedPath(), "/"); n != m+extra {
+			t.Fatalf("%q with %q has %d segments in %q", text, value, n, got)
+		}
+		if n, m := len(strings.Split(u.RawQuery, "&")), len(strings.Split(want.RawQuery, "&")); n != m {
+			t.Fatalf("%q with %q: the query is %q", text, value, u.RawQuery)
+		}
+		for seg := range strings.SplitSeq(u.EscapedPath(), "/") {
+			if seg, err := url.PathUnescape(seg); err != nil || seg == "." || seg == ".." {
+				t.Fatalf("%q with %q: a dot segment in %q", text, value, got)
+			}
+		}
+		decoded, err := url.PathUnescape(strings.TrimPrefix(got, tmpl.origin))
+		if err != nil || len(tmpl.Vars()) > 0 && !strings.Contains(decoded, value) {
+			t.Fatalf("%q with %q: decodes to %q, %v", text, value, decoded, err)
+		}
+	})
+}
+
+func BenchmarkExpand(b *testing.B) {
+	tmpl, err := ParseTemplate("https://api.example.com/v1/files/{path}")
+	if err != nil {
+		b.Fatal(err)
+	}
+	item := Item{Path: "data/2026/11/Übersicht 1.csv", Rel: "2026/11/Übersicht 1.csv"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := tmpl.Expand(func(name string) (string, bool) { return fileVar(item, name) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

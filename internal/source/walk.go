@@ -1,0 +1,183 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// errVanished: the listing of a directory had it, the disk no longer does.
+var errVanished = errors.New("vanished while its directory was being read")
+
+// LeftOut counts what walked directories and globs held but did not yield. A directory that was left out counts once.
+type LeftOut struct {
+	Excluded int64 `json:"excluded"` // by Options.Exclude
+	Hidden   int64 `json:"hidden"`   // dot files and directories
+	Leftover int64 `json:"leftover"` // what editors leave behind: x~, #x#, .#x, .x.swp
+	Links    int64 `json:"links"`    // symbolic links
+	Loops    int64 `json:"loops"`    // when following: links to a directory they lie in
+	Special  int64 `json:"special"`  // pipes, sockets, devices
+}
+
+// String lists the counts that are not zero, and is empty when all are.
+func (l LeftOut) String() string {
+	var s []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{l.Excluded, "excluded"}, {l.Hidden, "hidden"}, {l.Leftover, "editor leftovers"},
+		{l.Links, "links"}, {l.Loops, "link loops"}, {l.Special, "special files"},
+	} {
+		if c.n > 0 {
+			s = append(s, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
+// A walker is one pass over one directory tree, depth first, each directory in the order of its names.
+type walker struct {
+	*Source
+	pass    *pass
+	root    string
+	glob    *glob // nil: every file
+	found   bool  // a file was yielded
+	above   []fs.FileInfo
+	leftOut LeftOut
+}
+
+// walk yields the files below a root; for a glob those that match.
+func (s *Source) walk(p *pass, r root) bool {
+	w := &walker{Source: s, pass: p, root: r.path, glob: r.glob}
+	more := w.dir(".")
+	p.leftOut.add(w.leftOut)
+	if !more || w.glob == nil || w.found {
+		return more
+	}
+	err := errors.New("matches no file; to send all that is below a directory, name it or end with **")
+	if w.leftOut != (LeftOut{}) {
+		err = fmt.Errorf("matches no file to send; left out: %v", w.leftOut)
+	}
+	return p.fail(Item{Path: w.glob.text}, err)
+}
+
+func (l *LeftOut) add(o LeftOut) {
+	l.Excluded += o.Excluded
+	l.Hidden += o.Hidden
+	l.Leftover += o.Leftover
+	l.Links += o.Links
+	l.Loops += o.Loops
+	l.Special += o.Special
+}
+
+// dir walks one directory; false means stop.
+func (w *walker) dir(rel string) bool {
+	name := filepath.Join(w.root, filepath.FromSlash(rel))
+	if w.opts.Follow {
+		fi, err := os.Stat(name)
+		if err == nil {
+			for _, a := range w.above {
+				if os.SameFile(a, fi) {
+					w.leftOut.Loops++
+					return true
+				}
+			}
+			w.above = append(w.above, fi)
+			defer func() { w.above = w.above[:len(w.above)-1] }()
+		}
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		if rel != "." && errors.Is(err, fs.ErrNotExist) {
+			err = errVanished
+		}
+		// What was read before the error is not sent: a listing cut short would pass for a whole one.
+		return w.pass.fail(Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w", reason(err)))
+	}
+	for _, e := range entries {
+		if w.pass.ctx.Err() != nil {
+			w.pass.yield(Item{}, context.Cause(w.pass.ctx))
+			return false
+		}
+		if !w.entry(path.Join(rel, e.Name()), e) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walker) entry(rel string, e fs.DirEntry) bool {
+	// Windows has reparse points that are neither links nor directories to us: what they lead to is found out the same way.
+	link := e.Type()&(fs.ModeSymlink|fs.ModeIrregular) != 0
+	if !w.wanted(rel, e.IsDir() || link, !e.IsDir()) || w.leave(rel, e, link) {
+		return true
+	}
+	item := Item{Path: filepath.Join(w.root, filepath.FromSlash(rel)), Rel: rel}
+	fi, err := e.Info()
+	if link {
+		fi, err = os.Stat(item.Path)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = errVanished
+	}
+	switch {
+	case err != nil:
+		return w.pass.fail(item, reason(err))
+	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
+		return true
+	case fi.IsDir():
+		return w.dir(rel)
+	case !fi.Mode().IsRegular():
+		w.leftOut.Special++
+		return true
+	}
+	w.found = true
+	return w.emit(w.pass, item, fi)
+}
+
+// wanted reports whether the glob speaks of rel, as a directory to enter or as a file.
+func (w *walker) wanted(rel string, dir, file bool) bool {
+	return w.glob == nil || dir && w.glob.enters(rel) || file && w.glob.matches(rel)
+}
+
+// leave counts what is left out, by the first reason that holds.
+func (w *walker) leave(rel string, e fs.DirEntry, link bool) bool {
+	name := e.Name()
+	var reason *int64
+	switch {
+	case w.excluded(rel, name):
+		reason = &w.leftOut.Excluded
+	case !w.opts.Hidden && !e.IsDir() && leftover(name):
+		reason = &w.leftOut.Leftover
+	case !w.opts.Hidden && hidden(e) && !(w.glob != nil && w.glob.asksFor(name)):
+		reason = &w.leftOut.Hidden
+	case !w.opts.Follow && link:
+		reason = &w.leftOut.Links
+	default:
+		return false
+	}
+	*reason++
+	return true
+}
+
+func (w *walker) excluded(rel, name string) bool {
+	for _, p := range w.opts.Exclude {
+		if doublestar.MatchUnvalidated(p, rel) || doublestar.MatchUnvalidated(p, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// leftover reports whether an editor left the file behind: a backup, an autosave, a lock or a swap file.
+func leftover(name string) bool {
+	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, ".#") || strings.HasSuffix(name, ".swp") ||
+		len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#'
+}
