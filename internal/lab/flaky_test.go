@@ -1,0 +1,135 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestFlakyFaults(t *testing.T) {
+	const body = "0123456789"
+	tests := []struct {
+		kind                         string
+		status                       int
+		err                          error
+		accepted, answered, unAnswer int64
+	}{
+		{"500", 500, nil, 0, 0, 0},
+		{"reset-before", 0, syscall.ECONNRESET, 0, 0, 1},
+		{"reset-in", 0, syscall.ECONNRESET, 0, 0, 1},
+		{"reset-after", 0, syscall.ECONNRESET, 1, 0, 1},
+		{"truncated", 201, io.ErrUnexpectedEOF, 1, 0, 1},
+	}
+	for _, tt := range tests {
+		check := func(t *testing.T, s *Server, resp *http.Response, err error) {
+			status := 0
+			if err == nil {
+				status = resp.StatusCode
+				_, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			if status != tt.status || !errors.Is(err, tt.err) {
+				t.Errorf("status %d, error %v; want %d, %v", status, err, tt.status, tt.err)
+			}
+			got := s.Stats()
+			if got.Requests != 1 || got.Accepted != tt.accepted || got.Answered != tt.answered || got.Unanswered != tt.unAnswer || got.Faults[tt.kind] != 1 {
+				t.Errorf("%+v", got)
+			}
+			if len(got.Items) != int(tt.accepted) {
+				t.Errorf("stored %v", got.Items)
+			}
+		}
+		params := fmt.Sprintf("500=0&reset-before=0&reset-in=0&reset-after=0&truncated=0&%s=1", tt.kind)
+		params = strings.Replace(params, tt.kind+"=0&", "", 1)
+		t.Run(tt.kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, "flaky", params)
+				resp, err := b.client.Do(b.request("PUT", "/x", body))
+				check(t, b.Server, resp, err)
+			})
+		})
+		t.Run(tt.kind+" on TCP", func(t *testing.T) {
+			values, _ := url.ParseQuery(params)
+			s, l := startTCP(t, "flaky", values)
+			req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", strings.NewReader(body))
+			resp, err := client(t).Do(req)
+			check(t, s, resp, err)
+		})
+	}
+}
+
+// startTCP starts a lab on loopback.
+func startTCP(t *testing.T, preset string, params url.Values) (*Server, net.Listener) {
+	t.Helper()
+	s, err := New(preset, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start(l)
+	t.Cleanup(func() { s.Close() })
+	return s, l
+}
+
+func client(t *testing.T) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func TestFlakyStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "flaky", "500=0&reset-before=0&reset-in=0&reset-after=0&truncated=0&stalled=1&stall=1m")
+		b.client.Timeout = 10 * time.Second
+		if a := b.put("/gone", ""); a.err == nil || a.after != 10*time.Second {
+			t.Errorf("%d after %v", a.status, a.after)
+		}
+		synctest.Wait()
+		if s := b.Stats(); s.Accepted != 0 || s.Unanswered != 1 {
+			t.Errorf("the client has gone: %+v", s)
+		}
+		b.client.Timeout = 0
+		if a := b.put("/x", ""); a.status != 201 || a.after != 70*time.Second {
+			t.Errorf("%d after %v", a.status, a.after)
+		}
+	})
+}
+
+// The choice of faults keeps to the shares and repeats with the seed.
+func TestFlakyShares(t *testing.T) {
+	count := func(params string) map[string]int {
+		values, _ := url.ParseQuery(params)
+		s, err := New("flaky", values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for range 100_000 {
+			got[s.rule.(*flaky).pick()]++
+		}
+		return got
+	}
+	got := count("stalled=0.1")
+	for kind, share := range map[string]int{"": 77, "500": 5, "reset-before": 2, "reset-in": 2, "reset-after": 2, "truncated": 2, "stalled": 10} {
+		if n := got[kind]; n < share*1000-400 || n > share*1000+400 {
+			t.Errorf("%q: %d of 100,000, want %d %%", kind, n, share)
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(count("stalled=0.1&seed=1")) {
+		t.Error("the same seed gave another choice")
+	}
+	if fmt.Sprint(got) == fmt.Sprint(count("stalled=0.1&seed=2")) {
+		t.Error("another seed gave the same choice")
+	}
+}
