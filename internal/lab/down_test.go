@@ -68,7 +68,7 @@ func (dripping) Close() error               { return nil }
 
 // The same on a real listener, which is closed and opened again.
 func TestDownRefuseTCP(t *testing.T) {
-	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"100ms"}})
+	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"400ms"}})
 	client := client(t)
 	var refused, accepted bool
 	for deadline := time.Now().Add(10 * time.Second); !accepted && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
