@@ -1,0 +1,76 @@
+package nginxtest
+
+import (
+	"bytes"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// content returns size bytes that no other name has.
+func content(name string, size int) []byte {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	var seed [32]byte
+	h.Sum(seed[:0])
+	b := make([]byte, size)
+	rand.NewChaCha8(seed).Read(b)
+	return b
+}
+
+// writeFiles writes files 0000 … n-1 and returns their directory.
+func writeFiles(t *testing.T, n int, size func(i int) int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range n {
+		name := fmt.Sprintf("%04d", i)
+		if err := os.WriteFile(filepath.Join(dir, name), content(name, size(i)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// checkStored fails the test unless the server has every file of dir, byte for byte.
+func checkStored(t *testing.T, s *Server, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := checkNoneShort(t, s, dir); got != len(entries) {
+		t.Errorf("%d files stored, want %d", got, len(entries))
+	}
+}
+
+// checkNoneShort fails the test if the server has a file that is not one of dir's, byte for byte, and returns how many it has.
+func checkNoneShort(t *testing.T, s *Server, dir string) int {
+	t.Helper()
+	stored := 0
+	err := filepath.WalkDir(s.Files, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		stored++
+		got, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		want, err := os.ReadFile(filepath.Join(dir, d.Name()))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes stored, which are not the file's %d", d.Name(), len(got), len(want))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}

@@ -1,0 +1,80 @@
+package nginxtest
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func put(t *testing.T, client *http.Client, url string, body io.Reader) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// The server is the judge of other tests, so it has to be seen to store what it was sent, refuse what it should, and note both.
+func TestServer(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"plain": {},
+		"TLS":   {TLS: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Start(t, cfg)
+			client, err := s.Client()
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := content("a", 3<<20+7)
+			if got := put(t, client, s.URL+"/dir/a", bytes.NewReader(body)); got != http.StatusCreated {
+				t.Fatalf("status %d, want 201", got)
+			}
+			stored, err := os.ReadFile(filepath.Join(s.Files, "dir", "a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(stored, body) {
+				t.Fatalf("%d bytes stored, which are not the %d sent", len(stored), len(body))
+			}
+			s.Stop()
+			s.Stop()
+			log, err := s.Requests()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(log) != 1 || log[0].Status != http.StatusCreated || log[0].Method != http.MethodPut || log[0].URI != "/dir/a" ||
+				log[0].Length <= int64(len(body)) || log[0].Answered.Before(log[0].Arrived) {
+				t.Fatalf("access log %+v", log)
+			}
+		})
+	}
+}
+
+func TestServerRefuses(t *testing.T) {
+	s := Start(t, Config{Rate: 1, RetryAfter: "7"})
+	client, err := s.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := put(t, client, s.URL+"/first", bytes.NewReader([]byte("x"))); got != http.StatusCreated {
+		t.Fatalf("status %d, want 201", got)
+	}
+	resp, err := client.Get(s.URL + "/first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "7" {
+		t.Fatalf("%s, Retry-After %q; want 429 and 7", resp.Status, resp.Header.Get("Retry-After"))
+	}
+}
