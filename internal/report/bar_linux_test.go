@@ -1,0 +1,152 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+// terminal opens a pseudo terminal of that width. What the returned func gives
+// is all that was written to it, after closing it.
+func terminal(t *testing.T, width uint16) (tty *os.File, written func() string) {
+	t.Helper()
+	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals here: %v", err)
+	}
+	t.Cleanup(func() { ptmx.Close() })
+	fd := int(ptmx.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals here: %v", err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: 24}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(&out, ptmx) // ends with EIO when the other side is closed
+	}()
+	return tty, func() string {
+		tty.Close()
+		<-done
+		return out.String()
+	}
+}
+
+// screen replays what mpb writes: lines, "so many lines up", "clear to the end".
+func screen(t *testing.T, out string) []string {
+	t.Helper()
+	var rows []string
+	for out != "" {
+		if rest, ok := strings.CutPrefix(out, "\x1b["); ok {
+			var up int
+			if _, err := fmt.Sscanf(rest, "%dA\x1b[J", &up); err != nil {
+				t.Fatalf("unexpected sequence %q", out[:min(20, len(out))])
+			}
+			rows = rows[:len(rows)-up]
+			out = rest[strings.Index(rest, "J")+1:]
+			continue
+		}
+		row, rest, ok := strings.Cut(out, "\r\n")
+		if !ok {
+			t.Fatalf("the cursor is left behind %q", out)
+		}
+		rows, out = append(rows, row), rest
+	}
+	return rows
+}
+
+func TestBarOnTerminal(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Setenv("TERM", "xterm")
+	tty, written := terminal(t, 40)
+	p, err := NewProgress("auto", tty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := p.(*bar); !ok {
+		t.Fatalf("a terminal gets %T", p)
+	}
+	const workers, each = 4, 25
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range each {
+				p.Update(Snapshot{Total: 1000, KnownTotal: true, Delivered: 7, InFlight: 3, Sent: 8, Holding: "rate 4/s", Limit: LimitRate})
+				p.Log(fmt.Sprintf("talk %d/%d\x1b[2J", w, i))
+			}
+		})
+	}
+	wg.Wait()
+	p.Close()
+	p.Close()
+	p.Update(Snapshot{})
+	p.Log("talk after the end")
+	rows := screen(t, written())
+	if len(rows) != workers*each+2 {
+		t.Fatalf("%d rows:\n%s", len(rows), strings.Join(rows, "\n"))
+	}
+	seen := map[string]bool{}
+	for _, row := range rows[:workers*each] {
+		var w, i int
+		if _, err := fmt.Sscanf(row, "talk %d/%d?[2J", &w, &i); err != nil || seen[row] {
+			t.Errorf("torn or doubled: %q", row)
+		}
+		seen[row] = true
+	}
+	if got, want := rows[workers*each], "7/1,000  0.0/s  0 B"; !strings.Contains(got, "7/1,000") || len(got) > 39 {
+		t.Errorf("the line that stays is %q, want something like %q", got, want)
+	}
+	if got := rows[workers*each+1]; got != "talk after the end" {
+		t.Errorf("the end is %q", got)
+	}
+}
+
+func TestBarWithoutUpdate(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Setenv("TERM", "xterm")
+	tty, written := terminal(t, 80)
+	p, err := NewProgress("bar", tty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Log("talk")
+	p.Close()
+	rows := screen(t, written())
+	if len(rows) != 1 || rows[0] != "talk" {
+		t.Errorf("left on the screen: %q", rows)
+	}
+}
+
+func TestDumbTerminalGetsLines(t *testing.T) {
+	t.Setenv("TERM", "dumb")
+	tty, written := terminal(t, 80)
+	for _, kind := range []string{"auto", "bar"} {
+		p, err := NewProgress(kind, tty)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := p.(*lines); !ok {
+			t.Errorf("%s gives %T", kind, p)
+		}
+		p.Close()
+	}
+	written()
+}

@@ -1,0 +1,80 @@
+package report
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestWriteJSON(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "report.json")
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteJSON(path, smooth()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Summary
+	if err := json.Unmarshal(data, &s); err != nil || s.Items.Delivered != 60 || s.Rate.Ceiling != 4 {
+		t.Errorf("read back %+v, %v", s, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode())
+	}
+	onlyFile(t, dir)
+}
+
+func TestWriteJSONFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "report.json")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := smooth()
+	s.Lab = func() {} // cannot be encoded
+	if err := WriteJSON(path, s); err == nil || !strings.HasPrefix(err.Error(), "report: ") {
+		t.Errorf("got error %v", err)
+	}
+	if data, _ := os.ReadFile(path); string(data) != "old" {
+		t.Errorf("the old report became %q", data)
+	}
+	onlyFile(t, dir)
+	if err := WriteJSON(filepath.Join(dir, "none", "report.json"), smooth()); err == nil {
+		t.Error("no error in a directory that is not there")
+	}
+	if err := WriteJSON(dir, smooth()); err == nil {
+		t.Error("no error for a directory")
+	}
+}
+
+func TestWriteJSONToDevice(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no /dev/full here")
+	}
+	if err := WriteJSON("/dev/full", smooth()); err == nil {
+		t.Error("no error from a full device")
+	}
+	if info, err := os.Stat("/dev/full"); err != nil || info.Mode()&fs.ModeDevice == 0 {
+		t.Errorf("the device was replaced: %v %v", info.Mode(), err)
+	}
+}
+
+func onlyFile(t *testing.T, dir string) {
+	t.Helper()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+}

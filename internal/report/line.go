@@ -1,0 +1,94 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+const lineEvery = 30 * time.Second
+
+// lines writes a line each 30 s, for logs and for pipes, and one when a pause
+// begins: without it, a log that ends in silence tells nobody why. A server
+// that asks for a pause each second does not get a line each second.
+type lines struct {
+	w io.Writer
+
+	mu        sync.Mutex
+	due       time.Time // of the next line
+	pauseDue  time.Time // before then, a pause begins without a line
+	stoppedBy Limit     // of the pause we are in
+}
+
+func newLines(w io.Writer) *lines {
+	return &lines{w: w, due: time.Now().Add(lineEvery)}
+}
+
+func (l *lines) Update(s Snapshot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	var stoppedBy Limit
+	if s.stopped() {
+		stoppedBy = s.Limit
+	}
+	began := stoppedBy != NoLimit && stoppedBy != l.stoppedBy
+	switch {
+	case !now.Before(l.due):
+	case began && !now.Before(l.pauseDue):
+		l.pauseDue = now.Add(lineEvery)
+	case began:
+		// Not told yet: it will be if it outlasts pauseDue.
+		return
+	default:
+		l.stoppedBy = stoppedBy
+		return
+	}
+	l.stoppedBy = stoppedBy
+	l.due = now.Add(lineEvery)
+	_, _ = io.WriteString(l.w, lineText(s)+"\n")
+}
+
+func (l *lines) Log(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = io.WriteString(l.w, talk(line))
+}
+
+func (l *lines) Close() {}
+
+func lineText(s Snapshot) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", clock(s.Elapsed), count(s.ended()))
+	if s.KnownTotal && s.Total > 0 {
+		fmt.Fprintf(&b, " of %s (%d %%)", count(s.Total), 100*s.ended()/s.Total)
+	}
+	b.WriteString(" done")
+	for _, part := range []struct {
+		n    int64
+		name string
+	}{
+		{s.Failed, "failed"}, {s.Unknown, "unknown"}, {s.Skipped, "skipped"}, {s.Deferred, "deferred"},
+	} {
+		if part.n > 0 {
+			fmt.Fprintf(&b, ", %s %s", count(part.n), part.name)
+		}
+	}
+	fmt.Fprintf(&b, "; %s", size(s.Bytes))
+	if s.KnownTotal && s.TotalBytes > 0 {
+		fmt.Fprintf(&b, " of %s", size(s.TotalBytes))
+	}
+	fmt.Fprintf(&b, "; %s, %s/s, %d in flight", perSecond(s.Rate), size(int64(s.BytesPerSecond)), s.InFlight)
+	if why := s.why(); why != "" {
+		fmt.Fprintf(&b, "; %s", why)
+	}
+	switch {
+	case s.ETA > 0:
+		fmt.Fprintf(&b, "; %s left", clock(s.ETA))
+	case s.KnownTotal && s.ended() < s.Total:
+		b.WriteString("; time left unknown")
+	}
+	return b.String()
+}

@@ -1,0 +1,156 @@
+package report
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+const tick = 250 * time.Millisecond
+
+func within(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if math.Abs(got-want) > tolerance*want {
+		t.Errorf("%s is %.3f, want %.3f within %.0f %%", what, got, want, 100*tolerance)
+	}
+}
+
+// A paced run: the time left is what is left, divided by the pace.
+func TestMeterPaced(t *testing.T) {
+	var m Meter
+	const total, perTick = 600, 1
+	var previous time.Duration
+	for i := int64(0); i*perTick <= total; i++ {
+		s := Snapshot{
+			Total: total, KnownTotal: true, Delivered: i * perTick, Sent: i * perTick,
+			Ceiling: 4, Limit: LimitRate, Elapsed: time.Duration(i) * tick,
+		}
+		m.Measure(&s)
+		switch {
+		case s.Elapsed < etaSoonest || i == total:
+			if s.ETA != 0 {
+				t.Fatalf("after %v the time left is %v, want none", s.Elapsed, s.ETA)
+			}
+		default:
+			if want := time.Duration(total-i) * tick; (s.ETA - want).Abs() > time.Millisecond {
+				t.Fatalf("after %v the time left is %v, want %v", s.Elapsed, s.ETA, want)
+			}
+			if previous > 0 && s.ETA >= previous {
+				t.Fatalf("the time left grew from %v to %v", previous, s.ETA)
+			}
+			previous = s.ETA
+		}
+		if i > 0 {
+			within(t, "rate", s.Rate, 4, 0.001)
+		}
+	}
+}
+
+func TestMeterRetriesCostTokens(t *testing.T) {
+	var m Meter
+	var s Snapshot
+	for i := int64(1); i <= 400; i++ {
+		// Two requests an item.
+		s = Snapshot{
+			Total: 1000, KnownTotal: true, Delivered: i / 2, Sent: i, Ceiling: 4, Limit: LimitRate,
+			Elapsed: time.Duration(i) * tick,
+		}
+		m.Measure(&s)
+	}
+	within(t, "time left", s.ETA.Seconds(), 800*2/4.0, 0.02)
+}
+
+func TestMeterMeasured(t *testing.T) {
+	var m Meter
+	var s Snapshot
+	for i := int64(1); i <= 400; i++ {
+		// Five items of 1 KiB a second; the next thousand are of 10 KiB.
+		n := i * 5 / 4
+		s = Snapshot{
+			Total: 1500, KnownTotal: true, Delivered: n, Sent: n, Bytes: n << 10, DeliveredBytes: n << 10,
+			TotalBytes: 500<<10 + 1000*10<<10, Ceiling: 50, Limit: LimitBandwidth, Elapsed: time.Duration(i) * tick,
+		}
+		m.Measure(&s)
+	}
+	within(t, "bytes a second", s.BytesPerSecond, 5<<10, 0.02)
+	within(t, "time left", s.ETA.Seconds(), 1000*10/5, 0.03)
+}
+
+func TestMeterSkippedItemsAreNotSpeed(t *testing.T) {
+	var m Meter
+	var s Snapshot
+	for i := int64(1); i <= 200; i++ {
+		s = Snapshot{
+			Total: 101_000, KnownTotal: true, Skipped: 100_000, Delivered: i, Sent: i, Limit: LimitConcurrency,
+			Elapsed: time.Duration(i) * tick,
+		}
+		if i == 1 {
+			s.Skipped = 50_000
+		}
+		m.Measure(&s)
+	}
+	within(t, "time left", s.ETA.Seconds(), 800/4, 0.02)
+}
+
+// A pause is added to the time left, counts down with it, and does not make
+// the server look slow.
+func TestMeterPause(t *testing.T) {
+	var m Meter
+	s := Snapshot{Total: 1000, KnownTotal: true, Ceiling: 100, Limit: LimitConcurrency}
+	step := func() { s.Elapsed += tick; m.Measure(&s) }
+	for range 120 {
+		s.Delivered++
+		s.Sent++
+		step()
+	}
+	before := s.ETA
+	within(t, "time left", before.Seconds(), 880/4, 0.02)
+	s.Limit = LimitCoolDown
+	for s.Pause = 10 * time.Minute; s.Pause > 0; s.Pause -= tick {
+		step()
+		if want := before + s.Pause; (s.ETA - want).Abs() > 3*time.Second {
+			t.Fatalf("with %v of pause left the time left is %v, want about %v", s.Pause, s.ETA, want)
+		}
+	}
+	s.Pause, s.Limit = 0, LimitConcurrency
+	if s.Rate > 0.01 {
+		t.Errorf("after ten minutes without a request the rate is %g", s.Rate)
+	}
+	for range 40 {
+		s.Delivered++
+		s.Sent++
+		step()
+	}
+	within(t, "time left", s.ETA.Seconds(), 840/4, 0.02)
+}
+
+// Whatever happens, an estimate is never negative and never absurd.
+func TestMeterRandom(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for range 300 {
+		var m Meter
+		s := Snapshot{KnownTotal: rnd.IntN(4) > 0, Total: rnd.Int64N(1000), TotalBytes: rnd.Int64N(2) * rnd.Int64N(1<<40)}
+		for range 200 {
+			s.Elapsed += time.Duration(rnd.Int64N(3)) * time.Duration(rnd.Int64N(int64(20*time.Second)))
+			n := rnd.Int64N(4)
+			s.Sent += n + rnd.Int64N(2)
+			s.InFlight = rnd.IntN(5)
+			s.Delivered += n
+			s.Skipped += rnd.Int64N(2)
+			s.Failed += rnd.Int64N(2)
+			s.Bytes += n << 20
+			s.DeliveredBytes += n << 20
+			s.Ceiling = float64(rnd.IntN(3)) * rnd.Float64()
+			s.Limit = []Limit{NoLimit, LimitRate, LimitCoolDown, LimitDown}[rnd.IntN(4)]
+			s.Pause = time.Duration(rnd.Int64N(2)) * time.Minute
+			m.Measure(&s)
+			bad := func(f float64) bool { return f < 0 || math.IsNaN(f) || math.IsInf(f, 0) }
+			if s.ETA < 0 || s.ETA > seconds(etaFarthest)+time.Minute || bad(s.Rate) || bad(s.BytesPerSecond) {
+				t.Fatalf("%+v", s)
+			}
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Snapshot is the state of a run at an instant. Tally.Snapshot makes it, the
+// caller adds what it knows, a Meter completes it.
+type Snapshot struct {
+	Total int64 // items known of
+	// KnownTotal is false while the source may still yield items.
+	KnownTotal bool
+
+	// Items that ended, by how.
+	Delivered, Failed, Unknown, Skipped, Deferred int64
+
+	Bytes          int64 // of the items that ended
+	DeliveredBytes int64
+	TotalBytes     int64 // of all items known of; 0 if sizes are not known
+
+	Sent              int64 // requests on the wire
+	InFlight, Waiting int
+
+	Ceiling float64 // requests a second that are allowed at present; 0: any
+	Limit   Limit   // what holds the run back
+	// Pause is how long the cool-down that is in force still lasts; 0 if there is none.
+	Pause time.Duration
+	// Holding is Limit in words: "rate 4/s", "paused 12 s: Retry-After", "server down".
+	Holding string
+
+	Elapsed time.Duration
+
+	Rate           float64       // requests a second, over the last seconds
+	BytesPerSecond float64       // delivered, over the last seconds
+	ETA            time.Duration // time left; 0 if that is unknown or nothing is left
+}
+
+func (s *Snapshot) ended() int64 {
+	return s.Delivered + s.Failed + s.Unknown + s.Skipped + s.Deferred
+}
+
+// stopped tells whether nothing can be sent at all at present.
+func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
+
+// why says what holds the run back, in a way that a limit is not mistaken for a
+// measurement.
+func (s *Snapshot) why() string {
+	if s.Holding == "" || s.stopped() {
+		return printable(s.Holding)
+	}
+	return "limit: " + printable(s.Holding)
+}
+
+// Progress shows a run while it goes on. All methods are safe for concurrent
+// use. Update is cheap and meant to be called a few times a second, by the
+// clock and never by the item: how often something is shown is the sink's own
+// business.
+type Progress interface {
+	Update(Snapshot)
+	// Log prints lines of talk without tearing what is shown. It also works
+	// after Close.
+	Log(line string)
+	// Close leaves the output at the beginning of a line. Only the first call
+	// does something.
+	Close()
+}
+
+// NewProgress returns the sink of that kind, writing to w: "bar", "line",
+// "json", "none", or "auto", which is a bar on a terminal and lines elsewhere.
+// A bar that cannot be drawn, because w is no terminal or a dumb one
+// (TERM=dumb), becomes lines as well. Nothing is ever coloured.
+func NewProgress(kind string, w io.Writer) (Progress, error) {
+	switch kind {
+	case "auto", "bar":
+		if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) {
+			return newBar(f), nil
+		}
+		return newLines(w), nil
+	case "line":
+		return newLines(w), nil
+	case "json":
+		return newJSONLines(w), nil
+	case "none":
+		return &silent{w: w}, nil
+	}
+	return nil, fmt.Errorf("report: progress %q is not known: use auto, bar, line, json or none", kind)
+}
+
+// silent shows nothing, but talk still goes out.
+type silent struct {
+	mu sync.Mutex // keeps lines whole
+	w  io.Writer
+}
+
+func (s *silent) Update(Snapshot) {}
+func (s *silent) Close()          {}
+
+func (s *silent) Log(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = io.WriteString(s.w, talk(line))
+}
+
+// talk makes a line, or several, safe for a terminal and ends it.
+func talk(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}

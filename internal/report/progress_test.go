@@ -1,0 +1,230 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// run feeds a sink with a run of 600 items at 4 a second, told four times a
+// second, in which the server asks for a pause at 40 s.
+func run(p Progress, total int64) {
+	tally := NewTally(time.Now())
+	var m Meter
+	begin := time.Now()
+	pauseEnd := begin.Add(52 * time.Second)
+	for sent := int64(0); sent < total; {
+		time.Sleep(tick)
+		now := time.Now()
+		limit, holding, pause := LimitRate, "rate 4/s", time.Duration(0)
+		if now.After(begin.Add(40*time.Second)) && now.Before(pauseEnd) {
+			pause = pauseEnd.Sub(now)
+			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", clock(pause))
+		} else {
+			it := Item{Path: fmt.Sprint(sent), Status: Delivered, Bytes: 4096}
+			if sent == 100 {
+				it.Status, it.Error = Failed, "HTTP 400"
+				p.Log("data/100.csv failed: HTTP 400")
+			}
+			tally.Sent(now)
+			tally.Item(it)
+			sent++
+		}
+		tally.Hold(limit, now)
+		s := tally.Snapshot(now)
+		s.Total, s.KnownTotal, s.TotalBytes = total, true, total*4096
+		s.InFlight, s.Waiting = 5, 3
+		s.Ceiling, s.Pause, s.Holding = 4, pause, holding
+		m.Measure(&s)
+		p.Update(s)
+	}
+	p.Close()
+	p.Close()
+	p.Log("talk after the end")
+}
+
+// stamped writes each write with its instant.
+func stamped(l *log) string {
+	var b strings.Builder
+	for i, w := range l.writes {
+		fmt.Fprintf(&b, "%8s  %s", l.at[i], w)
+	}
+	return b.String()
+}
+
+func TestLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		p, err := NewProgress("line", l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(p, 600)
+		golden(t, "line.txt", stamped(l))
+	})
+}
+
+// A server that stops us again and again must not fill the log.
+func TestLinesPausesAreNotSpam(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		p := newLines(l)
+		for i := range 4 * 300 {
+			s := Snapshot{Elapsed: time.Duration(i) * tick}
+			if i%8 >= 4 { // every other second
+				s.Limit, s.Holding = LimitCoolDown, "paused 1 s: Retry-After"
+			}
+			p.Update(s)
+			time.Sleep(tick)
+		}
+		if n := len(l.writes); n < 10 || n > 20 {
+			t.Errorf("%d lines in 300 s:\n%s", n, stamped(l))
+		}
+		for i := 1; i < len(l.at); i++ {
+			if i >= 2 && l.at[i]-l.at[i-2] < lineEvery {
+				t.Errorf("three lines within 30 s:\n%s", stamped(l))
+			}
+		}
+	})
+}
+
+// A pause that began while pauses were not told is told if it lasts.
+func TestLinesTellLongPauseLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		p := newLines(l)
+		update := func(limit Limit, holding string, d time.Duration) {
+			for range d / tick {
+				p.Update(Snapshot{Limit: limit, Holding: holding, Elapsed: time.Since(l.start)})
+				time.Sleep(tick)
+			}
+		}
+		update(LimitRate, "rate 4/s", 10*time.Second)
+		update(LimitCoolDown, "paused 1 s", time.Second) // told at 10 s
+		update(LimitRate, "rate 4/s", time.Second)
+		update(LimitDown, "server down", 40*time.Second) // told at 40 s, by the line that is due
+		if got := fmt.Sprint(l.at); got != "[10s 40s]" {
+			t.Errorf("lines at %s:\n%s", got, stamped(l))
+		}
+	})
+}
+
+func TestJSONLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		p, err := NewProgress("json", l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Log(`{"level":"INFO","msg":"as slog writes it & so on"}`)
+		p.Log("{not JSON}")
+		run(p, 10)
+		golden(t, "progress.ndjson", stamped(l))
+		for _, w := range l.writes {
+			var v map[string]any
+			if err := json.Unmarshal([]byte(w), &v); err != nil {
+				t.Errorf("%v: %s", err, w)
+			}
+		}
+	})
+}
+
+func TestJSONLinesAtMostOneASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		p := newJSONLines(l)
+		for i := range 1000 {
+			p.Update(Snapshot{Delivered: int64(i)})
+			time.Sleep(10 * time.Millisecond)
+		}
+		p.Update(Snapshot{Delivered: 1000})
+		p.Close()
+		p.Update(Snapshot{Delivered: 1001})
+		if got := fmt.Sprint(l.at); got != "[0s 1s 2s 3s 4s 5s 6s 7s 8s 9s 10s]" {
+			t.Errorf("updates at %s", got)
+		}
+		// The last update came when the next line was due.
+		if last := l.writes[len(l.writes)-1]; !strings.Contains(last, `"delivered":1000`) {
+			t.Errorf("the last state is missing: %s", last)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog()
+		p := newJSONLines(l)
+		p.Update(Snapshot{Delivered: 1})
+		p.Update(Snapshot{Delivered: 2})
+		p.Close()
+		if len(l.writes) != 2 || !strings.Contains(l.writes[1], `"delivered":2`) {
+			t.Errorf("Close left out the last state: %q", l.writes)
+		}
+	})
+}
+
+func TestNewProgress(t *testing.T) {
+	var b bytes.Buffer
+	for kind, want := range map[string]string{
+		"auto": "*report.lines", "bar": "*report.lines", "line": "*report.lines", "json": "*report.jsonLines", "none": "*report.silent",
+	} {
+		p, err := NewProgress(kind, &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%T", p); got != want {
+			t.Errorf("%s gives %s, want %s", kind, got, want)
+		}
+		p.Close()
+	}
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if p, err := NewProgress("bar", f); err != nil || fmt.Sprintf("%T", p) != "*report.lines" {
+		t.Errorf("a file gives %T, %v", p, err)
+	}
+	if _, err := NewProgress("fancy", &b); err == nil || !strings.Contains(err.Error(), "auto, bar, line, json or none") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestTalkIsSafe(t *testing.T) {
+	for _, kind := range []string{"line", "none"} {
+		var b bytes.Buffer
+		p, _ := NewProgress(kind, &b)
+		p.Update(Snapshot{})
+		p.Log("one\x1b[2J\ntwo\tthree\r\n")
+		p.Log("")
+		if got, want := b.String(), "one?[2J\ntwo three\n\n"; got != want {
+			t.Errorf("%s: %q, want %q", kind, got, want)
+		}
+	}
+}
+
+func TestSinksConcurrent(t *testing.T) {
+	for _, kind := range []string{"line", "json", "none"} {
+		l := newLog()
+		p, _ := NewProgress(kind, l)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for i := range 200 {
+					p.Update(Snapshot{Delivered: int64(i), Limit: LimitDown})
+					p.Log("talk")
+				}
+				p.Close()
+			})
+		}
+		wg.Wait()
+		for line := range strings.Lines(l.String()) {
+			if !strings.HasSuffix(line, "\n") || strings.Count(line, "talk") > 1 {
+				t.Fatalf("%s: torn line %q", kind, line)
+			}
+		}
+	}
+}

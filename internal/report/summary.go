@@ -1,0 +1,214 @@
+package report
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Summary is the report of a run. It marshals to the JSON report, schema
+// version 1: fields are added, never renamed; times are RFC 3339, durations
+// seconds, sizes bytes.
+//
+// Tally.Summary fills in what it counted. To (as from Redact), ExitStatus,
+// Rate.Ceiling, InFlight, Lab and Next are the caller's to set.
+type Summary struct {
+	SchemaVersion int             `json:"schema_version"`
+	Command       string          `json:"command"`
+	To            string          `json:"to"`
+	Started       time.Time       `json:"started"`
+	Finished      time.Time       `json:"finished"`
+	Seconds       float64         `json:"seconds"`
+	ExitStatus    int             `json:"exit_status"`
+	Items         ItemCounts      `json:"items"`
+	Bytes         ByteCounts      `json:"bytes"`
+	Requests      RequestCounts   `json:"requests"`
+	Rate          RateSummary     `json:"rate"`
+	InFlight      InFlightSummary `json:"in_flight"`
+	Latency       *Latency        `json:"latency_seconds"` // null if nothing was answered
+	Waited        Waited          `json:"waited_seconds"`
+	Lab           any             `json:"lab,omitempty"` // a practice server's own verdict
+
+	// For people only.
+	Errors      []ErrorGroup `json:"-"` // how items ended that were neither delivered nor skipped, the largest group first
+	OtherErrors int64        `json:"-"` // items of still other kinds
+	Notes       []string     `json:"-"` // more lines for the text, such as when to come back
+	Next        string       `json:"-"` // the command that takes up what was left
+}
+
+// ItemCounts says how items ended. Remaining are those that did not.
+type ItemCounts struct {
+	Total     int64 `json:"total"`
+	Delivered int64 `json:"delivered"`
+	Failed    int64 `json:"failed"`
+	Unknown   int64 `json:"unknown"`
+	Skipped   int64 `json:"skipped"`
+	Deferred  int64 `json:"deferred"`
+	Remaining int64 `json:"remaining"`
+}
+
+// ByteCounts counts request bodies.
+type ByteCounts struct {
+	Delivered int64 `json:"delivered"`
+}
+
+// RequestCounts counts attempts. Sent counts requests on the wire, so it also
+// has net/http's hidden resends and those without an outcome yet. Waste is the
+// share of Sent that was throttled, overloaded or timed out.
+type RequestCounts struct {
+	Sent       int64            `json:"sent"`
+	Accepted   int64            `json:"accepted"`
+	Throttled  int64            `json:"throttled"`
+	Overloaded int64            `json:"overloaded"`
+	TimedOut   int64            `json:"timed_out"`
+	Errors     int64            `json:"errors"`
+	ByStatus   map[string]int64 `json:"by_status"`
+	Waste      float64          `json:"waste"`
+}
+
+// RateSummary is in requests a second. Achieved is measured from the first
+// request to the last, n requests making n-1 intervals; null for fewer than
+// two. MaxIn1s is the largest number in any half-open second.
+type RateSummary struct {
+	Ceiling  Optional `json:"ceiling"`
+	Achieved Optional `json:"achieved"`
+	MaxIn1s  int      `json:"max_in_1s"`
+}
+
+// InFlightSummary has the user's ceiling, the limit in force at the end, and
+// the most that were in flight at once.
+type InFlightSummary struct {
+	Ceiling Optional `json:"ceiling"`
+	Limit   Optional `json:"limit"`
+	Max     int      `json:"max"`
+}
+
+// Latency is in seconds. Percentiles are good to two digits, mean and maximum
+// are exact.
+type Latency struct {
+	Mean float64 `json:"mean"`
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	Max  float64 `json:"max"`
+}
+
+// Waited is run time, in seconds, during which that limit was what held the
+// run back. It is no sum over waiters.
+type Waited struct {
+	Rate        float64 `json:"rate"`
+	Concurrency float64 `json:"concurrency"`
+	Bandwidth   float64 `json:"bandwidth"`
+	CoolDown    float64 `json:"cool_down"`
+	Backoff     float64 `json:"backoff"`
+	Down        float64 `json:"down"`
+}
+
+// Optional is a number whose zero means that there is none; in JSON, null.
+type Optional float64
+
+// MarshalJSON writes null for zero, and for what JSON has no number for.
+func (o Optional) MarshalJSON() ([]byte, error) {
+	f := float64(o)
+	if f == 0 || math.IsInf(f, 0) || math.IsNaN(f) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(f)
+}
+
+// Summary returns the report of a run that ended at finished. Total is the
+// number of items known of; if it is less than the number that ended, as when
+// an unbounded source was cut short, that number is taken.
+func (t *Tally) Summary(finished time.Time, total int64) Summary {
+	t.Hold(NoLimit, finished)
+	snap := t.Snapshot(finished)
+	s := Summary{
+		SchemaVersion: 1,
+		Command:       "send",
+		// A wall clock's nanoseconds are noise in a report.
+		Started:  t.start.UTC().Round(time.Millisecond),
+		Finished: finished.UTC().Round(time.Millisecond),
+		Seconds:  round(snap.Elapsed.Seconds(), 3),
+		Bytes:    ByteCounts{Delivered: snap.DeliveredBytes},
+		Items: ItemCounts{
+			Total:     max(total, snap.ended()),
+			Delivered: snap.Delivered,
+			Failed:    snap.Failed,
+			Unknown:   snap.Unknown,
+			Skipped:   snap.Skipped,
+			Deferred:  snap.Deferred,
+		},
+	}
+	s.Items.Remaining = s.Items.Total - snap.ended()
+
+	t.items.Lock()
+	s.Errors, s.OtherErrors = t.items.groups.list(), t.items.groups.others
+	t.items.Unlock()
+
+	t.sent.Lock()
+	s.Requests.Sent = t.sent.n
+	s.Rate.MaxIn1s = t.sent.window.max
+	if d := t.sent.last - t.sent.first; d > 0 {
+		s.Rate.Achieved = Optional(round(float64(t.sent.n-1)/time.Duration(d).Seconds(), 3))
+	}
+	t.sent.Unlock()
+
+	t.fillRequests(&s)
+
+	t.held.Lock()
+	waited := func(l Limit) float64 { return round(t.held.waited[l].Seconds(), 3) }
+	s.Waited = Waited{
+		Rate:        waited(LimitRate),
+		Concurrency: waited(LimitConcurrency),
+		Bandwidth:   waited(LimitBandwidth),
+		CoolDown:    waited(LimitCoolDown),
+		Backoff:     waited(LimitBackoff),
+		Down:        waited(LimitDown),
+	}
+	t.held.Unlock()
+	return s
+}
+
+func (t *Tally) fillRequests(s *Summary) {
+	r := &t.requests
+	r.Lock()
+	defer r.Unlock()
+	c := &s.Requests
+	c.Accepted = r.byOutcome[Accepted]
+	c.Throttled = r.byOutcome[Throttled]
+	c.Overloaded = r.byOutcome[Overloaded]
+	c.TimedOut = r.byOutcome[TimedOut]
+	c.Errors = r.byOutcome[Errored]
+	c.ByStatus = make(map[string]int64)
+	for status, n := range r.byStatus {
+		if n > 0 {
+			c.ByStatus[strconv.Itoa(status)] = n
+		}
+	}
+	if c.Sent > 0 {
+		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut)/float64(c.Sent), 4)
+	}
+	if r.samples == 0 {
+		return
+	}
+	longest := round(r.max.Seconds(), 6)
+	quantile := func(q float64) float64 {
+		// The histogram names the upper end of a bucket, which may lie above
+		// all that was measured.
+		us := r.latency.ValueAtQuantile(q)
+		return min(round(float64(us)/1e6, 6), longest)
+	}
+	s.Latency = &Latency{
+		Mean: round(r.sum.Seconds()/float64(r.samples), 6),
+		P50:  quantile(50),
+		P95:  quantile(95),
+		P99:  quantile(99),
+		Max:  longest,
+	}
+}
+
+func round(f float64, digits int) float64 {
+	p := math.Pow10(digits)
+	return math.Round(f*p) / p
+}

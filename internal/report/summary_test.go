@@ -1,0 +1,158 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// smooth is the run of the documentation: 60 files of 4 KiB at 4 a second.
+func smooth() Summary {
+	tally := NewTally(start)
+	for i := range 60 {
+		at := start.Add(time.Duration(i) * 250 * time.Millisecond)
+		tally.Hold(LimitRate, at)
+		tally.Sent(at)
+		tally.Request(Request{Accepted, 201, 1030 * time.Millisecond})
+		tally.Item(Item{Path: fmt.Sprintf("data/%d", i), Status: Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096})
+	}
+	tally.Hold(NoLimit, start.Add(14750*time.Millisecond))
+	s := tally.Summary(start.Add(15780*time.Millisecond), 60)
+	s.To = "https://h/files/{name}?v=***&w=***"
+	s.Rate.Ceiling = 4
+	s.InFlight = InFlightSummary{Ceiling: 256, Limit: 256, Max: 5}
+	return s
+}
+
+// troubled is a run in which everything went wrong that can.
+func troubled() Summary {
+	tally := NewTally(start)
+	at := start
+	send := func(n int, every time.Duration, r Request) {
+		for range n {
+			at = at.Add(every)
+			tally.Sent(at)
+			tally.Request(r)
+		}
+	}
+	end := func(n int, it Item) {
+		for i := range n {
+			it := it
+			it.Path = fmt.Sprintf(it.Path, i)
+			it.Error = strings.ReplaceAll(it.Error, "#", fmt.Sprint(i))
+			it.Bytes = 1 << 20
+			tally.Item(it)
+		}
+	}
+	send(120_000, 20*time.Millisecond, Request{Accepted, 201, 38 * time.Millisecond})
+	send(3000, time.Millisecond, Request{Throttled, 429, 4 * time.Millisecond})
+	tally.Hold(LimitCoolDown, at)
+	at = at.Add(10 * time.Minute)
+	tally.Hold(LimitRate, at)
+	send(200, time.Second, Request{Overloaded, 503, 12 * time.Second})
+	send(7, time.Minute, Request{TimedOut, 0, time.Minute})
+	send(1300, time.Millisecond, Request{Errored, 400, time.Millisecond})
+
+	end(120_000, Item{Path: "data/%d.csv", Status: Delivered})
+	end(500, Item{Path: "old/%d.csv", Status: Skipped})
+	end(1200, Item{Path: "data/bad-%d.csv", Status: Failed, HTTPStatus: 400, Error: `record #: no field "id#"`})
+	end(100, Item{Path: "data/big-%d.csv", Status: Failed, HTTPStatus: 413, Error: "too large: # bytes"})
+	end(7, Item{Path: "data/slow-%d.csv", Status: Unknown, Error: "timed out after # s"})
+	end(40, Item{Path: "data/late-%d.csv", Status: Deferred, HTTPStatus: 429, Error: "not before 06:00"})
+	end(1, Item{Path: "data/\x1b[2Jevil%d.csv", Status: Failed, HTTPStatus: 422, Error: "line one\r\nline\ttwo \u202egnp.exe \x07"})
+	end(1, Item{Path: "data/page%d.csv", Status: Failed, HTTPStatus: 404, Error: strings.Repeat("<p>", 200)})
+	for i := range 25 {
+		end(1, Item{Path: "data/odd%d.csv", Status: Failed, HTTPStatus: 460 + i, Error: "odd"})
+	}
+	s := tally.Summary(at.Add(3*time.Second), 130_000)
+	s.To = "https://h/files/{name}"
+	s.ExitStatus = 10
+	s.Rate.Ceiling = 50
+	s.InFlight = InFlightSummary{Limit: 12, Max: 64}
+	s.Notes = []string{"the server wants nothing before 2026-03-02 06:00 UTC"}
+	s.Next = `penstock send --rps 50 --to "https://h/files/{name}" data/`
+	return s
+}
+
+func short() Summary {
+	tally := NewTally(start)
+	tally.Sent(start)
+	tally.Request(Request{Errored, 401, 900 * time.Microsecond})
+	tally.Item(Item{Path: "a", Status: Failed, HTTPStatus: 401, Error: "unauthorized"})
+	s := tally.Summary(start.Add(12*time.Millisecond), 1)
+	s.ExitStatus = 4
+	return s
+}
+
+func TestSummaryText(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		s    Summary
+	}{
+		{"smooth", smooth()}, {"troubled", troubled()}, {"short", short()},
+		{"nothing", NewTally(start).Summary(start, 0)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			tt.s.WriteText(&b)
+			golden(t, tt.name+".txt", b.String())
+		})
+	}
+}
+
+func TestSummaryJSON(t *testing.T) {
+	s := troubled()
+	s.Lab = map[string]any{"verdict": "clean"}
+	for name, s := range map[string]Summary{"smooth": smooth(), "troubled": s} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			if err := s.EncodeJSON(&b); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".json", b.String())
+		})
+	}
+}
+
+func TestExitMeanings(t *testing.T) {
+	for _, status := range []int{1, 2, 3, 4, 5, 6, 7, 10, 130, 143} {
+		if exitMeaning(status) == "" {
+			t.Errorf("nobody says what %d means", status)
+		}
+	}
+}
+
+func TestHumanNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		d           time.Duration
+		span, clock string
+	}{
+		{-1, "0.0 ms", "0 s"},
+		{900 * time.Microsecond, "0.9 ms", "0 s"},
+		{12 * time.Millisecond, "12 ms", "0 s"},
+		{999499 * time.Microsecond, "999 ms", "1 s"},
+		{999500 * time.Microsecond, "1.00 s", "1 s"},
+		{9994 * time.Millisecond, "9.99 s", "10 s"},
+		{9995 * time.Millisecond, "10.0 s", "10 s"},
+		{59949 * time.Millisecond, "59.9 s", "1m00s"},
+		{59950 * time.Millisecond, "1m00s", "1m00s"},
+		{3599 * time.Second, "59m59s", "59m59s"},
+		{3 * time.Hour, "3h00m", "3h00m"},
+		{50 * time.Hour, "2d02h", "2d02h"},
+	} {
+		if got := span(tt.d); got != tt.span {
+			t.Errorf("span(%v) = %q, want %q", tt.d, got, tt.span)
+		}
+		if got := clock(tt.d); got != tt.clock {
+			t.Errorf("clock(%v) = %q, want %q", tt.d, got, tt.clock)
+		}
+	}
+	for rate, want := range map[float64]string{
+		0: "0.0/s", 0.05: "0.05/s", 0.994: "0.99/s", 0.996: "1.0/s", 4: "4.0/s", 49.96: "50.0/s", 99.94: "99.9/s", 99.96: "100/s", 12345.6: "12,346/s",
+	} {
+		if got := perSecond(rate); got != want {
+			t.Errorf("perSecond(%g) = %q, want %q", rate, got, want)
+		}
+	}
+}

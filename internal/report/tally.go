@@ -1,0 +1,193 @@
+package report
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Outcome is what became of one attempt.
+type Outcome int
+
+const (
+	Errored    Outcome = iota // any other answer, or none
+	Accepted                  // the server took it
+	Throttled                 // 429, or what else counts as too fast
+	Overloaded                // 503, refused, reset
+	TimedOut                  // 504, or our deadline
+)
+
+const outcomes = 5
+
+// Request is one attempt that ended.
+type Request struct {
+	Outcome Outcome
+	Status  int           // HTTP status, 0 if no answer came
+	Latency time.Duration // from the token on until the answer was read
+}
+
+// Limit is what can hold a run back. The values are the keys of the report's
+// waited_seconds; NoLimit is none.
+type Limit string
+
+const (
+	NoLimit          Limit = ""
+	LimitRate        Limit = "rate"
+	LimitConcurrency Limit = "concurrency"
+	LimitBandwidth   Limit = "bandwidth"
+	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant: Retry-After, or our own pause
+	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
+	LimitDown        Limit = "down"      // the server is down and gets one probe at a time
+)
+
+// Tally counts a run. Make one with NewTally. All methods are safe for
+// concurrent use and take less than a microsecond; memory does not grow with
+// the number of items.
+type Tally struct {
+	start time.Time
+
+	// Three locks, for three kinds of events that come from all workers at
+	// once and have nothing to say to each other.
+	items struct {
+		sync.Mutex
+		byStatus  map[Status]int64
+		bytes     int64 // of all items that ended
+		delivered int64 // bytes
+		groups    groups
+	}
+	requests struct {
+		sync.Mutex
+		byOutcome [outcomes]int64
+		byStatus  [1000]int64
+		latency   *hdrhistogram.Histogram // microseconds
+		samples   int64
+		sum, max  time.Duration
+	}
+	sent struct {
+		sync.Mutex
+		n           int64
+		first, last int64 // nanoseconds since start
+		window      window
+	}
+	held struct {
+		sync.Mutex
+		limit  Limit
+		since  time.Time
+		waited map[Limit]time.Duration
+	}
+}
+
+// maxLatency is the longest latency that the histogram tells apart; a longer
+// one counts as this in the percentiles. Mean and maximum are exact.
+const maxLatency = time.Hour
+
+// NewTally returns a Tally for a run that began at start.
+func NewTally(start time.Time) *Tally {
+	t := &Tally{start: start}
+	t.items.byStatus = make(map[Status]int64)
+	t.requests.latency = hdrhistogram.New(1, maxLatency.Microseconds(), 2)
+	t.held.since = start
+	t.held.waited = make(map[Limit]time.Duration)
+	return t
+}
+
+// Item counts an item that ended.
+func (t *Tally) Item(it Item) {
+	var key groupKey
+	grouped := it.Status != Delivered && it.Status != Skipped
+	if grouped {
+		key = keyOf(&it)
+	}
+	i := &t.items
+	i.Lock()
+	defer i.Unlock()
+	i.byStatus[it.Status]++
+	i.bytes += it.Bytes
+	if it.Status == Delivered {
+		i.delivered += it.Bytes
+	}
+	if grouped {
+		i.groups.add(key, &it)
+	}
+}
+
+// Request counts an attempt that ended.
+//
+// The latency counts if there was an answer, or if the attempt timed out: a
+// slow server must not look fast because its slowest answers never came. A
+// refused connection says nothing about latency.
+func (t *Tally) Request(req Request) {
+	r := &t.requests
+	r.Lock()
+	defer r.Unlock()
+	if req.Outcome < 0 || req.Outcome >= outcomes {
+		req.Outcome = Errored
+	}
+	r.byOutcome[req.Outcome]++
+	if req.Status > 0 && req.Status < len(r.byStatus) {
+		r.byStatus[req.Status]++
+	}
+	if req.Status == 0 && req.Outcome != TimedOut {
+		return
+	}
+	latency := max(req.Latency, 0)
+	r.samples++
+	r.sum += latency
+	r.max = max(r.max, latency)
+	// Within the bounds it was made for, the histogram refuses nothing.
+	_ = r.latency.RecordValue(min(latency, maxLatency).Microseconds())
+}
+
+// Sent counts a request that went on the wire, hidden resends of net/http
+// included.
+func (t *Tally) Sent(at time.Time) {
+	ns := int64(at.Sub(t.start))
+	s := &t.sent
+	s.Lock()
+	defer s.Unlock()
+	if s.n == 0 {
+		s.first, s.last = ns, ns
+	}
+	s.n++
+	s.first, s.last = min(s.first, ns), max(s.last, ns)
+	s.window.add(ns)
+}
+
+// Hold says that from at on, limit is what holds the run back. Call it
+// whenever that may have changed, or simply a few times a second.
+func (t *Tally) Hold(limit Limit, at time.Time) {
+	h := &t.held
+	h.Lock()
+	defer h.Unlock()
+	if d := at.Sub(h.since); d > 0 {
+		h.waited[h.limit] += d
+		h.since = at
+	}
+	h.limit = limit
+}
+
+// Snapshot returns the counts at an instant. Total, TotalBytes, KnownTotal,
+// InFlight, Waiting, Ceiling, Pause and Holding are the caller's to set, Rate,
+// BytesPerSecond and ETA a Meter's.
+func (t *Tally) Snapshot(at time.Time) Snapshot {
+	s := Snapshot{Elapsed: at.Sub(t.start)}
+	func() {
+		i := &t.items
+		i.Lock()
+		defer i.Unlock()
+		s.Delivered = i.byStatus[Delivered]
+		s.Failed = i.byStatus[Failed]
+		s.Unknown = i.byStatus[Unknown]
+		s.Skipped = i.byStatus[Skipped]
+		s.Deferred = i.byStatus[Deferred]
+		s.Bytes, s.DeliveredBytes = i.bytes, i.delivered
+	}()
+	t.sent.Lock()
+	s.Sent = t.sent.n
+	t.sent.Unlock()
+	t.held.Lock()
+	s.Limit = t.held.limit
+	t.held.Unlock()
+	return s
+}

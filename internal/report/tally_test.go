@@ -1,0 +1,230 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var start = time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+
+func TestTallyCountsAll(t *testing.T) {
+	tally := NewTally(start)
+	const workers, each = 16, 500
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range each {
+				at := start.Add(time.Duration(i) * time.Millisecond)
+				tally.Sent(at)
+				tally.Request(Request{Accepted, 201, time.Millisecond})
+				tally.Item(Item{Status: Delivered, Bytes: 10})
+				tally.Hold(LimitRate, at)
+				if i%100 == w {
+					tally.Snapshot(at)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s := tally.Summary(start.Add(time.Second), 0)
+	const n = workers * each
+	if s.Items.Total != n || s.Items.Delivered != n || s.Items.Remaining != 0 || s.Bytes.Delivered != 10*n {
+		t.Errorf("items %+v, bytes %+v", s.Items, s.Bytes)
+	}
+	if s.Requests.Sent != n || s.Requests.Accepted != n || s.Requests.ByStatus["201"] != n || s.Rate.MaxIn1s != n {
+		t.Errorf("requests %+v, rate %+v", s.Requests, s.Rate)
+	}
+	if s.Waited.Rate != 1 {
+		t.Errorf("waited %+v, want a second of rate", s.Waited)
+	}
+}
+
+func TestTallyOutcomes(t *testing.T) {
+	tally := NewTally(start)
+	for i, r := range []Request{
+		{Accepted, 201, time.Second}, {Throttled, 429, time.Second}, {Overloaded, 503, time.Second},
+		{Overloaded, 0, time.Minute}, {TimedOut, 504, time.Second}, {TimedOut, 0, 3 * time.Second},
+		{Errored, 400, time.Second}, {Errored, 0, time.Minute}, {Outcome(99), 99999, -time.Second},
+	} {
+		tally.Sent(start.Add(time.Duration(i) * time.Second))
+		tally.Request(r)
+	}
+	tally.Sent(start.Add(9 * time.Second)) // never answered
+	s := tally.Summary(start.Add(10*time.Second), 0)
+	r := s.Requests
+	if r.Sent != 10 || r.Accepted != 1 || r.Throttled != 1 || r.Overloaded != 2 || r.TimedOut != 2 || r.Errors != 3 || r.Waste != 0.5 {
+		t.Errorf("%+v", r)
+	}
+	if len(r.ByStatus) != 5 {
+		t.Errorf("by status %v", r.ByStatus)
+	}
+	if s.Rate.Achieved != 1 || s.Rate.MaxIn1s != 1 {
+		t.Errorf("rate %+v, want exactly 1", s.Rate)
+	}
+	// A refused connection has no latency, a timeout has.
+	if s.Latency.Max != 3 {
+		t.Errorf("latency %+v", s.Latency)
+	}
+}
+
+func TestLatencyDigits(t *testing.T) {
+	tally := NewTally(start)
+	for i := range 1000 {
+		tally.Request(Request{Accepted, 200, time.Duration(i+1) * time.Millisecond})
+	}
+	tally.Request(Request{Accepted, 200, 5 * time.Hour}) // beyond what the histogram tells apart
+	l := tally.Summary(start, 0).Latency
+	for _, tt := range []struct {
+		name      string
+		got, want float64
+	}{{"p50", l.P50, 0.501}, {"p95", l.P95, 0.951}, {"p99", l.P99, 0.991}, {"max", l.Max, 18000}, {"mean", l.Mean, (500.5 + 18000) / 1001}} {
+		if tt.got < tt.want*0.99 || tt.got > tt.want*1.01 {
+			t.Errorf("%s is %g, want %g", tt.name, tt.got, tt.want)
+		}
+	}
+	one := NewTally(start)
+	one.Request(Request{Accepted, 200, 1030 * time.Millisecond})
+	if l := one.Summary(start, 0).Latency; *l != (Latency{1.03, 1.03, 1.03, 1.03, 1.03}) {
+		t.Errorf("a single sample of 1.03 s gives %+v", *l)
+	}
+}
+
+func TestHold(t *testing.T) {
+	tally := NewTally(start)
+	at := func(s float64) time.Time { return start.Add(seconds(s)) }
+	tally.Hold(LimitRate, at(1)) // the first second was held by nothing
+	tally.Hold(LimitRate, at(2))
+	tally.Hold(LimitCoolDown, at(4))
+	tally.Hold(LimitDown, at(3)) // late: it never ran backwards
+	tally.Hold(LimitBandwidth, at(5))
+	tally.Hold(LimitConcurrency, at(5.5))
+	tally.Hold(LimitBackoff, at(6))
+	want := Waited{Rate: 3, Down: 1, Bandwidth: 0.5, Concurrency: 0.5, Backoff: 4}
+	if got := tally.Summary(at(10), 0).Waited; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestEmptySummary(t *testing.T) {
+	s := NewTally(start).Summary(start, 3)
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"latency_seconds":null`, `"achieved":null`, `"ceiling":null`, `"by_status":{}`, `"remaining":3`} {
+		if !strings.Contains(string(b), part) {
+			t.Errorf("no %s in %s", part, b)
+		}
+	}
+}
+
+func TestGroups(t *testing.T) {
+	for _, same := range [][]string{
+		{"bad record 17", "bad record 4", "bad  record 1a"},
+		{`no field "name"`, `no field "a b"`, "no field `x`", "no field 'y z'"},
+		{"open /data/a: no such file", "open data/b/c: no such file", `open C:\b: no such file`},
+		{"Put https://h/a: EOF", "Put https://h/b?x=***: EOF"},
+		{"request 3f2a-99 at 12:03", "request a7 at 13:44"},
+	} {
+		for _, s := range same[1:] {
+			if a, b := normalise(same[0]), normalise(s); a != b {
+				t.Errorf("%q is not like %q: %q, %q", s, same[0], b, a)
+			}
+		}
+	}
+	for _, pair := range [][2]string{
+		{"bad record", "bad header"}, {"can't read", "can't write"}, {"", "x"}, {`"a`, `"b`}, {"a 1", "a"},
+	} {
+		if normalise(pair[0]) == normalise(pair[1]) {
+			t.Errorf("%q and %q are taken for the same", pair[0], pair[1])
+		}
+	}
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	tally := NewTally(start)
+	word := func(i int) string { // no digit to be normalised away
+		return strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprint(i))
+	}
+	long := strings.Repeat("é", 1<<20)
+	for i := range 1000 {
+		tally.Item(Item{Path: word(i), Status: Failed, Error: word(i) + " " + long})
+		tally.Item(Item{Path: "p", Status: Skipped, Error: "left out"})
+	}
+	tally.Item(Item{Path: "p", Status: Failed, Error: word(3) + " " + long})
+	s := tally.Summary(start, 0)
+	if len(s.Errors) != maxGroups || s.OtherErrors != 1000-maxGroups {
+		t.Fatalf("%d groups and %d others", len(s.Errors), s.OtherErrors)
+	}
+	if g := s.Errors[0]; g.Count != 2 || g.Path != word(3) || len(g.Error) > maxText {
+		t.Errorf("the largest group is %.80v", g)
+	}
+}
+
+func TestMemoryDoesNotGrowWithItems(t *testing.T) {
+	tally := NewTally(start)
+	feed := func(from, to int) {
+		for i := from; i < to; i++ {
+			at := start.Add(time.Duration(i) * 100 * time.Microsecond)
+			tally.Sent(at)
+			tally.Request(Request{Throttled, 429, time.Millisecond})
+			tally.Item(Item{Path: fmt.Sprint(i), Status: Failed, Error: fmt.Sprintf("refused %d", i)})
+		}
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	feed(0, 30_000)
+	before := heap()
+	feed(30_000, 230_000)
+	if grown := heap() - before; grown > 100<<10 {
+		t.Errorf("200,000 more items cost %d bytes", grown)
+	}
+	runtime.KeepAlive(tally)
+}
+
+func BenchmarkTally(b *testing.B) {
+	for _, bench := range []struct {
+		name string
+		do   func(t *Tally, i int64)
+	}{
+		{"Sent", func(t *Tally, i int64) { t.Sent(start.Add(time.Duration(i) * 20 * time.Microsecond)) }},
+		{"Request", func(t *Tally, i int64) { t.Request(Request{Accepted, 201, time.Duration(i%1000) * time.Millisecond}) }},
+		{"Item", func(t *Tally, i int64) { t.Item(Item{Path: "data/a", Status: Delivered, Bytes: 4096}) }},
+		{"FailedItem", func(t *Tally, i int64) {
+			t.Item(Item{Path: "data/a", Status: Failed, Error: `HTTP 400: record 17: no field "name" in /data/a.json`})
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+			tally := NewTally(start)
+			var i atomic.Int64 // part of the price
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					bench.do(tally, i.Add(1))
+				}
+			})
+		})
+	}
+}
+
+// Every instant up to 10 ms late: far worse than what many goroutines do.
+func BenchmarkSentDisordered(b *testing.B) {
+	tally := NewTally(start)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range b.N {
+		late := time.Duration(rnd.Int64N(int64(10 * time.Millisecond)))
+		tally.Sent(start.Add(time.Duration(i)*20*time.Microsecond - late))
+	}
+}
