@@ -19,7 +19,9 @@ import (
 // the item's, before the body's last bytes are given out: the server never gets a whole body of a file that changed.
 //
 // contentType is for the request, and must win over a Content-Type in the item's Header.
-func FormBody(field string, item Item, openFile func() (io.ReadCloser, error)) (open func() (io.ReadCloser, error), length int64, contentType string) {
+func FormBody(field string, item Item, openFile func() (io.ReadCloser, error)) (
+	open func() (io.ReadCloser, error), length int64, contentType string,
+) {
 	// A boundary that can be worked out from the item would let whoever writes the file forge further fields.
 	id := sha256.Sum256([]byte(boundaryKey() + item.Method + " " + item.URL + " " + item.Path))
 	boundary := hex.EncodeToString(id[:24])

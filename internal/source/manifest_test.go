@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,10 @@ func TestManifest(t *testing.T) {
 func quoteJSON(s string) string { return `"` + strings.ReplaceAll(s, `\`, `\\`) + `"` }
 
 func TestManifestRefuses(t *testing.T) {
+	missing := "no such file"
+	if runtime.GOOS == "windows" {
+		missing = "cannot find"
+	}
 	tree(t, "a.csv", "d/", "b.csv")
 	path := to(t, "http://h/{path}")
 	for _, c := range []struct {
@@ -90,9 +95,9 @@ func TestManifestRefuses(t *testing.T) {
 		{path, `{"path":["a.csv"]}`, `"path": neither a string nor a number`},
 		{path, `{"path":"a.csv","x":true}`, `"x": neither a string nor a number`},
 		{path, `{"path":"a.csv","x\n":{}}`, `"x\n": neither a string nor a number`},
-		{path, `{"path":"nope.csv"}`, "no such file"},
+		{path, `{"path":"nope.csv"}`, missing},
 		{path, `{"path":"d"}`, "is a directory"},
-		{path, `{"path":"../a.csv"}`, "no such file"},
+		{path, `{"path":"../a.csv"}`, missing},
 		{path, "{\"path\":\"\xff.csv\"}", "UTF-8"},
 		{path, `{"path":"\udcff.csv"}`, `\u escape`},
 		{path, `{"path":"a.csv","url":"ftp://h/"}`, "http://"},
@@ -130,7 +135,8 @@ func TestManifestRefuses(t *testing.T) {
 	// What concerns one item fails that item; a line that cannot be read ends the run.
 	writeManifest(t, "m.ndjson", "{\"path\":\"nope\"}\n{\"path\":\"a.csv\"}\nx\n{\"path\":\"b.csv\"}\n")
 	got := sent(t, Options{Manifest: "m.ndjson", Template: path})
-	if len(got) != 3 || !strings.HasPrefix(got[0], `nope! manifest "m.ndjson" line 1: `) || got[1] != "a.csv PUT /a.csv" || !strings.HasPrefix(got[2], `! source: manifest "m.ndjson" line 3: no JSON`) {
+	if len(got) != 3 || !strings.HasPrefix(got[0], `nope! manifest "m.ndjson" line 1: `) || got[1] != "a.csv PUT /a.csv" ||
+		!strings.HasPrefix(got[2], `! source: manifest "m.ndjson" line 3: no JSON`) {
 		t.Errorf("%q", got)
 	}
 	writeManifest(t, "m.ndjson", "\n\r\n")

@@ -181,7 +181,10 @@ func (s *Source) root(p string) (root, error) {
 	case err == nil && fi.IsDir():
 		return root{path: p, items: s.walk}, nil
 	case err == nil:
-		return root{path: p, items: s.file}, checkRegularPath(p, fi)
+		if err := checkRegular(fi); err != nil {
+			return root{}, fmt.Errorf("%s: %w", printable(p), err)
+		}
+		return root{path: p, items: s.file}, nil
 	case hasMeta(p):
 		// Whatever the error: on Windows a pattern is an invalid name, not one that does not exist.
 		g, dir, err := parseGlob(p)
@@ -328,13 +331,6 @@ func statRegular(name string) (fs.FileInfo, error) {
 		return nil, reason(err)
 	}
 	return fi, checkRegular(fi)
-}
-
-func checkRegularPath(name string, fi fs.FileInfo) error {
-	if err := checkRegular(fi); err != nil {
-		return fmt.Errorf("%s: %w", printable(name), err)
-	}
-	return nil
 }
 
 func checkRegular(fi fs.FileInfo) error {

@@ -153,23 +153,25 @@ func TestItemsOfFilesAndDirectories(t *testing.T) {
 }
 
 func TestVariables(t *testing.T) {
-	tree(t, "d/archive.tar.gz", "d/README", "d/.bashrc", "d/x.", "d/..b")
+	tree(t, "d/archive.tar.gz", "d/README", "d/.bashrc", "d/..b")
 	o := Options{Paths: []string{"d"}, Hidden: true, Template: to(t, "http://h/?{name}&{stem}&{ext}&{path}")}
 	expectSent(t, o,
 		"d/..b POST /?..b&.&b&..b",
 		"d/.bashrc POST /?.bashrc&.bashrc&&.bashrc",
 		"d/README POST /?README&README&&README",
 		"d/archive.tar.gz POST /?archive.tar.gz&archive.tar&gz&archive.tar.gz",
-		"d/x. POST /?x.&x&&x.",
 	)
 	o.Hidden, o.Template = false, to(t, "http://h/{stem}.{ext}")
 	expectSent(t, o,
 		"d/README! {ext} has no value here",
 		"d/archive.tar.gz PUT /archive.tar.gz",
-		"d/x.! {ext} has no value here",
 	)
 	_, err := scan(t, o)
 	expectError(t, err, "README", "{ext} has no value here")
+	stem, _ := fileVar(Item{Path: "x."}, "stem")
+	if ext, ok := fileVar(Item{Path: "x."}, "ext"); stem != "x" || ext != "" || !ok {
+		t.Errorf("x. is %q and %q", stem, ext)
+	}
 }
 
 func TestGlobs(t *testing.T) {
@@ -214,6 +216,9 @@ func TestGlobs(t *testing.T) {
 	ex.Paths = []string{"data"}
 	expectSent(t, ex, "data/b.txt PUT /b.txt")
 
+	if g, dir, err := parseGlob("/[x]/.."); err != nil || g.matches("x") || g.enters("x") || g.asksFor("x") {
+		t.Errorf("the root matches: %v, %q, %v", g, dir, err)
+	}
 	for pattern, want := range map[string]string{
 		"data/*.nope":    `"data/*.nope": matches no file`,
 		"data/*~":        "left out: 1 editor leftovers",
@@ -223,7 +228,6 @@ func TestGlobs(t *testing.T) {
 		"data/[a.csv":    "not a valid glob",
 		"data/{a,b":      "not a valid glob",
 		"{data/a,b}.csv": "slash within braces",
-		"/[x]/..":        "",
 	} {
 		s, err := New(o(pattern))
 		if err == nil {
@@ -242,7 +246,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{Options{Template: path}, "nothing to send"},
 		{Options{Paths: []string{"a.csv"}}, "no URL"},
-		{Options{Paths: []string{""}, Template: path}, "no such file"},
+		{Options{Paths: []string{""}, Template: path}, `"": `},
 		{Options{Paths: []string{"nope\n"}, Template: path}, `"nope\n"`},
 		{Options{Paths: []string{"-"}, Template: path}, "stdin"},
 		{Options{Paths: []string{"-", "-"}, Stdin: strings.NewReader(""), Template: path}, "stdin"},
@@ -277,7 +281,7 @@ func TestScanFindsTwoItemsWithOneURL(t *testing.T) {
 	tree(t, "data/0.csv", "data/a/x.csv", "data/b/x.csv", "data/c.csv", "data/d/x.csv")
 	o := Options{Paths: []string{"data"}, Template: to(t, "http://u:secret@h/{name}?token=secret")}
 	_, err := scan(t, o)
-	expectError(t, err, "a"+string(filepath.Separator)+"x.csv", "b"+string(filepath.Separator)+"x.csv", "http://h/x.csv?token=***", "PUT")
+	expectError(t, err, printable(filepath.FromSlash("data/a/x.csv"))+" and "+printable(filepath.FromSlash("data/b/x.csv")), "http://h/x.csv?token=***", "PUT")
 	if err != nil && strings.Contains(err.Error(), "secret") {
 		t.Errorf("shows a secret: %v", err)
 	}
@@ -345,10 +349,10 @@ func TestItemsStopsWhenAsked(t *testing.T) {
 }
 
 func TestStdin(t *testing.T) {
-	tree(t, "a.csv", "b [1]*.csv", "d/c.csv", "d/a.csv")
+	tree(t, "a.csv", "b [1].csv", "d/c.csv", "d/a.csv")
 	o := Options{
 		Paths:    []string{"d/c.csv", "-"},
-		Stdin:    strings.NewReader("\ufeffa.csv\r\n\r\nb [1]*.csv\nnope\x01\nd\nd/a.csv\n*.csv\nd/c.csv"),
+		Stdin:    strings.NewReader("\ufeffa.csv\r\n\r\nb [1].csv\nnope\x01\nd\nd/a.csv\n*.csv\nd/c.csv"),
 		Template: to(t, "http://h/{name}"),
 	}
 	sum, err := scan(t, o)
@@ -362,7 +366,7 @@ func TestStdin(t *testing.T) {
 	want := []string{
 		"d/c.csv PUT /c.csv",
 		"a.csv PUT /a.csv",
-		"b [1]*.csv PUT /b%20%5B1%5D%2A.csv",
+		"b [1].csv PUT /b%20%5B1%5D.csv",
 		"nope\x01! no such file or directory",
 		"d! is a directory; only files can be listed",
 		"d/a.csv! another item of this run goes to the same URL by PUT",
@@ -407,7 +411,8 @@ func TestVanishedFiles(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	tree(t, "d/a.csv", "d/link.csv -> a.csv", "d/sub/up -> ..", "d/sub/b.csv", "d/self -> self", "d/out -> ../other", "other/c.csv", "other/back -> ../d", "l -> d", "f -> d/a.csv")
+	tree(t, "d/a.csv", "d/link.csv -> a.csv", "d/sub/up -> ..", "d/sub/b.csv", "d/self -> self", "d/out -> ../other",
+		"other/c.csv", "other/back -> ../d", "l -> d", "f -> d/a.csv")
 	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
 	expectSent(t, o, "d/a.csv PUT /a.csv", "d/sub/b.csv PUT /sub/b.csv")
 	sum, err := scan(t, o)
@@ -432,6 +437,21 @@ func TestLinks(t *testing.T) {
 	o.Paths, o.Exclude = []string{"d"}, nil
 	_, err = scan(t, o)
 	expectError(t, err, "self")
+}
+
+// Where the hashes are equal and the URLs are not, no first item is found.
+func TestNotTwice(t *testing.T) {
+	tree(t, "d/a", "d/b", "d/c")
+	s, err := New(Options{Paths: []string{"d"}, Template: to(t, "http://h/{name}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/c", Method: "PUT"}, 2); err != nil {
+		t.Error(err)
+	}
+	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/b", Method: "PUT"}, 2); err == nil {
+		t.Error("not found")
+	}
 }
 
 func TestURLSet(t *testing.T) {

@@ -128,7 +128,8 @@ func parseTail(s string, vars bool) ([]part, error) {
 			}
 			name := s[i+1 : i+n]
 			if !validVar(name) {
-				return nil, fmt.Errorf("%s in the URL is no variable: its name is letters, digits, '_', '-' and '.' (write %%7B for a real brace)", printable("{"+name+"}"))
+				return nil, fmt.Errorf("%s in the URL is no variable: its name is letters, digits, '_', '-' and '.' (write %%7B for a real brace)",
+					printable("{"+name+"}"))
 			}
 			flush()
 			parts = append(parts, part{name: name, query: query})

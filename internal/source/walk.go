@@ -18,12 +18,12 @@ var errVanished = errors.New("vanished while its directory was being read")
 
 // LeftOut counts what walked directories and globs held but did not yield. A directory that was left out counts once.
 type LeftOut struct {
-	Excluded int64 `json:"excluded"` // by Options.Exclude
-	Hidden   int64 `json:"hidden"`   // dot files and directories
-	Leftover int64 `json:"leftover"` // what editors leave behind: x~, #x#, .#x, .x.swp
-	Links    int64 `json:"links"`    // symbolic links
-	Loops    int64 `json:"loops"`    // when following: links to a directory they lie in
-	Special  int64 `json:"special"`  // pipes, sockets, devices
+	Excluded int64 // by Options.Exclude
+	Hidden   int64 // dot files and directories
+	Leftover int64 // what editors leave behind: x~, #x#, .#x, .x.swp
+	Links    int64 // symbolic links
+	Loops    int64 // when following: links to a directory they lie in
+	Special  int64 // pipes, sockets, devices
 }
 
 // String lists the counts that are not zero, and is empty when all are.
@@ -150,20 +150,20 @@ func (w *walker) wanted(rel string, dir, file bool) bool {
 // leave counts what is left out, by the first reason that holds.
 func (w *walker) leave(rel string, e fs.DirEntry, link bool) bool {
 	name := e.Name()
-	var reason *int64
+	var count *int64
 	switch {
 	case w.excluded(rel, name):
-		reason = &w.leftOut.Excluded
+		count = &w.leftOut.Excluded
 	case !w.opts.Hidden && !e.IsDir() && leftover(name):
-		reason = &w.leftOut.Leftover
+		count = &w.leftOut.Leftover
 	case !w.opts.Hidden && hidden(e) && !(w.glob != nil && w.glob.asksFor(name)):
-		reason = &w.leftOut.Hidden
+		count = &w.leftOut.Hidden
 	case !w.opts.Follow && link:
-		reason = &w.leftOut.Links
+		count = &w.leftOut.Links
 	default:
 		return false
 	}
-	*reason++
+	*count++
 	return true
 }
 
