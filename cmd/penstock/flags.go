@@ -1,0 +1,162 @@
+package main
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/send"
+)
+
+// A group is a part of the help text.
+type group struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+func (f *sendFlags) register(cmd *cobra.Command) {
+	var groups []group
+	in := func(title string) *pflag.FlagSet {
+		flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
+		flags.SortFlags = false
+		groups = append(groups, group{title, flags})
+		return flags
+	}
+
+	to := in("Where to")
+	to.StringVar(&f.to, "to", "", "`URL` to send to, with {name}, {path}, {stem}, {ext} or a manifest's fields filled in; or lab:PRESET, a practice server")
+	to.StringVar(&f.method, "method", "", "`METHOD` (default PUT where the URL's path has a variable, else POST)")
+	to.StringArrayVar(&f.headers, "header", nil, "'`Name: value`' to send along; may be repeated")
+	to.StringVar(&f.headerFile, "header-file", "", "`FILE` with headers to send along, one a line")
+	to.StringVar(&f.bearerFile, "bearer-file", "", "`FILE` with a bearer token (or set PENSTOCK_BEARER)")
+	to.StringVar(&f.contentType, "content-type", "", "`TYPE` of all bodies (default by the file's extension)")
+	to.StringVar(&f.form, "form", "", "send multipart/form-data, the file in `FIELD`")
+
+	pace := in("Pace, for each server")
+	pace.Var(&value[rate.Limit]{&f.rps, "R", readPace, ""}, "rps", "requests a second, evenly spaced: 4, 0.5, 3000/min; of several the slowest holds (default no limit)")
+	pace.Var(&value[int]{&f.burst, "N", readCount, ""}, "burst", "requests that may leave at once after a lull (default 1)")
+	pace.Var(&value[int]{&f.concurrency, "N", readCount, ""}, "concurrency", "requests in flight (default 8; with --rps 256)")
+	pace.Var(&value[rate.Limit]{&f.bandwidth, "B", readBandwidth, ""}, "bandwidth", "bytes a second for all transfers together: 10MiB/s (default no limit)")
+	pace.Var(&value[int]{&f.workers, "N", readCount, ""}, "workers", "waiting goroutines (default as many as the pace needs)")
+
+	what := in("What to send")
+	what.StringVar(&f.manifest, "manifest", "", "`FILE` of NDJSON, a line an item: {\"path\":…,\"url\":…,\"method\":…,\"headers\":{…},\"key\":…}")
+	what.StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches `GLOB` in directories and globs; may be repeated")
+	what.BoolVar(&f.hidden, "hidden", false, "take hidden files and editor leftovers in directories too")
+	what.BoolVar(&f.follow, "follow", false, "follow symbolic links in directories")
+	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing: show files, URLs, limits and the earliest finish")
+
+	when := in("When to give up")
+	when.Var(&value[int]{&f.attempts, "N", readCount, "8"}, "attempts", "real failures of one file before it is failed; waits that the server asks for are none")
+	when.Var(&value[time.Duration]{&f.timeout, "D", readDuration, ""}, "timeout", "longest time for one attempt, waiting for its turn not counted (default none)")
+	when.Var(&value[time.Duration]{&f.connect, "D", readDuration, "10s"}, "connect-timeout", "longest time to connect")
+	when.Var(&value[time.Duration]{&f.stall, "D", readDuration, "1m"}, "stall-timeout", "longest time without a byte either way")
+	when.Var(&value[time.Duration]{&f.giveUpAfter, "D", readDuration, "1h"}, "give-up-after", "end the run when nothing was accepted for so long; waits that the server asks for do not count")
+	when.Var(&value[time.Duration]{&f.maxWait, "D", readDuration, ""}, "max-wait", "end the run when the server asks for a longer wait (default none)")
+	when.Var(&value[time.Duration]{&f.maxDuration, "D", readDuration, ""}, "max-duration", "end the run after so long (default none)")
+
+	net := in("Network")
+	net.BoolVar(&f.http2, "http2", false, "speak HTTP/2 where the server does")
+	net.StringVar(&f.proxy, "proxy", "", "`URL` of a proxy (default by HTTPS_PROXY, HTTP_PROXY and NO_PROXY)")
+	net.StringVar(&f.cacert, "cacert", "", "`FILE` with certificates to trust instead of the system's")
+	net.StringVar(&f.cert, "cert", "", "`FILE` with our own certificate")
+	net.StringVar(&f.key, "key", "", "`FILE` with its key")
+
+	out := in("What it tells")
+	out.StringVar(&f.results, "results", "", "`FILE` for the fate of each file, a line of JSON each; - for standard output")
+	out.StringVar(&f.report, "report", "", "`FILE` for the summary as JSON; - for standard output")
+	out.StringVar(&f.progress, "progress", "auto", "`KIND` auto, bar, line, json or none")
+	out.BoolVarP(&f.quiet, "quiet", "q", false, "no talk, only errors")
+	out.BoolVarP(&f.verbose, "verbose", "v", false, "tell of each retry")
+	out.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the talk: text or json")
+
+	for _, g := range groups {
+		cmd.Flags().AddFlagSet(g.flags)
+	}
+	complete(cmd, "progress", "auto", "bar", "line", "json", "none")
+	complete(cmd, "log-format", "text", "json")
+	complete(cmd, "method", "PUT", "POST", "PATCH")
+	var presets []string
+	for _, p := range lab.Presets() {
+		presets = append(presets, "lab:"+p.Name)
+	}
+	complete(cmd, "to", presets...)
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { help(cmd, groups) })
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error { help(cmd, groups); return nil })
+}
+
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	// It fails only for a flag that does not exist.
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err)
+	}
+}
+
+// help leads with examples: most people want one to change.
+func help(cmd *cobra.Command, groups []group) {
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "%s\n\nUsage:\n  penstock %s\n\nExamples:\n%s\n", cmd.Long, cmd.Use, cmd.Example)
+	for _, g := range groups {
+		fmt.Fprintf(w, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(width(w)))
+	}
+	fmt.Fprintf(w, "\nExit status:\n%s", send.ExitStatuses)
+}
+
+// width is that of the terminal, within reason.
+func width(w io.Writer) int {
+	const usual = 100
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(columns, 40), usual)
+		}
+	}
+	return usual
+}
+
+func eachFlag(cmd *cobra.Command, do func(name string)) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { do(f.Name) })
+}
+
+func (f *sendFlags) network() (n send.Network, err error) {
+	n.ConnectTimeout, n.StallTimeout, n.HTTP2 = f.connect, f.stall, f.http2
+	if f.proxy != "" {
+		if n.Proxy, err = url.Parse(f.proxy); err != nil || n.Proxy.Host == "" {
+			return n, fmt.Errorf("--proxy: want a URL such as http://proxy.example.com:3128")
+		}
+	}
+	if f.cacert == "" && f.cert == "" && f.key == "" {
+		return n, nil
+	}
+	n.TLS = &tls.Config{}
+	if f.cacert != "" {
+		pem, err := os.ReadFile(f.cacert)
+		if err != nil {
+			return n, fmt.Errorf("--cacert: %w", err)
+		}
+		n.TLS.RootCAs = x509.NewCertPool()
+		if !n.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return n, fmt.Errorf("--cacert %s has no certificate in PEM form", f.cacert)
+		}
+	}
+	if f.cert != "" || f.key != "" {
+		// One file may hold both.
+		own, err := tls.LoadX509KeyPair(cmp.Or(f.cert, f.key), cmp.Or(f.key, f.cert))
+		if err != nil {
+			return n, fmt.Errorf("--cert and --key: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		}
+		n.TLS.Certificates = []tls.Certificate{own}
+	}
+	return n, nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/send"
+)
+
+func labCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lab PRESET [--PARAM VALUE…]",
+		Short: "Run a server to practise on",
+		Long: `Run a server to practise on. It takes uploads to any path, judges them by its
+preset, and tells at /-/stats what it has seen: requests by status, the fullest
+second, the most in flight, and for each stored name its size, SHA-256 and how
+often it was accepted.
+
+"penstock send --to lab:PRESET" starts such a server by itself.`,
+		Example: `  penstock lab list
+  penstock lab strict --rps 20
+  penstock lab window --n 100 --window 10s --headers true --listen 127.0.0.1:8080`,
+		// The parameters are the preset's own flags.
+		DisableFlagParsing: true,
+		RunE:               runLab,
+	}
+}
+
+// runLab reads "PRESET --param value …" and serves until it is interrupted.
+func runLab(cmd *cobra.Command, args []string) error {
+	preset, listen := "", "127.0.0.1:0"
+	params := url.Values{}
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		name, isFlag := strings.CutPrefix(arg, "--")
+		if arg == "-h" || arg == "--help" {
+			return cmd.Help()
+		}
+		if !isFlag {
+			if preset != "" {
+				return usageError(fmt.Errorf("lab: one preset at a time: %s or %s?", preset, arg))
+			}
+			preset = arg
+			continue
+		}
+		name, value, given := strings.Cut(name, "=")
+		if !given {
+			if len(args) == 0 {
+				return usageError(fmt.Errorf("lab: --%s needs a value", name))
+			}
+			value, args = args[0], args[1:]
+		}
+		if name == "listen" {
+			listen = value
+			continue
+		}
+		params.Add(name, value)
+	}
+	switch preset {
+	case "":
+		return usageError(fmt.Errorf("lab: which preset? See penstock lab list"))
+	case "list":
+		return listPresets(cmd)
+	}
+
+	server, err := lab.New(preset, params)
+	if err != nil {
+		return usageError(err)
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return &exitError{send.ExitFailed, fmt.Errorf("lab: %w", err)}
+	}
+	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	server.Start(l)
+	fmt.Fprintf(cmd.ErrOrStderr(), "lab %s on http://%s (statistics: /-/stats); Ctrl-C ends it\n", preset, l.Addr())
+	<-ctx.Done()
+	server.Close()
+	for _, line := range server.Stats().Verdict() {
+		fmt.Fprintln(cmd.OutOrStdout(), line)
+	}
+	return nil
+}
+
+func listPresets(cmd *cobra.Command) error {
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for i, p := range lab.Presets() {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: %s\n", p.Name, p.Summary)
+		for _, param := range p.Params {
+			fmt.Fprintf(w, "  --%s\t%s\t%s\n", param.Name, param.Default, param.Help)
+		}
+	}
+	return w.Flush()
+}

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// sendFlags are the flags of send, as read.
+type sendFlags struct {
+	to, method          string
+	rps, bandwidth      rate.Limit
+	burst               int
+	concurrency         int
+	workers, attempts   int
+	connect, stall      time.Duration
+	timeout             time.Duration
+	maxDuration         time.Duration
+	giveUpAfter         time.Duration
+	maxWait             time.Duration
+	headers             []string
+	headerFile          string
+	bearerFile          string
+	contentType, form   string
+	manifest            string
+	exclude             []string
+	hidden, follow      bool
+	results, report     string
+	progress, logFormat string
+	dryRun              bool
+	quiet, verbose      bool
+	http2               bool
+	proxy               string
+	cacert, cert, key   string
+}
+
+func sendCommand() *cobra.Command {
+	f := &sendFlags{
+		connect:     10 * time.Second,
+		stall:       60 * time.Second,
+		giveUpAfter: time.Hour,
+		attempts:    8,
+	}
+	cmd := &cobra.Command{
+		Use:   "send --to URL [flags] PATH…",
+		Short: "Send files, each in a request of its own",
+		Long: `Send files, each in a request of its own: evenly spaced, never faster than told,
+waiting when the server asks for it, and again when that is safe.
+
+A PATH is a file, a directory (walked), a glob ("data/**/*.json"), or - to read
+paths from standard input.`,
+		Example: `  penstock send --rps 4 --to "https://api.example.com/v1/files/{name}" data/
+  penstock send --rps 3000/min --to "https://api.example.com/files/{path}" --bearer-file token "data/**/*.json"
+  penstock send --concurrency 4 --bandwidth 10MiB/s --form file --to https://api.example.com/upload data/
+  penstock send --manifest items.ndjson --to "https://api.example.com/v1/{customer}/{name}"
+  penstock send --rps 20 --to lab:strict data/     (a practice server; see penstock lab list)`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runSend(cmd, f, args) },
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// runSend checks everything that can be checked before anything is sent.
+func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
+	if f.to == "" && f.manifest == "" {
+		return usageError(errors.New("where to? Give --to URL, such as --to \"https://api.example.com/files/{name}\""))
+	}
+	if len(paths) == 0 && f.manifest == "" {
+		return usageError(errors.New("what to send? Name files, directories or globs, or - to read paths from standard input"))
+	}
+	options, err := f.options()
+	if err != nil {
+		return usageError(err)
+	}
+
+	to := f.to
+	var practice *lab.Server
+	if send.IsLab(to) {
+		if practice, to, err = send.StartLab(to); err != nil {
+			return usageError(err)
+		}
+		defer practice.Close()
+	}
+	var template *source.Template
+	if to != "" {
+		if template, err = source.ParseTemplate(to); err != nil {
+			return usageError(fmt.Errorf("--to: %w", err))
+		}
+		options.To = template.String()
+	} else {
+		options.To = f.manifest
+	}
+	options.Source, err = source.New(source.Options{
+		Paths: paths, Stdin: cmd.InOrStdin(), Manifest: f.manifest, Exclude: f.exclude,
+		Hidden: f.hidden, Follow: f.follow, Template: template, Method: f.method,
+	})
+	if err != nil {
+		return usageError(err)
+	}
+
+	ctx, stop := context.WithCancelCause(cmd.Context())
+	defer stop(nil)
+	soft, restore := interrupts(ctx, stop)
+	defer restore()
+	if options.Found, err = options.Source.Scan(soft); err != nil {
+		var signal *send.Interrupted
+		if errors.As(err, &signal) {
+			return &exitError{signal.Status(), err}
+		}
+		return usageError(err)
+	}
+	if f.dryRun {
+		plan(cmd.OutOrStdout(), options)
+		return nil
+	}
+	return f.send(ctx, soft, cmd, options, practice)
+}
+
+// send does the run and tells how it went.
+func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options send.Options, practice *lab.Server) (err error) {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	kind := f.progress
+	if f.quiet {
+		kind = "none"
+	}
+	progress, err := report.NewProgress(kind, stderr)
+	if err != nil {
+		return usageError(fmt.Errorf("--progress: %w", err))
+	}
+	defer progress.Close()
+	options.Progress = progress
+	options.Log = newLogger(progress, f.logFormat, f.quiet, f.verbose)
+
+	people := stdout // who reads the summary, unless stdout is for machines
+	switch f.results {
+	case "":
+	case "-":
+		options.Results, people = report.NewResults(stdout), stderr
+	default:
+		if options.Results, err = report.CreateResults(f.results); err != nil {
+			return usageError(fmt.Errorf("--results: %w", err))
+		}
+	}
+	if f.report == "-" {
+		people = stderr
+	}
+
+	summary := send.Run(ctx, soft, options)
+	progress.Close()
+	if practice != nil {
+		summary.Lab = practice.Stats()
+		summary.Notes = append(summary.Notes, practice.Stats().Verdict()...)
+	}
+	if err := f.writeReport(stdout, summary); err != nil {
+		return &exitError{send.ExitLocal, fmt.Errorf("--report: %w", err)}
+	}
+	if !f.quiet {
+		summary.WriteText(people)
+	}
+	if summary.ExitStatus == send.ExitDelivered {
+		return nil
+	}
+	return &exitError{status: summary.ExitStatus}
+}
+
+func (f *sendFlags) writeReport(stdout io.Writer, s report.Summary) error {
+	switch f.report {
+	case "":
+		return nil
+	case "-":
+		return s.EncodeJSON(stdout)
+	}
+	return report.WriteJSON(f.report, s)
+}
+
+// interrupts returns a context that the first interrupt ends; the second ends
+// everything, through stop.
+func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context.Context, restore func()) {
+	soft, end := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case s := <-signals:
+				cause := &send.Interrupted{Signal: s}
+				if n == 0 {
+					end(cause)
+				} else {
+					stop(cause)
+				}
+			}
+		}
+	}()
+	return soft, func() { signal.Stop(signals); end(nil) }
+}
+
+// plan says what a run would do.
+func plan(w io.Writer, o send.Options) {
+	fmt.Fprintf(w, "would send %s\n", o.Describe())
+	if left := o.Found.LeftOut.String(); left != "" {
+		fmt.Fprintf(w, "left out: %s\n", left)
+	}
+	for _, url := range o.Found.URLs {
+		fmt.Fprintf(w, "  %s %s\n", o.Source.Method(), url)
+	}
+	if more := o.Found.Items - int64(len(o.Found.URLs)); more > 0 {
+		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
+	}
+	if o.Found.Partial {
+		fmt.Fprintln(w, "and what standard input names")
+	}
+	if d, by := o.Earliest(); by != "" {
+		fmt.Fprintf(w, "earliest finish: %v from the start, by %s\n", d.Round(10*time.Millisecond), by)
+	}
+}
+
+// options reads the flags that need more than reading.
+func (f *sendFlags) options() (o send.Options, err error) {
+	if f.concurrency == 0 {
+		f.concurrency = 8
+		if f.rps > 0 {
+			f.concurrency = 256
+		}
+	}
+	o.Limits.Rate, o.Limits.Burst = f.rps, f.burst
+	o.Limits.InFlight, o.Limits.Bandwidth = f.concurrency, f.bandwidth
+	o.Workers, o.Attempts, o.Timeout = f.workers, f.attempts, f.timeout
+	o.MaxDuration, o.GiveUpAfter, o.MaxWait = f.maxDuration, f.giveUpAfter, f.maxWait
+	o.ContentType, o.Form = f.contentType, f.form
+	o.UserAgent = "penstock/" + strings.Trim(version(), "()")
+	if o.Header, err = f.header(); err != nil {
+		return o, err
+	}
+	if o.Network, err = f.network(); err != nil {
+		return o, err
+	}
+	if f.contentType != "" && f.form != "" {
+		return o, errors.New("--content-type and --form: a form's type is multipart/form-data; leave out one of them")
+	}
+	if f.logFormat != "text" && f.logFormat != "json" {
+		return o, fmt.Errorf("--log-format %q: use text or json", f.logFormat)
+	}
+	if f.quiet && f.verbose {
+		return o, errors.New("--quiet and --verbose: leave out one of them")
+	}
+	return o, nil
+}
+
+// header gathers the headers from flags, files and the environment.
+func (f *sendFlags) header() (http.Header, error) {
+	h := http.Header{}
+	lines := f.headers
+	if f.headerFile != "" {
+		text, err := os.ReadFile(f.headerFile)
+		if err != nil {
+			return nil, fmt.Errorf("--header-file: %w", err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	for i, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok {
+			// The line may be a secret: it is counted, not quoted.
+			return nil, fmt.Errorf("header %d has no colon: want 'Name: value'", i+1)
+		}
+		if err := source.CheckHeader(name, value); err != nil {
+			return nil, fmt.Errorf("header %d: %w", i+1, err)
+		}
+		h.Add(name, value)
+	}
+	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
+	if f.bearerFile != "" {
+		text, err := os.ReadFile(f.bearerFile)
+		if err != nil {
+			return nil, fmt.Errorf("--bearer-file: %w", err)
+		}
+		if token, from = strings.TrimSpace(string(text)), "--bearer-file"; token == "" {
+			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
+		}
+	}
+	if token == "" || (from == "PENSTOCK_BEARER" && h.Get("Authorization") != "") {
+		return h, nil
+	}
+	if h.Get("Authorization") != "" {
+		return nil, errors.New("--bearer-file and an Authorization header: leave out one of them")
+	}
+	if err := source.CheckHeader("Authorization", "Bearer "+token); err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	h.Set("Authorization", "Bearer "+token)
+	return h, nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/time/rate"
+)
+
+// A value is a flag's value that is read by a function of its own.
+type value[T any] struct {
+	to   *T
+	kind string
+	read func(T, string) (T, error) // gets what was read before, for flags given several times
+	text string
+}
+
+func (v *value[T]) String() string { return v.text }
+func (v *value[T]) Type() string   { return v.kind }
+
+func (v *value[T]) Set(s string) error {
+	to, err := v.read(*v.to, s)
+	if err != nil {
+		return err
+	}
+	*v.to, v.text = to, s
+	return nil
+}
+
+// perTime are the units of time that a pace may be given in.
+var perTime = map[string]float64{
+	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400,
+}
+
+// readPace reads "4", "0.5" or "3000/min". Of several, the slowest holds.
+func readPace(before rate.Limit, s string) (rate.Limit, error) {
+	number, unit, given := strings.Cut(s, "/")
+	per := 1.0
+	if given {
+		var ok bool
+		if per, ok = perTime[strings.TrimSpace(unit)]; !ok {
+			return 0, fmt.Errorf("%q is not a unit of time: use s, min, h or d, as in 3000/min", unit)
+		}
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !(n > 0) || math.IsInf(n, 0) {
+		return 0, errors.New("want requests a second, more than 0, such as 4, 0.5 or 3000/min")
+	}
+	pace := rate.Limit(n / per)
+	if before > 0 {
+		pace = min(pace, before)
+	}
+	return pace, nil
+}
+
+// readBandwidth reads "10MiB/s". A number alone could be bits, bytes or
+// mebibytes, so it is refused.
+func readBandwidth(_ rate.Limit, s string) (rate.Limit, error) {
+	size := strings.TrimSuffix(s, "/s")
+	if _, err := strconv.ParseFloat(size, 64); err == nil {
+		return 0, fmt.Errorf("%q has no unit: say 10MiB/s, 500kB/s or 100B/s", s)
+	}
+	n, err := humanize.ParseBytes(size)
+	if err != nil || n == 0 || strings.Contains(size, "/") {
+		return 0, errors.New("want bytes a second, more than 0, such as 10MiB/s or 500kB/s")
+	}
+	return rate.Limit(n), nil
+}
+
+// readCount reads a whole number of at least 1.
+func readCount(_ int, s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, errors.New("want a whole number, 1 or more")
+	}
+	return n, nil
+}
+
+// readDuration reads "90s", "1h30m" or "2d".
+func readDuration(_ time.Duration, s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseFloat(days, 64); err == nil && n > 0 && n < 36500 {
+			return time.Duration(n * 24 * float64(time.Hour)), nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, errors.New("want a time, more than 0, such as 30s, 5m or 2h")
+	}
+	return d, nil
+}

@@ -1,0 +1,102 @@
+package send
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Exit statuses of the program.
+const (
+	ExitDelivered   = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitItems       = 3
+	ExitRefused     = 4
+	ExitUnavailable = 5
+	ExitLocal       = 6
+	ExitBusy        = 7
+	ExitLimit       = 10
+	ExitInterrupted = 130
+	ExitTerminated  = 143
+)
+
+// ExitStatuses explains them, for the help text.
+const ExitStatuses = `   0  all delivered, or nothing to do
+   1  failed otherwise
+   2  wrong usage or configuration, a missing file
+   3  finished, but some items failed, or it is not known whether they arrived
+   4  refused: 401, 403 or 407 for the first ten answers
+   5  the server is unavailable or wants to be left alone; later may work
+   6  a local fault, such as a full disk
+  10  a limit that you set ended the run
+ 130  interrupted (143: terminated); the same command sends what is left, and the rest again
+`
+
+// precedence of the statuses, where several hold.
+var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitLimit, ExitItems}
+
+// Interrupted is the cause of a stop by signal.
+type Interrupted struct{ Signal os.Signal }
+
+func (e *Interrupted) Error() string {
+	if e.Signal == syscall.SIGTERM {
+		return "terminated"
+	}
+	return "interrupted"
+}
+
+// Status is the exit status that belongs to the signal.
+func (e *Interrupted) Status() int {
+	if e.Signal == syscall.SIGTERM {
+		return ExitTerminated
+	}
+	return ExitInterrupted
+}
+
+// ending collects why a run ends before all its items have.
+type ending struct {
+	begin func() // called once, by the first reason
+
+	mu      sync.Mutex
+	first   error
+	reasons map[int]error // by exit status
+}
+
+// end notes a reason to end the run and begins to stop it.
+func (r *run) end(status int, reason error) {
+	e := &r.ending
+	e.mu.Lock()
+	first := e.first == nil
+	if first {
+		e.first = fmt.Errorf("the run is ending: %w", reason)
+		e.reasons = make(map[int]error)
+	}
+	if e.reasons[status] == nil {
+		e.reasons[status] = reason
+	}
+	e.mu.Unlock()
+	if first {
+		e.begin()
+	}
+}
+
+// cause is why the run is ending, nil while it is not.
+func (e *ending) cause() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.first
+}
+
+// status returns the exit status of the reasons, and the reason.
+func (e *ending) status() (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, status := range precedence {
+		if reason := e.reasons[status]; reason != nil {
+			return status, reason
+		}
+	}
+	return ExitDelivered, nil
+}

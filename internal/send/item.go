@@ -1,0 +1,227 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/retry"
+)
+
+const (
+	// An answer is read to its end, so that its connection can be used again,
+	// if that end comes soon.
+	maxAnswer     = 256 << 10
+	maxAnswerTime = 2 * time.Second
+	// maxExcerpt is how much of a refusal's text is shown.
+	maxExcerpt = 200
+)
+
+// A job is an item with a worker.
+type job struct {
+	item    source.Item
+	began   time.Time // its first attempt left
+	waiting bool      // for its next attempt
+}
+
+type jobKey struct{}
+
+// jobOf returns the job that a request was made for.
+func jobOf(req *http.Request) *job {
+	j, _ := req.Context().Value(jobKey{}).(*job)
+	return j
+}
+
+// item sends one item. It is the pool's task: what becomes of the item is
+// reported and not returned.
+func (r *run) item(ctx context.Context, it source.Item) error {
+	if r.ending.cause() != nil {
+		return nil // it remains
+	}
+	if at, taken := r.claim(it); taken {
+		r.done(it, report.Item{Status: report.Failed, Error: "its URL is also that of " + at + ", and one would overwrite the other"})
+		return nil
+	}
+	j := &job{item: it}
+	req, err := r.request(context.WithValue(ctx, jobKey{}, j), it)
+	if err != nil {
+		r.done(it, report.Item{Status: report.Failed, Error: r.secrets.redact(err.Error())})
+		return nil
+	}
+	resp, err := r.client.Do(req)
+	r.backingOff(j, false)
+	r.done(it, r.outcome(j, resp, err))
+	return nil
+}
+
+// claim reserves the URL of an item that could not be checked beforehand, and
+// reports the path of the one that has it already.
+func (r *run) claim(it source.Item) (at string, taken bool) {
+	if !r.Found.Partial || it.Method == http.MethodPost || it.Method == http.MethodPatch {
+		return "", false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, taken = r.claimed[it.URL]; !taken {
+		r.claimed[it.URL] = it.Path
+	}
+	return at, taken
+}
+
+// request builds the item's request. Its body is opened at each attempt.
+func (r *run) request(ctx context.Context, it source.Item) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, it.Method, it.URL, nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.Header {
+		req.Header[name] = values
+	}
+	for name, values := range it.Header {
+		req.Header[name] = values
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+		req.Header.Del("Host")
+	}
+	setDefault(req.Header, "User-Agent", r.UserAgent)
+	if it.Key != "" {
+		setDefault(req.Header, "Idempotency-Key", it.Key)
+	}
+	if err := retry.SetFileBody(req, it.Path); err != nil {
+		return nil, err
+	}
+	if r.Form == "" {
+		kind := r.ContentType
+		if kind == "" {
+			kind = source.ContentType(it.Path)
+		}
+		setDefault(req.Header, "Content-Type", kind)
+		return req, nil
+	}
+	it.Size = req.ContentLength
+	openFile := req.GetBody
+	if openFile == nil { // an empty file
+		openFile = func() (io.ReadCloser, error) { return http.NoBody, nil }
+	}
+	open, length, kind := source.FormBody(r.Form, it, openFile)
+	req.GetBody, req.ContentLength = open, length
+	if req.Body, err = open(); err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", kind)
+	return req, nil
+}
+
+func setDefault(h http.Header, name, value string) {
+	if _, set := h[name]; !set {
+		h.Set(name, value)
+	}
+}
+
+// outcome reads the answer and says what became of the job.
+func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
+	end := retry.OutcomeOf(resp, err)
+	out := report.Item{HTTPStatus: end.Status, Attempts: end.Attempts}
+	if !j.began.IsZero() {
+		out.Seconds = time.Since(j.began).Seconds()
+	}
+	var text string
+	if resp != nil {
+		text = readAnswer(resp.Body)
+	}
+	switch end.Outcome {
+	case retry.Delivered:
+		out.Status = report.Delivered
+		if changed(j.item) {
+			out.Status, out.Error = report.Failed, retry.ErrFileChanged.Error()
+		}
+		return out
+	case retry.Unknown:
+		out.Status = report.Unknown
+	case retry.Deferred:
+		out.Status = report.Deferred
+	default:
+		out.Status = report.Failed
+	}
+	if errors.Is(end.Err, retry.ErrUnreachable) {
+		r.end(ExitUnavailable, end.Err)
+	}
+	if end.Err != nil {
+		out.Error = end.Err.Error()
+	}
+	if text != "" {
+		out.Error += ": " + text
+	}
+	out.Error = r.secrets.redact(out.Error)
+	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
+		r.end(ExitUnavailable, fmt.Errorf("the server wants to be left alone until %s", end.RetryAt.Format(time.RFC3339)))
+	}
+	return out
+}
+
+// changed reports whether the item's file is no longer what was to be sent.
+func changed(it source.Item) bool {
+	info, err := os.Stat(it.Path)
+	return err != nil || info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)
+}
+
+// readAnswer reads an answer to its end, within bounds, closes it, and returns
+// its first line if that is text.
+func readAnswer(body io.ReadCloser) string {
+	defer body.Close()
+	if body == http.NoBody {
+		return ""
+	}
+	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
+	defer timer.Stop()
+	head := make([]byte, maxExcerpt)
+	n, err := io.ReadFull(body, head)
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, body, maxAnswer)
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(head[:n])), "\n")
+	if strings.HasPrefix(line, "<") || strings.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' }) {
+		return "" // a page or a picture says nothing to people here
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(line, "?"))
+}
+
+// done reports the fate of an item.
+func (r *run) done(it source.Item, out report.Item) {
+	out.Path, out.URL, out.Key = it.Path, report.Redact(it.URL), it.Key
+	if out.Bytes == 0 {
+		out.Bytes = it.Size
+	}
+	r.tally.Item(out)
+	if r.Results != nil {
+		if err := r.Results.Write(out); err != nil {
+			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
+		}
+	}
+	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {
+		r.Log.Debug(fmt.Sprintf("%s: %s: %s", it.Path, out.Status, out.Error))
+	}
+
+	r.mu.Lock()
+	switch out.HTTPStatus {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		r.refusals++
+	default:
+		if out.HTTPStatus != 0 {
+			r.refusals = 0
+		}
+	}
+	refused := !r.accepted && r.refusals >= 10
+	r.mu.Unlock()
+	if refused {
+		r.end(ExitRefused, fmt.Errorf("the first ten answers were %d and nothing was accepted: check the credentials", out.HTTPStatus))
+	}
+}

@@ -1,0 +1,102 @@
+package send
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// observe takes in what the transport does.
+func (r *run) observe(e throttle.Event) {
+	now := time.Now()
+	switch e.Kind {
+	case throttle.Sent:
+		r.tally.Sent(now)
+		j := jobOf(e.Request)
+		r.mu.Lock()
+		if r.upstreams[e.Key] == nil {
+			r.upstreams[e.Key] = r.transport.Upstream(e.Key)
+		}
+		r.mu.Unlock()
+		if j != nil {
+			r.backingOff(j, false)
+			if j.began.IsZero() {
+				j.began = now
+			}
+		}
+	case throttle.Resent:
+		r.tally.Sent(now)
+	case throttle.Paused:
+		r.paused(e, now)
+	case throttle.Ended:
+		r.answered(e, now)
+	}
+}
+
+func (r *run) paused(e throttle.Event, now time.Time) {
+	wait := e.Until.Sub(now)
+	if r.MaxWait > 0 && wait > r.MaxWait {
+		r.end(ExitUnavailable, fmt.Errorf("the server wants to be left alone until %s, longer than --max-wait %v",
+			e.Until.Format(time.RFC3339), r.MaxWait))
+		return
+	}
+	r.Log.Info(fmt.Sprintf("%s asks to be left alone for %s (%s): nobody sends until %s",
+		e.Key, short(wait), header(e.Source), e.Until.Format(time.TimeOnly)))
+}
+
+// header spells a header's name as people know it.
+func header(name string) string { return http.CanonicalHeaderKey(name) }
+
+func (r *run) answered(e throttle.Event, now time.Time) {
+	outcome := report.Errored
+	switch {
+	case e.Status >= 200 && e.Status <= 299:
+		outcome = report.Accepted
+	case e.Outcome == throttle.Throttled:
+		outcome = report.Throttled
+	case e.Outcome == throttle.Overloaded:
+		outcome = report.Overloaded
+	case e.Outcome == throttle.TimedOut:
+		outcome = report.TimedOut
+	}
+	r.tally.Request(report.Request{Outcome: outcome, Status: e.Status, Latency: e.Latency})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if outcome == report.Accepted {
+		r.accepted = true
+		r.failing = time.Time{}
+	} else if r.failing.IsZero() {
+		r.failing = now
+	}
+}
+
+// retrying takes in what the client does.
+func (r *run) retrying(e retry.Event) {
+	j := jobOf(e.Request)
+	if j == nil {
+		return
+	}
+	if e.Kind == retry.Waiting {
+		r.backingOff(j, true)
+		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, e.Reason, short(e.Wait)))
+	}
+}
+
+// backingOff counts a job in or out of those that wait for their next attempt.
+func (r *run) backingOff(j *job, waiting bool) {
+	if j.waiting == waiting {
+		return // j belongs to one goroutine
+	}
+	j.waiting = waiting
+	n := 1
+	if !waiting {
+		n = -1
+	}
+	r.mu.Lock()
+	r.backoff += n
+	r.mu.Unlock()
+}

@@ -1,0 +1,282 @@
+// Package send is the engine of penstock send: it takes items from a source,
+// has a pool of workers send them through retry and throttle, and reports the
+// fate of each.
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/pool"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Options are one run. Source, Progress and Log must be set; zero durations are
+// no limit.
+type Options struct {
+	To     string // where to, as people may see it
+	Source *source.Source
+	Found  source.Summary // by Source.Scan
+
+	Limits   throttle.Limits
+	Workers  int           // 0: as many as the limits need
+	Attempts int           // of one item
+	Timeout  time.Duration // of one attempt
+
+	MaxDuration time.Duration // of the run
+	GiveUpAfter time.Duration // without anything accepted
+	MaxWait     time.Duration // that a server may ask for
+
+	Network     Network
+	Header      http.Header // sent with each item; its values are secrets
+	UserAgent   string
+	ContentType string // empty: by the file's extension
+	Form        string // the field's name; empty: the file is the body
+
+	Results  *report.Results // nil: none
+	Progress report.Progress
+	Log      *slog.Logger
+}
+
+const (
+	tick = 50 * time.Millisecond // for progress, growth and giving up
+
+	// maxWorkers bounds the growth of the pool. Past the limit of requests in
+	// flight a worker can only wait, for a token or for its next attempt.
+	maxWorkers = 4096
+)
+
+// A run is one call of Run.
+type run struct {
+	Options
+	start     time.Time
+	total     int64 // items read from the source, once it is read
+	tally     *report.Tally
+	transport *throttle.Transport
+	client    *retry.Client
+	pool      *pool.Pool[source.Item]
+	ending    ending
+	secrets   secrets
+
+	mu        sync.Mutex
+	upstreams map[string]*throttle.Upstream
+	backoff   int               // jobs that wait for their next attempt
+	claimed   map[string]string // URL -> path, for what could not be checked beforehand
+
+	read      int64     // items, so far
+	accepted  bool      // something was, ever
+	refusals  int       // answers of 401, 403 and 407 before that
+	failing   time.Time // since when nothing was accepted and something went wrong
+	unclaimed int64     // tokens that nobody waited for, when last looked
+	grown     int       // workers that the limits need
+}
+
+// Run sends all items and returns the report. The end of soft begins an orderly
+// stop: nothing new is sent, what is in flight ends. The end of ctx breaks that
+// off as well. Run returns when nothing of it is left running.
+func Run(ctx, soft context.Context, o Options) report.Summary {
+	r := newRun(o)
+	r.Log.Info(o.Describe())
+
+	work, done := context.WithCancel(soft) // for submitting
+	defer done()
+	r.ending.begin = func() {
+		done()
+		r.client.Stop(r.ending.cause())
+		r.transport.Stop(r.ending.cause())
+	}
+	stopWatching := context.AfterFunc(soft, func() {
+		var by *Interrupted
+		if errors.As(context.Cause(soft), &by) {
+			r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight are left to finish; once more breaks them off", by, r.stats().InFlight))
+			r.end(by.Status(), by)
+		} else {
+			r.end(ExitInterrupted, context.Cause(soft))
+		}
+	})
+	defer stopWatching()
+
+	var watch sync.WaitGroup
+	finished := make(chan struct{})
+	watch.Go(func() { r.watch(finished) })
+	r.submit(work)
+	// What ends the pool early is ctx, and then each item says so itself.
+	_ = r.pool.Drain(ctx)
+	close(finished)
+	watch.Wait()
+	r.transport.CloseIdleConnections()
+	return r.summary()
+}
+
+func newRun(o Options) *run {
+	r := &run{
+		Options:   o,
+		start:     time.Now(),
+		upstreams: make(map[string]*throttle.Upstream),
+		claimed:   make(map[string]string),
+		secrets:   newSecrets(o.Header),
+	}
+	r.tally = report.NewTally(r.start)
+	inFlight := o.Limits.InFlight
+	if inFlight == 0 {
+		inFlight = 256
+	}
+	r.transport = &throttle.Transport{
+		Base:    o.Network.base(inFlight),
+		Limits:  o.Limits,
+		Timeout: o.Timeout,
+		Observe: r.observe,
+	}
+	r.client = &retry.Client{
+		HTTP:    &http.Client{Transport: r.transport},
+		Policy:  retry.Policy{Attempts: o.Attempts, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64},
+		Observe: r.retrying,
+	}
+	r.grown = o.Workers
+	if r.grown == 0 {
+		r.grown = inFlight
+		if o.Limits.Rate > 0 {
+			// Enough for answers that take half a second; the rest is grown.
+			r.grown = min(inFlight, max(8, int(o.Limits.Rate)/2+2))
+		}
+	}
+	r.pool = pool.New(r.grown, r.item)
+	r.pool.Failed = func(it source.Item, err error) {
+		if !errors.Is(err, pool.ErrNotStarted) {
+			r.done(it, report.Item{Status: report.Failed, Error: err.Error()})
+		}
+	}
+	return r
+}
+
+// forever returns d, or the longest duration where it is zero.
+func forever(d time.Duration) time.Duration {
+	if d == 0 {
+		return math.MaxInt64
+	}
+	return d
+}
+
+// submit hands the source's items to the pool until all are, or ctx ends.
+func (r *run) submit(ctx context.Context) {
+	for it, err := range r.Source.Items() {
+		if ctx.Err() != nil {
+			return
+		}
+		r.mu.Lock()
+		r.read++
+		r.mu.Unlock()
+		var failed *source.ItemError
+		switch {
+		case errors.As(err, &failed):
+			r.done(failed.Item, report.Item{Status: report.Failed, Error: failed.Err.Error()})
+		case err != nil:
+			r.end(ExitFailed, err)
+			return
+		default:
+			if r.pool.Submit(ctx, it) != nil {
+				return
+			}
+		}
+	}
+	r.mu.Lock()
+	r.total = r.read
+	r.mu.Unlock()
+}
+
+// watch looks after the run until it is finished: growth, giving up, progress.
+func (r *run) watch(finished <-chan struct{}) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	var deadline <-chan time.Time
+	if r.MaxDuration > 0 {
+		timer := time.NewTimer(r.MaxDuration)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	var meter report.Meter
+	for {
+		select {
+		case <-finished:
+			r.Progress.Update(r.snapshot(&meter))
+			return
+		case <-deadline:
+			r.end(ExitLimit, fmt.Errorf("--max-duration %v is over", r.MaxDuration))
+			deadline = nil
+		case <-ticker.C:
+			stats := r.stats()
+			r.grow(stats)
+			r.giveUp(stats)
+			r.Progress.Update(r.snapshot(&meter))
+		}
+	}
+}
+
+// grow adds workers where tokens fell due that nobody waited for, and for those
+// that wait for their next attempt, as long as there is work for them.
+func (r *run) grow(stats throttle.UpstreamStats) {
+	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
+		return
+	}
+	r.mu.Lock()
+	waiting := r.backoff
+	r.mu.Unlock()
+	if stats.Unclaimed > r.unclaimed {
+		r.grown += r.grown/2 + 1
+	}
+	r.unclaimed = stats.Unclaimed
+	most := maxWorkers
+	if r.Limits.InFlight > 0 {
+		most = min(most, r.Limits.InFlight)
+	}
+	r.grown = min(r.grown, most)
+	r.pool.Resize(min(r.grown+waiting, maxWorkers))
+}
+
+// giveUp ends a run in which nothing was accepted for too long although
+// something was tried. Cool-downs that a server asked for do not count.
+func (r *run) giveUp(stats throttle.UpstreamStats) {
+	if r.GiveUpAfter <= 0 {
+		return
+	}
+	r.mu.Lock()
+	if !r.failing.IsZero() && !stats.Paused.IsZero() {
+		r.failing = r.failing.Add(tick)
+	}
+	since := r.failing
+	r.mu.Unlock()
+	if !since.IsZero() && time.Since(since) > r.GiveUpAfter {
+		r.end(ExitUnavailable, fmt.Errorf("nothing was accepted for %v (--give-up-after); try again later", r.GiveUpAfter))
+	}
+}
+
+// stats are those of all upstreams together.
+func (r *run) stats() throttle.UpstreamStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all throttle.UpstreamStats
+	for _, u := range r.upstreams {
+		s := u.Stats()
+		if s.Waiting >= all.Waiting || all.Holding == throttle.Nothing {
+			all.Holding, all.Paused, all.PauseSource = s.Holding, s.Paused, s.PauseSource
+		}
+		all.Waiting += s.Waiting
+		all.InFlight += s.InFlight
+		all.MaxInFlight += s.MaxInFlight
+		all.Unclaimed += s.Unclaimed
+		all.Waited.Rate += s.Waited.Rate
+		all.Waited.Concurrency += s.Waited.Concurrency
+		all.Waited.Bandwidth += s.Waited.Bandwidth
+		all.Waited.CoolDown += s.Waited.CoolDown
+	}
+	return all
+}

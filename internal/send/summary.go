@@ -1,0 +1,179 @@
+package send
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Describe says in a line what is to be sent, where to, and within which limits.
+func (o Options) Describe() string {
+	files := humanize.Comma(o.Found.Items) + " files"
+	if o.Found.Items == 1 {
+		files = "1 file"
+	}
+	files += ", " + humanize.IBytes(uint64(o.Found.Bytes))
+	if o.Found.Partial {
+		files += ", and what standard input names"
+	}
+	return fmt.Sprintf("%s: %s %s; %s", files, o.Source.Method(), report.Redact(o.To), o.limits())
+}
+
+func (o Options) limits() string {
+	var limits []string
+	if o.Limits.Rate > 0 {
+		limits = append(limits, pace(o.Limits.Rate))
+	}
+	if o.Limits.InFlight > 0 {
+		limits = append(limits, fmt.Sprintf("at most %d in flight", o.Limits.InFlight))
+	}
+	if o.Limits.Bandwidth > 0 {
+		limits = append(limits, humanize.IBytes(uint64(o.Limits.Bandwidth))+"/s")
+	}
+	if len(limits) == 0 {
+		return "no limit"
+	}
+	return strings.Join(limits, ", ")
+}
+
+// Earliest is how long the run takes at least, and by which limit; "" where no
+// limit says.
+func (o Options) Earliest() (d time.Duration, by string) {
+	if r := float64(o.Limits.Rate); r > 0 {
+		waits := float64(max(o.Found.Items-int64(max(o.Limits.Burst, 1)), 0))
+		d, by = seconds(waits/r), pace(o.Limits.Rate)
+	}
+	if b := float64(o.Limits.Bandwidth); b > 0 {
+		if whole := seconds(float64(o.Found.Bytes) / b); whole > d {
+			d, by = whole, humanize.IBytes(uint64(b))+"/s"
+		}
+	}
+	return d, by
+}
+
+// pace writes a rate of requests.
+func pace(r rate.Limit) string {
+	return humanize.FtoaWithDigits(float64(r), 3) + " requests/s"
+}
+
+// short writes a duration as coarsely as people speak of it.
+func short(d time.Duration) string {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s*float64(time.Second), math.MaxInt64))
+}
+
+// items is how many there are, as far as that is known.
+func (r *run) items() (n int64, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.total > 0:
+		return r.total, true
+	case r.Found.Partial:
+		return max(r.Found.Items, r.read), false
+	}
+	return max(r.Found.Items, r.read), true
+}
+
+// snapshot is the state of the run for the progress.
+func (r *run) snapshot(meter *report.Meter) report.Snapshot {
+	now := time.Now()
+	stats := r.stats()
+	limit, words := r.holding(stats, now)
+	r.tally.Hold(limit, now)
+	s := r.tally.Snapshot(now)
+	s.Total, s.KnownTotal = r.items()
+	s.TotalBytes = r.Found.Bytes
+	s.InFlight, s.Waiting = stats.InFlight, stats.Waiting
+	s.Ceiling = float64(r.Limits.Rate)
+	s.Holding = words
+	if limit == report.LimitCoolDown {
+		s.Pause = stats.Paused.Sub(now)
+	}
+	meter.Measure(&s)
+	return s
+}
+
+// holding names what holds the run back, also in words.
+func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit, string) {
+	if cause := r.ending.cause(); cause != nil {
+		return report.NoLimit, cause.Error()
+	}
+	if !stats.Paused.IsZero() {
+		return report.LimitCoolDown, fmt.Sprintf("paused %s: %s", short(stats.Paused.Sub(now)), header(stats.PauseSource))
+	}
+	switch stats.Holding {
+	case throttle.ByRate:
+		return report.LimitRate, "rate " + pace(r.Limits.Rate)
+	case throttle.ByBandwidth:
+		return report.LimitBandwidth, "bandwidth " + humanize.IBytes(uint64(r.Limits.Bandwidth)) + "/s"
+	case throttle.ByConcurrency:
+		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
+	}
+	r.mu.Lock()
+	backoff := r.backoff
+	r.mu.Unlock()
+	if backoff > 0 && stats.InFlight == 0 {
+		return report.LimitBackoff, fmt.Sprintf("%d wait for their next attempt", backoff)
+	}
+	if r.Limits.InFlight > 0 && stats.InFlight >= r.Limits.InFlight {
+		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
+	}
+	return report.NoLimit, ""
+}
+
+// summary is the report of the run, which is over.
+func (r *run) summary() report.Summary {
+	if r.Results != nil {
+		if err := r.Results.Close(); err != nil {
+			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
+		}
+	}
+	total, _ := r.items()
+	s := r.tally.Summary(time.Now(), total)
+	s.To = report.Redact(r.To)
+	s.Rate.Ceiling = report.Optional(r.Limits.Rate)
+	stats := r.stats()
+	s.InFlight.Ceiling = report.Optional(r.Limits.InFlight)
+	s.InFlight.Limit = s.InFlight.Ceiling
+	s.InFlight.Max = stats.MaxInFlight
+	s.Waited.Rate = stats.Waited.Rate.Seconds()
+	s.Waited.Concurrency = stats.Waited.Concurrency.Seconds()
+	s.Waited.Bandwidth = stats.Waited.Bandwidth.Seconds()
+	s.Waited.CoolDown = stats.Waited.CoolDown.Seconds()
+
+	status, reason := r.ending.status()
+	if s.Items.Delivered+s.Items.Skipped == s.Items.Total {
+		status, reason = ExitDelivered, nil // whatever came up, it came too late to matter
+		if st, why := r.ending.status(); st == ExitLocal {
+			status, reason = st, why
+		}
+	}
+	if status == ExitDelivered && s.Items.Failed+s.Items.Unknown > 0 {
+		status = ExitItems
+	}
+	if status == ExitDelivered && s.Items.Delivered+s.Items.Skipped < s.Items.Total {
+		status = ExitUnavailable
+	}
+	s.ExitStatus = status
+	if reason != nil {
+		s.Notes = append(s.Notes, reason.Error())
+	}
+	if left := r.Found.LeftOut.String(); left != "" {
+		s.Notes = append(s.Notes, "left out: "+left)
+	}
+	return s
+}

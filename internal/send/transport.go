@@ -1,0 +1,126 @@
+package send
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Network says how servers are reached.
+type Network struct {
+	ConnectTimeout time.Duration // to connect, and again for the TLS handshake; 0: no limit
+	StallTimeout   time.Duration // without a byte either way; 0: no limit
+	HTTP2          bool
+	Proxy          *url.URL    // nil: by the environment
+	TLS            *tls.Config // nil: verified, with the system's roots
+}
+
+// base returns the transport that does the sending, keeping up to idle
+// connections to a host.
+func (n Network) base(idle int) *http.Transport {
+	dialer := &net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		TLSClientConfig:       n.TLS,
+		TLSHandshakeTimeout:   n.ConnectTimeout,
+		MaxIdleConnsPerHost:   idle,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true, // nobody reads the answers
+		Protocols:             new(http.Protocols),
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil || n.StallTimeout <= 0 {
+				return c, err
+			}
+			return &stallConn{Conn: c, limit: n.StallTimeout}, nil
+		},
+	}
+	t.Protocols.SetHTTP1(true)
+	t.Protocols.SetHTTP2(n.HTTP2)
+	if n.Proxy != nil {
+		t.Proxy = http.ProxyURL(n.Proxy)
+	}
+	return t
+}
+
+// A stallConn fails when no byte has moved for too long, in either direction.
+type stallConn struct {
+	net.Conn
+	limit time.Duration
+	moved atomic.Int64 // when the deadline was last put off, in Unix nanoseconds
+}
+
+// A stallError says that a connection moved no byte for too long.
+type stallError struct{ limit time.Duration }
+
+func (e *stallError) Error() string   { return fmt.Sprintf("no byte moved for %v", e.limit) }
+func (e *stallError) Timeout() bool   { return true }
+func (e *stallError) Temporary() bool { return true }
+
+// alive puts the deadline off. Doing so at each byte would cost more than moving
+// the byte, so it is done when a sixteenth of the limit has passed.
+func (c *stallConn) alive() {
+	now := time.Now()
+	if moved := c.moved.Load(); now.UnixNano()-moved > int64(c.limit/16) {
+		c.moved.Store(now.UnixNano())
+		_ = c.Conn.SetDeadline(now.Add(c.limit)) // fails on a closed connection only
+	}
+}
+
+func (c *stallConn) stalled(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &stallError{c.limit}
+	}
+	return err
+}
+
+func (c *stallConn) Read(p []byte) (int, error) {
+	c.alive()
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.alive()
+	}
+	return n, c.stalled(err)
+}
+
+func (c *stallConn) Write(p []byte) (int, error) {
+	c.alive()
+	n, err := c.Conn.Write(p)
+	return n, c.stalled(err)
+}
+
+// ReadFrom lets files go by sendfile, in parts: one call for a whole file would
+// run into the deadline however fast it went.
+func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
+	to, ok := c.Conn.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	whole, ok := r.(*io.LimitedReader)
+	if !ok {
+		whole = &io.LimitedReader{R: r, N: 1<<63 - 1}
+	}
+	const part = 1 << 20
+	for whole.N > 0 {
+		c.alive()
+		// Sendfile wants the file directly below one LimitedReader.
+		some := &io.LimitedReader{R: whole.R, N: min(whole.N, part)}
+		want := some.N
+		m, err := to.ReadFrom(some)
+		n += m
+		whole.N -= m
+		if err != nil || m < want {
+			return n, c.stalled(err)
+		}
+	}
+	return n, nil
+}
