@@ -45,10 +45,6 @@ func (r *run) item(ctx context.Context, it source.Item) error {
 	if r.ending.cause() != nil {
 		return nil // it remains
 	}
-	if at, taken := r.claim(it); taken {
-		r.done(it, report.Item{Status: report.Failed, Error: "its URL is also that of " + at + ", and one would overwrite the other"})
-		return nil
-	}
 	j := &job{item: it}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), it)
 	if err != nil {
@@ -59,20 +55,6 @@ func (r *run) item(ctx context.Context, it source.Item) error {
 	r.backingOff(j, false)
 	r.done(it, r.outcome(j, resp, err))
 	return nil
-}
-
-// claim reserves the URL of an item that could not be checked beforehand, and
-// reports the path of the one that has it already.
-func (r *run) claim(it source.Item) (at string, taken bool) {
-	if !r.Found.Partial || it.Method == http.MethodPost || it.Method == http.MethodPatch {
-		return "", false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if at, taken = r.claimed[it.URL]; !taken {
-		r.claimed[it.URL] = it.Path
-	}
-	return at, taken
 }
 
 // request builds the item's request. Its body is opened at each attempt.

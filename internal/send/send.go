@@ -69,8 +69,7 @@ type run struct {
 
 	mu        sync.Mutex
 	upstreams map[string]*throttle.Upstream
-	backoff   int               // jobs that wait for their next attempt
-	claimed   map[string]string // URL -> path, for what could not be checked beforehand
+	backoff   int // jobs that wait for their next attempt
 
 	read      int64     // items, so far
 	accepted  bool      // something was, ever
@@ -122,7 +121,6 @@ func newRun(o Options) *run {
 		Options:   o,
 		start:     time.Now(),
 		upstreams: make(map[string]*throttle.Upstream),
-		claimed:   make(map[string]string),
 		secrets:   newSecrets(o.Header),
 	}
 	r.tally = report.NewTally(r.start)
