@@ -1,0 +1,137 @@
+package retry
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and closes a body that was there. Each
+// try opens the file anew, so that a slow reader of one try is not disturbed by the next, and nothing is read into memory.
+// The file is open from now until the request was sent; close req.Body if it never is.
+//
+// The file has to stay as it is until the answer was read: size and modification time are compared at each opening, at the end of
+// each sending, and before an answer counts as accepted. If they differ the call fails with [ErrFileChanged], whatever the server said.
+//
+// Only regular files are taken, links to them included. An empty file is sent as an empty body with Content-Length 0.
+func SetFileBody(req *http.Request, path string) error {
+	info, err := statRegular(path)
+	if err != nil {
+		return err
+	}
+	source := &fileSource{path: path, size: info.Size(), modTime: info.ModTime()}
+	body, err := source.open()
+	if err != nil {
+		return err
+	}
+	if req.Body != nil {
+		req.Body.Close()
+	}
+	req.Body, req.GetBody, req.ContentLength = body, source.open, source.size
+	return nil
+}
+
+func statRegular(path string) (os.FileInfo, error) {
+	info, err := os.Stat(path) // before opening: to open a pipe can wait for ever
+	if err != nil {
+		return nil, fmt.Errorf("retry: body: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		kind := "a device, pipe or socket"
+		if info.IsDir() {
+			kind = "a directory"
+		}
+		return nil, fmt.Errorf("retry: body: %s is %s: only a regular file has a length and can be sent again", path, kind)
+	}
+	return info, nil
+}
+
+// fileSource is one file as it was when SetFileBody saw it. All bodies opened from it share it.
+type fileSource struct {
+	path    string
+	size    int64
+	modTime time.Time
+	changed atomic.Bool // a body saw that it is no longer so
+}
+
+func (s *fileSource) open() (io.ReadCloser, error) {
+	if _, err := statRegular(s.path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("retry: body: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = s.compare(info)
+	}
+	if err != nil || s.size == 0 {
+		f.Close()
+		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request would go out chunked.
+		return http.NoBody, err
+	}
+	return &fileBody{File: f, source: s}, nil
+}
+
+// compare remembers what it finds: once a body was wrong, no later answer makes it right.
+func (s *fileSource) compare(info os.FileInfo) error {
+	if info.Size() != s.size || !info.ModTime().Equal(s.modTime) {
+		s.changed.Store(true)
+	}
+	return s.err()
+}
+
+func (s *fileSource) err() error {
+	if s.changed.Load() {
+		return fmt.Errorf("retry: body: %s: %w: send it again when it is complete", s.path, ErrFileChanged)
+	}
+	return nil
+}
+
+// verify looks at the file once more, by its path. A file that is gone by now was sent as it was if Close found nothing wrong.
+func (s *fileSource) verify() error {
+	if info, err := os.Stat(s.path); err == nil {
+		return s.compare(info)
+	}
+	return s.err()
+}
+
+// fileBody embeds *os.File so that it goes out by sendfile: package net takes whatever is a syscall.Conn.
+type fileBody struct {
+	*os.File
+	source *fileSource
+	closed atomic.Bool
+}
+
+// Close looks whether the file is still what it was. By then net/http has read to its end, and fails the request with the error.
+func (b *fileBody) Close() error {
+	if !b.closed.CompareAndSwap(false, true) {
+		return nil // net/http may close twice
+	}
+	info, err := b.File.Stat()
+	if err == nil {
+		err = b.source.compare(info)
+	}
+	return errors.Join(err, b.File.Close())
+}
+
+// checkBody tells whether the file behind a request, if there is one, is still what it was.
+func checkBody(req *http.Request) error {
+	if body, ok := req.Body.(*fileBody); ok {
+		return body.source.verify()
+	}
+	if req.Body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
+		if _, err := req.GetBody(); errors.Is(err, ErrFileChanged) {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasBody tells whether anything but headers is to be sent.
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

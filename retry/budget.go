@@ -1,0 +1,86 @@
+package retry
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+// Budget bounds how many retries many calls make together. However many calls there are, at most
+//
+//	Burst + Ratio·calls + PerSecond·seconds
+//
+// retries begin in any stretch of time in which that many calls begin, give or take one. When it is empty a retry waits for its turn;
+// none is dropped. Put the same Budget into every [Policy] that sends to one server. The zero value is the defaults below. A Budget
+// must not be copied after first use; its methods are safe for concurrent use, its fields are not to be changed.
+type Budget struct {
+	Ratio     float64 // retries earned by each call; zero: 0.1
+	PerSecond float64 // retries earned by time alone, so that few calls are not starved; zero: 1
+	Burst     float64 // retries that can be saved up, at least 1; zero: 10
+
+	mu struct {
+		sync.Mutex
+		started bool
+		tokens  float64   // below zero: so many retries wait for their turn
+		at      time.Time // when tokens was right
+	}
+}
+
+// validate names every field that cannot be used.
+func (b *Budget) validate() error {
+	var errs []error
+	for _, f := range [...]struct {
+		name       string
+		value, min float64
+	}{{"Ratio", b.Ratio, 0}, {"PerSecond", b.PerSecond, 0}, {"Burst", b.Burst, 1}} {
+		if f.value != 0 && !(f.value >= f.min && f.value <= math.MaxFloat64) {
+			errs = append(errs, fmt.Errorf("retry: Budget.%s is %v: use a number of at least %v, or 0 for the default", f.name, f.value, f.min))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// earn is called once for each call.
+func (b *Budget) earn() { b.add(time.Now(), orElse(b.Ratio, 0.1)) }
+
+// put returns the token of a retry that was not made.
+func (b *Budget) put() { b.add(time.Now(), 1) }
+
+// take pays for one retry and returns how long it has to wait until it is paid for. A wait is fixed once it is told; what is earned
+// meanwhile shortens the next ones.
+func (b *Budget) take(now time.Time) time.Duration {
+	tokens := b.add(now, -1)
+	if tokens >= 0 {
+		return 0
+	}
+	wait := -tokens / orElse(b.PerSecond, 1) * float64(time.Second)
+	if wait >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(math.Ceil(wait))
+}
+
+// add brings the account up to now, adds n and returns it.
+func (b *Budget) add(now time.Time, n float64) float64 {
+	burst := orElse(b.Burst, 10)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.mu.started {
+		b.mu.started, b.mu.tokens, b.mu.at = true, burst, now
+	}
+	if passed := now.Sub(b.mu.at); passed > 0 { // callers may be late
+		b.mu.tokens = min(burst, b.mu.tokens+passed.Seconds()*orElse(b.PerSecond, 1))
+		b.mu.at = now
+	}
+	b.mu.tokens = min(burst, b.mu.tokens+n)
+	return b.mu.tokens
+}
+
+func orElse(value, zero float64) float64 {
+	if value == 0 {
+		return zero
+	}
+	return value
+}

@@ -1,0 +1,376 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/penstock/penstock/internal/hint"
+)
+
+// call is one call of Do, and the context of its requests, so that OutcomeOf finds it there.
+type call struct {
+	context.Context // the caller's
+	course
+	client *Client
+	req    *http.Request // the caller's, never changed
+	origin *origin
+
+	http  http.Client // a copy of the user's, on wire
+	wire  wire
+	loop  retryablehttp.Client // one for each call, because its callbacks are not told which request they are about
+	again retryablehttp.Request
+
+	repeatable bool
+	replayable bool  // the body can be opened again
+	cutOff     bool  // some try ended before its body was sent
+	refused    bool  // some try was
+	acceptedAt int64 // the origin's count at the last refusal
+
+	// Of the last try.
+	attempt   *attempt
+	expecting bool // it asked for a 100 Continue
+	status    int
+	last      error // what was wrong with it
+	reason    string
+
+	until   time.Time // when the next try begins
+	endWait func()
+	result  Result // once the call is over
+}
+
+type callKey struct{}
+
+// Value finds the call itself.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Request, []*http.Request) error) (*http.Response, error) {
+	if req == nil {
+		return nil, &Error{Outcome: Failed, Err: errors.New("retry: the request is nil")}
+	}
+	if err := c.Policy.Validate(); err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, &Error{Outcome: Failed, Err: err}
+	}
+	call := &call{
+		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(originOf(req.URL)),
+		http: hc, wire: wire{base: hc.Transport}, repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
+	}
+	if call.wire.base == nil {
+		call.wire.base = http.DefaultTransport
+	}
+	call.http.Transport, call.http.CheckRedirect = &call.wire, redirects
+	call.loop.HTTPClient = &call.http
+	call.loop.RetryMax = math.MaxInt // check decides
+	call.loop.CheckRetry = call.check
+	call.loop.Backoff = call.wait
+	call.loop.PrepareRetry = call.prepare
+	call.loop.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	call.again.Request = call.newRequest()
+	return call.run()
+}
+
+// run lets the library drive the tries. How the call ended is in c.result: the library loses causes and statuses.
+func (c *call) run() (*http.Response, error) {
+	resp, err := c.loop.Do(&c.again)
+	if c.result.Outcome == 0 { // during a wait
+		c.endWait()
+		c.abandon()
+	}
+	r := c.result
+	c.client.observe(Event{Kind: Ended, Request: c.req, Attempt: r.Attempts, Status: r.Status, Err: r.Err, Outcome: r.Outcome,
+		Until: r.RetryAt, Reason: c.reason})
+	// A 2xx that does not count must not be taken for one that does.
+	if err == nil && (r.Outcome == Delivered || r.Status < 200 || r.Status > 299) {
+		return resp, nil
+	}
+	if resp != nil {
+		resp.Body.Close()
+	}
+	return nil, &Error{Attempts: r.Attempts, Status: r.Status, RetryAt: r.RetryAt, Outcome: r.Outcome, Err: r.Err}
+}
+
+// newRequest returns a copy of the caller's request for the next try, still with the caller's body.
+func (c *call) newRequest() *http.Request {
+	c.attempt, c.expecting = new(attempt), c.wantsExpect()
+	c.wire.called, c.wire.err = false, nil
+	r := c.req.WithContext(c.attempt.trace(c, c.req.URL != nil && c.req.URL.Scheme == "https", hasBody(c.req)))
+	r.Header = c.header()
+	return r
+}
+
+// header returns the headers of the next try: the caller's own where nothing has to be changed.
+func (c *call) header() http.Header {
+	h := c.req.Header
+	// net/http takes an idempotency key as leave to send a request again by itself, even after it was sent whole. Where the user gave
+	// no such leave the key goes out in a spelling that net/http does not look for; to servers a name is the same in any case.
+	hide := !c.repeatable && (h["Idempotency-Key"] != nil || h["X-Idempotency-Key"] != nil)
+	if !hide && !c.expecting && c.http.Jar == nil { // http.Client adds a jar's cookies to the map that it is given, each time
+		return h
+	}
+	if h = h.Clone(); h == nil {
+		h = make(http.Header)
+	}
+	if c.expecting {
+		h.Set("Expect", "100-continue")
+	}
+	if hide {
+		respell(h, "Idempotency-Key", "idempotency-key")
+		respell(h, "X-Idempotency-Key", "x-idempotency-key")
+	}
+	return h
+}
+
+func respell(h http.Header, from, to string) {
+	if values := h[from]; values != nil {
+		delete(h, from)
+		h[to] = values
+	}
+}
+
+// check judges a try. It is the library's CheckRetry.
+func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, error) {
+	c.tries++
+	wait, goOn := c.judge(time.Now(), resp, err)
+	if !goOn {
+		return false, nil
+	}
+	c.until = time.Now().Add(wait)
+	c.client.observe(Event{Kind: Waiting, Request: c.req, Attempt: c.tries, Status: c.status, Err: c.last, Wait: wait, Until: c.until,
+		Reason: c.reason})
+	if err == nil {
+		drain(resp.Body)
+		resp.Body = http.NoBody // the library drains too, with no limit in time
+	}
+	return true, nil
+}
+
+// judge returns how long to wait before the next try. If there is to be none it sets the call's result.
+func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration, goOn bool) {
+	seen := c.attempt.marks()
+	if seen != 0 && !c.client.traced.Load() {
+		c.client.traced.Store(true)
+	}
+	sent := err != nil && c.maybeSent(seen, err)
+	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
+	c.status, c.last, c.reason = 0, nil, ""
+
+	if changed := checkBody(c.req); changed != nil {
+		if err == nil {
+			c.status = resp.StatusCode
+		}
+		c.reason = reasonFileChanged
+		return c.end(Failed, time.Time{}, changed)
+	}
+	var hints hint.Hints
+	if err != nil {
+		c.last = redact(c.req, err)
+		if c.Err() != nil {
+			c.reason = reasonCancelled
+			return c.end(c.orUnknown(sent, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
+		}
+		if at, ok := notBefore(err); ok {
+			c.reason = reasonNotBefore
+			if at.IsZero() {
+				return c.end(Deferred, time.Time{}, c.last)
+			}
+			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
+		}
+		if !c.wire.called || c.wire.err == nil { // http.Client's own: a URL that it cannot use, a redirect that it or the user refuses
+			c.reason = reasonRejected
+			return c.end(Failed, time.Time{}, c.last)
+		}
+	} else {
+		c.status = resp.StatusCode
+		c.origin.answered.Store(true)
+		c.learnExpect(c.status, seen)
+		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
+			c.last, c.reason = statusError(c.req, resp), reasonExpectation
+			return 0, true // once: the origin is not asked again
+		}
+		if c.status >= 300 {
+			hints = hint.Parse(c.status, resp.Header, now)
+		}
+	}
+
+	verdict := c.verdict(resp, err, seen, sent, hints.Throttled)
+	if verdict.Kind == Accepted {
+		c.origin.accepted.Add(1)
+		return c.end(Delivered, time.Time{}, nil)
+	}
+	if err == nil {
+		c.last = statusError(c.req, resp)
+	}
+	c.reason = verdict.Reason
+	s := step{asked: max(verdict.Wait, hints.Wait), failure: true}
+	switch verdict.Kind {
+	case Rejected:
+		if verdict.Reason == reasonUnreachable {
+			c.last = fmt.Errorf("%w: %w: check the URL, the proxy and the TLS settings", c.last, ErrUnreachable)
+		}
+		return c.end(Failed, time.Time{}, c.last)
+	case Refused:
+		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal()
+		return c.next(now, s, Deferred)
+	case Uncertain:
+		if !c.repeatable {
+			return c.end(Unknown, time.Time{}, because(c.last, errors.New("it may have been accepted, and repeating it is not safe")))
+		}
+	}
+	return c.next(now, s, Failed)
+}
+
+// maybeSent tells whether some of the request may have reached the server in a try that ended in err.
+func (c *call) maybeSent(seen marks, err error) bool {
+	if seen&gotConn != 0 {
+		return true
+	}
+	if _, ok := c.wire.base.(*http.Transport); ok || c.client.traced.Load() {
+		return false // a transport that tells would have told
+	}
+	return !neverConnected(err)
+}
+
+// orUnknown returns otherwise, unless repeating the request would not be safe.
+func (c *call) orUnknown(sent bool, otherwise Outcome) Outcome {
+	if sent && !c.repeatable {
+		return Unknown
+	}
+	return otherwise
+}
+
+// verdict asks the user, then the table.
+func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttled bool) Verdict {
+	var v Verdict
+	if c.client.Classify != nil {
+		v = c.client.Classify(c.req, resp, err)
+	}
+	var table Verdict
+	if err != nil {
+		table = judgeError(err, seen, sent, c.origin.answered.Load())
+	} else {
+		table = judgeStatus(resp.StatusCode, throttled)
+	}
+	if v.Kind == ByTable {
+		v.Kind = table.Kind
+	}
+	if v.Reason == "" {
+		v.Reason = table.Reason
+		if v.Kind != table.Kind {
+			v.Reason = v.Kind.String()
+		}
+	}
+	return v
+}
+
+// countRefusal tells whether a refusal counts as a failure of this request: when others were accepted since its last one.
+func (c *call) countRefusal() bool {
+	accepted := c.origin.accepted.Load()
+	counts := c.refused && accepted != c.acceptedAt
+	if counts {
+		c.giveUp = time.Time{} // the upstream as a whole does accept
+	}
+	c.refused, c.acceptedAt = true, accepted
+	return counts
+}
+
+// next plans the wait before the next try. Where the body rules one out, the call ends with the given outcome.
+func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool) {
+	if !c.replayable {
+		var retryAt time.Time
+		if s.asked > 0 {
+			retryAt = now.Add(s.asked)
+		}
+		return c.end(outcome, retryAt, because(c.last, errors.New("its body cannot be sent again: set GetBody")))
+	}
+	if stopping := c.client.stopping(); stopping.Err() != nil {
+		return c.end(Deferred, time.Time{}, because(c.last, context.Cause(stopping)))
+	}
+	wait, end := c.plan(c.Context, now, s)
+	if end != nil {
+		return c.end(end.outcome, end.retryAt, because(c.last, end.why))
+	}
+	return wait, true
+}
+
+func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {
+	c.result = Result{Outcome: outcome, Attempts: c.tries, Status: c.status, RetryAt: retryAt, Err: why}
+	return 0, false
+}
+
+// wait is the library's Backoff. The library sleeps, on a context that Stop ends too.
+func (c *call) wait(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
+	ctx, cancel := context.WithCancelCause(c)
+	stopping := c.client.stopping()
+	unhook := context.AfterFunc(stopping, func() { cancel(context.Cause(stopping)) })
+	c.endWait = func() {
+		unhook()
+		cancel(nil)
+	}
+	c.again.Request = c.again.Request.WithContext(ctx)
+	return max(0, time.Until(c.until)) // draining took some of it
+}
+
+// prepare is the library's PrepareRetry: it outfits the copy that it is given for the next try.
+func (c *call) prepare(r *http.Request) error {
+	c.endWait()
+	if c.Err() != nil { // the timer won
+		c.abandon()
+		return c.result.Err
+	}
+	c.borrowed = false
+	*r = *c.newRequest()
+	if hasBody(c.req) {
+		body, err := c.req.GetBody()
+		if err != nil {
+			c.reason = reasonRejected
+			c.end(Failed, time.Time{}, because(c.last, err))
+			return err
+		}
+		r.Body = body
+	}
+	return nil
+}
+
+// abandon ends the call between two tries.
+func (c *call) abandon() {
+	c.handBack()
+	c.reason = reasonCancelled
+	why := context.Cause(c.client.stopping())
+	if c.Err() != nil {
+		why = cancelled(c.Context)
+	}
+	c.end(Deferred, c.until, because(c.last, why))
+}
+
+// statusError is a request with an answer that does not count as acceptance.
+func statusError(req *http.Request, resp *http.Response) error {
+	return fmt.Errorf("%s: %d %s%s", name(req), resp.StatusCode, http.StatusText(resp.StatusCode), redirectAdvice(resp))
+}
+
+const (
+	drainBytes = 64 << 10
+	drainTime  = 100 * time.Millisecond
+)
+
+// drain reads what little is left of a body that nobody will read, so that its connection can be used again. It closes bodies that are long or
+// slow, with their connections.
+func drain(body io.ReadCloser) {
+	slow := time.AfterFunc(drainTime, func() { body.Close() })
+	io.CopyN(io.Discard, body, drainBytes)
+	slow.Stop()
+	body.Close()
+}

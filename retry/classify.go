@@ -1,0 +1,190 @@
+package retry
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/internal/hint"
+)
+
+// Verdict is what one try's answer or error means. The zero Verdict leaves it to the table of the package comment.
+type Verdict struct {
+	Kind Kind
+
+	// Wait is the least time before the next try. What the server's headers ask for is heard besides, whoever judges.
+	Wait time.Duration
+
+	// Reason is shown in events and errors instead of the package's own word, such as "throttled".
+	Reason string
+}
+
+// Kind is the part of a [Verdict] that decides.
+type Kind int
+
+const (
+	ByTable     Kind = iota // as the table of the package comment says
+	Accepted                // the server took it: delivered
+	Rejected                // it will never take it: failed
+	Refused                 // not processed, and not this request's fault, as a throttle: again, no attempt
+	Unprocessed             // not processed: again, an attempt
+	Uncertain               // perhaps processed: again, an attempt, if the request is repeatable; otherwise unknown
+)
+
+// String returns what Reason says of this kind if nothing better is known.
+func (k Kind) String() string {
+	switch k {
+	case ByTable:
+		return "by table"
+	case Accepted:
+		return "accepted"
+	case Rejected:
+		return reasonRejected
+	case Refused:
+		return "refused"
+	case Unprocessed:
+		return "not processed"
+	}
+	return "uncertain"
+}
+
+// The package's own reasons, in events.
+const (
+	reasonThrottled   = "throttled"
+	reasonOverloaded  = "overloaded"
+	reasonUnreachable = "unreachable"
+	reasonTimedOut    = "timed out"
+	reasonServerError = "server error"
+	reasonLost        = "connection lost"
+	reasonTooEarly    = "too early"
+	reasonNotBefore   = "not before"
+	reasonOwnTimeout  = "timed out before it was sent"
+	reasonExpectation = "expectation refused"
+	reasonRejected    = "rejected"
+	reasonFileChanged = "file changed"
+	reasonCancelled   = "cancelled"
+)
+
+// judgeStatus is the table for answers.
+func judgeStatus(status int, throttled bool) Verdict {
+	switch {
+	case 200 <= status && status <= 299:
+		return Verdict{Kind: Accepted}
+	case status == http.StatusServiceUnavailable:
+		return Verdict{Kind: Refused, Reason: reasonOverloaded}
+	case throttled:
+		return Verdict{Kind: Refused, Reason: reasonThrottled}
+	case status == http.StatusRequestTimeout:
+		return Verdict{Kind: Unprocessed, Reason: reasonTimedOut}
+	case status == http.StatusTooEarly:
+		return Verdict{Kind: Unprocessed, Reason: reasonTooEarly}
+	case status == http.StatusGatewayTimeout:
+		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
+	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported, status < 500:
+		return Verdict{Kind: Rejected, Reason: reasonRejected}
+	}
+	return Verdict{Kind: Uncertain, Reason: reasonServerError}
+}
+
+// judgeError is the table for errors of a round trip in which nothing but what seen tells has happened.
+func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
+	var timeout net.Error
+	timedOut := errors.As(err, &timeout) && timeout.Timeout()
+	switch {
+	case sent && timedOut:
+		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
+	case sent:
+		return Verdict{Kind: Uncertain, Reason: reasonLost}
+	case !answeredBefore && misconfigured(err, seen):
+		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
+	case seen&gettingConn != 0 || neverConnected(err):
+		return Verdict{Kind: Refused, Reason: reasonUnreachable}
+	case timedOut:
+		return Verdict{Kind: Refused, Reason: reasonOwnTimeout}
+	}
+	// The transport did not even look for a connection: an invalid header or method, or a signer below us that fails.
+	return Verdict{Kind: Rejected, Reason: reasonRejected}
+}
+
+// misconfigured tells the errors that speak of a wrong host, certificate or protocol rather than of a server that is down.
+func misconfigured(err error, seen marks) bool {
+	var (
+		dns   *net.DNSError
+		addr  *net.AddrError
+		cert  *tls.CertificateVerificationError
+		host  x509.HostnameError
+		ca    x509.UnknownAuthorityError
+		bad   x509.CertificateInvalidError
+		plain tls.RecordHeaderError
+		op    *net.OpError
+	)
+	switch {
+	case errors.As(err, &dns):
+		return dns.IsNotFound
+	case errors.As(err, &addr), errors.As(err, &cert), errors.As(err, &host), errors.As(err, &ca), errors.As(err, &bad),
+		errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):
+		return true
+	}
+	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") { // crypto/tls's words for an alert
+		return true
+	}
+	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a handshake that ended, and not because of the network.
+	return seen&handshakeFailed != 0 && !connecting(err)
+}
+
+// connecting tells the errors of the network on the way to a connection.
+func connecting(err error) bool {
+	var (
+		dns     *net.DNSError
+		op      *net.OpError
+		timeout net.Error
+	)
+	return errors.As(err, &dns) || errors.As(err, &op) || errors.As(err, &timeout) && timeout.Timeout() ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// neverConnected tells the errors that by themselves prove that no connection was had. A lost connection is an OpError as well, of another Op.
+func neverConnected(err error) bool {
+	var (
+		dns *net.DNSError
+		op  *net.OpError
+	)
+	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") ||
+		misconfigured(err, 0)
+}
+
+// Hints is what a response's headers say about sending again. The zero value says nothing.
+type Hints struct {
+	Wait      time.Duration // the wait asked for, never negative; math.MaxInt64 when longer than can be counted
+	Known     bool          // whether a usable wait was given: an explicit zero differs from none
+	Source    string        // the header that decided, lower case; "" when none did
+	Throttled bool          // whether this status with these headers is a throttle
+	Malformed bool          // some header was there and unusable; it was passed over
+	Limits    []Limit       // the quotas told
+}
+
+// Limit is one quota as a server tells it. Counts and durations are -1 when unknown.
+type Limit struct {
+	Policy    string        // its name; "" if it has none
+	Unit      string        // what it counts: "requests" unless told otherwise
+	Limit     int64         // units in a window
+	Remaining int64         // units left
+	Reset     time.Duration // time until the quota is renewed
+	Window    time.Duration // length of the window
+}
+
+// ParseHints reads Retry-After (RFC 9110 section 10.2.3), RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers) and the
+// usual X-RateLimit-* headers of a response that arrived at the instant now. Headers that cannot be used are passed over, never an
+// error; h may be nil. It is safe for concurrent use.
+func ParseHints(status int, h http.Header, now time.Time) Hints {
+	p := hint.Parse(status, h, now)
+	hints := Hints{Wait: p.Wait, Known: p.Known, Source: p.Source, Throttled: p.Throttled, Malformed: p.Malformed}
+	for _, l := range p.Limits {
+		hints.Limits = append(hints.Limits, Limit(l))
+	}
+	return hints
+}

@@ -1,0 +1,46 @@
+// Package retry decides whether to send again, and after how long.
+//
+// [Client] is for HTTP: give it the [net/http.Client] that you have, and call Do. [Policy.Do] is for everything else. Both wait with
+// full jitter under a true cap, never shorter than the server's Retry-After, and both end on the caller's context. Nothing here
+// limits a rate: that is the transport's task, below. Whatever signs requests belongs below a limiter too, or signatures age in its queue.
+//
+// # What is sent again
+//
+// A request goes out again only where that is safe. Repeatable means GET, HEAD, PUT, DELETE, OPTIONS and TRACE (RFC 9110 section
+// 9.2.2), or what [Client.Repeatable] says.
+//
+//	answer or error                           repeatable                  otherwise
+//	2xx                                       delivered                   delivered
+//	dial failed or refused: nothing was sent  again, no attempt           again, no attempt
+//	host unknown, certificate or protocol     failed, ErrUnreachable      failed, ErrUnreachable
+//	  refused, no answer ever before
+//	the same, after an answer                 again, no attempt           again, no attempt
+//	429, 503, a status with a throttle hint   again, no attempt           again, no attempt
+//	408, 425                                  again, an attempt           again, an attempt
+//	500, 502, 504, other 5xx; reset or        again, an attempt           unknown
+//	  timeout after bytes may have been sent
+//	3xx that is not followed                  failed, names the new URL   failed, names the new URL
+//	other 4xx, 501, 505                       failed                      failed
+//	"not before" errors (below)               again, no attempt           again, no attempt
+//	cancelled in flight                       deferred                    unknown
+//	cancelled while waiting                   deferred                    deferred
+//
+// An upstream that refuses everybody is no fault of one request, so refusals cost no attempt; [Policy.GiveUpAfter] bounds
+// them. A request that is refused again although the same origin accepted others in between is itself the cause: that refusal counts.
+//
+// The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx head is delivered, and the
+// error that the caller meets while reading the body changes nothing about that.
+//
+// # Not before
+//
+// An error of any other package with a method
+//
+//	RetryAt() time.Time
+//
+// means that nothing was sent, and that nothing will be before that instant. The zero time means never in this run: the call ends at once, deferred.
+//
+// # Bodies
+//
+// A body is opened afresh with GetBody for each try and is never held in memory. Without GetBody a request with a body is sent once.
+// [SetFileBody] makes a file such a body.
+package retry

@@ -1,0 +1,315 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// What the zero Policy stands for.
+const (
+	defaultAttempts    = 8
+	defaultBase        = 500 * time.Millisecond
+	defaultFactor      = 2.0
+	defaultCap         = 30 * time.Second
+	defaultMaxWait     = time.Hour
+	defaultGiveUpAfter = time.Hour
+)
+
+// Policy says how often to try again and how long to wait in between. The zero value is the defaults named below. It is a plain value:
+// copy it freely, share it between goroutines.
+//
+// Before try n+1 a call waits for what the server asked for, plus a random time of up to min(Cap, Base·Factor^(n-1)). The jitter is
+// full, from zero on (Exponential Backoff And Jitter, AWS Architecture Blog, 2015), and lies on top of the server's hint because
+// many clients are often told the same instant.
+type Policy struct {
+	// Attempts is how many real failures one call goes through before it has failed; 1 makes the first one final. Refusals by an
+	// upstream that refuses everybody are not counted. Zero: 8.
+	Attempts int
+
+	// Base is the longest own wait before the second try. Zero: 500ms. Above Cap it is taken as Cap.
+	Base time.Duration
+
+	// Factor is how much that grows from try to try, at least 1. Zero: 2.
+	Factor float64
+
+	// Cap is the longest own wait, jitter included. Zero: 30s.
+	Cap time.Duration
+
+	// MaxWait is the longest wait asked for, by a server or by a "not before" error, that one call sits out. A longer one is handed back
+	// at once as [Deferred], with the instant in RetryAt. Zero: 1h, so that a Retry-After of a year does not hang a program;
+	// math.MaxInt64: no limit but the context.
+	MaxWait time.Duration
+
+	// GiveUpAfter is how long one call goes on while the upstream as a whole refuses or cannot be reached; then it ends as [Deferred].
+	// It is counted from the call's first refusal, anew whenever the upstream accepted something else; waits that were asked for do not count. Zero: 1h.
+	// One nanosecond: the first refusal ends the call.
+	GiveUpAfter time.Duration
+
+	// Budget bounds retries over many calls. Nil: no such bound.
+	Budget *Budget
+}
+
+// Validate reports every field that cannot be used, with its value; nil if there is none. Do reports the same before it sends.
+func (p Policy) Validate() error {
+	var errs []error
+	if p.Attempts < 0 {
+		errs = append(errs, fmt.Errorf("retry: Policy.Attempts is %d: use a positive number, or 0 for %d", p.Attempts, defaultAttempts))
+	}
+	if p.Factor != 0 && !(p.Factor >= 1 && p.Factor <= math.MaxFloat64) { // so that NaN is caught
+		errs = append(errs, fmt.Errorf("retry: Policy.Factor is %v: use at least 1, or 0 for %v", p.Factor, defaultFactor))
+	}
+	for _, f := range [...]struct {
+		name      string
+		value, or time.Duration
+	}{
+		{"Base", p.Base, defaultBase},
+		{"Cap", p.Cap, defaultCap},
+		{"MaxWait", p.MaxWait, defaultMaxWait},
+		{"GiveUpAfter", p.GiveUpAfter, defaultGiveUpAfter},
+	} {
+		if f.value < 0 {
+			errs = append(errs, fmt.Errorf("retry: Policy.%s is %v: use a positive duration, or 0 for %v", f.name, f.value, f.or))
+		}
+	}
+	if p.Budget != nil {
+		errs = append(errs, p.Budget.validate())
+	}
+	return errors.Join(errs...)
+}
+
+// orDefaults returns p with its zero fields filled in.
+func (p Policy) orDefaults() Policy {
+	fill(&p.Attempts, defaultAttempts)
+	fill(&p.Base, defaultBase)
+	fill(&p.Factor, defaultFactor)
+	fill(&p.Cap, defaultCap)
+	fill(&p.MaxWait, defaultMaxWait)
+	fill(&p.GiveUpAfter, defaultGiveUpAfter)
+	p.Base = min(p.Base, p.Cap) // the library applies its cap to later intervals only
+	return p
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Do calls op until it returns nil, and then returns nil. Otherwise the error is an [*Error].
+//
+// An error of op is a failed attempt, unless it is marked by [Permanent], which ends the call, by [After], which is a refusal, or has a method
+// RetryAt (see the package comment). op is taken to be safe to repeat; it should end when ctx does.
+func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) error {
+	if err := p.Validate(); err != nil {
+		return &Error{Outcome: Failed, Err: err}
+	}
+	if ctx.Err() != nil {
+		return &Error{Outcome: Deferred, Err: cancelled(ctx)}
+	}
+	c := newCourse(p)
+	for {
+		err := op(ctx)
+		if err == nil {
+			return nil
+		}
+		c.tries++
+		now := time.Now()
+
+		var permanent *backoff.PermanentError
+		var after *afterError
+		var next step
+		if at, ok := notBefore(err); ok {
+			if at.IsZero() {
+				return &Error{Attempts: c.tries, Outcome: Deferred, Err: err}
+			}
+			next = step{asked: at.Sub(now), refusal: true}
+		} else if errors.As(err, &after) {
+			next = step{asked: after.wait, refusal: true}
+		} else if errors.As(err, &permanent) {
+			return &Error{Attempts: c.tries, Outcome: Failed, Err: err}
+		} else {
+			next = step{failure: true}
+		}
+
+		wait, end := c.plan(ctx, now, next)
+		if end == nil {
+			end = c.sleep(ctx, wait)
+		}
+		if end != nil {
+			return &Error{Attempts: c.tries, Outcome: end.outcome, RetryAt: end.retryAt, Err: because(err, end.why)}
+		}
+	}
+}
+
+// Permanent marks err as one that trying again does not cure: [Policy.Do] returns at once. Permanent(nil) is nil. It is the mark of
+// backoff/v4, so code written for that library is understood.
+func Permanent(err error) error { return backoff.Permanent(err) }
+
+// After marks err as a refusal that asks to come back after d: [Policy.Do] waits at least that long and counts no failed attempt. After(nil, d) is nil.
+func After(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &afterError{err: err, wait: d}
+}
+
+type afterError struct {
+	err  error
+	wait time.Duration
+}
+
+func (e *afterError) Error() string { return e.err.Error() }
+func (e *afterError) Unwrap() error { return e.err }
+
+// notBefore finds the instant in an error that speaks of one.
+func notBefore(err error) (time.Time, bool) {
+	var e interface {
+		error
+		RetryAt() time.Time
+	}
+	if !errors.As(err, &e) {
+		return time.Time{}, false
+	}
+	return e.RetryAt(), true
+}
+
+// course is how far one call has come, and what that allows next. Client and Policy.Do share it.
+type course struct {
+	policy   Policy // with its defaults
+	curve    backoff.ExponentialBackOff
+	tries    int       // op calls or round trips
+	failures int       // those that count against Attempts
+	giveUp   time.Time // no wait of our own in a series of refusals ends later
+	borrowed bool      // a token of the budget belongs to the wait that is on
+}
+
+func newCourse(p Policy) course {
+	if p.Budget != nil {
+		p.Budget.earn()
+	}
+	return course{policy: p.orDefaults()}
+}
+
+// step is what one try means for the course.
+type step struct {
+	asked   time.Duration // the wait asked for, zero or less if none was
+	failure bool          // counts against Attempts
+	refusal bool          // counts against GiveUpAfter; it may be both
+}
+
+// ending is how a course ends.
+type ending struct {
+	outcome Outcome
+	retryAt time.Time
+	why     error
+}
+
+// plan returns how long to wait before the next try, or how the course ends here.
+func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration, *ending) {
+	if s.failure {
+		if c.failures++; c.failures >= c.policy.Attempts {
+			return 0, &ending{outcome: Failed, why: fmt.Errorf("gave up after %d failed attempts", c.failures)}
+		}
+	}
+	if ctx.Err() != nil {
+		return 0, &ending{outcome: Deferred, why: cancelled(ctx)}
+	}
+	asked := max(s.asked, 0)
+	if asked > c.policy.MaxWait {
+		return 0, &ending{Deferred, now.Add(asked), fmt.Errorf("asked to wait %v, longer than MaxWait %v", asked, c.policy.MaxWait)}
+	}
+	own := c.jitter()
+	wait := plus(asked, own)
+	until := now.Add(wait)
+	if s.refusal && c.giveUp.IsZero() {
+		c.giveUp = now.Add(c.policy.GiveUpAfter)
+	}
+	if s.refusal && now.Add(own).After(c.giveUp) {
+		return 0, &ending{Deferred, until, fmt.Errorf("nothing was accepted for GiveUpAfter %v", c.policy.GiveUpAfter)}
+	}
+	if !c.giveUp.IsZero() {
+		c.giveUp = c.giveUp.Add(asked)
+	}
+	if deadline, ok := ctx.Deadline(); ok && until.After(deadline) {
+		return 0, &ending{Deferred, until, fmt.Errorf("the next try in %v would be too late: %w", wait, context.DeadlineExceeded)}
+	}
+	if c.policy.Budget != nil {
+		wait = max(wait, c.policy.Budget.take(now))
+		c.borrowed = true
+	}
+	return wait, nil
+}
+
+// jitter draws the call's own wait, of at least 1ns: on a clock that stands still between waits, a wait of nothing would be a loop without end.
+func (c *course) jitter() time.Duration {
+	if c.curve.Clock == nil { // most calls never get here
+		c.curve = backoff.ExponentialBackOff{
+			InitialInterval: c.policy.Base,
+			Multiplier:      c.policy.Factor,
+			MaxInterval:     c.policy.Cap,
+			Stop:            backoff.Stop,
+			Clock:           backoff.SystemClock,
+			// RandomizationFactor 0: the library's jitter goes beyond its cap. MaxElapsedTime 0: it never returns Stop.
+		}
+		c.curve.Reset()
+	}
+	return 1 + rand.N(c.curve.NextBackOff())
+}
+
+// sleep waits, or ends the course when ctx does.
+func (c *course) sleep(ctx context.Context, wait time.Duration) *ending {
+	until := time.Now().Add(wait)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		c.borrowed = false
+		return nil
+	case <-ctx.Done():
+		c.handBack()
+		return &ending{Deferred, until, cancelled(ctx)}
+	}
+}
+
+// handBack returns the token of a wait that no try followed.
+func (c *course) handBack() {
+	if c.borrowed {
+		c.policy.Budget.put()
+		c.borrowed = false
+	}
+}
+
+// plus adds two durations that are not negative, and stops at the longest there is.
+func plus(a, b time.Duration) time.Duration {
+	if sum := a + b; sum >= 0 {
+		return sum
+	}
+	return math.MaxInt64
+}
+
+// cancelled is the error of a context that is done: its Err, and its Cause where that says more.
+func cancelled(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// because joins what happened last with why it was the last.
+func because(last, why error) error {
+	switch {
+	case last == nil:
+		return why
+	case why == nil || errors.Is(last, why):
+		return last
+	}
+	return fmt.Errorf("%w: %w", last, why)
+}

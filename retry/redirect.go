@@ -1,0 +1,97 @@
+package retry
+
+import (
+	"net/http"
+	"slices"
+)
+
+const maxRedirects = 10
+
+// checkRedirect lets http.Client follow a redirect only where the same request goes to the same origin: a PUT that turned into a GET
+// would be answered by a 200 which means nothing. The user's own CheckRedirect may refuse more.
+func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0]
+	switch {
+	case len(via) >= maxRedirects,
+		methodOf(next) != methodOf(first),
+		hasBody(first) && !hasBody(next),
+		!c.CrossOrigin && originOf(next.URL) != originOf(first.URL):
+		return http.ErrUseLastResponse
+	}
+	if check := c.httpClient().CheckRedirect; check != nil {
+		return check(next, via)
+	}
+	return nil
+}
+
+func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// redirectAdvice says where an answer that was not followed points to, and why it was not followed.
+func redirectAdvice(resp *http.Response) string {
+	to, err := resp.Location() // relative to resp.Request, which wire sets
+	if err != nil {
+		return ""
+	}
+	advice := ": redirected to " + cleanURL(to)
+	switch status := resp.StatusCode; {
+	case originOf(to) != originOf(resp.Request.URL):
+		return advice + ", another origin: send there, or allow it with CrossOrigin"
+	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
+		return advice + ": following would drop the body or change the method, so send there"
+	}
+	return advice
+}
+
+// wire is what http.Client sees of the user's transport. It has no CloseIdleConnections: go-retryablehttp calls that after each call that
+// fails or is cancelled, and all the other calls would lose their connections.
+type wire struct {
+	base   http.RoundTripper
+	called bool
+	err    error // of the last round trip
+}
+
+// RoundTrip sends req, without what is private to the first origin once a redirect has led away from it.
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strayed(req) {
+		req = withoutPrivate(req)
+	}
+	resp, err := w.base.RoundTrip(req)
+	w.called, w.err = true, err
+	if resp != nil {
+		resp.Request = req // net/http does so, others forget; strayed and OutcomeOf rely on it
+	}
+	return resp, err
+}
+
+// strayed tells whether the redirects that led to req touched more than one origin. A way back to the first one is no safer: where it leads was
+// chosen by another.
+func strayed(req *http.Request) bool {
+	if req.Response == nil {
+		return false
+	}
+	to := originOf(req.URL)
+	for r := req; r.Response != nil && r.Response.Request != nil; {
+		if r = r.Response.Request; originOf(r.URL) != to {
+			return true
+		}
+	}
+	return false
+}
+
+// publicHeaders say what the body is and what answer is wanted. Credentials, cookies, the Referer, which may hold a query, and headers
+// that we do not know stay with the first origin: net/http keeps back only those that it knows.
+var publicHeaders = []string{
+	"Accept", "Accept-Encoding", "Accept-Language", "Content-Digest", "Content-Disposition", "Content-Encoding", "Content-Language",
+	"Content-Type", "Expect", "Range", "User-Agent",
+}
+
+func withoutPrivate(req *http.Request) *http.Request {
+	out := req.WithContext(req.Context()) // a RoundTripper must not change its request
+	out.Header = make(http.Header, len(publicHeaders))
+	for name, values := range req.Header {
+		if slices.Contains(publicHeaders, http.CanonicalHeaderKey(name)) {
+			out.Header[name] = values
+		}
+	}
+	return out
+}
