@@ -28,7 +28,8 @@ const (
 //
 // The guarantee: in any half-open interval of t seconds the bucket gives out at
 // most rate·(t + c) + burst tokens, where c, the catch-up of [Bucket.SetCatchUp],
-// is 0.008 s unless it is set. While callers wait, each token falls due at the
+// is 0.008 s unless it is set; where a caller asks for more than the burst, what
+// it asks for stands for the burst. While callers wait, each token falls due at the
 // instant at which the one before it was due plus 1/rate, whenever that one was
 // really taken, so a late timer costs no rate. At most c seconds of lateness are
 // made up that way; what a process loses beyond that, because it was stopped,
@@ -156,13 +157,12 @@ func (b *Bucket) AllowN(n int) bool {
 	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.err != nil || b.mu.queue.first != nil {
+	if b.mu.err != nil || b.mu.queue.first != nil || n > b.mu.burst && b.mu.limit != rate.Inf {
 		return false
 	}
 	ok := b.takeLocked(now, n)
 	if !ok {
 		b.unreserveLocked(b.now())
-		b.capLocked(b.mu.burst)
 	}
 	return ok
 }
@@ -195,8 +195,8 @@ func (b *Bucket) SetBurst(burst int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	b.unreserveLocked(now)
 	b.mu.burst = max(burst, 1)
+	b.unreserveLocked(now) // against the new burst: the first waiter keeps what it has waited for
 	if !b.mu.lifted {
 		b.mu.lim.SetBurstAt(b.at(now), b.mu.burst)
 		b.mu.floor = now
@@ -250,8 +250,7 @@ func (b *Bucket) paused() bool {
 func (b *Bucket) Resume() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.mu.until.IsZero() {
-		b.mu.until = time.Time{}
+	if b.pausedLocked() > 0 {
 		b.resumeLocked(b.now())
 		b.settleLocked()
 	}
@@ -311,8 +310,12 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 		}
 		now = max(now, b.mu.floor)
 		b.reserveLocked(now, n)
-		if b.mu.due > now && b.mu.due > b.now() {
-			return false
+		if b.mu.due > now {
+			now = b.now() // it may have fallen due while this caller waited for mu
+			b.forgiveLocked(now, n)
+			if b.mu.due > now {
+				return false
+			}
 		}
 		b.mu.floor = b.mu.due
 		b.mu.reserved = 0
@@ -377,15 +380,15 @@ func (b *Bucket) pausedLocked() time.Duration {
 	if left > 0 {
 		return left
 	}
-	b.mu.until = time.Time{}
-	b.resumeLocked(b.now())
+	b.resumeLocked(b.now() + left) // not when somebody came to look
 	return 0
 }
 
-// resumeLocked lets go of all tokens but one that were gathered in a pause. It
-// requires that mu is held.
-func (b *Bucket) resumeLocked(now time.Duration) {
-	b.mu.floor = now
+// resumeLocked ends the pause at the given instant and lets go of all tokens but
+// one that were gathered in it. It requires that mu is held.
+func (b *Bucket) resumeLocked(end time.Duration) {
+	b.mu.until = time.Time{}
+	b.mu.floor = max(b.mu.floor, end)
 	b.capLocked(1)
 }
 
@@ -419,20 +422,26 @@ func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
 		return 0, false
 	}
 	now := b.now()
-	oldest := now - b.mu.catchUp
-	if b.mu.due < oldest {
-		b.unreserveLocked(now) // too late to be made up for in full
-	}
 	if b.mu.reserved == 0 {
 		// At the last token's due instant, not at the present one: that makes
 		// up for the time since.
-		b.reserveLocked(max(b.mu.floor, oldest), w.n)
+		b.reserveLocked(b.mu.floor, w.n)
 	}
+	b.forgiveLocked(now, w.n)
 	if b.mu.due > now {
 		return b.mu.due - now, false
 	}
 	b.mu.floor = b.mu.due
 	return 0, true
+}
+
+// forgiveLocked brings a reservation that is too late to be made up for in full
+// forward to what can be. It requires that mu is held and n tokens are reserved.
+func (b *Bucket) forgiveLocked(now time.Duration, n int) {
+	if oldest := now - b.mu.catchUp; b.mu.due < oldest {
+		b.unreserveLocked(now)
+		b.reserveLocked(oldest, n)
+	}
 }
 
 // watchLocked makes w, the first in line, look again after the given wait. It
