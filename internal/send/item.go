@@ -122,7 +122,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 	switch end.Outcome {
 	case retry.Delivered:
 		out.Status = report.Delivered
-		if changed(j.item) {
+		if r.Form != "" && changed(j.item) { // of a plain body the client knows
 			out.Status, out.Error = report.Failed, retry.ErrFileChanged.Error()
 		}
 		return out
@@ -178,9 +178,9 @@ func readAnswer(body io.ReadCloser) string {
 
 // done reports the fate of an item.
 func (r *run) done(it source.Item, out report.Item) {
-	out.Path, out.URL, out.Key = it.Path, report.Redact(it.URL), it.Key
-	if out.Bytes == 0 {
-		out.Bytes = it.Size
+	out.Path, out.Key, out.Bytes = it.Path, it.Key, it.Size
+	if r.Results != nil || out.Status != report.Delivered { // else nobody reads it
+		out.URL = report.Redact(it.URL)
 	}
 	r.tally.Item(out)
 	if r.Results != nil {
