@@ -70,7 +70,7 @@ type barrier struct {
 	open chan struct{}
 }
 
-// New returns a pool of workers goroutines that call do for each submitted task. Less than one worker is taken as one; with a
+// New returns a pool of workers goroutines that call do for each submitted task. Fewer than one worker is taken as one; with a
 // nil do, each Submit returns an error.
 //
 // The context that do gets is the pool's, not the submitter's. It has no values and no deadline. It is cancelled when the
