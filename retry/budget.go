@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// Budget bounds how many retries many calls make together. However many calls there are, at most
+// Budget bounds how many retries many calls make together. By any instant, when so many calls and so many seconds have gone by since its first use, at most
 //
 //	Burst + Ratio·calls + PerSecond·seconds
 //
-// retries begin in any stretch of time in which that many calls begin, give or take one. When it is empty a retry waits for its turn;
-// none is dropped. Put the same Budget into every [Policy] that sends to one server. The zero value is the defaults below. A Budget
+// retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for its turn; none is dropped. Put the same Budget into every [Policy] that sends to one server. The zero value is the defaults below. A Budget
 // must not be copied after first use; its methods are safe for concurrent use, its fields are not to be changed.
 type Budget struct {
 	Ratio     float64 // retries earned by each call; zero: 0.1

@@ -1,0 +1,268 @@
+package retry
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/memnet"
+)
+
+var quietLog = log.New(io.Discard, "", 0)
+
+// file writes a file that is a day old, so that its time changes with the next write.
+func file(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "f.bin")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(path, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func fileRequest(t testing.TB, method, url, path string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := SetFileBody(req, path); err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func openFiles(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	return len(entries)
+}
+
+// With one handle for all tries, a try that is still reading and the next one pull the rug from under each other, and uploads
+// arrive short with a 200.
+func TestUploadsArriveWhole(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 64<<10)
+	path := file(t, content)
+	before := openFiles(t)
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		whole, early := 0, 0
+		c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			check(t, "length told", r.ContentLength, int64(len(content)))
+			mu.Lock()
+			early++
+			refuse := early%3 != 0
+			mu.Unlock()
+			if refuse { // while the body is still on its way
+				io.CopyN(io.Discard, r.Body, 100<<10)
+				w.WriteHeader(503)
+				http.NewResponseController(w).Flush()
+				time.Sleep(10 * time.Millisecond)
+				return
+			}
+			var b strings.Builder
+			for { // slowly
+				if _, err := io.CopyN(&b, r.Body, 200<<10); err != nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if b.String() == content {
+				mu.Lock()
+				whole++
+				mu.Unlock()
+			}
+		}))
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				resp, err := c.Do(fileRequest(t, "PUT", "http://h.example/", path))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+			})
+		}
+		wg.Wait()
+		check(t, "whole uploads", whole, 12)
+	})
+	if after := openFiles(t); after > before {
+		t.Errorf("%d files were left open", after-before)
+	}
+}
+
+func TestFileThatChanges(t *testing.T) {
+	grow := func(path string) {
+		f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		f.WriteString("more")
+		f.Close()
+	}
+	ways := map[string]func(path string){
+		"grows": grow,
+		"cut":   func(path string) { os.Truncate(path, 3) },
+		"same length": func(path string) {
+			f, _ := os.OpenFile(path, os.O_WRONLY, 0)
+			f.WriteString("X")
+			f.Close()
+		},
+		"replaced": func(path string) {
+			os.WriteFile(path+".new", []byte(strings.Repeat("y", 300<<10)), 0o600)
+			os.Rename(path+".new", path)
+		},
+	}
+	for name, change := range ways {
+		for _, when := range []string{"before it is sent", "while it is sent", "after it was read", "between tries"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				path := file(t, strings.Repeat("x", 300<<10))
+				synctest.Test(t, func(t *testing.T) {
+					n := 0
+					c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						n++
+						if when == "while it is sent" {
+							io.CopyN(io.Discard, r.Body, 1)
+							change(path)
+						}
+						io.Copy(io.Discard, r.Body)
+						if when == "after it was read" {
+							change(path)
+						}
+						if when == "between tries" {
+							w.WriteHeader(503)
+						}
+					}))
+					c.Observe = func(e Event) {
+						if e.Kind == Waiting {
+							change(path)
+						}
+					}
+					req := fileRequest(t, "PUT", "http://h.example/", path)
+					if when == "before it is sent" {
+						change(path)
+					}
+					resp, err := c.Do(req)
+					r := OutcomeOf(resp, err)
+					if resp != nil || r.Outcome != Failed || !errors.Is(err, ErrFileChanged) || r.Attempts != 1 {
+						t.Errorf("%v: %+v", err, r)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestEmptyFileThatGrows(t *testing.T) {
+	path := file(t, "")
+	synctest.Test(t, func(t *testing.T) {
+		c := real(t, exact, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { os.WriteFile(path, []byte("x"), 0o600) }))
+		_, err := c.Do(fileRequest(t, "PUT", "http://h.example/", path))
+		if !errors.Is(err, ErrFileChanged) {
+			t.Error(err)
+		}
+	})
+}
+
+// A file that is taken away after it was read was delivered.
+func TestFileThatGoesAway(t *testing.T) {
+	path := file(t, "data")
+	synctest.Test(t, func(t *testing.T) {
+		c := real(t, exact, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			os.Remove(path)
+		}))
+		resp, err := c.Do(fileRequest(t, "PUT", "http://h.example/", path))
+		check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
+		if resp != nil {
+			resp.Body.Close()
+		}
+	})
+}
+
+func TestEmptyFile(t *testing.T) {
+	path := file(t, "")
+	for _, method := range []string{"PUT", "POST", "PATCH"} {
+		synctest.Test(t, func(t *testing.T) {
+			tries := 0
+			c, _ := wireServer(t, exact, func(_ int, conn *memnet.Conn, r *textproto.Reader) {
+				for {
+					_, h, err := head(r)
+					if err != nil {
+						return
+					}
+					if h["Content-Length"] == nil || h.Get("Content-Length") != "0" || h["Transfer-Encoding"] != nil {
+						t.Errorf("%s: %v", method, h)
+					}
+					if tries++; tries == 1 {
+						io.WriteString(conn, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+						continue
+					}
+					io.WriteString(conn, ok)
+				}
+			})
+			check(t, "outcome", end(t, c, fileRequest(t, method, "http://h.example/", path)).Outcome, Delivered)
+			check(t, "tries", tries, 2)
+		})
+	}
+}
+
+func TestWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	paths := map[string]string{dir: "a directory", filepath.Join(dir, "none"): "no such file", os.DevNull: "a device"}
+	if runtime.GOOS != "windows" && syscall.Mkfifo(fifo, 0o600) == nil {
+		paths[fifo] = "a device, pipe or socket"
+	}
+	for path, want := range paths {
+		req := request(t, "PUT", "")
+		err := SetFileBody(req, path)
+		if err == nil || req.Body != nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "retry: body: ") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	req := request(t, "PUT", "x")
+	closed := false
+	req.Body = closer{req.Body, func() { closed = true }}
+	if err := SetFileBody(req, file(t, "data")); err != nil || !closed {
+		t.Errorf("%v, closed %v", err, closed)
+	}
+	req.Body.Close()
+	if err := req.Body.Close(); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+}
+
+// package net sends what is a syscall.Conn by sendfile. A field or method that hides the file's would cost several times the CPU.
+func TestFileBodyIsFitForSendfile(t *testing.T) {
+	path := file(t, strings.Repeat("x", 1<<20))
+	req := fileRequest(t, "PUT", "http://h.example/", path)
+	defer req.Body.Close()
+	if _, ok := req.Body.(syscall.Conn); !ok {
+		t.Errorf("%T is no syscall.Conn", req.Body)
+	}
+	if runtime.GOOS != "linux" || os.Getenv("PENSTOCK_SENDFILE") == "" { // under strace, to see the calls
+		return
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	defer srv.Close()
+	c := &Client{HTTP: srv.Client()}
+	resp, err := c.Do(fileRequest(t, "PUT", srv.URL, path))
+	check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
+}

@@ -1,0 +1,59 @@
+package retry
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// No text of ours may hold what a log must not hold, however deep it sits.
+func TestRedaction(t *testing.T) {
+	req, _ := http.NewRequest("PUT", "https://us3r:pa55word@h.example:8443/a%2Fb/c?sig=s3cr3t&x=%22y#fr4gment", nil)
+	req.Header.Set("Authorization", "Bearer t0kent0ken")
+	req.Header.Set("X-Api-Key", "k3yk3y")
+	req.Header.Set("Content-Type", "application/json")
+	inner := errors.New("boom")
+	raw := req.URL.String()
+	for _, err := range []error{
+		&url.Error{Op: "Put", URL: raw, Err: inner},
+		&url.Error{Op: "Put", URL: raw, Err: &url.Error{Op: "Get", URL: "http://u5er@auth.example/token?client_secret=s3cr3t", Err: inner}},
+		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("oauth: %w", &url.Error{Op: "Post", URL: `https://auth.example/?s3cr3t a"b`, Err: inner})},
+		&url.Error{Op: "Put", URL: raw, Err: errors.Join(inner, &url.Error{Op: "Post", URL: raw, Err: inner})},
+		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("failed to parse Location header %q: bad: %w", "https://u5er:s3cr3t@o.example/%zz?sig=s3cr3t", inner)},
+		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("failed to parse Location header %q: bad: %w", "/x%zz?sig=s3cr3t", inner)},
+		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("server refused Bearer t0kent0ken and k3yk3y: %w", inner)},
+		fmt.Errorf("plain %s: %w", raw, inner),
+	} {
+		got := redact(req, err)
+		for _, secret := range []string{"us3r", "u5er", "pa55word", "s3cr3t", "fr4gment", "t0ken", "k3y", "sig="} {
+			if strings.Contains(got.Error(), secret) {
+				t.Errorf("%q is in %s", secret, got)
+			}
+		}
+		if !strings.HasPrefix(got.Error(), "PUT https://h.example:8443/a%2Fb/c: ") || !strings.Contains(got.Error(), "boom") {
+			t.Errorf("text: %s", got)
+		}
+		var u *url.Error
+		if errors.As(got, &u) && strings.Contains(u.URL, "pa55word") && u.Op == "Put" && u.Err == inner {
+			t.Errorf("the outer url.Error keeps %s", u.URL)
+		}
+		if !errors.Is(got, inner) {
+			t.Errorf("%v does not wrap its cause", got)
+		}
+	}
+	if got := redact(req, &url.Error{Err: errors.New("use application/json")}).Error(); !strings.Contains(got, "application/json") {
+		t.Errorf("text: %s", got)
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	e := &Error{Attempts: 3, Outcome: Deferred, RetryAt: time.Unix(0, 0), Err: errors.New("retry: too late")}
+	check(t, "text", e.Error(), "retry: too late (deferred after 3 tries), not before 1970-01-01T00:00:00Z")
+	check(t, "outcomes", fmt.Sprint(Delivered, Failed, Unknown, Deferred, Outcome(0)), "delivered failed unknown deferred none")
+	check(t, "kinds", fmt.Sprint(Waiting, Ended, ByTable, Accepted, Rejected, Refused, Unprocessed, Uncertain),
+		"waiting ended by table accepted rejected refused not processed uncertain")
+}

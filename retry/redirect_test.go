@@ -1,0 +1,115 @@
+package retry
+
+import (
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func TestRedirects(t *testing.T) {
+	const there = "http://h.example/there?sig=s3cr3t"
+	for _, row := range []struct {
+		method, body string
+		status       int
+		location     string
+		followed     bool
+	}{
+		{"PUT", "data", 301, there, false},
+		{"POST", "data", 302, there, false},
+		{"POST", "data", 303, there, false},
+		{"DELETE", "", 302, there, false}, // would become a GET
+		{"GET", "data", 302, there, false},
+		{"GET", "", 301, there, true},
+		{"HEAD", "", 302, "/there", true},
+		{"PUT", "data", 307, "http://H.example:80/there", true},
+		{"POST", "data", 308, "/there", true},
+		{"PUT", "data", 307, "https://h.example/there?sig=s3cr3t", false},
+		{"PUT", "data", 308, "http://h.example:81/there", false},
+		{"GET", "", 302, "http://other.example/there", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: row.status, header: "Location: " + row.location}, try{status: 200})
+			c, _ := over(s, exact)
+			r := end(t, c, request(t, row.method, row.body))
+			if row.followed {
+				check(t, "outcome", r.Outcome, Delivered)
+				check(t, "bodies", strings.Join(s.body, ""), row.body+row.body)
+				check(t, "method", s.reqs[1].Method, row.method)
+				return
+			}
+			check(t, "outcome", r.Outcome, Failed)
+			check(t, "status", r.Status, row.status)
+			check(t, "tries", len(s.at), 1)
+			if to, _, _ := strings.Cut(row.location, "?"); !strings.Contains(r.Err.Error(), "redirected to "+to) {
+				t.Errorf("the error does not name %s: %v", to, r.Err)
+			}
+		})
+	}
+}
+
+func TestEndlessRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(try{status: 307, header: "Location: /round"})
+		c, _ := over(s, exact)
+		check(t, "outcome", end(t, c, request(t, "PUT", "x")).Outcome, Failed)
+		check(t, "requests", len(s.at), maxRedirects)
+	})
+}
+
+// What is private to one origin does not go to another, nor back to the first one on the other's word.
+func TestCrossOrigin(t *testing.T) {
+	for _, standard := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: 307, header: "Location: /a"}, try{status: 308, header: "Location: http://sub.h.example/b"}, try{status: 503},
+				try{status: 307, header: "Location: /a"}, try{status: 307, header: "Location: http://sub.h.example/b"},
+				try{status: 307, header: "Location: /c"}, try{status: 307, header: "Location: http://h.example/d"}, try{status: 200})
+			c, _ := over(s, exact)
+			c.CrossOrigin = true
+			jar, _ := cookiejar.New(nil)
+			jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"}, []*http.Cookie{{Name: "a", Value: "1", Domain: "h.example"}})
+			c.HTTP.Jar = jar
+			req := request(t, "PUT", "data")
+			req.Header = http.Header{"Authorization": {"Bearer x"}, "X-Api-Key": {"k"}, "Content-Type": {"text/csv"}, "Cookie": {"b=2"}}
+			do, private := c.Do, 0
+			if standard {
+				do = c.StandardClient().Do
+			}
+			resp, err := do(req)
+			check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
+			for i, r := range s.reqs {
+				check(t, "Content-Type", r.Header.Get("Content-Type"), "text/csv")
+				check(t, "body", s.body[i], "data")
+				if r.URL.Host == "h.example" && r.URL.Path != "/d" {
+					if r.Header.Get("Authorization") == "" || r.Header.Get("X-Api-Key") == "" {
+						t.Errorf("%s lost its headers: %v", r.URL, r.Header)
+					}
+					private++
+				} else if len(r.Header) != 1 {
+					t.Errorf("%s got %v", r.URL, r.Header)
+				}
+			}
+			check(t, "requests with private headers", private, map[bool]int{false: 4, true: 2}[standard])
+		})
+	}
+}
+
+func TestUsersCheckRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		no := errors.New("not there")
+		s := play(try{status: 307, header: "Location: /x"})
+		c, _ := over(s, exact)
+		c.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return no }
+		_, err := c.Do(request(t, "PUT", "x"))
+		check(t, "outcome", OutcomeOf(nil, err).Outcome, Failed)
+		check(t, "tries", len(s.at), 1)
+		if !errors.Is(err, no) {
+			t.Errorf("error: %v", err)
+		}
+		c.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		check(t, "status", end(t, c, request(t, "PUT", "x")).Status, 307)
+	})
+}
