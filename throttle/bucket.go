@@ -55,6 +55,7 @@ type Bucket struct {
 		// lim does the arithmetic of tokens, at instants that the bucket names
 		// and that never go back. floor is the latest of them.
 		lim   *rate.Limiter
+		size  int // its burst: ours, or more for a heavy first waiter
 		floor time.Duration
 
 		queue waitlist
@@ -64,7 +65,6 @@ type Bucket struct {
 		reserved    int // tokens; 0: no reservation
 		reservation rate.Reservation
 		due         time.Duration
-		lifted      bool // lim's burst is above ours, for a heavy waiter
 
 		until time.Time // paused until this instant of the wall clock; zero: not paused
 		err   error     // stopped
@@ -100,7 +100,8 @@ func NewBucket(r rate.Limit, burst int) *Bucket {
 	b.mu.burst = max(burst, 1)
 	b.mu.catchUp = seconds(defaultCatchUp)
 	b.mu.limit = validRate(r)
-	b.mu.lim = rate.NewLimiter(0, b.mu.burst)
+	b.mu.size = b.mu.burst
+	b.mu.lim = rate.NewLimiter(0, b.mu.size)
 	if b.mu.limit != rate.Inf {
 		b.mu.lim.SetLimitAt(b.base, b.mu.limit)
 	}
@@ -176,12 +177,13 @@ func (b *Bucket) SetRate(r rate.Limit) {
 	if r == b.mu.limit {
 		return
 	}
+	b.pausedLocked() // one that is over ended under the old rate
 	now := b.now()
 	b.unreserveLocked(now)
 	if b.mu.limit == rate.Inf { // whatever went out until now, the next token is 1/r away
-		b.mu.lim = rate.NewLimiter(r, b.mu.burst)
-		b.mu.lim.ReserveN(b.at(now), b.mu.burst)
-		b.mu.lifted = false
+		b.mu.size = b.mu.burst
+		b.mu.lim = rate.NewLimiter(r, b.mu.size)
+		b.mu.lim.ReserveN(b.at(now), b.mu.size)
 	} else if r != rate.Inf {
 		b.mu.lim.SetLimitAt(b.at(now), r)
 	}
@@ -192,14 +194,17 @@ func (b *Bucket) SetRate(r rate.Limit) {
 
 // SetBurst sets how many tokens an idle bucket gathers. Below 1 is taken as 1.
 func (b *Bucket) SetBurst(burst int) {
+	burst = max(burst, 1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.pausedLocked() // one that is over ended under the old burst
 	now := b.now()
-	b.mu.burst = max(burst, 1)
-	b.unreserveLocked(now) // against the new burst: the first waiter keeps what it has waited for
-	if !b.mu.lifted {
-		b.mu.lim.SetBurstAt(b.at(now), b.mu.burst)
-		b.mu.floor = now
+	b.unreserveLocked(now)
+	b.mu.burst = burst
+	if w := b.mu.queue.first; w != nil {
+		b.fitLocked(now, w.n) // it keeps what it has waited for
+	} else {
+		b.fitLocked(now, 0)
 	}
 	b.settleLocked()
 }
@@ -317,28 +322,31 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 				return false
 			}
 		}
-		b.mu.floor = b.mu.due
-		b.mu.reserved = 0
+		b.useLocked()
 		b.mu.unclaimed++
 	}
 	b.mu.granted += int64(n)
 	return true
 }
 
+// fitLocked makes the limiter hold the burst, or n tokens where that is more: it
+// refuses more than it can hold. It requires that mu is held and nothing is
+// reserved, and t, which becomes the floor, is not before it.
+func (b *Bucket) fitLocked(t time.Duration, n int) {
+	b.mu.floor = t
+	if size := max(n, b.mu.burst); size != b.mu.size {
+		b.mu.size = size
+		b.mu.lim.SetBurstAt(b.at(t), size)
+	}
+}
+
 // reserveLocked reserves n tokens at instant t, which is not before floor, and
 // notes when they are due. It requires that mu is held and nothing is reserved.
 func (b *Bucket) reserveLocked(t time.Duration, n int) {
+	b.fitLocked(t, n)
 	at := b.at(t)
-	if n > b.mu.burst || b.mu.lifted { // the limiter refuses more than its burst
-		b.mu.lim.SetBurstAt(at, max(n, b.mu.burst))
-	}
 	b.mu.reservation = *b.mu.lim.ReserveN(at, n)
-	if n > b.mu.burst || b.mu.lifted {
-		b.mu.lim.SetBurstAt(at, b.mu.burst)
-		b.mu.lifted = false
-	}
 	b.mu.reserved = n
-	b.mu.floor = t
 	b.mu.due = t + b.mu.reservation.DelayFrom(at)
 	if b.mu.due < t { // centuries away
 		b.mu.due = math.MaxInt64
@@ -352,22 +360,9 @@ func (b *Bucket) unreserveLocked(now time.Duration) {
 		return
 	}
 	t := min(now, b.mu.due) // past its due instant the limiter takes it as used
-	if b.mu.reserved > b.mu.burst {
-		b.mu.lim.SetBurstAt(b.at(t), b.mu.reserved)
-		b.mu.lifted = true
-	}
 	b.mu.reservation.CancelAt(b.at(t))
 	b.mu.reserved = 0
 	b.mu.floor = t
-}
-
-// capLocked lets go of all tokens but n. It requires that mu is held and nothing
-// is reserved.
-func (b *Bucket) capLocked(n int) {
-	at := b.at(b.mu.floor)
-	b.mu.lim.SetBurstAt(at, n)
-	b.mu.lim.SetBurstAt(at, b.mu.burst)
-	b.mu.lifted = false
 }
 
 // pausedLocked returns how long the pause still lasts, 0 if there is none. It
@@ -389,7 +384,9 @@ func (b *Bucket) pausedLocked() time.Duration {
 func (b *Bucket) resumeLocked(end time.Duration) {
 	b.mu.until = time.Time{}
 	b.mu.floor = max(b.mu.floor, end)
-	b.capLocked(1)
+	at := b.at(b.mu.floor)
+	b.mu.lim.SetBurstAt(at, 1)
+	b.mu.lim.SetBurstAt(at, b.mu.size)
 }
 
 // settleLocked serves all waiters whose tokens are due and sets the timer for
@@ -401,14 +398,13 @@ func (b *Bucket) settleLocked() {
 			b.watchLocked(w, wait)
 			return
 		}
-		b.mu.reserved = 0
 		b.mu.granted += int64(w.n)
 		b.mu.queue.remove(w)
 		w.set(granted)
 	}
 }
 
-// dueLocked reports whether the first waiter's tokens are due, and if not how
+// dueLocked takes the first waiter's tokens if they are due. If not it tells how
 // long to wait before looking again: 0 for until something changes. It requires
 // that mu is held.
 func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
@@ -431,8 +427,14 @@ func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
 	if b.mu.due > now {
 		return b.mu.due - now, false
 	}
-	b.mu.floor = b.mu.due
+	b.useLocked()
 	return 0, true
+}
+
+// useLocked ends the reservation, which was used. It requires that mu is held.
+func (b *Bucket) useLocked() {
+	b.mu.reserved = 0
+	b.fitLocked(b.mu.due, 0)
 }
 
 // forgiveLocked brings a reservation that is too late to be made up for in full
@@ -509,7 +511,7 @@ func (b *Bucket) leave(w *waiter) bool {
 	b.mu.queue.remove(w)
 	if first {
 		b.unreserveLocked(b.now())
-		b.capLocked(b.mu.burst)
+		b.fitLocked(b.mu.floor, 0) // what it gathered beyond the burst goes with it
 		b.settleLocked()
 	}
 	return true

@@ -365,4 +365,3 @@ func TestBucketConcurrentUse(t *testing.T) {
 		t.Error("the queue is not empty")
 	}
 }
-

@@ -67,6 +67,11 @@ func (c *Concurrency) Stats() ConcurrencyStats {
 func (c *Concurrency) tryAcquire() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.takeLocked()
+}
+
+// takeLocked requires that mu is held.
+func (c *Concurrency) takeLocked() bool {
 	if c.mu.err != nil || c.mu.queue.first != nil || c.mu.held >= c.mu.limit {
 		return false
 	}
@@ -79,13 +84,12 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	c.mu.Lock()
-	if c.mu.err != nil {
+	if c.mu.err != nil || c.takeLocked() {
 		defer c.mu.Unlock()
 		return c.mu.err
 	}
 	w := c.mu.queue.get(1)
 	c.mu.queue.push(w)
-	c.serveLocked()
 	c.mu.Unlock()
 	defer c.mu.queue.put(w)
 	if w.park(ctx) && c.leave(w) {
@@ -148,23 +152,26 @@ type Permit struct {
 
 // Release gives the permit back and says nothing about how the request went.
 func (p *Permit) Release() {
-	if p.ended.Swap(true) {
-		return
+	if !p.ended.Swap(true) {
+		p.release()
 	}
-	if p.upstream != nil {
-		p.upstream.landed()
-	}
-	p.concurrency.release()
 }
 
 // Done tells the permit's [Upstream], if it has one, how the request went and
 // gives the permit back.
 func (p *Permit) Done(f Feedback) {
-	if p.ended.Load() {
+	if p.ended.Swap(true) {
 		return
 	}
 	if p.upstream != nil {
-		p.upstream.feed(f)
+		p.upstream.feed(f) // before the next request goes, which it may hold up
 	}
-	p.Release()
+	p.release()
+}
+
+func (p *Permit) release() {
+	if p.upstream != nil {
+		p.upstream.landed()
+	}
+	p.concurrency.release()
 }
