@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +11,13 @@ import (
 	"time"
 )
 
+// small is the size up to which a file is read when it is opened. Its bytes then go out with the header, in one write and
+// without an open file; larger files go out by sendfile.
+const small = 16 << 10
+
 // SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and closes a body that was there. Each
-// try opens the file anew, so that a slow reader of one try is not disturbed by the next, and nothing is read into memory.
-// The file is open from now until the request was sent; close req.Body if it never is.
+// try opens the file anew, so that a slow reader of one try is not disturbed by the next. No more than 16 KiB are held in memory: a
+// larger file is open from now until the request was sent; close req.Body if it never is.
 //
 // The file has to stay as it is until the answer was read: size and modification time are compared at each opening, at the end of
 // each sending, and before an answer counts as accepted. If they differ the call fails with [ErrFileChanged], whatever the server said.
@@ -24,7 +29,7 @@ func SetFileBody(req *http.Request, path string) error {
 		return err
 	}
 	source := &fileSource{path: path, size: info.Size(), modTime: info.ModTime()}
-	body, err := source.open()
+	body, err := source.openNow()
 	if err != nil {
 		return err
 	}
@@ -58,24 +63,56 @@ type fileSource struct {
 	changed atomic.Bool // a body saw that it is no longer so
 }
 
+// open looks at the file again and opens it.
 func (s *fileSource) open() (io.ReadCloser, error) {
-	if _, err := statRegular(s.path); err != nil {
+	info, err := statRegular(s.path)
+	if err == nil {
+		err = s.compare(info)
+	}
+	if err != nil {
 		return nil, err
 	}
+	return s.openNow()
+}
+
+// openNow opens a file that was just looked at.
+func (s *fileSource) openNow() (io.ReadCloser, error) {
 	f, err := os.Open(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("retry: body: %w", err)
+	}
+	switch {
+	case s.size == 0:
+		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request would go out chunked.
+		f.Close()
+		return http.NoBody, nil
+	case s.size <= small:
+		defer f.Close()
+		return s.read(f)
 	}
 	info, err := f.Stat()
 	if err == nil {
 		err = s.compare(info)
 	}
-	if err != nil || s.size == 0 {
+	if err != nil {
 		f.Close()
-		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request would go out chunked.
-		return http.NoBody, err
+		return nil, err
 	}
 	return &fileBody{File: f, source: s}, nil
+}
+
+// read takes in a small file. Whether it changed before that is seen before an answer counts.
+func (s *fileSource) read(f *os.File) (io.ReadCloser, error) {
+	data := make([]byte, s.size)
+	switch _, err := io.ReadFull(f, data); err {
+	case nil:
+		return &smallBody{Reader: *bytes.NewReader(data), source: s}, nil
+	case io.EOF, io.ErrUnexpectedEOF:
+		s.changed.Store(true)
+		return nil, s.err()
+	default:
+		return nil, fmt.Errorf("retry: body: %w", err)
+	}
 }
 
 // compare remembers what it finds: once a body was wrong, no later answer makes it right.
@@ -120,9 +157,29 @@ func (b *fileBody) Close() error {
 	return errors.Join(err, b.File.Close())
 }
 
+// smallBody is a file that was read when it was opened.
+type smallBody struct {
+	bytes.Reader
+	source *fileSource
+}
+
+func (b *smallBody) Close() error { return nil }
+
+// plainBody returns a body as net/http knows it best: it sends a header together with the body only where it can see that
+// the body is in memory.
+func plainBody(body io.ReadCloser) io.ReadCloser {
+	if b, ok := body.(*smallBody); ok {
+		return io.NopCloser(&b.Reader)
+	}
+	return body
+}
+
 // checkBody tells whether the file behind a request, if there is one, is still what it was.
 func checkBody(req *http.Request) error {
-	if body, ok := req.Body.(*fileBody); ok {
+	switch body := req.Body.(type) {
+	case *fileBody:
+		return body.source.verify()
+	case *smallBody:
 		return body.source.verify()
 	}
 	if req.Body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares

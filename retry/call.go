@@ -109,6 +109,7 @@ func (c *call) newRequest() *http.Request {
 	c.wire.called, c.wire.err = false, nil
 	r := c.req.WithContext(c.attempt.trace(c, c.req.URL != nil && c.req.URL.Scheme == "https", hasBody(c.req)))
 	r.Header = c.header()
+	r.Body = plainBody(r.Body)
 	return r
 }
 
@@ -340,7 +341,7 @@ func (c *call) prepare(r *http.Request) error {
 			c.end(Failed, time.Time{}, because(c.last, err))
 			return err
 		}
-		r.Body = body
+		r.Body = plainBody(body)
 	}
 	return nil
 }

@@ -34,7 +34,8 @@ func (n Network) base(idle int) *http.Transport {
 		MaxIdleConnsPerHost:   idle,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true, // nobody reads the answers
+		DisableCompression:    true,     // nobody reads the answers
+		WriteBufferSize:       16 << 10, // a small file goes with its header in one write
 		Protocols:             new(http.Protocols),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, addr)
@@ -98,6 +99,12 @@ func (c *stallConn) Write(p []byte) (int, error) {
 	return n, c.stalled(err)
 }
 
+// Of a file that goes by sendfile at once.
+const (
+	leastPart = 32 << 10
+	mostPart  = 8 << 20
+)
+
 // ReadFrom lets files go by sendfile, in parts: one call for a whole file would
 // run into the deadline however fast it went.
 func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
@@ -109,13 +116,19 @@ func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 	if !ok {
 		whole = &io.LimitedReader{R: r, N: 1<<63 - 1}
 	}
-	const part = 1 << 20
-	for whole.N > 0 {
+	for part := int64(leastPart); whole.N > 0; {
+		begin := time.Now()
 		c.alive()
 		// Sendfile wants the file directly below one LimitedReader.
 		some := &io.LimitedReader{R: whole.R, N: min(whole.N, part)}
 		want := some.N
 		m, err := to.ReadFrom(some)
+		// A part should be well within the limit, however slow the line is.
+		if time.Since(begin) > c.limit/64 {
+			part = max(part/2, leastPart)
+		} else {
+			part = min(part*2, mostPart)
+		}
 		n += m
 		whole.N -= m
 		if err != nil || m < want {
