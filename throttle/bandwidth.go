@@ -16,21 +16,27 @@ type Bandwidth struct {
 	waits  *waits // whom to tell who waits; nil: nobody
 }
 
-// chunk is how many bytes a reader moves in a turn: about 20 ms' worth, so that a
-// slow rate flows steadily and a fast one costs few turns. The bucket gathers as
-// much, so that the time which a reader spends with its chunk is not lost.
-func chunk(r rate.Limit) int { return int(min(max(float64(r)/50, 512), 32<<10)) }
+// burstBytes is how much a bucket of bytes gathers: 20 ms' worth, so that the time
+// which a reader spends with its bytes, or sleeps longer than it should, is not
+// lost, and no less than what makes a turn worth while.
+func burstBytes(r rate.Limit) int { return int(min(max(float64(r)/50, 512), 1<<30)) }
+
+// chunk is how many bytes a reader moves in a turn: few at a slow rate, so that it
+// flows steadily.
+func chunk(r rate.Limit) int { return min(burstBytes(r), 32<<10) }
 
 // NewBandwidth returns a limit of that many bytes a second. 0 stops all readers,
 // [rate.Inf] is no limit; a rate that is negative or not a number is taken as 0.
 func NewBandwidth(bytesPerSecond rate.Limit) *Bandwidth {
-	return &Bandwidth{bucket: NewBucket(bytesPerSecond, chunk(bytesPerSecond))}
+	r := validRate(bytesPerSecond)
+	return &Bandwidth{bucket: NewBucket(r, burstBytes(r))}
 }
 
 // SetRate sets the limit in bytes a second, for transfers under way as well.
 func (b *Bandwidth) SetRate(bytesPerSecond rate.Limit) {
-	b.bucket.SetBurst(chunk(bytesPerSecond))
-	b.bucket.SetRate(bytesPerSecond)
+	r := validRate(bytesPerSecond)
+	b.bucket.SetBurst(burstBytes(r))
+	b.bucket.SetRate(r)
 }
 
 // Stats returns a snapshot: the rate in bytes a second and the number of readers
