@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -93,16 +94,11 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 		r.client.Stop(r.ending.cause())
 		r.transport.Stop(r.ending.cause())
 	}
+	interrupted := make(chan struct{})
 	stopWatching := context.AfterFunc(soft, func() {
-		var by *Interrupted
-		if errors.As(context.Cause(soft), &by) {
-			r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight are left to finish; once more breaks them off", by, r.stats().InFlight))
-			r.end(by.Status(), by)
-		} else {
-			r.end(ExitInterrupted, context.Cause(soft))
-		}
+		defer close(interrupted)
+		r.interrupt(context.Cause(soft))
 	})
-	defer stopWatching()
 
 	var watch sync.WaitGroup
 	finished := make(chan struct{})
@@ -110,10 +106,32 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.submit(work)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
+	if !stopWatching() {
+		<-interrupted // what it says belongs before the summary
+	}
 	close(finished)
 	watch.Wait()
 	r.transport.CloseIdleConnections()
 	return r.summary()
+}
+
+// interrupt begins the orderly stop that the user asked for.
+func (r *run) interrupt(cause error) {
+	status, second := ExitInterrupted, "a second signal"
+	var by *Interrupted
+	if errors.As(cause, &by) {
+		status = by.Status()
+		if by.Signal == os.Interrupt {
+			second = "a second Ctrl-C"
+		}
+	}
+	// First of all: what is in flight then is what is left to finish.
+	r.end(status, cause)
+	if n := r.stats().InFlight; n > 0 {
+		r.Log.Info(fmt.Sprintf("%v: sending nothing new; %d in flight may finish, %s breaks off", cause, n, second))
+	} else {
+		r.Log.Info(fmt.Sprintf("%v: sending nothing new", cause))
+	}
 }
 
 func newRun(o Options) *run {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -21,12 +22,17 @@ type Network struct {
 	HTTP2          bool
 	Proxy          *url.URL    // nil: by the environment
 	TLS            *tls.Config // nil: verified, with the system's roots
+
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
 }
 
 // base returns the transport that does the sending, keeping up to idle
 // connections to a host.
 func (n Network) base(idle int) *http.Transport {
-	dialer := &net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}
+	dial := n.dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
+	}
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		TLSClientConfig:       n.TLS,
@@ -38,7 +44,7 @@ func (n Network) base(idle int) *http.Transport {
 		WriteBufferSize:       16 << 10, // a small file goes with its header in one write
 		Protocols:             new(http.Protocols),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, addr)
+			c, err := dial(ctx, network, addr)
 			if err != nil || n.StallTimeout <= 0 {
 				return c, err
 			}
@@ -56,8 +62,9 @@ func (n Network) base(idle int) *http.Transport {
 // A stallConn fails when no byte has moved for too long, in either direction.
 type stallConn struct {
 	net.Conn
-	limit time.Duration
-	moved atomic.Int64 // when the deadline was last put off, in Unix nanoseconds
+	limit   time.Duration
+	moved   atomic.Int64 // when the deadline was last put off, in Unix nanoseconds
+	sending atomic.Bool  // a ReadFrom is under way
 }
 
 // A stallError says that a connection moved no byte for too long.
@@ -77,8 +84,10 @@ func (c *stallConn) alive() {
 	}
 }
 
+func expired(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
 func (c *stallConn) stalled(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if expired(err) {
 		return &stallError{c.limit}
 	}
 	return err
@@ -86,52 +95,58 @@ func (c *stallConn) stalled(err error) error {
 
 func (c *stallConn) Read(p []byte) (int, error) {
 	c.alive()
-	n, err := c.Conn.Read(p)
-	if n > 0 {
+	for {
+		n, err := c.Conn.Read(p)
+		if n > 0 {
+			c.alive()
+		} else if expired(err) && c.sending.Load() {
+			// Whether bytes move is for ReadFrom to say. Its own deadline is left
+			// alone: it may have expired as well.
+			_ = c.Conn.SetReadDeadline(time.Now().Add(c.limit))
+			continue
+		}
+		return n, c.stalled(err)
+	}
+}
+
+func (c *stallConn) Write(p []byte) (n int, err error) {
+	for {
 		c.alive()
+		m, err := c.Conn.Write(p[n:])
+		n += m
+		if m == 0 || !expired(err) {
+			return n, c.stalled(err)
+		}
 	}
-	return n, c.stalled(err)
 }
 
-func (c *stallConn) Write(p []byte) (int, error) {
-	c.alive()
-	n, err := c.Conn.Write(p)
-	return n, c.stalled(err)
-}
-
-// Of a file that goes by sendfile at once.
-const (
-	leastPart = 32 << 10
-	mostPart  = 8 << 20
-)
-
-// ReadFrom lets files go by sendfile, in parts: one call for a whole file would
-// run into the deadline however fast it went.
+// ReadFrom lets files go by sendfile. All else goes by Write, piece by piece: a
+// reader may wait, for its bandwidth, and then it is not the connection that
+// stalls.
 func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
-	to, ok := c.Conn.(io.ReaderFrom)
-	if !ok {
-		return io.Copy(struct{ io.Writer }{c}, r)
-	}
+	c.sending.Store(true)
+	defer c.sending.Store(false)
+	defer c.alive()
 	whole, ok := r.(*io.LimitedReader)
 	if !ok {
 		whole = &io.LimitedReader{R: r, N: 1<<63 - 1}
 	}
-	for part := int64(leastPart); whole.N > 0; {
-		begin := time.Now()
+	to, canSend := c.Conn.(io.ReaderFrom)
+	if _, isFile := whole.R.(syscall.Conn); !isFile || !canSend {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	const part = 1 << 20 // one call for a whole file would run into the deadline however fast it went
+	for whole.N > 0 {
 		c.alive()
 		// Sendfile wants the file directly below one LimitedReader.
 		some := &io.LimitedReader{R: whole.R, N: min(whole.N, part)}
 		want := some.N
 		m, err := to.ReadFrom(some)
-		// A part should be well within the limit, however slow the line is.
-		if time.Since(begin) > c.limit/64 {
-			part = max(part/2, leastPart)
-		} else {
-			part = min(part*2, mostPart)
-		}
 		n += m
 		whole.N -= m
-		if err != nil || m < want {
+		switch {
+		case m > 0 && expired(err): // slowly, but they move
+		case err != nil || m < want:
 			return n, c.stalled(err)
 		}
 	}
