@@ -1,6 +1,7 @@
 package send
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -46,6 +47,9 @@ func (e *Interrupted) Error() string {
 	}
 	return "interrupted"
 }
+
+// Is makes it a cancellation, of which nothing more need be said.
+func (e *Interrupted) Is(target error) bool { return target == context.Canceled }
 
 // Status is the exit status that belongs to the signal.
 func (e *Interrupted) Status() int {

@@ -20,8 +20,10 @@ const (
 	// if that end comes soon.
 	maxAnswer     = 256 << 10
 	maxAnswerTime = 2 * time.Second
-	// maxExcerpt is how much of a refusal's text is shown.
+	// maxExcerpt is how much of a refusal's text is shown, and maxHead how much
+	// of it is looked at: a secret that is cut in two is not recognised.
 	maxExcerpt = 200
+	maxHead    = 4 << 10
 )
 
 // A job is an item with a worker.
@@ -48,12 +50,16 @@ func (r *run) item(ctx context.Context, it source.Item) error {
 	j := &job{item: it}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), it)
 	if err != nil {
-		r.done(it, report.Item{Status: report.Failed, Error: r.secrets.redact(err.Error())})
+		r.done(it, report.Item{Status: report.Failed, Error: r.hide(it, err.Error())})
 		return nil
 	}
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
-	r.done(it, r.outcome(j, resp, err))
+	out := r.outcome(j, resp, err)
+	if out.Status == report.Deferred && j.began.IsZero() {
+		return nil // the run ended before its turn: it remains
+	}
+	r.done(it, out)
 	return nil
 }
 
@@ -117,7 +123,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 	}
 	var text string
 	if resp != nil {
-		text = readAnswer(resp.Body)
+		text = readAnswer(resp)
 	}
 	switch end.Outcome {
 	case retry.Delivered:
@@ -134,19 +140,27 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 		out.Status = report.Failed
 	}
 	if errors.Is(end.Err, retry.ErrUnreachable) {
-		r.end(ExitUnavailable, end.Err)
+		r.end(ExitUnavailable, fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable))
 	}
 	if end.Err != nil {
-		out.Error = end.Err.Error()
+		out.Error = r.hide(j.item, end.Err.Error())
 	}
-	if text != "" {
-		out.Error += ": " + text
+	if cause := r.ending.cause(); cause != nil {
+		// Why the run ends is said once, not with each item.
+		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
 	}
-	out.Error = r.secrets.redact(out.Error)
+	if text = r.hide(j.item, text); text != "" {
+		out.Error += ": " + strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "")
+	}
 	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
 		r.end(ExitUnavailable, fmt.Errorf("the server wants to be left alone until %s", end.RetryAt.Format(time.RFC3339)))
 	}
 	return out
+}
+
+// hide makes a text about an item fit to be shown.
+func (r *run) hide(it source.Item, text string) string {
+	return newSecrets(it.Header, it.URL).redact(r.secrets.redact(text))
 }
 
 // changed reports whether the item's file is no longer what was to be sent.
@@ -157,14 +171,15 @@ func changed(it source.Item) bool {
 
 // readAnswer reads an answer to its end, within bounds, closes it, and returns
 // its first line if that is text.
-func readAnswer(body io.ReadCloser) string {
+func readAnswer(resp *http.Response) string {
+	body := resp.Body
 	defer body.Close()
-	if body == http.NoBody {
+	if resp.ContentLength == 0 {
 		return ""
 	}
 	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
 	defer timer.Stop()
-	head := make([]byte, maxExcerpt)
+	head := make([]byte, maxHead)
 	n, err := io.ReadFull(body, head)
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, body, maxAnswer)

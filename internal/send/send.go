@@ -139,7 +139,7 @@ func newRun(o Options) *run {
 		Options:   o,
 		start:     time.Now(),
 		upstreams: make(map[string]*throttle.Upstream),
-		secrets:   newSecrets(o.Header),
+		secrets:   newSecrets(o.Header, ""),
 	}
 	r.tally = report.NewTally(r.start)
 	inFlight := o.Limits.InFlight
