@@ -1,8 +1,14 @@
 package send
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/internal/report"
@@ -44,12 +50,21 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 			e.Until.Format(time.RFC3339), r.MaxWait))
 		return
 	}
-	r.Log.Info(fmt.Sprintf("%s asks to be left alone for %s (%s): nobody sends until %s",
+	// A server that asks for a pause each second does not get a line each second.
+	level := slog.LevelDebug
+	r.mu.Lock()
+	if now.Sub(r.pauseTold) >= pauseEvery {
+		level, r.pauseTold = slog.LevelInfo, now
+	}
+	r.mu.Unlock()
+	r.Log.Log(context.Background(), level, fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s",
 		e.Key, short(wait), header(e.Source), e.Until.Format(time.TimeOnly)))
 }
 
 // header spells a header's name as people know it.
-func header(name string) string { return http.CanonicalHeaderKey(name) }
+func header(name string) string {
+	return strings.ReplaceAll(http.CanonicalHeaderKey(name), "Ratelimit", "RateLimit")
+}
 
 func (r *run) answered(e throttle.Event, now time.Time) {
 	outcome := report.Errored
@@ -68,10 +83,34 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	defer r.mu.Unlock()
 	if outcome == report.Accepted {
 		r.accepted = true
-		r.failing = time.Time{}
-	} else if r.failing.IsZero() {
+		r.failing, r.trouble = time.Time{}, ""
+		return
+	}
+	if r.failing.IsZero() {
 		r.failing = now
 	}
+	r.trouble = trouble(e)
+}
+
+// trouble says in a few words how a server that is down showed it; "" where an
+// answer speaks of something else.
+func trouble(e throttle.Event) string {
+	var dns *net.DNSError
+	switch {
+	case e.Outcome != throttle.Overloaded && e.Outcome != throttle.TimedOut && e.Err == nil:
+		return ""
+	case e.Err == nil:
+		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+	case errors.Is(e.Err, context.Canceled):
+		return ""
+	case errors.Is(e.Err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.As(e.Err, &dns):
+		return "its name is not found"
+	case e.Outcome == throttle.TimedOut:
+		return "no answer in time"
+	}
+	return "connection lost"
 }
 
 // retrying takes in what the client does.

@@ -51,6 +51,9 @@ type Options struct {
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
+	downAfter  = 2 * time.Second  // without anything accepted, and the server is said to be down
+	pauseEvery = 30 * time.Second // at most, a line about a pause
+
 	// maxWorkers bounds the growth of the pool. Past the limit of requests in
 	// flight a worker can only wait, for a token or for its next attempt.
 	maxWorkers = 4096
@@ -76,6 +79,8 @@ type run struct {
 	accepted  bool      // something was, ever
 	refusals  int       // answers of 401, 403 and 407 before that
 	failing   time.Time // since when nothing was accepted and something went wrong
+	trouble   string    // what went wrong last, if it speaks of a server that is down
+	pauseTold time.Time // when a line about a pause was last written
 	unclaimed int64     // tokens that nobody waited for, when last looked
 	grown     int       // workers that the limits need
 }

@@ -20,8 +20,11 @@ func (o Options) Describe() string {
 		files = "1 file"
 	}
 	files += ", " + humanize.IBytes(uint64(o.Found.Bytes))
-	if o.Found.Partial {
-		files += ", and what standard input names"
+	switch {
+	case o.Found.Partial && o.Found.Items == 0:
+		files = "the files that standard input names"
+	case o.Found.Partial:
+		files += ", and the files that standard input names"
 	}
 	return fmt.Sprintf("%s: %s %s; %s", files, o.Source.Method(), report.Redact(o.To), o.limits())
 }
@@ -115,6 +118,12 @@ func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit
 	if !stats.Paused.IsZero() {
 		return report.LimitCoolDown, fmt.Sprintf("paused %s: %s", short(stats.Paused.Sub(now)), header(stats.PauseSource))
 	}
+	r.mu.Lock()
+	backoff, trouble, failing := r.backoff, r.trouble, r.failing
+	r.mu.Unlock()
+	if down := now.Sub(failing); trouble != "" && !failing.IsZero() && down >= downAfter {
+		return report.LimitDown, fmt.Sprintf("server down for %s: %s", down.Round(time.Second), trouble)
+	}
 	switch stats.Holding {
 	case throttle.ByRate:
 		return report.LimitRate, "rate " + pace(r.Limits.Rate)
@@ -123,9 +132,6 @@ func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit
 	case throttle.ByConcurrency:
 		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
 	}
-	r.mu.Lock()
-	backoff := r.backoff
-	r.mu.Unlock()
 	if backoff > 0 && stats.InFlight == 0 {
 		return report.LimitBackoff, fmt.Sprintf("%d wait for their next attempt", backoff)
 	}
@@ -150,10 +156,6 @@ func (r *run) summary() report.Summary {
 	s.InFlight.Ceiling = report.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = s.InFlight.Ceiling
 	s.InFlight.Max = stats.MaxInFlight
-	s.Waited.Rate = stats.Waited.Rate.Seconds()
-	s.Waited.Concurrency = stats.Waited.Concurrency.Seconds()
-	s.Waited.Bandwidth = stats.Waited.Bandwidth.Seconds()
-	s.Waited.CoolDown = stats.Waited.CoolDown.Seconds()
 
 	status, reason := r.ending.status()
 	if s.Items.Delivered+s.Items.Skipped == s.Items.Total {
@@ -169,7 +171,7 @@ func (r *run) summary() report.Summary {
 		status = ExitUnavailable
 	}
 	s.ExitStatus = status
-	if reason != nil {
+	if reason != nil && status != ExitInterrupted && status != ExitTerminated { // these say it themselves
 		s.Notes = append(s.Notes, reason.Error())
 	}
 	if left := r.Found.LeftOut.String(); left != "" {
