@@ -83,12 +83,13 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	defer r.mu.Unlock()
 	if outcome == report.Accepted {
 		r.accepted = true
-		r.failing, r.trouble = time.Time{}, ""
+		r.failing, r.failures, r.trouble = time.Time{}, 0, ""
 		return
 	}
 	if r.failing.IsZero() {
 		r.failing = now
 	}
+	r.failures++
 	r.trouble = trouble(e)
 }
 
@@ -106,11 +107,13 @@ func trouble(e throttle.Event) string {
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &dns):
-		return "its name is not found"
+		return "host not found"
 	case e.Outcome == throttle.TimedOut:
 		return "no answer in time"
+	case e.Outcome == throttle.Overloaded:
+		return "connection lost"
 	}
-	return "connection lost"
+	return "it cannot be reached"
 }
 
 // retrying takes in what the client does.

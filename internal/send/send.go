@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math"
 	"net/http"
@@ -51,8 +52,12 @@ type Options struct {
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
-	downAfter  = 2 * time.Second  // without anything accepted, and the server is said to be down
-	pauseEvery = 30 * time.Second // at most, a line about a pause
+	// Without anything accepted for so long, and after so many failures in a
+	// row, a server is said to be down.
+	downAfter    = 2 * time.Second
+	downFailures = 3
+
+	pauseEvery = 30 * time.Second // a line about a pause, at most
 
 	// maxWorkers bounds the growth of the pool. Past the limit of requests in
 	// flight a worker can only wait, for a token or for its next attempt.
@@ -63,7 +68,6 @@ const (
 type run struct {
 	Options
 	start     time.Time
-	total     int64 // items read from the source, once it is read
 	tally     *report.Tally
 	transport *throttle.Transport
 	client    *retry.Client
@@ -76,12 +80,17 @@ type run struct {
 	backoff   int // jobs that wait for their next attempt
 
 	read      int64     // items, so far
+	whole     bool      // these are all
 	accepted  bool      // something was, ever
 	refusals  int       // answers of 401, 403 and 407 before that
 	failing   time.Time // since when nothing was accepted and something went wrong
+	failures  int       // since then
 	trouble   string    // what went wrong last, if it speaks of a server that is down
 	pauseTold time.Time // when a line about a pause was last written
+
+	// For watch alone.
 	unclaimed int64     // tokens that nobody waited for, when last looked
+	looked    time.Time // when that was
 	grown     int       // workers that the limits need
 }
 
@@ -189,7 +198,11 @@ func forever(d time.Duration) time.Duration {
 
 // submit hands the source's items to the pool until all are, or ctx ends.
 func (r *run) submit(ctx context.Context) {
-	for it, err := range r.Source.Items() {
+	items := r.Source.Items()
+	if r.Found.Partial {
+		items = until(ctx, items)
+	}
+	for it, err := range items {
 		if ctx.Err() != nil {
 			return
 		}
@@ -209,9 +222,44 @@ func (r *run) submit(ctx context.Context) {
 			}
 		}
 	}
-	r.mu.Lock()
-	r.total = r.read
-	r.mu.Unlock()
+	if ctx.Err() == nil {
+		r.mu.Lock()
+		r.whole = true
+		r.mu.Unlock()
+	}
+}
+
+// until yields items until ctx ends, also where the next one is waited for:
+// standard input may stay silent for hours. Its reader is left behind then, until
+// a line comes or the program ends.
+func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[source.Item, error] {
+	type next struct {
+		item source.Item
+		err  error
+	}
+	return func(yield func(source.Item, error) bool) {
+		read := make(chan next)
+		go func() {
+			defer close(read)
+			for it, err := range items {
+				select {
+				case read <- next{it, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		for {
+			select {
+			case n, more := <-read:
+				if !more || !yield(n.item, n.err) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // watch looks after the run until it is finished: growth, giving up, progress.
@@ -242,16 +290,17 @@ func (r *run) watch(finished <-chan struct{}) {
 	}
 }
 
-// grow adds workers where tokens fell due that nobody waited for, and for those
-// that wait for their next attempt, as long as there is work for them.
+// grow adds workers where tokens fall due that nobody waits for, and for those
+// that wait for their next attempt, as long as there is work for them. A server
+// in trouble, and a line that is full, get no more of them.
 func (r *run) grow(stats throttle.UpstreamStats) {
-	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
+	r.mu.Lock()
+	waiting, failing := r.backoff, !r.failing.IsZero()
+	r.mu.Unlock()
+	if r.Workers > 0 || failing || r.pool.Stats().Queued == 0 {
 		return
 	}
-	r.mu.Lock()
-	waiting := r.backoff
-	r.mu.Unlock()
-	if stats.Unclaimed > r.unclaimed {
+	if (stats.Unclaimed > r.unclaimed || stats.Waiting == 0) && stats.Holding != throttle.ByBandwidth {
 		r.grown += r.grown/2 + 1
 	}
 	r.unclaimed = stats.Unclaimed
@@ -270,12 +319,14 @@ func (r *run) giveUp(stats throttle.UpstreamStats) {
 		return
 	}
 	r.mu.Lock()
+	now := time.Now()
 	if !r.failing.IsZero() && !stats.Paused.IsZero() {
-		r.failing = r.failing.Add(tick)
+		r.failing = r.failing.Add(min(now.Sub(r.looked), now.Sub(r.failing)))
 	}
+	r.looked = now
 	since := r.failing
 	r.mu.Unlock()
-	if !since.IsZero() && time.Since(since) > r.GiveUpAfter {
+	if !since.IsZero() && now.Sub(since) > r.GiveUpAfter {
 		r.end(ExitUnavailable, fmt.Errorf("nothing was accepted for %v (--give-up-after); try again later", r.GiveUpAfter))
 	}
 }

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -82,13 +83,10 @@ func seconds(s float64) time.Duration {
 func (r *run) items() (n int64, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.total > 0:
-		return r.total, true
-	case r.Found.Partial:
-		return max(r.Found.Items, r.read), false
+	if r.whole {
+		return r.read, true
 	}
-	return max(r.Found.Items, r.read), true
+	return max(r.Found.Items, r.read), !r.Found.Partial
 }
 
 // snapshot is the state of the run for the progress.
@@ -113,15 +111,18 @@ func (r *run) snapshot(meter *report.Meter) report.Snapshot {
 // holding names what holds the run back, also in words.
 func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit, string) {
 	if cause := r.ending.cause(); cause != nil {
-		return report.NoLimit, cause.Error()
+		return report.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(cause))
 	}
 	if !stats.Paused.IsZero() {
 		return report.LimitCoolDown, fmt.Sprintf("paused %s: %s", short(stats.Paused.Sub(now)), header(stats.PauseSource))
 	}
 	r.mu.Lock()
-	backoff, trouble, failing := r.backoff, r.trouble, r.failing
+	backoff, trouble, down := r.backoff, r.trouble, now.Sub(r.failing)
+	if r.failures < downFailures || down < downAfter {
+		trouble = ""
+	}
 	r.mu.Unlock()
-	if down := now.Sub(failing); trouble != "" && !failing.IsZero() && down >= downAfter {
+	if trouble != "" {
 		return report.LimitDown, fmt.Sprintf("server down for %s: %s", down.Round(time.Second), trouble)
 	}
 	switch stats.Holding {
@@ -148,7 +149,7 @@ func (r *run) summary() report.Summary {
 			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
 		}
 	}
-	total, _ := r.items()
+	total, known := r.items()
 	s := r.tally.Summary(time.Now(), total)
 	s.To = report.Redact(r.To)
 	s.Rate.Ceiling = report.Optional(r.Limits.Rate)
@@ -158,7 +159,7 @@ func (r *run) summary() report.Summary {
 	s.InFlight.Max = stats.MaxInFlight
 
 	status, reason := r.ending.status()
-	if s.Items.Delivered+s.Items.Skipped == s.Items.Total {
+	if known && s.Items.Delivered+s.Items.Skipped == s.Items.Total {
 		status, reason = ExitDelivered, nil // whatever came up, it came too late to matter
 		if st, why := r.ending.status(); st == ExitLocal {
 			status, reason = st, why
