@@ -1,0 +1,125 @@
+package lint
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/penstock/penstock"
+
+// root is where the module begins, as seen from this package's directory.
+const root = "../.."
+
+var public = []string{module + "/throttle", module + "/retry", module + "/pool"}
+
+// fixed are the libraries that the SDK is built on.
+var fixed = []string{"golang.org/x/time/rate", "github.com/cenkalti/backoff/v4", "github.com/hashicorp/go-retryablehttp"}
+
+type pkg struct {
+	ImportPath    string
+	Imports, Deps []string
+	Standard      bool
+}
+
+// packages returns the module's packages, and all that they depend on.
+func packages(t *testing.T) (ours []pkg, all map[string]pkg) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Deps,Standard", "./...")
+	cmd.Dir = root
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &said)
+	}
+	all = map[string]pkg{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return ours, all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[p.ImportPath] = p
+		if within(p.ImportPath, module) {
+			ours = append(ours, p)
+		}
+	}
+}
+
+// within says whether path is one of the trees, or below one.
+func within(path string, trees ...string) bool {
+	return slices.ContainsFunc(trees, func(tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") })
+}
+
+func TestImports(t *testing.T) {
+	ours, all := packages(t)
+	hint := module + "/internal/hint"
+	fields := "github.com/dunglas/httpsfv"
+
+	for _, rule := range []struct {
+		name    string
+		of      []string // packages, with those below them
+		may     []string // import these and the standard library
+		through []string // and depend on these besides; nil: only what is imported matters
+		why     string
+	}{{
+		name:    "public",
+		of:      public,
+		may:     slices.Concat(fixed, []string{hint, fields, "golang.org/x/sync"}),
+		through: []string{"github.com/hashicorp/go-cleanhttp"},
+		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
+	}, {
+		name:    "hint",
+		of:      []string{hint},
+		may:     []string{fields},
+		through: []string{},
+		why:     "it is pure parsing",
+	}, {
+		name: "examples",
+		of:   []string{module + "/examples"},
+		may:  slices.Concat(public, fixed),
+		why:  "they show what others can write",
+	}} {
+		for _, p := range ours {
+			if !within(p.ImportPath, rule.of...) {
+				continue
+			}
+			// Below the same directory is the same tree: throttle/x may import throttle, but retry may not.
+			own := slices.DeleteFunc(slices.Clone(rule.of), func(tree string) bool { return !within(p.ImportPath, tree) })
+			for _, path := range p.Imports {
+				if !all[path].Standard && !within(path, own...) && !within(path, rule.may...) {
+					t.Errorf("%s: %s imports %s: %s", rule.name, p.ImportPath, path, rule.why)
+				}
+			}
+			for _, path := range p.Deps {
+				if rule.through != nil && !all[path].Standard && !within(path, own...) && !within(path, rule.may...) && !within(path, rule.through...) {
+					t.Errorf("%s: %s depends on %s: %s", rule.name, p.ImportPath, path, rule.why)
+				}
+			}
+		}
+	}
+
+	for _, p := range ours {
+		for _, path := range p.Imports {
+			switch {
+			case within(path, module+"/cmd", module+"/examples") && !within(p.ImportPath, module+"/cmd"):
+				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
+			case within(path, module+"/internal/nginxtest", module+"/internal/memnet") && !within(p.ImportPath, module+"/internal/bench"):
+				t.Errorf("%s imports %s, which is for tests", p.ImportPath, path)
+			}
+		}
+		if within(p.ImportPath, module+"/internal/lab") {
+			for _, path := range p.Deps {
+				if within(path, append(public, "golang.org/x/time")...) {
+					t.Errorf("%s depends on %s: the judge must not share the limiters that it judges", p.ImportPath, path)
+				}
+			}
+		}
+	}
+}
