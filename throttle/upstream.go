@@ -102,21 +102,18 @@ type UpstreamStats struct {
 // NewUpstream returns an upstream with the limits given. If they are not valid,
 // Acquire says so; see [Limits.Validate].
 func NewUpstream(limits Limits) *Upstream {
+	err := limits.Validate()
+	if err != nil {
+		limits = Limits{}
+	}
 	u := &Upstream{
-		concurrency: NewConcurrency(math.MaxInt),
-		bucket:      NewBucket(rate.Inf, 1),
-		bandwidth:   NewBandwidth(rate.Inf),
+		concurrency: NewConcurrency(ceiling(limits.InFlight)),
+		bucket:      NewBucket(unset(limits.Rate), limits.Burst),
+		bandwidth:   NewBandwidth(unset(limits.Bandwidth)),
 	}
 	u.waits.since = time.Now()
 	u.bandwidth.waits = &u.waits
-	if err := limits.Validate(); err != nil {
-		u.mu.err = err
-		return u
-	}
-	u.mu.limits = limits
-	u.concurrency = NewConcurrency(ceiling(limits.InFlight))
-	u.bucket = NewBucket(unset(limits.Rate), limits.Burst)
-	u.bandwidth.SetRate(unset(limits.Bandwidth))
+	u.mu.limits, u.mu.err = limits, err
 	return u
 }
 
@@ -222,6 +219,8 @@ func (u *Upstream) pause(until time.Time, source string) bool {
 
 // Resume ends a pause now.
 func (u *Upstream) Resume() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.waits.resume()
 	u.bucket.Resume()
 }
