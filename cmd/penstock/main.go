@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := &cobra.Command{
 		Use:           "penstock",
 		Short:         "Send files to an HTTP API as fast as it permits, and never faster",
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -44,17 +45,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return usageError(unknown("command", args[0], cmd.SuggestionsFor(args[0])))
+			return unknown("command", args[0], cmd)
 		},
 	}
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
 	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(sendCommand(), labCommand(), versionCommand())
+	root.SetHelpCommand(helpCommand(root))
+	completionCommand(root)
 
 	err := root.ExecuteContext(ctx)
 	var exit *exitError
@@ -65,34 +69,67 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		exit = &exitError{send.ExitUsage, err}
 	}
 	if exit.err != nil {
-		fmt.Fprintln(stderr, "penstock:", exit.err)
+		fmt.Fprintln(stderr, "penstock:", send.Plain(exit.err))
 	}
 	return exit.status
 }
 
 func usageError(err error) error { return &exitError{send.ExitUsage, err} }
 
-func unknown(what, name string, similar []string) error {
+// unknown is the error for a word that names nothing that cmd has.
+func unknown(what, name string, cmd *cobra.Command) error {
+	return unknownOf(what, name, cmd, cmd.SuggestionsFor(name))
+}
+
+func unknownOf(what, name string, cmd *cobra.Command, similar []string) error {
+	advice := "see " + cmd.CommandPath() + " --help"
 	if len(similar) > 0 {
-		return fmt.Errorf("unknown %s %q; did you mean %s?", what, name, strings.Join(similar, " or "))
+		advice = "did you mean " + strings.Join(similar, " or ") + "?"
 	}
-	return fmt.Errorf("unknown %s %q; see penstock help", what, name)
+	return usageError(fmt.Errorf("unknown %s %q; %s", what, name, advice))
 }
 
 // flagError adds to an unknown flag the known ones that look like it.
 func flagError(cmd *cobra.Command, err error) error {
-	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: ")
 	if !ok {
 		return usageError(err)
 	}
 	// Cobra compares names of commands; flags are lent to it as such.
 	names := &cobra.Command{SuggestionsMinimumDistance: 2}
 	eachFlag(cmd, func(flag string) {
-		names.AddCommand(&cobra.Command{Use: flag, Run: func(*cobra.Command, []string) {}})
+		names.AddCommand(&cobra.Command{Use: "--" + flag, Run: func(*cobra.Command, []string) {}})
 	})
-	similar := names.SuggestionsFor(name)
-	for i := range similar {
-		similar[i] = "--" + similar[i]
+	return unknownOf("flag", name, cmd, names.SuggestionsFor(name))
+}
+
+// helpCommand is cobra's, but what it does not know is an error.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || cmd == root && len(rest) > 0 {
+				return unknown("command", args[0], root)
+			}
+			return cmd.Help()
+		},
 	}
-	return usageError(unknown("flag", "--"+name, similar))
+}
+
+// completionCommand makes an error of a shell that is not known.
+func completionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	cmd, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return // cobra has no such command any more
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return unknown("shell", args[0], cmd)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -220,13 +221,10 @@ func plan(w io.Writer, o send.Options) {
 		fmt.Fprintf(w, "left out: %s\n", left)
 	}
 	for _, url := range o.Found.URLs {
-		fmt.Fprintf(w, "  %s %s\n", o.Source.Method(), url)
+		fmt.Fprintf(w, "  %s\n", url)
 	}
 	if more := o.Found.Items - int64(len(o.Found.URLs)); more > 0 {
 		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
-	}
-	if o.Found.Partial {
-		fmt.Fprintln(w, "and what standard input names")
 	}
 	if d, by := o.Earliest(); by != "" {
 		fmt.Fprintf(w, "earliest finish: %v from the start, by %s\n", d.Round(10*time.Millisecond), by)
@@ -253,8 +251,17 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if o.Network, err = f.network(); err != nil {
 		return o, err
 	}
-	if f.contentType != "" && f.form != "" {
-		return o, errors.New("--content-type and --form: a form's type is multipart/form-data; leave out one of them")
+	if f.form != "" && (f.contentType != "" || o.Header.Get("Content-Type") != "") {
+		return o, errors.New("--form and a content type: a form's type is multipart/form-data; leave out one of them")
+	}
+	if err := source.CheckHeader("Content-Type", f.contentType); err != nil {
+		return o, fmt.Errorf("--content-type: %w", err)
+	}
+	if f.results == "-" && f.report == "-" {
+		return o, errors.New("--results and --report: only one of them can go to standard output")
+	}
+	if err := checkReport(f.report); err != nil {
+		return o, fmt.Errorf("--report: %w", err)
 	}
 	if f.logFormat != "text" && f.logFormat != "json" {
 		return o, fmt.Errorf("--log-format %q: use text or json", f.logFormat)
@@ -263,6 +270,21 @@ func (f *sendFlags) options() (o send.Options, err error) {
 		return o, errors.New("--quiet and --verbose: leave out one of them")
 	}
 	return o, nil
+}
+
+// checkReport looks whether a report can be written, since that happens only
+// when all is sent.
+func checkReport(name string) error {
+	if name == "" || name == "-" {
+		return nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory", name)
+	}
+	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+		return fmt.Errorf("there is no directory %s", filepath.Dir(name))
+	}
+	return nil
 }
 
 // header gathers the headers from flags, files and the environment.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"sync"
 	"syscall"
 )
@@ -37,6 +38,12 @@ const ExitStatuses = `   0  all delivered, or nothing to do
 
 // precedence of the statuses, where several hold.
 var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitLimit, ExitItems}
+
+var packages = regexp.MustCompile(`(^|: )(lab|report|retry|source|throttle): `)
+
+// Plain is the text of an error without the names of packages, which say
+// nothing to people who read it.
+func Plain(err error) string { return packages.ReplaceAllString(err.Error(), "$1") }
 
 // Interrupted is the cause of a stop by signal.
 type Interrupted struct{ Signal os.Signal }

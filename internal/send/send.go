@@ -25,7 +25,7 @@ import (
 // Options are one run. Source, Progress and Log must be set; zero durations are
 // no limit.
 type Options struct {
-	To     string // where to, as people may see it
+	To     string // where to, as people may see it: a URL template, or a manifest that has all URLs
 	Source *source.Source
 	Found  source.Summary // by Source.Scan
 

@@ -27,7 +27,11 @@ func (o Options) Describe() string {
 	case o.Found.Partial:
 		files += ", and the files that standard input names"
 	}
-	return fmt.Sprintf("%s: %s %s; %s", files, o.Source.Method(), report.Redact(o.To), o.limits())
+	to := o.Source.Method() + " " + report.Redact(o.To)
+	if !strings.Contains(o.To, "://") {
+		to = "to the URLs in " + o.To
+	}
+	return fmt.Sprintf("%s: %s; %s", files, to, o.limits())
 }
 
 func (o Options) limits() string {
