@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ const (
 	maxUpstreams = 1024
 
 	// manyIdle is how many idle connections an own base transport keeps to a
-	// server when no limit of requests in flight says how many there can be.
+	// server, or as many as Limits allow in flight where that is more. That limit
+	// may be raised later, so it is no reason to keep fewer.
 	manyIdle = 256
 )
 
@@ -47,7 +49,7 @@ const (
 // and it must not be copied.
 type Transport struct {
 	// Base sends the requests. Nil: a clone of [http.DefaultTransport] that
-	// keeps as many idle connections to a host as Limits allow in flight.
+	// keeps enough idle connections to a host for many workers.
 	Base http.RoundTripper
 
 	// Limits are those of each upstream, unless LimitsFor is set, which tells
@@ -63,9 +65,9 @@ type Transport struct {
 	Weight func(*http.Request) int
 
 	// Timeout is the longest that one attempt may take, in which waiting for a
-	// permit and a token does not count, reading the answer does. It ends with
-	// a [*TimeoutError]. Zero: no limit. Not [http.Client.Timeout], which runs
-	// while a request waits.
+	// permit, a token or a cool-down does not count, reading the answer does. It
+	// ends with a [*TimeoutError]. Zero: no limit. Not [http.Client.Timeout],
+	// which runs while a request waits.
 	Timeout time.Duration
 
 	// Observe, if set, is told what happens, by many goroutines at once and
@@ -143,23 +145,25 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, begin: time.Now()}
+	returned := false
+	defer func() {
+		if !returned { // Base or Observe has panicked
+			a.release()
+		}
+	}()
 	a.observe(Event{Kind: Sent, Waited: a.begin.Sub(begin)})
 
-	ctx := req.Context()
-	if t.Timeout > 0 {
-		ctx, a.cancel = context.WithTimeoutCause(ctx, t.Timeout, &TimeoutError{After: t.Timeout})
-	}
-	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn})
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
-		err = a.timeout(err)
+		err = a.reason(err)
 		a.ended(nil, err)
 		a.release()
-		return nil, err
+	} else {
+		a.ended(resp, nil)
+		resp.Body = a.body(resp.Body)
 	}
-	a.ended(resp, nil)
-	resp.Body = a.body(resp.Body)
-	return resp, nil
+	returned = true
+	return resp, err
 }
 
 // Upstream returns the upstream of a key: its statistics and live limits. There
@@ -184,26 +188,26 @@ func (t *Transport) Upstream(key string) *Upstream {
 	if t.mu.upstreams == nil {
 		t.mu.upstreams = make(map[string]*entry)
 	}
-	if len(t.mu.upstreams) >= maxUpstreams {
-		t.dropLocked()
+	for len(t.mu.upstreams) >= maxUpstreams && t.dropLocked() {
 	}
 	t.mu.upstreams[key] = &entry{upstream: u, used: t.mu.uses}
 	return u
 }
 
-// dropLocked forgets the upstream that was idle longest, if one is idle. It
-// requires that mu is held.
-func (t *Transport) dropLocked() {
-	oldest := ""
+// dropLocked forgets the upstream that was idle longest, and reports whether one
+// was idle. It requires that mu is held.
+func (t *Transport) dropLocked() bool {
+	var oldest *entry
+	var drop string
 	for key, e := range t.mu.upstreams {
-		if oldest != "" && e.used >= t.mu.upstreams[oldest].used {
-			continue
-		}
-		if s := e.upstream.Stats(); s.InFlight == 0 && s.Waiting == 0 && s.Paused.IsZero() {
-			oldest = key
+		if (oldest == nil || e.used < oldest.used) && e.upstream.idle() {
+			oldest, drop = e, key
 		}
 	}
-	delete(t.mu.upstreams, oldest)
+	if oldest != nil {
+		delete(t.mu.upstreams, drop)
+	}
+	return oldest != nil
 }
 
 // Stop fails all requests that wait, and all that come later, with a
@@ -238,10 +242,7 @@ func (t *Transport) base() http.RoundTripper {
 			t.ownBase = d.Clone()
 		}
 		t.ownBase.MaxIdleConns = 0
-		t.ownBase.MaxIdleConnsPerHost = manyIdle
-		if n := t.Limits.InFlight; n > 0 {
-			t.ownBase.MaxIdleConnsPerHost = n
-		}
+		t.ownBase.MaxIdleConnsPerHost = max(manyIdle, t.Limits.InFlight)
 	})
 	return t.ownBase
 }
@@ -257,7 +258,7 @@ func (t *Transport) key(req *http.Request) string {
 	case "https":
 		host = strings.TrimSuffix(host, ":443")
 	}
-	return scheme + "://" + host
+	return scheme + "://" + strings.TrimSuffix(host, ":")
 }
 
 func closeBody(req *http.Request) {
@@ -277,12 +278,20 @@ type attempt struct {
 	begin  time.Time // the token's instant
 
 	ctx    context.Context
-	cancel context.CancelFunc // of Timeout; nil: none
-	conns  int                // connections got; net/http gets them one after the other
+	cancel context.CancelCauseFunc // of Timeout, as is timer; nil: none
+	timer  *time.Timer
+	conns  int   // connections got; net/http gets them one after the other
+	unsent error // why waiting on a connection ended
 }
 
 // request returns the request to send: the caller's must not be changed.
 func (a *attempt) request() *http.Request {
+	ctx := a.req.Context()
+	if d := a.t.Timeout; d > 0 {
+		ctx, a.cancel = context.WithCancelCause(ctx)
+		a.timer = time.AfterFunc(d, func() { a.cancel(&TimeoutError{After: d}) })
+	}
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn})
 	r := a.req.WithContext(a.ctx)
 	// Without a limit the body passes untouched, which lets files go by sendfile.
 	if r.Body == nil || r.Body == http.NoBody || !a.u.bandwidth.limited() {
@@ -309,20 +318,38 @@ func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {
 }
 
 // gotConn sees each try of net/http to send the request. The first was paid for,
-// unless a cool-down has begun since, while the connection was made. It cannot
-// refuse: when waiting fails the context has ended, which net/http notices, or
-// the upstream was stopped, and what is in flight is left to finish.
-func (a *attempt) gotConn(httptrace.GotConnInfo) {
+// unless a cool-down has begun since, while the connection was made.
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	a.conns++
 	if a.conns == 1 && !a.u.bucket.paused() {
 		return
 	}
-	if a.conns == 1 {
-		_ = a.u.token(a.ctx, a.weight)
-		return
+	if a.timer != nil {
+		a.timer.Stop()
 	}
-	if a.u.resend(a.ctx, a.weight) == nil {
+	if err := a.u.token(a.ctx, a.weight); err != nil && a.ctx.Err() != nil {
+		a.unsent = err
+		a.refuse(info.Conn)
+		return
+	} // after Stop as well: what is in flight is left to finish
+	a.begin = time.Now()
+	if a.timer != nil {
+		a.timer.Reset(a.t.Timeout)
+	}
+	if a.conns > 1 {
+		a.u.resent()
 		a.observe(Event{Kind: Resent})
+	}
+}
+
+// refuse makes the connection take no more, as there is no other way to tell
+// net/http that the request must not go: it writes first, and sees afterwards that
+// the context has ended. Then it would have closed the connection. HTTP/2 shares
+// it with other requests, and mostly looks before it writes.
+func (a *attempt) refuse(conn net.Conn) {
+	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	if conn != nil && !(ok && secure.ConnectionState().NegotiatedProtocol == "h2") {
+		conn.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -366,10 +393,14 @@ func answer(status int, throttled bool) Outcome {
 // failure tells what the lack of an answer says about the server.
 func failure(ctx context.Context, err error) Outcome {
 	var timeout net.Error
+	var op *net.OpError
 	switch {
 	case ctx.Err() != nil:
 		return Ignored
 	case errors.As(err, &timeout) && timeout.Timeout():
+		if errors.As(err, &op) && op.Op == "dial" {
+			return Overloaded // not even a connection
+		}
 		return TimedOut
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -378,13 +409,13 @@ func failure(ctx context.Context, err error) Outcome {
 	return Ignored
 }
 
-// timeout returns our own error where it was our timeout that ended the attempt.
-func (a *attempt) timeout(err error) error {
-	if a.cancel == nil || a.req.Context().Err() != nil {
-		return err
+// reason returns what ended the attempt where we know better than err does.
+func (a *attempt) reason(err error) error {
+	if a.unsent != nil {
+		return a.unsent
 	}
 	var ours *TimeoutError
-	if errors.As(context.Cause(a.ctx), &ours) {
+	if a.cancel != nil && a.req.Context().Err() == nil && errors.As(context.Cause(a.ctx), &ours) {
 		return ours
 	}
 	return err
@@ -399,8 +430,9 @@ func (a *attempt) observe(e Event) {
 
 // release ends the attempt.
 func (a *attempt) release() {
-	if a.cancel != nil {
-		a.cancel()
+	if a.timer != nil {
+		a.timer.Stop()
+		a.cancel(nil)
 	}
 	a.permit.Release()
 }
@@ -408,6 +440,10 @@ func (a *attempt) release() {
 // body returns the response's body, which ends the attempt. What is an
 // [io.Writer], as after 101 Switching Protocols, stays one.
 func (a *attempt) body(rc io.ReadCloser) io.ReadCloser {
+	if rc == nil || rc == http.NoBody { // there is nothing to read, so some do not close it
+		a.release()
+		return rc
+	}
 	b := &body{ReadCloser: rc, attempt: a}
 	if w, ok := rc.(io.Writer); ok {
 		return struct {
@@ -427,7 +463,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		if err != io.EOF {
-			err = b.attempt.timeout(err)
+			err = b.attempt.reason(err)
 		}
 		b.attempt.release()
 	}

@@ -175,15 +175,11 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	return &Permit{concurrency: u.concurrency, upstream: u}, nil
 }
 
-// resend waits until a request that already has its permit may leave once more.
-func (u *Upstream) resend(ctx context.Context, weight int) error {
-	if err := u.token(ctx, weight); err != nil {
-		return err
-	}
+// resent counts a request that has its permit and was let go once more.
+func (u *Upstream) resent() {
 	u.mu.Lock()
 	u.mu.sent++
 	u.mu.Unlock()
-	return nil
 }
 
 // token waits for the tokens of one attempt.
@@ -259,6 +255,12 @@ func (u *Upstream) Stats() UpstreamStats {
 		s.PauseSource = u.mu.source
 	}
 	return s
+}
+
+// idle reports whether nobody uses the upstream and no pause is in force.
+func (u *Upstream) idle() bool {
+	s := u.concurrency.Stats()
+	return s.Held == 0 && s.Waiting == 0 && !u.bucket.paused()
 }
 
 // feed takes in how a request went, and reports whether that began or prolonged

@@ -22,7 +22,8 @@ type clock struct{ begin time.Time }
 
 func newClock() clock                          { return clock{time.Now()} }
 func (c clock) now() time.Duration             { return time.Since(c.begin) }
-func (c clock) at(d time.Duration)             { time.Sleep(time.Until(c.begin.Add(d))); synctest.Wait() }
+func (c clock) until(d time.Duration)          { time.Sleep(time.Until(c.begin.Add(d))) }
+func (c clock) at(d time.Duration)             { c.until(d); synctest.Wait() }
 func (c clock) time(d time.Duration) time.Time { return c.begin.Add(d).Round(0) }
 
 // A caller is a goroutine that wants to send a request through an upstream and

@@ -1,0 +1,1139 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/memnet"
+)
+
+// A site is an HTTP server on a network in memory, and the base transport that
+// reaches it by any name.
+type site struct {
+	clock
+	base *http.Transport
+
+	mu   sync.Mutex
+	hits []hit
+}
+
+// A hit is a request that reached the server.
+type hit struct {
+	at   time.Duration
+	host string
+	path string
+}
+
+func newSite(t *testing.T, handle http.HandlerFunc) *site {
+	l := memnet.Listen()
+	s := &site{clock: newClock(), base: &http.Transport{DialContext: l.DialContext, MaxIdleConnsPerHost: 100}}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.hits = append(s.hits, hit{s.now(), r.Host, r.URL.Path})
+		s.mu.Unlock()
+		handle(w, r)
+	})}
+	go server.Serve(l)
+	t.Cleanup(func() {
+		s.base.CloseIdleConnections()
+		server.Close()
+		time.Sleep(time.Second) // it lets what it closes linger for a while
+	})
+	return s
+}
+
+// want compares the instants at which requests came in for the paths that begin so.
+func (s *site) want(t *testing.T, prefix string, want ...time.Duration) {
+	t.Helper()
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var got []time.Duration
+	for _, h := range s.hits {
+		if strings.HasPrefix(h.path, prefix) {
+			got = append(got, h.at)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("requests for %s… came at %v, want %v", prefix, got, want)
+	}
+}
+
+func ok(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }
+
+// get fetches the URL and reads the answer to its end.
+func get(t *testing.T, c *http.Client, url string) {
+	t.Helper()
+	resp, err := c.Get(url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+}
+
+// roundTripper is a base transport of one function.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answerWith(status int, header ...string) *http.Response {
+	resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("ok"))}
+	for i := 0; i < len(header); i += 2 {
+		resp.Header.Add(header[i], header[i+1])
+	}
+	return resp
+}
+
+// wantIdle reports permits that were not given back.
+func wantIdle(t *testing.T, what string, u *Upstream) {
+	t.Helper()
+	synctest.Wait()
+	if s := u.Stats(); s.InFlight != 0 || s.Waiting != 0 || u.concurrency.Stats().Held != 0 {
+		t.Errorf("%s: %d in flight, %d waiting, %d permits held", what, s.InFlight, s.Waiting, u.concurrency.Stats().Held)
+	}
+}
+
+func TestTransportKeys(t *testing.T) {
+	for _, test := range []struct{ url, want string }{
+		{"http://example.com/a", "http://example.com"},
+		{"HTTP://Example.COM:80/a?b", "http://example.com"},
+		{"http://user:pw@example.com:/a", "http://example.com"},
+		{"https://example.com:443", "https://example.com"},
+		{"https://example.com:80", "https://example.com:80"},
+		{"http://example.com:443", "http://example.com:443"},
+		{"http://example.com:8080", "http://example.com:8080"},
+		{"http://[::1]:80/", "http://[::1]"},
+		{"http://[2001:DB8::80]/", "http://[2001:db8::80]"},
+	} {
+		r, err := http.NewRequest("GET", test.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (&Transport{}).key(r); got != test.want {
+			t.Errorf("%s: key %q, want %q", test.url, got, test.want)
+		}
+	}
+}
+
+func TestTransportPacesEachUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ok)
+		tr := &Transport{
+			Base:      s.base,
+			LimitsFor: func(key string) Limits { return map[string]Limits{"http://a": {Rate: 10}, "http://b": {Rate: 5}}[key] },
+			Weight:    func(r *http.Request) int { return len(r.URL.Path) - 1 },
+		}
+		client := &http.Client{Transport: tr}
+		var group sync.WaitGroup
+		for _, url := range []string{"http://a/x", "http://a:80/x", "http://A/xx", "http://b/y", "http://b/y", "http://c/z", "http://c/z"} {
+			group.Go(func() { get(t, client, url) })
+			synctest.Wait()
+		}
+		group.Wait()
+		s.want(t, "/x", 0, 100*ms, 300*ms)
+		s.want(t, "/y", 0, 200*ms)
+		s.want(t, "/z", 0, 0)
+		if n := tr.Upstream("http://a").Stats().Sent; n != 3 {
+			t.Errorf("sent %d, want 3", n)
+		}
+	})
+}
+
+func TestTransportKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ok)
+		tr := &Transport{Base: s.base, Limits: Limits{Rate: 10}, Key: func(*http.Request) string { return "" }}
+		client := &http.Client{Transport: tr}
+		get(t, client, "http://a/")
+		get(t, client, "http://b/")
+		s.want(t, "/", 0, 100*ms)
+	})
+}
+
+// However a request ends, its permit comes back, and not before.
+func TestTransportPermitIsHeldUntilTheEnd(t *testing.T) {
+	handle := func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/cut":
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, "part")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		case "/drop":
+			panic(http.ErrAbortHandler)
+		case "/slow":
+			select {
+			case <-time.After(time.Hour):
+			case <-r.Context().Done():
+			}
+		case "/none":
+			w.WriteHeader(http.StatusNoContent)
+		case "/switch":
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", "echo")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			conn, rw, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer conn.Close()
+			line, _ := rw.ReadString('\n')
+			rw.WriteString(strings.ToUpper(line))
+			rw.Flush()
+			io.Copy(io.Discard, conn)
+		default:
+			io.WriteString(w, "what there is to read")
+		}
+	}
+	// Each test gets the answer to a request while the permit is held, and ends it.
+	for name, test := range map[string]struct {
+		path string
+		end  func(t *testing.T, cancel func(), body io.ReadWriteCloser)
+	}{
+		"close":       {"/", func(t *testing.T, _ func(), b io.ReadWriteCloser) { b.Close() }},
+		"close twice": {"/", func(t *testing.T, _ func(), b io.ReadWriteCloser) { b.Close(); b.Close() }},
+		"read to its end": {"/", func(t *testing.T, _ func(), b io.ReadWriteCloser) {
+			if got, err := io.ReadAll(b); string(got) != "what there is to read" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		}},
+		"cut off": {"/cut", func(t *testing.T, _ func(), b io.ReadWriteCloser) {
+			if _, err := io.ReadAll(b); err != io.ErrUnexpectedEOF {
+				t.Error(err)
+			}
+		}},
+		"cancelled": {"/cut", func(t *testing.T, cancel func(), b io.ReadWriteCloser) {
+			cancel()
+			if _, err := io.ReadAll(b); err == nil {
+				t.Error("no error")
+			}
+		}},
+		"switched": {"/switch", func(t *testing.T, _ func(), b io.ReadWriteCloser) {
+			io.WriteString(b, "hello\n")
+			buf := make([]byte, 6)
+			if _, err := io.ReadFull(b, buf); string(buf) != "HELLO\n" {
+				t.Errorf("%q, %v", buf, err)
+			}
+			b.Close()
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, handle)
+				tr := &Transport{Base: s.base, Limits: Limits{InFlight: 1}, Timeout: time.Minute}
+				u := tr.Upstream("http://a")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				r, _ := http.NewRequestWithContext(ctx, "GET", "http://a"+test.path, nil)
+				if test.path == "/switch" {
+					r.Header.Set("Connection", "Upgrade")
+					r.Header.Set("Upgrade", "echo")
+				}
+				resp, err := tr.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s := u.Stats(); s.InFlight != 1 {
+					t.Errorf("%d in flight while the answer is unread", s.InFlight)
+				}
+				rw, ok := resp.Body.(io.ReadWriteCloser)
+				if want := test.path == "/switch"; ok != want {
+					t.Errorf("body is a writer: %v, want %v", ok, want)
+				}
+				if !ok {
+					rw = struct {
+						io.ReadCloser
+						io.Writer
+					}{resp.Body, nil}
+				}
+				test.end(t, cancel, rw)
+				wantIdle(t, name, u)
+				resp.Body.Close()
+			})
+		})
+	}
+
+	// Each of these has no answer to read.
+	for name, do := range map[string]func(t *testing.T, s *site, tr *Transport){
+		"refused": func(t *testing.T, s *site, tr *Transport) {
+			s.base.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+			if _, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil)); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Error(err)
+			}
+		},
+		"dropped": func(t *testing.T, s *site, tr *Transport) {
+			if _, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/drop", nil)); !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+		},
+		"cancelled": func(t *testing.T, s *site, tr *Transport) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			r, _ := http.NewRequestWithContext(ctx, "GET", "http://a/slow", nil)
+			if _, err := tr.RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) || s.now() != time.Second {
+				t.Error(err, s.now())
+			}
+		},
+		"timeout": func(t *testing.T, s *site, tr *Transport) {
+			if _, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/slow", nil)); err == nil || s.now() != time.Minute {
+				t.Error(err, s.now())
+			}
+		},
+		"no content, not closed": func(t *testing.T, s *site, tr *Transport) {
+			if _, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/none", nil)); err != nil {
+				t.Error(err)
+			}
+		},
+		"HEAD, not closed": func(t *testing.T, s *site, tr *Transport) {
+			if _, err := tr.RoundTrip(httptest.NewRequest("HEAD", "http://a/", nil)); err != nil {
+				t.Error(err)
+			}
+		},
+		"no body at all": func(t *testing.T, s *site, tr *Transport) {
+			tr.Base = roundTripper(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })
+			if _, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil)); err != nil {
+				t.Error(err)
+			}
+		},
+		"Base panics": func(t *testing.T, s *site, tr *Transport) {
+			tr.Base = roundTripper(func(*http.Request) (*http.Response, error) { panic("base") })
+			wantPanic(t, "base", func() { tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil)) })
+		},
+		"Observe panics": func(t *testing.T, s *site, tr *Transport) {
+			for _, kind := range []EventKind{Sent, Paused, Ended} {
+				tr.Base = roundTripper(func(*http.Request) (*http.Response, error) { return answerWith(429, "Retry-After", "1"), nil })
+				tr.Observe = func(e Event) {
+					if e.Kind == kind {
+						panic("observe")
+					}
+				}
+				wantPanic(t, "observe", func() { tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil)) })
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, handle)
+				tr := &Transport{Base: s.base, Limits: Limits{InFlight: 1}, Timeout: time.Minute}
+				do(t, s, tr)
+				wantIdle(t, name, tr.Upstream("http://a"))
+			})
+		})
+	}
+}
+
+func wantPanic(t *testing.T, want any, f func()) {
+	t.Helper()
+	defer func() {
+		if got := recover(); got != want {
+			t.Errorf("panic %v, want %v", got, want)
+		}
+	}()
+	f()
+}
+
+// Each redirect is a request more.
+func TestTransportRedirectsPay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+			if n, _ := strconv.Atoi(r.URL.Path[1:]); n < 3 {
+				http.Redirect(w, r, fmt.Sprintf("/%d", n+1), http.StatusFound)
+			}
+		})
+		tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 1}}
+		get(t, &http.Client{Transport: tr}, "http://a/0")
+		s.want(t, "/", 0, 100*ms, 200*ms, 300*ms)
+		wantIdle(t, "redirects", tr.Upstream("http://a"))
+	})
+}
+
+// dropping returns a handler that answers, but drops the connection of the nth
+// request without an answer.
+func dropping(nth int64) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if n.Add(1) == nth {
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, "ok")
+	}
+}
+
+// What net/http sends again by itself, when a kept-alive connection turns out to
+// be dead, pays like any other request: httptrace's GotConn sees it.
+func TestTransportHiddenResendsPay(t *testing.T) {
+	post := func() *http.Request {
+		r, _ := http.NewRequest("POST", "http://a/", strings.NewReader("body"))
+		r.Header.Set("Idempotency-Key", "1")
+		return r
+	}
+	bodiless := func(method, key string) func() *http.Request {
+		return func() *http.Request {
+			r, _ := http.NewRequest(method, "http://a/", nil)
+			if key != "" {
+				r.Header.Set("Idempotency-Key", key)
+			}
+			return r
+		}
+	}
+	for name, request := range map[string]func() *http.Request{"POST": post, "GET": bodiless("GET", ""), "DELETE": bodiless("DELETE", "1")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, dropping(2))
+				var kinds []EventKind
+				tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 1}, Observe: func(e Event) { kinds = append(kinds, e.Kind) }}
+				client := &http.Client{Transport: tr}
+				var conns []bool // the caller's own trace: was the connection reused?
+				for range 2 {
+					r := request()
+					trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { conns = append(conns, i.Reused) }}
+					resp, err := client.Do(r.WithContext(httptrace.WithClientTrace(t.Context(), trace)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+				s.want(t, "/", 0, 100*ms, 200*ms)
+				if want := []bool{false, true, false}; !slices.Equal(conns, want) {
+					t.Errorf("the caller's trace saw connections %v, want %v", conns, want)
+				}
+				if want := []EventKind{Sent, Ended, Sent, Resent, Ended}; !slices.Equal(kinds, want) {
+					t.Errorf("events %v, want %v", kinds, want)
+				}
+				u := tr.Upstream("http://a")
+				if s := u.Stats(); s.Sent != 3 || s.Succeeded != 2 {
+					t.Errorf("%+v", s)
+				}
+				wantIdle(t, "resends", u)
+			})
+		})
+	}
+}
+
+// While a resend waits for its token, Stop leaves it to finish, its caller can
+// cancel it, and the timeout does not run.
+func TestTransportWaitingResend(t *testing.T) {
+	run := func(name string, timeout time.Duration, meanwhile func(tr *Transport, cancel func()), check func(t *testing.T, s *site, u *Upstream, err error)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, dropping(2))
+				tr := &Transport{Base: s.base, Limits: Limits{Rate: 1}, Timeout: timeout}
+				client := &http.Client{Transport: tr}
+				get(t, client, "http://a/")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() {
+					s.until(1500 * ms)
+					meanwhile(tr, cancel)
+				}()
+				r, _ := http.NewRequestWithContext(ctx, "GET", "http://a/", nil)
+				resp, err := client.Do(r)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+				u := tr.Upstream("http://a")
+				wantIdle(t, name, u)
+				check(t, s, u, err)
+			})
+		})
+	}
+	run("nothing", 0, func(*Transport, func()) {}, func(t *testing.T, s *site, u *Upstream, err error) {
+		s.want(t, "/", 0, time.Second, 2*time.Second)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	run("timeout", 700*ms, func(*Transport, func()) {}, func(t *testing.T, s *site, u *Upstream, err error) {
+		s.want(t, "/", 0, time.Second, 2*time.Second)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	run("stop", 0, func(tr *Transport, _ func()) { tr.Stop(nil) }, func(t *testing.T, s *site, u *Upstream, err error) {
+		s.want(t, "/", 0, time.Second, 1500*ms)
+		if err != nil || u.Stats().Sent != 3 {
+			t.Errorf("%v; sent %d", err, u.Stats().Sent)
+		}
+	})
+	run("cancel", 0, func(_ *Transport, cancel func()) { cancel() }, func(t *testing.T, s *site, u *Upstream, err error) {
+		s.want(t, "/", 0, time.Second)
+		if !errors.Is(err, context.Canceled) || s.now() != 1500*ms || u.Stats().Sent != 2 {
+			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
+		}
+	})
+}
+
+// A server that says when to come back is left alone until then by everybody, and
+// no other server is.
+func TestTransportCoolsDown(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/a/2" {
+					w.Header().Set("Retry-After", "3")
+					w.WriteHeader(status)
+				}
+			})
+			var paused []Event
+			tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 8}, Observe: func(e Event) {
+				if e.Kind == Paused {
+					paused = append(paused, e)
+				}
+			}}
+			client := &http.Client{Transport: tr}
+			var group sync.WaitGroup
+			for i := range 5 {
+				group.Go(func() { get(t, client, fmt.Sprintf("http://a/a/%d", i)) })
+				group.Go(func() { get(t, client, fmt.Sprintf("http://b/b/%d", i)) })
+				synctest.Wait()
+			}
+			s.at(time.Second)
+			u := tr.Upstream("http://a")
+			if st := u.Stats(); st.Holding != ByCoolDown || st.PauseSource != "retry-after" || !st.Paused.Equal(s.time(3200*ms)) {
+				t.Errorf("%+v", st)
+			}
+			group.Wait()
+			s.want(t, "/a/", 0, 100*ms, 200*ms, 3200*ms, 3300*ms)
+			s.want(t, "/b/", 0, 100*ms, 200*ms, 300*ms, 400*ms)
+			if len(paused) != 1 || paused[0].Key != "http://a" || !paused[0].Until.Equal(s.time(3200*ms)) || paused[0].Source != "retry-after" {
+				t.Errorf("%+v", paused)
+			}
+			want := Waited{Rate: 300 * ms, CoolDown: 3 * time.Second}
+			if got := u.Stats().Waited; got != want {
+				t.Errorf("waited %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// A request that has its token, but whose connection is still being made when a
+// cool-down begins, is not sent during it.
+func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
+	run := func(name string, timeout time.Duration, check func(t *testing.T, s *site, err error, end time.Duration)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					if r.URL.Path == "/refused" {
+						w.Header().Set("Retry-After", "5")
+						w.WriteHeader(429)
+						// Without a body net/http gives the connection to the next
+						// request before anybody has seen the status.
+						io.WriteString(w, "later")
+					}
+				})
+				dial := s.base.DialContext
+				s.base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					time.Sleep(time.Second)
+					return dial(ctx, network, addr)
+				}
+				tr := &Transport{Base: s.base, Limits: Limits{Rate: 10}, Timeout: timeout}
+				client := &http.Client{Transport: tr}
+				get(t, client, "http://a/first") // its connection is there from 1 s on
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var err error
+				var end time.Duration
+				for _, method := range []string{"GET", "PUT"} {
+					go func() {
+						s.until(2 * time.Second)
+						var body io.Reader
+						if method == "PUT" {
+							body = strings.NewReader("body")
+						}
+						r, _ := http.NewRequestWithContext(ctx, method, "http://a/late", body)
+						// On a connection of its own, as the idle one is in use.
+						resp, e := client.Do(r)
+						if e == nil {
+							resp.Body.Close()
+						}
+						if method == "PUT" {
+							err, end = e, s.now()
+						}
+					}()
+				}
+				if name == "cancel" {
+					go func() { s.until(4 * time.Second); cancel() }()
+				}
+				s.at(1900 * ms)
+				// This one takes the idle connection, and is answered at 2.4 s.
+				go func() {
+					r, _ := http.NewRequest("GET", "http://a/refused", delayed{})
+					r.Method = "PUT"
+					resp, err := client.Do(r)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					resp.Body.Close()
+				}()
+				s.at(20 * time.Second)
+				check(t, s, err, end)
+				wantIdle(t, name, tr.Upstream("http://a"))
+			})
+		})
+	}
+	sent := func(t *testing.T, s *site, err error, end time.Duration) {
+		s.want(t, "/late", 7400*ms, 7500*ms)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	run("nothing", 0, sent)
+	run("timeout", 2*time.Second, sent) // which does not run meanwhile
+	run("cancel", 0, func(t *testing.T, s *site, err error, end time.Duration) {
+		s.want(t, "/late")
+		if !errors.Is(err, context.Canceled) || end != 4*time.Second {
+			t.Errorf("%v at %v", err, end)
+		}
+	})
+}
+
+// delayed is a body that takes half a second to come.
+type delayed struct{}
+
+func (delayed) Read([]byte) (int, error) { time.Sleep(500 * ms); return 0, io.EOF }
+
+func TestTransportTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/head":
+				time.Sleep(600 * ms)
+			case "/body":
+				w.WriteHeader(200)
+				w.(http.Flusher).Flush()
+				time.Sleep(600 * ms)
+			}
+			io.WriteString(w, "ok")
+		})
+		var ended []Event
+		tr := &Transport{Base: s.base, Limits: Limits{Rate: 1}, Timeout: 500 * ms, Observe: func(e Event) {
+			if e.Kind == Ended {
+				ended = append(ended, e)
+			}
+		}}
+		client := &http.Client{Transport: tr}
+		fetch := func(ctx context.Context, path string) error {
+			r, _ := http.NewRequestWithContext(ctx, "GET", "http://a"+path, nil)
+			resp, err := client.Do(r)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			_, err = io.ReadAll(resp.Body)
+			return err
+		}
+		want := func(what string, err error, at time.Duration, ours bool) {
+			t.Helper()
+			var timeout *TimeoutError
+			var ne net.Error
+			if errors.As(err, &timeout) != ours || ours && timeout.After != 500*ms {
+				t.Errorf("%s: %v", what, err)
+			}
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {
+				t.Errorf("%s: %v is not a timeout", what, err)
+			}
+			if s.now() != at {
+				t.Errorf("%s: at %v, want %v", what, s.now(), at)
+			}
+		}
+		for i := range 2 { // the second waits for its token for longer than the timeout
+			if err := fetch(t.Context(), "/"); err != nil || s.now() != time.Duration(i)*time.Second {
+				t.Error(err, s.now())
+			}
+		}
+		want("head", fetch(t.Context(), "/head"), 2500*ms, true)
+		want("body", fetch(t.Context(), "/body"), 3500*ms, true)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 800*ms) // from 3.5 s on
+		want("the caller's own", fetch(ctx, "/head"), 4300*ms, false)
+		cancel()
+		ctx, cancel = context.WithTimeout(t.Context(), 300*ms) // while it waits
+		want("the caller's own, waiting", fetch(ctx, "/"), 4600*ms, false)
+		cancel()
+
+		var outcomes []Outcome
+		for _, e := range ended {
+			outcomes = append(outcomes, e.Outcome)
+		}
+		if want := []Outcome{Success, Success, TimedOut, Success, Ignored}; !slices.Equal(outcomes, want) {
+			t.Errorf("outcomes %v, want %v", outcomes, want)
+		}
+		if e := ended[2]; e.Latency != 500*ms || e.Status != 0 || e.Err == nil {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+func TestTransportStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("the day is over")
+		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			io.WriteString(w, "ok")
+		})
+		tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 2}}
+		client := &http.Client{Transport: tr}
+		var group sync.WaitGroup
+		group.Go(func() { get(t, client, "http://a/") }) // in flight
+		synctest.Wait()
+		refused := func(url string) {
+			body := &closing{Reader: strings.NewReader("body")}
+			_, err := client.Post(url, "", body)
+			var stop *StopError
+			if !errors.As(err, &stop) || !errors.Is(err, why) || !body.closed.Load() {
+				t.Errorf("%s: %v, body closed %v", url, err, body.closed.Load())
+			}
+		}
+		group.Go(func() { refused("http://a/token") })
+		group.Go(func() { refused("http://a/permit") })
+		s.at(50 * ms)
+		tr.Stop(why)
+		tr.Stop(errors.New("again"))
+		refused("http://a/late")
+		refused("http://b/new")
+		if s.now() != 50*ms {
+			t.Errorf("they waited until %v", s.now())
+		}
+		group.Wait()
+		s.want(t, "/", 0)
+		if s.now() != time.Second {
+			t.Errorf("in flight until %v", s.now())
+		}
+	})
+}
+
+// closing is a body that tells whether it was closed.
+type closing struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (c *closing) Close() error { c.closed.Store(true); return nil }
+
+// RoundTrip closes the body whatever happens, and changes nothing of the request.
+func TestTransportLeavesTheRequestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got *http.Request
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			got = r
+			return answerWith(200), nil
+		})
+		for _, limits := range []Limits{{Rate: 10, InFlight: 1}, {Bandwidth: 1000}} {
+			body := &closing{Reader: strings.NewReader("body")}
+			r, _ := http.NewRequestWithContext(context.WithValue(t.Context(), "k", "v"), "POST", "http://a/b?c=d", body)
+			r.GetBody = func() (io.ReadCloser, error) { return body, nil }
+			r.Header.Set("X", "y")
+			before, context := *r, r.Context()
+			header := r.Header.Clone()
+			tr := &Transport{Base: base, Limits: limits, Timeout: time.Second}
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if r.Body != before.Body || r.Context() != context || r.URL != before.URL || r.ContentLength != before.ContentLength ||
+				r.Host != before.Host || fmt.Sprint(r.Header) != fmt.Sprint(header) {
+				t.Error("the caller's request was changed")
+			}
+			if got.Context().Value("k") != "v" {
+				t.Error("the context lost its value")
+			}
+			if same := got.Body == io.ReadCloser(body); same != (limits.Bandwidth == 0) {
+				t.Errorf("limits %+v: the same body reached the base: %v", limits, same)
+			}
+		}
+		for name, tr := range map[string]*Transport{
+			"bad limits":             {Base: base, Limits: Limits{Rate: -1}},
+			"bad limits for the key": {Base: base, LimitsFor: func(string) Limits { return Limits{InFlight: -1} }},
+		} {
+			body := &closing{}
+			r, _ := http.NewRequest("POST", "http://a/", body)
+			if _, err := tr.RoundTrip(r); err == nil || !body.closed.Load() {
+				t.Errorf("%s: %v, body closed %v", name, err, body.closed.Load())
+			}
+		}
+		body := &closing{}
+		if _, err := (&Transport{Base: base}).RoundTrip(&http.Request{Body: body}); err == nil || !body.closed.Load() {
+			t.Errorf("no URL: %v, body closed %v", err, body.closed.Load())
+		}
+	})
+}
+
+// Bodies under a bandwidth limit take their time, the ones that are sent again
+// as well.
+func TestTransportBandwidth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, dropping(2))
+		tr := &Transport{Base: s.base, Limits: Limits{Bandwidth: 1000}}
+		client := &http.Client{Transport: tr}
+		text := strings.Repeat("x", 1512)
+		for range 2 {
+			r, _ := http.NewRequest("POST", "http://a/", strings.NewReader(text))
+			r.Header.Set("Idempotency-Key", "1")
+			resp, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		if want := time.Duration(3*1512-512) * ms; s.now() != want {
+			t.Errorf("three bodies took %v, want %v", s.now(), want)
+		}
+
+		// Cancelled while it waits for bytes.
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		begin := time.Now()
+		r, _ := http.NewRequestWithContext(ctx, "POST", "http://a/", strings.NewReader(strings.Repeat("x", 1e6)))
+		if _, err := client.Do(r); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 5*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		wantIdle(t, "bandwidth", tr.Upstream("http://a"))
+		if s := tr.Upstream("http://a").bandwidth.Stats(); s.Waiting != 0 {
+			t.Errorf("%d readers are left", s.Waiting)
+		}
+	})
+}
+
+func TestTransportKeepsUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{Limits: Limits{InFlight: 1}}
+		kept := func() int {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			return len(tr.mu.upstreams)
+		}
+		// The very first, and one of no name, are in use or paused.
+		busy, nameless, paused, idle := tr.Upstream("busy"), tr.Upstream(""), tr.Upstream("paused"), tr.Upstream("idle")
+		p, _ := busy.Acquire(t.Context(), 1)
+		q, _ := nameless.Acquire(t.Context(), 1)
+		paused.Pause(time.Now().Add(time.Minute), "test")
+		for i := range 1200 {
+			tr.Upstream(strconv.Itoa(i))
+		}
+		if kept() != 1024 {
+			t.Errorf("%d are kept", kept())
+		}
+		if tr.Upstream("busy") != busy || tr.Upstream("") != nameless || tr.Upstream("paused") != paused {
+			t.Error("one that was busy or paused was dropped")
+		}
+		if recent := tr.Upstream("1199"); recent != tr.Upstream("1199") {
+			t.Error("the latest was dropped")
+		}
+		if tr.Upstream("idle") == idle {
+			t.Error("the one idle longest was kept")
+		}
+		p.Release()
+		q.Release()
+		time.Sleep(time.Hour)
+		for i := range 1024 {
+			tr.Upstream("new" + strconv.Itoa(i))
+		}
+		if tr.Upstream("busy") == busy || tr.Upstream("") == nameless || tr.Upstream("paused") == paused {
+			t.Error("one that was long idle was kept")
+		}
+
+		// More than that, when all are in use; not for longer than they are.
+		var permits []*Permit
+		for i := range 1500 {
+			p, _ := tr.Upstream("used"+strconv.Itoa(i)).Acquire(t.Context(), 1)
+			permits = append(permits, p)
+		}
+		if kept() != 1500 {
+			t.Errorf("%d are kept, want the 1500 in use", kept())
+		}
+		for _, p := range permits {
+			p.Release()
+		}
+		tr.Upstream("one more")
+		if kept() != 1024 {
+			t.Errorf("%d are kept", kept())
+		}
+	})
+}
+
+// What answers, or their lack, tell about the server.
+func TestTransportOutcomes(t *testing.T) {
+	dial := func(err error) error { return &net.OpError{Op: "dial", Err: err} }
+	read := func(err error) error { return &net.OpError{Op: "read", Err: err} }
+	for _, test := range []struct {
+		resp *http.Response
+		err  error
+		want Outcome
+	}{
+		{answerWith(200), nil, Success},
+		{answerWith(201), nil, Success},
+		{answerWith(304), nil, Success},
+		{answerWith(400), nil, Ignored},
+		{answerWith(408), nil, Ignored},
+		{answerWith(429), nil, Throttled},
+		{answerWith(403, "Retry-After", "1"), nil, Throttled},
+		{answerWith(403), nil, Ignored},
+		{answerWith(500), nil, Ignored},
+		{answerWith(503), nil, Overloaded},
+		{answerWith(503, "Retry-After", "1"), nil, Overloaded},
+		{answerWith(504), nil, TimedOut},
+		{nil, dial(syscall.ECONNREFUSED), Overloaded},
+		{nil, dial(os.ErrDeadlineExceeded), Overloaded},
+		{nil, read(syscall.ECONNRESET), Overloaded},
+		{nil, read(os.ErrDeadlineExceeded), TimedOut},
+		{nil, io.EOF, Overloaded},
+		{nil, io.ErrUnexpectedEOF, Overloaded},
+		{nil, errors.New("certificate"), Ignored},
+		{nil, dial(&net.DNSError{IsNotFound: true}), Ignored},
+	} {
+		var ended Event
+		tr := &Transport{
+			Base:    roundTripper(func(*http.Request) (*http.Response, error) { return test.resp, test.err }),
+			Observe: func(e Event) { ended = e },
+		}
+		resp, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil))
+		if err != test.err || resp != test.resp {
+			t.Errorf("%v, %v; want what the base returned", resp, err)
+		}
+		if ended.Kind != Ended || ended.Outcome != test.want || ended.Err != test.err || test.resp != nil && ended.Status != test.resp.StatusCode {
+			t.Errorf("%v, %v: %+v, want %v", test.resp, test.err, ended, test.want)
+		}
+		if resp != nil {
+			resp.Body.Close()
+		}
+		u := tr.Upstream("http://a")
+		s, want := u.Stats(), [len(outcomes)]int64{}
+		want[test.want] = 1
+		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut}; got != want {
+			t.Errorf("%v: counted %v, want %v", test.want, got, want)
+		}
+		wantNone(t, u)
+	}
+}
+
+func wantNone(t *testing.T, u *Upstream) {
+	t.Helper()
+	if n := u.concurrency.Stats().Held; n != 0 {
+		t.Errorf("%d permits held", n)
+	}
+}
+
+func TestTransportEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{Limits: Limits{Rate: 10}}
+		var events []Event
+		tr.Observe = func(e Event) {
+			tr.Upstream(e.Key).Stats() // no lock is held
+			e.Until = e.Until.Round(0)
+			events = append(events, e)
+		}
+		tr.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(30 * ms)
+			return answerWith(429, "Retry-After", "2", "RateLimit", "?!"), nil
+		})
+		c := newClock()
+		r := httptest.NewRequest("GET", "http://a/", nil)
+		for range 2 {
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		want := []Event{
+			{Kind: Sent, Key: "http://a", Request: r},
+			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(2030 * ms), Source: "retry-after"},
+			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
+			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second},
+			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
+			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
+		}
+		if !slices.Equal(events, want) {
+			t.Errorf("got\n%+v\nwant\n%+v", events, want)
+		}
+	})
+}
+
+// A server that closes connections is no trouble either.
+func newServer(t *testing.T, handle http.HandlerFunc) (*httptest.Server, *atomic.Int64) {
+	conns := &atomic.Int64{}
+	s := httptest.NewUnstartedServer(handle)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	t.Cleanup(s.Close)
+	return s, conns
+}
+
+// The zero Transport works, and does not open a connection for each request as
+// the default transport does with many workers.
+func TestTransportZeroValueKeepsConnections(t *testing.T) {
+	s, conns := newServer(t, ok)
+	s.Start()
+	tr := &Transport{}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	const workers, each = 64, 32
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for range each {
+				get(t, client, s.URL)
+			}
+		})
+	}
+	group.Wait()
+	// Some more than workers, as net/http may dial for one that then takes another's
+	// connection. With the default's two idle ones it is most of the requests.
+	if n := conns.Load(); n > 4*workers {
+		t.Errorf("%d connections for %d requests of %d workers", n, workers*each, workers)
+	}
+	u := tr.Upstream(s.URL)
+	if s := u.Stats(); s.Sent != workers*each || s.Succeeded != workers*each || s.MaxInFlight > workers || s.InFlight != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// HTTP/2 pays as HTTP/1.1 does, and one that is cancelled while it waits takes no
+// other with it.
+func TestTransportHTTP2(t *testing.T) {
+	s, conns := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(10 * ms)
+		io.WriteString(w, r.Proto)
+	})
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	tr := &Transport{Base: s.Client().Transport, Timeout: time.Minute}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	get(t, client, s.URL)
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if i%2 == 0 {
+				// As if it was cancelled while it waits on the connection.
+				trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { cancel() }}
+				ctx = httptrace.WithClientTrace(ctx, trace)
+			}
+			r, _ := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
+			resp, err := client.Do(r)
+			if i%2 == 0 {
+				if err == nil {
+					resp.Body.Close()
+				}
+				return
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if proto, err := io.ReadAll(resp.Body); string(proto) != "HTTP/2.0" || err != nil {
+				t.Errorf("%q, %v", proto, err)
+			}
+		})
+	}
+	group.Wait()
+	if conns.Load() != 1 {
+		t.Errorf("%d connections", conns.Load())
+	}
+	wantNone(t, tr.Upstream(s.URL))
+}
+
+// Everything at once, for the race detector.
+func TestTransportConcurrentUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			switch n.Add(1) % 17 {
+			case 0:
+				w.Header().Set("Retry-After", "1")
+				w.WriteHeader(429)
+			case 1:
+				panic(http.ErrAbortHandler)
+			}
+			time.Sleep(3 * ms)
+			io.WriteString(w, "ok")
+		})
+		var sent, ended atomic.Int64
+		tr := &Transport{Base: s.base, Limits: Limits{Rate: 500, InFlight: 10, Bandwidth: 1e6}, Timeout: 50 * ms, Observe: func(e Event) {
+			switch e.Kind {
+			case Sent, Resent:
+				sent.Add(1)
+			case Ended:
+				ended.Add(1)
+			}
+		}}
+		client := &http.Client{Transport: tr}
+		var group sync.WaitGroup
+		for i := range 30 {
+			group.Go(func() {
+				for j := range 20 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(10+j*20)*ms)
+					r, _ := http.NewRequestWithContext(ctx, "PUT", fmt.Sprintf("http://h%d/", i%3), strings.NewReader("body"))
+					if resp, err := client.Do(r); err == nil {
+						if j%3 > 0 {
+							io.Copy(io.Discard, resp.Body)
+						}
+						resp.Body.Close()
+					}
+					cancel()
+				}
+			})
+		}
+		group.Go(func() {
+			for i := range 100 {
+				time.Sleep(7 * ms)
+				u := tr.Upstream(fmt.Sprintf("http://h%d", i%3))
+				u.SetLimits(Limits{Rate: 400, InFlight: 5 + i%7, Bandwidth: 1e6})
+				u.Stats()
+				if i%10 == 0 {
+					tr.CloseIdleConnections()
+					u.Resume()
+				}
+			}
+		})
+		group.Wait()
+		var total int64
+		for i := range 3 {
+			u := tr.Upstream(fmt.Sprintf("http://h%d", i))
+			wantIdle(t, "in the end", u)
+			total += u.Stats().Sent
+		}
+		if total != sent.Load() || ended.Load() == 0 {
+			t.Errorf("%d sent, %d seen", total, sent.Load())
+		}
+		tr.Stop(nil)
+		if _, err := client.Get("http://h1/"); err == nil {
+			t.Error("sent after Stop")
+		}
+	})
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
+var _ net.Error = (*TimeoutError)(nil)
