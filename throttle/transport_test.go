@@ -733,6 +733,8 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed.Store(true); return nil }
 
+type contextKey struct{}
+
 // RoundTrip closes the body whatever happens, and changes nothing of the request.
 func TestTransportLeavesTheRequestAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -743,7 +745,7 @@ func TestTransportLeavesTheRequestAlone(t *testing.T) {
 		})
 		for _, limits := range []Limits{{Rate: 10, InFlight: 1}, {Bandwidth: 1000}} {
 			body := &closing{Reader: strings.NewReader("body")}
-			r, _ := http.NewRequestWithContext(context.WithValue(t.Context(), "k", "v"), "POST", "http://a/b?c=d", body)
+			r, _ := http.NewRequestWithContext(context.WithValue(t.Context(), contextKey{}, "v"), "POST", "http://a/b?c=d", body)
 			r.GetBody = func() (io.ReadCloser, error) { return body, nil }
 			r.Header.Set("X", "y")
 			before, context := *r, r.Context()
@@ -758,7 +760,7 @@ func TestTransportLeavesTheRequestAlone(t *testing.T) {
 				r.Host != before.Host || fmt.Sprint(r.Header) != fmt.Sprint(header) {
 				t.Error("the caller's request was changed")
 			}
-			if got.Context().Value("k") != "v" {
+			if got.Context().Value(contextKey{}) != "v" {
 				t.Error("the context lost its value")
 			}
 			if same := got.Body == io.ReadCloser(body); same != (limits.Bandwidth == 0) {
