@@ -129,8 +129,15 @@ func TestFileThatChanges(t *testing.T) {
 			os.Rename(path+".new", path)
 		},
 	}
+	ways["changed and taken away"] = func(path string) {
+		grow(path)
+		os.Remove(path)
+	}
 	for name, change := range ways {
 		for _, when := range []string{"before it is sent", "while it is sent", "after it was read", "between tries"} {
+			if name == "changed and taken away" && when != "while it is sent" {
+				continue // then it is missing, or was delivered
+			}
 			t.Run(name+" "+when, func(t *testing.T) {
 				path := file(t, strings.Repeat("x", 300<<10))
 				synctest.Test(t, func(t *testing.T) {

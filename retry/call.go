@@ -87,7 +87,6 @@ func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Requ
 func (c *call) run() (*http.Response, error) {
 	resp, err := c.loop.Do(&c.again)
 	if c.result.Outcome == 0 { // during a wait
-		c.endWait()
 		c.abandon()
 	}
 	r := c.result
@@ -328,11 +327,6 @@ func (c *call) wait(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
 // prepare is the library's PrepareRetry: it outfits the copy that it is given for the next try.
 func (c *call) prepare(r *http.Request) error {
 	c.endWait()
-	if c.Err() != nil { // the timer won
-		c.abandon()
-		return c.result.Err
-	}
-	c.borrowed = false
 	*r = *c.newRequest()
 	if hasBody(c.req) {
 		body, err := c.req.GetBody()
@@ -348,6 +342,7 @@ func (c *call) prepare(r *http.Request) error {
 
 // abandon ends the call between two tries.
 func (c *call) abandon() {
+	c.endWait()
 	c.handBack()
 	c.reason = reasonCancelled
 	why := context.Cause(c.client.stopping())

@@ -375,9 +375,10 @@ func TestStop(t *testing.T) {
 		if !errors.Is(err, cause) || errors.Is(err, context.Canceled) {
 			t.Errorf("error: %v", err)
 		}
-		r := end(t, c, request(t, "POST", "x")) // no wait begins
-		check(t, "outcome", r.Outcome, Deferred)
-		check(t, "status", r.Status, 503)
+		resp, err := c.Do(request(t, "POST", "x")) // no wait begins, so there is an answer to return
+		if err != nil || resp.StatusCode != 503 || OutcomeOf(resp, err).Outcome != Deferred {
+			t.Errorf("%v: %+v", err, OutcomeOf(resp, err))
+		}
 		check(t, "tries", len(s.at), 2)
 		check(t, "time passed", time.Since(start), time.Second)
 	})
@@ -649,6 +650,24 @@ func TestStandardClient(t *testing.T) {
 
 		_, err = (&Client{HTTP: &http.Client{Transport: play(try{err: errReset, stage: connected})}}).StandardClient().Post("http://h.example/", "text/plain", strings.NewReader("x"))
 		check(t, "outcome", OutcomeOf(nil, err).Outcome, Unknown)
+	})
+}
+
+// What http.Client does once a call and what it does once a hop stay apart.
+func TestStandardClientTimeoutAndJar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(try{status: 200, delay: time.Hour}, try{status: 200, delay: 40 * time.Second})
+		c, _ := over(s, exact)
+		c.HTTP.Timeout = time.Minute
+		c.HTTP.Jar, _ = cookiejar.New(nil)
+		c.HTTP.Jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"}, []*http.Cookie{{Name: "a", Value: "1"}})
+		start := time.Now()
+		resp, err := c.StandardClient().Do(request(t, "PUT", "x"))
+		check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
+		check(t, "tries", len(s.at), 2)
+		check(t, "Cookie", s.reqs[1].Header.Get("Cookie"), "a=1")
+		check(t, "time passed", time.Since(start), 100*time.Second+1)
+		resp.Body.Close()
 	})
 }
 

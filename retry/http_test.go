@@ -81,9 +81,12 @@ func TestDrainIsBounded(t *testing.T) {
 					return
 				}
 				w.WriteHeader(503)
-				for i := 0; i < 1e6; i++ {
+				for i := 0; ; i++ {
 					if _, err := w.Write(make([]byte, 1024)); err != nil {
 						return
+					}
+					if i == 1000 {
+						t.Error("a whole MiB was read, of an answer that nobody wants")
 					}
 					http.NewResponseController(w).Flush()
 					time.Sleep(every)
@@ -354,15 +357,19 @@ func TestMisconfiguredTLS(t *testing.T) {
 	defer trusting.CloseIdleConnections()
 	trusting.TLSClientConfig.NextProtos = nil
 
+	pinned := trusting.Clone()
+	pinned.TLSClientConfig.VerifyConnection = func(tls.ConnectionState) error { return errors.New("another key than the one we know") }
+
 	for name, row := range map[string]struct {
 		url       string
 		transport http.RoundTripper
 	}{
-		"certificate":      {unknownCA.URL, nil},
-		"protocol":         {old.URL, old.Client().Transport},
-		"plain HTTP":       {"https://" + strings.TrimPrefix(plain.URL, "http://"), nil},
-		"host in the name": {strings.Replace(unknownCA.URL, "127.0.0.1", "localhost", 1), trusting},
-		"port":             {"http://127.0.0.1:99999/", nil},
+		"certificate":          {unknownCA.URL, nil},
+		"protocol":             {old.URL, old.Client().Transport},
+		"plain HTTP":           {"https://" + strings.TrimPrefix(plain.URL, "http://"), nil},
+		"host in the name":     {strings.Replace(unknownCA.URL, "127.0.0.1", "localhost", 1), trusting},
+		"a check of one's own": {unknownCA.URL, pinned},
+		"port":                 {"http://127.0.0.1:99999/", nil},
 	} {
 		c := &Client{HTTP: &http.Client{Transport: row.transport}, Policy: Policy{GiveUpAfter: 1}}
 		req, _ := http.NewRequest("POST", row.url, strings.NewReader("x"))

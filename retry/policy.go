@@ -187,7 +187,6 @@ type course struct {
 	tries    int       // op calls or round trips
 	failures int       // those that count against Attempts
 	giveUp   time.Time // no wait of our own in a series of refusals ends later
-	borrowed bool      // a token of the budget belongs to the wait that is on
 }
 
 func newCourse(p Policy) course {
@@ -242,7 +241,6 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	}
 	if c.policy.Budget != nil {
 		wait = max(wait, c.policy.Budget.take(now))
-		c.borrowed = true
 	}
 	return wait, nil
 }
@@ -270,7 +268,6 @@ func (c *course) sleep(ctx context.Context, wait time.Duration) *ending {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		c.borrowed = false
 		return nil
 	case <-ctx.Done():
 		c.handBack()
@@ -278,11 +275,10 @@ func (c *course) sleep(ctx context.Context, wait time.Duration) *ending {
 	}
 }
 
-// handBack returns the token of a wait that no try followed.
+// handBack returns the token of a planned wait that no try follows.
 func (c *course) handBack() {
-	if c.borrowed {
+	if c.policy.Budget != nil {
 		c.policy.Budget.put()
-		c.borrowed = false
 	}
 }
 

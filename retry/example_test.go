@@ -1,0 +1,205 @@
+package retry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/retry"
+)
+
+// busy is a server that is overloaded at first.
+func busy() *httptest.Server {
+	requests := 0
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if requests++; requests == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, "got %d bytes", len(body))
+	}))
+}
+
+func ExampleClient() {
+	server := busy()
+	defer server.Close()
+
+	client := &retry.Client{
+		Policy: retry.Policy{Attempts: 5},
+		Observe: func(e retry.Event) {
+			if e.Kind == retry.Waiting {
+				fmt.Printf("try %d: %d, %s\n", e.Attempt, e.Status, e.Reason)
+			}
+		},
+	}
+	req, err := http.NewRequest("PUT", server.URL+"/records/7", strings.NewReader("data"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := client.Do(req)
+	end := retry.OutcomeOf(resp, err)
+	fmt.Printf("%s after %d tries, status %d\n", end.Outcome, end.Attempts, end.Status)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%s\n", answer)
+	// Output:
+	// try 1: 503, overloaded
+	// delivered after 2 tries, status 201
+	// got 4 bytes
+}
+
+// Some servers say "rate limited" with a 200. Classify tells them apart and leaves everything else to the table.
+func ExampleClient_classify() {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests == 1 {
+			fmt.Fprint(w, `{"error":"rate limited"}`)
+			return
+		}
+		fmt.Fprint(w, `{"id":7}`)
+	}))
+	defer server.Close()
+
+	client := &retry.Client{Classify: func(_ *http.Request, resp *http.Response, err error) retry.Verdict {
+		if err != nil || resp.StatusCode != http.StatusOK {
+			return retry.Verdict{}
+		}
+		head, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+		if bytes.Contains(head, []byte("rate limited")) {
+			return retry.Verdict{Kind: retry.Refused, Reason: "throttled"}
+		}
+		return retry.Verdict{}
+	}}
+	req, _ := http.NewRequest("POST", server.URL, strings.NewReader("data"))
+	resp, err := client.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%s after %d tries\n", answer, retry.OutcomeOf(resp, nil).Attempts)
+	// Output: {"id":7} after 2 tries
+}
+
+// For code that takes an http.Client and nothing else.
+func ExampleClient_StandardClient() {
+	server := busy()
+	defer server.Close()
+
+	var standard *http.Client = (&retry.Client{}).StandardClient()
+
+	resp, err := standard.Post(server.URL, "text/plain", strings.NewReader("data"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 201 Created
+}
+
+func ExamplePolicy_Do() {
+	tries := 0
+	err := retry.Policy{Attempts: 5}.Do(context.Background(), func(context.Context) error {
+		switch tries++; tries {
+		case 1:
+			return errors.New("connection lost")
+		case 2:
+			return retry.After(errors.New("busy"), 10*time.Millisecond)
+		}
+		return retry.Permanent(errors.New("no such table"))
+	})
+	fmt.Println(err)
+
+	var e *retry.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Outcome, e.Attempts)
+	}
+	// Output:
+	// retry: no such table (failed after 3 tries)
+	// failed 3
+}
+
+func ExampleSetFileBody() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "measurements.csv")
+	os.WriteFile(path, []byte("1,2,3\n"), 0o600)
+	server := busy()
+	defer server.Close()
+
+	req, err := http.NewRequest("PUT", server.URL+"/measurements.csv", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := retry.SetFileBody(req, path); err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := (&retry.Client{}).Do(req)
+	if errors.Is(err, retry.ErrFileChanged) {
+		fmt.Println("somebody is still writing it")
+		return
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%s: %s\n", resp.Status, answer)
+	// Output: 201 Created: got 6 bytes
+}
+
+func ExampleParseHints() {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	h := http.Header{
+		"Retry-After":           {"Sat, 21 Nov 2026 12:00:30 GMT"},
+		"X-Ratelimit-Limit":     {"100"},
+		"X-Ratelimit-Remaining": {"0"},
+	}
+	hints := retry.ParseHints(http.StatusTooManyRequests, h, now)
+	fmt.Println(hints.Throttled, hints.Wait, hints.Source)
+	for _, l := range hints.Limits {
+		fmt.Printf("%d of %d %s left\n", l.Remaining, l.Limit, l.Unit)
+	}
+	// Output:
+	// true 30s retry-after
+	// 0 of 100 requests left
+}
+
+// However many calls fail, their retries come to a tenth of all calls, and one a second.
+func ExampleBudget() {
+	budget := &retry.Budget{Ratio: 0.1, PerSecond: 1, Burst: 10}
+
+	uploads := &retry.Client{Policy: retry.Policy{Budget: budget}}
+	lookups := &retry.Client{Policy: retry.Policy{Budget: budget, Attempts: 3}}
+
+	fmt.Println(uploads.Policy.Validate(), lookups.Policy.Validate())
+	// Output: <nil> <nil>
+}
