@@ -2,6 +2,7 @@ package retry
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -135,45 +136,47 @@ func TestFileThatChanges(t *testing.T) {
 	}
 	for name, change := range ways {
 		for _, when := range []string{"before it is sent", "while it is sent", "after it was read", "between tries"} {
-			if name == "changed and taken away" && when != "while it is sent" {
-				continue // then it is missing, or was delivered
+			for _, size := range []int{100, 300 << 10} {
+				if strings.HasSuffix(name, "away") && (when != "while it is sent" || size <= small) {
+					continue // then it is missing, or was delivered
+				}
+				t.Run(fmt.Sprint(name, " ", when, " ", size), func(t *testing.T) { testFileThatChanges(t, change, when, size) })
 			}
-			t.Run(name+" "+when, func(t *testing.T) {
-				path := file(t, strings.Repeat("x", 300<<10))
-				synctest.Test(t, func(t *testing.T) {
-					n := 0
-					c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						n++
-						if when == "while it is sent" {
-							io.CopyN(io.Discard, r.Body, 1)
-							change(path)
-						}
-						io.Copy(io.Discard, r.Body)
-						if when == "after it was read" {
-							change(path)
-						}
-						if when == "between tries" {
-							w.WriteHeader(503)
-						}
-					}))
-					c.Observe = func(e Event) {
-						if e.Kind == Waiting {
-							change(path)
-						}
-					}
-					req := fileRequest(t, "PUT", "http://h.example/", path)
-					if when == "before it is sent" {
-						change(path)
-					}
-					resp, err := c.Do(req)
-					r := OutcomeOf(resp, err)
-					if resp != nil || r.Outcome != Failed || !errors.Is(err, ErrFileChanged) || r.Attempts != 1 {
-						t.Errorf("%v: %+v", err, r)
-					}
-				})
-			})
 		}
 	}
+}
+
+func testFileThatChanges(t *testing.T, change func(path string), when string, size int) {
+	path := file(t, strings.Repeat("x", size))
+	synctest.Test(t, func(t *testing.T) {
+		c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if when == "while it is sent" {
+				io.CopyN(io.Discard, r.Body, 1)
+				change(path)
+			}
+			io.Copy(io.Discard, r.Body)
+			if when == "after it was read" {
+				change(path)
+			}
+			if when == "between tries" {
+				w.WriteHeader(503)
+			}
+		}))
+		c.Observe = func(e Event) {
+			if e.Kind == Waiting {
+				change(path)
+			}
+		}
+		req := fileRequest(t, "PUT", "http://h.example/", path)
+		if when == "before it is sent" {
+			change(path)
+		}
+		resp, err := c.Do(req)
+		r := OutcomeOf(resp, err)
+		if resp != nil || r.Outcome != Failed || !errors.Is(err, ErrFileChanged) || r.Attempts != 1 {
+			t.Errorf("%v: %+v", err, r)
+		}
+	})
 }
 
 func TestEmptyFileThatGrows(t *testing.T) {

@@ -34,6 +34,12 @@ func TestBudgetDelays(t *testing.T) {
 	})
 }
 
+func TestBudgetNeverOverflows(t *testing.T) {
+	b := &Budget{PerSecond: math.SmallestNonzeroFloat64, Burst: 1}
+	b.take(time.Now())
+	check(t, "take", b.take(time.Now()), time.Duration(math.MaxInt64))
+}
+
 // In any stretch of time no more retries begin than the doc comment says.
 func TestBudgetBound(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -264,7 +264,7 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 	} else {
 		table = judgeStatus(resp.StatusCode, throttled)
 	}
-	if v.Kind == ByTable {
+	if v.Kind == ByTable || v.Kind == Accepted && err != nil { // without a response there is nothing that was accepted
 		v.Kind = table.Kind
 	}
 	if v.Reason == "" {
@@ -331,6 +331,7 @@ func (c *call) prepare(r *http.Request) error {
 	if hasBody(c.req) {
 		body, err := c.req.GetBody()
 		if err != nil {
+			c.handBack()
 			c.reason = reasonRejected
 			c.end(Failed, time.Time{}, because(c.last, err))
 			return err

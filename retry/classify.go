@@ -28,7 +28,7 @@ type Kind int
 
 const (
 	ByTable     Kind = iota // as the table of the package comment says
-	Accepted                // the server took it: delivered
+	Accepted                // the server took it: delivered; of an error, as ByTable
 	Rejected                // it will never take it: failed
 	Refused                 // not processed, and not this request's fault, as a throttle: again, no attempt
 	Unprocessed             // not processed: again, an attempt

@@ -336,7 +336,7 @@ func TestCancelledInFlight(t *testing.T) {
 					want = Unknown
 				}
 				check(t, method+" outcome", OutcomeOf(nil, err).Outcome, want)
-				if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) {
+				if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) || strings.Count(err.Error(), cause.Error()) != 1 {
 					t.Errorf("error: %v", err)
 				}
 			})
@@ -466,6 +466,15 @@ func TestClassify(t *testing.T) {
 		check(t, "tries", r.Attempts, 5)
 		check(t, "waited", s.at[1], 5*time.Second+1)
 		check(t, "reason", (*events)[1].Reason, "key in use")
+
+		// An error is no acceptance.
+		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
+		s.tries, s.at = []try{{err: errReset, stage: connected}, {status: 500}}, nil
+		r = end(t, c, request(t, "PUT", "x"))
+		check(t, "outcome", r.Outcome, Delivered)
+		check(t, "status", r.Status, 500)
+		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Rejected} }
+		s.tries = []try{{status: 200}}
 
 		// A 200 that does not count must not look like one.
 		_, err := c.Do(request(t, "POST", "x"))

@@ -41,6 +41,6 @@
 //
 // # Bodies
 //
-// A body is opened afresh with GetBody for each try and is never held in memory. Without GetBody a request with a body is sent once.
+// A body is opened afresh with GetBody for each try; nothing is kept in memory to be sent again. Without GetBody a request with a body is sent once.
 // [SetFileBody] makes a file such a body.
 package retry

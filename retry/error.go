@@ -98,14 +98,14 @@ func OutcomeOf(resp *http.Response, err error) Result {
 	return Result{}
 }
 
-// redacted has a clean text of its own. What it wraps is there for errors.Is and errors.As, its text as it was.
-type redacted struct {
+// worded is an error with a text of its own. What it wraps is there for errors.Is and errors.As, with its text as it was.
+type worded struct {
 	text string
 	err  error
 }
 
-func (e *redacted) Error() string { return e.text }
-func (e *redacted) Unwrap() error { return e.err }
+func (e *worded) Error() string { return e.text }
+func (e *worded) Unwrap() error { return e.err }
 
 // redact returns err, an error of http.Client, with a text that may be logged.
 func redact(req *http.Request, err error) error {
@@ -135,7 +135,7 @@ func redact(req *http.Request, err error) error {
 	if isURLError {
 		err = &url.Error{Op: outer.Op, URL: cleanURL(req.URL), Err: inner}
 	}
-	return &redacted{name(req) + ": " + text, err}
+	return &worded{name(req) + ": " + text, err}
 }
 
 // urlsIn collects the addresses that errors of net/url and http.Client carry, at any depth.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -290,22 +291,19 @@ func plus(a, b time.Duration) time.Duration {
 	return math.MaxInt64
 }
 
-// cancelled is the error of a context that is done: its Err, and its Cause where that says more.
+// cancelled is the error of a context that is done. It says why, and is context.Canceled or context.DeadlineExceeded as well.
 func cancelled(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
+	cause := context.Cause(ctx)
+	return &worded{cause.Error(), errors.Join(cause, ctx.Err())}
 }
 
-// because joins what happened last with why it was the last.
+// because joins what happened last with why it was the last, and says nothing twice.
 func because(last, why error) error {
-	switch {
-	case last == nil:
+	if last == nil {
 		return why
-	case why == nil || errors.Is(last, why):
-		return last
+	}
+	if strings.HasSuffix(last.Error(), why.Error()) {
+		return &worded{last.Error(), errors.Join(last, why)}
 	}
 	return fmt.Errorf("%w: %w", last, why)
 }

@@ -149,6 +149,14 @@ func TestPolicyDoCancelled(t *testing.T) {
 				t.Errorf("%v: lacks %v", err, want)
 			}
 		}
+		ctx, cancel = context.WithCancelCause(t.Context())
+		err = exact.Do(ctx, func(context.Context) error {
+			cancel(cause)
+			return context.Canceled
+		})
+		check(t, "text", err.Error(), "retry: context canceled: disk full")
+		check(t, "outcome", OutcomeOf(nil, err).Outcome, Deferred)
+
 		called := false
 		err = Policy{}.Do(ctx, func(context.Context) error { called = true; return nil })
 		if called || !errors.Is(err, cause) || OutcomeOf(nil, err).Outcome != Deferred {
