@@ -78,7 +78,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	out.StringVar(&f.results, "results", "", "`FILE` for the fate of each file, a line of JSON each; - for standard output")
 	out.StringVar(&f.report, "report", "", "`FILE` for the summary as JSON; - for standard output")
 	out.StringVar(&f.progress, "progress", "auto", "`KIND` of progress: auto (a bar on a terminal, else line), bar, line, json, none")
-	out.BoolVarP(&f.quiet, "quiet", "q", false, "no talk, only errors")
+	out.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what went wrong")
 	out.BoolVarP(&f.verbose, "verbose", "v", false, "tell of each retry")
 	out.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the talk: text or json")
 

@@ -126,6 +126,7 @@ func completionCommand(root *cobra.Command) {
 		return // cobra has no such command any more
 	}
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()

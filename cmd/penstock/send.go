@@ -158,7 +158,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 			return usageError(fmt.Errorf("--results: %w", err))
 		}
 	}
-	if f.report == "-" {
+	if f.report == "-" || f.quiet {
 		people = stderr
 	}
 
@@ -171,7 +171,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	if err := f.writeReport(stdout, summary); err != nil {
 		return &exitError{send.ExitLocal, fmt.Errorf("--report: %w", err)}
 	}
-	if !f.quiet {
+	if !f.quiet || summary.ExitStatus != send.ExitDelivered {
 		summary.WriteText(people)
 	}
 	if summary.ExitStatus == send.ExitDelivered {

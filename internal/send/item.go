@@ -50,7 +50,7 @@ func (r *run) item(ctx context.Context, it source.Item) error {
 	j := &job{item: it}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), it)
 	if err != nil {
-		r.done(it, report.Item{Status: report.Failed, Error: r.hide(it, err.Error())})
+		r.done(it, report.Item{Status: report.Failed, Error: r.hide(it, Plain(err))})
 		return nil
 	}
 	resp, err := r.client.Do(req)
@@ -143,13 +143,13 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 		r.end(ExitUnavailable, fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable))
 	}
 	if end.Err != nil {
-		out.Error = r.hide(j.item, end.Err.Error())
+		out.Error = r.hide(j.item, Plain(end.Err))
 	}
 	if cause := r.ending.cause(); cause != nil {
 		// Why the run ends is said once, not with each item.
 		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
 	}
-	if text = r.hide(j.item, text); text != "" {
+	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) { // else it is but the status in words
 		out.Error += ": " + strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "")
 	}
 	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {

@@ -73,7 +73,10 @@ func pace(r rate.Limit) string {
 
 // short writes a duration as coarsely as people speak of it.
 func short(d time.Duration) string {
-	if d < 10*time.Second {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
 		return d.Round(100 * time.Millisecond).String()
 	}
 	return d.Round(time.Second).String()
@@ -177,7 +180,7 @@ func (r *run) summary() report.Summary {
 	}
 	s.ExitStatus = status
 	if reason != nil && status != ExitInterrupted && status != ExitTerminated { // these say it themselves
-		s.Notes = append(s.Notes, reason.Error())
+		s.Notes = append(s.Notes, Plain(reason))
 	}
 	if left := r.Found.LeftOut.String(); left != "" {
 		s.Notes = append(s.Notes, "left out: "+left)

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/penstock/penstock/internal/lab"
+)
+
+// patience is for what should happen at once, on a machine with much else to do.
+const patience = 20 * time.Second
+
+// A state is what a script has beside its files.
+type state struct {
+	server  *server
+	started *exec.Cmd // in the background
+	ended   chan error
+}
+
+func setup(env *testscript.Env) error {
+	s := &state{server: newServer()}
+	env.Defer(s.server.close)
+	env.Defer(func() {
+		if s.started != nil {
+			_ = s.started.Process.Kill()
+			<-s.ended
+		}
+	})
+	env.Values["state"] = s
+	env.Setenv("SERVER", s.server.URL)
+	env.Setenv("HOST", s.server.Listener.Addr().String())
+	env.Setenv("TLS_SERVER", s.server.tls.URL)
+
+	env.Setenv("NL", "\n")
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000), 0o666); err != nil {
+		return err
+	}
+	return s.server.writeFiles(env.WorkDir)
+}
+
+func of(ts *testscript.TestScript) *state { return ts.Value("state").(*state) }
+
+var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"exits": exits,
+
+	"start":  start,
+	"said":   said,
+	"signal": sendSignal,
+	"ends":   ends,
+
+	"expand":   expand,
+	"laburl":   labURL,
+	"labstats": labStats,
+	"held":     held,
+	"release":  release,
+	"got":      got,
+	"stored":   storedCount,
+
+	"json": jsonValue,
+	"sums": sums,
+	"keys": keys,
+	"tidy": tidy,
+}
+
+func usage(ts *testscript.TestScript, ok bool, text string) {
+	if !ok {
+		ts.Fatalf("usage: %s", text)
+	}
+}
+
+// exits runs a program that has to end with the given exit status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 2, "exits STATUS PROGRAM [ARG...]")
+	status(ts, args[0], ts.Exec(args[1], args[2:]...))
+}
+
+func status(ts *testscript.TestScript, want string, err error) {
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != want {
+		ts.Fatalf("exit status %d, want %s", got, want)
+	}
+}
+
+// start runs a program in the background. Its output goes to the files out and
+// err; its standard input is a pipe in which nothing comes.
+func start(ts *testscript.TestScript, neg bool, args []string) {
+	s := of(ts)
+	usage(ts, !neg && len(args) > 0 && s.started == nil, "start PROGRAM [ARG...], one at a time")
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	silent, err := cmd.StdinPipe()
+	ts.Check(err)
+	cmd.Stdout, err = os.Create(ts.MkAbs("out"))
+	ts.Check(err)
+	cmd.Stderr, err = os.Create(ts.MkAbs("err"))
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	s.started, s.ended = cmd, make(chan error, 1)
+	go func() {
+		s.ended <- cmd.Wait()
+		silent.Close()
+	}()
+}
+
+// said waits until the program in the background has written what matches to
+// its standard error.
+func said(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "said REGEXP")
+	re, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); !re.MatchString(ts.ReadFile("err")); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("it does not say %q", args[0])
+		}
+	}
+}
+
+func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
+	usage(ts, !neg && len(args) == 1 && signals[args[0]] != nil && of(ts).started != nil, "signal INT|TERM, after start")
+	ts.Check(of(ts).started.Process.Signal(signals[args[0]]))
+}
+
+// ends waits for the program in the background.
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	s := of(ts)
+	usage(ts, !neg && len(args) == 1 && s.started != nil, "ends STATUS, after start")
+	select {
+	case err := <-s.ended:
+		s.started = nil
+		ts.Logf("[stdout]\n%s[stderr]\n%s", ts.ReadFile("out"), ts.ReadFile("err"))
+		status(ts, args[0], err)
+	case <-time.After(patience):
+		ts.Fatalf("it does not end")
+	}
+}
+
+// expand puts the server's address into a file.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "expand FILE")
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), "$SERVER", of(ts).server.URL)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o666))
+}
+
+// held waits until the server holds that many requests.
+func held(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "held N")
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	deadline := time.After(patience)
+	for range n {
+		select {
+		case <-of(ts).server.holding:
+		case <-deadline:
+			ts.Fatalf("the server does not hold %d requests", n)
+		}
+	}
+}
+
+// release lets go of the requests that the server holds or will hold.
+func release(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 0, "release")
+	of(ts).server.release()
+}
+
+// got checks what the server has under a path: method, content type and bytes.
+func got(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 4, "got METHOD TYPE PATH FILE")
+	body, ok := of(ts).server.get(args[2])
+	if !ok {
+		ts.Fatalf("the server has no %s, but %q", args[2], of(ts).server.names())
+	}
+	if body.method != args[0] || body.kind != args[1] {
+		ts.Fatalf("%s came by %s as %s", args[2], body.method, body.kind)
+	}
+	if want := ts.ReadFile(args[3]); string(body.content) != want {
+		ts.Fatalf("%s has %d bytes %.50q, not the %d of %s", args[2], len(body.content), body.content, len(want), args[3])
+	}
+}
+
+func storedCount(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "stored N")
+	if names := of(ts).server.names(); strconv.Itoa(len(names)) != args[0] {
+		ts.Fatalf("the server has %d: %q", len(names), names)
+	}
+}
+
+func decode(ts *testscript.TestScript, name string) any {
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(name)))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		ts.Fatalf("%s: %v", name, err)
+	}
+	return v
+}
+
+// jsonValue checks a value in a file's first JSON object.
+func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) >= 3, "[!] json FILE REGEXP KEY...")
+	v := decode(ts, args[0])
+	for _, key := range args[2:] {
+		m, _ := v.(map[string]any)
+		var ok bool
+		if v, ok = m[key]; !ok {
+			ts.Fatalf("no %q in %v", key, slices.Sorted(maps.Keys(m)))
+		}
+	}
+	text := fmt.Sprint(v)
+	if v == nil {
+		text = "null"
+	}
+	re, err := regexp.Compile("^(?:" + args[1] + ")$")
+	ts.Check(err)
+	if re.MatchString(text) == neg {
+		ts.Fatalf("%s is %s", strings.Join(args[2:], "."), text)
+	}
+}
+
+// sums checks that the numbers of a report agree with one another.
+func sums(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "sums REPORT")
+	var r struct {
+		Seconds  float64
+		Items    struct{ Total, Delivered, Failed, Unknown, Skipped, Deferred, Remaining int }
+		Requests struct {
+			Sent, Accepted, Throttled, Overloaded, Errors int
+			TimedOut                                      int            `json:"timed_out"`
+			ByStatus                                      map[string]int `json:"by_status"`
+		}
+		Waited map[string]float64 `json:"waited_seconds"`
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	i, q := r.Items, r.Requests
+	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred + i.Remaining; sum != i.Total {
+		ts.Fatalf("%d items ended or remain, of %d", sum, i.Total)
+	}
+	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum != q.Sent {
+		ts.Fatalf("%d requests ended, of %d sent", sum, q.Sent)
+	}
+	answers, waited := 0, 0.0
+	for _, n := range q.ByStatus {
+		answers += n
+	}
+	for _, s := range r.Waited {
+		waited += s
+	}
+	if answers > q.Sent || waited > r.Seconds+0.01 {
+		ts.Fatalf("%d answers to %d requests, %v s waited in %v s", answers, q.Sent, waited, r.Seconds)
+	}
+}
+
+// keys writes the keys of a file's first JSON object to standard output. Keys
+// that are data and no names are an asterisk.
+func keys(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "keys FILE")
+	found := map[string]bool{}
+	var walk func(prefix string, v any)
+	walk = func(prefix string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			found[prefix] = true
+		}
+		for key, v := range m {
+			if strings.HasPrefix(key, "/") || key[0] >= '0' && key[0] <= '9' {
+				key = "*"
+			}
+			walk(strings.TrimPrefix(prefix+"."+key, "."), v)
+		}
+	}
+	walk("", decode(ts, args[0]))
+	for _, key := range slices.Sorted(maps.Keys(found)) {
+		fmt.Fprintln(ts.Stdout(), key)
+	}
+}
+
+var untidy = []struct {
+	re *regexp.Regexp
+	by string
+}{
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "HOST"},
+	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":0`},
+	{regexp.MustCompile(`(?m)^held back longest by .*\n`), ""}, // or not, as the machine is loaded
+	{regexp.MustCompile(` at [0-9.]+/s\b`), ""},                // likewise
+	{regexp.MustCompile(`\b\d+ in any (second|100 ms)`), "N in any $1"},
+	{regexp.MustCompile(`\b[0-9.]+ (ms|s)\b`), "TIME"},
+	{regexp.MustCompile(`\d\d:\d\d:\d\d`), "CLOCK"},
+	{regexp.MustCompile(`go1\.[0-9.a-z]+, \w+/\w+`), "GO"},
+}
+
+// tidy writes a file to standard output, with names for what differs from run to
+// run.
+func tidy(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "tidy FILE")
+	text := []byte(ts.ReadFile(args[0]))
+	for _, u := range untidy {
+		text = u.re.ReplaceAll(text, []byte(u.by))
+	}
+	_, err := ts.Stdout().Write(text)
+	ts.Check(err)
+}
+
+// labURL takes the address from what a practice server in the background said.
+func labURL(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 0, "laburl")
+	ts.Setenv("LAB", regexp.MustCompile(`http://[0-9.:]+`).FindString(ts.ReadFile("err")))
+}
+
+// labStats asks a practice server for its statistics.
+func labStats(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "labstats FILE")
+	resp, err := http.Get(ts.Getenv("LAB") + lab.StatsPath)
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o666))
+}
