@@ -77,7 +77,7 @@ func (s *fileSource) open() (io.ReadCloser, error) {
 
 // openNow opens a file that was just looked at.
 func (s *fileSource) openNow() (io.ReadCloser, error) {
-	f, err := os.Open(s.path)
+	f, err := openFile(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("retry: body: %w", err)
 	}

@@ -100,6 +100,9 @@ func (r *run) request(ctx context.Context, it source.Item) (*http.Request, error
 		openFile = func() (io.ReadCloser, error) { return http.NoBody, nil }
 	}
 	open, length, kind := source.FormBody(r.Form, it, openFile)
+	if req.Body != nil {
+		req.Body.Close()
+	}
 	req.GetBody, req.ContentLength = open, length
 	if req.Body, err = open(); err != nil {
 		return nil, err

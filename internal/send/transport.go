@@ -40,8 +40,8 @@ func (n Network) base(idle int) *http.Transport {
 		MaxIdleConnsPerHost:   idle,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true,     // nobody reads the answers
-		WriteBufferSize:       16 << 10, // a small file goes with its header in one write
+		DisableCompression:    true,    // nobody reads the answers
+		WriteBufferSize:       8 << 10, // a small file goes with its header in one write
 		Protocols:             new(http.Protocols),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dial(ctx, network, addr)
