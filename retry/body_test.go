@@ -237,7 +237,7 @@ func TestWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	paths := map[string]string{dir: "a directory", filepath.Join(dir, "none"): "no such file", os.DevNull: "a device"}
-	if runtime.GOOS != "windows" && syscall.Mkfifo(fifo, 0o600) == nil {
+	if mkfifo(fifo) {
 		paths[fifo] = "a device, pipe or socket"
 	}
 	for path, want := range paths {

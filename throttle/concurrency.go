@@ -26,7 +26,7 @@ type Concurrency struct {
 
 // ConcurrencyStats is a snapshot of a [Concurrency].
 type ConcurrencyStats struct {
-	Limit   int
+	Limit   int // as set
 	Held    int // permits that are out
 	Waiting int // callers who wait now
 }

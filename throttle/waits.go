@@ -9,11 +9,11 @@ import (
 type Holding string
 
 const (
-	Nothing       Holding = ""
-	ByRate        Holding = "rate"
-	ByConcurrency Holding = "concurrency"
-	ByBandwidth   Holding = "bandwidth"
-	ByCoolDown    Holding = "cool-down" // a pause, mostly asked for by the server
+	Nothing       Holding = ""            // nobody waits
+	ByRate        Holding = "rate"        // Limits.Rate
+	ByConcurrency Holding = "concurrency" // Limits.InFlight
+	ByBandwidth   Holding = "bandwidth"   // Limits.Bandwidth
+	ByCoolDown    Holding = "cool-down"   // a pause, mostly asked for by the server
 )
 
 // Waited is time by the limit that held callers back.

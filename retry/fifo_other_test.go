@@ -1,0 +1,5 @@
+//go:build !unix
+
+package retry
+
+func mkfifo(string) bool { return false }
