@@ -76,9 +76,9 @@ type Bucket struct {
 // BucketStats is a snapshot of a [Bucket].
 type BucketStats struct {
 	Rate    rate.Limit // tokens a second
-	Burst   int
-	Waiting int       // callers who wait now
-	Paused  time.Time // when the pause in force ends; zero: not paused
+	Burst   int        // tokens that an idle bucket gathers
+	Waiting int        // callers who wait now
+	Paused  time.Time  // when the pause in force ends; zero: not paused
 
 	Granted int64 // tokens given out
 
@@ -469,6 +469,9 @@ func (b *Bucket) wait(ctx context.Context, w *waiter) error {
 			ended = w.park(ctx)
 		}
 		if ended && b.leave(w) {
+			// Whoever ends a context holds its lock until all who wait on it are
+			// woken; of very many, most would park once more to ask for the cause.
+			runtime.Gosched()
 			b.mu.queue.put(w)
 			return context.Cause(ctx)
 		}
