@@ -197,6 +197,9 @@ func (b *Bucket) SetBurst(burst int) {
 	burst = max(burst, 1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if burst == b.mu.burst {
+		return
+	}
 	b.pausedLocked() // one that is over ended under the old burst
 	now := b.now()
 	b.unreserveLocked(now)

@@ -53,7 +53,9 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Limits are those of each upstream, unless LimitsFor is set, which tells
-	// them by key. A request to an upstream whose limits are not valid fails.
+	// them by key. It is called once for each upstream, with a lock held, so it
+	// must not use the Transport. A request to an upstream whose limits are not
+	// valid fails.
 	Limits    Limits
 	LimitsFor func(key string) Limits
 

@@ -649,8 +649,11 @@ func TestTransportTimeout(t *testing.T) {
 			t.Helper()
 			var timeout *TimeoutError
 			var ne net.Error
-			if errors.As(err, &timeout) != ours || ours && timeout.After != 500*ms {
+			if errors.As(err, &timeout) != ours {
 				t.Errorf("%s: %v", what, err)
+			}
+			if ours && (timeout.After != 500*ms || !timeout.Temporary() || !strings.HasPrefix(timeout.Error(), "throttle: ")) {
+				t.Errorf("%s: %v", what, timeout)
 			}
 			if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {
 				t.Errorf("%s: %v is not a timeout", what, err)
@@ -776,6 +779,13 @@ func TestTransportLeavesTheRequestAlone(t *testing.T) {
 			if _, err := tr.RoundTrip(r); err == nil || !body.closed.Load() {
 				t.Errorf("%s: %v, body closed %v", name, err, body.closed.Load())
 			}
+		}
+		gone := errors.New("the file is gone")
+		r, _ := http.NewRequest("POST", "http://a/", &closing{Reader: strings.NewReader("body")})
+		r.GetBody = func() (io.ReadCloser, error) { return nil, gone }
+		again := roundTripper(func(r *http.Request) (*http.Response, error) { _, err := r.GetBody(); return nil, err })
+		if _, err := (&Transport{Base: again, Limits: Limits{Bandwidth: 1000}}).RoundTrip(r); err != gone {
+			t.Errorf("a body that cannot be had again: %v", err)
 		}
 		body := &closing{}
 		if _, err := (&Transport{Base: base}).RoundTrip(&http.Request{Body: body}); err == nil || !body.closed.Load() {

@@ -125,7 +125,8 @@ func ceiling(inFlight int) int {
 }
 
 // SetLimits sets the limits, for those who wait now as well. It changes nothing
-// and returns an error when they are not valid.
+// and returns an error when they are not valid. What a [Transport] began to send
+// without a bandwidth limit goes on without one.
 func (u *Upstream) SetLimits(limits Limits) error {
 	if err := limits.Validate(); err != nil {
 		return err
