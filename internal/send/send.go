@@ -92,6 +92,7 @@ type run struct {
 	unclaimed int64     // tokens that nobody waited for, when last looked
 	looked    time.Time // when that was
 	grown     int       // workers that the limits need
+	grew      bool      // when last looked
 }
 
 // Run sends all items and returns the report. The end of soft begins an orderly
@@ -300,10 +301,15 @@ func (r *run) grow(stats throttle.UpstreamStats) {
 	if r.Workers > 0 || failing || r.pool.Stats().Queued == 0 {
 		return
 	}
-	if (stats.Unclaimed > r.unclaimed || stats.Waiting == 0) && stats.Holding != throttle.ByBandwidth {
-		r.grown += r.grown/2 + 1
-	}
+	late := stats.Unclaimed > r.unclaimed || stats.Waiting == 0
 	r.unclaimed = stats.Unclaimed
+	switch {
+	case r.grew:
+		r.grew = false // tokens that were late before the new workers came say nothing of them
+	case late && stats.Holding != throttle.ByBandwidth:
+		r.grown += r.grown/2 + 1
+		r.grew = true
+	}
 	most := maxWorkers
 	if r.Limits.InFlight > 0 {
 		most = min(most, r.Limits.InFlight)

@@ -1,0 +1,295 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
+)
+
+// method has all files sent by the method.
+func (w *world) method(m string) {
+	paths := []string{filepath.Dir(w.firstFile())}
+	w.from(w.To, source.Options{Paths: paths, Method: m})
+}
+
+func (w *world) firstFile() string {
+	for it, err := range w.Source.Items() {
+		if err != nil {
+			w.Fatal(err)
+		}
+		return it.Path
+	}
+	w.Fatal("there is no file")
+	return ""
+}
+
+// hijacked breaks the connection off, by a reset or by its end.
+func hijacked(w http.ResponseWriter, answer string, end func(*memnet.Conn) error) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(conn, answer)
+	_ = end(conn.(*memnet.Conn))
+}
+
+// What one answer, or the lack of one, makes of a file. The second try is
+// accepted.
+func TestOutcomes(t *testing.T) {
+	reset := func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }
+	status := func(n int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) }
+	}
+	to := func(status int, url string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", url)
+			w.WriteHeader(status)
+		}
+	}
+	for _, c := range []struct {
+		name     string
+		method   string
+		first    http.HandlerFunc
+		want     report.Status
+		requests int
+		says     string
+	}{
+		{"PUT and 500", "PUT", status(500), report.Delivered, 2, ""},
+		{"PUT and 504", "PUT", status(504), report.Delivered, 2, ""},
+		{"PUT and reset", "PUT", reset, report.Delivered, 2, ""},
+		{"POST and 500", "POST", status(500), report.Unknown, 1, "it may have been accepted, and repeating it is not safe"},
+		{"POST and 504", "POST", status(504), report.Unknown, 1, "504 Gateway Timeout"},
+		{"POST and reset", "POST", reset, report.Unknown, 1, "connection reset by peer"},
+		{"POST and 503", "POST", status(503), report.Delivered, 2, ""},
+		{"POST and 429", "POST", status(429), report.Delivered, 2, ""},
+		{"POST and 408", "POST", status(408), report.Delivered, 2, ""},
+		{"an answer cut off", "POST", func(w http.ResponseWriter, _ *http.Request) {
+			hijacked(w, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsto", (*memnet.Conn).Close)
+		}, report.Delivered, 1, ""},
+		{"an answer without end", "POST", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, report.Delivered, 1, ""},
+		{"400", "PUT", status(400), report.Failed, 1, "400 Bad Request"},
+		{"404", "PUT", status(404), report.Failed, 1, "404 Not Found"},
+		{"501", "PUT", status(501), report.Failed, 1, "501 Not Implemented"},
+		{"302", "PUT", to(302, "/new?key=value"), report.Failed, 1, "302 Found: redirected to http://127.0.0.1/new: "},
+		{"303", "POST", to(303, "/new"), report.Failed, 1, "redirected to http://127.0.0.1/new: "},
+		{"307", "POST", to(307, "/new"), report.Delivered, 2, ""},
+		{"308", "PUT", to(308, "/new"), report.Delivered, 2, ""},
+		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), report.Failed, 1, "redirected to http://127.0.0.2/new, another origin"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var n atomic.Int64
+			onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if n.Add(1) == 1 {
+					c.first(w, r)
+					return
+				}
+				if string(body) != "x" || r.Method != c.method {
+					t.Errorf("%s with the body %q", r.Method, body)
+				}
+				w.WriteHeader(http.StatusCreated)
+			}, func(w *world) {
+				w.method(c.method)
+				s := w.run()
+				var got report.Status
+				switch (report.ItemCounts{Total: 1}) {
+				case report.ItemCounts{Total: s.Items.Delivered}:
+					got = report.Delivered
+				case report.ItemCounts{Total: s.Items.Failed}:
+					got = report.Failed
+				case report.ItemCounts{Total: s.Items.Unknown}:
+					got = report.Unknown
+				}
+				if got != c.want || int(n.Load()) != c.requests {
+					t.Errorf("%s after %d requests, want %s after %d\n%s", got, n.Load(), c.want, c.requests, errorsOf(s))
+				}
+				if text := errorsOf(s); !strings.Contains(text, c.says) || c.says == "" && text != "" {
+					t.Errorf("it says %q, want %q", text, c.says)
+				}
+				if want := map[report.Status]int{report.Delivered: ExitDelivered}[c.want]; c.want == report.Delivered && s.ExitStatus != want ||
+					c.want != report.Delivered && s.ExitStatus != ExitItems {
+					t.Errorf("exit status %d", s.ExitStatus)
+				}
+			})
+		})
+	}
+}
+
+func TestTenRefusals(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		w.WriteHeader(http.StatusUnauthorized)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		s := w.run()
+		w.ended(s, ExitRefused, 0, 10, 0, 0, 15)
+		if n.Load() != 10 || w.since() != 900*time.Millisecond {
+			t.Errorf("%d requests in %v", n.Load(), w.since())
+		}
+		if want := "the first ten answers were 401 and nothing was accepted: check the credentials"; len(s.Notes) != 1 || s.Notes[0] != want {
+			t.Errorf("notes %q", s.Notes)
+		}
+	})
+}
+
+// Where another answer came in between, it is no matter of credentials.
+func TestNotTenRefusals(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1)%10 == 0 {
+			w.WriteHeader(http.StatusNotFound)
+		} else {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}, func(w *world) {
+		w.Limits.InFlight = 1
+		w.ended(w.run(), ExitItems, 0, 25, 0, 0, 0)
+	})
+}
+
+func TestHostUnknown(t *testing.T) {
+	onFakeTime(t, 100, nil, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.Network.dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
+		}
+		s := w.run()
+		w.ended(s, ExitUnavailable, 0, 1, 0, 0, 99)
+		if w.since() != 0 {
+			t.Errorf("ended after %v", w.since())
+		}
+		if want := "the server cannot be reached as configured: check the URL, the proxy and the TLS settings"; len(s.Notes) != 1 || s.Notes[0] != want {
+			t.Errorf("notes %q", s.Notes)
+		}
+	})
+}
+
+// Once something was answered, the same is an outage.
+func TestHostUnknownForAWhile(t *testing.T) {
+	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.Header = http.Header{"Connection": {"close"}}
+		w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if now := w.since(); now >= time.Second && now < 10*time.Second {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
+			}
+			return w.net.DialContext(ctx, network, addr)
+		}
+		w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+		if at := w.watch.snapshots[int(5*time.Second/tick)]; at.Holding != "server down for 4s: host not found" {
+			t.Errorf("held back by %q", at.Holding)
+		}
+	})
+}
+
+// A file that cannot be sent is a failed item; those after it are sent.
+func TestItemErrors(t *testing.T) {
+	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" + strings.TrimSuffix(w.firstFile(), "0") + "1\n"
+		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
+		s := w.run()
+		w.ended(s, ExitItems, 2, 2, 0, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") || !strings.Contains(text, "failed: is a directory; ") {
+			t.Errorf("it says %q", text)
+		}
+	})
+}
+
+// What the disk loses between two attempts is not a short upload.
+func TestFileVanishesBetweenAttempts(t *testing.T) {
+	var file string
+	var n atomic.Int64
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		_ = os.Remove(file)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}, func(w *world) {
+		file = w.firstFile()
+		s := w.run()
+		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+		if n.Load() != 1 || !strings.Contains(errorsOf(s), "no such file or directory") {
+			t.Errorf("after %d requests it says %q", n.Load(), errorsOf(s))
+		}
+	})
+}
+
+// A standard input that says nothing for hours does not hold up the end.
+func TestSilentStdin(t *testing.T) {
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		in, out := io.Pipe()
+		defer out.Close()
+		file := w.firstFile()
+		go io.WriteString(out, file+"\n")
+		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: in})
+		w.MaxDuration = 10 * time.Minute
+		s := w.run()
+		w.ended(s, ExitLimit, 1, 0, 0, 0, 0)
+		if w.since() != w.MaxDuration {
+			t.Errorf("ended after %v", w.since())
+		}
+	})
+}
+
+// A full disk ends the run, whatever else went well.
+func TestResultsFail(t *testing.T) {
+	onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.Results = report.NewResults(fullDisk{})
+		s := w.run()
+		if s.ExitStatus != ExitLocal || s.Items.Remaining == 0 || len(s.Notes) != 1 || s.Notes[0] != "--results: the results are incomplete: disk full" {
+			t.Errorf("exit status %d, %+v, %q", s.ExitStatus, s.Items, s.Notes)
+		}
+	})
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// Nothing that is secret is in what is said of an item, whatever the server
+// sends back and wherever that is cut.
+func TestSecretsAreHidden(t *testing.T) {
+	var mu sync.Mutex
+	answer := ""
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, answer)
+	}, func(w *world) {
+		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f", source.Options{Paths: []string{w.firstFile()}})
+		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X": {`sesame "5"`}}
+		secrets := []string{
+			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f", "sesame-2%2F",
+			"Bearer sesame-3", "sesame-3", "sesame-4", `sesame "5"`, `sesame \"5\"`, "sesame+%225%22",
+		}
+		for _, secret := range secrets {
+			for _, pad := range []int{0, maxExcerpt - len(secret) - 1, maxExcerpt - len(secret)/2, maxExcerpt - 1} {
+				answer = strings.Repeat(".", pad) + secret + " is wrong"
+				text := errorsOf(w.run())
+				if strings.Contains(text, "sesame") || strings.Contains(text, "c2VzYW1l") || !strings.Contains(text, "400 Bad Request") {
+					t.Errorf("of %q is shown %q", secret, text)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,351 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
+)
+
+// With answers that take seconds the pool has to grow to many times the size
+// that it begins with.
+func TestPoolGrowsUntilNoTokenIsLate(t *testing.T) {
+	const rate, files = 50, 1000
+	var seen instants
+	onFakeTime(t, files, func(w http.ResponseWriter, r *http.Request) {
+		seen.add()
+		accept(w, r, 3*time.Second)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: rate, InFlight: 256}
+		s := w.run()
+		w.ended(s, ExitDelivered, files, 0, 0, 0, 0)
+		from := w.begin.Add(4 * time.Second)
+		if n := seen.within(from, from.Add(15*time.Second)); n < rate*15*99/100 {
+			t.Errorf("%d requests in 15 s, want %d a second", n, rate)
+		}
+		if lost := w.since() - (files-1)*time.Second/rate - 3*time.Second; lost > 100*time.Millisecond {
+			t.Errorf("the beginning cost %v", lost)
+		}
+		if s.InFlight.Max < 3*rate || s.InFlight.Max > 3*rate+2 {
+			t.Errorf("at most %d in flight, want %d", s.InFlight.Max, 3*rate)
+		}
+		for _, snap := range w.watch.snapshots {
+			if workers := snap.InFlight + snap.Waiting; workers > 230 { // of 150 that are needed, grown by a half
+				t.Fatalf("%d workers after %v", workers, snap.Elapsed)
+			}
+		}
+	})
+}
+
+func TestPoolStaysWithinConcurrency(t *testing.T) {
+	onFakeTime(t, 200, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 3*time.Second) }, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 50, InFlight: 20}
+		s := w.run()
+		w.ended(s, ExitDelivered, 200, 0, 0, 0, 0)
+		if s.InFlight.Max != 20 {
+			t.Errorf("at most %d in flight, want 20", s.InFlight.Max)
+		}
+		for _, snap := range w.watch.snapshots {
+			if workers := snap.InFlight + snap.Waiting; workers > 20 {
+				t.Fatalf("%d workers after %v", workers, snap.Elapsed)
+			}
+		}
+		if s.Waited.Concurrency < s.Waited.Rate {
+			t.Errorf("waited for %+v, want mostly concurrency", s.Waited)
+		}
+	})
+}
+
+func TestPoolDoesNotGrow(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit  func(*run)
+		stats throttle.UpstreamStats
+	}{
+		"while the server is in trouble": {func(r *run) { r.failing = r.start }, throttle.UpstreamStats{Unclaimed: 1}},
+		"while the line is full":         {func(r *run) {}, throttle.UpstreamStats{Unclaimed: 1, Holding: throttle.ByBandwidth}},
+		"while someone waits":            {func(r *run) {}, throttle.UpstreamStats{Waiting: 1}},
+		"when told how large it is":      {func(r *run) { r.Workers = 2 }, throttle.UpstreamStats{Unclaimed: 1}},
+		"without work":                   {func(r *run) { _ = r.pool.Drain(context.Background()) }, throttle.UpstreamStats{Unclaimed: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			block := make(chan struct{})
+			onFakeTime(t, 0, func(http.ResponseWriter, *http.Request) { <-block }, func(w *world) {
+				w.Limits.Rate = 1e-3
+				r := newRun(w.Options)
+				begin := r.grown
+				c.edit(r)
+				r.grow(c.stats)
+				if r.grown != begin {
+					t.Errorf("grown from %d to %d", begin, r.grown)
+				}
+				_ = r.pool.Drain(context.Background())
+			})
+		})
+	}
+}
+
+// One answer stops everybody, for as long as it asks.
+func TestPauseSendsNothingAndSaysSo(t *testing.T) {
+	var seen instants
+	var n atomic.Int64
+	var refused time.Time
+	onFakeTime(t, 40, func(w http.ResponseWriter, r *http.Request) {
+		seen.add()
+		if n.Add(1) == 10 {
+			refused = time.Now()
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		s := w.run()
+		w.ended(s, ExitDelivered, 40, 0, 0, 0, 0)
+		if want := w.begin.Add(900 * time.Millisecond); !refused.Equal(want) {
+			t.Fatalf("refused at %v, want %v", refused, want)
+		}
+		end := refused.Add(30 * time.Second)
+		if n := seen.within(refused.Add(1), end); n != 0 {
+			t.Errorf("%d requests during the pause", n)
+		}
+		if n := seen.within(end, end.Add(time.Second)); n == 0 || n > 11 {
+			t.Errorf("%d requests in the second after the pause", n)
+		}
+		if want := 30.0; s.Waited.CoolDown < want-0.1 || s.Waited.CoolDown > want+0.1 {
+			t.Errorf("%v s of cool-down", s.Waited.CoolDown)
+		}
+		for _, snap := range w.watch.snapshots {
+			at := w.begin.Add(snap.Elapsed)
+			paused := at.After(refused) && at.Before(end)
+			if (snap.Limit == report.LimitCoolDown) != paused {
+				t.Fatalf("%v after the start the limit is %q", snap.Elapsed, snap.Limit)
+			}
+			if left := end.Sub(at); paused && (snap.Pause != left || snap.Holding != fmt.Sprintf("paused %s: Retry-After", short(left))) {
+				t.Fatalf("%v before its end the pause is %v, %q", left, snap.Pause, snap.Holding)
+			}
+		}
+		if talk := w.watch.talk.String(); strings.Count(talk, "http://127.0.0.1 asks to be left alone for 30s (Retry-After): nothing is sent until") != 1 {
+			t.Errorf("it says %s", talk)
+		}
+	})
+}
+
+// A server that asks for a second each second does not fill the log.
+func TestPausesAreToldOnceInAWhile(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) <= 20 {
+			w.Header().Set("Retry-After", "2")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asks")
+		if most := int(w.since()/pauseEvery) + 1; told < 2 || told > most {
+			t.Errorf("told %d times in %v", told, w.since())
+		}
+	})
+}
+
+func TestGiveUp(t *testing.T) {
+	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 100, InFlight: 256}
+		w.GiveUpAfter = 90 * time.Second
+		s := w.run()
+		w.ended(s, ExitUnavailable, 0, 0, 0, 20, 0)
+		if got, want := w.since(), 90*time.Second+tick; got != want {
+			t.Errorf("ended after %v, want %v", got, want)
+		}
+		if got, want := s.Notes, "nothing was accepted for 1m30s (--give-up-after); try again later"; len(got) != 1 || got[0] != want {
+			t.Errorf("notes %q", got)
+		}
+		if text := errorsOf(s); !strings.Contains(text, "deferred: PUT http://127.0.0.1/000") || strings.Count(text, "nothing was accepted") != 1 {
+			t.Errorf("it says %s", text)
+		}
+	})
+}
+
+// Waits that the server asks for do not count.
+func TestGiveUpIsPatientWhenAsked(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) <= 3 {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.Limits.InFlight = 1
+		w.GiveUpAfter = time.Minute
+		w.ended(w.run(), ExitDelivered, 5, 0, 0, 0, 0)
+		if w.since() < 3*600*time.Second {
+			t.Errorf("over after %v", w.since())
+		}
+	})
+}
+
+func TestMaxWait(t *testing.T) {
+	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "61")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.MaxWait = time.Minute
+		s := w.run()
+		w.ended(s, ExitUnavailable, 0, 0, 0, 1, 4)
+		if w.since() != 0 {
+			t.Errorf("ended after %v", w.since())
+		}
+		want := "the server wants to be left alone until " + w.begin.Add(61*time.Second).Format(time.RFC3339) + ", longer than --max-wait 1m0s"
+		if len(s.Notes) != 1 || s.Notes[0] != want {
+			t.Errorf("notes %q, want %q", s.Notes, want)
+		}
+	})
+}
+
+func TestMaxDuration(t *testing.T) {
+	var seen instants
+	onFakeTime(t, 100, func(w http.ResponseWriter, r *http.Request) {
+		seen.add()
+		accept(w, r, 3*time.Second)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.MaxDuration = 2050 * time.Millisecond
+		s := w.run()
+		w.ended(s, ExitLimit, 21, 0, 0, 0, 79)
+		if got := w.since(); got != 5*time.Second {
+			t.Errorf("ended after %v: what was in flight takes until 5 s", got)
+		}
+		if n := seen.within(w.begin.Add(w.MaxDuration), time.Now()); n != 0 {
+			t.Errorf("%d requests after the end", n)
+		}
+		if last := w.watch.holding(); last[len(last)-1] != "nothing new is sent: --max-duration 2.05s is over" {
+			t.Errorf("held back by %q", last)
+		}
+	})
+}
+
+func TestInterrupt(t *testing.T) {
+	var seen instants
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		seen.add()
+		accept(w, r, 3*time.Second)
+	}
+	interrupted := &Interrupted{os.Interrupt}
+	t.Run("once", func(t *testing.T) {
+		onFakeTime(t, 100, slow, func(w *world) {
+			w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+			soft, stop := context.WithCancelCause(context.Background())
+			time.AfterFunc(1050*time.Millisecond, func() { stop(interrupted) })
+			s := w.runUntil(context.Background(), soft)
+			w.ended(s, ExitInterrupted, 11, 0, 0, 0, 89)
+			if got := w.since(); got != 4*time.Second {
+				t.Errorf("ended after %v: what was in flight takes until 4 s", got)
+			}
+			if talk := w.watch.talk.String(); !strings.Contains(talk, "interrupted: sending nothing new; 11 in flight may finish, a second Ctrl-C breaks off") {
+				t.Errorf("it says %s", talk)
+			}
+			if len(s.Notes) != 0 || len(s.Errors) != 0 {
+				t.Errorf("it says %s", errorsOf(s))
+			}
+		})
+	})
+	t.Run("twice", func(t *testing.T) {
+		onFakeTime(t, 100, slow, func(w *world) {
+			w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+			ctx, breakOff := context.WithCancelCause(context.Background())
+			soft, stop := context.WithCancelCause(ctx)
+			time.AfterFunc(1050*time.Millisecond, func() { stop(interrupted) })
+			time.AfterFunc(2*time.Second, func() { breakOff(interrupted) })
+			s := w.runUntil(ctx, soft)
+			w.ended(s, ExitInterrupted, 0, 0, 0, 11, 89)
+			if got := w.since(); got != 2*time.Second {
+				t.Errorf("ended after %v", got)
+			}
+			if len(s.Errors) != 1 || s.Errors[0].Count != 11 || !strings.HasSuffix(errorsOf(s), ": interrupted\n") {
+				t.Errorf("it says %q", errorsOf(s))
+			}
+		})
+	})
+	t.Run("at once", func(t *testing.T) {
+		onFakeTime(t, 10, slow, func(w *world) {
+			ctx, breakOff := context.WithCancelCause(context.Background())
+			breakOff(interrupted)
+			w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 0, 0, 0, 0, 10)
+		})
+	})
+	t.Run("posts", func(t *testing.T) {
+		onFakeTime(t, 3, slow, func(w *world) {
+			w.method(http.MethodPost)
+			ctx, breakOff := context.WithCancelCause(context.Background())
+			time.AfterFunc(time.Second, func() { breakOff(interrupted) })
+			w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 0, 0, 3, 0, 0)
+		})
+	})
+}
+
+// A server that is down is named as what holds the run back, and its outage
+// costs nothing but time.
+func TestServerDown(t *testing.T) {
+	onFakeTime(t, 300, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		time.AfterFunc(5*time.Second, func() { w.net.Refuse(true) })
+		time.AfterFunc(25*time.Second, func() { w.net.Refuse(false) })
+		// A connection for each request, so that the outage is seen.
+		w.Header = http.Header{"Connection": {"close"}}
+		s := w.run()
+		w.ended(s, ExitDelivered, 300, 0, 0, 0, 0)
+		if s.Waited.Down < 17 || s.Waited.Down > 40 {
+			t.Errorf("%v s of 20 down", s.Waited.Down)
+		}
+		at := w.watch.snapshots[int(15*time.Second/tick)]
+		if at.Limit != report.LimitDown || at.Holding != "server down for 10s: connection refused" {
+			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
+		}
+		if refused := s.Requests.Overloaded; refused > 100 {
+			t.Errorf("%d requests to a server that was down for 20 s", refused)
+		}
+	})
+}
+
+func TestExitStatusPrecedence(t *testing.T) {
+	err := errors.New("x")
+	for _, c := range []struct {
+		reasons []int
+		want    int
+	}{
+		{nil, ExitDelivered},
+		{[]int{ExitLimit, ExitUnavailable}, ExitUnavailable},
+		{[]int{ExitUnavailable, ExitRefused}, ExitRefused},
+		{[]int{ExitRefused, ExitInterrupted}, ExitInterrupted},
+		{[]int{ExitLimit, ExitTerminated}, ExitTerminated},
+		{[]int{ExitInterrupted, ExitLocal}, ExitLocal},
+		{[]int{ExitItems, ExitLimit}, ExitLimit},
+	} {
+		r := &run{}
+		begun := 0
+		r.ending.begin = func() { begun++ }
+		for _, status := range c.reasons {
+			r.end(status, err)
+			r.end(status, err)
+		}
+		if got, _ := r.ending.status(); got != c.want {
+			t.Errorf("of %v it is %d, want %d", c.reasons, got, c.want)
+		}
+		if begun != min(1, len(c.reasons)) {
+			t.Errorf("the stop began %d times", begun)
+		}
+	}
+}

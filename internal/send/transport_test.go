@@ -1,0 +1,310 @@
+package send
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
+)
+
+const limit = time.Minute
+
+// pair returns both ends of a connection, ours with the limit.
+func pair(t *testing.T) (*stallConn, net.Conn) {
+	l := memnet.Listen()
+	ours, err := l.DialContext(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ours.Close()
+		theirs.Close()
+		l.Close()
+	})
+	return &stallConn{Conn: ours, limit: limit}, theirs
+}
+
+func wantStall(t *testing.T, err error, after, most time.Duration) {
+	t.Helper()
+	var stall *stallError
+	var timeout net.Error
+	if !errors.As(err, &stall) || !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("it ends with %v", err)
+	}
+	if after < limit || after > most {
+		t.Errorf("it ends after %v", after)
+	}
+}
+
+func TestStallReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := pair(t)
+		go func() {
+			for range 20 { // 19 minutes
+				_, _ = theirs.Write([]byte("x"))
+				time.Sleep(limit * 19 / 20)
+			}
+		}()
+		begin := time.Now()
+		n, err := io.Copy(io.Discard, ours)
+		if n != 20 {
+			t.Errorf("%d bytes, want 20", n)
+		}
+		last := 19 * limit * 19 / 20
+		wantStall(t, err, time.Since(begin)-last, limit)
+		time.Sleep(limit)
+	})
+}
+
+func TestStallWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, _ := pair(t)
+		begin := time.Now()
+		n, err := ours.Write(make([]byte, 1<<20))
+		if n == 0 || n == 1<<20 {
+			t.Errorf("%d bytes", n)
+		}
+		wantStall(t, err, time.Since(begin), 2*limit)
+	})
+}
+
+// A line that takes hours is no line that stalls, whichever way it is written to.
+func TestSlowIsNoStall(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<14) // four times what the connection holds
+	for name, send := range map[string]func(*stallConn) (int64, error){
+		"Write": func(c *stallConn) (int64, error) {
+			n, err := c.Write(data)
+			return int64(n), err
+		},
+		"ReadFrom": func(c *stallConn) (int64, error) { return c.ReadFrom(bytes.NewReader(data)) },
+		"sendfile": func(c *stallConn) (int64, error) {
+			c.Conn = sendfile{c.Conn}
+			return c.ReadFrom(&io.LimitedReader{R: asFile{bytes.NewReader(data)}, N: int64(len(data))})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := pair(t)
+				var got bytes.Buffer
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for got.Len() < len(data) {
+						time.Sleep(limit * 9 / 10)
+						_, _ = io.CopyN(&got, theirs, 1<<10)
+					}
+				}()
+				n, err := send(ours)
+				if n != int64(len(data)) || err != nil {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				<-done
+				if !bytes.Equal(got.Bytes(), data) {
+					t.Error("other bytes came out than went in")
+				}
+			})
+		})
+	}
+}
+
+// A reader that waits for its bandwidth is no line that stalls, not even for
+// those who wait for the answer meanwhile.
+func TestSlowSourceIsNoStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := pair(t)
+		answer := make(chan error, 1)
+		go func() {
+			_, err := io.ReadFull(ours, make([]byte, 2))
+			answer <- err
+		}()
+		go func() {
+			_, _ = io.ReadFull(theirs, make([]byte, 10))
+			time.Sleep(limit * 9 / 10)
+			_, _ = theirs.Write([]byte("ok"))
+		}()
+		n, err := ours.ReadFrom(&slowReader{n: 10, wait: 3 * limit})
+		if n != 10 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if err := <-answer; err != nil {
+			t.Errorf("the answer: %v", err)
+		}
+	})
+}
+
+// slowReader gives n bytes, one after each wait.
+type slowReader struct {
+	n    int
+	wait time.Duration
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	if r.n == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(r.wait)
+	r.n--
+	return 1, nil
+}
+
+// asFile passes for a file: it is a syscall.Conn, which nobody calls here.
+type asFile struct{ io.Reader }
+
+func (asFile) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
+// sendfile has a ReadFrom that like the system's loses no byte when its deadline
+// passes: what it has not sent it has not read.
+type sendfile struct{ net.Conn }
+
+func (c sendfile) ReadFrom(r io.Reader) (n int64, err error) {
+	file := r.(*io.LimitedReader).R.(asFile).Reader.(*bytes.Reader)
+	for left := r.(*io.LimitedReader).N; n < left; {
+		p := make([]byte, min(left-n, 1<<12))
+		m, _ := file.Read(p)
+		sent, err := c.Write(p[:m])
+		if _, err := file.Seek(int64(sent-m), io.SeekCurrent); err != nil {
+			return n, err
+		}
+		n += int64(sent)
+		if err != nil || m == 0 {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Over TCP a file goes out in parts, each of them one that the kernel can send
+// by itself: a limit directly above the file.
+func TestFilesGoBySendfile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	data := bytes.Repeat([]byte("0123456789abcdef"), 5<<16+1) // a little over 5 MiB
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan []byte)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			got <- nil
+			return
+		}
+		defer c.Close()
+		all, _ := io.ReadAll(c)
+		got <- all
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &tcp{TCPConn: c.(*net.TCPConn)}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	// As net/http has it: a type of ours around the file, a limit around that.
+	body := struct{ *os.File }{f}
+	n, err := (&stallConn{Conn: seen, limit: limit}).ReadFrom(&io.LimitedReader{R: body, N: int64(len(data))})
+	if n != int64(len(data)) || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	c.Close()
+	if !bytes.Equal(<-got, data) {
+		t.Error("other bytes came out than went in")
+	}
+	if seen.parts != 6 || seen.others != 0 {
+		t.Errorf("%d parts of a file and %d of something else", seen.parts, seen.others)
+	}
+}
+
+// tcp counts what its ReadFrom is given.
+type tcp struct {
+	*net.TCPConn
+	parts, others int
+}
+
+func (c *tcp) ReadFrom(r io.Reader) (int64, error) {
+	if part, ok := r.(*io.LimitedReader); ok {
+		if _, ok := part.R.(struct{ *os.File }); ok {
+			c.parts++
+			return c.TCPConn.ReadFrom(r)
+		}
+	}
+	c.others++
+	return c.TCPConn.ReadFrom(r)
+}
+
+// A file that ends before it should leaves off there: the caller knows how long
+// it was to be.
+func TestShortFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := pair(t)
+		go io.Copy(io.Discard, theirs)
+		ours.Conn = sendfile{ours.Conn}
+		n, err := ours.ReadFrom(&io.LimitedReader{R: asFile{bytes.NewReader(make([]byte, 100))}, N: 200})
+		if n != 100 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+}
+
+// A server that takes a request and says nothing more costs one limit.
+func TestStallEndsAttempt(t *testing.T) {
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		<-r.Context().Done()
+	}, func(w *world) {
+		w.Attempts = 1
+		s := w.run()
+		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+		if w.since() != limit || !strings.Contains(errorsOf(s), "no byte moved for 1m0s") {
+			t.Errorf("after %v: %s", w.since(), errorsOf(s))
+		}
+	})
+}
+
+// Neither a slow server nor our own bandwidth is a stall, however many share it.
+func TestSlowUploadsAreDelivered(t *testing.T) {
+	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); n != 40<<10 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		w.WriteHeader(http.StatusCreated)
+	}, func(w *world) {
+		dir := filepath.Dir(w.firstFile())
+		for it := range w.Source.Items() {
+			if err := os.WriteFile(it.Path, make([]byte, 40<<10), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.from(w.To, source.Options{Paths: []string{dir}})
+		w.Limits = throttle.Limits{InFlight: 5, Bandwidth: 64}
+		w.Attempts = 1
+		s := w.run()
+		w.ended(s, ExitDelivered, 5, 0, 0, 0, 0)
+		if s.Requests.Sent != 5 {
+			t.Errorf("%d requests", s.Requests.Sent)
+		}
+	})
+}

@@ -1,0 +1,190 @@
+package send
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A world is a server, files to send to it, and what is seen of a run.
+type world struct {
+	*testing.T
+	Options
+	net   *memnet.Listener
+	begin time.Time
+	watch watcher
+}
+
+// onFakeTime runs do in a world on fake time. No goroutine may be left when it
+// returns: synctest sees to that. The handler is asked as far as do's options
+// lead there; files are PUT to /00000, /00001, …
+func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *world)) {
+	dir := t.TempDir()
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, net: memnet.Listen(), begin: time.Now()}
+		var handling sync.WaitGroup // one that sleeps does not see that its connection is gone
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handling.Add(1)
+			defer handling.Done()
+			handler(w, r)
+		})}
+		go server.Serve(w.net)
+		defer handling.Wait()
+		defer server.Close()
+		w.Options = Options{
+			GiveUpAfter: time.Hour,
+			Network:     Network{StallTimeout: time.Minute, dial: w.net.DialContext},
+			Progress:    &w.watch,
+			Log:         slog.New(slog.NewTextHandler(&w.watch, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		}
+		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
+		do(w)
+	})
+}
+
+// from sets the source.
+func (w *world) from(to string, o source.Options) {
+	w.Helper()
+	var err error
+	if o.Template, err = source.ParseTemplate(to); err != nil {
+		w.Fatal(err)
+	}
+	w.To = to
+	if w.Source, err = source.New(o); err != nil {
+		w.Fatal(err)
+	}
+	if w.Found, err = w.Source.Scan(context.Background()); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// run does the run and checks what holds for every report.
+func (w *world) run() report.Summary {
+	w.Helper()
+	return w.runUntil(context.Background(), context.Background())
+}
+
+func (w *world) runUntil(ctx, soft context.Context) report.Summary {
+	w.Helper()
+	s := Run(ctx, soft, w.Options)
+	i := s.Items
+	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred + i.Remaining; sum != i.Total {
+		w.Errorf("%d items ended or remain, of %d", sum, i.Total)
+	}
+	q := s.Requests
+	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum != q.Sent {
+		w.Errorf("%d requests ended, of %d sent", sum, q.Sent)
+	}
+	if h := s.Waited; h.Rate+h.Concurrency+h.Bandwidth+h.CoolDown+h.Backoff+h.Down > s.Seconds+0.001 {
+		w.Errorf("waited longer than the %v s of the run: %+v", s.Seconds, h)
+	}
+	return s
+}
+
+// since is the time since the world began.
+func (w *world) since() time.Duration { return time.Since(w.begin) }
+
+// ended checks the exit status and the number of items by their end.
+func (w *world) ended(s report.Summary, status int, delivered, failed, unknown, deferred, remaining int64) {
+	w.Helper()
+	want := report.ItemCounts{Total: delivered + failed + unknown + deferred + remaining,
+		Delivered: delivered, Failed: failed, Unknown: unknown, Deferred: deferred, Remaining: remaining}
+	if s.ExitStatus != status || s.Items != want {
+		w.Errorf("exit status %d, %+v; want %d, %+v\n%s", s.ExitStatus, s.Items, status, want, errorsOf(s))
+	}
+}
+
+// errorsOf is what a report says for people about what went wrong.
+func errorsOf(s report.Summary) string {
+	var b strings.Builder
+	for _, g := range s.Errors {
+		fmt.Fprintf(&b, "%s: %s\n", g.Status, g.Error)
+	}
+	return b.String() + strings.Join(s.Notes, "\n")
+}
+
+// A watcher keeps what a run shows. It is a report.Progress, and a writer for
+// its talk.
+type watcher struct {
+	mu        sync.Mutex
+	snapshots []report.Snapshot
+	talk      strings.Builder
+}
+
+func (w *watcher) Update(s report.Snapshot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.snapshots = append(w.snapshots, s)
+}
+
+func (w *watcher) Log(string) {}
+func (w *watcher) Close()     {}
+
+func (w *watcher) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.talk.Write(p)
+}
+
+// holding are the different things that held the run back, in words, in order.
+func (w *watcher) holding() []string {
+	var all []string
+	for _, s := range w.snapshots {
+		all = append(all, s.Holding)
+	}
+	return slices.Compact(all)
+}
+
+// instants are when requests arrived.
+type instants struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (i *instants) add() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.at = append(i.at, time.Now())
+}
+
+// within counts those that are not before from and before to.
+func (i *instants) within(from, to time.Time) (n int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, at := range i.at {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// accept is a handler that accepts, some time after it has read the body.
+func accept(w http.ResponseWriter, r *http.Request, after time.Duration) {
+	var b [1]byte
+	_, _ = r.Body.Read(b[:])
+	time.Sleep(after)
+	w.WriteHeader(http.StatusCreated)
+}
