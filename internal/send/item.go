@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -69,52 +70,49 @@ func (r *run) request(ctx context.Context, it source.Item) (*http.Request, error
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range r.Header {
-		req.Header[name] = values
-	}
-	for name, values := range it.Header {
-		req.Header[name] = values
-	}
-	if host := req.Header.Get("Host"); host != "" {
-		req.Host = host
-		req.Header.Del("Host")
-	}
-	setDefault(req.Header, "User-Agent", r.UserAgent)
-	if it.Key != "" {
-		setDefault(req.Header, "Idempotency-Key", it.Key)
-	}
 	if err := retry.SetFileBody(req, it.Path); err != nil {
 		return nil, err
 	}
-	if r.Form == "" {
-		kind := r.ContentType
-		if kind == "" {
-			kind = source.ContentType(it.Path)
-		}
-		setDefault(req.Header, "Content-Type", kind)
-		return req, nil
-	}
-	it.Size = req.ContentLength
-	openFile := req.GetBody
-	if openFile == nil { // an empty file
-		openFile = func() (io.ReadCloser, error) { return http.NoBody, nil }
-	}
-	open, length, kind := source.FormBody(r.Form, it, openFile)
-	if req.Body != nil {
+	kind := r.ContentType
+	switch {
+	case r.Form != "":
+		it.Size = req.ContentLength
+		open, length, form := source.FormBody(r.Form, it, req.GetBody)
 		req.Body.Close()
+		if req.Body, err = open(); err != nil {
+			return nil, err
+		}
+		req.GetBody, req.ContentLength, kind = open, length, form
+	case kind == "":
+		kind = source.ContentType(it.Path)
 	}
-	req.GetBody, req.ContentLength = open, length
-	if req.Body, err = open(); err != nil {
-		return nil, err
+	req.Header = r.header(it, kind)
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host // and net/http takes it from there alone
 	}
-	req.Header.Set("Content-Type", kind)
 	return req, nil
 }
 
-func setDefault(h http.Header, name, value string) {
-	if _, set := h[name]; !set {
-		h.Set(name, value)
+// header returns the headers of an item. Nobody changes the headers of a request
+// that is not his, so items that have none of their own share them.
+func (r *run) header(it source.Item, kind string) http.Header {
+	own := it.Header != nil || it.Key != "" || r.Form != ""
+	if h, ok := r.headers.Load(kind); ok && !own {
+		return h.(http.Header)
 	}
+	h := http.Header{"User-Agent": {r.UserAgent}, "Content-Type": {kind}}
+	if it.Key != "" {
+		h.Set("Idempotency-Key", it.Key)
+	}
+	maps.Copy(h, r.Header)
+	maps.Copy(h, it.Header)
+	if r.Form != "" {
+		h.Set("Content-Type", kind) // with the form's boundary
+	}
+	if !own {
+		r.headers.Store(kind, h)
+	}
+	return h
 }
 
 // outcome reads the answer and says what became of the job.

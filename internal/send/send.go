@@ -74,6 +74,7 @@ type run struct {
 	pool      *pool.Pool[source.Item]
 	ending    ending
 	secrets   secrets
+	headers   sync.Map // by content type, shared by items that have none of their own
 
 	mu        sync.Mutex
 	upstreams map[string]*throttle.Upstream

@@ -8,8 +8,10 @@ import (
 	"hash/maphash"
 )
 
-// maxShown is how many URLs a Summary shows.
-const maxShown = 10
+const (
+	maxShown = 10   // URLs that a Summary shows
+	maxKept  = 4096 // items that are kept: about a megabyte
+)
 
 // Summary is what Scan found.
 type Summary struct {
@@ -25,10 +27,11 @@ type Summary struct {
 // file that is missing, a name that does not fit the template, and two items that would both PUT (or do anything but POST and
 // PATCH) to one URL. A file that vanishes during the scan is no error. When ctx ends, Scan returns its cause.
 //
-// It needs about 20 bytes of memory for each item with a URL of its own.
+// It needs about 20 bytes of memory for each item with a URL of its own. A few thousand items it keeps, for Items not to look again.
 func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	var sum Summary
 	var failed error
+	var kept []Item
 	seen := newURLSet()
 	p := &pass{ctx: ctx, noStdin: true, yield: func(item Item, err error) bool {
 		if errors.Is(err, errVanished) {
@@ -38,7 +41,9 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 			err = s.twice(ctx, item, sum.Items)
 		}
 		failed = err
-		sum.Items++
+		if sum.Items++; sum.Items <= maxKept {
+			kept = append(kept, item)
+		}
 		sum.Bytes += item.Size
 		return err == nil
 	}}
@@ -49,6 +54,9 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	sum.LeftOut, sum.URLs = p.leftOut, p.shown
 	for _, r := range s.roots {
 		sum.Partial = sum.Partial || r.stdin
+	}
+	if sum.Items <= maxKept && !sum.Partial {
+		s.kept.Store(&kept)
 	}
 	return sum, nil
 }

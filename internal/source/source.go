@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,6 +86,7 @@ type Source struct {
 	opts   Options
 	method string
 	roots  []root
+	kept   atomic.Pointer[[]Item] // all of them, where Scan found few
 }
 
 // A root is one of Options.Paths, or the manifest.
@@ -210,6 +212,14 @@ func (s *Source) Method() string { return s.method }
 // that would both PUT (or do anything but POST and PATCH) to one URL the later one fails; remembering them takes about 20 bytes an item.
 func (s *Source) Items() iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
+		if kept := s.kept.Load(); kept != nil {
+			for _, item := range *kept {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			return
+		}
 		seen := newURLSet()
 		s.each(&pass{ctx: context.Background(), yield: func(item Item, err error) bool {
 			if err == nil && unique(item) && !seen.add(item.URL) {
