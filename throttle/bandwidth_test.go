@@ -109,6 +109,9 @@ func TestBandwidthChangesLive(t *testing.T) {
 		}
 		at(20 * time.Second)
 		b.SetRate(100_000)
+		if got := b.Stats().Burst; got != 2000 {
+			t.Errorf("20 ms' worth is %d bytes", got)
+		}
 		group.Wait()
 		// The bigger burst of the faster rate is not there at once.
 		if took := time.Since(begin); took < 21*time.Second || took > 21*time.Second+20*time.Millisecond {

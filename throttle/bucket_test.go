@@ -94,7 +94,7 @@ func late(t *testing.T, b *Bucket, n int, lateness func() time.Duration) (grants
 		})
 	}
 	synctest.Wait()
-	for b.Stats().Waiting > 0 {
+	for waiting := b.Stats().Waiting; waiting > 0; {
 		b.mu.Lock()
 		b.timer.Stop()
 		wait := b.mu.due - b.now()
@@ -103,6 +103,10 @@ func late(t *testing.T, b *Bucket, n int, lateness func() time.Duration) (grants
 		b.mu.Lock()
 		b.settleLocked()
 		b.mu.Unlock()
+		before := waiting
+		if waiting = b.Stats().Waiting; waiting == before {
+			t.Error("a token was due, and nobody got it")
+		}
 	}
 	group.Wait()
 	return grants
@@ -152,6 +156,33 @@ func TestBucketDoesNotFloodAfterStalls(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Who leaves when a token is overdue does not take it along.
+func TestBucketLateWaiterLeaves(t *testing.T) {
+	for _, lateness := range []time.Duration{5 * time.Millisecond, 500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			b := NewBucket(10, 1)
+			b.Allow()
+			begin := time.Now()
+			ctx, cancel := context.WithCancel(t.Context())
+			go b.Wait(ctx)
+			synctest.Wait()
+			b.mu.Lock()
+			b.timer.Stop()
+			b.mu.Unlock()
+			done := make(chan time.Duration)
+			go func() {
+				b.Wait(t.Context())
+				done <- time.Since(begin)
+			}()
+			time.Sleep(100*time.Millisecond + lateness)
+			cancel()
+			if got := <-done; got != 100*time.Millisecond+lateness {
+				t.Errorf("the next one went after %v", got)
+			}
+		})
 	}
 }
 

@@ -2,7 +2,6 @@ package throttle
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -157,7 +156,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
-		err = a.reason(err)
+		err = a.timeout(err)
 		a.ended(nil, err)
 		a.release()
 	} else {
@@ -282,8 +281,7 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc // of Timeout, as is timer; nil: none
 	timer  *time.Timer
-	conns  int   // connections got; net/http gets them one after the other
-	unsent error // why waiting on a connection ended
+	conns  int // connections got; net/http gets them one after the other
 }
 
 // request returns the request to send: the caller's must not be changed.
@@ -320,8 +318,10 @@ func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {
 }
 
 // gotConn sees each try of net/http to send the request. The first was paid for,
-// unless a cool-down has begun since, while the connection was made.
-func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+// unless a cool-down has begun since, while the connection was made. It cannot
+// refuse. When the context ends meanwhile, net/http sees that, nearly always
+// before it writes; and after Stop what is in flight is left to finish.
+func (a *attempt) gotConn(httptrace.GotConnInfo) {
 	a.conns++
 	if a.conns == 1 && !a.u.bucket.paused() {
 		return
@@ -329,11 +329,10 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	if err := a.u.token(a.ctx, a.weight); err != nil && a.ctx.Err() != nil {
-		a.unsent = err
-		a.refuse(info.Conn)
+	_ = a.u.token(a.ctx, a.weight)
+	if a.ctx.Err() != nil {
 		return
-	} // after Stop as well: what is in flight is left to finish
+	}
 	a.begin = time.Now()
 	if a.timer != nil {
 		a.timer.Reset(a.t.Timeout)
@@ -341,17 +340,6 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if a.conns > 1 {
 		a.u.resent()
 		a.observe(Event{Kind: Resent})
-	}
-}
-
-// refuse makes the connection take no more, as there is no other way to tell
-// net/http that the request must not go: it writes first, and sees afterwards that
-// the context has ended. Then it would have closed the connection. HTTP/2 shares
-// it with other requests, and mostly looks before it writes.
-func (a *attempt) refuse(conn net.Conn) {
-	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
-	if conn != nil && !(ok && secure.ConnectionState().NegotiatedProtocol == "h2") {
-		conn.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -411,13 +399,10 @@ func failure(ctx context.Context, err error) Outcome {
 	return Ignored
 }
 
-// reason returns what ended the attempt where we know better than err does.
-func (a *attempt) reason(err error) error {
-	if a.unsent != nil {
-		return a.unsent
-	}
+// timeout returns our own error where it was our timeout that ended the attempt.
+func (a *attempt) timeout(err error) error {
 	var ours *TimeoutError
-	if a.cancel != nil && a.req.Context().Err() == nil && errors.As(context.Cause(a.ctx), &ours) {
+	if a.cancel != nil && errors.As(context.Cause(a.ctx), &ours) {
 		return ours
 	}
 	return err
@@ -465,7 +450,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		if err != io.EOF {
-			err = b.attempt.reason(err)
+			err = b.attempt.timeout(err)
 		}
 		b.attempt.release()
 	}

