@@ -20,7 +20,7 @@ const small = 16 << 10
 // larger file is open from now until the request was sent; close req.Body if it never is.
 //
 // The file has to stay as it is until the answer was read: size and modification time are compared at each opening, at the end of
-// each sending, and before an answer counts as accepted. If they differ the call fails with [ErrFileChanged], whatever the server said.
+// each sending, and before an answer counts as accepted. If they differ, or the file is gone, the call fails with [ErrFileChanged], whatever the server said.
 //
 // Only regular files are taken, links to them included. An empty file is sent as an empty body with Content-Length 0.
 func SetFileBody(req *http.Request, path string) error {
@@ -130,12 +130,15 @@ func (s *fileSource) err() error {
 	return nil
 }
 
-// verify looks at the file once more, by its path. A file that is gone by now was sent as it was if Close found nothing wrong.
+// verify looks at the file once more, by its path. One that is gone has changed, too: nobody can tell whether what was sent is what
+// it was to be.
 func (s *fileSource) verify() error {
-	if info, err := os.Stat(s.path); err == nil {
-		return s.compare(info)
+	info, err := os.Stat(s.path)
+	if err != nil {
+		s.changed.Store(true)
+		return s.err()
 	}
-	return s.err()
+	return s.compare(info)
 }
 
 // fileBody embeds *os.File so that it goes out by sendfile: package net takes whatever is a syscall.Conn.
