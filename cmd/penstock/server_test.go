@@ -35,10 +35,9 @@ type server struct {
 	tls *httptest.Server
 
 	holding chan struct{} // gets one for each request that is held
-	release func()
-	open    chan struct{} // closed by release
 
 	mu     sync.Mutex
+	open   chan struct{} // closed by release, and made anew
 	bodies map[string]body
 }
 
@@ -54,7 +53,6 @@ func newServer() *server {
 		open:    make(chan struct{}),
 		bodies:  map[string]body{},
 	}
-	s.release = sync.OnceFunc(func() { close(s.open) })
 	quiet := log.New(io.Discard, "", 0)
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Server.Config.ErrorLog = quiet
@@ -65,6 +63,14 @@ func newServer() *server {
 	s.tls.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	s.tls.StartTLS()
 	return s
+}
+
+// release lets go of the requests that are held.
+func (s *server) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.open)
+	s.open = make(chan struct{})
 }
 
 func (s *server) close() {
@@ -100,9 +106,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.Atoi(number)
 	switch what {
 	case "hold":
+		s.mu.Lock()
+		open := s.open
+		s.mu.Unlock()
 		s.holding <- struct{}{}
 		select {
-		case <-s.open:
+		case <-open:
 		case <-r.Context().Done():
 			return
 		}

@@ -226,8 +226,8 @@ func TestFileVanishesBetweenAttempts(t *testing.T) {
 		file = w.firstFile()
 		s := w.run()
 		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
-		if n.Load() != 1 || !strings.Contains(errorsOf(s), "no such file or directory") {
-			t.Errorf("after %d requests it says %q", n.Load(), errorsOf(s))
+		if n.Load() != 1 {
+			t.Errorf("%d requests: %s", n.Load(), errorsOf(s))
 		}
 	})
 }
@@ -277,16 +277,16 @@ func TestSecretsAreHidden(t *testing.T) {
 		_, _ = io.WriteString(w, answer)
 	}, func(w *world) {
 		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f", source.Options{Paths: []string{w.firstFile()}})
-		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X": {`sesame "5"`}}
+		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X": {`ses "a" me`, "sesame-6", "sesame-6-seseme"}}
 		secrets := []string{
 			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f", "sesame-2%2F",
-			"Bearer sesame-3", "sesame-3", "sesame-4", `sesame "5"`, `sesame \"5\"`, "sesame+%225%22",
+			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`, "ses+%22a%22+me", "sesame-6-seseme",
 		}
 		for _, secret := range secrets {
 			for _, pad := range []int{0, maxExcerpt - len(secret) - 1, maxExcerpt - len(secret)/2, maxExcerpt - 1} {
 				answer = strings.Repeat(".", pad) + secret + " is wrong"
 				text := errorsOf(w.run())
-				if strings.Contains(text, "sesame") || strings.Contains(text, "c2VzYW1l") || !strings.Contains(text, "400 Bad Request") {
+				if strings.Contains(text, "ses") || strings.Contains(text, "c2Vz") || !strings.Contains(text, "400 Bad Request") {
 					t.Errorf("of %q is shown %q", secret, text)
 				}
 			}

@@ -74,7 +74,7 @@ func pace(r rate.Limit) string {
 // short writes a duration as coarsely as people speak of it.
 func short(d time.Duration) string {
 	switch {
-	case d < time.Second:
+	case d < 100*time.Millisecond:
 		return d.Round(time.Millisecond).String()
 	case d < 10*time.Second:
 		return d.Round(100 * time.Millisecond).String()

@@ -97,9 +97,7 @@ func (c *stallConn) Read(p []byte) (int, error) {
 	c.alive()
 	for {
 		n, err := c.Conn.Read(p)
-		if n > 0 {
-			c.alive()
-		} else if expired(err) && c.sending.Load() {
+		if expired(err) && c.sending.Load() {
 			// Whether bytes move is for ReadFrom to say. Its own deadline is left
 			// alone: it may have expired as well.
 			_ = c.Conn.SetReadDeadline(time.Now().Add(c.limit))

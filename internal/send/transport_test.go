@@ -299,7 +299,7 @@ func TestSlowUploadsAreDelivered(t *testing.T) {
 			}
 		}
 		w.from(w.To, source.Options{Paths: []string{dir}})
-		w.Limits = throttle.Limits{InFlight: 5, Bandwidth: 64}
+		w.Limits = throttle.Limits{InFlight: 5, Bandwidth: 256}
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, ExitDelivered, 5, 0, 0, 0, 0)
