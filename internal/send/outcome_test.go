@@ -80,11 +80,6 @@ func TestOutcomes(t *testing.T) {
 		{"an answer cut off", "POST", func(w http.ResponseWriter, _ *http.Request) {
 			hijacked(w, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsto", (*memnet.Conn).Close)
 		}, report.Delivered, 1, ""},
-		{"an answer without end", "POST", func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(200)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}, report.Delivered, 1, ""},
 		{"400", "PUT", status(400), report.Failed, 1, "400 Bad Request"},
 		{"404", "PUT", status(404), report.Failed, 1, "404 Not Found"},
 		{"501", "PUT", status(501), report.Failed, 1, "501 Not Implemented"},
@@ -131,6 +126,25 @@ func TestOutcomes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An answer that drips is no reason to wait.
+func TestEndlessAnswer(t *testing.T) {
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-time.After(time.Second / 2):
+			case <-r.Context().Done():
+			}
+		}
+	}, func(w *world) {
+		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		if w.since() != maxAnswerTime {
+			t.Errorf("over after %v", w.since())
+		}
+	})
 }
 
 func TestTenRefusals(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -64,29 +66,45 @@ func TestPoolStaysWithinConcurrency(t *testing.T) {
 	})
 }
 
-func TestPoolDoesNotGrow(t *testing.T) {
-	for name, c := range map[string]struct {
+func TestPoolGrowsFor(t *testing.T) {
+	for _, c := range []struct {
+		name  string
 		edit  func(*run)
 		stats throttle.UpstreamStats
+		grows bool
 	}{
-		"while the server is in trouble": {func(r *run) { r.failing = r.start }, throttle.UpstreamStats{Unclaimed: 1}},
-		"while the line is full":         {func(r *run) {}, throttle.UpstreamStats{Unclaimed: 1, Holding: throttle.ByBandwidth}},
-		"while someone waits":            {func(r *run) {}, throttle.UpstreamStats{Waiting: 1}},
-		"when told how large it is":      {func(r *run) { r.Workers = 2 }, throttle.UpstreamStats{Unclaimed: 1}},
-		"without work":                   {func(r *run) { _ = r.pool.Drain(context.Background()) }, throttle.UpstreamStats{Unclaimed: 1}},
+		{"a token that nobody waits for", nil, throttle.UpstreamStats{}, true},
+		{"a token that nobody waited for", nil, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, true},
+		{"no other", nil, throttle.UpstreamStats{Waiting: 1}, false},
+		{"none that was late before it grew last", func(r *run) { r.grew = true }, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, false},
+		{"no server in trouble", func(r *run) { r.failing = r.start }, throttle.UpstreamStats{}, false},
+		{"no line that is full", nil, throttle.UpstreamStats{Holding: throttle.ByBandwidth}, false},
+		{"no reason when told how large it is", func(r *run) { r.Workers = 2 }, throttle.UpstreamStats{}, false},
+		{"no reason without work", func(r *run) { r.pool = pool.New(1, r.item) }, throttle.UpstreamStats{}, false},
+		{"those that wait for their next attempt", func(r *run) { r.backoff = 3 }, throttle.UpstreamStats{Waiting: 1}, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			block := make(chan struct{})
-			onFakeTime(t, 0, func(http.ResponseWriter, *http.Request) { <-block }, func(w *world) {
-				w.Limits.Rate = 1e-3
+		t.Run(c.name, func(t *testing.T) {
+			onFakeTime(t, 0, nil, func(w *world) {
+				w.Limits.Rate = 1
 				r := newRun(w.Options)
-				begin := r.grown
-				c.edit(r)
-				r.grow(c.stats)
-				if r.grown != begin {
-					t.Errorf("grown from %d to %d", begin, r.grown)
+				begin, idle := r.grown, r.pool
+				done := make(chan struct{})
+				busy := pool.New(1, func(context.Context, source.Item) error { <-done; return nil })
+				r.pool = busy
+				for range 2 { // one at work and one that waits
+					_ = busy.Submit(w.Context(), source.Item{})
 				}
-				_ = r.pool.Drain(context.Background())
+				if c.edit != nil {
+					c.edit(r)
+				}
+				r.grow(c.stats)
+				if grows := r.grown > begin; grows != c.grows {
+					t.Errorf("from %d to %d", begin, r.grown)
+				}
+				close(done)
+				for _, p := range []*pool.Pool[source.Item]{idle, busy, r.pool} {
+					_ = p.Drain(w.Context())
+				}
 			})
 		})
 	}
@@ -289,9 +307,10 @@ func TestInterrupt(t *testing.T) {
 	t.Run("posts", func(t *testing.T) {
 		onFakeTime(t, 3, slow, func(w *world) {
 			w.method(http.MethodPost)
+			w.Limits.InFlight = 1
 			ctx, breakOff := context.WithCancelCause(context.Background())
 			time.AfterFunc(time.Second, func() { breakOff(interrupted) })
-			w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 0, 0, 3, 0, 0)
+			w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 0, 0, 1, 0, 2)
 		})
 	})
 }

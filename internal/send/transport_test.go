@@ -127,6 +127,7 @@ func TestSlowIsNoStall(t *testing.T) {
 // those who wait for the answer meanwhile.
 func TestSlowSourceIsNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const wait = 5 * limit / 2
 		ours, theirs := pair(t)
 		answer := make(chan error, 1)
 		go func() {
@@ -135,10 +136,10 @@ func TestSlowSourceIsNoStall(t *testing.T) {
 		}()
 		go func() {
 			_, _ = io.ReadFull(theirs, make([]byte, 10))
-			time.Sleep(limit * 9 / 10)
+			time.Sleep(wait + limit*9/10)
 			_, _ = theirs.Write([]byte("ok"))
 		}()
-		n, err := ours.ReadFrom(&slowReader{n: 10, wait: 3 * limit})
+		n, err := ours.ReadFrom(&slowReader{n: 10, wait: wait})
 		if n != 10 || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
@@ -148,17 +149,17 @@ func TestSlowSourceIsNoStall(t *testing.T) {
 	})
 }
 
-// slowReader gives n bytes, one after each wait.
+// slowReader gives n bytes, one after each wait, and after one more its end.
 type slowReader struct {
 	n    int
 	wait time.Duration
 }
 
 func (r *slowReader) Read(p []byte) (int, error) {
+	time.Sleep(r.wait)
 	if r.n == 0 {
 		return 0, io.EOF
 	}
-	time.Sleep(r.wait)
 	r.n--
 	return 1, nil
 }

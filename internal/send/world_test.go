@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +32,7 @@ type world struct {
 	net   *memnet.Listener
 	begin time.Time
 	watch watcher
+	conns atomic.Int64 // that the server has open
 }
 
 // onFakeTime runs do in a world on fake time. No goroutine may be left when it
@@ -50,6 +53,14 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 			defer handling.Done()
 			handler(w, r)
 		})}
+		server.ConnState = func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				w.conns.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				w.conns.Add(-1)
+			}
+		}
 		go server.Serve(w.net)
 		defer handling.Wait()
 		defer server.Close()
@@ -89,6 +100,10 @@ func (w *world) run() report.Summary {
 func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 	w.Helper()
 	s := Run(ctx, soft, w.Options)
+	synctest.Wait()
+	if n := w.conns.Load(); n != 0 && s.ExitStatus == ExitDelivered {
+		w.Errorf("%d connections are left", n)
+	}
 	i := s.Items
 	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred + i.Remaining; sum != i.Total {
 		w.Errorf("%d items ended or remain, of %d", sum, i.Total)
