@@ -70,7 +70,7 @@ func (s *Source) twice(ctx context.Context, item Item, n int64) (found error) {
 		}
 		if err == nil && n > 0 && unique(first) && first.URL == item.URL {
 			found = fmt.Errorf("source: %s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
-				printable(first.Path), printable(item.Path), item.Method, Redact(item.URL))
+				printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false))
 		}
 		n--
 		return found == nil && n > 0

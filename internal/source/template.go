@@ -255,18 +255,6 @@ func unknownVar(name string) error {
 	return fmt.Errorf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", name)
 }
 
-// Redact returns rawURL fit to be shown: without credentials, and with "***" for each value in its query.
-func Redact(rawURL string) string {
-	if scheme, rest, ok := strings.Cut(rawURL, "://"); ok {
-		end := strings.IndexAny(rest, "/?#")
-		if end < 0 {
-			end = len(rest)
-		}
-		rawURL = scheme + "://" + rest[strings.LastIndexByte(rest[:end], '@')+1:]
-	}
-	return maskQuery(rawURL, false)
-}
-
 // maskQuery masks the values after the first '?', and with vars keeps the variables among them. A pair without '=' is
 // taken for a value: it may be a bare token.
 func maskQuery(s string, vars bool) string {
