@@ -83,13 +83,14 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	defer r.mu.Unlock()
 	if outcome == report.Accepted {
 		r.accepted = true
-		r.failing, r.failures, r.trouble = time.Time{}, 0, ""
+		r.failing, r.failures, r.refusing, r.trouble = time.Time{}, 0, false, ""
 		return
 	}
 	if r.failing.IsZero() {
 		r.failing = now
 	}
 	r.failures++
+	r.refusing = outcome != report.Errored || e.Err != nil
 	r.trouble = trouble(e)
 }
 

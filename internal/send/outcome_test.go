@@ -1,8 +1,11 @@
 package send
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -126,6 +129,68 @@ func TestOutcomes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is written of a file speaks of all its attempts.
+func TestResultsOfSeveralAttempts(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) <= 2 {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, time.Second)
+	}, func(w *world) {
+		var lines bytes.Buffer
+		w.Results = report.NewResults(&lines)
+		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		var got report.Item
+		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		want := report.Item{Path: w.firstFile(), URL: "http://127.0.0.1/00000", Status: report.Delivered,
+			HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
+		if got != want || got.Seconds < 61 {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// A request that net/http sends once more by itself, because its connection was
+// dead, pays and counts.
+func TestHiddenResendsCount(t *testing.T) {
+	var seen instants
+	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) {
+		seen.add()
+		if len(seen.at) == 2 {
+			hijacked(w, "", (*memnet.Conn).Close)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		manifest := filepath.Join(t.TempDir(), "m")
+		var lines strings.Builder
+		for it := range w.Source.Items() {
+			fmt.Fprintf(&lines, "{\"path\":%q,\"key\":\"k\"}\n", it.Path)
+		}
+		if err := os.WriteFile(manifest, []byte(lines.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.from("http://127.0.0.1/{name}", source.Options{Manifest: manifest})
+		w.Limits = throttle.Limits{Rate: 1, InFlight: 1}
+		w.resends = 1
+		s := w.run()
+		w.ended(s, ExitDelivered, 3, 0, 0, 0, 0)
+		if s.Requests.Sent != 4 || s.Requests.Accepted != 3 {
+			t.Errorf("%+v", s.Requests)
+		}
+		for i, at := range seen.at {
+			if want := w.begin.Add(time.Duration(i) * time.Second); !at.Equal(want) {
+				t.Errorf("request %d came after %v", i, at.Sub(w.begin))
+			}
+		}
+	})
 }
 
 // An answer that drips is no reason to wait.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestPoolGrowsFor(t *testing.T) {
 		{"a token that nobody waited for", nil, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, true},
 		{"no other", nil, throttle.UpstreamStats{Waiting: 1}, false},
 		{"none that was late before it grew last", func(r *run) { r.grew = true }, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, false},
-		{"no server in trouble", func(r *run) { r.failing = r.start }, throttle.UpstreamStats{}, false},
+		{"no server that takes nothing", func(r *run) { r.refusing = true }, throttle.UpstreamStats{}, false},
 		{"no line that is full", nil, throttle.UpstreamStats{Holding: throttle.ByBandwidth}, false},
 		{"no reason when told how large it is", func(r *run) { r.Workers = 2 }, throttle.UpstreamStats{}, false},
 		{"no reason without work", func(r *run) { r.pool = pool.New(1, r.item) }, throttle.UpstreamStats{}, false},
@@ -329,12 +330,69 @@ func TestServerDown(t *testing.T) {
 		if s.Waited.Down < 17 || s.Waited.Down > 40 {
 			t.Errorf("%v s of 20 down", s.Waited.Down)
 		}
+		for _, snap := range w.watch.snapshots {
+			if snap.Limit == report.LimitDown && snap.Elapsed < 5*time.Second+downAfter {
+				t.Fatalf("said to be down after %v", snap.Elapsed)
+			}
+		}
 		at := w.watch.snapshots[int(15*time.Second/tick)]
 		if at.Limit != report.LimitDown || at.Holding != "server down for 10s: connection refused" {
 			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
 		}
 		if refused := s.Requests.Overloaded; refused > 100 {
 			t.Errorf("%d requests to a server that was down for 20 s", refused)
+		}
+	})
+}
+
+// One refusal and then silence, while slow answers are awaited, is no outage.
+func TestServerSlow(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 8, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 2 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 10*time.Second)
+	}, func(w *world) {
+		w.Limits.InFlight = 4
+		w.ended(w.run(), ExitDelivered, 8, 0, 0, 0, 0)
+		for _, words := range w.watch.holding() {
+			if strings.Contains(words, "down") {
+				t.Errorf("held back by %q", words)
+			}
+		}
+	})
+}
+
+// Files that wait for their next attempt hold no others up, however few may be
+// in flight.
+func TestBackoffHoldsNobodyUp(t *testing.T) {
+	var mu sync.Mutex
+	tries := map[string]int{}
+	onFakeTime(t, 60, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		tries[r.URL.Path]++
+		try := tries[r.URL.Path]
+		mu.Unlock()
+		if strings.HasSuffix(r.URL.Path, "0") && try <= 4 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 1}
+		s := w.run()
+		w.ended(s, ExitDelivered, 60, 0, 0, 0, 0)
+		var others time.Duration // until all but those that were refused are delivered
+		for _, snap := range w.watch.snapshots {
+			if snap.Delivered < 54 {
+				others = snap.Elapsed
+			}
+		}
+		// These and the others' attempts, at the rate, with time to grow.
+		if most := (60+6*4)*time.Second/10 + time.Second; others > most {
+			t.Errorf("the others took %v of %v, want at most %v", others, w.since(), most)
 		}
 	})
 }

@@ -86,6 +86,7 @@ type run struct {
 	refusals  int       // answers of 401, 403 and 407 before that
 	failing   time.Time // since when nothing was accepted and something went wrong
 	failures  int       // since then
+	refusing  bool      // the last of these spoke of the server and not of an item
 	trouble   string    // what went wrong last, if it speaks of a server that is down
 	pauseTold time.Time // when a line about a pause was last written
 
@@ -294,12 +295,12 @@ func (r *run) watch(finished <-chan struct{}) {
 
 // grow adds workers where tokens fall due that nobody waits for, and for those
 // that wait for their next attempt, as long as there is work for them. A server
-// in trouble, and a line that is full, get no more of them.
+// that takes nothing at present, and a line that is full, get no more of them.
 func (r *run) grow(stats throttle.UpstreamStats) {
 	r.mu.Lock()
-	waiting, failing := r.backoff, !r.failing.IsZero()
+	waiting, refusing := r.backoff, r.refusing
 	r.mu.Unlock()
-	if r.Workers > 0 || failing || r.pool.Stats().Queued == 0 {
+	if r.Workers > 0 || refusing || r.pool.Stats().Queued == 0 {
 		return
 	}
 	late := stats.Unclaimed > r.unclaimed || stats.Waiting == 0
