@@ -273,7 +273,7 @@ func TestInterrupt(t *testing.T) {
 			if got := w.since(); got != 4*time.Second {
 				t.Errorf("ended after %v: what was in flight takes until 4 s", got)
 			}
-			if talk := w.watch.talk.String(); !strings.Contains(talk, "interrupted: sending nothing new; 11 in flight may finish, a second Ctrl-C breaks off") {
+			if talk := w.watch.talk.String(); !strings.Contains(talk, "interrupted: sending nothing new, 11 in flight may finish; a second Ctrl-C ends at once") {
 				t.Errorf("it says %s", talk)
 			}
 			if len(s.Notes) != 0 || len(s.Errors) != 0 {

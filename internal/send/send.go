@@ -145,7 +145,7 @@ func (r *run) interrupt(cause error) {
 	// First of all: what is in flight then is what is left to finish.
 	r.end(status, cause)
 	if n := r.stats().InFlight; n > 0 {
-		r.Log.Info(fmt.Sprintf("%v: sending nothing new; %d in flight may finish, %s breaks off", cause, n, second))
+		r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish; %s ends at once", cause, n, second))
 	} else {
 		r.Log.Info(fmt.Sprintf("%v: sending nothing new", cause))
 	}
