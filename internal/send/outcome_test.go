@@ -157,6 +157,24 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 	})
 }
 
+// The time for an attempt begins when it is sent.
+func TestTimeout(t *testing.T) {
+	slow := func(w http.ResponseWriter, r *http.Request) { accept(w, r, 10*time.Second) }
+	onFakeTime(t, 20, slow, func(w *world) {
+		w.method(http.MethodPost)
+		w.Limits = throttle.Limits{Rate: 1, InFlight: 256}
+		w.Timeout = 5 * time.Second
+		s := w.run()
+		w.ended(s, ExitItems, 0, 0, 20, 0, 0)
+		if want := 24 * time.Second; w.since() != want || s.Requests.TimedOut != 20 || s.Latency.Max != 5 {
+			t.Errorf("over after %v, want %v; %+v, %+v", w.since(), want, s.Requests, s.Latency)
+		}
+		if text := errorsOf(s); !strings.Contains(text, "no complete answer within 5s of the request being sent") {
+			t.Errorf("it says %s", text)
+		}
+	})
+}
+
 // A request that net/http sends once more by itself, because its connection was
 // dead, pays and counts.
 func TestHiddenResendsCount(t *testing.T) {
@@ -169,15 +187,11 @@ func TestHiddenResendsCount(t *testing.T) {
 		}
 		accept(w, r, 0)
 	}, func(w *world) {
-		manifest := filepath.Join(t.TempDir(), "m")
 		var lines strings.Builder
 		for it := range w.Source.Items() {
 			fmt.Fprintf(&lines, "{\"path\":%q,\"key\":\"k\"}\n", it.Path)
 		}
-		if err := os.WriteFile(manifest, []byte(lines.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w.from("http://127.0.0.1/{name}", source.Options{Manifest: manifest})
+		w.manifest(lines.String())
 		w.Limits = throttle.Limits{Rate: 1, InFlight: 1}
 		w.resends = 1
 		s := w.run()

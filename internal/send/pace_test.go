@@ -158,6 +158,40 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 	})
 }
 
+// A pause is one server's own: others go on, though their items come between
+// those that wait.
+func TestPauseHoldsUpNoOtherServer(t *testing.T) {
+	const each = 40
+	var seen instants
+	var n atomic.Int64
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "127.0.0.2" {
+			seen.add()
+		} else if n.Add(1) == 1 {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		var lines strings.Builder
+		for i := range each {
+			for host := range 2 {
+				fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
+			}
+		}
+		w.manifest(lines.String())
+		w.Limits.InFlight = 4
+		w.ended(w.run(), ExitDelivered, 2*each, 0, 0, 0, 0)
+		if n := seen.within(w.begin, w.begin.Add(3*time.Second)); n != each {
+			t.Errorf("%d of %d requests while the other server pauses", n, each)
+		}
+		if w.since() < 600*time.Second {
+			t.Errorf("over after %v", w.since())
+		}
+	})
+}
+
 // A server that asks for a second each second does not fill the log.
 func TestPausesAreToldOnceInAWhile(t *testing.T) {
 	var n atomic.Int64

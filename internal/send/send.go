@@ -294,13 +294,16 @@ func (r *run) watch(finished <-chan struct{}) {
 }
 
 // grow adds workers where tokens fall due that nobody waits for, and for those
-// that wait for their next attempt, as long as there is work for them. A server
-// that takes nothing at present, and a line that is full, get no more of them.
+// that can do nothing for now, as long as there is work for them. A server that
+// takes nothing at present, and a line that is full, get no more of them.
 func (r *run) grow(stats throttle.UpstreamStats) {
+	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
+		return
+	}
 	r.mu.Lock()
-	waiting, refusing := r.backoff, r.refusing
+	waiting, refusing, parked := r.backoff, r.refusing, r.parkedLocked()
 	r.mu.Unlock()
-	if r.Workers > 0 || refusing || r.pool.Stats().Queued == 0 {
+	if refusing && parked == 0 {
 		return
 	}
 	late := stats.Unclaimed > r.unclaimed || stats.Waiting == 0
@@ -308,7 +311,7 @@ func (r *run) grow(stats throttle.UpstreamStats) {
 	switch {
 	case r.grew:
 		r.grew = false // tokens that were late before the new workers came say nothing of them
-	case late && stats.Holding != throttle.ByBandwidth:
+	case late && !refusing && stats.Holding != throttle.ByBandwidth:
 		r.grown += r.grown/2 + 1
 		r.grew = true
 	}
@@ -317,7 +320,25 @@ func (r *run) grow(stats throttle.UpstreamStats) {
 		most = min(most, r.Limits.InFlight)
 	}
 	r.grown = min(r.grown, most)
-	r.pool.Resize(min(r.grown+waiting, maxWorkers))
+	r.pool.Resize(min(r.grown+waiting+parked, maxWorkers))
+}
+
+// parkedLocked counts those who wait for a server that wants to be left alone
+// while another does not, and whose items they must not hold up. It requires
+// that mu is held.
+func (r *run) parkedLocked() (n int) {
+	others := false
+	for _, u := range r.upstreams {
+		if s := u.Stats(); s.Paused.IsZero() {
+			others = true
+		} else {
+			n += s.Waiting
+		}
+	}
+	if !others {
+		return 0
+	}
+	return n
 }
 
 // giveUp ends a run in which nothing was accepted for too long although
@@ -353,10 +374,6 @@ func (r *run) stats() throttle.UpstreamStats {
 		all.InFlight += s.InFlight
 		all.MaxInFlight += s.MaxInFlight
 		all.Unclaimed += s.Unclaimed
-		all.Waited.Rate += s.Waited.Rate
-		all.Waited.Concurrency += s.Waited.Concurrency
-		all.Waited.Bandwidth += s.Waited.Bandwidth
-		all.Waited.CoolDown += s.Waited.CoolDown
 	}
 	return all
 }

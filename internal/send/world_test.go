@@ -93,6 +93,16 @@ func (w *world) from(to string, o source.Options) {
 	}
 }
 
+// manifest sets a manifest as the source.
+func (w *world) manifest(lines string) {
+	w.Helper()
+	name := filepath.Join(w.TempDir(), "manifest")
+	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
+		w.Fatal(err)
+	}
+	w.from("http://127.0.0.1/{name}", source.Options{Manifest: name})
+}
+
 // run does the run and checks what holds for every report.
 func (w *world) run() report.Summary {
 	w.Helper()
