@@ -169,7 +169,8 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 		summary.Notes = append(summary.Notes, practice.Stats().Verdict()...)
 	}
 	if err := f.writeReport(stdout, summary); err != nil {
-		return &exitError{send.ExitLocal, fmt.Errorf("--report: %w", err)}
+		summary.ExitStatus = send.ExitLocal
+		summary.Notes = append(summary.Notes, "--report: "+send.Plain(err))
 	}
 	if !f.quiet || summary.ExitStatus != send.ExitDelivered {
 		summary.WriteText(people)
