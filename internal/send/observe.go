@@ -125,7 +125,11 @@ func (r *run) retrying(e retry.Event) {
 	}
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
-		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, e.Reason, short(e.Wait)))
+		reason := e.Reason
+		if e.Status != 0 {
+			reason += fmt.Sprintf(" (%d)", e.Status)
+		}
+		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason, short(e.Wait)))
 	}
 }
 

@@ -16,11 +16,7 @@ import (
 
 // Describe says in a line what is to be sent, where to, and within which limits.
 func (o Options) Describe() string {
-	files := humanize.Comma(o.Found.Items) + " files"
-	if o.Found.Items == 1 {
-		files = "1 file"
-	}
-	files += ", " + humanize.IBytes(uint64(o.Found.Bytes))
+	files := plural(o.Found.Items, "file") + ", " + humanize.IBytes(uint64(o.Found.Bytes))
 	switch {
 	case o.Found.Partial && o.Found.Items == 0:
 		files = "the files that standard input names"
@@ -69,6 +65,13 @@ func (o Options) Earliest() (d time.Duration, by string) {
 // pace writes a rate of requests.
 func pace(r rate.Limit) string {
 	return humanize.FtoaWithDigits(float64(r), 3) + " requests/s"
+}
+
+func plural[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(int64(n)) + " " + noun + "s"
 }
 
 // short writes a duration as coarsely as people speak of it.
@@ -141,7 +144,7 @@ func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit
 		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
 	}
 	if backoff > 0 && stats.InFlight == 0 {
-		return report.LimitBackoff, fmt.Sprintf("%d wait for their next attempt", backoff)
+		return report.LimitBackoff, "backoff of " + plural(backoff, "file")
 	}
 	if r.Limits.InFlight > 0 && stats.InFlight >= r.Limits.InFlight {
 		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
