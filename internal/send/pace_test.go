@@ -67,6 +67,18 @@ func TestPoolStaysWithinConcurrency(t *testing.T) {
 	})
 }
 
+func TestWorkersAreALimit(t *testing.T) {
+	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) { accept(w, r, time.Second) }, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 50, InFlight: 256}
+		w.Workers = 2
+		s := w.run()
+		w.ended(s, ExitDelivered, 20, 0, 0, 0, 0)
+		if s.InFlight.Max != 2 || s.Waited.Concurrency < 9 || w.watch.snapshots[10].Holding != "workers 2" {
+			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited, w.watch.holding())
+		}
+	})
+}
+
 func TestPoolGrowsFor(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -146,6 +146,9 @@ func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit
 	if backoff > 0 && stats.InFlight == 0 {
 		return report.LimitBackoff, "backoff of " + plural(backoff, "file")
 	}
+	if r.Workers > 0 && stats.InFlight+backoff >= r.Workers {
+		return report.LimitConcurrency, fmt.Sprintf("workers %d", r.Workers)
+	}
 	if r.Limits.InFlight > 0 && stats.InFlight >= r.Limits.InFlight {
 		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
 	}
