@@ -25,6 +25,10 @@ import (
 // patience is for what should happen at once, on a machine with much else to do.
 const patience = 20 * time.Second
 
+// gorace keeps programs with the race detector from sleeping for a second before
+// they exit.
+const gorace = "atexit_sleep_ms=0"
+
 // A state is what a script has beside its files.
 type state struct {
 	server  *server
@@ -47,6 +51,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("TLS_SERVER", s.server.tls.URL)
 
 	env.Setenv("NL", "\n")
+	env.Setenv("GORACE", gorace)
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000), 0o666); err != nil {
 		return err
 	}
@@ -110,6 +115,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) > 0 && s.started == nil, "start PROGRAM [ARG...], one at a time")
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "GORACE="+gorace)
 	silent, err := cmd.StdinPipe()
 	ts.Check(err)
 	cmd.Stdout, err = os.Create(ts.MkAbs("out"))
