@@ -168,7 +168,11 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
 	c.status, c.last, c.reason = 0, nil, ""
 
-	if changed := checkBody(c.req); changed != nil {
+	changed := checkBody(c.req)
+	if changed == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
+		changed = redact(c.req, err)
+	}
+	if changed != nil {
 		if err == nil {
 			c.status = resp.StatusCode
 		}

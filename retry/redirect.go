@@ -35,7 +35,7 @@ func redirectAdvice(resp *http.Response) string {
 	advice := ": redirected to " + cleanURL(to)
 	switch status := resp.StatusCode; {
 	case originOf(to) != originOf(resp.Request.URL):
-		return advice + ", another origin: send there, or allow it with CrossOrigin"
+		return advice + ", another origin, which is not followed: send there"
 	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
 		return advice + ": following would drop the body or change the method, so send there"
 	}

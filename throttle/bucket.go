@@ -13,7 +13,7 @@ import (
 const (
 	// defaultCatchUp keeps any second within 1 % of the rate, and the lead over a
 	// server that tolerates 10 ms of jitter below what it tolerates.
-	defaultCatchUp = 0.008
+	defaultCatchUp = 0.005
 
 	// wallCheck is how often a paused bucket looks at the wall clock: timers
 	// follow the monotonic clock, which on Linux stands still while the machine
@@ -28,7 +28,7 @@ const (
 //
 // The guarantee: in any half-open interval of t seconds the bucket gives out at
 // most rate·(t + c) + burst tokens, where c, the catch-up of [Bucket.SetCatchUp],
-// is 0.008 s unless it is set; where a caller asks for more than the burst, what
+// is 0.005 s unless it is set; where a caller asks for more than the burst, what
 // it asks for stands for the burst. While callers wait, each token falls due at the
 // instant at which the one before it was due plus 1/rate, whenever that one was
 // really taken, so a late timer costs no rate. At most c seconds of lateness are
@@ -57,6 +57,7 @@ type Bucket struct {
 		lim   *rate.Limiter
 		size  int // its burst: ours, or more for a heavy first waiter
 		floor time.Duration
+		late  time.Duration // of the last waiter's timer, at most catchUp
 
 		queue waitlist
 
@@ -213,8 +214,8 @@ func (b *Bucket) SetBurst(burst int) {
 }
 
 // SetCatchUp sets by what share of the rate a second may exceed it to make up
-// for late timers: with 0.008, the default, any second holds at most
-// 1.008·rate + burst tokens. 0 makes up nothing, for the strictest of servers,
+// for late timers: with 0.005, the default, any second holds at most
+// 1.005·rate + burst tokens. 0 makes up nothing, for the strictest of servers,
 // and costs about the share of time by which timers are late. Values are held
 // between 0 and 1; what is not a number is taken as 0.
 func (b *Bucket) SetCatchUp(share float64) {
@@ -317,19 +318,32 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 			return false
 		}
 		now = max(now, b.mu.floor)
-		b.reserveLocked(now, n)
+		b.reserveLocked(b.fromLocked(now), n)
 		if b.mu.due > now {
 			now = b.now() // it may have fallen due while this caller waited for mu
 			b.forgiveLocked(now, n)
 			if b.mu.due > now {
+				b.mu.late = 0
 				return false
 			}
 		}
 		b.useLocked()
+		b.mu.late = min(b.mu.late, now-b.mu.floor)
 		b.mu.unclaimed++
 	}
 	b.mu.granted += int64(n)
 	return true
+}
+
+// fromLocked returns the instant at which to reserve for a caller who found nobody
+// waiting: now, unless the last waiter's timer was late and the caller comes right
+// after, as workers do who were all served at once. Then the lateness is made up
+// for as if they had been waiting. It requires that mu is held.
+func (b *Bucket) fromLocked(now time.Duration) time.Duration {
+	if b.mu.late > 0 && now-b.mu.floor > b.mu.late+b.mu.catchUp {
+		b.mu.late = 0 // this caller is late itself
+	}
+	return max(b.mu.floor, now-b.mu.late)
 }
 
 // fitLocked makes the limiter hold the burst, or n tokens where that is more: it
@@ -431,6 +445,7 @@ func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
 		return b.mu.due - now, false
 	}
 	b.useLocked()
+	b.mu.late = now - b.mu.floor
 	return 0, true
 }
 

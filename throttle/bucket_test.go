@@ -118,7 +118,7 @@ func TestBucketMakesUpForLateness(t *testing.T) {
 			for seed := range uint64(2) {
 				synctest.Test(t, func(t *testing.T) {
 					rnd := rand.New(rand.NewPCG(seed, 1))
-					const most = 8 * time.Millisecond
+					most := seconds(defaultCatchUp)
 					grants := late(t, NewBucket(rate.Limit(r), burst), 1000, func() time.Duration {
 						return time.Duration(rnd.Int64N(int64(most)))
 					})
@@ -134,7 +134,7 @@ func TestBucketMakesUpForLateness(t *testing.T) {
 }
 
 func TestBucketDoesNotFloodAfterStalls(t *testing.T) {
-	for _, catchUp := range []time.Duration{0, 8 * time.Millisecond, 100 * time.Millisecond} {
+	for _, catchUp := range []time.Duration{0, 5 * time.Millisecond, 100 * time.Millisecond} {
 		for _, r := range []float64{10, 100, 1000, 20_000} {
 			for _, burst := range []int{1, 5} {
 				for seed := range uint64(2) {
@@ -203,7 +203,7 @@ func TestBucketWithoutCatchUp(t *testing.T) {
 // Callers that read the clock and then waited for the lock through a stall do not
 // leave as a burst either.
 func TestBucketTakersAfterAStall(t *testing.T) {
-	for _, catchUp := range []float64{0, 0.008} {
+	for _, catchUp := range []float64{0, defaultCatchUp} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			b := NewBucket(1000, 1)
