@@ -49,35 +49,40 @@ func (r *run) item(ctx context.Context, it source.Item) error {
 		return nil // it remains
 	}
 	j := &job{item: it}
-	req, err := r.request(context.WithValue(ctx, jobKey{}, j), it)
+	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
 	if err != nil {
 		r.done(it, report.Item{Status: report.Failed, Error: r.hide(it, Plain(err))})
 		return nil
 	}
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
+	r.moving.forget(j)
 	out := r.outcome(j, resp, err)
 	if out.Status == report.Deferred && j.began.IsZero() {
 		return nil // the run ended before its turn: it remains
 	}
-	r.done(it, out)
+	r.done(j.item, out)
 	return nil
 }
 
 // request builds the item's request. Its body is opened at each attempt.
-func (r *run) request(ctx context.Context, it source.Item) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, it.Method, it.URL, nil)
+func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
+	if j.item.Size >= large {
+		ctx = r.moving.watch(ctx, j)
+	}
+	req, err := http.NewRequestWithContext(ctx, j.item.Method, j.item.URL, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := retry.SetFileBody(req, it.Path); err != nil {
+	if err := retry.SetFileBody(req, j.item.Path); err != nil {
 		return nil, err
 	}
+	it := &j.item
+	it.Size = req.ContentLength // it may have changed since it was found
 	kind := r.ContentType
 	switch {
 	case r.Form != "":
-		it.Size = req.ContentLength
-		open, length, form := source.FormBody(r.Form, it, req.GetBody)
+		open, length, form := source.FormBody(r.Form, *it, req.GetBody)
 		req.Body.Close()
 		if req.Body, err = open(); err != nil {
 			return nil, err
@@ -86,7 +91,7 @@ func (r *run) request(ctx context.Context, it source.Item) (*http.Request, error
 	case kind == "":
 		kind = source.ContentType(it.Path)
 	}
-	req.Header = r.header(it, kind)
+	req.Header = r.header(*it, kind)
 	if host := req.Header.Get("Host"); host != "" {
 		req.Host = host // and net/http takes it from there alone
 	}

@@ -139,6 +139,9 @@ func (r *run) backingOff(j *job, waiting bool) {
 		return // j belongs to one goroutine
 	}
 	j.waiting = waiting
+	if waiting {
+		r.moving.forget(j)
+	}
 	n := 1
 	if !waiting {
 		n = -1

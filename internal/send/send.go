@@ -74,6 +74,7 @@ type run struct {
 	pool      *pool.Pool[source.Item]
 	ending    ending
 	secrets   secrets
+	moving    moving
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	mu        sync.Mutex

@@ -108,6 +108,9 @@ func (r *run) snapshot(meter *report.Meter) report.Snapshot {
 	s := r.tally.Snapshot(now)
 	s.Total, s.KnownTotal = r.items()
 	s.TotalBytes = r.Found.Bytes
+	moving := r.moving.bytes()
+	s.Bytes += moving
+	s.DeliveredBytes += moving
 	s.InFlight, s.Waiting = stats.InFlight, stats.Waiting
 	s.Ceiling = float64(r.Limits.Rate)
 	s.Holding = words

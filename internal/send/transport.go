@@ -45,8 +45,8 @@ func (n Network) base(idle int) *http.Transport {
 		Protocols:             new(http.Protocols),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dial(ctx, network, addr)
-			if err != nil || n.StallTimeout <= 0 {
-				return c, err
+			if err != nil {
+				return nil, err
 			}
 			return &stallConn{Conn: c, limit: n.StallTimeout}, nil
 		},
@@ -65,6 +65,7 @@ type stallConn struct {
 	limit   time.Duration
 	moved   atomic.Int64 // when the deadline was last put off, in Unix nanoseconds
 	sending atomic.Bool  // a ReadFrom is under way
+	sent    atomic.Int64 // bytes
 }
 
 // A stallError says that a connection moved no byte for too long.
@@ -77,6 +78,9 @@ func (e *stallError) Temporary() bool { return true }
 // alive puts the deadline off. Doing so at each byte would cost more than moving
 // the byte, so it is done when a sixteenth of the limit has passed.
 func (c *stallConn) alive() {
+	if c.limit <= 0 {
+		return
+	}
 	now := time.Now()
 	if moved := c.moved.Load(); now.UnixNano()-moved > int64(c.limit/16) {
 		c.moved.Store(now.UnixNano())
@@ -112,6 +116,7 @@ func (c *stallConn) Write(p []byte) (n int, err error) {
 		c.alive()
 		m, err := c.Conn.Write(p[n:])
 		n += m
+		c.sent.Add(int64(m))
 		if m == 0 || !expired(err) {
 			return n, c.stalled(err)
 		}
@@ -142,6 +147,7 @@ func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 		m, err := to.ReadFrom(some)
 		n += m
 		whole.N -= m
+		c.sent.Add(m)
 		switch {
 		case m > 0 && expired(err): // slowly, but they move
 		case err != nil || m < want:
