@@ -36,7 +36,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	}
 
 	to := in("Where to")
-	to.StringVar(&f.to, "to", "", "`URL` to send to, with {name}, {path}, {stem}, {ext} or a manifest's fields filled in; or lab:PRESET, a practice server")
+	to.StringVar(&f.to, "to", "", "`URL` to send to, with {name}, {path}, {stem}, {ext} or a manifest's fields filled in; or lab:PRESET[/TEMPLATE][?PARAM=VALUE], a practice server")
 	to.StringVar(&f.method, "method", "", "`METHOD` of the requests (default PUT where the URL's path has a variable, else POST)")
 	to.StringArrayVar(&f.headers, "header", nil, "`HEADER` to send along, as 'Name: value'; may be repeated")
 	to.StringVar(&f.headerFile, "header-file", "", "`FILE` with headers to send along, one a line")

@@ -18,7 +18,7 @@ import (
 
 func labCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "lab PRESET [--PARAM VALUE…]",
+		Use:   "lab PRESET [--listen HOST:PORT] [--PARAM VALUE…]",
 		Short: "Run a server to practise on",
 		Long: `Run a server to practise on. It takes uploads to any path, judges them by its
 preset, and tells at /-/stats what it has seen: requests by status, the fullest

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -65,7 +67,11 @@ func sendCommand() *cobra.Command {
 waiting when the server asks for it, and again when that is safe.
 
 A PATH is a file, a directory (walked), a glob ("data/**/*.json"), or - to read
-paths from standard input.`,
+paths from standard input.
+
+In the URL, {name} is the file's name, {stem} and {ext} its parts, and {path} its
+path below the directory, the glob's fixed part or the manifest's folder; for a
+file that is named itself, {path} is its name.`,
 		Example: `  penstock send --rps 4 --to "https://api.example.com/v1/files/{name}" data/
   penstock send --rps 3000/min --to "https://api.example.com/files/{path}" --bearer-file token "data/**/*.json"
   penstock send --concurrency 4 --bandwidth 10MiB/s --form file --to https://api.example.com/upload data/
@@ -109,7 +115,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	options.Source, err = source.New(source.Options{
 		Paths: paths, Stdin: cmd.InOrStdin(), Manifest: f.manifest, Exclude: f.exclude,
-		Hidden: f.hidden, Follow: f.follow, Template: template, Method: f.method,
+		Hidden: f.hidden, Follow: f.follow, Written: []string{f.results, f.report}, Template: template, Method: f.method,
 	})
 	if err != nil {
 		return usageError(err)
@@ -147,6 +153,9 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	defer progress.Close()
 	options.Progress = progress
 	options.Log = newLogger(progress, f.logFormat, f.quiet, f.verbose)
+	// net/http tells there of servers that send what nobody asked for.
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(options.Log.Handler(), slog.LevelDebug).Writer())
 
 	people := stdout // who reads the summary, unless stdout is for machines
 	switch f.results {
@@ -196,7 +205,7 @@ func (f *sendFlags) writeReport(stdout io.Writer, s report.Summary) error {
 func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context.Context, restore func()) {
 	soft, end := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		for n := 0; ; n++ {
 			select {
@@ -261,6 +270,9 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if f.results == "-" && f.report == "-" {
 		return o, errors.New("--results and --report: only one of them can go to standard output")
 	}
+	if f.results != "" && f.report != "" && filepath.Clean(f.results) == filepath.Clean(f.report) {
+		return o, errors.New("--results and --report: one would overwrite the other")
+	}
 	if err := checkReport(f.report); err != nil {
 		return o, fmt.Errorf("--report: %w", err)
 	}
@@ -291,29 +303,37 @@ func checkReport(name string) error {
 // header gathers the headers from flags, files and the environment.
 func (f *sendFlags) header() (http.Header, error) {
 	h := http.Header{}
-	lines := f.headers
+	// A line may be a secret: it is counted, not quoted.
+	add := func(from string, i int, line string) error {
+		name, value, ok := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok {
+			return fmt.Errorf("%s %d has no colon: want 'Name: value'", from, i)
+		}
+		if err := source.CheckHeader(name, value); err != nil {
+			return fmt.Errorf("%s %d: %w", from, i, err)
+		}
+		h.Add(name, value)
+		return nil
+	}
+	for i, line := range f.headers {
+		if err := add("--header", i+1, line); err != nil {
+			return nil, err
+		}
+	}
 	if f.headerFile != "" {
 		text, err := os.ReadFile(f.headerFile)
 		if err != nil {
 			return nil, fmt.Errorf("--header-file: %w", err)
 		}
-		for line := range strings.Lines(string(text)) {
-			if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
-				lines = append(lines, line)
+		for i, line := range strings.Split(string(text), "\n") {
+			if strings.TrimSpace(line) == "" {
+				continue
+			}
+			if err := add("--header-file "+f.headerFile+": line", i+1, strings.TrimSuffix(line, "\r")); err != nil {
+				return nil, err
 			}
 		}
-	}
-	for i, line := range lines {
-		name, value, ok := strings.Cut(line, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok {
-			// The line may be a secret: it is counted, not quoted.
-			return nil, fmt.Errorf("header %d has no colon: want 'Name: value'", i+1)
-		}
-		if err := source.CheckHeader(name, value); err != nil {
-			return nil, fmt.Errorf("header %d: %w", i+1, err)
-		}
-		h.Add(name, value)
 	}
 	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
 	if f.bearerFile != "" {
@@ -321,7 +341,8 @@ func (f *sendFlags) header() (http.Header, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--bearer-file: %w", err)
 		}
-		if token, from = strings.TrimSpace(string(text)), "--bearer-file"; token == "" {
+		token, from = strings.TrimSpace(strings.TrimPrefix(string(text), "Bearer ")), "--bearer-file"
+		if token == "" {
 			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
 		}
 	}

@@ -43,7 +43,7 @@ func (h plain) WithGroup(string) slog.Handler                { return h }
 func (h plain) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
 	b.WriteString("penstock: ")
-	b.WriteString(r.Message)
+	b.WriteString(strings.ReplaceAll(r.Message, "\n", "?")) // of a file's name
 	r.Attrs(func(a slog.Attr) bool {
 		b.WriteString("; " + a.Key + " " + a.Value.String())
 		return true

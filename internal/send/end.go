@@ -6,7 +6,6 @@ import (
 	"os"
 	"regexp"
 	"sync"
-	"syscall"
 )
 
 // Exit statuses of the program.
@@ -33,7 +32,7 @@ const ExitStatuses = `   0  all delivered, or nothing to do
    5  the server is unavailable or wants to be left alone; later may work
    6  a local fault, such as a full disk
   10  a limit that you set ended the run
- 130  interrupted (143: terminated); the same command sends what is left, and the rest again
+ 130  interrupted (143: terminated); the same command sends all of it again
 `
 
 // precedence of the statuses, where several hold.
@@ -49,10 +48,10 @@ func Plain(err error) string { return packages.ReplaceAllString(err.Error(), "$1
 type Interrupted struct{ Signal os.Signal }
 
 func (e *Interrupted) Error() string {
-	if e.Signal == syscall.SIGTERM {
-		return "terminated"
+	if e.Signal == os.Interrupt {
+		return "interrupted"
 	}
-	return "interrupted"
+	return "terminated"
 }
 
 // Is makes it a cancellation, of which nothing more need be said.
@@ -60,10 +59,10 @@ func (e *Interrupted) Is(target error) bool { return target == context.Canceled 
 
 // Status is the exit status that belongs to the signal.
 func (e *Interrupted) Status() int {
-	if e.Signal == syscall.SIGTERM {
-		return ExitTerminated
+	if e.Signal == os.Interrupt {
+		return ExitInterrupted
 	}
-	return ExitInterrupted
+	return ExitTerminated
 }
 
 // ending collects why a run ends before all its items have.

@@ -64,6 +64,9 @@ func (o Options) Earliest() (d time.Duration, by string) {
 
 // pace writes a rate of requests.
 func pace(r rate.Limit) string {
+	if r == 1 {
+		return "1 request/s"
+	}
 	return humanize.FtoaWithDigits(float64(r), 3) + " requests/s"
 }
 

@@ -73,6 +73,9 @@ type Options struct {
 	// Follow follows symbolic links within walked directories. A link to a directory that it lies in is left out.
 	Follow bool
 
+	// Written are files that the run writes: in directories and globs they are left out, elsewhere they are an error. Empty names are passed over.
+	Written []string
+
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *Template
 
@@ -83,10 +86,11 @@ type Options struct {
 
 // Source is a checked set of Options. It may be iterated again and again, and by several goroutines at once, unless it reads from stdin.
 type Source struct {
-	opts   Options
-	method string
-	roots  []root
-	kept   atomic.Pointer[[]Item] // all of them, where Scan found few
+	opts    Options
+	method  string
+	roots   []root
+	kept    atomic.Pointer[[]Item] // all of them, where Scan found few
+	written []string               // absolute paths
 }
 
 // A root is one of Options.Paths, or the manifest.
@@ -110,6 +114,11 @@ func New(opts Options) (*Source, error) {
 func (s *Source) check() error {
 	if err := s.checkTarget(); err != nil {
 		return err
+	}
+	for _, name := range s.opts.Written {
+		if abs, err := filepath.Abs(name); err == nil && name != "" {
+			s.written = append(s.written, abs)
+		}
 	}
 	s.opts.Exclude = slices.Clone(s.opts.Exclude)
 	for i, pattern := range s.opts.Exclude {
@@ -230,6 +239,19 @@ func (s *Source) Items() iter.Seq2[Item, error] {
 	}
 }
 
+// isWritten reports whether the path is one of Options.Written.
+func (s *Source) isWritten(path string) bool {
+	for _, w := range s.written {
+		if filepath.Base(w) != filepath.Base(path) {
+			continue
+		}
+		if abs, err := filepath.Abs(path); err == nil && abs == w {
+			return true
+		}
+	}
+	return false
+}
+
 // A pass is one look at all items.
 type pass struct {
 	ctx     context.Context
@@ -278,6 +300,9 @@ func (s *Source) list(p *pass, _ root) bool {
 
 // emit completes an item that has no fields of its own, and yields it.
 func (s *Source) emit(p *pass, item Item, fi fs.FileInfo) bool {
+	if s.isWritten(item.Path) {
+		return p.fail(item, errors.New("this run writes that file, so it cannot send it"))
+	}
 	err := s.complete(p, &item, s.opts.Template, fi, func(name string) (string, bool) { return fileVar(item, name) })
 	if err != nil {
 		return p.fail(item, err)

@@ -25,6 +25,7 @@ type LeftOut struct {
 	Links    int64 // symbolic links
 	Loops    int64 // when following: links to a directory they lie in
 	Special  int64 // pipes, sockets, devices
+	Own      int64 // what the run writes itself
 }
 
 // String lists the counts that are not zero, and is empty when all are.
@@ -35,7 +36,7 @@ func (l LeftOut) String() string {
 		what string
 	}{
 		{l.Excluded, "excluded"}, {l.Hidden, "hidden"}, {l.Leftover, "editor leftovers"},
-		{l.Links, "links"}, {l.Loops, "link loops"}, {l.Special, "special files"},
+		{l.Links, "links"}, {l.Loops, "link loops"}, {l.Special, "special files"}, {l.Own, "written by this run"},
 	} {
 		if c.n > 0 {
 			s = append(s, fmt.Sprintf("%d %s", c.n, c.what))
@@ -77,6 +78,7 @@ func (l *LeftOut) add(o LeftOut) {
 	l.Links += o.Links
 	l.Loops += o.Loops
 	l.Special += o.Special
+	l.Own += o.Own
 }
 
 // dir walks one directory; false means stop.
@@ -155,6 +157,10 @@ func (w *walker) entry(rel string) bool {
 		return w.dir(rel)
 	case !fi.Mode().IsRegular():
 		w.leftOut.Special++
+		return true
+	}
+	if w.isWritten(item.Path) {
+		w.leftOut.Own++
 		return true
 	}
 	w.found = true
