@@ -63,7 +63,9 @@ func (b *bar) Update(s Snapshot) {
 }
 
 func (b *bar) Log(line string) {
-	text := talk(line)
+	// A terminal that shows ^C leaves the cursor behind it, and mpb clears only
+	// what is to the right of that.
+	text := "\r" + talk(line)
 	if _, err := io.WriteString(b.p, text); err != nil {
 		_, _ = io.WriteString(b.w, text) // closed: no bar is in the way
 	}

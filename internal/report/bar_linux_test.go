@@ -68,7 +68,7 @@ func screen(t *testing.T, out string) []string {
 		if !ok {
 			t.Fatalf("the cursor is left behind %q", out)
 		}
-		rows, out = append(rows, row), rest
+		rows, out = append(rows, strings.TrimPrefix(row, "\r")), rest
 	}
 	return rows
 }

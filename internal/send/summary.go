@@ -143,6 +143,9 @@ func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit
 	}
 	switch stats.Holding {
 	case throttle.ByRate:
+		if r.Limits.Rate == 0 { // a cool-down is just over
+			return report.NoLimit, ""
+		}
 		return report.LimitRate, "rate " + pace(r.Limits.Rate)
 	case throttle.ByBandwidth:
 		return report.LimitBandwidth, "bandwidth " + humanize.IBytes(uint64(r.Limits.Bandwidth)) + "/s"
