@@ -194,6 +194,7 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		}
 		w.manifest(lines.String())
 		w.Limits.InFlight = 4
+		w.resends = 3 // of those whose connection was made, and then idle, while the pause came
 		w.ended(w.run(), ExitDelivered, 2*each, 0, 0, 0, 0)
 		if n := seen.within(w.begin, w.begin.Add(3*time.Second)); n != each {
 			t.Errorf("%d of %d requests while the other server pauses", n, each)

@@ -34,7 +34,7 @@ type world struct {
 	watch watcher
 	conns atomic.Int64 // that the server has open
 
-	resends int64 // requests that net/http sends by itself, and that have no end of their own
+	resends int64 // at most; requests that net/http sends by itself, and that have no end of their own
 }
 
 // onFakeTime runs do in a world on fake time. No goroutine may be left when it
@@ -121,7 +121,7 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 		w.Errorf("%d items ended or remain, of %d", sum, i.Total)
 	}
 	q := s.Requests
-	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum != q.Sent-w.resends {
+	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum > q.Sent || sum < q.Sent-w.resends {
 		w.Errorf("%d requests ended, of %d sent", sum, q.Sent)
 	}
 	if h := s.Waited; h.Rate+h.Concurrency+h.Bandwidth+h.CoolDown+h.Backoff+h.Down > s.Seconds+0.001 {
