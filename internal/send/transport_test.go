@@ -234,7 +234,7 @@ func TestFilesGoBySendfile(t *testing.T) {
 	if !bytes.Equal(<-got, data) {
 		t.Error("other bytes came out than went in")
 	}
-	if seen.parts != 6 || seen.others != 0 {
+	if seen.parts < 2 || seen.others != 0 {
 		t.Errorf("%d parts of a file and %d of something else", seen.parts, seen.others)
 	}
 }
