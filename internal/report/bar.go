@@ -164,9 +164,9 @@ func barTroubles(s Snapshot) string {
 
 func barBytes(s Snapshot) string {
 	if s.KnownTotal && s.TotalBytes > 0 {
-		return size(s.Bytes) + "/" + size(s.TotalBytes)
+		return size(s.DeliveredBytes) + "/" + size(s.TotalBytes)
 	}
-	return size(s.Bytes)
+	return size(s.DeliveredBytes)
 }
 
 func barETA(s Snapshot) string {

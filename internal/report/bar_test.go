@@ -10,11 +10,11 @@ import (
 
 func TestBarText(t *testing.T) {
 	paced := Snapshot{
-		Total: 60, KnownTotal: true, Delivered: 31, Bytes: 124 << 10, TotalBytes: 240 << 10, InFlight: 5,
+		Total: 60, KnownTotal: true, Delivered: 31, Bytes: 124 << 10, DeliveredBytes: 124 << 10, TotalBytes: 240 << 10, InFlight: 5,
 		Rate: 4, Limit: LimitRate, Holding: "rate 4/s", ETA: 7 * time.Second,
 	}
 	large := Snapshot{
-		Total: 200_000, KnownTotal: true, Delivered: 131_072, Failed: 2, Unknown: 3, Deferred: 1000, Bytes: 512 << 20, TotalBytes: 1200 << 20,
+		Total: 200_000, KnownTotal: true, Delivered: 131_072, Failed: 2, Unknown: 3, Deferred: 1000, Bytes: 512 << 20, DeliveredBytes: 512 << 20, TotalBytes: 1200 << 20,
 		InFlight: 64, Rate: 512.3, Limit: LimitConcurrency, Holding: "concurrency 64", ETA: 134 * time.Second,
 	}
 	paused := paced
@@ -48,7 +48,7 @@ func TestBarTextFits(t *testing.T) {
 	for range 300 {
 		s := Snapshot{
 			Total: number(), KnownTotal: rnd.IntN(2) > 0, Delivered: number(), Failed: number(), Unknown: number(), Skipped: number(),
-			Deferred: number(), Bytes: number(), TotalBytes: number(), InFlight: int(number()), Rate: float64(number()) / 1000,
+			Deferred: number(), DeliveredBytes: number(), TotalBytes: number(), InFlight: int(number()), Rate: float64(number()) / 1000,
 			Limit: []Limit{LimitRate, LimitDown}[rnd.IntN(2)], ETA: time.Duration(number()),
 			Holding: strings.Repeat("größe 漢字\x1b", rnd.IntN(4)),
 		}

@@ -76,7 +76,7 @@ func lineText(s Snapshot) string {
 			fmt.Fprintf(&b, ", %s %s", count(part.n), part.name)
 		}
 	}
-	fmt.Fprintf(&b, "; %s", size(s.Bytes))
+	fmt.Fprintf(&b, "; %s", size(s.DeliveredBytes))
 	if s.KnownTotal && s.TotalBytes > 0 {
 		fmt.Fprintf(&b, " of %s", size(s.TotalBytes))
 	}

@@ -61,16 +61,20 @@ func (m *Meter) Measure(s *Snapshot) {
 func (m *Meter) estimate(s *Snapshot, dt float64) {
 	remaining := s.Total - s.ended()
 	tried := s.ended() - s.Skipped
-	if !s.KnownTotal || remaining <= 0 || tried <= 0 || s.Elapsed < etaSoonest {
+	moved := s.TotalBytes > s.Bytes && m.bytes.value() > 0
+	if !s.KnownTotal || remaining <= 0 || tried <= 0 && !moved || s.Elapsed < etaSoonest || s.Limit == LimitDown {
 		m.known = false
 		return
 	}
-	left := float64(remaining) / m.items.value()
-	if s.TotalBytes > s.Bytes && m.bytes.value() > 0 {
+	var left float64
+	if tried > 0 {
+		left = float64(remaining) / m.items.value()
+	}
+	if moved {
 		// Few large items last, or many small ones: the slower measure counts.
 		left = max(left, float64(s.TotalBytes-s.Bytes)/m.bytes.value())
 	}
-	if s.Ceiling > 0 {
+	if s.Ceiling > 0 && tried > 0 {
 		each := max(1, float64(s.Sent-int64(s.InFlight))/float64(tried))
 		paced := float64(remaining) * each / s.Ceiling
 		if s.Limit == LimitRate {

@@ -52,7 +52,7 @@ func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit =
 // why says what holds the run back, in a way that a limit is not mistaken for a
 // measurement.
 func (s *Snapshot) why() string {
-	if s.Holding == "" || s.stopped() {
+	if s.Holding == "" || s.stopped() || s.Limit == NoLimit {
 		return printable(s.Holding)
 	}
 	return "limit: " + printable(s.Holding)

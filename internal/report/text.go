@@ -11,7 +11,7 @@ import (
 // much of each error.
 const (
 	textGroups = 8
-	maxExample = 160
+	maxExample = 300
 )
 
 // WriteText writes what a person reads at the end of a run: a few lines, sizes
@@ -165,8 +165,10 @@ func exitMeaning(status int) string {
 		return "the journal is in use by another run"
 	case 10:
 		return "a limit that you set ended the run"
-	case 130, 143:
+	case 130:
 		return "interrupted"
+	case 143:
+		return "terminated"
 	default:
 		return "failed"
 	}
