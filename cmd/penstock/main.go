@@ -93,7 +93,9 @@ func unknownOf(what, name string, cmd *cobra.Command, similar []string) error {
 func flagError(cmd *cobra.Command, err error) error {
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: ")
 	if !ok {
-		return usageError(err)
+		// "unknown shorthand flag: 'u' in -uuser:password"
+		text, _, _ := strings.Cut(err.Error(), " in -")
+		return usageError(errors.New(text))
 	}
 	// Cobra compares names of commands; flags are lent to it as such.
 	names := &cobra.Command{SuggestionsMinimumDistance: 2}

@@ -65,6 +65,9 @@ func readBandwidth(_ rate.Limit, s string) (rate.Limit, error) {
 	if _, err := strconv.ParseFloat(size, 64); err == nil {
 		return 0, fmt.Errorf("%q has no unit: say 10MiB/s, 500kB/s or 100B/s", s)
 	}
+	if strings.HasSuffix(size, "b") {
+		return 0, fmt.Errorf("%q may mean bits: say bytes, with a capital B, such as 10MB/s", s)
+	}
 	n, err := humanize.ParseBytes(size)
 	if err != nil || n == 0 || strings.Contains(size, "/") {
 		return 0, errors.New("want bytes a second, more than 0, such as 10MiB/s or 500kB/s")

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -51,7 +52,7 @@ func upload(ctx context.Context, names []string) error {
 	uploads := pool.New(40, func(ctx context.Context, name string) error { return put(ctx, client, name) })
 	for _, name := range names {
 		if err := uploads.Submit(ctx, name); err != nil {
-			break
+			return errors.Join(err, uploads.Drain(ctx))
 		}
 	}
 	return uploads.Drain(ctx)

@@ -79,6 +79,9 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	}
 	it := &j.item
 	it.Size = req.ContentLength // it may have changed since it was found
+	if info, err := os.Stat(it.Path); r.Form != "" && err == nil {
+		it.ModTime = info.ModTime()
+	}
 	kind := r.ContentType
 	switch {
 	case r.Form != "":
@@ -92,9 +95,6 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		kind = source.ContentType(it.Path)
 	}
 	req.Header = r.header(*it, kind)
-	if host := req.Header.Get("Host"); host != "" {
-		req.Host = host // and net/http takes it from there alone
-	}
 	return req, nil
 }
 
@@ -145,7 +145,10 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 	default:
 		out.Status = report.Failed
 	}
-	if errors.Is(end.Err, retry.ErrUnreachable) {
+	r.mu.Lock()
+	accepted := r.accepted
+	r.mu.Unlock()
+	if errors.Is(end.Err, retry.ErrUnreachable) && !accepted { // else it is this item's URL
 		r.end(ExitUnavailable, fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable))
 	}
 	if end.Err != nil {

@@ -2,7 +2,7 @@ package send
 
 import (
 	"context"
-	"net"
+	"crypto/tls"
 	"net/http/httptrace"
 	"sync"
 )
@@ -28,7 +28,10 @@ type way struct {
 func (m *moving) watch(ctx context.Context, j *job) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		conn := info.Conn
-		if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		if secure, ok := conn.(*tls.Conn); ok {
+			if secure.ConnectionState().NegotiatedProtocol == "h2" {
+				return // the connection carries others' bytes as well
+			}
 			conn = secure.NetConn()
 		}
 		if c, ok := conn.(*stallConn); ok {

@@ -27,6 +27,8 @@ func (r *run) observe(e throttle.Event) {
 		if r.upstreams[e.Key] == nil {
 			r.upstreams[e.Key] = r.transport.Upstream(e.Key)
 		}
+		r.inFlight++
+		r.maxInFlight = max(r.maxInFlight, r.inFlight)
 		r.mu.Unlock()
 		if j != nil {
 			r.backingOff(j, false)
@@ -81,6 +83,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	r.tally.Request(report.Request{Outcome: outcome, Status: e.Status, Latency: e.Latency})
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.inFlight--
 	if outcome == report.Accepted {
 		r.accepted = true
 		r.failing, r.failures, r.refusing, r.trouble = time.Time{}, 0, false, ""
@@ -125,6 +128,13 @@ func (r *run) retrying(e retry.Event) {
 	}
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
+		if e.Wait > ownWait { // the server asked for it
+			r.mu.Lock()
+			if e.Until.After(r.asked) {
+				r.asked = e.Until
+			}
+			r.mu.Unlock()
+		}
 		reason := e.Reason
 		if e.Status != 0 {
 			reason += fmt.Sprintf(" (%d)", e.Status)

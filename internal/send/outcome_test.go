@@ -386,3 +386,48 @@ func TestSecretsAreHidden(t *testing.T) {
 		}
 	})
 }
+
+// Files that go between being found and being sent are not passed over.
+func TestFilesAreGone(t *testing.T) {
+	const found, gone = 5000, 2000 // more than a source keeps in mind
+	var dir string
+	onFakeTime(t, found, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		dir = filepath.Dir(w.firstFile())
+		for i := range gone {
+			if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%05d", found-1-i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := w.run()
+		w.ended(s, ExitItems, found-gone, 0, 0, 0, gone)
+		if text := errorsOf(s); !strings.Contains(text, "are gone") {
+			t.Errorf("it says %q", text)
+		}
+	})
+}
+
+// A wait that a server asks for with any answer does not count as an outage.
+func TestAskedWaitIsNoOutage(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			w.Header().Set("Retry-After", "7200")
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+	})
+}
+
+// Once something was accepted, a URL that cannot be reached is one item's fault.
+func TestUnreachableURLAmongOthers(t *testing.T) {
+	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		name := w.firstFile()
+		second := strings.TrimSuffix(name, "0") + "1"
+		w.Limits.InFlight = 1
+		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%q,\"url\":\"https://127.0.0.1/x\"}\n{\"path\":%q,\"url\":\"http://127.0.0.1/y\"}\n", name, second, second))
+		w.ended(w.run(), ExitItems, 2, 1, 0, 0, 0)
+	})
+}

@@ -59,6 +59,8 @@ const (
 
 	pauseEvery = 30 * time.Second // a line about a pause, at most
 
+	ownWait = 30 * time.Second // the longest wait before an attempt that nobody asked for
+
 	// maxWorkers bounds the growth of the pool. Past the limit of requests in
 	// flight a worker can only wait, for a token or for its next attempt.
 	maxWorkers = 4096
@@ -81,6 +83,8 @@ type run struct {
 	upstreams map[string]*throttle.Upstream
 	backoff   int // jobs that wait for their next attempt
 
+	inFlight, maxInFlight int // at all servers together
+
 	read      int64     // items, so far
 	whole     bool      // these are all
 	accepted  bool      // something was, ever
@@ -88,6 +92,7 @@ type run struct {
 	failing   time.Time // since when nothing was accepted and something went wrong
 	failures  int       // since then
 	refusing  bool      // the last of these spoke of the server and not of an item
+	asked     time.Time // until when a server wants some item to wait
 	trouble   string    // what went wrong last, if it speaks of a server that is down
 	pauseTold time.Time // when a line about a pause was last written
 
@@ -172,12 +177,12 @@ func newRun(o Options) *run {
 	}
 	r.client = &retry.Client{
 		HTTP:    &http.Client{Transport: r.transport},
-		Policy:  retry.Policy{Attempts: o.Attempts, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64},
+		Policy:  retry.Policy{Attempts: o.Attempts, Cap: ownWait, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64},
 		Observe: r.retrying,
 	}
 	r.grown = o.Workers
 	if r.grown == 0 {
-		r.grown = inFlight
+		r.grown = min(inFlight, maxWorkers)
 		if o.Limits.Rate > 0 {
 			// Enough for answers that take half a second; the rest is grown.
 			r.grown = min(inFlight, max(8, int(o.Limits.Rate)/2+2))
@@ -350,7 +355,7 @@ func (r *run) giveUp(stats throttle.UpstreamStats) {
 	}
 	r.mu.Lock()
 	now := time.Now()
-	if !r.failing.IsZero() && !stats.Paused.IsZero() {
+	if !r.failing.IsZero() && (!stats.Paused.IsZero() || r.asked.After(now)) {
 		r.failing = r.failing.Add(min(now.Sub(r.looked), now.Sub(r.failing)))
 	}
 	r.looked = now
@@ -373,7 +378,6 @@ func (r *run) stats() throttle.UpstreamStats {
 		}
 		all.Waiting += s.Waiting
 		all.InFlight += s.InFlight
-		all.MaxInFlight += s.MaxInFlight
 		all.Unclaimed += s.Unclaimed
 	}
 	return all

@@ -96,10 +96,7 @@ func seconds(s float64) time.Duration {
 func (r *run) items() (n int64, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.whole {
-		return r.read, true
-	}
-	return max(r.Found.Items, r.read), !r.Found.Partial
+	return max(r.Found.Items, r.read), r.whole || !r.Found.Partial
 }
 
 // snapshot is the state of the run for the progress.
@@ -175,10 +172,9 @@ func (r *run) summary() report.Summary {
 	s := r.tally.Summary(time.Now(), total)
 	s.To = report.Redact(r.To)
 	s.Rate.Ceiling = report.Optional(r.Limits.Rate)
-	stats := r.stats()
 	s.InFlight.Ceiling = report.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = s.InFlight.Ceiling
-	s.InFlight.Max = stats.MaxInFlight
+	s.InFlight.Max = r.maxInFlight
 
 	status, reason := r.ending.status()
 	if known && s.Items.Delivered+s.Items.Skipped == s.Items.Total {
@@ -189,6 +185,12 @@ func (r *run) summary() report.Summary {
 	}
 	if status == ExitDelivered && s.Items.Failed+s.Items.Unknown > 0 {
 		status = ExitItems
+	}
+	if gone := total - r.read; r.whole && gone > 0 {
+		s.Notes = append(s.Notes, plural(int(gone), "file")+" that were found are gone")
+		if status == ExitDelivered {
+			status = ExitItems
+		}
 	}
 	if status == ExitDelivered && s.Items.Delivered+s.Items.Skipped < s.Items.Total {
 		status = ExitUnavailable

@@ -51,6 +51,12 @@ func (n Network) base(idle int) *http.Transport {
 			return &stallConn{Conn: c, limit: n.StallTimeout}, nil
 		},
 	}
+	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+		return &proxyError{resp.StatusCode}
+	}
 	t.Protocols.SetHTTP1(true)
 	t.Protocols.SetHTTP2(n.HTTP2)
 	if n.Proxy != nil {
@@ -58,6 +64,16 @@ func (n Network) base(idle int) *http.Transport {
 	}
 	return t
 }
+
+// A proxyError says that a proxy did not let a connection through.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy answers %d %s", e.status, http.StatusText(e.status))
+}
+
+// ProxyStatus is the proxy's answer; the package retry looks for it.
+func (e *proxyError) ProxyStatus() int { return e.status }
 
 // A stallConn fails when no byte has moved for too long, in either direction.
 type stallConn struct {

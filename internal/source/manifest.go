@@ -153,6 +153,9 @@ func parseEntry(text []byte) (entry, error) {
 	if e.path == "" {
 		return entry{}, errors.New(`no "path"`)
 	}
+	if strings.Contains(target, "***") {
+		return entry{}, errors.New(`"url" has *** where results hide a value: put the value in, or leave "url" out`)
+	}
 	if target != "" {
 		if e.target, err = parseURL(target, false); err != nil {
 			return entry{}, fmt.Errorf(`"url": %w`, err)

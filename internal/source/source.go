@@ -132,6 +132,9 @@ func (s *Source) check() error {
 		if len(s.opts.Paths) > 0 {
 			return errors.New("a manifest names all items: give either it or paths")
 		}
+		if s.isWritten(m) {
+			return fmt.Errorf("manifest %s: this run would write over it", printable(m))
+		}
 		if err := checkManifest(m); err != nil {
 			return fmt.Errorf("manifest %s: %w", printable(m), err)
 		}
@@ -300,9 +303,6 @@ func (s *Source) list(p *pass, _ root) bool {
 
 // emit completes an item that has no fields of its own, and yields it.
 func (s *Source) emit(p *pass, item Item, fi fs.FileInfo) bool {
-	if s.isWritten(item.Path) {
-		return p.fail(item, errors.New("this run writes that file, so it cannot send it"))
-	}
 	err := s.complete(p, &item, s.opts.Template, fi, func(name string) (string, bool) { return fileVar(item, name) })
 	if err != nil {
 		return p.fail(item, err)
@@ -312,6 +312,9 @@ func (s *Source) emit(p *pass, item Item, fi fs.FileInfo) bool {
 
 // complete fills in what the URL and the file say.
 func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) (err error) {
+	if s.isWritten(item.Path) {
+		return errors.New("this run writes that file, so it cannot send it")
+	}
 	if item.URL, err = expand(t.origin, t.parts, vars); err != nil {
 		return err
 	}
