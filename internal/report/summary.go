@@ -12,7 +12,7 @@ import (
 // seconds, sizes bytes.
 //
 // Tally.Summary fills in what it counted. To (as from Redact), ExitStatus,
-// Rate.Ceiling, InFlight, Lab and Next are the caller's to set.
+// Rate.Ceiling, InFlight and Lab are the caller's to set.
 type Summary struct {
 	SchemaVersion int             `json:"schema_version"`
 	Command       string          `json:"command"`
@@ -34,7 +34,6 @@ type Summary struct {
 	Errors      []ErrorGroup `json:"-"` // how items ended that were neither delivered nor skipped, the largest group first
 	OtherErrors int64        `json:"-"` // items of still other kinds
 	Notes       []string     `json:"-"` // more lines for the text, such as when to come back
-	Next        string       `json:"-"` // the command that takes up what was left
 }
 
 // ItemCounts says how items ended. Remaining are those that did not.

@@ -71,7 +71,6 @@ func troubled() Summary {
 	s.Rate.Ceiling = 50
 	s.InFlight = InFlightSummary{Limit: 12, Max: 64}
 	s.Notes = []string{"the server wants nothing before 2026-03-02 06:00 UTC"}
-	s.Next = `penstock send --rps 50 --to "https://h/files/{name}" data/`
 	return s
 }
 

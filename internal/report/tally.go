@@ -38,7 +38,7 @@ const (
 	LimitBandwidth   Limit = "bandwidth"
 	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant: Retry-After, or our own pause
 	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
-	LimitDown        Limit = "down"      // the server is down and gets one probe at a time
+	LimitDown        Limit = "down"      // the server is down
 )
 
 // Tally counts a run. Make one with NewTally. All methods are safe for

@@ -29,9 +29,6 @@ func (s Summary) WriteText(w io.Writer) {
 	if s.ExitStatus != 0 {
 		fmt.Fprintf(&b, "exit status %d: %s\n", s.ExitStatus, exitMeaning(s.ExitStatus))
 	}
-	if s.Next != "" {
-		fmt.Fprintf(&b, "next: %s\n", printable(s.Next))
-	}
 	_, _ = io.WriteString(w, b.String())
 }
 

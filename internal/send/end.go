@@ -17,7 +17,6 @@ const (
 	ExitRefused     = 4
 	ExitUnavailable = 5
 	ExitLocal       = 6
-	ExitBusy        = 7
 	ExitLimit       = 10
 	ExitInterrupted = 130
 	ExitTerminated  = 143
