@@ -31,7 +31,8 @@ type call struct {
 	replayable bool  // the body can be opened again
 	cutOff     bool  // some try ended before its body was sent
 	refused    bool  // some try was
-	acceptedAt int64 // the origin's count at the last refusal
+	acceptedAt int64 // the origin's counts at the last refusal
+	refusedAt  int64
 
 	// Of the last try.
 	attempt   *attempt
@@ -280,14 +281,17 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 	return v
 }
 
-// countRefusal tells whether a refusal counts as a failure of this request: when others were accepted since its last one.
+// countRefusal tells whether a refusal counts as a failure of this request: when, since its last one,
+// others were accepted and hardly any other was refused. Where many compete for what an upstream
+// accepts, somebody is always accepted in between, and nobody is at fault.
 func (c *call) countRefusal() bool {
-	accepted := c.origin.accepted.Load()
-	counts := c.refused && accepted != c.acceptedAt
+	accepted, refused := c.origin.accepted.Load(), c.origin.refused.Add(1)
+	passed, others := accepted-c.acceptedAt, refused-1-c.refusedAt
+	counts := c.refused && passed > 0 && others <= passed/10
 	if counts {
-		c.giveUp = time.Time{} // the upstream as a whole does accept
+		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
 	}
-	c.refused, c.acceptedAt = true, accepted
+	c.refused, c.acceptedAt, c.refusedAt = true, accepted, refused
 	return counts
 }
 

@@ -705,3 +705,86 @@ func TestConcurrentCalls(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// One faulty item among healthy traffic is found out, also where a few of the others are refused now and then.
+func TestFaultyItemAmongHealthyTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/faulty" {
+				return answer(429, "Retry-After: 1"), nil // some hundred others pass
+			}
+			if n++; n%40 == 0 {
+				return answer(429, ""), nil
+			}
+			return answer(200, ""), nil
+		}), Policy{Attempts: 3, Base: time.Second, Factor: 1})
+		c.Observe = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		others.Go(func() {
+			for ctx.Err() == nil {
+				good, _ := http.NewRequestWithContext(ctx, "GET", "http://h.example/good", nil)
+				c.Do(good)
+				time.Sleep(time.Millisecond)
+			}
+		})
+		req, _ := http.NewRequest("GET", "http://h.example/faulty", nil)
+		r := end(t, c, req)
+		check(t, "outcome", r.Outcome, Failed)
+		check(t, "status", r.Status, 429)
+		check(t, "tries", r.Attempts, 4) // the first refusal proves nothing
+		cancel()
+		others.Wait()
+	})
+}
+
+// Where many compete for what a server accepts, some other is always accepted in between, and nobody is at fault.
+func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var free time.Time // when the next one is accepted
+		c := &Client{HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			now := time.Now()
+			if now.Before(free) {
+				return answer(429, ""), nil
+			}
+			free = now.Add(time.Second / 20)
+			return answer(200, ""), nil
+		})}}
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 20 {
+					req, _ := http.NewRequest("PUT", "http://h/", strings.NewReader("x"))
+					resp, err := c.Do(req)
+					if r := OutcomeOf(resp, err); r.Outcome != Delivered {
+						t.Errorf("%v after %d tries: %v", r.Outcome, r.Attempts, r.Err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// A server that accepts others now and then does not keep a call alive for ever.
+func TestGiveUpAfterHoldsInACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := over(nil, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})
+		o := c.origin(originKey{"http", "h.example", "80"})
+		c.HTTP.Transport = tripFunc(func(*http.Request) (*http.Response, error) {
+			o.accepted.Add(9)
+			o.refused.Add(1)
+			return answer(429, ""), nil
+		})
+		start := time.Now()
+		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Deferred)
+		if took := time.Since(start); took < 9*time.Minute || took > 10*time.Minute {
+			t.Errorf("gave up after %v", took)
+		}
+	})
+}

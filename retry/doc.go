@@ -25,8 +25,9 @@
 //	cancelled in flight                       deferred                    unknown
 //	cancelled while waiting                   deferred                    deferred
 //
-// An upstream that refuses everybody is no fault of one request, so refusals cost no attempt; [Policy.GiveUpAfter] bounds
-// them. A request that is refused again although the same origin accepted others in between is itself the cause: that refusal counts.
+// An upstream that refuses everybody, or that many compete for, is no fault of one request, so refusals cost no attempt;
+// [Policy.GiveUpAfter] bounds them. A refusal counts as the request's own failure only if, since its previous one, the same
+// origin accepted others and refused others at most a tenth as often: then the request itself is the cause.
 //
 // The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx head is delivered, and the
 // error that the caller meets while reading the body changes nothing about that.

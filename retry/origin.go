@@ -32,6 +32,7 @@ func originOf(u *url.URL) originKey {
 // origin is what the calls of one Client to one origin know together.
 type origin struct {
 	accepted       atomic.Int64 // requests that were accepted
+	refused        atomic.Int64 // refusals, those of one request included each time
 	answered       atomic.Bool  // there was an answer once, of whatever kind
 	expectsIgnored atomic.Int32 // in a row, see expect.go
 }

@@ -29,8 +29,8 @@ const (
 // full, from zero on (Exponential Backoff And Jitter, AWS Architecture Blog, 2015), and lies on top of the server's hint because
 // many clients are often told the same instant.
 type Policy struct {
-	// Attempts is how many real failures one call goes through before it has failed; 1 makes the first one final. Refusals by an
-	// upstream that refuses everybody are not counted. Zero: 8.
+	// Attempts is how many real failures one call goes through before it has failed; 1 makes the first one final. A refusal counts only
+	// where the request itself is to blame (see the package comment). Zero: 8.
 	Attempts int
 
 	// Base is the longest own wait before the second try. Zero: 500ms. Above Cap it is taken as Cap.
@@ -47,8 +47,8 @@ type Policy struct {
 	// math.MaxInt64: no limit but the context.
 	MaxWait time.Duration
 
-	// GiveUpAfter is how long one call goes on while the upstream as a whole refuses or cannot be reached; then it ends as [Deferred].
-	// It is counted from the call's first refusal, anew whenever the upstream accepted something else; waits that were asked for do not count. Zero: 1h.
+	// GiveUpAfter is how long one call goes on while the upstream refuses it or cannot be reached; then it ends as [Deferred].
+	// It is counted from the call's first refusal, anew after one that counted against Attempts; waits that were asked for do not count. Zero: 1h.
 	// One nanosecond: the first refusal ends the call.
 	GiveUpAfter time.Duration
 
@@ -232,7 +232,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 		c.giveUp = now.Add(c.policy.GiveUpAfter)
 	}
 	if s.refusal && now.Add(own).After(c.giveUp) {
-		return 0, &ending{Deferred, until, fmt.Errorf("nothing was accepted for GiveUpAfter %v", c.policy.GiveUpAfter)}
+		return 0, &ending{Deferred, until, fmt.Errorf("refused for longer than GiveUpAfter %v", c.policy.GiveUpAfter)}
 	}
 	if !c.giveUp.IsZero() {
 		c.giveUp = c.giveUp.Add(asked)
