@@ -45,6 +45,8 @@ type Bucket struct {
 	base  time.Time   // origin of all instants below, on the monotonic clock
 	timer *time.Timer // watched by the first waiter
 
+	maxWait time.Duration // the longest pause that is sat out; 0: any. Set before use
+
 	mu struct {
 		sync.Mutex
 
@@ -67,8 +69,9 @@ type Bucket struct {
 		reservation rate.Reservation
 		due         time.Duration
 
-		until time.Time // paused until this instant of the wall clock; zero: not paused
-		err   error     // stopped
+		until  time.Time // paused until this instant of the wall clock; zero: not paused
+		source string    // who asked for the latest pause
+		err    error     // stopped
 
 		granted, unclaimed int64
 	}
@@ -129,13 +132,13 @@ func (b *Bucket) WaitN(ctx context.Context, n int) error {
 	}
 	now := b.now()
 	b.lock()
-	if b.mu.err != nil {
-		defer b.mu.Unlock()
-		return b.mu.err
-	}
-	if b.mu.queue.first == nil && b.takeLocked(now, n) {
+	if b.mu.err == nil && b.mu.queue.first == nil && b.takeLocked(now, n) {
 		b.mu.Unlock()
 		return nil
+	}
+	if err := b.refusalLocked(); err != nil {
+		b.mu.Unlock()
+		return err
 	}
 	w := b.mu.queue.get(n)
 	b.mu.queue.push(w)
@@ -232,10 +235,10 @@ func (b *Bucket) SetCatchUp(share float64) {
 // instants in the past change nothing. The instant is one of the wall clock, so
 // a pause also passes while the machine sleeps. Afterwards tokens are evenly
 // spaced again: none were gathered.
-func (b *Bucket) Pause(until time.Time) { b.pause(until) }
+func (b *Bucket) Pause(until time.Time) { b.pause(until, "") }
 
 // pause reports whether the pause is now the one that holds.
-func (b *Bucket) pause(until time.Time) bool {
+func (b *Bucket) pause(until time.Time, source string) bool {
 	until = until.Round(0) // wall clock only
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -243,16 +246,47 @@ func (b *Bucket) pause(until time.Time) bool {
 		return false
 	}
 	b.unreserveLocked(b.now())
-	b.mu.until = until
+	b.mu.until, b.mu.source = until, source
+	if err := b.refusalLocked(); err != nil {
+		b.mu.queue.stop(err)
+		b.fitLocked(b.mu.floor, 0) // as when a heavy first waiter leaves
+	}
 	b.settleLocked()
 	return true
 }
 
-// paused reports whether a pause is in force.
-func (b *Bucket) paused() bool {
+// refusal returns why a caller who comes now and has to wait must not; nil: it may.
+func (b *Bucket) refusal() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.pausedLocked() > 0
+	return b.refusalLocked()
+}
+
+// refusalLocked requires that mu is held.
+func (b *Bucket) refusalLocked() error {
+	if b.mu.err != nil {
+		return b.mu.err
+	}
+	if b.maxWait > 0 && b.pausedLocked() > b.maxWait {
+		return &PausedError{Until: b.mu.until, Source: b.mu.source}
+	}
+	return nil
+}
+
+// paused reports whether a pause is in force.
+func (b *Bucket) paused() bool {
+	until, _ := b.pausedUntil()
+	return !until.IsZero()
+}
+
+// pausedUntil returns when the pause in force ends and who asked for it, or zeros.
+func (b *Bucket) pausedUntil() (time.Time, string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pausedLocked() == 0 {
+		return time.Time{}, ""
+	}
+	return b.mu.until, b.mu.source
 }
 
 // Resume ends a pause now.
@@ -288,7 +322,7 @@ func (b *Bucket) stop(err error) {
 	defer b.mu.Unlock()
 	if b.mu.err == nil {
 		b.mu.err = err
-		b.mu.queue.stop()
+		b.mu.queue.stop(err)
 	}
 }
 
@@ -498,10 +532,9 @@ func (b *Bucket) wait(ctx context.Context, w *waiter) error {
 			b.mu.queue.put(w)
 			return nil
 		case stopped:
+			err := w.err
 			b.mu.queue.put(w)
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return b.mu.err
+			return err
 		}
 	}
 }

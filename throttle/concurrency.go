@@ -16,6 +16,8 @@ import (
 //
 // It is safe for concurrent use. Use [NewConcurrency]; it must not be copied.
 type Concurrency struct {
+	refusal func() error // why nobody may queue now; nil: never. Set before use
+
 	mu struct {
 		sync.Mutex
 		limit, held int
@@ -88,6 +90,12 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 		defer c.mu.Unlock()
 		return c.mu.err
 	}
+	if c.refusal != nil {
+		if err := c.refusal(); err != nil {
+			c.mu.Unlock()
+			return err
+		}
+	}
 	w := c.mu.queue.get(1)
 	c.mu.queue.push(w)
 	c.mu.Unlock()
@@ -96,9 +104,7 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if w.state.Load() == stopped {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.mu.err
+		return w.err
 	}
 	return nil
 }
@@ -137,8 +143,15 @@ func (c *Concurrency) stop(err error) {
 	defer c.mu.Unlock()
 	if c.mu.err == nil {
 		c.mu.err = err
-		c.mu.queue.stop()
+		c.mu.queue.stop(err)
 	}
+}
+
+// fail fails those who wait with err.
+func (c *Concurrency) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.queue.stop(err)
 }
 
 // A Permit is the right to have one request in flight. End it once with

@@ -19,6 +19,9 @@ import (
 const (
 	maxUpstreams = 1024
 
+	// defaultMaxWait is as long as quotas by the hour ask for.
+	defaultMaxWait = time.Hour
+
 	// manyIdle is how many idle connections an own base transport keeps to a
 	// server, or as many as Limits allow in flight where that is more. That limit
 	// may be raised later, so it is no reason to keep fewer.
@@ -70,6 +73,12 @@ type Transport struct {
 	// ends with a [*TimeoutError]. Zero: no limit. Not [http.Client.Timeout],
 	// which runs while a request waits.
 	Timeout time.Duration
+
+	// MaxWait is the longest cool-down that a request sits out; a longer one fails
+	// it at once with a [*PausedError], which says when to come back: those who
+	// wait when it begins, and those who come while more than MaxWait of it is
+	// left. Zero or below: 1 hour; [math.MaxInt64]: none is too long.
+	MaxWait time.Duration
 
 	// Observe, if set, is told what happens, by many goroutines at once and
 	// with no lock held. Requests wait until it returns.
@@ -127,7 +136,7 @@ type Event struct {
 
 // RoundTrip sends the request when its upstream's limits allow it. While it
 // waits it fails with the cause of the request's context, when that ends, or
-// with a [*StopError].
+// with a [*StopError] or a [*PausedError].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil {
 		closeBody(req)
@@ -183,6 +192,10 @@ func (t *Transport) Upstream(key string) *Upstream {
 		limits = t.LimitsFor(key)
 	}
 	u := NewUpstream(limits)
+	u.bucket.maxWait = t.MaxWait
+	if t.MaxWait <= 0 {
+		u.bucket.maxWait = defaultMaxWait
+	}
 	if t.mu.stopped {
 		u.Stop(t.mu.stop)
 	}

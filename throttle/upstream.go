@@ -65,8 +65,7 @@ type Upstream struct {
 	mu struct {
 		sync.Mutex
 		limits Limits
-		err    error  // of the limits
-		source string // who asked for the latest pause
+		err    error // of the limits
 
 		inFlight, maxInFlight int
 		sent                  int64
@@ -111,6 +110,7 @@ func NewUpstream(limits Limits) *Upstream {
 		bucket:      NewBucket(unset(limits.Rate), limits.Burst),
 		bandwidth:   NewBandwidth(unset(limits.Bandwidth)),
 	}
+	u.concurrency.refusal = u.bucket.refusal
 	u.waits.since = time.Now()
 	u.bandwidth.waits = &u.waits
 	u.mu.limits, u.mu.err = limits, err
@@ -146,7 +146,8 @@ func (u *Upstream) SetLimits(limits Limits) error {
 // should leave at once; the caller must end the permit.
 //
 // When ctx ends first, Acquire returns its cause (see [context.Cause]); after
-// [Upstream.Stop] a [*StopError].
+// [Upstream.Stop] a [*StopError]; and with the upstream of a [Transport] a
+// [*PausedError] where a cool-down is longer than [Transport.MaxWait].
 func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	u.mu.Lock()
 	err := u.mu.err
@@ -206,11 +207,15 @@ func (u *Upstream) Pause(until time.Time, source string) { u.pause(until, source
 func (u *Upstream) pause(until time.Time, source string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.bucket.pause(until) {
+	if !u.bucket.pause(until, source) {
 		return false
 	}
 	u.waits.pause(until)
-	u.mu.source = source
+	// Those who queue for a permit fail as well. Who comes to that queue from here
+	// on asks for itself.
+	if err := u.bucket.refusal(); err != nil {
+		u.concurrency.fail(err)
+	}
 	return true
 }
 
@@ -249,12 +254,9 @@ func (u *Upstream) Stats() UpstreamStats {
 		Overloaded:  u.mu.outcomes[Overloaded],
 		TimedOut:    u.mu.outcomes[TimedOut],
 		Unclaimed:   bucket.Unclaimed,
-		Paused:      bucket.Paused,
 		Waited:      waited,
 	}
-	if !s.Paused.IsZero() {
-		s.PauseSource = u.mu.source
-	}
+	s.Paused, s.PauseSource = u.bucket.pausedUntil()
 	return s
 }
 
@@ -302,3 +304,22 @@ func (e *StopError) Unwrap() error { return e.Err }
 
 // RetryAt returns the zero Time, which means never: whoever retries should not.
 func (e *StopError) RetryAt() time.Time { return time.Time{} }
+
+// A PausedError is what waiting returns when a cool-down lasts longer than a
+// request waits; see [Transport.MaxWait]. Nothing was sent.
+type PausedError struct {
+	Until  time.Time // when the cool-down ends
+	Source string    // who asked for it, such as "retry-after"; may be empty
+}
+
+// Error returns the text of the error.
+func (e *PausedError) Error() string {
+	s := "throttle: cool-down until " + e.Until.Format(time.RFC3339)
+	if e.Source != "" {
+		s += " (" + e.Source + ")"
+	}
+	return s + ", nothing was sent; try again then"
+}
+
+// RetryAt returns the instant at which the cool-down ends.
+func (e *PausedError) RetryAt() time.Time { return e.Until }

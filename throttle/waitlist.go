@@ -15,13 +15,14 @@ type waiter struct {
 	n          int           // tokens or permits wanted
 	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
 	wake       chan struct{} // holds one signal: look at state
+	err        error         // why it was stopped
 }
 
 const (
 	queued  = iota
 	leading // first in line: this goroutine watches the timer
 	granted
-	stopped // the list's owner was stopped: read its error
+	stopped // it waits in vain: read err
 )
 
 // set records the new state and wakes the waiter. A signal that was not yet
@@ -98,10 +99,11 @@ func (l *waitlist) remove(w *waiter) {
 	l.len--
 }
 
-// stop empties the list and tells everyone in it.
-func (l *waitlist) stop() {
+// stop empties the list and fails everyone in it with err.
+func (l *waitlist) stop(err error) {
 	for w := l.first; w != nil; w = l.first {
 		l.remove(w)
+		w.err = err
 		w.set(stopped)
 	}
 }
