@@ -162,10 +162,7 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 // judge returns how long to wait before the next try. If there is to be none it sets the call's result.
 func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration, goOn bool) {
 	seen := c.attempt.marks()
-	if seen != 0 && !c.client.traced.Load() {
-		c.client.traced.Store(true)
-	}
-	sent := err != nil && c.maybeSent(seen, err)
+	sent := err != nil && c.maybeSent(seen)
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
 	c.status, c.last, c.reason = 0, nil, ""
 
@@ -238,15 +235,17 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	return c.next(now, s, Failed)
 }
 
-// maybeSent tells whether some of the request may have reached the server in a try that ended in err.
-func (c *call) maybeSent(seen marks, err error) bool {
-	if seen&gotConn != 0 {
-		return true
+// maybeSent tells whether some of the request may have reached the server in a try that failed. Only
+// what was seen in this try counts: a transport may have paths that tell httptrace and others that do not.
+func (c *call) maybeSent(seen marks) bool {
+	if seen != 0 || !c.wire.called {
+		return seen&gotConn != 0
 	}
-	if _, ok := c.wire.base.(*http.Transport); ok || c.client.traced.Load() {
-		return false // a transport that tells would have told
+	if _, ok := c.wire.base.(*http.Transport); ok {
+		return false // it tells, always
 	}
-	return !neverConnected(err)
+	_, notSent := notBefore(c.wire.err) // http.Client's own error for its timeout does not wrap it
+	return !notSent && !neverConnected(c.wire.err) && !unsendable(c.req)
 }
 
 // orUnknown returns otherwise, unless repeating the request would not be safe.

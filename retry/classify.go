@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -155,6 +156,23 @@ func neverConnected(err error) bool {
 	)
 	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") ||
 		misconfigured(err, 0)
+}
+
+// unsendable tells whether net/http refuses req for what is in it, such as a header with a line break,
+// before it asks for a connection. It says so in plain text only, so it is asked, without leave to go on.
+func unsendable(req *http.Request) bool {
+	if req.URL.Scheme != "http" && req.URL.Scheme != "https" {
+		return false // the transport may know it
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	probe := req.WithContext(ctx)
+	probe.Body, probe.GetBody, probe.ContentLength = nil, nil, 0
+	if probe.Header == nil {
+		probe.Header = http.Header{}
+	}
+	_, err := new(http.Transport).RoundTrip(probe)
+	return !errors.Is(err, context.Canceled)
 }
 
 // Hints is what a response's headers say about sending again. The zero value says nothing.

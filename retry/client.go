@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -34,8 +33,7 @@ type Client struct {
 	// Observe is told about each try, in the goroutine of the call, with no lock held. Nil: nobody is.
 	Observe func(Event)
 
-	traced atomic.Bool // a transport that calls httptrace's hooks was seen
-	mu     struct {
+	mu struct {
 		sync.Mutex
 		origins  map[originKey]*origin
 		stopping context.Context // done once Stop was called

@@ -42,8 +42,10 @@ func TestTable(t *testing.T) {
 		"reset":                 {try{err: errReset, stage: connected}, again, Unknown, "yes", "connection lost"},
 		"timeout":               {try{err: context.DeadlineExceeded, stage: connected}, again, Unknown, "yes", "timed out"},
 		"dial timeout":          {try{err: context.DeadlineExceeded, stage: dialling}, again, again, "no", "unreachable"},
-		"own timeout in queue":  {try{err: context.DeadlineExceeded, stage: beforeConn}, again, again, "no", "timed out before it was sent"},
-		"refused by a layer":    {try{err: errors.New("invalid header"), stage: beforeConn}, Failed, Failed, "", "rejected"},
+		"timeout, no hook":      {try{err: context.DeadlineExceeded, stage: beforeConn}, again, Unknown, "yes", "timed out"},
+		"error, no hook":        {try{err: errors.New("quic: closed"), stage: beforeConn}, again, Unknown, "yes", "connection lost"},
+		"refused, no hook":      {try{err: errRefused, stage: beforeConn}, again, again, "no", "unreachable"},
+		"host unknown, no hook": {try{err: errNoHost, stage: beforeConn}, Failed, Failed, "", "unreachable"},
 		"301":                   {try{status: 301, header: "Location: /x"}, Failed, Failed, "", "rejected"},
 		"303":                   {try{status: 303, header: "Location: /x"}, Failed, Failed, "", "rejected"},
 		"307 to another origin": {try{status: 307, header: "Location: https://other.example/x"}, Failed, Failed, "", "rejected"},
@@ -64,7 +66,6 @@ func TestTable(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := play(row.try, try{status: 201})
 					c, events := over(s, exact)
-					c.traced.Store(true)
 					want := row.put
 					if method == "POST" {
 						want = row.post
@@ -317,23 +318,20 @@ func TestCancelledWaitKeepsTheCause(t *testing.T) {
 }
 
 func TestCancelledInFlight(t *testing.T) {
-	for method, want := range map[string]Outcome{"PUT": Deferred, "POST": Unknown} {
-		for _, where := range []stage{beforeConn, dialling, connected} {
+	for _, method := range []string{"PUT", "POST"} {
+		for where, want := range map[stage]Outcome{beforeConn: Unknown, dialling: Deferred, connected: Unknown} {
 			synctest.Test(t, func(t *testing.T) {
 				cause := errors.New("operator")
 				ctx, cancel := context.WithCancelCause(t.Context())
 				c, _ := over(play(try{err: context.Canceled, stage: where}), exact)
-				c.traced.Store(true)
 				inner := c.HTTP.Transport
 				c.HTTP.Transport = tripFunc(func(r *http.Request) (*http.Response, error) {
 					cancel(cause)
 					return inner.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
 				})
 				_, err := c.Do(request(t, method, "x").WithContext(ctx))
-				if where != connected {
+				if method == "PUT" {
 					want = Deferred
-				} else if method == "POST" {
-					want = Unknown
 				}
 				check(t, method+" outcome", OutcomeOf(nil, err).Outcome, want)
 				if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) || strings.Count(err.Error(), cause.Error()) != 1 {
@@ -435,6 +433,34 @@ func TestSilentTransport(t *testing.T) {
 	})
 }
 
+// What one path of a transport tells says nothing about another: a fallback to HTTP/3, a cache.
+func TestSilentPathBesideOneThatTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := 0
+		loud := play(try{status: 200})
+		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Method == "GET" {
+				return loud.RoundTrip(r)
+			}
+			silent++
+			return nil, errors.New("quic: closed")
+		}), exact)
+		check(t, "outcome", end(t, c, request(t, "GET", "")).Outcome, Delivered)
+		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
+		check(t, "tries", silent, 1)
+	})
+}
+
+// A limiter whose wait the context ends says by RetryAt that nothing was sent.
+func TestCancelledInALimiter(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
+		cancel()
+		return nil, errors.Join(notBeforeError{}, ctx.Err())
+	}), exact)
+	check(t, "outcome", end(t, c, request(t, "POST", "x").WithContext(ctx)).Outcome, Deferred)
+}
+
 func TestClassify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 200}, try{status: 409}, try{status: 404}, try{err: errReset, stage: connected}, try{status: 404}, try{status: 200})
@@ -529,10 +555,15 @@ func TestBodyThatCannotBeOpenedAgain(t *testing.T) {
 
 func TestBadRequestsFailAtOnce(t *testing.T) {
 	check := func(name string, req *http.Request) {
-		c := &Client{}
-		resp, err := c.Do(req)
-		if r := OutcomeOf(resp, err); r.Outcome != Failed || r.Attempts > 1 || err == nil {
-			t.Errorf("%s: %v, %+v", name, err, r)
+		around := &http.Client{Transport: tripFunc(http.DefaultTransport.RoundTrip)}
+		for _, c := range []*Client{{}, {HTTP: around, Policy: exact}} {
+			if name == "scheme" && c.HTTP == around {
+				continue // a transport may know schemes that net/http does not
+			}
+			resp, err := c.Do(req)
+			if r := OutcomeOf(resp, err); r.Outcome != Failed || r.Attempts > 1 || err == nil {
+				t.Errorf("%s: %v, %+v", name, err, r)
+			}
 		}
 	}
 	check("nil", nil)
@@ -590,7 +621,7 @@ func TestHTTPClientTimeout(t *testing.T) {
 			}
 			if n < 5 { // waits for a token
 				<-r.Context().Done()
-				return nil, context.Cause(r.Context())
+				return nil, errors.Join(notBeforeError{}, context.Cause(r.Context()))
 			}
 			return s.RoundTrip(r)
 		}), Policy{Base: 1, Factor: 1, Attempts: 1})

@@ -29,6 +29,10 @@
 // [Policy.GiveUpAfter] bounds them. A refusal counts as the request's own failure only if, since its previous one, the same
 // origin accepted others and refused others at most a tenth as often: then the request itself is the cause.
 //
+// Whether bytes may have been sent is told by the hooks of [net/http/httptrace] that the transport called in this try. Where it called none,
+// only an error of a dial, of DNS or of a certificate says that nothing was sent, and any other that something may have been.
+// An [net/http.Transport] that is Client.HTTP's own is known to call them.
+//
 // The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx head is delivered, and the
 // error that the caller meets while reading the body changes nothing about that.
 //
@@ -39,6 +43,7 @@
 //	RetryAt() time.Time
 //
 // means that nothing was sent, and that nothing will be before that instant. The zero time means never in this run: the call ends at once, deferred.
+// A limiter whose wait ends with the request's context returns one too, or a request that is not repeatable ends as unknown.
 //
 // # Bodies
 //
