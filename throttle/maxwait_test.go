@@ -80,8 +80,9 @@ func TestMaxWait(t *testing.T) {
 		u.Pause(c.time(time.Hour), "test")
 		wantPaused(t, call(t, c, u, 1, 0), 11*time.Minute, c.time(time.Hour))
 		u.Resume()
-		wantSent(t, []*caller{call(t, c, u, 1, ms), call(t, c, u, 1, ms)}, -1, 11*time.Minute)
+		lifted := []*caller{call(t, c, u, 1, ms), call(t, c, u, 1, ms)}
 		c.at(12 * time.Minute)
+		wantSent(t, lifted, 11*time.Minute, 11*time.Minute+time.Second)
 		wantIdle(t, "lifted", u)
 	})
 }
