@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/hint"
@@ -96,6 +97,8 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 	var timeout net.Error
 	timedOut := errors.As(err, &timeout) && timeout.Timeout()
 	switch {
+	case !answeredBefore && foreign(err):
+		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
 	case sent && timedOut:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
 	case sent:
@@ -114,27 +117,50 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 // misconfigured tells the errors that speak of a wrong host, certificate or protocol rather than of a server that is down.
 func misconfigured(err error, seen marks) bool {
 	var (
-		dns   *net.DNSError
+		dns *net.DNSError
+		op  *net.OpError
+	)
+	switch {
+	case errors.As(err, &dns):
+		return dns.IsNotFound
+	case wrongPeer(err):
+		return true
+	case errors.As(err, &op) && op.Op == "local error": // crypto/tls's words for an alert of our own
+		return true
+	}
+	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a handshake that ended, and not because of the network.
+	return seen&handshakeFailed != 0 && !connecting(err)
+}
+
+// wrongPeer tells the errors that end a connection before any request is written to it.
+func wrongPeer(err error) bool {
+	var (
 		addr  *net.AddrError
 		cert  *tls.CertificateVerificationError
 		host  x509.HostnameError
 		ca    x509.UnknownAuthorityError
 		bad   x509.CertificateInvalidError
 		plain tls.RecordHeaderError
+	)
+	return errors.As(err, &addr) || errors.As(err, &cert) || errors.As(err, &host) || errors.As(err, &ca) || errors.As(err, &bad) ||
+		errors.As(err, &plain) || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// foreign tells the errors of a server that speaks to us, but will not, or in another protocol. They may come after the request was
+// written: TLS 1.3 asks for the client's certificate when the client holds the handshake for done.
+func foreign(err error) bool {
+	var (
+		alert tls.AlertError
+		plain tls.RecordHeaderError
 		op    *net.OpError
 	)
-	switch {
-	case errors.As(err, &dns):
-		return dns.IsNotFound
-	case errors.As(err, &addr), errors.As(err, &cert), errors.As(err, &host), errors.As(err, &ca), errors.As(err, &bad),
-		errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):
+	if errors.As(err, &alert) || errors.As(err, &plain) || errors.As(err, &op) && op.Op == "remote error" {
 		return true
 	}
-	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") { // crypto/tls's words for an alert
-		return true
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
 	}
-	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a handshake that ended, and not because of the network.
-	return seen&handshakeFailed != 0 && !connecting(err)
+	return strings.HasPrefix(err.Error(), "malformed HTTP ") // net/http has no type for what is no status line
 }
 
 // connecting tells the errors of the network on the way to a connection.
@@ -155,7 +181,7 @@ func neverConnected(err error) bool {
 		op  *net.OpError
 	)
 	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") ||
-		misconfigured(err, 0)
+		wrongPeer(err)
 }
 
 // unsendable tells whether net/http refuses req for what is in it, such as a header with a line break,

@@ -46,6 +46,8 @@ func TestTable(t *testing.T) {
 		"error, no hook":        {try{err: errors.New("quic: closed"), stage: beforeConn}, again, Unknown, "yes", "connection lost"},
 		"refused, no hook":      {try{err: errRefused, stage: beforeConn}, again, again, "no", "unreachable"},
 		"host unknown, no hook": {try{err: errNoHost, stage: beforeConn}, Failed, Failed, "", "unreachable"},
+		"alert":                 {try{err: errAlert, stage: connected}, Failed, Failed, "", "unreachable"},
+		"alert, no hook":        {try{err: errAlert, stage: beforeConn}, Failed, Failed, "", "unreachable"},
 		"301":                   {try{status: 301, header: "Location: /x"}, Failed, Failed, "", "rejected"},
 		"303":                   {try{status: 303, header: "Location: /x"}, Failed, Failed, "", "rejected"},
 		"307 to another origin": {try{status: 307, header: "Location: https://other.example/x"}, Failed, Failed, "", "rejected"},
@@ -459,6 +461,17 @@ func TestCancelledInALimiter(t *testing.T) {
 		return nil, errors.Join(notBeforeError{}, ctx.Err())
 	}), exact)
 	check(t, "outcome", end(t, c, request(t, "POST", "x").WithContext(ctx)).Outcome, Deferred)
+}
+
+// An alert may come after the request: it proves nothing, once the origin has answered.
+func TestAlertAfterAnAnswer(t *testing.T) {
+	for _, where := range []stage{beforeConn, connected} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := over(play(try{status: 200}, try{err: errAlert, stage: where}, try{status: 200}), exact)
+			end(t, c, request(t, "POST", "x"))
+			check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
+		})
+	}
 }
 
 func TestClassify(t *testing.T) {

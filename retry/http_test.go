@@ -409,3 +409,46 @@ func TestCancelWhileWaitingForTheAnswer(t *testing.T) {
 		}
 	})
 }
+
+// What refuses only after the connection was had is final before the first answer, too.
+func TestMisconfiguredAfterTheConnection(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	wantsCert := httptest.NewUnstartedServer(handler)
+	wantsCert.Config.ErrorLog = quietLog
+	wantsCert.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}
+	wantsCert.StartTLS()
+	defer wantsCert.Close()
+	for range 5 { // whether the alert or the end of the connection is seen first, is chance
+		tr := wantsCert.Client().Transport.(*http.Transport).Clone()
+		c := &Client{HTTP: &http.Client{Transport: tr}, Policy: Policy{GiveUpAfter: 1}}
+		req, _ := http.NewRequest("POST", wantsCert.URL, strings.NewReader("x"))
+		resp, err := c.Do(req)
+		if r := OutcomeOf(resp, err); r.Outcome != Failed || r.Attempts != 1 || !errors.Is(err, ErrUnreachable) {
+			t.Errorf("certificate required: %+v", r)
+		}
+		tr.CloseIdleConnections()
+	}
+
+	for _, banner := range []string{"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "220-mail.example\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := wireServer(t, Policy{GiveUpAfter: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
+				head(r)
+				io.WriteString(conn, banner)
+			})
+			_, err := c.Do(request(t, "POST", "x"))
+			if r := OutcomeOf(nil, err); r.Outcome != Failed || r.Attempts != 1 || !errors.Is(err, ErrUnreachable) {
+				t.Errorf("%q: %+v", banner, r)
+			}
+			c, _ = wireServer(t, exact, func(n int, conn *memnet.Conn, r *textproto.Reader) {
+				head(r)
+				if n == 0 {
+					io.WriteString(conn, strings.Replace(ok, "Content", "Connection: close\r\nContent", 1))
+				} else {
+					io.WriteString(conn, banner)
+				}
+			})
+			end(t, c, request(t, "POST", "x"))
+			check(t, "after an answer", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
+		})
+	}
+}
