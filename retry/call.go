@@ -179,7 +179,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	}
 	var hints hint.Hints
 	if err != nil {
-		c.last = redact(c.req, err)
+		c.last, c.status = redact(c.req, err), proxyStatus(err)
 		if c.Err() != nil {
 			c.reason = reasonCancelled
 			return c.end(c.orUnknown(sent, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))

@@ -96,7 +96,12 @@ func judgeStatus(status int, throttled bool) Verdict {
 func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 	var timeout net.Error
 	timedOut := errors.As(err, &timeout) && timeout.Timeout()
+	proxy := proxyStatus(err)
 	switch {
+	case proxy >= 500, proxy == http.StatusTooManyRequests:
+		return Verdict{Kind: Refused, Reason: reasonUnreachable}
+	case proxy != 0:
+		return Verdict{Kind: Rejected, Reason: reasonRejected}
 	case !answeredBefore && foreign(err):
 		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
 	case sent && timedOut:
@@ -181,7 +186,24 @@ func neverConnected(err error) bool {
 		op  *net.OpError
 	)
 	return errors.As(err, &dns) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") ||
-		wrongPeer(err)
+		wrongPeer(err) || proxyStatus(err) != 0
+}
+
+// proxyRefusal is an error of any package that says with which status a proxy refused to connect us, so
+// that the server was sent nothing. net/http says so in text only: return such an error from
+// [http.Transport.OnProxyConnectResponse].
+type proxyRefusal interface {
+	error
+	ProxyStatus() int
+}
+
+// proxyStatus finds the status in an error of a proxy; 0 if there is none.
+func proxyStatus(err error) int {
+	var e proxyRefusal
+	if errors.As(err, &e) {
+		return e.ProxyStatus()
+	}
+	return 0
 }
 
 // unsendable tells whether net/http refuses req for what is in it, such as a header with a line break,

@@ -46,7 +46,7 @@ type Event struct {
 	Kind    EventKind
 	Request *http.Request // the caller's; its URL and headers may hold secrets
 	Attempt int           // of this try, from 1 on
-	Status  int           // of its answer; 0 if there was none
+	Status  int           // of its answer, be it a proxy's; 0 if there was none
 	Err     error         // what went wrong, without secrets; nil if the call is delivered
 	Outcome Outcome       // of the call, once it has ended
 	Wait    time.Duration // until the next try

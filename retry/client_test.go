@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
 	"strings"
@@ -831,4 +833,46 @@ func TestGiveUpAfterHoldsInACrowd(t *testing.T) {
 			t.Errorf("gave up after %v", took)
 		}
 	})
+}
+
+type proxyStatusError int
+
+func (e proxyStatusError) Error() string    { return "the proxy refuses" }
+func (e proxyStatusError) ProxyStatus() int { return int(e) }
+
+func TestProxyRefuses(t *testing.T) {
+	for status, want := range map[int]Outcome{403: Failed, 407: Failed, 429: Delivered, 502: Delivered, 503: Delivered} {
+		for _, where := range []stage{beforeConn, dialling} { // a wrapper may hide the hooks
+			synctest.Test(t, func(t *testing.T) {
+				c, events := over(play(try{err: &net.OpError{Op: "proxyconnect", Err: proxyStatusError(status)}, stage: where}, try{status: 201}), exact)
+				c.Policy.Attempts = 1
+				r := end(t, c, request(t, "POST", "x"))
+				check(t, "outcome", r.Outcome, want)
+				check(t, "status in the event", (*events)[0].Status, status)
+				if want == Failed {
+					check(t, "status", r.Status, status)
+					check(t, "tries", r.Attempts, 1)
+				}
+			})
+		}
+	}
+}
+
+// The same, through net/http's own transport and a proxy.
+func TestProxyAuthentication(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	defer proxy.Close()
+	u, _ := url.Parse(proxy.URL)
+	tr := &http.Transport{
+		Proxy: http.ProxyURL(u),
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			return proxyStatusError(resp.StatusCode)
+		},
+	}
+	defer tr.CloseIdleConnections()
+	c := &Client{HTTP: &http.Client{Transport: tr}, Policy: Policy{GiveUpAfter: 1}}
+	req, _ := http.NewRequest("POST", "https://h.example/", strings.NewReader("x"))
+	r := end(t, c, req)
+	check(t, "outcome", r.Outcome, Failed)
+	check(t, "status", r.Status, 407)
 }

@@ -45,6 +45,15 @@
 // means that nothing was sent, and that nothing will be before that instant. The zero time means never in this run: the call ends at once, deferred.
 // A limiter whose wait ends with the request's context returns one too, or a request that is not repeatable ends as unknown.
 //
+// # Proxies
+//
+// An error of any other package with a method
+//
+//	ProxyStatus() int
+//
+// says with which status a proxy refused to connect. 429 and 5xx are refusals, again at no attempt; any other, such as 407, has failed.
+// Return one from [net/http.Transport.OnProxyConnectResponse]: net/http by itself tells no status, and its errors are taken for an outage.
+//
 // # Bodies
 //
 // A body is opened afresh with GetBody for each try; nothing is kept in memory to be sent again. Without GetBody a request with a body is sent once.

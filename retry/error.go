@@ -52,7 +52,7 @@ func (o Outcome) String() string {
 // of a request header.
 type Error struct {
 	Attempts int       // how often it was tried, refusals included
-	Status   int       // of the answer to the last try; 0 if there was none
+	Status   int       // of the answer to the last try, be it a proxy's; 0 if there was none
 	RetryAt  time.Time // when to try again, if that is known
 	Outcome  Outcome   // never Delivered
 	Err      error     // what happened last, and why it was the last; never nil
@@ -77,7 +77,7 @@ func (e *Error) Unwrap() error { return e.Err }
 type Result struct {
 	Outcome  Outcome
 	Attempts int       // how often it was tried, refusals included
-	Status   int       // of the answer to the last try; 0 if there was none
+	Status   int       // of the answer to the last try, be it a proxy's; 0 if there was none
 	RetryAt  time.Time // when to try again, if that is known
 	Err      error     // why it was not delivered, without secrets; nil if it was
 }
