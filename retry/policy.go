@@ -213,13 +213,13 @@ type ending struct {
 
 // plan returns how long to wait before the next try, or how the course ends here.
 func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration, *ending) {
+	if ctx.Err() != nil {
+		return 0, &ending{outcome: Deferred, why: cancelled(ctx)}
+	}
 	if s.failure {
 		if c.failures++; c.failures >= c.policy.Attempts {
 			return 0, &ending{outcome: Failed, why: fmt.Errorf("gave up after %d failed attempts", c.failures)}
 		}
-	}
-	if ctx.Err() != nil {
-		return 0, &ending{outcome: Deferred, why: cancelled(ctx)}
 	}
 	asked := max(s.asked, 0)
 	if asked > c.policy.MaxWait {

@@ -187,3 +187,13 @@ func TestPlanAgainstModel(t *testing.T) {
 		}
 	})
 }
+
+// Who was cancelled has not used up its attempts: the last one, too, was not to be finished.
+func TestCancelledOnTheLastAttempt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	err := Policy{Attempts: 1}.Do(ctx, func(context.Context) error {
+		cancel()
+		return errors.New("interrupted")
+	})
+	check(t, "outcome", OutcomeOf(nil, err).Outcome, Deferred)
+}
