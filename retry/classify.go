@@ -86,10 +86,10 @@ func judgeStatus(status int, throttled bool) Verdict {
 		return Verdict{Kind: Unprocessed, Reason: reasonTooEarly}
 	case status == http.StatusGatewayTimeout:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
-	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported, status < 500:
-		return Verdict{Kind: Rejected, Reason: reasonRejected}
+	case status == http.StatusInternalServerError, status == http.StatusBadGateway:
+		return Verdict{Kind: Uncertain, Reason: reasonServerError}
 	}
-	return Verdict{Kind: Uncertain, Reason: reasonServerError}
+	return Verdict{Kind: Rejected, Reason: reasonRejected}
 }
 
 // judgeError is the table for errors of a round trip in which nothing but what seen tells has happened.

@@ -17,10 +17,10 @@
 //	the same, after an answer                 again, no attempt           again, no attempt
 //	429, 503, a status with a throttle hint   again, no attempt           again, no attempt
 //	408, 425                                  again, an attempt           again, an attempt
-//	500, 502, 504, other 5xx; reset or        again, an attempt           unknown
-//	  timeout after bytes may have been sent
+//	500, 502, 504; reset or timeout           again, an attempt           unknown
+//	  after bytes may have been sent
 //	3xx that is not followed                  failed, names the new URL   failed, names the new URL
-//	other 4xx, 501, 505                       failed                      failed
+//	other 4xx and 5xx                         failed                      failed
 //	"not before" errors (below)               again, no attempt           again, no attempt
 //	cancelled in flight                       deferred                    unknown
 //	cancelled while waiting                   deferred                    deferred
