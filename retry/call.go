@@ -100,7 +100,8 @@ func (c *call) run() (*http.Response, error) {
 	if resp != nil {
 		resp.Body.Close()
 	}
-	return nil, &Error{Attempts: r.Attempts, Status: r.Status, RetryAt: r.RetryAt, Outcome: r.Outcome, Err: r.Err}
+	failed := Error(r)
+	return nil, &failed
 }
 
 // newRequest returns a copy of the caller's request for the next try, still with the caller's body.

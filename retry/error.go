@@ -48,15 +48,10 @@ func (o Outcome) String() string {
 	return "none"
 }
 
-// Error is a call that ended without a response to return. Its text holds no query, user name or password of a URL, and no value
-// of a request header.
-type Error struct {
-	Attempts int       // how often it was tried, refusals included
-	Status   int       // of the answer to the last try, be it a proxy's; 0 if there was none
-	RetryAt  time.Time // when to try again, if that is known
-	Outcome  Outcome   // never Delivered
-	Err      error     // what happened last, and why it was the last; never nil
-}
+// Error is a call that ended without a response to return: its [Result], as an error. Outcome is never
+// Delivered, and Err, what happened last and why it was the last, is never nil. Its text holds no query,
+// user name or password of a URL, and no value of a request header.
+type Error Result
 
 // Error begins with "retry: ".
 func (e *Error) Error() string {
@@ -88,7 +83,7 @@ type Result struct {
 func OutcomeOf(resp *http.Response, err error) Result {
 	var e *Error
 	if errors.As(err, &e) {
-		return Result{Outcome: e.Outcome, Attempts: e.Attempts, Status: e.Status, RetryAt: e.RetryAt, Err: e.Err}
+		return Result(*e)
 	}
 	if err == nil && resp != nil && resp.Request != nil {
 		if c, ok := resp.Request.Context().Value(callKey{}).(*call); ok {
