@@ -173,6 +173,7 @@ func newRun(o Options) *run {
 		Base:    o.Network.base(inFlight),
 		Limits:  o.Limits,
 		Timeout: o.Timeout,
+		MaxWait: forever(o.MaxWait),
 		Observe: r.observe,
 	}
 	r.client = &retry.Client{
