@@ -165,7 +165,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
-		err = a.timeout(err)
+		if err = a.timeout(err); a.refuse != nil {
+			err = a.refuse
+		}
 		a.ended(nil, err)
 		a.release()
 	} else {
@@ -292,19 +294,22 @@ type attempt struct {
 	begin  time.Time // the token's instant
 
 	ctx    context.Context
-	cancel context.CancelCauseFunc // of Timeout, as is timer; nil: none
-	timer  *time.Timer
-	conns  int // connections got; net/http gets them one after the other
+	cancel context.CancelCauseFunc // ends ctx, so that gotConn can refuse
+	trace  httptrace.ClientTrace
+	timer  *time.Timer // of Timeout; nil: none
+	conns  int         // connections got; net/http gets them one after the other
+	refuse error       // why gotConn refused to send; nil: it did not
 }
 
 // request returns the request to send: the caller's must not be changed.
 func (a *attempt) request() *http.Request {
-	ctx := a.req.Context()
+	ctx, cancel := context.WithCancelCause(a.req.Context())
+	a.cancel = cancel
 	if d := a.t.Timeout; d > 0 {
-		ctx, a.cancel = context.WithCancelCause(ctx)
 		a.timer = time.AfterFunc(d, func() { a.cancel(&TimeoutError{After: d}) })
 	}
-	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn})
+	a.trace.GotConn = a.gotConn
+	a.ctx = httptrace.WithClientTrace(ctx, &a.trace)
 	r := a.req.WithContext(a.ctx)
 	// Without a limit the body passes untouched, which lets files go by sendfile.
 	if r.Body == nil || r.Body == http.NoBody || !a.u.bandwidth.limited() {
@@ -331,10 +336,9 @@ func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {
 }
 
 // gotConn sees each try of net/http to send the request. The first was paid for,
-// unless a cool-down has begun since, while the connection was made. It cannot
-// refuse. When the context ends meanwhile, net/http sees that, nearly always
-// before it writes; and after Stop what is in flight is left to finish.
-func (a *attempt) gotConn(httptrace.GotConnInfo) {
+// unless a cool-down has begun since, while the connection was made. What is not
+// to be sent it refuses by ending the attempt's context.
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	a.conns++
 	if a.conns == 1 && !a.u.bucket.paused() {
 		return
@@ -342,8 +346,19 @@ func (a *attempt) gotConn(httptrace.GotConnInfo) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	_ = a.u.token(a.ctx, a.weight)
-	if a.ctx.Err() != nil {
+	if err := a.u.token(a.ctx, a.weight); err != nil {
+		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1
+		// another goroutine writes meanwhile, until that end closes the
+		// connection: so it is closed at the first header, while that is still
+		// in a buffer. The deadline is for a Close under way that is not done.
+		a.trace.WroteHeaderField = func(string, []string) {
+			if info.Conn != nil {
+				info.Conn.SetWriteDeadline(time.Unix(1, 0))
+				info.Conn.Close()
+			}
+		}
+		a.refuse = err
+		a.cancel(err)
 		return
 	}
 	a.begin = time.Now()
@@ -415,7 +430,7 @@ func failure(ctx context.Context, err error) Outcome {
 // timeout returns our own error where it was our timeout that ended the attempt.
 func (a *attempt) timeout(err error) error {
 	var ours *TimeoutError
-	if a.cancel != nil && errors.As(context.Cause(a.ctx), &ours) {
+	if a.timer != nil && errors.As(context.Cause(a.ctx), &ours) {
 		return ours
 	}
 	return err
@@ -432,6 +447,8 @@ func (a *attempt) observe(e Event) {
 func (a *attempt) release() {
 	if a.timer != nil {
 		a.timer.Stop()
+	}
+	if a.cancel != nil { // nil: Observe has panicked
 		a.cancel(nil)
 	}
 	a.permit.Release()

@@ -43,7 +43,10 @@ type hit struct {
 func newSite(t *testing.T, handle http.HandlerFunc) *site {
 	l := memnet.Listen()
 	s := &site{clock: newClock(), base: &http.Transport{DialContext: l.DialContext, MaxIdleConnsPerHost: 100}}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	both := new(http.Protocols)
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	server := &http.Server{Protocols: both, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.hits = append(s.hits, hit{s.now(), r.Host, r.URL.Path})
 		s.mu.Unlock()
@@ -435,8 +438,8 @@ func TestTransportHiddenResendsPay(t *testing.T) {
 	}
 }
 
-// While a resend waits for its token, Stop leaves it to finish, its caller can
-// cancel it, and the timeout does not run.
+// While a resend waits for its token, Stop or a cool-down too long ends it, its
+// caller can cancel it, and the timeout does not run.
 func TestTransportWaitingResend(t *testing.T) {
 	run := func(name string, timeout, work time.Duration, meanwhile func(tr *Transport, cancel func()), check func(t *testing.T, s *site, u *Upstream, err error)) {
 		t.Run(name, func(t *testing.T) {
@@ -481,14 +484,24 @@ func TestTransportWaitingResend(t *testing.T) {
 		}
 	})
 	run("stop", 0, 0, func(tr *Transport, _ func()) { tr.Stop(nil) }, func(t *testing.T, s *site, u *Upstream, err error) {
-		s.want(t, "/", 0, time.Second, 1500*ms)
-		if err != nil || u.Stats().Sent != 3 {
-			t.Errorf("%v; sent %d", err, u.Stats().Sent)
+		s.want(t, "/", 0, time.Second)
+		var stop *StopError
+		if !errors.As(err, &stop) || s.now() != 1500*ms || u.Stats().Sent != 2 {
+			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
+		}
+	})
+	run("too long", 0, 0, func(tr *Transport, _ func()) {
+		tr.Upstream("http://a").Pause(time.Now().Add(2*time.Hour), "test")
+	}, func(t *testing.T, s *site, u *Upstream, err error) {
+		s.want(t, "/", 0, time.Second)
+		var paused *PausedError
+		if !errors.As(err, &paused) || s.now() != 1500*ms || u.Stats().Sent != 2 {
+			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
 		}
 	})
 	run("cancel", 0, 0, func(_ *Transport, cancel func()) { cancel() }, func(t *testing.T, s *site, u *Upstream, err error) {
-		// Once in some hundred times net/http has written it before it looks.
-		if err != nil && !errors.Is(err, context.Canceled) || s.now() != 1500*ms || u.Stats().Sent != 2 {
+		s.want(t, "/", 0, time.Second)
+		if !errors.Is(err, context.Canceled) || s.now() != 1500*ms || u.Stats().Sent != 2 {
 			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
 		}
 	})
@@ -636,11 +649,65 @@ func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
 	run("nothing", 0, sent)
 	run("timeout", 2*time.Second, sent) // which does not run meanwhile
 	run("cancel", 0, func(t *testing.T, s *site, err error, end time.Duration) {
-		// Once in some hundred times net/http has written it before it looks.
-		if err != nil && !errors.Is(err, context.Canceled) || end != 4*time.Second {
+		s.want(t, "/late")
+		if !errors.Is(err, context.Canceled) || end != 4*time.Second {
 			t.Errorf("%v at %v", err, end)
 		}
 	})
+}
+
+// Of requests that wait for the end of such a cool-down none is sent after Stop, or
+// once the cool-down has become too long: each ends with the error that says so.
+func TestTransportConnectedButRefused(t *testing.T) {
+	late := errors.New("late")
+	for what, end := range map[string]func(tr *Transport, cancel func(error)){
+		"stop":     func(tr *Transport, _ func(error)) { tr.Stop(late) },
+		"too long": func(tr *Transport, _ func(error)) { tr.Upstream("http://a").Pause(time.Now().Add(2*time.Hour), "") },
+		"cancel":   func(_ *Transport, cancel func(error)) { cancel(late) },
+	} {
+		for _, http2 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, http2=%v", what, http2), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSite(t, ok)
+					s.base.Protocols = new(http.Protocols)
+					s.base.Protocols.SetHTTP1(!http2)
+					s.base.Protocols.SetUnencryptedHTTP2(http2)
+					dial := s.base.DialContext
+					s.base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						time.Sleep(time.Second)
+						return dial(ctx, network, addr)
+					}
+					tr := &Transport{Base: s.base}
+					ctx, cancel := context.WithCancelCause(t.Context())
+					var group sync.WaitGroup
+					for i := range 40 {
+						group.Go(func() {
+							var body io.Reader
+							if i%2 == 0 {
+								body = strings.NewReader("body")
+							}
+							r, _ := http.NewRequestWithContext(ctx, "PUT", "http://a/", body)
+							_, err := tr.RoundTrip(r)
+							var stop *StopError
+							var paused *PausedError
+							if errors.As(err, &stop) != (what == "stop") || errors.As(err, &paused) != (what == "too long") ||
+								errors.Is(err, late) != (what != "too long") || s.now() != 2*time.Second {
+								t.Errorf("%v at %v", err, s.now())
+							}
+						})
+					}
+					s.at(500 * ms)
+					tr.Upstream("http://a").Pause(s.time(10*time.Second), "")
+					s.at(2 * time.Second)
+					end(tr, cancel)
+					group.Wait()
+					s.at(20 * time.Second)
+					s.want(t, "/")
+					wantIdle(t, what, tr.Upstream("http://a"))
+				})
+			})
+		}
+	}
 }
 
 // delayed is a body that takes half a second to come.
