@@ -326,6 +326,17 @@ func (b *Bucket) stop(err error) {
 	}
 }
 
+// full reports whether the bucket is as good as new: nobody waits, no pause is in
+// force, and all tokens are there.
+func (b *Bucket) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.queue.first != nil || b.pausedLocked() > 0 {
+		return false
+	}
+	return b.mu.limit == rate.Inf || b.mu.lim.TokensAt(b.at(max(b.now(), b.mu.floor))) >= float64(b.mu.burst)
+}
+
 // rate returns the rate in force.
 func (b *Bucket) rate() rate.Limit {
 	b.mu.Lock()

@@ -180,7 +180,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Upstream returns the upstream of a key: its statistics and live limits. There
 // is one for each key that was asked for; of more than 1,024, those that were
-// idle longest are dropped, never one that is in use or paused.
+// idle longest are dropped, with their statistics: never one that is in use or
+// paused, whose bucket is not full again, or whose limits SetLimits has changed.
 func (t *Transport) Upstream(key string) *Upstream {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -988,6 +988,52 @@ func TestTransportKeepsUpstreams(t *testing.T) {
 	})
 }
 
+// An upstream that has something to remember is kept: tokens that it gave out
+// lately, and limits that were set while it was in use.
+func TestTransportKeepsWhatItWouldForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := Limits{Rate: 0.1, Burst: 2}
+		tr := &Transport{Limits: limits}
+		used, set := tr.Upstream("used"), tr.Upstream("set")
+		p, err := used.Acquire(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Release()
+		if err := set.SetLimits(Limits{Rate: 0.2, Burst: 2}); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		flood := func() {
+			for range 1100 {
+				n++
+				tr.Upstream(strconv.Itoa(n))
+			}
+		}
+		time.Sleep(10*time.Second - 1)
+		flood()
+		if tr.Upstream("used") != used {
+			t.Error("one whose bucket is not full was dropped")
+		}
+		time.Sleep(time.Hour)
+		flood()
+		if tr.Upstream("set") != set {
+			t.Error("one with limits of its own was dropped")
+		}
+		if tr.Upstream("used") == used {
+			t.Error("one whose bucket is full was kept")
+		}
+		if err := set.SetLimits(limits); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		flood()
+		if tr.Upstream("set") == set {
+			t.Error("one whose limits are those of all again was kept")
+		}
+	})
+}
+
 // What answers, or their lack, tell about the server.
 func TestTransportOutcomes(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Err: err} }

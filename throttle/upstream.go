@@ -65,6 +65,7 @@ type Upstream struct {
 	mu struct {
 		sync.Mutex
 		limits Limits
+		made   Limits // those it was made with
 		err    error // of the limits
 
 		inFlight, maxInFlight int
@@ -113,7 +114,7 @@ func NewUpstream(limits Limits) *Upstream {
 	u.concurrency.refusal = u.bucket.refusal
 	u.waits.since = time.Now()
 	u.bandwidth.waits = &u.waits
-	u.mu.limits, u.mu.err = limits, err
+	u.mu.limits, u.mu.made, u.mu.err = limits, limits, err
 	return u
 }
 
@@ -260,10 +261,14 @@ func (u *Upstream) Stats() UpstreamStats {
 	return s
 }
 
-// idle reports whether nobody uses the upstream and no pause is in force.
+// idle reports whether nobody uses the upstream and a new one in its place would
+// do the same.
 func (u *Upstream) idle() bool {
+	u.mu.Lock()
+	changed := u.mu.limits != u.mu.made
+	u.mu.Unlock()
 	s := u.concurrency.Stats()
-	return s.Held == 0 && s.Waiting == 0 && !u.bucket.paused()
+	return !changed && s.Held == 0 && s.Waiting == 0 && u.bucket.full()
 }
 
 // feed takes in how a request went, and reports whether that began or prolonged
