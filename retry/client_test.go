@@ -464,7 +464,7 @@ func TestCancelledInALimiter(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
 		cancel()
-		return nil, errors.Join(notBeforeError{}, ctx.Err())
+		return nil, errors.Join(notBeforeError{time.Now()}, ctx.Err())
 	}), exact)
 	check(t, "outcome", end(t, c, request(t, "POST", "x").WithContext(ctx)).Outcome, Deferred)
 }
@@ -640,7 +640,7 @@ func TestHTTPClientTimeout(t *testing.T) {
 			}
 			if n < 5 { // waits for a token
 				<-r.Context().Done()
-				return nil, errors.Join(notBeforeError{}, context.Cause(r.Context()))
+				return nil, errors.Join(notBeforeError{time.Now()}, context.Cause(r.Context()))
 			}
 			return s.RoundTrip(r)
 		}), Policy{Base: 1, Factor: 1, Attempts: 1})
