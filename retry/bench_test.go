@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// stub answers at once with a response that costs little, so that what the layers above cost can be seen.
+// stub answers at once with a response that costs little, so that what the layers above cost can be
+// seen.
 type stub struct{}
 
 func (stub) RoundTrip(*http.Request) (*http.Response, error) {

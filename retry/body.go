@@ -11,18 +11,21 @@ import (
 	"time"
 )
 
-// small is the size up to which a file is read when it is opened. Its bytes then go out with the header, in one write and
-// without an open file; larger files go out by sendfile.
+// small is the size up to which a file is read when it is opened. Its bytes then go out with the
+// header, in one write and without an open file; larger files go out by sendfile.
 const small = 16 << 10
 
-// SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and closes a body that was there. Each
-// try opens the file anew, so that a slow reader of one try is not disturbed by the next. No more than 16 KiB are held in memory: a
-// larger file is open from now until the request was sent; close req.Body if it never is.
+// SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and
+// closes a body that was there. Each try opens the file anew, so that a slow reader of one try is
+// not disturbed by the next. No more than 16 KiB are held in memory: a larger file is open from now
+// until the request was sent; close req.Body if it never is.
 //
-// The file has to stay as it is until the answer was read: size and modification time are compared at each opening, at the end of
-// each sending, and before an answer counts as accepted. If they differ, or the file is gone, the call fails with [ErrFileChanged], whatever the server said.
+// The file has to stay as it is until the answer was read: size and modification time are compared
+// at each opening, at the end of each sending, and before an answer counts as accepted. If they
+// differ, or the file is gone, the call fails with [ErrFileChanged], whatever the server said.
 //
-// Only regular files are taken, links to them included. An empty file is sent as an empty body with Content-Length 0.
+// Only regular files are taken, links to them included. An empty file is sent as an empty body with
+// Content-Length 0.
 func SetFileBody(req *http.Request, path string) error {
 	info, err := statRegular(path)
 	if err != nil {
@@ -83,7 +86,8 @@ func (s *fileSource) openNow() (io.ReadCloser, error) {
 	}
 	switch {
 	case s.size == 0:
-		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request would go out chunked.
+		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request
+		// would go out chunked.
 		f.Close()
 		return http.NoBody, nil
 	case s.size <= small:
@@ -130,8 +134,8 @@ func (s *fileSource) err() error {
 	return nil
 }
 
-// verify looks at the file once more, by its path. One that is gone has changed, too: nobody can tell whether what was sent is what
-// it was to be.
+// verify looks at the file once more, by its path. One that is gone has changed, too: nobody can
+// tell whether what was sent is what it was to be.
 func (s *fileSource) verify() error {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -141,14 +145,16 @@ func (s *fileSource) verify() error {
 	return s.compare(info)
 }
 
-// fileBody embeds *os.File so that it goes out by sendfile: package net takes whatever is a syscall.Conn.
+// fileBody embeds *os.File so that it goes out by sendfile: package net takes whatever is a
+// syscall.Conn.
 type fileBody struct {
 	*os.File
 	source *fileSource
 	closed atomic.Bool
 }
 
-// Close looks whether the file is still what it was. By then net/http has read to its end, and fails the request with the error.
+// Close looks whether the file is still what it was. By then net/http has read to its end, and
+// fails the request with the error.
 func (b *fileBody) Close() error {
 	if !b.closed.CompareAndSwap(false, true) {
 		return nil // net/http may close twice
@@ -168,8 +174,8 @@ type smallBody struct {
 
 func (b *smallBody) Close() error { return nil }
 
-// plainBody returns a body as net/http knows it best: it sends a header together with the body only where it can see that
-// the body is in memory.
+// plainBody returns a body as net/http knows it best: it sends a header together with the body only
+// where it can see that the body is in memory.
 func plainBody(body io.ReadCloser) io.ReadCloser {
 	if b, ok := body.(*smallBody); ok {
 		return io.NopCloser(&b.Reader)

@@ -57,8 +57,8 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// With one handle for all tries, a try that is still reading and the next one pull the rug from under each other, and uploads
-// arrive short with a 200.
+// With one handle for all tries, a try that is still reading and the next one pull the rug from
+// under each other, and uploads arrive short with a 200.
 func TestUploadsArriveWhole(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 64<<10)
 	path := file(t, content)
@@ -240,7 +240,8 @@ func TestWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// package net sends what is a syscall.Conn by sendfile. A field or method that hides the file's would cost several times the CPU.
+// package net sends what is a syscall.Conn by sendfile. A field or method that hides the file's
+// would cost several times the CPU.
 func TestFileBodyIsFitForSendfile(t *testing.T) {
 	path := file(t, strings.Repeat("x", 1<<20))
 	req := fileRequest(t, "PUT", "http://h.example/", path)

@@ -8,12 +8,15 @@ import (
 	"time"
 )
 
-// Budget bounds how many retries many calls make together. By any instant, when so many calls and so many seconds have gone by since its first use, at most
+// Budget bounds how many retries many calls make together. By any instant, when so many calls and
+// so many seconds have gone by since its first use, at most
 //
 //	Burst + Ratio·calls + PerSecond·seconds
 //
-// retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for its turn; none is dropped. Put the same Budget into every [Policy] that sends to one server. The zero value is the defaults below. A Budget
-// must not be copied after first use; its methods are safe for concurrent use, its fields are not to be changed.
+// retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for
+// its turn; none is dropped. Put the same Budget into every [Policy] that sends to one server. The
+// zero value is the defaults below. A Budget must not be copied after first use; its methods are
+// safe for concurrent use, its fields are not to be changed.
 type Budget struct {
 	Ratio     float64 // retries earned by each call; zero: 0.1
 	PerSecond float64 // retries earned by time alone, so that few calls are not starved; zero: 1
@@ -47,8 +50,8 @@ func (b *Budget) earn() { b.add(time.Now(), orElse(b.Ratio, 0.1)) }
 // put returns the token of a retry that was not made.
 func (b *Budget) put() { b.add(time.Now(), 1) }
 
-// take pays for one retry and returns how long it has to wait until it is paid for. A wait is fixed once it is told; what is earned
-// meanwhile shortens the next ones.
+// take pays for one retry and returns how long it has to wait until it is paid for. A wait is fixed
+// once it is told; what is earned meanwhile shortens the next ones.
 func (b *Budget) take(now time.Time) time.Duration {
 	tokens := b.add(now, -1)
 	if tokens >= 0 {

@@ -24,7 +24,7 @@ type call struct {
 
 	http  http.Client // a copy of the user's, on wire
 	wire  wire
-	loop  retryablehttp.Client // one for each call, because its callbacks are not told which request they are about
+	loop  retryablehttp.Client // one a call: its callbacks are not told which request they are about
 	again retryablehttp.Request
 
 	repeatable bool
@@ -84,7 +84,8 @@ func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Requ
 	return call.run()
 }
 
-// run lets the library drive the tries. How the call ended is in c.result: the library loses causes and statuses.
+// run lets the library drive the tries. How the call ended is in c.result: the library loses causes
+// and statuses.
 func (c *call) run() (*http.Response, error) {
 	resp, err := c.loop.Do(&c.again)
 	if c.result.Outcome == 0 { // during a wait
@@ -117,10 +118,12 @@ func (c *call) newRequest() *http.Request {
 // header returns the headers of the next try: the caller's own where nothing has to be changed.
 func (c *call) header() http.Header {
 	h := c.req.Header
-	// net/http takes an idempotency key as leave to send a request again by itself, even after it was sent whole. Where the user gave
-	// no such leave the key goes out in a spelling that net/http does not look for; to servers a name is the same in any case.
+	// net/http takes an idempotency key as leave to send a request again by itself, even after it
+	// was sent whole. Where the user gave no such leave the key goes out in a spelling that
+	// net/http does not look for; to servers a name is the same in any case.
 	hide := !c.repeatable && (h["Idempotency-Key"] != nil || h["X-Idempotency-Key"] != nil)
-	if !hide && !c.expecting && c.http.Jar == nil { // http.Client adds a jar's cookies to the map that it is given, each time
+	// http.Client adds a jar's cookies to the map that it is given, each time.
+	if !hide && !c.expecting && c.http.Jar == nil {
 		return h
 	}
 	if h = h.Clone(); h == nil {
@@ -192,7 +195,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			}
 			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
 		}
-		if !c.wire.called || c.wire.err == nil { // http.Client's own: a URL that it cannot use, a redirect that it or the user refuses
+		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
+		if !c.wire.called || c.wire.err == nil {
 			c.reason = reasonRejected
 			return c.end(Failed, time.Time{}, c.last)
 		}
@@ -236,8 +240,9 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	return c.next(now, s, Failed)
 }
 
-// maybeSent tells whether some of the request may have reached the server in a try that failed. Only
-// what was seen in this try counts: a transport may have paths that tell httptrace and others that do not.
+// maybeSent tells whether some of the request may have reached the server in a try that failed.
+// Only what was seen in this try counts: a transport may have paths that tell httptrace and others
+// that do not.
 func (c *call) maybeSent(seen marks) bool {
 	if seen != 0 || !c.wire.called {
 		return seen&gotConn != 0
@@ -269,7 +274,8 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 	} else {
 		table = judgeStatus(resp.StatusCode, throttled)
 	}
-	if v.Kind == ByTable || v.Kind == Accepted && err != nil { // without a response there is nothing that was accepted
+	// Without a response there is nothing that was accepted.
+	if v.Kind == ByTable || v.Kind == Accepted && err != nil {
 		v.Kind = table.Kind
 	}
 	if v.Reason == "" {
@@ -295,7 +301,8 @@ func (c *call) countRefusal() bool {
 	return counts
 }
 
-// next plans the wait before the next try. Where the body rules one out, the call ends with the given outcome.
+// next plans the wait before the next try. Where the body rules one out, the call ends with the
+// given outcome.
 func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool) {
 	if !c.replayable {
 		var retryAt time.Time
@@ -371,8 +378,8 @@ const (
 	drainTime  = 100 * time.Millisecond
 )
 
-// drain reads what little is left of a body that nobody will read, so that its connection can be used again. It closes bodies that are long or
-// slow, with their connections.
+// drain reads what little is left of a body that nobody will read, so that its connection can be
+// used again. It closes bodies that are long or slow, with their connections.
 func drain(body io.ReadCloser) {
 	slow := time.AfterFunc(drainTime, func() { body.Close() })
 	io.CopyN(io.Discard, body, drainBytes)

@@ -14,11 +14,13 @@ import (
 	"github.com/penstock/penstock/internal/hint"
 )
 
-// Verdict is what one try's answer or error means. The zero Verdict leaves it to the table of the package comment.
+// Verdict is what one try's answer or error means. The zero Verdict leaves it to the table of the
+// package comment.
 type Verdict struct {
 	Kind Kind
 
-	// Wait is the least time before the next try. What the server's headers ask for is heard besides, whoever judges.
+	// Wait is the least time before the next try. What the server's headers ask for is heard
+	// besides, whoever judges.
 	Wait time.Duration
 
 	// Reason is shown in events and errors instead of the package's own word, such as "throttled".
@@ -115,11 +117,13 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 	case timedOut:
 		return Verdict{Kind: Refused, Reason: reasonOwnTimeout}
 	}
-	// The transport did not even look for a connection: an invalid header or method, or a signer below us that fails.
+	// The transport did not even look for a connection: an invalid header or method, or a signer
+	// below us that fails.
 	return Verdict{Kind: Rejected, Reason: reasonRejected}
 }
 
-// misconfigured tells the errors that speak of a wrong host, certificate or protocol rather than of a server that is down.
+// misconfigured tells the errors that speak of a wrong host, certificate or protocol rather than of
+// a server that is down.
 func misconfigured(err error, seen marks) bool {
 	var (
 		dns *net.DNSError
@@ -133,7 +137,8 @@ func misconfigured(err error, seen marks) bool {
 	case errors.As(err, &op) && op.Op == "local error": // crypto/tls's words for an alert of our own
 		return true
 	}
-	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a handshake that ended, and not because of the network.
+	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a
+	// handshake that ended, and not because of the network.
 	return seen&handshakeFailed != 0 && !connecting(err)
 }
 
@@ -151,8 +156,9 @@ func wrongPeer(err error) bool {
 		errors.As(err, &plain) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// foreign tells the errors of a server that speaks to us, but will not, or in another protocol. They may come after the request was
-// written: TLS 1.3 asks for the client's certificate when the client holds the handshake for done.
+// foreign tells the errors of a server that speaks to us, but will not, or in another protocol.
+// They may come after the request was written: TLS 1.3 asks for the client's certificate when the
+// client holds the handshake for done.
 func foreign(err error) bool {
 	var (
 		alert tls.AlertError
@@ -179,7 +185,8 @@ func connecting(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// neverConnected tells the errors that by themselves prove that no connection was had. A lost connection is an OpError as well, of another Op.
+// neverConnected tells the errors that by themselves prove that no connection was had. A lost
+// connection is an OpError as well, of another Op.
 func neverConnected(err error) bool {
 	var (
 		dns *net.DNSError
@@ -206,8 +213,9 @@ func proxyStatus(err error) int {
 	return 0
 }
 
-// unsendable tells whether net/http refuses req for what is in it, such as a header with a line break,
-// before it asks for a connection. It says so in plain text only, so it is asked, without leave to go on.
+// unsendable tells whether net/http refuses req for what is in it, such as a header with a line
+// break, before it asks for a connection. It says so in plain text only, so it is asked, without
+// leave to go on.
 func unsendable(req *http.Request) bool {
 	if req.URL.Scheme != "http" && req.URL.Scheme != "https" {
 		return false // the transport may know it
@@ -243,9 +251,10 @@ type Limit struct {
 	Window    time.Duration // length of the window
 }
 
-// ParseHints reads Retry-After (RFC 9110 section 10.2.3), RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers) and the
-// usual X-RateLimit-* headers of a response that arrived at the instant now. Headers that cannot be used are passed over, never an
-// error; h may be nil. It is safe for concurrent use.
+// ParseHints reads Retry-After (RFC 9110 section 10.2.3), RateLimit and RateLimit-Policy
+// (draft-ietf-httpapi-ratelimit-headers) and the usual X-RateLimit-* headers of a response that
+// arrived at the instant now. Headers that cannot be used are passed over, never an error; h may be
+// nil. It is safe for concurrent use.
 func ParseHints(status int, h http.Header, now time.Time) Hints {
 	p := hint.Parse(status, h, now)
 	hints := Hints{Wait: p.Wait, Known: p.Known, Source: p.Source, Throttled: p.Throttled, Malformed: p.Malformed}

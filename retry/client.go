@@ -7,27 +7,32 @@ import (
 	"time"
 )
 
-// Client sends HTTP requests, and sends them again where the table of the package comment says so. The zero value is usable. Its fields are not to
-// be changed, nor the Client copied, after first use. It is safe for concurrent use, and made to be shared: what it remembers of an
-// origin tells a server that is down from a request that is at fault.
+// Client sends HTTP requests, and sends them again where the table of the package comment says so.
+// The zero value is usable. Its fields are not to be changed, nor the Client copied, after first
+// use. It is safe for concurrent use, and made to be shared: what it remembers of an origin tells a
+// server that is down from a request that is at fault.
 type Client struct {
-	// HTTP makes each try. Nil: http.DefaultClient. It is never changed, and its idle connections are left alone. Its Timeout holds for
-	// each try, not for the call; the time that a limiter in its Transport takes counts, so rather set a timeout below that.
+	// HTTP makes each try. Nil: http.DefaultClient. It is never changed, and its idle connections
+	// are left alone. Its Timeout holds for each try, not for the call; the time that a limiter in
+	// its Transport takes counts, so rather set a timeout below that.
 	HTTP *http.Client
 
 	// Policy says how often and how long.
 	Policy Policy
 
-	// Classify judges a try before the table does. It is given either a response or an error, as http.Client returned it, and leaves to the table
-	// what it returns the zero Verdict for. If it reads from the response's Body it has to put a Body back that begins anew. It is not asked
+	// Classify judges a try before the table does. It is given either a response or an error, as
+	// http.Client returned it, and leaves to the table what it returns the zero Verdict for. If it
+	// reads from the response's Body it has to put a Body back that begins anew. It is not asked
 	// about "not before" errors, nor after the caller's context has ended a try. Nil: the table.
 	Classify func(*http.Request, *http.Response, error) Verdict
 
-	// Repeatable tells whether processing a request twice does no harm. Nil: by its method (RFC 9110 section 9.2.2).
+	// Repeatable tells whether processing a request twice does no harm. Nil: by its method (RFC
+	// 9110 section 9.2.2).
 	Repeatable func(*http.Request) bool
 
-	// CrossOrigin allows redirects to lead to another scheme, host or port. From then on no credential, cookie or header that is not about the
-	// content goes along. Otherwise such an answer is returned as it is, as [Failed].
+	// CrossOrigin allows redirects to lead to another scheme, host or port. From then on no
+	// credential, cookie or header that is not about the content goes along. Otherwise such an
+	// answer is returned as it is, as [Failed].
 	CrossOrigin bool
 
 	// Observe is told about each try, in the goroutine of the call, with no lock held. Nil: nobody is.
@@ -70,18 +75,21 @@ func (k EventKind) String() string {
 	return "ended"
 }
 
-// Do sends req, as often as is useful and safe. When it gives up, it returns the last response, if there was one, with its body to be
-// read and closed, and no error: look at the status, or at [OutcomeOf]. Otherwise it returns an [*Error]. A response with a
-// 2xx status is always one that counts.
+// Do sends req, as often as is useful and safe. When it gives up, it returns the last response, if
+// there was one, with its body to be read and closed, and no error: look at the status, or at
+// [OutcomeOf]. Otherwise it returns an [*Error]. A response with a 2xx status is always one that
+// counts.
 //
-// req is not changed. Its Body is used for the first try and GetBody for the others; it is closed in any case.
+// req is not changed. Its Body is used for the first try and GetBody for the others; it is closed
+// in any case.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	return c.do(req, *c.httpClient(), c.checkRedirect)
 }
 
-// StandardClient returns an http.Client whose transport tries again, for code that can take nothing else. It has HTTP's cookie jar and this Client's
-// rules for redirects. A Timeout set on it bounds a whole call, waits included. Its errors wrap an [*Error], but their text begins with
-// the URL as net/http writes it, with its query.
+// StandardClient returns an http.Client whose transport tries again, for code that can take nothing
+// else. It has HTTP's cookie jar and this Client's rules for redirects. A Timeout set on it bounds
+// a whole call, waits included. Its errors wrap an [*Error], but their text begins with the URL as
+// net/http writes it, with its query.
 func (c *Client) StandardClient() *http.Client {
 	return &http.Client{Transport: standard{c}, CheckRedirect: c.checkRedirect, Jar: c.httpClient().Jar}
 }
@@ -103,8 +111,9 @@ func (c *Client) httpClient() *http.Client {
 	return c.HTTP
 }
 
-// Stop ends all waits between tries, those that are on and those to come: the calls return, [Deferred] with err as the cause. Tries that
-// are under way go on, and first tries are still made: stopping the transport is another's task. It cannot be undone. Nil means [ErrStopped].
+// Stop ends all waits between tries, those that are on and those to come: the calls return,
+// [Deferred] with err as the cause. Tries that are under way go on, and first tries are still made:
+// stopping the transport is another's task. It cannot be undone. Nil means [ErrStopped].
 func (c *Client) Stop(err error) {
 	if err == nil {
 		err = ErrStopped

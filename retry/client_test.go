@@ -611,7 +611,8 @@ type closer struct {
 
 func (c closer) Close() error { c.close(); return nil }
 
-// http.Client adds a jar's cookies to the headers that it is given: with one map for all tries they would pile up, in the caller's request.
+// http.Client adds a jar's cookies to the headers that it is given: with one map for all tries they
+// would pile up, in the caller's request.
 func TestCookiesDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 503}, try{status: 503}, try{status: 200})
@@ -756,7 +757,8 @@ func TestConcurrentCalls(t *testing.T) {
 	})
 }
 
-// One faulty item among healthy traffic is found out, also where a few of the others are refused now and then.
+// One faulty item among healthy traffic is found out, also where a few of the others are refused
+// now and then.
 func TestFaultyItemAmongHealthyTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -789,7 +791,8 @@ func TestFaultyItemAmongHealthyTraffic(t *testing.T) {
 	})
 }
 
-// Where many compete for what a server accepts, some other is always accepted in between, and nobody is at fault.
+// Where many compete for what a server accepts, some other is always accepted in between, and
+// nobody is at fault.
 func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

@@ -1,13 +1,15 @@
 // Package retry decides whether to send again, and after how long.
 //
-// [Client] is for HTTP: give it the [net/http.Client] that you have, and call Do. [Policy.Do] is for everything else. Both wait with
-// full jitter under a true cap, never shorter than the server's Retry-After, and both end on the caller's context. Nothing here
-// limits a rate: that is the transport's task, below. Whatever signs requests belongs below a limiter too, or signatures age in its queue.
+// [Client] is for HTTP: give it the [net/http.Client] that you have, and call Do. [Policy.Do] is
+// for everything else. Both wait with full jitter under a true cap, never shorter than the server's
+// Retry-After, and both end on the caller's context. Nothing here limits a rate: that is the
+// transport's task, below. Whatever signs requests belongs below a limiter too, or signatures age
+// in its queue.
 //
 // # What is sent again
 //
-// A request goes out again only where that is safe. Repeatable means GET, HEAD, PUT, DELETE, OPTIONS and TRACE (RFC 9110 section
-// 9.2.2), or what [Client.Repeatable] says.
+// A request goes out again only where that is safe. Repeatable means GET, HEAD, PUT, DELETE,
+// OPTIONS and TRACE (RFC 9110 section 9.2.2), or what [Client.Repeatable] says.
 //
 //	answer or error                           repeatable                  otherwise
 //	2xx                                       delivered                   delivered
@@ -25,16 +27,19 @@
 //	cancelled in flight                       deferred                    unknown
 //	cancelled while waiting                   deferred                    deferred
 //
-// An upstream that refuses everybody, or that many compete for, is no fault of one request, so refusals cost no attempt;
-// [Policy.GiveUpAfter] bounds them. A refusal counts as the request's own failure only if, since its previous one, the same
-// origin accepted others and refused others at most a tenth as often: then the request itself is the cause.
+// An upstream that refuses everybody, or that many compete for, is no fault of one request, so
+// refusals cost no attempt; [Policy.GiveUpAfter] bounds them. A refusal counts as the request's own
+// failure only if, since its previous one, the same origin accepted others and refused others at
+// most a tenth as often: then the request itself is the cause.
 //
-// Whether bytes may have been sent is told by the hooks of [net/http/httptrace] that the transport called in this try. Where it called none,
-// only an error of a dial, of DNS or of a certificate says that nothing was sent, and any other that something may have been.
-// An [net/http.Transport] that is Client.HTTP's own is known to call them.
+// Whether bytes may have been sent is told by the hooks of [net/http/httptrace] that the transport
+// called in this try. Where it called none, only an error of a dial, of DNS or of a certificate
+// says that nothing was sent, and any other that something may have been. An [net/http.Transport]
+// that is Client.HTTP's own is known to call them.
 //
-// The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx head is delivered, and the
-// error that the caller meets while reading the body changes nothing about that.
+// The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx
+// head is delivered, and the error that the caller meets while reading the body changes nothing
+// about that.
 //
 // # Not before
 //
@@ -42,8 +47,10 @@
 //
 //	RetryAt() time.Time
 //
-// means that nothing was sent, and that nothing will be before that instant. The zero time means never in this run: the call ends at once, deferred.
-// A limiter whose wait ends with the request's context returns one too, of the present instant, or a request that is not repeatable ends as unknown.
+// means that nothing was sent, and that nothing will be before that instant. The zero time means
+// never in this run: the call ends at once, deferred. A limiter whose wait ends with the request's
+// context returns one too, of the present instant, or a request that is not repeatable ends as
+// unknown.
 //
 // # Proxies
 //
@@ -51,11 +58,12 @@
 //
 //	ProxyStatus() int
 //
-// says with which status a proxy refused to connect. 429 and 5xx are refusals, again at no attempt; any other, such as 407, has failed.
-// Return one from [net/http.Transport.OnProxyConnectResponse]: net/http by itself tells no status, and its errors are taken for an outage.
+// says with which status a proxy refused to connect. 429 and 5xx are refusals, again at no attempt;
+// any other, such as 407, has failed. Return one from [net/http.Transport.OnProxyConnectResponse]:
+// net/http by itself tells no status, and its errors are taken for an outage.
 //
 // # Bodies
 //
-// A body is opened afresh with GetBody for each try; nothing is kept in memory to be sent again. Without GetBody a request with a body is sent once.
-// [SetFileBody] makes a file such a body.
+// A body is opened afresh with GetBody for each try; nothing is kept in memory to be sent again.
+// Without GetBody a request with a body is sent once. [SetFileBody] makes a file such a body.
 package retry

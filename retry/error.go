@@ -12,11 +12,13 @@ import (
 )
 
 var (
-	// ErrUnreachable is in the error of a call that failed because the host is unknown, or its certificate or protocol was refused, and that
-	// has never had an answer from there. Trying again does not cure it: look at the URL and the TLS settings.
+	// ErrUnreachable is in the error of a call that failed because the host is unknown, or its
+	// certificate or protocol was refused, and that has never had an answer from there. Trying
+	// again does not cure it: look at the URL and the TLS settings.
 	ErrUnreachable = errors.New("the server cannot be reached as configured")
 
-	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the server's answer was read.
+	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the
+	// server's answer was read.
 	ErrFileChanged = errors.New("file changed while it was sent")
 
 	// ErrStopped is in the error of a call that ended because of [Client.Stop] with a nil error.
@@ -33,7 +35,8 @@ const (
 	Deferred                     // it was not accepted, and sending it later may help
 )
 
-// String returns the outcome's name in lower case; "none" for the zero Outcome, that of a call which is not over.
+// String returns the outcome's name in lower case; "none" for the zero Outcome, that of a call
+// which is not over.
 func (o Outcome) String() string {
 	switch o {
 	case Delivered:
@@ -48,9 +51,9 @@ func (o Outcome) String() string {
 	return "none"
 }
 
-// Error is a call that ended without a response to return: its [Result], as an error. Outcome is never
-// Delivered, and Err, what happened last and why it was the last, is never nil. Its text holds no query,
-// user name or password of a URL, and no value of a request header.
+// Error is a call that ended without a response to return: its [Result], as an error. Outcome is
+// never Delivered, and Err, what happened last and why it was the last, is never nil. Its text
+// holds no query, user name or password of a URL, and no value of a request header.
 type Error Result
 
 // Error begins with "retry: ".
@@ -77,9 +80,9 @@ type Result struct {
 	Err      error     // why it was not delivered, without secrets; nil if it was
 }
 
-// OutcomeOf tells how the call ended that returned resp and err, with or without a response: pass it what [Client.Do], a
-// [Client.StandardClient] or [Policy.Do] returned. The zero Result means that neither comes from this package; what
-// Policy.Do returned as nil is that, too.
+// OutcomeOf tells how the call ended that returned resp and err, with or without a response: pass
+// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. The zero Result means
+// that neither comes from this package; what Policy.Do returned as nil is that, too.
 func OutcomeOf(resp *http.Response, err error) Result {
 	var e *Error
 	if errors.As(err, &e) {
@@ -93,7 +96,8 @@ func OutcomeOf(resp *http.Response, err error) Result {
 	return Result{}
 }
 
-// worded is an error with a text of its own. What it wraps is there for errors.Is and errors.As, with its text as it was.
+// worded is an error with a text of its own. What it wraps is there for errors.Is and errors.As,
+// with its text as it was.
 type worded struct {
 	text string
 	err  error

@@ -63,7 +63,8 @@ func ExampleClient() {
 	// got 4 bytes
 }
 
-// Some servers say "rate limited" with a 200. Classify tells them apart and leaves everything else to the table.
+// Some servers say "rate limited" with a 200. Classify tells them apart and leaves everything else
+// to the table.
 func ExampleClient_classify() {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -44,7 +44,8 @@ type try struct {
 	delay  time.Duration
 }
 
-// script is a transport that plays tries, the last one again and again, and tells httptrace what net/http would.
+// script is a transport that plays tries, the last one again and again, and tells httptrace what
+// net/http would.
 type script struct {
 	tries []try
 	at    []time.Duration // when each round trip began

@@ -21,7 +21,8 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 )
 
-// real returns a client whose requests reach handler through net/http's own transport and server, on fake time.
+// real returns a client whose requests reach handler through net/http's own transport and server,
+// on fake time.
 func real(t *testing.T, p Policy, handler http.Handler) *Client {
 	l := memnet.Listen()
 	srv := &http.Server{Handler: handler, ErrorLog: nil}
@@ -68,7 +69,8 @@ func head(r *textproto.Reader) (line string, h textproto.MIMEHeader, err error) 
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// An error body that drips would hold the call for as long as the server likes, and one without end for ever.
+// An error body that drips would hold the call for as long as the server likes, and one without end
+// for ever.
 func TestDrainIsBounded(t *testing.T) {
 	for _, every := range []time.Duration{0, 20 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
@@ -121,8 +123,8 @@ func TestShortErrorBodyKeepsTheConnection(t *testing.T) {
 	})
 }
 
-// net/http sends a POST with an idempotency key again by itself when a connection that it kept alive breaks. Without leave to repeat, it
-// must not, and the outcome is unknown.
+// net/http sends a POST with an idempotency key again by itself when a connection that it kept
+// alive breaks. Without leave to repeat, it must not, and the outcome is unknown.
 func TestNoHiddenResend(t *testing.T) {
 	for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		for _, leave := range []bool{false, true} {

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// maxOrigins bounds what a Client remembers. To forget an origin costs little: its next misconfigured call is final, its next three large
-// bodies wait for a 100 Continue.
+// maxOrigins bounds what a Client remembers. To forget an origin costs little: its next
+// misconfigured call is final, its next three large bodies wait for a 100 Continue.
 const maxOrigins = 1024
 
 // originKey is an origin as RFC 6454 defines it: scheme, host and port.

@@ -22,15 +22,17 @@ const (
 	defaultGiveUpAfter = time.Hour
 )
 
-// Policy says how often to try again and how long to wait in between. The zero value is the defaults named below. It is a plain value:
-// copy it freely, share it between goroutines.
+// Policy says how often to try again and how long to wait in between. The zero value is the
+// defaults named below. It is a plain value: copy it freely, share it between goroutines.
 //
-// Before try n+1 a call waits for what the server asked for, plus a random time of up to min(Cap, Base·Factor^(n-1)). The jitter is
-// full, from zero on (Exponential Backoff And Jitter, AWS Architecture Blog, 2015), and lies on top of the server's hint because
-// many clients are often told the same instant.
+// Before try n+1 a call waits for what the server asked for, plus a random time of up to min(Cap,
+// Base·Factor^(n-1)). The jitter is full, from zero on (Exponential Backoff And Jitter, AWS
+// Architecture Blog, 2015), and lies on top of the server's hint because many clients are often
+// told the same instant.
 type Policy struct {
-	// Attempts is how many real failures one call goes through before it has failed; 1 makes the first one final. A refusal counts only
-	// where the request itself is to blame (see the package comment). Zero: 8.
+	// Attempts is how many real failures one call goes through before it has failed; 1 makes the
+	// first one final. A refusal counts only where the request itself is to blame (see the package
+	// comment). Zero: 8.
 	Attempts int
 
 	// Base is the longest own wait before the second try. Zero: 500ms. Above Cap it is taken as Cap.
@@ -42,21 +44,24 @@ type Policy struct {
 	// Cap is the longest own wait, jitter included. Zero: 30s.
 	Cap time.Duration
 
-	// MaxWait is the longest wait asked for, by a server or by a "not before" error, that one call sits out. A longer one is handed back
-	// at once as [Deferred], with the instant in RetryAt. Zero: 1h, so that a Retry-After of a year does not hang a program;
-	// math.MaxInt64: no limit but the context.
+	// MaxWait is the longest wait asked for, by a server or by a "not before" error, that one call
+	// sits out. A longer one is handed back at once as [Deferred], with the instant in RetryAt.
+	// Zero: 1h, so that a Retry-After of a year does not hang a program; math.MaxInt64: no limit
+	// but the context.
 	MaxWait time.Duration
 
-	// GiveUpAfter is how long one call goes on while the upstream refuses it or cannot be reached; then it ends as [Deferred].
-	// It is counted from the call's first refusal, anew after one that counted against Attempts; waits that were asked for do not count. Zero: 1h.
-	// One nanosecond: the first refusal ends the call.
+	// GiveUpAfter is how long one call goes on while the upstream refuses it or cannot be reached;
+	// then it ends as [Deferred]. It is counted from the call's first refusal, anew after one that
+	// counted against Attempts; waits that were asked for do not count. Zero: 1h. One nanosecond:
+	// the first refusal ends the call.
 	GiveUpAfter time.Duration
 
 	// Budget bounds retries over many calls. Nil: no such bound.
 	Budget *Budget
 }
 
-// Validate reports every field that cannot be used, with its value; nil if there is none. Do reports the same before it sends.
+// Validate reports every field that cannot be used, with its value; nil if there is none. Do
+// reports the same before it sends.
 func (p Policy) Validate() error {
 	var errs []error
 	if p.Attempts < 0 {
@@ -105,8 +110,9 @@ func fill[T comparable](field *T, value T) {
 
 // Do calls op until it returns nil, and then returns nil. Otherwise the error is an [*Error].
 //
-// An error of op is a failed attempt, unless it is marked by [Permanent], which ends the call, by [After], which is a refusal, or has a method
-// RetryAt (see the package comment). op is taken to be safe to repeat; it should end when ctx does.
+// An error of op is a failed attempt, unless it is marked by [Permanent], which ends the call, by
+// [After], which is a refusal, or has a method RetryAt (see the package comment). op is taken to be
+// safe to repeat; it should end when ctx does.
 func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) error {
 	if err := p.Validate(); err != nil {
 		return &Error{Outcome: Failed, Err: err}
@@ -149,11 +155,13 @@ func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) erro
 	}
 }
 
-// Permanent marks err as one that trying again does not cure: [Policy.Do] returns at once. Permanent(nil) is nil. It is the mark of
-// backoff/v4, so code written for that library is understood.
+// Permanent marks err as one that trying again does not cure: [Policy.Do] returns at once.
+// Permanent(nil) is nil. It is the mark of backoff/v4, so code written for that library is
+// understood.
 func Permanent(err error) error { return backoff.Permanent(err) }
 
-// After marks err as a refusal that asks to come back after d: [Policy.Do] waits at least that long and counts no failed attempt. After(nil, d) is nil.
+// After marks err as a refusal that asks to come back after d: [Policy.Do] waits at least that long
+// and counts no failed attempt. After(nil, d) is nil.
 func After(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -246,7 +254,8 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	return wait, nil
 }
 
-// jitter draws the call's own wait, of at least 1ns: on a clock that stands still between waits, a wait of nothing would be a loop without end.
+// jitter draws the call's own wait, of at least 1ns: on a clock that stands still between waits, a
+// wait of nothing would be a loop without end.
 func (c *course) jitter() time.Duration {
 	if c.curve.Clock == nil { // most calls never get here
 		c.curve = backoff.ExponentialBackOff{
@@ -255,7 +264,8 @@ func (c *course) jitter() time.Duration {
 			MaxInterval:     c.policy.Cap,
 			Stop:            backoff.Stop,
 			Clock:           backoff.SystemClock,
-			// RandomizationFactor 0: the library's jitter goes beyond its cap. MaxElapsedTime 0: it never returns Stop.
+			// RandomizationFactor 0: the library's jitter goes beyond its cap. MaxElapsedTime 0: it
+			// never returns Stop.
 		}
 		c.curve.Reset()
 	}
@@ -291,7 +301,8 @@ func plus(a, b time.Duration) time.Duration {
 	return math.MaxInt64
 }
 
-// cancelled is the error of a context that is done. It says why, and is context.Canceled or context.DeadlineExceeded as well.
+// cancelled is the error of a context that is done. It says why, and is context.Canceled or
+// context.DeadlineExceeded as well.
 func cancelled(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	return &worded{cause.Error(), errors.Join(cause, ctx.Err())}

@@ -7,8 +7,9 @@ import (
 
 const maxRedirects = 10
 
-// checkRedirect lets http.Client follow a redirect only where the same request goes to the same origin: a PUT that turned into a GET
-// would be answered by a 200 which means nothing. The user's own CheckRedirect may refuse more.
+// checkRedirect lets http.Client follow a redirect only where the same request goes to the same
+// origin: a PUT that turned into a GET would be answered by a 200 which means nothing. The user's
+// own CheckRedirect may refuse more.
 func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0]
 	switch {
@@ -42,15 +43,17 @@ func redirectAdvice(resp *http.Response) string {
 	return advice
 }
 
-// wire is what http.Client sees of the user's transport. It has no CloseIdleConnections: go-retryablehttp calls that after each call that
-// fails or is cancelled, and all the other calls would lose their connections.
+// wire is what http.Client sees of the user's transport. It has no CloseIdleConnections:
+// go-retryablehttp calls that after each call that fails or is cancelled, and all the other calls
+// would lose their connections.
 type wire struct {
 	base   http.RoundTripper
 	called bool
 	err    error // of the last round trip
 }
 
-// RoundTrip sends req, without what is private to the first origin once a redirect has led away from it.
+// RoundTrip sends req, without what is private to the first origin once a redirect has led away
+// from it.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strayed(req) {
 		req = withoutPrivate(req)
@@ -63,8 +66,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// strayed tells whether the redirects that led to req touched more than one origin. A way back to the first one is no safer: where it leads was
-// chosen by another.
+// strayed tells whether the redirects that led to req touched more than one origin. A way back to
+// the first one is no safer: where it leads was chosen by another.
 func strayed(req *http.Request) bool {
 	if req.Response == nil {
 		return false
@@ -78,8 +81,9 @@ func strayed(req *http.Request) bool {
 	return false
 }
 
-// publicHeaders say what the body is and what answer is wanted. Credentials, cookies, the Referer, which may hold a query, and headers
-// that we do not know stay with the first origin: net/http keeps back only those that it knows.
+// publicHeaders say what the body is and what answer is wanted. Credentials, cookies, the Referer,
+// which may hold a query, and headers that we do not know stay with the first origin: net/http
+// keeps back only those that it knows.
 var publicHeaders = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Content-Digest", "Content-Disposition", "Content-Encoding", "Content-Language",
 	"Content-Type", "Expect", "Range", "User-Agent",

@@ -19,7 +19,8 @@ const (
 	wroteRequest // whole, without an error
 )
 
-// attempt watches one try. Each has its own, because net/http may call hooks after the try that they belong to is over.
+// attempt watches one try. Each has its own, because net/http may call hooks after the try that
+// they belong to is over.
 type attempt struct{ seen atomic.Uint32 }
 
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
