@@ -227,6 +227,7 @@ func (b *Bucket) SetCatchUp(share float64) {
 	}
 	b.mu.Lock()
 	b.mu.catchUp = seconds(min(share, 1))
+	b.mu.late = 0 // it may be more than is now made up for
 	b.mu.Unlock()
 }
 

@@ -200,6 +200,26 @@ func TestBucketWithoutCatchUp(t *testing.T) {
 	})
 }
 
+// Nor for lateness from before that was set.
+func TestBucketSetCatchUpForgetsLateness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBucket(100, 1)
+		b.SetCatchUp(1)
+		b.Allow()
+		b.mu.Lock()
+		b.mu.queue.push(b.mu.queue.get(1))
+		b.mu.Unlock()
+		time.Sleep(35 * time.Millisecond)
+		b.mu.Lock()
+		b.settleLocked() // its token was due 25 ms ago
+		b.mu.Unlock()
+		b.SetCatchUp(0)
+		if first, second := b.Allow(), b.Allow(); !first || second {
+			t.Errorf("two callers got %v and %v, want one token", first, second)
+		}
+	})
+}
+
 // Callers that read the clock and then waited for the lock through a stall do not
 // leave as a burst either.
 func TestBucketTakersAfterAStall(t *testing.T) {

@@ -66,7 +66,7 @@ type Upstream struct {
 		sync.Mutex
 		limits Limits
 		made   Limits // those it was made with
-		err    error // of the limits
+		err    error  // of the limits
 
 		inFlight, maxInFlight int
 		sent                  int64
