@@ -51,7 +51,9 @@ const (
 // and it must not be copied.
 type Transport struct {
 	// Base sends the requests. Nil: a clone of [http.DefaultTransport] that
-	// keeps enough idle connections to a host for many workers.
+	// keeps enough idle connections to a host for many workers. One that sends
+	// a request of its own with the same context, as an oauth2 transport does to
+	// fetch a token, is charged for both, as if the second were a resend.
 	Base http.RoundTripper
 
 	// Limits are those of each upstream, unless LimitsFor is set, which tells
@@ -101,15 +103,25 @@ type entry struct {
 	used     int64
 }
 
-// An EventKind tells what an [Event] is about.
+// An EventKind tells what an [Event] is about. Zero is none.
 type EventKind uint8
 
 const (
-	Sent   EventKind = iota // a request has its permit and token and leaves
-	Resent                  // net/http sends it once more by itself
-	Paused                  // an answer began or prolonged a cool-down
-	Ended                   // the answer's head is here, or there will be none
+	Sent   EventKind = iota + 1 // a request has its permit and token and leaves
+	Resent                      // net/http sends it once more by itself
+	Paused                      // an answer began or prolonged a cool-down
+	Ended                       // the answer's head is here, or there will be none
 )
+
+var eventKinds = [...]string{Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended"}
+
+// String returns the kind in a word.
+func (k EventKind) String() string {
+	if k >= Sent && int(k) < len(eventKinds) {
+		return eventKinds[k]
+	}
+	return "unknown event"
+}
 
 // An Event is something that a [Transport] did.
 type Event struct {

@@ -401,6 +401,14 @@ func TestUpstreamCancelled(t *testing.T) {
 	})
 }
 
+func TestEventKindString(t *testing.T) {
+	for k, want := range map[EventKind]string{0: "unknown event", Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended", 9: "unknown event"} {
+		if k.String() != want {
+			t.Errorf("%d: %q, want %q", k, k, want)
+		}
+	}
+}
+
 func TestOutcomeString(t *testing.T) {
 	for o, want := range map[Outcome]string{Ignored: "ignored", Success: "success", Throttled: "throttled",
 		Overloaded: "overloaded", TimedOut: "timed out", 99: "unknown outcome"} {
