@@ -52,7 +52,7 @@ const (
 type Transport struct {
 	// Base sends the requests. Nil: a clone of [http.DefaultTransport] that
 	// keeps enough idle connections to a host for many workers. One that sends
-	// a request of its own with the same context, as an oauth2 transport does to
+	// a request of its own with the same context, as some do to
 	// fetch a token, is charged for both, as if the second were a resend.
 	Base http.RoundTripper
 
