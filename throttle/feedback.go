@@ -27,6 +27,9 @@ func (o Outcome) String() string {
 type Feedback struct {
 	Outcome Outcome
 
+	// Latency is how long the server took, from the token on; zero: not known.
+	Latency time.Duration
+
 	// RetryAt is the instant before which the server does not want to be asked
 	// again; zero: it did not say. With Throttled and Overloaded it pauses the
 	// upstream for everyone.

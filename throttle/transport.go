@@ -164,6 +164,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	permit, err := u.Acquire(req.Context(), weight)
 	if err != nil {
 		closeBody(req)
+		if req.Context().Err() != nil {
+			err = &waitError{err}
+		}
 		return nil, err
 	}
 	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, begin: time.Now()}
@@ -388,7 +391,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 func (a *attempt) ended(resp *http.Response, err error) {
 	now := time.Now()
 	e := Event{Kind: Ended, Err: err, Latency: now.Sub(a.begin)}
-	var f Feedback
+	f := Feedback{Latency: e.Latency}
 	if err != nil {
 		f.Outcome = failure(a.req.Context(), err)
 	} else {
@@ -523,3 +526,16 @@ func (e *TimeoutError) Timeout() bool { return true }
 
 // Temporary returns true. [net.Error] has the method.
 func (e *TimeoutError) Temporary() bool { return true }
+
+// A waitError says that a request's context ended while it waited for its turn.
+// The difference matters to whoever retries: nothing was sent.
+type waitError struct{ cause error }
+
+func (e *waitError) Error() string { return "throttle: not sent: " + e.cause.Error() }
+func (e *waitError) Unwrap() error { return e.cause }
+
+// RetryAt returns now: nothing stands against another try.
+func (e *waitError) RetryAt() time.Time { return time.Now() }
+
+// Timeout tells a deadline, as [net.Error] does.
+func (e *waitError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }

@@ -1295,3 +1295,30 @@ func TestTransportConcurrentUse(t *testing.T) {
 
 var _ http.RoundTripper = (*Transport)(nil)
 var _ net.Error = (*TimeoutError)(nil)
+
+// Whoever retries can tell that a request whose context ended while it waited
+// was not sent.
+func TestTransportNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			t.Error("it was sent")
+			return nil, errors.New("sent")
+		}), Limits: Limits{Rate: 1}}
+		tr.Upstream("http://h").Pause(time.Now().Add(time.Minute), "test")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "POST", "http://h/", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tr.RoundTrip(req)
+		var notBefore interface{ RetryAt() time.Time }
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now()) {
+			t.Errorf("%v", err)
+		}
+		var timeout net.Error
+		if errors.As(err, &timeout) && !timeout.Timeout() {
+			t.Error("a deadline is no timeout")
+		}
+	})
+}

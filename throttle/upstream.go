@@ -71,6 +71,7 @@ type Upstream struct {
 		inFlight, maxInFlight int
 		sent                  int64
 		outcomes              [len(outcomes)]int64
+		latency               time.Duration // of successes, smoothed
 	}
 }
 
@@ -86,6 +87,10 @@ type UpstreamStats struct {
 
 	// How requests ended, by the feedback given.
 	Succeeded, Throttled, Overloaded, TimedOut int64
+
+	// Latency is a fading mean of the latency of successes, in which the last one
+	// counts an eighth; zero: none was told.
+	Latency time.Duration
 
 	// Unclaimed is [BucketStats.Unclaimed]: while it grows, more callers would
 	// make use of more of the rate.
@@ -254,6 +259,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Throttled:   u.mu.outcomes[Throttled],
 		Overloaded:  u.mu.outcomes[Overloaded],
 		TimedOut:    u.mu.outcomes[TimedOut],
+		Latency:     u.mu.latency,
 		Unclaimed:   bucket.Unclaimed,
 		Waited:      waited,
 	}
@@ -274,11 +280,17 @@ func (u *Upstream) idle() bool {
 // feed takes in how a request went, and reports whether that began or prolonged
 // a cool-down.
 func (u *Upstream) feed(f Feedback) (paused bool) {
+	u.mu.Lock()
 	if int(f.Outcome) < len(outcomes) {
-		u.mu.Lock()
 		u.mu.outcomes[f.Outcome]++
-		u.mu.Unlock()
 	}
+	if f.Outcome == Success && f.Latency > 0 {
+		if u.mu.latency == 0 {
+			u.mu.latency = f.Latency
+		}
+		u.mu.latency += (f.Latency - u.mu.latency) / 8
+	}
+	u.mu.Unlock()
 	if f.Outcome != Throttled && f.Outcome != Overloaded {
 		return false
 	}

@@ -417,3 +417,29 @@ func TestOutcomeString(t *testing.T) {
 		}
 	}
 }
+
+func TestUpstreamLatency(t *testing.T) {
+	u := NewUpstream(Limits{})
+	tell := func(o Outcome, latency time.Duration) time.Duration {
+		p, err := u.Acquire(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Done(Feedback{Outcome: o, Latency: latency})
+		return u.Stats().Latency
+	}
+	for i, step := range []struct {
+		outcome       Outcome
+		latency, mean time.Duration
+	}{
+		{Throttled, 10 * time.Millisecond, 0}, // refusals are fast and say nothing
+		{Success, 80 * time.Millisecond, 80 * time.Millisecond},
+		{Success, 160 * time.Millisecond, 90 * time.Millisecond},
+		{Success, 0, 90 * time.Millisecond},
+		{TimedOut, time.Minute, 90 * time.Millisecond},
+	} {
+		if got := tell(step.outcome, step.latency); got != step.mean {
+			t.Errorf("after %d: %v, want %v", i, got, step.mean)
+		}
+	}
+}

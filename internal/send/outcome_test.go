@@ -431,3 +431,15 @@ func TestUnreachableURLAmongOthers(t *testing.T) {
 		w.ended(w.run(), ExitItems, 2, 1, 0, 0, 0)
 	})
 }
+
+// A POST that still waits for its turn when all is broken off was not sent.
+func TestBrokenOffWhileWaiting(t *testing.T) {
+	onFakeTime(t, 6, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		dir := filepath.Dir(w.firstFile())
+		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
+		w.Limits.Rate = 1
+		ctx, cancel := context.WithCancelCause(context.Background())
+		time.AfterFunc(2500*time.Millisecond, func() { cancel(&Interrupted{Signal: os.Interrupt}) })
+		w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 3, 0, 0, 0, 3)
+	})
+}
