@@ -34,7 +34,7 @@
 //
 // Whether bytes may have been sent is told by the hooks of [net/http/httptrace] that the transport
 // called in this try. Where it called none, only an error of a dial, of DNS or of a certificate
-// says that nothing was sent, and any other that something may have been. An [net/http.Transport]
+// says that nothing was sent, and any other that something may have been. A [net/http.Transport]
 // that is Client.HTTP's own is known to call them.
 //
 // The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx

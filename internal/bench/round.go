@@ -61,7 +61,7 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 	}
 	defer os.RemoveAll(scratch)
 	if w.lab != "" {
-		if r.usage, err = b.measured(scratch, c(w, files, w.lab, "", scratch)); err != nil {
+		if r.usage, err = b.measured(c(w, files, w.lab, "", scratch)); err != nil {
 			return r, err
 		}
 		return r, r.fromReport(filepath.Join(scratch, "report.json"))
@@ -76,7 +76,7 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 		return r, err
 	}
 	defer s.Stop()
-	if r.usage, err = b.measured(scratch, c(w, files, s.URL, s.CACert, scratch)); err != nil {
+	if r.usage, err = b.measured(c(w, files, s.URL, s.CACert, scratch)); err != nil {
 		return r, err
 	}
 	s.Stop()
@@ -120,13 +120,12 @@ func (b *bench) plain(w workload, files, url, cacert, _ string) []string {
 }
 
 // measured runs a command, by way of a process that measures it.
-func (b *bench) measured(scratch string, argv []string) (u usage, err error) {
+func (b *bench) measured(argv []string) (u usage, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return u, err
 	}
 	cmd := exec.CommandContext(b.ctx, self, append([]string{"measure"}, argv...)...)
-	cmd.Env = append(os.Environ(), "PENSTOCK_STATE="+scratch)
 	out, err := cmd.Output()
 	if err != nil {
 		said := ""

@@ -59,16 +59,14 @@ var penstock = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
-// command returns `penstock send` with args, on a journal of its own for each test.
+// command returns `penstock send` with args.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	bin, err := penstock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), bin, append([]string{"send", "--progress", "none"}, args...)...)
-	cmd.Env = append(os.Environ(), "PENSTOCK_STATE="+t.TempDir())
-	return cmd
+	return exec.CommandContext(t.Context(), bin, append([]string{"send", "--progress", "none"}, args...)...)
 }
 
 // send runs `penstock send` with args and fails the test unless it exits with want.

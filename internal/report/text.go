@@ -158,8 +158,6 @@ func exitMeaning(status int) string {
 		return "the server was unavailable or throttled beyond what was allowed; trying later may work"
 	case 6:
 		return "a local fault, such as a full disk"
-	case 7:
-		return "the journal is in use by another run"
 	case 10:
 		return "a limit that you set ended the run"
 	case 130:
