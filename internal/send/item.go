@@ -162,7 +162,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 		out.Error += ": " + strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "")
 	}
 	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
-		r.end(ExitUnavailable, fmt.Errorf("the server wants to be left alone until %s", end.RetryAt.Format(time.RFC3339)))
+		r.leftAlone(end.RetryAt)
 	}
 	return out
 }

@@ -48,8 +48,7 @@ func (r *run) observe(e throttle.Event) {
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if r.MaxWait > 0 && wait > r.MaxWait {
-		r.end(ExitUnavailable, fmt.Errorf("the server wants to be left alone until %s, longer than --max-wait %v",
-			e.Until.Format(time.RFC3339), r.MaxWait))
+		r.leftAlone(e.Until)
 		return
 	}
 	// A server that asks for a pause each second does not get a line each second.
@@ -61,6 +60,16 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	r.mu.Unlock()
 	r.Log.Log(context.Background(), level, fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s",
 		e.Key, short(wait), header(e.Source), e.Until.Format(time.TimeOnly)))
+}
+
+// leftAlone ends the run because a server asks for more patience than the run
+// has. Those who waited may learn of it before the event of the pause comes.
+func (r *run) leftAlone(until time.Time) {
+	text := "the server wants to be left alone until " + until.Format(time.RFC3339)
+	if r.MaxWait > 0 {
+		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
+	}
+	r.end(ExitUnavailable, errors.New(text))
 }
 
 // header spells a header's name as people know it.
