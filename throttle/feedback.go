@@ -27,8 +27,17 @@ func (o Outcome) String() string {
 type Feedback struct {
 	Outcome Outcome
 
-	// Latency is how long the server took, from the token on; zero: not known.
+	// Latency is how long it took from the token to the first byte of the answer,
+	// with the sending of the body; zero: not known.
 	Latency time.Duration
+
+	// Server is the part of Latency after the last byte of the request was
+	// written, which is the server's alone; zero: all of it.
+	Server time.Duration
+
+	// Bytes is the length of the request's body. With Server it tells how long a
+	// byte takes on our own link.
+	Bytes int64
 
 	// RetryAt is the instant before which the server does not want to be asked
 	// again; zero: it did not say. With Throttled and Overloaded it pauses the
@@ -37,4 +46,15 @@ type Feedback struct {
 
 	// Source is who named RetryAt, for people to read, such as "Retry-After".
 	Source string
+
+	// Quotas are what the answer says is left to us.
+	Quotas []Quota
+}
+
+// A Quota is one allowance of requests, as a server tells it.
+type Quota struct {
+	Remaining int64         // requests left in the window
+	Reset     time.Duration // until the window ends, from the answer's arrival; below zero: not told
+	Limit     int64         // requests in a window; below 1: not told
+	Window    time.Duration // its length; below 1: not told
 }
