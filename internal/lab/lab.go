@@ -54,6 +54,8 @@ var presets = []preset{
 	tutorialPreset,
 	threadsPreset,
 	connsPreset,
+	cpuPreset,
+	quotaPreset,
 	slowPreset,
 	flakyPreset,
 	downPreset,

@@ -67,6 +67,25 @@ func (v *values) interval(name string) time.Duration {
 	return time.Duration(float64(time.Second) / rate)
 }
 
+// number is 0 or more.
+func (v *values) number(name string) float64 {
+	f, err := strconv.ParseFloat(v.text[name], 64)
+	if err != nil || !(f >= 0 && f <= 1e9) {
+		v.bad(name, "a number, 0 or more, such as 1.5")
+		return 0
+	}
+	return f
+}
+
+// positive is more than 0.
+func (v *values) positive(name string) float64 {
+	f := v.number(name)
+	if f < 1e-6 {
+		v.bad(name, "a number above 0, such as 10 or 0.5")
+	}
+	return f
+}
+
 // duration is at least least.
 func (v *values) duration(name string, least time.Duration) time.Duration {
 	d, err := time.ParseDuration(v.text[name])

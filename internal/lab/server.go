@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log"
@@ -26,8 +27,10 @@ type Server struct {
 	buffers sync.Pool // of *[]byte
 	started time.Time // by Start, or else made by New
 
-	closing chan struct{}  // closed by Close
-	running sync.WaitGroup // goroutines of ours and connections being served
+	life    context.Context // ended by Close
+	die     context.CancelFunc
+	closing <-chan struct{} // of life
+	running sync.WaitGroup  // goroutines of ours and connections being served
 
 	mu struct {
 		sync.Mutex
@@ -37,7 +40,9 @@ type Server struct {
 }
 
 func newServer(preset string, rule rule, record bool) *Server {
-	s := &Server{preset: preset, rule: rule, started: time.Now(), closing: make(chan struct{})}
+	s := &Server{preset: preset, rule: rule, started: time.Now()}
+	s.life, s.die = context.WithCancel(context.Background())
+	s.closing = s.life.Done()
 	s.ledger.init(record)
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	s.mu.conns = map[net.Conn]struct{}{}
@@ -74,7 +79,7 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	if !s.mu.closed {
 		s.mu.closed = true
-		close(s.closing)
+		s.die()
 	}
 	s.mu.Unlock()
 	s.http.Close()

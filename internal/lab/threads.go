@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
@@ -11,10 +12,23 @@ var threadsPreset = preset{Preset{
 	Params: []Param{
 		{"k", "5", "requests worked on at once"},
 		{"service", "100ms", "the work on a request, once its body is read"},
+		{"sigma", "0", "spread of the work: it is log-normal, with service as its mean"},
+		{"seed", "1", "of the random work"},
 		{"backlog", "20", "requests that may wait"},
+		{"refusal", "503", "status when the queue is full: 503 or 429"},
 	},
 }, func(v *values) rule {
-	return newThreads(v.count("k", 1), v.count("backlog", 0), v.duration("service", 0))
+	t := Threads{
+		Workers: v.count("k", 1),
+		Backlog: v.count("backlog", 0),
+		Service: v.duration("service", 0),
+		Sigma:   v.number("sigma"),
+		Seed:    uint64(v.count("seed", 0)),
+	}
+	if v.choice("refusal", "503", "429") == "429" {
+		t.Refusal = http.StatusTooManyRequests
+	}
+	return modelled{NewThreads(t)}
 }}
 
 var connsPreset = preset{Preset{
@@ -25,41 +39,59 @@ var connsPreset = preset{Preset{
 		{"service", "100ms", "the work on a request, once its body is read"},
 	},
 }, func(v *values) rule {
-	return newThreads(v.count("n", 1), 0, v.duration("service", 0))
+	return modelled{NewThreads(Threads{Workers: v.count("n", 1), Service: v.duration("service", 0)})}
 }}
 
-// threads are workers with a queue, first come first served. A worker goes on
-// when its client has given up, as real ones do that block.
+// Threads describes workers with a queue, first come first served.
+type Threads struct {
+	Workers int
+	Backlog int           // requests that may wait; more are refused
+	Service time.Duration // work on a request, or the mean of it
+	Sigma   float64       // of the work, which is log-normal; zero: it is always the same
+	Seed    uint64        // of the work
+	Refusal int           // status; zero: 503
+}
+
+// threads are workers. One goes on when its client has given up, as real ones do
+// that block.
 type threads struct {
-	service time.Duration
+	work    *work
+	refusal int
 	places  chan struct{} // holds one for each request that is worked on or waits
 	workers chan struct{} // holds one for each that is worked on
 }
 
-func newThreads(workers, backlog int, service time.Duration) *threads {
+// NewThreads returns such workers as a model.
+func NewThreads(t Threads) Model {
+	if t.Refusal == 0 {
+		t.Refusal = http.StatusServiceUnavailable
+	}
 	return &threads{
-		service: service,
-		places:  make(chan struct{}, workers+backlog),
-		workers: make(chan struct{}, workers),
+		work:    newWork(t.Service, t.Sigma, t.Seed),
+		refusal: t.Refusal,
+		places:  make(chan struct{}, t.Workers+t.Backlog),
+		workers: make(chan struct{}, t.Workers),
 	}
 }
 
-func (t *threads) serve(x *exchange) {
+func (t *threads) Serve(ctx context.Context, r Request) Answer {
 	select {
 	case t.places <- struct{}{}:
 		defer func() { <-t.places }()
 	default:
-		x.refuse(http.StatusServiceUnavailable, -1)
-		return
+		return refusal(t.refusal)
 	}
+	work := t.work.draw()
 	select {
 	case t.workers <- struct{}{}: // those who wait get in first come, first served
 		defer func() { <-t.workers }()
-	case <-x.closing:
-		x.breakOff()
+	case <-ctx.Done():
+		return Answer{}
 	}
-	x.read(nil)
-	x.sleepUntil(time.Now().Add(t.service))
-	x.store()
-	x.answer()
+	r.read()
+	began := time.Now()
+	if !sleep(ctx, work) {
+		return Answer{}
+	}
+	return done(began, work)
 }

@@ -1,9 +1,6 @@
 package lab
 
 import (
-	"fmt"
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -20,57 +17,21 @@ var windowPreset = preset{Preset{
 		{"retry-after", "true", "a 429 says when there is quota again"},
 	},
 }, func(v *values) rule {
-	w := &window{
+	l := &limited{
 		n:          v.count("n", 1),
-		span:       v.duration("window", time.Nanosecond),
+		window:     v.duration("window", time.Nanosecond),
 		headers:    v.flag("headers"),
 		retryAfter: v.flag("retry-after"),
 	}
 	counted := v.flag("count-refused")
 	switch v.choice("kind", "fixed", "sliding") {
 	case "fixed":
-		w.quota = &fixedWindow{n: w.n, span: w.span}
+		l.quota = &fixedWindow{n: l.n, span: l.window}
 	case "sliding":
-		w.quota = &slidingWindow{n: w.n, span: w.span, countRefused: counted}
+		l.quota = &slidingWindow{n: l.n, span: l.window, countRefused: counted}
 	}
-	return w
+	return modelled{l}
 }}
-
-type window struct {
-	n          int
-	span       time.Duration
-	headers    bool
-	retryAfter bool
-	quota      quota
-}
-
-// A quota counts requests. It returns whether the one at the instant t is
-// accepted, how many more would be, and after how long there will be more.
-type quota interface {
-	take(t time.Time) (ok bool, left int, reset time.Duration)
-}
-
-func (w *window) serve(x *exchange) {
-	ok, left, reset := w.quota.take(x.at)
-	if w.headers {
-		h := x.w.Header()
-		h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, w.n, seconds(w.span)))
-		h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, left, seconds(reset)))
-		h.Set("X-RateLimit-Limit", strconv.Itoa(w.n))
-		h.Set("X-RateLimit-Remaining", strconv.Itoa(left))
-		// Not a Unix time as some servers send it: in tests on fake time, which
-		// begins in the year 2000, that is not told from a delay.
-		h.Set("X-RateLimit-Reset", strconv.Itoa(seconds(reset)))
-	}
-	switch {
-	case ok:
-		x.accept()
-	case w.retryAfter:
-		x.refuse(http.StatusTooManyRequests, seconds(reset))
-	default:
-		x.refuse(http.StatusTooManyRequests, -1)
-	}
-}
 
 // fixedWindow starts again with each multiple of its span on the wall clock.
 // What a refused request would count is forgotten with the rest.
