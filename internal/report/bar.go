@@ -46,7 +46,7 @@ func (b *bar) fill(w io.Writer, stat decor.Statistics) error {
 	}
 	if closed {
 		// The line that stays speaks of the whole run.
-		s.Holding, s.ETA, s.InFlight = "", 0, 0
+		s.Holding, s.Learned, s.ETA, s.InFlight = "", Learned{}, 0, 0
 		if s.Elapsed > 0 {
 			s.Rate = float64(s.Sent) / s.Elapsed.Seconds()
 		}
@@ -98,14 +98,15 @@ func barText(s Snapshot, width int) string {
 		rank int
 		cut  bool // rather shortened than left out
 	}{
-		{text: barGauge(s, minBar), rank: 6},
+		{text: barGauge(s, minBar), rank: 7},
 		{text: barCount(s), rank: 0},
 		{text: barTroubles(s), rank: 1, cut: true},
-		{text: barBytes(s), rank: 5},
-		{text: perSecond(s.Rate), rank: 4},
+		{text: barBytes(s), rank: 6},
+		{text: perSecond(s.Rate), rank: 5},
 		{text: barETA(s), rank: 3},
-		{text: ascii(s.why()), rank: 2, cut: s.stopped()},
-		{text: barInFlight(s), rank: 7},
+		{text: s.Learned.String(), rank: 4},
+		{text: ascii(printable(s.Holding)), rank: 2, cut: true},
+		{text: barInFlight(s), rank: 8},
 	}
 	keep := make([]bool, len(parts))
 	room := width + len(gap)
@@ -207,6 +208,7 @@ func ellipsis(s string, n int) string {
 
 // ascii makes every character one column wide.
 func ascii(s string) string {
+	s = strings.ReplaceAll(s, "→", "->")
 	return strings.Map(func(r rune) rune {
 		if r > '~' {
 			return '?'

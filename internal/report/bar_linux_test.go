@@ -89,7 +89,7 @@ func TestBarOnTerminal(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range each {
-				p.Update(Snapshot{Total: 1000, KnownTotal: true, Delivered: 7, InFlight: 3, Sent: 8, Holding: "rate 4/s", Limit: LimitRate})
+				p.Update(Snapshot{Total: 1000, KnownTotal: true, Delivered: 7, InFlight: 3, Sent: 8, Holding: "held by your --rps 4", Limit: LimitRate})
 				p.Log(fmt.Sprintf("talk %d/%d\x1b[2J", w, i))
 			}
 		})

@@ -11,12 +11,16 @@ import (
 func TestBarText(t *testing.T) {
 	paced := Snapshot{
 		Total: 60, KnownTotal: true, Delivered: 31, Bytes: 124 << 10, DeliveredBytes: 124 << 10, TotalBytes: 240 << 10, InFlight: 5,
-		Rate: 4, Limit: LimitRate, Holding: "rate 4/s", ETA: 7 * time.Second,
+		Rate: 4, Limit: LimitRate, Holding: "held by your --rps 4", ETA: 7 * time.Second,
 	}
 	large := Snapshot{
 		Total: 200_000, KnownTotal: true, Delivered: 131_072, Failed: 2, Unknown: 3, Deferred: 1000, Bytes: 512 << 20, DeliveredBytes: 512 << 20, TotalBytes: 1200 << 20,
-		InFlight: 64, Rate: 512.3, Limit: LimitConcurrency, Holding: "concurrency 64", ETA: 134 * time.Second,
+		InFlight: 64, InFlightLimit: 64, Learned: Learned{InFlight: 64}, Rate: 512.3, Limit: LimitConcurrency, Holding: "the server takes no more at once", ETA: 134 * time.Second,
 	}
+	trimmed := paced
+	trimmed.Holding = "4 → 3.96 req/s: the server refuses at 4"
+	learned := paced
+	learned.Limit, learned.Holding, learned.Learned = LimitCoolDown, "paused 12 s: Retry-After", Learned{9.84, 5}
 	paused := paced
 	paused.Limit, paused.Holding, paused.Failed = LimitCoolDown, "paused 12 s: Retry-After from bücher.example\x1b[2J", 2
 	listing := paced
@@ -28,7 +32,8 @@ func TestBarText(t *testing.T) {
 		name string
 		s    Snapshot
 	}{
-		{"beginning", Snapshot{Total: 60, KnownTotal: true}}, {"paced", paced}, {"large", large}, {"paused", paused},
+		{"beginning", Snapshot{Total: 60, KnownTotal: true}}, {"paced", paced}, {"large", large}, {"paused", paused}, {"trimmed", trimmed},
+		{"learned", learned},
 		{"still listing", listing}, {"from stdin", stdin}, {"no items", Snapshot{KnownTotal: true}},
 	} {
 		fmt.Fprintf(&b, "# %s\n", tt.name)
@@ -50,7 +55,7 @@ func TestBarTextFits(t *testing.T) {
 			Total: number(), KnownTotal: rnd.IntN(2) > 0, Delivered: number(), Failed: number(), Unknown: number(), Skipped: number(),
 			Deferred: number(), DeliveredBytes: number(), TotalBytes: number(), InFlight: int(number()), Rate: float64(number()) / 1000,
 			Limit: []Limit{LimitRate, LimitDown}[rnd.IntN(2)], ETA: time.Duration(number()),
-			Holding: strings.Repeat("größe 漢字\x1b", rnd.IntN(4)),
+			Holding: strings.Repeat("größe → 漢字\x1b", rnd.IntN(4)), Learned: Learned{Optional(rnd.IntN(2)), Optional(rnd.IntN(2) * 1000)},
 		}
 		for width := -1; width < 130; width++ {
 			got := barText(s, width)

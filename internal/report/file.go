@@ -1,11 +1,13 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 )
 
 // WriteJSON writes the report to a file that only its owner may read. Whoever
@@ -39,12 +41,24 @@ func WriteJSON(path string, s Summary) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// EncodeJSON writes the report, indented, with a newline at its end.
+var (
+	// An innermost array, over several lines. No text has a newline in JSON.
+	array  = regexp.MustCompile(`\[\n[^\[\]{}]*\n *\]`)
+	indent = regexp.MustCompile(`\n *`)
+)
+
+// EncodeJSON writes the report, indented, with a newline at its end. Rows of the
+// timeline have a line each.
 func (s Summary) EncodeJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // "&" in a URL is for people, too
 	enc.SetIndent("", "  ")
-	return enc.Encode(s)
+	if err := enc.Encode(s); err != nil {
+		return err
+	}
+	_, err := w.Write(array.ReplaceAllFunc(b.Bytes(), func(lines []byte) []byte { return indent.ReplaceAll(lines, nil) }))
+	return err
 }
 
 func firstError(errs ...error) error {

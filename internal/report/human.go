@@ -26,6 +26,16 @@ func perSecond(rate float64) string {
 	}
 }
 
+// Pace writes a limit of requests a second, with more digits than a measurement:
+// "4 req/s", "3.96 req/s".
+func Pace(rate float64) string {
+	text := humanize.FtoaWithDigits(rate, 2)
+	if rate < 1 {
+		text = strconv.FormatFloat(rate, 'g', 2, 64)
+	}
+	return text + " req/s"
+}
+
 // span writes a duration with as many digits as a person reads.
 func span(d time.Duration) string {
 	d = max(d, 0)

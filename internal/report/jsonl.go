@@ -29,8 +29,10 @@ type progressLine struct {
 	BytesPerSecond    float64   `json:"bytes_per_second"`
 	InFlight          int       `json:"in_flight"`
 	Waiting           int       `json:"waiting"`
-	Ceiling           Optional  `json:"ceiling"`       // requests a second
-	PauseSeconds      Optional  `json:"pause_seconds"` // until sending goes on
+	Ceiling           Optional  `json:"ceiling"`         // requests a second
+	InFlightLimit     Optional  `json:"in_flight_limit"` // requests in flight
+	Learned           Learned   `json:"learned"`         // of these, what nobody gave
+	PauseSeconds      Optional  `json:"pause_seconds"`   // until sending goes on
 	ETASeconds        Optional  `json:"eta_seconds"`
 	Limit             Limit     `json:"limit"`   // a key of the report's waited_seconds, or ""
 	Holding           string    `json:"holding"` // the same for people
@@ -86,7 +88,9 @@ func (j *jsonLines) writeLocked() {
 		BytesPerSecond:    round(s.BytesPerSecond, 0),
 		InFlight:          s.InFlight,
 		Waiting:           s.Waiting,
-		Ceiling:           Optional(s.Ceiling),
+		Ceiling:           Optional(round(s.Ceiling, 3)),
+		InFlightLimit:     Optional(s.InFlightLimit),
+		Learned:           s.Learned,
 		PauseSeconds:      Optional(round(s.Pause.Seconds(), 3)),
 		ETASeconds:        Optional(round(s.ETA.Seconds(), 0)),
 		Limit:             s.Limit,

@@ -81,8 +81,10 @@ func lineText(s Snapshot) string {
 		fmt.Fprintf(&b, " of %s", size(s.TotalBytes))
 	}
 	fmt.Fprintf(&b, "; %s, %s/s, %d in flight", perSecond(s.Rate), size(int64(s.BytesPerSecond)), s.InFlight)
-	if why := s.why(); why != "" {
-		fmt.Fprintf(&b, "; %s", why)
+	for _, text := range []string{s.Learned.String(), printable(s.Holding)} {
+		if text != "" {
+			fmt.Fprintf(&b, "; %s", text)
+		}
 	}
 	switch {
 	case s.ETA > 0:

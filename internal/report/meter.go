@@ -74,7 +74,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		// Few large items last, or many small ones: the slower measure counts.
 		left = max(left, float64(s.TotalBytes-s.Bytes)/m.bytes.value())
 	}
-	if s.Ceiling > 0 && tried > 0 {
+	if s.Ceiling > 0 && s.Learned.Rate == 0 && tried > 0 {
 		each := max(1, float64(s.Sent-int64(s.InFlight))/float64(tried))
 		paced := float64(remaining) * each / s.Ceiling
 		if s.Limit == LimitRate {

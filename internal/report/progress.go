@@ -25,14 +25,17 @@ type Snapshot struct {
 	DeliveredBytes int64
 	TotalBytes     int64 // of all items known of; 0 if sizes are not known
 
-	Sent              int64 // requests on the wire
+	Sent, Accepted    int64 // requests on the wire, and of these
+	Refused           int64 // throttled, overloaded or timed out
 	InFlight, Waiting int
 
-	Ceiling float64 // requests a second that are allowed at present; 0: any
-	Limit   Limit   // what holds the run back
+	Ceiling       float64 // requests a second that are allowed at present; 0: any
+	InFlightLimit int     // requests in flight that are; 0: any
+	Learned       Learned // of these, what nobody gave
+	Limit         Limit   // what holds the run back
 	// Pause is how long the cool-down that is in force still lasts; 0 if there is none.
 	Pause time.Duration
-	// Holding is Limit in words: "rate 4/s", "paused 12 s: Retry-After", "server down".
+	// Holding is Limit in words: "held by your --rps 4", "paused 12 s: Retry-After".
 	Holding string
 
 	Elapsed time.Duration
@@ -48,15 +51,6 @@ func (s *Snapshot) ended() int64 {
 
 // stopped tells whether nothing can be sent at all at present.
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
-
-// why says what holds the run back, in a way that a limit is not mistaken for a
-// measurement.
-func (s *Snapshot) why() string {
-	if s.Holding == "" || s.stopped() || s.Limit == NoLimit {
-		return printable(s.Holding)
-	}
-	return "limit: " + printable(s.Holding)
-}
 
 // Progress shows a run while it goes on. All methods are safe for concurrent
 // use. Update is cheap and meant to be called a few times a second, by the

@@ -22,7 +22,7 @@ func run(p Progress, total int64) {
 	for sent := int64(0); sent < total; {
 		time.Sleep(tick)
 		now := time.Now()
-		limit, holding, pause := LimitRate, "rate 4/s", time.Duration(0)
+		limit, holding, pause := LimitRate, "the server takes no more a second", time.Duration(0)
 		if now.After(begin.Add(40*time.Second)) && now.Before(pauseEnd) {
 			pause = pauseEnd.Sub(now)
 			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", clock(pause))
@@ -40,7 +40,7 @@ func run(p Progress, total int64) {
 		s := tally.Snapshot(now)
 		s.Total, s.KnownTotal, s.TotalBytes = total, true, total*4096
 		s.InFlight, s.Waiting = 5, 3
-		s.Ceiling, s.Pause, s.Holding = 4, pause, holding
+		s.Ceiling, s.Learned.Rate, s.Pause, s.Holding = 4, 4, pause, holding
 		m.Measure(&s)
 		p.Update(s)
 	}
@@ -105,9 +105,9 @@ func TestLinesTellLongPauseLate(t *testing.T) {
 				time.Sleep(tick)
 			}
 		}
-		update(LimitRate, "rate 4/s", 10*time.Second)
+		update(LimitRate, "held by your --rps 4", 10*time.Second)
 		update(LimitCoolDown, "paused 1 s", time.Second) // told at 10 s
-		update(LimitRate, "rate 4/s", time.Second)
+		update(LimitRate, "held by your --rps 4", time.Second)
 		update(LimitDown, "server down", 40*time.Second) // told at 40 s, by the line that is due
 		if got := fmt.Sprint(l.at); got != "[10s 40s]" {
 			t.Errorf("lines at %s:\n%s", got, stamped(l))

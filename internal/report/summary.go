@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,7 +13,7 @@ import (
 // seconds, sizes bytes.
 //
 // Tally.Summary fills in what it counted. To (as from Redact), ExitStatus,
-// Rate.Ceiling, InFlight and Lab are the caller's to set.
+// Rate.Ceiling, InFlight, Learned, Timeline and Lab are the caller's to set.
 type Summary struct {
 	SchemaVersion int             `json:"schema_version"`
 	Command       string          `json:"command"`
@@ -28,6 +29,8 @@ type Summary struct {
 	InFlight      InFlightSummary `json:"in_flight"`
 	Latency       *Latency        `json:"latency_seconds"` // null if nothing was answered
 	Waited        Waited          `json:"waited_seconds"`
+	Learned       Learned         `json:"learned"`
+	Timeline      *Timeline       `json:"timeline"`      // null if nobody kept one
 	Lab           any             `json:"lab,omitempty"` // a practice server's own verdict
 
 	// For people only.
@@ -102,6 +105,28 @@ type Waited struct {
 	CoolDown    float64 `json:"cool_down"`
 	Backoff     float64 `json:"backoff"`
 	Down        float64 `json:"down"`
+}
+
+// Learned is the pace that a server was found to take, as far as nobody gave it.
+type Learned struct {
+	Rate     Optional `json:"rate"` // requests a second
+	InFlight Optional `json:"in_flight"`
+}
+
+// String returns it for people, such as "learned 9.8 req/s, 5 in flight"; "" if
+// nothing was learned.
+func (l Learned) String() string {
+	var parts []string
+	if l.Rate > 0 {
+		parts = append(parts, Pace(float64(l.Rate)))
+	}
+	if l.InFlight > 0 {
+		parts = append(parts, count(int64(l.InFlight))+" in flight")
+	}
+	if parts == nil {
+		return ""
+	}
+	return "learned " + strings.Join(parts, ", ")
 }
 
 // Optional is a number whose zero means that there is none; in JSON, null.

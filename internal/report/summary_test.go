@@ -70,6 +70,11 @@ func troubled() Summary {
 	s.ExitStatus = 10
 	s.Rate.Ceiling = 50
 	s.InFlight = InFlightSummary{Limit: 12, Max: 64}
+	s.Learned = Learned{InFlight: 12}
+	s.Timeline = new(Timeline)
+	s.Timeline.Add(&Snapshot{Elapsed: time.Second, Sent: 4, Accepted: 3, InFlight: 1, InFlightLimit: 1})
+	s.Timeline.Add(&Snapshot{Elapsed: 1200 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 50, Pause: time.Second})
+	s.Timeline.Add(&Snapshot{Elapsed: 1600 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 49.75, Pause: 600 * time.Millisecond})
 	s.Notes = []string{"the server wants nothing before 2026-03-02 06:00 UTC"}
 	return s
 }

@@ -168,7 +168,7 @@ func (t *Tally) Hold(limit Limit, at time.Time) {
 }
 
 // Snapshot returns the counts at an instant. Total, TotalBytes, KnownTotal,
-// InFlight, Waiting, Ceiling, Pause and Holding are the caller's to set, Rate,
+// InFlight, Waiting, the limits, Pause and Holding are the caller's to set, Rate,
 // BytesPerSecond and ETA a Meter's.
 func (t *Tally) Snapshot(at time.Time) Snapshot {
 	s := Snapshot{Elapsed: at.Sub(t.start)}
@@ -183,6 +183,10 @@ func (t *Tally) Snapshot(at time.Time) Snapshot {
 		s.Deferred = i.byStatus[Deferred]
 		s.Bytes, s.DeliveredBytes = i.bytes, i.delivered
 	}()
+	t.requests.Lock()
+	by := &t.requests.byOutcome
+	s.Accepted, s.Refused = by[Accepted], by[Throttled]+by[Overloaded]+by[TimedOut]
+	t.requests.Unlock()
 	t.sent.Lock()
 	s.Sent = t.sent.n
 	t.sent.Unlock()

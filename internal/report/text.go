@@ -21,6 +21,9 @@ func (s Summary) WriteText(w io.Writer) {
 	var b strings.Builder
 	s.writeItems(&b)
 	s.writeRequests(&b)
+	if learned := s.Learned.String(); learned != "" {
+		fmt.Fprintln(&b, learned)
+	}
 	s.writeHeld(&b)
 	s.writeErrors(&b)
 	for _, note := range s.Notes {
