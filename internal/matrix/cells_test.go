@@ -1,0 +1,305 @@
+package matrix
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A cell is a server and its clients, and what is expected of them.
+type cell struct {
+	name  string
+	about string
+	model func(seed uint64) lab.Model
+
+	// What the server can do: requests a second, times the factor; nothing in the
+	// outage. Of a token bucket that is its rate: what it holds at the beginning
+	// comes on top.
+	capacity float64
+	factor   lab.Schedule
+	out      [2]time.Duration // an outage: from, to
+
+	// With a quota in windows, nothing is deliverable once the window is used up.
+	windowN int
+	window  time.Duration
+
+	// mean is the mean work of a request, where that varies: goodput then counts
+	// work, not requests, or luck would decide.
+	mean time.Duration
+
+	limits           throttle.Limits
+	timeout          time.Duration               // our own; 0: none
+	clients          int                         // 0: one
+	apart            time.Duration               // from the start of one client to that of the next
+	neighbors        func(i int) pacer           // others than ours; nil for those that are
+	onGrid           bool                        // start at a full minute of the wall clock
+	mix              func(time.Duration) []int64 // sizes at that time of the run, each as often
+	connection, link float64                     // bytes a second, of each upload and of all together; 0: no limit
+	refusalTrip      time.Duration               // round trip of what is not accepted; 0: as the others
+
+	goals goals
+}
+
+// Goals are a cell's bounds; zero is none.
+type goals struct {
+	goodput, first20, first60, jain float64 // at least
+	waste, start, change, p99, dead float64 // at most
+}
+
+// nothing is a goal of zero.
+const nothing = 1e-9
+
+const (
+	third = horizon / 3
+	mib   = 1 << 20
+)
+
+var (
+	steps   = lab.Steps(third, 1, 0.5, 2)
+	tenant  = lab.Alternate(time.Minute, 0.5)
+	outage  = [2]time.Duration{horizon/2 - 30*time.Second, horizon/2 + 30*time.Second}
+	gateway = 29 * time.Second
+)
+
+func threads(workers, backlog int, service time.Duration) func(uint64) lab.Model {
+	return func(uint64) lab.Model {
+		return lab.NewThreads(lab.Threads{Workers: workers, Backlog: backlog, Service: service})
+	}
+}
+
+func cpu(cores float64, work time.Duration, factor lab.Schedule) func(uint64) lab.Model {
+	return func(uint64) lab.Model {
+		return lab.NewCPU(lab.CPU{Cores: cores, Work: work, Timeout: gateway, Factor: factor})
+	}
+}
+
+// service is that of a quota's requests: long beside the round trip of a refusal.
+const service = 100 * time.Millisecond
+
+func bucket(rate float64, burst int, retryAfter bool, factor lab.Schedule) func(uint64) lab.Model {
+	return func(uint64) lab.Model {
+		return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, RetryAfter: retryAfter, Factor: factor, Service: service})
+	}
+}
+
+func window(n int, span time.Duration, headers bool) func(uint64) lab.Model {
+	return func(uint64) lab.Model {
+		return lab.NewQuota(lab.Quotas{N: n, Window: span, RetryAfter: true, Headers: headers, Service: service})
+	}
+}
+
+func down(kill bool, server func(uint64) lab.Model) func(uint64) lab.Model {
+	return func(seed uint64) lab.Model {
+		return lab.NewOutage(outage[0], outage[1]-outage[0], kill, func() lab.Model { return server(seed) })
+	}
+}
+
+// switching is small, then large, then small.
+func switching(t time.Duration) []int64 {
+	if t/third == 1 {
+		return []int64{4 << 20}
+	}
+	return []int64{4 << 10}
+}
+
+// mixing has two large ones for a small one: 2.67 MiB in the mean.
+func mixing(time.Duration) []int64 { return []int64{4 << 10, 4 << 20, 4 << 20} }
+
+var cells = []cell{
+	{name: "M1", about: "5 threads x 1 s, backlog 20", model: threads(5, 20, time.Second), capacity: 5,
+		goals: goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94}},
+	{name: "M1z", about: "5 threads x 1 s, no backlog", model: threads(5, 0, time.Second), capacity: 5,
+		goals: goals{goodput: .97, waste: .01, start: 10}},
+	{name: "M2", about: "4 cores, 2 s of CPU, 504 at 29 s", model: cpu(4, 2*time.Second, nil), capacity: 2,
+		goals: goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94, p99: 9}},
+	{name: "M2b", about: "32 cores, 0.5 s of CPU", model: cpu(32, time.Second/2, nil), capacity: 64,
+		goals: goals{goodput: .97, waste: .01, start: 10}},
+	{name: "M3", about: "bucket 10/s, burst 10, Retry-After", model: bucket(10, 10, true, nil), capacity: 10,
+		goals: goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94}},
+	{name: "M3w", about: "window 100 in 10 s, Retry-After", model: window(100, 10*time.Second, false), capacity: 10,
+		windowN: 100, window: 10 * time.Second,
+		goals: goals{goodput: .97, waste: .01, start: 10}},
+	{name: "M3h", about: "the same with quota headers", model: window(100, 10*time.Second, true), capacity: 10,
+		windowN: 100, window: 10 * time.Second,
+		goals: goals{goodput: .97, waste: nothing, start: 10}},
+	{name: "M4", about: "M2 with x1, x0.5, x2 of the cores", model: cpu(4, 2*time.Second, steps), capacity: 2, factor: steps,
+		goals: goals{goodput: .97, waste: .01, start: 10, change: 15}},
+	{name: "M4r", about: "M3 with x1, x0.5, x2 of the rate", model: bucket(10, 10, true, steps), capacity: 10, factor: steps,
+		goals: goals{goodput: .95, waste: .01, start: 10, change: 15}},
+	{name: "M5", about: "8 cores, 1 s of CPU, half taken every other minute", model: cpu(8, time.Second, tenant), capacity: 8, factor: tenant,
+		goals: goals{goodput: .97, waste: .01, start: 10, change: 15}},
+	{name: "M6", about: "16 threads, log-normal sigma 1.5, mean 1 s, backlog 64",
+		model: func(seed uint64) lab.Model {
+			return lab.NewThreads(lab.Threads{Workers: 16, Backlog: 64, Service: time.Second, Sigma: 1.5, Seed: seed})
+		},
+		capacity: 16, mean: time.Second,
+		goals: goals{goodput: .95, waste: .01, start: 10}},
+
+	{name: "F1", about: "4 clients 30 s apart on 20 threads x 1 s, backlog 20", model: threads(20, 20, time.Second), capacity: 20,
+		clients: 4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+	{name: "F2", about: "4 clients 30 s apart on M2b", model: cpu(32, time.Second/2, nil), capacity: 64,
+		clients: 4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+	{name: "F3", about: "4 clients 30 s apart on a bucket 40/s, burst 40", model: bucket(40, 40, true, nil), capacity: 40,
+		clients: 4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+	{name: "F1s", about: "the same 37 s apart", model: threads(20, 20, time.Second), capacity: 20,
+		clients: 4, apart: 37 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+	{name: "F2s", about: "the same 37 s apart", model: cpu(32, time.Second/2, nil), capacity: 64,
+		clients: 4, apart: 37 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+	{name: "F3s", about: "the same 37 s apart", model: bucket(40, 40, true, nil), capacity: 40,
+		clients: 4, apart: 37 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+
+	{name: "G1", about: "1 core x 5 s, 504 at 29 s", model: cpu(1, 5*time.Second, nil), capacity: 0.2,
+		goals: goals{goodput: .95, waste: .03}},
+	{name: "G2", about: "50 threads x 0.2 s, backlog 50", model: threads(50, 50, time.Second/5), capacity: 250,
+		goals: goals{waste: .01}},
+	{name: "G3", about: "bucket 2/s, burst 1, Retry-After", model: bucket(2, 1, true, nil), capacity: 2,
+		goals: goals{goodput: .85, waste: .03}},
+	{name: "G4", about: "window 100 in a minute, Retry-After", model: window(100, time.Minute, false), capacity: 100. / 60,
+		windowN: 100, window: time.Minute, goals: goals{waste: .01}},
+	{name: "G5", about: "M3 without Retry-After", model: bucket(10, 10, false, nil), capacity: 10,
+		goals: goals{waste: .01}},
+	{name: "G6", about: "10 threads x 1 s, no backlog, 429 instead of 503",
+		model: func(uint64) lab.Model {
+			return lab.NewThreads(lab.Threads{Workers: 10, Service: time.Second, Refusal: 429})
+		},
+		capacity: 10, goals: goals{waste: .01}},
+	{name: "G7", about: "M1, down for a minute", model: down(false, threads(5, 20, time.Second)), capacity: 5,
+		out: outage, goals: goals{waste: .01, change: 15, dead: 10}},
+	{name: "G7k", about: "the same, killing what is in flight", model: down(true, threads(5, 20, time.Second)), capacity: 5,
+		out: outage, goals: goals{waste: .01, change: 15, dead: 10}},
+	{name: "G8", about: "2 cores x 20 ms", model: cpu(2, 20*time.Millisecond, nil), capacity: 100,
+		goals: goals{waste: .01}},
+
+	{name: "S1", about: "M1, 4 KiB, 4 MiB, 4 KiB in thirds, 4 MiB/s each", model: threads(5, 20, time.Second), capacity: 5,
+		mix: switching, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10, change: 15}},
+	{name: "S2", about: "M1, 4 KiB and twice 4 MiB mixed, 4 MiB/s each", model: threads(5, 20, time.Second), capacity: 5,
+		mix: mixing, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10}},
+	{name: "S1l", about: "S1 on a link of 10 MiB/s", model: threads(5, 20, time.Second), capacity: 5, factor: lab.Steps(third, 1, .5, 1),
+		mix: switching, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10, change: 15}},
+	{name: "S2l", about: "S2 on a link of 10 MiB/s", model: threads(5, 20, time.Second), capacity: 10 * mib * 3. / (8*mib + 4<<10),
+		mix: mixing, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10}},
+
+	{name: "C1", about: "M1, in flight 4 given", model: threads(5, 20, time.Second), capacity: 4,
+		limits: throttle.Limits{InFlight: 4}, goals: goals{goodput: .97, waste: nothing, start: 10}},
+	{name: "C2", about: "M3, rate 6 given", model: bucket(10, 10, true, nil), capacity: 6,
+		limits: throttle.Limits{Rate: 6}, goals: goals{goodput: .97, waste: nothing, start: 10}},
+	{name: "C3", about: "M3, rate 12 given: too much", model: bucket(10, 10, true, nil), capacity: 10,
+		limits: throttle.Limits{Rate: 12}, goals: goals{waste: .01}},
+
+	{name: "X1", about: "M1z, refusals take 0.2 s", model: threads(5, 0, time.Second), capacity: 5, refusalTrip: time.Second / 5},
+	{name: "X1q", about: "M3, refusals take 0.2 s", model: bucket(10, 10, true, nil), capacity: 10, refusalTrip: time.Second / 5},
+	{name: "X1g", about: "G5, refusals take 0.2 s", model: bucket(10, 10, false, nil), capacity: 10, refusalTrip: time.Second / 5},
+	{name: "X2", about: "M1 with endless backlog, connects take 3 s above 20 in flight",
+		model: func(seed uint64) lab.Model {
+			return &lab.SlowConnect{Model: threads(5, 1000, time.Second)(seed), Above: 20, Delay: 3 * time.Second}
+		}, capacity: 5},
+	{name: "X3", about: "M1, hangs for a minute; our timeout 30 s",
+		model: func(seed uint64) lab.Model {
+			return lab.NewHang(outage[0], outage[1]-outage[0], threads(5, 20, time.Second)(seed))
+		}, capacity: 5, out: outage, timeout: 30 * time.Second},
+	{name: "X4", about: "F1, two of the four with methods of their own", model: threads(20, 20, time.Second), capacity: 20,
+		clients: 4, apart: 30 * time.Second, onGrid: true, neighbors: func(i int) pacer {
+			switch i {
+			case 1:
+				return newAIMD()
+			case 2:
+				return newFixed(16)
+			}
+			return nil
+		}},
+	{name: "X6", about: "429 to everything", model: func(uint64) lab.Model { return never{-1} }, capacity: 0},
+	{name: "X6r", about: "429 to everything, Retry-After 1 s", model: func(uint64) lab.Model { return never{1} }, capacity: 0},
+	{name: "X7", about: "M3 whose Retry-After lies", capacity: 10,
+		model: func(seed uint64) lab.Model {
+			return &liar{Model: bucket(10, 10, true, nil)(seed), rnd: rand.New(rand.NewPCG(seed, 2))}
+		}},
+}
+
+func (c *cell) starts() []time.Duration {
+	starts := make([]time.Duration, max(c.clients, 1))
+	for i := range starts {
+		starts[i] = time.Duration(i) * c.apart
+	}
+	return starts
+}
+
+func (c *cell) neighbour(i int) bool { return c.neighbors != nil && c.neighbors(i) != nil }
+
+func (c *cell) pacer(i int) pacer {
+	if c.neighbour(i) {
+		return c.neighbors(i)
+	}
+	limits := c.limits
+	if *inFlight > 0 {
+		limits.InFlight = *inFlight
+	}
+	return newOurs(limits)
+}
+
+// outage is in seconds.
+func (c *cell) outage() (from, to int) {
+	return int(c.out[0] / time.Second), int(c.out[1] / time.Second)
+}
+
+// capacities is what the server can do in each second of the run.
+func (c *cell) capacities() []float64 {
+	can := make([]float64, horizon/time.Second)
+	for s := range can {
+		t := time.Duration(s) * time.Second
+		if t >= c.out[0] && t < c.out[1] {
+			continue
+		}
+		factor := 1.0
+		if c.factor != nil {
+			factor, _ = c.factor(t)
+		}
+		can[s] = c.capacity * factor
+	}
+	return can
+}
+
+func (c *cell) total() (sum float64) {
+	for _, x := range c.capacities() {
+		sum += x
+	}
+	return sum
+}
+
+// deliverable is what could be had in each second after what was had before: of
+// a window, no more than is left of it. The run began at that Unix time.
+func (c *cell) deliverable(accepted []float64, start int) []float64 {
+	can := c.capacities()
+	if c.window == 0 {
+		return can
+	}
+	left, span := float64(c.windowN), int(c.window/time.Second)
+	for s := range can {
+		if (start+s)%span == 0 {
+			left = float64(c.windowN)
+		}
+		can[s] = min(can[s], max(0, left))
+		left -= accepted[s]
+	}
+	return can
+}
+
+// changes are the seconds at which the server, or what is sent to it, changes;
+// of an outage its end.
+func (c *cell) changes() (at []int) {
+	if c.out[1] > 0 {
+		at = append(at, int(c.out[1]/time.Second))
+	}
+	factor := c.factor
+	if factor == nil && c.mix != nil && len(c.mix(0)) == 1 {
+		factor = steps // the sizes do
+	}
+	if factor == nil {
+		return at
+	}
+	for _, t := factor(0); t < horizon; _, t = factor(t) {
+		at = append(at, int(t/time.Second))
+	}
+	return at
+}

@@ -1,0 +1,221 @@
+package matrix
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/throttle"
+)
+
+// workers of a client: more than any limit lets send.
+const workers = 300
+
+// A pacer says when a request may be sent.
+type pacer interface {
+	acquire(ctx context.Context) (permit, error)
+	stop()
+	state() state
+}
+
+type permit interface{ Done(throttle.Feedback) }
+
+// state is what a pacer tells of itself.
+type state struct {
+	limit         int     // 0: not told
+	rate          float64 // 0: not told
+	phase, reason string
+	inFlight      int
+}
+
+// ours is what is judged.
+type ours struct{ *throttle.Upstream }
+
+func (o ours) acquire(ctx context.Context) (permit, error) {
+	p, err := o.Acquire(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (o ours) stop() { o.Stop(nil) }
+
+func (o ours) state() state {
+	stats := o.Stats()
+	s := state{inFlight: stats.InFlight}
+	v := reflect.ValueOf(stats)
+	if f := v.FieldByName("Limit"); f.IsValid() && f.Int() < math.MaxInt {
+		s.limit = int(f.Int())
+	}
+	if f := v.FieldByName("Rate"); f.IsValid() && f.Float() < math.MaxFloat64 {
+		s.rate = f.Float()
+	}
+	if f := v.FieldByName("Phase"); f.IsValid() {
+		s.phase = f.String()
+	}
+	if f := v.FieldByName("Reason"); f.IsValid() {
+		s.reason = f.String()
+	}
+	return s
+}
+
+// A client sends all that its pacer allows.
+type client struct {
+	run   *run
+	pacer pacer
+	start time.Duration // since the start of the run
+	tally tally
+}
+
+func (c *client) work(ctx context.Context) {
+	for {
+		permit, err := c.pacer.acquire(ctx)
+		if err != nil {
+			return
+		}
+		begin := time.Now()
+		if begin.Sub(c.run.start) >= horizon {
+			permit.Done(throttle.Feedback{})
+			return
+		}
+		bytes := c.run.next()
+		c.tally.sent(begin)
+		upload := c.run.upload(bytes)
+		a, ok := c.run.serve(ctx, lab.Request{Bytes: bytes})
+		now := time.Now()
+		f := feedback(a, ok, now)
+		f.Latency, f.Bytes = now.Sub(begin), bytes
+		f.Server = f.Latency - upload - a.Connect
+		c.tally.ended(f, a, begin, now, c.run.weight(a))
+		permit.Done(f)
+	}
+}
+
+// feedback reads an answer as throttle.Transport does; ok is false where our own
+// timeout came first.
+func feedback(a lab.Answer, ok bool, now time.Time) (f throttle.Feedback) {
+	switch {
+	case !ok:
+		f.Outcome = throttle.TimedOut
+		return f
+	case a.Status == 0, a.Status == http.StatusServiceUnavailable:
+		f.Outcome = throttle.Overloaded
+	case a.Status == http.StatusGatewayTimeout:
+		f.Outcome = throttle.TimedOut
+	case a.Status == http.StatusTooManyRequests:
+		f.Outcome = throttle.Throttled
+	default:
+		f.Outcome = throttle.Success
+	}
+	if a.Status != 0 && a.RetryAfter > 0 {
+		f.RetryAt, f.Source = now.Add(time.Duration(a.RetryAfter)*time.Second), "Retry-After"
+	}
+	if q := a.Quota; q != nil {
+		f.Quotas = []throttle.Quota{{
+			Remaining: int64(q.Remaining),
+			Reset:     wholeSeconds(q.Reset), // as headers tell it
+			Limit:     int64(q.Limit),
+			Window:    wholeSeconds(q.Window),
+		}}
+	}
+	return f
+}
+
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}
+
+// A tally is what a client did and got, by the second of the run.
+type tally struct {
+	run *run
+
+	mu        sync.Mutex // protects all below
+	seconds   []second
+	inFlight  int
+	latencies []float32 // of successes, in seconds
+
+	maxInFlight  int
+	early        int         // requests sent before a Retry-After had passed
+	above        int         // requests sent above a ceiling
+	heard, until time.Time   // the latest Retry-After
+	recent       []time.Time // sends in the last second, if the rate has a ceiling
+}
+
+// A second of a run. Answers count where their request was sent.
+type second struct {
+	sent, accepted, throttled, overloaded, timedOut int
+
+	goodput float64 // work of accepted requests that the server did in it, in requests
+	state   state   // at its end
+}
+
+func (s second) refused() int { return s.throttled + s.overloaded + s.timedOut }
+
+func (t *tally) at(when time.Time) *second {
+	return &t.seconds[min(int(when.Sub(t.run.start)/time.Second), len(t.seconds)-1)]
+}
+
+func (t *tally) sent(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.at(now).sent++
+	t.inFlight++
+	t.maxInFlight = max(t.maxInFlight, t.inFlight)
+	// What was heard at this very instant may have come after the permit.
+	if now.Before(t.until) && t.heard.Before(now) {
+		t.early++
+	}
+	limits := t.run.cell.limits
+	if limits.InFlight > 0 && t.inFlight > limits.InFlight || t.inFlight > maxLimit && !unlimited {
+		t.above++
+	}
+	if limits.Rate > 0 {
+		for len(t.recent) > 0 && now.Sub(t.recent[0]) >= time.Second {
+			t.recent = t.recent[1:]
+		}
+		t.recent = append(t.recent, now)
+		if float64(len(t.recent)) > 1.01*float64(limits.Rate)+1 {
+			t.above++
+		}
+	}
+}
+
+func (t *tally) ended(f throttle.Feedback, a lab.Answer, begin, now time.Time, weight float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.inFlight--
+	s := t.at(begin)
+	switch f.Outcome {
+	case throttle.Success:
+		s.accepted++
+		t.latencies = append(t.latencies, float32(f.Latency.Seconds()))
+		t.credit(a, weight)
+	case throttle.Throttled:
+		s.throttled++
+	case throttle.Overloaded:
+		s.overloaded++
+	case throttle.TimedOut:
+		s.timedOut++
+	}
+	if f.RetryAt.After(t.until) {
+		t.heard, t.until = now, f.RetryAt
+	}
+}
+
+// credit spreads an accepted request evenly over the time that the server worked
+// on it, so that neither the ends of the run nor those of the seconds matter.
+func (t *tally) credit(a lab.Answer, weight float64) {
+	from, to := a.Began.Sub(t.run.start).Seconds(), a.Ended.Sub(t.run.start).Seconds()
+	if to <= from {
+		to = from + 1e-9
+	}
+	for i := int(from); i < len(t.seconds) && float64(i) < to; i++ {
+		part := min(to, float64(i+1)) - max(from, float64(i))
+		t.seconds[i].goodput += weight * part / (to - from)
+	}
+}

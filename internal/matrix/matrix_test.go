@@ -1,0 +1,173 @@
+package matrix
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"text/tabwriter"
+)
+
+var (
+	seeds    = flag.Int("seeds", 1, "seeds of each cell; the worst counts")
+	first    = flag.Uint64("seed", 1, "the first of them")
+	only     = flag.String("cells", "", "regular expression of the whole name of the cells to run")
+	table    = flag.Bool("table", false, "print the matrix")
+	strict   = flag.Bool("goals", false, "what falls short of a goal fails the test")
+	trace    = flag.String("trace", "", "write the time lines of the cells to this file, with tabs between columns")
+	inFlight = flag.Int("inflight", 0, "give our clients this limit, to try a server")
+)
+
+// unlimited says that our client has no limits by itself.
+const unlimited = false
+
+// columns are what the table tells of a cell.
+var columns = []struct {
+	head  string
+	least bool // the worst of the seeds is the least
+	value func(*measures) float64
+	goal  func(*goals) float64
+	print string
+	what  string
+}{
+	{"goodput", true, func(m *measures) float64 { return m.goodput }, func(g *goals) float64 { return g.goodput }, "%.3f", "accepted, of what was deliverable"},
+	{"waste%", false, func(m *measures) float64 { return 100 * m.waste }, func(g *goals) float64 { return 100 * g.waste }, "%.2f", "refused or timed out, of all sent"},
+	{"start", false, func(m *measures) float64 { return m.start }, func(g *goals) float64 { return g.start }, "%.0f", "seconds until it has converged"},
+	{"change", false, func(m *measures) float64 { return m.change }, func(g *goals) float64 { return g.change }, "%.0f", "the same after a change, the slowest"},
+	{"20s", true, func(m *measures) float64 { return m.first20 }, func(g *goals) float64 { return g.first20 }, "%.3f", "goodput of the first 20 s"},
+	{"60s", true, func(m *measures) float64 { return m.first60 }, func(g *goals) float64 { return g.first60 }, "%.3f", "goodput of the first minute"},
+	{"p99", false, func(m *measures) float64 { return m.p99 }, func(g *goals) float64 { return g.p99 }, "%.2f", "latency of successes in seconds"},
+	{"Jain", true, func(m *measures) float64 { return m.jain }, func(g *goals) float64 { return g.jain }, "%.3f", "fairness among our clients while all are there"},
+	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f", "largest limit"},
+	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f", "mean limit in the last minute"},
+	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f", "requests"},
+	{"dead", false, func(m *measures) float64 { return m.dead }, func(g *goals) float64 { return g.dead }, "%.0f", "requests sent into an outage"},
+	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f", "requests sent before a Retry-After had passed"},
+	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f", "requests sent above a ceiling"},
+}
+
+func none(*goals) float64 { return 0 }
+
+func TestMatrix(t *testing.T) {
+	pattern := regexp.MustCompile("^(" + *only + ")$")
+	if *only == "" {
+		pattern = regexp.MustCompile("")
+	}
+	var chosen []*cell
+	for i := range cells {
+		if pattern.MatchString(cells[i].name) {
+			chosen = append(chosen, &cells[i])
+		}
+	}
+	runs := make([][]measures, len(chosen))
+	var lines *os.File
+	if *trace != "" {
+		f, err := os.Create(*trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		lines = f
+	}
+	texts := make([]strings.Builder, len(chosen))
+	t.Run("cells", func(t *testing.T) {
+		for i, c := range chosen {
+			runs[i] = make([]measures, *seeds)
+			for n := range *seeds {
+				t.Run(fmt.Sprintf("%s/%d", c.name, *first+uint64(n)), func(t *testing.T) {
+					t.Parallel()
+					r := simulate(t, c, *first+uint64(n))
+					m := r.measure()
+					runs[i][n] = m
+					if m.early > 0 || m.above > 0 {
+						t.Errorf("%.0f sent before a Retry-After had passed, %.0f above a ceiling: want none", m.early, m.above)
+					}
+					if *trace != "" && n == 0 {
+						r.trace(&texts[i])
+					}
+				})
+			}
+		}
+	})
+	for i := range texts {
+		lines.WriteString(texts[i].String())
+	}
+
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	head := "cell"
+	for _, c := range columns {
+		head += "\t" + c.head
+	}
+	fmt.Fprintln(w, head+"\t")
+	var short []string
+	for i, c := range chosen {
+		row := c.name
+		for _, col := range columns {
+			worst := col.value(&runs[i][0])
+			for n := range runs[i] {
+				if v := col.value(&runs[i][n]); col.least == (v < worst) {
+					worst = v
+				}
+			}
+			value := fmt.Sprintf(col.print, worst)
+			goal := col.goal(&c.goals)
+			if goal != 0 && (col.least && worst < goal || !col.least && worst > goal) {
+				sign := ">"
+				if col.least {
+					sign = "<"
+				}
+				value += sign + strings.TrimSuffix(fmt.Sprintf("%.3g", math.Round(goal*1e4)/1e4), ".0")
+				short = append(short, fmt.Sprintf("%s: %s %s", c.name, col.head, value))
+			}
+			if meaningless(c, col.head) {
+				value = "-"
+			}
+			row += "\t" + value
+		}
+		fmt.Fprintln(w, row+"\t")
+	}
+	w.Flush()
+	if *table || testing.Verbose() {
+		fmt.Print(text.String())
+	}
+	report := t.Log
+	if *strict {
+		report = func(args ...any) { t.Error(args...) }
+	}
+	if len(short) > 0 {
+		report(fmt.Sprintf("%d short of their goals, in the worst of %d seeds:\n%s", len(short), *seeds, strings.Join(short, "\n")))
+	}
+}
+
+// meaningless tells what a column has nothing to say about.
+func meaningless(c *cell, head string) bool {
+	switch head {
+	case "change":
+		return len(c.changes()) == 0
+	case "Jain":
+		return c.clients == 0
+	case "dead":
+		return c.out[1] == 0
+	case "goodput", "20s", "60s", "start":
+		return c.capacity == 0
+	}
+	return false
+}
+
+// trace writes a line for each second and client.
+func (r *run) trace(w *strings.Builder) {
+	fmt.Fprintln(w, "cell\tt\tclient\tlimit\trate\tin_flight\tsent\taccepted\t429\toverloaded\ttimed_out\tgoodput\tcapacity\tphase\treason")
+	can := r.cell.capacities()
+	for s := range can {
+		for i, c := range r.clients {
+			x := &c.tally.seconds[s]
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t%s\t%s\n", r.cell.name, s+1, i,
+				x.state.limit, x.state.rate, x.state.inFlight, x.sent, x.accepted, x.throttled, x.overloaded, x.timedOut, x.goodput, can[s],
+				x.state.phase, x.state.reason)
+		}
+	}
+}

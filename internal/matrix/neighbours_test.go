@@ -1,0 +1,98 @@
+package matrix
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A naive is a client of somebody else: a number of requests at once that grows
+// by one with each that many successes and halves with each failure (AIMD), or
+// that stays. Whatever fails it sends again at once.
+type naive struct {
+	concurrency *throttle.Concurrency
+	stopped     context.Context
+	cancel      context.CancelCauseFunc
+
+	mu    sync.Mutex
+	fixed bool
+	limit float64
+}
+
+func newAIMD() pacer { return newNaive(1, false) }
+
+func newFixed(n int) pacer { return newNaive(float64(n), true) }
+
+func newNaive(limit float64, fixed bool) *naive {
+	n := &naive{concurrency: throttle.NewConcurrency(int(limit)), limit: limit, fixed: fixed}
+	n.stopped, n.cancel = context.WithCancelCause(context.Background())
+	return n
+}
+
+func (n *naive) acquire(context.Context) (permit, error) {
+	p, err := n.concurrency.Acquire(n.stopped)
+	if err != nil {
+		return nil, err
+	}
+	return naivePermit{n, p}, nil
+}
+
+func (n *naive) stop() { n.cancel(errors.New("over")) }
+
+func (n *naive) state() state { return state{limit: n.concurrency.Stats().Limit} }
+
+type naivePermit struct {
+	n *naive
+	p *throttle.Permit
+}
+
+func (p naivePermit) Done(f throttle.Feedback) {
+	n := p.n
+	n.mu.Lock()
+	switch {
+	case n.fixed:
+	case f.Outcome == throttle.Success:
+		n.limit = min(n.limit+1/n.limit, maxLimit)
+	case f.Outcome != throttle.Ignored:
+		n.limit = max(n.limit/2, 1)
+	}
+	n.concurrency.SetLimit(int(n.limit))
+	n.mu.Unlock()
+	p.p.Release()
+}
+
+// never accepts nothing.
+type never struct{ retryAfter int }
+
+func (n never) Serve(context.Context, lab.Request) lab.Answer {
+	return lab.Answer{Status: 429, RetryAfter: n.retryAfter}
+}
+
+// A liar refuses as its model does, and says nonsense about when to come back.
+type liar struct {
+	lab.Model
+	mu  sync.Mutex
+	rnd *rand.Rand
+}
+
+func (l *liar) Serve(ctx context.Context, r lab.Request) lab.Answer {
+	a := l.Model.Serve(ctx, r)
+	if a.Status != 429 {
+		return a
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch x := l.rnd.Float64(); {
+	case x < 0.01:
+		a.RetryAfter = 365 * 24 * 3600
+	case x < 0.3:
+		a.RetryAfter = -l.rnd.IntN(30)
+	default:
+		a.RetryAfter = l.rnd.IntN(31)
+	}
+	return a
+}

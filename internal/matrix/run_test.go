@@ -1,0 +1,301 @@
+package matrix
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/throttle"
+)
+
+const (
+	roundTrip = time.Millisecond // added to each answer, give or take a half
+	maxLimit  = 256              // of the limit that is found
+
+	// flood ends a run early that sends so many times what the server can do. It
+	// counts as a run that sent nothing more.
+	flood = 50
+)
+
+// A run is a cell with a seed.
+type run struct {
+	cell    *cell
+	seed    uint64
+	start   time.Time
+	model   lab.Model
+	link    *lab.Shared // ours; nil: without limit
+	clients []*client
+
+	mu    sync.Mutex
+	rnd   *rand.Rand
+	count int64   // of requests
+	sizes []int64 // drawn beforehand
+
+	over chan struct{} // closed when it floods
+}
+
+// simulate runs a cell in a bubble of its own.
+func simulate(t *testing.T, c *cell, seed uint64) *run {
+	r := &run{cell: c, seed: seed}
+	synctest.Test(t, func(t *testing.T) {
+		r.rnd = rand.New(rand.NewPCG(seed, 1))
+		r.over = make(chan struct{})
+		// Where in its windows, and in those of the wall clock, the run starts. By
+		// the second, so that windows end where the seconds of the tally do.
+		if !c.onGrid {
+			time.Sleep(time.Duration(r.rnd.IntN(60)) * time.Second)
+		}
+		r.start = time.Now()
+		r.model = c.model(seed)
+		if c.link > 0 {
+			r.link = lab.NewShared(1, nil)
+		}
+		var wg sync.WaitGroup
+		ctx := t.Context()
+		for i, start := range c.starts() {
+			client := &client{run: r, start: start}
+			client.tally = tally{run: r, seconds: make([]second, horizon/time.Second)}
+			r.clients = append(r.clients, client)
+			wg.Go(func() {
+				time.Sleep(start)
+				client.pacer = c.pacer(i) // born when it begins
+				for range workers {
+					wg.Go(func() { client.work(ctx) })
+				}
+			})
+		}
+		r.sample()
+		for _, client := range r.clients {
+			client.pacer.stop()
+		}
+		wg.Wait()
+	})
+	return r
+}
+
+// sample looks at the clients at the end of every second, until that of the run.
+func (r *run) sample() {
+	timer := time.NewTimer(0)
+	<-timer.C
+	for i := range int(horizon / time.Second) {
+		timer.Reset(time.Until(r.start.Add(time.Duration(i+1) * time.Second)))
+		select {
+		case <-timer.C:
+		case <-r.over:
+			return
+		}
+		for _, c := range r.clients {
+			if c.start < time.Duration(i+1)*time.Second {
+				s := c.pacer.state()
+				c.tally.mu.Lock()
+				c.tally.seconds[i].state = s
+				c.tally.mu.Unlock()
+			}
+		}
+	}
+}
+
+// next counts a request and returns its size.
+func (r *run) next() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count++
+	if float64(r.count) == 1000+flood*r.cell.total() {
+		close(r.over)
+	}
+	if r.cell.mix == nil {
+		return 0
+	}
+	if len(r.sizes) == 0 {
+		// In blocks, so that each run has the same sizes but for their order.
+		mix := r.cell.mix(time.Since(r.start))
+		for range 4 {
+			r.sizes = append(r.sizes, mix...)
+		}
+		if len(mix) > 1 {
+			r.rnd.Shuffle(len(r.sizes), func(i, j int) { r.sizes[i], r.sizes[j] = r.sizes[j], r.sizes[i] })
+		}
+	}
+	size := r.sizes[0]
+	r.sizes = r.sizes[1:]
+	return size
+}
+
+// upload sends a body, and returns how long that took.
+func (r *run) upload(bytes int64) time.Duration {
+	begin := time.Now()
+	switch {
+	case r.cell.link > 0:
+		r.link.Do(transfer(bytes, r.cell.link))
+	case r.cell.connection > 0:
+		time.Sleep(transfer(bytes, r.cell.connection))
+	}
+	return time.Since(begin)
+}
+
+func transfer(bytes int64, bandwidth float64) time.Duration {
+	return time.Duration(float64(bytes) / bandwidth * float64(time.Second))
+}
+
+// serve brings a request to the server and back. It returns false where our
+// timeout came first.
+func (r *run) serve(ctx context.Context, req lab.Request) (lab.Answer, bool) {
+	if r.cell.timeout == 0 {
+		return r.answer(req), true
+	}
+	answer := make(chan lab.Answer, 1)
+	go func() { answer <- r.answer(req) }() // which does not see that we have gone
+	timer := time.NewTimer(r.cell.timeout)
+	defer timer.Stop()
+	select {
+	case a := <-answer:
+		return a, true
+	case <-timer.C:
+		return lab.Answer{}, false
+	}
+}
+
+func (r *run) answer(req lab.Request) lab.Answer {
+	a := r.model.Serve(context.Background(), req)
+	trip := roundTrip
+	if a.Status != 201 && r.cell.refusalTrip > 0 {
+		trip = r.cell.refusalTrip
+	}
+	r.mu.Lock()
+	trip = time.Duration(float64(trip) * (0.5 + r.rnd.Float64()))
+	r.mu.Unlock()
+	time.Sleep(trip)
+	return a
+}
+
+// weight is how many requests of mean work an answer stands for.
+func (r *run) weight(a lab.Answer) float64 {
+	if r.cell.mean == 0 {
+		return 1
+	}
+	return float64(a.Work) / float64(r.cell.mean)
+}
+
+// measures of a run; see columns.
+type measures struct {
+	goodput, waste, first20, first60, p99, jain float64
+	start, change                               float64
+	dead, early, above, largest                 float64
+	end, sent                                   float64
+}
+
+func (r *run) measure() (m measures) {
+	c := r.cell
+	seconds := int(horizon / time.Second)
+	total := make([]float64, seconds)    // goodput
+	accepted := make([]float64, seconds) // for the windows
+	var judged []*client
+	var latencies []float32
+	sent, refused := 0, 0
+	for i, client := range r.clients {
+		for s, second := range client.tally.seconds {
+			total[s] += second.goodput
+			accepted[s] += second.goodput
+		}
+		if c.neighbour(i) {
+			continue
+		}
+		judged = append(judged, client)
+		latencies = append(latencies, client.tally.latencies...)
+		m.early += float64(client.tally.early)
+		m.above += float64(client.tally.above)
+		last, n := 0, 0
+		for s, second := range client.tally.seconds {
+			sent += second.sent
+			refused += second.refused()
+			m.largest = max(m.largest, float64(second.state.limit))
+			if from, to := c.outage(); s >= from && s < to {
+				m.dead += float64(second.sent)
+			}
+			if s >= seconds-60 && second.state.limit > 0 {
+				last += second.state.limit
+				n++
+			}
+		}
+		m.end += float64(last) / float64(max(n, 1)) / float64(len(r.clients))
+		if m.largest == 0 {
+			m.largest = float64(client.tally.maxInFlight)
+		}
+	}
+	deliverable := c.deliverable(accepted, int(r.start.Unix()))
+
+	m.sent = float64(sent)
+	m.waste = ratio(float64(refused), float64(sent))
+	m.goodput = share(total, c.capacities(), 0, seconds)
+	m.first20 = share(total, c.capacities(), 0, 20)
+	m.first60 = share(total, c.capacities(), 0, 60)
+	m.start = converged(total, deliverable, 0)
+	for _, at := range c.changes() {
+		m.change = max(m.change, converged(total, deliverable, at))
+	}
+	if slices.Sort(latencies); len(latencies) > 0 {
+		m.p99 = float64(latencies[len(latencies)*99/100])
+	}
+	m.jain = jain(judged)
+	return m
+}
+
+// jain is Jain's index of the goodputs while all are there, from a minute after
+// the last one came.
+func jain(clients []*client) float64 {
+	var sum, squares float64
+	from := int(clients[len(clients)-1].start/time.Second) + 60
+	for _, c := range clients {
+		var x float64
+		for s := from; s < len(c.tally.seconds); s++ {
+			x += c.tally.seconds[s].goodput
+		}
+		sum += x
+		squares += x * x
+	}
+	return ratio(sum*sum, squares*float64(len(clients)))
+}
+
+// converged returns after how many seconds from the given one the goodput is
+// there to stay: the first second from which it is at least 0.9 of what was
+// deliverable in each of five spans of 10 s that begin 5 s apart. A dip later on
+// is not failed convergence; the goodput of the whole run tells of it. A run that
+// never converges has the seconds left.
+func converged(goodput, deliverable []float64, from int) float64 {
+	good := func(s int) bool { return share(goodput, deliverable, s, s+10) >= 0.9 }
+	for s := from; s+30 <= len(goodput); s++ {
+		if good(s) && good(s+5) && good(s+10) && good(s+15) && good(s+20) {
+			return float64(s - from)
+		}
+	}
+	return float64(len(goodput) - from)
+}
+
+// share is the sum of one part of the sum of the other, in the seconds from up
+// to and without to; 1 where nothing was deliverable.
+func share(x, of []float64, from, to int) float64 {
+	var a, b float64
+	for s := from; s < min(to, len(x)); s++ {
+		a += x[s]
+		b += of[s]
+	}
+	if b == 0 {
+		return 1
+	}
+	return a / b
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// newOurs is the pacer that is judged.
+func newOurs(limits throttle.Limits) pacer { return ours{throttle.NewUpstream(limits)} }
