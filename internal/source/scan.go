@@ -8,10 +8,7 @@ import (
 	"hash/maphash"
 )
 
-const (
-	maxShown = 10   // URLs that a Summary shows
-	maxKept  = 4096 // items that are kept: about a megabyte
-)
+const maxShown = 10 // URLs that a Summary shows
 
 // Summary is what Scan found.
 type Summary struct {
@@ -27,11 +24,13 @@ type Summary struct {
 // file that is missing, a name that does not fit the template, and two items that would both PUT (or do anything but POST and
 // PATCH) to one URL. A file that vanishes during the scan is no error. When ctx ends, Scan returns its cause.
 //
-// It needs about 20 bytes of memory for each item with a URL of its own. A few thousand items it keeps, for Items not to look again.
+// It needs about 20 bytes of memory for each item with a URL of its own, and up to 16 MiB to remember files, unless there are too many,
+// so that Items need not look for them again.
 func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	var sum Summary
 	var failed error
-	var kept []Item
+	f := new(found)
+	f.over = s.opts.Manifest != "" // whose items have more than a file has
 	seen := newURLSet()
 	p := &pass{ctx: ctx, noStdin: true, yield: func(item Item, err error) bool {
 		if errors.Is(err, errVanished) {
@@ -41,9 +40,8 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 			err = s.twice(ctx, item, sum.Items)
 		}
 		failed = err
-		if sum.Items++; sum.Items <= maxKept {
-			kept = append(kept, item)
-		}
+		f.add(item)
+		sum.Items++
 		sum.Bytes += item.Size
 		return err == nil
 	}}
@@ -55,8 +53,8 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	for _, r := range s.roots {
 		sum.Partial = sum.Partial || r.stdin
 	}
-	if sum.Items <= maxKept && !sum.Partial {
-		s.kept.Store(&kept)
+	if !f.over && !sum.Partial {
+		s.found.Store(f)
 	}
 	return sum, nil
 }

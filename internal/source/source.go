@@ -89,8 +89,8 @@ type Source struct {
 	opts    Options
 	method  string
 	roots   []root
-	kept    atomic.Pointer[[]Item] // all of them, where Scan found few
-	written []string               // absolute paths
+	found   atomic.Pointer[found] // all files, if Scan could remember them
+	written []string              // absolute paths
 }
 
 // A root is one of Options.Paths, or the manifest.
@@ -224,12 +224,8 @@ func (s *Source) Method() string { return s.method }
 // that would both PUT (or do anything but POST and PATCH) to one URL the later one fails; remembering them takes about 20 bytes an item.
 func (s *Source) Items() iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		if kept := s.kept.Load(); kept != nil {
-			for _, item := range *kept {
-				if !yield(item, nil) {
-					return
-				}
-			}
+		if f := s.found.Load(); f != nil {
+			f.items(s, yield)
 			return
 		}
 		seen := newURLSet()
@@ -311,16 +307,25 @@ func (s *Source) emit(p *pass, item Item, fi fs.FileInfo) bool {
 }
 
 // complete fills in what the URL and the file say.
-func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) (err error) {
+func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
 	if s.isWritten(item.Path) {
 		return errors.New("this run writes that file, so it cannot send it")
 	}
-	if item.URL, err = expand(t.origin, t.parts, vars); err != nil {
+	if err := s.aim(item, t, vars); err != nil {
 		return err
 	}
 	if len(p.shown) < maxShown {
 		u, _ := expand(t.origin, t.shown, vars)
 		p.shown = append(p.shown, u)
+	}
+	item.Size, item.ModTime = fi.Size(), fi.ModTime()
+	return nil
+}
+
+// aim fills in where the item goes to, and how.
+func (s *Source) aim(item *Item, t *Template, vars func(string) (string, bool)) (err error) {
+	if item.URL, err = expand(t.origin, t.parts, vars); err != nil {
+		return err
 	}
 	if item.Method == "" {
 		item.Method = s.method
@@ -330,7 +335,6 @@ func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars
 	} else if t.auth != nil && item.Header["Authorization"] == nil {
 		item.Header["Authorization"] = t.auth["Authorization"]
 	}
-	item.Size, item.ModTime = fi.Size(), fi.ModTime()
 	return nil
 }
 

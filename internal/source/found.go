@@ -1,0 +1,73 @@
+package source
+
+import (
+	"encoding/binary"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	maxFound = 16 << 20 // bytes of memory: about a million files
+	pageSize = 64 << 10
+)
+
+// found remembers the files that Scan found, so that Items need not look for them again. A file takes about 15 bytes: what of
+// its path differs from the one before, and numbers, as differences too where they are large.
+type found struct {
+	pages   [][]byte
+	path    string // the last one
+	modTime int64  // the last one, in Unix nanoseconds
+	over    bool   // there are too many, or one that cannot be told like this
+}
+
+// add remembers an item that has nothing of its own but what a file has.
+func (f *found) add(item Item) {
+	if f.over {
+		return
+	}
+	modTime := item.ModTime.UnixNano() // which is not defined for all times
+	if len(f.pages) == maxFound/pageSize || !strings.HasSuffix(filepath.ToSlash(item.Path), item.Rel) ||
+		!time.Unix(0, modTime).Equal(item.ModTime) {
+		*f = found{over: true}
+		return
+	}
+	if n := len(f.pages); n == 0 || len(f.pages[n-1]) > pageSize {
+		f.pages = append(f.pages, nil)
+	}
+	shared := 0
+	for shared < min(len(f.path), len(item.Path)) && f.path[shared] == item.Path[shared] {
+		shared++
+	}
+	b := &f.pages[len(f.pages)-1]
+	for _, n := range []int64{int64(shared), int64(len(item.Path) - shared), int64(len(item.Rel)), item.Size, modTime - f.modTime} {
+		*b = binary.AppendVarint(*b, n)
+	}
+	*b = append(*b, item.Path[shared:]...)
+	f.path, f.modTime = item.Path, modTime
+}
+
+// items makes the items anew.
+func (f *found) items(s *Source, yield func(Item, error) bool) {
+	var path string
+	var modTime int64
+	for _, b := range f.pages {
+		next := func() int64 {
+			n, size := binary.Varint(b)
+			b = b[size:]
+			return n
+		}
+		for len(b) > 0 {
+			shared, rest, rel, size := next(), next(), next(), next()
+			modTime += next()
+			path = path[:shared] + string(b[:rest])
+			b = b[rest:]
+			item := Item{Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]), Size: size, ModTime: time.Unix(0, modTime)}
+			// It was all right when the file was found, and so it is now.
+			_ = s.aim(&item, s.opts.Template, func(name string) (string, bool) { return fileVar(item, name) })
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
