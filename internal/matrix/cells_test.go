@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -232,7 +233,7 @@ func (c *cell) pacer(i int) pacer {
 		return c.neighbors(i)
 	}
 	limits := c.limits
-	if *inFlight > 0 {
+	if limits.InFlight == 0 {
 		limits.InFlight = *inFlight
 	}
 	return newOurs(limits)
@@ -260,11 +261,14 @@ func (c *cell) capacities() []float64 {
 	return can
 }
 
-func (c *cell) total() (sum float64) {
-	for _, x := range c.capacities() {
-		sum += x
+// flood is how many requests end a run early, which costs a minute of ours
+// otherwise: it counts as one that sends nothing more.
+func (c *cell) flood() float64 {
+	flood := 20_000.
+	for _, can := range c.capacities() {
+		flood += 3 * can
 	}
-	return sum
+	return math.Floor(flood)
 }
 
 // deliverable is what could be had in each second after what was had before: of

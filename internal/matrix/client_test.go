@@ -18,7 +18,6 @@ const workers = 300
 // A pacer says when a request may be sent.
 type pacer interface {
 	acquire(ctx context.Context) (permit, error)
-	stop()
 	state() state
 }
 
@@ -32,6 +31,8 @@ type state struct {
 	inFlight      int
 }
 
+var _, adaptive = reflect.TypeFor[throttle.UpstreamStats]().FieldByName("Limit")
+
 // ours is what is judged.
 type ours struct{ *throttle.Upstream }
 
@@ -42,8 +43,6 @@ func (o ours) acquire(ctx context.Context) (permit, error) {
 	}
 	return p, nil
 }
-
-func (o ours) stop() { o.Stop(nil) }
 
 func (o ours) state() state {
 	stats := o.Stats()
@@ -171,7 +170,7 @@ func (t *tally) sent(now time.Time) {
 		t.early++
 	}
 	limits := t.run.cell.limits
-	if limits.InFlight > 0 && t.inFlight > limits.InFlight || t.inFlight > maxLimit && !unlimited {
+	if limits.InFlight > 0 && t.inFlight > limits.InFlight || adaptive && t.inFlight > maxLimit {
 		t.above++
 	}
 	if limits.Rate > 0 {

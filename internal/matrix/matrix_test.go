@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -20,9 +21,6 @@ var (
 	trace    = flag.String("trace", "", "write the time lines of the cells to this file, with tabs between columns")
 	inFlight = flag.Int("inflight", 0, "give our clients this limit, to try a server")
 )
-
-// unlimited says that our client has no limits by itself.
-const unlimited = false
 
 // columns are what the table tells of a cell.
 var columns = []struct {
@@ -106,6 +104,9 @@ func TestMatrix(t *testing.T) {
 	var short []string
 	for i, c := range chosen {
 		row := c.name
+		if slices.ContainsFunc(runs[i], func(m measures) bool { return m.flooded }) {
+			row += "!"
+		}
 		for _, col := range columns {
 			worst := col.value(&runs[i][0])
 			for n := range runs[i] {

@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"sync"
 
@@ -15,8 +14,6 @@ import (
 // that stays. Whatever fails it sends again at once.
 type naive struct {
 	concurrency *throttle.Concurrency
-	stopped     context.Context
-	cancel      context.CancelCauseFunc
 
 	mu    sync.Mutex
 	fixed bool
@@ -28,20 +25,16 @@ func newAIMD() pacer { return newNaive(1, false) }
 func newFixed(n int) pacer { return newNaive(float64(n), true) }
 
 func newNaive(limit float64, fixed bool) *naive {
-	n := &naive{concurrency: throttle.NewConcurrency(int(limit)), limit: limit, fixed: fixed}
-	n.stopped, n.cancel = context.WithCancelCause(context.Background())
-	return n
+	return &naive{concurrency: throttle.NewConcurrency(int(limit)), limit: limit, fixed: fixed}
 }
 
-func (n *naive) acquire(context.Context) (permit, error) {
-	p, err := n.concurrency.Acquire(n.stopped)
+func (n *naive) acquire(ctx context.Context) (permit, error) {
+	p, err := n.concurrency.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return naivePermit{n, p}, nil
 }
-
-func (n *naive) stop() { n.cancel(errors.New("over")) }
 
 func (n *naive) state() state { return state{limit: n.concurrency.Stats().Limit} }
 

@@ -17,9 +17,6 @@ const (
 	roundTrip = time.Millisecond // added to each answer, give or take a half
 	maxLimit  = 256              // of the limit that is found
 
-	// flood ends a run early that sends so many times what the server can do. It
-	// counts as a run that sent nothing more.
-	flood = 50
 )
 
 // A run is a cell with a seed.
@@ -56,23 +53,25 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 			r.link = lab.NewShared(1, nil)
 		}
 		var wg sync.WaitGroup
-		ctx := t.Context()
+		ctx, cancel := context.WithCancel(t.Context())
 		for i, start := range c.starts() {
 			client := &client{run: r, start: start}
 			client.tally = tally{run: r, seconds: make([]second, horizon/time.Second)}
 			r.clients = append(r.clients, client)
 			wg.Go(func() {
-				time.Sleep(start)
-				client.pacer = c.pacer(i) // born when it begins
+				select {
+				case <-time.After(start):
+				case <-ctx.Done():
+					return
+				}
+				client.pacer = c.pacer(i) // which is born when it begins
 				for range workers {
 					wg.Go(func() { client.work(ctx) })
 				}
 			})
 		}
 		r.sample()
-		for _, client := range r.clients {
-			client.pacer.stop()
-		}
+		cancel()
 		wg.Wait()
 	})
 	return r
@@ -105,7 +104,7 @@ func (r *run) next() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count++
-	if float64(r.count) == 1000+flood*r.cell.total() {
+	if float64(r.count) == r.cell.flood() {
 		close(r.over)
 	}
 	if r.cell.mix == nil {
@@ -187,6 +186,7 @@ type measures struct {
 	start, change                               float64
 	dead, early, above, largest                 float64
 	end, sent                                   float64
+	flooded                                     bool
 }
 
 func (r *run) measure() (m measures) {
@@ -242,6 +242,7 @@ func (r *run) measure() (m measures) {
 		m.p99 = float64(latencies[len(latencies)*99/100])
 	}
 	m.jain = jain(judged)
+	m.flooded = float64(r.count) >= c.flood()
 	return m
 }
 
