@@ -221,7 +221,7 @@ func TestHang(t *testing.T) {
 func TestSlowConnect(t *testing.T) {
 	serve(t, func() Model {
 		return &SlowConnect{Model: NewThreads(Threads{Workers: 9, Service: time.Second}), Above: 2, Delay: 3 * time.Second}
-	}, call{0, 201, 1000}, call{0, 201, 1000}, call{0, 201, 4000}, call{1000, 201, 2000})
+	}, call{0, 201, 1000}, call{0, 201, 1000}, call{0, 201, 4000}, call{1001, 201, 2001})
 }
 
 func TestWork(t *testing.T) {
