@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/throttle"
+	"golang.org/x/time/rate"
 )
 
 // workers of a client: more than any limit lets send.
@@ -48,10 +49,10 @@ func (o ours) state() state {
 	stats := o.Stats()
 	s := state{inFlight: stats.InFlight}
 	v := reflect.ValueOf(stats)
-	if f := v.FieldByName("Limit"); f.IsValid() && f.Int() < math.MaxInt {
+	if f := v.FieldByName("Limit"); f.IsValid() && f.Int() < math.MaxInt32 {
 		s.limit = int(f.Int())
 	}
-	if f := v.FieldByName("Rate"); f.IsValid() && f.Float() < math.MaxFloat64 {
+	if f := v.FieldByName("Rate"); f.IsValid() && f.Float() < float64(rate.Inf) {
 		s.rate = f.Float()
 	}
 	if f := v.FieldByName("Phase"); f.IsValid() {

@@ -5,7 +5,7 @@
 //
 //	cd internal/matrix; go test -table
 //	go test -table -seeds 5 -cells 'M1|M3' -goals
-//	go test -cells M6 -seed 3 -trace m6.tsv
+//	go test -cells M6 -seed 3 -lines m6.tsv
 //
 // Nothing but public API is used: a client is an Upstream and as many workers as
 // are never too few, for whom there is always more to send.

@@ -18,7 +18,7 @@ var (
 	only     = flag.String("cells", "", "regular expression of the whole name of the cells to run")
 	table    = flag.Bool("table", false, "print the matrix")
 	strict   = flag.Bool("goals", false, "what falls short of a goal fails the test")
-	trace    = flag.String("trace", "", "write the time lines of the cells to this file, with tabs between columns")
+	lines    = flag.String("lines", "", "write the time lines of the cells to this file, with tabs between columns")
 	inFlight = flag.Int("inflight", 0, "give our clients this limit, to try a server")
 )
 
@@ -61,14 +61,14 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	runs := make([][]measures, len(chosen))
-	var lines *os.File
-	if *trace != "" {
-		f, err := os.Create(*trace)
+	var file *os.File
+	if *lines != "" {
+		f, err := os.Create(*lines)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		lines = f
+		file = f
 	}
 	texts := make([]strings.Builder, len(chosen))
 	t.Run("cells", func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestMatrix(t *testing.T) {
 					if m.early > 0 || m.above > 0 {
 						t.Errorf("%.0f sent before a Retry-After had passed, %.0f above a ceiling: want none", m.early, m.above)
 					}
-					if *trace != "" && n == 0 {
+					if *lines != "" && n == 0 {
 						r.trace(&texts[i])
 					}
 				})
@@ -91,7 +91,7 @@ func TestMatrix(t *testing.T) {
 		}
 	})
 	for i := range texts {
-		lines.WriteString(texts[i].String())
+		file.WriteString(texts[i].String())
 	}
 
 	var text strings.Builder
