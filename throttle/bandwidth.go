@@ -61,8 +61,8 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if l.b.waits != nil {
-		l.b.waits.enter(byBandwidth)
-		defer l.b.waits.leave(byBandwidth)
+		l.b.waits.bandwidth(1)
+		defer l.b.waits.bandwidth(-1)
 	}
 	if wait := l.b.bucket.WaitN(l.ctx, n); wait != nil {
 		return 0, wait

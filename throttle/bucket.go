@@ -45,10 +45,15 @@ type Bucket struct {
 	base  time.Time   // origin of all instants below, on the monotonic clock
 	timer *time.Timer // watched by the first waiter
 
-	maxWait time.Duration // the longest pause that is sat out; 0: any. Set before use
+	// For an Upstream. Set before use.
+	maxWait time.Duration // the longest pause that is sat out; 0: any
+	waits   *waits        // told what the first waiter waits for; nil: nobody is
 
 	mu struct {
 		sync.Mutex
+
+		door door
+		held hold // what the first waiter waits for
 
 		limit   rate.Limit // as set: lim never holds rate.Inf
 		burst   int
@@ -101,6 +106,7 @@ type BucketStats struct {
 func NewBucket(r rate.Limit, burst int) *Bucket {
 	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour)}
 	b.timer.Stop()
+	b.mu.door.room = math.MaxInt
 	b.mu.burst = max(burst, 1)
 	b.mu.catchUp = seconds(defaultCatchUp)
 	b.mu.limit = validRate(r)
@@ -324,6 +330,32 @@ func (b *Bucket) stop(err error) {
 	if b.mu.err == nil {
 		b.mu.err = err
 		b.mu.queue.stop(err)
+		b.holdLocked(free)
+	}
+}
+
+// steer sets how many may be in flight and, where it is not free, what else holds
+// the door: see door.
+func (b *Bucket) steer(room int, held bool, probe time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.door.room, b.mu.door.probe = room, 0
+	if held {
+		b.mu.door.probe = never
+		if !probe.IsZero() {
+			b.mu.door.probe = max(b.now()+time.Until(probe), 1)
+		}
+	}
+	b.settleLocked()
+}
+
+// land counts a request out that was let in.
+func (b *Bucket) land() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.door.inFlight--
+	if b.mu.queue.first != nil {
+		b.settleLocked()
 	}
 }
 
@@ -359,6 +391,9 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 	if !b.mu.until.IsZero() && b.pausedLocked() > 0 {
 		return false
 	}
+	if why, _ := b.mu.door.shut(now); why != free {
+		return false
+	}
 	if b.mu.limit != rate.Inf {
 		if b.mu.limit == 0 {
 			return false
@@ -378,6 +413,7 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 		b.mu.unclaimed++
 	}
 	b.mu.granted += int64(n)
+	b.mu.door.enter()
 	return true
 }
 
@@ -456,31 +492,51 @@ func (b *Bucket) resumeLocked(end time.Duration) {
 // the one who is then first, who watches it. It requires that mu is held.
 func (b *Bucket) settleLocked() {
 	for w := b.mu.queue.first; w != nil; w = b.mu.queue.first {
-		wait, ok := b.dueLocked(w)
-		if !ok {
+		why, wait := b.dueLocked(w)
+		if why != free {
+			b.holdLocked(why)
 			b.watchLocked(w, wait)
 			return
 		}
 		b.mu.granted += int64(w.n)
+		b.mu.door.enter()
 		b.mu.queue.remove(w)
 		w.set(granted)
 	}
+	b.holdLocked(free)
 }
 
-// dueLocked takes the first waiter's tokens if they are due. If not it tells how
-// long to wait before looking again: 0 for until something changes. It requires
-// that mu is held.
-func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
-	if left := b.pausedLocked(); left > 0 {
-		return min(left, wallCheck), false
+// holdLocked notes what the first waiter waits for. It requires that mu is held.
+func (b *Bucket) holdLocked(why hold) {
+	if b.waits != nil && b.mu.held != why {
+		b.waits.hold(why)
+	}
+	b.mu.held = why
+}
+
+// dueLocked takes the first waiter's tokens if they are due. If not it tells why
+// and how long to wait before looking again: 0 for until something changes. It
+// requires that mu is held.
+func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
+	left := b.pausedLocked()
+	now := b.now()
+	why, wait = b.mu.door.shut(now)
+	if left > 0 && why != byConcurrency { // who could not go anyhow does not wait for the pause
+		return byCoolDown, min(left, wallCheck)
+	}
+	if why != free {
+		b.unreserveLocked(now) // no token is to grow old at the door
+		return why, wait
+	}
+	if b.mu.held == byConcurrency || b.mu.held == byDown { // nor is what was due meanwhile made up for
+		b.mu.floor = max(b.mu.floor, now)
 	}
 	switch b.mu.limit {
 	case rate.Inf:
-		return 0, true
+		return free, 0
 	case 0:
-		return 0, false
+		return byRate, 0
 	}
-	now := b.now()
 	if b.mu.reserved == 0 {
 		// At the last token's due instant, not at the present one: that makes
 		// up for the time since.
@@ -488,11 +544,11 @@ func (b *Bucket) dueLocked(w *waiter) (wait time.Duration, ok bool) {
 	}
 	b.forgiveLocked(now, w.n)
 	if b.mu.due > now {
-		return b.mu.due - now, false
+		return byRate, b.mu.due - now
 	}
 	b.useLocked()
 	b.mu.late = now - b.mu.floor
-	return 0, true
+	return free, 0
 }
 
 // useLocked ends the reservation, which was used. It requires that mu is held.

@@ -16,13 +16,10 @@ import (
 //
 // It is safe for concurrent use. Use [NewConcurrency]; it must not be copied.
 type Concurrency struct {
-	refusal func() error // why nobody may queue now; nil: never. Set before use
-
 	mu struct {
 		sync.Mutex
 		limit, held int
 		queue       waitlist
-		err         error // stopped
 	}
 }
 
@@ -65,16 +62,9 @@ func (c *Concurrency) Stats() ConcurrencyStats {
 	return ConcurrencyStats{Limit: c.mu.limit, Held: c.mu.held, Waiting: c.mu.queue.len}
 }
 
-// tryAcquire takes a permit if one is free and nobody waits for it.
-func (c *Concurrency) tryAcquire() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.takeLocked()
-}
-
 // takeLocked requires that mu is held.
 func (c *Concurrency) takeLocked() bool {
-	if c.mu.err != nil || c.mu.queue.first != nil || c.mu.held >= c.mu.limit {
+	if c.mu.queue.first != nil || c.mu.held >= c.mu.limit {
 		return false
 	}
 	c.mu.held++
@@ -86,15 +76,9 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	c.mu.Lock()
-	if c.mu.err != nil || c.takeLocked() {
-		defer c.mu.Unlock()
-		return c.mu.err
-	}
-	if c.refusal != nil {
-		if err := c.refusal(); err != nil {
-			c.mu.Unlock()
-			return err
-		}
+	if c.takeLocked() {
+		c.mu.Unlock()
+		return nil
 	}
 	w := c.mu.queue.get(1)
 	c.mu.queue.push(w)
@@ -102,9 +86,6 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 	defer c.mu.queue.put(w)
 	if w.park(ctx) && c.leave(w) {
 		return context.Cause(ctx)
-	}
-	if w.state.Load() == stopped {
-		return w.err
 	}
 	return nil
 }
@@ -136,39 +117,19 @@ func (c *Concurrency) serveLocked() {
 	}
 }
 
-// stop fails those who wait, and everyone who comes later, with err. Permits
-// that are out stay good.
-func (c *Concurrency) stop(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.err == nil {
-		c.mu.err = err
-		c.mu.queue.stop(err)
-	}
-}
-
-// fail fails those who wait with err.
-func (c *Concurrency) fail(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.queue.stop(err)
-}
-
 // A Permit is the right to have one request in flight. End it once with
 // [Permit.Done] or [Permit.Release]; later calls do nothing. It is safe for
 // concurrent use.
 type Permit struct {
-	concurrency *Concurrency
-	upstream    *Upstream // nil: not from an Upstream
-	ended       atomic.Bool
+	concurrency *Concurrency // nil: from an Upstream
+	upstream    *Upstream
+	ticket      ticket
+	landed      bool // it has no place in flight any more
+	told, ended atomic.Bool
 }
 
 // Release gives the permit back and says nothing about how the request went.
-func (p *Permit) Release() {
-	if !p.ended.Swap(true) {
-		p.release()
-	}
-}
+func (p *Permit) Release() { p.Done(Feedback{}) }
 
 // Done tells the permit's [Upstream], if it has one, how the request went and
 // gives the permit back.
@@ -176,15 +137,21 @@ func (p *Permit) Done(f Feedback) {
 	if p.ended.Swap(true) {
 		return
 	}
-	if p.upstream != nil {
-		p.upstream.feed(f) // before the next request goes, which it may hold up
+	if p.upstream == nil {
+		p.concurrency.release()
+		return
 	}
-	p.release()
-}
-
-func (p *Permit) release() {
-	if p.upstream != nil {
+	p.tell(f) // before the next request goes, which it may hold up
+	if !p.landed {
 		p.upstream.landed()
 	}
-	p.concurrency.release()
+}
+
+// tell tells the upstream how the request went, which holds its permit yet. Only
+// the first call counts.
+func (p *Permit) tell(f Feedback) (n news) {
+	if p.told.Swap(true) {
+		return n
+	}
+	return p.upstream.feed(p.ticket, f)
 }

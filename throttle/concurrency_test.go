@@ -75,24 +75,7 @@ func TestConcurrency(t *testing.T) {
 		want("below 0", -7, 0, 2, true, true, true, false, false)
 		c.SetLimit(5)
 		want("raised", 5, 2, 0, true, true, true, false, true, true)
-		if c.tryAcquire(); c.Stats().Held != 3 {
-			t.Error("tryAcquire did not take a free permit")
-		}
-
-		stop := errors.New("stop")
-		c.SetLimit(1)
-		w := acquire(c)
-		c.stop(stop)
-		c.stop(errors.New("again"))
-		late := acquire(c)
-		if w.has() || w.err != stop || late.has() || late.err != stop || c.tryAcquire() {
-			t.Errorf("stopped: %v and %v, want %v", w.err, late.err, stop)
-		}
-		all[4].permit.Release()
-		all[5].permit.Release()
-		c.release()
-		want("stopped, all back", 1, 0, 0)
-		for _, a := range append(all, w, late) {
+		for _, a := range all {
 			a.cancel()
 		}
 	})

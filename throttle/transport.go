@@ -10,8 +10,11 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/hint"
 )
@@ -107,13 +110,14 @@ type entry struct {
 type EventKind uint8
 
 const (
-	Sent   EventKind = iota + 1 // a request has its permit and token and leaves
-	Resent                      // net/http sends it once more by itself
-	Paused                      // an answer began or prolonged a cool-down
-	Ended                       // the answer's head is here, or there will be none
+	Sent    EventKind = iota + 1 // a request has its permit and token and leaves
+	Resent                       // net/http sends it once more by itself
+	Paused                       // an answer began or prolonged a cool-down
+	Ended                        // the answer's head is here, or there will be none
+	Changed                      // the phase of the controller, or by a tenth and more what it found
 )
 
-var eventKinds = [...]string{Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended"}
+var eventKinds = [...]string{Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended", Changed: "changed"}
 
 // String returns the kind in a word.
 func (k EventKind) String() string {
@@ -140,6 +144,12 @@ type Event struct {
 	// Paused: until when, and who asked for it.
 	Until  time.Time
 	Source string
+
+	// Changed: what is in force from now on, and why.
+	Phase  Phase
+	Limit  int
+	Rate   rate.Limit
+	Reason string
 
 	// Malformed says that the answer (Ended) has throttling headers that cannot
 	// be understood; they were passed over.
@@ -169,7 +179,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, begin: time.Now()}
+	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, start: time.Now()}
+	a.begin = a.start
 	returned := false
 	defer func() {
 		if !returned { // Base or Observe has panicked
@@ -312,9 +323,11 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace  httptrace.ClientTrace
-	timer  *time.Timer // of Timeout; nil: none
-	conns  int         // connections got; net/http gets them one after the other
-	refuse error       // why gotConn refused to send; nil: it did not
+	timer  *time.Timer  // of Timeout; nil: none
+	conns  int          // connections got; net/http gets them one after the other
+	start  time.Time    // the first begin
+	wrote  atomic.Int64 // when all of the request was written, since start; 0: it was not
+	refuse error        // why gotConn refused to send; nil: it did not
 }
 
 // request returns the request to send: the caller's must not be changed.
@@ -325,6 +338,7 @@ func (a *attempt) request() *http.Request {
 		a.timer = time.AfterFunc(d, func() { a.cancel(&TimeoutError{After: d}) })
 	}
 	a.trace.GotConn = a.gotConn
+	a.trace.WroteRequest = a.wroteRequest
 	a.ctx = httptrace.WithClientTrace(ctx, &a.trace)
 	r := a.req.WithContext(a.ctx)
 	// Without a limit the body passes untouched, which lets files go by sendfile.
@@ -362,7 +376,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	if err := a.u.token(a.ctx, a.weight); err != nil {
+	if err := a.u.again(a.ctx, a.permit, a.weight); err != nil {
 		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1
 		// another goroutine writes meanwhile, until that end closes the
 		// connection: so it is closed at the first header, while that is still
@@ -387,11 +401,21 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
+// wroteRequest is called when all of the request was written, or could not be.
+func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err == nil {
+		a.wrote.Store(int64(time.Since(a.start)))
+	}
+}
+
 // ended takes in the answer's head, or that there is none.
 func (a *attempt) ended(resp *http.Response, err error) {
 	now := time.Now()
 	e := Event{Kind: Ended, Err: err, Latency: now.Sub(a.begin)}
-	f := Feedback{Latency: e.Latency}
+	f := Feedback{Latency: e.Latency, Bytes: max(a.req.ContentLength, 0)}
+	if wrote := time.Duration(a.wrote.Load()); wrote > 0 {
+		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
+	}
 	if err != nil {
 		f.Outcome = failure(a.req.Context(), err)
 	} else {
@@ -401,12 +425,27 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		if h.Known && h.Wait > 0 {
 			f.RetryAt, f.Source = now.Add(h.Wait), h.Source
 		}
+		f.Quotas = quotas(h.Limits)
 	}
 	e.Outcome = f.Outcome
-	if a.u.feed(f) {
-		a.observe(Event{Kind: Paused, Until: f.RetryAt, Source: f.Source})
+	news := a.permit.tell(f)
+	if !news.until.IsZero() {
+		a.observe(Event{Kind: Paused, Until: news.until, Source: news.source})
+	}
+	if news.changed {
+		a.observe(Event{Kind: Changed, Phase: news.phase, Limit: news.limit, Rate: news.rate, Reason: news.reason})
 	}
 	a.observe(e)
+}
+
+// quotas are those that count requests.
+func quotas(told []hint.Limit) (q []Quota) {
+	for _, l := range told {
+		if l.Unit == "requests" && l.Remaining >= 0 {
+			q = append(q, Quota{Remaining: l.Remaining, Reset: l.Reset, Limit: l.Limit, Window: l.Window})
+		}
+	}
+	return q
 }
 
 // answer tells what a status says about the server.

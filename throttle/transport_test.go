@@ -105,12 +105,19 @@ func answerWith(status int, header ...string) *http.Response {
 	return resp
 }
 
+// held is how many places in flight are taken.
+func held(u *Upstream) int {
+	u.bucket.mu.Lock()
+	defer u.bucket.mu.Unlock()
+	return u.bucket.mu.door.inFlight
+}
+
 // wantIdle reports permits that were not given back.
 func wantIdle(t *testing.T, what string, u *Upstream) {
 	t.Helper()
 	synctest.Wait()
-	if s := u.Stats(); s.InFlight != 0 || s.Waiting != 0 || u.concurrency.Stats().Held != 0 {
-		t.Errorf("%s: %d in flight, %d waiting, %d permits held", what, s.InFlight, s.Waiting, u.concurrency.Stats().Held)
+	if s := u.Stats(); s.InFlight != 0 || s.Waiting != 0 || held(u) != 0 {
+		t.Errorf("%s: %d in flight, %d waiting, %d permits held", what, s.InFlight, s.Waiting, held(u))
 	}
 }
 
@@ -542,7 +549,7 @@ func TestTransportCoolsDown(t *testing.T) {
 				}
 			})
 			var paused []Event
-			tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 8}, Observe: func(e Event) {
+			tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 8, Fixed: true}, Observe: func(e Event) {
 				if e.Kind == Paused {
 					paused = append(paused, e)
 				}
@@ -594,7 +601,7 @@ func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
 					time.Sleep(time.Second)
 					return dial(ctx, network, addr)
 				}
-				tr := &Transport{Base: s.base, Limits: Limits{Rate: 10}, Timeout: timeout}
+				tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, Fixed: true}, Timeout: timeout}
 				client := &http.Client{Transport: tr}
 				get(t, client, "http://a/first") // its connection is there from 1 s on
 				ctx, cancel := context.WithCancel(t.Context())
@@ -1091,7 +1098,7 @@ func TestTransportOutcomes(t *testing.T) {
 
 func wantNone(t *testing.T, u *Upstream) {
 	t.Helper()
-	if n := u.concurrency.Stats().Held; n != 0 {
+	if n := held(u); n != 0 {
 		t.Errorf("%d permits held", n)
 	}
 }

@@ -12,12 +12,21 @@ import (
 )
 
 // Limits are one upstream's ceilings. A zero field means unset: no ceiling.
-// Feedback and cool-downs hold all the same.
+//
+// Where neither Rate nor InFlight is given, both are found: from how long the
+// server takes, from what it refuses, and from the quotas that it tells. Sending
+// begins with one request in flight, and at most 256 ever are. A Rate or InFlight
+// that is given is where sending begins and what it never exceeds; it goes below
+// only when the server refuses.
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
 	Burst     int        // requests that may leave at once after a lull; zero: 1
 	InFlight  int        // requests on the wire
 	Bandwidth rate.Limit // request-body bytes a second, all transfers together
+
+	// Fixed takes the limits as they are, and finds none. Cool-downs and the
+	// probing of a server that is down hold all the same.
+	Fixed bool
 }
 
 // Validate returns an error that names every field that cannot be, with its
@@ -44,9 +53,10 @@ func unset(r rate.Limit) rate.Limit {
 	return r
 }
 
-// An Upstream joins the limits of one server: a [Concurrency], then a [Bucket],
-// and a [Bandwidth] for what is sent. [Transport] keeps one for each server;
-// callers of other protocols use it directly:
+// An Upstream joins the limits of one server: how many requests are in flight,
+// how many leave a second, and a [Bandwidth] for what is sent. It finds those
+// that [Limits] leave open from the [Feedback] that it is given. [Transport]
+// keeps one for each server; callers of other protocols use it directly:
 //
 //	permit, err := upstream.Acquire(ctx, 1)
 //	if err != nil {
@@ -57,16 +67,19 @@ func unset(r rate.Limit) rate.Limit {
 //
 // It is safe for concurrent use. Use [NewUpstream]; it must not be copied.
 type Upstream struct {
-	concurrency *Concurrency
-	bucket      *Bucket
-	bandwidth   *Bandwidth
-	waits       waits
+	bucket    *Bucket // with a door for those in flight
+	bandwidth *Bandwidth
+	waits     waits
 
 	mu struct {
 		sync.Mutex
 		limits Limits
 		made   Limits // those it was made with
 		err    error  // of the limits
+
+		controller controller
+		steered    steering // what the bucket was last told
+		told       finding  // what people were last told
 
 		inFlight, maxInFlight int
 		sent                  int64
@@ -75,10 +88,34 @@ type Upstream struct {
 	}
 }
 
+func ceiling(inFlight int) int {
+	if inFlight == 0 {
+		return math.MaxInt
+	}
+	return inFlight
+}
+
+// steering is what the controller has the bucket do.
+type steering struct {
+	room  int
+	held  bool
+	probe time.Time
+	rate  float64
+}
+
 // UpstreamStats is a snapshot of an [Upstream].
 type UpstreamStats struct {
 	Limits  Limits
 	Holding Holding // the limit that holds callers back now
+
+	// What is in force, be it given or found, and why it last changed.
+	Limit   int        // requests in flight; [math.MaxInt]: no limit
+	Rate    rate.Limit // requests a second; [rate.Inf]: no limit
+	Learned bool       // one of the two was found
+	Phase   Phase
+	Reason  string    // for people to read
+	Changed time.Time // when the phase did
+	Probe   time.Time // Down: when the next probe may go; zero: one is on its way
 
 	Waiting     int   // callers who wait for a permit or a token
 	InFlight    int   // requests from their token on until their permit's end
@@ -112,22 +149,18 @@ func NewUpstream(limits Limits) *Upstream {
 		limits = Limits{}
 	}
 	u := &Upstream{
-		concurrency: NewConcurrency(ceiling(limits.InFlight)),
-		bucket:      NewBucket(unset(limits.Rate), limits.Burst),
-		bandwidth:   NewBandwidth(unset(limits.Bandwidth)),
+		bucket:    NewBucket(unset(limits.Rate), limits.Burst),
+		bandwidth: NewBandwidth(unset(limits.Bandwidth)),
 	}
-	u.concurrency.refusal = u.bucket.refusal
-	u.waits.since = time.Now()
-	u.bandwidth.waits = &u.waits
+	now := time.Now()
+	u.waits.since = now
+	u.bucket.waits, u.bandwidth.waits = &u.waits, &u.waits
 	u.mu.limits, u.mu.made, u.mu.err = limits, limits, err
+	u.mu.controller.init(limits, now)
+	u.mu.steered.rate = math.NaN() // nothing yet
+	u.steerLocked(now)
+	u.mu.told = finding{phase: u.mu.controller.phase, limit: u.mu.steered.room, rate: validRate(rate.Limit(u.mu.steered.rate))}
 	return u
-}
-
-func ceiling(inFlight int) int {
-	if inFlight == 0 {
-		return math.MaxInt
-	}
-	return inFlight
 }
 
 // SetLimits sets the limits, for those who wait now as well. It changes nothing
@@ -140,11 +173,26 @@ func (u *Upstream) SetLimits(limits Limits) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.mu.limits, u.mu.err = limits, nil
-	u.concurrency.SetLimit(ceiling(limits.InFlight))
 	u.bucket.SetBurst(limits.Burst)
-	u.bucket.SetRate(unset(limits.Rate))
 	u.bandwidth.SetRate(unset(limits.Bandwidth))
+	now := time.Now()
+	u.mu.controller.setLimits(limits, now)
+	u.steerLocked(now)
 	return nil
+}
+
+// steerLocked passes on what the controller has changed. It requires that mu is
+// held.
+func (u *Upstream) steerLocked(now time.Time) {
+	c, was := &u.mu.controller, u.mu.steered
+	s := steering{room: c.room(), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
+	u.mu.steered = s
+	if s.rate != was.rate {
+		u.bucket.SetRate(rate.Limit(s.rate))
+	}
+	if s.room != was.room || s.held != was.held || !s.probe.Equal(was.probe) {
+		u.bucket.steer(s.room, s.held, s.probe)
+	}
 }
 
 // Acquire blocks until a request of that weight may be sent: until it has a
@@ -161,26 +209,36 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The permit comes first: a token that waited for a permit would be old, and
-	// old tokens leave as a burst.
-	if !u.concurrency.tryAcquire() {
-		u.waits.enter(byConcurrency)
-		err := u.concurrency.acquire(ctx)
-		u.waits.leave(byConcurrency)
-		if err != nil {
-			return nil, err
-		}
-	}
 	if err := u.token(ctx, weight); err != nil {
-		u.concurrency.release()
 		return nil, err
 	}
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.mu.sent++
 	u.mu.inFlight++
 	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.inFlight)
-	u.mu.Unlock()
-	return &Permit{concurrency: u.concurrency, upstream: u}, nil
+	now := time.Now()
+	p := &Permit{upstream: u, ticket: u.mu.controller.sent(now)}
+	u.steerLocked(now)
+	return p, nil
+}
+
+// again takes a place and tokens for a request that has its permit and is about
+// to be sent once more. Meanwhile it is not in flight. After an error it is not
+// in flight any more.
+func (u *Upstream) again(ctx context.Context, p *Permit, weight int) error {
+	u.landed()
+	if err := u.token(ctx, weight); err != nil {
+		p.landed = true
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mu.inFlight++
+	now := time.Now()
+	u.mu.controller.resent(&p.ticket, now)
+	u.steerLocked(now)
+	return nil
 }
 
 // resent counts a request that has its permit and was let go once more.
@@ -199,59 +257,42 @@ func (u *Upstream) token(ctx context.Context, weight int) error {
 	if u.bucket.AllowN(weight) {
 		return nil
 	}
-	u.waits.enter(byRate)
-	defer u.waits.leave(byRate)
 	return u.bucket.WaitN(ctx, weight)
 }
 
 // Pause lets nobody send until the given instant, as if the server had asked
 // for it. Of several pauses the one that ends last holds. The source is for
 // people to read.
-func (u *Upstream) Pause(until time.Time, source string) { u.pause(until, source) }
-
-// pause reports whether the pause is now the one that holds.
-func (u *Upstream) pause(until time.Time, source string) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.bucket.pause(until, source) {
-		return false
-	}
-	u.waits.pause(until)
-	// Those who queue for a permit fail as well. Who comes to that queue from here
-	// on asks for itself.
-	if err := u.bucket.refusal(); err != nil {
-		u.concurrency.fail(err)
-	}
-	return true
-}
+func (u *Upstream) Pause(until time.Time, source string) { u.bucket.pause(until, source) }
 
 // Resume ends a pause now.
-func (u *Upstream) Resume() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.waits.resume()
-	u.bucket.Resume()
-}
+func (u *Upstream) Resume() { u.bucket.Resume() }
 
 // Stop fails those who wait, and everyone who comes later, with a [*StopError]
 // that wraps err. Requests in flight are left to finish. Only the first call
 // counts.
 func (u *Upstream) Stop(err error) {
-	stop := &StopError{Err: err}
-	u.concurrency.stop(stop)
-	u.bucket.stop(stop)
+	u.bucket.stop(&StopError{Err: err})
 }
 
 // Stats returns a snapshot.
 func (u *Upstream) Stats() UpstreamStats {
-	bucket, permits := u.bucket.Stats(), u.concurrency.Stats()
+	bucket := u.bucket.Stats()
 	holding, waited := u.waits.snapshot()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	c := &u.mu.controller
 	s := UpstreamStats{
 		Limits:      u.mu.limits,
 		Holding:     holding,
-		Waiting:     bucket.Waiting + permits.Waiting,
+		Limit:       c.room(),
+		Rate:        bucket.Rate,
+		Learned:     c.learned(),
+		Phase:       c.phase,
+		Reason:      c.reason,
+		Changed:     c.changed,
+		Probe:       c.probe,
+		Waiting:     bucket.Waiting,
 		InFlight:    u.mu.inFlight,
 		MaxInFlight: u.mu.maxInFlight,
 		Sent:        u.mu.sent,
@@ -271,16 +312,38 @@ func (u *Upstream) Stats() UpstreamStats {
 // do the same.
 func (u *Upstream) idle() bool {
 	u.mu.Lock()
-	changed := u.mu.limits != u.mu.made
-	u.mu.Unlock()
-	s := u.concurrency.Stats()
-	return !changed && s.Held == 0 && s.Waiting == 0 && u.bucket.full()
+	defer u.mu.Unlock()
+	return u.mu.limits == u.mu.made && u.mu.inFlight == 0 && !u.mu.controller.held && u.bucket.full()
 }
 
-// feed takes in how a request went, and reports whether that began or prolonged
-// a cool-down.
-func (u *Upstream) feed(f Feedback) (paused bool) {
+// news is what came of a feedback.
+type news struct {
+	until  time.Time // the cool-down that it began or prolonged; zero: none
+	source string
+
+	changed bool // the phase, or a limit by a tenth and more
+	finding
+}
+
+// finding is what the controller has found.
+type finding struct {
+	phase  Phase
+	limit  int
+	rate   rate.Limit
+	reason string
+}
+
+// differs tells whether people would care.
+func (f finding) differs(g finding) bool {
+	far := func(a, b float64) bool { return math.Abs(a-b) > 0.1*min(a, b) }
+	return f.phase != g.phase || far(float64(f.limit), float64(g.limit)) || far(float64(f.rate), float64(g.rate))
+}
+
+// feed takes in how a request went.
+func (u *Upstream) feed(t ticket, f Feedback) (n news) {
+	now := time.Now()
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	if int(f.Outcome) < len(outcomes) {
 		u.mu.outcomes[f.Outcome]++
 	}
@@ -290,11 +353,18 @@ func (u *Upstream) feed(f Feedback) (paused bool) {
 		}
 		u.mu.latency += (f.Latency - u.mu.latency) / 8
 	}
-	u.mu.Unlock()
-	if f.Outcome != Throttled && f.Outcome != Overloaded {
-		return false
+	c := &u.mu.controller
+	until, source := c.done(t, f, now)
+	// First of all, so that nobody leaves at a rate that is yet to be known.
+	if u.bucket.pause(until, source) {
+		n.until, n.source = until, source
 	}
-	return u.pause(f.RetryAt, f.Source)
+	u.steerLocked(now)
+	n.finding = finding{c.phase, u.mu.steered.room, validRate(rate.Limit(u.mu.steered.rate)), c.reason}
+	if n.changed = n.differs(u.mu.told); n.changed {
+		u.mu.told = n.finding
+	}
+	return n
 }
 
 // landed counts a request out.
@@ -302,6 +372,7 @@ func (u *Upstream) landed() {
 	u.mu.Lock()
 	u.mu.inFlight--
 	u.mu.Unlock()
+	u.bucket.land()
 }
 
 // A StopError is what waiting returns once its limit was stopped. Nothing was

@@ -89,7 +89,7 @@ func TestUpstreamPermitBeforeToken(t *testing.T) {
 			r.permit.Done(Feedback{Outcome: Success})
 		}
 		s := u.Stats()
-		if s.Sent != 5 || s.InFlight != 0 || s.MaxInFlight != 5 || s.Waiting != 0 || s.Succeeded != 5 || s.Unclaimed != 2 {
+		if s.Sent != 5 || s.InFlight != 0 || s.MaxInFlight != 5 || s.Waiting != 0 || s.Succeeded != 5 || s.Unclaimed != 1 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -232,7 +232,7 @@ func TestUpstreamLiveLimits(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		c.at(2 * time.Second)
-		u.SetLimits(Limits{})
+		u.SetLimits(Limits{Fixed: true})
 		wantSent(t, callers, 0, 0, 550*ms, 650*ms, 750*ms, 2*time.Second, 2*time.Second)
 		if u.bandwidth.limited() {
 			t.Error("a bandwidth limit is left")
@@ -305,7 +305,7 @@ func TestUpstreamStop(t *testing.T) {
 			t.Errorf("in flight: %d bytes, %v", n, err)
 		}
 		flying.permit.Done(Feedback{Outcome: Success})
-		if s := u.Stats(); s.Succeeded != 1 || s.InFlight != 0 || s.Sent != 1 || s.Waiting != 0 || u.concurrency.Stats().Held != 0 {
+		if s := u.Stats(); s.Succeeded != 1 || s.InFlight != 0 || s.Sent != 1 || s.Waiting != 0 || held(u) != 0 {
 			t.Errorf("%+v", s)
 		}
 		if err := (&StopError{}).Error(); err != "throttle: stopped, nothing was sent" {
@@ -318,7 +318,7 @@ func TestUpstreamStop(t *testing.T) {
 func TestUpstreamFeedback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
-		u := NewUpstream(Limits{Rate: 10})
+		u := NewUpstream(Limits{Rate: 10, Fixed: true})
 		permit := func() *Permit {
 			t.Helper()
 			p, err := u.Acquire(t.Context(), 1)
@@ -363,8 +363,8 @@ func TestUpstreamFeedback(t *testing.T) {
 func TestUpstreamWithoutLimitsPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
-		u := NewUpstream(Limits{})
-		call(t, c, u, 1, 0).permit.Done(Feedback{Outcome: Overloaded, RetryAt: c.time(time.Second)})
+		u := NewUpstream(Limits{Fixed: true})
+		call(t, c, u, 1, 0).permit.Done(Feedback{Outcome: Throttled, RetryAt: c.time(time.Second)})
 		callers := []*caller{call(t, c, u, 1, ms), call(t, c, u, 9, ms)}
 		c.at(2 * time.Second)
 		wantSent(t, callers, time.Second, time.Second)
@@ -395,7 +395,7 @@ func TestUpstreamCancelled(t *testing.T) {
 			t.Errorf("on arrival: got %v, want the cause", err)
 		}
 		p.Release()
-		if s := u.Stats(); s.InFlight != 0 || s.Waiting != 0 || s.Sent != 1 || u.concurrency.Stats().Held != 0 {
+		if s := u.Stats(); s.InFlight != 0 || s.Waiting != 0 || s.Sent != 1 || held(u) != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -10,105 +10,90 @@ type Holding string
 
 const (
 	Nothing       Holding = ""            // nobody waits
-	ByRate        Holding = "rate"        // Limits.Rate
-	ByConcurrency Holding = "concurrency" // Limits.InFlight
+	ByRate        Holding = "rate"        // Limits.Rate, or the rate that was learned
+	ByConcurrency Holding = "concurrency" // Limits.InFlight, or the limit that was found
 	ByBandwidth   Holding = "bandwidth"   // Limits.Bandwidth
 	ByCoolDown    Holding = "cool-down"   // a pause, mostly asked for by the server
+	ByDown        Holding = "down"        // the server is down: one probe at a time
 )
 
 // Waited is time by the limit that held callers back.
-type Waited struct{ Rate, Concurrency, Bandwidth, CoolDown time.Duration }
+type Waited struct{ Rate, Concurrency, Bandwidth, CoolDown, Down time.Duration }
+
+// A hold is what the first in line waits for.
+type hold uint8
 
 const (
-	byRate = iota
-	byBandwidth
+	free hold = iota // nothing: nobody waits
+	byRate
 	byConcurrency
-	kinds
+	byCoolDown
+	byDown
 )
 
+var holdings = [...]Holding{Nothing, ByRate, ByConcurrency, ByCoolDown, ByDown}
+
 // waits tells which limit holds an upstream's callers back, and for how long
-// each did. At any instant it is one: who waits for a permit while those who
-// hold permits wait for tokens is waiting for the rate, so the limits further
-// down the way come first.
+// each did. At any instant it is one. Those in line wait for what the first of
+// them waits for; where that is for others to land who wait for bandwidth
+// themselves, it is bandwidth.
 type waits struct {
 	mu     sync.Mutex
-	since  time.Time  // up to here it is accounted for
-	n      [kinds]int // callers who wait now
-	until  time.Time  // of the pause, on the wall clock
+	since  time.Time // up to here it is accounted for
+	first  hold      // what the first in line waits for
+	bytes  int       // callers who wait for bandwidth
 	waited Waited
 }
 
-func (w *waits) enter(kind int) { w.add(kind, 1) }
-func (w *waits) leave(kind int) { w.add(kind, -1) }
-
-func (w *waits) add(kind, n int) {
+// hold notes what the first in line waits for from now on.
+func (w *waits) hold(why hold) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// The account changes only when a limit begins or ceases to hold somebody.
-	if before := w.n[kind]; before == 0 || before+n == 0 {
+	w.settleLocked(time.Now())
+	w.first = why
+}
+
+// bandwidth counts a caller in who waits for bandwidth, or out.
+func (w *waits) bandwidth(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	// The account changes only when the first comes or the last goes.
+	if before := w.bytes; before == 0 || before+n == 0 {
 		w.settleLocked(time.Now())
 	}
-	w.n[kind] += n
-}
-
-func (w *waits) pause(until time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.settleLocked(time.Now())
-	if until = until.Round(0); until.After(w.until) {
-		w.until = until
-	}
-}
-
-func (w *waits) resume() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.settleLocked(time.Now())
-	w.until = time.Time{}
+	w.bytes += n
 }
 
 // settleLocked accounts for the time since the last call. It requires that mu
 // is held.
 func (w *waits) settleLocked(now time.Time) {
 	span := now.Sub(w.since)
-	// What is left of the pause now was not yet waited for.
-	if paused := span + min(w.until.Sub(now.Round(0)), 0); paused > 0 && w.n[byRate] > 0 {
-		w.waited.CoolDown += paused
-		span -= paused
-	}
 	w.since = now
 	switch w.holdingLocked() {
 	case ByRate:
 		w.waited.Rate += span
-	case ByBandwidth:
-		w.waited.Bandwidth += span
 	case ByConcurrency:
 		w.waited.Concurrency += span
+	case ByBandwidth:
+		w.waited.Bandwidth += span
+	case ByCoolDown:
+		w.waited.CoolDown += span
+	case ByDown:
+		w.waited.Down += span
 	}
 }
 
-// holdingLocked names the limit in force, pauses aside. It requires that mu is
-// held.
+// holdingLocked names the limit in force. It requires that mu is held.
 func (w *waits) holdingLocked() Holding {
-	switch {
-	case w.n[byRate] > 0:
-		return ByRate
-	case w.n[byBandwidth] > 0:
+	if w.bytes > 0 && (w.first == free || w.first == byConcurrency) {
 		return ByBandwidth
-	case w.n[byConcurrency] > 0:
-		return ByConcurrency
 	}
-	return Nothing
+	return holdings[w.first]
 }
 
 func (w *waits) snapshot() (Holding, Waited) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	w.settleLocked(now)
-	holding := w.holdingLocked()
-	if holding == ByRate && w.until.After(now.Round(0)) {
-		holding = ByCoolDown
-	}
-	return holding, w.waited
+	w.settleLocked(time.Now())
+	return w.holdingLocked(), w.waited
 }

@@ -1,0 +1,544 @@
+package throttle
+
+import (
+	"math"
+	"time"
+)
+
+// Phase tells what the controller of an [Upstream] is about.
+type Phase string
+
+const (
+	Starting    Phase = "starting"     // it doubles the limit until the server slows down or refuses
+	Steady      Phase = "steady"       // it follows the server
+	HoldingBack Phase = "holding back" // the server refused: nothing is sent until it accepts again
+	Down        Phase = "down"         // it refuses all the same: one probe at a time
+	Fixed       Phase = "fixed"        // switched off: the limits hold as they were given
+)
+
+const (
+	mostInFlight = 256
+
+	// queueFactor times the root of the limit is how many requests we want to
+	// have queueing in the server: enough that it never runs dry.
+	queueFactor = 0.8
+
+	// Clients that share a server drain it together, on the wall clock, so that
+	// each sees how fast it is without any of them.
+	drainEvery = 20 * time.Second
+	drainDepth = 0.65
+	drainTrips = 16 // at least so many round trips from one drain to the next
+
+	capTime   = 30 * time.Second // after a refusal the limit does not grow for so long
+	downAfter = 3                // probes refused in a row: begin anew after that
+	maxProbe  = 10 * time.Second // the longest wait between two probes
+	fewOfBase = 8                // samples below which a baseline is not to be trusted
+)
+
+// A controller finds the pace that a server can take, from how its requests end:
+// how many may be in flight, from latency and overload, and how many a second,
+// from throttling and quotas (see pace). It is a state machine without a clock, a
+// lock or a goroutine.
+//
+// The limit of requests in flight follows the queue in the server, which Little's
+// law gives from the latency above that of an empty server, as TCP Vegas and
+// Netflix's Gradient2 do. Latencies are compared by the mean of their logarithms:
+// unlike a mean it is at home with heavy tails, and unlike a minimum it neither
+// depends on how many samples there are nor drifts.
+type controller struct {
+	limits Limits
+	pace   pace
+
+	limit    float64 // of requests in flight
+	most     float64 // its ceiling
+	finding  bool    // latency has a say: neither limit was given
+	starting bool    // doubling
+	inFlight int     // sent, and not yet heard of
+
+	round    round
+	base     float64 // mean log latency of an empty server
+	baseN    float64 // samples in it
+	spread   spread  // of log latencies within a round
+	kappa    float64 // mean latency over that of the mean logarithm; 0: not known
+	link     float64 // seconds for a byte on an idle link; 0: not known
+	latency  float64 // whole latency, seconds, smoothed; 0: not known
+	queued   bool    // a queue was seen since the last drain
+	drain    time.Time
+	restore  float64   // the limit to go back to after a drain; 0: none is under way
+	cut      int64     // the last request sent before the limit was cut
+	unharmed float64   // the largest limit at which nothing was refused
+	cap      float64   // the limit does not grow above this
+	capped   time.Time // until then
+	ramp     float64   // after a probe was accepted the room grows from 1 to the limit
+
+	// After a refusal.
+	held    bool
+	refusal int64     // the last request sent before it; 0: one sent later was accepted
+	refused int       // requests that were refused although sent after a refusal had come
+	probe   time.Time // when the next may go; zero: not before something ends
+	trial   int64     // which request is the probe; 0: none
+
+	sequence int64
+	phase    Phase
+	reason   string
+	changed  time.Time
+}
+
+// A ticket is a request that was sent.
+type ticket struct {
+	at     time.Time
+	number int64
+	round  int64
+	index  int  // in the round; below 0: not one of it
+	alone  bool // nothing else was in flight
+}
+
+// A round is a handful of requests that were sent one after the other under one
+// limit, as many as the limit allows.
+type round struct {
+	number  int64
+	size    int
+	members []member
+	back    int
+	reached bool // the limit was, so there is reason to change it
+	harmed  bool // somebody was refused
+	skip    bool // it began with the leftovers of a drain
+
+	n, logs, squares     float64 // of the log latencies of successes
+	whole, server        float64 // sums, in seconds
+	bytes, upload, loads float64
+}
+
+type member struct {
+	at   time.Time
+	back bool
+}
+
+// A spread is a smoothed variance.
+type spread struct{ squares, freedom float64 }
+
+// variance returns the variance, in which a guess counts for two samples.
+func (s spread) variance() float64 { return (s.squares + 2*0.04) / (s.freedom + 2) }
+
+func (s *spread) add(squares, freedom float64) {
+	const fade = 0.9
+	s.squares = s.squares*fade + squares
+	s.freedom = s.freedom*fade + freedom
+}
+
+// init makes it ready for use.
+func (c *controller) init(l Limits, now time.Time) {
+	c.limit, c.starting = 1, true
+	c.setLimits(l, now)
+}
+
+// learned tells whether a limit in force was found.
+func (c *controller) learned() bool {
+	return c.finding && !c.starting || !math.IsInf(c.pace.learned, 1) || c.limit < c.most || c.pace.trim < 1
+}
+
+// setLimits takes in new ceilings. What was learned is kept below them.
+func (c *controller) setLimits(l Limits, now time.Time) {
+	given := l.InFlight > 0
+	was := c.finding || c.changed.IsZero() && c.limits == Limits{}
+	c.limits = l
+	c.finding = !given && l.Rate == 0 && !l.Fixed
+	c.most = float64(l.InFlight)
+	if !given {
+		c.most = mostInFlight
+		if !c.finding {
+			c.most = math.MaxInt32
+		}
+	}
+	c.pace.setLimits(l)
+	switch {
+	case !c.finding:
+		c.limit, c.starting, c.restore = c.most, false, 0
+	case !was:
+		c.limit, c.starting = max(1, float64(c.inFlight)), true
+	default:
+		c.limit = min(c.limit, c.most)
+	}
+	c.cap, c.ramp = math.Inf(1), math.Inf(1)
+	c.unharmed = 0
+	c.begin()
+	c.tell(now, "limits")
+}
+
+// room is how many may be in flight.
+func (c *controller) room() int {
+	n := int(min(c.limit, c.ramp))
+	if c.pace.quota.room > 0 && !c.limits.Fixed {
+		n = min(n, c.pace.quota.room)
+	}
+	return max(n, 1)
+}
+
+// sent takes in that a request leaves.
+func (c *controller) sent(now time.Time) ticket {
+	c.sequence++
+	c.inFlight++
+	c.pace.sent(now)
+	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, alone: c.inFlight == 1}
+	if c.held {
+		c.trial, c.probe = t.number, time.Time{}
+		return t
+	}
+	if c.finding && !c.starting && c.restore == 0 && !c.drain.IsZero() && !now.Before(c.drain) {
+		c.beginDrain(now)
+		t.round = c.round.number
+	}
+	r := &c.round
+	if c.inFlight >= c.room() {
+		r.reached = true
+	}
+	if c.finding && len(r.members) < r.size {
+		t.index = len(r.members)
+		r.members = append(r.members, member{at: now})
+	}
+	return t
+}
+
+// resent takes in that a request leaves once more.
+func (c *controller) resent(t *ticket, now time.Time) {
+	t.at = now
+	c.pace.sent(now)
+	if c.held {
+		c.trial, c.probe = t.number, time.Time{}
+	}
+}
+
+// done takes in how a request ended, and returns until when that has all pause.
+func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time, source string) {
+	c.inFlight--
+	if f.Outcome == Throttled && !c.isQuota(t, f) {
+		f.Outcome = Overloaded // too many at once, in the words of some
+	}
+	switch f.Outcome {
+	case Success:
+		c.pace.accepted(t)
+		c.success(t, f, now)
+	case Throttled:
+		c.alive(t, now)
+		until, source = c.pace.throttled(t, f.RetryAt, now), f.Source
+		c.because("429")
+	case Overloaded, TimedOut:
+		if f.Outcome == Overloaded {
+			until, source = f.RetryAt, f.Source
+		}
+		c.refuse(t, f, now)
+	}
+	if t.number == c.trial { // it said nothing: the next one may
+		c.trial, c.probe = 0, now
+	}
+	if c.held && c.probe.IsZero() && c.inFlight == 0 {
+		c.probe = now
+	}
+	c.back(t, f, now)
+	c.tell(now, "")
+	return until, source
+}
+
+// isQuota tells whether a throttled request speaks of a rate. One without a hint
+// may also mean that too many are in flight, unless it was alone.
+func (c *controller) isQuota(t ticket, f Feedback) bool {
+	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.alone || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
+}
+
+// success takes in an accepted request.
+func (c *controller) success(t ticket, f Feedback, now time.Time) {
+	if s := f.Latency.Seconds(); s > 0 {
+		if c.latency == 0 {
+			c.latency = s
+		}
+		c.latency += (s - c.latency) / 8
+	}
+	c.alive(t, now)
+	if c.ramp++; c.ramp >= c.limit {
+		c.ramp = math.Inf(1)
+	}
+}
+
+// alive ends holding back where the server is seen to take requests.
+func (c *controller) alive(t ticket, now time.Time) {
+	later := t.number > c.refusal
+	if c.held && (later || c.refused == 0) {
+		c.held, c.probe, c.trial = false, time.Time{}, 0
+		if later && (c.inFlight == 0 || c.refused > 0) {
+			c.ramp = 1
+		}
+		if c.refused >= downAfter && c.finding {
+			c.limit, c.starting, c.restore = 1, true, 0
+		}
+		c.begin()
+		c.because("accepted again")
+	}
+	if later {
+		c.refusal, c.refused = 0, 0
+	}
+}
+
+// refuse takes in a request that was too much for the server.
+func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
+	if c.refusal > 0 && t.number > c.refusal {
+		c.refused++
+	}
+	c.refusal = c.sequence
+	c.held = true
+	if t.number == c.trial {
+		c.trial = 0
+	}
+	switch {
+	case c.trial != 0: // one is on its way
+	case !f.RetryAt.IsZero() && f.RetryAt.After(now):
+		c.probe = f.RetryAt
+	case c.refused == 0:
+		// Those in flight will tell, unless it hangs.
+		c.probe = now.Add(time.Duration(max(1, 2*c.latency) * float64(time.Second)))
+		if c.inFlight == 0 {
+			c.probe = now
+		}
+	default:
+		c.probe = now.Add(min(time.Second<<min(c.refused-1, 10), maxProbe))
+	}
+	reason := "503"
+	if f.Outcome == TimedOut {
+		reason = "504"
+	}
+	c.lower(t, f.Outcome == TimedOut, now)
+	c.because(reason)
+}
+
+// lower lowers the limit after a refusal.
+func (c *controller) lower(t ticket, hard bool, now time.Time) {
+	if c.limits.Fixed {
+		return
+	}
+	if c.restore > 0 {
+		c.limit, c.restore = c.restore, 0
+	}
+	limit := min(c.limit, float64(max(c.inFlight+1, 1)))
+	switch ours := c.unharmed > 0 && c.limit > c.unharmed; {
+	case !hard && ours && t.number <= c.cut:
+		// One more of those that were one too many.
+		c.limit = max(c.limit-1, c.unharmed)
+	case t.number <= c.cut:
+		return
+	case hard:
+		c.limit = max(c.limit*0.5, 1)
+	case ours:
+		c.limit = max(min(c.limit-1, limit), c.unharmed)
+	default:
+		c.limit = max(c.limit*0.8, 1)
+		c.unharmed = min(c.unharmed, c.limit)
+	}
+	c.limit = math.Floor(c.limit)
+	c.starting = false
+	c.cut = c.sequence
+	c.cap, c.capped = c.limit, now.Add(capTime)
+	c.begin()
+}
+
+// back counts a request in among those of its round that have come back.
+func (c *controller) back(t ticket, f Feedback, now time.Time) {
+	r := &c.round
+	if t.round != r.number || t.index < 0 {
+		return
+	}
+	r.members[t.index].back = true
+	r.back++
+	if f.Outcome == Success && f.Latency > 0 {
+		r.sample(f)
+	}
+	if f.Outcome == Throttled {
+		r.reached = false // it is the rate that holds us
+	}
+	if len(r.members) == r.size && r.back*10 >= r.size*9 {
+		c.decide(now)
+	}
+}
+
+// sample takes in the latency of a success.
+func (r *round) sample(f Feedback) {
+	whole := f.Latency.Seconds()
+	server := whole
+	if f.Server > 0 {
+		server = min(f.Server.Seconds(), whole)
+	}
+	log := math.Log(max(server, 1e-6))
+	r.n++
+	r.logs += log
+	r.squares += log * log
+	r.whole += whole
+	r.server += server
+	if f.Bytes >= 64<<10 { // a smaller body goes into a buffer at once
+		r.bytes += float64(f.Bytes)
+		r.upload += whole - server
+	}
+}
+
+// begin begins a round.
+func (c *controller) begin() {
+	c.round = round{number: c.round.number + 1, size: c.room(), members: c.round.members[:0]}
+}
+
+// decide ends a round: the heart of the matter.
+func (c *controller) decide(now time.Time) {
+	r := &c.round
+	own := r.n
+	if own == 0 {
+		c.begin()
+		return
+	}
+	c.spread.add(max(0, r.squares-r.logs*r.logs/own), own-1)
+	for _, m := range r.members {
+		if !m.back { // those that are slow count at the age they have
+			r.logs += math.Log(max(now.Sub(m.at).Seconds(), 1e-6))
+			r.n++
+		}
+	}
+	mean := r.logs / r.n
+	if ratio := (r.whole / own) / math.Exp(r.logs/r.n); c.kappa == 0 {
+		c.kappa = max(ratio, 1)
+	} else {
+		c.kappa += (max(ratio, 1) - c.kappa) / 8
+	}
+	variance := c.spread.variance()
+	se := math.Sqrt(variance / r.n)
+	switch {
+	case r.skip:
+	case c.restore > 0:
+		c.limit, c.restore = c.restore, 0
+		c.base += (mean - c.base) / 2
+		c.measureLink(true)
+		c.begin()
+		c.round.skip = true
+		return
+	default:
+		c.follow(mean, se, variance, now)
+	}
+	c.begin()
+}
+
+// follow moves the limit by the latency of the round.
+func (c *controller) follow(mean, se, variance float64, now time.Time) {
+	r := &c.round
+	if c.baseN == 0 {
+		c.base = mean
+	}
+	queue := c.limit / c.kappa * max(0, 1-math.Exp(c.base-mean+se))
+	queue += c.limit * c.measureLink(c.starting)
+	target := queueFactor * math.Sqrt(c.limit)
+	if c.starting {
+		slower := mean - c.base
+		ended := queue > target/2 && slower > 1.5*math.Sqrt(variance/r.n+variance/max(c.baseN, 1)) &&
+			(c.baseN >= fewOfBase || slower > math.Log(4))
+		if !ended {
+			c.baseN += r.n
+			c.base += (mean - c.base) * r.n / c.baseN
+			if r.reached {
+				c.unharmed = c.limit
+				c.raise(2*c.limit, now)
+			}
+			if c.limit >= c.most {
+				c.starting = false
+			}
+			return
+		}
+		c.starting = false
+		c.because("latency")
+		c.scheduleDrain(now)
+	}
+	if mean < c.base-2*se {
+		c.base += 0.3 * (mean - c.base)
+	}
+	if queue > target/4 {
+		c.queued = true
+	}
+	if r.reached {
+		c.unharmed = max(c.unharmed, c.limit)
+	}
+	switch want := c.limit - queue + target; {
+	case want < c.limit:
+		c.limit = max(want, c.limit/2, 1)
+		c.because("latency")
+	case r.reached:
+		c.raise(want, now)
+	}
+	if c.drain.IsZero() {
+		c.scheduleDrain(now)
+	}
+}
+
+// raise raises the limit as far as it may go.
+func (c *controller) raise(want float64, now time.Time) {
+	if want > c.cap && !now.Before(c.capped) {
+		c.cap = max(c.cap, c.limit) + 1
+	}
+	limit := min(want, c.cap, c.most)
+	if int(limit) > int(c.limit) {
+		c.because("latency")
+	}
+	c.limit = max(limit, c.limit)
+}
+
+// measureLink returns which share of the limit queues on our own link, judged by
+// how long a byte takes.
+func (c *controller) measureLink(idle bool) float64 {
+	r := &c.round
+	if r.bytes == 0 || r.upload <= 0 {
+		return 0
+	}
+	each := r.upload / r.bytes
+	switch {
+	case c.link == 0 || each < c.link:
+		c.link = each
+	case idle:
+		c.link += (each - c.link) / 2
+	}
+	return r.upload / r.whole * max(0, 1-c.link/each)
+}
+
+// scheduleDrain sets the next drain, on the grid that all clients share.
+func (c *controller) scheduleDrain(now time.Time) {
+	every := drainEvery
+	for every.Seconds() < drainTrips*c.latency && every < time.Hour {
+		every *= 2
+	}
+	c.drain = now.Truncate(every).Add(every)
+}
+
+// beginDrain lets the server's queue run dry for one round.
+func (c *controller) beginDrain(now time.Time) {
+	c.scheduleDrain(now)
+	if !c.queued {
+		return
+	}
+	c.queued = false
+	c.restore = c.limit
+	c.limit = max(1, drainDepth*c.limit)
+	c.begin()
+}
+
+func (c *controller) because(reason string) { c.reason = reason }
+
+// tell notes the phase.
+func (c *controller) tell(now time.Time, reason string) {
+	phase := Steady
+	switch {
+	case c.held && c.refused > 0:
+		phase = Down
+	case c.held:
+		phase = HoldingBack
+	case c.limits.Fixed:
+		phase = Fixed
+	case c.starting:
+		phase = Starting
+	}
+	if reason != "" {
+		c.reason = reason
+	}
+	if phase != c.phase {
+		c.phase, c.changed = phase, now
+	}
+}
