@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// logFormat is what [servertest.ReadLog] reads.
+const logFormat = `$msec $request_time $status $connection $request_length $request_method $request_uri`
+
 const readyPath = "/.nginxtest-ready"
 
 // conf returns the configuration; relative paths in it are below the server's directory.
@@ -54,9 +57,16 @@ func conf(addr string, cfg Config) string {
 	}
 	line("    location = %s { access_log off; return 204; }", readyPath)
 	line("    location / {")
-	line("      root files;")
-	line("      dav_methods PUT DELETE;")
-	line("      create_full_put_path on;")
+	if cfg.Proxy != "" {
+		line("      proxy_pass %s;", cfg.Proxy)
+		if cfg.ProxyTimeout > 0 {
+			line("      proxy_read_timeout %dms;", cfg.ProxyTimeout.Milliseconds())
+		}
+	} else {
+		line("      root files;")
+		line("      dav_methods PUT DELETE;")
+		line("      create_full_put_path on;")
+	}
 	if cfg.Rate > 0 {
 		burst := ""
 		if cfg.Burst > 0 {

@@ -7,26 +7,20 @@
 package nginxtest
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-)
 
-// ErrUnavailable says that this machine has no nginx that can do what the tests need.
-var ErrUnavailable = errors.New("nginxtest: no usable nginx")
+	"github.com/penstock/penstock/internal/servertest"
+)
 
 // Config says what the server does to its clients. The zero value takes everything at once, over plain HTTP.
 type Config struct {
@@ -35,6 +29,11 @@ type Config struct {
 	Burst      int    // how many may come early, taken without delay
 	RetryAfter string // the Retry-After that goes with 429 and 503; empty: none
 	Conns      int    // limit_conn: requests at a time, 503 beyond; zero: no limit
+
+	// Proxy is the URL of a server that it passes requests on to instead of storing files; empty: none. After ProxyTimeout without a byte
+	// from there, whole milliseconds, it answers 504; zero: nginx's default of a minute.
+	Proxy        string
+	ProxyTimeout time.Duration
 }
 
 // Server is a running nginx. Its methods are for one goroutine.
@@ -43,21 +42,15 @@ type Server struct {
 	Files  string // the directory that has what was stored
 	CACert string // PEM file to trust, empty without TLS
 
-	dir    string
-	cmd    *exec.Cmd
-	exited chan struct{}
+	dir     string
+	process *servertest.Process
 }
 
 // Start runs a server until the test ends. Without a usable nginx the test is skipped, or fails if PENSTOCK_REQUIRE_SERVERS is 1.
 func Start(tb testing.TB, cfg Config) *Server {
 	tb.Helper()
 	s, err := New(tb.TempDir(), cfg)
-	if errors.Is(err, ErrUnavailable) && os.Getenv("PENSTOCK_REQUIRE_SERVERS") != "1" {
-		tb.Skip(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
+	servertest.Must(tb, err)
 	tb.Cleanup(s.Stop)
 	return s
 }
@@ -83,10 +76,9 @@ func New(dir string, cfg Config) (*Server, error) {
 	defer socket.Close()
 
 	s := &Server{
-		URL:    "http://" + l.Addr().String(),
-		Files:  filepath.Join(dir, "files"),
-		dir:    dir,
-		exited: make(chan struct{}),
+		URL:   "http://" + l.Addr().String(),
+		Files: filepath.Join(dir, "files"),
+		dir:   dir,
 	}
 	if cfg.TLS {
 		s.URL = "https://" + l.Addr().String()
@@ -102,64 +94,22 @@ func New(dir string, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("nginxtest: %w", err)
 	}
 
-	var early bytes.Buffer // what it says before it has read its configuration
-	s.cmd = exec.Command(nginx, "-p", dir, "-c", "nginx.conf")
-	s.cmd.Stderr = &early
-	s.cmd.ExtraFiles = []*os.File{socket}
-	s.cmd.Env = append(os.Environ(), "NGINX=3;")
-	s.cmd.SysProcAttr = dieWithParent()
-	started := make(chan error)
-	go func() {
-		// Linux ends the child together with the thread that started it, so that thread has to stay.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.cmd.Wait()
-			close(s.exited)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("nginxtest: %w", err)
+	cmd := exec.Command(nginx, "-p", dir, "-c", "nginx.conf")
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.Env = append(os.Environ(), "NGINX=3;")
+	if s.process, err = servertest.Run(cmd); err != nil {
+		return nil, err
 	}
-	if err := s.ready(); err != nil {
+	client, err := s.Client()
+	if err == nil {
+		err = s.process.Ready(client, s.URL+readyPath)
+	}
+	if err != nil {
 		s.Stop()
 		said, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-		return nil, fmt.Errorf("nginxtest: nginx does not answer: %w\n%s%s", err, early.Bytes(), said)
+		return nil, fmt.Errorf("nginxtest: %w\n%s", err, said)
 	}
 	return s, nil
-}
-
-// ready returns nil once the server has answered.
-func (s *Server) ready() error {
-	client, err := s.Client()
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	go func() {
-		select {
-		case <-s.exited:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+readyPath, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("status %s", resp.Status)
-	}
-	return nil
 }
 
 // Client returns a client of its own that speaks HTTP/1.1 and trusts the server's certificate.
@@ -177,16 +127,13 @@ func (s *Server) Client() (*http.Client, error) {
 	return &http.Client{Transport: t}, nil
 }
 
-// Stop ends the server and returns when it has gone. Calling it again does nothing.
-func (s *Server) Stop() {
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.exited:
-	case <-time.After(10 * time.Second):
-		s.cmd.Process.Kill()
-		<-s.exited
-	}
+// Requests reads what was asked of the server, in the order of the answers. The last lines are sure to be there after Stop only.
+func (s *Server) Requests() ([]servertest.Request, error) {
+	return servertest.ReadLog(filepath.Join(s.dir, "access.log"))
 }
+
+// Stop ends the server and returns when it has gone. Calling it again does nothing.
+func (s *Server) Stop() { s.process.Stop() }
 
 // find returns the path of an nginx with the modules that cfg needs.
 func find(cfg Config) (string, error) {
@@ -194,12 +141,12 @@ func find(cfg Config) (string, error) {
 	if err != nil {
 		nginx = "/usr/sbin/nginx" // where Debian puts it, and not on every user's PATH
 		if _, err := os.Stat(nginx); err != nil {
-			return "", fmt.Errorf("%w: not on the PATH nor at %s: install it (Debian: apt-get install nginx)", ErrUnavailable, nginx)
+			return "", fmt.Errorf("%w: not on the PATH nor at %s: install it (Debian: apt-get install nginx)", servertest.ErrUnavailable, nginx)
 		}
 	}
 	out, err := exec.Command(nginx, "-V").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s -V: %w", ErrUnavailable, nginx, err)
+		return "", fmt.Errorf("%w: %s -V: %w", servertest.ErrUnavailable, nginx, err)
 	}
 	need := []string{"--with-http_dav_module"}
 	if cfg.TLS {
@@ -207,7 +154,7 @@ func find(cfg Config) (string, error) {
 	}
 	for _, module := range need {
 		if !strings.Contains(string(out), module) {
-			return "", fmt.Errorf("%w: %s was built without %s", ErrUnavailable, nginx, module)
+			return "", fmt.Errorf("%w: %s was built without %s", servertest.ErrUnavailable, nginx, module)
 		}
 	}
 	return nginx, nil

@@ -3,10 +3,13 @@ package nginxtest
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func put(t *testing.T, client *http.Client, url string, body io.Reader) int {
@@ -35,7 +38,8 @@ func TestServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body := content("a", 3<<20+7)
+			body := make([]byte, 3<<20+7)
+			rand.NewChaCha8([32]byte{}).Read(body)
 			if got := put(t, client, s.URL+"/dir/a", bytes.NewReader(body)); got != http.StatusCreated {
 				t.Fatalf("status %d, want 201", got)
 			}
@@ -76,5 +80,28 @@ func TestServerRefuses(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "7" {
 		t.Fatalf("%s, Retry-After %q; want 429 and 7", resp.Status, resp.Header.Get("Retry-After"))
+	}
+}
+
+// What it passes on it passes on whole; a server that takes too long is answered for.
+func TestServerProxies(t *testing.T) {
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err != nil || string(body) != "x" {
+			t.Errorf("body %q, %v", body, err)
+		}
+		if r.URL.Path == "/slow" {
+			time.Sleep(500 * time.Millisecond)
+		}
+	}))
+	defer slow.Close()
+	s := Start(t, Config{Proxy: slow.URL, ProxyTimeout: 100 * time.Millisecond})
+	client, err := s.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/quick": http.StatusOK, "/slow": http.StatusGatewayTimeout} {
+		if got := put(t, client, s.URL+path, bytes.NewReader([]byte("x"))); got != want {
+			t.Errorf("%s: status %d, want %d", path, got, want)
+		}
 	}
 }

@@ -1,7 +1,9 @@
-package nginxtest
+package servertest_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -9,7 +11,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/penstock/penstock/internal/nginxtest"
 )
+
+// smallSizes are those of records and thumbnails, one of them empty.
+func smallSizes(i int) int { return i * 199 % 16384 }
+
+// always is one size for all.
+func always(size int) func(int) int { return func(int) int { return size } }
 
 // content returns size bytes that no other name has.
 func content(name string, size int) []byte {
@@ -35,8 +45,27 @@ func writeFiles(t *testing.T, n int, size func(i int) int) string {
 	return dir
 }
 
-// checkStored fails the test unless the server has every file of dir, byte for byte.
-func checkStored(t *testing.T, s *Server, dir string) {
+// sums returns the SHA-256 of each file in dir, by its name.
+func sums(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]string, len(entries))
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(b)
+		all[e.Name()] = hex.EncodeToString(sum[:])
+	}
+	return all
+}
+
+// checkStored fails the test unless nginx has every file of dir, byte for byte.
+func checkStored(t *testing.T, s *nginxtest.Server, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -47,8 +76,8 @@ func checkStored(t *testing.T, s *Server, dir string) {
 	}
 }
 
-// checkNoneShort fails the test if the server has a file that is not one of dir's, byte for byte, and returns how many it has.
-func checkNoneShort(t *testing.T, s *Server, dir string) int {
+// checkNoneShort fails the test if nginx has a file that is not one of dir's, byte for byte, and returns how many it has.
+func checkNoneShort(t *testing.T, s *nginxtest.Server, dir string) int {
 	t.Helper()
 	stored := 0
 	err := filepath.WalkDir(s.Files, func(path string, d fs.DirEntry, err error) error {

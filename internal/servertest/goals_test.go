@@ -1,0 +1,212 @@
+package servertest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/apachetest"
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/nginxtest"
+	"github.com/penstock/penstock/internal/servertest"
+)
+
+// judged is what servers say of a run.
+type judged struct {
+	requests int
+	wasted   int // of these, refused or timed out
+	statuses map[int]int
+	log      []servertest.Request // where there is one
+	stored   map[string]file      // by name
+}
+
+// file is what a server has of one.
+type file struct {
+	sha256 string
+	times  int // how often it was accepted
+}
+
+func (j *judged) count(status int) {
+	if j.statuses == nil {
+		j.statuses = map[int]int{}
+	}
+	j.statuses[status]++
+	j.requests++
+	if status >= 400 {
+		j.wasted++
+	}
+}
+
+// countLog takes the uploads from an access log.
+func (j *judged) countLog(t *testing.T, log []servertest.Request, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range log {
+		if r.Method == "PUT" {
+			j.count(r.Status)
+			j.log = append(j.log, r)
+		}
+	}
+}
+
+// byNginx stops the server and has it judge.
+func byNginx(t *testing.T, s *nginxtest.Server) judged {
+	t.Helper()
+	s.Stop()
+	var j judged
+	log, err := s.Requests()
+	j.countLog(t, log, err)
+	j.stored = map[string]file{}
+	for name, sum := range sums(t, s.Files) {
+		j.stored[name] = file{sha256: sum}
+	}
+	for _, r := range j.log {
+		if r.Status/100 == 2 {
+			name := strings.TrimPrefix(r.URI, "/")
+			f := j.stored[name]
+			f.times++
+			j.stored[name] = f
+		}
+	}
+	return j
+}
+
+// byApache stops the server and has it judge.
+func byApache(t *testing.T, s *apachetest.Server) judged {
+	t.Helper()
+	stored, err := s.Stored()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	var j judged
+	log, err := s.Requests()
+	j.countLog(t, log, err)
+	j.stored = map[string]file{}
+	for name, f := range stored {
+		j.stored[name] = file{f.SHA256, f.Times}
+	}
+	return j
+}
+
+// byLabs has practice servers judge together.
+func byLabs(servers ...*lab.Server) judged {
+	j := judged{statuses: map[int]int{}, stored: map[string]file{}}
+	for _, s := range servers {
+		stats := s.Stats()
+		j.requests += int(stats.Requests)
+		j.wasted += int(stats.Requests - stats.Answered)
+		for status, n := range stats.ByStatus {
+			j.statuses[status] += int(n)
+		}
+		for path, it := range stats.Items {
+			name := strings.TrimPrefix(path, "/")
+			j.stored[name] = file{it.SHA256, int(it.Times) + j.stored[name].times}
+		}
+	}
+	return j
+}
+
+// check fails the test if a file is not on the server, or more than twice of
+// them were accepted more than once.
+func (j judged) check(t *testing.T, dir string, twice int) {
+	t.Helper()
+	want := sums(t, dir)
+	lost, again := 0, 0
+	for name, sum := range want {
+		if j.stored[name].sha256 != sum {
+			lost++
+		}
+		if j.stored[name].times > 1 {
+			again++
+		}
+	}
+	if lost > 0 || len(j.stored) != len(want) {
+		t.Errorf("%d of %d files are not on the server as they are here; it has %d", lost, len(want), len(j.stored))
+	}
+	if again > twice {
+		t.Errorf("%d files were accepted more than once", again)
+	}
+	note(t, "lost, accepted twice", fmt.Sprintf("%d, %d", lost, again), "0, 0", verdict(lost+again == 0))
+}
+
+// calm says whether nothing else on this machine disturbed the run, so that its
+// speed may be judged.
+func (r run) calm() bool { return r.late < 3*time.Millisecond }
+
+// waste holds a run to a goal for the share of its requests that were wasted. A
+// small run may waste some more in finding the pace.
+func (j judged) waste(t *testing.T, goal float64) {
+	t.Helper()
+	got := float64(j.wasted) / float64(max(1, j.requests))
+	allowed := goal*float64(j.requests) + float64(size(20, 0))
+	if float64(j.wasted) > allowed {
+		t.Errorf("%d of %d requests wasted: %v", j.wasted, j.requests, j.statuses)
+	}
+	note(t, "waste", fmt.Sprintf("%.1f %% (%d of %d)", 100*got, j.wasted, j.requests), fmt.Sprintf("<= %g %%", 100*goal), verdict(got <= goal))
+}
+
+// atMost and atLeast hold a number of a large run to its goal, if it was calm.
+func atMost(t *testing.T, r run, what string, got, goal float64, unit string) {
+	t.Helper()
+	judge(t, r, what, got <= goal, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf("<= %.3g%s", goal, unit))
+}
+
+func atLeast(t *testing.T, r run, what string, got, goal float64, unit string) {
+	t.Helper()
+	judge(t, r, what, got >= goal, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf(">= %.3g%s", goal, unit))
+}
+
+func judge(t *testing.T, r run, what string, met bool, got, goal string) {
+	t.Helper()
+	says := verdict(met)
+	switch {
+	case met || !*large:
+	case r.calm():
+		t.Errorf("%s: %s, want %s", what, got, goal)
+	default:
+		says += fmt.Sprintf(", on a busy machine (processes wait %.1f ms)", r.late.Seconds()*1000)
+	}
+	note(t, what, got, goal, says)
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "MISSED"
+}
+
+var goals struct {
+	sync.Mutex
+	rows [][]string
+}
+
+// note keeps a line for the table.
+func note(t *testing.T, what, got, goal, says string) {
+	t.Helper()
+	t.Logf("%s: %s (goal %s): %s", what, got, goal, says)
+	goals.Lock()
+	defer goals.Unlock()
+	goals.rows = append(goals.rows, []string{t.Name(), what, got, goal, says})
+}
+
+func printGoals() {
+	goals.Lock()
+	defer goals.Unlock()
+	slices.SortStableFunc(goals.rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	last := ""
+	for _, row := range goals.rows {
+		name := row[0]
+		if name == last {
+			name = ""
+		}
+		last = row[0]
+		fmt.Printf("%-34s %-42s %-24s %-14s %s\n", name, row[1], row[2], row[3], row[4])
+	}
+}

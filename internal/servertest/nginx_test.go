@@ -1,0 +1,181 @@
+package servertest_test
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/nginxtest"
+	"github.com/penstock/penstock/internal/servertest"
+)
+
+// A rate that nobody told, which has to be found.
+func TestRate(t *testing.T) {
+	together(t, true)
+	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: 5})
+	rate(t, s)
+}
+
+// The same where a 429 asks for a second's pause: that holds every worker.
+func TestRateRetryAfter(t *testing.T) {
+	together(t, true)
+	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: 5, RetryAfter: "1"})
+	log := rate(t, s)
+	if count(log, 429) == 0 {
+		t.Fatal("nothing was refused, so nothing was tested")
+	}
+
+	// A request that had left before the first 429 was read is nobody's fault.
+	const clock = 3 * time.Millisecond // nginx's clock, twice
+	last := time.Duration(0)
+	for _, r := range log {
+		for _, refused := range log {
+			after := r.Arrived.Sub(refused.Answered)
+			if refused.Status != 429 || after < 0 || after >= time.Second-clock {
+				continue
+			}
+			if after > stall() {
+				t.Errorf("%s was sent %v after %s was answered 429 with Retry-After: 1", r.URI, after, refused.URI)
+			}
+			last = max(last, after)
+		}
+	}
+	t.Logf("the latest request in a pause came %v after its beginning", last)
+}
+
+func rate(t *testing.T, s *nginxtest.Server) []servertest.Request {
+	dir := writeFiles(t, size(60, 1000), always(4<<10))
+	r := send(t, 0, "--to", s.URL+"/{name}", dir)
+	j := byNginx(t, s)
+	j.check(t, dir, 0)
+	j.waste(t, 0.05)
+	if *large {
+		atMost(t, r, "time", r.wall.Seconds(), 23, " s")
+	}
+	return j.log
+}
+
+// A number of connections that nobody told.
+func TestConnections(t *testing.T) {
+	together(t, false)
+	cfg := nginxtest.Config{Conns: 4}
+	dir := writeFiles(t, size(40, 200), always(size(256<<10, 1<<20)))
+	told := 0.0
+	if *large {
+		told = 200 / plain(t, 4, nginxtest.Start(t, cfg).URL, dir)
+	}
+	s := nginxtest.Start(t, cfg)
+	r := send(t, 0, "--to", s.URL+"/{name}", dir)
+	j := byNginx(t, s)
+	j.check(t, dir, 0)
+	j.waste(t, 0.1)
+	if *large {
+		atMost(t, r, "time, of a plain client that was told", r.wall.Seconds()/told, 2, " times")
+	}
+}
+
+func count(log []servertest.Request, status int) int {
+	n := 0
+	for _, r := range log {
+		if r.Status == status {
+			n++
+		}
+	}
+	return n
+}
+
+// Told the server's rate, penstock is never refused.
+func TestPaceIsNeverRefused(t *testing.T) {
+	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: int(50 * stall().Seconds())})
+	dir := writeFiles(t, size(60, 1000), smallSizes)
+	send(t, 0, "--rps", "50", "--to", s.URL+"/{name}", dir)
+	checkStored(t, s, dir)
+	log := byNginx(t, s).log
+	if len(log) != size(60, 1000) || count(log, 429) != 0 {
+		t.Errorf("%d requests, %d of them refused; want %d and none", len(log), count(log, 429), size(60, 1000))
+	}
+}
+
+// As many requests at a time as the server allows, and never one more.
+func TestConcurrencyIsNeverRefused(t *testing.T) {
+	s := nginxtest.Start(t, nginxtest.Config{Conns: 4})
+	dir := writeFiles(t, size(60, 1000), func(int) int { return 256 << 10 })
+	send(t, 0, "--concurrency", "4", "--to", s.URL+"/{name}", dir)
+	checkStored(t, s, dir)
+	log := byNginx(t, s).log
+	if len(log) != size(60, 1000) || count(log, 503) != 0 {
+		t.Errorf("%d requests, %d of them refused; want %d and none", len(log), count(log, 503), size(60, 1000))
+	}
+}
+
+func TestTLS(t *testing.T) {
+	s := nginxtest.Start(t, nginxtest.Config{TLS: true})
+	dir := writeFiles(t, 8, func(i int) int { return i * (1<<19 + 1) })
+	send(t, 0, "--cacert", s.CACert, "--to", s.URL+"/{name}", dir)
+	checkStored(t, s, dir)
+}
+
+// Without the CA nothing is sent, and the exit status says that it was not an item's fault.
+func TestTLSUntrusted(t *testing.T) {
+	s := nginxtest.Start(t, nginxtest.Config{TLS: true})
+	send(t, 5, "--to", s.URL+"/{name}", writeFiles(t, 1, smallSizes))
+	if log := byNginx(t, s).log; len(log) != 0 {
+		t.Errorf("%d requests reached a server that is not trusted", len(log))
+	}
+}
+
+// Refused over and over, with bodies that do not fit any buffer: a body that is sent again is the whole body.
+func TestRepeatedBodiesAreWhole(t *testing.T) {
+	s := nginxtest.Start(t, nginxtest.Config{Conns: 2, RetryAfter: "1"})
+	dir := writeFiles(t, 8, func(int) int { return 1 << 20 })
+	send(t, 0, "--concurrency", "8", "--to", s.URL+"/{name}", dir)
+	checkStored(t, s, dir)
+	log := byNginx(t, s).log
+	if count(log, 503) == 0 {
+		t.Fatal("nothing was refused, so nothing was tested")
+	}
+	t.Logf("%d requests, %d refused", len(log), count(log, 503))
+}
+
+// However a run ends, what the server has is whole; the same command then delivers the rest.
+func TestEndedRunLeavesNothingShort(t *testing.T) {
+	for name, stop := range map[string]os.Signal{"killed": os.Kill, "interrupted": os.Interrupt} {
+		t.Run(name, func(t *testing.T) {
+			s := nginxtest.Start(t, nginxtest.Config{})
+			dir := writeFiles(t, 16, func(int) int { return 1 << 20 })
+			args := []string{"--to", s.URL + "/{name}", dir}
+
+			cmd := command(t, append([]string{"--concurrency", "4", "--bandwidth", "8MiB/s"}, args...)...)
+			var out bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() { cmd.Wait(); close(ended) }()
+			for checkNoneShort(t, s, dir) == 0 {
+				select {
+				case <-ended:
+					t.Fatalf("it ended before anything was stored:\n%s", out.Bytes())
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+			if err := cmd.Process.Signal(stop); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			if got, want := cmd.ProcessState.ExitCode(), 130; stop == os.Interrupt && got != want {
+				t.Errorf("%s\nexit status %d, want %d", out.Bytes(), got, want)
+			}
+			stored := checkNoneShort(t, s, dir)
+			if stored == 16 {
+				t.Error("all was stored, so nothing was tested")
+			}
+			t.Logf("%d of 16 stored when it ended", stored)
+
+			send(t, 0, args...)
+			checkStored(t, s, dir)
+		})
+	}
+}
