@@ -200,8 +200,9 @@ var cells = []cell{
 		model: func(seed uint64) lab.Model {
 			return lab.NewHang(outage[0], outage[1]-outage[0], threads(5, 20, time.Second)(seed))
 		}, capacity: 5, out: outage, timeout: 30 * time.Second},
-	{name: "X4", about: "F1, two of the four with methods of their own", model: threads(20, 20, time.Second), capacity: 20,
-		clients: 4, apart: 30 * time.Second, onGrid: true, neighbors: func(i int) pacer {
+	{name: "X4", about: "F1, refusals take 0.1 s, a naive AIMD and a fixed 16 among the four", model: threads(20, 20, time.Second), capacity: 20,
+		refusalTrip: time.Second / 10,
+		clients:     4, apart: 30 * time.Second, onGrid: true, neighbors: func(i int) pacer {
 			switch i {
 			case 1:
 				return newAIMD()

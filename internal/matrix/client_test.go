@@ -66,10 +66,11 @@ func (o ours) state() state {
 
 // A client sends all that its pacer allows.
 type client struct {
-	run   *run
-	pacer pacer
-	start time.Duration // since the start of the run
-	tally tally
+	run    *run
+	pacer  pacer
+	judged bool          // is ours
+	start  time.Duration // since that of the run; whole seconds
+	tally  tally
 }
 
 func (c *client) work(ctx context.Context) {
@@ -83,7 +84,7 @@ func (c *client) work(ctx context.Context) {
 			permit.Done(throttle.Feedback{})
 			return
 		}
-		bytes := c.run.next()
+		bytes := c.run.next(c.judged)
 		c.tally.sent(begin)
 		upload := c.run.upload(bytes)
 		a, ok := c.run.serve(ctx, lab.Request{Bytes: bytes})

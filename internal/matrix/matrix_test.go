@@ -29,22 +29,22 @@ var columns = []struct {
 	value func(*measures) float64
 	goal  func(*goals) float64
 	print string
-	what  string
 }{
-	{"goodput", true, func(m *measures) float64 { return m.goodput }, func(g *goals) float64 { return g.goodput }, "%.3f", "accepted, of what was deliverable"},
-	{"waste%", false, func(m *measures) float64 { return 100 * m.waste }, func(g *goals) float64 { return 100 * g.waste }, "%.2f", "refused or timed out, of all sent"},
-	{"start", false, func(m *measures) float64 { return m.start }, func(g *goals) float64 { return g.start }, "%.0f", "seconds until it has converged"},
-	{"change", false, func(m *measures) float64 { return m.change }, func(g *goals) float64 { return g.change }, "%.0f", "the same after a change, the slowest"},
-	{"20s", true, func(m *measures) float64 { return m.first20 }, func(g *goals) float64 { return g.first20 }, "%.3f", "goodput of the first 20 s"},
-	{"60s", true, func(m *measures) float64 { return m.first60 }, func(g *goals) float64 { return g.first60 }, "%.3f", "goodput of the first minute"},
-	{"p99", false, func(m *measures) float64 { return m.p99 }, func(g *goals) float64 { return g.p99 }, "%.2f", "latency of successes in seconds"},
-	{"Jain", true, func(m *measures) float64 { return m.jain }, func(g *goals) float64 { return g.jain }, "%.3f", "fairness among our clients while all are there"},
-	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f", "largest limit"},
-	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f", "mean limit in the last minute"},
-	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f", "requests"},
-	{"dead", false, func(m *measures) float64 { return m.dead }, func(g *goals) float64 { return g.dead }, "%.0f", "requests sent into an outage"},
-	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f", "requests sent before a Retry-After had passed"},
-	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f", "requests sent above a ceiling"},
+	{"goodput", true, func(m *measures) float64 { return m.goodput }, func(g *goals) float64 { return g.goodput }, "%.3f"},         // accepted, of what was deliverable
+	{"waste%", false, func(m *measures) float64 { return 100 * m.waste }, func(g *goals) float64 { return 100 * g.waste }, "%.2f"}, // refused or timed out, of all sent
+	{"start", false, func(m *measures) float64 { return m.start }, func(g *goals) float64 { return g.start }, "%.0f"},              // seconds until it has converged
+	{"change", false, func(m *measures) float64 { return m.change }, func(g *goals) float64 { return g.change }, "%.0f"},           // the same after a change, the slowest
+	{"20s", true, func(m *measures) float64 { return m.first20 }, func(g *goals) float64 { return g.first20 }, "%.3f"},             // goodput of the first 20 s
+	{"60s", true, func(m *measures) float64 { return m.first60 }, func(g *goals) float64 { return g.first60 }, "%.3f"},             // goodput of the first minute
+	{"p99", false, func(m *measures) float64 { return m.p99 }, func(g *goals) float64 { return g.p99 }, "%.2f"},                    // latency of successes in seconds
+	{"Jain", true, func(m *measures) float64 { return m.jain }, func(g *goals) float64 { return g.jain }, "%.3f"},                  // fairness among our clients while all are there
+	{"share", true, func(m *measures) float64 { return m.share }, none, "%.3f"},                                                    // of what would be fair to our clients, beside others
+	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f"},                                                  // largest limit
+	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f"},                                                      // mean limit in the last minute
+	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f"},                                                     // requests
+	{"dead", false, func(m *measures) float64 { return m.dead }, func(g *goals) float64 { return g.dead }, "%.0f"},                 // requests sent into an outage
+	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f"},                                                   // requests sent before a Retry-After had passed
+	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f"},                                                   // requests sent above a ceiling
 }
 
 func none(*goals) float64 { return 0 }
@@ -151,6 +151,8 @@ func meaningless(c *cell, head string) bool {
 		return len(c.changes()) == 0
 	case "Jain":
 		return c.clients == 0
+	case "share":
+		return c.neighbors == nil
 	case "dead":
 		return c.out[1] == 0
 	case "goodput", "20s", "60s", "start":

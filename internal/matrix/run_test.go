@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	roundTrip = time.Millisecond // added to each answer, give or take a half
+	roundTrip = time.Millisecond // of every request, give or take a half
 	maxLimit  = 256              // of the limit that is found
 
 )
@@ -30,7 +31,7 @@ type run struct {
 
 	mu    sync.Mutex
 	rnd   *rand.Rand
-	count int64   // of requests
+	count int64   // of requests that are judged
 	sizes []int64 // drawn beforehand
 
 	over chan struct{} // closed when it floods
@@ -52,47 +53,48 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 		if c.link > 0 {
 			r.link = lab.NewShared(1, nil)
 		}
-		var wg sync.WaitGroup
-		ctx, cancel := context.WithCancel(t.Context())
 		for i, start := range c.starts() {
-			client := &client{run: r, start: start}
+			client := &client{run: r, start: start, judged: !c.neighbour(i)}
 			client.tally = tally{run: r, seconds: make([]second, horizon/time.Second)}
 			r.clients = append(r.clients, client)
-			wg.Go(func() {
-				select {
-				case <-time.After(start):
-				case <-ctx.Done():
-					return
-				}
-				client.pacer = c.pacer(i) // which is born when it begins
-				for range workers {
-					wg.Go(func() { client.work(ctx) })
-				}
-			})
 		}
-		r.sample()
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		r.watch(func(i int) {
+			client := r.clients[i]
+			client.pacer = c.pacer(i) // which is born when it begins
+			for range workers {
+				wg.Go(func() { client.work(ctx) })
+			}
+		})
 		cancel()
 		wg.Wait()
 	})
 	return r
 }
 
-// sample looks at the clients at the end of every second, until that of the run.
-func (r *run) sample() {
-	timer := time.NewTimer(0)
-	<-timer.C
-	for i := range int(horizon / time.Second) {
-		timer.Reset(time.Until(r.start.Add(time.Duration(i+1) * time.Second)))
+// watch begins each client at its second, and looks at all of them at the end of
+// every second, until that of the run.
+func (r *run) watch(begin func(i int)) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for s := range int(horizon / time.Second) {
+		for i, c := range r.clients {
+			if c.start == time.Duration(s)*time.Second {
+				begin(i)
+			}
+		}
+		timer.Reset(time.Until(r.start.Add(time.Duration(s+1) * time.Second)))
 		select {
 		case <-timer.C:
 		case <-r.over:
 			return
 		}
 		for _, c := range r.clients {
-			if c.start < time.Duration(i+1)*time.Second {
-				s := c.pacer.state()
+			if c.pacer != nil {
+				state := c.pacer.state()
 				c.tally.mu.Lock()
-				c.tally.seconds[i].state = s
+				c.tally.seconds[s].state = state
 				c.tally.mu.Unlock()
 			}
 		}
@@ -100,12 +102,14 @@ func (r *run) sample() {
 }
 
 // next counts a request and returns its size.
-func (r *run) next() int64 {
+func (r *run) next(judged bool) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.count++
-	if float64(r.count) == r.cell.flood() {
-		close(r.over)
+	if judged {
+		r.count++
+		if float64(r.count) == r.cell.flood() {
+			close(r.over)
+		}
 	}
 	if r.cell.mix == nil {
 		return 0
@@ -159,17 +163,23 @@ func (r *run) serve(ctx context.Context, req lab.Request) (lab.Answer, bool) {
 	}
 }
 
+// answer goes the whole round trip before the server sees the request. That makes
+// every arrival an instant of its own, and thus the run the same every time: at
+// one instant, goroutines come in any order.
 func (r *run) answer(req lab.Request) lab.Answer {
+	r.travel(roundTrip)
 	a := r.model.Serve(context.Background(), req)
-	trip := roundTrip
-	if a.Status != 201 && r.cell.refusalTrip > 0 {
-		trip = r.cell.refusalTrip
+	if a.Status != http.StatusCreated && r.cell.refusalTrip > 0 {
+		r.travel(r.cell.refusalTrip)
 	}
+	return a
+}
+
+func (r *run) travel(trip time.Duration) {
 	r.mu.Lock()
 	trip = time.Duration(float64(trip) * (0.5 + r.rnd.Float64()))
 	r.mu.Unlock()
 	time.Sleep(trip)
-	return a
 }
 
 // weight is how many requests of mean work an answer stands for.
@@ -182,11 +192,11 @@ func (r *run) weight(a lab.Answer) float64 {
 
 // measures of a run; see columns.
 type measures struct {
-	goodput, waste, first20, first60, p99, jain float64
-	start, change                               float64
-	dead, early, above, largest                 float64
-	end, sent                                   float64
-	flooded                                     bool
+	goodput, waste, first20, first60, p99, jain, share float64
+	start, change                                      float64
+	dead, early, above, largest                        float64
+	end, sent                                          float64
+	flooded                                            bool
 }
 
 func (r *run) measure() (m measures) {
@@ -197,12 +207,12 @@ func (r *run) measure() (m measures) {
 	var judged []*client
 	var latencies []float32
 	sent, refused := 0, 0
-	for i, client := range r.clients {
+	for _, client := range r.clients {
 		for s, second := range client.tally.seconds {
 			total[s] += second.goodput
 			accepted[s] += second.goodput
 		}
-		if c.neighbour(i) {
+		if !client.judged {
 			continue
 		}
 		judged = append(judged, client)
@@ -241,25 +251,33 @@ func (r *run) measure() (m measures) {
 	if slices.Sort(latencies); len(latencies) > 0 {
 		m.p99 = float64(latencies[len(latencies)*99/100])
 	}
-	m.jain = jain(judged)
+	together := r.clients[len(r.clients)-1].start + time.Minute
+	goodputs := make([]float64, len(judged))
+	var sum float64
+	for i, client := range judged {
+		for _, second := range client.tally.seconds[together/time.Second:] {
+			goodputs[i] += second.goodput
+		}
+		sum += goodputs[i]
+	}
+	m.jain = jain(goodputs)
+	var fair float64
+	for _, can := range c.capacities()[together/time.Second:] {
+		fair += can * float64(len(judged)) / float64(len(r.clients))
+	}
+	m.share = ratio(sum, fair)
 	m.flooded = float64(r.count) >= c.flood()
 	return m
 }
 
-// jain is Jain's index of the goodputs while all are there, from a minute after
-// the last one came.
-func jain(clients []*client) float64 {
+// jain is Jain's index of fairness: 1 where all have the same.
+func jain(x []float64) float64 {
 	var sum, squares float64
-	from := int(clients[len(clients)-1].start/time.Second) + 60
-	for _, c := range clients {
-		var x float64
-		for s := from; s < len(c.tally.seconds); s++ {
-			x += c.tally.seconds[s].goodput
-		}
+	for _, x := range x {
 		sum += x
 		squares += x * x
 	}
-	return ratio(sum*sum, squares*float64(len(clients)))
+	return ratio(sum*sum, squares*float64(len(x)))
 }
 
 // converged returns after how many seconds from the given one the goodput is
