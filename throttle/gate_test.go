@@ -96,8 +96,8 @@ func TestGateBurst(t *testing.T) {
 	})
 }
 
-// hold begins n requests of the key and returns what ends them.
-func hold(g *Gate, key string, n int) (end func()) {
+// occupy begins n requests of the key and returns what ends them.
+func occupy(g *Gate, key string, n int) (end func()) {
 	done := make(chan struct{})
 	for range n {
 		go through(g, key, func(http.ResponseWriter, *http.Request) { <-done })
@@ -110,7 +110,7 @@ func TestGateInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{InFlight: 2}}
-		end := hold(g, "a", 2)
+		end := occupy(g, "a", 2)
 		wantAnswer(t, through(g, "b", nil), 200, ` | `)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 1`)
 		wantStats(t, g, GateStats{InFlight: 2, Admitted: 3, RefusedByInFlight: 1, Keys: 2})
@@ -119,7 +119,7 @@ func TestGateInFlight(t *testing.T) {
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 6`)
 		end()
 		wantAnswer(t, through(g, "a", nil), 200, ` | `) // instantly: 7/8 of 5.001 s is the mean
-		end = hold(g, "a", 2)
+		end = occupy(g, "a", 2)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 5`)
 		c.until(time.Hour)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 60`) // at most
@@ -133,7 +133,7 @@ func TestGateBothLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 0.1, InFlight: 1}}
-		end := hold(g, "a", 1)
+		end := occupy(g, "a", 1)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 10`)
 		end()
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=10 | 10`)
@@ -166,7 +166,7 @@ func TestGateRefusal(t *testing.T) {
 		if err := g.SetLimits(Limits{InFlight: 1}); err != nil {
 			t.Fatal(err)
 		}
-		defer hold(g, "a", 1)()
+		defer occupy(g, "a", 1)()
 		body, _ = io.ReadAll(through(g, "b", nil).Body)
 		if got := string(body); got != "too many requests at once: at most 1; try again in 1 s\n" {
 			t.Errorf("body %q", got)
@@ -255,9 +255,9 @@ func TestGateSetLimits(t *testing.T) {
 		set(Limits{Rate: 2}) // from none to one: nothing is owed
 		wantAnswer(t, through(g, "a", nil), 200, `"default";r=120;t=60 | `)
 
-		end := hold(g, "b", 1)
+		end := occupy(g, "b", 1)
 		set(Limits{InFlight: 2})
-		end2 := hold(g, "b", 1)
+		end2 := occupy(g, "b", 1)
 		wantAnswer(t, through(g, "b", nil), 429, `"default-in-flight";r=0 | 1`)
 		set(Limits{InFlight: 1}) // those in flight stay so
 		end()
@@ -361,7 +361,7 @@ func TestGateFieldsAreRead(t *testing.T) {
 		if err := g.SetLimits(Limits{InFlight: 3}); err != nil {
 			t.Fatal(err)
 		}
-		defer hold(g, "a", 3)()
+		defer occupy(g, "a", 3)()
 		inFlight.Remaining = 0
 		want.Limits = []hint.Limit{inFlight}
 		if got := read(); fmt.Sprint(got) != fmt.Sprint(want) {
