@@ -34,11 +34,13 @@ var quotaPreset = preset{Preset{
 // the rest 429.
 type Quotas struct {
 	// A token bucket of that many tokens a second, which holds N; or where Window
-	// is given, N requests in each window of the wall clock.
-	Rate   float64
-	N      int
-	Window time.Duration
-	Factor Schedule // of Rate
+	// is given, N requests in each window of the wall clock, or in any window.
+	Rate         float64
+	N            int
+	Window       time.Duration
+	Sliding      bool     // in any
+	CountRefused bool     // refused requests use up a sliding window too
+	Factor       Schedule // of Rate
 
 	Service    time.Duration // from the arrival of an accepted request to its answer
 	RetryAfter bool          // a 429 says when there is quota again
@@ -48,11 +50,14 @@ type Quotas struct {
 // NewQuota returns such a server as a model.
 func NewQuota(q Quotas) Model {
 	l := &limited{n: q.N, window: q.Window, service: q.Service, retryAfter: q.RetryAfter, headers: q.Headers}
-	if q.Window > 0 {
-		l.quota = &fixedWindow{n: q.N, span: q.Window}
-	} else {
+	switch {
+	case q.Window == 0:
 		l.window = time.Duration(float64(q.N) / q.Rate * float64(time.Second))
 		l.quota = newTokenBucket(q.Rate, q.N, q.Factor)
+	case q.Sliding:
+		l.quota = &slidingWindow{n: q.N, span: q.Window, countRefused: q.CountRefused}
+	default:
+		l.quota = &fixedWindow{n: q.N, span: q.Window}
 	}
 	return l
 }

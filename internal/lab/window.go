@@ -17,20 +17,14 @@ var windowPreset = preset{Preset{
 		{"retry-after", "true", "a 429 says when there is quota again"},
 	},
 }, func(v *values) rule {
-	l := &limited{
-		n:          v.count("n", 1),
-		window:     v.duration("window", time.Nanosecond),
-		headers:    v.flag("headers"),
-		retryAfter: v.flag("retry-after"),
-	}
-	counted := v.flag("count-refused")
-	switch v.choice("kind", "fixed", "sliding") {
-	case "fixed":
-		l.quota = &fixedWindow{n: l.n, span: l.window}
-	case "sliding":
-		l.quota = &slidingWindow{n: l.n, span: l.window, countRefused: counted}
-	}
-	return modelled{l}
+	return modelled{NewQuota(Quotas{
+		N:            v.count("n", 1),
+		Window:       v.duration("window", time.Nanosecond),
+		Sliding:      v.choice("kind", "fixed", "sliding") == "sliding",
+		CountRefused: v.flag("count-refused"),
+		RetryAfter:   v.flag("retry-after"),
+		Headers:      v.flag("headers"),
+	})}
 }}
 
 // fixedWindow starts again with each multiple of its span on the wall clock.

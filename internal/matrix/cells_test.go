@@ -38,6 +38,7 @@ type cell struct {
 	onGrid           bool                        // start at a full minute of the wall clock
 	mix              func(time.Duration) []int64 // sizes at that time of the run, each as often
 	connection, link float64                     // bytes a second, of each upload and of all together; 0: no limit
+	jitter           time.Duration               // round trip, give or take a half; 0: a millisecond
 	refusalTrip      time.Duration               // round trip of what is not accepted; 0: as the others
 
 	goals goals
@@ -89,6 +90,17 @@ func window(n int, span time.Duration, headers bool) func(uint64) lab.Model {
 	return func(uint64) lab.Model {
 		return lab.NewQuota(lab.Quotas{N: n, Window: span, RetryAfter: true, Headers: headers, Service: service})
 	}
+}
+
+func sliding(n int, countRefused bool) func(uint64) lab.Model {
+	return func(uint64) lab.Model {
+		return lab.NewQuota(lab.Quotas{N: n, Window: time.Second, Sliding: true, CountRefused: countRefused, Service: service})
+	}
+}
+
+// quota is one that takes no time, to stand before another server.
+func quota(rate float64, burst int) lab.Model {
+	return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, RetryAfter: true})
 }
 
 func down(kill bool, server func(uint64) lab.Model) func(uint64) lab.Model {
@@ -189,6 +201,52 @@ var cells = []cell{
 	{name: "C3", about: "M3, rate 12 given: too much", model: bucket(10, 10, true, nil), capacity: 10,
 		limits: throttle.Limits{Rate: 12}, goals: goals{waste: .01}},
 
+	{name: "C4", about: "4 in any second, rate 4 given, jitter 20 ms", model: sliding(4, false), capacity: 4, jitter: 20 * time.Millisecond,
+		limits: throttle.Limits{Rate: 4}, goals: goals{goodput: .95, waste: .01}},
+	{name: "C4c", about: "the same, refusals count too", model: sliding(4, true), capacity: 4, jitter: 20 * time.Millisecond,
+		limits: throttle.Limits{Rate: 4}, goals: goals{goodput: .95, waste: .01}},
+
+	// Servers that no rule was made for.
+	{name: "K1", about: "12 threads, log-normal sigma 0.7, mean 0.35 s, backlog 12",
+		model: func(seed uint64) lab.Model {
+			return lab.NewThreads(lab.Threads{Workers: 12, Backlog: 12, Service: 350 * time.Millisecond, Sigma: .7, Seed: seed})
+		},
+		capacity: 12 / .35, mean: 350 * time.Millisecond, goals: goals{goodput: .95, waste: .01, start: 10}},
+	{name: "K2", about: "6 cores, 0.8 s of CPU, 503 above 12",
+		model: func(uint64) lab.Model {
+			return lab.NewCPU(lab.CPU{Cores: 6, Work: 800 * time.Millisecond, Timeout: gateway, Limit: 12})
+		},
+		capacity: 7.5, goals: goals{goodput: .95, waste: .01, start: 10}},
+	{name: "K3", about: "bucket 3.3/s, burst 20, no Retry-After, 1 s each",
+		model:    func(uint64) lab.Model { return lab.NewQuota(lab.Quotas{Rate: 3.3, N: 20, Service: time.Second}) },
+		capacity: 3.3, goals: goals{goodput: .9, waste: .02}},
+	{name: "K4", about: "window 30 in 3 s with quota headers, 0.5 s each",
+		model: func(uint64) lab.Model {
+			return lab.NewQuota(lab.Quotas{N: 30, Window: 3 * time.Second, RetryAfter: true, Headers: true, Service: time.Second / 2})
+		},
+		capacity: 10, windowN: 30, window: 3 * time.Second, goals: goals{goodput: .95, waste: nothing}},
+	{name: "K5", about: "16 cores, log-normal sigma 1, mean 0.4 s of CPU",
+		model: func(seed uint64) lab.Model {
+			return lab.NewCPU(lab.CPU{Cores: 16, Work: 400 * time.Millisecond, Sigma: 1, Seed: seed, Timeout: gateway})
+		},
+		capacity: 40, mean: 400 * time.Millisecond, goals: goals{goodput: .95, waste: .01, start: 10}},
+	{name: "K6", about: "bucket 120/s, burst 5, Retry-After, 0.3 s each",
+		model: func(uint64) lab.Model {
+			return lab.NewQuota(lab.Quotas{Rate: 120, N: 5, RetryAfter: true, Service: 300 * time.Millisecond})
+		},
+		capacity: 120, goals: goals{goodput: .9, waste: .02}},
+	{name: "K7", about: "4 in a second of the wall clock, no Retry-After, 1.03 s each",
+		model: func(uint64) lab.Model {
+			return lab.NewQuota(lab.Quotas{N: 4, Window: time.Second, Service: 1030 * time.Millisecond})
+		},
+		capacity: 4, windowN: 4, window: time.Second, goals: goals{goodput: .9, waste: .02}},
+	{name: "K8", about: "bucket 3/s with Retry-After before M1",
+		model:    func(seed uint64) lab.Model { return both{quota(3, 3), threads(5, 20, time.Second)(seed)} },
+		capacity: 3, goals: goals{goodput: .95, waste: .02}},
+	{name: "K9", about: "bucket 8/s with Retry-After before M1",
+		model:    func(seed uint64) lab.Model { return both{quota(8, 8), threads(5, 20, time.Second)(seed)} },
+		capacity: 5, goals: goals{goodput: .95, waste: .02}},
+
 	{name: "X1", about: "M1z, refusals take 0.2 s", model: threads(5, 0, time.Second), capacity: 5, refusalTrip: time.Second / 5},
 	{name: "X1q", about: "M3, refusals take 0.2 s", model: bucket(10, 10, true, nil), capacity: 10, refusalTrip: time.Second / 5},
 	{name: "X1g", about: "G5, refusals take 0.2 s", model: bucket(10, 10, false, nil), capacity: 10, refusalTrip: time.Second / 5},
@@ -234,8 +292,8 @@ func (c *cell) pacer(i int) pacer {
 		return c.neighbors(i)
 	}
 	limits := c.limits
-	if limits.InFlight == 0 {
-		limits.InFlight = *inFlight
+	if *inFlight > 0 {
+		limits = throttle.Limits{InFlight: *inFlight, Fixed: true}
 	}
 	return newOurs(limits)
 }

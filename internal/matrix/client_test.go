@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"net/http"
-	"reflect"
 	"sync"
 	"time"
 
@@ -32,8 +31,6 @@ type state struct {
 	inFlight      int
 }
 
-var _, adaptive = reflect.TypeFor[throttle.UpstreamStats]().FieldByName("Limit")
-
 // ours is what is judged.
 type ours struct{ *throttle.Upstream }
 
@@ -47,19 +44,12 @@ func (o ours) acquire(ctx context.Context) (permit, error) {
 
 func (o ours) state() state {
 	stats := o.Stats()
-	s := state{inFlight: stats.InFlight}
-	v := reflect.ValueOf(stats)
-	if f := v.FieldByName("Limit"); f.IsValid() && f.Int() < math.MaxInt32 {
-		s.limit = int(f.Int())
+	s := state{phase: string(stats.Phase), reason: stats.Reason, inFlight: stats.InFlight}
+	if stats.Limit < math.MaxInt32 {
+		s.limit = stats.Limit
 	}
-	if f := v.FieldByName("Rate"); f.IsValid() && f.Float() < float64(rate.Inf) {
-		s.rate = f.Float()
-	}
-	if f := v.FieldByName("Phase"); f.IsValid() {
-		s.phase = f.String()
-	}
-	if f := v.FieldByName("Reason"); f.IsValid() {
-		s.reason = f.String()
+	if stats.Rate < rate.Inf {
+		s.rate = float64(stats.Rate)
 	}
 	return s
 }
@@ -172,7 +162,7 @@ func (t *tally) sent(now time.Time) {
 		t.early++
 	}
 	limits := t.run.cell.limits
-	if limits.InFlight > 0 && t.inFlight > limits.InFlight || adaptive && t.inFlight > maxLimit {
+	if limits.InFlight > 0 && t.inFlight > limits.InFlight || !limits.Fixed && t.inFlight > maxLimit {
 		t.above++
 	}
 	if limits.Rate > 0 {

@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 
 	"github.com/penstock/penstock/internal/lab"
@@ -56,6 +57,16 @@ func (p naivePermit) Done(f throttle.Feedback) {
 	n.concurrency.SetLimit(int(n.limit))
 	n.mu.Unlock()
 	p.p.Release()
+}
+
+// both is a quota before a server.
+type both struct{ quota, server lab.Model }
+
+func (b both) Serve(ctx context.Context, r lab.Request) lab.Answer {
+	if a := b.quota.Serve(ctx, r); a.Status != http.StatusCreated {
+		return a
+	}
+	return b.server.Serve(ctx, r)
 }
 
 // never accepts nothing.

@@ -167,7 +167,11 @@ func (r *run) serve(ctx context.Context, req lab.Request) (lab.Answer, bool) {
 // every arrival an instant of its own, and thus the run the same every time: at
 // one instant, goroutines come in any order.
 func (r *run) answer(req lab.Request) lab.Answer {
-	r.travel(roundTrip)
+	trip := roundTrip
+	if r.cell.jitter > 0 {
+		trip = r.cell.jitter
+	}
+	r.travel(trip)
 	a := r.model.Serve(context.Background(), req)
 	if a.Status != http.StatusCreated && r.cell.refusalTrip > 0 {
 		r.travel(r.cell.refusalTrip)
