@@ -1,12 +1,20 @@
 // Package matrix has only a test: it judges the controller of the package
 // throttle on every kind of server at once, so that a change of a rule that helps
 // one and harms another is seen. Each cell is a model of internal/lab with one or
-// several clients, run on fake time:
+// several clients, ten minutes of fake time long:
 //
-//	cd internal/matrix; go test -table
-//	go test -table -seeds 5 -cells 'M1|M3' -goals
-//	go test -cells M6 -seed 3 -lines m6.tsv
+//	go test -v -run Matrix ./internal/matrix -table
+//	cd internal/matrix && go test -table -seeds 5 -cells 'M1|M3|G.*' -goals
+//	cd internal/matrix && go test -cells M6 -seed 3 -lines m6.tsv
+//	cd internal/matrix && go test -table -cells M1 -inflight 8
 //
-// Nothing but public API is used: a client is an Upstream and as many workers as
-// are never too few, for whom there is always more to send.
+// Nothing but public API is used: a client is an Upstream and more workers than
+// can ever send at once, for whom there is always more to send. A cell and a seed
+// give the same run every time.
+//
+// What is deliverable follows from the model: threads or cores over the mean
+// work, or the rate of the quota; nothing in an outage. An accepted request counts
+// evenly over the time that the server worked on it. A cell's name with an
+// exclamation mark behind it tells of a run that was ended early, because its
+// clients sent many times what the server can do.
 package matrix

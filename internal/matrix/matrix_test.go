@@ -42,6 +42,7 @@ var columns = []struct {
 	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f"},                                                  // largest limit
 	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f"},                                                      // mean limit in the last minute
 	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f"},                                                     // requests
+	{"504", false, func(m *measures) float64 { return m.timedOut }, none, "%.0f"},                                                  // requests that timed out
 	{"dead", false, func(m *measures) float64 { return m.dead }, func(g *goals) float64 { return g.dead }, "%.0f"},                 // requests sent into an outage
 	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f"},                                                   // requests sent before a Retry-After had passed
 	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f"},                                                   // requests sent above a ceiling
@@ -139,7 +140,7 @@ func TestMatrix(t *testing.T) {
 	if *strict {
 		report = func(args ...any) { t.Error(args...) }
 	}
-	if len(short) > 0 {
+	if whole && len(short) > 0 {
 		report(fmt.Sprintf("%d short of their goals, in the worst of %d seeds:\n%s", len(short), *seeds, strings.Join(short, "\n")))
 	}
 }

@@ -4,5 +4,7 @@ package matrix
 
 import "time"
 
-// horizon is how long a run is.
-const horizon = 600 * time.Second
+const (
+	horizon = 600 * time.Second // how long a run is
+	whole   = true
+)

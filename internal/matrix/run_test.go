@@ -227,6 +227,7 @@ func (r *run) measure() (m measures) {
 		for s, second := range client.tally.seconds {
 			sent += second.sent
 			refused += second.refused()
+			m.timedOut += float64(second.timedOut)
 			m.largest = max(m.largest, float64(second.state.limit))
 			if from, to := c.outage(); s >= from && s < to {
 				m.dead += float64(second.sent)
