@@ -199,7 +199,7 @@ type measures struct {
 	goodput, waste, first20, first60, p99, jain, share float64
 	start, change                                      float64
 	dead, early, above, largest                        float64
-	end, sent                                          float64
+	end, sent, timedOut                                float64
 	flooded                                            bool
 }
 
