@@ -174,7 +174,7 @@ func barETA(s Snapshot) string {
 	if s.ETA <= 0 {
 		return ""
 	}
-	return "ETA " + clock(s.ETA)
+	return "ETA " + Clock(s.ETA)
 }
 
 func barInFlight(s Snapshot) string {

@@ -49,12 +49,12 @@ func span(d time.Duration) string {
 	case d < 59950*time.Millisecond:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
-	return clock(d)
+	return Clock(d)
 }
 
-// clock writes a duration in whole seconds or coarser, for what changes while
+// Clock writes a duration in whole seconds or coarser, for what changes while
 // one looks at it.
-func clock(d time.Duration) string {
+func Clock(d time.Duration) string {
 	s := int64(max(d, 0).Round(time.Second) / time.Second)
 	switch {
 	case s < 60:

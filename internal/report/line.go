@@ -61,7 +61,7 @@ func (l *lines) Close() {}
 
 func lineText(s Snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", clock(s.Elapsed), count(s.ended()))
+	fmt.Fprintf(&b, "%s: %s", Clock(s.Elapsed), count(s.ended()))
 	if s.KnownTotal && s.Total > 0 {
 		fmt.Fprintf(&b, " of %s (%d %%)", count(s.Total), 100*s.ended()/s.Total)
 	}
@@ -88,7 +88,7 @@ func lineText(s Snapshot) string {
 	}
 	switch {
 	case s.ETA > 0:
-		fmt.Fprintf(&b, "; %s left", clock(s.ETA))
+		fmt.Fprintf(&b, "; %s left", Clock(s.ETA))
 	case s.KnownTotal && s.ended() < s.Total:
 		b.WriteString("; time left unknown")
 	}

@@ -25,7 +25,7 @@ func run(p Progress, total int64) {
 		limit, holding, pause := LimitRate, "the server takes no more a second", time.Duration(0)
 		if now.After(begin.Add(40*time.Second)) && now.Before(pauseEnd) {
 			pause = pauseEnd.Sub(now)
-			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", clock(pause))
+			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", Clock(pause))
 		} else {
 			it := Item{Path: fmt.Sprint(sent), Status: Delivered, Bytes: 4096}
 			if sent == 100 {

@@ -148,8 +148,8 @@ func TestHumanNumbers(t *testing.T) {
 		if got := span(tt.d); got != tt.span {
 			t.Errorf("span(%v) = %q, want %q", tt.d, got, tt.span)
 		}
-		if got := clock(tt.d); got != tt.clock {
-			t.Errorf("clock(%v) = %q, want %q", tt.d, got, tt.clock)
+		if got := Clock(tt.d); got != tt.clock {
+			t.Errorf("Clock(%v) = %q, want %q", tt.d, got, tt.clock)
 		}
 	}
 	for rate, want := range map[float64]string{

@@ -32,6 +32,7 @@ type job struct {
 	item    source.Item
 	began   time.Time // its first attempt left
 	waiting bool      // for its next attempt
+	server  *server   // that it was last sent to
 }
 
 type jobKey struct{}

@@ -24,14 +24,13 @@ func (r *run) observe(e throttle.Event) {
 		r.tally.Sent(now)
 		j := jobOf(e.Request)
 		r.mu.Lock()
-		if r.upstreams[e.Key] == nil {
-			r.upstreams[e.Key] = r.transport.Upstream(e.Key)
-		}
+		server := r.serverLocked(e.Key)
 		r.inFlight++
 		r.maxInFlight = max(r.maxInFlight, r.inFlight)
 		r.mu.Unlock()
 		if j != nil {
 			r.backingOff(j, false)
+			j.server = server
 			if j.began.IsZero() {
 				j.began = now
 			}
@@ -40,13 +39,29 @@ func (r *run) observe(e throttle.Event) {
 		r.tally.Sent(now)
 	case throttle.Paused:
 		r.paused(e, now)
+	case throttle.Changed:
+		r.changed(e)
 	case throttle.Ended:
 		r.answered(e, now)
 	}
 }
 
+// serverLocked returns what is known of a server. It requires that mu is held.
+func (r *run) serverLocked(key string) *server {
+	s := r.servers[key]
+	if s == nil {
+		s = &server{Upstream: r.transport.Upstream(key), key: key}
+		r.servers[key] = s
+	}
+	return s
+}
+
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
+	if e.Source == "" { // nobody asked for it
+		r.Log.Debug(fmt.Sprintf("%s refuses and says no more: nothing is sent for %s", e.Key, short(wait)))
+		return
+	}
 	if r.MaxWait > 0 && wait > r.MaxWait {
 		r.leftAlone(e.Until)
 		return
@@ -54,7 +69,8 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	// A server that asks for a pause each second does not get a line each second.
 	level := slog.LevelDebug
 	r.mu.Lock()
-	if now.Sub(r.pauseTold) >= pauseEvery {
+	r.serverLocked(e.Key).asked(now, e.Until)
+	if now.Sub(r.pauseTold) >= tellEvery {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
@@ -94,24 +110,21 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	defer r.mu.Unlock()
 	r.inFlight--
 	if outcome == report.Accepted {
-		r.accepted = true
-		r.failing, r.failures, r.refusing, r.trouble = time.Time{}, 0, false, ""
+		r.acceptedLocked()
 		return
 	}
-	if r.failing.IsZero() {
-		r.failing = now
-	}
-	r.failures++
+	r.serverLocked(e.Key).failed(now.Add(-e.Latency), now)
+	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil
 	r.trouble = trouble(e)
 }
 
-// trouble says in a few words how a server that is down showed it; "" where an
-// answer speaks of something else.
+// trouble says in a few words how a server refused; "" where an answer speaks of
+// something else.
 func trouble(e throttle.Event) string {
 	var dns *net.DNSError
 	switch {
-	case e.Outcome != throttle.Overloaded && e.Outcome != throttle.TimedOut && e.Err == nil:
+	case (e.Outcome == throttle.Ignored || e.Outcome == throttle.Success) && e.Err == nil:
 		return ""
 	case e.Err == nil:
 		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
@@ -137,10 +150,10 @@ func (r *run) retrying(e retry.Event) {
 	}
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
-		if e.Wait > ownWait { // the server asked for it
+		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
 			r.mu.Lock()
-			if e.Until.After(r.asked) {
-				r.asked = e.Until
+			if !now.Before(j.server.end) { // else it asked all of us, and e.Until is a little later
+				j.server.asked(now, e.Until)
 			}
 			r.mu.Unlock()
 		}

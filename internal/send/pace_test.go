@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -73,7 +74,7 @@ func TestWorkersAreALimit(t *testing.T) {
 		w.Workers = 2
 		s := w.run()
 		w.ended(s, ExitDelivered, 20, 0, 0, 0, 0)
-		if s.InFlight.Max != 2 || s.Waited.Concurrency < 9 || w.watch.snapshots[10].Holding != "workers 2" {
+		if s.InFlight.Max != 2 || s.Waited.Concurrency < 9 || w.watch.snapshots[10].Holding != "held by your --workers 2" {
 			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited, w.watch.holding())
 		}
 	})
@@ -110,7 +111,7 @@ func TestPoolGrowsFor(t *testing.T) {
 				if c.edit != nil {
 					c.edit(r)
 				}
-				r.grow(c.stats)
+				r.grow(view{UpstreamStats: c.stats})
 				if grows := r.grown > begin; grows != c.grows {
 					t.Errorf("from %d to %d", begin, r.grown)
 				}
@@ -160,8 +161,8 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 			if (snap.Limit == report.LimitCoolDown) != paused {
 				t.Fatalf("%v after the start the limit is %q", snap.Elapsed, snap.Limit)
 			}
-			if left := end.Sub(at); paused && (snap.Pause != left || snap.Holding != fmt.Sprintf("paused %s: Retry-After", short(left))) {
-				t.Fatalf("%v before its end the pause is %v, %q", left, snap.Pause, snap.Holding)
+			if wait := end.Sub(at); paused && (snap.Pause != wait || snap.Holding != fmt.Sprintf("paused %d s: Retry-After", int(math.Ceil(wait.Seconds())))) {
+				t.Fatalf("%v before its end the pause is %v, %q", wait, snap.Pause, snap.Holding)
 			}
 		}
 		if talk := w.watch.talk.String(); strings.Count(talk, "http://127.0.0.1 asks to be left alone for 30s (Retry-After): nothing is sent until") != 1 {
@@ -180,7 +181,7 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		if r.Host == "127.0.0.2" {
 			seen.add()
 		} else if n.Add(1) == 1 {
-			w.Header().Set("Retry-After", "600")
+			w.Header().Set("Retry-After", "100")
 			w.WriteHeader(http.StatusTooManyRequests)
 			return
 		}
@@ -199,7 +200,7 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		if n := seen.within(w.begin, w.begin.Add(3*time.Second)); n != each {
 			t.Errorf("%d of %d requests while the other server pauses", n, each)
 		}
-		if w.since() < 600*time.Second {
+		if w.since() < 100*time.Second {
 			t.Errorf("over after %v", w.since())
 		}
 	})
@@ -218,7 +219,7 @@ func TestPausesAreToldOnceInAWhile(t *testing.T) {
 	}, func(w *world) {
 		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
 		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asks")
-		if most := int(w.since()/pauseEvery) + 1; told < 2 || told > most {
+		if most := int(w.since()/tellEvery) + 1; told < 2 || told > most {
 			t.Errorf("told %d times in %v", told, w.since())
 		}
 	})
@@ -229,11 +230,11 @@ func TestGiveUp(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 100, InFlight: 256}
 		w.GiveUpAfter = 90 * time.Second
 		s := w.run()
-		w.ended(s, ExitUnavailable, 0, 0, 0, 20, 0)
+		w.ended(s, ExitUnavailable, 0, 0, 0, s.Items.Deferred, 20-s.Items.Deferred)
 		if got, want := w.since(), 90*time.Second+tick; got != want {
 			t.Errorf("ended after %v, want %v", got, want)
 		}
-		if got, want := s.Notes, "nothing was accepted for 1m30s (--give-up-after); try again later"; len(got) != 1 || got[0] != want {
+		if got, want := s.Notes, "nothing was accepted for 1m30s (--give-up-after): 503 Service Unavailable; try again later"; len(got) != 1 || got[0] != want {
 			t.Errorf("notes %q", got)
 		}
 		if text := errorsOf(s); !strings.Contains(text, "deferred: PUT http://127.0.0.1/000") || strings.Count(text, "nothing was accepted") != 1 {
@@ -242,24 +243,104 @@ func TestGiveUp(t *testing.T) {
 	})
 }
 
-// Waits that the server asks for do not count.
+// What the server asks for it gets, once: what comes after it has to be accepted.
 func TestGiveUpIsPatientWhenAsked(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1) <= 3 {
-			w.Header().Set("Retry-After", "600")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+	asks := func(statuses ...int) http.HandlerFunc {
+		var n atomic.Int64
+		return func(w http.ResponseWriter, r *http.Request) {
+			if i := int(n.Add(1)); i <= len(statuses) {
+				if status := statuses[i-1]; status == http.StatusServiceUnavailable {
+					w.Header().Set("Retry-After", "600")
+				}
+				w.WriteHeader(statuses[i-1])
+				return
+			}
+			accept(w, r, 0)
 		}
-		accept(w, r, 0)
-	}, func(w *world) {
-		w.Limits.InFlight = 1
-		w.GiveUpAfter = time.Minute
-		w.ended(w.run(), ExitDelivered, 5, 0, 0, 0, 0)
-		if w.since() < 3*600*time.Second {
-			t.Errorf("over after %v", w.since())
-		}
+	}
+	const again = http.StatusServiceUnavailable
+	t.Run("once", func(t *testing.T) {
+		onFakeTime(t, 5, asks(again, 201, again, 201, again), func(w *world) {
+			w.Limits.InFlight = 1
+			w.GiveUpAfter = time.Minute
+			w.ended(w.run(), ExitDelivered, 5, 0, 0, 0, 0)
+			if w.since() < 3*600*time.Second {
+				t.Errorf("over after %v", w.since())
+			}
+		})
 	})
+	t.Run("again", func(t *testing.T) {
+		onFakeTime(t, 5, asks(again, again, again, again, again, again), func(w *world) {
+			w.Limits.InFlight = 1
+			w.GiveUpAfter = 15 * time.Minute
+			s := w.run()
+			w.ended(s, ExitUnavailable, 0, 0, 0, 3, 2) // three of five were refused
+			if got, want := w.since(), 20*time.Minute+tick; got != want {
+				t.Errorf("over after %v, want %v", got, want)
+			}
+			want := "nothing was accepted for 15m0s (--give-up-after): 503 Service Unavailable; the server wants to be left alone until " +
+				w.begin.Add(30*time.Minute).Format(time.RFC3339)
+			if len(s.Notes) != 1 || s.Notes[0] != want {
+				t.Errorf("notes %q, want %q", s.Notes, want)
+			}
+		})
+	})
+}
+
+// Servers that never accept, each in a way of its own. The run stays polite and
+// ends when the user said.
+func TestGiveUpOnAServerThat(t *testing.T) {
+	answer := func(status int, headers ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			for i := 0; i < len(headers); i += 2 {
+				w.Header().Set(headers[i], headers[i+1])
+			}
+			w.WriteHeader(status)
+		}
+	}
+	var turn atomic.Int64
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		most    int // requests
+	}{
+		{"asks for a second each time", answer(429, "Retry-After", "1"), 250},
+		{"asks for a second and is down", answer(503, "Retry-After", "1"), 250},
+		{"throttles", answer(429), 250},
+		{"is overloaded", answer(503), 50},
+		{"times out", answer(504), 50},
+		{"asks for less than nothing", answer(429, "Retry-After", "-5"), 250},
+		{"asks for what is over", answer(429, "Retry-After", "Wed, 01 Jan 1997 00:00:00 GMT"), 250},
+		{"contradicts itself", answer(429, "RateLimit", `"q";r=100;t=0`, "RateLimit-Policy", `"q";q=100;w=1`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "3"), 250},
+		{"changes its mind wildly", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", []string{"1", "300", "0", "-1", "2", "soon", "9999999999999999999", "30"}[turn.Add(1)%8])
+			w.WriteHeader(429)
+		}, 250},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var seen instants
+			onFakeTime(t, 300, func(w http.ResponseWriter, r *http.Request) {
+				seen.add()
+				c.handler(w, r)
+			}, func(w *world) {
+				w.GiveUpAfter, w.MaxWait = 3*time.Minute, time.Hour
+				s := w.run()
+				if s.ExitStatus != ExitUnavailable || s.Items.Delivered+s.Items.Failed > 0 {
+					t.Errorf("exit status %d, %+v\n%s", s.ExitStatus, s.Items, errorsOf(s))
+				}
+				if w.since() > 9*time.Minute {
+					t.Errorf("over after %v", w.since())
+				}
+				if n := len(seen.at); n > c.most {
+					t.Errorf("%d requests in %v, want at most %d", n, w.since(), c.most)
+				}
+				if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "try again later") && !strings.Contains(s.Notes[0], "left alone until 2000-") {
+					t.Errorf("notes %q", s.Notes)
+				}
+				t.Logf("%d requests in %v: %s", len(seen.at), w.since(), s.Notes)
+			})
+		})
+	}
 }
 
 func TestMaxWait(t *testing.T) {
@@ -378,15 +459,15 @@ func TestServerDown(t *testing.T) {
 			t.Errorf("%v s of 20 down", s.Waited.Down)
 		}
 		for _, snap := range w.watch.snapshots {
-			if snap.Limit == report.LimitDown && snap.Elapsed < 5*time.Second+downAfter {
+			if snap.Limit == report.LimitDown && snap.Elapsed < 5*time.Second {
 				t.Fatalf("said to be down after %v", snap.Elapsed)
 			}
 		}
 		at := w.watch.snapshots[int(15*time.Second/tick)]
-		if at.Limit != report.LimitDown || at.Holding != "server down for 10s: connection refused" {
+		if at.Limit != report.LimitDown || at.Holding != "server down (connection refused): next try in 6 s" {
 			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
 		}
-		if refused := s.Requests.Overloaded; refused > 100 {
+		if refused := s.Requests.Overloaded; refused > 10 {
 			t.Errorf("%d requests to a server that was down for 20 s", refused)
 		}
 	})

@@ -52,18 +52,21 @@ type Options struct {
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
-	// Without anything accepted for so long, and after so many failures in a
-	// row, a server is said to be down.
-	downAfter    = 2 * time.Second
-	downFailures = 3
-
-	pauseEvery = 30 * time.Second // a line about a pause, at most
+	downAfter = 2 * time.Second  // a server that refuses is said to be down
+	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait = 30 * time.Second // the longest wait before an attempt that nobody asked for
+
+	// mostInFlight is throttle's ceiling where none is given.
+	mostInFlight = 256
 
 	// maxWorkers bounds the growth of the pool. Past the limit of requests in
 	// flight a worker can only wait, for a token or for its next attempt.
 	maxWorkers = 4096
+	// someWorkers are enough to begin with, where the limits do not say.
+	someWorkers = 64
+	// probers stand in for those whose files a server refused.
+	probers = 8
 )
 
 // A run is one call of Run.
@@ -79,9 +82,9 @@ type run struct {
 	moving    moving
 	headers   sync.Map // by content type, shared by items that have none of their own
 
-	mu        sync.Mutex
-	upstreams map[string]*throttle.Upstream
-	backoff   int // jobs that wait for their next attempt
+	mu      sync.Mutex
+	servers map[string]*server // by the upstream's key
+	backoff int                // jobs that wait for their next attempt
 
 	inFlight, maxInFlight int // at all servers together
 
@@ -89,18 +92,17 @@ type run struct {
 	whole     bool      // these are all
 	accepted  bool      // something was, ever
 	refusals  int       // answers of 401, 403 and 407 before that
-	failing   time.Time // since when nothing was accepted and something went wrong
-	failures  int       // since then
-	refusing  bool      // the last of these spoke of the server and not of an item
-	asked     time.Time // until when a server wants some item to wait
-	trouble   string    // what went wrong last, if it speaks of a server that is down
+	failing   bool      // something was not accepted since the last time that something was
+	refusing  bool      // and the last time because of the server, not of an item
+	trouble   string    // what that was
 	pauseTold time.Time // when a line about a pause was last written
 
 	// For watch alone.
-	unclaimed int64     // tokens that nobody waited for, when last looked
-	looked    time.Time // when that was
-	grown     int       // workers that the limits need
-	grew      bool      // when last looked
+	unclaimed int64 // tokens that nobody waited for, when last looked
+	grown     int   // workers that the limits need
+	grew      bool  // when last looked
+	learned   report.Learned
+	timeline  report.Timeline
 }
 
 // Run sends all items and returns the report. The end of soft begins an orderly
@@ -150,7 +152,10 @@ func (r *run) interrupt(cause error) {
 	}
 	// First of all: what is in flight then is what is left to finish.
 	r.end(status, cause)
-	if n := r.stats().InFlight; n > 0 {
+	r.mu.Lock()
+	n := r.inFlight
+	r.mu.Unlock()
+	if n > 0 {
 		r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish; %s ends at once", cause, n, second))
 	} else {
 		r.Log.Info(fmt.Sprintf("%v: sending nothing new", cause))
@@ -159,15 +164,15 @@ func (r *run) interrupt(cause error) {
 
 func newRun(o Options) *run {
 	r := &run{
-		Options:   o,
-		start:     time.Now(),
-		upstreams: make(map[string]*throttle.Upstream),
-		secrets:   newSecrets(o.Header, ""),
+		Options: o,
+		start:   time.Now(),
+		servers: make(map[string]*server),
+		secrets: newSecrets(o.Header, ""),
 	}
 	r.tally = report.NewTally(r.start)
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
-		inFlight = 256
+		inFlight = mostInFlight
 	}
 	r.transport = &throttle.Transport{
 		Base:    o.Network.base(inFlight),
@@ -184,9 +189,12 @@ func newRun(o Options) *run {
 	r.grown = o.Workers
 	if r.grown == 0 {
 		r.grown = min(inFlight, maxWorkers)
+		if o.Limits.InFlight == 0 {
+			r.grown = someWorkers
+		}
 		if o.Limits.Rate > 0 {
 			// Enough for answers that take half a second; the rest is grown.
-			r.grown = min(inFlight, max(8, int(o.Limits.Rate)/2+2))
+			r.grown = min(r.grown, max(8, int(o.Limits.Rate)/2+2))
 		}
 	}
 	r.pool = pool.New(r.grown, r.item)
@@ -283,103 +291,27 @@ func (r *run) watch(finished <-chan struct{}) {
 		deadline = timer.C
 	}
 	var meter report.Meter
+	look := func() {
+		now := time.Now()
+		v := r.view(now)
+		r.tellDown(now)
+		r.grow(v)
+		r.giveUp(now)
+		s := r.snapshot(v, now)
+		meter.Measure(&s)
+		r.timeline.Add(&s)
+		r.Progress.Update(s)
+	}
 	for {
 		select {
 		case <-finished:
-			r.Progress.Update(r.snapshot(&meter))
+			look()
 			return
 		case <-deadline:
 			r.end(ExitLimit, fmt.Errorf("--max-duration %v is over", r.MaxDuration))
 			deadline = nil
 		case <-ticker.C:
-			stats := r.stats()
-			r.grow(stats)
-			r.giveUp(stats)
-			r.Progress.Update(r.snapshot(&meter))
+			look()
 		}
 	}
-}
-
-// grow adds workers where tokens fall due that nobody waits for, and for those
-// that can do nothing for now, as long as there is work for them. A server that
-// takes nothing at present, and a line that is full, get no more of them.
-func (r *run) grow(stats throttle.UpstreamStats) {
-	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
-		return
-	}
-	r.mu.Lock()
-	waiting, refusing, parked := r.backoff, r.refusing, r.parkedLocked()
-	r.mu.Unlock()
-	if refusing && parked == 0 {
-		return
-	}
-	late := stats.Unclaimed > r.unclaimed || stats.Waiting == 0
-	r.unclaimed = stats.Unclaimed
-	switch {
-	case r.grew:
-		r.grew = false // tokens that were late before the new workers came say nothing of them
-	case late && !refusing && stats.Holding != throttle.ByBandwidth:
-		r.grown += r.grown/2 + 1
-		r.grew = true
-	}
-	most := maxWorkers
-	if r.Limits.InFlight > 0 {
-		most = min(most, r.Limits.InFlight)
-	}
-	r.grown = min(r.grown, most)
-	r.pool.Resize(min(r.grown+waiting+parked, maxWorkers))
-}
-
-// parkedLocked counts those who wait for a server that wants to be left alone
-// while another does not, and whose items they must not hold up. It requires
-// that mu is held.
-func (r *run) parkedLocked() (n int) {
-	others := false
-	for _, u := range r.upstreams {
-		if s := u.Stats(); s.Paused.IsZero() {
-			others = true
-		} else {
-			n += s.Waiting
-		}
-	}
-	if !others {
-		return 0
-	}
-	return n
-}
-
-// giveUp ends a run in which nothing was accepted for too long although
-// something was tried. Cool-downs that a server asked for do not count.
-func (r *run) giveUp(stats throttle.UpstreamStats) {
-	if r.GiveUpAfter <= 0 {
-		return
-	}
-	r.mu.Lock()
-	now := time.Now()
-	if !r.failing.IsZero() && (!stats.Paused.IsZero() || r.asked.After(now)) {
-		r.failing = r.failing.Add(min(now.Sub(r.looked), now.Sub(r.failing)))
-	}
-	r.looked = now
-	since := r.failing
-	r.mu.Unlock()
-	if !since.IsZero() && now.Sub(since) > r.GiveUpAfter {
-		r.end(ExitUnavailable, fmt.Errorf("nothing was accepted for %v (--give-up-after); try again later", r.GiveUpAfter))
-	}
-}
-
-// stats are those of all upstreams together.
-func (r *run) stats() throttle.UpstreamStats {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all throttle.UpstreamStats
-	for _, u := range r.upstreams {
-		s := u.Stats()
-		if s.Waiting >= all.Waiting || all.Holding == throttle.Nothing {
-			all.Holding, all.Paused, all.PauseSource = s.Holding, s.Paused, s.PauseSource
-		}
-		all.Waiting += s.Waiting
-		all.InFlight += s.InFlight
-		all.Unclaimed += s.Unclaimed
-	}
-	return all
 }

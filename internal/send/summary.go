@@ -1,7 +1,6 @@
 package send
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/throttle"
 )
 
 // Describe says in a line what is to be sent, where to, and within which limits.
@@ -100,10 +98,8 @@ func (r *run) items() (n int64, known bool) {
 }
 
 // snapshot is the state of the run for the progress.
-func (r *run) snapshot(meter *report.Meter) report.Snapshot {
-	now := time.Now()
-	stats := r.stats()
-	limit, words := r.holding(stats, now)
+func (r *run) snapshot(v view, now time.Time) report.Snapshot {
+	limit, words := r.holding(v, now)
 	r.tally.Hold(limit, now)
 	s := r.tally.Snapshot(now)
 	s.Total, s.KnownTotal = r.items()
@@ -111,54 +107,21 @@ func (r *run) snapshot(meter *report.Meter) report.Snapshot {
 	moving := r.moving.bytes()
 	s.Bytes += moving
 	s.DeliveredBytes += moving
-	s.InFlight, s.Waiting = stats.InFlight, stats.Waiting
-	s.Ceiling = float64(r.Limits.Rate)
+	s.InFlight, s.Waiting = v.InFlight, v.Waiting
+	if v.Rate != rate.Inf {
+		s.Ceiling = float64(v.Rate)
+	}
+	if v.Limit != math.MaxInt {
+		s.InFlightLimit = v.Limit
+	}
+	if s.Learned = learned(v.UpstreamStats); s.Learned != (report.Learned{}) {
+		r.learned = s.Learned
+	}
 	s.Holding = words
 	if limit == report.LimitCoolDown {
-		s.Pause = stats.Paused.Sub(now)
+		s.Pause = v.Paused.Sub(now)
 	}
-	meter.Measure(&s)
 	return s
-}
-
-// holding names what holds the run back, also in words.
-func (r *run) holding(stats throttle.UpstreamStats, now time.Time) (report.Limit, string) {
-	if cause := r.ending.cause(); cause != nil {
-		return report.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(cause))
-	}
-	if !stats.Paused.IsZero() {
-		return report.LimitCoolDown, fmt.Sprintf("paused %s: %s", short(stats.Paused.Sub(now)), header(stats.PauseSource))
-	}
-	r.mu.Lock()
-	backoff, trouble, down := r.backoff, r.trouble, now.Sub(r.failing)
-	if r.failures < downFailures || down < downAfter {
-		trouble = ""
-	}
-	r.mu.Unlock()
-	if trouble != "" {
-		return report.LimitDown, fmt.Sprintf("server down for %s: %s", down.Round(time.Second), trouble)
-	}
-	switch stats.Holding {
-	case throttle.ByRate:
-		if r.Limits.Rate == 0 { // a cool-down is just over
-			return report.NoLimit, ""
-		}
-		return report.LimitRate, "rate " + pace(r.Limits.Rate)
-	case throttle.ByBandwidth:
-		return report.LimitBandwidth, "bandwidth " + humanize.IBytes(uint64(r.Limits.Bandwidth)) + "/s"
-	case throttle.ByConcurrency:
-		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
-	}
-	if backoff > 0 && stats.InFlight == 0 {
-		return report.LimitBackoff, "backoff of " + plural(backoff, "file")
-	}
-	if r.Workers > 0 && stats.InFlight+backoff >= r.Workers {
-		return report.LimitConcurrency, fmt.Sprintf("workers %d", r.Workers)
-	}
-	if r.Limits.InFlight > 0 && stats.InFlight >= r.Limits.InFlight {
-		return report.LimitConcurrency, fmt.Sprintf("concurrency %d", r.Limits.InFlight)
-	}
-	return report.NoLimit, ""
 }
 
 // summary is the report of the run, which is over.
@@ -175,6 +138,7 @@ func (r *run) summary() report.Summary {
 	s.InFlight.Ceiling = report.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = s.InFlight.Ceiling
 	s.InFlight.Max = r.maxInFlight
+	s.Learned, s.Timeline = r.learned, &r.timeline
 
 	status, reason := r.ending.status()
 	if known && s.Items.Delivered+s.Items.Skipped == s.Items.Total {

@@ -1,0 +1,108 @@
+package send
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// patience tells how long a server has accepted nothing although something was
+// tried.
+//
+// A wait that a server asks for does not count, once: the server is taken at its
+// word. If what is sent after it is not accepted either, the wait counts after
+// all. Else a server that asks for a second each second would never be given up.
+type patience struct {
+	failing    time.Time // since when; zero: it is not so
+	begin, end time.Time // of the last wait asked for, unless it counts
+}
+
+// asked takes in that a server wants to be left alone. Of requests on their way
+// several may hear that: it is one wait.
+func (p *patience) asked(now, until time.Time) {
+	if !now.Before(p.end) {
+		p.begin, p.end = now, until
+	} else if until.After(p.end) {
+		p.end = until
+	}
+}
+
+// failed takes in that a request was not accepted.
+func (p *patience) failed(sent, now time.Time) {
+	if p.failing.IsZero() {
+		p.failing = now
+	}
+	if !sent.Before(p.end) {
+		p.begin, p.end = time.Time{}, time.Time{}
+	}
+}
+
+// spent is what counts.
+func (p *patience) spent(now time.Time) time.Duration {
+	if p.failing.IsZero() {
+		return 0
+	}
+	begin, end := later(p.begin, p.failing), p.end
+	if now.Before(end) {
+		end = now
+	}
+	return now.Sub(p.failing) - max(end.Sub(begin), 0)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// acceptedLocked notes that something was accepted, by whichever server. It
+// requires that mu is held.
+func (r *run) acceptedLocked() {
+	r.accepted = true
+	if r.failing {
+		for _, s := range r.servers {
+			s.patience = patience{}
+		}
+		r.failing, r.refusing, r.trouble = false, false, ""
+	}
+}
+
+// giveUp ends a run in which nothing was accepted for too long, by any server.
+func (r *run) giveUp(now time.Time) {
+	if r.GiveUpAfter <= 0 {
+		return
+	}
+	r.mu.Lock()
+	if !r.failing {
+		r.mu.Unlock()
+		return
+	}
+	trouble := r.trouble
+	spent := time.Duration(math.MaxInt64)
+	var until time.Time // the first of them wants to be asked again
+	for _, s := range r.servers {
+		if s.failing.IsZero() {
+			continue
+		}
+		spent = min(spent, s.spent(now))
+		if now.Before(s.end) && (until.IsZero() || s.end.Before(until)) {
+			until = s.end
+		}
+	}
+	r.mu.Unlock()
+	if spent <= r.GiveUpAfter {
+		return
+	}
+	text := fmt.Sprintf("nothing was accepted for %v (--give-up-after)", r.GiveUpAfter)
+	if trouble != "" {
+		text += ": " + trouble
+	}
+	if until.IsZero() {
+		text += "; try again later"
+	} else {
+		text += "; the server wants to be left alone until " + until.Format(time.RFC3339)
+	}
+	r.end(ExitUnavailable, errors.New(text))
+}
