@@ -80,12 +80,12 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	}
 	it := &j.item
 	it.Size = req.ContentLength // it may have changed since it was found
-	if info, err := os.Stat(it.Path); r.Form != "" && err == nil {
-		it.ModTime = info.ModTime()
-	}
 	kind := r.ContentType
 	switch {
 	case r.Form != "":
+		if info, err := os.Stat(it.Path); err == nil {
+			it.ModTime = info.ModTime()
+		}
 		open, length, form := source.FormBody(r.Form, *it, req.GetBody)
 		req.Body.Close()
 		if req.Body, err = open(); err != nil {
@@ -189,7 +189,11 @@ func readAnswer(resp *http.Response) string {
 	}
 	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
 	defer timer.Stop()
-	head := make([]byte, maxHead)
+	size := int64(maxHead)
+	if resp.ContentLength > 0 {
+		size = min(size, resp.ContentLength)
+	}
+	head := make([]byte, size)
 	n, err := io.ReadFull(body, head)
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, body, maxAnswer)
