@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -80,19 +81,12 @@ func (s *fileSource) open() (io.ReadCloser, error) {
 
 // openNow opens a file that was just looked at.
 func (s *fileSource) openNow() (io.ReadCloser, error) {
+	if s.size <= small {
+		return s.read()
+	}
 	f, err := openFile(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("retry: body: %w", err)
-	}
-	switch {
-	case s.size == 0:
-		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request
-		// would go out chunked.
-		f.Close()
-		return http.NoBody, nil
-	case s.size <= small:
-		defer f.Close()
-		return s.read(f)
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -106,17 +100,20 @@ func (s *fileSource) openNow() (io.ReadCloser, error) {
 }
 
 // read takes in a small file. Whether it changed before that is seen before an answer counts.
-func (s *fileSource) read(f *os.File) (io.ReadCloser, error) {
-	data := make([]byte, s.size)
-	switch _, err := io.ReadFull(f, data); err {
-	case nil:
-		return &smallBody{Reader: *bytes.NewReader(data), source: s}, nil
-	case io.EOF, io.ErrUnexpectedEOF:
+func (s *fileSource) read() (io.ReadCloser, error) {
+	data := buffer(int(s.size))
+	switch err := readFile(s.path, *data); {
+	case err == io.ErrUnexpectedEOF:
 		s.changed.Store(true)
 		return nil, s.err()
-	default:
+	case err != nil:
 		return nil, fmt.Errorf("retry: body: %w", err)
+	case s.size == 0:
+		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request
+		// would go out chunked.
+		return http.NoBody, nil
 	}
+	return &smallBody{Reader: *bytes.NewReader(*data), data: data, source: s}, nil
 }
 
 // compare remembers what it finds: once a body was wrong, no later answer makes it right.
@@ -169,10 +166,33 @@ func (b *fileBody) Close() error {
 // smallBody is a file that was read when it was opened.
 type smallBody struct {
 	bytes.Reader
+	data   *[]byte
 	source *fileSource
 }
 
 func (b *smallBody) Close() error { return nil }
+
+// buffers are what small files are read into. A try would allocate little else.
+var buffers sync.Pool
+
+func buffer(size int) *[]byte {
+	data, ok := buffers.Get().(*[]byte)
+	if !ok || cap(*data) < size {
+		fresh := make([]byte, size)
+		return &fresh
+	}
+	*data = (*data)[:size]
+	return data
+}
+
+// recycle gives the buffer back. Nobody may read the body any more; who does so finds it empty.
+func (b *smallBody) recycle() {
+	if b.data != nil {
+		b.Reader.Reset(nil)
+		buffers.Put(b.data)
+		b.data = nil
+	}
+}
 
 // plainBody returns a body as net/http knows it best: it sends a header together with the body only
 // where it can see that the body is in memory.

@@ -111,6 +111,56 @@ func TestUploadsArriveWhole(t *testing.T) {
 	}
 }
 
+// Small files share buffers, one after the other. A server that answers before it has read all
+// leaves net/http writing from one while the next try begins.
+func TestSmallFilesKeepApart(t *testing.T) {
+	const files, size = 24, small - 1
+	var paths []string
+	for i := range files {
+		paths = append(paths, file(t, strings.Repeat(string(rune('a'+i)), size)))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		asked, whole := 0, 0
+		c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			asked++
+			way := asked % 5
+			mu.Unlock()
+			switch way {
+			case 0:
+				w.WriteHeader(503)
+				http.NewResponseController(w).Flush()
+			case 1:
+				http.Redirect(w, r, r.URL.Path+"again", http.StatusTemporaryRedirect)
+				http.NewResponseController(w).Flush()
+			case 2:
+				panic(http.ErrAbortHandler)
+			}
+			body, err := io.ReadAll(r.Body)
+			if other := strings.Trim(string(body), r.URL.Path[1:2]); other != "" {
+				t.Errorf("%s: there is %q in it", r.URL.Path, other[:1])
+			}
+			if way > 2 && err == nil && len(body) == size {
+				mu.Lock()
+				whole++
+				mu.Unlock()
+			}
+		}))
+		var wg sync.WaitGroup
+		for worker := range 4 {
+			wg.Go(func() {
+				for i := worker; i < files; i += 4 {
+					r := end(t, c, fileRequest(t, "PUT", "http://h.example/"+string(rune('a'+i)), paths[i]))
+					check(t, "outcome", r.Outcome, Delivered)
+				}
+			})
+		}
+		wg.Wait()
+		check(t, "whole uploads", whole, files)
+	})
+}
+
 func TestFileThatChanges(t *testing.T) {
 	grow := func(path string) {
 		f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)

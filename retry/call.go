@@ -109,7 +109,7 @@ func (c *call) run() (*http.Response, error) {
 func (c *call) newRequest() *http.Request {
 	c.attempt, c.expecting = new(attempt), c.wantsExpect()
 	c.wire.called, c.wire.err = false, nil
-	r := c.req.WithContext(c.attempt.trace(c, c.req.URL != nil && c.req.URL.Scheme == "https", hasBody(c.req)))
+	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = c.header()
 	r.Body = plainBody(r.Body)
 	return r
@@ -170,6 +170,9 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
 	c.status, c.last, c.reason = 0, nil, ""
 
+	if b, ok := c.req.Body.(*smallBody); ok && c.tries == 1 && c.attempt.sentOnce() {
+		b.recycle() // the other tries have bodies of their own
+	}
 	changed := checkBody(c.req)
 	if changed == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
 		changed = redact(c.req, err)
