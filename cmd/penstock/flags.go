@@ -45,11 +45,12 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	to.StringVar(&f.form, "form", "", "`FIELD` of a multipart/form-data body that holds the file (default: the file is the body)")
 
 	pace := in("Pace, for each server")
-	pace.Var(&value[rate.Limit]{&f.rps, "R", readPace, ""}, "rps", "requests a second, evenly spaced: 4, 0.5, 3000/min; of several the slowest holds (default no limit)")
+	pace.Var(&value[rate.Limit]{&f.rps, "R", readPace, ""}, "rps", "requests a second, evenly spaced: 4, 0.5, 3000/min; of several the slowest holds (default: what the server takes)")
 	pace.Var(&value[int]{&f.burst, "N", readCount, ""}, "burst", "requests that may leave at once after a lull (default 1)")
-	pace.Var(&value[int]{&f.concurrency, "N", readCount, ""}, "concurrency", "requests in flight (default 8; with --rps 256)")
+	pace.Var(&value[int]{&f.concurrency, "N", readConcurrency, ""}, "concurrency", "requests in flight, or auto: as many as the server takes (default auto)")
 	pace.Var(&value[rate.Limit]{&f.bandwidth, "B", readBandwidth, ""}, "bandwidth", "bytes a second for all transfers together: 10MiB/s (default no limit)")
 	pace.Var(&value[int]{&f.workers, "N", readCount, ""}, "workers", "waiting goroutines (default as many as the pace needs)")
+	pace.BoolVar(&f.fixed, "fixed", false, "take --rps and --concurrency as they are; else a server that refuses gets less")
 
 	what := in("What to send")
 	what.StringVar(&f.manifest, "manifest", "", "`FILE` of NDJSON, a line an item: {\"path\":…,\"url\":…,\"method\":…,\"headers\":{…},\"key\":…}")
@@ -63,7 +64,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	when.Var(&value[time.Duration]{&f.timeout, "D", readDuration, ""}, "timeout", "longest time for one attempt, waiting for its turn not counted (default none)")
 	when.Var(&value[time.Duration]{&f.connect, "D", readDuration, "10s"}, "connect-timeout", "longest time to connect")
 	when.Var(&value[time.Duration]{&f.stall, "D", readDuration, "1m"}, "stall-timeout", "longest time without a byte either way")
-	when.Var(&value[time.Duration]{&f.giveUpAfter, "D", readDuration, "1h"}, "give-up-after", "end the run when nothing was accepted for so long; waits that the server asks for do not count")
+	when.Var(&value[time.Duration]{&f.giveUpAfter, "D", readDuration, "1h"}, "give-up-after", "end the run when nothing was accepted for so long; a wait that the server asks for counts if it then refuses again")
 	when.Var(&value[time.Duration]{&f.maxWait, "D", readDuration, ""}, "max-wait", "end the run when the server asks for a longer wait (default none)")
 	when.Var(&value[time.Duration]{&f.maxDuration, "D", readDuration, ""}, "max-duration", "end the run after so long (default none)")
 
@@ -79,7 +80,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	out.StringVar(&f.report, "report", "", "`FILE` for the summary as JSON; - for standard output")
 	out.StringVar(&f.progress, "progress", "auto", "`KIND` of progress: auto (a bar on a terminal, else line), bar, line, json, none")
 	out.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what went wrong")
-	out.BoolVarP(&f.verbose, "verbose", "v", false, "tell of each retry")
+	out.BoolVarP(&f.verbose, "verbose", "v", false, "tell of each retry, and of each change of pace")
 	out.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the talk: text or json")
 
 	for _, g := range groups {

@@ -163,10 +163,10 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// expand puts the server's address into a file.
+// expand puts the server's addresses into a file.
 func expand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "expand FILE")
-	text := strings.ReplaceAll(ts.ReadFile(args[0]), "$SERVER", of(ts).server.URL)
+	text := strings.NewReplacer("$SERVER", of(ts).server.URL, "$TLS_SERVER", of(ts).server.tls.URL).Replace(ts.ReadFile(args[0]))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o666))
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 // sendFlags are the flags of send, as read.
@@ -31,6 +32,7 @@ type sendFlags struct {
 	rps, bandwidth      rate.Limit
 	burst               int
 	concurrency         int
+	fixed               bool
 	workers, attempts   int
 	connect, stall      time.Duration
 	timeout             time.Duration
@@ -63,8 +65,9 @@ func sendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send --to URL [flags] PATH…",
 		Short: "Send files, each in a request of its own",
-		Long: `Send files, each in a request of its own: evenly spaced, never faster than told,
-waiting when the server asks for it, and again when that is safe.
+		Long: `Send files, each in a request of its own: as fast as the server takes them or as
+you say, evenly spaced, waiting when the server asks for it, and again when that
+is safe.
 
 A PATH is a file, a directory (walked), a glob ("data/**/*.json"), or - to read
 paths from standard input.
@@ -72,7 +75,8 @@ paths from standard input.
 In the URL, {name} is the file's name, {stem} and {ext} its parts, and {path} its
 path below the directory, the glob's fixed part or the manifest's folder; for a
 file that is named itself, {path} is its name.`,
-		Example: `  penstock send --rps 4 --to "https://api.example.com/v1/files/{name}" data/
+		Example: `  penstock send --to "https://api.example.com/v1/files/{name}" data/
+  penstock send --rps 4 --to "https://api.example.com/v1/files/{name}" data/
   penstock send --rps 3000/min --to "https://api.example.com/files/{path}" --bearer-file token "data/**/*.json"
   penstock send --concurrency 4 --bandwidth 10MiB/s --form file --to https://api.example.com/upload data/
   penstock send --manifest items.ndjson --to "https://api.example.com/v1/{customer}/{name}"
@@ -132,6 +136,11 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		}
 		return usageError(err)
 	}
+	if f.manifest != "" && len(options.Header) > 0 {
+		if options.HeaderOrigin, err = send.HeaderOrigin(to, options.Source); err != nil {
+			return usageError(err)
+		}
+	}
 	if f.dryRun {
 		plan(cmd.OutOrStdout(), options)
 		return nil
@@ -153,6 +162,9 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	defer progress.Close()
 	options.Progress = progress
 	options.Log = newLogger(progress, f.logFormat, f.quiet, f.verbose)
+	if kind == "bar" && !report.CanDraw(stderr) {
+		options.Log.Info("standard error is no terminal that a bar can be drawn on: there is a line now and then instead")
+	}
 	// net/http tells there of servers that send what nobody asked for.
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(options.Log.Handler(), slog.LevelDebug).Writer())
@@ -230,8 +242,8 @@ func plan(w io.Writer, o send.Options) {
 	if left := o.Found.LeftOut.String(); left != "" {
 		fmt.Fprintf(w, "left out: %s\n", left)
 	}
-	for _, url := range o.Found.URLs {
-		fmt.Fprintf(w, "  %s\n", url)
+	for i, path := range firstPaths(o) {
+		fmt.Fprintf(w, "  %s%s\n", path, o.Found.URLs[i])
 	}
 	if more := o.Found.Items - int64(len(o.Found.URLs)); more > 0 {
 		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
@@ -241,16 +253,33 @@ func plan(w io.Writer, o send.Options) {
 	}
 }
 
+// firstPaths are those of the files whose URLs are shown, each with an arrow.
+// Those of standard input are left for who reads it.
+func firstPaths(o send.Options) []string {
+	paths := make([]string, len(o.Found.URLs))
+	if o.Found.Partial {
+		return paths
+	}
+	i := 0
+	for it := range o.Source.Items() {
+		if i == len(paths) {
+			break
+		}
+		paths[i] = report.Printable(it.Path) + " -> "
+		i++
+	}
+	return paths
+}
+
 // options reads the flags that need more than reading.
 func (f *sendFlags) options() (o send.Options, err error) {
-	if f.concurrency == 0 {
-		f.concurrency = 8
-		if f.rps > 0 {
-			f.concurrency = 256
+	if f.fixed && f.concurrency == 0 {
+		if f.rps == 0 {
+			return o, errors.New("--fixed needs a pace to keep to: give --rps or --concurrency")
 		}
+		f.concurrency = 256
 	}
-	o.Limits.Rate, o.Limits.Burst = f.rps, f.burst
-	o.Limits.InFlight, o.Limits.Bandwidth = f.concurrency, f.bandwidth
+	o.Limits = throttle.Limits{Rate: f.rps, Burst: f.burst, InFlight: f.concurrency, Bandwidth: f.bandwidth, Fixed: f.fixed}
 	o.Workers, o.Attempts, o.Timeout = f.workers, f.attempts, f.timeout
 	o.MaxDuration, o.GiveUpAfter, o.MaxWait = f.maxDuration, f.giveUpAfter, f.maxWait
 	o.ContentType, o.Form = f.contentType, f.form
@@ -260,6 +289,9 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	}
 	if o.Network, err = f.network(); err != nil {
 		return o, err
+	}
+	if err := send.CheckMethod(strings.ToUpper(f.method)); err != nil {
+		return o, fmt.Errorf("--method: %w", err)
 	}
 	if f.form != "" && (f.contentType != "" || o.Header.Get("Content-Type") != "") {
 		return o, errors.New("--form and a content type: a form's type is multipart/form-data; leave out one of them")

@@ -84,6 +84,18 @@ func readCount(_ int, s string) (int, error) {
 	return n, nil
 }
 
+// readConcurrency reads a whole number, or "auto", which is 0.
+func readConcurrency(_ int, s string) (int, error) {
+	if s == "auto" {
+		return 0, nil
+	}
+	n, err := readCount(0, s)
+	if err != nil {
+		return 0, errors.New("want a whole number, 1 or more, or auto")
+	}
+	return n, nil
+}
+
 // readDuration reads "90s", "1h30m" or "2d".
 func readDuration(_ time.Duration, s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {

@@ -68,6 +68,9 @@ func Clock(d time.Duration) string {
 	}
 }
 
+// Printable makes a text safe for a terminal, on one line.
+func Printable(s string) string { return printable(s) }
+
 // printable makes a text safe for a terminal: file names and answers may hold
 // escape sequences. White space becomes a plain space, any other control or
 // format character (bidirectional overrides) a question mark.

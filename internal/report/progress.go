@@ -73,8 +73,8 @@ type Progress interface {
 func NewProgress(kind string, w io.Writer) (Progress, error) {
 	switch kind {
 	case "auto", "bar":
-		if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) {
-			return newBar(f), nil
+		if CanDraw(w) {
+			return newBar(w.(*os.File)), nil
 		}
 		return newLines(w), nil
 	case "line":
@@ -85,6 +85,12 @@ func NewProgress(kind string, w io.Writer) (Progress, error) {
 		return &silent{w: w}, nil
 	}
 	return nil, fmt.Errorf("report: progress %q is not known: use auto, bar, line, json or none", kind)
+}
+
+// CanDraw tells whether w is a terminal that a bar can be drawn on.
+func CanDraw(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
 // silent shows nothing, but talk still goes out.

@@ -49,6 +49,10 @@ func (r *run) item(ctx context.Context, it source.Item) error {
 	if r.ending.cause() != nil {
 		return nil // it remains
 	}
+	if err := CheckMethod(it.Method); err != nil {
+		r.done(it, report.Item{Status: report.Failed, Error: err.Error()})
+		return nil
+	}
 	j := &job{item: it}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
 	if err != nil {
@@ -102,7 +106,8 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 // header returns the headers of an item. Nobody changes the headers of a request
 // that is not his, so items that have none of their own share them.
 func (r *run) header(it source.Item, kind string) http.Header {
-	own := it.Header != nil || it.Key != "" || r.Form != ""
+	foreign := r.foreign(it)
+	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign
 	if h, ok := r.headers.Load(kind); ok && !own {
 		return h.(http.Header)
 	}
@@ -110,7 +115,9 @@ func (r *run) header(it source.Item, kind string) http.Header {
 	if it.Key != "" {
 		h.Set("Idempotency-Key", it.Key)
 	}
-	maps.Copy(h, r.Header)
+	if !foreign {
+		maps.Copy(h, r.Header)
+	}
 	maps.Copy(h, it.Header)
 	if r.Form != "" {
 		h.Set("Content-Type", kind) // with the form's boundary

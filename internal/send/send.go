@@ -38,11 +38,14 @@ type Options struct {
 	GiveUpAfter time.Duration // without anything accepted
 	MaxWait     time.Duration // that a server may ask for
 
-	Network     Network
-	Header      http.Header // sent with each item; its values are secrets
-	UserAgent   string
-	ContentType string // empty: by the file's extension
-	Form        string // the field's name; empty: the file is the body
+	Network Network
+	Header  http.Header // sent with each item; its values are secrets
+	// HeaderOrigin is the server that gets Header, and no other does; empty: the
+	// items are known to go to one server.
+	HeaderOrigin string
+	UserAgent    string
+	ContentType  string // empty: by the file's extension
+	Form         string // the field's name; empty: the file is the body
 
 	Results  *report.Results // nil: none
 	Progress report.Progress
@@ -81,6 +84,8 @@ type run struct {
 	secrets   secrets
 	moving    moving
 	headers   sync.Map // by content type, shared by items that have none of their own
+
+	toldForeign sync.Once
 
 	mu      sync.Mutex
 	servers map[string]*server // by the upstream's key

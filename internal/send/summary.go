@@ -39,8 +39,11 @@ func (o Options) limits() string {
 	if o.Limits.Bandwidth > 0 {
 		limits = append(limits, humanize.IBytes(uint64(o.Limits.Bandwidth))+"/s")
 	}
-	if len(limits) == 0 {
-		return "no limit"
+	if o.Limits.Rate == 0 && o.Limits.InFlight == 0 {
+		limits = append([]string{"as fast as the server takes them"}, limits...)
+	}
+	if o.Limits.Fixed {
+		limits = append(limits, "fixed")
 	}
 	return strings.Join(limits, ", ")
 }

@@ -1,0 +1,73 @@
+package send
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// CheckMethod returns an error for a method whose requests have no body, or none
+// that means anything (RFC 9110, section 9.3).
+func CheckMethod(method string) error {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodConnect, http.MethodTrace:
+		return fmt.Errorf("%s carries no file: use PUT, POST or PATCH", method)
+	}
+	return nil
+}
+
+// HeaderOrigin returns which server the headers and the token are for that were
+// given for all items, where a manifest may name any: the one of the URL for all
+// lines, else the only one that the lines name. Which one of several is not for us
+// to guess.
+func HeaderOrigin(to string, lines *source.Source) (string, error) {
+	if to != "" {
+		return originOf(to), nil
+	}
+	var home string
+	for it, err := range lines.Items() {
+		if err != nil {
+			continue // it is reported when its turn comes
+		}
+		origin := originOf(it.URL)
+		switch {
+		case home == "":
+			home = origin
+		case origin != home:
+			return "", fmt.Errorf(`the manifest names %s and %s, and headers or a token are given for all lines: say by --to which server gets them, or put them into the lines' "headers"`,
+				home, origin)
+		}
+	}
+	return home, nil
+}
+
+// originOf returns scheme, host and port of a URL or of a template, as in RFC 6454.
+func originOf(rawURL string) string {
+	scheme, rest, _ := strings.Cut(rawURL, "://")
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	u := url.URL{Scheme: strings.ToLower(scheme), Host: strings.ToLower(host)}
+	if port := u.Port(); port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	return u.String()
+}
+
+// foreign tells whether an item goes to a server that must not see the headers
+// given for all, and says so the first time.
+func (r *run) foreign(it source.Item) bool {
+	if r.HeaderOrigin == "" || originOf(it.URL) == r.HeaderOrigin {
+		return false
+	}
+	r.toldForeign.Do(func() {
+		r.Log.Info(fmt.Sprintf("headers and token go to %s only; %s and others for other servers go without", r.HeaderOrigin, report.Printable(it.Path)))
+	})
+	return true
+}
