@@ -27,13 +27,17 @@ const (
 	minTolerance = 50 * time.Millisecond
 	minQuota     = 100
 
-	// minWindow is the span over which RateLimit tells a quota, in seconds: many
-	// times what most requests take, or the news would be old when it arrives.
-	minWindow = 60
+	// minWindow is the span over which RateLimit tells a quota, in seconds. News
+	// is as old as the request that brings it took, and errs by that share of the
+	// window; so this is many times what most requests take.
+	minWindow = 600
 
-	// slowest is the longest time between two requests, some 73 years, so that
-	// sums of a few such times cannot overflow.
-	slowest = time.Duration(math.MaxInt64) / 4
+	// minCatch is how long a client that is early should take to be on time again.
+	minCatch = time.Minute
+
+	// slowest is the longest time between two requests, some 18 years, so that
+	// ten times that cannot overflow.
+	slowest = time.Duration(math.MaxInt64) / 16
 
 	maxInteger = 999_999_999_999_999 // in a structured field
 
@@ -79,14 +83,15 @@ const (
 // Every answer carries the fields of draft-ietf-httpapi-ratelimit-headers-11, so
 // that a client such as [Transport] learns its quota before it is refused:
 //
-//	RateLimit-Policy: "default";q=600;w=60
+//	RateLimit-Policy: "default";q=6000;w=600
 //	RateLimit-Policy: "default-in-flight";q=4;qu="concurrent-requests"
-//	RateLimit: "default";r=600;t=60
+//	RateLimit: "default";r=6000;t=600
 //
-// RateLimit says that r more requests can be served within t seconds. A bucket
-// always refills, so r is all that can come in t, less what came early: a client
-// that sends r evenly over t is not refused, one that sends r at once is. Of a
-// refused request it is what refused it, with r=0. A Burst is not told.
+// RateLimit says that no more than r requests will be served within t seconds. A
+// bucket refills all the time, so that is what fits into t; a little less when
+// the client was early, so that it will be on time. A client that spreads r evenly
+// over t, less what it has in flight, is not refused; one that sends r at once
+// is. On a refusal it names what was exceeded, with r=0. The Burst is not told.
 //
 // A gate remembers at most 65,536 keys that have nothing in flight. Beyond that
 // it forgets some, taken at random, which may then use their burst once more:
@@ -166,6 +171,7 @@ type rules struct {
 	interval time.Duration // between two requests; 0: no rate
 	ahead    time.Duration // how far due may be ahead, for a burst
 	early    time.Duration // and beyond that, for jitter
+	catch    time.Duration // in which who is early is to be on time again
 	inFlight int
 
 	policy []string // RateLimit-Policy
@@ -319,6 +325,7 @@ func (g *Gate) rules(limits Limits) rules {
 			u.ahead = more * u.interval
 		}
 		u.early = max(minTolerance, u.interval/10)
+		u.catch = max(minCatch, 10*u.interval)
 
 		u.window = max(minWindow, int64(math.Ceil(minQuota*u.interval.Seconds())))
 		u.quota = int64(float64(u.window)/u.interval.Seconds() + 1e-6) // what is as good as whole is
@@ -387,7 +394,8 @@ func (g *Gate) enter(key string) admission {
 	if u.interval > 0 {
 		a.due = now + debt + u.interval
 		if early := debt - u.ahead; early > 0 {
-			limit = u.rateLimit(max(u.quota-int64((early+u.interval-1)/u.interval), 0), u.window)
+			less := math.Ceil(float64(u.quota) * early.Seconds() / u.catch.Seconds()) // a hundredth at most
+			limit = u.rateLimit(u.quota-int64(less), u.window)
 		}
 	}
 	a.inFlight++

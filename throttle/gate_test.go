@@ -56,14 +56,14 @@ func TestGateRate(t *testing.T) {
 			status int
 			fields string
 		}{
-			{0, "a", 200, `"default";r=600;t=60 | `},
-			{0, "b", 200, `"default";r=600;t=60 | `},
+			{0, "a", 200, `"default";r=6000;t=600 | `},
+			{0, "b", 200, `"default";r=6000;t=600 | `},
 			{49 * ms, "a", 429, `"default";r=0;t=1 | 1`},
-			{50 * ms, "a", 200, `"default";r=599;t=60 | `}, // 50 ms early
+			{50 * ms, "a", 200, `"default";r=5995;t=600 | `}, // 50 ms early
 			{149 * ms, "a", 429, `"default";r=0;t=1 | 1`},
-			{150 * ms, "a", 200, `"default";r=599;t=60 | `},
-			{300 * ms, "a", 200, `"default";r=600;t=60 | `},
-			{2000 * ms, "a", 200, `"default";r=600;t=60 | `},
+			{150 * ms, "a", 200, `"default";r=5995;t=600 | `},
+			{300 * ms, "a", 200, `"default";r=6000;t=600 | `},
+			{2000 * ms, "a", 200, `"default";r=6000;t=600 | `},
 			{2049 * ms, "a", 429, `"default";r=0;t=1 | 1`}, // nothing was gathered
 		} {
 			c.until(test.at)
@@ -78,19 +78,19 @@ func TestGateBurst(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 0.5, Burst: 3}}
 		for range 3 {
-			wantAnswer(t, through(g, "a", nil), 200, `"default";r=100;t=200 | `)
+			wantAnswer(t, through(g, "a", nil), 200, `"default";r=300;t=600 | `)
 		}
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=2 | 2`)
 		c.until(1799 * ms)
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=1 | 1`)
 		c.until(1800 * ms) // a tenth of 1/rate early
-		wantAnswer(t, through(g, "a", nil), 200, `"default";r=99;t=200 | `)
+		wantAnswer(t, through(g, "a", nil), 200, `"default";r=299;t=600 | `)
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=3 | 3`)
 		c.until(4800 * ms) // when told
-		wantAnswer(t, through(g, "a", nil), 200, `"default";r=100;t=200 | `)
+		wantAnswer(t, through(g, "a", nil), 200, `"default";r=300;t=600 | `)
 		c.until(time.Hour)
 		for range 3 {
-			wantAnswer(t, through(g, "a", nil), 200, `"default";r=100;t=200 | `)
+			wantAnswer(t, through(g, "a", nil), 200, `"default";r=300;t=600 | `)
 		}
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=2 | 2`)
 	})
@@ -160,7 +160,7 @@ func TestGateRefusal(t *testing.T) {
 		resp := through(g, "b", nil)
 		wantAnswer(t, resp, 503, `"default";r=0;t=1 | 1`)
 		body, _ := io.ReadAll(resp.Body)
-		if got := string(body); got != "too many requests: at most 600 in 60 s, evenly spaced; try again in 1 s\n" {
+		if got := string(body); got != "too many requests: at most 6000 in 600 s, evenly spaced; try again in 1 s\n" {
 			t.Errorf("body %q", got)
 		}
 		if err := g.SetLimits(Limits{InFlight: 1}); err != nil {
@@ -188,13 +188,13 @@ func TestGateNested(t *testing.T) {
 			return w.Result()
 		}
 		resp := send("a")
-		wantAnswer(t, resp, 200, `"default";r=100;t=100, "all";r=100;t=67 | `)
-		want := []string{`"default";q=100;w=100`, `"all";q=100;w=67`, `"all-in-flight";q=7;qu="concurrent-requests"`}
+		wantAnswer(t, resp, 200, `"default";r=600;t=600, "all";r=900;t=600 | `)
+		want := []string{`"default";q=600;w=600`, `"all";q=900;w=600`, `"all-in-flight";q=7;qu="concurrent-requests"`}
 		if got := resp.Header.Values("RateLimit-Policy"); !slices.Equal(got, want) {
 			t.Errorf("policies %q, want %q", got, want)
 		}
 		wantAnswer(t, send("a"), 429, `"default";r=0;t=1 | 1`)
-		wantAnswer(t, send("b"), 429, `"default";r=100;t=100, "all";r=0;t=1 | 1`)
+		wantAnswer(t, send("b"), 429, `"default";r=600;t=600, "all";r=0;t=1 | 1`)
 		wantStats(t, all, GateStats{Admitted: 1, RefusedByRate: 1, Keys: 1})
 	})
 }
@@ -240,7 +240,7 @@ func TestGateSetLimits(t *testing.T) {
 			}
 		}
 		for range 4 {
-			wantAnswer(t, through(g, "a", nil), 200, `"default";r=100;t=100 | `)
+			wantAnswer(t, through(g, "a", nil), 200, `"default";r=600;t=600 | `)
 		}
 		// Four are used, whatever the rate. Of a burst of two, three must come back.
 		set(Limits{Rate: 0.1, Burst: 2})
@@ -248,12 +248,12 @@ func TestGateSetLimits(t *testing.T) {
 		set(Limits{Rate: 2, Burst: 2})
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=2 | 2`)
 		c.until(1500 * ms)
-		wantAnswer(t, through(g, "a", nil), 200, `"default";r=120;t=60 | `)
+		wantAnswer(t, through(g, "a", nil), 200, `"default";r=1200;t=600 | `)
 		wantAnswer(t, through(g, "a", nil), 429, `"default";r=0;t=1 | 1`)
 		set(Limits{})
 		wantAnswer(t, through(g, "a", nil), 200, ` | `)
 		set(Limits{Rate: 2}) // from none to one: nothing is owed
-		wantAnswer(t, through(g, "a", nil), 200, `"default";r=120;t=60 | `)
+		wantAnswer(t, through(g, "a", nil), 200, `"default";r=1200;t=600 | `)
 
 		end := occupy(g, "b", 1)
 		set(Limits{InFlight: 2})
@@ -348,13 +348,13 @@ func TestGateFieldsAreRead(t *testing.T) {
 			return hint.Parse(resp.StatusCode, resp.Header, time.Now())
 		}
 		inFlight := hint.Limit{Policy: `per "user"-in-flight`, Unit: "concurrent-requests", Limit: 3, Remaining: -1, Reset: -1, Window: -1}
-		perMinute := hint.Limit{Policy: `per "user"`, Unit: "requests", Limit: 600, Remaining: 600, Reset: time.Minute, Window: time.Minute}
-		want := hint.Hints{Limits: []hint.Limit{perMinute, inFlight}}
+		quota := hint.Limit{Policy: `per "user"`, Unit: "requests", Limit: 6000, Remaining: 6000, Reset: 10 * time.Minute, Window: 10 * time.Minute}
+		want := hint.Hints{Limits: []hint.Limit{quota, inFlight}}
 		if got := read(); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("admitted: %+v, want %+v", got, want)
 		}
-		perMinute.Remaining, perMinute.Reset = 0, time.Second
-		want = hint.Hints{Wait: time.Second, Known: true, Source: "retry-after", Throttled: true, Limits: []hint.Limit{perMinute, inFlight}}
+		quota.Remaining, quota.Reset = 0, time.Second
+		want = hint.Hints{Wait: time.Second, Known: true, Source: "retry-after", Throttled: true, Limits: []hint.Limit{quota, inFlight}}
 		if got := read(); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("refused by rate: %+v, want %+v", got, want)
 		}
