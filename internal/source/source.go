@@ -2,7 +2,8 @@
 // directories or by globs, each with the URL and the method it goes to.
 //
 // [ParseTemplate] reads the URL, [New] checks what was asked for, [Source.Scan] looks at every item before anything is sent,
-// and [Source.Items] streams them. No list of items is ever held: the largest thing in memory is one directory's listing.
+// and [Source.Items] streams them. No list of items is ever held: the largest things in memory are one directory's listing and up to
+// 16 MiB in which Scan notes what it found.
 //
 // Errors are one line whatever a file's name contains, and never show credentials or the values of a URL's query.
 package source
