@@ -57,9 +57,9 @@ func TestGatewayLimited(t *testing.T) {
 func gateway(t *testing.T, params string, waste float64) {
 	most := 0.0
 	if *large {
-		most = best(t, 25, 16<<10, []int{1, 2, 4, 8}, func() string {
+		most = best(t, 25, 16<<10, []int{1, 2, 4, 8}, func() (string, func()) {
 			front, _ := startGateway(t, params)
-			return front.URL
+			return front.URL, front.Stop
 		})
 	}
 	front, service := startGateway(t, params)
@@ -70,7 +70,7 @@ func gateway(t *testing.T, params string, waste float64) {
 	log, err := front.Requests()
 	j.countLog(t, log, err)
 	j.check(t, dir, j.statuses[504])
-	j.waste(t, waste)
+	j.waste(t, r, waste)
 	if *large {
 		atLeast(t, r, "share of the best fixed concurrency", float64(len(j.stored))/r.wall.Seconds()/most, 0.95, "")
 	}

@@ -49,7 +49,7 @@ func rate(t *testing.T, s *nginxtest.Server) []servertest.Request {
 	r := send(t, 0, "--to", s.URL+"/{name}", dir)
 	j := byNginx(t, s)
 	j.check(t, dir, 0)
-	j.waste(t, 0.05)
+	j.waste(t, r, 0.05)
 	if *large {
 		atMost(t, r, "time", r.wall.Seconds(), 23, " s")
 	}
@@ -69,7 +69,7 @@ func TestConnections(t *testing.T) {
 	r := send(t, 0, "--to", s.URL+"/{name}", dir)
 	j := byNginx(t, s)
 	j.check(t, dir, 0)
-	j.waste(t, 0.1)
+	j.waste(t, r, 0.1)
 	if *large {
 		atMost(t, r, "time, of a plain client that was told", r.wall.Seconds()/told, 2, " times")
 	}

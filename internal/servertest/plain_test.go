@@ -65,14 +65,16 @@ func put(t *testing.T, client *http.Client, url string, body []byte) bool {
 }
 
 // best is the most that a plain client can do at any of these numbers in flight,
-// in files a second.
-func best(t *testing.T, files int, bytes int, inFlight []int, start func() (url string)) float64 {
+// in files a second. Each has a server of its own, by start, until stop is called.
+func best(t *testing.T, files int, bytes int, inFlight []int, start func() (url string, stop func())) float64 {
 	t.Helper()
 	dir := writeFiles(t, files, always(bytes))
 	most := 0.0
 	for _, n := range inFlight {
-		got := plain(t, n, start(), dir)
+		url, stop := start()
+		got := plain(t, n, url, dir)
 		t.Logf("a plain client with %d in flight: %.3g/s", n, got)
+		stop()
 		most = max(most, got)
 	}
 	return most

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +29,10 @@ func send(t *testing.T, want int, args ...string) run {
 	file := filepath.Join(t.TempDir(), "report.json")
 	cmd := command(t, append([]string{"--report", file}, args...)...)
 	r := run{began: time.Now()}
-	lateness := watchMachine()
+	share := idle()
 	out, err := cmd.CombinedOutput()
 	r.wall = time.Since(r.began)
-	r.late = lateness()
+	r.idle = share()
 	r.said = string(out)
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ func send(t *testing.T, want int, args ...string) run {
 		t.Fatalf("%s\nexit status %d, want %d\n%s", out, got, want, r.timeline())
 	}
 	if testing.Verbose() {
-		t.Log(r.timeline())
+		t.Logf("%s\n%s", r.timeline(), r.said)
 	}
 	return r
 }
@@ -56,7 +57,7 @@ func send(t *testing.T, want int, args ...string) run {
 type run struct {
 	began time.Time
 	wall  time.Duration
-	late  time.Duration // as by watchMachine
+	idle  float64 // as by idle
 	said  string
 
 	report struct {
@@ -90,24 +91,32 @@ func (r run) timeline() string {
 	return b.String()
 }
 
-// watchMachine measures, until the func that it returns is called, how late on
-// average a process gets its turn here. Where that is much, other work disturbs
-// what is measured.
-func watchMachine() (lateness func() time.Duration) {
-	stop, done := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		ticks, late := 0, time.Duration(0)
-		for {
-			due := time.Now().Add(10 * time.Millisecond)
-			select {
-			case <-stop:
-				done <- late / time.Duration(max(1, ticks))
-				return
-			case <-time.After(time.Until(due)):
-				ticks++
-				late += time.Since(due)
+// idle is the share of the processors' time that was nobody's, from now until
+// the func that it returns is called; 0 where the system does not say.
+func idle() (share func() float64) {
+	before := processors()
+	return func() float64 {
+		var all, none float64
+		for i, v := range processors() {
+			if i >= len(before) {
+				break
+			}
+			all += v - before[i]
+			if i == 3 || i == 4 { // idle, and waiting for a disk
+				none += v - before[i]
 			}
 		}
-	}()
-	return func() time.Duration { close(stop); return <-done }
+		return none / max(1, all)
+	}
+}
+
+// processors is how the processors have spent their time, as Linux counts it.
+func processors() (ticks []float64) {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	for _, field := range strings.Fields(line)[min(1, len(strings.Fields(line))):] {
+		v, _ := strconv.ParseFloat(field, 64)
+		ticks = append(ticks, v)
+	}
+	return ticks
 }
