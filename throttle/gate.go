@@ -107,7 +107,8 @@ const (
 // use, and it must not be copied.
 type Gate struct {
 	// Limits are those of each key; see SetLimits. Burst is how many requests may
-	// come at once after a lull. Bandwidth must be zero: a gate does not wait.
+	// come at once after a lull. Bandwidth must be zero, for a gate does not wait;
+	// Fixed means nothing here.
 	Limits Limits
 
 	// Key tells on whose account a request is. Nil: [RemoteKey]. See also
@@ -180,6 +181,8 @@ type rules struct {
 	window int64    // seconds
 	whole  string   // RateLimit while all of the quota is left
 	none   string   // and when too many are in flight
+
+	tooFast, tooMany string // for people
 }
 
 // An admission is what a gate decided about one request.
@@ -313,38 +316,40 @@ func (g *Gate) key(r *http.Request) string {
 
 // rules works out what the limits, which must be valid, mean for a gate.
 func (g *Gate) rules(limits Limits) rules {
-	u := rules{inFlight: ceiling(limits.InFlight)}
+	l := rules{inFlight: ceiling(limits.InFlight)}
 	name := g.Name
 	if name == "" {
 		name = "default"
 	}
 	if r := limits.Rate; r > 0 && r != rate.Inf {
-		u.interval = min(max(seconds(1/float64(r)), 1), slowest)
-		u.ahead = slowest
-		if more := time.Duration(max(limits.Burst, 1) - 1); more < slowest/u.interval {
-			u.ahead = more * u.interval
+		l.interval = min(max(seconds(1/float64(r)), 1), slowest)
+		l.ahead = slowest
+		if more := time.Duration(max(limits.Burst, 1) - 1); more < slowest/l.interval {
+			l.ahead = more * l.interval
 		}
-		u.early = max(minTolerance, u.interval/10)
-		u.catch = max(minCatch, 10*u.interval)
+		l.early = max(minTolerance, l.interval/10)
+		l.catch = max(minCatch, 10*l.interval)
 
-		u.window = max(minWindow, int64(math.Ceil(minQuota*u.interval.Seconds())))
-		u.quota = int64(float64(u.window)/u.interval.Seconds() + 1e-6) // what is as good as whole is
-		u.name = field(name)
-		u.policy = append(u.policy, field(name, "q", u.quota, "w", u.window))
-		u.whole = u.rateLimit(u.quota, u.window)
+		l.window = max(minWindow, int64(math.Ceil(minQuota*l.interval.Seconds())))
+		l.quota = int64(float64(l.window)/l.interval.Seconds() + 1e-6) // what is as good as whole is
+		l.name = field(name)
+		l.policy = append(l.policy, field(name, "q", l.quota, "w", l.window))
+		l.whole = l.rateLimit(l.quota, l.window)
+		l.tooFast = fmt.Sprintf("too many requests: at most %d in %d s, evenly spaced", l.quota, l.window)
 	}
 	if limits.InFlight > 0 {
 		name += "-in-flight"
-		u.policy = append(u.policy, field(name, "q", int64(min(limits.InFlight, maxInteger)), "qu", "concurrent-requests"))
-		u.none = field(name, "r", int64(0))
+		l.policy = append(l.policy, field(name, "q", int64(min(limits.InFlight, maxInteger)), "qu", "concurrent-requests"))
+		l.none = field(name, "r", int64(0))
+		l.tooMany = fmt.Sprintf("too many requests at once: at most %d", limits.InFlight)
 	}
-	return u
+	return l
 }
 
 // rateLimit writes RateLimit: r requests left within t seconds.
-func (u *rules) rateLimit(r, t int64) string {
+func (l *rules) rateLimit(r, t int64) string {
 	b := make([]byte, 0, 64)
-	b = append(append(b, u.name...), ";r="...)
+	b = append(append(b, l.name...), ";r="...)
 	b = append(strconv.AppendInt(b, r, 10), ";t="...)
 	return string(strconv.AppendInt(b, t, 10))
 }
@@ -369,40 +374,40 @@ func (g *Gate) enter(key string) admission {
 	if g.mu.err != nil {
 		return admission{err: g.mu.err}
 	}
-	a, u := g.accountLocked(key, now), &g.mu.rules
+	a, l := g.accountLocked(key, now), &g.mu.rules
 	debt := max(a.due-now, 0)
 	switch {
-	case a.inFlight >= u.inFlight:
+	case a.inFlight >= l.inFlight:
 		g.mu.stats.RefusedByInFlight++
 		return admission{
-			policy: u.policy,
-			limit:  u.none,
-			wait:   retryAfter(max(a.hold(now), debt-u.ahead)),
-			text:   fmt.Sprintf("too many requests at once: at most %d", u.inFlight),
+			policy: l.policy,
+			limit:  l.none,
+			wait:   retryAfter(max(a.hold(now), debt-l.ahead)),
+			text:   l.tooMany,
 		}
-	case u.interval > 0 && debt > u.ahead+u.early:
+	case l.interval > 0 && debt > l.ahead+l.early:
 		g.mu.stats.RefusedByRate++
-		wait := retryAfter(debt - u.ahead) // when it is not even early
+		wait := retryAfter(debt - l.ahead) // when it is not even early
 		return admission{
-			policy: u.policy,
-			limit:  u.rateLimit(0, wait),
+			policy: l.policy,
+			limit:  l.rateLimit(0, wait),
 			wait:   wait,
-			text:   fmt.Sprintf("too many requests: at most %d in %d s, evenly spaced", u.quota, u.window),
+			text:   l.tooFast,
 		}
 	}
-	limit := u.whole
-	if u.interval > 0 {
-		a.due = now + debt + u.interval
-		if early := debt - u.ahead; early > 0 {
-			less := math.Ceil(float64(u.quota) * early.Seconds() / u.catch.Seconds()) // a hundredth at most
-			limit = u.rateLimit(u.quota-int64(less), u.window)
+	limit := l.whole
+	if l.interval > 0 {
+		a.due = now + debt + l.interval
+		if early := debt - l.ahead; early > 0 {
+			less := math.Ceil(float64(l.quota) * early.Seconds() / l.catch.Seconds()) // about a hundredth at most
+			limit = l.rateLimit(l.quota-int64(less), l.window)
 		}
 	}
 	a.inFlight++
 	a.began += now
 	g.mu.stats.InFlight++
 	g.mu.stats.Admitted++
-	return admission{account: a, began: now, policy: u.policy, limit: limit}
+	return admission{account: a, began: now, policy: l.policy, limit: limit}
 }
 
 // leave ends what enter has admitted.
@@ -533,14 +538,13 @@ func ForwardedKey(trusted ...netip.Prefix) func(*http.Request) string {
 // address reads an IP address, with a port or without. IPv4 within IPv6 is IPv4,
 // and a zone, which means nothing elsewhere, is left out.
 func address(s string) (netip.Addr, bool) {
-	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
-		s = s[1 : len(s)-1]
-	}
-	addr, err := netip.ParseAddr(s)
+	with, err := netip.ParseAddrPort(s)
+	addr := with.Addr()
 	if err != nil {
-		var with netip.AddrPort
-		with, err = netip.ParseAddrPort(s)
-		addr = with.Addr()
+		if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+			s = s[1 : len(s)-1]
+		}
+		addr, err = netip.ParseAddr(s)
 	}
 	return addr.Unmap().WithZone(""), err == nil
 }
