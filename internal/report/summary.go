@@ -69,11 +69,13 @@ type RequestCounts struct {
 	Waste      float64          `json:"waste"`
 }
 
-// RateSummary is in requests a second. Achieved is measured from the first
+// RateSummary is in requests a second: the user's ceiling, and the limit in force
+// at the end, which may have been found, or trimmed a little. Achieved is measured from the first
 // request to the last, n requests making n-1 intervals; null for fewer than
 // two. MaxIn1s is the largest number in any half-open second.
 type RateSummary struct {
 	Ceiling  Optional `json:"ceiling"`
+	Limit    Optional `json:"limit"`
 	Achieved Optional `json:"achieved"`
 	MaxIn1s  int      `json:"max_in_1s"`
 }

@@ -30,12 +30,20 @@ type server struct {
 	told time.Time // when that was
 }
 
-// A view is the state of all servers at an instant: that of the busiest, with
-// what all have to wait and in flight.
+// A view is the state of all servers at an instant: that of the busiest, or if all
+// of them are closed the one that opens next, with what all have waiting and in
+// flight.
 type view struct {
 	throttle.UpstreamStats
-	parked int    // of those that wait, for a server that takes nothing while another does
-	aside  string // which one that is, in words
+	name   string // that one's, where there are several
+	parked int    // of those that wait, for a server that is closed while another is not
+	aside  string // which other ones are closed, in words
+}
+
+// host is the server's name, as people call it.
+func (s *server) host() string {
+	_, host, _ := strings.Cut(s.key, "://")
+	return host
 }
 
 // all returns the servers that something was sent to, by name.
@@ -47,41 +55,78 @@ func (r *run) all() []*server {
 
 // view looks at all servers.
 func (r *run) view(now time.Time) view {
-	var v view
-	var all throttle.UpstreamStats
-	var aside []string
-	best := -1
+	type state struct {
+		*server
+		throttle.UpstreamStats
+	}
+	var best state
+	var states []state
 	for _, server := range r.all() {
-		s := server.Stats()
-		all.Waiting += s.Waiting
-		all.InFlight += s.InFlight
-		all.Unclaimed += s.Unclaimed
-		rank := s.Waiting + s.InFlight
-		if closed(s) {
-			v.parked += s.Waiting
-			aside = append(aside, strings.TrimPrefix(strings.TrimPrefix(server.key, "https://"), "http://")+" is "+closedWords(s, now))
-		} else {
-			rank += math.MaxInt / 2 // a server that takes something
-		}
-		if rank > best {
-			best, v.UpstreamStats = rank, s
+		s := state{server, server.Stats()}
+		states = append(states, s)
+		if best.server == nil || telling(s.UpstreamStats, best.UpstreamStats) {
+			best = s
 		}
 	}
-	v.Waiting, v.InFlight, v.Unclaimed = all.Waiting, all.InFlight, all.Unclaimed
-	switch {
-	case closed(v.UpstreamStats):
+	v := view{UpstreamStats: best.UpstreamStats}
+	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0
+	var others []string
+	open := false
+	for _, s := range states {
+		v.Waiting += s.Waiting
+		v.InFlight += s.InFlight
+		v.Unclaimed += s.Unclaimed
+		if !closed(s.UpstreamStats) {
+			open = true
+			continue
+		}
+		v.parked += s.Waiting
+		if s.server != best.server && s.Waiting+s.InFlight > 0 {
+			others = append(others, s.host()+" is "+closedWords(s.UpstreamStats, now))
+		}
+	}
+	if !open {
 		v.parked = 0 // nobody could do anything in their stead
-	case len(aside) == 1:
-		v.aside = aside[0]
-	case len(aside) > 1:
-		v.aside = fmt.Sprintf("%d servers are paused or down", len(aside))
+	}
+	if len(states) > 1 {
+		v.name = best.host()
+	}
+	if v.aside = strings.Join(others, ""); len(others) > 1 {
+		v.aside = fmt.Sprintf("%d servers are paused or down", len(others))
 	}
 	return v
+}
+
+// telling reports whether the state of one server tells more of why the run is not
+// faster than that of another: one that takes something and has something to do,
+// and the more of it the better; else the one that will be the first to.
+func telling(a, b throttle.UpstreamStats) bool {
+	load := func(s throttle.UpstreamStats) int {
+		switch {
+		case closed(s):
+			return 0
+		case s.Waiting+s.InFlight == 0:
+			return -1
+		}
+		return s.Waiting + s.InFlight
+	}
+	if load(a) != load(b) || load(a) != 0 {
+		return load(a) > load(b)
+	}
+	return opens(a).Before(opens(b))
 }
 
 // closed tells whether a server takes nothing at present.
 func closed(s throttle.UpstreamStats) bool {
 	return !s.Paused.IsZero() || s.Phase == throttle.Down
+}
+
+// opens is when a closed server is asked again.
+func opens(s throttle.UpstreamStats) time.Time {
+	if !s.Paused.IsZero() {
+		return s.Paused
+	}
+	return s.Probe
 }
 
 func closedWords(s throttle.UpstreamStats, now time.Time) string {
@@ -99,6 +144,9 @@ func left(until, now time.Time) string {
 	return report.Clock(until.Sub(now) + time.Second/2 - 1)
 }
 
+// unlimited tells whether so many in flight are no limit.
+func unlimited(inFlight int) bool { return inFlight >= math.MaxInt32 }
+
 // learned is what was found out of a server, as far as nobody gave it.
 func learned(s throttle.UpstreamStats) (l report.Learned) {
 	if !s.Learned || s.Phase == throttle.Down {
@@ -107,7 +155,7 @@ func learned(s throttle.UpstreamStats) (l report.Learned) {
 	if s.Limits.Rate == 0 && s.Rate != rate.Inf {
 		l.Rate = report.Optional(math.Round(float64(s.Rate)*1000) / 1000)
 	}
-	if s.Limits.InFlight == 0 && s.Limit != math.MaxInt && s.Phase != throttle.Starting {
+	if s.Limits.InFlight == 0 && !unlimited(s.Limit) && s.Phase != throttle.Starting {
 		l.InFlight = report.Optional(s.Limit)
 	}
 	return l
@@ -119,6 +167,9 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 		return report.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(cause))
 	}
 	limit, words := r.control(v, now)
+	if v.name != "" && words != "" && limit != report.NoLimit {
+		words = v.name + ": " + words
+	}
 	if v.aside != "" {
 		words = strings.TrimPrefix(words+"; "+v.aside, "; ")
 	}
@@ -245,7 +296,7 @@ func (r *run) downBy(stats throttle.UpstreamStats) string {
 // paceOf writes the limits that an event tells of, and why.
 func paceOf(e throttle.Event) string {
 	text := "any number in flight"
-	if e.Limit != math.MaxInt {
+	if !unlimited(e.Limit) {
 		text = fmt.Sprintf("%d in flight", e.Limit)
 	}
 	if e.Rate != rate.Inf {

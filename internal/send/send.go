@@ -108,6 +108,7 @@ type run struct {
 	grew      bool  // when last looked
 	learned   report.Learned
 	timeline  report.Timeline
+	last      report.Snapshot
 }
 
 // Run sends all items and returns the report. The end of soft begins an orderly
@@ -306,6 +307,7 @@ func (r *run) watch(finished <-chan struct{}) {
 		meter.Measure(&s)
 		r.timeline.Add(&s)
 		r.Progress.Update(s)
+		r.last = s
 	}
 	for {
 		select {

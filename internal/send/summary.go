@@ -114,7 +114,7 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	if v.Rate != rate.Inf {
 		s.Ceiling = float64(v.Rate)
 	}
-	if v.Limit != math.MaxInt {
+	if !unlimited(v.Limit) {
 		s.InFlightLimit = v.Limit
 	}
 	if s.Learned = learned(v.UpstreamStats); s.Learned != (report.Learned{}) {
@@ -139,7 +139,8 @@ func (r *run) summary() report.Summary {
 	s.To = report.Redact(r.To)
 	s.Rate.Ceiling = report.Optional(r.Limits.Rate)
 	s.InFlight.Ceiling = report.Optional(r.Limits.InFlight)
-	s.InFlight.Limit = s.InFlight.Ceiling
+	s.InFlight.Limit = report.Optional(r.last.InFlightLimit)
+	s.Rate.Limit = report.Optional(math.Round(r.last.Ceiling*1000) / 1000)
 	s.InFlight.Max = r.maxInFlight
 	s.Learned, s.Timeline = r.learned, &r.timeline
 

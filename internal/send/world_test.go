@@ -196,6 +196,12 @@ func (i *instants) add() {
 	i.at = append(i.at, time.Now())
 }
 
+func (i *instants) first() time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.at[0]
+}
+
 // within counts those that are not before from and before to.
 func (i *instants) within(from, to time.Time) (n int) {
 	i.mu.Lock()

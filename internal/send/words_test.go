@@ -1,0 +1,103 @@
+package send
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
+)
+
+// At every moment a run says in plain words what holds it back.
+func TestWords(t *testing.T) {
+	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		want    report.Limit
+		words   string
+		limits  throttle.Limits
+		stats   throttle.UpstreamStats
+		trouble string
+		edit    func(*run)
+	}{
+		{want: report.LimitRate, words: "held by your --rps 4",
+			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 4}},
+		{want: report.LimitRate, words: "4 → 3.96 req/s: the server refuses at 4",
+			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 3.96}},
+		{want: report.LimitRate, words: "the server takes no more a second",
+			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
+		{want: report.NoLimit, words: "",
+			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: rate.Inf}},
+		{want: report.LimitConcurrency, words: "held by your --concurrency 8",
+			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 8}},
+		{want: report.LimitConcurrency, words: "held by your --concurrency 8", // with as many workers nobody waits
+			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{InFlight: 8, Limit: 8}},
+		{want: report.LimitConcurrency, words: "8 → 5 in flight: the server refuses more",
+			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 5}},
+		{want: report.LimitConcurrency, words: "looking for the pace: 16 in flight",
+			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.Starting, InFlight: 16, Limit: 16}},
+		{want: report.LimitConcurrency, words: "the server takes no more at once",
+			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.Steady, InFlight: 5, Limit: 5}},
+		{want: report.LimitConcurrency, words: "256 in flight, the most without --concurrency",
+			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.Starting, InFlight: 256, Limit: 256}},
+		{want: report.LimitConcurrency, words: "holding back after 503",
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.HoldingBack, Reason: "503"}},
+		{want: report.LimitDown, words: "server down (connection refused): next try in 8 s", trouble: "connection refused",
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Probe: now.Add(7100 * time.Millisecond), Reason: "503"}},
+		{want: report.LimitDown, words: "server down (503): trying it now",
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Reason: "503"}},
+		{want: report.LimitCoolDown, words: "paused 12 s: Retry-After",
+			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(12 * time.Second), PauseSource: "retry-after"}},
+		{want: report.LimitCoolDown, words: "paused 1 s after 429",
+			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(time.Second), Reason: "429"}},
+		{want: report.LimitBandwidth, words: "held by your --bandwidth 10 MiB/s",
+			limits: throttle.Limits{Bandwidth: 10 << 20}, stats: throttle.UpstreamStats{Holding: throttle.ByBandwidth}},
+		{want: report.LimitConcurrency, words: "held by your --workers 2",
+			stats: throttle.UpstreamStats{InFlight: 2, Limit: 8}, edit: func(r *run) { r.Workers = 2 }},
+		{want: report.LimitBackoff, words: "2 files to be tried again: 500 Internal Server Error", trouble: "500 Internal Server Error",
+			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) { r.backoff = 2 }},
+		{want: report.NoLimit, words: "waiting for the last 3 answers",
+			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
+		{want: report.NoLimit, words: "waiting for standard input",
+			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.Found.Partial = true }},
+		{want: report.NoLimit, words: "", stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}},
+	} {
+		onFakeTime(t, 0, nil, func(w *world) {
+			w.Limits = c.limits
+			r := newRun(w.Options)
+			r.trouble = c.trouble
+			if c.edit != nil {
+				c.edit(r)
+			}
+			limit, words := r.holding(view{UpstreamStats: c.stats}, now)
+			if limit != c.want || words != c.words {
+				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
+			}
+			if len(words) > 55 { // with the count and the time left, a line of 80 columns
+				t.Errorf("%q is too long", words)
+			}
+			_ = r.pool.Drain(w.Context())
+		})
+	}
+}
+
+func TestLearned(t *testing.T) {
+	for _, c := range []struct {
+		want  report.Learned
+		stats throttle.UpstreamStats
+	}{
+		{report.Learned{Rate: 9.877, InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: 9.87654, Limit: 5, Phase: throttle.Steady}},
+		{report.Learned{InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.HoldingBack}},
+		{report.Learned{Rate: 9.8}, throttle.UpstreamStats{Learned: true, Rate: 9.8, Limit: 4, Phase: throttle.Starting}},
+		{report.Learned{}, throttle.UpstreamStats{Rate: rate.Inf, Limit: 4, Phase: throttle.Starting}},
+		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 1, Phase: throttle.Down}},
+		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: math.MaxInt, Phase: throttle.Steady, Limits: throttle.Limits{Rate: 4}}},
+		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.Steady, Limits: throttle.Limits{InFlight: 8}}},
+	} {
+		if got := learned(c.stats); got != c.want {
+			t.Errorf("of %+v: %+v, want %+v", c.stats, got, c.want)
+		}
+	}
+}
