@@ -107,8 +107,9 @@ const (
 // use, and it must not be copied.
 type Gate struct {
 	// Limits are those of each key; see SetLimits. Burst is how many requests may
-	// come at once after a lull. Bandwidth must be zero, for a gate does not wait;
-	// Fixed means nothing here.
+	// come at once after a lull. It should be no less than the number of clients
+	// that share a key: each may send evenly, and yet they meet. Bandwidth must be
+	// zero, for a gate does not wait; Fixed means nothing here.
 	Limits Limits
 
 	// Key tells on whose account a request is. Nil: [RemoteKey]. See also
