@@ -23,11 +23,12 @@ type server struct {
 	patience
 	key string
 
-	paced bool // an event told of a rate that was learned
-
 	// For watch alone.
-	down time.Time // since when it is, where that was told; zero: it is not
-	told time.Time // when that was
+	down    time.Time // since when it is, where that was told; zero: it is not
+	told    time.Time // when that was
+	pace    float64   // the rate that was learned, while people have not been told
+	settled time.Time // since when it has been so, about
+	paced   bool      // they have been
 }
 
 // A view is the state of all servers at an instant: that of the busiest, or if all
@@ -254,24 +255,14 @@ func (r *run) roomWords(v view) string {
 	return "the server takes no more at once"
 }
 
-// changed tells of a change in the pace those who want to know all, and everybody
-// of a rate that was learned.
+// changed tells of a change in the pace those who want to know all.
 func (r *run) changed(e throttle.Event) {
-	r.mu.Lock()
-	s := r.serverLocked(e.Key)
-	first := !s.paced && r.Limits.Rate == 0 && e.Rate != rate.Inf
-	s.paced = s.paced || first
-	r.mu.Unlock()
-	if first {
-		r.Log.Info(fmt.Sprintf("%s takes %s (%s)", e.Key, report.Pace(float64(e.Rate)), e.Reason))
-		return
-	}
 	r.Log.Debug(fmt.Sprintf("%s: %s, %s", e.Key, e.Phase, paceOf(e)))
 }
 
-// tellDown says when a server is down, if it is so for a while, and when it is
-// back.
-func (r *run) tellDown(now time.Time) {
+// tell says what everybody wants to know: that a server is down, if it is so for a
+// while, and that it is back; and the first rate that was learned, once it is sure.
+func (r *run) tell(now time.Time) {
 	for _, s := range r.all() {
 		stats := s.Stats()
 		isDown := stats.Phase == throttle.Down
@@ -282,6 +273,15 @@ func (r *run) tellDown(now time.Time) {
 		case !isDown && !s.down.IsZero():
 			r.Log.Info(fmt.Sprintf("%s is back after %s", s.key, report.Clock(now.Sub(s.down))))
 			s.down = time.Time{}
+		}
+		pace := float64(learned(stats).Rate)
+		switch {
+		case pace == 0 || s.paced:
+		case closed(stats) || math.Abs(pace-s.pace) > 0.1*pace:
+			s.pace, s.settled = pace, now
+		case now.Sub(s.settled) >= paceAfter:
+			s.paced = true
+			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(pace)))
 		}
 	}
 }

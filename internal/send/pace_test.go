@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/pool"
@@ -312,6 +313,9 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 		{"asks for less than nothing", answer(429, "Retry-After", "-5"), 250},
 		{"asks for what is over", answer(429, "Retry-After", "Wed, 01 Jan 1997 00:00:00 GMT"), 250},
 		{"contradicts itself", answer(429, "RateLimit", `"q";r=100;t=0`, "RateLimit-Policy", `"q";q=100;w=1`, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "3"), 250},
+		{"asks for a year", answer(429, "Retry-After", "31536000"), 2},
+		{"hangs", func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Minute) }, 50},
+		{"resets", func(w http.ResponseWriter, r *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }, 50},
 		{"changes its mind wildly", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", []string{"1", "300", "0", "-1", "2", "soon", "9999999999999999999", "30"}[turn.Add(1)%8])
 			w.WriteHeader(429)
@@ -337,7 +341,6 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 				if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "try again later") && !strings.Contains(s.Notes[0], "left alone until 2000-") {
 					t.Errorf("notes %q", s.Notes)
 				}
-				t.Logf("%d requests in %v: %s", len(seen.at), w.since(), s.Notes)
 			})
 		})
 	}
@@ -553,4 +556,22 @@ func TestExitStatusPrecedence(t *testing.T) {
 			t.Errorf("the stop began %d times", begun)
 		}
 	}
+}
+
+// A manifest may name any number of servers.
+func TestServersAreForgotten(t *testing.T) {
+	onFakeTime(t, 0, nil, func(w *world) {
+		r := newRun(w.Options)
+		for i := range 3 * maxServers {
+			r.mu.Lock()
+			if s := r.serverLocked(fmt.Sprintf("http://%d", i)); s != r.serverLocked(s.key) {
+				t.Errorf("%s is forgotten at once", s.key)
+			}
+			r.mu.Unlock()
+		}
+		if n := len(r.servers); n != maxServers {
+			t.Errorf("%d servers, want %d", n, maxServers)
+		}
+		_ = r.pool.Drain(w.Context())
+	})
 }

@@ -56,6 +56,7 @@ const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
 	downAfter = 2 * time.Second  // a server that refuses is said to be down
+	paceAfter = 5 * time.Second  // a rate that was learned is told
 	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait = 30 * time.Second // the longest wait before an attempt that nobody asked for
@@ -66,6 +67,8 @@ const (
 	// maxWorkers bounds the growth of the pool. Past the limit of requests in
 	// flight a worker can only wait, for a token or for its next attempt.
 	maxWorkers = 4096
+	// maxServers bounds what is remembered of those that a manifest names.
+	maxServers = 1024
 	// someWorkers are enough to begin with, where the limits do not say.
 	someWorkers = 64
 	// probers stand in for those whose files a server refused.
@@ -300,7 +303,7 @@ func (r *run) watch(finished <-chan struct{}) {
 	look := func() {
 		now := time.Now()
 		v := r.view(now)
-		r.tellDown(now)
+		r.tell(now)
 		r.grow(v)
 		r.giveUp(now)
 		s := r.snapshot(v, now)
