@@ -68,6 +68,7 @@ func TestOutage(t *testing.T) {
 	dir := writeFiles(t, int((before+after).Seconds()*pace), always(4<<10))
 	var second *lab.Server
 	var died, back time.Time
+	command(t) // which takes some seconds the first time
 	inFlight := make(chan int, 1)
 	go func() {
 		defer close(inFlight)
@@ -107,6 +108,7 @@ func TestOutage(t *testing.T) {
 // The same where something before it answers 503.
 func TestOutage503(t *testing.T) {
 	together(t, true)
+	command(t)
 	s, url := startLab(t, "down", map[bool]string{false: "after=1s for=2s mode=503", true: "after=10s for=60s mode=503"}[*large])
 	dir := writeFiles(t, size(40, 500), always(4<<10))
 	r := send(t, 0, "--rps", "20", "--to", url+"/{name}", dir)
