@@ -146,29 +146,32 @@ func (j judged) waste(t *testing.T, r run, goal float64) {
 		t.Errorf("%d of %d requests wasted: %v", j.wasted, j.requests, j.statuses)
 	}
 	share := float64(j.wasted) / float64(max(1, j.requests))
-	judge(t, r, "waste", share <= goal, fmt.Sprintf("%.1f %% (%d of %d)", 100*share, j.wasted, j.requests), fmt.Sprintf("<= %g %%", 100*goal))
+	judge(t, r, "waste", share/goal, fmt.Sprintf("%.1f %% (%d of %d)", 100*share, j.wasted, j.requests), fmt.Sprintf("<= %g %%", 100*goal))
 }
 
 // atMost and atLeast hold a number of a large run to its goal, if it was calm.
 func atMost(t *testing.T, r run, what string, got, goal float64, unit string) {
 	t.Helper()
-	judge(t, r, what, got <= goal, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf("<= %.3g%s", goal, unit))
+	judge(t, r, what, got/goal, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf("<= %.3g%s", goal, unit))
 }
 
 func atLeast(t *testing.T, r run, what string, got, goal float64, unit string) {
 	t.Helper()
-	judge(t, r, what, got >= goal, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf(">= %.3g%s", goal, unit))
+	judge(t, r, what, goal/got, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf(">= %.3g%s", goal, unit))
 }
 
-func judge(t *testing.T, r run, what string, met bool, got, goal string) {
+// judge notes how a goal was met; above 1 it was not. What is missed by less than
+// a tenth fails no test: that much is luck.
+func judge(t *testing.T, r run, what string, ratio float64, got, goal string) {
 	t.Helper()
+	met := !(ratio > 1)
 	says := verdict(met)
 	switch {
 	case met || !*large:
-	case r.calm():
-		t.Errorf("%s: %s, want %s", what, got, goal)
-	default:
+	case !r.calm():
 		says += fmt.Sprintf(", on a machine that was only %.0f %% idle", 100*r.idle)
+	case ratio > 1.1:
+		t.Errorf("%s: %s, want %s", what, got, goal)
 	}
 	note(t, what, got, goal, says)
 }
@@ -205,6 +208,6 @@ func printGoals() {
 			name = ""
 		}
 		last = row[0]
-		fmt.Printf("%-34s %-42s %-24s %-14s %s\n", name, row[1], row[2], row[3], row[4])
+		fmt.Printf("%-38s %-42s %-20s %-12s %s\n", name, row[1], row[2], row[3], row[4])
 	}
 }
