@@ -29,10 +29,14 @@ const (
 	drainDepth = 0.65
 	drainTrips = 16 // at least so many round trips from one drain to the next
 
-	capTime   = 30 * time.Second // after a refusal the limit does not grow for so long
-	downAfter = 3                // probes refused in a row: begin anew after that
-	maxProbe  = 10 * time.Second // the longest wait between two probes
-	fewOfBase = 8                // samples below which a baseline is not to be trusted
+	// After a refusal the limit does not grow for so long, twice as long each time
+	// that it grew and was refused again.
+	minCap = 2 * time.Second
+	maxCap = 32 * time.Second
+
+	downAfter = 3                       // probes refused in a row: begin anew after that
+	minProbe  = 1500 * time.Millisecond // the first wait before a probe, doubled each time …
+	maxProbe  = 10 * time.Second        // … up to this
 )
 
 // A controller finds the pace that a server can take, from how its requests end:
@@ -69,14 +73,19 @@ type controller struct {
 	unharmed float64   // the largest limit at which nothing was refused
 	cap      float64   // the limit does not grow above this
 	capped   time.Time // until then
-	ramp     float64   // after a probe was accepted the room grows from 1 to the limit
+	calm     time.Duration
+	wall     float64 // what was refused; where it is not any more, calm begins anew
+	ramp     float64 // after a probe was accepted the room grows from 1 to the limit
 
 	// After a refusal.
 	held    bool
 	refusal int64     // the last request sent before it; 0: one sent later was accepted
 	refused int       // requests that were refused although sent after a refusal had come
 	probe   time.Time // when the next may go; zero: not before something ends
+	asked   bool      // the server named that instant
 	trial   int64     // which request is the probe; 0: none
+	doubt   bool      // a 429 without a hint came: the next probe, alone, tells what it meant
+	crowded bool      // it meant that too many were in flight
 
 	sequence int64
 	phase    Phase
@@ -100,6 +109,7 @@ type round struct {
 	size    int
 	members []member
 	back    int
+	others  int  // sent later, and back already
 	reached bool // the limit was, so there is reason to change it
 	harmed  bool // somebody was refused
 	skip    bool // it began with the leftovers of a drain
@@ -161,17 +171,17 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 	}
 	c.cap, c.ramp = math.Inf(1), math.Inf(1)
 	c.unharmed = 0
-	c.begin()
+	c.begin(now)
 	c.tell(now, "limits")
 }
 
 // room is how many may be in flight.
-func (c *controller) room() int {
-	n := int(min(c.limit, c.ramp))
-	if c.pace.quota.room > 0 && !c.limits.Fixed {
-		n = min(n, c.pace.quota.room)
+func (c *controller) room(now time.Time) int {
+	n := max(int(min(c.limit, c.ramp)), 1)
+	if c.limits.Fixed {
+		return n
 	}
-	return max(n, 1)
+	return min(n, c.pace.quota.roomAt(now))
 }
 
 // sent takes in that a request leaves.
@@ -189,7 +199,7 @@ func (c *controller) sent(now time.Time) ticket {
 		t.round = c.round.number
 	}
 	r := &c.round
-	if c.inFlight >= c.room() {
+	if c.inFlight >= c.room(now) {
 		r.reached = true
 	}
 	if c.finding && len(r.members) < r.size {
@@ -213,12 +223,17 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	c.inFlight--
 	if f.Outcome == Throttled && !c.isQuota(t, f) {
 		f.Outcome = Overloaded // too many at once, in the words of some
+		if !c.crowded {
+			c.doubt = true
+			c.pace.suspect(now)
+		}
 	}
 	switch f.Outcome {
 	case Success:
 		c.pace.accepted(t)
 		c.success(t, f, now)
 	case Throttled:
+		c.doubt, c.crowded = false, false
 		c.alive(t, now)
 		until, source = c.pace.throttled(t, f.RetryAt, now), f.Source
 		c.because("429")
@@ -228,10 +243,17 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		}
 		c.refuse(t, f, now)
 	}
+	if !c.limits.Fixed {
+		c.told(t, f, now)
+		if used := c.pace.quota.usedUp(c.inFlight, now); used.After(until) {
+			until, source = used, "quota"
+			c.because("quota")
+		}
+	}
 	if t.number == c.trial { // it said nothing: the next one may
 		c.trial, c.probe = 0, now
 	}
-	if c.held && c.probe.IsZero() && c.inFlight == 0 {
+	if c.held && c.trial == 0 && c.inFlight == 0 && (c.probe.IsZero() || c.refused == 0 && !c.asked) {
 		c.probe = now
 	}
 	c.back(t, f, now)
@@ -243,6 +265,19 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 // may also mean that too many are in flight, unless it was alone.
 func (c *controller) isQuota(t ticket, f Feedback) bool {
 	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.alone || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
+}
+
+// told takes in what an answer told of quotas.
+func (c *controller) told(t ticket, f Feedback, now time.Time) {
+	q := &c.pace.quota
+	q.take(f.Quotas, t, int(c.sequence-t.number), c.inFlight, now)
+	// What the server tells need not be groped for.
+	if rate := q.rateAt(now); c.starting && !math.IsInf(rate, 1) && c.latency > 0 {
+		if want := math.Ceil(2*rate*c.latency) + 1; want > c.limit {
+			c.limit = min(want, c.most)
+			c.begin(now)
+		}
+	}
 }
 
 // success takes in an accepted request.
@@ -262,15 +297,24 @@ func (c *controller) success(t ticket, f Feedback, now time.Time) {
 // alive ends holding back where the server is seen to take requests.
 func (c *controller) alive(t ticket, now time.Time) {
 	later := t.number > c.refusal
-	if c.held && (later || c.refused == 0) {
+	if later && c.doubt {
+		c.doubt, c.crowded = false, true
+		c.pace.acquit()
+	}
+	if c.held && (later || c.refused == 0 && !c.doubt) {
 		c.held, c.probe, c.trial = false, time.Time{}, 0
-		if later && (c.inFlight == 0 || c.refused > 0) {
-			c.ramp = 1
+		if c.ramp = float64(c.inFlight + 1); c.refused == 0 {
+			c.ramp = math.Inf(1)
+			if c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
+				c.limit = max(min(c.limit, float64(c.inFlight)), c.unharmed)
+				c.cap = c.limit
+			}
 		}
 		if c.refused >= downAfter && c.finding {
 			c.limit, c.starting, c.restore = 1, true, 0
+			c.cap, c.unharmed = math.Inf(1), 0
 		}
-		c.begin()
+		c.begin(now)
 		c.because("accepted again")
 	}
 	if later {
@@ -284,14 +328,14 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		c.refused++
 	}
 	c.refusal = c.sequence
-	c.held = true
+	c.held, c.asked = true, false
 	if t.number == c.trial {
 		c.trial = 0
 	}
 	switch {
 	case c.trial != 0: // one is on its way
-	case !f.RetryAt.IsZero() && f.RetryAt.After(now):
-		c.probe = f.RetryAt
+	case f.RetryAt.After(now):
+		c.probe, c.asked = f.RetryAt, true
 	case c.refused == 0:
 		// Those in flight will tell, unless it hangs.
 		c.probe = now.Add(time.Duration(max(1, 2*c.latency) * float64(time.Second)))
@@ -299,13 +343,15 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 			c.probe = now
 		}
 	default:
-		c.probe = now.Add(min(time.Second<<min(c.refused-1, 10), maxProbe))
+		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
 	reason := "503"
 	if f.Outcome == TimedOut {
 		reason = "504"
 	}
-	c.lower(t, f.Outcome == TimedOut, now)
+	if c.refused == 0 { // a probe says nothing of how many are too many
+		c.lower(t, f.Outcome == TimedOut, now)
+	}
 	c.because(reason)
 }
 
@@ -322,6 +368,10 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	case !hard && ours && t.number <= c.cut:
 		// One more of those that were one too many.
 		c.limit = max(c.limit-1, c.unharmed)
+		c.cap = c.limit
+		c.cut = c.sequence
+		c.begin(now)
+		return
 	case t.number <= c.cut:
 		return
 	case hard:
@@ -335,25 +385,32 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	c.limit = math.Floor(c.limit)
 	c.starting = false
 	c.cut = c.sequence
-	c.cap, c.capped = c.limit, now.Add(capTime)
-	c.begin()
+	c.calm = max(minCap, min(2*c.calm, maxCap))
+	c.wall = c.limit + 1
+	c.cap, c.capped = c.limit, now.Add(c.calm)
+	c.begin(now)
 }
 
 // back counts a request in among those of its round that have come back.
 func (c *controller) back(t ticket, f Feedback, now time.Time) {
 	r := &c.round
-	if t.round != r.number || t.index < 0 {
+	if t.round != r.number {
 		return
 	}
-	r.members[t.index].back = true
-	r.back++
-	if f.Outcome == Success && f.Latency > 0 {
+	if t.index < 0 {
+		r.others++
+	} else {
+		r.members[t.index].back = true
+		r.back++
+	}
+	if f.Outcome == Success && f.Latency > 0 && t.index >= 0 {
 		r.sample(f)
 	}
 	if f.Outcome == Throttled {
 		r.reached = false // it is the rate that holds us
 	}
-	if len(r.members) == r.size && r.back*10 >= r.size*9 {
+	// Nobody waits for a straggler while twice the round has come and gone.
+	if len(r.members) == r.size && (r.back*10 >= r.size*9 || r.others >= 2*r.size) {
 		c.decide(now)
 	}
 }
@@ -378,8 +435,8 @@ func (r *round) sample(f Feedback) {
 }
 
 // begin begins a round.
-func (c *controller) begin() {
-	c.round = round{number: c.round.number + 1, size: c.room(), members: c.round.members[:0]}
+func (c *controller) begin(now time.Time) {
+	c.round = round{number: c.round.number + 1, size: max(c.room(now), 1), members: c.round.members[:0]}
 }
 
 // decide ends a round: the heart of the matter.
@@ -387,13 +444,15 @@ func (c *controller) decide(now time.Time) {
 	r := &c.round
 	own := r.n
 	if own == 0 {
-		c.begin()
+		c.begin(now)
 		return
 	}
 	c.spread.add(max(0, r.squares-r.logs*r.logs/own), own-1)
+	typical := r.logs / own
 	for _, m := range r.members {
-		if !m.back { // those that are slow count at the age they have
-			r.logs += math.Log(max(now.Sub(m.at).Seconds(), 1e-6))
+		// Those that are slow count at the age they have.
+		if age := math.Log(now.Sub(m.at).Seconds()); !m.back && age > typical {
+			r.logs += age
 			r.n++
 		}
 	}
@@ -409,15 +468,19 @@ func (c *controller) decide(now time.Time) {
 	case r.skip:
 	case c.restore > 0:
 		c.limit, c.restore = c.restore, 0
-		c.base += (mean - c.base) / 2
+		weight := 0.5
+		if math.Abs(mean-c.base) < 2*se {
+			weight = 0.25
+		}
+		c.base += (mean - c.base) * weight
 		c.measureLink(true)
-		c.begin()
+		c.begin(now)
 		c.round.skip = true
 		return
 	default:
 		c.follow(mean, se, variance, now)
 	}
-	c.begin()
+	c.begin(now)
 }
 
 // follow moves the limit by the latency of the round.
@@ -431,8 +494,10 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 	target := queueFactor * math.Sqrt(c.limit)
 	if c.starting {
 		slower := mean - c.base
-		ended := queue > target/2 && slower > 1.5*math.Sqrt(variance/r.n+variance/max(c.baseN, 1)) &&
-			(c.baseN >= fewOfBase || slower > math.Log(4))
+		// A spread that is known from few samples may be luck.
+		f := c.spread.freedom
+		sure := 1.5 * (1 + 16/(f*math.Sqrt(f)))
+		ended := queue > target/2 && f > 3 && slower > sure*math.Sqrt(variance/r.n+variance/max(c.baseN, 1))
 		if !ended {
 			c.baseN += r.n
 			c.base += (mean - c.base) * r.n / c.baseN
@@ -456,7 +521,10 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 		c.queued = true
 	}
 	if r.reached {
-		c.unharmed = max(c.unharmed, c.limit)
+		c.unharmed = max(c.unharmed, min(c.limit, float64(r.size)))
+		if c.unharmed >= c.wall {
+			c.calm = 0
+		}
 	}
 	switch want := c.limit - queue + target; {
 	case want < c.limit:
@@ -517,7 +585,7 @@ func (c *controller) beginDrain(now time.Time) {
 	c.queued = false
 	c.restore = c.limit
 	c.limit = max(1, drainDepth*c.limit)
-	c.begin()
+	c.begin(now)
 }
 
 func (c *controller) because(reason string) { c.reason = reason }

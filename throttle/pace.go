@@ -9,9 +9,10 @@ const (
 	minHold     = 11 * time.Second // a rate that was learned is held at least so long …
 	holdCount   = 30               // … and for so many requests
 	minDoubling = 0.5              // seconds
-	pauseCost   = 0.02             // share of the time that looking for more may cost
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
-	keep        = 0.75             // one refusal lowers the rate to no less than this share
+	keep        = 0.75             // one refusal lowers the rate to no less than this share …
+	yield       = 0.95             // … and no more than this
+	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
 	defaultWait = time.Second      // after a 429 that names no wait; doubled while nothing is accepted
 	longestWait = time.Minute
 
@@ -44,22 +45,26 @@ type pace struct {
 	last    time.Time     // when the last request was sent
 
 	// A cycle lasts from the end of one pause to the end of the next.
-	since   time.Time
-	count   int       // accepted in it
-	late    int       // of these, sent after the first that was refused
-	carried int       // those of the cycle before
-	refused time.Time // when the first refused request was sent; zero: none was
-	before  time.Time // the same of the cycle before; zero: there is none
-	asked   float64   // the rate in force then
-	ramped  bool      // it was doubling
-	until   time.Time // the pause that it brought
-	log     []time.Time
+	since     time.Time
+	count     int       // accepted in it
+	refused   time.Time // when the first refusal of this cycle came; zero: none did
+	before    time.Time // the same of the cycle before; zero: there is none
+	asked     float64   // the rate in force then
+	ramped    bool      // it was doubling
+	floor     float64   // what is kept of it at least
+	yield     float64   // and at most
+	proven    bool      // a rate was held
+	suspected bool      // it is not known yet whether it was for the rate
+	filled    bool      // the first cycle is over, as far as it was with a full bucket
+	until     time.Time // the pause that it brought
+	log       []time.Time
 
 	// Of the first cycle, which starts with a full bucket.
 	burst, firstCount, firstSpan float64
 
-	wait  time.Duration // for 429s that name none
-	quota quota
+	wait    time.Duration // for 429s that name none
+	longest time.Duration // wait of late
+	quota   quota
 }
 
 func (p *pace) setLimits(l Limits) {
@@ -97,11 +102,14 @@ func (p *pace) found(now time.Time) float64 {
 	return p.learned + math.Sqrt(p.learned)*t*t*t
 }
 
-// hold is for how many seconds the rate is held. The pause after a refusal costs
-// what the server's burst does not make up for, and shall not cost much.
+// hold is for how many seconds the rate is held: longer where it was measured with
+// care, and where the quota is one of long windows.
 func (p *pace) hold() float64 {
-	cost := max(0, min(p.wait.Seconds(), 2)-p.burst/p.learned)
-	return max(minHold.Seconds(), holdCount/p.learned, cost/pauseCost)
+	hold := max(minHold.Seconds(), holdCount/p.learned)
+	if !p.proven {
+		hold *= 2
+	}
+	return max(hold, min(4*p.longest.Seconds(), 300))
 }
 
 // sent takes in that a request leaves.
@@ -109,10 +117,10 @@ func (p *pace) sent(now time.Time) {
 	switch {
 	case p.since.IsZero():
 		p.since = now
-	case !p.refused.IsZero() && !now.Before(p.until):
+	case !p.refused.IsZero() && !p.suspected && !now.Before(p.until):
 		p.before, p.refused = p.refused, time.Time{}
 		p.since, p.from, p.idle = now, now, 0
-		p.carried, p.count, p.late, p.log = p.late, 0, 0, p.log[:0]
+		p.count, p.log = 0, p.log[:0]
 	default:
 		if gap := now.Sub(p.last) - seconds(2/p.found(now)); gap > 0 && !now.Before(p.from) {
 			p.idle += gap
@@ -127,16 +135,11 @@ func (p *pace) accepted(t ticket) {
 		return
 	}
 	p.count++
-	if p.ramping {
-		if len(p.log) == logged {
-			p.log = append(p.log[:0], p.log[logged/2:]...)
-		}
-		p.log = append(p.log, t.at)
+	if len(p.log) == logged {
+		p.log = append(p.log[:0], p.log[logged/2:]...)
 	}
-	if !p.refused.IsZero() {
-		if t.at.After(p.refused) {
-			p.late++
-		}
+	p.log = append(p.log, t.at)
+	if !p.refused.IsZero() && !p.suspected {
 		p.estimate()
 	}
 }
@@ -155,9 +158,18 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 	}
 	switch {
 	case t.at.Before(p.since): // of the cycle before
-	case p.refused.IsZero():
-		p.asked, p.ramped = p.found(now), p.ramping
-		p.refused, p.until, p.from, p.wait = t.at, until, until, until.Sub(now)
+	case p.refused.IsZero() || p.suspected:
+		p.suspect(now)
+		p.asked, p.ramped, p.suspected = p.found(now), p.ramping, false
+		if p.floor = keep * p.asked; p.asked > p.learned {
+			p.floor = max(p.floor, p.learned)
+		}
+		p.until, p.from, p.wait = until, until, until.Sub(now)
+		// Refused again at once: further down.
+		if p.yield *= p.yield; p.refused.Sub(p.since) > 2*time.Second || p.yield == 0 {
+			p.yield = yield
+		}
+		p.longest = max(p.wait, p.longest*3/4)
 		p.cut(now)
 		p.estimate()
 	case until.After(p.until):
@@ -167,49 +179,70 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 	return until
 }
 
+// suspect takes in a request that may have been refused for its rate.
+func (p *pace) suspect(now time.Time) {
+	if p.refused.IsZero() {
+		p.refused, p.suspected = now, true
+	}
+}
+
+// acquit takes in that it was not.
+func (p *pace) acquit() {
+	if p.suspected {
+		p.fill()
+		p.refused, p.suspected, p.filled = time.Time{}, false, true
+	}
+}
+
 // estimate works out the rate from what the cycle has told so far.
 func (p *pace) estimate() {
 	if !math.IsInf(p.given, 1) {
 		return
 	}
-	span := p.refused.Sub(p.since).Seconds()
-	count := float64(p.count - p.late)
+	count := float64(p.count)
 	whole := p.until.Sub(p.since).Seconds()
 	// Half a second is the mean of what rounding adds to a wait of whole seconds.
 	rough := float64(max(p.count, 1)) / max(whole-0.5, 0.5)
 	switch {
 	case math.IsInf(p.asked, 1):
 		p.learned, p.ramping = rough, true
-		p.firstCount, p.firstSpan = count, span
-	case p.ramped:
-		p.learned, p.ramping = max(p.fit(), rough), false
-	default:
-		p.learned = (count + 0.5 - p.burst) / max(span, 1e-3)
-		if !p.before.IsZero() {
-			p.learned = max(p.learned, (count+float64(p.carried))/p.refused.Sub(p.before).Seconds())
+		p.fill()
+	case p.ramped && p.wait <= shortWait:
+		p.burst = p.firstCount
+		for range 8 {
+			p.learned = p.fit()
+			p.burst = min(max(p.firstCount-p.learned*p.firstSpan, 1), p.firstCount)
 		}
-		p.learned = min(max(p.learned, keep*p.asked), p.asked)
+		p.learned, p.ramping = max(p.learned, rough), false
+	case p.ramped:
+		p.burst, p.learned, p.ramping = p.firstCount, rough, false
+	default:
+		p.learned = max(rough, count/p.refused.Sub(p.before).Seconds())
+		span := p.refused.Sub(p.since).Seconds()
+		if p.proven = p.proven || span >= minHold.Seconds(); !p.proven && p.wait <= shortWait {
+			p.learned = max(p.learned, p.fit())
+		}
+		p.learned = max(min(p.learned, p.yield*p.asked), p.floor)
 	}
 }
 
-// fit returns the rate, and finds the burst, with which the first cycle and the
-// doubling went as they did. Of the doubling only its end counts, from when the
-// bucket ceased to be full: from there the estimate is the highest.
+// fill notes how the bucket, which was full, was emptied for the first time.
+func (p *pace) fill() {
+	if !p.filled {
+		p.firstCount, p.firstSpan = float64(p.count), p.refused.Sub(p.since).Seconds()
+	}
+}
+
+// fit returns the rate at which the bucket was filled while it was emptied. Of a
+// rate that grew only the end counts, from when the bucket ceased to be full:
+// from there the estimate is the highest.
 func (p *pace) fit() (r float64) {
-	p.burst = p.firstCount
-	for range 8 {
-		r = 0
-		n := 0.0
-		for i := len(p.log) - 1; i >= 0; i-- {
-			if p.log[i].After(p.refused) {
-				continue
-			}
-			n++
-			if span := p.refused.Sub(p.log[i]).Seconds(); span > 0 && n > p.burst {
-				r = max(r, (n+0.5-p.burst)/span)
-			}
+	n := 0.25
+	for i := len(p.log) - 1; i >= 0; i-- {
+		n++
+		if span := p.refused.Sub(p.log[i]).Seconds(); span > 0 && n > p.burst {
+			r = max(r, (n-p.burst)/span)
 		}
-		p.burst = min(max(p.firstCount-r*p.firstSpan, 1), p.firstCount)
 	}
 	return r
 }
@@ -223,22 +256,4 @@ func (p *pace) trimmed(now time.Time) float64 {
 func (p *pace) cut(now time.Time) {
 	p.trim = max(p.trim-p.step, trimFloor)
 	p.step = min(2*p.step, 0.25)
-}
-
-// A quota is what the server tells about its own limits.
-type quota struct {
-	rate  float64 // until the window ends
-	next  float64 // afterwards
-	until time.Time
-	room  int // requests that may be in flight; 0: not told
-}
-
-func (q *quota) rateAt(now time.Time) float64 {
-	switch {
-	case q.until.IsZero():
-		return math.Inf(1)
-	case now.Before(q.until):
-		return q.rate
-	}
-	return q.next
 }

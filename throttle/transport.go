@@ -337,8 +337,11 @@ func (a *attempt) request() *http.Request {
 	if d := a.t.Timeout; d > 0 {
 		a.timer = time.AfterFunc(d, func() { a.cancel(&TimeoutError{After: d}) })
 	}
-	a.trace.GotConn = a.gotConn
-	a.trace.WroteRequest = a.wroteRequest
+	if outer := httptrace.ContextClientTrace(ctx); outer != nil {
+		a.trace, ctx = *outer, untraced{ctx}
+	}
+	a.trace.GotConn = both(a.gotConn, a.trace.GotConn)
+	a.trace.WroteRequest = both(a.wroteRequest, a.trace.WroteRequest)
 	a.ctx = httptrace.WithClientTrace(ctx, &a.trace)
 	r := a.req.WithContext(a.ctx)
 	// Without a limit the body passes untouched, which lets files go by sendfile.
@@ -356,6 +359,29 @@ func (a *attempt) request() *http.Request {
 		}
 	}
 	return r
+}
+
+// untraced hides the trace that an attempt's own one calls already: httptrace would join the two by reflection, at three times the
+// cost of all else that is done here.
+type untraced struct{ context.Context }
+
+func (c untraced) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, ok := v.(*httptrace.ClientTrace); ok {
+		return nil
+	}
+	return v
+}
+
+// both returns a hook that calls ours and then theirs, which may be nil.
+func both[T any](ours, theirs func(T)) func(T) {
+	if theirs == nil {
+		return ours
+	}
+	return func(info T) {
+		ours(info)
+		theirs(info)
+	}
 }
 
 func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {

@@ -185,7 +185,7 @@ func (u *Upstream) SetLimits(limits Limits) error {
 // held.
 func (u *Upstream) steerLocked(now time.Time) {
 	c, was := &u.mu.controller, u.mu.steered
-	s := steering{room: c.room(), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
+	s := steering{room: c.room(now), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
 	u.mu.steered = s
 	if s.rate != was.rate {
 		u.bucket.SetRate(rate.Limit(s.rate))
@@ -281,11 +281,11 @@ func (u *Upstream) Stats() UpstreamStats {
 	holding, waited := u.waits.snapshot()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c := &u.mu.controller
+	c, now := &u.mu.controller, time.Now()
 	s := UpstreamStats{
 		Limits:      u.mu.limits,
 		Holding:     holding,
-		Limit:       c.room(),
+		Limit:       c.room(now),
 		Rate:        bucket.Rate,
 		Learned:     c.learned(),
 		Phase:       c.phase,

@@ -1,0 +1,80 @@
+package throttle
+
+import (
+	"math"
+	"time"
+)
+
+// A quota is what the server tells about its own limits. It holds beside what was
+// found: nobody need be refused to learn what was told.
+type quota struct {
+	number int64     // the latest request whose answer told it
+	rate   float64   // that uses it up when its window ends
+	room   int       // that may be in flight; math.MaxInt: any
+	until  time.Time // the window ends; zero: nothing was told
+	next   float64   // the rate afterwards, until something is told again
+
+	most   float64 // requests in a window, and its length, as far as they were seen
+	length float64
+}
+
+// rateAt is the rate that the quota allows.
+func (q *quota) rateAt(now time.Time) float64 {
+	switch {
+	case q.until.IsZero():
+		return math.Inf(1)
+	case now.Before(q.until):
+		return q.rate
+	}
+	return q.next
+}
+
+// roomAt is how many the quota allows in flight.
+func (q *quota) roomAt(now time.Time) int {
+	if now.Before(q.until) {
+		return q.room
+	}
+	return math.MaxInt
+}
+
+// take takes in what the answer to request t told, after which as many as later
+// were sent.
+func (q *quota) take(told []Quota, t ticket, later, inFlight int, now time.Time) {
+	if t.number < q.number && now.Before(q.until) {
+		return // something newer is known
+	}
+	rate := math.Inf(1)
+	for _, w := range told {
+		// Counted from when the request was sent: the server may have looked at
+		// its clock right then. A window that is over, or has no end, says nothing.
+		end := t.at.Add(w.Reset)
+		if w.Reset < 0 || !end.After(now) {
+			continue
+		}
+		// Seconds are rounded up, mostly: of one window's answers the one right after
+		// the tick is exact.
+		if q.until.Before(end) && end.Sub(q.until) < 1100*time.Millisecond && now.Before(q.until) {
+			end = q.until
+		}
+		q.most = max(q.most, float64(w.Limit), float64(w.Remaining))
+		q.length = max(q.length, w.Window.Seconds(), w.Reset.Seconds())
+		// Those that were sent later are not counted yet.
+		left := int(min(w.Remaining, math.MaxInt32)) - later
+		if r := max(float64(left), 0.5) / end.Sub(now).Seconds(); r < rate {
+			rate = r
+			q.number, q.rate, q.room, q.until = t.number, r, inFlight+max(left, 0), end
+			q.next = q.most / q.length
+			q.rate = min(q.rate, 2*q.next) // what is left at the end need not go at once
+		}
+	}
+}
+
+// usedUp returns until when nothing may be sent, where nothing is in flight either
+// whose answer could tell otherwise. Then the window counts as over.
+func (q *quota) usedUp(inFlight int, now time.Time) (until time.Time) {
+	if inFlight > 0 || q.roomAt(now) > 0 {
+		return until
+	}
+	until, q.until = q.until, now
+	return until
+}
