@@ -44,6 +44,12 @@ type Policy struct {
 	// Cap is the longest own wait, jitter included. Zero: 30s.
 	Cap time.Duration
 
+	// RefusalCap is the longest own wait after a refusal that counts as no failure of the call. Such
+	// waits do not grow. Set it to a second or so where something below holds all calls back while
+	// the upstream refuses, as throttle.Transport does: then a call's own patience only delays it
+	// when the upstream is back. Zero: Cap, and the wait grows as after a failure.
+	RefusalCap time.Duration
+
 	// MaxWait is the longest wait asked for, by a server or by a "not before" error, that one call
 	// sits out. A longer one is handed back at once as [Deferred], with the instant in RetryAt.
 	// Zero: 1h, so that a Retry-After of a year does not hang a program; math.MaxInt64: no limit
@@ -76,6 +82,7 @@ func (p Policy) Validate() error {
 	}{
 		{"Base", p.Base, defaultBase},
 		{"Cap", p.Cap, defaultCap},
+		{"RefusalCap", p.RefusalCap, 0},
 		{"MaxWait", p.MaxWait, defaultMaxWait},
 		{"GiveUpAfter", p.GiveUpAfter, defaultGiveUpAfter},
 	} {
@@ -233,7 +240,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	if asked > c.policy.MaxWait {
 		return 0, &ending{Deferred, now.Add(asked), fmt.Errorf("asked to wait %v, longer than MaxWait %v", asked, c.policy.MaxWait)}
 	}
-	own := c.jitter()
+	own := c.jitter(s.refusal && !s.failure)
 	wait := plus(asked, own)
 	until := now.Add(wait)
 	if s.refusal && c.giveUp.IsZero() {
@@ -256,7 +263,10 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 
 // jitter draws the call's own wait, of at least 1ns: on a clock that stands still between waits, a
 // wait of nothing would be a loop without end.
-func (c *course) jitter() time.Duration {
+func (c *course) jitter(refused bool) time.Duration {
+	if refused && c.policy.RefusalCap > 0 {
+		return 1 + rand.N(c.policy.RefusalCap)
+	}
 	if c.curve.Clock == nil { // most calls never get here
 		c.curve = backoff.ExponentialBackOff{
 			InitialInterval: c.policy.Base,

@@ -47,7 +47,7 @@ func TestCurve(t *testing.T) {
 	for range 2000 {
 		c := newCourse(Policy{})
 		for i := range want {
-			w := c.jitter()
+			w := c.jitter(false)
 			if w < 1 || w > want[i]*time.Millisecond {
 				t.Fatalf("wait %d is %v, want up to %vms", i, w, int64(want[i]))
 			}
@@ -64,7 +64,7 @@ func TestCurve(t *testing.T) {
 	}
 	c := newCourse(Policy{Base: time.Hour, Cap: time.Second, Factor: math.MaxFloat64})
 	for range 100 {
-		if w := c.jitter(); w < 1 || w > time.Second {
+		if w := c.jitter(false); w < 1 || w > time.Second {
 			t.Fatalf("wait %v above the cap", w)
 		}
 	}
@@ -196,4 +196,27 @@ func TestCancelledOnTheLastAttempt(t *testing.T) {
 		return errors.New("interrupted")
 	})
 	check(t, "outcome", OutcomeOf(nil, err).Outcome, Deferred)
+}
+
+// Where something else holds all calls back, a refusal's own wait stays short, and
+// does not grow; a failure's does.
+func TestRefusalCap(t *testing.T) {
+	c := newCourse(Policy{RefusalCap: 100 * time.Millisecond, Base: time.Second, Factor: 1})
+	longest := time.Duration(0)
+	for range 1000 {
+		wait, end := c.plan(t.Context(), time.Now(), step{refusal: true})
+		if end != nil || wait < 1 || wait > 100*time.Millisecond {
+			t.Fatalf("%v, %v", wait, end)
+		}
+	}
+	for range 7 {
+		wait, end := c.plan(t.Context(), time.Now(), step{refusal: true, failure: true})
+		if end != nil {
+			t.Fatal(end.why)
+		}
+		longest = max(longest, wait)
+	}
+	if longest <= 100*time.Millisecond {
+		t.Errorf("no failure waited longer than %v", longest)
+	}
 }
