@@ -59,7 +59,8 @@ const (
 	paceAfter = 5 * time.Second  // a rate that was learned is told
 	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 
-	ownWait = 30 * time.Second // the longest wait before an attempt that nobody asked for
+	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
+	refusedWait = time.Second      // the same after a refusal: the server is left alone by all together
 
 	// mostInFlight is throttle's ceiling where none is given.
 	mostInFlight = 256
@@ -191,8 +192,10 @@ func newRun(o Options) *run {
 		Observe: r.observe,
 	}
 	r.client = &retry.Client{
-		HTTP:    &http.Client{Transport: r.transport},
-		Policy:  retry.Policy{Attempts: o.Attempts, Cap: ownWait, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64},
+		HTTP: &http.Client{Transport: r.transport},
+		Policy: retry.Policy{
+			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
+		},
 		Observe: r.retrying,
 	}
 	r.grown = o.Workers
