@@ -31,12 +31,12 @@ const (
 
 	// After a refusal the limit does not grow for so long, twice as long each time
 	// that it grew and was refused again.
-	minCap = 2 * time.Second
+	minCap = 4 * time.Second
 	maxCap = 32 * time.Second
 
-	downAfter = 3                       // probes refused in a row: begin anew after that
-	minProbe  = 1500 * time.Millisecond // the first wait before a probe, doubled each time …
-	maxProbe  = 10 * time.Second        // … up to this
+	downAfter = 3                // probes refused in a row: begin anew after that
+	minProbe  = 2 * time.Second  // the first wait before a probe, doubled each time …
+	maxProbe  = 10 * time.Second // … up to this
 )
 
 // A controller finds the pace that a server can take, from how its requests end:
@@ -55,15 +55,17 @@ type controller struct {
 
 	limit    float64 // of requests in flight
 	most     float64 // its ceiling
+	allowed  int     // in flight, as the server told; 0: it did not
 	finding  bool    // latency has a say: neither limit was given
 	starting bool    // doubling
 	inFlight int     // sent, and not yet heard of
+	places   int     // taken: in flight, or their answers are being read
 
 	round    round
 	base     float64 // mean log latency of an empty server
 	baseN    float64 // samples in it
 	spread   spread  // of log latencies within a round
-	kappa    float64 // mean latency over that of the mean logarithm; 0: not known
+	trips    trips
 	link     float64 // seconds for a byte on an idle link; 0: not known
 	latency  float64 // whole latency, seconds, smoothed; 0: not known
 	queued   bool    // a queue was seen since the last drain
@@ -74,6 +76,7 @@ type controller struct {
 	cap      float64   // the limit does not grow above this
 	capped   time.Time // until then
 	calm     time.Duration
+	growth   float64 // then it grows by this
 	wall     float64 // what was refused; where it is not any more, calm begins anew
 	ramp     float64 // after a probe was accepted the room grows from 1 to the limit
 
@@ -124,6 +127,19 @@ type member struct {
 	back bool
 }
 
+// trips are fading means over all successes, the stragglers of each round included.
+type trips struct{ n, whole, log float64 }
+
+func (t *trips) add(whole, log float64) {
+	t.n = min(t.n+1, 64)
+	t.whole += (whole - t.whole) / t.n
+	t.log += (log - t.log) / t.n
+}
+
+// kappa is the mean latency over that of the mean logarithm. It absorbs heavy
+// tails, and the time that bodies take.
+func (c *controller) kappa() float64 { return max(1, c.trips.whole/math.Exp(c.trips.log)) }
+
 // A spread is a smoothed variance.
 type spread struct{ squares, freedom float64 }
 
@@ -142,9 +158,22 @@ func (c *controller) init(l Limits, now time.Time) {
 	c.setLimits(l, now)
 }
 
+// ceiling is what the limit may not exceed, by the user's or the server's word.
+func (c *controller) ceiling() float64 {
+	switch {
+	case c.limits.InFlight > 0:
+		return float64(c.limits.InFlight)
+	case !c.finding:
+		return math.MaxInt32
+	case c.allowed > 0:
+		return min(mostInFlight, float64(c.allowed))
+	}
+	return mostInFlight
+}
+
 // learned tells whether a limit in force was found.
 func (c *controller) learned() bool {
-	return c.finding && !c.starting || !math.IsInf(c.pace.learned, 1) || c.limit < c.most || c.pace.trim < 1
+	return c.finding && !c.starting || !math.IsInf(c.pace.learned, 1) || c.limit < c.most || c.pace.trim.off > 0
 }
 
 // setLimits takes in new ceilings. What was learned is kept below them.
@@ -153,13 +182,7 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 	was := c.finding || c.changed.IsZero() && c.limits == Limits{}
 	c.limits = l
 	c.finding = !given && l.Rate == 0 && !l.Fixed
-	c.most = float64(l.InFlight)
-	if !given {
-		c.most = mostInFlight
-		if !c.finding {
-			c.most = math.MaxInt32
-		}
-	}
+	c.most = c.ceiling()
 	c.pace.setLimits(l)
 	switch {
 	case !c.finding:
@@ -188,6 +211,7 @@ func (c *controller) room(now time.Time) int {
 func (c *controller) sent(now time.Time) ticket {
 	c.sequence++
 	c.inFlight++
+	c.places++
 	c.pace.sent(now)
 	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, alone: c.inFlight == 1}
 	if c.held {
@@ -199,7 +223,7 @@ func (c *controller) sent(now time.Time) ticket {
 		t.round = c.round.number
 	}
 	r := &c.round
-	if c.inFlight >= c.room(now) {
+	if c.places >= c.room(now) {
 		r.reached = true
 	}
 	if c.finding && len(r.members) < r.size {
@@ -212,6 +236,7 @@ func (c *controller) sent(now time.Time) ticket {
 // resent takes in that a request leaves once more.
 func (c *controller) resent(t *ticket, now time.Time) {
 	t.at = now
+	c.places++
 	c.pace.sent(now)
 	if c.held {
 		c.trial, c.probe = t.number, time.Time{}
@@ -237,6 +262,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		c.alive(t, now)
 		until, source = c.pace.throttled(t, f.RetryAt, now), f.Source
 		c.because("429")
+		if c.pace.trim.off > 0 {
+			c.because("trim")
+		}
 	case Overloaded, TimedOut:
 		if f.Outcome == Overloaded {
 			until, source = f.RetryAt, f.Source
@@ -261,6 +289,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	return until, source
 }
 
+// landed takes in that a request gave its place back.
+func (c *controller) landed() { c.places-- }
+
 // isQuota tells whether a throttled request speaks of a rate. One without a hint
 // may also mean that too many are in flight, unless it was alone.
 func (c *controller) isQuota(t ticket, f Feedback) bool {
@@ -269,6 +300,12 @@ func (c *controller) isQuota(t ticket, f Feedback) bool {
 
 // told takes in what an answer told of quotas.
 func (c *controller) told(t ticket, f Feedback, now time.Time) {
+	if f.InFlight > 0 && f.InFlight != c.allowed {
+		c.allowed = f.InFlight
+		c.most = c.ceiling()
+		c.limit = min(c.limit, c.most)
+		c.begin(now)
+	}
 	q := &c.pace.quota
 	q.take(f.Quotas, t, int(c.sequence-t.number), c.inFlight, now)
 	// What the server tells need not be groped for.
@@ -287,6 +324,8 @@ func (c *controller) success(t ticket, f Feedback, now time.Time) {
 			c.latency = s
 		}
 		c.latency += (s - c.latency) / 8
+		_, log := f.server()
+		c.trips.add(s, log)
 	}
 	c.alive(t, now)
 	if c.ramp++; c.ramp >= c.limit {
@@ -364,7 +403,8 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 		c.limit, c.restore = c.restore, 0
 	}
 	limit := min(c.limit, float64(max(c.inFlight+1, 1)))
-	switch ours := c.unharmed > 0 && c.limit > c.unharmed; {
+	ours := c.unharmed > 0 && c.limit > c.unharmed
+	switch {
 	case !hard && ours && t.number <= c.cut:
 		// One more of those that were one too many.
 		c.limit = max(c.limit-1, c.unharmed)
@@ -385,7 +425,10 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	c.limit = math.Floor(c.limit)
 	c.starting = false
 	c.cut = c.sequence
-	c.calm = max(minCap, min(2*c.calm, maxCap))
+	c.growth = 1
+	if c.calm = max(minCap, min(2*c.calm, maxCap)); !ours {
+		c.growth = math.Inf(1) // others' doing, maybe: latency will tell
+	}
 	c.wall = c.limit + 1
 	c.cap, c.capped = c.limit, now.Add(c.calm)
 	c.begin(now)
@@ -415,14 +458,19 @@ func (c *controller) back(t ticket, f Feedback, now time.Time) {
 	}
 }
 
+// server returns the server's share of the latency in seconds, and its logarithm.
+func (f *Feedback) server() (seconds, log float64) {
+	seconds = f.Latency.Seconds()
+	if f.Server > 0 {
+		seconds = min(f.Server.Seconds(), seconds)
+	}
+	return seconds, math.Log(max(seconds, 1e-6))
+}
+
 // sample takes in the latency of a success.
 func (r *round) sample(f Feedback) {
 	whole := f.Latency.Seconds()
-	server := whole
-	if f.Server > 0 {
-		server = min(f.Server.Seconds(), whole)
-	}
-	log := math.Log(max(server, 1e-6))
+	server, log := f.server()
 	r.n++
 	r.logs += log
 	r.squares += log * log
@@ -457,11 +505,6 @@ func (c *controller) decide(now time.Time) {
 		}
 	}
 	mean := r.logs / r.n
-	if ratio := (r.whole / own) / math.Exp(r.logs/r.n); c.kappa == 0 {
-		c.kappa = max(ratio, 1)
-	} else {
-		c.kappa += (max(ratio, 1) - c.kappa) / 8
-	}
 	variance := c.spread.variance()
 	se := math.Sqrt(variance / r.n)
 	switch {
@@ -489,7 +532,7 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 	if c.baseN == 0 {
 		c.base = mean
 	}
-	queue := c.limit / c.kappa * max(0, 1-math.Exp(c.base-mean+se))
+	queue := c.limit / c.kappa() * max(0, 1-math.Exp(c.base-mean+se))
 	queue += c.limit * c.measureLink(c.starting)
 	target := queueFactor * math.Sqrt(c.limit)
 	if c.starting {
@@ -541,7 +584,7 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 // raise raises the limit as far as it may go.
 func (c *controller) raise(want float64, now time.Time) {
 	if want > c.cap && !now.Before(c.capped) {
-		c.cap = max(c.cap, c.limit) + 1
+		c.cap = max(c.cap, c.limit) + c.growth
 	}
 	limit := min(want, c.cap, c.most)
 	if int(limit) > int(c.limit) {

@@ -49,11 +49,15 @@ type Feedback struct {
 
 	// Quotas are what the answer says is left to us.
 	Quotas []Quota
+
+	// InFlight is how many requests at once the server says that it allows us;
+	// zero: it did not say.
+	InFlight int
 }
 
 // A Quota is one allowance of requests, as a server tells it.
 type Quota struct {
-	Remaining int64         // requests left in the window
+	Remaining int64         // requests left in the window; below zero: not told
 	Reset     time.Duration // until the window ends, from the answer's arrival; below zero: not told
 	Limit     int64         // requests in a window; below 1: not told
 	Window    time.Duration // its length; below 1: not told

@@ -16,10 +16,6 @@ const (
 	defaultWait = time.Second      // after a 429 that names no wait; doubled while nothing is accepted
 	longestWait = time.Minute
 
-	trimStep  = 0.005 // doubled while it does not help
-	trimCalm  = time.Minute
-	trimFloor = 0.1
-
 	logged = 1024 // requests
 )
 
@@ -30,13 +26,12 @@ const (
 // full, and R·t between two refusals. From then on the rate is held, and after a
 // while raised by a cubic, as CUBIC (RFC 9438) raises a window.
 //
-// Where the user gave the rate, only the trim is found: servers that count in a
-// strict sliding window refuse a client at exactly their rate now and then.
+// Where the user gave the rate, only its trim is found, unless that is of no use.
 type pace struct {
 	given float64 // the user's rate; +Inf: none
 	fixed bool
-	trim  float64 // the share of the given rate in use
-	step  float64 // the next to be trimmed
+	trim  trim // of that
+	far   bool // the given rate is far above what the server takes: it is learned all the same
 
 	learned float64       // at the instant from; +Inf: nothing
 	from    time.Time     // a cool-down ended
@@ -72,7 +67,7 @@ func (p *pace) setLimits(l Limits) {
 	if l.Rate > 0 {
 		p.given = float64(l.Rate)
 	}
-	p.trim, p.step = 1, trimStep
+	p.trim, p.far = trim{}, false
 	if p.learned == 0 {
 		p.learned = math.Inf(1)
 	}
@@ -83,7 +78,7 @@ func (p *pace) rate(now time.Time) float64 {
 	if p.fixed {
 		return p.given
 	}
-	return min(p.given*p.trimmed(now), p.found(now), p.quota.rateAt(now))
+	return min(p.given*(1-p.trim.at(now)), p.found(now), p.quota.rateAt(now))
 }
 
 // found is the rate that was learned, and what was made of it since.
@@ -170,7 +165,11 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 			p.yield = yield
 		}
 		p.longest = max(p.wait, p.longest*3/4)
-		p.cut(now)
+		if !math.IsInf(p.given, 1) && !p.far {
+			if p.far = p.trim.refused(now); p.far {
+				p.trim, p.asked = trim{}, math.Inf(1)
+			}
+		}
 		p.estimate()
 	case until.After(p.until):
 		p.until, p.from = until, until
@@ -196,7 +195,7 @@ func (p *pace) acquit() {
 
 // estimate works out the rate from what the cycle has told so far.
 func (p *pace) estimate() {
-	if !math.IsInf(p.given, 1) {
+	if !math.IsInf(p.given, 1) && !p.far {
 		return
 	}
 	count := float64(p.count)
@@ -245,15 +244,4 @@ func (p *pace) fit() (r float64) {
 		}
 	}
 	return r
-}
-
-// trimmed is the share of the given rate in use.
-func (p *pace) trimmed(now time.Time) float64 {
-	return p.trim
-}
-
-// cut trims the given rate.
-func (p *pace) cut(now time.Time) {
-	p.trim = max(p.trim-p.step, trimFloor)
-	p.step = min(2*p.step, 0.25)
 }

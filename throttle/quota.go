@@ -14,6 +14,7 @@ type quota struct {
 	until  time.Time // the window ends; zero: nothing was told
 	next   float64   // the rate afterwards, until something is told again
 
+	pace   float64 // of windows of which no end is told; 0: there is none
 	most   float64 // requests in a window, and its length, as far as they were seen
 	length float64
 }
@@ -21,6 +22,8 @@ type quota struct {
 // rateAt is the rate that the quota allows.
 func (q *quota) rateAt(now time.Time) float64 {
 	switch {
+	case q.until.IsZero() && q.pace > 0:
+		return q.pace
 	case q.until.IsZero():
 		return math.Inf(1)
 	case now.Before(q.until):
@@ -48,7 +51,10 @@ func (q *quota) take(told []Quota, t ticket, later, inFlight int, now time.Time)
 		// Counted from when the request was sent: the server may have looked at
 		// its clock right then. A window that is over, or has no end, says nothing.
 		end := t.at.Add(w.Reset)
-		if w.Reset < 0 || !end.After(now) {
+		if w.Reset < 0 && w.Limit > 0 && w.Window > 0 {
+			q.pace = float64(w.Limit) / w.Window.Seconds()
+		}
+		if w.Reset < 0 || w.Remaining < 0 || !end.After(now) {
 			continue
 		}
 		// Seconds are rounded up, mostly: of one window's answers the one right after

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -451,7 +452,7 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		if h.Known && h.Wait > 0 {
 			f.RetryAt, f.Source = now.Add(h.Wait), h.Source
 		}
-		f.Quotas = quotas(h.Limits)
+		f.quotas(h.Limits)
 	}
 	e.Outcome = f.Outcome
 	news := a.permit.tell(f)
@@ -464,14 +465,20 @@ func (a *attempt) ended(resp *http.Response, err error) {
 	a.observe(e)
 }
 
-// quotas are those that count requests.
-func quotas(told []hint.Limit) (q []Quota) {
+// quotas takes in what the server tells of its limits. A throttle by which too many
+// at once were meant is an overload.
+func (f *Feedback) quotas(told []hint.Limit) {
 	for _, l := range told {
-		if l.Unit == "requests" && l.Remaining >= 0 {
-			q = append(q, Quota{Remaining: l.Remaining, Reset: l.Reset, Limit: l.Limit, Window: l.Window})
+		switch {
+		case l.Unit == "concurrent-requests" && l.Limit > 0:
+			f.InFlight = int(min(l.Limit, math.MaxInt32))
+			if f.Outcome == Throttled && l.Remaining == 0 {
+				f.Outcome = Overloaded
+			}
+		case l.Unit == "requests":
+			f.Quotas = append(f.Quotas, Quota{Remaining: l.Remaining, Reset: l.Reset, Limit: l.Limit, Window: l.Window})
 		}
 	}
-	return q
 }
 
 // answer tells what a status says about the server.

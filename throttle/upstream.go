@@ -371,6 +371,7 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 func (u *Upstream) landed() {
 	u.mu.Lock()
 	u.mu.inFlight--
+	u.mu.controller.landed()
 	u.mu.Unlock()
 	u.bucket.land()
 }
