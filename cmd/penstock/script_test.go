@@ -256,7 +256,8 @@ func sums(ts *testscript.TestScript, neg bool, args []string) {
 			TimedOut                                      int            `json:"timed_out"`
 			ByStatus                                      map[string]int `json:"by_status"`
 		}
-		Waited map[string]float64 `json:"waited_seconds"`
+		Waited   map[string]float64 `json:"waited_seconds"`
+		Timeline struct{ Rows [][]float64 }
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
 	i, q := r.Items, r.Requests
@@ -272,6 +273,13 @@ func sums(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, s := range r.Waited {
 		waited += s
+	}
+	var sent, accepted, refused float64
+	for _, row := range r.Timeline.Rows {
+		sent, accepted, refused = sent+row[1], accepted+row[2], refused+row[3]
+	}
+	if int(sent) != q.Sent || int(accepted) != q.Accepted || int(refused) != q.Throttled+q.Overloaded+q.TimedOut {
+		ts.Fatalf("the time line has %v sent, %v accepted, %v refused: %+v", sent, accepted, refused, q)
 	}
 	if answers > q.Sent || waited > r.Seconds+0.01 {
 		ts.Fatalf("%d answers to %d requests, %v s waited in %v s", answers, q.Sent, waited, r.Seconds)

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -123,6 +124,21 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 	q := s.Requests
 	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum > q.Sent || sum < q.Sent-w.resends {
 		w.Errorf("%d requests ended, of %d sent", sum, q.Sent)
+	}
+	text, err := json.Marshal(s.Timeline)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var line struct{ Rows [][]float64 }
+	if err := json.Unmarshal(text, &line); err != nil {
+		w.Fatal(err)
+	}
+	var sent, accepted float64
+	for _, row := range line.Rows {
+		sent, accepted = sent+row[1], accepted+row[2]
+	}
+	if int64(sent) != q.Sent || int64(accepted) != q.Accepted || len(line.Rows) > 600 {
+		w.Errorf("the time line has %d rows with %v sent and %v accepted: %+v", len(line.Rows), sent, accepted, q)
 	}
 	if h := s.Waited; h.Rate+h.Concurrency+h.Bandwidth+h.CoolDown+h.Backoff+h.Down > s.Seconds+0.001 {
 		w.Errorf("waited longer than the %v s of the run: %+v", s.Seconds, h)
