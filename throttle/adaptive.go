@@ -34,6 +34,7 @@ const (
 	minCap = 4 * time.Second
 	maxCap = 32 * time.Second
 
+	isolated  = 10               // a refusal after so many times the limit were accepted is about one request
 	downAfter = 3                // probes refused in a row: begin anew after that
 	minProbe  = 2 * time.Second  // the first wait before a probe, doubled each time …
 	maxProbe  = 10 * time.Second // … up to this
@@ -81,14 +82,15 @@ type controller struct {
 	ramp     float64 // after a probe was accepted the room grows from 1 to the limit
 
 	// After a refusal.
-	held    bool
-	refusal int64     // the last request sent before it; 0: one sent later was accepted
-	refused int       // requests that were refused although sent after a refusal had come
-	probe   time.Time // when the next may go; zero: not before something ends
-	asked   bool      // the server named that instant
-	trial   int64     // which request is the probe; 0: none
-	doubt   bool      // a 429 without a hint came: the next probe, alone, tells what it meant
-	crowded bool      // it meant that too many were in flight
+	accepted float64 // since the last one
+	held     bool
+	refusal  int64     // the last request sent before it; 0: one sent later was accepted
+	refused  int       // requests that were refused although sent after a refusal had come
+	probe    time.Time // when the next may go; zero: not before something ends
+	asked    bool      // the server named that instant
+	trial    int64     // which request is the probe; 0: none
+	doubt    bool      // a 429 without a hint came: the next probe, alone, tells what it meant
+	crowded  bool      // it meant that too many were in flight
 
 	sequence int64
 	phase    Phase
@@ -114,12 +116,10 @@ type round struct {
 	back    int
 	others  int  // sent later, and back already
 	reached bool // the limit was, so there is reason to change it
-	harmed  bool // somebody was refused
 	skip    bool // it began with the leftovers of a drain
 
 	n, logs, squares     float64 // of the log latencies of successes
-	whole, server        float64 // sums, in seconds
-	bytes, upload, loads float64
+	whole, bytes, upload float64 // sums, in seconds and bytes
 }
 
 type member struct {
@@ -226,7 +226,7 @@ func (c *controller) sent(now time.Time) ticket {
 	if c.places >= c.room(now) {
 		r.reached = true
 	}
-	if c.finding && len(r.members) < r.size {
+	if (c.finding || c.limit < c.most) && len(r.members) < r.size {
 		t.index = len(r.members)
 		r.members = append(r.members, member{at: now})
 	}
@@ -261,7 +261,7 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
 		until, source = c.pace.throttled(t, f.RetryAt, now), f.Source
-		c.because("429")
+		c.because(f.Outcome.String())
 		if c.pace.trim.off > 0 {
 			c.because("trim")
 		}
@@ -327,6 +327,7 @@ func (c *controller) success(t ticket, f Feedback, now time.Time) {
 		_, log := f.server()
 		c.trips.add(s, log)
 	}
+	c.accepted++
 	c.alive(t, now)
 	if c.ramp++; c.ramp >= c.limit {
 		c.ramp = math.Inf(1)
@@ -384,14 +385,11 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
-	reason := "503"
-	if f.Outcome == TimedOut {
-		reason = "504"
-	}
 	if c.refused == 0 { // a probe says nothing of how many are too many
 		c.lower(t, f.Outcome == TimedOut, now)
 	}
-	c.because(reason)
+	c.accepted = 0
+	c.because(f.Outcome.String())
 }
 
 // lower lowers the limit after a refusal.
@@ -402,7 +400,9 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	if c.restore > 0 {
 		c.limit, c.restore = c.restore, 0
 	}
-	limit := min(c.limit, float64(max(c.inFlight+1, 1)))
+	if !c.finding { // the limit may be far above what was ever in flight
+		c.limit = min(c.limit, float64(c.inFlight+1))
+	}
 	ours := c.unharmed > 0 && c.limit > c.unharmed
 	switch {
 	case !hard && ours && t.number <= c.cut:
@@ -417,7 +417,9 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	case hard:
 		c.limit = max(c.limit*0.5, 1)
 	case ours:
-		c.limit = max(min(c.limit-1, limit), c.unharmed)
+		c.limit = max(min(c.limit, float64(c.inFlight+1))-1, c.unharmed)
+	case c.accepted >= isolated*c.limit:
+		return // one among so many: it may be about that request alone
 	default:
 		c.limit = max(c.limit*0.8, 1)
 		c.unharmed = min(c.unharmed, c.limit)
@@ -475,7 +477,6 @@ func (r *round) sample(f Feedback) {
 	r.logs += log
 	r.squares += log * log
 	r.whole += whole
-	r.server += server
 	if f.Bytes >= 64<<10 { // a smaller body goes into a buffer at once
 		r.bytes += float64(f.Bytes)
 		r.upload += whole - server
@@ -534,6 +535,9 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 	}
 	queue := c.limit / c.kappa() * max(0, 1-math.Exp(c.base-mean+se))
 	queue += c.limit * c.measureLink(c.starting)
+	if !c.finding {
+		queue = 0 // the user's limit is what it returns to
+	}
 	target := queueFactor * math.Sqrt(c.limit)
 	if c.starting {
 		slower := mean - c.base

@@ -130,10 +130,12 @@ func (p *pace) accepted(t ticket) {
 		return
 	}
 	p.count++
-	if len(p.log) == logged {
-		p.log = append(p.log[:0], p.log[logged/2:]...)
+	if !math.IsInf(p.learned, 1) && !p.proven {
+		if len(p.log) == logged {
+			p.log = append(p.log[:0], p.log[logged/2:]...)
+		}
+		p.log = append(p.log, t.at)
 	}
-	p.log = append(p.log, t.at)
 	if !p.refused.IsZero() && !p.suspected {
 		p.estimate()
 	}
