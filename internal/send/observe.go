@@ -118,22 +118,22 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inFlight--
-	if outcome == report.Accepted {
+	s := r.serverLocked(e.Key)
+	if s.trouble = trouble(e); outcome == report.Accepted {
 		r.acceptedLocked()
 		return
 	}
-	r.serverLocked(e.Key).failed(now.Add(-e.Latency), now)
+	s.failed(now.Add(-e.Latency), now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil
-	r.trouble = trouble(e)
 }
 
-// trouble says in a few words how a server refused; "" where an answer speaks of
-// something else.
+// trouble says in a few words how a server refused, or failed; "" where it did
+// neither.
 func trouble(e throttle.Event) string {
 	var dns *net.DNSError
 	switch {
-	case (e.Outcome == throttle.Ignored || e.Outcome == throttle.Success) && e.Err == nil:
+	case e.Err == nil && e.Status < 300:
 		return ""
 	case e.Err == nil:
 		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))

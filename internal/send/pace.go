@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 type server struct {
 	*throttle.Upstream
 	patience
-	key string
+	key     string
+	trouble string // what went wrong last; empty: nothing did
 
 	// For watch alone.
 	down    time.Time // since when it is, where that was told; zero: it is not
@@ -37,6 +39,7 @@ type server struct {
 type view struct {
 	throttle.UpstreamStats
 	name   string // that one's, where there are several
+	wrong  string // what went wrong with it last
 	parked int    // of those that wait, for a server that is closed while another is not
 	aside  string // which other ones are closed, in words
 }
@@ -70,6 +73,9 @@ func (r *run) view(now time.Time) view {
 		}
 	}
 	v := view{UpstreamStats: best.UpstreamStats}
+	if best.server != nil {
+		v.wrong = r.wrong(best.server)
+	}
 	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0
 	var others []string
 	open := false
@@ -83,7 +89,7 @@ func (r *run) view(now time.Time) view {
 		}
 		v.parked += s.Waiting
 		if s.server != best.server && s.Waiting+s.InFlight > 0 {
-			others = append(others, s.host()+" is "+closedWords(s.UpstreamStats, now))
+			others = append(others, s.host()+" is "+closedWords(s.UpstreamStats, r.wrong(s.server), now))
 		}
 	}
 	if !open {
@@ -130,12 +136,12 @@ func opens(s throttle.UpstreamStats) time.Time {
 	return s.Probe
 }
 
-func closedWords(s throttle.UpstreamStats, now time.Time) string {
+func closedWords(s throttle.UpstreamStats, wrong string, now time.Time) string {
 	if s.Paused.IsZero() {
 		return "down"
 	}
 	if s.PauseSource == "" {
-		return fmt.Sprintf("paused %s after %s", left(s.Paused, now), s.Reason)
+		return fmt.Sprintf("paused %s after %s", left(s.Paused, now), cmp.Or(wrong, s.Reason))
 	}
 	return fmt.Sprintf("paused %s: %s", left(s.Paused, now), header(s.PauseSource))
 }
@@ -180,17 +186,17 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 // control names the control in force, and why nothing more is sent.
 func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	r.mu.Lock()
-	backoff, trouble, whole := r.backoff, r.trouble, r.whole
+	backoff, whole := r.backoff, r.whole
 	r.mu.Unlock()
 	switch {
 	case !v.Paused.IsZero():
-		return report.LimitCoolDown, closedWords(v.UpstreamStats, now)
+		return report.LimitCoolDown, closedWords(v.UpstreamStats, v.wrong, now)
 	case v.Phase == throttle.Down:
 		next := "trying it now"
 		if now.Before(v.Probe) {
 			next = "next try in " + left(v.Probe, now)
 		}
-		return report.LimitDown, fmt.Sprintf("server down (%s): %s", r.downBy(v.UpstreamStats), next)
+		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
 	switch v.Holding {
 	case throttle.ByRate:
@@ -204,8 +210,8 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:
 		words := plural(backoff, "file") + " to be tried again"
-		if trouble != "" {
-			words += ": " + trouble
+		if v.wrong != "" {
+			words += ": " + v.wrong
 		}
 		return report.LimitBackoff, words
 	case r.Workers > 0 && v.InFlight+backoff >= r.Workers:
@@ -228,6 +234,8 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 	switch {
 	case given == 0 && v.Rate == rate.Inf: // a cool-down is just over
 		return report.NoLimit, ""
+	case given == 0 && v.Reason == "quota":
+		return report.LimitRate, "the server's quota allows no more"
 	case given == 0:
 		return report.LimitRate, "the server takes no more a second"
 	case v.Rate < given:
@@ -242,7 +250,7 @@ func (r *run) roomWords(v view) string {
 	given := r.Limits.InFlight
 	switch {
 	case v.Phase == throttle.HoldingBack:
-		return "holding back after " + v.Reason
+		return "holding back after " + cmp.Or(v.wrong, v.Reason)
 	case given > 0 && v.Limit < given:
 		return fmt.Sprintf("%d → %d in flight: the server refuses more", given, v.Limit)
 	case given > 0:
@@ -269,7 +277,7 @@ func (r *run) tell(now time.Time) {
 		switch {
 		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && now.Sub(s.told) >= tellEvery:
 			s.down, s.told = stats.Changed, now
-			r.Log.Info(fmt.Sprintf("%s is down (%s): one try at a time until it answers", s.key, r.downBy(stats)))
+			r.Log.Info(fmt.Sprintf("%s is down (%s): one try at a time until it answers", s.key, cmp.Or(r.wrong(s), stats.Reason)))
 		case !isDown && !s.down.IsZero():
 			r.Log.Info(fmt.Sprintf("%s is back after %s", s.key, report.Clock(now.Sub(s.down))))
 			s.down = time.Time{}
@@ -286,11 +294,16 @@ func (r *run) tell(now time.Time) {
 	}
 }
 
-// downBy says how a server shows that it is down.
-func (r *run) downBy(stats throttle.UpstreamStats) string {
+// wrong says what went wrong with a server last, of an answer the status alone; ""
+// if nothing did.
+func (r *run) wrong(s *server) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return cmp.Or(r.trouble, stats.Reason)
+	word, _, _ := strings.Cut(s.trouble, " ")
+	if _, err := strconv.Atoi(word); err == nil {
+		return word
+	}
+	return s.trouble
 }
 
 // paceOf writes the limits that an event tells of, and why.

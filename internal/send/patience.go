@@ -65,7 +65,7 @@ func (r *run) acceptedLocked() {
 		for _, s := range r.servers {
 			s.patience = patience{}
 		}
-		r.failing, r.refusing, r.trouble = false, false, ""
+		r.failing, r.refusing = false, false
 	}
 }
 
@@ -79,14 +79,16 @@ func (r *run) giveUp(now time.Time) {
 		r.mu.Unlock()
 		return
 	}
-	trouble := r.trouble
+	var trouble string
 	spent := time.Duration(math.MaxInt64)
 	var until time.Time // the first of them wants to be asked again
 	for _, s := range r.servers {
 		if s.failing.IsZero() {
 			continue
 		}
-		spent = min(spent, s.spent(now))
+		if each := s.spent(now); each < spent {
+			spent, trouble = each, s.trouble
+		}
 		if now.Before(s.end) && (until.IsZero() || s.end.Before(until)) {
 			until = s.end
 		}

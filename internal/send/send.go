@@ -103,7 +103,6 @@ type run struct {
 	refusals  int       // answers of 401, 403 and 407 before that
 	failing   bool      // something was not accepted since the last time that something was
 	refusing  bool      // and the last time because of the server, not of an item
-	trouble   string    // what that was
 	pauseTold time.Time // when a line about a pause was last written
 
 	// For watch alone.

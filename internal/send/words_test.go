@@ -15,12 +15,12 @@ import (
 func TestWords(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		want    report.Limit
-		words   string
-		limits  throttle.Limits
-		stats   throttle.UpstreamStats
-		trouble string
-		edit    func(*run)
+		want   report.Limit
+		words  string
+		limits throttle.Limits
+		stats  throttle.UpstreamStats
+		wrong  string
+		edit   func(*run)
 	}{
 		{want: report.LimitRate, words: "held by your --rps 4",
 			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 4}},
@@ -28,6 +28,8 @@ func TestWords(t *testing.T) {
 			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 3.96}},
 		{want: report.LimitRate, words: "the server takes no more a second",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
+		{want: report.LimitRate, words: "the server's quota allows no more",
+			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true, Reason: "quota"}},
 		{want: report.NoLimit, words: "",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: rate.Inf}},
 		{want: report.LimitConcurrency, words: "held by your --concurrency 8",
@@ -43,20 +45,20 @@ func TestWords(t *testing.T) {
 		{want: report.LimitConcurrency, words: "256 in flight, the most without --concurrency",
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.Starting, InFlight: 256, Limit: 256}},
 		{want: report.LimitConcurrency, words: "holding back after 503",
-			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.HoldingBack, Reason: "503"}},
-		{want: report.LimitDown, words: "server down (connection refused): next try in 8 s", trouble: "connection refused",
-			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Probe: now.Add(7100 * time.Millisecond), Reason: "503"}},
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.HoldingBack}, wrong: "503"},
+		{want: report.LimitDown, words: "server down (connection refused): next try in 8 s", wrong: "connection refused",
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Probe: now.Add(7100 * time.Millisecond)}},
 		{want: report.LimitDown, words: "server down (503): trying it now",
-			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Reason: "503"}},
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down}, wrong: "503"},
 		{want: report.LimitCoolDown, words: "paused 12 s: Retry-After",
 			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(12 * time.Second), PauseSource: "retry-after"}},
 		{want: report.LimitCoolDown, words: "paused 1 s after 429",
-			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(time.Second), Reason: "429"}},
+			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(time.Second)}, wrong: "429"},
 		{want: report.LimitBandwidth, words: "held by your --bandwidth 10 MiB/s",
 			limits: throttle.Limits{Bandwidth: 10 << 20}, stats: throttle.UpstreamStats{Holding: throttle.ByBandwidth}},
 		{want: report.LimitConcurrency, words: "held by your --workers 2",
 			stats: throttle.UpstreamStats{InFlight: 2, Limit: 8}, edit: func(r *run) { r.Workers = 2 }},
-		{want: report.LimitBackoff, words: "2 files to be tried again: 500 Internal Server Error", trouble: "500 Internal Server Error",
+		{want: report.LimitBackoff, words: "2 files to be tried again: 500", wrong: "500",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) { r.backoff = 2 }},
 		{want: report.NoLimit, words: "waiting for the last 3 answers",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
@@ -67,11 +69,10 @@ func TestWords(t *testing.T) {
 		onFakeTime(t, 0, nil, func(w *world) {
 			w.Limits = c.limits
 			r := newRun(w.Options)
-			r.trouble = c.trouble
 			if c.edit != nil {
 				c.edit(r)
 			}
-			limit, words := r.holding(view{UpstreamStats: c.stats}, now)
+			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong}, now)
 			if limit != c.want || words != c.words {
 				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
 			}
