@@ -18,6 +18,7 @@ const (
 
 const (
 	mostInFlight = 256
+	boundless    = math.MaxInt32
 
 	// queueFactor times the root of the limit is how many requests we want to
 	// have queueing in the server: enough that it never runs dry.
@@ -163,8 +164,8 @@ func (c *controller) ceiling() float64 {
 	switch {
 	case c.limits.InFlight > 0:
 		return float64(c.limits.InFlight)
-	case !c.finding:
-		return math.MaxInt32
+	case c.limits.Fixed:
+		return boundless
 	case c.allowed > 0:
 		return min(mostInFlight, float64(c.allowed))
 	}
@@ -201,6 +202,9 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 // room is how many may be in flight.
 func (c *controller) room(now time.Time) int {
 	n := max(int(min(c.limit, c.ramp)), 1)
+	if n == boundless {
+		n = math.MaxInt
+	}
 	if c.limits.Fixed {
 		return n
 	}
@@ -231,6 +235,14 @@ func (c *controller) sent(now time.Time) ticket {
 		r.members = append(r.members, member{at: now})
 	}
 	return t
+}
+
+// recall takes in that a request is about to be sent once more, and waits for
+// that. If it was the probe, the next one may be.
+func (c *controller) recall(t ticket, now time.Time) {
+	if t.number == c.trial {
+		c.trial, c.probe = 0, now
+	}
 }
 
 // resent takes in that a request leaves once more.

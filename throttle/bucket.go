@@ -76,6 +76,7 @@ type Bucket struct {
 
 		until  time.Time // paused until this instant of the wall clock; zero: not paused
 		source string    // who asked for the latest pause
+		own    bool      // nobody did
 		err    error     // stopped
 
 		granted, unclaimed int64
@@ -242,10 +243,11 @@ func (b *Bucket) SetCatchUp(share float64) {
 // instants in the past change nothing. The instant is one of the wall clock, so
 // a pause also passes while the machine sleeps. Afterwards tokens are evenly
 // spaced again: none were gathered.
-func (b *Bucket) Pause(until time.Time) { b.pause(until, "") }
+func (b *Bucket) Pause(until time.Time) { b.pause(until, "", false) }
 
-// pause reports whether the pause is now the one that holds.
-func (b *Bucket) pause(until time.Time, source string) bool {
+// pause reports whether the pause is now the one that holds. One of our own is
+// sat out however long it is.
+func (b *Bucket) pause(until time.Time, source string, own bool) bool {
 	until = until.Round(0) // wall clock only
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -253,7 +255,7 @@ func (b *Bucket) pause(until time.Time, source string) bool {
 		return false
 	}
 	b.unreserveLocked(b.now())
-	b.mu.until, b.mu.source = until, source
+	b.mu.until, b.mu.source, b.mu.own = until, source, own
 	if err := b.refusalLocked(); err != nil {
 		b.mu.queue.stop(err)
 		b.fitLocked(b.mu.floor, 0) // as when a heavy first waiter leaves
@@ -274,7 +276,7 @@ func (b *Bucket) refusalLocked() error {
 	if b.mu.err != nil {
 		return b.mu.err
 	}
-	if b.maxWait > 0 && b.pausedLocked() > b.maxWait {
+	if b.maxWait > 0 && !b.mu.own && b.pausedLocked() > b.maxWait {
 		return &PausedError{Until: b.mu.until, Source: b.mu.source}
 	}
 	return nil

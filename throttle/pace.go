@@ -81,6 +81,15 @@ func (p *pace) rate(now time.Time) float64 {
 	return min(p.given*(1-p.trim.at(now)), p.found(now), p.quota.rateAt(now))
 }
 
+// mean is the rate over some time, for people: a quota makes it change with each
+// answer.
+func (p *pace) mean(now time.Time) float64 {
+	if p.fixed {
+		return p.given
+	}
+	return min(p.given*(1-p.trim.at(now)), p.found(now), p.quota.mean())
+}
+
 // found is the rate that was learned, and what was made of it since.
 func (p *pace) found(now time.Time) float64 {
 	if math.IsInf(p.learned, 1) || now.Before(p.from) {

@@ -32,6 +32,17 @@ func (q *quota) rateAt(now time.Time) float64 {
 	return q.next
 }
 
+// mean is the rate that it comes to over a window.
+func (q *quota) mean() float64 {
+	switch {
+	case q.until.IsZero() && q.pace > 0:
+		return q.pace
+	case q.until.IsZero():
+		return math.Inf(1)
+	}
+	return q.next
+}
+
 // roomAt is how many the quota allows in flight.
 func (q *quota) roomAt(now time.Time) int {
 	if now.Before(q.until) {

@@ -500,13 +500,13 @@ func answer(status int, throttled bool) Outcome {
 func failure(ctx context.Context, err error) Outcome {
 	var timeout net.Error
 	var op *net.OpError
+	var name *net.DNSError
 	switch {
 	case ctx.Err() != nil:
 		return Ignored
+	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"), errors.As(err, &name):
+		return Overloaded // not even a connection
 	case errors.As(err, &timeout) && timeout.Timeout():
-		if errors.As(err, &op) && op.Op == "dial" {
-			return Overloaded // not even a connection
-		}
 		return TimedOut
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

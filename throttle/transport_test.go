@@ -1069,7 +1069,7 @@ func TestTransportOutcomes(t *testing.T) {
 		{nil, io.EOF, Overloaded},
 		{nil, io.ErrUnexpectedEOF, Overloaded},
 		{nil, errors.New("certificate"), Ignored},
-		{nil, dial(&net.DNSError{IsNotFound: true}), Ignored},
+		{nil, dial(&net.DNSError{IsNotFound: true}), Overloaded},
 	} {
 		var ended Event
 		tr := &Transport{

@@ -227,6 +227,11 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 // to be sent once more. Meanwhile it is not in flight. After an error it is not
 // in flight any more.
 func (u *Upstream) again(ctx context.Context, p *Permit, weight int) error {
+	u.mu.Lock()
+	now := time.Now()
+	u.mu.controller.recall(p.ticket, now)
+	u.steerLocked(now)
+	u.mu.Unlock()
 	u.landed()
 	if err := u.token(ctx, weight); err != nil {
 		p.landed = true
@@ -235,7 +240,7 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.mu.inFlight++
-	now := time.Now()
+	now = time.Now()
 	u.mu.controller.resent(&p.ticket, now)
 	u.steerLocked(now)
 	return nil
@@ -263,7 +268,7 @@ func (u *Upstream) token(ctx context.Context, weight int) error {
 // Pause lets nobody send until the given instant, as if the server had asked
 // for it. Of several pauses the one that ends last holds. The source is for
 // people to read.
-func (u *Upstream) Pause(until time.Time, source string) { u.bucket.pause(until, source) }
+func (u *Upstream) Pause(until time.Time, source string) { u.bucket.pause(until, source, false) }
 
 // Resume ends a pause now.
 func (u *Upstream) Resume() { u.bucket.Resume() }
@@ -286,7 +291,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Limits:      u.mu.limits,
 		Holding:     holding,
 		Limit:       c.room(now),
-		Rate:        bucket.Rate,
+		Rate:        validRate(rate.Limit(c.pace.mean(now))),
 		Learned:     c.learned(),
 		Phase:       c.phase,
 		Reason:      c.reason,
@@ -356,11 +361,11 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	c := &u.mu.controller
 	until, source := c.done(t, f, now)
 	// First of all, so that nobody leaves at a rate that is yet to be known.
-	if u.bucket.pause(until, source) {
+	if u.bucket.pause(until, source, f.RetryAt.IsZero() && source == "") {
 		n.until, n.source = until, source
 	}
 	u.steerLocked(now)
-	n.finding = finding{c.phase, u.mu.steered.room, validRate(rate.Limit(u.mu.steered.rate)), c.reason}
+	n.finding = finding{c.phase, u.mu.steered.room, validRate(rate.Limit(c.pace.mean(now))), c.reason}
 	if n.changed = n.differs(u.mu.told); n.changed {
 		u.mu.told = n.finding
 	}
