@@ -167,6 +167,9 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 	case p.refused.IsZero() || p.suspected:
 		p.suspect(now)
 		p.asked, p.ramped, p.suspected = p.found(now), p.ramping, false
+		if told := p.quota.mean(); told < p.asked { // and somebody else uses it, too
+			p.asked, p.ramped, p.proven = told, false, true
+		}
 		if p.floor = keep * p.asked; p.asked > p.learned {
 			p.floor = max(p.floor, p.learned)
 		}
