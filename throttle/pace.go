@@ -7,11 +7,12 @@ import (
 
 const (
 	minHold     = 11 * time.Second // a rate that was learned is held at least so long …
-	holdCount   = 30               // … and for so many requests
+	holdCount   = 36               // … and for so many requests
 	minDoubling = 0.5              // seconds
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
+	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear
 	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
 	defaultWait = time.Second      // after a 429 that names no wait; doubled while nothing is accepted
 	longestWait = time.Minute
@@ -172,6 +173,9 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 		}
 		if p.floor = keep * p.asked; p.asked > p.learned {
 			p.floor = max(p.floor, p.learned)
+			if p.burst < 0.75*p.learned { // it does not make up for the pause of a second
+				p.floor = max(p.floor, p.learned+lean*(p.asked-p.learned))
+			}
 		}
 		p.until, p.from, p.wait = until, until, until.Sub(now)
 		// Refused again at once: further down.
