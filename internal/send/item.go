@@ -243,3 +243,13 @@ func (r *run) done(it source.Item, out report.Item) {
 		r.end(ExitRefused, fmt.Errorf("the first ten answers were %d and nothing was accepted: check the credentials", out.HTTPStatus))
 	}
 }
+
+// CheckMethod returns an error for a method whose requests have no body, or none
+// that means anything (RFC 9110, section 9.3).
+func CheckMethod(method string) error {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodConnect, http.MethodTrace:
+		return fmt.Errorf("%s carries no file: use PUT, POST or PATCH", method)
+	}
+	return nil
+}

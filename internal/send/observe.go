@@ -46,25 +46,6 @@ func (r *run) observe(e throttle.Event) {
 	}
 }
 
-// serverLocked returns what is known of a server. It requires that mu is held.
-func (r *run) serverLocked(key string) *server {
-	s := r.servers[key]
-	if s != nil {
-		return s
-	}
-	for old, s := range r.servers { // one that has nothing to do
-		if len(r.servers) < maxServers {
-			break
-		}
-		if stats := s.Stats(); stats.Waiting+stats.InFlight == 0 && !closed(stats) && s.failing.IsZero() {
-			delete(r.servers, old)
-		}
-	}
-	s = &server{Upstream: r.transport.Upstream(key), key: key}
-	r.servers[key] = s
-	return s
-}
-
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it

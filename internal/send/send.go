@@ -108,6 +108,7 @@ type run struct {
 	// For watch alone.
 	unclaimed int64 // tokens that nobody waited for, when last looked
 	grown     int   // workers that the limits need
+	standIns  int   // workers beside them, for those who wait for a server that is closed
 	grew      bool  // when last looked
 	learned   report.Learned
 	timeline  report.Timeline
@@ -326,4 +327,45 @@ func (r *run) watch(finished <-chan struct{}) {
 			look()
 		}
 	}
+}
+
+// grow gives the pool workers until somebody always waits for his turn, as long
+// as there is work for them. In the place of those who can do nothing for now,
+// because their file waits for its next attempt or their server takes nothing,
+// there are others.
+func (r *run) grow(v view) {
+	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
+		return
+	}
+	r.mu.Lock()
+	backoff, refusing := r.backoff, r.refusing
+	r.mu.Unlock()
+	if refusing {
+		// A server that takes nothing needs nobody but who finds out when it does.
+		backoff = min(backoff, probers)
+	}
+	if v.parked == 0 {
+		r.standIns = 0
+	}
+	late := v.Unclaimed > r.unclaimed || v.Waiting == v.parked
+	r.unclaimed = v.Unclaimed
+	more := (r.grown+r.standIns)/2 + 1
+	switch {
+	case r.grew:
+		r.grew = false // tokens that were late before the new workers came say nothing of them
+	case !late || v.Holding == throttle.ByBandwidth:
+	case v.parked > 0:
+		r.standIns += more
+		r.grew = true
+	case !refusing:
+		r.grown += more
+		r.grew = true
+	}
+	most := maxWorkers
+	if r.Limits.InFlight > 0 {
+		most = min(most, r.Limits.InFlight)
+	}
+	r.grown = min(r.grown, most)
+	r.standIns = min(max(r.standIns, v.parked), maxWorkers)
+	r.pool.Resize(min(r.grown+backoff+r.standIns, maxWorkers))
 }

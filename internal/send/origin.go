@@ -2,23 +2,12 @@ package send
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
-
-// CheckMethod returns an error for a method whose requests have no body, or none
-// that means anything (RFC 9110, section 9.3).
-func CheckMethod(method string) error {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodConnect, http.MethodTrace:
-		return fmt.Errorf("%s carries no file: use PUT, POST or PATCH", method)
-	}
-	return nil
-}
 
 // HeaderOrigin returns which server the headers and the token are for that were
 // given for all items, where a manifest may name any: the one of the URL for all

@@ -1,0 +1,148 @@
+package send
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/throttle"
+)
+
+// A server is one of those that items go to.
+type server struct {
+	*throttle.Upstream
+	patience
+	key     string
+	trouble string // what went wrong last; empty: nothing did
+
+	// For watch alone.
+	down    time.Time // since when it is, where that was told; zero: it is not
+	told    time.Time // when that was
+	pace    float64   // the rate that was learned, while people have not been told
+	settled time.Time // since when it has been so, about
+	paced   bool      // they have been
+}
+
+// host is the server's name, as people call it.
+func (s *server) host() string {
+	_, host, _ := strings.Cut(s.key, "://")
+	return host
+}
+
+// serverLocked returns what is known of a server. It requires that mu is held.
+func (r *run) serverLocked(key string) *server {
+	s := r.servers[key]
+	if s != nil {
+		return s
+	}
+	for old, s := range r.servers { // one that has nothing to do
+		if len(r.servers) < maxServers {
+			break
+		}
+		if stats := s.Stats(); stats.Waiting+stats.InFlight == 0 && !closed(stats) && s.failing.IsZero() {
+			delete(r.servers, old)
+		}
+	}
+	s = &server{Upstream: r.transport.Upstream(key), key: key}
+	r.servers[key] = s
+	return s
+}
+
+// all returns the servers that something was sent to, by name.
+func (r *run) all() []*server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Values(r.servers), func(a, b *server) int { return strings.Compare(a.key, b.key) })
+}
+
+// A view is the state of all servers at an instant: that of the busiest, or if all
+// of them are closed the one that opens next, with what all have waiting and in
+// flight.
+type view struct {
+	throttle.UpstreamStats
+	name   string // that one's, where there are several
+	wrong  string // what went wrong with it last
+	parked int    // of those that wait, for a server that is closed while another is not
+	aside  string // which other ones are closed, in words
+}
+
+// view looks at all servers.
+func (r *run) view(now time.Time) view {
+	type state struct {
+		*server
+		throttle.UpstreamStats
+	}
+	var best state
+	var states []state
+	for _, server := range r.all() {
+		s := state{server, server.Stats()}
+		states = append(states, s)
+		if best.server == nil || telling(s.UpstreamStats, best.UpstreamStats) {
+			best = s
+		}
+	}
+	v := view{UpstreamStats: best.UpstreamStats}
+	if best.server != nil {
+		v.wrong = r.wrong(best.server)
+	}
+	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0
+	var others []string
+	open := false
+	for _, s := range states {
+		v.Waiting += s.Waiting
+		v.InFlight += s.InFlight
+		v.Unclaimed += s.Unclaimed
+		if !closed(s.UpstreamStats) {
+			open = true
+			continue
+		}
+		v.parked += s.Waiting
+		if s.server != best.server && s.Waiting+s.InFlight > 0 {
+			others = append(others, s.host()+" is "+closedWords(s.UpstreamStats, r.wrong(s.server), now))
+		}
+	}
+	if !open {
+		v.parked = 0 // nobody could do anything in their stead
+	}
+	if len(states) > 1 {
+		v.name = best.host()
+	}
+	if v.aside = strings.Join(others, ""); len(others) > 1 {
+		v.aside = fmt.Sprintf("%d servers are paused or down", len(others))
+	}
+	return v
+}
+
+// telling reports whether the state of one server tells more of why the run is not
+// faster than that of another: one that takes something and has something to do,
+// and the more of it the better; else the one that will be the first to.
+func telling(a, b throttle.UpstreamStats) bool {
+	load := func(s throttle.UpstreamStats) int {
+		switch {
+		case closed(s):
+			return 0
+		case s.Waiting+s.InFlight == 0:
+			return -1
+		}
+		return s.Waiting + s.InFlight
+	}
+	if load(a) != load(b) || load(a) != 0 {
+		return load(a) > load(b)
+	}
+	return opens(a).Before(opens(b))
+}
+
+// closed tells whether a server takes nothing at present.
+func closed(s throttle.UpstreamStats) bool {
+	return !s.Paused.IsZero() || s.Phase == throttle.Down
+}
+
+// opens is when a closed server is asked again.
+func opens(s throttle.UpstreamStats) time.Time {
+	if !s.Paused.IsZero() {
+		return s.Paused
+	}
+	return s.Probe
+}

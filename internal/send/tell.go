@@ -1,0 +1,56 @@
+package send
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
+)
+
+// changed tells of a change in the pace those who want to know all.
+func (r *run) changed(e throttle.Event) {
+	r.Log.Debug(fmt.Sprintf("%s: %s, %s", e.Key, e.Phase, paceOf(e)))
+}
+
+// tell says what everybody wants to know: that a server is down, if it is so for a
+// while, and that it is back; and the first rate that was learned, once it is sure.
+func (r *run) tell(now time.Time) {
+	for _, s := range r.all() {
+		stats := s.Stats()
+		isDown := stats.Phase == throttle.Down
+		switch {
+		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && now.Sub(s.told) >= tellEvery:
+			s.down, s.told = stats.Changed, now
+			r.Log.Info(fmt.Sprintf("%s is down (%s): one try at a time until it answers", s.key, cmp.Or(r.wrong(s), stats.Reason)))
+		case !isDown && !s.down.IsZero():
+			r.Log.Info(fmt.Sprintf("%s is back after %s", s.key, report.Clock(now.Sub(s.down))))
+			s.down = time.Time{}
+		}
+		pace := float64(learned(stats).Rate)
+		switch {
+		case pace == 0 || s.paced:
+		case closed(stats) || math.Abs(pace-s.pace) > 0.1*pace:
+			s.pace, s.settled = pace, now
+		case now.Sub(s.settled) >= paceAfter:
+			s.paced = true
+			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(pace)))
+		}
+	}
+}
+
+// paceOf writes the limits that an event tells of, and why.
+func paceOf(e throttle.Event) string {
+	text := "any number in flight"
+	if !unlimited(e.Limit) {
+		text = fmt.Sprintf("%d in flight", e.Limit)
+	}
+	if e.Rate != rate.Inf {
+		text += ", " + report.Pace(float64(e.Rate))
+	}
+	return fmt.Sprintf("%s (%s)", text, e.Reason)
+}

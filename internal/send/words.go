@@ -1,0 +1,156 @@
+package send
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
+)
+
+// holding names what holds the run back, also in words.
+func (r *run) holding(v view, now time.Time) (report.Limit, string) {
+	if cause := r.ending.cause(); cause != nil {
+		return report.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(cause))
+	}
+	limit, words := r.control(v, now)
+	if v.name != "" && words != "" && limit != report.NoLimit {
+		words = v.name + ": " + words
+	}
+	if v.aside != "" {
+		words = strings.TrimPrefix(words+"; "+v.aside, "; ")
+	}
+	return limit, words
+}
+
+// control names the control in force, and why nothing more is sent.
+func (r *run) control(v view, now time.Time) (report.Limit, string) {
+	r.mu.Lock()
+	backoff, whole := r.backoff, r.whole
+	r.mu.Unlock()
+	switch {
+	case !v.Paused.IsZero():
+		return report.LimitCoolDown, closedWords(v.UpstreamStats, v.wrong, now)
+	case v.Phase == throttle.Down:
+		next := "trying it now"
+		if now.Before(v.Probe) {
+			next = "next try in " + left(v.Probe, now)
+		}
+		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
+	}
+	switch v.Holding {
+	case throttle.ByRate:
+		return r.paceWords(v)
+	case throttle.ByBandwidth:
+		return report.LimitBandwidth, "held by your --bandwidth " + humanize.IBytes(uint64(r.Limits.Bandwidth)) + "/s"
+	case throttle.ByConcurrency, throttle.ByDown:
+		return report.LimitConcurrency, r.roomWords(v)
+	}
+	// Nobody waits for his turn.
+	switch queued := r.pool.Stats().Queued; {
+	case v.InFlight == 0 && backoff > 0:
+		words := plural(backoff, "file") + " to be tried again"
+		if v.wrong != "" {
+			words += ": " + v.wrong
+		}
+		return report.LimitBackoff, words
+	case r.Workers > 0 && v.InFlight+backoff >= r.Workers:
+		return report.LimitConcurrency, fmt.Sprintf("held by your --workers %d", r.Workers)
+	case v.InFlight >= v.Limit && v.InFlight > 0:
+		return report.LimitConcurrency, r.roomWords(v)
+	case queued > 0 || v.InFlight == 0:
+		return report.NoLimit, ""
+	case whole:
+		return report.NoLimit, "waiting for the last " + plural(v.InFlight, "answer")
+	case r.Found.Partial:
+		return report.NoLimit, "waiting for standard input"
+	}
+	return report.NoLimit, ""
+}
+
+// paceWords say why no more is sent in a second.
+func (r *run) paceWords(v view) (report.Limit, string) {
+	given := r.Limits.Rate
+	switch {
+	case given == 0 && v.Rate == rate.Inf: // a cool-down is just over
+		return report.NoLimit, ""
+	case given == 0 && v.Reason == "quota":
+		return report.LimitRate, "the server's quota allows no more"
+	case given == 0:
+		return report.LimitRate, "the server takes no more a second"
+	case v.Rate < given:
+		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
+		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)
+	}
+	return report.LimitRate, "held by your --rps " + strings.TrimSuffix(report.Pace(float64(given)), " req/s")
+}
+
+// roomWords say why no more is in flight.
+func (r *run) roomWords(v view) string {
+	given := r.Limits.InFlight
+	switch {
+	case v.Phase == throttle.HoldingBack:
+		return "holding back after " + cmp.Or(v.wrong, v.Reason)
+	case given > 0 && v.Limit < given:
+		return fmt.Sprintf("%d → %d in flight: the server refuses more", given, v.Limit)
+	case given > 0:
+		return fmt.Sprintf("held by your --concurrency %d", given)
+	case v.Limit >= mostInFlight:
+		return fmt.Sprintf("%d in flight, the most without --concurrency", mostInFlight)
+	case v.Phase == throttle.Starting:
+		return fmt.Sprintf("looking for the pace: %d in flight", v.InFlight)
+	}
+	return "the server takes no more at once"
+}
+
+func closedWords(s throttle.UpstreamStats, wrong string, now time.Time) string {
+	if s.Paused.IsZero() {
+		return "down"
+	}
+	if s.PauseSource == "" {
+		return fmt.Sprintf("paused %s after %s", left(s.Paused, now), cmp.Or(wrong, s.Reason))
+	}
+	return fmt.Sprintf("paused %s: %s", left(s.Paused, now), header(s.PauseSource))
+}
+
+// left writes the time until an instant, which is not over before it is.
+func left(until, now time.Time) string {
+	return report.Clock(until.Sub(now) + time.Second/2 - 1)
+}
+
+// wrong says what went wrong with a server last, of an answer the status alone; ""
+// if nothing did.
+func (r *run) wrong(s *server) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	word, _, _ := strings.Cut(s.trouble, " ")
+	if _, err := strconv.Atoi(word); err == nil {
+		return word
+	}
+	return s.trouble
+}
+
+// learned is what was found out of a server, as far as nobody gave it.
+func learned(s throttle.UpstreamStats) (l report.Learned) {
+	if !s.Learned || s.Phase == throttle.Down {
+		return l
+	}
+	if s.Limits.Rate == 0 && s.Rate != rate.Inf {
+		l.Rate = report.Optional(math.Round(float64(s.Rate)*1000) / 1000)
+	}
+	if s.Limits.InFlight == 0 && !unlimited(s.Limit) && s.Phase != throttle.Starting {
+		l.InFlight = report.Optional(s.Limit)
+	}
+	return l
+}
+
+// unlimited tells whether so many in flight are no limit.
+func unlimited(inFlight int) bool { return inFlight >= math.MaxInt32 }
