@@ -113,6 +113,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 // neither.
 func trouble(e throttle.Event) string {
 	var dns *net.DNSError
+	var op *net.OpError
 	switch {
 	case e.Err == nil && e.Status < 300:
 		return ""
@@ -124,6 +125,10 @@ func trouble(e throttle.Event) string {
 		return "connection refused"
 	case errors.As(e.Err, &dns):
 		return "host not found"
+	case errors.As(e.Err, &op) && op.Op == "dial" && op.Timeout():
+		return "no connection in time"
+	case errors.As(e.Err, &op) && op.Op == "dial":
+		return "no connection"
 	case e.Outcome == throttle.TimedOut:
 		return "no answer in time"
 	case e.Outcome == throttle.Overloaded:

@@ -292,7 +292,14 @@ func TestHostUnknownForAWhile(t *testing.T) {
 			}
 			return w.net.DialContext(ctx, network, addr)
 		}
-		w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+		s := w.run()
+		w.ended(s, ExitDelivered, 20, 0, 0, 0, 0)
+		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding, "server down (host not found): ") {
+			t.Errorf("held back by %q", at.Holding)
+		}
+		if n := s.Requests.Overloaded; n > 10 {
+			t.Errorf("%d tries while the name was unknown", n)
+		}
 	})
 }
 

@@ -288,6 +288,28 @@ func TestGiveUpIsPatientWhenAsked(t *testing.T) {
 	})
 }
 
+// The connections that are there before a pause may be dead after it. Whoever is
+// sent first then is sent once more, and holds nobody up.
+func TestConnectionsDieDuringPauses(t *testing.T) {
+	const pauses = 10
+	var n atomic.Int64
+	onFakeTime(t, 2*pauses, func(w http.ResponseWriter, r *http.Request) {
+		if i := n.Add(1); i <= 2*pauses && i%2 == 1 {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.Network.StallTimeout = time.Minute
+		w.resends = pauses
+		w.ended(w.run(), ExitDelivered, 2*pauses, 0, 0, 0, 0)
+		if late := w.since() - pauses*time.Minute; late < 0 || late > 30*time.Second {
+			t.Errorf("over after %v", w.since())
+		}
+	})
+}
+
 // Servers that never accept, each in a way of its own. The run stays polite and
 // ends when the user said.
 func TestGiveUpOnAServerThat(t *testing.T) {
