@@ -35,13 +35,15 @@ const (
 // A Transport is an [http.RoundTripper] that sends each request when its
 // server's limits allow it: it waits for a permit and then for a token, and it
 // holds the permit until the response's body is closed or read to its end. Put
-// it into an [http.Client]'s Transport field. The zero value has no limits, and
-// holds the cool-downs that servers ask for.
+// it into an [http.Client]'s Transport field. The zero value finds the limits by
+// itself; see [Limits].
 //
 // By default each scheme and host is an upstream with limits of its own. When a
 // server answers 429 or 503 (or 403 or 413 with headers that make it a throttle)
 // and says when to come back, by Retry-After (RFC 9110, section 10.2.3) or by
-// RateLimit headers, nothing more is sent to that upstream until then.
+// RateLimit headers, nothing more is sent to that upstream until then. One that
+// refuses all the same, or cannot be reached, gets one request at a time, after
+// 2, 4, 8, 10, 10, … seconds, until it accepts one.
 //
 // Each attempt pays for itself: so do redirects, what a client above retries,
 // and the requests that net/http sends once more by itself when a kept-alive
@@ -207,8 +209,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Upstream returns the upstream of a key: its statistics and live limits. There
 // is one for each key that was asked for; of more than 1,024, those that were
-// idle longest are dropped, with their statistics: never one that is in use or
-// paused, whose bucket is not full again, or whose limits SetLimits has changed.
+// idle longest are dropped, with their statistics and what they had learned: never
+// one that is in use, paused or down, whose bucket is not full again, or whose
+// limits SetLimits has changed.
 func (t *Transport) Upstream(key string) *Upstream {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits are one upstream's ceilings. A zero field means unset: no ceiling.
+// Limits are one upstream's ceilings. A zero field is not given.
 //
-// Where neither Rate nor InFlight is given, both are found: from how long the
-// server takes, from what it refuses, and from the quotas that it tells. Sending
-// begins with one request in flight, and at most 256 ever are. A Rate or InFlight
-// that is given is where sending begins and what it never exceeds; it goes below
-// only when the server refuses.
+// What is given is where sending begins, and is never exceeded; it goes below only
+// where the server refuses, and comes back. What is not given is found: Rate from
+// 429s and from the quotas that the server tells; InFlight from how long the
+// server takes and from 503s, beginning with one request, or, where Rate is given,
+// from 503s alone. Without InFlight at most 256 requests are on the wire. Bandwidth
+// is not looked for.
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
 	Burst     int        // requests that may leave at once after a lull; zero: 1
@@ -84,7 +85,6 @@ type Upstream struct {
 		inFlight, maxInFlight int
 		sent                  int64
 		outcomes              [len(outcomes)]int64
-		latency               time.Duration // of successes, smoothed
 	}
 }
 
@@ -305,7 +305,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Throttled:   u.mu.outcomes[Throttled],
 		Overloaded:  u.mu.outcomes[Overloaded],
 		TimedOut:    u.mu.outcomes[TimedOut],
-		Latency:     u.mu.latency,
+		Latency:     seconds(c.latency),
 		Unclaimed:   bucket.Unclaimed,
 		Waited:      waited,
 	}
@@ -351,12 +351,6 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	defer u.mu.Unlock()
 	if int(f.Outcome) < len(outcomes) {
 		u.mu.outcomes[f.Outcome]++
-	}
-	if f.Outcome == Success && f.Latency > 0 {
-		if u.mu.latency == 0 {
-			u.mu.latency = f.Latency
-		}
-		u.mu.latency += (f.Latency - u.mu.latency) / 8
 	}
 	c := &u.mu.controller
 	until, source := c.done(t, f, now)
