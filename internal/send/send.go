@@ -60,7 +60,7 @@ const (
 	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
-	refusedWait = time.Second      // the same after a refusal: the server is left alone by all together
+	refusedWait = time.Second / 2  // the same after a refusal: it is for all together to leave the server alone
 
 	// mostInFlight is throttle's ceiling where none is given.
 	mostInFlight = 256

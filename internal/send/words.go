@@ -98,7 +98,10 @@ func (r *run) roomWords(v view) string {
 	given := r.Limits.InFlight
 	switch {
 	case v.Phase == throttle.HoldingBack:
-		return "holding back after " + cmp.Or(v.wrong, v.Reason)
+		if v.wrong == "" {
+			return "holding back: " + v.Reason
+		}
+		return "holding back after " + v.wrong
 	case given > 0 && v.Limit < given:
 		return fmt.Sprintf("%d → %d in flight: the server refuses more", given, v.Limit)
 	case given > 0:
@@ -115,10 +118,11 @@ func closedWords(s throttle.UpstreamStats, wrong string, now time.Time) string {
 	if s.Paused.IsZero() {
 		return "down"
 	}
-	if s.PauseSource == "" {
-		return fmt.Sprintf("paused %s after %s", left(s.Paused, now), cmp.Or(wrong, s.Reason))
+	why := cmp.Or(wrong, s.Reason)
+	if s.PauseSource != "" {
+		why = header(s.PauseSource)
 	}
-	return fmt.Sprintf("paused %s: %s", left(s.Paused, now), header(s.PauseSource))
+	return fmt.Sprintf("paused %s: %s", left(s.Paused, now), why)
 }
 
 // left writes the time until an instant, which is not over before it is.
