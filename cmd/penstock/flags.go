@@ -88,6 +88,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	}
 	complete(cmd, "progress", "auto", "bar", "line", "json", "none")
 	complete(cmd, "log-format", "text", "json")
+	complete(cmd, "concurrency", "auto")
 	complete(cmd, "method", "PUT", "POST", "PATCH")
 	var presets []string
 	for _, p := range lab.Presets() {

@@ -387,6 +387,19 @@ func TestMaxWait(t *testing.T) {
 	})
 }
 
+// A pause of our own, which grows while a server only says 429, is nothing that
+// the server asks for.
+func TestMaxWaitIsForWhatIsAsked(t *testing.T) {
+	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }, func(w *world) {
+		w.MaxWait, w.GiveUpAfter = 2*time.Second, time.Minute
+		s := w.run()
+		if want := "nothing was accepted for 1m0s (--give-up-after): 429 Too Many Requests; try again later"; s.ExitStatus != ExitUnavailable ||
+			len(s.Notes) != 1 || s.Notes[0] != want {
+			t.Errorf("exit status %d, notes %q, want %q", s.ExitStatus, s.Notes, want)
+		}
+	})
+}
+
 func TestMaxDuration(t *testing.T) {
 	var seen instants
 	onFakeTime(t, 100, func(w http.ResponseWriter, r *http.Request) {
