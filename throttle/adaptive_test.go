@@ -1,0 +1,458 @@
+package throttle
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// TestControllerScripts runs the scripts in testdata/controller. A line is an
+// event and, after a bar, how the controller stands then. The first event is
+//
+//	limits [rate=R] [inflight=N] [fixed]
+//
+// and the others, each at its instant, or at "+D" so long after the last one,
+//
+//	send                  as many as may go now
+//	send N                that many, allowed or not
+//	ok 1-4, 503 2, all …  these requests have ended: ok, 429, 503, 504, other
+//	landed 1-4            their answers, which were "held", are read
+//	trips N D             N times over: send, and D later all is well; 4x1s for D:
+//	                      four threads of a second each, who share what is sent
+//	resend N              N is sent once more by net/http
+//	probe                 time passes until one may go that was not allowed to; it goes
+//	flow D L [R/B] [after=D]  all that may go goes for a time, each takes so long; of a
+//	                      server with a token bucket, where a 429 may say when
+//	look                  nothing happens
+//	limits …              set anew
+//
+// Requests are numbered in the order they were sent. How they ended may have
+//
+//	latency=D    instead of the time since they were sent
+//	server=D     the part of it after the body
+//	bytes=N      of the body
+//	after=D      Retry-After
+//	quota=L/R/N/W  left, until the reset, of how many, in how long; "-": not told; repeatable
+//	allow=N      requests at once
+//	held         the answer is not read yet
+//
+// Time zero is midnight.
+func TestControllerScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/controller/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts in testdata/controller", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := runScript(t, string(data))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != string(data) {
+				t.Errorf("want\n%s\ngot\n%s", data, got)
+			}
+		})
+	}
+}
+
+var outcomeNames = map[string]Outcome{"ok": Success, "429": Throttled, "503": Overloaded, "504": TimedOut, "other": Ignored}
+
+// A script is one run of a controller.
+type script struct {
+	t     *testing.T
+	c     controller
+	begin time.Time
+	now   time.Time
+	out   map[int64]*ticket // sent, and not yet ended
+	read  map[int64]bool    // ended, and not yet landed
+	pause time.Time
+	by    string
+
+	// Of flow.
+	server  *tokens // nil: it takes all
+	replies map[int64]reply
+}
+
+// A reply is on its way.
+type reply struct {
+	at      time.Time
+	outcome Outcome
+}
+
+func runScript(t *testing.T, text string) string {
+	s := &script{t: t, begin: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), out: map[int64]*ticket{}, read: map[int64]bool{}, replies: map[int64]reply{}}
+	s.now = s.begin
+	var events, states []string
+	width := 0
+	for line := range strings.Lines(text) {
+		event, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "|")
+		event = strings.TrimRight(event, " ")
+		state := ""
+		if event != "" && event[0] != '#' {
+			state = s.event(event)
+			width = max(width, len(event))
+		}
+		events, states = append(events, event), append(states, state)
+	}
+	var out strings.Builder
+	for i, event := range events {
+		if states[i] != "" {
+			event = fmt.Sprintf("%-*s | %s", width, event, states[i])
+		}
+		out.WriteString(event + "\n")
+	}
+	return out.String()
+}
+
+func (s *script) event(line string) string {
+	f := strings.Fields(line)
+	if f[0] == "limits" {
+		s.c.init(s.limits(f[1:]), s.now)
+		return s.state()
+	}
+	if after, ok := strings.CutPrefix(f[0], "+"); ok {
+		s.now = s.now.Add(s.duration(after))
+	} else {
+		s.now = s.begin.Add(s.duration(f[0]))
+	}
+	verb, args := f[1], f[2:]
+	switch verb {
+	case "limits":
+		s.c.setLimits(s.limits(args), s.now)
+	case "look":
+	case "send":
+		if len(args) > 0 {
+			for range s.number(args[0]) {
+				s.send()
+			}
+		} else {
+			s.sendAll()
+		}
+	case "resend":
+		t := s.out[int64(s.number(args[0]))]
+		s.c.recall(*t, s.now)
+		s.c.landed()
+		s.c.resent(t, s.now)
+	case "trips":
+		for range s.number(args[0]) {
+			s.sendAll()
+			s.now = s.now.Add(s.trip(args[1]))
+			s.end(Success, append([]string{"all"}, args[2:]...))
+		}
+	case "probe":
+		s.now = s.next()
+		s.sendAll()
+	case "flow":
+		counts := s.flow(args)
+		return s.state() + counts
+	case "landed":
+		for _, n := range s.these(args[0], slices.Sorted(maps.Keys(s.read))) {
+			delete(s.read, n)
+			s.c.landed()
+		}
+	default:
+		outcome, ok := outcomeNames[verb]
+		if !ok {
+			s.t.Fatalf("unknown event %q", verb)
+		}
+		s.end(outcome, args)
+	}
+	return s.state()
+}
+
+// sendAll sends what an upstream would let go, and returns their numbers.
+func (s *script) sendAll() (numbers []int64) {
+	for !s.next().After(s.now) {
+		numbers = append(numbers, s.send())
+	}
+	return numbers
+}
+
+// next is when the next request may go; never, if something must end before.
+func (s *script) next() time.Time {
+	next, c := s.now, &s.c
+	if c.held && c.probe.IsZero() || !c.held && c.places >= c.room(s.now) {
+		return s.begin.Add(never)
+	}
+	if c.held && c.probe.After(next) {
+		next = c.probe
+	}
+	if s.pause.After(next) {
+		next = s.pause
+	}
+	if r := c.pace.rate(s.now); !math.IsInf(r, 1) && c.sequence > 0 {
+		if due := c.pace.last.Add(seconds(1 / r)); due.After(next) {
+			next = due
+		}
+	}
+	return next
+}
+
+func (s *script) send() int64 {
+	t := s.c.sent(s.now)
+	s.out[t.number] = &t
+	return t.number
+}
+
+// A tokens is a server's token bucket.
+type tokens struct {
+	rate, burst, level float64
+	last               time.Time
+}
+
+func (b *tokens) take(now time.Time) bool {
+	b.level = min(b.burst, b.level+b.rate*now.Sub(b.last).Seconds())
+	b.last = now
+	if b.level < 1 {
+		return false
+	}
+	b.level--
+	return true
+}
+
+// flow lets time pass in which there is always somebody who wants to send.
+func (s *script) flow(args []string) string {
+	end, latency, after := s.now.Add(s.duration(args[0])), s.duration(args[1]), ""
+	for _, arg := range args[2:] {
+		if r, b, ok := strings.Cut(arg, "/"); ok {
+			s.server = &tokens{rate: s.float(r), burst: s.float(b), level: s.float(b), last: s.now}
+		} else {
+			after = arg
+		}
+	}
+	sent, refused := 0, 0
+	for {
+		for _, n := range s.sendAll() {
+			sent++
+			s.replies[n] = reply{s.now.Add(latency), Success}
+			if s.server != nil && !s.server.take(s.now) {
+				refused++
+				s.replies[n] = reply{s.now.Add(time.Millisecond), Throttled}
+			}
+		}
+		next, who := s.next(), int64(0)
+		for _, n := range slices.Sorted(maps.Keys(s.replies)) {
+			if at := s.replies[n].at; at.Before(next) || who == 0 && at.Equal(next) {
+				next, who = at, n
+			}
+		}
+		if next.After(end) {
+			s.now = end
+			return fmt.Sprintf("; %d sent, %d refused", sent, refused)
+		}
+		s.now = next
+		if who != 0 {
+			args := []string{fmt.Sprint(who)}
+			if after != "" && s.replies[who].outcome == Throttled {
+				args = append(args, after)
+			}
+			s.end(s.replies[who].outcome, args)
+		}
+	}
+}
+
+func (s *script) end(outcome Outcome, args []string) {
+	f := Feedback{Outcome: outcome}
+	var latency time.Duration
+	held := false
+	for _, arg := range args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		switch name {
+		case "latency":
+			latency = s.duration(value)
+		case "server":
+			f.Server = s.duration(value)
+		case "bytes":
+			f.Bytes = int64(s.number(value))
+		case "after":
+			f.RetryAt, f.Source = s.now.Add(s.duration(value)), "header"
+		case "quota":
+			f.Quotas = append(f.Quotas, s.quota(value))
+		case "allow":
+			f.InFlight = s.number(value)
+		case "held":
+			held = true
+		default:
+			s.t.Fatalf("unknown %q", arg)
+		}
+	}
+	for _, n := range s.these(args[0], slices.Sorted(maps.Keys(s.out))) {
+		t := s.out[n]
+		if t == nil {
+			s.t.Fatalf("%s: request %d is not in flight: %s", s.at(s.now), n, s.state())
+		}
+		delete(s.out, n)
+		delete(s.replies, n)
+		if f.Latency = latency; latency == 0 {
+			f.Latency = s.now.Sub(t.at)
+		}
+		until, source := s.c.done(*t, f, s.now)
+		if until.After(s.now) && until.After(s.pause) {
+			s.pause, s.by = until, source
+		}
+		if held {
+			s.read[n] = true
+		} else {
+			s.c.landed()
+		}
+	}
+}
+
+func (s *script) quota(text string) Quota {
+	f := strings.Split(text, "/")
+	count := func(i int) int64 {
+		if i >= len(f) || f[i] == "-" {
+			return -1
+		}
+		n, err := strconv.ParseInt(f[i], 10, 64)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return n
+	}
+	span := func(i int) time.Duration {
+		if i >= len(f) || f[i] == "-" {
+			return -1
+		}
+		return s.duration(f[i])
+	}
+	return Quota{Remaining: count(0), Reset: span(1), Limit: count(2), Window: span(3)}
+}
+
+// these reads which requests are meant.
+func (s *script) these(text string, all []int64) []int64 {
+	if text == "all" {
+		return all
+	}
+	from, to, many := strings.Cut(text, "-")
+	if !many {
+		to = from
+	}
+	var n []int64
+	for i := s.number(from); i <= s.number(to); i++ {
+		n = append(n, int64(i))
+	}
+	return n
+}
+
+func (s *script) limits(args []string) (l Limits) {
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		switch name {
+		case "rate":
+			l.Rate = rate.Limit(s.float(value))
+		case "inflight":
+			l.InFlight = s.number(value)
+		case "fixed":
+			l.Fixed = true
+		default:
+			s.t.Fatalf("unknown limit %q", arg)
+		}
+	}
+	return l
+}
+
+func (s *script) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+func (s *script) trip(text string) time.Duration {
+	threads, each, ok := strings.Cut(text, "x")
+	if !ok {
+		return s.duration(text)
+	}
+	return max(s.duration(each), s.duration(each)*time.Duration(len(s.out))/time.Duration(s.number(threads)))
+}
+
+func (s *script) number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *script) float(text string) float64 {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return f
+}
+
+func (s *script) at(t time.Time) string { return t.Sub(s.begin).Round(time.Millisecond).String() }
+
+// state tells all that people or the bucket are told.
+func (s *script) state() string {
+	c := &s.c
+	text := fmt.Sprintf("%-8s %s", s.at(s.now), c.phase)
+	if room := c.room(s.now); room == math.MaxInt {
+		text += ", no limit"
+	} else if text += fmt.Sprintf(", limit %.4g", c.limit); room != int(c.limit) {
+		text += fmt.Sprintf(", room %d", room)
+	}
+	if r := c.pace.rate(s.now); !math.IsInf(r, 1) {
+		text += fmt.Sprintf(", rate %.4g", r)
+	}
+	if len(s.out) > 0 {
+		text += ", " + ranges(s.out) + " in flight"
+	}
+	if len(s.read) > 0 {
+		text += ", " + ranges(s.read) + " read"
+	}
+	if c.inFlight != len(s.out) || c.places != len(s.out)+len(s.read) {
+		s.t.Errorf("%s: %d in flight and %d places, want %d and %d", text, c.inFlight, c.places, len(s.out), len(s.out)+len(s.read))
+	}
+	if s.pause.After(s.now) {
+		text += fmt.Sprintf(", paused to %s", s.at(s.pause))
+		if s.by != "" {
+			text += " by " + s.by
+		}
+	}
+	switch {
+	case c.held && c.trial != 0:
+		text += ", probing"
+	case c.held && c.probe.IsZero():
+		text += ", no probe"
+	case c.held:
+		text += ", probe at " + s.at(c.probe)
+	}
+	return text + " (" + c.reason + ")"
+}
+
+// ranges writes numbers as in "1-4 7".
+func ranges[T any](set map[int64]T) string {
+	var text []string
+	n := slices.Sorted(maps.Keys(set))
+	for i := 0; i < len(n); {
+		j := i
+		for j+1 < len(n) && n[j+1] == n[j]+1 {
+			j++
+		}
+		if i == j {
+			text = append(text, fmt.Sprint(n[i]))
+		} else {
+			text = append(text, fmt.Sprintf("%d-%d", n[i], n[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(text, " ")
+}
