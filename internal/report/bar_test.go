@@ -15,7 +15,7 @@ func TestBarText(t *testing.T) {
 	}
 	large := Snapshot{
 		Total: 200_000, KnownTotal: true, Delivered: 131_072, Failed: 2, Unknown: 3, Deferred: 1000, Bytes: 512 << 20, DeliveredBytes: 512 << 20, TotalBytes: 1200 << 20,
-		InFlight: 64, InFlightLimit: 64, Learned: Learned{InFlight: 64}, Rate: 512.3, Limit: LimitConcurrency, Holding: "the server takes no more at once", ETA: 134 * time.Second,
+		InFlight: 64, InFlightLimit: 64, Learned: Learned{InFlight: 64}, Rate: 512.3, Limit: LimitConcurrency, Holding: "more at once gains nothing", ETA: 134 * time.Second,
 	}
 	trimmed := paced
 	trimmed.Holding = "4 → 3.96 req/s: the server refuses at 4"

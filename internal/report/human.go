@@ -27,11 +27,19 @@ func perSecond(rate float64) string {
 }
 
 // Pace writes a limit of requests a second, with more digits than a measurement:
-// "4 req/s", "3.96 req/s".
+// "4 req/s", "3.96 req/s". It rounds down: what is a little less than a round
+// number is not to look like it.
 func Pace(rate float64) string {
-	text := humanize.FtoaWithDigits(rate, 2)
-	if rate < 1 {
+	var text string
+	switch {
+	case rate < 1:
 		text = strconv.FormatFloat(rate, 'g', 2, 64)
+	case rate < 10:
+		text = humanize.FtoaWithDigits(rate, 2)
+	case rate < 1000:
+		text = humanize.FtoaWithDigits(rate, 1)
+	default:
+		text = humanize.Comma(int64(rate))
 	}
 	return text + " req/s"
 }

@@ -22,7 +22,7 @@ func run(p Progress, total int64) {
 	for sent := int64(0); sent < total; {
 		time.Sleep(tick)
 		now := time.Now()
-		limit, holding, pause := LimitRate, "the server takes no more a second", time.Duration(0)
+		limit, holding, pause := LimitRate, "more a second is refused", time.Duration(0)
 		if now.After(begin.Add(40*time.Second)) && now.Before(pauseEnd) {
 			pause = pauseEnd.Sub(now)
 			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", Clock(pause))

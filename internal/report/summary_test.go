@@ -153,6 +153,13 @@ func TestHumanNumbers(t *testing.T) {
 		}
 	}
 	for rate, want := range map[float64]string{
+		0.004: "0.004 req/s", 3.96: "3.96 req/s", 9.8: "9.8 req/s", 4: "4 req/s", 49.75: "49.7 req/s", 3.998: "3.99 req/s", 1234.5: "1,234 req/s",
+	} {
+		if got := Pace(rate); got != want {
+			t.Errorf("Pace(%g) = %q, want %q", rate, got, want)
+		}
+	}
+	for rate, want := range map[float64]string{
 		0: "0.0/s", 0.05: "0.05/s", 0.994: "0.99/s", 0.996: "1.0/s", 4: "4.0/s", 49.96: "50.0/s", 99.94: "99.9/s", 99.96: "100/s", 12345.6: "12,346/s",
 	} {
 		if got := perSecond(rate); got != want {

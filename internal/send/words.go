@@ -83,9 +83,9 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 	case given == 0 && v.Rate == rate.Inf: // a cool-down is just over
 		return report.NoLimit, ""
 	case given == 0 && v.Reason == "quota":
-		return report.LimitRate, "the server's quota allows no more"
+		return report.LimitRate, "the quota allows no more"
 	case given == 0:
-		return report.LimitRate, "the server takes no more a second"
+		return report.LimitRate, "more a second is refused"
 	case v.Rate < given:
 		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
 		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)
@@ -111,7 +111,7 @@ func (r *run) roomWords(v view) string {
 	case v.Phase == throttle.Starting:
 		return fmt.Sprintf("looking for the pace: %d in flight", v.InFlight)
 	}
-	return "the server takes no more at once"
+	return "more at once gains nothing"
 }
 
 func closedWords(s throttle.UpstreamStats, wrong string, now time.Time) string {
