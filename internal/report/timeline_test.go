@@ -57,7 +57,7 @@ func TestTimelineOfAnyLength(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for range 100 {
+	for range 20 {
 		var line Timeline
 		var s Snapshot
 		longest := time.Duration(1) << (20 + rnd.IntN(28)) // up to three days at once

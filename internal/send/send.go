@@ -55,7 +55,7 @@ type Options struct {
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
-	downAfter = 2 * time.Second  // a server that refuses is said to be down
+	downAfter = 2 * time.Second  // a server that takes nothing is said to be down
 	paceAfter = 5 * time.Second  // a rate that was learned is told
 	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 

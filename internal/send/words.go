@@ -44,6 +44,9 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		if now.Before(v.Probe) {
 			next = "next try in " + left(v.Probe, now)
 		}
+		if now.Sub(v.Changed) < downAfter {
+			return report.LimitDown, r.roomWords(v) + ": " + next
+		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
 	switch v.Holding {
@@ -97,11 +100,8 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 func (r *run) roomWords(v view) string {
 	given := r.Limits.InFlight
 	switch {
-	case v.Phase == throttle.HoldingBack:
-		if v.wrong == "" {
-			return "holding back: " + v.Reason
-		}
-		return "holding back after " + v.wrong
+	case v.Phase == throttle.HoldingBack, v.Phase == throttle.Down:
+		return "holding back after " + cmp.Or(v.wrong, "a refusal")
 	case given > 0 && v.Limit < given:
 		return fmt.Sprintf("%d → %d in flight: the server refuses more", given, v.Limit)
 	case given > 0:

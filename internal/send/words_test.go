@@ -46,10 +46,12 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.Starting, InFlight: 256, Limit: 256}},
 		{want: report.LimitConcurrency, words: "holding back after 503",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.HoldingBack}, wrong: "503"},
-		{want: report.LimitConcurrency, words: "holding back: overloaded", // another file was accepted
+		{want: report.LimitConcurrency, words: "holding back after a refusal", // another file was accepted
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.HoldingBack, Reason: "overloaded"}},
 		{want: report.LimitDown, words: "server down (connection refused): next try in 8 s", wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Probe: now.Add(7100 * time.Millisecond)}},
+		{want: report.LimitDown, words: "holding back after 503: next try in 2 s",
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down, Probe: now.Add(2 * time.Second), Changed: now}, wrong: "503"},
 		{want: report.LimitDown, words: "server down (503): trying it now",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.Down}, wrong: "503"},
 		{want: report.LimitCoolDown, words: "paused 12 s: Retry-After",
