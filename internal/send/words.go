@@ -150,7 +150,7 @@ func learned(s throttle.UpstreamStats) (l report.Learned) {
 	if s.Limits.Rate == 0 && s.Rate != rate.Inf {
 		l.Rate = report.Optional(math.Round(float64(s.Rate)*1000) / 1000)
 	}
-	if s.Limits.InFlight == 0 && !unlimited(s.Limit) && s.Phase != throttle.Starting {
+	if s.Limits.InFlight == 0 && s.Limit < mostInFlight && s.Phase != throttle.Starting {
 		l.InFlight = report.Optional(s.Limit)
 	}
 	return l

@@ -99,6 +99,7 @@ func TestLearned(t *testing.T) {
 		{report.Learned{}, throttle.UpstreamStats{Rate: rate.Inf, Limit: 4, Phase: throttle.Starting}},
 		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 1, Phase: throttle.Down}},
 		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: math.MaxInt, Phase: throttle.Steady, Limits: throttle.Limits{Rate: 4}}},
+		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: mostInFlight, Phase: throttle.Steady, Limits: throttle.Limits{Rate: 4}}},
 		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.Steady, Limits: throttle.Limits{InFlight: 8}}},
 	} {
 		if got := learned(c.stats); got != c.want {
