@@ -35,10 +35,11 @@ const (
 	minCap = 4 * time.Second
 	maxCap = 32 * time.Second
 
-	isolated  = 10               // a refusal after so many times the limit were accepted is about one request
-	downAfter = 3                // probes refused in a row: begin anew after that
-	minProbe  = 2 * time.Second  // the first wait before a probe, doubled each time …
-	maxProbe  = 10 * time.Second // … up to this
+	isolated  = 10                     // a refusal after so many times the limit were accepted is about one request
+	downAfter = 3                      // probes refused in a row: begin anew after that
+	minProbe  = 2 * time.Second        // the first wait before a probe, doubled each time …
+	fullWait  = 100 * time.Millisecond // where others are accepted it is a round trip, at least this
+	maxProbe  = 10 * time.Second       // … up to this
 )
 
 // A controller finds the pace that a server can take, from how its requests end:
@@ -358,7 +359,7 @@ func (c *controller) alive(t ticket, now time.Time) {
 		if c.ramp = float64(c.inFlight + 1); c.refused == 0 {
 			c.ramp = math.Inf(1)
 			if c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
-				c.limit = max(min(c.limit, float64(c.inFlight)), c.unharmed)
+				c.limit = max(min(c.limit, float64(max(c.inFlight, c.places-1))), c.unharmed)
 				c.cap = c.limit
 			}
 		}
@@ -368,6 +369,10 @@ func (c *controller) alive(t ticket, now time.Time) {
 		}
 		c.begin(now)
 		c.because("accepted again")
+	}
+	// While others are accepted it is not down, only full.
+	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.probe.After(soon) && !c.asked {
+		c.probe = soon
 	}
 	if later {
 		c.refusal, c.refused = 0, 0
@@ -413,7 +418,7 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 		c.limit, c.restore = c.restore, 0
 	}
 	if !c.finding { // the limit may be far above what was ever in flight
-		c.limit = min(c.limit, float64(c.inFlight+1))
+		c.limit = min(c.limit, float64(c.places))
 	}
 	ours := c.unharmed > 0 && c.limit > c.unharmed
 	switch {
@@ -429,7 +434,7 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	case hard:
 		c.limit = max(c.limit*0.5, 1)
 	case ours:
-		c.limit = max(min(c.limit, float64(c.inFlight+1))-1, c.unharmed)
+		c.limit = max(min(c.limit, float64(c.places))-1, c.unharmed)
 	case c.accepted >= isolated*c.limit:
 		return // one among so many: it may be about that request alone
 	default:
