@@ -302,6 +302,14 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	return until, source
 }
 
+// resume takes in that a pause was lifted.
+func (c *controller) resume(now time.Time) {
+	if c.held && c.trial == 0 && c.asked {
+		c.probe, c.asked = now, false
+	}
+	c.pace.resume(now)
+}
+
 // landed takes in that a request gave its place back.
 func (c *controller) landed() { c.places-- }
 
@@ -316,7 +324,7 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 	if f.InFlight > 0 && f.InFlight != c.allowed {
 		c.allowed = f.InFlight
 		c.most = c.ceiling()
-		c.limit = min(c.limit, c.most)
+		c.limit, c.restore = min(c.limit, c.most), min(c.restore, c.most)
 		c.begin(now)
 	}
 	q := &c.pace.quota
@@ -349,14 +357,15 @@ func (c *controller) success(t ticket, f Feedback, now time.Time) {
 
 // alive ends holding back where the server is seen to take requests.
 func (c *controller) alive(t ticket, now time.Time) {
-	later := t.number > c.refusal
+	later := t.number > c.refusal || t.number == c.trial
 	if later && c.doubt {
 		c.doubt, c.crowded = false, true
 		c.pace.acquit()
 	}
-	if c.held && (later || c.refused == 0 && !c.doubt) {
-		c.held, c.probe, c.trial = false, time.Time{}, 0
-		if c.ramp = float64(c.inFlight + 1); c.refused == 0 {
+	if c.held && (later || c.refused == 0 && !c.doubt && !c.asked) {
+		smooth := c.refused > 0 || c.asked
+		c.held, c.probe, c.trial, c.asked = false, time.Time{}, 0, false
+		if c.ramp = float64(c.inFlight + 1); !smooth {
 			c.ramp = math.Inf(1)
 			if c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
 				c.limit = max(min(c.limit, float64(max(c.inFlight, c.places-1))), c.unharmed)
@@ -381,21 +390,24 @@ func (c *controller) alive(t ticket, now time.Time) {
 
 // refuse takes in a request that was too much for the server.
 func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
-	if c.refusal > 0 && t.number > c.refusal {
+	if c.refusal > 0 && (t.number > c.refusal || t.number == c.trial) {
 		c.refused++
 	}
 	c.refusal = c.sequence
-	c.held, c.asked = true, false
 	if t.number == c.trial {
 		c.trial = 0
 	}
+	c.held, c.asked = true, c.asked && c.probe.After(now)
 	switch {
 	case c.trial != 0: // one is on its way
-	case f.RetryAt.After(now):
-		c.probe, c.asked = f.RetryAt, true
+	case f.Outcome == Overloaded && f.RetryAt.After(now):
+		if !c.asked || f.RetryAt.After(c.probe) {
+			c.probe, c.asked = f.RetryAt, true
+		}
+	case c.asked: // not before that
 	case c.refused == 0:
 		// Those in flight will tell, unless it hangs.
-		c.probe = now.Add(time.Duration(max(1, 2*c.latency) * float64(time.Second)))
+		c.probe = now.Add(min(max(seconds(2*c.latency), time.Second), longestWait))
 		if c.inFlight == 0 {
 			c.probe = now
 		}

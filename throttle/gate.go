@@ -340,7 +340,7 @@ func (g *Gate) rules(limits Limits) rules {
 	}
 	if limits.InFlight > 0 {
 		name += "-in-flight"
-		l.policy = append(l.policy, field(name, "q", int64(min(limits.InFlight, maxInteger)), "qu", "concurrent-requests"))
+		l.policy = append(l.policy, field(name, "q", min(int64(limits.InFlight), maxInteger), "qu", "concurrent-requests"))
 		l.none = field(name, "r", int64(0))
 		l.tooMany = fmt.Sprintf("too many requests at once: at most %d", limits.InFlight)
 	}

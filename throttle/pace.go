@@ -93,10 +93,13 @@ func (p *pace) mean(now time.Time) float64 {
 
 // found is the rate that was learned, and what was made of it since.
 func (p *pace) found(now time.Time) float64 {
-	if math.IsInf(p.learned, 1) || now.Before(p.from) {
+	if math.IsInf(p.learned, 1) || now.Before(p.from) || p.last.Before(p.from) {
 		return p.learned
 	}
 	t := (now.Sub(p.from) - p.idle).Seconds()
+	if gap := now.Sub(p.last) - seconds(2/p.learned); gap > 0 {
+		t -= gap.Seconds() // idle up to now
+	}
 	if p.ramping {
 		return p.learned * math.Exp2(min(t/max(minDoubling, 4/p.learned), 60))
 	}
@@ -177,23 +180,30 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 				p.floor = max(p.floor, p.learned+lean*(p.asked-p.learned))
 			}
 		}
-		p.until, p.from, p.wait = until, until, until.Sub(now)
+		p.until, p.from, p.idle, p.wait = until, until, 0, until.Sub(now)
 		// Refused again at once: further down.
 		if p.yield *= p.yield; p.refused.Sub(p.since) > 2*time.Second || p.yield == 0 {
 			p.yield = yield
 		}
 		p.longest = max(p.wait, p.longest*3/4)
-		if !math.IsInf(p.given, 1) && !p.far {
+		if !math.IsInf(p.given, 1) && !p.far && !p.fixed {
 			if p.far = p.trim.refused(now); p.far {
 				p.trim, p.asked = trim{}, math.Inf(1)
 			}
 		}
 		p.estimate()
 	case until.After(p.until):
-		p.until, p.from = until, until
+		p.until, p.from, p.idle = until, until, 0
 		p.estimate()
 	}
 	return until
+}
+
+// resume takes in that a pause was lifted.
+func (p *pace) resume(now time.Time) {
+	if p.until.After(now) {
+		p.until, p.from, p.idle = now, now, 0
+	}
 }
 
 // suspect takes in a request that may have been refused for its rate.
@@ -213,7 +223,7 @@ func (p *pace) acquit() {
 
 // estimate works out the rate from what the cycle has told so far.
 func (p *pace) estimate() {
-	if !math.IsInf(p.given, 1) && !p.far {
+	if p.fixed || !math.IsInf(p.given, 1) && !p.far {
 		return
 	}
 	count := float64(p.count)

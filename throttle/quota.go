@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// leastRate is what a quota leaves, whatever is told: by an answer now and then it
+// can be corrected.
+const leastRate = 1. / 60
+
 // A quota is what the server tells about its own limits. It holds beside what was
 // found: nobody need be refused to learn what was told.
 type quota struct {
@@ -73,15 +77,18 @@ func (q *quota) take(told []Quota, t ticket, later, inFlight int, now time.Time)
 		if q.until.Before(end) && end.Sub(q.until) < 1100*time.Millisecond && now.Before(q.until) {
 			end = q.until
 		}
-		q.most = max(q.most, float64(w.Limit), float64(w.Remaining))
-		q.length = max(q.length, w.Window.Seconds(), w.Reset.Seconds())
+		if w.Limit > 0 && w.Window > 0 {
+			q.most, q.length = float64(w.Limit), w.Window.Seconds()
+		} else {
+			q.most, q.length = max(q.most, float64(w.Limit), float64(w.Remaining)), max(q.length, w.Reset.Seconds())
+		}
 		// Those that were sent later are not counted yet.
 		left := int(min(w.Remaining, math.MaxInt32)) - later
-		if r := max(float64(left), 0.5) / end.Sub(now).Seconds(); r < rate {
+		if r := float64(max(left, 0)) / end.Sub(now).Seconds(); r < rate {
 			rate = r
-			q.number, q.rate, q.room, q.until = t.number, r, inFlight+max(left, 0), end
-			q.next = q.most / q.length
-			q.rate = min(q.rate, 2*q.next) // what is left at the end need not go at once
+			q.number, q.room, q.until = t.number, inFlight+max(left, 0), end
+			q.next = max(q.most/q.length, leastRate)
+			q.rate = max(min(r, 2*q.next), leastRate) // what is left at the end need not go at once
 		}
 	}
 }

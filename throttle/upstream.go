@@ -271,7 +271,14 @@ func (u *Upstream) token(ctx context.Context, weight int) error {
 func (u *Upstream) Pause(until time.Time, source string) { u.bucket.pause(until, source, false) }
 
 // Resume ends a pause now.
-func (u *Upstream) Resume() { u.bucket.Resume() }
+func (u *Upstream) Resume() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	u.mu.controller.resume(now)
+	u.steerLocked(now)
+	u.bucket.Resume()
+}
 
 // Stop fails those who wait, and everyone who comes later, with a [*StopError]
 // that wraps err. Requests in flight are left to finish. Only the first call
