@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+var strict = flag.Bool("goals", false, "with -large: fail where a goal is missed")
+
 var large = flag.Bool("large", false, "send as much as it takes to judge the pace, which takes some minutes")
 
 // size picks how much of something there is.
