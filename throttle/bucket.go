@@ -264,13 +264,6 @@ func (b *Bucket) pause(until time.Time, source string, own bool) bool {
 	return true
 }
 
-// refusal returns why a caller who comes now and has to wait must not; nil: it may.
-func (b *Bucket) refusal() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.refusalLocked()
-}
-
 // refusalLocked requires that mu is held.
 func (b *Bucket) refusalLocked() error {
 	if b.mu.err != nil {
