@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"fmt"
+	"math"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -313,12 +314,12 @@ func TestGateValidate(t *testing.T) {
 // Whatever the limits, no sum overflows.
 func TestGateExtremes(t *testing.T) {
 	for _, limits := range []Limits{
-		{Rate: 1e-300, Burst: 1 << 62},
+		{Rate: 1e-300, Burst: math.MaxInt / 2},
 		{Rate: 1e-300},
 		{Rate: 1e300},
-		{Rate: 1e9, Burst: 1 << 62},
+		{Rate: 1e9, Burst: math.MaxInt / 2},
 		{Rate: rate.Every(24 * time.Hour), Burst: 1000},
-		{InFlight: 1 << 62},
+		{InFlight: math.MaxInt / 2},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := &Gate{Limits: limits}
