@@ -2,8 +2,8 @@ package throttle
 
 import (
 	"fmt"
-	"math"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
