@@ -418,7 +418,9 @@ func TestOutcomeString(t *testing.T) {
 	}
 }
 
-func TestUpstreamLatency(t *testing.T) {
+func TestUpstreamLatency(t *testing.T) { synctest.Test(t, testUpstreamLatency) }
+
+func testUpstreamLatency(t *testing.T) {
 	u := NewUpstream(Limits{})
 	tell := func(o Outcome, latency time.Duration) time.Duration {
 		p, err := u.Acquire(t.Context(), 1)
