@@ -4,9 +4,13 @@
 // several clients, ten minutes of fake time long:
 //
 //	go test -v -run Matrix ./internal/matrix -table
-//	cd internal/matrix && go test -table -seeds 5 -cells 'M1|M3|G.*' -goals
+//	cd internal/matrix && go test -table -seeds 5 -cells 'M1|M3|G.*'
 //	cd internal/matrix && go test -cells M6 -seed 3 -lines m6.tsv
 //	cd internal/matrix && go test -table -cells M1 -inflight 8
+//
+// A value that is worse than its goal fails the test. Where a goal is known not to
+// be reached in five seeds, the cell says why, and fails where it gets worse yet; the
+// table shows both the value and the goal. With -goals=false nothing of this fails.
 //
 // Nothing but public API is used: a client is an Upstream and more workers than
 // can ever send at once, for whom there is always more to send. A cell and a seed
