@@ -164,7 +164,7 @@ func (c *controller) init(l Limits, now time.Time) {
 func (c *controller) ceiling() float64 {
 	switch {
 	case c.limits.InFlight > 0:
-		return float64(c.limits.InFlight)
+		return min(float64(c.limits.InFlight), boundless)
 	case c.limits.Fixed:
 		return boundless
 	case c.allowed > 0:
@@ -274,6 +274,10 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
 		until, source = c.pace.throttled(t, f.RetryAt, now), f.Source
+		if c.pace.closed() { // one at a time finds out when it opens
+			c.held, c.asked, c.trial = true, true, 0
+			c.probe, c.refusal = until, c.sequence
+		}
 		c.because(f.Outcome.String())
 		if c.pace.trim.off > 0 {
 			c.because("trim")

@@ -182,12 +182,16 @@ func (b *Bucket) AllowN(n int) bool {
 // SetRate sets the rate in tokens a second, for those who wait now as well. Its
 // argument is read as that of [NewBucket].
 func (b *Bucket) SetRate(r rate.Limit) {
-	r = validRate(r)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r == b.mu.limit {
-		return
+	if r = validRate(r); r != b.mu.limit {
+		b.setRateLocked(r)
+		b.settleLocked()
 	}
+}
+
+// setRateLocked requires that mu is held, and that r is valid.
+func (b *Bucket) setRateLocked(r rate.Limit) {
 	b.pausedLocked() // one that is over ended under the old rate
 	now := b.now()
 	b.unreserveLocked(now)
@@ -200,7 +204,6 @@ func (b *Bucket) SetRate(r rate.Limit) {
 	}
 	b.mu.floor = now
 	b.mu.limit = r
-	b.settleLocked()
 }
 
 // SetBurst sets how many tokens an idle bucket gathers. Below 1 is taken as 1.
@@ -329,16 +332,19 @@ func (b *Bucket) stop(err error) {
 	}
 }
 
-// steer sets how many may be in flight and, where it is not free, what else holds
-// the door: see door.
-func (b *Bucket) steer(room int, held bool, probe time.Time) {
+// steer sets the rate, how many may be in flight and, where it is not free, what
+// else holds the door: see door. All at once: in between, those who wait would go.
+func (b *Bucket) steer(s steering) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.door.room, b.mu.door.probe = room, 0
-	if held {
+	if r := validRate(rate.Limit(s.rate)); r != b.mu.limit {
+		b.setRateLocked(r)
+	}
+	b.mu.door.room, b.mu.door.most, b.mu.door.probe = s.room, s.most, 0
+	if s.held {
 		b.mu.door.probe = never
-		if !probe.IsZero() {
-			b.mu.door.probe = max(b.now()+time.Until(probe), 1)
+		if !s.probe.IsZero() {
+			b.mu.door.probe = max(b.now()+time.Until(s.probe), 1)
 		}
 	}
 	b.settleLocked()
@@ -644,7 +650,11 @@ func validRate(r rate.Limit) rate.Limit {
 
 // seconds converts, saturating.
 func seconds(s float64) time.Duration {
-	return time.Duration(min(s*float64(time.Second), math.MaxInt64))
+	// As a float64 the longest duration is one too many.
+	if s *= float64(time.Second); s < math.MaxInt64 {
+		return time.Duration(s)
+	}
+	return math.MaxInt64
 }
 
 // lock takes mu on the path that all callers share. Past a handful of contenders

@@ -10,6 +10,7 @@ import (
 // token grow old, and old tokens leave as a burst.
 type door struct {
 	room     int // how many may be in flight
+	most     int // of whom a probe may be one, whatever the room
 	inFlight int // let in, and not yet landed
 
 	// While the server is thought to be down, one request may go at this instant
@@ -28,7 +29,7 @@ func (d *door) shut(now time.Duration) (why hold, wait time.Duration) {
 		return byDown, 0
 	case d.probe > now:
 		return byDown, d.probe - now
-	case d.probe == 0 && d.inFlight >= d.room:
+	case d.probe == 0 && d.inFlight >= d.room, d.probe > 0 && d.inFlight >= d.most:
 		return byConcurrency, 0
 	}
 	return free, 0

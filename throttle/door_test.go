@@ -16,7 +16,6 @@ import (
 // server that does at random all that it can. The model counts who is in flight.
 // Once the server takes everything, everybody gets through.
 func TestUpstreamEqualsModel(t *testing.T) {
-	t.Skip("not yet")
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) { compareUpstream(t, seed) })
 		if t.Failed() {

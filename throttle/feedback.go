@@ -28,7 +28,7 @@ type Feedback struct {
 	Outcome Outcome
 
 	// Latency is how long it took from the token to the first byte of the answer,
-	// with the sending of the body; zero: not known.
+	// with the sending of the body; zero: up to now, where the outcome is Success.
 	Latency time.Duration
 
 	// Server is the part of Latency after the last byte of the request was

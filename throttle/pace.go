@@ -16,6 +16,7 @@ const (
 	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
 	defaultWait = time.Second      // after a 429 that names no wait; doubled while nothing is accepted
 	longestWait = time.Minute
+	lull        = 10 * time.Second // without a request: a bucket is full again, as far as is known
 
 	logged = 1024 // requests
 )
@@ -47,6 +48,8 @@ type pace struct {
 	before    time.Time // the same of the cycle before; zero: there is none
 	asked     float64   // the rate in force then
 	ramped    bool      // it was doubling
+	barren    int       // cycles before this one in which nothing was accepted
+	kept      float64   // what was learned before these
 	floor     float64   // what is kept of it at least
 	yield     float64   // and at most
 	proven    bool      // a rate was held
@@ -123,9 +126,12 @@ func (p *pace) hold() float64 {
 // sent takes in that a request leaves.
 func (p *pace) sent(now time.Time) {
 	switch {
-	case p.since.IsZero():
-		p.since = now
+	case p.since.IsZero(), p.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.last) > lull:
+		p.since, p.count = now, 0
 	case !p.refused.IsZero() && !p.suspected && !now.Before(p.until):
+		if p.barren++; p.count > 0 {
+			p.barren, p.kept = 0, p.learned
+		}
 		p.before, p.refused = p.refused, time.Time{}
 		p.since, p.from, p.idle = now, now, 0
 		p.count, p.log = 0, p.log[:0]
@@ -203,8 +209,14 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 func (p *pace) resume(now time.Time) {
 	if p.until.After(now) {
 		p.until, p.from, p.idle = now, now, 0
+		if !p.suspected {
+			p.estimate() // it was not paused for so long
+		}
 	}
 }
+
+// closed tells whether nothing is accepted any more, however slowly it is sent.
+func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 }
 
 // suspect takes in a request that may have been refused for its rate.
 func (p *pace) suspect(now time.Time) {
@@ -224,6 +236,10 @@ func (p *pace) acquit() {
 // estimate works out the rate from what the cycle has told so far.
 func (p *pace) estimate() {
 	if p.fixed || !math.IsInf(p.given, 1) && !p.far {
+		return
+	}
+	if p.closed() && p.kept > 0 { // how fast is not the question
+		p.learned, p.ramping = p.kept, false
 		return
 	}
 	count := float64(p.count)

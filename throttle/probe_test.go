@@ -379,9 +379,6 @@ func TestTransportRefusedConnections(t *testing.T) {
 func TestTransportResendWhileDown(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {
-			if http2 {
-				t.Skip("not yet")
-			}
 			synctest.Test(t, func(t *testing.T) {
 				var drop atomic.Bool
 				s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
@@ -481,7 +478,6 @@ func TestTransportResumesSlowly(t *testing.T) {
 
 // Lifting a pause that a refusal asked for lets somebody go at once.
 func TestUpstreamResumeAsked(t *testing.T) {
-	t.Skip("not yet")
 	for _, outcome := range []Outcome{Overloaded, Throttled} {
 		t.Run(outcome.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

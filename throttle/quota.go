@@ -61,13 +61,14 @@ func (q *quota) take(told []Quota, t ticket, later, inFlight int, now time.Time)
 	if t.number < q.number && now.Before(q.until) {
 		return // something newer is known
 	}
-	rate := math.Inf(1)
+	rate, pace := math.Inf(1), math.Inf(1)
 	for _, w := range told {
 		// Counted from when the request was sent: the server may have looked at
 		// its clock right then. A window that is over, or has no end, says nothing.
 		end := t.at.Add(w.Reset)
 		if w.Reset < 0 && w.Limit > 0 && w.Window > 0 {
-			q.pace = float64(w.Limit) / w.Window.Seconds()
+			pace = min(pace, float64(w.Limit)/w.Window.Seconds())
+			q.pace = pace // of the strictest
 		}
 		if w.Reset < 0 || w.Remaining < 0 || !end.After(now) {
 			continue

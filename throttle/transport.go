@@ -499,6 +499,16 @@ func answer(status int, throttled bool) Outcome {
 	return Ignored
 }
 
+// A streamError is an HTTP/2 stream that the server has reset. The type of net/http
+// is private; its As fills one with the same fields.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (streamError) Error() string { return "stream error" }
+
 // failure tells what the lack of an answer says about the server.
 func failure(ctx context.Context, err error) Outcome {
 	var timeout net.Error
@@ -511,6 +521,8 @@ func failure(ctx context.Context, err error) Outcome {
 		return Overloaded // not even a connection
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return TimedOut
+	case errors.As(err, new(streamError)):
+		return Overloaded
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Overloaded

@@ -82,9 +82,9 @@ type Upstream struct {
 		steered    steering // what the bucket was last told
 		told       finding  // what people were last told
 
-		inFlight, maxInFlight int
-		sent                  int64
-		outcomes              [len(outcomes)]int64
+		maxInFlight int
+		sent        int64
+		outcomes    [len(outcomes)]int64
 	}
 }
 
@@ -98,6 +98,7 @@ func ceiling(inFlight int) int {
 // steering is what the controller has the bucket do.
 type steering struct {
 	room  int
+	most  int // also of a probe
 	held  bool
 	probe time.Time
 	rate  float64
@@ -185,13 +186,10 @@ func (u *Upstream) SetLimits(limits Limits) error {
 // held.
 func (u *Upstream) steerLocked(now time.Time) {
 	c, was := &u.mu.controller, u.mu.steered
-	s := steering{room: c.room(now), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
-	u.mu.steered = s
-	if s.rate != was.rate {
-		u.bucket.SetRate(rate.Limit(s.rate))
-	}
-	if s.room != was.room || s.held != was.held || !s.probe.Equal(was.probe) {
-		u.bucket.steer(s.room, s.held, s.probe)
+	s := steering{room: c.room(now), most: int(c.most), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
+	if s.room != was.room || s.most != was.most || s.held != was.held || !s.probe.Equal(was.probe) || s.rate != was.rate {
+		u.mu.steered = s
+		u.bucket.steer(s)
 	}
 }
 
@@ -215,10 +213,9 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.mu.sent++
-	u.mu.inFlight++
-	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.inFlight)
 	now := time.Now()
 	p := &Permit{upstream: u, ticket: u.mu.controller.sent(now)}
+	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.places)
 	u.steerLocked(now)
 	return p, nil
 }
@@ -239,7 +236,6 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.inFlight++
 	now = time.Now()
 	u.mu.controller.resent(&p.ticket, now)
 	u.steerLocked(now)
@@ -305,7 +301,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Changed:     c.changed,
 		Probe:       c.probe,
 		Waiting:     bucket.Waiting,
-		InFlight:    u.mu.inFlight,
+		InFlight:    u.mu.controller.places,
 		MaxInFlight: u.mu.maxInFlight,
 		Sent:        u.mu.sent,
 		Succeeded:   u.mu.outcomes[Success],
@@ -325,7 +321,7 @@ func (u *Upstream) Stats() UpstreamStats {
 func (u *Upstream) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.limits == u.mu.made && u.mu.inFlight == 0 && !u.mu.controller.held && u.bucket.full()
+	return u.mu.limits == u.mu.made && u.mu.controller.places == 0 && !u.mu.controller.held && u.bucket.full()
 }
 
 // news is what came of a feedback.
@@ -353,9 +349,12 @@ func (f finding) differs(g finding) bool {
 
 // feed takes in how a request went.
 func (u *Upstream) feed(t ticket, f Feedback) (n news) {
-	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	now := time.Now() // not before the lock: the controller's time does not go back
+	if f.Outcome == Success && f.Latency <= 0 {
+		f.Latency = now.Sub(t.at)
+	}
 	if int(f.Outcome) < len(outcomes) {
 		u.mu.outcomes[f.Outcome]++
 	}
@@ -376,7 +375,6 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 // landed counts a request out.
 func (u *Upstream) landed() {
 	u.mu.Lock()
-	u.mu.inFlight--
 	u.mu.controller.landed()
 	u.mu.Unlock()
 	u.bucket.land()

@@ -90,7 +90,11 @@ func short(d time.Duration) string {
 }
 
 func seconds(s float64) time.Duration {
-	return time.Duration(min(s*float64(time.Second), math.MaxInt64))
+	// As a float64 the longest duration is one too many.
+	if s *= float64(time.Second); s < math.MaxInt64 {
+		return time.Duration(s)
+	}
+	return math.MaxInt64
 }
 
 // items is how many there are, as far as that is known.
