@@ -80,7 +80,6 @@ type controller struct {
 	capped   time.Time // until then
 	calm     time.Duration
 	growth   float64 // then it grows by this
-	wall     float64 // what was refused; where it is not any more, calm begins anew
 	ramp     float64 // after a probe was accepted the room grows from 1 to the limit
 
 	// After a refusal.
@@ -464,7 +463,6 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	if c.calm = max(minCap, min(2*c.calm, maxCap)); !ours {
 		c.growth = math.Inf(1) // others' doing, maybe: latency will tell
 	}
-	c.wall = c.limit + 1
 	c.cap, c.capped = c.limit, now.Add(c.calm)
 	c.begin(now)
 }
@@ -602,9 +600,6 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 	}
 	if r.reached {
 		c.unharmed = max(c.unharmed, min(c.limit, float64(r.size)))
-		if c.unharmed >= c.wall {
-			c.calm = 0
-		}
 	}
 	switch want := c.limit - queue + target; {
 	case want < c.limit:

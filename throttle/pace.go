@@ -172,6 +172,11 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 		}
 		until = now.Add(p.wait)
 	}
+	if p.closed() && p.refused.IsZero() { // what it asks for is not enough
+		if own := now.Add(min(time.Second<<min(p.barren, 10), maxProbe)); own.After(until) {
+			until = own
+		}
+	}
 	switch {
 	case t.at.Before(p.since): // of the cycle before
 	case p.refused.IsZero() || p.suspected:
@@ -238,8 +243,10 @@ func (p *pace) estimate() {
 	if p.fixed || !math.IsInf(p.given, 1) && !p.far {
 		return
 	}
-	if p.closed() && p.kept > 0 { // how fast is not the question
-		p.learned, p.ramping = p.kept, false
+	if p.closed() { // how fast is not the question
+		if p.kept > 0 {
+			p.learned, p.ramping = p.kept, false
+		}
 		return
 	}
 	count := float64(p.count)
