@@ -222,9 +222,9 @@ func TestUpstreamLiars(t *testing.T) {
 		"503, come back in a year":   {1, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded, RetryAt: time.Now().Add(year)} }},
 		"429, come back a year ago":  {1500, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(-year)} }},
 		"503, come back a year ago":  {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded, RetryAt: time.Now().Add(-year)} }},
-		"429, come back at once":     {200000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(ms)} }},
+		"429, come back at once":     {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(ms)} }},
 		"accepted, a latency of 1 h": {10000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Success, Latency: time.Hour} }},
-		"429, wildly changing": {20000, func(n int, rnd *rand.Rand) Feedback {
+		"429, wildly changing": {5000, func(n int, rnd *rand.Rand) Feedback {
 			return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(time.Duration(rnd.Int64N(120e9) - 60e9))}
 		}},
 		"accepted, nothing left for a year": {1, func(int, *rand.Rand) Feedback {

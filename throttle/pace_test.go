@@ -55,11 +55,7 @@ func TestUpstreamRefusesAWhile(t *testing.T) {
 					cancel()
 					group.Wait()
 					t.Logf("%d refused, %d accepted", refused, accepted)
-					// One at a time, as often as it says.
-					most := 12 + int(while/(10*time.Second))
-					if after == time.Second {
-						most = 12 + int(while/time.Second)
-					}
+					most := 12 + int(while/(10*time.Second)) // one at a time
 					if refused > most {
 						t.Errorf("%d requests to a server that refuses all, want at most %d", refused, most)
 					}
