@@ -185,9 +185,7 @@ var cells = []cell{
 		// One or two refusals in a window of only a hundred, as no quota is told.
 		short: goals{waste: .0215}},
 	{name: "G5", about: "M3 without Retry-After", model: bucket(10, 10, false, nil), capacity: 10,
-		goals: goals{waste: .01},
-		// One seed of five. Without a hint the wait is a guess.
-		short: goals{waste: .0115}},
+		goals: goals{waste: .01}},
 	{name: "G6", about: "10 threads x 1 s, no backlog, 429 instead of 503",
 		model: func(uint64) lab.Model {
 			return lab.NewThreads(lab.Threads{Workers: 10, Service: time.Second, Refusal: 429})
@@ -241,7 +239,7 @@ var cells = []cell{
 		capacity: 3.3, goals: goals{goodput: .9, waste: .02},
 		// While one backs off, the bucket fills: what goes next is accepted, so that refusals
 		// are taken for too many in flight, and no rate is learned.
-		short: goals{waste: .08}},
+		short: goals{waste: .06}},
 	{name: "K4", about: "window 30 in 3 s with quota headers, 0.5 s each",
 		model: func(uint64) lab.Model {
 			return lab.NewQuota(lab.Quotas{N: 30, Window: 3 * time.Second, RetryAfter: true, Headers: true, Service: time.Second / 2})
