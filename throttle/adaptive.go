@@ -18,6 +18,7 @@ const (
 
 const (
 	mostInFlight = 256
+	blindly      = 16 // as long as the server answers, but nothing tells how it does
 	boundless    = math.MaxInt32
 
 	// queueFactor times the root of the limit is how many requests we want to
@@ -111,13 +112,14 @@ type ticket struct {
 // A round is a handful of requests that were sent one after the other under one
 // limit, as many as the limit allows.
 type round struct {
-	number  int64
-	size    int
-	members []member
-	back    int
-	others  int  // sent later, and back already
-	reached bool // the limit was, so there is reason to change it
-	skip    bool // it began with the leftovers of a drain
+	number   int64
+	size     int
+	members  []member
+	back     int
+	others   int  // sent later, and back already
+	reached  bool // the limit was, so there is reason to change it
+	answered bool // somebody was answered, and it was no success
+	skip     bool // it began with the leftovers of a drain
 
 	n, logs, squares     float64 // of the log latencies of successes
 	whole, bytes, upload float64 // sums, in seconds and bytes
@@ -208,7 +210,7 @@ func (c *controller) room(now time.Time) int {
 	if c.limits.Fixed {
 		return n
 	}
-	return min(n, c.pace.quota.roomAt(now))
+	return min(n, c.places+c.pace.quota.left(c.sequence, now))
 }
 
 // sent takes in that a request leaves.
@@ -258,6 +260,9 @@ func (c *controller) resent(t *ticket, now time.Time) {
 // done takes in how a request ended, and returns until when that has all pause.
 func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time, source string) {
 	c.inFlight--
+	if !c.limits.Fixed {
+		c.told(t, f, now)
+	}
 	if f.Outcome == Throttled && !c.isQuota(t, f) {
 		f.Outcome = Overloaded // too many at once, in the words of some
 		if !c.crowded {
@@ -269,6 +274,8 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	case Success:
 		c.pace.accepted(t)
 		c.success(t, f, now)
+	case Answered:
+		c.alive(t, now)
 	case Throttled:
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
@@ -288,8 +295,7 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		c.refuse(t, f, now)
 	}
 	if !c.limits.Fixed {
-		c.told(t, f, now)
-		if used := c.pace.quota.usedUp(c.inFlight, now); used.After(until) {
+		if used := c.pace.quota.usedUp(c.inFlight, c.sequence, now); used.After(until) {
 			until, source = used, "quota"
 			c.because("quota")
 		}
@@ -331,7 +337,7 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 		c.begin(now)
 	}
 	q := &c.pace.quota
-	q.take(f.Quotas, t, int(c.sequence-t.number), c.inFlight, now)
+	q.take(f.Quotas, t, c.sequence, now)
 	// What the server tells need not be groped for.
 	if rate := q.rateAt(now); c.starting && !math.IsInf(rate, 1) && c.latency > 0 {
 		if want := math.Ceil(2*rate*c.latency) + 1; want > c.limit {
@@ -482,8 +488,11 @@ func (c *controller) back(t ticket, f Feedback, now time.Time) {
 	if f.Outcome == Success && f.Latency > 0 && t.index >= 0 {
 		r.sample(f)
 	}
-	if f.Outcome == Throttled {
+	switch f.Outcome {
+	case Throttled:
 		r.reached = false // it is the rate that holds us
+	case Answered:
+		r.answered = true
 	}
 	// Nobody waits for a straggler while twice the round has come and gone.
 	if len(r.members) == r.size && (r.back*10 >= r.size*9 || r.others >= 2*r.size) {
@@ -524,6 +533,9 @@ func (c *controller) decide(now time.Time) {
 	r := &c.round
 	own := r.n
 	if own == 0 {
+		if c.starting && r.answered && r.reached { // nothing speaks against more
+			c.raise(min(2*c.limit, max(c.limit, blindly)), now)
+		}
 		c.begin(now)
 		return
 	}
@@ -575,7 +587,7 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 		// A spread that is known from few samples may be luck.
 		f := c.spread.freedom
 		sure := 1.5 * (1 + 16/(f*math.Sqrt(f)))
-		ended := queue > target/2 && f > 3 && slower > sure*math.Sqrt(variance/r.n+variance/max(c.baseN, 1))
+		ended := queue > target/2 && slower > sure*math.Sqrt(variance/r.n+variance/max(c.baseN, 1))
 		if !ended {
 			c.baseN += r.n
 			c.base += (mean - c.base) * r.n / c.baseN
@@ -603,7 +615,7 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 	}
 	switch want := c.limit - queue + target; {
 	case want < c.limit:
-		c.limit = max(want, c.limit/2, 1)
+		c.limit = max(want, 1)
 		c.because("latency")
 	case r.reached:
 		c.raise(want, now)

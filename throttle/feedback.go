@@ -6,14 +6,15 @@ import "time"
 type Outcome uint8
 
 const (
-	Ignored    Outcome = iota // nothing: cancelled by us, or an answer that says nothing about pace
+	Ignored    Outcome = iota // nothing: cancelled by us
 	Success                   // the server did the work
 	Throttled                 // over a quota: 429, or what else says so
 	Overloaded                // too much at once: 503, refused, reset, a connect that takes seconds
 	TimedOut                  // far too much at once: 504, our own timeout
+	Answered                  // it answers, but says nothing of its pace: 404, 500
 )
 
-var outcomes = [...]string{"ignored", "success", "throttled", "overloaded", "timed out"}
+var outcomes = [...]string{"ignored", "success", "throttled", "overloaded", "timed out", "answered"}
 
 // String returns the outcome in words.
 func (o Outcome) String() string {

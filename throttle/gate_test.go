@@ -280,7 +280,7 @@ func TestGateValidate(t *testing.T) {
 	}{
 		{&Gate{}, ""},
 		{&Gate{Limits: Limits{Rate: rate.Inf, Burst: 5, InFlight: 1}, Status: 429, Name: "per user"}, ""},
-		{&Gate{Limits: Limits{Rate: -1}}, "throttle: Limits.Rate is -1, want 0 (no limit) or more"},
+		{&Gate{Limits: Limits{Rate: -1}}, "throttle: Limits.Rate is -1, want 0 (not given) or more"},
 		{&Gate{Limits: Limits{Bandwidth: 5}}, "throttle: Limits.Bandwidth is 5, want 0: a Gate limits no bytes"},
 		{&Gate{Status: 200}, "throttle: Gate.Status is 200, want 429, 503, or 0 for 429"},
 		{&Gate{Name: "für alle"}, `throttle: Gate.Name is "für alle", want printable ASCII`},

@@ -8,7 +8,9 @@ import (
 const (
 	minHold     = 11 * time.Second // a rate that was learned is held at least so long …
 	holdCount   = 36               // … and for so many requests
+	leastRamp   = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
 	minDoubling = 0.5              // seconds
+	maxDoubling = 10.0             // seconds
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
@@ -104,7 +106,7 @@ func (p *pace) found(now time.Time) float64 {
 		t -= gap.Seconds() // idle up to now
 	}
 	if p.ramping {
-		return p.learned * math.Exp2(min(t/max(minDoubling, 4/p.learned), 60))
+		return p.learned * math.Exp2(min(t/min(max(minDoubling, 4/p.learned), maxDoubling), 60))
 	}
 	if t -= p.hold(); t < 0 {
 		return p.learned
@@ -255,7 +257,7 @@ func (p *pace) estimate() {
 	rough := float64(max(p.count, 1)) / max(whole-0.5, 0.5)
 	switch {
 	case math.IsInf(p.asked, 1):
-		p.learned, p.ramping = rough, true
+		p.learned, p.ramping = max(rough, leastRamp), true
 		p.fill()
 	case p.ramped && p.wait <= shortWait:
 		p.burst = p.firstCount

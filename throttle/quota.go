@@ -14,7 +14,7 @@ const leastRate = 1. / 60
 type quota struct {
 	number int64     // the latest request whose answer told it
 	rate   float64   // that uses it up when its window ends
-	room   int       // that may be in flight; math.MaxInt: any
+	last   int64     // the last request that it allows in its window
 	until  time.Time // the window ends; zero: nothing was told
 	next   float64   // the rate afterwards, until something is told again
 
@@ -47,17 +47,17 @@ func (q *quota) mean() float64 {
 	return q.next
 }
 
-// roomAt is how many the quota allows in flight.
-func (q *quota) roomAt(now time.Time) int {
+// left is how many more it allows, after the request with that number.
+func (q *quota) left(sequence int64, now time.Time) int {
 	if now.Before(q.until) {
-		return q.room
+		return int(max(q.last-sequence, 0))
 	}
-	return math.MaxInt
+	return boundless
 }
 
-// take takes in what the answer to request t told, after which as many as later
-// were sent.
-func (q *quota) take(told []Quota, t ticket, later, inFlight int, now time.Time) {
+// take takes in what the answer to request t told; the last that was sent has the
+// number sequence.
+func (q *quota) take(told []Quota, t ticket, sequence int64, now time.Time) {
 	if t.number < q.number && now.Before(q.until) {
 		return // something newer is known
 	}
@@ -84,20 +84,23 @@ func (q *quota) take(told []Quota, t ticket, later, inFlight int, now time.Time)
 			q.most, q.length = max(q.most, float64(w.Limit), float64(w.Remaining)), max(q.length, w.Reset.Seconds())
 		}
 		// Those that were sent later are not counted yet.
-		left := int(min(w.Remaining, math.MaxInt32)) - later
-		if r := float64(max(left, 0)) / end.Sub(now).Seconds(); r < rate {
+		left := max(min(w.Remaining, boundless)-(sequence-t.number), 0)
+		if r := float64(left) / end.Sub(now).Seconds(); r < rate {
 			rate = r
-			q.number, q.room, q.until = t.number, inFlight+max(left, 0), end
+			q.number, q.last, q.until = t.number, sequence+left, end
 			q.next = max(q.most/q.length, leastRate)
 			q.rate = max(min(r, 2*q.next), leastRate) // what is left at the end need not go at once
+			if left == 0 {                            // nobody goes: of the next window
+				q.rate = q.next
+			}
 		}
 	}
 }
 
 // usedUp returns until when nothing may be sent, where nothing is in flight either
 // whose answer could tell otherwise. Then the window counts as over.
-func (q *quota) usedUp(inFlight int, now time.Time) (until time.Time) {
-	if inFlight > 0 || q.roomAt(now) > 0 {
+func (q *quota) usedUp(inFlight int, sequence int64, now time.Time) (until time.Time) {
+	if inFlight > 0 || q.left(sequence, now) > 0 {
 		return until
 	}
 	until, q.until = q.until, now

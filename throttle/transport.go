@@ -496,7 +496,7 @@ func answer(status int, throttled bool) Outcome {
 	case status < 400:
 		return Success
 	}
-	return Ignored
+	return Answered
 }
 
 // A streamError is an HTTP/2 stream that the server has reset. The type of net/http

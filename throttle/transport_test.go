@@ -1053,12 +1053,12 @@ func TestTransportOutcomes(t *testing.T) {
 		{answerWith(200), nil, Success},
 		{answerWith(201), nil, Success},
 		{answerWith(304), nil, Success},
-		{answerWith(400), nil, Ignored},
-		{answerWith(408), nil, Ignored},
+		{answerWith(400), nil, Answered},
+		{answerWith(408), nil, Answered},
 		{answerWith(429), nil, Throttled},
 		{answerWith(403, "Retry-After", "1"), nil, Throttled},
-		{answerWith(403), nil, Ignored},
-		{answerWith(500), nil, Ignored},
+		{answerWith(403), nil, Answered},
+		{answerWith(500), nil, Answered},
 		{answerWith(503), nil, Overloaded},
 		{answerWith(503, "Retry-After", "1"), nil, Overloaded},
 		{answerWith(504), nil, TimedOut},
@@ -1089,7 +1089,7 @@ func TestTransportOutcomes(t *testing.T) {
 		u := tr.Upstream("http://a")
 		s, want := u.Stats(), [len(outcomes)]int64{}
 		want[test.want] = 1
-		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut}; got != want {
+		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered]}; got != want {
 			t.Errorf("%v: counted %v, want %v", test.want, got, want)
 		}
 		wantNone(t, u)

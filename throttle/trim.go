@@ -6,7 +6,7 @@ const (
 	trimStep  = 0.005             // of the given rate, doubled where it does not help
 	trimCalm  = time.Minute       // without a refusal: then it creeps back; doubled where that is refused
 	trimCreep = 100 * time.Second // for one step
-	strikes   = 4                 // refusals one soon after the other: the given rate is far too high
+	strikes   = 3                 // refusals one soon after the other: the given rate is far too high
 )
 
 // A trim is what is taken off the rate that the user gave: servers that count in

@@ -36,7 +36,7 @@ func (l Limits) Validate() error {
 	var errs []error
 	check := func(field string, v float64) {
 		if !(v >= 0) {
-			errs = append(errs, fmt.Errorf("throttle: Limits.%s is %v, want 0 (no limit) or more", field, v))
+			errs = append(errs, fmt.Errorf("throttle: Limits.%s is %v, want 0 (not given) or more", field, v))
 		}
 	}
 	check("Rate", float64(l.Rate))
@@ -116,7 +116,7 @@ type UpstreamStats struct {
 	Phase   Phase
 	Reason  string    // for people to read
 	Changed time.Time // when the phase did
-	Probe   time.Time // Down: when the next probe may go; zero: one is on its way
+	Probe   time.Time // Down and HoldingBack: when the next may go; zero: one is on its way
 
 	Waiting     int   // callers who wait for a permit or a token
 	InFlight    int   // requests from their token on until their permit's end
@@ -127,7 +127,7 @@ type UpstreamStats struct {
 	Succeeded, Throttled, Overloaded, TimedOut int64
 
 	// Latency is a fading mean of the latency of successes, in which the last one
-	// counts an eighth; zero: none was told.
+	// counts an eighth; zero: there was none.
 	Latency time.Duration
 
 	// Unclaimed is [BucketStats.Unclaimed]: while it grows, more callers would
