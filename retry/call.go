@@ -31,6 +31,7 @@ type call struct {
 	replayable bool  // the body can be opened again
 	cutOff     bool  // some try ended before its body was sent
 	refused    bool  // some try was
+	toBlame    bool  // and that was this request's doing
 	acceptedAt int64 // the origin's counts at the last refusal
 	refusedAt  int64
 
@@ -165,6 +166,7 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 
 // judge returns how long to wait before the next try. If there is to be none it sets the call's result.
 func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration, goOn bool) {
+	before, status := c.last, c.status
 	seen := c.attempt.marks()
 	sent := err != nil && c.maybeSent(seen)
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
@@ -194,7 +196,11 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		if at, ok := notBefore(err); ok {
 			c.reason = reasonNotBefore
 			if at.IsZero() {
-				return c.end(Deferred, time.Time{}, c.last)
+				why := c.last
+				if before != nil { // what it was last told says more than that it was stopped
+					c.status, why = status, because(before, stopCause(why))
+				}
+				return c.end(Deferred, time.Time{}, why)
 			}
 			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
 		}
@@ -241,6 +247,20 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		}
 	}
 	return c.next(now, s, Failed)
+}
+
+// stopCause returns what a "not before" error says that it is for, if it does.
+func stopCause(stop error) error {
+	var e interface {
+		error
+		RetryAt() time.Time
+	}
+	if errors.As(stop, &e) {
+		if cause := errors.Unwrap(e); cause != nil {
+			return cause
+		}
+	}
+	return stop
 }
 
 // maybeSent tells whether some of the request may have reached the server in a try that failed.
@@ -296,8 +316,9 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 func (c *call) countRefusal() bool {
 	accepted, refused := c.origin.accepted.Load(), c.origin.refused.Add(1)
 	passed, others := accepted-c.acceptedAt, refused-1-c.refusedAt
-	counts := c.refused && passed > 0 && others <= passed/10
+	counts := c.refused && (passed > 0 && others <= passed/10 || c.toBlame && others == 0)
 	if counts {
+		c.toBlame = true       // also when no other is left to be accepted
 		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
 	}
 	c.refused, c.acceptedAt, c.refusedAt = true, accepted, refused

@@ -25,7 +25,9 @@ func (r *run) observe(e throttle.Event) {
 		j := jobOf(e.Request)
 		r.mu.Lock()
 		server := r.serverLocked(e.Key)
-		r.inFlight++
+		if r.inFlight++; r.inFlight == 1 {
+			r.heard = now
+		}
 		r.maxInFlight = max(r.maxInFlight, r.inFlight)
 		r.mu.Unlock()
 		if j != nil {
@@ -60,12 +62,15 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	level := slog.LevelDebug
 	r.mu.Lock()
 	r.serverLocked(e.Key).asked(now, e.Until)
-	if now.Sub(r.pauseTold) >= tellEvery {
+	if now.Sub(r.pauseTold) >= tellEvery && (e.Source != "quota" || wait > downAfter) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
-	r.Log.Log(context.Background(), level, fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s",
-		e.Key, short(wait), header(e.Source), e.Until.Format(time.TimeOnly)))
+	text := fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s", e.Key, short(wait), header(e.Source), e.Until.Format(time.TimeOnly))
+	if e.Source == "quota" {
+		text = fmt.Sprintf("%s tells that our quota is used up for %s", e.Key, short(wait))
+	}
+	r.Log.Log(context.Background(), level, text)
 }
 
 // leftAlone ends the run because a server asks for more patience than the run
@@ -97,6 +102,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	}
 	r.tally.Request(report.Request{Outcome: outcome, Status: e.Status, Latency: e.Latency})
 	r.mu.Lock()
+	r.heard = now
 	defer r.mu.Unlock()
 	r.inFlight--
 	s := r.serverLocked(e.Key)

@@ -453,3 +453,38 @@ func TestBrokenOffWhileWaiting(t *testing.T) {
 		w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 3, 0, 0, 0, 3)
 	})
 }
+
+// A file that the server refuses while it takes all others is failed, also when it
+// is the last one left and nothing else can be accepted any more.
+func TestOneFileIsRefusedForEver(t *testing.T) {
+	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/00003") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 500*time.Millisecond)
+	}, func(w *world) {
+		s := w.run()
+		w.ended(s, ExitItems, 19, 1, 0, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "503 Service Unavailable") {
+			t.Errorf("it says %s", text)
+		}
+		if w.since() > 5*time.Minute {
+			t.Errorf("it took %v", w.since())
+		}
+	})
+}
+
+// What ends because the run does says what the server said last, not that nothing
+// was sent.
+func TestRefusedUntilTheEnd(t *testing.T) {
+	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}, func(w *world) {
+		w.GiveUpAfter = time.Minute
+		text := errorsOf(w.run())
+		if !strings.Contains(text, "503 Service Unavailable") || strings.Contains(text, "nothing was sent") {
+			t.Errorf("it says %s", text)
+		}
+	})
+}

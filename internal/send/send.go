@@ -57,6 +57,7 @@ const (
 
 	downAfter = 2 * time.Second  // a server that takes nothing is said to be down
 	paceAfter = 5 * time.Second  // a rate that was learned is told
+	silence   = 10 * time.Second // without an answer while some are waited for: worth telling
 	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
@@ -103,6 +104,7 @@ type run struct {
 	refusals  int       // answers of 401, 403 and 407 before that
 	failing   bool      // something was not accepted since the last time that something was
 	refusing  bool      // and the last time because of the server, not of an item
+	heard     time.Time // when the last answer came, or the first request left that has none yet
 	pauseTold time.Time // when a line about a pause was last written
 
 	// For watch alone.

@@ -24,7 +24,7 @@ func (r *run) tell(now time.Time) {
 		stats := s.Stats()
 		isDown := stats.Phase == throttle.Down
 		switch {
-		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && now.Sub(s.told) >= tellEvery:
+		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && (now.Sub(s.told) >= tellEvery || now.Sub(stats.Changed) >= silence):
 			s.down, s.told = stats.Changed, now
 			r.Log.Info(fmt.Sprintf("%s is down (%s): one try at a time until it answers", s.key, cmp.Or(r.wrong(s), stats.Reason)))
 		case !isDown && !s.down.IsZero():

@@ -34,7 +34,10 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 // control names the control in force, and why nothing more is sent.
 func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	r.mu.Lock()
-	backoff, whole := r.backoff, r.whole
+	backoff, whole, quiet := r.backoff, r.whole, time.Duration(0)
+	if !r.heard.IsZero() {
+		quiet = now.Sub(r.heard)
+	}
 	r.mu.Unlock()
 	switch {
 	case !v.Paused.IsZero():
@@ -48,6 +51,9 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			return report.LimitDown, r.roomWords(v) + ": " + next
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
+	}
+	if v.InFlight > 0 && quiet >= silence && r.moving.bytes() == 0 {
+		return report.LimitDown, fmt.Sprintf("no answer for %s", report.Clock(quiet.Truncate(time.Second)))
 	}
 	switch v.Holding {
 	case throttle.ByRate:

@@ -66,6 +66,8 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) { r.backoff = 2 }},
 		{want: report.NoLimit, words: "waiting for the last 3 answers",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
+		{want: report.LimitDown, words: "no answer for 12 s",
+			stats: throttle.UpstreamStats{Holding: throttle.ByRate, InFlight: 3, Limit: 8}, edit: func(r *run) { r.heard = now.Add(-12 * time.Second) }},
 		{want: report.NoLimit, words: "waiting for standard input",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.Found.Partial = true }},
 		{want: report.NoLimit, words: "", stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}},
