@@ -9,11 +9,11 @@ import (
 type Phase string
 
 const (
-	Starting    Phase = "starting"     // it doubles the limit until the server slows down or refuses
-	Steady      Phase = "steady"       // it follows the server
-	HoldingBack Phase = "holding back" // the server refused: nothing is sent until it accepts again
-	Down        Phase = "down"         // it refuses all the same: one probe at a time
-	Fixed       Phase = "fixed"        // switched off: the limits hold as they were given
+	PhaseStarting    Phase = "starting"     // it doubles the limit until the server slows down or refuses
+	PhaseSteady      Phase = "steady"       // it follows the server
+	PhaseHoldingBack Phase = "holding back" // the server refused: nothing is sent until it accepts again
+	PhaseDown        Phase = "down"         // it refuses all the same: one probe at a time
+	PhaseFixed       Phase = "fixed"        // switched off: the limits hold as they were given
 )
 
 const (
@@ -36,11 +36,7 @@ const (
 	minCap = 4 * time.Second
 	maxCap = 32 * time.Second
 
-	isolated  = 10                     // a refusal after so many times the limit were accepted is about one request
-	downAfter = 3                      // probes refused in a row: begin anew after that
-	minProbe  = 2 * time.Second        // the first wait before a probe, doubled each time …
-	fullWait  = 100 * time.Millisecond // where others are accepted it is a round trip, at least this
-	maxProbe  = 10 * time.Second       // … up to this
+	isolated = 10 // a refusal after so many times the limit were accepted is about one request
 )
 
 // A controller finds the pace that a server can take, from how its requests end:
@@ -239,14 +235,6 @@ func (c *controller) sent(now time.Time) ticket {
 	return t
 }
 
-// recall takes in that a request is about to be sent once more, and waits for
-// that. If it was the probe, the next one may be.
-func (c *controller) recall(t ticket, now time.Time) {
-	if t.number == c.trial {
-		c.trial, c.probe = 0, now
-	}
-}
-
 // resent takes in that a request leaves once more.
 func (c *controller) resent(t *ticket, now time.Time) {
 	t.at = now
@@ -311,14 +299,6 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	return until, source
 }
 
-// resume takes in that a pause was lifted.
-func (c *controller) resume(now time.Time) {
-	if c.held && c.trial == 0 && c.asked {
-		c.probe, c.asked = now, false
-	}
-	c.pace.resume(now)
-}
-
 // landed takes in that a request gave its place back.
 func (c *controller) landed() { c.places-- }
 
@@ -362,72 +342,6 @@ func (c *controller) success(t ticket, f Feedback, now time.Time) {
 	if c.ramp++; c.ramp >= c.limit {
 		c.ramp = math.Inf(1)
 	}
-}
-
-// alive ends holding back where the server is seen to take requests.
-func (c *controller) alive(t ticket, now time.Time) {
-	later := t.number > c.refusal || t.number == c.trial
-	if later && c.doubt {
-		c.doubt, c.crowded = false, true
-		c.pace.acquit()
-	}
-	if c.held && (later || c.refused == 0 && !c.doubt && !c.asked) {
-		smooth := c.refused > 0 || c.asked
-		c.held, c.probe, c.trial, c.asked = false, time.Time{}, 0, false
-		if c.ramp = float64(c.inFlight + 1); !smooth {
-			c.ramp = math.Inf(1)
-			if c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
-				c.limit = max(min(c.limit, float64(max(c.inFlight, c.places-1))), c.unharmed)
-				c.cap = c.limit
-			}
-		}
-		if c.refused >= downAfter && c.finding {
-			c.limit, c.starting, c.restore = 1, true, 0
-			c.cap, c.unharmed = math.Inf(1), 0
-		}
-		c.begin(now)
-		c.because("accepted again")
-	}
-	// While others are accepted it is not down, only full.
-	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.probe.After(soon) && !c.asked {
-		c.probe = soon
-	}
-	if later {
-		c.refusal, c.refused = 0, 0
-	}
-}
-
-// refuse takes in a request that was too much for the server.
-func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
-	if c.refusal > 0 && (t.number > c.refusal || t.number == c.trial) {
-		c.refused++
-	}
-	c.refusal = c.sequence
-	if t.number == c.trial {
-		c.trial = 0
-	}
-	c.held, c.asked = true, c.asked && c.probe.After(now)
-	switch {
-	case c.trial != 0: // one is on its way
-	case f.Outcome == Overloaded && f.RetryAt.After(now):
-		if !c.asked || f.RetryAt.After(c.probe) {
-			c.probe, c.asked = f.RetryAt, true
-		}
-	case c.asked: // not before that
-	case c.refused == 0:
-		// Those in flight will tell, unless it hangs.
-		c.probe = now.Add(min(max(seconds(2*c.latency), time.Second), longestWait))
-		if c.inFlight == 0 {
-			c.probe = now
-		}
-	default:
-		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
-	}
-	if c.refused == 0 { // a probe says nothing of how many are too many
-		c.lower(t, f.Outcome == TimedOut, now)
-	}
-	c.accepted = 0
-	c.because(f.Outcome.String())
 }
 
 // lower lowers the limit after a refusal.
@@ -679,16 +593,16 @@ func (c *controller) because(reason string) { c.reason = reason }
 
 // tell notes the phase.
 func (c *controller) tell(now time.Time, reason string) {
-	phase := Steady
+	phase := PhaseSteady
 	switch {
 	case c.held && c.refused > 0:
-		phase = Down
+		phase = PhaseDown
 	case c.held:
-		phase = HoldingBack
+		phase = PhaseHoldingBack
 	case c.limits.Fixed:
-		phase = Fixed
+		phase = PhaseFixed
 	case c.starting:
-		phase = Starting
+		phase = PhaseStarting
 	}
 	if reason != "" {
 		c.reason = reason

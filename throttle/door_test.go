@@ -58,7 +58,7 @@ func compareUpstream(t *testing.T, seed uint64) {
 		if r := m.limits.Rate; r > 0 && s.Rate > r {
 			t.Errorf("rate %v above the ceiling %v", s.Rate, r)
 		}
-		if (s.Phase == Fixed) != (m.limits.Fixed && !c.held) || (s.Phase == Down || s.Phase == HoldingBack) != c.held {
+		if (s.Phase == PhaseFixed) != (m.limits.Fixed && !c.held) || (s.Phase == PhaseDown || s.Phase == PhaseHoldingBack) != c.held {
 			t.Errorf("phase %q", s.Phase)
 		}
 	}

@@ -120,7 +120,7 @@ func down(t *testing.T, u *Upstream) clock {
 	probe := call(t, c, u, 1, 0)
 	c.at(200 * ms)
 	probe.permit.Done(Feedback{Outcome: Overloaded})
-	if s := u.Stats(); s.Phase != Down || !s.Probe.Equal(c.begin.Add(2200*ms)) || !s.Changed.Equal(c.begin.Add(200*ms)) ||
+	if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.Equal(c.begin.Add(2200*ms)) || !s.Changed.Equal(c.begin.Add(200*ms)) ||
 		s.Reason != "overloaded" || s.Overloaded != 3 || s.Holding != Nothing {
 		t.Errorf("%+v", s)
 	}
@@ -138,13 +138,13 @@ func TestUpstreamDownStats(t *testing.T) {
 		c.at(2500 * ms)
 		// One is on its way, and the others wait for what comes of it.
 		wantSent(t, callers, -1, -1, 2200*ms)
-		if s := u.Stats(); s.Phase != Down || !s.Probe.IsZero() || s.Holding != ByDown || s.InFlight != 1 || s.Waiting != 2 {
+		if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.IsZero() || s.Holding != ByDown || s.InFlight != 1 || s.Waiting != 2 {
 			t.Errorf("%+v", s)
 		}
 		callers[0].permit.Done(Feedback{Outcome: Success, Latency: 300 * ms})
 		wantSent(t, callers, -1, 2200*ms, 2500*ms)
 		s := u.Stats()
-		if s.Phase != Steady || s.Reason != "accepted again" || !s.Changed.Equal(time.Now()) || s.Holding != ByConcurrency || s.Limit != 1 {
+		if s.Phase != PhaseSteady || s.Reason != "accepted again" || !s.Changed.Equal(time.Now()) || s.Holding != ByConcurrency || s.Limit != 1 {
 			t.Errorf("%+v", s)
 		}
 		wantWaited(t, u, ByConcurrency, Waited{Down: 2300 * ms})
@@ -172,7 +172,7 @@ func TestUpstreamProbeCancelled(t *testing.T) {
 		callers[0].permit.Release()
 		callers[0].permit.Done(Feedback{Outcome: Success}) // too late
 		wantSent(t, callers, 2200*ms, 2300*ms)
-		if s := u.Stats(); s.Phase != Down || s.Succeeded != 0 || held(u) != 1 {
+		if s := u.Stats(); s.Phase != PhaseDown || s.Succeeded != 0 || held(u) != 1 {
 			t.Errorf("%+v", s)
 		}
 		callers[1].permit.Done(Feedback{Outcome: Success})
@@ -352,7 +352,7 @@ func TestTransportRefusedConnections(t *testing.T) {
 				if want := []time.Duration{time.Second, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 25 * time.Second}; !slices.Equal(dials, want) {
 					t.Errorf("dialled at %v, want %v", dials, want)
 				}
-				if st := u.Stats(); st.Phase != Down || !st.Probe.Equal(s.begin.Add(35*time.Second)) || st.Holding != ByDown || st.InFlight != 0 || st.Waiting != 60 {
+				if st := u.Stats(); st.Phase != PhaseDown || !st.Probe.Equal(s.begin.Add(35*time.Second)) || st.Holding != ByDown || st.InFlight != 0 || st.Waiting != 60 {
 					t.Errorf("%+v", st)
 				}
 				group.Wait()
@@ -366,7 +366,7 @@ func TestTransportRefusedConnections(t *testing.T) {
 						phases = append(phases, e.Phase)
 					}
 				}
-				if want := []Phase{HoldingBack, Down, Starting}; !slices.Equal(phases, want) {
+				if want := []Phase{PhaseHoldingBack, PhaseDown, PhaseStarting}; !slices.Equal(phases, want) {
 					t.Errorf("phases %v, want %v", phases, want)
 				}
 			})
@@ -399,7 +399,7 @@ func TestTransportResendWhileDown(t *testing.T) {
 				get(t, client, "http://a/503")
 				get(t, client, "http://a/503")
 				u := tr.Upstream("http://a")
-				if st := u.Stats(); st.Phase != Down {
+				if st := u.Stats(); st.Phase != PhaseDown {
 					t.Errorf("%+v", st)
 				}
 				drop.Store(true)

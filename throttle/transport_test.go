@@ -1131,7 +1131,7 @@ func TestTransportEvents(t *testing.T) {
 			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
 			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second},
 			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
-			{Kind: Changed, Key: "http://a", Request: r, Phase: HoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
+			{Kind: Changed, Key: "http://a", Request: r, Phase: PhaseHoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
 			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
 		}
 		if !slices.Equal(events, want) {

@@ -116,7 +116,7 @@ type UpstreamStats struct {
 	Phase   Phase
 	Reason  string    // for people to read
 	Changed time.Time // when the phase did
-	Probe   time.Time // Down and HoldingBack: when the next may go; zero: one is on its way
+	Probe   time.Time // PhaseDown and PhaseHoldingBack: when the next may go; zero: one is on its way
 
 	Waiting     int   // callers who wait for a permit or a token
 	InFlight    int   // requests from their token on until their permit's end
@@ -187,6 +187,9 @@ func (u *Upstream) SetLimits(limits Limits) error {
 func (u *Upstream) steerLocked(now time.Time) {
 	c, was := &u.mu.controller, u.mu.steered
 	s := steering{room: c.room(now), most: int(c.most), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
+	if c.asked && !s.probe.IsZero() {
+		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
+	}
 	if s.room != was.room || s.most != was.most || s.held != was.held || !s.probe.Equal(was.probe) || s.rate != was.rate {
 		u.mu.steered = s
 		u.bucket.steer(s)

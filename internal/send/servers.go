@@ -136,7 +136,7 @@ func telling(a, b throttle.UpstreamStats) bool {
 
 // closed tells whether a server takes nothing at present.
 func closed(s throttle.UpstreamStats) bool {
-	return !s.Paused.IsZero() || s.Phase == throttle.Down
+	return !s.Paused.IsZero() || s.Phase == throttle.PhaseDown
 }
 
 // opens is when a closed server is asked again.

@@ -22,7 +22,7 @@ func (r *run) changed(e throttle.Event) {
 func (r *run) tell(now time.Time) {
 	for _, s := range r.all() {
 		stats := s.Stats()
-		isDown := stats.Phase == throttle.Down
+		isDown := stats.Phase == throttle.PhaseDown
 		switch {
 		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && (now.Sub(s.told) >= tellEvery || now.Sub(stats.Changed) >= silence):
 			s.down, s.told = stats.Changed, now

@@ -42,7 +42,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	switch {
 	case !v.Paused.IsZero():
 		return report.LimitCoolDown, closedWords(v.UpstreamStats, v.wrong, now)
-	case v.Phase == throttle.Down:
+	case v.Phase == throttle.PhaseDown:
 		next := "trying it now"
 		if now.Before(v.Probe) {
 			next = "next try in " + left(v.Probe, now)
@@ -106,7 +106,7 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 func (r *run) roomWords(v view) string {
 	given := r.Limits.InFlight
 	switch {
-	case v.Phase == throttle.HoldingBack, v.Phase == throttle.Down:
+	case v.Phase == throttle.PhaseHoldingBack, v.Phase == throttle.PhaseDown:
 		return "holding back after " + cmp.Or(v.wrong, "a refusal")
 	case given > 0 && v.Limit < given:
 		return fmt.Sprintf("%d → %d in flight: the server refuses more", given, v.Limit)
@@ -114,7 +114,7 @@ func (r *run) roomWords(v view) string {
 		return fmt.Sprintf("held by your --concurrency %d", given)
 	case v.Limit >= mostInFlight:
 		return fmt.Sprintf("%d in flight, the most without --concurrency", mostInFlight)
-	case v.Phase == throttle.Starting:
+	case v.Phase == throttle.PhaseStarting:
 		return fmt.Sprintf("looking for the pace: %d in flight", v.InFlight)
 	}
 	return "more at once gains nothing"
@@ -150,13 +150,13 @@ func (r *run) wrong(s *server) string {
 
 // learned is what was found out of a server, as far as nobody gave it.
 func learned(s throttle.UpstreamStats) (l report.Learned) {
-	if !s.Learned || s.Phase == throttle.Down {
+	if !s.Learned || s.Phase == throttle.PhaseDown {
 		return l
 	}
 	if s.Limits.Rate == 0 && s.Rate != rate.Inf {
 		l.Rate = report.Optional(math.Round(float64(s.Rate)*1000) / 1000)
 	}
-	if s.Limits.InFlight == 0 && s.Limit < mostInFlight && s.Phase != throttle.Starting {
+	if s.Limits.InFlight == 0 && s.Limit < mostInFlight && s.Phase != throttle.PhaseStarting {
 		l.InFlight = report.Optional(s.Limit)
 	}
 	return l

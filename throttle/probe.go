@@ -1,0 +1,99 @@
+package throttle
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	downAfter = 3                      // probes refused in a row: begin anew after that
+	minProbe  = 2 * time.Second        // the first wait before a probe, doubled each time …
+	fullWait  = 100 * time.Millisecond // where others are accepted it is a round trip, at least this
+	maxProbe  = 10 * time.Second       // … up to this
+)
+
+// After a refusal nothing is sent until something is accepted: by then the server
+// may be full, or dead. A full one shows it by accepting those that are in flight;
+// a dead one gets one request at a time, the probe, and ever more seldom.
+
+// alive ends holding back where the server is seen to take requests.
+func (c *controller) alive(t ticket, now time.Time) {
+	later := t.number > c.refusal || t.number == c.trial
+	if later && c.doubt {
+		c.doubt, c.crowded = false, true
+		c.pace.acquit()
+	}
+	if c.held && (later || c.refused == 0 && !c.doubt && !c.asked) {
+		smooth := c.refused > 0 || c.asked
+		c.held, c.probe, c.trial, c.asked = false, time.Time{}, 0, false
+		if c.ramp = float64(c.inFlight + 1); !smooth {
+			c.ramp = math.Inf(1)
+			if c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
+				c.limit = max(min(c.limit, float64(max(c.inFlight, c.places-1))), c.unharmed)
+				c.cap = c.limit
+			}
+		}
+		if c.refused >= downAfter && c.finding {
+			c.limit, c.starting, c.restore = 1, true, 0
+			c.cap, c.unharmed = math.Inf(1), 0
+		}
+		c.begin(now)
+		c.because("accepted again")
+	}
+	// While others are accepted it is not down, only full.
+	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.probe.After(soon) && !c.asked {
+		c.probe = soon
+	}
+	if later {
+		c.refusal, c.refused = 0, 0
+	}
+}
+
+// refuse takes in a request that was too much for the server.
+func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
+	if c.refusal > 0 && (t.number > c.refusal || t.number == c.trial) {
+		c.refused++
+	}
+	c.refusal = c.sequence
+	if t.number == c.trial {
+		c.trial = 0
+	}
+	c.held, c.asked = true, c.asked && c.probe.After(now)
+	switch {
+	case c.trial != 0: // one is on its way
+	case f.Outcome == Overloaded && f.RetryAt.After(now):
+		if !c.asked || f.RetryAt.After(c.probe) {
+			c.probe, c.asked = f.RetryAt, true
+		}
+	case c.asked: // not before that
+	case c.refused == 0:
+		// Those in flight will tell, unless it hangs.
+		c.probe = now.Add(min(max(seconds(2*c.latency), time.Second), longestWait))
+		if c.inFlight == 0 {
+			c.probe = now
+		}
+	default:
+		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
+	}
+	if c.refused == 0 { // a probe says nothing of how many are too many
+		c.lower(t, f.Outcome == TimedOut, now)
+	}
+	c.accepted = 0
+	c.because(f.Outcome.String())
+}
+
+// recall takes in that a request is about to be sent once more, and waits for
+// that. If it was the probe, the next one may be.
+func (c *controller) recall(t ticket, now time.Time) {
+	if t.number == c.trial {
+		c.trial, c.probe = 0, now
+	}
+}
+
+// resume takes in that a pause was lifted.
+func (c *controller) resume(now time.Time) {
+	if c.held && c.trial == 0 && c.asked {
+		c.probe, c.asked = now, false
+	}
+	c.pace.resume(now)
+}
