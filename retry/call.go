@@ -31,7 +31,7 @@ type call struct {
 	replayable bool  // the body can be opened again
 	cutOff     bool  // some try ended before its body was sent
 	refused    bool  // some try was
-	toBlame    bool  // and that was this request's doing
+	toBlame    int   // so often that was this request's doing
 	acceptedAt int64 // the origin's counts at the last refusal
 	refusedAt  int64
 
@@ -310,15 +310,25 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 	return v
 }
 
+// sureBlame is how often a request must have been refused while others were accepted
+// for it to be to blame as well when it is the last one left: an outage that begins
+// may look like that once.
+const sureBlame = 2
+
 // countRefusal tells whether a refusal counts as a failure of this request: when, since its last one,
 // others were accepted and hardly any other was refused. Where many compete for what an upstream
 // accepts, somebody is always accepted in between, and nobody is at fault.
 func (c *call) countRefusal() bool {
 	accepted, refused := c.origin.accepted.Load(), c.origin.refused.Add(1)
 	passed, others := accepted-c.acceptedAt, refused-1-c.refusedAt
-	counts := c.refused && (passed > 0 && others <= passed/10 || c.toBlame && others == 0)
+	counts := c.refused && passed > 0 && others <= passed/10
+	switch {
+	case counts:
+		c.toBlame++
+	case c.status != 0 && c.toBlame >= sureBlame && others == 0: // and no other is left to be accepted
+		counts = true
+	}
 	if counts {
-		c.toBlame = true       // also when no other is left to be accepted
 		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
 	}
 	c.refused, c.acceptedAt, c.refusedAt = true, accepted, refused
