@@ -153,7 +153,7 @@ func (s *spread) add(squares, freedom float64) {
 
 // init makes it ready for use.
 func (c *controller) init(l Limits, now time.Time) {
-	c.limit, c.starting = 1, true
+	c.limit, c.starting, c.finding = 1, true, true
 	c.setLimits(l, now)
 }
 
@@ -177,10 +177,9 @@ func (c *controller) learned() bool {
 
 // setLimits takes in new ceilings. What was learned is kept below them.
 func (c *controller) setLimits(l Limits, now time.Time) {
-	given := l.InFlight > 0
-	was := c.finding || c.changed.IsZero() && c.limits == Limits{}
+	was := c.finding
 	c.limits = l
-	c.finding = !given && l.Rate == 0 && !l.Fixed
+	c.finding = l.InFlight == 0 && l.Rate == 0 && !l.Fixed
 	c.most = c.ceiling()
 	c.pace.setLimits(l)
 	switch {
@@ -469,7 +468,7 @@ func (c *controller) decide(now time.Time) {
 	case r.skip:
 	case c.restore > 0:
 		c.limit, c.restore = c.restore, 0
-		weight := 0.5
+		weight := 0.5 // of a small difference less: it is noise, mostly
 		if math.Abs(mean-c.base) < 2*se {
 			weight = 0.25
 		}

@@ -314,7 +314,10 @@ func (g *Gate) key(r *http.Request) string {
 
 // rules works out what the limits, which must be valid, mean for a gate.
 func (g *Gate) rules(limits Limits) rules {
-	l := rules{inFlight: ceiling(limits.InFlight)}
+	l := rules{inFlight: limits.InFlight}
+	if l.inFlight == 0 {
+		l.inFlight = math.MaxInt
+	}
 	name := g.Name
 	if name == "" {
 		name = "default"

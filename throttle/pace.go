@@ -63,8 +63,8 @@ type pace struct {
 	// Of the first cycle, which starts with a full bucket.
 	burst, firstCount, firstSpan float64
 
-	wait    time.Duration // for 429s that name none
-	longest time.Duration // wait of late
+	wait    time.Duration // the latest pause
+	longest time.Duration // of late
 	quota   quota
 }
 
@@ -289,7 +289,7 @@ func (p *pace) fill() {
 // rate that grew only the end counts, from when the bucket ceased to be full:
 // from there the estimate is the highest.
 func (p *pace) fit() (r float64) {
-	n := 0.25
+	n := 0.25 // the bucket held between no and one token when it refused; too high a rate costs a pause
 	for i := len(p.log) - 1; i >= 0; i-- {
 		n++
 		if span := p.refused.Sub(p.log[i]).Seconds(); span > 0 && n > p.burst {

@@ -25,15 +25,10 @@ type quota struct {
 
 // rateAt is the rate that the quota allows.
 func (q *quota) rateAt(now time.Time) float64 {
-	switch {
-	case q.until.IsZero() && q.pace > 0:
-		return q.pace
-	case q.until.IsZero():
-		return math.Inf(1)
-	case now.Before(q.until):
+	if now.Before(q.until) {
 		return q.rate
 	}
-	return q.next
+	return q.mean()
 }
 
 // mean is the rate that it comes to over a window.
@@ -88,10 +83,12 @@ func (q *quota) take(told []Quota, t ticket, sequence int64, now time.Time) {
 		if r := float64(left) / end.Sub(now).Seconds(); r < rate {
 			rate = r
 			q.number, q.last, q.until = t.number, sequence+left, end
-			q.next = max(q.most/q.length, leastRate)
-			q.rate = max(min(r, 2*q.next), leastRate) // what is left at the end need not go at once
-			if left == 0 {                            // nobody goes: of the next window
-				q.rate = q.next
+			if q.next = math.Inf(1); q.most > 0 { // else nothing is known but that it is used up
+				q.next = max(q.most/q.length, leastRate)
+			}
+			q.rate = q.next // where nothing is left nobody goes before
+			if left > 0 {
+				q.rate = max(min(r, 2*q.next), leastRate) // what is left at the end need not go at once
 			}
 		}
 	}

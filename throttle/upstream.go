@@ -88,13 +88,6 @@ type Upstream struct {
 	}
 }
 
-func ceiling(inFlight int) int {
-	if inFlight == 0 {
-		return math.MaxInt
-	}
-	return inFlight
-}
-
 // steering is what the controller has the bucket do.
 type steering struct {
 	room  int
@@ -158,7 +151,6 @@ func NewUpstream(limits Limits) *Upstream {
 	u.bucket.waits, u.bandwidth.waits = &u.waits, &u.waits
 	u.mu.limits, u.mu.made, u.mu.err = limits, limits, err
 	u.mu.controller.init(limits, now)
-	u.mu.steered.rate = math.NaN() // nothing yet
 	u.steerLocked(now)
 	u.mu.told = finding{phase: u.mu.controller.phase, limit: u.mu.steered.room, rate: validRate(rate.Limit(u.mu.steered.rate))}
 	return u
