@@ -128,7 +128,9 @@ type Permit struct {
 	told, ended atomic.Bool
 }
 
-// Release gives the permit back and says nothing about how the request went.
+// Release gives the permit back and says nothing about how the request went. An
+// [Upstream] that is never told stays at the one request with which it begins,
+// where its limits are to be found.
 func (p *Permit) Release() { p.Done(Feedback{}) }
 
 // Done tells the permit's [Upstream], if it has one, how the request went and

@@ -148,10 +148,10 @@ type Event struct {
 	Until  time.Time
 	Source string
 
-	// Changed: what is in force from now on, and why.
+	// Changed: what is in force from now on, and why, for people to read.
 	Phase  Phase
-	Limit  int
-	Rate   rate.Limit
+	Limit  int        // requests in flight; [math.MaxInt]: no limit
+	Rate   rate.Limit // requests a second; [rate.Inf]: no limit
 	Reason string
 
 	// Malformed says that the answer (Ended) has throttling headers that cannot

@@ -128,7 +128,7 @@ type UpstreamStats struct {
 	Unclaimed int64
 
 	Paused      time.Time // when the cool-down in force ends; zero: none
-	PauseSource string    // who asked for it, such as "Retry-After"
+	PauseSource string    // who asked for it, such as "retry-after"
 
 	// Waited is how long each limit was the one that held callers back. The
 	// times add up to at most the time since [NewUpstream].
