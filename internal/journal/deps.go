@@ -1,0 +1,6 @@
+package journal
+
+import (
+	_ "github.com/gofrs/flock"
+	_ "modernc.org/sqlite"
+)
