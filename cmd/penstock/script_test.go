@@ -29,6 +29,9 @@ const patience = 20 * time.Second
 // they exit.
 const gorace = "atexit_sleep_ms=0"
 
+// stateVar names the directory of journals: a test writes into no home directory.
+const stateVar = "PENSTOCK_STATE"
+
 // A state is what a script has beside its files.
 type state struct {
 	server  *server
@@ -52,6 +55,7 @@ func setup(env *testscript.Env) error {
 
 	env.Setenv("NL", "\n")
 	env.Setenv("GORACE", gorace)
+	env.Setenv(stateVar, filepath.Join(env.WorkDir, ".state"))
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000), 0o666); err != nil {
 		return err
 	}
@@ -115,7 +119,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) > 0 && s.started == nil, "start PROGRAM [ARG...], one at a time")
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "GORACE="+gorace)
+	cmd.Env = append(os.Environ(), "GORACE="+gorace, stateVar+"="+ts.Getenv(stateVar))
 	silent, err := cmd.StdinPipe()
 	ts.Check(err)
 	cmd.Stdout, err = os.Create(ts.MkAbs("out"))
