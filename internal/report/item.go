@@ -15,7 +15,9 @@ const (
 // URL and Error must hold no secret: see Redact and RedactText.
 type Item struct {
 	Path       string  `json:"path"`
+	Rel        string  `json:"rel"` // {path}: rebuilds a URL that was redacted
 	URL        string  `json:"url"`
+	Method     string  `json:"method"`
 	Key        string  `json:"key"` // idempotency key, empty if none was sent
 	Status     Status  `json:"status"`
 	HTTPStatus int     `json:"http_status"` // of the last answer, 0 if there was none

@@ -45,7 +45,7 @@ func TestResultsLine(t *testing.T) {
 	var b bytes.Buffer
 	r := NewResults(&b)
 	if err := r.Write(Item{
-		Path: "data/a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Key: "k1", Status: Failed, HTTPStatus: 400,
+		Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: Failed, HTTPStatus: 400,
 		Attempts: 2, Bytes: 4096, Seconds: 1.25, Error: "bad\nline \x1b",
 	}); err != nil {
 		t.Fatal(err)

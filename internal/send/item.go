@@ -214,7 +214,7 @@ func readAnswer(resp *http.Response) string {
 
 // done reports the fate of an item.
 func (r *run) done(it source.Item, out report.Item) {
-	out.Path, out.Key, out.Bytes = it.Path, it.Key, it.Size
+	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, it.Key, it.Size
 	if r.Results != nil || out.Status != report.Delivered { // else nobody reads it
 		out.URL = report.Redact(it.URL)
 	}

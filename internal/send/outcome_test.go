@@ -149,7 +149,7 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 			t.Fatal(err)
 		}
-		want := report.Item{Path: w.firstFile(), URL: "http://127.0.0.1/00000", Status: report.Delivered,
+		want := report.Item{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT", Status: report.Delivered,
 			HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
 		if got != want || got.Seconds < 61 {
 			t.Errorf("got %+v, want %+v", got, want)
