@@ -41,6 +41,7 @@ type call struct {
 	status    int
 	last      error // what was wrong with it
 	reason    string
+	uncertain bool // the server may have processed it
 
 	until   time.Time // when the next try begins
 	endWait func()
@@ -94,7 +95,7 @@ func (c *call) run() (*http.Response, error) {
 	}
 	r := c.result
 	c.client.observe(Event{Kind: Ended, Request: c.req, Attempt: r.Attempts, Status: r.Status, Err: r.Err, Outcome: r.Outcome,
-		Until: r.RetryAt, Reason: c.reason})
+		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
 	// A 2xx that does not count must not be taken for one that does.
 	if err == nil && (r.Outcome == Delivered || r.Status < 200 || r.Status > 299) {
 		return resp, nil
@@ -156,7 +157,7 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 	}
 	c.until = time.Now().Add(wait)
 	c.client.observe(Event{Kind: Waiting, Request: c.req, Attempt: c.tries, Status: c.status, Err: c.last, Wait: wait, Until: c.until,
-		Reason: c.reason})
+		Uncertain: c.uncertain, Reason: c.reason})
 	if err == nil {
 		drain(resp.Body)
 		resp.Body = http.NoBody // the library drains too, with no limit in time
@@ -170,7 +171,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	seen := c.attempt.marks()
 	sent := err != nil && c.maybeSent(seen)
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
-	c.status, c.last, c.reason = 0, nil, ""
+	c.status, c.last, c.reason, c.uncertain = 0, nil, "", false
 
 	if b, ok := c.req.Body.(*smallBody); ok && c.tries == 1 && c.attempt.sentOnce() {
 		b.recycle() // the other tries have bodies of their own
@@ -190,7 +191,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	if err != nil {
 		c.last, c.status = redact(c.req, err), proxyStatus(err)
 		if c.Err() != nil {
-			c.reason = reasonCancelled
+			c.reason, c.uncertain = reasonCancelled, sent
 			return c.end(c.orUnknown(sent, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
 		}
 		if at, ok := notBefore(err); ok {
@@ -242,6 +243,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal()
 		return c.next(now, s, Deferred)
 	case Uncertain:
+		c.uncertain = true
 		if !c.repeatable {
 			return c.end(Unknown, time.Time{}, because(c.last, errors.New("it may have been accepted, and repeating it is not safe")))
 		}

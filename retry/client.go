@@ -48,15 +48,16 @@ type Client struct {
 
 // Event is what one try led to.
 type Event struct {
-	Kind    EventKind
-	Request *http.Request // the caller's; its URL and headers may hold secrets
-	Attempt int           // of this try, from 1 on
-	Status  int           // of its answer, be it a proxy's; 0 if there was none
-	Err     error         // what went wrong, without secrets; nil if the call is delivered
-	Outcome Outcome       // of the call, once it has ended
-	Wait    time.Duration // until the next try
-	Until   time.Time     // when that will be; of a call that has ended, when to try again, if that is known
-	Reason  string        // a few words: "throttled", "overloaded", "unreachable", "timed out", "server error", …
+	Kind      EventKind
+	Request   *http.Request // the caller's; its URL and headers may hold secrets
+	Attempt   int           // of this try, from 1 on
+	Status    int           // of its answer, be it a proxy's; 0 if there was none
+	Err       error         // what went wrong, without secrets; nil if the call is delivered
+	Outcome   Outcome       // of the call, once it has ended
+	Wait      time.Duration // until the next try
+	Until     time.Time     // when that will be; of a call that has ended, when to try again, if that is known
+	Uncertain bool          // this try may have been processed, although no answer says so
+	Reason    string        // a few words: "throttled", "overloaded", "unreachable", "timed out", "server error", …
 }
 
 // EventKind tells events apart.

@@ -120,7 +120,7 @@ func TestEvents(t *testing.T) {
 		end(t, c, req)
 		want := []Event{
 			{Kind: Waiting, Request: req, Attempt: 1, Status: 503, Wait: 2*time.Second + 1, Until: start.Add(2*time.Second + 1), Reason: "overloaded"},
-			{Kind: Waiting, Request: req, Attempt: 2, Wait: 1, Until: start.Add(2*time.Second + 2), Reason: "connection lost"},
+			{Kind: Waiting, Request: req, Attempt: 2, Wait: 1, Until: start.Add(2*time.Second + 2), Uncertain: true, Reason: "connection lost"},
 			{Kind: Ended, Request: req, Attempt: 3, Status: 200, Outcome: Delivered},
 		}
 		check(t, "events", len(*events), len(want))
