@@ -1,0 +1,225 @@
+package send
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// An identity tells whether two items are the same piece of work, in this run or
+// another: the method, the URL, and where that does not say which file it is
+// for, the manifest's key or else the file's path and the line's headers. The
+// content is no part of it.
+//
+// Credentials do not count: who renews a token or a signed URL goes on with the
+// same items.
+type identity [sha256.Size]byte
+
+// id is what the journal calls the item.
+func (i identity) id() uint64 { return binary.BigEndian.Uint64(i[:]) }
+
+// identityOf needs no look at the disk, and so can be asked for each of a
+// million items.
+func identityOf(it source.Item) identity {
+	where, signed := withoutCredentials(it.URL)
+	b := make([]byte, 0, 512) // on the stack
+	b = appendField(b, it.Method)
+	b = appendField(b, where)
+	// What was left out may have been all that told two files apart. With the
+	// path they stay two, and the worst is that a file is sent again from
+	// elsewhere.
+	if signed || manyItems(it.Method) {
+		if it.Key != "" {
+			b = append(b, 'k')
+			b = appendField(b, it.Key)
+		} else {
+			b = append(b, 'p')
+			b = appendField(b, absolute(it.Path))
+			b = appendHeader(b, it.Header)
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// manyItems tells whether requests of a method may all go to one URL and still
+// be different items.
+func manyItems(method string) bool {
+	return method == http.MethodPost || method == http.MethodPatch
+}
+
+// appendField puts the length before a text, so that no two lists of texts look
+// the same.
+func appendField(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+func appendHeader(b []byte, h http.Header) []byte {
+	if len(h) == 0 {
+		return b
+	}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if slices.Contains(credentialHeaders, name) {
+			continue
+		}
+		b = appendField(b, name)
+		b = binary.AppendUvarint(b, uint64(len(h[name])))
+		for _, v := range h[name] {
+			b = appendField(b, v)
+		}
+	}
+	return b
+}
+
+// credentialHeaders say who sends and when, as signature schemes do.
+var credentialHeaders = []string{
+	"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "Apikey", "X-Auth-Token",
+	"Date", "X-Amz-Date", "X-Amz-Security-Token", "X-Goog-Date", "X-Ms-Date",
+}
+
+// A scheme is a way to put a credential into a URL's query.
+type scheme struct {
+	by   []string // the parameters that it is known by, if all of them are there
+	with []string // others of it, which alone may mean anything
+}
+
+// schemes are those that change from run to run. Not among them are
+// names that mean a credential to some and an item to others, such as key, code
+// and id, and a signature that stands alone: what it signs, such as the time, is
+// beside it under a name that nobody knows. An item too many is sent again; of
+// two that are taken for one, one is lost.
+var schemes = []scheme{
+	{by: []string{"X-Amz-Signature"}, with: []string{
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token", "X-Amz-SignedHeaders",
+	}},
+	{by: []string{"X-Goog-Signature"}, with: []string{
+		"X-Goog-Algorithm", "X-Goog-Credential", "X-Goog-Date", "X-Goog-Expires", "X-Goog-SignedHeaders",
+	}},
+	{by: []string{"X-Oss-Signature"}, with: []string{
+		"X-Oss-Signature-Version", "X-Oss-Credential", "X-Oss-Date", "X-Oss-Expires", "X-Oss-Security-Token", "X-Oss-Additional-Headers",
+	}},
+	// The second versions of AWS and Google, others that copied them, CloudFront
+	// with one of its own policies, Laravel.
+	{by: []string{"Signature", "Expires"}, with: []string{
+		"AWSAccessKeyId", "GoogleAccessId", "OSSAccessKeyId", "Key-Pair-Id", "X-Amz-Security-Token", "Security-Token",
+	}},
+	{by: []string{"Signature", "Key-Pair-Id"}, with: []string{"Policy", "Hash-Algorithm"}},
+	// Azure's shared access signatures: of a service, an account, a user.
+	{by: []string{"sig", "sv"}, with: []string{
+		"se", "st", "sp", "sr", "spr", "sip", "si", "ss", "srt", "sdd", "ses",
+		"skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "sduoid", "skdutid",
+	}},
+	{by: []string{"access_token"}},
+	{by: []string{"token"}},
+	{by: []string{"api_key"}},
+	{by: []string{"apikey"}},
+}
+
+// withoutCredentials returns a URL, or a template of URLs, without the parameters
+// of its query that are credentials, and whether there were any.
+func withoutCredentials(rawURL string) (string, bool) {
+	where, query, _ := strings.Cut(rawURL, "?")
+	if query == "" {
+		return rawURL, false
+	}
+	var drop []string
+	for _, s := range schemes {
+		if !slices.ContainsFunc(s.by, func(name string) bool { return !hasParameter(query, name) }) {
+			drop = slices.Concat(drop, s.by, s.with)
+		}
+	}
+	if drop == nil {
+		return rawURL, false
+	}
+	mark := "?"
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if !slices.ContainsFunc(drop, func(other string) bool { return strings.EqualFold(name, other) }) {
+			where += mark + pair
+			mark = "&"
+		}
+	}
+	return where, true
+}
+
+// hasParameter tells whether a query has a value of that name, in any case.
+func hasParameter(query, name string) bool {
+	for pair := range strings.SplitSeq(query, "&") {
+		if n := len(name); len(pair) > n && pair[n] == '=' && strings.EqualFold(pair[:n], name) {
+			return true
+		}
+	}
+	return false
+}
+
+var workingDirectory = sync.OnceValues(os.Getwd)
+
+// absolute is filepath.Abs without asking the system each time.
+func absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	// On Windows \a and C:a are neither absolute nor below the working directory.
+	if path == "" || filepath.VolumeName(path) != "" || os.IsPathSeparator(path[0]) {
+		if abs, err := filepath.Abs(path); err == nil {
+			return abs
+		}
+		return path
+	}
+	dir, err := workingDirectory()
+	if err != nil {
+		return filepath.Clean(path) // nor could the file be opened
+	}
+	return filepath.Join(dir, path)
+}
+
+// idempotencyKey makes the key of an item with a given content: the SHA-256 in
+// digest where it is known, else by size and time of change. It is a UUID of
+// version 8, the same at each attempt, after a restart and on another machine
+// where the file has the same path, and another one once the content is another.
+//
+// With and without a digest the keys differ, so a key that the journal has for
+// the same fingerprint is the one to use.
+func idempotencyKey(id identity, size int64, modTime time.Time, digest []byte) string {
+	b := make([]byte, 0, 128)
+	b = append(b, id[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(size))
+	if len(digest) > 0 {
+		b = append(b, 'd')
+		b = append(b, digest...)
+	} else {
+		b = append(b, 't')
+		b = binary.BigEndian.AppendUint64(b, uint64(modTime.Unix())) // UnixNano does not reach all times
+		b = binary.BigEndian.AppendUint32(b, uint32(modTime.Nanosecond()))
+	}
+	u := sha256.Sum256(b)
+	u[6] = u[6]&0x0f | 8<<4 // version, RFC 9562
+	u[8] = u[8]&0x3f | 2<<6 // variant
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:16])
+}
+
+// formatKey returns a key as its header is to have it: a string of RFC 8941, in
+// quotes, or bare. Only a key from a manifest can fail.
+func formatKey(key string, bare bool) (string, error) {
+	if bare {
+		return key, nil
+	}
+	quoted, err := httpsfv.Marshal(httpsfv.NewItem(key))
+	if errors.Is(err, httpsfv.ErrInvalidStringFormat) {
+		return "", fmt.Errorf("the key %s cannot be sent in quotes, which take ASCII only: use another key, or --key-format bare", report.Printable(key))
+	}
+	return quoted, err
+}
