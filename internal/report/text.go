@@ -30,7 +30,7 @@ func (s Summary) WriteText(w io.Writer) {
 		fmt.Fprintln(&b, printable(note))
 	}
 	if s.ExitStatus != 0 {
-		fmt.Fprintf(&b, "exit status %d: %s\n", s.ExitStatus, exitMeaning(s.ExitStatus))
+		fmt.Fprintf(&b, "exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
 	}
 	_, _ = io.WriteString(w, b.String())
 }
@@ -121,6 +121,13 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 	}
 }
 
+// WriteErrors writes a line for each kind of error, as WriteText does.
+func (s Summary) WriteErrors(w io.Writer) {
+	var b strings.Builder
+	s.writeErrors(&b)
+	_, _ = io.WriteString(w, b.String())
+}
+
 func (s *Summary) writeErrors(b *strings.Builder) {
 	others := s.OtherErrors
 	for i, g := range s.Errors {
@@ -149,7 +156,8 @@ func (s *Summary) writeErrors(b *strings.Builder) {
 	}
 }
 
-func exitMeaning(status int) string {
+// ExitMeaning says what an exit status of the program other than 0 means.
+func ExitMeaning(status int) string {
 	switch status {
 	case 2:
 		return "usage or configuration"
