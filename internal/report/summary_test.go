@@ -121,7 +121,7 @@ func TestSummaryJSON(t *testing.T) {
 
 func TestExitMeanings(t *testing.T) {
 	for _, status := range []int{1, 2, 3, 4, 5, 6, 7, 10, 130, 143} {
-		if exitMeaning(status) == "" {
+		if ExitMeaning(status) == "" {
 			t.Errorf("nobody says what %d means", status)
 		}
 	}
