@@ -1,6 +1,0 @@
-package journal
-
-import (
-	_ "github.com/gofrs/flock"
-	_ "modernc.org/sqlite"
-)

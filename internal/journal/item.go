@@ -1,0 +1,117 @@
+package journal
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// State is what became of an item.
+type State uint8
+
+// The states of an item. None is the state of an item that the journal does not have.
+const (
+	None      State = iota
+	InFlight        // a request may be on its way, or was when the run ended
+	Delivered       // the server accepted it
+	Failed          // it was refused, or could not be read
+	Unknown         // it may have been accepted
+	Deferred        // the server wants it later, or the run ended before its turn
+)
+
+var stateNames = [...]string{"", "in_flight", "delivered", "failed", "unknown", "deferred"}
+
+// String returns the state as the file spells it, for instance "in_flight". None is "".
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// ParseState is the inverse of [State.String] for all states but None.
+func ParseState(s string) (State, error) {
+	for i, name := range stateNames[1:] {
+		if s == name {
+			return State(i + 1), nil
+		}
+	}
+	return None, fmt.Errorf("journal: no such state: %q", s)
+}
+
+// Fingerprint is what a source file was when it was sent. Two fingerprints are the same when both size and time are,
+// to the nanosecond. Times before 1678 and after 2262 count as the first and the last instant between.
+type Fingerprint struct {
+	Size    int64
+	ModTime time.Time
+}
+
+// Item is a row of the journal.
+type Item struct {
+	ID     uint64 // identifies the item; the caller's hash
+	Method string
+	Path   string
+	URL    string // redacted by the caller
+	Key    string // idempotency key
+	Fingerprint
+	Digest     []byte // SHA-256 of the file; nil if not known
+	State      State
+	Attempts   int       // requests sent for it, all runs together
+	First      time.Time // start of the first attempt, to the millisecond; zero: never sent
+	Last       time.Time // last change, to the millisecond; Put and Begin take zero as now
+	HTTPStatus int
+	Error      string
+}
+
+// nanos is what the file has for t: nanoseconds since 1970, nil for the zero time.
+func nanos(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return clampNanos(t)
+}
+
+func clampNanos(t time.Time) int64 {
+	switch s := t.Unix(); {
+	case s < math.MinInt64/int64(time.Second):
+		return math.MinInt64
+	case s >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+// millis is what the file has for t: milliseconds since 1970, nil for the zero time.
+func millis(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+// print is a hash of the fingerprint as the file has it.
+func (f Fingerprint) print() uint64 {
+	if f.ModTime.IsZero() {
+		return printOf(f.Size, 0, false)
+	}
+	return printOf(f.Size, clampNanos(f.ModTime), true)
+}
+
+func printOf(size, mtime int64, known bool) uint64 {
+	h := mix(uint64(size))
+	if known {
+		h = mix(h ^ uint64(mtime) + 1)
+	}
+	return h
+}
+
+// mix is the finalizer of SplitMix64: a bijection in which each bit depends on all.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func timeOfNanos(ns int64) time.Time  { return time.Unix(0, ns) }
+func timeOfMillis(ms int64) time.Time { return time.UnixMilli(ms) }

@@ -1,0 +1,458 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Options say which journal to open, and what it notes of the run.
+type Options struct {
+	// Path is the journal's file. It and its directory are made if they are not there, for the user alone.
+	Path string
+
+	// Target, Method and Command are for people to read; the caller redacts them. Command continues the run.
+	Target, Method, Command string
+
+	Version string    // of the program
+	Started time.Time // start of the run; zero: now
+
+	// Wait waits until another run that uses the journal has ended, instead of returning an *InUseError.
+	Wait bool
+
+	// Warn is told, before Open returns, what does not keep the journal from working. It may be nil.
+	Warn func(string)
+}
+
+// Earlier is what a journal held before this run.
+type Earlier struct {
+	Runs   int       // 0: the journal is new
+	Last   time.Time // end of the last run; where it was killed, its last change or its start
+	Killed bool      // the last run did not end by itself
+	Counts map[State]int64
+}
+
+// Claim is what the journal has of an item.
+type Claim struct {
+	State State // None: it does not have it
+	Same  bool  // the fingerprint is the one on record
+	Twice bool  // this run has claimed the item before
+}
+
+// Journal is an open journal. Its methods are safe for concurrent use.
+type Journal struct {
+	path    string
+	earlier Earlier
+	lock    *lockFile
+	db      *sql.DB
+	conn    *sql.Conn
+	run     int64 // this run's row
+
+	slots   chan struct{} // one for each row that waits
+	wake    chan struct{} // tells the writer that there is something to do
+	failed  chan struct{} // closed when err is set
+	stopped chan struct{} // closed when the writer has ended
+	lost    error         // why rows could not be written in the end; the writer's until stopped
+
+	closing sync.Once
+	closeBy error
+
+	mu      sync.Mutex // protects what follows; never held during I/O
+	index   *index
+	next    int64 // n of the next new row
+	waiting []entry
+	loads   []load
+	rows    int // not committed yet
+	closed  bool
+	err     error
+}
+
+// Open opens or makes a journal, takes its lock and reads its index into memory, which takes about a second for a
+// million rows. It fails with *InUseError, with ctx's error, or with an [*Error].
+//
+// The end of the run is noted by [Journal.Close].
+func Open(ctx context.Context, o Options) (*Journal, error) {
+	j, err := open(ctx, o)
+	if err != nil {
+		return nil, openError(ctx, o.Path, err)
+	}
+	return j, nil
+}
+
+func openError(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("journal %s: %w", path, context.Cause(ctx))
+	}
+	return fault(path, err)
+}
+
+func open(ctx context.Context, o Options) (j *Journal, err error) {
+	dir := filepath.Dir(o.Path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	path, err := resolve(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		return nil, &Error{o.Path, errors.New("is a directory"), "give a file's name"}
+	}
+	lock, err := takeLock(ctx, path, o.Wait)
+	if err != nil {
+		return nil, err
+	}
+	j = &Journal{
+		path:    path,
+		lock:    lock,
+		slots:   make(chan struct{}, queueSize),
+		wake:    make(chan struct{}, 1),
+		failed:  make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	w, err := j.load(ctx, o)
+	if err != nil {
+		if j.db != nil {
+			j.db.Close()
+		}
+		lock.Close()
+		return nil, err
+	}
+	go func() {
+		defer close(j.stopped)
+		w.run()
+	}()
+	return j, nil
+}
+
+// resolve follows links, also to a file that is not there yet: two names of one journal have one lock.
+func resolve(path string) (string, error) {
+	for range 40 {
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			return real, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		to, err := os.Readlink(path)
+		if err != nil { // there is nothing of that name
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			return filepath.Join(dir, filepath.Base(path)), err
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
+	}
+	return "", fmt.Errorf("%s: too many links", path)
+}
+
+// load opens the file under the lock and reads it.
+func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
+	defer guard(&err)()
+	head, err := readHeader(j.path)
+	if err != nil {
+		return nil, err
+	}
+	// SQLite would make it readable for everybody; its other files take their permissions from this one.
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	file, err := f.Stat()
+	f.Close()
+	if err != nil {
+		return nil, err
+	}
+	j.db, j.conn, err = openDB(ctx, j.path, "rw")
+	if err != nil {
+		return nil, err
+	}
+	if head.size == 0 {
+		err = create(ctx, j.conn)
+	} else {
+		err = checkSchema(ctx, j.conn)
+	}
+	if err != nil {
+		return nil, err
+	}
+	mode := "WAL"
+	if fsName := networkFS(filepath.Dir(j.path)); fsName != "" {
+		mode = "DELETE"
+		if o.Warn != nil {
+			o.Warn(fmt.Sprintf("journal %s is on a network file system (%s): commits are slower, and only one machine may use it at a time", j.path, fsName))
+		}
+	}
+	if _, err := j.conn.ExecContext(ctx, "PRAGMA journal_mode="+mode); err != nil {
+		return nil, err
+	}
+	if err := j.readIndex(ctx, head.size); err != nil {
+		return nil, err
+	}
+	if j.earlier, err = readRuns(ctx, j.conn, j.earlier); err != nil {
+		return nil, err
+	}
+	started := o.Started
+	if started.IsZero() {
+		started = time.Now()
+	}
+	r, err := j.conn.ExecContext(ctx, "INSERT INTO run (started, target, method, command, version) VALUES (?,?,?,?,?)",
+		started.UnixMilli(), o.Target, o.Method, o.Command, o.Version)
+	if err != nil {
+		return nil, err
+	}
+	if j.run, err = r.LastInsertId(); err != nil {
+		return nil, err
+	}
+	return newWriter(j, j.conn, file)
+}
+
+// readIndex reads all rows' fingerprints and states.
+func (j *Journal) readIndex(ctx context.Context, size int64) error {
+	var top sql.NullInt64
+	if err := j.conn.QueryRowContext(ctx, "SELECT max(n) FROM item").Scan(&top); err != nil {
+		return err
+	}
+	// Rows may have been removed, and the number may be damaged: no row takes less than 48 bytes.
+	j.index = newIndex(min(max(top.Int64, 0), size/48))
+	j.earlier.Counts = make(map[State]int64)
+	rows, err := j.conn.QueryContext(ctx, "SELECT n, id, size, mtime, state FROM item ORDER BY n")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n, id, size int64
+		var mtime sql.NullInt64
+		var state sql.RawBytes
+		if err := rows.Scan(&n, &id, &size, &mtime, &state); err != nil {
+			return err
+		}
+		s, err := ParseState(string(state))
+		if err != nil || n < j.next || n >= 1<<55 {
+			return fmt.Errorf("%w: row %d", errDamaged, n)
+		}
+		j.next = n + 1
+		e := j.index.put(uint64(id))
+		if old := e.state(); old != None {
+			j.earlier.Counts[old]--
+		}
+		e.setRow(n, printOf(size, mtime.Int64, mtime.Valid), s)
+		j.earlier.Counts[s]++
+	}
+	j.next = max(j.next, 1)
+	return rows.Err()
+}
+
+// readRuns adds to e what the journal notes of its runs.
+func readRuns(ctx context.Context, conn *sql.Conn, e Earlier) (Earlier, error) {
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM run").Scan(&e.Runs); err != nil || e.Runs == 0 {
+		return e, err
+	}
+	var started int64
+	var finished, last sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT started, finished FROM run ORDER BY n DESC LIMIT 1").Scan(&started, &finished); err != nil {
+		return e, err
+	}
+	if finished.Valid {
+		e.Last = timeOfMillis(finished.Int64)
+		return e, nil
+	}
+	e.Killed = true
+	if err := conn.QueryRowContext(ctx, "SELECT max(last) FROM item").Scan(&last); err != nil {
+		return e, err
+	}
+	e.Last = timeOfMillis(max(started, last.Int64))
+	return e, nil
+}
+
+// Path returns the file's name, with links followed.
+func (j *Journal) Path() string { return j.path }
+
+// Earlier returns what the journal held when it was opened. The map is the caller's to read.
+func (j *Journal) Earlier() Earlier { return j.earlier }
+
+// Claim looks an item up and marks it as taken up by this run. It tells what was last put, also if that is not on
+// disk yet, and does no I/O.
+func (j *Journal) Claim(id uint64, f Fingerprint) Claim {
+	print := f.print()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.index.put(id)
+	c := e.claim(print)
+	e.meta |= claimedFlag
+	return c
+}
+
+// Peek is Claim without the mark.
+func (j *Journal) Peek(id uint64, f Fingerprint) Claim {
+	print := f.print()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.index.get(id)
+	if e == nil {
+		return Claim{}
+	}
+	return e.claim(print)
+}
+
+func (e *indexEntry) claim(print uint64) Claim {
+	s := e.state()
+	return Claim{State: s, Same: s != None && e.print == print, Twice: e.claimed()}
+}
+
+// Load returns the whole row of an item, from the disk, after what was put before is there. The error is
+// fs.ErrNotExist where there is none.
+func (j *Journal) Load(id uint64) (Item, error) {
+	answer := make(chan loaded, 1)
+	j.mu.Lock()
+	e := j.index.get(id)
+	switch {
+	case j.closed:
+		j.mu.Unlock()
+		return Item{}, ErrClosed
+	case e == nil || e.state() == None:
+		j.mu.Unlock()
+		return Item{}, fmt.Errorf("journal %s: item %016x: %w", j.path, id, fs.ErrNotExist)
+	}
+	j.loads = append(j.loads, load{e.n(), answer})
+	j.mu.Unlock()
+	j.poke()
+	l := <-answer
+	return l.item, fault(j.path, l.err)
+}
+
+// Put records an item soon. It returns at once unless 256 rows wait for their commit.
+//
+// After the commit that holds the row, done is called, or with an error where there is none and will be none: see
+// [Journal.Close]. It is called by the writer, in the order of Put, one call at a time; it must not call Put, Begin,
+// Load or Close. It may be nil.
+//
+// The row replaces the one before. Only where the file is unchanged, a nil Digest and a zero First leave what is on
+// record.
+func (j *Journal) Put(it Item, done func(error)) {
+	select {
+	case j.slots <- struct{}{}:
+	case <-j.failed:
+	}
+	if err := j.enqueue(it, false, done); err != nil && done != nil {
+		done(err)
+	}
+}
+
+// Begin records an item as in flight, whatever its state, and returns when that is on disk. If it fails nothing of
+// the item may be sent. Ctx ends the wait for a place in the queue; a commit that is under way is waited for.
+func (j *Journal) Begin(ctx context.Context, it Item) error {
+	select {
+	case j.slots <- struct{}{}:
+	case <-j.failed:
+		return j.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	it.State = InFlight
+	written := make(chan error, 1)
+	if err := j.enqueue(it, true, func(err error) { written <- err }); err != nil {
+		return err
+	}
+	return <-written
+}
+
+func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
+	if it.State == None || it.State > Deferred {
+		it.State = Unknown // the state that claims nothing
+	}
+	if it.Last.IsZero() {
+		it.Last = time.Now()
+	}
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return ErrClosed
+	}
+	x := j.index.put(it.ID)
+	n := x.n()
+	if n == 0 {
+		n = j.next
+		j.next++
+	}
+	x.setRow(n, it.print(), it.State)
+	j.waiting = append(j.waiting, entry{it, n, begin, done})
+	j.rows++
+	j.mu.Unlock()
+	j.poke()
+	return nil
+}
+
+func (j *Journal) poke() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Waiting returns how many rows are not committed yet.
+func (j *Journal) Waiting() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.rows
+}
+
+func (j *Journal) count(d int) {
+	j.mu.Lock()
+	j.rows += d
+	j.mu.Unlock()
+}
+
+// Err returns why rows could not be written, or nil. Once it is not nil the run should end.
+func (j *Journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
+// Failed is closed when Err is no longer nil. From then on Put does not block, and Begin fails.
+func (j *Journal) Failed() <-chan struct{} { return j.failed }
+
+func (j *Journal) fail(err error) {
+	j.mu.Lock()
+	j.err = err
+	j.mu.Unlock()
+	close(j.failed)
+}
+
+// Close commits what waits, tries rows again that could not be written, notes the run's end and gives up the lock.
+// The rows that cannot be written even then get the error as their done does. A second Close returns what the first
+// did.
+func (j *Journal) Close(exitStatus int) error {
+	j.closing.Do(func() { j.closeBy = j.close(exitStatus) })
+	return j.closeBy
+}
+
+func (j *Journal) close(exitStatus int) error {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.poke()
+	<-j.stopped
+	err := errors.Join(j.lost, fault(j.path, j.end(exitStatus)))
+	return errors.Join(err, j.lock.Close())
+}
+
+// end notes the run's end and closes the file.
+func (j *Journal) end(exitStatus int) (err error) {
+	defer guard(&err)()
+	ctx := context.Background()
+	_, err = j.conn.ExecContext(ctx, "UPDATE run SET finished = ?, exit_status = ? WHERE n = ?", time.Now().UnixMilli(), exitStatus, j.run)
+	// A file that is not in WAL mode can be read without making others beside it. This fails, and does not matter,
+	// while somebody reads.
+	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
+	return errors.Join(err, j.conn.Close(), j.db.Close())
+}

@@ -1,0 +1,133 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Dir returns the directory for journals: PENSTOCK_STATE, the first of systemd's STATE_DIRECTORY, penstock below
+// XDG_STATE_HOME, or the platform's own: ~/.local/state/penstock, ~/Library/Application Support/penstock on macOS,
+// %LocalAppData%\penstock on Windows. It does not make it.
+func Dir() (string, error) {
+	if d := os.Getenv("PENSTOCK_STATE"); d != "" {
+		return d, nil
+	}
+	if d, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); d != "" && runtime.GOOS != "windows" {
+		return d, nil
+	}
+	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "penstock"), nil
+	}
+	if runtime.GOOS == "windows" {
+		if d := os.Getenv("LocalAppData"); d != "" {
+			return filepath.Join(d, "penstock"), nil
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no directory for journals: %w; set PENSTOCK_STATE to one, or give --journal FILE or --no-journal", err)
+	}
+	switch runtime.GOOS {
+	case "darwin", "ios":
+		return filepath.Join(home, "Library", "Application Support", "penstock"), nil
+	case "windows":
+		return filepath.Join(home, "AppData", "Local", "penstock"), nil
+	}
+	return filepath.Join(home, ".local", "state", "penstock"), nil
+}
+
+// FileName returns the name of the journal's file for a job, or where job is empty for a target and method. A job's
+// name is at most 64 letters, digits, dots, underscores and hyphens.
+func FileName(job, target, method string) (string, error) {
+	if job != "" {
+		if strings.Trim(job, ".") == "" {
+			return "", fmt.Errorf("job %q: a name needs more than dots", job)
+		}
+		if len(job) > 64 {
+			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d", job, len(job))
+		}
+		for _, r := range job {
+			if !nameRune(r) {
+				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q", job, r)
+			}
+		}
+		return strings.TrimSuffix(job, ".db") + ".db", nil
+	}
+	if target == "" {
+		return "", errors.New("journal: no job and no target to name it by")
+	}
+	host := target
+	if u, err := url.Parse(target); err == nil && u.Host != "" {
+		host = u.Host
+	} else if _, after, ok := strings.Cut(target, "://"); ok {
+		// A template need not parse.
+		host, _, _ = strings.Cut(after, "/")
+		host = host[strings.LastIndexByte(host, '@')+1:]
+	}
+	host = strings.Map(func(r rune) rune {
+		if nameRune(r) {
+			return r
+		}
+		return '-'
+	}, host)
+	host = strings.TrimLeft(host[:min(len(host), 64)], ".-")
+	method = strings.Map(func(r rune) rune {
+		if nameRune(r) {
+			return r
+		}
+		return '-'
+	}, method)
+	sum := sha256.Sum256([]byte(method + " " + target))
+	return fmt.Sprintf("%s-%s-%x.db", host, method[:min(len(method), 16)], sum[:4]), nil
+}
+
+func nameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-'
+}
+
+// Transient says why what is in dir will not last, or "" if nothing speaks against it. Dir need not be there yet.
+func Transient(dir string) string {
+	return transient(fileSystem(dir), inContainer())
+}
+
+func transient(fs string, container bool) string {
+	switch {
+	case container && (fs == "overlay" || fs == "aufs"):
+		return "it is inside the container and is lost with it"
+	case container && (fs == "tmpfs" || fs == "ramfs"):
+		return "it is in memory (" + fs + ") and is lost with the container"
+	case fs == "tmpfs" || fs == "ramfs":
+		return "it is in memory (" + fs + ") and is lost when the machine restarts"
+	}
+	return ""
+}
+
+func inContainer() bool {
+	for _, name := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(name); err == nil {
+			return true
+		}
+	}
+	return os.Getenv("KUBERNETES_SERVICE_HOST") != "" || os.Getenv("container") != ""
+}
+
+// networkFS returns the name of the network file system that dir is on, or "".
+func networkFS(dir string) string {
+	fs := fileSystem(dir)
+	if networkFileSystems[fs] {
+		return fs
+	}
+	return ""
+}
+
+var networkFileSystems = map[string]bool{
+	"9p": true, "afs": true, "ceph": true, "cifs": true, "coda": true, "gpfs": true, "lustre": true, "ncp": true, "nfs": true, "smb": true, "virtiofs": true,
+	"fuse.sshfs": true, "fuse.rclone": true, "fuse.s3fs": true, "fuse.gcsfuse": true, "fuse.goofys": true, "fuse.mount-s3": true,
+	"fuse.glusterfs": true, "fuse.blobfuse": true, "fuse.blobfuse2": true, "fuse.davfs": true, "fuse.curlftpfs": true, "fuse.juicefs": true,
+}

@@ -1,0 +1,135 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Forget removes the items that match, or all where match is nil, so that they are sent again, and returns how many
+// these were. It needs the lock: while a run uses the journal it fails with *InUseError.
+func Forget(path string, match func(Item) bool) (int64, error) {
+	n, err := forget(path, match)
+	return n, fault(path, err)
+}
+
+func forget(path string, match func(Item) bool) (gone int64, err error) {
+	ctx := context.Background()
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return 0, err
+	}
+	lock, err := takeLock(ctx, real, false)
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	defer guard(&err)()
+	if head, err := readHeader(real); err != nil || head.size == 0 {
+		return 0, err
+	}
+	db, conn, err := openDB(ctx, real, "rw")
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	defer conn.Close()
+	if err := checkSchema(ctx, conn); err != nil {
+		return 0, err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	if match == nil {
+		r, err := tx.ExecContext(ctx, "DELETE FROM item WHERE true")
+		if err != nil {
+			return 0, err
+		}
+		gone, _ = r.RowsAffected()
+	} else {
+		rows, err := tx.QueryContext(ctx, "SELECT "+itemColumns+" FROM item")
+		if err != nil {
+			return 0, err
+		}
+		var matched []int64
+		for rows.Next() {
+			it, n, err := scanItem(rows)
+			if err != nil {
+				rows.Close()
+				return 0, err
+			}
+			if match(it) {
+				matched = append(matched, n)
+			}
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return 0, err
+		}
+		for _, n := range matched {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM item WHERE n = ?", n); err != nil {
+				return 0, err
+			}
+		}
+		gone = int64(len(matched))
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, err
+	}
+	conn.ExecContext(ctx, "PRAGMA journal_mode=DELETE; VACUUM") // without it the file is only larger than it need be
+	return gone, nil
+}
+
+// Prune removes the journals in dir whose last run ended longer ago than that, and returns them; with dryRun it only
+// returns them. It leaves those alone that are in use or cannot be read.
+func Prune(dir string, olderThan time.Duration, dryRun bool) ([]Info, error) {
+	list, err := List(dir)
+	if err != nil {
+		return nil, err
+	}
+	var gone []Info
+	for _, info := range list {
+		if !old(info, olderThan) {
+			continue
+		}
+		if !dryRun {
+			ok, err := remove(info.Path, olderThan)
+			if err != nil {
+				return gone, fault(info.Path, err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		gone = append(gone, info)
+	}
+	return gone, nil
+}
+
+func old(info Info, olderThan time.Duration) bool {
+	return info.Err == nil && !info.Running && time.Since(info.Last) > olderThan
+}
+
+// remove removes a journal unless it was used meanwhile.
+func remove(path string, olderThan time.Duration) (bool, error) {
+	lock, err := tryLock(path)
+	if lock == nil {
+		return false, err
+	}
+	defer lock.Close()
+	info := inspect(path)
+	info.Running = false // it is us
+	if !old(info, olderThan) {
+		return false, nil
+	}
+	for _, suffix := range fileSuffixes {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return true, lock.remove()
+}

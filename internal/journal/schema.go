@@ -1,0 +1,223 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+
+	"modernc.org/sqlite"
+)
+
+const (
+	applicationID = 0x70736b6a // "pskj", in the header of the file
+	version       = 1          // of the schema: user_version
+)
+
+// Columns of fixed size come first: reading the index then need not look at the texts.
+const (
+	createItem = `CREATE TABLE item (
+	n INTEGER PRIMARY KEY,
+	id INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	mtime INTEGER,
+	state TEXT NOT NULL,
+	attempts INTEGER NOT NULL,
+	first INTEGER,
+	last INTEGER NOT NULL,
+	http_status INTEGER NOT NULL,
+	method TEXT NOT NULL,
+	path TEXT NOT NULL,
+	url TEXT NOT NULL,
+	key TEXT NOT NULL,
+	error TEXT NOT NULL,
+	digest BLOB
+)`
+	createRun = `CREATE TABLE run (
+	n INTEGER PRIMARY KEY,
+	started INTEGER NOT NULL,
+	finished INTEGER,
+	exit_status INTEGER,
+	target TEXT NOT NULL,
+	method TEXT NOT NULL,
+	command TEXT NOT NULL,
+	version TEXT NOT NULL
+)`
+	createItems = `CREATE VIEW items AS SELECT
+	n, state, method, url, path, attempts,
+	nullif(http_status, 0) AS http_status,
+	nullif(error, '') AS error,
+	strftime('%Y-%m-%dT%H:%M:%fZ', first/1000.0, 'unixepoch') AS first,
+	strftime('%Y-%m-%dT%H:%M:%fZ', last/1000.0, 'unixepoch') AS last,
+	size,
+	strftime('%Y-%m-%dT%H:%M:%SZ', mtime/1000000000, 'unixepoch') AS mtime,
+	nullif(key, '') AS key,
+	lower(hex(digest)) AS digest,
+	printf('%016x', id) AS id
+FROM item`
+
+	itemColumns = `n, id, size, mtime, state, attempts, first, last, http_status, method, path, url, key, error, digest`
+
+	// A row that says less than the one before about an unchanged file does not take away what was known.
+	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (n) DO UPDATE SET
+	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime THEN digest ELSE excluded.digest END,
+	first = CASE WHEN excluded.first IS NULL AND excluded.size = size AND excluded.mtime IS mtime THEN first ELSE excluded.first END,
+	size = excluded.size, mtime = excluded.mtime, state = excluded.state, attempts = excluded.attempts, last = excluded.last,
+	http_status = excluded.http_status, method = excluded.method, path = excluded.path, url = excluded.url, key = excluded.key,
+	error = excluded.error`
+)
+
+// ofdLocks makes SQLite's locks survive that this process opens and closes the same file elsewhere, where the
+// system can do that.
+var ofdLocks = sync.OnceFunc(func() { sqlite.OFDLocking(true) })
+
+// openDB opens one connection. Mode is "rw", "ro" or "ro&immutable=1"; no mode makes the file.
+func openDB(ctx context.Context, path, mode string) (*sql.DB, *sql.Conn, error) {
+	ofdLocks()
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	abs = filepath.ToSlash(abs)
+	if abs[0] != '/' {
+		abs = "/" + abs // a drive's letter
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?mode="+mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		// fullfsync is for macOS, where fsync alone does not reach the disk.
+		_, err = conn.ExecContext(ctx, `PRAGMA busy_timeout=10000; PRAGMA synchronous=FULL; PRAGMA fullfsync=ON;
+			PRAGMA checkpoint_fullfsync=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON`)
+	}
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return db, conn, nil
+}
+
+// header is what the first bytes of a file tell.
+type header struct {
+	size int64
+	wal  bool // in WAL mode
+}
+
+// readHeader looks at the file before SQLite does, which would recover and change what is not ours. Size is 0 where
+// there is no file or nothing in it.
+func readHeader(path string) (header, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return header{}, leftWAL(path)
+	}
+	if err != nil {
+		return header{}, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return header{}, err
+	}
+	if !fi.Mode().IsRegular() {
+		return header{}, fmt.Errorf("%w: not a regular file", errForeign)
+	}
+	if fi.Size() == 0 {
+		return header{}, leftWAL(path)
+	}
+	var b [100]byte
+	switch n, err := io.ReadFull(f, b[:]); {
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return header{}, err
+	case string(b[:min(n, 16)]) != "SQLite format 3\x00":
+		return header{}, fmt.Errorf("%w: not an SQLite file", errForeign)
+	case err != nil:
+		return header{}, fmt.Errorf("%w: cut short at %d bytes", errDamaged, n)
+	}
+	if id := binary.BigEndian.Uint32(b[68:]); id != applicationID {
+		return header{}, fmt.Errorf("%w: an SQLite file of another program", errForeign)
+	}
+	if v := binary.BigEndian.Uint32(b[60:]); v > version {
+		return header{}, &Error{path, fmt.Errorf("was written by a newer penstock (journal version %d)", v), "use that one, or another --journal FILE"}
+	} else if v < version {
+		return header{}, fmt.Errorf("%w: journal version %d", errDamaged, v)
+	}
+	return header{fi.Size(), b[18] == 2}, nil
+}
+
+// leftWAL is an error where a write-ahead log lies beside no or an empty file: SQLite would drop it.
+func leftWAL(path string) error {
+	if fi, err := os.Stat(path + "-wal"); err != nil || fi.Size() == 0 {
+		return nil
+	}
+	return &Error{path, errors.New("is missing or empty, but " + path + "-wal holds a part of it"), "put the file back, or remove that one too to begin anew"}
+}
+
+// checkSchema is an error unless the tables are those that this version makes.
+func checkSchema(ctx context.Context, conn *sql.Conn) error {
+	for name, want := range map[string]string{"item": createItem, "run": createRun} {
+		var got string
+		err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?`, name).Scan(&got)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && got != want {
+			return fmt.Errorf("%w: no table %q as it should be", errDamaged, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create makes the schema in an empty file.
+func create(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; COMMIT",
+		applicationID, version, createItem, createRun, createItems))
+	return err
+}
+
+// guard turns a panic into an error: SQLite here is Go code that was made from C, and a file damaged in the right
+// places could lead it to a bad address. Use it as: defer guard(&err)().
+func guard(err *error) func() {
+	before := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(before)
+		if r := recover(); r != nil {
+			*err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}
+}
+
+// scanItem reads a row of itemColumns; n is its number.
+func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error) {
+	var id, last int64
+	var mtime, first sql.NullInt64
+	var state string
+	err = row.Scan(&n, &id, &it.Size, &mtime, &state, &it.Attempts, &first, &last, &it.HTTPStatus,
+		&it.Method, &it.Path, &it.URL, &it.Key, &it.Error, &it.Digest)
+	if err != nil {
+		return Item{}, 0, err
+	}
+	it.ID = uint64(id)
+	if mtime.Valid {
+		it.ModTime = timeOfNanos(mtime.Int64)
+	}
+	if first.Valid {
+		it.First = timeOfMillis(first.Int64)
+	}
+	it.Last = timeOfMillis(last)
+	if it.State, err = ParseState(state); err != nil {
+		return Item{}, 0, fmt.Errorf("%w: row %d has the state %q", errDamaged, n, state)
+	}
+	return it, n, nil
+}

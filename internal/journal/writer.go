@@ -1,0 +1,177 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// queueSize is how many rows may wait for their commit before Put blocks.
+const queueSize = 256
+
+// entry is a row on its way to the disk.
+type entry struct {
+	Item
+	n     int64
+	begin bool // dropped if it cannot be written: nothing was sent yet
+	done  func(error)
+}
+
+type load struct {
+	n      int64
+	answer chan<- loaded
+}
+
+type loaded struct {
+	item Item
+	err  error
+}
+
+// writer owns the connection. Its methods run in one goroutine.
+type writer struct {
+	j      *Journal
+	conn   *sql.Conn
+	file   os.FileInfo // the file as it was opened
+	begin  *sql.Stmt
+	upsert *sql.Stmt
+	commit *sql.Stmt
+	kept   []entry // what could not be written
+}
+
+func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
+	w := &writer{j: j, conn: conn, file: file}
+	var err error
+	prepare := func(query string) *sql.Stmt {
+		s, err1 := conn.PrepareContext(context.Background(), query)
+		err = errors.Join(err, err1)
+		return s
+	}
+	w.begin, w.upsert, w.commit = prepare("BEGIN IMMEDIATE"), prepare(upsertItem), prepare("COMMIT")
+	return w, err
+}
+
+// run writes what waits as long as there is something, one transaction at a time, until the journal is closed.
+func (w *writer) run() {
+	j := w.j
+	var batch []entry
+	var loads []load
+	for closed := false; !closed; {
+		<-j.wake
+		for {
+			j.mu.Lock()
+			batch, j.waiting = j.waiting, batch[:0]
+			loads, j.loads = j.loads, loads[:0]
+			closed = j.closed
+			j.mu.Unlock()
+			if len(batch) == 0 && len(loads) == 0 {
+				break
+			}
+			w.write(batch)
+			for _, l := range loads {
+				l.answer <- w.load(l.n)
+			}
+			clear(batch)
+		}
+	}
+	w.last()
+}
+
+// write commits rows, or keeps them.
+func (w *writer) write(batch []entry) {
+	if len(batch) == 0 {
+		return
+	}
+	err := w.j.Err()
+	if err == nil {
+		if err = fault(w.j.path, w.transact(batch)); err != nil {
+			w.j.fail(err)
+		}
+	}
+	if err == nil {
+		for range batch {
+			<-w.j.slots
+		}
+		w.finish(batch, nil)
+		return
+	}
+	for _, e := range batch {
+		if e.begin {
+			e.done(err)
+			w.j.count(-1)
+		} else {
+			w.kept = append(w.kept, e)
+		}
+	}
+}
+
+// last tries once more what could not be written.
+func (w *writer) last() {
+	var err error
+	for len(w.kept) > 0 {
+		chunk := w.kept[:min(len(w.kept), queueSize)]
+		if err == nil {
+			if err = fault(w.j.path, w.transact(chunk)); err != nil {
+				w.j.lost = err
+			}
+		}
+		w.finish(chunk, err)
+		w.kept = w.kept[len(chunk):]
+	}
+}
+
+func (w *writer) finish(batch []entry, err error) {
+	w.j.count(-len(batch))
+	for _, e := range batch {
+		if e.done != nil {
+			e.done(err)
+		}
+	}
+}
+
+// transact writes rows in one transaction.
+func (w *writer) transact(batch []entry) (err error) {
+	defer guard(&err)()
+	// SQLite would go on writing to a file that has no name any more.
+	if fi, err := os.Stat(w.j.path); err != nil || !os.SameFile(fi, w.file) {
+		return errReplaced
+	}
+	ctx := context.Background()
+	if _, err := w.begin.ExecContext(ctx); err != nil {
+		return err
+	}
+	for i := range batch {
+		e := &batch[i]
+		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), e.State.String(), e.Attempts, millis(e.First), e.Last.UnixMilli(),
+			e.HTTPStatus, e.Method, e.Path, e.URL, e.Key, e.Error, digest(e.Digest)); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		_, err = w.commit.ExecContext(ctx)
+	}
+	if err != nil {
+		w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have done so itself
+	}
+	return err
+}
+
+func digest(d []byte) any {
+	if len(d) == 0 {
+		return nil
+	}
+	return d
+}
+
+func (w *writer) load(n int64) (l loaded) {
+	if err := w.j.Err(); err != nil {
+		return loaded{err: err}
+	}
+	defer guard(&l.err)()
+	l.item, _, l.err = scanItem(w.conn.QueryRowContext(context.Background(), "SELECT "+itemColumns+" FROM item WHERE n = ?", n))
+	if errors.Is(l.err, sql.ErrNoRows) {
+		l.err = fmt.Errorf("%w: row %d is gone", errDamaged, n)
+	}
+	return l
+}
