@@ -85,6 +85,8 @@ func fault(path string, err error) error {
 		e.Remedy = remedyMove
 	case errors.Is(err, errReplaced):
 		e.Remedy = "do not touch it during a run"
+	case errors.Is(err, fs.ErrNotExist):
+		e.Remedy = "penstock journal list shows what there is"
 	case errors.Is(err, syscall.ENOSPC):
 		e.Remedy = remedyFull
 	}

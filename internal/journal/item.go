@@ -51,11 +51,13 @@ type Item struct {
 	ID     uint64 // identifies the item; the caller's hash
 	Method string
 	Path   string
+	Rel    string // what {path} stands for in a URL's template; "" if that is not known
 	URL    string // redacted by the caller
 	Key    string // idempotency key
 	Fingerprint
 	Digest     []byte // SHA-256 of the file; nil if not known
 	State      State
+	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
 	Attempts   int       // requests sent for it, all runs together
 	First      time.Time // start of the first attempt, to the millisecond; zero: never sent
 	Last       time.Time // last change, to the millisecond; Put and Begin take zero as now

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -68,6 +69,7 @@ type Journal struct {
 	next    int64 // n of the next new row
 	waiting []entry
 	loads   []load
+	flushes []chan<- error
 	rows    int // not committed yet
 	closed  bool
 	err     error
@@ -332,11 +334,10 @@ func (j *Journal) Load(id uint64) (Item, error) {
 // Put records an item soon. It returns at once unless 256 rows wait for their commit.
 //
 // After the commit that holds the row, done is called, or with an error where there is none and will be none: see
-// [Journal.Close]. It is called by the writer, in the order of Put, one call at a time; it must not call Put, Begin,
+// [Journal.Flush]. It is called by the writer, in the order of Put, one call at a time; it must not call Put, Begin,
 // Load or Close. It may be nil.
 //
-// The row replaces the one before. Only where the file is unchanged, a nil Digest and a zero First leave what is on
-// record.
+// The row replaces the one before. Only a nil Digest leaves the one on record, if the fingerprint is the same.
 func (j *Journal) Put(it Item, done func(error)) {
 	select {
 	case j.slots <- struct{}{}:
@@ -428,9 +429,24 @@ func (j *Journal) fail(err error) {
 	close(j.failed)
 }
 
-// Close commits what waits, tries rows again that could not be written, notes the run's end and gives up the lock.
-// The rows that cannot be written even then get the error as their done does. A second Close returns what the first
-// did.
+// Flush returns when all that was put before is on disk and done was called for it. On a journal that has failed it
+// tries once more what could not be written, and calls done with the error where that fails again; such rows are then
+// given up.
+func (j *Journal) Flush() error {
+	answer := make(chan error, 1)
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return ErrClosed
+	}
+	j.flushes = append(j.flushes, answer)
+	j.mu.Unlock()
+	j.poke()
+	return <-answer
+}
+
+// Close does what Flush does, notes the run's end and gives up the lock. It returns an error if any row was given up.
+// A second Close returns what the first did.
 func (j *Journal) Close(exitStatus int) error {
 	j.closing.Do(func() { j.closeBy = j.close(exitStatus) })
 	return j.closeBy
@@ -442,8 +458,7 @@ func (j *Journal) close(exitStatus int) error {
 	j.mu.Unlock()
 	j.poke()
 	<-j.stopped
-	err := errors.Join(j.lost, fault(j.path, j.end(exitStatus)))
-	return errors.Join(err, j.lock.Close())
+	return cmp.Or(j.lost, fault(j.path, j.end(exitStatus)), j.lock.Close())
 }
 
 // end notes the run's end and closes the file.
@@ -454,5 +469,5 @@ func (j *Journal) end(exitStatus int) (err error) {
 	// A file that is not in WAL mode can be read without making others beside it. This fails, and does not matter,
 	// while somebody reads.
 	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
-	return errors.Join(err, j.conn.Close(), j.db.Close())
+	return cmp.Or(err, j.conn.Close(), j.db.Close())
 }

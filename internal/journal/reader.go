@@ -34,15 +34,6 @@ type Run struct {
 	Version        string // of the program
 }
 
-// Group is a number of items that ended alike.
-type Group struct {
-	State      State
-	HTTPStatus int
-	Error      string
-	Count      int64
-	Example    Item // the first of them
-}
-
 // Reader reads a journal, also while a run uses it. It takes no lock and makes no file. Its methods are safe for
 // concurrent use; a Reader must be closed.
 type Reader struct {
@@ -190,45 +181,6 @@ func (r *Reader) items(states []State, yield func(Item) bool) (err error) {
 		}
 	}
 	return rows.Err()
-}
-
-// Groups returns how many items ended alike, the largest group first.
-func (r *Reader) Groups() ([]Group, error) {
-	g, err := r.groups()
-	return g, fault(r.path, err)
-}
-
-func (r *Reader) groups() (groups []Group, err error) {
-	defer guard(&err)()
-	ctx := context.Background()
-	rows, err := r.conn.QueryContext(ctx, "SELECT state, http_status, error, count(*), min(n) FROM item GROUP BY state, http_status, error ORDER BY count(*) DESC, min(n)")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var examples []int64
-	for rows.Next() {
-		var g Group
-		var state string
-		var n int64
-		if err := rows.Scan(&state, &g.HTTPStatus, &g.Error, &g.Count, &n); err != nil {
-			return nil, err
-		}
-		if g.State, err = ParseState(state); err != nil {
-			return nil, fmt.Errorf("%w: a row has the state %q", errDamaged, state)
-		}
-		groups = append(groups, g)
-		examples = append(examples, n)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	for i, n := range examples {
-		if groups[i].Example, _, err = scanItem(r.conn.QueryRowContext(ctx, "SELECT "+itemColumns+" FROM item WHERE n = ?", n)); err != nil {
-			return nil, err
-		}
-	}
-	return groups, nil
 }
 
 // Runs returns what is noted of all runs, the first one first.

@@ -30,12 +30,14 @@ const (
 	size INTEGER NOT NULL,
 	mtime INTEGER,
 	state TEXT NOT NULL,
+	doubt INTEGER NOT NULL,
 	attempts INTEGER NOT NULL,
 	first INTEGER,
 	last INTEGER NOT NULL,
 	http_status INTEGER NOT NULL,
 	method TEXT NOT NULL,
 	path TEXT NOT NULL,
+	rel TEXT NOT NULL,
 	url TEXT NOT NULL,
 	key TEXT NOT NULL,
 	error TEXT NOT NULL,
@@ -61,19 +63,19 @@ const (
 	strftime('%Y-%m-%dT%H:%M:%SZ', mtime/1000000000, 'unixepoch') AS mtime,
 	nullif(key, '') AS key,
 	lower(hex(digest)) AS digest,
+	nullif(rel, '') AS rel, doubt,
 	printf('%016x', id) AS id
 FROM item`
 
-	itemColumns = `n, id, size, mtime, state, attempts, first, last, http_status, method, path, url, key, error, digest`
+	itemColumns = `n, id, size, mtime, state, doubt, attempts, first, last, http_status, method, path, rel, url, key, error, digest`
 
-	// A row that says less than the one before about an unchanged file does not take away what was known.
-	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	// A file that has not changed has the digest that was computed once.
+	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (n) DO UPDATE SET
 	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime THEN digest ELSE excluded.digest END,
-	first = CASE WHEN excluded.first IS NULL AND excluded.size = size AND excluded.mtime IS mtime THEN first ELSE excluded.first END,
-	size = excluded.size, mtime = excluded.mtime, state = excluded.state, attempts = excluded.attempts, last = excluded.last,
-	http_status = excluded.http_status, method = excluded.method, path = excluded.path, url = excluded.url, key = excluded.key,
-	error = excluded.error`
+	size = excluded.size, mtime = excluded.mtime, state = excluded.state, doubt = excluded.doubt, attempts = excluded.attempts,
+	first = excluded.first, last = excluded.last, http_status = excluded.http_status, method = excluded.method, path = excluded.path,
+	rel = excluded.rel, url = excluded.url, key = excluded.key, error = excluded.error`
 )
 
 // ofdLocks makes SQLite's locks survive that this process opens and closes the same file elsewhere, where the
@@ -203,8 +205,8 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	var id, last int64
 	var mtime, first sql.NullInt64
 	var state string
-	err = row.Scan(&n, &id, &it.Size, &mtime, &state, &it.Attempts, &first, &last, &it.HTTPStatus,
-		&it.Method, &it.Path, &it.URL, &it.Key, &it.Error, &it.Digest)
+	err = row.Scan(&n, &id, &it.Size, &mtime, &state, &it.Doubt, &it.Attempts, &first, &last, &it.HTTPStatus,
+		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest)
 	if err != nil {
 		return Item{}, 0, err
 	}

@@ -56,26 +56,27 @@ func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
 func (w *writer) run() {
 	j := w.j
 	var batch []entry
-	var loads []load
 	for closed := false; !closed; {
 		<-j.wake
-		for {
+		for more := true; more; {
+			clear(batch)
 			j.mu.Lock()
+			loads, flushes := j.loads, j.flushes
 			batch, j.waiting = j.waiting, batch[:0]
-			loads, j.loads = j.loads, loads[:0]
+			j.loads, j.flushes = nil, nil
 			closed = j.closed
 			j.mu.Unlock()
-			if len(batch) == 0 && len(loads) == 0 {
-				break
-			}
+			more = len(batch)+len(loads)+len(flushes) > 0
 			w.write(batch)
 			for _, l := range loads {
 				l.answer <- w.load(l.n)
 			}
-			clear(batch)
+			for _, answer := range flushes {
+				answer <- w.retry()
+			}
 		}
 	}
-	w.last()
+	w.retry()
 }
 
 // write commits rows, or keeps them.
@@ -106,9 +107,8 @@ func (w *writer) write(batch []entry) {
 	}
 }
 
-// last tries once more what could not be written.
-func (w *writer) last() {
-	var err error
+// retry tries once more what could not be written, and gives up what cannot be written now.
+func (w *writer) retry() (err error) {
 	for len(w.kept) > 0 {
 		chunk := w.kept[:min(len(w.kept), queueSize)]
 		if err == nil {
@@ -119,6 +119,7 @@ func (w *writer) last() {
 		w.finish(chunk, err)
 		w.kept = w.kept[len(chunk):]
 	}
+	return err
 }
 
 func (w *writer) finish(batch []entry, err error) {
@@ -143,8 +144,8 @@ func (w *writer) transact(batch []entry) (err error) {
 	}
 	for i := range batch {
 		e := &batch[i]
-		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), e.State.String(), e.Attempts, millis(e.First), e.Last.UnixMilli(),
-			e.HTTPStatus, e.Method, e.Path, e.URL, e.Key, e.Error, digest(e.Digest)); err != nil {
+		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), e.State.String(), e.Doubt, e.Attempts, millis(e.First), e.Last.UnixMilli(),
+			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest)); err != nil {
 			break
 		}
 	}
