@@ -111,12 +111,12 @@ func parseAuthority(scheme, authority string) (origin string, auth http.Header, 
 // parseTail cuts path and query into parts.
 func parseTail(s string, vars bool) ([]part, error) {
 	var parts []part
-	var lit strings.Builder
+	var lit []byte
 	query := false
 	flush := func() {
-		if lit.Len() > 0 {
-			parts = append(parts, part{text: lit.String(), query: query})
-			lit.Reset()
+		if len(lit) > 0 {
+			parts = append(parts, part{text: string(lit), query: query})
+			lit = lit[:0]
 		}
 	}
 	for i := 0; i < len(s); i++ {
@@ -147,11 +147,11 @@ func parseTail(s string, vars bool) ([]part, error) {
 		case c == '?' && !query:
 			flush()
 			query = true
-			lit.WriteByte(c)
+			lit = append(lit, c)
 		case c == '%' || literal(c) || query && (c == '[' || c == ']'):
-			lit.WriteByte(c)
+			lit = append(lit, c)
 		default:
-			escape(&lit, s[i:i+1])
+			lit = escape(lit, s[i:i+1], false)
 		}
 	}
 	flush()
@@ -187,7 +187,7 @@ func (t *Template) String() string {
 // unreserved characters, so that no value can change the URL's structure; only {path} in the path keeps its slashes.
 //
 // Refused are a variable that vars does not know, an empty value in the path, an empty, "." or ".." segment in {path},
-// and a result with a "." or ".." segment: servers and proxies resolve those, encoded or not.
+// and a result with a "." or ".." segment: servers and proxies resolve those, encoded or not, also between encoded slashes and backslashes.
 func (t *Template) Expand(vars func(name string) (string, bool)) (string, error) {
 	u, err := expand(t.origin, t.parts, vars)
 	if err != nil {
@@ -198,20 +198,19 @@ func (t *Template) Expand(vars func(name string) (string, bool)) (string, error)
 
 // expand with nil vars leaves the variables as they are written, and checks nothing.
 func expand(origin string, parts []part, vars func(string) (string, bool)) (string, error) {
-	var b strings.Builder
-	b.Grow(len(origin) + 128)
-	b.WriteString(origin)
+	var room [256]byte // on the stack: what is kept is no longer than it must be
+	b := append(room[:0], origin...)
 	pathEnd := -1
 	for _, p := range parts {
 		if p.query && pathEnd < 0 {
-			pathEnd = b.Len()
+			pathEnd = len(b)
 		}
 		if p.name == "" {
-			b.WriteString(p.text)
+			b = append(b, p.text...)
 			continue
 		}
 		if vars == nil {
-			b.WriteString("{" + p.name + "}")
+			b = append(append(append(b, '{'), p.name...), '}')
 			continue
 		}
 		v, ok := vars(p.name)
@@ -222,33 +221,33 @@ func expand(origin string, parts []part, vars func(string) (string, bool)) (stri
 			return "", fmt.Errorf("{%s} has no value here", p.name)
 		}
 		if p.name != pathVar {
-			escape(&b, v)
+			b = escape(b, v, false)
 			continue
 		}
-		for i, seg := range strings.Split(v, "/") {
-			if seg == "" || seg == "." || seg == ".." {
-				return "", fmt.Errorf("{path} is %s here, with an empty, . or .. segment", printable(v))
-			}
-			if i > 0 && p.query {
-				b.WriteString("%2F")
-			} else if i > 0 {
-				b.WriteByte('/')
-			}
-			escape(&b, seg)
+		if !validRel(v) {
+			return "", fmt.Errorf("{path} is %s here, with an empty, . or .. segment", printable(v))
 		}
+		b = escape(b, v, !p.query)
 	}
-	u := b.String()
 	if pathEnd < 0 {
-		pathEnd = len(u)
+		pathEnd = len(b)
 	}
-	if vars != nil {
-		for seg := range strings.SplitSeq(u[len(origin):pathEnd], "/") {
-			if dots(seg) {
-				return "", errors.New("the URL's path has a . or .. segment, which servers resolve")
-			}
+	if vars != nil && dotSegment(b[len(origin):pathEnd]) {
+		return "", errors.New("the URL's path has a . or .. segment, which servers resolve, also where slashes are encoded")
+	}
+	return string(b), nil
+}
+
+// validRel reports whether no segment of a relative path is empty, "." or "..".
+func validRel(rel string) bool {
+	for more := true; more; {
+		var seg string
+		seg, rel, more = strings.Cut(rel, "/")
+		if seg == "" || seg == "." || seg == ".." {
+			return false
 		}
 	}
-	return u, nil
+	return true
 }
 
 func unknownVar(name string) error {
@@ -284,25 +283,43 @@ func mask(s string, vars bool) string {
 	return mask(s[:open], vars) + s[open:end+1] + mask(s[end+1:], vars)
 }
 
-// dots reports whether a path segment is "." or ".." once decoded.
-func dots(seg string) bool {
-	if len(seg) > len("%2e%2e") {
-		return false
+// dotSegment reports whether a path has a segment that is "." or ".." once decoded. Servers such as nginx decode before they
+// resolve, so an encoded slash, and to some a backslash, ends a segment too.
+func dotSegment(path []byte) bool {
+	dots := 0 // that are all of the segment so far; -1: there is more in it
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			c = unhex(path[i+1])<<4 | unhex(path[i+2])
+			i += 2
+		}
+		switch {
+		case c == '/' || c == '\\':
+			if dots == 1 || dots == 2 {
+				return true
+			}
+			dots = 0
+		case c == '.' && dots >= 0:
+			dots++
+		default:
+			dots = -1
+		}
 	}
-	seg = strings.ReplaceAll(strings.ToLower(seg), "%2e", ".")
-	return seg == "." || seg == ".."
+	return dots == 1 || dots == 2
 }
 
 const upperHex = "0123456789ABCDEF"
 
-func escape(b *strings.Builder, s string) {
+// escape appends s, percent-encoded down to the unreserved characters, and to slashes where those are kept.
+func escape(b []byte, s string, slashes bool) []byte {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; unreserved(c) {
-			b.WriteByte(c)
+		if c := s[i]; unreserved(c) || c == '/' && slashes {
+			b = append(b, c)
 		} else {
-			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 		}
 	}
+	return b
 }
 
 func unreserved(c byte) bool { return alphanumeric(c) || strings.IndexByte("-._~", c) >= 0 }
@@ -318,6 +335,13 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&^0x20 - 'A' + 10
+}
+
 func validVar(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !alphanumeric(s[i]) && strings.IndexByte("_-.", s[i]) < 0 {
@@ -327,10 +351,12 @@ func validVar(s string) bool {
 	return s != ""
 }
 
-// printable quotes what came from outside, so that an error stays one line of bearable length whatever a name contains.
+// printable quotes what came from outside, so that an error stays one line of bearable length whatever a name contains. A path's
+// end tells more than its middle.
 func printable(s string) string {
-	if len(s) > 1024 {
-		s = strings.ToValidUTF8(s[:1024], "") + "…"
+	const most, part = 400, 150
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:part], "") + "…" + strings.ToValidUTF8(s[len(s)-part:], "")
 	}
 	return strconv.Quote(s)
 }
