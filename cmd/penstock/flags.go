@@ -59,6 +59,26 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	what.BoolVar(&f.follow, "follow", false, "follow symbolic links in directories")
 	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing: show files, URLs, limits and the earliest finish")
 
+	memory := in("What it remembers, and what it makes of it")
+	memory.StringVar(&f.job, "job", "", "`NAME` of the journal (default by URL and method)")
+	memory.StringVar(&f.journal, "journal", "", "`FILE` that is the journal (default one in the state directory; see penstock journal --help)")
+	memory.BoolVar(&f.noJournal, "no-journal", false, "remember nothing: the same command sends everything again")
+	memory.StringVar(&f.ifRunning, "if-running", f.ifRunning, "`WHAT` to do when another run has the journal: fail, skip, wait")
+	memory.Var(&value[time.Time]{&f.again, "TIME", readTime, ""}, "again", "send again what was delivered before, or before TIME")
+	memory.Lookup("again").NoOptDefVal = "now"
+	memory.BoolVar(&f.resendUnknown, "resend-unknown", false, "send again what may have arrived in an earlier run")
+	memory.StringSliceVar(&f.only, "only", nil, "send only what earlier runs have left as `STATE`: failed, unknown, deferred, delivered; several with commas")
+	memory.StringVar(&f.from, "from", "", "`FILE` of results that --only goes by instead of the journal")
+
+	safe := in("Sent once, and whole")
+	safe.StringVar(&f.idempotent, "idempotent", "", "send an idempotency key with each file in `HEADER`, which makes repeating a POST safe: only for a server that honours them")
+	safe.Lookup("idempotent").NoOptDefVal = usualKeyHeader
+	safe.StringVar(&f.keyFormat, "key-format", "", "`FORMAT` of the key: quoted or bare (default quoted in "+usualKeyHeader+", else bare)")
+	safe.Var(&value[time.Duration]{&f.keyLifetime, "D", readDuration, "24h"}, "key-lifetime", "how long the server remembers a key")
+	safe.BoolVar(&f.verify, "verify", false, "ask the server (HEAD or GET) for files that may have arrived, where each has a URL of its own")
+	safe.BoolVar(&f.digest, "digest", false, "send each file's SHA-256 in Content-Digest, and go by it when a file was only touched")
+	safe.BoolVar(&f.noOverwrite, "no-overwrite", false, "send If-None-Match: *, by which a server refuses what it has already")
+
 	when := in("When to give up")
 	when.Var(&value[int]{&f.attempts, "N", readCount, "8"}, "attempts", "real failures of one file before it is failed; waits that the server asks for are none")
 	when.Var(&value[time.Duration]{&f.timeout, "D", readDuration, ""}, "timeout", "longest time for one attempt, waiting for its turn not counted (default none)")
@@ -67,6 +87,8 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	when.Var(&value[time.Duration]{&f.giveUpAfter, "D", readDuration, "1h"}, "give-up-after", "end the run when nothing was accepted for so long; a wait that the server asks for counts if it then refuses again")
 	when.Var(&value[time.Duration]{&f.maxWait, "D", readDuration, ""}, "max-wait", "end the run when the server asks for a longer wait (default none)")
 	when.Var(&value[time.Duration]{&f.maxDuration, "D", readDuration, ""}, "max-duration", "end the run after so long (default none)")
+
+	when.Var(&value[time.Duration]{&f.stopTimeout, "D", readDuration, "25s"}, "stop-timeout", "after Ctrl-C or a termination, longest time for what is in flight to finish")
 
 	net := in("Network")
 	net.BoolVar(&f.http2, "http2", false, "speak HTTP/2 where the server does")
@@ -88,6 +110,9 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	}
 	complete(cmd, "progress", "auto", "bar", "line", "json", "none")
 	complete(cmd, "log-format", "text", "json")
+	complete(cmd, "if-running", "fail", "skip", "wait")
+	complete(cmd, "only", states...)
+	complete(cmd, "key-format", "quoted", "bare")
 	complete(cmd, "concurrency", "auto")
 	complete(cmd, "method", "PUT", "POST", "PATCH")
 	var presets []string

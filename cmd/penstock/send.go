@@ -28,6 +28,7 @@ import (
 
 // sendFlags are the flags of send, as read.
 type sendFlags struct {
+	rememberFlags
 	to, method          string
 	rps, bandwidth      rate.Limit
 	burst               int
@@ -39,6 +40,7 @@ type sendFlags struct {
 	maxDuration         time.Duration
 	giveUpAfter         time.Duration
 	maxWait             time.Duration
+	stopTimeout         time.Duration
 	headers             []string
 	headerFile          string
 	bearerFile          string
@@ -61,7 +63,9 @@ func sendCommand() *cobra.Command {
 		stall:       60 * time.Second,
 		giveUpAfter: time.Hour,
 		attempts:    8,
+		stopTimeout: 25 * time.Second,
 	}
+	f.ifRunning, f.keyLifetime = "fail", 24*time.Hour
 	cmd := &cobra.Command{
 		Use:   "send --to URL [flags] PATH…",
 		Short: "Send files, each in a request of its own",
@@ -119,7 +123,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	options.Source, err = source.New(source.Options{
 		Paths: paths, Stdin: cmd.InOrStdin(), Manifest: f.manifest, Exclude: f.exclude,
-		Hidden: f.hidden, Follow: f.follow, Written: []string{f.results, f.report}, Template: template, Method: f.method,
+		Hidden: f.hidden, Follow: f.follow, Written: []string{f.results, f.report, f.journal}, Template: template, Method: f.method,
 	})
 	if err != nil {
 		return usageError(err)
@@ -129,7 +133,11 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	defer stop(nil)
 	soft, restore := interrupts(ctx, stop)
 	defer restore()
+	if err := f.remember(soft, cmd, &options); err != nil {
+		return err
+	}
 	if options.Found, err = options.Source.Scan(soft); err != nil {
+		discard(options.Journal)
 		var signal *send.Interrupted
 		if errors.As(err, &signal) {
 			return &exitError{signal.Status(), err}
@@ -138,6 +146,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	if f.manifest != "" && len(options.Header) > 0 {
 		if options.HeaderOrigin, err = send.HeaderOrigin(to, options.Source); err != nil {
+			discard(options.Journal)
 			return usageError(err)
 		}
 	}
@@ -273,6 +282,10 @@ func firstPaths(o send.Options) []string {
 
 // options reads the flags that need more than reading.
 func (f *sendFlags) options() (o send.Options, err error) {
+	if err := f.check(); err != nil {
+		return o, err
+	}
+	f.rememberFlags.options(&o)
 	if f.fixed && f.concurrency == 0 {
 		if f.rps == 0 {
 			return o, errors.New("--fixed needs a pace to keep to: give --rps or --concurrency")
@@ -281,7 +294,7 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	}
 	o.Limits = throttle.Limits{Rate: f.rps, Burst: f.burst, InFlight: f.concurrency, Bandwidth: f.bandwidth, Fixed: f.fixed}
 	o.Workers, o.Attempts, o.Timeout = f.workers, f.attempts, f.timeout
-	o.MaxDuration, o.GiveUpAfter, o.MaxWait = f.maxDuration, f.giveUpAfter, f.maxWait
+	o.MaxDuration, o.GiveUpAfter, o.MaxWait, o.StopTimeout = f.maxDuration, f.giveUpAfter, f.maxWait, f.stopTimeout
 	o.ContentType, o.Form = f.contentType, f.form
 	o.UserAgent = "penstock/" + strings.Trim(version(), "()")
 	if o.Header, err = f.header(); err != nil {

@@ -25,4 +25,5 @@ type Item struct {
 	Bytes      int64   `json:"bytes"`   // size of the item's body, whatever became of it
 	Seconds    float64 `json:"seconds"` // from the first attempt to the end
 	Error      string  `json:"error"`
+	Note       string  `json:"note,omitempty"` // why it counts as it does, where that is not plain
 }

@@ -36,6 +36,7 @@ type Summary struct {
 	// For people only.
 	Errors      []ErrorGroup `json:"-"` // how items ended that were neither delivered nor skipped, the largest group first
 	OtherErrors int64        `json:"-"` // items of still other kinds
+	Next        []string     `json:"-"` // commands to give next, each after a few words
 	Notes       []string     `json:"-"` // more lines for the text, such as when to come back
 }
 

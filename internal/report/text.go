@@ -29,6 +29,9 @@ func (s Summary) WriteText(w io.Writer) {
 	for _, note := range s.Notes {
 		fmt.Fprintln(&b, printable(note))
 	}
+	for _, next := range s.Next {
+		fmt.Fprintln(&b, printable(next))
+	}
 	if s.ExitStatus != 0 {
 		fmt.Fprintf(&b, "exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
 	}

@@ -17,6 +17,7 @@ const (
 	ExitRefused     = 4
 	ExitUnavailable = 5
 	ExitLocal       = 6
+	ExitInUse       = 7
 	ExitLimit       = 10
 	ExitInterrupted = 130
 	ExitTerminated  = 143
@@ -27,17 +28,19 @@ const ExitStatuses = `   0  all delivered, or nothing to do
    1  failed otherwise
    2  wrong usage or configuration, a missing file
    3  finished, but some items failed, or it is not known whether they arrived
-   4  refused: 401, 403 or 407 for the first ten answers
+   4  refused: 401, 403 or 407 for the first ten answers, or another 4xx for the first
+      twenty
    5  the server is unavailable or wants to be left alone; later may work
-   6  a local fault, such as a full disk
+   6  a local fault, such as a full disk or a damaged journal
+   7  another run has the journal
   10  a limit that you set ended the run
- 130  interrupted (143: terminated); the same command sends all of it again
+ 130  interrupted (143: terminated); the same command goes on where it stopped
 `
 
 // precedence of the statuses, where several hold.
 var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitLimit, ExitItems}
 
-var packages = regexp.MustCompile(`(^|: )(lab|report|retry|source|throttle): `)
+var packages = regexp.MustCompile(`(^|: )(journal|lab|report|retry|source|throttle): `)
 
 // Plain is the text of an error without the names of packages, which say
 // nothing to people who read it.

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,25 @@ type job struct {
 	began   time.Time // its first attempt left
 	waiting bool      // for its next attempt
 	server  *server   // that it was last sent to
+	tries   int       // requests sent for it
+
+	id        identity
+	key       string    // idempotency key
+	digest    []byte    // SHA-256 of the file, where that is sent along
+	delivered []byte    // SHA-256 of what was delivered earlier and may be the same
+	earlier   int       // requests that earlier runs sent for it
+	kept      bool      // the journal has its fate already
+	announced bool      // the journal has it in flight
+	first     time.Time // when its first attempt left that it is still in doubt of, or in flight with
+	doubt     bool      // some attempt may have been accepted
+	note      string    // why it counts as delivered without a 2xx
+
+	// For those that the end of the run comes back to.
+	pass     int
+	ask      bool        // the server is asked whether it has the item
+	out      report.Item // how it ended last
+	counted  bool        // accepted is of this pass
+	accepted int64       // what its server had accepted before its first attempt
 }
 
 type jobKey struct{}
@@ -45,28 +65,43 @@ func jobOf(req *http.Request) *job {
 
 // item sends one item. It is the pool's task: what becomes of the item is
 // reported and not returned.
-func (r *run) item(ctx context.Context, it source.Item) error {
+func (r *run) item(ctx context.Context, j *job) error {
 	if r.ending.cause() != nil {
-		return nil // it remains
-	}
-	if err := CheckMethod(it.Method); err != nil {
-		r.done(it, report.Item{Status: report.Failed, Error: err.Error()})
+		r.leave(j)
 		return nil
 	}
-	j := &job{item: it}
+	if err := CheckMethod(j.item.Method); err != nil {
+		r.done(j, report.Item{Status: report.Failed, Error: err.Error()})
+		return nil
+	}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
 	if err != nil {
-		r.done(it, report.Item{Status: report.Failed, Error: r.hide(it, Plain(err))})
+		r.done(j, report.Item{Status: report.Failed, Error: r.hide(j.item, Plain(err))})
 		return nil
 	}
+	if j.delivered != nil && bytes.Equal(j.delivered, j.digest) {
+		req.Body.Close()
+		r.done(j, report.Item{Status: report.Delivered, Note: "delivered earlier; its date has changed, its content has not"})
+		return nil
+	}
+	if j.ask {
+		if out, settled := r.ask(ctx, j, req); settled {
+			req.Body.Close()
+			r.done(j, out)
+			return nil
+		}
+	}
+	j.counted = false
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
 	r.moving.forget(j)
-	out := r.outcome(j, resp, err)
-	if out.Status == report.Deferred && j.began.IsZero() {
-		return nil // the run ended before its turn: it remains
+	out, end := r.outcome(j, resp, err)
+	switch {
+	case out.Status == report.Deferred && j.began.IsZero(): // the run ended before its turn
+		r.leave(j)
+	case !r.postpone(j, out, end):
+		r.done(j, out)
 	}
-	r.done(j.item, out)
 	return nil
 }
 
@@ -99,21 +134,38 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	case kind == "":
 		kind = source.ContentType(it.Path)
 	}
-	req.Header = r.header(*it, kind)
+	var digest string
+	if r.Digest {
+		if digest, err = r.contentDigest(ctx, j, req); err != nil {
+			req.Body.Close()
+			return nil, err
+		}
+	}
+	if req.Header, err = r.header(j, kind, digest); err != nil {
+		req.Body.Close()
+		return nil, err
+	}
 	return req, nil
 }
 
 // header returns the headers of an item. Nobody changes the headers of a request
 // that is not his, so items that have none of their own share them.
-func (r *run) header(it source.Item, kind string) http.Header {
+func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
+	it := j.item
 	foreign := r.foreign(it)
-	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign
+	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign || digest != "" || r.Idempotency.Header != ""
 	if h, ok := r.headers.Load(kind); ok && !own {
-		return h.(http.Header)
+		return h.(http.Header), nil
 	}
 	h := http.Header{"User-Agent": {r.UserAgent}, "Content-Type": {kind}}
-	if it.Key != "" {
-		h.Set("Idempotency-Key", it.Key)
+	if err := r.setKey(j, h); err != nil {
+		return nil, err
+	}
+	if digest != "" {
+		h.Set("Content-Digest", digest)
+	}
+	if r.NoOverwrite {
+		h.Set("If-None-Match", "*")
 	}
 	if !foreign {
 		maps.Copy(h, r.Header)
@@ -125,13 +177,13 @@ func (r *run) header(it source.Item, kind string) http.Header {
 	if !own {
 		r.headers.Store(kind, h)
 	}
-	return h
+	return h, nil
 }
 
 // outcome reads the answer and says what became of the job.
-func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
+func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retry.Result) {
 	end := retry.OutcomeOf(resp, err)
-	out := report.Item{HTTPStatus: end.Status, Attempts: end.Attempts}
+	out := report.Item{HTTPStatus: end.Status, Attempts: j.out.Attempts + end.Attempts, Note: j.note}
 	if !j.began.IsZero() {
 		out.Seconds = time.Since(j.began).Seconds()
 	}
@@ -145,13 +197,16 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 		if r.Form != "" && changed(j.item) { // of a plain body the client knows
 			out.Status, out.Error = report.Failed, retry.ErrFileChanged.Error()
 		}
-		return out
+		return out, end
 	case retry.Unknown:
 		out.Status = report.Unknown
 	case retry.Deferred:
 		out.Status = report.Deferred
 	default:
 		out.Status = report.Failed
+	}
+	if errors.Is(end.Err, errKeyTooOld) {
+		out.Status = report.Unknown
 	}
 	r.mu.Lock()
 	accepted := r.accepted
@@ -172,7 +227,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) report.Item {
 	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
 		r.leftAlone(end.RetryAt)
 	}
-	return out
+	return out, end
 }
 
 // hide makes a text about an item fit to be shown.
@@ -212,12 +267,19 @@ func readAnswer(resp *http.Response) string {
 	return strings.TrimSpace(strings.ToValidUTF8(line, "?"))
 }
 
-// done reports the fate of an item.
-func (r *run) done(it source.Item, out report.Item) {
-	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, it.Key, it.Size
-	if r.Results != nil || out.Status != report.Delivered { // else nobody reads it
-		out.URL = report.Redact(it.URL)
+// done settles the fate of an item.
+func (r *run) done(j *job, out report.Item) {
+	it := j.item
+	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
+	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
+		out.URL = shownURL(it.URL)
 	}
+	r.refuseAll(out)
+	r.record(j, out)
+}
+
+// report tells the fate of an item, which nothing changes any more.
+func (r *run) report(out report.Item) {
 	r.tally.Item(out)
 	if r.Results != nil {
 		if err := r.Results.Write(out); err != nil {
@@ -225,21 +287,36 @@ func (r *run) done(it source.Item, out report.Item) {
 		}
 	}
 	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {
-		r.Log.Debug(fmt.Sprintf("%s: %s: %s", it.Path, out.Status, out.Error))
+		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
 	}
+}
 
+// refuseAll ends the run when the server has refused all that it has answered so far, and
+// alike.
+func (r *run) refuseAll(out report.Item) {
+	if out.HTTPStatus == 0 || out.Status == report.Deferred {
+		return
+	}
 	r.mu.Lock()
 	switch out.HTTPStatus {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		r.refusals++
 	default:
-		if out.HTTPStatus != 0 {
-			r.refusals = 0
-		}
+		r.refusals = 0
 	}
-	refused := !r.accepted && r.refusals >= 10
+	if out.HTTPStatus != r.aliked {
+		r.alike, r.aliked = 0, out.HTTPStatus
+	}
+	if out.Status == report.Failed && out.HTTPStatus >= 400 && out.HTTPStatus < 500 {
+		r.alike++
+	}
+	refused, alike := !r.accepted && r.refusals >= 10, !r.accepted && r.alike >= 20
 	r.mu.Unlock()
-	if refused {
+	switch {
+	case alike && !refused:
+		r.end(ExitRefused, fmt.Errorf("the first twenty answers were %d %s and nothing was accepted: look at the URL, the method and what is sent",
+			out.HTTPStatus, http.StatusText(out.HTTPStatus)))
+	case refused:
 		r.end(ExitRefused, fmt.Errorf("the first ten answers were %d and nothing was accepted: check the credentials", out.HTTPStatus))
 	}
 }

@@ -33,6 +33,12 @@ func (r *run) observe(e throttle.Event) {
 		if j != nil {
 			r.backingOff(j, false)
 			j.server = server
+			j.tries++
+			if !j.counted {
+				r.mu.Lock()
+				j.accepted, j.counted = server.accepted, true
+				r.mu.Unlock()
+			}
 			if j.began.IsZero() {
 				j.began = now
 			}
@@ -107,6 +113,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	r.inFlight--
 	s := r.serverLocked(e.Key)
 	if s.trouble = trouble(e); outcome == report.Accepted {
+		s.accepted++
 		r.acceptedLocked()
 		return
 	}
@@ -151,6 +158,7 @@ func (r *run) retrying(e retry.Event) {
 	}
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
+		r.refused(j, e.Uncertain)
 		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
 			r.mu.Lock()
 			if !now.Before(j.server.end) { // else it asked all of us, and e.Until is a little later

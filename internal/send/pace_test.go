@@ -15,7 +15,6 @@ import (
 
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/throttle"
 )
@@ -104,10 +103,10 @@ func TestPoolGrowsFor(t *testing.T) {
 				r := newRun(w.Options)
 				begin, idle := r.grown, r.pool
 				done := make(chan struct{})
-				busy := pool.New(1, func(context.Context, source.Item) error { <-done; return nil })
+				busy := pool.New(1, func(context.Context, *job) error { <-done; return nil })
 				r.pool = busy
 				for range 2 { // one at work and one that waits
-					_ = busy.Submit(w.Context(), source.Item{})
+					_ = busy.Submit(w.Context(), &job{})
 				}
 				if c.edit != nil {
 					c.edit(r)
@@ -117,7 +116,7 @@ func TestPoolGrowsFor(t *testing.T) {
 					t.Errorf("from %d to %d", begin, r.grown)
 				}
 				close(done)
-				for _, p := range []*pool.Pool[source.Item]{idle, busy, r.pool} {
+				for _, p := range []*pool.Pool[*job]{idle, busy, r.pool} {
 					_ = p.Drain(w.Context())
 				}
 			})

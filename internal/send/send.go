@@ -12,9 +12,12 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/pool"
@@ -37,6 +40,7 @@ type Options struct {
 	MaxDuration time.Duration // of the run
 	GiveUpAfter time.Duration // without anything accepted
 	MaxWait     time.Duration // that a server may ask for
+	StopTimeout time.Duration // for what is in flight when the user stops the run
 
 	Network Network
 	Header  http.Header // sent with each item; its values are secrets
@@ -46,6 +50,19 @@ type Options struct {
 	UserAgent    string
 	ContentType  string // empty: by the file's extension
 	Form         string // the field's name; empty: the file is the body
+
+	// Journal remembers what became of each item; Run closes it. Nil: nothing is
+	// remembered.
+	Journal       *journal.Journal
+	Again         time.Time       // also what was delivered before
+	ResendUnknown bool            // also what may have been accepted earlier
+	Only          []journal.State // what earlier runs have left so; empty: all
+	Idempotency   Idempotency
+	Verify        bool     // ask the server about items that it may have accepted
+	Digest        bool     // send each file's SHA-256 along
+	NoOverwrite   bool     // have the server refuse what it has
+	Remarks       []string // to be told at the start
+	Command       string   // that goes on with the run, as people may see it
 
 	Results  *report.Results // nil: none
 	Progress report.Progress
@@ -84,13 +101,21 @@ type run struct {
 	tally     *report.Tally
 	transport *throttle.Transport
 	client    *retry.Client
-	pool      *pool.Pool[source.Item]
+	pool      *pool.Pool[*job]
+	shared    bool                    // all items go to one URL
+	breakOff  context.CancelCauseFunc // ends also what is in flight
+	breaking  *time.Timer             // calls it
 	ending    ending
 	secrets   secrets
 	moving    moving
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
+	settling    atomic.Pointer[time.Time] // until when postponed items wait
+
+	// For submit, and after it for summary.
+	before  int64 // items that were delivered earlier
+	unasked int64 // items that --only leaves out
 
 	mu      sync.Mutex
 	servers map[string]*server // by the upstream's key
@@ -98,10 +123,13 @@ type run struct {
 
 	inFlight, maxInFlight int // at all servers together
 
-	read      int64     // items, so far
-	whole     bool      // these are all
-	accepted  bool      // something was, ever
-	refusals  int       // answers of 401, 403 and 407 before that
+	read      int64 // items, so far
+	whole     bool  // these are all
+	accepted  bool  // something was, ever
+	refusals  int   // answers of 401, 403 and 407 before that
+	alike     int   // items that got the same answer of 4xx, before that
+	aliked    int   // which
+	later     postponed
 	failing   bool      // something was not accepted since the last time that something was
 	refusing  bool      // and the last time because of the server, not of an item
 	heard     time.Time // when the last answer came, or the first request left that has none yet
@@ -123,7 +151,15 @@ type run struct {
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
 	r.Log.Info(o.Describe())
+	if o.Journal != nil {
+		r.Log.Info(DescribeJournal(o.Journal, r.start))
+	}
+	for _, remark := range o.Remarks {
+		r.Log.Warn(remark)
+	}
 
+	ctx, r.breakOff = context.WithCancelCause(ctx)
+	defer r.breakOff(nil)
 	work, done := context.WithCancel(soft) // for submitting
 	defer done()
 	r.ending.begin = func() {
@@ -141,15 +177,32 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	finished := make(chan struct{})
 	watch.Go(func() { r.watch(finished) })
 	r.submit(work)
+	r.comeBack(work)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
 	if !stopWatching() {
 		<-interrupted // what it says belongs before the summary
 	}
+	if r.breaking != nil {
+		r.breaking.Stop()
+	}
+	for _, j := range r.later.jobs {
+		r.giveBack(j)
+	}
+	if r.Journal != nil {
+		r.Journal.Flush()
+	}
 	close(finished)
 	watch.Wait()
 	r.transport.CloseIdleConnections()
-	return r.summary()
+	s := r.summary()
+	if r.Journal != nil {
+		if err := r.Journal.Close(s.ExitStatus); err != nil && s.ExitStatus != ExitLocal {
+			s.ExitStatus = ExitLocal
+			s.Notes = append(s.Notes, Plain(err))
+		}
+	}
+	return s
 }
 
 // interrupt begins the orderly stop that the user asked for.
@@ -167,11 +220,19 @@ func (r *run) interrupt(cause error) {
 	r.mu.Lock()
 	n := r.inFlight
 	r.mu.Unlock()
-	if n > 0 {
-		r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish; %s ends at once", cause, n, second))
-	} else {
+	switch {
+	case n == 0:
 		r.Log.Info(fmt.Sprintf("%v: sending nothing new", cause))
+		return
+	case r.StopTimeout == 0:
+		r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish; %s ends at once", cause, n, second))
+		return
 	}
+	r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish within %v; %s ends at once", cause, n, r.StopTimeout, second))
+	r.breaking = time.AfterFunc(r.StopTimeout, func() {
+		r.Log.Info(fmt.Sprintf("--stop-timeout %v is over: what is in flight is broken off", r.StopTimeout))
+		r.breakOff(fmt.Errorf("%w, and --stop-timeout %v is over", cause, r.StopTimeout))
+	})
 }
 
 func newRun(o Options) *run {
@@ -187,19 +248,22 @@ func newRun(o Options) *run {
 		inFlight = mostInFlight
 	}
 	r.transport = &throttle.Transport{
-		Base:    o.Network.base(inFlight),
+		Base:    r.base(inFlight),
 		Limits:  o.Limits,
 		Timeout: o.Timeout,
 		MaxWait: forever(o.MaxWait),
 		Observe: r.observe,
 	}
 	r.client = &retry.Client{
-		HTTP: &http.Client{Transport: r.transport},
+		HTTP:       &http.Client{Transport: r.transport},
+		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
+		Classify:   r.classify,
 		Policy: retry.Policy{
 			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
 		},
 		Observe: r.retrying,
 	}
+	r.shared = strings.Contains(o.To, "://") && !strings.Contains(o.To, "{")
 	r.grown = o.Workers
 	if r.grown == 0 {
 		r.grown = min(inFlight, maxWorkers)
@@ -212,12 +276,23 @@ func newRun(o Options) *run {
 		}
 	}
 	r.pool = pool.New(r.grown, r.item)
-	r.pool.Failed = func(it source.Item, err error) {
-		if !errors.Is(err, pool.ErrNotStarted) {
-			r.done(it, report.Item{Status: report.Failed, Error: err.Error()})
+	r.pool.Failed = func(j *job, err error) {
+		if errors.Is(err, pool.ErrNotStarted) {
+			r.leave(j)
+		} else {
+			r.done(j, report.Item{Status: report.Failed, Error: err.Error()})
 		}
 	}
 	return r
+}
+
+// base returns the transport below the limits.
+func (r *run) base(idle int) http.RoundTripper {
+	base := r.Network.base(idle)
+	if r.Journal == nil && r.Idempotency.Header == "" {
+		return base
+	}
+	return &announcer{base, r}
 }
 
 // forever returns d, or the longest duration where it is zero.
@@ -244,12 +319,12 @@ func (r *run) submit(ctx context.Context) {
 		var failed *source.ItemError
 		switch {
 		case errors.As(err, &failed):
-			r.done(failed.Item, report.Item{Status: report.Failed, Error: failed.Err.Error()})
+			r.done(&job{item: failed.Item}, report.Item{Status: report.Failed, Error: failed.Err.Error()})
 		case err != nil:
 			r.end(ExitFailed, err)
 			return
 		default:
-			if r.pool.Submit(ctx, it) != nil {
+			if j, wanted := r.claim(it); wanted && r.pool.Submit(ctx, j) != nil {
 				return
 			}
 		}
@@ -304,6 +379,10 @@ func (r *run) watch(finished <-chan struct{}) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
+	var broken <-chan struct{}
+	if r.Journal != nil {
+		broken = r.Journal.Failed()
+	}
 	var meter report.Meter
 	look := func() {
 		now := time.Now()
@@ -325,6 +404,9 @@ func (r *run) watch(finished <-chan struct{}) {
 		case <-deadline:
 			r.end(ExitLimit, fmt.Errorf("--max-duration %v is over", r.MaxDuration))
 			deadline = nil
+		case <-broken:
+			r.end(ExitLocal, r.Journal.Err())
+			broken = nil
 		case <-ticker.C:
 			look()
 		}

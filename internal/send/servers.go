@@ -14,8 +14,9 @@ import (
 type server struct {
 	*throttle.Upstream
 	patience
-	key     string
-	trouble string // what went wrong last; empty: nothing did
+	key      string
+	accepted int64  // requests
+	trouble  string // what went wrong last; empty: nothing did
 
 	// For watch alone.
 	down    time.Time // since when it is, where that was told; zero: it is not

@@ -174,5 +174,7 @@ func (r *run) summary() report.Summary {
 	if left := r.Found.LeftOut.String(); left != "" {
 		s.Notes = append(s.Notes, "left out: "+left)
 	}
+	s.Notes = append(s.Notes, r.resumed()...)
+	s.Next = r.next(s)
 	return s
 }

@@ -63,6 +63,9 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	case throttle.ByConcurrency, throttle.ByDown:
 		return report.LimitConcurrency, r.roomWords(v)
 	}
+	if until := r.settling.Load(); until != nil && v.InFlight == 0 {
+		return report.NoLimit, fmt.Sprintf("asking about files in doubt in %s", left(*until, now))
+	}
 	// Nobody waits for his turn.
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:

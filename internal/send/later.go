@@ -1,0 +1,102 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/retry"
+)
+
+const (
+	// maxPasses bounds how often the end of the run tries an item once more.
+	maxPasses = 3
+	// maxLater bounds the memory for those items; what is more of them has failed.
+	maxLater = 50_000
+)
+
+// postponed are the jobs that the end of the run comes back to.
+type postponed struct {
+	jobs  []*job
+	until time.Time // when the last of them may be asked for
+}
+
+// postpone reports whether the end of the run comes back to a job: one that the
+// server failed while it accepted nothing at all, or one that it can be asked about.
+func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
+	outage := out.Status == report.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
+		!errors.Is(end.Err, retry.ErrFileChanged) && !errors.Is(end.Err, retry.ErrUnreachable)
+	ask := false
+	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if outage && (j.server == nil || j.server.accepted > j.accepted) || len(r.later.jobs) == maxLater {
+		return false
+	}
+	j.pass++
+	j.ask, j.out = ask, out
+	r.later.jobs = append(r.later.jobs, j)
+	if ask {
+		r.later.until = time.Now()
+	}
+	if r.Journal != nil {
+		row := r.row(j, stateOf(out.Status))
+		row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
+		r.Journal.Put(row, nil)
+	}
+	return true
+}
+
+// comeBack gives postponed jobs to the pool again, until there are none or ctx ends.
+func (r *run) comeBack(ctx context.Context) {
+	for range maxPasses {
+		if r.pool.Wait(ctx) != nil {
+			return
+		}
+		r.mu.Lock()
+		jobs, until := r.later.jobs, r.later.until
+		r.later = postponed{}
+		r.mu.Unlock()
+		if len(jobs) == 0 {
+			return
+		}
+		if wait := time.Until(until); wait > 0 {
+			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them", plural(len(jobs), "unknown file"), short(wait)))
+			r.settling.Store(&until)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+			r.settling.Store(nil)
+		}
+		for _, j := range jobs {
+			r.mu.Lock()
+			down := !j.ask && j.server.accepted == j.accepted // it still takes nothing
+			r.mu.Unlock()
+			if down || r.pool.Submit(ctx, j) != nil {
+				r.giveBack(j)
+			}
+		}
+	}
+}
+
+// giveBack reports a postponed job as it ended last.
+func (r *run) giveBack(j *job) {
+	out := j.out
+	if out.Status == report.Failed && r.ending.cause() != nil {
+		out.Status = report.Deferred
+	}
+	r.done(j, out)
+}
+
+// leave does what there is to do for a job that is not sent since the run ends: it
+// remains, unless it was sent before.
+func (r *run) leave(j *job) {
+	if j.pass > 0 {
+		r.giveBack(j)
+	}
+}

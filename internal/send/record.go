@@ -1,0 +1,178 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/retry"
+)
+
+// Idempotency says how keys are sent that make repeating safe where the server
+// honours them (draft-ietf-httpapi-idempotency-key-header).
+type Idempotency struct {
+	Header   string        // its name; empty: no keys
+	Bare     bool          // the key as it is, not as a quoted string
+	Lifetime time.Duration // that the server remembers a key for
+}
+
+// clockSlack is how far a clock may have been set back without making the age of a
+// key unknown.
+const clockSlack = 5 * time.Minute
+
+var (
+	errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
+	errUnsafe    = errors.New("it may have been accepted, and repeating it is not safe")
+)
+
+// A notSentError says why a request was not sent after all. The package retry
+// knows by the method RetryAt that it was not.
+type notSentError struct{ err error }
+
+func (e *notSentError) Error() string      { return e.err.Error() }
+func (e *notSentError) Unwrap() error      { return e.err }
+func (e *notSentError) RetryAt() time.Time { return time.Time{} }
+
+// An announcer is the transport below the limits: what it is given is sent at
+// once. Where it matters whether a request may have been processed, the journal
+// knows of it before.
+type announcer struct {
+	*http.Transport
+	run *run
+}
+
+func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if j := jobOf(req); j != nil {
+		if err := a.run.announce(req.Context(), j); err != nil {
+			if req.Body != nil {
+				req.Body.Close()
+			}
+			return nil, &notSentError{err}
+		}
+	}
+	return a.Transport.RoundTrip(req)
+}
+
+// repeatable tells whether it does no harm if the item is processed twice.
+func (r *run) repeatable(method string) bool {
+	switch method {
+	case http.MethodPost, http.MethodPatch:
+		return r.Idempotency.Header != ""
+	}
+	return true
+}
+
+// announce notes that a job's request is about to leave.
+func (r *run) announce(ctx context.Context, j *job) error {
+	if j.first.IsZero() {
+		j.first = time.Now().Round(0) // by the wall clock: a machine may sleep meanwhile
+	}
+	if j.doubt && r.tooOld(j) {
+		return errKeyTooOld
+	}
+	if r.Journal == nil || j.announced {
+		return nil
+	}
+	switch {
+	case !r.repeatable(j.item.Method):
+		if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
+			return fmt.Errorf("not sent, since the journal could not note it: %w", err)
+		}
+	case r.Idempotency.Header != "" || r.NoOverwrite:
+		r.Journal.Put(r.row(j, journal.InFlight), nil)
+	}
+	j.announced = true
+	return nil
+}
+
+// tooOld tells whether the server may have forgotten the key that the job was first
+// sent with, or nobody knows whether it has.
+func (r *run) tooOld(j *job) bool {
+	if r.Idempotency.Header == "" || (j.item.Method != http.MethodPost && j.item.Method != http.MethodPatch) {
+		return false
+	}
+	age := time.Now().Round(0).Sub(j.first)
+	return age > r.Idempotency.Lifetime || age < -clockSlack
+}
+
+// refused notes how an attempt ended after which there is another.
+func (r *run) refused(j *job, maybeProcessed bool) {
+	switch {
+	case maybeProcessed:
+		j.doubt = true
+	case j.doubt: // by an earlier attempt
+	default:
+		j.first = time.Time{}
+		if r.Journal != nil && j.announced && !r.repeatable(j.item.Method) {
+			r.Journal.Put(r.row(j, journal.Deferred), nil)
+			j.announced = false
+		}
+	}
+}
+
+// row is what the journal keeps of a job.
+func (r *run) row(j *job, state journal.State) journal.Item {
+	return journal.Item{
+		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: shownURL(j.item.URL), Key: j.key,
+		Fingerprint: journal.Fingerprint{Size: j.item.Size, ModTime: j.item.ModTime}, Digest: j.digest,
+		State: state, Doubt: j.doubt, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
+	}
+}
+
+// shownURL is report.Redact for URLs that source made, of which most have nothing
+// to hide.
+func shownURL(url string) string {
+	if strings.ContainsAny(url, "?#@") {
+		return report.Redact(url)
+	}
+	return url
+}
+
+// record keeps the fate of an item, and has it reported when that is on disk.
+func (r *run) record(j *job, out report.Item) {
+	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == report.Skipped {
+		r.report(out)
+		return
+	}
+	row := r.row(j, stateOf(out.Status))
+	row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
+	r.Journal.Put(row, func(err error) {
+		if err != nil && out.Status == report.Delivered {
+			out.Status, out.Error = report.Unknown, "the server accepted it, but the journal could not keep that"
+		}
+		r.report(out)
+	})
+}
+
+func stateOf(s report.Status) journal.State {
+	switch s {
+	case report.Delivered:
+		return journal.Delivered
+	case report.Failed:
+		return journal.Failed
+	case report.Unknown:
+		return journal.Unknown
+	}
+	return journal.Deferred
+}
+
+// classify judges what the package retry cannot know.
+func (r *run) classify(req *http.Request, resp *http.Response, _ error) retry.Verdict {
+	j := jobOf(req)
+	if j == nil || resp == nil {
+		return retry.Verdict{}
+	}
+	switch {
+	case resp.StatusCode == http.StatusPreconditionFailed && r.NoOverwrite && j.doubt:
+		j.note = "it was there already, after an attempt that may have been accepted"
+		return retry.Verdict{Kind: retry.Accepted}
+	case resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "":
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
+	}
+	return retry.Verdict{}
+}

@@ -1,0 +1,162 @@
+package send
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// claim makes a job of an item and reports whether it is to be sent. Where earlier
+// runs have settled that, the item is reported.
+func (r *run) claim(it source.Item) (*job, bool) {
+	j := &job{item: it}
+	if r.Journal != nil || r.Idempotency.Header != "" {
+		j.id = identityOf(it)
+	}
+	if r.Journal == nil {
+		return j, true
+	}
+	c := r.Journal.Claim(j.id.id(), journal.Fingerprint{Size: it.Size, ModTime: it.ModTime})
+	skip := func(why string) (*job, bool) {
+		r.done(j, report.Item{Status: report.Skipped, Error: why})
+		return nil, false
+	}
+	switch {
+	case c.Twice:
+		return skip("the same file goes to the same URL twice in this run")
+	case len(r.Only) > 0 && !slices.Contains(r.Only, c.State):
+		r.unasked++
+		return skip("not asked for (--only)")
+	case c.State == journal.None:
+		return j, true
+	case c.State == journal.Delivered && c.Same && r.Again.IsZero():
+		r.before++
+		return skip("")
+	}
+	row, err := r.Journal.Load(j.id.id())
+	if err != nil {
+		r.end(ExitLocal, err)
+		return nil, false
+	}
+	j.earlier = row.Attempts
+	if c.State == journal.Delivered {
+		switch {
+		case c.Same && row.Last.UnixMilli() >= r.Again.UnixMilli():
+			r.before++
+			return skip("")
+		case !c.Same && r.Digest && row.Size == it.Size && r.Again.IsZero():
+			j.delivered = row.Digest // perhaps it was only touched
+		}
+		return j, true
+	}
+	if !c.Same { // what is in doubt is another content
+		return j, true
+	}
+	j.key = row.Key
+	j.first, j.doubt = row.First, row.Doubt || c.State == journal.InFlight || c.State == journal.Unknown
+	asked := !r.Again.IsZero() || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown)
+	switch {
+	case !j.doubt || asked:
+		if asked {
+			j.doubt, j.first = false, time.Time{} // whatever its key is worth
+		}
+		return j, true
+	case c.State != journal.Unknown && r.repeatable(it.Method) && !r.tooOld(j):
+		return j, true
+	case r.Verify:
+		j.ask = true
+		return j, true
+	}
+	why := "it may have arrived in an earlier run"
+	if c.State == journal.InFlight {
+		why += ", which ended while it was sent"
+	}
+	if r.repeatable(it.Method) && r.tooOld(j) {
+		why = errKeyTooOld.Error()
+	}
+	j.kept = c.State == journal.Unknown
+	r.done(j, report.Item{Status: report.Unknown, HTTPStatus: row.HTTPStatus, Error: why})
+	return nil, false
+}
+
+// DescribeJournal says where the journal is, and what earlier runs have left there.
+func DescribeJournal(j *journal.Journal, now time.Time) string {
+	e := j.Earlier()
+	if e.Runs == 0 {
+		return "journal " + j.Path() + ": new"
+	}
+	text := fmt.Sprintf("journal %s continues: %s", j.Path(), CountsOf(e.Counts))
+	ended := "last run ended"
+	if e.Killed {
+		ended = "last run was cut off"
+	}
+	return text + "; " + ended + " " + When(e.Last, now)
+}
+
+// CountsOf writes how many items are in which state.
+func CountsOf(counts map[journal.State]int64) string {
+	text := humanize.Comma(counts[journal.Delivered]) + " delivered"
+	for _, s := range []journal.State{journal.Failed, journal.Unknown, journal.Deferred, journal.InFlight} {
+		if n := counts[s]; n > 0 {
+			word := s.String()
+			if s == journal.InFlight {
+				word = "in flight"
+			}
+			text += fmt.Sprintf(", %s %s", humanize.Comma(n), word)
+		}
+	}
+	return text
+}
+
+// When writes an instant as people speak of it.
+func When(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	clock := t.Format("15:04")
+	days := func(t time.Time) int64 {
+		_, offset := t.Zone()
+		return (t.Unix() + int64(offset)) / (24 * 3600)
+	}
+	switch days(now) - days(t) {
+	case 0:
+		return "today " + clock
+	case 1:
+		return "yesterday " + clock
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// next are the commands that there is reason to give next.
+func (r *run) next(s report.Summary) (next []string) {
+	if r.Journal == nil || r.Command == "" {
+		return nil
+	}
+	if n := s.Items.Remaining + s.Items.Deferred; n > 0 {
+		return []string{"to go on: " + r.Command}
+	}
+	if n := s.Items.Failed; n > 0 {
+		next = append(next, fmt.Sprintf("to send the %s failed again: %s --only failed", humanize.Comma(n), r.Command))
+	}
+	if n := s.Items.Unknown; n > 0 {
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s --only unknown", humanize.Comma(n), r.Command))
+	}
+	return next
+}
+
+// resumed tells what earlier runs have done of this one's work.
+func (r *run) resumed() (notes []string) {
+	if r.before > 0 {
+		e := r.Journal.Earlier()
+		notes = append(notes, fmt.Sprintf("%s skipped: delivered earlier (last run %s) and not changed since; --again sends them again",
+			humanize.Comma(r.before), When(e.Last, time.Now())))
+	}
+	if r.unasked > 0 {
+		notes = append(notes, humanize.Comma(r.unasked)+" skipped: not asked for by --only")
+	}
+	return notes
+}
