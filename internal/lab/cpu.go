@@ -61,7 +61,9 @@ func NewCPU(c CPU) Model {
 }
 
 func (c *cpu) Serve(ctx context.Context, r Request) Answer {
-	r.read()
+	if !r.read() {
+		return Answer{}
+	}
 	began := time.Now()
 	work := c.work.draw()
 	finished, ok := c.shared.start(work, c.Limit)

@@ -68,11 +68,12 @@ func (dripping) Close() error               { return nil }
 
 // The same on a real listener, which is closed and opened again.
 func TestDownRefuseTCP(t *testing.T) {
-	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"400ms"}})
+	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"800ms"}})
 	client := client(t)
 	var refused, accepted bool
 	for deadline := time.Now().Add(10 * time.Second); !accepted && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		resp, err := client.Get("http://" + l.Addr().String() + "/x")
+		req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", nil)
+		resp, err := client.Do(req)
 		if err == nil {
 			resp.Body.Close()
 			accepted = refused && resp.StatusCode == http.StatusCreated

@@ -12,20 +12,29 @@ import (
 // An exchange is one request on its way through a rule.
 type exchange struct {
 	*Server
-	w  http.ResponseWriter
-	r  *http.Request
-	at time.Time // when it arrived
+	w     http.ResponseWriter
+	r     *http.Request
+	at    time.Time // when it arrived
+	looks bool      // it asks what is stored: no upload, and not counted as a request
 
-	size   int64 // of the body, once read
-	sum    [sha256.Size]byte
-	status int  // of the whole answer, 0 while there is none
-	left   bool // has been counted out
+	size    int64 // of the body, once read
+	sum     [sha256.Size]byte
+	stamp   stamp
+	claimed bool // its key, until it leaves
+	verdict int  // the status that the body deserves, 0 while that is open
+	stored  bool
+	status  int  // of the whole answer, 0 while there is none
+	left    bool // has been counted out
 }
 
-// accept reads the body, stores it and says so.
+// accept does what a server does that has no limit and makes no fault.
 func (x *exchange) accept() {
+	if x.looks {
+		x.look()
+		return
+	}
 	x.read(nil)
-	x.store()
+	x.keep()
 	x.answer()
 }
 
@@ -39,11 +48,11 @@ func (x *exchange) read(pace *pace) {
 	if pace != nil {
 		piece = piece[:min(pace.piece, len(piece))]
 	}
-	hash := sha256.New()
+	hash, hashed := sha256.New(), x.ledger.names || x.r.Header[contentDigest] != nil
 	for {
 		n, err := x.r.Body.Read(piece)
 		x.size += int64(n)
-		if x.ledger.names {
+		if hashed {
 			hash.Write(piece[:n])
 		}
 		if pace != nil && n > 0 {
@@ -59,20 +68,67 @@ func (x *exchange) read(pace *pace) {
 	}
 }
 
-// store makes the body accepted, whatever becomes of the answer.
-func (x *exchange) store() {
-	name := x.r.URL.Path
-	if x.r.URL.RawQuery != "" {
-		name += "?" + x.r.URL.RawQuery
+// keep stores a body that was read, unless there is a reason not to.
+func (x *exchange) keep() {
+	if x.admit() {
+		x.store()
 	}
-	x.ledger.accept(name, x.r.Header.Get("Idempotency-Key"), x.size, x.sum)
+}
+
+// admit returns whether the body is to be worked on and stored. If not, the
+// verdict is there.
+func (x *exchange) admit() bool {
+	x.stamp = stamp{Name(x.r.URL), x.r.Header.Get("Idempotency-Key")}
+	if !digestHolds(x.r.Header, x.sum) {
+		x.ledger.wrong()
+		x.verdict = http.StatusBadRequest
+		return false
+	}
+	if !x.honour || x.stamp.key == "" {
+		return true
+	}
+	switch x.ledger.claim(x.stamp, x.sum) {
+	case keyInUse:
+		x.verdict = http.StatusConflict
+	case keyAccepted:
+		x.w.Header().Set("Idempotency-Replayed", "true")
+		x.verdict = http.StatusCreated
+	case keyClaimed:
+		x.claimed = true
+	}
+	return x.claimed
+}
+
+// store makes a body that was admitted accepted, whatever becomes of the answer.
+func (x *exchange) store() {
+	onlyNew := x.r.Method == http.MethodPut && x.r.Header.Get("If-None-Match") == "*"
+	x.stored = x.ledger.accept(x.stamp, onlyNew, x.size, x.sum)
+	x.verdict = http.StatusCreated
+	if !x.stored {
+		x.verdict = http.StatusPreconditionFailed
+	}
+}
+
+// answer says the verdict.
+func (x *exchange) answer() {
+	x.reply(x.verdict, text(x.verdict))
 }
 
 const stored = "stored\n"
 
-// answer says 201.
-func (x *exchange) answer() {
-	x.reply(http.StatusCreated, stored)
+// text is the body of an answer.
+func text(status int) string {
+	switch status {
+	case http.StatusCreated:
+		return stored
+	case http.StatusBadRequest:
+		return "the body is not what its Content-Digest says\n"
+	case http.StatusConflict:
+		return "a request with this Idempotency-Key is being worked on\n"
+	case http.StatusPreconditionFailed:
+		return "this name is stored already\n"
+	}
+	return http.StatusText(status) + "\n"
 }
 
 // refuse answers with a status that is an error, and with Retry-After unless
@@ -81,7 +137,7 @@ func (x *exchange) refuse(status, retryAfter int) {
 	if retryAfter >= 0 {
 		x.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	x.reply(status, http.StatusText(status)+"\n")
+	x.reply(status, text(status))
 }
 
 func (x *exchange) reply(status int, body string) {
@@ -100,7 +156,10 @@ var plainText = []string{"text/plain; charset=utf-8"}
 func (x *exchange) leave() {
 	if !x.left {
 		x.left = true
-		x.ledger.leave(x.status)
+		x.ledger.leave(x.status, x.stored)
+		if x.claimed {
+			x.ledger.release(x.stamp)
+		}
 	}
 }
 
@@ -127,13 +186,14 @@ func (x *exchange) reset() {
 	x.breakOff()
 }
 
-// truncate sends the head of a 201 and half of the body that it announces, and
-// ends the exchange and the handler.
+// truncate sends the head of the answer and half of the body that it announces,
+// and ends the exchange and the handler.
 func (x *exchange) truncate() {
 	x.leave()
-	x.w.Header().Set("Content-Length", strconv.Itoa(2*len(stored)))
-	x.w.WriteHeader(http.StatusCreated)
-	io.WriteString(x.w, stored)
+	half := text(x.verdict)
+	x.w.Header().Set("Content-Length", strconv.Itoa(2*len(half)))
+	x.w.WriteHeader(x.verdict)
+	io.WriteString(x.w, half)
 	http.NewResponseController(x.w).Flush()
 	x.breakOff()
 }

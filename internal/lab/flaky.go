@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,18 +15,29 @@ var flakyPreset = preset{Preset{
 	Summary: "a share of the requests fails, each in one of the ways in which uploads fail",
 	Params: []Param{
 		{"500", "0.05", "share: the body is read and not stored, the answer is 500"},
+		{"502", "0", "share: the same with 502"},
+		{"504", "0", "share: the same with 504"},
+		{"500-after", "0", "share: the body is stored, the answer is 500"},
+		{"502-after", "0", "share: the same with 502"},
+		{"504-after", "0", "share: the same with 504"},
+		{"408", "0", "share: the answer is 408, before the body is read"},
+		{"425", "0", "share: the same with 425"},
+		{"429", "0", "share: the same with 429"},
+		{"503", "0", "share: the same with 503"},
+		{"retry-after", "none", "seconds that a 429 or 503 asks for"},
 		{"reset-before", "0.02", "share: the connection is reset before the body is read"},
 		{"reset-in", "0.02", "share: the connection is reset in the middle of the body"},
 		{"reset-after", "0.02", "share: the body is stored, then the connection is reset"},
-		{"truncated", "0.02", "share: the body is stored, the answer's 201 is sent and its body cut off"},
+		{"truncated", "0.02", "share: the body is stored, the answer's head is sent and its body cut off"},
 		{"stalled", "0", "share: the body is read, then nothing happens for a while"},
 		{"stall", "5m", "for how long; then the body is stored and answered if the client is still there"},
 		{"seed", "1", "of the random choice"},
 	},
 }, func(v *values) rule {
 	f := &flaky{
-		stall: v.duration("stall", 0),
-		rnd:   rand.New(rand.NewPCG(uint64(v.count("seed", 0)), 0)),
+		stall:      v.duration("stall", 0),
+		retryAfter: v.retryAfter("retry-after"),
+		rnd:        rand.New(rand.NewPCG(uint64(v.count("seed", 0)), 0)),
 	}
 	sum := 0.0
 	for i, kind := range faultKinds {
@@ -38,11 +50,15 @@ var flakyPreset = preset{Preset{
 	return f
 }}
 
-var faultKinds = [...]string{"500", "reset-before", "reset-in", "reset-after", "truncated", "stalled"}
+var faultKinds = [...]string{
+	"500", "502", "504", "500-after", "502-after", "504-after", "408", "425", "429", "503",
+	"reset-before", "reset-in", "reset-after", "truncated", "stalled",
+}
 
 type flaky struct {
-	shares [len(faultKinds)]float64
-	stall  time.Duration
+	shares     [len(faultKinds)]float64
+	stall      time.Duration
+	retryAfter int
 
 	mu  sync.Mutex
 	rnd *rand.Rand // protected by mu
@@ -69,10 +85,19 @@ func (f *flaky) serve(x *exchange) {
 		return
 	}
 	x.ledger.fault(kind)
+	status, _ := strconv.Atoi(strings.TrimSuffix(kind, "-after"))
 	switch kind {
-	case "500":
+	case "500", "502", "504":
 		x.read(nil)
-		x.refuse(http.StatusInternalServerError, -1)
+		x.refuse(status, -1)
+	case "500-after", "502-after", "504-after":
+		x.read(nil)
+		x.keep()
+		x.refuse(status, -1)
+	case "408", "425":
+		x.refuse(status, -1)
+	case "429", "503":
+		x.refuse(status, f.retryAfter)
 	case "reset-before":
 		x.reset()
 	case "reset-in":
@@ -80,18 +105,20 @@ func (f *flaky) serve(x *exchange) {
 		x.reset()
 	case "reset-after":
 		x.read(nil)
-		x.store()
+		x.keep()
 		x.reset()
 	case "truncated":
 		x.read(nil)
-		x.store()
+		x.keep()
 		x.truncate()
 	case "stalled":
 		x.read(nil)
-		if !f.wait(x) {
-			x.breakOff()
+		if x.admit() {
+			if !f.wait(x) {
+				x.breakOff()
+			}
+			x.store()
 		}
-		x.store()
 		x.answer()
 	}
 }

@@ -14,6 +14,18 @@ import (
 	"time"
 )
 
+// quiet makes no fault.
+const quiet = "500=0&reset-before=0&reset-in=0&reset-after=0&truncated=0"
+
+// always makes that fault at every request.
+func always(kind string) string {
+	params := strings.Replace(quiet, kind+"=0", kind+"=1", 1)
+	if params == quiet {
+		params += "&" + kind + "=1"
+	}
+	return params
+}
+
 func TestFlakyFaults(t *testing.T) {
 	const body = "0123456789"
 	tests := []struct {
@@ -23,6 +35,15 @@ func TestFlakyFaults(t *testing.T) {
 		accepted, answered, unAnswer int64
 	}{
 		{"500", 500, nil, 0, 0, 0},
+		{"502", 502, nil, 0, 0, 0},
+		{"504", 504, nil, 0, 0, 0},
+		{"500-after", 500, nil, 1, 0, 0},
+		{"502-after", 502, nil, 1, 0, 0},
+		{"504-after", 504, nil, 1, 0, 0},
+		{"408", 408, nil, 0, 0, 0},
+		{"425", 425, nil, 0, 0, 0},
+		{"429", 429, nil, 0, 0, 0},
+		{"503", 503, nil, 0, 0, 0},
 		{"reset-before", 0, syscall.ECONNRESET, 0, 0, 1},
 		{"reset-in", 0, syscall.ECONNRESET, 0, 0, 1},
 		{"reset-after", 0, syscall.ECONNRESET, 1, 0, 1},
@@ -40,15 +61,14 @@ func TestFlakyFaults(t *testing.T) {
 				t.Errorf("status %d, error %v; want %d, %v", status, err, tt.status, tt.err)
 			}
 			got := s.Stats()
-			if got.Requests != 1 || got.Accepted != tt.accepted || got.Answered != tt.answered || got.Unanswered != tt.unAnswer || got.Faults[tt.kind] != 1 {
+			if got.Requests != 1 || got.Accepted != tt.accepted || got.Answered != tt.answered || got.Unanswered != tt.unAnswer || got.Faults[tt.kind] != 1 || got.Unknown != tt.accepted {
 				t.Errorf("%+v", got)
 			}
 			if len(got.Items) != int(tt.accepted) {
 				t.Errorf("stored %v", got.Items)
 			}
 		}
-		params := fmt.Sprintf("500=0&reset-before=0&reset-in=0&reset-after=0&truncated=0&%s=1", tt.kind)
-		params = strings.Replace(params, tt.kind+"=0&", "", 1)
+		params := always(tt.kind)
 		t.Run(tt.kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, "flaky", params)
@@ -88,9 +108,18 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+func TestFlakyRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for kind, want := range map[string]string{"503": "3", "429": "3", "500": ""} {
+			b := newBench(t, "flaky", always(kind)+"&retry-after=3")
+			b.want("Retry-After of "+kind, b.put("/x", "").header.Get("Retry-After"), want)
+		}
+	})
+}
+
 func TestFlakyStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "flaky", "500=0&reset-before=0&reset-in=0&reset-after=0&truncated=0&stalled=1&stall=1m")
+		b := newBench(t, "flaky", always("stalled")+"&stall=1m")
 		b.client.Timeout = 10 * time.Second
 		if a := b.put("/gone", ""); a.err == nil || a.after != 10*time.Second {
 			t.Errorf("%d after %v", a.status, a.after)

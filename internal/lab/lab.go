@@ -61,14 +61,14 @@ var presets = []preset{
 	downPreset,
 }
 
-var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks"}
+var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks: then nothing is found stored"}
 
 // Presets returns all presets with their parameters and defaults.
 func Presets() []Preset {
 	all := make([]Preset, len(presets))
 	for i, p := range presets {
 		all[i] = p.Preset
-		all[i].Params = append(slices.Clone(p.Params), recordParam)
+		all[i].Params = append(slices.Clone(p.Params), recordParam, keysParam)
 	}
 	return all
 }
@@ -90,10 +90,14 @@ func New(name string, params url.Values) (*Server, error) {
 		return nil, err
 	}
 	rule, record := presets[i].rule(v), v.flag("record")
+	honour := v.choice("keys", "ignore", "honour") == "honour"
+	if v.err == nil && honour && !record {
+		v.err = fmt.Errorf("lab: %s: keys=honour needs the record: leave out record=%s", name, v.text["record"])
+	}
 	if v.err != nil {
 		return nil, v.err
 	}
-	return newServer(name, rule, record), nil
+	return newServer(name, rule, record, honour), nil
 }
 
 // suggest names the choice that was probably meant, or else all of them.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,7 +22,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // net/http tells there of answers that nobody asked for
+	goleak.VerifyTestMain(m)
+}
 
 // A bench is a lab on fake time with a client. It is made inside a bubble.
 type bench struct {
@@ -150,20 +154,16 @@ func TestRecords(t *testing.T) {
 		send("POST", "/b", small, "k1")
 		send("POST", "/b", small, "k1")
 		send("POST", "/b?name=c", "", "")
-		send("GET", "/d", "", "")
+		send("DELETE", "/d", "", "")
 		time.Sleep(time.Millisecond)
 
-		hash := func(s string) string {
-			sum := sha256.Sum256([]byte(s))
-			return hex.EncodeToString(sum[:])
-		}
 		want := Stats{
 			Preset: "strict", Requests: 7, Accepted: 7, Answered: 7,
 			ByStatus: map[int]int64{201: 7}, Faults: map[string]int64{},
 			Bytes:       int64(len(large) + 4*len(small)),
 			MaxInFlight: 1, MaxIn1s: 1, MaxIn100ms: 1,
 			Items: map[string]Item{
-				"/a/ü.txt":  {Size: 5, SHA256: hash(small), Times: 2},
+				"/a/ü.txt":  {Size: 5, SHA256: hash(small), Times: 2, Contents: map[string]int64{hash(large): 1, hash(small): 1}},
 				"/b":        {Size: 5, SHA256: hash(small), Times: 3, Keys: []string{"k1", "k2"}},
 				"/b?name=c": {SHA256: hash(""), Times: 1},
 				"/d":        {SHA256: hash(""), Times: 1},
@@ -182,7 +182,38 @@ func TestRecords(t *testing.T) {
 		}
 		b.want("verdict", b.Stats().Verdict(), []string{
 			"lab strict: 7 requests, 7 accepted, 0 refused; at most 1 in any second, 1 in any 100 ms, 1 in flight",
-			"lab strict: 2 names accepted more than once",
+			"lab strict: 1 file accepted more than once",
+		})
+	})
+}
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// Where many bodies go to one URL, each is known by its content.
+func TestContents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "flaky", quiet+"&504-after=0.3&seed=4")
+		for i, body := range []string{"one", "two", "one", "three", "two", "one"} {
+			req := b.request("POST", "/in", body)
+			req.Header.Set("Idempotency-Key", fmt.Sprintf("k%d", i%4))
+			b.do(req)
+		}
+		s := b.Stats()
+		b.want("item", s.Items["/in"], Item{
+			Size: 3, SHA256: hash("one"), Times: 6, Keys: []string{"k0", "k1", "k2", "k3"},
+			Contents:    map[string]int64{hash("one"): 3, hash("two"): 2, hash("three"): 1},
+			ContentKeys: map[string][]string{hash("one"): {"k1", "k2"}, hash("two"): {"k0"}, hash("three"): {"k3"}},
+		})
+		if s.Unknown != s.Faults["504-after"] || s.Unknown == 0 || s.Reused != 2 {
+			t.Errorf("%+v", s)
+		}
+		b.want("verdict", s.Verdict(), []string{
+			fmt.Sprintf("lab flaky: 6 requests, 6 accepted, %d refused; at most 6 in any second, 6 in any 100 ms, 1 in flight", s.Refused),
+			fmt.Sprintf("lab flaky: faults made: %d x 504-after; %d accepted without a whole 2xx answer; 2 files accepted more than once; "+
+				"2 requests with the key of another content", s.Unknown, s.Unknown),
 		})
 	})
 }
@@ -269,7 +300,7 @@ func TestNewErrors(t *testing.T) {
 		{"strickt", "", `lab: unknown preset "strickt"; did you mean "strict"?`},
 		{"zzzzzzz", "", `lab: unknown preset "zzzzzzz"; choose from ` + strings.Join(presetNames(), ", ")},
 		{"strict", "rsp=3", `lab: strict has no parameter "rsp"; did you mean "rps"?`},
-		{"strict", "burst=3", `lab: strict has no parameter "burst"; choose from rps, tolerance, retry-after, record`},
+		{"strict", "burst=3", `lab: strict has no parameter "burst"; choose from rps, tolerance, retry-after, record, keys`},
 		{"strict", "rps=1&rps=2", `lab: strict: give rps once, not 2 times`},
 		{"strict", "rps=fast", `lab: strict: bad rps="fast": want a number of requests a second, such as 20 or 0.5`},
 		{"strict", "rps=0", `lab: strict: bad rps="0": want a number of requests a second, such as 20 or 0.5`},
@@ -277,6 +308,8 @@ func TestNewErrors(t *testing.T) {
 		{"strict", "tolerance=-1ms", `lab: strict: bad tolerance="-1ms": want a duration, such as 100ms or 1m30s`},
 		{"strict", "retry-after=1.5", `lab: strict: bad retry-after="1.5": want whole seconds, such as 2, or none`},
 		{"strict", "record=maybe", `lab: strict: bad record="maybe": want true or false`},
+		{"strict", "keys=trust", `lab: strict: bad keys="trust": want ignore or honour`},
+		{"strict", "keys=honour&record=off", `lab: strict: keys=honour needs the record: leave out record=off`},
 		{"window", "kind=leaky", `lab: window: bad kind="leaky": want fixed or sliding`},
 		{"flaky", "stalled=1.5", `lab: flaky: bad stalled="1.5": want a share from 0 to 1, such as 0.05`},
 		{"flaky", "500=0.5&stalled=0.5", `lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},

@@ -16,26 +16,34 @@ type ledger struct {
 	mu struct {
 		sync.Mutex
 		requests, accepted, unanswered int64
+		told                           int64 // accepted, with a whole 2xx answer that said so
+		looked, replayed, reused       int64
+		badDigest                      int64
 		bytes                          int64
 		inFlight, maxInFlight          int
 		second, tenth                  peak
 		byStatus                       map[int]int64
 		faults                         map[string]int64
 		items                          map[string]item
-		keys                           map[stamp]struct{}
+		contents                       map[content]int64 // how often each was accepted, of the names that got several
+		keys                           map[stamp][sha256.Size]byte
+		working                        map[stamp]struct{} // keys of requests that are worked on
 	}
 }
 
 // item is what is kept of a name.
 type item struct {
-	size  int64
-	times int64
-	sum   [sha256.Size]byte
+	size    int64
+	times   int64
+	sum     [sha256.Size]byte
+	several bool // different contents, which are in the ledger's
 }
 
-// stamp is an idempotency key that came with a name. One set for all names is
-// smaller than a set in each.
-type stamp struct{ name, key string }
+// content is what a name got.
+type content struct {
+	name string
+	sum  [sha256.Size]byte
+}
 
 func (l *ledger) init(names bool) {
 	l.epoch = time.Now()
@@ -45,7 +53,9 @@ func (l *ledger) init(names bool) {
 	l.mu.byStatus = map[int]int64{}
 	l.mu.faults = map[string]int64{}
 	l.mu.items = map[string]item{}
-	l.mu.keys = map[stamp]struct{}{}
+	l.mu.contents = map[content]int64{}
+	l.mu.keys = map[stamp][sha256.Size]byte{}
+	l.mu.working = map[stamp]struct{}{}
 }
 
 // arrive counts a request that arrived at the instant at.
@@ -61,8 +71,8 @@ func (l *ledger) arrive(at time.Time) {
 }
 
 // leave counts how a request ended: with a whole answer of that status, or with
-// none, which is status 0.
-func (l *ledger) leave(status int) {
+// none, which is status 0; and whether its body was stored.
+func (l *ledger) leave(status int, stored bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.inFlight--
@@ -71,25 +81,50 @@ func (l *ledger) leave(status int) {
 	} else {
 		l.mu.byStatus[status]++
 	}
+	if stored && status/100 == 2 {
+		l.mu.told++
+	}
 }
 
 // accept stores a body under a name, and the idempotency key that came with it.
-func (l *ledger) accept(name, key string, size int64, sum [sha256.Size]byte) {
+// With onlyNew it returns false, and stores nothing, where the name is stored.
+func (l *ledger) accept(s stamp, onlyNew bool, size int64, sum [sha256.Size]byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	it, known := l.mu.items[s.name]
+	if known && onlyNew {
+		return false
+	}
 	l.mu.accepted++
 	l.mu.bytes += size
 	if !l.names {
-		return
+		return true
 	}
-	it, known := l.mu.items[name]
-	if !known {
-		name = strings.Clone(name) // else the whole request line stays in memory
+	// Cloned, else the whole request stays in memory.
+	s = stamp{strings.Clone(s.name), strings.Clone(s.key)}
+	if known && it.sum != sum && !it.several {
+		it.several = true
+		l.mu.contents[content{s.name, it.sum}] = it.times
 	}
-	l.mu.items[name] = item{size: size, times: it.times + 1, sum: sum}
-	if key != "" {
-		l.mu.keys[stamp{name, key}] = struct{}{}
+	if it.several {
+		l.mu.contents[content{s.name, sum}]++
 	}
+	l.mu.items[s.name] = item{size: size, times: it.times + 1, sum: sum, several: it.several}
+	if s.key != "" {
+		if before, known := l.mu.keys[s]; known && before != sum {
+			l.mu.reused++
+		}
+		l.mu.keys[s] = sum
+	}
+	return true
+}
+
+// item returns what is stored under a name.
+func (l *ledger) item(name string) (it item, stored bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	it, stored = l.mu.items[name]
+	return it, stored
 }
 
 // fault counts a fault that the server made on purpose.
@@ -97,4 +132,18 @@ func (l *ledger) fault(kind string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.faults[kind]++
+}
+
+// look counts a request that asked what is stored.
+func (l *ledger) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.looked++
+}
+
+// wrong counts a body that is not what its digest says.
+func (l *ledger) wrong() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.badDigest++
 }

@@ -26,8 +26,9 @@ type Request struct {
 	At    time.Time // of the arrival; zero: now
 
 	// Read, if set, reads the body. It is called when the server begins to work on
-	// the request, and not for what is refused before.
-	Read func()
+	// the request, and not for what is refused before. If it returns false there is
+	// nothing to work on: Serve returns at once, with no answer.
+	Read func() bool
 }
 
 func (r *Request) arrived() time.Time {
@@ -37,10 +38,8 @@ func (r *Request) arrived() time.Time {
 	return r.At
 }
 
-func (r *Request) read() {
-	if r.Read != nil {
-		r.Read()
-	}
+func (r *Request) read() bool {
+	return r.Read == nil || r.Read()
 }
 
 // An Answer is what a [Model] says. The zero value is no answer: a connection
@@ -153,7 +152,7 @@ func (m modelled) serve(x *exchange) {
 	a := m.Serve(x.life, Request{
 		Bytes: x.r.ContentLength,
 		At:    x.at,
-		Read:  func() { x.read(nil) },
+		Read:  func() bool { x.read(nil); return x.admit() },
 	})
 	if a.Quota != nil {
 		a.Quota.tell(x.w.Header())
@@ -161,6 +160,8 @@ func (m modelled) serve(x *exchange) {
 	switch {
 	case x.life.Err() != nil:
 		x.breakOff()
+	case x.verdict != 0:
+		x.answer()
 	case a.Status == http.StatusCreated:
 		x.store()
 		x.answer()

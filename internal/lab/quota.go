@@ -83,8 +83,7 @@ func (l *limited) Serve(ctx context.Context, r Request) Answer {
 	ok, left, reset := l.quota.take(at)
 	a := refusal(http.StatusTooManyRequests)
 	if ok {
-		r.read()
-		if !sleep(ctx, time.Until(at.Add(l.service))) {
+		if !r.read() || !sleep(ctx, time.Until(at.Add(l.service))) {
 			return Answer{}
 		}
 		a = done(at, 0)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// StatsPath is where a server tells its Stats as JSON. Asking is not counted as
-// a request and never limited.
+// StatsPath is where a server tells its Stats as JSON, to GET. Asking is not
+// counted as a request and never limited.
 const StatsPath = "/-/stats"
 
 // bufferSize is how much of a body is read at once.
@@ -22,6 +22,7 @@ const bufferSize = 64 << 10
 type Server struct {
 	preset  string
 	rule    rule
+	honour  bool // idempotency keys
 	ledger  ledger
 	http    http.Server
 	buffers sync.Pool // of *[]byte
@@ -39,8 +40,8 @@ type Server struct {
 	}
 }
 
-func newServer(preset string, rule rule, record bool) *Server {
-	s := &Server{preset: preset, rule: rule, started: time.Now()}
+func newServer(preset string, rule rule, record, honour bool) *Server {
+	s := &Server{preset: preset, rule: rule, honour: honour, started: time.Now()}
 	s.life, s.die = context.WithCancel(context.Background())
 	s.closing = s.life.Done()
 	s.ledger.init(record)
@@ -101,16 +102,33 @@ func (s *Server) Stats() Stats {
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// First of all, so that nothing of ours comes between arrival and judgement.
-		x := &exchange{Server: s, w: w, r: r, at: time.Now()}
-		if r.URL.Path == StatsPath {
+		x := &exchange{Server: s, w: w, r: r, at: time.Now(), looks: isLook(r)}
+		if x.looks && r.URL.Path == StatsPath {
 			w.Header().Set("Content-Type", "application/json")
 			json.NewEncoder(w).Encode(s.Stats())
+			return
+		}
+		if x.looks {
+			s.look(x)
 			return
 		}
 		s.ledger.arrive(x.at)
 		defer x.leave()
 		s.rule.serve(x)
 	})
+}
+
+// look answers who asks what is stored, without any limit. But a server that is
+// down is that for all.
+func (s *Server) look(x *exchange) {
+	s.ledger.look()
+	x.left = true // never counted in
+	switch s.rule.(type) {
+	case *down:
+		s.rule.serve(x)
+	default:
+		x.look()
+	}
 }
 
 // connState keeps count of the connections, which http.Server closes but does

@@ -20,7 +20,7 @@ type slow struct{ pace pace }
 
 func (s *slow) serve(x *exchange) {
 	x.read(&s.pace)
-	x.store()
+	x.keep()
 	x.answer()
 }
 

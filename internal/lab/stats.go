@@ -11,21 +11,27 @@ import (
 )
 
 // Stats is what a server has seen. Every request is in one of ByStatus,
-// Unanswered and the few still under way.
+// Unanswered and the few still under way. An answer counts when it was sent, to a
+// client that by all that the server could see was still there.
 type Stats struct {
 	Preset      string           `json:"preset"`
-	Requests    int64            `json:"requests"`      // that arrived; those for the stats are not counted
+	Requests    int64            `json:"requests"`      // that arrived; those that only look, for the stats or at what is stored, are not counted
 	Accepted    int64            `json:"accepted"`      // bodies stored, whether or not the client could learn of it
-	Answered    int64            `json:"answered"`      // whole 2xx answers: the rest of Accepted is unknown to the client, but for the heads of truncated answers
+	Unknown     int64            `json:"unknown"`       // of these, those of which no whole 2xx answer was sent, or not yet
+	Answered    int64            `json:"answered"`      // whole 2xx answers
 	Refused     int64            `json:"refused"`       // answers of any other status
 	Unanswered  int64            `json:"unanswered"`    // broken off by either side before a whole answer was sent
+	Replayed    int64            `json:"replayed"`      // not stored, as the idempotency key had been accepted (keys=honour)
+	Reused      int64            `json:"reused"`        // came with an idempotency key that its name had been accepted with, and another body
+	BadDigest   int64            `json:"bad_digest"`    // not stored, as the body was not what its Content-Digest said
+	Looked      int64            `json:"looked"`        // GET and HEAD of names, in none of the above
 	ByStatus    map[int]int64    `json:"by_status"`     // whole answers
 	Faults      map[string]int64 `json:"faults"`        // by kind, made on purpose by the presets flaky and down
 	Bytes       int64            `json:"bytes"`         // of the bodies stored
 	MaxInFlight int              `json:"max_in_flight"` // requests at once, from the header read to the answer
 	MaxIn1s     int              `json:"max_in_1s"`     // arrivals in any half-open second
 	MaxIn100ms  int              `json:"max_in_100ms"`  // arrivals in any half-open 100 ms
-	Items       map[string]Item  `json:"items"`         // by name: the decoded path, with ? and the query where there is one; empty with record=false
+	Items       map[string]Item  `json:"items"`         // by name, see [Name]; empty with record=false
 }
 
 // Item is what a server has stored under one name.
@@ -34,6 +40,11 @@ type Item struct {
 	SHA256 string   `json:"sha256"`         // of the last body, in hexadecimal
 	Times  int64    `json:"times"`          // how often a body was accepted
 	Keys   []string `json:"keys,omitempty"` // the different idempotency keys that came with them, sorted
+
+	// Where the name got different bodies, as a URL that many are sent to: how often
+	// each was accepted and the keys that came with it, by SHA-256. Else nil.
+	Contents    map[string]int64    `json:"contents,omitempty"`
+	ContentKeys map[string][]string `json:"content_keys,omitempty"`
 }
 
 // stats copies the ledger. Unlike the ledger's other methods it takes time in
@@ -43,7 +54,12 @@ func (l *ledger) stats() Stats {
 	s := Stats{
 		Requests:    l.mu.requests,
 		Accepted:    l.mu.accepted,
+		Unknown:     l.mu.accepted - l.mu.told,
 		Unanswered:  l.mu.unanswered,
+		Replayed:    l.mu.replayed,
+		Reused:      l.mu.reused,
+		BadDigest:   l.mu.badDigest,
+		Looked:      l.mu.looked,
 		ByStatus:    maps.Clone(l.mu.byStatus),
 		Faults:      maps.Clone(l.mu.faults),
 		Bytes:       l.mu.bytes,
@@ -51,7 +67,7 @@ func (l *ledger) stats() Stats {
 		MaxIn1s:     l.mu.second.max,
 		MaxIn100ms:  l.mu.tenth.max,
 	}
-	items, keys := maps.Clone(l.mu.items), maps.Clone(l.mu.keys)
+	items, contents, keys := maps.Clone(l.mu.items), maps.Clone(l.mu.contents), maps.Clone(l.mu.keys)
 	l.mu.Unlock()
 
 	for status, n := range s.ByStatus {
@@ -63,21 +79,38 @@ func (l *ledger) stats() Stats {
 	}
 	s.Items = make(map[string]Item, len(items))
 	for name, it := range items {
-		s.Items[name] = Item{Size: it.size, SHA256: hex.EncodeToString(it.sum[:]), Times: it.times}
+		i := Item{Size: it.size, SHA256: hex.EncodeToString(it.sum[:]), Times: it.times}
+		if it.several {
+			i.Contents = map[string]int64{}
+		}
+		s.Items[name] = i
 	}
-	for k := range keys {
+	for c, times := range contents {
+		s.Items[c.name].Contents[hex.EncodeToString(c.sum[:])] = times
+	}
+	for k, sum := range keys {
 		it := s.Items[k.name]
 		it.Keys = append(it.Keys, k.key)
+		if it.Contents != nil {
+			if it.ContentKeys == nil {
+				it.ContentKeys = map[string][]string{}
+			}
+			of := hex.EncodeToString(sum[:])
+			it.ContentKeys[of] = append(it.ContentKeys[of], k.key)
+		}
 		s.Items[k.name] = it
 	}
 	for _, it := range s.Items {
 		slices.Sort(it.Keys)
+		for _, keys := range it.ContentKeys {
+			slices.Sort(keys)
+		}
 	}
 	return s
 }
 
 // Verdict is the stats in one line or two for people. The second line is there
-// only when something went wrong.
+// only when there was more than plain acceptances and refusals.
 func (s Stats) Verdict() []string {
 	lines := []string{fmt.Sprintf("lab %s: %s, %s accepted, %s refused; at most %s in any second, %s in any 100 ms, %s in flight",
 		s.Preset, number(s.Requests, "request"), humanize.Comma(s.Accepted), humanize.Comma(s.Refused),
@@ -94,22 +127,40 @@ func (s Stats) Verdict() []string {
 	if s.Unanswered > 0 {
 		odd = append(odd, number(s.Unanswered, "request")+" without a whole answer")
 	}
-	if n := s.Accepted - s.Answered; n > 0 {
-		odd = append(odd, humanize.Comma(n)+" accepted without one")
+	if s.Unknown > 0 {
+		odd = append(odd, humanize.Comma(s.Unknown)+" accepted without a whole 2xx answer")
 	}
-	var again int64
-	for _, it := range s.Items {
-		if it.Times > 1 {
-			again++
-		}
+	if again := s.again(); again > 0 {
+		odd = append(odd, number(again, "file")+" accepted more than once")
 	}
-	if again > 0 {
-		odd = append(odd, number(again, "name")+" accepted more than once")
+	if s.Replayed > 0 {
+		odd = append(odd, number(s.Replayed, "request")+" recognised by the key and not stored again")
+	}
+	if s.Reused > 0 {
+		odd = append(odd, number(s.Reused, "request")+" with the key of another content")
+	}
+	if s.BadDigest > 0 {
+		odd = append(odd, number(s.BadDigest, "request")+" with a wrong digest")
 	}
 	if len(odd) > 0 {
 		lines = append(lines, "lab "+s.Preset+": "+strings.Join(odd, "; "))
 	}
 	return lines
+}
+
+// again is how many contents were accepted more than once under the same name.
+func (s Stats) again() (n int64) {
+	for _, it := range s.Items {
+		if it.Contents == nil && it.Times > 1 {
+			n++
+		}
+		for _, times := range it.Contents {
+			if times > 1 {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func number(n int64, what string) string {

@@ -88,7 +88,9 @@ func (t *threads) Serve(ctx context.Context, r Request) Answer {
 	case <-ctx.Done():
 		return Answer{}
 	}
-	r.read()
+	if !r.read() {
+		return Answer{}
+	}
 	began := time.Now()
 	if !sleep(ctx, work) {
 		return Answer{}

@@ -45,8 +45,10 @@ func (t *tutorial) serve(x *exchange) {
 		return
 	}
 	x.read(nil)
-	x.sleepUntil(x.at.Add(t.latency))
-	x.store()
+	if x.admit() {
+		x.sleepUntil(x.at.Add(t.latency))
+		x.store()
+	}
 	x.answer()
 }
 

@@ -1,0 +1,43 @@
+package lab
+
+import "crypto/sha256"
+
+var keysParam = Param{"keys", "ignore", "ignore: an Idempotency-Key is only recorded; honour: one that was accepted is answered 201 and not stored again, 409 while the first is worked on"}
+
+// stamp is an idempotency key that came with a name. One set for all names is
+// smaller than a set in each.
+type stamp struct{ name, key string }
+
+// A claim is how a key stands when a request with it is to be worked on.
+type claim int
+
+const (
+	keyClaimed  claim = iota // by this request
+	keyInUse                 // by another one that is worked on
+	keyAccepted              // with a body that was stored
+)
+
+// claim takes a key for a request whose body is read, until release.
+func (l *ledger) claim(s stamp, sum [sha256.Size]byte) claim {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first, ok := l.mu.keys[s]; ok {
+		l.mu.replayed++
+		if first != sum {
+			l.mu.reused++
+		}
+		return keyAccepted
+	}
+	if _, ok := l.mu.working[s]; ok {
+		return keyInUse
+	}
+	l.mu.working[s] = struct{}{}
+	return keyClaimed
+}
+
+// release lets go of a claim. What was stored keeps its key.
+func (l *ledger) release(s stamp) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.mu.working, s)
+}
