@@ -68,47 +68,6 @@ func (x *exchange) read(pace *pace) {
 	}
 }
 
-// keep stores a body that was read, unless there is a reason not to.
-func (x *exchange) keep() {
-	if x.admit() {
-		x.store()
-	}
-}
-
-// admit returns whether the body is to be worked on and stored. If not, the
-// verdict is there.
-func (x *exchange) admit() bool {
-	x.stamp = stamp{Name(x.r.URL), x.r.Header.Get("Idempotency-Key")}
-	if !digestHolds(x.r.Header, x.sum) {
-		x.ledger.wrong()
-		x.verdict = http.StatusBadRequest
-		return false
-	}
-	if !x.honour || x.stamp.key == "" {
-		return true
-	}
-	switch x.ledger.claim(x.stamp, x.sum) {
-	case keyInUse:
-		x.verdict = http.StatusConflict
-	case keyAccepted:
-		x.w.Header().Set("Idempotency-Replayed", "true")
-		x.verdict = http.StatusCreated
-	case keyClaimed:
-		x.claimed = true
-	}
-	return x.claimed
-}
-
-// store makes a body that was admitted accepted, whatever becomes of the answer.
-func (x *exchange) store() {
-	onlyNew := x.r.Method == http.MethodPut && x.r.Header.Get("If-None-Match") == "*"
-	x.stored = x.ledger.accept(x.stamp, onlyNew, x.size, x.sum)
-	x.verdict = http.StatusCreated
-	if !x.stored {
-		x.verdict = http.StatusPreconditionFailed
-	}
-}
-
 // answer says the verdict.
 func (x *exchange) answer() {
 	x.reply(x.verdict, text(x.verdict))
@@ -138,6 +97,12 @@ func (x *exchange) refuse(status, retryAfter int) {
 		x.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	x.reply(status, text(status))
+}
+
+// redirect sends the client, with its body, to another place.
+func (x *exchange) redirect(to string) {
+	x.w.Header().Set("Location", to)
+	x.reply(http.StatusTemporaryRedirect, text(http.StatusTemporaryRedirect))
 }
 
 func (x *exchange) reply(status int, body string) {

@@ -9,6 +9,11 @@
 // whether its content is whole. An arrival is the instant at which the request's
 // header was read.
 //
+// What makes a repetition safe, every lab does: it refuses a body that is not
+// what its Content-Digest says, and a PUT with If-None-Match: * of a name that is
+// stored, and tells of a name, to HEAD and GET, its length, ETag and Repr-Digest.
+// Idempotency keys it honours where the parameter keys says so.
+//
 // A lab is no load balancer and no model of a network: it runs on loopback or
 // in memory, and all its clients share its one limit, but for the tutorial
 // preset, which has one for each API key.
@@ -27,6 +32,7 @@ type Preset struct {
 	Name    string
 	Summary string // one line
 	Params  []Param
+	Kinds   []Kind // what its parameter kind takes, where that needs more than a line
 }
 
 // A Param is a setting of a preset, in the form in which New takes it.
@@ -34,6 +40,12 @@ type Param struct {
 	Name    string
 	Default string
 	Help    string // one line
+}
+
+// A Kind is a value that a parameter takes.
+type Kind struct {
+	Name string
+	Help string // one line
 }
 
 // A rule decides what becomes of a request: it reads or leaves the body, stores
@@ -59,6 +71,7 @@ var presets = []preset{
 	slowPreset,
 	flakyPreset,
 	downPreset,
+	hostilePreset,
 }
 
 var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks: then nothing is found stored"}

@@ -147,3 +147,13 @@ func (v *values) bandwidth(name string) float64 {
 	}
 	return float64(n)
 }
+
+// bytes is a size.
+func (v *values) bytes(name string) int64 {
+	n, err := humanize.ParseBytes(v.text[name])
+	if err != nil || n > 1<<40 {
+		v.bad(name, "a size, such as 32MiB")
+		return 0
+	}
+	return int64(n)
+}

@@ -119,12 +119,12 @@ func (s *Server) Handler() http.Handler {
 }
 
 // look answers who asks what is stored, without any limit. But a server that is
-// down is that for all.
+// down is that for all, and so is one that is hostile.
 func (s *Server) look(x *exchange) {
 	s.ledger.look()
 	x.left = true // never counted in
 	switch s.rule.(type) {
-	case *down:
+	case *down, *hostile:
 		s.rule.serve(x)
 	default:
 		x.look()

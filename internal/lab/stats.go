@@ -26,7 +26,7 @@ type Stats struct {
 	BadDigest   int64            `json:"bad_digest"`    // not stored, as the body was not what its Content-Digest said
 	Looked      int64            `json:"looked"`        // GET and HEAD of names, in none of the above
 	ByStatus    map[int]int64    `json:"by_status"`     // whole answers
-	Faults      map[string]int64 `json:"faults"`        // by kind, made on purpose by the presets flaky and down
+	Faults      map[string]int64 `json:"faults"`        // by kind, made on purpose by the presets flaky, down and hostile
 	Bytes       int64            `json:"bytes"`         // of the bodies stored
 	MaxInFlight int              `json:"max_in_flight"` // requests at once, from the header read to the answer
 	MaxIn1s     int              `json:"max_in_1s"`     // arrivals in any half-open second
