@@ -16,6 +16,7 @@ var errLongLine = errors.New("the line is longer than 1 MiB")
 type line struct {
 	number int
 	text   []byte // valid until the next line
+	cut    bool   // the input ends without ending the line
 }
 
 // lines yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as Windows writes them. An
@@ -24,6 +25,11 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		sc := bufio.NewScanner(r)
 		sc.Buffer(nil, maxLine+16) // room for its end and the mark
+		cut := false
+		sc.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+			cut = atEOF && bytes.IndexByte(data, '\n') < 0
+			return bufio.ScanLines(data, atEOF)
+		})
 		n := 0
 		for sc.Scan() {
 			n++
@@ -35,7 +41,7 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 				yield(line{number: n}, errLongLine)
 				return
 			}
-			if len(bytes.TrimSpace(text)) > 0 && !yield(line{n, text}, nil) {
+			if len(bytes.TrimSpace(text)) > 0 && !yield(line{n, text, cut}, nil) {
 				return
 			}
 		}

@@ -1,16 +1,14 @@
 package source
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // An entry is one line of a manifest: a JSON object with "path" and, as far as the line says so, "url", "method", "headers" and
@@ -24,14 +22,14 @@ type entry struct {
 	fields map[string]string // "key" included
 }
 
-// checkManifest wants a regular file because a manifest is read twice, the first time before anything is sent.
-func checkManifest(name string) error {
+// checkReadTwice wants a regular file because a manifest and results are read before anything is sent, and then to send.
+func checkReadTwice(name string) error {
 	fi, err := os.Stat(name)
 	if err != nil {
 		return reason(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return errors.New("not a regular file; a manifest is read twice, before anything is sent and then to send")
+		return errors.New("not a regular file; it is read twice, before anything is sent and then to send")
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -47,6 +45,14 @@ func (s *Source) manifest(p *pass, r root) bool {
 		p.yield(Item{}, err)
 		return false
 	}
+	var picks *picks
+	if s.results {
+		var err error
+		if picks, err = s.picked(p.ctx); err != nil {
+			return end(err)
+		}
+		p.torn = picks.torn
+	}
 	f, err := os.Open(r.path)
 	if err != nil {
 		return end(fmt.Errorf("source: manifest %s: %w", printable(r.path), reason(err)))
@@ -56,27 +62,58 @@ func (s *Source) manifest(p *pass, r root) bool {
 		if p.ctx.Err() != nil {
 			return end(context.Cause(p.ctx))
 		}
-		where := fmt.Sprintf("manifest %s line %d", printable(r.path), line.number)
-		var e entry
+		if err == nil && s.results && !picks.lines.has(line.number) {
+			continue
+		}
+		var item Item
+		var lineErr error
 		if err == nil {
-			e, err = parseEntry(line.text)
+			item, lineErr, err = s.manifestItem(p, line.text, filepath.Dir(r.path))
 		}
-		if err == nil && e.target == nil && s.opts.Template == nil {
-			err = errors.New(`no "url", and there is no URL for all lines`)
+		where := func(err error) error {
+			return fmt.Errorf("manifest %s line %d: %w", printable(r.path), line.number, err)
 		}
-		if err != nil {
-			return end(fmt.Errorf("source: %s: %w", where, err))
-		}
-		item, err := s.entryItem(p, e, filepath.Dir(r.path))
-		if err != nil {
-			if !p.fail(item, fmt.Errorf("%s: %w", where, err)) {
+		switch {
+		case err != nil:
+			return end(fmt.Errorf("source: %w", where(err)))
+		case lineErr == errNotAsked:
+		case lineErr != nil:
+			if !p.fail(item, where(lineErr)) {
 				return false
 			}
-		} else if !p.yield(item, nil) {
+		case !p.yield(item, nil):
 			return false
 		}
 	}
 	return true
+}
+
+// manifestItem makes an item of a line. What concerns that item alone is itemErr; err is for a line that cannot be read.
+func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, itemErr, err error) {
+	if s.results {
+		r, err := parseResult(text)
+		if err == nil && !s.only(r) {
+			err = errors.New("was changed meanwhile")
+		}
+		if err != nil {
+			return Item{}, nil, err
+		}
+		item, itemErr = s.resultItem(p, r)
+		return item, itemErr, nil
+	}
+	e, err := parseEntry(text)
+	switch {
+	case err != nil:
+	case e.fields["type"] == "item" && slices.Contains(statuses, e.fields["status"]):
+		err = errors.New("a line of results, and the first one is none: give the results by --from, or a manifest of nothing else")
+	case e.target == nil && s.opts.Template == nil:
+		err = errors.New(`no "url", and there is no URL for all lines`)
+	}
+	if err != nil {
+		return Item{}, nil, err
+	}
+	item, itemErr = s.entryItem(p, e, folder)
+	return item, itemErr, nil
 }
 
 // entryItem makes an item of a line. Its path is relative to the manifest's folder, and so is {path}.
@@ -89,6 +126,9 @@ func (s *Source) entryItem(p *pass, e entry, folder string) (Item, error) {
 		if rel, err := filepath.Rel(abs, name); err == nil {
 			item.Rel = filepath.ToSlash(rel)
 		}
+	}
+	if !p.join.may(item) {
+		return item, errNotAsked
 	}
 	fi, err := statRegular(item.Path)
 	if err != nil {
@@ -108,17 +148,19 @@ func (s *Source) entryItem(p *pass, e entry, folder string) (Item, error) {
 
 // parseEntry reads a line. It checks all that can be wrong without a look at the disk.
 func parseEntry(text []byte) (entry, error) {
-	// encoding/json would replace what is not UTF-8, and so name another file.
-	if !utf8.Valid(text) {
-		return entry{}, errors.New("not valid UTF-8")
-	}
 	fields, err := object(text)
 	if err != nil {
 		return entry{}, err
 	}
 	e := entry{fields: map[string]string{}}
 	var target string
-	for name, raw := range fields {
+	seen := make(map[string]struct{}, 8)
+	for b, raw := range fields {
+		name := string(b)
+		if _, twice := seen[name]; twice {
+			return entry{}, fmt.Errorf("%s is given twice", printable(name))
+		}
+		seen[name] = struct{}{}
 		if string(raw) == "null" {
 			continue
 		}
@@ -128,10 +170,11 @@ func parseEntry(text []byte) (entry, error) {
 			}
 			continue
 		}
-		v, err := scalar(raw)
+		b, err := scalar(raw)
 		if err != nil {
 			return entry{}, fmt.Errorf("%s: %w", printable(name), err)
 		}
+		v := string(b)
 		switch name {
 		case "path":
 			e.path = v
@@ -164,49 +207,17 @@ func parseEntry(text []byte) (entry, error) {
 	return e, nil
 }
 
-// object splits a JSON object into its fields.
-func object(text []byte) (map[string]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	err := json.Unmarshal(text, &fields)
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrongType) || err == nil && fields == nil:
-		return nil, errors.New(`no JSON object such as {"path":"a.csv"}`)
-	case err != nil:
-		return nil, fmt.Errorf("no JSON, one object a line: %w", err)
-	}
-	return fields, nil
-}
-
-// scalar returns a string's value, or a number as it is written.
-func scalar(raw json.RawMessage) (string, error) {
-	switch c := raw[0]; {
-	case c == '-' || '0' <= c && c <= '9':
-		return string(raw), nil
-	case c != '"':
-		return "", errors.New("neither a string nor a number")
-	}
-	var v string
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return "", err
-	}
-	// Half a surrogate pair, Python's way of writing names that are not UTF-8, was replaced.
-	if strings.ContainsRune(v, utf8.RuneError) && bytes.Contains(bytes.ToLower(raw), []byte(`\ud`)) {
-		return "", errors.New(`has a \u escape that is no character`)
-	}
-	return v, nil
-}
-
-func parseHeader(raw json.RawMessage) (http.Header, error) {
+func parseHeader(raw []byte) (http.Header, error) {
 	fields, err := object(raw)
 	if err != nil {
 		return nil, errors.New(`"headers": not an object of strings`)
 	}
-	h := make(http.Header, len(fields))
-	for name, raw := range fields {
+	h := make(http.Header)
+	for b, raw := range fields {
+		name := string(b)
 		v, err := scalar(raw)
 		if err == nil {
-			err = CheckHeader(name, v)
+			err = CheckHeader(name, string(v))
 		}
 		if err == nil && h[http.CanonicalHeaderKey(name)] != nil {
 			err = errors.New("is given twice")
@@ -214,7 +225,7 @@ func parseHeader(raw json.RawMessage) (http.Header, error) {
 		if err != nil {
 			return nil, fmt.Errorf(`"headers": %s: %w`, printable(name), err)
 		}
-		h.Set(name, strings.TrimSpace(v))
+		h.Set(name, strings.TrimSpace(string(v)))
 	}
 	return h, nil
 }

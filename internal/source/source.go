@@ -2,8 +2,8 @@
 // directories or by globs, each with the URL and the method it goes to.
 //
 // [ParseTemplate] reads the URL, [New] checks what was asked for, [Source.Scan] looks at every item before anything is sent,
-// and [Source.Items] streams them. No list of items is ever held: the largest things in memory are one directory's listing and up to
-// 16 MiB in which Scan notes what it found.
+// and [Source.Items] streams them. No list of items is ever held: the largest things in memory are one directory's listing, up to
+// 16 MiB in which Scan notes what it found, some bytes an item where two could have one URL, and what results are asked for.
 //
 // Errors are one line whatever a file's name contains, and never show credentials or the values of a URL's query.
 package source
@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -62,8 +63,23 @@ type Options struct {
 
 	// Manifest is a file of NDJSON, read instead of Paths. A line is an object with "path" and, where it is not as for the
 	// others, "url", "method", "headers" (an object) and "key"; all further strings and numbers are variables for the
-	// template. Relative paths start at the manifest's folder.
+	// template. Relative paths start at the manifest's folder. Two lines cannot have one key.
+	//
+	// A file whose first line has "type":"item" and a "status" is a results file, or what penstock journal export writes; all its lines
+	// must be such, and Only says which of them are sent. Of several lines about one item the last holds, unless it tells only that the item was
+	// skipped: about one item are lines with one key, else with one path, method and URL. A last line that was torn is passed over. Paths are
+	// relative to the working directory. URL, method and a key that was given go along; a URL of which the results hide a part
+	// is made by Template, with "rel" as {path}. Headers and variables of the manifest before are not in results: where that had any, give it
+	// again, and the results as From.
 	Manifest string
+
+	// Only selects by what became of an item: "delivered", "failed", "unknown" (or still in flight when its run was killed), "skipped",
+	// "deferred". It needs From or a Manifest of results; alone it says nothing here, and is for a journal: see Source.FromResults.
+	Only []string
+
+	// From is a results file that selects among the items of Paths or Manifest those that Only asks for: by the key where item and line both have
+	// one, else by path, and by method and URL without its query where one path went to several. Which line holds is as in a Manifest of results.
+	From string
 
 	// Exclude are globs. What they match, by path relative to the walked directory or by base name, is left out of walked directories and globs.
 	Exclude []string
@@ -90,14 +106,21 @@ type Source struct {
 	opts    Options
 	method  string
 	roots   []root
+	results bool                  // the manifest consists of results
+	unalike bool                  // no two items can have one URL
 	found   atomic.Pointer[found] // all files, if Scan could remember them
 	written []string              // absolute paths
+
+	mu        sync.Mutex // held while one of these is made
+	picks     *picks
+	selection *selection
 }
 
 // A root is one of Options.Paths, or the manifest.
 type root struct {
 	path  string
 	items func(*pass, root) bool // false: stop
+	tree  bool                   // a directory that is walked
 	glob  *glob
 	stdin bool
 }
@@ -129,16 +152,21 @@ func (s *Source) check() error {
 		}
 		s.opts.Exclude[i] = p
 	}
+	if err := s.checkRoots(); err != nil {
+		return err
+	}
+	return s.checkOnly()
+}
+
+func (s *Source) checkRoots() error {
 	if m := s.opts.Manifest; m != "" {
 		if len(s.opts.Paths) > 0 {
 			return errors.New("a manifest names all items: give either it or paths")
 		}
-		if s.isWritten(m) {
-			return fmt.Errorf("manifest %s: this run would write over it", printable(m))
+		if err := s.checkRead("manifest", m); err != nil {
+			return err
 		}
-		if err := checkManifest(m); err != nil {
-			return fmt.Errorf("manifest %s: %w", printable(m), err)
-		}
+		s.results = isResults(m)
 		s.roots = []root{{path: m, items: s.manifest}}
 		return nil
 	}
@@ -160,6 +188,45 @@ func (s *Source) check() error {
 			return err
 		}
 		s.roots = append(s.roots, r)
+	}
+	s.unalike = len(s.roots) == 1 && s.roots[0].tree && s.opts.Template.isPath()
+	return nil
+}
+
+func (s *Source) checkOnly() error {
+	for _, status := range s.opts.Only {
+		if err := checkStatus(status); err != nil {
+			return fmt.Errorf("only: %w", err)
+		}
+	}
+	from := s.opts.From
+	switch {
+	case s.results && len(s.opts.Only) == 0:
+		return fmt.Errorf("manifest %s has results: say by --only which of them to send, such as --only failed,unknown", printable(s.opts.Manifest))
+	case from == "":
+		return nil
+	case len(s.opts.Only) == 0:
+		return fmt.Errorf("from %s: say by --only which of its items to send, such as --only failed,unknown", printable(from))
+	case s.results:
+		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out", printable(from), printable(s.opts.Manifest))
+	}
+	return s.checkRead("from", from)
+}
+
+// checkRead returns an error for a manifest or results that cannot be read, or not twice.
+func (s *Source) checkRead(what, name string) error {
+	err := checkReadTwice(name)
+	if err == nil {
+		for _, w := range s.written {
+			a, aerr := os.Stat(name)
+			b, berr := os.Stat(w)
+			if aerr == nil && berr == nil && os.SameFile(a, b) {
+				err = fmt.Errorf("this run would write over it, as %s: give another file for what it writes", printable(w))
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, printable(name), err)
 	}
 	return nil
 }
@@ -194,7 +261,7 @@ func (s *Source) root(p string) (root, error) {
 	fi, err := os.Stat(p)
 	switch {
 	case err == nil && fi.IsDir():
-		return root{path: p, items: s.walk}, nil
+		return root{path: p, items: s.walk, tree: true}, nil
 	case err == nil:
 		if err := checkRegular(fi); err != nil {
 			return root{}, fmt.Errorf("%s: %w", printable(p), err)
@@ -210,7 +277,7 @@ func (s *Source) root(p string) (root, error) {
 			return root{}, fmt.Errorf("%s matches nothing: there is no directory %s", printable(p), printable(dir))
 		}
 		g.text = p
-		return root{path: dir, items: s.walk, glob: g}, nil
+		return root{path: dir, items: s.walk, tree: true, glob: g}, nil
 	default:
 		return root{}, fmt.Errorf("%s: %w", printable(p), reason(err))
 	}
@@ -219,20 +286,26 @@ func (s *Source) root(p string) (root, error) {
 // Method returns the method of items that name none.
 func (s *Source) Method() string { return s.method }
 
+// FromResults reports whether results have said, by Options.Only, which items there are. If not, Only is left for a journal to answer.
+func (s *Source) FromResults() bool { return s.results || s.opts.From != "" }
+
 // Items yields the items in order: Paths as given, directories by name, a manifest by line.
 //
 // Where one item cannot be sent, an [*ItemError] is yielded beside it and the iteration goes on; any other error ends it. Of two items
-// that would both PUT (or do anything but POST and PATCH) to one URL the later one fails; remembering them takes about 20 bytes an item.
+// that would both PUT (or do anything but POST and PATCH) to one URL, or have one key, the later one fails; remembering them takes about 20 bytes
+// an item, unless the URL has {path} alone and all items are in one directory.
 func (s *Source) Items() iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if f := s.found.Load(); f != nil {
 			f.items(s, yield)
 			return
 		}
-		seen := newURLSet()
+		taken := s.newTaken()
 		s.each(&pass{ctx: context.Background(), yield: func(item Item, err error) bool {
-			if err == nil && unique(item) && !seen.add(item.URL) {
-				err = &ItemError{item, fmt.Errorf("another item of this run goes to the same URL by %s", item.Method)}
+			if err == nil {
+				if what := taken.add(item); what != "" {
+					err = &ItemError{item, errors.New("another item of this run " + what)}
+				}
 			}
 			return yield(item, err)
 		}})
@@ -259,12 +332,31 @@ type pass struct {
 	leftOut LeftOut
 	shown   []string // the first URLs, fit to be shown
 	noStdin bool
+	join    *join // nil: every item is asked for
+	torn    bool
 }
+
+// errNotAsked: results select, and not this item.
+var errNotAsked = errors.New("not asked for")
+
+// A laterError is one that Scan leaves to Items.
+type laterError struct{ error }
+
+func (e *laterError) Unwrap() error { return e.error }
 
 // fail yields an item-level error.
 func (p *pass) fail(item Item, err error) bool { return p.yield(item, &ItemError{item, err}) }
 
 func (s *Source) each(p *pass) {
+	if s.opts.From != "" {
+		sel, err := s.selected(p.ctx)
+		if err != nil {
+			p.yield(Item{}, err)
+			return
+		}
+		p.join = &join{selection: sel, hash: sel.hash}
+		p.torn = sel.torn
+	}
 	for _, r := range s.roots {
 		if !r.items(p, r) {
 			return
@@ -275,6 +367,9 @@ func (s *Source) each(p *pass) {
 // file yields a file that was named.
 func (s *Source) file(p *pass, r root) bool {
 	item := Item{Path: r.path, Rel: filepath.Base(r.path)}
+	if !p.join.may(item) {
+		return true
+	}
 	fi, err := statRegular(r.path)
 	if err != nil {
 		return p.fail(item, err)
@@ -300,20 +395,29 @@ func (s *Source) list(p *pass, _ root) bool {
 
 // emit completes an item that has no fields of its own, and yields it.
 func (s *Source) emit(p *pass, item Item, fi fs.FileInfo) bool {
+	if !p.join.may(item) {
+		return true
+	}
 	err := s.complete(p, &item, s.opts.Template, fi, func(name string) (string, bool) { return fileVar(item, name) })
-	if err != nil {
+	switch {
+	case err == errNotAsked:
+		return true
+	case err != nil:
 		return p.fail(item, err)
 	}
 	return p.yield(item, nil)
 }
 
-// complete fills in what the URL and the file say.
+// complete fills in what the URL and the file say. It returns errNotAsked for an item that results do not select.
 func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
 	if s.isWritten(item.Path) {
 		return errors.New("this run writes that file, so it cannot send it")
 	}
 	if err := s.aim(item, t, vars); err != nil {
 		return err
+	}
+	if !p.join.takes(*item) {
+		return errNotAsked
 	}
 	if len(p.shown) < maxShown {
 		u, _ := expand(t.origin, t.shown, vars)

@@ -118,7 +118,7 @@ func TestItemsOfFilesAndDirectories(t *testing.T) {
 		"data/sub/deep/er.txt PUT /sub/deep/er.txt",
 		".env PUT /.env",
 		"x~ PUT /x~",
-		"./data/a.csv! another item of this run goes to the same URL by PUT",
+		"./data/a.csv! another item of this run goes to the same URL",
 	)
 	o.Paths = o.Paths[:3]
 	sum, err := scan(t, o)
@@ -274,7 +274,7 @@ func TestMethod(t *testing.T) {
 	o.Method = "patch"
 	expectSent(t, o, "a PATCH /in", "b PATCH /in")
 	o.Method = "PUT"
-	expectSent(t, o, "a PUT /in", "b! another item of this run goes to the same URL by PUT")
+	expectSent(t, o, "a PUT /in", "b! another item of this run goes to the same URL")
 }
 
 func TestScanFindsTwoItemsWithOneURL(t *testing.T) {
@@ -369,9 +369,9 @@ func TestStdin(t *testing.T) {
 		"b [1].csv PUT /b%20%5B1%5D.csv",
 		"nope\x01! no such file or directory",
 		"d! is a directory; only files can be listed",
-		"d/a.csv! another item of this run goes to the same URL by PUT",
+		"d/a.csv! another item of this run goes to the same URL",
 		"*.csv! no such file or directory",
-		"d/c.csv! another item of this run goes to the same URL by PUT",
+		"d/c.csv! another item of this run goes to the same URL",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -446,19 +446,20 @@ func TestNotTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/c", Method: "PUT"}, 2); err != nil {
+	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/c", Method: "PUT"}, 2, sameURL); err != nil {
 		t.Error(err)
 	}
-	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/b", Method: "PUT"}, 2); err == nil {
+	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/b", Method: "PUT"}, 2, sameURL); err == nil {
 		t.Error("not found")
 	}
 }
 
-func TestURLSet(t *testing.T) {
-	s := newURLSet()
+func TestTaken(t *testing.T) {
+	s := new(Source).newTaken()
 	for i := range 10_000 {
-		if u := fmt.Sprint(i); !s.add(u) || s.add(u) {
-			t.Fatal(u)
+		item := Item{URL: fmt.Sprint(i), Key: fmt.Sprint(i)}
+		if s.add(item) != "" || s.add(item) != sameKey || s.add(Item{URL: item.URL}) != sameURL || s.add(Item{URL: item.URL, Method: "POST"}) != "" {
+			t.Fatal(i)
 		}
 	}
 }
@@ -491,7 +492,7 @@ func BenchmarkScan(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/item")
 }
 
-func BenchmarkURLSet(b *testing.B) {
+func BenchmarkTaken(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			var kept uint64
@@ -499,11 +500,11 @@ func BenchmarkURLSet(b *testing.B) {
 				var before, after runtime.MemStats
 				runtime.GC()
 				runtime.ReadMemStats(&before)
-				s := newURLSet()
+				s := new(Source).newTaken()
 				var buf []byte
 				for i := range n {
 					buf = fmt.Appendf(buf[:0], "https://api.example.com/v1/files/%d", i)
-					s.add(string(buf))
+					s.add(Item{URL: string(buf)})
 				}
 				runtime.GC()
 				runtime.ReadMemStats(&after)

@@ -163,6 +163,20 @@ func (t *Template) HasPathVar() bool {
 	return slices.ContainsFunc(t.parts, func(p part) bool { return p.name != "" && !p.query })
 }
 
+// isPath reports whether {path} is the only variable and stands there once, so that different paths make different URLs.
+func (t *Template) isPath() bool {
+	n := 0
+	for _, p := range t.parts {
+		if p.name != "" && p.name != pathVar {
+			return false
+		}
+		if p.name != "" {
+			n++
+		}
+	}
+	return n == 1
+}
+
 // Vars returns the names of the variables, in order, each once.
 func (t *Template) Vars() []string {
 	var names []string

@@ -1,0 +1,463 @@
+package source
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Options.Only has these, as results files spell them.
+var statuses = []string{"delivered", "failed", "unknown", "skipped", "deferred"}
+
+// A result is a line of a results file, or of what penstock journal export writes. Its texts are valid until the next line.
+type result struct {
+	path, rel, url, method, key []byte
+	status                      string
+	made                        bool // the key was made by the run, and is made anew: it depends on the file's content
+}
+
+// parseResult returns errNoResult for a line that is none.
+func parseResult(text []byte) (r result, err error) {
+	fields, err := object(text)
+	if err != nil {
+		return result{}, err
+	}
+	var kind, status, path64, rel64 []byte
+	for name, raw := range fields {
+		var to *[]byte
+		switch string(name) {
+		case "type":
+			to = &kind
+		case "status":
+			to = &status
+		case "path":
+			to = &r.path
+		case "path_base64":
+			to = &path64
+		case "rel":
+			to = &r.rel
+		case "rel_base64":
+			to = &rel64
+		case "url":
+			to = &r.url
+		case "method":
+			to = &r.method
+		case "key":
+			to = &r.key
+		case "key_made":
+			r.made = string(raw) == "true"
+			continue
+		default:
+			continue
+		}
+		if *to != nil {
+			return result{}, fmt.Errorf("%s is given twice", printable(string(name)))
+		}
+		if string(raw) == "null" {
+			continue
+		}
+		if *to, err = scalar(raw); err != nil {
+			return result{}, fmt.Errorf("%s: %w", printable(string(name)), err)
+		}
+	}
+	if string(kind) != "item" || status == nil {
+		return result{}, errNoResult
+	}
+	for _, b := range []struct{ from, to *[]byte }{{&path64, &r.path}, {&rel64, &r.rel}} {
+		if *b.from == nil {
+			continue
+		}
+		if *b.to, err = base64.StdEncoding.AppendDecode(nil, *b.from); err != nil {
+			return result{}, errors.New("a name is not valid base64")
+		}
+	}
+	if len(r.path) == 0 {
+		return result{}, errors.New(`no "path"`)
+	}
+	// What was being sent when its run was killed may have arrived.
+	if r.status = string(status); r.status == "in_flight" {
+		r.status = "unknown"
+	}
+	return r, checkStatus(r.status)
+}
+
+var errNoResult = errors.New(`no line of results, which has "type":"item" and a "status"`)
+
+func checkStatus(status string) error {
+	if slices.Contains(statuses, status) {
+		return nil
+	}
+	return fmt.Errorf("the status %s is not known: there are %s", printable(status), strings.Join(statuses, ", "))
+}
+
+// isResults looks whether a manifest consists of results. Its first line decides; what is wrong with that is for Scan to say.
+func isResults(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for line, err := range lines(f) {
+		if err != nil {
+			return false
+		}
+		if line.cut && !json.Valid(line.text) {
+			return strings.HasPrefix(string(line.text), `{"type":"item",`)
+		}
+		fields, err := object(line.text)
+		if err != nil {
+			return false
+		}
+		kind, status := false, false
+		for name, raw := range fields {
+			kind = kind || string(name) == "type" && string(raw) == `"item"`
+			status = status || string(name) == "status"
+		}
+		return kind && status
+	}
+	return false
+}
+
+// eachResult visits the lines of a results file. A last line that was torn when its run was killed is passed over.
+func eachResult(ctx context.Context, what, name string, visit func(number int, r result)) (torn bool, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, fmt.Errorf("source: %s %s: %w", what, printable(name), reason(err))
+	}
+	defer f.Close()
+	for line, err := range lines(f) {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		var r result
+		if err == nil {
+			if line.cut && !json.Valid(line.text) {
+				return true, nil
+			}
+			r, err = parseResult(line.text)
+		}
+		if err != nil {
+			return false, fmt.Errorf("source: %s %s line %d: %w", what, printable(name), line.number, err)
+		}
+		visit(line.number, r)
+	}
+	return false, nil
+}
+
+// An id stands for an item's key, path or URL: 64 bits of hash. The chance that two of a million share one is 1 in 37 million.
+type id [8]byte
+
+// A hasher makes ids. It is for one goroutine; copies make the same ids.
+type hasher struct {
+	seed maphash.Seed
+	dir  string // where relative paths begin
+	buf  []byte
+}
+
+func newHasher() (hasher, error) {
+	dir, err := os.Getwd()
+	return hasher{seed: maphash.MakeSeed(), dir: dir}, err
+}
+
+func (h *hasher) sum() (sum id) {
+	n := maphash.Bytes(h.seed, h.buf)
+	for i := range sum {
+		sum[i] = byte(n >> (8 * i))
+	}
+	return sum
+}
+
+// path takes data/a and /home/me/data/./a for the same.
+func (h *hasher) path(name string) id {
+	if filepath.IsAbs(name) {
+		name = filepath.Clean(name)
+	} else {
+		name = filepath.Join(h.dir, name)
+	}
+	h.buf = append(append(h.buf[:0], 'p'), name...)
+	return h.sum()
+}
+
+func (h *hasher) key(key string) id {
+	h.buf = append(append(h.buf[:0], 'k'), key...)
+	return h.sum()
+}
+
+// place goes without the URL's query, of which results show the names only.
+func (h *hasher) place(path id, method, url string) id {
+	url, _, _ = strings.Cut(url, "?")
+	h.buf = append(append(h.buf[:0], 'u'), path[:]...)
+	h.buf = append(append(append(h.buf, method...), ' '), url...)
+	return h.sum()
+}
+
+// of returns what a line is about: the item with its key, else the path and where that went to. One file may go to several URLs.
+func (h *hasher) of(r result) (item, path id) {
+	path = h.path(string(r.path))
+	if len(r.key) > 0 && !r.made {
+		return h.key(string(r.key)), path
+	}
+	return h.place(path, string(r.method), string(r.url)), path
+}
+
+// only reports whether a line's status is asked for.
+func (s *Source) only(r result) bool { return slices.Contains(s.opts.Only, r.status) }
+
+// supersedes reports whether a line tells of the item's fate anew: that it was skipped is nothing new.
+func supersedes(r result) bool { return r.status != "skipped" }
+
+// A bitset holds small numbers.
+type bitset []uint64
+
+func (b *bitset) add(n int) {
+	for n/64 >= len(*b) {
+		*b = append(*b, 0)
+	}
+	(*b)[n/64] |= 1 << (n % 64)
+}
+
+func (b bitset) has(n int) bool { return n/64 < len(b) && b[n/64]&(1<<(n%64)) != 0 }
+
+// picks are the lines of a manifest of results that are asked for.
+type picks struct {
+	lines bitset
+	torn  bool
+}
+
+// picked reads the manifest, once, for which of its lines are the last of their items and asked for.
+func (s *Source) picked(ctx context.Context) (*picks, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.picks != nil {
+		return s.picks, nil
+	}
+	h, err := newHasher()
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	last := make(map[id]uint32)
+	p := new(picks)
+	p.torn, err = eachResult(ctx, "manifest", s.opts.Manifest, func(number int, r result) {
+		if s.only(r) {
+			item, _ := h.of(r)
+			last[item] = uint32(number)
+		} else if len(last) > 0 && supersedes(r) {
+			item, _ := h.of(r)
+			delete(last, item)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, number := range last {
+		p.lines.add(int(number))
+	}
+	s.picks = p
+	return p, nil
+}
+
+// resultItem makes an item of a line. Its path is as the run knew it that wrote the line: relative to the working directory.
+func (s *Source) resultItem(p *pass, r result) (Item, error) {
+	item := Item{Path: string(r.path), Rel: string(r.rel), Method: strings.ToUpper(string(r.method))}
+	if !r.made {
+		item.Key = string(r.key)
+	}
+	if item.Method != "" {
+		if err := checkMethod(item.Method); err != nil {
+			return item, err
+		}
+	}
+	if err := checkHeaderValue(item.Key); err != nil {
+		return item, fmt.Errorf(`"key": %w`, err)
+	}
+	// That a file is gone may be the very reason why it failed, and is none not to send the others.
+	fi, err := statRegular(item.Path)
+	if err != nil {
+		return item, &laterError{err}
+	}
+	vars := func(name string) (string, bool) {
+		if name == "key" {
+			return item.Key, item.Key != ""
+		}
+		return fileVar(item, name)
+	}
+	t, shown := s.opts.Template, string(r.url)
+	if whole(shown) {
+		u, err := parseURL(shown, false)
+		if err != nil {
+			return item, fmt.Errorf(`"url": %w`, err)
+		}
+		if t != nil && t.origin == u.origin {
+			u.auth = t.auth
+		}
+		return item, s.complete(p, &item, u, fi, vars)
+	}
+	if t == nil {
+		return item, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the run that wrote them", printable(shown))
+	}
+	for _, name := range t.Vars() {
+		if v, ok := vars(name); !ok || v == "" {
+			return item, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s} to make it anew: give what that run was given, and the results by --from",
+				printable(shown), name)
+		}
+	}
+	if err := s.complete(p, &item, t, fi, vars); err != nil {
+		return item, err
+	}
+	place, _, _ := strings.Cut(item.URL, "?")
+	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != "***" {
+		return item, fmt.Errorf("the results hide a part of the URL %s, and --to makes %s of it: give the URL of that run, or its paths and the results by --from",
+			printable(shown), maskQuery(item.URL, false))
+	}
+	return item, nil
+}
+
+// whole reports whether results show all of a URL.
+func whole(url string) bool {
+	_, query, _ := strings.Cut(url, "?")
+	return url != "" && url != "***" && !strings.Contains(query, "***")
+}
+
+// A selection is what Options.From asks for. It takes about 40 bytes a line that is asked for, and nothing for others.
+type selection struct {
+	hash  hasher
+	items map[id]chosen // by what hasher.of says of the line
+	paths map[id]onPath // of these items
+	other map[id]bool   // for places on these paths that are not in items: whether a line with a key is asked for
+	torn  bool
+}
+
+type chosen struct {
+	path   id
+	number uint32
+}
+
+type onPath struct {
+	number  uint32
+	keyless bool // some line that is asked for has no key
+}
+
+// selected reads Options.From, once.
+func (s *Source) selected(ctx context.Context) (*selection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.selection != nil {
+		return s.selection, nil
+	}
+	h, err := newHasher()
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	sel := &selection{hash: h, items: map[id]chosen{}, paths: map[id]onPath{}, other: map[id]bool{}}
+	sel.torn, err = eachResult(ctx, "results", s.opts.From, func(_ int, r result) {
+		if s.only(r) {
+			item, path := h.of(r)
+			sel.items[item] = chosen{path: path}
+		} else if len(sel.items) > 0 && supersedes(r) {
+			item, _ := h.of(r)
+			delete(sel.items, item)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	number := uint32(0)
+	for item, c := range sel.items {
+		c.number = number
+		sel.items[item] = c
+		number++
+		if _, ok := sel.paths[c.path]; !ok {
+			sel.paths[c.path] = onPath{number: uint32(len(sel.paths))}
+		}
+	}
+	// Of a file that went to several places not all may be asked for.
+	_, err = eachResult(ctx, "results", s.opts.From, func(_ int, r result) {
+		item, path := h.of(r)
+		on, ok := sel.paths[path]
+		if !ok {
+			return
+		}
+		place := h.place(path, string(r.method), string(r.url))
+		switch _, asked := sel.items[item]; {
+		case asked && place == item:
+			on.keyless = true
+			sel.paths[path] = on
+		case asked:
+			sel.other[place] = true
+		case !sel.other[place]:
+			sel.other[place] = false
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.selection = sel
+	return sel, nil
+}
+
+// A join is a pass's use of a selection.
+type join struct {
+	*selection
+	hash         hasher
+	items, paths bitset // that were matched
+}
+
+// may reports whether an item can be asked for, as far as its path and key say.
+func (j *join) may(item Item) bool {
+	if j == nil {
+		return true
+	}
+	if item.Key != "" {
+		if _, ok := j.selection.items[j.hash.key(item.Key)]; ok {
+			return true
+		}
+	}
+	on, ok := j.selection.paths[j.hash.path(item.Path)]
+	return ok && (item.Key == "" || on.keyless)
+}
+
+// takes reports whether an item is asked for: by its key where the line has one too, else by its path, and where the results know the
+// place that it goes to, by that.
+func (j *join) takes(item Item) bool {
+	if j == nil {
+		return true
+	}
+	if item.Key != "" {
+		if c, ok := j.selection.items[j.hash.key(item.Key)]; ok {
+			j.items.add(int(c.number))
+			return true
+		}
+	}
+	path := j.hash.path(item.Path)
+	on, ok := j.selection.paths[path]
+	if !ok || item.Key != "" && !on.keyless {
+		return false
+	}
+	place := j.hash.place(path, item.Method, item.URL)
+	if c, ok := j.selection.items[place]; ok {
+		j.items.add(int(c.number))
+		return true
+	}
+	if asked, ok := j.other[place]; ok && (!asked || item.Key != "") {
+		return false
+	}
+	j.paths.add(int(on.number))
+	return true
+}
+
+// unmatched counts the lines that no item was taken for.
+func (j *join) unmatched() (n int64) {
+	for _, c := range j.selection.items {
+		if !j.items.has(int(c.number)) && !j.paths.has(int(j.selection.paths[c.path].number)) {
+			n++
+		}
+	}
+	return n
+}
