@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
 )
 
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(sendCommand(), labCommand(), versionCommand())
+	root.AddCommand(sendCommand(), journalCommand(), labCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand(root))
 	completionCommand(root)
 
@@ -69,7 +70,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		exit = &exitError{send.ExitUsage, err}
 	}
 	if exit.err != nil {
-		fmt.Fprintln(stderr, "penstock:", send.Plain(exit.err))
+		fmt.Fprintln(stderr, "penstock:", report.Printable(send.Plain(exit.err))) // of what others wrote
 	}
 	return exit.status
 }

@@ -54,6 +54,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("TLS_SERVER", s.server.tls.URL)
 
 	env.Setenv("NL", "\n")
+	env.Setenv("ESC", "\x1b")
 	env.Setenv("GORACE", gorace)
 	env.Setenv(stateVar, filepath.Join(env.WorkDir, ".state"))
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000), 0o666); err != nil {
@@ -79,6 +80,11 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"release":  release,
 	"got":      got,
 	"stored":   storedCount,
+
+	"remember": remember,
+	"use":      use,
+	"sql":      execSQL,
+	"truncate": truncate,
 
 	"json": jsonValue,
 	"sums": sums,
@@ -332,7 +338,7 @@ var untidy = []struct {
 // run.
 func tidy(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "tidy FILE")
-	text := []byte(ts.ReadFile(args[0]))
+	text := []byte(strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "WORK"))
 	for _, u := range untidy {
 		text = u.re.ReplaceAll(text, []byte(u.by))
 	}
