@@ -4,12 +4,19 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
 	"sync"
 
 	"github.com/dunglas/httpsfv"
+
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/retry"
 )
 
 var hashBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
@@ -29,10 +36,20 @@ func digestOf(ctx context.Context, open func() (io.ReadCloser, error)) (sum [sha
 func hashFile(ctx context.Context, h hash.Hash, open func() (io.ReadCloser, error)) (n int64, err error) {
 	f, err := open()
 	if err != nil {
-		return 0, err
+		return 0, unreadable(err)
 	}
 	n, err = hashAll(ctx, h, f)
-	return n, cmp.Or(err, f.Close())
+	return n, unreadable(cmp.Or(err, f.Close()))
+}
+
+// unreadable takes a path out of an error, which may have newlines in it: the item
+// that fails has it anyway.
+func unreadable(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) && !errors.Is(err, retry.ErrFileChanged) {
+		return fmt.Errorf("the file cannot be read: %w", at.Err)
+	}
+	return err
 }
 
 // hashAll is io.Copy, except that ctx can end it and that nothing is allocated.
@@ -51,6 +68,38 @@ func hashAll(ctx context.Context, h hash.Hash, r io.Reader) (n int64, err error)
 		}
 	}
 	return n, context.Cause(ctx)
+}
+
+// openItem opens an item's file. Unless it is what the item says, then and when it
+// is closed, that fails with [retry.ErrFileChanged].
+func openItem(it source.Item) (io.ReadCloser, error) {
+	info, err := os.Stat(it.Path) // before opening: to open a pipe can wait for ever
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || changed(it) {
+		return nil, retry.ErrFileChanged
+	}
+	f, err := os.Open(it.Path)
+	if err != nil {
+		return nil, err
+	}
+	// What grows while it is read has an end.
+	return &itemFile{Reader: io.LimitReader(f, it.Size+1), file: f, item: it}, nil
+}
+
+type itemFile struct {
+	io.Reader
+	file *os.File
+	item source.Item
+}
+
+func (f *itemFile) Close() error {
+	err := f.file.Close()
+	if changed(f.item) {
+		return retry.ErrFileChanged
+	}
+	return err
 }
 
 // contentDigest returns the field of RFC 9530 for a body with that SHA-256.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -151,5 +152,49 @@ func TestDigestIn(t *testing.T) {
 		if got := digestIn(http.Header{"Repr-Digest": c.field}, "Repr-Digest", c.algorithm); !bytes.Equal(got, c.want) {
 			t.Errorf("%q %s: %x, want %x", c.field, c.algorithm, got, c.want)
 		}
+	}
+}
+
+func TestOpenItem(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a\nb")
+	if err := os.WriteFile(name, []byte("hello"), 0o600); err != nil {
+		t.Skip("this system has no such names")
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := source.Item{Path: name, Size: 5, ModTime: info.ModTime()}
+	digest := func(it source.Item, meanwhile func()) (int64, error) {
+		_, n, err := digestOf(t.Context(), func() (io.ReadCloser, error) {
+			f, err := openItem(it)
+			if err == nil {
+				meanwhile()
+			}
+			return f, err
+		})
+		return n, err
+	}
+	if n, err := digest(it, func() {}); n != 5 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	other := it
+	other.Size = 6
+	if _, err := digest(other, func() {}); !errors.Is(err, retry.ErrFileChanged) {
+		t.Errorf("of another size: %v", err)
+	}
+	n, err := digest(it, func() { err = os.WriteFile(name, make([]byte, 1<<20), 0o600) })
+	if n > 6 || !errors.Is(err, retry.ErrFileChanged) {
+		t.Errorf("grows: %d read, %v", n, err)
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := digest(it, func() {}); !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("gone: %v", err)
+	}
+	it.Path = filepath.Dir(name)
+	if _, err := digest(it, func() {}); !errors.Is(err, retry.ErrFileChanged) {
+		t.Errorf("a directory: %v", err)
 	}
 }

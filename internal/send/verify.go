@@ -1,0 +1,412 @@
+package send
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A verdict says what a server has at an item's URL.
+type verdict uint8
+
+const (
+	cannotTell verdict = iota // nothing follows: the item stays what it was
+	there                     // the item is
+	absent                    // nothing is, so that sending is no second time
+	other                     // something else is: an older version, or a page for all URLs
+)
+
+func (v verdict) String() string { return [...]string{"cannot tell", "there", "absent", "other"}[v] }
+
+const (
+	askTimeout = time.Minute
+	// slowestAnswer is how many bytes a second a file must come back with.
+	slowestAnswer = 1 << 20
+	// clockSlack is what a server's own times may differ by.
+	clockSlack = 2 * time.Second
+)
+
+// A verifier asks servers whether items have arrived. It is safe for concurrent
+// use.
+type verifier struct {
+	client *http.Client // whose transport paces; its rules for redirects do not count
+
+	// timeout is the longest for one answer, waiting for its turn not counted, and
+	// a second more for each MiB where the file itself comes back. 0: a minute.
+	timeout time.Duration
+
+	// settle is how long after an attempt a server may still be at work on it. A
+	// gateway that answers 504 has given up waiting, what is behind it has not:
+	// that nothing is there counts only later. Thirty seconds, or twice the
+	// attempt's timeout if that is more, is a good choice.
+	settle time.Duration
+
+	mu       sync.Mutex
+	controls map[string]*control // by method and server
+}
+
+// A control is an item that arrived for certain. Where it is found at its URL, a
+// server that need not keep things there does so.
+type control struct {
+	item   source.Item
+	header http.Header
+	kept   bool // known
+}
+
+// An expectation is what is known of an item beside its size.
+type expectation struct {
+	digest []byte    // SHA-256; nil: the file is read, if the server tells anything to compare it with
+	began  time.Time // when it was first sent; zero: not known
+	ended  time.Time // when the last attempt ended; zero: long ago
+}
+
+// verifiable reports whether an item's URL is its own, so that what is there tells
+// of this item. PUT says so by itself. A POST's URL is its own if it was made of
+// a template with a variable, which several denies, or ends in the file's name or
+// the item's key.
+func verifiable(it source.Item, several bool) bool {
+	if !manyItems(it.Method) || !several {
+		return true
+	}
+	u, err := url.Parse(it.URL)
+	if err != nil {
+		return false
+	}
+	last := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+	name := filepath.Base(it.Path)
+	return last != "" && (last == name || last == strings.TrimSuffix(name, filepath.Ext(name)) || last == it.Key)
+}
+
+// delivered tells of an item that was accepted and whose URL is its own. One for
+// each server and method is remembered.
+func (v *verifier) delivered(it source.Item, header http.Header) {
+	if !manyItems(it.Method) {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	key := it.Method + " " + originOf(it.URL)
+	if v.controls[key] == nil && len(v.controls) < maxServers {
+		if v.controls == nil {
+			v.controls = make(map[string]*control)
+		}
+		v.controls[key] = &control{item: it, header: header}
+	}
+}
+
+// check asks the server what it has at an item's URL: by HEAD, and where that
+// tells nothing, or what is to be made sure of, by GET. The header is that of the
+// item's upload. Nothing is sent to any other URL than the item's.
+//
+// The note belongs to the verdict: "its SHA-256" is what the item was recognised
+// by, "the server answers 403 Forbidden" is why nobody can tell. It holds no text
+// of the server's. The error is ctx's cause, or says that the file cannot be read
+// or has changed.
+//
+// The item's size and time are those of what was sent. An absent item is one to
+// send again: so nothing at the URL counts only if [verifier.settle] has passed
+// since the attempt ended, and for POST and PATCH, which may put things anywhere, only
+// if an item that was [verifier.delivered] is found at its own URL. Until
+// settle has passed, who gets cannotTell asks again later.
+func (v *verifier) check(ctx context.Context, it source.Item, header http.Header, want expectation) (verdict, string, error) {
+	f, err := v.find(ctx, it, header, &want)
+	switch {
+	case err != nil:
+		return cannotTell, "", err
+	case f.verdict != absent:
+		return f.verdict, f.note, nil
+	case time.Since(want.ended) < v.settle:
+		return cannotTell, "nothing is there yet, and the server may still be at work on it", nil
+	case manyItems(it.Method) && !v.keeps(ctx, it):
+		return cannotTell, fmt.Sprintf("nothing is there, and whether this server keeps there what it gets by %s is not known", it.Method), nil
+	}
+	return absent, f.note, nil
+}
+
+// keeps reports whether the item's server is known to keep items at their URLs.
+func (v *verifier) keeps(ctx context.Context, it source.Item) bool {
+	v.mu.Lock()
+	c := v.controls[it.Method+" "+originOf(it.URL)]
+	known := c != nil && c.kept
+	v.mu.Unlock()
+	if c == nil || known {
+		return known
+	}
+	f, err := v.find(ctx, c.item, c.header, &expectation{})
+	if err != nil || f.verdict != there {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c.kept = true
+	return true
+}
+
+// A finding is what one request found.
+type finding struct {
+	verdict
+	note string
+	more bool // GET may tell more than HEAD did
+}
+
+func (v *verifier) find(ctx context.Context, it source.Item, header http.Header, want *expectation) (finding, error) {
+	f, err := v.ask(ctx, http.MethodHead, it, header, want)
+	if err == nil && f.more {
+		f, err = v.ask(ctx, http.MethodGet, it, header, want)
+	}
+	return f, err
+}
+
+var errNoAnswer = errors.New("no answer in time")
+
+func (v *verifier) ask(ctx context.Context, method string, it source.Item, header http.Header, want *expectation) (finding, error) {
+	limit := cmp.Or(v.timeout, askTimeout)
+	if method == http.MethodGet {
+		limit += time.Duration(it.Size/slowestAnswer) * time.Second
+	}
+	asking, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// The time runs from when there is a connection: before, a request waits for its turn.
+	start := sync.OnceValue(func() *time.Timer { return time.AfterFunc(limit, func() { cancel(errNoAnswer) }) })
+	defer func() { start().Stop() }()
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { start() }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(asking, trace), method, it.URL, nil)
+	if err != nil {
+		return finding{note: "its URL cannot be asked"}, nil
+	}
+	req.Header = askHeader(header)
+	client := *v.client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return finding{}, context.Cause(ctx)
+		}
+		return finding{note: unanswered(asking, err)}, nil
+	}
+	start()
+	if resp.StatusCode != http.StatusOK {
+		readAnswer(resp)
+		return judgeRefusal(resp), nil
+	}
+	defer resp.Body.Close()
+	f, err := weigh(ctx, resp, it, want)
+	if err == nil && f.more && method == http.MethodGet {
+		f, err = read(asking, resp.Body, it, want)
+	}
+	if ctx.Err() != nil {
+		return finding{}, context.Cause(ctx)
+	}
+	return f, err
+}
+
+// askHeader returns the header to ask with: the upload's without what speaks of
+// its body or sets conditions.
+func askHeader(upload http.Header) http.Header {
+	h := make(http.Header, len(upload)+3)
+	for name, values := range upload {
+		switch {
+		case strings.HasPrefix(name, "Content-"), strings.HasPrefix(name, "If-"):
+		case name == "Idempotency-Key", name == "Expect", name == "Range", name == "Digest", name == "Repr-Digest":
+		default:
+			h[name] = values
+		}
+	}
+	h.Set("Accept-Encoding", "identity")
+	h.Set("Cache-Control", "no-cache") // a cache may know no more than that nothing was there
+	h.Set("Want-Repr-Digest", "sha-256=10, sha-512=3")
+	return h
+}
+
+// unanswered says why there is no answer.
+func unanswered(asking context.Context, err error) string {
+	var paused *throttle.PausedError
+	var stopped *throttle.StopError
+	switch {
+	case context.Cause(asking) == errNoAnswer, errors.Is(err, context.DeadlineExceeded):
+		return errNoAnswer.Error()
+	case errors.As(err, &paused):
+		return "the server wants to be left alone"
+	case errors.As(err, &stopped):
+		return "the run ended before it was asked"
+	}
+	return cmp.Or(trouble(throttle.Event{Err: err, Outcome: throttle.Overloaded}), "no answer")
+}
+
+// judgeRefusal reads an answer other than 200. That HEAD finds nothing is made
+// sure of: some servers know GET only, and answer all else with 404.
+func judgeRefusal(resp *http.Response) finding {
+	head := resp.Request.Method == http.MethodHead
+	switch s := resp.StatusCode; {
+	case s == http.StatusNotFound, s == http.StatusGone:
+		return finding{verdict: absent, note: "nothing is there", more: head}
+	case s >= 300 && s <= 399:
+		return finding{note: fmt.Sprintf("the server answers %d, a redirect, and where it leads is not asked", s)}
+	default:
+		more := head && (s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented)
+		return finding{note: strings.TrimSpace(fmt.Sprintf("the server answers %d %s", s, http.StatusText(s))), more: more}
+	}
+}
+
+// weigh compares what the head of a 200 tells with the file, strongest first. Its
+// error is about the file.
+func weigh(ctx context.Context, resp *http.Response, it source.Item, want *expectation) (finding, error) {
+	head := resp.Request.Method == http.MethodHead
+	if coding := resp.Header.Get("Content-Encoding"); resp.Uncompressed || coding != "" && !strings.EqualFold(coding, "identity") {
+		return finding{note: "the server answers with compressed content"}, nil
+	}
+	length := resp.ContentLength
+	if head && length == 0 {
+		length = -1 // many a program answers HEAD so, whatever it has
+	}
+	if length >= 0 && length != it.Size {
+		return finding{verdict: other, note: fmt.Sprintf("what is there has %s, the file %s", byteCount(length), byteCount(it.Size))}, nil
+	}
+	for _, kind := range []kind{kindSHA256, kindSHA512} {
+		for _, field := range []string{"Repr-Digest", "Content-Digest"} {
+			told := digestIn(resp.Header, field, kind.member)
+			if len(told) != kind.size {
+				continue
+			}
+			own, err := kind.of(ctx, it, want)
+			if err != nil {
+				return finding{}, err
+			}
+			switch {
+			case bytes.Equal(told, own) && (it.Size > 0 || field == "Repr-Digest"):
+				return finding{verdict: there, note: "its " + kind.name}, nil
+			case head && field == "Content-Digest": // by the RFC, of the content that an answer to HEAD has not
+			case !bytes.Equal(told, own):
+				return finding{verdict: other, note: "what is there has another " + kind.name}, nil
+			}
+		}
+	}
+	unlike := false
+	if told, kind := hashInETag(resp.Header.Get("Etag")); told != nil {
+		own, err := kind.of(ctx, it, want)
+		if err != nil {
+			return finding{}, err
+		}
+		if bytes.Equal(told, own) {
+			return finding{verdict: there, note: "its " + kind.name}, nil
+		}
+		unlike = true // or the tag is no hash of the content, which nobody promised
+	}
+	if !head || length < 0 || unlike || older(resp.Header, want.began) {
+		return finding{note: "the server tells nothing that could be compared", more: true}, nil
+	}
+	return finding{verdict: there, note: "its length"}, nil
+}
+
+// older reports whether what the server has was there before the item was sent:
+// by the server's clock, which need not be ours.
+func older(h http.Header, began time.Time) bool {
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if err != nil || began.IsZero() {
+		return false
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return now.Sub(modified) > time.Since(began)+clockSlack
+}
+
+// read compares the content itself. Its error is about the file.
+func read(ctx context.Context, body io.Reader, it source.Item, want *expectation) (finding, error) {
+	h := sha256.New()
+	n, err := hashAll(ctx, h, io.LimitReader(body, it.Size+1))
+	switch {
+	case err != nil && context.Cause(ctx) == errNoAnswer:
+		return finding{note: "the server's answer took too long"}, nil
+	case err != nil:
+		return finding{note: "the server's answer was cut off"}, nil
+	case n > it.Size:
+		return finding{verdict: other, note: "what is there is longer than the file"}, nil
+	case n < it.Size:
+		return finding{verdict: other, note: fmt.Sprintf("what is there has %s, the file %s", byteCount(n), byteCount(it.Size))}, nil
+	case n == 0:
+		return finding{verdict: there, note: "its length, 0 bytes"}, nil
+	}
+	own, err := kindSHA256.of(ctx, it, want)
+	switch {
+	case err != nil:
+		return finding{}, err
+	case !bytes.Equal(h.Sum(nil), own):
+		return finding{verdict: other, note: "what is there has another SHA-256"}, nil
+	}
+	return finding{verdict: there, note: "its SHA-256"}, nil
+}
+
+// A kind of hash.
+type kind struct {
+	name, member string // as people and as RFC 9530 call it
+	size         int
+	new          func() hash.Hash
+}
+
+var (
+	kindMD5    = kind{"MD5", "", md5.Size, md5.New}
+	kindSHA1   = kind{"SHA-1", "", sha1.Size, sha1.New}
+	kindSHA256 = kind{"SHA-256", "sha-256", sha256.Size, sha256.New}
+	kindSHA512 = kind{"SHA-512", "sha-512", sha512.Size, sha512.New}
+)
+
+// of returns the hash of an item's file, and keeps the SHA-256.
+func (k kind) of(ctx context.Context, it source.Item, want *expectation) ([]byte, error) {
+	if k.size == sha256.Size && want.digest != nil {
+		return want.digest, nil
+	}
+	h := k.new()
+	if _, err := hashFile(ctx, h, func() (io.ReadCloser, error) { return openItem(it) }); err != nil {
+		return nil, err
+	}
+	sum := h.Sum(nil)
+	if k.size == sha256.Size {
+		want.digest = sum
+	}
+	return sum, nil
+}
+
+// hashInETag returns the hash that a strong ETag may be, by its length; nil if
+// none. That of S3 for what came in parts is none.
+func hashInETag(etag string) ([]byte, kind) {
+	told, err := hex.DecodeString(strings.Trim(etag, `"`))
+	if err != nil {
+		return nil, kind{}
+	}
+	for _, k := range []kind{kindMD5, kindSHA1, kindSHA256, kindSHA512} {
+		if len(told) == k.size {
+			return told, k
+		}
+	}
+	return nil, kind{}
+}
+
+func byteCount(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return humanize.Comma(n) + " bytes"
+}
