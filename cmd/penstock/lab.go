@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -23,10 +25,11 @@ func labCommand() *cobra.Command {
 		Long: `Run a server to practise on. It takes uploads to any path, judges them by its
 preset, and tells at /-/stats what it has seen: requests by status, the fullest
 second, the most in flight, and for each stored name its size, SHA-256 and how
-often it was accepted.
+often it was accepted. HEAD of a name tells its length and SHA-256.
 
 "penstock send --to lab:PRESET" starts such a server by itself.`,
 		Example: `  penstock lab list
+  penstock lab strict --help
   penstock lab strict --rps 20
   penstock lab window --n 100 --window 10s --headers true --listen 127.0.0.1:8080`,
 		// The parameters are the preset's own flags.
@@ -35,16 +38,19 @@ often it was accepted.
 	}
 }
 
+const labListen = "127.0.0.1:0"
+
 // runLab reads "PRESET --param value …" and serves until it is interrupted.
 func runLab(cmd *cobra.Command, args []string) error {
-	preset, listen := "", "127.0.0.1:0"
+	preset, listen, help := "", labListen, false
 	params := url.Values{}
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
 		name, isFlag := strings.CutPrefix(arg, "--")
 		if arg == "-h" || arg == "--help" {
-			return cmd.Help()
+			help = true
+			continue
 		}
 		if !isFlag {
 			if preset != "" {
@@ -66,10 +72,12 @@ func runLab(cmd *cobra.Command, args []string) error {
 		}
 		params.Add(name, value)
 	}
-	switch preset {
-	case "":
+	switch {
+	case help:
+		return helpPreset(cmd, preset)
+	case preset == "":
 		return usageError(fmt.Errorf("lab: which preset? See penstock lab list"))
-	case "list":
+	case preset == "list":
 		return listPresets(cmd)
 	}
 
@@ -100,9 +108,40 @@ func listPresets(cmd *cobra.Command) error {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s: %s\n", p.Name, p.Summary)
-		for _, param := range p.Params {
-			fmt.Fprintf(w, "  --%s\t%s\t%s\n", param.Name, param.Default, param.Help)
-		}
+		listParams(w, p)
 	}
+	return w.Flush()
+}
+
+func listParams(w io.Writer, p lab.Preset) {
+	for _, param := range p.Params {
+		fmt.Fprintf(w, "  --%s\t%s\t%s\n", param.Name, param.Default, param.Help)
+	}
+	for i, kind := range p.Kinds {
+		if i == 0 {
+			fmt.Fprintf(w, "  kinds:\n")
+		}
+		fmt.Fprintf(w, "    %s\t%s\n", kind.Name, kind.Help)
+	}
+}
+
+// helpPreset tells of one preset, or of the command where none is named.
+func helpPreset(cmd *cobra.Command, preset string) error {
+	if preset == "" || preset == "list" {
+		return cmd.Help()
+	}
+	presets := lab.Presets()
+	i := slices.IndexFunc(presets, func(p lab.Preset) bool { return p.Name == preset })
+	if i < 0 {
+		_, err := lab.New(preset, nil)
+		return usageError(err)
+	}
+	p := presets[i]
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s: %s\n\nUsage:\n", p.Name, p.Summary)
+	fmt.Fprintf(w, "  penstock lab %s [--PARAM VALUE…]\n", p.Name)
+	fmt.Fprintf(w, "  penstock send --to \"lab:%s?PARAM=VALUE&…\" PATH…\n\nParameters and their defaults:\n", p.Name)
+	fmt.Fprintf(w, "  --listen\t%s\taddress of the server; port 0 is any that is free\n", labListen)
+	listParams(w, p)
 	return w.Flush()
 }

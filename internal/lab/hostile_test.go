@@ -150,6 +150,7 @@ func TestHostileLook(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, "hostile", "kind="+kind+"&interval=0s&size=1KiB&count=3")
 			b.client.Timeout = 10 * time.Second
+			b.client.Transport.(*http.Transport).MaxResponseHeaderBytes = 64 << 10
 			resp, err := b.client.Do(b.request("HEAD", "/x", ""))
 			if err == nil {
 				resp.Body.Close()

@@ -12,7 +12,8 @@
 // What makes a repetition safe, every lab does: it refuses a body that is not
 // what its Content-Digest says, and a PUT with If-None-Match: * of a name that is
 // stored, and tells of a name, to HEAD and GET, its length, ETag and Repr-Digest.
-// Idempotency keys it honours where the parameter keys says so.
+// Idempotency keys it honours where the parameter keys says so. Without a record
+// no name is found stored.
 //
 // A lab is no load balancer and no model of a network: it runs on loopback or
 // in memory, and all its clients share its one limit, but for the tutorial
@@ -74,7 +75,7 @@ var presets = []preset{
 	hostilePreset,
 }
 
-var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks: then nothing is found stored"}
+var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks"}
 
 // Presets returns all presets with their parameters and defaults.
 func Presets() []Preset {
