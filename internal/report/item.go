@@ -18,7 +18,8 @@ type Item struct {
 	Rel        string  `json:"rel"` // {path}: rebuilds a URL that was redacted
 	URL        string  `json:"url"`
 	Method     string  `json:"method"`
-	Key        string  `json:"key"` // idempotency key, empty if none was sent
+	Key        string  `json:"key"`                // idempotency key, empty if none was sent
+	KeyMade    bool    `json:"key_made,omitempty"` // by the run, of the file's content among others; else it was given
 	Status     Status  `json:"status"`
 	HTTPStatus int     `json:"http_status"` // of the last answer, 0 if there was none
 	Attempts   int     `json:"attempts"`

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -20,10 +22,10 @@ const (
 // second after their item, and only whole: who follows the file, or finds it
 // after a crash, can read every line. All methods are safe for concurrent use.
 type Results struct {
-	w io.Writer
-	c io.Closer // nil if the writer is the caller's to close
-
 	mu     sync.Mutex // protects what follows, and the order of writes
+	w      io.Writer  // nil until an old file is replaced
+	c      io.Closer  // nil if the writer is the caller's to close
+	old    string     // the file to be replaced, as long as it is not
 	buf    bytes.Buffer
 	enc    *json.Encoder
 	timer  *time.Timer // set while buf is not empty
@@ -42,22 +44,87 @@ func NewResults(w io.Writer) *Results {
 	return r
 }
 
-// CreateResults writes to a new file that only its owner may read, or over an
-// old one.
+// CreateResults writes to a file that only its owner may read.
+//
+// An old file at path is replaced, in one step, when the first lines are
+// written or Flush is called, and not before: it may be all that tells of an
+// earlier run, and this one may end before it has anything to tell. Where the
+// directory does not allow that the old file is written over, at the same time.
+// A path that exists and is no regular file, such as a pipe, is written to.
 func CreateResults(path string) (*Results, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	r := NewResults(nil)
+	var err error
+	if r.old, err = regular(path); err == nil && r.old != "" {
+		var f *os.File
+		if f, err = os.OpenFile(r.old, os.O_WRONLY, 0); err == nil {
+			err = f.Close()
+		}
+	} else if err == nil {
+		err = r.open(path, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("report: no results can be written: %w", err)
 	}
-	r := NewResults(f)
-	r.c = f
 	return r, nil
 }
 
-// line is a row of the file: the item after its type.
+// regular returns the name of the regular file that path leads to, or "".
+func regular(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return "", nil // which opening it will tell
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+func (r *Results) open(path string, flag int) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag, 0o600)
+	if err == nil {
+		r.w, r.c = f, f
+	}
+	return err
+}
+
+// replaceLocked puts a new file with the buffered lines in the place of the old.
+func (r *Results) replaceLocked() error {
+	path := r.old
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
+	if err != nil {
+		r.old = ""
+		return r.open(path, os.O_TRUNC)
+	}
+	_, err = f.Write(r.buf.Bytes())
+	if err = firstError(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	r.old = ""
+	if os.Rename(f.Name(), path) != nil { // as when the file alone is mounted
+		_ = os.Remove(f.Name())
+		return r.open(path, os.O_TRUNC)
+	}
+	r.buf.Reset()
+	return r.open(path, 0)
+}
+
+// line is a row of the file: the item after its type. A name that is not UTF-8
+// cannot be told in JSON, and is given once more.
 type line struct {
 	Type string `json:"type"`
 	Item
+	PathBytes []byte `json:"path_base64,omitempty"`
+	RelBytes  []byte `json:"rel_base64,omitempty"`
+}
+
+func lineOf(it Item) line {
+	l := line{Type: "item", Item: it}
+	if !utf8.ValidString(it.Path) {
+		l.PathBytes = []byte(it.Path)
+	}
+	if !utf8.ValidString(it.Rel) {
+		l.RelBytes = []byte(it.Rel)
+	}
+	return l
 }
 
 // Write adds a line. It returns the first error of any write so far, so a full
@@ -72,7 +139,7 @@ func (r *Results) Write(it Item) error {
 		return ErrClosed
 	}
 	n := r.buf.Len()
-	if err := r.enc.Encode(line{"item", it}); err != nil {
+	if err := r.enc.Encode(lineOf(it)); err != nil {
 		// Only a NaN in Seconds can do this. It is one item's fault.
 		r.buf.Truncate(n)
 		return fmt.Errorf("report: no line for item %q: %w", it.Path, err)
@@ -86,10 +153,13 @@ func (r *Results) Write(it Item) error {
 	return nil
 }
 
-// Flush writes what is buffered.
+// Flush writes what is buffered, and replaces an old file even with nothing.
 func (r *Results) Flush() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return r.err
+	}
 	return r.flushLocked()
 }
 
@@ -98,18 +168,26 @@ func (r *Results) flushLocked() error {
 		r.timer.Stop()
 		r.timer = nil
 	}
-	if r.err != nil || r.buf.Len() == 0 {
+	if r.err != nil {
 		return r.err
 	}
-	if _, err := r.w.Write(r.buf.Bytes()); err != nil {
+	var err error
+	if r.old != "" {
+		err = r.replaceLocked()
+	}
+	if err == nil && r.buf.Len() > 0 {
+		_, err = r.w.Write(r.buf.Bytes())
+	}
+	if err != nil {
 		r.err = fmt.Errorf("report: the results are incomplete: %w", err)
 	}
 	r.buf.Reset()
 	return r.err
 }
 
-// Close flushes and closes the file, and returns the first error of any write.
-// Further calls return the same.
+// Close writes what is buffered and closes the file, and returns the first error
+// of any write. Further calls return the same. An old file stays as it is if there
+// is nothing to replace it by.
 func (r *Results) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,7 +195,10 @@ func (r *Results) Close() error {
 		return r.err
 	}
 	r.closed = true
-	err := r.flushLocked()
+	var err error
+	if r.buf.Len() > 0 {
+		err = r.flushLocked()
+	}
 	if r.c != nil {
 		// A file system may report only now that it lost a write.
 		if cerr := r.c.Close(); cerr != nil && err == nil {

@@ -165,6 +165,115 @@ func TestResultsConcurrent(t *testing.T) {
 	}
 }
 
+func content(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What an earlier run has left stays until there is something in its place.
+func TestResultsReplaceOldFile(t *testing.T) {
+	const old = "all that is known of an earlier run\n"
+	for _, test := range []struct {
+		name string
+		long string // a name that leaves no room for that of a new file beside it
+		link bool
+	}{{name: "beside it"}, {name: "in place", long: strings.Repeat("x", 250)}, {name: "behind a link", link: true}} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, ("results" + test.long)[:max(len("results"), len(test.long))])
+			if err := os.WriteFile(file, []byte(old), 0o644); err != nil {
+				t.Skip("no such names here:", err)
+			}
+			path := file
+			if test.link {
+				path = filepath.Join(dir, "link")
+				if err := os.Symlink("results", path); err != nil {
+					t.Skip(err)
+				}
+			}
+			create := func() *Results {
+				t.Helper()
+				r, err := CreateResults(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return r
+			}
+			r := create()
+			if got := content(t, file); got != old {
+				t.Errorf("creating has left %q", got)
+			}
+			if err := errors.Join(r.Close(), r.Flush()); err != nil || content(t, file) != old {
+				t.Errorf("a run without items has left %q, %v", content(t, file), err)
+			}
+
+			r = create()
+			_ = r.Write(Item{Path: "a"})
+			if got := content(t, file); got != old {
+				t.Errorf("a line that is not written yet has left %q", got)
+			}
+			if err := r.Flush(); err != nil || strings.Count(content(t, file), "\n") != 1 || !strings.Contains(content(t, file), `"path":"a"`) {
+				t.Errorf("got %q, %v", content(t, file), err)
+			}
+			_ = r.Write(Item{Path: "b"})
+			if err := r.Close(); err != nil || strings.Count(content(t, file), "\n") != 2 || !strings.Contains(content(t, file), `"path":"b"`) {
+				t.Errorf("got %q, %v", content(t, file), err)
+			}
+			if info, err := os.Stat(file); err != nil || test.long == "" && runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+				t.Errorf("mode %v, %v", info.Mode(), err)
+			}
+			if test.link {
+				if _, err := os.Readlink(path); err != nil {
+					t.Error("the link is gone:", err)
+				}
+			}
+
+			r = create()
+			if err := errors.Join(r.Flush(), r.Close()); err != nil || content(t, file) != "" {
+				t.Errorf("a run that says it has no items has left %q, %v", content(t, file), err)
+			}
+			names, err := filepath.Glob(filepath.Join(dir, ".*"))
+			if err != nil || len(names) > 0 {
+				t.Errorf("left behind: %q, %v", names, err)
+			}
+		})
+	}
+}
+
+func TestResultsOfNewFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r")
+	r, err := CreateResults(path)
+	if err != nil || content(t, path) != "" {
+		t.Fatalf("%v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A name that is no text can be read back byte for byte.
+func TestResultsLineOfNameThatIsNotUTF8(t *testing.T) {
+	var b bytes.Buffer
+	r := NewResults(&b)
+	if err := errors.Join(r.Write(Item{Path: "d/\xff", Rel: "\xff"}), r.Write(Item{Path: "\xff/a", Rel: "a"}), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(&b)
+	for _, want := range []string{"d/\xff|\xff", "\xff/a|"} {
+		var got line
+		if err := dec.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(got.PathBytes) + "|" + string(got.RelBytes); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 type full struct{ writes int }
 
 func (f *full) Write([]byte) (int, error) { f.writes++; return 0, errors.New("disk full") }
