@@ -58,8 +58,11 @@ func askOnFakeTime(t *testing.T, handler http.HandlerFunc, do func(t *testing.T,
 			handler(w, r)
 		})}
 		go server.Serve(net)
-		defer handling.Wait()
-		defer server.Close()
+		defer func() {
+			server.Close()
+			synctest.Wait()
+			handling.Wait()
+		}()
 		transport := &throttle.Transport{Base: Network{dial: net.DialContext}.base(4)}
 		defer transport.CloseIdleConnections()
 		do(t, &verifier{client: &http.Client{Transport: transport}})
