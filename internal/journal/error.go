@@ -57,7 +57,6 @@ const (
 	remedyMove  = "move it away to begin anew (what it records as delivered is then sent again), or give another --journal FILE"
 	remedyWrite = "give --journal FILE, or set PENSTOCK_STATE to a directory that can be written, or go without by --no-journal"
 	remedyFull  = "make room, then give the same command again"
-	remedyLost  = "give the same command again when it is back"
 )
 
 var (
@@ -66,49 +65,56 @@ var (
 	errReplaced = errors.New("was removed or replaced while in use")
 )
 
-// fault gives err the path and a remedy.
+// fault gives err the path and a remedy, for who opens a journal for a run.
 func fault(path string, err error) error {
-	if err == nil {
-		return nil
-	}
+	return faultFor(path, err, remedyWrite)
+}
+
+// readFault is fault for who only looks at a journal.
+func readFault(path string, err error) error {
+	return faultFor(path, err, "")
+}
+
+func faultFor(path string, err error, remedy string) error {
 	var known *Error
 	var inUse *InUseError
-	if errors.As(err, &known) || errors.As(err, &inUse) {
+	if err == nil || errors.As(err, &known) || errors.As(err, &inUse) {
 		return err
 	}
-	e := &Error{Path: path, Err: err, Remedy: remedyWrite}
+	e := &Error{Path: path, Err: err, Remedy: remedy}
 	var se *sqlite.Error
+	var pe *fs.PathError
 	switch {
 	case errors.As(err, &se):
-		e.Err, e.Remedy = sqliteFault(se)
+		e.sqlite(se)
 	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
 		e.Remedy = remedyMove
 	case errors.Is(err, errReplaced):
-		e.Remedy = "do not touch it during a run"
-	case errors.Is(err, fs.ErrNotExist):
-		e.Remedy = "penstock journal list shows what there is"
+		e.Remedy = "let no other program touch it during a run"
 	case errors.Is(err, syscall.ENOSPC):
 		e.Remedy = remedyFull
-	}
-	var pe *fs.PathError
-	if errors.As(e.Err, &pe) && pe.Path == path {
+	case errors.As(err, &pe) && pe.Path == path:
 		e.Err = pe.Err
 	}
 	return e
 }
 
-func sqliteFault(se *sqlite.Error) (error, string) {
+func (e *Error) sqlite(se *sqlite.Error) {
+	say := func(what, remedy string) {
+		e.Err, e.Remedy = fmt.Errorf("%s (SQLite: %w)", what, se), remedy
+	}
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("the disk is full: %w", se), remedyFull
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH:
-		return fmt.Errorf("%w: %w", errDamaged, se), remedyMove
+		say("the disk is full", remedyFull)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
-		return fmt.Errorf("cannot be written: %w", se), remedyWrite
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Errorf("is locked by another program: %w", se), "end that program, then give the same command again"
+		say("cannot be written", e.Remedy)
 	case sqlite3.SQLITE_IOERR:
-		return fmt.Errorf("cannot be read or written: %w", se), remedyWrite
+		say("cannot be read or written", "look after the disk and its quota, or give another --journal FILE")
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
+		say("is locked by another program", "end that one, then give the same command again")
+	case sqlite3.SQLITE_NOMEM:
+		say("needs more memory than there is", "")
+	default:
+		e.Err, e.Remedy = fmt.Errorf("%w (SQLite: %w)", errDamaged, se), remedyMove
 	}
-	return se, remedyMove
 }

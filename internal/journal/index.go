@@ -20,6 +20,7 @@ type indexEntry struct {
 }
 
 const (
+	maxRow      = 1<<55 - 1
 	stateMask   = 0x07
 	claimedFlag = 0x40
 	usedFlag    = 0x80

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -95,6 +97,9 @@ func openError(ctx context.Context, path string, err error) error {
 }
 
 func open(ctx context.Context, o Options) (j *Journal, err error) {
+	if o.Path == "" {
+		return nil, errors.New("has no name")
+	}
 	dir := filepath.Dir(o.Path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -120,9 +125,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	}
 	w, err := j.load(ctx, o)
 	if err != nil {
-		if j.db != nil {
-			j.db.Close()
-		}
+		closeDB(j.db, j.conn)
 		lock.Close()
 		return nil, err
 	}
@@ -185,14 +188,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	mode := "WAL"
-	if fsName := networkFS(filepath.Dir(j.path)); fsName != "" {
-		mode = "DELETE"
-		if o.Warn != nil {
-			o.Warn(fmt.Sprintf("journal %s is on a network file system (%s): commits are slower, and only one machine may use it at a time", j.path, fsName))
-		}
-	}
-	if _, err := j.conn.ExecContext(ctx, "PRAGMA journal_mode="+mode); err != nil {
+	if err := j.setMode(ctx, o.Warn); err != nil {
 		return nil, err
 	}
 	if err := j.readIndex(ctx, head.size); err != nil {
@@ -216,6 +212,26 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	return newWriter(j, j.conn, file)
 }
 
+// setMode chooses between a write-ahead log and, where the memory that its users share cannot be relied on, a rollback
+// journal.
+func (j *Journal) setMode(ctx context.Context, warn func(string)) error {
+	mode, why := "wal", networkFS(filepath.Dir(j.path))
+	if why != "" {
+		mode = "delete"
+	}
+	var got string
+	if err := j.conn.QueryRowContext(ctx, "PRAGMA journal_mode="+mode).Scan(&got); err != nil {
+		return err
+	}
+	if why == "" && got != mode {
+		why = "one without shared memory"
+	}
+	if why != "" && warn != nil {
+		warn(fmt.Sprintf("journal %s is on a network file system (%s): it uses a rollback journal, which is slower, and relies on that file system's locks", j.path, why))
+	}
+	return nil
+}
+
 // readIndex reads all rows' fingerprints and states.
 func (j *Journal) readIndex(ctx context.Context, size int64) error {
 	var top sql.NullInt64
@@ -224,33 +240,56 @@ func (j *Journal) readIndex(ctx context.Context, size int64) error {
 	}
 	// Rows may have been removed, and the number may be damaged: no row takes less than 48 bytes.
 	j.index = newIndex(min(max(top.Int64, 0), size/48))
-	j.earlier.Counts = make(map[State]int64)
-	rows, err := j.conn.QueryContext(ctx, "SELECT n, id, size, mtime, state FROM item ORDER BY n")
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var n, id, size int64
-		var mtime sql.NullInt64
-		var state sql.RawBytes
-		if err := rows.Scan(&n, &id, &size, &mtime, &state); err != nil {
-			return err
-		}
-		s, err := ParseState(string(state))
-		if err != nil || n < j.next || n >= 1<<55 {
-			return fmt.Errorf("%w: row %d", errDamaged, n)
+	var counts [Deferred + 1]int64
+	j.next = 1
+	err := rawRows(ctx, j.conn, selectIndex, func(row []driver.Value) error {
+		n, ok1 := row[0].(int64)
+		id, ok2 := row[1].(int64)
+		size, ok3 := row[2].(int64)
+		mtime, ok4 := row[3].(int64)
+		n, s := n>>3, State(n&7)
+		if !ok1 || !ok2 || !ok3 || !ok4 && row[3] != nil || n < j.next || n > maxRow || s == None || s > Deferred {
+			return fmt.Errorf("%w: row after %d", errDamaged, j.next-1)
 		}
 		j.next = n + 1
 		e := j.index.put(uint64(id))
-		if old := e.state(); old != None {
-			j.earlier.Counts[old]--
+		counts[e.state()]-- // None, unless the same item was there before
+		counts[s]++
+		e.setRow(n, printOf(size, mtime, ok4), s)
+		return nil
+	})
+	j.earlier.Counts = make(map[State]int64)
+	for s, c := range counts {
+		if c > 0 {
+			j.earlier.Counts[State(s)] = c
 		}
-		e.setRow(n, printOf(size, mtime.Int64, mtime.Valid), s)
-		j.earlier.Counts[s]++
 	}
-	j.next = max(j.next, 1)
-	return rows.Err()
+	return err
+}
+
+// rawRows calls do for each row without what database/sql spends on it, which is most of the time for a million rows.
+func rawRows(ctx context.Context, conn *sql.Conn, query string, do func([]driver.Value) error) error {
+	return conn.Raw(func(c any) error {
+		rows, err := c.(driver.QueryerContext).QueryContext(ctx, query, nil)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		row := make([]driver.Value, len(rows.Columns()))
+		for i := 1; ; i++ {
+			if err := rows.Next(row); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := do(row); err != nil {
+				return err
+			}
+			if i%1024 == 0 && ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+	})
 }
 
 // readRuns adds to e what the journal notes of its runs.
@@ -376,6 +415,10 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
+		select {
+		case <-j.slots:
+		default:
+		}
 		return ErrClosed
 	}
 	x := j.index.put(it.ID)
@@ -469,5 +512,5 @@ func (j *Journal) end(exitStatus int) (err error) {
 	// A file that is not in WAL mode can be read without making others beside it. This fails, and does not matter,
 	// while somebody reads.
 	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
-	return cmp.Or(err, j.conn.Close(), j.db.Close())
+	return cmp.Or(err, closeDB(j.db, j.conn))
 }

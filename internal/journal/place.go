@@ -2,7 +2,6 @@ package journal
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -46,45 +45,49 @@ func Dir() (string, error) {
 // name is at most 64 letters, digits, dots, underscores and hyphens.
 func FileName(job, target, method string) (string, error) {
 	if job != "" {
-		if strings.Trim(job, ".") == "" {
-			return "", fmt.Errorf("job %q: a name needs more than dots", job)
+		name := strings.TrimSuffix(job, ".db")
+		if strings.Trim(name, ".") == "" {
+			return "", fmt.Errorf("job %q: a name needs a letter or a digit", job)
 		}
-		if len(job) > 64 {
-			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d", job, len(job))
+		if len(name) > 64 {
+			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d", job, len(name))
 		}
-		for _, r := range job {
+		for _, r := range name {
 			if !nameRune(r) {
 				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q", job, r)
 			}
 		}
-		return strings.TrimSuffix(job, ".db") + ".db", nil
-	}
-	if target == "" {
-		return "", errors.New("journal: no job and no target to name it by")
+		return name + ".db", nil
 	}
 	host := target
 	if u, err := url.Parse(target); err == nil && u.Host != "" {
 		host = u.Host
-	} else if _, after, ok := strings.Cut(target, "://"); ok {
-		// A template need not parse.
-		host, _, _ = strings.Cut(after, "/")
-		host = host[strings.LastIndexByte(host, '@')+1:]
+	} else {
+		// A template need not parse. Then nobody knows where a password ends.
+		_, after, found := strings.Cut(target, "://")
+		if found {
+			host = after
+		}
+		if strings.Contains(host, "@") {
+			host = "target"
+		}
+		if i := strings.IndexAny(host, "/?#"); i >= 0 {
+			host = host[:i]
+		}
 	}
-	host = strings.Map(func(r rune) rune {
-		if nameRune(r) {
-			return r
-		}
-		return '-'
-	}, host)
-	host = strings.TrimLeft(host[:min(len(host), 64)], ".-")
-	method = strings.Map(func(r rune) rune {
-		if nameRune(r) {
-			return r
-		}
-		return '-'
-	}, method)
 	sum := sha256.Sum256([]byte(method + " " + target))
-	return fmt.Sprintf("%s-%s-%x.db", host, method[:min(len(method), 16)], sum[:4]), nil
+	return fmt.Sprintf("%s-%s-%x.db", readable(host, 48), readable(method, 16), sum[:4]), nil
+}
+
+// readable makes s a part of a file's name.
+func readable(s string, length int) string {
+	s = strings.Map(func(r rune) rune {
+		if nameRune(r) {
+			return r
+		}
+		return '-'
+	}, s)
+	return strings.Trim(s[:min(len(s), length)], ".-")
 }
 
 func nameRune(r rune) bool {

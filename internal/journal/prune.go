@@ -13,7 +13,7 @@ import (
 // these were. It needs the lock: while a run uses the journal it fails with *InUseError.
 func Forget(path string, match func(Item) bool) (int64, error) {
 	n, err := forget(path, match)
-	return n, fault(path, err)
+	return n, readFault(path, err)
 }
 
 func forget(path string, match func(Item) bool) (gone int64, err error) {
@@ -35,8 +35,7 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer db.Close()
-	defer conn.Close()
+	defer closeDB(db, conn)
 	if err := checkSchema(ctx, conn); err != nil {
 		return 0, err
 	}
@@ -99,7 +98,7 @@ func Prune(dir string, olderThan time.Duration, dryRun bool) ([]Info, error) {
 		if !dryRun {
 			ok, err := remove(info.Path, olderThan)
 			if err != nil {
-				return gone, fault(info.Path, err)
+				return gone, readFault(info.Path, err)
 			}
 			if !ok {
 				continue

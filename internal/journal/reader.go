@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Info is a journal's summary.
@@ -21,7 +24,7 @@ type Info struct {
 	Size           int64  // of all its files together
 	Earlier
 	Running bool  // a run uses it now
-	Err     error // why it could not be read; the fields above Size are then empty
+	Err     error // why it could not be read; then only Path, Size, Running and Last (the file's time) are set
 }
 
 // Run is what a journal notes of a run.
@@ -34,65 +37,80 @@ type Run struct {
 	Version        string // of the program
 }
 
-// Reader reads a journal, also while a run uses it. It takes no lock and makes no file. Its methods are safe for
-// concurrent use; a Reader must be closed.
+// Reader reads a journal, also while a run uses it. It takes no lock, and makes no file where there was none. A Reader
+// is for one goroutine and must be closed.
 type Reader struct {
-	path string
+	path string // as given
+	real string // with links followed
 	db   *sql.DB
 	conn *sql.Conn
 }
 
 // OpenReader opens a journal for reading. It fails with an [*Error], which is fs.ErrNotExist where there is none.
 func OpenReader(path string) (*Reader, error) {
-	r, err := openReader(path)
-	return r, fault(path, err)
-}
-
-func openReader(path string) (r *Reader, err error) {
-	defer guard(&err)()
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
-	}
-	head, err := readHeader(real)
-	if err != nil {
-		return nil, err
-	}
-	if head.size == 0 {
-		return nil, &Error{path, errors.New("is empty: no run has begun"), ""}
-	}
-	mode := "ro"
-	if _, err := os.Stat(real + "-wal"); err != nil && head.wal && !running(real) {
-		// The file is whole, but SQLite would make a log beside it.
-		mode = "ro&immutable=1"
-	}
-	ctx := context.Background()
-	r = &Reader{path: path}
-	if r.db, r.conn, err = openDB(ctx, real, mode); err != nil {
-		return nil, err
-	}
-	if err := checkSchema(ctx, r.conn); err != nil {
-		r.db.Close()
-		return nil, err
+	r := &Reader{path: path}
+	if err := r.open(); err != nil {
+		r.Close()
+		return nil, readFault(path, err)
 	}
 	return r, nil
 }
 
+func (r *Reader) open() (err error) {
+	defer guard(&err)()
+	if r.real, err = filepath.EvalSymlinks(r.path); err != nil {
+		return err
+	}
+	head, err := readHeader(r.real)
+	if err != nil {
+		return err
+	}
+	if head.size == 0 {
+		return &Error{r.path, errors.New("is empty"), "a run has made it, and was killed before it recorded anything"}
+	}
+	mode := "ro"
+	_, noWAL := os.Stat(r.real + "-wal")
+	if noWAL != nil && head.wal && !running(r.real) {
+		// The file is whole, but SQLite would make a log beside it, or fail where it cannot.
+		mode = "ro&immutable=1"
+	}
+	ctx := context.Background()
+	if r.db, r.conn, err = openDB(ctx, r.real, mode); err != nil {
+		return err
+	}
+	err = checkSchema(ctx, r.conn)
+	var se *sqlite.Error
+	if errors.As(err, &se) && se.Code() == sqlite3.SQLITE_READONLY_ROLLBACK {
+		// A commit was broken off, and what it left has to be taken back.
+		closeDB(r.db, r.conn)
+		if r.db, r.conn, err = openDB(ctx, r.real, "rw"); err == nil {
+			err = checkSchema(ctx, r.conn)
+		}
+	}
+	if errors.As(err, &se) && noWAL == nil {
+		switch se.Code() & 0xff {
+		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+			return &Error{r.path, fmt.Errorf("cannot be read where its directory cannot be written, since a run was killed: %w", se), "copy it and " + r.path + "-wal to another"}
+		}
+	}
+	return err
+}
+
 // Close closes the reader.
-func (r *Reader) Close() error { return errors.Join(r.conn.Close(), r.db.Close()) }
+func (r *Reader) Close() error { return readFault(r.path, closeDB(r.db, r.conn)) }
 
 // Info returns the summary. It reads every row.
 func (r *Reader) Info() (Info, error) {
 	info, err := r.info()
-	return info, fault(r.path, err)
+	return info, readFault(r.path, err)
 }
 
 func (r *Reader) info() (info Info, err error) {
 	defer guard(&err)()
 	ctx := context.Background()
 	info.Path = r.path
-	info.Size, _ = diskSize(r.path)
-	info.Running = running(r.path)
+	info.Size, _ = diskSize(r.real)
+	info.Running = running(r.real)
 	info.Counts = make(map[State]int64)
 	rows, err := r.conn.QueryContext(ctx, "SELECT state, count(*) FROM item GROUP BY state")
 	if err != nil {
@@ -144,49 +162,64 @@ var fileSuffixes = []string{"", "-wal", "-shm", "-journal"}
 
 // Items yields the rows that have one of the states, or all, in the order in which they were first put. The sequence
 // ends after the first error.
+//
+// It reads a page at a time: a slow consumer does not hold up a run, and a row that changes meanwhile comes in the
+// one way or the other.
 func (r *Reader) Items(states ...State) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		stopped := false
-		err := r.items(states, func(it Item) bool {
-			stopped = !yield(it, nil)
-			return !stopped
-		})
-		if err != nil && !stopped {
-			yield(Item{}, fault(r.path, err))
+		for after := int64(0); ; {
+			page, last, err := r.page(after, states)
+			for _, it := range page {
+				if !yield(it, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Item{}, readFault(r.path, err))
+			}
+			if err != nil || len(page) < pageSize {
+				return
+			}
+			after = last
 		}
 	}
 }
 
-func (r *Reader) items(states []State, yield func(Item) bool) (err error) {
-	query := "SELECT " + itemColumns + " FROM item"
+const pageSize = 500 // rows
+
+// page returns the rows after that one, and the number of the last one. It returns rows beside an error.
+func (r *Reader) page(after int64, states []State) (page []Item, last int64, err error) {
+	defer guard(&err)()
+	query := "SELECT " + itemColumns + " FROM item WHERE n > ?"
+	args := []any{after}
 	if len(states) > 0 {
-		var names []string
 		for _, s := range states {
-			names = append(names, "'"+s.String()+"'")
+			args = append(args, s.String())
 		}
-		query += " WHERE state IN (" + strings.Join(names, ",") + ")"
+		query += " AND state IN (?" + strings.Repeat(",?", len(states)-1) + ")"
 	}
-	rows, err := r.conn.QueryContext(context.Background(), query+" ORDER BY n")
+	rows, err := r.conn.QueryContext(context.Background(), fmt.Sprintf("%s ORDER BY n LIMIT %d", query, pageSize), args...)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		it, _, err := scanItem(rows)
+		it, n, err := scanItem(rows)
+		if err == nil && n <= max(last, after) {
+			err = fmt.Errorf("%w: row %d is out of order", errDamaged, n)
+		}
 		if err != nil {
-			return err
+			return page, last, err
 		}
-		if !yield(it) {
-			return nil
-		}
+		page, last = append(page, it), n
 	}
-	return rows.Err()
+	return page, last, rows.Err()
 }
 
 // Runs returns what is noted of all runs, the first one first.
 func (r *Reader) Runs() ([]Run, error) {
 	runs, err := r.runs()
-	return runs, fault(r.path, err)
+	return runs, readFault(r.path, err)
 }
 
 func (r *Reader) runs() (runs []Run, err error) {
@@ -232,16 +265,19 @@ func List(dir string) ([]Info, error) {
 }
 
 func inspect(path string) Info {
-	var info Info
 	r, err := OpenReader(path)
 	if err == nil {
+		var info Info
 		info, err = r.Info()
 		r.Close()
+		if err == nil {
+			return info
+		}
 	}
-	if err != nil {
-		size, mod := diskSize(path)
-		info = Info{Path: path, Size: size, Running: running(path), Err: err}
-		info.Last = mod
+	info := Info{Path: path, Err: err}
+	info.Size, info.Last = diskSize(path)
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		info.Running = running(real)
 	}
 	return info
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -69,6 +70,10 @@ FROM item`
 
 	itemColumns = `n, id, size, mtime, state, doubt, attempts, first, last, http_status, method, path, rel, url, key, error, digest`
 
+	// The index: a column costs more than to compute it. No state is 0 but None.
+	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
+	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime FROM item ORDER BY n`
+
 	// A file that has not changed has the digest that was computed once.
 	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (n) DO UPDATE SET
@@ -93,7 +98,7 @@ func openDB(ctx context.Context, path, mode string) (*sql.DB, *sql.Conn, error) 
 	if abs[0] != '/' {
 		abs = "/" + abs // a drive's letter
 	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?mode="+mode)
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?_error_rc=1&mode="+mode)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,10 +110,22 @@ func openDB(ctx context.Context, path, mode string) (*sql.DB, *sql.Conn, error) 
 			PRAGMA checkpoint_fullfsync=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON`)
 	}
 	if err != nil {
-		db.Close()
+		closeDB(db, conn)
 		return nil, nil, err
 	}
 	return db, conn, nil
+}
+
+// closeDB closes what is not nil.
+func closeDB(db *sql.DB, conn *sql.Conn) (err error) {
+	defer guard(&err)()
+	if conn != nil {
+		err = conn.Close()
+	}
+	if db != nil {
+		err = cmp.Or(err, db.Close())
+	}
+	return err
 }
 
 // header is what the first bytes of a file tell.
@@ -207,8 +224,12 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	var state string
 	err = row.Scan(&n, &id, &it.Size, &mtime, &state, &it.Doubt, &it.Attempts, &first, &last, &it.HTTPStatus,
 		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest)
-	if err != nil {
+	var se *sqlite.Error
+	switch {
+	case errors.As(err, &se), errors.Is(err, sql.ErrNoRows):
 		return Item{}, 0, err
+	case err != nil: // a column has what it should not have
+		return Item{}, 0, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	it.ID = uint64(id)
 	if mtime.Valid {
