@@ -43,8 +43,8 @@ const (
 	askTimeout = time.Minute
 	// slowestAnswer is how many bytes a second a file must come back with.
 	slowestAnswer = 1 << 20
-	// clockSlack is what a server's own times may differ by.
-	clockSlack = 2 * time.Second
+	// dateSlack is what a server's own times may differ by.
+	dateSlack = 2 * time.Second
 )
 
 // A verifier asks servers whether items have arrived. It is safe for concurrent
@@ -330,7 +330,7 @@ func older(h http.Header, began time.Time) bool {
 	if err != nil {
 		now = time.Now()
 	}
-	return now.Sub(modified) > time.Since(began)+clockSlack
+	return now.Sub(modified) > time.Since(began)+dateSlack
 }
 
 // read compares the content itself. Its error is about the file.

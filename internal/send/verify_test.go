@@ -351,8 +351,8 @@ func TestVerifyOlder(t *testing.T) {
 		want     string
 	}{
 		{"newer", time.Second, 0, true, "HEAD"},
-		{"as old", -clockSlack, 0, true, "HEAD"},
-		{"older", -clockSlack - time.Second, 0, true, "HEADGET"},
+		{"as old", -dateSlack, 0, true, "HEAD"},
+		{"older", -dateSlack - time.Second, 0, true, "HEADGET"},
 		{"older, clock ahead", -time.Minute, time.Hour, true, "HEADGET"},
 		{"newer, clock behind", time.Second, -time.Hour, true, "HEAD"},
 		{"not known when it began", -time.Hour, 0, false, "HEAD"},
