@@ -30,6 +30,7 @@ type call struct {
 	repeatable bool
 	replayable bool  // the body can be opened again
 	cutOff     bool  // some try ended before its body was sent
+	unexpected bool  // some try was refused because it asked for a 100 Continue: no other does
 	refused    bool  // some try was
 	toBlame    int   // so often that was this request's doing
 	acceptedAt int64 // the origin's counts at the last refusal
@@ -199,7 +200,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			if at.IsZero() {
 				why := c.last
 				if before != nil { // what it was last told says more than that it was stopped
-					c.status, why = status, because(before, stopCause(why))
+					c.status, why = status, because(before, worded(clean(stopCause(why)).Error(), why))
 				}
 				return c.end(Deferred, time.Time{}, why)
 			}
@@ -215,8 +216,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		c.origin.answered.Store(true)
 		c.learnExpect(c.status, seen)
 		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
-			c.last, c.reason = statusError(c.req, resp), reasonExpectation
-			return 0, true // once: the origin is not asked again
+			c.last, c.reason, c.unexpected = statusError(c.req, resp), reasonExpectation, true
+			return 0, true // once
 		}
 		if c.status >= 300 {
 			hints = hint.Parse(c.status, resp.Header, now)
@@ -269,14 +270,16 @@ func stopCause(stop error) error {
 // Only what was seen in this try counts: a transport may have paths that tell httptrace and others
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
+	if _, notSent := notBefore(c.wire.err); notSent { // http.Client's own error for its timeout does not wrap it
+		return false
+	}
 	if seen != 0 || !c.wire.called {
 		return seen&gotConn != 0
 	}
 	if _, ok := c.wire.base.(*http.Transport); ok {
 		return false // it tells, always
 	}
-	_, notSent := notBefore(c.wire.err) // http.Client's own error for its timeout does not wrap it
-	return !notSent && !neverConnected(c.wire.err) && !unsendable(c.req)
+	return !neverConnected(c.wire.err) && !unsendable(c.req)
 }
 
 // orUnknown returns otherwise, unless repeating the request would not be safe.
@@ -348,7 +351,7 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 		return c.end(outcome, retryAt, because(c.last, errors.New("its body cannot be sent again: set GetBody")))
 	}
 	if stopping := c.client.stopping(); stopping.Err() != nil {
-		return c.end(Deferred, time.Time{}, because(c.last, context.Cause(stopping)))
+		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
 	}
 	wait, end := c.plan(c.Context, now, s)
 	if end != nil {
@@ -384,7 +387,7 @@ func (c *call) prepare(r *http.Request) error {
 		if err != nil {
 			c.handBack()
 			c.reason = reasonRejected
-			c.end(Failed, time.Time{}, because(c.last, err))
+			c.end(Failed, time.Time{}, because(c.last, worded(cleanText(secretsOf(c.req), err), err)))
 			return err
 		}
 		r.Body = plainBody(body)
@@ -401,12 +404,13 @@ func (c *call) abandon() {
 	if c.Err() != nil {
 		why = cancelled(c.Context)
 	}
-	c.end(Deferred, c.until, because(c.last, why))
+	c.end(Deferred, c.until, because(c.last, clean(why)))
 }
 
 // statusError is a request with an answer that does not count as acceptance.
 func statusError(req *http.Request, resp *http.Response) error {
-	return fmt.Errorf("%s: %d %s%s", name(req), resp.StatusCode, http.StatusText(resp.StatusCode), redirectAdvice(resp))
+	text := fmt.Sprintf("%s: %d %s%s", name(req), resp.StatusCode, http.StatusText(resp.StatusCode), redirectAdvice(resp))
+	return errors.New(secretsOf(req).Hide(text))
 }
 
 const (

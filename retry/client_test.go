@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -217,6 +218,61 @@ func TestNoStormAfterStop(t *testing.T) {
 		if !errors.Is(err, cause) {
 			t.Errorf("the cause is lost: %v", err)
 		}
+	})
+}
+
+// Who stands below the limiter may find that a request must not be sent: it says so by RetryAt, and
+// the call ends at once, as not sent, even where a connection was had for it.
+func TestNotSentBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("the journal is full")
+		for _, rt := range []http.RoundTripper{
+			play(try{err: &notSent{cause}}),
+			play(try{err: &notSent{cause}, stage: connected}),
+			tripFunc(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("below: %w", &notSent{cause}) }),
+		} {
+			start := time.Now()
+			c, events := over(rt, exact)
+			_, err := c.Do(request(t, "POST", "x"))
+			r := OutcomeOf(nil, err)
+			check(t, "outcome", r.Outcome, Deferred)
+			check(t, "tries", r.Attempts, 1)
+			check(t, "time passed", time.Since(start), time.Duration(0))
+			check(t, "uncertain", (*events)[0].Uncertain, false)
+			var e *notSent
+			if !errors.Is(err, cause) || !errors.As(err, &e) {
+				t.Errorf("%v does not wrap why it was not sent", err)
+			}
+		}
+
+		// After other tries the status of the last one stays, and both reasons.
+		c, _ := over(play(try{status: 503}, try{err: &notSent{cause}}), exact)
+		_, err := c.Do(request(t, "POST", "x"))
+		check(t, "status", OutcomeOf(nil, err).Status, 503)
+		check(t, "error", err.Error(), "retry: POST http://h.example/up/f.bin: 503 Service Unavailable: the journal is full (deferred after 2 tries)")
+		var e *notSent
+		if !errors.Is(err, cause) || !errors.As(err, &e) {
+			t.Errorf("%v does not wrap why it was not sent", err)
+		}
+
+		// One that would have to fail for ever needs a verdict besides.
+		c, _ = over(play(try{err: &notSent{cause}}), exact)
+		c.Classify = func(*http.Request, *http.Response, error) Verdict {
+			t.Error("Classify is asked about what was not sent")
+			return Verdict{}
+		}
+		end(t, c, request(t, "POST", "x"))
+		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), exact)
+		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Rejected} }
+		_, err = c.Do(request(t, "POST", "x"))
+		check(t, "outcome", OutcomeOf(nil, err).Outcome, Failed)
+		if !errors.Is(err, cause) {
+			t.Errorf("%v does not wrap why it was rejected", err)
+		}
+
+		// Nothing said: nobody knows whether it was sent.
+		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), exact)
+		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
 	})
 }
 
@@ -467,6 +523,16 @@ func TestCancelledInALimiter(t *testing.T) {
 		return nil, errors.Join(notBeforeError{time.Now()}, ctx.Err())
 	}), exact)
 	check(t, "outcome", end(t, c, request(t, "POST", "x").WithContext(ctx)).Outcome, Deferred)
+
+	// Also where it waited with a connection in its hand.
+	ctx, cancel = context.WithCancel(t.Context())
+	c, events := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+		httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+		cancel()
+		return nil, errors.Join(notBeforeError{time.Now()}, ctx.Err())
+	}), exact)
+	check(t, "outcome", end(t, c, request(t, "POST", "x").WithContext(ctx)).Outcome, Deferred)
+	check(t, "uncertain", (*events)[0].Uncertain, false)
 }
 
 // An alert may come after the request: it proves nothing, once the origin has answered.

@@ -47,10 +47,10 @@
 //
 //	RetryAt() time.Time
 //
-// means that nothing was sent, and that nothing will be before that instant. The zero time means
-// never in this run: the call ends at once, deferred. A limiter whose wait ends with the request's
-// context returns one too, of the present instant, or a request that is not repeatable ends as
-// unknown.
+// means that nothing was sent, even if a connection was had, and that nothing will be before that
+// instant. The zero time means never in this run: the call ends at once, deferred, and its error
+// wraps this one. A limiter whose wait ends with the request's context returns one too, of the
+// present instant, or a request that is not repeatable ends as unknown.
 //
 // # Proxies
 //

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 var (
@@ -52,8 +53,11 @@ func (o Outcome) String() string {
 }
 
 // Error is a call that ended without a response to return: its [Result], as an error. Outcome is
-// never Delivered, and Err, what happened last and why it was the last, is never nil. Its text
-// holds no query, user name or password of a URL, and no value of a request header.
+// never Delivered, and Err, what happened last and why it was the last, is never nil.
+//
+// Its text holds no query, user name or password of a URL, and no value of a request header, even
+// where the server sent one back, nor does that of any error that unwrapping it step by step
+// comes to. What [errors.As] finds in it is as others made it, with their text.
 type Error Result
 
 // Error begins with "retry: ".
@@ -96,45 +100,60 @@ func OutcomeOf(resp *http.Response, err error) Result {
 	return Result{}
 }
 
-// worded is an error with a text of its own. What it wraps is there for errors.Is and errors.As,
-// with its text as it was.
-type worded struct {
-	text string
-	err  error
-}
+// maxText is how much is said of one error: a server may put a whole page where a status line should be.
+const maxText = 1 << 10
 
-func (e *worded) Error() string { return e.text }
-func (e *worded) Unwrap() error { return e.err }
+// worded returns an error with a text of its own. What it stands for is there for errors.Is and
+// errors.As, with its text as it was, and for nobody who prints errors link by link.
+func worded(text string, err error) error { return &secret.Error{Text: text, Err: err} }
+
+// secretsOf are the secrets of a request.
+func secretsOf(req *http.Request) *secret.Set {
+	var s secret.Set
+	s.AddHeader(req.Header)
+	if req.URL != nil {
+		s.AddURL(req.URL.String())
+	}
+	return &s
+}
 
 // redact returns err, an error of http.Client, with a text that may be logged.
 func redact(req *http.Request, err error) error {
-	inner := err
 	outer, isURLError := err.(*url.Error)
 	if isURLError {
-		inner = outer.Err
+		err = outer.Err
 	}
-	text := inner.Error()
-	for _, u := range urlsIn(inner, nil) {
-		text = strings.ReplaceAll(text, strconv.Quote(u), strconv.Quote(cleanText(u)))
-		text = strings.ReplaceAll(text, u, cleanText(u))
+	secrets := secretsOf(req)
+	text := cleanText(secrets, err)
+	if isURLError { // for who looks for one
+		err = &url.Error{Op: outer.Op, URL: secret.CleanURL(req.URL), Err: worded(text, err)}
 	}
-	text = cleanText(text)
-	for name, values := range req.Header {
-		if strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "Accept") {
-			continue // no secret, and words such as application/json belong in a message
-		}
-		for _, value := range values {
-			for _, word := range append(strings.Fields(value), value) {
-				if len(word) >= 6 { // shorter ones are no secret but occur by chance
-					text = strings.ReplaceAll(text, word, "***")
-				}
-			}
-		}
+	return worded(secrets.Hide(name(req))+": "+text, err)
+}
+
+// cleanText is what may be shown of an error.
+func cleanText(secrets *secret.Set, err error) string {
+	text := err.Error()
+	for _, u := range urlsIn(err, nil) {
+		text = strings.ReplaceAll(text, strconv.Quote(u), strconv.Quote(secret.CleanAddress(u)))
+		text = strings.ReplaceAll(text, u, secret.CleanAddress(u))
 	}
-	if isURLError {
-		err = &url.Error{Op: outer.Op, URL: cleanURL(req.URL), Err: inner}
+	return shorten(secret.CleanText(secrets.Hide(text)), maxText)
+}
+
+// clean returns an error of somebody else's with a text that may be logged.
+func clean(err error) error {
+	if text := cleanText(new(secret.Set), err); text != err.Error() {
+		return worded(text, err)
 	}
-	return &worded{name(req) + ": " + text, err}
+	return err
+}
+
+func shorten(text string, most int) string {
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
 }
 
 // urlsIn collects the addresses that errors of net/url and http.Client carry, at any depth.
@@ -155,27 +174,8 @@ func urlsIn(err error, urls []string) []string {
 	return urls
 }
 
-var (
-	authorityRE = regexp.MustCompile(`://[^/?#\s"]*@`)
-	// A query, with or without the rest of a URL before it, up to where the text around it goes on.
-	queryRE = regexp.MustCompile(`\?[^\s"?]*=[^\s"]*|(://[^?#\s"]*)[?#][^\s"]*`)
-)
-
-// cleanText cuts user names, passwords, queries and fragments out of the URLs in a text.
-func cleanText(s string) string {
-	return queryRE.ReplaceAllString(authorityRE.ReplaceAllString(s, "://"), "$1")
-}
-
-// cleanURL returns u without user, query and fragment.
-func cleanURL(u *url.URL) string {
-	if u == nil {
-		return ""
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
-}
-
 // name is how messages call a request.
-func name(req *http.Request) string { return methodOf(req) + " " + cleanURL(req.URL) }
+func name(req *http.Request) string { return methodOf(req) + " " + secret.CleanURL(req.URL) }
 
 func methodOf(req *http.Request) string {
 	if req.Method == "" {

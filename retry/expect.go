@@ -19,7 +19,7 @@ const expectsBeforeOff = 3
 
 // wantsExpect tells whether the next try asks.
 func (c *call) wantsExpect() bool {
-	return hasBody(c.req) && (c.req.ContentLength >= expectFrom || c.cutOff) &&
+	return hasBody(c.req) && (c.req.ContentLength >= expectFrom || c.cutOff) && !c.unexpected &&
 		c.origin.expectsIgnored.Load() < expectsBeforeOff && c.req.Header.Get("Expect") == ""
 }
 

@@ -319,6 +319,28 @@ func TestExpectationFailed(t *testing.T) {
 	})
 }
 
+// A server that says yes and then no could go on like that for ever.
+func TestExpectationFailedAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := 0
+		c, _ := wireServer(t, exact, func(n int, conn *memnet.Conn, r *textproto.Reader) {
+			if requests++; requests > 100 {
+				t.Error("the call has no end")
+				return
+			}
+			_, h, _ := head(r)
+			if h.Get("Expect") != "" {
+				io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+			}
+			io.CopyN(io.Discard, r.R, expectFrom)
+			io.WriteString(conn, "HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+		})
+		r := end(t, c, request(t, "PUT", strings.Repeat("x", expectFrom)))
+		check(t, "outcome", r.Outcome, Failed)
+		check(t, "requests", requests, 2)
+	})
+}
+
 // A small body asks too, after a try that was cut off in the middle of it.
 func TestExpectAfterReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -141,13 +141,13 @@ func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) erro
 		var next step
 		if at, ok := notBefore(err); ok {
 			if at.IsZero() {
-				return &Error{Attempts: c.tries, Outcome: Deferred, Err: err}
+				return &Error{Attempts: c.tries, Outcome: Deferred, Err: clean(err)}
 			}
 			next = step{asked: at.Sub(now), refusal: true}
 		} else if errors.As(err, &after) {
 			next = step{asked: after.wait, refusal: true}
 		} else if errors.As(err, &permanent) {
-			return &Error{Attempts: c.tries, Outcome: Failed, Err: err}
+			return &Error{Attempts: c.tries, Outcome: Failed, Err: clean(err)}
 		} else {
 			next = step{failure: true}
 		}
@@ -157,7 +157,7 @@ func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) erro
 			end = c.sleep(ctx, wait)
 		}
 		if end != nil {
-			return &Error{Attempts: c.tries, Outcome: end.outcome, RetryAt: end.retryAt, Err: because(err, end.why)}
+			return &Error{Attempts: c.tries, Outcome: end.outcome, RetryAt: end.retryAt, Err: because(clean(err), end.why)}
 		}
 	}
 }
@@ -315,7 +315,7 @@ func plus(a, b time.Duration) time.Duration {
 // context.DeadlineExceeded as well.
 func cancelled(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	return &worded{cause.Error(), errors.Join(cause, ctx.Err())}
+	return worded(clean(cause).Error(), errors.Join(cause, ctx.Err()))
 }
 
 // because joins what happened last with why it was the last, and says nothing twice.
@@ -324,7 +324,7 @@ func because(last, why error) error {
 		return why
 	}
 	if strings.HasSuffix(last.Error(), why.Error()) {
-		return &worded{last.Error(), errors.Join(last, why)}
+		return worded(last.Error(), errors.Join(last, why))
 	}
 	return fmt.Errorf("%w: %w", last, why)
 }

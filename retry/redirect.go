@@ -1,8 +1,11 @@
 package retry
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 const maxRedirects = 10
@@ -20,12 +23,22 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	if check := c.httpClient().CheckRedirect; check != nil {
-		return check(next, via)
+		if err := check(next, via); err != nil {
+			return err
+		}
+	}
+	// http.Client reads some of the body of an answer that it follows, with no limit in time.
+	if resp := next.Response; resp != nil && resp.Body != nil {
+		drain(resp.Body)
+		resp.Body = http.NoBody
 	}
 	return nil
 }
 
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// maxLocation is how much of an address is shown that a server sends us to.
+const maxLocation = 300
 
 // redirectAdvice says where an answer that was not followed points to, and why it was not followed.
 func redirectAdvice(resp *http.Response) string {
@@ -33,14 +46,25 @@ func redirectAdvice(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	advice := ": redirected to " + cleanURL(to)
+	advice := ": redirected to " + shorten(secret.CleanURL(to), maxLocation)
 	switch status := resp.StatusCode; {
 	case originOf(to) != originOf(resp.Request.URL):
 		return advice + ", another origin, which is not followed: send there"
 	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
 		return advice + ": following would drop the body or change the method, so send there"
 	}
+	if n := redirects(resp); n >= maxRedirects {
+		return advice + fmt.Sprintf(", the %dth redirect in a row: no more are followed", n)
+	}
 	return advice
+}
+
+// redirects counts those that led to resp, with its own.
+func redirects(resp *http.Response) (n int) {
+	for ; resp != nil && resp.Request != nil; resp = resp.Request.Response {
+		n++
+	}
+	return n
 }
 
 // wire is what http.Client sees of the user's transport. It has no CloseIdleConnections:

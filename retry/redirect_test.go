@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestRedirects(t *testing.T) {
@@ -55,8 +56,46 @@ func TestEndlessRedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 307, header: "Location: /round"})
 		c, _ := over(s, exact)
-		check(t, "outcome", end(t, c, request(t, "PUT", "x")).Outcome, Failed)
+		r := end(t, c, request(t, "PUT", "x"))
+		check(t, "outcome", r.Outcome, Failed)
 		check(t, "requests", len(s.at), maxRedirects)
+		check(t, "error", r.Err.Error(), "PUT http://h.example/up/f.bin: 307 Temporary Redirect: redirected to http://h.example/round, the 10th redirect in a row: no more are followed")
+
+		// Through a StandardClient each hop is a call of its own.
+		s = play(try{status: 307, header: "Location: /round"})
+		c, _ = over(s, exact)
+		resp, err := c.StandardClient().Do(request(t, "PUT", "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		check(t, "requests", len(s.at), maxRedirects)
+		if text := OutcomeOf(resp, err).Err.Error(); !strings.Contains(text, "the 10th redirect in a row") {
+			t.Errorf("error: %s", text)
+		}
+	})
+}
+
+// The body of an answer that is followed may drip, for as long as its sender likes.
+func TestDrippingRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/there" {
+				return
+			}
+			w.Header().Set("Location", "/there")
+			w.WriteHeader(307)
+			for {
+				if _, err := w.Write([]byte("x")); err != nil {
+					return
+				}
+				http.NewResponseController(w).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}))
+		check(t, "outcome", end(t, c, request(t, "PUT", "x")).Outcome, Delivered)
+		check(t, "time passed", time.Since(start), drainTime)
 	})
 }
 
