@@ -245,17 +245,34 @@ func (s shown) text(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return written(err)
 	}
-	if s.Command != "" {
-		what := "to go on"
-		if n := len(s.runs); n > 0 && !s.runs[n-1].Finished.IsZero() && s.runs[n-1].ExitStatus == send.ExitDelivered {
-			what = "last command"
-		}
-		if strings.Contains(s.Command, hidden) {
-			what += ", with your own values for " + hidden
-		}
-		fmt.Fprintf(w, "%s: %s\n", what, report.Printable(s.Command))
+	for _, next := range s.next() {
+		fmt.Fprintln(w, report.Printable(next))
 	}
 	return nil
+}
+
+// next are the commands to give next, each after a few words.
+func (s shown) next() (next []string) {
+	if s.Command == "" || len(s.runs) == 0 {
+		return nil
+	}
+	last := s.runs[len(s.runs)-1]
+	doubtful := s.Counts[journal.Unknown] + s.Counts[journal.InFlight]
+	switch {
+	case s.Running:
+		return []string{"its command: " + s.Command}
+	case !last.Finished.IsZero() && last.ExitStatus == send.ExitDelivered:
+		next = []string{"last command: " + s.Command}
+	default:
+		next = []string{"to go on: " + s.Command}
+	}
+	if doubtful > 0 {
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s --only unknown", humanize.Comma(doubtful), s.Command))
+	}
+	if strings.Contains(s.Command, hidden) {
+		next = append(next, "give your own values for "+hidden)
+	}
+	return next
 }
 
 func lasted(run journal.Run) string {

@@ -5,7 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,4 +81,14 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
+}
+
+// sorted writes a results file's items to standard output by path, but for their
+// times.
+func sorted(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "sorted FILE")
+	text := regexp.MustCompile(`"seconds":[0-9.e-]+`).ReplaceAllString(ts.ReadFile(args[0]), `"seconds":0`)
+	for _, line := range slices.Sorted(strings.Lines(text)) {
+		fmt.Fprint(ts.Stdout(), line)
+	}
 }

@@ -116,6 +116,7 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			if err != nil || cmd == root && len(rest) > 0 {
 				return unknown("command", args[0], root)
 			}
+			cmd.InitDefaultHelpFlag() // as if it were executed
 			return cmd.Help()
 		},
 	}

@@ -84,6 +84,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"remember": remember,
 	"use":      use,
 	"sql":      execSQL,
+	"sorted":   sorted,
 	"truncate": truncate,
 
 	"json": jsonValue,
@@ -154,8 +155,8 @@ func said(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
-	usage(ts, !neg && len(args) == 1 && signals[args[0]] != nil && of(ts).started != nil, "signal INT|TERM, after start")
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
+	usage(ts, !neg && len(args) == 1 && signals[args[0]] != nil && of(ts).started != nil, "signal INT|TERM|KILL, after start")
 	ts.Check(of(ts).started.Process.Signal(signals[args[0]]))
 }
 
