@@ -60,9 +60,24 @@ func (r *run) contentDigest(ctx context.Context, j *job, req *http.Request) (str
 }
 
 // ask has the server tell whether it has an item in doubt. If that settles the
-// matter it returns what became of the item; else the item may be sent.
+// matter it returns what became of the item; else the item is sent.
 func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.Item, settled bool) {
 	out = j.out
-	out.Status = report.Unknown
+	if out.Error == "" {
+		out.Status, out.Error = report.Unknown, inDoubt
+	}
+	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.digest, began: j.first, ended: j.ended})
+	if err != nil {
+		note = r.hide(j.item, Plain(err))
+	}
+	switch v {
+	case there:
+		out.Status, out.Error, out.Note = report.Delivered, "", "the server has it, by "+note
+		return out, true
+	case absent:
+		j.doubt, j.ask, j.first = false, false, time.Time{}
+		return out, false
+	}
+	out.Error += "; asked for it: " + note
 	return out, true
 }

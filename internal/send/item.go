@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
@@ -50,6 +51,7 @@ type job struct {
 	// For those that the end of the run comes back to.
 	pass     int
 	ask      bool        // the server is asked whether it has the item
+	ended    time.Time   // when its last attempt did; zero: in an earlier run
 	out      report.Item // how it ended last
 	counted  bool        // accepted is of this pass
 	accepted int64       // what its server had accepted before its first attempt
@@ -81,7 +83,8 @@ func (r *run) item(ctx context.Context, j *job) error {
 	}
 	if j.delivered != nil && bytes.Equal(j.delivered, j.digest) {
 		req.Body.Close()
-		r.done(j, report.Item{Status: report.Delivered, Note: "delivered earlier; its date has changed, its content has not"})
+		r.Journal.Put(r.row(j, journal.Delivered), nil) // with the new date
+		r.done(j, report.Item{Status: report.Skipped, Note: "its date has changed, its content has not"})
 		return nil
 	}
 	if j.ask {
@@ -96,6 +99,9 @@ func (r *run) item(ctx context.Context, j *job) error {
 	r.backingOff(j, false)
 	r.moving.forget(j)
 	out, end := r.outcome(j, resp, err)
+	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared) {
+		r.verifier.delivered(j.item, req.Header)
+	}
 	switch {
 	case out.Status == report.Deferred && j.began.IsZero(): // the run ended before its turn
 		r.leave(j)
@@ -271,6 +277,7 @@ func readAnswer(resp *http.Response) string {
 func (r *run) done(j *job, out report.Item) {
 	it := j.item
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
+	out.KeyMade = j.key != "" && it.Key == ""
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}

@@ -28,7 +28,7 @@ type postponed struct {
 func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 	outage := out.Status == report.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		!errors.Is(end.Err, retry.ErrFileChanged) && !errors.Is(end.Err, retry.ErrUnreachable)
-	ask := false
+	ask := out.Status == report.Unknown && r.Verify && verifiable(j.item, r.shared)
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false
 	}
@@ -41,7 +41,8 @@ func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 	j.ask, j.out = ask, out
 	r.later.jobs = append(r.later.jobs, j)
 	if ask {
-		r.later.until = time.Now()
+		j.ended = time.Now()
+		r.later.until = j.ended.Add(r.verifier.settle)
 	}
 	if r.Journal != nil {
 		row := r.row(j, stateOf(out.Status))

@@ -194,7 +194,7 @@ func TestHiddenResendsCount(t *testing.T) {
 	}, func(w *world) {
 		var lines strings.Builder
 		for it := range w.Source.Items() {
-			fmt.Fprintf(&lines, "{\"path\":%q,\"key\":\"k\"}\n", it.Path)
+			fmt.Fprintf(&lines, "{\"path\":%q,\"key\":%q}\n", it.Path, it.Rel)
 		}
 		w.manifest(lines.String())
 		w.Limits = throttle.Limits{Rate: 1, InFlight: 1}

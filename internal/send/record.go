@@ -21,9 +21,9 @@ type Idempotency struct {
 	Lifetime time.Duration // that the server remembers a key for
 }
 
-// clockSlack is how far a clock may have been set back without making the age of a
+// keySlack is how far a clock may have been set back without making the age of a
 // key unknown.
-const clockSlack = 5 * time.Minute
+const keySlack = 5 * time.Minute
 
 var (
 	errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
@@ -97,7 +97,7 @@ func (r *run) tooOld(j *job) bool {
 		return false
 	}
 	age := time.Now().Round(0).Sub(j.first)
-	return age > r.Idempotency.Lifetime || age < -clockSlack
+	return age > r.Idempotency.Lifetime || age < -keySlack
 }
 
 // refused notes how an attempt ended after which there is another.

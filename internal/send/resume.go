@@ -12,6 +12,8 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
+const inDoubt = "it may have arrived in an earlier run"
+
 // claim makes a job of an item and reports whether it is to be sent. Where earlier
 // runs have settled that, the item is reported.
 func (r *run) claim(it source.Item) (*job, bool) {
@@ -24,7 +26,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	}
 	c := r.Journal.Claim(j.id.id(), journal.Fingerprint{Size: it.Size, ModTime: it.ModTime})
 	skip := func(why string) (*job, bool) {
-		r.done(j, report.Item{Status: report.Skipped, Error: why})
+		r.done(j, report.Item{Status: report.Skipped, Note: why})
 		return nil, false
 	}
 	switch {
@@ -37,7 +39,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return j, true
 	case c.State == journal.Delivered && c.Same && r.Again.IsZero():
 		r.before++
-		return skip("")
+		return skip("delivered earlier")
 	}
 	row, err := r.Journal.Load(j.id.id())
 	if err != nil {
@@ -49,7 +51,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		switch {
 		case c.Same && row.Last.UnixMilli() >= r.Again.UnixMilli():
 			r.before++
-			return skip("")
+			return skip("delivered earlier")
 		case !c.Same && r.Digest && row.Size == it.Size && r.Again.IsZero():
 			j.delivered = row.Digest // perhaps it was only touched
 		}
@@ -73,7 +75,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		j.ask = true
 		return j, true
 	}
-	why := "it may have arrived in an earlier run"
+	why := inDoubt
 	if c.State == journal.InFlight {
 		why += ", which ended while it was sent"
 	}

@@ -75,6 +75,7 @@ const (
 	downAfter = 2 * time.Second  // a server that takes nothing is said to be down
 	paceAfter = 5 * time.Second  // a rate that was learned is told
 	silence   = 10 * time.Second // without an answer while some are waited for: worth telling
+	settle    = 30 * time.Second // after which a server is asked about a file in doubt
 	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
@@ -101,6 +102,7 @@ type run struct {
 	tally     *report.Tally
 	transport *throttle.Transport
 	client    *retry.Client
+	verifier  verifier
 	pool      *pool.Pool[*job]
 	shared    bool                    // all items go to one URL
 	breakOff  context.CancelCauseFunc // ends also what is in flight
@@ -263,6 +265,8 @@ func newRun(o Options) *run {
 		},
 		Observe: r.retrying,
 	}
+	r.verifier.client, r.verifier.timeout = &http.Client{Transport: r.transport}, o.Timeout
+	r.verifier.settle = max(settle, 2*o.Timeout)
 	r.shared = strings.Contains(o.To, "://") && !strings.Contains(o.To, "{")
 	r.grown = o.Workers
 	if r.grown == 0 {
