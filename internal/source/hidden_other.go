@@ -4,4 +4,4 @@ package source
 
 import "io/fs"
 
-func hidden(e fs.DirEntry) bool { return e.Name()[0] == '.' }
+func hidden(fi fs.FileInfo) bool { return fi.Name()[0] == '.' }

@@ -6,13 +6,9 @@ import (
 )
 
 // hidden goes by the name as elsewhere, and by the attribute that desktop.ini, Thumbs.db and the like carry.
-func hidden(e fs.DirEntry) bool {
-	if e.Name()[0] == '.' {
+func hidden(fi fs.FileInfo) bool {
+	if fi.Name()[0] == '.' {
 		return true
-	}
-	fi, err := e.Info()
-	if err != nil {
-		return false
 	}
 	data, ok := fi.Sys().(*syscall.Win32FileAttributeData)
 	return ok && data.FileAttributes&syscall.FILE_ATTRIBUTE_HIDDEN != 0

@@ -446,6 +446,9 @@ func (s *Source) aim(item *Item, t *Template, vars func(string) (string, bool)) 
 // fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split at the last dot
 // that is not the first character, so .bashrc has no {ext}.
 func fileVar(item Item, name string) (string, bool) {
+	if name == pathVar {
+		return item.Rel, true
+	}
 	base := filepath.Base(item.Path)
 	dot := strings.LastIndexByte(base, '.')
 	if dot <= 0 {
@@ -454,8 +457,6 @@ func fileVar(item Item, name string) (string, bool) {
 	switch name {
 	case "name":
 		return base, true
-	case pathVar:
-		return item.Rel, true
 	case "stem":
 		return base[:dot], true
 	case "ext":

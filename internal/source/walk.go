@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,12 +104,18 @@ func (w *walker) dir(rel string) bool {
 		// What was read before the error is not sent: a listing cut short would pass for a whole one.
 		return w.pass.fail(Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w", reason(err)))
 	}
+	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
+	relDir := len(dir)                                       // where {path} begins
+	if rel != "." {
+		relDir -= len(rel) + 1
+	}
 	for _, name := range names {
 		if w.pass.ctx.Err() != nil {
 			w.pass.yield(Item{}, context.Cause(w.pass.ctx))
 			return false
 		}
-		if !w.entry(path.Join(rel, name)) {
+		path := dir + name
+		if !w.entry(Item{Path: path, Rel: filepath.ToSlash(path[relDir:])}) {
 			return false
 		}
 	}
@@ -127,11 +132,11 @@ func listing(dir string) ([]string, error) {
 	defer f.Close()
 	names, err := f.Readdirnames(-1)
 	slices.Sort(names)
-	return names, err
+	return slices.Compact(names), err // a name that is renamed meanwhile may be listed twice
 }
 
-func (w *walker) entry(rel string) bool {
-	item := Item{Path: filepath.Join(w.root, filepath.FromSlash(rel)), Rel: rel}
+func (w *walker) entry(item Item) bool {
+	rel := item.Rel
 	fi, err := os.Lstat(item.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errVanished
@@ -139,10 +144,9 @@ func (w *walker) entry(rel string) bool {
 	if err != nil {
 		return w.pass.fail(item, reason(err))
 	}
-	e := fs.FileInfoToDirEntry(fi)
 	// Windows has reparse points that are neither links nor directories to us: what they lead to is found out the same way.
-	link := e.Type()&(fs.ModeSymlink|fs.ModeIrregular) != 0
-	if !w.wanted(rel, e.IsDir() || link, !e.IsDir()) || w.leave(rel, e, link) {
+	link := fi.Mode()&(fs.ModeSymlink|fs.ModeIrregular) != 0
+	if !w.wanted(rel, fi.IsDir() || link, !fi.IsDir()) || w.leave(rel, fi, link) {
 		return true
 	}
 	if link {
@@ -173,15 +177,15 @@ func (w *walker) wanted(rel string, dir, file bool) bool {
 }
 
 // leave counts what is left out, by the first reason that holds.
-func (w *walker) leave(rel string, e fs.DirEntry, link bool) bool {
-	name := e.Name()
+func (w *walker) leave(rel string, fi fs.FileInfo, link bool) bool {
+	name := fi.Name()
 	var count *int64
 	switch {
 	case w.excluded(rel, name):
 		count = &w.leftOut.Excluded
-	case !w.opts.Hidden && !e.IsDir() && leftover(name):
+	case !w.opts.Hidden && !fi.IsDir() && leftover(name):
 		count = &w.leftOut.Leftover
-	case !w.opts.Hidden && hidden(e) && !(w.glob != nil && w.glob.asksFor(name)):
+	case !w.opts.Hidden && hidden(fi) && !(w.glob != nil && w.glob.asksFor(name)):
 		count = &w.leftOut.Hidden
 	case !w.opts.Follow && link:
 		count = &w.leftOut.Links
