@@ -81,7 +81,7 @@ func journalList() *cobra.Command {
 // journals are those in the state directory.
 func journals() (dir string, infos []journal.Info, err error) {
 	if dir, err = journal.Dir(); err != nil {
-		return "", nil, usageError(err)
+		return "", nil, local(err)
 	}
 	if infos, err = journal.List(dir); err != nil {
 		return "", nil, journalError(err)
@@ -94,7 +94,8 @@ func listText(w io.Writer, dir string, infos []journal.Info) error {
 		_, err := fmt.Fprintf(w, "no journals in %s\n", report.Printable(dir))
 		return written(err)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tITEMS\tLAST USED\tSIZE\tTARGET")
 	for _, info := range infos {
 		items, target := send.CountsOf(info.Counts), info.Method+" "+info.Target
@@ -103,15 +104,14 @@ func listText(w io.Writer, dir string, infos []journal.Info) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", shownName(info.Path), items, used(info), size(info.Size), report.Printable(target))
 	}
-	if err := table.Flush(); err != nil {
-		return written(err)
-	}
+	table.Flush()
 	for _, info := range infos {
 		if info.Err != nil {
-			fmt.Fprintf(w, "%s: %s\n", shownName(info.Path), report.Printable(send.Plain(info.Err)))
+			fmt.Fprintf(&b, "%s: %s\n", shownName(info.Path), report.Printable(send.Plain(info.Err)))
 		}
 	}
-	return nil
+	_, err := io.WriteString(w, b.String())
+	return written(err)
 }
 
 func used(info journal.Info) string {
@@ -229,26 +229,24 @@ func read(r *journal.Reader) (s shown, err error) {
 }
 
 func (s shown) text(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "journal\t%s (%s)\n", report.Printable(s.Path), size(s.Size))
 	fmt.Fprintf(table, "target\t%s\n", report.Printable(s.Method+" "+s.Target))
 	fmt.Fprintf(table, "items\t%s\n", send.CountsOf(s.Counts))
-	if err := table.Flush(); err != nil {
-		return written(err)
-	}
-	s.summary.WriteErrors(w)
-	fmt.Fprintf(w, "%s:\n", plural(int64(s.Runs), "run"))
+	table.Flush()
+	s.summary.WriteErrors(&b)
+	fmt.Fprintf(&b, "%s:\n", plural(int64(s.Runs), "run"))
 	for i, run := range s.runs {
 		running := s.Running && i == len(s.runs)-1
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", send.When(run.Started, time.Now()), lasted(run), ended(run, running))
 	}
-	if err := table.Flush(); err != nil {
-		return written(err)
-	}
+	table.Flush()
 	for _, next := range s.next() {
-		fmt.Fprintln(w, report.Printable(next))
+		fmt.Fprintln(&b, report.Printable(next))
 	}
-	return nil
+	_, err := io.WriteString(w, b.String())
+	return written(err)
 }
 
 // next are the commands to give next, each after a few words.
@@ -564,7 +562,7 @@ is then forgotten: the same command would send it again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := journal.Dir()
 			if err != nil {
-				return usageError(err)
+				return local(err)
 			}
 			removed, err := journal.Prune(dir, age, dryRun)
 			w, did := cmd.OutOrStdout(), "removed"
@@ -609,7 +607,7 @@ func oneJournal(_ *cobra.Command, args []string) error {
 func openJournal(name string) (*journal.Reader, error) {
 	path, err := journalPath(name)
 	if err != nil {
-		return nil, usageError(err)
+		return nil, err
 	}
 	r, err := journal.OpenReader(path)
 	if err != nil {
@@ -619,9 +617,10 @@ func openJournal(name string) (*journal.Reader, error) {
 }
 
 func journalPath(name string) (string, error) {
+	elsewhere := filepath.Base(name) != name
 	dir, err := journal.Dir()
-	if err != nil && filepath.Base(name) == name {
-		return "", err
+	if err != nil && !elsewhere {
+		return "", local(err)
 	}
 	names := journalNames(dir)
 	known := strings.TrimSuffix(name, journalSuffix)
@@ -630,13 +629,13 @@ func journalPath(name string) (string, error) {
 	}
 	switch info, err := os.Stat(name); {
 	case err == nil && !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s is not a file; see penstock journal list", name)
+		return "", usageError(fmt.Errorf("%s is not a file; see penstock journal list", name))
 	case err == nil:
 		return name, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return "", err
-	case filepath.Base(name) != name:
-		return "", fmt.Errorf("there is no file %s", name)
+		return "", usageError(err)
+	case elsewhere:
+		return "", usageError(fmt.Errorf("there is no file %s", name))
 	}
 	advice := "see penstock journal list"
 	// Cobra compares names of commands.
@@ -647,7 +646,7 @@ func journalPath(name string) (string, error) {
 	if near := similar.SuggestionsFor(known); len(near) > 0 {
 		advice = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return "", fmt.Errorf("there is no journal %q in %s; %s", name, dir, advice)
+	return "", usageError(fmt.Errorf("there is no journal %q in %s; %s", name, dir, advice))
 }
 
 // journalNames are those of the journals in a directory, unread.
@@ -678,7 +677,7 @@ func journalError(err error) error {
 	if errors.As(err, &inUse) {
 		return &exitError{send.ExitInUse, err}
 	}
-	return &exitError{send.ExitLocal, err}
+	return local(err)
 }
 
 // written is the error of a write to standard output.
@@ -686,7 +685,7 @@ func written(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &exitError{send.ExitLocal, err}
+	return local(err)
 }
 
 func encode(w io.Writer, v any) error {
