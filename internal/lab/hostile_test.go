@@ -1,13 +1,16 @@
 package lab
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -130,15 +133,23 @@ func TestHostileEndless(t *testing.T) {
 func TestHostileEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "hostile", "kind=early&status=413")
-		r, w := io.Pipe()
-		defer w.Close()
-		req, _ := http.NewRequest("PUT", "http://lab/x", r)
-		req.ContentLength = 1 << 30
-		if a := b.do(req); a.status != 413 || a.err != nil || a.after > time.Second {
-			t.Errorf("%+v", a)
+		conn := b.dial()
+		defer conn.Close()
+		fmt.Fprint(conn, "PUT /x HTTP/1.1\r\nHost: lab\r\nContent-Length: 1000000000\r\n\r\n")
+		answers := bufio.NewReader(conn)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil || resp.StatusCode != 413 {
+			t.Fatalf("%v, %v", resp, err)
 		}
-		s := b.Stats()
-		if s.ByStatus[413] != 1 || s.Accepted != 0 || s.MaxInFlight != 1 {
+		conn.SetDeadline(time.Now().Add(time.Hour))
+		n, err := conn.Write(make([]byte, 10<<20))
+		if n > 1<<20 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes of the body were taken, then %v", n, err)
+		}
+		if _, err := answers.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after the answer: %v", err)
+		}
+		if s := b.Stats(); s.ByStatus[413] != 1 || s.Accepted != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
