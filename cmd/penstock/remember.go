@@ -36,7 +36,7 @@ type rememberFlags struct {
 }
 
 // states that --only knows, as results files spell them.
-var states = []string{"failed", "unknown", "deferred", "delivered"}
+var states = []string{"failed", "unknown", "deferred", "delivered", "skipped"}
 
 func (f *rememberFlags) check() error {
 	switch {
@@ -181,6 +181,12 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 	path, err := f.path(to, o.Source.Method())
 	if err != nil {
 		return err
+	}
+	if len(f.only) > 0 && !o.Source.FromResults() {
+		if path == "" {
+			return usageError(errors.New("--only goes by the journal, and there is none: give --job, or the results of the run with --from"))
+		}
+		o.Only = f.selected()
 	}
 	o.Command = continuing(os.Args[1:], o.Again)
 	o.Journal, o.Remarks, err = f.open(ctx, journal.Options{

@@ -124,6 +124,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	options.Source, err = source.New(source.Options{
 		Paths: paths, Stdin: cmd.InOrStdin(), Manifest: f.manifest, Exclude: f.exclude,
 		Hidden: f.hidden, Follow: f.follow, Written: []string{f.results, f.report, f.journal}, Template: template, Method: f.method,
+		Only: f.only, From: f.from,
 	})
 	if err != nil {
 		return usageError(err)

@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"io"
 	"net/http"
 	"os"
@@ -24,8 +25,8 @@ func (r *run) setKey(j *job, h http.Header) error {
 		j.key = j.item.Key
 	case j.key == "": // else it is the one that an earlier run began with
 		id := j.id
-		if !r.Again.IsZero() { // a server replays its answer to a key that it knows
-			id = sha256.Sum256(r.Again.AppendFormat(id[:], time.RFC3339))
+		if !j.salt.IsZero() {
+			id = sha256.Sum256(binary.AppendVarint(id[:], j.salt.UnixMilli()))
 		}
 		j.key = idempotencyKey(id, j.item.Size, j.item.ModTime, j.digest)
 	}

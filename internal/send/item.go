@@ -39,6 +39,7 @@ type job struct {
 
 	id        identity
 	key       string    // idempotency key
+	salt      time.Time // makes it another than before: a server replays its answer to a key that it knows
 	digest    []byte    // SHA-256 of the file, where that is sent along
 	delivered []byte    // SHA-256 of what was delivered earlier and may be the same
 	earlier   int       // requests that earlier runs sent for it

@@ -156,9 +156,10 @@ func (r *run) retrying(e retry.Event) {
 	if j == nil {
 		return
 	}
+	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
-		r.refused(j, e.Uncertain)
+		r.refused(j)
 		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
 			r.mu.Lock()
 			if !now.Before(j.server.end) { // else it asked all of us, and e.Until is a little later

@@ -100,18 +100,16 @@ func (r *run) tooOld(j *job) bool {
 	return age > r.Idempotency.Lifetime || age < -keySlack
 }
 
-// refused notes how an attempt ended after which there is another.
-func (r *run) refused(j *job, maybeProcessed bool) {
-	switch {
-	case maybeProcessed:
-		j.doubt = true
-	case j.doubt: // by an earlier attempt
-	default:
-		j.first = time.Time{}
-		if r.Journal != nil && j.announced && !r.repeatable(j.item.Method) {
-			r.Journal.Put(r.row(j, journal.Deferred), nil)
-			j.announced = false
-		}
+// refused notes that a job waits for its next attempt: if none before may have been
+// processed, it is in flight no more.
+func (r *run) refused(j *job) {
+	if j.doubt {
+		return
+	}
+	j.first = time.Time{}
+	if r.Journal != nil && j.announced && !r.repeatable(j.item.Method) {
+		r.Journal.Put(r.row(j, journal.Deferred), nil)
+		j.announced = false
 	}
 }
 

@@ -17,7 +17,7 @@ const inDoubt = "it may have arrived in an earlier run"
 // claim makes a job of an item and reports whether it is to be sent. Where earlier
 // runs have settled that, the item is reported.
 func (r *run) claim(it source.Item) (*job, bool) {
-	j := &job{item: it}
+	j := &job{item: it, salt: r.Again}
 	if r.Journal != nil || r.Idempotency.Header != "" {
 		j.id = identityOf(it)
 	}
@@ -60,8 +60,14 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	if !c.Same { // what is in doubt is another content
 		return j, true
 	}
-	j.key = row.Key
 	j.first, j.doubt = row.First, row.Doubt || c.State == journal.InFlight || c.State == journal.Unknown
+	if r.Again.IsZero() {
+		if j.doubt {
+			j.key = row.Key
+		} else if c.State == journal.Failed {
+			j.salt = row.Last // a server may replay also its refusals
+		}
+	}
 	asked := !r.Again.IsZero() || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown)
 	switch {
 	case !j.doubt || asked:

@@ -174,6 +174,12 @@ func (r *run) summary() report.Summary {
 	if left := r.Found.LeftOut.String(); left != "" {
 		s.Notes = append(s.Notes, "left out: "+left)
 	}
+	if n := r.Found.Unmatched; n > 0 {
+		s.Notes = append(s.Notes, plural(n, "line")+" of the results that were asked for match no file here")
+	}
+	if r.Found.Torn {
+		s.Notes = append(s.Notes, "the last line of the results is torn and was passed over: its file is not among these")
+	}
 	s.Notes = append(s.Notes, r.resumed()...)
 	s.Next = r.next(s)
 	return s
