@@ -429,11 +429,7 @@ and one with :// is for URLs.`,
 		},
 		ValidArgsFunction: completeJournals,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			patterns, err := readPatterns(args[1:])
-			if err != nil {
-				return usageError(err)
-			}
-			return forget(cmd.OutOrStdout(), args[0], patterns, dryRun)
+			return forget(cmd.OutOrStdout(), args[0], readPatterns(args[1:]), dryRun)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "forget all items")
@@ -493,23 +489,21 @@ func forget(w io.Writer, name string, patterns []*pattern, dryRun bool) error {
 // A pattern stands for items, by their path or their URL.
 type pattern struct {
 	text    string
-	glob    string
 	url     bool
+	glob    bool // else there are only names that equal it, or are below it
 	matched bool
 }
 
-func readPatterns(texts []string) (patterns []*pattern, err error) {
+func readPatterns(texts []string) (patterns []*pattern) {
 	for _, text := range texts {
-		p := &pattern{text: text, glob: text, url: strings.Contains(text, "://")}
+		p := &pattern{text: text, url: strings.Contains(text, "://")}
 		if !p.url {
-			p.glob = strings.TrimPrefix(filepath.ToSlash(text), "./")
+			p.text = strings.TrimPrefix(filepath.ToSlash(text), "./")
 		}
-		if text == "" || !doublestar.ValidatePattern(p.glob) {
-			return nil, fmt.Errorf("%q is not a valid glob", text)
-		}
+		p.glob = doublestar.ValidatePattern(p.text)
 		patterns = append(patterns, p)
 	}
-	return patterns, nil
+	return patterns
 }
 
 func (p *pattern) matches(it journal.Item) bool {
@@ -517,11 +511,9 @@ func (p *pattern) matches(it journal.Item) bool {
 	if p.url {
 		s = it.URL
 	}
-	// A name may hold what is special in a glob.
-	if s == p.glob || it.Path == p.text || doublestar.MatchUnvalidated(p.glob, s) {
-		return true
-	}
-	return strings.HasSuffix(p.glob, "/") && (strings.HasPrefix(s, p.glob) || doublestar.MatchUnvalidated(p.glob+"**", s))
+	below := strings.HasSuffix(p.text, "/")
+	return s == p.text || below && strings.HasPrefix(s, p.text) ||
+		p.glob && (doublestar.MatchUnvalidated(p.text, s) || below && doublestar.MatchUnvalidated(p.text+"**", s))
 }
 
 // matches tells whether one of the patterns stands for the item; none is for
