@@ -188,13 +188,14 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.setMode(ctx, o.Warn); err != nil {
-		return nil, err
-	}
 	if err := j.readIndex(ctx, head.size); err != nil {
 		return nil, err
 	}
 	if j.earlier, err = readRuns(ctx, j.conn, j.earlier); err != nil {
+		return nil, err
+	}
+	// Nothing was written so far: what is damaged stays as it is.
+	if err := j.setMode(ctx, o.Warn); err != nil {
 		return nil, err
 	}
 	started := o.Started

@@ -2,47 +2,470 @@ package journal
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 )
 
-func TestBasics(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dir", "a.db")
-	j, err := Open(context.Background(), Options{Path: path, Target: "https://h/{name}", Method: "PUT"})
+func TestRowComesBack(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	mustPut(t, j, full(7))
+	got, err := j.Load(7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Fingerprint{3, time.Unix(1, 2)}
-	if c := j.Claim(7, f); c != (Claim{}) {
-		t.Errorf("claim: %+v", c)
+	equal(t, "loaded", got, full(7))
+	mustClose(t, j)
+	equal(t, "read", all(t, path), []Item{full(7)})
+
+	j = mustOpen(t, path)
+	equal(t, "claimed", j.Claim(7, full(7).Fingerprint), Claim{State: Failed, Same: true})
+	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last, Counts: map[State]int64{Failed: 1}})
+}
+
+func TestClaim(t *testing.T) {
+	j := mustOpen(t, newPath(t))
+	f := Fingerprint{5, mtime}
+	equal(t, "new", j.Claim(0, f), Claim{})
+	equal(t, "again", j.Claim(0, f), Claim{Twice: true})
+	equal(t, "peek at a claimed one", j.Peek(0, f), Claim{Twice: true})
+	equal(t, "peek at a new one", j.Peek(9, f), Claim{})
+	equal(t, "peek leaves no mark", j.Claim(9, f), Claim{})
+	if _, err := j.Load(9); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load of what was only claimed: %v", err)
 	}
-	done := make(chan error, 1)
-	j.Put(Item{ID: 7, Path: "p", Fingerprint: f, State: Delivered}, func(err error) { done <- err })
-	if err := <-done; err != nil {
+	mustPut(t, j, Item{ID: 0, Fingerprint: f, State: Delivered})
+	for _, c := range []struct {
+		f    Fingerprint
+		same bool
+	}{
+		{f, true},
+		{Fingerprint{5, mtime.Local()}, true},
+		{Fingerprint{6, mtime}, false},
+		{Fingerprint{5, mtime.Add(1)}, false},
+		{Fingerprint{5, time.Time{}}, false},
+		{Fingerprint{}, false},
+	} {
+		equal(t, "claim", j.Claim(0, c.f), Claim{State: Delivered, Same: c.same, Twice: true})
+	}
+}
+
+// A digest was expensive; all else is what the last row says.
+func TestPutReplaces(t *testing.T) {
+	j := mustOpen(t, newPath(t))
+	mustPut(t, j, full(7))
+	bare := Item{ID: 7, Fingerprint: full(7).Fingerprint, State: Deferred, Last: time.UnixMilli(5)}
+	mustPut(t, j, bare)
+	want := bare
+	want.Digest = full(7).Digest
+	got, err := j.Load(7)
+	equal(t, "unchanged file", got, want)
+	bare.Size++
+	mustPut(t, j, bare)
+	got, err2 := j.Load(7)
+	equal(t, "changed file", got, bare)
+	if err != nil || err2 != nil {
+		t.Error(err, err2)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	path := newPath(t)
+	first, last := time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
+	times := []struct{ in, out time.Time }{
+		{time.Time{}, time.Time{}},
+		{time.Unix(0, 0), time.Unix(0, 0)},
+		{time.Unix(0, -1), time.Unix(0, -1)},
+		{first, first},
+		{last, last},
+		{time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), first},
+		{time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), last},
+		{time.Unix(math.MaxInt64, 0), last},
+	}
+	j := mustOpen(t, path)
+	for i, tt := range times {
+		mustPut(t, j, Item{ID: uint64(i), Fingerprint: Fingerprint{ModTime: tt.in}, State: Delivered, First: time.UnixMilli(1), Last: time.Date(292000000, 1, 1, 0, 0, 0, 0, time.UTC)})
+	}
+	mustClose(t, j)
+	j = mustOpen(t, path)
+	for i, tt := range times {
+		it, err := j.Load(uint64(i))
+		if err != nil || !it.ModTime.Equal(tt.out) || it.ModTime.IsZero() != tt.in.IsZero() {
+			t.Errorf("%v: %v, %v; want %v", tt.in, it.ModTime, err, tt.out)
+		}
+		if c := j.Claim(uint64(i), Fingerprint{ModTime: tt.in}); !c.Same {
+			t.Errorf("%v is not the same after it was on disk", tt.in)
+		}
+	}
+}
+
+// The clock may say anything: what is recorded is only told.
+func TestClockJumps(t *testing.T) {
+	path := newPath(t)
+	for _, started := range []time.Time{time.Unix(-1e9, 0), time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC), {}} {
+		j, err := Open(context.Background(), Options{Path: path, Started: started})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustPut(t, j, Item{ID: 1, State: Delivered, Last: started})
+		mustClose(t, j)
+	}
+	j := mustOpen(t, path)
+	if e := j.Earlier(); e.Runs != 3 || e.Killed || time.Since(e.Last) > time.Hour {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestKilledRun(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	mustPut(t, j, Item{ID: 1, State: InFlight, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC)})
+	mustPut(t, j, Item{ID: 2, State: Delivered, Last: time.UnixMilli(5)})
+	if _, err := j.conn.ExecContext(context.Background(), "DELETE FROM run WHERE n <> ?", j.run); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Begin(context.Background(), Item{ID: 8, Path: "q"}); err != nil {
-		t.Fatal(err)
+	j.run = -1 // so that Close notes no end
+	mustClose(t, j)
+	j = mustOpen(t, path)
+	equal(t, "earlier", j.Earlier(), Earlier{
+		Runs: 1, Killed: true, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC),
+		Counts: map[State]int64{InFlight: 1, Delivered: 1},
+	})
+}
+
+// A row waits for nothing but the disk, however many timers there are: fake time stands still.
+func TestLoneRowWaitsForNoTimer(t *testing.T) {
+	dir := tempDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		j, err := Open(t.Context(), Options{Path: filepath.Join(dir, "j.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := time.Now()
+		for i := range 3 {
+			mustPut(t, j, Item{ID: uint64(i), State: Delivered})
+			if err := j.Begin(t.Context(), Item{ID: uint64(i + 10)}); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := j.Flush(); err != nil {
+			t.Error(err)
+		}
+		mustClose(t, j)
+		if d := time.Since(before); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// Put blocks while 256 rows wait, Begin only as long as its context lasts, and done is called in order.
+func TestQueue(t *testing.T) {
+	dir := tempDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		j, err := Open(t.Context(), Options{Path: filepath.Join(dir, "j.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close(0)
+		hold := make(chan struct{})
+		var order []uint64
+		put := func(id uint64) {
+			j.Put(Item{ID: id, State: Delivered}, func(error) { order = append(order, id); <-hold })
+		}
+		put(0)
+		synctest.Wait() // the writer is in done, its queue is empty
+		var put1 atomic.Int64
+		go func() {
+			for id := uint64(1); id <= queueSize+1; id++ {
+				put(id)
+				put1.Add(1)
+			}
+		}()
+		synctest.Wait()
+		if n := put1.Load(); n != queueSize || j.Waiting() != queueSize {
+			t.Errorf("%d rows were put, %d wait; want %d", n, j.Waiting(), queueSize)
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("too long"))
+		defer cancel()
+		before := time.Now()
+		if err := j.Begin(ctx, Item{ID: 1000}); err == nil || err.Error() != "too long" || time.Since(before) != time.Second {
+			t.Errorf("Begin with a full queue: %v after %v", err, time.Since(before))
+		}
+		if c := j.Peek(1000, Fingerprint{}); c != (Claim{}) {
+			t.Errorf("what was not begun is %v", c)
+		}
+		close(hold)
+		if err := j.Flush(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		j.Flush()
+		for i, id := range order {
+			if uint64(i) != id {
+				t.Fatalf("done in the order %v", order)
+			}
+		}
+		if len(order) != queueSize+2 || j.Waiting() != 0 {
+			t.Errorf("%d done, %d wait", len(order), j.Waiting())
+		}
+	})
+}
+
+func TestAfterClose(t *testing.T) {
+	j := mustOpen(t, newPath(t))
+	mustClose(t, j)
+	mustClose(t, j)
+	for range 2*queueSize + 1 {
+		called := false
+		j.Put(Item{ID: 1, State: Delivered}, func(err error) { called = errors.Is(err, ErrClosed) })
+		if !called {
+			t.Fatal("Put: done was not called with ErrClosed")
+		}
 	}
-	if c := j.Claim(7, f); c != (Claim{Delivered, true, true}) {
-		t.Errorf("claim: %+v", c)
+	_, err := j.Load(1)
+	for _, err := range []error{err, j.Begin(t.Context(), Item{ID: 1}), j.Flush()} {
+		if !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
 	}
-	if it, err := j.Load(8); err != nil || it.Path != "q" || it.State != InFlight {
-		t.Errorf("load: %+v %v", it, err)
+}
+
+func TestManyWriters(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	const workers, each = 16, 200
+	var dones atomic.Int64
+	var wg sync.WaitGroup
+	for w := range uint64(workers) {
+		wg.Go(func() {
+			for i := range uint64(each) {
+				it := Item{ID: w<<32 | i, State: Delivered}
+				if i%10 == 0 {
+					if err := j.Begin(t.Context(), it); err != nil {
+						t.Error(err)
+					}
+				}
+				j.Put(it, func(err error) {
+					if err == nil {
+						dones.Add(1)
+					}
+				})
+				if i%50 == 0 {
+					if got, err := j.Load(it.ID); err != nil || got.State != Delivered {
+						t.Error(got, err)
+					}
+				}
+			}
+		})
 	}
-	if err := j.Close(3); err != nil {
-		t.Fatal(err)
+	wg.Wait()
+	mustClose(t, j)
+	if n := dones.Load(); n != workers*each {
+		t.Errorf("%d done", n)
 	}
-	j, err = Open(context.Background(), Options{Path: path})
-	if err != nil {
-		t.Fatal(err)
+	if n := len(all(t, path, Delivered)); n != workers*each {
+		t.Errorf("%d rows", n)
 	}
-	e := j.Earlier()
-	if e.Runs != 1 || e.Killed || e.Counts[Delivered] != 1 || e.Counts[InFlight] != 1 {
-		t.Errorf("earlier: %+v", e)
+}
+
+func TestIndexGrows(t *testing.T) {
+	x := newIndex(0)
+	const n = 20_000
+	for i := range int64(n) {
+		e := x.put(uint64(i) * 64) // ids need not be good hashes
+		if e.state() != None || e.n() != 0 {
+			t.Fatalf("%d is there already", i)
+		}
+		e.setRow(i+1, uint64(i), State(i%5+1))
 	}
-	if err := j.Close(0); err != nil {
-		t.Fatal(err)
+	for i := range int64(n) {
+		e := x.get(uint64(i) * 64)
+		if e == nil || e.n() != i+1 || e.print != uint64(i) || e.state() != State(i%5+1) {
+			t.Fatalf("%d: %+v", i, e)
+		}
+		if x.get(uint64(i)*64+1) != nil {
+			t.Fatalf("%d: one too many", i)
+		}
 	}
+	total := 0
+	for i := range x.shards {
+		total += len(x.shards[i].entries)
+	}
+	if total > 2*n {
+		t.Errorf("%d entries for %d", total, n)
+	}
+	sized := newIndex(1e6)
+	total = 0
+	for i := range sized.shards {
+		total += len(sized.shards[i].entries)
+	}
+	if total*24 > 32<<20 {
+		t.Errorf("%d bytes for a million", total*24)
+	}
+}
+
+func TestFilesAreForTheUserAlone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such permissions")
+	}
+	dir := filepath.Join(tempDir(t), "a", "b")
+	path := filepath.Join(dir, "j.db")
+	j := mustOpen(t, path)
+	mustPut(t, j, full(1))
+	for name, want := range map[string]fs.FileMode{path: 0o600, path + "-wal": 0o600, path + "-shm": 0o600, path + ".lock": 0o600, dir: 0o700} {
+		fi, err := os.Stat(name)
+		if err != nil || fi.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %v", name, fi.Mode().Perm(), err, want)
+		}
+	}
+	mustClose(t, j)
+	entries, _ := os.ReadDir(dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	equal(t, "at rest", names, []string{"j.db", "j.db.lock"})
+}
+
+func TestLinks(t *testing.T) {
+	dir := tempDir(t)
+	real, link := filepath.Join(dir, "real.db"), filepath.Join(dir, "link.db")
+	if err := os.Symlink("real.db", link); err != nil {
+		t.Skip(err)
+	}
+	j := mustOpen(t, link) // to a file that is not there yet
+	mustPut(t, j, full(1))
+	var inUse *InUseError
+	if _, err := Open(t.Context(), Options{Path: real}); !errors.As(err, &inUse) {
+		t.Errorf("the link's target is not locked: %v", err)
+	}
+	mustClose(t, j)
+	equal(t, "by the link", all(t, link), []Item{full(1)})
+	loop := filepath.Join(dir, "loop.db")
+	os.Symlink("loop.db", loop)
+	if _, err := Open(t.Context(), Options{Path: loop}); err == nil {
+		t.Error("a link to itself was opened")
+	}
+}
+
+// Random operations give what a map gives, over restarts too.
+func TestModel(t *testing.T) {
+	dir := tempDir(t)
+	rapid.Check(t, func(t *rapid.T) {
+		sub, err := os.MkdirTemp(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(sub, "j.db")
+		open := func() *Journal {
+			j, err := Open(context.Background(), Options{Path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return j
+		}
+		j := open()
+		defer func() { j.Close(0) }()
+		rows := map[uint64]Item{}
+		claimed := map[uint64]bool{}
+		var order []uint64
+		runs := 1
+		id := rapid.OneOf(rapid.Uint64Range(0, 5), rapid.SampledFrom([]uint64{1 << 63, math.MaxUint64, 1<<63 + 1}))
+		print := rapid.Custom(func(t *rapid.T) Fingerprint {
+			return Fingerprint{rapid.Int64Range(0, 1).Draw(t, "size"), mtime.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "ns")))}
+		})
+		record := func(it Item) {
+			old, ok := rows[it.ID]
+			if !ok {
+				order = append(order, it.ID)
+			}
+			if it.Digest == nil && ok && old.Fingerprint == it.Fingerprint {
+				it.Digest = old.Digest
+			}
+			rows[it.ID] = it
+		}
+		item := func() Item {
+			it := Item{
+				ID: id.Draw(t, "id"), Fingerprint: print.Draw(t, "print"), State: State(rapid.IntRange(1, 5).Draw(t, "state")),
+				Attempts: rapid.IntRange(0, 9).Draw(t, "attempts"), Last: time.UnixMilli(rapid.Int64Range(0, 9).Draw(t, "last")),
+			}
+			if rapid.Bool().Draw(t, "digest") {
+				it.Digest = []byte{1}
+			}
+			return it
+		}
+		want := func(id uint64, f Fingerprint) Claim {
+			it, ok := rows[id]
+			return Claim{State: it.State, Same: ok && it.Fingerprint == f, Twice: claimed[id]}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(*rapid.T) {
+				it := item()
+				j.Put(it, nil)
+				record(it)
+			},
+			"begin": func(*rapid.T) {
+				it := item()
+				if err := j.Begin(context.Background(), it); err != nil {
+					t.Fatal(err)
+				}
+				it.State = InFlight
+				record(it)
+			},
+			"claim": func(*rapid.T) {
+				id, f := id.Draw(t, "id"), print.Draw(t, "print")
+				equal(t, "claim", j.Claim(id, f), want(id, f))
+				claimed[id] = true
+			},
+			"peek": func(*rapid.T) {
+				id, f := id.Draw(t, "id"), print.Draw(t, "print")
+				equal(t, "peek", j.Peek(id, f), want(id, f))
+			},
+			"load": func(*rapid.T) {
+				id := id.Draw(t, "id")
+				got, err := j.Load(id)
+				if _, ok := rows[id]; !ok {
+					if !errors.Is(err, fs.ErrNotExist) {
+						t.Fatal(err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "load", got, rows[id])
+			},
+			"restart": func(*rapid.T) {
+				if err := j.Close(0); err != nil {
+					t.Fatal(err)
+				}
+				var want []Item
+				counts := map[State]int64{}
+				for _, id := range order {
+					want = append(want, rows[id])
+					counts[rows[id].State]++
+				}
+				equal(t, "rows", all(t, path), want)
+				j = open()
+				if d := cmp.Diff(Earlier{Runs: runs, Counts: counts}, j.Earlier(), cmpopts.IgnoreFields(Earlier{}, "Last")); d != "" {
+					t.Fatal(d)
+				}
+				claimed = map[uint64]bool{}
+				runs++
+			},
+		})
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"modernc.org/sqlite"
@@ -21,6 +22,8 @@ import (
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
 	version       = 1          // of the schema: user_version
+	magic         = "SQLite format 3\x00"
+	pageBytes     = 4096 // SQLite's default
 )
 
 // Columns of fixed size come first: reading the index then need not look at the texts.
@@ -159,7 +162,7 @@ func readHeader(path string) (header, error) {
 	switch n, err := io.ReadFull(f, b[:]); {
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return header{}, err
-	case string(b[:min(n, 16)]) != "SQLite format 3\x00":
+	case !strings.HasPrefix(magic, string(b[:min(n, len(magic))])):
 		return header{}, fmt.Errorf("%w: not an SQLite file", errForeign)
 	case err != nil:
 		return header{}, fmt.Errorf("%w: cut short at %d bytes", errDamaged, n)
@@ -171,6 +174,10 @@ func readHeader(path string) (header, error) {
 		return header{}, &Error{path, fmt.Errorf("was written by a newer penstock (journal version %d)", v), "use that one, or another --journal FILE"}
 	} else if v < version {
 		return header{}, fmt.Errorf("%w: journal version %d", errDamaged, v)
+	}
+	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may still mend that.
+	if wal, err := os.Stat(path + "-wal"); fi.Size()%pageBytes != 0 && (err != nil || wal.Size() == 0) {
+		return header{}, fmt.Errorf("%w: cut short at %d bytes", errDamaged, fi.Size())
 	}
 	return header{fi.Size(), b[18] == 2}, nil
 }
@@ -200,8 +207,8 @@ func checkSchema(ctx context.Context, conn *sql.Conn) error {
 
 // create makes the schema in an empty file.
 func create(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; COMMIT",
-		applicationID, version, createItem, createRun, createItems))
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA page_size=%d; BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; COMMIT",
+		pageBytes, applicationID, version, createItem, createRun, createItems))
 	return err
 }
 

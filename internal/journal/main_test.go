@@ -1,0 +1,110 @@
+package journal
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+)
+
+// The test binary is its own child, for what only another process can do.
+func TestMain(m *testing.M) {
+	switch os.Getenv("JOURNAL_TEST_CHILD") {
+	case "put":
+		putUntilKilled(os.Args[1])
+		return
+	case "hold":
+		hold(os.Args[1])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func child(t *testing.T, what string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_CHILD="+what)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// tempDir is in memory where that is easy, since fsync is most of the time of these tests.
+func tempDir(t testing.TB) string {
+	if runtime.GOOS != "linux" || fileSystem("/dev/shm") != "tmpfs" {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "journal")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func mustOpen(t testing.TB, path string) *Journal {
+	t.Helper()
+	j, err := Open(context.Background(), Options{Path: path, Target: "https://h/{name}", Method: "PUT", Command: "penstock send", Version: "1.0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close(1) })
+	return j
+}
+
+func mustClose(t testing.TB, j *Journal) {
+	t.Helper()
+	if err := j.Close(0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustPut(t testing.TB, j *Journal, it Item) {
+	t.Helper()
+	done := make(chan error, 1)
+	j.Put(it, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func all(t rapid.TB, path string, states ...State) []Item {
+	t.Helper()
+	r, err := OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var items []Item
+	for it, err := range r.Items(states...) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, it)
+	}
+	return items
+}
+
+func equal(t rapid.TB, what string, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+func newPath(t testing.TB) string { return filepath.Join(tempDir(t), "j.db") }
+
+var mtime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+
+func full(id uint64) Item {
+	return Item{
+		ID: id, Method: "POST", Path: "/data/a\xff\nb", Rel: "a\xff\nb", URL: "https://h/x?***", Key: `"k"`,
+		Fingerprint: Fingerprint{5, mtime}, Digest: []byte{0, 1, 2}, State: Failed, Doubt: true, Attempts: 3,
+		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456), HTTPStatus: 500, Error: "500: \x00 it broke",
+	}
+}
