@@ -196,7 +196,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			return c.end(c.orUnknown(sent, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
 		}
 		if at, ok := notBefore(err); ok {
-			c.reason = reasonNotBefore
+			c.reason, c.uncertain = reasonNotBefore, sent
 			if at.IsZero() {
 				why := c.last
 				if before != nil { // what it was last told says more than that it was stopped
@@ -271,7 +271,8 @@ func stopCause(stop error) error {
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
 	if _, notSent := notBefore(c.wire.err); notSent { // http.Client's own error for its timeout does not wrap it
-		return false
+		// What can be repeated net/http may have sent before, and was about to send again by itself.
+		return c.repeatable && seen&gotConnAgain != 0
 	}
 	if seen != 0 || !c.wire.called {
 		return seen&gotConn != 0
@@ -387,7 +388,7 @@ func (c *call) prepare(r *http.Request) error {
 		if err != nil {
 			c.handBack()
 			c.reason = reasonRejected
-			c.end(Failed, time.Time{}, because(c.last, worded(cleanText(secretsOf(c.req), err), err)))
+			c.end(Failed, time.Time{}, because(c.last, worded(secretsOf(c.req).TextOf(err), err)))
 			return err
 		}
 		r.Body = plainBody(body)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -100,9 +99,6 @@ func OutcomeOf(resp *http.Response, err error) Result {
 	return Result{}
 }
 
-// maxText is how much is said of one error: a server may put a whole page where a status line should be.
-const maxText = 1 << 10
-
 // worded returns an error with a text of its own. What it stands for is there for errors.Is and
 // errors.As, with its text as it was, and for nobody who prints errors link by link.
 func worded(text string, err error) error { return &secret.Error{Text: text, Err: err} }
@@ -124,54 +120,19 @@ func redact(req *http.Request, err error) error {
 		err = outer.Err
 	}
 	secrets := secretsOf(req)
-	text := cleanText(secrets, err)
+	text := secrets.TextOf(err)
 	if isURLError { // for who looks for one
 		err = &url.Error{Op: outer.Op, URL: secret.CleanURL(req.URL), Err: worded(text, err)}
 	}
 	return worded(secrets.Hide(name(req))+": "+text, err)
 }
 
-// cleanText is what may be shown of an error.
-func cleanText(secrets *secret.Set, err error) string {
-	text := err.Error()
-	for _, u := range urlsIn(err, nil) {
-		text = strings.ReplaceAll(text, strconv.Quote(u), strconv.Quote(secret.CleanAddress(u)))
-		text = strings.ReplaceAll(text, u, secret.CleanAddress(u))
-	}
-	return shorten(secret.CleanText(secrets.Hide(text)), maxText)
-}
-
 // clean returns an error of somebody else's with a text that may be logged.
 func clean(err error) error {
-	if text := cleanText(new(secret.Set), err); text != err.Error() {
+	if text := new(secret.Set).TextOf(err); text != err.Error() {
 		return worded(text, err)
 	}
 	return err
-}
-
-func shorten(text string, most int) string {
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
-}
-
-// urlsIn collects the addresses that errors of net/url and http.Client carry, at any depth.
-func urlsIn(err error, urls []string) []string {
-	if e, ok := err.(*url.Error); ok && e.URL != "" {
-		urls = append(urls, e.URL)
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			return urlsIn(inner, urls)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			urls = urlsIn(inner, urls)
-		}
-	}
-	return urls
 }
 
 // name is how messages call a request.

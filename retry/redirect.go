@@ -46,7 +46,7 @@ func redirectAdvice(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	advice := ": redirected to " + shorten(secret.CleanURL(to), maxLocation)
+	advice := ": redirected to " + secret.Shorten(secret.CleanURL(to), maxLocation)
 	switch status := resp.StatusCode; {
 	case originOf(to) != originOf(resp.Request.URL):
 		return advice + ", another origin, which is not followed: send there"

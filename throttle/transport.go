@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/secret"
 )
 
 const (
@@ -130,17 +131,19 @@ func (k EventKind) String() string {
 	return "unknown event"
 }
 
-// An Event is something that a [Transport] did.
+// An Event is something that a [Transport] did. All texts in it may be logged:
+// no header value of the request, no user, password or query of a URL is in
+// them, even where the server sent one back. Request is the request itself.
 type Event struct {
 	Kind    EventKind
 	Key     string        // the upstream's
-	Request *http.Request // as given; not to be changed
+	Request *http.Request // as given, with its secrets; not to be changed
 
 	Waited time.Duration // Sent: for the permit and the token
 
 	// Ended: how it went. Latency is the time since the token.
-	Status  int // 0: no answer
-	Err     error
+	Status  int   // 0: no answer
+	Err     error // why there is none; what errors.As finds in it is as RoundTrip returned it
 	Outcome Outcome
 	Latency time.Duration
 
@@ -161,7 +164,7 @@ type Event struct {
 
 // RoundTrip sends the request when its upstream's limits allow it. While it
 // waits it fails with the cause of the request's context, when that ends, or
-// with a [*StopError] or a [*PausedError].
+// with a [*StopError] or a [*PausedError]. Other errors are Base's, as they are.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil {
 		closeBody(req)
@@ -417,6 +420,9 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 				info.Conn.Close()
 			}
 		}
+		if a.conns == 1 && a.req.Context().Err() != nil {
+			err = &waitError{err}
+		}
 		a.refuse = err
 		a.cancel(err)
 		return
@@ -441,13 +447,16 @@ func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
 // ended takes in the answer's head, or that there is none.
 func (a *attempt) ended(resp *http.Response, err error) {
 	now := time.Now()
-	e := Event{Kind: Ended, Err: err, Latency: now.Sub(a.begin)}
+	e := Event{Kind: Ended, Latency: now.Sub(a.begin)}
 	f := Feedback{Latency: e.Latency, Bytes: max(a.req.ContentLength, 0)}
 	if wrote := time.Duration(a.wrote.Load()); wrote > 0 {
 		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
 	}
 	if err != nil {
 		f.Outcome = failure(a.req.Context(), err)
+		if a.t.Observe != nil {
+			e.Err = shown(a.req, err)
+		}
 	} else {
 		h := hint.Parse(resp.StatusCode, resp.Header, now)
 		e.Status, e.Malformed = resp.StatusCode, h.Malformed
@@ -466,6 +475,17 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		a.observe(Event{Kind: Changed, Phase: news.phase, Limit: news.limit, Rate: news.rate, Reason: news.reason})
 	}
 	a.observe(e)
+}
+
+// shown returns the error of a request with a text that may be logged.
+func shown(req *http.Request, err error) error {
+	var s secret.Set
+	s.AddHeader(req.Header)
+	s.AddURL(req.URL.String())
+	if text := s.TextOf(err); text != err.Error() {
+		return &secret.Error{Text: text, Err: err}
+	}
+	return err
 }
 
 // quotas takes in what the server tells of its limits. A throttle by which too many

@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -701,6 +703,9 @@ func TestTransportConnectedButRefused(t *testing.T) {
 								errors.Is(err, late) != (what != "too long") || s.now() != 2*time.Second {
 								t.Errorf("%v at %v", err, s.now())
 							}
+							if !errors.As(err, new(interface{ RetryAt() time.Time })) {
+								t.Errorf("%v does not say that nothing was sent", err)
+							}
 						})
 					}
 					s.at(500 * ms)
@@ -713,6 +718,68 @@ func TestTransportConnectedButRefused(t *testing.T) {
 					wantIdle(t, what, tr.Upstream("http://a"))
 				})
 			})
+		}
+	}
+}
+
+// An event's texts hold no secret, though the server sends all of them back and an
+// error of Base quotes a URL. What RoundTrip returns is Base's error as it is.
+func TestTransportEventsHoldNoSecrets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					return
+				}
+				said := fmt.Sprintf("%q %s", r.Header, r.RequestURI)
+				fmt.Fprintf(c, "%s\r\n\r\n", strings.ReplaceAll(said, " ", "_")) // in one word, or net/http does not quote it
+			}()
+		}
+	}()
+	signing := roundTripper(func(*http.Request) (*http.Response, error) {
+		return nil, &url.Error{Op: "Post", URL: "https://id:sesame@auth.example/token?s=sesame sesame", Err: syscall.ECONNREFUSED}
+	})
+	own := &http.Transport{DisableKeepAlives: true}
+	for _, base := range []http.RoundTripper{own, signing} {
+		ended := 0
+		tr := &Transport{Base: base, Observe: func(e Event) {
+			if e.Kind == Ended {
+				ended++
+				if errors.Is(e.Err, syscall.ECONNREFUSED) != (base != own) {
+					t.Errorf("%v is not what came", e.Err)
+				}
+			}
+			for err := e.Err; err != nil; err = errors.Unwrap(err) {
+				if strings.Contains(err.Error(), "sesame") {
+					t.Error(err)
+				}
+			}
+			e.Request, e.Err = nil, nil
+			if text := fmt.Sprintf("%+v", e); strings.Contains(text, "sesame") {
+				t.Error(text)
+			}
+		}}
+		req, err := http.NewRequest("PUT", "http://user:sesame-user@"+l.Addr().String()+"/?sig=sesame%2Fsig", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Authorization": {"Bearer sesame-bearer"}, "X-Key": {`"sesame" & sésame`}}
+		if _, err := tr.RoundTrip(req); err == nil || !strings.Contains(err.Error(), "sesame") {
+			t.Errorf("RoundTrip returns %v", err)
+		}
+		if ended != 1 {
+			t.Errorf("%d ends", ended)
 		}
 	}
 }

@@ -8,7 +8,6 @@ package secret
 
 import (
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -255,17 +254,6 @@ func fold(s string) string {
 }
 
 const spaces = "+\t\n\v\f\r"
-
-// Error is an error with a text of its own. [errors.Is] and [errors.As] look into what it stands for, but who unwraps it step by
-// step to print each step, as error trackers do, finds nothing more.
-type Error struct {
-	Text string
-	Err  error
-}
-
-func (e *Error) Error() string        { return e.Text }
-func (e *Error) Is(target error) bool { return errors.Is(e.Err, target) }
-func (e *Error) As(target any) bool   { return errors.As(e.Err, target) }
 
 var (
 	authorityRE = regexp.MustCompile(`://[^/?#\s"]*@`)
