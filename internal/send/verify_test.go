@@ -226,8 +226,9 @@ func TestVerifyHeader(t *testing.T) {
 	})}}
 	upload := http.Header{
 		"Authorization": {"Bearer x"}, "User-Agent": {"penstock"}, "Accept-Encoding": {"gzip"},
-		"Content-Type": {"text/csv"}, "Content-Digest": {"x"}, "Content-Encoding": {"gzip"}, "If-None-Match": {"*"}, "Idempotency-Key": {"k"}, "Expect": {"x"},
+		"X-Key": {"k"}, "Content-Type": {"text/csv"}, "Content-Digest": {"x"}, "Content-Encoding": {"gzip"}, "If-None-Match": {"*"}, "Idempotency-Key": {"k"}, "Expect": {"x"},
 	}
+	v.keyHeader = "x-key"
 	before := upload.Clone()
 	if verdict, _, err := v.check(t.Context(), it, upload, expectation{}); verdict != there || err != nil {
 		t.Fatal(verdict, err)
@@ -422,6 +423,8 @@ func TestVerifyPost(t *testing.T) {
 	check("POST", "http://a/lost", cannotTell)
 	v.delivered(onDisk(t, "POST", "http://a/1", "hello"), nil)
 	v.delivered(onDisk(t, "PUT", "http://a/put", "hello"), nil)
+	v.delivered(onDisk(t, "POST", "http://c/empty", ""), nil)
+	check("POST", "http://c/lost", cannotTell)
 	check("POST", "http://a/lost", cannotTell) // its server keeps nothing there
 	stored["a/1"], stored["a/2"] = true, true
 	check("POST", "http://a/lost", absent)
@@ -453,6 +456,62 @@ func TestVerifiable(t *testing.T) {
 			t.Errorf("%s %s of %s, several %v: %v", c.it.Method, c.it.URL, c.it.Path, c.several, got)
 		}
 	}
+}
+
+// An empty file that was posted is not taken for delivered because a URL answers
+// with nothing.
+func TestVerifyPostOfEmptyFile(t *testing.T) {
+	v := verifier{client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/1" {
+			io.WriteString(w, "hello")
+		}
+	})}}
+	it := onDisk(t, "POST", "http://h/2", "")
+	for _, want := range []verdict{cannotTell, there} {
+		if got, note, err := v.check(t.Context(), it, nil, expectation{}); got != want || err != nil {
+			t.Errorf("%v, %q, %v, want %v", got, note, err, want)
+		}
+		v.delivered(onDisk(t, "POST", "http://h/1", "hello"), nil)
+	}
+}
+
+// Whatever a server says of another content, it is not the item unless it says so
+// by the item's own hash or length.
+func FuzzVerify(f *testing.F) {
+	hello := []string{sfv(sha256.New(), "hello"), sfv(sha512.New(), "hello"), tag(md5.New(), "hello"), tag(sha1.New(), "hello"), tag(sha256.New(), "hello"), tag(sha512.New(), "hello")}
+	f.Add("sha-256="+hello[0], "sha-512=:AAAA:", hello[2], "", "", "", "5", 200)
+	f.Add("sha-256=?1;x", "", `W/"`, "Thu, 01 Jan 1970 00:00:00 GMT", "x", "gzip", "-1", 404)
+	f.Add("a=(1 2);b, sha-256", "::", `"`, "", "", "", "", 304)
+	name := filepath.Join(f.TempDir(), "f")
+	if err := os.WriteFile(name, []byte("hello"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		f.Fatal(err)
+	}
+	it := source.Item{Method: "PUT", URL: "http://h/f", Path: name, Size: 5, ModTime: info.ModTime()}
+	f.Fuzz(func(t *testing.T, repr, content, etag, modified, date, coding, length string, status int) {
+		v := verifier{client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
+			for name, value := range map[string]string{"Repr-Digest": repr, "Content-Digest": content, "Etag": etag, "Last-Modified": modified, "Date": date, "Content-Encoding": coding, "Content-Length": length} {
+				w.Header()[name] = []string{value}
+			}
+			w.WriteHeader(100 + max(status, -status, 0)%900)
+			io.WriteString(w, "hullo")
+		})}}
+		got, note, err := v.check(t.Context(), it, nil, expectation{began: time.Now()})
+		if err != nil || note == "" || strings.ContainsAny(note, "\n\r") {
+			t.Errorf("%v, %q, %v", got, note, err)
+		}
+		told := false
+		for _, own := range hello {
+			own = strings.Trim(own, `:"`)
+			told = told || strings.Contains(repr+content, own) || strings.Contains(strings.ToLower(etag), own)
+		}
+		if got == there && note != "its length" && !told {
+			t.Errorf("there by %s", note)
+		}
+	})
 }
 
 // hang answers nothing until its client is gone.
