@@ -330,7 +330,8 @@ type selection struct {
 	hash  hasher
 	items map[id]chosen // by what hasher.of says of the line
 	paths map[id]onPath // of these items
-	other map[id]bool   // for places on these paths that are not in items: whether a line with a key is asked for
+	// Keys and places on these paths that are not in items. True: a line with a key is asked for that went there.
+	other map[id]bool
 	torn  bool
 }
 
@@ -385,14 +386,15 @@ func (s *Source) selected(ctx context.Context) (*selection, error) {
 			return
 		}
 		place := h.place(path, string(r.method), string(r.url))
-		switch _, asked := sel.items[item]; {
-		case asked && place == item:
+		_, asked := sel.items[item]
+		if asked && place == item {
 			on.keyless = true
 			sel.paths[path] = on
-		case asked:
-			sel.other[place] = true
-		case !sel.other[place]:
-			sel.other[place] = false
+			return
+		}
+		sel.other[place] = asked || sel.other[place]
+		if !asked {
+			sel.other[item] = sel.other[item]
 		}
 	})
 	if err != nil {
@@ -415,8 +417,8 @@ func (j *join) may(item Item) bool {
 		return true
 	}
 	if item.Key != "" {
-		if _, ok := j.selection.items[j.hash.key(item.Key)]; ok {
-			return true
+		if asked, known := j.byKey(item.Key); known {
+			return asked
 		}
 	}
 	on, ok := j.selection.paths[j.hash.path(item.Path)]
@@ -430,9 +432,8 @@ func (j *join) takes(item Item) bool {
 		return true
 	}
 	if item.Key != "" {
-		if c, ok := j.selection.items[j.hash.key(item.Key)]; ok {
-			j.items.add(int(c.number))
-			return true
+		if asked, known := j.byKey(item.Key); known {
+			return asked
 		}
 	}
 	path := j.hash.path(item.Path)
@@ -445,11 +446,21 @@ func (j *join) takes(item Item) bool {
 		j.items.add(int(c.number))
 		return true
 	}
-	if asked, ok := j.other[place]; ok && (!asked || item.Key != "") {
+	if asked, known := j.other[place]; known && (!asked || item.Key != "") {
 		return false
 	}
 	j.paths.add(int(on.number))
 	return true
+}
+
+func (j *join) byKey(key string) (asked, known bool) {
+	item := j.hash.key(key)
+	if c, ok := j.selection.items[item]; ok {
+		j.items.add(int(c.number))
+		return true, true
+	}
+	_, known = j.other[item]
+	return false, known
 }
 
 // unmatched counts the lines that no item was taken for.

@@ -1,0 +1,548 @@
+package source
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/internal/report"
+)
+
+// writeResults writes a results file as a run does.
+func writeResults(t testing.TB, name string, items ...report.Item) {
+	t.Helper()
+	var b bytes.Buffer
+	r := report.NewResults(&b)
+	for _, it := range items {
+		if err := r.Write(it); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	writeManifest(t, name, b.String())
+}
+
+func resultLine(name, url string, status report.Status) report.Item {
+	return report.Item{Path: "d/" + name, Rel: name, URL: url, Method: "PUT", Status: status}
+}
+
+func TestResultsFedBack(t *testing.T) {
+	tree(t, "d/a", "d/b", "d/c", "d/e", "d/f")
+	writeResults(t, "out/r.ndjson",
+		resultLine("a", "http://h/1/a", report.Failed),
+		resultLine("b", "http://h/1/b", report.Delivered),
+		report.Item{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c", Status: report.Unknown},
+		resultLine("e", "http://h/1/e?sig=***", report.Deferred),
+		resultLine("f", "http://h/1/f", report.Failed),
+		resultLine("b", "http://h/1/b", report.Skipped),
+		resultLine("f", "http://h/1/f", report.Delivered),
+	)
+	// The folder of the results is not that of the files.
+	o := Options{Manifest: "out/r.ndjson", Template: to(t, "http://u:p@h/1/{path}?sig=s3cret")}
+	for only, want := range map[string][]string{
+		"failed":          {"d/a PUT /1/a"},
+		"delivered":       {"d/b PUT /1/b", "d/f PUT /1/f"},
+		"skipped":         {"d/b PUT /1/b"},
+		"failed deferred": {"d/a PUT /1/a", "d/e PUT /1/e?sig=s3cret"},
+		"unknown":         {"d/c POST https://other/c?x"},
+	} {
+		o.Only = strings.Fields(only)
+		expectSent(t, o, want...)
+	}
+	o.Only = []string{"failed", "unknown", "deferred"}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.FromResults() {
+		t.Error("nobody is told that results select")
+	}
+	auth := http.Header{"Authorization": {"Basic dTpw"}}
+	want := []Item{
+		{Path: "d/a", Rel: "a", Header: auth},
+		{Path: "d/c", Rel: "c", Key: "k-c"}, // on another server, without credentials
+		{Path: "d/e", Rel: "e", Header: auth},
+	}
+	for range 2 {
+		i := 0
+		for item, err := range s.Items() {
+			if got := (Item{Path: item.Path, Rel: item.Rel, Header: item.Header, Key: item.Key}); err != nil || !cmp.Equal(got, want[i]) {
+				t.Errorf("%+v, %v, want %+v", got, err, want[i])
+			}
+			if i++; item.Size != 3 || item.ModTime.IsZero() {
+				t.Errorf("%+v lacks what its file says", item)
+			}
+		}
+		if i != len(want) {
+			t.Errorf("%d items", i)
+		}
+		sum, err := s.Scan(t.Context())
+		if err != nil || sum.Items != 3 || sum.Bytes != 9 || sum.Torn || sum.URLs[2] != "http://h/1/e?sig=***" {
+			t.Errorf("%+v, %v", sum, err)
+		}
+	}
+}
+
+// What a run made of the file's content is made anew.
+func TestResultsMadeKeys(t *testing.T) {
+	tree(t, "d/a", "d/b")
+	writeResults(t, "r",
+		report.Item{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: report.Failed},
+		report.Item{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: report.Failed},
+	)
+	s, err := New(Options{Manifest: "r", Only: []string{"failed"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for item, err := range s.Items() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, item.Key)
+	}
+	if diff := cmp.Diff([]string{"", "given"}, keys); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestResultsRefuse(t *testing.T) {
+	tree(t, "d/a")
+	const good = `{"type":"item","path":"d/a","rel":"a","url":"http://h/a","method":"PUT","status":"failed"}`
+	tmpl := to(t, "http://h/{path}?sig=s3cret")
+	for _, c := range []struct {
+		tmpl        *Template
+		lines, want string
+	}{
+		{tmpl, strings.Replace(good, "failed", "fialed", 1), `line 1: the status "fialed" is not known: there are delivered, failed,`},
+		{tmpl, good + "\n" + strings.Replace(good, "failed", "", 1), `line 2: the status "" is not known`},
+		{tmpl, good + "\n" + good[:50] + "\n" + good, "line 2: no JSON"},
+		{tmpl, good + "\n\n" + `{"path":"d/a"}`, "line 3: no line of results"},
+		{tmpl, good + "\n" + `{"type":"item","path":"d/a"}`, "line 2: no line of results"},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed"}`, `line 2: no "path"`},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":""}`, `line 2: no "path"`},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":["d/a"]}`, `line 2: "path": neither`},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":"d/a","path":"d/b"}`, `line 2: "path" is given twice`},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":"x","path_base64":"?"}`, "line 2: a name is not valid base64"},
+		{tmpl, strings.Replace(good, "PUT", "P T", 1), "no HTTP method"},
+		{tmpl, strings.Replace(good, "http://h/a", "h/a", 1), "http://"},
+		{tmpl, strings.Replace(good, `"method"`, `"key":"a\nb","method"`, 1), "newline"},
+		{tmpl, strings.Replace(good, "h/a", "h/b?sig=***", 1), `"http://h/b?sig=***", and --to makes http://h/a?sig=*** of it`},
+		{nil, strings.Replace(good, "h/a", "h/a?sig=***", 1), "give it by --to"},
+		{nil, strings.Replace(good, "http://h/a", "***", 1), "give it by --to"},
+		{nil, strings.Replace(good, "http://h/a", "", 1), "give it by --to"},
+		{to(t, "http://h/{id}/{path}?sig=s3cret"), strings.Replace(good, "h/a", "h/1/a?sig=***", 1), "do not have {id}"},
+		{to(t, "http://h/{status}?sig=s3cret"), strings.Replace(good, "h/a", "h/failed?sig=***", 1), "do not have {status}"},
+		{to(t, "http://h/{key}?sig=s3cret"), strings.Replace(good, "h/a", "h/k?sig=***", 1), "do not have {key}"},
+		{tmpl, strings.Replace(good, `"rel":"a","url":"http://h/a"`, `"url":"http://h/a?sig=***"`, 1), "do not have {path}"},
+	} {
+		writeManifest(t, "r", c.lines+"\n")
+		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: []string{"failed"}})
+		expectError(t, err, c.want, `manifest "r" line `)
+		if err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("a secret is shown: %v", err)
+		}
+	}
+	// An ordinary manifest with results in it.
+	writeManifest(t, "r", `{"path":"d/a","type":"item"}`+"\n"+good+"\n")
+	for _, only := range [][]string{nil, {"failed"}} {
+		_, err := scan(t, Options{Manifest: "r", Template: tmpl, Only: only})
+		expectError(t, err, "line 2: a line of results, and the first one is none")
+	}
+
+	writeManifest(t, "r", good+"\n")
+	writeManifest(t, "m", `{"path":"d/a"}`+"\n")
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Manifest: "r"}, "by --only"},
+		{Options{Manifest: "m", From: "r"}, "by --only"},
+		{Options{Manifest: "m", From: "nope", Only: []string{"failed"}}, `from "nope"`},
+		{Options{Manifest: "m", From: "d", Only: []string{"failed"}}, `from "d": not a regular file`},
+		{Options{Manifest: "m", From: "r", Only: []string{"fialed"}}, `only: the status "fialed" is not known`},
+		{Options{Manifest: "m", From: "m", Only: []string{"failed"}, Written: []string{"x", "./d/../m"}}, "this run would write over it"},
+		{Options{Manifest: "m", From: "r", Only: []string{"failed"}, Written: []string{"./r"}}, `from "r": this run would write over it, as `},
+		{Options{Manifest: "r", Only: []string{"failed"}, Written: []string{"r"}}, `manifest "r": this run would write over it, as `},
+		{Options{Manifest: "r", From: "r", Only: []string{"failed"}}, "has results itself"},
+	} {
+		c.o.Template = tmpl
+		_, err := New(c.o)
+		expectError(t, err, c.want)
+	}
+	// Alone it is for the journal.
+	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, Only: []string{"failed"}})
+	if err != nil || s.FromResults() {
+		t.Error(err)
+	}
+	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: []string{"failed"}}, "d/a PUT /a?sig=s3cret")
+	// Of a manifest of results that was replaced meanwhile nothing is sent that was not asked for.
+	writeManifest(t, "r", good+"\n")
+	if s, err = New(Options{Manifest: "r", Only: []string{"failed"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Scan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	writeManifest(t, "r", strings.Replace(good, "failed", "delivered", 1)+"\n")
+	for _, err := range s.Items() {
+		expectError(t, err, "line 1: was changed meanwhile")
+	}
+}
+
+// Cut off anywhere, results tell of each line that is whole.
+func TestResultsTorn(t *testing.T) {
+	tree(t, "d/ä", "d/b")
+	writeResults(t, "r", resultLine("b", "http://h/1", report.Failed), resultLine("ä", "http://h/2", report.Failed))
+	whole, err := os.ReadFile("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl, only := to(t, "http://h/{path}"), []string{"failed"}
+	for n := bytes.IndexByte(whole, '\n'); n <= len(whole); n++ {
+		text := whole[:n]
+		want := int64(bytes.Count(text, []byte("\n")))
+		torn := n > 0 && text[n-1] != '\n'
+		if torn && json.Valid(text[bytes.LastIndexByte(text, '\n')+1:]) {
+			want, torn = want+1, false
+		}
+		for _, nuls := range []string{"", "\x00\x00\x00"} { // as some file systems leave them
+			if nuls != "" && (!torn || n%8 > 0) {
+				continue
+			}
+			writeManifest(t, "r", string(text)+nuls)
+			sum, err := scan(t, Options{Manifest: "r", Only: only})
+			if err != nil || sum.Items != want || sum.Torn != torn {
+				t.Fatalf("%d bytes: %+v, %v, want %d items", n, sum, err, want)
+			}
+			sum, err = scan(t, Options{Paths: []string{"d"}, Template: tmpl, From: "r", Only: only})
+			if err != nil || sum.Items != want || sum.Torn != torn {
+				t.Fatalf("%d bytes: from: %+v, %v, want %d items", n, sum, err, want)
+			}
+		}
+	}
+}
+
+// That a file is gone fails that file alone.
+func TestResultsOfMissingFiles(t *testing.T) {
+	tree(t, "d/a", "d/dir/")
+	writeResults(t, "r", resultLine("gone", "http://h/gone", report.Failed), resultLine("dir", "", report.Failed), resultLine("a", "http://h/a", report.Failed))
+	o := Options{Manifest: "r", Only: []string{"failed"}}
+	got := sent(t, o)
+	if len(got) != 3 || !strings.HasPrefix(got[0], `d/gone! manifest "r" line 1: `) || !strings.Contains(got[1], "is a directory") || got[2] != "d/a PUT /a" {
+		t.Errorf("%q", got)
+	}
+	if sum, err := scan(t, o); err != nil || sum.Items != 3 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
+func TestFrom(t *testing.T) {
+	tree(t, "d/a", "d/b", "d/c", "d/e", "m/x/")
+	t.Chdir("d")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("..")
+	tmpl := to(t, "http://h/{path}?s=1")
+	put := func(path, url string, status report.Status) report.Item {
+		return report.Item{Path: path, URL: url, Method: "PUT", Status: status}
+	}
+	keyed := func(path, url, key string, status report.Status) report.Item {
+		return report.Item{Path: path, URL: url, Method: "POST", Key: key, Status: status}
+	}
+	failed := []string{"failed"}
+	for _, c := range []struct {
+		name      string
+		results   []report.Item
+		manifest  string // else the directory is walked
+		only      []string
+		want      []string
+		unmatched int64
+	}{
+		{"by path, however it is spelled", []report.Item{
+			put("./d/../d/a", "http://h/a?s=***", report.Failed), put(filepath.Join(here, "b"), "http://h/b?s=***", report.Failed),
+			put("d/c", "http://h/c?s=***", report.Delivered), put("d/gone", "http://h/gone?s=***", report.Failed),
+		}, "", failed, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 1},
+		{"the last line holds", []report.Item{
+			put("d/a", "http://h/a", report.Failed), put("d/b", "http://h/b", report.Delivered), put("d/a", "http://h/a", report.Delivered),
+			put("d/b", "http://h/b", report.Failed),
+		}, "", failed, []string{"d/b PUT /b?s=1"}, 0},
+		{"what was skipped is what it was", []report.Item{
+			put("d/a", "http://h/a", report.Failed), put("d/a", "http://h/a", report.Skipped), put("d/b", "http://h/b", report.Skipped),
+		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
+		{"unless that is asked for", []report.Item{
+			put("d/a", "http://h/a", report.Failed), put("d/a", "http://h/a", report.Skipped), put("d/b", "http://h/b", report.Skipped),
+		}, "", []string{"skipped"}, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
+		{"to another place than before", []report.Item{
+			put("d/a", "http://typo/a", report.Failed), put("d/b", "http://typo/b", report.Delivered),
+		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
+		{"and on from there", []report.Item{
+			put("d/a", "http://typo/a", report.Failed), put("d/b", "http://typo/b", report.Failed), put("d/a", "http://h/a?s=***", report.Delivered),
+		}, "", failed, []string{"d/b PUT /b?s=1"}, 1},
+		{"one file to two places", []report.Item{
+			put("d/a", "http://h/1", report.Delivered), put("d/a", "http://h/2", report.Failed), put("d/b", "http://h/3", report.Delivered),
+		}, `{"path":"d/a","url":"http://h/1"}` + "\n" + `{"path":"d/a","url":"http://h/2"}` + "\n" + `{"path":"d/b","url":"http://h/3"}` + "\n" +
+			`{"path":"d/a","url":"http://h/4"}`, failed, []string{"d/a PUT /2", "d/a PUT /4"}, 0},
+		{"by key", []report.Item{
+			keyed("elsewhere", "http://h/", "k1", report.Failed), keyed("d/a", "http://h/", "k2", report.Delivered), keyed("d/c", "http://h/", "k4", report.Failed),
+		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}` + "\n" + `{"path":"d/c","key":"k3"}`, failed, []string{"d/a PUT /d/a?s=1"}, 1},
+		{"the last line with the key", []report.Item{
+			keyed("d/a", "http://old/", "k1", report.Failed), keyed("d/a", "http://h/", "k1", report.Delivered), keyed("d/b", "http://h/", "k2", report.Failed),
+		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
+		{"one file with two keys", []report.Item{
+			keyed("d/a", "http://h/", "k1", report.Failed), keyed("d/a", "http://h/", "k2", report.Delivered),
+		}, `{"path":"d/a","key":"k2","url":"http://h/2"}` + "\n" + `{"path":"d/a","key":"k1","url":"http://h/1"}`, failed, []string{"d/a PUT /1"}, 0},
+		{"by path where the line has no key", []report.Item{put("d/a", "http://h/x", report.Failed)},
+			`{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
+		{"by path where the item has no key", []report.Item{
+			keyed("d/a", "http://h/x", "k1", report.Failed), keyed("d/b", "http://h/x", "k2", report.Delivered),
+		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
+		{"by path where the key was made", []report.Item{
+			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "1", KeyMade: true, Status: report.Failed},
+			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "2", KeyMade: true, Status: report.Delivered},
+			{Path: "d/b", URL: "http://h/d/b", Method: "PUT", Key: "3", KeyMade: true, Status: report.Failed},
+		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
+		{"a line that is not asked for may be about nothing", []report.Item{put("d/a", "http://h/a", report.Failed)},
+			`{"path":"nope"}` + "\n" + `{"path":"d/a"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
+		{"nothing is asked for", []report.Item{put("d/a", "http://h/a", report.Delivered)}, "", failed, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			writeResults(t, "r", c.results...)
+			o := Options{Template: tmpl, From: "r", Only: c.only, Paths: []string{"d"}}
+			if c.manifest != "" {
+				writeManifest(t, "m.ndjson", c.manifest)
+				o.Paths, o.Manifest = nil, "m.ndjson"
+			}
+			expectSent(t, o, c.want...)
+			for range 2 {
+				sum, err := scan(t, o)
+				if err != nil || sum.Items != int64(len(c.want)) || sum.Unmatched != c.unmatched {
+					t.Errorf("%+v, %v, want %d unmatched", sum, err, c.unmatched)
+				}
+			}
+		})
+	}
+	// What Scan remembers is no more than what was asked for.
+	writeResults(t, "r", put("d/a", "http://h/a", report.Failed))
+	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, From: "r", Only: failed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := s.Scan(t.Context()); err != nil || s.found.Load() == nil || len(sum.URLs) != 1 || !s.FromResults() {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	n := 0
+	for item := range s.Items() {
+		if n++; item.Path != filepath.FromSlash("d/a") {
+			t.Error(item.Path)
+		}
+	}
+	if n != 1 {
+		t.Error(n)
+	}
+	// Names that stdin has are asked for, too.
+	o := Options{Paths: []string{"-"}, Template: tmpl, From: "r", Only: failed, Stdin: strings.NewReader("d/b\nd/a\nnope\n")}
+	expectSent(t, o, "d/a PUT /a?s=1")
+}
+
+// The most that is known of names that are not UTF-8 is enough to find them again.
+func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
+	tree(t, "d/")
+	name := "d/\xff\n"
+	if err := os.WriteFile(name, nil, 0o666); err != nil {
+		t.Skip("this file system wants UTF-8:", err)
+	}
+	writeResults(t, "r", report.Item{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***", Method: "PUT", Status: report.Failed})
+	o := Options{Manifest: "r", Only: []string{"failed"}, Template: to(t, "http://h/{path}?x")}
+	expectSent(t, o, name+" PUT /%FF%0A?x")
+	o.Manifest, o.From, o.Paths = "", "r", []string{"d"}
+	expectSent(t, o, name+" PUT /%FF%0A?x")
+}
+
+// What the export of a journal has, too.
+func TestResultsInFlight(t *testing.T) {
+	tree(t, "d/a")
+	writeManifest(t, "r", `{"status":"in_flight","path":"d/a","url":"http://h/a","method":"PUT","key":null,"rel":"a","extra":{"x":[1]},"type":"item"}`)
+	expectSent(t, Options{Manifest: "r", Only: []string{"unknown"}}, "d/a PUT /a")
+	expectSent(t, Options{Manifest: "r", Only: []string{"failed"}})
+}
+
+// A model that keeps every line says what is sent.
+func TestResultsModel(t *testing.T) {
+	tree(t, "d/a", "d/b", "d/c")
+	statuses := []report.Status{report.Delivered, report.Failed, report.Unknown, report.Skipped, report.Deferred}
+	type about struct{ path, url, key string }
+	rapid.Check(t, func(t *rapid.T) {
+		only := rapid.SliceOfNDistinct(rapid.SampledFrom(statuses), 1, 4, rapid.ID).Draw(t, "only")
+		lines := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) report.Item {
+			return report.Item{
+				Path:   rapid.SampledFrom([]string{"d/a", "d/b", "d/c"}).Draw(t, "path"),
+				URL:    "http://h/" + rapid.SampledFrom([]string{"1", "2"}).Draw(t, "url"),
+				Key:    rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(t, "key"),
+				Method: "POST",
+				Status: rapid.SampledFrom(statuses).Draw(t, "status"),
+			}
+		}), 0, 12).Draw(t, "lines")
+		var b bytes.Buffer
+		r := report.NewResults(&b)
+		last := map[about]int{} // the line that holds
+		for i, it := range lines {
+			_ = r.Write(it)
+			a := about{path: it.Path, url: it.URL}
+			if it.Key != "" {
+				a = about{key: it.Key}
+			}
+			if _, ok := last[a]; !ok || it.Status != report.Skipped || slices.Contains(only, report.Skipped) {
+				last[a] = i
+			}
+		}
+		_ = r.Close()
+		if err := os.WriteFile("r", b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var want, asked []string
+		for i, it := range lines {
+			for _, n := range last {
+				if n == i && slices.Contains(only, it.Status) {
+					want = append(want, fmt.Sprint(it.Path, it.URL, it.Key))
+				}
+			}
+		}
+		for _, o := range only {
+			asked = append(asked, string(o))
+		}
+		s, err := New(Options{Manifest: "r", Only: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for item, err := range s.Items() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(filepath.ToSlash(item.Path), item.URL, item.Key))
+		}
+		if len(lines) > 0 && !cmp.Equal(want, got) {
+			t.Fatalf("sent %q, want %q", got, want)
+		}
+		// Selected from the same items, they are the same.
+		asks := func(a about) bool {
+			i, ok := last[a]
+			return ok && slices.Contains(only, lines[i].Status)
+		}
+		concerned := map[string]bool{}
+		for _, i := range last {
+			if slices.Contains(only, lines[i].Status) {
+				concerned[lines[i].Path] = true
+			}
+		}
+		var m strings.Builder
+		want = nil
+		seen := map[about]bool{}
+		for _, it := range lines {
+			a := about{path: it.Path, url: it.URL}
+			take := asks(a)
+			for _, other := range lines { // that went there, too
+				take = take || concerned[it.Path] && other.Path == it.Path && other.URL == it.URL && other.Key != "" && asks(about{key: other.Key})
+			}
+			if it.Key != "" {
+				a = about{key: it.Key}
+				take = asks(a)
+			}
+			if seen[a] {
+				continue
+			}
+			seen[a] = true
+			fmt.Fprintf(&m, `{"path":%q,"url":%q,"method":"post"`, it.Path, it.URL)
+			if it.Key != "" {
+				fmt.Fprintf(&m, `,"key":%q`, it.Key)
+			}
+			m.WriteString("}\n")
+			if take {
+				want = append(want, fmt.Sprint(it.Path, it.URL, it.Key))
+			}
+		}
+		if err := os.WriteFile("m", []byte(m.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = New(Options{Manifest: "m", From: "r", Only: asked}); err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		for item, err := range s.Items() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(filepath.ToSlash(item.Path), item.URL, item.Key))
+		}
+		if !cmp.Equal(want, got) {
+			t.Fatalf("from: sent %q, want %q", got, want)
+		}
+		sum, err := s.Scan(t.Context())
+		if err != nil || sum.Unmatched != 0 || sum.Items != int64(len(want)) {
+			t.Fatalf("from: %+v, %v, want %d items", sum, err, len(want))
+		}
+	})
+}
+
+// B/line is what is kept of a million lines all of which are asked for.
+func BenchmarkFrom(b *testing.B) {
+	const n = 1_000_000
+	tree(b, "d/a")
+	for _, every := range []int{1, 1000} {
+		var text bytes.Buffer
+		r := report.NewResults(&text)
+		for i := range n {
+			it := resultLine(fmt.Sprintf("%03d/%06d.json", i/1000, i), fmt.Sprintf("https://api.example.com/v1/files/%03d/%06d.json", i/1000, i), report.Delivered)
+			if i%every == 0 {
+				it.Status = report.Failed
+			}
+			_ = r.Write(it)
+		}
+		_ = r.Close()
+		writeManifest(b, "r", text.String())
+		for name, o := range map[string]Options{
+			"from":     {Paths: []string{"d"}, Template: to(b, "http://h/{path}"), From: "r"},
+			"manifest": {Manifest: "r"},
+		} {
+			o.Only = []string{"failed"}
+			b.Run(fmt.Sprintf("%s/one of %d", name, every), func(b *testing.B) {
+				var kept uint64
+				for b.Loop() {
+					var before, after runtime.MemStats
+					runtime.GC()
+					runtime.ReadMemStats(&before)
+					s, err := New(o)
+					if err == nil && o.From != "" {
+						_, err = s.selected(b.Context())
+					} else if err == nil {
+						_, err = s.picked(b.Context())
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+					runtime.GC()
+					runtime.ReadMemStats(&after)
+					kept = after.HeapAlloc - before.HeapAlloc
+					runtime.KeepAlive(s)
+				}
+				b.ReportMetric(float64(kept)/n, "B/line-kept")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/line")
+			})
+		}
+	}
+}
