@@ -74,26 +74,28 @@ func (r *Reader) open() (err error) {
 		// The file is whole, but SQLite would make a log beside it, or fail where it cannot.
 		mode = "ro&immutable=1"
 	}
-	ctx := context.Background()
-	if r.db, r.conn, err = openDB(ctx, r.real, mode); err != nil {
-		return err
-	}
-	err = checkSchema(ctx, r.conn)
+	err = r.connect(mode)
 	var se *sqlite.Error
 	if errors.As(err, &se) && se.Code() == sqlite3.SQLITE_READONLY_ROLLBACK {
 		// A commit was broken off, and what it left has to be taken back.
-		closeDB(r.db, r.conn)
-		if r.db, r.conn, err = openDB(ctx, r.real, "rw"); err == nil {
-			err = checkSchema(ctx, r.conn)
-		}
+		err = r.connect("rw")
 	}
 	if errors.As(err, &se) && noWAL == nil {
 		switch se.Code() & 0xff {
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-			return &Error{r.path, fmt.Errorf("cannot be read where its directory cannot be written, since a run was killed: %w", se), "copy it and " + r.path + "-wal to another"}
+			return &Error{r.path, fmt.Errorf("was left by a run that was killed, and cannot be read where its directory cannot be written: %w", se), "copy it and " + r.path + "-wal to another"}
 		}
 	}
 	return err
+}
+
+func (r *Reader) connect(mode string) (err error) {
+	closeDB(r.db, r.conn)
+	ctx := context.Background()
+	if r.db, r.conn, err = openDB(ctx, r.real, mode); err != nil {
+		return err
+	}
+	return checkSchema(ctx, r.conn)
 }
 
 // Close closes the reader.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,11 +46,23 @@ func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
 	var err error
 	prepare := func(query string) *sql.Stmt {
 		s, err1 := conn.PrepareContext(context.Background(), query)
-		err = errors.Join(err, err1)
+		err = cmp.Or(err, err1)
 		return s
 	}
 	w.begin, w.upsert, w.commit = prepare("BEGIN IMMEDIATE"), prepare(upsertItem), prepare("COMMIT")
+	if err != nil {
+		w.close()
+	}
 	return w, err
+}
+
+// close frees the statements. Closing the connection would not do that, and would leave the file open.
+func (w *writer) close() {
+	for _, s := range []*sql.Stmt{w.begin, w.upsert, w.commit} {
+		if s != nil {
+			s.Close()
+		}
+	}
 }
 
 // run writes what waits as long as there is something, one transaction at a time, until the journal is closed.
@@ -77,6 +90,7 @@ func (w *writer) run() {
 		}
 	}
 	w.retry()
+	w.close()
 }
 
 // write commits rows, or keeps them.

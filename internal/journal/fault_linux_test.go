@@ -1,0 +1,208 @@
+package journal
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// smallDisk mounts a file system of that many bytes.
+func smallDisk(t *testing.T, size string) string {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("cannot mount a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := smallDisk(t, "8m")
+	for _, room := range []bool{true, false} {
+		path := filepath.Join(dir, "j.db")
+		filler := filepath.Join(dir, "filler")
+		if err := os.WriteFile(filler, make([]byte, 7<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j := mustOpen(t, path)
+		ids, errs := fillUp(t, j)
+		if room {
+			os.Remove(filler)
+			mustClose(t, j)
+			if n := len(all(t, path)); n != len(*ids) {
+				t.Errorf("%d rows of %d", n, len(*ids))
+			}
+		} else {
+			if err := j.Close(6); err == nil || !strings.Contains(err.Error(), "make room") {
+				t.Errorf("Close: %v", err)
+			}
+			os.Remove(filler)
+			checkWritten(t, path, *ids, *errs)
+		}
+		for _, suffix := range fileSuffixes {
+			os.Remove(path + suffix) // a log that could not be emptied is left
+		}
+	}
+}
+
+func TestFullDiskAtOpen(t *testing.T) {
+	dir := smallDisk(t, "256k")
+	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 250<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "j.db")
+	_, err := Open(t.Context(), Options{Path: path})
+	if err == nil || !strings.Contains(err.Error(), "disk is full") || !strings.Contains(err.Error(), "make room") {
+		t.Error(err)
+	}
+	os.Remove(filepath.Join(dir, "filler"))
+	mustClose(t, mustOpen(t, path))
+}
+
+func TestReadOnlyDisk(t *testing.T) {
+	dir := smallDisk(t, "4m")
+	clean, killed := filepath.Join(dir, "clean.db"), filepath.Join(dir, "killed.db")
+	fill(t, clean, 10)
+	other := startHolder(t, killed)
+	other.Process.Kill()
+	other.Wait()
+	walOnly := filepath.Join(dir, "walonly.db") // as a copy that left the log behind
+	data, _ := os.ReadFile(killed)
+	os.WriteFile(walOnly, data, 0o600)
+	os.Remove(killed + "-shm")
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Skip(err)
+	}
+	if n := len(all(t, clean)); n != 10 {
+		t.Errorf("%d rows", n)
+	}
+	if n := len(all(t, walOnly)); n != 0 {
+		t.Errorf("%d rows", n)
+	}
+	_, err := OpenReader(killed)
+	if err == nil || !strings.Contains(err.Error(), "copy it and "+killed+"-wal to another") {
+		t.Error(err)
+	}
+	_, err = Open(t.Context(), Options{Path: clean})
+	if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "--no-journal") {
+		t.Error(err)
+	}
+	_, err = Open(t.Context(), Options{Path: filepath.Join(dir, "new", "j.db")})
+	if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "--no-journal") {
+		t.Error(err)
+	}
+}
+
+// Nothing keeps a file open that is closed, or could not be opened.
+func TestNoDescriptorIsLeft(t *testing.T) {
+	dir := tempDir(t)
+	path := filepath.Join(dir, "j.db")
+	fill(t, path, 3000)
+	all(t, path)
+	if _, err := Forget(path, func(it Item) bool { return it.Size%2 == 0 }); err != nil {
+		t.Error(err)
+	}
+	if _, err := List(dir); err != nil {
+		t.Error(err)
+	}
+	data, _ := os.ReadFile(path)
+	broken := filepath.Join(dir, "broken.db")
+	os.WriteFile(broken, append(data[:4096*5:4096*5], make([]byte, len(data)-4096*5)...), 0o600)
+	if _, err := Open(t.Context(), Options{Path: broken}); err == nil {
+		t.Error("no error")
+	}
+	if r, err := OpenReader(broken); err == nil {
+		for range r.Items() {
+		}
+		r.Close()
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(to, dir) {
+			t.Errorf("%s is open", to)
+		}
+	}
+}
+
+// asNobody runs the test in a process without root's rights, to which permissions mean something.
+func asNobody(t *testing.T) bool {
+	if os.Getuid() != 0 {
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "HOME=/nonexistent")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, fs.ErrPermission) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+	return false
+}
+
+func TestPermissions(t *testing.T) {
+	if !asNobody(t) {
+		return
+	}
+	dir := tempDir(t)
+	path := filepath.Join(dir, "j.db")
+	fill(t, path, 10)
+
+	t.Run("directory turns read-only under way", func(t *testing.T) {
+		j := mustOpen(t, path)
+		os.Chmod(dir, 0o500)
+		defer os.Chmod(dir, 0o700)
+		mustPut(t, j, full(1))
+		mustClose(t, j)
+		os.Chmod(dir, 0o700)
+		if n := len(all(t, path)); n != 11 {
+			t.Errorf("%d rows", n)
+		}
+	})
+	for name, tt := range map[string]struct {
+		file, dir fs.FileMode
+		readable  bool
+	}{
+		"unwritable directory": {0o600, 0o500, true},
+		"unwritable file":      {0o400, 0o700, true},
+		"unreadable file":      {0, 0o700, false},
+		"closed directory":     {0o600, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(tempDir(t), "j.db")
+			fill(t, path, 10)
+			os.Remove(path + ".lock")
+			os.Chmod(path, tt.file)
+			os.Chmod(filepath.Dir(path), tt.dir)
+			defer os.Chmod(filepath.Dir(path), 0o700)
+			_, err := Open(t.Context(), Options{Path: path})
+			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--no-journal") {
+				t.Error(err)
+			}
+			if tt.readable {
+				if n := len(all(t, path)); n != 10 {
+					t.Errorf("%d rows", n)
+				}
+			} else if _, err := OpenReader(path); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) {
+				t.Error(err)
+			}
+		})
+	}
+}
