@@ -267,6 +267,7 @@ func newRun(o Options) *run {
 	}
 	r.verifier.client, r.verifier.timeout = &http.Client{Transport: r.transport}, o.Timeout
 	r.verifier.settle = max(settle, 2*o.Timeout)
+	r.verifier.keyHeader = o.Idempotency.Header
 	r.shared = strings.Contains(o.To, "://") && !strings.Contains(o.To, "{")
 	r.grown = o.Workers
 	if r.grown == 0 {
