@@ -192,6 +192,10 @@ func TestHostileClose(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Close()
+			got := s.Stats()
+			if ended := got.Answered + got.Refused + got.Unanswered; got.Requests != 1 || ended != 1 {
+				t.Errorf("%+v", got)
+			}
 		})
 	}
 }

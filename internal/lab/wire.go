@@ -30,7 +30,10 @@ func (x *exchange) wire() *wire {
 	return &wire{Conn: conn, x: x}
 }
 
+// close also counts the exchange out: when the last connection is gone, so is
+// the server, and its record complete.
 func (w *wire) close() {
+	w.x.leave()
 	w.Conn.Close()
 	w.x.gone(w.Conn)
 }
