@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -177,7 +176,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	}
 	// net/http tells there of servers that send what nobody asked for.
 	log.SetFlags(0)
-	log.SetOutput(slog.NewLogLogger(options.Log.Handler(), slog.LevelDebug).Writer())
+	log.SetOutput(send.NetLog(options.Log))
 
 	people := stdout // who reads the summary, unless stdout is for machines
 	switch f.results {

@@ -103,6 +103,13 @@ func (s *Set) Add(text string) {
 	}
 }
 
+// AddSet adds the secrets of another set.
+func (s *Set) AddSet(other *Set) {
+	for _, form := range other.forms {
+		s.addForm(form)
+	}
+}
+
 // separates tells what stands between the words of a header: scheme and token, user and password, a cookie's name and value.
 func separates(c rune) bool { return strings.ContainsRune(" \t,;:=&?\"'<>(){}[]|", c) }
 

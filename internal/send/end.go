@@ -79,6 +79,7 @@ type ending struct {
 // end notes a reason to end the run and begins to stop it.
 func (r *run) end(status int, reason error) {
 	e := &r.ending
+	reason = r.secrets.clean(reason)
 	e.mu.Lock()
 	first := e.first == nil
 	if first {

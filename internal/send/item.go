@@ -237,11 +237,6 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	return out, end
 }
 
-// hide makes a text about an item fit to be shown.
-func (r *run) hide(it source.Item, text string) string {
-	return newSecrets(it.Header, it.URL).redact(r.secrets.redact(text))
-}
-
 // changed reports whether the item's file is no longer what was to be sent.
 func changed(it source.Item) bool {
 	info, err := os.Stat(it.Path)
@@ -279,6 +274,7 @@ func (r *run) done(j *job, out report.Item) {
 	it := j.item
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
 	out.KeyMade = j.key != "" && it.Key == ""
+	out.Error = r.hide(it, out.Error)
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}

@@ -42,7 +42,7 @@ func (e *notSentError) RetryAt() time.Time { return time.Time{} }
 // once. Where it matters whether a request may have been processed, the journal
 // knows of it before.
 type announcer struct {
-	*http.Transport
+	transport
 	run *run
 }
 
@@ -55,7 +55,7 @@ func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, &notSentError{err}
 		}
 	}
-	return a.Transport.RoundTrip(req)
+	return a.transport.RoundTrip(req)
 }
 
 // repeatable tells whether it does no harm if the item is processed twice.

@@ -1,79 +1,87 @@
 package send
 
 import (
-	"cmp"
-	"encoding/base64"
-	"maps"
+	"context"
+	"io"
+	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/source"
 )
 
-// shortestSecret is the length from which on a text is hidden. Shorter ones are
-// no secrets, and hiding them would hide much else.
-const shortestSecret = 6
-
 // secrets are texts that must not appear in any output: a server may send them
-// back in what it says of a refusal. The longest come first.
-type secrets []string
+// back in what it says of a refusal.
+type secrets struct{ set secret.Set }
 
-// newSecrets takes the values of headers and those in a URL's query, whole and
-// word by word, and as they look once they are escaped.
-func newSecrets(h http.Header, rawURL string) secrets {
-	found := make(map[string]bool)
-	add := func(text string) {
-		for _, word := range append(strings.FieldsFunc(text, separates), strings.Fields(text)...) {
-			found[word] = true
-		}
-		found[text] = true
+// newSecrets takes the values of headers, and users, passwords and the values of
+// queries in URLs.
+func newSecrets(h http.Header, urls ...string) (s secrets) {
+	s.set.AddHeader(h)
+	for _, u := range urls {
+		s.set.AddURL(u)
 	}
-	for name, values := range h {
-		if strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "Accept") {
-			continue // about the content, and words such as text/csv belong in a message
-		}
-		for _, v := range values {
-			add(v)
-			if user, ok := strings.CutPrefix(v, "Basic "); ok {
-				if plain, err := base64.StdEncoding.DecodeString(user); err == nil {
-					add(string(plain))
-				}
-			}
-		}
-	}
-	_, query, _ := strings.Cut(rawURL, "?")
-	for pair := range strings.SplitSeq(query, "&") {
-		key, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			value = key
-		}
-		add(value)
-		if plain, err := url.QueryUnescape(value); err == nil {
-			add(plain)
-		}
-	}
-	delete(found, "Bearer")
-	for _, text := range slices.Collect(maps.Keys(found)) {
-		quoted := strconv.Quote(text)
-		found[quoted[1:len(quoted)-1]] = true
-		found[url.QueryEscape(text)] = true
-	}
-	s := slices.DeleteFunc(slices.Collect(maps.Keys(found)), func(text string) bool { return len(text) < shortestSecret })
-	slices.SortFunc(s, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return s
 }
 
-// separates tells what stands between the words of a header: scheme and token,
-// user and password, a cookie's name and value.
-func separates(c rune) bool { return strings.ContainsRune(" \t,;:=\"'", c) }
-
-// redact returns a text that may be shown.
+// redact returns a text that may be shown to people, on one line.
 func (s secrets) redact(text string) string {
-	for _, v := range s {
-		text = strings.ReplaceAll(text, v, "***")
+	return report.Printable(report.RedactText(s.set.Hide(text)))
+}
+
+// clean returns an error with a text that may be shown.
+func (s secrets) clean(err error) error {
+	if text := s.redact(err.Error()); text != err.Error() {
+		return &secret.Error{Text: text, Err: err}
 	}
-	return report.RedactText(text)
+	return err
+}
+
+// hide makes a text about an item fit to be shown.
+func (r *run) hide(it source.Item, text string) string {
+	if text == "" {
+		return ""
+	}
+	own := newSecrets(it.Header, it.URL)
+	own.set.AddSet(&r.secrets.set)
+	return own.redact(text)
+}
+
+// A discreet handler says nothing that is secret for all items, and nothing that
+// could disturb a terminal. What is secret of one item is hidden before.
+type discreet struct {
+	slog.Handler
+	secrets secrets
+}
+
+// logger returns one that is discreet.
+func (s secrets) logger(l *slog.Logger) *slog.Logger {
+	return slog.New(discreet{l.Handler(), s})
+}
+
+func (h discreet) WithAttrs(a []slog.Attr) slog.Handler {
+	return discreet{h.Handler.WithAttrs(a), h.secrets}
+}
+func (h discreet) WithGroup(name string) slog.Handler {
+	return discreet{h.Handler.WithGroup(name), h.secrets}
+}
+
+func (h discreet) Handle(ctx context.Context, r slog.Record) error {
+	shown := slog.NewRecord(r.Time, r.Level, report.Printable(h.secrets.set.Hide(r.Message)), r.PC)
+	r.Attrs(func(a slog.Attr) bool { shown.AddAttrs(a); return true })
+	return h.Handler.Handle(ctx, shown)
+}
+
+// NetLog is what net/http may write its log to. It tells there of servers that send
+// what nobody asked for, and quotes them: that is left out, for they may quote us.
+func NetLog(l *slog.Logger) io.Writer { return netLog{l} }
+
+type netLog struct{ *slog.Logger }
+
+func (l netLog) Write(p []byte) (int, error) {
+	text, _, _ := strings.Cut(strings.TrimRight(string(p), "\r\n"), `"`)
+	l.Debug(report.Printable(strings.TrimSuffix(text, " starting with ")))
+	return len(p), nil
 }

@@ -104,7 +104,7 @@ type run struct {
 	client    *retry.Client
 	verifier  verifier
 	pool      *pool.Pool[*job]
-	shared    bool                    // all items go to one URL
+	shared    bool                    // all items may go to one URL
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
 	ending    ending
@@ -242,8 +242,9 @@ func newRun(o Options) *run {
 		Options: o,
 		start:   time.Now(),
 		servers: make(map[string]*server),
-		secrets: newSecrets(o.Header, ""),
+		secrets: newSecrets(o.Header, o.Network.addresses()...),
 	}
+	r.Log = r.secrets.logger(o.Log)
 	r.tally = report.NewTally(r.start)
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
@@ -268,7 +269,7 @@ func newRun(o Options) *run {
 	r.verifier.client, r.verifier.timeout = &http.Client{Transport: r.transport}, o.Timeout
 	r.verifier.settle = max(settle, 2*o.Timeout)
 	r.verifier.keyHeader = o.Idempotency.Header
-	r.shared = strings.Contains(o.To, "://") && !strings.Contains(o.To, "{")
+	r.shared = !strings.Contains(o.To, "{")
 	r.grown = o.Workers
 	if r.grown == 0 {
 		r.grown = min(inFlight, maxWorkers)

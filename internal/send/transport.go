@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"sync/atomic"
@@ -15,34 +16,52 @@ import (
 	"time"
 )
 
-// Network says how servers are reached.
+// Network says how servers are reached. TLS is always verified, and of version 1.2 or later.
 type Network struct {
 	ConnectTimeout time.Duration // to connect, and again for the TLS handshake; 0: no limit
 	StallTimeout   time.Duration // without a byte either way; 0: no limit
 	HTTP2          bool
 	Proxy          *url.URL    // nil: by the environment
-	TLS            *tls.Config // nil: verified, with the system's roots
+	TLS            *tls.Config // nil: with the system's roots
 
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
 }
 
+// maxAnswerHead bounds the head of an answer, with those of the interim answers before it. It
+// bounds the memory for 256 of them at once, and for as many headers as fit into it.
+const maxAnswerHead = 64 << 10
+
+// A transport does the sending.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
 // base returns the transport that does the sending, keeping up to idle
 // connections to a host.
-func (n Network) base(idle int) *http.Transport {
+func (n Network) base(idle int) transport {
 	dial := n.dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	config := &tls.Config{}
+	if n.TLS != nil {
+		config = n.TLS.Clone()
+	}
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		TLSClientConfig:       n.TLS,
-		TLSHandshakeTimeout:   n.ConnectTimeout,
-		MaxIdleConnsPerHost:   idle,
-		IdleConnTimeout:       90 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true,    // nobody reads the answers
-		WriteBufferSize:       8 << 10, // a small file goes with its header in one write
-		Protocols:             new(http.Protocols),
+		Proxy:               proxyFromEnvironment,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: n.ConnectTimeout,
+		MaxIdleConnsPerHost: idle,
+		IdleConnTimeout:     90 * time.Second,
+		// An answer that drips puts the end of its connection off, so it has an end of its own.
+		ResponseHeaderTimeout:  2 * n.StallTimeout,
+		MaxResponseHeaderBytes: maxAnswerHead,
+		ExpectContinueTimeout:  time.Second,
+		DisableCompression:     true,    // nobody reads the answers
+		WriteBufferSize:        8 << 10, // a small file goes with its header in one write
+		Protocols:              new(http.Protocols),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dial(ctx, network, addr)
 			if err != nil {
@@ -62,7 +81,33 @@ func (n Network) base(idle int) *http.Transport {
 	if n.Proxy != nil {
 		t.Proxy = http.ProxyURL(n.Proxy)
 	}
-	return t
+	if !n.HTTP2 || n.StallTimeout <= 0 {
+		return t
+	}
+	// A frame that drips is no frame, and nobody answers a ping in the middle of one.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: n.StallTimeout + n.StallTimeout/4, PingTimeout: n.StallTimeout}
+	return &watched{t, n.StallTimeout}
+}
+
+// proxyFromEnvironment is net/http's, without the proxy's password in its error. The
+// error's types tell the package retry that nothing was sent, and nothing ever will be.
+func proxyFromEnvironment(req *http.Request) (*url.URL, error) {
+	proxy, err := http.ProxyFromEnvironment(req)
+	if err != nil {
+		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: &net.AddrError{Err: "HTTP_PROXY or HTTPS_PROXY is no URL that can be used"}}
+	}
+	return proxy, nil
+}
+
+// addresses returns the URLs of the proxies, with their credentials.
+func (n Network) addresses() (urls []string) {
+	if n.Proxy != nil {
+		urls = append(urls, n.Proxy.String())
+	}
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		urls = append(urls, os.Getenv(name))
+	}
+	return urls
 }
 
 // A proxyError says that a proxy did not let a connection through.
@@ -75,11 +120,14 @@ func (e *proxyError) Error() string {
 // ProxyStatus is the proxy's answer; the package retry looks for it.
 func (e *proxyError) ProxyStatus() int { return e.status }
 
-// A stallConn fails when no byte has moved for too long, in either direction.
+// A stallConn fails when no byte has moved for too long, in either direction. What
+// is read is no reason to wait any longer until more can be written: a server may
+// talk and talk.
 type stallConn struct {
 	net.Conn
 	limit   time.Duration
-	moved   atomic.Int64 // when the deadline was last put off, in Unix nanoseconds
+	read    atomic.Int64 // when the deadline for reading was last put off, in Unix nanoseconds
+	written atomic.Int64 // when both were
 	sending atomic.Bool  // a ReadFrom is under way
 	sent    atomic.Int64 // bytes
 }
@@ -91,18 +139,22 @@ func (e *stallError) Error() string   { return fmt.Sprintf("no byte moved for %v
 func (e *stallError) Timeout() bool   { return true }
 func (e *stallError) Temporary() bool { return true }
 
-// alive puts the deadline off. Doing so at each byte would cost more than moving
-// the byte, so it is done when a sixteenth of the limit has passed.
-func (c *stallConn) alive() {
+// alive puts a deadline off that was last put off at that instant. Doing so at each
+// byte would cost more than moving the byte, so it is done when a sixteenth of the
+// limit has passed.
+func (c *stallConn) alive(last *atomic.Int64, put func(time.Time) error) {
 	if c.limit <= 0 {
 		return
 	}
 	now := time.Now()
-	if moved := c.moved.Load(); now.UnixNano()-moved > int64(c.limit/16) {
-		c.moved.Store(now.UnixNano())
-		_ = c.Conn.SetDeadline(now.Add(c.limit)) // fails on a closed connection only
+	if now.UnixNano()-last.Load() > int64(c.limit/16) {
+		last.Store(now.UnixNano())
+		_ = put(now.Add(c.limit)) // fails on a closed connection only
 	}
 }
+
+func (c *stallConn) reading() { c.alive(&c.read, c.Conn.SetReadDeadline) }
+func (c *stallConn) writing() { c.alive(&c.written, c.Conn.SetDeadline) }
 
 func expired(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
@@ -114,7 +166,7 @@ func (c *stallConn) stalled(err error) error {
 }
 
 func (c *stallConn) Read(p []byte) (int, error) {
-	c.alive()
+	c.reading()
 	for {
 		n, err := c.Conn.Read(p)
 		if expired(err) && c.sending.Load() {
@@ -129,7 +181,7 @@ func (c *stallConn) Read(p []byte) (int, error) {
 
 func (c *stallConn) Write(p []byte) (n int, err error) {
 	for {
-		c.alive()
+		c.writing()
 		m, err := c.Conn.Write(p[n:])
 		n += m
 		c.sent.Add(int64(m))
@@ -145,7 +197,7 @@ func (c *stallConn) Write(p []byte) (n int, err error) {
 func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 	c.sending.Store(true)
 	defer c.sending.Store(false)
-	defer c.alive()
+	defer c.writing()
 	whole, ok := r.(*io.LimitedReader)
 	if !ok {
 		whole = &io.LimitedReader{R: r, N: 1<<63 - 1}
@@ -156,7 +208,7 @@ func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 	const part = 1 << 20 // one call for a whole file would run into the deadline however fast it went
 	for whole.N > 0 {
-		c.alive()
+		c.writing()
 		// Sendfile wants the file directly below one LimitedReader.
 		some := &io.LimitedReader{R: whole.R, N: min(whole.N, part)}
 		want := some.N
@@ -171,4 +223,118 @@ func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 		}
 	}
 	return n, nil
+}
+
+// A watched transport ends a request of HTTP/2 for which nothing moves. A connection
+// of HTTP/1 has one request at a time and sees to that itself; one of HTTP/2 is alive
+// as long as the server says so, whatever becomes of its requests.
+type watched struct {
+	*http.Transport
+	limit time.Duration
+}
+
+func (t *watched) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" {
+		return t.Transport.RoundTrip(req)
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	w := &watch{limit: t.limit}
+	w.timer = time.AfterFunc(t.limit, func() {
+		if !w.over.Load() {
+			cancel(&stallError{t.limit})
+		}
+	})
+	w.timer.Stop()
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { w.moved() }}
+	if outer := httptrace.ContextClientTrace(ctx); outer != nil {
+		// A hook of those above may wait for its turn, which is no stall.
+		*trace, ctx = *outer, unhooked{ctx}
+		trace.WroteRequest = func(info httptrace.WroteRequestInfo) {
+			w.moved()
+			if outer.WroteRequest != nil {
+				outer.WroteRequest(info)
+			}
+		}
+	}
+	gotConn := trace.GotConn
+	trace.GotConn = func(info httptrace.GotConnInfo) {
+		w.timer.Stop()
+		if gotConn != nil {
+			gotConn(info)
+		}
+		w.moved()
+	}
+	r := req.WithContext(httptrace.WithClientTrace(ctx, trace))
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &watchedBody{r.Body, w}
+		if get := r.GetBody; get != nil {
+			r.GetBody = func() (io.ReadCloser, error) {
+				body, err := get()
+				if err != nil {
+					return nil, err
+				}
+				return &watchedBody{body, w}, nil
+			}
+		}
+	}
+	resp, err := t.Transport.RoundTrip(r)
+	w.over.Store(true)
+	w.timer.Stop()
+	if err != nil {
+		if stall := (*stallError)(nil); errors.As(context.Cause(ctx), &stall) {
+			err = stall
+		}
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &answerBody{resp.Body, cancel}
+	return resp, nil
+}
+
+// unhooked hides a trace whose hooks are called already.
+type unhooked struct{ context.Context }
+
+func (c unhooked) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, ok := v.(*httptrace.ClientTrace); ok {
+		return nil
+	}
+	return v
+}
+
+// A watch is a timer that runs while the server is waited for.
+type watch struct {
+	limit time.Duration
+	timer *time.Timer
+	over  atomic.Bool
+}
+
+func (w *watch) moved() {
+	if !w.over.Load() {
+		w.timer.Reset(w.limit)
+	}
+}
+
+// A watchedBody is read when there is room for more of it at the server.
+type watchedBody struct {
+	io.ReadCloser
+	watch *watch
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.watch.timer.Stop() // to read may take its time, where the bandwidth is limited
+	defer b.watch.moved()
+	return b.ReadCloser.Read(p)
+}
+
+// An answerBody ends its request's context when it is closed.
+type answerBody struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (b *answerBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel(nil)
+	return err
 }
