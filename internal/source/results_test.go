@@ -499,6 +499,73 @@ func TestResultsModel(t *testing.T) {
 	})
 }
 
+// Whatever a results file holds, it is sent from or is an error of one line, and what a line of ours says is read back.
+func FuzzResults(f *testing.F) {
+	const good = `{"type":"item","path":"a","rel":"a","url":"http://h/a?s=***","method":"PUT","key":"k","status":"failed"}`
+	for _, s := range []string{
+		good, good + "\n" + good[:40], "\ufeff" + good + "\r\n\r\n" + good, good + "\n" + `{"path":"a"}`, "", "\n", "[]", `{"type":"item","status":null}`,
+		`{"type":"item","status":"in_flight","path":"","path_base64":"YQ==","rel_base64":"YQ==","url":"","key":"k","key_made":true}`,
+		`{"type":"item","status":"failed","path":"a","url":"http://u:p@h/%2e%2e","method":"\n"}`,
+		`{"type":"item","status":"failed","path":"a","url":"***","rel":"../a","key":"a\r\nb"}`,
+	} {
+		f.Add([]byte(s), "d/\xff", "http://h/a?***", "k")
+	}
+	dir := f.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), nil, 0o666); err != nil {
+		f.Fatal(err)
+	}
+	results := filepath.Join(dir, "r")
+	tmpl, only := to(f, "http://h/{path}?s={key}"), []string{"failed", "unknown"}
+	f.Fuzz(func(t *testing.T, text []byte, path, url, key string) {
+		t.Chdir(dir)
+		if err := os.WriteFile(results, text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []Options{{Manifest: results}, {Paths: []string{"a"}, From: results}} {
+			o.Template, o.Only = tmpl, only
+			if o.From != "" {
+				o.Template = to(t, "http://h/{path}")
+			}
+			s, err := New(o)
+			if err == nil {
+				_, err = s.Scan(t.Context())
+			}
+			if err != nil && strings.ContainsAny(err.Error(), "\r\n") {
+				t.Fatalf("not one line: %q", err)
+			}
+			if s == nil {
+				continue
+			}
+			for item, err := range s.Items() {
+				if err == nil && (item.Path != "a" && !filepath.IsAbs(item.Path) || checkMethod(item.Method) != nil || checkHeaderValue(item.Key) != nil) {
+					t.Fatalf("%+v", item)
+				}
+				if err == nil {
+					if _, err := http.NewRequest(item.Method, item.URL, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+
+		if path == "" {
+			return
+		}
+		var b bytes.Buffer
+		w := report.NewResults(&b)
+		want := report.Item{Path: path, Rel: key, URL: strings.ToValidUTF8(url, "?"), Method: "PUT", Key: strings.ToValidUTF8(key, "?"), Status: report.Deferred}
+		if err := w.Write(want); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		r, err := parseResult(b.Bytes())
+		got := report.Item{Path: string(r.path), Rel: string(r.rel), URL: string(r.url), Method: string(r.method), Key: string(r.key), Status: report.Status(r.status)}
+		if err != nil || got != want {
+			t.Fatalf("%s is read as %+v, %v", &b, got, err)
+		}
+	})
+}
+
 // B/line is what is kept of a million lines all of which are asked for.
 func BenchmarkFrom(b *testing.B) {
 	const n = 1_000_000

@@ -474,6 +474,9 @@ func statRegular(name string) (fs.FileInfo, error) {
 	if name == "" {
 		return nil, errors.New("an empty path")
 	}
+	if strings.ContainsRune(name, 0) {
+		return nil, errors.New("has a NUL, which no name has: in a list each has a line of its own")
+	}
 	fi, err := os.Stat(name)
 	if err != nil {
 		return nil, reason(err)

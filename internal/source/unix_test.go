@@ -3,8 +3,10 @@
 package source
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -25,6 +27,110 @@ func TestSpecialFiles(t *testing.T) {
 		_, err = New(o)
 		expectError(t, err, name, "not a regular file")
 	}
+}
+
+// A pipe, a socket or a device is an error where it is named and left out where it is found, and nobody waits for it.
+func TestSpecialFilesNamed(t *testing.T) {
+	tree(t, "d/a", "d/")
+	if err := syscall.Mkfifo("d/pipe", 0o666); err != nil {
+		t.Fatal(err)
+	}
+	socket, err := net.Listen("unix", "d/socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	tmpl, only := to(t, "http://h/{path}"), []string{"failed"}
+	for _, name := range []string{"d/pipe", "d/socket", "/dev/null"} {
+		for what, o := range map[string]Options{
+			"":                        {Paths: []string{name}},
+			"manifest ":               {Manifest: name},
+			"manifest of results ":    {Manifest: name, Only: only},
+			"from ":                   {Paths: []string{"d"}, From: name, Only: only},
+			"not in a list that runs": {Paths: []string{"-"}, Stdin: strings.NewReader(name + "\n")},
+		} {
+			o.Template = tmpl
+			s, err := New(o)
+			if what == "not in a list that runs" {
+				for _, e := range s.Items() {
+					err = e
+				}
+			}
+			expectError(t, err, name, "not a regular file")
+		}
+		writeManifest(t, "m", `{"path":"`+name+`"}`)
+		if name[0] != '/' {
+			_, err := scan(t, Options{Manifest: "m", Template: tmpl})
+			expectError(t, err, name, "not a regular file")
+		}
+	}
+	sum, err := scan(t, Options{Paths: []string{"d", "d/**"}, Template: tmpl, Method: "POST"})
+	if err != nil || sum.Items != 2 || sum.LeftOut != (LeftOut{Special: 4}) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
+func TestUnreadableLists(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root reads everything")
+	}
+	tree(t, "d/a", "m")
+	if err := os.Chmod("m", 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{{Manifest: "m"}, {Paths: []string{"d"}, From: "m", Only: []string{"failed"}}} {
+		o.Template = to(t, "http://h/{path}")
+		_, err := New(o)
+		expectError(t, err, `"m": permission denied`)
+	}
+}
+
+// What is longer than the system takes is named, but not at its full length.
+func TestLongNames(t *testing.T) {
+	tree(t, "d/a")
+	long := strings.Repeat("x", 5000)
+	tmpl := to(t, "http://h/{path}")
+	for _, o := range []Options{{Paths: []string{long}}, {Paths: []string{"d/" + long}}, {Paths: []string{long + "/*.csv"}}, {Manifest: long},
+		{Paths: []string{"d"}, From: long, Only: []string{"failed"}}} {
+		o.Template = tmpl
+		_, err := New(o)
+		expectError(t, err, "xxx…")
+		if err != nil && len(err.Error()) > 900 {
+			t.Errorf("an error of %d bytes", len(err.Error()))
+		}
+	}
+	s, err := New(Options{Paths: []string{"-"}, Stdin: strings.NewReader(long + "\nd/a\n"), Template: tmpl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs []error
+	for _, err := range s.Items() {
+		errs = append(errs, err)
+	}
+	if len(errs) != 2 || errs[1] != nil {
+		t.Errorf("%v", errs)
+	}
+	expectError(t, errs[0], "xxx…xxx", "too long")
+
+	// Directories can be nested deeper than a path can say.
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.Repeat("y", 200)
+	for range 25 {
+		if err := os.Mkdir(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chdir(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chdir(dir); err != nil {
+		t.Fatal(err)
+	}
+	_, err = scan(t, Options{Paths: []string{name}, Template: tmpl})
+	expectError(t, err, "yyy…yyy", "too long")
 }
 
 func TestNamesThatAreNotUTF8(t *testing.T) {
