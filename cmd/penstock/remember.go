@@ -87,7 +87,7 @@ func (f *rememberFlags) path(to, method string) (string, error) {
 	if err != nil {
 		return "", local(err)
 	}
-	name, err := journal.FileName(f.job, to, method)
+	name, err := journal.FileName(f.job, send.JournalTarget(to), method)
 	if err != nil {
 		return "", usageError(fmt.Errorf("--job: %w", err))
 	}
@@ -177,6 +177,9 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 	to := f.to
 	if to == "" {
 		to = f.manifest
+		if abs, err := filepath.Abs(to); err == nil {
+			to = abs
+		}
 	}
 	path, err := f.path(to, o.Source.Method())
 	if err != nil {

@@ -122,15 +122,25 @@ var schemes = []scheme{
 		"se", "st", "sp", "sr", "spr", "sip", "si", "ss", "srt", "sdd", "ses",
 		"skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "sduoid", "skdutid",
 	}},
-	{by: []string{"access_token"}},
-	{by: []string{"token"}},
-	{by: []string{"api_key"}},
-	{by: []string{"apikey"}},
+}
+
+// tokens stand in a query by themselves.
+var tokens = []scheme{{by: []string{"access_token"}}, {by: []string{"token"}}, {by: []string{"api_key"}}, {by: []string{"apikey"}}}
+
+// JournalTarget returns the URL that a journal is named by: without signatures,
+// which change from run to run. A token may say whose items they are.
+func JournalTarget(to string) string {
+	to, _ = without(schemes, to)
+	return to
 }
 
 // withoutCredentials returns a URL, or a template of URLs, without the parameters
 // of its query that are credentials, and whether there were any.
-func withoutCredentials(rawURL string) (string, bool) {
+func withoutCredentials(rawURL string) (string, bool) { return without(credentials, rawURL) }
+
+var credentials = slices.Concat(schemes, tokens)
+
+func without(schemes []scheme, rawURL string) (string, bool) {
 	where, query, _ := strings.Cut(rawURL, "?")
 	if query == "" {
 		return rawURL, false

@@ -146,7 +146,7 @@ func TestWithoutCredentialsOfTemplate(t *testing.T) {
 // What is left of a query is what a slow reading of the rule leaves.
 func TestWithoutCredentialsModel(t *testing.T) {
 	var names []string
-	for _, s := range schemes {
+	for _, s := range credentials {
 		names = append(append(names, s.by...), s.with...)
 	}
 	names = append(names, "v", "", "to%6ben", "set", "key")
@@ -163,7 +163,7 @@ func TestWithoutCredentialsModel(t *testing.T) {
 			return slices.ContainsFunc(pairs, func(p string) bool { return strings.HasPrefix(strings.ToLower(p), strings.ToLower(name)+"=") })
 		}
 		drop := make(map[string]bool)
-		for _, s := range schemes {
+		for _, s := range credentials {
 			all := true
 			for _, name := range s.by {
 				all = all && has(name)
@@ -250,7 +250,7 @@ func FuzzIdentity(f *testing.F) {
 		if one != identityOf(item(a, v, "22")) {
 			t.Error("another credential makes another item")
 		}
-		for _, s := range schemes {
+		for _, s := range credentials {
 			for _, known := range slices.Concat(s.by, s.with) {
 				if strings.EqualFold(name, known) {
 					return

@@ -51,7 +51,8 @@ func (r *run) contentDigest(ctx context.Context, j *job, req *http.Request) (str
 	if err != nil {
 		return "", err
 	}
-	j.digest = sum[:]
+	file := sum
+	j.digest = file[:]
 	if r.Form != "" {
 		if sum, _, err = digestOf(ctx, req.GetBody); err != nil {
 			return "", err

@@ -39,17 +39,31 @@ func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 	}
 	j.pass++
 	j.ask, j.out = ask, out
-	r.later.jobs = append(r.later.jobs, j)
 	if ask {
 		j.ended = time.Now()
-		r.later.until = j.ended.Add(r.verifier.settle)
 	}
+	r.putOffLocked(j)
 	if r.Journal != nil {
 		row := r.row(j, stateOf(out.Status))
 		row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
 		r.Journal.Put(row, nil)
 	}
 	return true
+}
+
+// putOff leaves a job to the end of the run.
+func (r *run) putOff(j *job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	j.pass++
+	r.putOffLocked(j)
+}
+
+func (r *run) putOffLocked(j *job) {
+	r.later.jobs = append(r.later.jobs, j)
+	if j.ask {
+		r.later.until = later(r.later.until, j.ended.Add(r.verifier.settle))
+	}
 }
 
 // comeBack gives postponed jobs to the pool again, until there are none or ctx ends.

@@ -111,6 +111,9 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	r.heard = now
 	defer r.mu.Unlock()
 	r.inFlight--
+	if jobOf(e.Request) == nil {
+		return // a question about an item, not an item
+	}
 	s := r.serverLocked(e.Key)
 	if s.trouble = trouble(e); outcome == report.Accepted {
 		s.accepted++

@@ -3,6 +3,7 @@ package send
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -30,8 +31,11 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return nil, false
 	}
 	switch {
+	case c.Twice && (it.Header != nil || strings.Contains(it.URL, "?")):
+		r.done(j, report.Item{Status: report.Failed, Error: "it differs from another item of this run in credentials alone, by which the journal cannot tell them apart: give each a key of its own"})
+		return nil, false
 	case c.Twice:
-		return skip("the same file goes to the same URL twice in this run")
+		return skip("the same file goes to the same URL as another item of this run")
 	case len(r.Only) > 0 && !slices.Contains(r.Only, c.State):
 		r.unasked++
 		return skip("not asked for (--only)")
@@ -77,8 +81,13 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return j, true
 	case c.State != journal.Unknown && r.repeatable(it.Method) && !r.tooOld(j):
 		return j, true
-	case r.Verify:
-		j.ask = true
+	case r.Verify && verifiable(it, r.shared):
+		j.ask, j.ended = true, later(row.Last, r.Journal.Earlier().Last)
+		if time.Since(j.ended) < r.verifier.settle { // it may still be at work on it
+			j.out = report.Item{Status: report.Unknown, HTTPStatus: row.HTTPStatus, Error: inDoubt}
+			r.putOff(j)
+			return nil, false
+		}
 		return j, true
 	}
 	why := inDoubt
