@@ -233,13 +233,13 @@ func FuzzIdentity(f *testing.F) {
 	f.Add("a", "b", "v", "1", "2", "x", uint8(0))
 	f.Add("a/b", "a%2Fb", "token", "1&token=2", "?", "d/x", uint8(1))
 	f.Add("", "?", "sig", "&sv=1", "\xff", "\x00", uint8(0xff))
-	credentials := []string{"access_token=%s", "sv=1&sig=%s", "Expires=%s&Signature=%[1]s", "X-Amz-Date=%s&X-Amz-Signature=%[1]s"}
+	given := []string{"access_token=%s", "sv=1&sig=%s", "Expires=%s&Signature=%[1]s", "X-Amz-Date=%s&X-Amz-Signature=%[1]s"}
 	f.Fuzz(func(t *testing.T, a, b, name, v, w, path string, mode uint8) {
 		method := []string{"PUT", "POST"}[mode&1]
 		item := func(seg, value, secret string) source.Item {
 			u := "https://h/" + url.PathEscape(seg) + "?" + url.QueryEscape(name) + "=" + url.QueryEscape(value)
 			if secret != "" {
-				u += "&" + fmt.Sprintf(credentials[mode>>1&3], url.QueryEscape(secret))
+				u += "&" + fmt.Sprintf(given[mode>>1&3], url.QueryEscape(secret))
 			}
 			return source.Item{Method: method, URL: u, Path: path}
 		}
