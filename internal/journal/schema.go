@@ -140,21 +140,20 @@ type header struct {
 // readHeader looks at the file before SQLite does, which would recover and change what is not ours. Size is 0 where
 // there is no file or nothing in it.
 func readHeader(path string) (header, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	fi, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return header{}, leftWAL(path)
+	case err == nil && !fi.Mode().IsRegular(): // to open a pipe can wait for ever
+		return header{}, fmt.Errorf("%w: not a regular file", errForeign)
+	case err != nil:
+		return header{}, err
 	}
+	f, err := os.Open(path)
 	if err != nil {
 		return header{}, err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return header{}, err
-	}
-	if !fi.Mode().IsRegular() {
-		return header{}, fmt.Errorf("%w: not a regular file", errForeign)
-	}
 	if fi.Size() == 0 {
 		return header{}, leftWAL(path)
 	}
