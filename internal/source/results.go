@@ -1,8 +1,10 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,9 +154,9 @@ func eachResult(ctx context.Context, what, name string, visit func(number int, r
 }
 
 // An id stands for an item's key, path or URL: 64 bits of hash. The chance that two of a million share one is 1 in 37 million.
-type id [8]byte
+type id uint64
 
-// A hasher makes ids. It is for one goroutine; copies make the same ids.
+// A hasher makes ids. It is for one goroutine; another with the same seed and dir makes the same ids.
 type hasher struct {
 	seed maphash.Seed
 	dir  string // where relative paths begin
@@ -166,13 +168,7 @@ func newHasher() (hasher, error) {
 	return hasher{seed: maphash.MakeSeed(), dir: dir}, err
 }
 
-func (h *hasher) sum() (sum id) {
-	n := maphash.Bytes(h.seed, h.buf)
-	for i := range sum {
-		sum[i] = byte(n >> (8 * i))
-	}
-	return sum
-}
+func (h *hasher) sum() id { return id(maphash.Bytes(h.seed, h.buf)) }
 
 // path takes data/a and /home/me/data/./a for the same.
 func (h *hasher) path(name string) id {
@@ -193,7 +189,7 @@ func (h *hasher) key(key string) id {
 // place goes without the URL's query, of which results show the names only.
 func (h *hasher) place(path id, method, url string) id {
 	url, _, _ = strings.Cut(url, "?")
-	h.buf = append(append(h.buf[:0], 'u'), path[:]...)
+	h.buf = binary.NativeEndian.AppendUint64(append(h.buf[:0], 'u'), uint64(path))
 	h.buf = append(append(append(h.buf, method...), ' '), url...)
 	return h.sum()
 }
@@ -325,25 +321,24 @@ func whole(url string) bool {
 	return url != "" && url != "***" && !strings.Contains(query, "***")
 }
 
-// A selection is what Options.From asks for. It takes about 40 bytes a line that is asked for, and nothing for others.
+// A selection is what Options.From asks for. It takes 24 bytes a line that is asked for, for a moment three times that, and nothing for others.
 type selection struct {
-	hash  hasher
-	items map[id]chosen // by what hasher.of says of the line
-	paths map[id]onPath // of these items
-	// Keys and places on these paths that are not in items. True: a line with a key is asked for that went there.
+	hash    hasher
+	items   []chosen // sorted
+	paths   []id     // of these, sorted
+	keyless bitset   // the paths that have an item without a key
+	// Keys and places on these paths that are not asked for; true: but a key is that went there.
 	other map[id]bool
 	torn  bool
 }
 
-type chosen struct {
-	path   id
-	number uint32
+type chosen struct{ item, path id } // by what hasher.of says of the line
+
+func (s *selection) item(item id) (int, bool) {
+	return slices.BinarySearchFunc(s.items, item, func(c chosen, item id) int { return cmp.Compare(c.item, item) })
 }
 
-type onPath struct {
-	number  uint32
-	keyless bool // some line that is asked for has no key
-}
+func (s *selection) path(path id) (int, bool) { return slices.BinarySearch(s.paths, path) }
 
 // selected reads Options.From, once.
 func (s *Source) selected(ctx context.Context) (*selection, error) {
@@ -356,40 +351,44 @@ func (s *Source) selected(ctx context.Context) (*selection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
-	sel := &selection{hash: h, items: map[id]chosen{}, paths: map[id]onPath{}, other: map[id]bool{}}
+	sel := &selection{hash: hasher{seed: h.seed, dir: h.dir}, other: map[id]bool{}}
+	paths := map[id]id{} // of items
 	sel.torn, err = eachResult(ctx, "results", s.opts.From, func(_ int, r result) {
 		if s.only(r) {
 			item, path := h.of(r)
-			sel.items[item] = chosen{path: path}
-		} else if len(sel.items) > 0 && supersedes(r) {
+			paths[item] = path
+		} else if len(paths) > 0 && supersedes(r) {
 			item, _ := h.of(r)
-			delete(sel.items, item)
+			delete(paths, item)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	number := uint32(0)
-	for item, c := range sel.items {
-		c.number = number
-		sel.items[item] = c
-		number++
-		if _, ok := sel.paths[c.path]; !ok {
-			sel.paths[c.path] = onPath{number: uint32(len(sel.paths))}
-		}
+	sel.items = make([]chosen, 0, len(paths))
+	sel.paths = make([]id, 0, len(paths))
+	for item, path := range paths {
+		sel.items = append(sel.items, chosen{item, path})
+		sel.paths = append(sel.paths, path)
+	}
+	slices.SortFunc(sel.items, func(a, b chosen) int { return cmp.Compare(a.item, b.item) })
+	slices.Sort(sel.paths)
+	sel.paths = slices.Compact(sel.paths)
+	if len(sel.items) == 0 {
+		s.selection = sel
+		return sel, nil
 	}
 	// Of a file that went to several places not all may be asked for.
 	_, err = eachResult(ctx, "results", s.opts.From, func(_ int, r result) {
 		item, path := h.of(r)
-		on, ok := sel.paths[path]
+		n, ok := sel.path(path)
 		if !ok {
 			return
 		}
 		place := h.place(path, string(r.method), string(r.url))
-		_, asked := sel.items[item]
+		_, asked := sel.item(item)
 		if asked && place == item {
-			on.keyless = true
-			sel.paths[path] = on
+			sel.keyless.add(n)
 			return
 		}
 		sel.other[place] = asked || sel.other[place]
@@ -421,8 +420,8 @@ func (j *join) may(item Item) bool {
 			return asked
 		}
 	}
-	on, ok := j.selection.paths[j.hash.path(item.Path)]
-	return ok && (item.Key == "" || on.keyless)
+	n, ok := j.selection.path(j.hash.path(item.Path))
+	return ok && (item.Key == "" || j.keyless.has(n))
 }
 
 // takes reports whether an item is asked for: by its key where the line has one too, else by its path, and where the results know the
@@ -437,26 +436,26 @@ func (j *join) takes(item Item) bool {
 		}
 	}
 	path := j.hash.path(item.Path)
-	on, ok := j.selection.paths[path]
-	if !ok || item.Key != "" && !on.keyless {
+	n, ok := j.selection.path(path)
+	if !ok || item.Key != "" && !j.keyless.has(n) {
 		return false
 	}
 	place := j.hash.place(path, item.Method, item.URL)
-	if c, ok := j.selection.items[place]; ok {
-		j.items.add(int(c.number))
+	if i, ok := j.selection.item(place); ok {
+		j.items.add(i)
 		return true
 	}
 	if asked, known := j.other[place]; known && (!asked || item.Key != "") {
 		return false
 	}
-	j.paths.add(int(on.number))
+	j.paths.add(n)
 	return true
 }
 
 func (j *join) byKey(key string) (asked, known bool) {
 	item := j.hash.key(key)
-	if c, ok := j.selection.items[item]; ok {
-		j.items.add(int(c.number))
+	if i, ok := j.selection.item(item); ok {
+		j.items.add(i)
 		return true, true
 	}
 	_, known = j.other[item]
@@ -465,8 +464,8 @@ func (j *join) byKey(key string) (asked, known bool) {
 
 // unmatched counts the lines that no item was taken for.
 func (j *join) unmatched() (n int64) {
-	for _, c := range j.selection.items {
-		if !j.items.has(int(c.number)) && !j.paths.has(int(j.selection.paths[c.path].number)) {
+	for i, c := range j.selection.items {
+		if path, _ := j.selection.path(c.path); !j.items.has(i) && !j.paths.has(path) {
 			n++
 		}
 	}

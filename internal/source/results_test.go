@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -354,6 +355,16 @@ func TestFrom(t *testing.T) {
 	if n != 1 {
 		t.Error(n)
 	}
+	// Several may ask at once.
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if s, err := s.Scan(t.Context()); err != nil || s.Items != 1 {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+	all.Wait()
 	// Names that stdin has are asked for, too.
 	o := Options{Paths: []string{"-"}, Template: tmpl, From: "r", Only: failed, Stdin: strings.NewReader("d/b\nd/a\nnope\n")}
 	expectSent(t, o, "d/a PUT /a?s=1")

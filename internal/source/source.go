@@ -420,7 +420,10 @@ func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars
 		return errNotAsked
 	}
 	if len(p.shown) < maxShown {
-		u, _ := expand(t.origin, t.shown, vars)
+		u := maskQuery(item.URL, false)
+		if t.shown != nil { // in which the variables' values are to be seen
+			u, _ = expand(t.origin, t.shown, vars)
+		}
 		p.shown = append(p.shown, u)
 	}
 	item.Size, item.ModTime = fi.Size(), fi.ModTime()

@@ -19,7 +19,7 @@ const pathVar = "path"
 type Template struct {
 	origin string // scheme://host[:port], lower case, without credentials
 	parts  []part // path, then query
-	shown  []part // the same with the query's literal values masked
+	shown  []part // the same with the query's literal values masked; nil without variables
 	auth   http.Header
 }
 
@@ -68,8 +68,10 @@ func parseURL(s string, vars bool) (*Template, error) {
 	if t.parts, err = parseTail(tail, vars); err != nil {
 		return nil, err
 	}
-	if t.shown, err = parseTail(maskQuery(tail, vars), vars); err != nil {
-		return nil, err
+	if vars {
+		if t.shown, err = parseTail(maskQuery(tail, vars), vars); err != nil {
+			return nil, err
+		}
 	}
 	// With harmless values in place of the variables only the literal text can be at fault.
 	_, err = expand(t.origin, t.parts, func(string) (string, bool) { return "x", true })
