@@ -10,7 +10,7 @@ import (
 )
 
 // queueSize is how many rows may wait for their commit before Put blocks.
-const queueSize = 256
+const queueSize = 32
 
 // entry is a row on its way to the disk.
 type entry struct {
