@@ -1,0 +1,332 @@
+package send
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/pool"
+)
+
+// onRawServer is onFakeTime with a server below HTTP: serve has a connection until it
+// returns, or until do has.
+func onRawServer(t *testing.T, files int, serve func(c net.Conn), do func(w *world)) {
+	onFakeTime(t, files, nil, func(w *world) {
+		l := memnet.Listen()
+		var serving sync.WaitGroup
+		var mu sync.Mutex
+		var conns []net.Conn
+		serving.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				conns = append(conns, c)
+				mu.Unlock()
+				serving.Go(func() {
+					defer c.Close()
+					serve(c)
+				})
+			}
+		})
+		w.Network.dial = l.DialContext
+		do(w)
+		l.Close()
+		mu.Lock()
+		for _, c := range conns {
+			c.Close()
+		}
+		mu.Unlock()
+		serving.Wait()
+	})
+}
+
+// request reads a request with its body; nil if there is none.
+func request(r *bufio.Reader) *http.Request {
+	req, err := http.ReadRequest(r)
+	if err != nil {
+		return nil
+	}
+	_, _ = io.Copy(io.Discard, req.Body)
+	return req
+}
+
+// sinks are all that a run writes.
+type sinks struct {
+	*world
+	dir                      string
+	text, json, line, stream bytes.Buffer // the talk, and two kinds of progress
+	results, summary, report bytes.Buffer
+}
+
+// all replaces what the world's run writes to.
+func (w *world) all() *sinks {
+	s := &sinks{world: w, dir: w.TempDir()}
+	line, _ := report.NewProgress("line", &s.line)
+	stream, _ := report.NewProgress("json", &s.stream)
+	w.Progress = progresses{&w.watch, line, stream}
+	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+	w.Log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&s.text, debug), slog.NewJSONHandler(&s.json, debug)))
+	w.Results = report.NewResults(&s.results)
+	w.journal(filepath.Join(s.dir, "journal.db"))
+	return s
+}
+
+// run does the run and closes what it writes to.
+func (s *sinks) run() report.Summary {
+	s.Helper()
+	sum := s.world.run()
+	s.Progress.Close()
+	if err := s.Journal.Close(sum.ExitStatus); err != nil && !errors.Is(err, os.ErrClosed) {
+		s.Error(err)
+	}
+	sum.WriteText(&s.summary)
+	if err := sum.EncodeJSON(&s.report); err != nil {
+		s.Error(err)
+	}
+	return sum
+}
+
+// each calls do with the name and content of each sink, the journal's files included.
+func (s *sinks) each(do func(name, content string)) {
+	s.Helper()
+	for name, b := range map[string]*bytes.Buffer{"log": &s.text, "log as JSON": &s.json, "progress": &s.line, "progress as JSON": &s.stream,
+		"results": &s.results, "summary": &s.summary, "report": &s.report} {
+		do(name, b.String())
+	}
+	var held strings.Builder
+	for _, snapshot := range s.watch.snapshots {
+		held.WriteString(snapshot.Holding + "\n")
+	}
+	do("what holds it back", held.String())
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, f := range files {
+		content, err := os.ReadFile(filepath.Join(s.dir, f.Name()))
+		if err != nil {
+			s.Fatal(err)
+		}
+		do(f.Name(), string(content))
+	}
+}
+
+// noSecrets looks for planted secrets, all of which have "sesame" in them.
+func (s *sinks) noSecrets(what string) {
+	s.Helper()
+	s.each(func(name, content string) {
+		for _, secret := range append([]string{"sesame"}, encoded...) {
+			if i := strings.Index(strings.ToLower(content), strings.ToLower(secret)); i >= 0 {
+				s.Errorf("%s: in the %s: …%s…", what, name, content[max(0, i-200):min(len(content), i+100)])
+			}
+		}
+	})
+}
+
+// encoded are credentials as headers have them, and "sesame" with every byte escaped.
+var encoded = []string{
+	"%73%65%73%61%6d%65",
+	base64.StdEncoding.EncodeToString([]byte("user:sesame/pass@word")),
+	base64.StdEncoding.EncodeToString([]byte("proxy:sesame-proxy")),
+	base64.StdEncoding.EncodeToString([]byte("line:sesame-of-line")),
+}
+
+type progresses []report.Progress
+
+func (p progresses) Update(s report.Snapshot) {
+	for _, one := range p {
+		one.Update(s)
+	}
+}
+
+func (p progresses) Log(line string) {
+	for _, one := range p {
+		one.Log(line)
+	}
+}
+
+func (p progresses) Close() {
+	for _, one := range p {
+		one.Close()
+	}
+}
+
+// plant gives the run a secret wherever it can have one.
+func (s *sinks) plant() {
+	s.Header = http.Header{
+		"X-Key":  {"sesame-key.eyJ+/==", `sesame "quoted" \back`, "sesame%2Fescaped%zz"},
+		"Cookie": {"id=sesame-id; t=sesame-t"},
+		"X-Odd":  {"sésame<&>'sesame'", "日本sesame語", "caf\xe9-sesame"},
+	}
+	proxy, err := url.Parse("http://proxy:sesame-proxy@proxy.example:3128")
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Network.Proxy = proxy
+	to := "http://user:sesame%2Fpass%40word@h.example/up/{name}?sig=sesame%2Bsig%2f%3D&sesame-bare&token={token}&n={name}"
+	line := func(more string) string {
+		return fmt.Sprintf(`{"path":%q,"token":"sesame+token/=&ü"%s}`+"\n", s.firstFile(), more)
+	}
+	name := filepath.Join(s.TempDir(), "manifest")
+	lines := line("") + line(`,"method":"POST"`) +
+		line(`,"url":"http://line:sesame-of-line@h.example/x?X-Amz-Signature=sesame%2Bsigned&X-Amz-Credential=sesame%2F20260101"`) +
+		line(`,"method":"POST","url":"http://h.example/y?sesame-query","headers":{"Authorization":"Bearer sesame-bearer","X-Own":"sesame own"}`)
+	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	s.from(to, source.Options{Manifest: name})
+	s.HeaderOrigin = "http://h.example"
+}
+
+// A server may send back what it was sent, in every place of an answer and in any
+// spelling. Nothing of that comes out again, wherever a run writes to.
+func TestNoSecretComesBack(t *testing.T) {
+	spellings := map[string]func(string) string{
+		"raw":   func(s string) string { return s },
+		"JSON":  func(s string) string { b, _ := json.Marshal(s); return string(b) },
+		"ASCII": strconv.QuoteToASCII,
+		"percent": func(s string) string {
+			var b strings.Builder
+			for i := range len(s) {
+				fmt.Fprintf(&b, "%%%02x", s[i])
+			}
+			return b.String()
+		},
+		"query": url.QueryEscape,
+	}
+	const whole = "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	for name, answer := range map[string]string{
+		"no HTTP":        "$\r\n\r\n",
+		"reason":         "HTTP/1.1 400 $" + whole,
+		"of a refusal":   "HTTP/1.1 503 $\r\nRetry-After: $" + whole,
+		"status":         "HTTP/1.1 $ 400" + whole,
+		"no colon":       "HTTP/1.1 400 No\r\n$" + whole,
+		"length":         "HTTP/1.1 400 No\r\nContent-Length: $\r\n\r\n",
+		"encoding":       "HTTP/1.1 400 No\r\nTransfer-Encoding: $\r\n\r\n",
+		"location":       "HTTP/1.1 302 No\r\nLocation: /x/$" + whole,
+		"elsewhere":      "HTTP/1.1 307 No\r\nLocation: http://$@x.example/$?a=$#$" + whole,
+		"bad location":   "HTTP/1.1 307 No\r\nLocation: %zz$" + whole,
+		"interim":        "HTTP/1.1 103 $\r\nLink: $\r\n\r\nHTTP/1.1 $" + whole,
+		"body":           "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n{\"error\": $}",
+		"body of a 500":  "HTTP/1.1 500 No\r\nConnection: close\r\n\r\nno: $",
+		"body, chunked":  "HTTP/1.1 422 No\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n$\r\n0\r\n\r\n",
+		"body, cut off":  "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" + strings.Repeat("x", maxHead-300) + "$",
+		"body, elliptic": "HTTP/1.1 400 No\r\nConnection: close\r\n\r\nwrong: sesame-bea..., sesame-k…",
+		"twice":          "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 $\r\n\r\n",
+	} {
+		for spelling, write := range spellings {
+			onRawServer(t, 1, func(c net.Conn) {
+				r := bufio.NewReader(c)
+				for req := request(r); req != nil; req = request(r) {
+					all := []string{req.RequestURI}
+					for _, values := range req.Header {
+						all = append(all, values...)
+					}
+					for i, v := range all {
+						all[i] = write(v)
+					}
+					_, _ = io.WriteString(c, strings.ReplaceAll(answer, "$", strings.Join(all, " ")))
+					if name != "twice" {
+						return
+					}
+				}
+			}, func(w *world) {
+				s := w.all()
+				s.plant()
+				// As the command has it.
+				log.SetOutput(NetLog(s.Log))
+				defer log.SetOutput(os.Stderr)
+				s.Attempts, s.GiveUpAfter, s.Limits.InFlight = 2, time.Minute, 1
+				s.resends = 100
+				sum := s.run()
+				if name != "twice" && sum.Items.Delivered > 0 || s.results.Len() == 0 {
+					t.Errorf("%s, %s: %+v\n%s", name, spelling, sum.Items, s.results.String())
+				}
+				s.noSecrets(name + ", " + spelling)
+			})
+		}
+	}
+}
+
+// Nor where there is no answer, or an item or the run fails for another reason.
+func TestNoSecretWithoutAnAnswer(t *testing.T) {
+	bad := errors.New(`Post "https://id:sesame@auth.example/t?secret=sesame": EOF: sesame-key.eyJ+/== for "proxy:sesame-proxy"`)
+	fails := func(err error) func(context.Context, string, string) (net.Conn, error) {
+		return func(context.Context, string, string) (net.Conn, error) { return nil, err }
+	}
+	for name, do := range map[string]func(s *sinks){
+		"dial": func(s *sinks) { s.Network.dial = fails(&net.OpError{Op: "dial", Err: bad}) },
+		"no address": func(s *sinks) {
+			s.Network.dial = fails(&net.DNSError{Err: bad.Error(), Name: "sesame-key.eyJ+/==", IsNotFound: true})
+		},
+	} {
+		onRawServer(t, 1, func(net.Conn) {}, func(w *world) {
+			s := w.all()
+			s.plant()
+			do(s)
+			s.Attempts, s.GiveUpAfter = 1, time.Second
+			s.run()
+			s.noSecrets(name)
+			if !strings.Contains(s.summary.String()+s.results.String(), "EOF") {
+				t.Errorf("%s: %s", name, s.summary.String())
+			}
+		})
+	}
+}
+
+// Nor what a panic says, or the reason why a run ends.
+func TestNoSecretInReasons(t *testing.T) {
+	onRawServer(t, 1, func(net.Conn) {}, func(w *world) {
+		s := w.all()
+		s.plant()
+		r := newRun(s.Options)
+		r.ending.begin = func() {}
+		for it := range s.Source.Items() {
+			bad := fmt.Errorf("%s: it was %q", it.URL, s.Header)
+			r.pool.Failed(&job{item: it}, &pool.PanicError{Value: bad})
+			r.end(ExitLocal, bad)
+			r.Log.Info(fmt.Sprintf("%q", s.Header))
+		}
+		_, words := r.holding(view{}, time.Now())
+		s.text.WriteString(r.ending.cause().Error() + words)
+		_ = r.pool.Drain(context.Background())
+		if err := s.Journal.Close(0); err != nil {
+			t.Error(err)
+		}
+		sum := r.summary()
+		sum.WriteText(&s.summary)
+		_ = sum.EncodeJSON(&s.report)
+		s.noSecrets("reasons")
+		s.each(func(name, content string) {
+			switch name {
+			case "results", "summary", "log":
+				if !strings.Contains(content, "it was") && !strings.Contains(content, "msg=") {
+					t.Errorf("the %s has no reason: %s", name, content)
+				}
+			}
+		})
+	})
+}
