@@ -33,6 +33,8 @@ type rememberFlags struct {
 	keyLifetime    time.Duration
 	verify, digest bool
 	noOverwrite    bool
+
+	path string // of the journal, once it is known
 }
 
 // states that --only knows, as results files spell them.
@@ -73,8 +75,8 @@ func (f *rememberFlags) options(o *send.Options) {
 
 const usualKeyHeader = "Idempotency-Key"
 
-// path is where the journal is; empty: there is none.
-func (f *rememberFlags) path(to, method string) (string, error) {
+// where is the journal's path; empty: there is none.
+func (f *rememberFlags) where(to, method string) (string, error) {
 	switch {
 	case f.noJournal:
 		return "", nil
@@ -171,9 +173,6 @@ func continuing(args []string, again time.Time) string {
 
 // remember opens the run's journal.
 func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Options) error {
-	if f.dryRun {
-		return nil
-	}
 	to := f.to
 	if to == "" {
 		to = f.manifest
@@ -181,15 +180,19 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 			to = abs
 		}
 	}
-	path, err := f.path(to, o.Source.Method())
+	path, err := f.where(to, o.Source.Method())
 	if err != nil {
 		return err
 	}
+	f.path = path
 	if len(f.only) > 0 && !o.Source.FromResults() {
 		if path == "" {
 			return usageError(errors.New("--only goes by the journal, and there is none: give --job, or the results of the run with --from"))
 		}
 		o.Only = f.selected()
+	}
+	if f.dryRun {
+		return nil
 	}
 	o.Command = continuing(os.Args[1:], o.Again)
 	o.Journal, o.Remarks, err = f.open(ctx, journal.Options{

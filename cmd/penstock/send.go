@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
@@ -151,8 +150,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		}
 	}
 	if f.dryRun {
-		plan(cmd.OutOrStdout(), options)
-		return nil
+		return f.plan(cmd.OutOrStdout(), options)
 	}
 	return f.send(ctx, soft, cmd, options, practice)
 }
@@ -243,41 +241,6 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context
 		}
 	}()
 	return soft, func() { signal.Stop(signals); end(nil) }
-}
-
-// plan says what a run would do.
-func plan(w io.Writer, o send.Options) {
-	fmt.Fprintf(w, "would send %s\n", o.Describe())
-	if left := o.Found.LeftOut.String(); left != "" {
-		fmt.Fprintf(w, "left out: %s\n", left)
-	}
-	for i, path := range firstPaths(o) {
-		fmt.Fprintf(w, "  %s%s\n", path, o.Found.URLs[i])
-	}
-	if more := o.Found.Items - int64(len(o.Found.URLs)); more > 0 {
-		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
-	}
-	if d, by := o.Earliest(); by != "" {
-		fmt.Fprintf(w, "earliest finish: %v from the start, by %s\n", d.Round(10*time.Millisecond), by)
-	}
-}
-
-// firstPaths are those of the files whose URLs are shown, each with an arrow.
-// Those of standard input are left for who reads it.
-func firstPaths(o send.Options) []string {
-	paths := make([]string, len(o.Found.URLs))
-	if o.Found.Partial {
-		return paths
-	}
-	i := 0
-	for it := range o.Source.Items() {
-		if i == len(paths) {
-			break
-		}
-		paths[i] = report.Printable(it.Path) + " -> "
-		i++
-	}
-	return paths
 }
 
 // options reads the flags that need more than reading.
