@@ -313,7 +313,7 @@ func TestOverwrittenUnderway(t *testing.T) {
 
 func TestOpenIsCancelled(t *testing.T) {
 	path := newPath(t)
-	fill(t, path, 20_000)
+	fill(t, path, 3000)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Open(ctx, Options{Path: path}); !errors.Is(err, context.Canceled) {

@@ -13,7 +13,7 @@ func FuzzOpen(f *testing.F) {
 	dir := tempDir(f)
 	path := filepath.Join(dir, "seed.db")
 	j := mustOpen(f, path)
-	for i := range uint64(40) {
+	for i := range uint64(30) {
 		it := full(i)
 		it.Error = strings.Repeat("e", int(i*i)) // some of it on overflow pages
 		mustPut(f, j, it)
@@ -35,10 +35,10 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seed[:len(seed)/2], []byte(nil), uint32(0), []byte(nil))
 	f.Add([]byte(nil), []byte(nil), uint32(0), []byte(nil))
 	f.Add([]byte("SQLite format 3\x00"), []byte("x"), uint32(0), []byte(nil))
-	for at := uint32(0); at < uint32(len(seed)); at += 509 {
+	for at := uint32(0); at < uint32(len(seed)); at += 4001 {
 		f.Add(seed, []byte(nil), at, []byte("\xff\x00\x10\x05"))
 	}
-	for at := uint32(16); at < 112; at += 4 { // the header of the file and of its first page
+	for at := uint32(16); at < 112; at += 12 { // the header of the file and of its first page
 		f.Add(seed, []byte(nil), at, []byte("\x7f\xff"))
 	}
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,23 +48,21 @@ func fileSystem(dir string) string {
 	}
 	name := fileSystems[uint32(st.Type)]
 	if name == "fuse" {
-		return mountType(dir)
+		if f, err := os.Open("/proc/self/mountinfo"); err == nil {
+			defer f.Close()
+			if real, err := filepath.EvalSymlinks(dir); err == nil {
+				dir = real
+			}
+			name = mountType(f, dir)
+		}
 	}
 	return name
 }
 
-// mountType returns the type of the mount that holds dir, such as "fuse.sshfs".
-func mountType(dir string) string {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return "fuse"
-	}
-	defer f.Close()
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
+// mountType returns the type of the mount that holds dir, such as "fuse.sshfs", from what proc(5) says of mountinfo.
+func mountType(mountinfo io.Reader, dir string) string {
 	best, kind := "", "fuse"
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for lines := bufio.NewScanner(mountinfo); lines.Scan(); {
 		// 36 35 98:0 /root /mnt/point options [tags…] - type source superoptions
 		before, after, ok := strings.Cut(lines.Text(), " - ")
 		fields := strings.Fields(before)
