@@ -99,32 +99,40 @@ func checkStatus(status string) error {
 	return fmt.Errorf("the status %s is not known: there are %s", printable(status), strings.Join(statuses, ", "))
 }
 
-// isResults looks whether a manifest consists of results. Its first line decides; what is wrong with that is for Scan to say.
-func isResults(name string) bool {
+// firstResult looks whether a manifest consists of results, and for the method of the first. The first line decides; what is wrong with
+// that is for Scan to say.
+func firstResult(name string) (is bool, method string) {
 	f, err := os.Open(name)
 	if err != nil {
-		return false
+		return false, ""
 	}
 	defer f.Close()
 	for line, err := range lines(f) {
 		if err != nil {
-			return false
+			return false, ""
 		}
 		if line.cut && !json.Valid(line.text) {
-			return strings.HasPrefix(string(line.text), `{"type":"item",`)
+			return strings.HasPrefix(string(line.text), `{"type":"item",`), ""
 		}
 		fields, err := object(line.text)
 		if err != nil {
-			return false
+			return false, ""
 		}
 		kind, status := false, false
 		for name, raw := range fields {
-			kind = kind || string(name) == "type" && string(raw) == `"item"`
-			status = status || string(name) == "status"
+			switch string(name) {
+			case "type":
+				kind = string(raw) == `"item"`
+			case "status":
+				status = true
+			case "method":
+				v, _ := scalar(raw)
+				method = string(v)
+			}
 		}
-		return kind && status
+		return kind && status, method
 	}
-	return false
+	return false, ""
 }
 
 // eachResult visits the lines of a results file. A last line that was torn when its run was killed is passed over.
@@ -392,8 +400,8 @@ func (s *Source) selected(ctx context.Context) (*selection, error) {
 			return
 		}
 		sel.other[place] = asked || sel.other[place]
-		if !asked {
-			sel.other[item] = sel.other[item]
+		if !asked && item != place {
+			sel.other[item] = false
 		}
 	})
 	if err != nil {

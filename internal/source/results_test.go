@@ -183,6 +183,14 @@ func TestResultsRefuse(t *testing.T) {
 		_, err := New(c.o)
 		expectError(t, err, c.want)
 	}
+	// The method that is shown is that of the first line, unless it is given.
+	writeManifest(t, "r", strings.Replace(good, "PUT", "patch", 1)+"\n"+good+"\n")
+	for method, want := range map[string]string{"": "PATCH", "POST": "POST"} {
+		s, err := New(Options{Manifest: "r", Only: []string{"failed"}, Method: method})
+		if err != nil || s.Method() != want {
+			t.Errorf("%s, %v, want %s", s.Method(), err, want)
+		}
+	}
 	// Alone it is for the journal.
 	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, Only: []string{"failed"}})
 	if err != nil || s.FromResults() {

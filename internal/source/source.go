@@ -96,8 +96,8 @@ type Options struct {
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *Template
 
-	// Method is used for items that name none. Empty: PUT where the template's path has a variable, or where there
-	// is no template since each item then names its own resource; else POST.
+	// Method is used for items that name none. Empty: in a Manifest of results that of the first; PUT where the template's path has a variable, or
+	// where there is no template since each item then names its own resource; else POST.
 	Method string
 }
 
@@ -166,7 +166,10 @@ func (s *Source) checkRoots() error {
 		if err := s.checkRead("manifest", m); err != nil {
 			return err
 		}
-		s.results = isResults(m)
+		var method string
+		if s.results, method = firstResult(m); s.results && s.opts.Method == "" && checkMethod(method) == nil {
+			s.method = strings.ToUpper(method)
+		}
 		s.roots = []root{{path: m, items: s.manifest}}
 		return nil
 	}
