@@ -178,7 +178,7 @@ func newHasher() (hasher, error) {
 
 func (h *hasher) sum() id { return id(maphash.Bytes(h.seed, h.buf)) }
 
-// path takes data/a and /home/me/data/./a for the same.
+// path takes data/a and ./data/./a for the same.
 func (h *hasher) path(name string) id {
 	if filepath.IsAbs(name) {
 		name = filepath.Clean(name)

@@ -42,14 +42,14 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	p.yield = func(item Item, err error) bool {
 		var later *laterError
 		switch {
-		case errors.Is(err, errVanished):
-			return true
-		case errors.As(err, &later):
-			err = nil
 		case err == nil:
 			if what := taken.add(item); what != "" {
 				err = s.twice(ctx, item, sum.Items, what)
 			}
+		case errors.Is(err, errVanished):
+			return true
+		case errors.As(err, &later):
+			err = nil
 		}
 		failed = err
 		f.add(item)
