@@ -76,9 +76,12 @@ func firstPaths(o send.Options) []string {
 		return paths
 	}
 	i := 0
-	for it := range o.Source.Items() {
+	for it, err := range o.Source.Items() {
 		if i == len(paths) {
 			break
+		}
+		if err != nil {
+			continue // it has no URL
 		}
 		paths[i] = it.Path + " -> "
 		i++
