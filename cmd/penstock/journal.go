@@ -265,7 +265,7 @@ func (s shown) next() (next []string) {
 		next = []string{"to go on: " + s.Command}
 	}
 	if doubtful > 0 {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s --only unknown", humanize.Comma(doubtful), s.Command))
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(doubtful), send.With(s.Command, "--only unknown")))
 	}
 	if strings.Contains(s.Command, hidden) {
 		next = append(next, "give your own values for "+hidden)

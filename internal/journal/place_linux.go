@@ -63,7 +63,7 @@ func fileSystem(dir string) string {
 func mountType(mountinfo io.Reader, dir string) string {
 	best, kind := "", "fuse"
 	for lines := bufio.NewScanner(mountinfo); lines.Scan(); {
-		// 36 35 98:0 /root /mnt/point options [tags…] - type source superoptions
+		// 36 35 98:0 / /mnt/point options [tags…] - type source superoptions
 		before, after, ok := strings.Cut(lines.Text(), " - ")
 		fields := strings.Fields(before)
 		if !ok || len(fields) < 5 {

@@ -157,13 +157,19 @@ func (r *run) next(s report.Summary) (next []string) {
 		return []string{"to go on: " + r.Command}
 	}
 	if n := s.Items.Failed; n > 0 {
-		next = append(next, fmt.Sprintf("to send the %s failed again: %s --only failed", humanize.Comma(n), r.Command))
+		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), With(r.Command, "--only failed")))
 	}
 	if n := s.Items.Unknown; n > 0 {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s --only unknown", humanize.Comma(n), r.Command))
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), With(r.Command, "--only unknown")))
+	}
+	if strings.Contains(strings.Join(next, ""), "***") {
+		next = append(next, "give your own values for ***")
 	}
 	return next
 }
+
+// With returns a command line of send with one more flag.
+func With(command, flag string) string { return strings.Replace(command, " send", " send "+flag, 1) }
 
 // resumed tells what earlier runs have done of this one's work.
 func (r *run) resumed() (notes []string) {
