@@ -117,3 +117,17 @@ func BenchmarkClaim(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkLoad(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "j.db")
+	fill(b, path, 1e5)
+	j := benchOpen(b, path)
+	defer j.Close(0)
+	i := 0
+	for b.Loop() {
+		i++
+		if _, err := j.Load(mix(uint64(i % 1e5))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -70,7 +70,10 @@ func TestOpenErrors(t *testing.T) {
 			if after, err := os.ReadFile(path); err != nil || string(after) != string(tt.data) {
 				t.Errorf("the file was changed: %v", err)
 			}
-			// The lock is given up.
+			// The lock is given up, and there is none beside what is not ours.
+			if _, err := os.Stat(path + ".lock"); err == nil && !errors.Is(e, errDamaged) {
+				t.Error("a lock file was made")
+			}
 			if _, err := Open(t.Context(), Options{Path: path}); !errors.As(err, &e) {
 				t.Errorf("again: %v", err)
 			}

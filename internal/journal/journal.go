@@ -111,6 +111,9 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
 		return nil, &Error{o.Path, errors.New("is a directory"), "give a file's name"}
 	}
+	if _, err := readHeader(path); err != nil { // and make no lock beside what is not ours
+		return nil, err
+	}
 	lock, err := takeLock(ctx, path, o.Wait)
 	if err != nil {
 		return nil, err
@@ -216,19 +219,19 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 // setMode chooses between a write-ahead log and, where the memory that its users share cannot be relied on, a rollback
 // journal.
 func (j *Journal) setMode(ctx context.Context, warn func(string)) error {
-	mode, why := "wal", networkFS(filepath.Dir(j.path))
-	if why != "" {
-		mode = "delete"
+	mode, why := "wal", ""
+	if name := networkFS(filepath.Dir(j.path)); name != "" {
+		mode, why = "delete", "a network file system ("+name+")"
 	}
 	var got string
 	if err := j.conn.QueryRowContext(ctx, "PRAGMA journal_mode="+mode).Scan(&got); err != nil {
 		return err
 	}
 	if why == "" && got != mode {
-		why = "one without shared memory"
+		why = "a file system without shared memory"
 	}
 	if why != "" && warn != nil {
-		warn(fmt.Sprintf("journal %s is on a network file system (%s): it uses a rollback journal, which is slower, and relies on that file system's locks", j.path, why))
+		warn(fmt.Sprintf("journal %s is on %s: it uses a rollback journal, which is slower, and relies on the locks there", j.path, why))
 	}
 	return nil
 }
@@ -371,11 +374,11 @@ func (j *Journal) Load(id uint64) (Item, error) {
 	return l.item, fault(j.path, l.err)
 }
 
-// Put records an item soon. It returns at once unless 256 rows wait for their commit.
+// Put records an item soon. It returns at once unless 32 rows wait for their commit.
 //
 // After the commit that holds the row, done is called, or with an error where there is none and will be none: see
 // [Journal.Flush]. It is called by the writer, in the order of Put, one call at a time; it must not call Put, Begin,
-// Load or Close. It may be nil.
+// Load, Flush or Close. It may be nil.
 //
 // The row replaces the one before. Only a nil Digest leaves the one on record, if the fingerprint is the same.
 func (j *Journal) Put(it Item, done func(error)) {
@@ -508,6 +511,9 @@ func (j *Journal) close(exitStatus int) error {
 // end notes the run's end and closes the file.
 func (j *Journal) end(exitStatus int) (err error) {
 	defer guard(&err)()
+	if errors.Is(j.Err(), errReplaced) { // what is there now is not ours
+		return closeDB(j.db, j.conn)
+	}
 	ctx := context.Background()
 	_, err = j.conn.ExecContext(ctx, "UPDATE run SET finished = ?, exit_status = ? WHERE n = ?", time.Now().UnixMilli(), exitStatus, j.run)
 	// A file that is not in WAL mode can be read without making others beside it. This fails, and does not matter,

@@ -9,7 +9,8 @@ import (
 	"os"
 )
 
-// queueSize is how many rows may wait for their commit before Put blocks.
+// queueSize is how many rows may wait for their commit before Put blocks. Of what is accepted, so many may be sent
+// again after the program was killed.
 const queueSize = 32
 
 // entry is a row on its way to the disk.
@@ -38,6 +39,7 @@ type writer struct {
 	begin  *sql.Stmt
 	upsert *sql.Stmt
 	commit *sql.Stmt
+	row    *sql.Stmt
 	kept   []entry // what could not be written
 }
 
@@ -50,6 +52,7 @@ func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
 		return s
 	}
 	w.begin, w.upsert, w.commit = prepare("BEGIN IMMEDIATE"), prepare(upsertItem), prepare("COMMIT")
+	w.row = prepare("SELECT " + itemColumns + " FROM item WHERE n = ?")
 	if err != nil {
 		w.close()
 	}
@@ -58,7 +61,7 @@ func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
 
 // close frees the statements. Closing the connection would not do that, and would leave the file open.
 func (w *writer) close() {
-	for _, s := range []*sql.Stmt{w.begin, w.upsert, w.commit} {
+	for _, s := range []*sql.Stmt{w.begin, w.upsert, w.commit, w.row} {
 		if s != nil {
 			s.Close()
 		}
@@ -184,7 +187,7 @@ func (w *writer) load(n int64) (l loaded) {
 		return loaded{err: err}
 	}
 	defer guard(&l.err)()
-	l.item, _, l.err = scanItem(w.conn.QueryRowContext(context.Background(), "SELECT "+itemColumns+" FROM item WHERE n = ?", n))
+	l.item, _, l.err = scanItem(w.row.QueryRowContext(context.Background(), n))
 	if errors.Is(l.err, sql.ErrNoRows) {
 		l.err = fmt.Errorf("%w: row %d is gone", errDamaged, n)
 	}
