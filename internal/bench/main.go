@@ -92,7 +92,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			return fmt.Errorf("bench: go build: %w\n%s", err, said)
 		}
 	}
-	b := &bench{ctx: ctx, dir: dir, penstock: *bin, extra: strings.Fields(*extra)}
+	disk, err := os.MkdirTemp("", "penstock-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(disk)
+	b := &bench{ctx: ctx, dir: dir, disk: disk, penstock: *bin, extra: strings.Fields(*extra)}
 
 	fmt.Fprintf(out, "%s, %s/%s, %d CPUs, %d rounds, load %s\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *rounds, load())
@@ -106,7 +111,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		fmt.Fprintln(table, row(w, "penstock", ours))
 		if theirs != nil {
-			fmt.Fprintln(table, row(w, "plain", theirs))
+			other := "plain"
+			if w.journal {
+				other = "no journal"
+			}
+			fmt.Fprintln(table, row(w, other, theirs))
 			a, b := medians(ours), medians(theirs)
 			fmt.Fprintf(table, "\tratio\t%.2f\t\t%.2f\t%.2f\t\t\t\t\n",
 				a.Wall.Seconds()/b.Wall.Seconds(), a.CPU.Seconds()/b.CPU.Seconds(), float64(a.Peak)/float64(b.Peak))

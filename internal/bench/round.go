@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 
 	"github.com/penstock/penstock/internal/nginxtest"
@@ -16,6 +18,7 @@ import (
 type bench struct {
 	ctx      context.Context
 	dir      string
+	disk     string // a directory that is on one
 	penstock string
 	extra    []string
 }
@@ -42,8 +45,12 @@ func (b *bench) rounds(w workload, n int) (ours, theirs []result, err error) {
 		if w.alone {
 			continue
 		}
-		if r, err = b.once(w, files, b.plain); err != nil {
-			return nil, nil, fmt.Errorf("plain client: %w", err)
+		other := b.plain
+		if w.journal {
+			other = b.forgetful
+		}
+		if r, err = b.once(w, files, other); err != nil {
+			return nil, nil, fmt.Errorf("the other client: %w", err)
 		}
 		theirs = append(theirs, r)
 	}
@@ -62,6 +69,18 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 	defer os.RemoveAll(scratch)
 	if w.lab != "" {
 		if r.usage, err = b.measured(c(w, files, w.lab, "", scratch)); err != nil {
+			return r, err
+		}
+		return r, r.fromReport(filepath.Join(scratch, "report.json"))
+	}
+
+	if w.post {
+		url, stop, err := b.practice()
+		if err != nil {
+			return r, err
+		}
+		defer stop()
+		if r.usage, err = b.measured(c(w, files, url, "", scratch)); err != nil {
 			return r, err
 		}
 		return r, r.fromReport(filepath.Join(scratch, "report.json"))
@@ -93,7 +112,43 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 	return r, w.check(s.Files)
 }
 
+// practice starts a practice server that takes everything, in a process of its own.
+func (b *bench) practice() (url string, stop func(), err error) {
+	cmd := exec.CommandContext(b.ctx, b.penstock, "lab", "slow", "--bandwidth", "100GiB", "--record", "false")
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		stop()
+		return "", nil, fmt.Errorf("practice server: %w", err)
+	}
+	return regexp.MustCompile(`http://[0-9.:]+`).FindString(line), stop, nil
+}
+
+// send is penstock as it is used, its journal on a disk where the files may be in memory; so that
+// clients that keep none are compared with their like, it keeps one only where that is what is measured.
 func (b *bench) send(w workload, files, url, cacert, scratch string) []string {
+	memory := []string{"--no-journal"}
+	if w.journal {
+		memory = []string{"--journal", filepath.Join(b.disk, filepath.Base(scratch)+".db")}
+	}
+	return b.sender(w, files, url, cacert, scratch, memory)
+}
+
+func (b *bench) forgetful(w workload, files, url, cacert, scratch string) []string {
+	return b.sender(w, files, url, cacert, scratch, []string{"--no-journal"})
+}
+
+func (b *bench) sender(w workload, files, url, cacert, scratch string, memory []string) []string {
 	argv := []string{b.penstock, "send", "--progress", "none", "--report", filepath.Join(scratch, "report.json"),
 		"--concurrency", strconv.Itoa(w.workers)}
 	if w.lab == "" {
@@ -106,7 +161,10 @@ func (b *bench) send(w workload, files, url, cacert, scratch string) []string {
 	if w.rate > 0 {
 		argv = append(argv, "--rps", strconv.Itoa(w.rate))
 	}
-	argv = append(argv, w.args...)
+	if w.post {
+		argv = append(argv, "--method", "POST")
+	}
+	argv = append(append(argv, memory...), w.args...)
 	argv = append(argv, b.extra...)
 	return append(argv, files)
 }

@@ -17,6 +17,8 @@ type workload struct {
 	size        int64
 	server      nginxtest.Config
 	lab         string        // a practice server of penstock's instead of nginx
+	post        bool          // POST, to a practice server in a process of its own
+	journal     bool          // penstock with a journal against penstock without one
 	workers     int           // of the plain client, and penstock's --concurrency
 	rate        int           // requests a second that both are told; zero: none
 	args        []string      // more for penstock
@@ -35,6 +37,14 @@ func workloads() []workload {
 		w.about, w.workers = "no limit, 64 workers", 64
 		all = append(all, w)
 		w.name, w.about, w.server.TLS = w.name+"-tls", w.about+", over TLS", true
+		all = append(all, w)
+	}
+	for _, w := range []workload{
+		{name: "journal-100000x128B", files: 100_000, size: 128},
+		{name: "journal-2000x4KiB", files: 2000, size: 4 << 10},
+		{name: "journal-post-2000x4KiB", files: 2000, size: 4 << 10, post: true},
+	} {
+		w.about, w.workers, w.journal = "no limit, 64 at a time, with and without a journal", 64, true
 		all = append(all, w)
 	}
 	return append(all,
