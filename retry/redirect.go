@@ -38,7 +38,7 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // maxLocation is how much of an address is shown that a server sends us to.
-const maxLocation = 300
+const maxLocation = 200
 
 // redirectAdvice says where an answer that was not followed points to, and why it was not followed.
 func redirectAdvice(resp *http.Response) string {

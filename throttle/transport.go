@@ -332,6 +332,7 @@ type attempt struct {
 	trace  httptrace.ClientTrace
 	timer  *time.Timer  // of Timeout; nil: none
 	conns  int          // connections got; net/http gets them one after the other
+	fresh  int          // of these, the new ones
 	start  time.Time    // the first begin
 	wrote  atomic.Int64 // when all of the request was written, since start; 0: it was not
 	refuse error        // why gotConn refused to send; nil: it did not
@@ -398,18 +399,32 @@ func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {
 	}{a.u.bandwidth.Reader(a.ctx, body), body}
 }
 
+// maxFresh is how many new connections one attempt gets. With HTTP/1 it is one at
+// most, the last; with HTTP/2 net/http sends again as often as a server goes away
+// before it has processed the request, which may be for ever.
+const maxFresh = 10
+
+var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections without an answer: %w", maxFresh, syscall.ECONNRESET)
+
 // gotConn sees each try of net/http to send the request. The first was paid for,
 // unless a cool-down has begun since, while the connection was made. What is not
 // to be sent it refuses by ending the attempt's context.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	a.conns++
+	if !info.Reused {
+		a.fresh++
+	}
 	if a.conns == 1 && !a.u.bucket.paused() {
 		return
 	}
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	if err := a.u.again(a.ctx, a.permit, a.weight); err != nil {
+	err := errGoneAway
+	if a.fresh <= maxFresh {
+		err = a.u.again(a.ctx, a.permit, a.weight)
+	}
+	if err != nil {
 		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1
 		// another goroutine writes meanwhile, until that end closes the
 		// connection: so it is closed at the first header, while that is still

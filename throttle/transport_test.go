@@ -722,6 +722,37 @@ func TestTransportConnectedButRefused(t *testing.T) {
 	}
 }
 
+// A server that ends each connection as soon as it has a request can have net/http
+// send it again for ever.
+func TestTransportEndlessResends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		tr := &Transport{Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			for ; sent < 1000; sent++ {
+				trace.GotConn(httptrace.GotConnInfo{})
+				if r.Context().Err() != nil {
+					return nil, r.Context().Err()
+				}
+				trace.GotConn(httptrace.GotConnInfo{Reused: true}) // as many of these as there are idle ones
+			}
+			return nil, errors.New("it has no end")
+		})}
+		req, err := http.NewRequest("PUT", "http://h/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tr.RoundTrip(req)
+		if sent != maxFresh || !errors.Is(err, syscall.ECONNRESET) || !strings.Contains(err.Error(), "ended 10 new connections") {
+			t.Errorf("sent %d times: %v", sent, err)
+		}
+		if s := tr.Upstream("http://h").Stats(); s.Phase == PhaseStarting {
+			t.Errorf("nothing was learned: %+v", s)
+		}
+		wantIdle(t, "resends", tr.Upstream("http://h"))
+	})
+}
+
 // An event's texts hold no secret, though the server sends all of them back and an
 // error of Base quotes a URL. What RoundTrip returns is Base's error as it is.
 func TestTransportEventsHoldNoSecrets(t *testing.T) {

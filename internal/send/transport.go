@@ -255,6 +255,11 @@ func (t *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 				outer.WroteRequest(info)
 			}
 		}
+		trace.WroteHeaderField = func(key string, value []string) {
+			if outer.WroteHeaderField != nil { // perhaps only by now
+				outer.WroteHeaderField(key, value)
+			}
+		}
 	}
 	gotConn := trace.GotConn
 	trace.GotConn = func(info httptrace.GotConnInfo) {

@@ -1,0 +1,253 @@
+package send
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/source"
+)
+
+// Frames of HTTP/2 (RFC 9113, section 6), and flags.
+const (
+	frameData         = 0
+	frameHeaders      = 1
+	frameReset        = 3
+	frameSettings     = 4
+	framePing         = 6
+	frameGoAway       = 7
+	frameContinuation = 9
+
+	flagEnd        = 1 // of the stream; of settings and pings: an answer
+	flagEndHeaders = 4
+)
+
+// An h2 is a server's end of a connection of HTTP/2, below all manners.
+type h2 struct {
+	mu sync.Mutex // keeps frames whole
+	net.Conn
+}
+
+func frameHead(length int, kind, flags byte, stream uint32) []byte {
+	head := binary.BigEndian.AppendUint32(nil, uint32(length)<<8)
+	return binary.BigEndian.AppendUint32(append(head[:3], kind, flags), stream)
+}
+
+func (c *h2) frame(kind, flags byte, stream uint32, payload string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.Write(append(frameHead(len(payload), kind, flags, stream), payload...))
+	return err
+}
+
+// serve reads what the client sends until it is gone, says how long it will keep
+// pinging, and calls request in a goroutine for each request's headers.
+func (c *h2) serve(settings string, pings bool, request func(stream uint32)) {
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	defer c.Close()
+	if _, err := io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
+		return
+	}
+	_ = c.frame(frameSettings, 0, 0, settings)
+	if pings {
+		requests.Go(func() {
+			for c.frame(framePing, 0, 0, "12345678") == nil {
+				time.Sleep(limit / 4)
+			}
+		})
+	}
+	for {
+		head := make([]byte, 9)
+		if _, err := io.ReadFull(c, head); err != nil {
+			return
+		}
+		payload := make([]byte, binary.BigEndian.Uint32(append([]byte{0}, head[:3]...)))
+		if _, err := io.ReadFull(c, payload); err != nil {
+			return
+		}
+		switch kind, flags := head[3], head[4]; {
+		case kind == frameSettings && flags&flagEnd == 0:
+			_ = c.frame(frameSettings, flagEnd, 0, "")
+		case kind == framePing && flags&flagEnd == 0 && pings:
+			_ = c.frame(framePing, flagEnd, 0, string(payload))
+		case kind == frameHeaders:
+			stream := binary.BigEndian.Uint32(head[5:])
+			requests.Go(func() { request(stream) })
+		}
+	}
+}
+
+// Header blocks (RFC 7541): an entry of the static table, or a name of it with a value.
+const (
+	status200 = "\x88"
+	status103 = "\x08\x03103"
+	status400 = "\x8c"
+)
+
+func field(name, value string) string {
+	text := func(s string) string {
+		if len(s) < 127 {
+			return string(rune(len(s))) + s
+		}
+		b := []byte{127}
+		n := len(s) - 127
+		for ; n >= 128; n >>= 7 {
+			b = append(b, byte(n)|128)
+		}
+		return string(append(b, byte(n))) + s
+	}
+	return "\x00" + text(name) + text(value)
+}
+
+// With HTTP/2 a connection can be alive while a request is not.
+func TestHTTP2IsBounded(t *testing.T) {
+	noWindow := "\x00\x04\x00\x00\x00\x00"
+	var stop atomic.Bool
+	var requests atomic.Int64
+	endless := func(send func() error, every time.Duration) {
+		for !stop.Load() && send() == nil {
+			time.Sleep(every)
+		}
+	}
+	for _, row := range []struct {
+		name     string
+		settings string
+		silent   bool // no pings either
+		request  func(c *h2, stream uint32)
+		accepted bool
+		after    time.Duration
+		jitter   time.Duration
+		says     string
+	}{
+		{name: "accepts", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
+		}, accepted: true},
+		{name: "silent", silent: true, request: func(*h2, uint32) {}, after: limit, says: "no byte moved for 1m0s"},
+		{name: "only pings", request: func(*h2, uint32) {}, after: limit, says: "no byte moved for 1m0s"},
+		{name: "has no room for the body", settings: noWindow, request: func(*h2, uint32) {}, after: limit, says: "no byte moved for 1m0s"},
+		{name: "drips a frame", silent: true, request: func(c *h2, stream uint32) {
+			_, _ = c.Write(frameHead(100, frameHeaders, flagEndHeaders, stream))
+			endless(func() error { _, err := c.Write([]byte{0x88}); return err }, limit/2)
+		}, after: limit, says: "no byte moved for 1m0s"},
+		{name: "interim answers without end", request: func(c *h2, stream uint32) {
+			endless(func() error { return c.frame(frameHeaders, flagEndHeaders, stream, status103) }, 0)
+		}, says: "header list too large"},
+		{name: "dripping interim answers", request: func(c *h2, stream uint32) {
+			endless(func() error { return c.frame(frameHeaders, flagEndHeaders, stream, status103) }, limit/2)
+		}, after: limit, says: "no byte moved for 1m0s"},
+		{name: "headers without end", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameHeaders, 0, stream, status200)
+			endless(func() error { return c.frame(frameContinuation, 0, stream, strings.Repeat(field("a", ""), 2000)) }, 0)
+		}, says: "PROTOCOL_ERROR"},
+		{name: "long header", request: func(c *h2, stream uint32) {
+			block := status200 + field("x-a", strings.Repeat("a", 200<<10))
+			_ = c.frame(frameHeaders, 0, stream, block[:16<<10])
+			for block = block[16<<10:]; len(block) > 16<<10; block = block[16<<10:] {
+				_ = c.frame(frameContinuation, 0, stream, block[:16<<10])
+			}
+			_ = c.frame(frameContinuation, flagEndHeaders, stream, block)
+		}, says: "COMPRESSION_ERROR"},
+		{name: "body without end", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameHeaders, flagEndHeaders, stream, status200)
+			for range 200 { // more than its window allows, were it read
+				if c.frame(frameData, 0, stream, strings.Repeat("a", 16<<10)) != nil {
+					return
+				}
+			}
+		}, accepted: true},
+		{name: "dripping body", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameHeaders, flagEndHeaders, stream, status200)
+			endless(func() error { return c.frame(frameData, 0, stream, "a") }, time.Second/4)
+		}, accepted: true, after: maxAnswerTime},
+		{name: "dripping refusal", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameHeaders, flagEndHeaders, stream, status400)
+			endless(func() error { return c.frame(frameData, 0, stream, "a") }, time.Second/4)
+		}, after: maxAnswerTime, says: "400 Bad Request: a"},
+		{name: "resets the stream", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameReset, 0, stream, "\x00\x00\x00\x02")
+		}, says: "INTERNAL_ERROR"},
+		{name: "refuses the stream", request: func(c *h2, stream uint32) {
+			_ = c.frame(frameReset, 0, stream, "\x00\x00\x00\x07")
+		}, after: 63 * time.Second, jitter: 7 * time.Second, says: "REFUSED_STREAM"}, // net/http tries again, after 1, 2, 4, … seconds
+		{name: "goes away", request: func(c *h2, stream uint32) {
+			if n := requests.Add(1); n > 100 {
+				t.Errorf("requests have no end")
+				return
+			}
+			_ = c.frame(frameGoAway, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x00")
+		}, says: "the server ended 10 new connections without an answer"},
+	} {
+		stop.Store(false)
+		var config *tls.Config
+		onRawServer(t, 1, func(c net.Conn) {
+			conn := &h2{Conn: tls.Server(c, config)}
+			conn.serve(row.settings, !row.silent, func(stream uint32) { row.request(conn, stream) })
+		}, func(w *world) {
+			a := newAuthority(t)
+			config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
+			w.Network.TLS = &tls.Config{RootCAs: a.pool}
+			w.Network.HTTP2 = true
+			name := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 100<<10), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.from("https://h.example/{path}", source.Options{Paths: []string{name}})
+			w.Attempts, w.resends = 1, 1000
+			s := w.run()
+			stop.Store(true)
+			if row.accepted {
+				w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+			} else {
+				w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+			}
+			if w.since() < row.after || w.since() > row.after+row.jitter || !strings.Contains(errorsOf(s), row.says) {
+				t.Errorf("%s: after %v: %s", row.name, w.since(), errorsOf(s))
+			}
+		})
+	}
+}
+
+// Who waits for his turn, or for his bandwidth, is not waiting for the server.
+func TestHTTP2WaitsAreNoStall(t *testing.T) {
+	var config *tls.Config
+	onRawServer(t, 1, func(c net.Conn) {
+		conn := &h2{Conn: tls.Server(c, config)}
+		conn.serve("", true, func(stream uint32) {
+			time.Sleep(7 * limit) // the body comes meanwhile
+			_ = conn.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
+		})
+	}, func(w *world) {
+		a := newAuthority(t)
+		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
+		w.Network.TLS = &tls.Config{RootCAs: a.pool}
+		w.Network.HTTP2 = true
+		base := w.Network.base(1)
+		defer base.CloseIdleConnections()
+		ctx := httptrace.WithClientTrace(w.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { time.Sleep(2 * limit) }})
+		req, err := http.NewRequestWithContext(ctx, "PUT", "https://h.example/", &slowReader{n: 2, wait: 2 * limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := base.RoundTrip(req)
+		if err != nil {
+			t.Fatalf("after %v: %v", w.since(), err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 || resp.ProtoMajor != 2 || w.since() != 9*limit {
+			t.Errorf("%s %s after %v", resp.Proto, resp.Status, w.since())
+		}
+	})
+}

@@ -1,0 +1,241 @@
+package send
+
+import (
+	"bufio"
+
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// A counter is a connection that counts what is written to it.
+type counter struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c counter) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// keepWriting writes a text again and again, at intervals, until the connection is gone.
+func keepWriting(c net.Conn, text string, every time.Duration) {
+	for {
+		if _, err := io.WriteString(c, text); err != nil {
+			return
+		}
+		time.Sleep(every)
+	}
+}
+
+// sendBig makes the world's only file one of a MiB.
+func (w *world) sendBig() {
+	w.Helper()
+	name := filepath.Join(w.TempDir(), "big")
+	if err := os.WriteFile(name, make([]byte, 1<<20), 0o600); err != nil {
+		w.Fatal(err)
+	}
+	w.from(w.To, source.Options{Paths: []string{name}})
+}
+
+// An answer without end ends the attempt, and before long: no head takes longer than
+// twice the limit for silence, or more than a little memory.
+func TestHeadsAreBounded(t *testing.T) {
+	const most = maxAnswerHead + 80<<10 // with what the connection and its reader hold
+	for _, row := range []struct {
+		name  string
+		serve func(c net.Conn)
+		after time.Duration
+		says  string
+	}{
+		{"drips", func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
+			keepWriting(c, "a", limit/2)
+		}, 2 * limit, "timeout awaiting response headers"},
+		{"drips interim answers", func(c net.Conn) {
+			keepWriting(c, "HTTP/1.1 102 Processing\r\n\r\n", limit/2)
+		}, 2 * limit, "timeout awaiting response headers"},
+		{"interim answers without end", func(c net.Conn) {
+			keepWriting(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0)
+		}, 0, "server response headers exceeded 65536 bytes"},
+		{"reason without end", func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 201 ")
+			keepWriting(c, "a", 0)
+		}, 0, "server response headers exceeded 65536 bytes"},
+		{"header without end", func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
+			keepWriting(c, "a", 0)
+		}, 0, "server response headers exceeded 65536 bytes"},
+		{"headers without end", func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\n")
+			keepWriting(c, "A:\r\n", 0)
+		}, 0, "server response headers exceeded 65536 bytes"},
+		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, limit, "no byte moved for 1m0s"},
+	} {
+		var written atomic.Int64
+		onRawServer(t, 1, func(c net.Conn) {
+			if request(bufio.NewReader(c)) != nil {
+				row.serve(counter{c, &written})
+			}
+		}, func(w *world) {
+			w.Attempts = 1
+			s := w.run()
+			w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+			if w.since() != row.after || !strings.Contains(errorsOf(s), row.says) {
+				t.Errorf("%s: after %v: %s", row.name, w.since(), errorsOf(s))
+			}
+		})
+		if n := written.Load(); n > most {
+			t.Errorf("%s: %d bytes were taken", row.name, n)
+		}
+	}
+}
+
+// A server that talks but does not read is no server to wait for.
+func TestTalkingIsNoReading(t *testing.T) {
+	onRawServer(t, 1, func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
+		keepWriting(c, "a", limit/2)
+	}, func(w *world) {
+		w.sendBig()
+		w.Attempts = 1
+		s := w.run()
+		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+		if w.since() != 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1m0s") {
+			t.Errorf("after %v: %s", w.since(), errorsOf(s))
+		}
+	})
+}
+
+// A server may think for long before its answer, as long as it has not begun it.
+func TestThinkingIsNoStall(t *testing.T) {
+	onRawServer(t, 1, func(c net.Conn) {
+		if request(bufio.NewReader(c)) == nil {
+			return
+		}
+		time.Sleep(limit - time.Second)
+		_, _ = io.WriteString(c, "HTTP/1.1 102 Processing\r\n\r\n")
+		time.Sleep(limit - time.Second)
+		_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+	}, func(w *world) {
+		w.Attempts = 1
+		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+	})
+}
+
+// What follows the head of an answer holds nobody up for long, whatever it is, and
+// takes little memory. The head has decided.
+func TestBodiesAreBounded(t *testing.T) {
+	const chunked = "Transfer-Encoding: chunked\r\n\r\n"
+	gzip := "Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08"
+	for _, body := range []struct {
+		name, head, more string
+		every            time.Duration
+	}{
+		{"endless", "\r\n", "aaaaaaaaaaaaaaaa", 0},
+		{"with a length", "Content-Length: 9223372036854775807\r\n\r\n", "aaaaaaaaaaaaaaaa", 0},
+		{"dripping", "\r\n", "a", time.Second / 4},
+		{"dripping chunks", chunked, "1\r\na\r\n", time.Second / 4},
+		{"chunk size without end", chunked, "0", 0},
+		{"dripping chunk extension", chunked + "1;", "a", time.Second / 4},
+		{"trailer without end", "Trailer: X-A\r\n" + chunked + "0\r\nX-A: ", "a", 0},
+		{"dripping trailer", "Trailer: X-A\r\n" + chunked + "0\r\n", "X-A: a\r\n", time.Second / 4},
+		{"silent", "Content-Length: 1\r\n\r\n", "", time.Second},
+		{"gzip", gzip, strings.Repeat("\x00", 1024), 0},
+	} {
+		for _, status := range []string{"201 Created", "400 Bad Request", "500 Error", "101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x"} {
+			var written atomic.Int64
+			onRawServer(t, 1, func(c net.Conn) {
+				if request(bufio.NewReader(c)) != nil {
+					c := counter{c, &written}
+					_, _ = io.WriteString(c, "HTTP/1.1 "+status+"\r\n"+body.head)
+					keepWriting(c, body.more, body.every)
+				}
+			}, func(w *world) {
+				w.Attempts = 1
+				s := w.run()
+				if status == "201 Created" {
+					w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+				} else {
+					w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+				}
+				if w.since() > maxAnswerTime {
+					t.Errorf("%s, %s: after %v", body.name, status, w.since())
+				}
+			})
+			if n := written.Load(); n > maxHead+maxAnswer+80<<10 {
+				t.Errorf("%s, %s: %d bytes were taken", body.name, status, n)
+			}
+		}
+	}
+}
+
+// Who is sent round in circles stops before long, and says so.
+func TestRedirectsAreBounded(t *testing.T) {
+	long := strings.Repeat("a", 50<<10)
+	for _, row := range []struct {
+		name, to string
+		requests int64
+		says     string
+	}{
+		{"loop", "/round", 10, "redirected to http://127.0.0.1/round, the 10th redirect in a row: no more are followed"},
+		{"ever new", "/$", 10, "the 10th redirect in a row: no more are followed"},
+		{"long", "/" + long, 10, "aaa…, the 10th redirect in a row"},
+		{"elsewhere", "http://10.0.0.1/" + long, 1, "aaa…, another origin, which is not followed: send there"},
+	} {
+		for _, body := range []string{"Content-Length: 0\r\n\r\n", "\r\n"} {
+			var requests atomic.Int64
+			onRawServer(t, 1, func(c net.Conn) {
+				r := bufio.NewReader(c)
+				for request(r) != nil {
+					n := requests.Add(1)
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 307 Go\r\nLocation: %s\r\n%s", strings.Replace(row.to, "$", fmt.Sprint(n), 1), body)
+					if body == "\r\n" {
+						keepWriting(c, "a", time.Second)
+					}
+				}
+			}, func(w *world) {
+				var results strings.Builder
+				w.Results = report.NewResults(&results)
+				w.ended(w.run(), ExitItems, 0, 1, 0, 0, 0)
+				if text := results.String(); !strings.Contains(text, row.says) || len(text) > 1000 {
+					t.Errorf("%s: %s", row.name, text)
+				}
+				if requests.Load() != row.requests || w.since() > maxAnswerTime+time.Second {
+					t.Errorf("%s: %d requests in %v", row.name, requests.Load(), w.since())
+				}
+			})
+		}
+	}
+}
+
+// What nobody asked for is no answer to the next request.
+func TestUnaskedAnswers(t *testing.T) {
+	log.SetOutput(io.Discard) // net/http talks of it
+	defer log.SetOutput(os.Stderr)
+	var conns atomic.Int64
+	onRawServer(t, 3, func(c net.Conn) {
+		conns.Add(1)
+		for r := bufio.NewReader(c); request(r) != nil; {
+			_, _ = io.WriteString(c, "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
+		}
+	}, func(w *world) {
+		w.Limits.InFlight = 1
+		w.ended(w.run(), ExitDelivered, 3, 0, 0, 0, 0)
+	})
+	if conns.Load() != 3 {
+		t.Errorf("%d connections for 3 files", conns.Load())
+	}
+}

@@ -1,0 +1,136 @@
+package send
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/source"
+)
+
+// An authority makes certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pool *x509.CertPool
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{pool: x509.NewCertPool()}
+	made := a.issue(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
+	var err error
+	if a.cert, err = x509.ParseCertificate(made.Certificate[0]); err != nil {
+		t.Fatal(err)
+	}
+	a.key = made.PrivateKey.(*ecdsa.PrivateKey)
+	a.pool.AddCert(a.cert)
+	return a
+}
+
+// issue makes a certificate that is valid now unless it says otherwise.
+func (a *authority) issue(t *testing.T, c *x509.Certificate) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SerialNumber = big.NewInt(1)
+	if c.NotAfter.IsZero() {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// Who a server is is always made sure of, and how it encrypts.
+func TestServersAreVerified(t *testing.T) {
+	for name, row := range map[string]struct {
+		cert    x509.Certificate
+		unknown bool // the authority that issued it
+		version uint16
+		ours    *tls.Config // nil: none but the authority's certificate
+		says    string      // empty: all is well
+	}{
+		"right":        {cert: x509.Certificate{DNSNames: []string{"h.example"}}},
+		"wrong host":   {cert: x509.Certificate{DNSNames: []string{"other.example"}}, says: "certificate is valid for other.example, not h.example"},
+		"wildcard":     {cert: x509.Certificate{DNSNames: []string{"*.h.example"}}, says: "certificate is valid for *.h.example, not h.example"},
+		"common name":  {cert: x509.Certificate{Subject: pkix.Name{CommonName: "h.example"}}, says: "use SANs instead"},
+		"unknown":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, unknown: true, says: "certificate signed by unknown authority"},
+		"expired":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)}, says: "certificate has expired or is not yet valid"},
+		"not yet":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(1<<32, 0), NotAfter: time.Unix(1<<33, 0)}, says: "certificate has expired or is not yet valid"},
+		"not a server": {cert: x509.Certificate{DNSNames: []string{"h.example"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, says: "incompatible key usage"},
+		"TLS 1.2":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS12},
+		"TLS 1.1":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS11, says: "protocol version not supported"},
+		"TLS 1.0, asked for": {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS10,
+			ours: &tls.Config{MinVersion: tls.VersionTLS10}, says: "protocol version not supported"},
+	} {
+		var config *tls.Config
+		onRawServer(t, 2, func(c net.Conn) {
+			secure := tls.Server(c, config)
+			for r := bufio.NewReader(secure); request(r) != nil; {
+				_, _ = io.WriteString(secure, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+			}
+		}, func(w *world) {
+			known, issuer := newAuthority(t), newAuthority(t)
+			if !row.unknown {
+				issuer = known
+			}
+			if row.ours == nil {
+				row.ours = &tls.Config{}
+			}
+			row.ours.RootCAs = known.pool
+			config = &tls.Config{Certificates: []tls.Certificate{issuer.issue(t, &row.cert)}, MinVersion: tls.VersionTLS10, MaxVersion: row.version}
+			w.Network.TLS = row.ours
+			w.Limits.InFlight = 1
+			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			w.resends = 2
+			s := w.run()
+			if row.says == "" {
+				w.ended(s, ExitDelivered, 2, 0, 0, 0, 0)
+				return
+			}
+			w.ended(s, ExitUnavailable, 0, 1, 0, 0, 1)
+			if text := errorsOf(s); !strings.Contains(text, row.says) || !strings.Contains(text, "check the URL, the proxy and the TLS settings") {
+				t.Errorf("%s: %s", name, text)
+			}
+		})
+	}
+	// Nobody can ask for less, also where a proxy is in between.
+	for _, n := range []Network{{}, {TLS: &tls.Config{MinVersion: tls.VersionTLS10}}, {TLS: &tls.Config{MinVersion: tls.VersionTLS13}}, {HTTP2: true, StallTimeout: 1}} {
+		var config *tls.Config
+		switch base := n.base(1).(type) {
+		case *http.Transport:
+			config = base.TLSClientConfig
+		case *watched:
+			config = base.TLSClientConfig
+		}
+		if config == nil || config.InsecureSkipVerify || config.MinVersion < tls.VersionTLS12 {
+			t.Errorf("%+v: %+v", n, config)
+		}
+		if n.TLS != nil && n.TLS == config {
+			t.Error("the caller's settings were changed")
+		}
+	}
+}
