@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 // A counter is a connection that counts what is written to it.
@@ -69,19 +74,19 @@ func TestHeadsAreBounded(t *testing.T) {
 		}, 2 * limit, "timeout awaiting response headers"},
 		{"interim answers without end", func(c net.Conn) {
 			keepWriting(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0)
-		}, 0, "server response headers exceeded 65536 bytes"},
+		}, 0, "server response headers exceeded 32768 bytes"},
 		{"reason without end", func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 ")
 			keepWriting(c, "a", 0)
-		}, 0, "server response headers exceeded 65536 bytes"},
+		}, 0, "server response headers exceeded 32768 bytes"},
 		{"header without end", func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
 			keepWriting(c, "a", 0)
-		}, 0, "server response headers exceeded 65536 bytes"},
+		}, 0, "server response headers exceeded 32768 bytes"},
 		{"headers without end", func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\n")
 			keepWriting(c, "A:\r\n", 0)
-		}, 0, "server response headers exceeded 65536 bytes"},
+		}, 0, "server response headers exceeded 32768 bytes"},
 		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, limit, "no byte moved for 1m0s"},
 	} {
 		var written atomic.Int64
@@ -184,7 +189,7 @@ func TestBodiesAreBounded(t *testing.T) {
 
 // Who is sent round in circles stops before long, and says so.
 func TestRedirectsAreBounded(t *testing.T) {
-	long := strings.Repeat("a", 50<<10)
+	long := strings.Repeat("a", 30<<10)
 	for _, row := range []struct {
 		name, to string
 		requests int64
@@ -237,5 +242,76 @@ func TestUnaskedAnswers(t *testing.T) {
 	})
 	if conns.Load() != 3 {
 		t.Errorf("%d connections for 3 files", conns.Load())
+	}
+}
+
+// However many servers' answers come at once, and however they are filled, memory
+// stays within bounds.
+func TestMemoryIsBounded(t *testing.T) {
+	var head strings.Builder
+	head.WriteString("HTTP/1.1 400 No\r\n")
+	for i := 0; head.Len() < maxAnswerHead-100; i++ {
+		fmt.Fprintf(&head, "%s:\r\n", strconv.FormatInt(int64(i), 36))
+	}
+	head.WriteString("\r\n" + strings.Repeat("a", 100))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const together = 256
+	var arrived sync.WaitGroup
+	arrived.Add(together)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				if request(bufio.NewReader(c)) == nil {
+					return
+				}
+				arrived.Done()
+				arrived.Wait()
+				_, _ = io.WriteString(c, head.String())
+			}()
+		}
+	}()
+	dir := t.TempDir()
+	for i := range together {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &world{T: t}
+	w.from("http://"+l.Addr().String()+"/{path}", source.Options{Paths: []string{dir}})
+	w.Limits = throttle.Limits{InFlight: together, Fixed: true}
+	w.Network.StallTimeout = limit
+	w.Attempts, w.Workers = 1, together
+	w.Progress, w.Log = &w.watch, slog.New(slog.DiscardHandler)
+
+	var most uint64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapInuse+m.StackInuse)
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	s := Run(t.Context(), t.Context(), w.Options)
+	close(stop)
+	<-stopped
+	t.Logf("at most %d MiB for %d answers at once", most>>20, together)
+	if s.Requests.ByStatus["400"] != together || most > 256<<20 {
+		t.Errorf("%d MiB, %+v", most>>20, s.Requests.ByStatus)
 	}
 }

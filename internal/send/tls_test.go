@@ -12,11 +12,13 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -132,5 +134,62 @@ func TestServersAreVerified(t *testing.T) {
 		if n.TLS != nil && n.TLS == config {
 			t.Error("the caller's settings were changed")
 		}
+	}
+}
+
+// What comes before an answer is bounded as well: a handshake, a proxy's answer, a
+// record of TLS.
+func TestConnectingIsBounded(t *testing.T) {
+	record := "\x16\x03\x03\x40\x00\x02" // a ServerHello is to come, or what else there is
+	for _, row := range []struct {
+		name  string
+		proxy bool
+		serve func(c net.Conn, config *tls.Config)
+		after time.Duration
+		says  string
+	}{
+		{"dripping handshake", false, func(c net.Conn, _ *tls.Config) {
+			_, _ = io.WriteString(c, record)
+			keepWriting(c, "\x00", time.Second)
+		}, 10 * time.Second, "TLS handshake timeout"},
+		{"dripping proxy", true, func(c net.Conn, _ *tls.Config) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A: ")
+			keepWriting(c, "a", time.Second)
+		}, time.Minute, "deadline exceeded"},
+		{"proxy's head without end", true, func(c net.Conn, _ *tls.Config) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A: ")
+			keepWriting(c, "a", 0)
+		}, 0, "unexpected EOF"},
+		{"proxy refuses", true, func(c net.Conn, _ *tls.Config) {
+			_ = request(bufio.NewReader(c))
+			_, _ = io.WriteString(c, "HTTP/1.1 503 No\r\n\r\n")
+			keepWriting(c, "a", 0)
+		}, 0, "the proxy answers 503 Service Unavailable"},
+		{"dripping record", false, func(c net.Conn, config *tls.Config) {
+			secure := tls.Server(c, config)
+			if request(bufio.NewReader(secure)) != nil {
+				_, _ = io.WriteString(c, "\x17\x03\x03\x40\x00")
+				keepWriting(c, "\x00", limit/4)
+			}
+		}, 2 * limit, "timeout awaiting response headers"},
+	} {
+		var config *tls.Config
+		onRawServer(t, 1, func(c net.Conn) { row.serve(c, config) }, func(w *world) {
+			a := newAuthority(t)
+			config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
+			w.Network.TLS = &tls.Config{RootCAs: a.pool}
+			w.Network.ConnectTimeout = 10 * time.Second
+			if row.proxy {
+				w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}
+			}
+			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			w.Attempts, w.GiveUpAfter, w.resends = 1, time.Millisecond, 10
+			var results strings.Builder
+			w.Results = report.NewResults(&results)
+			s := w.run()
+			if s.Items.Delivered > 0 || w.since() < row.after || w.since() > 2*row.after+time.Second || !strings.Contains(results.String(), row.says) {
+				t.Errorf("%s: after %v: %s%s", row.name, w.since(), results.String(), errorsOf(s))
+			}
+		})
 	}
 }

@@ -29,7 +29,7 @@ type Network struct {
 
 // maxAnswerHead bounds the head of an answer, with those of the interim answers before it. It
 // bounds the memory for 256 of them at once, and for as many headers as fit into it.
-const maxAnswerHead = 64 << 10
+const maxAnswerHead = 32 << 10
 
 // A transport does the sending.
 type transport interface {
