@@ -138,6 +138,37 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	}
 }
 
+// What makes a commit last, and keeps others from the log, is in force; also after this process has closed the file
+// elsewhere, which costs a process its usual locks.
+func TestDurable(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	mustPut(t, j, full(1))
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "fullfsync": "1", "checkpoint_fullfsync": "1"} {
+		var got string
+		if err := j.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", pragma, got, err, want)
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	// The range that SQLite's users share.
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: 0x40000002, Len: 510}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		t.Skip(err)
+	}
+	if lock.Type == unix.F_UNLCK {
+		t.Error("the file is not locked any more")
+	}
+}
+
 // asNobody runs the test in a process without root's rights, to which permissions mean something.
 func asNobody(t *testing.T) bool {
 	if os.Getuid() != 0 {

@@ -273,19 +273,85 @@ func TestReplacedUnderway(t *testing.T) {
 		t.Skip("Windows removes no open file")
 	}
 	path := newPath(t)
-	j := mustOpen(t, path)
-	mustPut(t, j, full(1))
-	if err := os.Rename(path, path+".away"); err != nil {
-		t.Fatal(err)
+	move := func(from, to string) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Rename(from+suffix, to+suffix); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	start := func() *Journal {
+		j := mustOpen(t, path)
+		mustPut(t, j, full(1))
+		move(path, path+".away")
+		if err := j.Begin(t.Context(), full(2)); !errors.Is(err, errReplaced) || !strings.Contains(err.Error(), path) {
+			t.Error(err)
+		}
+		<-j.Failed()
+		if err := j.Err(); !errors.Is(err, errReplaced) {
+			t.Error(err)
+		}
+		return j
+	}
+	// Put back, it gets what waited, but not what was not begun.
+	j := start()
+	j.Put(full(3), nil)
+	move(path+".away", path)
+	mustClose(t, j)
+	equal(t, "put back", all(t, path), []Item{full(1), full(3)})
+
+	// Another in its place is left alone.
+	j = start()
+	for _, suffix := range []string{"", "-wal"} {
+		os.WriteFile(path+suffix, []byte("not ours"), 0o600)
 	}
 	var got error
-	j.Put(full(2), func(err error) { got = err })
-	<-j.Failed()
-	if err := j.Err(); !errors.Is(err, errReplaced) || !strings.Contains(err.Error(), path) {
-		t.Error(err)
-	}
+	j.Put(full(3), func(err error) { got = err })
 	if err := j.Close(6); !errors.Is(err, errReplaced) || !errors.Is(got, errReplaced) {
 		t.Error(err, got)
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		if data, err := os.ReadFile(path + suffix); string(data) != "not ours" {
+			t.Errorf("%q: %q, %v", suffix, data, err)
+		}
+	}
+}
+
+// An error in the middle of a transaction leaves none of it, and does not bar the next one.
+func TestBrokenTransaction(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	exec := func(query string) {
+		if _, err := j.conn.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TEMP TRIGGER bad BEFORE INSERT ON main.item WHEN new.id = 13 BEGIN SELECT raise(ABORT, 'no'); END")
+	j.Put(full(12), nil)
+	j.Put(full(13), nil)
+	j.Put(full(14), nil)
+	<-j.Failed()
+	exec("DROP TRIGGER bad")
+	mustClose(t, j)
+	equal(t, "rows", all(t, path), []Item{full(12), full(13), full(14)})
+}
+
+// Of two rows for one item the later one holds.
+func TestTwoRows(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	mustPut(t, j, full(1))
+	if _, err := j.conn.ExecContext(t.Context(), "INSERT INTO item SELECT n + 5, id, size, mtime, 'delivered', doubt, attempts, first, last, http_status, method, path, rel, url, key, error, digest FROM item"); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, j)
+	j = mustOpen(t, path)
+	equal(t, "counts", j.Earlier().Counts, map[State]int64{Delivered: 1})
+	equal(t, "claim", j.Claim(1, full(1).Fingerprint), Claim{State: Delivered, Same: true})
+	mustPut(t, j, full(2))
+	mustClose(t, j)
+	if items := all(t, path); len(items) != 3 || items[2].ID != 2 {
+		t.Errorf("%d rows", len(items))
 	}
 }
 
