@@ -1,0 +1,134 @@
+package send
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+)
+
+var killRounds = flag.Int("rounds", 2, "of TestKill")
+
+// A run that is killed at a random moment, and started again, loses nothing,
+// claims nothing, and sends little twice.
+//
+//	go test -run TestKill ./internal/send -v -rounds 100
+func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	const files, size = 2000, 4 << 10
+	bin, dir := buildPenstock(t), t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var all []*chaosFile
+	rnd := rand.NewChaCha8([32]byte{})
+	content := make([]byte, size)
+	for i := range files {
+		_, _ = rnd.Read(content)
+		f := &chaosFile{path: filepath.Join("data", fmt.Sprintf("%04d", i)), name: fmt.Sprintf("/%04d", i), sums: []string{sumOf(content)}}
+		all = append(all, f)
+		if err := os.WriteFile(filepath.Join(dir, f.path), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// How long it takes where nobody kills it.
+	whole := new(killed)
+	whole.play(t, bin, dir, all, 0)
+	var lost, claimed, inFlight, missed int
+	var twice, mostTwice int64
+	for range *killRounds {
+		k := new(killed)
+		k.play(t, bin, dir, all, time.Duration(rand.Int64N(int64(whole.took))))
+		lost, claimed, twice, missed = lost+k.lost, claimed+k.claimed, twice+k.twice, missed+1-k.kills
+		mostTwice, inFlight = max(mostTwice, k.twice), max(inFlight, k.maxInFlight)
+		t.Logf("killed after %v, %d delivered by then; %d sent twice, at most %d in flight", k.after, k.before, k.twice, k.maxInFlight)
+	}
+	t.Logf("%d rounds of %d files of %d bytes, which take %v, %d too late to be killed: %d lost, %d falsely delivered, %d sent twice, at most %d in a round; at most %d in flight",
+		*killRounds, files, size, whole.took.Round(time.Millisecond), missed, lost, claimed, twice, mostTwice, inFlight)
+}
+
+// A killed is a round of TestKill.
+type killed struct {
+	trial
+	after, took   time.Duration
+	before        int // delivered when it was killed
+	lost, claimed int
+	twice         int64
+}
+
+// play sends the files to a new server, kills that after a while, if that is not
+// zero, and does it again.
+func (k *killed) play(t *testing.T, bin, dir string, files []*chaosFile, after time.Duration) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	params := []string{"flaky"}
+	for _, fault := range labFaults {
+		params = append(params, "--"+fault+"=0")
+	}
+	server, err := startLab(bin, params...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.kill()
+	k.files, k.after = files, after
+	args := []string{"send", "--progress=none", "--results=results.ndjson", "--to=" + server.url + "/{name}", "data"}
+	begin := time.Now()
+	for again := after > 0; ; again = false {
+		p, err := start(bin, dir, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.kill()
+		if again && !p.wait(after) {
+			p.kill()
+			k.kills++
+		} else if !p.wait(time.Minute) {
+			t.Fatalf("it does not end: %v", &p.said)
+		}
+		if status := p.status(); status != ExitDelivered && k.kills == 0 {
+			t.Fatalf("exit status %d: %v", status, &p.said)
+		}
+		stats, err := server.stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.record = labRecord(stats)
+		k.maxInFlight = stats.MaxInFlight
+		ends, err := journalOf(bin, dir, p, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if f.final = ends[f]; f.final == report.Delivered {
+				if k.times(f, f.sum()) == 0 {
+					k.claimed++
+				}
+			}
+		}
+		if !again {
+			break
+		}
+		k.before = len(slices.DeleteFunc(slices.Clone(files), func(f *chaosFile) bool { return f.final != report.Delivered }))
+	}
+	k.took = time.Since(begin)
+	for _, f := range files {
+		if k.times(f, f.sum()) == 0 {
+			k.lost++
+		}
+	}
+	k.twice = k.judge()
+	for _, finding := range k.findings {
+		t.Errorf("killed after %v: %s", after, finding)
+	}
+}
