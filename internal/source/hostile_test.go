@@ -166,6 +166,18 @@ func TestHostileManifests(t *testing.T) {
 	}
 }
 
+func TestHalfPair(t *testing.T) {
+	for raw, want := range map[string]bool{
+		`"a"`: false, `"\ufffd"`: false, `"\ufffd\\ud800"`: false, `"\\ud800"`: false, `"\ud83d\uDE00"`: false, `"\ud83d\ude00x\n\u0041"`: false,
+		`"\ud800"`: true, `"\uDC00"`: true, `"\\\ud800"`: true, `"\ud83d\ude00\ude00"`: true, `"\ude00\ud83d"`: true, `"\ud83d\ud83d\ude00"`: true,
+		`"\ud800\n"`: true, `"\ud800udc00"`: true, `"\u0000\ud800 "`: true,
+	} {
+		if got := halfPair([]byte(raw)); got != want {
+			t.Errorf("%s: %v", raw, got)
+		}
+	}
+}
+
 // The fields of an object are those that encoding/json finds.
 func FuzzObject(f *testing.F) {
 	for _, s := range []string{

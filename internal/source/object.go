@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
-	"strings"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -112,9 +113,37 @@ func scalar(raw []byte) ([]byte, error) {
 		return nil, errors.New("neither a string nor a number")
 	}
 	v := unquote(raw)
-	// Half a surrogate pair, Python's way of writing names that are not UTF-8, was replaced.
-	if bytes.ContainsRune(v, utf8.RuneError) && strings.Contains(strings.ToLower(string(raw)), `\ud`) {
+	if bytes.ContainsRune(v, utf8.RuneError) && halfPair(raw) {
 		return nil, errors.New(`has a \u escape that is no character`)
 	}
 	return v, nil
+}
+
+// halfPair reports whether a JSON string has an escape of half a surrogate pair. That is Python's way of writing names that are not UTF-8,
+// and what encoding/json replaces.
+func halfPair(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		i++
+		if raw[i] != 'u' {
+			continue
+		}
+		unit := func(i int) rune {
+			if i+6 > len(raw) || raw[i] != '\\' || raw[i+1] != 'u' {
+				return 0
+			}
+			n, _ := strconv.ParseUint(string(raw[i+2:i+6]), 16, 16)
+			return rune(n)
+		}
+		if utf16.IsSurrogate(unit(i - 1)) {
+			if utf16.DecodeRune(unit(i-1), unit(i+5)) == utf8.RuneError {
+				return true
+			}
+			i += 6
+		}
+		i += 4
+	}
+	return false
 }
