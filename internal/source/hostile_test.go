@@ -213,6 +213,10 @@ func FuzzObject(f *testing.F) {
 			if !bytes.Equal(got[name], value) {
 				t.Fatalf("%q: %q is %q, want %q", text, name, got[name], value)
 			}
+			var text string
+			if v, err := scalar(value); value[0] == '"' && err == nil && (json.Unmarshal(value, &text) != nil || string(v) != text) {
+				t.Fatalf("%q says %q, want %q", value, v, text)
+			}
 		}
 	})
 }
