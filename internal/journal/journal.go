@@ -183,7 +183,12 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if head.size == 0 {
+	// Who was killed while he made the file has left one that SQLite empties now.
+	var tables int
+	if err := j.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return nil, err
+	}
+	if tables == 0 {
 		err = create(ctx, j.conn)
 	} else {
 		err = checkSchema(ctx, j.conn)
@@ -389,6 +394,19 @@ func (j *Journal) Put(it Item, done func(error)) {
 	if err := j.enqueue(it, false, done); err != nil && done != nil {
 		done(err)
 	}
+}
+
+// Room waits until a Put would not have to. Who calls it before he sends bounds what is accepted and not yet on
+// disk. It fails with ctx's cause; after a failure of the journal it returns at once.
+func (j *Journal) Room(ctx context.Context) error {
+	select {
+	case j.slots <- struct{}{}:
+		<-j.slots
+	case <-j.failed:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Begin records an item as in flight, whatever its state, and returns when that is on disk. If it fails nothing of

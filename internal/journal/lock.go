@@ -53,10 +53,7 @@ func tryLock(path string) (*lockFile, error) {
 	if ok, err := l.TryLock(); !ok {
 		return nil, err
 	}
-	// Prune removes lock files. One that was removed between opening and locking it excludes nobody.
-	mine, err1 := l.Stat()
-	there, err2 := os.Stat(name)
-	if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
+	if l.removed() {
 		l.Close()
 		return nil, nil
 	}
@@ -66,6 +63,14 @@ func tryLock(path string) (*lockFile, error) {
 		f.Close()
 	}
 	return l, nil
+}
+
+// removed says whether the lock file was removed, as Prune does, between opening and locking it, or since. Such a lock
+// excludes nobody.
+func (l *lockFile) removed() bool {
+	mine, err1 := l.Stat()
+	there, err2 := os.Stat(l.Path())
+	return err1 != nil || err2 != nil || !os.SameFile(mine, there)
 }
 
 // lockHolder says who has the lock, as far as that is known.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,24 +65,36 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// A lock that was taken on a file removed since excludes nobody, and is not taken.
+// A lock on a file that was removed excludes nobody, and says so.
 func TestLockFileIsRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows removes no open file")
+	}
 	path := newPath(t)
 	first, err := tryLock(path)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || first == nil || first.removed() {
+		t.Fatal(first, err)
 	}
-	if err := first.remove(); err != nil {
+	defer first.Close()
+	if err := os.Remove(path + ".lock"); err != nil {
 		t.Fatal(err)
 	}
 	second, err := tryLock(path)
 	if err != nil || second == nil {
 		t.Fatal(second, err)
 	}
+	if !first.removed() || second.removed() {
+		t.Errorf("removed: the first %v, the second %v", first.removed(), second.removed())
+	}
 	if third, err := tryLock(path); third != nil || err != nil {
 		t.Errorf("locked twice: %v", err)
 	}
-	second.Close()
+	if err := second.remove(); err != nil {
+		t.Error(err)
+	}
+	if running(path) {
+		t.Error("the lock was not given up")
+	}
 }
 
 // hold is a run in another process, which says that it has begun and waits to be killed.
