@@ -424,7 +424,7 @@ func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars
 	}
 	if len(p.shown) < maxShown {
 		u := maskQuery(item.URL, false)
-		if t.shown != nil { // in which the variables' values are to be seen
+		if t.shown != nil && !t.asksForFields() { // in which the files' names are to be seen
 			u, _ = expand(t.origin, t.shown, vars)
 		}
 		p.shown = append(p.shown, u)

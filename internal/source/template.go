@@ -190,6 +190,14 @@ func (t *Template) Vars() []string {
 	return names
 }
 
+// asksForFields reports whether a manifest's own field stands in the query, where it may be a secret.
+func (t *Template) asksForFields() bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool {
+		_, ofFile := fileVar(Item{}, p.name)
+		return p.query && p.name != "" && !ofFile
+	})
+}
+
 // HasCredentials reports whether the URL came with a user and password.
 func (t *Template) HasCredentials() bool { return t.auth != nil }
 
