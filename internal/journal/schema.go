@@ -73,7 +73,7 @@ FROM item`
 
 	itemColumns = `n, id, size, mtime, state, doubt, attempts, first, last, http_status, method, path, rel, url, key, error, digest`
 
-	// The index: a column costs more than to compute it. No state is 0 but None.
+	// One column instead of two: each costs more than the arithmetic. The numbers are those of State.
 	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
 	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime FROM item ORDER BY n`
 
@@ -101,7 +101,7 @@ func openDB(ctx context.Context, path, mode string) (*sql.DB, *sql.Conn, error) 
 	if abs[0] != '/' {
 		abs = "/" + abs // a drive's letter
 	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?_error_rc=1&mode="+mode)
+	db, err := sql.Open("sqlite", "file://"+(&url.URL{Path: abs}).EscapedPath()+"?_error_rc=1&mode="+mode)
 	if err != nil {
 		return nil, nil, err
 	}
