@@ -2,12 +2,14 @@ package send
 
 import (
 	"bufio"
+	"encoding/json"
 
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +19,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -313,5 +316,75 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Logf("at most %d MiB for %d answers at once", most>>20, together)
 	if s.Requests.ByStatus["400"] != together || most > 256<<20 {
 		t.Errorf("%d MiB, %+v", most>>20, s.Requests.ByStatus)
+	}
+}
+
+// Neither what a server says nor how a file is called can move the cursor, turn the
+// text round, or add a line that we have not written.
+func TestTextsAreTame(t *testing.T) {
+	names := []string{"a", "b\x1b[2J\x1b[1;1H", "c\n1 of 1 delivered", "d\u202egpj.exe", "e\xff\xfe", "f\r\u009b2J", "g\u2028h\u2029\u0085i"}
+	for _, said := range []string{
+		"no\x1b]0;title\x07", "no\u009b2J\u009d", "no \u202etxet eht \u2066dnuor\u2069", "no\nexit status 0: all delivered", "no\r1 of 1 delivered",
+		"no \xff\xc0\x80\xed\xa0\x80 utf-8", "no \u2028line\u2029paragraph\u0085", "no" + strings.Repeat("\u0300", 500), "no \u200b\u200e\ufeff\U000e0041",
+	} {
+		dir := t.TempDir()
+		for _, name := range names {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+				t.Skip(err) // a system that has no such names
+			}
+		}
+		onRawServer(t, 1, func(c net.Conn) {
+			r := bufio.NewReader(c)
+			for req := request(r); req != nil; req = request(r) {
+				switch text := said + ": " + req.URL.Path; req.URL.Path {
+				case "/a":
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 307 %s\r\nLocation: http://x.example/%s\r\nContent-Length: 0\r\n\r\n", strings.ReplaceAll(said, "\n", " "), url.PathEscape(text))
+				case "/e\xff\xfe":
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 %s\r\n\r\n", text)
+					return
+				default:
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 %s\r\nContent-Length: %d\r\n\r\n%s", strings.ReplaceAll(said, "\n", " "), len(text), text)
+				}
+			}
+		}, func(w *world) {
+			s := w.all()
+			w.from(w.To, source.Options{Paths: []string{dir}})
+			s.Attempts = 1
+			sum := s.run()
+			w.ended(sum, ExitItems, 0, int64(len(names)), 0, 0, 0)
+			s.each(func(name, content string) {
+				if name == "journal.db" || name == "journal.db.lock" {
+					return
+				}
+				for _, c := range content {
+					if c != '\n' && (unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029') && name != "results" && name != "report" {
+						t.Errorf("%q: the %s has %q: %q", said, name, c, content)
+						break
+					}
+				}
+				for line := range strings.Lines(content) {
+					if line = strings.TrimSpace(line); strings.HasPrefix(line, "1 of 1") || strings.HasPrefix(line, "exit status 0") {
+						t.Errorf("%q: the %s has a line of somebody else's: %s", said, name, line)
+					}
+					if (name == "results" || strings.HasSuffix(name, "JSON")) && !json.Valid([]byte(line)) {
+						t.Errorf("%q: the %s has no JSON: %s", said, name, line)
+					}
+				}
+			})
+			lines := 0
+			for line := range strings.Lines(s.results.String()) {
+				lines++
+				var item report.Item
+				if err := json.Unmarshal([]byte(line), &item); err != nil || item.Error != report.Printable(item.Error) {
+					t.Errorf("%q: %v: error %q", said, err, item.Error)
+				}
+			}
+			if lines != len(names) {
+				t.Errorf("%q: %d lines of results:\n%s", said, lines, s.results.String())
+			}
+			if !json.Valid(s.report.Bytes()) {
+				t.Errorf("%q: the report is no JSON:\n%s", said, s.report.String())
+			}
+		})
 	}
 }

@@ -50,7 +50,7 @@ func (n Network) base(idle int) transport {
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	t := &http.Transport{
-		Proxy:               proxyFromEnvironment,
+		Proxy:               http.ProxyFromEnvironment,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: n.ConnectTimeout,
 		MaxIdleConnsPerHost: idle,
@@ -87,16 +87,6 @@ func (n Network) base(idle int) transport {
 	// A frame that drips is no frame, and nobody answers a ping in the middle of one.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: n.StallTimeout + n.StallTimeout/4, PingTimeout: n.StallTimeout}
 	return &watched{t, n.StallTimeout}
-}
-
-// proxyFromEnvironment is net/http's, without the proxy's password in its error. The
-// error's types tell the package retry that nothing was sent, and nothing ever will be.
-func proxyFromEnvironment(req *http.Request) (*url.URL, error) {
-	proxy, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: &net.AddrError{Err: "HTTP_PROXY or HTTPS_PROXY is no URL that can be used"}}
-	}
-	return proxy, nil
 }
 
 // addresses returns the URLs of the proxies, with their credentials.
