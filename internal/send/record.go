@@ -40,7 +40,7 @@ func (e *notSentError) RetryAt() time.Time { return time.Time{} }
 
 // An announcer is the transport below the limits: what it is given is sent at
 // once. Where it matters whether a request may have been processed, the journal
-// knows of it before.
+// has it on disk before.
 type announcer struct {
 	transport
 	run *run
@@ -67,6 +67,12 @@ func (r *run) repeatable(method string) bool {
 	return true
 }
 
+// harmless tells whether a request may be sent again whenever, whatever became of it: not
+// if that depends on the age of a key, nor if the answer then would be another.
+func (r *run) harmless(method string) bool {
+	return !r.NoOverwrite && method != http.MethodPost && method != http.MethodPatch
+}
+
 // announce notes that a job's request is about to leave.
 func (r *run) announce(ctx context.Context, j *job) error {
 	if j.first.IsZero() {
@@ -75,16 +81,17 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	if j.doubt && r.tooOld(j) {
 		return errKeyTooOld
 	}
-	if r.Journal == nil || j.announced {
+	if r.Journal == nil {
 		return nil
 	}
-	switch {
-	case !r.repeatable(j.item.Method):
-		if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
-			return fmt.Errorf("not sent, since the journal could not note it: %w", err)
-		}
-	case r.Idempotency.Header != "" || r.NoOverwrite:
-		r.Journal.Put(r.row(j, journal.InFlight), nil)
+	if r.harmless(j.item.Method) {
+		return r.Journal.Room(ctx) // what is accepted and not on disk yet would be sent again
+	}
+	if j.announced {
+		return nil
+	}
+	if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
+		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
 	}
 	j.announced = true
 	return nil
