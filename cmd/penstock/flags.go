@@ -49,7 +49,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	pace.Var(&value[int]{&f.burst, "N", readCount, ""}, "burst", "requests that may leave at once after a lull (default 1)")
 	pace.Var(&value[int]{&f.concurrency, "N", readConcurrency, ""}, "concurrency", "requests in flight, or auto: as many as the server takes (default auto)")
 	pace.Var(&value[rate.Limit]{&f.bandwidth, "B", readBandwidth, ""}, "bandwidth", "bytes a second for all transfers together: 10MiB/s (default no limit)")
-	pace.Var(&value[int]{&f.workers, "N", readCount, ""}, "workers", "waiting goroutines (default as many as the pace needs)")
+	pace.Var(&value[int]{&f.workers, "N", readWorkers, ""}, "workers", "waiting goroutines (default as many as the pace needs)")
 	pace.BoolVar(&f.fixed, "fixed", false, "take --rps and --concurrency as they are; else a server that refuses gets less")
 
 	what := in("What to send")
@@ -85,7 +85,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	when.Var(&value[time.Duration]{&f.connect, "D", readDuration, "10s"}, "connect-timeout", "longest time to connect")
 	when.Var(&value[time.Duration]{&f.stall, "D", readDuration, "1m"}, "stall-timeout", "longest time without a byte either way")
 	when.Var(&value[time.Duration]{&f.giveUpAfter, "D", readDuration, "1h"}, "give-up-after", "end the run when nothing was accepted for so long; a wait that the server asks for counts if it then refuses again")
-	when.Var(&value[time.Duration]{&f.maxWait, "D", readDuration, ""}, "max-wait", "end the run when the server asks for a longer wait (default none)")
+	when.Var(&value[time.Duration]{&f.maxWait, "D", readDuration, "48h"}, "max-wait", "end the run when the server asks for a longer wait")
 	when.Var(&value[time.Duration]{&f.maxDuration, "D", readDuration, ""}, "max-duration", "end the run after so long (default none)")
 
 	when.Var(&value[time.Duration]{&f.stopTimeout, "D", readDuration, "25s"}, "stop-timeout", "after Ctrl-C or a termination, longest time for what is in flight to finish")

@@ -60,6 +60,7 @@ func sendCommand() *cobra.Command {
 		connect:     10 * time.Second,
 		stall:       60 * time.Second,
 		giveUpAfter: time.Hour,
+		maxWait:     48 * time.Hour,
 		attempts:    8,
 		stopTimeout: 25 * time.Second,
 	}

@@ -37,6 +37,11 @@ var perTime = map[string]float64{
 	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400,
 }
 
+const (
+	slowest = 1.0 / (366 * 86400) // requests a second
+	fastest = 1e9
+)
+
 // readPace reads "4", "0.5" or "3000/min". Of several, the slowest holds.
 func readPace(before rate.Limit, s string) (rate.Limit, error) {
 	number, unit, given := strings.Cut(s, "/")
@@ -48,10 +53,16 @@ func readPace(before rate.Limit, s string) (rate.Limit, error) {
 		}
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || !(n > 0) || math.IsInf(n, 0) {
+	if err != nil || !(n > 0) {
 		return 0, errors.New("want requests a second, more than 0, such as 4, 0.5 or 3000/min")
 	}
 	pace := rate.Limit(n / per)
+	switch {
+	case pace < slowest:
+		return 0, errors.New("that is less than one request in a year")
+	case pace > fastest:
+		return 0, errors.New("that is more than a thousand million requests a second: leave it out for no limit")
+	}
 	if before > 0 {
 		pace = min(pace, before)
 	}
@@ -69,7 +80,7 @@ func readBandwidth(_ rate.Limit, s string) (rate.Limit, error) {
 		return 0, fmt.Errorf("%q may mean bits: say bytes, with a capital B, such as 10MB/s", s)
 	}
 	n, err := humanize.ParseBytes(size)
-	if err != nil || n == 0 || strings.Contains(size, "/") {
+	if err != nil || n == 0 || n > math.MaxInt64 || strings.Contains(size, "/") {
 		return 0, errors.New("want bytes a second, more than 0, such as 10MiB/s or 500kB/s")
 	}
 	return rate.Limit(n), nil
@@ -80,6 +91,18 @@ func readCount(_ int, s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
 		return 0, errors.New("want a whole number, 1 or more")
+	}
+	return n, nil
+}
+
+// maxWorkers is as many as can be of use; each costs some KiB.
+const maxWorkers = 10_000
+
+// readWorkers reads a whole number that goroutines can be made of.
+func readWorkers(_ int, s string) (int, error) {
+	n, err := readCount(0, s)
+	if err != nil || n > maxWorkers {
+		return 0, errors.New("want a whole number from 1 to 10000")
 	}
 	return n, nil
 }
@@ -96,15 +119,18 @@ func readConcurrency(_ int, s string) (int, error) {
 	return n, nil
 }
 
+const maxDays = 36500
+
 // readDuration reads "90s", "1h30m" or "2d".
 func readDuration(_ time.Duration, s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseFloat(days, 64); err == nil && n > 0 && n < 36500 {
-			return time.Duration(n * 24 * float64(time.Hour)), nil
+		var n float64
+		if n, err = strconv.ParseFloat(days, 64); n < maxDays {
+			d = time.Duration(n * 24 * float64(time.Hour))
 		}
 	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
+	if err != nil || d <= 0 || d > maxDays*24*time.Hour {
 		return 0, errors.New("want a time, more than 0, such as 30s, 5m or 2h")
 	}
 	return d, nil
