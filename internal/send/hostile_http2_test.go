@@ -226,7 +226,7 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 	onRawServer(t, 1, func(c net.Conn) {
 		conn := &h2{Conn: tls.Server(c, config)}
 		conn.serve("", true, func(stream uint32) {
-			time.Sleep(7 * limit) // the body comes meanwhile
+			time.Sleep(6*limit + limit/2) // the body comes meanwhile
 			_ = conn.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
 		})
 	}, func(w *world) {
@@ -246,7 +246,7 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 			t.Fatalf("after %v: %v", w.since(), err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != 200 || resp.ProtoMajor != 2 || w.since() != 9*limit {
+		if resp.StatusCode != 200 || resp.ProtoMajor != 2 || w.since() != 8*limit+limit/2 {
 			t.Errorf("%s %s after %v", resp.Proto, resp.Status, w.since())
 		}
 	})

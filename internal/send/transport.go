@@ -55,7 +55,7 @@ func (n Network) base(idle int) transport {
 		TLSHandshakeTimeout: n.ConnectTimeout,
 		MaxIdleConnsPerHost: idle,
 		IdleConnTimeout:     90 * time.Second,
-		// An answer that drips puts the end of its connection off, so it has an end of its own.
+		// An answer that drips puts the end of its connection off, so it has one of its own.
 		ResponseHeaderTimeout:  2 * n.StallTimeout,
 		MaxResponseHeaderBytes: maxAnswerHead,
 		ExpectContinueTimeout:  time.Second,
@@ -129,22 +129,34 @@ func (e *stallError) Error() string   { return fmt.Sprintf("no byte moved for %v
 func (e *stallError) Timeout() bool   { return true }
 func (e *stallError) Temporary() bool { return true }
 
-// alive puts a deadline off that was last put off at that instant. Doing so at each
-// byte would cost more than moving the byte, so it is done when a sixteenth of the
-// limit has passed.
-func (c *stallConn) alive(last *atomic.Int64, put func(time.Time) error) {
+// due returns a new deadline where it is time for one. To set one at each byte would
+// cost more than moving the byte, so it is done when a sixteenth of the limit has
+// passed since the last time.
+func (c *stallConn) due(last *atomic.Int64) (until time.Time, yes bool) {
 	if c.limit <= 0 {
-		return
+		return until, false
 	}
 	now := time.Now()
-	if now.UnixNano()-last.Load() > int64(c.limit/16) {
-		last.Store(now.UnixNano())
-		_ = put(now.Add(c.limit)) // fails on a closed connection only
+	if now.UnixNano()-last.Load() <= int64(c.limit/16) {
+		return until, false
+	}
+	last.Store(now.UnixNano())
+	return now.Add(c.limit), true
+}
+
+// To set a deadline fails on a closed connection only.
+
+func (c *stallConn) reading() {
+	if until, yes := c.due(&c.read); yes {
+		_ = c.Conn.SetReadDeadline(until)
 	}
 }
 
-func (c *stallConn) reading() { c.alive(&c.read, c.Conn.SetReadDeadline) }
-func (c *stallConn) writing() { c.alive(&c.written, c.Conn.SetDeadline) }
+func (c *stallConn) writing() {
+	if until, yes := c.due(&c.written); yes {
+		_ = c.Conn.SetDeadline(until)
+	}
+}
 
 func expired(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
