@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 )
 
 const maxShown = 10 // URLs that a Summary shows
@@ -30,22 +31,21 @@ type Summary struct {
 // PATCH) to one URL or that have one key. A file that vanishes during the scan is no error, nor is one that results name and that is gone. When ctx
 // ends, Scan returns its cause.
 //
-// It needs about 20 bytes of memory for each item whose URL could be another's too, and up to 16 MiB to remember files, unless there are too many,
+// It needs about 9 bytes of memory for each item whose URL could be another's too, and up to 16 MiB to remember files, unless there are too many,
 // so that Items need not look for them again.
 func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	var sum Summary
 	var failed error
 	f := new(found)
 	f.over = s.opts.Manifest != "" // whose items have more than a file has
-	taken := s.newTaken()
+	seen := new(census)
+	own := s.newOwn(seen.add)
 	p := &pass{ctx: ctx, noStdin: true}
 	p.yield = func(item Item, err error) bool {
 		var later *laterError
 		switch {
 		case err == nil:
-			if what := taken.add(item); what != "" {
-				err = s.twice(ctx, item, sum.Items, what)
-			}
+			own.taken(item)
 		case errors.Is(err, errVanished):
 			return true
 		case errors.As(err, &later):
@@ -58,6 +58,9 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		return err == nil
 	}
 	s.each(p)
+	if failed == nil {
+		failed = s.twice(ctx, own, seen.twice())
+	}
 	if failed != nil {
 		return Summary{}, failed
 	}
@@ -74,59 +77,91 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	return sum, nil
 }
 
-// twice walks again to name the item before the n-th that has the same URL or key. It finds none if that one vanished, or if the
+// twice walks again to name two items that share what they may not, by the hashes that were seen twice. It finds none if one vanished, or if the
 // hashes were equal and the URLs were not.
-func (s *Source) twice(ctx context.Context, item Item, n int64, what string) (found error) {
-	s.each(&pass{ctx: ctx, noStdin: true, yield: func(first Item, err error) bool {
-		switch {
-		case errors.Is(err, errVanished):
+func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) (found error) {
+	if len(hashes) == 0 {
+		return nil
+	}
+	firsts := map[uint64]Item{}
+	s.each(&pass{ctx: ctx, noStdin: true, yield: func(item Item, err error) bool {
+		if err != nil {
 			return true
-		case err != nil || n <= 0:
-		case what == sameKey && first.Key == item.Key:
-			found = fmt.Errorf("source: %s and %s have the same key %s, which must be an item's own",
-				printable(first.Path), printable(item.Path), printable(item.Key))
-		case what == sameURL && unique(first) && first.URL == item.URL:
-			found = fmt.Errorf("source: %s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
-				printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false))
 		}
-		n--
-		return found == nil && n > 0
+		own.seen = func(h uint64) bool {
+			first, ok := firsts[h]
+			if !ok && hashes[h] {
+				firsts[h] = item
+			}
+			switch {
+			case !ok:
+			case first.Key != "" && first.Key == item.Key:
+				found = fmt.Errorf("source: %s and %s have the same key %s, which must be an item's own",
+					printable(first.Path), printable(item.Path), printable(item.Key))
+			case first.URL == item.URL:
+				found = fmt.Errorf("source: %s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
+					printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false))
+			}
+			return false
+		}
+		own.taken(item)
+		return found == nil
 	}})
 	return found
 }
 
-// taken remembers what no two items may share, by 64 bits of hash. The chance that two of a million URLs have one hash is 1 in 37 million: Scan then sees
+// own knows what no two items may share, as 64 bits of hash. The chance that two of a million URLs have one hash is 1 in 37 million: Scan then sees
 // that the URLs differ, and in Items the later item fails until the next run, which hashes anew.
-type taken struct {
+type own struct {
 	urls, keys maphash.Seed
-	alike      bool                 // two items can have one URL
-	seen       map[[8]byte]struct{} // with uint64 the map's slots would be padded to 16 bytes
+	alike      bool              // two items can have one URL
+	seen       func(uint64) bool // notes a hash, and reports whether it was there
 }
 
-const (
-	sameURL = "goes to the same URL"
-	sameKey = "has the same key"
-)
-
-func (s *Source) newTaken() *taken {
-	return &taken{urls: maphash.MakeSeed(), keys: maphash.MakeSeed(), alike: !s.unalike, seen: map[[8]byte]struct{}{}}
+func (s *Source) newOwn(seen func(uint64) bool) *own {
+	return &own{urls: maphash.MakeSeed(), keys: maphash.MakeSeed(), alike: !s.unalike, seen: seen}
 }
 
-// add returns what the item has in common with an earlier one, or "".
-func (t *taken) add(item Item) string {
+// taken returns what the item has in common with an earlier one, or "".
+func (o *own) taken(item Item) string {
 	switch {
-	case item.Key != "" && !t.new(t.keys, item.Key):
-		return sameKey
-	case t.alike && unique(item) && !t.new(t.urls, item.URL):
-		return sameURL
+	case item.Key != "" && o.seen(maphash.String(o.keys, item.Key)):
+		return "has the same key"
+	case o.alike && unique(item) && o.seen(maphash.String(o.urls, item.URL)):
+		return "goes to the same URL"
 	}
 	return ""
 }
 
-func (t *taken) new(seed maphash.Seed, text string) bool {
-	var h [8]byte
-	binary.NativeEndian.PutUint64(h[:], maphash.String(seed, text))
-	n := len(t.seen)
-	t.seen[h] = struct{}{}
-	return len(t.seen) > n
+// hashSet says at once which hashes it has seen, for about 20 bytes each.
+type hashSet map[[8]byte]struct{} // with uint64 the map's slots would be padded to 16 bytes
+
+func (s hashSet) add(h uint64) (seen bool) {
+	var key [8]byte
+	binary.NativeEndian.PutUint64(key[:], h)
+	n := len(s)
+	s[key] = struct{}{}
+	return len(s) == n
+}
+
+// A census says afterwards which hashes it has seen twice, for about 9 bytes each. It has a list for each first byte, so that growing takes little.
+type census [256][]uint64
+
+func (c *census) add(h uint64) (seen bool) {
+	c[h>>56] = append(c[h>>56], h)
+	return false
+}
+
+// twice returns some of the hashes that were added more than once, if any were.
+func (c *census) twice() map[uint64]bool {
+	hashes := map[uint64]bool{}
+	for _, list := range c {
+		slices.Sort(list)
+		for i := 1; i < len(list) && len(hashes) < 100; i++ {
+			if list[i] == list[i-1] {
+				hashes[list[i]] = true
+			}
+		}
+	}
+	return hashes
 }

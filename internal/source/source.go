@@ -303,10 +303,10 @@ func (s *Source) Items() iter.Seq2[Item, error] {
 			f.items(s, yield)
 			return
 		}
-		taken := s.newTaken()
+		own := s.newOwn(hashSet{}.add)
 		s.each(&pass{ctx: context.Background(), yield: func(item Item, err error) bool {
 			if err == nil {
-				if what := taken.add(item); what != "" {
+				if what := own.taken(item); what != "" {
 					err = &ItemError{item, errors.New("another item of this run " + what)}
 				}
 			}

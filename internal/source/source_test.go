@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -439,28 +440,39 @@ func TestLinks(t *testing.T) {
 	expectError(t, err, "self")
 }
 
-// Where the hashes are equal and the URLs are not, no first item is found.
+// Where the hashes are equal and the URLs are not, no two items are named.
 func TestNotTwice(t *testing.T) {
-	tree(t, "d/a", "d/b", "d/c")
-	s, err := New(Options{Paths: []string{"d"}, Template: to(t, "http://h/{name}")})
+	tree(t, "d/a", "d/b", "e/b")
+	s, err := New(Options{Paths: []string{"d", "e"}, Template: to(t, "http://h/{name}")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/c", Method: "PUT"}, 2, sameURL); err != nil {
+	own := s.newOwn(nil)
+	a, b := maphash.String(own.urls, "http://h/a"), maphash.String(own.urls, "http://h/b")
+	if err := s.twice(t.Context(), own, map[uint64]bool{a: true, 1: true}); err != nil {
 		t.Error(err)
 	}
-	if err := s.twice(t.Context(), Item{Path: "d/c", URL: "http://h/b", Method: "PUT"}, 2, sameURL); err == nil {
-		t.Error("not found")
-	}
+	expectError(t, s.twice(t.Context(), own, map[uint64]bool{a: true, b: true}), `"d/b" and "e/b" would both PUT to http://h/b`)
 }
 
-func TestTaken(t *testing.T) {
-	s := new(Source).newTaken()
-	for i := range 10_000 {
-		item := Item{URL: fmt.Sprint(i), Key: fmt.Sprint(i)}
-		if s.add(item) != "" || s.add(item) != sameKey || s.add(Item{URL: item.URL}) != sameURL || s.add(Item{URL: item.URL, Method: "POST"}) != "" {
+func TestHashSet(t *testing.T) {
+	set, both := hashSet{}, new(census)
+	for i := range uint64(10_000) {
+		h := i << 50
+		if set.add(h) || !set.add(h) {
 			t.Fatal(i)
 		}
+		both.add(h)
+	}
+	if n := len(both.twice()); n != 0 {
+		t.Errorf("%d are said to be there twice", n)
+	}
+	for _, h := range []uint64{0, 5 << 50, 9_999 << 50} {
+		both.add(h)
+		both.add(h)
+	}
+	if diff := cmp.Diff(map[uint64]bool{0: true, 5 << 50: true, 9_999 << 50: true}, both.twice()); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -492,26 +504,30 @@ func BenchmarkScan(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/item")
 }
 
-func BenchmarkTaken(b *testing.B) {
+func BenchmarkHashes(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var kept uint64
-			for b.Loop() {
-				var before, after runtime.MemStats
-				runtime.GC()
-				runtime.ReadMemStats(&before)
-				s := new(Source).newTaken()
-				var buf []byte
-				for i := range n {
-					buf = fmt.Appendf(buf[:0], "https://api.example.com/v1/files/%d", i)
-					s.add(Item{URL: string(buf)})
+		for name, make := range map[string]func() func(uint64) bool{
+			"set":    func() func(uint64) bool { return hashSet{}.add },
+			"census": func() func(uint64) bool { return new(census).add },
+		} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				seed := maphash.MakeSeed()
+				var kept uint64
+				for b.Loop() {
+					var before, after runtime.MemStats
+					runtime.GC()
+					runtime.ReadMemStats(&before)
+					add := make()
+					for i := range n {
+						add(maphash.Comparable(seed, i))
+					}
+					runtime.GC()
+					runtime.ReadMemStats(&after)
+					kept = after.HeapAlloc - before.HeapAlloc
+					runtime.KeepAlive(add)
 				}
-				runtime.GC()
-				runtime.ReadMemStats(&after)
-				kept = after.HeapAlloc - before.HeapAlloc
-				runtime.KeepAlive(s)
-			}
-			b.ReportMetric(float64(kept)/float64(n), "B/URL-kept")
-		})
+				b.ReportMetric(float64(kept)/float64(n), "B/hash-kept")
+			})
+		}
 	}
 }
