@@ -265,7 +265,7 @@ func (s shown) next() (next []string) {
 		next = []string{"to go on: " + s.Command}
 	}
 	if doubtful > 0 {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(doubtful), send.With(s.Command, "--only unknown")))
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(doubtful), send.WithOnly(s.Command, "unknown")))
 	}
 	if strings.Contains(s.Command, hidden) {
 		next = append(next, "give your own values for "+hidden)
@@ -400,7 +400,7 @@ func line(it journal.Item) report.Item {
 		seconds = max(0, it.Last.Sub(it.First).Seconds())
 	}
 	return report.Item{
-		Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, Status: status, HTTPStatus: it.HTTPStatus,
+		Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, KeyMade: it.KeyMade, Status: status, HTTPStatus: it.HTTPStatus,
 		Attempts: it.Attempts, Bytes: it.Size, Seconds: seconds, Error: it.Error,
 	}
 }

@@ -57,6 +57,7 @@ type Item struct {
 	Fingerprint
 	Digest     []byte // SHA-256 of the file; nil if not known
 	State      State
+	KeyMade    bool      // Key was made by the run, not given
 	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
 	Attempts   int       // requests sent for it, all runs together
 	First      time.Time // start of the first attempt, to the millisecond; zero: never sent

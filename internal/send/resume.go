@@ -2,6 +2,7 @@ package send
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -157,10 +158,10 @@ func (r *run) next(s report.Summary) (next []string) {
 		return []string{"to go on: " + r.Command}
 	}
 	if n := s.Items.Failed; n > 0 {
-		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), With(r.Command, "--only failed")))
+		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), WithOnly(r.Command, "failed")))
 	}
 	if n := s.Items.Unknown; n > 0 {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), With(r.Command, "--only unknown")))
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), WithOnly(r.Command, "unknown")))
 	}
 	if strings.Contains(strings.Join(next, ""), "***") {
 		next = append(next, "give your own values for ***")
@@ -168,8 +169,13 @@ func (r *run) next(s report.Summary) (next []string) {
 	return next
 }
 
-// With returns a command line of send with one more flag.
-func With(command, flag string) string { return strings.Replace(command, " send", " send "+flag, 1) }
+var onlyFlag = regexp.MustCompile(` --only[ =]("[^"]*"|\S+)`)
+
+// WithOnly returns a command line of send with another --only, put where what follows --
+// does not make a file's name of it.
+func WithOnly(command, states string) string {
+	return strings.Replace(onlyFlag.ReplaceAllString(command, ""), " send", " send --only "+states, 1)
+}
 
 // resumed tells what earlier runs have done of this one's work.
 func (r *run) resumed() (notes []string) {
