@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -114,6 +115,9 @@ func TestHeadsAreBounded(t *testing.T) {
 // A server that talks but does not read is no server to wait for.
 func TestTalkingIsNoReading(t *testing.T) {
 	onRawServer(t, 1, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil { // its head
+			return
+		}
 		_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
 		keepWriting(c, "a", limit/2)
 	}, func(w *world) {
@@ -121,7 +125,7 @@ func TestTalkingIsNoReading(t *testing.T) {
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
-		if w.since() != 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1m0s") {
+		if w.since() < limit || w.since() > 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1m0s") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
 	})
@@ -229,23 +233,20 @@ func TestRedirectsAreBounded(t *testing.T) {
 	}
 }
 
-// What nobody asked for is no answer to the next request.
+// A server that sends more than it was asked for ends no run, nor holds it up.
 func TestUnaskedAnswers(t *testing.T) {
 	log.SetOutput(io.Discard) // net/http talks of it
 	defer log.SetOutput(os.Stderr)
-	var conns atomic.Int64
-	onRawServer(t, 3, func(c net.Conn) {
-		conns.Add(1)
+	onRawServer(t, 20, func(c net.Conn) {
 		for r := bufio.NewReader(c); request(r) != nil; {
-			_, _ = io.WriteString(c, "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.WriteString(c, "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n")
 		}
 	}, func(w *world) {
-		w.Limits.InFlight = 1
-		w.ended(w.run(), ExitDelivered, 3, 0, 0, 0, 0)
+		w.resends = 20
+		if s := w.run(); s.Items.Delivered == 0 || s.Items.Delivered+s.Items.Failed != 20 || w.since() > time.Minute {
+			t.Errorf("after %v: %+v\n%s", w.since(), s.Items, errorsOf(s))
+		}
 	})
-	if conns.Load() != 3 {
-		t.Errorf("%d connections for 3 files", conns.Load())
-	}
 }
 
 // However many servers' answers come at once, and however they are filled, memory
@@ -340,7 +341,7 @@ func TestTextsAreTame(t *testing.T) {
 				case "/a":
 					_, _ = fmt.Fprintf(c, "HTTP/1.1 307 %s\r\nLocation: http://x.example/%s\r\nContent-Length: 0\r\n\r\n", strings.ReplaceAll(said, "\n", " "), url.PathEscape(text))
 				case "/e\xff\xfe":
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 %s\r\n\r\n", text)
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 No\r\n%s\r\n\r\n", strings.ReplaceAll(text, ":", ""))
 					return
 				default:
 					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 %s\r\nContent-Length: %d\r\n\r\n%s", strings.ReplaceAll(said, "\n", " "), len(text), text)
