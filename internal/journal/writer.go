@@ -11,7 +11,7 @@ import (
 
 // queueSize is how many rows may wait for their commit before Put blocks. Of what is accepted, so many may be sent
 // again after the program was killed.
-const queueSize = 16
+const queueSize = 64
 
 // entry is a row on its way to the disk.
 type entry struct {
