@@ -457,7 +457,7 @@ func TestBrokenOffWhileWaiting(t *testing.T) {
 // A file that the server refuses while it takes all others is failed, also when it
 // is the last one left and nothing else can be accepted any more.
 func TestOneFileIsRefusedForEver(t *testing.T) {
-	onFakeTime(t, 60, func(w http.ResponseWriter, r *http.Request) {
+	onFakeTime(t, 120, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/00003") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -465,7 +465,7 @@ func TestOneFileIsRefusedForEver(t *testing.T) {
 		accept(w, r, 500*time.Millisecond)
 	}, func(w *world) {
 		s := w.run()
-		w.ended(s, ExitItems, 59, 1, 0, 0, 0)
+		w.ended(s, ExitItems, 119, 1, 0, 0, 0)
 		if text := errorsOf(s); !strings.Contains(text, "503 Service Unavailable") {
 			t.Errorf("it says %s", text)
 		}
