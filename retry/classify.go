@@ -88,7 +88,8 @@ func judgeStatus(status int, throttled bool) Verdict {
 		return Verdict{Kind: Unprocessed, Reason: reasonTooEarly}
 	case status == http.StatusGatewayTimeout:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
-	case status == http.StatusInternalServerError, status == http.StatusBadGateway:
+	case status == http.StatusInternalServerError, status == http.StatusBadGateway,
+		512 <= status && status <= 599: // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
 		return Verdict{Kind: Uncertain, Reason: reasonServerError}
 	}
 	return Verdict{Kind: Rejected, Reason: reasonRejected}

@@ -45,7 +45,7 @@ func TestTable(t *testing.T) {
 		"507 with Retry-After":  {try{status: 507, header: "Retry-After: 1"}, Failed, Failed, "", "rejected"},
 		"508":                   {try{status: 508}, Failed, Failed, "", "rejected"},
 		"511":                   {try{status: 511}, Failed, Failed, "", "rejected"},
-		"520":                   {try{status: 520}, Failed, Failed, "", "rejected"},
+		"520":                   {try{status: 520}, again, Unknown, "yes", "server error"},
 		"reset":                 {try{err: errReset, stage: connected}, again, Unknown, "yes", "connection lost"},
 		"timeout":               {try{err: context.DeadlineExceeded, stage: connected}, again, Unknown, "yes", "timed out"},
 		"dial timeout":          {try{err: context.DeadlineExceeded, stage: dialling}, again, again, "no", "unreachable"},

@@ -22,6 +22,7 @@
 //	500, 502, 504; reset or timeout           again, an attempt           unknown
 //	  after bytes may have been sent
 //	3xx that is not followed                  failed, names the new URL   failed, names the new URL
+//	512 to 599, which gateways made up         again, an attempt           unknown
 //	other 4xx and 5xx                         failed                      failed
 //	"not before" errors (below)               again, no attempt           again, no attempt
 //	cancelled in flight                       deferred                    unknown

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -149,5 +150,14 @@ func TestShownCommandCanBePasted(t *testing.T) {
 	got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What goes on with --only delivered does not begin anew.
+func TestContinuingOnlyDelivered(t *testing.T) {
+	again := time.Date(2026, 11, 20, 22, 14, 0, 0, time.UTC)
+	got := continuing([]string{"send", "--only", "delivered", "data"}, again)
+	if want := "penstock send --again=2026-11-20T22:14:00.000Z --only delivered data"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

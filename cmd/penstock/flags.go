@@ -60,7 +60,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing: show files, URLs, limits and the earliest finish")
 
 	memory := in("What it remembers, and what it makes of it")
-	memory.StringVar(&f.job, "job", "", "`NAME` of the journal (default by URL and method)")
+	memory.StringVar(&f.job, "job", "", "`NAME` of the journal (default by URL and method); whoever has accounts of his own gets a name of his own")
 	memory.StringVar(&f.journal, "journal", "", "`FILE` that is the journal (default one in the state directory; see penstock journal --help)")
 	memory.BoolVar(&f.noJournal, "no-journal", false, "remember nothing: the same command sends everything again")
 	memory.StringVar(&f.ifRunning, "if-running", f.ifRunning, "`WHAT` to do when another run has the journal: fail, skip, wait")

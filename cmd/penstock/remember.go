@@ -121,6 +121,7 @@ func (f *rememberFlags) open(ctx context.Context, o journal.Options, stderr io.W
 	var signal *send.Interrupted
 	switch {
 	case errors.As(context.Cause(ctx), &signal):
+		discard(j)
 		return nil, nil, &exitError{signal.Status(), signal}
 	case err != nil:
 		return nil, nil, local(err)
@@ -156,17 +157,22 @@ func readTime(_ time.Time, s string) (time.Time, error) {
 	return t, nil
 }
 
-// continuing is the command line that goes on with the run: --again names the
-// instant from which on what was delivered is not sent again.
+// continuing is the command line that goes on with the run: --again, or with it
+// --only delivered, names the instant from which on what was delivered is not sent
+// again.
 func continuing(args []string, again time.Time) string {
 	args = slices.Clone(args)
+	since := "--again=" + again.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 	for i, arg := range args {
 		if arg == "--" {
 			break
 		}
 		if arg == "--again" || strings.HasPrefix(arg, "--again=") {
-			args[i] = "--again=" + again.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+			args[i], again = since, time.Time{}
 		}
+	}
+	if !again.IsZero() {
+		args = slices.Insert(args, slices.Index(args, "send")+1, since)
 	}
 	return shownCommand(args)
 }
@@ -188,6 +194,9 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 	if len(f.only) > 0 && !o.Source.FromResults() {
 		if path == "" {
 			return usageError(errors.New("--only goes by the journal, and there is none: give --job, or the results of the run with --from"))
+		}
+		if slices.Contains(f.only, "skipped") {
+			return usageError(errors.New("--only skipped goes by results: the journal has those as delivered; give the results with --from"))
 		}
 		o.Only = f.selected()
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
@@ -122,7 +123,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	options.Source, err = source.New(source.Options{
 		Paths: paths, Stdin: cmd.InOrStdin(), Manifest: f.manifest, Exclude: f.exclude,
-		Hidden: f.hidden, Follow: f.follow, Written: []string{f.results, f.report, f.journal}, Template: template, Method: f.method,
+		Hidden: f.hidden, Follow: f.follow, Written: append(journal.Files(f.journal), f.results, f.report), Template: template, Method: f.method,
 		Only: f.only, From: f.from,
 	})
 	if err != nil {
@@ -165,6 +166,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	}
 	progress, err := report.NewProgress(kind, stderr)
 	if err != nil {
+		discard(options.Journal)
 		return usageError(fmt.Errorf("--progress: %w", err))
 	}
 	defer progress.Close()
@@ -184,6 +186,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 		options.Results, people = report.NewResults(stdout), stderr
 	default:
 		if options.Results, err = report.CreateResults(f.results); err != nil {
+			discard(options.Journal)
 			return usageError(fmt.Errorf("--results: %w", err))
 		}
 	}
@@ -263,6 +266,14 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	o.UserAgent = "penstock/" + strings.Trim(version(), "()")
 	if o.Header, err = f.header(); err != nil {
 		return o, err
+	}
+	if key := o.Idempotency.Header; key != "" {
+		if err := source.CheckHeader(key, ""); err != nil {
+			return o, fmt.Errorf("--idempotent: %w", err)
+		}
+		if len(o.Header.Values(key)) > 0 {
+			return o, fmt.Errorf("--idempotent and a header %s: all files would have one key, and the server would keep one of them; leave out one of the two", key)
+		}
 	}
 	if o.Network, err = f.network(); err != nil {
 		return o, err

@@ -396,19 +396,6 @@ func (j *Journal) Put(it Item, done func(error)) {
 	}
 }
 
-// Room waits until a Put would not have to. Who calls it before he sends bounds what is accepted and not yet on
-// disk. It fails with ctx's cause; after a failure of the journal it returns at once.
-func (j *Journal) Room(ctx context.Context) error {
-	select {
-	case j.slots <- struct{}{}:
-		<-j.slots
-	case <-j.failed:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
 // Begin records an item as in flight, whatever its state, and returns when that is on disk. If it fails nothing of
 // the item may be sent. Ctx ends the wait for a place in the queue; a commit that is under way is waited for.
 func (j *Journal) Begin(ctx context.Context, it Item) error {

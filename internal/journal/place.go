@@ -134,3 +134,14 @@ var networkFileSystems = map[string]bool{
 	"fuse.sshfs": true, "fuse.rclone": true, "fuse.s3fs": true, "fuse.gcsfuse": true, "fuse.goofys": true, "fuse.mount-s3": true,
 	"fuse.glusterfs": true, "fuse.blobfuse": true, "fuse.blobfuse2": true, "fuse.davfs": true, "fuse.curlftpfs": true, "fuse.juicefs": true,
 }
+
+// Files are the names that a journal at path has on disk while it is open. Of no path there are none.
+func Files(path string) (names []string) {
+	if path == "" {
+		return nil
+	}
+	for _, suffix := range append(fileSuffixes, ".lock") {
+		names = append(names, path+suffix)
+	}
+	return names
+}

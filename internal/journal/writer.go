@@ -9,9 +9,8 @@ import (
 	"os"
 )
 
-// queueSize is how many rows may wait for their commit before Put blocks. Of what is accepted, so many may be sent
-// again after the program was killed.
-const queueSize = 64
+// queueSize is how many rows may wait for their commit before Put blocks.
+const queueSize = 256
 
 // entry is a row on its way to the disk.
 type entry struct {

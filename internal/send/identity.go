@@ -227,6 +227,9 @@ func formatKey(key string, bare bool) (string, error) {
 	if bare {
 		return key, nil
 	}
+	if n := len(key); n >= 2 && key[0] == '"' && key[n-1] == '"' { // somebody has done it already
+		return key, nil
+	}
 	quoted, err := httpsfv.Marshal(httpsfv.NewItem(key))
 	if errors.Is(err, httpsfv.ErrInvalidStringFormat) {
 		return "", fmt.Errorf("the key %s cannot be sent in quotes, which take ASCII only: use another key, or --key-format bare", report.Printable(key))

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 const (
@@ -38,16 +39,17 @@ type job struct {
 	tries   int       // requests sent for it
 
 	id        identity
-	key       string    // idempotency key
-	salt      time.Time // makes it another than before: a server replays its answer to a key that it knows
-	digest    []byte    // SHA-256 of the file, where that is sent along
-	delivered []byte    // SHA-256 of what was delivered earlier and may be the same
-	earlier   int       // requests that earlier runs sent for it
-	kept      bool      // the journal has its fate already
-	announced bool      // the journal has it in flight
-	first     time.Time // when its first attempt left that it is still in doubt of, or in flight with
-	doubt     bool      // some attempt may have been accepted
-	note      string    // why it counts as delivered without a 2xx
+	key       string           // idempotency key
+	salt      time.Time        // makes it another than before: a server replays its answer to a key that it knows
+	digest    []byte           // SHA-256 of the file, where that is sent along
+	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
+	earlier   int              // requests that earlier runs sent for it
+	berth     *throttle.Permit // while it is on its way to the server or to the disk
+	kept      bool             // the journal has its fate already
+	announced bool             // the journal has it in flight
+	first     time.Time        // when its first attempt left that it is still in doubt of, or in flight with
+	doubt     bool             // some attempt may have been accepted
+	note      string           // why it counts as delivered without a 2xx
 
 	// For those that the end of the run comes back to.
 	pass     int
@@ -121,17 +123,19 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := retry.SetFileBody(req, j.item.Path); err != nil {
+	it := &j.item
+	if info, err := os.Stat(it.Path); err == nil && (info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)) {
+		// It has changed since it was found. What is known of the old content, its key too, says
+		// nothing of the new.
+		it.Size, it.ModTime = info.Size(), info.ModTime()
+		j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
+	}
+	if err := retry.SetFileBody(req, it.Path); err != nil {
 		return nil, err
 	}
-	it := &j.item
-	it.Size = req.ContentLength // it may have changed since it was found
 	kind := r.ContentType
 	switch {
 	case r.Form != "":
-		if info, err := os.Stat(it.Path); err == nil {
-			it.ModTime = info.ModTime()
-		}
 		open, length, form := source.FormBody(r.Form, *it, req.GetBody)
 		req.Body.Close()
 		if req.Body, err = open(); err != nil {

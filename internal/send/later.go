@@ -33,8 +33,8 @@ func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 		return false
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if outage && (j.server == nil || j.server.accepted > j.accepted) || len(r.later.jobs) == maxLater {
+		r.mu.Unlock()
 		return false
 	}
 	j.pass++
@@ -43,6 +43,8 @@ func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 		j.ended = time.Now()
 	}
 	r.putOffLocked(j)
+	r.mu.Unlock()
+	j.settled()
 	if r.Journal != nil {
 		row := r.row(j, stateOf(out.Status))
 		row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
@@ -60,6 +62,7 @@ func (r *run) putOff(j *job) {
 }
 
 func (r *run) putOffLocked(j *job) {
+	j.announced = false // what the journal has from now on is how it ended
 	r.later.jobs = append(r.later.jobs, j)
 	if j.ask {
 		r.later.until = later(r.later.until, j.ended.Add(r.verifier.settle))
@@ -111,6 +114,7 @@ func (r *run) giveBack(j *job) {
 // leave does what there is to do for a job that is not sent since the run ends: it
 // remains, unless it was sent before.
 func (r *run) leave(j *job) {
+	j.settled()
 	if j.pass > 0 {
 		r.giveBack(j)
 	}

@@ -2,6 +2,7 @@ package send
 
 import (
 	"slices"
+	"time"
 
 	"github.com/penstock/penstock/internal/journal"
 )
@@ -16,12 +17,17 @@ type Left struct {
 
 // Plan looks what a run would send, going by the journal and changing nothing.
 func (o Options) Plan(r *journal.Reader) (left Left, err error) {
-	rows := make(map[uint64]journal.Item)
+	type fate struct { // of a million rows all that matters
+		journal.Fingerprint
+		State journal.State
+		Last  time.Time
+	}
+	rows := make(map[uint64]fate)
 	for row, err := range r.Items() {
 		if err != nil {
 			return left, err
 		}
-		rows[row.ID] = journal.Item{Fingerprint: row.Fingerprint, State: row.State, Last: row.Last}
+		rows[row.ID] = fate{row.Fingerprint, row.State, row.Last}
 	}
 	asked := !o.Again.IsZero() || o.ResendUnknown || o.Verify
 	for it, err := range o.Source.Items() {
@@ -30,7 +36,7 @@ func (o Options) Plan(r *journal.Reader) (left Left, err error) {
 		}
 		row := rows[identityOf(it).id()]
 		same := row.Size == it.Size && row.ModTime.Equal(it.ModTime)
-		doubt := row.State == journal.Unknown || row.State == journal.InFlight && manyItems(it.Method) && o.Idempotency.Header == ""
+		doubt := row.State == journal.Unknown || row.State == journal.InFlight && !idempotent(it.Method) && o.Idempotency.Header == ""
 		switch {
 		case len(o.Only) > 0 && !slices.Contains(o.Only, row.State),
 			row.State == journal.Delivered && same && (o.Again.IsZero() || row.Last.UnixMilli() >= o.Again.UnixMilli()):

@@ -60,17 +60,19 @@ func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // repeatable tells whether it does no harm if the item is processed twice.
 func (r *run) repeatable(method string) bool {
-	switch method {
-	case http.MethodPost, http.MethodPatch:
-		return r.Idempotency.Header != ""
-	}
-	return true
+	return idempotent(method) || r.Idempotency.Header != ""
+}
+
+// idempotent tells of a method what RFC 9110, section 9.2.2, does; of those that it does
+// not know, nothing is known.
+func idempotent(method string) bool {
+	return method == http.MethodPut || method == http.MethodDelete || method == http.MethodOptions
 }
 
 // harmless tells whether a request may be sent again whenever, whatever became of it: not
 // if that depends on the age of a key, nor if the answer then would be another.
 func (r *run) harmless(method string) bool {
-	return !r.NoOverwrite && method != http.MethodPost && method != http.MethodPatch
+	return !r.NoOverwrite && idempotent(method)
 }
 
 // announce notes that a job's request is about to leave.
@@ -84,39 +86,59 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	if r.Journal == nil {
 		return nil
 	}
-	if r.harmless(j.item.Method) {
-		return r.Journal.Room(ctx) // what is accepted and not on disk yet would be sent again
+	if j.berth == nil {
+		var err error
+		if j.berth, err = r.unsettled.Acquire(ctx); err != nil {
+			return err
+		}
 	}
-	if j.announced {
+	if j.announced || r.harmless(j.item.Method) {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
 		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
 	}
 	j.announced = true
-	return nil
+	return context.Cause(ctx) // else who was cancelled meanwhile would seem to be in doubt
 }
 
 // tooOld tells whether the server may have forgotten the key that the job was first
 // sent with, or nobody knows whether it has.
 func (r *run) tooOld(j *job) bool {
-	if r.Idempotency.Header == "" || (j.item.Method != http.MethodPost && j.item.Method != http.MethodPatch) {
+	if r.Idempotency.Header == "" || idempotent(j.item.Method) {
 		return false
 	}
-	age := time.Now().Round(0).Sub(j.first)
+	now := time.Now().Round(0)
+	if r.Journal != nil && r.Journal.Earlier().Last.Sub(now) > keySlack {
+		return true // the clock was set back
+	}
+	age := now.Sub(j.first)
 	return age > r.Idempotency.Lifetime || age < -keySlack
 }
 
 // refused notes that a job waits for its next attempt: if none before may have been
 // processed, it is in flight no more.
 func (r *run) refused(j *job) {
+	j.settled()
 	if j.doubt {
 		return
 	}
 	j.first = time.Time{}
-	if r.Journal != nil && j.announced && !r.repeatable(j.item.Method) {
+	if r.Journal != nil && j.announced {
 		r.Journal.Put(r.row(j, journal.Deferred), nil)
 		j.announced = false
+	}
+}
+
+// fewestUnsettled may always be on their way to the server or, accepted, to the disk.
+const fewestUnsettled = 32
+
+// settled ends that a job counts among those that a kill of the program leaves in
+// doubt, or to be sent again.
+func (j *job) settled() {
+	if j.berth != nil {
+		j.berth.Release()
+		j.berth = nil
 	}
 }
 
@@ -141,12 +163,17 @@ func shownURL(url string) string {
 // record keeps the fate of an item, and has it reported when that is on disk.
 func (r *run) record(j *job, out report.Item) {
 	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == report.Skipped {
+		if out.Status == report.Failed {
+			r.unnoted.Add(1)
+		}
+		j.settled()
 		r.report(out)
 		return
 	}
 	row := r.row(j, stateOf(out.Status))
 	row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
 	r.Journal.Put(row, func(err error) {
+		j.settled()
 		if err != nil && out.Status == report.Delivered {
 			out.Status, out.Error = report.Unknown, "the server accepted it, but the journal could not keep that"
 		}
@@ -177,6 +204,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, _ error) retry.Ve
 		j.note = "it was there already, after an attempt that may have been accepted"
 		return retry.Verdict{Kind: retry.Accepted}
 	case resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "":
+		j.doubt = true // the server is at work on one that net/http, or a run before, has sent
 		return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
 	}
 	return retry.Verdict{}

@@ -33,7 +33,8 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	}
 	switch {
 	case c.Twice && (it.Header != nil || strings.Contains(it.URL, "?")):
-		r.done(j, report.Item{Status: report.Failed, Error: "it differs from another item of this run in credentials alone, by which the journal cannot tell them apart: give each a key of its own"})
+		j.kept = true // what the journal has by that name is the other's
+		r.done(j, report.Item{Status: report.Failed, Error: "another item of this run is the same, or differs in credentials alone, by which the journal cannot tell them apart: leave one out, or give each a key of its own"})
 		return nil, false
 	case c.Twice:
 		return skip("the same file goes to the same URL as another item of this run")
@@ -66,24 +67,27 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return j, true
 	}
 	j.first, j.doubt = row.First, row.Doubt || c.State == journal.InFlight || c.State == journal.Unknown
-	if r.Again.IsZero() {
-		if j.doubt {
-			j.key = row.Key
-		} else if c.State == journal.Failed {
-			j.salt = row.Last // a server may replay also its refusals
-		}
-	}
-	asked := !r.Again.IsZero() || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown)
+	again := row.Last.UnixMilli() < r.Again.UnixMilli() // else it is this series of runs that is in doubt
 	switch {
-	case !j.doubt || asked:
-		if asked {
-			j.doubt, j.first = false, time.Time{} // whatever its key is worth
-		}
+	case again:
+	case j.doubt || c.State != journal.Failed:
+		j.key = row.Key
+	default:
+		j.salt = row.Last // a server may replay also its refusals
+	}
+	switch {
+	case !j.doubt:
+		return j, true
+	case again || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown):
+		j.first = time.Time{} // whatever its key is worth; that it may be there already stays so
 		return j, true
 	case c.State != journal.Unknown && r.repeatable(it.Method) && !r.tooOld(j):
 		return j, true
 	case r.Verify && verifiable(it, r.shared):
 		j.ask, j.ended = true, later(row.Last, r.Journal.Earlier().Last)
+		if c.State == journal.InFlight {
+			j.ended = r.start // at the latest: nobody noted when its run was killed
+		}
 		if time.Since(j.ended) < r.verifier.settle { // it may still be at work on it
 			j.out = report.Item{Status: report.Unknown, HTTPStatus: row.HTTPStatus, Error: inDoubt}
 			r.putOff(j)
@@ -154,14 +158,30 @@ func (r *run) next(s report.Summary) (next []string) {
 	if r.Journal == nil || r.Command == "" {
 		return nil
 	}
+	failed, unknown, rest := WithOnly(r.Command, "failed"), WithOnly(r.Command, "unknown"), r.Command
+	switch {
+	case r.Source.FromResults(): // which --only goes by there
+		failed, unknown = r.Command, strings.Replace(r.Command, " send", " send --resend-unknown", 1)
+	case len(r.Only) > 0 && !slices.Contains(r.Only, journal.Deferred):
+		names := make([]string, 0, len(r.Only)+1)
+		for _, s := range append(slices.Clone(r.Only), journal.Deferred) {
+			if s != journal.InFlight { // it goes with unknown
+				names = append(names, s.String())
+			}
+		}
+		rest = WithOnly(r.Command, strings.Join(names, ","))
+	}
+	if r.unnoted.Load() > 0 { // by the journal, which --only goes by
+		failed = onlyFlag.ReplaceAllString(r.Command, "")
+	}
 	if n := s.Items.Remaining + s.Items.Deferred; n > 0 {
-		return []string{"to go on: " + r.Command}
+		return []string{"to go on: " + rest}
 	}
 	if n := s.Items.Failed; n > 0 {
-		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), WithOnly(r.Command, "failed")))
+		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), failed))
 	}
 	if n := s.Items.Unknown; n > 0 {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), WithOnly(r.Command, "unknown")))
+		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), unknown))
 	}
 	if strings.Contains(strings.Join(next, ""), "***") {
 		next = append(next, "give your own values for ***")
@@ -169,7 +189,7 @@ func (r *run) next(s report.Summary) (next []string) {
 	return next
 }
 
-var onlyFlag = regexp.MustCompile(` --only[ =]("[^"]*"|\S+)`)
+var onlyFlag = regexp.MustCompile(` ("--only=[^"]*"|--only[ =]("[^"]*"|\S+))`)
 
 // WithOnly returns a command line of send with another --only, put where what follows --
 // does not make a file's name of it.

@@ -103,6 +103,7 @@ type run struct {
 	transport *throttle.Transport
 	client    *retry.Client
 	verifier  verifier
+	unsettled *throttle.Concurrency // with a journal: sent, and not on disk as settled
 	pool      *pool.Pool[*job]
 	shared    bool                    // all items may go to one URL
 	breakOff  context.CancelCauseFunc // ends also what is in flight
@@ -114,6 +115,7 @@ type run struct {
 
 	toldForeign sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
+	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
 
 	// For submit, and after it for summary.
 	before  int64 // items that were delivered earlier
@@ -246,6 +248,7 @@ func newRun(o Options) *run {
 	}
 	r.Log = r.secrets.logger(o.Log)
 	r.tally = report.NewTally(r.start)
+	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
 		inFlight = mostInFlight
@@ -395,6 +398,7 @@ func (r *run) watch(finished <-chan struct{}) {
 		v := r.view(now)
 		r.tell(now)
 		r.grow(v)
+		r.unsettled.SetLimit(max(fewestUnsettled, v.room))
 		r.giveUp(now)
 		s := r.snapshot(v, now)
 		meter.Measure(&s)

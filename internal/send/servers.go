@@ -65,6 +65,7 @@ type view struct {
 	throttle.UpstreamStats
 	name   string // that one's, where there are several
 	wrong  string // what went wrong with it last
+	room   int    // that they allow in flight
 	parked int    // of those that wait, for a server that is closed while another is not
 	aside  string // which other ones are closed, in words
 }
@@ -95,6 +96,7 @@ func (r *run) view(now time.Time) view {
 		v.Waiting += s.Waiting
 		v.InFlight += s.InFlight
 		v.Unclaimed += s.Unclaimed
+		v.room += min(s.Limit, max(r.Limits.InFlight, mostInFlight))
 		if !closed(s.UpstreamStats) {
 			open = true
 			continue
