@@ -1,13 +1,14 @@
 package send
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/report"
@@ -36,7 +37,9 @@ type trial struct {
 	runs        int
 	kills       int
 	maxInFlight int
+	limit       int   // of requests in flight, as given; 0: none
 	unheard     int64 // bodies stored whose client was told otherwise, or nothing
+	impatient   int64 // requests that the client gave up
 
 	findings []string
 }
@@ -144,13 +147,15 @@ func (t *trial) judge() (twice int64) {
 	return twice
 }
 
-// unwritten is how many deliveries may be known and not yet be on disk when a run
-// is killed: rows that wait, and workers that wait for them.
-const unwritten = 256
+// unsettled is how many files a kill may leave that were sent, and are not on disk
+// as settled.
+func (t *trial) unsettled() int {
+	return max(fewestUnsettled, cmp.Or(t.limit, mostInFlight))
+}
 
 // allowed is how many bodies may come twice, where the server takes them.
 func (t *trial) allowed() int64 {
-	return t.unheard + int64(t.kills*(t.maxInFlight+unwritten))
+	return t.unheard + t.impatient + int64(t.kills*t.unsettled())
 }
 
 // labRecord is what a lab has accepted.
@@ -184,7 +189,7 @@ func TestJudge(t *testing.T) {
 		a.add("a2", 1, key("ka2")...)
 		b.add("b1", 1, key("kb1")...)
 		return &trial{
-			way: w, honour: true, kills: 1, maxInFlight: 4, runs: 2,
+			way: w, honour: true, kills: 1, limit: 4, runs: 2,
 			files: []*chaosFile{
 				{name: "/a", sums: []string{"a1", "a2"}, final: report.Skipped},
 				{name: "/b", sums: []string{"b1"}, final: report.Delivered},
@@ -213,9 +218,11 @@ func TestJudge(t *testing.T) {
 		{"forgotten", byTrust, func(t *trial) { t.files[1].final = "" }, "is forgotten"},
 		{"torn", byPut, func(t *trial) { t.record["/b"].add("b", 1); t.record["/b"].last = "b1" }, "content that it never had"},
 		{"foreign", byPut, func(t *trial) { t.record["/c"] = t.record["/b"] }, "none of the files"},
-		{"twice, in flight", byPut, func(t *trial) { t.record["/b"].times["b1"] = 5 }, ""},
+		{"twice, not on disk", byPut, func(t *trial) { t.record["/b"].times["b1"] = 1 + fewestUnsettled }, ""},
 		{"twice, not heard", byPut, func(t *trial) { t.unheard = 20; t.record["/b"].times["b1"] = 21 }, ""},
-		{"too many twice", byPut, func(t *trial) { t.record["/b"].times["b1"] = 6 + unwritten }, "261 bodies were accepted once more"},
+		{"twice, given up", byPut, func(t *trial) { t.impatient = 300; t.record["/b"].times["b1"] = 301 }, ""},
+		{"twice, in flight", byPut, func(t *trial) { t.limit = 40; t.record["/b"].times["b1"] = 41 }, ""},
+		{"too many twice", byPut, func(t *trial) { t.limit = 40; t.record["/b"].times["b1"] = 42 }, "41 bodies were accepted once more"},
 		{"twice", byKey, func(t *trial) { t.record["/b"].times["b1"] = 2 }, "2 times"},
 		{"twice, to who does not honour keys", byKey, func(t *trial) { t.honour = false; t.record["/b"].times["b1"] = 2 }, ""},
 		{"twice", byTrust, func(t *trial) { t.record["/b"].times["b1"] = 2 }, "2 times"},
@@ -251,7 +258,7 @@ func TestLabRecord(t *testing.T) {
 		"/a": {last: "a1", times: map[string]int64{"a1": 2, "a2": 3}, keys: map[string]map[string]bool{"a1": {"k1": true}, "a2": {"k2": true}}},
 		"/b": {last: "b1", times: map[string]int64{"b1": 1}, keys: map[string]map[string]bool{"b1": {"k3": true}}},
 	}
-	if diff := cmp.Diff(want, record, cmp.AllowUnexported(stored{})); diff != "" {
+	if diff := gocmp.Diff(want, record, gocmp.AllowUnexported(stored{})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/url"
@@ -28,7 +29,7 @@ import (
 )
 
 var (
-	chaosTime = flag.Duration("chaos", 3*time.Second, "for how long TestChaos begins new rounds; go test itself ends after -timeout, 10m")
+	chaosTime = flag.Duration("chaos", 0, "for how long TestChaos begins new rounds (default a few that are the same each day); go test itself ends after -timeout, 10m")
 	chaosSeed = flag.Uint64("chaos-seed", 0, "the only round of TestChaos")
 )
 
@@ -44,20 +45,17 @@ func TestChaos(t *testing.T) {
 		t.Skip("it takes seconds")
 	}
 	bin := buildPenstock(t)
+	seed, rounds, workers := uint64(42), 9, 2*runtime.GOMAXPROCS(0)
 	end := time.Now().Add(*chaosTime)
-	if deadline, ok := t.Deadline(); ok && end.After(deadline.Add(-time.Minute)) {
-		end = deadline.Add(-time.Minute)
-	}
-	// What everybody runs every day had better be the same each day.
-	seed, workers := uint64(1), 2*runtime.GOMAXPROCS(0)
-	flag.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "chaos":
-			seed = uint64(time.Now().UnixMilli())
-		case "chaos-seed":
-			seed, workers, end = *chaosSeed, 1, time.Now()
+	switch deadline, ok := t.Deadline(); {
+	case *chaosSeed > 0:
+		seed, rounds, workers = *chaosSeed, 1, 1
+	case *chaosTime > 0:
+		seed, rounds = uint64(time.Now().UnixMilli()), 0
+		if ok && end.After(deadline.Add(-time.Minute)) {
+			end = deadline.Add(-time.Minute)
 		}
-	})
+	}
 
 	var all sync.WaitGroup
 	var mu sync.Mutex // protects what follows
@@ -69,7 +67,7 @@ func TestChaos(t *testing.T) {
 		all.Go(func() {
 			for {
 				mu.Lock()
-				if sum.rounds > 0 && !time.Now().Before(end) || sum.failed >= 5 {
+				if rounds > 0 && sum.rounds == rounds || rounds == 0 && time.Now().After(end) || sum.failed >= 5 {
 					mu.Unlock()
 					return
 				}
@@ -80,7 +78,7 @@ func TestChaos(t *testing.T) {
 
 				begin := time.Now()
 				err := r.play(t.Context())
-				line := fmt.Sprintf("-chaos-seed %d: %v, %.1f s", r.seed, r, time.Since(begin).Seconds())
+				line := fmt.Sprintf("-chaos-seed %d: %.1f s, %d runs, %d of them killed: %v", r.seed, time.Since(begin).Seconds(), r.runs, r.kills, r)
 				mu.Lock()
 				sum.runs, sum.kills, sum.files = sum.runs+r.runs, sum.kills+r.kills, sum.files+len(r.files)
 				sum.twice, sum.unheard = sum.twice+r.twice, sum.unheard+r.unheard
@@ -182,16 +180,17 @@ func (r *round) play(ctx context.Context) error {
 		if len(r.findings) > 0 {
 			return nil
 		}
-		if ended {
-			if r.done() {
-				break
-			}
+		done := ended && r.done()
+		if done && (stops <= 0 || !r.change) {
+			break
+		}
+		if ended && !done {
 			if again++; again > 10 {
 				r.find("it ends with failed files again and again")
 				return nil
 			}
 		}
-		if r.change && stops > 0 && r.odds(0.4) {
+		if r.change && stops > 0 && (done || r.odds(0.4)) {
 			if err := r.alter(ctx); err != nil {
 				return err
 			}
@@ -214,7 +213,7 @@ func (r *round) plan() error {
 	}
 	r.way = sending(r.rnd.IntN(3))
 	r.honour = r.way == byKey && r.odds(0.7)
-	r.change, r.rivals = r.odds(0.5), r.odds(0.2)
+	r.change, r.rivals = r.odds(0.7), r.odds(0.2)
 	templates := []string{"/up/{path}", "/{name}", "/f?name={path}"}
 	r.template = templates[r.rnd.IntN(len(templates))]
 
@@ -246,8 +245,10 @@ func (r *round) plan() error {
 		flag(0.3, "--key-format=bare")
 	}
 	r.results = flag(0.7, "--results", "results.ndjson")
-	flag(0.5, "--rps", int(r.pick(20, 400)))
-	flag(0.3, "--concurrency", int(r.pick(1, 40)))
+	flag(0.4, "--rps", int(r.pick(20, 400)))
+	if limit := int(r.pick(1, 80)); flag(0.4, "--concurrency", limit) {
+		r.limit = limit
+	}
 	flag(0.1, "--workers", int(r.pick(1, 40)))
 	flag(0.1, "--verbose")
 	verify := 0.3
@@ -273,7 +274,7 @@ func (r *round) plan() error {
 		}
 		m := r.own
 		m.share = r.pick(0.01, 0.3)
-		m.latency = r.duration(time.Millisecond, 100*time.Millisecond)
+		m.latency = time.Duration(r.pick(float64(100*time.Microsecond), float64(100*time.Millisecond))).Round(100 * time.Microsecond)
 		m.faults = slices.Concat(safeFaults, unsafeFaults)
 		m.form, m.digest, m.honour = form, r.digest, r.honour
 		if r.way == byKey {
@@ -299,7 +300,7 @@ func (r *round) plan() error {
 	if r.args = append(args, "data"); r.way == byKey && r.odds(0.2) {
 		r.manifest, r.args = true, append(args, "--manifest="+path.Join("data", manifestName))
 	}
-	for range int(r.pick(3, 300)) {
+	for range int(r.pick(3, 500)) {
 		if err := r.add(); err != nil {
 			return err
 		}
@@ -448,9 +449,9 @@ func (r *round) alter(ctx context.Context) error {
 func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 	// Chance is asked here only, so that a seed means the same however long things take.
 	how, signals := r.signals()
-	delay := r.duration(5*time.Millisecond, time.Duration(r.pick(50, 1500))*time.Millisecond)
+	delay := r.duration(2*time.Millisecond, time.Duration(r.pick(50, 1500))*time.Millisecond)
 	gap := r.duration(time.Millisecond, 300*time.Millisecond)
-	rival, export := r.rivals && r.odds(0.3), r.odds(0.5)
+	sending, rival, export := r.odds(0.7), r.rivals && r.odds(0.3), r.odds(0.5)
 	if !stop {
 		how, signals = "left alone", nil
 	}
@@ -472,6 +473,8 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 		if err := r.rival(p); err != nil {
 			return false, err
 		}
+	}
+	for sending && !p.hasJournal() && !p.wait(time.Millisecond) { // most kills are to hit what is under way
 	}
 	expect := []int{ExitDelivered, ExitItems}
 	for i, s := range signals {
@@ -510,6 +513,8 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 		if err != nil {
 			r.find("after run %d: %v", r.runs, err)
 		}
+		// Of what has changed since, it speaks of the older content.
+		maps.DeleteFunc(ends, func(f *chaosFile, _ report.Status) bool { return len(f.sums) > 1 })
 		r.claim(ends, fmt.Sprintf("the journal after run %d", r.runs))
 	}
 	return status == ExitDelivered || status == ExitItems, nil
@@ -606,6 +611,9 @@ func (r *round) read(status int) error {
 	case err != nil && ended:
 		r.find("run %d wrote no report: %v", r.runs, err)
 	}
+	q := r.report.Requests
+	hidden := q.Sent - q.Accepted - q.Throttled - q.Overloaded - q.TimedOut - q.Errors // resends by net/http
+	r.impatient += q.TimedOut + max(0, hidden)
 	if !r.results || r.spoiled {
 		return nil
 	}

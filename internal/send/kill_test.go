@@ -40,39 +40,52 @@ func TestKill(t *testing.T) {
 		}
 	}
 
-	// How long it takes where nobody kills it.
-	whole := new(killed)
-	whole.play(t, bin, dir, all, 0)
-	var lost, claimed, inFlight, missed int
-	var twice, mostTwice int64
-	for range *killRounds {
-		k := new(killed)
-		k.play(t, bin, dir, all, time.Duration(rand.Int64N(int64(whole.took))))
-		lost, claimed, twice, missed = lost+k.lost, claimed+k.claimed, twice+k.twice, missed+1-k.kills
-		mostTwice, inFlight = max(mostTwice, k.twice), max(inFlight, k.maxInFlight)
-		t.Logf("killed after %v, %d delivered by then; %d sent twice, at most %d in flight", k.after, k.before, k.twice, k.maxInFlight)
+	for _, c := range []struct {
+		way   sending
+		limit int // of requests in flight
+	}{{byPut, 0}, {byPut, 16}, {byKey, 0}, {byTrust, 0}, {byTrust, 48}} {
+		t.Run(fmt.Sprintf("%v, limit %d", c.way, c.limit), func(t *testing.T) {
+			// How long it takes where nobody kills it.
+			whole := newKilled(c.way, c.limit, all)
+			whole.play(t, bin, dir, 0)
+			var lost, claimed, inFlight, missed, unknown int
+			var twice, mostTwice int64
+			for range *killRounds {
+				k := newKilled(c.way, c.limit, all)
+				k.play(t, bin, dir, time.Duration(rand.Int64N(int64(whole.took))))
+				lost, claimed, twice, missed = lost+k.lost, claimed+k.claimed, twice+k.twice, missed+1-k.kills
+				mostTwice, inFlight = max(mostTwice, k.twice), max(inFlight, k.maxInFlight)
+				unknown = max(unknown, k.unknown)
+				t.Logf("killed after %v, %d delivered by then; %d accepted twice, at most %d in flight, %d unknown", k.after, k.before, k.twice, k.maxInFlight, k.unknown)
+			}
+			t.Logf("%d rounds of %d files of %d bytes, which take %v, %d too late to be killed: %d lost, %d falsely delivered, %d accepted twice, at most %d in a round; %d unknown; at most %d in flight",
+				*killRounds, files, size, whole.took.Round(time.Millisecond), missed, lost, claimed, twice, mostTwice, unknown, inFlight)
+		})
 	}
-	t.Logf("%d rounds of %d files of %d bytes, which take %v, %d too late to be killed: %d lost, %d falsely delivered, %d sent twice, at most %d in a round; at most %d in flight",
-		*killRounds, files, size, whole.took.Round(time.Millisecond), missed, lost, claimed, twice, mostTwice, inFlight)
 }
 
 // A killed is a round of TestKill.
 type killed struct {
 	trial
+	unknown       int
 	after, took   time.Duration
 	before        int // delivered when it was killed
 	lost, claimed int
 	twice         int64
 }
 
+func newKilled(way sending, limit int, files []*chaosFile) *killed {
+	return &killed{trial: trial{way: way, limit: limit, honour: true, files: files}}
+}
+
 // play sends the files to a new server, kills that after a while, if that is not
 // zero, and does it again.
-func (k *killed) play(t *testing.T, bin, dir string, files []*chaosFile, after time.Duration) {
+func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(dir, "state")); err != nil {
 		t.Fatal(err)
 	}
-	params := []string{"flaky"}
+	params := []string{"flaky", "--keys=honour"}
 	for _, fault := range labFaults {
 		params = append(params, "--"+fault+"=0")
 	}
@@ -81,8 +94,18 @@ func (k *killed) play(t *testing.T, bin, dir string, files []*chaosFile, after t
 		t.Fatal(err)
 	}
 	defer server.kill()
-	k.files, k.after = files, after
-	args := []string{"send", "--progress=none", "--results=results.ndjson", "--to=" + server.url + "/{name}", "data"}
+	k.after = after
+	args := []string{"send", "--progress=none", "--to=" + server.url + "/{name}", "data"}
+	if k.limit > 0 {
+		args = append(args, fmt.Sprint("--concurrency=", k.limit))
+	}
+	switch k.way {
+	case byKey:
+		args = append(args, "--idempotent")
+		fallthrough
+	case byTrust:
+		args = append(args, "--method=POST")
+	}
 	begin := time.Now()
 	for again := after > 0; ; again = false {
 		p, err := start(bin, dir, args...)
@@ -105,11 +128,11 @@ func (k *killed) play(t *testing.T, bin, dir string, files []*chaosFile, after t
 		}
 		k.record = labRecord(stats)
 		k.maxInFlight = stats.MaxInFlight
-		ends, err := journalOf(bin, dir, p, files)
+		ends, err := journalOf(bin, dir, p, k.files)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range files {
+		for _, f := range k.files {
 			if f.final = ends[f]; f.final == report.Delivered {
 				if k.times(f, f.sum()) == 0 {
 					k.claimed++
@@ -119,13 +142,19 @@ func (k *killed) play(t *testing.T, bin, dir string, files []*chaosFile, after t
 		if !again {
 			break
 		}
-		k.before = len(slices.DeleteFunc(slices.Clone(files), func(f *chaosFile) bool { return f.final != report.Delivered }))
+		k.before = len(slices.DeleteFunc(slices.Clone(k.files), func(f *chaosFile) bool { return f.final != report.Delivered }))
 	}
 	k.took = time.Since(begin)
-	for _, f := range files {
-		if k.times(f, f.sum()) == 0 {
+	for _, f := range k.files {
+		switch {
+		case f.final == report.Unknown:
+			k.unknown++
+		case k.times(f, f.sum()) == 0:
 			k.lost++
 		}
+	}
+	if most := k.kills * k.unsettled(); k.unknown > most {
+		k.find("%d files are unknown, want %d at most", k.unknown, most)
 	}
 	k.twice = k.judge()
 	for _, finding := range k.findings {
