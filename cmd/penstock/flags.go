@@ -60,7 +60,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing: show files, URLs, limits and the earliest finish")
 
 	memory := in("What it remembers, and what it makes of it")
-	memory.StringVar(&f.job, "job", "", "`NAME` of the journal (default by URL and method); whoever has accounts of his own gets a name of his own")
+	memory.Var(&value[string]{&f.job, "NAME", readName, ""}, "job", "name of the journal (default by URL and method); whoever has accounts of his own gets a name of his own")
 	memory.StringVar(&f.journal, "journal", "", "`FILE` that is the journal (default one in the state directory; see penstock journal --help)")
 	memory.BoolVar(&f.noJournal, "no-journal", false, "remember nothing: the same command sends everything again")
 	memory.StringVar(&f.ifRunning, "if-running", f.ifRunning, "`WHAT` to do when another run has the journal: fail, skip, wait")
@@ -71,7 +71,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	memory.StringVar(&f.from, "from", "", "`FILE` of results that --only goes by instead of the journal")
 
 	safe := in("Sent once, and whole")
-	safe.StringVar(&f.idempotent, "idempotent", "", "send an idempotency key with each file in `HEADER`, which makes repeating a POST safe: only for a server that honours them")
+	safe.Var(&value[string]{&f.idempotent, "HEADER", readName, ""}, "idempotent", "send an idempotency key with each file, in the header Idempotency-Key or the one named, which makes repeating a POST safe: only for a server that honours them")
 	safe.Lookup("idempotent").NoOptDefVal = usualKeyHeader
 	safe.StringVar(&f.keyFormat, "key-format", "", "`FORMAT` of the key: quoted or bare (default quoted in "+usualKeyHeader+", else bare)")
 	safe.Var(&value[time.Duration]{&f.keyLifetime, "D", readDuration, "24h"}, "key-lifetime", "how long the server remembers a key")

@@ -152,7 +152,10 @@ func readTime(_ time.Time, s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return t, fmt.Errorf("want an instant such as 2006-01-02T15:04:05Z, or nothing: all that was delivered before now")
+		t, err = time.ParseInLocation(time.DateOnly, s, time.Local)
+	}
+	if err != nil {
+		return t, fmt.Errorf("want an instant such as 2006-01-02 or 2006-01-02T15:04:05Z, or nothing: all that was delivered before now")
 	}
 	return t, nil
 }

@@ -317,7 +317,7 @@ func checkReport(name string) error {
 	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
 		return fmt.Errorf("there is no directory %s", filepath.Dir(name))
 	}
-	return nil
+	return report.CheckJSON(name)
 }
 
 // header gathers the headers from flags, files and the environment.

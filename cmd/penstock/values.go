@@ -32,6 +32,14 @@ func (v *value[T]) Set(s string) error {
 	return nil
 }
 
+// readName refuses nothing, which a variable without a value leaves.
+func readName(_, s string) (string, error) {
+	if s == "" {
+		return "", errors.New("it is empty")
+	}
+	return s, nil
+}
+
 // perTime are the units of time that a pace may be given in.
 var perTime = map[string]float64{
 	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400,

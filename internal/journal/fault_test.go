@@ -341,7 +341,7 @@ func TestTwoRows(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	if _, err := j.conn.ExecContext(t.Context(), "INSERT INTO item SELECT n + 5, id, size, mtime, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest FROM item"); err != nil {
+	if _, err := j.conn.ExecContext(t.Context(), "INSERT INTO item SELECT n + 5, id, size, mtime, place, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest FROM item"); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, j)

@@ -39,11 +39,12 @@ func ParseState(s string) (State, error) {
 	return None, fmt.Errorf("journal: no such state: %q", s)
 }
 
-// Fingerprint is what a source file was when it was sent. Two fingerprints are the same when both size and time are,
+// Fingerprint is what a source file was when it was sent. Two fingerprints are the same when size, place and time are,
 // to the nanosecond. Times before 1678 and after 2262 count as the first and the last instant between.
 type Fingerprint struct {
 	Size    int64
 	ModTime time.Time
+	Place   uint64 // the caller's hash of where the file is; 0 where that does not count
 }
 
 // Item is a row of the journal.
@@ -95,13 +96,13 @@ func millis(t time.Time) any {
 // print is a hash of the fingerprint as the file has it.
 func (f Fingerprint) print() uint64 {
 	if f.ModTime.IsZero() {
-		return printOf(f.Size, 0, false)
+		return printOf(f.Size, 0, false, f.Place)
 	}
-	return printOf(f.Size, clampNanos(f.ModTime), true)
+	return printOf(f.Size, clampNanos(f.ModTime), true, f.Place)
 }
 
-func printOf(size, mtime int64, known bool) uint64 {
-	h := mix(uint64(size))
+func printOf(size, mtime int64, known bool, place uint64) uint64 {
+	h := mix(mix(uint64(size)) ^ place)
 	if known {
 		h = mix(h ^ uint64(mtime) + 1)
 	}

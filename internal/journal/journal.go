@@ -256,15 +256,16 @@ func (j *Journal) readIndex(ctx context.Context, size int64) error {
 		id, ok2 := row[1].(int64)
 		size, ok3 := row[2].(int64)
 		mtime, ok4 := row[3].(int64)
+		place, ok5 := row[4].(int64)
 		n, s := n>>3, State(n&7)
-		if !ok1 || !ok2 || !ok3 || !ok4 && row[3] != nil || n < j.next || n > maxRow || s == None || s > Deferred {
+		if !ok1 || !ok2 || !ok3 || !ok5 || !ok4 && row[3] != nil || n < j.next || n > maxRow || s == None || s > Deferred {
 			return fmt.Errorf("%w: row after %d", errDamaged, j.next-1)
 		}
 		j.next = n + 1
 		e := j.index.put(uint64(id))
 		counts[e.state()]-- // None, unless the same item was there before
 		counts[s]++
-		e.setRow(n, printOf(size, mtime, ok4), s)
+		e.setRow(n, printOf(size, mtime, ok4, uint64(place)), s)
 		return nil
 	})
 	j.earlier.Counts = make(map[State]int64)

@@ -38,7 +38,7 @@ func TestRowComesBack(t *testing.T) {
 
 func TestClaim(t *testing.T) {
 	j := mustOpen(t, newPath(t))
-	f := Fingerprint{5, mtime}
+	f := Fingerprint{5, mtime, 7}
 	equal(t, "new", j.Claim(0, f), Claim{})
 	equal(t, "again", j.Claim(0, f), Claim{Twice: true})
 	equal(t, "peek at a claimed one", j.Peek(0, f), Claim{Twice: true})
@@ -53,10 +53,11 @@ func TestClaim(t *testing.T) {
 		same bool
 	}{
 		{f, true},
-		{Fingerprint{5, mtime.Local()}, true},
-		{Fingerprint{6, mtime}, false},
-		{Fingerprint{5, mtime.Add(1)}, false},
-		{Fingerprint{5, time.Time{}}, false},
+		{Fingerprint{5, mtime.Local(), 7}, true},
+		{Fingerprint{5, mtime, 8}, false},
+		{Fingerprint{6, mtime, 7}, false},
+		{Fingerprint{5, mtime.Add(1), 7}, false},
+		{Fingerprint{5, time.Time{}, 7}, false},
 		{Fingerprint{}, false},
 	} {
 		equal(t, "claim", j.Claim(0, c.f), Claim{State: Delivered, Same: c.same, Twice: true})
@@ -385,7 +386,7 @@ func TestModel(t *testing.T) {
 		runs := 1
 		id := rapid.OneOf(rapid.Uint64Range(0, 5), rapid.SampledFrom([]uint64{1 << 63, math.MaxUint64, 1<<63 + 1}))
 		print := rapid.Custom(func(t *rapid.T) Fingerprint {
-			return Fingerprint{rapid.Int64Range(0, 1).Draw(t, "size"), mtime.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "ns")))}
+			return Fingerprint{rapid.Int64Range(0, 1).Draw(t, "size"), mtime.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "ns"))), 0}
 		})
 		record := func(it Item) {
 			old, ok := rows[it.ID]

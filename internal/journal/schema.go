@@ -33,6 +33,7 @@ const (
 	id INTEGER NOT NULL,
 	size INTEGER NOT NULL,
 	mtime INTEGER,
+	place INTEGER NOT NULL,
 	state TEXT NOT NULL,
 	doubt INTEGER NOT NULL,
 	key_made INTEGER NOT NULL,
@@ -72,17 +73,17 @@ const (
 	printf('%016x', id) AS id
 FROM item`
 
-	itemColumns = `n, id, size, mtime, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest`
+	itemColumns = `n, id, size, mtime, place, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest`
 
 	// One column instead of two: each costs more than the arithmetic. The numbers are those of State.
 	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
-	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime FROM item ORDER BY n`
+	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime, place FROM item ORDER BY n`
 
 	// A file that has not changed has the digest that was computed once.
-	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (n) DO UPDATE SET
 	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime THEN digest ELSE excluded.digest END,
-	size = excluded.size, mtime = excluded.mtime, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
+	size = excluded.size, mtime = excluded.mtime, place = excluded.place, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
 	first = excluded.first, last = excluded.last, http_status = excluded.http_status, method = excluded.method, path = excluded.path,
 	rel = excluded.rel, url = excluded.url, key = excluded.key, error = excluded.error`
 )
@@ -226,10 +227,10 @@ func guard(err *error) func() {
 
 // scanItem reads a row of itemColumns; n is its number.
 func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error) {
-	var id, last int64
+	var id, last, place int64
 	var mtime, first sql.NullInt64
 	var state string
-	err = row.Scan(&n, &id, &it.Size, &mtime, &state, &it.Doubt, &it.KeyMade, &it.Attempts, &first, &last, &it.HTTPStatus,
+	err = row.Scan(&n, &id, &it.Size, &mtime, &place, &state, &it.Doubt, &it.KeyMade, &it.Attempts, &first, &last, &it.HTTPStatus,
 		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest)
 	var se *sqlite.Error
 	switch {
@@ -238,7 +239,7 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	case err != nil: // a column has what it should not have
 		return Item{}, 0, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	it.ID = uint64(id)
+	it.ID, it.Place = uint64(id), uint64(place)
 	if mtime.Valid {
 		it.ModTime = timeOfNanos(mtime.Int64)
 	}

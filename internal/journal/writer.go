@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 )
 
 // queueSize is how many rows may wait for their commit before Put blocks.
@@ -75,6 +76,7 @@ func (w *writer) run() {
 		<-j.wake
 		for more := true; more; {
 			clear(batch)
+			j.gather()
 			j.mu.Lock()
 			loads, flushes := j.loads, j.flushes
 			batch, j.waiting = j.waiting, batch[:0]
@@ -93,6 +95,18 @@ func (w *writer) run() {
 	}
 	w.retry()
 	w.close()
+}
+
+// gather lets those who are about to put a row do so, as long as some do: a commit costs as much for many as for
+// one. Where nobody else has work to do it takes no time.
+func (j *Journal) gather() {
+	for before, now := -1, 0; now > before && now < queueSize/2; {
+		before = now
+		runtime.Gosched()
+		j.mu.Lock()
+		now = len(j.waiting)
+		j.mu.Unlock()
+	}
 }
 
 // write commits rows, or keeps them.
@@ -160,7 +174,7 @@ func (w *writer) transact(batch []entry) (err error) {
 	}
 	for i := range batch {
 		e := &batch[i]
-		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
+		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), int64(e.Place), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
 			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest)); err != nil {
 			break
 		}

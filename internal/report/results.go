@@ -56,8 +56,8 @@ func CreateResults(path string) (*Results, error) {
 	var err error
 	if r.old, err = regular(path); err == nil && r.old != "" {
 		var f *os.File
-		if f, err = os.OpenFile(r.old, os.O_WRONLY, 0); err == nil {
-			err = f.Close()
+		if f, err = os.OpenFile(r.old, os.O_RDWR, 0); err == nil {
+			err = errors.Join(begins(f, `{"type":`), f.Close())
 		}
 	} else if err == nil {
 		err = r.open(path, 0)
@@ -66,6 +66,33 @@ func CreateResults(path string) (*Results, error) {
 		return nil, fmt.Errorf("report: no results can be written: %w", err)
 	}
 	return r, nil
+}
+
+// begins is an error unless a file is empty or begins as what penstock writes: its name
+// may be one of the user's files, as when a shell puts in a list of them.
+func begins(f *os.File, with string) error {
+	head := make([]byte, len(with))
+	n, err := io.ReadFull(f, head)
+	switch {
+	case n == 0 && err == io.EOF || string(head) == with:
+		return nil
+	case err != nil && err != io.ErrUnexpectedEOF:
+		return err
+	}
+	return fmt.Errorf("%s is there, and is none of penstock's: give another name, or remove it", f.Name())
+}
+
+// CheckJSON is an error if [WriteJSON] would write over what is no report.
+func CheckJSON(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // which writing it will tell
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	return begins(f, "{\n  \"schema_version\"")
 }
 
 // regular returns the name of the regular file that path leads to, or "".

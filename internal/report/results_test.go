@@ -176,7 +176,7 @@ func content(t *testing.T, path string) string {
 
 // What an earlier run has left stays until there is something in its place.
 func TestResultsReplaceOldFile(t *testing.T) {
-	const old = "all that is known of an earlier run\n"
+	const old = `{"type":"item","note":"all that is known of an earlier run"}` + "\n"
 	for _, test := range []struct {
 		name string
 		long string // a name that leaves no room for that of a new file beside it
@@ -316,4 +316,24 @@ func BenchmarkResults(b *testing.B) {
 		}
 	})
 	_ = r.Close()
+}
+
+// What the user gave by mistake stays as it is.
+func TestResultsAreNoDataFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data.csv")
+	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := CreateResults(file); err == nil || !strings.Contains(err.Error(), "none of penstock's") {
+		t.Errorf("results: %v", err)
+	}
+	if err := CheckJSON(file); err == nil || !strings.Contains(err.Error(), "none of penstock's") {
+		t.Errorf("report: %v", err)
+	}
+	if err := WriteJSON(file, Summary{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckJSON(file); err != nil {
+		t.Errorf("over a report: %v", err)
+	}
 }

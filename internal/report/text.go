@@ -167,7 +167,7 @@ func ExitMeaning(status int) string {
 	case 3:
 		return "finished, but not every item is known to be delivered"
 	case 4:
-		return "refused: the server does not accept our credentials"
+		return "refused: the server accepts nothing of what it is sent"
 	case 5:
 		return "the server was unavailable or throttled beyond what was allowed; trying later may work"
 	case 6:

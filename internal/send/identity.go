@@ -16,6 +16,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -173,6 +174,18 @@ func hasParameter(query, name string) bool {
 		}
 	}
 	return false
+}
+
+// fingerprintOf tells whether an item's file is the one that was sent. Files of equal
+// size and date, as archives have them, differ by where they are; one that has a key of its
+// own may be anywhere.
+func fingerprintOf(it source.Item) journal.Fingerprint {
+	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
+	if it.Key == "" {
+		sum := sha256.Sum256([]byte(absolute(it.Path)))
+		f.Place = binary.BigEndian.Uint64(sum[:])
+	}
+	return f
 }
 
 var workingDirectory = sync.OnceValues(os.Getwd)

@@ -80,6 +80,10 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 		j.doubt, j.ask, j.first = false, false, time.Time{}
 		return out, false
 	}
+	if j.resend && ctx.Err() == nil {
+		j.ask, j.first = false, time.Time{}
+		return out, false
+	}
 	out.Error += "; asked for it: " + note
 	return out, true
 }

@@ -54,6 +54,7 @@ type job struct {
 	// For those that the end of the run comes back to.
 	pass     int
 	ask      bool        // the server is asked whether it has the item
+	resend   bool        // it is sent again even if the server cannot tell
 	ended    time.Time   // when its last attempt did; zero: in an earlier run
 	out      report.Item // how it ended last
 	counted  bool        // accepted is of this pass
@@ -219,6 +220,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if errors.Is(end.Err, errKeyTooOld) {
 		out.Status = report.Unknown
 	}
+	if out.Status == report.Failed && j.doubt {
+		out.Note = "an attempt may have been accepted"
+	}
 	r.mu.Lock()
 	accepted := r.accepted
 	r.mu.Unlock()
@@ -282,7 +286,7 @@ func (r *run) done(j *job, out report.Item) {
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}
-	r.refuseAll(out)
+	r.refuseAll(j, out)
 	r.record(j, out)
 }
 
@@ -300,9 +304,9 @@ func (r *run) report(out report.Item) {
 }
 
 // refuseAll ends the run when the server has refused all that it has answered so far, and
-// alike.
-func (r *run) refuseAll(out report.Item) {
-	if out.HTTPStatus == 0 || out.Status == report.Deferred {
+// alike, or when file after file comes into doubt.
+func (r *run) refuseAll(j *job, out report.Item) {
+	if j.tries == 0 || out.Status == report.Deferred || out.HTTPStatus == 0 && out.Status != report.Unknown {
 		return
 	}
 	r.mu.Lock()
@@ -318,9 +322,14 @@ func (r *run) refuseAll(out report.Item) {
 	if out.Status == report.Failed && out.HTTPStatus >= 400 && out.HTTPStatus < 500 {
 		r.alike++
 	}
-	refused, alike := !r.accepted && r.refusals >= 10, !r.accepted && r.alike >= 20
+	if out.Status == report.Unknown {
+		r.doubts++
+	}
+	refused, alike, doubtful := !r.accepted && r.refusals >= 10, !r.accepted && r.alike >= 20, r.doubts >= 20
 	r.mu.Unlock()
 	switch {
+	case doubtful:
+		r.end(ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: see what ails the server"))
 	case alike && !refused:
 		r.end(ExitRefused, fmt.Errorf("the first twenty answers were %d %s and nothing was accepted: look at the URL, the method and what is sent",
 			out.HTTPStatus, http.StatusText(out.HTTPStatus)))

@@ -60,7 +60,7 @@ func later(a, b time.Time) time.Time {
 // acceptedLocked notes that something was accepted, by whichever server. It
 // requires that mu is held.
 func (r *run) acceptedLocked() {
-	r.accepted = true
+	r.accepted, r.doubts = true, 0
 	if r.failing {
 		for _, s := range r.servers {
 			s.patience = patience{}

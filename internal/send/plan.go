@@ -35,7 +35,8 @@ func (o Options) Plan(r *journal.Reader) (left Left, err error) {
 			continue // it is told when its turn comes
 		}
 		row := rows[identityOf(it).id()]
-		same := row.Size == it.Size && row.ModTime.Equal(it.ModTime)
+		f := fingerprintOf(it)
+		same := row.Size == f.Size && row.ModTime.Equal(f.ModTime) && row.Place == f.Place
 		doubt := row.State == journal.Unknown || row.State == journal.InFlight && !idempotent(it.Method) && o.Idempotency.Header == ""
 		switch {
 		case len(o.Only) > 0 && !slices.Contains(o.Only, row.State),

@@ -146,7 +146,7 @@ func (j *job) settled() {
 func (r *run) row(j *job, state journal.State) journal.Item {
 	return journal.Item{
 		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: shownURL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
-		Fingerprint: journal.Fingerprint{Size: j.item.Size, ModTime: j.item.ModTime}, Digest: j.digest,
+		Fingerprint: fingerprintOf(j.item), Digest: j.digest,
 		State: state, Doubt: j.doubt, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
 	}
 }

@@ -26,7 +26,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	if r.Journal == nil {
 		return j, true
 	}
-	c := r.Journal.Claim(j.id.id(), journal.Fingerprint{Size: it.Size, ModTime: it.ModTime})
+	c := r.Journal.Claim(j.id.id(), fingerprintOf(it))
 	skip := func(why string) (*job, bool) {
 		r.done(j, report.Item{Status: report.Skipped, Note: why})
 		return nil, false
@@ -63,10 +63,11 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		}
 		return j, true
 	}
-	if !c.Same { // what is in doubt is another content
+	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
+	if !c.Same && !(unsettled && row.Size == it.Size) { // what was sent then is another content
 		return j, true
 	}
-	j.first, j.doubt = row.First, row.Doubt || c.State == journal.InFlight || c.State == journal.Unknown
+	j.first, j.doubt = row.First, row.Doubt || unsettled
 	again := row.Last.UnixMilli() < r.Again.UnixMilli() // else it is this series of runs that is in doubt
 	switch {
 	case again:
@@ -75,16 +76,18 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	default:
 		j.salt = row.Last // a server may replay also its refusals
 	}
+	asked := again || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown)
+	asks := r.Verify && verifiable(it, r.shared) && !again
 	switch {
 	case !j.doubt:
 		return j, true
-	case again || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown):
+	case asked && !asks:
 		j.first = time.Time{} // whatever its key is worth; that it may be there already stays so
 		return j, true
 	case c.State != journal.Unknown && r.repeatable(it.Method) && !r.tooOld(j):
 		return j, true
-	case r.Verify && verifiable(it, r.shared):
-		j.ask, j.ended = true, later(row.Last, r.Journal.Earlier().Last)
+	case asks:
+		j.ask, j.resend, j.ended = true, asked, later(row.Last, r.Journal.Earlier().Last)
 		if c.State == journal.InFlight {
 			j.ended = r.start // at the latest: nobody noted when its run was killed
 		}
@@ -179,6 +182,9 @@ func (r *run) next(s report.Summary) (next []string) {
 	}
 	if n := s.Items.Failed; n > 0 {
 		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), failed))
+	}
+	if n := s.Items.Unknown; n > 0 && !r.shared && !r.Verify {
+		next = append(next, fmt.Sprintf("to ask the server about the %s unknown: %s", humanize.Comma(n), strings.Replace(rest, " send", " send --verify", 1)))
 	}
 	if n := s.Items.Unknown; n > 0 {
 		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), unknown))

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // journal gives the run a journal; each call continues the last one's.
@@ -111,6 +113,31 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// Two files of equal size and date that go to one URL are two.
+func TestAnotherFile(t *testing.T) {
+	s := new(shelf)
+	name := filepath.Join(t.TempDir(), "j.db")
+	onFakeTime(t, 0, s.ServeHTTP, func(w *world) {
+		for _, digest := range []bool{false, true} {
+			w.Digest = digest
+			for i, dir := range []string{"1", "2", "2"} {
+				file := filepath.Join(w.TempDir(), dir+"x") // another directory each time
+				if err := errors.Join(os.Mkdir(file, 0o700), os.WriteFile(filepath.Join(file, "f"), []byte(dir), 0o600),
+					os.Chtimes(filepath.Join(file, "f"), time.Time{}, time.Unix(1e9, 0))); err != nil {
+					w.Fatal(err)
+				}
+				w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{file}})
+				w.journal(name)
+				want := report.ItemCounts{Total: 1, Delivered: 1}
+				if digest && i == 2 { // by its content it is the same
+					want = report.ItemCounts{Total: 1, Skipped: 1}
+				}
+				w.items(w.run(), want)
+			}
+		}
+	})
+}
+
 // With a digest, a file that was only touched is not sent again.
 func TestTouched(t *testing.T) {
 	s := new(shelf)
@@ -153,7 +180,8 @@ func TestUnknownStaysUnknown(t *testing.T) {
 			if summary.ExitStatus != ExitItems || s.count() != 3 {
 				w.Errorf("exit status %d, %d requests", summary.ExitStatus, s.count())
 			}
-			if diff := cmp.Diff([]string{"to send the 1 unknown again, which may have arrived: penstock send --only unknown"}, summary.Next); diff != "" {
+			if diff := cmp.Diff([]string{"to ask the server about the 1 unknown: penstock send --verify",
+				"to send the 1 unknown again, which may have arrived: penstock send --only unknown"}, summary.Next); diff != "" {
 				w.Error(diff)
 			}
 		}
@@ -386,6 +414,61 @@ func TestTwentyLikeAnswers(t *testing.T) {
 		w.ended(summary, ExitRefused, 0, 20, 0, 0, 480)
 		if !strings.Contains(errorsOf(summary), "the first twenty answers were 404 Not Found") {
 			w.Error(errorsOf(summary))
+		}
+	})
+}
+
+// File after file that comes into doubt ends the run before all are.
+func TestFileAfterFileInDoubt(t *testing.T) {
+	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		if n > 30 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		return n > 30
+	}}
+	onFakeTime(t, 500, s.ServeHTTP, func(w *world) {
+		w.Workers = 1
+		w.method("POST")
+		summary := w.run()
+		w.ended(summary, ExitUnavailable, 30, 0, 20, 0, 450)
+		if !strings.Contains(errorsOf(summary), "twenty files in a row") {
+			w.Error(errorsOf(summary))
+		}
+	})
+}
+
+// A file in doubt that was only touched stays in doubt; who has it sent again although the
+// server can be asked has it asked first.
+func TestDoubtStays(t *testing.T) {
+	lost := true
+	s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == "GET" || r.Method == "HEAD":
+			w.Header().Set("Repr-Digest", contentDigest(sha256.Sum256([]byte("x"))))
+			w.WriteHeader(http.StatusOK)
+			return true
+		case lost:
+			hijacked(w, "", (*memnet.Conn).Reset)
+		}
+		return lost
+	}}
+	name := filepath.Join(t.TempDir(), "j.db")
+	onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
+		w.method("POST")
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 1, Unknown: 1})
+		lost = false
+		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
+			w.Fatal(err)
+		}
+		w.method("POST")
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 1, Unknown: 1})
+		w.ResendUnknown, w.Verify = true, true
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		if diff := cmp.Diff([]string{"POST /00000", "HEAD /00000"}, s.calls); diff != "" {
+			w.Error(diff)
 		}
 	})
 }

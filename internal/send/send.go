@@ -133,6 +133,7 @@ type run struct {
 	refusals  int   // answers of 401, 403 and 407 before that
 	alike     int   // items that got the same answer of 4xx, before that
 	aliked    int   // which
+	doubts    int   // items that came into doubt since something was accepted
 	later     postponed
 	failing   bool      // something was not accepted since the last time that something was
 	refusing  bool      // and the last time because of the server, not of an item

@@ -318,15 +318,15 @@ func weigh(ctx context.Context, resp *http.Response, it source.Item, want *expec
 		}
 		unlike = true // or the tag is no hash of the content, which nobody promised
 	}
-	if !head || length < 0 || unlike || older(resp.Header, want.began) {
+	if !head || length < 0 || unlike || !fresh(resp.Header, want.began) {
 		return finding{note: "the server tells nothing that could be compared", more: true}, nil
 	}
-	return finding{verdict: there, note: "its length"}, nil
+	return finding{verdict: there, note: "its length and date"}, nil
 }
 
-// older reports whether what the server has was there before the item was sent:
-// by the server's clock, which need not be ours.
-func older(h http.Header, began time.Time) bool {
+// fresh reports whether the server says that what it has was written since began. Of
+// an older version of equal length a length tells nothing.
+func fresh(h http.Header, began time.Time) bool {
 	modified, err := http.ParseTime(h.Get("Last-Modified"))
 	if err != nil || began.IsZero() {
 		return false
@@ -335,7 +335,7 @@ func older(h http.Header, began time.Time) bool {
 	if err != nil {
 		now = time.Now()
 	}
-	return now.Sub(modified) > time.Since(began)+dateSlack
+	return now.Sub(modified) <= time.Since(began)+dateSlack
 }
 
 // read compares the content itself. Its error is about the file.

@@ -120,7 +120,11 @@ func TestVerify(t *testing.T) {
 		verdict   verdict
 		note      string
 	}{
-		{"length", of("hello", nil), answer{}, there, "its length"},
+		{"length", of("hello", nil), answer{200, nil, "hello"}, there, "its SHA-256"},
+		{"length, of an older version", of("hello", nil), answer{200, nil, "hullo"}, other, "what is there has another SHA-256"},
+		{"length, and GET not allowed", of("hello", nil), answer{405, nil, ""}, cannotTell, "the server answers 405 Method Not Allowed"},
+		{"length and date", of("hello", fields{"Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT"}), answer{}, there, "its length and date"},
+		{"length and an old date", of("hello", fields{"Last-Modified": "Fri, 31 Dec 1999 00:00:00 GMT"}), answer{200, nil, "hello"}, there, "its SHA-256"},
 		{"another length", of("hello!", nil), answer{}, other, "what is there has 6 bytes, the file 5 bytes"},
 		{"Repr-Digest", of("hello", fields{"Repr-Digest": digest("hello")}), answer{}, there, "its SHA-256"},
 		{"another Repr-Digest", of("hullo", fields{"Repr-Digest": digest("hullo")}), answer{}, other, "what is there has another SHA-256"},
@@ -128,19 +132,19 @@ func TestVerify(t *testing.T) {
 		{"SHA-512", of("hello", fields{"Repr-Digest": "sha-512=" + sfv(sha512.New(), "hello")}), answer{}, there, "its SHA-512"},
 		{"another SHA-512", of("hello", fields{"Repr-Digest": "sha-512=" + sfv(sha512.New(), "hullo")}), answer{}, other, "what is there has another SHA-512"},
 		{"both, SHA-256 decides", of("hello", fields{"Repr-Digest": "sha-512=:AAAA:, " + digest("hello")}), answer{}, there, "its SHA-256"},
-		{"an algorithm that proves nothing", of("hello", fields{"Repr-Digest": "md5=" + sfv(md5.New(), "hullo")}), answer{}, there, "its length"},
-		{"digest of another size", of("hello", fields{"Repr-Digest": "sha-256=:AAAA:"}), answer{}, there, "its length"},
+		{"an algorithm that proves nothing", of("hello", fields{"Repr-Digest": "md5=" + sfv(md5.New(), "hullo")}), answer{200, nil, "hello"}, there, "its SHA-256"},
+		{"digest of another size", of("hello", fields{"Repr-Digest": "sha-256=:AAAA:"}), answer{200, nil, "hello"}, there, "its SHA-256"},
 		{"Content-Digest", of("hello", fields{"Content-Digest": digest("hello")}), answer{}, there, "its SHA-256"},
-		{"Content-Digest of HEAD's own content", of("hello", fields{"Content-Digest": empty}), answer{}, there, "its length"},
+		{"Content-Digest of HEAD's own content", of("hello", fields{"Content-Digest": empty}), answer{200, nil, "hello"}, there, "its SHA-256"},
 
 		{"MD5", of("hello", fields{"Etag": tag(md5.New(), "hello")}), answer{}, there, "its MD5"},
 		{"SHA-1", of("hello", fields{"Etag": tag(sha1.New(), "hello")}), answer{}, there, "its SHA-1"},
 		{"SHA-256", of("hello", fields{"Etag": strings.ToUpper(tag(sha256.New(), "hello"))}), answer{}, there, "its SHA-256"},
 		{"a tag that may be a hash", of("hello", fields{"Etag": tag(md5.New(), "x")}), answer{200, nil, "hello"}, there, "its SHA-256"},
 		{"a tag that was a hash", of("hullo", fields{"Etag": tag(md5.New(), "hullo")}), answer{200, nil, "hullo"}, other, "what is there has another SHA-256"},
-		{"a weak tag", of("hello", fields{"Etag": "W/" + tag(md5.New(), "hello")}), answer{}, there, "its length"},
-		{"a tag of parts", of("hello", fields{"Etag": `"` + strings.Trim(tag(md5.New(), "x"), `"`) + `-2"`}), answer{}, there, "its length"},
-		{"a tag that is none", of("hello", fields{"Etag": `"deadbeef"`}), answer{}, there, "its length"},
+		{"a weak tag", of("hello", fields{"Etag": "W/" + tag(md5.New(), "hello")}), answer{200, nil, "hello"}, there, "its SHA-256"},
+		{"a tag of parts", of("hello", fields{"Etag": `"` + strings.Trim(tag(md5.New(), "x"), `"`) + `-2"`}), answer{200, nil, "hello"}, there, "its SHA-256"},
+		{"a tag that is none", of("hello", fields{"Etag": `"deadbeef"`}), answer{200, nil, "hello"}, there, "its SHA-256"},
 
 		{"HEAD not allowed", answer{405, nil, ""}, answer{200, nil, "hello"}, there, "its SHA-256"},
 		{"HEAD not implemented", answer{501, nil, ""}, answer{200, nil, "hullo"}, other, "what is there has another SHA-256"},
@@ -166,7 +170,7 @@ func TestVerify(t *testing.T) {
 		{"redirect", answer{302, fields{"Location": "/secret"}, ""}, answer{}, cannotTell, "the server answers 302, a redirect, and where it leads is not asked"},
 		{"redirect elsewhere", answer{307, fields{"Location": "http://elsewhere/secret"}, ""}, answer{}, cannotTell, "the server answers 307, a redirect, and where it leads is not asked"},
 		{"compressed", of("hello", fields{"Content-Encoding": "gzip"}), answer{}, cannotTell, "the server answers with compressed content"},
-		{"not compressed", of("hello", fields{"Content-Encoding": "identity"}), answer{}, there, "its length"},
+		{"not compressed", of("hello", fields{"Content-Encoding": "identity"}), answer{200, nil, "hello"}, there, "its SHA-256"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			it := onDisk(t, "PUT", "http://h/f?sig=secret", "hello")
@@ -189,7 +193,7 @@ func TestVerify(t *testing.T) {
 				}
 				io.WriteString(w, a.body)
 			}, func(t *testing.T, v *verifier) {
-				got, note, err := v.check(t.Context(), it, http.Header{"Authorization": {"Bearer secret"}}, expectation{})
+				got, note, err := v.check(t.Context(), it, http.Header{"Authorization": {"Bearer secret"}}, expectation{began: time.Now()})
 				if got != c.verdict || note != c.note || err != nil {
 					t.Errorf("%v, %q, %v, want %v, %q", got, note, err, c.verdict, c.note)
 				}
@@ -223,6 +227,7 @@ func TestVerifyHeader(t *testing.T) {
 	v := verifier{client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header
 		w.Header().Set("Content-Length", "5")
+		io.WriteString(w, "hello")
 	})}}
 	upload := http.Header{
 		"Authorization": {"Bearer x"}, "User-Agent": {"penstock"}, "Accept-Encoding": {"gzip"},
@@ -266,9 +271,10 @@ func TestVerifyReadsNoFileInVain(t *testing.T) {
 		}
 		v := verifier{client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "5")
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
 			w.Header().Set("Repr-Digest", c.field)
 		})}}
-		if got, note, err := v.check(t.Context(), it, nil, expectation{digest: c.digest}); got != c.want || !errors.Is(err, c.err) {
+		if got, note, err := v.check(t.Context(), it, nil, expectation{digest: c.digest, began: time.Now()}); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, %q, %v", c.name, got, note, err)
 		}
 	}
@@ -332,9 +338,9 @@ func TestVerifyModel(t *testing.T) {
 			t.Errorf("absent: it is not")
 		case got == other && same:
 			t.Errorf("other (%s): it is the same", note)
-		case got == there && !same && (note != "its length" || len(has) != len(contents[n])):
+		case got == there && !same && (note != "its length and date" || len(has) != len(contents[n])):
 			t.Errorf("there by %s: something else is", note)
-		case got == there && note == "its length" && !same && (gotten || head["Repr-Digest"] == told["Repr-Digest"][0] || head["Etag"] == told["Etag"][0] || head["Last-Modified"] == told["Last-Modified"][0]):
+		case got == there && note == "its length and date" && !same && (gotten || head["Repr-Digest"] == told["Repr-Digest"][0] || head["Etag"] == told["Etag"][0] || head["Last-Modified"] == told["Last-Modified"][0]):
 			t.Errorf("there by its length: there was more to compare")
 		case got == cannotTell && headStatus == 200 && getStatus == 200:
 			t.Errorf("cannot tell (%s): it was all there to see", note)
@@ -356,7 +362,7 @@ func TestVerifyOlder(t *testing.T) {
 		{"older", -dateSlack - time.Second, 0, true, "HEADGET"},
 		{"older, clock ahead", -time.Minute, time.Hour, true, "HEADGET"},
 		{"newer, clock behind", time.Second, -time.Hour, true, "HEAD"},
-		{"not known when it began", -time.Hour, 0, false, "HEAD"},
+		{"not known when it began", time.Hour, 0, false, "HEADGET"},
 	} {
 		it := onDisk(t, "PUT", "http://h/f", "hello")
 		asked := ""
@@ -556,11 +562,14 @@ func TestVerifyTakesNotForEver(t *testing.T) {
 // Waiting for its turn is no part of the time that an answer may take.
 func TestVerifyWaitsForItsTurn(t *testing.T) {
 	it := onDisk(t, "PUT", "http://h/f", "hello")
-	askOnFakeTime(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "5") }, func(t *testing.T, v *verifier) {
+	askOnFakeTime(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+	}, func(t *testing.T, v *verifier) {
 		v.client.Transport.(*throttle.Transport).Limits.Rate = 0.001
 		began := time.Now()
 		for range 2 {
-			if got, note, err := v.check(t.Context(), it, nil, expectation{}); got != there || err != nil {
+			if got, note, err := v.check(t.Context(), it, nil, expectation{began: began}); got != there || err != nil {
 				t.Errorf("%v, %q, %v", got, note, err)
 			}
 		}
@@ -645,7 +654,7 @@ func TestVerifyFileServer(t *testing.T) {
 	askOnFakeTime(t, func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "f", time.Now(), bytes.NewReader(content))
 	}, func(t *testing.T, v *verifier) {
-		if got, note, err := v.check(t.Context(), it, nil, expectation{began: time.Now()}); got != there || note != "its length" || err != nil {
+		if got, note, err := v.check(t.Context(), it, nil, expectation{began: time.Now()}); got != there || note != "its length and date" || err != nil {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 	})
