@@ -43,6 +43,7 @@ type call struct {
 	last      error // what was wrong with it
 	reason    string
 	uncertain bool // the server may have processed it
+	early     bool // a 2xx came before it was sent whole
 
 	until   time.Time // when the next try begins
 	endWait func()
@@ -111,7 +112,7 @@ func (c *call) run() (*http.Response, error) {
 // newRequest returns a copy of the caller's request for the next try, still with the caller's body.
 func (c *call) newRequest() *http.Request {
 	c.attempt, c.expecting = new(attempt), c.wantsExpect()
-	c.wire.called, c.wire.err = false, nil
+	c.wire.attempt, c.wire.called, c.wire.err = c.attempt, false, nil
 	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = c.header()
 	r.Body = plainBody(r.Body)
@@ -172,7 +173,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	seen := c.attempt.marks()
 	sent := err != nil && c.maybeSent(seen)
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
-	c.status, c.last, c.reason, c.uncertain = 0, nil, "", false
+	c.status, c.last, c.reason, c.uncertain, c.early = 0, nil, "", false, false
 
 	if b, ok := c.req.Body.(*smallBody); ok && c.tries == 1 && c.attempt.sentOnce() {
 		b.recycle() // the other tries have bodies of their own
@@ -229,10 +230,18 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		c.origin.accepted.Add(1)
 		return c.end(Delivered, time.Time{}, nil)
 	}
+	c.reason = verdict.Reason
 	if err == nil {
 		c.last = statusError(c.req, resp)
+		if c.early {
+			c.unexpected = c.unexpected || c.expecting && c.wire.attempt.marks()&readBody == 0
+			c.last = because(c.last, errors.New(reasonEarly))
+			if c.Err() != nil {
+				c.reason, c.uncertain = reasonCancelled, true
+				return c.end(c.orUnknown(true, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
+			}
+		}
 	}
-	c.reason = verdict.Reason
 	s := step{asked: max(verdict.Wait, hints.Wait), failure: true}
 	switch verdict.Kind {
 	case Rejected:
@@ -302,6 +311,9 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 		table = judgeError(err, seen, sent, c.origin.answered.Load())
 	} else {
 		table = judgeStatus(resp.StatusCode, throttled)
+	}
+	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) && !c.wire.attempt.sentWhole(c) {
+		table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true
 	}
 	// Without a response there is nothing that was accepted.
 	if v.Kind == ByTable || v.Kind == Accepted && err != nil {

@@ -32,7 +32,7 @@ type Kind int
 
 const (
 	ByTable     Kind = iota // as the table of the package comment says
-	Accepted                // the server took it: delivered; of an error, as ByTable
+	Accepted                // the server took it: delivered, sent whole or not; of an error, as ByTable
 	Rejected                // it will never take it: failed
 	Refused                 // not processed, and not this request's fault, as a throttle: again, no attempt
 	Unprocessed             // not processed: again, an attempt
@@ -64,6 +64,7 @@ const (
 	reasonTimedOut    = "timed out"
 	reasonServerError = "server error"
 	reasonLost        = "connection lost"
+	reasonEarly       = "answered before it was sent whole"
 	reasonTooEarly    = "too early"
 	reasonNotBefore   = "not before"
 	reasonOwnTimeout  = "timed out before it was sent"

@@ -13,6 +13,7 @@
 //
 //	answer or error                           repeatable                  otherwise
 //	2xx                                       delivered                   delivered
+//	2xx before the body was sent whole        again, an attempt           unknown
 //	dial failed or refused: nothing was sent  again, no attempt           again, no attempt
 //	host unknown, certificate or protocol     failed, ErrUnreachable      failed, ErrUnreachable
 //	  refused, no answer ever before
@@ -37,6 +38,11 @@
 // called in this try. Where it called none, only an error of a dial, of DNS or of a certificate
 // says that nothing was sent, and any other that something may have been. A [net/http.Transport]
 // that is Client.HTTP's own is known to call them.
+//
+// A 2xx that comes before the last byte of the request's body was written waits for that, up to ten
+// seconds. It does not count if the writing fails or does not end: such a server may have stored a
+// part, and net/http closes the connection soon after an answer without a body. A transport that calls the
+// GotConn hook has to call WroteRequest too; one that calls neither is taken to have sent everything.
 //
 // The head of an answer decides. Do returns when it has arrived, so an answer cut off after its 2xx
 // head is delivered, and the error that the caller meets while reading the body changes nothing

@@ -79,6 +79,9 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 		b, _ := io.ReadAll(r.Body)
 		r.Body.Close()
 		s.body = append(s.body, string(b))
+		if trace.WroteRequest != nil && (t.err == nil || t.stage >= connected) {
+			trace.WroteRequest(httptrace.WroteRequestInfo{Err: t.err})
+		}
 	}
 	if t.delay > 0 {
 		select {

@@ -71,9 +71,10 @@ func redirects(resp *http.Response) (n int) {
 // go-retryablehttp calls that after each call that fails or is cancelled, and all the other calls
 // would lose their connections.
 type wire struct {
-	base   http.RoundTripper
-	called bool
-	err    error // of the last round trip
+	base    http.RoundTripper
+	attempt *attempt // watches the writing of the last round trip
+	called  bool
+	err     error // of the last round trip
 }
 
 // RoundTrip sends req, without what is private to the first origin once a redirect has led away
@@ -81,6 +82,15 @@ type wire struct {
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strayed(req) {
 		req = withoutPrivate(req)
+	}
+	if hasBody(req) {
+		if req.Response != nil {
+			w.attempt = new(attempt)
+			req = req.WithContext(w.attempt.traceHop(req.Context()))
+		}
+		if req.Header.Get("Expect") != "" {
+			req = w.attempt.watchBody(req)
+		}
 	}
 	resp, err := w.base.RoundTrip(req)
 	w.called, w.err = true, err

@@ -3,8 +3,12 @@ package retry
 import (
 	"context"
 	"crypto/tls"
+	"io"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // marks are the stages that one try was seen to reach.
@@ -18,11 +22,17 @@ const (
 	waitedForContinue
 	gotContinue
 	wroteRequest // whole, without an error
+	cutShort     // the writing ended before that
+	asks         // for a 100 Continue
+	readBody     // of a request that asks
 )
 
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
-type attempt struct{ seen atomic.Uint32 }
+type attempt struct {
+	seen   atomic.Uint32
+	waiter atomic.Pointer[chan struct{}] // for the end of the writing
+}
 
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
 func (a *attempt) marks() marks { return marks(a.seen.Load()) }
@@ -34,11 +44,7 @@ func (a *attempt) sentOnce() bool { return a.marks()&(wroteRequest|gotConnAgain)
 func (a *attempt) trace(c *call) context.Context {
 	hooks := &httptrace.ClientTrace{
 		GetConn: func(string) { a.mark(gettingConn) },
-		GotConn: func(httptrace.GotConnInfo) {
-			if marks(a.seen.Or(uint32(gotConn)))&gotConn != 0 {
-				a.mark(gotConnAgain)
-			}
-		},
+		GotConn: a.connected,
 	}
 	if c.req.URL != nil && c.req.URL.Scheme == "https" {
 		hooks.TLSHandshakeDone = func(_ tls.ConnectionState, err error) {
@@ -52,11 +58,108 @@ func (a *attempt) trace(c *call) context.Context {
 		hooks.Got100Continue = func() { a.mark(gotContinue) }
 	}
 	if hasBody(c.req) {
-		hooks.WroteRequest = func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				a.mark(wroteRequest)
-			}
-		}
+		hooks.WroteRequest = a.wrote
 	}
 	return httptrace.WithClientTrace(c, hooks)
+}
+
+// traceHop returns ctx with hooks that fill a, beside those that are there. The writing of one hop
+// may end when the next has begun, so that a redirect needs an attempt that no other hop fills.
+func (a *attempt) traceHop(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.connected, WroteRequest: a.wrote})
+}
+
+func (a *attempt) connected(httptrace.GotConnInfo) {
+	if marks(a.seen.Or(uint32(gotConn)))&gotConn != 0 {
+		a.mark(gotConnAgain)
+		a.seen.And(^uint32(wroteRequest | cutShort | readBody)) // it is written anew
+	}
+}
+
+func (a *attempt) wrote(info httptrace.WroteRequestInfo) {
+	// When an answer comes instead of the 100 Continue net/http may keep the body, and calls that
+	// no error.
+	if info.Err != nil || a.marks()&(asks|readBody) == asks {
+		a.mark(cutShort)
+	} else {
+		a.mark(wroteRequest)
+	}
+	if w := a.waiter.Load(); w != nil {
+		select {
+		case *w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// maxWriteWait is how long an answer may wait for the end of its request. Where net/http does not
+// close the connection a server that reads no more would hold the call for ever.
+const maxWriteWait = 10 * time.Second
+
+// sentWhole tells whether the request that was answered was written whole. The answer often comes a
+// moment before the hook is called, so it waits. A transport that tells of no connection is believed.
+func (a *attempt) sentWhole(ctx context.Context) bool {
+	const ended = wroteRequest | cutShort
+	seen := a.marks()
+	if seen&gotConn != 0 && seen&ended == 0 {
+		woken := make(chan struct{}, 1)
+		a.waiter.Store(&woken)
+		if a.marks()&ended == 0 {
+			timeout := time.NewTimer(maxWriteWait)
+			defer timeout.Stop()
+			select {
+			case <-woken:
+			case <-ctx.Done():
+			case <-timeout.C:
+			}
+		}
+		seen = a.marks()
+	}
+	return seen&gotConn == 0 || seen&wroteRequest != 0
+}
+
+// watchBody returns a copy of a request that asks for a 100 Continue, which notes whether its body is read.
+func (a *attempt) watchBody(req *http.Request) *http.Request {
+	a.mark(asks)
+	out := req.WithContext(req.Context()) // a RoundTripper must not change its request
+	out.Body = a.watched(req.Body)
+	if req.GetBody != nil { // net/http's own, for when it sends again by itself
+		out.GetBody = func() (io.ReadCloser, error) {
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			return a.watched(body), nil
+		}
+	}
+	return out
+}
+
+func (a *attempt) watched(body io.ReadCloser) io.ReadCloser {
+	b := watchedBody{body, a}
+	if conn, ok := body.(syscall.Conn); ok {
+		return watchedFile{b, conn}
+	}
+	return b
+}
+
+type watchedBody struct {
+	io.ReadCloser
+	attempt *attempt
+}
+
+func (b watchedBody) Read(p []byte) (int, error) {
+	b.attempt.mark(readBody)
+	return b.ReadCloser.Read(p)
+}
+
+// watchedFile goes out by sendfile, as what is in it does.
+type watchedFile struct {
+	watchedBody
+	conn syscall.Conn
+}
+
+func (b watchedFile) SyscallConn() (syscall.RawConn, error) {
+	b.attempt.mark(readBody)
+	return b.conn.SyscallConn()
 }
