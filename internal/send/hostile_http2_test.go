@@ -201,7 +201,7 @@ func TestHTTP2IsBounded(t *testing.T) {
 			w.Network.TLS = &tls.Config{RootCAs: a.pool}
 			w.Network.HTTP2 = true
 			name := filepath.Join(t.TempDir(), "file")
-			if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 100<<10), 0o600); err != nil {
+			if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 60<<10), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			w.from("https://h.example/{path}", source.Options{Paths: []string{name}})
