@@ -307,3 +307,29 @@ func TestSentWholeCostsNothing(t *testing.T) {
 	a.mark(gotConn | wroteRequest)
 	check(t, "allocations", testing.AllocsPerRun(10, func() { a.sentWhole(t.Context()) }), 0.0)
 }
+
+// The writing of one hop may end when the next is under way.
+func TestWritingOfAnEarlierHop(t *testing.T) {
+	for _, row := range []struct {
+		first, second error
+		want          Outcome
+	}{{io.ErrClosedPipe, nil, Delivered}, {nil, io.ErrClosedPipe, Unknown}} {
+		var first *httptrace.ClientTrace
+		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GotConn(httptrace.GotConnInfo{})
+			if first == nil {
+				first = trace
+				return answer(307, "Location: /there"), nil
+			}
+			first.WroteRequest(httptrace.WroteRequestInfo{Err: row.first})
+			trace.WroteRequest(httptrace.WroteRequestInfo{Err: row.second})
+			return answer(201, ""), nil
+		}), exact)
+		resp, err := c.Do(request(t, "POST", "x"))
+		check(t, "outcome", OutcomeOf(resp, err).Outcome, row.want)
+		if resp != nil {
+			resp.Body.Close()
+		}
+	}
+}
