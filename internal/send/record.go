@@ -27,7 +27,6 @@ const keySlack = 5 * time.Minute
 
 var (
 	errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
-	errUnsafe    = errors.New("it may have been accepted, and repeating it is not safe")
 )
 
 // A notSentError says why a request was not sent after all. The package retry
