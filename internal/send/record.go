@@ -25,9 +25,7 @@ type Idempotency struct {
 // key unknown.
 const keySlack = 5 * time.Minute
 
-var (
-	errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
-)
+var errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
 
 // A notSentError says why a request was not sent after all. The package retry
 // knows by the method RetryAt that it was not.
@@ -90,6 +88,9 @@ func (r *run) announce(ctx context.Context, j *job) error {
 		if j.berth, err = r.unsettled.Acquire(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.Journal.Err(); err != nil {
+		return fmt.Errorf("not sent, since nothing can be noted any more: %w", err)
 	}
 	if j.announced || r.harmless(j.item.Method) {
 		return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 // journal gives the run a journal; each call continues the last one's.
@@ -496,11 +497,15 @@ func TestStopTimeout(t *testing.T) {
 // A journal that cannot be written ends the run; nothing is claimed that it does not
 // have, and nothing is forgotten.
 func TestJournalFails(t *testing.T) {
-	dir := t.TempDir()
-	name := filepath.Join(dir, "j.db")
+	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
+	t.Run("all that may be", func(t *testing.T) { journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, 64) })
+}
+
+func journalFails(t *testing.T, limits throttle.Limits, most int64) {
+	name := filepath.Join(t.TempDir(), "j.db")
 	s := new(shelf)
-	onFakeTime(t, 300, s.ServeHTTP, func(w *world) {
-		w.Limits.Rate = 10
+	onFakeTime(t, 600, s.ServeHTTP, func(w *world) {
+		w.Limits, w.Workers = limits, 200
 		w.journal(name)
 		s.do = func(n int, _ http.ResponseWriter, _ *http.Request) bool {
 			if n == 100 {
@@ -513,7 +518,7 @@ func TestJournalFails(t *testing.T) {
 		}
 		summary := w.run()
 		i := summary.Items
-		if summary.ExitStatus != ExitLocal || i.Unknown == 0 || i.Unknown > 5 || i.Remaining == 0 || i.Delivered+i.Unknown != int64(s.count()) {
+		if summary.ExitStatus != ExitLocal || i.Unknown == 0 || i.Unknown > most || i.Remaining == 0 || i.Delivered+i.Unknown != int64(s.count()) {
 			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i, s.count(), errorsOf(summary))
 		}
 	})

@@ -399,7 +399,9 @@ func (r *run) watch(finished <-chan struct{}) {
 		v := r.view(now)
 		r.tell(now)
 		r.grow(v)
-		r.unsettled.SetLimit(max(fewestUnsettled, v.room))
+		if broken != nil {
+			r.unsettled.SetLimit(max(fewestUnsettled, v.room))
+		}
 		r.giveUp(now)
 		s := r.snapshot(v, now)
 		meter.Measure(&s)
@@ -417,6 +419,7 @@ func (r *run) watch(finished <-chan struct{}) {
 			deadline = nil
 		case <-broken:
 			r.end(ExitLocal, r.Journal.Err())
+			r.unsettled.SetLimit(math.MaxInt32) // who waits is to learn of it
 			broken = nil
 		case <-ticker.C:
 			look()
