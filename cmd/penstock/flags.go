@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -136,9 +137,17 @@ func help(cmd *cobra.Command, groups []group) {
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "%s\n\nUsage:\n  penstock %s\n\nExamples:\n%s\n", cmd.Long, cmd.Use, cmd.Example)
 	for _, g := range groups {
-		fmt.Fprintf(w, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(width(w)))
+		fmt.Fprintf(w, "\n%s:\n%s", g.title, optional.ReplaceAllStringFunc(g.flags.FlagUsagesWrapped(width(w)), spellOptional))
 	}
 	fmt.Fprintf(w, "\nExit status:\n%s", send.ExitStatuses)
+}
+
+// optional are flags whose value may be left out, as package pflag spells them.
+var optional = regexp.MustCompile(`(--\S+) (\S+)\[=\S*\]`)
+
+// spellOptional spells such a flag as it has to be given, in the same width.
+func spellOptional(usage string) string {
+	return fmt.Sprintf("%-*s", len(usage), optional.ReplaceAllString(usage, "$1[=$2]"))
 }
 
 // width is that of the terminal, within reason.
