@@ -30,6 +30,7 @@ type trial struct {
 	way     sending
 	honour  bool // each key is accepted once
 	oneName bool // all files go to one URL, and are known by their content
+	keep    bool // the server keeps the content that it has
 
 	files  []*chaosFile
 	record map[string]*stored // by name
@@ -49,6 +50,7 @@ type chaosFile struct {
 	path string
 	name string   // that the server knows it by
 	sums []string // SHA-256 of each of its contents, the present one last
+	size int      // of that
 
 	final report.Status // in the end
 }
@@ -134,6 +136,10 @@ func (t *trial) judge() (twice int64) {
 			if t.way != byTrust {
 				t.find("%q is said to be unknown", f.name)
 			}
+		case report.Failed:
+			if it := t.record[f.name]; !t.keep || it == nil || it.last == f.sum() {
+				t.find("%q is said to have failed", f.name)
+			}
 		case "":
 			t.find("%q is forgotten: neither reported nor sent", f.name)
 		default:
@@ -210,7 +216,12 @@ func TestJudge(t *testing.T) {
 		{"unknown and not stored", byTrust, func(t *trial) { t.files[1].final = report.Unknown; delete(t.record, "/b") }, ""},
 		{"unknown", byPut, func(t *trial) { t.files[1].final = report.Unknown }, "said to be unknown"},
 		{"unknown", byKey, func(t *trial) { t.files[1].final = report.Unknown }, "said to be unknown"},
-		{"failed", byPut, func(t *trial) { t.files[1].final = report.Failed }, "said to be failed"},
+		{"failed", byPut, func(t *trial) { t.files[1].final = report.Failed }, "said to have failed"},
+		{"failed, and an older content is kept", byPut, func(t *trial) {
+			t.keep, t.files[0].final, t.record["/a"] = true, report.Failed, newStored()
+			t.record["/a"].add("a1", 1)
+		}, ""},
+		{"failed, and it is there", byPut, func(t *trial) { t.keep, t.files[0].final = true, report.Failed }, "said to have failed"},
 		{"lost", byPut, func(t *trial) { delete(t.record, "/b") }, "but the server does not have it"},
 		{"an old content", byPut, func(t *trial) { t.record["/a"] = newStored(); t.record["/a"].add("a1", 1) }, "but the server does not have it"},
 		{"an old content last", byPut, func(t *trial) { t.record["/a"].add("a1", 1) }, "and then in an older one"},

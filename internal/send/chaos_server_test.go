@@ -46,7 +46,7 @@ type moody struct {
 
 	inFlight, maxInFlight int
 	unheard               int64 // bodies stored whose client was told otherwise, or nothing
-	requests              int
+	requests              int64
 }
 
 // stored is what is known of a name.
@@ -131,12 +131,14 @@ func (m *moody) oddLocked(format string, args ...any) {
 
 func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := lab.Name(r.URL)
+	m.mu.Lock()
+	m.requests++
+	m.mu.Unlock()
 	if r.Method == http.MethodHead || r.Method == http.MethodGet {
 		m.tell(w, name)
 		return
 	}
 	m.mu.Lock()
-	m.requests++
 	m.inFlight++
 	m.maxInFlight = max(m.maxInFlight, m.inFlight)
 	if why := m.maybe[name]; why != "" {
@@ -361,6 +363,13 @@ func (m *moody) counts() (maxInFlight int, unheard int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.maxInFlight, m.unheard
+}
+
+// asked is how many requests there were.
+func (m *moody) asked() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.requests
 }
 
 // reset breaks the connection off.

@@ -116,12 +116,13 @@ type round struct {
 	lab      *labProcess
 	own      *moody
 
-	change   bool // files may change or be added between runs
-	results  bool // are written
-	digest   bool // files are known by their content
-	manifest bool // names the files, and their keys
-	rivals   bool // may run at the same time
-	spoiled  bool // what the last run wrote is not all its own
+	change   bool         // files may change or be added between runs
+	results  bool         // are written
+	digest   bool         // files are known by their content
+	manifest bool         // names the files, and their keys
+	rivals   bool         // may run at the same time
+	spoiled  bool         // what the last run wrote is not all its own
+	doubtful []*chaosFile // after the last run whose journal was looked at
 	claims   []claim
 	report   report.Summary
 	said     []string // how each run ended
@@ -184,9 +185,9 @@ func (r *round) play(ctx context.Context) error {
 		if done && (stops <= 0 || !r.change) {
 			break
 		}
-		if ended && !done {
+		if stops <= 0 && !done {
 			if again++; again > 10 {
-				r.find("it ends with failed files again and again")
+				r.find("it is not done after run %d", r.runs)
 				return nil
 			}
 		}
@@ -260,9 +261,7 @@ func (r *round) plan() error {
 	if !flag(0.2, "--job", "night") {
 		flag(0.1, "--journal", filepath.Join("state", "own.db"))
 	}
-	if r.way == byPut && flag(0.2, "--no-overwrite") {
-		r.change = false
-	}
+	r.keep = r.way == byPut && flag(0.2, "--no-overwrite")
 	form := own && flag(0.3, "--form", "file")
 	flag(1, "--stall-timeout", r.duration(300*time.Millisecond, 2*time.Second))
 
@@ -378,10 +377,12 @@ func (r *round) word() string {
 	return w
 }
 
-// write gives a file new content.
+// write gives a file new content, often of the same size.
 func (r *round) write(f *chaosFile) error {
 	size := 0
 	switch {
+	case f.sums != nil && f.size > 0 && r.odds(0.5):
+		size = f.size
 	case r.odds(0.03):
 		size = int(r.pick(1<<20, 3<<20))
 	case r.odds(0.1):
@@ -401,7 +402,7 @@ func (r *round) write(f *chaosFile) error {
 	if slices.Contains(f.sums, sum) { // two empty ones
 		return nil
 	}
-	f.sums = append(f.sums, sum)
+	f.sums, f.size = append(f.sums, sum), size
 	name := filepath.Join(r.dir, filepath.FromSlash(f.path))
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
@@ -421,7 +422,10 @@ func (r *round) alter(ctx context.Context) error {
 		return err
 	}
 	for range 1 + r.rnd.IntN(3) {
-		f := r.files[r.rnd.IntN(len(r.files))]
+		f, doubtful := r.files[r.rnd.IntN(len(r.files))], r.rnd.IntN(1<<20)
+		if n := len(r.doubtful); n > 0 && doubtful%2 == 0 {
+			f = r.doubtful[doubtful/2%n]
+		}
 		if r.digest && r.odds(0.5) {
 			now := time.Now()
 			if err := os.Chtimes(filepath.Join(r.dir, filepath.FromSlash(f.path)), now, now); err != nil {
@@ -477,6 +481,9 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 	for sending && !p.hasJournal() && !p.wait(time.Millisecond) { // most kills are to hit what is under way
 	}
 	expect := []int{ExitDelivered, ExitItems}
+	if r.way == byTrust {
+		expect = append(expect, ExitUnavailable) // once too many files in a row are in doubt
+	}
 	for i, s := range signals {
 		if p.wait(delay) {
 			break
@@ -495,9 +502,8 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 			r.kills++
 		}
 	}
-	const patience = 3 * time.Minute
-	if !p.wait(patience) {
-		r.find("run %d does not end within %v", r.runs, patience)
+	if !r.outlast(ctx, p) {
+		r.find("run %d does not end, and sends nothing", r.runs)
 	}
 	p.kill()
 	status := p.status()
@@ -513,11 +519,35 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 		if err != nil {
 			r.find("after run %d: %v", r.runs, err)
 		}
+		r.doubtful = nil
+		for _, f := range r.files {
+			if ends[f] == report.Unknown {
+				r.doubtful = append(r.doubtful, f)
+			}
+		}
 		// Of what has changed since, it speaks of the older content.
 		maps.DeleteFunc(ends, func(f *chaosFile, _ report.Status) bool { return len(f.sums) > 1 })
 		r.claim(ends, fmt.Sprintf("the journal after run %d", r.runs))
 	}
 	return status == ExitDelivered || status == ExitItems, nil
+}
+
+// outlast waits for p to end, and reports whether it did, or at least goes on sending.
+func (r *round) outlast(ctx context.Context, p *program) bool {
+	const patience = 90 * time.Second // longer than any pause that it has a reason for
+	for before := int64(-1); !p.wait(patience); {
+		var now int64
+		if r.own != nil {
+			now = r.own.asked()
+		} else if s, err := r.lab.ask(ctx); err == nil {
+			now = s.Requests + s.Looked
+		}
+		if now == before || ctx.Err() != nil {
+			return false
+		}
+		before = now
+	}
+	return true
 }
 
 // claim keeps what is told of files until it can be judged.
@@ -686,7 +716,13 @@ func (r *round) done() bool {
 		items.Delivered+items.Skipped+items.Failed+items.Unknown+items.Deferred != items.Total {
 		r.find("run %d ended by itself, and of %d files says %+v", r.runs, len(r.files), items)
 	}
-	return items.Failed+items.Deferred == 0 && (items.Unknown == 0 || r.way == byTrust)
+	refused := int64(0) // for good, if the server keeps an older content
+	for _, f := range r.files {
+		if r.keep && len(f.sums) > 1 {
+			refused++
+		}
+	}
+	return items.Failed <= refused && items.Deferred == 0 && (items.Unknown == 0 || r.way == byTrust)
 }
 
 // ends asks the journal what became of each file.
