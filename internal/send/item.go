@@ -49,6 +49,7 @@ type job struct {
 	announced bool             // the journal has it in flight
 	first     time.Time        // when its first attempt left that it is still in doubt of, or in flight with
 	doubt     bool             // some attempt may have been accepted
+	older     bool             // the server may have it with another content
 	note      string           // why it counts as delivered without a 2xx
 
 	// For those that the end of the run comes back to.
@@ -129,6 +130,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		// It has changed since it was found. What is known of the old content, its key too, says
 		// nothing of the new.
 		it.Size, it.ModTime = info.Size(), info.ModTime()
+		j.older = j.older || j.doubt
 		j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
 	}
 	if err := retry.SetFileBody(req, it.Path); err != nil {

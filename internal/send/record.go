@@ -92,7 +92,9 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	if err := r.Journal.Err(); err != nil {
 		return fmt.Errorf("not sent, since nothing can be noted any more: %w", err)
 	}
-	if j.announced || r.harmless(j.item.Method) {
+	// Of a file that the server may have with another content, 412 says nothing, and the row
+	// that tells of that content stays.
+	if j.announced || r.harmless(j.item.Method) || j.older && idempotent(j.item.Method) {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
@@ -147,7 +149,7 @@ func (r *run) row(j *job, state journal.State) journal.Item {
 	return journal.Item{
 		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: shownURL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
 		Fingerprint: fingerprintOf(j.item), Digest: j.digest,
-		State: state, Doubt: j.doubt, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
+		State: state, Doubt: j.doubt && !(j.older && idempotent(j.item.Method)), Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
 	}
 }
 
@@ -200,7 +202,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, _ error) retry.Ve
 		return retry.Verdict{}
 	}
 	switch {
-	case resp.StatusCode == http.StatusPreconditionFailed && r.NoOverwrite && j.doubt:
+	case resp.StatusCode == http.StatusPreconditionFailed && r.NoOverwrite && j.doubt && !j.older:
 		j.note = "it was there already, after an attempt that may have been accepted"
 		return retry.Verdict{Kind: retry.Accepted}
 	case resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "":

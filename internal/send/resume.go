@@ -2,6 +2,7 @@ package send
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return nil, false
 	}
 	j.earlier = row.Attempts
+	j.older = !c.Same || c.State == journal.Failed && row.HTTPStatus == http.StatusPreconditionFailed
 	if c.State == journal.Delivered {
 		switch {
 		case c.Same && row.Last.UnixMilli() >= r.Again.UnixMilli():
@@ -64,7 +66,8 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return j, true
 	}
 	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
-	if !c.Same && !(unsettled && row.Size == it.Size) { // what was sent then is another content
+	// With another date it is another content, unless it is not safe to be wrong about that.
+	if !c.Same && !(unsettled && row.Size == it.Size && !r.repeatable(it.Method)) {
 		return j, true
 	}
 	j.first, j.doubt = row.First, row.Doubt || unsettled
