@@ -1,7 +1,6 @@
 package send
 
 import (
-	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,24 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/source"
 )
-
-func (w *world) names(to, method string, lines ...string) {
-	w.Helper()
-	var err error
-	t, err := source.ParseTemplate(to)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.To = to
-	if w.Source, err = source.New(source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(strings.Join(lines, "\n") + "\n"), Method: method, Template: t}); err != nil {
-		w.Fatal(err)
-	}
-	if w.Found, err = w.Source.Scan(context.Background()); err != nil {
-		w.Fatal(err)
-	}
-}
 
 func TestWith(t *testing.T) {
 	for _, c := range [][2]string{
@@ -50,7 +32,7 @@ func TestFailedIsNotForgotten(t *testing.T) {
 		first := w.firstFile()
 		dir := filepath.Dir(first)
 		late := filepath.Join(dir, "late")
-		w.names("http://127.0.0.1/{name}", "PUT", first, late)
+		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
 		w.journal(name)
 		sum := w.run()
 		t.Logf("%+v %s %q", sum.Items, errorsOf(sum), sum.Next)
@@ -63,7 +45,7 @@ func TestFailedIsNotForgotten(t *testing.T) {
 		if strings.Contains(sum.Next[0], "--only failed") {
 			w.Only = []journal.State{journal.Failed}
 		}
-		w.names("http://127.0.0.1/{name}", "PUT", first, late)
+		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
 		w.journal(name)
 		sum = w.run()
 		t.Logf("%d %+v %s %q", sum.ExitStatus, sum.Items, errorsOf(sum), sum.Next)

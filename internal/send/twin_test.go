@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
+// stdin sets a list of files on standard input as the source.
 func (w *world) stdin(to, method string, lines ...string) {
 	w.Helper()
 	var err error
@@ -26,7 +27,7 @@ func (w *world) stdin(to, method string, lines ...string) {
 	}
 }
 
-// an item that is there twice must not change what the journal has of the first.
+// An item that is there twice must not change what the journal has of the first.
 func TestTwinForgetsDelivery(t *testing.T) {
 	s := new(shelf)
 	name := filepath.Join(t.TempDir(), "j.db")
