@@ -89,6 +89,7 @@ type controller struct {
 	trial    int64     // which request is the probe; 0: none
 	doubt    bool      // a 429 without a hint came: the next probe, alone, tells what it meant
 	crowded  bool      // it meant that too many were in flight
+	harmed   bool      // held by a refusal that speaks of how many are in flight, not only by failures
 
 	sequence int64
 	phase    Phase
@@ -154,6 +155,7 @@ func (s *spread) add(squares, freedom float64) {
 // init makes it ready for use.
 func (c *controller) init(l Limits, now time.Time) {
 	c.limit, c.starting, c.finding = 1, true, true
+	c.cap, c.ramp = math.Inf(1), math.Inf(1)
 	c.setLimits(l, now)
 }
 
@@ -177,12 +179,18 @@ func (c *controller) learned() bool {
 
 // setLimits takes in new ceilings. What was learned is kept below them.
 func (c *controller) setLimits(l Limits, now time.Time) {
-	was := c.finding
+	was, most := c.finding, c.most
 	c.limits = l
 	c.finding = l.InFlight == 0 && l.Rate == 0 && !l.Fixed
 	c.most = c.ceiling()
 	c.pace.setLimits(l)
+	if l.Fixed {
+		c.cap, c.ramp, c.unharmed = math.Inf(1), math.Inf(1), 0
+	}
+	refused := !math.IsInf(c.cap, 1) // the server takes no more: that holds below any ceiling
 	switch {
+	case refused && (was || c.limit < most):
+		c.limit = min(c.limit, c.most)
 	case !c.finding:
 		c.limit, c.starting, c.restore = c.most, false, 0
 	case !was:
@@ -190,8 +198,6 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 	default:
 		c.limit = min(c.limit, c.most)
 	}
-	c.cap, c.ramp = math.Inf(1), math.Inf(1)
-	c.unharmed = 0
 	c.begin(now)
 	c.tell(now, "limits")
 }
@@ -205,7 +211,23 @@ func (c *controller) room(now time.Time) int {
 	if c.limits.Fixed {
 		return n
 	}
-	return min(n, c.places+c.pace.quota.left(c.sequence, now))
+	if left := c.pace.quota.left(c.sequence, now); left < n-c.places {
+		return c.places + left
+	}
+	return n
+}
+
+// orders returns what the controller wants of the bucket. What a quota orders changes by itself
+// when its window ends.
+func (c *controller) orders(now time.Time) steering {
+	s := steering{held: c.held, probe: c.probe, most: int(c.most), room: c.room(now), rate: c.pace.rate(now)}
+	if until := c.pace.quota.until; !c.limits.Fixed && now.Before(until) {
+		s.until, s.nextRoom, s.nextRate = until, c.room(until), c.pace.rate(until)
+	}
+	if c.asked && !s.probe.IsZero() {
+		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
+	}
+	return s
 }
 
 // sent takes in that a request leaves.
@@ -275,7 +297,7 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		if c.pace.trim.off > 0 {
 			c.because("trim")
 		}
-	case Overloaded, TimedOut:
+	case Overloaded, TimedOut, Failed:
 		if f.Outcome == Overloaded {
 			until, source = f.RetryAt, f.Source
 		}

@@ -24,7 +24,7 @@ import (
 //
 //	send                  as many as may go now
 //	send N                that many, allowed or not
-//	ok 1-4, 503 2, all …  these requests have ended: ok, 429, 503, 504, other
+//	ok 1-4, 503 2, all …  these requests have ended: ok, 429, 503, 504, 500, other
 //	landed 1-4            their answers, which were "held", are read
 //	trips N D             N times over: send, and D later all is well; 4x1s for D:
 //	                      four threads of a second each, who share what is sent
@@ -69,7 +69,7 @@ func TestControllerScripts(t *testing.T) {
 	}
 }
 
-var outcomeNames = map[string]Outcome{"ok": Success, "429": Throttled, "503": Overloaded, "504": TimedOut, "other": Ignored}
+var outcomeNames = map[string]Outcome{"ok": Success, "429": Throttled, "503": Overloaded, "504": TimedOut, "500": Failed, "other": Ignored}
 
 // A script is one run of a controller.
 type script struct {

@@ -107,7 +107,7 @@ type BucketStats struct {
 func NewBucket(r rate.Limit, burst int) *Bucket {
 	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour)}
 	b.timer.Stop()
-	b.mu.door.room = math.MaxInt
+	b.mu.door.room, b.mu.door.until = math.MaxInt, never
 	b.mu.burst = max(burst, 1)
 	b.mu.catchUp = seconds(defaultCatchUp)
 	b.mu.limit = validRate(r)
@@ -340,12 +340,16 @@ func (b *Bucket) steer(s steering) {
 	if r := validRate(rate.Limit(s.rate)); r != b.mu.limit {
 		b.setRateLocked(r)
 	}
-	b.mu.door.room, b.mu.door.most, b.mu.door.probe = s.room, s.most, 0
+	d := &b.mu.door
+	d.room, d.most, d.probe, d.until = s.room, s.most, 0, never
 	if s.held {
-		b.mu.door.probe = never
+		d.probe = never
 		if !s.probe.IsZero() {
-			b.mu.door.probe = max(b.now()+time.Until(s.probe), 1)
+			d.probe = max(b.now()+time.Until(s.probe), 1)
 		}
+	}
+	if !s.until.IsZero() {
+		d.until, d.nextRoom, d.nextRate = b.now()+time.Until(s.until), s.nextRoom, validRate(rate.Limit(s.nextRate))
 	}
 	b.settleLocked()
 }
@@ -392,6 +396,7 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 	if !b.mu.until.IsZero() && b.pausedLocked() > 0 {
 		return false
 	}
+	b.changeLocked(now)
 	if why, _ := b.mu.door.shut(now); why != free {
 		return false
 	}
@@ -521,6 +526,7 @@ func (b *Bucket) holdLocked(why hold) {
 func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	left := b.pausedLocked()
 	now := b.now()
+	b.changeLocked(now)
 	why, wait = b.mu.door.shut(now)
 	if left > 0 && why != byConcurrency { // who could not go anyhow does not wait for the pause
 		return byCoolDown, min(left, wallCheck)
@@ -552,6 +558,19 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	return free, 0
 }
 
+// changeLocked makes the change that steer announced, once its instant has come. It requires that
+// mu is held.
+func (b *Bucket) changeLocked(now time.Duration) {
+	d := &b.mu.door
+	if now < d.until {
+		return
+	}
+	d.room, d.until = d.nextRoom, never
+	if d.nextRate != b.mu.limit {
+		b.setRateLocked(d.nextRate)
+	}
+}
+
 // useLocked ends the reservation, which was used. It requires that mu is held.
 func (b *Bucket) useLocked() {
 	b.mu.reserved = 0
@@ -570,6 +589,11 @@ func (b *Bucket) forgiveLocked(now time.Duration, n int) {
 // watchLocked makes w, the first in line, look again after the given wait. It
 // requires that mu is held.
 func (b *Bucket) watchLocked(w *waiter, wait time.Duration) {
+	if until := b.mu.door.until; until != never {
+		if change := max(until-b.now(), 1); wait == 0 || change < wait {
+			wait = change
+		}
+	}
 	if wait == 0 {
 		b.timer.Stop()
 	} else {

@@ -3,6 +3,8 @@ package throttle
 import (
 	"math"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A door is what a [Bucket] has an [Upstream]'s callers pass before it reserves
@@ -13,12 +15,17 @@ type door struct {
 	most     int // of whom a probe may be one, whatever the room
 	inFlight int // let in, and not yet landed
 
+	// At this instant the room and the rate change by themselves; never: they do not.
+	until    time.Duration
+	nextRoom int
+	nextRate rate.Limit
+
 	// While the server is thought to be down, one request may go at this instant
 	// and nobody else, whatever the room; 0: it is not.
 	probe time.Duration
 }
 
-// never is the instant of a probe that is on its way, or not yet due.
+// never is the instant of what does not happen, such as a probe while one is on its way.
 const never time.Duration = math.MaxInt64
 
 // shut tells why nobody may go at the given instant, and for how long, where it

@@ -11,10 +11,11 @@ const (
 	Throttled                 // over a quota: 429, or what else says so
 	Overloaded                // too much at once: 503, refused, reset, a connect that takes seconds
 	TimedOut                  // far too much at once: 504, our own timeout
-	Answered                  // it answers, but says nothing of its pace: 404, 500
+	Answered                  // it answers, but says nothing of its pace: 404
+	Failed                    // it could not do the work, and may do none at all: 500, 502, a proxy that refuses
 )
 
-var outcomes = [...]string{"ignored", "success", "throttled", "overloaded", "timed out", "answered"}
+var outcomes = [...]string{"ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed"}
 
 // String returns the outcome in words.
 func (o Outcome) String() string {

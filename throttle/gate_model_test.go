@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -128,7 +129,7 @@ func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Durati
 	}
 	var events []event
 	post := func(e event) {
-		i, _ := slices.BinarySearchFunc(events, e, func(a, b event) int { return int(a.at - b.at) })
+		i, _ := slices.BinarySearchFunc(events, e, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 		events = slices.Insert(events, i, e)
 	}
 	pace, inFlight, sent, refused := 0.0, 0, 0, 0

@@ -69,13 +69,16 @@ type pace struct {
 }
 
 func (p *pace) setLimits(l Limits) {
+	was := p.given
 	p.given, p.fixed = math.Inf(1), l.Fixed
 	if l.Rate > 0 {
 		p.given = float64(l.Rate)
 	}
-	p.trim, p.far = trim{}, false
 	if p.learned == 0 {
 		p.learned = math.Inf(1)
+	}
+	if p.given != was { // a trim is a share of the old one
+		p.trim, p.far = trim{}, p.far && p.learned < p.given
 	}
 }
 

@@ -28,11 +28,12 @@ func (c *controller) alive(t ticket, now time.Time) {
 		c.held, c.probe, c.trial, c.asked = false, time.Time{}, 0, false
 		if c.ramp = float64(c.inFlight + 1); !smooth {
 			c.ramp = math.Inf(1)
-			if c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
+			if c.harmed && c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
 				c.limit = max(min(c.limit, float64(max(c.inFlight, c.places-1))), c.unharmed)
 				c.cap = c.limit
 			}
 		}
+		c.harmed = false
 		if c.refused >= downAfter && c.finding {
 			c.limit, c.starting, c.restore = 1, true, 0
 			c.cap, c.unharmed = math.Inf(1), 0
@@ -49,7 +50,8 @@ func (c *controller) alive(t ticket, now time.Time) {
 	}
 }
 
-// refuse takes in a request that was too much for the server.
+// refuse records a request that was too much for the server, or that it failed to do: one such failure may be about its request,
+// but a server that only fails is down, too.
 func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	if c.refusal > 0 && (t.number > c.refusal || t.number == c.trial) {
 		c.refused++
@@ -75,7 +77,8 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
-	if c.refused == 0 { // a probe says nothing of how many are too many
+	if c.refused == 0 && f.Outcome != Failed { // a probe says nothing of how many are too many
+		c.harmed = true
 		c.lower(t, f.Outcome == TimedOut, now)
 	}
 	c.accepted = 0

@@ -522,7 +522,7 @@ func (f *Feedback) quotas(told []hint.Limit) {
 // answer tells what a status says about the server.
 func answer(status int, throttled bool) Outcome {
 	switch {
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded:
 		return Overloaded
 	case status == http.StatusGatewayTimeout:
 		return TimedOut
@@ -533,6 +533,12 @@ func answer(status int, throttled bool) Outcome {
 	}
 	return Answered
 }
+
+// Statuses that no standard knows, but that servers send when they are asked too much.
+const (
+	statusBandwidth  = 509
+	statusOverloaded = 529
+)
 
 // A streamError is an HTTP/2 stream that the server has reset. The type of net/http
 // is private; its As fills one with the same fields.

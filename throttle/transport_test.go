@@ -1156,7 +1156,11 @@ func TestTransportOutcomes(t *testing.T) {
 		{answerWith(429), nil, Throttled},
 		{answerWith(403, "Retry-After", "1"), nil, Throttled},
 		{answerWith(403), nil, Answered},
+		{answerWith(404), nil, Answered},
+		{answerWith(501), nil, Answered},
 		{answerWith(500), nil, Answered},
+		{answerWith(509), nil, Overloaded},
+		{answerWith(529), nil, Overloaded},
 		{answerWith(503), nil, Overloaded},
 		{answerWith(503, "Retry-After", "1"), nil, Overloaded},
 		{answerWith(504), nil, TimedOut},
@@ -1187,7 +1191,7 @@ func TestTransportOutcomes(t *testing.T) {
 		u := tr.Upstream("http://a")
 		s, want := u.Stats(), [len(outcomes)]int64{}
 		want[test.want] = 1
-		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered]}; got != want {
+		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered], s.Failed}; got != want {
 			t.Errorf("%v: counted %v, want %v", test.want, got, want)
 		}
 		wantNone(t, u)

@@ -91,10 +91,15 @@ type Upstream struct {
 // steering is what the controller has the bucket do.
 type steering struct {
 	room  int
+	rate  float64
 	most  int // also of a probe
 	held  bool
 	probe time.Time
-	rate  float64
+
+	// From until on, which is zero if nothing changes by itself.
+	until    time.Time
+	nextRoom int
+	nextRate float64
 }
 
 // UpstreamStats is a snapshot of an [Upstream].
@@ -117,7 +122,7 @@ type UpstreamStats struct {
 	Sent        int64 // attempts let go, those that net/http repeats by itself included
 
 	// How requests ended, by the feedback given.
-	Succeeded, Throttled, Overloaded, TimedOut int64
+	Succeeded, Throttled, Overloaded, TimedOut, Failed int64
 
 	// Latency is a fading mean of the latency of successes, in which the last one
 	// counts an eighth; zero: there was none.
@@ -177,12 +182,7 @@ func (u *Upstream) SetLimits(limits Limits) error {
 // steerLocked passes on what the controller has changed. It requires that mu is
 // held.
 func (u *Upstream) steerLocked(now time.Time) {
-	c, was := &u.mu.controller, u.mu.steered
-	s := steering{room: c.room(now), most: int(c.most), held: c.held, probe: c.probe, rate: c.pace.rate(now)}
-	if c.asked && !s.probe.IsZero() {
-		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
-	}
-	if s.room != was.room || s.most != was.most || s.held != was.held || !s.probe.Equal(was.probe) || s.rate != was.rate {
+	if s := u.mu.controller.orders(now); s != u.mu.steered {
 		u.mu.steered = s
 		u.bucket.steer(s)
 	}
@@ -303,6 +303,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Throttled:   u.mu.outcomes[Throttled],
 		Overloaded:  u.mu.outcomes[Overloaded],
 		TimedOut:    u.mu.outcomes[TimedOut],
+		Failed:      u.mu.outcomes[Failed],
 		Latency:     seconds(c.latency),
 		Unclaimed:   bucket.Unclaimed,
 		Waited:      waited,
@@ -370,8 +371,9 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 // landed counts a request out.
 func (u *Upstream) landed() {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.mu.controller.landed()
-	u.mu.Unlock()
+	u.steerLocked(time.Now()) // before its place is free: a quota may have none left
 	u.bucket.land()
 }
 

@@ -411,7 +411,7 @@ func TestEventKindString(t *testing.T) {
 
 func TestOutcomeString(t *testing.T) {
 	for o, want := range map[Outcome]string{Ignored: "ignored", Success: "success", Throttled: "throttled",
-		Overloaded: "overloaded", TimedOut: "timed out", 99: "unknown outcome"} {
+		Overloaded: "overloaded", TimedOut: "timed out", Failed: "failed", 99: "unknown outcome"} {
 		if got := o.String(); got != want {
 			t.Errorf("%d: %q, want %q", o, got, want)
 		}
@@ -444,4 +444,102 @@ func testUpstreamLatency(t *testing.T) {
 			t.Errorf("after %d: %v, want %v", i, got, step.mean)
 		}
 	}
+}
+
+// A quota that is used up holds also while something is in flight, whichever request lands, and its
+// end is an instant at which those who wait go by themselves.
+func TestUpstreamQuotaUsedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		u := NewUpstream(Limits{InFlight: 8})
+		long, last := call(t, c, u, 1, 0), call(t, c, u, 1, 0)
+		c.at(100 * ms)
+		last.permit.Done(Feedback{Outcome: Success, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
+		callers := []*caller{call(t, c, u, 1, ms), call(t, c, u, 1, ms)}
+		c.at(time.Second)
+		long.permit.Done(Feedback{}) // which says nothing, and leaves its place
+		callers = append(callers, call(t, c, u, 1, 10*time.Minute))
+		c.at(4 * time.Second)
+		wantSent(t, callers, -1, -1, -1)
+		c.at(6 * time.Second)
+		if first := callers[0]; first.sent != 5*time.Second {
+			t.Errorf("the first went at %v, want 5s", first.sent)
+		}
+		c.at(20 * time.Minute)
+	})
+	// The same where what is in flight stays there for longer than the window.
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		u := NewUpstream(Limits{InFlight: 8})
+		call(t, c, u, 1, 10*time.Minute)
+		last := call(t, c, u, 1, 0)
+		last.permit.Done(Feedback{Outcome: Success, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
+		small := call(t, c, u, 1, ms)
+		if s := u.Stats(); s.Holding != ByConcurrency {
+			t.Errorf("held by %q", s.Holding)
+		}
+		c.at(time.Minute)
+		wantSent(t, []*caller{small}, 5*time.Second)
+		c.at(20 * time.Minute)
+	})
+}
+
+// Requests in flight do not make the room overflow where int has 32 bits.
+func TestUpstreamRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 3})
+		for range 3 {
+			p, err := u.Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Release()
+			if s := u.Stats(); s.Limit != 3 {
+				t.Errorf("limit %d with %d in flight", s.Limit, s.InFlight)
+			}
+		}
+	})
+}
+
+// What overload taught holds below new ceilings: another rate alone does not put as many in flight
+// as before.
+func TestUpstreamSetLimitsKeepsWhatWasLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		u := NewUpstream(Limits{InFlight: 64, Rate: 1000, Burst: 64})
+		for range 12 {
+			var callers []*caller
+			for range 64 {
+				callers = append(callers, call(t, c, u, 1, 0))
+			}
+			c.at(c.now() + time.Second)
+			for i, r := range callers {
+				if r.permit == nil {
+					continue
+				}
+				if i == 0 {
+					r.permit.Done(Feedback{Outcome: Success})
+				} else {
+					r.permit.Done(Feedback{Outcome: Overloaded})
+				}
+			}
+			if u.Stats().Limit < 16 {
+				break
+			}
+		}
+		before := u.Stats().Limit
+		if err := u.SetLimits(Limits{InFlight: 64, Rate: 900, Burst: 64}); err != nil {
+			t.Fatal(err)
+		}
+		if after := u.Stats().Limit; before >= 64 || after != before {
+			t.Errorf("limit %d before, %d after another rate", before, after)
+		}
+		if err := u.SetLimits(Limits{InFlight: 128}); err != nil {
+			t.Fatal(err)
+		}
+		if after := u.Stats().Limit; after != before {
+			t.Errorf("limit %d before, %d after a higher ceiling", before, after)
+		}
+		u.Stop(nil)
+	})
 }
