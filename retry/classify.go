@@ -261,7 +261,7 @@ func ParseHints(status int, h http.Header, now time.Time) Hints {
 	p := hint.Parse(status, h, now)
 	hints := Hints{Wait: p.Wait, Known: p.Known, Source: p.Source, Throttled: p.Throttled, Malformed: p.Malformed}
 	for _, l := range p.Limits {
-		hints.Limits = append(hints.Limits, Limit(l))
+		hints.Limits = append(hints.Limits, Limit{Policy: l.Policy, Unit: l.Unit, Limit: l.Limit, Remaining: l.Remaining, Reset: l.Reset, Window: l.Window})
 	}
 	return hints
 }

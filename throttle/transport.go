@@ -514,6 +514,11 @@ func (f *Feedback) quotas(told []hint.Limit) {
 				f.Outcome = Overloaded
 			}
 		case l.Unit == "requests":
+			// A delay is counted from when the request was sent, as the server may have looked at its clock then. An instant is
+			// what it is.
+			if l.Dated {
+				l.Reset = max(l.Reset, l.Reset+f.Latency) // the sum may overflow
+			}
 			f.Quotas = append(f.Quotas, Quota{Remaining: l.Remaining, Reset: l.Reset, Limit: l.Limit, Window: l.Window})
 		}
 	}

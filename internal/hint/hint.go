@@ -20,7 +20,8 @@
 // one too many. Quotas on a response with a positive Age come from a cache and are ignored (section 7.3 of the draft).
 //
 // A number of 1e9 or more is no delay, for that would be 31 years, but a Unix time; from 1e12 on in milliseconds. Clock times are measured
-// from the response's Date, so that a wrong local clock does no harm, and from the local clock only where Date is missing or unreadable.
+// from the response's Date, so that a wrong local clock does no harm, and from the local clock where Date is missing or unreadable. The reset of a
+// quota is also measured from the local clock where that agrees with Date, which leaves out the fraction of a second.
 //
 // Reading takes time linear in the length of the headers, and never more than 8 KiB of a structured field or 64 quotas are looked at:
 // the one who writes these headers need not be a friend.
@@ -52,6 +53,7 @@ type Limit struct {
 	Remaining int64         // units left, rounded down
 	Reset     time.Duration // time until the quota is renewed, rounded up to a whole millisecond
 	Window    time.Duration // length of the window
+	Dated     bool          // Reset was told as an instant, not as a delay
 }
 
 // The ranks of the headers that can give a wait; the lowest one that does decides.
@@ -112,6 +114,7 @@ func hasPrefixFold(s, prefix string) bool {
 type reader struct {
 	status int
 	ref    time.Time // what clock times are measured from
+	dated  bool      // a wait that was read is one until a clock time
 	hints  Hints
 	rank   int  // of the header that gave hints.Wait
 	usedUp bool // some quota has nothing left
@@ -143,6 +146,7 @@ func read(status int, h http.Header, now time.Time, names []string) Hints {
 	}
 	asked := r.hints.Known
 	if !cached(h) {
+		r.ref = resetReference(r.ref, now)
 		r.quotas(&q)
 	}
 
@@ -231,6 +235,20 @@ func reference(h http.Header, now time.Time) time.Time {
 		return t
 	}
 	return now
+}
+
+// datePrecision is how much later than its Date a response can arrive by a clock that agrees with the server's: Date leaves out the fraction of a
+// second, and the response takes some time to arrive.
+const datePrecision = time.Second + 250*time.Millisecond
+
+// resetReference returns the instant that the reset of a quota is measured from. Windows end at whole seconds, so measured from a Date
+// without its fraction, the rest of a window would be up to a second too long. If the clocks agree, it is therefore the local one. Not so
+// for a date in Retry-After, which is in most cases the Date plus a delay, both without the same fraction.
+func resetReference(date, now time.Time) time.Time {
+	if late := now.Sub(date); 0 <= late && late < datePrecision {
+		return now
+	}
+	return date
 }
 
 // merge puts together the lines of a header that is there under two spellings.

@@ -102,10 +102,10 @@ func TestCases(t *testing.T) {
 			}
 			var limits []Limit
 			for _, l := range c.Expect.Limits {
-				limits = append(limits, Limit{l.Policy, l.Unit, orUnknown(l.Limit, 1), orUnknown(l.Remaining, 1),
-					time.Duration(orUnknown(l.ResetMS, 1e6)), time.Duration(orUnknown(l.WindowMS, 1e6))})
+				limits = append(limits, Limit{Policy: l.Policy, Unit: l.Unit, Limit: orUnknown(l.Limit, 1), Remaining: orUnknown(l.Remaining, 1),
+					Reset: time.Duration(orUnknown(l.ResetMS, 1e6)), Window: time.Duration(orUnknown(l.WindowMS, 1e6))})
 			}
-			if diff := cmp.Diff(limits, got.Limits, cmpopts.SortSlices(sortLimits), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(limits, got.Limits, cmpopts.SortSlices(sortLimits), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Limit{}, "Dated")); diff != "" {
 				t.Errorf("limits (-want +got):\n%s", diff)
 			}
 		})
@@ -215,8 +215,9 @@ func TestTwoDigitYear(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	limit := func(policy string, limit, remaining int64, reset, window time.Duration) Limit {
-		return Limit{policy, "requests", limit, remaining, reset, window}
+		return Limit{Policy: policy, Unit: "requests", Limit: limit, Remaining: remaining, Reset: reset, Window: window}
 	}
+	dated := func(l Limit) Limit { l.Dated = true; return l }
 	const day = 24 * time.Hour
 	asked := func(source string, wait time.Duration, limits ...Limit) Hints {
 		return Hints{Wait: wait, Known: true, Source: source, Limits: limits}
@@ -276,7 +277,7 @@ func TestParse(t *testing.T) {
 			throttled(asked("x-ratelimit-reset-after", 1500*time.Millisecond, limit("", -1, 0, 1500*time.Millisecond, -1)))},
 		{"unusable Reset-After", 429,
 			http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1795262500"}, "X-Ratelimit-Reset-After": {"1s"}},
-			malformed(throttled(asked("x-ratelimit-reset", 100*time.Second, limit("", -1, 0, 100*time.Second, -1))))},
+			malformed(throttled(asked("x-ratelimit-reset", 100*time.Second, dated(limit("", -1, 0, 100*time.Second, -1)))))},
 
 		// Clocks.
 		{"a Unix time by the server's clock", 429,
@@ -299,7 +300,7 @@ func TestParse(t *testing.T) {
 		{"one policy, two partitions", 200, http.Header{"Ratelimit-Policy": {`"p";q=9;w=1`}, "Ratelimit": {`"p";r=1;pk=:YQ==:, "p";r=2;pk=:Yg==:`}},
 			told(limit("p", 9, 1, -1, time.Second), limit("p", 9, 2, -1, time.Second))},
 		{"concurrent requests", 200, http.Header{"Ratelimit-Policy": {`"c";q=4;qu="concurrent-requests"`}, "Ratelimit": {`"c";r=3`}},
-			told(Limit{"c", "concurrent-requests", 4, 3, -1, -1})},
+			told(Limit{Policy: "c", Unit: "concurrent-requests", Limit: 4, Remaining: 3, Reset: -1, Window: -1})},
 		{"used up on 404", 404, http.Header{"Ratelimit": {`"a";r=0;t=3`}}, asked("ratelimit", 3*time.Second, limit("a", -1, 0, 3*time.Second, -1))},
 		{"used up on 403", 403, http.Header{"Ratelimit": {`"a";r=0;t=3`}},
 			throttled(asked("ratelimit", 3*time.Second, limit("a", -1, 0, 3*time.Second, -1)))},
@@ -355,7 +356,7 @@ func TestParse(t *testing.T) {
 		{"less than nothing", 403, http.Header{"X-Ratelimit-Remaining": {"-0.5"}}, malformed(Hints{})},
 		{"two counts", 200, http.Header{"X-Ratelimit-Remaining": {"7", "3"}}, told(limit("", -1, 3, -1, -1))},
 		{"a date", 429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"Sat, 21 Nov 2026 12:00:30 GMT"}},
-			throttled(asked("x-ratelimit-reset", 30*time.Second, limit("", -1, 0, 30*time.Second, -1)))},
+			throttled(asked("x-ratelimit-reset", 30*time.Second, dated(limit("", -1, 0, 30*time.Second, -1))))},
 		{"no limit at all", 200, http.Header{"X-Ratelimit-Limit": {"9223372036854775807"}}, told(limit("", math.MaxInt64, -1, -1, -1))},
 		{"neighbours", 429, http.Header{"X-Ratelimit-Used": {"?"}, "X-Ratelimit-Resource": {"core"}, "X-Ratelimit-Remaining-Teapots": {"?"},
 			"X-Rated": {"?"}, "Ratelimited": {"?"}, "Retry-Afterwards": {"?"}}, throttled(Hints{})},
@@ -389,6 +390,41 @@ func TestParse(t *testing.T) {
 				t.Errorf("headers changed from %v to %v", before, c.header)
 			}
 		})
+	}
+}
+
+// A Date leaves out the fraction of a second. What is left of a window counts by the local clock if the two agree.
+func TestResetAndDate(t *testing.T) {
+	for _, c := range []struct {
+		late  time.Duration // of the local clock, after the Date
+		reset string        // 10 s after the Date
+		want  time.Duration
+	}{
+		{0, "1795262410", 10 * time.Second},
+		{900 * time.Millisecond, "1795262410", 9100 * time.Millisecond},
+		{900 * time.Millisecond, "1795262410000", 9100 * time.Millisecond},
+		{900 * time.Millisecond, "Sat, 21 Nov 2026 12:00:10 GMT", 9100 * time.Millisecond},
+		{900 * time.Millisecond, "2026-11-21T12:00:10Z", 9100 * time.Millisecond},
+		{900 * time.Millisecond, "10", 10 * time.Second},
+		{1200 * time.Millisecond, "1795262410", 8800 * time.Millisecond}, // it was under way
+		{1250 * time.Millisecond, "1795262410", 10 * time.Second},        // the clocks disagree
+		{-time.Millisecond, "1795262410", 10 * time.Second},
+		{time.Hour, "1795262410", 10 * time.Second},
+		{-time.Hour, "1795262410", 10 * time.Second},
+	} {
+		date := noon.Format(http.TimeFormat)
+		h := http.Header{"Date": {date}, "X-Ratelimit-Remaining": {"7"}, "X-Ratelimit-Reset": {c.reset}}
+		got := Parse(200, h, noon.Add(c.late)).Limits
+		want := []Limit{{Unit: "requests", Limit: -1, Remaining: 7, Reset: c.want, Window: -1, Dated: c.reset != "10"}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, %v after the Date (-want +got):\n%s", c.reset, c.late, diff)
+		}
+
+		// A date that was made of this Date and a delay has lost the same fraction.
+		h = http.Header{"Date": {date}, "Retry-After": {c.reset}}
+		if got := Parse(429, h, noon.Add(c.late)).Wait; got != 10*time.Second {
+			t.Errorf("Retry-After: %s, %v after the Date: wait %v, want 10s", c.reset, c.late, got)
+		}
 	}
 }
 

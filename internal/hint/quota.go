@@ -330,14 +330,21 @@ func (r *reader) splitQuota(s *splitQuota, policies []policy) {
 	}
 
 	from := partReset
-	l.Reset = r.longest(s.lines[partReset], time.Second)
-	if after := r.longest(s.lines[partResetAfter], time.Second); after >= 0 {
-		from, l.Reset = partResetAfter, after
+	l.Reset, l.Dated = r.reset(s.lines[partReset])
+	if after, dated := r.reset(s.lines[partResetAfter]); after >= 0 {
+		from, l.Reset, l.Dated = partResetAfter, after, dated
 	}
 	if l.Limit >= 0 || l.Remaining >= 0 || l.Reset >= 0 {
 		r.tell(l, s.rank(from), s.header(from), s.header(partRemaining))
 	}
 	r.policiesAlone(own)
+}
+
+// reset reads when a quota is renewed, and reports whether that was told as an instant.
+func (r *reader) reset(lines []string) (wait time.Duration, dated bool) {
+	r.dated = false
+	wait = r.longest(lines, time.Second)
+	return wait, r.dated
 }
 
 // rank is that of the wait which this part of the quota gives.

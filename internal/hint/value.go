@@ -72,6 +72,7 @@ func scale(frac, unit time.Duration) time.Duration {
 
 // until is the wait for an instant; one that is past asks for none.
 func (r *reader) until(t time.Time) time.Duration {
+	r.dated = true
 	return roundUp(max(t.Sub(r.ref), 0)) // Sub saturates
 }
 
