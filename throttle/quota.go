@@ -9,6 +9,9 @@ import (
 // can be corrected.
 const leastRate = 1. / 60
 
+// longWindow is the length from which on a window says nothing of the pace while something is left of it and its end is not told.
+const longWindow = 24 * time.Hour
+
 // A quota is what the server tells about its own limits. It holds beside what was
 // found: nobody need be refused to learn what was told.
 type quota struct {
@@ -26,20 +29,25 @@ type quota struct {
 // rateAt is the rate that the quota allows.
 func (q *quota) rateAt(now time.Time) float64 {
 	if now.Before(q.until) {
-		return q.rate
+		return min(q.rate, q.stated())
 	}
 	return q.mean()
 }
 
 // mean is the rate that it comes to over a window.
 func (q *quota) mean() float64 {
-	switch {
-	case q.until.IsZero() && q.pace > 0:
-		return q.pace
-	case q.until.IsZero():
-		return math.Inf(1)
+	if q.until.IsZero() {
+		return q.stated()
 	}
-	return q.next
+	return min(q.next, q.stated())
+}
+
+// stated is the rate of the windows of which no end is told.
+func (q *quota) stated() float64 {
+	if q.pace > 0 {
+		return q.pace
+	}
+	return math.Inf(1)
 }
 
 // left is how many more it allows, after the request with that number.
@@ -61,7 +69,9 @@ func (q *quota) take(told []Quota, t ticket, sequence int64, now time.Time) {
 		// Counted from when the request was sent: the server may have looked at
 		// its clock right then. A window that is over, or has no end, says nothing.
 		end := t.at.Add(w.Reset)
-		if w.Reset < 0 && w.Limit > 0 && w.Window > 0 {
+		// What is left of a long window need not be spread over all of it: when it ends is not known, and the work may be done before.
+		long := w.Remaining > 0 && w.Window >= longWindow
+		if w.Reset < 0 && w.Limit > 0 && w.Window > 0 && !long {
 			pace = min(pace, float64(w.Limit)/w.Window.Seconds())
 			q.pace = pace // of the strictest
 		}

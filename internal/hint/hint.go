@@ -9,10 +9,13 @@
 //     predecessors are still on the wire and are read too: "limit=100, remaining=0, reset=7" of -07, and RateLimit-Limit, -Remaining
 //     and -Reset of -06 and before, with policies such as "100, 100;w=60".
 //   - X-RateLimit-*, X-Rate-Limit-* and X-Ms-Ratelimit-Remaining-* have no standard; what GitHub, GitLab, Discord, Reddit, Kong,
-//     Docker and Azure send was taken as one.
+//     Docker and Azure send was taken as one. So were the labels in such names: a span of time (X-RateLimit-Remaining-Day), what is
+//     counted (OpenAI's X-RateLimit-Remaining-Tokens, with a reset such as 6m0s, and Anthropic-RateLimit-Tokens-Remaining), Burst and
+//     Sustained. Names with other labels are passed over, since what they count may not be requests.
+//   - X-HubSpot-RateLimit-*, X-Shopify-Shop-Api-Call-Limit and X-Amzn-RateLimit-Limit are read as their vendors describe them.
 //
 // The wait comes from the first header in this order that gives one: Retry-After-Ms, X-Ms-Retry-After-Ms, Retry-After, RateLimit,
-// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Reset, X-Rate-Limit-Reset, X-RateLimit-Remaining-Second and its kin.
+// RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Reset, X-Rate-Limit-Reset, and then those with a label or a vendor in their name.
 // A header that cannot be used is passed over, never an error. Of several values for one header the longest wait counts:
 // waiting too long costs time, waiting too short costs a refusal.
 //
@@ -66,7 +69,7 @@ const (
 	byXResetAfter
 	byXReset
 	byXDashReset
-	byWindow
+	byLabel
 	byNone
 )
 
@@ -97,11 +100,14 @@ func concerns(name string) bool {
 		return false
 	}
 	switch name[0] {
+	case 'A', 'a':
+		return hasPrefixFold(name, "anthropic-ratelimit-")
 	case 'R', 'r':
 		return hasPrefixFold(name, "ratelimit") || hasPrefixFold(name, "retry-after")
 	case 'X', 'x':
 		return hasPrefixFold(name, "x-ratelimit-") || hasPrefixFold(name, "x-rate-limit-") ||
-			hasPrefixFold(name, "x-ms-retry-after-ms") || hasPrefixFold(name, azurePrefix)
+			hasPrefixFold(name, "x-ms-retry-after-ms") || hasPrefixFold(name, azurePrefix) || hasPrefixFold(name, hubSpotPrefix) ||
+			hasPrefixFold(name, shopifyLimit) || hasPrefixFold(name, amazonLimit)
 	}
 	return false
 }
@@ -114,6 +120,7 @@ func hasPrefixFold(s, prefix string) bool {
 type reader struct {
 	status int
 	ref    time.Time // what clock times are measured from
+	quota  bool      // it is the headers of quotas that are read
 	dated  bool      // a wait that was read is one until a clock time
 	hints  Hints
 	rank   int  // of the header that gave hints.Wait
@@ -146,6 +153,7 @@ func read(status int, h http.Header, now time.Time, names []string) Hints {
 	}
 	asked := r.hints.Known
 	if !cached(h) {
+		r.quota = true
 		r.ref = resetReference(r.ref, now)
 		r.quotas(&q)
 	}

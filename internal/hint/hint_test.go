@@ -276,7 +276,7 @@ func TestParse(t *testing.T) {
 			http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1795262500"}, "X-Ratelimit-Reset-After": {"1.5"}},
 			throttled(asked("x-ratelimit-reset-after", 1500*time.Millisecond, limit("", -1, 0, 1500*time.Millisecond, -1)))},
 		{"unusable Reset-After", 429,
-			http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1795262500"}, "X-Ratelimit-Reset-After": {"1s"}},
+			http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1795262500"}, "X-Ratelimit-Reset-After": {"soon"}},
 			malformed(throttled(asked("x-ratelimit-reset", 100*time.Second, dated(limit("", -1, 0, 100*time.Second, -1)))))},
 
 		// Clocks.
@@ -368,10 +368,33 @@ func TestParse(t *testing.T) {
 			asked("x-ratelimit-reset-hour", 90*time.Second, limit("hour", -1, 0, 90*time.Second, time.Hour))},
 		{"a window's size alone", 429, http.Header{"X-Ratelimit-Limit-Hour": {"5"}}, throttled(told(limit("hour", 5, -1, -1, time.Hour)))},
 
+		// Labels.
+		{"either order", 200, http.Header{"X-Ratelimit-Limit-Burst": {"20"}, "X-Ratelimit-Burst-Remaining": {"7"}}, told(limit("burst", 20, 7, -1, -1))},
+		{"a span before the part", 200, http.Header{"Ratelimit-Day-Remaining": {"7"}}, told(limit("day", -1, 7, -1, day))},
+		{"two parts", 200, http.Header{"X-Ratelimit-Limit-Remaining": {"1"}, "X-Ratelimit-Day-Limit-Day": {"1"}}, told()},
+		{"others' units", 200, http.Header{"Anthropic-Ratelimit-Unified-Remaining": {"0"}, "X-Ratelimit-Credits-Remaining": {"0"}}, told()},
+		{"a reset with its unit", 429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1m0.0004s"}},
+			throttled(asked("x-ratelimit-reset", time.Minute+time.Millisecond, limit("", -1, 0, time.Minute+time.Millisecond, -1)))},
+		{"a reset with a sign", 429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"+1s"}}, malformed(throttled(told(limit("", -1, 0, -1, -1))))},
+		{"tokens used up on a success", 200, http.Header{"X-Ratelimit-Remaining-Tokens": {"0"}, "X-Ratelimit-Reset-Tokens": {"2s"}},
+			asked("x-ratelimit-reset-tokens", 2*time.Second, Limit{Policy: "tokens", Unit: "tokens", Limit: -1, Remaining: 0, Reset: 2 * time.Second, Window: -1})},
+
 		// Azure.
 		{"resource scopes", 429, http.Header{"X-Ms-Ratelimit-Remaining-Resource": {"Microsoft.Compute/HighCostGet3Min;107, Microsoft.Compute/HighCostGet30Min;0"}},
 			throttled(told(limit("Microsoft.Compute/HighCostGet3Min", -1, 107, -1, -1), limit("Microsoft.Compute/HighCostGet30Min", -1, 0, -1, -1)))},
 		{"unusable scope", 200, http.Header{"X-Ms-Ratelimit-Remaining-Tenant-Reads": {"many"}}, malformed(Hints{})},
+
+		// Other vendors.
+		{"one in 59.88 s", 200, http.Header{"X-Amzn-Ratelimit-Limit": {"0.0167"}}, told(limit("", 1, -1, -1, 59880239521))},
+		{"more than one a second, and a part", 200, http.Header{"X-Amzn-Ratelimit-Limit": {"2.5"}}, told(limit("", 1, -1, -1, 400*time.Millisecond))},
+		{"nothing a second", 200, http.Header{"X-Amzn-Ratelimit-Limit": {"0.0"}}, told(limit("", 0, -1, -1, time.Second))},
+		{"the most that can be told", 200, http.Header{"X-Amzn-Ratelimit-Limit": {"999999999.9999999999"}}, told(limit("", 1, -1, -1, 1))},
+		{"more than can be told", 200, http.Header{"X-Amzn-Ratelimit-Limit": {"99999999999999999999.5"}}, told(limit("", math.MaxInt64, -1, -1, time.Second))},
+		{"more than the bucket holds", 200, http.Header{"X-Shopify-Shop-Api-Call-Limit": {" 41 / 40 "}}, told(limit("", 40, 0, -1, -1))},
+		{"of an empty bucket", 200, http.Header{"X-Shopify-Shop-Api-Call-Limit": {"/40", "1/"}}, malformed(Hints{})},
+		{"the longest interval", 200, http.Header{"X-Hubspot-Ratelimit-Interval-Milliseconds": {"1e3", "9223372036855", "10"}, "X-Hubspot-Ratelimit-Max": {"5"}},
+			malformed(told(limit("", 5, -1, -1, 10*time.Millisecond)))},
+		{"HubSpot's names of others", 200, http.Header{"X-Ratelimit-Max": {"5"}, "X-Ratelimit-Daily": {"5"}}, told()},
 
 		// Names in any case, and one name twice.
 		{"lower case", 429, http.Header{"retry-after": {"5"}, "x-ratelimit-remaining-SECOND": {"0"}},

@@ -1,7 +1,6 @@
 package hint
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -14,27 +13,48 @@ const (
 	maxLimits = 64
 )
 
-const azurePrefix = "x-ms-ratelimit-remaining-"
+const (
+	azurePrefix   = "x-ms-ratelimit-remaining-"
+	amazonLimit   = "x-amzn-ratelimit-limit"
+	shopifyLimit  = "x-shopify-shop-api-call-limit"
+	hubSpotPrefix = "x-hubspot-ratelimit"
+)
 
-// window is a span of time that the name of a header can end in, or none. Months and years are taken at their longest.
-type window struct {
-	name string
-	len  time.Duration
+// splitPrefixes begin the names of headers that tell one part of a quota each.
+var splitPrefixes = [...]string{"ratelimit", "x-ratelimit", "x-rate-limit", "anthropic-ratelimit", hubSpotPrefix}
+
+// hubSpotNames are HubSpot's names for what others call by a part and a label.
+var hubSpotNames = map[string]string{"max": "limit", "daily": "daily-limit", "secondly": "secondly-limit"}
+
+// windows are the spans of time that the name of a header can hold. Months and years are taken at their longest.
+var windows = map[string]time.Duration{
+	"second":   time.Second,
+	"secondly": time.Second,
+	"minute":   time.Minute,
+	"hour":     time.Hour,
+	"day":      24 * time.Hour,
+	"daily":    24 * time.Hour,
+	"month":    31 * 24 * time.Hour,
+	"year":     366 * 24 * time.Hour,
 }
 
-var windows = [...]window{
-	{"", -1},
-	{"second", time.Second},
-	{"minute", time.Minute},
-	{"hour", time.Hour},
-	{"day", 24 * time.Hour},
-	{"month", 31 * 24 * time.Hour},
-	{"year", 366 * 24 * time.Hour},
+// units are what the name of a header can hold beside or instead of a span of time, and what is counted then.
+var units = map[string]string{
+	"":              "requests",
+	"requests":      "requests",
+	"burst":         "requests",
+	"sustained":     "requests",
+	"tokens":        "tokens",
+	"input-tokens":  "input-tokens",
+	"output-tokens": "output-tokens",
+	"points":        "points",
+	"units":         "units",
 }
 
 // quotaFields are the lines of the headers that tell quotas.
 type quotaFields struct {
 	rateLimit, policy []string
+	shopify, amazon   []string
 	split             []splitQuota
 	azure             []azureScope
 }
@@ -45,15 +65,19 @@ const (
 	partRemaining
 	partReset
 	partResetAfter
+	partInterval
 )
 
-var parts = [...]string{"limit", "remaining", "reset", "reset-after"}
+var parts = [...]string{"limit", "remaining", "reset", "reset-after", "interval-milliseconds"}
 
-// splitQuota is one quota told by several headers: PREFIX-Limit, PREFIX-Remaining and so on, or with -WINDOW after each.
+// splitQuota is one quota told by several headers: PREFIX-Limit, PREFIX-Remaining and so on, perhaps with a label at the end of each, such as
+// Day, Tokens or Requests-Day, or before the part.
 type splitQuota struct {
-	prefix string
-	window window
-	lines  [len(parts)][]string
+	prefix, label string
+	unit          string
+	window        time.Duration // -1 if the label holds none
+	lines         [len(parts)][]string
+	names         [len(parts)]string // of the headers
 }
 
 type azureScope struct {
@@ -70,39 +94,72 @@ func (q *quotaFields) add(name string, lines []string) {
 	case "ratelimit-policy":
 		q.policy = merge(q.policy, lines)
 		return
+	case shopifyLimit:
+		q.shopify = merge(q.shopify, lines)
+		return
+	case amazonLimit:
+		q.amazon = merge(q.amazon, lines)
+		return
 	}
 	if scope, ok := strings.CutPrefix(name, azurePrefix); ok {
 		q.azure = append(q.azure, azureScope{scope, lines})
 		return
 	}
-	for _, prefix := range [...]string{"ratelimit", "x-ratelimit", "x-rate-limit"} {
+	for _, prefix := range splitPrefixes {
 		rest, ok := strings.CutPrefix(name, prefix+"-")
 		if !ok {
 			continue
 		}
-		name, suffix, _ := strings.Cut(rest, "-")
-		if rest == parts[partResetAfter] {
-			name, suffix = rest, ""
+		if usual := hubSpotNames[rest]; usual != "" && prefix == hubSpotPrefix {
+			rest = usual
 		}
-		part := slices.Index(parts[:], name)
-		win := slices.IndexFunc(windows[:], func(w window) bool { return w.name == suffix })
-		if part < 0 || win < 0 {
+		part, label := splitName(rest)
+		unit, window, known := readLabel(label)
+		if part < 0 || !known {
 			return // such as X-RateLimit-Used
 		}
-		s := q.find(prefix, windows[win])
-		s.lines[part] = merge(s.lines[part], lines)
+		s := q.find(prefix, label)
+		s.unit, s.window = unit, window
+		s.lines[part], s.names[part] = merge(s.lines[part], lines), name
 		return
 	}
 }
 
-// find returns the quota of this prefix and window; there are at most 21.
-func (q *quotaFields) find(prefix string, w window) *splitQuota {
+// splitName finds the part at one end of a header's name and returns what else is in it. Without a part it is -1.
+func splitName(name string) (part int, label string) {
+	for part := len(parts) - 1; part >= 0; part-- { // Reset-After before Reset
+		if name == parts[part] {
+			return part, ""
+		}
+		if label, ok := strings.CutPrefix(name, parts[part]+"-"); ok {
+			return part, label
+		}
+		if label, ok := strings.CutSuffix(name, "-"+parts[part]); ok {
+			return part, label
+		}
+	}
+	return -1, ""
+}
+
+// readLabel reads what a quota counts, and over which span of time, such as in Tokens-Minute. What is not known may count anything.
+func readLabel(label string) (unit string, window time.Duration, ok bool) {
+	window = -1
+	begin := strings.LastIndexByte(label, '-') + 1
+	if w, ok := windows[label[begin:]]; ok {
+		window, label = w, label[:max(begin-1, 0)]
+	}
+	unit, ok = units[label]
+	return unit, window, ok
+}
+
+// find returns the quota of this prefix and label. There are at most as many as known labels.
+func (q *quotaFields) find(prefix, label string) *splitQuota {
 	for i := range q.split {
-		if q.split[i].prefix == prefix && q.split[i].window == w {
+		if q.split[i].prefix == prefix && q.split[i].label == label {
 			return &q.split[i]
 		}
 	}
-	q.split = append(q.split, splitQuota{prefix: prefix, window: w})
+	q.split = append(q.split, splitQuota{prefix: prefix, label: label})
 	return &q.split[len(q.split)-1]
 }
 
@@ -129,6 +186,8 @@ func (r *reader) quotas(q *quotaFields) {
 	for _, a := range q.azure {
 		r.azure(a)
 	}
+	r.shopify(q.shopify)
+	r.amazon(q.amazon)
 }
 
 // policiesAlone tells the policies whose remaining quota was not told.
@@ -299,7 +358,7 @@ func join(l *Limit, policies []policy) {
 // splitQuota reads a quota told by several headers. Each is read for itself, for the others still tell something if one is unusable.
 func (r *reader) splitQuota(s *splitQuota, policies []policy) {
 	l := unknown
-	l.Policy, l.Window = s.window.name, s.window.len
+	l.Policy, l.Unit, l.Window = s.label, s.unit, s.window
 	// The first number is the limit that is nearest to be reached, the others are policies, up to draft -03.
 	limits := r.counts(s.lines[partLimit])
 	var own []policy
@@ -324,6 +383,13 @@ func (r *reader) splitQuota(s *splitQuota, policies []policy) {
 			l.Window = c.window
 		}
 	}
+	for _, line := range s.lines[partInterval] {
+		if n, _, ok := number(trim(line)); ok && 0 < n && n <= int64(never/time.Millisecond) {
+			l.Window = max(l.Window, time.Duration(n)*time.Millisecond)
+		} else {
+			r.hints.Malformed = true
+		}
+	}
 	if l.Policy == "" {
 		join(&l, own)
 		join(&l, policies)
@@ -335,7 +401,7 @@ func (r *reader) splitQuota(s *splitQuota, policies []policy) {
 		from, l.Reset, l.Dated = partResetAfter, after, dated
 	}
 	if l.Limit >= 0 || l.Remaining >= 0 || l.Reset >= 0 {
-		r.tell(l, s.rank(from), s.header(from), s.header(partRemaining))
+		r.tell(l, s.rank(from), s.names[from], s.names[partRemaining])
 	}
 	r.policiesAlone(own)
 }
@@ -350,8 +416,8 @@ func (r *reader) reset(lines []string) (wait time.Duration, dated bool) {
 // rank is that of the wait which this part of the quota gives.
 func (s *splitQuota) rank(part int) int {
 	switch {
-	case s.window.name != "":
-		return byWindow
+	case s.label != "" || s.prefix == hubSpotPrefix:
+		return byLabel
 	case s.prefix == "ratelimit":
 		return byReset
 	case s.prefix == "x-rate-limit":
@@ -360,15 +426,6 @@ func (s *splitQuota) rank(part int) int {
 		return byXResetAfter
 	}
 	return byXReset
-}
-
-// header is the name of the header that tells this part of the quota.
-func (s *splitQuota) header(part int) string {
-	name := s.prefix + "-" + parts[part]
-	if s.window.name != "" {
-		name += "-" + s.window.name
-	}
-	return name
 }
 
 // azure reads X-Ms-Ratelimit-Remaining-SCOPE: a count or, for the scope "resource", a list of POLICY;COUNT. A reset is never told.
@@ -388,6 +445,40 @@ func (r *reader) azure(a azureScope) {
 			l.Remaining = n
 			r.tell(l, byNone, "", "")
 		}
+	}
+}
+
+// shopify reads the level of a leaky bucket, such as 32/40. How fast it leaks is not told.
+func (r *reader) shopify(lines []string) {
+	for _, line := range lines {
+		used, limit, _ := strings.Cut(line, "/")
+		u, _, ok := number(trim(used))
+		n, _, valid := number(trim(limit))
+		if !ok || !valid {
+			r.hints.Malformed = true
+			continue
+		}
+		l := unknown
+		l.Limit, l.Remaining = n, max(n-u, 0)
+		r.tell(l, byNone, "", "")
+	}
+}
+
+// amazon reads a rate a second, such as 5.0 or 0.0167, as so many requests in a second, or as one in the time that it has.
+func (r *reader) amazon(lines []string) {
+	for _, line := range lines {
+		whole, frac, ok := number(trim(line))
+		if !ok {
+			r.hints.Malformed = true
+			continue
+		}
+		l := unknown
+		if l.Limit, l.Window = whole, time.Second; frac > 0 && whole < unixSeconds {
+			const square = time.Second * time.Second
+			billionths := time.Duration(whole)*time.Second + frac
+			l.Limit, l.Window = 1, (square+billionths-1)/billionths
+		}
+		r.tell(l, byNone, "", "")
 	}
 }
 

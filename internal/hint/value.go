@@ -39,7 +39,7 @@ func (r *reader) longest(values []string, unit time.Duration) time.Duration {
 	return longest
 }
 
-// wait reads one number or, where seconds are asked for, one clock time.
+// wait reads one number or, where seconds are asked for, one clock time, and for quotas a duration with its units.
 func (r *reader) wait(s string, unit time.Duration) (time.Duration, bool) {
 	if whole, frac, ok := number(s); ok {
 		return r.span(whole, frac, unit), true
@@ -48,6 +48,10 @@ func (r *reader) wait(s string, unit time.Duration) (time.Duration, bool) {
 		if t, ok := clock(s, r.ref); ok {
 			return r.until(t), true
 		}
+	}
+	// In Retry-After only standard forms count, and a sign is no part of a delay.
+	if d, err := time.ParseDuration(s); err == nil && r.quota && isDigit(s[0]) {
+		return roundUp(d), true
 	}
 	return 0, false
 }
