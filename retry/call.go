@@ -225,7 +225,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		}
 	}
 
-	verdict := c.verdict(resp, err, seen, sent, hints.Throttled)
+	verdict := c.verdict(resp, err, seen, sent, hints)
 	if verdict.Kind == Accepted {
 		c.origin.accepted.Add(1)
 		return c.end(Delivered, time.Time{}, nil)
@@ -301,7 +301,7 @@ func (c *call) orUnknown(sent bool, otherwise Outcome) Outcome {
 }
 
 // verdict asks the user, then the table.
-func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttled bool) Verdict {
+func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hints hint.Hints) Verdict {
 	var v Verdict
 	if c.client.Classify != nil {
 		v = c.client.Classify(c.req, resp, err)
@@ -310,7 +310,7 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent, throttl
 	if err != nil {
 		table = judgeError(err, seen, sent, c.origin.answered.Load())
 	} else {
-		table = judgeStatus(resp.StatusCode, throttled)
+		table = judgeStatus(resp.StatusCode, hints, c.repeatable)
 	}
 	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) && !c.wire.attempt.sentWhole(c) {
 		table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true

@@ -66,6 +66,7 @@ const (
 	reasonLost        = "connection lost"
 	reasonEarly       = "answered before it was sent whole"
 	reasonTooEarly    = "too early"
+	reasonAskedToWait = "asked to wait"
 	reasonNotBefore   = "not before"
 	reasonOwnTimeout  = "timed out before it was sent"
 	reasonExpectation = "expectation refused"
@@ -75,22 +76,25 @@ const (
 )
 
 // judgeStatus is the table for answers.
-func judgeStatus(status int, throttled bool) Verdict {
+func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
+	perhapsDone := status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout ||
+		512 <= status && status <= 599 // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
 	switch {
 	case 200 <= status && status <= 299:
 		return Verdict{Kind: Accepted}
 	case status == http.StatusServiceUnavailable:
 		return Verdict{Kind: Refused, Reason: reasonOverloaded}
-	case throttled:
+	case hints.Throttled && (repeatable || !perhapsDone):
 		return Verdict{Kind: Refused, Reason: reasonThrottled}
 	case status == http.StatusRequestTimeout:
 		return Verdict{Kind: Unprocessed, Reason: reasonTimedOut}
 	case status == http.StatusTooEarly:
 		return Verdict{Kind: Unprocessed, Reason: reasonTooEarly}
+	case (status == http.StatusConflict || status == http.StatusRequestEntityTooLarge) && hints.Asked():
+		return Verdict{Kind: Unprocessed, Reason: reasonAskedToWait} // what stands against it will pass
 	case status == http.StatusGatewayTimeout:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
-	case status == http.StatusInternalServerError, status == http.StatusBadGateway,
-		512 <= status && status <= 599: // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
+	case perhapsDone:
 		return Verdict{Kind: Uncertain, Reason: reasonServerError}
 	}
 	return Verdict{Kind: Rejected, Reason: reasonRejected}

@@ -34,7 +34,12 @@ func TestTable(t *testing.T) {
 		"host unknown":          {try{err: errNoHost, stage: dialling}, Failed, Failed, "", "unreachable"},
 		"429":                   {try{status: 429}, again, again, "no", "throttled"},
 		"503":                   {try{status: 503}, again, again, "no", "overloaded"},
-		"413 with Retry-After":  {try{status: 413, header: "Retry-After: 1"}, again, again, "no", "throttled"},
+		"408 with Retry-After":  {try{status: 408, header: "Retry-After: 1"}, again, again, "yes", "timed out"},
+		"409 with Retry-After":  {try{status: 409, header: "Retry-After: 1"}, again, again, "yes", "asked to wait"},
+		"413 with Retry-After":  {try{status: 413, header: "Retry-After: 1"}, again, again, "yes", "asked to wait"},
+		"413, quota used up":    {try{status: 413, header: "RateLimit: \"a\";r=0;t=1"}, Failed, Failed, "", "rejected"},
+		"425 with Retry-After":  {try{status: 425, header: "Retry-After: 1"}, again, again, "no", "throttled"},
+		"509 with Retry-After":  {try{status: 509, header: "Retry-After: 0"}, again, again, "no", "throttled"},
 		"403 with Retry-After":  {try{status: 403, header: "Retry-After: 1"}, again, again, "no", "throttled"},
 		"408":                   {try{status: 408}, again, again, "yes", "timed out"},
 		"425":                   {try{status: 425}, again, again, "yes", "too early"},
@@ -42,7 +47,7 @@ func TestTable(t *testing.T) {
 		"502":                   {try{status: 502}, again, Unknown, "yes", "server error"},
 		"504":                   {try{status: 504}, again, Unknown, "yes", "timed out"},
 		"507":                   {try{status: 507}, Failed, Failed, "", "rejected"},
-		"507 with Retry-After":  {try{status: 507, header: "Retry-After: 1"}, Failed, Failed, "", "rejected"},
+		"507 with Retry-After":  {try{status: 507, header: "Retry-After: 1"}, again, again, "no", "throttled"},
 		"508":                   {try{status: 508}, Failed, Failed, "", "rejected"},
 		"511":                   {try{status: 511}, Failed, Failed, "", "rejected"},
 		"520":                   {try{status: 520}, again, Unknown, "yes", "server error"},
@@ -62,12 +67,19 @@ func TestTable(t *testing.T) {
 		"401":                   {try{status: 401}, Failed, Failed, "", "rejected"},
 		"403":                   {try{status: 403}, Failed, Failed, "", "rejected"},
 		"404":                   {try{status: 404}, Failed, Failed, "", "rejected"},
+		"409":                   {try{status: 409}, Failed, Failed, "", "rejected"},
 		"413":                   {try{status: 413}, Failed, Failed, "", "rejected"},
 		"417":                   {try{status: 417}, Failed, Failed, "", "rejected"},
 		"501":                   {try{status: 501}, Failed, Failed, "", "rejected"},
 		"505":                   {try{status: 505}, Failed, Failed, "", "rejected"},
 		"not before":            {try{err: notBeforeError{time.Unix(1, 0)}}, again, again, "no", "not before"},
 		"never":                 {try{err: notBeforeError{}}, Deferred, Deferred, "", "not before"},
+	}
+	for _, status := range []int{402, 406, 407, 416, 420, 423, 424, 426, 428, 430, 431, 451, 506, 508, 510, 511} {
+		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status, header: "Retry-After: 1"}, again, again, "no", "throttled"}
+	}
+	for _, status := range []int{400, 401, 404, 405, 410, 411, 412, 414, 415, 422, 501, 505} {
+		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status, header: "Retry-After: 1"}, Failed, Failed, "", "rejected"}
 	}
 	for name, row := range rows {
 		for _, method := range []string{"PUT", "POST", "POST with leave"} {
@@ -542,6 +554,46 @@ func TestAlertAfterAnAnswer(t *testing.T) {
 			c, _ := over(play(try{status: 200}, try{err: errAlert, stage: where}, try{status: 200}), exact)
 			end(t, c, request(t, "POST", "x"))
 			check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
+		})
+	}
+}
+
+// Retry-After makes a server error a throttle, but does not say that nothing was done.
+func TestServerErrorWithRetryAfter(t *testing.T) {
+	for _, status := range []int{500, 502, 504, 520, 529} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: status, header: "Retry-After: 2"}, try{status: 200})
+			c, events := over(s, exact)
+			c.Policy.Attempts = 1
+			check(t, "outcome of PUT", end(t, c, request(t, "PUT", "x")).Outcome, Delivered)
+			check(t, "reason", (*events)[0].Reason, "throttled")
+			check(t, "waited", s.at[1], 2*time.Second+1)
+
+			s.at = nil
+			check(t, "outcome of POST", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
+			check(t, "tries", len(s.at), 1)
+		})
+	}
+}
+
+// A request that is sent again waits as its server asks, whatever the status and whoever said that it is sent again.
+func TestRetryAfterOfOneRequest(t *testing.T) {
+	for _, status := range []int{400, 404, 408, 409, 413, 422, 501} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: status, header: "Retry-After: 3"}, try{status: 200})
+			c, _ := over(s, exact)
+			if status != 408 && status != 409 && status != 413 {
+				c.Classify = func(_ *http.Request, resp *http.Response, _ error) Verdict {
+					if resp.StatusCode == status {
+						return Verdict{Kind: Unprocessed}
+					}
+					return Verdict{}
+				}
+			}
+			r := end(t, c, request(t, "POST", "x"))
+			check(t, "outcome", r.Outcome, Delivered)
+			check(t, "tries", r.Attempts, 2)
+			check(t, "waited", s.at[1], 3*time.Second+1)
 		})
 	}
 }

@@ -18,16 +18,27 @@
 //	host unknown, certificate or protocol     failed, ErrUnreachable      failed, ErrUnreachable
 //	  refused, no answer ever before
 //	the same, after an answer                 again, no attempt           again, no attempt
-//	429, 503, a status with a throttle hint   again, no attempt           again, no attempt
+//	429, 503, 403 with a quota used up        again, no attempt           again, no attempt
+//	another refusal with Retry-After, but     again, no attempt           again, no attempt
+//	  those below
+//	500, 502, 504, 512 to 599                 again, no attempt           unknown
+//	  with Retry-After
 //	408, 425                                  again, an attempt           again, an attempt
+//	409, 413 with Retry-After                 again, an attempt           again, an attempt
 //	500, 502, 504; reset or timeout           again, an attempt           unknown
 //	  after bytes may have been sent
 //	3xx that is not followed                  failed, names the new URL   failed, names the new URL
-//	512 to 599, which gateways made up         again, an attempt           unknown
-//	other 4xx and 5xx                         failed                      failed
+//	512 to 599, which gateways made up        again, an attempt           unknown
+//	other 4xx and 5xx; 400, 401, 404, 405,    failed                      failed
+//	  410 to 412, 414, 415, 422, 501 and
+//	  505 also with Retry-After
 //	"not before" errors (below)               again, no attempt           again, no attempt
 //	cancelled in flight                       deferred                    unknown
 //	cancelled while waiting                   deferred                    deferred
+//
+// Retry-After is the least time before the next try, whatever the status, if there is a next try. With
+// 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about that one request. With any other
+// refusal the server asks everybody to wait, and a limiter below, such as throttle.Transport, pauses.
 //
 // An upstream that refuses everybody, or that many compete for, is no fault of one request, so
 // refusals cost no attempt; [Policy.GiveUpAfter] bounds them. A refusal counts as the request's own

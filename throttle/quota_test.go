@@ -167,3 +167,23 @@ func TestQuotaOfABucket(t *testing.T) {
 		})
 	}
 }
+
+// A refusal with a wait pauses everybody. One that speaks of a single request pauses nobody.
+func TestRefusalWithWait(t *testing.T) {
+	for status, pause := range map[int]time.Duration{
+		402: 2 * time.Second, 403: 2 * time.Second, 420: 2 * time.Second, 423: 2 * time.Second, 425: 2 * time.Second, 430: 2 * time.Second,
+		500: 2 * time.Second, 502: 2 * time.Second, 503: 2 * time.Second, 504: 2 * time.Second, 507: 2 * time.Second, 509: 2 * time.Second,
+		520: 2 * time.Second, 529: 2 * time.Second,
+		301: 0, 400: 0, 401: 0, 404: 0, 405: 0, 408: 0, 409: 0, 410: 0, 413: 0, 415: 0, 422: 0, 501: 0, 505: 0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &quotaServer{take: func(time.Time) *http.Response { return answerWith(status, "Retry-After", "2") }}
+			c, begin := &http.Client{Transport: &Transport{Base: s}}, time.Now()
+			get(t, c, "http://a/")
+			get(t, c, "http://a/")
+			if took := time.Since(begin); took != pause {
+				t.Errorf("%d: the second request was sent after %v, want %v", status, took, pause)
+			}
+		})
+	}
+}

@@ -40,9 +40,11 @@ const (
 // itself; see [Limits].
 //
 // By default each scheme and host is an upstream with limits of its own. When a
-// server answers 429 or 503 (or 403 or 413 with headers that make it a throttle)
-// and says when to come back, by Retry-After (RFC 9110, section 10.2.3) or by
-// RateLimit headers, nothing more is sent to that upstream until then. One that
+// server answers 429 or 503 and says when to come back, by Retry-After (RFC 9110,
+// section 10.2.3) or by the headers of a quota, nothing more is sent to that
+// upstream until then. The same holds for any other refusal with Retry-After, except
+// 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505: those speak of one request,
+// and so does their Retry-After. One that
 // refuses all the same, or cannot be reached, gets one request at a time, after
 // 2, 4, 8, 10, 10, … seconds, until it accepts one.
 //
@@ -529,10 +531,10 @@ func answer(status int, throttled bool) Outcome {
 	switch {
 	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded:
 		return Overloaded
+	case throttled:
+		return Throttled
 	case status == http.StatusGatewayTimeout:
 		return TimedOut
-	case status == http.StatusTooManyRequests || throttled:
-		return Throttled
 	case status < 400:
 		return Success
 	}

@@ -48,6 +48,9 @@ type Hints struct {
 	Limits    []Limit       // quotas told, whatever the status
 }
 
+// Asked reports whether the wait was asked for outright, by Retry-After or one of its finer spellings, and does not follow from a quota.
+func (h Hints) Asked() bool { return strings.Contains(h.Source, "retry-after") }
+
 // Limit is one quota as the upstream tells it. Counts and durations are -1 when unknown.
 type Limit struct {
 	Policy    string        // its name, lower case where it comes from a header's name; "" if unnamed
@@ -76,9 +79,9 @@ const (
 // Parse reads the throttling headers of a response that arrived at the instant now. It takes names in any case, also in a map
 // that was not filled through [http.Header.Add], and a nil map. It neither keeps nor changes h.
 //
-// Throttled is true for 429, whatever its headers; for 403 when a quota is used up or a wait was asked for (GitHub's secondary
-// limits); for 413 when a wait was asked for; and for 503 when a quota is used up. A 503 that only asks to wait is an
-// overload, not a throttle.
+// Throttled is true for 429, whatever its headers; for 403 and 503 when a quota is used up; and for any other refusal that asks for a
+// wait outright, except 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505, where the wait is about that one request. A 503 that
+// only asks to wait is an overload, not a throttle.
 func Parse(status int, h http.Header, now time.Time) Hints {
 	var few [8]string
 	names := few[:0]
@@ -163,24 +166,27 @@ func read(status int, h http.Header, now time.Time, names []string) Hints {
 		r.hints.Throttled = true
 	case http.StatusForbidden:
 		r.hints.Throttled = asked || r.usedUp
-	case http.StatusRequestEntityTooLarge:
-		r.hints.Throttled = asked
 	case http.StatusServiceUnavailable:
 		r.hints.Throttled = r.usedUp
+	default:
+		r.hints.Throttled = asked && status >= 400 && !ofOneRequest(status)
 	}
 	return r.hints
 }
 
-// heedsRetryAfter tells whether Retry-After means "send again then" on this status. On a success it says nothing about a retry, and a
-// request that the server calls wrong is not made right by waiting. On a redirection it is the wait before the redirected request.
-func heedsRetryAfter(status int) bool {
+// heedsRetryAfter reports whether Retry-After means "send again then" on this status. On a success it says nothing about a retry. On a redirection
+// it is the wait before the redirected request.
+func heedsRetryAfter(status int) bool { return 300 <= status && status <= 599 }
+
+// ofOneRequest reports whether a refusal with this status says something about its request, and nothing about how much the server can take. A
+// Retry-After is then about that request as well.
+func ofOneRequest(status int) bool {
 	switch status {
-	case http.StatusForbidden, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestTimeout,
+		http.StatusUnprocessableEntity, http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
 		return true
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return false
 	}
-	return 300 <= status && status <= 399 || 500 <= status && status <= 599
+	return http.StatusConflict <= status && status <= http.StatusUnsupportedMediaType
 }
 
 // retryAfter reads a header that asks for a wait outright.

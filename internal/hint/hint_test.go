@@ -238,19 +238,14 @@ func TestParse(t *testing.T) {
 		{"a name without lines", 429, http.Header{"Retry-After": {}}, throttled(Hints{})},
 
 		// Retry-After, where it counts.
-		{"425", 425, http.Header{"Retry-After": {"1"}}, asked("retry-after", time.Second)},
-		{"500", 500, http.Header{"Retry-After": {"1"}}, asked("retry-after", time.Second)},
-		{"504", 504, http.Header{"Retry-After": {"1"}}, asked("retry-after", time.Second)},
 		{"503 is an overload", 503, http.Header{"Retry-After": {"1"}}, asked("retry-after", time.Second)},
-		{"529", 529, http.Header{"Retry-After": {"1"}}, asked("retry-after", time.Second)},
 		{"301 waits before the redirected request", 301, http.Header{"Retry-After": {"1"}}, asked("retry-after", time.Second)},
 		{"403 with a wait", 403, http.Header{"Retry-After": {"60"}, "X-Ratelimit-Remaining": {"14"}},
 			throttled(asked("retry-after", time.Minute, limit("", -1, 14, -1, -1)))},
 		{"403 with rubbish", 403, http.Header{"Retry-After": {"soon"}}, malformed(Hints{})},
 		{"413 without", 413, nil, Hints{}},
-		{"501", 501, http.Header{"Retry-After": {"1"}}, Hints{}},
-		{"401", 401, http.Header{"Retry-After": {"1"}}, Hints{}},
-		{"404", 404, http.Header{"Retry-After-Ms": {"1"}}, Hints{}},
+		{"423 with a quota used up", 423, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"9"}},
+			asked("x-ratelimit-reset", 9*time.Second, limit("", -1, 0, 9*time.Second, -1))},
 		{"202", 202, http.Header{"Retry-After": {"1"}}, Hints{}},
 
 		// Which one of several.
@@ -413,6 +408,39 @@ func TestParse(t *testing.T) {
 				t.Errorf("headers changed from %v to %v", before, c.header)
 			}
 		})
+	}
+}
+
+// Any refusal with a wait is a throttle, unless its status speaks of that one request. A 503 is an overload.
+func TestRefusalWithWait(t *testing.T) {
+	one := []int{400, 401, 404, 405, 408, 409, 410, 411, 412, 413, 414, 415, 422, 501, 505}
+	for status := 200; status <= 600; status++ {
+		for source, header := range map[string]http.Header{
+			"retry-after":         {"Retry-After": {"2"}},
+			"retry-after-ms":      {"Retry-After-Ms": {"2000"}},
+			"x-ms-retry-after-ms": {"X-Ms-Retry-After-Ms": {"2000"}},
+		} {
+			var want Hints
+			if 300 <= status && status <= 599 {
+				want = Hints{Wait: 2 * time.Second, Known: true, Source: source}
+				want.Throttled = status >= 400 && status != 503 && !slices.Contains(one, status)
+			}
+			got := Parse(status, header, noon)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%d (-want +got):\n%s", status, diff)
+			}
+			if got.Asked() != want.Known {
+				t.Errorf("%d with %s: asked = %v", status, source, got.Asked())
+			}
+			header = http.Header{"Retry-After": {"soon"}}
+			if got := Parse(status, header, noon); got.Throttled != (status == 429) {
+				t.Errorf("%d with rubbish: throttled = %v", status, got.Throttled)
+			}
+		}
+		quota := Parse(status, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"9"}}, noon)
+		if !quota.Known || quota.Asked() {
+			t.Errorf("%d with a quota used up: known = %v, asked = %v", status, quota.Known, quota.Asked())
+		}
 	}
 }
 
