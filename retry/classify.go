@@ -258,8 +258,8 @@ type Limit struct {
 }
 
 // ParseHints reads Retry-After (RFC 9110 section 10.2.3), RateLimit and RateLimit-Policy
-// (draft-ietf-httpapi-ratelimit-headers) and the usual X-RateLimit-* headers of a response that
-// arrived at the instant now. Headers that cannot be used are passed over, never an error; h may be
+// (draft-ietf-httpapi-ratelimit-headers), the usual X-RateLimit-* headers and those of some vendors
+// of a response that arrived at the instant now. Headers that cannot be used are passed over, never an error; h may be
 // nil. It is safe for concurrent use.
 func ParseHints(status int, h http.Header, now time.Time) Hints {
 	p := hint.Parse(status, h, now)
