@@ -107,7 +107,7 @@ func hold(path string) {
 	done := make(chan error)
 	j.Put(Item{ID: 1, State: Delivered}, func(err error) { done <- err })
 	fmt.Println("put", <-done)
-	select {}
+	time.Sleep(time.Hour) // select {} would be a deadlock to a program without cgo
 }
 
 // startHolder returns when the other process has put a row.

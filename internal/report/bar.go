@@ -190,7 +190,7 @@ func barGauge(s Snapshot, n int) string {
 		return ""
 	}
 	inner := n - 2
-	filled := min(inner, int(float64(s.ended())/float64(s.Total)*float64(inner)))
+	filled := int(min(1, float64(s.ended())/float64(s.Total)) * float64(inner))
 	body := strings.Repeat("=", filled)
 	if filled > 0 && filled < inner {
 		body = body[1:] + ">"
