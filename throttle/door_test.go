@@ -14,7 +14,8 @@ import (
 
 // TestUpstreamEqualsModel has many callers do at random all that they can do, with a
 // server that does at random all that it can. The model counts who is in flight.
-// Once the server takes everything, everybody gets through.
+// Nobody waits while nothing holds, and once the server takes everything, everybody
+// gets through.
 func TestUpstreamEqualsModel(t *testing.T) {
 	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) { compareUpstream(t, seed) })
@@ -61,6 +62,9 @@ func compareUpstream(t *testing.T, seed uint64) {
 		if (s.Phase == PhaseFixed) != (m.limits.Fixed && !c.held) || (s.Phase == PhaseDown || s.Phase == PhaseHoldingBack) != c.held {
 			t.Errorf("phase %q", s.Phase)
 		}
+		if inVain(u) {
+			t.Errorf("%v: somebody waits although nothing holds: %+v", time.Now(), s)
+		}
 	}
 
 	var group sync.WaitGroup
@@ -79,8 +83,19 @@ func compareUpstream(t *testing.T, seed uint64) {
 	}
 	begin := time.Now()
 	for time.Since(begin) < 2*time.Minute {
-		time.Sleep(time.Duration(m.random(2e9)))
-		synctest.Wait()
+		// Nothing need happen when a quota's window ends.
+		for step := time.Now().Add(time.Duration(m.random(2e9))); ; check() {
+			u.mu.Lock()
+			end := u.mu.controller.pace.quota.until
+			u.mu.Unlock()
+			if !end.After(time.Now()) || end.After(step) {
+				time.Sleep(time.Until(step))
+				synctest.Wait()
+				break
+			}
+			time.Sleep(time.Until(end))
+			synctest.Wait()
+		}
 		switch m.random(12) {
 		case 0:
 			m.mu.Lock()
@@ -123,6 +138,31 @@ func compareUpstream(t *testing.T, seed uint64) {
 	t.Errorf("somebody waits for ever: %+v", u.Stats())
 	u.Stop(nil)
 	<-done
+}
+
+// inVain reports whether the first in line waits although neither a pause nor the
+// controller, asked now, holds it.
+func inVain(u *Upstream) bool {
+	now := time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c, b := &u.mu.controller, u.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := b.mu.queue.first
+	switch {
+	case w == nil, b.mu.until.After(now):
+		return false
+	case c.held && c.probe.IsZero():
+		return c.inFlight == 0 // nothing is under way that could end it
+	case c.held && (c.probe.After(now) || b.mu.door.inFlight >= int(c.most)), !c.held && b.mu.door.inFlight >= c.room(now):
+		return false
+	}
+	rate := c.pace.given
+	if p := &c.pace; !p.fixed { // a rate that grows is looked at when something happens
+		rate = min(rate*(1-p.trim.at(now)), p.learned, p.quota.rateAt(now))
+	}
+	return b.mu.reserved == 0 || b.mu.due-b.now() > seconds(float64(w.n)/rate)+1
 }
 
 func (m *upstreamModel) random(n int64) int64 {
