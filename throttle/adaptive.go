@@ -86,7 +86,8 @@ type controller struct {
 	refused  int       // requests that were refused although sent after a refusal had come
 	probe    time.Time // when the next may go; zero: not before something ends
 	asked    bool      // the server named that instant
-	trial    int64     // which request is the probe; 0: none
+	trial    int64     // which request is the probe, the latest if there are several; 0: none
+	probes   int       // under way, overdue ones too
 	doubt    bool      // a 429 without a hint came: the next probe, alone, tells what it meant
 	crowded  bool      // it meant that too many were in flight
 	harmed   bool      // held by a refusal that speaks of how many are in flight, not only by failures
@@ -104,6 +105,7 @@ type ticket struct {
 	round  int64
 	index  int  // in the round; below 0: not one of it
 	alone  bool // nothing else was in flight
+	probe  bool // it was sent as a probe
 }
 
 // A round is a handful of requests that were sent one after the other under one
@@ -224,7 +226,7 @@ func (c *controller) orders(now time.Time) steering {
 	if until := c.pace.quota.until; !c.limits.Fixed && now.Before(until) {
 		s.until, s.nextRoom, s.nextRate = until, c.room(until), c.pace.rate(until)
 	}
-	if c.asked && !s.probe.IsZero() {
+	if c.asked && c.trial == 0 && !s.probe.IsZero() {
 		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
 	}
 	return s
@@ -238,7 +240,7 @@ func (c *controller) sent(now time.Time) ticket {
 	c.pace.sent(now)
 	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, alone: c.inFlight == 1}
 	if c.held {
-		c.trial, c.probe = t.number, time.Time{}
+		c.try(&t, now)
 		return t
 	}
 	if c.finding && !c.starting && c.restore == 0 && !c.drain.IsZero() && !now.Before(c.drain) {
@@ -262,13 +264,16 @@ func (c *controller) resent(t *ticket, now time.Time) {
 	c.places++
 	c.pace.sent(now)
 	if c.held {
-		c.trial, c.probe = t.number, time.Time{}
+		c.try(t, now)
 	}
 }
 
 // done takes in how a request ended, and returns until when that has all pause.
 func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time, source string) {
 	c.inFlight--
+	if t.probe {
+		c.probes--
+	}
 	if !c.limits.Fixed {
 		c.told(t, f, now)
 	}

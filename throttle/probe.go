@@ -10,6 +10,11 @@ const (
 	minProbe  = 2 * time.Second        // the first wait before a probe, doubled each time …
 	fullWait  = 100 * time.Millisecond // where others are accepted it is a round trip, at least this
 	maxProbe  = 10 * time.Second       // … up to this
+
+	// A probe that takes longer than this, and than slowTrips times the latency, may be a long upload: another may go, and one
+	// more after twice that time.
+	slowProbe = 10 * time.Second
+	slowTrips = 4
 )
 
 // After a refusal nothing is sent until something is accepted: by then the server
@@ -38,11 +43,12 @@ func (c *controller) alive(t ticket, now time.Time) {
 			c.limit, c.starting, c.restore = 1, true, 0
 			c.cap, c.unharmed = math.Inf(1), 0
 		}
+		c.limit = max(c.limit, min(float64(1+c.probes), c.most)) // or slow probes would keep all the places
 		c.begin(now)
 		c.because("accepted again")
 	}
 	// While others are accepted it is not down, only full.
-	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.probe.After(soon) && !c.asked {
+	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.trial == 0 && c.probe.After(soon) && !c.asked {
 		c.probe = soon
 	}
 	if later {
@@ -58,9 +64,9 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	}
 	c.refusal = c.sequence
 	if t.number == c.trial {
-		c.trial = 0
+		c.trial, c.probe = 0, time.Time{}
 	}
-	c.held, c.asked = true, c.asked && c.probe.After(now)
+	c.held, c.asked = true, c.asked && c.trial == 0 && c.probe.After(now)
 	switch {
 	case c.trial != 0: // one is on its way
 	case f.Outcome == Overloaded && f.RetryAt.After(now):
@@ -85,9 +91,21 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	c.because(f.Outcome.String())
 }
 
+// try makes a request that leaves the probe.
+func (c *controller) try(t *ticket, now time.Time) {
+	patience := max(slowProbe, min(seconds(slowTrips*c.latency), time.Hour)) << min(c.probes, 10)
+	c.probes++
+	t.probe = true
+	c.trial, c.probe = t.number, now.Add(patience)
+}
+
 // recall takes in that a request is about to be sent once more, and waits for
 // that. If it was the probe, the next one may be.
-func (c *controller) recall(t ticket, now time.Time) {
+func (c *controller) recall(t *ticket, now time.Time) {
+	if t.probe {
+		t.probe = false
+		c.probes--
+	}
 	if t.number == c.trial {
 		c.trial, c.probe = 0, now
 	}

@@ -503,3 +503,73 @@ func TestUpstreamResumeAsked(t *testing.T) {
 		})
 	}
 }
+
+// A probe that takes long, as an upload does, holds up nobody for good: others go
+// when it is overdue, fewer and fewer, and the first that is accepted ends it.
+func TestUpstreamSlowProbe(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		latency time.Duration // of those before
+		most    int           // in flight
+		healthy bool
+		want    []time.Duration // when those after the probe go
+	}{
+		{"healthy", 0, 8, true, []time.Duration{10 * time.Second, 10 * time.Second, 11 * time.Second}},
+		{"hangs", 0, 8, false, []time.Duration{10 * time.Second, 30 * time.Second, 70 * time.Second}},
+		{"slow as a rule", 5 * time.Second, 8, false, []time.Duration{20 * time.Second, 60 * time.Second, 140 * time.Second}},
+		{"ceiling", 0, 2, false, []time.Duration{-1, -1, 10 * time.Second}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := NewUpstream(Limits{InFlight: test.most})
+				first := call(t, newClock(), u, 1, 0)
+				if test.latency > 0 {
+					first.permit.Done(Feedback{Outcome: Success, Latency: test.latency})
+					first = call(t, newClock(), u, 1, 0)
+				}
+				time.Sleep(time.Second)
+				first.permit.Done(Feedback{Outcome: Overloaded})
+				c := newClock()
+				probe := call(t, c, u, 1, 0)
+				var others []*caller
+				for range test.want {
+					others = append(others, call(t, c, u, 1, 0))
+				}
+				wantSent(t, []*caller{probe}, 0)
+				if s := u.Stats(); !s.Probe.IsZero() {
+					t.Errorf("a probe is on its way, and the next is announced for %v", s.Probe)
+				}
+				c.at(10 * time.Second)
+				if test.healthy && others[0].permit != nil {
+					others[0].permit.Done(Feedback{Outcome: Success})
+					c.at(11 * time.Second)
+					others[1].permit.Done(Feedback{Outcome: Success})
+				}
+				c.at(5 * time.Minute)
+				wantSent(t, others, test.want...)
+				u.Stop(nil)
+			})
+		})
+	}
+}
+
+// After a refusal that says when the same holds.
+func TestUpstreamSlowProbeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		u := NewUpstream(Limits{InFlight: 8})
+		first := call(t, c, u, 1, 0)
+		first.permit.Done(Feedback{Outcome: Overloaded, RetryAt: c.time(5 * time.Second), Source: "test"})
+		var callers []*caller
+		for range 4 {
+			callers = append(callers, call(t, c, u, 1, 0))
+		}
+		c.at(time.Minute)
+		wantSent(t, callers, -1, 5*time.Second, 15*time.Second, 35*time.Second)
+		// The refusal of the latest probe is that of the probe.
+		callers[2].permit.Done(Feedback{Outcome: Overloaded})
+		c.at(2 * time.Minute)
+		wantSent(t, callers, 5*time.Second, 15*time.Second, 35*time.Second, 62*time.Second)
+		u.Stop(nil)
+	})
+}

@@ -221,7 +221,7 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 func (u *Upstream) again(ctx context.Context, p *Permit, weight int) error {
 	u.mu.Lock()
 	now := time.Now()
-	u.mu.controller.recall(p.ticket, now)
+	u.mu.controller.recall(&p.ticket, now)
 	u.steerLocked(now)
 	u.mu.Unlock()
 	u.landed()
@@ -307,6 +307,9 @@ func (u *Upstream) Stats() UpstreamStats {
 		Latency:     seconds(c.latency),
 		Unclaimed:   bucket.Unclaimed,
 		Waited:      waited,
+	}
+	if c.trial != 0 {
+		s.Probe = time.Time{}
 	}
 	s.Paused, s.PauseSource = u.bucket.pausedUntil()
 	return s
