@@ -81,8 +81,10 @@ type Transport struct {
 
 	// Timeout is the longest that one attempt may take, in which waiting for a
 	// permit, a token or a cool-down does not count, reading the answer does. It
-	// ends with a [*TimeoutError]. Zero: no limit. Not [http.Client.Timeout],
-	// which runs while a request waits.
+	// ends with a [*TimeoutError]. Zero: no limit. [http.Client.Timeout] and a
+	// deadline of the request's context also run while the request waits: they
+	// count as a timeout of the server if the request was in flight for more than
+	// four times the usual latency.
 	Timeout time.Duration
 
 	// MaxWait is the longest cool-down that a request sits out; a longer one fails
@@ -182,12 +184,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	permit, err := u.Acquire(req.Context(), weight)
 	if err != nil {
 		closeBody(req)
-		if req.Context().Err() != nil {
+		if req.Context().Err() != nil || err == context.DeadlineExceeded {
 			err = &waitError{err}
 		}
 		return nil, err
 	}
-	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, start: time.Now()}
+	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, asked: begin, start: time.Now()}
 	a.begin = a.start
 	returned := false
 	defer func() {
@@ -327,17 +329,19 @@ type attempt struct {
 	req    *http.Request // the caller's
 	weight int
 	permit *Permit
+	asked  time.Time // when RoundTrip was called
 	begin  time.Time // the token's instant
 
-	ctx    context.Context
-	cancel context.CancelCauseFunc // ends ctx, so that gotConn can refuse
-	trace  httptrace.ClientTrace
-	timer  *time.Timer  // of Timeout; nil: none
-	conns  int          // connections got; net/http gets them one after the other
-	fresh  int          // of these, the new ones
-	start  time.Time    // the first begin
-	wrote  atomic.Int64 // when all of the request was written, since start; 0: it was not
-	refuse error        // why gotConn refused to send; nil: it did not
+	ctx     context.Context
+	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
+	trace   httptrace.ClientTrace
+	timer   *time.Timer  // of Timeout; nil: none
+	limited bool         // the body is sent under a bandwidth limit
+	conns   int          // connections got; net/http gets them one after the other
+	fresh   int          // of these, the new ones
+	start   time.Time    // the first begin
+	wrote   atomic.Int64 // when all of the request was written, since start; 0: it was not
+	refuse  error        // why gotConn refused to send; nil: it did not
 }
 
 // request returns the request to send: the caller's must not be changed.
@@ -358,6 +362,7 @@ func (a *attempt) request() *http.Request {
 	if r.Body == nil || r.Body == http.NoBody || !a.u.bandwidth.limited() {
 		return r
 	}
+	a.limited = true
 	r.Body = a.limit(r.Body)
 	if get := r.GetBody; get != nil {
 		r.GetBody = func() (io.ReadCloser, error) {
@@ -470,7 +475,7 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
 	}
 	if err != nil {
-		f.Outcome = failure(a.req.Context(), err)
+		f.Outcome = a.failure(err, now)
 		if a.t.Observe != nil {
 			e.Err = shown(a.req, err)
 		}
@@ -556,6 +561,34 @@ type streamError struct {
 }
 
 func (streamError) Error() string { return "stream error" }
+
+// overdue is how many times the latency a request must have been in flight for its caller's deadline to be
+// a timeout of the server.
+const overdue = 4
+
+// failure returns what the lack of an answer says about the server.
+func (a *attempt) failure(err error, now time.Time) Outcome {
+	if a.refuse == nil && timedOut(a.req.Context(), now) && !errors.As(err, new(interface{ RetryAt() time.Time })) {
+		// Most of a deadline may have passed in our own queue, or in that of a Transport below.
+		flight, latency := now.Sub(a.begin), a.u.latency()
+		switch {
+		case a.limited && a.wrote.Load() == 0: // held up by Limits.Bandwidth, perhaps
+		case latency > 0 && flight > overdue*latency, latency == 0 && 2*flight > now.Sub(a.asked):
+			return TimedOut
+		}
+		return Ignored
+	}
+	return failure(a.req.Context(), err)
+}
+
+// timedOut reports whether a deadline has ended the context, or is about to: http.Client ends a request that takes
+// longer than its Timeout by the context and by Request.Cancel, in any order.
+func timedOut(ctx context.Context, now time.Time) bool {
+	if err := ctx.Err(); err != nil {
+		return err == context.DeadlineExceeded || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+	}
+	return expired(ctx, now)
+}
 
 // failure tells what the lack of an answer says about the server.
 func failure(ctx context.Context, err error) Outcome {

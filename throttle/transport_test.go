@@ -1206,6 +1206,163 @@ func TestTransportOutcomes(t *testing.T) {
 	}
 }
 
+// A deadline of the caller's is a timeout of the server where it passed in flight.
+func TestTransportDeadlines(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		latency time.Duration // of the request before; 0: there was none
+		wait    time.Duration // in the queue
+		end     time.Duration // of the request's context, from the start
+		cancel  bool          // it ends by a cancellation
+		client  bool          // it is http.Client's timeout
+		limits  Limits
+		want    Outcome
+	}{
+		{"beyond four times the latency", 100 * ms, 0, 401 * ms, false, false, Limits{}, TimedOut},
+		{"http.Client.Timeout", 100 * ms, 0, 401 * ms, false, true, Limits{}, TimedOut},
+		{"cancelled", 100 * ms, 0, time.Hour, true, false, Limits{}, Ignored},
+		{"within four times the latency", 100 * ms, 0, 400 * ms, false, false, Limits{}, Ignored},
+		{"most of it in the queue", 100 * ms, time.Minute, time.Minute + 400*ms, false, false, Limits{}, Ignored},
+		{"no latency is known", 0, 0, ms, false, false, Limits{}, TimedOut},
+		{"no latency is known, http.Client.Timeout", 0, 0, ms, false, true, Limits{}, TimedOut},
+		{"no latency is known, half of it in the queue", 0, time.Second, 2 * time.Second, false, false, Limits{}, Ignored},
+		{"no latency is known, less in the queue", 0, time.Second, 2*time.Second + 1, false, false, Limits{}, TimedOut},
+		{"our bandwidth", 100 * ms, 0, time.Minute, false, false, Limits{Bandwidth: 1}, Ignored},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/first" {
+						time.Sleep(test.latency)
+						return
+					}
+					io.Copy(io.Discard, r.Body)
+					<-r.Context().Done()
+				})
+				var ended Event
+				tr := &Transport{Base: s.base, Limits: test.limits, Observe: func(e Event) {
+					if e.Kind == Ended {
+						ended = e
+					}
+				}}
+				client := &http.Client{Transport: tr}
+				u := tr.Upstream("http://a")
+				if test.latency > 0 {
+					get(t, client, "http://a/first")
+				}
+				if test.wait > 0 {
+					u.Pause(time.Now().Add(test.wait), "test")
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				switch {
+				case test.client:
+					client.Timeout = test.end
+				case test.cancel:
+					time.AfterFunc(test.end, cancel)
+				default:
+					ctx, cancel = context.WithTimeout(ctx, test.end)
+				}
+				defer cancel()
+				r, _ := http.NewRequestWithContext(ctx, "PUT", "http://a/", strings.NewReader(strings.Repeat("x", 1000)))
+				if _, err := client.Do(r); err == nil {
+					t.Error("no error")
+				}
+				if ended.Outcome != test.want {
+					t.Errorf("%v after %v, want %v", ended.Outcome, ended.Latency, test.want)
+				}
+				wantIdle(t, test.name, u)
+			})
+		})
+	}
+}
+
+// A server that falls silent gets a probe now and then, where only http.Client has a
+// timeout as well, and goes on at full pace when it is back.
+func TestTransportSilentServer(t *testing.T) {
+	for _, connected := range []bool{true, false} {
+		t.Run(fmt.Sprintf("connected=%v", connected), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const from, to = 30 * time.Second, 10*time.Minute + 30*time.Second
+				c := newClock()
+				dead, after := 0, 0
+				var mu sync.Mutex
+				tr := &Transport{Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+					mu.Lock()
+					silent := c.now() >= from && c.now() < to
+					if silent {
+						dead++
+					} else if c.now() >= to+15*time.Second {
+						after++
+					}
+					mu.Unlock()
+					if silent {
+						if connected {
+							trace := httptrace.ContextClientTrace(r.Context())
+							trace.GotConn(httptrace.GotConnInfo{})
+						}
+						<-r.Context().Done()
+						return nil, context.Cause(r.Context())
+					}
+					time.Sleep(50 * ms)
+					return answerWith(200), nil
+				})}
+				client := &http.Client{Transport: tr, Timeout: 5 * time.Second}
+				ctx, cancel := context.WithCancel(t.Context())
+				var group sync.WaitGroup
+				for range 64 {
+					group.Go(func() {
+						for ctx.Err() == nil {
+							r, _ := http.NewRequestWithContext(ctx, "GET", "http://a/", nil)
+							if resp, err := client.Do(r); err == nil {
+								resp.Body.Close()
+							}
+						}
+					})
+				}
+				c.at(to - 1)
+				if s := tr.Upstream("http://a").Stats(); s.Phase != PhaseDown || s.TimedOut < 60 {
+					t.Errorf("%+v", s)
+				}
+				c.at(to + 25*time.Second)
+				cancel()
+				group.Wait()
+				if dead > 120 {
+					t.Errorf("%d requests to a silent server", dead)
+				}
+				if after < 10*64*20*8/10 {
+					t.Errorf("%d requests from 15 s to 25 s after its end", after)
+				}
+			})
+		})
+	}
+}
+
+// What ends while the answer is being read says nothing about the server, which answered in time.
+func TestTransportDeadlineOfABody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		})
+		tr := &Transport{Base: s.base}
+		client := &http.Client{Transport: tr, Timeout: time.Minute}
+		resp, err := client.Get("http://a/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var timeout net.Error
+		if _, err := io.ReadAll(resp.Body); !errors.As(err, &timeout) || !timeout.Timeout() || s.now() != time.Minute {
+			t.Errorf("%v at %v", err, s.now())
+		}
+		resp.Body.Close()
+		u := tr.Upstream("http://a")
+		wantIdle(t, "in the end", u)
+		if s := u.Stats(); s.Succeeded != 1 || s.TimedOut != 0 || s.Phase != PhaseStarting {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func wantNone(t *testing.T, u *Upstream) {
 	t.Helper()
 	if n := held(u); n != 0 {

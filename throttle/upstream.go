@@ -206,13 +206,27 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 		return nil, err
 	}
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.mu.sent++
 	now := time.Now()
 	p := &Permit{upstream: u, ticket: u.mu.controller.sent(now)}
 	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.places)
 	u.steerLocked(now)
+	late := expired(ctx, now)
+	if !late {
+		u.mu.sent++
+	}
+	u.mu.Unlock()
+	if late { // its turn came at that very instant
+		p.Release()
+		return nil, context.DeadlineExceeded
+	}
 	return p, nil
+}
+
+// expired reports whether the deadline of a context has passed, though perhaps the context
+// has not ended yet.
+func expired(ctx context.Context, now time.Time) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !now.Before(deadline)
 }
 
 // again takes a place and tokens for a request that has its permit and is about
@@ -313,6 +327,13 @@ func (u *Upstream) Stats() UpstreamStats {
 	}
 	s.Paused, s.PauseSource = u.bucket.pausedUntil()
 	return s
+}
+
+// latency returns the usual latency, 0 if it is not known.
+func (u *Upstream) latency() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return seconds(u.mu.controller.latency)
 }
 
 // idle reports whether nobody uses the upstream and a new one in its place would
