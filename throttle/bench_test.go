@@ -3,6 +3,7 @@ package throttle_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -275,10 +276,14 @@ func BenchmarkUpstream(b *testing.B) {
 	}
 }
 
-type stub struct{}
+type stub struct{ body io.ReadCloser }
 
-func (stub) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+// RoundTrip watches the context as net/http does.
+func (s stub) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	ctx.Done()
+	cancel(nil)
+	return &http.Response{StatusCode: http.StatusOK, Body: s.body}, nil
 }
 
 // BenchmarkTransport measures what a Transport adds to a request.
@@ -288,9 +293,10 @@ func BenchmarkTransport(b *testing.B) {
 		name string
 		base http.RoundTripper
 	}{
-		{"none", stub{}},
-		{"limits", &throttle.Transport{Base: stub{}, Limits: limits}},
-		{"timeout", &throttle.Transport{Base: stub{}, Limits: limits, Timeout: time.Minute}},
+		{"none", stub{http.NoBody}},
+		{"limits", &throttle.Transport{Base: stub{http.NoBody}, Limits: limits}},
+		{"timeout", &throttle.Transport{Base: stub{http.NoBody}, Limits: limits, Timeout: time.Minute}},
+		{"body", &throttle.Transport{Base: stub{io.NopCloser(nil)}, Limits: limits, Timeout: time.Minute}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			r, err := http.NewRequestWithContext(b.Context(), "GET", "http://example.com/a", nil)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,9 +36,12 @@ const (
 
 // A Transport is an [http.RoundTripper] that sends each request when its
 // server's limits allow it: it waits for a permit and then for a token, and it
-// holds the permit until the response's body is closed or read to its end. Put
-// it into an [http.Client]'s Transport field. The zero value finds the limits by
-// itself; see [Limits].
+// holds the permit until the response's body is closed or read to its end, or the
+// request's context ends. Put it into an [http.Client]'s Transport field. The zero
+// value finds the limits by itself; see [Limits].
+//
+// A body that is never closed keeps its permit, and soon nothing more is sent. Its
+// permit comes back once it is garbage, with an [Event] of the kind [Leaked].
 //
 // By default each scheme and host is an upstream with limits of its own. When a
 // server answers 429 or 503 and says when to come back, by Retry-After (RFC 9110,
@@ -123,9 +127,10 @@ const (
 	Paused                       // an answer began or prolonged a cool-down
 	Ended                        // the answer's head is here, or there will be none
 	Changed                      // the phase of the controller, or by a tenth and more what it found
+	Leaked                       // the answer's body was neither closed nor read to its end, and is garbage
 )
 
-var eventKinds = [...]string{Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended", Changed: "changed"}
+var eventKinds = [...]string{Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended", Changed: "changed", Leaked: "leaked"}
 
 // String returns the kind in a word.
 func (k EventKind) String() string {
@@ -189,15 +194,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, asked: begin, start: time.Now()}
-	a.begin = a.start
+	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, start: time.Now()}
+	a.begin, a.waited = a.start, a.start.Sub(begin)
 	returned := false
 	defer func() {
 		if !returned { // Base or Observe has panicked
 			a.release()
 		}
 	}()
-	a.observe(Event{Kind: Sent, Waited: a.begin.Sub(begin)})
+	a.observe(Event{Kind: Sent, Waited: a.waited})
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
@@ -208,6 +213,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.release()
 	} else {
 		a.ended(resp, nil)
+		if resp.ProtoMajor == 2 { // its stream keeps the response, whose body could then not be seen to be garbage
+			r := *resp
+			resp = &r
+		}
+		resp.Request = req // Base has seen a copy
 		resp.Body = a.body(resp.Body)
 	}
 	returned = true
@@ -329,19 +339,20 @@ type attempt struct {
 	req    *http.Request // the caller's
 	weight int
 	permit *Permit
-	asked  time.Time // when RoundTrip was called
 	begin  time.Time // the token's instant
 
 	ctx     context.Context
 	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace   httptrace.ClientTrace
-	timer   *time.Timer  // of Timeout; nil: none
-	limited bool         // the body is sent under a bandwidth limit
-	conns   int          // connections got; net/http gets them one after the other
-	fresh   int          // of these, the new ones
-	start   time.Time    // the first begin
-	wrote   atomic.Int64 // when all of the request was written, since start; 0: it was not
-	refuse  error        // why gotConn refused to send; nil: it did not
+	timer   *time.Timer   // of Timeout; nil: none
+	limited bool          // the body is sent under a bandwidth limit
+	conns   int           // connections got; net/http gets them one after the other
+	fresh   int           // of these, the new ones
+	start   time.Time     // the first begin
+	waited  time.Duration // before
+	wrote   atomic.Int64  // when all of the request was written, since start; 0: it was not
+	refuse  error         // why gotConn refused to send; nil: it did not
+	unhook  func() bool   // ends the watch over ctx while the body is read
 }
 
 // request returns the request to send: the caller's must not be changed.
@@ -573,7 +584,7 @@ func (a *attempt) failure(err error, now time.Time) Outcome {
 		flight, latency := now.Sub(a.begin), a.u.latency()
 		switch {
 		case a.limited && a.wrote.Load() == 0: // held up by Limits.Bandwidth, perhaps
-		case latency > 0 && flight > overdue*latency, latency == 0 && 2*flight > now.Sub(a.asked):
+		case latency > 0 && flight > overdue*latency, latency == 0 && 2*flight > a.waited+now.Sub(a.start):
 			return TimedOut
 		}
 		return Ignored
@@ -632,6 +643,9 @@ func (a *attempt) release() {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
+	if a.unhook != nil {
+		a.unhook()
+	}
 	if a.cancel != nil { // nil: Observe has panicked
 		a.cancel(nil)
 	}
@@ -652,12 +666,34 @@ func (a *attempt) body(rc io.ReadCloser) io.ReadCloser {
 			io.Writer
 		}{b, w}
 	}
+	// When the context ends Base closes the connection: nobody need close the body for that.
+	if a.timer != nil || a.req.Context().Done() != nil {
+		a.unhook = context.AfterFunc(a.ctx, a.permit.Release)
+	}
+	// In a synctest bubble, which shows by times without a monotonic reading, a cleanup would run outside of it and crash.
+	if a.start != a.start.Round(0) {
+		b.cleanup = runtime.AddCleanup(b, (*attempt).leaked, a)
+	}
 	return b
+}
+
+// leaked ends an attempt whose body is garbage.
+func (a *attempt) leaked() {
+	if !a.permit.ended.Load() {
+		a.release()
+		go a.observe(Event{Kind: Leaked}) // other cleanups wait for this one
+	}
 }
 
 type body struct {
 	io.ReadCloser
 	attempt *attempt
+	cleanup runtime.Cleanup
+}
+
+func (b *body) end() {
+	b.attempt.release()
+	b.cleanup.Stop()
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -666,14 +702,14 @@ func (b *body) Read(p []byte) (int, error) {
 		if err != io.EOF {
 			err = b.attempt.timeout(err)
 		}
-		b.attempt.release()
+		b.end()
 	}
 	return n, err
 }
 
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
-	b.attempt.release()
+	b.end()
 	return err
 }
 

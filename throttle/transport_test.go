@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -348,6 +349,131 @@ func TestTransportPermitIsHeldUntilTheEnd(t *testing.T) {
 				do(t, s, tr)
 				wantIdle(t, name, tr.Upstream("http://a"))
 			})
+		})
+	}
+}
+
+// Once its context has ended, or its time is up, a request has no place any more, though its body was not closed:
+// net/http has closed the connection. One that was switched to another protocol keeps its connection, and its place.
+func TestTransportPlaceComesBack(t *testing.T) {
+	for _, test := range []struct {
+		name, path string
+		timeout    time.Duration
+		cancel     bool
+		want       time.Duration // when the next request goes
+	}{
+		{"timeout", "/", time.Second, false, time.Second},
+		{"cancelled", "/", time.Hour, true, 2 * time.Second},
+		{"cancelled, no timeout", "/", 0, true, 2 * time.Second},
+		{"cancelled, switched", "/switch", 0, true, 3 * time.Second},
+		{"closed", "/", 0, false, 3 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+					switch r.URL.Path {
+					case "/":
+						w.(http.Flusher).Flush()
+						<-r.Context().Done()
+					case "/switch":
+						w.Header().Set("Connection", "Upgrade")
+						w.Header().Set("Upgrade", "echo")
+						w.WriteHeader(http.StatusSwitchingProtocols)
+						w.(http.Flusher).Flush()
+						<-r.Context().Done()
+					}
+				})
+				tr := &Transport{Base: s.base, Limits: Limits{InFlight: 1}, Timeout: test.timeout}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				r, _ := http.NewRequestWithContext(ctx, "GET", "http://a"+test.path, nil)
+				if test.path == "/switch" {
+					r.Header.Set("Connection", "Upgrade")
+					r.Header.Set("Upgrade", "echo")
+				}
+				resp, err := tr.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					get(t, &http.Client{Transport: tr}, "http://a/next")
+				}()
+				if test.cancel {
+					time.AfterFunc(2*time.Second, cancel)
+				}
+				s.at(3 * time.Second)
+				resp.Body.Close()
+				<-done
+				s.want(t, "/next", test.want)
+				wantIdle(t, test.name, tr.Upstream("http://a"))
+				if s := tr.Upstream("http://a").Stats(); s.TimedOut != 0 || s.Phase == PhaseHoldingBack {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// The answer's request is the caller's, whose context goes on.
+func TestTransportResponseRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ok)
+		for _, base := range []http.RoundTripper{s.base, roundTripper(func(*http.Request) (*http.Response, error) { return answerWith(200), nil })} {
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a/", nil)
+			resp, err := (&Transport{Base: base, Timeout: time.Minute}).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.Request != req || resp.Request.Context().Err() != nil {
+				t.Errorf("got %+v, want %+v", resp.Request, req)
+			}
+		}
+	})
+}
+
+// A body that nobody can close any more gives its place back, and somebody is told.
+func TestTransportLeakedBody(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {
+			s, _ := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, "hello")
+				w.(http.Flusher).Flush()
+				if r.URL.Path == "/leak" {
+					<-r.Context().Done()
+				}
+			})
+			s.EnableHTTP2 = http2
+			s.StartTLS()
+			leaked := make(chan Event, 1)
+			tr := &Transport{Base: s.Client().Transport, Limits: Limits{InFlight: 1}, Observe: func(e Event) {
+				if e.Kind == Leaked {
+					leaked <- e
+				}
+			}}
+			client := &http.Client{Transport: tr}
+			get(t, client, s.URL) // this one does not
+			resp, err := client.Get(s.URL + "/leak")
+			if err != nil || resp.Request.URL.Path != "/leak" || (resp.ProtoMajor == 2) != http2 {
+				t.Fatal(resp, err)
+			}
+			resp = nil
+			for {
+				runtime.GC()
+				select {
+				case e := <-leaked:
+					if e.Key != s.URL || e.Request.URL.Path != "/leak" || e.Kind.String() != "leaked" {
+						t.Errorf("%+v", e)
+					}
+					get(t, client, s.URL)
+					wantNone(t, tr.Upstream(s.URL))
+					return
+				default:
+					runtime.Gosched()
+				}
+			}
 		})
 	}
 }
