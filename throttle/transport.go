@@ -344,9 +344,10 @@ type attempt struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace   httptrace.ClientTrace
-	timer   *time.Timer   // of Timeout; nil: none
-	limited bool          // the body is sent under a bandwidth limit
-	conns   int           // connections got; net/http gets them one after the other
+	timer   *time.Timer // of Timeout; nil: none
+	limited bool        // the body is sent under a bandwidth limit
+	conns   int         // connections got; net/http gets them one after the other
+	last    httptrace.GotConnInfo
 	fresh   int           // of these, the new ones
 	start   time.Time     // the first begin
 	waited  time.Duration // before
@@ -428,6 +429,7 @@ var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections with
 // unless a cool-down has begun since, while the connection was made. What is not
 // to be sent it refuses by ending the attempt's context.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	a.last = info
 	a.conns++
 	if !info.Reused {
 		a.fresh++
@@ -486,7 +488,7 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
 	}
 	if err != nil {
-		f.Outcome = a.failure(err, now)
+		f.Outcome = a.unanswered(err, now)
 		if a.t.Observe != nil {
 			e.Err = shown(a.req, err)
 		}
@@ -573,23 +575,52 @@ type streamError struct {
 
 func (streamError) Error() string { return "stream error" }
 
-// overdue is how many times the latency a request must have been in flight for its caller's deadline to be
-// a timeout of the server.
-const overdue = 4
+const (
+	// overdue is how many times the latency a request must have been in flight for its caller's deadline to be a timeout
+	// of the server.
+	overdue = 4
 
-// failure returns what the lack of an answer says about the server.
-func (a *attempt) failure(err error, now time.Time) Outcome {
-	if a.refuse == nil && timedOut(a.req.Context(), now) && !errors.As(err, new(interface{ RetryAt() time.Time })) {
-		// Most of a deadline may have passed in our own queue, or in that of a Transport below.
-		flight, latency := now.Sub(a.begin), a.u.latency()
-		switch {
-		case a.limited && a.wrote.Load() == 0: // held up by Limits.Bandwidth, perhaps
-		case latency > 0 && flight > overdue*latency, latency == 0 && 2*flight > a.waited+now.Sub(a.start):
+	// idleLong is less than the time after which servers close idle connections, and more than those of a busy client are
+	// idle.
+	idleLong = time.Second
+)
+
+// unanswered returns what the lack of an answer says about the server.
+func (a *attempt) unanswered(err error, now time.Time) Outcome {
+	switch {
+	case a.refuse != nil && a.refuse != errGoneAway: // in our own queue
+		return Ignored
+	case timedOut(a.req.Context(), now):
+		if a.inVain(err, now) {
 			return TimedOut
 		}
 		return Ignored
+	case a.last.IdleTime >= idleLong && !errors.Is(err, io.ErrUnexpectedEOF) && lost(err):
+		return Ignored // the server closed it just before, as servers do
 	}
 	return failure(a.req.Context(), err)
+}
+
+// inVain reports whether the time before the caller's deadline was spent in flight, and not in our own queue or in that of
+// a Transport below.
+func (a *attempt) inVain(err error, now time.Time) bool {
+	if a.limited && a.wrote.Load() == 0 || errors.As(err, new(interface{ RetryAt() time.Time })) {
+		return false // Limits.Bandwidth may have held it up
+	}
+	flight, latency := now.Sub(a.begin), a.u.latency()
+	if latency == 0 {
+		return 2*flight > a.waited+now.Sub(a.start)
+	}
+	return flight > overdue*latency
+}
+
+// lost reports whether the server, or the network, ended a connection. Resets have other numbers on Windows.
+func lost(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "read" || op.Op == "write") {
+		return !op.Timeout() && !errors.Is(err, net.ErrClosed) // we closed it
+	}
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // timedOut reports whether a deadline has ended the context, or is about to: http.Client ends a request that takes
@@ -615,8 +646,7 @@ func failure(ctx context.Context, err error) Outcome {
 		return TimedOut
 	case errors.As(err, new(streamError)):
 		return Overloaded
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, syscall.ECONNREFUSED), lost(err):
 		return Overloaded
 	}
 	return Ignored

@@ -1302,6 +1302,9 @@ func TestTransportOutcomes(t *testing.T) {
 		{nil, dial(os.ErrDeadlineExceeded), Overloaded},
 		{nil, read(syscall.ECONNRESET), Overloaded},
 		{nil, read(os.ErrDeadlineExceeded), TimedOut},
+		{nil, read(&os.SyscallError{Syscall: "wsarecv", Err: syscall.Errno(10054)}), Overloaded}, // as Windows has it
+		{nil, &net.OpError{Op: "write", Err: &os.SyscallError{Syscall: "wsasend", Err: syscall.Errno(10053)}}, Overloaded},
+		{nil, read(net.ErrClosed), Ignored}, // we closed it
 		{nil, io.EOF, Overloaded},
 		{nil, io.ErrUnexpectedEOF, Overloaded},
 		{nil, errors.New("certificate"), Ignored},
@@ -1487,6 +1490,58 @@ func TestTransportDeadlineOfABody(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// That a connection which was idle for long ends as it is used again says nothing about
+// the server, unless it had begun to answer.
+func TestTransportIdleConnectionLost(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		first bool          // a connection is kept
+		idle  time.Duration // for so long
+		path  string
+		want  Outcome
+	}{
+		{"fresh", false, 0, "/drop", Overloaded},
+		{"busy", true, time.Second - 1, "/drop", Overloaded},
+		{"idle", true, time.Second, "/drop", Ignored},
+		{"idle, half an answer", true, time.Second, "/half", Overloaded},
+		{"idle, a whole one", true, time.Second, "/503", Overloaded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+					switch r.URL.Path {
+					case "/drop":
+						panic(http.ErrAbortHandler)
+					case "/half":
+						conn, _, _ := w.(http.Hijacker).Hijack()
+						io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+						conn.Close()
+					case "/503":
+						w.WriteHeader(503)
+					}
+				})
+				var ended Event
+				tr := &Transport{Base: s.base, Observe: func(e Event) {
+					if e.Kind == Ended {
+						ended = e
+					}
+				}}
+				client := &http.Client{Transport: tr}
+				if test.first {
+					get(t, client, "http://a/")
+				}
+				time.Sleep(test.idle)
+				if resp, err := client.Post("http://a"+test.path, "", nil); err == nil {
+					resp.Body.Close()
+				}
+				if ended.Outcome != test.want {
+					t.Errorf("%v: %v, want %v", ended.Err, ended.Outcome, test.want)
+				}
+			})
+		})
+	}
 }
 
 func wantNone(t *testing.T, u *Upstream) {
