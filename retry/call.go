@@ -280,8 +280,7 @@ func stopCause(stop error) error {
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
 	if _, notSent := notBefore(c.wire.err); notSent { // http.Client's own error for its timeout does not wrap it
-		// What can be repeated net/http may have sent before, and was about to send again by itself.
-		return c.repeatable && seen&gotConnAgain != 0
+		return false
 	}
 	if seen != 0 || !c.wire.called {
 		return seen&gotConn != 0

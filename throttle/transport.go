@@ -455,7 +455,11 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 				info.Conn.Close()
 			}
 		}
-		if a.conns == 1 && a.req.Context().Err() != nil {
+		switch {
+		case err == errGoneAway:
+		case a.conns > 1 && replayable(a.req):
+			err = notResent(err)
+		case a.req.Context().Err() != nil:
 			err = &waitError{err}
 		}
 		a.refuse = err
@@ -470,6 +474,19 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		a.u.resent()
 		a.observe(Event{Kind: Resent})
 	}
+}
+
+// replayable reports whether net/http sends a request again that may have reached the server, as its Transport says. Others
+// it sends again only if nothing of them was sent or processed.
+func replayable(r *http.Request) bool {
+	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+		return false
+	}
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
 // wroteRequest is called when all of the request was written, or could not be.
@@ -760,6 +777,33 @@ func (e *TimeoutError) Timeout() bool { return true }
 
 // Temporary returns true. [net.Error] has the method.
 func (e *TimeoutError) Temporary() bool { return true }
+
+// A resendError is why a request was not sent again after a connection had failed. The first time it may have reached the
+// server, so the error is none of those that say that nothing was sent.
+type resendError struct {
+	why   string
+	cause error // the context's, or that given to Stop; may be nil
+}
+
+func notResent(err error) error {
+	var stop *StopError
+	var paused *PausedError
+	switch {
+	case errors.As(err, &stop):
+		return &resendError{stop.reason(), stop.Err}
+	case errors.As(err, &paused):
+		return &resendError{paused.reason(), nil}
+	}
+	return &resendError{err.Error(), err}
+}
+
+func (e *resendError) Error() string {
+	return "throttle: not sent again after the connection failed: " + e.why
+}
+func (e *resendError) Unwrap() error { return e.cause }
+
+// Timeout tells a deadline, as [net.Error] does.
+func (e *resendError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // A waitError says that a request's context ended while it waited for its turn.
 // The difference matters to whoever retries: nothing was sent.

@@ -574,7 +574,8 @@ func TestTransportHiddenResendsPay(t *testing.T) {
 }
 
 // While a resend waits for its token, Stop or a cool-down too long ends it, its
-// caller can cancel it, and the timeout does not run.
+// caller can cancel it, and the timeout does not run. The server has had the request:
+// no error says that it was not sent.
 func TestTransportWaitingResend(t *testing.T) {
 	run := func(name string, timeout, work time.Duration, meanwhile func(tr *Transport, cancel func()), check func(t *testing.T, s *site, u *Upstream, err error)) {
 		t.Run(name, func(t *testing.T) {
@@ -618,28 +619,68 @@ func TestTransportWaitingResend(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	run("stop", 0, 0, func(tr *Transport, _ func()) { tr.Stop(nil) }, func(t *testing.T, s *site, u *Upstream, err error) {
+	notResent := func(t *testing.T, s *site, u *Upstream, err error, why string) {
+		t.Helper()
 		s.want(t, "/", 0, time.Second)
-		var stop *StopError
-		if !errors.As(err, &stop) || s.now() != 1500*ms || u.Stats().Sent != 2 {
-			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
+		if s.now() != 1500*ms || u.Stats().Sent != 2 {
+			t.Errorf("at %v; sent %d", s.now(), u.Stats().Sent)
 		}
+		if errors.As(err, new(interface{ RetryAt() time.Time })) || strings.Contains(err.Error(), "nothing was sent") || !strings.HasSuffix(err.Error(), why) {
+			t.Errorf("got %v, want …%s", err, why)
+		}
+	}
+	late := errors.New("late")
+	run("stop", 0, 0, func(tr *Transport, _ func()) { tr.Stop(late) }, func(t *testing.T, s *site, u *Upstream, err error) {
+		notResent(t, s, u, err, "not sent again after the connection failed: stopped: late")
+		if !errors.Is(err, late) {
+			t.Error(err)
+		}
+	})
+	run("stop without a cause", 0, 0, func(tr *Transport, _ func()) { tr.Stop(nil) }, func(t *testing.T, s *site, u *Upstream, err error) {
+		notResent(t, s, u, err, "not sent again after the connection failed: stopped")
 	})
 	run("too long", 0, 0, func(tr *Transport, _ func()) {
 		tr.Upstream("http://a").Pause(time.Now().Add(2*time.Hour), "test")
 	}, func(t *testing.T, s *site, u *Upstream, err error) {
-		s.want(t, "/", 0, time.Second)
-		var paused *PausedError
-		if !errors.As(err, &paused) || s.now() != 1500*ms || u.Stats().Sent != 2 {
-			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
-		}
+		notResent(t, s, u, err, "not sent again after the connection failed: cool-down until 2000-01-01T02:00:01Z (test)")
 	})
 	run("cancel", 0, 0, func(_ *Transport, cancel func()) { cancel() }, func(t *testing.T, s *site, u *Upstream, err error) {
-		s.want(t, "/", 0, time.Second)
-		if !errors.Is(err, context.Canceled) || s.now() != 1500*ms || u.Stats().Sent != 2 {
-			t.Errorf("%v at %v; sent %d", err, s.now(), u.Stats().Sent)
+		notResent(t, s, u, err, "not sent again after the connection failed: context canceled")
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
 		}
 	})
+}
+
+// What may not be replayed net/http sends again only if nothing of it was sent, and so the
+// errors say.
+func TestTransportWaitingResendNotSent(t *testing.T) {
+	late := errors.New("late")
+	for name, end := range map[string]func(tr *Transport, cancel func(error)){
+		"stop":     func(tr *Transport, _ func(error)) { tr.Stop(late) },
+		"too long": func(tr *Transport, _ func(error)) { tr.Upstream("http://a").Pause(time.Now().Add(2*time.Hour), "") },
+		"cancel":   func(_ *Transport, cancel func(error)) { cancel(late) },
+	} {
+		for _, method := range []string{"POST", "GET"} {
+			t.Run(name+" "+method, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					tr := &Transport{Limits: Limits{Rate: 1}, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+						trace := httptrace.ContextClientTrace(r.Context())
+						trace.GotConn(httptrace.GotConnInfo{Reused: true})
+						trace.GotConn(httptrace.GotConnInfo{})
+						return nil, context.Cause(r.Context())
+					})}
+					ctx, cancel := context.WithCancelCause(t.Context())
+					time.AfterFunc(500*ms, func() { end(tr, cancel) })
+					r, _ := http.NewRequestWithContext(ctx, method, "http://a/", nil)
+					_, err := tr.RoundTrip(r)
+					if unsent := errors.As(err, new(interface{ RetryAt() time.Time })); unsent != (method == "POST") {
+						t.Errorf("%v says that nothing was sent: %v", err, unsent)
+					}
+				})
+			})
+		}
+	}
 }
 
 // The timeout runs anew from the token of a resend on.

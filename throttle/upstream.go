@@ -413,6 +413,13 @@ func (e *StopError) Error() string {
 	return "throttle: stopped, nothing was sent: " + e.Err.Error()
 }
 
+func (e *StopError) reason() string {
+	if e.Err == nil {
+		return "stopped"
+	}
+	return "stopped: " + e.Err.Error()
+}
+
 // Unwrap returns the error given to Stop.
 func (e *StopError) Unwrap() error { return e.Err }
 
@@ -428,11 +435,15 @@ type PausedError struct {
 
 // Error returns the text of the error.
 func (e *PausedError) Error() string {
-	s := "throttle: cool-down until " + e.Until.Format(time.RFC3339)
+	return "throttle: " + e.reason() + ", nothing was sent; try again then"
+}
+
+func (e *PausedError) reason() string {
+	s := "cool-down until " + e.Until.Format(time.RFC3339)
 	if e.Source != "" {
 		s += " (" + e.Source + ")"
 	}
-	return s + ", nothing was sent; try again then"
+	return s
 }
 
 // RetryAt returns the instant at which the cool-down ends.
