@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ import (
 
 const (
 	maxUpstreams = 1024
+
+	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one: to look at all of them
+	// takes milliseconds where there are thousands.
+	passedOver = 8
 
 	// defaultMaxWait is as long as quotas by the hour ask for.
 	defaultMaxWait = time.Hour
@@ -63,15 +68,16 @@ const (
 // It is safe for concurrent use. Its fields must not change once it is in use,
 // and it must not be copied.
 type Transport struct {
-	// Base sends the requests. Nil: a clone of [http.DefaultTransport] that
-	// keeps enough idle connections to a host for many workers. One that sends
+	// Base sends the requests. If nil, a clone of [http.DefaultTransport] that
+	// keeps enough idle connections to a host for many workers, or, if that is no
+	// [*http.Transport], the default itself. One that sends
 	// a request of its own with the same context, as some do to
 	// fetch a token, is charged for both, as if the second were a resend.
 	Base http.RoundTripper
 
-	// Limits are those of each upstream, unless LimitsFor is set, which tells
-	// them by key. It is called once for each upstream, with a lock held, so it
-	// must not use the Transport. A request to an upstream whose limits are not
+	// Limits are those of each upstream, unless LimitsFor is set, which returns
+	// them by key. It is called for the first request to an upstream, and by each
+	// of several that come at once. A request to an upstream whose limits are not
 	// valid fails.
 	Limits    Limits
 	LimitsFor func(key string) Limits
@@ -102,21 +108,25 @@ type Transport struct {
 	Observe func(Event)
 
 	own     sync.Once
-	ownBase *http.Transport
+	ownBase *http.Transport // a clone of the default
 
 	mu struct {
 		sync.Mutex
-		upstreams map[string]*entry
-		uses      int64 // counts requests, to tell which upstream is idle longest
+		upstreams map[string]*list.Element
+		recent    list.List // of *entry, the latest first
 		stop      error
 		stopped   bool
 	}
 }
 
+// An entry is an upstream that is not dropped while it has users: those that were given it, and may not be seen in it yet.
 type entry struct {
+	key      string
 	upstream *Upstream
-	used     int64
+	users    atomic.Int64
 }
+
+func (e *entry) leave() { e.users.Add(-1) }
 
 // An EventKind tells what an [Event] is about. Zero is none.
 type EventKind uint8
@@ -180,7 +190,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errors.New("throttle: the request has no URL")
 	}
 	key := t.key(req)
-	u := t.Upstream(key)
+	entry := t.enter(key)
+	defer entry.leave()
+	u := entry.upstream
 	weight := 1
 	if t.Weight != nil {
 		weight = t.Weight(req)
@@ -230,48 +242,71 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // one that is in use, paused or down, whose bucket is not full again, or whose
 // limits SetLimits has changed.
 func (t *Transport) Upstream(key string) *Upstream {
+	e := t.enter(key)
+	e.leave()
+	return e.upstream
+}
+
+// enter returns the upstream of a key, which is not dropped before leave is called.
+func (t *Transport) enter(key string) *entry {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.mu.uses++
-	if e := t.mu.upstreams[key]; e != nil {
-		e.used = t.mu.uses
-		return e.upstream
+	e := t.enterLocked(key)
+	t.mu.Unlock()
+	if e != nil {
+		return e
 	}
 	limits := t.Limits
 	if t.LimitsFor != nil {
-		limits = t.LimitsFor(key)
+		limits = t.LimitsFor(key) // which may take its time
 	}
 	u := NewUpstream(limits)
 	u.bucket.maxWait = t.MaxWait
 	if t.MaxWait <= 0 {
 		u.bucket.maxWait = defaultMaxWait
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.enterLocked(key); e != nil { // somebody was faster
+		return e
+	}
 	if t.mu.stopped {
 		u.Stop(t.mu.stop)
 	}
 	if t.mu.upstreams == nil {
-		t.mu.upstreams = make(map[string]*entry)
+		t.mu.upstreams = make(map[string]*list.Element)
 	}
-	for len(t.mu.upstreams) >= maxUpstreams && t.dropLocked() {
-	}
-	t.mu.upstreams[key] = &entry{upstream: u, used: t.mu.uses}
-	return u
+	t.dropLocked()
+	e = &entry{key: key, upstream: u}
+	e.users.Store(1)
+	t.mu.upstreams[key] = t.mu.recent.PushFront(e)
+	return e
 }
 
-// dropLocked forgets the upstream that was idle longest, and reports whether one
-// was idle. It requires that mu is held.
-func (t *Transport) dropLocked() bool {
-	var oldest *entry
-	var drop string
-	for key, e := range t.mu.upstreams {
-		if (oldest == nil || e.used < oldest.used) && e.upstream.idle() {
-			oldest, drop = e, key
+// enterLocked returns nil if there is no upstream yet. It requires that mu is held.
+func (t *Transport) enterLocked(key string) *entry {
+	at := t.mu.upstreams[key]
+	if at == nil {
+		return nil
+	}
+	t.mu.recent.MoveToFront(at)
+	e := at.Value.(*entry)
+	e.users.Add(1)
+	return e
+}
+
+// dropLocked makes room for one more upstream, by forgetting those that were idle longest. It
+// requires that mu is held.
+func (t *Transport) dropLocked() {
+	for passed := 0; len(t.mu.upstreams) >= maxUpstreams && passed < passedOver; {
+		at := t.mu.recent.Back()
+		if e := at.Value.(*entry); e.users.Load() == 0 && e.upstream.idle() {
+			t.mu.recent.Remove(at)
+			delete(t.mu.upstreams, e.key)
+		} else {
+			t.mu.recent.MoveToFront(at)
+			passed++
 		}
 	}
-	if oldest != nil {
-		delete(t.mu.upstreams, drop)
-	}
-	return oldest != nil
 }
 
 // Stop fails all requests that wait, and all that come later, with a
@@ -284,8 +319,8 @@ func (t *Transport) Stop(err error) {
 		return
 	}
 	t.mu.stop, t.mu.stopped = err, true
-	for _, e := range t.mu.upstreams {
-		e.upstream.Stop(err)
+	for _, at := range t.mu.upstreams {
+		at.Value.(*entry).upstream.Stop(err)
 	}
 }
 
@@ -300,11 +335,12 @@ func (t *Transport) base() http.RoundTripper {
 	if t.Base != nil {
 		return t.Base
 	}
+	d, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // replaced, to trace requests or to answer them in a test
+		return http.DefaultTransport
+	}
 	t.own.Do(func() {
-		t.ownBase = &http.Transport{}
-		if d, ok := http.DefaultTransport.(*http.Transport); ok {
-			t.ownBase = d.Clone()
-		}
+		t.ownBase = d.Clone()
 		t.ownBase.MaxIdleConns = 0
 		t.ownBase.MaxIdleConnsPerHost = max(manyIdle, t.Limits.InFlight)
 	})

@@ -1306,6 +1306,80 @@ func TestTransportKeepsWhatItWouldForget(t *testing.T) {
 	})
 }
 
+// An upstream is not dropped while a request is on its way to it.
+func TestTransportKeepsTheNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		var sent []time.Duration
+		tr := &Transport{Limits: Limits{Rate: 0.01, InFlight: 1}, Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			sent = append(sent, c.now())
+			return answerWith(200), nil
+		})}
+		n := 0
+		tr.Weight = func(*http.Request) int {
+			for range maxUpstreams { // as other goroutines might
+				n++
+				tr.Upstream(strconv.Itoa(n))
+			}
+			return 1
+		}
+		for i := range maxUpstreams {
+			tr.Upstream("busy"+strconv.Itoa(i)).Acquire(t.Context(), 1)
+		}
+		for range 3 {
+			get(t, &http.Client{Transport: tr}, "http://tenant/")
+		}
+		if want := []time.Duration{0, 100 * time.Second, 200 * time.Second}; !slices.Equal(sent, want) {
+			t.Errorf("sent at %v, want %v", sent, want)
+		}
+	})
+}
+
+// A LimitsFor that takes its time holds up only those who need its answer, and it may use the Transport.
+func TestTransportSlowLimitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ok)
+		tr := &Transport{Base: s.base}
+		tr.LimitsFor = func(key string) Limits {
+			if key == "http://new" {
+				tr.Upstream("http://known").Stats()
+				time.Sleep(2 * time.Second)
+			}
+			return Limits{InFlight: 1}
+		}
+		client := &http.Client{Transport: tr}
+		get(t, client, "http://known/")
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() { get(t, client, "http://new/new") })
+		}
+		s.at(time.Second)
+		get(t, client, "http://known/known")
+		group.Wait()
+		s.want(t, "/known", time.Second)
+		s.want(t, "/new", 2*time.Second, 2*time.Second)
+		if st := tr.Upstream("http://new").Stats(); st.Sent != 2 || st.MaxInFlight != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// A default transport that somebody has replaced is used as it is.
+func TestTransportReplacedDefault(t *testing.T) {
+	defer func(d http.RoundTripper) { http.DefaultTransport = d }(http.DefaultTransport)
+	mock := 0
+	http.DefaultTransport = roundTripper(func(*http.Request) (*http.Response, error) {
+		mock++
+		return answerWith(200), nil
+	})
+	tr := &Transport{}
+	get(t, &http.Client{Transport: tr}, "http://mock.invalid/")
+	tr.CloseIdleConnections()
+	if mock != 1 {
+		t.Errorf("%d requests reached it", mock)
+	}
+}
+
 // What answers, or their lack, tell about the server.
 func TestTransportOutcomes(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Err: err} }
