@@ -212,7 +212,11 @@ func checkBody(req *http.Request) error {
 		return body.source.verify()
 	}
 	if req.Body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
-		if _, err := req.GetBody(); errors.Is(err, ErrFileChanged) {
+		body, err := req.GetBody()
+		if err == nil {
+			body.Close()
+		}
+		if errors.Is(err, ErrFileChanged) {
 			return err
 		}
 	}

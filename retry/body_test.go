@@ -308,3 +308,26 @@ func TestFileBodyIsFitForSendfile(t *testing.T) {
 	resp, err := c.Do(fileRequest(t, "PUT", srv.URL, path))
 	check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
 }
+
+// Each body that GetBody opened is closed, where there is nothing in it as well.
+func TestEmptyBodyIsClosed(t *testing.T) {
+	opened, closed := 0, 0
+	req := request(t, "PUT", "")
+	req.Body = http.NoBody
+	req.GetBody = func() (io.ReadCloser, error) {
+		opened++
+		return struct {
+			io.Reader
+			io.Closer
+		}{http.NoBody, closerFunc(func() { closed++ })}, nil
+	}
+	c, _ := over(play(try{status: 200}), exact)
+	check(t, "outcome", end(t, c, req).Outcome, Delivered)
+	if opened == 0 || closed != opened {
+		t.Errorf("%d opened, %d closed", opened, closed)
+	}
+}
+
+type closerFunc func()
+
+func (f closerFunc) Close() error { f(); return nil }

@@ -98,14 +98,29 @@ func TestEmptyBudgetDelaysCalls(t *testing.T) {
 
 		// A call that is cancelled while it waits leaves no debt.
 		before := b.add(time.Now(), 0)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
 		err := p.Do(ctx, func(context.Context) error { return After(errors.New("x"), 0) })
 		check(t, "outcome", OutcomeOf(nil, err).Outcome, Deferred)
 		req := request(t, "PUT", "x").WithContext(ctx)
 		c.HTTP = &http.Client{Transport: play(try{status: 429})}
 		c.Do(req)
 		if after := b.add(time.Now(), 0); math.Abs(after-before-0.1) > 1e-6 {
+			t.Errorf("tokens: %v, then %v", before, after)
+		}
+
+		// One whose deadline comes before does not wait for that, and leaves no debt either.
+		before, begin := b.add(time.Now(), 0), time.Now()
+		late, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		for range 2 {
+			err = p.Do(late, func(context.Context) error { return After(errors.New("x"), 0) })
+			if r := OutcomeOf(nil, err); r.Outcome != Deferred || !errors.Is(err, context.DeadlineExceeded) || !time.Now().Equal(begin) ||
+				r.RetryAt.Sub(begin).Round(time.Millisecond) != 9*time.Second {
+				t.Errorf("%v after %v: %+v", err, time.Since(begin), r)
+			}
+		}
+		if after := b.add(time.Now(), 0); math.Abs(after-before) > 1e-6 {
 			t.Errorf("tokens: %v, then %v", before, after)
 		}
 	})

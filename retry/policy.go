@@ -118,8 +118,8 @@ func fill[T comparable](field *T, value T) {
 // Do calls op until it returns nil, and then returns nil. Otherwise the error is an [*Error].
 //
 // An error of op is a failed attempt, unless it is marked by [Permanent], which ends the call, by
-// [After], which is a refusal, or has a method RetryAt (see the package comment). op is taken to be
-// safe to repeat; it should end when ctx does.
+// [After], which is a refusal, or has a method RetryAt (see the package comment); of several marks
+// the outermost counts. op is taken to be safe to repeat; it should end when ctx does.
 func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) error {
 	if err := p.Validate(); err != nil {
 		return &Error{Outcome: Failed, Err: err}
@@ -136,20 +136,18 @@ func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) erro
 		c.tries++
 		now := time.Now()
 
-		var permanent *backoff.PermanentError
-		var after *afterError
-		var next step
-		if at, ok := notBefore(err); ok {
+		next := step{failure: true}
+		switch m := mark(err).(type) {
+		case *backoff.PermanentError:
+			return &Error{Attempts: c.tries, Outcome: Failed, Err: clean(err)}
+		case *afterError:
+			next = step{asked: m.wait, refusal: true}
+		case interface{ RetryAt() time.Time }:
+			at := m.RetryAt()
 			if at.IsZero() {
 				return &Error{Attempts: c.tries, Outcome: Deferred, Err: clean(err)}
 			}
 			next = step{asked: at.Sub(now), refusal: true}
-		} else if errors.As(err, &after) {
-			next = step{asked: after.wait, refusal: true}
-		} else if errors.As(err, &permanent) {
-			return &Error{Attempts: c.tries, Outcome: Failed, Err: clean(err)}
-		} else {
-			next = step{failure: true}
 		}
 
 		wait, end := c.plan(ctx, now, next)
@@ -183,6 +181,23 @@ type afterError struct {
 
 func (e *afterError) Error() string { return e.err.Error() }
 func (e *afterError) Unwrap() error { return e.err }
+
+// mark returns the outermost error in err's tree that says what is to come of err, or nil.
+func mark(err error) error {
+	switch e := err.(type) {
+	case *backoff.PermanentError, *afterError, interface{ RetryAt() time.Time }:
+		return err
+	case interface{ Unwrap() error }:
+		return mark(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if m := mark(err); m != nil {
+				return m
+			}
+		}
+	}
+	return nil
+}
 
 // notBefore finds the instant in an error that speaks of one.
 func notBefore(err error) (time.Time, bool) {
@@ -252,11 +267,13 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	if !c.giveUp.IsZero() {
 		c.giveUp = c.giveUp.Add(asked)
 	}
-	if deadline, ok := ctx.Deadline(); ok && until.After(deadline) {
-		return 0, &ending{Deferred, until, fmt.Errorf("the next try in %v would be too late: %w", wait, context.DeadlineExceeded)}
-	}
 	if c.policy.Budget != nil {
 		wait = max(wait, c.policy.Budget.take(now))
+		until = now.Add(wait)
+	}
+	if deadline, ok := ctx.Deadline(); ok && until.After(deadline) {
+		c.handBack()
+		return 0, &ending{Deferred, until, fmt.Errorf("the next try in %v would be too late: %w", wait, context.DeadlineExceeded)}
 	}
 	return wait, nil
 }

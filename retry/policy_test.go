@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -132,6 +133,41 @@ func TestPolicyDo(t *testing.T) {
 		}
 		if Permanent(nil) != nil || After(nil, 1) != nil {
 			t.Error("nil is marked")
+		}
+	})
+}
+
+// Of several marks the outermost counts.
+func TestPolicyDoMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom, begin := errors.New("boom"), time.Now()
+		in := func(d time.Duration) error { return notBeforeError{begin.Add(d)} }
+		for _, test := range []struct {
+			name string
+			err  error
+			want Outcome
+			at   time.Duration // of the second try, since the first of all; 0: there is none
+		}{
+			{"permanent around not before", Permanent(in(time.Second)), Failed, 0},
+			{"permanent around after", Permanent(After(boom, time.Second)), Failed, 0},
+			{"permanent, deep", fmt.Errorf("a: %w", Permanent(fmt.Errorf("b: %w", in(time.Second)))), Failed, 0},
+			{"not before around permanent", fmt.Errorf("%w: %w", in(time.Second), Permanent(boom)), Delivered, time.Second + 1},
+			{"after around permanent", After(Permanent(boom), time.Second), Delivered, 2*time.Second + 2},
+			{"after around not before", After(in(time.Hour), time.Second), Delivered, 3*time.Second + 3},
+			{"permanent, joined", errors.Join(boom, Permanent(boom), in(time.Second)), Failed, 0},
+		} {
+			tries, second := 0, time.Duration(0)
+			err := exact.Do(t.Context(), func(context.Context) error {
+				if tries++; tries == 1 {
+					return test.err
+				}
+				second = time.Since(begin)
+				return nil
+			})
+			var e *Error
+			if test.want == Delivered && err != nil || test.want != Delivered && (!errors.As(err, &e) || e.Outcome != test.want) || second != test.at {
+				t.Errorf("%s: %v, second try at %v, want %v", test.name, err, second, test.at)
+			}
 		}
 	})
 }
