@@ -751,7 +751,12 @@ func (a *attempt) body(rc io.ReadCloser) io.ReadCloser {
 	}
 	// When the context ends Base closes the connection: nobody need close the body for that.
 	if a.timer != nil || a.req.Context().Done() != nil {
-		a.unhook = context.AfterFunc(a.ctx, a.permit.Release)
+		a.unhook = context.AfterFunc(a.ctx, func() {
+			if a.timer != nil {
+				a.timer.Stop()
+			}
+			a.permit.Release()
+		})
 	}
 	// In a synctest bubble, which shows by times without a monotonic reading, a cleanup would run outside of it and crash.
 	if a.start != a.start.Round(0) {
