@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/standing"
 )
 
 // call is one call of Do, and the context of its requests, so that OutcomeOf finds it there.
@@ -21,6 +22,7 @@ type call struct {
 	client *Client
 	req    *http.Request // the caller's, never changed
 	origin *origin
+	kind   *kind
 
 	http  http.Client // a copy of the user's, on wire
 	wire  wire
@@ -28,13 +30,10 @@ type call struct {
 	again retryablehttp.Request
 
 	repeatable bool
-	replayable bool  // the body can be opened again
-	cutOff     bool  // some try ended before its body was sent
-	unexpected bool  // some try was refused because it asked for a 100 Continue: no other does
-	refused    bool  // some try was
-	toBlame    int   // so often that was this request's doing
-	acceptedAt int64 // the origin's counts at the last refusal
-	refusedAt  int64
+	replayable bool // the body can be opened again
+	cutOff     bool // some try ended before its body was sent
+	unexpected bool // some try was refused because it asked for a 100 Continue: no other does
+	blame      blame
 
 	// Of the last try.
 	attempt   *attempt
@@ -52,10 +51,13 @@ type call struct {
 
 type callKey struct{}
 
-// Value finds the call itself.
+// Value finds the call itself, and what throttle should know of it.
 func (c *call) Value(key any) any {
-	if key == (callKey{}) {
+	switch key {
+	case callKey{}:
 		return c
+	case standing.Key{}:
+		return c.blame.standing()
 	}
 	return c.Context.Value(key)
 }
@@ -71,7 +73,7 @@ func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Requ
 		return nil, &Error{Outcome: Failed, Err: err}
 	}
 	call := &call{
-		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(originOf(req.URL)),
+		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(originOf(req.URL)), kind: c.kind(c.kindOf(req)),
 		http: hc, wire: wire{base: hc.Transport}, repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
 	}
 	if call.wire.base == nil {
@@ -111,7 +113,8 @@ func (c *call) run() (*http.Response, error) {
 
 // newRequest returns a copy of the caller's request for the next try, still with the caller's body.
 func (c *call) newRequest() *http.Request {
-	c.attempt, c.expecting = new(attempt), c.wantsExpect()
+	c.attempt, c.expecting = &attempt{kind: c.kind}, c.wantsExpect()
+	c.attempt.began.Store(c.kind.begins())
 	c.wire.attempt, c.wire.called, c.wire.err = c.attempt, false, nil
 	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = c.header()
@@ -227,7 +230,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 
 	verdict := c.verdict(resp, err, seen, sent, hints)
 	if verdict.Kind == Accepted {
-		c.origin.accepted.Add(1)
+		c.kind.accept(c.attempt.began.Load(), c.blame.refusals)
 		return c.end(Delivered, time.Time{}, nil)
 	}
 	c.reason = verdict.Reason
@@ -327,28 +330,12 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hi
 	return v
 }
 
-// sureBlame is how often a request must have been refused while others were accepted
-// for it to be to blame as well when it is the last one left: an outage that begins
-// may look like that once.
-const sureBlame = 2
-
-// countRefusal tells whether a refusal counts as a failure of this request: when, since its last one,
-// others were accepted and hardly any other was refused. Where many compete for what an upstream
-// accepts, somebody is always accepted in between, and nobody is at fault.
+// countRefusal reports whether a refusal counts as a failure of this request.
 func (c *call) countRefusal() bool {
-	accepted, refused := c.origin.accepted.Load(), c.origin.refused.Add(1)
-	passed, others := accepted-c.acceptedAt, refused-1-c.refusedAt
-	counts := c.refused && passed > 0 && others <= passed/10
-	switch {
-	case counts:
-		c.toBlame++
-	case c.status != 0 && c.toBlame >= sureBlame && others == 0: // and no other is left to be accepted
-		counts = true
-	}
+	counts := c.kind.refuse(&c.blame, c.status)
 	if counts {
 		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
 	}
-	c.refused, c.acceptedAt, c.refusedAt = true, accepted, refused
 	return counts
 }
 

@@ -9,8 +9,8 @@ import (
 
 // Client sends HTTP requests, and sends them again where the table of the package comment says so.
 // The zero value is usable. Its fields are not to be changed, nor the Client copied, after first
-// use. It is safe for concurrent use, and made to be shared: what it remembers of an origin tells a
-// server that is down from a request that is at fault.
+// use. It is safe for concurrent use, and made to be shared: what it remembers of requests of one kind
+// tells a server that is down, or a quota that is used up, from a request that is at fault.
 type Client struct {
 	// HTTP makes each try. Nil: http.DefaultClient. It is never changed, and its idle connections
 	// are left alone. Its Timeout holds for each try, not for the call; the time that a limiter in
@@ -30,6 +30,13 @@ type Client struct {
 	// 9110 section 9.2.2).
 	Repeatable func(*http.Request) bool
 
+	// Key says of which kind a request is: a refusal counts as a failure of the request only where others
+	// of its kind are accepted (see the package comment). Requests that are under one quota, or that one
+	// part of a server processes, are of one kind. If nil, by origin, method and credential: by scheme,
+	// host and port, and by the header that names the account, such as Authorization or X-Api-Key. A
+	// header that differs with each request, other than a signature, needs a Key that passes over it.
+	Key func(*http.Request) string
+
 	// CrossOrigin allows redirects to lead to another scheme, host or port. From then on no
 	// credential, cookie or header that is not about the content goes along. Otherwise such an
 	// answer is returned as it is, as [Failed].
@@ -41,6 +48,7 @@ type Client struct {
 	mu struct {
 		sync.Mutex
 		origins  map[originKey]*origin
+		kinds    map[kindKey]*kind
 		stopping context.Context // done once Stop was called
 		stop     context.CancelCauseFunc
 	}

@@ -313,7 +313,7 @@ func TestRefusedWhileOthersAreAccepted(t *testing.T) {
 				return answer(200, ""), nil
 			}
 			if n++; n == 1 || n > 3 { // others pass before every refusal but the third
-				good, _ := http.NewRequest("GET", "http://H.EXAMPLE:80/good", nil)
+				good, _ := http.NewRequest("PUT", "http://H.EXAMPLE:80/good", nil)
 				c.Do(good)
 			}
 			return answer(429, ""), nil
@@ -946,10 +946,11 @@ func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
 func TestGiveUpAfterHoldsInACrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := over(nil, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})
-		o := c.origin(originKey{"http", "h.example", "80"})
-		c.HTTP.Transport = tripFunc(func(*http.Request) (*http.Response, error) {
-			o.accepted.Add(9)
-			o.refused.Add(1)
+		c.HTTP.Transport = tripFunc(func(r *http.Request) (*http.Response, error) {
+			k := c.kind(c.kindOf(r))
+			for i := range int64(9) { // one of them after a refusal
+				k.accept(k.begins(), i/8)
+			}
 			return answer(429, ""), nil
 		})
 		start := time.Now()

@@ -31,8 +31,6 @@ func originOf(u *url.URL) originKey {
 
 // origin is what the calls of one Client to one origin know together.
 type origin struct {
-	accepted       atomic.Int64 // requests that were accepted
-	refused        atomic.Int64 // refusals, those of one request included each time
 	answered       atomic.Bool  // there was an answer once, of whatever kind
 	expectsIgnored atomic.Int32 // in a row, see expect.go
 }
@@ -40,19 +38,25 @@ type origin struct {
 func (c *Client) origin(key originKey) *origin {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o := c.mu.origins[key]; o != nil {
-		return o
+	return remembered(&c.mu.origins, key, maxOrigins)
+}
+
+// remembered returns what m has of a key, which it makes room for where there is none: of more than most
+// it forgets any one.
+func remembered[K comparable, V any](m *map[K]*V, key K, most int) *V {
+	if v := (*m)[key]; v != nil {
+		return v
 	}
-	if c.mu.origins == nil {
-		c.mu.origins = make(map[originKey]*origin)
+	if *m == nil {
+		*m = make(map[K]*V)
 	}
-	for old := range c.mu.origins { // any one
-		if len(c.mu.origins) < maxOrigins {
+	for old := range *m {
+		if len(*m) < most {
 			break
 		}
-		delete(c.mu.origins, old)
+		delete(*m, old)
 	}
-	o := new(origin)
-	c.mu.origins[key] = o
-	return o
+	v := new(V)
+	(*m)[key] = v
+	return v
 }

@@ -30,6 +30,8 @@ const (
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
 type attempt struct {
+	kind   *kind        // nil: of a hop
+	began  atomic.Int64 // see kind.begins
 	seen   atomic.Uint32
 	waiter atomic.Pointer[chan struct{}] // for the end of the writing
 }
@@ -70,6 +72,9 @@ func (a *attempt) traceHop(ctx context.Context) context.Context {
 }
 
 func (a *attempt) connected(httptrace.GotConnInfo) {
+	if a.kind != nil { // a limiter may have held it until now
+		a.began.Store(a.kind.begins())
+	}
 	if marks(a.seen.Or(uint32(gotConn)))&gotConn != 0 {
 		a.mark(gotConnAgain)
 		a.seen.And(^uint32(wroteRequest | cutShort | readBody)) // it is written anew

@@ -59,7 +59,7 @@ func within(path string, trees ...string) bool {
 
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
-	hint, secret := module+"/internal/hint", module+"/internal/secret"
+	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -71,7 +71,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, secret, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, secret, standing, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -81,10 +81,10 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "it is pure parsing",
 	}, {
-		name:    "secret",
-		of:      []string{secret},
+		name:    "secret, standing",
+		of:      []string{secret, standing},
 		through: []string{},
-		why:     "the public packages share it",
+		why:     "the public packages share them",
 	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},

@@ -1,0 +1,23 @@
+// Package standing carries what is known of a request from the package retry, which sends it again and again, to the package
+// throttle below, which sees each of its attempts alone.
+package standing
+
+import "context"
+
+// A Standing is how a request fared until now.
+type Standing uint8
+
+const (
+	Fresh   Standing = iota // it was never refused
+	Refused                 // it was, for whatever reason
+	Blamed                  // it was, again and again, while others of its kind were accepted: the cause is in the request
+)
+
+// Key is the key under which a request's context has its Standing.
+type Key struct{}
+
+// Of returns the standing of the request that has the given context.
+func Of(ctx context.Context) Standing {
+	s, _ := ctx.Value(Key{}).(Standing)
+	return s
+}
