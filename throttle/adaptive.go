@@ -277,6 +277,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if !c.limits.Fixed {
 		c.told(t, f, now)
 	}
+	if f.own && !c.held { // while nothing is accepted it is a refusal like any other
+		until, source, f.Outcome = f.RetryAt, f.Source, Ignored
+	}
 	if f.Outcome == Throttled && !c.isQuota(t, f) {
 		f.Outcome = Overloaded // too many at once, in the words of some
 		if !c.crowded {

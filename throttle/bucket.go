@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/standing"
 )
 
 const (
@@ -148,6 +150,7 @@ func (b *Bucket) WaitN(ctx context.Context, n int) error {
 		return err
 	}
 	w := b.mu.queue.get(n)
+	w.fresh = standing.Of(ctx) == standing.Fresh
 	b.mu.queue.push(w)
 	if b.mu.queue.first == w {
 		w.state.Store(leading)
@@ -497,11 +500,17 @@ func (b *Bucket) resumeLocked(end time.Duration) {
 // settleLocked serves all waiters whose tokens are due and sets the timer for
 // the one who is then first, who watches it. It requires that mu is held.
 func (b *Bucket) settleLocked() {
-	for w := b.mu.queue.first; w != nil; w = b.mu.queue.first {
+	for first := b.mu.queue.first; first != nil; first = b.mu.queue.first {
+		w := first
+		if b.mu.door.probe != 0 {
+			// Those that come back would go round and round, and the first of the others may be all that the
+			// server refuses, as when what comes first in a list is bad.
+			w = b.mu.queue.newest()
+		}
 		why, wait := b.dueLocked(w)
 		if why != free {
 			b.holdLocked(why)
-			b.watchLocked(w, wait)
+			b.watchLocked(first, wait)
 			return
 		}
 		b.mu.granted += int64(w.n)
@@ -520,9 +529,9 @@ func (b *Bucket) holdLocked(why hold) {
 	b.mu.held = why
 }
 
-// dueLocked takes the first waiter's tokens if they are due. If not it tells why
-// and how long to wait before looking again: 0 for until something changes. It
-// requires that mu is held.
+// dueLocked takes the tokens of w, the next to go, if they are due. If not it
+// tells why and how long to wait before looking again: 0 for until something
+// changes. It requires that mu is held.
 func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	left := b.pausedLocked()
 	now := b.now()
@@ -544,7 +553,8 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	case 0:
 		return byRate, 0
 	}
-	if b.mu.reserved == 0 {
+	if b.mu.reserved != w.n { // those of another, or none
+		b.unreserveLocked(now)
 		// At the last token's due instant, not at the present one: that makes
 		// up for the time since.
 		b.reserveLocked(b.mu.floor, w.n)
@@ -656,7 +666,7 @@ func (b *Bucket) leave(w *waiter) bool {
 	}
 	first := b.mu.queue.first == w
 	b.mu.queue.remove(w)
-	if first {
+	if first || b.mu.door.probe != 0 && b.mu.reserved != 0 { // it may have been the one for whom it was reserved
 		b.unreserveLocked(b.now())
 		b.fitLocked(b.mu.floor, 0) // what it gathered beyond the burst goes with it
 		b.settleLocked()

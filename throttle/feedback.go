@@ -55,6 +55,8 @@ type Feedback struct {
 	// InFlight is how many requests at once the server says that it allows us;
 	// zero: it did not say.
 	InFlight int
+
+	own bool // the cause is in the request: others like it are accepted
 }
 
 // A Quota is one allowance of requests, as a server tells it.

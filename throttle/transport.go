@@ -21,6 +21,7 @@ import (
 
 	"github.com/penstock/penstock/internal/hint"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/standing"
 )
 
 const (
@@ -56,6 +57,13 @@ const (
 // and so does their Retry-After. One that
 // refuses all the same, or cannot be reached, gets one request at a time, after
 // 2, 4, 8, 10, 10, … seconds, until it accepts one.
+//
+// The package retry, where it is above, says how each request fared. Of its
+// requests the newest that was never refused is sent to a server that accepts
+// nothing, out of turn: those that are first in line may be what it refuses. And
+// where retry has found that the cause of its refusals is in a request itself,
+// these teach nothing about the limits; a pause that they ask for holds all the
+// same.
 //
 // Each attempt pays for itself: so do redirects, what a client above retries,
 // and the requests that net/http sends once more by itself when a kept-alive
@@ -554,7 +562,10 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		}
 		f.quotas(h.Limits)
 	}
-	e.Outcome = f.Outcome
+	switch e.Outcome = f.Outcome; f.Outcome {
+	case Throttled, Overloaded, TimedOut, Failed:
+		f.own = standing.Of(a.req.Context()) == standing.Blamed
+	}
 	news := a.permit.tell(f)
 	if !news.until.IsZero() {
 		a.observe(Event{Kind: Paused, Until: news.until, Source: news.source})

@@ -13,6 +13,7 @@ import (
 type waiter struct {
 	next, prev *waiter
 	n          int           // tokens or permits wanted
+	fresh      bool          // its request is sent again where it is refused, and never was
 	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
 	wake       chan struct{} // holds one signal: look at state
 	err        error         // why it was stopped
@@ -59,7 +60,7 @@ func (l *waitlist) get(n int) *waiter {
 	if w == nil {
 		w = &waiter{wake: make(chan struct{}, 1)}
 	}
-	w.n = n
+	w.n, w.fresh = n, false
 	w.state.Store(queued)
 	return w
 }
@@ -97,6 +98,16 @@ func (l *waitlist) remove(w *waiter) {
 	}
 	w.next, w.prev = nil, nil
 	l.len--
+}
+
+// newest returns the last one that is fresh, or the first if none is.
+func (l *waitlist) newest() *waiter {
+	for w := l.last; w != nil; w = w.prev {
+		if w.fresh {
+			return w
+		}
+	}
+	return l.first
 }
 
 // stop empties the list and fails everyone in it with err.

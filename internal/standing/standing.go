@@ -8,7 +8,8 @@ import "context"
 type Standing uint8
 
 const (
-	Fresh   Standing = iota // it was never refused
+	Unknown Standing = iota // nobody sends it again
+	Fresh                   // it was never refused
 	Refused                 // it was, for whatever reason
 	Blamed                  // it was, again and again, while others of its kind were accepted: the cause is in the request
 )
