@@ -123,6 +123,9 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	s.failed(now.Add(-e.Latency), now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil
+	if r.refusing && e.Status != 0 {
+		r.probes.refused(now.Add(-e.Latency), now)
+	}
 }
 
 // trouble says in a few words how a server refused, or failed; "" where it did

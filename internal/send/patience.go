@@ -61,6 +61,7 @@ func later(a, b time.Time) time.Time {
 // requires that mu is held.
 func (r *run) acceptedLocked() {
 	r.accepted, r.doubts = true, 0
+	r.probes.accepted()
 	if r.failing {
 		for _, s := range r.servers {
 			s.patience = patience{}

@@ -135,8 +135,9 @@ type run struct {
 	aliked    int   // which
 	doubts    int   // items that came into doubt since something was accepted
 	later     postponed
-	failing   bool      // something was not accepted since the last time that something was
-	refusing  bool      // and the last time because of the server, not of an item
+	failing   bool // something was not accepted since the last time that something was
+	refusing  bool // and the last time because of the server, not of an item
+	probes    probes
 	heard     time.Time // when the last answer came, or the first request left that has none yet
 	pauseTold time.Time // when a line about a pause was last written
 
@@ -436,7 +437,7 @@ func (r *run) grow(v view) {
 		return
 	}
 	r.mu.Lock()
-	backoff, refusing := r.backoff, r.refusing
+	backoff, refusing, further := r.backoff, r.refusing, r.probes.standIns()
 	r.mu.Unlock()
 	if refusing {
 		// A server that takes nothing needs nobody but who finds out when it does.
@@ -465,5 +466,5 @@ func (r *run) grow(v view) {
 	}
 	r.grown = min(r.grown, most)
 	r.standIns = min(max(r.standIns, v.parked), maxWorkers)
-	r.pool.Resize(min(r.grown+backoff+r.standIns, maxWorkers))
+	r.pool.Resize(min(r.grown+backoff+further+r.standIns, maxWorkers))
 }
