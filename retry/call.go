@@ -57,9 +57,20 @@ func (c *call) Value(key any) any {
 	case callKey{}:
 		return c
 	case standing.Key{}:
-		return c.blame.standing()
+		return c.standing()
 	}
 	return c.Context.Value(key)
+}
+
+// standing is how throttle is to take a try, or its refusal.
+func (c *call) standing() standing.Standing {
+	switch {
+	case c.tries == 0:
+		return standing.Fresh
+	case c.kind.blames(&c.blame):
+		return standing.Blamed
+	}
+	return standing.Tried
 }
 
 func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Request, []*http.Request) error) (*http.Response, error) {

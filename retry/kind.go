@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-
-	"github.com/penstock/penstock/internal/standing"
 )
 
 const (
@@ -22,7 +20,7 @@ const (
 	// sureBlame is how often a request must have been blamed for it to be to blame as well when no other
 	// is left to be accepted: an outage that begins may look like that once, …
 	sureBlame = 2
-	// … but not after so many others of which none was ever refused.
+	// … but not after so many others since its first refusal, of which none was ever refused.
 	sureAccepted = 20
 )
 
@@ -131,27 +129,36 @@ type blame struct {
 	counted  int   // how often it was to blame
 	sure     bool
 
-	// Its kind's counts at the last one.
+	// Its kind's counts at the last one, and at the first one with that status.
 	number, accepted, endured, innocent int64
+	firstAccepted, firstEndured         int64
 }
 
-// refuse records a refusal with the given status, and reports whether it counts as a failure of the request itself: when others of its
-// kind, sent since it was last refused, in the same way, were accepted, and had hardly been refused themselves. Where many compete for
-// what an upstream accepts, or wait for a quota, those that are accepted were refused before, and nobody is to blame.
-// A connection that is refused says nothing about the request, which was not sent.
-func (k *kind) refuse(b *blame, status int) bool {
+// weigh reports whether a refusal now, in the same way as the last one, counts as a failure of the request itself, and whether the request
+// is surely to blame then. It counts if others of its kind, sent since it was last refused, were accepted, and had hardly been refused
+// themselves. Where many compete for what an upstream accepts, or wait for a quota, those that are accepted were refused before,
+// and nobody is to blame. It requires that mu is held.
+func (k *kind) weigh(b *blame) (counts, sure bool) {
+	passed, endured := k.accepted-b.accepted, k.endured-b.endured
+	counts = b.refusals > 0 && passed > 0 && k.newest >= b.number && float64(endured) <= blameShare*float64(passed)
+	many := k.accepted-b.firstAccepted >= sureAccepted && k.endured == b.firstEndured
+	return counts, b.sure || counts && (many || b.counted+1 >= sureBlame)
+}
+
+// refuse records a refusal with the given status, and reports whether it counts as a failure of the request itself. A
+// connection that is refused says nothing about the request, which was not sent.
+func (k *kind) refuse(b *blame, status int) (counts bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refused++
-	passed, endured := k.accepted-b.accepted, k.endured-b.endured
-	again := b.refusals > 0 && status != 0 && status == b.status
-	counts := again && k.newest >= b.number && passed > 0 && float64(endured) <= blameShare*float64(passed)
-	switch {
-	case counts:
-		b.counted++
-		b.sure = b.sure || b.counted >= sureBlame || passed >= sureAccepted && endured == 0
-	case again && b.sure && k.innocent == b.innocent: // and no other is left to be accepted
-		counts = true
+	if status != 0 && status == b.status {
+		if counts, b.sure = k.weigh(b); counts {
+			b.counted++
+		} else if b.sure && k.innocent == b.innocent { // and no other is left to be accepted
+			counts = true
+		}
+	} else {
+		b.firstAccepted, b.firstEndured = k.accepted, k.endured
 	}
 	if !b.sure {
 		k.innocent++
@@ -161,13 +168,10 @@ func (k *kind) refuse(b *blame, status int) bool {
 	return counts
 }
 
-// standing is how throttle is to take the next try.
-func (b *blame) standing() standing.Standing {
-	switch {
-	case b.sure:
-		return standing.Blamed
-	case b.refusals > 0:
-		return standing.Refused
-	}
-	return standing.Fresh
+// blames reports whether a request that is refused once more is surely to blame.
+func (k *kind) blames(b *blame) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, sure := k.weigh(b)
+	return sure
 }

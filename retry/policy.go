@@ -44,8 +44,8 @@ type Policy struct {
 	// Cap is the longest own wait, jitter included. Zero: 30s.
 	Cap time.Duration
 
-	// RefusalCap is the longest own wait after a refusal that counts as no failure of the call. Such
-	// waits do not grow. Set it to a second or so where something below holds all calls back while
+	// RefusalCap is the longest own wait after a refusal that counts as no failure of the call, or for
+	// which the server named a wait. Such waits do not grow. Set it to a second or so where something below holds all calls back while
 	// the upstream refuses, as throttle.Transport does: then a call's own patience only delays it
 	// when the upstream is back. Zero: Cap, and the wait grows as after a failure.
 	RefusalCap time.Duration
@@ -255,7 +255,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	if asked > c.policy.MaxWait {
 		return 0, &ending{Deferred, now.Add(asked), fmt.Errorf("asked to wait %v, longer than MaxWait %v", asked, c.policy.MaxWait)}
 	}
-	own := c.jitter(s.refusal && !s.failure)
+	own := c.jitter(s.refusal && (!s.failure || asked > 0)) // who is told when to come need not grope for it
 	wait := plus(asked, own)
 	until := now.Add(wait)
 	if s.refusal && c.giveUp.IsZero() {

@@ -58,12 +58,11 @@ const (
 // refuses all the same, or cannot be reached, gets one request at a time, after
 // 2, 4, 8, 10, 10, … seconds, until it accepts one.
 //
-// The package retry, where it is above, says how each request fared. Of its
-// requests the newest that was never refused is sent to a server that accepts
-// nothing, out of turn: those that are first in line may be what it refuses. And
-// where retry has found that the cause of its refusals is in a request itself,
-// these teach nothing about the limits; a pause that they ask for holds all the
-// same.
+// The package retry, where it is above, says how each request fared. To a server
+// that accepts nothing the newest of those that were not sent yet is sent, out of
+// turn: those that are first in line may be what it refuses. And where retry has
+// found that the cause of its refusals is in a request itself, these teach
+// nothing about the limits; a pause that they ask for holds all the same.
 //
 // Each attempt pays for itself: so do redirects, what a client above retries,
 // and the requests that net/http sends once more by itself when a kept-alive

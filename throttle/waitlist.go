@@ -13,7 +13,7 @@ import (
 type waiter struct {
 	next, prev *waiter
 	n          int           // tokens or permits wanted
-	fresh      bool          // its request is sent again where it is refused, and never was
+	fresh      bool          // its request may be sent again, and was not sent yet
 	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
 	wake       chan struct{} // holds one signal: look at state
 	err        error         // why it was stopped

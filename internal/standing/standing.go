@@ -9,9 +9,9 @@ type Standing uint8
 
 const (
 	Unknown Standing = iota // nobody sends it again
-	Fresh                   // it was never refused
-	Refused                 // it was, for whatever reason
-	Blamed                  // it was, again and again, while others of its kind were accepted: the cause is in the request
+	Fresh                   // it was not sent yet
+	Tried                   // it was, and was not accepted
+	Blamed                  // it was refused again and again while others of its kind were accepted: the cause is in the request
 )
 
 // Key is the key under which a request's context has its Standing.
