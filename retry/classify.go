@@ -34,7 +34,7 @@ const (
 	ByTable     Kind = iota // as the table of the package comment says
 	Accepted                // the server took it: delivered, sent whole or not; of an error, as ByTable
 	Rejected                // it will never take it: failed
-	Refused                 // not processed, and not this request's fault, as a throttle: again, no attempt
+	Refused                 // not processed, as by a throttle: again, no attempt unless this request is the cause
 	Unprocessed             // not processed: again, an attempt
 	Uncertain               // perhaps processed: again, an attempt, if the request is repeatable; otherwise unknown
 )

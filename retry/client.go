@@ -30,11 +30,12 @@ type Client struct {
 	// 9110 section 9.2.2).
 	Repeatable func(*http.Request) bool
 
-	// Key says of which kind a request is: a refusal counts as a failure of the request only where others
-	// of its kind are accepted (see the package comment). Requests that are under one quota, or that one
-	// part of a server processes, are of one kind. If nil, by origin, method and credential: by scheme,
-	// host and port, and by the header that names the account, such as Authorization or X-Api-Key. A
-	// header that differs with each request, other than a signature, needs a Key that passes over it.
+	// Key returns the kind of a request. A refusal counts as a failure of the request only where others
+	// of its kind are accepted, so requests that share a quota should be of one kind, and those with
+	// quotas of their own should not. If nil, requests are of one kind if they have scheme, host and
+	// port, method, and credential in common: the headers that name an account, such as Authorization
+	// (without a signature) and X-Api-Key, and the user of the URL. Set it where quotas go by path, or
+	// where such a header differs from request to request. Of its results only hashes are kept.
 	Key func(*http.Request) string
 
 	// CrossOrigin allows redirects to lead to another scheme, host or port. From then on no

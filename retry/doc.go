@@ -40,10 +40,15 @@
 // 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about that one request. With any other
 // refusal the server asks everybody to wait, and a limiter below, such as throttle.Transport, pauses.
 //
-// An upstream that refuses everybody, or that many compete for, is no fault of one request, so
-// refusals cost no attempt; [Policy.GiveUpAfter] bounds them. A refusal counts as the request's own
-// failure only if, since its previous one, the same origin accepted others and refused others at
-// most a tenth as often: then the request itself is the cause.
+// An upstream that refuses everybody, a quota that is used up, and a limit that many compete for are
+// no fault of one request, so refusals cost no attempt; [Policy.GiveUpAfter] bounds them. The exception
+// is a request that is itself the cause. A refusal counts against [Policy.Attempts] if the request
+// was refused with the same status before and, of the requests of its kind that were sent since,
+// some were accepted that had hardly been refused themselves: at most a tenth as often as they were
+// accepted. A Retry-After changes nothing about that. Requests are of one kind that have the
+// origin, the method and the credential in common, or what [Client.Key] says. So one file that a
+// server always refuses fails while others are accepted, and also after the last of the others; an
+// account whose quota is used up waits, whatever other accounts on the same host are allowed.
 //
 // Whether bytes may have been sent is told by the hooks of [net/http/httptrace] that the transport
 // called in this try. Where it called none, only an error of a dial, of DNS or of a certificate

@@ -63,6 +63,17 @@ func ExampleClient() {
 	// got 4 bytes
 }
 
+// Each tenant has a path and a quota of its own. One whose quota is used up waits, although others
+// are accepted.
+func ExampleClient_key() {
+	client := &retry.Client{Key: func(req *http.Request) string {
+		tenant, _, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/")
+		return req.URL.Host + " " + tenant
+	}}
+	fmt.Println(client.Key(httptest.NewRequest("PUT", "https://api.example.com/acme/7.json", nil)))
+	// Output: api.example.com acme
+}
+
 // Some servers say "rate limited" with a 200. Classify tells them apart and leaves everything else
 // to the table.
 func ExampleClient_classify() {

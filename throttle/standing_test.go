@@ -1,0 +1,150 @@
+package throttle
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/standing"
+)
+
+// withStanding is the context of a request that fared so.
+func withStanding(t *testing.T, s standing.Standing) context.Context {
+	return context.WithValue(t.Context(), standing.Key{}, s)
+}
+
+// The refusals of a request that is to blame teach nothing: the others go on as before. A pause
+// that such a refusal asks for holds.
+func TestRefusalsOfOneRequestTeachNothing(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		after  string
+		paused bool
+	}{{429, "", false}, {429, "7", true}, {503, "", false}, {503, "7", true}, {504, "", false}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/hot" {
+					time.Sleep(10 * time.Millisecond)
+					return
+				}
+				if c.after != "" {
+					w.Header().Set("Retry-After", c.after)
+				}
+				w.WriteHeader(c.status)
+			})
+			tr := &Transport{Base: s.base}
+			send := func(path string, as standing.Standing) {
+				req, err := http.NewRequestWithContext(withStanding(t, as), "PUT", "http://h.example"+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+			}
+			for range 20 {
+				send("/", standing.Fresh)
+			}
+			before := tr.Upstream("http://h.example").Stats()
+			send("/hot", standing.Blamed)
+			after := tr.Upstream("http://h.example").Stats()
+			if after.Phase != before.Phase || after.Limit != before.Limit || after.Rate != rate.Inf || after.Paused.IsZero() == c.paused {
+				t.Errorf("%d: %+v, before %+v", c.status, after, before)
+			}
+			if n := after.Throttled + after.Overloaded + after.TimedOut; n != 1 {
+				t.Errorf("%d: %d refusals counted", c.status, n)
+			}
+			if c.paused { // at once, and no slower
+				begin := s.now()
+				send("/", standing.Fresh)
+				if took := s.now() - begin; took != 7*time.Second+10*time.Millisecond {
+					t.Errorf("%d: the next took %v", c.status, took)
+				}
+			}
+			// Any other request that is refused does teach.
+			send("/hot", standing.Tried)
+			if s := tr.Upstream("http://h.example").Stats(); s.Paused.IsZero() && s.Phase == before.Phase {
+				t.Errorf("%d: %+v", c.status, s)
+			}
+		})
+	}
+}
+
+// While nothing is accepted, one more refusal is one more, whoever is to blame.
+func TestRefusalOfOneRequestWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 2})
+		c := down(t, u)
+		c.at(2200 * ms)
+		permit, err := u.Acquire(withStanding(t, standing.Blamed), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		permit.Done(Feedback{Outcome: Overloaded, own: true})
+		if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.Equal(c.begin.Add(6200*ms)) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// The probe is the newest request that was not sent yet. Without any, and once the server accepts
+// again, the first goes first.
+func TestProbeIsTheNewestOfThoseNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, limits := range []Limits{{InFlight: 2}, {InFlight: 2, Rate: 2}} { // a token may have to be waited for
+			u := NewUpstream(Limits{InFlight: 2})
+			down(t, u)
+			if err := u.SetLimits(limits); err != nil {
+				t.Fatal(err)
+			}
+			var order []int
+			ctx := make(map[int]context.CancelFunc)
+			permits := make(map[int]*Permit)
+			for i, as := range []standing.Standing{standing.Tried, standing.Fresh, standing.Fresh, standing.Fresh, standing.Tried, standing.Blamed} {
+				var each context.Context
+				each, ctx[i] = context.WithCancel(withStanding(t, as))
+				go func() {
+					permit, err := u.Acquire(each, 1+i)
+					if err != nil {
+						return
+					}
+					order = append(order, i)
+					permits[i] = permit
+				}()
+				synctest.Wait()
+			}
+			refused := func(i int) {
+				t.Helper()
+				time.Sleep(20 * time.Second) // more than it takes to the next probe
+				synctest.Wait()
+				if len(order) == 0 || order[len(order)-1] != i {
+					t.Fatalf("%v: probes %v, want %d", limits, order, i)
+				}
+				permits[i].Done(Feedback{Outcome: Overloaded})
+			}
+			refused(3)
+			ctx[2]() // it would have been the next
+			refused(1)
+			refused(0)
+			time.Sleep(20 * time.Second)
+			permits[4].Done(Feedback{Outcome: Success, Latency: 100 * ms})
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			if want := []int{3, 1, 0, 4, 5}; !slices.Equal(order, want) {
+				t.Errorf("%v: sent %v, want %v", limits, order, want)
+			}
+			permits[5].Release()
+			wantIdle(t, "in the end", u)
+			for _, cancel := range ctx {
+				cancel()
+			}
+		}
+	})
+}
