@@ -50,6 +50,7 @@ func TestQuotaOfOneKindIsNotBlamed(t *testing.T) {
 							return
 						case <-time.After(100 * time.Millisecond):
 							other := request(t, "PUT", "x")
+							other.Header.Set("X-Api-Key", "A")
 							c.others(other)
 							check(t, "outcome of another", end(t, client, other).Outcome, Delivered)
 						}
@@ -144,11 +145,11 @@ func TestOutageIsNotBlamed(t *testing.T) {
 			if since := time.Since(start); since >= time.Second && since < 70*time.Second {
 				return answer(503, ""), nil
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond)
 			return answer(201, ""), nil
 		})}}
 		var all sync.WaitGroup
-		for i := range 103 { // the last three are refused, while ten are in flight
+		for i := range 103 { // the last three are refused, while fifty are in flight
 			all.Go(func() { check(t, "outcome", end(t, client, request(t, "PUT", "x")).Outcome, Delivered) })
 			if i >= 100 {
 				continue
@@ -156,6 +157,107 @@ func TestOutageIsNotBlamed(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		all.Wait()
+	})
+}
+
+// What counts as a failure of the request, step by step.
+func TestWeigh(t *testing.T) {
+	twenty := strings.Repeat("a", 20)
+	for _, c := range []struct {
+		name  string
+		steps string
+		want  string // of each refusal of the request, whether it counts
+	}{
+		{"nobody is accepted", "r r r r", "----"},
+		{"others are, each time", "r a r a r a r", "-+++"},
+		{"not in between", "r a r r a r", "-+-+"},
+		{"what began before", "r o r o r", "---"},
+		{"those that were refused before", "r e r ae r aaaaaaaaae r aaaaaaaaaa r", "---++"},
+		{"refused in another way", "r a R a R a r", "--+-"},
+		{"not sent", "0 a 0 a 0", "---"},
+		{"twice to blame, and nobody is left", "r a r a r r r", "-++++"},
+		{"twenty others, and nobody is left", "r " + twenty + " r r r", "-+++"},
+		{"in pieces", "r oooooooooo r oooooooooaa r r", "--++"},
+		{"nineteen are too few", "r " + twenty[1:] + " r r r", "-+--"},
+		{"one of these was refused", "r e" + twenty + " r r r", "-+--"},
+		{"an outage follows", "r a r a r i r i r a r", "-++--+"},
+		{"in which it is refused first", "r a r a r r i r i r", "-+++--"},
+	} {
+		var k kind
+		var b blame
+		var got strings.Builder
+		for _, step := range strings.ReplaceAll(c.steps, " ", "") {
+			status := 0
+			switch step {
+			case 'a': // another is accepted
+				k.accept(k.begins(), 0)
+			case 'o': // that began before the last refusal
+				k.accept(k.begins()-1, 0)
+			case 'e': // that was refused before
+				k.accept(k.begins(), 1)
+			case 'i': // another is refused
+				k.refuse(new(blame), 503)
+			case 'r':
+				status = 503
+				fallthrough
+			case 'R':
+				status = max(status, 429)
+				fallthrough
+			case '0':
+				if k.refuse(&b, status) {
+					got.WriteByte('+')
+				} else {
+					got.WriteByte('-')
+				}
+			}
+		}
+		check(t, c.name, got.String(), c.want)
+	}
+}
+
+// Nor is a refusal of another sort, just before, evidence that a request is refused by itself.
+func TestOutageAfterAThrottleIsNotBlamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, n := time.Now(), 0
+		client := &Client{HTTP: &http.Client{Transport: tripFunc(func(r *http.Request) (*http.Response, error) {
+			switch {
+			case r.URL.Path == "/good":
+				return answer(201, ""), nil
+			case time.Since(start) > 10*time.Minute:
+				return answer(201, ""), nil
+			}
+			if n++; n > 1 {
+				return answer(503, ""), nil
+			}
+			return answer(429, "Retry-After: 10"), nil
+		})}}
+		var one sync.WaitGroup
+		one.Go(func() { check(t, "outcome", end(t, client, request(t, "PUT", "x")).Outcome, Delivered) })
+		for range 100 { // the last before the outage
+			time.Sleep(50 * time.Millisecond)
+			good := request(t, "PUT", "x")
+			good.URL.Path = "/good"
+			check(t, "outcome", end(t, client, good).Outcome, Delivered)
+		}
+		one.Wait()
+	})
+}
+
+// A request that was not sent is not to blame for that, whatever becomes of others.
+func TestConnectionRefusedIsNotBlamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad, good := play(try{err: errRefused, stage: dialling}), play(try{status: 201})
+		client := &Client{Policy: Policy{Base: time.Second, Factor: 1, GiveUpAfter: time.Hour}}
+		client.HTTP = &http.Client{Transport: tripFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/good" {
+				return good.RoundTrip(r)
+			}
+			other := request(t, "PUT", "x")
+			other.URL.Path = "/good"
+			end(t, client, other)
+			return bad.RoundTrip(r)
+		})}
+		check(t, "outcome", end(t, client, request(t, "PUT", "x")).Outcome, Deferred)
 	})
 }
 

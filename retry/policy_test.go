@@ -245,7 +245,10 @@ func TestRefusalCap(t *testing.T) {
 			t.Fatalf("%v, %v", wait, end)
 		}
 	}
-	for range 7 {
+	if wait, _ := c.plan(t.Context(), time.Now(), step{refusal: true, failure: true, asked: time.Minute}); wait > time.Minute+100*time.Millisecond {
+		t.Errorf("%v after a refusal that named a minute", wait)
+	}
+	for range 6 {
 		wait, end := c.plan(t.Context(), time.Now(), step{refusal: true, failure: true})
 		if end != nil {
 			t.Fatal(end.why)

@@ -155,6 +155,8 @@ func (b *Bucket) WaitN(ctx context.Context, n int) error {
 	if b.mu.queue.first == w {
 		w.state.Store(leading)
 		b.settleLocked()
+	} else if b.mu.door.probe != 0 && b.mu.reserved != 0 { // it may be the probe, instead of the one that tokens are reserved for
+		b.settleLocked()
 	}
 	b.mu.Unlock()
 	return b.wait(ctx, w)

@@ -148,3 +148,62 @@ func TestProbeIsTheNewestOfThoseNotSent(t *testing.T) {
 		}
 	})
 }
+
+// A probe that leaves while it waits for its tokens hands its turn, and no more, to the next.
+func TestProbeLeavesItsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 2})
+		c := down(t, u)
+		if err := u.SetLimits(Limits{InFlight: 2, Rate: 1}); err != nil {
+			t.Fatal(err)
+		}
+		first := call(t, c, u, 2, 0)
+		ctx, cancel := context.WithCancel(withStanding(t, standing.Fresh))
+		gone := make(chan error)
+		go func() {
+			_, err := u.Acquire(ctx, 10)
+			gone <- err
+		}()
+		c.at(4200 * ms) // the probe may go since 2.2 s
+		cancel()
+		if err := <-gone; err != context.Canceled {
+			t.Error(err)
+		}
+		c.at(time.Minute)
+		if got, want := first.sent, 5200*ms; got != want { // one token is there
+			t.Errorf("the next probe went at %v, want %v", got, want)
+		}
+		first.permit.Done(Feedback{Outcome: Success, Latency: 100 * ms})
+		wantIdle(t, "in the end", u)
+	})
+}
+
+// Where a newer request comes while the probe waits for its tokens, each has its own weight.
+func TestProbeIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 2})
+		c := down(t, u)
+		if err := u.SetLimits(Limits{InFlight: 2, Rate: 1}); err != nil {
+			t.Fatal(err)
+		}
+		first := call(t, c, u, 4, 0)
+		c.at(3200 * ms) // the probe may go since 2.2 s
+		var permit *Permit
+		var sent time.Duration
+		go func() {
+			permit, _ = u.Acquire(withStanding(t, standing.Fresh), 1)
+			sent = c.now()
+		}()
+		c.at(30 * time.Second)
+		if want := 3200 * ms; permit == nil || sent != want || first.sent >= 0 {
+			t.Fatalf("sent at %v, want %v; the first at %v", sent, want, first.sent)
+		}
+		permit.Done(Feedback{Outcome: Success, Latency: 100 * ms})
+		c.at(time.Minute)
+		if got, want := first.sent, sent+4*time.Second; got < want-ms {
+			t.Errorf("the first went at %v, not four tokens after %v", got, sent)
+		}
+		first.permit.Release()
+		wantIdle(t, "in the end", u)
+	})
+}
