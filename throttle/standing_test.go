@@ -134,6 +134,7 @@ func TestProbeIsTheNewestOfThoseNotSent(t *testing.T) {
 			refused(1)
 			refused(0)
 			time.Sleep(20 * time.Second)
+			synctest.Wait()
 			permits[4].Done(Feedback{Outcome: Success, Latency: 100 * ms})
 			time.Sleep(20 * time.Second)
 			synctest.Wait()
