@@ -3,7 +3,6 @@ package throttle
 import (
 	"context"
 	"net/http"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,44 +103,36 @@ func TestProbeIsTheNewestOfThoseNotSent(t *testing.T) {
 			if err := u.SetLimits(limits); err != nil {
 				t.Fatal(err)
 			}
-			var order []int
+			type sent struct {
+				number int
+				permit *Permit
+			}
+			went := make(chan sent)
 			ctx := make(map[int]context.CancelFunc)
-			permits := make(map[int]*Permit)
 			for i, as := range []standing.Standing{standing.Tried, standing.Fresh, standing.Fresh, standing.Fresh, standing.Tried, standing.Blamed} {
 				var each context.Context
 				each, ctx[i] = context.WithCancel(withStanding(t, as))
 				go func() {
-					permit, err := u.Acquire(each, 1+i)
-					if err != nil {
-						return
+					if permit, err := u.Acquire(each, 1+i); err == nil {
+						went <- sent{i, permit}
 					}
-					order = append(order, i)
-					permits[i] = permit
 				}()
 				synctest.Wait()
 			}
-			refused := func(i int) {
+			next := func(want int, f Feedback) {
 				t.Helper()
-				time.Sleep(20 * time.Second) // more than it takes to the next probe
-				synctest.Wait()
-				if len(order) == 0 || order[len(order)-1] != i {
-					t.Fatalf("%v: probes %v, want %d", limits, order, i)
+				s := <-went
+				if s.number != want {
+					t.Fatalf("%v: %d went, want %d", limits, s.number, want)
 				}
-				permits[i].Done(Feedback{Outcome: Overloaded})
+				s.permit.Done(f)
 			}
-			refused(3)
+			next(3, Feedback{Outcome: Overloaded})
 			ctx[2]() // it would have been the next
-			refused(1)
-			refused(0)
-			time.Sleep(20 * time.Second)
-			synctest.Wait()
-			permits[4].Done(Feedback{Outcome: Success, Latency: 100 * ms})
-			time.Sleep(20 * time.Second)
-			synctest.Wait()
-			if want := []int{3, 1, 0, 4, 5}; !slices.Equal(order, want) {
-				t.Errorf("%v: sent %v, want %v", limits, order, want)
-			}
-			permits[5].Release()
+			next(1, Feedback{Outcome: Overloaded})
+			next(0, Feedback{Outcome: Overloaded})
+			next(4, Feedback{Outcome: Success, Latency: 100 * ms})
+			next(5, Feedback{Outcome: Success, Latency: 100 * ms})
 			wantIdle(t, "in the end", u)
 			for _, cancel := range ctx {
 				cancel()
@@ -189,20 +180,15 @@ func TestProbeIsReplaced(t *testing.T) {
 		}
 		first := call(t, c, u, 4, 0)
 		c.at(3200 * ms) // the probe may go since 2.2 s
-		var permit *Permit
-		var sent time.Duration
-		go func() {
-			permit, _ = u.Acquire(withStanding(t, standing.Fresh), 1)
-			sent = c.now()
-		}()
-		c.at(30 * time.Second)
-		if want := 3200 * ms; permit == nil || sent != want || first.sent >= 0 {
-			t.Fatalf("sent at %v, want %v; the first at %v", sent, want, first.sent)
+		permit, err := u.Acquire(withStanding(t, standing.Fresh), 1)
+		if sent, want := c.now(), 3200*ms; err != nil || sent != want {
+			t.Fatalf("sent at %v, want %v: %v", sent, want, err)
 		}
+		c.at(4 * time.Second)
 		permit.Done(Feedback{Outcome: Success, Latency: 100 * ms})
 		c.at(time.Minute)
-		if got, want := first.sent, sent+4*time.Second; got < want-ms {
-			t.Errorf("the first went at %v, not four tokens after %v", got, sent)
+		if got, want := first.sent, 7200*ms; got != want { // four tokens after that one
+			t.Errorf("the first went at %v, want %v", got, want)
 		}
 		first.permit.Release()
 		wantIdle(t, "in the end", u)
