@@ -82,15 +82,17 @@ type controller struct {
 	// After a refusal.
 	accepted float64 // since the last one
 	held     bool
-	refusal  int64     // the last request sent before it; 0: one sent later was accepted
-	refused  int       // requests that were refused although sent after a refusal had come
-	probe    time.Time // when the next may go; zero: not before something ends
-	asked    bool      // the server named that instant
-	trial    int64     // which request is the probe, the latest if there are several; 0: none
-	probes   int       // under way, overdue ones too
-	doubt    bool      // a 429 without a hint came: the next probe, alone, tells what it meant
-	crowded  bool      // it meant that too many were in flight
-	harmed   bool      // held by a refusal that speaks of how many are in flight, not only by failures
+	refusal  int64         // the last request sent before it; 0: one sent later was accepted
+	refused  int           // requests that were refused although sent after a refusal had come
+	probe    time.Time     // when the next may go; zero: not before something ends
+	asked    bool          // the server named that instant
+	trial    int64         // which request is the probe, the latest if there are several; 0: none
+	probes   int           // under way, overdue ones too
+	doubt    bool          // a 429 without a hint came: the next probe, alone, tells what it meant
+	crowded  bool          // it meant that too many were in flight
+	cause    cause         // of the refusals
+	rest     time.Duration // before the first probe, where nothing is in flight
+	harmed   bool          // held by a refusal that speaks of how many are in flight, not only by failures
 
 	sequence int64
 	phase    Phase
@@ -104,8 +106,10 @@ type ticket struct {
 	number int64
 	round  int64
 	index  int  // in the round; below 0: not one of it
-	alone  bool // nothing else was in flight
 	probe  bool // it was sent as a probe
+
+	inFlight int           // with itself
+	unlikely contradiction // if it is accepted
 }
 
 // A round is a handful of requests that were sent one after the other under one
@@ -188,6 +192,7 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 	c.pace.setLimits(l)
 	if l.Fixed {
 		c.cap, c.ramp, c.unharmed = math.Inf(1), math.Inf(1), 0
+		c.cause = cause{}
 	}
 	refused := !math.IsInf(c.cap, 1) // the server takes no more: that holds below any ceiling
 	switch {
@@ -207,6 +212,9 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 // room is how many may be in flight.
 func (c *controller) room(now time.Time) int {
 	n := max(int(min(c.limit, c.ramp)), 1)
+	if c.cause.onTrial() { // a fraction of a request more is a higher rate
+		n = max(int(math.Ceil(min(c.limit, c.ramp))), 1)
+	}
 	if n == boundless {
 		n = math.MaxInt
 	}
@@ -219,10 +227,16 @@ func (c *controller) room(now time.Time) int {
 	return n
 }
 
+// rate is how many may leave a second.
+func (c *controller) rate(now time.Time) float64 { return min(c.pace.rate(now), c.trialRate()) }
+
+// mean is the rate over some time, for people.
+func (c *controller) mean(now time.Time) float64 { return min(c.pace.mean(now), c.trialRate()) }
+
 // orders returns what the controller wants of the bucket. What a quota orders changes by itself
 // when its window ends.
 func (c *controller) orders(now time.Time) steering {
-	s := steering{held: c.held, probe: c.probe, most: int(c.most), room: c.room(now), rate: c.pace.rate(now)}
+	s := steering{held: c.held, probe: c.probe, most: int(c.most), room: c.room(now), rate: c.rate(now)}
 	if until := c.pace.quota.until; !c.limits.Fixed && now.Before(until) {
 		s.until, s.nextRoom, s.nextRate = until, c.room(until), c.pace.rate(until)
 	}
@@ -238,7 +252,8 @@ func (c *controller) sent(now time.Time) ticket {
 	c.inFlight++
 	c.places++
 	c.pace.sent(now)
-	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, alone: c.inFlight == 1}
+	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.inFlight}
+	c.cause.sent(&t)
 	if c.held {
 		c.try(&t, now)
 		return t
@@ -280,13 +295,8 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if f.own && !c.held { // while nothing is accepted it is a refusal like any other
 		until, source, f.Outcome = f.RetryAt, f.Source, Ignored
 	}
-	if f.Outcome == Throttled && !c.isQuota(t, f) {
-		f.Outcome = Overloaded // too many at once, in the words of some
-		if !c.crowded {
-			c.doubt = true
-			c.pace.suspect(now)
-		}
-	}
+	c.pace.ended(t, f.Outcome == Success)
+	f.Outcome = c.meaning(t, f, now)
 	switch f.Outcome {
 	case Success:
 		c.pace.accepted(t)
@@ -296,7 +306,7 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	case Throttled:
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
-		until, source = c.pace.throttled(t, f.RetryAt, now), f.Source
+		until, source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
 		if c.pace.closed() { // one at a time finds out when it opens
 			c.held, c.asked, c.trial = true, true, 0
 			c.probe, c.refusal = until, c.sequence
@@ -320,8 +330,10 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if t.number == c.trial { // it said nothing: the next one may
 		c.trial, c.probe = 0, now
 	}
-	if c.held && c.trial == 0 && c.inFlight == 0 && (c.probe.IsZero() || c.refused == 0 && !c.asked) {
-		c.probe = now
+	if c.held && c.trial == 0 && c.inFlight == 0 && !c.asked {
+		if soon := now.Add(c.rest); c.probe.IsZero() || c.refused == 0 && c.probe.After(soon) {
+			c.probe = soon
+		}
 	}
 	c.back(t, f, now)
 	c.tell(now, "")
@@ -334,7 +346,7 @@ func (c *controller) landed() { c.places-- }
 // isQuota tells whether a throttled request speaks of a rate. One without a hint
 // may also mean that too many are in flight, unless it was alone.
 func (c *controller) isQuota(t ticket, f Feedback) bool {
-	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.alone || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
+	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.inFlight == 1 || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
 }
 
 // told takes in what an answer told of quotas.
@@ -381,6 +393,10 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	if c.restore > 0 {
 		c.limit, c.restore = c.restore, 0
 	}
+	if !hard && c.tryApart(t, now) {
+		return
+	}
+	c.harmed = true
 	if !c.finding { // the limit may be far above what was ever in flight
 		c.limit = min(c.limit, float64(c.places))
 	}
@@ -409,6 +425,9 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 	c.starting = false
 	c.cut = c.sequence
 	c.growth = 1
+	if c.cause.onTrial() {
+		c.growth = 0.5
+	}
 	if c.calm = max(minCap, min(2*c.calm, maxCap)); !ours {
 		c.growth = math.Inf(1) // others' doing, maybe: latency will tell
 	}
@@ -468,7 +487,7 @@ func (r *round) sample(f Feedback) {
 
 // begin begins a round.
 func (c *controller) begin(now time.Time) {
-	c.round = round{number: c.round.number + 1, size: max(c.room(now), 1), members: c.round.members[:0]}
+	c.round = round{number: c.round.number + 1, size: max(c.room(now), c.cause.leastRound()), members: c.round.members[:0]}
 }
 
 // decide ends a round: the heart of the matter.

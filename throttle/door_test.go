@@ -160,7 +160,7 @@ func inVain(u *Upstream) bool {
 	}
 	rate := c.pace.given
 	if p := &c.pace; !p.fixed { // a rate that grows is looked at when something happens
-		rate = min(rate*(1-p.trim.at(now)), p.learned, p.quota.rateAt(now))
+		rate = min(rate*(1-p.trim.at(now)), p.learned, p.quota.rateAt(now), c.trialRate())
 	}
 	return b.mu.reserved == 0 || b.mu.due-b.now() > seconds(float64(w.n)/rate)+1
 }

@@ -14,13 +14,25 @@ const (
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
-	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear
+	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear …
+	leanStrict  = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
 	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
-	defaultWait = time.Second      // after a 429 that names no wait; doubled while nothing is accepted
+	defaultWait = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
+	cheapPause  = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
+	leastWait   = 5 * time.Millisecond
 	longestWait = time.Minute
 	lull        = 10 * time.Second // without a request: a bucket is full again, as far as is known
 
 	logged = 1024 // requests
+
+	enoughKnown = 300 // requests that were accepted at a rate teach it
+	fewRefused  = 20  // one refusal in so many is isolated: it does not undo what many have taught …
+	mostExcused = 3   // … and so many of them may come together
+
+	// Where a refusal costs so many requests, and the rate is refused whenever it has grown a
+	// little, it is held for longer.
+	dearPause    = 20
+	mostPatience = 4
 )
 
 // A pace is the part of a [controller] that finds the rate. There is none until
@@ -46,6 +58,7 @@ type pace struct {
 	// A cycle lasts from the end of one pause to the end of the next.
 	since     time.Time
 	count     int       // accepted in it
+	pending   int       // sent in it, and not ended
 	refused   time.Time // when the first refusal of this cycle came; zero: none did
 	before    time.Time // the same of the cycle before; zero: there is none
 	asked     float64   // the rate in force then
@@ -63,8 +76,18 @@ type pace struct {
 	// Of the first cycle, which starts with a full bucket.
 	burst, firstCount, firstSpan float64
 
+	// What many requests have taught; see excuse.
+	best     float64 // accepted a second, fading
+	known    float64 // accepted a second for enoughKnown requests; 0: not known
+	excuses  float64 // refusals that may be excused: one for each fewRefused requests that were accepted
+	excused  bool    // the refusal of the cycle before was
+	step     float64 // what is taken off then
+	patience float64 // by which the hold is longer
+
 	wait    time.Duration // the latest pause
-	longest time.Duration // of late
+	hinted  bool          // it was asked for
+	longest time.Duration // of the latest pauses
+	ever    bool          // something was accepted
 	quota   quota
 }
 
@@ -109,13 +132,26 @@ func (p *pace) found(now time.Time) float64 {
 		t -= gap.Seconds() // idle up to now
 	}
 	if p.ramping {
-		return p.learned * math.Exp2(min(t/min(max(minDoubling, 4/p.learned), maxDoubling), 60))
+		return ramp(p.learned, t)
 	}
 	if t -= p.hold(); t < 0 {
 		return p.learned
 	}
 	t /= growthScale
 	return p.learned + math.Sqrt(p.learned)*t*t*t
+}
+
+// ramp returns a rate that doubles for t seconds, with every fourth request.
+func ramp(r, t float64) float64 {
+	for range 60 {
+		d := min(max(minDoubling, 4/r), maxDoubling)
+		if t < d {
+			return r * math.Exp2(max(t, 0)/d)
+		}
+		r *= 2
+		t -= d
+	}
+	return r
 }
 
 // hold is for how many seconds the rate is held: longer where it was measured with
@@ -125,27 +161,53 @@ func (p *pace) hold() float64 {
 	if !p.proven {
 		hold *= 2
 	}
-	return max(hold, min(4*p.longest.Seconds(), 300))
+	return max(hold*max(p.patience, 1), min(4*p.longest.Seconds(), 300))
 }
 
 // sent takes in that a request leaves.
 func (p *pace) sent(now time.Time) {
 	switch {
 	case p.since.IsZero(), p.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.last) > lull:
-		p.since, p.count = now, 0
+		p.since, p.count, p.pending = now, 0, 0
 	case !p.refused.IsZero() && !p.suspected && !now.Before(p.until):
 		if p.barren++; p.count > 0 {
 			p.barren, p.kept = 0, p.learned
 		}
 		p.before, p.refused = p.refused, time.Time{}
 		p.since, p.from, p.idle = now, now, 0
-		p.count, p.log = 0, p.log[:0]
+		p.count, p.pending, p.log = 0, 0, p.log[:0]
 	default:
-		if gap := now.Sub(p.last) - seconds(2/p.found(now)); gap > 0 && !now.Before(p.from) {
-			p.idle += gap
+		// Where something else holds requests up, the rate is not what is tried.
+		if gap, due := now.Sub(p.last), seconds(1/p.found(now)); gap > 2*due && !now.Before(p.from) {
+			p.idle += gap - due
 		}
 	}
 	p.last = now
+	p.pending++
+	if len(p.log) == logged {
+		p.log = append(p.log[:0], p.log[logged/2:]...)
+	}
+	p.log = append(p.log, now)
+}
+
+// ended records that a request has ended, however it did.
+func (p *pace) ended(t ticket, accepted bool) {
+	if t.at.Before(p.since) {
+		if accepted {
+			p.barren = 0
+		}
+		return
+	}
+	p.pending--
+	if accepted {
+		return
+	}
+	for i := len(p.log) - 1; i >= 0 && !p.log[i].Before(t.at); i-- {
+		if p.log[i].Equal(t.at) {
+			p.log = append(p.log[:i], p.log[i+1:]...)
+			return
+		}
+	}
 }
 
 // accepted takes in an accepted request.
@@ -154,12 +216,8 @@ func (p *pace) accepted(t ticket) {
 		return
 	}
 	p.count++
-	if !math.IsInf(p.learned, 1) && !p.proven {
-		if len(p.log) == logged {
-			p.log = append(p.log[:0], p.log[logged/2:]...)
-		}
-		p.log = append(p.log, t.at)
-	}
+	p.ever = true
+	p.excuses = min(p.excuses+1./fewRefused, mostExcused)
 	if !p.refused.IsZero() && !p.suspected {
 		p.estimate()
 	}
@@ -167,11 +225,16 @@ func (p *pace) accepted(t ticket) {
 
 // throttled takes in a request that was refused for its rate, and returns until
 // when all pause.
-func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
-	if !until.After(now) {
+func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time) time.Time {
+	p.hinted = until.After(now)
+	if !p.hinted {
 		switch {
-		case p.count > 0 || p.wait == 0:
+		case p.wait == 0 && !p.ever, p.count > 0 && p.refused.IsZero() && p.learnedRate() && p.learned < cheapPause:
 			p.wait = defaultWait
+		case p.count > 0 && p.refused.IsZero():
+			// A bucket fills while one waits: twice the time that was not enough, and not much less than what
+			// it took the last time.
+			p.wait = max(min(2*seconds(max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
 		case p.refused.IsZero():
 			p.wait = min(2*p.wait, longestWait)
 		}
@@ -187,23 +250,31 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 	case p.refused.IsZero() || p.suspected:
 		p.suspect(now)
 		p.asked, p.ramped, p.suspected = p.found(now), p.ramping, false
+		if sent := 4 / max(gaps[2], 0.001); p.asked > 2*sent && !math.IsInf(p.asked, 1) && gaps[2] < t.at.Sub(p.from).Seconds() {
+			p.asked = max(sent, p.learned) // what was asked for was not sent
+		}
 		if told := p.quota.mean(); told < p.asked { // and somebody else uses it, too
 			p.asked, p.ramped, p.proven = told, false, true
 		}
 		if p.floor = keep * p.asked; p.asked > p.learned {
 			p.floor = max(p.floor, p.learned)
 			if p.burst < 0.75*p.learned { // it does not make up for the pause of a second
-				p.floor = max(p.floor, p.learned+lean*(p.asked-p.learned))
+				share := lean
+				if p.burst > 0 && p.burst <= 2 && p.learned >= 10 {
+					share = leanStrict
+				}
+				p.floor = max(p.floor, p.learned+share*(p.asked-p.learned))
 			}
 		}
 		p.until, p.from, p.idle, p.wait = until, until, 0, until.Sub(now)
+		p.excuse()
 		// Refused again at once: further down.
 		if p.yield *= p.yield; p.refused.Sub(p.since) > 2*time.Second || p.yield == 0 {
 			p.yield = yield
 		}
 		p.longest = max(p.wait, p.longest*3/4)
 		if !math.IsInf(p.given, 1) && !p.far && !p.fixed {
-			if p.far = p.trim.refused(now); p.far {
+			if p.far = p.trim.refused(now, p.count, p.given, p.wait); p.far {
 				p.trim, p.asked = trim{}, math.Inf(1)
 			}
 		}
@@ -213,6 +284,58 @@ func (p *pace) throttled(t ticket, until, now time.Time) time.Time {
 		p.estimate()
 	}
 	return until
+}
+
+// excuse lets the rate be nearly what it was, where many requests have taught it and the refusal is
+// isolated. Where another refusal follows soon it was not; one that follows at once may be of the same
+// incident.
+func (p *pace) excuse() {
+	switch n := len(p.log); {
+	case n < enoughKnown:
+	case p.ramping, math.IsInf(p.learned, 1):
+		p.known = enoughKnown / max(p.refused.Sub(p.log[n-enoughKnown]).Seconds(), 0.001)
+	default:
+		p.known = p.learned
+	}
+	const little = 1.005
+	grown := !p.ramping && p.asked > little*p.learned
+	p.step = nextStep(p.step, p.count)
+	p.patience = p.bePatient(grown)
+
+	before := p.excused
+	p.excused = false
+	switch {
+	case p.excuses < 1, before && p.count > fewRefused/4 && p.count < fewRefused:
+		if p.known = 0; before {
+			p.floor *= keep // what the one before would have taken
+		}
+	case p.known == 0, math.IsInf(p.learned, 1), grown: // nothing is known of it, or it was looking for more
+	default:
+		p.excuses--
+		p.excused = true
+		p.floor = max(p.floor, (1-p.step)*min(p.asked, p.known))
+	}
+}
+
+// bePatient returns by what factor the rate is held for longer from now on.
+func (p *pace) bePatient(grown bool) float64 {
+	pause := p.learned * p.wait.Seconds() // in requests, of which a burst makes up for some
+	if !grown || math.IsInf(p.learned, 1) || p.asked > 1.2*p.learned || pause < dearPause || p.burst > pause/2 {
+		return 1
+	}
+	return min(2*max(p.patience, 1), mostPatience)
+}
+
+// nextStep returns which share to take off a rate that was refused after so many requests were
+// accepted.
+func nextStep(step float64, accepted int) float64 {
+	switch {
+	case step > 0 && accepted < fewRefused:
+		return 2 * step
+	case step > 0 && accepted < 5*fewRefused:
+		return 1.5 * step
+	}
+	return trimStep
 }
 
 // resume takes in that a pause was lifted.
@@ -225,8 +348,20 @@ func (p *pace) resume(now time.Time) {
 	}
 }
 
+// learnedRate reports whether a rate was learned and is held.
+func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.ramping }
+
 // closed tells whether nothing is accepted any more, however slowly it is sent.
-func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 }
+func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 && p.wait >= defaultWait }
+
+// futile reports whether a rate is refused that is less than half of one that was accepted: then
+// refusals do not follow the rate.
+func (p *pace) futile(now time.Time) bool {
+	if n := len(p.log); n >= 16 {
+		p.best = max(p.best, 15/max(p.log[n-1].Sub(p.log[n-16]).Seconds(), 0.001))
+	}
+	return p.found(now) < p.best/2
+}
 
 // suspect takes in a request that may have been refused for its rate.
 func (p *pace) suspect(now time.Time) {
@@ -243,6 +378,12 @@ func (p *pace) acquit() {
 	}
 }
 
+// drop forgets the rate: it is not what the refusals follow.
+func (p *pace) drop() {
+	p.learned, p.ramping, p.refused, p.suspected = math.Inf(1), false, time.Time{}, false
+	p.known, p.best, p.until = 0, 0, time.Time{}
+}
+
 // estimate works out the rate from what the cycle has told so far.
 func (p *pace) estimate() {
 	if p.fixed || !math.IsInf(p.given, 1) && !p.far {
@@ -254,13 +395,22 @@ func (p *pace) estimate() {
 		}
 		return
 	}
-	count := float64(p.count)
+	count := float64(p.count + p.pending) // refusals are quick: what has not ended will be accepted
 	whole := p.until.Sub(p.since).Seconds()
-	// Half a second is the mean of what rounding adds to a wait of whole seconds.
-	rough := float64(max(p.count, 1)) / max(whole-0.5, 0.5)
+	if p.hinted || p.wait >= defaultWait { // half a second is the mean of what rounding adds to a wait of whole seconds
+		whole = max(whole-0.5, 0.5)
+	}
 	switch {
 	case math.IsInf(p.asked, 1):
-		p.learned, p.ramping = max(rough, leastRamp), true
+		count = max(count, 1)
+	case count == 0: // it came too soon
+		p.learned, p.ramping = keep*p.asked, p.ramped
+		return
+	}
+	rough := count / max(whole, leastWait.Seconds())
+	switch {
+	case math.IsInf(p.asked, 1):
+		p.learned, p.ramping = max(rough, p.known, leastRamp), true
 		p.fill()
 	case p.ramped && p.wait <= shortWait:
 		p.burst = p.firstCount
@@ -269,6 +419,9 @@ func (p *pace) estimate() {
 			p.burst = min(max(p.firstCount-p.learned*p.firstSpan, 1), p.firstCount)
 		}
 		p.learned, p.ramping = max(p.learned, rough), false
+		if p.excused {
+			p.learned = max(p.learned, p.floor)
+		}
 	case p.ramped:
 		p.burst, p.learned, p.ramping = p.firstCount, rough, false
 	default:
@@ -284,8 +437,13 @@ func (p *pace) estimate() {
 // fill notes how the bucket, which was full, was emptied for the first time.
 func (p *pace) fill() {
 	if !p.filled {
-		p.firstCount, p.firstSpan = float64(p.count), p.refused.Sub(p.since).Seconds()
+		p.firstCount, p.firstSpan = float64(p.count+p.pending), p.refused.Sub(p.since).Seconds()
 	}
+}
+
+// emptied says how many requests emptied the bucket, where the cycle did not begin with a full one.
+func (p *pace) emptied(count int) {
+	p.filled, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
 }
 
 // fit returns the rate at which the bucket was filled while it was emptied. Of a

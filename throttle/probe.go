@@ -63,6 +63,9 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		c.refused++
 	}
 	c.refusal = c.sequence
+	if c.rest = 0; c.accepted > 0 && !c.doubt && f.Outcome != TimedOut { // it is up: what was too much a moment ago may not be in another
+		c.rest = fullWait
+	}
 	if t.number == c.trial {
 		c.trial, c.probe = 0, time.Time{}
 	}
@@ -78,13 +81,12 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		// Those in flight will tell, unless it hangs.
 		c.probe = now.Add(min(max(seconds(2*c.latency), time.Second), longestWait))
 		if c.inFlight == 0 {
-			c.probe = now
+			c.probe = now.Add(c.rest)
 		}
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
-	if c.refused == 0 && f.Outcome != Failed { // a probe says nothing of how many are too many
-		c.harmed = true
+	if c.refused == 0 && (f.Outcome != Failed || c.accepted < fewRefused) { // a probe says nothing of how many are too many
 		c.lower(t, f.Outcome == TimedOut, now)
 	}
 	c.accepted = 0

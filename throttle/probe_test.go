@@ -529,6 +529,9 @@ func TestUpstreamSlowProbe(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				first.permit.Done(Feedback{Outcome: Overloaded})
+				if test.latency > 0 { // something was accepted: a moment later more may be
+					time.Sleep(fullWait)
+				}
 				c := newClock()
 				probe := call(t, c, u, 1, 0)
 				var others []*caller

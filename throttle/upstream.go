@@ -303,7 +303,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Limits:      u.mu.limits,
 		Holding:     holding,
 		Limit:       c.room(now),
-		Rate:        validRate(rate.Limit(c.pace.mean(now))),
+		Rate:        validRate(rate.Limit(c.mean(now))),
 		Learned:     c.learned(),
 		Phase:       c.phase,
 		Reason:      c.reason,
@@ -385,7 +385,7 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 		n.until, n.source = until, source
 	}
 	u.steerLocked(now)
-	n.finding = finding{c.phase, u.mu.steered.room, validRate(rate.Limit(c.pace.mean(now))), c.reason}
+	n.finding = finding{c.phase, u.mu.steered.room, validRate(rate.Limit(c.mean(now))), c.reason}
 	if n.changed = n.differs(u.mu.told); n.changed {
 		u.mu.told = n.finding
 	}

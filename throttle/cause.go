@@ -1,0 +1,144 @@
+package throttle
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// After the first refusal while hardly anything was in flight, so many requests are spaced evenly, and
+	// after this time again: a clump of requests is refused by a rate limiter without a burst, however few
+	// are in flight, and then nothing is ever tried that would tell it from a full server.
+	trialRequests = 64
+	trialEvery    = 5 * time.Minute
+	trialRound    = 8 // successes before the limit is raised, so that each limit is really tried
+
+	// Where spacing was found to be the cause and refusals go on, it is not.
+	trialTime = 10 * time.Second
+	mostLoss  = 0.3
+	lossSpan  = 16. // requests, over which the loss is averaged
+	leastBan  = 30 * time.Second
+)
+
+// A cause is what the refusals of a server are thought to follow: the rate of requests, or the
+// number in flight. As a first guess 429 speaks of a rate and 503 of the number in flight, but servers
+// answer either to both.
+type cause struct {
+	evidence evidence
+	rate     bool          // they follow the rate, whatever their status
+	crowd    bool          // they are known to follow the number in flight
+	since    time.Time     // when rate was concluded
+	loss     float64       // the share that was refused since then, fading
+	ban      time.Duration // for how long it is not concluded again, after it was in error
+	banned   time.Time     // until then
+
+	accepted int       // since the latest refusal
+	trial    int       // requests yet of the trial; 0: there is none
+	next     time.Time // when there may be another one
+	excused  int64     // the last request whose refusal it is about
+}
+
+// onTrial reports whether requests are spaced evenly to tell what refusals follow.
+func (c *cause) onTrial() bool { return c.trial > 0 && !c.rate }
+
+// leastRound is how many requests make a round, at the least.
+func (c *cause) leastRound() int {
+	if c.onTrial() {
+		return trialRound
+	}
+	return 1
+}
+
+// sent records that a request leaves. What is accepted long after a refusal tells no more about that.
+func (c *cause) sent(t *ticket) { c.evidence.sent(t, c.accepted < trialRequests) }
+
+// gaps returns the spacing of a request.
+func (c *cause) gaps(t ticket) spacing { return c.evidence.spacingOf(t) }
+
+// tryApart reports whether a refusal is answered by spacing alone: the same number in flight is tried
+// once more.
+func (c *controller) tryApart(t ticket, now time.Time) bool {
+	k := &c.cause
+	switch {
+	case t.number <= k.excused:
+		return true
+	case k.rate, !c.starting, k.evidence.inFlightOf(t) > fewInFlight, t.number <= c.cut, c.accepted == 0, now.Before(k.next):
+		return false
+	}
+	k.trial, k.next, k.excused = trialRequests, now.Add(trialEvery), c.sequence
+	c.harmed = false
+	c.limit = min(c.limit, fewInFlight)
+	c.begin(now)
+	return true
+}
+
+// trialRate is the rate that spaces requests evenly over the time that one takes.
+func (c *controller) trialRate() float64 {
+	if !c.cause.onTrial() || c.latency == 0 {
+		return math.Inf(1)
+	}
+	const slack = 1.02 // a little more than the limit lets go, or the limit would never be reached
+	return slack * c.limit / c.latency
+}
+
+// meaning returns the outcome by which the controller goes: Throttled for a refusal that is about
+// the rate, Overloaded for one that is about the number in flight, whatever the server calls it.
+func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
+	k := &c.cause
+	switch f.Outcome {
+	case Success:
+		k.evidence.accept(t, k.accepted < trialRequests)
+		k.loss -= k.loss / lossSpan
+		k.trial = max(k.trial-1, 0)
+		// By now what was sent before the refusal has ended.
+		if k.accepted++; k.accepted >= 4 && k.accepted&(k.accepted-1) == 0 {
+			c.judge(now)
+		}
+		return Success
+	case Throttled, Overloaded, Failed:
+		k.evidence.refuse(t, now)
+		c.judge(now)
+		k.accepted = 0
+	default:
+		return f.Outcome
+	}
+	told := !f.RetryAt.IsZero() || len(f.Quotas) > 0
+	switch {
+	case f.Outcome == Throttled && told, f.Outcome != Throttled && c.limits.Fixed:
+		return f.Outcome
+	case k.rate && (c.pace.count > 0 || c.pace.wait < 2*fullWait): // else the server is down
+		k.loss += (1 - k.loss) / lossSpan
+		if now.Sub(k.since) < trialTime || k.loss < mostLoss && !c.pace.futile(now) {
+			return Throttled
+		}
+		k.rate = false
+		k.ban = max(2*k.ban, leastBan)
+		k.banned = now.Add(k.ban)
+		c.pace.drop()
+	case f.Outcome != Throttled && c.limits.Rate > 0 && c.limits.InFlight == 0 && !k.crowd && c.pace.count > 0:
+		return Throttled // the user knows the rate, about, and not the number in flight
+	case f.Outcome == Throttled && !c.isQuota(t, f):
+		if !c.crowded {
+			c.doubt = true
+			c.pace.suspect(now)
+		}
+		return Overloaded
+	}
+	return f.Outcome
+}
+
+// judge concludes what refusals follow, where the evidence is clear.
+func (c *controller) judge(now time.Time) {
+	k := &c.cause
+	switch {
+	case k.rate:
+	case k.evidence.ofRate() && !now.Before(k.banned):
+		k.rate, k.crowd, k.since, k.loss = true, false, now, 0
+		c.doubt, c.crowded = false, false
+		if math.IsInf(c.pace.learned, 1) {
+			c.pace.emptied(k.accepted)
+		}
+	case k.evidence.ofCrowd():
+		k.crowd = true
+	}
+}

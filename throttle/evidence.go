@@ -1,0 +1,224 @@
+package throttle
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// An evidence weighs two explanations of refusals: the spacing of requests, by which a rate limiter
+// refuses, and the number in flight, by which a full server does.
+//
+// An explanation is contradicted by a request that is accepted although it had it refused: one that leaves with
+// as many in flight as those that were refused, or that follows others as closely; and by one that is
+// refused although it had it accepted. Where one explanation is contradicted again and again and the other is not,
+// the other holds. Neither the rate nor the limit of the server need be known for that. What is refused at
+// random, or because of other clients, contradicts both.
+type evidence struct {
+	all               [256]sending  // the latest requests, by number
+	lag               time.Duration // in which a request may overtake another on its way
+	refused, accepted places
+
+	// How often they were contradicted, fading.
+	crowd   float64
+	spacing spacing
+}
+
+// A sending is a request that was sent.
+type sending struct {
+	number  int64
+	at      time.Time
+	refused bool // else it was accepted, or has not ended
+}
+
+// A place is when a request was sent.
+type place struct {
+	inFlight float64 // with itself
+	spacing  spacing
+}
+
+// A spacing is the time in seconds since the last request before one, and since the second, fourth,
+// eighth and sixteenth last, refused ones left out; +Inf: there was none. A bucket without a burst
+// refuses by the first, one with a burst by a later one.
+type spacing [5]float64
+
+const (
+	overtaking = 8                     // requests may overtake one …
+	mostLag    = 10 * time.Millisecond // … in this time
+	recent     = 8                     // requests of which medians are taken
+
+	// An explanation is refuted by so many contradictions, if they are more than ruledOut times those
+	// of the other: five spacings are tried, of which one may fit by chance.
+	refuted  = 10
+	most     = 64 // of which all are halved, so that what is new counts
+	ruledOut = 6
+
+	// Only where so few in flight were refused is the spacing believed: a server that takes more is found by their
+	// number as well, and its other clients may make it look as if that were not the cause.
+	fewInFlight = 2
+)
+
+// A contradiction tells which explanations a request contradicts.
+type contradiction struct {
+	crowd   bool
+	spacing [len(spacing{})]bool
+}
+
+// sent records that a request is sent; its acceptance is evidence only if it is fresh.
+func (e *evidence) sent(t *ticket, fresh bool) {
+	e.all[t.number%int64(len(e.all))] = sending{number: t.number, at: t.at}
+	if e.refused.n == 0 || !fresh {
+		return
+	}
+	// Of more than two in flight twice as many: that some more were accepted may be for other reasons.
+	few := e.refused.fewest
+	t.unlikely.crowd = float64(t.inFlight) >= max(few, 2*few-2)
+	for k, gap := range e.spacingOf(*t) {
+		t.unlikely.spacing[k] = gap <= e.refused.median.spacing[k]
+	}
+}
+
+// accept records that a request was accepted.
+func (e *evidence) accept(t ticket, fresh bool) {
+	if e.refused.n > 0 && fresh {
+		e.accepted.add(place{float64(t.inFlight), e.spacingOf(t)})
+	}
+	e.contradict(t.unlikely)
+}
+
+// refuse records that a request was refused.
+func (e *evidence) refuse(t ticket, now time.Time) {
+	e.lag = min(now.Sub(t.at), mostLag)
+	p := place{float64(e.inFlightOf(t)), e.spacingOf(t)}
+	if e.accepted.n >= recent/2 {
+		c := contradiction{crowd: p.inFlight <= e.accepted.median.inFlight/2}
+		for k, gap := range p.spacing {
+			c.spacing[k] = gap >= e.accepted.median.spacing[k]
+		}
+		e.contradict(c)
+	}
+	e.refused.add(p)
+	if s := e.find(t.number); s != nil {
+		s.refused = true
+	}
+	e.fade(0.97)
+}
+
+// inFlightOf returns how many were in flight with a request that was refused: any of those that left at about the same time
+// may have been the last to arrive.
+func (e *evidence) inFlightOf(t ticket) int {
+	n := t.inFlight
+	for i := t.number + 1; i <= t.number+overtaking; i++ {
+		if s := e.find(i); s != nil && !s.refused && s.at.Sub(t.at) <= e.lag {
+			n++
+		}
+	}
+	return n
+}
+
+func (e *evidence) contradict(c contradiction) {
+	if c.crowd {
+		e.crowd++
+	}
+	for k, contradicted := range c.spacing {
+		if contradicted {
+			e.spacing[k]++
+		}
+	}
+	if max(e.crowd, slices.Max(e.spacing[:])) > most {
+		e.fade(0.5)
+	}
+}
+
+func (e *evidence) fade(by float64) {
+	e.crowd *= by
+	for k := range e.spacing {
+		e.spacing[k] *= by
+	}
+}
+
+// ofRate reports whether refusals follow the spacing.
+func (e *evidence) ofRate() bool {
+	return e.refused.n >= 2 && e.refused.fewest <= fewInFlight && e.crowd >= max(refuted, ruledOut*e.leastContradicted())
+}
+
+// ofCrowd reports whether they follow the number in flight.
+func (e *evidence) ofCrowd() bool {
+	least := e.leastContradicted()
+	return !math.IsInf(least, 1) && least >= max(refuted, ruledOut*e.crowd)
+}
+
+// leastContradicted is how often the best of the spacings was; +Inf if none explains anything.
+func (e *evidence) leastContradicted() float64 {
+	least := math.Inf(1)
+	for k, n := range e.spacing {
+		if !math.IsInf(e.refused.median.spacing[k], 1) {
+			least = min(least, n)
+		}
+	}
+	return least
+}
+
+// spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are quick. A
+// later one counts as earlier where it may have overtaken it.
+func (e *evidence) spacingOf(t ticket) (s spacing) {
+	for k := range s {
+		s[k] = math.Inf(1)
+	}
+	last := t.number + overtaking
+	seen := 0
+	for n := last; n > max(0, last-int64(len(e.all))); n-- {
+		before := e.find(n)
+		if n == t.number || before == nil || before.refused || before.at.Sub(t.at) > e.lag {
+			continue
+		}
+		if seen++; seen&(seen-1) == 0 {
+			k := bits.Len(uint(seen)) - 1
+			if k == len(s) {
+				break
+			}
+			s[k] = t.at.Sub(before.at).Seconds()
+		}
+	}
+	return s
+}
+
+// find returns the request with that number, or nil if it is not among the latest.
+func (e *evidence) find(number int64) *sending {
+	if s := &e.all[number%int64(len(e.all))]; s.number == number {
+		return s
+	}
+	return nil
+}
+
+// places are the latest of a kind of requests.
+type places struct {
+	latest [recent]place
+	n      int     // ever
+	median place   // of these
+	fewest float64 // in flight, in the lower quartile; one alone is no rule
+}
+
+func (p *places) add(x place) {
+	p.latest[p.n%recent] = x
+	p.n++
+	inFlight := func(x *place) float64 { return x.inFlight }
+	p.fewest, p.median.inFlight = p.quantile(0.25, inFlight), p.quantile(0.5, inFlight)
+	if p.fewest == 1 {
+		p.fewest = p.median.inFlight
+	}
+	for k := range x.spacing {
+		p.median.spacing[k] = p.quantile(0.5, func(x *place) float64 { return x.spacing[k] })
+	}
+}
+
+func (p *places) quantile(q float64, of func(*place) float64) float64 {
+	var values [recent]float64
+	n := min(p.n, recent)
+	for i := range n {
+		values[i] = of(&p.latest[i])
+	}
+	slices.Sort(values[:n])
+	return values[int(q*float64(n))]
+}
