@@ -119,7 +119,7 @@ func feedback(a lab.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 	case a.Status == http.StatusTooManyRequests:
 		f.Outcome = throttle.Throttled
 	case a.Status >= 500:
-		f.Outcome = throttle.Answered
+		f.Outcome = throttle.Failed
 	default:
 		f.Outcome = throttle.Success
 	}
