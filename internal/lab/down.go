@@ -2,7 +2,7 @@ package lab
 
 import (
 	"net"
-	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -12,21 +12,30 @@ var downPreset = preset{Preset{
 	Params: []Param{
 		{"after", "2s", "from the start of the server to the outage"},
 		{"for", "10s", "how long it lasts"},
-		{"mode", "refuse", "refuse: connections are reset and refused; hang: requests wait for the end; 503: they are answered so"},
-		{"retry-after", "none", "seconds that a 503 asks for"},
+		{"mode", "refuse", "refuse: connections are reset and refused; hang: requests wait for the end; 500 to 599: they are answered so"},
+		{"retry-after", "none", "seconds that such an answer asks for"},
 	},
 }, func(v *values) rule {
-	return &down{
+	d := &down{
 		after:      v.duration("after", 0),
 		length:     v.duration("for", 0),
-		mode:       v.choice("mode", "refuse", "hang", "503"),
+		mode:       v.text["mode"],
 		retryAfter: v.retryAfter("retry-after"),
 	}
+	if d.mode != "refuse" && d.mode != "hang" {
+		status, err := strconv.Atoi(d.mode)
+		if err != nil || status < 500 || status > 599 {
+			v.bad("mode", "refuse, hang or a status from 500 to 599")
+		}
+		d.status = status
+	}
+	return d
 }}
 
 type down struct {
 	after, length time.Duration
 	mode          string
+	status        int // of mode, if it is one
 	retryAfter    int
 }
 
@@ -44,8 +53,8 @@ func (d *down) serve(x *exchange) {
 	case "hang":
 		x.sleepUntil(end)
 		x.accept()
-	case "503":
-		x.refuse(http.StatusServiceUnavailable, d.retryAfter)
+	default:
+		x.refuse(d.status, d.retryAfter)
 	}
 }
 

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"syscall"
@@ -10,14 +11,19 @@ import (
 	"time"
 )
 
-func TestDown503(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "down", "after=1s&for=2s&mode=503&retry-after=2")
-		b.run([]step{{0, 201}, {999, 201}, {1000, 503}, {2999, 503}, {3000, 201}})
-		if s := b.Stats(); s.Faults["down"] != 2 || s.Refused != 2 {
-			t.Errorf("%+v", s)
-		}
-	})
+func TestDownStatus(t *testing.T) {
+	for _, status := range []int{500, 502, 503, 504, 520, 522, 599} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, "down", fmt.Sprintf("after=1s&for=2s&mode=%d", status))
+			b.run([]step{{0, 201}, {999, 201}, {1000, status}, {2999, status}, {3000, 201}})
+			if s := b.Stats(); s.Faults["down"] != 2 || s.Refused != 2 || s.Accepted != 3 {
+				t.Errorf("%d: %+v", status, s)
+			}
+		})
+	}
+}
+
+func TestDownRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "down", "after=0s&mode=503&retry-after=2")
 		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "2")

@@ -24,6 +24,8 @@ var flakyPreset = preset{Preset{
 		{"425", "0", "share: the same with 425"},
 		{"429", "0", "share: the same with 429"},
 		{"503", "0", "share: the same with 503"},
+		{"hot", "none", "names that contain this are refused always"},
+		{"hot-status", "503", "status of that: 429, 500, 502, 503 or 504"},
 		{"retry-after", "none", "seconds that a 429 or 503 asks for"},
 		{"reset-before", "0.02", "share: the connection is reset before the body is read"},
 		{"reset-in", "0.02", "share: the connection is reset in the middle of the body"},
@@ -36,6 +38,8 @@ var flakyPreset = preset{Preset{
 }, func(v *values) rule {
 	f := &flaky{
 		stall:      v.duration("stall", 0),
+		hot:        v.text["hot"],
+		hotStatus:  v.status("hot-status", 429, 500, 502, 503, 504),
 		retryAfter: v.retryAfter("retry-after"),
 		rnd:        rand.New(rand.NewPCG(uint64(v.count("seed", 0)), 0)),
 	}
@@ -58,6 +62,8 @@ var faultKinds = [...]string{
 type flaky struct {
 	shares     [len(faultKinds)]float64
 	stall      time.Duration
+	hot        string
+	hotStatus  int
 	retryAfter int
 
 	mu  sync.Mutex
@@ -80,6 +86,9 @@ func (f *flaky) pick() string {
 
 func (f *flaky) serve(x *exchange) {
 	kind := f.pick()
+	if f.hot != "none" && strings.Contains(Name(x.r.URL), f.hot) {
+		kind = strconv.Itoa(f.hotStatus)
+	}
 	if kind == "" {
 		x.accept()
 		return

@@ -117,6 +117,29 @@ func TestFlakyRetryAfter(t *testing.T) {
 	})
 }
 
+// A hot name is refused always, and no other ever.
+func TestFlakyHot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "flaky", quiet+"&hot=c4&hot-status=429&retry-after=1")
+		for range 3 {
+			for _, path := range []string{"/c3", "/c4", "/d/c40"} {
+				a, status, retryAfter := b.put(path, "x"), 429, "1"
+				if path == "/c3" {
+					status, retryAfter = 201, ""
+				}
+				if a.status != status || a.header.Get("Retry-After") != retryAfter {
+					t.Errorf("%s: %d, Retry-After %q; want %d, %q", path, a.status, a.header.Get("Retry-After"), status, retryAfter)
+				}
+			}
+		}
+		if s := b.Stats(); s.Accepted != 3 || s.Faults["429"] != 6 {
+			t.Errorf("%+v", s)
+		}
+		b = newBench(t, "flaky", quiet+"&hot=c4")
+		b.want("default status", b.put("/c4", "").status, 503)
+	})
+}
+
 func TestFlakyStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "flaky", always("stalled")+"&stall=1m")

@@ -316,6 +316,11 @@ func TestNewErrors(t *testing.T) {
 		{"window", "kind=leaky", `lab: window: bad kind="leaky": want fixed or sliding`},
 		{"flaky", "stalled=1.5", `lab: flaky: bad stalled="1.5": want a share from 0 to 1, such as 0.05`},
 		{"flaky", "500=0.5&stalled=0.5", `lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},
+		{"flaky", "hot-status=404", `lab: flaky: bad hot-status="404": want 429 or 500 or 502 or 503 or 504`},
+		{"quota", "refusal=404", `lab: quota: bad refusal="404": want 429 or 503 or 502 or 509`},
+		{"down", "mode=404", `lab: down: bad mode="404": want refuse, hang or a status from 500 to 599`},
+		{"down", "mode=gone", `lab: down: bad mode="gone": want refuse, hang or a status from 500 to 599`},
+		{"slow", "per-connection=maybe", `lab: slow: bad per-connection="maybe": want true or false`},
 		{"slow", "bandwidth=quick", `lab: slow: bad bandwidth="quick": want bytes a second, such as 1MiB`},
 		{"tutorial", "limit=0", `lab: tutorial: bad limit="0": want a whole number of at least 1`},
 	}

@@ -132,6 +132,8 @@ func TestQuotas(t *testing.T) {
 		call{5000, 201, 5050}, call{5000, 201, 5050}, call{5000, 429, 5000})
 	serve(t, func() Model { return NewQuota(Quotas{Rate: 1, N: 1, Factor: Steps(2*time.Second, 1, 0.5)}) },
 		call{0, 201, 0}, call{999, 429, 999}, call{1000, 201, 1000}, call{2000, 201, 2000}, call{3999, 429, 3999}, call{4000, 201, 4000})
+	serve(t, func() Model { return NewQuota(Quotas{Rate: 10, N: 1, Refusal: 503}) },
+		call{0, 201, 0}, call{99, 503, 99}, call{100, 201, 100})
 	serve(t, func() Model { return NewQuota(Quotas{N: 2, Window: time.Second}) },
 		call{900, 201, 900}, call{950, 201, 950}, call{999, 429, 999}, call{1000, 201, 1000}, call{1999, 201, 1999}, call{1999, 429, 1999})
 }
@@ -160,6 +162,11 @@ func TestPresetsOfModels(t *testing.T) {
 		}
 		if a := b.put("/x", "1"); a.status != 429 || a.after != 10*time.Millisecond || a.header.Get("Retry-After") != "1" {
 			t.Errorf("%+v", a)
+		}
+		for _, refusal := range []int{429, 502, 503, 509} {
+			b = newBench(t, "quota", fmt.Sprintf("rate=2&burst=1&service=0s&refusal=%d", refusal))
+			b.run([]step{{0, 201}, {499, refusal}, {500, 201}})
+			b.want("Retry-After", b.put("/x", "1").header.Get("Retry-After"), "1")
 		}
 		b = newBench(t, "quota", "burst=1&retry-after=off")
 		b.put("/x", "1")

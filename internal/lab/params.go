@@ -128,6 +128,16 @@ func (v *values) choice(name string, choices ...string) string {
 	return v.text[name]
 }
 
+// status is one of the given.
+func (v *values) status(name string, choices ...int) int {
+	text := make([]string, len(choices))
+	for i, status := range choices {
+		text[i] = strconv.Itoa(status)
+	}
+	status, _ := strconv.Atoi(v.choice(name, text...))
+	return status
+}
+
 // share is a part of all requests, 0 to 1.
 func (v *values) share(name string) float64 {
 	f, err := strconv.ParseFloat(v.text[name], 64)

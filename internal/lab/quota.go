@@ -12,12 +12,13 @@ import (
 
 var quotaPreset = preset{Preset{
 	Name:    "quota",
-	Summary: "a token bucket, else 429",
+	Summary: "a token bucket, else a refusal",
 	Params: []Param{
 		{"rate", "10", "tokens a second"},
 		{"burst", "10", "tokens that the bucket holds"},
 		{"service", "100ms", "from the arrival of an accepted request to its answer"},
-		{"retry-after", "true", "a 429 says when there is a token again"},
+		{"refusal", "429", "status of a request beyond that: 429, 503, 502 or 509"},
+		{"retry-after", "true", "a refusal says when there is a token again"},
 		{"headers", "false", "tell the quota with every answer: RateLimit, RateLimit-Policy, X-RateLimit-*, all in seconds from now"},
 	},
 }, func(v *values) rule {
@@ -25,13 +26,14 @@ var quotaPreset = preset{Preset{
 		Rate:       v.positive("rate"),
 		N:          v.count("burst", 1),
 		Service:    v.duration("service", 0),
+		Refusal:    v.status("refusal", 429, 503, 502, 509),
 		RetryAfter: v.flag("retry-after"),
 		Headers:    v.flag("headers"),
 	})}
 }}
 
-// Quotas describes a server that accepts so many requests in a time and answers
-// the rest 429.
+// Quotas describes a server that accepts so many requests in a time and refuses
+// the rest.
 type Quotas struct {
 	// A token bucket of that many tokens a second, which holds N; or where Window
 	// is given, N requests in each window of the wall clock, or in any window.
@@ -43,13 +45,17 @@ type Quotas struct {
 	Factor       Schedule // of Rate
 
 	Service    time.Duration // from the arrival of an accepted request to its answer
-	RetryAfter bool          // a 429 says when there is quota again
+	Refusal    int           // status; if zero, 429
+	RetryAfter bool          // a refusal says when there is quota again
 	Headers    bool          // every answer tells the quota
 }
 
 // NewQuota returns such a server as a model.
 func NewQuota(q Quotas) Model {
-	l := &limited{n: q.N, window: q.Window, service: q.Service, retryAfter: q.RetryAfter, headers: q.Headers}
+	l := &limited{n: q.N, window: q.Window, service: q.Service, refusal: q.Refusal, retryAfter: q.RetryAfter, headers: q.Headers}
+	if l.refusal == 0 {
+		l.refusal = http.StatusTooManyRequests
+	}
 	switch {
 	case q.Window == 0:
 		l.window = time.Duration(float64(q.N) / q.Rate * float64(time.Second))
@@ -74,6 +80,7 @@ type limited struct {
 	n          int
 	window     time.Duration
 	service    time.Duration
+	refusal    int
 	headers    bool
 	retryAfter bool
 }
@@ -81,7 +88,7 @@ type limited struct {
 func (l *limited) Serve(ctx context.Context, r Request) Answer {
 	at := r.arrived()
 	ok, left, reset := l.quota.take(at)
-	a := refusal(http.StatusTooManyRequests)
+	a := refusal(l.refusal)
 	if ok {
 		if !r.read() || !sleep(ctx, time.Until(at.Add(l.service))) {
 			return Answer{}

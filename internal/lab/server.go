@@ -136,6 +136,9 @@ func (s *Server) look(x *exchange) {
 func (s *Server) connState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
+		if slow, ok := s.rule.(*slow); ok {
+			slow.accepted(c)
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.running.Add(1)

@@ -1,27 +1,54 @@
 package lab
 
 import (
+	"net"
 	"sync"
 	"time"
 )
 
 var slowPreset = preset{Preset{
 	Name:    "slow",
-	Summary: "reads all bodies together at a bandwidth",
+	Summary: "reads bodies at a bandwidth",
 	Params: []Param{
-		{"bandwidth", "1MiB", "bytes a second, for all requests together"},
+		{"bandwidth", "1MiB", "bytes a second"},
+		{"per-connection", "false", "each connection has the bandwidth for itself; otherwise all of them together"},
 	},
 }, func(v *values) rule {
-	bandwidth := v.bandwidth("bandwidth")
-	return &slow{pace{bandwidth: bandwidth, piece: max(1, int(bandwidth/100))}}
+	s := &slow{bandwidth: v.bandwidth("bandwidth")}
+	if !v.flag("per-connection") {
+		s.shared = s.pace()
+	}
+	return s
 }}
 
-type slow struct{ pace pace }
+type slow struct {
+	bandwidth float64
+	shared    *pace // of all requests; nil: each has its own
+}
 
 func (s *slow) serve(x *exchange) {
-	x.read(&s.pace)
+	p := s.shared
+	if p == nil {
+		p = s.pace() // a connection has one request at a time
+	}
+	x.read(p)
 	x.keep()
 	x.answer()
+}
+
+func (s *slow) pace() *pace {
+	return &pace{bandwidth: s.bandwidth, piece: max(1, int(s.bandwidth/100))}
+}
+
+// receiveBuffer is what a slow server's connection asks the kernel for. Buffers
+// grow to megabytes otherwise, and all of that would be acknowledged at once. Smaller ones lose bandwidth on loopback, where a packet has 64 KiB.
+const receiveBuffer = 64 << 10
+
+// accepted limits what the kernel receives on a new connection and nobody has read.
+func (s *slow) accepted(c net.Conn) {
+	if c, ok := c.(interface{ SetReadBuffer(int) error }); ok {
+		c.SetReadBuffer(receiveBuffer)
+	}
 }
 
 // lateness is how long after its instant a reader may come and still go on as if

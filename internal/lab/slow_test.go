@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"net"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +33,77 @@ func TestSlow(t *testing.T) {
 			t.Errorf("an empty body ended at %v, want 13s", a.after)
 		}
 	})
+}
+
+// Where each connection has its own bandwidth, three take as long as one.
+func TestSlowPerConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "slow", "per-connection=true")
+		mib := strings.Repeat("x", 1<<20)
+		for i := range 2 { // the second time on the same connections
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					want := time.Duration(i+1) * time.Second
+					if a := b.put("/a", mib); a.status != 201 || a.after != want {
+						t.Errorf("%d after %v, want %v", a.status, a.after, want)
+					}
+				})
+			}
+			wg.Wait()
+		}
+	})
+}
+
+// The kernel is to acknowledge little more than what was read.
+func TestSlowReceiveBuffer(t *testing.T) {
+	for preset, want := range map[string]int{"slow": receiveBuffer, "strict": 0} {
+		s, err := New(preset, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &buffering{Listener: inner}
+		s.Start(l)
+		req, err := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client(t).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		s.Close()
+		if got := int(l.size.Load()); got != want {
+			t.Errorf("%s: a receive buffer of %d bytes, want %d", preset, got, want)
+		}
+	}
+}
+
+// A buffering listener notes the receive buffer that its connections are told
+// to have.
+type buffering struct {
+	net.Listener
+	size atomic.Int64
+}
+
+func (l *buffering) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &bufferedConn{c, l}, err
+}
+
+type bufferedConn struct {
+	net.Conn
+	l *buffering
+}
+
+func (c *bufferedConn) SetReadBuffer(n int) error {
+	c.l.size.Store(int64(n))
+	return nil
 }
 
 // Readers that come a little late lose no bandwidth, those that pause save

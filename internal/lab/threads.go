@@ -18,17 +18,14 @@ var threadsPreset = preset{Preset{
 		{"refusal", "503", "status when the queue is full: 503 or 429"},
 	},
 }, func(v *values) rule {
-	t := Threads{
+	return modelled{NewThreads(Threads{
 		Workers: v.count("k", 1),
 		Backlog: v.count("backlog", 0),
 		Service: v.duration("service", 0),
 		Sigma:   v.number("sigma"),
 		Seed:    uint64(v.count("seed", 0)),
-	}
-	if v.choice("refusal", "503", "429") == "429" {
-		t.Refusal = http.StatusTooManyRequests
-	}
-	return modelled{NewThreads(t)}
+		Refusal: v.status("refusal", 503, 429),
+	})}
 }}
 
 var connsPreset = preset{Preset{
