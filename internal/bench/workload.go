@@ -54,7 +54,7 @@ func workloads() []workload {
 		},
 		workload{
 			name: "rate50", about: "1,000 x 4 KiB, the server takes 50 requests a second", files: 1000, size: 4 << 10,
-			server: nginxtest.Config{Rate: 50, Burst: 5}, workers: 64, rate: 50,
+			server: nginxtest.Config{Rate: 50, Burst: 5, Refusal: 429}, workers: 64, rate: 50,
 			ideal: 999 * time.Second / 50, // the first goes at once
 		},
 		workload{

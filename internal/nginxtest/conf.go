@@ -37,7 +37,9 @@ func conf(addr string, cfg Config) string {
 	line("  client_max_body_size 0;")
 	if cfg.Rate > 0 {
 		line("  limit_req_zone $binary_remote_addr zone=requests:1m rate=%dr/s;", cfg.Rate)
-		line("  limit_req_status 429;")
+		if cfg.Refusal != 0 {
+			line("  limit_req_status %d;", cfg.Refusal)
+		}
 	}
 	if cfg.Conns > 0 {
 		line("  limit_conn_zone $binary_remote_addr zone=connections:1m;")

@@ -25,8 +25,9 @@ import (
 // Config says what the server does to its clients. The zero value takes everything at once, over plain HTTP.
 type Config struct {
 	TLS        bool
-	Rate       int    // limit_req in requests a second, 429 beyond; zero: no limit
+	Rate       int    // limit_req in requests a second; zero: no limit
 	Burst      int    // how many may come early, taken without delay
+	Refusal    int    // status beyond Rate; if zero, nginx's default of 503
 	RetryAfter string // the Retry-After that goes with 429 and 503; empty: none
 	Conns      int    // limit_conn: requests at a time, 503 beyond; zero: no limit
 

@@ -2,6 +2,7 @@ package nginxtest
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -65,7 +66,17 @@ func TestServer(t *testing.T) {
 }
 
 func TestServerRefuses(t *testing.T) {
-	s := Start(t, Config{Rate: 1, RetryAfter: "7"})
+	for cfg, want := range map[Config]int{
+		{Rate: 1, Refusal: 429, RetryAfter: "7"}: 429,
+		{Rate: 1, Refusal: 502}:                  502,
+		{Rate: 1, RetryAfter: "7"}:               503,
+	} {
+		t.Run(fmt.Sprint(want), func(t *testing.T) { refuses(t, cfg, want) })
+	}
+}
+
+func refuses(t *testing.T, cfg Config, want int) {
+	s := Start(t, cfg)
 	client, err := s.Client()
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +89,8 @@ func TestServerRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "7" {
-		t.Fatalf("%s, Retry-After %q; want 429 and 7", resp.Status, resp.Header.Get("Retry-After"))
+	if resp.StatusCode != want || resp.Header.Get("Retry-After") != cfg.RetryAfter {
+		t.Fatalf("%s, Retry-After %q; want %d and %q", resp.Status, resp.Header.Get("Retry-After"), want, cfg.RetryAfter)
 	}
 }
 

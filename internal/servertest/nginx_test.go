@@ -13,14 +13,14 @@ import (
 // A rate that nobody told, which has to be found.
 func TestRate(t *testing.T) {
 	together(t, true)
-	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: 5})
+	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: 5, Refusal: 429})
 	rate(t, s)
 }
 
 // The same where a 429 asks for a second's pause: that holds every worker.
 func TestRateRetryAfter(t *testing.T) {
 	together(t, true)
-	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: 5, RetryAfter: "1"})
+	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: 5, Refusal: 429, RetryAfter: "1"})
 	log := rate(t, s)
 	if count(log, 429) == 0 {
 		t.Fatal("nothing was refused, so nothing was tested")
@@ -56,6 +56,37 @@ func rate(t *testing.T, s *nginxtest.Server) []servertest.Request {
 	return j.log
 }
 
+// The limit as it is unless it is configured further: what is not evenly spaced is
+// answered 503, at once.
+func TestRate503(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg   nginxtest.Config
+		args  []string
+		time  float64 // at most, in seconds, of 1,000 files
+		waste float64 // at most
+	}{
+		"50":           {nginxtest.Config{Rate: 50}, nil, 24, .05},
+		"50, told":     {nginxtest.Config{Rate: 50}, []string{"--rps", "50"}, 22, .03},
+		"50, burst 5":  {nginxtest.Config{Rate: 50, Burst: 5}, nil, 1.25 * 1000 / 50, .05},
+		"50, burst 20": {nginxtest.Config{Rate: 50, Burst: 20}, nil, 1.25 * 1000 / 50, .05},
+		"20":           {nginxtest.Config{Rate: 20}, nil, 1.25 * 1000 / 20, .05},
+		"100":          {nginxtest.Config{Rate: 100}, nil, 1.25 * 1000 / 100, .05},
+	} {
+		t.Run(name, func(t *testing.T) {
+			together(t, true)
+			s := nginxtest.Start(t, tt.cfg)
+			dir := writeFiles(t, size(60, 1000), always(4<<10))
+			r := send(t, 0, append(tt.args, "--to", s.URL+"/{name}", dir)...)
+			j := byNginx(t, s)
+			j.check(t, dir, 0)
+			if *large {
+				j.waste(t, r, tt.waste)
+				atMost(t, r, "time", r.wall.Seconds(), tt.time, " s")
+			}
+		})
+	}
+}
+
 // A number of connections that nobody told.
 func TestConnections(t *testing.T) {
 	together(t, false)
@@ -87,7 +118,7 @@ func count(log []servertest.Request, status int) int {
 
 // Told the server's rate, penstock is never refused.
 func TestPaceIsNeverRefused(t *testing.T) {
-	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: int(50 * stall().Seconds())})
+	s := nginxtest.Start(t, nginxtest.Config{Rate: 50, Burst: int(50 * stall().Seconds()), Refusal: 429})
 	dir := writeFiles(t, size(60, 1000), smallSizes)
 	send(t, 0, "--rps", "50", "--to", s.URL+"/{name}", dir)
 	checkStored(t, s, dir)
