@@ -9,6 +9,10 @@ import (
 // An Outage refuses every connection from an instant on, so long after it was
 // made, for a while.
 type Outage struct {
+	// Status, if not zero, is what a gateway before the server answers meanwhile,
+	// instead of refusing connections.
+	Status int
+
 	after, length time.Duration
 	epoch         time.Time
 	before, then  Model
@@ -35,11 +39,21 @@ func NewOutage(after, length time.Duration, kill bool, server func() Model) *Out
 func (o *Outage) Serve(ctx context.Context, r Request) Answer {
 	switch t := time.Since(o.epoch); {
 	case t < o.after:
-		return o.before.Serve(o.life, r)
+		if a := o.before.Serve(o.life, r); a.Status != 0 {
+			return a
+		}
+		return o.refusal()
 	case t < o.after+o.length:
-		return Answer{}
+		return o.refusal()
 	}
 	return o.then.Serve(ctx, r)
+}
+
+func (o *Outage) refusal() Answer {
+	if o.Status == 0 {
+		return Answer{}
+	}
+	return refusal(o.Status)
 }
 
 // A Hang is a server that for a while says nothing: what comes then begins when

@@ -217,6 +217,11 @@ func TestOutage(t *testing.T) {
 	serve(t, func() Model {
 		return NewOutage(time.Second, time.Second, true, func() Model { return NewCPU(CPU{Cores: 1, Work: 3 * time.Second}) })
 	}, call{0, 0, 1000}, call{1999, 0, 1999}, call{2000, 201, 5000})
+	serve(t, func() Model {
+		o := NewOutage(1500*time.Millisecond, 2*time.Second, true, worker)
+		o.Status = 502
+		return o
+	}, call{0, 201, 1000}, call{1000, 502, 1500}, call{1500, 502, 1500}, call{3499, 502, 3499}, call{3500, 201, 4500})
 }
 
 func TestHang(t *testing.T) {

@@ -38,6 +38,8 @@ type cell struct {
 	onGrid           bool                        // start at a full minute of the wall clock
 	mix              func(time.Duration) []int64 // sizes at that time of the run, each as often
 	connection, link float64                     // bytes a second, of each upload and of all together; 0: no limit
+	items            int                         // how many there are to send; 0: no end
+	best             time.Duration               // the time that the best fixed limit takes for them
 	jitter           time.Duration               // round trip, give or take a half; 0: a millisecond
 	refusalTrip      time.Duration               // round trip of what is not accepted; 0: as the others
 
@@ -47,8 +49,8 @@ type cell struct {
 
 // Goals are a cell's bounds; zero is none.
 type goals struct {
-	goodput, first20, first60, jain float64 // at least
-	waste, start, change, p99, dead float64 // at most
+	goodput, first20, first60, after20, stray, jain float64 // at least
+	waste, start, change, p99, dead, inFlight, time float64 // at most
 }
 
 // nothing is a goal of zero.
@@ -99,6 +101,14 @@ func sliding(n int, countRefused bool) func(uint64) lab.Model {
 	}
 }
 
+// limiter is a bucket as nginx has it: it answers within a millisecond, and refuses
+// with a status of its own.
+func limiter(rate float64, burst, status int, retryAfter bool) func(uint64) lab.Model {
+	return func(uint64) lab.Model {
+		return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, Refusal: status, RetryAfter: retryAfter, Service: time.Millisecond})
+	}
+}
+
 // quota is one that takes no time, to stand before another server.
 func quota(rate float64, burst int) lab.Model {
 	return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, RetryAfter: true})
@@ -108,6 +118,34 @@ func down(kill bool, server func(uint64) lab.Model) func(uint64) lab.Model {
 	return func(seed uint64) lab.Model {
 		return lab.NewOutage(outage[0], outage[1]-outage[0], kill, func() lab.Model { return server(seed) })
 	}
+}
+
+// gone is down by a status of the gateway before it; by 0 connections are refused.
+func gone(status int, server func(uint64) lab.Model) func(uint64) lab.Model {
+	return func(seed uint64) lab.Model {
+		o := lab.NewOutage(outage[0], outage[1]-outage[0], true, func() lab.Model { return server(seed) })
+		o.Status = status
+		return o
+	}
+}
+
+// fast is a server for which transfers are all that takes time.
+func fast(uint64) lab.Model {
+	return lab.NewThreads(lab.Threads{Workers: maxLimit, Service: 5 * time.Millisecond})
+}
+
+// always is one size. It is there twice, for a change of sizes is expected of a
+// single one.
+func always(bytes int64) func(time.Duration) []int64 {
+	return func(time.Duration) []int64 { return []int64{bytes, bytes} }
+}
+
+// growing are sizes from 4 KiB to 1 GiB.
+func growing(time.Duration) (sizes []int64) {
+	for size := int64(4 << 10); size <= 1<<30; size *= 4 {
+		sizes = append(sizes, size)
+	}
+	return sizes
 }
 
 // switching is small, then large, then small.
@@ -303,6 +341,103 @@ var cells = []cell{
 		model: func(seed uint64) lab.Model {
 			return &liar{Model: bucket(10, 10, true, nil)(seed), rnd: rand.New(rand.NewPCG(seed, 2))}
 		}},
+	{name: "X8", about: "M1, a random tenth answered 503", capacity: 4.5,
+		model: func(seed uint64) lab.Model {
+			rnd := rand.New(rand.NewPCG(seed, 3))
+			return newStray(threads(5, 20, time.Second)(seed), refused(503, -1), func(int, time.Duration) bool { return rnd.IntN(10) == 0 })
+		}, goals: goals{goodput: .24, waste: .12}},
+	{name: "X9", about: "M1z, two of the three clients a fixed 2", model: threads(5, 0, time.Second), capacity: 5,
+		clients: 3, neighbors: func(i int) pacer {
+			if i > 0 {
+				return newFixed(2)
+			}
+			return nil
+		}, goals: goals{goodput: .99, waste: .075}},
+
+	// Rate limiters that refuse with another status than 429.
+	{name: "R1", about: "bucket 50/s, burst 1, 503 at once", model: limiter(50, 1, 503, false), capacity: 50,
+		goals: goals{after20: .92, waste: .03}},
+	{name: "R2", about: "the same, burst 6", model: limiter(50, 6, 503, false), capacity: 50,
+		goals: goals{after20: .95, waste: .03}},
+	{name: "R3", about: "the same, burst 21", model: limiter(50, 21, 503, false), capacity: 50,
+		goals: goals{after20: .95, waste: .03}},
+	{name: "R4", about: "R2, rate 50 given", model: limiter(50, 6, 503, false), capacity: 50, limits: throttle.Limits{Rate: 50},
+		goals: goals{after20: .95, waste: .03}},
+	{name: "R4s", about: "R1, rate 50 given", model: limiter(50, 1, 503, false), capacity: 50, limits: throttle.Limits{Rate: 50},
+		goals: goals{after20: .92, waste: .03}},
+	{name: "R5", about: "R2 before 4 threads x 75 ms, no backlog, 503", capacity: 50,
+		model: func(seed uint64) lab.Model {
+			return both{limiter(50, 6, 503, false)(seed), threads(4, 0, 75*time.Millisecond)(seed)}
+		},
+		goals: goals{after20: .9, waste: .03}},
+	{name: "R6", about: "R2, Retry-After", model: limiter(50, 6, 503, true), capacity: 50,
+		goals: goals{after20: .95, waste: .03}},
+	{name: "R7", about: "R2 with 502", model: limiter(50, 6, 502, false), capacity: 50,
+		goals: goals{after20: .95, waste: .03}},
+	{name: "R8", about: "R1 with 20/s", model: limiter(20, 1, 503, false), capacity: 20,
+		goals: goals{after20: .92, waste: .03}},
+	{name: "R8h", about: "R1 with 100/s", model: limiter(100, 1, 503, false), capacity: 100,
+		goals: goals{after20: .92, waste: .03}},
+	{name: "R9", about: "R2, 0.1 s each", capacity: 50,
+		model: func(uint64) lab.Model {
+			return lab.NewQuota(lab.Quotas{Rate: 50, N: 6, Refusal: 503, Service: service})
+		},
+		goals: goals{after20: .95, waste: .03}},
+
+	// Outages that other things than a closed port tell of.
+	{name: "D1", about: "20 threads x 20 ms, rate 200 given, 502 for a minute", model: gone(502, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
+	{name: "D2", about: "the same with 500", model: gone(500, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
+	{name: "D3", about: "the same, a proxy refuses CONNECT", model: gone(0, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
+	{name: "D4", about: "the same, TLS handshakes fail after 10 ms", model: gone(0, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, refusalTrip: 10 * time.Millisecond,
+		goals: goals{waste: .01, change: 15, dead: 12}},
+	{name: "D5", about: "M1, 502 for a minute", model: gone(502, threads(5, 20, time.Second)), capacity: 5,
+		out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
+
+	// Long transfers.
+	{name: "L1", about: "4 files of 100 s, each connection 2 MB/s", model: fast, mix: always(200e6), connection: 2e6,
+		items: 4, best: 100 * time.Second, goals: goals{time: 1.3}},
+	{name: "L2", about: "1,000 files of 10 s", model: fast, mix: always(20e6), connection: 2e6,
+		items: 1000, best: 40 * time.Second, goals: goals{time: 1.3}},
+	{name: "L3", about: "files of 10 s, each connection 2 MB/s, all 10 MiB/s", model: fast, mix: always(20e6), connection: 2e6, link: 10 * mib,
+		capacity: 10 * mib / 20e6, goals: goals{after20: .9, inFlight: 1.5 * 10 * mib / 2e6}},
+	{name: "L3l", about: "the same files, all 10 MiB/s", model: fast, mix: always(20e6), link: 10 * mib,
+		capacity: 10 * mib / 20e6, goals: goals{after20: .9, inFlight: 4}},
+	{name: "L4", about: "40 files of 4 KiB to 1 GiB, each connection 10 MB/s", model: fast, mix: growing, connection: 10e6,
+		items: 40, best: transfer(1<<30, 10e6), goals: goals{time: 1.3}},
+
+	// Refusals of single requests.
+	{name: "T1", about: "1 thread x 9.5 ms, backlog 20; two 429s three requests apart", capacity: 1 / .0095,
+		model: func(seed uint64) lab.Model {
+			return newStray(threads(1, 20, 9500*time.Microsecond)(seed), refused(429, 1), twice(1000))
+		},
+		goals: goals{stray: .9}},
+	{name: "T1r", about: "bucket 98/s, burst 98, Retry-After; the same in mid-run", capacity: 98,
+		model: func(seed uint64) lab.Model {
+			return newStray(bucket(98, 98, true, nil)(seed), refused(429, 1), twice(98*int(horizon/2/time.Second)))
+		},
+		goals: goals{stray: .9}},
+	{name: "H429", about: "4 threads x 0.1 s, backlog 20; one item always 429 with Retry-After 1 s", capacity: 40,
+		model: func(seed uint64) lab.Model {
+			return newStray(threads(4, 20, time.Second/10)(seed), refused(429, 1), hot(0, 1, 2, 3, 4, 5, 6, 7))
+		},
+		goals: goals{goodput: .85, waste: .01}},
+	{name: "H503", about: "the same with 503 and no Retry-After", capacity: 40,
+		model: func(seed uint64) lab.Model {
+			return newStray(threads(4, 20, time.Second/10)(seed), refused(503, -1), hot(0, 1, 3, 7, 15, 31))
+		},
+		goals: goals{goodput: .95, waste: .01}},
+}
+
+// fastest is how many bytes a second an upload alone can send; 0: no limit.
+func (c *cell) fastest() float64 {
+	if c.connection > 0 {
+		return c.connection
+	}
+	return c.link
 }
 
 func (c *cell) starts() []time.Duration {

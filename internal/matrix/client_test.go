@@ -64,19 +64,30 @@ type client struct {
 }
 
 func (c *client) work(ctx context.Context) {
+	for c.run.take() && c.deliver(ctx) {
+	}
+}
+
+// deliver sends an item until it is accepted; one of an endless backlog it sends
+// once. It returns false at the end of the run.
+func (c *client) deliver(ctx context.Context) bool {
+	bytes, drawn := int64(0), false
 	for {
 		permit, err := c.pacer.acquire(ctx)
 		if err != nil {
-			return
+			return false
 		}
 		begin := time.Now()
 		if begin.Sub(c.run.start) >= horizon {
 			permit.Done(throttle.Feedback{})
-			return
+			return false
 		}
-		bytes := c.run.next(c.judged)
+		c.run.arrive(c.judged)
+		if !drawn {
+			bytes, drawn = c.run.size(), true
+		}
 		c.tally.sent(begin)
-		upload := c.run.upload(bytes)
+		upload := c.run.upload(bytes, func(int64) {})
 		a, ok := c.run.serve(ctx, lab.Request{Bytes: bytes})
 		now := time.Now()
 		f := feedback(a, ok, now)
@@ -84,6 +95,13 @@ func (c *client) work(ctx context.Context) {
 		f.Server = f.Latency - upload - a.Connect
 		c.tally.ended(f, a, begin, now, c.run.weight(a))
 		permit.Done(f)
+		if c.run.cell.items == 0 {
+			return true
+		}
+		if f.Outcome == throttle.Success {
+			c.run.accepted(now)
+			return true
+		}
 	}
 }
 
@@ -100,6 +118,8 @@ func feedback(a lab.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 		f.Outcome = throttle.TimedOut
 	case a.Status == http.StatusTooManyRequests:
 		f.Outcome = throttle.Throttled
+	case a.Status >= 500:
+		f.Outcome = throttle.Answered
 	default:
 		f.Outcome = throttle.Success
 	}
@@ -139,13 +159,13 @@ type tally struct {
 
 // A second of a run. Answers count where their request was sent.
 type second struct {
-	sent, accepted, throttled, overloaded, timedOut int
+	sent, accepted, throttled, overloaded, timedOut, failed int
 
 	goodput float64 // work of accepted requests that the server did in it, in requests
 	state   state   // at its end
 }
 
-func (s second) refused() int { return s.throttled + s.overloaded + s.timedOut }
+func (s second) refused() int { return s.throttled + s.overloaded + s.timedOut + s.failed }
 
 func (t *tally) at(when time.Time) *second {
 	return &t.seconds[min(int(when.Sub(t.run.start)/time.Second), len(t.seconds)-1)]
@@ -192,6 +212,8 @@ func (t *tally) ended(f throttle.Feedback, a lab.Answer, begin, now time.Time, w
 		s.overloaded++
 	case throttle.TimedOut:
 		s.timedOut++
+	default:
+		s.failed++
 	}
 	if f.RetryAt.After(t.until) {
 		t.heard, t.until = now, f.RetryAt

@@ -43,6 +43,10 @@ var columns = []column{
 	{"change", false, func(m *measures) float64 { return m.change }, func(g *goals) float64 { return g.change }, "%.0f"},           // the same after a change, the slowest
 	{"20s", true, func(m *measures) float64 { return m.first20 }, func(g *goals) float64 { return g.first20 }, "%.3f"},             // goodput of the first 20 s
 	{"60s", true, func(m *measures) float64 { return m.first60 }, func(g *goals) float64 { return g.first60 }, "%.3f"},             // goodput of the first minute
+	{"20s+", true, func(m *measures) float64 { return m.after20 }, func(g *goals) float64 { return g.after20 }, "%.3f"},            // goodput after the first 20 s
+	{"stray", true, func(m *measures) float64 { return m.stray }, func(g *goals) float64 { return g.stray }, "%.3f"},               // goodput of the 20 s after the last stray refusal
+	{"time", false, func(m *measures) float64 { return m.time }, func(g *goals) float64 { return g.time }, "%.2f"},                 // until all items are accepted, of that with the best fixed limit
+	{"flight", false, func(m *measures) float64 { return m.inFlight }, func(g *goals) float64 { return g.inFlight }, "%.1f"},       // mean in flight after the first 20 s
 	{"p99", false, func(m *measures) float64 { return m.p99 }, func(g *goals) float64 { return g.p99 }, "%.2f"},                    // latency of successes in seconds
 	{"Jain", true, func(m *measures) float64 { return m.jain }, func(g *goals) float64 { return g.jain }, "%.3f"},                  // fairness among our clients while all are there
 	{"share", true, func(m *measures) float64 { return m.share }, none, "%.3f"},                                                    // of what would be fair to our clients, beside others
@@ -171,21 +175,27 @@ func meaningless(c *cell, head string) bool {
 		return c.neighbors == nil
 	case "dead":
 		return c.out[1] == 0
-	case "goodput", "20s", "60s", "start":
+	case "goodput", "20s", "60s", "20s+", "start":
 		return c.capacity == 0
+	case "stray":
+		return c.goals.stray == 0
+	case "time":
+		return c.items == 0
+	case "flight":
+		return c.goals.inFlight == 0
 	}
 	return false
 }
 
 // trace writes a line for each second and client.
 func (r *run) trace(w *strings.Builder) {
-	fmt.Fprintln(w, "cell\tt\tclient\tlimit\trate\tin_flight\tsent\taccepted\t429\toverloaded\ttimed_out\tgoodput\tcapacity\tphase\treason")
+	fmt.Fprintln(w, "cell\tt\tclient\tlimit\trate\tin_flight\tsent\taccepted\t429\toverloaded\ttimed_out\tfailed\tgoodput\tcapacity\tphase\treason")
 	can := r.cell.capacities()
 	for s := range can {
 		for i, c := range r.clients {
 			x := &c.tally.seconds[s]
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t%s\t%s\n", r.cell.name, s+1, i,
-				x.state.limit, x.state.rate, x.state.inFlight, x.sent, x.accepted, x.throttled, x.overloaded, x.timedOut, x.goodput, can[s],
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t%s\t%s\n", r.cell.name, s+1, i,
+				x.state.limit, x.state.rate, x.state.inFlight, x.sent, x.accepted, x.throttled, x.overloaded, x.timedOut, x.failed, x.goodput, can[s],
 				x.state.phase, x.state.reason)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/throttle"
@@ -67,6 +68,62 @@ func (b both) Serve(ctx context.Context, r lab.Request) lab.Answer {
 		return a
 	}
 	return b.server.Serve(ctx, r)
+}
+
+// A stray refuses single requests, whatever the server could do.
+type stray struct {
+	lab.Model
+	answer lab.Answer
+
+	mu    sync.Mutex                          // protects all below
+	due   func(n int, now time.Duration) bool // whether the nth request, at that time of the run, is one
+	start time.Time
+	n     int
+	last  time.Time // when the last one was refused
+}
+
+func newStray(server lab.Model, answer lab.Answer, due func(n int, now time.Duration) bool) *stray {
+	return &stray{Model: server, answer: answer, due: due, start: time.Now()}
+}
+
+func (s *stray) Serve(ctx context.Context, r lab.Request) lab.Answer {
+	if s.refuses(time.Now()) {
+		return s.answer
+	}
+	return s.Model.Serve(ctx, r)
+}
+
+func (s *stray) refuses(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	if !s.due(s.n, now.Sub(s.start)) {
+		return false
+	}
+	s.last = now
+	return true
+}
+
+func refused(status, retryAfter int) lab.Answer {
+	return lab.Answer{Status: status, RetryAfter: retryAfter}
+}
+
+// twice are two requests, three apart, after so many.
+func twice(after int) func(int, time.Duration) bool {
+	return func(n int, _ time.Duration) bool { return n == after+1 || n == after+4 }
+}
+
+// hot is a request in each minute that is sent again at these seconds of it.
+func hot(at ...int) func(int, time.Duration) bool {
+	next := 0
+	return func(_ int, now time.Duration) bool {
+		due := time.Duration(next/len(at))*time.Minute + time.Duration(at[next%len(at)])*time.Second
+		if now < due {
+			return false
+		}
+		next++
+		return true
+	}
 }
 
 // never accepts nothing.

@@ -2,10 +2,12 @@ package matrix
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,14 +29,18 @@ type run struct {
 	start   time.Time
 	model   lab.Model
 	link    *lab.Shared // ours; nil: without limit
+	taken   atomic.Int64
 	clients []*client
 
 	mu    sync.Mutex
 	rnd   *rand.Rand
 	count int64   // of requests that are judged
 	sizes []int64 // drawn beforehand
+	done  int     // items accepted, where their number is given
+	end   time.Time
 
-	over chan struct{} // closed when it floods
+	over  chan struct{} // closed when it floods, or all items are accepted
+	close sync.Once     // closes over
 }
 
 // simulate runs a cell in a bubble of its own.
@@ -51,7 +57,7 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 		r.start = time.Now()
 		r.model = c.model(seed)
 		if c.link > 0 {
-			r.link = lab.NewShared(1, nil)
+			r.link = lab.NewShared(c.link/c.fastest(), nil)
 		}
 		for i, start := range c.starts() {
 			client := &client{run: r, start: start, judged: !c.neighbour(i)}
@@ -101,16 +107,39 @@ func (r *run) watch(begin func(i int)) {
 	}
 }
 
-// next counts a request and returns its size.
-func (r *run) next(judged bool) int64 {
+// take returns whether there is one more item to send.
+func (r *run) take() bool {
+	return r.cell.items == 0 || r.taken.Add(1) <= int64(r.cell.items)
+}
+
+// accepted counts an item, of a given number of them.
+func (r *run) accepted(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done++; r.done == r.cell.items {
+		r.end = now
+		r.stop()
+	}
+}
+
+// arrive counts a request.
+func (r *run) arrive(judged bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if judged {
 		r.count++
 		if float64(r.count) == r.cell.flood() {
-			close(r.over)
+			r.stop()
 		}
 	}
+}
+
+func (r *run) stop() { r.close.Do(func() { close(r.over) }) }
+
+// size returns the size of the next item.
+func (r *run) size() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.cell.mix == nil {
 		return 0
 	}
@@ -129,14 +158,24 @@ func (r *run) next(judged bool) int64 {
 	return size
 }
 
-// upload sends a body, and returns how long that took.
-func (r *run) upload(bytes int64) time.Duration {
-	begin := time.Now()
-	switch {
-	case r.cell.link > 0:
-		r.link.Do(transfer(bytes, r.cell.link))
-	case r.cell.connection > 0:
-		time.Sleep(transfer(bytes, r.cell.connection))
+// upload sends a body, and returns how long that took. Meanwhile progress is
+// called with the bytes that were acknowledged since it was last called.
+func (r *run) upload(bytes int64, progress func(int64)) time.Duration {
+	begin, fastest := time.Now(), r.cell.fastest()
+	if fastest == 0 {
+		progress(bytes)
+		return 0
+	}
+	step := max(64<<10, int64(fastest/10)) // bytes
+	for sent := int64(0); sent < bytes; {
+		n := min(step, bytes-sent)
+		sent += n
+		if r.link != nil {
+			r.link.Do(transfer(n, fastest))
+		} else {
+			time.Sleep(time.Until(begin.Add(transfer(sent, fastest))))
+		}
+		progress(n)
 	}
 	return time.Since(begin)
 }
@@ -197,6 +236,7 @@ func (r *run) weight(a lab.Answer) float64 {
 // measures of a run; see columns.
 type measures struct {
 	goodput, waste, first20, first60, p99, jain, share float64
+	after20, stray, inFlight, time                     float64
 	start, change                                      float64
 	dead, early, above, largest                        float64
 	end, sent, timedOut                                float64
@@ -232,6 +272,9 @@ func (r *run) measure() (m measures) {
 			if from, to := c.outage(); s >= from && s < to {
 				m.dead += float64(second.sent)
 			}
+			if s >= 20 {
+				m.inFlight += float64(second.state.inFlight) / float64(seconds-20)
+			}
 			if s >= seconds-60 && second.state.limit > 0 {
 				last += second.state.limit
 				n++
@@ -249,6 +292,17 @@ func (r *run) measure() (m measures) {
 	m.goodput = share(total, c.capacities(), 0, seconds)
 	m.first20 = share(total, c.capacities(), 0, 20)
 	m.first60 = share(total, c.capacities(), 0, 60)
+	m.after20 = share(total, c.capacities(), 20, seconds)
+	if s, ok := r.model.(*stray); ok && !s.last.IsZero() {
+		from := int(math.Ceil(s.last.Sub(r.start).Seconds()))
+		m.stray = share(total, c.capacities(), from, from+20)
+	}
+	if c.items > 0 {
+		m.time = math.Inf(1)
+		if !r.end.IsZero() {
+			m.time = r.end.Sub(r.start).Seconds() / c.best.Seconds()
+		}
+	}
 	m.start = converged(total, deliverable, 0)
 	for _, at := range c.changes() {
 		m.change = max(m.change, converged(total, deliverable, at))
