@@ -16,6 +16,10 @@
 // can ever send at once, for whom there is always more to send. A cell and a seed
 // give the same run every time.
 //
+// Where a cell has a number of items, its run ends when all are accepted, and is
+// judged by how long that took, compared with the best fixed limit; -inflight
+// measures what a fixed limit takes.
+//
 // What is deliverable follows from the model: threads or cores over the mean
 // work, or the rate of the quota; nothing in an outage. An accepted request counts
 // evenly over the time that the server worked on it. A cell's name with an
