@@ -158,9 +158,9 @@ func (r *run) size() int64 {
 	return size
 }
 
-// upload sends a body, and returns how long that took. Meanwhile progress is
-// called with the bytes that were acknowledged since it was last called.
-func (r *run) upload(bytes int64, progress func(int64)) time.Duration {
+// upload sends a body, and returns how long that took. Meanwhile it calls progress
+// with the bytes that were acknowledged so far.
+func (r *run) upload(bytes int64, progress func(acked int64)) time.Duration {
 	begin, fastest := time.Now(), r.cell.fastest()
 	if fastest == 0 {
 		progress(bytes)
@@ -175,7 +175,7 @@ func (r *run) upload(bytes int64, progress func(int64)) time.Duration {
 		} else {
 			time.Sleep(time.Until(begin.Add(transfer(sent, fastest))))
 		}
-		progress(n)
+		progress(sent)
 	}
 	return time.Since(begin)
 }
