@@ -370,6 +370,11 @@ var cells = []cell{
 			return both{limiter(50, 6, 503, false)(seed), threads(4, 0, 75*time.Millisecond)(seed)}
 		},
 		goals: goals{after20: .9, waste: .03}},
+	{name: "R5l", about: "R2 before 4 threads x 0.4 s", capacity: 10,
+		model: func(seed uint64) lab.Model {
+			return both{limiter(50, 6, 503, false)(seed), threads(4, 0, 400*time.Millisecond)(seed)}
+		},
+		goals: goals{after20: .95, waste: .03}},
 	{name: "R6", about: "R2, Retry-After", model: limiter(50, 6, 503, true), capacity: 50,
 		goals: goals{after20: .95, waste: .03}},
 	{name: "R7", about: "R2 with 502", model: limiter(50, 6, 502, false), capacity: 50,
