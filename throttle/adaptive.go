@@ -52,6 +52,7 @@ const (
 type controller struct {
 	limits Limits
 	pace   pace
+	flow   flow
 
 	limit    float64 // of requests in flight
 	most     float64 // its ceiling
@@ -289,6 +290,7 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if t.probe {
 		c.probes--
 	}
+	c.flow.end(t.number, now)
 	if !c.limits.Fixed {
 		c.told(t, f, now)
 	}
@@ -592,7 +594,7 @@ func (c *controller) raise(want float64, now time.Time) {
 	if want > c.cap && !now.Before(c.capped) {
 		c.cap = max(c.cap, c.limit) + c.growth
 	}
-	limit := min(want, c.cap, c.most)
+	limit := min(want, c.cap, c.most, c.flow.ceiling(now))
 	if int(limit) > int(c.limit) {
 		c.because("latency")
 	}

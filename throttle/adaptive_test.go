@@ -32,6 +32,10 @@ import (
 //	probe                 time passes until one may go that was not allowed to; it goes
 //	flow D L [R/B] [after=D]  all that may go goes for a time, each takes so long; of a
 //	                      server with a token bucket, where a 429 may say when
+//	upload D SIZE EACH [LINK] [unknown]  all that may go goes for a time, with bodies of
+//	                      that size, of which each has so many bytes a second and all
+//	                      together no more than LINK; they tell of it every 50 ms,
+//	                      but perhaps not of the size
 //	look                  nothing happens
 //	limits …              set anew
 //
@@ -85,6 +89,8 @@ type script struct {
 	// Of flow.
 	server  *tokens // nil: it takes all
 	replies map[int64]reply
+
+	bodies map[int64]int64 // of upload: what was acknowledged
 }
 
 // A reply is on its way.
@@ -94,7 +100,7 @@ type reply struct {
 }
 
 func runScript(t *testing.T, text string) string {
-	s := &script{t: t, begin: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), out: map[int64]*ticket{}, read: map[int64]bool{}, replies: map[int64]reply{}}
+	s := &script{t: t, begin: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), out: map[int64]*ticket{}, read: map[int64]bool{}, replies: map[int64]reply{}, bodies: map[int64]int64{}}
 	s.now = s.begin
 	var events, states []string
 	width := 0
@@ -159,6 +165,8 @@ func (s *script) event(line string) string {
 	case "flow":
 		counts := s.flow(args)
 		return s.state() + counts
+	case "upload":
+		s.upload(args)
 	case "landed":
 		for _, n := range s.these(args[0], slices.Sorted(maps.Keys(s.read))) {
 			delete(s.read, n)
@@ -261,6 +269,32 @@ func (s *script) flow(args []string) string {
 				args = append(args, after)
 			}
 			s.end(s.replies[who].outcome, args)
+		}
+	}
+}
+
+// upload lets time pass in which there are always bodies to send.
+func (s *script) upload(args []string) {
+	end, size, each, link := s.now.Add(s.duration(args[0])), int64(s.float(args[1])), s.float(args[2]), math.Inf(1)
+	told := size
+	for _, arg := range args[3:] {
+		if arg == "unknown" {
+			told = -1
+		} else {
+			link = s.float(arg)
+		}
+	}
+	const step = 50 * time.Millisecond
+	for s.now.Before(end) {
+		s.sendAll()
+		s.now = s.now.Add(step)
+		moved := int64(min(each, link/float64(len(s.out))) * step.Seconds())
+		for _, n := range slices.Sorted(maps.Keys(s.out)) {
+			if s.bodies[n] += moved; s.bodies[n] < size {
+				s.c.progress(*s.out[n], s.bodies[n], told, s.now)
+			} else {
+				s.end(Success, []string{fmt.Sprint(n), "server=1ms", fmt.Sprintf("bytes=%d", size)})
+			}
 		}
 	}
 }
@@ -420,6 +454,9 @@ func (s *script) state() string {
 	}
 	if c.inFlight != len(s.out) || c.places != len(s.out)+len(s.read) {
 		s.t.Errorf("%s: %d in flight and %d places, want %d and %d", text, c.inFlight, c.places, len(s.out), len(s.out)+len(s.read))
+	}
+	if b := c.flow.bytesPerSecond(); b > 0 {
+		text += fmt.Sprintf(", %.4g B/s", b)
 	}
 	if s.pause.After(s.now) {
 		text += fmt.Sprintf(", paused to %s", s.at(s.pause))

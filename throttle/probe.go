@@ -104,6 +104,7 @@ func (c *controller) try(t *ticket, now time.Time) {
 // recall takes in that a request is about to be sent once more, and waits for
 // that. If it was the probe, the next one may be.
 func (c *controller) recall(t *ticket, now time.Time) {
+	c.flow.end(t.number, now)
 	if t.probe {
 		t.probe = false
 		c.probes--

@@ -387,9 +387,11 @@ type attempt struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace   httptrace.ClientTrace
-	timer   *time.Timer // of Timeout; nil: none
-	limited bool        // the body is sent under a bandwidth limit
-	conns   int         // connections got; net/http gets them one after the other
+	timer   *time.Timer  // of Timeout; nil: none
+	limited bool         // the body is sent under a bandwidth limit
+	counted bool         // whether read is counted
+	read    atomic.Int64 // bytes of the body
+	conns   int          // connections got; net/http gets them one after the other
 	last    httptrace.GotConnInfo
 	fresh   int           // of these, the new ones
 	start   time.Time     // the first begin
@@ -409,23 +411,26 @@ func (a *attempt) request() *http.Request {
 	if outer := httptrace.ContextClientTrace(ctx); outer != nil {
 		a.trace, ctx = *outer, untraced{ctx}
 	}
-	a.trace.GotConn = both(a.gotConn, a.trace.GotConn)
+	a.trace.GotConn = both(a.connected, a.trace.GotConn)
 	a.trace.WroteRequest = both(a.wroteRequest, a.trace.WroteRequest)
 	a.ctx = httptrace.WithClientTrace(ctx, &a.trace)
 	r := a.req.WithContext(a.ctx)
-	// Without a limit the body passes untouched, which lets files go by sendfile.
-	if r.Body == nil || r.Body == http.NoBody || !a.u.bandwidth.limited() {
+	if r.Body == nil || r.Body == http.NoBody {
 		return r
 	}
-	a.limited = true
-	r.Body = a.limit(r.Body)
+	// Otherwise the body passes untouched, which lets files go by sendfile.
+	a.limited = a.u.bandwidth.limited()
+	if a.counted = a.limited || r.URL.Scheme == "https" && long(bodySize(r)); !a.counted {
+		return r
+	}
+	r.Body = a.wrap(r.Body)
 	if get := r.GetBody; get != nil {
 		r.GetBody = func() (io.ReadCloser, error) {
 			body, err := get()
 			if err != nil {
 				return nil, err
 			}
-			return a.limit(body), nil
+			return a.wrap(body), nil
 		}
 	}
 	return r
@@ -454,11 +459,15 @@ func both[T any](ours, theirs func(T)) func(T) {
 	}
 }
 
-func (a *attempt) limit(body io.ReadCloser) io.ReadCloser {
-	return struct {
-		io.Reader
-		io.Closer
-	}{a.u.bandwidth.Reader(a.ctx, body), body}
+// wrap returns a body that counts what is read of it, and reads no faster than the
+// bandwidth allows.
+func (a *attempt) wrap(body io.ReadCloser) io.ReadCloser {
+	var r io.Reader = body
+	if a.limited {
+		r = a.u.bandwidth.Reader(a.ctx, body)
+	}
+	a.read.Store(0)
+	return &countedBody{r, body, &a.read}
 }
 
 // maxFresh is how many new connections one attempt gets. With HTTP/1 it is one at

@@ -16,8 +16,8 @@ import (
 // What is given is where sending begins, and is never exceeded; it goes below only
 // where the server refuses, and comes back. What is not given is found: Rate from
 // 429s and from the quotas that the server tells; InFlight from how long the
-// server takes and from 503s, beginning with one request, or, where Rate is given,
-// from 503s alone. Without InFlight at most 256 requests are on the wire. Bandwidth
+// server takes, from the bytes a second while bodies take many, and from 503s,
+// beginning with one request, or, where Rate is given, from 503s alone. Without InFlight at most 256 requests are on the wire. Bandwidth
 // is not looked for.
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
@@ -71,6 +71,7 @@ type Upstream struct {
 	bucket    *Bucket // with a door for those in flight
 	bandwidth *Bandwidth
 	waits     waits
+	sampler   sampler
 
 	mu struct {
 		sync.Mutex
@@ -127,6 +128,11 @@ type UpstreamStats struct {
 	// Latency is a fading mean of the latency of successes, in which the last one
 	// counts an eighth; zero: there was none.
 	Latency time.Duration
+
+	// BytesPerSecond is how many body bytes a second the server has acknowledged in the
+	// last second or two, of all transfers whose progress is known; see
+	// [Permit.Progress]. If none is under way, 0.
+	BytesPerSecond float64
 
 	// Unclaimed is [BucketStats.Unclaimed]: while it grows, more callers would
 	// make use of more of the rate.
@@ -300,27 +306,28 @@ func (u *Upstream) Stats() UpstreamStats {
 	defer u.mu.Unlock()
 	c, now := &u.mu.controller, time.Now()
 	s := UpstreamStats{
-		Limits:      u.mu.limits,
-		Holding:     holding,
-		Limit:       c.room(now),
-		Rate:        validRate(rate.Limit(c.mean(now))),
-		Learned:     c.learned(),
-		Phase:       c.phase,
-		Reason:      c.reason,
-		Changed:     c.changed,
-		Probe:       c.probe,
-		Waiting:     bucket.Waiting,
-		InFlight:    u.mu.controller.places,
-		MaxInFlight: u.mu.maxInFlight,
-		Sent:        u.mu.sent,
-		Succeeded:   u.mu.outcomes[Success],
-		Throttled:   u.mu.outcomes[Throttled],
-		Overloaded:  u.mu.outcomes[Overloaded],
-		TimedOut:    u.mu.outcomes[TimedOut],
-		Failed:      u.mu.outcomes[Failed],
-		Latency:     seconds(c.latency),
-		Unclaimed:   bucket.Unclaimed,
-		Waited:      waited,
+		Limits:         u.mu.limits,
+		Holding:        holding,
+		Limit:          c.room(now),
+		Rate:           validRate(rate.Limit(c.mean(now))),
+		Learned:        c.learned(),
+		Phase:          c.phase,
+		Reason:         c.reason,
+		Changed:        c.changed,
+		Probe:          c.probe,
+		Waiting:        bucket.Waiting,
+		InFlight:       u.mu.controller.places,
+		MaxInFlight:    u.mu.maxInFlight,
+		Sent:           u.mu.sent,
+		Succeeded:      u.mu.outcomes[Success],
+		Throttled:      u.mu.outcomes[Throttled],
+		Overloaded:     u.mu.outcomes[Overloaded],
+		TimedOut:       u.mu.outcomes[TimedOut],
+		Failed:         u.mu.outcomes[Failed],
+		Latency:        seconds(c.latency),
+		BytesPerSecond: c.flow.bytesPerSecond(),
+		Unclaimed:      bucket.Unclaimed,
+		Waited:         waited,
 	}
 	if c.trial != 0 {
 		s.Probe = time.Time{}

@@ -59,7 +59,7 @@ func within(path string, trees ...string) bool {
 
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
-	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
+	hint, secret, standing, wire := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing", module+"/internal/wire"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -71,8 +71,8 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, secret, standing, fields, "golang.org/x/sync"}),
-		through: []string{"github.com/hashicorp/go-cleanhttp"},
+		may:     slices.Concat(fixed, []string{hint, secret, standing, wire, fields, "golang.org/x/sync"}),
+		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
 		name:    "hint",
@@ -85,6 +85,12 @@ func TestImports(t *testing.T) {
 		of:      []string{secret, standing},
 		through: []string{},
 		why:     "the public packages share them",
+	}, {
+		name:    "wire",
+		of:      []string{wire},
+		may:     []string{"golang.org/x/sys/unix"},
+		through: []string{},
+		why:     "throttle needs it",
 	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},

@@ -87,7 +87,7 @@ func (c *client) deliver(ctx context.Context) bool {
 			bytes, drawn = c.run.size(), true
 		}
 		c.tally.sent(begin)
-		upload := c.run.upload(bytes, func(int64) {})
+		upload := c.run.upload(bytes, progress(permit, bytes))
 		a, ok := c.run.serve(ctx, lab.Request{Bytes: bytes})
 		now := time.Now()
 		f := feedback(a, ok, now)
@@ -103,6 +103,16 @@ func (c *client) deliver(ctx context.Context) bool {
 			return true
 		}
 	}
+}
+
+// progress returns what is told of the progress of an upload: nothing of one that is
+// small, as throttle.Transport does.
+func progress(p permit, size int64) func(acked int64) {
+	ours, ok := p.(*throttle.Permit)
+	if !ok || size < 256<<10 {
+		return func(int64) {}
+	}
+	return func(acked int64) { ours.Progress(acked, size) }
 }
 
 // feedback reads an answer as throttle.Transport does; ok is false where our own

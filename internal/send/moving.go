@@ -21,7 +21,7 @@ type moving struct {
 // A way is how one job's bytes go.
 type way struct {
 	conn  *stallConn
-	start int64 // what the connection had sent before
+	start int64 // what the server had acknowledged on it before
 }
 
 // watch returns ctx with a hook that notes which connection the job gets.
@@ -40,7 +40,7 @@ func (m *moving) watch(ctx context.Context, j *job) context.Context {
 			if m.jobs == nil {
 				m.jobs = make(map[*job]way)
 			}
-			m.jobs[j] = way{c, c.sent.Load()}
+			m.jobs[j] = way{c, c.Acked()}
 		}
 	}})
 }
@@ -52,12 +52,12 @@ func (m *moving) forget(j *job) {
 	delete(m.jobs, j)
 }
 
-// bytes is how much of files under way has gone out.
+// bytes is how much of files under way the server has acknowledged.
 func (m *moving) bytes() (n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for j, w := range m.jobs {
-		n += min(w.conn.sent.Load()-w.start, j.item.Size)
+		n += min(w.conn.Acked()-w.start, j.item.Size)
 	}
 	return n
 }

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/penstock/penstock/internal/wire"
 )
 
 // Network says how servers are reached. TLS is always verified, and of version 1.2 or later.
@@ -142,6 +144,15 @@ func (c *stallConn) due(last *atomic.Int64) (until time.Time, yes bool) {
 	}
 	last.Store(now.UnixNano())
 	return now.Add(c.limit), true
+}
+
+// Acked returns how many bytes the other side has acknowledged, or, where that cannot
+// be known, how many were written.
+func (c *stallConn) Acked() int64 {
+	if n, ok := wire.Acked(c.Conn); ok {
+		return n
+	}
+	return c.sent.Load()
 }
 
 // To set a deadline fails on a closed connection only.

@@ -2,6 +2,7 @@ package send
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -306,6 +308,26 @@ func TestSlowUploadsAreDelivered(t *testing.T) {
 		w.ended(s, ExitDelivered, 5, 0, 0, 0, 0)
 		if s.Requests.Sent != 5 {
 			t.Errorf("%d requests", s.Requests.Sent)
+		}
+	})
+}
+
+func TestAcked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := memnet.Listen()
+		defer l.Close()
+		inner, err := l.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &stallConn{Conn: inner}
+		defer c.Close()
+		if _, err := c.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		// A network in memory acknowledges nothing.
+		if n, ok := wire.Acked(tls.Client(c, &tls.Config{})); n != 1000 || !ok {
+			t.Errorf("%d bytes acknowledged, %v; want the 1000 that were written", n, ok)
 		}
 	})
 }

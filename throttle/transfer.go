@@ -1,0 +1,162 @@
+package throttle
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/wire"
+)
+
+const (
+	// longBody is the size from which on a body's progress is followed: a smaller one
+	// is in the buffers of the connection at once.
+	longBody = 256 << 10
+
+	// sampleEvery is how often connections are asked how far they are: a span has two
+	// samples at least.
+	sampleEvery = minSpan / 2
+)
+
+// Progress tells the permit's [Upstream], if it has one, how many bytes of the
+// request's body the server has acknowledged so far, of how many (below 0: not known).
+// Bytes that are only in a buffer on this side should not count.
+//
+// Requests that take many seconds for their bodies say little by their end. With their
+// progress the upstream finds how many of them should be sent at once: more as long as
+// all together have more bytes a second, and no more where they only take from each
+// other. Call it about every 50 to 500 ms while a body of more than 256 KiB is being
+// sent; [Transport] does so by itself. It does nothing after [Permit.Done].
+func (p *Permit) Progress(acked, size int64) {
+	u := p.upstream
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p.told.Load() { // with the lock, as a request that has ended would stay
+		return
+	}
+	now := time.Now()
+	u.mu.controller.progress(p.ticket, acked, size, now)
+	u.steerLocked(now)
+}
+
+// A sampler asks the connections on which long bodies are sent how far they are, while
+// there are any. To count where a body is read would cost an [os.File] its way by
+// sendfile.
+type sampler struct {
+	mu      sync.Mutex
+	samples []*sample
+	timer   *time.Timer // nil before the first sample
+	running bool
+}
+
+// A sample is one body on its way.
+type sample struct {
+	permit *Permit
+	size   int64
+	acked  func() int64
+}
+
+func (s *sampler) add(one *sample) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.samples = append(s.samples, one)
+	switch {
+	case s.running:
+		return
+	case s.timer == nil:
+		s.timer = time.AfterFunc(sampleEvery, s.tick)
+	default:
+		s.timer.Reset(sampleEvery)
+	}
+	s.running = true
+}
+
+func (s *sampler) remove(p *Permit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.samples = slices.DeleteFunc(s.samples, func(one *sample) bool { return one.permit == p })
+}
+
+// tick takes all samples, and drops those of requests that have ended.
+func (s *sampler) tick() {
+	s.mu.Lock()
+	s.samples = slices.DeleteFunc(s.samples, func(one *sample) bool { return one.permit.told.Load() })
+	samples := slices.Clone(s.samples)
+	s.mu.Unlock()
+	for _, one := range samples {
+		one.permit.Progress(one.acked(), one.size)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running = len(s.samples) > 0; s.running {
+		s.timer.Reset(sampleEvery)
+	}
+}
+
+// connected is called with each connection that the attempt gets.
+func (a *attempt) connected(info httptrace.GotConnInfo) {
+	a.gotConn(info)
+	a.follow(info)
+}
+
+// follow has the connection sampled if the body is long.
+func (a *attempt) follow(info httptrace.GotConnInfo) {
+	if a.conns > 1 {
+		a.u.sampler.remove(a.permit)
+	}
+	size := bodySize(a.req)
+	if a.refuse != nil || !long(size) {
+		return
+	}
+	before, ok := wire.Acked(info.Conn)
+	switch {
+	case ok && !shared(info):
+		a.u.sampler.add(&sample{a.permit, size, func() int64 {
+			now, _ := wire.Acked(info.Conn)
+			return now - before
+		}})
+	case a.counted:
+		a.u.sampler.add(&sample{a.permit, size, a.read.Load})
+	}
+}
+
+// shared reports whether other requests may be on the same connection.
+func shared(info httptrace.GotConnInfo) bool {
+	c, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && c.ConnectionState().NegotiatedProtocol == "h2" || info.Reused && !info.WasIdle
+}
+
+// bodySize returns the length of the request's body; below 0: not known.
+func bodySize(req *http.Request) int64 {
+	if req.ContentLength == 0 && req.Body != nil && req.Body != http.NoBody {
+		return -1
+	}
+	return req.ContentLength
+}
+
+// long reports whether a body of that size is followed.
+func long(size int64) bool { return size < 0 || size >= longBody }
+
+// A countedBody counts what is read of it. That is all that is known of a body that
+// shares its connection, and one that is wrapped anyway, or goes by TLS, does not go by
+// sendfile.
+type countedBody struct {
+	io.Reader
+	io.Closer
+	read *atomic.Int64
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	// HTTP/2 of net/http reads half a MiB at once and then sends it piece by piece.
+	n, err := b.Reader.Read(p[:min(len(p), 16<<10)])
+	b.read.Add(int64(n))
+	return n, err
+}
