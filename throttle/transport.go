@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/openfiles"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/standing"
 )
@@ -350,7 +351,7 @@ func (t *Transport) base() http.RoundTripper {
 	}
 	t.own.Do(func() {
 		t.ownBase = d.Clone()
-		t.ownBase.MaxIdleConns = 0
+		t.ownBase.MaxIdleConns = openfiles.Limit() / 2 // the others are for connections in use
 		t.ownBase.MaxIdleConnsPerHost = max(manyIdle, t.Limits.InFlight)
 	})
 	return t.ownBase

@@ -59,7 +59,7 @@ func within(path string, trees ...string) bool {
 
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
-	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
+	hint, secret, standing, openfiles := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing", module+"/internal/openfiles"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -71,7 +71,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, secret, standing, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, secret, standing, openfiles, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -81,8 +81,8 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "it is pure parsing",
 	}, {
-		name:    "secret, standing",
-		of:      []string{secret, standing},
+		name:    "secret, standing, openfiles",
+		of:      []string{secret, standing, openfiles},
 		through: []string{},
 		why:     "the public packages share them",
 	}, {

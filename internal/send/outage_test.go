@@ -16,7 +16,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -396,4 +398,39 @@ func TestOutageFindsManyInFlight(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where few files may be open few connections are made, those to servers that are done with are
+// closed, and nothing fails: also where a connection fails for it all the same.
+func TestFewOpenFiles(t *testing.T) {
+	const hosts = 200
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 50*time.Millisecond) }, func(w *world) {
+		var lines strings.Builder
+		for i := range 400 {
+			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://10.0.0.%d/%d\"}\n", w.firstFile(), i%hosts, i)
+		}
+		w.manifest(lines.String())
+		dial := w.Network.dial
+		var mu sync.Mutex
+		var dialled, most int64
+		w.Network.files = 64
+		w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if dialled++; dialled%5 == 0 {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
+			c, err := dial(ctx, network, addr)
+			most = max(most, w.conns.Load())
+			return c, err
+		}
+		s := w.run()
+		w.ended(s, ExitDelivered, 400, 0, 0, 0, 0)
+		if most > 20 || s.Requests.Sent != 400 || w.since() > 10*time.Second {
+			t.Errorf("%d connections at once, %d requests in %v", most, s.Requests.Sent, w.since())
+		}
+		if n := strings.Count(w.watch.talk.String(), "only 64 files may be open at once (ulimit -n): there are no more than 20 connections"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+	})
 }

@@ -256,6 +256,12 @@ func newRun(o Options) *run {
 	if inFlight == 0 {
 		inFlight = mostInFlight
 	}
+	var once sync.Once
+	r.Network.full = func(files, conns int) {
+		once.Do(func() {
+			r.Log.Warn(fmt.Sprintf("only %d files may be open at once (ulimit -n): there are no more than %d connections", files, conns))
+		})
+	}
 	r.transport = &throttle.Transport{
 		Base:    r.base(inFlight),
 		Limits:  o.Limits,
