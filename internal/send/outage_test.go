@@ -434,3 +434,37 @@ func TestFewOpenFiles(t *testing.T) {
 		}
 	})
 }
+
+// A server that hangs for 70 seconds gets no more than what was in flight, and probes.
+func TestOutageThatHangs(t *testing.T) {
+	const from, to = 10 * time.Second, 80 * time.Second
+	for _, method := range []string{"PUT", "POST"} {
+		var seen, accepted instants
+		onFakeTime(t, 2000, func(w http.ResponseWriter, r *http.Request) {
+			seen.add()
+			_, _ = io.Copy(io.Discard, r.Body) // or the server does not see the connection's end
+			if now := time.Since(seen.first()); now >= from && now < to {
+				<-r.Context().Done()
+				return
+			}
+			accept(w, r, 100*time.Millisecond)
+			accepted.add()
+		}, func(w *world) {
+			w.method(method)
+			w.Limits.Rate, w.Limits.InFlight = 20, 8
+			s := w.run()
+			if n := s.Items.Unknown; method == "POST" && n >= 8 && n <= 8+12 {
+				w.ended(s, ExitItems, 2000-n, 0, n, 0, 0)
+			} else {
+				w.ended(s, ExitDelivered, 2000, 0, 0, 0, 0)
+			}
+			if n := s.Requests.Sent - s.Requests.Accepted; n > 8+12 {
+				t.Errorf("%s: %d requests to a server that hung", method, n)
+			}
+			full := w.begin.Add(to + 25*time.Second) // a probe may hang, and the next one comes 20 seconds after it
+			if n := accepted.within(full, full.Add(10*time.Second)); n < 195 {
+				t.Errorf("%s: %d accepted in ten seconds, a while after it", method, n)
+			}
+		})
+	}
+}
