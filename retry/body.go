@@ -2,14 +2,19 @@ package retry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/penstock/penstock/internal/openfiles"
 )
 
 // small is the size up to which a file is read when it is opened. Its bytes then go out with the
@@ -18,8 +23,9 @@ const small = 16 << 10
 
 // SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and
 // closes a body that was there. Each try opens the file anew, so that a slow reader of one try is
-// not disturbed by the next. No more than 16 KiB are held in memory: a larger file is open from now
-// until the request was sent; close req.Body if it never is.
+// not disturbed by the next. No more than 16 KiB are held in memory: a larger file is opened when it
+// is first read, so that requests that wait for their turn hold no file open. Where too many files are
+// open, opening waits until others are closed, or the request's context ends.
 //
 // The file has to stay as it is until the answer was read: size and modification time are compared
 // at each opening, at the end of each sending, and before an answer counts as accepted. If they
@@ -32,7 +38,7 @@ func SetFileBody(req *http.Request, path string) error {
 	if err != nil {
 		return err
 	}
-	source := &fileSource{path: path, size: info.Size(), modTime: info.ModTime()}
+	source := &fileSource{ctx: req.Context(), path: path, size: info.Size(), modTime: info.ModTime()}
 	body, err := source.openNow()
 	if err != nil {
 		return err
@@ -61,10 +67,12 @@ func statRegular(path string) (os.FileInfo, error) {
 
 // fileSource is one file as it was when SetFileBody saw it. All bodies opened from it share it.
 type fileSource struct {
+	ctx     context.Context
 	path    string
 	size    int64
 	modTime time.Time
-	changed atomic.Bool // a body saw that it is no longer so
+	changed atomic.Bool           // a body saw that it is no longer so
+	failed  atomic.Pointer[error] // why a body could not be opened
 }
 
 // open looks at the file again and opens it.
@@ -84,9 +92,27 @@ func (s *fileSource) openNow() (io.ReadCloser, error) {
 	if s.size <= small {
 		return s.read()
 	}
-	f, err := openFile(s.path)
+	b := &fileBody{source: s}
+	b.ctx, b.cancel = context.WithCancel(s.ctx)
+	return b, nil
+}
+
+// openFile opens a large file, and looks at it again.
+func (s *fileSource) openFile(ctx context.Context) (f *os.File, err error) {
+	err = openfiles.Patiently(ctx, func() (err error) {
+		f, err = openFile(s.path)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) { // it was there when it was looked at
+		s.changed.Store(true)
+		return nil, s.err()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("retry: body: %w", err)
+		err = fmt.Errorf("retry: body: %w", err)
+		if ctx.Err() == nil {
+			s.failed.Store(&err)
+		}
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -96,13 +122,13 @@ func (s *fileSource) openNow() (io.ReadCloser, error) {
 		f.Close()
 		return nil, err
 	}
-	return &fileBody{File: f, source: s}, nil
+	return f, nil
 }
 
 // read takes in a small file. Whether it changed before that is seen before an answer counts.
 func (s *fileSource) read() (io.ReadCloser, error) {
 	data := buffer(int(s.size))
-	switch err := readFile(s.path, *data); {
+	switch err := openfiles.Patiently(s.ctx, func() error { return readFile(s.path, *data) }); {
 	case err == io.ErrUnexpectedEOF:
 		s.changed.Store(true)
 		return nil, s.err()
@@ -125,6 +151,9 @@ func (s *fileSource) compare(info os.FileInfo) error {
 }
 
 func (s *fileSource) err() error {
+	if err := s.failed.Load(); err != nil {
+		return *err // nothing of it was sent
+	}
 	if s.changed.Load() {
 		return fmt.Errorf("retry: body: %s: %w: send it again when it is complete", s.path, ErrFileChanged)
 	}
@@ -142,12 +171,45 @@ func (s *fileSource) verify() error {
 	return s.compare(info)
 }
 
-// fileBody embeds *os.File so that it goes out by sendfile: package net takes whatever is a
-// syscall.Conn.
+// fileBody is a large file, opened when it is first read. It goes out by sendfile: package net takes
+// whatever is a syscall.Conn.
 type fileBody struct {
-	*os.File
 	source *fileSource
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	file   atomic.Pointer[os.File] // nil: not yet open
 	closed atomic.Bool
+}
+
+func (b *fileBody) open() (*os.File, error) {
+	if f := b.file.Load(); f != nil {
+		return f, nil
+	}
+	f, err := b.source.openFile(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.file.Store(f)
+	if b.closed.Load() { // meanwhile, and did not see it
+		f.Close()
+	}
+	return f, nil
+}
+
+func (b *fileBody) Read(p []byte) (int, error) {
+	f, err := b.open()
+	if err != nil {
+		return 0, err
+	}
+	return f.Read(p)
+}
+
+func (b *fileBody) SyscallConn() (syscall.RawConn, error) {
+	f, err := b.open()
+	if err != nil {
+		return nil, err
+	}
+	return f.SyscallConn()
 }
 
 // Close looks whether the file is still what it was. By then net/http has read to its end, and
@@ -156,11 +218,16 @@ func (b *fileBody) Close() error {
 	if !b.closed.CompareAndSwap(false, true) {
 		return nil // net/http may close twice
 	}
-	info, err := b.File.Stat()
+	b.cancel()
+	f := b.file.Load()
+	if f == nil {
+		return nil
+	}
+	info, err := f.Stat()
 	if err == nil {
 		err = b.source.compare(info)
 	}
-	return errors.Join(err, b.File.Close())
+	return errors.Join(err, f.Close())
 }
 
 // smallBody is a file that was read when it was opened.

@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -331,3 +333,68 @@ func TestEmptyBodyIsClosed(t *testing.T) {
 type closerFunc func()
 
 func (f closerFunc) Close() error { f(); return nil }
+
+// A file is open while it is sent, and not while its request waits for its turn.
+func TestFileBodyOpensLate(t *testing.T) {
+	fds := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(entries)
+	}
+	name := filepath.Join(t.TempDir(), "f.bin")
+	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 100<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := fds()
+	var requests []*http.Request
+	for range 100 {
+		req := request(t, "PUT", "")
+		if err := SetFileBody(req, name); err != nil {
+			t.Fatal(err)
+		}
+		requests = append(requests, req)
+	}
+	if n := fds() - before; n > 10 {
+		t.Errorf("100 requests hold %d files open", n)
+	}
+	for i, req := range requests {
+		if i%2 == 0 {
+			if n, err := io.Copy(io.Discard, req.Body); n != 100<<10 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if err := req.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := req.Body.Read(make([]byte, 1)); err == nil {
+			t.Error("it can be read after Close")
+		}
+	}
+	if n := fds() - before; n > 10 {
+		t.Errorf("%d files are open after Close", n)
+	}
+}
+
+// A file that cannot be opened when its turn comes fails its request, of which nothing was sent.
+func TestFileBodyThatCannotBeOpened(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f.bin")
+	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 100<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	req := request(t, "POST", "")
+	if err := SetFileBody(req, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(name), os.Symlink(name, name)); err != nil { // which even root cannot open
+		t.Skip(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	defer server.Close()
+	req.URL, _ = url.Parse(server.URL)
+	r := end(t, &Client{}, req)
+	if r.Outcome != Failed || !errors.Is(r.Err, syscall.ELOOP) {
+		t.Errorf("%+v", r)
+	}
+}

@@ -34,6 +34,7 @@ type call struct {
 	cutOff     bool // some try ended before its body was sent
 	unexpected bool // some try was refused because it asked for a 100 Continue: no other does
 	blame      blame
+	outage     bool // others failed, too
 
 	// Of the last try.
 	attempt   *attempt
@@ -264,13 +265,14 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		}
 		return c.end(Failed, time.Time{}, c.last)
 	case Refused:
-		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal()
+		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal(c.status)
 		return c.next(now, s, Deferred)
 	case Uncertain:
 		c.uncertain = true
 		if !c.repeatable {
 			return c.end(Unknown, time.Time{}, because(c.last, errors.New("it may have been accepted, and repeating it is not safe")))
 		}
+		c.countFailure(&s)
 	}
 	return c.next(now, s, Failed)
 }
@@ -342,12 +344,30 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hi
 }
 
 // countRefusal reports whether a refusal counts as a failure of this request.
-func (c *call) countRefusal() bool {
-	counts := c.kind.refuse(&c.blame, c.status)
+func (c *call) countRefusal(how int) bool {
+	counts := c.kind.refuse(&c.blame, how)
 	if counts {
 		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
 	}
 	return counts
+}
+
+// countFailure fills in what a try that may have been processed counts as: a failure of this request,
+// or a refusal by a server that accepts nothing at all. After the first one nobody knows yet, so it
+// counts together with the second.
+func (c *call) countFailure(s *step) {
+	never := c.kind.never()
+	alone := c.blame.refusals > 0 && c.kind.begins() == c.blame.number // no other request has failed since the last one
+	c.outage = c.outage || c.blame.refusals > 0 && !alone
+	s.failure = c.countRefusal(failed) ||
+		c.policy.Attempts == 1 ||
+		// Nothing speaks of an outage, and of a timeout not even that others were accepted before.
+		alone && (never && !c.outage || c.status == 0 && c.reason == reasonTimedOut)
+	if s.failure && c.blame.refusals == 2 {
+		c.failures++
+	}
+	s.refusal = !s.failure
+	s.unproven = never || !c.outage
 }
 
 // next plans the wait before the next try. Where the body rules one out, the call ends with the

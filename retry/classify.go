@@ -137,7 +137,7 @@ func misconfigured(err error, seen marks) bool {
 	)
 	switch {
 	case errors.As(err, &dns):
-		return dns.IsNotFound
+		return dns.IsNotFound && !dns.IsTemporary
 	case wrongPeer(err):
 		return true
 	case errors.As(err, &op) && op.Op == "local error": // crypto/tls's words for an alert of our own

@@ -25,10 +25,10 @@
 //	  with Retry-After
 //	408, 425                                  again, an attempt           again, an attempt
 //	409, 413 with Retry-After                 again, an attempt           again, an attempt
-//	500, 502, 504; reset or timeout           again, an attempt           unknown
+//	500, 502, 504; reset or timeout           again, see below            unknown
 //	  after bytes may have been sent
 //	3xx that is not followed                  failed, names the new URL   failed, names the new URL
-//	512 to 599, which gateways made up        again, an attempt           unknown
+//	512 to 599, which gateways made up        again, see below            unknown
 //	other 4xx and 5xx; 400, 401, 404, 405,    failed                      failed
 //	  410 to 412, 414, 415, 422, 501 and
 //	  505 also with Retry-After
@@ -49,6 +49,13 @@
 // origin, the method and the credential in common, or what [Client.Key] says. So one file that a
 // server always refuses fails while others are accepted, and also after the last of the others; an
 // account whose quota is used up waits, whatever other accounts on the same host are allowed.
+//
+// Answers such as 500, and lost connections, are an attempt only if others of the request's kind that
+// were sent after its previous failure were accepted. Otherwise the upstream accepts nothing at all,
+// and they are refusals. They are attempts, too, where no other request fails and none was ever
+// accepted, and so is a timeout that repeats while no other request fails. Ten minutes end a call where
+// it is not known whether the request or the upstream is at fault: none was ever accepted, although
+// several fail, or some were, but no other fails now.
 //
 // Whether bytes may have been sent is told by the hooks of [net/http/httptrace] that the transport
 // called in this try. Where it called none, only an error of a dial, of DNS or of a certificate

@@ -17,6 +17,10 @@ const (
 	// this often: then eight refusals in a row are chance once in a hundred million times.
 	blameShare = 0.1
 
+	// The same for a failure, such as 500, of which a request that is retried costs the server no more
+	// than another: then eight in a row are chance once in 256 times.
+	failureShare = 1
+
 	// sureBlame is how often a request must have been blamed for it to be to blame as well when no other
 	// is left to be accepted: an outage that begins may look like that once, …
 	sureBlame = 2
@@ -106,6 +110,13 @@ func (c *Client) kind(key kindKey) *kind {
 	return remembered(&c.mu.kinds, key, maxKinds)
 }
 
+// never reports whether nothing of the kind was ever accepted.
+func (k *kind) never() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.accepted == 0
+}
+
 // begins returns the instant at which a try begins, counted in refusals of its kind.
 func (k *kind) begins() int64 {
 	k.mu.Lock()
@@ -121,6 +132,9 @@ func (k *kind) accept(began int64, refusals int64) {
 	k.endured += refusals
 	k.newest = max(k.newest, began)
 }
+
+// failed stands for the status of all tries that may have been processed: 500 and 502 of one request have one cause.
+const failed = -1
 
 // blame is what one call knows of its refusals.
 type blame struct {
@@ -140,7 +154,11 @@ type blame struct {
 // and nobody is to blame. It requires that mu is held.
 func (k *kind) weigh(b *blame) (counts, sure bool) {
 	passed, endured := k.accepted-b.accepted, k.endured-b.endured
-	counts = b.refusals > 0 && passed > 0 && k.newest >= b.number && float64(endured) <= blameShare*float64(passed)
+	share := blameShare
+	if b.status == failed {
+		share = failureShare
+	}
+	counts = b.refusals > 0 && passed > 0 && k.newest >= b.number && float64(endured) <= share*float64(passed)
 	many := k.accepted-b.firstAccepted >= sureAccepted && k.endured == b.firstEndured
 	return counts, b.sure || counts && (many || b.counted+1 >= sureBlame)
 }

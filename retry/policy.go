@@ -20,6 +20,10 @@ const (
 	defaultCap         = 30 * time.Second
 	defaultMaxWait     = time.Hour
 	defaultGiveUpAfter = time.Hour
+
+	// unprovenPatience is enough for a restart, where 500 may as well be about the request: nothing
+	// else was ever accepted, or nothing else was tried.
+	unprovenPatience = 10 * time.Minute
 )
 
 // Policy says how often to try again and how long to wait in between. The zero value is the
@@ -31,8 +35,8 @@ const (
 // told the same instant.
 type Policy struct {
 	// Attempts is how many real failures one call goes through before it has failed; 1 makes the
-	// first one final. A refusal counts only where the request itself is to blame (see the package
-	// comment). Zero: 8.
+	// first one final. A refusal, or an answer such as 500, counts only where the request itself is
+	// to blame (see the package comment). If zero, 8.
 	Attempts int
 
 	// Base is the longest own wait before the second try. Zero: 500ms. Above Cap it is taken as Cap.
@@ -58,8 +62,10 @@ type Policy struct {
 
 	// GiveUpAfter is how long one call goes on while the upstream refuses it or cannot be reached;
 	// then it ends as [Deferred]. It is counted from the call's first refusal, anew after one that
-	// counted against Attempts; waits that were asked for do not count. Zero: 1h. One nanosecond:
-	// the first refusal ends the call.
+	// counted against Attempts; waits that were asked for do not count. After answers such as 500
+	// it is ten minutes at most while no other request of the kind fails too, or none was ever
+	// accepted. Zero: 1h. One nanosecond: the first refusal ends the call; math.MaxInt64: no limit
+	// but the context.
 	GiveUpAfter time.Duration
 
 	// Budget bounds retries over many calls. Nil: no such bound.
@@ -232,6 +238,8 @@ type step struct {
 	asked   time.Duration // the wait asked for, zero or less if none was
 	failure bool          // counts against Attempts
 	refusal bool          // counts against GiveUpAfter; it may be both
+
+	unproven bool // as a refusal, it may as well be the request's own failure
 }
 
 // ending is how a course ends.
@@ -258,11 +266,17 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	own := c.jitter(s.refusal && (!s.failure || asked > 0)) // who is told when to come need not grope for it
 	wait := plus(asked, own)
 	until := now.Add(wait)
+	patience := c.policy.GiveUpAfter
 	if s.refusal && c.giveUp.IsZero() {
-		c.giveUp = now.Add(c.policy.GiveUpAfter)
+		c.giveUp = now.Add(patience)
 	}
-	if s.refusal && now.Add(own).After(c.giveUp) {
-		return 0, &ending{Deferred, until, fmt.Errorf("refused for longer than GiveUpAfter %v", c.policy.GiveUpAfter)}
+	giveUp := c.giveUp
+	if s.unproven && unprovenPatience < patience && patience < math.MaxInt64 {
+		giveUp = giveUp.Add(unprovenPatience - patience)
+		patience = unprovenPatience
+	}
+	if s.refusal && now.Add(own).After(giveUp) {
+		return 0, &ending{Deferred, until, fmt.Errorf("refused for longer than GiveUpAfter %v", patience)}
 	}
 	if !c.giveUp.IsZero() {
 		c.giveUp = c.giveUp.Add(asked)

@@ -150,7 +150,7 @@ func (s *script) event(line string) string {
 		}
 	case "resend":
 		t := s.out[int64(s.number(args[0]))]
-		s.c.recall(t, s.now)
+		s.c.recall(t, len(args) > 1, s.now)
 		s.c.landed()
 		s.c.resent(t, s.now)
 	case "trips":

@@ -83,8 +83,12 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		if c.inFlight == 0 {
 			c.probe = now.Add(c.rest)
 		}
-	default:
+	case f.Outcome != Failed:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
+	case c.refused == 1: // a second request that fails may be at fault, too: the next one tells
+		c.probe = now.Add(min(max(seconds(c.latency), fullWait), minProbe))
+	default:
+		c.probe = now.Add(min(minProbe<<min(c.refused-2, 10), maxProbe))
 	}
 	if c.refused == 0 && (f.Outcome != Failed || c.accepted < fewRefused) { // a probe says nothing of how many are too many
 		c.lower(t, f.Outcome == TimedOut, now)
@@ -101,15 +105,18 @@ func (c *controller) try(t *ticket, now time.Time) {
 	c.trial, c.probe = t.number, now.Add(patience)
 }
 
-// recall takes in that a request is about to be sent once more, and waits for
-// that. If it was the probe, the next one may be.
-func (c *controller) recall(t *ticket, now time.Time) {
+// recall records that a request waits to be sent once more, perhaps since the server did not want
+// it. If it was the probe, the next one may be.
+func (c *controller) recall(t *ticket, refused bool, now time.Time) {
 	c.flow.end(t.number, now)
 	if t.probe {
 		t.probe = false
 		c.probes--
 	}
-	if t.number == c.trial {
+	if refused {
+		c.refuse(*t, Feedback{Outcome: Overloaded}, now)
+		c.tell(now, "")
+	} else if t.number == c.trial {
 		c.trial, c.probe = 0, now
 	}
 }

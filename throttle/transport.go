@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/openfiles"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/standing"
 )
@@ -54,9 +55,9 @@ const (
 // section 10.2.3) or by the headers of a quota, nothing more is sent to that
 // upstream until then. The same holds for any other refusal with Retry-After, except
 // 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505: those speak of one request,
-// and so does their Retry-After. One that
-// refuses all the same, or cannot be reached, gets one request at a time, after
-// 2, 4, 8, 10, 10, … seconds, until it accepts one.
+// and so does their Retry-After. One that refuses all the same, that answers 500 or
+// 502 and accepts nothing, or that cannot be reached, be it for a proxy, TLS or DNS,
+// gets one request at a time, after 2, 4, 8, 10, 10, … seconds, until it accepts one.
 //
 // The package retry, where it is above, says how each request fared. To a server
 // that accepts nothing the newest of those that were not sent yet is sent, out of
@@ -167,7 +168,9 @@ type Event struct {
 
 	Waited time.Duration // Sent: for the permit and the token
 
-	// Ended: how it went. Latency is the time since the token.
+	// Ended: how it went. Latency is the time since the token. Resent: Outcome is
+	// Overloaded if the server did not want the request, [Ignored] if an idle
+	// connection was dead.
 	Status  int   // 0: no answer
 	Err     error // why there is none; what errors.As finds in it is as RoundTrip returned it
 	Outcome Outcome
@@ -348,7 +351,7 @@ func (t *Transport) base() http.RoundTripper {
 	}
 	t.own.Do(func() {
 		t.ownBase = d.Clone()
-		t.ownBase.MaxIdleConns = 0
+		t.ownBase.MaxIdleConns = openfiles.Limit() / 2 // the others are for connections in use
 		t.ownBase.MaxIdleConnsPerHost = max(manyIdle, t.Limits.InFlight)
 	})
 	return t.ownBase
@@ -391,6 +394,7 @@ type attempt struct {
 	limited bool         // the body is sent under a bandwidth limit
 	counted bool         // whether read is counted
 	read    atomic.Int64 // bytes of the body
+	wanted  bool         // net/http looked for a connection
 	conns   int          // connections got; net/http gets them one after the other
 	last    httptrace.GotConnInfo
 	fresh   int           // of these, the new ones
@@ -411,6 +415,7 @@ func (a *attempt) request() *http.Request {
 	if outer := httptrace.ContextClientTrace(ctx); outer != nil {
 		a.trace, ctx = *outer, untraced{ctx}
 	}
+	a.trace.GetConn = both(func(string) { a.wanted = true }, a.trace.GetConn)
 	a.trace.GotConn = both(a.connected, a.trace.GotConn)
 	a.trace.WroteRequest = both(a.wroteRequest, a.trace.WroteRequest)
 	a.ctx = httptrace.WithClientTrace(ctx, &a.trace)
@@ -481,6 +486,9 @@ var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections with
 // unless a cool-down has begun since, while the connection was made. What is not
 // to be sent it refuses by ending the attempt's context.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	// To send again on the same connection, or after a new one has ended, means that the server
+	// did not want the request. A connection that was idle may just have been dead.
+	refused := a.conns > 0 && (!a.last.Reused || info.Conn != nil && info.Conn == a.last.Conn)
 	a.last = info
 	a.conns++
 	if !info.Reused {
@@ -494,7 +502,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	err := errGoneAway
 	if a.fresh <= maxFresh {
-		err = a.u.again(a.ctx, a.permit, a.weight)
+		err = a.u.again(a.ctx, a.permit, a.weight, refused)
 	}
 	if err != nil {
 		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1
@@ -524,7 +532,11 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if a.conns > 1 {
 		a.u.resent()
-		a.observe(Event{Kind: Resent})
+		e := Event{Kind: Resent}
+		if refused {
+			e.Outcome = Overloaded
+		}
+		a.observe(e)
 	}
 }
 
@@ -544,7 +556,7 @@ func replayable(r *http.Request) bool {
 // wroteRequest is called when all of the request was written, or could not be.
 func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
 	if info.Err == nil {
-		a.wrote.Store(int64(time.Since(a.start)))
+		a.wrote.Store(max(int64(time.Since(a.start)), 1))
 	}
 }
 
@@ -625,6 +637,8 @@ func answer(status int, throttled bool) Outcome {
 		return Throttled
 	case status == http.StatusGatewayTimeout:
 		return TimedOut
+	case status == http.StatusInternalServerError, status == http.StatusBadGateway, 512 <= status && status <= 599:
+		return Failed // from 512 on they are what gateways made up, such as 524: as 500 (RFC 9110, section 15)
 	case status < 400:
 		return Success
 	}
@@ -670,7 +684,7 @@ func (a *attempt) unanswered(err error, now time.Time) Outcome {
 	case a.last.IdleTime >= idleLong && !errors.Is(err, io.ErrUnexpectedEOF) && lost(err):
 		return Ignored // the server closed it just before, as servers do
 	}
-	return failure(a.req.Context(), err)
+	return a.failure(err)
 }
 
 // inVain reports whether the time before the caller's deadline was spent in flight, and not in our own queue or in that of
@@ -704,14 +718,20 @@ func timedOut(ctx context.Context, now time.Time) bool {
 	return expired(ctx, now)
 }
 
-// failure tells what the lack of an answer says about the server.
-func failure(ctx context.Context, err error) Outcome {
+// failure returns what the lack of an answer says about the server.
+func (a *attempt) failure(err error) Outcome {
 	var timeout net.Error
 	var op *net.OpError
 	var name *net.DNSError
+	var proxy interface{ ProxyStatus() int }
 	switch {
-	case ctx.Err() != nil:
+	case a.req.Context().Err() != nil:
 		return Ignored
+	case errors.As(err, &proxy):
+		if status := proxy.ProxyStatus(); status < 500 && status != http.StatusTooManyRequests {
+			return Answered // such as 407: that is no outage
+		}
+		return Failed
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"), errors.As(err, &name):
 		return Overloaded // not even a connection
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -720,8 +740,12 @@ func failure(ctx context.Context, err error) Outcome {
 		return Overloaded
 	case errors.Is(err, syscall.ECONNREFUSED), lost(err):
 		return Overloaded
+	case a.wanted && a.conns == 0, // whatever is in the way: a proxy, TLS
+		op != nil && op.Op == "remote error", // an alert of TLS 1.3 may come after the handshake
+		a.wrote.Load() > 0:                   // what came was no answer
+		return Failed
 	}
-	return Ignored
+	return Ignored // our own doing, such as a body that cannot be read
 }
 
 // timeout returns our own error where it was our timeout that ended the attempt.

@@ -3,6 +3,7 @@ package throttle
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -1407,7 +1408,14 @@ func TestTransportOutcomes(t *testing.T) {
 		{answerWith(509, "Retry-After", "1"), nil, Overloaded},
 		{answerWith(529, "Retry-After", "1"), nil, Overloaded},
 		{answerWith(501), nil, Answered},
-		{answerWith(500), nil, Answered},
+		{answerWith(500), nil, Failed},
+		{answerWith(502), nil, Failed},
+		{answerWith(505), nil, Answered},
+		{answerWith(507), nil, Answered},
+		{answerWith(511), nil, Answered},
+		{answerWith(512), nil, Failed},
+		{answerWith(524), nil, Failed},
+		{answerWith(599), nil, Failed},
 		{answerWith(509), nil, Overloaded},
 		{answerWith(529), nil, Overloaded},
 		{answerWith(503), nil, Overloaded},
@@ -1424,6 +1432,12 @@ func TestTransportOutcomes(t *testing.T) {
 		{nil, io.ErrUnexpectedEOF, Overloaded},
 		{nil, errors.New("certificate"), Ignored},
 		{nil, dial(&net.DNSError{IsNotFound: true}), Overloaded},
+		{nil, &net.DNSError{IsTemporary: true}, Overloaded},
+		{nil, dial(os.NewSyscallError("socket", syscall.EMFILE)), Overloaded},
+		{nil, proxyRefusal(502), Failed},
+		{nil, proxyRefusal(429), Failed},
+		{nil, proxyRefusal(407), Answered},
+		{nil, &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, Failed},
 	} {
 		var ended Event
 		tr := &Transport{
@@ -1658,6 +1672,11 @@ func TestTransportIdleConnectionLost(t *testing.T) {
 		})
 	}
 }
+
+type proxyRefusal int
+
+func (proxyRefusal) Error() string      { return "refused" }
+func (e proxyRefusal) ProxyStatus() int { return int(e) }
 
 func wantNone(t *testing.T, u *Upstream) {
 	t.Helper()

@@ -236,12 +236,15 @@ func expired(ctx context.Context, now time.Time) bool {
 }
 
 // again takes a place and tokens for a request that has its permit and is about
-// to be sent once more. Meanwhile it is not in flight. After an error it is not
-// in flight any more.
-func (u *Upstream) again(ctx context.Context, p *Permit, weight int) error {
+// to be sent once more, perhaps since the server did not want it. Meanwhile it is not
+// in flight. After an error it is not in flight any more.
+func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused bool) error {
 	u.mu.Lock()
 	now := time.Now()
-	u.mu.controller.recall(&p.ticket, now)
+	if refused {
+		u.mu.outcomes[Overloaded]++
+	}
+	u.mu.controller.recall(&p.ticket, refused, now)
 	u.steerLocked(now)
 	u.mu.Unlock()
 	u.landed()

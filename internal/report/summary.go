@@ -58,7 +58,8 @@ type ByteCounts struct {
 
 // RequestCounts counts attempts. Sent counts requests on the wire, so it also
 // has net/http's hidden resends and those without an outcome yet. Waste is the
-// share of Sent that was throttled, overloaded or timed out.
+// share of Sent that was throttled, overloaded or timed out, or that the server
+// failed to answer properly, as with 500 or 502; these are among the Errors, too.
 type RequestCounts struct {
 	Sent       int64            `json:"sent"`
 	Accepted   int64            `json:"accepted"`
@@ -206,7 +207,7 @@ func (t *Tally) fillRequests(s *Summary) {
 	c.Throttled = r.byOutcome[Throttled]
 	c.Overloaded = r.byOutcome[Overloaded]
 	c.TimedOut = r.byOutcome[TimedOut]
-	c.Errors = r.byOutcome[Errored]
+	c.Errors = r.byOutcome[Errored] + r.byOutcome[Broken]
 	c.ByStatus = make(map[string]int64)
 	for status, n := range r.byStatus {
 		if n > 0 {
@@ -214,7 +215,7 @@ func (t *Tally) fillRequests(s *Summary) {
 		}
 	}
 	if c.Sent > 0 {
-		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut)/float64(c.Sent), 4)
+		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut+r.byOutcome[Broken])/float64(c.Sent), 4)
 	}
 	if r.samples == 0 {
 		return

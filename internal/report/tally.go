@@ -16,9 +16,10 @@ const (
 	Throttled                 // 429, or what else counts as too fast
 	Overloaded                // 503, refused, reset
 	TimedOut                  // 504, or our deadline
+	Broken                    // the server failed: 500, 502, or no connection for a proxy or TLS
 )
 
-const outcomes = 5
+const outcomes = 6
 
 // Request is one attempt that ended.
 type Request struct {
@@ -185,7 +186,7 @@ func (t *Tally) Snapshot(at time.Time) Snapshot {
 	}()
 	t.requests.Lock()
 	by := &t.requests.byOutcome
-	s.Accepted, s.Refused = by[Accepted], by[Throttled]+by[Overloaded]+by[TimedOut]
+	s.Accepted, s.Refused = by[Accepted], by[Throttled]+by[Overloaded]+by[TimedOut]+by[Broken]
 	t.requests.Unlock()
 	t.sent.Lock()
 	s.Sent = t.sent.n

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
+	"github.com/penstock/penstock/internal/openfiles"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 )
@@ -34,7 +35,11 @@ func digestOf(ctx context.Context, open func() (io.ReadCloser, error)) (sum [sha
 
 // hashFile is digestOf for any hash.
 func hashFile(ctx context.Context, h hash.Hash, open func() (io.ReadCloser, error)) (n int64, err error) {
-	f, err := open()
+	var f io.ReadCloser
+	err = openfiles.Patiently(ctx, func() (err error) {
+		f, err = open()
+		return err
+	})
 	if err != nil {
 		return 0, unreadable(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -181,14 +182,14 @@ func TestHTTP2IsBounded(t *testing.T) {
 		}, says: "INTERNAL_ERROR"},
 		{name: "refuses the stream", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameReset, 0, stream, "\x00\x00\x00\x07")
-		}, after: 63 * time.Second, jitter: 7 * time.Second, says: "REFUSED_STREAM"}, // net/http tries again, after 1, 2, 4, … seconds
+		}, after: 98 * time.Second, jitter: 20 * time.Second, says: "REFUSED_STREAM"}, // net/http tries again, after 1, 2, 4, … seconds, and we have probes
 		{name: "goes away", request: func(c *h2, stream uint32) {
 			if n := requests.Add(1); n > 100 {
 				t.Errorf("requests have no end")
 				return
 			}
 			_ = c.frame(frameGoAway, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x00")
-		}, says: "the server ended 10 new connections without an answer"},
+		}, after: 65 * time.Second, says: "the server ended 10 new connections without an answer"}, // a probe each
 	} {
 		stop.Store(false)
 		var config *tls.Config
@@ -248,6 +249,40 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != 200 || resp.ProtoMajor != 2 || w.since() != 8*limit+limit/2 {
 			t.Errorf("%s %s after %v", resp.Proto, resp.Status, w.since())
+		}
+	})
+}
+
+// A server that refuses all streams is given up as any other, although net/http sends them again.
+func TestGiveUpOnRefusedStreams(t *testing.T) {
+	var config *tls.Config
+	var requests atomic.Int64
+	onRawServer(t, 40, func(c net.Conn) {
+		conn := &h2{Conn: tls.Server(c, config)}
+		conn.serve("", true, func(stream uint32) {
+			requests.Add(1)
+			_ = conn.frame(frameReset, 0, stream, "\x00\x00\x00\x07")
+		})
+	}, func(w *world) {
+		a := newAuthority(t)
+		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
+		w.Network.TLS = &tls.Config{RootCAs: a.pool}
+		w.Network.HTTP2 = true
+		dir := t.TempDir()
+		for i := range 40 {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
+		w.Limits.InFlight = 16
+		w.GiveUpAfter, w.resends = 15*time.Second, 1000
+		s := w.run()
+		if s.ExitStatus != ExitUnavailable || s.Items.Deferred+s.Items.Remaining != 40 || w.since() > 30*time.Second {
+			t.Errorf("exit status %d after %v: %+v", s.ExitStatus, w.since(), s.Items)
+		}
+		if n := requests.Load(); n > 16+12 {
+			t.Errorf("%d requests", n)
 		}
 	})
 }

@@ -37,6 +37,7 @@ type job struct {
 	waiting bool      // for its next attempt
 	server  *server   // that it was last sent to
 	tries   int       // requests sent for it
+	sent    time.Time // the last of them
 
 	id        identity
 	key       string           // idempotency key
@@ -108,7 +109,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.verifier.delivered(j.item, req.Header)
 	}
 	switch {
-	case out.Status == report.Deferred && j.began.IsZero(): // the run ended before its turn
+	case out.Status == report.Deferred && j.began.IsZero() && r.ending.cause() != nil: // before its turn
 		r.leave(j)
 	case !r.postpone(j, out, end):
 		r.done(j, out)
@@ -225,11 +226,16 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if out.Status == report.Failed && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
-	r.mu.Lock()
-	accepted := r.accepted
-	r.mu.Unlock()
-	if errors.Is(end.Err, retry.ErrUnreachable) && !accepted { // else it is this item's URL
-		r.end(ExitUnavailable, fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable))
+	if errors.Is(end.Err, retry.ErrUnreachable) && r.ending.cause() == nil {
+		out.Status = report.Failed // also where another request found it out
+		r.mu.Lock()
+		none := j.server != nil && j.server.accepted == 0 // else it is this item's URL
+		r.mu.Unlock()
+		if none {
+			reason := fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable)
+			r.close(j.server, reason)
+			j.server.Stop(reason)
+		}
 	}
 	if end.Err != nil {
 		out.Error = r.hide(j.item, Plain(end.Err))
@@ -242,7 +248,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Error += ": " + strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "")
 	}
 	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
-		r.leftAlone(end.RetryAt)
+		r.leftAlone(j.server, end.RetryAt)
 	}
 	return out, end
 }
@@ -324,8 +330,11 @@ func (r *run) refuseAll(j *job, out report.Item) {
 	if out.Status == report.Failed && out.HTTPStatus >= 400 && out.HTTPStatus < 500 {
 		r.alike++
 	}
-	if out.Status == report.Unknown {
-		r.doubts++
+	// Of those that were in flight together one says as much as all of them.
+	if out.Status == report.Unknown && (r.doubts == 0 || j.sent.After(r.doubtful)) {
+		if r.doubts++; r.doubts == 1 {
+			r.doubtful = time.Now()
+		}
 	}
 	refused, alike, doubtful := !r.accepted && r.refusals >= 10, !r.accepted && r.alike >= 20, r.doubts >= 20
 	r.mu.Unlock()

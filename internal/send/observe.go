@@ -32,7 +32,7 @@ func (r *run) observe(e throttle.Event) {
 		r.mu.Unlock()
 		if j != nil {
 			r.backingOff(j, false)
-			j.server = server
+			j.server, j.sent = server, now
 			j.tries++
 			if !j.counted {
 				r.mu.Lock()
@@ -45,6 +45,12 @@ func (r *run) observe(e throttle.Event) {
 		}
 	case throttle.Resent:
 		r.tally.Sent(now)
+		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
+			r.mu.Lock()
+			r.serverLocked(e.Key).failed(now, now)
+			r.failing = true
+			r.mu.Unlock()
+		}
 	case throttle.Paused:
 		r.paused(e, now)
 	case throttle.Changed:
@@ -61,7 +67,10 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		return
 	}
 	if r.MaxWait > 0 && wait > r.MaxWait {
-		r.leftAlone(e.Until)
+		r.mu.Lock()
+		s := r.serverLocked(e.Key)
+		r.mu.Unlock()
+		r.leftAlone(s, e.Until)
 		return
 	}
 	// A server that asks for a pause each second does not get a line each second.
@@ -79,14 +88,14 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	r.Log.Log(context.Background(), level, text)
 }
 
-// leftAlone ends the run because a server asks for more patience than the run
-// has. Those who waited may learn of it before the event of the pause comes.
-func (r *run) leftAlone(until time.Time) {
+// leftAlone notes that a server asks for more patience than the run has. Those who
+// waited may learn of it before the event of the pause comes.
+func (r *run) leftAlone(s *server, until time.Time) {
 	text := "the server wants to be left alone until " + until.Format(time.RFC3339)
 	if r.MaxWait > 0 {
 		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
 	}
-	r.end(ExitUnavailable, errors.New(text))
+	r.close(s, errors.New(text))
 }
 
 // header spells a header's name as people know it.
@@ -105,6 +114,8 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 		outcome = report.Overloaded
 	case e.Outcome == throttle.TimedOut:
 		outcome = report.TimedOut
+	case e.Outcome == throttle.Failed:
+		outcome = report.Broken
 	}
 	r.tally.Request(report.Request{Outcome: outcome, Status: e.Status, Latency: e.Latency})
 	r.mu.Lock()
@@ -117,9 +128,11 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	s := r.serverLocked(e.Key)
 	if s.trouble = trouble(e); outcome == report.Accepted {
 		s.accepted++
+		s.gone = nil
 		r.acceptedLocked()
 		return
 	}
+	s.broken = outcome == report.Broken
 	s.failed(now.Add(-e.Latency), now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil
@@ -133,6 +146,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 func trouble(e throttle.Event) string {
 	var dns *net.DNSError
 	var op *net.OpError
+	var proxy *proxyError
 	switch {
 	case e.Err == nil && e.Status < 300:
 		return ""
@@ -142,8 +156,14 @@ func trouble(e throttle.Event) string {
 		return ""
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
-	case errors.As(e.Err, &dns):
+	case errors.As(e.Err, &proxy):
+		return proxy.Error()
+	case errors.As(e.Err, &dns) && dns.IsNotFound && !dns.IsTemporary:
 		return "host not found"
+	case errors.As(e.Err, &dns):
+		return "its name cannot be looked up"
+	case errors.As(e.Err, &op) && (op.Op == "remote error" || op.Op == "local error"): // an alert
+		return "TLS failed"
 	case errors.As(e.Err, &op) && op.Op == "dial" && op.Timeout():
 		return "no connection in time"
 	case errors.As(e.Err, &op) && op.Op == "dial":

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/journal"
 )
 
 // patience tells how long a server has accepted nothing although something was
@@ -70,6 +72,10 @@ func (r *run) acceptedLocked() {
 	}
 }
 
+// unprovenPatience is enough for a restart, where answers like 500 may as well say that the server
+// never works for what is sent: nothing was ever accepted, by what is known.
+const unprovenPatience = 10 * time.Minute
+
 // giveUp ends a run in which nothing was accepted for too long, by any server.
 func (r *run) giveUp(now time.Time) {
 	if r.GiveUpAfter <= 0 {
@@ -80,6 +86,7 @@ func (r *run) giveUp(now time.Time) {
 		r.mu.Unlock()
 		return
 	}
+	proven := r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[journal.Delivered] > 0
 	var trouble string
 	spent := time.Duration(math.MaxInt64)
 	var until time.Time // the first of them wants to be asked again
@@ -87,6 +94,7 @@ func (r *run) giveUp(now time.Time) {
 		if s.failing.IsZero() {
 			continue
 		}
+		proven = proven || !s.broken
 		if each := s.spent(now); each < spent {
 			spent, trouble = each, s.trouble
 		}
@@ -95,10 +103,14 @@ func (r *run) giveUp(now time.Time) {
 		}
 	}
 	r.mu.Unlock()
-	if spent <= r.GiveUpAfter {
+	after, by := r.GiveUpAfter, " (--give-up-after)"
+	if !proven && unprovenPatience < after {
+		after, by = unprovenPatience, ", nor ever before"
+	}
+	if spent <= after {
 		return
 	}
-	text := fmt.Sprintf("nothing was accepted for %v (--give-up-after)", r.GiveUpAfter)
+	text := fmt.Sprintf("nothing was accepted for %v%s", after, by)
 	if trouble != "" {
 		text += ": " + trouble
 	}

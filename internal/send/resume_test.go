@@ -378,7 +378,7 @@ func TestNoOverwrite(t *testing.T) {
 	}
 }
 
-// Who fails while the server takes nothing at all gets another chance when it does.
+// While the server accepts nothing at all no file fails. After an hour of it the run ends.
 func TestOutageOfErrors(t *testing.T) {
 	for _, back := range []bool{true, false} {
 		var begin time.Time
@@ -397,7 +397,10 @@ func TestOutageOfErrors(t *testing.T) {
 			if back {
 				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
 			} else {
-				w.ended(summary, ExitItems, 3, 97, 0, 0, 0)
+				w.ended(summary, ExitUnavailable, 3, 0, 0, summary.Items.Deferred, 97-summary.Items.Deferred)
+				if after := time.Hour + time.Second; w.since() < after || w.since() > after+time.Second {
+					t.Errorf("it gave up after %v", w.since())
+				}
 			}
 		})
 	}

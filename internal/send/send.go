@@ -127,13 +127,14 @@ type run struct {
 
 	inFlight, maxInFlight int // at all servers together
 
-	read      int64 // items, so far
-	whole     bool  // these are all
-	accepted  bool  // something was, ever
-	refusals  int   // answers of 401, 403 and 407 before that
-	alike     int   // items that got the same answer of 4xx, before that
-	aliked    int   // which
-	doubts    int   // items that came into doubt since something was accepted
+	read      int64     // items, so far
+	whole     bool      // these are all
+	accepted  bool      // something was, ever
+	refusals  int       // answers of 401, 403 and 407 before that
+	alike     int       // items that got the same answer of 4xx, before that
+	aliked    int       // which
+	doubts    int       // items that came into doubt since something was accepted, but those in flight at the first
+	doubtful  time.Time // when the first of them did
 	later     postponed
 	failing   bool // something was not accepted since the last time that something was
 	refusing  bool // and the last time because of the server, not of an item
@@ -255,6 +256,12 @@ func newRun(o Options) *run {
 	if inFlight == 0 {
 		inFlight = mostInFlight
 	}
+	var once sync.Once
+	r.Network.full = func(files, conns int) {
+		once.Do(func() {
+			r.Log.Warn(fmt.Sprintf("only %d files may be open at once (ulimit -n): there are no more than %d connections", files, conns))
+		})
+	}
 	r.transport = &throttle.Transport{
 		Base:    r.base(inFlight),
 		Limits:  o.Limits,
@@ -344,6 +351,7 @@ func (r *run) submit(ctx context.Context) {
 		r.mu.Lock()
 		r.whole = true
 		r.mu.Unlock()
+		r.endIfAlone()
 	}
 }
 

@@ -17,6 +17,8 @@ type server struct {
 	key      string
 	accepted int64  // requests
 	trouble  string // what went wrong last; empty: nothing did
+	broken   bool   // that was an answer like 500, or no connection for what is in between
+	gone     error  // why it gets no more of this run
 
 	// For watch alone.
 	down    time.Time // since when it is, where that was told; zero: it is not
@@ -49,6 +51,45 @@ func (r *run) serverLocked(key string) *server {
 	s = &server{Upstream: r.transport.Upstream(key), key: key}
 	r.servers[key] = s
 	return s
+}
+
+// close notes that a server, which may be nil, gets no more of this run. That ends the run
+// if it is the only one, or none is left.
+func (r *run) close(s *server, reason error) {
+	if !r.Source.OwnURLs() {
+		r.end(ExitUnavailable, reason)
+		return
+	}
+	if s == nil {
+		return // another request tells of it, too
+	}
+	r.mu.Lock()
+	first := s.gone == nil
+	if first {
+		s.gone = reason
+	}
+	r.mu.Unlock()
+	if first {
+		r.Log.Warn(fmt.Sprintf("%s: %v: what is for it is left", s.key, reason))
+		r.endIfAlone()
+	}
+}
+
+// endIfAlone ends the run when all is read and each of its servers is gone.
+func (r *run) endIfAlone() {
+	r.mu.Lock()
+	var reason error
+	if r.whole {
+		for _, s := range r.servers {
+			if reason = s.gone; reason == nil {
+				break
+			}
+		}
+	}
+	r.mu.Unlock()
+	if reason != nil {
+		r.end(ExitUnavailable, reason)
+	}
 }
 
 // all returns the servers that something was sent to, by name.

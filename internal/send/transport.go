@@ -1,6 +1,7 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,10 +12,12 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/openfiles"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -26,7 +29,22 @@ type Network struct {
 	Proxy          *url.URL    // nil: by the environment
 	TLS            *tls.Config // nil: with the system's roots
 
-	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
+	files int                                                               // that may be open at once; 0: what the system says
+	full  func(files, conns int)                                            // told when that leaves no room for another connection
+}
+
+// otherFiles are those that are open beside connections and what is sent on them: the journal's and
+// the report's, what a name is looked up with.
+const otherFiles = 24
+
+// mostConns returns how many connections there may be at once, where so many files may be open; 0:
+// any number. Each needs room for a file that is sent on it.
+func mostConns(files int) int {
+	if files == 0 {
+		return 0
+	}
+	return max((files-otherFiles)/2, 4)
 }
 
 // maxAnswerHead bounds the head of an answer, with those of the interim answers before it. It
@@ -46,6 +64,9 @@ func (n Network) base(idle int) transport {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	files := cmp.Or(n.files, openfiles.Limit())
+	most := mostConns(files)
+	places := make(chan struct{}, most) // taken by connections
 	config := &tls.Config{}
 	if n.TLS != nil {
 		config = n.TLS.Clone()
@@ -56,6 +77,7 @@ func (n Network) base(idle int) transport {
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: n.ConnectTimeout,
 		MaxIdleConnsPerHost: idle,
+		MaxIdleConns:        most / 2, // or those to servers that are done with would take all places
 		IdleConnTimeout:     90 * time.Second,
 		// An answer that drips puts the end of its connection off, so it has one of its own.
 		ResponseHeaderTimeout:  2 * n.StallTimeout,
@@ -65,11 +87,39 @@ func (n Network) base(idle int) transport {
 		WriteBufferSize:        8 << 10, // a small file goes with its header in one write
 		Protocols:              new(http.Protocols),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dial(ctx, network, addr)
+			full := func() {
+				if n.full != nil {
+					n.full(files, most)
+				}
+			}
+			var free func()
+			if most > 0 {
+				select {
+				case places <- struct{}{}:
+				default:
+					full()
+					select {
+					case places <- struct{}{}:
+					case <-ctx.Done():
+						return nil, context.Cause(ctx)
+					}
+				}
+				free = sync.OnceFunc(func() { <-places })
+			}
+			var c net.Conn
+			err := openfiles.Patiently(ctx, func() (err error) {
+				if c, err = dial(ctx, network, addr); openfiles.TooMany(err) {
+					full()
+				}
+				return err
+			})
 			if err != nil {
+				if free != nil {
+					free()
+				}
 				return nil, err
 			}
-			return &stallConn{Conn: c, limit: n.StallTimeout}, nil
+			return &stallConn{Conn: c, limit: n.StallTimeout, free: free}, nil
 		},
 	}
 	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
@@ -122,6 +172,14 @@ type stallConn struct {
 	written atomic.Int64 // when both were
 	sending atomic.Bool  // a ReadFrom is under way
 	sent    atomic.Int64 // bytes
+	free    func()       // gives its place to another
+}
+
+func (c *stallConn) Close() error {
+	if c.free != nil {
+		defer c.free()
+	}
+	return c.Conn.Close()
 }
 
 // A stallError says that a connection moved no byte for too long.

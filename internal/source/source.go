@@ -289,6 +289,9 @@ func (s *Source) root(p string) (root, error) {
 // Method returns the method of items that name none.
 func (s *Source) Method() string { return s.method }
 
+// OwnURLs reports whether items may bring URLs of their own, and with them servers.
+func (s *Source) OwnURLs() bool { return s.opts.Manifest != "" || s.FromResults() }
+
 // FromResults reports whether results have said, by Options.Only, which items there are. If not, Only is left for a journal to answer.
 func (s *Source) FromResults() bool { return s.results || s.opts.From != "" }
 
