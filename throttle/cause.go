@@ -16,6 +16,7 @@ const (
 	// Where spacing was found to be the cause and refusals go on, it is not.
 	trialTime = 10 * time.Second
 	mostLoss  = 0.3
+	mostFar   = 2
 	lossSpan  = 16. // requests, over which the loss is averaged
 	leastBan  = 30 * time.Second
 )
@@ -29,6 +30,7 @@ type cause struct {
 	crowd    bool          // they are known to follow the number in flight
 	since    time.Time     // when rate was concluded
 	loss     float64       // the share that was refused since then, fading
+	far      int           // refusals in a row of requests that left long after the last one
 	ban      time.Duration // for how long it is not concluded again, after it was in error
 	banned   time.Time     // until then
 
@@ -108,7 +110,10 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 		return f.Outcome
 	case k.rate && (c.pace.count > 0 || c.pace.wait < 2*fullWait): // else the server is down
 		k.loss += (1 - k.loss) / lossSpan
-		if now.Sub(k.since) < trialTime || k.loss < mostLoss && !c.pace.futile(now) {
+		if k.far++; !k.evidence.far(t) {
+			k.far = 0
+		}
+		if k.far < mostFar && (now.Sub(k.since) < trialTime || k.loss < mostLoss && !c.pace.futile(now)) {
 			return Throttled
 		}
 		k.rate = false
@@ -133,7 +138,7 @@ func (c *controller) judge(now time.Time) {
 	switch {
 	case k.rate:
 	case k.evidence.ofRate() && !now.Before(k.banned):
-		k.rate, k.crowd, k.since, k.loss = true, false, now, 0
+		k.rate, k.crowd, k.since, k.loss, k.far = true, false, now, 0, 0
 		c.doubt, c.crowded = false, false
 		if math.IsInf(c.pace.learned, 1) {
 			c.pace.emptied(k.accepted)

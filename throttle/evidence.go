@@ -160,6 +160,20 @@ func (e *evidence) leastContradicted() float64 {
 	return least
 }
 
+// far reports whether a request followed those before at more than twice the distance at which others
+// were accepted: no rate explains that it was refused.
+func (e *evidence) far(t ticket) bool {
+	if e.accepted.n < recent/2 {
+		return false
+	}
+	for k, gap := range e.spacingOf(t) {
+		if gap < 2*e.accepted.median.spacing[k] {
+			return false
+		}
+	}
+	return true
+}
+
 // spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are quick. A
 // later one counts as earlier where it may have overtaken it.
 func (e *evidence) spacingOf(t ticket) (s spacing) {
