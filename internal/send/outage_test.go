@@ -426,7 +426,8 @@ func TestFewOpenFiles(t *testing.T) {
 		}
 		s := w.run()
 		w.ended(s, ExitDelivered, 400, 0, 0, 0, 0)
-		if most > 20 || s.Requests.Sent != 400 || w.since() > 10*time.Second {
+		// One that is closed counts until the server has seen it.
+		if most > 22 || s.Requests.Sent != 400 || w.since() > 10*time.Second {
 			t.Errorf("%d connections at once, %d requests in %v", most, s.Requests.Sent, w.since())
 		}
 		if n := strings.Count(w.watch.talk.String(), "only 64 files may be open at once (ulimit -n): there are no more than 20 connections"); n != 1 {
