@@ -14,11 +14,13 @@ const (
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
-	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear …
-	leanStrict  = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
-	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
-	defaultWait = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
-	cheapPause  = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
+	yieldStrict = 0.95
+	leastStrict = 0.02
+	lean        = 0.1             // of what it had grown is kept, too, where refusals are dear …
+	leanStrict  = 0.3             // … or more, where the bucket has hardly a burst: it refused at its rate
+	shortWait   = 2 * time.Second // a longer pause is not one in which a bucket overflows
+	defaultWait = time.Second     // after a refusal that names no wait, at most; doubled while nothing is accepted
+	cheapPause  = 15.             // requests a second: more of them are worth a shorter pause than defaultWait
 	leastWait   = 5 * time.Millisecond
 	longestWait = time.Minute
 	lull        = 10 * time.Second // without a request: a bucket is full again, as far as is known
@@ -315,6 +317,9 @@ func (p *pace) excuse() {
 		p.excused = true
 		p.floor = max(p.floor, (1-p.step)*min(p.asked, p.known))
 	}
+	if p.strict() && !grown { // it is as much too fast as what it refused came too soon: not by much
+		p.floor = max(p.floor, (1-max(p.step, leastStrict))*p.asked)
+	}
 }
 
 // bePatient returns by what factor the rate is held for longer from now on.
@@ -350,6 +355,10 @@ func (p *pace) resume(now time.Time) {
 
 // learnedRate reports whether a rate was learned and is held.
 func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.ramping }
+
+// strict reports whether the bucket has no burst to speak of: what it refused came too soon after the
+// one before, so its rate is close to the one in force.
+func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= 1.5 }
 
 // closed tells whether nothing is accepted any more, however slowly it is sent.
 func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 && p.wait >= defaultWait }
@@ -419,6 +428,9 @@ func (p *pace) estimate() {
 			p.burst = min(max(p.firstCount-p.learned*p.firstSpan, 1), p.firstCount)
 		}
 		p.learned, p.ramping = max(p.learned, rough), false
+		if p.strict() {
+			p.learned = max(p.learned, yieldStrict*p.asked)
+		}
 		if p.excused {
 			p.learned = max(p.learned, p.floor)
 		}

@@ -63,8 +63,13 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		c.refused++
 	}
 	c.refusal = c.sequence
-	if c.rest = 0; c.accepted > 0 && !c.doubt && f.Outcome != TimedOut { // it is up: what was too much a moment ago may not be in another
-		c.rest = fullWait
+	if !c.held {
+		if c.rest = 0; c.accepted > 0 && f.Outcome != TimedOut { // it is up: what was too much a moment ago may not be in another
+			c.rest = fullWait
+		}
+	}
+	if c.doubt { // the probe is to tell whether it was about the rate
+		c.rest = 0
 	}
 	if t.number == c.trial {
 		c.trial, c.probe = 0, time.Time{}
