@@ -2,7 +2,8 @@ package throttle
 
 import "time"
 
-// An Outcome says what a request's end tells about the server.
+// An Outcome says what a request's end tells about the server. Throttled and Overloaded are first guesses:
+// an [Upstream] finds out whether refusals follow the rate of requests or the number in flight.
 type Outcome uint8
 
 const (

@@ -13,12 +13,14 @@ import (
 
 // Limits are one upstream's ceilings. A zero field is not given.
 //
-// What is given is where sending begins, and is never exceeded; it goes below only
-// where the server refuses, and comes back. What is not given is found: Rate from
-// 429s and from the quotas that the server tells; InFlight from how long the
-// server takes, from the bytes a second while bodies take many, and from 503s,
-// beginning with one request, or, where Rate is given, from 503s alone. Without InFlight at most 256 requests are on the wire. Bandwidth
-// is not looked for.
+// A field that is set is a ceiling, and sending begins at it. It is lowered only while the
+// server refuses. A field that is zero is found: Rate from refusals and from the quotas that the
+// server tells; InFlight from latency, from the bytes a second while bodies take long, and from refusals,
+// beginning with one request. If Rate is set, latency is not used for InFlight.
+//
+// Whether a refusal is about the rate or about the number in flight is found, too: 429 is taken for the one
+// and 503 for the other only until the evidence says otherwise. If InFlight is zero, at most 256
+// requests are on the wire. Bandwidth is not looked for.
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
 	Burst     int        // requests that may leave at once after a lull; zero: 1
