@@ -360,7 +360,10 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 		c.begin(now)
 	}
 	q := &c.pace.quota
-	q.take(f.Quotas, t, c.sequence, now)
+	if f.Outcome == Throttled || f.Outcome == Overloaded {
+		q.refused(t.number)
+	}
+	q.take(f.Quotas, t, c.sequence, c.inFlight, now)
 	// What the server tells need not be groped for.
 	if rate := q.rateAt(now); c.starting && !math.IsInf(rate, 1) && c.latency > 0 {
 		if want := math.Ceil(2*rate*c.latency) + 1; want > c.limit {

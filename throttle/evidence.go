@@ -2,7 +2,6 @@ package throttle
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -38,10 +37,13 @@ type place struct {
 	spacing  spacing
 }
 
-// A spacing is the time in seconds since the last request before one, and since the second, fourth,
-// eighth and sixteenth last, refused ones left out; +Inf: there was none. A bucket without a burst
-// refuses by the first, one with a burst by a later one.
-type spacing [5]float64
+// A spacing is the time in seconds since some of the last requests before one, refused ones left out;
+// +Inf: there was none. A bucket without a burst refuses by the first, one with a burst by a later one.
+type spacing [len(lasts)]float64
+
+// lasts says since which requests before one its spacing is measured. They lie so close together that
+// of hardly any burst more than a third is accepted at a spacing at which the next request is refused.
+var lasts = [...]int{1, 2, 4, 6, 10, 16}
 
 const (
 	overtaking = 8                     // requests may overtake one …
@@ -49,7 +51,7 @@ const (
 	recent     = 8                     // requests of which medians are taken
 
 	// An explanation is refuted by so many contradictions, if they are more than ruledOut times those
-	// of the other: five spacings are tried, of which one may fit by chance.
+	// of the other: several spacings are tried, of which one may fit by chance.
 	refuted  = 10
 	most     = 64 // of which all are halved, so that what is new counts
 	ruledOut = 6
@@ -181,18 +183,17 @@ func (e *evidence) spacingOf(t ticket) (s spacing) {
 		s[k] = math.Inf(1)
 	}
 	last := t.number + overtaking
-	seen := 0
+	seen, k := 0, 0
 	for n := last; n > max(0, last-int64(len(e.all))); n-- {
 		before := e.find(n)
 		if n == t.number || before == nil || before.refused || before.at.Sub(t.at) > e.lag {
 			continue
 		}
-		if seen++; seen&(seen-1) == 0 {
-			k := bits.Len(uint(seen)) - 1
-			if k == len(s) {
+		if seen++; seen == lasts[k] {
+			s[k] = t.at.Sub(before.at).Seconds()
+			if k++; k == len(s) {
 				break
 			}
-			s[k] = t.at.Sub(before.at).Seconds()
 		}
 	}
 	return s

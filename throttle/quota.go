@@ -24,6 +24,7 @@ type quota struct {
 	pace   float64 // of windows of which no end is told; 0: there is none
 	most   float64 // requests in a window, and its length, as far as they were seen
 	length float64
+	slide  slide
 }
 
 // rateAt is the rate that the quota allows.
@@ -59,13 +60,13 @@ func (q *quota) left(sequence int64, now time.Time) int {
 }
 
 // take takes in what the answer to request t told; the last that was sent has the
-// number sequence.
-func (q *quota) take(told []Quota, t ticket, sequence int64, now time.Time) {
+// number sequence, and so many of them are in flight.
+func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now time.Time) {
 	if t.number < q.number && now.Before(q.until) {
 		return // something newer is known
 	}
 	rate, pace := math.Inf(1), math.Inf(1)
-	for _, w := range told {
+	for _, w := range all {
 		// Counted from when the request was sent: the server may have looked at
 		// its clock right then. A window that is over, or has no end, says nothing.
 		end := t.at.Add(w.Reset)
@@ -88,9 +89,20 @@ func (q *quota) take(told []Quota, t ticket, sequence int64, now time.Time) {
 		} else {
 			q.most, q.length = max(q.most, float64(w.Limit), float64(w.Remaining)), max(q.length, w.Reset.Seconds())
 		}
+		if len(all) == 1 && w.Limit > 0 {
+			q.slide.saw(w.Limit, told{w.Remaining, t.at, now, t.at.Add(w.Reset)}, q.length, sequence, sequence-int64(inFlight))
+		}
+		if q.slide.sure { // places come back all the time
+			q.until, q.pace = time.Time{}, slidingRate(w, q.length)
+			continue
+		}
 		// Those that were sent later are not counted yet.
 		left := max(min(w.Remaining, boundless)-(sequence-t.number), 0)
-		if r := float64(left) / end.Sub(now).Seconds(); r < rate {
+		r := float64(left) / end.Sub(now).Seconds()
+		if q.slide.trying(sequence) {
+			left, r = 1, 2/end.Sub(now).Seconds()
+		}
+		if r < rate {
 			rate = r
 			q.number, q.last, q.until = t.number, sequence+left, end
 			if q.next = math.Inf(1); q.most > 0 { // else nothing is known but that it is used up
@@ -104,6 +116,18 @@ func (q *quota) take(told []Quota, t ticket, sequence int64, now time.Time) {
 	}
 }
 
+// slidingRate is the rate that uses up a sliding window of the given length in seconds. A place stays free for the
+// request that is counted twice where two windows meet, and a few for the jitter of many.
+func slidingRate(w Quota, length float64) float64 {
+	const reserve = 0.02
+	limit := float64(w.Limit)
+	rate := max((1-reserve)*limit-1, limit/2) / length
+	if w.Remaining == 0 { // somebody else uses it, too
+		rate /= 2
+	}
+	return max(rate, leastRate)
+}
+
 // usedUp returns until when nothing may be sent, where nothing is in flight either
 // whose answer could tell otherwise. Then the window counts as over.
 func (q *quota) usedUp(inFlight int, sequence int64, now time.Time) (until time.Time) {
@@ -112,4 +136,12 @@ func (q *quota) usedUp(inFlight int, sequence int64, now time.Time) (until time.
 	}
 	until, q.until = q.until, now
 	return until
+}
+
+// refused records that a request was refused, whatever was told to be left.
+func (q *quota) refused(number int64) {
+	if q.slide.sure {
+		q.pace = 0
+	}
+	q.slide.refused(number)
 }

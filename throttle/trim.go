@@ -7,6 +7,11 @@ const (
 	trimCalm  = 10 * time.Second // without a refusal: then it creeps back; doubled where that is refused
 	trimCreep = 10 * time.Second // for one step
 	mostTrim  = 0.3              // the given rate is far too high
+
+	// Where less than so many pauses pass between refusals, each costs more than what is taken off:
+	// then it is this much more of that, at least.
+	dearRefusal = 4
+	trimMore    = 1. / 3
 )
 
 // A trim is what is taken off the rate that the user gave: servers that count in
@@ -38,6 +43,9 @@ func (t *trim) refused(now time.Time, accepted int, given float64, wait time.Dur
 	t.calm = max(t.calm, trimCalm, seconds(200/given), min(30*wait, time.Minute))
 	t.creep = max(trimCreep, seconds(400/given))
 	t.step = nextStep(t.step, accepted)
+	if float64(accepted) < dearRefusal*given*wait.Seconds() {
+		t.step = max(t.step, off*trimMore)
+	}
 	t.off, t.from = min(off+t.step, 0.5), now
 	return t.off > mostTrim
 }

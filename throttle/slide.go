@@ -1,0 +1,72 @@
+package throttle
+
+import "time"
+
+// A slide tells a window that slides from one that begins anew at its end. A server that counts in
+// a sliding window may name an end as well: that of the window on the clock, of whose predecessor it
+// counts the part that it still covers. Then hardly anything is left when a window begins, although
+// it was we who used up the one before, and places come back long before its end.
+//
+// Other clients may have been as quick. So of a window that begins like that one request more than it allows
+// is sent in its middle, and it slides if more is left then.
+type slide struct {
+	sure bool
+
+	end   time.Time // of the latest window
+	used  int64     // of it, as it was told last
+	began int64     // how many requests had ended at the last word of the window before …
+	ended int64     // … and of this one
+
+	carried bool  // it began with the use of the one before
+	trial   int64 // the request in its middle; 0: there is none
+	least   told  // that was left in it
+
+	seen, needed int // how many windows were carried, and how many of them are passed over
+}
+
+// A told is what was left of a window.
+type told struct {
+	left       int64
+	sent, came time.Time // the request and its answer
+	end        time.Time
+}
+
+// saw records what was left of a window of the given length in seconds, when as many requests had been sent,
+// and had ended.
+func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) {
+	used := limit - w.left
+	if w.end.Sub(s.end) > seconds(length/2) {
+		theirs := used - (sequence - s.ended) // at least, if it began anew
+		s.carried = theirs > limit/2 && theirs <= s.used && s.used <= (s.ended-s.began)*10/9
+		if s.carried {
+			s.seen++
+		}
+		s.end, s.began, s.trial, s.least = w.end, s.ended, 0, w
+	}
+	s.used, s.ended = used, ended
+	// The end may be rounded: if it was told to be later by as much as the time that went by, it is that of another window.
+	elapsed := w.sent.Sub(s.least.sent)
+	if s.looks() && w.sent.After(s.least.came) && w.end.Sub(s.least.end) < elapsed/2 && w.left-s.least.left > max(1, limit/10) {
+		s.sure = true
+	}
+	if w.left <= s.least.left {
+		s.least = w
+	}
+	if s.looks() && w.left == 0 && s.trial == 0 {
+		s.trial = sequence + 1
+	}
+}
+
+// looks reports whether the window may be one that slides.
+func (s *slide) looks() bool { return s.carried && s.seen > s.needed }
+
+// trying reports whether one request more than the window allows may be sent.
+func (s *slide) trying(sequence int64) bool { return s.trial > sequence }
+
+// refused records that a request was refused. If that was because the window does not slide, it
+// takes more to be tried again.
+func (s *slide) refused(number int64) {
+	if s.sure || number == s.trial {
+		s.sure, s.carried, s.seen, s.needed = false, false, 0, 2*s.needed+1
+	}
+}
