@@ -83,15 +83,16 @@ type controller struct {
 	// After a refusal.
 	accepted float64 // since the last one
 	held     bool
-	refusal  int64         // the last request sent before it; 0: one sent later was accepted
-	refused  int           // requests that were refused although sent after a refusal had come
-	probe    time.Time     // when the next may go; zero: not before something ends
-	asked    bool          // the server named that instant
-	trial    int64         // which request is the probe, the latest if there are several; 0: none
-	probes   int           // under way, overdue ones too
-	doubt    bool          // a 429 without a hint came: the next probe, alone, tells what it meant
-	crowded  bool          // it meant that too many were in flight
-	cause    cause         // of the refusals
+	refusal  int64     // the last request sent before it; 0: one sent later was accepted
+	refused  int       // requests that were refused although sent after a refusal had come
+	probe    time.Time // when the next may go; zero: not before something ends
+	asked    bool      // the server named that instant
+	trial    int64     // which request is the probe, the latest if there are several; 0: none
+	probes   int       // under way, overdue ones too
+	doubt    bool      // a 429 without a hint came: the next probe, alone, tells what it meant
+	crowded  bool      // it meant that too many were in flight
+	cause    cause     // of the refusals
+	silence  silence
 	rest     time.Duration // before the first probe, where nothing is in flight
 	harmed   bool          // held by a refusal that speaks of how many are in flight, not only by failures
 
@@ -222,6 +223,9 @@ func (c *controller) room(now time.Time) int {
 	if c.limits.Fixed {
 		return n
 	}
+	if few := c.roomInSilence(now); few >= 0 {
+		n = min(n, max(few, 1))
+	}
 	if left := c.pace.quota.left(c.sequence, now); left < n-c.places {
 		return c.places + left
 	}
@@ -238,8 +242,12 @@ func (c *controller) mean(now time.Time) float64 { return min(c.pace.mean(now), 
 // when its window ends.
 func (c *controller) orders(now time.Time) steering {
 	s := steering{held: c.held, probe: c.probe, most: int(c.most), room: c.room(now), rate: c.rate(now)}
-	if until := c.pace.quota.until; !c.limits.Fixed && now.Before(until) {
-		s.until, s.nextRoom, s.nextRate = until, c.room(until), c.pace.rate(until)
+	until := c.changeInSilence(now)
+	if end := c.pace.quota.until; !c.limits.Fixed && now.Before(end) && (until.IsZero() || end.Before(until)) {
+		until = end
+	}
+	if !until.IsZero() {
+		s.until, s.nextRoom, s.nextRate = until, c.room(until), c.rate(until)
 	}
 	if c.asked && c.trial == 0 && !s.probe.IsZero() {
 		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
@@ -255,6 +263,7 @@ func (c *controller) sent(now time.Time) ticket {
 	c.pace.sent(now)
 	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.inFlight}
 	c.cause.sent(&t)
+	c.sentInSilence(now)
 	if c.held {
 		c.try(&t, now)
 		return t
@@ -296,6 +305,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	}
 	if f.own && !c.held { // while nothing is accepted it is a refusal like any other
 		until, source, f.Outcome = f.RetryAt, f.Source, Ignored
+	}
+	if f.Outcome != Ignored {
+		c.silence.hear(now)
 	}
 	c.pace.ended(t, f.Outcome == Success)
 	f.Outcome = c.meaning(t, f, now)

@@ -93,6 +93,9 @@ type sum struct {
 // progress records how much of a request's body the server has acknowledged.
 func (c *controller) progress(t ticket, acked, size int64, now time.Time) {
 	f := &c.flow
+	if i := f.find(t.number); i < 0 || acked > f.transfers[i].last.acked {
+		c.silence.hear(now)
+	}
 	if f.report(t.number, acked, size, now); f.measured(now) {
 		c.weigh(now)
 	}

@@ -1,0 +1,78 @@
+package throttle
+
+import "time"
+
+const (
+	// A server that has answered and now says nothing for so long, and for so many times as long as its answers took,
+	// gets no more, but for one request now and then: what it has it may never answer.
+	leastSilence = 250 * time.Millisecond
+	silentTrips  = 16
+	firstTry     = time.Second      // in silence, doubled each time …
+	mostTry      = 10 * time.Second // … up to this
+)
+
+// A silence is the time in which nothing was heard of requests in flight.
+type silence struct {
+	heard time.Time // when something was last; before, nothing was in flight
+	tries int       // requests that were sent in it
+	last  time.Time // when the last of them was
+}
+
+// hear records that a server has answered, or that a transfer goes on.
+func (s *silence) hear(now time.Time) { *s = silence{heard: now} }
+
+// silent returns the instant at which the server counts as silent, and whether it can.
+func (c *controller) silent() (from time.Time, may bool) {
+	if c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
+		return from, false
+	}
+	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour))
+	// Rounded, so that not each answer moves it by a little.
+	return c.silence.heard.Truncate(wait / 4).Add(wait + wait/4), true
+}
+
+// nextTry is when the next request may be sent in a silence.
+func (c *controller) nextTry(from time.Time) time.Time {
+	if c.silence.tries == 0 {
+		return from.Add(firstTry)
+	}
+	return c.silence.last.Add(min(firstTry<<min(c.silence.tries, 10), mostTry))
+}
+
+// try counts a request that is sent in a silence.
+func (c *controller) sentInSilence(now time.Time) {
+	if c.inFlight == 1 {
+		c.silence.hear(now)
+	}
+	if from, may := c.silent(); may && !now.Before(from) {
+		c.silence.tries++
+		c.silence.last = now
+	}
+}
+
+// roomInSilence is how many may be in flight while nothing is heard; below zero: something is.
+func (c *controller) roomInSilence(now time.Time) int {
+	from, may := c.silent()
+	switch {
+	case !may || now.Before(from):
+		return -1
+	case now.Before(c.nextTry(from)):
+		return c.places
+	}
+	return c.places + 1
+}
+
+// changeInSilence is when that changes by itself; zero: it does not.
+func (c *controller) changeInSilence(now time.Time) time.Time {
+	from, may := c.silent()
+	if !may {
+		return time.Time{}
+	}
+	if now.Before(from) {
+		return from
+	}
+	if next := c.nextTry(from); now.Before(next) {
+		return next
+	}
+	return time.Time{}
+}
