@@ -246,9 +246,7 @@ func (c *controller) orders(now time.Time) steering {
 	if end := c.pace.quota.until; !c.limits.Fixed && now.Before(end) && (until.IsZero() || end.Before(until)) {
 		until = end
 	}
-	if !until.IsZero() {
-		s.until, s.nextRoom, s.nextRate = until, c.room(until), c.rate(until)
-	}
+	s.until = until
 	if c.asked && c.trial == 0 && !s.probe.IsZero() {
 		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
 	}
@@ -273,7 +271,7 @@ func (c *controller) sent(now time.Time) ticket {
 		t.round = c.round.number
 	}
 	r := &c.round
-	if c.places >= c.room(now) {
+	if c.places >= c.room(now) && c.roomInSilence(now) < 0 {
 		r.reached = true
 	}
 	if (c.finding || c.limit < c.most) && len(r.members) < r.size {

@@ -50,6 +50,7 @@ type Bucket struct {
 	// For an Upstream. Set before use.
 	maxWait time.Duration // the longest pause that is sat out; 0: any
 	waits   *waits        // told what the first waiter waits for; nil: nobody is
+	changed func()        // called, without mu, when steer's orders may have changed by themselves; nil: they do not
 
 	mu struct {
 		sync.Mutex
@@ -354,7 +355,7 @@ func (b *Bucket) steer(s steering) {
 		}
 	}
 	if !s.until.IsZero() {
-		d.until, d.nextRoom, d.nextRate = b.now()+time.Until(s.until), s.nextRoom, validRate(rate.Limit(s.nextRate))
+		d.until = b.now() + time.Until(s.until)
 	}
 	b.settleLocked()
 }
@@ -401,7 +402,6 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 	if !b.mu.until.IsZero() && b.pausedLocked() > 0 {
 		return false
 	}
-	b.changeLocked(now)
 	if why, _ := b.mu.door.shut(now); why != free {
 		return false
 	}
@@ -537,7 +537,6 @@ func (b *Bucket) holdLocked(why hold) {
 func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	left := b.pausedLocked()
 	now := b.now()
-	b.changeLocked(now)
 	why, wait = b.mu.door.shut(now)
 	if left > 0 && why != byConcurrency { // who could not go anyhow does not wait for the pause
 		return byCoolDown, min(left, wallCheck)
@@ -568,19 +567,6 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	b.useLocked()
 	b.mu.late = now - b.mu.floor
 	return free, 0
-}
-
-// changeLocked makes the change that steer announced, once its instant has come. It requires that
-// mu is held.
-func (b *Bucket) changeLocked(now time.Duration) {
-	d := &b.mu.door
-	if now < d.until {
-		return
-	}
-	d.room, d.until = d.nextRoom, never
-	if d.nextRate != b.mu.limit {
-		b.setRateLocked(d.nextRate)
-	}
 }
 
 // useLocked ends the reservation, which was used. It requires that mu is held.
@@ -652,6 +638,9 @@ func (b *Bucket) lead(ctx context.Context, w *waiter) (ended bool) {
 	case <-ctx.Done():
 		return true
 	case <-b.timer.C:
+		if b.changed != nil {
+			b.changed() // steers, if it is time
+		}
 		b.mu.Lock()
 		b.settleLocked()
 		b.mu.Unlock()

@@ -3,8 +3,6 @@ package throttle
 import (
 	"math"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // A door is what a [Bucket] has an [Upstream]'s callers pass before it reserves
@@ -15,10 +13,8 @@ type door struct {
 	most     int // of whom a probe may be one, whatever the room
 	inFlight int // let in, and not yet landed
 
-	// At this instant the room and the rate change by themselves; never: they do not.
-	until    time.Duration
-	nextRoom int
-	nextRate rate.Limit
+	// At this instant all of that may change by itself, and the first waiter looks again; never: it does not.
+	until time.Duration
 
 	// While the server is thought to be down, one request may go at this instant
 	// and nobody else, whatever the room; 0: it is not.

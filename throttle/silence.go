@@ -13,13 +13,19 @@ const (
 
 // A silence is the time in which nothing was heard of requests in flight.
 type silence struct {
+	begin time.Time // of all of them
 	heard time.Time // when something was last; before, nothing was in flight
 	tries int       // requests that were sent in it
 	last  time.Time // when the last of them was
 }
 
 // hear records that a server has answered, or that a transfer goes on.
-func (s *silence) hear(now time.Time) { *s = silence{heard: now} }
+func (s *silence) hear(now time.Time) {
+	if s.begin.IsZero() {
+		s.begin = now
+	}
+	s.heard, s.tries = now, 0
+}
 
 // silent returns the instant at which the server counts as silent, and whether it can.
 func (c *controller) silent() (from time.Time, may bool) {
@@ -27,8 +33,10 @@ func (c *controller) silent() (from time.Time, may bool) {
 		return from, false
 	}
 	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour))
-	// Rounded, so that not each answer moves it by a little.
-	return c.silence.heard.Truncate(wait / 4).Add(wait + wait/4), true
+	// Rounded up, so that not each answer moves it by a little.
+	const steps = 4
+	step := wait / steps
+	return c.silence.begin.Add((c.silence.heard.Sub(c.silence.begin)/step + 1 + steps) * step), true
 }
 
 // nextTry is when the next request may be sent in a silence.
@@ -39,7 +47,7 @@ func (c *controller) nextTry(from time.Time) time.Time {
 	return c.silence.last.Add(min(firstTry<<min(c.silence.tries, 10), mostTry))
 }
 
-// try counts a request that is sent in a silence.
+// sentInSilence counts a request that is sent, if it is in a silence.
 func (c *controller) sentInSilence(now time.Time) {
 	if c.inFlight == 1 {
 		c.silence.hear(now)

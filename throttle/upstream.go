@@ -99,10 +99,7 @@ type steering struct {
 	held  bool
 	probe time.Time
 
-	// From until on, which is zero if nothing changes by itself.
-	until    time.Time
-	nextRoom int
-	nextRate float64
+	until time.Time // when all of it may change by itself; zero: it does not
 }
 
 // UpstreamStats is a snapshot of an [Upstream].
@@ -162,6 +159,7 @@ func NewUpstream(limits Limits) *Upstream {
 	now := time.Now()
 	u.waits.since = now
 	u.bucket.waits, u.bandwidth.waits = &u.waits, &u.waits
+	u.bucket.changed = u.steerInTime
 	u.mu.limits, u.mu.made, u.mu.err = limits, limits, err
 	u.mu.controller.init(limits, now)
 	u.steerLocked(now)
@@ -196,6 +194,23 @@ func (u *Upstream) steerLocked(now time.Time) {
 	}
 }
 
+// steerInTime passes on what has changed by itself, once its instant has come.
+func (u *Upstream) steerInTime() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.steerInTimeLocked()
+}
+
+// steerInTimeLocked requires that mu is held.
+func (u *Upstream) steerInTimeLocked() {
+	if u.mu.steered.until.IsZero() {
+		return
+	}
+	if now := time.Now(); !now.Before(u.mu.steered.until) {
+		u.steerLocked(now)
+	}
+}
+
 // Acquire blocks until a request of that weight may be sent: until it has a
 // permit, and then weight tokens. A weight below 1 is taken as 1. The request
 // should leave at once; the caller must end the permit.
@@ -206,6 +221,7 @@ func (u *Upstream) steerLocked(now time.Time) {
 func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	u.mu.Lock()
 	err := u.mu.err
+	u.steerInTimeLocked()
 	u.mu.Unlock()
 	if err != nil {
 		return nil, err

@@ -358,7 +358,9 @@ var cells = []cell{
 				return newFixed(2)
 			}
 			return nil
-		}, goals: goals{goodput: .99, waste: .075}},
+		}, goals: goals{goodput: .99, waste: .075},
+		// Its neighbours come in any order, so that it varies from run to run.
+		short: goals{waste: .09}},
 
 	// Rate limiters that refuse with another status than 429.
 	{name: "R1", about: "bucket 50/s, burst 1, 503 at once", model: limiter(50, 1, 503, false), capacity: 50,
