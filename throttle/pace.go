@@ -14,7 +14,9 @@ const (
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
+	hardlyBurst = 1.5
 	yieldStrict = 0.95
+	yieldDear   = 0.88
 	leastStrict = 0.02
 	lean        = 0.1             // of what it had grown is kept, too, where refusals are dear …
 	leanStrict  = 0.3             // … or more, where the bucket has hardly a burst: it refused at its rate
@@ -358,7 +360,7 @@ func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.rampi
 
 // strict reports whether the bucket has no burst to speak of: what it refused came too soon after the
 // one before, so its rate is close to the one in force.
-func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= 1.5 }
+func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= hardlyBurst }
 
 // closed tells whether nothing is accepted any more, however slowly it is sent.
 func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 && p.wait >= defaultWait }
@@ -428,8 +430,11 @@ func (p *pace) estimate() {
 			p.burst = min(max(p.firstCount-p.learned*p.firstSpan, 1), p.firstCount)
 		}
 		p.learned, p.ramping = max(p.learned, rough), false
-		if p.strict() {
+		switch {
+		case p.strict():
 			p.learned = max(p.learned, yieldStrict*p.asked)
+		case p.burst <= hardlyBurst: // dearer, where the pause was asked for
+			p.learned = max(p.learned, yieldDear*p.asked)
 		}
 		if p.excused {
 			p.learned = max(p.learned, p.floor)

@@ -5,8 +5,8 @@ import "time"
 const (
 	// A server that has answered and now says nothing for so long, and for so many times as long as its answers took,
 	// gets no more, but for one request now and then: what it has it may never answer.
-	leastSilence = 250 * time.Millisecond
-	silentTrips  = 16
+	leastSilence = 100 * time.Millisecond
+	silentTrips  = 8
 	firstTry     = time.Second      // in silence, doubled each time …
 	mostTry      = 10 * time.Second // … up to this
 )

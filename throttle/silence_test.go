@@ -19,7 +19,7 @@ func TestUpstreamSilence(t *testing.T) {
 	}{
 		{"told a rate", Limits{Rate: 200}, 20 * ms, false, 80},
 		{"told a slow rate", Limits{Rate: 10}, 20 * ms, false, 5},
-		{"slow answers", Limits{Rate: 50}, 200 * ms, false, 51},
+		{"slow answers", Limits{Rate: 50}, 200 * ms, false, 110},
 		{"uploads that go on", Limits{Rate: 100}, 20 * ms, true, 101},
 	} {
 		t.Run(test.name, func(t *testing.T) {
