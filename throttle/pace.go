@@ -360,8 +360,14 @@ func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.rampi
 // one before, so its rate is close to the one in force.
 func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= 1.5 }
 
-// closed tells whether nothing is accepted any more, however slowly it is sent.
-func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 && p.wait >= defaultWait }
+// closed reports whether nothing is accepted any more, however slowly it is sent.
+func (p *pace) closed() bool {
+	wait := min(p.wait, defaultWait)
+	if p.hinted { // it does not grow where the server names it, so cycles in vain count as much as a doubled one
+		wait <<= min(p.barren, 10)
+	}
+	return p.barren > 0 && p.count == 0 && wait >= defaultWait
+}
 
 // futile reports whether a rate is refused that is less than half of one that was accepted: then
 // refusals do not follow the rate.

@@ -12,7 +12,8 @@ import (
 // A server that answers 429 to everything for a while, as for maintenance, gets few
 // requests meanwhile, and what was learned of its quota is not forgotten.
 func TestUpstreamRefusesAWhile(t *testing.T) {
-	for _, after := range []time.Duration{0, time.Second, time.Minute} {
+	// A second that is asked for is less by the time that it takes to count it.
+	for _, after := range []time.Duration{0, 50 * ms, 200 * ms, 500 * ms, time.Second - time.Microsecond, time.Second, time.Minute} {
 		for _, while := range []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute} {
 			t.Run(fmt.Sprintf("%v, Retry-After %v", while, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
