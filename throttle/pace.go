@@ -236,7 +236,7 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 		case p.count > 0 && p.refused.IsZero():
 			// A bucket fills while one waits: twice the time that was not enough, and not much less than what
 			// it took the last time.
-			p.wait = max(min(2*seconds(max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
+			p.wait = max(min(seconds(2*max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
 		case p.refused.IsZero():
 			p.wait = min(2*p.wait, longestWait)
 		}

@@ -3,6 +3,7 @@ package throttle
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -66,5 +67,24 @@ func TestUpstreamRefusesAWhile(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Where no other request is known, the pause that a refusal brings is the usual one.
+func TestPaceWaitWithoutSpacing(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var p pace
+	p.setLimits(Limits{})
+	accepted := ticket{at: now}
+	p.sent(now)
+	p.ended(accepted, true)
+	p.accepted(accepted)
+	p.sent(now)
+	var gaps spacing
+	for k := range gaps {
+		gaps[k] = math.Inf(1)
+	}
+	if got := p.throttled(ticket{at: now}, time.Time{}, gaps, now).Sub(now); got != defaultWait {
+		t.Errorf("%v, want %v", got, defaultWait)
 	}
 }
