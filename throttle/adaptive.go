@@ -191,6 +191,7 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 	c.limits = l
 	c.finding = l.InFlight == 0 && l.Rate == 0 && !l.Fixed
 	c.most = c.ceiling()
+	c.restore = min(c.restore, c.most)
 	c.pace.setLimits(l)
 	if l.Fixed {
 		c.cap, c.ramp, c.unharmed = math.Inf(1), math.Inf(1), 0
