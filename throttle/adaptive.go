@@ -104,11 +104,12 @@ type controller struct {
 
 // A ticket is a request that was sent.
 type ticket struct {
-	at     time.Time
-	number int64
-	round  int64
-	index  int  // in the round; below 0: not one of it
-	probe  bool // it was sent as a probe
+	at       time.Time
+	number   int64
+	round    int64
+	index    int  // in the round; below 0: not one of it
+	probe    bool // it was sent as a probe
+	recalled bool // it waits to be sent once more
 
 	inFlight int           // with itself
 	unlikely contradiction // if it is accepted
@@ -284,7 +285,7 @@ func (c *controller) sent(now time.Time) ticket {
 
 // resent takes in that a request leaves once more.
 func (c *controller) resent(t *ticket, now time.Time) {
-	t.at = now
+	t.at, t.recalled = now, false
 	c.places++
 	c.pace.sent(now)
 	if c.held {
@@ -308,7 +309,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if f.Outcome != Ignored {
 		c.silence.hear(now)
 	}
-	c.pace.ended(t, f.Outcome == Success)
+	if !t.recalled {
+		c.pace.ended(t, f.Outcome == Success)
+	}
 	f.Outcome = c.meaning(t, f, now)
 	switch f.Outcome {
 	case Success:
