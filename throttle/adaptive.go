@@ -323,6 +323,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
 		until, source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
+		if until.After(f.RetryAt) { // longer than anybody asked for
+			source = ""
+		}
 		if c.pace.closed() { // one at a time finds out when it opens
 			c.held, c.asked, c.trial = true, true, 0
 			c.probe, c.refusal = until, c.sequence
