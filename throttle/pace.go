@@ -14,13 +14,13 @@ const (
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
-	yieldStrict = 0.95
-	leastStrict = 0.02
-	lean        = 0.1             // of what it had grown is kept, too, where refusals are dear …
-	leanStrict  = 0.3             // … or more, where the bucket has hardly a burst: it refused at its rate
-	shortWait   = 2 * time.Second // a longer pause is not one in which a bucket overflows
-	defaultWait = time.Second     // after a refusal that names no wait, at most; doubled while nothing is accepted
-	cheapPause  = 15.             // requests a second: more of them are worth a shorter pause than defaultWait
+	yieldStrict = 0.95             // a bucket without a burst refuses what is hardly too fast: of a rate that doubled this share is kept …
+	leastStrict = 0.02             // … and of one that was held all but this
+	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear …
+	leanStrict  = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
+	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
+	defaultWait = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
+	cheapPause  = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
 	leastWait   = 5 * time.Millisecond
 	longestWait = time.Minute
 	lull        = 10 * time.Second // without a request: a bucket is full again, as far as is known
@@ -79,7 +79,7 @@ type pace struct {
 	burst, firstCount, firstSpan float64
 
 	// What many requests have taught; see excuse.
-	best     float64 // accepted a second, fading
+	best     float64 // requests a second, 16 in a row, that were accepted before a refusal: the most
 	known    float64 // accepted a second for enoughKnown requests; 0: not known
 	excuses  float64 // refusals that may be excused: one for each fewRefused requests that were accepted
 	excused  bool    // the refusal of the cycle before was
