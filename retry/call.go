@@ -359,11 +359,12 @@ func (c *call) countFailure(s *step) {
 	never := c.kind.never()
 	alone := c.blame.refusals > 0 && c.kind.begins() == c.blame.number // no other request has failed since the last one
 	c.outage = c.outage || c.blame.refusals > 0 && !alone
+	second := c.blame.refusals == 1 && c.blame.status == failed
 	s.failure = c.countRefusal(failed) ||
 		c.policy.Attempts == 1 ||
 		// Nothing speaks of an outage, and of a timeout not even that others were accepted before.
 		alone && (never && !c.outage || c.status == 0 && c.reason == reasonTimedOut)
-	if s.failure && c.blame.refusals == 2 {
+	if s.failure && second {
 		c.failures++
 	}
 	s.refusal = !s.failure

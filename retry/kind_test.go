@@ -320,3 +320,13 @@ func TestKindsAreBounded(t *testing.T) {
 	}
 	check(t, "kinds", len(client.mu.kinds), maxKinds)
 }
+
+// A refusal for another reason is not the first of two failures.
+func TestFailureAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := over(play(try{status: 429}, try{status: 500}, try{status: 201}), Policy{Attempts: 2})
+		r := end(t, client, request(t, "PUT", "x"))
+		check(t, "outcome", r.Outcome, Delivered)
+		check(t, "tries", r.Attempts, 3)
+	})
+}

@@ -104,11 +104,12 @@ type controller struct {
 
 // A ticket is a request that was sent.
 type ticket struct {
-	at     time.Time
-	number int64
-	round  int64
-	index  int  // in the round; below 0: not one of it
-	probe  bool // it was sent as a probe
+	at       time.Time
+	number   int64
+	round    int64
+	index    int  // in the round; below 0: not one of it
+	probe    bool // it was sent as a probe
+	recalled bool // it waits to be sent once more
 
 	inFlight int           // with itself
 	unlikely contradiction // if it is accepted
@@ -191,6 +192,7 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 	c.limits = l
 	c.finding = l.InFlight == 0 && l.Rate == 0 && !l.Fixed
 	c.most = c.ceiling()
+	c.restore = min(c.restore, c.most)
 	c.pace.setLimits(l)
 	if l.Fixed {
 		c.cap, c.ramp, c.unharmed = math.Inf(1), math.Inf(1), 0
@@ -283,7 +285,7 @@ func (c *controller) sent(now time.Time) ticket {
 
 // resent takes in that a request leaves once more.
 func (c *controller) resent(t *ticket, now time.Time) {
-	t.at = now
+	t.at, t.recalled = now, false
 	c.places++
 	c.pace.sent(now)
 	if c.held {
@@ -307,7 +309,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if f.Outcome != Ignored {
 		c.silence.hear(now)
 	}
-	c.pace.ended(t, f.Outcome == Success)
+	if !t.recalled {
+		c.pace.ended(t, f.Outcome == Success)
+	}
 	f.Outcome = c.meaning(t, f, now)
 	switch f.Outcome {
 	case Success:
@@ -319,6 +323,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
 		until, source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
+		if until.After(f.RetryAt) { // longer than anybody asked for
+			source = ""
+		}
 		if c.pace.closed() { // one at a time finds out when it opens
 			c.held, c.asked, c.trial = true, true, 0
 			c.probe, c.refusal = until, c.sequence

@@ -493,3 +493,26 @@ func ranges[T any](set map[int64]T) string {
 	}
 	return strings.Join(text, " ")
 }
+
+// A drain that is under way does not return to more than a new ceiling.
+func TestControllerCeilingInDrain(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var c controller
+	c.init(Limits{}, now)
+	c.starting, c.cap, c.limit, c.restore = false, 30, 4.55, 7
+	c.setLimits(Limits{InFlight: 5}, now)
+	for range 10 {
+		var all []ticket
+		for c.places < c.room(now) {
+			all = append(all, c.sent(now))
+		}
+		if len(all) > 5 {
+			t.Fatalf("%d in flight, want at most 5", len(all))
+		}
+		now = now.Add(10 * ms)
+		for _, one := range all {
+			c.done(one, Feedback{Outcome: Success, Latency: 10 * ms}, now)
+			c.landed()
+		}
+	}
+}

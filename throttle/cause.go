@@ -19,6 +19,7 @@ const (
 	mostFar   = 2
 	lossSpan  = 16. // requests, over which the loss is averaged
 	leastBan  = 30 * time.Second
+	mostBan   = 10 * time.Minute // that it is tried again costs trialTime
 )
 
 // A cause is what the refusals of a server are thought to follow: the rate of requests, or the
@@ -117,7 +118,7 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 			return Throttled
 		}
 		k.rate = false
-		k.ban = max(2*k.ban, leastBan)
+		k.ban = min(max(2*k.ban, leastBan), mostBan)
 		k.banned = now.Add(k.ban)
 		c.pace.drop()
 	case f.Outcome != Throttled && c.limits.Rate > 0 && c.limits.InFlight == 0 && !k.crowd && c.pace.count > 0:

@@ -31,7 +31,7 @@ type sending struct {
 	refused bool // else it was accepted, or has not ended
 }
 
-// A place is when a request was sent.
+// A place is what a request found when it was sent: both explanations go by it.
 type place struct {
 	inFlight float64 // with itself
 	spacing  spacing
@@ -61,7 +61,7 @@ const (
 	fewInFlight = 2
 )
 
-// A contradiction tells which explanations a request contradicts.
+// A contradiction is the set of explanations that a request contradicts.
 type contradiction struct {
 	crowd   bool
 	spacing [len(spacing{})]bool

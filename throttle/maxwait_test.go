@@ -144,3 +144,19 @@ func TestMaxWaitHostileServer(t *testing.T) {
 		}
 	})
 }
+
+// A wait of our own is sat out, also where it is longer than what the server asks for.
+func TestMaxWaitOfOurOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{MaxWait: 2 * time.Second}
+		u := tr.Upstream("a")
+		begin := time.Now()
+		for time.Since(begin) < time.Minute {
+			p, err := u.Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatalf("%v after %v", err, time.Since(begin))
+			}
+			p.Done(Feedback{Outcome: Throttled, RetryAt: time.Now().Add(time.Second), Source: "test"})
+		}
+	})
+}

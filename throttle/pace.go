@@ -14,15 +14,15 @@ const (
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
-	hardlyBurst = 1.5
-	yieldStrict = 0.95
-	yieldDear   = 0.88
-	leastStrict = 0.02
-	lean        = 0.1             // of what it had grown is kept, too, where refusals are dear …
-	leanStrict  = 0.3             // … or more, where the bucket has hardly a burst: it refused at its rate
-	shortWait   = 2 * time.Second // a longer pause is not one in which a bucket overflows
-	defaultWait = time.Second     // after a refusal that names no wait, at most; doubled while nothing is accepted
-	cheapPause  = 15.             // requests a second: more of them are worth a shorter pause than defaultWait
+	hardlyBurst = 1.5              // a bucket that holds so little, or less, refuses what is hardly too fast …
+	yieldStrict = 0.95             // … so of a rate that doubled this share is kept …
+	yieldDear   = 0.88             // … or this, where each refusal asks for a pause …
+	leastStrict = 0.02             // … and of one that was held all but this
+	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear …
+	leanStrict  = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
+	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
+	defaultWait = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
+	cheapPause  = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
 	leastWait   = 5 * time.Millisecond
 	longestWait = time.Minute
 	lull        = 10 * time.Second // without a request: a bucket is full again, as far as is known
@@ -81,7 +81,7 @@ type pace struct {
 	burst, firstCount, firstSpan float64
 
 	// What many requests have taught; see excuse.
-	best     float64 // accepted a second, fading
+	best     float64 // requests a second, 16 in a row, that were accepted before a refusal: the most
 	known    float64 // accepted a second for enoughKnown requests; 0: not known
 	excuses  float64 // refusals that may be excused: one for each fewRefused requests that were accepted
 	excused  bool    // the refusal of the cycle before was
@@ -238,7 +238,7 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 		case p.count > 0 && p.refused.IsZero():
 			// A bucket fills while one waits: twice the time that was not enough, and not much less than what
 			// it took the last time.
-			p.wait = max(min(2*seconds(max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
+			p.wait = max(min(seconds(2*max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
 		case p.refused.IsZero():
 			p.wait = min(2*p.wait, longestWait)
 		}
@@ -362,8 +362,14 @@ func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.rampi
 // one before, so its rate is close to the one in force.
 func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= hardlyBurst }
 
-// closed tells whether nothing is accepted any more, however slowly it is sent.
-func (p *pace) closed() bool { return p.barren > 0 && p.count == 0 && p.wait >= defaultWait }
+// closed reports whether nothing is accepted any more, however slowly it is sent.
+func (p *pace) closed() bool {
+	wait := min(p.wait, defaultWait)
+	if p.hinted { // it does not grow where the server names it, so cycles in vain count as much as a doubled one
+		wait <<= min(p.barren, 10)
+	}
+	return p.barren > 0 && p.count == 0 && wait >= defaultWait
+}
 
 // futile reports whether a rate is refused that is less than half of one that was accepted: then
 // refusals do not follow the rate.

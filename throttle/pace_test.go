@@ -3,6 +3,7 @@ package throttle
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,7 +13,8 @@ import (
 // A server that answers 429 to everything for a while, as for maintenance, gets few
 // requests meanwhile, and what was learned of its quota is not forgotten.
 func TestUpstreamRefusesAWhile(t *testing.T) {
-	for _, after := range []time.Duration{0, time.Second, time.Minute} {
+	// A second that is asked for is less by the time that it takes to count it.
+	for _, after := range []time.Duration{0, 50 * ms, 200 * ms, 500 * ms, time.Second - time.Microsecond, time.Second, time.Minute} {
 		for _, while := range []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute} {
 			t.Run(fmt.Sprintf("%v, Retry-After %v", while, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -65,5 +67,50 @@ func TestUpstreamRefusesAWhile(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Where no other request is known, the pause that a refusal brings is the usual one.
+func TestPaceWaitWithoutSpacing(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var p pace
+	p.setLimits(Limits{})
+	accepted := ticket{at: now}
+	p.sent(now)
+	p.ended(accepted, true)
+	p.accepted(accepted)
+	p.sent(now)
+	var gaps spacing
+	for k := range gaps {
+		gaps[k] = math.Inf(1)
+	}
+	if got := p.throttled(ticket{at: now}, time.Time{}, gaps, now).Sub(now); got != defaultWait {
+		t.Errorf("%v, want %v", got, defaultWait)
+	}
+}
+
+// A request that is sent once more counts once in the rate.
+func TestPaceOfResentRequests(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var c controller
+	c.init(Limits{InFlight: 2}, now)
+	for range 2 {
+		sent := c.sent(now)
+		for range 2 {
+			now = now.Add(ms)
+			c.recall(&sent, false, now)
+			c.landed()
+			c.resent(&sent, now)
+		}
+		now = now.Add(ms)
+		c.done(sent, Feedback{Outcome: Success, Latency: ms}, now)
+		c.landed()
+	}
+	never := c.sent(now) // sent again: its context ends first
+	c.recall(&never, false, now)
+	c.landed()
+	c.done(never, Feedback{}, now)
+	if p := &c.pace; p.count != 2 || p.pending != 0 || len(p.log) != 2 {
+		t.Errorf("%d accepted, %d pending, %d logged; want 2, 0, 2", p.count, p.pending, len(p.log))
 	}
 }

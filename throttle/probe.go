@@ -114,6 +114,8 @@ func (c *controller) try(t *ticket, now time.Time) {
 // it. If it was the probe, the next one may be.
 func (c *controller) recall(t *ticket, refused bool, now time.Time) {
 	c.flow.end(t.number, now)
+	c.pace.ended(*t, false)
+	t.recalled = true
 	if t.probe {
 		t.probe = false
 		c.probes--

@@ -29,7 +29,9 @@ func (s *silence) hear(now time.Time) {
 
 // silent returns the instant at which the server counts as silent, and whether it can.
 func (c *controller) silent() (from time.Time, may bool) {
-	if c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
+	// A limit in flight, given or found, bounds what is lost, and would be missed where requests that
+	// last long come after short ones.
+	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
 		return from, false
 	}
 	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour))

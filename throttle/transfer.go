@@ -39,7 +39,7 @@ func (p *Permit) Progress(acked, size int64) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p.told.Load() { // with the lock, as a request that has ended would stay
+	if p.told.Load() || p.ticket.recalled { // with the lock, as a request that has ended would stay
 		return
 	}
 	now := time.Now()
@@ -103,15 +103,15 @@ func (s *sampler) tick() {
 
 // connected is called with each connection that the attempt gets.
 func (a *attempt) connected(info httptrace.GotConnInfo) {
+	if a.conns > 0 { // the last one is dead
+		a.u.sampler.remove(a.permit)
+	}
 	a.gotConn(info)
 	a.follow(info)
 }
 
 // follow has the connection sampled if the body is long.
 func (a *attempt) follow(info httptrace.GotConnInfo) {
-	if a.conns > 1 {
-		a.u.sampler.remove(a.permit)
-	}
 	size := bodySize(a.req)
 	if a.refuse != nil || !long(size) {
 		return

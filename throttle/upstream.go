@@ -409,7 +409,7 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	c := &u.mu.controller
 	until, source := c.done(t, f, now)
 	// First of all, so that nobody leaves at a rate that is yet to be known.
-	if !until.IsZero() && u.bucket.pause(until, source, f.RetryAt.IsZero() && source == "") {
+	if !until.IsZero() && u.bucket.pause(until, source, source == "" && until.After(f.RetryAt)) {
 		n.until, n.source = until, source
 	}
 	u.steerLocked(now)
