@@ -98,7 +98,7 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 			c.judge(now)
 		}
 		return Success
-	case Throttled, Overloaded, Failed:
+	case Throttled, Overloaded:
 		k.evidence.refuse(t, now)
 		c.judge(now)
 		k.accepted = 0

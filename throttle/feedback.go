@@ -10,10 +10,10 @@ const (
 	Ignored    Outcome = iota // nothing: cancelled by us
 	Success                   // the server did the work
 	Throttled                 // over a quota: 429, or what else says so
-	Overloaded                // too much at once: 503, refused, reset, a connect that takes seconds
+	Overloaded                // too much at once: 502, 503, refused, reset, a connect that takes seconds
 	TimedOut                  // far too much at once: 504, our own timeout, or the caller's after much more than the latency
 	Answered                  // it answers, but says nothing of its pace: 404
-	Failed                    // it could not do the work, and may do none at all: 500, 502, a proxy that refuses
+	Failed                    // it could not do the work, and may do none at all: 500, a proxy that refuses
 )
 
 var outcomes = [...]string{"ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed"}

@@ -64,7 +64,7 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	}
 	c.refusal = c.sequence
 	if !c.held {
-		if c.rest = 0; c.accepted > 0 && f.Outcome != TimedOut { // it is up: what was too much a moment ago may not be in another
+		if c.rest = 0; c.accepted > 0 && f.Outcome == Overloaded { // it is up: what was too much a moment ago may not be in another
 			c.rest = fullWait
 		}
 	}
@@ -95,7 +95,7 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-2, 10), maxProbe))
 	}
-	if c.refused == 0 && (f.Outcome != Failed || c.accepted < fewRefused) { // a probe says nothing of how many are too many
+	if c.refused == 0 && f.Outcome != Failed { // a probe says nothing of how many are too many, nor does a failure
 		c.lower(t, f.Outcome == TimedOut, now)
 	}
 	c.accepted = 0

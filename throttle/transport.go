@@ -631,13 +631,14 @@ func (f *Feedback) quotas(told []hint.Limit) {
 // answer tells what a status says about the server.
 func answer(status int, throttled bool) Outcome {
 	switch {
-	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded:
+	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
+		status == http.StatusBadGateway: // the server behind it was not reached, or is full; some limiters answer so, too
 		return Overloaded
 	case throttled:
 		return Throttled
 	case status == http.StatusGatewayTimeout:
 		return TimedOut
-	case status == http.StatusInternalServerError, status == http.StatusBadGateway, 512 <= status && status <= 599:
+	case status == http.StatusInternalServerError, 512 <= status && status <= 599:
 		return Failed // from 512 on they are what gateways made up, such as 524: as 500 (RFC 9110, section 15)
 	case status < 400:
 		return Success

@@ -1409,7 +1409,7 @@ func TestTransportOutcomes(t *testing.T) {
 		{answerWith(529, "Retry-After", "1"), nil, Overloaded},
 		{answerWith(501), nil, Answered},
 		{answerWith(500), nil, Failed},
-		{answerWith(502), nil, Failed},
+		{answerWith(502), nil, Overloaded},
 		{answerWith(505), nil, Answered},
 		{answerWith(507), nil, Answered},
 		{answerWith(511), nil, Answered},

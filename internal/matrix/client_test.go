@@ -122,7 +122,7 @@ func feedback(a lab.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 	case !ok:
 		f.Outcome = throttle.TimedOut
 		return f
-	case a.Status == 0, a.Status == http.StatusServiceUnavailable:
+	case a.Status == 0, a.Status == http.StatusBadGateway, a.Status == http.StatusServiceUnavailable:
 		f.Outcome = throttle.Overloaded
 	case a.Status == http.StatusGatewayTimeout:
 		f.Outcome = throttle.TimedOut
