@@ -309,6 +309,28 @@ func TestConnectionsDieDuringPauses(t *testing.T) {
 	})
 }
 
+// The longest pause of one's own is as long as --stall-timeout. No connection ends by that just when a
+// request goes on it: before, the idle ones are closed.
+func TestIdleConnectionsDoNotStall(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 10, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.Network.StallTimeout = time.Minute
+		var open int64
+		time.AfterFunc(55*time.Second, func() { open = w.conns.Load() })
+		w.ended(w.run(), ExitDelivered, 10, 0, 0, 0, 0)
+		if open > 0 {
+			t.Errorf("%d connections are open in the pause", open)
+		}
+	})
+}
+
 // Servers that never accept, each in a way of its own. The run stays polite and
 // ends when the user said.
 func TestGiveUpOnAServerThat(t *testing.T) {

@@ -57,6 +57,17 @@ type transport interface {
 	CloseIdleConnections()
 }
 
+// idleTimeout is for how long a connection is kept without a request. It is over before the connection
+// fails as stalled: net/http takes one from its pool without a race, while a deadline may end one that
+// a request has just been given to.
+func (n Network) idleTimeout() time.Duration {
+	const most = 90 * time.Second
+	if n.StallTimeout <= 0 {
+		return most
+	}
+	return min(most, n.StallTimeout*7/8)
+}
+
 // base returns the transport that does the sending, keeping up to idle
 // connections to a host.
 func (n Network) base(idle int) transport {
@@ -78,7 +89,7 @@ func (n Network) base(idle int) transport {
 		TLSHandshakeTimeout: n.ConnectTimeout,
 		MaxIdleConnsPerHost: idle,
 		MaxIdleConns:        most / 2, // or those to servers that are done with would take all places
-		IdleConnTimeout:     90 * time.Second,
+		IdleConnTimeout:     n.idleTimeout(),
 		// An answer that drips puts the end of its connection off, so it has one of its own.
 		ResponseHeaderTimeout:  2 * n.StallTimeout,
 		MaxResponseHeaderBytes: maxAnswerHead,
