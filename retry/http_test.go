@@ -67,7 +67,10 @@ func head(r *textproto.Reader) (line string, h textproto.MIMEHeader, err error) 
 	return line, h, err
 }
 
-const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+const (
+	ok     = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	okLast = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+)
 
 // An error body that drips would hold the call for as long as the server likes, and one without end
 // for ever.
@@ -307,7 +310,7 @@ func TestExpectationFailed(t *testing.T) {
 				return
 			}
 			io.CopyN(io.Discard, r.R, expectFrom)
-			io.WriteString(conn, ok)
+			io.WriteString(conn, okLast)
 		})
 		start := time.Now()
 		for range 2 {
@@ -466,7 +469,7 @@ func TestMisconfiguredAfterTheConnection(t *testing.T) {
 			c, _ = wireServer(t, exact, func(n int, conn *memnet.Conn, r *textproto.Reader) {
 				head(r)
 				if n == 0 {
-					io.WriteString(conn, strings.Replace(ok, "Content", "Connection: close\r\nContent", 1))
+					io.WriteString(conn, okLast)
 				} else {
 					io.WriteString(conn, banner)
 				}
