@@ -111,7 +111,7 @@ type ticket struct {
 	probe    bool // it was sent as a probe
 	recalled bool // it waits to be sent once more
 
-	inFlight int           // with itself
+	inFlight int           // with itself, and with those whose answers are being read: a server is busy with them, too
 	unlikely contradiction // if it is accepted
 }
 
@@ -261,7 +261,7 @@ func (c *controller) sent(now time.Time) ticket {
 	c.inFlight++
 	c.places++
 	c.pace.sent(now)
-	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.inFlight}
+	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.places}
 	c.cause.sent(&t)
 	c.sentInSilence(now)
 	if c.held {
@@ -322,6 +322,9 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	case Throttled:
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
+		if c.pace.least = 0; c.cause.rate && !c.pace.proven { // what was held tells more
+			c.pace.least = c.cause.evidence.rate(now, time.Second/2)
+		}
 		until, source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
 		if until.After(f.RetryAt) { // longer than anybody asked for
 			source = ""

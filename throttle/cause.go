@@ -28,8 +28,10 @@ const (
 type cause struct {
 	evidence evidence
 	rate     bool          // they follow the rate, whatever their status
+	given    bool          // that is a guess, since the user gave one
 	crowd    bool          // they are known to follow the number in flight
 	since    time.Time     // when rate was concluded
+	passed   float64       // requests a second that were seen to be allowed since then: the most
 	loss     float64       // the share that was refused since then, fading
 	far      int           // refusals in a row of requests that left long after the last one
 	ban      time.Duration // for how long it is not concluded again, after it was in error
@@ -106,23 +108,23 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 		return f.Outcome
 	}
 	told := !f.RetryAt.IsZero() || len(f.Quotas) > 0
+	onlyRate := c.limits.Rate > 0 && c.limits.InFlight == 0 // the user knows it, about, and not the number in flight
+	if onlyRate && f.Outcome != Throttled && c.pace.count > 0 && !k.rate && !k.crowd && !now.Before(k.banned) {
+		k.blameRate(now)
+		k.given = true
+	}
 	switch {
 	case f.Outcome == Throttled && told, f.Outcome != Throttled && c.limits.Fixed:
 		return f.Outcome
-	case k.rate && (c.pace.count > 0 || c.pace.wait < 2*fullWait): // else the server is down
+	case k.rate && (c.pace.count > 0 || !k.given && c.pace.wait < 2*fullWait): // else the server is down
 		k.loss += (1 - k.loss) / lossSpan
 		if k.far++; !k.evidence.far(t) {
 			k.far = 0
 		}
-		if k.far < mostFar && (now.Sub(k.since) < trialTime || k.loss < mostLoss && !c.pace.futile(now)) {
+		if k.far < mostFar && !k.futile(c.pace.rate(now), now) && (now.Sub(k.since) < trialTime || k.loss < mostLoss) {
 			return Throttled
 		}
-		k.rate = false
-		k.ban = min(max(2*k.ban, leastBan), mostBan)
-		k.banned = now.Add(k.ban)
-		c.pace.drop()
-	case f.Outcome != Throttled && c.limits.Rate > 0 && c.limits.InFlight == 0 && !k.crowd && c.pace.count > 0:
-		return Throttled // the user knows the rate, about, and not the number in flight
+		c.acquitRate(now)
 	case f.Outcome == Throttled && !c.isQuota(t, f):
 		if !c.crowded {
 			c.doubt = true
@@ -139,7 +141,7 @@ func (c *controller) judge(now time.Time) {
 	switch {
 	case k.rate:
 	case k.evidence.ofRate() && !now.Before(k.banned):
-		k.rate, k.crowd, k.since, k.loss, k.far = true, false, now, 0, 0
+		k.blameRate(now)
 		c.doubt, c.crowded = false, false
 		if math.IsInf(c.pace.learned, 1) {
 			c.pace.emptied(k.accepted)
@@ -147,4 +149,24 @@ func (c *controller) judge(now time.Time) {
 	case k.evidence.ofCrowd():
 		k.crowd = true
 	}
+}
+
+// blameRate takes it that refusals follow the rate.
+func (k *cause) blameRate(now time.Time) {
+	k.rate, k.given, k.crowd, k.since, k.loss, k.far = true, false, false, now, 0, 0
+}
+
+// futile reports whether a rate is refused that is less than half of what was seen to be allowed.
+func (k *cause) futile(rate float64, now time.Time) bool {
+	k.passed = max(k.passed, k.evidence.rate(now, time.Second))
+	return rate < k.passed/2
+}
+
+// acquitRate takes it that they do not, for a while.
+func (c *controller) acquitRate(now time.Time) {
+	k := &c.cause
+	k.rate, k.passed = false, 0
+	k.ban = min(max(2*k.ban, leastBan), mostBan)
+	k.banned = now.Add(k.ban)
+	c.pace.drop()
 }

@@ -19,6 +19,9 @@ type evidence struct {
 	lag               time.Duration // in which a request may overtake another on its way
 	refused, accepted places
 
+	sum   int      // of all that were accepted
+	marks [32]mark // the latest refusals
+
 	// How often they were contradicted, fading.
 	crowd   float64
 	spacing spacing
@@ -29,6 +32,12 @@ type sending struct {
 	number  int64
 	at      time.Time
 	refused bool // else it was accepted, or has not ended
+}
+
+// A mark is the instant of a refusal, and how many had been accepted by then.
+type mark struct {
+	at  time.Time
+	sum int
 }
 
 // A place is what a request found when it was sent: both explanations go by it.
@@ -55,6 +64,10 @@ const (
 	refuted  = 10
 	most     = 64 // of which all are halved, so that what is new counts
 	ruledOut = 6
+
+	telling = 32 // so many accepted since a refusal tell a rate
+
+	refusalWeight = 2 // of a refusal as a contradiction: there are fewer of them
 
 	// Only where so few in flight were refused is the spacing believed: a server that takes more is found by their
 	// number as well, and its other clients may make it look as if that were not the cause.
@@ -86,6 +99,7 @@ func (e *evidence) accept(t ticket, fresh bool) {
 	if e.refused.n > 0 && fresh {
 		e.accepted.add(place{float64(t.inFlight), e.spacingOf(t)})
 	}
+	e.sum++
 	e.contradict(t.unlikely)
 }
 
@@ -98,8 +112,11 @@ func (e *evidence) refuse(t ticket, now time.Time) {
 		for k, gap := range p.spacing {
 			c.spacing[k] = gap >= e.accepted.median.spacing[k]
 		}
-		e.contradict(c)
+		for range refusalWeight {
+			e.contradict(c)
+		}
 	}
+	e.marks[e.refused.n%len(e.marks)] = mark{now, e.sum}
 	e.refused.add(p)
 	if s := e.find(t.number); s != nil {
 		s.refused = true
@@ -174,6 +191,19 @@ func (e *evidence) far(t ticket) bool {
 		}
 	}
 	return true
+}
+
+// rate returns how many requests a second a rate limiter is seen to allow; 0: it is not known. After a refusal its
+// bucket is empty, so what it accepts from then on is no more than what flows in, but where it counts in windows:
+// the longer the span, the less another window makes of that.
+func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
+	for _, m := range e.marks {
+		n, t := e.sum-m.sum, now.Sub(m.at)
+		if !m.at.IsZero() && n > telling && t >= span {
+			least = max(least, float64(n-1)/t.Seconds())
+		}
+	}
+	return least
 }
 
 // spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are quick. A

@@ -3,6 +3,7 @@ package throttle
 import (
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -34,4 +35,23 @@ func TestEvidenceOfBursts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A server is busy with a request until its answer is read, so that one is in flight yet.
+func TestEvidenceCountsAnswersBeingRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 8})
+		for want := 1; want <= 4; want++ {
+			p, err := u.Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Release()
+			if p.ticket.inFlight != want {
+				t.Errorf("request %d has %d in flight", want, p.ticket.inFlight)
+			}
+			time.Sleep(10 * ms)
+			p.tell(Feedback{Outcome: Success})
+		}
+	})
 }

@@ -2,12 +2,45 @@ package throttle
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// sendUntil lets 20 senders have so many requests accepted, each of which takes 5 ms and ends as the
+// function says, and returns how long that took.
+func sendUntil(t *testing.T, u *Upstream, accepted int64, outcome func() Outcome) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	var done atomic.Int64
+	var mu sync.Mutex
+	var senders sync.WaitGroup
+	for range 20 {
+		senders.Go(func() {
+			for done.Load() < accepted && time.Since(begin) < 10*time.Minute {
+				p, err := u.Acquire(context.Background(), 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				f := Feedback{Latency: 5 * time.Millisecond}
+				mu.Lock()
+				f.Outcome = outcome()
+				mu.Unlock()
+				time.Sleep(f.Latency)
+				if f.Outcome == Success {
+					done.Add(1)
+				}
+				p.Done(f)
+			}
+		})
+	}
+	senders.Wait()
+	return time.Since(begin)
+}
 
 // Each tenth request fails, whatever the pace: that is no reason for another one, nor an outage. A given
 // rate stands as it is.
@@ -23,39 +56,59 @@ func TestFailuresOfOneInTen(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const requests = 2000
-				u := NewUpstream(test.limits)
-				var sent atomic.Int64
-				begin := time.Now()
-				var senders sync.WaitGroup
-				for range 20 {
-					senders.Go(func() {
-						for range requests / 20 {
-							p, err := u.Acquire(context.Background(), 1)
-							if err != nil {
-								t.Error(err)
-								return
-							}
-							f := Feedback{Outcome: Success, Latency: 5 * time.Millisecond}
-							if sent.Add(1)%10 == 0 {
-								f.Outcome = Failed
-							}
-							time.Sleep(f.Latency)
-							p.Done(f)
-						}
-					})
-				}
-				senders.Wait()
+				u, n := NewUpstream(test.limits), 0
+				took := sendUntil(t, u, 1800, func() Outcome {
+					if n++; n%10 == 0 {
+						return Failed
+					}
+					return Success
+				}).Seconds()
 				s := u.Stats()
-				took := time.Since(begin).Seconds()
 				t.Logf("%.1f s at %g/s", took, float64(s.Rate))
 				if took > test.seconds {
 					t.Errorf("took %.1f s, want at most %g", took, test.seconds)
 				}
-				if want := float64(test.limits.Rate); want > 0 && float64(s.Rate) != want {
-					t.Errorf("the given rate of %g is now %g", want, s.Rate)
+				if want := test.limits.Rate; want > 0 && s.Rate != want {
+					t.Errorf("the given rate of %g is now %g", float64(want), float64(s.Rate))
 				}
 			})
+		})
+	}
+}
+
+// Refusals at random stay the same share, whatever the pace: they are about neither the rate nor the
+// number in flight, and cost a short pause each, but not the pace.
+func TestRefusalsAtRandom(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		limits  Limits
+		share   float64
+		seconds float64
+	}{
+		{"1 of 50, rate given", Limits{Rate: 200}, 0.02, 20},
+		{"1 of 12, rate given", Limits{Rate: 200}, 0.08, 40},
+		{"1 of 5, rate given", Limits{Rate: 200}, 0.2, 180},
+		{"1 of 12, low rate given", Limits{Rate: 20}, 0.08, 160},
+		{"1 of 12, high rate given", Limits{Rate: 1000}, 0.08, 40},
+		{"1 of 12, nothing given", Limits{}, 0.08, 40},
+		{"1 of 12, number given", Limits{InFlight: 4}, 0.08, 40},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for seed := range uint64(5) {
+				synctest.Test(t, func(t *testing.T) {
+					random := rand.New(rand.NewPCG(seed, 1))
+					took := sendUntil(t, NewUpstream(test.limits), 2000, func() Outcome {
+						if random.Float64() < test.share {
+							return Overloaded
+						}
+						return Success
+					}).Seconds()
+					t.Logf("seed %d: %.1f s", seed, took)
+					if took > test.seconds {
+						t.Errorf("seed %d: took %.1f s, want at most %g", seed, took, test.seconds)
+					}
+				})
+			}
 		})
 	}
 }

@@ -70,6 +70,7 @@ type pace struct {
 	barren    int       // cycles before this one in which nothing was accepted
 	kept      float64   // what was learned before these
 	floor     float64   // what is kept of it at least
+	least     float64   // what is known to be allowed; 0: nothing
 	yield     float64   // and at most
 	proven    bool      // a rate was held
 	suspected bool      // it is not known yet whether it was for the rate
@@ -81,7 +82,6 @@ type pace struct {
 	burst, firstCount, firstSpan float64
 
 	// What many requests have taught; see excuse.
-	best     float64 // requests a second, 16 in a row, that were accepted before a refusal: the most
 	known    float64 // accepted a second for enoughKnown requests; 0: not known
 	excuses  float64 // refusals that may be excused: one for each fewRefused requests that were accepted
 	excused  bool    // the refusal of the cycle before was
@@ -270,6 +270,7 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 				p.floor = max(p.floor, p.learned+share*(p.asked-p.learned))
 			}
 		}
+		p.floor = max(p.floor, yield*min(p.asked, p.least))
 		p.until, p.from, p.idle, p.wait = until, until, 0, until.Sub(now)
 		p.excuse()
 		// Refused again at once: further down.
@@ -371,15 +372,6 @@ func (p *pace) closed() bool {
 	return p.barren > 0 && p.count == 0 && wait >= defaultWait
 }
 
-// futile reports whether a rate is refused that is less than half of one that was accepted: then
-// refusals do not follow the rate.
-func (p *pace) futile(now time.Time) bool {
-	if n := len(p.log); n >= 16 {
-		p.best = max(p.best, 15/max(p.log[n-1].Sub(p.log[n-16]).Seconds(), 0.001))
-	}
-	return p.found(now) < p.best/2
-}
-
 // suspect takes in a request that may have been refused for its rate.
 func (p *pace) suspect(now time.Time) {
 	if p.refused.IsZero() {
@@ -398,7 +390,8 @@ func (p *pace) acquit() {
 // drop forgets the rate: it is not what the refusals follow.
 func (p *pace) drop() {
 	p.learned, p.ramping, p.refused, p.suspected = math.Inf(1), false, time.Time{}, false
-	p.known, p.best, p.until = 0, 0, time.Time{}
+	p.known, p.until = 0, time.Time{}
+	p.trim, p.far = trim{}, false
 }
 
 // estimate works out the rate from what the cycle has told so far.
@@ -425,6 +418,9 @@ func (p *pace) estimate() {
 		return
 	}
 	rough := count / max(whole, leastWait.Seconds())
+	if math.IsInf(p.asked, 1) && p.least > 0 { // without what was in the bucket
+		rough = min(rough, p.least)
+	}
 	switch {
 	case math.IsInf(p.asked, 1):
 		p.learned, p.ramping = max(rough, p.known, leastRamp), true
@@ -435,7 +431,7 @@ func (p *pace) estimate() {
 			p.learned = p.fit()
 			p.burst = min(max(p.firstCount-p.learned*p.firstSpan, 1), p.firstCount)
 		}
-		p.learned, p.ramping = max(p.learned, rough), false
+		p.learned, p.ramping = max(p.learned, rough, yield*min(p.asked, p.least)), false
 		switch {
 		case p.strict():
 			p.learned = max(p.learned, yieldStrict*p.asked)

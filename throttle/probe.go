@@ -11,6 +11,9 @@ const (
 	fullWait  = 100 * time.Millisecond // where others are accepted it is a round trip, at least this
 	maxProbe  = 10 * time.Second       // … up to this
 
+	restTrips = 16                    // round trips before the first probe of a server that is up …
+	leastRest = 50 * time.Millisecond // … at least this, and fullWait at most
+
 	// A probe that takes longer than this, and than slowTrips times the latency, may be a long upload: another may go, and one
 	// more after twice that time.
 	slowProbe = 10 * time.Second
@@ -65,7 +68,7 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	c.refusal = c.sequence
 	if !c.held {
 		if c.rest = 0; c.accepted > 0 && f.Outcome == Overloaded { // it is up: what was too much a moment ago may not be in another
-			c.rest = fullWait
+			c.rest = min(max(seconds(restTrips*c.latency), leastRest), fullWait)
 		}
 	}
 	if c.doubt { // the probe is to tell whether it was about the rate
@@ -88,12 +91,10 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		if c.inFlight == 0 {
 			c.probe = now.Add(c.rest)
 		}
-	case f.Outcome != Failed:
-		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
-	case c.refused == 1: // a second request that fails may be at fault, too: the next one tells
-		c.probe = now.Add(min(max(seconds(c.latency), fullWait), minProbe))
+	case c.refused == 1 && (c.rest > 0 || f.Outcome == Failed): // this one may be at fault, or unlucky, too: another tells
+		c.probe = now.Add(min(2*max(seconds(c.latency), fullWait), minProbe))
 	default:
-		c.probe = now.Add(min(minProbe<<min(c.refused-2, 10), maxProbe))
+		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
 	if c.refused == 0 && f.Outcome != Failed { // a probe says nothing of how many are too many, nor does a failure
 		c.lower(t, f.Outcome == TimedOut, now)
