@@ -4,9 +4,11 @@ import "time"
 
 const (
 	// A server that has answered and now says nothing for so long, and for so many times as long as its answers took,
-	// gets no more, but for one request now and then: what it has it may never answer.
+	// gets no more, but for one request now and then: what it has it may never answer. Where several wait it is
+	// sooner: that all of them take long by chance is less likely.
 	leastSilence = 100 * time.Millisecond
 	silentTrips  = 8
+	mostWitness  = 3
 	firstTry     = time.Second      // in silence, doubled each time …
 	mostTry      = 10 * time.Second // … up to this
 )
@@ -34,7 +36,7 @@ func (c *controller) silent() (from time.Time, may bool) {
 	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
 		return from, false
 	}
-	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour))
+	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour)) / time.Duration(min(c.inFlight, mostWitness))
 	// Rounded up, so that not each answer moves it by a little.
 	const steps = 4
 	step := wait / steps

@@ -17,9 +17,9 @@ func TestUpstreamSilence(t *testing.T) {
 		progress bool  // the requests are uploads that go on
 		before   int64 // at most so many in the first second of silence
 	}{
-		{"told a rate", Limits{Rate: 200}, 20 * ms, false, 80},
+		{"told a rate", Limits{Rate: 200}, 20 * ms, false, 20},
 		{"told a slow rate", Limits{Rate: 10}, 20 * ms, false, 5},
-		{"slow answers", Limits{Rate: 50}, 200 * ms, false, 110},
+		{"slow answers", Limits{Rate: 50}, 200 * ms, false, 50},
 		{"uploads that go on", Limits{Rate: 100}, 20 * ms, true, 101},
 	} {
 		t.Run(test.name, func(t *testing.T) {
