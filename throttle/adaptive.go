@@ -189,7 +189,14 @@ func (c *controller) learned() bool {
 // setLimits takes in new ceilings. What was learned is kept below them.
 func (c *controller) setLimits(l Limits, now time.Time) {
 	was, most := c.finding, c.most
+	if l.Rate != c.limits.Rate {
+		c.cause.passed = 0 // the server's may be another, too
+		c.cause.evidence.forgetRate()
+	}
 	c.limits = l
+	if c.cause.given && !c.onlyRate() {
+		c.cause.rate, c.cause.given = false, false
+	}
 	c.finding = l.InFlight == 0 && l.Rate == 0 && !l.Fixed
 	c.most = c.ceiling()
 	c.restore = min(c.restore, c.most)
@@ -307,7 +314,7 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 		until, source, f.Outcome = f.RetryAt, f.Source, Ignored
 	}
 	if f.Outcome != Ignored {
-		c.silence.hear(now)
+		c.silence.hear(c.inFlight, now)
 	}
 	if !t.recalled {
 		c.pace.ended(t, f.Outcome == Success)

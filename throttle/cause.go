@@ -17,6 +17,7 @@ const (
 	trialTime = 10 * time.Second
 	mostLoss  = 0.3
 	mostFar   = 2
+	mostVain  = 4
 	lossSpan  = 16. // requests, over which the loss is averaged
 	leastBan  = 30 * time.Second
 	mostBan   = 10 * time.Minute // that it is tried again costs trialTime
@@ -32,6 +33,7 @@ type cause struct {
 	crowd    bool          // they are known to follow the number in flight
 	since    time.Time     // when rate was concluded
 	passed   float64       // requests a second that were seen to be allowed since then: the most
+	vain     int           // refusals since then of a rate that is less than half of that, until many are accepted in a row
 	loss     float64       // the share that was refused since then, fading
 	far      int           // refusals in a row of requests that left long after the last one
 	ban      time.Duration // for how long it is not concluded again, after it was in error
@@ -90,6 +92,7 @@ func (c *controller) trialRate() float64 {
 // the rate, Overloaded for one that is about the number in flight, whatever the server calls it.
 func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 	k := &c.cause
+	accepted := 0
 	switch f.Outcome {
 	case Success:
 		k.evidence.accept(t, k.accepted < trialRequests)
@@ -103,13 +106,12 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 	case Throttled, Overloaded:
 		k.evidence.refuse(t, now)
 		c.judge(now)
-		k.accepted = 0
+		accepted, k.accepted = k.accepted, 0
 	default:
 		return f.Outcome
 	}
 	told := !f.RetryAt.IsZero() || len(f.Quotas) > 0
-	onlyRate := c.limits.Rate > 0 && c.limits.InFlight == 0 // the user knows it, about, and not the number in flight
-	if onlyRate && f.Outcome != Throttled && c.pace.count > 0 && !k.rate && !k.crowd && !now.Before(k.banned) {
+	if c.onlyRate() && f.Outcome != Throttled && c.pace.count > 0 && !k.rate && !k.crowd && !now.Before(k.banned) {
 		k.blameRate(now)
 		k.given = true
 	}
@@ -121,7 +123,15 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 		if k.far++; !k.evidence.far(t) {
 			k.far = 0
 		}
-		if k.far < mostFar && !k.futile(c.pace.rate(now), now) && (now.Sub(k.since) < trialTime || k.loss < mostLoss) {
+		if accepted >= enoughKnown { // it was right, and what is new may be the server's limit
+			k.passed, k.vain, k.since = 0, 0, now
+			k.evidence.forgetRate()
+		}
+		k.passed = max(k.passed, k.evidence.rate(now, time.Second))
+		if c.pace.rate(now) < k.passed/2 {
+			k.vain++
+		}
+		if k.far < mostFar && k.vain < mostVain && (now.Sub(k.since) < trialTime || k.loss < mostLoss) {
 			return Throttled
 		}
 		c.acquitRate(now)
@@ -135,11 +145,17 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 	return f.Outcome
 }
 
+// onlyRate reports whether the user knows the rate, about, and not the number in flight.
+func (c *controller) onlyRate() bool {
+	return c.limits.Rate > 0 && c.limits.InFlight == 0 && !c.limits.Fixed
+}
+
 // judge concludes what refusals follow, where the evidence is clear.
 func (c *controller) judge(now time.Time) {
 	k := &c.cause
 	switch {
 	case k.rate:
+		k.given = k.given && !k.evidence.ofRate() // then it is a guess no more
 	case k.evidence.ofRate() && !now.Before(k.banned):
 		k.blameRate(now)
 		c.doubt, c.crowded = false, false
@@ -153,19 +169,13 @@ func (c *controller) judge(now time.Time) {
 
 // blameRate takes it that refusals follow the rate.
 func (k *cause) blameRate(now time.Time) {
-	k.rate, k.given, k.crowd, k.since, k.loss, k.far = true, false, false, now, 0, 0
-}
-
-// futile reports whether a rate is refused that is less than half of what was seen to be allowed.
-func (k *cause) futile(rate float64, now time.Time) bool {
-	k.passed = max(k.passed, k.evidence.rate(now, time.Second))
-	return rate < k.passed/2
+	k.rate, k.given, k.crowd, k.since, k.loss, k.far, k.passed, k.vain = true, false, false, now, 0, 0, 0, 0
 }
 
 // acquitRate takes it that they do not, for a while.
 func (c *controller) acquitRate(now time.Time) {
 	k := &c.cause
-	k.rate, k.passed = false, 0
+	k.rate = false
 	k.ban = min(max(2*k.ban, leastBan), mostBan)
 	k.banned = now.Add(k.ban)
 	c.pace.drop()

@@ -19,7 +19,6 @@ type evidence struct {
 	lag               time.Duration // in which a request may overtake another on its way
 	refused, accepted places
 
-	sum   int      // of all that were accepted
 	marks [32]mark // the latest refusals
 
 	// How often they were contradicted, fading.
@@ -34,10 +33,10 @@ type sending struct {
 	refused bool // else it was accepted, or has not ended
 }
 
-// A mark is the instant of a refusal, and how many had been accepted by then.
+// A mark is the instant of a refusal, and how many that were sent after it have been accepted.
 type mark struct {
-	at  time.Time
-	sum int
+	at       time.Time
+	accepted int
 }
 
 // A place is what a request found when it was sent: both explanations go by it.
@@ -99,7 +98,11 @@ func (e *evidence) accept(t ticket, fresh bool) {
 	if e.refused.n > 0 && fresh {
 		e.accepted.add(place{float64(t.inFlight), e.spacingOf(t)})
 	}
-	e.sum++
+	for i := range e.marks {
+		if m := &e.marks[i]; !m.at.IsZero() && t.at.After(m.at) {
+			m.accepted++
+		}
+	}
 	e.contradict(t.unlikely)
 }
 
@@ -116,7 +119,7 @@ func (e *evidence) refuse(t ticket, now time.Time) {
 			e.contradict(c)
 		}
 	}
-	e.marks[e.refused.n%len(e.marks)] = mark{now, e.sum}
+	e.marks[e.refused.n%len(e.marks)] = mark{at: now}
 	e.refused.add(p)
 	if s := e.find(t.number); s != nil {
 		s.refused = true
@@ -198,13 +201,15 @@ func (e *evidence) far(t ticket) bool {
 // the longer the span, the less another window makes of that.
 func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
 	for _, m := range e.marks {
-		n, t := e.sum-m.sum, now.Sub(m.at)
-		if !m.at.IsZero() && n > telling && t >= span {
-			least = max(least, float64(n-1)/t.Seconds())
+		if t := now.Sub(m.at); m.accepted > telling && t >= span {
+			least = max(least, float64(m.accepted-1)/t.Seconds())
 		}
 	}
 	return least
 }
+
+// forgetRate lets what was accepted until now count no more: limits are others now.
+func (e *evidence) forgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, places{} }
 
 // spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are quick. A
 // later one counts as earlier where it may have overtaken it.

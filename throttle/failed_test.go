@@ -85,10 +85,10 @@ func TestRefusalsAtRandom(t *testing.T) {
 		share   float64
 		seconds float64
 	}{
-		{"1 of 50, rate given", Limits{Rate: 200}, 0.02, 20},
+		{"1 of 50, rate given", Limits{Rate: 200}, 0.02, 25},
 		{"1 of 12, rate given", Limits{Rate: 200}, 0.08, 40},
-		{"1 of 5, rate given", Limits{Rate: 200}, 0.2, 180},
-		{"1 of 12, low rate given", Limits{Rate: 20}, 0.08, 160},
+		{"1 of 5, rate given", Limits{Rate: 200}, 0.2, 210},
+		{"1 of 12, low rate given", Limits{Rate: 20}, 0.08, 180},
 		{"1 of 12, high rate given", Limits{Rate: 1000}, 0.08, 40},
 		{"1 of 12, nothing given", Limits{}, 0.08, 40},
 		{"1 of 12, number given", Limits{InFlight: 4}, 0.08, 40},

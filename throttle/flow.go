@@ -94,7 +94,7 @@ type sum struct {
 func (c *controller) progress(t ticket, acked, size int64, now time.Time) {
 	f := &c.flow
 	if i := f.find(t.number); i < 0 || acked > f.transfers[i].last.acked {
-		c.silence.hear(now)
+		c.silence.hear(c.inFlight, now)
 	}
 	if f.report(t.number, acked, size, now); f.measured(now) {
 		c.weigh(now)

@@ -93,6 +93,8 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		}
 	case c.refused == 1 && (c.rest > 0 || f.Outcome == Failed): // this one may be at fault, or unlucky, too: another tells
 		c.probe = now.Add(min(2*max(seconds(c.latency), fullWait), minProbe))
+	case f.Outcome == Failed:
+		c.probe = now.Add(min(minProbe<<min(c.refused-2, 10), maxProbe))
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}

@@ -15,18 +15,19 @@ const (
 
 // A silence is the time in which nothing was heard of requests in flight.
 type silence struct {
-	begin time.Time // of all of them
-	heard time.Time // when something was last; before, nothing was in flight
-	tries int       // requests that were sent in it
-	last  time.Time // when the last of them was
+	begin   time.Time // of all of them
+	heard   time.Time // when something was last; before, nothing was in flight
+	waiting int       // requests in flight then
+	tries   int       // requests that were sent in it
+	last    time.Time // when the last of them was
 }
 
-// hear records that a server has answered, or that a transfer goes on.
-func (s *silence) hear(now time.Time) {
+// hear records that a server has answered, or that a transfer goes on, and how many wait for an answer.
+func (s *silence) hear(waiting int, now time.Time) {
 	if s.begin.IsZero() {
 		s.begin = now
 	}
-	s.heard, s.tries = now, 0
+	s.heard, s.waiting, s.tries = now, waiting, 0
 }
 
 // silent returns the instant at which the server counts as silent, and whether it can.
@@ -36,7 +37,7 @@ func (c *controller) silent() (from time.Time, may bool) {
 	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
 		return from, false
 	}
-	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour)) / time.Duration(min(c.inFlight, mostWitness))
+	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour)) / time.Duration(min(max(c.silence.waiting, 1), mostWitness))
 	// Rounded up, so that not each answer moves it by a little.
 	const steps = 4
 	step := wait / steps
@@ -54,7 +55,7 @@ func (c *controller) nextTry(from time.Time) time.Time {
 // sentInSilence counts a request that is sent, if it is in a silence.
 func (c *controller) sentInSilence(now time.Time) {
 	if c.inFlight == 1 {
-		c.silence.hear(now)
+		c.silence.hear(1, now)
 	}
 	if from, may := c.silent(); may && !now.Before(from) {
 		c.silence.tries++

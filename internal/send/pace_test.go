@@ -322,11 +322,12 @@ func TestIdleConnectionsDoNotStall(t *testing.T) {
 		accept(w, r, 0)
 	}, func(w *world) {
 		w.Network.StallTimeout = time.Minute
-		var open int64
-		time.AfterFunc(55*time.Second, func() { open = w.conns.Load() })
+		var open atomic.Int64
+		open.Store(-1)
+		time.AfterFunc(55*time.Second, func() { open.Store(w.conns.Load()) })
 		w.ended(w.run(), ExitDelivered, 10, 0, 0, 0, 0)
-		if open > 0 {
-			t.Errorf("%d connections are open in the pause", open)
+		if n := open.Load(); n != 0 {
+			t.Errorf("%d connections are open in the pause", n)
 		}
 	})
 }

@@ -65,7 +65,7 @@ func (n Network) idleTimeout() time.Duration {
 	if n.StallTimeout <= 0 {
 		return most
 	}
-	return min(most, n.StallTimeout*7/8)
+	return min(most, n.StallTimeout-n.StallTimeout/8)
 }
 
 // base returns the transport that does the sending, keeping up to idle
