@@ -17,7 +17,7 @@ const (
 	trialTime = 10 * time.Second
 	mostLoss  = 0.3
 	mostFar   = 2
-	mostVain  = 4
+	mostVain  = 4   // refusals of less than half of what was seen to be allowed
 	lossSpan  = 16. // requests, over which the loss is averaged
 	leastBan  = 30 * time.Second
 	mostBan   = 10 * time.Minute // that it is tried again costs trialTime
@@ -33,7 +33,7 @@ type cause struct {
 	crowd    bool          // they are known to follow the number in flight
 	since    time.Time     // when rate was concluded
 	passed   float64       // requests a second that were seen to be allowed since then: the most
-	vain     int           // refusals since then of a rate that is less than half of that, until many are accepted in a row
+	vain     int           // refusals since then at less than half of that; 0 again after many accepted in a row
 	loss     float64       // the share that was refused since then, fading
 	far      int           // refusals in a row of requests that left long after the last one
 	ban      time.Duration // for how long it is not concluded again, after it was in error
@@ -119,19 +119,7 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 	case f.Outcome == Throttled && told, f.Outcome != Throttled && c.limits.Fixed:
 		return f.Outcome
 	case k.rate && (c.pace.count > 0 || !k.given && c.pace.wait < 2*fullWait): // else the server is down
-		k.loss += (1 - k.loss) / lossSpan
-		if k.far++; !k.evidence.far(t) {
-			k.far = 0
-		}
-		if accepted >= enoughKnown { // it was right, and what is new may be the server's limit
-			k.passed, k.vain, k.since = 0, 0, now
-			k.evidence.forgetRate()
-		}
-		k.passed = max(k.passed, k.evidence.rate(now, time.Second))
-		if c.pace.rate(now) < k.passed/2 {
-			k.vain++
-		}
-		if k.far < mostFar && k.vain < mostVain && (now.Sub(k.since) < trialTime || k.loss < mostLoss) {
+		if !k.refuted(t, accepted, c.pace.rate(now), now) {
 			return Throttled
 		}
 		c.acquitRate(now)
@@ -167,12 +155,30 @@ func (c *controller) judge(now time.Time) {
 	}
 }
 
-// blameRate takes it that refusals follow the rate.
+// blameRate records that refusals are taken to follow the rate.
 func (k *cause) blameRate(now time.Time) {
 	k.rate, k.given, k.crowd, k.since, k.loss, k.far, k.passed, k.vain = true, false, false, now, 0, 0, 0, 0
 }
 
-// acquitRate takes it that they do not, for a while.
+// refuted records a refusal, after so many requests were accepted, while refusals are taken to follow the rate, and
+// reports whether they do not.
+func (k *cause) refuted(t ticket, accepted int, rate float64, now time.Time) bool {
+	k.loss += (1 - k.loss) / lossSpan
+	if k.far++; !k.evidence.far(t) {
+		k.far = 0
+	}
+	if accepted >= enoughKnown { // it was right, and what is new may be the server's limit
+		k.passed, k.vain, k.since = 0, 0, now
+		k.evidence.forgetRate()
+	}
+	k.passed = max(k.passed, k.evidence.rate(now, time.Second))
+	if rate < k.passed/2 {
+		k.vain++
+	}
+	return k.far >= mostFar || k.vain >= mostVain || now.Sub(k.since) >= trialTime && k.loss >= mostLoss
+}
+
+// acquitRate records that they do not, for a while.
 func (c *controller) acquitRate(now time.Time) {
 	k := &c.cause
 	k.rate = false
