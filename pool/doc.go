@@ -26,7 +26,7 @@
 // A task may submit to its own pool, but if all workers wait in Submit at the same time, nobody is left to make room, and they
 // wait until their contexts end or Drain begins. Give that Submit a context with a deadline, or hand new tasks to a goroutine
 // outside of the pool. Wait and Drain from within a task wait for that very task: such a Wait lasts until its context ends,
-// such a Drain for ever.
+// such a Drain forever.
 //
 // # What it does not do
 //

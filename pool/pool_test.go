@@ -887,7 +887,7 @@ func TestNoTaskIsLostOrDoubled(t *testing.T) {
 	}
 }
 
-// Many submitters on a tiny pool, none of which gives up: a lost wake-up would leave one behind for ever.
+// Many submitters on a tiny pool, none of which gives up: a lost wake-up would leave one behind forever.
 func TestNoSubmitterIsLeftBehind(t *testing.T) {
 	var ran atomic.Int64
 	p := pool.New(1, func(context.Context, int) error { ran.Add(1); return nil })

@@ -125,7 +125,7 @@ func (s *fileSource) openFile(ctx context.Context) (f *os.File, err error) {
 	return f, nil
 }
 
-// read takes in a small file. Whether it changed before that is seen before an answer counts.
+// read loads a small file. Whether it changed before that is seen before an answer counts.
 func (s *fileSource) read() (io.ReadCloser, error) {
 	data := buffer(int(s.size))
 	switch err := openfiles.Patiently(s.ctx, func() error { return readFile(s.path, *data) }); {
@@ -270,7 +270,7 @@ func plainBody(body io.ReadCloser) io.ReadCloser {
 	return body
 }
 
-// checkBody tells whether the file behind a request, if there is one, is still what it was.
+// checkBody reports whether the file behind a request, if there is one, is still what it was.
 func checkBody(req *http.Request) error {
 	switch body := req.Body.(type) {
 	case *fileBody:
@@ -290,5 +290,5 @@ func checkBody(req *http.Request) error {
 	return nil
 }
 
-// hasBody tells whether anything but headers is to be sent.
+// hasBody reports whether anything but headers is to be sent.
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

@@ -291,7 +291,7 @@ func stopCause(stop error) error {
 	return stop
 }
 
-// maybeSent tells whether some of the request may have reached the server in a try that failed.
+// maybeSent reports whether some of the request may have reached the server in a try that failed.
 // Only what was seen in this try counts: a transport may have paths that tell httptrace and others
 // that do not.
 func (c *call) maybeSent(seen marks) bool {

@@ -219,7 +219,7 @@ func proxyStatus(err error) int {
 	return 0
 }
 
-// unsendable tells whether net/http refuses req for what is in it, such as a header with a line
+// unsendable reports whether net/http refuses req for what is in it, such as a header with a line
 // break, before it asks for a connection. It says so in plain text only, so it is asked, without
 // leave to go on.
 func unsendable(req *http.Request) bool {

@@ -26,7 +26,7 @@ type Client struct {
 	// about "not before" errors, nor after the caller's context has ended a try. Nil: the table.
 	Classify func(*http.Request, *http.Response, error) Verdict
 
-	// Repeatable tells whether processing a request twice does no harm. Nil: by its method (RFC
+	// Repeatable reports whether processing a request twice does no harm. Nil: by its method (RFC
 	// 9110 section 9.2.2).
 	Repeatable func(*http.Request) bool
 

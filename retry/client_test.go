@@ -216,7 +216,7 @@ func TestNotBefore(t *testing.T) {
 	})
 }
 
-// A limiter that was stopped answers at once and for ever: the same error must not be asked for again.
+// A limiter that was stopped answers at once and forever: the same error must not be asked for again.
 func TestNoStormAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("operator stopped the run")
@@ -267,7 +267,7 @@ func TestNotSentBelow(t *testing.T) {
 			t.Errorf("%v does not wrap why it was not sent", err)
 		}
 
-		// One that would have to fail for ever needs a verdict besides.
+		// One that would have to fail forever needs a verdict besides.
 		c, _ = over(play(try{err: &notSent{cause}}), exact)
 		c.Classify = func(*http.Request, *http.Response, error) Verdict {
 			t.Error("Classify is asked about what was not sent")
@@ -942,7 +942,7 @@ func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
 	})
 }
 
-// A server that accepts others now and then does not keep a call alive for ever.
+// A server that accepts others now and then does not keep a call alive forever.
 func TestGiveUpAfterHoldsInACrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := over(nil, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})

@@ -17,7 +17,7 @@ const expectFrom = 4 << 20
 // transport's timeout, before none is asked.
 const expectsBeforeOff = 3
 
-// wantsExpect tells whether the next try asks.
+// wantsExpect reports whether the next try asks.
 func (c *call) wantsExpect() bool {
 	return hasBody(c.req) && (c.req.ContentLength >= expectFrom || c.cutOff) && !c.unexpected &&
 		c.origin.expectsIgnored.Load() < expectsBeforeOff && c.req.Header.Get("Expect") == ""

@@ -73,7 +73,7 @@ const (
 )
 
 // An error body that drips would hold the call for as long as the server likes, and one without end
-// for ever.
+// forever.
 func TestDrainIsBounded(t *testing.T) {
 	for _, every := range []time.Duration{0, 20 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
@@ -322,7 +322,7 @@ func TestExpectationFailed(t *testing.T) {
 	})
 }
 
-// A server that says yes and then no could go on like that for ever.
+// A server that says yes and then no could go on like that forever.
 func TestExpectationFailedAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0

@@ -100,7 +100,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// strayed tells whether the redirects that led to req touched more than one origin. A way back to
+// strayed reports whether the redirects that led to req touched more than one origin. A way back to
 // the first one is no safer: where it leads was chosen by another.
 func strayed(req *http.Request) bool {
 	if req.Response == nil {

@@ -39,7 +39,7 @@ type attempt struct {
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
 func (a *attempt) marks() marks { return marks(a.seen.Load()) }
 
-// sentOnce tells whether the request was sent whole, and only once: net/http is done with its body.
+// sentOnce reports whether the request was sent whole, and only once: net/http is done with its body.
 func (a *attempt) sentOnce() bool { return a.marks()&(wroteRequest|gotConnAgain) == wroteRequest }
 
 // trace returns c with hooks that fill a. A trace that the caller put there goes on working.
@@ -98,10 +98,10 @@ func (a *attempt) wrote(info httptrace.WroteRequestInfo) {
 }
 
 // maxWriteWait is how long an answer may wait for the end of its request. Where net/http does not
-// close the connection a server that reads no more would hold the call for ever.
+// close the connection a server that reads no more would hold the call forever.
 const maxWriteWait = 10 * time.Second
 
-// sentWhole tells whether the request that was answered was written whole. The answer often comes a
+// sentWhole reports whether the request that was answered was written whole. The answer often comes a
 // moment before the hook is called, so it waits. A transport that tells of no connection is believed.
 func (a *attempt) sentWhole(ctx context.Context) bool {
 	const ended = wroteRequest | cutShort

@@ -181,12 +181,12 @@ func (c *controller) ceiling() float64 {
 	return mostInFlight
 }
 
-// learned tells whether a limit in force was found.
+// learned reports whether a limit in force was found.
 func (c *controller) learned() bool {
 	return c.finding && !c.starting || !math.IsInf(c.pace.learned, 1) || c.limit < c.most || c.pace.trim.off > 0
 }
 
-// setLimits takes in new ceilings. What was learned is kept below them.
+// setLimits records new ceilings. What was learned is kept below them.
 func (c *controller) setLimits(l Limits, now time.Time) {
 	was, most := c.finding, c.most
 	if l.Rate != c.limits.Rate {
@@ -262,7 +262,7 @@ func (c *controller) orders(now time.Time) steering {
 	return s
 }
 
-// sent takes in that a request leaves.
+// sent records that a request leaves.
 func (c *controller) sent(now time.Time) ticket {
 	c.sequence++
 	c.inFlight++
@@ -290,7 +290,7 @@ func (c *controller) sent(now time.Time) ticket {
 	return t
 }
 
-// resent takes in that a request leaves once more.
+// resent records that a request leaves once more.
 func (c *controller) resent(t *ticket, now time.Time) {
 	t.at, t.recalled = now, false
 	c.places++
@@ -300,7 +300,7 @@ func (c *controller) resent(t *ticket, now time.Time) {
 	}
 }
 
-// done takes in how a request ended, and returns until when that has all pause.
+// done records how a request ended, and returns until when that has all pause.
 func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time, source string) {
 	c.inFlight--
 	if t.probe {
@@ -369,16 +369,16 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	return until, source
 }
 
-// landed takes in that a request gave its place back.
+// landed records that a request gave its place back.
 func (c *controller) landed() { c.places-- }
 
-// isQuota tells whether a throttled request speaks of a rate. One without a hint
+// isQuota reports whether a throttled request speaks of a rate. One without a hint
 // may also mean that too many are in flight, unless it was alone.
 func (c *controller) isQuota(t ticket, f Feedback) bool {
 	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.inFlight == 1 || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
 }
 
-// told takes in what an answer told of quotas.
+// told records what an answer told of quotas.
 func (c *controller) told(t ticket, f Feedback, now time.Time) {
 	if f.InFlight > 0 && f.InFlight != c.allowed {
 		c.allowed = f.InFlight
@@ -400,7 +400,7 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 	}
 }
 
-// success takes in an accepted request.
+// success records an accepted request.
 func (c *controller) success(t ticket, f Feedback, now time.Time) {
 	if s := f.Latency.Seconds(); s > 0 {
 		if c.latency == 0 {
@@ -503,7 +503,7 @@ func (f *Feedback) server() (seconds, log float64) {
 	return seconds, math.Log(max(seconds, 1e-6))
 }
 
-// sample takes in the latency of a success.
+// sample records the latency of a success.
 func (r *round) sample(f Feedback) {
 	whole := f.Latency.Seconds()
 	server, log := f.server()

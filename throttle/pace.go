@@ -168,7 +168,7 @@ func (p *pace) hold() float64 {
 	return max(hold*max(p.patience, 1), min(4*p.longest.Seconds(), 300))
 }
 
-// sent takes in that a request leaves.
+// sent records that a request leaves.
 func (p *pace) sent(now time.Time) {
 	switch {
 	case p.since.IsZero(), p.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.last) > lull:
@@ -214,7 +214,7 @@ func (p *pace) ended(t ticket, accepted bool) {
 	}
 }
 
-// accepted takes in an accepted request.
+// accepted records an accepted request.
 func (p *pace) accepted(t ticket) {
 	if t.at.Before(p.since) {
 		return
@@ -227,7 +227,7 @@ func (p *pace) accepted(t ticket) {
 	}
 }
 
-// throttled takes in a request that was refused for its rate, and returns until
+// throttled records a request that was refused for its rate, and returns until
 // when all pause.
 func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time) time.Time {
 	p.hinted = until.After(now)
@@ -346,7 +346,7 @@ func nextStep(step float64, accepted int) float64 {
 	return trimStep
 }
 
-// resume takes in that a pause was lifted.
+// resume records that a pause was lifted.
 func (p *pace) resume(now time.Time) {
 	if p.until.After(now) {
 		p.until, p.from, p.idle = now, now, 0
@@ -372,14 +372,14 @@ func (p *pace) closed() bool {
 	return p.barren > 0 && p.count == 0 && wait >= defaultWait
 }
 
-// suspect takes in a request that may have been refused for its rate.
+// suspect records a request that may have been refused for its rate.
 func (p *pace) suspect(now time.Time) {
 	if p.refused.IsZero() {
 		p.refused, p.suspected = now, true
 	}
 }
 
-// acquit takes in that it was not.
+// acquit records that it was not.
 func (p *pace) acquit() {
 	if p.suspected {
 		p.fill()

@@ -131,7 +131,7 @@ func (c *controller) recall(t *ticket, refused bool, now time.Time) {
 	}
 }
 
-// resume takes in that a pause was lifted.
+// resume records that a pause was lifted.
 func (c *controller) resume(now time.Time) {
 	if c.held && c.trial == 0 && c.asked {
 		c.probe, c.asked = now, false

@@ -375,7 +375,7 @@ func TestTransportRefusedConnections(t *testing.T) {
 }
 
 // The one that net/http sends once more by itself while the server is down, be it
-// the probe or not, waits for its turn, and nobody waits for ever.
+// the probe or not, waits for its turn, and nobody waits forever.
 func TestTransportResendWhileDown(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {

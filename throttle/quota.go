@@ -59,7 +59,7 @@ func (q *quota) left(sequence int64, now time.Time) int {
 	return boundless
 }
 
-// take takes in what the answer to request t told; the last that was sent has the
+// take records what the answer to request t told; the last that was sent has the
 // number sequence, and so many of them are in flight.
 func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now time.Time) {
 	if t.number < q.number && now.Before(q.until) {

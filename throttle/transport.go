@@ -477,7 +477,7 @@ func (a *attempt) wrap(body io.ReadCloser) io.ReadCloser {
 
 // maxFresh is how many new connections one attempt gets. With HTTP/1 it is one at
 // most, the last; with HTTP/2 net/http sends again as often as a server goes away
-// before it has processed the request, which may be for ever.
+// before it has processed the request, which may be forever.
 const maxFresh = 10
 
 var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections without an answer: %w", maxFresh, syscall.ECONNRESET)
@@ -560,7 +560,7 @@ func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
 	}
 }
 
-// ended takes in the answer's head, or that there is none.
+// ended records the answer's head, or that there is none.
 func (a *attempt) ended(resp *http.Response, err error) {
 	now := time.Now()
 	e := Event{Kind: Ended, Latency: now.Sub(a.begin)}
@@ -607,7 +607,7 @@ func shown(req *http.Request, err error) error {
 	return err
 }
 
-// quotas takes in what the server tells of its limits. A throttle by which too many
+// quotas records what the server tells of its limits. A throttle by which too many
 // at once were meant is an overload.
 func (f *Feedback) quotas(told []hint.Limit) {
 	for _, l := range told {

@@ -891,7 +891,7 @@ func TestTransportConnectedButRefused(t *testing.T) {
 }
 
 // A server that ends each connection as soon as it has a request can have net/http
-// send it again for ever.
+// send it again forever.
 func TestTransportEndlessResends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
@@ -1101,7 +1101,7 @@ func TestTransportStop(t *testing.T) {
 	})
 }
 
-// closing is a body that tells whether it was closed.
+// closing is a body that reports whether it was closed.
 type closing struct {
 	io.Reader
 	closed atomic.Bool

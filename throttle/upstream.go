@@ -389,13 +389,13 @@ type finding struct {
 	reason string
 }
 
-// differs tells whether people would care.
+// differs reports whether people would care.
 func (f finding) differs(g finding) bool {
 	far := func(a, b float64) bool { return math.Abs(a-b) > 0.1*min(a, b) }
 	return f.phase != g.phase || far(float64(f.limit), float64(g.limit)) || far(float64(f.rate), float64(g.rate))
 }
 
-// feed takes in how a request went.
+// feed records how a request went.
 func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -157,7 +157,7 @@ func quote(s string, windows bool) string {
 
 func notShown(r rune) bool { return !unicode.IsPrint(r) }
 
-// bare tells whether no shell sees anything special in s. PowerShell does in
+// bare reports whether no shell sees anything special in s. PowerShell does in
 // commas and braces.
 func bare(s string, windows bool) bool {
 	for i, r := range s {

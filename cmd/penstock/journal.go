@@ -516,7 +516,7 @@ func (p *pattern) matches(it journal.Item) bool {
 		p.glob && (doublestar.MatchUnvalidated(p.text, s) || below && doublestar.MatchUnvalidated(p.text+"**", s))
 }
 
-// matches tells whether one of the patterns stands for the item; none is for
+// matches reports whether one of the patterns stands for the item; none is for
 // everything.
 func matches(patterns []*pattern, it journal.Item) bool {
 	found := len(patterns) == 0

@@ -97,7 +97,7 @@ func Parse(status int, h http.Header, now time.Time) Hints {
 	return read(status, h, now, names)
 }
 
-// concerns tells whether a header of this name may be one of ours.
+// concerns reports whether a header of this name may be one of ours.
 func concerns(name string) bool {
 	if len(name) < len("RateLimit") {
 		return false
@@ -223,7 +223,7 @@ func (r *reader) tell(l Limit, rank int, source, left string) {
 	}
 }
 
-// refused tells whether the status is one with which a used-up quota refuses. On others a window without a reset would pause for what
+// refused reports whether the status is one with which a used-up quota refuses. On others a window without a reset would pause for what
 // may be over in an instant.
 func (r *reader) refused() bool {
 	switch r.status {
@@ -233,7 +233,7 @@ func (r *reader) refused() bool {
 	return false
 }
 
-// cached tells whether the response comes from a cache, by RFC 9111 section 5.1.
+// cached reports whether the response comes from a cache, by RFC 9111 section 5.1.
 func cached(h http.Header) bool {
 	age, _, ok := number(first(h, "Age", "age"))
 	return ok && age > 0

@@ -38,7 +38,7 @@ var cpuPreset = preset{Preset{
 
 // CPU describes a server whose requests share its cores: of n requests each
 // gets a core, or its share of the cores where n is more. Before it stands a
-// gateway that takes in a body whole.
+// gateway that reads a body whole.
 type CPU struct {
 	Cores   float64
 	Work    time.Duration // of one core for a request, or the mean of it

@@ -89,7 +89,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // A Schedule is a factor of a server's capacity that changes with time: its
 // value so long after the server's start, and when it next changes. A nil
-// Schedule is 1 for ever.
+// Schedule is 1 forever.
 type Schedule func(t time.Duration) (factor float64, until time.Duration)
 
 func (s Schedule) at(t time.Duration) (factor float64, until time.Duration) {

@@ -31,7 +31,7 @@ type column struct {
 	print string
 }
 
-// fails tells whether a value does not reach a goal, if there is one.
+// fails reports whether a value does not reach a goal, if there is one.
 func (c *column) fails(value, goal float64) bool {
 	return goal != 0 && (c.least && value < goal || !c.least && value > goal)
 }

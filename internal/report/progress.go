@@ -49,7 +49,7 @@ func (s *Snapshot) ended() int64 {
 	return s.Delivered + s.Failed + s.Unknown + s.Skipped + s.Deferred
 }
 
-// stopped tells whether nothing can be sent at all at present.
+// stopped reports whether nothing can be sent at all at present.
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
 
 // Progress shows a run while it goes on. All methods are safe for concurrent
@@ -87,7 +87,7 @@ func NewProgress(kind string, w io.Writer) (Progress, error) {
 	return nil, fmt.Errorf("report: progress %q is not known: use auto, bar, line, json or none", kind)
 }
 
-// CanDraw tells whether w is a terminal that a bar can be drawn on.
+// CanDraw reports whether w is a terminal that a bar can be drawn on.
 func CanDraw(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))

@@ -31,7 +31,7 @@ type step struct {
 // columns are the names of what a row has.
 var columns = [...]string{"t", "sent", "accepted", "refused", "limit", "rate", "in_flight", "paused"}
 
-// Add takes in what happened since the last call. Calls that are a fraction of a
+// Add records what happened since the last call. Calls that are a fraction of a
 // second apart keep the rows true to the second.
 func (t *Timeline) Add(s *Snapshot) {
 	passed := s.Elapsed - t.last.Elapsed

@@ -236,7 +236,7 @@ func found(text, form string) func(yield func(span) bool) {
 	}
 }
 
-// cutOff tells whether a text ends where rest begins.
+// cutOff reports whether a text ends where rest begins.
 func cutOff(rest string) bool {
 	switch {
 	case rest == "", strings.HasPrefix(rest, "..."), strings.HasPrefix(rest, "…"):

@@ -21,7 +21,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// An identity tells whether two items are the same piece of work, in this run or
+// An identity reports whether two items are the same piece of work, in this run or
 // another: the method, the URL, and where that does not say which file it is
 // for, the manifest's key or else the file's path and the line's headers. The
 // content is no part of it.
@@ -56,7 +56,7 @@ func identityOf(it source.Item) identity {
 	return sha256.Sum256(b)
 }
 
-// manyItems tells whether requests of a method may all go to one URL and still
+// manyItems reports whether requests of a method may all go to one URL and still
 // be different items.
 func manyItems(method string) bool {
 	return method == http.MethodPost || method == http.MethodPatch
@@ -166,7 +166,7 @@ func without(schemes []scheme, rawURL string) (string, bool) {
 	return where, true
 }
 
-// hasParameter tells whether a query has a value of that name, in any case.
+// hasParameter reports whether a query has a value of that name, in any case.
 func hasParameter(query, name string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
 		if n := len(name); len(pair) > n && pair[n] == '=' && strings.EqualFold(pair[:n], name) {
@@ -176,7 +176,7 @@ func hasParameter(query, name string) bool {
 	return false
 }
 
-// fingerprintOf tells whether an item's file is the one that was sent. Files of equal
+// fingerprintOf reports whether an item's file is the one that was sent. Files of equal
 // size and date, as archives have them, differ by where they are; one that has a key of its
 // own may be anywhere.
 func fingerprintOf(it source.Item) journal.Fingerprint {

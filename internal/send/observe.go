@@ -16,7 +16,7 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// observe takes in what the transport does.
+// observe records what the transport does.
 func (r *run) observe(e throttle.Event) {
 	now := time.Now()
 	switch e.Kind {
@@ -176,7 +176,7 @@ func trouble(e throttle.Event) string {
 	return "it cannot be reached"
 }
 
-// retrying takes in what the client does.
+// retrying records what the client does.
 func (r *run) retrying(e retry.Event) {
 	j := jobOf(e.Request)
 	if j == nil {

@@ -49,7 +49,7 @@ func originOf(rawURL string) string {
 	return u.String()
 }
 
-// foreign tells whether an item goes to a server that must not see the headers
+// foreign reports whether an item goes to a server that must not see the headers
 // given for all, and says so the first time.
 func (r *run) foreign(it source.Item) bool {
 	if r.HeaderOrigin == "" || originOf(it.URL) == r.HeaderOrigin {

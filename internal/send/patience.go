@@ -20,7 +20,7 @@ type patience struct {
 	begin, end time.Time // of the last wait asked for, unless it counts
 }
 
-// asked takes in that a server wants to be left alone. Of requests on their way
+// asked records that a server wants to be left alone. Of requests on their way
 // several may hear that: it is one wait.
 func (p *patience) asked(now, until time.Time) {
 	if !now.Before(p.end) {
@@ -30,7 +30,7 @@ func (p *patience) asked(now, until time.Time) {
 	}
 }
 
-// failed takes in that a request was not accepted.
+// failed records that a request was not accepted.
 func (p *patience) failed(sent, now time.Time) {
 	if p.failing.IsZero() {
 		p.failing = now

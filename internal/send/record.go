@@ -55,7 +55,7 @@ func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return a.transport.RoundTrip(req)
 }
 
-// repeatable tells whether it does no harm if the item is processed twice.
+// repeatable reports whether it does no harm if the item is processed twice.
 func (r *run) repeatable(method string) bool {
 	return idempotent(method) || r.Idempotency.Header != ""
 }
@@ -66,7 +66,7 @@ func idempotent(method string) bool {
 	return method == http.MethodPut || method == http.MethodDelete || method == http.MethodOptions
 }
 
-// harmless tells whether a request may be sent again whenever, whatever became of it: not
+// harmless reports whether a request may be sent again whenever, whatever became of it: not
 // if that depends on the age of a key, nor if the answer then would be another.
 func (r *run) harmless(method string) bool {
 	return !r.NoOverwrite && idempotent(method)
@@ -104,7 +104,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	return context.Cause(ctx) // else who was cancelled meanwhile would seem to be in doubt
 }
 
-// tooOld tells whether the server may have forgotten the key that the job was first
+// tooOld reports whether the server may have forgotten the key that the job was first
 // sent with, or nobody knows whether it has.
 func (r *run) tooOld(j *job) bool {
 	if r.Idempotency.Header == "" || idempotent(j.item.Method) {

@@ -178,7 +178,7 @@ func telling(a, b throttle.UpstreamStats) bool {
 	return opens(a).Before(opens(b))
 }
 
-// closed tells whether a server takes nothing at present.
+// closed reports whether a server takes nothing at present.
 func closed(s throttle.UpstreamStats) bool {
 	return !s.Paused.IsZero() || s.Phase == throttle.PhaseDown
 }

@@ -523,7 +523,7 @@ func FuzzVerify(f *testing.F) {
 // hang answers nothing until its client is gone.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// drip sends a byte now and then, for ever.
+// drip sends a byte now and then, forever.
 func drip(w http.ResponseWriter, r *http.Request) {
 	for r.Method == "GET" && r.Context().Err() == nil {
 		io.WriteString(w, "x")

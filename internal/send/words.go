@@ -165,5 +165,5 @@ func learned(s throttle.UpstreamStats) (l report.Learned) {
 	return l
 }
 
-// unlimited tells whether so many in flight are no limit.
+// unlimited reports whether so many in flight are no limit.
 func unlimited(inFlight int) bool { return inFlight >= math.MaxInt32 }
