@@ -229,7 +229,7 @@ func TestAcceptanceInsteadOfContinue(t *testing.T) {
 					}
 					got, _ := io.CopyN(io.Discard, r.R, size)
 					received <- got == size
-					io.WriteString(conn, ok)
+					io.WriteString(conn, okLast)
 				})
 				req := request(t, method, strings.Repeat("x", int(size)))
 				if own {

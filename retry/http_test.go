@@ -120,7 +120,7 @@ func TestShortErrorBodyKeepsTheConnection(t *testing.T) {
 				io.WriteString(conn, "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno")
 			}
 			head(r)
-			io.WriteString(conn, ok)
+			io.WriteString(conn, okLast)
 		})
 		check(t, "outcome", end(t, c, request(t, "GET", "")).Outcome, Delivered)
 	})
@@ -234,7 +234,7 @@ func TestOutageIsSatOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, l := wireServer(t, Policy{Attempts: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
 			head(r)
-			io.WriteString(conn, ok)
+			io.WriteString(conn, okLast)
 		})
 		l.Refuse(true)
 		time.AfterFunc(10*time.Minute, func() { l.Refuse(false) })
@@ -262,7 +262,7 @@ func TestExpectSavesTheBody(t *testing.T) {
 			}
 			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 			io.CopyN(io.Discard, r.R, expectFrom)
-			io.WriteString(conn, ok)
+			io.WriteString(conn, okLast)
 		})
 		start := time.Now()
 		r := end(t, c, request(t, "POST", strings.Repeat("x", expectFrom)))
@@ -358,7 +358,7 @@ func TestExpectAfterReset(t *testing.T) {
 			}
 			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 			io.CopyN(io.Discard, r.R, 1<<20)
-			io.WriteString(conn, ok)
+			io.WriteString(conn, okLast)
 		})
 		check(t, "outcome", end(t, c, request(t, "PUT", strings.Repeat("x", 1<<20))).Outcome, Delivered)
 		check(t, "asked", fmt.Sprint(asked), "[false true]")

@@ -101,7 +101,9 @@ func TestOneOfAKindIsBlamed(t *testing.T) {
 				others.Wait()
 				check(t, "outcome", r.Outcome, Failed)
 				check(t, "status", r.Status, status)
-				if r.Attempts > 10 { // the first refusal proves nothing, nor one right after it
+				// The first refusal proves nothing, nor does one after a wait so short that nothing else
+				// was accepted meanwhile. Waits are random: nine to eleven tries are usual.
+				if r.Attempts > 16 {
 					t.Errorf("%d tries", r.Attempts)
 				}
 			})
