@@ -38,7 +38,7 @@ func SetFileBody(req *http.Request, path string) error {
 	if err != nil {
 		return err
 	}
-	source := &fileSource{ctx: req.Context(), path: path, size: info.Size(), modTime: info.ModTime()}
+	source := &fileSource{ctx: req.Context(), path: path, info: info, size: info.Size(), modTime: info.ModTime()}
 	body, err := source.openNow()
 	if err != nil {
 		return err
@@ -69,6 +69,7 @@ func statRegular(path string) (os.FileInfo, error) {
 type fileSource struct {
 	ctx     context.Context
 	path    string
+	info    os.FileInfo
 	size    int64
 	modTime time.Time
 	changed atomic.Bool           // a body saw that it is no longer so
@@ -171,6 +172,16 @@ func (s *fileSource) verify() error {
 	return s.compare(info)
 }
 
+// opened looks at the file once more, and returns what it was when it was opened. That it is another file
+// by now is a change, too, even if size and time are the same.
+func (s *fileSource) opened(now os.FileInfo, err error) (os.FileInfo, error) {
+	if err != nil || !os.SameFile(now, s.info) {
+		s.changed.Store(true)
+		return nil, s.err()
+	}
+	return s.info, s.compare(now)
+}
+
 // fileBody is a large file, opened when it is first read. It goes out by sendfile: package net takes
 // whatever is a syscall.Conn.
 type fileBody struct {
@@ -194,6 +205,16 @@ func (b *fileBody) open() (*os.File, error) {
 		f.Close()
 	}
 	return f, nil
+}
+
+// Opened opens the file and returns what it is. It is for penstock's own programs, which open a file when
+// its request's turn has come.
+func (b *fileBody) Opened() (os.FileInfo, error) {
+	f, err := b.open()
+	if err != nil {
+		return nil, err
+	}
+	return b.source.opened(f.Stat())
 }
 
 func (b *fileBody) Read(p []byte) (int, error) {
@@ -239,6 +260,13 @@ type smallBody struct {
 
 func (b *smallBody) Close() error { return nil }
 
+// Opened returns what the file was when it was read, as that of a large file does.
+func (b *smallBody) Opened() (os.FileInfo, error) { return b.source.opened(os.Stat(b.source.path)) }
+
+// InMemory returns the body as net/http knows it best: it sends a header together with the body only where
+// it can see that the body is in memory.
+func (b *smallBody) InMemory() io.ReadCloser { return io.NopCloser(&b.Reader) }
+
 // buffers are what small files are read into. A try would allocate little else.
 var buffers sync.Pool
 
@@ -252,8 +280,8 @@ func buffer(size int) *[]byte {
 	return data
 }
 
-// recycle gives the buffer back. Nobody may read the body any more; who does so finds it empty.
-func (b *smallBody) recycle() {
+// Recycle gives the buffer back. Nobody may read the body any more; a reader finds it empty.
+func (b *smallBody) Recycle() {
 	if b.data != nil {
 		b.Reader.Reset(nil)
 		buffers.Put(b.data)
@@ -261,11 +289,9 @@ func (b *smallBody) recycle() {
 	}
 }
 
-// plainBody returns a body as net/http knows it best: it sends a header together with the body only
-// where it can see that the body is in memory.
 func plainBody(body io.ReadCloser) io.ReadCloser {
 	if b, ok := body.(*smallBody); ok {
-		return io.NopCloser(&b.Reader)
+		return b.InMemory()
 	}
 	return body
 }

@@ -190,8 +190,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
 	c.status, c.last, c.reason, c.uncertain, c.early = 0, nil, "", false, false
 
-	if b, ok := c.req.Body.(*smallBody); ok && c.tries == 1 && c.attempt.sentOnce() {
-		b.recycle() // the other tries have bodies of their own
+	if b, ok := c.req.Body.(interface{ Recycle() }); ok && c.tries == 1 && c.attempt.sentOnce() {
+		b.Recycle() // the other tries have bodies of their own
 	}
 	changed := checkBody(c.req)
 	if changed == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's

@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // setKey gives the headers the job's idempotency key, if it is to have one.
@@ -37,27 +37,21 @@ func (r *run) setKey(j *job, h http.Header) error {
 	return err
 }
 
-// digest reads the file, notes its SHA-256 and returns the Content-Digest of the
+// contentDigest reads the file, notes its SHA-256 and returns the Content-Digest of the
 // request's body (RFC 9530), which for a form is another.
-func (r *run) contentDigest(ctx context.Context, j *job, req *http.Request) (string, error) {
-	open := req.GetBody
-	if r.Form != "" {
-		open = func() (io.ReadCloser, error) { return os.Open(j.item.Path) }
-	}
-	if req.ContentLength == 0 {
-		open = func() (io.ReadCloser, error) { return http.NoBody, nil }
-	}
+func (r *run) contentDigest(ctx context.Context, j *job, open func() (io.ReadCloser, error)) (string, error) {
 	sum, _, err := digestOf(ctx, open)
 	if err != nil {
 		return "", err
 	}
 	file := sum
-	j.digest = file[:]
 	if r.Form != "" {
-		if sum, _, err = digestOf(ctx, req.GetBody); err != nil {
+		form, _, _ := source.FormBody(r.Form, j.item, open)
+		if sum, _, err = digestOf(ctx, form); err != nil {
 			return "", err
 		}
 	}
+	j.digest = file[:]
 	return contentDigest(sum), nil
 }
 

@@ -42,6 +42,9 @@ type job struct {
 	id        identity
 	key       string           // idempotency key
 	salt      time.Time        // makes it another than before: a server replays its answer to a key that it knows
+	seen      os.FileInfo      // what the file was when it was last looked at
+	body      *lateBody        // of the last attempt
+	changed   bool             // the file did, while the last attempt sent it
 	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
@@ -117,7 +120,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	return nil
 }
 
-// request builds the item's request. Its body is opened at each attempt.
+// request builds the item's request. Its file is opened when an attempt's turn has come.
 func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
 		ctx = r.moving.watch(ctx, j)
@@ -126,41 +129,23 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := &j.item
-	if info, err := os.Stat(it.Path); err == nil && (info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)) {
-		// It has changed since it was found. What is known of the old content, its key too, says
-		// nothing of the new.
-		it.Size, it.ModTime = info.Size(), info.ModTime()
-		j.older = j.older || j.doubt
-		j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
-	}
-	if err := retry.SetFileBody(req, it.Path); err != nil {
+	digest, err := r.look(ctx, j)
+	if err != nil {
 		return nil, err
 	}
 	kind := r.ContentType
+	req.GetBody, req.ContentLength = j.newBody, j.item.Size
 	switch {
 	case r.Form != "":
-		open, length, form := source.FormBody(r.Form, *it, req.GetBody)
-		req.Body.Close()
-		if req.Body, err = open(); err != nil {
-			return nil, err
-		}
-		req.GetBody, req.ContentLength, kind = open, length, form
+		_, req.ContentLength, kind = source.FormBody(r.Form, j.item, nil)
 	case kind == "":
-		kind = source.ContentType(it.Path)
-	}
-	var digest string
-	if r.Digest {
-		if digest, err = r.contentDigest(ctx, j, req); err != nil {
-			req.Body.Close()
-			return nil, err
-		}
+		kind = source.ContentType(j.item.Path)
 	}
 	if req.Header, err = r.header(j, kind, digest); err != nil {
-		req.Body.Close()
 		return nil, err
 	}
-	return req, nil
+	req.Body, err = req.GetBody()
+	return req, err
 }
 
 // header returns the headers of an item. Nobody changes the headers of a request
@@ -209,9 +194,6 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	switch end.Outcome {
 	case retry.Delivered:
 		out.Status = report.Delivered
-		if r.Form != "" && changed(j.item) { // of a plain body the client knows
-			out.Status, out.Error = report.Failed, retry.ErrFileChanged.Error()
-		}
 		return out, end
 	case retry.Unknown:
 		out.Status = report.Unknown
@@ -222,6 +204,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	}
 	if errors.Is(end.Err, errKeyTooOld) {
 		out.Status = report.Unknown
+	}
+	if errors.As(end.Err, new(*fileError)) && r.ending.cause() == nil {
+		out.Status = report.Failed
 	}
 	if out.Status == report.Failed && j.doubt {
 		out.Note = "an attempt may have been accepted"
@@ -237,7 +222,14 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 			j.server.Stop(reason)
 		}
 	}
-	if end.Err != nil {
+	switch {
+	case j.changed:
+		out.Error = errChanged.Error() + ": send it again when it is complete"
+		if out.Status == report.Unknown {
+			out.Error = errChanged.Error() + ": the server may have accepted a mix of the old content and the new"
+		}
+		return out, end
+	case end.Err != nil:
 		out.Error = r.hide(j.item, Plain(end.Err))
 	}
 	if cause := r.ending.cause(); cause != nil {
@@ -253,7 +245,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	return out, end
 }
 
-// changed reports whether the item's file is no longer what was to be sent.
+// changed reports whether the item's file is no longer what the item says.
 func changed(it source.Item) bool {
 	info, err := os.Stat(it.Path)
 	return err != nil || info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)

@@ -36,8 +36,8 @@ func (e *notSentError) Unwrap() error      { return e.err }
 func (e *notSentError) RetryAt() time.Time { return time.Time{} }
 
 // An announcer is the transport below the limits: what it is given is sent at
-// once. Where it matters whether a request may have been processed, the journal
-// has it on disk before.
+// once. It opens the file and, where it matters whether a request may have been
+// processed, has the journal note it on disk before.
 type announcer struct {
 	transport
 	run *run
@@ -45,10 +45,16 @@ type announcer struct {
 
 func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if j := jobOf(req); j != nil {
-		if err := a.run.announce(req.Context(), j); err != nil {
-			if req.Body != nil {
-				req.Body.Close()
-			}
+		opened, err := a.run.open(req, j)
+		if err != nil {
+			req.Body.Close()
+			return nil, &notSentError{err}
+		}
+		if req = opened; a.run.Journal != nil || a.run.Idempotency.Header != "" {
+			err = a.run.announce(req.Context(), j)
+		}
+		if err != nil {
+			req.Body.Close()
 			return nil, &notSentError{err}
 		}
 	}
@@ -196,9 +202,16 @@ func stateOf(s report.Status) journal.State {
 }
 
 // classify judges what the package retry cannot know.
-func (r *run) classify(req *http.Request, resp *http.Response, _ error) retry.Verdict {
+func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.Verdict {
 	j := jobOf(req)
-	if j == nil || resp == nil {
+	if j == nil {
+		return retry.Verdict{}
+	}
+	if errors.Is(err, errChanged) || resp != nil && resp.StatusCode <= 299 && j.changedInPlace() {
+		j.changed = true
+		return retry.Verdict{Kind: retry.Uncertain, Reason: "file changed"}
+	}
+	if resp == nil {
 		return retry.Verdict{}
 	}
 	switch {

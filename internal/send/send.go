@@ -306,11 +306,7 @@ func newRun(o Options) *run {
 
 // base returns the transport below the limits.
 func (r *run) base(idle int) http.RoundTripper {
-	base := r.Network.base(idle)
-	if r.Journal == nil && r.Idempotency.Header == "" {
-		return base
-	}
-	return &announcer{base, r}
+	return &announcer{r.Network.base(idle), r}
 }
 
 // forever returns d, or the longest duration where it is zero.

@@ -1,0 +1,216 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/retry"
+)
+
+// errChanged is what an attempt fails with whose file changed in place while it was
+// sent. It is not [retry.ErrFileChanged], which would end the call: the next attempt
+// sends the new content.
+var errChanged = errors.New("the file changed while it was sent")
+
+// A fileError says why an item's file cannot be opened.
+type fileError struct{ err error }
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// meet records what the job's file is now. What is known of another content, its key
+// included, says nothing about this one. It reports whether anything has changed.
+func (j *job) meet(info os.FileInfo) (changed bool) {
+	it := &j.item
+	if info.Size() != it.Size || !info.ModTime().Equal(it.ModTime) {
+		it.Size, it.ModTime = info.Size(), info.ModTime()
+		j.older = j.older || j.doubt
+		j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
+		changed = true
+	}
+	if changed || j.seen == nil || !os.SameFile(j.seen, info) {
+		j.digest = nil
+		changed = true
+	}
+	j.seen = info
+	return changed
+}
+
+// look records what the job's file is before its request waits for its turn, and
+// returns its Content-Digest where one is sent along. A file that changes all the time has
+// none: it is read when its turn has come.
+func (r *run) look(ctx context.Context, j *job) (digest string, err error) {
+	for range maxLooks {
+		info, err := os.Stat(j.item.Path)
+		if err != nil {
+			return "", unreadable(err)
+		}
+		j.meet(info)
+		if !r.Digest {
+			return "", nil
+		}
+		digest, err = r.contentDigest(ctx, j, func() (io.ReadCloser, error) { return openItem(j.item) })
+		if !errors.Is(err, retry.ErrFileChanged) {
+			return digest, err
+		}
+	}
+	return "", nil
+}
+
+// maxLooks bounds how often a file is looked at that changes while it is opened.
+const maxLooks = 3
+
+// A lateBody is the body of an item's request. Its file is opened when the request's
+// turn has come, so that the file may change until then.
+type lateBody struct{ file io.ReadCloser }
+
+// newBody returns the body of the job's next attempt, or of its next redirect.
+func (j *job) newBody() (io.ReadCloser, error) {
+	j.body = new(lateBody)
+	return j.body, nil
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	if b.file == nil {
+		return 0, errors.New("the body is read before its request's turn")
+	}
+	n, err := b.file.Read(p)
+	return n, ours(err)
+}
+
+func (b *lateBody) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	return ours(b.file.Close())
+}
+
+// SyscallConn lets a large file go out by sendfile.
+func (b *lateBody) SyscallConn() (syscall.RawConn, error) {
+	if c, ok := b.file.(syscall.Conn); ok {
+		conn, err := c.SyscallConn()
+		return conn, ours(err)
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// Recycle gives back the memory of a small file that was sent.
+func (b *lateBody) Recycle() {
+	if f, ok := b.file.(interface{ Recycle() }); ok {
+		f.Recycle()
+	}
+}
+
+func ours(err error) error {
+	if errors.Is(err, retry.ErrFileChanged) {
+		return errChanged
+	}
+	return err
+}
+
+// open opens the file of a request whose turn has come, and returns the request as it
+// is to be sent: its length, digest and key are those of the file that was opened.
+func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
+	out := req.WithContext(req.Context())
+	out.Body = nil
+	info, err := openBody(out, j.item.Path)
+	if err != nil {
+		return nil, &fileError{unreadable(err)}
+	}
+	if j.item.Size >= large {
+		r.moving.forget(j) // which reads the item's size
+	}
+	j.changed = false
+	reopen := out.GetBody
+	if j.meet(info) && (r.Digest || r.Idempotency.Header != "") || r.Digest && j.digest == nil {
+		out.Header = req.Header.Clone() // others may share it
+		if r.Digest {
+			digest, err := r.contentDigest(out.Context(), j, reopen)
+			if err != nil {
+				out.Body.Close()
+				return nil, &fileError{ours(err)}
+			}
+			out.Header.Set("Content-Digest", digest)
+		}
+		if err := r.setKey(j, out.Header); err != nil {
+			out.Body.Close()
+			return nil, err
+		}
+	}
+	if r.Form != "" {
+		first := out.Body
+		open, length, _ := source.FormBody(r.Form, j.item, func() (io.ReadCloser, error) {
+			if f := first; f != nil {
+				first = nil
+				return f, nil
+			}
+			return reopen()
+		})
+		out.Body, _ = open() // the file is open
+		out.ContentLength, reopen = length, open
+	}
+	if out.ContentLength == 0 { // no other body has that length for net/http
+		out.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
+		return out, nil
+	}
+	j.body.file = out.Body
+	small, inMemory := out.Body.(interface{ InMemory() io.ReadCloser })
+	if out.Body = req.Body; inMemory && req.Body == io.ReadCloser(j.body) {
+		out.Body = small.InMemory()
+	}
+	out.GetBody = func() (io.ReadCloser, error) { // net/http sends it once more by itself
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		if j.body.file, err = reopen(); err != nil {
+			return nil, ours(err)
+		}
+		return body, nil
+	}
+	return out, nil
+}
+
+// openBody sets the request's body to the file at path, which is read or open when it
+// returns, and returns what it is.
+func openBody(req *http.Request, path string) (info os.FileInfo, err error) {
+	for range maxLooks {
+		if err = retry.SetFileBody(req, path); err != nil {
+			return nil, err
+		}
+		if req.Body == http.NoBody {
+			if info, err = os.Stat(path); err == nil && info.Size() == 0 {
+				return info, nil
+			}
+			err = retry.ErrFileChanged
+			continue
+		}
+		info, err = req.Body.(interface{ Opened() (os.FileInfo, error) }).Opened()
+		if err == nil {
+			return info, nil
+		}
+		req.Body.Close()
+		req.Body = nil
+		if !errors.Is(err, retry.ErrFileChanged) {
+			return nil, err
+		}
+	}
+	return nil, errors.New("the file changes faster than it can be opened: send it again when it is complete")
+}
+
+// changedInPlace reports whether a file that goes out by sendfile was written to before
+// its answer came: the kernel may have sent the new bytes. One that was replaced or removed
+// meanwhile went out as it was opened.
+func (j *job) changedInPlace() bool {
+	if _, isFile := j.body.file.(syscall.Conn); !isFile {
+		return false
+	}
+	info, err := os.Stat(j.item.Path)
+	return err == nil && os.SameFile(info, j.seen) && (info.Size() != j.item.Size || !info.ModTime().Equal(j.item.ModTime))
+}

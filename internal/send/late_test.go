@@ -1,0 +1,233 @@
+package send
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/source"
+)
+
+// A file is opened when its request's turn has come, whatever happened to it before: the
+// length, digest, key and the journal's fingerprint are those of what was opened.
+func TestOpenedWhenItsTurnComes(t *testing.T) {
+	replace := func(name string, content []byte) error {
+		return errors.Join(os.WriteFile(name+".new", content, 0o600), os.Rename(name+".new", name))
+	}
+	for _, c := range []struct {
+		name   string
+		method string
+		size   int
+		change func(name string, content []byte) error
+		form   bool
+		digest bool
+		key    bool
+	}{
+		{name: "small, replaced", method: "PUT", size: 100, change: replace},
+		{name: "small, touched", method: "PUT", size: 100, change: touch},
+		{name: "small, written to", method: "PUT", size: 100, change: write},
+		{name: "large, replaced", method: "PUT", size: 50 << 10, change: replace},
+		{name: "large, written to", method: "PUT", size: 50 << 10, change: write},
+		{name: "grows large", method: "PUT", size: 10 << 10, change: grow},
+		{name: "was empty", method: "PUT", size: 0, change: grow},
+		{name: "is emptied", method: "PUT", size: 100, change: func(name string, _ []byte) error { return os.Truncate(name, 0) }},
+		{name: "POST, replaced", method: "POST", size: 100, change: replace},
+		{name: "POST, touched", method: "POST", size: 100, change: touch},
+		{name: "POST with a key", method: "POST", size: 100, change: replace, key: true},
+		{name: "digest", method: "PUT", size: 100, change: replace, digest: true},
+		{name: "digest, large", method: "PUT", size: 50 << 10, change: grow, digest: true},
+		{name: "form", method: "POST", size: 100, change: replace, form: true, digest: true},
+		{name: "form, large", method: "POST", size: 50 << 10, change: grow, form: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const files = 60
+			var mu sync.Mutex
+			got := map[string]int{}
+			keys := map[string]bool{}
+			alike := func(b []byte) bool { return len(b) == 0 || len(bytes.Trim(b, string(b[:1]))) == 0 }
+			onFakeTime(t, 0, func(rw http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				if c.digest && r.Header.Get("Content-Digest") != contentDigest(sha256.Sum256(body)) {
+					t.Errorf("%s: not the digest of what came", r.URL.Path)
+				}
+				if c.form {
+					_, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+					form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f, err := form.File["f"][0].Open()
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, _ = io.ReadAll(f)
+				}
+				if !alike(body) {
+					t.Errorf("%s: a mix", r.URL.Path)
+				}
+				mu.Lock()
+				got[r.URL.Path]++
+				keys[r.Header.Get("Idempotency-Key")] = true
+				mu.Unlock()
+				time.Sleep(300 * time.Millisecond)
+				rw.WriteHeader(http.StatusCreated)
+			}, func(w *world) {
+				dir := w.TempDir()
+				for i := range files {
+					name := filepath.Join(dir, string(rune('a'+i/26))+string(rune('a'+i%26)))
+					if err := os.WriteFile(name, bytes.Repeat([]byte("a"), c.size), 0o600); err != nil {
+						w.Fatal(err)
+					}
+					if err := os.Chtimes(name, w.begin, w.begin); err != nil {
+						w.Fatal(err)
+					}
+				}
+				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
+				w.Limits.Rate = 6
+				w.Digest = c.digest
+				if c.form {
+					w.Form = "f"
+				}
+				if c.key {
+					w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+				}
+				path := filepath.Join(w.TempDir(), "journal.db")
+				w.journal(path)
+				change := time.AfterFunc(2050*time.Millisecond, func() {
+					for i := range files {
+						name := filepath.Join(dir, string(rune('a'+i/26))+string(rune('a'+i%26)))
+						if err := c.change(name, bytes.Repeat([]byte("b"), c.size)); err != nil {
+							t.Error(err)
+						}
+						if err := os.Chtimes(name, w.begin, w.begin.Add(time.Minute)); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+				defer change.Stop()
+				s := w.run()
+				w.ended(s, ExitDelivered, files, 0, 0, 0, 0)
+				before := 0
+				for path, n := range got {
+					if n != 1 && c.method == "POST" {
+						t.Errorf("%s came %d times", path, n)
+					}
+					before += n
+				}
+				if c.key && len(keys) != before {
+					t.Errorf("%d keys for %d requests", len(keys), before)
+				}
+
+				// The journal has what was sent: the next run sends those whose content came before the change, and no others.
+				early := int(2*6) + 1
+				w.journal(path)
+				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
+				s = w.run()
+				if n := s.Items.Delivered; n < 10 || n > int64(early) || n+s.Items.Skipped != files {
+					t.Errorf("the next run: %+v", s.Items)
+				}
+			})
+		})
+	}
+}
+
+// A file that is written to while it is sent fails that attempt. The next one sends the new
+// content, unless the server may have accepted the first.
+func TestChangedWhileSent(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		method string
+		change func(name string) error
+		form   bool
+		unknown,
+		requests int64
+	}{
+		{"PUT, written to", "PUT", func(name string) error { return write(name, bytes.Repeat([]byte("b"), 8<<20)) }, false, 0, 2},
+		{"PUT, grows", "PUT", func(name string) error { return grow(name, nil) }, false, 0, 2},
+		{"PUT, cut short", "PUT", func(name string) error { return os.Truncate(name, 100) }, false, 0, 2},
+		{"PUT, replaced", "PUT", func(name string) error {
+			return errors.Join(write(name+".new", []byte("b")), os.Rename(name+".new", name))
+		}, false, 0, 1},
+		{"PUT, removed", "PUT", os.Remove, false, 0, 1},
+		{"POST, written to", "POST", func(name string) error { return write(name, bytes.Repeat([]byte("b"), 8<<20)) }, false, 1, 1},
+		{"form by PUT, written to", "PUT", func(name string) error { return write(name, bytes.Repeat([]byte("b"), 8<<20)) }, true, 0, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var name string
+			requests := int64(0)
+			onFakeTime(t, 0, func(rw http.ResponseWriter, r *http.Request) {
+				if requests++; requests == 1 {
+					io.CopyN(io.Discard, r.Body, 1<<20)
+					time.Sleep(time.Second) // what was sent meanwhile fills the buffers
+					if err := c.change(name); err != nil {
+						t.Error(err)
+					}
+				}
+				body, err := io.ReadAll(r.Body)
+				if err == nil && requests > 1 && !c.form && len(bytes.Trim(body, string(body[:1]))) > 0 {
+					t.Error("a mix")
+				}
+				rw.WriteHeader(http.StatusCreated)
+			}, func(w *world) {
+				name = filepath.Join(w.TempDir(), "f")
+				if err := errors.Join(write(name, bytes.Repeat([]byte("a"), 8<<20)), os.Chtimes(name, w.begin, w.begin)); err != nil {
+					t.Fatal(err)
+				}
+				w.from("http://127.0.0.1/x/{path}", source.Options{Paths: []string{name}, Method: c.method})
+				if c.form {
+					w.Form = "f"
+				}
+				s := w.run()
+				status := ExitDelivered
+				if c.unknown > 0 {
+					status = ExitItems
+				}
+				w.ended(s, status, 1-c.unknown, 0, c.unknown, 0, 0)
+				if requests != c.requests {
+					t.Errorf("%d requests, want %d", requests, c.requests)
+				}
+			})
+		})
+	}
+}
+
+// A file that is gone when its turn comes fails, and says so; the others are sent.
+func TestGoneWhenItsTurnComes(t *testing.T) {
+	onFakeTime(t, 10, func(rw http.ResponseWriter, r *http.Request) { accept(rw, r, 0) }, func(w *world) {
+		w.Limits.Rate = 1
+		var last string
+		for it := range w.Source.Items() {
+			last = it.Path
+		}
+		defer time.AfterFunc(5500*time.Millisecond, func() { os.Remove(last) }).Stop()
+		s := w.run()
+		w.ended(s, ExitItems, 9, 1, 0, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "no such file") {
+			t.Errorf("%s", text)
+		}
+	})
+}
+
+func write(name string, content []byte) error { return os.WriteFile(name, content, 0o600) }
+func touch(string, []byte) error              { return nil } // the date is changed anyway
+func grow(name string, _ []byte) error {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(strings.Repeat("a", 40<<10))
+	return errors.Join(err, f.Close())
+}
