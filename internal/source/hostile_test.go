@@ -121,7 +121,7 @@ func TestHostileManifests(t *testing.T) {
 	deep := func(open, shut string, n int) string { return strings.Repeat(open, n) + strings.Repeat(shut, n) }
 	for _, c := range []struct{ name, text, want string }{
 		{"a NUL", "{\"path\":\"a\x00\"}", "line 1: no JSON"},
-		{"a NUL in a name", `{"path":"a\u0000"}`, `"a\x00": manifest "m" line 1: has a NUL`},
+		{"a NUL in a name", `{"path":"a\u0000"}`, `"a\x00": manifest "m" line 1: contains a NUL`},
 		{"NULs at the end", "{\"path\":\"a\"}\n\x00\x00\x00\x00", "line 2: no JSON"},
 		{"UTF-16", "\xff\xfe{\x00\"\x00p\x00a\x00t\x00h\x00\"\x00:\x00\"\x00a\x00\"\x00}\x00", "line 1: the file is UTF-16: save it as UTF-8"},
 		{"UTF-16, big endian", "\xfe\xff\x00{\x00}", "line 1: the file is UTF-16"},

@@ -19,14 +19,17 @@ type line struct {
 	cut    bool   // the input ends without ending the line
 }
 
-// lines yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as Windows writes them. An
-// error is yielded last, with the number of its line.
-func lines(r io.Reader) iter.Seq2[line, error] {
+// lines yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as Windows writes them. With null a NUL
+// ends each line, and what is between two is yielded as it is. An error is yielded last, with the number of its line.
+func lines(r io.Reader, null bool) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		sc := bufio.NewScanner(r)
 		sc.Buffer(nil, maxLine+16) // room for its end and the mark
 		cut := false
 		sc.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+			if null {
+				return scanNull(data, atEOF)
+			}
 			cut = atEOF && bytes.IndexByte(data, '\n') < 0
 			return bufio.ScanLines(data, atEOF)
 		})
@@ -34,14 +37,14 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 		for sc.Scan() {
 			n++
 			text := sc.Bytes()
-			if n == 1 {
+			if n == 1 && !null {
 				text = bytes.TrimPrefix(text, []byte("\ufeff"))
 			}
 			if len(text) > maxLine {
 				yield(line{number: n}, errLongLine)
 				return
 			}
-			if len(bytes.TrimSpace(text)) > 0 && !yield(line{n, text, cut}, nil) {
+			if (len(bytes.TrimSpace(text)) > 0 || null && len(text) > 0) && !yield(line{n, text, cut}, nil) {
 				return
 			}
 		}
@@ -51,4 +54,15 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 			yield(line{number: n + 1}, reason(err))
 		}
 	}
+}
+
+// scanNull is a bufio.SplitFunc for what NULs end.
+func scanNull(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	switch end := bytes.IndexByte(data, 0); {
+	case end >= 0:
+		return end + 1, data[:end], nil
+	case atEOF && len(data) > 0:
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }

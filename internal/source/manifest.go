@@ -58,7 +58,7 @@ func (s *Source) manifest(p *pass, r root) bool {
 		return end(fmt.Errorf("source: manifest %s: %w", printable(r.path), reason(err)))
 	}
 	defer f.Close()
-	for line, err := range lines(f) {
+	for line, err := range lines(f, false) {
 		if p.ctx.Err() != nil {
 			return end(context.Cause(p.ctx))
 		}
@@ -67,16 +67,21 @@ func (s *Source) manifest(p *pass, r root) bool {
 		}
 		var item Item
 		var lineErr error
-		if err == nil {
+		readable := err == nil
+		if readable {
 			item, lineErr, err = s.manifestItem(p, line.text, filepath.Dir(r.path))
 		}
 		where := func(err error) error {
 			return fmt.Errorf("manifest %s line %d: %w", printable(r.path), line.number, err)
 		}
 		switch {
+		case err != nil && readable && p.scan:
+			p.bad.add(where(err))
 		case err != nil:
 			return end(fmt.Errorf("source: %w", where(err)))
 		case lineErr == errNotAsked:
+		case lineErr == errYoung:
+			p.leave(&p.leftOut.Young, item.Path, "younger than --min-age")
 		case lineErr != nil:
 			if !p.fail(item, where(lineErr)) {
 				return false
@@ -107,12 +112,20 @@ func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, i
 	case e.fields["type"] == "item" && slices.Contains(statuses, e.fields["status"]):
 		err = errors.New("a line of results, and the first one is none: give the results by --from, or a manifest of nothing else")
 	case e.target == nil && s.opts.Template == nil:
-		err = errors.New(`no "url", and there is no URL for all lines`)
+		err = errors.New(`no "url", and there is no URL for all lines (--to)`)
+	case s.opts.KeyHeader != "" && e.header.Get(s.opts.KeyHeader) != "":
+		err = fmt.Errorf(`"headers": %s: keys are on, so give this one as "key"`, http.CanonicalHeaderKey(s.opts.KeyHeader))
 	}
 	if err != nil {
 		return Item{}, nil, err
 	}
+	if p.scan {
+		p.doubts.note(e, s.opts.Template)
+	}
 	item, itemErr = s.entryItem(p, e, folder)
+	if errors.As(itemErr, new(*lackError)) { // no other line can be expected to be as it should
+		return Item{}, nil, itemErr
+	}
 	return item, itemErr, nil
 }
 
@@ -138,12 +151,18 @@ func (s *Source) entryItem(p *pass, e entry, folder string) (Item, error) {
 	if t == nil {
 		t = s.opts.Template
 	}
-	return item, s.complete(p, &item, t, fi, func(name string) (string, bool) {
+	vars := func(name string) (string, bool) {
 		if v, ok := e.fields[name]; ok {
 			return v, true
 		}
 		return fileVar(item, name)
-	})
+	}
+	for _, name := range t.Vars() {
+		if _, ok := vars(name); !ok {
+			return item, &lackError{name}
+		}
+	}
+	return item, s.complete(p, &item, t, fi, vars)
 }
 
 // parseEntry reads a line. It checks all that can be wrong without a look at the disk.
@@ -199,6 +218,9 @@ func parseEntry(text []byte) (entry, error) {
 	if strings.Contains(target, "***") {
 		return entry{}, errors.New(`"url" has *** where results hide a value: put the value in, or leave "url" out`)
 	}
+	if v := variable.FindString(target); v != "" {
+		return entry{}, fmt.Errorf(`"url" has the variable %s, and variables are filled in only in the URL of --to: write the value out, or leave "url" out (%%7B is a real brace)`, v)
+	}
 	if target != "" {
 		if e.target, err = parseURL(target, false); err != nil {
 			return entry{}, fmt.Errorf(`"url": %w`, err)
@@ -218,6 +240,9 @@ func parseHeader(raw []byte) (http.Header, error) {
 		v, err := scalar(raw)
 		if err == nil {
 			err = CheckHeader(name, string(v))
+		}
+		if err == nil {
+			err = CheckNoVariable(string(v))
 		}
 		if err == nil && h[http.CanonicalHeaderKey(name)] != nil {
 			err = errors.New("is given twice")

@@ -31,7 +31,7 @@ func TestManifest(t *testing.T) {
 	}
 	writeManifest(t, "m/list.ndjson", "\ufeff"+`{"path":"a b.csv","id":17,"big":12345678901234567890,"key":"k-1"}`+"\r\n\r\n  \n"+
 		`{"path":"./sub/../sub/ü.csv","id":"x/y","method":"post","headers":{"x-a":"1","Content-Type":"text/plain","n":5},"url":null}`+"\n"+
-		`{"path":"../out.csv","id":1e3,"url":"https://u:pw@Other.example/up?sig=a%2Fb+c&x={y}"}`+"\n"+
+		`{"path":"../out.csv","id":1e3,"url":"https://u:pw@Other.example/up?sig=a%2Fb+c&x=%7By%7D"}`+"\n"+
 		`{"path":"a b.csv","id":"p","name":"own","headers":{"Authorization":"mine"},"url":"https://u:pw@h/q"}`+"\n"+
 		`{"path":`+quoteJSON(abs)+`,"id":"..."}`)
 	o := Options{Manifest: "m/list.ndjson", Template: to(t, "http://v:pw@h/{id}/{path}?{name}")}
@@ -117,13 +117,13 @@ func TestManifestRefuses(t *testing.T) {
 		{path, `{"path":"a.csv","x":"` + strings.Repeat("x", maxLine) + `"}`, "1 MiB"},
 		{path, `{"path":"a.csv","x":"` + strings.Repeat("x", 3*maxLine) + `"}`, "1 MiB"},
 		{nil, `{"path":"a.csv"}`, `no "url"`},
-		{to(t, "http://h/{id}"), `{"path":"a.csv"}`, "unknown variable {id}"},
+		{to(t, "http://h/{id}"), `{"path":"a.csv"}`, `no "id", which the URL has as {id}`},
 		{to(t, "http://h/{id}"), `{"path":"a.csv","id":".."}`, ". or .."},
 		{to(t, "http://h/{id}"), `{"path":"a.csv","id":""}`, "no value"},
 		{to(t, "http://h/{id}"), `{"path":"a.csv","id":"b"}`, `"b.csv" and "a.csv"`},
 	} {
 		writeManifest(t, "m.ndjson", `{"path":"b.csv","id":"b","url":"http://h/b"}`+"\n\n"+c.line+"\n")
-		_, err := scan(t, Options{Manifest: "m.ndjson", Template: c.tmpl})
+		err := refusal(t, Options{Manifest: "m.ndjson", Template: c.tmpl})
 		expectError(t, err, c.want)
 		if err != nil && !strings.Contains(err.Error(), `manifest "m.ndjson" line 3: `) && !strings.Contains(err.Error(), "would both") {
 			t.Errorf("no line number: %v", err)

@@ -107,7 +107,7 @@ func firstResult(name string) (is bool, method string) {
 		return false, ""
 	}
 	defer f.Close()
-	for line, err := range lines(f) {
+	for line, err := range lines(f, false) {
 		if err != nil {
 			return false, ""
 		}
@@ -142,7 +142,7 @@ func eachResult(ctx context.Context, what, name string, visit func(number int, r
 		return false, fmt.Errorf("source: %s %s: %w", what, printable(name), reason(err))
 	}
 	defer f.Close()
-	for line, err := range lines(f) {
+	for line, err := range lines(f, false) {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}

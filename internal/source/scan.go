@@ -9,7 +9,10 @@ import (
 	"slices"
 )
 
-const maxShown = 10 // URLs that a Summary shows
+const (
+	maxShown    = 10 // URLs that a Summary shows
+	maxFailures = 20 // as many as fit a screen
+)
 
 // Summary is what Scan found.
 type Summary struct {
@@ -19,15 +22,22 @@ type Summary struct {
 	URLs    []string // the first ten, fit to be shown: credentials gone, the query's literal values masked
 	Partial bool     // stdin will name more
 
+	// Of Items, those that cannot be sent; Items yields them as errors. Failures are the first twenty.
+	Failed   int64
+	Failures []*ItemError
+	// Warnings are about what is probably a mistake, one a line.
+	Warnings []string
+
 	// Of Options.From, the lines that were asked for and match no item; not counted where Partial.
 	Unmatched int64
 	// The last line of the results was cut off, and was passed over.
 	Torn bool
 }
 
-// Scan makes every item once, except those that stdin will name, without opening any but the manifest and results. It returns
-// an error for the first thing that would fail later: an unreadable directory, a glob that matches nothing, a bad line in the manifest, a
-// file that is missing, a name that does not fit the template, and two items that would both PUT (or do anything but POST and
+// Scan makes every item once, except those that stdin will name, without opening any but the manifest and results. What cannot be
+// sent, such as a file that is missing, a directory that cannot be read, or a glob that matches nothing, is counted, and left to Items. Scan
+// returns an error where nothing at all can be sent, and for what needs the user first: lines of the manifest that are wrong, all at once as
+// a [*LinesError], a file of the run itself that is to be sent, and two items that would both PUT (or do anything but POST and
 // PATCH) to one URL or that have one key. A file that vanishes during the scan is no error, nor is one that results name and that is gone. When ctx
 // ends, Scan returns its cause.
 //
@@ -40,9 +50,10 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	f.over = s.opts.Manifest != "" // whose items have more than a file has
 	seen := new(census)
 	own := s.newOwn(seen.add)
-	p := &pass{ctx: ctx, noStdin: true}
+	p := &pass{ctx: ctx, noStdin: true, scan: true, onLeftOut: s.opts.OnLeftOut}
 	p.yield = func(item Item, err error) bool {
 		var later *laterError
+		var itemErr *ItemError
 		switch {
 		case err == nil:
 			own.taken(item)
@@ -50,6 +61,13 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 			return true
 		case errors.As(err, &later):
 			err = nil
+		case errors.As(err, &itemErr):
+			sum.Failed++
+			sum.Items++
+			if f.over = true; len(sum.Failures) < maxFailures {
+				sum.Failures = append(sum.Failures, itemErr)
+			}
+			return true
 		}
 		failed = err
 		f.add(item)
@@ -58,6 +76,16 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		return err == nil
 	}
 	s.each(p)
+	for _, r := range s.roots {
+		sum.Partial = sum.Partial || r.stdin
+	}
+	switch {
+	case failed != nil:
+	case p.bad.n > 0:
+		failed = p.bad.error()
+	case sum.Failed > 0 && sum.Failed == sum.Items && !sum.Partial:
+		failed = sum.Failures[0]
+	}
 	if failed == nil {
 		failed = s.twice(ctx, own, seen.twice())
 	}
@@ -65,9 +93,7 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		return Summary{}, failed
 	}
 	sum.LeftOut, sum.URLs, sum.Torn = p.leftOut, p.shown, p.torn
-	for _, r := range s.roots {
-		sum.Partial = sum.Partial || r.stdin
-	}
+	sum.Warnings = p.doubts.warnings()
 	if p.join != nil && !sum.Partial {
 		sum.Unmatched = p.join.unmatched()
 	}
@@ -77,12 +103,13 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	return sum, nil
 }
 
-// twice walks again to name two items that share what they may not, by the hashes that were seen twice. It finds none if one vanished, or if the
-// hashes were equal and the URLs were not.
-func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) (found error) {
+// twice walks again to name two items that share what they may not, or with a manifest all such, by the hashes that were seen twice. It
+// finds none if one vanished, or if the hashes were equal and the URLs were not.
+func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) error {
 	if len(hashes) == 0 {
 		return nil
 	}
+	var pairs badLines
 	firsts := map[uint64]Item{}
 	s.each(&pass{ctx: ctx, noStdin: true, yield: func(item Item, err error) bool {
 		if err != nil {
@@ -96,18 +123,21 @@ func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) (f
 			switch {
 			case !ok:
 			case first.Key != "" && first.Key == item.Key:
-				found = fmt.Errorf("source: %s and %s have the same key %s, which must be an item's own",
-					printable(first.Path), printable(item.Path), printable(item.Key))
+				pairs.add(fmt.Errorf("%s and %s have the same key %s, which must be an item's own",
+					printable(first.Path), printable(item.Path), printable(item.Key)))
 			case first.URL == item.URL:
-				found = fmt.Errorf("source: %s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
-					printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false))
+				pairs.add(fmt.Errorf("%s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
+					printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false)))
 			}
 			return false
 		}
 		own.taken(item)
-		return found == nil
+		return pairs.n == 0 || s.opts.Manifest != ""
 	}})
-	return found
+	if pairs.n == 0 {
+		return nil
+	}
+	return pairs.error()
 }
 
 // own knows what no two items may share, as 64 bits of hash. The chance that two of a million URLs have one hash is 1 in 37 million: Scan then sees

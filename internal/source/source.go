@@ -59,7 +59,9 @@ type Options struct {
 	Paths []string
 
 	// Stdin holds the names of files, one a line (LF or CR LF, blank lines skipped); they are neither globs nor directories.
+	// With Null a NUL ends each name, as find -print0 writes them.
 	Stdin io.Reader
+	Null  bool
 
 	// Manifest is a file of NDJSON, read instead of Paths. A line is an object with "path" and, where it is not as for the
 	// others, "url", "method", "headers" (an object) and "key"; all further strings and numbers are variables for the
@@ -90,8 +92,19 @@ type Options struct {
 	// Follow follows symbolic links within walked directories. A link to a directory that it lies in is left out.
 	Follow bool
 
-	// Written are files that the run writes: in directories and globs they are left out, elsewhere they are an error. Empty names are passed over.
-	Written []string
+	// Written are files that the run writes, and Read files that it reads its settings and secrets from; Manifest and From are among
+	// them. In directories and globs they are left out, elsewhere they are an error, whatever links lead to them. Empty names are
+	// ignored. See also Source.Own.
+	Written, Read []string
+
+	// MinAge leaves out files that have changed since, counted back from New: they may still be growing.
+	MinAge time.Duration
+
+	// KeyHeader is the header in which the run sends idempotency keys; a manifest line cannot set it by "headers". If empty, there is none.
+	KeyHeader string
+
+	// OnLeftOut, if set, is called by Scan with each path that is left out, and the reason.
+	OnLeftOut func(path, why string)
 
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *Template
@@ -109,7 +122,8 @@ type Source struct {
 	results bool                  // the manifest consists of results
 	unalike bool                  // no two items can have one URL
 	found   atomic.Pointer[found] // all files, if Scan could remember them
-	written []string              // absolute paths
+	own     []ownFile
+	young   time.Time // files that have changed since are left out; zero: none are
 
 	mu        sync.Mutex // held while one of these is made
 	picks     *picks
@@ -125,10 +139,13 @@ type root struct {
 	stdin bool
 }
 
-// New checks opts as far as that needs neither a walk nor a read: that named paths exist, globs and variables are valid, and
-// method and URL are given. Its errors are one line.
+// New checks opts as far as that needs neither a walk nor a read: that globs and variables are valid, and that method and URL are
+// given. Its errors are one line.
 func New(opts Options) (*Source, error) {
 	s := &Source{opts: opts}
+	if opts.MinAge > 0 {
+		s.young = time.Now().Add(-opts.MinAge)
+	}
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
@@ -139,11 +156,8 @@ func (s *Source) check() error {
 	if err := s.checkTarget(); err != nil {
 		return err
 	}
-	for _, name := range s.opts.Written {
-		if abs, err := filepath.Abs(name); err == nil && name != "" {
-			s.written = append(s.written, abs)
-		}
-	}
+	s.Own(s.opts.Written...)
+	s.addOwn("reads", append(slices.Clone(s.opts.Read), s.opts.Manifest, s.opts.From))
 	s.opts.Exclude = slices.Clone(s.opts.Exclude)
 	for i, pattern := range s.opts.Exclude {
 		p, err := cleanPattern(pattern)
@@ -220,11 +234,9 @@ func (s *Source) checkOnly() error {
 func (s *Source) checkRead(what, name string) error {
 	err := checkReadTwice(name)
 	if err == nil {
-		for _, w := range s.written {
-			a, aerr := os.Stat(name)
-			b, berr := os.Stat(w)
-			if aerr == nil && berr == nil && os.SameFile(a, b) {
-				err = fmt.Errorf("this run would write over it, as %s: give another file for what it writes", printable(w))
+		for _, own := range s.own {
+			if own.verb == "writes" && own.is(name) {
+				err = fmt.Errorf("this run would write over it, as %s: give another file for what it writes", printable(own.name))
 			}
 		}
 	}
@@ -265,25 +277,16 @@ func (s *Source) root(p string) (root, error) {
 	switch {
 	case err == nil && fi.IsDir():
 		return root{path: p, items: s.walk, tree: true}, nil
-	case err == nil:
-		if err := checkRegular(fi); err != nil {
-			return root{}, fmt.Errorf("%s: %w", printable(p), err)
-		}
-		return root{path: p, items: s.file}, nil
-	case hasMeta(p):
+	case err != nil && hasMeta(p):
 		// Whatever the error: on Windows a pattern is an invalid name, not one that does not exist.
 		g, dir, err := parseGlob(p)
 		if err != nil {
 			return root{}, err
 		}
-		if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-			return root{}, fmt.Errorf("%s matches nothing: there is no directory %s", printable(p), printable(dir))
-		}
 		g.text = p
 		return root{path: dir, items: s.walk, tree: true, glob: g}, nil
-	default:
-		return root{}, fmt.Errorf("%s: %w", printable(p), reason(err))
 	}
+	return root{path: p, items: s.file}, nil // if it is none, that concerns no other
 }
 
 // Method returns the method of items that name none.
@@ -318,32 +321,33 @@ func (s *Source) Items() iter.Seq2[Item, error] {
 	}
 }
 
-// isWritten reports whether the path is one of Options.Written.
-func (s *Source) isWritten(path string) bool {
-	for _, w := range s.written {
-		if filepath.Base(w) != filepath.Base(path) {
-			continue
-		}
-		if abs, err := filepath.Abs(path); err == nil && abs == w {
-			return true
-		}
-	}
-	return false
-}
-
 // A pass is one look at all items.
 type pass struct {
-	ctx     context.Context
-	yield   func(Item, error) bool
-	leftOut LeftOut
-	shown   []string // the first URLs, fit to be shown
-	noStdin bool
-	join    *join // nil: every item is asked for
-	torn    bool
+	ctx       context.Context
+	yield     func(Item, error) bool
+	leftOut   LeftOut
+	shown     []string // the first URLs, fit to be shown
+	noStdin   bool
+	own       []ownFile
+	onLeftOut func(path, why string)
+	scan      bool // lines of a manifest that cannot be read are noted, and the pass goes on
+	bad       badLines
+	doubts    fieldDoubts
+	join      *join // nil: every item is asked for
+	torn      bool
 }
 
-// errNotAsked: results select, and not this item.
-var errNotAsked = errors.New("not asked for")
+var (
+	// errNotAsked: results select, and not this item.
+	errNotAsked = errors.New("not asked for")
+	// errYoung: it has changed within Options.MinAge.
+	errYoung = errors.New("too young")
+)
+
+// An ownError says that a file that was named is the run's own. It ends the run before anything is sent, or overwritten.
+type ownError struct{ verb string }
+
+func (e *ownError) Error() string { return "this run " + e.verb + " that file, so it cannot send it" }
 
 // A laterError is one that Scan leaves to Items.
 type laterError struct{ error }
@@ -351,9 +355,16 @@ type laterError struct{ error }
 func (e *laterError) Unwrap() error { return e.error }
 
 // fail yields an item-level error.
-func (p *pass) fail(item Item, err error) bool { return p.yield(item, &ItemError{item, err}) }
+func (p *pass) fail(item Item, err error) bool {
+	if errors.As(err, new(*ownError)) {
+		p.yield(Item{}, fmt.Errorf("source: %s: %w", printable(item.Path), err))
+		return false
+	}
+	return p.yield(item, &ItemError{item, err})
+}
 
 func (s *Source) each(p *pass) {
+	p.own = s.lookAtOwn()
 	if s.opts.From != "" {
 		sel, err := s.selected(p.ctx)
 		if err != nil {
@@ -388,7 +399,7 @@ func (s *Source) list(p *pass, _ root) bool {
 	if p.noStdin {
 		return true
 	}
-	for line, err := range lines(s.opts.Stdin) {
+	for line, err := range lines(s.opts.Stdin, s.opts.Null) {
 		if err != nil {
 			return p.yield(Item{}, fmt.Errorf("source: stdin line %d: %w", line.number, err))
 		}
@@ -408,22 +419,29 @@ func (s *Source) emit(p *pass, item Item, fi fs.FileInfo) bool {
 	switch {
 	case err == errNotAsked:
 		return true
+	case err == errYoung:
+		p.leave(&p.leftOut.Young, item.Path, "younger than --min-age")
+		return true
 	case err != nil:
 		return p.fail(item, err)
 	}
 	return p.yield(item, nil)
 }
 
-// complete fills in what the URL and the file say. It returns errNotAsked for an item that results do not select.
+// complete fills in what the URL and the file say. It returns errNotAsked for an item that results do not select, and errYoung for one that is
+// left to the next run.
 func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
-	if s.isWritten(item.Path) {
-		return errors.New("this run writes that file, so it cannot send it")
+	if verb := p.isOwn(item.Path, fi); verb != "" {
+		return &ownError{verb}
 	}
 	if err := s.aim(item, t, vars); err != nil {
 		return err
 	}
 	if !p.join.takes(*item) {
 		return errNotAsked
+	}
+	if !s.young.IsZero() && fi.ModTime().After(s.young) {
+		return errYoung
 	}
 	if len(p.shown) < maxShown {
 		u := maskQuery(item.URL, false)
@@ -484,7 +502,7 @@ func statRegular(name string) (fs.FileInfo, error) {
 		return nil, errors.New("an empty path")
 	}
 	if strings.ContainsRune(name, 0) {
-		return nil, errors.New("has a NUL, which no name has: in a list each has a line of its own")
+		return nil, errors.New("contains a NUL byte: put one path per line, or give --null (-0)")
 	}
 	fi, err := os.Stat(name)
 	if err != nil {

@@ -99,6 +99,20 @@ func expectError(t *testing.T, err error, parts ...string) {
 	}
 }
 
+// refusal is why something cannot be sent, by itself or with all the others.
+func refusal(t *testing.T, o Options) error {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		return err
+	}
+	sum, err := s.Scan(t.Context())
+	if err == nil && len(sum.Failures) > 0 {
+		return sum.Failures[0]
+	}
+	return err
+}
+
 func scan(t *testing.T, o Options) (Summary, error) {
 	t.Helper()
 	s, err := New(o)
@@ -167,7 +181,7 @@ func TestVariables(t *testing.T) {
 		"d/README! {ext} has no value here",
 		"d/archive.tar.gz PUT /archive.tar.gz",
 	)
-	_, err := scan(t, o)
+	err := refusal(t, o)
 	expectError(t, err, "README", "{ext} has no value here")
 	stem, _ := fileVar(Item{Path: "x."}, "stem")
 	if ext, ok := fileVar(Item{Path: "x."}, "ext"); stem != "x" || ext != "" || !ok {
@@ -261,8 +275,7 @@ func TestNewRefuses(t *testing.T) {
 		{Options{Manifest: "nope.ndjson"}, `manifest "nope.ndjson"`},
 		{Options{Manifest: "d"}, "not a regular file"},
 	} {
-		_, err := New(c.o)
-		expectError(t, err, c.want)
+		expectError(t, refusal(t, c.o), c.want)
 	}
 }
 
@@ -406,8 +419,8 @@ func TestVanishedFiles(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if _, err := s.Scan(t.Context()); err == nil {
-		t.Error("a named file is missing, and Scan is content")
+	if sum, err := s.Scan(t.Context()); err != nil || sum.Failed != 1 || sum.Items != 3 || sum.Failures[0].Item.Path != "g" {
+		t.Errorf("a named file is missing: %+v, %v", sum, err)
 	}
 }
 
@@ -434,10 +447,12 @@ func TestLinks(t *testing.T) {
 	}
 	o.Paths = []string{"d/**/*.csv"}
 	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv", "d/sub/b.csv PUT /sub/b.csv")
-	// A link to nowhere is a file that is missing.
+	// A link to nowhere is a file that is missing, and no others are.
 	o.Paths, o.Exclude = []string{"d"}, nil
-	_, err = scan(t, o)
-	expectError(t, err, "self")
+	expectError(t, refusal(t, o), "self", "--exclude")
+	if sum, err = scan(t, o); err != nil || sum.Items != 5 || sum.Failed != 1 {
+		t.Errorf("%+v, %v", sum, err)
+	}
 }
 
 // Where the hashes are equal and the URLs are not, no two items are named.

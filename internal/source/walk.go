@@ -24,60 +24,99 @@ type LeftOut struct {
 	Links    int64 // symbolic links
 	Loops    int64 // when following: links to a directory they lie in
 	Special  int64 // pipes, sockets, devices
-	Own      int64 // what the run writes itself
+	Own      int64 // the run's own files
+	Young    int64 // by Options.MinAge
+}
+
+// counts lists the counts with their names, and the flag that sends what was left out.
+func (l *LeftOut) counts() []leftCount {
+	return []leftCount{
+		{&l.Excluded, "excluded", ""}, {&l.Hidden, "hidden", "--hidden"}, {&l.Leftover, "editor leftovers", "--hidden"},
+		{&l.Links, "links", "--follow"}, {&l.Loops, "link loops", ""}, {&l.Special, "special files", ""},
+		{&l.Own, "of this run", ""}, {&l.Young, "younger than --min-age", ""},
+	}
+}
+
+type leftCount struct {
+	n          *int64
+	what, flag string
 }
 
 // String lists the counts that are not zero, and is empty when all are.
 func (l LeftOut) String() string {
 	var s []string
-	for _, c := range []struct {
-		n    int64
-		what string
-	}{
-		{l.Excluded, "excluded"}, {l.Hidden, "hidden"}, {l.Leftover, "editor leftovers"},
-		{l.Links, "links"}, {l.Loops, "link loops"}, {l.Special, "special files"}, {l.Own, "written by this run"},
-	} {
-		if c.n > 0 {
-			s = append(s, fmt.Sprintf("%d %s", c.n, c.what))
+	for _, c := range l.counts() {
+		if *c.n > 0 {
+			s = append(s, fmt.Sprintf("%d %s", *c.n, c.what))
 		}
 	}
 	return strings.Join(s, ", ")
 }
 
+// Advice says which flags send what was left out, and what names it; it is empty where nothing was.
+func (l LeftOut) Advice() string {
+	var flags []string
+	for _, c := range l.counts() {
+		if *c.n > 0 && c.flag != "" && !slices.Contains(flags, c.flag) {
+			flags = append(flags, c.flag)
+		}
+	}
+	switch len(flags) {
+	case 0:
+		if l == (LeftOut{}) {
+			return ""
+		}
+		return "-v names them"
+	case 1:
+		return flags[0] + " sends them; -v names them"
+	}
+	return strings.Join(flags, " and ") + " send them; -v names them"
+}
+
+// leave counts what is left out.
+func (p *pass) leave(count *int64, path, why string) {
+	*count++
+	if p.onLeftOut != nil {
+		p.onLeftOut(path, why)
+	}
+}
+
 // A walker is one pass over one directory tree, depth first, each directory in the order of its names.
 type walker struct {
 	*Source
-	pass    *pass
-	root    string
-	glob    *glob // nil: every file
-	found   bool  // a file was yielded
-	above   []fs.FileInfo
-	leftOut LeftOut
+	pass  *pass
+	root  string
+	glob  *glob // nil: every file
+	found bool  // a file was yielded, or failed
+	above []fs.FileInfo
 }
 
 // walk yields the files below a root; for a glob those that match.
 func (s *Source) walk(p *pass, r root) bool {
+	if fi, err := os.Stat(r.path); r.glob != nil && (err != nil || !fi.IsDir()) {
+		return p.fail(Item{Path: r.glob.text}, fmt.Errorf("matches nothing: there is no directory %s", printable(r.path)))
+	}
+	before := p.leftOut
+	p.leftOut = LeftOut{}
 	w := &walker{Source: s, pass: p, root: r.path, glob: r.glob}
 	more := w.dir(".")
-	p.leftOut.add(w.leftOut)
+	left := p.leftOut
+	p.leftOut.add(before)
 	if !more || w.glob == nil || w.found {
 		return more
 	}
 	err := errors.New("matches no file; to send all that is below a directory, name it or end with **")
-	if w.leftOut != (LeftOut{}) {
-		err = fmt.Errorf("matches no file to send; left out: %v", w.leftOut)
+	if left != (LeftOut{}) {
+		err = fmt.Errorf("matches no file to send; left out: %v (%s)", left, left.Advice())
 	}
 	return p.fail(Item{Path: w.glob.text}, err)
 }
 
 func (l *LeftOut) add(o LeftOut) {
-	l.Excluded += o.Excluded
-	l.Hidden += o.Hidden
-	l.Leftover += o.Leftover
-	l.Links += o.Links
-	l.Loops += o.Loops
-	l.Special += o.Special
-	l.Own += o.Own
+	others := o.counts()
+	for i, c := range l.counts() {
+		*c.n += *others[i].n
+	}
 }
 
 // dir walks one directory; false means stop.
@@ -88,7 +127,7 @@ func (w *walker) dir(rel string) bool {
 		if err == nil {
 			for _, a := range w.above {
 				if os.SameFile(a, fi) {
-					w.leftOut.Loops++
+					w.pass.leave(&w.pass.leftOut.Loops, name, "a link to a directory that it lies in")
 					return true
 				}
 			}
@@ -102,7 +141,8 @@ func (w *walker) dir(rel string) bool {
 			err = errVanished
 		}
 		// What was read before the error is not sent: a listing cut short would pass for a whole one.
-		return w.pass.fail(Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w", reason(err)))
+		w.found = true
+		return w.pass.fail(Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out", reason(err)))
 	}
 	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
 	relDir := len(dir)                                       // where {path} begins
@@ -146,7 +186,7 @@ func (w *walker) entry(item Item) bool {
 	}
 	// Windows has reparse points that are neither links nor directories to us: what they lead to is found out the same way.
 	link := fi.Mode()&(fs.ModeSymlink|fs.ModeIrregular) != 0
-	if !w.wanted(rel, fi.IsDir() || link, !fi.IsDir()) || w.leave(rel, fi, link) {
+	if !w.wanted(rel, fi.IsDir() || link, !fi.IsDir()) || w.leave(item, fi, link) {
 		return true
 	}
 	if link {
@@ -154,17 +194,21 @@ func (w *walker) entry(item Item) bool {
 	}
 	switch {
 	case err != nil:
-		return w.pass.fail(item, reason(err))
+		if !w.wanted(rel, false, true) {
+			return true
+		}
+		w.found = true
+		return w.pass.fail(item, fmt.Errorf("the link leads nowhere: %w; --exclude leaves it out", reason(err)))
 	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
 		return true
 	case fi.IsDir():
 		return w.dir(rel)
 	case !fi.Mode().IsRegular():
-		w.leftOut.Special++
+		w.pass.leave(&w.pass.leftOut.Special, item.Path, "not a regular file")
 		return true
 	}
-	if w.isWritten(item.Path) {
-		w.leftOut.Own++
+	if verb := w.pass.isOwn(item.Path, fi); verb != "" {
+		w.pass.leave(&w.pass.leftOut.Own, item.Path, "this run "+verb+" it")
 		return true
 	}
 	w.found = true
@@ -177,22 +221,20 @@ func (w *walker) wanted(rel string, dir, file bool) bool {
 }
 
 // leave counts what is left out, by the first reason that holds.
-func (w *walker) leave(rel string, fi fs.FileInfo, link bool) bool {
-	name := fi.Name()
-	var count *int64
+func (w *walker) leave(item Item, fi fs.FileInfo, link bool) bool {
+	name, left := fi.Name(), &w.pass.leftOut
 	switch {
-	case w.excluded(rel, name):
-		count = &w.leftOut.Excluded
+	case w.excluded(item.Rel, name):
+		w.pass.leave(&left.Excluded, item.Path, "excluded")
 	case !w.opts.Hidden && !fi.IsDir() && leftover(name):
-		count = &w.leftOut.Leftover
+		w.pass.leave(&left.Leftover, item.Path, "an editor's leftover")
 	case !w.opts.Hidden && hidden(fi) && !(w.glob != nil && w.glob.asksFor(name)):
-		count = &w.leftOut.Hidden
+		w.pass.leave(&left.Hidden, item.Path, "hidden")
 	case !w.opts.Follow && link:
-		count = &w.leftOut.Links
+		w.pass.leave(&left.Links, item.Path, "a link")
 	default:
 		return false
 	}
-	*count++
 	return true
 }
 

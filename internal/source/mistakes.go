@@ -1,0 +1,118 @@
+package source
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A LinesError is about lines of a manifest that are wrong.
+type LinesError struct {
+	Errs []error // the first twenty
+	More int     // that there are beside these
+}
+
+// Error has a line for each of Errs, and one that counts the others.
+func (e *LinesError) Error() string { return strings.Join(e.Lines(), "\n") }
+
+// Lines returns what Error does, line by line.
+func (e *LinesError) Lines() (lines []string) {
+	for _, err := range e.Errs {
+		lines = append(lines, err.Error())
+	}
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", e.More))
+	}
+	return lines
+}
+
+// badLines are the lines of a manifest that a pass found wrong.
+type badLines struct {
+	n    int
+	errs []error
+}
+
+func (b *badLines) add(err error) {
+	if b.n++; b.n <= maxFailures {
+		b.errs = append(b.errs, fmt.Errorf("source: %w", err))
+	}
+}
+
+func (b *badLines) error() error {
+	if b.n == 1 {
+		return b.errs[0]
+	}
+	return &LinesError{b.errs, b.n - len(b.errs)}
+}
+
+// A lackError says that a manifest's line has no value for a variable of the URL.
+type lackError struct{ name string }
+
+func (e *lackError) Error() string {
+	return fmt.Sprintf("no %q, which the URL has as {%s}: add it to the line, or give the line a \"url\" of its own", e.name, e.name)
+}
+
+// variable is what looks like one of a template's.
+var variable = regexp.MustCompile(`\{[A-Za-z_][\w.-]*\}`)
+
+// unfilled are variables that a user may expect to be filled in elsewhere than in a URL. Other words in braces may mean what they say.
+var unfilled = regexp.MustCompile(`\{(name|stem|ext|path|sha256|sha1|md5|size)\}`)
+
+// CheckNoVariable returns an error for a text that has a variable where none is filled in.
+func CheckNoVariable(text string) error {
+	if v := unfilled.FindString(text); v != "" {
+		return fmt.Errorf("variables such as %s are filled in only in the URL (a manifest's line can have headers of its own)", v)
+	}
+	return nil
+}
+
+// known are the fields of a manifest's line that mean something by themselves.
+var known = []string{"path", "url", "method", "headers", "key"}
+
+// fieldDoubts are fields of a manifest that look like one of these, and that no URL asks for.
+type fieldDoubts map[string]string
+
+func (d *fieldDoubts) note(e entry, t *Template) {
+	for name := range e.fields {
+		if slices.Contains(known, name) || t != nil && slices.Contains(t.Vars(), name) {
+			continue
+		}
+		for _, k := range known {
+			if strings.EqualFold(name, k) || oneApart(strings.ToLower(name), k) {
+				if *d == nil {
+					*d = fieldDoubts{}
+				}
+				if len(*d) < maxFailures {
+					(*d)[name] = k
+				}
+			}
+		}
+	}
+}
+
+func (d fieldDoubts) warnings() (lines []string) {
+	for name, k := range d {
+		lines = append(lines, fmt.Sprintf("the manifest has the field %s, which is not used: did you mean %q?", printable(name), k))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// oneApart reports whether one letter more, less or another, or two that changed places, make a of b.
+func oneApart(a, b string) bool {
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
+	}
+	a, b = a[i:], b[i:]
+	switch len(a) - len(b) {
+	case 1:
+		return a[1:] == b
+	case -1:
+		return a == b[1:]
+	case 0:
+		return len(a) > 0 && (a[1:] == b[1:] || len(a) > 1 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:])
+	}
+	return false
+}
