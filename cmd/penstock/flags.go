@@ -43,7 +43,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	to.StringVar(&f.headerFile, "header-file", "", "`FILE` with headers to send along, one a line")
 	to.StringVar(&f.bearerFile, "bearer-file", "", "`FILE` with a bearer token (or set PENSTOCK_BEARER)")
 	to.StringVar(&f.contentType, "content-type", "", "`TYPE` of all bodies (default by the file's extension)")
-	to.StringVar(&f.form, "form", "", "`FIELD` of a multipart/form-data body that holds the file (default: the file is the body)")
+	to.Var(&value[string]{&f.form, "FIELD", readForm, ""}, "form", "`FIELD` of a multipart/form-data body that holds the file (default: the file is the body)")
 
 	pace := in("Pace, for each server")
 	pace.Var(&value[rate.Limit]{&f.rps, "R", readPace, ""}, "rps", "requests a second, evenly spaced: 4, 0.5, 3000/min; of several the slowest holds (default: what the server takes)")
@@ -58,6 +58,8 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	what.StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches `GLOB` in directories and globs; may be repeated")
 	what.BoolVar(&f.hidden, "hidden", false, "take hidden files and editor leftovers in directories too")
 	what.BoolVar(&f.follow, "follow", false, "follow symbolic links in directories")
+	what.Var(&value[time.Duration]{&f.minAge, "D", readDuration, ""}, "min-age", "leave out, until the next run, files that have changed within this time: they may still be growing")
+	what.BoolVarP(&f.null, "null", "0", false, "paths on standard input are separated by NUL bytes, as find -print0 writes them")
 	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing: show files, URLs, limits and the earliest finish")
 
 	memory := in("What it remembers, and what it makes of it")

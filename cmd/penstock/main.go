@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/source"
 )
 
 func main() {
@@ -69,7 +70,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case !errors.As(err, &exit):
 		exit = &exitError{send.ExitUsage, err}
 	}
-	if exit.err != nil {
+	var lines *source.LinesError
+	switch {
+	case errors.As(exit.err, &lines):
+		for _, line := range lines.Lines() {
+			fmt.Fprintln(stderr, "penstock:", report.Printable(send.Plain(errors.New(line))))
+		}
+	case exit.err != nil:
 		fmt.Fprintln(stderr, "penstock:", report.Printable(send.Plain(exit.err))) // of what others wrote
 	}
 	return exit.status

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -14,77 +15,74 @@ import (
 	"github.com/penstock/penstock/internal/send"
 )
 
+// fewLines is how many items, and how many failures, a dry run lists without -v.
+const fewLines = 10
+
 // plan says what a run would do.
-func (f *sendFlags) plan(w io.Writer, o send.Options) error {
-	left, continues, err := f.left(o)
+func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
+	most := fewLines
+	if f.verbose {
+		most = math.MaxInt
+	}
+	if o.Found.Partial { // what standard input names is left for the reader of it
+		fmt.Fprintf(w, "would send %s\n", o.Describe())
+		list(w, o.Found.URLs, o.Found.Items)
+		return nil
+	}
+	left, err := f.left(o, most)
 	if err != nil {
 		return local(err)
 	}
-	lines := make([]string, 0, 10)
-	if continues {
-		o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
-		lines = append(lines, left.First...)
-	} else {
-		for i, path := range firstPaths(o) {
-			lines = append(lines, path+o.Found.URLs[i])
-		}
-	}
+	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
 	fmt.Fprintf(w, "would send %s\n", o.Describe())
+	if left.Asked > 0 {
+		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n", humanize.Comma(left.Asked))
+	}
 	if left.Skipped > 0 {
 		fmt.Fprintf(w, "skipped: %s, by what the journal has of earlier runs\n", humanize.Comma(left.Skipped))
 	}
 	if left.Unknown > 0 {
 		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; --resend-unknown sends them again\n", humanize.Comma(left.Unknown))
 	}
-	if out := o.Found.LeftOut.String(); out != "" {
-		fmt.Fprintf(w, "left out: %s\n", out)
+	if left.Failed > 0 {
+		fmt.Fprintf(w, "would fail: %s\n", humanize.Comma(left.Failed))
+		list(w, left.Failures, left.Failed)
 	}
-	for _, line := range lines {
-		fmt.Fprintf(w, "  %s\n", report.Printable(line))
+	if text := o.Found.LeftOut.String(); text != "" {
+		fmt.Fprintf(w, "left out: %s (%s)\n", text, o.Found.LeftOut.Advice())
+		if f.verbose {
+			list(w, out.names, int64(out.n))
+		}
 	}
-	if more := o.Found.Items - int64(len(lines)); more > 0 {
-		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
-	}
+	list(w, left.First, left.Items)
 	if d, by := o.Earliest(); by != "" {
 		fmt.Fprintf(w, "earliest finish: %v from the start, by %s\n", d.Round(10*time.Millisecond), by)
 	}
 	return nil
 }
 
-// left is what the journal leaves to be sent, if there is one.
-func (f *sendFlags) left(o send.Options) (left send.Left, continues bool, err error) {
-	if f.path == "" || o.Found.Partial {
-		return left, false, nil
+// list writes the first of a number of things, and how many more there are.
+func list(w io.Writer, lines []string, n int64) {
+	for _, line := range lines {
+		fmt.Fprintf(w, "  %s\n", report.Printable(line))
+	}
+	if more := n - int64(len(lines)); more > 0 {
+		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
+	}
+}
+
+// left is what is to be sent, by the journal if there is one.
+func (f *sendFlags) left(o send.Options, most int) (left send.Left, err error) {
+	if f.path == "" {
+		return o.Plan(nil, most)
 	}
 	r, err := journal.OpenReader(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return left, false, nil
+		return o.Plan(nil, most)
 	}
 	if err != nil {
-		return left, false, err
+		return left, err
 	}
 	defer r.Close()
-	left, err = o.Plan(r)
-	return left, true, err
-}
-
-// firstPaths are those of the files whose URLs are shown, each with an arrow.
-// Those of standard input are left for who reads it.
-func firstPaths(o send.Options) []string {
-	paths := make([]string, len(o.Found.URLs))
-	if o.Found.Partial {
-		return paths
-	}
-	i := 0
-	for it, err := range o.Source.Items() {
-		if i == len(paths) {
-			break
-		}
-		if err != nil {
-			continue // it has no URL
-		}
-		paths[i] = it.Path + " -> "
-		i++
-	}
-	return paths
+	return o.Plan(r, most)
 }

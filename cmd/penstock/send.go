@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net/http"
 	"os"
 	"os/signal"
@@ -47,6 +48,8 @@ type sendFlags struct {
 	manifest            string
 	exclude             []string
 	hidden, follow      bool
+	null                bool
+	minAge              time.Duration
 	results, report     string
 	progress, logFormat string
 	dryRun              bool
@@ -121,10 +124,16 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	} else {
 		options.To = f.manifest
 	}
+	var left leftOut
+	shown := 0
+	if f.dryRun && f.verbose {
+		shown = math.MaxInt
+	}
 	options.Source, err = source.New(source.Options{
-		Paths: paths, Stdin: cmd.InOrStdin(), Manifest: f.manifest, Exclude: f.exclude,
-		Hidden: f.hidden, Follow: f.follow, Written: append(journal.Files(f.journal), f.results, f.report), Template: template, Method: f.method,
-		Only: f.only, From: f.from,
+		Paths: paths, Stdin: cmd.InOrStdin(), Null: f.null, Manifest: f.manifest, Exclude: f.exclude,
+		Hidden: f.hidden, Follow: f.follow, MinAge: f.minAge, Template: template, Method: f.method,
+		Written: []string{f.results, f.report}, Read: []string{f.headerFile, f.bearerFile, f.cacert, f.cert, f.key},
+		Only: f.only, From: f.from, KeyHeader: f.idempotent, OnLeftOut: left.add, ShownURLs: shown,
 	})
 	if err != nil {
 		return usageError(err)
@@ -136,6 +145,11 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	defer restore()
 	if err := f.remember(soft, cmd, &options); err != nil {
 		return err
+	}
+	options.Source.Own(journal.Files(f.path)...)
+	if dir, err := journal.Dir(); err == nil {
+		others, _ := filepath.Glob(filepath.Join(dir, "*.db*")) // have URLs and keys in them, too
+		options.Source.Own(others...)
 	}
 	if options.Found, err = options.Source.Scan(soft); err != nil {
 		discard(options.Journal)
@@ -151,9 +165,14 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 			return usageError(err)
 		}
 	}
+	options.Remarks = append(options.Remarks, f.remarks(paths, options, f.dryRun || report.CanDraw(cmd.ErrOrStderr()))...)
 	if f.dryRun {
-		return f.plan(cmd.OutOrStdout(), options)
+		for _, remark := range options.Remarks {
+			fmt.Fprintln(cmd.ErrOrStderr(), "penstock:", report.Printable(remark))
+		}
+		return f.plan(cmd.OutOrStdout(), options, left)
 	}
+	options.Details = left.lines()
 	return f.send(ctx, soft, cmd, options, practice)
 }
 
@@ -330,7 +349,11 @@ func (f *sendFlags) header() (http.Header, error) {
 		if !ok {
 			return fmt.Errorf("%s %d has no colon: want 'Name: value'", from, i)
 		}
-		if err := source.CheckHeader(name, value); err != nil {
+		err := source.CheckHeader(name, value)
+		if err == nil {
+			err = source.CheckNoVariable(value)
+		}
+		if err != nil {
 			return fmt.Errorf("%s %d: %w", from, i, err)
 		}
 		h.Add(name, value)

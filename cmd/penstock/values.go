@@ -40,6 +40,19 @@ func readName(_, s string) (string, error) {
 	return s, nil
 }
 
+// readForm reads the name of a form's one field. Other tools take a form's other fields by the same flag.
+func readForm(before, s string) (string, error) {
+	switch {
+	case s == "":
+		return "", errors.New("it is empty: give the name of the field that holds the file")
+	case strings.Contains(s, "="):
+		return "", errors.New("want the name of the field that holds the file; other fields of a form are not supported yet")
+	case before != "":
+		return "", fmt.Errorf("it is given twice, and before as %q: a form has one field, which holds the file", before)
+	}
+	return s, nil
+}
+
 // perTime are the units of time that a pace may be given in.
 var perTime = map[string]float64{
 	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400,

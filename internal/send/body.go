@@ -126,7 +126,7 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
 		r.moving.forget(j) // which reads the item's size
 	}
-	j.changed = false
+	j.spoiled = false
 	reopen := out.GetBody
 	if j.meet(info) && (r.Digest || r.Idempotency.Header != "") || r.Digest && j.digest == nil {
 		out.Header = req.Header.Clone() // others may share it

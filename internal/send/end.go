@@ -26,7 +26,7 @@ const (
 // ExitStatuses explains them, for the help text.
 const ExitStatuses = `   0  all delivered, or nothing to do
    1  failed otherwise
-   2  wrong usage or configuration, a missing file
+   2  wrong usage or configuration, or no file that can be sent
    3  finished, but some items failed, or it is not known whether they arrived
    4  refused: 401, 403 or 407 for the first ten answers, or another 4xx for the first
       twenty

@@ -44,7 +44,7 @@ type job struct {
 	salt      time.Time        // makes it another than before: a server replays its answer to a key that it knows
 	seen      os.FileInfo      // what the file was when it was last looked at
 	body      *lateBody        // of the last attempt
-	changed   bool             // the file did, while the last attempt sent it
+	spoiled   bool             // the file changed while the last attempt sent it
 	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
@@ -223,7 +223,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		}
 	}
 	switch {
-	case j.changed:
+	case j.spoiled:
 		out.Error = errChanged.Error() + ": send it again when it is complete"
 		if out.Status == report.Unknown {
 			out.Error = errChanged.Error() + ": the server may have accepted a mix of the old content and the new"

@@ -1,57 +1,144 @@
 package send
 
 import (
-	"slices"
+	"bytes"
+	"context"
+	"errors"
+	"io"
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
 )
 
-// Left is what a journal leaves to be sent.
+// Left is what a run would do.
 type Left struct {
-	Items, Bytes int64
-	Skipped      int64    // delivered, or left out by --only
+	Items, Bytes int64    // to be sent
+	Asked        int64    // of Items, those that the server is asked about first
+	Skipped      int64    // delivered earlier, or left out by --only
 	Unknown      int64    // not sent again without leave
-	First        []string // paths and URLs of the first ten, as people may see them
+	Failed       int64    // cannot be sent
+	First        []string // paths and URLs of the first to be sent, as people may see them
+	Failures     []string // the first that cannot be, with the reasons
 }
 
-// Plan looks what a run would send, going by the journal and changing nothing.
-func (o Options) Plan(r *journal.Reader) (left Left, err error) {
-	type fate struct { // of a million rows all that matters
-		journal.Fingerprint
-		State journal.State
-		Last  time.Time
+// Plan says what a run would do, by the same decisions, and changes nothing. The journal may be nil. No
+// more than most items are listed.
+func (o Options) Plan(r *journal.Reader, most int) (left Left, err error) {
+	past, err := readPast(r)
+	if err != nil {
+		return left, err
 	}
-	rows := make(map[uint64]fate)
-	for row, err := range r.Items() {
-		if err != nil {
+	fail := func(path string, why error) {
+		if left.Failed++; len(left.Failures) < most {
+			left.Failures = append(left.Failures, path+": "+Plain(why))
+		}
+	}
+	urls := o.Found.URLs // of the first items that can be sent, as people may see them
+	for it, err := range o.Source.Items() {
+		var failed *source.ItemError
+		switch {
+		case errors.As(err, &failed):
+			fail(failed.Item.Path, failed.Err)
+			continue
+		case err != nil:
 			return left, err
 		}
-		rows[row.ID] = fate{row.Fingerprint, row.State, row.Last}
-	}
-	asked := !o.Again.IsZero() || o.ResendUnknown || o.Verify
-	for it, err := range o.Source.Items() {
-		if err != nil {
-			continue // it is told when its turn comes
+		url := shownURL(it.URL)
+		if len(urls) > 0 {
+			url, urls = urls[0], urls[1:]
 		}
-		row := rows[identityOf(it).id()]
-		f := fingerprintOf(it)
-		same := row.Size == f.Size && row.ModTime.Equal(f.ModTime) && row.Place == f.Place
-		doubt := row.State == journal.Unknown || row.State == journal.InFlight && !idempotent(it.Method) && o.Idempotency.Header == ""
+		j := &job{item: it, salt: o.Again}
+		d, out := toSend, report.Item{}
+		if r != nil {
+			j.id = identityOf(it)
+			c, row := past.claim(j.id.id(), fingerprintOf(it))
+			if d, out, err = o.decide(j, c, func() (journal.Item, error) { return row, nil }, past.last); err != nil {
+				return left, err
+			}
+		}
+		err = CheckMethod(it.Method)
 		switch {
-		case len(o.Only) > 0 && !slices.Contains(o.Only, row.State),
-			row.State == journal.Delivered && same && (o.Again.IsZero() || row.Last.UnixMilli() >= o.Again.UnixMilli()):
+		case d == had, d == unasked, d == repeated, d == toSend && err == nil && onlyTouched(j):
 			left.Skipped++
 			continue
-		case doubt && same && !asked:
+		case d == inTheAir:
 			left.Unknown++
 			continue
+		case d == mistaken:
+			fail(it.Path, errors.New(out.Error))
+			continue
+		case err != nil:
+			fail(it.Path, err)
+			continue
+		case d == toAsk:
+			left.Asked++
 		}
 		left.Items++
 		left.Bytes += it.Size
-		if len(left.First) < 10 {
-			left.First = append(left.First, it.Path+" -> "+shownURL(it.URL))
+		if len(left.First) < most {
+			left.First = append(left.First, it.Path+" -> "+url)
 		}
 	}
 	return left, nil
+}
+
+// A past is what a journal has, as far as decisions need it.
+type past struct {
+	rows    map[uint64]pastRow
+	claimed map[uint64]bool
+	last    time.Time // when the last run ended
+}
+
+// A pastRow is kept of each item: of most of a million there is no more to know.
+type pastRow struct {
+	journal.Fingerprint
+	state journal.State
+	last  time.Time
+	rest  *journal.Item // nil: delivered, and of a content that is not known
+}
+
+func readPast(r *journal.Reader) (p past, err error) {
+	p.rows, p.claimed = make(map[uint64]pastRow), make(map[uint64]bool)
+	if r == nil {
+		return p, nil
+	}
+	for row, err := range r.Items() {
+		if err != nil {
+			return p, err
+		}
+		kept := pastRow{row.Fingerprint, row.State, row.Last, nil}
+		if row.State != journal.Delivered || row.Digest != nil {
+			row.Path, row.Rel, row.URL, row.Error = "", "", "", ""
+			kept.rest = &row
+		}
+		p.rows[row.ID] = kept
+	}
+	runs, err := r.Runs()
+	for _, run := range runs {
+		p.last = later(p.last, later(run.Started, run.Finished))
+	}
+	return p, err
+}
+
+// claim is Journal.Claim and Journal.Load.
+func (p *past) claim(id uint64, f journal.Fingerprint) (c journal.Claim, row journal.Item) {
+	kept := p.rows[id]
+	c = journal.Claim{State: kept.state, Twice: p.claimed[id]}
+	c.Same = c.State != journal.None && kept.Size == f.Size && kept.ModTime.Equal(f.ModTime) && kept.Place == f.Place
+	p.claimed[id] = true
+	if kept.rest != nil {
+		return c, *kept.rest
+	}
+	return c, journal.Item{Fingerprint: kept.Fingerprint, State: kept.state, Last: kept.last}
+}
+
+// onlyTouched reports whether the job's file has the content that was delivered.
+func onlyTouched(j *job) bool {
+	if j.delivered == nil {
+		return false
+	}
+	sum, _, err := digestOf(context.Background(), func() (io.ReadCloser, error) { return openItem(j.item) })
+	return err == nil && bytes.Equal(j.delivered, sum[:])
 }

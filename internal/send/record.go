@@ -62,8 +62,8 @@ func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // repeatable reports whether it does no harm if the item is processed twice.
-func (r *run) repeatable(method string) bool {
-	return idempotent(method) || r.Idempotency.Header != ""
+func (o *Options) repeatable(method string) bool {
+	return idempotent(method) || o.Idempotency.Header != ""
 }
 
 // idempotent tells of a method what RFC 9110, section 9.2.2, does; of those that it does
@@ -83,7 +83,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	if j.first.IsZero() {
 		j.first = time.Now().Round(0) // by the wall clock: a machine may sleep meanwhile
 	}
-	if j.doubt && r.tooOld(j) {
+	if j.doubt && r.tooOld(j, r.lastRun()) {
 		return errKeyTooOld
 	}
 	if r.Journal == nil {
@@ -111,17 +111,25 @@ func (r *run) announce(ctx context.Context, j *job) error {
 }
 
 // tooOld reports whether the server may have forgotten the key that the job was first
-// sent with, or nobody knows whether it has.
-func (r *run) tooOld(j *job) bool {
-	if r.Idempotency.Header == "" || idempotent(j.item.Method) {
+// sent with, or nobody knows whether it has. The run before ended at last; zero: there was none.
+func (o *Options) tooOld(j *job, last time.Time) bool {
+	if o.Idempotency.Header == "" || idempotent(j.item.Method) {
 		return false
 	}
 	now := time.Now().Round(0)
-	if r.Journal != nil && r.Journal.Earlier().Last.Sub(now) > keySlack {
+	if last.Sub(now) > keySlack {
 		return true // the clock was set back
 	}
 	age := now.Sub(j.first)
-	return age > r.Idempotency.Lifetime || age < -keySlack
+	return age > o.Idempotency.Lifetime || age < -keySlack
+}
+
+// lastRun is when the run before ended; zero: there was none.
+func (r *run) lastRun() time.Time {
+	if r.Journal == nil {
+		return time.Time{}
+	}
+	return r.Journal.Earlier().Last
 }
 
 // refused notes that a job waits for its next attempt: if none before may have been
@@ -208,7 +216,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		return retry.Verdict{}
 	}
 	if errors.Is(err, errChanged) || resp != nil && resp.StatusCode <= 299 && j.changedInPlace() {
-		j.changed = true
+		j.spoiled = true
 		return retry.Verdict{Kind: retry.Uncertain, Reason: "file changed"}
 	}
 	if resp == nil {

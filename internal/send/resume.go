@@ -2,7 +2,6 @@ package send
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,89 +26,31 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	if r.Journal == nil {
 		return j, true
 	}
-	c := r.Journal.Claim(j.id.id(), fingerprintOf(it))
-	skip := func(why string) (*job, bool) {
-		r.done(j, report.Item{Status: report.Skipped, Note: why})
-		return nil, false
-	}
+	id := j.id.id()
+	c := r.Journal.Claim(id, fingerprintOf(it))
+	d, out, err := r.decide(j, c, func() (journal.Item, error) { return r.Journal.Load(id) }, r.Journal.Earlier().Last)
 	switch {
-	case c.Twice && (it.Header != nil || strings.Contains(it.URL, "?")):
-		j.kept = true // what the journal has by that name is the other's
-		r.done(j, report.Item{Status: report.Failed, Error: "another item of this run is the same, or differs in credentials alone, by which the journal cannot tell them apart: leave one out, or give each a key of its own"})
-		return nil, false
-	case c.Twice:
-		return skip("the same file goes to the same URL as another item of this run")
-	case len(r.Only) > 0 && !slices.Contains(r.Only, c.State):
-		r.unasked++
-		return skip("not asked for (--only)")
-	case c.State == journal.None:
-		return j, true
-	case c.State == journal.Delivered && c.Same && r.Again.IsZero():
-		r.before++
-		return skip("delivered earlier")
-	}
-	row, err := r.Journal.Load(j.id.id())
-	if err != nil {
+	case err != nil:
 		r.end(ExitLocal, err)
 		return nil, false
-	}
-	j.earlier = row.Attempts
-	j.older = !c.Same || c.State == journal.Failed && row.HTTPStatus == http.StatusPreconditionFailed
-	if c.State == journal.Delivered {
-		switch {
-		case c.Same && row.Last.UnixMilli() >= r.Again.UnixMilli():
-			r.before++
-			return skip("delivered earlier")
-		case !c.Same && r.Digest && row.Size == it.Size && r.Again.IsZero():
-			j.delivered = row.Digest // perhaps it was only touched
-		}
+	case d == toSend:
 		return j, true
-	}
-	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
-	// With another date it is another content, unless it is not safe to be wrong about that.
-	if !c.Same && !(unsettled && row.Size == it.Size && !r.repeatable(it.Method)) {
-		return j, true
-	}
-	j.first, j.doubt = row.First, row.Doubt || unsettled
-	again := row.Last.UnixMilli() < r.Again.UnixMilli() // else it is this series of runs that is in doubt
-	switch {
-	case again:
-	case j.doubt || c.State != journal.Failed:
-		j.key = row.Key
-	default:
-		j.salt = row.Last // a server may replay also its refusals
-	}
-	asked := again || r.ResendUnknown || slices.Contains(r.Only, journal.Unknown)
-	asks := r.Verify && verifiable(it, r.shared) && !again
-	switch {
-	case !j.doubt:
-		return j, true
-	case asked && !asks:
-		j.first = time.Time{} // whatever its key is worth; that it may be there already stays so
-		return j, true
-	case c.State != journal.Unknown && r.repeatable(it.Method) && !r.tooOld(j):
-		return j, true
-	case asks:
-		j.ask, j.resend, j.ended = true, asked, later(row.Last, r.Journal.Earlier().Last)
+	case d == toAsk:
 		if c.State == journal.InFlight {
 			j.ended = r.start // at the latest: nobody noted when its run was killed
 		}
 		if time.Since(j.ended) < r.verifier.settle { // it may still be at work on it
-			j.out = report.Item{Status: report.Unknown, HTTPStatus: row.HTTPStatus, Error: inDoubt}
+			j.out = out
 			r.putOff(j)
 			return nil, false
 		}
 		return j, true
+	case d == had:
+		r.before++
+	case d == unasked:
+		r.unasked++
 	}
-	why := inDoubt
-	if c.State == journal.InFlight {
-		why += ", which ended while it was sent"
-	}
-	if r.repeatable(it.Method) && r.tooOld(j) {
-		why = errKeyTooOld.Error()
-	}
-	j.kept = c.State == journal.Unknown
-	r.done(j, report.Item{Status: report.Unknown, HTTPStatus: row.HTTPStatus, Error: why})
+	r.done(j, out)
 	return nil, false
 }
 

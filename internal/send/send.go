@@ -12,7 +12,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +61,7 @@ type Options struct {
 	Digest        bool     // send each file's SHA-256 along
 	NoOverwrite   bool     // have the server refuse what it has
 	Remarks       []string // to be told at the start
+	Details       []string // the same, for those who want to know all
 	Command       string   // that goes on with the run, as people may see it
 
 	Results  *report.Results // nil: none
@@ -163,6 +163,9 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	}
 	for _, remark := range o.Remarks {
 		r.Log.Warn(remark)
+	}
+	for _, detail := range o.Details {
+		r.Log.Debug(detail)
 	}
 
 	ctx, r.breakOff = context.WithCancelCause(ctx)
@@ -281,7 +284,7 @@ func newRun(o Options) *run {
 	r.verifier.client, r.verifier.timeout = &http.Client{Transport: r.transport}, o.Timeout
 	r.verifier.settle = max(settle, 2*o.Timeout)
 	r.verifier.keyHeader = o.Idempotency.Header
-	r.shared = !strings.Contains(o.To, "{")
+	r.shared = o.shared()
 	r.grown = o.Workers
 	if r.grown == 0 {
 		r.grown = min(inFlight, maxWorkers)

@@ -174,7 +174,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, Plain(reason))
 	}
 	if left := r.Found.LeftOut.String(); left != "" {
-		s.Notes = append(s.Notes, "left out: "+left)
+		s.Notes = append(s.Notes, fmt.Sprintf("left out: %s (%s)", left, r.Found.LeftOut.Advice()))
 	}
 	if n := r.Found.Unmatched; n > 0 {
 		s.Notes = append(s.Notes, plural(n, "line")+" of the results that were asked for match no file here")

@@ -192,10 +192,10 @@ func TestNulls(t *testing.T) {
 
 func TestLeftOutAdvice(t *testing.T) {
 	for want, l := range map[string]LeftOut{
-		"":                                   {},
-		"-v names them":                      {Special: 1},
-		"--hidden sends them; -v names them": {Hidden: 1, Leftover: 2},
-		"--hidden and --follow send them; -v names them": {Hidden: 1, Links: 2},
+		"":              {},
+		"-v names them": {Special: 1},
+		"--hidden sends hidden files; -v names them":                         {Hidden: 1, Leftover: 2},
+		"--hidden sends hidden files; --follow follows links; -v names them": {Hidden: 1, Links: 2},
 	} {
 		if got := l.Advice(); got != want {
 			t.Errorf("%+v: %q, want %q", l, got, want)

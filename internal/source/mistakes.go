@@ -62,7 +62,7 @@ var unfilled = regexp.MustCompile(`\{(name|stem|ext|path|sha256|sha1|md5|size)\}
 // CheckNoVariable returns an error for a text that has a variable where none is filled in.
 func CheckNoVariable(text string) error {
 	if v := unfilled.FindString(text); v != "" {
-		return fmt.Errorf("variables such as %s are filled in only in the URL (a manifest's line can have headers of its own)", v)
+		return fmt.Errorf("variables such as %s are filled in only in the URL of --to: write the value out", v)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxShown    = 10 // URLs that a Summary shows
+	maxShown    = 10 // URLs that a Summary shows at least
 	maxFailures = 20 // as many as fit a screen
 )
 
@@ -19,7 +19,7 @@ type Summary struct {
 	Items   int64
 	Bytes   int64 // of the files; requests are larger with multipart/form-data
 	LeftOut LeftOut
-	URLs    []string // the first ten, fit to be shown: credentials gone, the query's literal values masked
+	URLs    []string // the first Options.ShownURLs, fit to be shown: credentials gone, the query's literal values masked
 	Partial bool     // stdin will name more
 
 	// Of Items, those that cannot be sent; Items yields them as errors. Failures are the first twenty.

@@ -103,6 +103,9 @@ type Options struct {
 	// KeyHeader is the header in which the run sends idempotency keys; a manifest line cannot set it by "headers". If empty, there is none.
 	KeyHeader string
 
+	// ShownURLs is how many URLs a Summary shows. If less than ten, ten.
+	ShownURLs int
+
 	// OnLeftOut, if set, is called by Scan with each path that is left out, and the reason.
 	OnLeftOut func(path, why string)
 
@@ -443,7 +446,7 @@ func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars
 	if !s.young.IsZero() && fi.ModTime().After(s.young) {
 		return errYoung
 	}
-	if len(p.shown) < maxShown {
+	if len(p.shown) < max(s.opts.ShownURLs, maxShown) {
 		u := maskQuery(item.URL, false)
 		if t.shown != nil && !t.asksForFields() { // in which the files' names are to be seen
 			u, _ = expand(t.origin, t.shown, vars)

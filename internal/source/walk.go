@@ -28,11 +28,12 @@ type LeftOut struct {
 	Young    int64 // by Options.MinAge
 }
 
-// counts lists the counts with their names, and the flag that sends what was left out.
+// counts lists the counts with their names, and the flag by which what was left out is sent.
 func (l *LeftOut) counts() []leftCount {
+	const hidden, links = "--hidden sends hidden files", "--follow follows links"
 	return []leftCount{
-		{&l.Excluded, "excluded", ""}, {&l.Hidden, "hidden", "--hidden"}, {&l.Leftover, "editor leftovers", "--hidden"},
-		{&l.Links, "links", "--follow"}, {&l.Loops, "link loops", ""}, {&l.Special, "special files", ""},
+		{&l.Excluded, "excluded", ""}, {&l.Hidden, "hidden", hidden}, {&l.Leftover, "editor leftovers", hidden},
+		{&l.Links, "links", links}, {&l.Loops, "link loops", ""}, {&l.Special, "special files", ""},
 		{&l.Own, "of this run", ""}, {&l.Young, "younger than --min-age", ""},
 	}
 }
@@ -53,24 +54,18 @@ func (l LeftOut) String() string {
 	return strings.Join(s, ", ")
 }
 
-// Advice says which flags send what was left out, and what names it; it is empty where nothing was.
+// Advice says which flags send what was left out, and which names it; it is empty where nothing was.
 func (l LeftOut) Advice() string {
-	var flags []string
+	var advice []string
 	for _, c := range l.counts() {
-		if *c.n > 0 && c.flag != "" && !slices.Contains(flags, c.flag) {
-			flags = append(flags, c.flag)
+		if *c.n > 0 && c.flag != "" && !slices.Contains(advice, c.flag) {
+			advice = append(advice, c.flag)
 		}
 	}
-	switch len(flags) {
-	case 0:
-		if l == (LeftOut{}) {
-			return ""
-		}
-		return "-v names them"
-	case 1:
-		return flags[0] + " sends them; -v names them"
+	if l != (LeftOut{}) {
+		advice = append(advice, "-v names them")
 	}
-	return strings.Join(flags, " and ") + " send them; -v names them"
+	return strings.Join(advice, "; ")
 }
 
 // leave counts what is left out.

@@ -1,0 +1,102 @@
+package send
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
+)
+
+// A decision is what a run does with an item, going by what the journal has of it.
+type decision uint8
+
+const (
+	toSend   decision = iota
+	toAsk             // the server is asked whether it has the item, and it is sent if that is said to be safe
+	had               // skipped: delivered earlier
+	unasked           // skipped: --only leaves it out
+	repeated          // skipped: it is another item of this run once more
+	mistaken          // failed: it cannot be told from another item of this run
+	inTheAir          // unknown: it may have arrived, and is not sent again without leave
+)
+
+// decide says what the run does with a job, and fills in what the journal knows of it. If the job is neither
+// sent nor asked about, out is how it ends. The row is asked for only where it matters; last is when the run
+// before ended. Nothing but the job is changed: a dry run decides by the same function.
+func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, error), last time.Time) (d decision, out report.Item, err error) {
+	it := &j.item
+	switch {
+	case c.Twice && (it.Header != nil || strings.Contains(it.URL, "?")):
+		j.kept = true // what the journal has by that name is the other's
+		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (URLs that differ in credentials alone count as the same): leave one out, or give each a key of its own"}, nil
+	case c.Twice:
+		return repeated, skipped("the same file goes to the same URL as another item of this run"), nil
+	case len(o.Only) > 0 && !slices.Contains(o.Only, c.State):
+		return unasked, skipped("not asked for (--only)"), nil
+	case c.State == journal.None:
+		return toSend, out, nil
+	case c.State == journal.Delivered && c.Same && o.Again.IsZero():
+		return had, skipped("delivered earlier"), nil
+	}
+	known, err := row()
+	if err != nil {
+		return 0, out, err
+	}
+	j.earlier = known.Attempts
+	j.older = !c.Same || c.State == journal.Failed && known.HTTPStatus == http.StatusPreconditionFailed
+	if c.State == journal.Delivered {
+		switch {
+		case c.Same && known.Last.UnixMilli() >= o.Again.UnixMilli():
+			return had, skipped("delivered earlier"), nil
+		case !c.Same && o.Digest && known.Size == it.Size && o.Again.IsZero():
+			j.delivered = known.Digest // perhaps it was only touched
+		}
+		return toSend, out, nil
+	}
+	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
+	// With another date it is another content, unless it is not safe to be wrong about that.
+	if !c.Same && !(unsettled && known.Size == it.Size && !o.repeatable(it.Method)) {
+		return toSend, out, nil
+	}
+	j.first, j.doubt = known.First, known.Doubt || unsettled
+	again := known.Last.UnixMilli() < o.Again.UnixMilli() // else it is this series of runs that is in doubt
+	switch {
+	case again:
+	case j.doubt || c.State != journal.Failed:
+		j.key = known.Key
+	default:
+		j.salt = known.Last // a server may replay also its refusals
+	}
+	asked := again || o.ResendUnknown || slices.Contains(o.Only, journal.Unknown)
+	asks := o.Verify && verifiable(*it, o.shared()) && !again
+	old := o.tooOld(j, last)
+	switch {
+	case !j.doubt:
+		return toSend, out, nil
+	case asked && !asks:
+		j.first = time.Time{} // whatever its key is worth; that it may be there already stays so
+		return toSend, out, nil
+	case c.State != journal.Unknown && o.repeatable(it.Method) && !old:
+		return toSend, out, nil
+	case asks:
+		j.ask, j.resend, j.ended = true, asked, later(known.Last, last)
+		return toAsk, report.Item{Status: report.Unknown, HTTPStatus: known.HTTPStatus, Error: inDoubt}, nil
+	}
+	why := inDoubt
+	if c.State == journal.InFlight {
+		why += ", which ended while it was sent"
+	}
+	if o.repeatable(it.Method) && old {
+		why = errKeyTooOld.Error()
+	}
+	j.kept = c.State == journal.Unknown
+	return inTheAir, report.Item{Status: report.Unknown, HTTPStatus: known.HTTPStatus, Error: why}, nil
+}
+
+func skipped(why string) report.Item { return report.Item{Status: report.Skipped, Note: why} }
+
+// shared reports whether all items may go to one URL.
+func (o *Options) shared() bool { return !strings.Contains(o.To, "{") }
