@@ -74,15 +74,15 @@ func list(w io.Writer, lines []string, n int64) {
 // left is what is to be sent, by the journal if there is one.
 func (f *sendFlags) left(o send.Options, most int) (left send.Left, err error) {
 	if f.path == "" {
-		return o.Plan(nil, most)
+		return o.Plan(nil, false, most)
 	}
 	r, err := journal.OpenReader(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return o.Plan(nil, most)
+		return o.Plan(nil, true, most)
 	}
 	if err != nil {
 		return left, err
 	}
 	defer r.Close()
-	return o.Plan(r, most)
+	return o.Plan(r, true, most)
 }

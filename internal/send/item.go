@@ -158,9 +158,6 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 		return h.(http.Header), nil
 	}
 	h := http.Header{"User-Agent": {r.UserAgent}, "Content-Type": {kind}}
-	if err := r.setKey(j, h); err != nil {
-		return nil, err
-	}
 	if digest != "" {
 		h.Set("Content-Digest", digest)
 	}
@@ -171,6 +168,9 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 		maps.Copy(h, r.Header)
 	}
 	maps.Copy(h, it.Header)
+	if err := r.setKey(j, h); err != nil {
+		return nil, err
+	}
 	if r.Form != "" {
 		h.Set("Content-Type", kind) // with the form's boundary
 	}
@@ -188,11 +188,13 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Seconds = time.Since(j.began).Seconds()
 	}
 	var text string
+	told := r.shams.overhear(resp)
 	if resp != nil {
 		text = readAnswer(resp)
 	}
 	switch end.Outcome {
 	case retry.Delivered:
+		r.warnOfSham(j, resp, told)
 		out.Status = report.Delivered
 		return out, end
 	case retry.Unknown:

@@ -23,9 +23,9 @@ type Left struct {
 	Failures     []string // the first that cannot be, with the reasons
 }
 
-// Plan says what a run would do, by the same decisions, and changes nothing. The journal may be nil. No
-// more than most items are listed.
-func (o Options) Plan(r *journal.Reader, most int) (left Left, err error) {
+// Plan says what a run would do, by the same decisions, and changes nothing. If remembers is false, the run
+// has no journal; r is nil if it has none yet. No more than most items are listed.
+func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, err error) {
 	past, err := readPast(r)
 	if err != nil {
 		return left, err
@@ -51,7 +51,7 @@ func (o Options) Plan(r *journal.Reader, most int) (left Left, err error) {
 		}
 		j := &job{item: it, salt: o.Again}
 		d, out := toSend, report.Item{}
-		if r != nil {
+		if remembers {
 			j.id = identityOf(it)
 			c, row := past.claim(j.id.id(), fingerprintOf(it))
 			if d, out, err = o.decide(j, c, func() (journal.Item, error) { return row, nil }, past.last); err != nil {

@@ -111,6 +111,7 @@ type run struct {
 	ending    ending
 	secrets   secrets
 	moving    moving
+	shams     shams
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once

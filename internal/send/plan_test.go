@@ -1,0 +1,147 @@
+package send
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// plan is what a dry run says.
+func (w *world) plan(name string) Left {
+	w.Helper()
+	r, err := journal.OpenReader(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = nil, nil
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	if r != nil {
+		defer r.Close()
+	}
+	left, err := w.Options.Plan(r, true, 10)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return left
+}
+
+// A dry run says what the run does then.
+func TestPlanIsWhatTheRunDoes(t *testing.T) {
+	touch := func(w *world) {
+		now := time.Now().Add(time.Hour)
+		if err := os.Chtimes(w.firstFile(), now, now); err != nil {
+			w.Fatal(err)
+		}
+		w.method(http.MethodPost)
+	}
+	for _, c := range []struct {
+		name   string
+		method string
+		to     string
+		status int            // of the answers to the first run
+		first  func(w *world) // before the first run
+		then   func(w *world) // before the second
+		lines  string         // a manifest instead
+	}{
+		{name: "new", method: "PUT", status: 201},
+		{name: "POST in doubt", method: "POST", status: 500},
+		{name: "POST in doubt, to be verified, at one URL", method: "POST", to: "http://127.0.0.1/all", status: 500, then: func(w *world) { w.Verify = true }},
+		{name: "POST in doubt, to be verified", method: "POST", status: 500, then: func(w *world) { w.Verify = true }},
+		{name: "POST in doubt, touched", method: "POST", status: 500, then: touch},
+		{name: "POST in doubt, again since before", method: "POST", status: 500, then: func(w *world) { w.Again = w.begin }},
+		{name: "POST in doubt, all again", method: "POST", status: 500, then: func(w *world) { w.Again = time.Now() }},
+		{name: "POST in doubt, with leave", method: "POST", status: 500, then: func(w *world) { w.ResendUnknown = true }},
+		{name: "PUT failed", method: "PUT", status: 500, first: func(w *world) { w.Attempts = 1 }},
+		{name: "a key that is too old", method: "POST", status: 500,
+			first: func(w *world) {
+				w.Attempts, w.Idempotency = 1, Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+			},
+			then: func(w *world) { time.Sleep(2 * time.Hour) }},
+		{name: "a key that is fresh", method: "POST", status: 500,
+			first: func(w *world) {
+				w.Attempts, w.Idempotency = 1, Idempotency{Header: "Idempotency-Key", Lifetime: 24 * time.Hour}
+			}},
+		{name: "delivered, touched, with a digest", method: "POST", status: 201, first: func(w *world) { w.Digest = true }, then: touch},
+		{name: "delivered, touched", method: "POST", status: 201, then: touch},
+		{name: "what failed only", method: "PUT", status: 400, then: func(w *world) { w.Only = []journal.State{journal.Failed} }},
+		{name: "what was delivered only", method: "PUT", status: 400, then: func(w *world) { w.Only = []journal.State{journal.Delivered} }},
+		{name: "twice, and without a body", method: "POST", status: 201,
+			lines: `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" + `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +
+				`{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" + `{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" +
+				`{"path":"f","url":"http://127.0.0.1/c","method":"GET"}` + "\n" + `{"path":"none","url":"http://127.0.0.1/d"}` + "\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, sent := c.status, int64(0)
+			onFakeTime(t, 3, func(rw http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				if r.Method == "GET" || r.Method == "HEAD" {
+					rw.WriteHeader(http.StatusForbidden) // and so nobody can tell
+					return
+				}
+				sent++
+				rw.WriteHeader(status)
+			}, func(w *world) {
+				if c.to != "" {
+					w.To = c.to
+				}
+				w.method(c.method)
+				if c.lines != "" {
+					dir := w.TempDir()
+					if err := errors.Join(write(filepath.Join(dir, "f"), []byte("x")), write(filepath.Join(dir, "m"), []byte(c.lines))); err != nil {
+						w.Fatal(err)
+					}
+					w.from("http://127.0.0.1/{path}", source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
+				}
+				if c.first != nil {
+					c.first(w)
+				}
+				name := filepath.Join(w.TempDir(), "j.db")
+				agree := func(when string) {
+					w.Helper()
+					left := w.plan(name)
+					sent = 0
+					w.journal(name)
+					i := w.run().Items
+					if sent != left.Items-left.Asked || i.Skipped != left.Skipped ||
+						i.Unknown != left.Unknown+left.Asked && status == 201 ||
+						status == 201 && i.Failed != left.Failed {
+						w.Errorf("%s: the plan is %+v; sent %d: %+v", when, left, sent, i)
+					}
+				}
+				agree("first")
+				time.Sleep(time.Minute)
+				if status = 201; c.then != nil {
+					c.then(w)
+				}
+				agree("then")
+			})
+		})
+	}
+}
+
+// A line's own key header does not replace the key that the journal notes.
+func TestKeysAreOnesOwn(t *testing.T) {
+	s := new(shelf)
+	onFakeTime(t, 0, s.ServeHTTP, func(w *world) {
+		dir := w.TempDir()
+		lines := `{"path":"a","headers":{"Idempotency-Key":"same"}}` + "\n" + `{"path":"b","headers":{"Idempotency-Key":"same"}}` + "\n"
+		if err := errors.Join(write(filepath.Join(dir, "a"), nil), write(filepath.Join(dir, "b"), nil), write(filepath.Join(dir, "m"), []byte(lines))); err != nil {
+			w.Fatal(err)
+		}
+		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
+		w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+		w.ended(w.run(), ExitDelivered, 2, 0, 0, 0, 0)
+		if a, b := s.keys["/a"], s.keys["/b"]; len(a) != 1 || len(b) != 1 || a[0] == b[0] {
+			w.Errorf("the keys are %q and %q", a, b)
+		}
+	})
+}
