@@ -24,11 +24,6 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 	if f.verbose {
 		most = math.MaxInt
 	}
-	if o.Found.Partial { // what standard input names is left for the reader of it
-		fmt.Fprintf(w, "would send %s\n", o.Describe())
-		list(w, o.Found.URLs, o.Found.Items)
-		return nil
-	}
 	left, err := f.left(o, most)
 	if err != nil {
 		return local(err)
@@ -73,6 +68,9 @@ func list(w io.Writer, lines []string, n int64) {
 
 // left is what is to be sent, by the journal if there is one.
 func (f *sendFlags) left(o send.Options, most int) (left send.Left, err error) {
+	if o.Found.Partial { // what standard input names is left to its reader, the run
+		return send.Left{Items: o.Found.Items, Bytes: o.Found.Bytes, First: o.Found.URLs}, nil
+	}
 	if f.path == "" {
 		return o.Plan(nil, false, most)
 	}

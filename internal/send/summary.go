@@ -173,8 +173,10 @@ func (r *run) summary() report.Summary {
 	if reason != nil && status != ExitInterrupted && status != ExitTerminated { // these say it themselves
 		s.Notes = append(s.Notes, Plain(reason))
 	}
-	if left := r.Found.LeftOut.String(); left != "" {
-		s.Notes = append(s.Notes, fmt.Sprintf("left out: %s (%s)", left, r.Found.LeftOut.Advice()))
+	left := r.Found.LeftOut
+	left.Young += r.Source.YoungListed()
+	if text := left.String(); text != "" {
+		s.Notes = append(s.Notes, fmt.Sprintf("left out: %s (%s)", text, left.Advice()))
 	}
 	if n := r.Found.Unmatched; n > 0 {
 		s.Notes = append(s.Notes, plural(n, "line")+" of the results that were asked for match no file here")

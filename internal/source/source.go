@@ -126,7 +126,8 @@ type Source struct {
 	unalike bool                  // no two items can have one URL
 	found   atomic.Pointer[found] // all files, if Scan could remember them
 	own     []ownFile
-	young   time.Time // files that have changed since are left out; zero: none are
+	young   time.Time    // files that have changed since are left out; zero: none are
+	listed  atomic.Int64 // files on stdin that were too young
 
 	mu        sync.Mutex // held while one of these is made
 	picks     *picks
@@ -292,6 +293,9 @@ func (s *Source) root(p string) (root, error) {
 	return root{path: p, items: s.file}, nil // if it is none, that concerns no other
 }
 
+// YoungListed returns how many files that stdin has named so far Options.MinAge leaves out.
+func (s *Source) YoungListed() int64 { return s.listed.Load() }
+
 // Method returns the method of items that name none.
 func (s *Source) Method() string { return s.method }
 
@@ -347,7 +351,8 @@ var (
 	errYoung = errors.New("too young")
 )
 
-// An ownError says that a file that was named is the run's own. It ends the run before anything is sent, or overwritten.
+// An ownError says that a file that was named is the run's own. Scan returns it, so that nothing is sent, or overwritten; where standard
+// input names the file, that item fails.
 type ownError struct{ verb string }
 
 func (e *ownError) Error() string { return "this run " + e.verb + " that file, so it cannot send it" }
@@ -359,7 +364,7 @@ func (e *laterError) Unwrap() error { return e.error }
 
 // fail yields an item-level error.
 func (p *pass) fail(item Item, err error) bool {
-	if errors.As(err, new(*ownError)) {
+	if p.scan && errors.As(err, new(*ownError)) {
 		p.yield(Item{}, fmt.Errorf("source: %s: %w", printable(item.Path), err))
 		return false
 	}
@@ -402,6 +407,8 @@ func (s *Source) list(p *pass, _ root) bool {
 	if p.noStdin {
 		return true
 	}
+	before := p.leftOut.Young
+	defer func() { s.listed.Add(p.leftOut.Young - before) }()
 	for line, err := range lines(s.opts.Stdin, s.opts.Null) {
 		if err != nil {
 			return p.yield(Item{}, fmt.Errorf("source: stdin line %d: %w", line.number, err))
