@@ -188,7 +188,6 @@ func openBody(req *http.Request, path string) (info os.FileInfo, err error) {
 			if info, err = os.Stat(path); err == nil && info.Size() == 0 {
 				return info, nil
 			}
-			err = retry.ErrFileChanged
 			continue
 		}
 		info, err = req.Body.(interface{ Opened() (os.FileInfo, error) }).Opened()

@@ -5,7 +5,7 @@
 // and [Source.Items] streams them. No list of items is ever held: the largest things in memory are one directory's listing, up to
 // 16 MiB in which Scan notes what it found, some bytes an item where two could have one URL, and what results are asked for.
 //
-// Errors are one line whatever a file's name contains, and never show credentials or the values of a URL's query.
+// Errors are one line whatever a file's name contains ([LinesError] has several), and never show credentials or the values of a URL's query.
 package source
 
 import (
