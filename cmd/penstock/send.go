@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -101,6 +103,9 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	if len(paths) == 0 && f.manifest == "" {
 		return usageError(errors.New("what to send? Name files, directories or globs, or - to read paths from standard input"))
+	}
+	if f.null && !slices.Contains(paths, "-") {
+		return usageError(errors.New("--null is about the list on standard input: give - as a PATH"))
 	}
 	options, err := f.options()
 	if err != nil {
@@ -303,7 +308,7 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if f.form != "" && (f.contentType != "" || o.Header.Get("Content-Type") != "") {
 		return o, errors.New("--form and a content type: a form's type is multipart/form-data; leave out one of them")
 	}
-	if err := source.CheckHeader("Content-Type", f.contentType); err != nil {
+	if err := cmp.Or(source.CheckHeader("Content-Type", f.contentType), source.CheckNoVariable(f.contentType)); err != nil {
 		return o, fmt.Errorf("--content-type: %w", err)
 	}
 	if f.results == "-" && f.report == "-" {

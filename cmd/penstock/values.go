@@ -10,6 +10,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/source"
 )
 
 // A value is a flag's value that is read by a function of its own.
@@ -50,7 +52,7 @@ func readForm(before, s string) (string, error) {
 	case before != "":
 		return "", fmt.Errorf("it is given twice, and before as %q: a form has one field, which holds the file", before)
 	}
-	return s, nil
+	return s, source.CheckNoVariable(s)
 }
 
 // perTime are the units of time that a pace may be given in.

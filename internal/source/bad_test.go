@@ -57,9 +57,14 @@ func TestOneBadThingStopsNothing(t *testing.T) {
 // All wrong lines of a manifest are told at once, twenty at most.
 func TestAllWrongLines(t *testing.T) {
 	tree(t, "a")
+	writeManifest(t, "m", "x\n"+strings.Repeat("x", 2*maxLine)+"\n")
+	_, err := scan(t, Options{Manifest: "m", Template: to(t, "http://h/{path}")})
+	if err == nil || !strings.Contains(err.Error(), "line 1: no JSON") || !strings.Contains(err.Error(), "line 2: the line is longer") {
+		t.Errorf("%v", err)
+	}
 	lines := strings.Repeat("x\n"+`{"path":"a","method":"P UT"}`+"\n", 15)
 	writeManifest(t, "m", lines+`{"path":"none"}`+"\n"+`{"path":"a"}`+"\n")
-	_, err := scan(t, Options{Manifest: "m", Template: to(t, "http://h/{path}")})
+	_, err = scan(t, Options{Manifest: "m", Template: to(t, "http://h/{path}")})
 	var all *LinesError
 	if !errors.As(err, &all) || len(all.Errs) != 20 || all.More != 10 {
 		t.Fatalf("%v", err)
@@ -85,6 +90,7 @@ func TestManifestMistakes(t *testing.T) {
 		`{"path":"a"}`: `line 1: no "customer", which the URL has as {customer}: add it to the line, or give the line a "url" of its own`,
 		`{"path":"a","customer":1,"url":"http://h/{name}"}`:                      `line 1: "url" has the variable {name}`,
 		`{"path":"a","customer":1,"headers":{"X":"{sha256}"}}`:                   `line 1: "headers": "X": variables such as {sha256}`,
+		`{"path":"a","customer":1,"key":"{name}"}`:                               `line 1: "key": variables such as {name}`,
 		`{"path":"a","customer":1,"headers":{"idempotency-key":"k"}}`:            `line 1: "headers": Idempotency-Key: keys are on`,
 		`{"path":"a","customer":1,"headers":{"X":"{\"name\":1}"},"method":"q "}`: `"method"`,
 	} {

@@ -67,16 +67,15 @@ func (s *Source) manifest(p *pass, r root) bool {
 		}
 		var item Item
 		var lineErr error
-		readable := err == nil
-		if readable {
+		if err == nil {
 			item, lineErr, err = s.manifestItem(p, line.text, filepath.Dir(r.path))
 		}
 		where := func(err error) error {
 			return fmt.Errorf("manifest %s line %d: %w", printable(r.path), line.number, err)
 		}
 		switch {
-		case err != nil && readable && p.scan:
-			p.bad.add(where(err))
+		case err != nil && p.scan:
+			p.bad.add(where(err)) // lines ends by itself where it cannot go on
 		case err != nil:
 			return end(fmt.Errorf("source: %w", where(err)))
 		case lineErr == errNotAsked:
@@ -204,7 +203,9 @@ func parseEntry(text []byte) (entry, error) {
 			err = checkMethod(e.method)
 		case "key":
 			e.key, e.fields[name] = v, v
-			err = checkHeaderValue(v)
+			if err = checkHeaderValue(v); err == nil {
+				err = CheckNoVariable(v)
+			}
 		default:
 			e.fields[name] = v
 		}
