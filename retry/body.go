@@ -207,14 +207,17 @@ func (b *fileBody) open() (*os.File, error) {
 	return f, nil
 }
 
-// Opened opens the file and returns what it is. It is for penstock's own programs, which open a file when
-// its request's turn has come.
-func (b *fileBody) Opened() (os.FileInfo, error) {
+// Opened returns what the file was when it was last looked at, before it is opened. It is for penstock's own
+// programs, which open a file when its request's turn has come.
+func (b *fileBody) Opened() (os.FileInfo, error) { return b.source.info, nil }
+
+// Open opens the file, and fails if it is no longer what Opened says.
+func (b *fileBody) Open() error {
 	f, err := b.open()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		_, err = b.source.opened(f.Stat())
 	}
-	return b.source.opened(f.Stat())
+	return err
 }
 
 func (b *fileBody) Read(p []byte) (int, error) {
@@ -260,7 +263,7 @@ type smallBody struct {
 
 func (b *smallBody) Close() error { return nil }
 
-// Opened returns what the file was when it was read, as that of a large file does.
+// Opened returns what the file was when it was read.
 func (b *smallBody) Opened() (os.FileInfo, error) { return b.source.opened(os.Stat(b.source.path)) }
 
 // InMemory returns the body as net/http knows it best: it sends a header together with the body only where

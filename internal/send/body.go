@@ -13,12 +13,15 @@ import (
 	"github.com/penstock/penstock/retry"
 )
 
-// errChanged is what an attempt fails with whose file changed in place while it was
-// sent. It is not [retry.ErrFileChanged], which would end the call: the next attempt
-// sends the new content.
-var errChanged = errors.New("the file changed while it was sent")
+// An attempt fails with one of these if its file changed in place while it was sent, or
+// at all between its turn and its opening. They are not [retry.ErrFileChanged], which would
+// end the call: the next attempt sends the new content.
+var (
+	errChanged = errors.New("the file changed while it was sent")
+	errMoved   = errors.New("the file changed before it was sent")
+)
 
-// A fileError says why an item's file cannot be opened.
+// A fileError says why an item's file cannot be opened: nothing of it was sent.
 type fileError struct{ err error }
 
 func (e *fileError) Error() string { return e.err.Error() }
@@ -107,6 +110,58 @@ func (b *lateBody) Recycle() {
 	}
 }
 
+// A largeFile is opened when it is first read: a request that waits for its connection holds no
+// file open, of which there may be too few for both.
+type largeFile struct {
+	largeBody
+	opened bool
+}
+
+// A largeBody is what the package retry makes of a large file.
+type largeBody interface {
+	io.ReadCloser
+	syscall.Conn
+	Open() error
+}
+
+// late returns a body of the package retry as one that tells its opening from its reading.
+func late(body io.ReadCloser) io.ReadCloser {
+	if b, ok := body.(largeBody); ok {
+		return &largeFile{largeBody: b}
+	}
+	return body
+}
+
+func (f *largeFile) open() error {
+	if f.opened {
+		return nil
+	}
+	switch err := f.Open(); {
+	case errors.Is(err, retry.ErrFileChanged):
+		return errMoved
+	case err != nil:
+		return &fileError{unreadable(err)}
+	}
+	f.opened = true
+	return nil
+}
+
+func (f *largeFile) Read(p []byte) (int, error) {
+	if err := f.open(); err != nil {
+		return 0, err
+	}
+	return f.largeBody.Read(p)
+}
+
+// SyscallConn lets the file go out by sendfile.
+func (f *largeFile) SyscallConn() (syscall.RawConn, error) {
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	return f.largeBody.SyscallConn()
+}
+
+// ours returns the error by which an attempt fails, where retry's own would end the call.
 func ours(err error) error {
 	if errors.Is(err, retry.ErrFileChanged) {
 		return errChanged
@@ -148,18 +203,19 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 		open, length, _ := source.FormBody(r.Form, j.item, func() (io.ReadCloser, error) {
 			if f := first; f != nil {
 				first = nil
-				return f, nil
+				return late(f), nil
 			}
-			return reopen()
+			f, err := reopen()
+			return late(f), err
 		})
-		out.Body, _ = open() // the file is open
+		out.Body, _ = open() // it has the file
 		out.ContentLength, reopen = length, open
 	}
 	if out.ContentLength == 0 { // no other body has that length for net/http
 		out.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
 		return out, nil
 	}
-	j.body.file = out.Body
+	j.body.file = late(out.Body)
 	small, inMemory := out.Body.(interface{ InMemory() io.ReadCloser })
 	if out.Body = req.Body; inMemory && req.Body == io.ReadCloser(j.body) {
 		out.Body = small.InMemory()
@@ -169,16 +225,18 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 		if err != nil {
 			return nil, err
 		}
-		if j.body.file, err = reopen(); err != nil {
+		file, err := reopen()
+		if err != nil {
 			return nil, ours(err)
 		}
+		j.body.file = late(file)
 		return body, nil
 	}
 	return out, nil
 }
 
-// openBody sets the request's body to the file at path, which is read or open when it
-// returns, and returns what it is.
+// openBody sets the request's body to the file at path, which is read when it returns, if it is
+// small, and returns what it is.
 func openBody(req *http.Request, path string) (info os.FileInfo, err error) {
 	for range maxLooks {
 		if err = retry.SetFileBody(req, path); err != nil {

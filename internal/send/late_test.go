@@ -2,11 +2,13 @@ package send
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -230,4 +232,53 @@ func grow(name string, _ []byte) error {
 	}
 	_, err = f.WriteString(strings.Repeat("a", 40<<10))
 	return errors.Join(err, f.Close())
+}
+
+// A large file is opened when its connection is there. That it was replaced since its turn came
+// costs an attempt, and a POST none that may have been accepted: nothing of it was sent.
+func TestReplacedWhileConnecting(t *testing.T) {
+	for _, form := range []string{"", "f"} {
+		for _, gone := range []bool{false, true} {
+			var name string
+			var bodies []string
+			onFakeTime(t, 0, func(rw http.ResponseWriter, r *http.Request) {
+				if body, err := io.ReadAll(r.Body); err == nil {
+					bodies = append(bodies, string(body))
+				}
+				rw.WriteHeader(http.StatusCreated)
+			}, func(w *world) {
+				name = filepath.Join(w.TempDir(), "f")
+				if err := write(name, bytes.Repeat([]byte("a"), 50<<10)); err != nil {
+					t.Fatal(err)
+				}
+				w.from("http://127.0.0.1/x", source.Options{Paths: []string{name}})
+				w.Form = form
+				var once sync.Once
+				w.Network.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					once.Do(func() {
+						err := os.Remove(name)
+						if !gone {
+							err = write(name, bytes.Repeat([]byte("b"), 60<<10))
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+					return w.net.DialContext(ctx, network, address)
+				}
+				s := w.run()
+				if gone {
+					w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+					if text := errorsOf(s); !strings.Contains(text, "no such file") || len(bodies) > 0 {
+						t.Errorf("%s, %d bodies", text, len(bodies))
+					}
+					return
+				}
+				w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+				if len(bodies) != 1 || strings.Count(bodies[0], "b") < 60<<10 || s.Requests.Sent != 2 {
+					t.Errorf("%d bodies came, by %d requests", len(bodies), s.Requests.Sent)
+				}
+			})
+		}
+	}
 }

@@ -215,11 +215,15 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 	if j == nil {
 		return retry.Verdict{}
 	}
-	if errors.Is(err, errChanged) || resp != nil && resp.StatusCode <= 299 && j.changedInPlace() {
+	switch {
+	case errors.Is(err, errChanged), resp != nil && resp.StatusCode <= 299 && j.changedInPlace():
 		j.spoiled = true
 		return retry.Verdict{Kind: retry.Uncertain, Reason: "file changed"}
-	}
-	if resp == nil {
+	case errors.Is(err, errMoved): // of a body that has a length nothing was sent
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: "file changed"}
+	case errors.As(err, new(*fileError)):
+		return retry.Verdict{Kind: retry.Rejected}
+	case resp == nil:
 		return retry.Verdict{}
 	}
 	switch {
