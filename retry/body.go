@@ -214,9 +214,14 @@ func (b *fileBody) Opened() (os.FileInfo, error) { return b.source.info, nil }
 // Open opens the file, and fails if it is no longer what Opened says.
 func (b *fileBody) Open() error {
 	f, err := b.open()
-	if err == nil {
-		_, err = b.source.opened(f.Stat())
+	if err != nil {
+		return err
 	}
+	info, err := f.Stat()
+	if err != nil { // it was closed meanwhile, which is no change
+		return err
+	}
+	_, err = b.source.opened(info, nil)
 	return err
 }
 

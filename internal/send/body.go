@@ -139,6 +139,8 @@ func (f *largeFile) open() error {
 	switch err := f.Open(); {
 	case errors.Is(err, retry.ErrFileChanged):
 		return errMoved
+	case errors.Is(err, os.ErrClosed): // net/http has ended the attempt
+		return err
 	case err != nil:
 		return &fileError{unreadable(err)}
 	}
