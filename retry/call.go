@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"time"
@@ -44,6 +43,9 @@ type call struct {
 	reason    string
 	uncertain bool // the server may have processed it
 	early     bool // a 2xx came before it was sent whole
+
+	doubt  bool // the server may have processed some try
+	stream bool // the caller may still be writing the body when it reads the answer
 
 	until   time.Time // when the next try begins
 	endWait func()
@@ -114,6 +116,7 @@ func (c *call) run() (*http.Response, error) {
 		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
 	// A 2xx that does not count must not be taken for one that does.
 	if err == nil && (r.Outcome == Delivered || r.Status < 200 || r.Status > 299) {
+		drainOnClose(resp)
 		return resp, nil
 	}
 	if resp != nil {
@@ -173,6 +176,7 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 		return false, nil
 	}
 	c.until = time.Now().Add(wait)
+	c.doubt = c.doubt || c.uncertain
 	c.client.observe(Event{Kind: Waiting, Request: c.req, Attempt: c.tries, Status: c.status, Err: c.last, Wait: wait, Until: c.until,
 		Uncertain: c.uncertain, Reason: c.reason})
 	if err == nil {
@@ -392,7 +396,8 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 }
 
 func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {
-	c.result = Result{Outcome: outcome, Attempts: c.tries, Status: c.status, RetryAt: retryAt, Err: why}
+	c.doubt = c.doubt || c.uncertain
+	c.result = Result{Outcome: outcome, Attempts: c.tries, Status: c.status, RetryAt: retryAt, Uncertain: c.doubt && outcome != Delivered, Err: why}
 	return 0, false
 }
 
@@ -442,18 +447,4 @@ func (c *call) abandon() {
 func statusError(req *http.Request, resp *http.Response) error {
 	text := fmt.Sprintf("%s: %d %s%s", name(req), resp.StatusCode, http.StatusText(resp.StatusCode), redirectAdvice(resp))
 	return errors.New(secretsOf(req).Hide(text))
-}
-
-const (
-	drainBytes = 64 << 10
-	drainTime  = 100 * time.Millisecond
-)
-
-// drain reads what little is left of a body that nobody will read, so that its connection can be
-// used again. It closes bodies that are long or slow, with their connections.
-func drain(body io.ReadCloser) {
-	slow := time.AfterFunc(drainTime, func() { body.Close() })
-	io.CopyN(io.Discard, body, drainBytes)
-	slow.Stop()
-	body.Close()
 }

@@ -80,7 +80,13 @@ type Result struct {
 	Attempts int       // how often it was tried, refusals included
 	Status   int       // of the answer to the last try, be it a proxy's; 0 if there was none
 	RetryAt  time.Time // when to try again, if that is known
-	Err      error     // why it was not delivered, without secrets; nil if it was
+
+	// Uncertain reports whether the server may have accepted the request although the call was not
+	// Delivered: some try may have been processed, and no answer says so. That is so of all Unknown calls, and of a
+	// PUT, say, whose answers were lost.
+	Uncertain bool
+
+	Err error // why it was not delivered, without secrets; nil if it was
 }
 
 // OutcomeOf tells how the call ended that returned resp and err, with or without a response: pass
