@@ -44,8 +44,7 @@ type call struct {
 	uncertain bool // the server may have processed it
 	early     bool // a 2xx came before it was sent whole
 
-	doubt  bool // the server may have processed some try
-	stream bool // the caller may still be writing the body when it reads the answer
+	doubt bool // the server may have processed some try
 
 	until   time.Time // when the next try begins
 	endWait func()
@@ -197,7 +196,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	if b, ok := c.req.Body.(*smallBody); ok && c.tries == 1 && c.attempt.sentOnce() {
 		b.recycle() // the other tries have bodies of their own
 	}
-	changed := checkBody(c.req)
+	changed, unsent := checkBody(c.req)
 	if changed == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
 		changed = redact(c.req, err)
 	}
@@ -205,8 +204,11 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		if err == nil {
 			c.status = resp.StatusCode
 		}
-		c.reason = reasonFileChanged
-		return c.end(Failed, time.Time{}, changed)
+		if c.reason = reasonBody; errors.Is(changed, ErrFileChanged) {
+			c.reason = reasonFileChanged
+		}
+		c.uncertain = !unsent && (sent || err == nil && perhapsDone(c.status))
+		return c.end(c.orUnknown(c.uncertain, Failed), time.Time{}, changed)
 	}
 	var hints hint.Hints
 	if err != nil {
@@ -274,7 +276,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	case Uncertain:
 		c.uncertain = true
 		if !c.repeatable {
-			return c.end(Unknown, time.Time{}, because(c.last, errors.New("it may have been accepted, and repeating it is not safe")))
+			return c.end(Unknown, time.Time{}, because(c.last, errUnsafe))
 		}
 		c.countFailure(&s)
 	}
@@ -334,6 +336,7 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hi
 	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) && !c.wire.attempt.sentWhole(c) {
 		table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true
 	}
+	c.uncertain = v.Kind == ByTable && table.Kind == Refused && err == nil && perhapsDone(resp.StatusCode)
 	// Without a response there is nothing that was accepted.
 	if v.Kind == ByTable || v.Kind == Accepted && err != nil {
 		v.Kind = table.Kind

@@ -72,19 +72,19 @@ const (
 	reasonExpectation = "expectation refused"
 	reasonRejected    = "rejected"
 	reasonFileChanged = "file changed"
+	reasonBody        = "its body cannot be read"
+	reasonNoGetBody   = "its body cannot be sent again"
 	reasonCancelled   = "cancelled"
 )
 
 // judgeStatus is the table for answers.
 func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
-	perhapsDone := status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout ||
-		512 <= status && status <= 599 // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
 	switch {
 	case 200 <= status && status <= 299:
 		return Verdict{Kind: Accepted}
 	case status == http.StatusServiceUnavailable:
 		return Verdict{Kind: Refused, Reason: reasonOverloaded}
-	case hints.Throttled && (repeatable || !perhapsDone):
+	case hints.Throttled && (repeatable || !perhapsDone(status)):
 		return Verdict{Kind: Refused, Reason: reasonThrottled}
 	case status == http.StatusRequestTimeout:
 		return Verdict{Kind: Unprocessed, Reason: reasonTimedOut}
@@ -94,10 +94,17 @@ func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
 		return Verdict{Kind: Unprocessed, Reason: reasonAskedToWait} // what stands against it will pass
 	case status == http.StatusGatewayTimeout:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
-	case perhapsDone:
+	case perhapsDone(status):
 		return Verdict{Kind: Uncertain, Reason: reasonServerError}
 	}
 	return Verdict{Kind: Rejected, Reason: reasonRejected}
+}
+
+// perhapsDone reports whether a server that answers with this status may have processed the request.
+func perhapsDone(status int) bool {
+	return 200 <= status && status <= 299 ||
+		status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout ||
+		512 <= status && status <= 599 // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
 }
 
 // judgeError is the table for errors of a round trip in which nothing but what seen tells has happened.

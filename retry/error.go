@@ -25,14 +25,15 @@ var (
 	ErrStopped = errors.New("stopped")
 )
 
-// Outcome says what became of a call.
+// Outcome says what became of a call. A repeatable request whose call Failed or was Deferred may have been
+// accepted all the same: [Result].Uncertain reports that.
 type Outcome int
 
 const (
 	Delivered Outcome = iota + 1 // the server accepted it
-	Failed                       // it did not, and going on would not help
-	Unknown                      // it may have been accepted; we cannot know, and repeating is not safe
-	Deferred                     // it was not accepted, and sending it later may help
+	Failed                       // it is not known to be accepted, and going on would not help
+	Unknown                      // it may have been accepted, and repeating it is not safe
+	Deferred                     // it is not known to be accepted, and sending it later may help
 )
 
 // String returns the outcome's name in lower case; "none" for the zero Outcome, that of a call
@@ -51,24 +52,45 @@ func (o Outcome) String() string {
 	return "none"
 }
 
-// Error is a call that ended without a response to return: its [Result], as an error. Outcome is
-// never Delivered, and Err, what happened last and why it was the last, is never nil.
+// Error is the [Result] of a call that ended without a response to return, as an error. Outcome is
+// never Delivered, and Err is never nil: it says what happened last and why the call ended there.
 //
-// Its text holds no query, user name or password of a URL, and no value of a request header, even
-// where the server sent one back, nor does that of any error that unwrapping it step by step
-// comes to. What [errors.As] finds in it is as others made it, with their text.
+// Error's text may be logged: queries, user names, passwords and header values are taken out, also of
+// the errors that it wraps, as [errors.Unwrap] returns them. Only [errors.As] returns the original
+// errors, with whatever secrets are in their text.
 type Error Result
 
 // Error begins with "retry: ".
 func (e *Error) Error() string {
 	text := "retry: " + strings.TrimPrefix(e.Err.Error(), "retry: ")
-	if e.Attempts > 1 {
-		text += fmt.Sprintf(" (%s after %d tries)", e.Outcome, e.Attempts)
+	var notes []string
+	var spent *spentError
+	if e.Attempts > 1 && !(errors.As(e.Err, &spent) && spent.attempts == e.Attempts) { // that says the same
+		notes = append(notes, fmt.Sprintf("%s after %d tries", e.Outcome, e.Attempts))
+	}
+	if e.Uncertain && !errors.Is(e.Err, errUnsafe) {
+		notes = append(notes, "it may have been accepted")
+	}
+	if notes != nil {
+		text += " (" + strings.Join(notes, "; ") + ")"
 	}
 	if !e.RetryAt.IsZero() {
 		text += ", not before " + e.RetryAt.UTC().Format(time.RFC3339)
 	}
 	return text
+}
+
+// errUnsafe ends a call that is Unknown because of what its last try came to.
+var errUnsafe = errors.New("it may have been accepted, and repeating it is not safe")
+
+// spentError ends a call that has used up its attempts.
+type spentError struct{ attempts int }
+
+func (e *spentError) Error() string {
+	if e.attempts == 1 {
+		return "gave up after 1 failed attempt"
+	}
+	return fmt.Sprintf("gave up after %d failed attempts", e.attempts)
 }
 
 // Unwrap returns Err.
@@ -82,16 +104,16 @@ type Result struct {
 	RetryAt  time.Time // when to try again, if that is known
 
 	// Uncertain reports whether the server may have accepted the request although the call was not
-	// Delivered: some try may have been processed, and no answer says so. That is so of all Unknown calls, and of a
-	// PUT, say, whose answers were lost.
+	// Delivered: some try may have been processed, and no answer says so. It is true of every Unknown call
+	// and, for example, of a PUT whose answers were lost. Policy.Do, which does not know, leaves it false.
 	Uncertain bool
 
 	Err error // why it was not delivered, without secrets; nil if it was
 }
 
-// OutcomeOf tells how the call ended that returned resp and err, with or without a response: pass
-// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. The zero Result means
-// that neither comes from this package; what Policy.Do returned as nil is that, too.
+// OutcomeOf returns how the call ended that returned resp and err, with or without a response: pass
+// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. It returns the zero Result if
+// neither comes from this package, and for the nil error of a Policy.Do.
 func OutcomeOf(resp *http.Response, err error) Result {
 	var e *Error
 	if errors.As(err, &e) {

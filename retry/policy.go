@@ -256,7 +256,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	}
 	if s.failure {
 		if c.failures++; c.failures >= c.policy.Attempts {
-			return 0, &ending{outcome: Failed, why: fmt.Errorf("gave up after %d failed attempts", c.failures)}
+			return 0, &ending{outcome: Failed, why: &spentError{c.failures}}
 		}
 	}
 	asked := max(s.asked, 0)

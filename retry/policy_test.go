@@ -98,7 +98,7 @@ func TestPolicyDo(t *testing.T) {
 		if !errors.As(err, &e) || e.Outcome != Failed || e.Attempts != 8 || !errors.Is(err, boom) {
 			t.Errorf("%v", err)
 		}
-		check(t, "text", err.Error(), "retry: boom: gave up after 8 failed attempts (failed after 8 tries)")
+		check(t, "text", err.Error(), "retry: boom: gave up after 8 failed attempts")
 
 		for _, stop := range []error{Permanent(boom), backoff.Permanent(boom)} {
 			err = run(exact, boom, stop)
