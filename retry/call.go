@@ -129,10 +129,11 @@ func (c *call) run() (*http.Response, error) {
 func (c *call) newRequest() *http.Request {
 	c.attempt, c.expecting = &attempt{kind: c.kind}, c.wantsExpect()
 	c.attempt.began.Store(c.kind.begins())
-	c.wire.attempt, c.wire.called, c.wire.err = c.attempt, false, nil
+	c.wire.first, c.wire.attempt, c.wire.called, c.wire.err = c.attempt, c.attempt, false, nil
 	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = c.header()
-	r.Body = plainBody(r.Body)
+	c.attempt.careful = !resendable(r)
+	c.attempt.setBody(r, r.Body)
 	return r
 }
 
@@ -228,6 +229,10 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			}
 			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
 		}
+		if c.attempt.ownFault(c.wire.err) {
+			c.reason, c.uncertain = reasonBody, sent
+			return c.end(c.orUnknown(sent, Failed), time.Time{}, because(c.last, errors.New(reasonBody)))
+		}
 		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
 		if !c.wire.called || c.wire.err == nil {
 			c.reason = reasonRejected
@@ -301,7 +306,7 @@ func stopCause(stop error) error {
 // Only what was seen in this try counts: a transport may have paths that tell httptrace and others
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
-	if _, notSent := notBefore(c.wire.err); notSent { // http.Client's own error for its timeout does not wrap it
+	if _, notSent := notBefore(c.wire.err); notSent || refusedStream(c.wire.err) { // http.Client's own error for its timeout does not wrap it
 		return false
 	}
 	if seen != 0 || !c.wire.called {
@@ -429,7 +434,7 @@ func (c *call) prepare(r *http.Request) error {
 			c.end(Failed, time.Time{}, because(c.last, worded(secretsOf(c.req).TextOf(err), err)))
 			return err
 		}
-		r.Body = plainBody(body)
+		c.attempt.setBody(r, body)
 	}
 	return nil
 }

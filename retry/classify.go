@@ -119,6 +119,8 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 		return Verdict{Kind: Rejected, Reason: reasonRejected}
 	case !answeredBefore && foreign(err):
 		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
+	case refusedStream(err):
+		return Verdict{Kind: Refused, Reason: reasonOverloaded}
 	case sent && timedOut:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
 	case sent:

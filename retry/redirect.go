@@ -72,7 +72,8 @@ func redirects(resp *http.Response) (n int) {
 // would lose their connections.
 type wire struct {
 	base    http.RoundTripper
-	attempt *attempt // watches the writing of the last round trip
+	first   *attempt // watches all round trips of the try
+	attempt *attempt // watches the writing of the last one
 	called  bool
 	err     error // of the last round trip
 }
@@ -82,6 +83,9 @@ type wire struct {
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strayed(req) {
 		req = withoutPrivate(req)
+	}
+	if req.Response != nil {
+		w.first.unprocessed() // what is answered by a redirect is not
 	}
 	if hasBody(req) {
 		if req.Response != nil {

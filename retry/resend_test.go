@@ -1,0 +1,218 @@
+package retry
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/memnet"
+)
+
+// Frames of HTTP/2 (RFC 9113, section 6), and what they say.
+const (
+	frameData     = 0
+	frameHeaders  = 1
+	frameReset    = 3
+	frameSettings = 4
+	frameGoAway   = 7
+
+	endStream, endHeaders, ack = 1, 4, 1
+
+	streamRefused = "\x00\x00\x00\x07"
+	noContent2    = "\x89" // 204 in HPACK
+)
+
+// An h2conn is a server's end of a connection of HTTP/2.
+type h2conn struct {
+	*memnet.Conn
+	last uint32 // the last stream that was opened
+}
+
+func (c *h2conn) frame(kind, flags byte, stream uint32, payload string) {
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
+	head = binary.BigEndian.AppendUint32(append(head, flags), stream)
+	c.Write(append(head, payload...))
+}
+
+// goAway ends the connection to all streams above the given one.
+func (c *h2conn) goAway(processed uint32) {
+	c.frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil, processed))+"\x00\x00\x00\x00")
+}
+
+// h2server is a server whose handler is called for each request that was sent whole, with the numbers of the
+// connection and of the request, from 0 on.
+func h2server(t *testing.T, p Policy, request func(conn, n int, c *h2conn)) (*Client, *memnet.Listener) {
+	l := memnet.Listen()
+	var wg sync.WaitGroup
+	requests := 0
+	serve := func(n int, c *h2conn) {
+		defer c.Close()
+		io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+		c.frame(frameSettings, 0, 0, "")
+		for {
+			var head [9]byte
+			if _, err := io.ReadFull(c, head[:]); err != nil {
+				return
+			}
+			io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head[:])>>8))
+			switch kind, flags := head[3], head[4]; {
+			case kind == frameSettings && flags == 0:
+				c.frame(frameSettings, ack, 0, "")
+			case kind == frameHeaders || kind == frameData:
+				c.last = binary.BigEndian.Uint32(head[5:])
+				if flags&endStream != 0 {
+					request(n, requests, c)
+					requests++
+				}
+			}
+		}
+	}
+	wg.Go(func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { serve(n, &h2conn{Conn: c.(*memnet.Conn)}) })
+		}
+	})
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{DialContext: l.DialContext, Protocols: protocols}
+	t.Cleanup(func() { tr.CloseIdleConnections(); l.Close(); wg.Wait() })
+	return &Client{HTTP: &http.Client{Transport: tr}, Policy: p}, l
+}
+
+// net/http sends a request again by itself where HTTP/2 says that it was not processed. That the connection for it is
+// refused does not make it one that may have been accepted.
+func TestUnprocessedRequestBeforeARestart(t *testing.T) {
+	for _, row := range []struct {
+		method, body string
+	}{{"POST", "x"}, {"POST", ""}, {"PUT", "x"}, {"DELETE", ""}} {
+		synctest.Test(t, func(t *testing.T) {
+			var l *memnet.Listener
+			one := exact
+			one.Attempts = 1
+			c, l := h2server(t, one, func(conn, _ int, c *h2conn) {
+				if conn > 0 {
+					c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
+					return
+				}
+				l.Refuse(true)
+				time.AfterFunc(time.Second, func() { l.Refuse(false) })
+				c.goAway(0)
+			})
+			c.Policy.Base = time.Second
+			var events []Event
+			c.Observe = func(e Event) { events = append(events, e) }
+			r := end(t, c, request(t, row.method, row.body))
+			check(t, row.method+": outcome", r.Outcome, Delivered)
+			for i, e := range events[:len(events)-1] {
+				if e.Uncertain || e.Reason != reasonUnreachable {
+					t.Errorf("%s: event %d: %+v", row.method, i, e)
+				}
+			}
+		})
+	}
+}
+
+// A server that refuses each stream has processed none.
+func TestStreamsThatAreRefused(t *testing.T) {
+	for _, body := range []string{"x", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			c, _ := h2server(t, Policy{Base: 1, Factor: 1, Attempts: 1, GiveUpAfter: time.Hour}, func(_, n int, c *h2conn) {
+				requests++
+				c.frame(frameReset, 0, c.last, streamRefused)
+			})
+			var events []Event
+			c.Observe = func(e Event) { events = append(events, e) }
+			begin := time.Now()
+			r := end(t, c, request(t, "POST", body))
+			check(t, "outcome", r.Outcome, Deferred)
+			check(t, "uncertain", r.Uncertain, false)
+			check(t, "reason", events[0].Reason, reasonOverloaded)
+			if took := time.Since(begin); took < time.Hour || took > time.Hour+3*time.Minute { // net/http itself goes on for two
+				t.Errorf("gave up after %v", took)
+			}
+		})
+	}
+}
+
+// net/http's own waits between refused streams end with the try, and nothing was processed until then.
+func TestTimeoutBetweenRefusedStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		c, _ := h2server(t, exact, func(_, _ int, c *h2conn) {
+			if time.Since(begin) < 5*time.Second {
+				c.frame(frameReset, 0, c.last, streamRefused)
+			} else {
+				c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
+			}
+		})
+		c.HTTP.Timeout = 2 * time.Second
+		r := end(t, c, request(t, "POST", "x"))
+		check(t, "outcome", r.Outcome, Delivered)
+		check(t, "tries", r.Attempts, 3)
+		check(t, "uncertain", r.Uncertain, false)
+	})
+}
+
+// What a server was at when it went away may have been processed, and so may what was sent again.
+func TestRequestThatAServerGoesAwayWith(t *testing.T) {
+	for name, act := range map[string]func(conn int, c *h2conn, l *memnet.Listener){
+		"processed": func(_ int, c *h2conn, l *memnet.Listener) {
+			l.Refuse(true)
+			c.goAway(c.last)
+			c.Close()
+		},
+		"lost the second time": func(conn int, c *h2conn, _ *memnet.Listener) {
+			if conn == 0 {
+				c.goAway(0)
+			} else {
+				c.Close()
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var l *memnet.Listener
+			c, l := h2server(t, exact, func(conn, _ int, c *h2conn) { act(conn, c, l) })
+			check(t, name, end(t, c, request(t, "POST", "x")).Outcome, Unknown)
+		})
+	}
+}
+
+// A redirect was not the acceptance either.
+func TestDialFailureAfterARedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(try{status: 307, header: "Location: /there"}, try{err: errRefused, stage: dialling}, try{status: 307, header: "Location: /there"}, try{status: 201})
+		c, events := over(s, exact)
+		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Delivered)
+		check(t, "uncertain", (*events)[0].Uncertain, false)
+		check(t, "reason", (*events)[0].Reason, reasonUnreachable)
+	})
+}
+
+// A body that cannot be opened for net/http's own second try was not sent.
+func TestBodyThatCannotBeResent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := errors.New("gone")
+		c, _ := h2server(t, exact, func(_, _ int, c *h2conn) { c.frame(frameReset, 0, c.last, streamRefused) })
+		req := request(t, "POST", "x")
+		req.GetBody = func() (io.ReadCloser, error) { return nil, gone }
+		_, err := c.Do(req)
+		r := OutcomeOf(nil, err)
+		check(t, "outcome", r.Outcome, Failed)
+		check(t, "uncertain", r.Uncertain, false)
+		check(t, "tries", r.Attempts, 1)
+		if !errors.Is(err, gone) || !strings.Contains(err.Error(), reasonBody) {
+			t.Error(err)
+		}
+	})
+}
