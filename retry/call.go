@@ -143,7 +143,7 @@ func (c *call) header() http.Header {
 	// net/http takes an idempotency key as leave to send a request again by itself, even after it
 	// was sent whole. Where the user gave no such leave the key goes out in a spelling that
 	// net/http does not look for; to servers a name is the same in any case.
-	hide := !c.repeatable && (h["Idempotency-Key"] != nil || h["X-Idempotency-Key"] != nil)
+	hide := !c.repeatable && hasKey(c.req)
 	// http.Client adds a jar's cookies to the map that it is given, each time.
 	if !hide && !c.expecting && c.http.Jar == nil {
 		return h
@@ -231,7 +231,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		}
 		if c.attempt.ownFault(c.wire.err) {
 			c.reason, c.uncertain = reasonBody, sent
-			return c.end(c.orUnknown(sent, Failed), time.Time{}, because(c.last, errors.New(reasonBody)))
+			return c.end(c.orUnknown(sent, Failed), time.Time{}, because(c.last, errors.New("its "+reasonBody)))
 		}
 		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
 		if !c.wire.called || c.wire.err == nil {
@@ -391,7 +391,8 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 		if s.asked > 0 {
 			retryAt = now.Add(s.asked)
 		}
-		return c.end(outcome, retryAt, because(c.last, errors.New("its body cannot be sent again: set GetBody")))
+		c.reason = reasonNoGetBody
+		return c.end(outcome, retryAt, because(c.last, ErrNoGetBody))
 	}
 	if stopping := c.client.stopping(); stopping.Err() != nil {
 		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))

@@ -72,8 +72,8 @@ const (
 	reasonExpectation = "expectation refused"
 	reasonRejected    = "rejected"
 	reasonFileChanged = "file changed"
-	reasonBody        = "its body cannot be read"
-	reasonNoGetBody   = "its body cannot be sent again"
+	reasonBody        = "body cannot be read"
+	reasonNoGetBody   = "body cannot be sent again"
 	reasonCancelled   = "cancelled"
 )
 

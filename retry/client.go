@@ -150,7 +150,7 @@ func (c *Client) repeatable(req *http.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	return false
+	return hasKey(req) // as net/http has it
 }
 
 func (c *Client) observe(e Event) {

@@ -21,6 +21,10 @@ var (
 	// server's answer was read.
 	ErrFileChanged = errors.New("file changed while it was sent")
 
+	// ErrNoGetBody is in the error of a call that would have been tried again if its request, which has a
+	// body, had a GetBody. [http.NewRequest] sets one for bytes and strings only, and [SetFileBody] for files.
+	ErrNoGetBody = errors.New("its body cannot be sent again: set GetBody")
+
 	// ErrStopped is in the error of a call that ended because of [Client.Stop] with a nil error.
 	ErrStopped = errors.New("stopped")
 )

@@ -1,12 +1,16 @@
 package retry
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,3 +220,107 @@ func TestBodyThatCannotBeResent(t *testing.T) {
 		}
 	})
 }
+
+type failingBody struct {
+	io.Reader
+	err error
+}
+
+func (b *failingBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = b.err
+	}
+	return n, err
+}
+
+func (b *failingBody) Close() error {
+	b.err = errors.New("read after close")
+	return nil
+}
+
+// The caller's own body is at fault, not the connection.
+func TestBodyThatCannotBeRead(t *testing.T) {
+	fire := errors.New("disk on fire")
+	for _, length := range []int64{100, -1} {
+		for method, want := range map[string]Outcome{"PUT": Failed, "POST": Unknown} {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				c := real(t, exact, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					requests++
+					io.Copy(io.Discard, r.Body)
+				}))
+				var events []Event
+				c.Observe = func(e Event) { events = append(events, e) }
+				req := request(t, method, "x")
+				req.GetBody = func() (io.ReadCloser, error) { return &failingBody{strings.NewReader("data"), fire}, nil }
+				req.Body, _ = req.GetBody()
+				req.ContentLength = length
+				_, err := c.Do(req)
+				r := OutcomeOf(nil, err)
+				check(t, "outcome", r.Outcome, want)
+				check(t, "uncertain", r.Uncertain, true)
+				check(t, "tries", r.Attempts, 1)
+				check(t, "reason", events[0].Reason, reasonBody)
+				if !errors.Is(err, fire) || !strings.Contains(err.Error(), "disk on fire: its body cannot be read") {
+					t.Error(err)
+				}
+				synctest.Wait()
+				check(t, "requests", requests, 1)
+			})
+		}
+	}
+}
+
+// A body that fails because the connection was lost first is not to blame.
+func TestBodyThatFailsAfterTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c, events := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				r.Body.Read(make([]byte, 1)) // closed by now
+				return nil, errReset
+			}
+			return answer(201, ""), nil
+		}), exact)
+		req := request(t, "PUT", "x")
+		req.GetBody = func() (io.ReadCloser, error) { return &failingBody{strings.NewReader("data"), io.EOF}, nil }
+		req.Body, _ = req.GetBody()
+		check(t, "outcome", end(t, c, req).Outcome, Delivered)
+		check(t, "reason", (*events)[0].Reason, reasonLost)
+	})
+}
+
+// What net/http knows as bytes in memory goes out with the header, and a file by sendfile.
+func TestBodiesThatNetHTTPKnows(t *testing.T) {
+	a, req := new(attempt), new(http.Request)
+	for _, body := range []io.Reader{strings.NewReader("x"), bytes.NewReader([]byte("x")), bytes.NewBufferString("x")} {
+		r, _ := http.NewRequest("PUT", "http://h.example/", body)
+		if a.setBody(req, r.Body); req.Body != r.Body {
+			t.Errorf("%T became %T", r.Body, req.Body)
+		}
+	}
+	f, err := os.Open(file(t, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	large := fileRequest(t, "PUT", "http://h.example/", file(t, strings.Repeat("x", small+1)))
+	defer large.Body.Close()
+	for _, body := range []io.ReadCloser{f, large.Body} {
+		a.setBody(req, body)
+		if _, ok := req.Body.(syscall.Conn); !ok {
+			t.Errorf("%T became %T", body, req.Body)
+		}
+	}
+	own, peer := net.Pipe()
+	defer own.Close()
+	defer peer.Close()
+	if a.setBody(req, connBody{own}); req.Body != io.ReadCloser(connBody{own}) {
+		t.Errorf("a connection became %T", req.Body)
+	}
+}
+
+type connBody struct{ net.Conn }
+
+func (connBody) SyscallConn() (syscall.RawConn, error) { return nil, syscall.EINVAL }
