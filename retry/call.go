@@ -28,6 +28,7 @@ type call struct {
 	loop  retryablehttp.Client // one a call: its callbacks are not told which request they are about
 	again retryablehttp.Request
 
+	standard   bool // it is one hop of a StandardClient's
 	repeatable bool
 	replayable bool // the body can be opened again
 	cutOff     bool // some try ended before its body was sent
@@ -44,7 +45,8 @@ type call struct {
 	uncertain bool // the server may have processed it
 	early     bool // a 2xx came before it was sent whole
 
-	doubt bool // the server may have processed some try
+	doubt     bool // the server may have processed some try
+	streaming bool // the answer is returned while the body is sent, whose end decides
 
 	until   time.Time // when the next try begins
 	endWait func()
@@ -75,7 +77,8 @@ func (c *call) standing() standing.Standing {
 	return standing.Tried
 }
 
-func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Request, []*http.Request) error) (*http.Response, error) {
+// do makes a call with a copy of the user's http.Client, or one hop of a StandardClient's.
+func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Response, error) {
 	if req == nil {
 		return nil, &Error{Outcome: Failed, Err: errors.New("retry: the request is nil")}
 	}
@@ -92,7 +95,10 @@ func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Requ
 	if call.wire.base == nil {
 		call.wire.base = http.DefaultTransport
 	}
-	call.http.Transport, call.http.CheckRedirect = &call.wire, redirects
+	call.http.Transport, call.http.CheckRedirect = &call.wire, c.checkRedirect
+	if call.standard = standard; standard {
+		call.http.CheckRedirect = followNone
+	}
 	call.loop.HTTPClient = &call.http
 	call.loop.RetryMax = math.MaxInt // check decides
 	call.loop.CheckRetry = call.check
@@ -110,11 +116,11 @@ func (c *call) run() (*http.Response, error) {
 	if c.result.Outcome == 0 { // during a wait
 		c.abandon()
 	}
-	r := c.result
+	r := c.settled()
 	c.client.observe(Event{Kind: Ended, Request: c.req, Attempt: r.Attempts, Status: r.Status, Err: r.Err, Outcome: r.Outcome,
 		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
 	// A 2xx that does not count must not be taken for one that does.
-	if err == nil && (r.Outcome == Delivered || r.Status < 200 || r.Status > 299) {
+	if err == nil && (r.Outcome == Delivered || c.streaming || r.Status < 200 || r.Status > 299) {
 		drainOnClose(resp)
 		return resp, nil
 	}
@@ -243,7 +249,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		c.origin.answered.Store(true)
 		c.learnExpect(c.status, seen)
 		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
-			c.last, c.reason, c.unexpected = statusError(c.req, resp), reasonExpectation, true
+			c.last, c.reason, c.unexpected = c.statusError(resp), reasonExpectation, true
 			return 0, true // once
 		}
 		if c.status >= 300 {
@@ -258,7 +264,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	}
 	c.reason = verdict.Reason
 	if err == nil {
-		c.last = statusError(c.req, resp)
+		c.last = c.statusError(resp)
 		if c.early {
 			c.unexpected = c.unexpected || c.expecting && c.wire.attempt.marks()&readBody == 0
 			c.last = because(c.last, errors.New(reasonEarly))
@@ -338,8 +344,10 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hi
 	} else {
 		table = judgeStatus(resp.StatusCode, hints, c.repeatable)
 	}
-	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) && !c.wire.attempt.sentWhole(c) {
-		table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true
+	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) {
+		if c.streaming = c.streams(); !c.streaming && !c.wire.attempt.sentWhole(c) {
+			table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true
+		}
 	}
 	c.uncertain = v.Kind == ByTable && table.Kind == Refused && err == nil && perhapsDone(resp.StatusCode)
 	// Without a response there is nothing that was accepted.
@@ -453,7 +461,7 @@ func (c *call) abandon() {
 }
 
 // statusError is a request with an answer that does not count as acceptance.
-func statusError(req *http.Request, resp *http.Response) error {
-	text := fmt.Sprintf("%s: %d %s%s", name(req), resp.StatusCode, http.StatusText(resp.StatusCode), redirectAdvice(resp))
-	return errors.New(secretsOf(req).Hide(text))
+func (c *call) statusError(resp *http.Response) error {
+	text := fmt.Sprintf("%s: %d %s%s", name(c.req), resp.StatusCode, http.StatusText(resp.StatusCode), c.redirectAdvice(resp))
+	return errors.New(secretsOf(c.req).Hide(text))
 }

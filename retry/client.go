@@ -93,7 +93,7 @@ func (k EventKind) String() string {
 // req is not changed. Its Body is used for the first try and GetBody for the others; it is closed
 // in any case.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
-	return c.do(req, *c.httpClient(), c.checkRedirect)
+	return c.do(req, *c.httpClient(), false)
 }
 
 // StandardClient returns an http.Client whose transport tries again, for code that can take nothing
@@ -109,7 +109,7 @@ type standard struct{ client *Client }
 
 func (s standard) RoundTrip(req *http.Request) (*http.Response, error) {
 	hc := s.client.httpClient()
-	return s.client.do(req, http.Client{Transport: hc.Transport, Timeout: hc.Timeout}, followNone)
+	return s.client.do(req, http.Client{Transport: hc.Transport, Timeout: hc.Timeout}, true)
 }
 
 func (s standard) CloseIdleConnections() { s.client.httpClient().CloseIdleConnections() }

@@ -125,7 +125,7 @@ func OutcomeOf(resp *http.Response, err error) Result {
 	}
 	if err == nil && resp != nil && resp.Request != nil {
 		if c, ok := resp.Request.Context().Value(callKey{}).(*call); ok {
-			return c.result
+			return c.settled()
 		}
 	}
 	return Result{}
