@@ -24,7 +24,7 @@ const small = 16 << 10
 // SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and
 // closes a body that was there. Each try opens the file anew, so that a slow reader of one try is
 // not disturbed by the next. No more than 16 KiB are held in memory: a larger file is opened when it
-// is first read, so that requests that wait for their turn hold no file open. Where too many files are
+// is first read, so that requests that wait for their turn hold no file open. If too many files are
 // open, opening waits until others are closed, or the request's context ends.
 //
 // The file has to stay as it is until the answer was read: size and modification time are compared
@@ -32,7 +32,7 @@ const small = 16 << 10
 // differ, or the file is gone, the call fails with [ErrFileChanged], whatever the server said. If
 // the request is not repeatable and some of it was sent, the call is [Unknown] instead, with the same error.
 //
-// Only regular files are taken, links to them included. An empty file is sent as an empty body with
+// Only regular files are accepted, and links to them. An empty file is sent as an empty body with
 // Content-Length 0.
 func SetFileBody(req *http.Request, path string) error {
 	info, err := statRegular(path)

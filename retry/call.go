@@ -117,6 +117,9 @@ func (c *call) run() (*http.Response, error) {
 		c.abandon()
 	}
 	r := c.settled()
+	if r.Outcome != c.result.Outcome { // it is not yet sent whole
+		c.uncertain, c.reason = true, reasonEarly
+	}
 	c.client.observe(Event{Kind: Ended, Request: c.req, Attempt: r.Attempts, Status: r.Status, Err: r.Err, Outcome: r.Outcome,
 		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
 	// A 2xx that does not count must not be taken for one that does.

@@ -14,16 +14,16 @@ import (
 	"github.com/penstock/penstock/internal/hint"
 )
 
-// Verdict is what one try's answer or error means. The zero Verdict leaves it to the table of the
+// Verdict says what one try's answer or error means. The zero Verdict leaves that to the table of the
 // package comment.
 type Verdict struct {
 	Kind Kind
 
-	// Wait is the least time before the next try. What the server's headers ask for is heard
-	// besides, whoever judges.
+	// Wait is the least time before the next try. A longer wait that the server's headers ask for is
+	// kept in any case.
 	Wait time.Duration
 
-	// Reason is shown in events and errors instead of the package's own word, such as "throttled".
+	// Reason replaces the package's own word, such as "throttled", in events.
 	Reason string
 }
 
@@ -32,8 +32,8 @@ type Kind int
 
 const (
 	ByTable     Kind = iota // as the table of the package comment says
-	Accepted                // the server took it: delivered, sent whole or not; of an error, as ByTable
-	Rejected                // it will never take it: failed
+	Accepted                // the server accepted it: delivered, sent whole or not; of an error, as ByTable
+	Rejected                // it will never accept it: failed
 	Refused                 // not processed, as by a throttle: again, no attempt unless this request is the cause
 	Unprocessed             // not processed: again, an attempt
 	Uncertain               // perhaps processed: again, an attempt, if the request is repeatable; otherwise unknown

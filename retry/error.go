@@ -14,7 +14,7 @@ import (
 var (
 	// ErrUnreachable is in the error of a call that failed because the host is unknown, or its
 	// certificate or protocol was refused, and that has never had an answer from there. Trying
-	// again does not cure it: look at the URL and the TLS settings.
+	// again does not help: check the URL and the TLS settings.
 	ErrUnreachable = errors.New("the server cannot be reached as configured")
 
 	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the

@@ -62,6 +62,8 @@ func TestStandardClientIsFullDuplex(t *testing.T) {
 		r := OutcomeOf(resp, nil)
 		check(t, "outcome meanwhile", r.Outcome, Unknown)
 		check(t, "event", ended.Outcome, Unknown)
+		check(t, "reason", ended.Reason, reasonEarly)
+		check(t, "uncertain event", ended.Uncertain, true)
 		if r.Err == nil || !r.Uncertain || r.Err.Error() != "POST http://h.example/: 200, but its body is still being sent" {
 			t.Errorf("%+v", r)
 		}
