@@ -34,7 +34,7 @@ func drainOnClose(resp *http.Response) {
 type reply struct {
 	io.ReadCloser
 	mu    sync.Mutex // held while the body is read
-	left  int64      // bytes to come; below zero if that is not known
+	left  int64      // bytes to come; if that is not known, less than zero by the bytes that came
 	ended bool       // there is nothing left to drain
 }
 
@@ -47,13 +47,14 @@ func (r *reply) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close drains the body if little of it is left. A Close that is to end a Read under way does so at once.
+// Close drains the body if little of it is left. One of unknown length of which much was read is not short. A Close that
+// is to end a Read under way does so at once.
 func (r *reply) Close() error {
 	if !r.mu.TryLock() {
 		return r.ReadCloser.Close()
 	}
 	defer r.mu.Unlock()
-	if r.ended || r.left > drainBytes {
+	if r.ended || r.left > drainBytes || r.left < -drainBytes {
 		return r.ReadCloser.Close()
 	}
 	r.ended = true

@@ -84,6 +84,22 @@ func TestCloseIsBounded(t *testing.T) {
 	}
 }
 
+// An answer of unknown length of which much was read is not read further.
+func TestCloseOfALongBody(t *testing.T) {
+	body := strings.NewReader(strings.Repeat("x", 1<<20))
+	c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(body)}, nil
+	}), exact)
+	resp, err := c.Do(request(t, "GET", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.CopyN(io.Discard, resp.Body, 2*drainBytes)
+	left := body.Len()
+	resp.Body.Close()
+	check(t, "read by Close", left-body.Len(), 0)
+}
+
 // A stream that the protocol was switched to is the caller's own.
 func TestUpgradedBodyIsLeftAlone(t *testing.T) {
 	upgraded := struct{ io.ReadWriteCloser }{}

@@ -223,7 +223,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if errors.Is(end.Err, errKeyTooOld) {
 		out.Status = report.Unknown
 	}
-	if out.Status == report.Failed && j.doubt {
+	if (out.Status == report.Failed || out.Status == report.Deferred) && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
 	if errors.Is(end.Err, retry.ErrUnreachable) && r.ending.cause() == nil {
