@@ -95,9 +95,9 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 	if call.wire.base == nil {
 		call.wire.base = http.DefaultTransport
 	}
-	call.http.Transport, call.http.CheckRedirect = &call.wire, c.checkRedirect
-	if call.standard = standard; standard {
-		call.http.CheckRedirect = followNone
+	call.http.Transport, call.http.CheckRedirect = &call.wire, followNone
+	if call.standard = standard; !standard {
+		call.http.CheckRedirect = c.checkRedirect
 	}
 	call.loop.HTTPClient = &call.http
 	call.loop.RetryMax = math.MaxInt // check decides

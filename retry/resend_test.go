@@ -2,6 +2,7 @@ package retry
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -57,6 +58,7 @@ func h2server(t *testing.T, p Policy, request func(conn, n int, c *h2conn)) (*Cl
 	requests := 0
 	serve := func(n int, c *h2conn) {
 		defer c.Close()
+		defer context.AfterFunc(t.Context(), func() { c.Close() })() // net/http may not know yet that it is idle
 		io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
 		c.frame(frameSettings, 0, 0, "")
 		for {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,16 +31,16 @@ func TestUploadStopsInGoodOrder(t *testing.T) {
 		cut         bool
 	}{{10 * time.Second, 12 * time.Second, false}, {time.Hour, 27100 * time.Millisecond, true}} {
 		synctest.Test(t, func(t *testing.T) {
-			var sent, whole, cut int
+			var sent, whole, cut atomic.Int32
 			l := memnet.Listen()
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				sent++
+				sent.Add(1)
 				io.Copy(io.Discard, r.Body)
 				select {
 				case <-time.After(row.takes):
-					whole++
+					whole.Add(1)
 				case <-r.Context().Done():
-					cut++
+					cut.Add(1)
 				}
 			})}
 			go srv.Serve(l)
@@ -65,8 +66,12 @@ func TestUploadStopsInGoodOrder(t *testing.T) {
 				t.Errorf("it ended after %v, want %v", took, row.ends)
 			}
 			synctest.Wait()
-			if sent < 5 || (whole == sent) == row.cut || (cut == sent) != row.cut {
-				t.Errorf("%d sent, %d of them finished, %d cut", sent, whole, cut)
+			want := [...]int32{9, 9, 0} // at 4 a second
+			if row.cut {
+				want = [...]int32{9, 0, 9}
+			}
+			if got := [...]int32{sent.Load(), whole.Load(), cut.Load()}; got != want {
+				t.Errorf("sent, finished and cut: %v, want %v", got, want)
 			}
 		})
 	}
