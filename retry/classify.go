@@ -73,6 +73,7 @@ const (
 	reasonRejected    = "rejected"
 	reasonFileChanged = "file changed"
 	reasonBody        = "body cannot be read"
+	reasonBodyLength  = "body is not as long as its ContentLength"
 	reasonNoGetBody   = "body cannot be sent again"
 	reasonCancelled   = "cancelled"
 )
@@ -183,10 +184,15 @@ func foreign(err error) bool {
 	if errors.As(err, &alert) || errors.As(err, &plain) || errors.As(err, &op) && op.Op == "remote error" {
 		return true
 	}
+	return strings.HasPrefix(innermost(err).Error(), "malformed HTTP ") // net/http has no type for what is no status line
+}
+
+// innermost returns the error that err wraps in the end.
+func innermost(err error) error {
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner
 	}
-	return strings.HasPrefix(err.Error(), "malformed HTTP ") // net/http has no type for what is no status line
+	return err
 }
 
 // connecting tells the errors of the network on the way to a connection.

@@ -35,8 +35,8 @@
 //	other 4xx and 5xx; 400, 401, 404, 405,    failed                      failed
 //	  410 to 412, 414, 415, 422, 501 and
 //	  505 also with Retry-After
-//	the caller's own body cannot be read      failed                      failed; unknown after
-//	                                                                      bytes were sent
+//	the caller's own body cannot be read,     failed                      failed; unknown after
+//	  or is not as long as ContentLength                                  bytes were sent
 //	"not before" errors (below)               again, no attempt           again, no attempt
 //	cancelled in flight                       deferred                    unknown
 //	cancelled while waiting                   deferred                    deferred

@@ -41,9 +41,9 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			}
 			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
 		}
-		if c.attempt.ownFault(c.wire.err) {
-			c.reason, c.uncertain = reasonBody, sent
-			return c.end(c.orUnknown(sent, Failed), time.Time{}, because(c.last, errors.New("its "+reasonBody)))
+		if reason := c.attempt.ownFault(c.wire.err); reason != "" {
+			c.reason, c.uncertain = reason, sent
+			return c.end(c.orUnknown(sent, Failed), time.Time{}, because(c.last, errors.New("its "+reason)))
 		}
 		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
 		if !c.wire.called || c.wire.err == nil {

@@ -69,10 +69,19 @@ func (a *attempt) setBody(r *http.Request, body io.ReadCloser) {
 	}
 }
 
-// ownFault reports whether a try failed with the error of the caller's own body.
-func (a *attempt) ownFault(err error) bool {
-	own := a.bodyErr.Load()
-	return own != nil && errors.Is(err, *own)
+// ownFault returns the reason if a try failed because of the caller's own body.
+func (a *attempt) ownFault(err error) (reason string) {
+	if own := a.bodyErr.Load(); own != nil && errors.Is(err, *own) {
+		return reasonBody
+	}
+	if err == nil {
+		return ""
+	}
+	text := innermost(err).Error() // net/http has no type for these
+	if strings.HasPrefix(text, "http: ContentLength=") || text == "http2: request body larger than specified content length" {
+		return reasonBodyLength
+	}
+	return ""
 }
 
 // noting returns body as one that notes why it cannot be read. What cannot fail is left as it is: net/http sends it

@@ -244,7 +244,10 @@ func (b *failingBody) Close() error {
 // The caller's own body is at fault, not the connection.
 func TestBodyThatCannotBeRead(t *testing.T) {
 	fire := errors.New("disk on fire")
-	for _, length := range []int64{100, -1} {
+	for _, row := range []struct {
+		length int64
+		http2  bool
+	}{{100, false}, {-1, false}, {100, true}, {-1, true}} {
 		for method, want := range map[string]Outcome{"PUT": Failed, "POST": Unknown} {
 			synctest.Test(t, func(t *testing.T) {
 				requests := 0
@@ -252,12 +255,15 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 					requests++
 					io.Copy(io.Discard, r.Body)
 				}))
+				if row.http2 {
+					c, _ = h2server(t, exact, func(int, int, *h2conn) { t.Error("it was sent whole") })
+				}
 				var events []Event
 				c.Observe = func(e Event) { events = append(events, e) }
 				req := request(t, method, "x")
 				req.GetBody = func() (io.ReadCloser, error) { return &failingBody{strings.NewReader("data"), fire}, nil }
 				req.Body, _ = req.GetBody()
-				req.ContentLength = length
+				req.ContentLength = row.length
 				_, err := c.Do(req)
 				r := OutcomeOf(nil, err)
 				check(t, "outcome", r.Outcome, want)
@@ -268,7 +274,35 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 					t.Error(err)
 				}
 				synctest.Wait()
-				check(t, "requests", requests, 1)
+				if !row.http2 {
+					check(t, "requests", requests, 1)
+				}
+			})
+		}
+	}
+}
+
+// Nor is it the connection's fault that a body has another length than was said.
+func TestBodyOfAnotherLength(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		for _, length := range []int64{3, 5} {
+			if http2 && length == 5 {
+				continue // net/http says "unexpected EOF", as of a connection
+			}
+			synctest.Test(t, func(t *testing.T) {
+				c := real(t, exact, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+				if http2 {
+					c, _ = h2server(t, exact, func(int, int, *h2conn) {})
+				}
+				var events []Event
+				c.Observe = func(e Event) { events = append(events, e) }
+				req := request(t, "PUT", "data")
+				req.ContentLength = length
+				_, err := c.Do(req)
+				r := OutcomeOf(nil, err)
+				check(t, "outcome", r.Outcome, Failed)
+				check(t, "tries", r.Attempts, 1)
+				check(t, "reason", events[0].Reason, reasonBodyLength)
 			})
 		}
 	}
