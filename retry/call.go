@@ -241,7 +241,7 @@ func (c *call) prepare(r *http.Request) error {
 		body, err := c.req.GetBody()
 		if err != nil {
 			c.handBack()
-			c.reason = reasonRejected
+			c.reason = bodyReason(err)
 			c.end(Failed, time.Time{}, because(c.last, worded(secretsOf(c.req).TextOf(err), err)))
 			return err
 		}

@@ -693,7 +693,7 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 func TestBodyThatCannotBeOpenedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 429})
-		c, _ := over(s, exact)
+		c, events := over(s, exact)
 		req := request(t, "PUT", "x")
 		gone := errors.New("gone")
 		req.GetBody = func() (io.ReadCloser, error) { return nil, gone }
@@ -701,6 +701,7 @@ func TestBodyThatCannotBeOpenedAgain(t *testing.T) {
 		r := OutcomeOf(nil, err)
 		check(t, "outcome", r.Outcome, Failed)
 		check(t, "status", r.Status, 429)
+		check(t, "reason", (*events)[1].Reason, reasonBody)
 		if !errors.Is(err, gone) {
 			t.Errorf("error: %v", err)
 		}

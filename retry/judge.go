@@ -112,11 +112,17 @@ func (c *call) judgeFile(resp *http.Response, err error, sent bool) error {
 	if err == nil {
 		c.status = resp.StatusCode
 	}
-	if c.reason = reasonBody; errors.Is(why, ErrFileChanged) {
-		c.reason = reasonFileChanged
-	}
+	c.reason = bodyReason(why)
 	c.uncertain = !unsent && (sent || err == nil && perhapsDone(c.status))
 	return why
+}
+
+// bodyReason returns the reason for an error of the file or other body that the caller gave.
+func bodyReason(err error) string {
+	if errors.Is(err, ErrFileChanged) {
+		return reasonFileChanged
+	}
+	return reasonBody
 }
 
 // stopCause returns what a "not before" error says that it is for, if it does.
