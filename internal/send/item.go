@@ -289,7 +289,7 @@ func readAnswer(resp *http.Response) string {
 func (r *run) done(j *job, out report.Item) {
 	it := j.item
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
-	out.KeyMade = j.key != "" && it.Key == ""
+	out.Time, out.KeyMade = time.Now(), j.key != "" && it.Key == ""
 	out.Error = r.hide(it, out.Error)
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
@@ -303,7 +303,7 @@ func (r *run) report(out report.Item) {
 	r.tally.Item(out)
 	if r.Results != nil {
 		if err := r.Results.Write(out); err != nil {
-			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
+			r.noResults(err)
 		}
 	}
 	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {

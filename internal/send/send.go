@@ -115,6 +115,7 @@ type run struct {
 
 	toldForeign sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
+	unread      atomic.Bool               // the reader of the results is waited for
 	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
 
 	// For submit, and after it for summary.
@@ -187,17 +188,18 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.comeBack(work)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
-	if !stopWatching() {
-		<-interrupted // what it says belongs before the summary
-	}
-	if r.breaking != nil {
-		r.breaking.Stop()
-	}
 	for _, j := range r.later.jobs {
 		r.giveBack(j)
 	}
 	if r.Journal != nil {
 		r.Journal.Flush()
+	}
+	r.closeResults(ctx)
+	if !stopWatching() {
+		<-interrupted // what it says belongs before the summary
+	}
+	if r.breaking != nil {
+		r.breaking.Stop()
 	}
 	close(finished)
 	watch.Wait()
@@ -227,15 +229,18 @@ func (r *run) interrupt(cause error) {
 	r.mu.Lock()
 	n := r.inFlight
 	r.mu.Unlock()
-	switch {
-	case n == 0:
-		r.Log.Info(fmt.Sprintf("%v: sending nothing new", cause))
-		return
-	case r.StopTimeout == 0:
-		r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish; %s ends at once", cause, n, second))
+	text := fmt.Sprintf("%v: sending nothing new", cause)
+	if n > 0 {
+		text += fmt.Sprintf(", %d in flight may finish", n)
+		if r.StopTimeout > 0 {
+			text += fmt.Sprintf(" within %v", r.StopTimeout)
+		}
+		text += fmt.Sprintf("; %s ends at once", second)
+	}
+	r.Log.Info(text)
+	if r.StopTimeout == 0 {
 		return
 	}
-	r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish within %v; %s ends at once", cause, n, r.StopTimeout, second))
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
 		r.Log.Info(fmt.Sprintf("--stop-timeout %v is over: what is in flight is broken off", r.StopTimeout))
 		r.breakOff(fmt.Errorf("%w, and --stop-timeout %v is over", cause, r.StopTimeout))
@@ -328,7 +333,7 @@ func (r *run) submit(ctx context.Context) {
 		items = until(ctx, items)
 	}
 	for it, err := range items {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || r.awaitReader(ctx) != nil {
 			return
 		}
 		r.mu.Lock()
@@ -398,9 +403,12 @@ func (r *run) watch(finished <-chan struct{}) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	var broken <-chan struct{}
+	var broken, unwritten <-chan struct{}
 	if r.Journal != nil {
 		broken = r.Journal.Failed()
+	}
+	if r.Results != nil {
+		unwritten = r.Results.Failed()
 	}
 	var meter report.Meter
 	look := func() {
@@ -430,6 +438,9 @@ func (r *run) watch(finished <-chan struct{}) {
 			r.end(ExitLocal, r.Journal.Err())
 			r.unsettled.SetLimit(math.MaxInt32) // who waits is to learn of it
 			broken = nil
+		case <-unwritten:
+			r.noResults(r.Results.Err())
+			unwritten = nil
 		case <-ticker.C:
 			look()
 		}

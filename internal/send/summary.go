@@ -1,7 +1,6 @@
 package send
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -134,12 +133,6 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 
 // summary is the report of the run, which is over.
 func (r *run) summary() report.Summary {
-	if r.Results != nil {
-		// What an earlier run has left there is not this run's, if this one had nothing to do.
-		if err := errors.Join(r.Results.Flush(), r.Results.Close()); err != nil {
-			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
-		}
-	}
 	total, known := r.items()
 	s := r.tally.Summary(time.Now(), total)
 	s.To = report.Redact(r.To)

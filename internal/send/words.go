@@ -66,6 +66,9 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	if until := r.settling.Load(); until != nil && v.InFlight == 0 {
 		return report.NoLimit, fmt.Sprintf("asking about files in doubt in %s", left(*until, now))
 	}
+	if r.unread.Load() && v.InFlight == 0 {
+		return report.NoLimit, "nobody reads --results"
+	}
 	// Nobody waits for his turn.
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:
