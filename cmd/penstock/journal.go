@@ -351,16 +351,19 @@ flight when its run was cut off is unknown.
 				return err
 			}
 			defer r.Close()
-			out := report.NewResults(cmd.OutOrStdout())
+			ctx, out := cmd.Context(), report.NewResults(cmd.OutOrStdout())
 			for it, err := range r.Items(states...) {
+				if err == nil {
+					err = out.Room(ctx)
+				}
 				if err == nil {
 					err = out.Write(line(it))
 				}
 				if err != nil {
-					return journalError(errors.Join(out.Close(), err))
+					return journalError(errors.Join(out.Close(ctx), err))
 				}
 			}
-			return written(out.Close())
+			return written(out.Close(ctx))
 		},
 	}
 	cmd.Flags().StringSliceVar(&only, "only", nil, "only items of these `STATES`: delivered, failed, unknown, deferred")
@@ -401,7 +404,7 @@ func line(it journal.Item) report.Item {
 	}
 	return report.Item{
 		Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, KeyMade: it.KeyMade, Status: status, HTTPStatus: it.HTTPStatus,
-		Attempts: it.Attempts, Bytes: it.Size, Seconds: seconds, Error: it.Error,
+		Attempts: it.Attempts, Bytes: it.Size, Seconds: seconds, Error: it.Error, Time: it.Last,
 	}
 }
 

@@ -5,11 +5,8 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -89,11 +86,12 @@ func runLab(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return &exitError{send.ExitFailed, fmt.Errorf("lab: %w", err)}
 	}
-	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
+	ctx, restore := untilStopped(cmd.Context())
+	defer restore()
 	server.Start(l)
 	fmt.Fprintf(cmd.ErrOrStderr(), "lab %s on http://%s (statistics: /-/stats); Ctrl-C ends it\n", preset, l.Addr())
 	<-ctx.Done()
+	restore() // a second signal has its default action
 	server.Close()
 	for _, line := range server.Stats().Verdict() {
 		fmt.Fprintln(cmd.OutOrStdout(), line)

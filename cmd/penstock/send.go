@@ -130,6 +130,8 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		return usageError(err)
 	}
 
+	// A reader that is gone is an error of the write, which ends the run in good order or does not matter.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)
 	soft, restore := interrupts(ctx, stop)
@@ -164,12 +166,12 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	if f.quiet {
 		kind = "none"
 	}
-	progress, err := report.NewProgress(kind, stderr)
+	shown, err := report.NewProgress(kind, stderr)
 	if err != nil {
 		discard(options.Journal)
 		return usageError(fmt.Errorf("--progress: %w", err))
 	}
-	defer progress.Close()
+	progress := report.Detach(shown)
 	options.Progress = progress
 	options.Log = newLogger(progress, f.logFormat, f.quiet, f.verbose)
 	if kind == "bar" && !report.CanDraw(stderr) {
@@ -200,12 +202,16 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 		summary.Lab = practice.Stats()
 		summary.Notes = append(summary.Notes, practice.Stats().Verdict()...)
 	}
-	if err := f.writeReport(stdout, summary); err != nil {
+	if n := progress.Lost(); n > 0 {
+		summary.Notes = append(summary.Notes, fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
+	}
+	if err := f.writeReport(soft, stdout, summary); err != nil {
 		summary.ExitStatus = send.ExitLocal
 		summary.Notes = append(summary.Notes, "--report: "+send.Plain(err))
 	}
+	within(soft, progress.Wait)
 	if !f.quiet || summary.ExitStatus != send.ExitDelivered {
-		summary.WriteText(people)
+		within(soft, func() { summary.WriteText(people, stderr) })
 	}
 	if summary.ExitStatus == send.ExitDelivered {
 		return nil
@@ -213,38 +219,20 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	return &exitError{status: summary.ExitStatus}
 }
 
-func (f *sendFlags) writeReport(stdout io.Writer, s report.Summary) error {
-	switch f.report {
-	case "":
-		return nil
-	case "-":
-		return s.EncodeJSON(stdout)
-	}
-	return report.WriteJSON(f.report, s)
-}
-
-// interrupts returns a context that the first interrupt ends; the second ends
-// everything, through stop.
-func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context.Context, restore func()) {
-	soft, end := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case s := <-signals:
-				cause := &send.Interrupted{Signal: s}
-				if n == 0 {
-					end(cause)
-				} else {
-					stop(cause)
-				}
-			}
+func (f *sendFlags) writeReport(soft context.Context, stdout io.Writer, s report.Summary) error {
+	var failed error
+	if !within(soft, func() {
+		switch f.report {
+		case "":
+		case "-":
+			failed = s.EncodeJSON(stdout)
+		default:
+			failed = report.WriteJSON(f.report, s)
 		}
-	}()
-	return soft, func() { signal.Stop(signals); end(nil) }
+	}) {
+		return errors.New("the summary was not written: nobody reads it")
+	}
+	return failed
 }
 
 // options reads the flags that need more than reading.

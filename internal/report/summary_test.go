@@ -99,7 +99,7 @@ func TestSummaryText(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			tt.s.WriteText(&b)
+			tt.s.WriteText(&b, &b)
 			golden(t, tt.name+".txt", b.String())
 		})
 	}

@@ -32,9 +32,9 @@ func TestReaderOfResultsStops(t *testing.T) {
 	}{
 		{name: "goes on", reads: time.Hour, want: ExitDelivered, ends: time.Hour},
 		{name: "goes on after an interrupt", soft: 20 * time.Second, reads: 30 * time.Second, want: ExitDelivered, ends: 30 * time.Second},
-		{name: "interrupted", soft: 20 * time.Second, want: ExitLocal, ends: 45 * time.Second},
-		{name: "interrupted twice", soft: 20 * time.Second, hard: 22 * time.Second, want: ExitLocal, ends: 22 * time.Second},
-		{name: "with a journal", soft: 20 * time.Second, want: ExitLocal, ends: 45 * time.Second, journalIsThere: true},
+		{name: "interrupted", soft: 20 * time.Second, want: ExitLocal, ends: 46 * time.Second},
+		{name: "interrupted twice", soft: 20 * time.Second, hard: 22 * time.Second, want: ExitLocal, ends: 23 * time.Second},
+		{name: "with a journal", soft: 20 * time.Second, want: ExitLocal, ends: 46 * time.Second, journalIsThere: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onFakeTime(t, 30, atOnce, func(w *world) {

@@ -102,7 +102,7 @@ func (s *sinks) run() report.Summary {
 	if err := s.Journal.Close(sum.ExitStatus); err != nil && !errors.Is(err, os.ErrClosed) {
 		s.Error(err)
 	}
-	sum.WriteText(&s.summary)
+	sum.WriteText(&s.summary, &s.summary)
 	if err := sum.EncodeJSON(&s.report); err != nil {
 		s.Error(err)
 	}
@@ -317,7 +317,7 @@ func TestNoSecretInReasons(t *testing.T) {
 			t.Error(err)
 		}
 		sum := r.summary()
-		sum.WriteText(&s.summary)
+		sum.WriteText(&s.summary, &s.summary)
 		_ = sum.EncodeJSON(&s.report)
 		s.noSecrets("reasons")
 		s.each(func(name, content string) {
