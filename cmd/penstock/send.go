@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -278,11 +277,13 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if f.results == "-" && f.report == "-" {
 		return o, errors.New("--results and --report: only one of them can go to standard output")
 	}
-	if f.results != "" && f.report != "" && filepath.Clean(f.results) == filepath.Clean(f.report) {
-		return o, errors.New("--results and --report: one would overwrite the other")
+	if f.results != "" && f.report != "" && report.SameFile(f.results, f.report) {
+		return o, errors.New("--results and --report name one file: one would overwrite the other")
 	}
-	if err := checkReport(f.report); err != nil {
-		return o, fmt.Errorf("--report: %w", err)
+	if f.report != "" && f.report != "-" {
+		if err := report.CheckJSON(f.report); err != nil {
+			return o, fmt.Errorf("--report: %w", err)
+		}
 	}
 	if f.logFormat != "text" && f.logFormat != "json" {
 		return o, fmt.Errorf("--log-format %q: use text or json", f.logFormat)
@@ -291,21 +292,6 @@ func (f *sendFlags) options() (o send.Options, err error) {
 		return o, errors.New("--quiet and --verbose: leave out one of them")
 	}
 	return o, nil
-}
-
-// checkReport looks whether a report can be written, since that happens only
-// when all is sent.
-func checkReport(name string) error {
-	if name == "" || name == "-" {
-		return nil
-	}
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory", name)
-	}
-	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
-		return fmt.Errorf("there is no directory %s", filepath.Dir(name))
-	}
-	return report.CheckJSON(name)
 }
 
 // header gathers the headers from flags, files and the environment.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -65,13 +64,10 @@ func NewResults(w io.Writer) *Results {
 func CreateResults(path string) (*Results, error) {
 	r := NewResults(nil)
 	var err error
-	if r.old, err = regular(path); err == nil && r.old != "" {
-		var f *os.File
-		if f, err = os.OpenFile(r.old, os.O_RDWR, 0); err == nil {
-			err = errors.Join(begins(f, `{"type":`), f.Close())
-		}
-	} else if err == nil {
-		err = r.open(path, 0)
+	if r.old = regular(path); r.old != "" {
+		err = replaceable(r.old, `{"type":`)
+	} else {
+		err = r.open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("report: no results can be written: %w", err)
@@ -79,44 +75,8 @@ func CreateResults(path string) (*Results, error) {
 	return r, nil
 }
 
-// begins is an error unless a file is empty or begins as what penstock writes: its name
-// may be one of the user's files, as when a shell puts in a list of them.
-func begins(f *os.File, with string) error {
-	head := make([]byte, len(with))
-	n, err := io.ReadFull(f, head)
-	switch {
-	case n == 0 && err == io.EOF || string(head) == with:
-		return nil
-	case err != nil && err != io.ErrUnexpectedEOF:
-		return err
-	}
-	return fmt.Errorf("%s is there, and is none of penstock's: give another name, or remove it", f.Name())
-}
-
-// CheckJSON is an error if [WriteJSON] would write over what is no report.
-func CheckJSON(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil // which writing it will tell
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	return begins(f, "{\n  \"schema_version\"")
-}
-
-// regular returns the name of the regular file that path leads to, or "".
-func regular(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return "", nil // which opening it will tell
-	}
-	return filepath.EvalSymlinks(path)
-}
-
-func (r *Results) open(path string, flag int) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag, 0o600)
+func (r *Results) open(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err == nil {
 		r.w, r.c = f, f
 	}
@@ -127,27 +87,10 @@ func (r *Results) open(path string, flag int) error {
 func (r *Results) replace(lines []byte) error {
 	path := r.old
 	r.old = ""
-	overwrite := func() error {
-		err := r.open(path, os.O_TRUNC)
-		if err == nil {
-			_, err = r.w.Write(lines)
-		}
+	if err := replaceFile(path, lines); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return overwrite()
-	}
-	_, err = f.Write(lines)
-	if err = firstError(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	if os.Rename(f.Name(), path) != nil { // as when the file alone is mounted
-		_ = os.Remove(f.Name())
-		return overwrite()
-	}
-	return r.open(path, 0)
+	return r.open(path)
 }
 
 // line is a row of the file: the item after its type. A name that is not UTF-8
