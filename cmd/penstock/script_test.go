@@ -61,6 +61,9 @@ func setup(env *testscript.Env) error {
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000), 0o666); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "utf16"), []byte("\xff\xfet\x000\x00k\x003\x00n\x00"), 0o666); err != nil {
+		return err
+	}
 	return s.server.writeFiles(env.WorkDir)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,6 +100,9 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		return usageError(errors.New("what to send? Name files, directories or globs, or - to read paths from standard input"))
 	}
 	options, err := f.options()
+	if err == nil {
+		err = strayValue(cmd, os.Args[1:], paths)
+	}
 	if err != nil {
 		return usageError(err)
 	}
@@ -136,6 +140,10 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	soft, restore := interrupts(ctx, stop)
 	defer restore()
 	if err := f.remember(soft, cmd, &options); err != nil {
+		var exit *exitError
+		if f.quiet && errors.As(err, &exit) && exit.status == send.ExitDelivered {
+			return nil
+		}
 		return err
 	}
 	if options.Found, err = options.Source.Scan(soft); err != nil {
@@ -316,11 +324,11 @@ func (f *sendFlags) header() (http.Header, error) {
 		}
 	}
 	if f.headerFile != "" {
-		text, err := os.ReadFile(f.headerFile)
+		text, err := readText(f.headerFile)
 		if err != nil {
 			return nil, fmt.Errorf("--header-file: %w", err)
 		}
-		for i, line := range strings.Split(string(text), "\n") {
+		for i, line := range strings.Split(text, "\n") {
 			if strings.TrimSpace(line) == "" {
 				continue
 			}
@@ -331,11 +339,11 @@ func (f *sendFlags) header() (http.Header, error) {
 	}
 	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
 	if f.bearerFile != "" {
-		text, err := os.ReadFile(f.bearerFile)
+		text, err := readText(f.bearerFile)
 		if err != nil {
 			return nil, fmt.Errorf("--bearer-file: %w", err)
 		}
-		token, from = strings.TrimSpace(strings.TrimPrefix(string(text), "Bearer ")), "--bearer-file"
+		token, from = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "Bearer ")), "--bearer-file"
 		if token == "" {
 			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
 		}
@@ -351,4 +359,16 @@ func (f *sendFlags) header() (http.Header, error) {
 	}
 	h.Set("Authorization", "Bearer "+token)
 	return h, nil
+}
+
+// readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is no part of the text.
+func readText(name string) (string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return "", fmt.Errorf("%s is in UTF-16: save it as UTF-8", name)
+	}
+	return strings.TrimPrefix(string(text), "\ufeff"), nil
 }

@@ -105,7 +105,7 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
 		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)
 	}
-	return report.LimitRate, "held by your --rps " + strings.TrimSuffix(report.Pace(float64(given)), " req/s")
+	return report.LimitRate, "held by your --rps " + givenPace(given)
 }
 
 // roomWords say why no more is in flight.
