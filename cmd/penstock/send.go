@@ -184,6 +184,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	if kind == "bar" && !report.CanDraw(stderr) {
 		options.Log.Info("standard error is no terminal that a bar can be drawn on: there is a line now and then instead")
 	}
+	options.Practice = practice != nil
 	// net/http tells there of servers that send what nobody asked for.
 	log.SetFlags(0)
 	log.SetOutput(send.NetLog(options.Log))

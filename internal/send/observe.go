@@ -63,7 +63,7 @@ func (r *run) observe(e throttle.Event) {
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it
-		r.Log.Debug(fmt.Sprintf("%s refuses and says no more: nothing is sent for %s", e.Key, short(wait)))
+		r.Log.Debug(fmt.Sprintf("%s refused without saying how long to wait: paused for %s", e.Key, short(wait)))
 		return
 	}
 	if r.MaxWait > 0 && wait > r.MaxWait {

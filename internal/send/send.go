@@ -54,6 +54,7 @@ type Options struct {
 	// Journal remembers what became of each item; Run closes it. Nil: nothing is
 	// remembered.
 	Journal       *journal.Journal
+	Practice      bool            // the server is a practice server of this run
 	Again         time.Time       // also what was delivered before
 	ResendUnknown bool            // also what may have been accepted earlier
 	Only          []journal.State // what earlier runs have left so; empty: all
@@ -159,8 +160,11 @@ type run struct {
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
 	r.Log.Info(o.Describe())
-	if o.Journal != nil {
+	switch {
+	case o.Journal != nil:
 		r.Log.Info(DescribeJournal(o.Journal, r.start))
+	case o.Practice:
+		r.Log.Info("no journal is kept: the practice server ends with the run")
 	}
 	for _, remark := range o.Remarks {
 		r.Log.Warn(remark)
