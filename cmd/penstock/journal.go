@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -684,8 +683,7 @@ func written(err error) error {
 }
 
 func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := report.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return written(e.Encode(v))
 }

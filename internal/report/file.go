@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -181,8 +180,7 @@ var (
 // timeline have a line each.
 func (s Summary) EncodeJSON(w io.Writer) error {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // "&" in a URL is for people, too
+	enc := NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(s); err != nil {
 		return err

@@ -49,8 +49,7 @@ var ErrClosed = errors.New("report: the results are closed")
 // NewResults writes to w and does not close it.
 func NewResults(w io.Writer) *Results {
 	r := &Results{w: w, failed: make(chan struct{})}
-	r.enc = json.NewEncoder(&r.buf)
-	r.enc.SetEscapeHTML(false)
+	r.enc = NewEncoder(&r.buf)
 	return r
 }
 
