@@ -162,6 +162,17 @@ func width(w io.Writer) int {
 	return usual
 }
 
+// emptyValue is an error for a flag that was given nothing, which a variable without a value leaves: the run would go on without
+// its token, or without its results.
+func emptyValue(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty: give a value, or leave it out", f.Name)
+		}
+	})
+	return err
+}
+
 // strayValue is an error for the value of a flag whose value may be left out. It has to follow an equals sign, and is taken for a
 // path otherwise.
 func strayValue(cmd *cobra.Command, args, paths []string) error {

@@ -117,6 +117,13 @@ func flagError(cmd *cobra.Command, err error) error {
 		return unknown("command", words[0], cmd) // whose flags nobody knows
 	}
 	name := spelled(absent.GetSpecifiedName())
+	if !cmd.HasParent() {
+		for _, sub := range cmd.Commands() {
+			if sub.Flags().Lookup(absent.GetSpecifiedName()) != nil {
+				return unknownOf("flag", name, cmd, []string{sub.CommandPath() + " " + name})
+			}
+		}
+	}
 	// Cobra compares names of commands; flags are lent to it as such.
 	names := &cobra.Command{SuggestionsMinimumDistance: 2}
 	eachFlag(cmd, func(flag string) {

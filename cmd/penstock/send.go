@@ -93,6 +93,9 @@ file that is named itself, {path} is its name.`,
 
 // runSend checks everything that can be checked before anything is sent.
 func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
+	if err := emptyValue(cmd); err != nil {
+		return usageError(err)
+	}
 	if f.to == "" && f.manifest == "" {
 		return usageError(errors.New("where to? Give --to URL, such as --to \"https://api.example.com/files/{name}\""))
 	}
