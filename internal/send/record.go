@@ -173,7 +173,7 @@ func (r *run) record(j *job, out report.Item) {
 		return
 	}
 	row := r.row(j, stateOf(out.Status))
-	row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
+	row.HTTPStatus, row.Error, row.Last = out.HTTPStatus, out.Error, out.Time
 	r.Journal.Put(row, func(err error) {
 		j.settled()
 		if err != nil && out.Status == report.Delivered {

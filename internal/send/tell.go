@@ -27,15 +27,15 @@ var (
 		throttle.PhaseFixed:       "fixed",
 	}
 	reasons = map[string]string{
-		"success":    "it accepts again",
-		"throttled":  "it refused: too many requests",
-		"overloaded": "it refused: overloaded",
-		"timed out":  "requests timed out",
-		"failed":     "requests failed",
-		"answered":   "it answers",
-		"latency":    "by how long answers take",
-		"quota":      "by the quota that it states",
-		"trim":       "to waste fewer requests",
+		"accepted again": "it accepts again",
+		"throttled":      "it refused: too many requests",
+		"overloaded":     "it refused: overloaded",
+		"timed out":      "requests timed out",
+		"failed":         "requests failed",
+		"latency":        "by how long answers take",
+		"throughput":     "by the bytes a second of all together",
+		"quota":          "by the quota that it states",
+		"trim":           "to waste fewer requests",
 	}
 )
 
