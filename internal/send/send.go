@@ -43,7 +43,7 @@ type Options struct {
 	StopTimeout time.Duration // for what is in flight when the user stops the run
 
 	Network Network
-	Header  http.Header // sent with each item; its values are secrets
+	Header  http.Header // sent with each item; its values may be secrets
 	// HeaderOrigin is the server that gets Header, and no other does; empty: the
 	// items are known to go to one server.
 	HeaderOrigin string
