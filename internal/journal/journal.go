@@ -185,13 +185,14 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	}
 	// Who was killed while he made the file has left one that SQLite empties now.
 	var tables int
+	found := version
 	if err := j.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
 		return nil, err
 	}
 	if tables == 0 {
 		err = create(ctx, j.conn)
 	} else {
-		err = checkSchema(ctx, j.conn)
+		found, err = checkSchema(ctx, j.conn)
 	}
 	if err != nil {
 		return nil, err
@@ -203,6 +204,9 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	// Nothing was written so far: what is damaged stays as it is.
+	if err := migrate(ctx, j.conn, found); err != nil {
+		return nil, err
+	}
 	if err := j.setMode(ctx, o.Warn); err != nil {
 		return nil, err
 	}

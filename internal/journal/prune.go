@@ -36,7 +36,11 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 		return 0, err
 	}
 	defer closeDB(db, conn)
-	if err := checkSchema(ctx, conn); err != nil {
+	found, err := checkSchema(ctx, conn)
+	if err == nil {
+		err = migrate(ctx, conn, found)
+	}
+	if err != nil {
 		return 0, err
 	}
 	tx, err := conn.BeginTx(ctx, nil)

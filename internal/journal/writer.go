@@ -175,7 +175,7 @@ func (w *writer) transact(batch []entry) (err error) {
 	for i := range batch {
 		e := &batch[i]
 		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), int64(e.Place), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
-			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest)); err != nil {
+			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest), e.Older); err != nil {
 			break
 		}
 	}

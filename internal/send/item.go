@@ -51,6 +51,7 @@ type job struct {
 	first     time.Time        // when its first attempt left that it is still in doubt of, or in flight with
 	doubt     bool             // some attempt may have been accepted
 	older     bool             // the server may have it with another content
+	conflicts int              // answers of 409 to its key
 	note      string           // why it counts as delivered without a 2xx
 
 	// For those that the end of the run comes back to.
@@ -105,6 +106,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	r.backingOff(j, false)
 	r.moving.forget(j)
 	out, end := r.outcome(j, resp, err)
+	r.reconsider(j, &out, end)
 	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared) {
 		r.verifier.delivered(j.item, req.Header)
 	}
@@ -128,11 +130,8 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	}
 	it := &j.item
 	if info, err := os.Stat(it.Path); err == nil && (info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)) {
-		// It has changed since it was found. What is known of the old content, its key too, says
-		// nothing of the new.
-		it.Size, it.ModTime = info.Size(), info.ModTime()
-		j.older = j.older || j.doubt
-		j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
+		// It has changed since it was found.
+		j.changed(info.Size(), info.ModTime())
 	}
 	if err := retry.SetFileBody(req, it.Path); err != nil {
 		return nil, err

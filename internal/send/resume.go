@@ -2,7 +2,6 @@ package send
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,7 +53,8 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return nil, false
 	}
 	j.earlier = row.Attempts
-	j.older = !c.Same || c.State == journal.Failed && row.HTTPStatus == http.StatusPreconditionFailed
+	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
+	j.older = row.Older || !c.Same && (row.Doubt || unsettled || c.State == journal.Delivered)
 	if c.State == journal.Delivered {
 		switch {
 		case c.Same && row.Last.UnixMilli() >= r.Again.UnixMilli():
@@ -65,7 +65,6 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		}
 		return j, true
 	}
-	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
 	// With another date it is another content, unless it is not safe to be wrong about that.
 	if !c.Same && !(unsettled && row.Size == it.Size && !r.repeatable(it.Method)) {
 		return j, true
