@@ -89,6 +89,8 @@ func faultFor(path string, err error, remedy string) error {
 		e.sqlite(se)
 	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
 		e.Remedy = remedyMove
+	case errors.Is(err, errStranger):
+		e.Remedy = "remove it if you do not know it, and set PENSTOCK_STATE to a directory that only you can write"
 	case errors.Is(err, errReplaced):
 		e.Remedy = "let no other program touch it during a run"
 	case errors.Is(err, syscall.ENOSPC):

@@ -61,6 +61,7 @@ type Journal struct {
 	wake    chan struct{} // tells the writer that there is something to do
 	failed  chan struct{} // closed when err is set
 	stopped chan struct{} // closed when the writer has ended
+	logLost bool          // the write-ahead log was removed; the writer's until stopped
 	lost    error         // why rows could not be written in the end; the writer's until stopped
 
 	closing sync.Once
@@ -104,7 +105,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path, err := resolve(o.Path)
+	path, err := find(o.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -139,29 +140,6 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	return j, nil
 }
 
-// resolve follows links, also to a file that is not there yet: two names of one journal have one lock.
-func resolve(path string) (string, error) {
-	for range 40 {
-		real, err := filepath.EvalSymlinks(path)
-		if err == nil {
-			return real, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		to, err := os.Readlink(path)
-		if err != nil { // there is nothing of that name
-			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-			return filepath.Join(dir, filepath.Base(path)), err
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(path), to)
-		}
-		path = to
-	}
-	return "", fmt.Errorf("%s: too many links", path)
-}
-
 // load opens the file under the lock and reads it.
 func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	defer guard(&err)()
@@ -170,7 +148,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	// SQLite would make it readable for everybody; its other files take their permissions from this one.
-	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -521,6 +499,11 @@ func (j *Journal) close(exitStatus int) error {
 // end notes the run's end and closes the file.
 func (j *Journal) end(exitStatus int) (err error) {
 	defer guard(&err)()
+	if j.logLost && j.lock.removed() {
+		// Another run may have begun, and ended, with a log of its own. To close the connection would write what
+		// our log has over that, so it is left to the end of the process.
+		return nil
+	}
 	if errors.Is(j.Err(), errReplaced) { // what is there now is not ours
 		return closeDB(j.db, j.conn)
 	}

@@ -20,6 +20,16 @@ func TestMain(m *testing.M) {
 	case "put":
 		putUntilKilled(os.Args[1])
 		return
+	case "put1":
+		j, err := Open(context.Background(), Options{Path: os.Args[1]})
+		if err != nil {
+			panic(err)
+		}
+		j.Put(full(2), nil)
+		if err := j.Close(0); err != nil {
+			panic(err)
+		}
+		return
 	case "hold":
 		hold(os.Args[1])
 		return

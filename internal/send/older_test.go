@@ -218,7 +218,7 @@ func TestOlderContentIsNoDelivery(t *testing.T) {
 // What is said to be delivered is what the server has, whatever happens.
 func TestNothingClaimed(t *testing.T) {
 	answers := rapid.Custom(func(t *rapid.T) answer {
-		a := answer{status: rapid.SampledFrom([]int{0, 201, 201, 400, 409, 412, 422, 429, 500, 502, 503, 504}).Draw(t, "status")}
+		a := answer{status: rapid.SampledFrom([]int{0, 201, 201, 400, 409, 422, 429, 500, 502, 503, 504}).Draw(t, "status")}
 		switch a.status {
 		case 201:
 			a.stores = true
@@ -233,32 +233,33 @@ func TestNothingClaimed(t *testing.T) {
 	})
 	type step struct {
 		Content                    string
-		NoOverwrite, Verify, Again bool
-		Resend, Digest             bool
+		Verify, Again, Resend, Digest bool
 		Answers                    []answer
 	}
 	steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		return step{
-			Content: rapid.SampledFrom([]string{"a", "b", "cc"}).Draw(t, "content"), NoOverwrite: rapid.Bool().Draw(t, "no-overwrite"),
+			Content: rapid.SampledFrom([]string{"a", "b", "cc"}).Draw(t, "content"),
 			Verify: rapid.Bool().Draw(t, "verify"), Again: rapid.IntRange(0, 5).Draw(t, "again") == 0,
 			Resend: rapid.Bool().Draw(t, "resend"), Digest: rapid.Bool().Draw(t, "digest"),
 			Answers: rapid.SliceOfN(answers, 0, 5).Draw(t, "answers"),
 		}
 	}), 2, 6)
 	rapid.Check(t, func(rt *rapid.T) {
+		// A PUT is noted before it is sent only where that matters: one without the flag that was killed
+		// is like one of another program.
+		noOverwrite := rapid.Bool().Draw(rt, "no-overwrite")
 		method, keyed := "PUT", false
 		if rapid.Bool().Draw(rt, "post") {
 			method, keyed = "POST", rapid.Bool().Draw(rt, "keyed")
 		}
 		plan := steps.Draw(rt, "steps")
-		failed := false
 		onScene(t, func(s *scene) {
 			if keyed {
 				s.Idempotency = keys
 			}
 			for _, step := range plan {
 				s.write(step.Content)
-				s.NoOverwrite, s.Verify, s.ResendUnknown, s.Digest = step.NoOverwrite, step.Verify, step.Resend, step.Digest
+				s.NoOverwrite, s.Verify, s.ResendUnknown, s.Digest = noOverwrite, step.Verify, step.Resend, step.Digest
 				s.Again = time.Time{}
 				if step.Again {
 					s.Again = time.Now()
@@ -266,10 +267,9 @@ func TestNothingClaimed(t *testing.T) {
 				s.send(method, step.Answers...)
 				time.Sleep(time.Second)
 			}
-			failed = s.Failed()
+			if s.Failed() {
+				s.Fatalf("%s, keyed %v, no-overwrite %v: %+v", method, keyed, noOverwrite, plan)
+			}
 		})
-		if failed {
-			rt.Fatalf("%s, keyed %v: %+v", method, keyed, plan)
-		}
 	})
 }
