@@ -220,6 +220,6 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 // discard closes the journal of a run that does not begin.
 func discard(j *journal.Journal) {
 	if j != nil {
-		_ = j.Close(send.ExitUsage) // there is another error to tell
+		_ = j.Discard() // there is another error to report
 	}
 }

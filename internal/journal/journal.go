@@ -57,6 +57,10 @@ type Journal struct {
 	conn    *sql.Conn
 	run     int64 // this run's row
 
+	// What Open has made.
+	made             []string // directories, the deepest first
+	newLock, newFile bool
+
 	slots   chan struct{} // one for each row that waits
 	wake    chan struct{} // tells the writer that there is something to do
 	failed  chan struct{} // closed when err is set
@@ -81,7 +85,7 @@ type Journal struct {
 // Open opens or makes a journal, takes its lock and reads its index into memory, which takes about a second for a
 // million rows. It fails with *InUseError, with ctx's error, or with an [*Error].
 //
-// The end of the run is noted by [Journal.Close].
+// The end of the run is noted by [Journal.Close]. If the run does not begin after all, call [Journal.Discard] instead.
 func Open(ctx context.Context, o Options) (*Journal, error) {
 	j, err := open(ctx, o)
 	if err != nil {
@@ -102,6 +106,10 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 		return nil, errors.New("has no name")
 	}
 	dir := filepath.Dir(o.Path)
+	var made []string
+	for d := dir; isMissing(d); d = filepath.Dir(d) {
+		made = append(made, d)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -115,6 +123,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	if _, err := readHeader(path); err != nil { // and make no lock beside what is not ours
 		return nil, err
 	}
+	newLock := isMissing(path + ".lock")
 	lock, err := takeLock(ctx, path, o.Wait)
 	if err != nil {
 		return nil, err
@@ -122,6 +131,9 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	j = &Journal{
 		path:    path,
 		lock:    lock,
+		made:    made,
+		newLock: newLock,
+		newFile: isMissing(path),
 		slots:   make(chan struct{}, queueSize),
 		wake:    make(chan struct{}, 1),
 		failed:  make(chan struct{}),
@@ -138,6 +150,11 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 		w.run()
 	}()
 	return j, nil
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // load opens the file under the lock and reads it.
@@ -487,12 +504,46 @@ func (j *Journal) Close(exitStatus int) error {
 	return j.closeBy
 }
 
-func (j *Journal) close(exitStatus int) error {
+// Discard closes the journal of a run that does not begin, instead of [Journal.Close], and leaves no trace of that run.
+func (j *Journal) Discard() error {
+	j.closing.Do(func() { j.closeBy = j.discard() })
+	return j.closeBy
+}
+
+func (j *Journal) discard() (err error) {
+	j.stop()
+	defer guard(&err)()
+	ctx := context.Background()
+	_, err = j.conn.ExecContext(ctx, "DELETE FROM run WHERE n = ?", j.run)
+	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
+	err = fault(j.path, cmp.Or(err, closeDB(j.db, j.conn)))
+	if j.newFile {
+		for _, suffix := range fileSuffixes {
+			os.Remove(j.path + suffix)
+		}
+	}
+	if j.newLock {
+		err = cmp.Or(err, j.lock.remove())
+	} else {
+		err = cmp.Or(err, j.lock.Close())
+	}
+	for _, dir := range j.made { // unless somebody else uses them already
+		os.Remove(dir)
+	}
+	return err
+}
+
+// stop ends the writer.
+func (j *Journal) stop() {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
 	j.poke()
 	<-j.stopped
+}
+
+func (j *Journal) close(exitStatus int) error {
+	j.stop()
 	return cmp.Or(j.lost, fault(j.path, j.end(exitStatus)), j.lock.Close())
 }
 

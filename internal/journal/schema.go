@@ -64,7 +64,7 @@ const (
 	origin TEXT PRIMARY KEY,
 	asked INTEGER NOT NULL,
 	until INTEGER NOT NULL
-)`
+) WITHOUT ROWID`
 	createItems = `CREATE VIEW items AS SELECT
 	n, state, method, url, path, attempts,
 	nullif(http_status, 0) AS http_status,

@@ -232,14 +232,14 @@ func TestNothingClaimed(t *testing.T) {
 		return a
 	})
 	type step struct {
-		Content                    string
+		Content                       string
 		Verify, Again, Resend, Digest bool
-		Answers                    []answer
+		Answers                       []answer
 	}
 	steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		return step{
 			Content: rapid.SampledFrom([]string{"a", "b", "cc"}).Draw(t, "content"),
-			Verify: rapid.Bool().Draw(t, "verify"), Again: rapid.IntRange(0, 5).Draw(t, "again") == 0,
+			Verify:  rapid.Bool().Draw(t, "verify"), Again: rapid.IntRange(0, 5).Draw(t, "again") == 0,
 			Resend: rapid.Bool().Draw(t, "resend"), Digest: rapid.Bool().Draw(t, "digest"),
 			Answers: rapid.SliceOfN(answers, 0, 5).Draw(t, "answers"),
 		}

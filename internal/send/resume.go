@@ -32,7 +32,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return nil, false
 	}
 	switch {
-	case c.Twice && (it.Header != nil || strings.Contains(it.URL, "?")):
+	case c.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		j.kept = true // what the journal has by that name is the other's
 		r.done(j, report.Item{Status: report.Failed, Error: "another item of this run is the same, or differs in credentials alone, by which the journal cannot tell them apart: leave one out, or give each a key of its own"})
 		return nil, false
