@@ -50,12 +50,13 @@ type Claim struct {
 
 // Journal is an open journal. Its methods are safe for concurrent use.
 type Journal struct {
-	path    string
-	earlier Earlier
-	lock    *lockFile
-	db      *sql.DB
-	conn    *sql.Conn
-	run     int64 // this run's row
+	path         string
+	earlier      Earlier
+	earlierWaits []Wait
+	lock         *lockFile
+	db           *sql.DB
+	conn         *sql.Conn
+	run          int64 // this run's row
 
 	// What Open has made.
 	made             []string // directories, the deepest first
@@ -77,6 +78,7 @@ type Journal struct {
 	waiting []entry
 	loads   []load
 	flushes []chan<- error
+	waits   []Wait
 	rows    int // not committed yet
 	closed  bool
 	err     error
@@ -203,6 +205,9 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	if err := j.setMode(ctx, o.Warn); err != nil {
+		return nil, err
+	}
+	if j.earlierWaits, err = readWaits(ctx, j.conn, time.Now()); err != nil {
 		return nil, err
 	}
 	started := o.Started

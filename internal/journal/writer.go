@@ -80,12 +80,15 @@ func (w *writer) run() {
 			clear(batch)
 			j.gather()
 			j.mu.Lock()
-			loads, flushes := j.loads, j.flushes
+			loads, flushes, waits := j.loads, j.flushes, j.waits
 			batch, j.waiting = j.waiting, batch[:0]
-			j.loads, j.flushes = nil, nil
+			j.loads, j.flushes, j.waits = nil, nil, nil
 			closed = j.closed
 			j.mu.Unlock()
-			more = len(batch)+len(loads)+len(flushes) > 0
+			more = len(batch)+len(loads)+len(flushes)+len(waits) > 0
+			if err := fault(j.path, w.keep(waits)); err != nil {
+				j.fail(err)
+			}
 			w.write(batch)
 			for _, l := range loads {
 				l.answer <- w.load(l.n)

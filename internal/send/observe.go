@@ -66,6 +66,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		r.Log.Debug(fmt.Sprintf("%s refused without saying how long to wait: paused for %s", e.Key, short(wait)))
 		return
 	}
+	r.keepWait(e.Key, now, e.Until)
 	if r.MaxWait > 0 && wait > r.MaxWait {
 		r.mu.Lock()
 		s := r.serverLocked(e.Key)
@@ -92,6 +93,9 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 // waited may learn of it before the event of the pause comes.
 func (r *run) leftAlone(s *server, until time.Time) {
 	text := "the server wants to be left alone until " + until.Format(time.RFC3339)
+	if s != nil && s.earlier.Equal(until) {
+		text = "the server asked in an earlier run to wait until " + clock(until, time.Now())
+	}
 	if r.MaxWait > 0 {
 		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
 	}

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
 )
 
 // An answer is what a [keeper] does with one request that it could accept.
@@ -163,10 +165,15 @@ func (s *scene) has() bool {
 
 func onScene(t *testing.T, do func(s *scene)) {
 	k := new(keeper)
+	dir, err := os.MkdirTemp("/dev/shm", "send") // to wait for a disk is most of the time of these tests
+	if err != nil {
+		dir = t.TempDir()
+	}
+	defer os.RemoveAll(dir)
 	onFakeTime(t, 1, k.ServeHTTP, func(w *world) {
-		w.Attempts, w.MaxWait, w.GiveUpAfter, w.Workers = 2, time.Minute, 10*time.Minute, 1
+		w.Attempts, w.MaxWait, w.GiveUpAfter, w.Workers = 2, time.Minute, time.Minute, 1
 		w.resends = 100
-		do(&scene{world: w, keeper: k, name: filepath.Join(w.TempDir(), "j.db")})
+		do(&scene{world: w, keeper: k, name: filepath.Join(dir, "j.db")})
 	})
 }
 
@@ -271,5 +278,30 @@ func TestNothingClaimed(t *testing.T) {
 				s.Fatalf("%s, keyed %v, no-overwrite %v: %+v", method, keyed, noOverwrite, plan)
 			}
 		})
+	})
+}
+
+// Files of one size and date in three folders, as archives have them, go to one URL. A digest that is
+// known of the first says nothing of the second, and by it the third is not there already.
+func TestDigestOfAnotherPlace(t *testing.T) {
+	onScene(t, func(s *scene) {
+		for _, step := range []struct {
+			folder, content string
+			digest          bool
+		}{{"1", "old", true}, {"2", "new", false}, {"3", "old", true}} {
+			file := filepath.Join(s.TempDir(), step.folder, "f")
+			if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(step.content), 0o600),
+				os.Chtimes(file, time.Time{}, time.Unix(1e9, 0))); err != nil {
+				s.Fatal(err)
+			}
+			s.Digest = step.digest
+			s.from("http://127.0.0.1/f", source.Options{Paths: []string{filepath.Dir(file)}, Method: "PUT"})
+			s.journal(s.name)
+			s.keeper.killed = func() {}
+			s.items(s.run(), report.ItemCounts{Total: 1, Delivered: 1})
+			if s.keeper.content != step.content {
+				s.Errorf("the server has %q, want %q", s.keeper.content, step.content)
+			}
+		}
 	})
 }

@@ -120,8 +120,9 @@ type run struct {
 	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
 
 	// For submit, and after it for summary.
-	before  int64 // items that were delivered earlier
-	unasked int64 // items that --only leaves out
+	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything
+	before  int64                // items that were delivered earlier
+	unasked int64                // items that --only leaves out
 
 	mu      sync.Mutex
 	servers map[string]*server // by the upstream's key
@@ -261,6 +262,12 @@ func newRun(o Options) *run {
 	r.Log = r.secrets.logger(o.Log)
 	r.tally = report.NewTally(r.start)
 	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
+	if o.Journal != nil {
+		r.waits = make(map[string]time.Time)
+		for _, w := range o.Journal.Waits() {
+			r.waits[w.Origin] = w.Until
+		}
+	}
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
 		inFlight = mostInFlight
@@ -351,7 +358,12 @@ func (r *run) submit(ctx context.Context) {
 			r.end(ExitFailed, err)
 			return
 		default:
-			if j, wanted := r.claim(it); wanted && r.pool.Submit(ctx, j) != nil {
+			j, wanted := r.claim(it)
+			if !wanted {
+				continue
+			}
+			r.obey(j)
+			if r.pool.Submit(ctx, j) != nil {
 				return
 			}
 		}
