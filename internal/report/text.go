@@ -179,6 +179,8 @@ func ExitMeaning(status int) string {
 		return "the server was unavailable or throttled beyond what was allowed; trying later may work"
 	case 6:
 		return "a local fault, such as a full disk"
+	case 7:
+		return "another run has the journal"
 	case 10:
 		return "a limit that you set ended the run"
 	case 130:
