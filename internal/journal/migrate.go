@@ -47,11 +47,12 @@ func checkSchema(ctx context.Context, conn *sql.Conn) (v int, err error) {
 		return 0, err
 	}
 	tables := map[string]string{"item": createItem, "run": createRun, "wait": createWait}
-	switch v {
-	case 1:
+	switch {
+	case v == 1:
 		tables = map[string]string{"item": createItem1, "run": createRun}
-	case version:
-	default:
+	case v > version:
+		return 0, fmt.Errorf("%w (journal version %d)", errNewer, v)
+	case v < version:
 		return 0, fmt.Errorf("%w: journal version %d", errDamaged, v)
 	}
 	for name, want := range tables {

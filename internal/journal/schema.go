@@ -178,7 +178,7 @@ func readHeader(path string) (header, error) {
 		return header{}, fmt.Errorf("%w: an SQLite file of another program", errForeign)
 	}
 	if v := binary.BigEndian.Uint32(b[60:]); v > version {
-		return header{}, &Error{path, fmt.Errorf("was written by a newer penstock (journal version %d)", v), "use that one, or another --journal FILE"}
+		return header{}, fmt.Errorf("%w (journal version %d)", errNewer, v)
 	} else if v < 1 {
 		return header{}, fmt.Errorf("%w: journal version %d", errDamaged, v)
 	}

@@ -38,6 +38,7 @@ type keeper struct {
 	accepted map[string]bool
 	keys     map[string]bool
 	answers  []answer
+	during   func() // while a request is on its way
 	killed   func() // takes what is on disk then for what a killed run has left
 	requests int
 }
@@ -58,7 +59,9 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	k.requests++
+	if k.requests++; k.during != nil {
+		k.during()
+	}
 	if k.killed == nil { // the run was killed: what it still does did not happen
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
@@ -279,6 +282,26 @@ func TestNothingClaimed(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A file that changes while it is sent may be at the server as it was, or as a mix.
+func TestChangedWhileSentIsNoDelivery(t *testing.T) {
+	for _, form := range []string{"", "file"} {
+		onScene(t, func(s *scene) {
+			s.NoOverwrite, s.Form = true, form
+			s.write("a")
+			s.keeper.during = func() {
+				s.keeper.during = nil
+				s.write("b")
+			}
+			if sum := s.send("PUT", answer{stores: true, status: 201}); sum.Items.Failed != 1 {
+				s.Errorf("%+v", sum.Items)
+			}
+			if sum := s.send("PUT", answer{status: 500}); sum.Items.Unknown != 1 || sum.Items.Total != 1 {
+				s.Errorf("%+v\n%s", sum.Items, errorsOf(sum))
+			}
+		})
+	}
 }
 
 // Files of one size and date in three folders, as archives have them, go to one URL. A digest that is
