@@ -284,6 +284,23 @@ func TestNothingClaimed(t *testing.T) {
 	})
 }
 
+// A run was killed after the server had accepted a new content. With the old one back, the journal must
+// not have it as delivered.
+func TestChangedBackIsNoDelivery(t *testing.T) {
+	for _, method := range []string{"PUT", "POST"} {
+		onScene(t, func(s *scene) {
+			s.write("a")
+			s.send(method)
+			s.write("b")
+			s.send(method, answer{stores: true, status: 201, kill: true})
+			s.write("a")
+			if sum := s.send(method); sum.Items.Skipped > 0 {
+				s.Errorf("%s: %+v", method, sum.Items)
+			}
+		})
+	}
+}
+
 // A file that changes while it is sent may be at the server as it was, or as a mix.
 func TestChangedWhileSentIsNoDelivery(t *testing.T) {
 	for _, form := range []string{"", "file"} {
