@@ -202,6 +202,7 @@ type shown struct {
 	journal.Info
 	runs    []journal.Run // the last ones, oldest first
 	summary report.Summary
+	waits   []journal.Wait
 }
 
 func read(r *journal.Reader) (s shown, err error) {
@@ -209,6 +210,9 @@ func read(r *journal.Reader) (s shown, err error) {
 		return s, err
 	}
 	if s.runs, err = r.Runs(); err != nil {
+		return s, err
+	}
+	if s.waits, err = r.Waits(); err != nil {
 		return s, err
 	}
 	s.runs = s.runs[max(0, len(s.runs)-shownRuns):]
@@ -233,6 +237,9 @@ func (s shown) text(w io.Writer) error {
 	fmt.Fprintf(table, "journal\t%s (%s)\n", report.Printable(s.Path), size(s.Size))
 	fmt.Fprintf(table, "target\t%s\n", report.Printable(s.Method+" "+s.Target))
 	fmt.Fprintf(table, "items\t%s\n", send.CountsOf(s.Counts))
+	for _, wait := range s.waits {
+		fmt.Fprintf(table, "wait\t%s asked to wait until %s\n", report.Printable(wait.Origin), send.Clock(wait.Until, time.Now()))
+	}
 	table.Flush()
 	s.summary.WriteErrors(&b)
 	fmt.Fprintf(&b, "%s:\n", plural(int64(s.Runs), "run"))

@@ -80,6 +80,14 @@ func TestVersion1(t *testing.T) {
 	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[Delivered] != 1 || info.Command != "penstock send" {
 		t.Errorf("%+v", info)
 	}
+	if r, err := OpenReader(path); err != nil {
+		t.Error(err)
+	} else {
+		if waits, err := r.Waits(); len(waits) > 0 || err != nil {
+			t.Error(waits, err)
+		}
+		r.Close()
+	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
 		t.Errorf("reading has changed it, %v", err)
 	}

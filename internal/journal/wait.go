@@ -30,6 +30,15 @@ func (j *Journal) KeepWait(w Wait) {
 	}
 }
 
+// Waits returns the waits that are not over.
+func (r *Reader) Waits() (waits []Wait, err error) {
+	defer guard(&err)()
+	if r.version > 1 {
+		waits, err = readWaits(context.Background(), r.conn, time.Now())
+	}
+	return waits, readFault(r.path, err)
+}
+
 // readWaits returns the waits that are not over now.
 func readWaits(ctx context.Context, conn *sql.Conn, now time.Time) (waits []Wait, err error) {
 	rows, err := conn.QueryContext(ctx, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?", now.UnixMilli(), mostWaits)
@@ -52,7 +61,7 @@ func readWaits(ctx context.Context, conn *sql.Conn, now time.Time) (waits []Wait
 	return waits, rows.Err()
 }
 
-// keep writes waits, and drops those that are over.
+// keep writes the last wait of each origin in one transaction, and drops those that are over.
 func (w *writer) keep(waits []Wait) (err error) {
 	if len(waits) == 0 || w.j.Err() != nil {
 		return nil
@@ -61,15 +70,24 @@ func (w *writer) keep(waits []Wait) (err error) {
 	if err := w.intact(); err != nil {
 		return err
 	}
+	last := make(map[string]Wait)
+	for _, wait := range waits {
+		last[wait.Origin] = wait
+	}
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, "DELETE FROM wait WHERE until <= ?", time.Now().UnixMilli()); err != nil {
+	tx, err := w.conn.BeginTx(ctx, nil)
+	if err != nil {
 		return err
 	}
-	for _, wait := range waits {
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, "DELETE FROM wait WHERE until <= ?", time.Now().UnixMilli()); err != nil {
+		return err
+	}
+	for origin, wait := range last {
 		until := wait.Until.Add(time.Millisecond - 1).UnixMilli() // not before
-		if _, err := w.conn.ExecContext(ctx, "REPLACE INTO wait (origin, asked, until) VALUES (?,?,?)", wait.Origin, wait.Asked.UnixMilli(), until); err != nil {
+		if _, err := tx.ExecContext(ctx, "REPLACE INTO wait (origin, asked, until) VALUES (?,?,?)", origin, wait.Asked.UnixMilli(), until); err != nil {
 			return err
 		}
 	}
-	return nil
+	return tx.Commit()
 }

@@ -48,13 +48,13 @@ func (r *run) obey(j *job) {
 	}
 	r.mu.Unlock()
 	if first && wait.After(now) {
-		r.Log.Info(fmt.Sprintf("%s asked in an earlier run to wait until %s: nothing is sent to it before", origin, clock(wait, now)))
+		r.Log.Info(fmt.Sprintf("%s asked in an earlier run to wait until %s: nothing is sent to it before", origin, Clock(wait, now)))
 		j.server.Pause(wait, "an earlier run")
 	}
 }
 
-// clock writes an instant as briefly as it is clear.
-func clock(t, now time.Time) string {
+// Clock writes an instant as briefly as it is clear.
+func Clock(t, now time.Time) string {
 	t, now = t.Local(), now.Local()
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
 		return t.Format("15:04")
