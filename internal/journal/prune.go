@@ -120,7 +120,7 @@ func old(info Info, olderThan time.Duration) bool {
 	return info.Err == nil && !info.Running && time.Since(info.Last) > olderThan
 }
 
-// remove removes a journal unless it was used meanwhile. Of a link it removes the link.
+// remove removes a journal unless it was used meanwhile. If path is a link, it removes the link only.
 func remove(path string, olderThan time.Duration) (bool, error) {
 	real, err := find(path)
 	if err != nil {

@@ -16,8 +16,8 @@ type Wait struct {
 // mostWaits bounds what is read of a damaged or a very busy journal.
 const mostWaits = 4096
 
-// Waits returns the waits of earlier runs that were not over when the journal was opened. Of a clock that was set back
-// since, no wait gets longer than the server asked for.
+// Waits returns the waits of earlier runs that were not over when the journal was opened. If the clock was set back
+// since, a wait is still no longer than the server asked for.
 func (j *Journal) Waits() []Wait { return j.earlierWaits }
 
 // KeepWait records a wait soon, in the place of the one before for that origin.

@@ -10,8 +10,8 @@ import (
 const (
 	// shortWait is over before anybody starts another run.
 	shortWait = 5 * time.Second
-	// keptWait bounds for how long later runs obey: what asks for more is more likely a fault of the
-	// server, which nobody could correct.
+	// keptWait is the longest wait that later runs obey. A longer one is more likely a fault of the
+	// server, and would stop every run until somebody removes the journal.
 	keptWait = 48 * time.Hour
 )
 
