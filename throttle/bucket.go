@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/standing"
+	"github.com/penstock/penstock/internal/suspend"
 )
 
 const (
@@ -17,10 +18,9 @@ const (
 	// server that tolerates 10 ms of jitter below what it tolerates.
 	defaultCatchUp = 0.005
 
-	// wallCheck is how often a paused bucket looks at the wall clock: timers
-	// follow the monotonic clock, which on Linux stands still while the machine
-	// sleeps, and a pause ends at an instant of the wall clock.
-	wallCheck = 10 * time.Second
+	// suspendCheck is how often a paused bucket looks whether the machine was
+	// suspended: timers do not advance meanwhile, but a pause does.
+	suspendCheck = 10 * time.Second
 )
 
 // A Bucket is a smoothed token bucket for many waiters: tokens fall due evenly
@@ -52,6 +52,10 @@ type Bucket struct {
 	waits   *waits        // told what the first waiter waits for; nil: nobody is
 	changed func()        // called, without mu, when steer's orders may have changed by themselves; nil: they do not
 
+	// Set by tests, before use: time.Now and suspend.Total.
+	clock  func() time.Time
+	asleep func() time.Duration
+
 	mu struct {
 		sync.Mutex
 
@@ -77,10 +81,14 @@ type Bucket struct {
 		reservation rate.Reservation
 		due         time.Duration
 
-		until  time.Time // paused until this instant of the wall clock; zero: not paused
-		source string    // who asked for the latest pause
-		own    bool      // nobody did
-		err    error     // stopped
+		// A pause has a length, not an end on the wall clock, which may be set meanwhile.
+		until     time.Time     // when it ends, for people; zero: not paused
+		end       time.Duration // when it ends, if the machine is not suspended
+		suspended time.Duration // how long the machine had been when it began
+		source    string        // who asked for the latest pause
+		own       bool          // nobody did
+
+		err error // stopped
 
 		granted, unclaimed int64
 	}
@@ -108,7 +116,7 @@ type BucketStats struct {
 // A rate of 0 stops: everybody waits until the rate is raised. [rate.Inf] is no
 // limit. A rate that is negative or not a number is taken as 0.
 func NewBucket(r rate.Limit, burst int) *Bucket {
-	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour)}
+	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour), clock: time.Now, asleep: suspend.Total}
 	b.timer.Stop()
 	b.mu.door.room, b.mu.door.until = math.MaxInt, never
 	b.mu.burst = max(burst, 1)
@@ -249,22 +257,25 @@ func (b *Bucket) SetCatchUp(share float64) {
 
 // Pause gives out nothing until the given instant, to those who wait now or
 // later. Of several pauses the one that ends last holds; the zero Time and
-// instants in the past change nothing. The instant is one of the wall clock, so
-// a pause also passes while the machine sleeps. Afterwards tokens are evenly
-// spaced again: none were gathered.
+// instants in the past change nothing. A pause also passes while the machine is
+// suspended, but if the wall clock is set, it stays as long as it was to be when
+// Pause was called. Afterwards tokens are evenly spaced again: none were gathered.
 func (b *Bucket) Pause(until time.Time) { b.pause(until, "", false) }
 
 // pause reports whether the pause is now the one that holds. One of our own is
 // sat out however long it is.
 func (b *Bucket) pause(until time.Time, source string, own bool) bool {
-	until = until.Round(0) // wall clock only
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !until.After(b.mu.until) || !until.After(time.Now().Round(0)) {
+	// The lengths of two that end at the same instant differ by the time between two looks at the clock.
+	left := until.Sub(b.clock())
+	if left <= 0 || until.Equal(b.mu.until) || left <= b.pausedLocked() {
 		return false
 	}
-	b.unreserveLocked(b.now())
+	now := b.now()
+	b.unreserveLocked(now)
 	b.mu.until, b.mu.source, b.mu.own = until, source, own
+	b.mu.end, b.mu.suspended = now+min(left, never-now), b.asleep()
 	if err := b.refusalLocked(); err != nil {
 		b.mu.queue.stop(err)
 		b.fitLocked(b.mu.floor, 0) // as when a heavy first waiter leaves
@@ -279,7 +290,7 @@ func (b *Bucket) refusalLocked() error {
 		return b.mu.err
 	}
 	if b.maxWait > 0 && !b.mu.own && b.pausedLocked() > b.maxWait {
-		return &PausedError{Until: b.mu.until, Source: b.mu.source}
+		return &PausedError{Until: b.untilLocked(), Source: b.mu.source}
 	}
 	return nil
 }
@@ -294,10 +305,11 @@ func (b *Bucket) paused() bool {
 func (b *Bucket) pausedUntil() (time.Time, string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.pausedLocked() == 0 {
-		return time.Time{}, ""
+	until := b.untilLocked()
+	if until.IsZero() {
+		return until, ""
 	}
-	return b.mu.until, b.mu.source
+	return until, b.mu.source
 }
 
 // Resume ends a pause now.
@@ -321,9 +333,7 @@ func (b *Bucket) Stats() BucketStats {
 		Granted:   b.mu.granted,
 		Unclaimed: b.mu.unclaimed,
 	}
-	if b.pausedLocked() > 0 {
-		s.Paused = b.mu.until
-	}
+	s.Paused = b.untilLocked()
 	return s
 }
 
@@ -481,12 +491,33 @@ func (b *Bucket) pausedLocked() time.Duration {
 	if b.mu.until.IsZero() {
 		return 0
 	}
-	left := b.mu.until.Sub(time.Now().Round(0))
+	now, slept := b.now(), b.asleep()-b.mu.suspended
+	if slept < time.Second { // what is less is an error of measurement
+		slept = 0
+	}
+	left := b.mu.end - now - slept
 	if left > 0 {
 		return left
 	}
-	b.resumeLocked(b.now() + left) // not when somebody came to look
+	end := b.mu.end // not when somebody came to look
+	if slept > 0 {
+		end = now
+	}
+	b.resumeLocked(end)
 	return 0
+}
+
+// untilLocked returns when the pause ends by the wall clock as it is now, or the
+// zero Time. It requires that mu is held.
+func (b *Bucket) untilLocked() time.Time {
+	left := b.pausedLocked()
+	if left == 0 {
+		return time.Time{}
+	}
+	if until := b.clock().Add(left); until.Round(0).Sub(b.mu.until.Round(0)).Abs() > time.Second && b.mu.end != never {
+		b.mu.until = until // the clock was set, or the machine suspended
+	}
+	return b.mu.until
 }
 
 // resumeLocked ends the pause at the given instant and lets go of all tokens but
@@ -539,7 +570,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	now := b.now()
 	why, wait = b.mu.door.shut(now)
 	if left > 0 && why != byConcurrency { // who could not go anyhow does not wait for the pause
-		return byCoolDown, min(left, wallCheck)
+		return byCoolDown, min(left, suspendCheck)
 	}
 	if why != free {
 		b.unreserveLocked(now) // no token is to grow old at the door
