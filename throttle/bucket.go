@@ -149,7 +149,7 @@ func (b *Bucket) WaitN(ctx context.Context, n int) error {
 		return nil
 	}
 	now := b.now()
-	b.lock()
+	b.mu.Lock()
 	if b.mu.err == nil && b.mu.queue.first == nil && b.takeLocked(now, n) {
 		b.mu.Unlock()
 		return nil
@@ -711,19 +711,4 @@ func seconds(s float64) time.Duration {
 		return time.Duration(s)
 	}
 	return math.MaxInt64
-}
-
-// lock takes mu on the path that all callers share. Past a handful of contenders
-// sync.Mutex parks and wakes a goroutine for each turn, which costs several times
-// the turn itself; trying again after a yield does not.
-func (b *Bucket) lock() {
-	for range 8 {
-		for range 32 {
-			if b.mu.TryLock() {
-				return
-			}
-		}
-		runtime.Gosched()
-	}
-	b.mu.Lock()
 }

@@ -287,14 +287,7 @@ func (u *Upstream) resent() {
 
 // token waits for the tokens of one attempt.
 func (u *Upstream) token(ctx context.Context, weight int) error {
-	weight = max(weight, 1)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if u.bucket.AllowN(weight) {
-		return nil
-	}
-	return u.bucket.WaitN(ctx, weight)
+	return u.bucket.WaitN(ctx, max(weight, 1))
 }
 
 // Pause lets nobody send until the given instant, as if the server had asked
