@@ -84,13 +84,15 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 	c.mu.queue.push(w)
 	c.mu.Unlock()
 	defer c.mu.queue.put(w)
-	if w.park(ctx) && c.leave(w) {
-		return context.Cause(ctx)
+	for w.state.Load() == queued {
+		if w.park(ctx) && c.leave(w) {
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }
 
-// leave takes w out of the queue, unless it was served or stopped before.
+// leave takes w out of the queue, unless it was served before.
 func (c *Concurrency) leave(w *waiter) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

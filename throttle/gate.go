@@ -100,8 +100,8 @@ const (
 // still sending may then miss the answer, unless it asked with Expect:
 // 100-continue, on which it gets the answer and sends no body.
 //
-// A Gate is safe for concurrent use. Its fields must not change once it is in
-// use, and it must not be copied.
+// A Gate is safe for concurrent use. Its fields must not change once it has made
+// a handler, and it must not be copied.
 type Gate struct {
 	// Limits are those of each key; see SetLimits. Burst is how many requests may
 	// come at once after a lull. It should be no less than the number of clients
@@ -191,12 +191,10 @@ type admission struct {
 	limit   string   // RateLimit; empty: none
 	wait    int64    // Retry-After of a refusal
 	text    string   // why it is refused, for people
-	err     error
 }
 
-// Validate returns an error that names every field that cannot be, with its
-// value. A gate whose fields are not valid answers everything but what Skip lets
-// pass with 500 and this error.
+// Validate returns an error that names every field that is not valid, with its
+// value.
 func (g *Gate) Validate() error { return g.validate(g.Limits) }
 
 func (g *Gate) validate(limits Limits) error {
@@ -216,18 +214,23 @@ func (g *Gate) validate(limits Limits) error {
 }
 
 // Handler returns a handler that passes to next what the gate admits. All
-// handlers of one gate share its counts.
+// handlers of one gate share its counts. It panics if the gate's fields are not
+// valid: a program with such a gate should not begin to serve. [Gate.Validate]
+// checks fields that come from a configuration.
 func (g *Gate) Handler(next http.Handler) http.Handler {
+	g.once.Do(g.init)
+	g.mu.Lock()
+	err := g.mu.err
+	g.mu.Unlock()
+	if err != nil {
+		panic(err)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.Skip != nil && g.Skip(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		a := g.enter(g.key(r))
-		if a.err != nil {
-			http.Error(w, a.err.Error(), http.StatusInternalServerError)
-			return
-		}
 		// Added, not set: a request may pass several gates.
 		h := w.Header()
 		if len(a.policy) > 0 {
@@ -368,13 +371,9 @@ func field(name string, params ...any) string {
 
 // enter admits a request of this key, or does not.
 func (g *Gate) enter(key string) admission {
-	g.once.Do(g.init)
 	now := g.now() // before the lock, which all callers share
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.mu.err != nil {
-		return admission{err: g.mu.err}
-	}
 	a, l := g.accountLocked(key, now), &g.mu.rules
 	debt := max(a.due-now, 0)
 	switch {
