@@ -37,9 +37,9 @@ const (
 // made up that way; what a process loses beyond that, because it was stopped,
 // starved or asleep, is forgiven and does not leave as a burst afterwards.
 //
-// Unlike the reservations of [rate.Limiter], nothing is fixed for those who wait:
-// a new rate, a pause and its end act on them at once, a waiter whose context
-// ends leaves no debt, and a waiter may ask for more tokens than the burst.
+// Unlike a reservation of [rate.Limiter], the turn of a waiting caller is not fixed:
+// a new rate, a pause and its end act at once, a caller whose context ends leaves no
+// debt, and a caller may ask for more tokens than the burst.
 //
 // A Bucket starts no goroutine and needs no Close. It is safe for concurrent
 // use. Use [NewBucket]; it must not be copied.
@@ -49,7 +49,7 @@ type Bucket struct {
 
 	// For an Upstream. Set before use.
 	maxWait time.Duration // the longest pause that is sat out; 0: any
-	waits   *waits        // told what the first waiter waits for; nil: nobody is
+	waits   *waits        // records what the first waiter waits for; may be nil
 	changed func()        // called, without mu, when steer's orders may have changed by themselves; nil: they do not
 
 	// Set by tests, before use: time.Now and suspend.Total.
@@ -96,10 +96,10 @@ type Bucket struct {
 
 // BucketStats is a snapshot of a [Bucket].
 type BucketStats struct {
-	Rate    rate.Limit // tokens a second
+	Rate    rate.Limit // tokens a second; [rate.Inf], which JSON leaves out: no limit
 	Burst   int        // tokens that an idle bucket gathers
-	Waiting int        // callers who wait now
-	Paused  time.Time  // when the pause in force ends; zero: not paused
+	Waiting int        // callers that wait now
+	Paused  time.Time  `json:",omitzero"` // when the pause in force ends; zero: not paused
 
 	Granted int64 // tokens given out
 
@@ -193,7 +193,7 @@ func (b *Bucket) AllowN(n int) bool {
 	return ok
 }
 
-// SetRate sets the rate in tokens a second, for those who wait now as well. Its
+// SetRate sets the rate in tokens a second, also for callers that wait now. Its
 // argument is read as that of [NewBucket].
 func (b *Bucket) SetRate(r rate.Limit) {
 	b.mu.Lock()
@@ -240,11 +240,11 @@ func (b *Bucket) SetBurst(burst int) {
 	b.settleLocked()
 }
 
-// SetCatchUp sets by what share of the rate a second may exceed it to make up
-// for late timers: with 0.005, the default, any second holds at most
-// 1.005·rate + burst tokens. 0 makes up nothing, for the strictest of servers,
-// and costs about the share of time by which timers are late. Values are held
-// between 0 and 1; what is not a number is taken as 0.
+// SetCatchUp sets how much faster than the rate tokens may come in a second to make
+// up for late timers. The default, 0.005, is half a percent: any second holds at most
+// 1.005·rate + burst tokens. With 0 nothing is made up for, as the strictest of
+// servers may need, and the rate falls short by the share of time by which timers are
+// late. Values are limited to 0 to 1; NaN is taken as 0.
 func (b *Bucket) SetCatchUp(share float64) {
 	if !(share > 0) {
 		share = 0
@@ -255,8 +255,8 @@ func (b *Bucket) SetCatchUp(share float64) {
 	b.mu.Unlock()
 }
 
-// Pause gives out nothing until the given instant, to those who wait now or
-// later. Of several pauses the one that ends last holds; the zero Time and
+// Pause gives out nothing until the given instant, to callers that wait now or
+// come later. Of several pauses the one that ends last holds; the zero Time and
 // instants in the past change nothing. A pause also passes while the machine is
 // suspended, but if the wall clock is set, it stays as long as it was to be when
 // Pause was called. Afterwards tokens are evenly spaced again: none were gathered.

@@ -54,11 +54,11 @@ const (
 //	gate := &throttle.Gate{Limits: throttle.Limits{Rate: 10, InFlight: 4}}
 //	http.Handle("/upload", gate.Handler(upload))
 //
-// A key is a client's address unless Key tells otherwise. Handlers made by one
+// A key is a client's address unless Key is set. Handlers made by one
 // gate share its counts; classes of requests are kept apart by a gate each. A
 // limit over all keys together is a gate whose Key returns a constant. Put it
-// inside one that limits each key, so that who is refused there uses up nothing
-// of what is common to all.
+// inside the gate that limits each key, so that requests refused there do not count
+// against the limit that all share.
 //
 // The guarantee: in any t seconds a key has at most rate·(t + c) + burst requests
 // served, where c is 0.05 s, or a tenth of 1/rate where that is more. By c a
@@ -73,8 +73,8 @@ const (
 // Nothing waits in a gate. What is refused is answered at once with Status, a
 // Retry-After in seconds (RFC 9110, section 10.2.3) and a line of text, and its
 // body is not read. Over the rate, Retry-After is when the key's next token is
-// due, rounded up: who comes back then is served, unless another with the same
-// key was first. Over InFlight it is how long requests of the key take to serve,
+// due, rounded up: a client that comes back then is served, unless another with the
+// same key was first. Over InFlight it is how long requests of the key take to serve,
 // a fading mean, at least 1 s and at most 60.
 //
 // Every answer carries the fields of draft-ietf-httpapi-ratelimit-headers-11, so
@@ -84,15 +84,15 @@ const (
 //	RateLimit-Policy: "default-in-flight";q=4;qu="concurrent-requests"
 //	RateLimit: "default";r=6000;t=600
 //
-// RateLimit says that no more than r requests will be served within t seconds. A
-// bucket refills all the time, so that is what fits into t; a little less when
-// the client was early, so that it will be on time. A client that spreads r evenly
-// over t, less what it has in flight, is not refused; one that sends r at once
-// is. On a refusal it names what was exceeded, with r=0. The Burst is not told.
+// RateLimit says that no more than r requests will be served within t seconds. The
+// bucket refills continuously, so r is what will be served within t if sent evenly.
+// For a client that is a little early it is slightly lower. A client that spreads r
+// evenly over t, less what it has in flight, is not refused; one that sends r at once
+// is. On a refusal it names what was exceeded, with r=0. The Burst is not in it.
 //
 // A gate remembers at most 65,536 keys that have nothing in flight. Beyond that
-// it forgets some, taken at random, which may then use their burst once more:
-// nobody is refused for lack of room. Of keys longer than 128 bytes it keeps a
+// it forgets some, taken at random, which may then use their burst once more. No
+// request is refused for lack of room. Of keys longer than 128 bytes it keeps a
 // hash.
 //
 // [net/http] reads what remains of a refused request's body up to 256 KiB before
@@ -109,23 +109,22 @@ type Gate struct {
 	// zero, for a gate does not wait; Fixed means nothing here.
 	Limits Limits
 
-	// Key tells on whose account a request is. Nil: [RemoteKey]. See also
-	// [HeaderKey] and [ForwardedKey], or return the name of the user whom a
-	// handler around the gate has authenticated.
+	// Key returns the key of the client that a request counts against. If nil,
+	// [RemoteKey]. See also [HeaderKey] and [ForwardedKey], or return the name of the
+	// user that a handler around the gate has authenticated.
 	Key func(*http.Request) string
 
-	// Skip, if set, tells which requests pass without being counted, such as
-	// health checks.
+	// Skip, if set, reports whether a request passes without being counted, such as
+	// a health check.
 	Skip func(*http.Request) bool
 
 	// Status is that of refusals: 429 Too Many Requests or 503 Service
-	// Unavailable; zero: 429. 429 says that this client is too fast. Where all
-	// share one key, it is 503 that tells the truth: the server is busy, whoever
-	// asks.
+	// Unavailable. If zero, 429, which says that this client is too fast. Where all
+	// clients share one key, use 503: the server is busy, whichever client asks.
 	Status int
 
-	// Name is the name of the policies in RateLimit fields, to tell them from
-	// those of other gates that a request passes, in printable ASCII; empty:
+	// Name is the name of the policies in RateLimit fields, in printable ASCII, which
+	// distinguishes them from those of other gates that a request passes. If empty,
 	// "default".
 	Name string
 

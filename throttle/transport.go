@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	maxUpstreams = 1024
+	defaultUpstreams = 1024
 
 	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one: to look at all of them
 	// takes milliseconds where there are thousands.
@@ -80,9 +80,14 @@ const (
 type Transport struct {
 	// Base sends the requests. If nil, a clone of [http.DefaultTransport] that
 	// keeps enough idle connections to a host for many workers, or, if that is no
-	// [*http.Transport], the default itself. One that sends
-	// a request of its own with the same context, as some do to
-	// fetch a token, is charged for both, as if the second were a resend.
+	// [*http.Transport], the default itself.
+	//
+	// Set MaxIdleConnsPerHost of an http.Transport of your own to as many requests as may
+	// be in flight. It is 2 otherwise, and most requests of many workers then make a new
+	// connection. Proxies, TLS and the like are also set on Base.
+	//
+	// If Base makes a second request with the same context (to fetch a token, say), that
+	// one is paced, too, and reported as [Resent].
 	Base http.RoundTripper
 
 	// Limits are those of each upstream, unless LimitsFor is set, which returns
@@ -92,28 +97,33 @@ type Transport struct {
 	Limits    Limits
 	LimitsFor func(key string) Limits
 
-	// Key tells which upstream a request goes to. Nil: by scheme and host, with
-	// the port where it is not the scheme's own.
+	// Key returns the key of the upstream that a request belongs to. If nil, that is its
+	// scheme and host, with the port if it is not the default one. Keys are in all events:
+	// to limit each API key, return a name or a hash of it.
 	Key func(*http.Request) string
 
-	// Weight is how many tokens a request costs. Nil: 1.
+	// MaxUpstreams is how many upstreams are remembered, at some 15 KiB each; see
+	// [Transport.Upstream]. If zero or less, 1,024.
+	MaxUpstreams int
+
+	// Weight returns how many tokens a request costs. If nil, 1.
 	Weight func(*http.Request) int
 
 	// Timeout is the longest that one attempt may take, in which waiting for a
 	// permit, a token or a cool-down does not count, reading the answer does. It
-	// ends with a [*TimeoutError]. Zero: no limit. [http.Client.Timeout] and a
+	// ends with a [*TimeoutError]. If zero, there is no limit. [http.Client.Timeout] and a
 	// deadline of the request's context also run while the request waits: they
 	// count as a timeout of the server if the request was in flight for more than
 	// four times the usual latency.
 	Timeout time.Duration
 
-	// MaxWait is the longest cool-down that a request sits out; a longer one fails
-	// it at once with a [*PausedError], which says when to come back: those who
-	// wait when it begins, and those who come while more than MaxWait of it is
-	// left. Zero or below: 1 hour; [math.MaxInt64]: none is too long.
+	// MaxWait is the longest cool-down that a request waits for. While more of it is
+	// left, requests fail at once with a [*PausedError], which says when to come back,
+	// whether they were waiting already or have just arrived. If zero or less, 1 hour;
+	// with [math.MaxInt64] none is too long.
 	MaxWait time.Duration
 
-	// Observe, if set, is told what happens, by many goroutines at once and
+	// Observe, if set, is called with what happens, by many goroutines at once and
 	// with no lock held. Requests wait until it returns.
 	Observe func(Event)
 
@@ -138,7 +148,7 @@ type entry struct {
 
 func (e *entry) leave() { e.users.Add(-1) }
 
-// An EventKind tells what an [Event] is about. Zero is none.
+// An EventKind is what an [Event] is about. Zero is none.
 type EventKind uint8
 
 const (
@@ -162,7 +172,8 @@ func (k EventKind) String() string {
 
 // An Event is something that a [Transport] did. All texts in it may be logged:
 // no header value of the request, no user, password or query of a URL is in
-// them, even where the server sent one back. Request is the request itself.
+// them, even where the server sent one back. Request is the request itself, and
+// Key is whatever [Transport.Key] returned.
 type Event struct {
 	Kind    EventKind
 	Key     string        // the upstream's
@@ -249,10 +260,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // Upstream returns the upstream of a key: its statistics and live limits. There
-// is one for each key that was asked for; of more than 1,024, those that were
-// idle longest are dropped, with their statistics and what they had learned: never
-// one that is in use, paused or down, whose bucket is not full again, or whose
-// limits SetLimits has changed.
+// is one for each key that was asked for. Beyond MaxUpstreams the one that was idle
+// longest is forgotten, with its statistics and all that it had learned. Kept in any
+// case are those in use, paused or down, those whose bucket is not full, and those
+// whose limits were changed by SetLimits, until they are set back. Ask for an
+// upstream each time: one that was forgotten is not used any more.
 func (t *Transport) Upstream(key string) *Upstream {
 	e := t.enter(key)
 	e.leave()
@@ -309,7 +321,11 @@ func (t *Transport) enterLocked(key string) *entry {
 // dropLocked makes room for one more upstream, by forgetting those that were idle longest. It
 // requires that mu is held.
 func (t *Transport) dropLocked() {
-	for passed := 0; len(t.mu.upstreams) >= maxUpstreams && passed < passedOver; {
+	most := t.MaxUpstreams
+	if most <= 0 {
+		most = defaultUpstreams
+	}
+	for passed := 0; len(t.mu.upstreams) >= most && passed < passedOver; {
 		at := t.mu.recent.Back()
 		if e := at.Value.(*entry); e.users.Load() == 0 && e.upstream.idle() {
 			t.mu.recent.Remove(at)
@@ -534,7 +550,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if a.conns > 1 {
 		a.u.resent()
-		e := Event{Kind: Resent}
+		e := Event{Kind: Resent, Outcome: Ignored}
 		if refused {
 			e.Outcome = Overloaded
 		}
@@ -630,7 +646,7 @@ func (f *Feedback) quotas(told []hint.Limit) {
 	}
 }
 
-// answer tells what a status says about the server.
+// answer returns what a status says about the server.
 func answer(status int, throttled bool) Outcome {
 	switch {
 	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
@@ -823,7 +839,7 @@ func (e *resendError) Error() string {
 }
 func (e *resendError) Unwrap() error { return e.cause }
 
-// Timeout tells a deadline, as [net.Error] does.
+// Timeout reports whether it was a deadline, as [net.Error] does.
 func (e *resendError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // A waitError says that a request's context ended while it waited for its turn.
@@ -836,5 +852,5 @@ func (e *waitError) Unwrap() error { return e.cause }
 // RetryAt returns now: nothing stands against another try.
 func (e *waitError) RetryAt() time.Time { return time.Now() }
 
-// Timeout tells a deadline, as [net.Error] does.
+// Timeout reports whether it was a deadline, as [net.Error] does.
 func (e *waitError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }

@@ -1263,6 +1263,21 @@ func TestTransportKeepsUpstreams(t *testing.T) {
 
 // An upstream that has something to remember is kept: tokens that it gave out
 // lately, and limits that were set while it was in use.
+// As many upstreams are kept as were asked for.
+func TestTransportMaxUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct{ most, want int }{{0, 1024}, {-1, 1024}, {3, 3}, {2000, 2000}} {
+			tr := &Transport{MaxUpstreams: c.most}
+			for i := range 3000 {
+				tr.Upstream(strconv.Itoa(i))
+			}
+			if n := len(tr.mu.upstreams); n != c.want {
+				t.Errorf("%d of %d are kept", n, c.most)
+			}
+		}
+	})
+}
+
 func TestTransportKeepsWhatItWouldForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := Limits{Rate: 0.1, Burst: 2}
@@ -1318,13 +1333,13 @@ func TestTransportKeepsTheNewest(t *testing.T) {
 		})}
 		n := 0
 		tr.Weight = func(*http.Request) int {
-			for range maxUpstreams { // as other goroutines might
+			for range defaultUpstreams { // as other goroutines might
 				n++
 				tr.Upstream(strconv.Itoa(n))
 			}
 			return 1
 		}
-		for i := range maxUpstreams {
+		for i := range defaultUpstreams {
 			tr.Upstream("busy"+strconv.Itoa(i)).Acquire(t.Context(), 1)
 		}
 		for range 3 {
@@ -1457,7 +1472,7 @@ func TestTransportOutcomes(t *testing.T) {
 		u := tr.Upstream("http://a")
 		s, want := u.Stats(), [len(outcomes)]int64{}
 		want[test.want] = 1
-		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered], s.Failed}; got != want {
+		if got := [len(outcomes)]int64{s.Unreported, want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered], s.Failed}; got != want {
 			t.Errorf("%v: counted %v, want %v", test.want, got, want)
 		}
 		wantNone(t, u)
