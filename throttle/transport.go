@@ -207,6 +207,10 @@ type Event struct {
 // RoundTrip sends the request when its upstream's limits allow it. While it
 // waits it fails with the cause of the request's context, when that ends, or
 // with a [*StopError] or a [*PausedError]. Other errors are Base's, as they are.
+//
+// A request whose deadline comes before the end of a cool-down waits until its
+// deadline, since the cool-down may end sooner by [Upstream.Resume]. Its error then
+// names the end of the cool-down, which its method RetryAt returns.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil {
 		closeBody(req)
@@ -225,7 +229,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		closeBody(req)
 		if req.Context().Err() != nil || err == context.DeadlineExceeded {
-			err = &waitError{err}
+			err = u.waitError(err)
 		}
 		return nil, err
 	}
@@ -538,7 +542,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		case a.conns > 1 && replayable(a.req):
 			err = notResent(err)
 		case a.req.Context().Err() != nil:
-			err = &waitError{err}
+			err = a.u.waitError(err)
 		}
 		a.refuse = err
 		a.cancel(err)
@@ -843,14 +847,37 @@ func (e *resendError) Unwrap() error { return e.cause }
 func (e *resendError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // A waitError says that a request's context ended while it waited for its turn.
-// The difference matters to whoever retries: nothing was sent.
-type waitError struct{ cause error }
+// The difference matters to a client that retries: nothing was sent.
+type waitError struct {
+	cause  error
+	paused *PausedError // the cool-down in force; nil: none
+}
 
-func (e *waitError) Error() string { return "throttle: not sent: " + e.cause.Error() }
+func (u *Upstream) waitError(cause error) error {
+	until, source := u.bucket.pausedUntil()
+	if until.IsZero() {
+		return &waitError{cause, nil}
+	}
+	return &waitError{cause, &PausedError{Until: until, Source: source}}
+}
+
+func (e *waitError) Error() string {
+	text := "throttle: not sent: " + e.cause.Error()
+	if e.paused != nil {
+		text += " in a " + e.paused.reason()
+	}
+	return text
+}
+
 func (e *waitError) Unwrap() error { return e.cause }
 
-// RetryAt returns now: nothing stands against another try.
-func (e *waitError) RetryAt() time.Time { return time.Now() }
+// RetryAt returns when the cool-down ends, or now: nothing stands against another try.
+func (e *waitError) RetryAt() time.Time {
+	if e.paused != nil {
+		return e.paused.Until
+	}
+	return time.Now()
+}
 
 // Timeout reports whether it was a deadline, as [net.Error] does.
 func (e *waitError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }

@@ -1918,12 +1918,23 @@ func TestTransportNotSent(t *testing.T) {
 		}
 		_, err = tr.RoundTrip(req)
 		var notBefore interface{ RetryAt() time.Time }
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now()) {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now().Add(59*time.Second)) ||
+			err.Error() != "throttle: not sent: context deadline exceeded in a cool-down until 2000-01-01T00:01:00Z (test)" {
 			t.Errorf("%v", err)
 		}
 		var timeout net.Error
 		if errors.As(err, &timeout) && !timeout.Timeout() {
 			t.Error("a deadline is no timeout")
+		}
+
+		// When nothing but the rate is in the way, it may be tried again now.
+		time.Sleep(time.Minute)
+		tr.Upstream("http://h").Acquire(t.Context(), 1)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err = tr.RoundTrip(req.Clone(ctx))
+		if !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now()) || err.Error() != "throttle: not sent: context deadline exceeded" {
+			t.Errorf("%v", err)
 		}
 	})
 }
