@@ -72,6 +72,7 @@ type Bucket struct {
 		size  int // its burst: ours, or more for a heavy first waiter
 		floor time.Duration
 		late  time.Duration // of the last waiter's timer, at most catchUp
+		given time.Duration // when tokens were given out last
 
 		queue waitlist
 
@@ -142,21 +143,29 @@ func (b *Bucket) Wait(ctx context.Context) error { return b.WaitN(ctx, 1) }
 // no token. It does so at the deadline and not before, even when the token would
 // be due later: the rate may be raised meanwhile.
 func (b *Bucket) WaitN(ctx context.Context, n int) error {
+	_, err := b.waitN(ctx, n)
+	return err
+}
+
+// waitN also returns the instant at which the tokens were given out, which on a
+// machine that is busy may be well before the caller runs.
+func (b *Bucket) waitN(ctx context.Context, n int) (time.Duration, error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if n < 1 {
-		return nil
+		return 0, context.Cause(ctx)
 	}
 	now := b.now()
+	if n < 1 {
+		return now, nil
+	}
 	b.mu.Lock()
 	if b.mu.err == nil && b.mu.queue.first == nil && b.takeLocked(now, n) {
+		now = b.mu.given
 		b.mu.Unlock()
-		return nil
+		return now, nil
 	}
 	if err := b.refusalLocked(); err != nil {
 		b.mu.Unlock()
-		return err
+		return 0, err
 	}
 	w := b.mu.queue.get(n)
 	w.fresh = standing.Of(ctx) == standing.Fresh
@@ -434,6 +443,7 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 		b.mu.unclaimed++
 	}
 	b.mu.granted += int64(n)
+	b.mu.given = now
 	b.mu.door.enter()
 	return true
 }
@@ -549,6 +559,7 @@ func (b *Bucket) settleLocked() {
 		b.mu.granted += int64(w.n)
 		b.mu.door.enter()
 		b.mu.queue.remove(w)
+		w.at = b.mu.given
 		w.set(granted)
 	}
 	b.holdLocked(free)
@@ -581,6 +592,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	}
 	switch b.mu.limit {
 	case rate.Inf:
+		b.mu.given = now
 		return free, 0
 	case 0:
 		return byRate, 0
@@ -597,6 +609,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	}
 	b.useLocked()
 	b.mu.late = now - b.mu.floor
+	b.mu.given = now
 	return free, 0
 }
 
@@ -633,8 +646,9 @@ func (b *Bucket) watchLocked(w *waiter, wait time.Duration) {
 	}
 }
 
-// wait parks the calling goroutine until w is served, stopped, or ctx ends.
-func (b *Bucket) wait(ctx context.Context, w *waiter) error {
+// wait parks the calling goroutine until w is served, stopped, or ctx ends. It
+// returns when w was served.
+func (b *Bucket) wait(ctx context.Context, w *waiter) (time.Duration, error) {
 	for {
 		var ended bool
 		if w.state.Load() == leading {
@@ -647,16 +661,17 @@ func (b *Bucket) wait(ctx context.Context, w *waiter) error {
 			// woken; of very many, most would park once more to ask for the cause.
 			runtime.Gosched()
 			b.mu.queue.put(w)
-			return context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
 		switch w.state.Load() {
 		case granted:
+			at := w.at
 			b.mu.queue.put(w)
-			return nil
+			return at, nil
 		case stopped:
 			err := w.err
 			b.mu.queue.put(w)
-			return err
+			return 0, err
 		}
 	}
 }

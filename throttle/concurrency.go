@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Concurrency is a limit of how many hold a [Permit] at once. Callers that wait
@@ -125,6 +126,7 @@ func (c *Concurrency) serveLocked() {
 type Permit struct {
 	concurrency *Concurrency // nil: from an Upstream
 	upstream    *Upstream
+	token       time.Time // when the latest was given out
 	ticket      ticket
 	landed      bool // it has no place in flight any more
 	told, ended atomic.Bool

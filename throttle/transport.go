@@ -180,6 +180,7 @@ type Event struct {
 	Request *http.Request // as given, with its secrets; not to be changed
 
 	Waited time.Duration // Sent: for the permit and the token
+	Token  time.Time     // Sent, Resent: when its token was given out; Observe may be called somewhat later
 
 	// Ended: how it went. Latency is the time since the token. Resent: Outcome is
 	// Overloaded if the server did not want the request, [Ignored] if an idle
@@ -241,7 +242,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			a.release()
 		}
 	}()
-	a.observe(Event{Kind: Sent, Waited: a.waited})
+	a.observe(Event{Kind: Sent, Waited: a.waited, Token: permit.token})
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
@@ -554,7 +555,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if a.conns > 1 {
 		a.u.resent()
-		e := Event{Kind: Resent, Outcome: Ignored}
+		e := Event{Kind: Resent, Outcome: Ignored, Token: a.permit.token}
 		if refused {
 			e.Outcome = Overloaded
 		}

@@ -1723,10 +1723,10 @@ func TestTransportEvents(t *testing.T) {
 			resp.Body.Close()
 		}
 		want := []Event{
-			{Kind: Sent, Key: "http://a", Request: r},
+			{Kind: Sent, Key: "http://a", Request: r, Token: c.time(0)},
 			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(2030 * ms), Source: "retry-after"},
 			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
-			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second},
+			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second, Token: c.time(2030 * ms)},
 			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
 			{Kind: Changed, Key: "http://a", Request: r, Phase: PhaseHoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
 			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},

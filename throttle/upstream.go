@@ -233,12 +233,13 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := u.token(ctx, weight); err != nil {
+	token, err := u.token(ctx, weight)
+	if err != nil {
 		return nil, err
 	}
 	u.mu.Lock()
 	now := time.Now()
-	p := &Permit{upstream: u, ticket: u.mu.controller.sent(now)}
+	p := &Permit{upstream: u, token: token, ticket: u.mu.controller.sent(now)}
 	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.places)
 	u.steerLocked(now)
 	late := expired(ctx, now)
@@ -273,10 +274,12 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused boo
 	u.steerLocked(now)
 	u.mu.Unlock()
 	u.landed()
-	if err := u.token(ctx, weight); err != nil {
+	token, err := u.token(ctx, weight)
+	if err != nil {
 		p.landed = true
 		return err
 	}
+	p.token = token
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now = time.Now()
@@ -292,9 +295,10 @@ func (u *Upstream) resent() {
 	u.mu.Unlock()
 }
 
-// token waits for the tokens of one attempt.
-func (u *Upstream) token(ctx context.Context, weight int) error {
-	return u.bucket.WaitN(ctx, max(weight, 1))
+// token waits for the tokens of one attempt, and returns when they were given out.
+func (u *Upstream) token(ctx context.Context, weight int) (time.Time, error) {
+	at, err := u.bucket.waitN(ctx, max(weight, 1))
+	return u.bucket.at(at), err
 }
 
 // Pause lets nobody send until the given instant, as if the server had asked
