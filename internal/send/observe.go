@@ -21,7 +21,7 @@ func (r *run) observe(e throttle.Event) {
 	now := time.Now()
 	switch e.Kind {
 	case throttle.Sent:
-		r.tally.Sent(e.Token) // what the rate is promised of
+		r.tally.Sent(e.Token)
 		j := jobOf(e.Request)
 		r.mu.Lock()
 		server := r.serverLocked(e.Key)
@@ -44,7 +44,7 @@ func (r *run) observe(e throttle.Event) {
 			}
 		}
 	case throttle.Resent:
-		r.tally.Sent(e.Token) // what the rate is promised of
+		r.tally.Sent(e.Token)
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
 			r.mu.Lock()
 			r.serverLocked(e.Key).failed(now, now)
