@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,10 @@ import (
 func TestBucketPauseWhileTheClockIsSet(t *testing.T) {
 	for _, step := range []time.Duration{-time.Hour, 0, 20 * time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			begin, set := time.Now(), time.Duration(0)
+			begin := time.Now()
+			var set atomic.Int64
 			b := NewBucket(10, 1)
-			b.clock = func() time.Time { return time.Now().Add(set) }
+			b.clock = func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
 			b.Pause(begin.Add(30 * time.Second))
 			granted := make(chan time.Duration, 2)
 			for range 2 {
@@ -25,7 +27,7 @@ func TestBucketPauseWhileTheClockIsSet(t *testing.T) {
 				}()
 			}
 			time.Sleep(time.Second)
-			set = step
+			set.Store(int64(step))
 			if s := b.Stats(); !s.Paused.Equal(begin.Add(30*time.Second + step)) {
 				t.Errorf("set by %v: paused until %v, at %v", step, s.Paused, begin.Add(time.Second+step))
 			}
@@ -49,10 +51,12 @@ func TestBucketPauseWhileSuspended(t *testing.T) {
 		{0, 30 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			begin, slept := time.Now(), time.Minute // before
+			begin := time.Now()
+			var slept atomic.Int64
+			slept.Store(int64(time.Minute)) // before
 			b := NewBucket(10, 5)
-			b.clock = func() time.Time { return time.Now().Add(slept - time.Minute) }
-			b.asleep = func() time.Duration { return slept }
+			b.clock = func() time.Time { return time.Now().Add(time.Duration(slept.Load()) - time.Minute) }
+			b.asleep = func() time.Duration { return time.Duration(slept.Load()) }
 			b.WaitN(t.Context(), 5)
 			b.Pause(begin.Add(30 * time.Second))
 			granted := make(chan time.Duration, 3)
@@ -65,7 +69,7 @@ func TestBucketPauseWhileSuspended(t *testing.T) {
 				}()
 			}
 			time.Sleep(time.Second)
-			slept += c.slept
+			slept.Add(int64(c.slept))
 			for i := range 3 {
 				want := c.want + time.Duration(i)*100*time.Millisecond
 				if at := <-granted; at != want {
