@@ -369,7 +369,6 @@ func TestDrainWithDeadline(t *testing.T) {
 	})
 }
 
-// A task that does not listen is waited for: after Drain nothing runs.
 // Tasks that are queued when the pool is discarded never start; those that run, run on.
 func TestDiscard(t *testing.T) {
 	for name, cause := range map[string]error{"boom": errBoom, "discarded": nil} {
@@ -415,6 +414,7 @@ func TestDiscard(t *testing.T) {
 	})
 }
 
+// A task that does not listen is waited for: after Drain nothing runs.
 func TestDrainWaitsForTasksThatIgnoreTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pool.New(2, func(ctx context.Context, d time.Duration) error { time.Sleep(d); return nil })

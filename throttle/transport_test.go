@@ -1261,8 +1261,6 @@ func TestTransportKeepsUpstreams(t *testing.T) {
 	})
 }
 
-// An upstream that has something to remember is kept: tokens that it gave out
-// lately, and limits that were set while it was in use.
 // As many upstreams are kept as were asked for.
 func TestTransportMaxUpstreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -1278,6 +1276,8 @@ func TestTransportMaxUpstreams(t *testing.T) {
 	})
 }
 
+// An upstream that has something to remember is kept: tokens that it gave out
+// lately, and limits that were set while it was in use.
 func TestTransportKeepsWhatItWouldForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := Limits{Rate: 0.1, Burst: 2}
