@@ -2,6 +2,8 @@ module github.com/penstock/penstock
 
 go 1.26.0
 
+toolchain go1.26.1
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/bmatcuk/doublestar/v4 v4.10.4

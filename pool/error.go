@@ -7,15 +7,16 @@ import (
 )
 
 var (
-	// ErrDraining is returned by Submit once Drain has begun. The task was not accepted.
+	// ErrDraining is returned by Submit once Drain or Discard has begun. The task was not accepted.
 	ErrDraining = errors.New("pool: task not submitted: the pool is draining")
 
-	// ErrNotStarted is wrapped by the error that Failed gets for a task that was accepted and never run, because the context
-	// of Drain ended while it was queued. That context's cause is wrapped by the same error.
+	// ErrNotStarted is wrapped by the error that Failed gets for a task that was accepted and never run, because Discard was
+	// called, or the context of Drain ended, while it was queued. The cause is wrapped by the same error.
 	ErrNotStarted = errors.New("pool: task never started")
 
-	errNoFunc = errors.New("pool: task not submitted: the pool has no function to do it; give one to New")
-	errGoexit = errors.New("pool: task called runtime.Goexit")
+	errNoFunc    = errors.New("pool: task not submitted: the pool has no function to do it; give one to New")
+	errDiscarded = errors.New("discarded")
+	errGoexit    = errors.New("pool: task called runtime.Goexit")
 )
 
 // Error is what Drain returns, as an *Error, unless every accepted task was run and none failed. It wraps First and Cause.
@@ -26,7 +27,7 @@ type Error struct {
 	Failed     int64 // of these, the ones that ran and failed
 	NotStarted int64 // of these, the ones that never ran
 	First      error // of the failed task that ended first; nil if none of them ran
-	Cause      error // why Drain stopped waiting and cancelled the tasks; nil if it did not
+	Cause      error // given to Discard, or why Drain stopped waiting and cancelled the tasks; nil if neither
 
 	handler error // the first panic of the Failed field's function
 }

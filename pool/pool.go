@@ -12,7 +12,7 @@ import (
 const maxQueue = 64
 
 // A Pool calls one function for many tasks, in a number of goroutines that can change while it works. With n workers at most n
-// tasks run and at most min(n, 64) more are queued; who submits more than that waits.
+// tasks run and at most min(n, 64) more are queued. Submit blocks while the queue is full.
 //
 // A Pool is made by New and ended by Drain. Its methods may be called from several goroutines at once; it must not be copied.
 // The zero value has no function to call: Submit returns an error, and the other methods have nothing to do.
@@ -21,7 +21,7 @@ type Pool[T any] struct {
 	// runtime.Goexit, and for each task that was accepted and never run (ErrNotStarted). If nil, errors are only counted.
 	//
 	// It is called by the workers, so by several at once, and its task has not ended for Wait, Drain and Stats until it
-	// returns. A panic in it is recovered; the first one is told by Drain. Set it before the first Submit.
+	// returns. A panic in it is recovered; Drain returns the first one. Set it before the first Submit.
 	Failed func(task T, err error)
 
 	do     func(context.Context, T) error
@@ -49,7 +49,7 @@ type Pool[T any] struct {
 
 	barriers []*barrier
 	draining bool
-	cut      error // why Drain stopped waiting; tasks that are queued then do not start
+	cut      error // why tasks that are queued do not start any more: the cause of Discard, or why Drain stopped waiting
 
 	done, failed, panicked, notStarted int64
 
@@ -59,7 +59,7 @@ type Pool[T any] struct {
 // A waiter is one Submit that waits.
 type waiter[T any] struct {
 	task       T
-	answer     chan error // has room for the one answer, so that who gives it never blocks
+	answer     chan error // has room for the one answer, so that giving it never blocks
 	next, prev *waiter[T] // nil when not in the ring
 }
 
@@ -89,7 +89,7 @@ func New[T any](workers int, do func(context.Context, T) error) *Pool[T] {
 
 // Submit hands in a task and returns nil once it is accepted, which is before it has run. It waits while all workers are busy
 // and the queue is full. When ctx ends first, or has ended already, Submit returns an error that wraps its cause; when Drain
-// begins first, or has begun already, it returns ErrDraining. The task is then not accepted and never run.
+// or Discard begins first, or has begun already, it returns ErrDraining. The task is then not accepted and never run.
 //
 // ctx is for the waiting alone: once accepted, the task does not end with it.
 func (p *Pool[T]) Submit(ctx context.Context, task T) error {
@@ -181,6 +181,37 @@ func (p *Pool[T]) Wait(ctx context.Context) error {
 	return fmt.Errorf("pool: wait given up with %d tasks not ended: %w", b.left, context.Cause(ctx))
 }
 
+// Discard begins the end of the pool: Submit takes no more tasks, and those that are queued are not run but handed to Failed, with an
+// error that wraps [ErrNotStarted] and cause. Tasks that run are left to finish. It returns at once; Drain then waits for the rest.
+//
+// A program that is interrupted calls it to learn which tasks were never begun. Drain alone runs them, or with an ended context
+// cancels also those that run.
+func (p *Pool[T]) Discard(cause error) {
+	if p.do == nil {
+		return
+	}
+	if cause == nil {
+		cause = errDiscarded
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cut == nil && p.queued > 0 {
+		p.cut = cause
+	}
+	p.closeLocked()
+}
+
+// closeLocked ends the taking of tasks.
+func (p *Pool[T]) closeLocked() {
+	p.draining = true
+	for p.waiting > 0 {
+		w := p.waiters.next
+		p.unlinkLocked(w)
+		w.answer <- ErrDraining
+	}
+	p.wakeup.Broadcast() // the idle ones can leave
+}
+
 // Drain ends the pool, in two stages. First, Submit takes no more tasks, those who wait in it included, and all that were
 // accepted run to their end. When ctx ends before that, the second stage cancels the tasks' context with the cause of ctx, and
 // hands queued tasks to Failed with ErrNotStarted. In both stages Drain returns when the last task has, and the workers have
@@ -196,13 +227,7 @@ func (p *Pool[T]) Drain(ctx context.Context) error {
 		return nil
 	}
 	p.mu.Lock()
-	p.draining = true
-	for p.waiting > 0 {
-		w := p.waiters.next
-		p.unlinkLocked(w)
-		w.answer <- ErrDraining
-	}
-	p.wakeup.Broadcast() // the idle ones can leave
+	p.closeLocked()
 	p.mu.Unlock()
 
 	select {

@@ -369,6 +369,51 @@ func TestDrainWithDeadline(t *testing.T) {
 	})
 }
 
+// Tasks that are queued when the pool is discarded never start; those that run, run on.
+func TestDiscard(t *testing.T) {
+	for name, cause := range map[string]error{"boom": errBoom, "discarded": nil} {
+		synctest.Test(t, func(t *testing.T) {
+			var failed failures[time.Duration]
+			p := pool.New(2, sleep)
+			p.Failed = failed.add
+			start := time.Now()
+			mustSubmit(t, p, time.Minute, 2*time.Minute, 3*time.Minute, 4*time.Minute)
+			blocked := make(chan error)
+			go func() { blocked <- p.Submit(t.Context(), time.Hour) }()
+			synctest.Wait()
+			p.Discard(cause)
+			p.Discard(errors.New("later"))
+			if err := <-blocked; err != pool.ErrDraining {
+				t.Errorf("the blocked Submit: %v, want ErrDraining", err)
+			}
+			if err := p.Submit(t.Context(), time.Hour); err != pool.ErrDraining {
+				t.Errorf("a later Submit: %v, want ErrDraining", err)
+			}
+			err := p.Drain(t.Context())
+			if got := time.Since(start); got != 2*time.Minute {
+				t.Errorf("drained after %v, want 2m", got)
+			}
+			if want := "pool: 2 of 4 tasks never started: " + name; err == nil || err.Error() != want {
+				t.Errorf("Drain: %v, want %s", err, want)
+			}
+			for _, task := range []time.Duration{3 * time.Minute, 4 * time.Minute} {
+				if errs := failed.err[task]; len(errs) != 1 || !errors.Is(errs[0], pool.ErrNotStarted) || cause != nil && !errors.Is(errs[0], cause) {
+					t.Errorf("%v: %v, want ErrNotStarted and the cause", task, errs)
+				}
+			}
+			wantStats(t, p, pool.Stats{Done: 2, NotStarted: 2})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := pool.New(2, sleep) // with nothing queued there is no failure
+		mustSubmit(t, p, time.Minute)
+		synctest.Wait()
+		p.Discard(errBoom)
+		mustDrain(t, p)
+		new(pool.Pool[int]).Discard(errBoom)
+	})
+}
+
 // A task that does not listen is waited for: after Drain nothing runs.
 func TestDrainWaitsForTasksThatIgnoreTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,14 +24,15 @@ const small = 16 << 10
 // SetFileBody makes the file at path the body of req: it sets Body, GetBody and ContentLength, and
 // closes a body that was there. Each try opens the file anew, so that a slow reader of one try is
 // not disturbed by the next. No more than 16 KiB are held in memory: a larger file is opened when it
-// is first read, so that requests that wait for their turn hold no file open. Where too many files are
+// is first read, so that requests that wait for their turn hold no file open. If too many files are
 // open, opening waits until others are closed, or the request's context ends.
 //
 // The file has to stay as it is until the answer was read: size and modification time are compared
 // at each opening, at the end of each sending, and before an answer counts as accepted. If they
-// differ, or the file is gone, the call fails with [ErrFileChanged], whatever the server said.
+// differ, or the file is gone, the call fails with [ErrFileChanged], whatever the server said. If
+// the request is not repeatable and some of it was sent, the call is [Unknown] instead, with the same error.
 //
-// Only regular files are taken, links to them included. An empty file is sent as an empty body with
+// Only regular files are accepted, and links to them. An empty file is sent as an empty body with
 // Content-Length 0.
 func SetFileBody(req *http.Request, path string) error {
 	info, err := statRegular(path)
@@ -73,7 +74,7 @@ type fileSource struct {
 	size    int64
 	modTime time.Time
 	changed atomic.Bool           // a body saw that it is no longer so
-	failed  atomic.Pointer[error] // why a body could not be opened
+	failed  atomic.Pointer[error] // why a body could not be opened: nothing of it was sent
 }
 
 // open looks at the file again and opens it.
@@ -104,23 +105,25 @@ func (s *fileSource) openFile(ctx context.Context) (f *os.File, err error) {
 		f, err = openFile(s.path)
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) { // it was there when it was looked at
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it was there when it was looked at
 		s.changed.Store(true)
-		return nil, s.err()
+		err = s.err()
+	case err != nil:
+		err = fmt.Errorf("retry: body: %w", err)
+	default:
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			err = s.compare(info)
+		}
+		if err != nil {
+			f.Close()
+		}
 	}
 	if err != nil {
-		err = fmt.Errorf("retry: body: %w", err)
 		if ctx.Err() == nil {
 			s.failed.Store(&err)
 		}
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		err = s.compare(info)
-	}
-	if err != nil {
-		f.Close()
 		return nil, err
 	}
 	return f, nil
@@ -153,7 +156,7 @@ func (s *fileSource) compare(info os.FileInfo) error {
 
 func (s *fileSource) err() error {
 	if err := s.failed.Load(); err != nil {
-		return *err // nothing of it was sent
+		return *err
 	}
 	if s.changed.Load() {
 		return fmt.Errorf("retry: body: %s: %w: send it again when it is complete", s.path, ErrFileChanged)
@@ -304,13 +307,14 @@ func plainBody(body io.ReadCloser) io.ReadCloser {
 	return body
 }
 
-// checkBody reports whether the file behind a request, if there is one, is still what it was.
-func checkBody(req *http.Request) error {
+// checkBody returns an error if the file behind a request, if there is one, could not be opened as what it was,
+// so that nothing of it was sent, or is no longer what it was.
+func checkBody(req *http.Request) (err error, unsent bool) {
 	switch body := req.Body.(type) {
 	case *fileBody:
-		return body.source.verify()
+		return body.source.verify(), body.source.failed.Load() != nil
 	case *smallBody:
-		return body.source.verify()
+		return body.source.verify(), false
 	}
 	if req.Body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
 		body, err := req.GetBody()
@@ -318,10 +322,10 @@ func checkBody(req *http.Request) error {
 			body.Close()
 		}
 		if errors.Is(err, ErrFileChanged) {
-			return err
+			return err, false
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // hasBody reports whether anything but headers is to be sent.

@@ -16,11 +16,11 @@ import (
 // retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for
 // its turn; none is dropped. Put the same Budget into every [Policy] that sends to one server. The
 // zero value is the defaults below. A Budget must not be copied after first use; its methods are
-// safe for concurrent use, its fields are not to be changed.
+// safe for concurrent use, its fields must not be changed.
 type Budget struct {
-	Ratio     float64 // retries earned by each call; zero: 0.1
-	PerSecond float64 // retries earned by time alone, so that few calls are not starved; zero: 1
-	Burst     float64 // retries that can be saved up, at least 1; zero: 10
+	Ratio     float64 // retries earned by each call; if zero, 0.1
+	PerSecond float64 // retries earned by time alone, so that few calls are not starved; if zero, 1
+	Burst     float64 // retries that can be saved up, at least 1; if zero, 10
 
 	mu struct {
 		sync.Mutex

@@ -3,15 +3,12 @@ package retry
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 
-	"github.com/penstock/penstock/internal/hint"
 	"github.com/penstock/penstock/internal/standing"
 )
 
@@ -29,6 +26,7 @@ type call struct {
 	loop  retryablehttp.Client // one a call: its callbacks are not told which request they are about
 	again retryablehttp.Request
 
+	standard   bool // it is one hop of a StandardClient's
 	repeatable bool
 	replayable bool // the body can be opened again
 	cutOff     bool // some try ended before its body was sent
@@ -44,6 +42,9 @@ type call struct {
 	reason    string
 	uncertain bool // the server may have processed it
 	early     bool // a 2xx came before it was sent whole
+
+	doubt     bool // the server may have processed some try
+	streaming bool // the answer is returned while the body is sent, whose end decides
 
 	until   time.Time // when the next try begins
 	endWait func()
@@ -74,7 +75,8 @@ func (c *call) standing() standing.Standing {
 	return standing.Tried
 }
 
-func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Request, []*http.Request) error) (*http.Response, error) {
+// do makes a call with a copy of the user's http.Client, or one hop of a StandardClient's.
+func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Response, error) {
 	if req == nil {
 		return nil, &Error{Outcome: Failed, Err: errors.New("retry: the request is nil")}
 	}
@@ -91,7 +93,10 @@ func (c *Client) do(req *http.Request, hc http.Client, redirects func(*http.Requ
 	if call.wire.base == nil {
 		call.wire.base = http.DefaultTransport
 	}
-	call.http.Transport, call.http.CheckRedirect = &call.wire, redirects
+	call.http.Transport, call.http.CheckRedirect = &call.wire, followNone
+	if call.standard = standard; !standard {
+		call.http.CheckRedirect = c.checkRedirect
+	}
 	call.loop.HTTPClient = &call.http
 	call.loop.RetryMax = math.MaxInt // check decides
 	call.loop.CheckRetry = call.check
@@ -109,11 +114,15 @@ func (c *call) run() (*http.Response, error) {
 	if c.result.Outcome == 0 { // during a wait
 		c.abandon()
 	}
-	r := c.result
+	r := c.settled()
+	if r.Outcome != c.result.Outcome { // it is not yet sent whole
+		c.uncertain, c.reason = true, reasonEarly
+	}
 	c.client.observe(Event{Kind: Ended, Request: c.req, Attempt: r.Attempts, Status: r.Status, Err: r.Err, Outcome: r.Outcome,
 		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
 	// A 2xx that does not count must not be taken for one that does.
-	if err == nil && (r.Outcome == Delivered || r.Status < 200 || r.Status > 299) {
+	if err == nil && (r.Outcome == Delivered || c.streaming || r.Status < 200 || r.Status > 299) {
+		drainOnClose(resp)
 		return resp, nil
 	}
 	if resp != nil {
@@ -127,10 +136,11 @@ func (c *call) run() (*http.Response, error) {
 func (c *call) newRequest() *http.Request {
 	c.attempt, c.expecting = &attempt{kind: c.kind}, c.wantsExpect()
 	c.attempt.began.Store(c.kind.begins())
-	c.wire.attempt, c.wire.called, c.wire.err = c.attempt, false, nil
+	c.wire.first, c.wire.attempt, c.wire.called, c.wire.err = c.attempt, c.attempt, false, nil
 	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = c.header()
-	r.Body = plainBody(r.Body)
+	c.attempt.careful = !resendable(r)
+	c.attempt.setBody(r, r.Body)
 	return r
 }
 
@@ -140,7 +150,7 @@ func (c *call) header() http.Header {
 	// net/http takes an idempotency key as leave to send a request again by itself, even after it
 	// was sent whole. Where the user gave no such leave the key goes out in a spelling that
 	// net/http does not look for; to servers a name is the same in any case.
-	hide := !c.repeatable && (h["Idempotency-Key"] != nil || h["X-Idempotency-Key"] != nil)
+	hide := !c.repeatable && hasKey(c.req)
 	// http.Client adds a jar's cookies to the map that it is given, each time.
 	if !hide && !c.expecting && c.http.Jar == nil {
 		return h
@@ -173,6 +183,7 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 		return false, nil
 	}
 	c.until = time.Now().Add(wait)
+	c.doubt = c.doubt || c.uncertain
 	c.client.observe(Event{Kind: Waiting, Request: c.req, Attempt: c.tries, Status: c.status, Err: c.last, Wait: wait, Until: c.until,
 		Uncertain: c.uncertain, Reason: c.reason})
 	if err == nil {
@@ -180,195 +191,6 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 		resp.Body = http.NoBody // the library drains too, with no limit in time
 	}
 	return true, nil
-}
-
-// judge returns how long to wait before the next try. If there is to be none it sets the call's result.
-func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration, goOn bool) {
-	before, status := c.last, c.status
-	seen := c.attempt.marks()
-	sent := err != nil && c.maybeSent(seen)
-	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
-	c.status, c.last, c.reason, c.uncertain, c.early = 0, nil, "", false, false
-
-	if b, ok := c.req.Body.(interface{ Recycle() }); ok && c.tries == 1 && c.attempt.sentOnce() {
-		b.Recycle() // the other tries have bodies of their own
-	}
-	changed := checkBody(c.req)
-	if changed == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
-		changed = redact(c.req, err)
-	}
-	if changed != nil {
-		if err == nil {
-			c.status = resp.StatusCode
-		}
-		c.reason = reasonFileChanged
-		return c.end(Failed, time.Time{}, changed)
-	}
-	var hints hint.Hints
-	if err != nil {
-		c.last, c.status = redact(c.req, err), proxyStatus(err)
-		if c.Err() != nil {
-			c.reason, c.uncertain = reasonCancelled, sent
-			return c.end(c.orUnknown(sent, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
-		}
-		if at, ok := notBefore(err); ok {
-			c.reason, c.uncertain = reasonNotBefore, sent
-			if at.IsZero() {
-				why := c.last
-				if before != nil { // what it was last told says more than that it was stopped
-					c.status, why = status, because(before, worded(clean(stopCause(why)).Error(), why))
-				}
-				return c.end(Deferred, time.Time{}, why)
-			}
-			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
-		}
-		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
-		if !c.wire.called || c.wire.err == nil {
-			c.reason = reasonRejected
-			return c.end(Failed, time.Time{}, c.last)
-		}
-	} else {
-		c.status = resp.StatusCode
-		c.origin.answered.Store(true)
-		c.learnExpect(c.status, seen)
-		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
-			c.last, c.reason, c.unexpected = statusError(c.req, resp), reasonExpectation, true
-			return 0, true // once
-		}
-		if c.status >= 300 {
-			hints = hint.Parse(c.status, resp.Header, now)
-		}
-	}
-
-	verdict := c.verdict(resp, err, seen, sent, hints)
-	if verdict.Kind == Accepted {
-		c.kind.accept(c.attempt.began.Load(), c.blame.refusals)
-		return c.end(Delivered, time.Time{}, nil)
-	}
-	c.reason = verdict.Reason
-	if err == nil {
-		c.last = statusError(c.req, resp)
-		if c.early {
-			c.unexpected = c.unexpected || c.expecting && c.wire.attempt.marks()&readBody == 0
-			c.last = because(c.last, errors.New(reasonEarly))
-			if c.Err() != nil {
-				c.reason, c.uncertain = reasonCancelled, true
-				return c.end(c.orUnknown(true, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
-			}
-		}
-	}
-	s := step{asked: max(verdict.Wait, hints.Wait), failure: true}
-	switch verdict.Kind {
-	case Rejected:
-		if verdict.Reason == reasonUnreachable {
-			c.last = fmt.Errorf("%w: %w: check the URL, the proxy and the TLS settings", c.last, ErrUnreachable)
-		}
-		return c.end(Failed, time.Time{}, c.last)
-	case Refused:
-		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal(c.status)
-		return c.next(now, s, Deferred)
-	case Uncertain:
-		c.uncertain = true
-		if !c.repeatable {
-			return c.end(Unknown, time.Time{}, because(c.last, errors.New("it may have been accepted, and repeating it is not safe")))
-		}
-		c.countFailure(&s)
-	}
-	return c.next(now, s, Failed)
-}
-
-// stopCause returns what a "not before" error says that it is for, if it does.
-func stopCause(stop error) error {
-	var e interface {
-		error
-		RetryAt() time.Time
-	}
-	if errors.As(stop, &e) {
-		if cause := errors.Unwrap(e); cause != nil {
-			return cause
-		}
-	}
-	return stop
-}
-
-// maybeSent reports whether some of the request may have reached the server in a try that failed.
-// Only what was seen in this try counts: a transport may have paths that tell httptrace and others
-// that do not.
-func (c *call) maybeSent(seen marks) bool {
-	if _, notSent := notBefore(c.wire.err); notSent { // http.Client's own error for its timeout does not wrap it
-		return false
-	}
-	if seen != 0 || !c.wire.called {
-		return seen&gotConn != 0
-	}
-	if _, ok := c.wire.base.(*http.Transport); ok {
-		return false // it tells, always
-	}
-	return !neverConnected(c.wire.err) && !unsendable(c.req)
-}
-
-// orUnknown returns otherwise, unless repeating the request would not be safe.
-func (c *call) orUnknown(sent bool, otherwise Outcome) Outcome {
-	if sent && !c.repeatable {
-		return Unknown
-	}
-	return otherwise
-}
-
-// verdict asks the user, then the table.
-func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hints hint.Hints) Verdict {
-	var v Verdict
-	if c.client.Classify != nil {
-		v = c.client.Classify(c.req, resp, err)
-	}
-	var table Verdict
-	if err != nil {
-		table = judgeError(err, seen, sent, c.origin.answered.Load())
-	} else {
-		table = judgeStatus(resp.StatusCode, hints, c.repeatable)
-	}
-	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) && !c.wire.attempt.sentWhole(c) {
-		table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true
-	}
-	// Without a response there is nothing that was accepted.
-	if v.Kind == ByTable || v.Kind == Accepted && err != nil {
-		v.Kind = table.Kind
-	}
-	if v.Reason == "" {
-		v.Reason = table.Reason
-		if v.Kind != table.Kind {
-			v.Reason = v.Kind.String()
-		}
-	}
-	return v
-}
-
-// countRefusal reports whether a refusal counts as a failure of this request.
-func (c *call) countRefusal(how int) bool {
-	counts := c.kind.refuse(&c.blame, how)
-	if counts {
-		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
-	}
-	return counts
-}
-
-// countFailure fills in what a try that may have been processed counts as: a failure of this request,
-// or a refusal by a server that accepts nothing at all. After the first one nobody knows yet, so it
-// counts together with the second.
-func (c *call) countFailure(s *step) {
-	never := c.kind.never()
-	alone := c.blame.refusals > 0 && c.kind.begins() == c.blame.number // no other request has failed since the last one
-	c.outage = c.outage || c.blame.refusals > 0 && !alone
-	second := c.blame.refusals == 1 && c.blame.status == failed
-	s.failure = c.countRefusal(failed) ||
-		c.policy.Attempts == 1 ||
-		// Nothing speaks of an outage, and of a timeout not even that others were accepted before.
-		alone && (never && !c.outage || c.status == 0 && c.reason == reasonTimedOut)
-	if s.failure && second {
-		c.failures++
-	}
-	s.refusal = !s.failure
-	s.unproven = never || !c.outage
 }
 
 // next plans the wait before the next try. Where the body rules one out, the call ends with the
@@ -379,7 +201,8 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 		if s.asked > 0 {
 			retryAt = now.Add(s.asked)
 		}
-		return c.end(outcome, retryAt, because(c.last, errors.New("its body cannot be sent again: set GetBody")))
+		c.reason = reasonNoGetBody
+		return c.end(outcome, retryAt, because(c.last, ErrNoGetBody))
 	}
 	if stopping := c.client.stopping(); stopping.Err() != nil {
 		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
@@ -392,7 +215,8 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 }
 
 func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {
-	c.result = Result{Outcome: outcome, Attempts: c.tries, Status: c.status, RetryAt: retryAt, Err: why}
+	c.doubt = c.doubt || c.uncertain
+	c.result = Result{Outcome: outcome, Attempts: c.tries, Status: c.status, RetryAt: retryAt, Uncertain: c.doubt && outcome != Delivered, Err: why}
 	return 0, false
 }
 
@@ -417,11 +241,11 @@ func (c *call) prepare(r *http.Request) error {
 		body, err := c.req.GetBody()
 		if err != nil {
 			c.handBack()
-			c.reason = reasonRejected
+			c.reason = bodyReason(err)
 			c.end(Failed, time.Time{}, because(c.last, worded(secretsOf(c.req).TextOf(err), err)))
 			return err
 		}
-		r.Body = plainBody(body)
+		c.attempt.setBody(r, body)
 	}
 	return nil
 }
@@ -436,24 +260,4 @@ func (c *call) abandon() {
 		why = cancelled(c.Context)
 	}
 	c.end(Deferred, c.until, because(c.last, clean(why)))
-}
-
-// statusError is a request with an answer that does not count as acceptance.
-func statusError(req *http.Request, resp *http.Response) error {
-	text := fmt.Sprintf("%s: %d %s%s", name(req), resp.StatusCode, http.StatusText(resp.StatusCode), redirectAdvice(resp))
-	return errors.New(secretsOf(req).Hide(text))
-}
-
-const (
-	drainBytes = 64 << 10
-	drainTime  = 100 * time.Millisecond
-)
-
-// drain reads what little is left of a body that nobody will read, so that its connection can be
-// used again. It closes bodies that are long or slow, with their connections.
-func drain(body io.ReadCloser) {
-	slow := time.AfterFunc(drainTime, func() { body.Close() })
-	io.CopyN(io.Discard, body, drainBytes)
-	slow.Stop()
-	body.Close()
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/penstock/penstock/internal/hint"
 )
 
-// Verdict is what one try's answer or error means. The zero Verdict leaves it to the table of the
+// Verdict says what one try's answer or error means. The zero Verdict leaves that to the table of the
 // package comment.
 type Verdict struct {
 	Kind Kind
 
-	// Wait is the least time before the next try. What the server's headers ask for is heard
-	// besides, whoever judges.
+	// Wait is the least time before the next try. A longer wait that the server's headers ask for is
+	// kept in any case.
 	Wait time.Duration
 
-	// Reason is shown in events and errors instead of the package's own word, such as "throttled".
+	// Reason replaces the package's own word, such as "throttled", in events.
 	Reason string
 }
 
@@ -32,8 +32,8 @@ type Kind int
 
 const (
 	ByTable     Kind = iota // as the table of the package comment says
-	Accepted                // the server took it: delivered, sent whole or not; of an error, as ByTable
-	Rejected                // it will never take it: failed
+	Accepted                // the server accepted it: delivered, sent whole or not; of an error, as ByTable
+	Rejected                // it will never accept it: failed
 	Refused                 // not processed, as by a throttle: again, no attempt unless this request is the cause
 	Unprocessed             // not processed: again, an attempt
 	Uncertain               // perhaps processed: again, an attempt, if the request is repeatable; otherwise unknown
@@ -72,19 +72,20 @@ const (
 	reasonExpectation = "expectation refused"
 	reasonRejected    = "rejected"
 	reasonFileChanged = "file changed"
+	reasonBody        = "body cannot be read"
+	reasonBodyLength  = "body is not as long as its ContentLength"
+	reasonNoGetBody   = "body cannot be sent again"
 	reasonCancelled   = "cancelled"
 )
 
 // judgeStatus is the table for answers.
 func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
-	perhapsDone := status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout ||
-		512 <= status && status <= 599 // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
 	switch {
 	case 200 <= status && status <= 299:
 		return Verdict{Kind: Accepted}
 	case status == http.StatusServiceUnavailable:
 		return Verdict{Kind: Refused, Reason: reasonOverloaded}
-	case hints.Throttled && (repeatable || !perhapsDone):
+	case hints.Throttled && (repeatable || !perhapsDone(status)):
 		return Verdict{Kind: Refused, Reason: reasonThrottled}
 	case status == http.StatusRequestTimeout:
 		return Verdict{Kind: Unprocessed, Reason: reasonTimedOut}
@@ -94,10 +95,17 @@ func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
 		return Verdict{Kind: Unprocessed, Reason: reasonAskedToWait} // what stands against it will pass
 	case status == http.StatusGatewayTimeout:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
-	case perhapsDone:
+	case perhapsDone(status):
 		return Verdict{Kind: Uncertain, Reason: reasonServerError}
 	}
 	return Verdict{Kind: Rejected, Reason: reasonRejected}
+}
+
+// perhapsDone reports whether a server that answers with this status may have processed the request.
+func perhapsDone(status int) bool {
+	return 200 <= status && status <= 299 ||
+		status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout ||
+		512 <= status && status <= 599 // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
 }
 
 // judgeError is the table for errors of a round trip in which nothing but what seen tells has happened.
@@ -112,6 +120,8 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 		return Verdict{Kind: Rejected, Reason: reasonRejected}
 	case !answeredBefore && foreign(err):
 		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
+	case refusedStream(err):
+		return Verdict{Kind: Refused, Reason: reasonOverloaded}
 	case sent && timedOut:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
 	case sent:
@@ -174,10 +184,15 @@ func foreign(err error) bool {
 	if errors.As(err, &alert) || errors.As(err, &plain) || errors.As(err, &op) && op.Op == "remote error" {
 		return true
 	}
+	return strings.HasPrefix(innermost(err).Error(), "malformed HTTP ") // net/http has no type for what is no status line
+}
+
+// innermost returns the error that err wraps in the end.
+func innermost(err error) error {
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner
 	}
-	return strings.HasPrefix(err.Error(), "malformed HTTP ") // net/http has no type for what is no status line
+	return err
 }
 
 // connecting tells the errors of the network on the way to a connection.

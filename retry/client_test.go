@@ -82,7 +82,7 @@ func TestTable(t *testing.T) {
 		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status, header: "Retry-After: 1"}, Failed, Failed, "", "rejected"}
 	}
 	for name, row := range rows {
-		for _, method := range []string{"PUT", "POST", "POST with leave"} {
+		for _, method := range []string{"PUT", "POST", "POST with leave", "POST with a key"} {
 			t.Run(name+"/"+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := play(row.try, try{status: 201})
@@ -92,16 +92,26 @@ func TestTable(t *testing.T) {
 						want = row.post
 					}
 					if method == "POST with leave" {
-						method = "POST"
 						c.Repeatable = func(*http.Request) bool { return true }
 					}
-					r := end(t, c, request(t, method, "data"))
+					newRequest := func() *http.Request {
+						verb, _, _ := strings.Cut(method, " ")
+						req := request(t, verb, "data")
+						if method == "POST with a key" {
+							req.Header.Set("Idempotency-Key", "k1")
+						}
+						return req
+					}
+					r := end(t, c, newRequest())
 					if want != again {
 						check(t, "outcome", r.Outcome, want)
 						check(t, "tries", r.Attempts, 1)
 						check(t, "status", r.Status, row.try.status)
 						check(t, "events", len(*events), 1)
 						check(t, "reason", (*events)[0].Reason, row.reason)
+						if k := s.reqs[0].Header.Get("Idempotency-Key"); strings.HasSuffix(method, "key") && k != "k1" {
+							t.Errorf("the key went out as %q", k)
+						}
 						return
 					}
 					check(t, "outcome", r.Outcome, Delivered)
@@ -116,7 +126,7 @@ func TestTable(t *testing.T) {
 					if row.putPays == "yes" {
 						wantTries, wantOutcome = 1, Failed
 					}
-					r = end(t, c, request(t, method, "data"))
+					r = end(t, c, newRequest())
 					check(t, "tries with one attempt", r.Attempts, wantTries)
 					check(t, "outcome with one attempt", r.Outcome, wantOutcome)
 				})
@@ -661,13 +671,20 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 			{try{err: errRefused, stage: dialling}, "POST", Deferred},
 		} {
 			s := play(row.try)
-			c, _ := over(s, exact)
-			req, _ := http.NewRequest(row.method, "http://h.example/", onlyReader("data"))
-			r := end(t, c, req)
-			check(t, "outcome", r.Outcome, row.want)
-			check(t, "tries", len(s.at), 1)
-			if !strings.Contains(r.Err.Error(), "GetBody") && row.want != Unknown {
-				t.Errorf("error: %v", r.Err)
+			c, events := over(s, exact)
+			for _, do := range []func(*http.Request) (*http.Response, error){c.Do, c.StandardClient().Do} {
+				s.at, *events = nil, nil
+				req, _ := http.NewRequest(row.method, "http://h.example/", onlyReader("data"))
+				resp, err := do(req)
+				r := OutcomeOf(resp, err)
+				check(t, "outcome", r.Outcome, row.want)
+				check(t, "tries", len(s.at), 1)
+				check(t, "events", len(*events), 1)
+				e := (*events)[0]
+				if row.want != Unknown && (e.Reason != "body cannot be sent again" || !errors.Is(e.Err, ErrNoGetBody) || !errors.Is(r.Err, ErrNoGetBody) ||
+					!strings.HasSuffix(r.Err.Error(), "its body cannot be sent again: set GetBody")) {
+					t.Errorf("event %+v, error %v", e, r.Err)
+				}
 			}
 		}
 	})
@@ -676,7 +693,7 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 func TestBodyThatCannotBeOpenedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 429})
-		c, _ := over(s, exact)
+		c, events := over(s, exact)
 		req := request(t, "PUT", "x")
 		gone := errors.New("gone")
 		req.GetBody = func() (io.ReadCloser, error) { return nil, gone }
@@ -684,6 +701,7 @@ func TestBodyThatCannotBeOpenedAgain(t *testing.T) {
 		r := OutcomeOf(nil, err)
 		check(t, "outcome", r.Outcome, Failed)
 		check(t, "status", r.Status, 429)
+		check(t, "reason", (*events)[1].Reason, reasonBody)
 		if !errors.Is(err, gone) {
 			t.Errorf("error: %v", err)
 		}

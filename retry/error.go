@@ -14,25 +14,30 @@ import (
 var (
 	// ErrUnreachable is in the error of a call that failed because the host is unknown, or its
 	// certificate or protocol was refused, and that has never had an answer from there. Trying
-	// again does not cure it: look at the URL and the TLS settings.
+	// again does not help: check the URL and the TLS settings.
 	ErrUnreachable = errors.New("the server cannot be reached as configured")
 
 	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the
 	// server's answer was read.
 	ErrFileChanged = errors.New("file changed while it was sent")
 
+	// ErrNoGetBody is in the error of a call that would have been tried again if its request, which has a
+	// body, had a GetBody. [http.NewRequest] sets one for bytes and strings only, and [SetFileBody] for files.
+	ErrNoGetBody = errors.New("its body cannot be sent again: set GetBody")
+
 	// ErrStopped is in the error of a call that ended because of [Client.Stop] with a nil error.
 	ErrStopped = errors.New("stopped")
 )
 
-// Outcome says what became of a call.
+// Outcome says what became of a call. A repeatable request whose call Failed or was Deferred may have been
+// accepted all the same: [Result].Uncertain reports that.
 type Outcome int
 
 const (
 	Delivered Outcome = iota + 1 // the server accepted it
-	Failed                       // it did not, and going on would not help
-	Unknown                      // it may have been accepted; we cannot know, and repeating is not safe
-	Deferred                     // it was not accepted, and sending it later may help
+	Failed                       // it is not known to be accepted, and going on would not help
+	Unknown                      // it may have been accepted, and repeating it is not safe
+	Deferred                     // it is not known to be accepted, and sending it later may help
 )
 
 // String returns the outcome's name in lower case; "none" for the zero Outcome, that of a call
@@ -51,24 +56,45 @@ func (o Outcome) String() string {
 	return "none"
 }
 
-// Error is a call that ended without a response to return: its [Result], as an error. Outcome is
-// never Delivered, and Err, what happened last and why it was the last, is never nil.
+// Error is the [Result] of a call that ended without a response to return, as an error. Outcome is
+// never Delivered, and Err is never nil: it says what happened last and why the call ended there.
 //
-// Its text holds no query, user name or password of a URL, and no value of a request header, even
-// where the server sent one back, nor does that of any error that unwrapping it step by step
-// comes to. What [errors.As] finds in it is as others made it, with their text.
+// Error's text may be logged: queries, user names, passwords and header values are taken out, also of
+// the errors that it wraps, as [errors.Unwrap] returns them. Only [errors.As] returns the original
+// errors, with whatever secrets are in their text.
 type Error Result
 
 // Error begins with "retry: ".
 func (e *Error) Error() string {
 	text := "retry: " + strings.TrimPrefix(e.Err.Error(), "retry: ")
-	if e.Attempts > 1 {
-		text += fmt.Sprintf(" (%s after %d tries)", e.Outcome, e.Attempts)
+	var notes []string
+	var spent *spentError
+	if e.Attempts > 1 && !(errors.As(e.Err, &spent) && spent.attempts == e.Attempts) { // that says the same
+		notes = append(notes, fmt.Sprintf("%s after %d tries", e.Outcome, e.Attempts))
+	}
+	if e.Uncertain && !errors.Is(e.Err, errUnsafe) {
+		notes = append(notes, "it may have been accepted")
+	}
+	if notes != nil {
+		text += " (" + strings.Join(notes, "; ") + ")"
 	}
 	if !e.RetryAt.IsZero() {
 		text += ", not before " + e.RetryAt.UTC().Format(time.RFC3339)
 	}
 	return text
+}
+
+// errUnsafe ends a call that is Unknown because of what its last try came to.
+var errUnsafe = errors.New("it may have been accepted, and repeating it is not safe")
+
+// spentError ends a call that has used up its attempts.
+type spentError struct{ attempts int }
+
+func (e *spentError) Error() string {
+	if e.attempts == 1 {
+		return "gave up after 1 failed attempt"
+	}
+	return fmt.Sprintf("gave up after %d failed attempts", e.attempts)
 }
 
 // Unwrap returns Err.
@@ -80,12 +106,18 @@ type Result struct {
 	Attempts int       // how often it was tried, refusals included
 	Status   int       // of the answer to the last try, be it a proxy's; 0 if there was none
 	RetryAt  time.Time // when to try again, if that is known
-	Err      error     // why it was not delivered, without secrets; nil if it was
+
+	// Uncertain reports whether the server may have accepted the request although the call was not
+	// Delivered: some try may have been processed, and no answer says so. It is true of every Unknown call
+	// and, for example, of a PUT whose answers were lost. Policy.Do, which does not know, leaves it false.
+	Uncertain bool
+
+	Err error // why it was not delivered, without secrets; nil if it was
 }
 
-// OutcomeOf tells how the call ended that returned resp and err, with or without a response: pass
-// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. The zero Result means
-// that neither comes from this package; what Policy.Do returned as nil is that, too.
+// OutcomeOf returns how the call ended that returned resp and err, with or without a response: pass
+// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. It returns the zero Result if
+// neither comes from this package, and for the nil error of a Policy.Do.
 func OutcomeOf(resp *http.Response, err error) Result {
 	var e *Error
 	if errors.As(err, &e) {
@@ -93,7 +125,7 @@ func OutcomeOf(resp *http.Response, err error) Result {
 	}
 	if err == nil && resp != nil && resp.Request != nil {
 		if c, ok := resp.Request.Context().Value(callKey{}).(*call); ok {
-			return c.result
+			return c.settled()
 		}
 	}
 	return Result{}

@@ -53,6 +53,14 @@ func TestRedaction(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	e := &Error{Attempts: 3, Outcome: Deferred, RetryAt: time.Unix(0, 0), Err: errors.New("retry: too late")}
 	check(t, "text", e.Error(), "retry: too late (deferred after 3 tries), not before 1970-01-01T00:00:00Z")
+	e = &Error{Attempts: 3, Outcome: Failed, Uncertain: true, Err: fmt.Errorf("lost: %w", &spentError{3})}
+	check(t, "text", e.Error(), "retry: lost: gave up after 3 failed attempts (it may have been accepted)")
+	e.Attempts = 5
+	check(t, "text", e.Error(), "retry: lost: gave up after 3 failed attempts (failed after 5 tries; it may have been accepted)")
+	e = &Error{Attempts: 1, Outcome: Failed, Err: fmt.Errorf("lost: %w", &spentError{1})}
+	check(t, "text", e.Error(), "retry: lost: gave up after 1 failed attempt")
+	e = &Error{Attempts: 1, Outcome: Unknown, Uncertain: true, Err: fmt.Errorf("lost: %w", errUnsafe)}
+	check(t, "text", e.Error(), "retry: lost: it may have been accepted, and repeating it is not safe")
 	check(t, "outcomes", fmt.Sprint(Delivered, Failed, Unknown, Deferred, Outcome(0)), "delivered failed unknown deferred none")
 	check(t, "kinds", fmt.Sprint(Waiting, Ended, ByTable, Accepted, Rejected, Refused, Unprocessed, Uncertain),
 		"waiting ended by table accepted rejected refused not processed uncertain")

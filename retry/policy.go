@@ -26,49 +26,51 @@ const (
 	unprovenPatience = 10 * time.Minute
 )
 
-// Policy says how often to try again and how long to wait in between. The zero value is the
+// Policy says how often to try again and how long to wait in between. The zero value stands for the
 // defaults named below. It is a plain value: copy it freely, share it between goroutines.
 //
 // Before try n+1 a call waits for what the server asked for, plus a random time of up to min(Cap,
 // Base·Factor^(n-1)). The jitter is full, from zero on (Exponential Backoff And Jitter, AWS
-// Architecture Blog, 2015), and lies on top of the server's hint because many clients are often
-// told the same instant.
+// Architecture Blog, 2015), and is added to the server's hint because many clients are often
+// given the same instant.
 type Policy struct {
 	// Attempts is how many real failures one call goes through before it has failed; 1 makes the
-	// first one final. A refusal, or an answer such as 500, counts only where the request itself is
+	// first one final. A refusal, or an answer such as 500, counts only if the request itself is
 	// to blame (see the package comment). If zero, 8.
 	Attempts int
 
-	// Base is the longest own wait before the second try. Zero: 500ms. Above Cap it is taken as Cap.
+	// Base is the upper bound of the random wait before the second try. If zero, 500ms. It never
+	// exceeds Cap.
 	Base time.Duration
 
-	// Factor is how much that grows from try to try, at least 1. Zero: 2.
+	// Factor is how much that bound grows from try to try, at least 1. If zero, 2.
 	Factor float64
 
-	// Cap is the longest own wait, jitter included. Zero: 30s.
+	// Cap is the upper bound of any random wait. If zero, 30s.
 	Cap time.Duration
 
-	// RefusalCap is the longest own wait after a refusal that counts as no failure of the call, or for
-	// which the server named a wait. Such waits do not grow. Set it to a second or so where something below holds all calls back while
-	// the upstream refuses, as throttle.Transport does: then a call's own patience only delays it
-	// when the upstream is back. Zero: Cap, and the wait grows as after a failure.
+	// RefusalCap is the upper bound of the random wait after a refusal that counts as no failure of the
+	// call, or for which the server named a wait. Such waits do not grow. Set it to a second or so if
+	// a limiter below holds all calls back while the upstream refuses, as throttle.Transport does:
+	// then a longer wait only delays the call when the upstream is back. If zero, it is Cap, and the wait
+	// grows as after a failure.
 	RefusalCap time.Duration
 
-	// MaxWait is the longest wait asked for, by a server or by a "not before" error, that one call
-	// sits out. A longer one is handed back at once as [Deferred], with the instant in RetryAt.
-	// Zero: 1h, so that a Retry-After of a year does not hang a program; math.MaxInt64: no limit
+	// MaxWait is the longest wait requested by a server, or by a "not before" error, that one call
+	// sits out. A longer one ends the call at once as [Deferred], with the instant in RetryAt.
+	// If zero, 1h, so that a Retry-After of a year does not hang a program; [math.MaxInt64] sets no limit
 	// but the context.
 	MaxWait time.Duration
 
 	// GiveUpAfter is how long one call goes on while the upstream refuses it or cannot be reached;
-	// then it ends as [Deferred]. It is counted from the call's first refusal, anew after one that
-	// counted against Attempts; waits that were asked for do not count. After answers such as 500
-	// it is ten minutes at most while no other request of the kind fails too, or none was ever
-	// accepted. Zero: 1h. One nanosecond: the first refusal ends the call; math.MaxInt64: no limit
-	// but the context.
+	// then it ends as [Deferred]. The time runs from the first refusal. It stops during waits that the
+	// server asked for, and starts again at zero after a try that counted as an attempt. After answers
+	// such as 500 it is ten minutes at most while no other request of the kind fails too, or none was ever
+	// accepted. If zero, 1h. To end a call at its first refusal, set it to 1 (a nanosecond);
+	// [math.MaxInt64] sets no limit but the context.
 	GiveUpAfter time.Duration
 
-	// Budget bounds retries over many calls. Nil: no such bound.
+	// Budget bounds retries over many calls. If nil, they are not bounded.
 	Budget *Budget
 }
 
@@ -125,7 +127,7 @@ func fill[T comparable](field *T, value T) {
 //
 // An error of op is a failed attempt, unless it is marked by [Permanent], which ends the call, by
 // [After], which is a refusal, or has a method RetryAt (see the package comment); of several marks
-// the outermost counts. op is taken to be safe to repeat; it should end when ctx does.
+// the outermost counts. op must be safe to repeat, and should end when ctx does.
 func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) error {
 	if err := p.Validate(); err != nil {
 		return &Error{Outcome: Failed, Err: err}
@@ -166,7 +168,7 @@ func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) erro
 	}
 }
 
-// Permanent marks err as one that trying again does not cure: [Policy.Do] returns at once.
+// Permanent marks err as one that another try does not change: [Policy.Do] returns at once.
 // Permanent(nil) is nil. It is the mark of backoff/v4, so code written for that library is
 // understood.
 func Permanent(err error) error { return backoff.Permanent(err) }
@@ -256,7 +258,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	}
 	if s.failure {
 		if c.failures++; c.failures >= c.policy.Attempts {
-			return 0, &ending{outcome: Failed, why: fmt.Errorf("gave up after %d failed attempts", c.failures)}
+			return 0, &ending{outcome: Failed, why: &spentError{c.failures}}
 		}
 	}
 	asked := max(s.asked, 0)

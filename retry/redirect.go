@@ -19,7 +19,7 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	case len(via) >= maxRedirects,
 		methodOf(next) != methodOf(first),
 		hasBody(first) && !hasBody(next),
-		!c.CrossOrigin && originOf(next.URL) != originOf(first.URL):
+		!c.mayLeave(first) && originOf(next.URL) != originOf(first.URL):
 		return http.ErrUseLastResponse
 	}
 	if check := c.httpClient().CheckRedirect; check != nil {
@@ -35,26 +35,48 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// mayLeave reports whether a redirect may lead req to another origin. A download may be led to where the file is kept.
+func (c *Client) mayLeave(req *http.Request) bool {
+	return c.CrossOrigin || isDownload(req)
+}
+
+// isDownload reports whether req stays the same with every redirect.
+func isDownload(req *http.Request) bool {
+	return (methodOf(req) == http.MethodGet || methodOf(req) == http.MethodHead) && !hasBody(req)
+}
+
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // maxLocation is how much of an address is shown that a server sends us to.
 const maxLocation = 200
 
 // redirectAdvice says where an answer that was not followed points to, and why it was not followed.
-func redirectAdvice(resp *http.Response) string {
+func (c *call) redirectAdvice(resp *http.Response) string {
 	to, err := resp.Location() // relative to resp.Request, which wire sets
 	if err != nil {
 		return ""
 	}
 	advice := ": redirected to " + secret.Shorten(secret.CleanURL(to), maxLocation)
-	switch status := resp.StatusCode; {
-	case originOf(to) != originOf(resp.Request.URL):
-		return advice + ", another origin, which is not followed: send there"
-	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
-		return advice + ": following would drop the body or change the method, so send there"
+	var keeps bool
+	switch resp.StatusCode {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		keeps = true
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+		keeps = isDownload(c.req)
+	default: // http.Client follows no other
+		return advice
 	}
-	if n := redirects(resp); n >= maxRedirects {
+	switch n := redirects(resp); {
+	case originOf(to) != originOf(resp.Request.URL) && !c.client.mayLeave(c.req):
+		return advice + ", another origin, which is not followed: send there"
+	case !keeps:
+		return advice + ": following would drop the body or change the method, so send there"
+	case !c.replayable:
+		return advice + ": " + ErrNoGetBody.Error()
+	case n >= maxRedirects:
 		return advice + fmt.Sprintf(", the %dth redirect in a row: no more are followed", n)
+	case !c.standard: // else it may be followed yet
+		return advice + ", which CheckRedirect does not follow"
 	}
 	return advice
 }
@@ -72,7 +94,8 @@ func redirects(resp *http.Response) (n int) {
 // would lose their connections.
 type wire struct {
 	base    http.RoundTripper
-	attempt *attempt // watches the writing of the last round trip
+	first   *attempt // watches all round trips of the try
+	attempt *attempt // watches the writing of the last one
 	called  bool
 	err     error // of the last round trip
 }
@@ -82,6 +105,9 @@ type wire struct {
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if strayed(req) {
 		req = withoutPrivate(req)
+	}
+	if req.Response != nil {
+		w.first.unprocessed() // what is answered by a redirect is not
 	}
 	if hasBody(req) {
 		if req.Response != nil {

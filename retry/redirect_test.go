@@ -30,7 +30,10 @@ func TestRedirects(t *testing.T) {
 		{"POST", "data", 308, "/there", true},
 		{"PUT", "data", 307, "https://h.example/there?sig=s3cr3t", false},
 		{"PUT", "data", 308, "http://h.example:81/there", false},
-		{"GET", "", 302, "http://other.example/there", false},
+		{"GET", "", 302, "http://other.example/there", true},
+		{"HEAD", "", 307, "https://h.example/there", true},
+		{"GET", "data", 307, "http://other.example/there", false},
+		{"DELETE", "", 308, "http://other.example/there", false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := play(try{status: row.status, header: "Location: " + row.location}, try{status: 200})
@@ -48,6 +51,82 @@ func TestRedirects(t *testing.T) {
 			if to, _, _ := strings.Cut(row.location, "?"); !strings.Contains(r.Err.Error(), "redirected to "+to) {
 				t.Errorf("the error does not name %s: %v", to, r.Err)
 			}
+		})
+	}
+}
+
+// A download is led to where the file is kept, as http.Client is, without what is private to the first origin.
+func TestDownloadFromAnotherOrigin(t *testing.T) {
+	for _, standard := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: 302, header: "Location: http://cdn.example/f?sig=1"}, try{status: 503}, try{status: 200})
+			if !standard {
+				s.tries = append(s.tries[:2], s.tries[0], try{status: 200})
+			}
+			c, _ := over(s, exact)
+			req := request(t, "GET", "")
+			req.Header = http.Header{"Authorization": {"Bearer x"}, "X-Api-Key": {"k"}, "Cookie": {"b=2"}, "Accept": {"image/png"}}
+			do := c.Do
+			if standard {
+				do = c.StandardClient().Do
+			}
+			resp, err := do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
+			check(t, "URL", resp.Request.URL.String(), "http://cdn.example/f?sig=1")
+			for _, r := range s.reqs {
+				want := 1
+				if r.URL.Host == "h.example" {
+					want = 4
+				}
+				check(t, r.URL.Host+": headers", len(r.Header), want)
+			}
+		})
+	}
+}
+
+// What is said is why it was not followed.
+func TestWhyARedirectIsNotFollowed(t *testing.T) {
+	stop := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	there := "PUT http://h.example/up/f.bin: 307 Temporary Redirect: redirected to http://h.example/there"
+	for _, row := range []struct {
+		method, body string
+		status       int
+		location     string
+		standard     bool
+		noGetBody    bool
+		check        func(*http.Request, []*http.Request) error
+		want         string
+	}{
+		{method: "PUT", body: "x", status: 307, location: "/there", check: stop, want: there + ", which CheckRedirect does not follow"},
+		{method: "PUT", body: "x", status: 307, location: "/there", check: stop, standard: true, want: there},
+		{method: "PUT", body: "x", status: 307, location: "/there", noGetBody: true, want: there + ": its body cannot be sent again: set GetBody"},
+		{method: "PUT", body: "x", status: 307, location: "//other.example/there", want: strings.Replace(there, "to http://h.", "to http://other.", 1) + ", another origin, which is not followed: send there"},
+		{method: "GET", status: 302, location: "/there", check: stop, want: "GET http://h.example/up/f.bin: 302 Found: redirected to http://h.example/there, which CheckRedirect does not follow"},
+		{method: "GET", status: 300, location: "/there", want: "GET http://h.example/up/f.bin: 300 Multiple Choices: redirected to http://h.example/there"},
+		{method: "PUT", body: "x", status: 302, location: "/there", check: stop,
+			want: "PUT http://h.example/up/f.bin: 302 Found: redirected to http://h.example/there: following would drop the body or change the method, so send there"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, events := over(play(try{status: row.status, header: "Location: " + row.location}), exact)
+			c.HTTP.CheckRedirect = row.check
+			req := request(t, row.method, row.body)
+			if row.noGetBody {
+				req.GetBody = nil
+			}
+			do := c.Do
+			if row.standard {
+				do = c.StandardClient().Do
+			}
+			resp, err := do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			check(t, "error", (*events)[0].Err.Error(), row.want)
 		})
 	}
 }

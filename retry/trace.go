@@ -30,10 +30,12 @@ const (
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
 type attempt struct {
-	kind   *kind        // nil: of a hop
-	began  atomic.Int64 // see kind.begins
-	seen   atomic.Uint32
-	waiter atomic.Pointer[chan struct{}] // for the end of the writing
+	kind    *kind        // nil: of a hop
+	careful bool         // net/http sends it again by itself only if it knows that it was not processed
+	began   atomic.Int64 // see kind.begins
+	seen    atomic.Uint32
+	bodyErr atomic.Pointer[error]         // why the caller's body could not be read or opened
+	waiter  atomic.Pointer[chan struct{}] // for the end of the writing
 }
 
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
@@ -45,7 +47,7 @@ func (a *attempt) sentOnce() bool { return a.marks()&(wroteRequest|gotConnAgain)
 // trace returns c with hooks that fill a. A trace that the caller put there goes on working.
 func (a *attempt) trace(c *call) context.Context {
 	hooks := &httptrace.ClientTrace{
-		GetConn: func(string) { a.mark(gettingConn) },
+		GetConn: a.connecting,
 		GotConn: a.connected,
 	}
 	if c.req.URL != nil && c.req.URL.Scheme == "https" {
@@ -69,6 +71,20 @@ func (a *attempt) trace(c *call) context.Context {
 // may end when the next has begun, so that a redirect needs an attempt that no other hop fills.
 func (a *attempt) traceHop(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.connected, WroteRequest: a.wrote})
+}
+
+func (a *attempt) connecting(string) {
+	if a.careful && a.marks()&gotConn != 0 {
+		a.unprocessed()
+	}
+	a.mark(gettingConn)
+}
+
+// unprocessed records that what was sent until now was not processed, and that the request is to be sent anew: from here
+// on it counts as sent when there is another connection for it.
+func (a *attempt) unprocessed() {
+	a.mark(gotConnAgain)
+	a.seen.And(^uint32(gotConn | wroteRequest | cutShort | readBody))
 }
 
 func (a *attempt) connected(httptrace.GotConnInfo) {

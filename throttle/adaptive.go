@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Phase tells what the controller of an [Upstream] is about.
+// A Phase is what the controller of an [Upstream] is doing.
 type Phase string
 
 const (

@@ -315,6 +315,24 @@ func BenchmarkTransport(b *testing.B) {
 	}
 }
 
+// BenchmarkTransportNewKey measures what the first request of a key costs while others are in flight.
+func BenchmarkTransportNewKey(b *testing.B) {
+	for _, keys := range []int{0, 1000, 5000, 20_000} {
+		b.Run("keys="+strconv.Itoa(keys), func(b *testing.B) {
+			tr := &throttle.Transport{}
+			for i := range keys {
+				if _, err := tr.Upstream("used "+strconv.Itoa(i)).Acquire(b.Context(), 1); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				tr.Upstream("new " + strconv.Itoa(i))
+			}
+		})
+	}
+}
+
 // pace returns the instants of all grants to the workers within the time given.
 func pace(wait func(context.Context) error, workers int, length time.Duration) []time.Duration {
 	ctx, cancel := context.WithTimeout(context.Background(), length)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/standing"
+	"github.com/penstock/penstock/internal/suspend"
 )
 
 const (
@@ -17,10 +18,9 @@ const (
 	// server that tolerates 10 ms of jitter below what it tolerates.
 	defaultCatchUp = 0.005
 
-	// wallCheck is how often a paused bucket looks at the wall clock: timers
-	// follow the monotonic clock, which on Linux stands still while the machine
-	// sleeps, and a pause ends at an instant of the wall clock.
-	wallCheck = 10 * time.Second
+	// suspendCheck is how often a paused bucket looks whether the machine was
+	// suspended: timers do not advance meanwhile, but a pause does.
+	suspendCheck = 10 * time.Second
 )
 
 // A Bucket is a smoothed token bucket for many waiters: tokens fall due evenly
@@ -37,9 +37,9 @@ const (
 // made up that way; what a process loses beyond that, because it was stopped,
 // starved or asleep, is forgiven and does not leave as a burst afterwards.
 //
-// Unlike the reservations of [rate.Limiter], nothing is fixed for those who wait:
-// a new rate, a pause and its end act on them at once, a waiter whose context
-// ends leaves no debt, and a waiter may ask for more tokens than the burst.
+// Unlike a reservation of [rate.Limiter], the turn of a waiting caller is not fixed:
+// a new rate, a pause and its end act at once, a caller whose context ends leaves no
+// debt, and a caller may ask for more tokens than the burst.
 //
 // A Bucket starts no goroutine and needs no Close. It is safe for concurrent
 // use. Use [NewBucket]; it must not be copied.
@@ -49,8 +49,12 @@ type Bucket struct {
 
 	// For an Upstream. Set before use.
 	maxWait time.Duration // the longest pause that is sat out; 0: any
-	waits   *waits        // told what the first waiter waits for; nil: nobody is
+	waits   *waits        // records what the first waiter waits for; may be nil
 	changed func()        // called, without mu, when steer's orders may have changed by themselves; nil: they do not
+
+	// Set by tests, before use: time.Now and suspend.Total.
+	clock  func() time.Time
+	asleep func() time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -68,6 +72,7 @@ type Bucket struct {
 		size  int // its burst: ours, or more for a heavy first waiter
 		floor time.Duration
 		late  time.Duration // of the last waiter's timer, at most catchUp
+		given time.Duration // when tokens were given out last
 
 		queue waitlist
 
@@ -77,10 +82,14 @@ type Bucket struct {
 		reservation rate.Reservation
 		due         time.Duration
 
-		until  time.Time // paused until this instant of the wall clock; zero: not paused
-		source string    // who asked for the latest pause
-		own    bool      // nobody did
-		err    error     // stopped
+		// A pause has a length, not an end on the wall clock, which may be set meanwhile.
+		until     time.Time     // when it ends, for people; zero: not paused
+		end       time.Duration // when it ends, if the machine is not suspended
+		suspended time.Duration // how long the machine had been when it began
+		source    string        // who asked for the latest pause
+		own       bool          // nobody did
+
+		err error // stopped
 
 		granted, unclaimed int64
 	}
@@ -88,10 +97,10 @@ type Bucket struct {
 
 // BucketStats is a snapshot of a [Bucket].
 type BucketStats struct {
-	Rate    rate.Limit // tokens a second
+	Rate    rate.Limit // tokens a second; [rate.Inf], which JSON leaves out: no limit
 	Burst   int        // tokens that an idle bucket gathers
-	Waiting int        // callers who wait now
-	Paused  time.Time  // when the pause in force ends; zero: not paused
+	Waiting int        // callers that wait now
+	Paused  time.Time  `json:",omitzero"` // when the pause in force ends; zero: not paused
 
 	Granted int64 // tokens given out
 
@@ -108,7 +117,7 @@ type BucketStats struct {
 // A rate of 0 stops: everybody waits until the rate is raised. [rate.Inf] is no
 // limit. A rate that is negative or not a number is taken as 0.
 func NewBucket(r rate.Limit, burst int) *Bucket {
-	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour)}
+	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour), clock: time.Now, asleep: suspend.Total}
 	b.timer.Stop()
 	b.mu.door.room, b.mu.door.until = math.MaxInt, never
 	b.mu.burst = max(burst, 1)
@@ -134,21 +143,29 @@ func (b *Bucket) Wait(ctx context.Context) error { return b.WaitN(ctx, 1) }
 // no token. It does so at the deadline and not before, even when the token would
 // be due later: the rate may be raised meanwhile.
 func (b *Bucket) WaitN(ctx context.Context, n int) error {
+	_, err := b.waitN(ctx, n)
+	return err
+}
+
+// waitN also returns the instant at which the tokens were given out, which on a
+// machine that is busy may be well before the caller runs.
+func (b *Bucket) waitN(ctx context.Context, n int) (time.Duration, error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if n < 1 {
-		return nil
+		return 0, context.Cause(ctx)
 	}
 	now := b.now()
-	b.lock()
+	if n < 1 {
+		return now, nil
+	}
+	b.mu.Lock()
 	if b.mu.err == nil && b.mu.queue.first == nil && b.takeLocked(now, n) {
+		now = b.mu.given
 		b.mu.Unlock()
-		return nil
+		return now, nil
 	}
 	if err := b.refusalLocked(); err != nil {
 		b.mu.Unlock()
-		return err
+		return 0, err
 	}
 	w := b.mu.queue.get(n)
 	w.fresh = standing.Of(ctx) == standing.Fresh
@@ -185,7 +202,7 @@ func (b *Bucket) AllowN(n int) bool {
 	return ok
 }
 
-// SetRate sets the rate in tokens a second, for those who wait now as well. Its
+// SetRate sets the rate in tokens a second, also for callers that wait now. Its
 // argument is read as that of [NewBucket].
 func (b *Bucket) SetRate(r rate.Limit) {
 	b.mu.Lock()
@@ -232,11 +249,11 @@ func (b *Bucket) SetBurst(burst int) {
 	b.settleLocked()
 }
 
-// SetCatchUp sets by what share of the rate a second may exceed it to make up
-// for late timers: with 0.005, the default, any second holds at most
-// 1.005·rate + burst tokens. 0 makes up nothing, for the strictest of servers,
-// and costs about the share of time by which timers are late. Values are held
-// between 0 and 1; what is not a number is taken as 0.
+// SetCatchUp sets how much faster than the rate tokens may come in a second to make
+// up for late timers. The default, 0.005, is half a percent: any second holds at most
+// 1.005·rate + burst tokens. With 0 nothing is made up for, as the strictest of
+// servers may need, and the rate falls short by the share of time by which timers are
+// late. Values are limited to 0 to 1; NaN is taken as 0.
 func (b *Bucket) SetCatchUp(share float64) {
 	if !(share > 0) {
 		share = 0
@@ -247,24 +264,27 @@ func (b *Bucket) SetCatchUp(share float64) {
 	b.mu.Unlock()
 }
 
-// Pause gives out nothing until the given instant, to those who wait now or
-// later. Of several pauses the one that ends last holds; the zero Time and
-// instants in the past change nothing. The instant is one of the wall clock, so
-// a pause also passes while the machine sleeps. Afterwards tokens are evenly
-// spaced again: none were gathered.
+// Pause gives out nothing until the given instant, to callers that wait now or
+// come later. Of several pauses the one that ends last holds; the zero Time and
+// instants in the past change nothing. A pause also passes while the machine is
+// suspended, but if the wall clock is set, it stays as long as it was to be when
+// Pause was called. Afterwards tokens are evenly spaced again: none were gathered.
 func (b *Bucket) Pause(until time.Time) { b.pause(until, "", false) }
 
 // pause reports whether the pause is now the one that holds. One of our own is
 // sat out however long it is.
 func (b *Bucket) pause(until time.Time, source string, own bool) bool {
-	until = until.Round(0) // wall clock only
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !until.After(b.mu.until) || !until.After(time.Now().Round(0)) {
+	// The lengths of two that end at the same instant differ by the time between two looks at the clock.
+	left := until.Sub(b.clock())
+	if left <= 0 || until.Equal(b.mu.until) || left <= b.pausedLocked() {
 		return false
 	}
-	b.unreserveLocked(b.now())
+	now := b.now()
+	b.unreserveLocked(now)
 	b.mu.until, b.mu.source, b.mu.own = until, source, own
+	b.mu.end, b.mu.suspended = now+min(left, never-now), b.asleep()
 	if err := b.refusalLocked(); err != nil {
 		b.mu.queue.stop(err)
 		b.fitLocked(b.mu.floor, 0) // as when a heavy first waiter leaves
@@ -279,7 +299,7 @@ func (b *Bucket) refusalLocked() error {
 		return b.mu.err
 	}
 	if b.maxWait > 0 && !b.mu.own && b.pausedLocked() > b.maxWait {
-		return &PausedError{Until: b.mu.until, Source: b.mu.source}
+		return &PausedError{Until: b.untilLocked(), Source: b.mu.source}
 	}
 	return nil
 }
@@ -294,10 +314,11 @@ func (b *Bucket) paused() bool {
 func (b *Bucket) pausedUntil() (time.Time, string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.pausedLocked() == 0 {
-		return time.Time{}, ""
+	until := b.untilLocked()
+	if until.IsZero() {
+		return until, ""
 	}
-	return b.mu.until, b.mu.source
+	return until, b.mu.source
 }
 
 // Resume ends a pause now.
@@ -321,9 +342,7 @@ func (b *Bucket) Stats() BucketStats {
 		Granted:   b.mu.granted,
 		Unclaimed: b.mu.unclaimed,
 	}
-	if b.pausedLocked() > 0 {
-		s.Paused = b.mu.until
-	}
+	s.Paused = b.untilLocked()
 	return s
 }
 
@@ -424,6 +443,7 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 		b.mu.unclaimed++
 	}
 	b.mu.granted += int64(n)
+	b.mu.given = now
 	b.mu.door.enter()
 	return true
 }
@@ -481,12 +501,33 @@ func (b *Bucket) pausedLocked() time.Duration {
 	if b.mu.until.IsZero() {
 		return 0
 	}
-	left := b.mu.until.Sub(time.Now().Round(0))
+	now, slept := b.now(), b.asleep()-b.mu.suspended
+	if slept < time.Second { // what is less is an error of measurement
+		slept = 0
+	}
+	left := b.mu.end - now - slept
 	if left > 0 {
 		return left
 	}
-	b.resumeLocked(b.now() + left) // not when somebody came to look
+	end := b.mu.end // not when somebody came to look
+	if slept > 0 {
+		end = now
+	}
+	b.resumeLocked(end)
 	return 0
+}
+
+// untilLocked returns when the pause ends by the wall clock as it is now, or the
+// zero Time. It requires that mu is held.
+func (b *Bucket) untilLocked() time.Time {
+	left := b.pausedLocked()
+	if left == 0 {
+		return time.Time{}
+	}
+	if until := b.clock().Add(left); until.Round(0).Sub(b.mu.until.Round(0)).Abs() > time.Second && b.mu.end != never {
+		b.mu.until = until // the clock was set, or the machine suspended
+	}
+	return b.mu.until
 }
 
 // resumeLocked ends the pause at the given instant and lets go of all tokens but
@@ -518,6 +559,7 @@ func (b *Bucket) settleLocked() {
 		b.mu.granted += int64(w.n)
 		b.mu.door.enter()
 		b.mu.queue.remove(w)
+		w.at = b.mu.given
 		w.set(granted)
 	}
 	b.holdLocked(free)
@@ -539,7 +581,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	now := b.now()
 	why, wait = b.mu.door.shut(now)
 	if left > 0 && why != byConcurrency { // who could not go anyhow does not wait for the pause
-		return byCoolDown, min(left, wallCheck)
+		return byCoolDown, min(left, suspendCheck)
 	}
 	if why != free {
 		b.unreserveLocked(now) // no token is to grow old at the door
@@ -550,6 +592,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	}
 	switch b.mu.limit {
 	case rate.Inf:
+		b.mu.given = now
 		return free, 0
 	case 0:
 		return byRate, 0
@@ -566,6 +609,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	}
 	b.useLocked()
 	b.mu.late = now - b.mu.floor
+	b.mu.given = now
 	return free, 0
 }
 
@@ -602,8 +646,9 @@ func (b *Bucket) watchLocked(w *waiter, wait time.Duration) {
 	}
 }
 
-// wait parks the calling goroutine until w is served, stopped, or ctx ends.
-func (b *Bucket) wait(ctx context.Context, w *waiter) error {
+// wait parks the calling goroutine until w is served, stopped, or ctx ends. It
+// returns when w was served.
+func (b *Bucket) wait(ctx context.Context, w *waiter) (time.Duration, error) {
 	for {
 		var ended bool
 		if w.state.Load() == leading {
@@ -616,16 +661,17 @@ func (b *Bucket) wait(ctx context.Context, w *waiter) error {
 			// woken; of very many, most would park once more to ask for the cause.
 			runtime.Gosched()
 			b.mu.queue.put(w)
-			return context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
 		switch w.state.Load() {
 		case granted:
+			at := w.at
 			b.mu.queue.put(w)
-			return nil
+			return at, nil
 		case stopped:
 			err := w.err
 			b.mu.queue.put(w)
-			return err
+			return 0, err
 		}
 	}
 }
@@ -680,19 +726,4 @@ func seconds(s float64) time.Duration {
 		return time.Duration(s)
 	}
 	return math.MaxInt64
-}
-
-// lock takes mu on the path that all callers share. Past a handful of contenders
-// sync.Mutex parks and wakes a goroutine for each turn, which costs several times
-// the turn itself; trying again after a yield does not.
-func (b *Bucket) lock() {
-	for range 8 {
-		for range 32 {
-			if b.mu.TryLock() {
-				return
-			}
-		}
-		runtime.Gosched()
-	}
-	b.mu.Lock()
 }

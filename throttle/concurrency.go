@@ -4,12 +4,13 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// A Concurrency is a limit of how many hold a [Permit] at once. Those who wait
+// A Concurrency is a limit of how many hold a [Permit] at once. Callers that wait
 // are served in the order in which they came.
 //
-// The limit may change while permits are out: raising it serves those who wait
+// The limit may change while permits are out: raising it serves callers that wait
 // at once, lowering it takes effect as permits come back. The count of permits
 // never leaks and never goes below zero: a permit is given back once, however
 // often and from wherever it is released.
@@ -27,7 +28,7 @@ type Concurrency struct {
 type ConcurrencyStats struct {
 	Limit   int // as set
 	Held    int // permits that are out
-	Waiting int // callers who wait now
+	Waiting int // callers that wait now
 }
 
 // NewConcurrency returns a limit of that many permits. With a limit of 0 or
@@ -84,13 +85,15 @@ func (c *Concurrency) acquire(ctx context.Context) error {
 	c.mu.queue.push(w)
 	c.mu.Unlock()
 	defer c.mu.queue.put(w)
-	if w.park(ctx) && c.leave(w) {
-		return context.Cause(ctx)
+	for w.state.Load() == queued {
+		if w.park(ctx) && c.leave(w) {
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }
 
-// leave takes w out of the queue, unless it was served or stopped before.
+// leave takes w out of the queue, unless it was served before.
 func (c *Concurrency) leave(w *waiter) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,18 +126,20 @@ func (c *Concurrency) serveLocked() {
 type Permit struct {
 	concurrency *Concurrency // nil: from an Upstream
 	upstream    *Upstream
+	token       time.Time // when the latest was given out
 	ticket      ticket
 	landed      bool // it has no place in flight any more
 	told, ended atomic.Bool
 }
 
-// Release gives the permit back and says nothing about how the request went. An
-// [Upstream] that is never told stays at the one request with which it begins,
-// where its limits are to be found.
+// Release gives the permit back and reports nothing about how the request went. An
+// [Upstream] whose limits are to be found begins with one request at a time, and
+// stays there if every permit ends so.
 func (p *Permit) Release() { p.Done(Feedback{}) }
 
-// Done tells the permit's [Upstream], if it has one, how the request went and
-// gives the permit back.
+// Done gives the permit back and reports to its [Upstream], if it has one, how the
+// request went. Of a [Feedback] at least the Outcome is needed: without one Done is
+// the same as Release.
 func (p *Permit) Done(f Feedback) {
 	if p.ended.Swap(true) {
 		return

@@ -1,22 +1,20 @@
-// Package throttle tells many goroutines when each may send its next request,
+// Package throttle decides when each of many goroutines may send its next request,
 // so that a server gets all that it permits and never more.
 //
-// Most programs want a [Transport]: one field of an [http.Client] gives every
-// request of the program a steady pace, a ceiling of requests in flight, and
-// the server's own wish to be left alone for a while. What it is not told it
-// finds, from the answers: how many requests at once and how many a second are
-// the most that the server takes. For other protocols an [Upstream] does the same
-// behind Acquire and Done. Its parts work alone: a [Bucket] for a rate, a
+// Most programs want a [Transport]. Used as the Transport of an [http.Client], it
+// paces requests, limits how many are in flight, and obeys Retry-After. Limits that
+// are not set are learned from the responses. For other protocols an [Upstream] does
+// the same with Acquire and Done. Its parts work alone: a [Bucket] for a rate, a
 // [Concurrency] for a number at once, a [Bandwidth] for bytes a second. A [Gate]
-// is the server's side: a middleware that refuses what is too much, and says so
-// in a way that a Transport makes the best of.
+// is the server's side: a middleware that refuses what is too much, with headers
+// that a Transport understands.
 //
-// Under load they behave alike: callers wait in the order in which they came,
-// any number of them, at the price of a parked goroutine and some 300 bytes; a
-// caller whose context ends leaves at once and has used up nothing; a changed
-// limit, a pause or its end acts on those who already wait. There is nothing to
-// start and nothing to close.
+// Under load they behave alike. Callers wait in the order in which they came; each
+// waiting caller costs a parked goroutine and some 300 bytes. A caller whose context
+// ends leaves at once and has used up nothing. A changed limit, a pause or its end
+// also acts on callers that wait already. There is nothing to start and nothing to
+// close.
 //
-// The package does not retry, and shares nothing between processes. Whether to send a request again is the business of
-// the package retry, which goes above a Transport.
+// The package does not retry, and shares nothing between processes. Whether to send
+// a request again is decided by the package retry, which goes above a Transport.
 package throttle

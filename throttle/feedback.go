@@ -2,21 +2,22 @@ package throttle
 
 import "time"
 
-// An Outcome says what a request's end tells about the server. Throttled and Overloaded are first guesses:
-// an [Upstream] finds out whether refusals follow the rate of requests or the number in flight.
+// An Outcome is what a request's end says about the server. Throttled and Overloaded are first guesses:
+// an [Upstream] finds out whether refusals follow the rate of requests or the number in flight. Zero is none,
+// which an Upstream counts as unreported, and otherwise takes as Ignored.
 type Outcome uint8
 
 const (
-	Ignored    Outcome = iota // nothing: cancelled by us
-	Success                   // the server did the work
-	Throttled                 // over a quota: 429, or what else says so
-	Overloaded                // too much at once: 502, 503, refused, reset, a connect that takes seconds
-	TimedOut                  // far too much at once: 504, our own timeout, or the caller's after much more than the latency
-	Answered                  // it answers, but says nothing of its pace: 404
-	Failed                    // it could not do the work, and may do none at all: 500, a proxy that refuses
+	Ignored    Outcome = iota + 1 // nothing: cancelled by us
+	Success                       // the server did the work
+	Throttled                     // over a quota: 429, or what else says so
+	Overloaded                    // too much at once: 502, 503, refused, reset, a connect that takes seconds
+	TimedOut                      // far too much at once: 504, our own timeout, or the caller's after much more than the latency
+	Answered                      // it answers, but says nothing of its pace: 404
+	Failed                        // it could not do the work, and may do none at all: 500, a proxy that refuses
 )
 
-var outcomes = [...]string{"ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed"}
+var outcomes = [...]string{"none", "ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed"}
 
 // String returns the outcome in words.
 func (o Outcome) String() string {
@@ -26,9 +27,9 @@ func (o Outcome) String() string {
 	return "unknown outcome"
 }
 
-// Feedback tells an [Upstream] how a request went.
+// Feedback is how a request went.
 type Feedback struct {
-	Outcome Outcome
+	Outcome Outcome // required
 
 	// Latency is how long it took from the token to the first byte of the answer,
 	// with the sending of the body; zero: up to now, where the outcome is Success.

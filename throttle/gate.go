@@ -54,11 +54,11 @@ const (
 //	gate := &throttle.Gate{Limits: throttle.Limits{Rate: 10, InFlight: 4}}
 //	http.Handle("/upload", gate.Handler(upload))
 //
-// A key is a client's address unless Key tells otherwise. Handlers made by one
+// A key is a client's address unless Key is set. Handlers made by one
 // gate share its counts; classes of requests are kept apart by a gate each. A
 // limit over all keys together is a gate whose Key returns a constant. Put it
-// inside one that limits each key, so that who is refused there uses up nothing
-// of what is common to all.
+// inside the gate that limits each key, so that requests refused there do not count
+// against the limit that all share.
 //
 // The guarantee: in any t seconds a key has at most rate·(t + c) + burst requests
 // served, where c is 0.05 s, or a tenth of 1/rate where that is more. By c a
@@ -73,8 +73,8 @@ const (
 // Nothing waits in a gate. What is refused is answered at once with Status, a
 // Retry-After in seconds (RFC 9110, section 10.2.3) and a line of text, and its
 // body is not read. Over the rate, Retry-After is when the key's next token is
-// due, rounded up: who comes back then is served, unless another with the same
-// key was first. Over InFlight it is how long requests of the key take to serve,
+// due, rounded up: a client that comes back then is served, unless another with the
+// same key was first. Over InFlight it is how long requests of the key take to serve,
 // a fading mean, at least 1 s and at most 60.
 //
 // Every answer carries the fields of draft-ietf-httpapi-ratelimit-headers-11, so
@@ -84,15 +84,15 @@ const (
 //	RateLimit-Policy: "default-in-flight";q=4;qu="concurrent-requests"
 //	RateLimit: "default";r=6000;t=600
 //
-// RateLimit says that no more than r requests will be served within t seconds. A
-// bucket refills all the time, so that is what fits into t; a little less when
-// the client was early, so that it will be on time. A client that spreads r evenly
-// over t, less what it has in flight, is not refused; one that sends r at once
-// is. On a refusal it names what was exceeded, with r=0. The Burst is not told.
+// RateLimit says that no more than r requests will be served within t seconds. The
+// bucket refills continuously, so r is what will be served within t if sent evenly.
+// For a client that is a little early it is slightly lower. A client that spreads r
+// evenly over t, less what it has in flight, is not refused; one that sends r at once
+// is. On a refusal it names what was exceeded, with r=0. The Burst is not in it.
 //
 // A gate remembers at most 65,536 keys that have nothing in flight. Beyond that
-// it forgets some, taken at random, which may then use their burst once more:
-// nobody is refused for lack of room. Of keys longer than 128 bytes it keeps a
+// it forgets some, taken at random, which may then use their burst once more. No
+// request is refused for lack of room. Of keys longer than 128 bytes it keeps a
 // hash.
 //
 // [net/http] reads what remains of a refused request's body up to 256 KiB before
@@ -100,8 +100,8 @@ const (
 // still sending may then miss the answer, unless it asked with Expect:
 // 100-continue, on which it gets the answer and sends no body.
 //
-// A Gate is safe for concurrent use. Its fields must not change once it is in
-// use, and it must not be copied.
+// A Gate is safe for concurrent use. Its fields must not change once it has made
+// a handler, and it must not be copied.
 type Gate struct {
 	// Limits are those of each key; see SetLimits. Burst is how many requests may
 	// come at once after a lull. It should be no less than the number of clients
@@ -109,23 +109,22 @@ type Gate struct {
 	// zero, for a gate does not wait; Fixed means nothing here.
 	Limits Limits
 
-	// Key tells on whose account a request is. Nil: [RemoteKey]. See also
-	// [HeaderKey] and [ForwardedKey], or return the name of the user whom a
-	// handler around the gate has authenticated.
+	// Key returns the key of the client that a request counts against. If nil,
+	// [RemoteKey]. See also [HeaderKey] and [ForwardedKey], or return the name of the
+	// user that a handler around the gate has authenticated.
 	Key func(*http.Request) string
 
-	// Skip, if set, tells which requests pass without being counted, such as
-	// health checks.
+	// Skip, if set, reports whether a request passes without being counted, such as
+	// a health check.
 	Skip func(*http.Request) bool
 
 	// Status is that of refusals: 429 Too Many Requests or 503 Service
-	// Unavailable; zero: 429. 429 says that this client is too fast. Where all
-	// share one key, it is 503 that tells the truth: the server is busy, whoever
-	// asks.
+	// Unavailable. If zero, 429, which says that this client is too fast. Where all
+	// clients share one key, use 503: the server is busy, whichever client asks.
 	Status int
 
-	// Name is the name of the policies in RateLimit fields, to tell them from
-	// those of other gates that a request passes, in printable ASCII; empty:
+	// Name is the name of the policies in RateLimit fields, in printable ASCII, which
+	// distinguishes them from those of other gates that a request passes. If empty,
 	// "default".
 	Name string
 
@@ -191,12 +190,10 @@ type admission struct {
 	limit   string   // RateLimit; empty: none
 	wait    int64    // Retry-After of a refusal
 	text    string   // why it is refused, for people
-	err     error
 }
 
-// Validate returns an error that names every field that cannot be, with its
-// value. A gate whose fields are not valid answers everything but what Skip lets
-// pass with 500 and this error.
+// Validate returns an error that names every field that is not valid, with its
+// value.
 func (g *Gate) Validate() error { return g.validate(g.Limits) }
 
 func (g *Gate) validate(limits Limits) error {
@@ -216,18 +213,23 @@ func (g *Gate) validate(limits Limits) error {
 }
 
 // Handler returns a handler that passes to next what the gate admits. All
-// handlers of one gate share its counts.
+// handlers of one gate share its counts. It panics if the gate's fields are not
+// valid: a program with such a gate should not begin to serve. [Gate.Validate]
+// checks fields that come from a configuration.
 func (g *Gate) Handler(next http.Handler) http.Handler {
+	g.once.Do(g.init)
+	g.mu.Lock()
+	err := g.mu.err
+	g.mu.Unlock()
+	if err != nil {
+		panic(err)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.Skip != nil && g.Skip(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		a := g.enter(g.key(r))
-		if a.err != nil {
-			http.Error(w, a.err.Error(), http.StatusInternalServerError)
-			return
-		}
 		// Added, not set: a request may pass several gates.
 		h := w.Header()
 		if len(a.policy) > 0 {
@@ -368,13 +370,9 @@ func field(name string, params ...any) string {
 
 // enter admits a request of this key, or does not.
 func (g *Gate) enter(key string) admission {
-	g.once.Do(g.init)
 	now := g.now() // before the lock, which all callers share
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.mu.err != nil {
-		return admission{err: g.mu.err}
-	}
 	a, l := g.accountLocked(key, now), &g.mu.rules
 	debt := max(a.due-now, 0)
 	switch {

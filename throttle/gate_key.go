@@ -21,9 +21,9 @@ func RemoteKey(r *http.Request) string {
 	return r.RemoteAddr // such as that of a Unix socket, which all share
 }
 
-// HeaderKey tells clients apart by the value of a header, for a [Gate]'s Key. It
-// must be one that has been checked, or who makes up names has no limits.
-// Requests without it share one key.
+// HeaderKey tells clients apart by the value of a header, for a [Gate]'s Key. Use
+// only a header whose value has been authenticated: otherwise a client escapes the
+// limit by inventing values. Requests without it share one key.
 func HeaderKey(name string) func(*http.Request) string {
 	return func(r *http.Request) string { return r.Header.Get(name) }
 }

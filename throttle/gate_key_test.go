@@ -123,6 +123,7 @@ func TestGateForgetsKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 10, InFlight: 1}}
+		g.once.Do(g.init)
 		enter := func(key string) *account {
 			a := g.enter(key)
 			if a.account != nil {
@@ -190,6 +191,7 @@ func TestGateForgetsKeys(t *testing.T) {
 // A key is a small part of a request's header, and may be a large one.
 func TestGateKeepsLittleOfAKey(t *testing.T) {
 	g := &Gate{Limits: Limits{Rate: 1}, Key: HeaderKey("X-User")}
+	g.once.Do(g.init)
 	long := strings.Repeat("x", 1<<20)
 	for _, test := range []struct {
 		key  string

@@ -52,6 +52,7 @@ func TestGateAgainstNaiveModel(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClock()
 			g := &Gate{Limits: Limits{Rate: rate.Every(interval), Burst: n.burst, InFlight: n.inFlight}}
+			g.once.Do(g.init)
 			type request struct {
 				key string
 				admission

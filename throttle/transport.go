@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +25,7 @@ import (
 )
 
 const (
-	maxUpstreams = 1024
+	defaultUpstreams = 1024
 
 	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one: to look at all of them
 	// takes milliseconds where there are thousands.
@@ -46,6 +45,9 @@ const (
 // holds the permit until the response's body is closed or read to its end, or the
 // request's context ends. Put it into an [http.Client]'s Transport field. The zero
 // value finds the limits by itself; see [Limits].
+//
+// Closing a body before its end keeps the connection of HTTP/1 if no more than
+// 256 KiB are left and come within 50 ms, for which Close waits.
 //
 // A body that is never closed keeps its permit, and soon nothing more is sent. Its
 // permit comes back once it is garbage, with an [Event] of the kind [Leaked].
@@ -78,9 +80,14 @@ const (
 type Transport struct {
 	// Base sends the requests. If nil, a clone of [http.DefaultTransport] that
 	// keeps enough idle connections to a host for many workers, or, if that is no
-	// [*http.Transport], the default itself. One that sends
-	// a request of its own with the same context, as some do to
-	// fetch a token, is charged for both, as if the second were a resend.
+	// [*http.Transport], the default itself.
+	//
+	// Set MaxIdleConnsPerHost of an http.Transport of your own to as many requests as may
+	// be in flight. It is 2 otherwise, and most requests of many workers then make a new
+	// connection. Proxies, TLS and the like are also set on Base.
+	//
+	// If Base makes a second request with the same context (to fetch a token, say), that
+	// one is paced, too, and reported as [Resent].
 	Base http.RoundTripper
 
 	// Limits are those of each upstream, unless LimitsFor is set, which returns
@@ -90,28 +97,33 @@ type Transport struct {
 	Limits    Limits
 	LimitsFor func(key string) Limits
 
-	// Key tells which upstream a request goes to. Nil: by scheme and host, with
-	// the port where it is not the scheme's own.
+	// Key returns the key of the upstream that a request belongs to. If nil, that is its
+	// scheme and host, with the port if it is not the default one. Keys are in all events:
+	// to limit each API key, return a name or a hash of it.
 	Key func(*http.Request) string
 
-	// Weight is how many tokens a request costs. Nil: 1.
+	// MaxUpstreams is how many upstreams are remembered, at some 15 KiB each; see
+	// [Transport.Upstream]. If zero or less, 1,024.
+	MaxUpstreams int
+
+	// Weight returns how many tokens a request costs. If nil, 1.
 	Weight func(*http.Request) int
 
 	// Timeout is the longest that one attempt may take, in which waiting for a
 	// permit, a token or a cool-down does not count, reading the answer does. It
-	// ends with a [*TimeoutError]. Zero: no limit. [http.Client.Timeout] and a
+	// ends with a [*TimeoutError]. If zero, there is no limit. [http.Client.Timeout] and a
 	// deadline of the request's context also run while the request waits: they
 	// count as a timeout of the server if the request was in flight for more than
 	// four times the usual latency.
 	Timeout time.Duration
 
-	// MaxWait is the longest cool-down that a request sits out; a longer one fails
-	// it at once with a [*PausedError], which says when to come back: those who
-	// wait when it begins, and those who come while more than MaxWait of it is
-	// left. Zero or below: 1 hour; [math.MaxInt64]: none is too long.
+	// MaxWait is the longest cool-down that a request waits for. While more of it is
+	// left, requests fail at once with a [*PausedError], which says when to come back,
+	// whether they were waiting already or have just arrived. If zero or less, 1 hour;
+	// with [math.MaxInt64] none is too long.
 	MaxWait time.Duration
 
-	// Observe, if set, is told what happens, by many goroutines at once and
+	// Observe, if set, is called with what happens, by many goroutines at once and
 	// with no lock held. Requests wait until it returns.
 	Observe func(Event)
 
@@ -136,7 +148,7 @@ type entry struct {
 
 func (e *entry) leave() { e.users.Add(-1) }
 
-// An EventKind tells what an [Event] is about. Zero is none.
+// An EventKind is what an [Event] is about. Zero is none.
 type EventKind uint8
 
 const (
@@ -160,13 +172,15 @@ func (k EventKind) String() string {
 
 // An Event is something that a [Transport] did. All texts in it may be logged:
 // no header value of the request, no user, password or query of a URL is in
-// them, even where the server sent one back. Request is the request itself.
+// them, even where the server sent one back. Request is the request itself, and
+// Key is whatever [Transport.Key] returned.
 type Event struct {
 	Kind    EventKind
 	Key     string        // the upstream's
 	Request *http.Request // as given, with its secrets; not to be changed
 
 	Waited time.Duration // Sent: for the permit and the token
+	Token  time.Time     // Sent, Resent: when its token was given out; Observe may be called somewhat later
 
 	// Ended: how it went. Latency is the time since the token. Resent: Outcome is
 	// Overloaded if the server did not want the request, [Ignored] if an idle
@@ -194,6 +208,10 @@ type Event struct {
 // RoundTrip sends the request when its upstream's limits allow it. While it
 // waits it fails with the cause of the request's context, when that ends, or
 // with a [*StopError] or a [*PausedError]. Other errors are Base's, as they are.
+//
+// A request whose deadline comes before the end of a cool-down waits until its
+// deadline, since the cool-down may end sooner by [Upstream.Resume]. Its error then
+// names the end of the cool-down, which its method RetryAt returns.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil {
 		closeBody(req)
@@ -212,7 +230,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		closeBody(req)
 		if req.Context().Err() != nil || err == context.DeadlineExceeded {
-			err = &waitError{err}
+			err = u.waitError(err)
 		}
 		return nil, err
 	}
@@ -224,7 +242,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			a.release()
 		}
 	}()
-	a.observe(Event{Kind: Sent, Waited: a.waited})
+	a.observe(Event{Kind: Sent, Waited: a.waited, Token: permit.token})
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
@@ -240,17 +258,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			resp = &r
 		}
 		resp.Request = req // Base has seen a copy
-		resp.Body = a.body(resp.Body)
+		resp.Body = a.body(resp)
 	}
 	returned = true
 	return resp, err
 }
 
 // Upstream returns the upstream of a key: its statistics and live limits. There
-// is one for each key that was asked for; of more than 1,024, those that were
-// idle longest are dropped, with their statistics and what they had learned: never
-// one that is in use, paused or down, whose bucket is not full again, or whose
-// limits SetLimits has changed.
+// is one for each key that was asked for. Beyond MaxUpstreams the one that was idle
+// longest is forgotten, with its statistics and all that it had learned. Kept in any
+// case are those in use, paused or down, those whose bucket is not full, and those
+// whose limits were changed by SetLimits, until they are set back. Ask for an
+// upstream each time: one that was forgotten is not used any more.
 func (t *Transport) Upstream(key string) *Upstream {
 	e := t.enter(key)
 	e.leave()
@@ -307,7 +326,11 @@ func (t *Transport) enterLocked(key string) *entry {
 // dropLocked makes room for one more upstream, by forgetting those that were idle longest. It
 // requires that mu is held.
 func (t *Transport) dropLocked() {
-	for passed := 0; len(t.mu.upstreams) >= maxUpstreams && passed < passedOver; {
+	most := t.MaxUpstreams
+	if most <= 0 {
+		most = defaultUpstreams
+	}
+	for passed := 0; len(t.mu.upstreams) >= most && passed < passedOver; {
 		at := t.mu.recent.Back()
 		if e := at.Value.(*entry); e.users.Load() == 0 && e.upstream.idle() {
 			t.mu.recent.Remove(at)
@@ -520,7 +543,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		case a.conns > 1 && replayable(a.req):
 			err = notResent(err)
 		case a.req.Context().Err() != nil:
-			err = &waitError{err}
+			err = a.u.waitError(err)
 		}
 		a.refuse = err
 		a.cancel(err)
@@ -532,7 +555,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if a.conns > 1 {
 		a.u.resent()
-		e := Event{Kind: Resent}
+		e := Event{Kind: Resent, Outcome: Ignored, Token: a.permit.token}
 		if refused {
 			e.Outcome = Overloaded
 		}
@@ -628,7 +651,7 @@ func (f *Feedback) quotas(told []hint.Limit) {
 	}
 }
 
-// answer tells what a status says about the server.
+// answer returns what a status says about the server.
 func answer(status int, throttled bool) Outcome {
 	switch {
 	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
@@ -779,72 +802,6 @@ func (a *attempt) release() {
 	a.permit.Release()
 }
 
-// body returns the response's body, which ends the attempt. What is an
-// [io.Writer], as after 101 Switching Protocols, stays one.
-func (a *attempt) body(rc io.ReadCloser) io.ReadCloser {
-	if rc == nil || rc == http.NoBody { // there is nothing to read, so some do not close it
-		a.release()
-		return rc
-	}
-	b := &body{ReadCloser: rc, attempt: a}
-	if w, ok := rc.(io.Writer); ok {
-		return struct {
-			*body
-			io.Writer
-		}{b, w}
-	}
-	// When the context ends Base closes the connection: nobody need close the body for that.
-	if a.timer != nil || a.req.Context().Done() != nil {
-		a.unhook = context.AfterFunc(a.ctx, func() {
-			if a.timer != nil {
-				a.timer.Stop()
-			}
-			a.permit.Release()
-		})
-	}
-	// In a synctest bubble, which shows by times without a monotonic reading, a cleanup would run outside of it and crash.
-	if a.start != a.start.Round(0) {
-		b.cleanup = runtime.AddCleanup(b, (*attempt).leaked, a)
-	}
-	return b
-}
-
-// leaked ends an attempt whose body is garbage.
-func (a *attempt) leaked() {
-	if !a.permit.ended.Load() {
-		a.release()
-		go a.observe(Event{Kind: Leaked}) // other cleanups wait for this one
-	}
-}
-
-type body struct {
-	io.ReadCloser
-	attempt *attempt
-	cleanup runtime.Cleanup
-}
-
-func (b *body) end() {
-	b.attempt.release()
-	b.cleanup.Stop()
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		if err != io.EOF {
-			err = b.attempt.timeout(err)
-		}
-		b.end()
-	}
-	return n, err
-}
-
-func (b *body) Close() error {
-	err := b.ReadCloser.Close()
-	b.end()
-	return err
-}
-
 // A TimeoutError is what an attempt ends with that took longer than
 // [Transport.Timeout]. Whether the server did the work is not known.
 type TimeoutError struct{ After time.Duration }
@@ -887,18 +844,41 @@ func (e *resendError) Error() string {
 }
 func (e *resendError) Unwrap() error { return e.cause }
 
-// Timeout tells a deadline, as [net.Error] does.
+// Timeout reports whether it was a deadline, as [net.Error] does.
 func (e *resendError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // A waitError says that a request's context ended while it waited for its turn.
-// The difference matters to whoever retries: nothing was sent.
-type waitError struct{ cause error }
+// The difference matters to a client that retries: nothing was sent.
+type waitError struct {
+	cause  error
+	paused *PausedError // the cool-down in force; nil: none
+}
 
-func (e *waitError) Error() string { return "throttle: not sent: " + e.cause.Error() }
+func (u *Upstream) waitError(cause error) error {
+	until, source := u.bucket.pausedUntil()
+	if until.IsZero() {
+		return &waitError{cause, nil}
+	}
+	return &waitError{cause, &PausedError{Until: until, Source: source}}
+}
+
+func (e *waitError) Error() string {
+	text := "throttle: not sent: " + e.cause.Error()
+	if e.paused != nil {
+		text += " in a " + e.paused.reason()
+	}
+	return text
+}
+
 func (e *waitError) Unwrap() error { return e.cause }
 
-// RetryAt returns now: nothing stands against another try.
-func (e *waitError) RetryAt() time.Time { return time.Now() }
+// RetryAt returns when the cool-down ends, or now: nothing stands against another try.
+func (e *waitError) RetryAt() time.Time {
+	if e.paused != nil {
+		return e.paused.Until
+	}
+	return time.Now()
+}
 
-// Timeout tells a deadline, as [net.Error] does.
+// Timeout reports whether it was a deadline, as [net.Error] does.
 func (e *waitError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }

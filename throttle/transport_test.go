@@ -1261,6 +1261,21 @@ func TestTransportKeepsUpstreams(t *testing.T) {
 	})
 }
 
+// As many upstreams are kept as were asked for.
+func TestTransportMaxUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct{ most, want int }{{0, 1024}, {-1, 1024}, {3, 3}, {2000, 2000}} {
+			tr := &Transport{MaxUpstreams: c.most}
+			for i := range 3000 {
+				tr.Upstream(strconv.Itoa(i))
+			}
+			if n := len(tr.mu.upstreams); n != c.want {
+				t.Errorf("%d of %d are kept", n, c.most)
+			}
+		}
+	})
+}
+
 // An upstream that has something to remember is kept: tokens that it gave out
 // lately, and limits that were set while it was in use.
 func TestTransportKeepsWhatItWouldForget(t *testing.T) {
@@ -1318,13 +1333,13 @@ func TestTransportKeepsTheNewest(t *testing.T) {
 		})}
 		n := 0
 		tr.Weight = func(*http.Request) int {
-			for range maxUpstreams { // as other goroutines might
+			for range defaultUpstreams { // as other goroutines might
 				n++
 				tr.Upstream(strconv.Itoa(n))
 			}
 			return 1
 		}
-		for i := range maxUpstreams {
+		for i := range defaultUpstreams {
 			tr.Upstream("busy"+strconv.Itoa(i)).Acquire(t.Context(), 1)
 		}
 		for range 3 {
@@ -1457,7 +1472,7 @@ func TestTransportOutcomes(t *testing.T) {
 		u := tr.Upstream("http://a")
 		s, want := u.Stats(), [len(outcomes)]int64{}
 		want[test.want] = 1
-		if got := [len(outcomes)]int64{want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered], s.Failed}; got != want {
+		if got := [len(outcomes)]int64{s.Unreported, want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered], s.Failed}; got != want {
 			t.Errorf("%v: counted %v, want %v", test.want, got, want)
 		}
 		wantNone(t, u)
@@ -1708,10 +1723,10 @@ func TestTransportEvents(t *testing.T) {
 			resp.Body.Close()
 		}
 		want := []Event{
-			{Kind: Sent, Key: "http://a", Request: r},
+			{Kind: Sent, Key: "http://a", Request: r, Token: c.time(0)},
 			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(2030 * ms), Source: "retry-after"},
 			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
-			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second},
+			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second, Token: c.time(2030 * ms)},
 			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
 			{Kind: Changed, Key: "http://a", Request: r, Phase: PhaseHoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
 			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
@@ -1903,12 +1918,23 @@ func TestTransportNotSent(t *testing.T) {
 		}
 		_, err = tr.RoundTrip(req)
 		var notBefore interface{ RetryAt() time.Time }
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now()) {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now().Add(59*time.Second)) ||
+			err.Error() != "throttle: not sent: context deadline exceeded in a cool-down until 2000-01-01T00:01:00Z (test)" {
 			t.Errorf("%v", err)
 		}
 		var timeout net.Error
 		if errors.As(err, &timeout) && !timeout.Timeout() {
 			t.Error("a deadline is no timeout")
+		}
+
+		// When nothing but the rate is in the way, it may be tried again now.
+		time.Sleep(time.Minute)
+		tr.Upstream("http://h").Acquire(t.Context(), 1)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err = tr.RoundTrip(req.Clone(ctx))
+		if !errors.As(err, &notBefore) || !notBefore.RetryAt().Equal(time.Now()) || err.Error() != "throttle: not sent: context deadline exceeded" {
+			t.Errorf("%v", err)
 		}
 	})
 }

@@ -21,6 +21,9 @@ import (
 // Whether a refusal is about the rate or about the number in flight is found, too: 429 is taken for the one
 // and 503 for the other only until the evidence says otherwise. If InFlight is zero, at most 256
 // requests are on the wire. Bandwidth is not looked for.
+//
+// An Upstream of your own does not see the bytes that you send, so only a [Transport] keeps Bandwidth; for
+// other protocols see [Bandwidth].
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
 	Burst     int        // requests that may leave at once after a lull; zero: 1
@@ -108,21 +111,25 @@ type UpstreamStats struct {
 	Holding Holding // the limit that holds callers back now
 
 	// What is in force, be it given or found, and why it last changed.
-	Limit   int        // requests in flight; [math.MaxInt]: no limit
-	Rate    rate.Limit // requests a second; [rate.Inf]: no limit
+	Limit   int        // requests in flight; [math.MaxInt], which JSON leaves out: no limit
+	Rate    rate.Limit // requests a second; [rate.Inf], which JSON leaves out: no limit
 	Learned bool       // one of the two was found
 	Phase   Phase
 	Reason  string    // for people to read
 	Changed time.Time // when the phase did
-	Probe   time.Time // PhaseDown and PhaseHoldingBack: when the next may go; zero: one is on its way
+	Probe   time.Time `json:",omitzero"` // PhaseDown and PhaseHoldingBack: when the next may go; zero: one is on its way
 
-	Waiting     int   // callers who wait for a permit or a token
+	Waiting     int   // callers that wait for a permit or a token
 	InFlight    int   // requests from their token on until their permit's end
 	MaxInFlight int   // the most of them at any time
 	Sent        int64 // attempts let go, those that net/http repeats by itself included
 
 	// How requests ended, by the feedback given.
 	Succeeded, Throttled, Overloaded, TimedOut, Failed int64
+
+	// Unreported counts the permits that ended by [Permit.Release], or with a
+	// [Feedback] without an Outcome. If all do, Limit stays at 1 where it is to be found.
+	Unreported int64
 
 	// Latency is a fading mean of the latency of successes, in which the last one
 	// counts an eighth; zero: there was none.
@@ -137,7 +144,7 @@ type UpstreamStats struct {
 	// make use of more of the rate.
 	Unclaimed int64
 
-	Paused      time.Time // when the cool-down in force ends; zero: none
+	Paused      time.Time `json:",omitzero"` // when the cool-down in force ends; zero: none
 	PauseSource string    // who asked for it, such as "retry-after"
 
 	// Waited is how long each limit was the one that held callers back. The
@@ -167,8 +174,8 @@ func NewUpstream(limits Limits) *Upstream {
 	return u
 }
 
-// SetLimits sets the limits, for those who wait now as well. It changes nothing
-// and returns an error when they are not valid. What a [Transport] began to send
+// SetLimits sets the limits, also for callers that wait now. If they are not valid,
+// it changes nothing and returns an error. What a [Transport] began to send
 // without a bandwidth limit goes on without one.
 func (u *Upstream) SetLimits(limits Limits) error {
 	if err := limits.Validate(); err != nil {
@@ -226,12 +233,13 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := u.token(ctx, weight); err != nil {
+	token, err := u.token(ctx, weight)
+	if err != nil {
 		return nil, err
 	}
 	u.mu.Lock()
 	now := time.Now()
-	p := &Permit{upstream: u, ticket: u.mu.controller.sent(now)}
+	p := &Permit{upstream: u, token: token, ticket: u.mu.controller.sent(now)}
 	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.places)
 	u.steerLocked(now)
 	late := expired(ctx, now)
@@ -266,10 +274,12 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused boo
 	u.steerLocked(now)
 	u.mu.Unlock()
 	u.landed()
-	if err := u.token(ctx, weight); err != nil {
+	token, err := u.token(ctx, weight)
+	if err != nil {
 		p.landed = true
 		return err
 	}
+	p.token = token
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now = time.Now()
@@ -285,16 +295,10 @@ func (u *Upstream) resent() {
 	u.mu.Unlock()
 }
 
-// token waits for the tokens of one attempt.
-func (u *Upstream) token(ctx context.Context, weight int) error {
-	weight = max(weight, 1)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if u.bucket.AllowN(weight) {
-		return nil
-	}
-	return u.bucket.WaitN(ctx, weight)
+// token waits for the tokens of one attempt, and returns when they were given out.
+func (u *Upstream) token(ctx context.Context, weight int) (time.Time, error) {
+	at, err := u.bucket.waitN(ctx, max(weight, 1))
+	return u.bucket.at(at), err
 }
 
 // Pause lets nobody send until the given instant, as if the server had asked
@@ -312,7 +316,7 @@ func (u *Upstream) Resume() {
 	u.bucket.Resume()
 }
 
-// Stop fails those who wait, and everyone who comes later, with a [*StopError]
+// Stop fails callers that wait, and all that come later, with a [*StopError]
 // that wraps err. Requests in flight are left to finish. Only the first call
 // counts.
 func (u *Upstream) Stop(err error) {
@@ -345,6 +349,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Overloaded:     u.mu.outcomes[Overloaded],
 		TimedOut:       u.mu.outcomes[TimedOut],
 		Failed:         u.mu.outcomes[Failed],
+		Unreported:     u.mu.outcomes[0],
 		Latency:        seconds(c.latency),
 		BytesPerSecond: c.flow.bytesPerSecond(),
 		Unclaimed:      bucket.Unclaimed,
@@ -405,6 +410,9 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	}
 	if int(f.Outcome) < len(outcomes) {
 		u.mu.outcomes[f.Outcome]++
+	}
+	if f.Outcome == 0 {
+		f.Outcome = Ignored
 	}
 	c := &u.mu.controller
 	until, source := c.done(t, f, now)

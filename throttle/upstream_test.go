@@ -410,7 +410,7 @@ func TestEventKindString(t *testing.T) {
 }
 
 func TestOutcomeString(t *testing.T) {
-	for o, want := range map[Outcome]string{Ignored: "ignored", Success: "success", Throttled: "throttled",
+	for o, want := range map[Outcome]string{0: "none", Ignored: "ignored", Success: "success", Throttled: "throttled",
 		Overloaded: "overloaded", TimedOut: "timed out", Failed: "failed", 99: "unknown outcome"} {
 		if got := o.String(); got != want {
 			t.Errorf("%d: %q, want %q", o, got, want)

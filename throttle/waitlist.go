@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A waiter is one goroutine parked in a waitlist.
@@ -16,6 +17,7 @@ type waiter struct {
 	fresh      bool          // its request may be sent again, and was not sent yet
 	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
 	wake       chan struct{} // holds one signal: look at state
+	at         time.Duration // when it was granted what it waited for
 	err        error         // why it was stopped
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	memory.Var(&value[time.Time]{&f.again, "TIME", readTime, ""}, "again", "send again what was delivered before, or before TIME")
 	memory.Lookup("again").NoOptDefVal = "now"
 	memory.BoolVar(&f.resendUnknown, "resend-unknown", false, "send again what may have arrived in an earlier run")
-	memory.StringSliceVar(&f.only, "only", nil, "send only what earlier runs have left as `STATE`: failed, unknown, deferred, delivered; several with commas")
+	memory.Var(&value[[]string]{&f.only, "STATE", readList, ""}, "only", "send only what earlier runs have left as failed, unknown, deferred or delivered; several with commas")
 	memory.StringVar(&f.from, "from", "", "`FILE` of results that --only goes by instead of the journal")
 
 	safe := in("Sent once, and whole")
@@ -100,13 +101,13 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	net.StringVar(&f.cert, "cert", "", "`FILE` with our own certificate")
 	net.StringVar(&f.key, "key", "", "`FILE` with its key")
 
-	out := in("What it tells")
-	out.StringVar(&f.results, "results", "", "`FILE` for the fate of each file, a line of JSON each; - for standard output")
-	out.StringVar(&f.report, "report", "", "`FILE` for the summary as JSON; - for standard output")
+	out := in("Output")
+	out.StringVar(&f.results, "results", "", "`FILE` for how each file ended, a line of JSON each, replaced by each run and readable by its owner alone (mode 0600); - for standard output")
+	out.StringVar(&f.report, "report", "", "`FILE` for the summary as JSON, replaced and readable likewise; - for standard output")
 	out.StringVar(&f.progress, "progress", "auto", "`KIND` of progress: auto (a bar on a terminal, else line), bar, line, json, none")
-	out.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what went wrong")
-	out.BoolVarP(&f.verbose, "verbose", "v", false, "tell of each retry, and of each change of pace")
-	out.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the talk: text or json")
+	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors: nothing at all if everything is delivered")
+	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry, each failed file and each change of pace")
+	out.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.flags)
@@ -161,6 +162,40 @@ func width(w io.Writer) int {
 		}
 	}
 	return usual
+}
+
+// emptyValue is an error for a flag that was given nothing, which a variable without a value leaves: the run would go on without
+// its token, or without its results.
+func emptyValue(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty: give a value, or leave it out", f.Name)
+		}
+	})
+	return err
+}
+
+// strayValue is an error for the value of a flag whose value may be left out. It has to follow an equals sign, and is taken for a
+// path otherwise.
+func strayValue(cmd *cobra.Command, args, paths []string) error {
+	for i, arg := range args {
+		name, ok := strings.CutPrefix(arg, "--")
+		if ok && name == "" {
+			break
+		}
+		flag := cmd.Flags().Lookup(name)
+		if !ok || flag == nil || flag.NoOptDefVal == "" || flag.Value.Type() == "bool" || i+1 == len(args) {
+			continue
+		}
+		next := args[i+1]
+		if !slices.Contains(paths, next) || next == "-" || strings.ContainsAny(next, "*?[{") {
+			continue
+		}
+		if _, err := os.Lstat(next); err != nil {
+			return fmt.Errorf("%s %s: there is no such file; a value of %s follows an equals sign: %s=%s", arg, next, arg, arg, next)
+		}
+	}
+	return nil
 }
 
 func eachFlag(cmd *cobra.Command, do func(name string)) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -203,6 +202,7 @@ type shown struct {
 	journal.Info
 	runs    []journal.Run // the last ones, oldest first
 	summary report.Summary
+	waits   []journal.Wait
 }
 
 func read(r *journal.Reader) (s shown, err error) {
@@ -210,6 +210,9 @@ func read(r *journal.Reader) (s shown, err error) {
 		return s, err
 	}
 	if s.runs, err = r.Runs(); err != nil {
+		return s, err
+	}
+	if s.waits, err = r.Waits(); err != nil {
 		return s, err
 	}
 	s.runs = s.runs[max(0, len(s.runs)-shownRuns):]
@@ -234,6 +237,9 @@ func (s shown) text(w io.Writer) error {
 	fmt.Fprintf(table, "journal\t%s (%s)\n", report.Printable(s.Path), size(s.Size))
 	fmt.Fprintf(table, "target\t%s\n", report.Printable(s.Method+" "+s.Target))
 	fmt.Fprintf(table, "items\t%s\n", send.CountsOf(s.Counts))
+	for _, wait := range s.waits {
+		fmt.Fprintf(table, "wait\t%s asked to wait until %s\n", report.Printable(wait.Origin), send.Clock(wait.Until, time.Now()))
+	}
 	table.Flush()
 	s.summary.WriteErrors(&b)
 	fmt.Fprintf(&b, "%s:\n", plural(int64(s.Runs), "run"))
@@ -351,16 +357,19 @@ flight when its run was cut off is unknown.
 				return err
 			}
 			defer r.Close()
-			out := report.NewResults(cmd.OutOrStdout())
+			ctx, out := cmd.Context(), report.NewResults(cmd.OutOrStdout())
 			for it, err := range r.Items(states...) {
+				if err == nil {
+					err = out.Room(ctx)
+				}
 				if err == nil {
 					err = out.Write(line(it))
 				}
 				if err != nil {
-					return journalError(errors.Join(out.Close(), err))
+					return journalError(errors.Join(out.Close(ctx), err))
 				}
 			}
-			return written(out.Close())
+			return written(out.Close(ctx))
 		},
 	}
 	cmd.Flags().StringSliceVar(&only, "only", nil, "only items of these `STATES`: delivered, failed, unknown, deferred")
@@ -401,7 +410,7 @@ func line(it journal.Item) report.Item {
 	}
 	return report.Item{
 		Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, KeyMade: it.KeyMade, Status: status, HTTPStatus: it.HTTPStatus,
-		Attempts: it.Attempts, Bytes: it.Size, Seconds: seconds, Error: it.Error,
+		Attempts: it.Attempts, Bytes: it.Size, Seconds: seconds, Error: it.Error, Time: it.Last,
 	}
 }
 
@@ -681,8 +690,7 @@ func written(err error) error {
 }
 
 func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := report.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return written(e.Encode(v))
 }

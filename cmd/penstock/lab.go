@@ -5,11 +5,8 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -19,6 +16,10 @@ import (
 )
 
 func labCommand() *cobra.Command {
+	var presets strings.Builder
+	for _, p := range lab.Presets() {
+		fmt.Fprintf(&presets, "  %-12s %s\n", p.Name, p.Summary)
+	}
 	return &cobra.Command{
 		Use:   "lab PRESET [--listen HOST:PORT] [--PARAM VALUE…]",
 		Short: "Run a server to practise on",
@@ -27,7 +28,10 @@ preset, and tells at /-/stats what it has seen: requests by status, the fullest
 second, the most in flight, and for each stored name its size, SHA-256 and how
 often it was accepted. HEAD of a name tells its length and SHA-256.
 
-"penstock send --to lab:PRESET" starts such a server by itself.`,
+"penstock send --to lab:PRESET" starts such a server by itself.
+
+Presets:
+` + strings.TrimRight(presets.String(), "\n"),
 		Example: `  penstock lab list
   penstock lab strict --help
   penstock lab strict --rps 20
@@ -89,11 +93,12 @@ func runLab(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return &exitError{send.ExitFailed, fmt.Errorf("lab: %w", err)}
 	}
-	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
+	ctx, restore := untilStopped(cmd.Context())
+	defer restore()
 	server.Start(l)
 	fmt.Fprintf(cmd.ErrOrStderr(), "lab %s on http://%s (statistics: /-/stats); Ctrl-C ends it\n", preset, l.Addr())
 	<-ctx.Done()
+	restore() // a second signal has its default action
 	server.Close()
 	for _, line := range server.Stats().Verdict() {
 		fmt.Fprintln(cmd.OutOrStdout(), line)

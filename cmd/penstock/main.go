@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
@@ -97,13 +100,36 @@ func unknownOf(what, name string, cmd *cobra.Command, similar []string) error {
 	return usageError(fmt.Errorf("unknown %s %q; %s", what, name, advice))
 }
 
-// flagError adds to an unknown flag the known ones that look like it.
+// flagError words an error about a flag, and adds to one that is unknown those that look like it.
 func flagError(cmd *cobra.Command, err error) error {
-	name, ok := strings.CutPrefix(err.Error(), "unknown flag: ")
-	if !ok {
-		// "unknown shorthand flag: 'u' in -uuser:password"
-		text, _, _ := strings.Cut(err.Error(), " in -")
-		return usageError(errors.New(text))
+	var (
+		absent  *pflag.NotExistError
+		lacking *pflag.ValueRequiredError
+		invalid *pflag.InvalidValueError
+	)
+	switch {
+	case errors.As(err, &invalid):
+		why := errors.Unwrap(invalid)
+		var number *strconv.NumError
+		if errors.As(why, &number) { // of a flag that is true or false
+			why = errors.New("want true or false")
+		}
+		return usageError(fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shownValueOf(invalid.GetValue()), why))
+	case errors.As(err, &lacking):
+		return usageError(fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName())))
+	case !errors.As(err, &absent):
+		return usageError(err)
+	}
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return unknown("command", words[0], cmd) // whose flags nobody knows
+	}
+	name := spelled(absent.GetSpecifiedName())
+	if !cmd.HasParent() {
+		for _, sub := range cmd.Commands() {
+			if sub.Flags().Lookup(absent.GetSpecifiedName()) != nil {
+				return unknownOf("flag", name, cmd, []string{sub.CommandPath() + " " + name})
+			}
+		}
 	}
 	// Cobra compares names of commands; flags are lent to it as such.
 	names := &cobra.Command{SuggestionsMinimumDistance: 2}
@@ -111,6 +137,22 @@ func flagError(cmd *cobra.Command, err error) error {
 		names.AddCommand(&cobra.Command{Use: "--" + flag, Run: func(*cobra.Command, []string) {}})
 	})
 	return unknownOf("flag", name, cmd, names.SuggestionsFor(name))
+}
+
+// spelled is a flag's name as it is given.
+func spelled(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// shownValueOf is a value that a flag refuses, on which words follow.
+func shownValueOf(value string) string {
+	if value == "" || strings.ContainsFunc(value, unicode.IsSpace) {
+		return strconv.Quote(value)
+	}
+	return value
 }
 
 // helpCommand is cobra's, but what it does not know is an error.

@@ -207,15 +207,19 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 		return nil
 	}
 	o.Command = continuing(os.Args[1:], o.Again)
+	stderr := cmd.ErrOrStderr()
+	if f.quiet {
+		stderr = io.Discard
+	}
 	o.Journal, o.Remarks, err = f.open(ctx, journal.Options{
 		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: o.Command, Version: version(), Started: time.Now(),
-	}, cmd.ErrOrStderr())
+	}, stderr)
 	return err
 }
 
 // discard closes the journal of a run that does not begin.
 func discard(j *journal.Journal) {
 	if j != nil {
-		_ = j.Close(send.ExitUsage) // there is another error to tell
+		_ = j.Discard() // there is another error to report
 	}
 }

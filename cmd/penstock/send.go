@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -98,6 +99,9 @@ file that is named itself, {path} is its name.`,
 
 // runSend checks everything that can be checked before anything is sent.
 func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
+	if err := emptyValue(cmd); err != nil {
+		return usageError(err)
+	}
 	if f.to == "" && f.manifest == "" {
 		return usageError(errors.New("where to? Give --to URL, such as --to \"https://api.example.com/files/{name}\""))
 	}
@@ -108,6 +112,9 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		return usageError(errors.New("--null is about the list on standard input: give - as a PATH"))
 	}
 	options, err := f.options()
+	if err == nil {
+		err = strayValue(cmd, os.Args[1:], paths)
+	}
 	if err != nil {
 		return usageError(err)
 	}
@@ -144,11 +151,17 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		return usageError(err)
 	}
 
+	// A reader that is gone is an error of the write, which ends the run in good order or does not matter.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)
 	soft, restore := interrupts(ctx, stop)
 	defer restore()
 	if err := f.remember(soft, cmd, &options); err != nil {
+		var exit *exitError
+		if f.quiet && errors.As(err, &exit) && exit.status == send.ExitDelivered {
+			return nil
+		}
 		return err
 	}
 	options.Source.Own(journal.Files(f.path)...)
@@ -188,17 +201,18 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	if f.quiet {
 		kind = "none"
 	}
-	progress, err := report.NewProgress(kind, stderr)
+	shown, err := report.NewProgress(kind, stderr)
 	if err != nil {
 		discard(options.Journal)
 		return usageError(fmt.Errorf("--progress: %w", err))
 	}
-	defer progress.Close()
+	progress := report.Detach(shown)
 	options.Progress = progress
 	options.Log = newLogger(progress, f.logFormat, f.quiet, f.verbose)
 	if kind == "bar" && !report.CanDraw(stderr) {
 		options.Log.Info("standard error is no terminal that a bar can be drawn on: there is a line now and then instead")
 	}
+	options.Practice = practice != nil
 	// net/http tells there of servers that send what nobody asked for.
 	log.SetFlags(0)
 	log.SetOutput(send.NetLog(options.Log))
@@ -224,12 +238,16 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 		summary.Lab = practice.Stats()
 		summary.Notes = append(summary.Notes, practice.Stats().Verdict()...)
 	}
-	if err := f.writeReport(stdout, summary); err != nil {
+	if n := progress.Lost(); n > 0 {
+		summary.Notes = append(summary.Notes, fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
+	}
+	if err := f.writeReport(soft, stdout, summary); err != nil {
 		summary.ExitStatus = send.ExitLocal
 		summary.Notes = append(summary.Notes, "--report: "+send.Plain(err))
 	}
+	within(soft, progress.Wait)
 	if !f.quiet || summary.ExitStatus != send.ExitDelivered {
-		summary.WriteText(people)
+		within(soft, func() { summary.WriteText(people, stderr) })
 	}
 	if summary.ExitStatus == send.ExitDelivered {
 		return nil
@@ -237,38 +255,20 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	return &exitError{status: summary.ExitStatus}
 }
 
-func (f *sendFlags) writeReport(stdout io.Writer, s report.Summary) error {
-	switch f.report {
-	case "":
-		return nil
-	case "-":
-		return s.EncodeJSON(stdout)
-	}
-	return report.WriteJSON(f.report, s)
-}
-
-// interrupts returns a context that the first interrupt ends; the second ends
-// everything, through stop.
-func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context.Context, restore func()) {
-	soft, end := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case s := <-signals:
-				cause := &send.Interrupted{Signal: s}
-				if n == 0 {
-					end(cause)
-				} else {
-					stop(cause)
-				}
-			}
+func (f *sendFlags) writeReport(soft context.Context, stdout io.Writer, s report.Summary) error {
+	var failed error
+	if !within(soft, func() {
+		switch f.report {
+		case "":
+		case "-":
+			failed = s.EncodeJSON(stdout)
+		default:
+			failed = report.WriteJSON(f.report, s)
 		}
-	}()
-	return soft, func() { signal.Stop(signals); end(nil) }
+	}) {
+		return errors.New("the summary was not written: nobody reads it")
+	}
+	return failed
 }
 
 // options reads the flags that need more than reading.
@@ -314,11 +314,13 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if f.results == "-" && f.report == "-" {
 		return o, errors.New("--results and --report: only one of them can go to standard output")
 	}
-	if f.results != "" && f.report != "" && filepath.Clean(f.results) == filepath.Clean(f.report) {
-		return o, errors.New("--results and --report: one would overwrite the other")
+	if f.results != "" && f.report != "" && report.SameFile(f.results, f.report) {
+		return o, errors.New("--results and --report name one file: one would overwrite the other")
 	}
-	if err := checkReport(f.report); err != nil {
-		return o, fmt.Errorf("--report: %w", err)
+	if f.report != "" && f.report != "-" {
+		if err := report.CheckJSON(f.report); err != nil {
+			return o, fmt.Errorf("--report: %w", err)
+		}
 	}
 	if f.logFormat != "text" && f.logFormat != "json" {
 		return o, fmt.Errorf("--log-format %q: use text or json", f.logFormat)
@@ -327,21 +329,6 @@ func (f *sendFlags) options() (o send.Options, err error) {
 		return o, errors.New("--quiet and --verbose: leave out one of them")
 	}
 	return o, nil
-}
-
-// checkReport looks whether a report can be written, since that happens only
-// when all is sent.
-func checkReport(name string) error {
-	if name == "" || name == "-" {
-		return nil
-	}
-	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory", name)
-	}
-	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
-		return fmt.Errorf("there is no directory %s", filepath.Dir(name))
-	}
-	return report.CheckJSON(name)
 }
 
 // header gathers the headers from flags, files and the environment.
@@ -370,11 +357,11 @@ func (f *sendFlags) header() (http.Header, error) {
 		}
 	}
 	if f.headerFile != "" {
-		text, err := os.ReadFile(f.headerFile)
+		text, err := readText(f.headerFile)
 		if err != nil {
 			return nil, fmt.Errorf("--header-file: %w", err)
 		}
-		for i, line := range strings.Split(string(text), "\n") {
+		for i, line := range strings.Split(text, "\n") {
 			if strings.TrimSpace(line) == "" {
 				continue
 			}
@@ -385,11 +372,11 @@ func (f *sendFlags) header() (http.Header, error) {
 	}
 	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
 	if f.bearerFile != "" {
-		text, err := os.ReadFile(f.bearerFile)
+		text, err := readText(f.bearerFile)
 		if err != nil {
 			return nil, fmt.Errorf("--bearer-file: %w", err)
 		}
-		token, from = strings.TrimSpace(strings.TrimPrefix(string(text), "Bearer ")), "--bearer-file"
+		token, from = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "Bearer ")), "--bearer-file"
 		if token == "" {
 			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
 		}
@@ -405,4 +392,16 @@ func (f *sendFlags) header() (http.Header, error) {
 	}
 	h.Set("Authorization", "Bearer "+token)
 	return h, nil
+}
+
+// readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is no part of the text.
+func readText(name string) (string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return "", fmt.Errorf("%s is in UTF-16: save it as UTF-8", name)
+	}
+	return strings.TrimPrefix(string(text), "\ufeff"), nil
 }

@@ -25,6 +25,7 @@ import (
 //	/hold/…      stores the body once the script releases it
 //	/status/N/…  answers N
 //	/echo/…      answers 400 with all that was sent
+//	/bearer/T/…  answers 401 unless the token is T
 //	/later/N/…   answers 429 with Retry-After: N
 //	/to/N/…      redirects by status N to /keep/…
 //	/proof/…     stores how the request came
@@ -144,6 +145,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, "%s %s %s %s %v %s\n", r.Method, r.URL, user, password, r.Header, text)
+	case "bearer":
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Header.Get("Authorization") != "Bearer "+number {
+			http.Error(w, "another token", http.StatusUnauthorized)
+		}
 	case "later":
 		w.Header().Set("Retry-After", number)
 		http.Error(w, "later", http.StatusTooManyRequests)

@@ -34,6 +34,14 @@ func (v *value[T]) Set(s string) error {
 	return nil
 }
 
+// readList reads words with commas between them, and perhaps blanks. The flag may be given several times.
+func readList(before []string, s string) ([]string, error) {
+	for word := range strings.SplitSeq(s, ",") {
+		before = append(before, strings.TrimSpace(word))
+	}
+	return before, nil
+}
+
 // readName refuses nothing, which a variable without a value leaves.
 func readName(_, s string) (string, error) {
 	if s == "" {
@@ -72,7 +80,7 @@ func readPace(before rate.Limit, s string) (rate.Limit, error) {
 	if given {
 		var ok bool
 		if per, ok = perTime[strings.TrimSpace(unit)]; !ok {
-			return 0, fmt.Errorf("%q is not a unit of time: use s, min, h or d, as in 3000/min", unit)
+			return 0, fmt.Errorf("%q is no unit of time: use s, min, h or d, as in 3000/min", unit)
 		}
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
@@ -84,7 +92,7 @@ func readPace(before rate.Limit, s string) (rate.Limit, error) {
 	case pace < slowest:
 		return 0, errors.New("that is less than one request in a year")
 	case pace > fastest:
-		return 0, errors.New("that is more than a thousand million requests a second: leave it out for no limit")
+		return 0, errors.New("that is more than a thousand million requests a second: leave --rps out for no limit")
 	}
 	if before > 0 {
 		pace = min(pace, before)
@@ -97,10 +105,10 @@ func readPace(before rate.Limit, s string) (rate.Limit, error) {
 func readBandwidth(_ rate.Limit, s string) (rate.Limit, error) {
 	size := strings.TrimSuffix(s, "/s")
 	if _, err := strconv.ParseFloat(size, 64); err == nil {
-		return 0, fmt.Errorf("%q has no unit: say 10MiB/s, 500kB/s or 100B/s", s)
+		return 0, errors.New("give a unit, such as 10MiB/s, 500kB/s or 100B/s")
 	}
 	if strings.HasSuffix(size, "b") {
-		return 0, fmt.Errorf("%q may mean bits: say bytes, with a capital B, such as 10MB/s", s)
+		return 0, errors.New("that may mean bits: give bytes, with a capital B, such as 10MB/s")
 	}
 	n, err := humanize.ParseBytes(size)
 	if err != nil || n == 0 || n > math.MaxInt64 || strings.Contains(size, "/") {
@@ -146,6 +154,9 @@ const maxDays = 36500
 
 // readDuration reads "90s", "1h30m" or "2d".
 func readDuration(_ time.Duration, s string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil && n > 0 && n <= maxDays {
+		return 0, fmt.Errorf("give a unit, such as %ss or %sm", s, s)
+	}
 	d, err := time.ParseDuration(s)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		var n float64

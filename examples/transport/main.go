@@ -25,7 +25,7 @@ func main() {
 		Limits: throttle.Limits{Rate: 20, InFlight: 4},
 		Observe: func(e throttle.Event) {
 			if e.Kind == throttle.Paused {
-				log.Printf("%s asks to be left alone until %v (%s)", e.Key, e.Until, e.Source)
+				log.Printf("%s: paused until %v (%s)", e.Key, e.Until, e.Source)
 			}
 		},
 	}

@@ -1,5 +1,6 @@
-// Upload sends the files named on the command line at 4 requests a second, again
-// where that is safe, and says of each what became of it.
+// Upload sends the files named on the command line at 4 requests a second, retries
+// what is safe to retry, and reports what became of each file. The first Ctrl-C lets
+// the uploads in flight finish.
 //
 //	go run ./examples/upload -to https://api.example.com/files/ data/*.json
 //
@@ -19,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"time"
 
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
@@ -39,23 +41,34 @@ func main() {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
+	context.AfterFunc(ctx, cancel) // a second Ctrl-C ends the program at once
 	if err := upload(ctx, flag.Args()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// upload sends the files and returns when it is known of each whether it arrived.
+// upload sends the files, and returns when it is known of each whether it arrived.
 func upload(ctx context.Context, names []string) error {
-	client := &retry.Client{HTTP: &http.Client{Transport: &throttle.Transport{
-		Limits: throttle.Limits{Rate: 4},
-	}}}
+	transport := &throttle.Transport{Limits: throttle.Limits{Rate: 4}}
+	client := &retry.Client{HTTP: &http.Client{Transport: transport}}
 	uploads := pool.New(40, func(ctx context.Context, name string) error { return put(ctx, client, name) })
+
+	// When ctx ends nothing new is sent, and what is in flight gets some time to finish.
+	patience, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		transport.Stop(context.Cause(ctx))
+		client.Stop(context.Cause(ctx))
+		time.AfterFunc(25*time.Second, cancel)
+	})()
+
+	var err error
 	for _, name := range names {
-		if err := uploads.Submit(ctx, name); err != nil {
-			return errors.Join(err, uploads.Drain(ctx))
+		if err = uploads.Submit(ctx, name); err != nil {
+			break
 		}
 	}
-	return uploads.Drain(ctx)
+	return errors.Join(err, uploads.Drain(patience))
 }
 
 // put sends one file.
@@ -72,8 +85,11 @@ func put(ctx context.Context, client *retry.Client, name string) error {
 	if resp != nil {
 		resp.Body.Close()
 	}
+	if result.Uncertain {
+		return fmt.Errorf("%s: %v, but it may have arrived: %w", name, result.Outcome, result.Err)
+	}
 	if result.Outcome != retry.Delivered {
-		return fmt.Errorf("%s: %v after %d attempts: %w", name, result.Outcome, result.Attempts, result.Err)
+		return fmt.Errorf("%s: %v: %w", name, result.Outcome, result.Err)
 	}
 	fmt.Println("delivered", name)
 	return nil

@@ -27,7 +27,7 @@
 // quota is also measured from the local clock where that agrees with Date, which leaves out the fraction of a second.
 //
 // Reading takes time linear in the length of the headers, and never more than 8 KiB of a structured field or 64 quotas are looked at:
-// the one who writes these headers need not be a friend.
+// the server that writes these headers may be hostile.
 package hint
 
 import (

@@ -62,6 +62,7 @@ const (
 var (
 	errDamaged  = errors.New("is damaged")
 	errForeign  = errors.New("is not a penstock journal")
+	errNewer    = errors.New("was written by a newer penstock")
 	errReplaced = errors.New("was removed or replaced while in use")
 )
 
@@ -89,6 +90,10 @@ func faultFor(path string, err error, remedy string) error {
 		e.sqlite(se)
 	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
 		e.Remedy = remedyMove
+	case errors.Is(err, errNewer):
+		e.Remedy = "use that one, or another --journal FILE"
+	case errors.Is(err, errStranger):
+		e.Remedy = "remove it if you do not know it, and set PENSTOCK_STATE to a directory that only you can write"
 	case errors.Is(err, errReplaced):
 		e.Remedy = "let no other program touch it during a run"
 	case errors.Is(err, syscall.ENOSPC):

@@ -60,6 +60,7 @@ type Item struct {
 	State      State
 	KeyMade    bool      // Key was made by the run, not given
 	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
+	Older      bool      // the server may have the item with another content than this one
 	Attempts   int       // requests sent for it, all runs together
 	First      time.Time // start of the first attempt, to the millisecond; zero: never sent
 	Last       time.Time // last change, to the millisecond; Put and Begin take zero as now

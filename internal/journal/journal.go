@@ -50,17 +50,23 @@ type Claim struct {
 
 // Journal is an open journal. Its methods are safe for concurrent use.
 type Journal struct {
-	path    string
-	earlier Earlier
-	lock    *lockFile
-	db      *sql.DB
-	conn    *sql.Conn
-	run     int64 // this run's row
+	path         string
+	earlier      Earlier
+	earlierWaits []Wait
+	lock         *lockFile
+	db           *sql.DB
+	conn         *sql.Conn
+	run          int64 // this run's row
+
+	// What Open has made.
+	made             []string // directories, the deepest first
+	newLock, newFile bool
 
 	slots   chan struct{} // one for each row that waits
 	wake    chan struct{} // tells the writer that there is something to do
 	failed  chan struct{} // closed when err is set
 	stopped chan struct{} // closed when the writer has ended
+	logLost bool          // the write-ahead log was removed; the writer's until stopped
 	lost    error         // why rows could not be written in the end; the writer's until stopped
 
 	closing sync.Once
@@ -72,6 +78,7 @@ type Journal struct {
 	waiting []entry
 	loads   []load
 	flushes []chan<- error
+	waits   []Wait
 	rows    int // not committed yet
 	closed  bool
 	err     error
@@ -80,7 +87,7 @@ type Journal struct {
 // Open opens or makes a journal, takes its lock and reads its index into memory, which takes about a second for a
 // million rows. It fails with *InUseError, with ctx's error, or with an [*Error].
 //
-// The end of the run is noted by [Journal.Close].
+// The end of the run is noted by [Journal.Close]. If the run does not begin after all, call [Journal.Discard] instead.
 func Open(ctx context.Context, o Options) (*Journal, error) {
 	j, err := open(ctx, o)
 	if err != nil {
@@ -101,10 +108,14 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 		return nil, errors.New("has no name")
 	}
 	dir := filepath.Dir(o.Path)
+	var made []string
+	for d := dir; isMissing(d); d = filepath.Dir(d) {
+		made = append(made, d)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path, err := resolve(o.Path)
+	path, err := find(o.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +125,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	if _, err := readHeader(path); err != nil { // and make no lock beside what is not ours
 		return nil, err
 	}
+	newLock := isMissing(path + ".lock")
 	lock, err := takeLock(ctx, path, o.Wait)
 	if err != nil {
 		return nil, err
@@ -121,6 +133,9 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	j = &Journal{
 		path:    path,
 		lock:    lock,
+		made:    made,
+		newLock: newLock,
+		newFile: isMissing(path),
 		slots:   make(chan struct{}, queueSize),
 		wake:    make(chan struct{}, 1),
 		failed:  make(chan struct{}),
@@ -139,27 +154,9 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	return j, nil
 }
 
-// resolve follows links, also to a file that is not there yet: two names of one journal have one lock.
-func resolve(path string) (string, error) {
-	for range 40 {
-		real, err := filepath.EvalSymlinks(path)
-		if err == nil {
-			return real, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		to, err := os.Readlink(path)
-		if err != nil { // there is nothing of that name
-			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-			return filepath.Join(dir, filepath.Base(path)), err
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(path), to)
-		}
-		path = to
-	}
-	return "", fmt.Errorf("%s: too many links", path)
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // load opens the file under the lock and reads it.
@@ -170,7 +167,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	// SQLite would make it readable for everybody; its other files take their permissions from this one.
-	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -185,13 +182,14 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	}
 	// Who was killed while he made the file has left one that SQLite empties now.
 	var tables int
+	found := version
 	if err := j.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
 		return nil, err
 	}
 	if tables == 0 {
 		err = create(ctx, j.conn)
 	} else {
-		err = checkSchema(ctx, j.conn)
+		found, err = checkSchema(ctx, j.conn)
 	}
 	if err != nil {
 		return nil, err
@@ -203,7 +201,13 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	// Nothing was written so far: what is damaged stays as it is.
+	if err := migrate(ctx, j.conn, found); err != nil {
+		return nil, err
+	}
 	if err := j.setMode(ctx, o.Warn); err != nil {
+		return nil, err
+	}
+	if j.earlierWaits, err = readWaits(ctx, j.conn, time.Now()); err != nil {
 		return nil, err
 	}
 	started := o.Started
@@ -505,18 +509,57 @@ func (j *Journal) Close(exitStatus int) error {
 	return j.closeBy
 }
 
-func (j *Journal) close(exitStatus int) error {
+// Discard closes the journal of a run that does not begin, instead of [Journal.Close], and leaves no trace of that run.
+func (j *Journal) Discard() error {
+	j.closing.Do(func() { j.closeBy = j.discard() })
+	return j.closeBy
+}
+
+func (j *Journal) discard() (err error) {
+	j.stop()
+	defer guard(&err)()
+	ctx := context.Background()
+	_, err = j.conn.ExecContext(ctx, "DELETE FROM run WHERE n = ?", j.run)
+	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
+	err = fault(j.path, cmp.Or(err, closeDB(j.db, j.conn)))
+	if j.newFile {
+		for _, suffix := range fileSuffixes {
+			os.Remove(j.path + suffix)
+		}
+	}
+	if j.newLock {
+		err = cmp.Or(err, j.lock.remove())
+	} else {
+		err = cmp.Or(err, j.lock.Close())
+	}
+	for _, dir := range j.made { // unless somebody else uses them already
+		os.Remove(dir)
+	}
+	return err
+}
+
+// stop ends the writer.
+func (j *Journal) stop() {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
 	j.poke()
 	<-j.stopped
+}
+
+func (j *Journal) close(exitStatus int) error {
+	j.stop()
 	return cmp.Or(j.lost, fault(j.path, j.end(exitStatus)), j.lock.Close())
 }
 
 // end notes the run's end and closes the file.
 func (j *Journal) end(exitStatus int) (err error) {
 	defer guard(&err)()
+	if j.logLost && j.lock.removed() {
+		// Another run may have begun, and ended, with a log of its own. To close the connection would write what
+		// our log has over that, so it is left to the end of the process.
+		return nil
+	}
 	if errors.Is(j.Err(), errReplaced) { // what is there now is not ours
 		return closeDB(j.db, j.conn)
 	}

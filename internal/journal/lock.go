@@ -49,7 +49,7 @@ func takeLock(ctx context.Context, path string, wait bool) (*lockFile, error) {
 // tryLock returns nil if another has the lock.
 func tryLock(path string) (*lockFile, error) {
 	name := path + ".lock"
-	l := &lockFile{flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))}
+	l := &lockFile{flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR|openFlags), flock.SetPermissions(0o600))}
 	if ok, err := l.TryLock(); !ok {
 		return nil, err
 	}
@@ -57,8 +57,11 @@ func tryLock(path string) (*lockFile, error) {
 		l.Close()
 		return nil, nil
 	}
+	if fi, err := l.Stat(); err != nil || !onlyName(fi) {
+		return l, nil
+	}
 	// Windows lets nobody read the byte that is locked, the first.
-	if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil {
+	if f, err := os.OpenFile(name, os.O_WRONLY|openFlags, 0); err == nil {
 		f.WriteAt(fmt.Appendf(nil, "%-40s\n", fmt.Sprintf("%d %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339))), 1)
 		f.Close()
 	}
@@ -69,14 +72,14 @@ func tryLock(path string) (*lockFile, error) {
 // excludes nobody.
 func (l *lockFile) removed() bool {
 	mine, err1 := l.Stat()
-	there, err2 := os.Stat(l.Path())
+	there, err2 := os.Lstat(l.Path())
 	return err1 != nil || err2 != nil || !os.SameFile(mine, there)
 }
 
 // lockHolder says who has the lock, as far as that is known.
 func lockHolder(path string) *InUseError {
 	e := &InUseError{Path: path}
-	f, err := os.Open(path + ".lock")
+	f, err := os.OpenFile(path+".lock", os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return e
 	}
@@ -92,10 +95,10 @@ func lockHolder(path string) *InUseError {
 // running says whether a run has the lock, without making a lock file.
 func running(path string) bool {
 	name := path + ".lock"
-	if _, err := os.Stat(name); err != nil {
+	if fi, err := os.Lstat(name); err != nil || !fi.Mode().IsRegular() {
 		return false
 	}
-	l := flock.New(name, flock.SetFlag(os.O_RDONLY))
+	l := flock.New(name, flock.SetFlag(os.O_RDONLY|openFlags))
 	ok, err := l.TryRLock()
 	if ok {
 		l.Close()

@@ -20,6 +20,16 @@ func TestMain(m *testing.M) {
 	case "put":
 		putUntilKilled(os.Args[1])
 		return
+	case "put1":
+		j, err := Open(context.Background(), Options{Path: os.Args[1]})
+		if err != nil {
+			panic(err)
+		}
+		j.Put(full(2), nil)
+		if err := j.Close(0); err != nil {
+			panic(err)
+		}
+		return
 	case "hold":
 		hold(os.Args[1])
 		return
@@ -104,7 +114,7 @@ var mtime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 func full(id uint64) Item {
 	return Item{
 		ID: id, Method: "POST", Path: "/data/a\xff\nb", Rel: "a\xff\nb", URL: "https://h/x?***", Key: `"k"`,
-		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: Failed, Doubt: true, KeyMade: true, Attempts: 3,
+		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: Failed, Doubt: true, Older: true, KeyMade: true, Attempts: 3,
 		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456), HTTPStatus: 500, Error: "500: \x00 it broke",
 	}
 }

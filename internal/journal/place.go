@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"net/url"
@@ -41,8 +42,11 @@ func Dir() (string, error) {
 	return filepath.Join(home, ".local", "state", "penstock"), nil
 }
 
-// FileName returns the name of the journal's file for a job, or where job is empty for a target and method. A job's
-// name is at most 64 letters, digits, dots, underscores and hyphens.
+// FileName returns the name of the journal's file for a job, or where job is empty for a method and a target: a URL or
+// its template, or the path of a manifest that has all URLs. A job's name is at most 64 letters, digits, dots,
+// underscores and hyphens, and begins with none of the latter.
+//
+// The name has a hash of the target in it, and is shown: the target must not hold secrets.
 func FileName(job, target, method string) (string, error) {
 	if job != "" {
 		name := strings.TrimSuffix(job, ".db")
@@ -52,6 +56,9 @@ func FileName(job, target, method string) (string, error) {
 		if len(name) > 64 {
 			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d", job, len(name))
 		}
+		if name[0] == '-' {
+			return "", fmt.Errorf("job %q: a name that begins with a hyphen looks like a flag", job)
+		}
 		for _, r := range name {
 			if !nameRune(r) {
 				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q", job, r)
@@ -59,24 +66,18 @@ func FileName(job, target, method string) (string, error) {
 		}
 		return name + ".db", nil
 	}
-	host := target
-	if u, err := url.Parse(target); err == nil && u.Host != "" {
-		host = u.Host
-	} else {
-		// A template need not parse. Then nobody knows where a password ends.
-		_, after, found := strings.Cut(target, "://")
-		if found {
-			host = after
-		}
-		if strings.Contains(host, "@") {
-			host = "target"
-		}
-		if i := strings.IndexAny(host, "/?#"); i >= 0 {
-			host = host[:i]
+	host := "manifest-" + filepath.Base(target)
+	if _, rest, found := strings.Cut(target, "://"); found {
+		host = "target" // a template need not parse, and then nobody knows where a password ends
+		if u, err := url.Parse(target); err == nil && u.Host != "" {
+			host = u.Host
+		} else if !strings.Contains(rest, "@") {
+			host, _, _ = strings.Cut(rest, "/")
 		}
 	}
+	host = cmp.Or(readable(host, 48), "target") // of a name in another script nothing is left
 	sum := sha256.Sum256([]byte(method + " " + target))
-	return fmt.Sprintf("%s-%s-%x.db", readable(host, 48), readable(method, 16), sum[:4]), nil
+	return fmt.Sprintf("%s-%s-%x.db", host, readable(method, 16), sum[:4]), nil
 }
 
 // readable makes s a part of a file's name.

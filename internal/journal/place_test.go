@@ -48,16 +48,17 @@ func TestFileName(t *testing.T) {
 		{"", "http://[::1]:80/", "POST", "1--80-POST-HASH.db"},
 		{"", "https://{region}.example.com/x?token=secret", "PUT", "region-.example.com-PUT-HASH.db"},
 		{"", "https://user:p{a/ss@example.com/x", "PUT", "target-PUT-HASH.db"},
-		{"", "lab:flaky/{path}?rate=4", "PUT", "lab-flaky-PUT-HASH.db"},
+		{"", "/data/-items.ndjson", "PUT", "manifest--items.ndjson-PUT-HASH.db"},
+		{"", "https://почта/{name}", "PUT", "target-PUT-HASH.db"},
 		{"", "https://" + strings.Repeat("long.", 50) + "example/", "PUT", strings.Repeat("long.", 9) + "lon" + "-PUT-HASH.db"},
-		{"", "", "", "--HASH.db"},
+		{"", "", "", "manifest--HASH.db"},
 	} {
 		want := regexp.MustCompile("^" + strings.Replace(regexp.QuoteMeta(tt.want), "HASH", "[0-9a-f]{8}", 1) + "$")
 		if got, err := FileName(tt.job, tt.target, tt.method); !want.MatchString(got) || err != nil {
 			t.Errorf("%v: %q, %v", tt, got, err)
 		}
 	}
-	for _, job := range []string{"a/b", `a\b`, "..", ".", ".db", "a b", "é", "a\n", "a:b", strings.Repeat("x", 65), "\xff"} {
+	for _, job := range []string{"a/b", `a\b`, "..", ".", ".db", "a b", "é", "a\n", "-a", "--help", "a:b", strings.Repeat("x", 65), "\xff"} {
 		if name, err := FileName(job, "https://h/", "PUT"); err == nil || !strings.Contains(err.Error(), "job ") {
 			t.Errorf("job %q: %q, %v", job, name, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -18,7 +17,10 @@ func Forget(path string, match func(Item) bool) (int64, error) {
 
 func forget(path string, match func(Item) bool) (gone int64, err error) {
 	ctx := context.Background()
-	real, err := filepath.EvalSymlinks(path)
+	if _, err := os.Stat(path); err != nil {
+		return 0, err
+	}
+	real, err := find(path)
 	if err != nil {
 		return 0, err
 	}
@@ -36,7 +38,11 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 		return 0, err
 	}
 	defer closeDB(db, conn)
-	if err := checkSchema(ctx, conn); err != nil {
+	found, err := checkSchema(ctx, conn)
+	if err == nil {
+		err = migrate(ctx, conn, found)
+	}
+	if err != nil {
 		return 0, err
 	}
 	tx, err := conn.BeginTx(ctx, nil)
@@ -84,13 +90,14 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 }
 
 // Prune removes the journals in dir whose last run ended longer ago than that, and returns them; with dryRun it only
-// returns them. It leaves those alone that are in use or cannot be read.
+// returns them. It leaves those alone that are in use or cannot be read, and goes on where one cannot be removed.
 func Prune(dir string, olderThan time.Duration, dryRun bool) ([]Info, error) {
 	list, err := List(dir)
 	if err != nil {
 		return nil, err
 	}
 	var gone []Info
+	var errs []error
 	for _, info := range list {
 		if !old(info, olderThan) {
 			continue
@@ -98,7 +105,7 @@ func Prune(dir string, olderThan time.Duration, dryRun bool) ([]Info, error) {
 		if !dryRun {
 			ok, err := remove(info.Path, olderThan)
 			if err != nil {
-				return gone, readFault(info.Path, err)
+				errs = append(errs, readFault(info.Path, err))
 			}
 			if !ok {
 				continue
@@ -106,16 +113,20 @@ func Prune(dir string, olderThan time.Duration, dryRun bool) ([]Info, error) {
 		}
 		gone = append(gone, info)
 	}
-	return gone, nil
+	return gone, errors.Join(errs...)
 }
 
 func old(info Info, olderThan time.Duration) bool {
 	return info.Err == nil && !info.Running && time.Since(info.Last) > olderThan
 }
 
-// remove removes a journal unless it was used meanwhile.
+// remove removes a journal unless it was used meanwhile. If path is a link, it removes the link only.
 func remove(path string, olderThan time.Duration) (bool, error) {
-	lock, err := tryLock(path)
+	real, err := find(path)
+	if err != nil {
+		return false, err
+	}
+	lock, err := tryLock(real)
 	if lock == nil {
 		return false, err
 	}

@@ -44,6 +44,8 @@ type Reader struct {
 	real string // with links followed
 	db   *sql.DB
 	conn *sql.Conn
+
+	version int // of the schema
 }
 
 // OpenReader opens a journal for reading. It fails with an [*Error], which is fs.ErrNotExist where there is none.
@@ -95,7 +97,8 @@ func (r *Reader) connect(mode string) (err error) {
 	if r.db, r.conn, err = openDB(ctx, r.real, mode); err != nil {
 		return err
 	}
-	return checkSchema(ctx, r.conn)
+	r.version, err = checkSchema(ctx, r.conn)
+	return err
 }
 
 // Close closes the reader.
@@ -192,7 +195,7 @@ const pageSize = 500 // rows
 // page returns the rows after that one, and the number of the last one. It returns rows beside an error.
 func (r *Reader) page(after int64, states []State) (page []Item, last int64, err error) {
 	defer guard(&err)()
-	query := "SELECT " + itemColumns + " FROM item WHERE n > ?"
+	query := "SELECT " + columnsOf(r.version) + " FROM item WHERE n > ?"
 	args := []any{after}
 	if len(states) > 0 {
 		for _, s := range states {

@@ -21,7 +21,7 @@ import (
 
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
-	version       = 1          // of the schema: user_version
+	version       = 2          // of the schema: user_version
 	magic         = "SQLite format 3\x00"
 	pageBytes     = 4096 // SQLite's default
 )
@@ -47,7 +47,8 @@ const (
 	url TEXT NOT NULL,
 	key TEXT NOT NULL,
 	error TEXT NOT NULL,
-	digest BLOB
+	digest BLOB,
+	older INTEGER NOT NULL
 )`
 	createRun = `CREATE TABLE run (
 	n INTEGER PRIMARY KEY,
@@ -59,6 +60,11 @@ const (
 	command TEXT NOT NULL,
 	version TEXT NOT NULL
 )`
+	createWait = `CREATE TABLE wait (
+	origin TEXT PRIMARY KEY,
+	asked INTEGER NOT NULL,
+	until INTEGER NOT NULL
+) WITHOUT ROWID`
 	createItems = `CREATE VIEW items AS SELECT
 	n, state, method, url, path, attempts,
 	nullif(http_status, 0) AS http_status,
@@ -69,21 +75,21 @@ const (
 	strftime('%Y-%m-%dT%H:%M:%SZ', mtime/1000000000, 'unixepoch') AS mtime,
 	nullif(key, '') AS key,
 	lower(hex(digest)) AS digest,
-	nullif(rel, '') AS rel, doubt,
+	nullif(rel, '') AS rel, doubt, older,
 	printf('%016x', id) AS id
 FROM item`
 
-	itemColumns = `n, id, size, mtime, place, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest`
+	itemColumns = `n, id, size, mtime, place, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older`
 
 	// One column instead of two: each costs more than the arithmetic. The numbers are those of State.
 	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
 	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime, place FROM item ORDER BY n`
 
-	// A file that has not changed has the digest that was computed once.
-	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	// A file that has not changed has the digest that was computed once. Archives give files in other places the same date.
+	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (n) DO UPDATE SET
-	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime THEN digest ELSE excluded.digest END,
-	size = excluded.size, mtime = excluded.mtime, place = excluded.place, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
+	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime AND excluded.place = place THEN digest ELSE excluded.digest END,
+	older = excluded.older, size = excluded.size, mtime = excluded.mtime, place = excluded.place, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
 	first = excluded.first, last = excluded.last, http_status = excluded.http_status, method = excluded.method, path = excluded.path,
 	rel = excluded.rel, url = excluded.url, key = excluded.key, error = excluded.error`
 )
@@ -172,8 +178,8 @@ func readHeader(path string) (header, error) {
 		return header{}, fmt.Errorf("%w: an SQLite file of another program", errForeign)
 	}
 	if v := binary.BigEndian.Uint32(b[60:]); v > version {
-		return header{}, &Error{path, fmt.Errorf("was written by a newer penstock (journal version %d)", v), "use that one, or another --journal FILE"}
-	} else if v < version {
+		return header{}, fmt.Errorf("%w (journal version %d)", errNewer, v)
+	} else if v < 1 {
 		return header{}, fmt.Errorf("%w: journal version %d", errDamaged, v)
 	}
 	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may still mend that.
@@ -191,25 +197,10 @@ func leftWAL(path string) error {
 	return &Error{path, errors.New("is missing or empty, but " + path + "-wal holds a part of it"), "put the file back, or remove that one too to begin anew"}
 }
 
-// checkSchema is an error unless the tables are those that this version makes.
-func checkSchema(ctx context.Context, conn *sql.Conn) error {
-	for name, want := range map[string]string{"item": createItem, "run": createRun} {
-		var got string
-		err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?`, name).Scan(&got)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && got != want {
-			return fmt.Errorf("%w: no table %q as it should be", errDamaged, name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // create makes the schema in an empty file.
 func create(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA page_size=%d; BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; COMMIT",
-		pageBytes, applicationID, version, createItem, createRun, createItems))
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA page_size=%d; BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; %s; COMMIT",
+		pageBytes, applicationID, version, createItem, createRun, createWait, createItems))
 	return err
 }
 
@@ -231,7 +222,7 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	var mtime, first sql.NullInt64
 	var state string
 	err = row.Scan(&n, &id, &it.Size, &mtime, &place, &state, &it.Doubt, &it.KeyMade, &it.Attempts, &first, &last, &it.HTTPStatus,
-		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest)
+		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest, &it.Older)
 	var se *sqlite.Error
 	switch {
 	case errors.As(err, &se), errors.Is(err, sql.ErrNoRows):

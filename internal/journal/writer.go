@@ -36,6 +36,7 @@ type writer struct {
 	j      *Journal
 	conn   *sql.Conn
 	file   os.FileInfo // the file as it was opened
+	wal    os.FileInfo // its write-ahead log; nil if there is none
 	begin  *sql.Stmt
 	upsert *sql.Stmt
 	commit *sql.Stmt
@@ -45,6 +46,7 @@ type writer struct {
 
 func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
 	w := &writer{j: j, conn: conn, file: file}
+	w.wal, _ = os.Lstat(j.path + "-wal")
 	var err error
 	prepare := func(query string) *sql.Stmt {
 		s, err1 := conn.PrepareContext(context.Background(), query)
@@ -78,12 +80,15 @@ func (w *writer) run() {
 			clear(batch)
 			j.gather()
 			j.mu.Lock()
-			loads, flushes := j.loads, j.flushes
+			loads, flushes, waits := j.loads, j.flushes, j.waits
 			batch, j.waiting = j.waiting, batch[:0]
-			j.loads, j.flushes = nil, nil
+			j.loads, j.flushes, j.waits = nil, nil, nil
 			closed = j.closed
 			j.mu.Unlock()
-			more = len(batch)+len(loads)+len(flushes) > 0
+			more = len(batch)+len(loads)+len(flushes)+len(waits) > 0
+			if err := fault(j.path, w.keep(waits)); err != nil {
+				j.fail(err)
+			}
 			w.write(batch)
 			for _, l := range loads {
 				l.answer <- w.load(l.n)
@@ -164,9 +169,8 @@ func (w *writer) finish(batch []entry, err error) {
 // transact writes rows in one transaction.
 func (w *writer) transact(batch []entry) (err error) {
 	defer guard(&err)()
-	// SQLite would go on writing to a file that has no name any more.
-	if fi, err := os.Stat(w.j.path); err != nil || !os.SameFile(fi, w.file) {
-		return errReplaced
+	if err := w.intact(); err != nil {
+		return err
 	}
 	ctx := context.Background()
 	if _, err := w.begin.ExecContext(ctx); err != nil {
@@ -175,7 +179,7 @@ func (w *writer) transact(batch []entry) (err error) {
 	for i := range batch {
 		e := &batch[i]
 		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), int64(e.Place), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
-			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest)); err != nil {
+			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest), e.Older); err != nil {
 			break
 		}
 	}
@@ -186,6 +190,26 @@ func (w *writer) transact(batch []entry) (err error) {
 		w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have done so itself
 	}
 	return err
+}
+
+// intact fails if one of the journal's files was removed or replaced. SQLite would go on writing to files that have no
+// names any more, and without the lock another run may begin.
+func (w *writer) intact() error {
+	switch log := w.j.path + "-wal"; {
+	case !isStill(w.j.path, w.file):
+		return errReplaced
+	case w.wal != nil && !isStill(log, w.wal):
+		w.j.logLost = true
+		return fmt.Errorf("%w: its file %s", errReplaced, log)
+	case w.j.lock.removed():
+		return fmt.Errorf("%w: its lock %s", errReplaced, w.j.lock.Path())
+	}
+	return nil
+}
+
+func isStill(path string, file os.FileInfo) bool {
+	there, err := os.Lstat(path)
+	return err == nil && os.SameFile(there, file)
 }
 
 func digest(d []byte) any {

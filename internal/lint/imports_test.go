@@ -60,7 +60,7 @@ func within(path string, trees ...string) bool {
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
-	openfiles, wire := module+"/internal/openfiles", module+"/internal/wire"
+	openfiles, suspend, wire := module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/wire"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -72,7 +72,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, secret, standing, openfiles, wire, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, secret, standing, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -87,8 +87,8 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "the public packages share them",
 	}, {
-		name:    "wire",
-		of:      []string{wire},
+		name:    "suspend, wire",
+		of:      []string{suspend, wire},
 		may:     []string{"golang.org/x/sys/unix"},
 		through: []string{},
 		why:     "throttle needs it",

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,5 +77,58 @@ func onlyFile(t *testing.T, dir string) {
 	t.Helper()
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v %v", entries, err)
+	}
+}
+
+// One file may have many names.
+func TestSameFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := errors.Join(os.Mkdir("d", 0o700), os.Symlink("d", "link"), os.Symlink("new", "to-new"), os.WriteFile("old", nil, 0o600),
+		os.Symlink("old", "to-old"), os.Link("old", "hard")); err != nil {
+		t.Skip(err)
+	}
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"r", "./r", true},
+		{"r", filepath.Join(dir, "r"), true},
+		{"d/r", "link/r", true},
+		{"d/r", "link/../d/r", true},
+		{"new", "to-new", true},
+		{"old", "to-old", true},
+		{"old", "hard", true},
+		{"d/r", "r", false},
+		{"old", "new", false},
+		{"nosuch/r", "r", false},
+		{os.DevNull, os.DevNull, false}, // nothing is overwritten there
+	} {
+		if got := SameFile(c.a, c.b); got != c.want {
+			t.Errorf("SameFile(%q, %q) is %v", c.a, c.b, got)
+		}
+	}
+}
+
+// A report goes where a link leads, and over a file in a directory that takes no other.
+func TestWriteJSONKeepsLink(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.WriteFile("r", nil, 0o644), os.Symlink("r", "link")); err != nil {
+		t.Skip(err)
+	}
+	long := strings.Repeat("x", 250) // which leaves no room for that of a new file beside it
+	if err := os.WriteFile(long, []byte("{\n  \"schema_version\": 1, and much more than is written over it"), 0o644); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{"link", long} {
+		if err := errors.Join(CheckJSON(name), WriteJSON(name, Summary{})); err != nil {
+			t.Fatal(err)
+		}
+		if text := content(t, name); !json.Valid([]byte(text)) {
+			t.Errorf("%.10s: %q", name, text)
+		}
+	}
+	if to, err := os.Readlink("link"); err != nil || to != "r" {
+		t.Errorf("the link leads to %q: %v", to, err)
 	}
 }

@@ -49,9 +49,7 @@ type jsonLines struct {
 }
 
 func newJSONLines(w io.Writer) *jsonLines {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return &jsonLines{enc: enc}
+	return &jsonLines{enc: NewEncoder(w)}
 }
 
 func (j *jsonLines) Update(s Snapshot) {

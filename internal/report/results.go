@@ -2,12 +2,12 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -18,19 +18,29 @@ const (
 	flushSize  = 64 << 10
 )
 
+// maxUnwritten bounds the lines in memory that wait for a reader, as [Results.Room] counts them.
+const maxUnwritten = 4 << 20
+
 // Results writes items as NDJSON, one line each. Lines reach the file at most a
 // second after their item, and only whole: who follows the file, or finds it
 // after a crash, can read every line. All methods are safe for concurrent use.
+//
+// A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are
+// written by a goroutine of their own. Room waits for that reader, and so does Close.
 type Results struct {
-	mu     sync.Mutex // protects what follows, and the order of writes
-	w      io.Writer  // nil until an old file is replaced
-	c      io.Closer  // nil if the writer is the caller's to close
-	old    string     // the file to be replaced, as long as it is not
-	buf    bytes.Buffer
-	enc    *json.Encoder
-	timer  *time.Timer // set while buf is not empty
-	err    error       // the first one; nothing is written after it
-	closed bool
+	out    queue         // writes; only its tasks use the following four
+	w      io.Writer     // nil until an old file is replaced
+	c      io.Closer     // nil if the writer is the caller's to close
+	old    string        // the file to be replaced, as long as it is not
+	failed chan struct{} // closed when err is set
+
+	mu      sync.Mutex // protects what follows, and the order of lines
+	buf     bytes.Buffer
+	enc     *json.Encoder
+	timer   *time.Timer // set while buf is not empty
+	err     error       // the first one; nothing is written after it
+	closed  bool
+	missing int // lines that have not reached the file
 }
 
 // ErrClosed is returned by Write after Close.
@@ -38,9 +48,8 @@ var ErrClosed = errors.New("report: the results are closed")
 
 // NewResults writes to w and does not close it.
 func NewResults(w io.Writer) *Results {
-	r := &Results{w: w}
-	r.enc = json.NewEncoder(&r.buf)
-	r.enc.SetEscapeHTML(false)
+	r := &Results{w: w, failed: make(chan struct{})}
+	r.enc = NewEncoder(&r.buf)
 	return r
 }
 
@@ -54,13 +63,10 @@ func NewResults(w io.Writer) *Results {
 func CreateResults(path string) (*Results, error) {
 	r := NewResults(nil)
 	var err error
-	if r.old, err = regular(path); err == nil && r.old != "" {
-		var f *os.File
-		if f, err = os.OpenFile(r.old, os.O_RDWR, 0); err == nil {
-			err = errors.Join(begins(f, `{"type":`), f.Close())
-		}
-	} else if err == nil {
-		err = r.open(path, 0)
+	if r.old = regular(path); r.old != "" {
+		err = replaceable(r.old, `{"type":`)
+	} else {
+		err = r.open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("report: no results can be written: %w", err)
@@ -68,76 +74,29 @@ func CreateResults(path string) (*Results, error) {
 	return r, nil
 }
 
-// begins is an error unless a file is empty or begins as what penstock writes: its name
-// may be one of the user's files, as when a shell puts in a list of them.
-func begins(f *os.File, with string) error {
-	head := make([]byte, len(with))
-	n, err := io.ReadFull(f, head)
-	switch {
-	case n == 0 && err == io.EOF || string(head) == with:
-		return nil
-	case err != nil && err != io.ErrUnexpectedEOF:
-		return err
-	}
-	return fmt.Errorf("%s is there, and is none of penstock's: give another name, or remove it", f.Name())
-}
-
-// CheckJSON is an error if [WriteJSON] would write over what is no report.
-func CheckJSON(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil // which writing it will tell
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	return begins(f, "{\n  \"schema_version\"")
-}
-
-// regular returns the name of the regular file that path leads to, or "".
-func regular(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return "", nil // which opening it will tell
-	}
-	return filepath.EvalSymlinks(path)
-}
-
-func (r *Results) open(path string, flag int) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|flag, 0o600)
+func (r *Results) open(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err == nil {
 		r.w, r.c = f, f
 	}
 	return err
 }
 
-// replaceLocked puts a new file with the buffered lines in the place of the old.
-func (r *Results) replaceLocked() error {
+// replace puts a new file with these lines in the place of the old.
+func (r *Results) replace(lines []byte) error {
 	path := r.old
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		r.old = ""
-		return r.open(path, os.O_TRUNC)
-	}
-	_, err = f.Write(r.buf.Bytes())
-	if err = firstError(err, f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(f.Name())
+	r.old = ""
+	if err := replaceFile(path, lines); err != nil {
 		return err
 	}
-	r.old = ""
-	if os.Rename(f.Name(), path) != nil { // as when the file alone is mounted
-		_ = os.Remove(f.Name())
-		return r.open(path, os.O_TRUNC)
-	}
-	r.buf.Reset()
-	return r.open(path, 0)
+	return r.open(path)
 }
 
 // line is a row of the file: the item after its type. A name that is not UTF-8
 // cannot be told in JSON, and is given once more.
 type line struct {
 	Type string `json:"type"`
+	Time string `json:"time,omitempty"` // RFC 3339, in UTC, to the millisecond
 	Item
 	PathBytes []byte `json:"path_base64,omitempty"`
 	RelBytes  []byte `json:"rel_base64,omitempty"`
@@ -145,6 +104,9 @@ type line struct {
 
 func lineOf(it Item) line {
 	l := line{Type: "item", Item: it}
+	if !it.Time.IsZero() {
+		l.Time = it.Time.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
 	if !utf8.ValidString(it.Path) {
 		l.PathBytes = []byte(it.Path)
 	}
@@ -171,66 +133,117 @@ func (r *Results) Write(it Item) error {
 		r.buf.Truncate(n)
 		return fmt.Errorf("report: no line for item %q: %w", it.Path, err)
 	}
+	r.missing++
 	if r.buf.Len() >= flushSize {
-		return r.flushLocked()
-	}
-	if r.timer == nil {
-		r.timer = time.AfterFunc(flushAfter, func() { _ = r.Flush() })
+		r.flushLocked()
+	} else if r.timer == nil {
+		r.timer = time.AfterFunc(flushAfter, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if !r.closed {
+				r.flushLocked()
+			}
+		})
 	}
 	return nil
 }
 
-// Flush writes what is buffered, and replaces an old file even with nothing.
-func (r *Results) Flush() error {
+// Full reports whether so many lines wait for their reader that Room would wait.
+func (r *Results) Full() bool { return r.out.held() >= maxUnwritten }
+
+// Room waits until fewer than [maxUnwritten] bytes of lines wait for their reader, or until
+// ctx ends. Whoever calls it before new work bounds the memory that a stopped reader costs.
+func (r *Results) Room(ctx context.Context) error { return r.out.room(ctx, maxUnwritten) }
+
+// Failed returns a channel that is closed when a write has failed; Err says why.
+func (r *Results) Failed() <-chan struct{} { return r.failed }
+
+// Err returns the first error of any write so far.
+func (r *Results) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
-		return r.err
-	}
-	return r.flushLocked()
+	return r.err
 }
 
-func (r *Results) flushLocked() error {
+// Flush writes what is buffered, waits until that is done, and replaces an old file even with
+// nothing.
+func (r *Results) Flush(ctx context.Context) error {
+	r.mu.Lock()
+	if !r.closed {
+		r.flushLocked()
+	}
+	r.mu.Unlock()
+	if err := r.out.drain(ctx); err != nil {
+		return err
+	}
+	return r.Err()
+}
+
+// flushLocked hands what is buffered to the queue.
+func (r *Results) flushLocked() {
 	if r.timer != nil {
 		r.timer.Stop()
 		r.timer = nil
 	}
-	if r.err != nil {
-		return r.err
+	lines := bytes.Clone(r.buf.Bytes())
+	r.buf.Reset()
+	r.out.add(len(lines), func() { r.write(lines) })
+}
+
+// write is a task of the queue.
+func (r *Results) write(lines []byte) {
+	if r.Err() != nil {
+		return
 	}
 	var err error
 	if r.old != "" {
-		err = r.replaceLocked()
+		err = r.replace(lines)
+	} else if len(lines) > 0 {
+		_, err = r.w.Write(lines)
 	}
-	if err == nil && r.buf.Len() > 0 {
-		_, err = r.w.Write(r.buf.Bytes())
-	}
-	if err != nil {
-		r.err = fmt.Errorf("report: the results are incomplete: %w", err)
-	}
-	r.buf.Reset()
-	return r.err
-}
-
-// Close writes what is buffered and closes the file, and returns the first error
-// of any write. Further calls return the same. An old file stays as it is if there
-// is nothing to replace it by.
-func (r *Results) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
-		return r.err
+	if err != nil {
+		r.failLocked(err)
+		return
 	}
+	r.missing -= bytes.Count(lines, []byte("\n"))
+}
+
+func (r *Results) failLocked(err error) {
+	if r.err == nil {
+		r.err = fmt.Errorf("report: the results are incomplete: %w", err)
+		close(r.failed)
+	}
+}
+
+// Close writes what is buffered and closes the file, and returns the first error of any
+// write. Further calls return the same. An old file stays as it is if there is nothing to
+// replace it by. If ctx ends before everything is written, that is such an error, and what
+// is not written yet is lost.
+func (r *Results) Close(ctx context.Context) error {
+	r.mu.Lock()
+	first := !r.closed
 	r.closed = true
-	var err error
-	if r.buf.Len() > 0 {
-		err = r.flushLocked()
+	if first && r.buf.Len() > 0 {
+		r.flushLocked()
 	}
-	if r.c != nil {
-		// A file system may report only now that it lost a write.
-		if cerr := r.c.Close(); cerr != nil && err == nil {
-			r.err = fmt.Errorf("report: the results are incomplete: %w", cerr)
-		}
+	r.mu.Unlock()
+	if !first {
+		return r.Err()
+	}
+	drained := r.out.drain(ctx) == nil
+	var err error
+	if drained && r.c != nil {
+		err = r.c.Close() // a file system may report only now that it lost a write
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !drained {
+		err = fmt.Errorf("their reader has stopped: not written: %s", plural(int64(r.missing), "line"))
+	}
+	if err != nil {
+		r.failLocked(err)
 	}
 	return r.err
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func TestResultsLine(t *testing.T) {
 	var b bytes.Buffer
 	r := NewResults(&b)
 	if err := r.Write(Item{
-		Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: Failed, HTTPStatus: 400,
+		Time: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.FixedZone("", 3600)), Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: Failed, HTTPStatus: 400,
 		Attempts: 2, Bytes: 4096, Seconds: 1.25, Error: "bad\nline \x1b",
 	}); err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func TestResultsLine(t *testing.T) {
 	if err := r.Write(Item{Path: "b", Status: Skipped}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Close(); err != nil {
+	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "results.ndjson", b.String())
@@ -71,7 +72,7 @@ func TestResultsFlushEachSecond(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		_ = r.Write(Item{Path: "last"})
 		time.Sleep(400 * time.Millisecond)
-		if err := r.Close(); err != nil {
+		if err := r.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		// Each flush a second after the first line that waits: 0, 1.2, 2.4, 10 (closed before).
@@ -97,7 +98,7 @@ func TestResultsWriteWholeLines(t *testing.T) {
 	for range 3000 {
 		_ = r.Write(Item{Path: strings.Repeat("p", 100), Status: Delivered})
 	}
-	_ = r.Close()
+	_ = r.Close(t.Context())
 	if len(l.writes) < 5 {
 		t.Errorf("only %d writes for half a megabyte", len(l.writes))
 	}
@@ -106,6 +107,67 @@ func TestResultsWriteWholeLines(t *testing.T) {
 			t.Fatalf("a write is not whole lines: %q … %q", w[:20], w[len(w)-20:])
 		}
 	}
+}
+
+// A reader that has stopped blocks neither Write nor Flush, and gets all lines once it reads.
+func TestResultsStoppedReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, in := io.Pipe()
+		r := NewResults(in)
+		ended, stop := context.WithCancel(t.Context())
+		stop()
+		n := 0
+		for ; !r.Full(); n++ {
+			if err := r.Write(Item{Path: strings.Repeat("p", 100)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Room(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("Room gives %v while nobody reads", err)
+		}
+		go func() {
+			if err := errors.Join(r.Room(t.Context()), r.Write(Item{Path: "last"}), r.Close(t.Context())); err != nil {
+				t.Error(err)
+			}
+			in.Close()
+		}()
+		text, err := io.ReadAll(out)
+		if lines := strings.Split(strings.TrimSpace(string(text)), "\n"); err != nil || len(lines) != n+1 || !strings.Contains(lines[n], "last") {
+			t.Errorf("%d lines, %v; want %d", len(lines), err, n+1)
+		}
+	})
+}
+
+// Close does not wait for a reader longer than its context lasts, and says what is missing.
+func TestResultsCloseWithoutReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, in := io.Pipe()
+		defer out.Close()
+		r := NewResults(in)
+		for range 3 {
+			_ = r.Write(Item{Path: "a"})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		begin := time.Now()
+		err := r.Close(ctx)
+		if d := time.Since(begin); err == nil || !strings.HasSuffix(err.Error(), "not written: 3 lines") || d != 5*time.Second {
+			t.Errorf("after %v: %v", d, err)
+		}
+	})
+}
+
+// A failed write is known when it happens, and not only with the next item.
+func TestResultsFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewResults(&full{})
+		_ = r.Write(Item{})
+		begin := time.Now()
+		<-r.Failed()
+		if d := time.Since(begin); d != flushAfter || r.Err() == nil {
+			t.Errorf("known after %v: %v", d, r.Err())
+		}
+	})
 }
 
 func TestResultsConcurrent(t *testing.T) {
@@ -123,13 +185,13 @@ func TestResultsConcurrent(t *testing.T) {
 					t.Error(err)
 				}
 				if i%50 == 0 {
-					_ = r.Flush()
+					_ = r.Flush(t.Context())
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(r.Close(), r.Close()); err != nil {
+	if err := errors.Join(r.Close(t.Context()), r.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Write(Item{}); !errors.Is(err, ErrClosed) {
@@ -207,7 +269,7 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			if got := content(t, file); got != old {
 				t.Errorf("creating has left %q", got)
 			}
-			if err := errors.Join(r.Close(), r.Flush()); err != nil || content(t, file) != old {
+			if err := errors.Join(r.Close(t.Context()), r.Flush(t.Context())); err != nil || content(t, file) != old {
 				t.Errorf("a run without items has left %q, %v", content(t, file), err)
 			}
 
@@ -216,11 +278,11 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			if got := content(t, file); got != old {
 				t.Errorf("a line that is not written yet has left %q", got)
 			}
-			if err := r.Flush(); err != nil || strings.Count(content(t, file), "\n") != 1 || !strings.Contains(content(t, file), `"path":"a"`) {
+			if err := r.Flush(t.Context()); err != nil || strings.Count(content(t, file), "\n") != 1 || !strings.Contains(content(t, file), `"path":"a"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
 			_ = r.Write(Item{Path: "b"})
-			if err := r.Close(); err != nil || strings.Count(content(t, file), "\n") != 2 || !strings.Contains(content(t, file), `"path":"b"`) {
+			if err := r.Close(t.Context()); err != nil || strings.Count(content(t, file), "\n") != 2 || !strings.Contains(content(t, file), `"path":"b"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
 			if info, err := os.Stat(file); err != nil || test.long == "" && runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
@@ -233,7 +295,7 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			}
 
 			r = create()
-			if err := errors.Join(r.Flush(), r.Close()); err != nil || content(t, file) != "" {
+			if err := errors.Join(r.Flush(t.Context()), r.Close(t.Context())); err != nil || content(t, file) != "" {
 				t.Errorf("a run that says it has no items has left %q, %v", content(t, file), err)
 			}
 			names, err := filepath.Glob(filepath.Join(dir, ".*"))
@@ -250,7 +312,7 @@ func TestResultsOfNewFile(t *testing.T) {
 	if err != nil || content(t, path) != "" {
 		t.Fatalf("%v", err)
 	}
-	if err := r.Close(); err != nil {
+	if err := r.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -259,7 +321,7 @@ func TestResultsOfNewFile(t *testing.T) {
 func TestResultsLineOfNameThatIsNotUTF8(t *testing.T) {
 	var b bytes.Buffer
 	r := NewResults(&b)
-	if err := errors.Join(r.Write(Item{Path: "d/\xff", Rel: "\xff"}), r.Write(Item{Path: "\xff/a", Rel: "a"}), r.Close()); err != nil {
+	if err := errors.Join(r.Write(Item{Path: "d/\xff", Rel: "\xff"}), r.Write(Item{Path: "\xff/a", Rel: "a"}), r.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	dec := json.NewDecoder(&b)
@@ -294,7 +356,7 @@ func TestResultsErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("a second later the error is %v", err)
 		}
-		if cerr := r.Close(); cerr != err {
+		if cerr := r.Close(t.Context()); cerr != err {
 			t.Errorf("Close gives %v, want %v", cerr, err)
 		}
 		if w.writes != 1 {
@@ -315,7 +377,7 @@ func BenchmarkResults(b *testing.B) {
 			_ = r.Write(it)
 		}
 	})
-	_ = r.Close()
+	_ = r.Close(b.Context())
 }
 
 // What the user gave by mistake stays as it is.

@@ -99,7 +99,7 @@ func TestSummaryText(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			tt.s.WriteText(&b)
+			tt.s.WriteText(&b, &b)
 			golden(t, tt.name+".txt", b.String())
 		})
 	}
@@ -121,8 +121,8 @@ func TestSummaryJSON(t *testing.T) {
 
 func TestExitMeanings(t *testing.T) {
 	for _, status := range []int{1, 2, 3, 4, 5, 6, 7, 10, 130, 143} {
-		if ExitMeaning(status) == "" {
-			t.Errorf("nobody says what %d means", status)
+		if meaning := ExitMeaning(status); (meaning == "failed") != (status == 1) {
+			t.Errorf("%d means %q", status, meaning)
 		}
 	}
 }

@@ -141,7 +141,9 @@ func (t *Tally) Request(req Request) {
 }
 
 // Sent counts a request that went on the wire, hidden resends of net/http
-// included.
+// included. The instant is that of its token, of which the rate is promised: on a
+// machine that is busy the request may leave some milliseconds later, and the next
+// one not.
 func (t *Tally) Sent(at time.Time) {
 	ns := int64(at.Sub(t.start))
 	s := &t.sent

@@ -15,27 +15,34 @@ const (
 )
 
 // WriteText writes what a person reads at the end of a run: a few lines, sizes
-// in KiB and MiB, no colours. Write errors are left to the caller's own check
-// of w.
-func (s Summary) WriteText(w io.Writer) {
-	var b strings.Builder
+// in KiB and MiB, no colours. If the run has not delivered everything, what went wrong,
+// what to do about it and the exit status go to trouble. Write errors are left to the
+// caller's own check of the writers.
+func (s Summary) WriteText(w, trouble io.Writer) {
+	var b, rest strings.Builder
 	s.writeItems(&b)
 	s.writeRequests(&b)
 	if learned := s.Learned.String(); learned != "" {
 		fmt.Fprintln(&b, learned)
 	}
 	s.writeHeld(&b)
-	s.writeErrors(&b)
+	s.writeErrors(&rest)
 	for _, note := range s.Notes {
-		fmt.Fprintln(&b, printable(note))
+		fmt.Fprintln(&rest, printable(note))
 	}
 	for _, next := range s.Next {
-		fmt.Fprintln(&b, printable(next))
+		fmt.Fprintln(&rest, printable(next))
 	}
-	if s.ExitStatus != 0 {
-		fmt.Fprintf(&b, "exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
+	if s.ExitStatus == 0 {
+		b.WriteString(rest.String())
+		rest.Reset()
+	} else {
+		fmt.Fprintf(&rest, "exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
 	}
 	_, _ = io.WriteString(w, b.String())
+	if rest.Len() > 0 {
+		_, _ = io.WriteString(trouble, rest.String())
+	}
 }
 
 func (s *Summary) writeItems(b *strings.Builder) {
@@ -172,6 +179,8 @@ func ExitMeaning(status int) string {
 		return "the server was unavailable or throttled beyond what was allowed; trying later may work"
 	case 6:
 		return "a local fault, such as a full disk"
+	case 7:
+		return "another run has the journal"
 	case 10:
 		return "a limit that you set ended the run"
 	case 130:

@@ -1,5 +1,5 @@
-// Package secret keeps secrets out of texts that people see. A request's secrets are the values of its headers, the user and
-// password of its URL, and the values of its query; a server may send any of them back, in a body, a reason phrase, a Location or
+// Package secret keeps secrets out of texts that people see. A request's secrets are the values of those headers that are named
+// like secrets or look like them, the user and password of its URL, and the values of its query; a server may send any of them back, in a body, a reason phrase, a Location or
 // what is no HTTP at all, and then they are in an error.
 //
 // [Set.Hide] finds what is known to be secret, in whatever way it is written. [CleanURL] and [CleanText] know nothing, and cut off
@@ -32,23 +32,36 @@ type Set struct {
 	known map[string]bool
 }
 
-// plainHeaders are about the content: words such as text/csv belong in messages.
+// plainHeaders are about the content, or name a request: they belong in messages, however random they look.
 var plainHeaders = map[string]bool{
 	"Accept": true, "Accept-Charset": true, "Accept-Encoding": true, "Accept-Language": true,
-	"Content-Disposition": true, "Content-Encoding": true, "Content-Language": true, "Content-Length": true, "Content-Type": true,
+	"Content-Digest": true, "Content-Disposition": true, "Content-Encoding": true, "Content-Language": true, "Content-Length": true, "Content-Md5": true,
+	"Content-Type": true, "Digest": true, "Repr-Digest": true, "Idempotency-Key": true, "User-Agent": true,
 }
+
+// secretName finds names of headers whose values are secrets, whatever they look like.
+var secretName = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|pass|pwd|sign|credential|session|sid\b|jwt|otp\b|pin\b|access|private|csrf|xsrf|bearer`)
 
 // schemes of authentication are no secret.
 var schemes = map[string]bool{"bearer": true, "digest": true, "negotiate": true}
 
-// AddHeader adds the values of headers, but for those that only describe the content: whole, word by word, and what Basic
-// credentials encode.
+// AddHeader adds the values of headers that are secrets by their names or that begin like credentials: whole, word by word, and
+// what Basic credentials encode. Of the others it adds the words that look random. Plain words, as in "X-Env: production", are
+// no secrets: to hide them would hide parts of hosts and paths.
 func (s *Set) AddHeader(h http.Header) {
 	for name, values := range h {
 		if plainHeaders[http.CanonicalHeaderKey(name)] {
 			continue
 		}
 		for _, v := range values {
+			if !secretName.MatchString(name) && !credentials(v) {
+				for _, word := range words(v) {
+					if random(word) {
+						s.add(word)
+					}
+				}
+				continue
+			}
 			s.Add(v)
 			scheme, credentials, _ := strings.Cut(strings.TrimSpace(v), " ")
 			if !strings.EqualFold(scheme, "Basic") {
@@ -97,10 +110,62 @@ func (s *Set) AddURL(rawURL string) {
 func (s *Set) Add(text string) {
 	s.add(text)
 	for _, t := range []string{text, percent(text)} {
-		for _, word := range slices.Concat(strings.Fields(t), strings.FieldsFunc(t, separates)) {
+		for _, word := range words(t) {
 			s.add(word)
 		}
 	}
+}
+
+// words are the parts of a text between blanks, and those between any separators.
+func words(text string) []string {
+	return slices.Concat(strings.Fields(text), strings.FieldsFunc(text, separates))
+}
+
+// credentials reports whether a value begins with a scheme of authentication.
+func credentials(value string) bool {
+	scheme, rest, ok := strings.Cut(strings.TrimSpace(value), " ")
+	scheme = strings.ToLower(scheme)
+	return ok && rest != "" && (scheme == "basic" || schemes[scheme])
+}
+
+const (
+	// shortestRandom is the length from which on a word may be a key that a machine made.
+	shortestRandom = 16
+	// longestWord is longer than words of languages, and than what people join to one.
+	longestWord = 32
+	// mostChanges is how often names, versions and hosts change between capitals, small letters and digits; where each character
+	// is random, about one in two differs from the one before.
+	mostChanges = 4
+)
+
+// random reports whether a word looks as if a machine had made it to be a secret.
+func random(word string) bool {
+	if len(word) < shortestRandom {
+		return false
+	}
+	changes, run, before := 0, 0, ' '
+	for _, c := range word {
+		kind := ' '
+		switch {
+		case c >= '0' && c <= '9':
+			kind = '0'
+		case c >= 'a' && c <= 'z':
+			kind = 'a'
+		case c >= 'A' && c <= 'Z':
+			kind = 'A'
+		}
+		if run++; kind == ' ' {
+			run = 0
+		}
+		if run > longestWord {
+			return true
+		}
+		if kind != before && kind != ' ' && before != ' ' && (before != 'A' || kind != 'a') { // as a name begins
+			changes++
+		}
+		before = kind
+	}
+	return changes > mostChanges
 }
 
 // AddSet adds the secrets of another set.

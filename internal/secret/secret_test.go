@@ -117,13 +117,71 @@ func TestHide(t *testing.T) {
 	}
 }
 
+// Plain words are no secrets, unless the name of their header says so; what a machine made is one.
+func TestHeadersThatAreNoSecrets(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		secret      string // that is hidden; empty: nothing is
+	}{
+		{"X-Env", "production", ""},
+		{"X-Env", "example", ""},
+		{"Origin", "https://files.example.com", ""},
+		{"Referer", "https://files.example.com/v1/MyCompanyUploadPage/2026-01-02", ""},
+		{"X-Requested-With", "XMLHttpRequest", ""},
+		{"X-Client-Version", "UploadClient/2.10.3-beta4+build77 (linux; amd64)", ""},
+		{"X-Department", "internationalization-and-documentation", ""},
+		{"X-Date", "Sat, 28 Nov 2026 12:09:04 GMT", ""},
+		{"X-When", "2026-11-28T12:09:04.123456Z", ""},
+		{"X-Batch", "incoming_files_2026_11_28", ""},
+		{"X-Customer", "1234567890123456", ""},
+		{"Prefer", "respond-async", ""},
+		{"User-Agent", "penstock/v1.26.8 (linux; amd64; a1B2c3D4e5F6g7H8)", ""},
+		{"Content-Digest", "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:", ""},
+		{"Idempotency-Key", "8e03978e-40d5-43e8-bc93-6894a57f9324", ""},
+
+		{"X-Api-Key", "production", "production"},
+		{"Authorization", "production", "production"},
+		{"Proxy-Authorization", "production", "production"},
+		{"Cookie", "theme=production", "production"},
+		{"X-Auth-User", "production", "production"},
+		{"X-Amz-Security-Token", "production", "production"},
+		{"X-Vault-Token", "production", "production"},
+		{"Ocp-Apim-Subscription-Key", "production", "production"},
+		{"X-Password", "production", "production"},
+		{"X-Signature", "production", "production"},
+		{"X-Session-Id", "production", "production"},
+		{"X-Sid", "production", "production"},
+
+		{"X-Client", "Basic cHJvZHVjdGlvbjpwcm9kdWN0aW9u", "production"},
+		{"X-Client", "bearer production", "production"},
+		{"X-Client", "8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e-40d5-43e8-bc93-6894a57f9324"},
+		{"X-Client", "AKIAIOSFODNN7EXAMPLE1b2", "AKIAIOSFODNN7EXAMPLE1b2"},
+		{"X-Client", "d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e"},
+		{"X-Client", "env=production; id=wJalrXUtnFEMIbPxRfiCYEXAMPLE9", "wJalrXUtnFEMIbPxRfiCYEXAMPLE9"},
+		{"X-Client", strings.Repeat("abcdefgh", 5), strings.Repeat("abcdefgh", 5)},
+	} {
+		var s Set
+		s.AddHeader(http.Header{c.name: {c.value}})
+		text := "it was " + c.value + " at https://production.example/" + c.secret
+		got := s.Hide(text)
+		switch {
+		case c.secret == "" && got != text:
+			t.Errorf("%s: %s: %q becomes %q", c.name, c.value, text, got)
+		case c.secret != "" && (strings.Contains(got, c.secret) || !strings.Contains(got, Mask)):
+			t.Errorf("%s: %s: %q becomes %q", c.name, c.value, text, got)
+		case c.secret != "" && c.secret != "production" && !strings.Contains(got, "https://production.example"):
+			t.Errorf("%s: %s: the host is hidden in %q", c.name, c.value, got)
+		}
+	}
+}
+
 func TestHideWhatIsKnown(t *testing.T) {
 	var s Set
 	s.AddHeader(http.Header{
 		"Authorization": {"Bearer t0ken.t0ken"},
 		"Cookie":        {"id=c00kie1; theme=c00kie2"},
 		"X-Basic":       {"Basic dXNlck5hbWU6cGE6c3N3b3Jk"}, // userName:pa:ssword
-		"X-Latin":       {"caf\xe9-caf\xe9-caf\xe9"},
+		"X-Latin-Key":   {"caf\xe9-caf\xe9-caf\xe9"},
 		"Content-Type":  {"application/json"},
 		"Accept":        {"text/csv"},
 		"X-Short":       {"short"},

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
@@ -27,14 +26,11 @@ type fileError struct{ err error }
 func (e *fileError) Error() string { return e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
 
-// meet records what the job's file is now. What is known of another content, its key
-// included, says nothing about this one. It reports whether anything has changed.
+// meet records what the job's file is now, and reports whether anything has changed.
 func (j *job) meet(info os.FileInfo) (changed bool) {
 	it := &j.item
 	if info.Size() != it.Size || !info.ModTime().Equal(it.ModTime) {
-		it.Size, it.ModTime = info.Size(), info.ModTime()
-		j.older = j.older || j.doubt
-		j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
+		j.changed(info.Size(), info.ModTime())
 		changed = true
 	}
 	if changed || j.seen == nil || !os.SameFile(j.seen, info) {

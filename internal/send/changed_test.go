@@ -58,7 +58,8 @@ func TestChangedWhileInDoubt(t *testing.T) {
 						row.State = journal.Delivered
 						j.Put(row, nil)
 					}
-					row.Fingerprint = journal.Fingerprint{Size: it.Size, ModTime: it.ModTime.Add(-c.before)}
+					row.Fingerprint, row.Older = fingerprintOf(it), c.delivered
+					row.ModTime = it.ModTime.Add(-c.before)
 					if row.Key = ""; c.method == http.MethodPost {
 						row.Key = oldKey
 					}

@@ -1,7 +1,6 @@
 package send
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ const (
 func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, error), last time.Time) (d decision, out report.Item, err error) {
 	it := &j.item
 	switch {
-	case c.Twice && (it.Header != nil || strings.Contains(it.URL, "?")):
+	case c.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		j.kept = true // what the journal has by that name is the other's
 		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (URLs that differ in credentials alone count as the same): leave one out, or give each a key of its own"}, nil
 	case c.Twice:
@@ -46,7 +45,8 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		return 0, out, err
 	}
 	j.earlier = known.Attempts
-	j.older = !c.Same || c.State == journal.Failed && known.HTTPStatus == http.StatusPreconditionFailed
+	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
+	j.older = known.Older || !c.Same && (known.Doubt || unsettled || c.State == journal.Delivered)
 	if c.State == journal.Delivered {
 		switch {
 		case c.Same && known.Last.UnixMilli() >= o.Again.UnixMilli():
@@ -56,7 +56,6 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		}
 		return toSend, out, nil
 	}
-	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
 	// With another date it is another content, unless it is not safe to be wrong about that.
 	if !c.Same && !(unsettled && known.Size == it.Size && !o.repeatable(it.Method)) {
 		return toSend, out, nil

@@ -333,7 +333,7 @@ func (f *fault) run(t *testing.T, l *memnet.Listener, dir string, c column) (e e
 		t.Fatal(err)
 	}
 	e.summary = Run(t.Context(), t.Context(), o)
-	if err := o.Results.Close(); err != nil {
+	if err := o.Results.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e.ends = map[string]report.Status{}

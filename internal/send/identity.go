@@ -26,8 +26,9 @@ import (
 // for, the manifest's key or else the file's path and the line's headers. The
 // content is no part of it.
 //
-// Credentials do not count: who renews a token or a signed URL goes on with the
-// same items.
+// Credentials do not count: with a new password, token or signed URL the work goes
+// on with the same items. Nor does a key, which is a hash of this and is shown, let
+// anybody test guesses of them.
 type identity [sha256.Size]byte
 
 // id is what the journal calls the item.
@@ -87,7 +88,8 @@ func appendHeader(b []byte, h http.Header) []byte {
 
 // credentialHeaders say who sends and when, as signature schemes do.
 var credentialHeaders = []string{
-	"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "Apikey", "X-Auth-Token",
+	"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "Apikey", "X-Auth-Token", "X-Access-Token", "X-Api-Token",
+	"Private-Token", "X-Goog-Api-Key", "X-Vault-Token", "Ocp-Apim-Subscription-Key", "X-Csrf-Token",
 	"Date", "X-Amz-Date", "X-Amz-Security-Token", "X-Goog-Date", "X-Ms-Date",
 }
 
@@ -126,34 +128,61 @@ var schemes = []scheme{
 }
 
 // tokens stand in a query by themselves.
-var tokens = []scheme{{by: []string{"access_token"}}, {by: []string{"token"}}, {by: []string{"api_key"}}, {by: []string{"apikey"}}}
+var tokens = alone("access_token", "accesstoken", "token", "auth_token", "authtoken", "api_token", "private_token", "refresh_token", "id_token", "session_token",
+	"api_key", "apikey", "api-key", "x-api-key", "access_key", "accesskey", "secret_key", "secretkey", "subscription-key",
+	"password", "passwd", "pwd", "passphrase", "secret", "client_secret", "authorization", "jwt")
 
-// JournalTarget returns the URL that a journal is named by: without signatures,
-// which change from run to run. A token may say whose items they are.
-func JournalTarget(to string) string {
-	to, _ = without(schemes, to)
-	return to
+func alone(names ...string) (schemes []scheme) {
+	for _, name := range names {
+		schemes = append(schemes, scheme{by: []string{name}})
+	}
+	return schemes
 }
 
-// withoutCredentials returns a URL, or a template of URLs, without the parameters
-// of its query that are credentials, and whether there were any.
-func withoutCredentials(rawURL string) (string, bool) { return without(credentials, rawURL) }
+// JournalTarget returns the URL that a journal is named by. The name is shown, and
+// has a hash of this: so no value of the query counts that is the same for all
+// items, for any of them may be a secret. A parameter without a value may be one as
+// a whole. The path of a manifest is left as it is.
+func JournalTarget(to string) string {
+	if !strings.Contains(to, "://") {
+		return to
+	}
+	to, _ = withoutCredentials(to)
+	where, query, _ := strings.Cut(to, "?")
+	mark := "?"
+	for pair := range strings.SplitSeq(query, "&") {
+		if !strings.Contains(pair, "{") {
+			name, value, _ := strings.Cut(pair, "=")
+			if strings.Trim(value, "=") == "" {
+				continue
+			}
+			pair = name
+		}
+		where += mark + pair
+		mark = "&"
+	}
+	return where
+}
 
 var credentials = slices.Concat(schemes, tokens)
 
-func without(schemes []scheme, rawURL string) (string, bool) {
-	where, query, _ := strings.Cut(rawURL, "?")
-	if query == "" {
-		return rawURL, false
+// withoutCredentials returns a URL, or a template of URLs, without its password and
+// without the parameters of its query that are credentials, and whether there were
+// any of these.
+func withoutCredentials(rawURL string) (string, bool) {
+	where, query, found := strings.Cut(rawURL, "?")
+	where = withoutPassword(where)
+	if !found {
+		return where, false
 	}
 	var drop []string
-	for _, s := range schemes {
+	for _, s := range credentials {
 		if !slices.ContainsFunc(s.by, func(name string) bool { return !hasParameter(query, name) }) {
 			drop = slices.Concat(drop, s.by, s.with)
 		}
 	}
 	if drop == nil {
-		return rawURL, false
+		return where + "?" + query, false
 	}
 	mark := "?"
 	for pair := range strings.SplitSeq(query, "&") {
@@ -164,6 +193,25 @@ func without(schemes []scheme, rawURL string) (string, bool) {
 		}
 	}
 	return where, true
+}
+
+// withoutPassword returns a URL that has no query with the user of it, who says whose
+// the items are, and without the password. A user without a password is a token.
+func withoutPassword(rawURL string) string {
+	scheme, rest, found := strings.Cut(rawURL, "://")
+	end := strings.IndexByte(rest, '/')
+	if end < 0 {
+		end = len(rest)
+	}
+	at := strings.LastIndexByte(rest[:end], '@')
+	if !found || at < 0 {
+		return rawURL
+	}
+	user, password, _ := strings.Cut(rest[:at], ":")
+	if user == "" || password == "" || password == "x-oauth-basic" { // as GitHub and others have it
+		return scheme + "://" + rest[at+1:]
+	}
+	return scheme + "://" + user + rest[at:]
 }
 
 // hasParameter reports whether a query has a value of that name, in any case.

@@ -328,3 +328,53 @@ func TestFormatKey(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// With a new password or token the work goes on with the same items, keys and journal, and a user is
+// kept apart from others.
+func TestPasswordIsNoIdentity(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"https://ann:old@h/{name}", "https://ann:new@h/{name}", true},
+		{"https://ann:old@h/{name}", "https://bob:old@h/{name}", false},
+		{"https://ann:old@h/{name}", "https://h/{name}", false},
+		{"https://ann:p%40@h/{name}", "https://ann:x@h/{name}", true},
+		{"https://ann:a:b@h/{name}", "https://ann:c@h/{name}", true},
+		{"https://token1@h/{name}", "https://token2@h/{name}", true},
+		{"https://token1:x-oauth-basic@h/{name}", "https://token2:@h/{name}", true},
+		{"https://h/ann:old@{name}", "https://h/ann:new@{name}", false}, // a path
+		{"https://h/{name}?password=a", "https://h/{name}?Password=b", true},
+		{"https://h/{name}?subscription-key=a&v=1", "https://h/{name}?v=1", true},
+		{"https://ann:old@h/{name}?v=1", "https://ann:new@h/{name}?v=1", true},
+	} {
+		at := func(to, method string) (string, string) {
+			it := source.Item{Method: method, URL: strings.ReplaceAll(to, "{name}", "f"), Path: "/d/f"}
+			return idempotencyKey(identityOf(it), 5, time.Unix(1e9, 1), nil), JournalTarget(to)
+		}
+		for _, method := range []string{"PUT", "POST"} {
+			keyA, targetA := at(c.a, method)
+			keyB, targetB := at(c.b, method)
+			// Only items may need their path to tell them apart where something is left out.
+			if method == "POST" && (keyA == keyB) != c.same || (targetA == targetB) != c.same {
+				t.Errorf("%s, %s and %s: keys %s and %s, journals %s and %s", method, c.a, c.b, keyA, keyB, targetA, targetB)
+			}
+		}
+	}
+}
+
+// The name of a journal is shown, with a hash in it by which guesses could be tested.
+func TestJournalTargetHasNoSecret(t *testing.T) {
+	for to, want := range map[string]string{
+		"https://u:sesame@h/{path}?k=sesame&n={name}&sesame":   "https://u@h/{path}?k&n={name}",
+		"https://h/{path}?token=sesame":                        "https://h/{path}",
+		"https://h/{path}?a=sesame&sig=sesame":                 "https://h/{path}?a&sig",
+		"https://sesame@h/{path}":                              "https://h/{path}",
+		"https://h/{path}?X-Amz-Signature=sesame&partNumber=1": "https://h/{path}?partNumber",
+		"/data/a?b=c@d.ndjson":                                 "/data/a?b=c@d.ndjson",
+	} {
+		if got := JournalTarget(to); got != want {
+			t.Errorf("%s: %s, want %s", to, got, want)
+		}
+	}
+}

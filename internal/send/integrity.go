@@ -62,7 +62,11 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 	if out.Error == "" {
 		out.Status, out.Error = report.Unknown, inDoubt
 	}
-	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.digest, began: j.first, ended: j.ended})
+	began := j.first
+	if j.older {
+		began = time.Time{} // a length and a date may be those of the other content
+	}
+	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.digest, began: began, ended: j.ended})
 	if err != nil {
 		note = r.hide(j.item, Plain(err))
 	}

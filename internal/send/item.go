@@ -54,6 +54,7 @@ type job struct {
 	first     time.Time        // when its first attempt left that it is still in doubt of, or in flight with
 	doubt     bool             // some attempt may have been accepted
 	older     bool             // the server may have it with another content
+	conflicts int              // answers of 409 to its key
 	note      string           // why it counts as delivered without a 2xx
 
 	// For those that the end of the run comes back to.
@@ -108,6 +109,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	r.backingOff(j, false)
 	r.moving.forget(j)
 	out, end := r.outcome(j, resp, err)
+	r.reconsider(j, &out)
 	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared) {
 		r.verifier.delivered(j.item, req.Header)
 	}
@@ -210,7 +212,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if errors.As(end.Err, new(*fileError)) && r.ending.cause() == nil {
 		out.Status = report.Failed
 	}
-	if out.Status == report.Failed && j.doubt {
+	if (out.Status == report.Failed || out.Status == report.Deferred) && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
 	if errors.Is(end.Err, retry.ErrUnreachable) && r.ending.cause() == nil {
@@ -283,7 +285,7 @@ func readAnswer(resp *http.Response) string {
 func (r *run) done(j *job, out report.Item) {
 	it := j.item
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
-	out.KeyMade = j.key != "" && it.Key == ""
+	out.Time, out.KeyMade = time.Now(), j.key != "" && it.Key == ""
 	out.Error = r.hide(it, out.Error)
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
@@ -297,7 +299,7 @@ func (r *run) report(out report.Item) {
 	r.tally.Item(out)
 	if r.Results != nil {
 		if err := r.Results.Write(out); err != nil {
-			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
+			r.noResults(err)
 		}
 	}
 	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {

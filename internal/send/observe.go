@@ -21,7 +21,7 @@ func (r *run) observe(e throttle.Event) {
 	now := time.Now()
 	switch e.Kind {
 	case throttle.Sent:
-		r.tally.Sent(now)
+		r.tally.Sent(e.Token)
 		j := jobOf(e.Request)
 		r.mu.Lock()
 		server := r.serverLocked(e.Key)
@@ -44,7 +44,7 @@ func (r *run) observe(e throttle.Event) {
 			}
 		}
 	case throttle.Resent:
-		r.tally.Sent(now)
+		r.tally.Sent(e.Token)
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
 			r.mu.Lock()
 			r.serverLocked(e.Key).failed(now, now)
@@ -63,9 +63,10 @@ func (r *run) observe(e throttle.Event) {
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it
-		r.Log.Debug(fmt.Sprintf("%s refuses and says no more: nothing is sent for %s", e.Key, short(wait)))
+		r.Log.Debug(fmt.Sprintf("%s refused without saying how long to wait: paused for %s", e.Key, short(wait)))
 		return
 	}
+	r.keepWait(e.Key, now, e.Until)
 	if r.MaxWait > 0 && wait > r.MaxWait {
 		r.mu.Lock()
 		s := r.serverLocked(e.Key)
@@ -92,6 +93,9 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 // waited may learn of it before the event of the pause comes.
 func (r *run) leftAlone(s *server, until time.Time) {
 	text := "the server wants to be left alone until " + until.Format(time.RFC3339)
+	if s != nil && s.earlier.Equal(until) {
+		text = "the server asked in an earlier run to wait until " + Clock(until, time.Now())
+	}
 	if r.MaxWait > 0 {
 		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
 	}

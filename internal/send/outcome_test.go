@@ -379,7 +379,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		_, _ = io.WriteString(w, answer)
 	}, func(w *world) {
 		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f", source.Options{Paths: []string{w.firstFile()}})
-		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X": {`ses "a" me`, "sesame-6", "sesame-6-seseme"}}
+		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X-Api-Key": {`ses "a" me`, "sesame-6", "sesame-6-seseme"}}
 		secrets := []string{
 			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f", "sesame-2%2F",
 			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`, "ses+%22a%22+me", "sesame-6-seseme",

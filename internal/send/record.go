@@ -78,6 +78,14 @@ func (r *run) harmless(method string) bool {
 	return !r.NoOverwrite && idempotent(method)
 }
 
+// changed notes that a job's file is another one now. What is known of the old content, its key
+// too, says nothing of the new one, except that the server may have the old one.
+func (j *job) changed(size int64, modTime time.Time) {
+	j.item.Size, j.item.ModTime = size, modTime
+	j.older = j.older || j.doubt || j.earlier > 0
+	j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
+}
+
 // announce notes that a job's request is about to leave.
 func (r *run) announce(ctx context.Context, j *job) error {
 	if j.first.IsZero() {
@@ -98,9 +106,9 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	if err := r.Journal.Err(); err != nil {
 		return fmt.Errorf("not sent, since nothing can be noted any more: %w", err)
 	}
-	// Of a file that the server may have with another content, 412 says nothing, and the row
-	// that tells of that content stays.
-	if j.announced || r.harmless(j.item.Method) || j.older && idempotent(j.item.Method) {
+	// What the journal has as delivered must not be skipped as such once the server may have
+	// another content.
+	if j.announced || r.harmless(j.item.Method) && !j.older {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
@@ -163,7 +171,7 @@ func (r *run) row(j *job, state journal.State) journal.Item {
 	return journal.Item{
 		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: shownURL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
 		Fingerprint: fingerprintOf(j.item), Digest: j.digest,
-		State: state, Doubt: j.doubt && !(j.older && idempotent(j.item.Method)), Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
+		State: state, Doubt: j.doubt, Older: j.older && state != journal.Delivered, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
 	}
 }
 
@@ -187,7 +195,7 @@ func (r *run) record(j *job, out report.Item) {
 		return
 	}
 	row := r.row(j, stateOf(out.Status))
-	row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
+	row.HTTPStatus, row.Error, row.Last = out.HTTPStatus, out.Error, out.Time
 	r.Journal.Put(row, func(err error) {
 		j.settled()
 		if err != nil && out.Status == report.Delivered {
@@ -232,7 +240,31 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		return retry.Verdict{Kind: retry.Accepted}
 	case resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "":
 		j.doubt = true // the server is at work on one that net/http, or a run before, has sent
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
+		if j.conflicts++; j.conflicts < mostConflicts || resp.Header.Get("Retry-After") != "" {
+			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
+		}
 	}
 	return retry.Verdict{}
+}
+
+// mostConflicts is how many answers of 409 without a Retry-After say that the server is still at
+// work with a key. After that it more likely says that it has the item already, and goes on saying so.
+const mostConflicts = 3
+
+// reconsider corrects how a job ended by what is known of its attempts: a server that says that it
+// has the item may have it from one of them.
+func (r *run) reconsider(j *job, out *report.Item) {
+	if out.Status != report.Failed {
+		return
+	}
+	conflict := out.HTTPStatus == http.StatusConflict || out.HTTPStatus == http.StatusPreconditionFailed
+	switch {
+	case j.spoiled:
+		j.older = j.older || j.tries > 0 // it may have what the file was, or a mix
+	case conflict && j.doubt:
+		out.Status = report.Unknown
+		out.Error += "; what the server has may be from an attempt before"
+	case conflict:
+		j.older = true
+	}
 }

@@ -102,7 +102,12 @@ func When(t, now time.Time) string {
 
 // next are the commands that there is reason to give next.
 func (r *run) next(s report.Summary) (next []string) {
-	if r.Journal == nil || r.Command == "" {
+	switch {
+	case r.Command == "":
+		return nil
+	case r.Journal == nil && s.Items.Delivered+s.Items.Skipped < s.Items.Total:
+		return withValues([]string{"to send all files again, since no journal was kept: " + r.Command})
+	case r.Journal == nil:
 		return nil
 	}
 	failed, unknown, rest := WithOnly(r.Command, "failed"), WithOnly(r.Command, "unknown"), r.Command
@@ -122,7 +127,7 @@ func (r *run) next(s report.Summary) (next []string) {
 		failed = onlyFlag.ReplaceAllString(r.Command, "")
 	}
 	if n := s.Items.Remaining + s.Items.Deferred; n > 0 {
-		return []string{"to go on: " + rest}
+		return withValues([]string{"to go on: " + rest})
 	}
 	if n := s.Items.Failed; n > 0 {
 		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), failed))
@@ -133,6 +138,11 @@ func (r *run) next(s report.Summary) (next []string) {
 	if n := s.Items.Unknown; n > 0 {
 		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), unknown))
 	}
+	return withValues(next)
+}
+
+// withValues adds that what is hidden in commands has to be filled in.
+func withValues(next []string) []string {
 	if strings.Contains(strings.Join(next, ""), "***") {
 		next = append(next, "give your own values for ***")
 	}

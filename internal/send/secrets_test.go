@@ -102,7 +102,7 @@ func (s *sinks) run() report.Summary {
 	if err := s.Journal.Close(sum.ExitStatus); err != nil && !errors.Is(err, os.ErrClosed) {
 		s.Error(err)
 	}
-	sum.WriteText(&s.summary)
+	sum.WriteText(&s.summary, &s.summary)
 	if err := sum.EncodeJSON(&s.report); err != nil {
 		s.Error(err)
 	}
@@ -177,9 +177,9 @@ func (p progresses) Close() {
 // plant gives the run a secret wherever it can have one.
 func (s *sinks) plant() {
 	s.Header = http.Header{
-		"X-Key":  {"sesame-key.eyJ+/==", `sesame "quoted" \back`, "sesame%2Fescaped%zz"},
-		"Cookie": {"id=sesame-id; t=sesame-t"},
-		"X-Odd":  {"sésame<&>'sesame'", "日本sesame語", "caf\xe9-sesame"},
+		"X-Key":    {"sesame-key.eyJ+/==", `sesame "quoted" \back`, "sesame%2Fescaped%zz"},
+		"Cookie":   {"id=sesame-id; t=sesame-t"},
+		"X-Secret": {"sésame<&>'sesame'", "日本sesame語", "caf\xe9-sesame"},
 	}
 	proxy, err := url.Parse("http://proxy:sesame-proxy@proxy.example:3128")
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *sinks) plant() {
 	name := filepath.Join(s.TempDir(), "manifest")
 	lines := line("") + line(`,"method":"POST"`) +
 		line(`,"url":"http://line:sesame-of-line@h.example/x?X-Amz-Signature=sesame%2Bsigned&X-Amz-Credential=sesame%2F20260101"`) +
-		line(`,"method":"POST","url":"http://h.example/y?sesame-query","headers":{"Authorization":"Bearer sesame-bearer","X-Own":"sesame own"}`)
+		line(`,"method":"POST","url":"http://h.example/y?sesame-query","headers":{"Authorization":"Bearer sesame-bearer","X-Own-Key":"sesame own"}`)
 	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
 		s.Fatal(err)
 	}
@@ -316,8 +316,9 @@ func TestNoSecretInReasons(t *testing.T) {
 		if err := s.Journal.Close(0); err != nil {
 			t.Error(err)
 		}
+		r.closeResults(context.Background())
 		sum := r.summary()
-		sum.WriteText(&s.summary)
+		sum.WriteText(&s.summary, &s.summary)
 		_ = sum.EncodeJSON(&s.report)
 		s.noSecrets("reasons")
 		s.each(func(name, content string) {

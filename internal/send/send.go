@@ -42,7 +42,7 @@ type Options struct {
 	StopTimeout time.Duration // for what is in flight when the user stops the run
 
 	Network Network
-	Header  http.Header // sent with each item; its values are secrets
+	Header  http.Header // sent with each item; its values may be secrets
 	// HeaderOrigin is the server that gets Header, and no other does; empty: the
 	// items are known to go to one server.
 	HeaderOrigin string
@@ -53,6 +53,7 @@ type Options struct {
 	// Journal remembers what became of each item; Run closes it. Nil: nothing is
 	// remembered.
 	Journal       *journal.Journal
+	Practice      bool            // the server is a practice server of this run
 	Again         time.Time       // also what was delivered before
 	ResendUnknown bool            // also what may have been accepted earlier
 	Only          []journal.State // what earlier runs have left so; empty: all
@@ -116,11 +117,13 @@ type run struct {
 
 	toldForeign sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
+	unread      atomic.Bool               // the reader of the results is waited for
 	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
 
 	// For submit, and after it for summary.
-	before  int64 // items that were delivered earlier
-	unasked int64 // items that --only leaves out
+	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything
+	before  int64                // items that were delivered earlier
+	unasked int64                // items that --only leaves out
 
 	mu      sync.Mutex
 	servers map[string]*server // by the upstream's key
@@ -159,8 +162,11 @@ type run struct {
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
 	r.Log.Info(o.Describe())
-	if o.Journal != nil {
+	switch {
+	case o.Journal != nil:
 		r.Log.Info(DescribeJournal(o.Journal, r.start))
+	case o.Practice:
+		r.Log.Info("no journal is kept: the practice server ends with the run")
 	}
 	for _, remark := range o.Remarks {
 		r.Log.Warn(remark)
@@ -191,17 +197,18 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.comeBack(work)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
-	if !stopWatching() {
-		<-interrupted // what it says belongs before the summary
-	}
-	if r.breaking != nil {
-		r.breaking.Stop()
-	}
 	for _, j := range r.later.jobs {
 		r.giveBack(j)
 	}
 	if r.Journal != nil {
 		r.Journal.Flush()
+	}
+	r.closeResults(ctx)
+	if !stopWatching() {
+		<-interrupted // what it says belongs before the summary
+	}
+	if r.breaking != nil {
+		r.breaking.Stop()
 	}
 	close(finished)
 	watch.Wait()
@@ -231,15 +238,18 @@ func (r *run) interrupt(cause error) {
 	r.mu.Lock()
 	n := r.inFlight
 	r.mu.Unlock()
-	switch {
-	case n == 0:
-		r.Log.Info(fmt.Sprintf("%v: sending nothing new", cause))
-		return
-	case r.StopTimeout == 0:
-		r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish; %s ends at once", cause, n, second))
+	text := fmt.Sprintf("%v: sending nothing new", cause)
+	if n > 0 {
+		text += fmt.Sprintf(", %d in flight may finish", n)
+		if r.StopTimeout > 0 {
+			text += fmt.Sprintf(" within %v", r.StopTimeout)
+		}
+		text += fmt.Sprintf("; %s ends at once", second)
+	}
+	r.Log.Info(text)
+	if r.StopTimeout == 0 {
 		return
 	}
-	r.Log.Info(fmt.Sprintf("%v: sending nothing new, %d in flight may finish within %v; %s ends at once", cause, n, r.StopTimeout, second))
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
 		r.Log.Info(fmt.Sprintf("--stop-timeout %v is over: what is in flight is broken off", r.StopTimeout))
 		r.breakOff(fmt.Errorf("%w, and --stop-timeout %v is over", cause, r.StopTimeout))
@@ -256,6 +266,12 @@ func newRun(o Options) *run {
 	r.Log = r.secrets.logger(o.Log)
 	r.tally = report.NewTally(r.start)
 	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
+	if o.Journal != nil {
+		r.waits = make(map[string]time.Time)
+		for _, w := range o.Journal.Waits() {
+			r.waits[w.Origin] = w.Until
+		}
+	}
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
 		inFlight = mostInFlight
@@ -328,7 +344,7 @@ func (r *run) submit(ctx context.Context) {
 		items = until(ctx, items)
 	}
 	for it, err := range items {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || r.awaitReader(ctx) != nil {
 			return
 		}
 		r.mu.Lock()
@@ -342,7 +358,12 @@ func (r *run) submit(ctx context.Context) {
 			r.end(ExitFailed, err)
 			return
 		default:
-			if j, wanted := r.claim(it); wanted && r.pool.Submit(ctx, j) != nil {
+			j, wanted := r.claim(it)
+			if !wanted {
+				continue
+			}
+			r.obey(j)
+			if r.pool.Submit(ctx, j) != nil {
 				return
 			}
 		}
@@ -398,9 +419,12 @@ func (r *run) watch(finished <-chan struct{}) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	var broken <-chan struct{}
+	var broken, unwritten <-chan struct{}
 	if r.Journal != nil {
 		broken = r.Journal.Failed()
+	}
+	if r.Results != nil {
+		unwritten = r.Results.Failed()
 	}
 	var meter report.Meter
 	look := func() {
@@ -430,6 +454,9 @@ func (r *run) watch(finished <-chan struct{}) {
 			r.end(ExitLocal, r.Journal.Err())
 			r.unsettled.SetLimit(math.MaxInt32) // who waits is to learn of it
 			broken = nil
+		case <-unwritten:
+			r.noResults(r.Results.Err())
+			unwritten = nil
 		case <-ticker.C:
 			look()
 		}

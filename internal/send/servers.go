@@ -15,10 +15,11 @@ type server struct {
 	*throttle.Upstream
 	patience
 	key      string
-	accepted int64  // requests
-	trouble  string // what went wrong last; empty: nothing did
-	broken   bool   // that was an answer like 500, or no connection for what is in between
-	gone     error  // why it gets no more of this run
+	accepted int64     // requests
+	trouble  string    // what went wrong last; empty: nothing did
+	broken   bool      // that was an answer like 500, or no connection for what is in between
+	gone     error     // why it gets no more of this run
+	earlier  time.Time // until when it asked in an earlier run to be left alone
 
 	// For watch alone.
 	down    time.Time // since when it is, where that was told; zero: it is not

@@ -1,7 +1,6 @@
 package send
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -66,10 +65,41 @@ func (o Options) Earliest() (d time.Duration, by string) {
 
 // pace writes a rate of requests.
 func pace(r rate.Limit) string {
-	if r == 1 {
-		return "1 request/s"
+	n, unit := inUnits(r)
+	noun := " requests/"
+	if n == "1" {
+		noun = " request/"
 	}
-	return humanize.FtoaWithDigits(float64(r), 3) + " requests/s"
+	return n + noun + unit
+}
+
+// givenPace writes a rate as --rps takes it.
+func givenPace(r rate.Limit) string {
+	n, unit := inUnits(r)
+	if unit == "s" {
+		return n
+	}
+	return n + "/" + unit
+}
+
+// inUnits writes a rate by the shortest unit of time in which three decimals say it exactly: 10 an hour are no 0.003 a second.
+func inUnits(r rate.Limit) (n, unit string) {
+	for _, u := range []struct {
+		name    string
+		seconds float64
+	}{{"s", 1}, {"min", 60}, {"h", 3600}, {"day", 86400}} {
+		exact := float64(r) * u.seconds * 1000
+		if u.seconds > 1 && exact > 1e8 {
+			break // nobody gives it so
+		}
+		if whole := math.Round(exact); whole >= 1 && math.Abs(exact-whole) < 1e-9*whole {
+			return humanize.FtoaWithDigits(whole/1000, 3), u.name
+		}
+	}
+	if r < 1 {
+		return humanize.FtoaWithDigits(float64(r)*86400, 3), "day"
+	}
+	return humanize.FtoaWithDigits(float64(r), 3), "s"
 }
 
 func plural[N int | int64](n N, noun string) string {
@@ -134,12 +164,6 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 
 // summary is the report of the run, which is over.
 func (r *run) summary() report.Summary {
-	if r.Results != nil {
-		// What an earlier run has left there is not this run's, if this one had nothing to do.
-		if err := errors.Join(r.Results.Flush(), r.Results.Close()); err != nil {
-			r.end(ExitLocal, fmt.Errorf("--results: %w", err))
-		}
-	}
 	total, known := r.items()
 	s := r.tally.Summary(time.Now(), total)
 	s.To = report.Redact(r.To)

@@ -12,10 +12,32 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// changed tells of a change in the pace those who want to know all.
+// changed logs a change of pace.
 func (r *run) changed(e throttle.Event) {
-	r.Log.Debug(fmt.Sprintf("%s: %s, %s", e.Key, e.Phase, paceOf(e)))
+	r.Log.Debug(fmt.Sprintf("%s: %s: %s", e.Key, cmp.Or(phases[e.Phase], string(e.Phase)), paceOf(e)))
 }
+
+// phases and reasons are the throttle's, in words for people who do not know how it works.
+var (
+	phases = map[throttle.Phase]string{
+		throttle.PhaseStarting:    "trying out what it takes",
+		throttle.PhaseSteady:      "pace adjusted",
+		throttle.PhaseHoldingBack: "holding back until it accepts again",
+		throttle.PhaseDown:        "one request at a time until it accepts again",
+		throttle.PhaseFixed:       "fixed",
+	}
+	reasons = map[string]string{
+		"accepted again": "it accepts again",
+		"throttled":      "it refused: too many requests",
+		"overloaded":     "it refused: overloaded",
+		"timed out":      "requests timed out",
+		"failed":         "requests failed",
+		"latency":        "by how long answers take",
+		"throughput":     "by the bytes a second of all together",
+		"quota":          "by the quota that it states",
+		"trim":           "to waste fewer requests",
+	}
+)
 
 // tell says what everybody wants to know: that a server is down, if it is so for a
 // while, and that it is back; and the first rate that was learned, once it is sure.
@@ -47,10 +69,13 @@ func (r *run) tell(now time.Time) {
 func paceOf(e throttle.Event) string {
 	text := "any number in flight"
 	if !unlimited(e.Limit) {
-		text = fmt.Sprintf("%d in flight", e.Limit)
+		text = fmt.Sprintf("at most %d in flight", e.Limit)
 	}
 	if e.Rate != rate.Inf {
 		text += ", " + report.Pace(float64(e.Rate))
 	}
-	return fmt.Sprintf("%s (%s)", text, e.Reason)
+	if e.Reason == "" {
+		return text
+	}
+	return fmt.Sprintf("%s (%s)", text, cmp.Or(reasons[e.Reason], e.Reason))
 }

@@ -66,6 +66,9 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	if until := r.settling.Load(); until != nil && v.InFlight == 0 {
 		return report.NoLimit, fmt.Sprintf("asking about files in doubt in %s", left(*until, now))
 	}
+	if r.unread.Load() && v.InFlight == 0 {
+		return report.NoLimit, "nobody reads --results"
+	}
 	// Nobody waits for his turn.
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:
@@ -102,7 +105,7 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
 		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)
 	}
-	return report.LimitRate, "held by your --rps " + strings.TrimSuffix(report.Pace(float64(given)), " req/s")
+	return report.LimitRate, "held by your --rps " + givenPace(given)
 }
 
 // roomWords say why no more is in flight.

@@ -1,7 +1,10 @@
 package send
 
 import (
+	"fmt"
+	"log/slog"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +109,29 @@ func TestLearned(t *testing.T) {
 	} {
 		if got := learned(c.stats); got != c.want {
 			t.Errorf("of %+v: %+v, want %+v", c.stats, got, c.want)
+		}
+	}
+}
+
+// The log says in plain words what the throttle does.
+func TestChangesOfPaceInWords(t *testing.T) {
+	for _, c := range []struct {
+		e    throttle.Event
+		want string
+	}{
+		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf, Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)"},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: 8, Rate: 3.96, Reason: "trim"}, "s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)"},
+		{throttle.Event{Phase: throttle.PhaseDown, Limit: math.MaxInt32, Rate: rate.Inf, Reason: "overloaded"},
+			"s: one request at a time until it accepts again: any number in flight (it refused: overloaded)"},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: 8, Rate: rate.Inf, Reason: "a reason of later"}, "s: pace adjusted: at most 8 in flight (a reason of later)"},
+		{throttle.Event{Phase: throttle.PhaseFixed, Limit: 8, Rate: rate.Inf}, "s: fixed: at most 8 in flight"},
+	} {
+		var b strings.Builder
+		r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))}}
+		c.e.Key = "s"
+		r.changed(c.e)
+		if got := b.String(); !strings.HasSuffix(got, fmt.Sprintf(" msg=%q\n", c.want)) {
+			t.Errorf("it says %q, want %q", got, c.want)
 		}
 	}
 }

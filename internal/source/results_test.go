@@ -29,7 +29,7 @@ func writeResults(t testing.TB, name string, items ...report.Item) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.Close(); err != nil {
+	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	writeManifest(t, name, b.String())
@@ -429,7 +429,7 @@ func TestResultsModel(t *testing.T) {
 				last[a] = i
 			}
 		}
-		_ = r.Close()
+		_ = r.Close(t.Context())
 		if err := os.WriteFile("r", b.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -576,7 +576,7 @@ func FuzzResults(f *testing.F) {
 		if err := w.Write(want); err != nil {
 			t.Fatal(err)
 		}
-		_ = w.Close()
+		_ = w.Close(t.Context())
 		r, err := parseResult(b.Bytes())
 		got := report.Item{Path: string(r.path), Rel: string(r.rel), URL: string(r.url), Method: string(r.method), Key: string(r.key), Status: report.Status(r.status)}
 		if err != nil || got != want {
@@ -599,7 +599,7 @@ func BenchmarkFrom(b *testing.B) {
 			}
 			_ = r.Write(it)
 		}
-		_ = r.Close()
+		_ = r.Close(b.Context())
 		writeManifest(b, "r", text.String())
 		for name, o := range map[string]Options{
 			"from":     {Paths: []string{"d"}, Template: to(b, "http://h/{path}"), From: "r"},

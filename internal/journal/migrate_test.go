@@ -1,0 +1,127 @@
+package journal
+
+import (
+	"database/sql"
+	"os"
+	"testing"
+	"time"
+)
+
+// version1 is a journal as version 1 of the schema left it.
+const version1 = `PRAGMA page_size=4096; BEGIN IMMEDIATE; PRAGMA application_id=1886612330; PRAGMA user_version=1;
+CREATE TABLE item (
+	n INTEGER PRIMARY KEY,
+	id INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	mtime INTEGER,
+	place INTEGER NOT NULL,
+	state TEXT NOT NULL,
+	doubt INTEGER NOT NULL,
+	key_made INTEGER NOT NULL,
+	attempts INTEGER NOT NULL,
+	first INTEGER,
+	last INTEGER NOT NULL,
+	http_status INTEGER NOT NULL,
+	method TEXT NOT NULL,
+	path TEXT NOT NULL,
+	rel TEXT NOT NULL,
+	url TEXT NOT NULL,
+	key TEXT NOT NULL,
+	error TEXT NOT NULL,
+	digest BLOB
+);
+CREATE TABLE run (
+	n INTEGER PRIMARY KEY,
+	started INTEGER NOT NULL,
+	finished INTEGER,
+	exit_status INTEGER,
+	target TEXT NOT NULL,
+	method TEXT NOT NULL,
+	command TEXT NOT NULL,
+	version TEXT NOT NULL
+);
+CREATE VIEW items AS SELECT n, state, printf('%016x', id) AS id FROM item;
+INSERT INTO item VALUES (3,1,5,1772366400123456789,-9223372036854775801,'delivered',1,1,3,1700000000123,1700000001456,201,'PUT','a','a','https://h/a','k','',x'000102');
+INSERT INTO item VALUES (4,2,6,NULL,0,'deferred',1,0,1,NULL,1700000001456,503,'PUT','b','b','https://h/b','','503',NULL);
+INSERT INTO run VALUES (1,1700000000000,1700000002000,5,'https://h/{name}','PUT','penstock send','1.0');
+COMMIT;`
+
+func makeVersion1(t *testing.T) string {
+	path := newPath(t)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(version1); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// rows1 are the items of version1. Of what was not delivered, the server may have another content.
+var rows1 = []Item{
+	{ID: 1, Method: "PUT", Path: "a", Rel: "a", URL: "https://h/a", Key: "k", Fingerprint: Fingerprint{5, time.Unix(0, 1772366400123456789), 1<<63 + 7}, Digest: []byte{0, 1, 2},
+		State: Delivered, KeyMade: true, Doubt: true, Attempts: 3, First: time.UnixMilli(1700000000123), Last: time.UnixMilli(1700000001456), HTTPStatus: 201},
+	{ID: 2, Method: "PUT", Path: "b", Rel: "b", URL: "https://h/b", Fingerprint: Fingerprint{Size: 6},
+		State: Deferred, Doubt: true, Older: true, Attempts: 1, Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
+}
+
+// To read a journal of version 1 changes nothing of it; a run or Forget brings it to this version.
+func TestVersion1(t *testing.T) {
+	path := makeVersion1(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "read", all(t, path), rows1)
+	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[Delivered] != 1 || info.Command != "penstock send" {
+		t.Errorf("%+v", info)
+	}
+	if r, err := OpenReader(path); err != nil {
+		t.Error(err)
+	} else {
+		if waits, err := r.Waits(); len(waits) > 0 || err != nil {
+			t.Error(waits, err)
+		}
+		r.Close()
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("reading has changed it, %v", err)
+	}
+	j := mustOpen(t, path)
+	equal(t, "claim", j.Claim(1, rows1[0].Fingerprint), Claim{State: Delivered, Same: true})
+	equal(t, "counts", j.Earlier().Counts, map[State]int64{Delivered: 1, Deferred: 1})
+	mustPut(t, j, full(3))
+	mustClose(t, j)
+	equal(t, "migrated", all(t, path), append(rows1[:2:2], full(3)))
+	mustClose(t, mustOpen(t, path))
+
+	path = makeVersion1(t)
+	if n, err := Forget(path, func(it Item) bool { return it.ID == 1 }); n != 1 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	equal(t, "left", all(t, path), rows1[1:])
+}
+
+// A migration that fails leaves the file as it was.
+func TestMigrationFails(t *testing.T) {
+	path := makeVersion1(t)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE wait (x)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := Open(t.Context(), Options{Path: path}); err == nil {
+		j.Close(0)
+		t.Error("opened")
+	}
+	equal(t, "rows", all(t, path), rows1)
+}

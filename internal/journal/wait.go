@@ -1,0 +1,93 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Wait is how long a server has asked not to be sent anything.
+type Wait struct {
+	Origin string    // scheme and host of the server
+	Asked  time.Time // when it did, to the millisecond
+	Until  time.Time
+}
+
+// mostWaits bounds what is read of a damaged or a very busy journal.
+const mostWaits = 4096
+
+// Waits returns the waits of earlier runs that were not over when the journal was opened. If the clock was set back
+// since, a wait is still no longer than the server asked for.
+func (j *Journal) Waits() []Wait { return j.earlierWaits }
+
+// KeepWait records a wait soon, in the place of the one before for that origin.
+func (j *Journal) KeepWait(w Wait) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.closed {
+		j.waits = append(j.waits, w)
+		j.poke()
+	}
+}
+
+// Waits returns the waits that are not over.
+func (r *Reader) Waits() (waits []Wait, err error) {
+	defer guard(&err)()
+	if r.version > 1 {
+		waits, err = readWaits(context.Background(), r.conn, time.Now())
+	}
+	return waits, readFault(r.path, err)
+}
+
+// readWaits returns the waits that are not over now.
+func readWaits(ctx context.Context, conn *sql.Conn, now time.Time) (waits []Wait, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?", now.UnixMilli(), mostWaits)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var w Wait
+		var asked, until int64
+		if err := rows.Scan(&w.Origin, &asked, &until); err != nil {
+			return nil, err
+		}
+		w.Asked, w.Until = timeOfMillis(asked), timeOfMillis(until)
+		if w.Asked.After(now) {
+			w.Until = now.Add(w.Until.Sub(w.Asked))
+		}
+		waits = append(waits, w)
+	}
+	return waits, rows.Err()
+}
+
+// keep writes the last wait of each origin in one transaction, and drops those that are over.
+func (w *writer) keep(waits []Wait) (err error) {
+	if len(waits) == 0 || w.j.Err() != nil {
+		return nil
+	}
+	defer guard(&err)()
+	if err := w.intact(); err != nil {
+		return err
+	}
+	last := make(map[string]Wait)
+	for _, wait := range waits {
+		last[wait.Origin] = wait
+	}
+	ctx := context.Background()
+	tx, err := w.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, "DELETE FROM wait WHERE until <= ?", time.Now().UnixMilli()); err != nil {
+		return err
+	}
+	for origin, wait := range last {
+		until := wait.Until.Add(time.Millisecond - 1).UnixMilli() // not before
+		if _, err := tx.ExecContext(ctx, "REPLACE INTO wait (origin, asked, until) VALUES (?,?,?)", origin, wait.Asked.UnixMilli(), until); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}

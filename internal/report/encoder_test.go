@@ -1,0 +1,53 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// What a terminal would obey is escaped wherever JSON is written, and is read back as it was.
+func TestJSONIsSafeForTerminals(t *testing.T) {
+	const bad = "a\x7f\u0080\u009b31m\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\ufeff\U000e0041z"
+	const good = "é 日本 😀 <&> \u00a0"
+	is := func(name, text string) {
+		t.Helper()
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(good, r) && (r < ' ' || r > '~') }); i >= 0 {
+			t.Errorf("%s: %q is shown raw", name, text[i:min(len(text), i+4)])
+		}
+		if !strings.Contains(text, good) || !strings.Contains(text, `\u009b31m\u202a`) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	var b bytes.Buffer
+	if err := NewEncoder(&b).Encode(bad + good); err != nil {
+		t.Fatal(err)
+	}
+	is("encoder", b.String())
+	var back string
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back != bad+good {
+		t.Errorf("%q is read back, %v", back, err)
+	}
+
+	b.Reset()
+	r := NewResults(&b)
+	_ = r.Write(Item{Path: bad + good})
+	_ = r.Close(t.Context())
+	is("results", b.String())
+
+	b.Reset()
+	if err := (Summary{To: bad + good}).EncodeJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	is("report", b.String())
+
+	b.Reset()
+	p, err := NewProgress("json", &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Log(bad + good)
+	p.Log(`{"msg":"` + bad[2:] + good + `"}`)
+	is("progress", b.String())
+}

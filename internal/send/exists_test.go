@@ -1,0 +1,76 @@
+package send
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+)
+
+// A server that says that it has a file already may have it from an attempt whose answer was another.
+func TestExistsAfterDoubt(t *testing.T) {
+	stored := answer{stores: true, status: http.StatusBadGateway}
+	for _, c := range []struct {
+		name        string
+		method      string
+		keyed       bool
+		noOverwrite bool
+		answers     []answer
+		exists      int  // what the server says from then on
+		older       bool // it has another content from an earlier run
+		want        report.Status
+		asked       report.Status // the same under --verify
+		requests    int
+	}{
+		{"PUT", "PUT", false, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 2},
+		{"PUT, by a condition of the user", "PUT", false, false, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
+		{"PUT --no-overwrite", "PUT", false, true, []answer{stored}, 409, false, report.Unknown, report.Delivered, 2},
+		{"PUT --no-overwrite, 412", "PUT", false, true, []answer{stored}, 412, false, report.Delivered, report.Delivered, 2},
+		{"PUT --no-overwrite, older", "PUT", false, true, []answer{{status: 502}}, 412, true, report.Unknown, report.Unknown, 2},
+		{"PUT, gateway asks to wait", "PUT", false, false, []answer{{stores: true, status: 504, wait: 1}}, 409, false, report.Unknown, report.Delivered, 2},
+		{"POST with a key", "POST", true, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 1 + mostConflicts},
+		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, report.Delivered, report.Delivered, 2},
+		// Nothing is in doubt: it is a refusal like others.
+		{"PUT, refused", "PUT", false, false, nil, 409, false, report.Failed, report.Failed, 1},
+		{"PUT, refused with 412", "PUT", false, true, nil, 412, false, report.Failed, report.Failed, 1},
+		{"PUT, refused after 503", "PUT", false, false, []answer{{status: 503}}, 409, false, report.Failed, report.Failed, 2},
+		{"POST", "POST", false, false, nil, 409, false, report.Failed, report.Failed, 1},
+		// Somebody else may be at work with that key.
+		{"POST with a key, never sent", "POST", true, false, nil, 409, false, report.Unknown, report.Unknown, mostConflicts},
+	} {
+		for _, verify := range []bool{false, true} {
+			name, want := c.name, c.want
+			if verify {
+				name, want = name+", verify", c.asked
+			}
+			t.Run(name, func(t *testing.T) {
+				onScene(t, func(s *scene) {
+					if c.keyed {
+						s.Idempotency = keys
+					}
+					if s.write("a"); c.older {
+						s.send(c.method)
+						s.write("b")
+					}
+					s.Attempts, s.NoOverwrite, s.Verify = 8, c.noOverwrite, verify
+					answers := c.answers
+					for range 8 {
+						answers = append(answers, answer{status: c.exists})
+					}
+					s.keeper.requests = 0
+					begun := time.Now()
+					sum := s.send(c.method, answers...)
+					got := map[report.Status]int64{report.Delivered: sum.Items.Delivered, report.Unknown: sum.Items.Unknown, report.Failed: sum.Items.Failed}
+					if got[want] != 1 || s.keeper.requests != c.requests {
+						s.Errorf("%+v, want it %s, after %d requests in %v, want %d\n%s", sum.Items, want, s.keeper.requests, time.Since(begun), c.requests, errorsOf(sum))
+					}
+					if said := strings.Contains(errorsOf(sum), "may be from an attempt before"); said != (want == report.Unknown) {
+						s.Errorf("a word about the attempt before: %v\n%s", said, errorsOf(sum))
+					}
+				})
+			})
+		}
+	}
+}

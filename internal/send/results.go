@@ -1,0 +1,53 @@
+package send
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// awaitReader waits, before anything new is sent, until whoever reads the results has read most of them.
+func (r *run) awaitReader(ctx context.Context) error {
+	if r.Results == nil || !r.Results.Full() {
+		return nil
+	}
+	r.unread.Store(true)
+	defer r.unread.Store(false)
+	warn := time.AfterFunc(downAfter, func() {
+		r.Log.Warn("nobody reads --results: nothing new is sent until somebody does")
+	})
+	defer warn.Stop()
+	return r.Results.Room(ctx)
+}
+
+// lastWords is how long a reader has for the results of a run that is broken off.
+const lastWords = time.Second
+
+// closeResults waits until the results are written. That takes as long as their reader likes, unless the run is broken off.
+func (r *run) closeResults(ctx context.Context) {
+	if r.Results == nil {
+		return
+	}
+	warn := time.AfterFunc(downAfter, func() {
+		r.Log.Warn("waiting for whoever reads --results")
+	})
+	defer warn.Stop()
+	brokenOff := ctx
+	ctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(brokenOff, func() { time.AfterFunc(lastWords, giveUp) })()
+	// What an earlier run has left in the file is not this run's, also if this one had nothing to do.
+	_ = r.Results.Flush(ctx) // Close returns its error too
+	if err := r.Results.Close(ctx); err != nil {
+		r.noResults(err)
+	}
+}
+
+// noResults ends the run, since the results cannot be written.
+func (r *run) noResults(err error) {
+	err = fmt.Errorf("--results: %w", err)
+	if r.Journal != nil {
+		err = fmt.Errorf("%w; penstock journal export writes them again", err)
+	}
+	r.end(ExitLocal, err)
+}

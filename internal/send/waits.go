@@ -1,0 +1,63 @@
+package send
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstock/penstock/internal/journal"
+)
+
+const (
+	// shortWait is over before anybody starts another run.
+	shortWait = 5 * time.Second
+	// keptWait is the longest wait that later runs obey. A longer one is more likely a fault of the
+	// server, and would stop every run until somebody removes the journal.
+	keptWait = 48 * time.Hour
+)
+
+// keepWait has later runs obey a server that asked to be left alone.
+func (r *run) keepWait(origin string, now, until time.Time) {
+	if r.Journal == nil || until.Sub(now) < shortWait {
+		return
+	}
+	if most := now.Add(keptWait); until.After(most) {
+		until = most
+	}
+	r.Journal.KeepWait(journal.Wait{Origin: origin, Asked: now, Until: until})
+}
+
+// obey has a job wait for as long as its server asked for in an earlier run. It is for submit.
+func (r *run) obey(j *job) {
+	if len(r.waits) == 0 && !r.Source.OwnURLs() {
+		return
+	}
+	origin := originOf(j.item.URL)
+	wait, ok := r.waits[origin]
+	now := time.Now()
+	r.mu.Lock()
+	s := r.serverLocked(origin) // known from now on: the run does not end while it may take something
+	if !ok {
+		r.mu.Unlock()
+		return
+	}
+	j.server = s
+	first := j.server.earlier.IsZero()
+	if first {
+		j.server.earlier = wait
+		j.server.asked(now, wait)
+	}
+	r.mu.Unlock()
+	if first && wait.After(now) {
+		r.Log.Info(fmt.Sprintf("%s asked in an earlier run to wait until %s: nothing is sent to it before", origin, Clock(wait, now)))
+		j.server.Pause(wait, "an earlier run")
+	}
+}
+
+// Clock writes an instant as briefly as it is clear.
+func Clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}

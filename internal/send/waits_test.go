@@ -1,0 +1,158 @@
+package send
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+)
+
+// A wait that a server asked for is obeyed by the next runs until it is over, and by nobody else.
+func TestWaitOutlivesTheRun(t *testing.T) {
+	var at instants
+	asking := true
+	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
+		at.add()
+		if asking {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		name := filepath.Join(w.TempDir(), "j.db")
+		w.Workers, w.MaxWait = 1, time.Minute
+		w.journal(name)
+		w.ended(w.run(), ExitUnavailable, 0, 0, 0, 1, 1)
+		asked := w.begin // the first request arrives at once
+		if len(at.at) != 1 || !at.first().Equal(asked) {
+			t.Fatal(at.at)
+		}
+		asking = false
+		until := asked.Add(time.Hour)
+
+		// Cron comes every ten minutes; --again makes no difference.
+		for i := range 3 {
+			time.Sleep(10 * time.Minute)
+			if i == 1 {
+				w.Again = time.Now()
+			}
+			w.journal(name)
+			s := w.run()
+			w.ended(s, ExitUnavailable, 0, 0, 0, 0, 2)
+			if want := "the server asked in an earlier run to wait until " + until.Local().Format("15:04") + ", longer than --max-wait 1m0s"; !strings.Contains(errorsOf(s), want) {
+				t.Errorf("no %q in:\n%s", want, errorsOf(s))
+			}
+		}
+		if len(at.at) != 1 {
+			t.Errorf("%d requests were sent before %v", len(at.at)-1, until)
+		}
+
+		// Another server is not concerned.
+		w.from("http://localhost/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+		w.journal(name)
+		before := w.since()
+		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+		if took := w.since() - before; took > time.Second || len(at.at) != 3 {
+			t.Errorf("took %v, %d requests", took, len(at.at))
+		}
+		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+
+		// With patience the run waits itself, to the instant.
+		w.MaxWait = 2 * time.Hour
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+		if len(at.at) != 5 || !at.at[3].Equal(until) {
+			t.Errorf("went on at %v, want %v", at.at[3:], until)
+		}
+		if want := "asked in an earlier run to wait until " + until.Local().Format("15:04"); !strings.Contains(w.watch.talk.String(), want) {
+			t.Errorf("no %q in the talk", want)
+		}
+		// After that it is forgotten.
+		time.Sleep(time.Second)
+		w.Again = time.Now()
+		before = w.since()
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+		if took := w.since() - before; took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// Of several servers the one that asked waits, and the others get what is theirs.
+func TestWaitOfOneServer(t *testing.T) {
+	asking := true
+	var b instants
+	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "b" {
+			b.add()
+			if asking {
+				w.Header().Set("Retry-After", "600")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		name := filepath.Join(w.TempDir(), "j.db")
+		w.Workers, w.MaxWait = 1, time.Minute
+		data := t.TempDir()
+		lines := w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4")
+		w.manifest(lines)
+		w.journal(name)
+		s := w.run()
+		w.items(s, report.ItemCounts{Total: 4, Delivered: 2, Deferred: 2})
+		asking = false
+		w.manifest(w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4", "http://a/5"))
+		w.journal(name)
+		s = w.run()
+		w.items(s, report.ItemCounts{Total: 5, Delivered: 1, Skipped: 2, Deferred: 2})
+		if s.ExitStatus != ExitUnavailable || len(b.at) != 1 {
+			t.Errorf("exit status %d, %d requests to b", s.ExitStatus, len(b.at))
+		}
+	})
+}
+
+// A journal records the origin without credentials, and no wait of years.
+func TestWaitKept(t *testing.T) {
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "315360000")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}, func(w *world) {
+		name := filepath.Join(w.TempDir(), "j.db")
+		w.MaxWait = time.Minute
+		w.from("http://user:sesame@127.0.0.1/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+		w.journal(name)
+		w.run()
+		w.journal(name)
+		waits := w.Journal.Waits()
+		if len(waits) != 1 || waits[0].Origin != "http://127.0.0.1" || !waits[0].Until.Equal(w.begin.Add(keptWait)) {
+			t.Errorf("%+v", waits)
+		}
+		w.Journal.Close(0)
+	})
+}
+
+// lines are a manifest with a file for each of the URLs.
+func (w *world) lines(dir string, urls ...string) string {
+	w.Helper()
+	var b strings.Builder
+	for _, u := range urls {
+		file := filepath.Join(dir, u[strings.LastIndexByte(u, '/')+1:])
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			w.Fatal(err)
+		}
+		if err := os.Chtimes(file, time.Time{}, time.Unix(1e9, 0)); err != nil {
+			w.Fatal(err)
+		}
+		fmt.Fprintf(&b, "{\"path\": %q, \"url\": %q}\n", file, u)
+	}
+	return b.String()
+}

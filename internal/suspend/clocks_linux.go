@@ -1,0 +1,8 @@
+package suspend
+
+import "golang.org/x/sys/unix"
+
+const (
+	always  = unix.CLOCK_BOOTTIME
+	running = unix.CLOCK_MONOTONIC
+)

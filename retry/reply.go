@@ -1,0 +1,62 @@
+package retry
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	drainBytes = 64 << 10
+	drainTime  = 100 * time.Millisecond
+)
+
+// drain reads what little is left of a body that nobody will read, so that its connection can be
+// used again. It closes bodies that are long or slow, with their connections.
+func drain(body io.ReadCloser) error {
+	slow := time.AfterFunc(drainTime, func() { body.Close() })
+	io.CopyN(io.Discard, body, drainBytes)
+	slow.Stop()
+	return body.Close()
+}
+
+// drainOnClose has the response's Close drain the body. net/http gives up an HTTP/1 connection whose
+// answer was not read to its end, and most programs look at nothing but the status of an upload.
+func drainOnClose(resp *http.Response) {
+	if _, upgraded := resp.Body.(io.Writer); upgraded || resp.Body == http.NoBody || resp.ProtoMajor > 1 { // HTTP/2 ends the stream only
+		return
+	}
+	resp.Body = &reply{ReadCloser: resp.Body, left: resp.ContentLength}
+}
+
+// reply is the body of a response that is returned to the caller.
+type reply struct {
+	io.ReadCloser
+	mu    sync.Mutex // held while the body is read
+	left  int64      // bytes to come; if that is not known, less than zero by the bytes that came
+	ended bool       // there is nothing left to drain
+}
+
+func (r *reply) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, err := r.ReadCloser.Read(p)
+	r.left -= int64(n)
+	r.ended = r.ended || err != nil
+	return n, err
+}
+
+// Close drains the body if little of it is left. One of unknown length of which much was read is not short. A Close that
+// is to end a Read under way does so at once.
+func (r *reply) Close() error {
+	if !r.mu.TryLock() {
+		return r.ReadCloser.Close()
+	}
+	defer r.mu.Unlock()
+	if r.ended || r.left > drainBytes || r.left < -drainBytes {
+		return r.ReadCloser.Close()
+	}
+	r.ended = true
+	return drain(r.ReadCloser)
+}

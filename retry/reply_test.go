@@ -1,0 +1,114 @@
+package retry
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Most programs look at the status of an upload and close the answer.
+func TestCloseKeepsTheConnection(t *testing.T) {
+	const requests = 50
+	flush := func(w http.ResponseWriter) { http.NewResponseController(w).Flush() }
+	for name, row := range map[string]struct {
+		answer      http.HandlerFunc
+		connections int
+	}{
+		"short":          {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "0123456789") }, 1},
+		"unknown length": {func(w http.ResponseWriter, _ *http.Request) { flush(w); io.WriteString(w, "0123456789") }, 1},
+		"refusal":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); io.WriteString(w, "no such thing") }, 1},
+		"long":           {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", drainBytes+1)) }, requests},
+		"empty":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 1},
+	} {
+		for _, standard := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				c, start := real(t, exact, row.answer), time.Now()
+				do, fresh := c.Do, 0
+				if standard {
+					do = c.StandardClient().Do
+				}
+				for range requests {
+					ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+						if !i.Reused {
+							fresh++
+						}
+					}})
+					resp, err := do(request(t, "PUT", "x").WithContext(ctx))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := resp.Body.Close(); err != nil {
+						t.Error(err)
+					}
+					synctest.Wait()
+				}
+				check(t, name+": connections", fresh, row.connections)
+				check(t, name+": time passed", time.Since(start), time.Duration(0))
+			})
+		}
+	}
+}
+
+// Close waits neither for a server that goes on and on, nor for a Read that it is to end.
+func TestCloseIsBounded(t *testing.T) {
+	for _, reading := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, "x")
+				http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}))
+			resp, err := c.Do(request(t, "GET", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, read := drainTime, make(chan error, 1)
+			if reading {
+				go func() { _, err := io.ReadAll(resp.Body); read <- err }()
+				want = 0
+				synctest.Wait()
+			}
+			start := time.Now()
+			resp.Body.Close()
+			resp.Body.Close()
+			check(t, "time passed", time.Since(start), want)
+			if reading && <-read == nil {
+				t.Error("the body ended")
+			}
+		})
+	}
+}
+
+// An answer of unknown length of which much was read is not read further.
+func TestCloseOfALongBody(t *testing.T) {
+	body := strings.NewReader(strings.Repeat("x", 1<<20))
+	c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(body)}, nil
+	}), exact)
+	resp, err := c.Do(request(t, "GET", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.CopyN(io.Discard, resp.Body, 2*drainBytes)
+	left := body.Len()
+	resp.Body.Close()
+	check(t, "read by Close", left-body.Len(), 0)
+}
+
+// A stream that the protocol was switched to is the caller's own.
+func TestUpgradedBodyIsLeftAlone(t *testing.T) {
+	upgraded := struct{ io.ReadWriteCloser }{}
+	c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: upgraded}, nil
+	}), exact)
+	c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
+	resp, err := c.Do(request(t, "GET", "").WithContext(context.Background()))
+	if err != nil || resp.Body != io.ReadCloser(upgraded) {
+		t.Errorf("%v: %+v", err, resp)
+	}
+}

@@ -1,0 +1,39 @@
+package throttle
+
+import (
+	"encoding/json"
+	"math"
+
+	"golang.org/x/time/rate"
+)
+
+// limited returns nil if r is no limit: as a number that would be the largest float64.
+func limited(r rate.Limit) *rate.Limit {
+	if r == rate.Inf {
+		return nil
+	}
+	return &r
+}
+
+// MarshalJSON leaves Rate out if there is no limit.
+func (s BucketStats) MarshalJSON() ([]byte, error) {
+	type plain BucketStats
+	return json.Marshal(struct {
+		Rate *rate.Limit `json:",omitempty"`
+		plain
+	}{limited(s.Rate), plain(s)})
+}
+
+// MarshalJSON leaves Limit and Rate out if there is no limit.
+func (s UpstreamStats) MarshalJSON() ([]byte, error) {
+	type plain UpstreamStats
+	limit := &s.Limit
+	if s.Limit == math.MaxInt {
+		limit = nil
+	}
+	return json.Marshal(struct {
+		Limit *int        `json:",omitempty"`
+		Rate  *rate.Limit `json:",omitempty"`
+		plain
+	}{limit, limited(s.Rate), plain(s)})
+}
