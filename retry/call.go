@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/penstock/penstock/internal/drain"
 	"github.com/penstock/penstock/internal/standing"
 )
 
@@ -187,7 +188,7 @@ func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, e
 	c.client.observe(Event{Kind: Waiting, Request: c.req, Attempt: c.tries, Status: c.status, Err: c.last, Wait: wait, Until: c.until,
 		Uncertain: c.uncertain, Reason: c.reason})
 	if err == nil {
-		drain(resp.Body)
+		drain.Close(resp.Body)
 		resp.Body = http.NoBody // the library drains too, with no limit in time
 	}
 	return true, nil

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/drain"
 	"github.com/penstock/penstock/internal/memnet"
 )
 
@@ -98,7 +99,7 @@ func TestDrainIsBounded(t *testing.T) {
 				}
 			}))
 			check(t, "outcome", end(t, c, request(t, "PUT", "x")).Outcome, Delivered)
-			want := drainTime
+			want := drain.MaxTime
 			if every == 0 {
 				want = 1
 			}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/penstock/penstock/internal/drain"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -29,7 +30,7 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	}
 	// http.Client reads some of the body of an answer that it follows, with no limit in time.
 	if resp := next.Response; resp != nil && resp.Body != nil {
-		drain(resp.Body)
+		drain.Close(resp.Body)
 		resp.Body = http.NoBody
 	}
 	return nil

@@ -4,22 +4,9 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
-)
 
-const (
-	drainBytes = 64 << 10
-	drainTime  = 100 * time.Millisecond
+	"github.com/penstock/penstock/internal/drain"
 )
-
-// drain reads what little is left of a body that nobody will read, so that its connection can be
-// used again. It closes bodies that are long or slow, with their connections.
-func drain(body io.ReadCloser) error {
-	slow := time.AfterFunc(drainTime, func() { body.Close() })
-	io.CopyN(io.Discard, body, drainBytes)
-	slow.Stop()
-	return body.Close()
-}
 
 // drainOnClose has the response's Close drain the body. net/http gives up an HTTP/1 connection whose
 // answer was not read to its end, and most programs look at nothing but the status of an upload.
@@ -54,9 +41,9 @@ func (r *reply) Close() error {
 		return r.ReadCloser.Close()
 	}
 	defer r.mu.Unlock()
-	if r.ended || r.left > drainBytes || r.left < -drainBytes {
+	if r.ended || r.left > drain.MaxBytes || r.left < -drain.MaxBytes {
 		return r.ReadCloser.Close()
 	}
 	r.ended = true
-	return drain(r.ReadCloser)
+	return drain.Close(r.ReadCloser)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/drain"
 )
 
 // Most programs look at the status of an upload and close the answer.
@@ -22,7 +24,7 @@ func TestCloseKeepsTheConnection(t *testing.T) {
 		"short":          {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "0123456789") }, 1},
 		"unknown length": {func(w http.ResponseWriter, _ *http.Request) { flush(w); io.WriteString(w, "0123456789") }, 1},
 		"refusal":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); io.WriteString(w, "no such thing") }, 1},
-		"long":           {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", drainBytes+1)) }, requests},
+		"long":           {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", 2*drain.MaxBytes)) }, requests},
 		"empty":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 1},
 	} {
 		for _, standard := range []bool{false, true} {
@@ -67,7 +69,7 @@ func TestCloseIsBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, read := drainTime, make(chan error, 1)
+			want, read := drain.MaxTime, make(chan error, 1)
 			if reading {
 				go func() { _, err := io.ReadAll(resp.Body); read <- err }()
 				want = 0
@@ -94,7 +96,7 @@ func TestCloseOfALongBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.CopyN(io.Discard, resp.Body, 2*drainBytes)
+	io.CopyN(io.Discard, resp.Body, 2*drain.MaxBytes)
 	left := body.Len()
 	resp.Body.Close()
 	check(t, "read by Close", left-body.Len(), 0)

@@ -6,14 +6,8 @@ import (
 	"net/http"
 	"runtime"
 	"sync/atomic"
-	"time"
-)
 
-// A connection of HTTP/1 is used again only once its last answer was read to the end. Up to these bounds a Close does that, since a new
-// connection would take longer. They are those of a server of net/http for what is left of a request's body, and a round trip.
-const (
-	maxDrain     = 256 << 10
-	maxDrainTime = 50 * time.Millisecond
+	"github.com/penstock/penstock/internal/drain"
 )
 
 // body returns the response's body, which ends the attempt. What is an
@@ -31,7 +25,7 @@ func (a *attempt) body(resp *http.Response) io.ReadCloser {
 			io.Writer
 		}{b, w}
 	}
-	if resp.ProtoMajor == 1 && !resp.Close && resp.ContentLength <= maxDrain {
+	if resp.ProtoMajor == 1 && !resp.Close && resp.ContentLength <= drain.MaxBytes {
 		b.state.Store(bodyIdle)
 	}
 	// When the context ends Base closes the connection: nobody need close the body for that.
@@ -99,9 +93,9 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) Close() error {
 	if b.state.Swap(bodyClosed) == bodyIdle {
 		b.attempt.permit.Release() // its place is free now, whatever the rest takes
-		slow := time.AfterFunc(maxDrainTime, func() { b.ReadCloser.Close() })
-		io.CopyN(io.Discard, b.ReadCloser, maxDrain+1) // the end itself, too
-		slow.Stop()
+		err := drain.Close(b.ReadCloser)
+		b.end()
+		return err
 	}
 	err := b.ReadCloser.Close()
 	b.end()

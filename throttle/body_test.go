@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/drain"
 )
 
 // A body that is closed before its end keeps its connection if what is left is short and quick to come. Its place is free at
@@ -26,7 +28,7 @@ func TestTransportCloseKeepsTheConnection(t *testing.T) {
 		{"read", func(w http.ResponseWriter) { io.WriteString(w, "ten bytes.") }, 100, 1, 0},
 		{"of unknown length", func(w http.ResponseWriter) { writeSlowly(w, 2, 64<<10, 0) }, 0, 1, 0},
 		{"the rest comes in time", func(w http.ResponseWriter) { writeSlowly(w, 3, 1, 10*ms) }, 1, 1, 20 * ms},
-		{"the rest does not", func(w http.ResponseWriter) { writeSlowly(w, 20, 1, 10*ms) }, 1, 5, maxDrainTime},
+		{"the rest does not", func(w http.ResponseWriter) { writeSlowly(w, 20, 1, 10*ms) }, 1, 5, drain.MaxTime},
 		{"endless", func(w http.ResponseWriter) { writeSlowly(w, 1000, 64<<10, 0) }, 0, 5, 0},
 		{"known to be long", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "1000000")
