@@ -304,24 +304,22 @@ func TestChangedBackIsNoDelivery(t *testing.T) {
 // A small file that changes while it is sent arrives as it was when it was opened. That is what was
 // delivered; the new content was not.
 func TestChangedWhileSentIsNoDelivery(t *testing.T) {
-	for _, form := range []string{"", "file"} {
-		onScene(t, func(s *scene) {
-			s.NoOverwrite, s.Form = true, form
-			s.write("a")
-			s.keeper.during = func() {
-				s.keeper.during = nil
-				s.write("b")
-				s.content = "a" // which is claimed
-			}
-			if sum := s.send("PUT", answer{stores: true, status: 201}); sum.Items.Delivered != 1 {
-				s.Errorf("%+v", sum.Items)
-			}
-			s.content = "b"
-			if sum := s.send("PUT", answer{status: 500}); sum.Items.Delivered+sum.Items.Skipped > 0 || sum.Items.Total != 1 {
-				s.Errorf("%+v\n%s", sum.Items, errorsOf(sum))
-			}
-		})
-	}
+	onScene(t, func(s *scene) {
+		s.NoOverwrite = true
+		s.write("a")
+		s.keeper.during = func() {
+			s.keeper.during = nil
+			s.write("b")
+			s.content = "a" // which is claimed
+		}
+		if sum := s.send("PUT", answer{stores: true, status: 201}); sum.Items.Delivered != 1 {
+			s.Errorf("%+v", sum.Items)
+		}
+		s.content = "b"
+		if sum := s.send("PUT", answer{status: 500}); sum.Items.Delivered+sum.Items.Skipped > 0 || sum.Items.Total != 1 {
+			s.Errorf("%+v\n%s", sum.Items, errorsOf(sum))
+		}
+	})
 }
 
 // Files of one size and date in three folders, as archives have them, go to one URL. A digest that is
