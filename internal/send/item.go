@@ -45,6 +45,7 @@ type job struct {
 	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
+	failedBy  int              // the status that an earlier run has failed it for
 	berth     *throttle.Permit // while it is on its way to the server or to the disk
 	kept      bool             // the journal has its fate already
 	announced bool             // the journal has it in flight
@@ -77,6 +78,9 @@ func jobOf(req *http.Request) *job {
 func (r *run) item(ctx context.Context, j *job) error {
 	if r.ending.cause() != nil {
 		r.leave(j)
+		return nil
+	}
+	if r.takeAside(j) {
 		return nil
 	}
 	if err := CheckMethod(j.item.Method); err != nil {
@@ -232,8 +236,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		r.mu.Unlock()
 		if none {
 			reason := fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable)
-			r.close(j.server, reason)
-			j.server.Stop(reason)
+			r.shut(j.server, ExitUnavailable, reason)
 		}
 	}
 	if end.Err != nil {
@@ -293,7 +296,7 @@ func (r *run) done(j *job, out report.Item) {
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}
-	r.refuseAll(j, out)
+	r.countRefusal(j, out)
 	r.record(j, out)
 }
 
@@ -307,44 +310,6 @@ func (r *run) report(out report.Item) {
 	}
 	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {
 		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
-	}
-}
-
-// refuseAll ends the run when the server has refused all that it has answered so far, and
-// alike, or when file after file comes into doubt.
-func (r *run) refuseAll(j *job, out report.Item) {
-	if j.tries == 0 || out.Status == report.Deferred || out.HTTPStatus == 0 && out.Status != report.Unknown {
-		return
-	}
-	r.mu.Lock()
-	switch out.HTTPStatus {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		r.refusals++
-	default:
-		r.refusals = 0
-	}
-	if out.HTTPStatus != r.aliked {
-		r.alike, r.aliked = 0, out.HTTPStatus
-	}
-	if out.Status == report.Failed && out.HTTPStatus >= 400 && out.HTTPStatus < 500 {
-		r.alike++
-	}
-	// Of those that were in flight together one says as much as all of them.
-	if out.Status == report.Unknown && (r.doubts == 0 || j.sent.After(r.doubtful)) {
-		if r.doubts++; r.doubts == 1 {
-			r.doubtful = time.Now()
-		}
-	}
-	refused, alike, doubtful := !r.accepted && r.refusals >= 10, !r.accepted && r.alike >= 20, r.doubts >= 20
-	r.mu.Unlock()
-	switch {
-	case doubtful:
-		r.end(ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: see what ails the server"))
-	case alike && !refused:
-		r.end(ExitRefused, fmt.Errorf("the first twenty answers were %d %s and nothing was accepted: look at the URL, the method and what is sent",
-			out.HTTPStatus, http.StatusText(out.HTTPStatus)))
-	case refused:
-		r.end(ExitRefused, fmt.Errorf("the first ten answers were %d and nothing was accepted: check the credentials", out.HTTPStatus))
 	}
 }
 

@@ -99,7 +99,7 @@ func (r *run) leftAlone(s *server, until time.Time) {
 	if r.MaxWait > 0 {
 		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
 	}
-	r.close(s, errors.New(text))
+	r.close(s, ExitUnavailable, errors.New(text))
 }
 
 // header spells a header's name as people know it.
@@ -132,7 +132,10 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	s := r.serverLocked(e.Key)
 	if s.trouble = trouble(e); outcome == report.Accepted {
 		s.accepted++
-		s.gone = nil
+		if s.goneBy != ExitRefused { // what was on its way then changes nothing
+			s.gone, s.goneBy = nil, 0
+		}
+		s.alike.accept(now.Add(-e.Latency))
 		r.acceptedLocked()
 		return
 	}

@@ -243,7 +243,7 @@ func TestTenRefusals(t *testing.T) {
 		if n.Load() != 10 || w.since() != 900*time.Millisecond {
 			t.Errorf("%d requests in %v", n.Load(), w.since())
 		}
-		if want := "the first ten answers were 401 and nothing was accepted: check the credentials"; len(s.Notes) != 1 || s.Notes[0] != want {
+		if want := "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"; len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("notes %q", s.Notes)
 		}
 	})

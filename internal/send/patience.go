@@ -62,7 +62,7 @@ func later(a, b time.Time) time.Time {
 // acceptedLocked notes that something was accepted, by whichever server. It
 // requires that mu is held.
 func (r *run) acceptedLocked() {
-	r.accepted, r.doubts = true, 0
+	r.accepted = true
 	r.probes.accepted()
 	if r.failing {
 		for _, s := range r.servers {

@@ -53,6 +53,9 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		return nil, false
 	}
 	j.earlier = row.Attempts
+	if c.State == journal.Failed && c.Same {
+		j.failedBy = row.HTTPStatus
+	}
 	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
 	j.older = row.Older || !c.Same && (row.Doubt || unsettled || c.State == journal.Delivered)
 	if c.State == journal.Delivered {
