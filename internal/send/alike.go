@@ -80,7 +80,7 @@ func (a *alike) enough(alone bool) bool {
 // countRefusal records how a job ended, and has its server left alone where all files are refused alike, or come into doubt.
 func (r *run) countRefusal(j *job, out report.Item) {
 	s, status := j.server, out.HTTPStatus
-	if j.tries == 0 || s == nil || out.Status == report.Deferred || status == 0 && out.Status != report.Unknown {
+	if j.tries == 0 || s == nil || out.Status != report.Failed && out.Status != report.Unknown || status == 0 && out.Status == report.Failed {
 		return
 	}
 	r.mu.Lock()
@@ -92,7 +92,7 @@ func (r *run) countRefusal(j *job, out report.Item) {
 			a.doubtful = time.Now()
 		}
 	case out.Status == report.Unknown:
-	case out.Status == report.Failed && isFinal(status):
+	case isFinal(status):
 		r.refusedBy[status]++
 		switch {
 		case status == http.StatusPreconditionFailed && r.NoOverwrite: // the user asked for it

@@ -62,7 +62,9 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 				time.Sleep(50 * time.Millisecond)
 				if !mended.Load() && accepted.Load() >= good {
 					refused.Add(1)
-					w.Header().Set("Location", "/elsewhere")
+					if c.status == 301 {
+						w.Header().Set("Location", "/elsewhere")
+					}
 					w.WriteHeader(c.status)
 					return
 				}
