@@ -207,7 +207,7 @@ func TestHTTP2IsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.from("https://h.example/{path}", source.Options{Paths: []string{name}})
-			w.Attempts, w.resends = 1, 1000
+			w.Attempts = 1
 			s := w.run()
 			stop.Store(true)
 			switch {
@@ -280,7 +280,7 @@ func TestGiveUpOnRefusedStreams(t *testing.T) {
 		}
 		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 		w.Limits.InFlight = 16
-		w.GiveUpAfter, w.resends = 15*time.Second, 1000
+		w.GiveUpAfter = 15 * time.Second
 		s := w.run()
 		if s.ExitStatus != ExitUnavailable || s.Items.Deferred+s.Items.Remaining != 40 || w.since() > 30*time.Second {
 			t.Errorf("exit status %d after %v: %+v", s.ExitStatus, w.since(), s.Items)

@@ -242,7 +242,6 @@ func TestUnaskedAnswers(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n")
 		}
 	}, func(w *world) {
-		w.resends = 20
 		if s := w.run(); s.Items.Delivered == 0 || s.Items.Delivered+s.Items.Failed != 20 || w.since() > time.Minute {
 			t.Errorf("after %v: %+v\n%s", w.since(), s.Items, errorsOf(s))
 		}

@@ -33,11 +33,12 @@ const (
 // A job is an item with a worker.
 type job struct {
 	item    source.Item
-	began   time.Time // its first attempt left
-	waiting bool      // for its next attempt
-	server  *server   // that it was last sent to
-	tries   int       // requests sent for it
-	sent    time.Time // the last of them
+	began   time.Time       // its first attempt left
+	waiting bool            // for its next attempt
+	server  *server         // that it was last sent to
+	tries   int             // requests sent for it
+	answer  *throttle.Event // of 2xx, until retry has judged it
+	sent    time.Time       // the last of them
 
 	id        identity
 	key       string           // idempotency key
@@ -201,7 +202,7 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 // outcome reads the answer and says what became of the job.
 func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retry.Result) {
 	end := retry.OutcomeOf(resp, err)
-	out := report.Item{HTTPStatus: end.Status, Attempts: j.out.Attempts + end.Attempts, Note: j.note}
+	out := report.Item{HTTPStatus: end.Status, Attempts: j.tries, Note: j.note}
 	if !j.began.IsZero() {
 		out.Seconds = time.Since(j.began).Seconds()
 	}

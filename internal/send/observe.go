@@ -44,7 +44,10 @@ func (r *run) observe(e throttle.Event) {
 			}
 		}
 	case throttle.Resent:
-		r.tally.Sent(e.Token)
+		r.tally.Resent(e.Token)
+		if j := jobOf(e.Request); j != nil {
+			j.tries++
+		}
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
 			r.mu.Lock()
 			r.serverLocked(e.Key).failed(now, now)
@@ -107,11 +110,35 @@ func header(name string) string {
 	return strings.ReplaceAll(http.CanonicalHeaderKey(name), "Ratelimit", "RateLimit")
 }
 
+// answered records how a request ended. An answer of 2xx to a job's is recorded when retry has judged it: it may have come before the
+// request was sent whole.
 func (r *run) answered(e throttle.Event, now time.Time) {
+	r.mu.Lock()
+	r.heard = now
+	r.inFlight--
+	r.mu.Unlock()
+	j := jobOf(e.Request)
+	switch {
+	case errors.As(e.Err, new(interface{ RetryAt() time.Time })): // it did not leave: the journal failed, or a pause began before it had a connection
+		r.tally.Unsent()
+		if j != nil {
+			j.tries--
+		}
+	case j != nil && e.Status >= 200 && e.Status <= 299:
+		j.answer = &e
+	default:
+		r.judged(e, now)
+	}
+}
+
+// judged records what the answer to a request means, or that there was none.
+func (r *run) judged(e throttle.Event, now time.Time) {
 	outcome := report.Errored
 	switch {
 	case e.Status >= 200 && e.Status <= 299:
-		outcome = report.Accepted
+		if e.Err == nil {
+			outcome = report.Accepted
+		}
 	case e.Outcome == throttle.Throttled:
 		outcome = report.Throttled
 	case e.Outcome == throttle.Overloaded:
@@ -121,11 +148,13 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	case e.Outcome == throttle.Failed:
 		outcome = report.Broken
 	}
-	r.tally.Request(report.Request{Outcome: outcome, Status: e.Status, Latency: e.Latency})
+	counted := outcome
+	if e.Status >= 500 && counted == report.Errored {
+		counted = report.Broken // such as 507: what was sent is wasted as with the others
+	}
+	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Latency: e.Latency})
 	r.mu.Lock()
-	r.heard = now
 	defer r.mu.Unlock()
-	r.inFlight--
 	if jobOf(e.Request) == nil {
 		return // a question about an item, not an item
 	}
@@ -161,6 +190,8 @@ func trouble(e throttle.Event) string {
 		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
 	case errors.Is(e.Err, context.Canceled):
 		return ""
+	case errors.Is(e.Err, errEarly):
+		return errEarly.Error()
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &proxy):
@@ -183,11 +214,20 @@ func trouble(e throttle.Event) string {
 	return "it cannot be reached"
 }
 
+var errEarly = errors.New("answered before the request was sent whole")
+
 // retrying records what the client does.
 func (r *run) retrying(e retry.Event) {
 	j := jobOf(e.Request)
 	if j == nil {
 		return
+	}
+	if j.answer != nil {
+		if e.Uncertain {
+			j.answer.Err = errEarly
+		}
+		r.judged(*j.answer, time.Now())
+		j.answer = nil
 	}
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {

@@ -139,7 +139,6 @@ func TestOutageOfOneServerAmongThree(t *testing.T) {
 		w.manifest(lines.String())
 		delivered[2].add() // the beginning
 		w.Limits.InFlight = 4
-		w.resends = 4 // of those whose connection was made, and then idle, while the pause came
 		w.GiveUpAfter = 5 * time.Minute
 		s := w.run()
 		w.ended(s, ExitDelivered, 3*each, 0, 0, 0, 0)

@@ -198,7 +198,6 @@ func TestHiddenResendsCount(t *testing.T) {
 		}
 		w.manifest(lines.String())
 		w.Limits = throttle.Limits{Rate: 1, InFlight: 1}
-		w.resends = 1
 		s := w.run()
 		w.ended(s, ExitDelivered, 3, 0, 0, 0, 0)
 		if s.Requests.Sent != 4 || s.Requests.Accepted != 3 {

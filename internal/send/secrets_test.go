@@ -260,7 +260,6 @@ func TestNoSecretComesBack(t *testing.T) {
 				log.SetOutput(NetLog(s.Log))
 				defer log.SetOutput(os.Stderr)
 				s.Attempts, s.GiveUpAfter, s.Limits.InFlight = 2, time.Minute, 1
-				s.resends = 100
 				sum := s.run()
 				if name != "twice" && sum.Items.Delivered > 0 || s.results.Len() == 0 {
 					t.Errorf("%s, %s: %+v\n%s", name, spelling, sum.Items, s.results.String())

@@ -107,7 +107,6 @@ func TestServersAreVerified(t *testing.T) {
 			w.Network.TLS = row.ours
 			w.Limits.InFlight = 1
 			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
-			w.resends = 2
 			s := w.run()
 			if row.says == "" {
 				w.ended(s, ExitDelivered, 2, 0, 0, 0, 0)
@@ -183,7 +182,7 @@ func TestConnectingIsBounded(t *testing.T) {
 				w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}
 			}
 			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
-			w.Attempts, w.GiveUpAfter, w.resends = 1, time.Millisecond, 10
+			w.Attempts, w.GiveUpAfter = 1, time.Millisecond
 			var results strings.Builder
 			w.Results = report.NewResults(&results)
 			s := w.run()
