@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -260,32 +259,6 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 func changed(it source.Item) bool {
 	info, err := os.Stat(it.Path)
 	return err != nil || info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)
-}
-
-// readAnswer reads an answer to its end, within bounds, closes it, and returns
-// its first line if that is text.
-func readAnswer(resp *http.Response) string {
-	body := resp.Body
-	defer body.Close()
-	if resp.ContentLength == 0 {
-		return ""
-	}
-	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
-	defer timer.Stop()
-	size := int64(maxHead)
-	if resp.ContentLength > 0 {
-		size = min(size, resp.ContentLength)
-	}
-	head := make([]byte, size)
-	n, err := io.ReadFull(body, head)
-	if err == nil {
-		_, _ = io.CopyN(io.Discard, body, maxAnswer)
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(head[:n])), "\n")
-	if strings.HasPrefix(line, "<") || strings.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' }) {
-		return "" // a page or a picture says nothing to people here
-	}
-	return strings.TrimSpace(strings.ToValidUTF8(line, "?"))
 }
 
 // done settles the fate of an item.
