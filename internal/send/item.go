@@ -112,7 +112,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out, end)
 	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared) {
-		r.verifier.delivered(j.item, req.Header)
+		r.verifier.delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
 	case out.Status == report.Deferred && j.began.IsZero() && r.ending.cause() != nil: // before its turn

@@ -44,6 +44,9 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	case c.State == journal.None:
 		return j, true
 	case c.State == journal.Delivered && c.Same && r.Again.IsZero():
+		if r.Verify && verifiable(it, r.shared) {
+			r.verifier.delivered(it, func() http.Header { return r.askHeader(it) })
+		}
 		r.before++
 		return skip("delivered earlier")
 	}
