@@ -98,3 +98,12 @@ func pageText(page string, cut bool) string {
 
 // plainText returns what is between two tags as it is shown.
 func plainText(s string) string { return strings.Join(strings.Fields(html.UnescapeString(s)), " ") }
+
+// leadsAway reports whether an answer asks for the same request to be sent to another server.
+func leadsAway(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+		return false
+	}
+	to, err := resp.Location()
+	return err == nil && originOf(to.String()) != originOf(resp.Request.URL.String())
+}

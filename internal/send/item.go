@@ -242,6 +242,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if end.Err != nil {
 		out.Error = r.hide(j.item, Plain(end.Err))
 	}
+	if resp != nil && leadsAway(resp) {
+		out.Error += "; penstock send does not support following a redirect to another server"
+	}
 	if cause := r.ending.cause(); cause != nil {
 		// Why the run ends is said once, not with each item.
 		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())

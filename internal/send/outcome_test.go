@@ -90,7 +90,7 @@ func TestOutcomes(t *testing.T) {
 		{"303", "POST", to(303, "/new"), report.Failed, 1, "redirected to http://127.0.0.1/new: "},
 		{"307", "POST", to(307, "/new"), report.Delivered, 2, ""},
 		{"308", "PUT", to(308, "/new"), report.Delivered, 2, ""},
-		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), report.Failed, 1, "redirected to http://127.0.0.2/new, another origin"},
+		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), report.Failed, 1, "redirected to http://127.0.0.2/new, another origin, which is not followed: send there; penstock send does not support following a redirect to another server"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var n atomic.Int64
