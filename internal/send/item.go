@@ -108,6 +108,9 @@ func (r *run) item(ctx context.Context, j *job) error {
 	j.counted = false
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
+	r.mu.Lock()
+	delete(r.refusals.jobs, j)
+	r.mu.Unlock()
 	r.moving.forget(j)
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out, end)
@@ -220,6 +223,11 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Status = report.Unknown
 	case retry.Deferred:
 		out.Status = report.Deferred
+		r.mu.Lock()
+		if r.refusals.over && !j.began.IsZero() {
+			out.Status = report.Failed
+		}
+		r.mu.Unlock()
 	default:
 		out.Status = report.Failed
 	}

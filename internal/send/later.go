@@ -105,9 +105,11 @@ func (r *run) comeBack(ctx context.Context) {
 // giveBack reports a postponed job as it ended last.
 func (r *run) giveBack(j *job) {
 	out := j.out
-	if out.Status == report.Failed && r.ending.cause() != nil {
+	r.mu.Lock()
+	if out.Status == report.Failed && r.ending.cause() != nil && !r.refusals.over {
 		out.Status = report.Deferred
 	}
+	r.mu.Unlock()
 	r.done(j, out)
 }
 

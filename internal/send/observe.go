@@ -161,6 +161,9 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	s := r.serverLocked(e.Key)
 	if s.trouble = trouble(e); outcome == report.Accepted {
 		s.accepted++
+		if it := jobOf(e.Request).item; it.Header == nil {
+			s.newest[it.Method] = later(s.newest[it.Method], now.Add(-e.Latency))
+		}
 		if s.goneBy != ExitRefused { // what was on its way then changes nothing
 			s.gone, s.goneBy = nil, 0
 		}
@@ -232,6 +235,9 @@ func (r *run) retrying(e retry.Event) {
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
+		r.mu.Lock()
+		r.refusals.note(j, e.Status, time.Now())
+		r.mu.Unlock()
 		r.refused(j)
 		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
 			r.mu.Lock()

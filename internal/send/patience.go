@@ -76,8 +76,70 @@ func (r *run) acceptedLocked() {
 // never works for what is sent: nothing was ever accepted, by what is known.
 const unprovenPatience = 10 * time.Minute
 
+const (
+	// lonePatience is how long files are tried that a server refuses while it accepts others, once no others are left to show
+	// that it still does, …
+	lonePatience = 2 * time.Minute
+	// … and how often at least.
+	loneRefusals = 3
+)
+
+// refusals are the jobs that a server has refused and that wait for their next attempt, or have it.
+type refusals struct {
+	jobs map[*job]refusal
+	over bool // they have been tried for long enough
+}
+
+// A refusal is a row of the same status.
+type refusal struct {
+	status int
+	first  time.Time
+	row    int
+}
+
+// note records that a job was refused. Without an answer, which is status 0, that says nothing of the job.
+func (f *refusals) note(j *job, status int, now time.Time) {
+	if status == 0 {
+		delete(f.jobs, j)
+		return
+	}
+	if f.jobs == nil {
+		f.jobs = make(map[*job]refusal)
+	}
+	row := f.jobs[j]
+	if row.status != status {
+		row = refusal{status: status, first: now}
+	}
+	row.row++
+	f.jobs[j] = row
+}
+
+// isBad reports whether a job is refused for what it is: others like it that were sent later were accepted. With headers
+// of its own it may be of an account whose quota is used up.
+func (j *job) isBad(row refusal) bool {
+	return row.row >= loneRefusals && j.item.Header == nil && j.server.newest[j.item.Method].After(row.first)
+}
+
+// failRefused ends a run of which only files are left that are refused for what they are.
+func (r *run) failRefused(now time.Time) {
+	stats := r.pool.Stats()
+	r.mu.Lock()
+	f := &r.refusals
+	over := r.whole && len(f.jobs) > 0 && stats.Busy == len(f.jobs) && stats.Queued+stats.Waiting == 0
+	for j, row := range f.jobs {
+		over = over && j.isBad(row) && j.server.spent(now) >= lonePatience
+	}
+	f.over = f.over || over
+	n := len(f.jobs)
+	r.mu.Unlock()
+	if over {
+		r.end(ExitItems, fmt.Errorf("the last %s were refused for %v while nothing else was left; others that were sent after them were accepted", plural(n, "file"), lonePatience))
+	}
+}
+
 // giveUp ends a run in which nothing was accepted for too long, by any server.
 func (r *run) giveUp(now time.Time) {
+	r.failRefused(now)
 	if r.GiveUpAfter <= 0 {
 		return
 	}

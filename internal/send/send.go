@@ -137,6 +137,7 @@ type run struct {
 	accepted  bool        // something was, ever
 	refusedBy map[int]int // items that were refused for good, by status
 	order     order
+	refusals  refusals
 	later     postponed
 	failing   bool // something was not accepted since the last time that something was
 	refusing  bool // and the last time because of the server, not of an item

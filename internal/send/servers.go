@@ -15,11 +15,12 @@ type server struct {
 	*throttle.Upstream
 	patience
 	key      string
-	accepted int64  // requests
-	trouble  string // what went wrong last; empty: nothing did
-	broken   bool   // that was an answer like 500, or no connection for what is in between
-	gone     error  // why it gets no more of this run
-	goneBy   int    // the exit status that goes with it
+	accepted int64                // requests
+	newest   map[string]time.Time // by method: when that of them left that left last, of items without headers of their own
+	trouble  string               // what went wrong last; empty: nothing did
+	broken   bool                 // that was an answer like 500, or no connection for what is in between
+	gone     error                // why it gets no more of this run
+	goneBy   int                  // the exit status that goes with it
 	alike    alike
 	earlier  time.Time // until when it asked in an earlier run to be left alone
 
@@ -51,7 +52,7 @@ func (r *run) serverLocked(key string) *server {
 			delete(r.servers, old)
 		}
 	}
-	s = &server{Upstream: r.transport.Upstream(key), key: key}
+	s = &server{Upstream: r.transport.Upstream(key), key: key, newest: make(map[string]time.Time)}
 	r.servers[key] = s
 	return s
 }

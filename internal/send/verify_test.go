@@ -475,7 +475,7 @@ func TestVerifyPost(t *testing.T) {
 	check("POST", "http://a/2", there)
 	delete(stored, "a/1")
 	check("POST", "http://a/lost", absent) // it did
-	for i := range 3 { // of which the first two were fetched from there
+	for i := range 3 {                     // of which the first two were fetched from there
 		v.delivered(onDisk(t, "POST", fmt.Sprintf("http://d/%d", i), "hello"), noHeader)
 	}
 	stored["d/2"] = true
