@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 const (
@@ -77,42 +78,73 @@ func (a *alike) enough(alone bool) bool {
 	return a.row >= manyAlike && (a.dirs || alone)
 }
 
-// countRefusal records how a job ended, and has its server left alone where all files are refused alike, or come into doubt.
-func (r *run) countRefusal(j *job, out report.Item) {
-	s, status := j.server, out.HTTPStatus
-	if j.tries == 0 || s == nil || out.Status != report.Failed && out.Status != report.Unknown || status == 0 && out.Status == report.Failed {
-		return
+// isFinalAtOnce reports whether an answer refuses a file for good, whatever the file and the run are. With the
+// others the package retry has to judge first.
+func isFinalAtOnce(e throttle.Event) bool {
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
+		return false
 	}
-	r.mu.Lock()
-	a := &s.alike
+	return e.Outcome == throttle.Answered && isFinal(e.Status)
+}
+
+// ended records how a job ended, and has its server left alone where all files are refused alike, or come into doubt.
+func (r *run) ended(j *job, out report.Item) {
+	s, status := j.server, out.HTTPStatus
 	switch {
+	case j.tries == 0 || s == nil:
+	case out.Status == report.Unknown:
+		r.countDoubt(j)
+	case out.Status != report.Failed || status == 0:
+	case isFinal(status):
+		r.mu.Lock()
+		r.refusedBy[status]++
+		r.mu.Unlock()
+		if j.refused != status {
+			r.countRefusal(j, status)
+		}
+	default:
+		r.mu.Lock()
+		s.alike.row = 0
+		r.mu.Unlock()
+	}
+}
+
+// countDoubt counts a job that may have been accepted.
+func (r *run) countDoubt(j *job) {
+	r.mu.Lock()
+	a := &j.server.alike
 	// Of those that were in flight together one says as much as all of them.
-	case out.Status == report.Unknown && (a.doubts == 0 || j.sent.After(a.doubtful)):
+	if a.doubts == 0 || j.sent.After(a.doubtful) {
 		if a.doubts++; a.doubts == 1 {
 			a.doubtful = time.Now()
 		}
-	case out.Status == report.Unknown:
-	case isFinal(status):
-		r.refusedBy[status]++
-		switch {
-		case status == http.StatusPreconditionFailed && r.NoOverwrite: // the user asked for it
-		case status == j.failedBy && !aboutAccount(status): // it would have been refused among accepted ones, too
-		default:
-			a.refuse(j, status)
-		}
-	default:
-		a.row = 0
 	}
+	enough := a.doubts >= manyAlike
+	r.mu.Unlock()
+	if enough {
+		r.shut(j.server, ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: check the server"))
+	}
+}
+
+// countRefusal counts a job that was refused for good. It is called before the job's place in flight is free for another where that
+// is possible.
+func (r *run) countRefusal(j *job, status int) {
+	switch {
+	case status == http.StatusPreconditionFailed && r.NoOverwrite, // the user asked for it
+		status == j.failedBy && !aboutAccount(status): // it would have been refused among accepted ones, too
+		return
+	}
+	s := j.server
+	r.mu.Lock()
+	s.alike.refuse(j, status)
 	alone := r.whole && !r.order.several || r.order.letAll && s.accepted == 0
-	enough, doubtful := a.enough(alone), a.doubts >= manyAlike
-	if a.narrow() {
+	enough := s.alike.enough(alone)
+	if s.alike.narrow() {
 		r.narrow.Store(true)
 	}
 	r.mu.Unlock()
-	switch {
-	case doubtful:
-		r.shut(s, ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: check the server"))
-	case enough:
+	if enough {
 		r.refuseAll(s)
 	}
 }

@@ -45,6 +45,7 @@ type job struct {
 	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
+	refused   int              // the status that it was refused by, where that is counted already
 	failedBy  int              // the status that an earlier run has failed it for
 	berth     *throttle.Permit // while it is on its way to the server or to the disk
 	kept      bool             // the journal has its fate already
@@ -105,7 +106,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 			return nil
 		}
 	}
-	j.counted = false
+	j.counted, j.refused = false, 0
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
 	r.mu.Lock()
@@ -281,7 +282,7 @@ func (r *run) done(j *job, out report.Item) {
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}
-	r.countRefusal(j, out)
+	r.ended(j, out)
 	r.record(j, out)
 }
 

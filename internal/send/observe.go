@@ -128,6 +128,10 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 		j.answer = &e
 	default:
 		r.judged(e, now)
+		if j != nil && isFinalAtOnce(e) {
+			j.refused = e.Status
+			r.countRefusal(j, e.Status)
+		}
 	}
 }
 
