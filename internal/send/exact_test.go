@@ -3,12 +3,18 @@ package send
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,4 +124,50 @@ func (w *world) large(size int64) {
 		w.Fatal(err)
 	}
 	w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
+}
+
+// A server that goes away sends back what it has not processed. Each request has one place in the report, whatever
+// net/http makes of that: those of the server's own record under their status, the others as resent.
+func TestGoAwayIsCountedOnce(t *testing.T) {
+	const files, perConn = 60, 7
+	var config *tls.Config
+	var processed atomic.Int64
+	onRawServer(t, 40, func(c net.Conn) {
+		conn := &h2{Conn: tls.Server(c, config)}
+		conn.serve("", true, func(stream uint32) {
+			const last = 2*perConn - 1
+			switch {
+			case stream > last:
+				return
+			case stream == last: // what comes after it is not processed
+				_ = conn.frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil, stream))+"\x00\x00\x00\x00")
+			}
+			processed.Add(1)
+			time.Sleep(50 * time.Millisecond)
+			_ = conn.frame(frameHeaders, flagEnd|flagEndHeaders, stream, status200)
+		})
+	}, func(w *world) {
+		a := newAuthority(t)
+		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
+		w.Network.TLS = &tls.Config{RootCAs: a.pool}
+		w.Network.HTTP2 = true
+		dir := t.TempDir()
+		for i := range files {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
+		w.Limits.InFlight = 16
+		var lines bytes.Buffer
+		w.Results = report.NewResults(&lines)
+		s := w.run()
+		w.ended(s, ExitDelivered, files, 0, 0, 0, 0)
+		if n := processed.Load(); s.Requests.ByStatus["200"] != n || s.Requests.Accepted != n {
+			t.Errorf("%d in the server's record: %+v", n, s.Requests)
+		}
+		if n := attempts(t, &lines); int64(n) != s.Requests.Sent {
+			t.Errorf("%d attempts in the results, %d sent", n, s.Requests.Sent)
+		}
+	})
 }

@@ -90,8 +90,11 @@ type refusals struct {
 	over bool // they have been tried for long enough
 }
 
-// A refusal is a row of the same status.
+// A refusal is a row of the same status. It has what is needed of its job, which belongs to another goroutine.
 type refusal struct {
+	server *server
+	method string
+	own    bool // it has headers of its own, and may be of an account whose quota is used up
 	status int
 	first  time.Time
 	row    int
@@ -108,16 +111,15 @@ func (f *refusals) note(j *job, status int, now time.Time) {
 	}
 	row := f.jobs[j]
 	if row.status != status {
-		row = refusal{status: status, first: now}
+		row = refusal{server: j.server, method: j.item.Method, own: j.item.Header != nil, status: status, first: now}
 	}
 	row.row++
 	f.jobs[j] = row
 }
 
-// isBad reports whether a job is refused for what it is: others like it that were sent later were accepted. With headers
-// of its own it may be of an account whose quota is used up.
-func (j *job) isBad(row refusal) bool {
-	return row.row >= loneRefusals && j.item.Header == nil && j.server.newest[j.item.Method].After(row.first)
+// isBad reports whether a job is refused for what it is: others like it that were sent later were accepted.
+func (f *refusal) isBad() bool {
+	return f.row >= loneRefusals && !f.own && f.server.newest[f.method].After(f.first)
 }
 
 // failRefused ends a run of which only files are left that are refused for what they are.
@@ -126,8 +128,8 @@ func (r *run) failRefused(now time.Time) {
 	r.mu.Lock()
 	f := &r.refusals
 	over := r.whole && len(f.jobs) > 0 && stats.Busy == len(f.jobs) && stats.Queued+stats.Waiting == 0
-	for j, row := range f.jobs {
-		over = over && j.isBad(row) && j.server.spent(now) >= lonePatience
+	for _, row := range f.jobs {
+		over = over && row.isBad() && row.server.spent(now) >= lonePatience
 	}
 	f.over = f.over || over
 	n := len(f.jobs)
