@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// fewAlike answers in a row that refuse the account are enough: no file of the run is accepted then.
+	// fewAlike answers in a row that refuse the account are enough: they do not depend on the file.
 	fewAlike = 10
-	// manyAlike answers in a row of another kind may be about these files.
+	// manyAlike are needed of other answers, which may be about these files.
 	manyAlike = 20
 )
 
@@ -56,7 +56,7 @@ func (a *alike) refuse(j *job, status int) {
 	a.dirs = a.dirs || dir != a.dir
 }
 
-// accept records a request that was accepted. What left before the first refusal says nothing of what came after.
+// accept records a request that was accepted. It ends the row unless it was sent before the first refusal.
 func (a *alike) accept(sent time.Time) {
 	a.doubts = 0
 	if !sent.Before(a.since) {
@@ -64,13 +64,13 @@ func (a *alike) accept(sent time.Time) {
 	}
 }
 
-// narrow reports whether so many files were refused that all would be, if they were not of one
-// directory: it has to be seen how another fares.
+// narrow reports whether enough files were refused, but all of them in one directory. Then a file from
+// another directory is tried first.
 func (a *alike) narrow() bool {
 	return a.row >= manyAlike && !a.dirs && !aboutAccount(a.status)
 }
 
-// enough reports whether what was refused is enough to give up. It is if only one directory is left to try.
+// enough reports whether enough files were refused to give up. Alone says that there is no other directory to try.
 func (a *alike) enough(alone bool) bool {
 	if aboutAccount(a.status) {
 		return a.row >= fewAlike
@@ -78,8 +78,7 @@ func (a *alike) enough(alone bool) bool {
 	return a.row >= manyAlike && (a.dirs || alone)
 }
 
-// isFinalAtOnce reports whether an answer refuses a file for good, whatever the file and the run are. With the
-// others the package retry has to judge first.
+// isFinalAtOnce reports whether an answer refuses a file for good without the package retry being asked.
 func isFinalAtOnce(e throttle.Event) bool {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
@@ -114,7 +113,7 @@ func (r *run) ended(j *job, out report.Item) {
 func (r *run) countDoubt(j *job) {
 	r.mu.Lock()
 	a := &j.server.alike
-	// Of those that were in flight together one says as much as all of them.
+	// Files that were in flight together count as one.
 	if a.doubts == 0 || j.sent.After(a.doubtful) {
 		if a.doubts++; a.doubts == 1 {
 			a.doubtful = time.Now()
@@ -132,7 +131,7 @@ func (r *run) countDoubt(j *job) {
 func (r *run) countRefusal(j *job, status int) {
 	switch {
 	case status == http.StatusPreconditionFailed && r.NoOverwrite, // the user asked for it
-		status == j.failedBy && !aboutAccount(status): // it would have been refused among accepted ones, too
+		status == j.failedBy && !aboutAccount(status): // nothing new
 		return
 	}
 	s := j.server
@@ -172,13 +171,13 @@ func advice(status int) string {
 	case status == http.StatusUnauthorized:
 		return "check the credentials; give a new token if the old one has expired" + again
 	case status == http.StatusPaymentRequired:
-		return "the account has to be paid for, or its allowance is used up: see to that" + again
+		return "the account has no credit left, or its plan is used up: renew it" + again
 	case status == http.StatusForbidden:
 		return "check what the account is allowed to do, and the URL" + again
 	case status == http.StatusProxyAuthRequired:
 		return "the proxy wants other credentials: check those in the proxy's URL" + again
 	case status == http.StatusInsufficientStorage:
-		return "the server's storage is full: have space made there" + again
+		return "the server's storage is full: ask for space to be freed" + again
 	case status == http.StatusNotFound, status == http.StatusGone:
 		return "check the URL"
 	case status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
@@ -227,8 +226,8 @@ func (r *run) doubted(it source.Item) string {
 	return s.alike.dir
 }
 
-// closeNarrow closes the servers that refused many files of one directory: where no file of another is left to
-// try, also those that have accepted something before.
+// closeNarrow closes the servers that refused many files of one directory and accepted nothing. If last, there is no other
+// directory to try, and it also closes those that accepted something before.
 func (r *run) closeNarrow(last bool) {
 	for _, s := range r.all() {
 		r.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// readAnswer reads an answer to its end, within bounds, closes it, and returns what it says
-// to people, in a line; "" if that is nothing.
+// readAnswer reads an answer to its end, within bounds, closes it, and returns its text
+// as one line; "" if it has none.
 func readAnswer(resp *http.Response) string {
 	body := resp.Body
 	defer body.Close()
@@ -32,8 +32,8 @@ func readAnswer(resp *http.Response) string {
 	return excerpt(head[:n], n == maxHead)
 }
 
-// excerpt returns what the beginning of an answer says to people, in a line: of a page the title, or else its text; of JSON all;
-// else the first line. Cut says that more follows.
+// excerpt returns the text at the beginning of an answer as one line: the title of a page, or else its text; all of JSON;
+// the first line of anything else. Cut says that more follows.
 func excerpt(head []byte, cut bool) string {
 	if bytes.HasPrefix(head, []byte("\x1f\x8b")) { // gzip, whether it was asked for or not
 		head, cut = unzip(head)
@@ -53,7 +53,7 @@ func excerpt(head []byte, cut bool) string {
 	return line
 }
 
-// unzip returns the beginning of what is compressed, and whether more follows.
+// unzip returns the beginning of compressed content, and whether more follows.
 func unzip(packed []byte) (head []byte, cut bool) {
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -63,8 +63,8 @@ func unzip(packed []byte) (head []byte, cut bool) {
 	return head, err != nil || len(head) == maxHead
 }
 
-// pageText returns the title of a page of HTML or, where it has none, as in XML, its texts. Of a page that was
-// cut the last text is left out: part of a secret would not be recognised.
+// pageText returns the title of an HTML page or, if there is none, as in XML, its texts. If the page was
+// cut, the last text is left out: part of a secret would not be recognised.
 func pageText(page string, cut bool) string {
 	var texts []string
 	for page != "" {

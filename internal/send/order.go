@@ -9,15 +9,15 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// maxAside bounds the items that are sent after others, at some 300 bytes each. What is more of them is sent in its turn.
+// maxAside bounds the items that are sent after others, at about 300 bytes each. Further ones are sent in their turn.
 const maxAside = 50_000
 
-// An order has the items that are sent after others: those of a directory of which a server refuses everything, and
-// those that failed in an earlier run, so that nothing new waits for what may never be accepted.
+// An order holds the items that are sent after others: those of a directory of which a server refuses everything, and
+// those that failed in an earlier run, which would hold up the new ones if they sorted first.
 type order struct {
 	dir     string // of the first item that was read
 	several bool   // another one is elsewhere
-	letAll  bool   // what was put aside has its turn
+	letAll  bool   // the items that were put aside are sent now
 
 	refused []source.Item
 	failed  []source.Item
@@ -58,7 +58,7 @@ func (r *run) failedBefore(it source.Item) bool {
 	return c.State == journal.Failed && c.Same && !c.Twice
 }
 
-// sendAside sends what was put aside, and reports whether ctx let it.
+// sendAside sends the items that were put aside. It returns false if ctx ended.
 func (r *run) sendAside(ctx context.Context) bool {
 	o := &r.order
 	if r.narrow.Load() && r.pool.Wait(ctx) == nil {
@@ -88,9 +88,8 @@ func (r *run) sendAside(ctx context.Context) bool {
 	return true
 }
 
-// submitItem hands an item to the pool if it is to be sent, and reports whether ctx let it. Where it is
-// to show whether all are refused, none follows before it has ended: other servers would have to wait, too, so it
-// is for runs with one.
+// submitItem hands an item to the pool if it is to be sent. It returns false if ctx ended. An item that shows whether other
+// directories are refused, too, is waited for; not in runs with several servers, where that would hold up the others.
 func (r *run) submitItem(ctx context.Context, it source.Item) bool {
 	probe := r.doubted(it) != "" && !r.Source.OwnURLs()
 	j, wanted := r.claim(it)

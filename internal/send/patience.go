@@ -77,10 +77,10 @@ func (r *run) acceptedLocked() {
 const unprovenPatience = 10 * time.Minute
 
 const (
-	// lonePatience is how long files are tried that a server refuses while it accepts others, once no others are left to show
-	// that it still does, …
+	// lonePatience is how long files are tried that a server refuses while it accepts others, once no others are left:
+	// enough for most restarts.
 	lonePatience = 2 * time.Minute
-	// … and how often at least.
+	// loneRefusals is how often they are tried at least.
 	loneRefusals = 3
 )
 
@@ -100,7 +100,7 @@ type refusal struct {
 	row    int
 }
 
-// note records that a job was refused. Without an answer, which is status 0, that says nothing of the job.
+// note records that a job was refused. Status 0, no answer, is not about the job.
 func (f *refusals) note(j *job, status int, now time.Time) {
 	if status == 0 {
 		delete(f.jobs, j)
@@ -117,12 +117,12 @@ func (f *refusals) note(j *job, status int, now time.Time) {
 	f.jobs[j] = row
 }
 
-// isBad reports whether a job is refused for what it is: others like it that were sent later were accepted.
+// isBad reports whether the job itself is the cause: others like it that were sent later were accepted.
 func (f *refusal) isBad() bool {
 	return f.row >= loneRefusals && !f.own && f.server.newest[f.method].After(f.first)
 }
 
-// failRefused ends a run of which only files are left that are refused for what they are.
+// failRefused ends a run when the only files left are themselves the cause of their refusal.
 func (r *run) failRefused(now time.Time) {
 	stats := r.pool.Stats()
 	r.mu.Lock()
