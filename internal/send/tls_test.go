@@ -121,7 +121,7 @@ func TestServersAreVerified(t *testing.T) {
 	// Nobody can ask for less, also where a proxy is in between.
 	for _, n := range []Network{{}, {TLS: &tls.Config{MinVersion: tls.VersionTLS10}}, {TLS: &tls.Config{MinVersion: tls.VersionTLS13}}, {HTTP2: true, StallTimeout: 1}} {
 		var config *tls.Config
-		switch base := n.base(1).(type) {
+		switch base := n.pool(1, time.Minute, true, nil).(type) {
 		case *http.Transport:
 			config = base.TLSClientConfig
 		case *watched:
@@ -170,7 +170,7 @@ func TestConnectingIsBounded(t *testing.T) {
 				_, _ = io.WriteString(c, "\x17\x03\x03\x40\x00")
 				keepWriting(c, "\x00", limit/4)
 			}
-		}, 2 * limit, "timeout awaiting response headers"},
+		}, 2 * limit, "the answer did not come to the end of its headers within 2m0s"},
 	} {
 		var config *tls.Config
 		onRawServer(t, 1, func(c net.Conn) { row.serve(c, config) }, func(w *world) {
