@@ -1,8 +1,11 @@
 package send
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -19,6 +23,8 @@ type idleServer struct {
 	header  http.Header // of each answer
 	refuses int         // every so many requests are refused, for two seconds
 	trip    time.Duration
+	http2   bool
+	leaves  int // after every so many answers
 
 	requests, conns atomic.Int64
 }
@@ -38,6 +44,9 @@ func (s *idleServer) with(t *testing.T, files int, do func(w *world)) {
 					rw.WriteHeader(http.StatusTooManyRequests)
 					return
 				}
+				if s.leaves > 0 && s.requests.Load()%int64(s.leaves) == 0 {
+					rw.Header().Set("Connection", "close") // with HTTP/2, net/http says GOAWAY
+				}
 				accept(rw, r, 5*time.Millisecond)
 			}),
 			ConnState: func(_ net.Conn, state http.ConnState) {
@@ -46,7 +55,15 @@ func (s *idleServer) with(t *testing.T, files int, do func(w *world)) {
 				}
 			},
 		}
-		go server.Serve(l)
+		if s.http2 {
+			a := newAuthority(t)
+			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
+			w.Network.TLS, w.Network.HTTP2 = &tls.Config{RootCAs: a.pool}, true
+			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}, Method: http.MethodPost})
+			go server.ServeTLS(l, "", "")
+		} else {
+			go server.Serve(l)
+		}
 		defer server.Close()
 		var wait func()
 		w.Network.dial, wait = distant(l.DialContext, s.trip)
@@ -115,6 +132,33 @@ func TestConnectionsAreKept(t *testing.T) {
 			w.ended(w.run(), ExitDelivered, int64(row.files), 0, 0, 0, 0)
 			if n := s.conns.Load(); n > row.most {
 				t.Errorf("%s at %v/s: %d new connections for %d files", row.method, row.rate, n, row.files)
+			}
+		})
+	}
+}
+
+// The same with HTTP/2, where a server says by GOAWAY that it takes nothing more on a connection.
+func TestGoAway(t *testing.T) {
+	for name, row := range map[string]struct {
+		pace   time.Duration
+		leaves int
+	}{
+		"an interval as long as the idle timeout": {2 * time.Second, 0},
+		"after each answer":                       {time.Second, 1},
+		"with several under way":                  {20 * time.Millisecond, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for i := range 10 {
+				s := &idleServer{idle: 2 * time.Second, leaves: row.leaves, trip: 80 * time.Millisecond, http2: true}
+				s.with(t, 40, func(w *world) {
+					w.Limits.Rate = rate.Every(row.pace + time.Duration(i-5)*row.pace/50)
+					w.resends = 40
+					w.ended(w.run(), ExitDelivered, 40, 0, 0, 0, 0)
+					if n := s.conns.Load(); n > 40 {
+						t.Errorf("%d connections", n)
+					}
+				})
 			}
 		})
 	}
