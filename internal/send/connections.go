@@ -36,7 +36,8 @@ func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 		key.foreign = originOf(req.URL.Scheme+"://"+req.URL.Host) != n.Home
 	}
 	if n.Once == nil || !n.Once(req) {
-		return c.pool(key).RoundTrip(req)
+		resp, err := c.pool(key).RoundTrip(req)
+		return resp, n.explained(req, err)
 	}
 	addr := c.address(req)
 	key.unused = min(key.unused, c.lives.safe(addr))
@@ -44,7 +45,7 @@ func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		c.lives.told(addr, resp.Header["Keep-Alive"])
 	}
-	return resp, err
+	return resp, n.explained(req, err)
 }
 
 func (c *connections) pool(key poolKey) transport {

@@ -41,7 +41,7 @@ const ExitStatuses = `   0  all delivered, or nothing to do
 `
 
 // precedence of the statuses, where several hold.
-var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitLimit, ExitItems}
+var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitUsage, ExitLimit, ExitItems}
 
 // packages are the prefixes of our packages' errors.
 var packages = regexp.MustCompile(`^(journal|lab|pool|report|retry|source|throttle): `)

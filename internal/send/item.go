@@ -210,7 +210,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Seconds = time.Since(j.began).Seconds()
 	}
 	var text string
+	var wrong error
 	if resp != nil {
+		wrong = misdirected(resp)
 		text = readAnswer(resp)
 	}
 	switch end.Outcome {
@@ -238,18 +240,18 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if (out.Status == report.Failed || out.Status == report.Deferred) && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
-	if errors.Is(end.Err, retry.ErrUnreachable) && r.ending.cause() == nil {
-		out.Status = report.Failed // also where another request found it out
-		r.mu.Lock()
-		none := j.server != nil && j.server.accepted == 0 // else it is this item's URL
-		r.mu.Unlock()
-		if none {
-			reason := fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable)
-			r.shut(j.server, ExitUnavailable, reason)
-		}
-	}
 	if end.Err != nil {
 		out.Error = r.hide(j.item, Plain(end.Err))
+	}
+	switch {
+	case errors.Is(end.Err, retry.ErrUnreachable):
+		if r.ending.cause() == nil {
+			out.Status = report.Failed // also where another request found it out
+		}
+		out.Error = r.unreachable(j, end.Err, out.Error)
+	case wrong != nil:
+		out.Error = r.unreachable(j, wrong, out.Error)
+		text = ""
 	}
 	if resp != nil && leadsAway(resp) {
 		out.Error += "; penstock send does not support following a redirect to another server"

@@ -153,7 +153,6 @@ func TestGoAway(t *testing.T) {
 				s := &idleServer{idle: 2 * time.Second, leaves: row.leaves, trip: 80 * time.Millisecond, http2: true}
 				s.with(t, 40, func(w *world) {
 					w.Limits.Rate = rate.Every(row.pace + time.Duration(i-5)*row.pace/50)
-					w.resends = 40
 					w.ended(w.run(), ExitDelivered, 40, 0, 0, 0, 0)
 					if n := s.conns.Load(); n > 40 {
 						t.Errorf("%d connections", n)

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -163,7 +164,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		return // a question about an item, not an item
 	}
 	s := r.serverLocked(e.Key)
-	if s.trouble = trouble(e); outcome == report.Accepted {
+	if s.trouble, s.culprit = trouble(e), culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
 		if it := jobOf(e.Request).item; it.Header == nil {
 			s.newest[it.Method] = later(s.newest[it.Method], now.Add(-e.Latency))
@@ -184,12 +185,24 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	}
 }
 
+// noAnswer is the trouble with a server that is perhaps only slow.
+const noAnswer = "no answer in time"
+
 // trouble says in a few words how a server refused, or failed; "" where it did
 // neither.
 func trouble(e throttle.Event) string {
+	words := troubleOf(e)
+	if culprit := culpritOf(e.Err); culprit != "" && !strings.HasPrefix(words, culprit) {
+		words = culprit + ": " + words
+	}
+	return words
+}
+
+func troubleOf(e throttle.Event) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var proxy *proxyError
+	var cert *tls.CertificateVerificationError
 	switch {
 	case e.Err == nil && e.Status < 300:
 		return ""
@@ -202,11 +215,13 @@ func trouble(e throttle.Event) string {
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &proxy):
-		return proxy.Error()
+		return fmt.Sprintf("%d %s", proxy.status, http.StatusText(proxy.status))
 	case errors.As(e.Err, &dns) && dns.IsNotFound && !dns.IsTemporary:
 		return "host not found"
 	case errors.As(e.Err, &dns):
 		return "its name cannot be looked up"
+	case errors.As(e.Err, &cert):
+		return "its certificate is not valid"
 	case errors.As(e.Err, &op) && (op.Op == "remote error" || op.Op == "local error"): // an alert
 		return "TLS failed"
 	case errors.As(e.Err, &op) && op.Op == "dial" && op.Timeout():
@@ -214,7 +229,7 @@ func trouble(e throttle.Event) string {
 	case errors.As(e.Err, &op) && op.Op == "dial":
 		return "no connection"
 	case e.Outcome == throttle.TimedOut:
-		return "no answer in time"
+		return noAnswer
 	case e.Outcome == throttle.Overloaded:
 		return "connection lost"
 	}

@@ -290,15 +290,16 @@ func TestEndOfOneServer(t *testing.T) {
 		want   report.ItemCounts
 		all    report.ItemCounts // where every server is like that
 		status int
+		alone  int // where every server is like that
 	}{
 		{name: "unknown host", dial: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}},
-			says: "http://127.0.0.2: the server cannot be reached as configured", item: "the server cannot be reached as configured",
-			want: report.ItemCounts{Delivered: 2 * each, Failed: each}, status: ExitItems},
+			says: "http://127.0.0.2: no such host: h: check the name", item: "no such host: h: check the name",
+			want: report.ItemCounts{Delivered: 2 * each, Failed: each}, status: ExitItems, alone: ExitUsage},
 		{name: "a long pause", answer: func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "7200")
 			w.WriteHeader(http.StatusTooManyRequests)
 		}, says: "http://127.0.0.2: the server wants to be left alone until ", item: "429 Too Many Requests: asked to wait 2h0m0s",
-			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: ExitUnavailable},
+			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: ExitUnavailable, alone: ExitUnavailable},
 	} {
 		for _, all := range []bool{false, true} {
 			var seen atomic.Int64
@@ -329,7 +330,7 @@ func TestEndOfOneServer(t *testing.T) {
 				w.MaxWait = time.Hour
 				s := w.run()
 				if all {
-					if s.ExitStatus != ExitUnavailable || s.Items.Delivered > 0 || seen.Load() > 12 || w.since() > time.Second {
+					if s.ExitStatus != c.alone || s.Items.Delivered > 0 || seen.Load() > 12 || w.since() > time.Second {
 						t.Errorf("%s, all: exit status %d after %v, %d requests, %+v\n%s", c.name, s.ExitStatus, w.since(), seen.Load(), s.Items, errorsOf(s))
 					}
 					return

@@ -270,11 +270,14 @@ func TestHostUnknown(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 		}
 		s := w.run()
-		w.ended(s, ExitUnavailable, 0, 1, 0, 0, 99)
+		w.ended(s, ExitUsage, 0, 1, 0, 0, 99)
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		if want := "the server cannot be reached as configured: check the URL, the proxy and the TLS settings"; len(s.Notes) != 1 || s.Notes[0] != want {
+		if want := "PUT http://127.0.0.1/00000: no such host: h: check the name"; len(s.Errors) != 1 || s.Errors[0].Error != want {
+			t.Errorf("errors %+v", s.Errors)
+		}
+		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("notes %q", s.Notes)
 		}
 	})

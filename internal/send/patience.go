@@ -139,6 +139,22 @@ func (r *run) failRefused(now time.Time) {
 	}
 }
 
+// patienceWith returns for how long a server is tried that accepts nothing, 0 for without end, and whether that is a
+// limit of ours, which is shorter than the user's.
+func (r *run) patienceWith(s *server) (after time.Duration, ours bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.broken && !r.provenLocked() && unprovenPatience < r.GiveUpAfter {
+		return unprovenPatience, true
+	}
+	return r.GiveUpAfter, false
+}
+
+// provenLocked reports whether something was ever accepted. It requires that mu is held.
+func (r *run) provenLocked() bool {
+	return r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[journal.Delivered] > 0
+}
+
 // giveUp ends a run in which nothing was accepted for too long, by any server.
 func (r *run) giveUp(now time.Time) {
 	r.failRefused(now)
@@ -150,7 +166,7 @@ func (r *run) giveUp(now time.Time) {
 		r.mu.Unlock()
 		return
 	}
-	proven := r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[journal.Delivered] > 0
+	proven := r.provenLocked()
 	var trouble string
 	spent := time.Duration(math.MaxInt64)
 	var until time.Time // the first of them wants to be asked again

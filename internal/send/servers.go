@@ -1,12 +1,14 @@
 package send
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -18,6 +20,7 @@ type server struct {
 	accepted int64                // requests
 	newest   map[string]time.Time // by method: when that of them left that left last, of items without headers of their own
 	trouble  string               // what went wrong last; empty: nothing did
+	culprit  string               // who is to blame for that, if not the server: its proxy
 	broken   bool                 // that was an answer like 500, or no connection for what is in between
 	gone     error                // why it gets no more of this run
 	goneBy   int                  // the exit status that goes with it
@@ -27,6 +30,7 @@ type server struct {
 	// For watch alone.
 	down    time.Time // since when it is, where that was told; zero: it is not
 	told    time.Time // when that was
+	blamed  string    // who was said to be down, if not the server
 	pace    float64   // the rate that was learned, while people have not been told
 	settled time.Time // since when it has been so, about
 	paced   bool      // they have been
@@ -73,7 +77,7 @@ func (r *run) close(s *server, status int, reason error) {
 		}
 	}
 	if !r.Source.OwnURLs() {
-		r.end(status, reason)
+		r.end(status, once(reason))
 	}
 }
 
@@ -81,6 +85,14 @@ func (r *run) close(s *server, status int, reason error) {
 func (r *run) shut(s *server, status int, reason error) {
 	r.close(s, status, reason)
 	s.Stop(reason)
+}
+
+// once returns the reason to end a run for which one server is the reason: what is wrong with that is said with its items.
+func once(reason error) error {
+	if errors.Is(reason, retry.ErrUnreachable) {
+		return retry.ErrUnreachable
+	}
+	return reason
 }
 
 // endIfAlone ends the run when all is read and each of its servers is gone.
@@ -97,7 +109,7 @@ func (r *run) endIfAlone() {
 		return
 	}
 	for _, status := range slices.Sorted(maps.Keys(reasons)) {
-		r.end(status, reasons[status])
+		r.end(status, once(reasons[status]))
 	}
 }
 

@@ -59,7 +59,7 @@ func TestStallReading(t *testing.T) {
 		ours, theirs := pair(t)
 		go func() {
 			_, _ = theirs.Write(make([]byte, maxAnswerHead)) // before that it is a head, which does not take as long
-			for range 20 { // 19 minutes
+			for range 20 {                                   // 19 minutes
 				_, _ = theirs.Write([]byte("x"))
 				time.Sleep(limit * 19 / 20)
 			}
