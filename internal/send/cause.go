@@ -162,11 +162,10 @@ func certificateCause(at *url.URL, err error) (text string, fault bool) {
 // alertCause is cause for a server that ends a handshake with an alert (RFC 8446, section 6.2). The type of these is not
 // exported, but has the same texts as one that is.
 func (n Network) alertCause(at *url.URL, who string, err error) (text string, fault bool) {
-	ours := n.TLS != nil && len(n.TLS.Certificates) > 0
 	switch err.Error() {
 	case tls.AlertError(116).Error(), tls.AlertError(42).Error(), tls.AlertError(48).Error(): // certificate required, bad, of an unknown issuer
 		switch {
-		case !ours:
+		case !n.certified():
 			return who + demandsCertificate, true
 		case n.Home != "" && n.Home != originOf(at.Scheme+"://"+at.Host):
 			return fmt.Sprintf("%s demands a certificate of ours, and that of --cert is for %s only", who, n.Home), true

@@ -32,7 +32,7 @@ type poolKey struct {
 func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := &c.network
 	key := poolKey{unused: n.idleTimeout()}
-	if n.Home != "" && n.TLS != nil && req.URL.Scheme == "https" {
+	if n.Home != "" && n.certified() && req.URL.Scheme == "https" {
 		key.foreign = originOf(req.URL.Scheme+"://"+req.URL.Host) != n.Home
 	}
 	if n.Once == nil || !n.Once(req) {

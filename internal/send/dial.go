@@ -3,7 +3,10 @@ package send
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"net"
+	"net/http/httptrace"
+	"net/url"
 	"sync"
 	"time"
 
@@ -74,5 +77,48 @@ func (n Network) dialer(lives *lives) dialFunc {
 		conn := newStallConn(c, n.StallTimeout)
 		conn.free, conn.lived = free, func(idle time.Duration) { lives.ended(addr, idle) }
 		return conn, nil
+	}
+}
+
+// dialTLS returns what connects to a server, or to a proxy that speaks TLS itself: that one is not shown our certificate.
+func (n Network) dialTLS(dial dialFunc) dialFunc {
+	proxies := make(map[string]bool)
+	for _, address := range n.addresses() {
+		if u, err := url.Parse(address); err == nil && u.Scheme == "https" {
+			proxies[addressOf(u)] = true
+		}
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		config := n.config(!proxies[addr])
+		if config.ServerName == "" {
+			config.ServerName, _, _ = net.SplitHostPort(addr)
+		}
+		if n.HTTP2 && !proxies[addr] {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
+		conn := tls.Client(c, config)
+		handshake := ctx
+		if n.ConnectTimeout > 0 {
+			var done context.CancelFunc
+			handshake, done = context.WithTimeout(ctx, n.ConnectTimeout)
+			defer done()
+		}
+		err = conn.HandshakeContext(handshake)
+		if err == nil {
+			return conn, nil
+		}
+		c.Close()
+		if ctx.Err() == nil && handshake.Err() != nil {
+			err = &net.OpError{Op: "dial", Net: network, Err: handshake.Err()}
+		}
+		// Of a handshake that succeeded, net/http tells.
+		if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.TLSHandshakeDone != nil {
+			trace.TLSHandshakeDone(tls.ConnectionState{}, err)
+		}
+		return nil, err
 	}
 }

@@ -68,6 +68,11 @@ func (n Network) config(certificate bool) *tls.Config {
 	return config
 }
 
+// certified reports whether we have a certificate to show.
+func (n Network) certified() bool {
+	return n.TLS != nil && (len(n.TLS.Certificates) > 0 || n.TLS.GetClientCertificate != nil)
+}
+
 // pool returns a transport with connections of its own, which are closed when nothing was sent on them for so long.
 func (n Network) pool(perHost int, unused time.Duration, certificate bool, dial dialFunc) transport {
 	t := &http.Transport{
@@ -89,6 +94,9 @@ func (n Network) pool(perHost int, unused time.Duration, certificate bool, dial 
 			return nil
 		}
 		return &proxyError{resp.StatusCode}
+	}
+	if certificate && n.certified() {
+		t.DialTLSContext = n.dialTLS(dial) // net/http would show it to a proxy as well
 	}
 	t.Protocols.SetHTTP1(true)
 	t.Protocols.SetHTTP2(n.HTTP2)
