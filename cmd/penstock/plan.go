@@ -30,6 +30,9 @@ func (f *sendFlags) plan(w io.Writer, o send.Options) error {
 		}
 	}
 	fmt.Fprintf(w, "would send %s\n", o.Describe())
+	if warning := o.Exposed(); warning != "" {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
 	if left.Skipped > 0 {
 		fmt.Fprintf(w, "skipped: %s, by what the journal has of earlier runs\n", humanize.Comma(left.Skipped))
 	}

@@ -196,7 +196,9 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 	if r.Form != "" {
 		h.Set("Content-Type", kind) // with the form's boundary
 	}
-	if !own {
+	if own {
+		r.exposed(exposed(it.URL, it.Header, false))
+	} else {
 		r.headers.Store(kind, h)
 	}
 	return h, nil

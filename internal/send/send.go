@@ -116,6 +116,7 @@ type run struct {
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
+	toldExposed sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
 	unread      atomic.Bool               // the reader of the results is waited for
 	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
@@ -170,6 +171,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	for _, remark := range o.Remarks {
 		r.Log.Warn(remark)
 	}
+	r.exposed(o.Exposed())
 
 	ctx, r.breakOff = context.WithCancelCause(ctx)
 	defer r.breakOff(nil)
