@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 // A causeError is an error of the network that says for people what is wrong and what to do about it.
@@ -177,6 +178,16 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 		return who + " ends the TLS handshake: it may demand a certificate of ours (--cert), or want a cipher that is not safe", true
 	}
 	return "", false
+}
+
+// withFlag returns the text of an error with the flag of the limit of ours that it speaks of.
+func withFlag(text string, err error) string {
+	var timeout *throttle.TimeoutError
+	if errors.As(err, &timeout) {
+		words := fmt.Sprintf("it took longer than --timeout %v: raise that if the file or the server needs more", timeout.After)
+		text = strings.ReplaceAll(text, Plain(timeout), words)
+	}
+	return text
 }
 
 // unreachableError is the reason why nothing more is sent to a server.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -127,6 +128,41 @@ func TestCauses(t *testing.T) {
 					t.Errorf("the proxy's password is shown: %s", talk)
 				}
 			})
+		})
+	}
+}
+
+// A limit of ours that cuts an attempt is named, with what was waited for.
+func TestLimitsAreNamed(t *testing.T) {
+	slow := func(body bool) http.HandlerFunc {
+		return func(_ http.ResponseWriter, r *http.Request) {
+			if body {
+				_, _ = io.Copy(io.Discard, r.Body)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	}
+	for _, row := range []struct {
+		reads          bool // the body
+		timeout, stall time.Duration
+		says           string
+	}{
+		{true, 0, 20 * time.Second, "the whole file was sent, and no answer came for 20s: if the server takes longer, raise --stall-timeout"},
+		{false, 0, 20 * time.Second, "no byte moved for 20s (--stall-timeout)"},
+		{true, 10 * time.Second, 20 * time.Second, "it took longer than --timeout 10s: raise that if the file or the server needs more"},
+	} {
+		onFakeTime(t, 1, slow(row.reads), func(w *world) {
+			if err := os.WriteFile(w.firstFile(), make([]byte, 1<<20), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.method(http.MethodPost) // scans again
+			w.Timeout, w.Network.StallTimeout = row.timeout, row.stall
+			s := w.run()
+			w.ended(s, ExitItems, 0, 0, 1, 0, 0)
+			want := "unknown: POST http://127.0.0.1/00000: " + row.says + ": it may have been accepted, and repeating it is not safe"
+			if strings.TrimSpace(errorsOf(s)) != want || strings.Contains(w.watch.talk.String(), "down") {
+				t.Errorf("%s, want %s\n%s", errorsOf(s), want, w.watch.talk.String())
+			}
 		})
 	}
 }

@@ -243,7 +243,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Note = "an attempt may have been accepted"
 	}
 	if end.Err != nil {
-		out.Error = r.hide(j.item, Plain(end.Err))
+		out.Error = r.hide(j.item, withFlag(Plain(end.Err), end.Err))
 	}
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
