@@ -163,6 +163,7 @@ func TestLimitsAreNamed(t *testing.T) {
 			if strings.TrimSpace(errorsOf(s)) != want || strings.Contains(w.watch.talk.String(), "down") {
 				t.Errorf("%s, want %s\n%s", errorsOf(s), want, w.watch.talk.String())
 			}
+			time.Sleep(3 * time.Minute) // the server lingers
 		})
 	}
 }
