@@ -97,6 +97,10 @@ func TestCauses(t *testing.T) {
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
 			says:  "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
 			note:  "none", ends: ExitItems},
+		{name: "the proxy refuses the credentials, without TLS", to: "http://h.example", proxy: proxy, waits: true,
+			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+			says:  "407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note:  "none", ends: ExitItems},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var w *world

@@ -254,6 +254,8 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	case wrong != nil:
 		out.Error = r.unreachable(j, wrong, out.Error)
 		text = ""
+	case resp != nil && resp.StatusCode == http.StatusProxyAuthRequired:
+		out.Error += ": " + proxyCredentials
 	}
 	if resp != nil && leadsAway(resp) {
 		out.Error += "; penstock send does not support following a redirect to another server"
