@@ -221,23 +221,23 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 	return text
 }
 
-// misdirected returns the cause that servers and proxies say in the text of an answer, having no status for it; nil
-// if there is none. The answer can still be read afterwards.
-func misdirected(resp *http.Response) error {
-	if resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
+// misdirected returns a function that, once the answer was read, returns the cause that servers and proxies say in the
+// text of an answer, having no status for it; nil if there is none.
+func misdirected(resp *http.Response) (cause func() error) {
+	if resp == nil || resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
+		return func() error { return nil }
+	}
+	at, said := resp.Request.URL, &overheard{ReadCloser: resp.Body}
+	resp.Body = said
+	return func() error {
+		text := strings.ToLower(string(said.head))
+		for _, words := range saidInText {
+			if strings.Contains(text, words.text) && at.Scheme == words.scheme {
+				return &causeError{text: serverAt(at) + words.cause, fault: true}
+			}
+		}
 		return nil
 	}
-	at := resp.Request.URL
-	head := make([]byte, 1<<10)
-	n, _ := io.ReadFull(resp.Body, head)
-	resp.Body = &unread{io.MultiReader(strings.NewReader(string(head[:n])), resp.Body), resp.Body}
-	text := strings.ToLower(string(head[:n]))
-	for _, words := range saidInText {
-		if strings.Contains(text, words.text) && at.Scheme == words.scheme {
-			return &causeError{text: serverAt(at) + words.cause, fault: true}
-		}
-	}
-	return nil
 }
 
 const (
@@ -254,8 +254,14 @@ var saidInText = []struct{ scheme, text, cause string }{
 	{"https", "the ssl certificate error", refusesCertificate},               // nginx
 }
 
-// An unread body has its beginning back.
-type unread struct {
-	io.Reader
-	io.Closer
+// An overheard body keeps its beginning.
+type overheard struct {
+	io.ReadCloser
+	head []byte
+}
+
+func (b *overheard) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.head = append(b.head, p[:min(n, 1<<10-len(b.head))]...)
+	return n, err
 }

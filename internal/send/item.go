@@ -212,9 +212,8 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Seconds = time.Since(j.began).Seconds()
 	}
 	var text string
-	var wrong error
+	cause := misdirected(resp)
 	if resp != nil {
-		wrong = misdirected(resp)
 		text = readAnswer(resp)
 	}
 	switch end.Outcome {
@@ -251,8 +250,8 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 			out.Status = report.Failed // also where another request found it out
 		}
 		out.Error = r.unreachable(j, end.Err, out.Error)
-	case wrong != nil:
-		out.Error = r.unreachable(j, wrong, out.Error)
+	case cause() != nil:
+		out.Error = r.unreachable(j, cause(), out.Error)
 		text = ""
 	case resp != nil && resp.StatusCode == http.StatusProxyAuthRequired:
 		out.Error += ": " + proxyCredentials
