@@ -99,7 +99,7 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 	case errors.As(err, &dns) && dns.IsNotFound && !dns.IsTemporary:
 		return fmt.Sprintf("no such host: %s: check the name", dns.Name), true
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return who + " refuses connections: check that it runs", false
+		return who + " refuses connections: check that it is running", false
 	case errors.As(err, &op) && op.Op == "dial" && op.Timeout() && n.ConnectTimeout > 0:
 		return fmt.Sprintf("no connection to %s within %v (--connect-timeout)", who, n.ConnectTimeout), false
 	case errors.As(err, &plain):
@@ -139,17 +139,17 @@ func certificateCause(at *url.URL, err error) (text string, fault bool) {
 		}
 		switch {
 		case len(names) == 0:
-			return whose + " names no host: it has to name this one as a subject alternative name", true
+			return whose + " has no subject alternative name, which is required", true
 		case len(names) > 3:
 			names = append(names[:3:3], fmt.Sprintf("%d others", len(names)-3))
 		}
-		return fmt.Sprintf("%s is for %s: use such a name in the URL", whose, strings.Join(names, ", ")), true
+		return fmt.Sprintf("%s is valid for %s only: use that name in the URL", whose, strings.Join(names, ", ")), true
 	case errors.As(err, &unknown):
 		issuer := "an unknown authority"
 		if unknown.Cert != nil && unknown.Cert.Issuer.CommonName != "" {
 			issuer = unknown.Cert.Issuer.CommonName
 		}
-		return fmt.Sprintf("%s is not trusted (it was issued by %s): if you trust it, name its issuer's certificate by --cacert", whose, issuer), true
+		return fmt.Sprintf("%s is not trusted (it was issued by %s): if you trust it, give its issuer's certificate with --cacert", whose, issuer), true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		// The server's owner has to see to that, and may.
 		if time.Now().Before(invalid.Cert.NotBefore) {
@@ -168,14 +168,14 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 		switch {
 		case !n.certified():
 			return who + demandsCertificate, true
-		case n.Home != "" && n.Home != originOf(at.Scheme+"://"+at.Host):
-			return fmt.Sprintf("%s demands a certificate of ours, and that of --cert is for %s only", who, n.Home), true
+		case n.CertificateOrigin != "" && n.CertificateOrigin != originOf(at.Scheme+"://"+at.Host):
+			return fmt.Sprintf("%s requires a client certificate, and --cert is used for %s only", who, n.CertificateOrigin), true
 		}
 		return who + refusesCertificate, true
 	case tls.AlertError(70).Error(): // protocol version
-		return who + " speaks no version of TLS from 1.2 on", true
+		return who + " does not support TLS 1.2 or later", true
 	case tls.AlertError(40).Error(): // handshake failure
-		return who + " ends the TLS handshake: it may demand a certificate of ours (--cert), or want a cipher that is not safe", true
+		return who + " ends the TLS handshake: it may require a client certificate (--cert), or support no secure cipher", true
 	}
 	return "", false
 }
@@ -184,7 +184,7 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 func withFlag(text string, err error) string {
 	var timeout *throttle.TimeoutError
 	if errors.As(err, &timeout) {
-		words := fmt.Sprintf("it took longer than --timeout %v: raise that if the file or the server needs more", timeout.After)
+		words := fmt.Sprintf("the attempt took longer than --timeout %v: raise it if the file or the server needs more time", timeout.After)
 		text = strings.ReplaceAll(text, Plain(timeout), words)
 	}
 	return text
@@ -227,7 +227,7 @@ func misdirected(resp *http.Response) (cause func() error) {
 	if resp == nil || resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
 		return func() error { return nil }
 	}
-	at, said := resp.Request.URL, &overheard{ReadCloser: resp.Body}
+	at, said := resp.Request.URL, &headBody{ReadCloser: resp.Body}
 	resp.Body = said
 	return func() error {
 		text := strings.ToLower(string(said.head))
@@ -241,8 +241,8 @@ func misdirected(resp *http.Response) (cause func() error) {
 }
 
 const (
-	demandsCertificate = " demands a certificate of ours: give one by --cert and --key"
-	refusesCertificate = " does not accept the certificate of --cert"
+	demandsCertificate = " requires a client certificate: give one with --cert and --key"
+	refusesCertificate = " rejects the client certificate given with --cert"
 )
 
 var saidInText = []struct{ scheme, text, cause string }{
@@ -254,13 +254,13 @@ var saidInText = []struct{ scheme, text, cause string }{
 	{"https", "the ssl certificate error", refusesCertificate},               // nginx
 }
 
-// An overheard body keeps its beginning.
-type overheard struct {
+// A headBody keeps the beginning of what is read.
+type headBody struct {
 	io.ReadCloser
 	head []byte
 }
 
-func (b *overheard) Read(p []byte) (int, error) {
+func (b *headBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.head = append(b.head, p[:min(n, 1<<10-len(b.head))]...)
 	return n, err

@@ -70,16 +70,16 @@ func TestCauses(t *testing.T) {
 		{name: "http to a bare https port", to: "http://h.example:8443", serve: answer("\x15\x03\x01\x00\x02\x02\x46"),
 			says: "port 8443 of h.example speaks TLS: use https://"},
 		{name: "a certificate is demanded", to: "https://h.example", serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
-			says: "port 443 of h.example demands a certificate of ours: give one by --cert and --key"},
+			says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
 		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example", serve: secure(func(c *tls.Config) {
 			c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
-		}), says: "port 443 of h.example ends the TLS handshake: it may demand a certificate of ours (--cert), or want a cipher that is not safe"},
+		}), says: "port 443 of h.example ends the TLS handshake: it may require a client certificate (--cert), or support no secure cipher"},
 		{name: "a certificate is demanded, by nginx", to: "https://h.example", serve: func(w *world, c net.Conn, config *tls.Config) {
 			page("<html>\r\n<head><title>400 No required SSL certificate was sent</title></head></html>")(w, tls.Server(c, config), nil)
-		}, says: "port 443 of h.example demands a certificate of ours: give one by --cert and --key"},
+		}, says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
 		{name: "a certificate is not accepted", to: "https://h.example", ours: true, serve: secure(func(c *tls.Config) {
 			c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-		}), says: "port 443 of h.example does not accept the certificate of --cert"},
+		}), says: "port 443 of h.example rejects the client certificate given with --cert"},
 		{name: "unknown proxy", to: "http://h.example", proxy: proxy, dial: unknown,
 			says: "no such host: proxy.example: check the name in --proxy, HTTP_PROXY or HTTPS_PROXY"},
 		{name: "the proxy speaks plain HTTP", to: "http://h.example", proxy: &url.URL{Scheme: "https", Host: "proxy.example:3128"},
@@ -87,11 +87,11 @@ func TestCauses(t *testing.T) {
 				_, _ = c.Read(make([]byte, 10))
 				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
 			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, HTTP_PROXY or HTTPS_PROXY"},
-		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that it runs",
+		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that it is running",
 			note: "nothing was accepted for 5s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
-		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it runs",
+		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
 			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
-		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it runs",
+		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
 			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
 		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy, waits: true,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
@@ -153,7 +153,7 @@ func TestLimitsAreNamed(t *testing.T) {
 	}{
 		{true, 0, 20 * time.Second, "the whole file was sent, and no answer came for 20s: if the server takes longer, raise --stall-timeout"},
 		{false, 0, 20 * time.Second, "no byte moved for 20s (--stall-timeout)"},
-		{true, 10 * time.Second, 20 * time.Second, "it took longer than --timeout 10s: raise that if the file or the server needs more"},
+		{true, 10 * time.Second, 20 * time.Second, "the attempt took longer than --timeout 10s: raise it if the file or the server needs more time"},
 	} {
 		onFakeTime(t, 1, slow(row.reads), func(w *world) {
 			if err := os.WriteFile(w.firstFile(), make([]byte, 1<<20), 0o600); err != nil {

@@ -32,10 +32,10 @@ type poolKey struct {
 func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := &c.network
 	key := poolKey{unused: n.idleTimeout()}
-	if n.Home != "" && n.certified() && req.URL.Scheme == "https" {
-		key.foreign = originOf(req.URL.Scheme+"://"+req.URL.Host) != n.Home
+	if n.CertificateOrigin != "" && n.certified() && req.URL.Scheme == "https" {
+		key.foreign = originOf(req.URL.Scheme+"://"+req.URL.Host) != n.CertificateOrigin
 	}
-	if n.Once == nil || !n.Once(req) {
+	if n.Unrepeatable == nil || !n.Unrepeatable(req) {
 		resp, err := c.pool(key).RoundTrip(req)
 		return resp, n.explained(req, err)
 	}

@@ -45,15 +45,16 @@ func exposed(to string, h http.Header, certificate bool) string {
 			what = append(what, name+" in the URL")
 		}
 	}
+	verb := " is"
 	switch last := len(what) - 1; {
 	case last < 0 && certificate:
-		return origin + " is not asked by TLS, so the certificate of --cert is not shown: use https://"
+		return "--cert has no effect, since " + origin + " is reached without TLS: use https://"
 	case last < 0:
 		return ""
 	case last > 0:
-		what = []string{strings.Join(what[:last], ", ") + " and " + what[last]}
+		what, verb = []string{strings.Join(what[:last], ", ") + " and " + what[last]}, " are"
 	}
-	return what[0] + " can be read by anybody on the way to " + origin + ", which is asked without TLS: use https://"
+	return what[0] + verb + " sent to " + origin + " without TLS, where others can read it: use https://"
 }
 
 // exposed writes a warning, the first time.

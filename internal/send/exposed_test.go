@@ -15,13 +15,13 @@ func TestExposed(t *testing.T) {
 		certificate bool
 		says        string
 	}{
-		{"http://api.example.com/{name}", token, false, "the header Authorization can be read by anybody on the way to http://api.example.com, which is asked without TLS: use https://"},
-		{"HTTP://api.example.com:8080/{name}", token, true, "the header Authorization can be read by anybody on the way to http://api.example.com:8080, which is asked without TLS: use https://"},
+		{"http://api.example.com/{name}", token, false, "the header Authorization is sent to http://api.example.com without TLS, where others can read it: use https://"},
+		{"HTTP://api.example.com:8080/{name}", token, true, "the header Authorization is sent to http://api.example.com:8080 without TLS, where others can read it: use https://"},
 		{"http://a.example/{name}", http.Header{"X-Api-Key": {"sesame"}, "Cookie": {"sesame"}, "Accept": {"*/*"}}, false,
-			"the header Cookie and the header X-Api-Key can be read by anybody on the way to http://a.example, which is asked without TLS: use https://"},
+			"the header Cookie and the header X-Api-Key are sent to http://a.example without TLS, where others can read it: use https://"},
 		{"http://user:sesame@a.example/{name}?sig=1&access_token=sesame", nil, false,
-			"the password in the URL and access_token in the URL can be read by anybody on the way to http://a.example, which is asked without TLS: use https://"},
-		{"http://10.0.0.1/{name}", nil, true, "http://10.0.0.1 is not asked by TLS, so the certificate of --cert is not shown: use https://"},
+			"the password in the URL and access_token in the URL are sent to http://a.example without TLS, where others can read it: use https://"},
+		{"http://10.0.0.1/{name}", nil, true, "--cert has no effect, since http://10.0.0.1 is reached without TLS: use https://"},
 		{"http://api.example.com/{name}", nil, false, ""},
 		{"http://api.example.com/@{name}?page=1", http.Header{"Idempotency-Key": {"k"}, "Accept": {"*/*"}}, false, ""},
 		{"https://api.example.com/{name}", token, true, ""},
@@ -31,7 +31,7 @@ func TestExposed(t *testing.T) {
 		{"http://LocalHost/{name}", token, false, ""},
 		{"http://api.localhost./{name}", token, false, ""},
 		{"http://127.0.0.1.example.com/{name}", token, false,
-			"the header Authorization can be read by anybody on the way to http://127.0.0.1.example.com, which is asked without TLS: use https://"},
+			"the header Authorization is sent to http://127.0.0.1.example.com without TLS, where others can read it: use https://"},
 		{"items.ndjson", token, false, ""},
 	} {
 		o := Options{To: row.to, Header: row.header}
@@ -77,7 +77,7 @@ func TestExposedIsToldOnce(t *testing.T) {
 			}
 			w.ended(w.run(), ExitDelivered, 3, 0, 0, 0, 0)
 			talk := w.watch.talk.String()
-			if n := strings.Count(talk, "can be read by anybody"); n != row.times || strings.Contains(talk, "sesame") {
+			if n := strings.Count(talk, "others can read it"); n != row.times || strings.Contains(talk, "sesame") {
 				t.Errorf("%s: said %d times, want %d:\n%s", name, n, row.times, talk)
 			}
 		})

@@ -72,10 +72,10 @@ func TestHeadsAreBounded(t *testing.T) {
 		{"drips", func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
 			keepWriting(c, "a", limit/2)
-		}, 2 * limit, "the answer did not come to the end of its headers within 2m0s"},
+		}, 2 * limit, "the headers of the answer were not complete within 2m0s"},
 		{"drips interim answers", func(c net.Conn) {
 			keepWriting(c, "HTTP/1.1 102 Processing\r\n\r\n", limit/2)
-		}, 2 * limit, "the answer did not come to the end of its headers within 2m0s"},
+		}, 2 * limit, "the headers of the answer were not complete within 2m0s"},
 		{"interim answers without end", func(c net.Conn) {
 			keepWriting(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0)
 		}, 0, "server response headers exceeded 32768 bytes"},

@@ -60,13 +60,10 @@ func (r *run) foreign(it source.Item) bool {
 	}
 	r.toldForeign.Do(func() {
 		what := "headers and token"
-		switch {
-		case r.Network.certified() && len(r.Header) == 0:
-			what = "our certificate"
-		case r.Network.certified():
-			what = "headers, token and our certificate"
+		if r.Network.certified() {
+			what = "headers, token and client certificate"
 		}
-		r.Log.Info(fmt.Sprintf("for %s only: %s; %s and others for other servers go without", r.HeaderOrigin, what, report.Printable(it.Path)))
+		r.Log.Info(fmt.Sprintf("%s go to %s only; %s and others for other servers go without", what, r.HeaderOrigin, report.Printable(it.Path)))
 	})
 	return true
 }

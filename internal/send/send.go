@@ -324,8 +324,8 @@ func newRun(o Options) *run {
 
 // base returns the transport below the limits.
 func (r *run) base(idle int) http.RoundTripper {
-	r.Network.Home = r.HeaderOrigin
-	r.Network.Once = func(req *http.Request) bool { return jobOf(req) != nil && !r.repeatable(req.Method) }
+	r.Network.CertificateOrigin = r.HeaderOrigin
+	r.Network.Unrepeatable = func(req *http.Request) bool { return jobOf(req) != nil && !r.repeatable(req.Method) }
 	base := r.Network.base(idle)
 	if r.Journal == nil && r.Idempotency.Header == "" {
 		return base

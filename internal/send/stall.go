@@ -67,7 +67,7 @@ func (e *stallError) Error() string {
 	case stalledAnswer:
 		return fmt.Sprintf("the whole file was sent, and no answer came for %v: if the server takes longer, raise --stall-timeout", e.limit)
 	case stalledDripped:
-		return fmt.Sprintf("the answer did not come to the end of its headers within %v (twice --stall-timeout)", e.limit)
+		return fmt.Sprintf("the headers of the answer were not complete within %v (twice --stall-timeout)", e.limit)
 	}
 	return fmt.Sprintf("no byte moved for %v (--stall-timeout)", e.limit)
 }

@@ -78,17 +78,17 @@ func TestServersAreVerified(t *testing.T) {
 		status  int
 	}{
 		"right":        {cert: x509.Certificate{DNSNames: []string{"h.example"}}},
-		"wrong host":   {cert: x509.Certificate{DNSNames: []string{"other.example"}}, says: "the certificate of h.example is for other.example: use such a name in the URL"},
-		"wildcard":     {cert: x509.Certificate{DNSNames: []string{"*.h.example"}}, says: "the certificate of h.example is for *.h.example: use such a name in the URL"},
-		"common name":  {cert: x509.Certificate{Subject: pkix.Name{CommonName: "h.example"}}, says: "the certificate of h.example names no host: it has to name this one as a subject alternative name"},
-		"unknown":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, unknown: true, says: "the certificate of h.example is not trusted (it was issued by test authority): if you trust it, name its issuer's certificate by --cacert"},
+		"wrong host":   {cert: x509.Certificate{DNSNames: []string{"other.example"}}, says: "the certificate of h.example is valid for other.example only: use that name in the URL"},
+		"wildcard":     {cert: x509.Certificate{DNSNames: []string{"*.h.example"}}, says: "the certificate of h.example is valid for *.h.example only: use that name in the URL"},
+		"common name":  {cert: x509.Certificate{Subject: pkix.Name{CommonName: "h.example"}}, says: "the certificate of h.example has no subject alternative name, which is required"},
+		"unknown":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, unknown: true, says: "the certificate of h.example is not trusted (it was issued by test authority): if you trust it, give its issuer's certificate with --cacert"},
 		"expired":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)}, says: "the certificate of h.example expired on 1970-01-01", status: ExitUnavailable},
 		"not yet":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(1<<32, 0), NotAfter: time.Unix(1<<33, 0)}, says: "the certificate of h.example is valid from 2106-02-07 on: check this machine's clock", status: ExitUnavailable},
 		"not a server": {cert: x509.Certificate{DNSNames: []string{"h.example"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, says: "the certificate of h.example is not valid: certificate specifies an incompatible key usage"},
 		"TLS 1.2":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS12},
-		"TLS 1.1":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS11, says: "port 443 of h.example speaks no version of TLS from 1.2 on"},
+		"TLS 1.1":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS11, says: "port 443 of h.example does not support TLS 1.2 or later"},
 		"TLS 1.0, asked for": {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS10,
-			ours: &tls.Config{MinVersion: tls.VersionTLS10}, says: "port 443 of h.example speaks no version of TLS from 1.2 on"},
+			ours: &tls.Config{MinVersion: tls.VersionTLS10}, says: "port 443 of h.example does not support TLS 1.2 or later"},
 	} {
 		var config *tls.Config
 		onRawServer(t, 2, func(c net.Conn) {
@@ -172,7 +172,7 @@ func TestConnectingIsBounded(t *testing.T) {
 				_, _ = io.WriteString(c, "\x17\x03\x03\x40\x00")
 				keepWriting(c, "\x00", limit/4)
 			}
-		}, 2 * limit, "the answer did not come to the end of its headers within 2m0s"},
+		}, 2 * limit, "the headers of the answer were not complete within 2m0s"},
 	} {
 		var config *tls.Config
 		onRawServer(t, 1, func(c net.Conn) { row.serve(c, config) }, func(w *world) {

@@ -17,10 +17,10 @@ type Network struct {
 	HTTP2          bool
 	Proxy          *url.URL    // nil: by the environment
 	TLS            *tls.Config // nil: with the system's roots
-	// Home is the only server that is shown the certificate in TLS, as an origin; empty: all are.
-	Home string
-	// Once reports whether it would do harm to send a request twice. If nil, it does for none.
-	Once func(*http.Request) bool
+	// CertificateOrigin is the only server that the certificate in TLS is shown to, as an origin; empty: all servers.
+	CertificateOrigin string
+	// Unrepeatable reports whether a request must not be sent twice. If nil, none is such.
+	Unrepeatable func(*http.Request) bool
 
 	dial  dialFunc               // nil: the system's
 	files int                    // that may be open at once; 0: what the system says
