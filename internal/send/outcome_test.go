@@ -274,7 +274,7 @@ func TestHostUnknown(t *testing.T) {
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		if want := "PUT http://127.0.0.1/00000: no such host: h: check the name"; len(s.Errors) != 1 || s.Errors[0].Error != want {
+		if want := ": no such host: h: check the name"; len(s.Errors) != 1 || !strings.HasSuffix(s.Errors[0].Error, want) {
 			t.Errorf("errors %+v", s.Errors)
 		}
 		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 || s.Notes[0] != want {
