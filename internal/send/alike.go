@@ -175,7 +175,7 @@ func advice(status int) string {
 	case status == http.StatusForbidden:
 		return "check what the account is allowed to do, and the URL" + again
 	case status == http.StatusProxyAuthRequired:
-		return "the proxy wants other credentials: check those in the proxy's URL" + again
+		return proxyCredentials + again
 	case status == http.StatusInsufficientStorage:
 		return "the server's storage is full: ask for space to be freed" + again
 	case status == http.StatusNotFound, status == http.StatusGone:
@@ -192,10 +192,11 @@ func advice(status int) string {
 	return "check the URL, the method and what is sent"
 }
 
-// refusedNotes say what to do about refusals that are not about a file, however few there were.
+// refusedNotes say what to do about refusals that are not about a file, however few there were. Of a proxy's refusal
+// each item says so.
 func (r *run) refusedNotes() (notes []string) {
 	for _, status := range []int{
-		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusInsufficientStorage,
+		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusInsufficientStorage,
 	} {
 		r.mu.Lock()
 		n := r.refusedBy[status]

@@ -45,7 +45,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 	}{
 		{401, map[string]int{"a": all}, 10, "401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"},
 		{402, map[string]int{"a": all}, 10, "402 Payment Required and nothing was accepted: the account has no credit left"},
-		{407, map[string]int{"a": all}, 10, "407 Proxy Authentication Required and nothing was accepted: the proxy wants other credentials"},
+		{407, map[string]int{"a": all}, 10, "407 Proxy Authentication Required and nothing was accepted: check the user name and password in --proxy"},
 		{507, map[string]int{"a": all}, 10, "507 Insufficient Storage and nothing was accepted: the server's storage is full"},
 		{403, map[string]int{"a": all}, 20, "403 Forbidden and nothing was accepted: check what the account is allowed to do"},
 		{403, map[string]int{"a": all / 2, "b": all / 2}, 20, "403 Forbidden"},

@@ -117,6 +117,7 @@ func TestCauses(t *testing.T) {
 				if row.dial != nil {
 					w.Network.dial = func(context.Context, string, string) (net.Conn, error) { return nil, row.dial }
 				}
+				w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
 				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 				s := w.run()
 				if status := cmp.Or(row.ends, ExitUsage); s.ExitStatus != status || s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {

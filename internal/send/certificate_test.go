@@ -89,7 +89,7 @@ func TestCertificateStaysHome(t *testing.T) {
 					text, _, _ = strings.Cut(text, "\n")
 				}
 				w.manifest(strings.ReplaceAll(text, `"url"`, `"method":"`+method+`","url"`))
-				w.Limits.InFlight, w.resends = 1, 100
+				w.Limits.InFlight = 1
 				_ = w.run()
 			})
 			got := make(map[string]int)
