@@ -98,7 +98,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	net.BoolVar(&f.http2, "http2", false, "speak HTTP/2 where the server does")
 	net.StringVar(&f.proxy, "proxy", "", "`URL` of a proxy (default by HTTPS_PROXY, HTTP_PROXY and NO_PROXY)")
 	net.StringVar(&f.cacert, "cacert", "", "`FILE` with certificates to trust instead of the system's")
-	net.StringVar(&f.cert, "cert", "", "`FILE` with our own certificate")
+	net.StringVar(&f.cert, "cert", "", "`FILE` with our own certificate; it is shown to the server that gets the headers, and to no other")
 	net.StringVar(&f.key, "key", "", "`FILE` with its key")
 
 	out := in("Output")

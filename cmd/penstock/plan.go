@@ -30,6 +30,9 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 	}
 	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
 	fmt.Fprintf(w, "would send %s\n", o.Describe())
+	if warning := o.Exposed(); warning != "" {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
 	if left.Asked > 0 {
 		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n", humanize.Comma(left.Asked))
 	}

@@ -177,7 +177,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		}
 		return usageError(err)
 	}
-	if f.manifest != "" && len(options.Header) > 0 {
+	if f.manifest != "" && options.Identified() {
 		if options.HeaderOrigin, err = send.HeaderOrigin(to, options.Source); err != nil {
 			discard(options.Journal)
 			return usageError(err)

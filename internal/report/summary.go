@@ -56,10 +56,11 @@ type ByteCounts struct {
 	Delivered int64 `json:"delivered"`
 }
 
-// RequestCounts counts attempts. Sent counts requests on the wire, so it also
-// has net/http's hidden resends and those without an outcome yet. Waste is the
+// RequestCounts counts requests. Sent counts those on the wire, net/http's hidden resends included. Each of them is
+// either in ByStatus, if it was answered, or in NoAnswer: as overloaded if the connection was refused or lost, timed_out,
+// broken if a proxy or TLS failed, resent if net/http sent it once more by itself, or other. Waste is the
 // share of Sent that was throttled, overloaded or timed out, or that the server
-// failed to answer properly, as with 500 or 502; these are among the Errors, too.
+// failed to answer properly, as with 500; these are among the Errors, too.
 type RequestCounts struct {
 	Sent       int64            `json:"sent"`
 	Accepted   int64            `json:"accepted"`
@@ -68,6 +69,7 @@ type RequestCounts struct {
 	TimedOut   int64            `json:"timed_out"`
 	Errors     int64            `json:"errors"`
 	ByStatus   map[string]int64 `json:"by_status"`
+	NoAnswer   map[string]int64 `json:"no_answer"`
 	Waste      float64          `json:"waste"`
 }
 
@@ -176,13 +178,14 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 
 	t.sent.Lock()
 	s.Requests.Sent = t.sent.n
+	resent := t.sent.resent
 	s.Rate.MaxIn1s = t.sent.window.max
 	if d := t.sent.last - t.sent.first; d > 0 {
 		s.Rate.Achieved = Optional(round(float64(t.sent.n-1)/time.Duration(d).Seconds(), 3))
 	}
 	t.sent.Unlock()
 
-	t.fillRequests(&s)
+	t.fillRequests(&s, resent)
 
 	t.held.Lock()
 	waited := func(l Limit) float64 { return round(t.held.waited[l].Seconds(), 3) }
@@ -198,7 +201,10 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 	return s
 }
 
-func (t *Tally) fillRequests(s *Summary) {
+// silentAs are the keys of RequestCounts.NoAnswer.
+var silentAs = [outcomes]string{Errored: "other", Accepted: "other", Throttled: "other", Overloaded: "overloaded", TimedOut: "timed_out", Broken: "broken"}
+
+func (t *Tally) fillRequests(s *Summary, resent int64) {
 	r := &t.requests
 	r.Lock()
 	defer r.Unlock()
@@ -213,6 +219,15 @@ func (t *Tally) fillRequests(s *Summary) {
 		if n > 0 {
 			c.ByStatus[strconv.Itoa(status)] = n
 		}
+	}
+	c.NoAnswer = make(map[string]int64)
+	for outcome, n := range r.silent {
+		if n > 0 {
+			c.NoAnswer[silentAs[outcome]] += n
+		}
+	}
+	if resent > 0 {
+		c.NoAnswer["resent"] = resent
 	}
 	if c.Sent > 0 {
 		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut+r.byOutcome[Broken])/float64(c.Sent), 4)

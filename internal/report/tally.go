@@ -61,6 +61,7 @@ type Tally struct {
 		sync.Mutex
 		byOutcome [outcomes]int64
 		byStatus  [1000]int64
+		silent    [outcomes]int64         // without an answer
 		latency   *hdrhistogram.Histogram // microseconds
 		samples   int64
 		sum, max  time.Duration
@@ -68,6 +69,7 @@ type Tally struct {
 	sent struct {
 		sync.Mutex
 		n           int64
+		resent      int64 // of these, by net/http, when the connection was lost
 		first, last int64 // nanoseconds since start
 		window      window
 	}
@@ -128,6 +130,8 @@ func (t *Tally) Request(req Request) {
 	r.byOutcome[req.Outcome]++
 	if req.Status > 0 && req.Status < len(r.byStatus) {
 		r.byStatus[req.Status]++
+	} else {
+		r.silent[req.Outcome]++
 	}
 	if req.Status == 0 && req.Outcome != TimedOut {
 		return
@@ -155,6 +159,21 @@ func (t *Tally) Sent(at time.Time) {
 	s.n++
 	s.first, s.last = min(s.first, ns), max(s.last, ns)
 	s.window.add(ns)
+}
+
+// Resent is Sent for a request that net/http sends once more by itself. What it sent before gets no answer.
+func (t *Tally) Resent(at time.Time) {
+	t.Sent(at)
+	t.sent.Lock()
+	defer t.sent.Unlock()
+	t.sent.resent++
+}
+
+// Unsent takes back a Sent: the request did not leave after all.
+func (t *Tally) Unsent() {
+	t.sent.Lock()
+	defer t.sent.Unlock()
+	t.sent.n--
 }
 
 // Hold says that from at on, limit is what holds the run back. Call it

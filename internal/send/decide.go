@@ -45,6 +45,9 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		return 0, out, err
 	}
 	j.earlier = known.Attempts
+	if c.State == journal.Failed && c.Same {
+		j.failedBy = known.HTTPStatus
+	}
 	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
 	j.older = known.Older || !c.Same && (known.Doubt || unsettled || c.State == journal.Delivered)
 	if c.State == journal.Delivered {

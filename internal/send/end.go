@@ -31,8 +31,8 @@ const ExitStatuses = `   0  all delivered, or nothing to do
    1  failed otherwise
    2  wrong usage or configuration, or no file that can be sent
    3  finished, but some items failed, or it is not known whether they arrived
-   4  refused: 401, 403 or 407 for the first ten answers, or another 4xx for the first
-      twenty
+   4  refused: ten files in a row by 401, 402, 407 or 507, or twenty alike by another
+      3xx, 4xx, 501 or 505; the rest is kept for the next run
    5  the server is unavailable or wants to be left alone; later may work
    6  a local fault, such as a full disk or a damaged journal
    7  another run has the journal
@@ -41,7 +41,7 @@ const ExitStatuses = `   0  all delivered, or nothing to do
 `
 
 // precedence of the statuses, where several hold.
-var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitLimit, ExitItems}
+var precedence = []int{ExitLocal, ExitInterrupted, ExitTerminated, ExitFailed, ExitRefused, ExitUnavailable, ExitUsage, ExitLimit, ExitItems}
 
 // packages are the prefixes of our packages' errors.
 var packages = regexp.MustCompile(`^(journal|lab|pool|report|retry|source|throttle): `)

@@ -126,3 +126,75 @@ func TestHotFileInAnOutage(t *testing.T) {
 		}
 	})
 }
+
+// Where a few files are left that were refused while others were accepted after them, it is they that are
+// refused: the run does not wait an hour for a server that is up.
+func TestOnlyHotFilesAreLeft(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files int
+		*hot
+	}{
+		{"one of three", 3, &hot{bad: one(0), status: 503, latency: 600 * time.Millisecond}},
+		{"one of ten", 10, &hot{bad: one(5), status: 503, latency: 100 * time.Millisecond}},
+		{"429", 10, &hot{bad: one(5), status: 429, latency: 100 * time.Millisecond}},
+		{"429 with Retry-After", 10, &hot{bad: one(5), status: 429, after: "5", latency: 100 * time.Millisecond}},
+		{"three of ten", 10, &hot{bad: func(i int) bool { return i < 3 }, status: 503, latency: 100 * time.Millisecond}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onFakeTime(t, c.files, c.ServeHTTP, func(w *world) {
+				var bad int64
+				for i := range c.files {
+					if c.bad(i) {
+						bad++
+					}
+				}
+				w.Attempts = 8
+				w.Limits.InFlight = 2
+				w.ended(w.run(), ExitItems, int64(c.files)-bad, bad, 0, 0, 0)
+				if w.since() > 5*time.Minute {
+					t.Errorf("over after %v", w.since())
+				}
+			})
+		})
+	}
+}
+
+// A server that goes down for minutes after it has accepted most is waited for.
+func TestOutageAtTheEnd(t *testing.T) {
+	var n atomic.Int64
+	var begin time.Time
+	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) {
+		if i := n.Add(1); i > 15 && time.Since(begin) < 30*time.Minute {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		accept(w, r, 100*time.Millisecond)
+	}, func(w *world) {
+		begin = w.begin
+		w.Limits.InFlight = 2
+		w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+	})
+}
+
+// A quota that is used up is waited for, also where a file was refused a moment before the last one was accepted.
+func TestQuotaAtTheEnd(t *testing.T) {
+	var n atomic.Int64
+	var begin time.Time
+	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) {
+		i := n.Add(1)
+		if i == 10 || i > 15 && time.Since(begin) < 30*time.Minute {
+			w.Header().Set("Retry-After", strconv.Itoa(max(1, int((30*time.Minute-time.Since(begin))/time.Second))))
+			if i == 10 {
+				w.Header().Set("Retry-After", "1")
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		accept(w, r, 100*time.Millisecond)
+	}, func(w *world) {
+		begin = w.begin
+		w.Limits.InFlight = 2
+		w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -84,4 +85,14 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 	}
 	out.Error += "; asked for it: " + note
 	return out, true
+}
+
+// askHeader returns the header that the server is asked with for an item that is not sent.
+func (r *run) askHeader(it source.Item) http.Header {
+	h := http.Header{"User-Agent": {r.UserAgent}}
+	if !r.foreign(it) {
+		maps.Copy(h, r.Header)
+	}
+	maps.Copy(h, it.Header)
+	return h
 }

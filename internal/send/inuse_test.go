@@ -32,7 +32,6 @@ func TestKeyInUse(t *testing.T) {
 		return true
 	}
 	onFakeTime(t, 2, s.ServeHTTP, func(w *world) {
-		w.resends = 5
 		w.method("POST")
 		w.Workers = 1
 		w.Idempotency, w.Attempts = keys, 3

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -33,11 +32,12 @@ const (
 // A job is an item with a worker.
 type job struct {
 	item    source.Item
-	began   time.Time // its first attempt left
-	waiting bool      // for its next attempt
-	server  *server   // that it was last sent to
-	tries   int       // requests sent for it
-	sent    time.Time // the last of them
+	began   time.Time       // its first attempt left
+	waiting bool            // for its next attempt
+	server  *server         // that it was last sent to
+	tries   int             // requests sent for it
+	answer  *throttle.Event // of 2xx, until retry has judged it
+	sent    time.Time       // the last of them
 
 	id        identity
 	key       string           // idempotency key
@@ -48,6 +48,8 @@ type job struct {
 	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
+	refused   int              // the status that it was refused by, where that is counted already
+	failedBy  int              // the status that an earlier run has failed it for
 	berth     *throttle.Permit // while it is on its way to the server or to the disk
 	kept      bool             // the journal has its fate already
 	announced bool             // the journal has it in flight
@@ -82,6 +84,9 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.leave(j)
 		return nil
 	}
+	if r.takeAside(j) {
+		return nil
+	}
 	if err := CheckMethod(j.item.Method); err != nil {
 		r.done(j, report.Item{Status: report.Failed, Error: err.Error()})
 		return nil
@@ -104,14 +109,17 @@ func (r *run) item(ctx context.Context, j *job) error {
 			return nil
 		}
 	}
-	j.counted = false
+	j.counted, j.refused = false, 0
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
+	r.mu.Lock()
+	delete(r.refusals.jobs, j)
+	r.mu.Unlock()
 	r.moving.forget(j)
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out)
-	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared) {
-		r.verifier.delivered(j.item, req.Header)
+	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared()) {
+		r.verifier.delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
 	case out.Status == report.Deferred && j.began.IsZero() && r.ending.cause() != nil: // before its turn
@@ -176,7 +184,9 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 	if r.Form != "" {
 		h.Set("Content-Type", kind) // with the form's boundary
 	}
-	if !own {
+	if own {
+		r.exposed(exposed(it.URL, it.Header, false))
+	} else {
 		r.headers.Store(kind, h)
 	}
 	return h, nil
@@ -185,24 +195,29 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 // outcome reads the answer and says what became of the job.
 func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retry.Result) {
 	end := retry.OutcomeOf(resp, err)
-	out := report.Item{HTTPStatus: end.Status, Attempts: j.out.Attempts + end.Attempts, Note: j.note}
+	out := report.Item{HTTPStatus: end.Status, Attempts: j.tries, Note: j.note}
 	if !j.began.IsZero() {
 		out.Seconds = time.Since(j.began).Seconds()
 	}
-	var text string
-	told := r.shams.overhear(resp)
+	var head []byte
+	var cut bool
 	if resp != nil {
-		text = readAnswer(resp)
+		head, cut = readAnswer(resp)
 	}
 	switch end.Outcome {
 	case retry.Delivered:
-		r.warnOfSham(j, resp, told)
+		r.warnOfSham(j, resp, head)
 		out.Status = report.Delivered
 		return out, end
 	case retry.Unknown:
 		out.Status = report.Unknown
 	case retry.Deferred:
 		out.Status = report.Deferred
+		r.mu.Lock()
+		if r.refusals.over && !j.began.IsZero() {
+			out.Status = report.Failed
+		}
+		r.mu.Unlock()
 	default:
 		out.Status = report.Failed
 	}
@@ -215,33 +230,38 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if (out.Status == report.Failed || out.Status == report.Deferred) && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
-	if errors.Is(end.Err, retry.ErrUnreachable) && r.ending.cause() == nil {
-		out.Status = report.Failed // also where another request found it out
-		r.mu.Lock()
-		none := j.server != nil && j.server.accepted == 0 // else it is this item's URL
-		r.mu.Unlock()
-		if none {
-			reason := fmt.Errorf("%w: check the URL, the proxy and the TLS settings", retry.ErrUnreachable)
-			r.close(j.server, reason)
-			j.server.Stop(reason)
-		}
-	}
-	switch {
-	case j.spoiled:
+	if j.spoiled {
 		out.Error = errChanged.Error() + ": send it again when it is complete"
 		if out.Status == report.Unknown {
 			out.Error = errChanged.Error() + ": the server may have accepted a mix of the old content and the new"
 		}
 		return out, end
-	case end.Err != nil:
-		out.Error = r.hide(j.item, Plain(end.Err))
+	}
+	if end.Err != nil {
+		out.Error = r.hide(j.item, withFlag(Plain(end.Err), end.Err))
+	}
+	text, wrong := excerpt(head, cut), misdirected(resp, head)
+	switch {
+	case errors.Is(end.Err, retry.ErrUnreachable):
+		if r.ending.cause() == nil {
+			out.Status = report.Failed // also where another request found it out
+		}
+		out.Error = r.unreachable(j, end.Err, out.Error)
+	case wrong != nil:
+		out.Error = r.unreachable(j, wrong, out.Error)
+		text = ""
+	case resp != nil && resp.StatusCode == http.StatusProxyAuthRequired:
+		out.Error += ": " + proxyCredentials
+	}
+	if resp != nil && leadsAway(resp) {
+		out.Error += "; penstock send does not support following a redirect to another server"
 	}
 	if cause := r.ending.cause(); cause != nil {
 		// Why the run ends is said once, not with each item.
 		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
 	}
 	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) { // else it is but the status in words
-		out.Error += ": " + strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "")
+		out.Error += ": " + shorten(text)
 	}
 	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
 		r.leftAlone(j.server, end.RetryAt)
@@ -255,32 +275,6 @@ func changed(it source.Item) bool {
 	return err != nil || info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)
 }
 
-// readAnswer reads an answer to its end, within bounds, closes it, and returns
-// its first line if that is text.
-func readAnswer(resp *http.Response) string {
-	body := resp.Body
-	defer body.Close()
-	if resp.ContentLength == 0 {
-		return ""
-	}
-	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
-	defer timer.Stop()
-	size := int64(maxHead)
-	if resp.ContentLength > 0 {
-		size = min(size, resp.ContentLength)
-	}
-	head := make([]byte, size)
-	n, err := io.ReadFull(body, head)
-	if err == nil {
-		_, _ = io.CopyN(io.Discard, body, maxAnswer)
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(head[:n])), "\n")
-	if strings.HasPrefix(line, "<") || strings.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' }) {
-		return "" // a page or a picture says nothing to people here
-	}
-	return strings.TrimSpace(strings.ToValidUTF8(line, "?"))
-}
-
 // done settles the fate of an item.
 func (r *run) done(j *job, out report.Item) {
 	it := j.item
@@ -290,7 +284,7 @@ func (r *run) done(j *job, out report.Item) {
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}
-	r.refuseAll(j, out)
+	r.ended(j, out)
 	r.record(j, out)
 }
 
@@ -304,44 +298,6 @@ func (r *run) report(out report.Item) {
 	}
 	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {
 		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
-	}
-}
-
-// refuseAll ends the run when the server has refused all that it has answered so far, and
-// alike, or when file after file comes into doubt.
-func (r *run) refuseAll(j *job, out report.Item) {
-	if j.tries == 0 || out.Status == report.Deferred || out.HTTPStatus == 0 && out.Status != report.Unknown {
-		return
-	}
-	r.mu.Lock()
-	switch out.HTTPStatus {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		r.refusals++
-	default:
-		r.refusals = 0
-	}
-	if out.HTTPStatus != r.aliked {
-		r.alike, r.aliked = 0, out.HTTPStatus
-	}
-	if out.Status == report.Failed && out.HTTPStatus >= 400 && out.HTTPStatus < 500 {
-		r.alike++
-	}
-	// Of those that were in flight together one says as much as all of them.
-	if out.Status == report.Unknown && (r.doubts == 0 || j.sent.After(r.doubtful)) {
-		if r.doubts++; r.doubts == 1 {
-			r.doubtful = time.Now()
-		}
-	}
-	refused, alike, doubtful := !r.accepted && r.refusals >= 10, !r.accepted && r.alike >= 20, r.doubts >= 20
-	r.mu.Unlock()
-	switch {
-	case doubtful:
-		r.end(ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: see what ails the server"))
-	case alike && !refused:
-		r.end(ExitRefused, fmt.Errorf("the first twenty answers were %d %s and nothing was accepted: look at the URL, the method and what is sent",
-			out.HTTPStatus, http.StatusText(out.HTTPStatus)))
-	case refused:
-		r.end(ExitRefused, fmt.Errorf("the first ten answers were %d and nothing was accepted: check the credentials", out.HTTPStatus))
 	}
 }
 

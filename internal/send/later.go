@@ -28,7 +28,7 @@ type postponed struct {
 func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 	outage := out.Status == report.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		!j.spoiled && !errors.As(end.Err, new(*fileError)) && !errors.Is(end.Err, retry.ErrUnreachable)
-	ask := out.Status == report.Unknown && r.Verify && verifiable(j.item, r.shared)
+	ask := out.Status == report.Unknown && r.Verify && verifiable(j.item, r.shared())
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false
 	}
@@ -105,9 +105,11 @@ func (r *run) comeBack(ctx context.Context) {
 // giveBack reports a postponed job as it ended last.
 func (r *run) giveBack(j *job) {
 	out := j.out
-	if out.Status == report.Failed && r.ending.cause() != nil {
+	r.mu.Lock()
+	if out.Status == report.Failed && r.ending.cause() != nil && !r.refusals.over {
 		out.Status = report.Deferred
 	}
+	r.mu.Unlock()
 	r.done(j, out)
 }
 

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,7 +45,10 @@ func (r *run) observe(e throttle.Event) {
 			}
 		}
 	case throttle.Resent:
-		r.tally.Sent(e.Token)
+		r.tally.Resent(e.Token)
+		if j := jobOf(e.Request); j != nil {
+			j.tries++
+		}
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
 			r.mu.Lock()
 			r.serverLocked(e.Key).failed(now, now)
@@ -99,7 +103,7 @@ func (r *run) leftAlone(s *server, until time.Time) {
 	if r.MaxWait > 0 {
 		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
 	}
-	r.close(s, errors.New(text))
+	r.close(s, ExitUnavailable, errors.New(text))
 }
 
 // header spells a header's name as people know it.
@@ -107,11 +111,39 @@ func header(name string) string {
 	return strings.ReplaceAll(http.CanonicalHeaderKey(name), "Ratelimit", "RateLimit")
 }
 
+// answered records how a request ended. An answer of 2xx to a job's is recorded when retry has judged it: it may have come before the
+// request was sent whole.
 func (r *run) answered(e throttle.Event, now time.Time) {
+	r.mu.Lock()
+	r.heard = now
+	r.inFlight--
+	r.mu.Unlock()
+	j := jobOf(e.Request)
+	switch {
+	case errors.As(e.Err, new(interface{ RetryAt() time.Time })): // it did not leave: the journal failed, or a pause began before it had a connection
+		r.tally.Unsent()
+		if j != nil {
+			j.tries--
+		}
+	case j != nil && e.Status >= 200 && e.Status <= 299:
+		j.answer = &e
+	default:
+		r.judged(e, now)
+		if j != nil && isFinalAtOnce(e) {
+			j.refused = e.Status
+			r.countRefusal(j, e.Status)
+		}
+	}
+}
+
+// judged records what the answer to a request means, or that there was none.
+func (r *run) judged(e throttle.Event, now time.Time) {
 	outcome := report.Errored
 	switch {
 	case e.Status >= 200 && e.Status <= 299:
-		outcome = report.Accepted
+		if e.Err == nil {
+			outcome = report.Accepted
+		}
 	case e.Outcome == throttle.Throttled:
 		outcome = report.Throttled
 	case e.Outcome == throttle.Overloaded:
@@ -121,18 +153,26 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	case e.Outcome == throttle.Failed:
 		outcome = report.Broken
 	}
-	r.tally.Request(report.Request{Outcome: outcome, Status: e.Status, Latency: e.Latency})
+	counted := outcome
+	if e.Status >= 500 && counted == report.Errored {
+		counted = report.Broken // such as 507: what was sent is wasted as with the others
+	}
+	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Latency: e.Latency})
 	r.mu.Lock()
-	r.heard = now
 	defer r.mu.Unlock()
-	r.inFlight--
 	if jobOf(e.Request) == nil {
 		return // a question about an item, not an item
 	}
 	s := r.serverLocked(e.Key)
-	if s.trouble = trouble(e); outcome == report.Accepted {
+	if s.trouble, s.culprit = trouble(e), culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
-		s.gone = nil
+		if it := jobOf(e.Request).item; it.Header == nil {
+			s.newest[it.Method] = later(s.newest[it.Method], now.Add(-e.Latency))
+		}
+		if s.goneBy != ExitRefused { // what was on its way then changes nothing
+			s.gone, s.goneBy = nil, 0
+		}
+		s.alike.accept(now.Add(-e.Latency))
 		r.acceptedLocked()
 		return
 	}
@@ -145,12 +185,24 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	}
 }
 
+// noAnswer is the trouble with a server that is perhaps only slow.
+const noAnswer = "no answer in time"
+
 // trouble says in a few words how a server refused, or failed; "" where it did
 // neither.
 func trouble(e throttle.Event) string {
+	words := troubleOf(e)
+	if culprit := culpritOf(e.Err); culprit != "" && !strings.HasPrefix(words, culprit) {
+		words = culprit + ": " + words
+	}
+	return words
+}
+
+func troubleOf(e throttle.Event) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var proxy *proxyError
+	var cert *tls.CertificateVerificationError
 	switch {
 	case e.Err == nil && e.Status < 300:
 		return ""
@@ -158,14 +210,18 @@ func trouble(e throttle.Event) string {
 		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
 	case errors.Is(e.Err, context.Canceled):
 		return ""
+	case errors.Is(e.Err, errEarly):
+		return errEarly.Error()
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &proxy):
-		return proxy.Error()
+		return fmt.Sprintf("%d %s", proxy.status, http.StatusText(proxy.status))
 	case errors.As(e.Err, &dns) && dns.IsNotFound && !dns.IsTemporary:
 		return "host not found"
 	case errors.As(e.Err, &dns):
 		return "its name cannot be looked up"
+	case errors.As(e.Err, &cert):
+		return "its certificate is not valid"
 	case errors.As(e.Err, &op) && (op.Op == "remote error" || op.Op == "local error"): // an alert
 		return "TLS failed"
 	case errors.As(e.Err, &op) && op.Op == "dial" && op.Timeout():
@@ -173,12 +229,14 @@ func trouble(e throttle.Event) string {
 	case errors.As(e.Err, &op) && op.Op == "dial":
 		return "no connection"
 	case e.Outcome == throttle.TimedOut:
-		return "no answer in time"
+		return noAnswer
 	case e.Outcome == throttle.Overloaded:
 		return "connection lost"
 	}
 	return "it cannot be reached"
 }
+
+var errEarly = errors.New("answered before the request was sent whole")
 
 // retrying records what the client does.
 func (r *run) retrying(e retry.Event) {
@@ -186,9 +244,19 @@ func (r *run) retrying(e retry.Event) {
 	if j == nil {
 		return
 	}
+	if j.answer != nil {
+		if e.Uncertain {
+			j.answer.Err = errEarly
+		}
+		r.judged(*j.answer, time.Now())
+		j.answer = nil
+	}
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
 		r.backingOff(j, true)
+		r.mu.Lock()
+		r.refusals.note(j, e.Status, time.Now())
+		r.mu.Unlock()
 		r.refused(j)
 		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
 			r.mu.Lock()

@@ -175,7 +175,6 @@ func onScene(t *testing.T, do func(s *scene)) {
 	defer os.RemoveAll(dir)
 	onFakeTime(t, 1, k.ServeHTTP, func(w *world) {
 		w.Attempts, w.MaxWait, w.GiveUpAfter, w.Workers = 2, time.Minute, time.Minute, 1
-		w.resends = 100
 		do(&scene{world: w, keeper: k, name: filepath.Join(dir, "j.db")})
 	})
 }

@@ -9,7 +9,10 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// HeaderOrigin returns which server the headers and the token are for that were
+// Identified reports whether servers are shown something for all items that says who we are.
+func (o Options) Identified() bool { return len(o.Header) > 0 || o.Network.certified() }
+
+// HeaderOrigin returns which server the headers, the token and the certificate are for that were
 // given for all items, where a manifest may name any: the one of the URL for all
 // lines, else the only one that the lines name. Which one of several is not for us
 // to guess.
@@ -27,7 +30,7 @@ func HeaderOrigin(to string, lines *source.Source) (string, error) {
 		case home == "":
 			home = origin
 		case origin != home:
-			return "", fmt.Errorf(`the manifest names %s and %s, and headers or a token are given for all lines: say by --to which server gets them, or put them into the lines' "headers"`,
+			return "", fmt.Errorf(`the manifest names %s and %s, and headers, a token or a certificate are given for all lines: say by --to which server gets them, or put headers into the lines' "headers"`,
 				home, origin)
 		}
 	}
@@ -49,14 +52,18 @@ func originOf(rawURL string) string {
 	return u.String()
 }
 
-// foreign reports whether an item goes to a server that must not see the headers
+// foreign reports whether an item goes to a server that must not see what was
 // given for all, and says so the first time.
 func (r *run) foreign(it source.Item) bool {
 	if r.HeaderOrigin == "" || originOf(it.URL) == r.HeaderOrigin {
 		return false
 	}
 	r.toldForeign.Do(func() {
-		r.Log.Info(fmt.Sprintf("headers and token go to %s only; %s and others for other servers go without", r.HeaderOrigin, report.Printable(it.Path)))
+		what := "headers and token"
+		if r.Network.certified() {
+			what = "headers, token and client certificate"
+		}
+		r.Log.Info(fmt.Sprintf("%s go to %s only; %s and others for other servers go without", what, r.HeaderOrigin, report.Printable(it.Path)))
 	})
 	return true
 }

@@ -90,7 +90,7 @@ func TestOutcomes(t *testing.T) {
 		{"303", "POST", to(303, "/new"), report.Failed, 1, "redirected to http://127.0.0.1/new: "},
 		{"307", "POST", to(307, "/new"), report.Delivered, 2, ""},
 		{"308", "PUT", to(308, "/new"), report.Delivered, 2, ""},
-		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), report.Failed, 1, "redirected to http://127.0.0.2/new, another origin"},
+		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), report.Failed, 1, "redirected to http://127.0.0.2/new, another origin, which is not followed: send there; penstock send does not support following a redirect to another server"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var n atomic.Int64
@@ -174,7 +174,7 @@ func TestTimeout(t *testing.T) {
 		if want := 24 * time.Second; w.since() != want || s.Requests.TimedOut != 1 || s.Latency.Max != 5 {
 			t.Errorf("over after %v, want %v; %+v, %+v", w.since(), want, s.Requests, s.Latency)
 		}
-		if text := errorsOf(s); !strings.Contains(text, "no complete answer within 5s of the request being sent") {
+		if text := errorsOf(s); !strings.Contains(text, "the attempt took longer than --timeout 5s") {
 			t.Errorf("it says %s", text)
 		}
 	})
@@ -198,7 +198,6 @@ func TestHiddenResendsCount(t *testing.T) {
 		}
 		w.manifest(lines.String())
 		w.Limits = throttle.Limits{Rate: 1, InFlight: 1}
-		w.resends = 1
 		s := w.run()
 		w.ended(s, ExitDelivered, 3, 0, 0, 0, 0)
 		if s.Requests.Sent != 4 || s.Requests.Accepted != 3 {
@@ -243,7 +242,7 @@ func TestTenRefusals(t *testing.T) {
 		if n.Load() != 10 || w.since() != 900*time.Millisecond {
 			t.Errorf("%d requests in %v", n.Load(), w.since())
 		}
-		if want := "the first ten answers were 401 and nothing was accepted: check the credentials"; len(s.Notes) != 1 || s.Notes[0] != want {
+		if want := "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"; len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("notes %q", s.Notes)
 		}
 	})
@@ -271,11 +270,14 @@ func TestHostUnknown(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 		}
 		s := w.run()
-		w.ended(s, ExitUnavailable, 0, 1, 0, 0, 99)
+		w.ended(s, ExitUsage, 0, 1, 0, 0, 99)
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		if want := "the server cannot be reached as configured: check the URL, the proxy and the TLS settings"; len(s.Notes) != 1 || s.Notes[0] != want {
+		if want := ": no such host: h: check the name"; len(s.Errors) != 1 || !strings.HasSuffix(s.Errors[0].Error, want) {
+			t.Errorf("errors %+v", s.Errors)
+		}
+		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("notes %q", s.Notes)
 		}
 	})

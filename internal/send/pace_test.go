@@ -195,7 +195,6 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		}
 		w.manifest(lines.String())
 		w.Limits.InFlight = 4
-		w.resends = 3 // of those whose connection was made, and then idle, while the pause came
 		w.ended(w.run(), ExitDelivered, 2*each, 0, 0, 0, 0)
 		if n := seen.within(w.begin, w.begin.Add(3*time.Second)); n != each {
 			t.Errorf("%d of %d requests while the other server pauses", n, each)
@@ -301,7 +300,6 @@ func TestConnectionsDieDuringPauses(t *testing.T) {
 		accept(w, r, 0)
 	}, func(w *world) {
 		w.Network.StallTimeout = time.Minute
-		w.resends = pauses
 		w.ended(w.run(), ExitDelivered, 2*pauses, 0, 0, 0, 0)
 		if late := w.since() - pauses*time.Minute; late < 0 || late > 30*time.Second {
 			t.Errorf("over after %v", w.since())

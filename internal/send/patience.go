@@ -62,7 +62,7 @@ func later(a, b time.Time) time.Time {
 // acceptedLocked notes that something was accepted, by whichever server. It
 // requires that mu is held.
 func (r *run) acceptedLocked() {
-	r.accepted, r.doubts = true, 0
+	r.accepted = true
 	r.probes.accepted()
 	if r.failing {
 		for _, s := range r.servers {
@@ -76,8 +76,88 @@ func (r *run) acceptedLocked() {
 // never works for what is sent: nothing was ever accepted, by what is known.
 const unprovenPatience = 10 * time.Minute
 
+const (
+	// lonePatience is how long files are tried that a server refuses while it accepts others, once no others are left:
+	// enough for most restarts.
+	lonePatience = 2 * time.Minute
+	// loneRefusals is how often they are tried at least.
+	loneRefusals = 3
+)
+
+// refusals are the jobs that a server has refused and that wait for their next attempt, or have it.
+type refusals struct {
+	jobs map[*job]refusal
+	over bool // they have been tried for long enough
+}
+
+// A refusal is a row of the same status. It has what is needed of its job, which belongs to another goroutine.
+type refusal struct {
+	server *server
+	method string
+	own    bool // it has headers of its own, and may be of an account whose quota is used up
+	status int
+	first  time.Time
+	row    int
+}
+
+// note records that a job was refused. Status 0, no answer, is not about the job.
+func (f *refusals) note(j *job, status int, now time.Time) {
+	if status == 0 {
+		delete(f.jobs, j)
+		return
+	}
+	if f.jobs == nil {
+		f.jobs = make(map[*job]refusal)
+	}
+	row := f.jobs[j]
+	if row.status != status {
+		row = refusal{server: j.server, method: j.item.Method, own: j.item.Header != nil, status: status, first: now}
+	}
+	row.row++
+	f.jobs[j] = row
+}
+
+// isBad reports whether the job itself is the cause: others like it that were sent later were accepted.
+func (f *refusal) isBad() bool {
+	return f.row >= loneRefusals && !f.own && f.server.newest[f.method].After(f.first)
+}
+
+// failRefused ends a run when the only files left are themselves the cause of their refusal.
+func (r *run) failRefused(now time.Time) {
+	stats := r.pool.Stats()
+	r.mu.Lock()
+	f := &r.refusals
+	over := r.whole && len(f.jobs) > 0 && stats.Busy == len(f.jobs) && stats.Queued+stats.Waiting == 0
+	for _, row := range f.jobs {
+		over = over && row.isBad() && row.server.spent(now) >= lonePatience
+	}
+	f.over = f.over || over
+	n := len(f.jobs)
+	r.mu.Unlock()
+	if over {
+		r.end(ExitItems, fmt.Errorf("the last %s were refused for %v while nothing else was left; others that were sent after them were accepted", plural(n, "file"), lonePatience))
+	}
+}
+
+// patienceWith returns for how long a server is tried that accepts nothing, 0 for without end, and whether that is a
+// limit of ours, which is shorter than the user's.
+func (r *run) patienceWith(s *server) (after time.Duration, ours bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.broken && !r.provenLocked() && unprovenPatience < r.GiveUpAfter {
+		return unprovenPatience, true
+	}
+	return r.GiveUpAfter, false
+}
+
+// provenLocked reports whether something was ever accepted. It requires that mu is held.
+func (r *run) provenLocked() bool {
+	return r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[journal.Delivered] > 0
+}
+
 // giveUp ends a run in which nothing was accepted for too long, by any server.
 func (r *run) giveUp(now time.Time) {
+	r.failRefused(now)
 	if r.GiveUpAfter <= 0 {
 		return
 	}
@@ -86,7 +166,7 @@ func (r *run) giveUp(now time.Time) {
 		r.mu.Unlock()
 		return
 	}
-	proven := r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[journal.Delivered] > 0
+	proven := r.provenLocked()
 	var trouble string
 	spent := time.Duration(math.MaxInt64)
 	var until time.Time // the first of them wants to be asked again

@@ -2,6 +2,7 @@ package send
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ func (r *run) claim(it source.Item) (*job, bool) {
 		}
 		return j, true
 	case d == had:
+		if r.Verify && verifiable(it, r.shared()) {
+			r.verifier.delivered(it, func() http.Header { return r.askHeader(it) })
+		}
 		r.before++
 	case d == unasked:
 		r.unasked++
@@ -132,7 +136,7 @@ func (r *run) next(s report.Summary) (next []string) {
 	if n := s.Items.Failed; n > 0 {
 		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), failed))
 	}
-	if n := s.Items.Unknown; n > 0 && !r.shared && !r.Verify {
+	if n := s.Items.Unknown; n > 0 && !r.shared() && !r.Verify {
 		next = append(next, fmt.Sprintf("to ask the server about the %s unknown: %s", humanize.Comma(n), strings.Replace(rest, " send", " send --verify", 1)))
 	}
 	if n := s.Items.Unknown; n > 0 {

@@ -416,7 +416,7 @@ func TestTwentyLikeAnswers(t *testing.T) {
 		w.Workers = 1
 		summary := w.run()
 		w.ended(summary, ExitRefused, 0, 20, 0, 0, 480)
-		if !strings.Contains(errorsOf(summary), "the first twenty answers were 404 Not Found") {
+		if !strings.Contains(errorsOf(summary), "the last 20 answers were 404 Not Found and nothing was accepted: check the URL") {
 			w.Error(errorsOf(summary))
 		}
 	})

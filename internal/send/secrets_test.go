@@ -260,7 +260,6 @@ func TestNoSecretComesBack(t *testing.T) {
 				log.SetOutput(NetLog(s.Log))
 				defer log.SetOutput(os.Stderr)
 				s.Attempts, s.GiveUpAfter, s.Limits.InFlight = 2, time.Minute, 1
-				s.resends = 100
 				sum := s.run()
 				if name != "twice" && sum.Items.Delivered > 0 || s.results.Len() == 0 {
 					t.Errorf("%s, %s: %+v\n%s", name, spelling, sum.Items, s.results.String())
@@ -283,6 +282,10 @@ func TestNoSecretWithoutAnAnswer(t *testing.T) {
 			s.Network.dial = fails(&net.DNSError{Err: bad.Error(), Name: "sesame-key.eyJ+/==", IsNotFound: true})
 		},
 	} {
+		says := "EOF"
+		if name == "no address" {
+			says = "no such host: ***"
+		}
 		onRawServer(t, 1, func(net.Conn) {}, func(w *world) {
 			s := w.all()
 			s.plant()
@@ -290,7 +293,7 @@ func TestNoSecretWithoutAnAnswer(t *testing.T) {
 			s.Attempts, s.GiveUpAfter = 1, time.Second
 			s.run()
 			s.noSecrets(name)
-			if !strings.Contains(s.summary.String()+s.results.String(), "EOF") {
+			if !strings.Contains(s.summary.String()+s.results.String(), says) {
 				t.Errorf("%s: %s", name, s.summary.String())
 			}
 		})

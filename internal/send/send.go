@@ -73,11 +73,12 @@ type Options struct {
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
-	downAfter = 2 * time.Second  // a server that takes nothing is said to be down
-	paceAfter = 5 * time.Second  // a rate that was learned is told
-	silence   = 10 * time.Second // without an answer while some are waited for: worth telling
-	settle    = 30 * time.Second // after which a server is asked about a file in doubt
-	tellEvery = 30 * time.Second // a line about a pause, or a server that is down, at most
+	downAfter   = 2 * time.Second  // a server that takes nothing is said to be down
+	paceAfter   = 5 * time.Second  // a rate that was learned is told
+	silence     = 10 * time.Second // without an answer while some are waited for: worth telling
+	silentAfter = time.Second      // without another name from standard input, what was put aside is sent
+	settle      = 30 * time.Second // after which a server is asked about a file in doubt
+	tellEvery   = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
 	refusedWait = time.Second / 2  // the same after a refusal: it is for all together to leave the server alone
@@ -106,7 +107,6 @@ type run struct {
 	verifier  verifier
 	unsettled *throttle.Concurrency // with a journal: sent, and not on disk as settled
 	pool      *pool.Pool[*job]
-	shared    bool                    // all items may go to one URL
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
 	ending    ending
@@ -116,9 +116,11 @@ type run struct {
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
+	toldExposed sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
 	unread      atomic.Bool               // the reader of the results is waited for
 	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
+	narrow      atomic.Bool               // a server has refused many items of one directory
 
 	// For submit, and after it for summary.
 	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything
@@ -131,14 +133,12 @@ type run struct {
 
 	inFlight, maxInFlight int // at all servers together
 
-	read      int64     // items, so far
-	whole     bool      // these are all
-	accepted  bool      // something was, ever
-	refusals  int       // answers of 401, 403 and 407 before that
-	alike     int       // items that got the same answer of 4xx, before that
-	aliked    int       // which
-	doubts    int       // items that came into doubt since something was accepted, but those in flight at the first
-	doubtful  time.Time // when the first of them did
+	read      int64       // items, so far
+	whole     bool        // these are all
+	accepted  bool        // something was, ever
+	refusedBy map[int]int // items that were refused for good, by status
+	order     order
+	refusals  refusals
 	later     postponed
 	failing   bool // something was not accepted since the last time that something was
 	refusing  bool // and the last time because of the server, not of an item
@@ -174,6 +174,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	for _, detail := range o.Details {
 		r.Log.Debug(detail)
 	}
+	r.exposed(o.Exposed())
 
 	ctx, r.breakOff = context.WithCancelCause(ctx)
 	defer r.breakOff(nil)
@@ -260,7 +261,7 @@ func newRun(o Options) *run {
 	r := &run{
 		Options: o,
 		start:   time.Now(),
-		servers: make(map[string]*server),
+		servers: make(map[string]*server), refusedBy: make(map[int]int),
 		secrets: newSecrets(o.Header, o.Network.addresses()...),
 	}
 	r.Log = r.secrets.logger(o.Log)
@@ -301,7 +302,6 @@ func newRun(o Options) *run {
 	r.verifier.client, r.verifier.timeout = &http.Client{Transport: r.transport}, o.Timeout
 	r.verifier.settle = max(settle, 2*o.Timeout)
 	r.verifier.keyHeader = o.Idempotency.Header
-	r.shared = o.shared()
 	r.grown = o.Workers
 	if r.grown == 0 {
 		r.grown = min(inFlight, maxWorkers)
@@ -326,6 +326,8 @@ func newRun(o Options) *run {
 
 // base returns the transport below the limits.
 func (r *run) base(idle int) http.RoundTripper {
+	r.Network.CertificateOrigin = r.HeaderOrigin
+	r.Network.Unrepeatable = func(req *http.Request) bool { return jobOf(req) != nil && !r.repeatable(req.Method) }
 	return &announcer{r.Network.base(idle), r}
 }
 
@@ -347,8 +349,15 @@ func (r *run) submit(ctx context.Context) {
 		if ctx.Err() != nil || r.awaitReader(ctx) != nil {
 			return
 		}
+		if errors.Is(err, errSilence) {
+			if !r.sendAside(ctx) {
+				return
+			}
+			continue
+		}
 		r.mu.Lock()
 		r.read++
+		r.order.read(it)
 		r.mu.Unlock()
 		var failed *source.ItemError
 		switch {
@@ -358,23 +367,24 @@ func (r *run) submit(ctx context.Context) {
 			r.end(ExitFailed, err)
 			return
 		default:
-			j, wanted := r.claim(it)
-			if !wanted {
-				continue
-			}
-			r.obey(j)
-			if r.pool.Submit(ctx, j) != nil {
+			if !r.putAside(it) && !r.submitItem(ctx, it) {
 				return
 			}
 		}
 	}
-	if ctx.Err() == nil {
-		r.mu.Lock()
-		r.whole = true
-		r.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	r.whole = true
+	r.mu.Unlock()
+	if r.sendAside(ctx) {
 		r.endIfAlone()
 	}
 }
+
+// errSilence takes the place of an item that has not come for silentAfter.
+var errSilence = errors.New("nothing was read for a while")
 
 // until yields items until ctx ends, also where the next one is waited for:
 // standard input may stay silent for hours. Its reader is left behind then, until
@@ -386,6 +396,8 @@ func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[s
 	}
 	return func(yield func(source.Item, error) bool) {
 		read := make(chan next)
+		silent := time.NewTimer(silentAfter)
+		defer silent.Stop()
 		go func() {
 			defer close(read)
 			for it, err := range items {
@@ -400,6 +412,11 @@ func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[s
 			select {
 			case n, more := <-read:
 				if !more || !yield(n.item, n.err) {
+					return
+				}
+				silent.Reset(silentAfter)
+			case <-silent.C:
+				if !yield(source.Item{}, errSilence) {
 					return
 				}
 			case <-ctx.Done():

@@ -1,12 +1,14 @@
 package send
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -15,15 +17,20 @@ type server struct {
 	*throttle.Upstream
 	patience
 	key      string
-	accepted int64     // requests
-	trouble  string    // what went wrong last; empty: nothing did
-	broken   bool      // that was an answer like 500, or no connection for what is in between
-	gone     error     // why it gets no more of this run
+	accepted int64                // requests
+	newest   map[string]time.Time // by method: when that of them left that left last, of items without headers of their own
+	trouble  string               // what went wrong last; empty: nothing did
+	culprit  string               // who is to blame for that, if not the server: its proxy
+	broken   bool                 // that was an answer like 500, or no connection for what is in between
+	gone     error                // why it gets no more of this run
+	goneBy   int                  // the exit status that goes with it
+	alike    alike
 	earlier  time.Time // until when it asked in an earlier run to be left alone
 
 	// For watch alone.
 	down    time.Time // since when it is, where that was told; zero: it is not
 	told    time.Time // when that was
+	blamed  string    // who was said to be down, if not the server
 	pace    float64   // the rate that was learned, while people have not been told
 	settled time.Time // since when it has been so, about
 	paced   bool      // they have been
@@ -49,47 +56,69 @@ func (r *run) serverLocked(key string) *server {
 			delete(r.servers, old)
 		}
 	}
-	s = &server{Upstream: r.transport.Upstream(key), key: key}
+	s = &server{Upstream: r.transport.Upstream(key), key: key, newest: make(map[string]time.Time)}
 	r.servers[key] = s
 	return s
 }
 
 // close notes that a server, which may be nil, gets no more of this run. That ends the run
 // if it is the only one, or none is left.
-func (r *run) close(s *server, reason error) {
+func (r *run) close(s *server, status int, reason error) {
+	if s != nil {
+		r.mu.Lock()
+		first := s.gone == nil
+		if first {
+			s.gone, s.goneBy = reason, status
+		}
+		r.mu.Unlock()
+		if first && r.Source.OwnURLs() {
+			r.Log.Warn(fmt.Sprintf("%s: %v: what is for it is left", s.key, reason))
+			r.endIfAlone()
+		}
+	}
 	if !r.Source.OwnURLs() {
-		r.end(ExitUnavailable, reason)
-		return
+		r.end(status, once(reason))
 	}
-	if s == nil {
-		return // another request tells of it, too
+}
+
+// shut closes a server to those as well who wait to send it something.
+func (r *run) shut(s *server, status int, reason error) {
+	r.close(s, status, reason)
+	s.Stop(reason)
+}
+
+// once returns the reason to end a run for which one server is the reason: what is wrong with that is said with its items.
+func once(reason error) error {
+	if errors.Is(reason, retry.ErrUnreachable) {
+		return retry.ErrUnreachable
 	}
-	r.mu.Lock()
-	first := s.gone == nil
-	if first {
-		s.gone = reason
-	}
-	r.mu.Unlock()
-	if first {
-		r.Log.Warn(fmt.Sprintf("%s: %v: what is for it is left", s.key, reason))
-		r.endIfAlone()
-	}
+	return reason
 }
 
 // endIfAlone ends the run when all is read and each of its servers is gone.
 func (r *run) endIfAlone() {
+	reasons := make(map[int]error)
 	r.mu.Lock()
-	var reason error
-	if r.whole {
-		for _, s := range r.servers {
-			if reason = s.gone; reason == nil {
-				break
-			}
-		}
+	alone := r.whole && len(r.servers) > 0
+	for _, s := range r.servers {
+		alone = alone && s.gone != nil
+		reasons[s.goneBy] = s.gone
 	}
 	r.mu.Unlock()
-	if reason != nil {
-		r.end(ExitUnavailable, reason)
+	if !alone {
+		return
+	}
+	for _, status := range slices.Sorted(maps.Keys(reasons)) {
+		r.end(status, once(reasons[status]))
+	}
+}
+
+// refusedServers has the summary say of which servers all was refused, where the run went on with others.
+func (r *run) refusedServers() {
+	for _, s := range r.all() {
+		if s.goneBy == ExitRefused {
+			r.end(ExitRefused, fmt.Errorf("%s: %w", s.host(), s.gone))
+		}
 	}
 }
 

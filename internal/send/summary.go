@@ -174,6 +174,7 @@ func (r *run) summary() report.Summary {
 	s.InFlight.Max = r.maxInFlight
 	s.Learned, s.Timeline = r.learned, &r.timeline
 
+	r.refusedServers()
 	status, reason := r.ending.status()
 	if known && s.Items.Delivered+s.Items.Skipped == s.Items.Total {
 		status, reason = ExitDelivered, nil // whatever came up, it came too late to matter
@@ -197,6 +198,7 @@ func (r *run) summary() report.Summary {
 	if reason != nil && status != ExitInterrupted && status != ExitTerminated { // these say it themselves
 		s.Notes = append(s.Notes, Plain(reason))
 	}
+	s.Notes = append(s.Notes, r.refusedNotes()...)
 	left := r.Found.LeftOut
 	left.Young += r.Source.YoungListed()
 	if text := left.String(); text != "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -48,10 +49,10 @@ func (r *run) tell(now time.Time) {
 		switch {
 		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && (now.Sub(s.told) >= tellEvery || now.Sub(stats.Changed) >= silence):
 			s.down, s.told = stats.Changed, now
-			r.Log.Info(fmt.Sprintf("%s is down (%s): one try at a time until it answers", s.key, cmp.Or(r.wrong(s), stats.Reason)))
+			r.Log.Info(r.downWords(s, stats))
 		case !isDown && !s.down.IsZero():
-			r.Log.Info(fmt.Sprintf("%s is back after %s", s.key, report.Clock(now.Sub(s.down))))
-			s.down = time.Time{}
+			r.Log.Info(fmt.Sprintf("%s is back after %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
+			s.down, s.blamed = time.Time{}, ""
 		}
 		pace := float64(learned(stats).Rate)
 		switch {
@@ -63,6 +64,30 @@ func (r *run) tell(now time.Time) {
 			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(pace)))
 		}
 	}
+}
+
+// downWords say that a server, or the proxy on the way to it, is down, and until when it is asked again.
+func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
+	r.mu.Lock()
+	s.blamed = s.culprit
+	r.mu.Unlock()
+	who, why := s.key, cmp.Or(r.wrong(s), stats.Reason)
+	if s.blamed != "" {
+		who, why = s.blamed, strings.TrimPrefix(why, s.blamed+": ")
+	}
+	how := "is down"
+	if why == noAnswer {
+		how = "does not answer"
+	}
+	text := fmt.Sprintf("%s %s (%s): one try at a time until it answers", who, how, why)
+	after, ours := r.patienceWith(s)
+	switch {
+	case after <= 0:
+		return text
+	case ours:
+		return text + fmt.Sprintf(", for %v at most", after)
+	}
+	return text + fmt.Sprintf(", for %v at most (--give-up-after)", after)
 }
 
 // paceOf writes the limits that an event tells of, and why.

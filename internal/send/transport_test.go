@@ -39,7 +39,7 @@ func pair(t *testing.T) (*stallConn, net.Conn) {
 		theirs.Close()
 		l.Close()
 	})
-	return &stallConn{Conn: ours, limit: limit}, theirs
+	return newStallConn(ours, limit), theirs
 }
 
 func wantStall(t *testing.T, err error, after, most time.Duration) {
@@ -58,15 +58,16 @@ func TestStallReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := pair(t)
 		go func() {
-			for range 20 { // 19 minutes
+			_, _ = theirs.Write(make([]byte, maxAnswerHead)) // before that it is a head, which does not take as long
+			for range 20 {                                   // 19 minutes
 				_, _ = theirs.Write([]byte("x"))
 				time.Sleep(limit * 19 / 20)
 			}
 		}()
 		begin := time.Now()
 		n, err := io.Copy(io.Discard, ours)
-		if n != 20 {
-			t.Errorf("%d bytes, want 20", n)
+		if n != maxAnswerHead+20 {
+			t.Errorf("%d bytes, want 20 more than a head", n)
 		}
 		last := 19 * limit * 19 / 20
 		wantStall(t, err, time.Since(begin)-last, limit)
@@ -228,7 +229,7 @@ func TestFilesGoBySendfile(t *testing.T) {
 	defer f.Close()
 	// As net/http has it: a type of ours around the file, a limit around that.
 	body := struct{ *os.File }{f}
-	n, err := (&stallConn{Conn: seen, limit: limit}).ReadFrom(&io.LimitedReader{R: body, N: int64(len(data))})
+	n, err := newStallConn(seen, limit).ReadFrom(&io.LimitedReader{R: body, N: int64(len(data))})
 	if n != int64(len(data)) || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
@@ -281,7 +282,7 @@ func TestStallEndsAttempt(t *testing.T) {
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
-		if w.since() != limit || !strings.Contains(errorsOf(s), "no byte moved for 1m0s") {
+		if w.since() != limit || !strings.Contains(errorsOf(s), "the whole file was sent, and no answer came for 1m0s: if the server takes longer, raise --stall-timeout") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
 	})
@@ -320,7 +321,7 @@ func TestAcked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &stallConn{Conn: inner}
+		c := newStallConn(inner, 0)
 		defer c.Close()
 		if _, err := c.Write(make([]byte, 1000)); err != nil {
 			t.Fatal(err)
@@ -328,6 +329,64 @@ func TestAcked(t *testing.T) {
 		// A network in memory acknowledges nothing.
 		if n, ok := wire.Acked(tls.Client(c, &tls.Config{})); n != 1000 || !ok {
 			t.Errorf("%d bytes acknowledged, %v; want the 1000 that were written", n, ok)
+		}
+	})
+}
+
+// stopped is a connection whose process is stopped while it reads or writes, and for so long.
+type stopped struct {
+	net.Conn
+	read, write time.Duration
+}
+
+func (c *stopped) Read(p []byte) (int, error) {
+	time.Sleep(c.read)
+	c.read = 0
+	return c.Conn.Read(p)
+}
+
+func (c *stopped) Write(p []byte) (int, error) {
+	time.Sleep(c.write)
+	c.write = 0
+	return c.Conn.Write(p)
+}
+
+// An answer that came while the process was stopped is read, however long that was; if none has come, that is a stall.
+func TestStoppedProcess(t *testing.T) {
+	for _, stop := range []time.Duration{limit + time.Second, 75 * time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			ours, theirs := pair(t)
+			ours.Conn = &stopped{ours.Conn, stop, stop}
+			if n, err := ours.Write([]byte("request")); n != 7 || err != nil {
+				t.Errorf("stopped for %v: wrote %d bytes, %v", stop, n, err)
+			}
+			if _, err := theirs.Write([]byte("answer")); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 10)
+			if n, err := ours.Read(b); string(b[:n]) != "answer" || err != nil {
+				t.Errorf("stopped for %v: read %q, %v", stop, b[:n], err)
+			}
+			ours.Conn.(*stopped).read = stop
+			begin := time.Now()
+			_, err := ours.Read(b)
+			if stall := (*stallError)(nil); !errors.As(err, &stall) || time.Since(begin) != stop+secondLook {
+				t.Errorf("stopped for %v: %v after %v", stop, err, time.Since(begin))
+			}
+		})
+	}
+}
+
+// Deadlines are put off by a clock that nobody sets: package time compares two instants by it where both have a reading of it.
+func TestClockIsMonotonic(t *testing.T) {
+	if made := newStallConn(nil, limit).made; !strings.Contains(made.String(), " m=") {
+		t.Errorf("made at %v, by the wall clock", made)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ours, _ := pair(t)
+		time.Sleep(time.Hour)
+		if ours.now() != int64(time.Hour) {
+			t.Errorf("after an hour: %v", time.Duration(ours.now()))
 		}
 	})
 }

@@ -65,15 +65,22 @@ type verifier struct {
 	keyHeader string // of idempotency keys, where it is another than the usual: a server may take what has a key for work
 
 	mu       sync.Mutex
-	controls map[string]*control // by method and server
+	controls map[string]*controls // by method and server
 }
 
-// A control is an item that arrived for certain. Where it is found at its URL, a
-// server that need not keep things there does so.
+// A control is an item that arrived for certain.
 type control struct {
 	item   source.Item
 	header http.Header
-	kept   bool // known
+}
+
+// maxControls are remembered of each server and method: something may have fetched one from there since.
+const maxControls = 4
+
+// Controls of one server. Where one of them is found at its URL, a server that need not keep things there does so.
+type controls struct {
+	items []control
+	kept  bool // known
 }
 
 // An expectation is what is known of an item beside its size.
@@ -100,20 +107,30 @@ func verifiable(it source.Item, several bool) bool {
 	return last != "" && (last == name || last == strings.TrimSuffix(name, filepath.Ext(name)) || last == it.Key)
 }
 
-// delivered tells of an item that was accepted and whose URL is its own. One for
-// each server and method is remembered.
-func (v *verifier) delivered(it source.Item, header http.Header) {
+// controlsLocked returns the controls for an item; nil if there are too many servers. It requires that mu is held.
+func (v *verifier) controlsLocked(it source.Item) *controls {
+	key := it.Method + " " + originOf(it.URL)
+	c := v.controls[key]
+	if c == nil && len(v.controls) < maxServers {
+		if v.controls == nil {
+			v.controls = make(map[string]*controls)
+		}
+		c = new(controls)
+		v.controls[key] = c
+	}
+	return c
+}
+
+// delivered records an item that was accepted and whose URL is its own. A few for
+// each server and method are remembered, each with the header that it is asked for with.
+func (v *verifier) delivered(it source.Item, header func() http.Header) {
 	if !manyItems(it.Method) || it.Size == 0 {
 		return // an empty answer would prove nothing
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	key := it.Method + " " + originOf(it.URL)
-	if v.controls[key] == nil && len(v.controls) < maxServers {
-		if v.controls == nil {
-			v.controls = make(map[string]*control)
-		}
-		v.controls[key] = &control{item: it, header: header}
+	if c := v.controlsLocked(it); c != nil && !c.kept && len(c.items) < maxControls {
+		c.items = append(c.items, control{it, header()})
 	}
 }
 
@@ -138,6 +155,9 @@ func (v *verifier) check(ctx context.Context, it source.Item, header http.Header
 		return cannotTell, "", err
 	case f.verdict == there && it.Size == 0 && manyItems(it.Method) && !v.keeps(ctx, it):
 		return cannotTell, "an empty answer is all there is to compare", nil
+	case f.verdict == there && it.Size > 0 && manyItems(it.Method):
+		v.proven(it)
+		return there, f.note, nil
 	case f.verdict != absent:
 		return f.verdict, f.note, nil
 	case time.Since(want.ended) < v.settle:
@@ -148,23 +168,30 @@ func (v *verifier) check(ctx context.Context, it source.Item, header http.Header
 	return absent, f.note, nil
 }
 
+// proven records that an item's server has kept one at its URL.
+func (v *verifier) proven(it source.Item) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := v.controlsLocked(it); c != nil {
+		c.kept, c.items = true, nil
+	}
+}
+
 // keeps reports whether the item's server is known to keep items at their URLs.
 func (v *verifier) keeps(ctx context.Context, it source.Item) bool {
 	v.mu.Lock()
-	c := v.controls[it.Method+" "+originOf(it.URL)]
-	known := c != nil && c.kept
+	var known controls
+	if c := v.controlsLocked(it); c != nil {
+		known = *c
+	}
 	v.mu.Unlock()
-	if c == nil || known {
-		return known
+	for _, c := range known.items {
+		if f, err := v.find(ctx, c.item, c.header, &expectation{}); err == nil && f.verdict == there {
+			v.proven(it)
+			return true
+		}
 	}
-	f, err := v.find(ctx, c.item, c.header, &expectation{})
-	if err != nil || f.verdict != there {
-		return false
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	c.kept = true
-	return true
+	return known.kept
 }
 
 // A finding is what one request found.

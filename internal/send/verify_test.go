@@ -97,6 +97,44 @@ func tag(h hash.Hash, content string) string {
 	return fmt.Sprintf(`"%x"`, h.Sum(nil))
 }
 
+func noHeader() http.Header { return nil }
+
+// What earlier runs have delivered shows whether a server keeps what it is posted.
+func TestVerifyByEarlierDeliveries(t *testing.T) {
+	stored := make(map[string]string)
+	var posts int
+	onFakeTime(t, 4, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case r.Header.Get("Authorization") != "Bearer t":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Method == "POST":
+			if posts++; posts == 4 {
+				w.WriteHeader(http.StatusInternalServerError) // and it keeps nothing
+				return
+			}
+			stored[r.URL.Path] = string(body)
+			w.WriteHeader(http.StatusCreated)
+		case stored[r.URL.Path] == "":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			_, _ = io.WriteString(w, stored[r.URL.Path])
+		}
+	}, func(w *world) {
+		w.Limits.InFlight = 1
+		w.Header = http.Header{"Authorization": {"Bearer t"}}
+		w.method("POST")
+		name := filepath.Join(w.TempDir(), "j.db")
+		w.journal(name)
+		w.ended(w.run(), ExitItems, 3, 0, 1, 0, 0)
+		w.Verify = true
+		w.journal(name)
+		if s := w.run(); s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
+			t.Errorf("%d posts, %+v\n%s", posts, s.Items, errorsOf(s))
+		}
+	})
+}
+
 func TestVerify(t *testing.T) {
 	type fields map[string]string
 	type answer struct {
@@ -427,9 +465,9 @@ func TestVerifyPost(t *testing.T) {
 		}
 	}
 	check("POST", "http://a/lost", cannotTell)
-	v.delivered(onDisk(t, "POST", "http://a/1", "hello"), nil)
-	v.delivered(onDisk(t, "PUT", "http://a/put", "hello"), nil)
-	v.delivered(onDisk(t, "POST", "http://c/empty", ""), nil)
+	v.delivered(onDisk(t, "POST", "http://a/1", "hello"), noHeader)
+	v.delivered(onDisk(t, "PUT", "http://a/put", "hello"), noHeader)
+	v.delivered(onDisk(t, "POST", "http://c/empty", ""), noHeader)
 	check("POST", "http://c/lost", cannotTell)
 	check("POST", "http://a/lost", cannotTell) // its server keeps nothing there
 	stored["a/1"], stored["a/2"] = true, true
@@ -437,6 +475,15 @@ func TestVerifyPost(t *testing.T) {
 	check("POST", "http://a/2", there)
 	delete(stored, "a/1")
 	check("POST", "http://a/lost", absent) // it did
+	for i := range 3 {                     // of which the first two were fetched from there
+		v.delivered(onDisk(t, "POST", fmt.Sprintf("http://d/%d", i), "hello"), noHeader)
+	}
+	stored["d/2"] = true
+	check("POST", "http://d/lost", absent)
+	stored["e/1"] = true
+	check("POST", "http://e/lost", cannotTell)
+	check("POST", "http://e/1", there)
+	check("POST", "http://e/lost", absent) // after another in doubt was there
 	check("PATCH", "http://a/lost", cannotTell)
 	check("POST", "http://b/lost", cannotTell)
 	check("PUT", "http://b/lost", absent)
@@ -477,7 +524,7 @@ func TestVerifyPostOfEmptyFile(t *testing.T) {
 		if got, note, err := v.check(t.Context(), it, nil, expectation{}); got != want || err != nil {
 			t.Errorf("%v, %q, %v, want %v", got, note, err, want)
 		}
-		v.delivered(onDisk(t, "POST", "http://h/1", "hello"), nil)
+		v.delivered(onDisk(t, "POST", "http://h/1", "hello"), noHeader)
 	}
 }
 

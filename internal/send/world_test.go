@@ -34,8 +34,6 @@ type world struct {
 	begin time.Time
 	watch watcher
 	conns atomic.Int64 // that the server has open
-
-	resends int64 // at most; requests that net/http sends by itself, and that have no end of their own
 }
 
 // onFakeTime runs do in a world on fake time. No goroutine may be left when it
@@ -122,8 +120,17 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 		w.Errorf("%d items ended or remain, of %d", sum, i.Total)
 	}
 	q := s.Requests
-	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum > q.Sent || sum < q.Sent-w.resends {
+	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors + q.NoAnswer["resent"]; sum != q.Sent {
 		w.Errorf("%d requests ended, of %d sent", sum, q.Sent)
+	}
+	var places int64
+	for _, counts := range []map[string]int64{q.ByStatus, q.NoAnswer} {
+		for _, n := range counts {
+			places += n
+		}
+	}
+	if places != q.Sent {
+		w.Errorf("%d requests have a place in the report, of %d sent: %v, %v", places, q.Sent, q.ByStatus, q.NoAnswer)
 	}
 	text, err := json.Marshal(s.Timeline)
 	if err != nil {

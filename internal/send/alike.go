@@ -1,0 +1,241 @@
+package send
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
+)
+
+const (
+	// fewAlike answers in a row that refuse the account are enough: they do not depend on the file.
+	fewAlike = 10
+	// manyAlike are needed of other answers, which may be about these files.
+	manyAlike = 20
+)
+
+// alike counts how one server refuses file after file, since it last accepted one.
+type alike struct {
+	status int       // of the last answer
+	row    int       // files that got it, one after the other
+	since  time.Time // when the first of them did
+	dir    string    // where that is
+	dirs   bool      // another of them is elsewhere
+
+	doubts   int       // files that came into doubt, but those in flight at the first
+	doubtful time.Time // when the first of them did
+}
+
+// aboutAccount reports whether a status refuses the account, the same for every file.
+func aboutAccount(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusProxyAuthRequired, http.StatusInsufficientStorage:
+		return true
+	}
+	return false
+}
+
+// isFinal reports whether a status refuses a file for good. The others of 5xx are failures of the server.
+func isFinal(status int) bool {
+	return 300 <= status && status <= 499 || status == http.StatusNotImplemented ||
+		http.StatusHTTPVersionNotSupported <= status && status <= 511
+}
+
+// refuse records the last answer to a job that was refused for good.
+func (a *alike) refuse(j *job, status int) {
+	dir := filepath.Dir(j.item.Path)
+	if status != a.status || a.row == 0 {
+		a.status, a.row, a.since, a.dir, a.dirs = status, 0, time.Now(), dir, false
+	}
+	a.row++
+	a.dirs = a.dirs || dir != a.dir
+}
+
+// accept records a request that was accepted. It ends the row unless it was sent before the first refusal.
+func (a *alike) accept(sent time.Time) {
+	a.doubts = 0
+	if !sent.Before(a.since) {
+		a.row = 0
+	}
+}
+
+// narrow reports whether enough files were refused, but all of them in one directory. Then a file from
+// another directory is tried first.
+func (a *alike) narrow() bool {
+	return a.row >= manyAlike && !a.dirs && !aboutAccount(a.status)
+}
+
+// enough reports whether enough files were refused to give up. Alone says that there is no other directory to try.
+func (a *alike) enough(alone bool) bool {
+	if aboutAccount(a.status) {
+		return a.row >= fewAlike
+	}
+	return a.row >= manyAlike && (a.dirs || alone)
+}
+
+// isFinalAtOnce reports whether an answer refuses a file for good without the package retry being asked.
+func isFinalAtOnce(e throttle.Event) bool {
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
+		return false
+	}
+	return e.Outcome == throttle.Answered && isFinal(e.Status)
+}
+
+// ended records how a job ended, and has its server left alone where all files are refused alike, or come into doubt.
+func (r *run) ended(j *job, out report.Item) {
+	s, status := j.server, out.HTTPStatus
+	switch {
+	case j.tries == 0 || s == nil:
+	case out.Status == report.Unknown:
+		r.countDoubt(j)
+	case out.Status != report.Failed || status == 0:
+	case isFinal(status):
+		r.mu.Lock()
+		r.refusedBy[status]++
+		r.mu.Unlock()
+		if j.refused != status {
+			r.countRefusal(j, status)
+		}
+	default:
+		r.mu.Lock()
+		s.alike.row = 0
+		r.mu.Unlock()
+	}
+}
+
+// countDoubt counts a job that may have been accepted.
+func (r *run) countDoubt(j *job) {
+	r.mu.Lock()
+	a := &j.server.alike
+	// Files that were in flight together count as one.
+	if a.doubts == 0 || j.sent.After(a.doubtful) {
+		if a.doubts++; a.doubts == 1 {
+			a.doubtful = time.Now()
+		}
+	}
+	enough := a.doubts >= manyAlike
+	r.mu.Unlock()
+	if enough {
+		r.shut(j.server, ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: check the server"))
+	}
+}
+
+// countRefusal counts a job that was refused for good. It is called before the job's place in flight is free for another where that
+// is possible.
+func (r *run) countRefusal(j *job, status int) {
+	switch {
+	case status == http.StatusPreconditionFailed && r.NoOverwrite, // the user asked for it
+		status == j.failedBy && !aboutAccount(status): // nothing new
+		return
+	}
+	s := j.server
+	r.mu.Lock()
+	s.alike.refuse(j, status)
+	alone := r.whole && !r.order.several || r.order.letAll && s.accepted == 0
+	enough := s.alike.enough(alone)
+	if s.alike.narrow() {
+		r.narrow.Store(true)
+	}
+	r.mu.Unlock()
+	if enough {
+		r.refuseAll(s)
+	}
+}
+
+// refuseAll has nothing more sent to a server that refuses everything alike.
+func (r *run) refuseAll(s *server) {
+	r.mu.Lock()
+	row, status := s.alike.row, s.alike.status
+	r.mu.Unlock()
+	r.shut(s, ExitRefused, fmt.Errorf("the last %d answers were %s and nothing was accepted: %s", row, statusText(status), advice(status)))
+}
+
+// statusText writes a status as a status line has it.
+func statusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return fmt.Sprintf("%d %s", status, text)
+	}
+	return fmt.Sprint(status)
+}
+
+// advice says what a user can do about a refusal.
+func advice(status int) string {
+	const again = ", then run the same command again"
+	switch {
+	case status == http.StatusUnauthorized:
+		return "check the credentials; give a new token if the old one has expired" + again
+	case status == http.StatusPaymentRequired:
+		return "the account has no credit left, or its plan is used up: renew it" + again
+	case status == http.StatusForbidden:
+		return "check what the account is allowed to do, and the URL" + again
+	case status == http.StatusProxyAuthRequired:
+		return proxyCredentials + again
+	case status == http.StatusInsufficientStorage:
+		return "the server's storage is full: ask for space to be freed" + again
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return "check the URL"
+	case status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
+		return "check the method and the URL"
+	case status == http.StatusRequestEntityTooLarge:
+		return "the files are larger than the server accepts"
+	case status == http.StatusUnsupportedMediaType:
+		return "check the content type"
+	case status <= 399:
+		return "check the URL, and send to where the redirect leads"
+	}
+	return "check the URL, the method and what is sent"
+}
+
+// refusedNotes say what to do about refusals that are not about a file, however few there were. Of a proxy's refusal
+// each item says so.
+func (r *run) refusedNotes() (notes []string) {
+	for _, status := range []int{
+		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusInsufficientStorage,
+	} {
+		r.mu.Lock()
+		n := r.refusedBy[status]
+		told := false
+		for _, s := range r.servers {
+			told = told || s.goneBy == ExitRefused && s.alike.status == status
+		}
+		r.mu.Unlock()
+		if n > 0 && !told {
+			notes = append(notes, fmt.Sprintf("%s: %s: %s", plural(n, "file"), statusText(status), advice(status)))
+		}
+	}
+	return notes
+}
+
+// doubted returns the directory of which the item's server has refused so many files alike that one from elsewhere
+// has to be tried first; "" if there is none.
+func (r *run) doubted(it source.Item) string {
+	if !r.narrow.Load() {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.servers[originOf(it.URL)]
+	if s == nil || s.gone != nil || r.order.letAll || !s.alike.narrow() {
+		return ""
+	}
+	return s.alike.dir
+}
+
+// closeNarrow closes the servers that refused many files of one directory and accepted nothing. If last, there is no other
+// directory to try, and it also closes those that accepted something before.
+func (r *run) closeNarrow(last bool) {
+	for _, s := range r.all() {
+		r.mu.Lock()
+		enough := s.gone == nil && s.alike.narrow() && (last || s.accepted == 0)
+		r.mu.Unlock()
+		if enough {
+			r.refuseAll(s)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package send
+
+import (
+	"bytes"
+	"compress/gzip"
+	"html"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// readAnswer reads an answer to its end, within bounds, closes it, and returns its beginning. Cut says that more follows.
+func readAnswer(resp *http.Response) (head []byte, cut bool) {
+	body := resp.Body
+	defer body.Close()
+	if resp.ContentLength == 0 {
+		return nil, false
+	}
+	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
+	defer timer.Stop()
+	size := int64(maxHead)
+	if resp.ContentLength > 0 {
+		size = min(size, resp.ContentLength)
+	}
+	head = make([]byte, size)
+	n, err := io.ReadFull(body, head)
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, body, maxAnswer)
+	}
+	return head[:n], n == maxHead
+}
+
+// excerpt returns the text at the beginning of an answer as one line: the title of a page, or else its text; all of JSON;
+// the first line of anything else; "" if there is nothing to show.
+func excerpt(head []byte, cut bool) string {
+	if bytes.HasPrefix(head, []byte("\x1f\x8b")) { // gzip, whether it was asked for or not
+		head, cut = unzip(head)
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(strings.ToValidUTF8(string(head), "?"), "\ufeff"))
+	line, _, _ := strings.Cut(text, "\n")
+	line = strings.TrimSpace(line)
+	switch {
+	case strings.HasPrefix(text, "<"):
+		line = pageText(text, cut)
+	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["):
+		line = strings.Join(strings.Fields(text), " ")
+	}
+	if strings.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' }) {
+		return "" // a picture, say
+	}
+	return line
+}
+
+// shorten returns as much of a text as is shown.
+func shorten(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "") }
+
+// unzip returns the beginning of compressed content, and whether more follows.
+func unzip(packed []byte) (head []byte, cut bool) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, false
+	}
+	head, err = io.ReadAll(io.LimitReader(z, maxHead))
+	return head, err != nil || len(head) == maxHead
+}
+
+// pageText returns the title of an HTML page or, if there is none, as in XML, its texts. If the page was
+// cut, the last text is left out: part of a secret would not be recognised.
+func pageText(page string, cut bool) string {
+	var texts []string
+	for page != "" {
+		text, rest, more := strings.Cut(page, "<")
+		if text = plainText(text); text != "" && (more || !cut) {
+			texts = append(texts, text)
+		}
+		if strings.HasPrefix(rest, "!--") {
+			_, page, _ = strings.Cut(rest, "-->")
+			continue
+		}
+		tag, after, _ := strings.Cut(rest, ">")
+		page = after
+		name, _, _ := strings.Cut(strings.ToLower(tag), " ")
+		switch name {
+		case "title":
+			title, _, closed := strings.Cut(page, "<")
+			if title = plainText(title); title != "" && closed {
+				return title
+			}
+		case "script", "style": // which may contain <
+			_, page, _ = strings.Cut(page, "</")
+			for page != "" && !strings.HasPrefix(strings.ToLower(page[:min(len(page), len(name))]), name) {
+				_, page, _ = strings.Cut(page, "</")
+			}
+			_, page, _ = strings.Cut(page, ">")
+		}
+	}
+	return strings.Join(texts, " ")
+}
+
+// plainText returns what is between two tags as it is shown.
+func plainText(s string) string { return strings.Join(strings.Fields(html.UnescapeString(s)), " ") }
+
+// leadsAway reports whether an answer asks for the same request to be sent to another server.
+func leadsAway(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+		return false
+	}
+	to, err := resp.Location()
+	return err == nil && originOf(to.String()) != originOf(resp.Request.URL.String())
+}

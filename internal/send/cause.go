@@ -1,0 +1,250 @@
+package send
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A causeError is an error of the network that says for people what is wrong and what to do about it.
+type causeError struct {
+	text    string
+	fault   bool   // of the configuration: trying later does not help
+	culprit string // who is to blame if that is not the server: "the proxy …"
+	err     error  // what it was found in
+}
+
+func (e *causeError) Error() string { return e.text }
+func (e *causeError) Unwrap() error { return e.err }
+
+// Timeout is what a url.Error asks, of what it wraps directly.
+func (e *causeError) Timeout() bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(e.err, &timeout) && timeout.Timeout()
+}
+
+// culpritOf is who is to blame for an error if that is not the server; "" otherwise.
+func culpritOf(err error) string {
+	if e := (*causeError)(nil); errors.As(err, &e) {
+		return e.culprit
+	}
+	return ""
+}
+
+// explained returns an error with the cause that is found in it, if there is one.
+func (n Network) explained(req *http.Request, err error) error {
+	if err == nil || errors.As(err, new(interface{ RetryAt() time.Time })) {
+		return err
+	}
+	at := req.URL
+	var proxy *url.URL
+	if through, proxyErr := n.proxy()(req); proxyErr == nil {
+		proxy = through
+	}
+	e := &causeError{err: err}
+	var status *proxyError
+	var op *net.OpError
+	// Net/http marks everything that goes wrong on the way to a proxy, its certificate included.
+	if proxy != nil && (errors.As(err, &status) || errors.As(err, &op) && op.Op == "proxyconnect") {
+		at, e.culprit = proxy, "the proxy "+addressOf(proxy)
+	}
+	if status != nil {
+		e.text = fmt.Sprintf("%s answers %d %s", e.culprit, status.status, http.StatusText(status.status))
+		if status.status == http.StatusProxyAuthRequired {
+			e.text, e.fault = e.text+": "+proxyCredentials, true
+		}
+		return e
+	}
+	who := e.culprit
+	if who == "" {
+		who = serverAt(at)
+	}
+	switch e.text, e.fault = n.cause(at, who, err); {
+	case e.text == "":
+		return err
+	case e.culprit != "" && e.fault:
+		e.text += " in --proxy, HTTP_PROXY or HTTPS_PROXY"
+	}
+	return e
+}
+
+// serverAt is how a server is called that does not do what its URL says.
+func serverAt(u *url.URL) string {
+	_, port, _ := net.SplitHostPort(addressOf(u))
+	return "port " + port + " of " + u.Hostname()
+}
+
+const proxyCredentials = "check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY"
+
+// cause says in words what is wrong with a server or a proxy, and what to do; "" if nothing better is known than the
+// error's own text. It reports whether the configuration is at fault.
+func (n Network) cause(at *url.URL, who string, err error) (text string, fault bool) {
+	var (
+		dns   *net.DNSError
+		plain tls.RecordHeaderError
+		op    *net.OpError
+	)
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound && !dns.IsTemporary:
+		return fmt.Sprintf("no such host: %s: check the name", dns.Name), true
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return who + " refuses connections: check that it is running", false
+	case errors.As(err, &op) && op.Op == "dial" && op.Timeout() && n.ConnectTimeout > 0:
+		return fmt.Sprintf("no connection to %s within %v (--connect-timeout)", who, n.ConnectTimeout), false
+	case errors.As(err, &plain):
+		if head := string(plain.RecordHeader[:]); head == "HTTP/" || head[0] == '<' {
+			return who + " speaks plain HTTP: use http://", true
+		}
+		return who + " does not speak TLS: check the port, or use http://", true
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return who + " speaks plain HTTP: use http://", true
+	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert of TLS; net/http has no type for this
+		return who + speaksTLS, true
+	case errors.As(err, &op) && op.Op == "remote error":
+		return n.alertCause(at, who, op.Err)
+	}
+	return certificateCause(at, err)
+}
+
+const speaksTLS = " speaks TLS: use https://"
+
+// certificateCause is cause for a server's certificate.
+func certificateCause(at *url.URL, err error) (text string, fault bool) {
+	var (
+		bad     *tls.CertificateVerificationError
+		host    x509.HostnameError
+		unknown x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+	)
+	if !errors.As(err, &bad) {
+		return "", false
+	}
+	whose := "the certificate of " + at.Hostname()
+	switch {
+	case errors.As(err, &host):
+		names := host.Certificate.DNSNames
+		for _, ip := range host.Certificate.IPAddresses {
+			names = append(names[:len(names):len(names)], ip.String())
+		}
+		switch {
+		case len(names) == 0:
+			return whose + " has no subject alternative name, which is required", true
+		case len(names) > 3:
+			names = append(names[:3:3], fmt.Sprintf("%d others", len(names)-3))
+		}
+		return fmt.Sprintf("%s is valid for %s only: use that name in the URL", whose, strings.Join(names, ", ")), true
+	case errors.As(err, &unknown):
+		issuer := "an unknown authority"
+		if unknown.Cert != nil && unknown.Cert.Issuer.CommonName != "" {
+			issuer = unknown.Cert.Issuer.CommonName
+		}
+		return fmt.Sprintf("%s is not trusted (it was issued by %s): if you trust it, give its issuer's certificate with --cacert", whose, issuer), true
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		// The server's owner has to see to that, and may.
+		if time.Now().Before(invalid.Cert.NotBefore) {
+			return fmt.Sprintf("%s is valid from %s on: check this machine's clock", whose, invalid.Cert.NotBefore.Format(time.DateOnly)), false
+		}
+		return fmt.Sprintf("%s expired on %s", whose, invalid.Cert.NotAfter.Format(time.DateOnly)), false
+	}
+	return fmt.Sprintf("%s is not valid: %s", whose, strings.TrimPrefix(bad.Err.Error(), "x509: ")), true
+}
+
+// alertCause is cause for a server that ends a handshake with an alert (RFC 8446, section 6.2). The type of these is not
+// exported, but has the same texts as one that is.
+func (n Network) alertCause(at *url.URL, who string, err error) (text string, fault bool) {
+	switch err.Error() {
+	case tls.AlertError(116).Error(), tls.AlertError(42).Error(), tls.AlertError(48).Error(): // certificate required, bad, of an unknown issuer
+		switch {
+		case !n.certified():
+			return who + demandsCertificate, true
+		case n.CertificateOrigin != "" && n.CertificateOrigin != originOf(at.Scheme+"://"+at.Host):
+			return fmt.Sprintf("%s requires a client certificate, and --cert is used for %s only", who, n.CertificateOrigin), true
+		}
+		return who + refusesCertificate, true
+	case tls.AlertError(70).Error(): // protocol version
+		return who + " does not support TLS 1.2 or later", true
+	case tls.AlertError(40).Error(): // handshake failure
+		return who + " ends the TLS handshake: it may require a client certificate (--cert), or support no secure cipher", true
+	}
+	return "", false
+}
+
+// withFlag returns the text of an error with the flag of the limit of ours that it speaks of.
+func withFlag(text string, err error) string {
+	var timeout *throttle.TimeoutError
+	if errors.As(err, &timeout) {
+		words := fmt.Sprintf("the attempt took longer than --timeout %v: raise it if the file or the server needs more time", timeout.After)
+		text = strings.ReplaceAll(text, Plain(timeout), words)
+	}
+	return text
+}
+
+// unreachableError is the reason why nothing more is sent to a server.
+type unreachableError struct{ text string }
+
+func (e unreachableError) Error() string      { return e.text }
+func (unreachableError) Is(target error) bool { return target == retry.ErrUnreachable }
+
+// unreachable ends sending to a job's server, unless that has accepted something: then it is this item's URL. It
+// returns what the item ended with, in words.
+func (r *run) unreachable(j *job, cause error, text string) string {
+	status, reason := ExitUnavailable, "check the URL, the proxy and the TLS settings"
+	var known *causeError
+	var earlier unreachableError
+	switch {
+	case errors.As(cause, &known):
+		if known.fault {
+			status = ExitUsage
+		}
+		reason = known.text
+		text = fmt.Sprintf("%s %s: %s", j.item.Method, shownURL(j.item.URL), reason)
+	case errors.As(cause, &earlier): // another request found it out
+		text = fmt.Sprintf("%s %s: %s", j.item.Method, shownURL(j.item.URL), earlier.text)
+	}
+	r.mu.Lock()
+	none := j.server != nil && j.server.accepted == 0
+	r.mu.Unlock()
+	if none && r.ending.cause() == nil {
+		r.shut(j.server, status, unreachableError{reason})
+	}
+	return text
+}
+
+// misdirected returns the cause that servers and proxies say at the beginning of an answer's text, having no status for it; nil
+// if there is none.
+func misdirected(resp *http.Response, head []byte) error {
+	if resp == nil || resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
+		return nil
+	}
+	at, text := resp.Request.URL, strings.ToLower(string(head))
+	for _, words := range saidInText {
+		if strings.Contains(text, words.text) && at.Scheme == words.scheme {
+			return &causeError{text: serverAt(at) + words.cause, fault: true}
+		}
+	}
+	return nil
+}
+
+const (
+	demandsCertificate = " requires a client certificate: give one with --cert and --key"
+	refusesCertificate = " rejects the client certificate given with --cert"
+)
+
+var saidInText = []struct{ scheme, text, cause string }{
+	{"http", "client sent an http request to an https server", speaksTLS},    // net/http
+	{"http", "plain http request was sent to https port", speaksTLS},         // nginx
+	{"http", "speaking plain http to an ssl-enabled server port", speaksTLS}, // Apache
+	{"http", "combination of host and port requires tls", speaksTLS},         // Tomcat
+	{"https", "no required ssl certificate was sent", demandsCertificate},    // nginx
+	{"https", "the ssl certificate error", refusesCertificate},               // nginx
+}

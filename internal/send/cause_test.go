@@ -1,0 +1,201 @@
+package send
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/source"
+)
+
+// What is wrong on the way to a server is said once, in one line, with what to do about it.
+func TestCauses(t *testing.T) {
+	answer := func(text string) func(*world, net.Conn, *tls.Config) {
+		return func(_ *world, c net.Conn, _ *tls.Config) {
+			for r := bufio.NewReader(c); request(r) != nil; {
+				_, _ = io.WriteString(c, text)
+			}
+		}
+	}
+	page := func(text string) func(*world, net.Conn, *tls.Config) {
+		return answer(fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
+	}
+	secure := func(change func(*tls.Config)) func(*world, net.Conn, *tls.Config) {
+		return func(w *world, c net.Conn, config *tls.Config) {
+			change(config)
+			answer("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")(w, tls.Server(c, config), nil)
+		}
+	}
+	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	unknown := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "proxy.example", IsNotFound: true}}
+	for _, row := range []struct {
+		name  string
+		to    string
+		serve func(w *world, c net.Conn, config *tls.Config)
+		dial  error
+		proxy *url.URL
+		ours  bool // a certificate
+		says  string
+		note  string // if not the usual
+		ends  int    // if not as a fault of the configuration
+		waits bool
+	}{
+		{name: "https to an http port", to: "https://h.example:8080", serve: func(_ *world, c net.Conn, _ *tls.Config) {
+			_, _ = c.Read(make([]byte, 10))
+			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		}, says: "port 8080 of h.example speaks plain HTTP: use http://"},
+		{name: "https to something else", to: "https://h.example:22", serve: func(_ *world, c net.Conn, _ *tls.Config) {
+			_, _ = io.WriteString(c, "SSH-2.0-OpenSSH\r\n")
+			_, _ = io.Copy(io.Discard, c)
+		}, says: "port 22 of h.example does not speak TLS: check the port, or use http://"},
+		{name: "http to net/http's https port", to: "http://h.example:443", serve: page("Client sent an HTTP request to an HTTPS server.\n"),
+			says: "port 443 of h.example speaks TLS: use https://"},
+		{name: "http to nginx's https port", to: "http://h.example:8443",
+			serve: page("<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n</body></html>"),
+			says:  "port 8443 of h.example speaks TLS: use https://"},
+		{name: "http to a bare https port", to: "http://h.example:8443", serve: answer("\x15\x03\x01\x00\x02\x02\x46"),
+			says: "port 8443 of h.example speaks TLS: use https://"},
+		{name: "a certificate is demanded", to: "https://h.example", serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
+			says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
+		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example", serve: secure(func(c *tls.Config) {
+			c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
+		}), says: "port 443 of h.example ends the TLS handshake: it may require a client certificate (--cert), or support no secure cipher"},
+		{name: "a certificate is demanded, by nginx", to: "https://h.example", serve: func(w *world, c net.Conn, config *tls.Config) {
+			page("<html>\r\n<head><title>400 No required SSL certificate was sent</title></head></html>")(w, tls.Server(c, config), nil)
+		}, says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
+		{name: "a certificate is not accepted", to: "https://h.example", ours: true, serve: secure(func(c *tls.Config) {
+			c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		}), says: "port 443 of h.example rejects the client certificate given with --cert"},
+		{name: "unknown proxy", to: "http://h.example", proxy: proxy, dial: unknown,
+			says: "no such host: proxy.example: check the name in --proxy, HTTP_PROXY or HTTPS_PROXY"},
+		{name: "the proxy speaks plain HTTP", to: "http://h.example", proxy: &url.URL{Scheme: "https", Host: "proxy.example:3128"},
+			serve: func(_ *world, c net.Conn, _ *tls.Config) {
+				_, _ = c.Read(make([]byte, 10))
+				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, HTTP_PROXY or HTTPS_PROXY"},
+		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that it is running",
+			note: "nothing was accepted for 5s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
+		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
+			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
+			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy, waits: true,
+			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+			says:  "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note:  "none", ends: ExitItems},
+		{name: "the proxy refuses the credentials, without TLS", to: "http://h.example", proxy: proxy, waits: true,
+			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+			says:  "407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note:  "none", ends: ExitItems},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var w *world
+			var config *tls.Config
+			onRawServer(t, 2, func(c net.Conn) { row.serve(w, c, config.Clone()) }, func(it *world) {
+				w = it
+				a := newAuthority(t)
+				config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
+				w.Network.TLS = &tls.Config{RootCAs: a.pool}
+				if row.ours {
+					w.Network.TLS.Certificates = config.Certificates
+				}
+				w.Network.Proxy = row.proxy
+				if row.dial != nil {
+					w.Network.dial = func(context.Context, string, string) (net.Conn, error) { return nil, row.dial }
+				}
+				w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
+				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+				s := w.run()
+				if status := cmp.Or(row.ends, ExitUsage); s.ExitStatus != status || s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
+					t.Errorf("exit status %d, want %d; %+v, %d requests", s.ExitStatus, status, s.Items, s.Requests.Sent)
+				}
+				if len(s.Errors) != 1 || strings.ReplaceAll(s.Errors[0].Error, "/00001", "/00000") != "PUT "+row.to+"/00000: "+row.says {
+					t.Errorf("errors %+v, want %q", s.Errors, row.says)
+				}
+				if note := cmp.Or(row.note, "the server cannot be reached as configured"); cmp.Or(strings.Join(s.Notes, "; "), "none") != note {
+					t.Errorf("notes %q, want %q", s.Notes, note)
+				}
+				if talk := w.watch.talk.String(); strings.Contains(talk+errorsOf(s), "sesame") {
+					t.Errorf("the proxy's password is shown: %s", talk)
+				}
+			})
+		})
+	}
+}
+
+// A limit of ours that cuts an attempt is named, with what was waited for.
+func TestLimitsAreNamed(t *testing.T) {
+	slow := func(body bool) http.HandlerFunc {
+		return func(_ http.ResponseWriter, r *http.Request) {
+			if body {
+				_, _ = io.Copy(io.Discard, r.Body)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	}
+	for _, row := range []struct {
+		reads          bool // the body
+		timeout, stall time.Duration
+		says           string
+	}{
+		{true, 0, 20 * time.Second, "the whole file was sent, and no answer came for 20s: if the server takes longer, raise --stall-timeout"},
+		{false, 0, 20 * time.Second, "no byte moved for 20s (--stall-timeout)"},
+		{true, 10 * time.Second, 20 * time.Second, "the attempt took longer than --timeout 10s: raise it if the file or the server needs more time"},
+	} {
+		onFakeTime(t, 1, slow(row.reads), func(w *world) {
+			if err := os.WriteFile(w.firstFile(), make([]byte, 1<<20), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.method(http.MethodPost) // scans again
+			w.Timeout, w.Network.StallTimeout = row.timeout, row.stall
+			s := w.run()
+			w.ended(s, ExitItems, 0, 0, 1, 0, 0)
+			want := "unknown: POST http://127.0.0.1/00000: " + row.says + ": it may have been accepted, and repeating it is not safe"
+			if strings.TrimSpace(errorsOf(s)) != want || strings.Contains(w.watch.talk.String(), "down") {
+				t.Errorf("%s, want %s\n%s", errorsOf(s), want, w.watch.talk.String())
+			}
+			time.Sleep(3 * time.Minute) // the server lingers
+		})
+	}
+}
+
+// Who is down is said by its name, with for how long that is put up with.
+func TestWhoIsDown(t *testing.T) {
+	for _, proxy := range []*url.URL{nil, {Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}} {
+		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+			who := "http://127.0.0.1"
+			if w.Network.Proxy = proxy; proxy != nil {
+				who = "the proxy proxy.example:3128"
+			}
+			w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if w.since() < time.Minute {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+				}
+				return w.net.DialContext(ctx, network, addr)
+			}
+			w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+			for _, words := range []string{
+				who + " is down (connection refused): one try at a time until it answers, for 1h0m0s at most (--give-up-after)",
+				who + " is back after ",
+			} {
+				if !strings.Contains(w.watch.talk.String(), words) {
+					t.Errorf("it does not say %q:\n%s", words, w.watch.talk.String())
+				}
+			}
+		})
+	}
+}

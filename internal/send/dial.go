@@ -1,0 +1,124 @@
+package send
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http/httptrace"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/openfiles"
+)
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// otherFiles are those that are open beside connections and what is sent on them: the journal's and
+// the report's, what a name is looked up with.
+const otherFiles = 24
+
+// openFiles is how many files may be open at once; 0: any number.
+func (n Network) openFiles() int { return cmp.Or(n.files, openfiles.Limit()) }
+
+// mostConns returns how many connections there may be at once; 0: any number. Each needs room for a file
+// that is sent on it.
+func (n Network) mostConns() int {
+	files := n.openFiles()
+	if files == 0 {
+		return 0
+	}
+	return max((files-otherFiles)/2, 4)
+}
+
+// dialer returns what connects to servers, as many at once as files may be open. How long servers keep the
+// connections goes to lives.
+func (n Network) dialer(lives *lives) dialFunc {
+	dial := n.dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
+	}
+	files, most := n.openFiles(), n.mostConns()
+	places := make(chan struct{}, most) // taken by connections
+	full := func() {
+		if n.full != nil {
+			n.full(files, most)
+		}
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var free func()
+		if most > 0 {
+			select {
+			case places <- struct{}{}:
+			default:
+				full()
+				select {
+				case places <- struct{}{}:
+				case <-ctx.Done():
+					return nil, context.Cause(ctx)
+				}
+			}
+			free = sync.OnceFunc(func() { <-places })
+		}
+		var c net.Conn
+		err := openfiles.Patiently(ctx, func() (err error) {
+			if c, err = dial(ctx, network, addr); openfiles.TooMany(err) {
+				full()
+			}
+			return err
+		})
+		if err != nil {
+			if free != nil {
+				free()
+			}
+			return nil, err
+		}
+		conn := newStallConn(c, n.StallTimeout)
+		conn.free, conn.lived = free, func(idle time.Duration) { lives.ended(addr, idle) }
+		return conn, nil
+	}
+}
+
+// dialTLS returns what connects to a server, or to a proxy that speaks TLS itself: that one is not shown our certificate.
+func (n Network) dialTLS(dial dialFunc) dialFunc {
+	proxies := make(map[string]bool)
+	for _, address := range n.addresses() {
+		if u, err := url.Parse(address); err == nil && u.Scheme == "https" {
+			proxies[addressOf(u)] = true
+		}
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		config := n.config(!proxies[addr])
+		if config.ServerName == "" {
+			config.ServerName, _, _ = net.SplitHostPort(addr)
+		}
+		if n.HTTP2 && !proxies[addr] {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
+		conn := tls.Client(c, config)
+		handshake := ctx
+		if n.ConnectTimeout > 0 {
+			var done context.CancelFunc
+			handshake, done = context.WithTimeout(ctx, n.ConnectTimeout)
+			defer done()
+		}
+		err = conn.HandshakeContext(handshake)
+		if err == nil {
+			return conn, nil
+		}
+		c.Close()
+		if ctx.Err() == nil && handshake.Err() != nil {
+			err = &net.OpError{Op: "dial", Net: network, Err: handshake.Err()}
+		}
+		// Of a handshake that succeeded, net/http tells.
+		if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.TLSHandshakeDone != nil {
+			trace.TLSHandshakeDone(tls.ConnectionState{}, err)
+		}
+		return nil, err
+	}
+}

@@ -1,0 +1,89 @@
+package send
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Exposed returns a warning about what is secret and goes to a server without encryption; "" if nothing given for all
+// items does. What single items have of their own is not looked at.
+func (o Options) Exposed() string {
+	to := o.To
+	if o.HeaderOrigin != "" {
+		to = o.HeaderOrigin
+	}
+	return exposed(to, o.Header, o.Network.certified())
+}
+
+// exposed returns a warning about secrets for a URL, or a template of one.
+func exposed(to string, h http.Header, certificate bool) string {
+	scheme, rest, _ := strings.Cut(to, "://")
+	if !strings.EqualFold(scheme, "http") {
+		return ""
+	}
+	origin := originOf(to)
+	if u, err := url.Parse(origin); err != nil || loopback(u.Hostname()) {
+		return ""
+	}
+	authority, query, _ := strings.Cut(rest, "?")
+	authority, _, _ = strings.Cut(authority, "/")
+	var what []string
+	for name := range h {
+		if secretName(name) {
+			what = append(what, "the header "+name)
+		}
+	}
+	slices.Sort(what)
+	if strings.Contains(authority, "@") {
+		what = append(what, "the password in the URL")
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, _ := strings.Cut(pair, "="); value != "" && secretName(name) {
+			what = append(what, name+" in the URL")
+		}
+	}
+	verb := " is"
+	switch last := len(what) - 1; {
+	case last < 0 && certificate:
+		return "--cert has no effect, since " + origin + " is reached without TLS: use https://"
+	case last < 0:
+		return ""
+	case last > 0:
+		what, verb = []string{strings.Join(what[:last], ", ") + " and " + what[last]}, " are"
+	}
+	return what[0] + verb + " sent to " + origin + " without TLS, where others can read it: use https://"
+}
+
+// exposed writes a warning, the first time.
+func (r *run) exposed(warning string) {
+	if warning != "" {
+		r.toldExposed.Do(func() { r.Log.Warn(warning) })
+	}
+}
+
+// secretName reports whether a header or a parameter is likely to hold a secret.
+func secretName(name string) bool {
+	name = strings.ToLower(name)
+	if strings.Contains(name, "idempotency") {
+		return false
+	}
+	for _, word := range [...]string{"auth", "token", "secret", "password", "passwd", "key", "cookie", "session", "credential", "signature"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// loopback reports whether a host is this machine: what goes there is on no wire.
+func loopback(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
