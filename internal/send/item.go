@@ -122,7 +122,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.verifier.delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
-	case out.Status == report.Deferred && j.began.IsZero() && r.ending.cause() != nil: // before its turn
+	case out.Status == report.Deferred && j.began.IsZero() && (r.ending.cause() != nil || ctx.Err() != nil): // before its turn
 		r.leave(j)
 	case !r.postpone(j, out, end):
 		r.done(j, out)
