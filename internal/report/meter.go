@@ -8,94 +8,166 @@ import (
 const (
 	// rateMemory is how far "the last seconds" reach.
 	rateMemory = 5.0
-	// etaMemory is how far back the speed that an ETA rests on reaches, at
-	// least. It grows with the run: an estimate for hours shall not follow
-	// every minute.
-	etaMemory = 30.0
 	// etaSoonest is how much of a run must have been seen before an ETA is worth
 	// showing.
 	etaSoonest = 3 * time.Second
 	// etaFarthest is where an ETA stops meaning anything: three years.
 	etaFarthest = 1e8
+	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
+	// what was saved up may go in a burst.
+	mature = 5.0
+	// trust is how fast a rate that was learned may grow, a second: most servers are tried for more now and then.
+	trust = 0.03
 )
 
 // Meter computes rates and the time left from successive snapshots of one run.
 // The zero value is ready. It reads no clock, only Snapshot.Elapsed, and is not
-// safe for concurrent use: it belongs to whoever updates the progress.
+// safe for concurrent use.
 type Meter struct {
-	last            Snapshot
-	requests, moved average // over the last seconds
-	items, bytes    average // over a longer time, cool-downs left out
-	left            float64 // seconds, smoothed, without the current pause
-	known           bool    // left means something
+	last                   Snapshot
+	requests, files, moved average // over the last seconds
+	history                history
+	pauses                 pauses
+	learned                float64 // requests a second; a better one has to last to be believed
+	left                   float64 // seconds, smoothed, without the pause in force
+	known                  bool    // left means something
 }
 
-// Measure fills in Rate, BytesPerSecond and ETA.
+// Measure fills in the rates, ByBytes and ETA.
 func (m *Meter) Measure(s *Snapshot) {
 	dt := (s.Elapsed - m.last.Elapsed).Seconds()
 	if dt > 0 {
-		sent := float64(s.Sent - m.last.Sent)
-		bytes := float64(s.DeliveredBytes - m.last.DeliveredBytes)
-		m.requests.add(sent, dt, rateMemory)
-		m.moved.add(bytes, dt, rateMemory)
-		// While the server wants nothing, the speed at which we send is not
-		// slower but unknown: the pause is added to the time left instead.
-		if s.Pause <= 0 {
-			memory := max(etaMemory, s.Elapsed.Seconds()/4)
-			// Skipped items cost no time, so they say nothing about speed.
-			items := float64(s.ended() - s.Skipped - m.last.ended() + m.last.Skipped)
-			m.items.add(items, dt, memory)
-			m.bytes.add(bytes, dt, memory)
+		d := s.done().minus(m.last.done())
+		m.requests.add(float64(s.Sent-m.last.Sent), dt, rateMemory)
+		m.files.add(d.files, dt, rateMemory)
+		m.moved.add(d.bytes, dt, rateMemory)
+		m.pauses.observe(s, dt)
+		if m.pauses.single || s.Limit == LimitDown && !s.Silent {
+			d.seconds = 0 // nothing was tried
+		}
+		m.history.add(d, s.Pause > 0)
+		switch {
+		case !m.pauses.over:
+		case m.pauses.n == 1 && s.Learned.Rate > 0:
+			// The burst before the first pause found out how many the server takes at once, and the
+			// pause paid for it. Neither says how fast the rest goes.
+			m.history = history{open: piece{fresh: true}}
+		case m.pauses.recur:
+			m.history.resumed()
+		}
+		m.learned = min(float64(s.Learned.Rate), m.learned*math.Exp(dt*trust))
+		if m.learned == 0 {
+			m.learned = float64(s.Learned.Rate)
 		}
 	}
 	s.Rate = m.requests.value()
+	s.FilesPerSecond = m.files.value()
 	s.BytesPerSecond = m.moved.value()
+	s.ByBytes = s.KnownTotal && s.Total > 0 && s.TotalBytes/s.Total >= largeMean
 	m.estimate(s, dt)
 	s.ETA = 0
 	if m.known {
-		s.ETA = seconds(m.left) + max(s.Pause, 0)
+		s.ETA = seconds(m.left) + max(0, s.Pause)
 	}
 	m.last = *s
 }
 
 func (m *Meter) estimate(s *Snapshot, dt float64) {
-	remaining := s.Total - s.ended()
-	tried := s.ended() - s.Skipped
-	moved := s.TotalBytes > s.Bytes && m.bytes.value() > 0
-	if !s.KnownTotal || remaining <= 0 || tried <= 0 && !moved || s.Elapsed < etaSoonest || s.Limit == LimitDown {
+	rest := work{files: float64(s.Total - s.ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes))}
+	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown {
 		m.known = false
 		return
 	}
-	var left float64
-	if tried > 0 {
-		left = float64(remaining) / m.items.value()
+	pause := max(0, s.Pause.Seconds())
+	again := pause
+	if m.pauses.single {
+		again = 0
 	}
-	if moved {
-		// Few large items last, or many small ones: the slower measure counts.
-		left = max(left, float64(s.TotalBytes-s.Bytes)/m.bytes.value())
+	left, ok := m.history.predict(rest, again, s.Elapsed.Seconds())
+	left += pause - again
+	paced := m.paced(s, rest.files) + pause
+	switch {
+	case m.learned > 0 && (m.pauses.n == 1 && m.pauses.inside || m.history.sum+m.history.open.seconds+again < max(mature, m.pauses.length/4)):
+		left, ok = paced, true
+	case m.learned > 0:
+		// What a server takes is seen in what it takes.
+	case s.Ceiling > 0 && s.Limit == LimitRate && !m.pauses.recur:
+		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
+	case ok:
+		left = max(left, paced)
 	}
-	if s.Ceiling > 0 && s.Learned.Rate == 0 && tried > 0 {
-		each := max(1, float64(s.Sent-int64(s.InFlight))/float64(tried))
-		paced := float64(remaining) * each / s.Ceiling
-		if s.Limit == LimitRate {
-			// A limit that holds tells more than any measurement.
-			left = paced
-		} else {
-			left = max(left, paced)
-		}
+	if speed := m.moved.value(); s.Limit == LimitBandwidth && speed > 0 {
+		left = max(left, rest.bytes/speed)
 	}
-	if !(left < etaFarthest) { // also NaN
+	left = max(0, left-pause)         // which is known, and not smoothed
+	if !ok || !(left < etaFarthest) { // also NaN
 		m.known = false
 		return
 	}
 	if m.known && dt > 0 {
 		expected := m.left
-		if s.Pause <= 0 {
+		switch {
+		case pause == 0:
 			expected = max(0, m.left-dt)
+		case m.pauses.began && m.pauses.recur && m.pauses.n > 1:
+			expected = max(0, m.left-pause) // it was a part of that
 		}
-		left = expected + (left-expected)*(1-math.Exp(-dt/rateMemory))
+		left = expected + (left-expected)*(1-math.Exp(-dt/min(rateMemory, s.Elapsed.Seconds()/10)))
 	}
 	m.left, m.known = left, true
+}
+
+// paced is how long files take under the rate in force, if nothing else holds them; 0 where there is none.
+func (m *Meter) paced(s *Snapshot, files float64) float64 {
+	tried := float64(s.ended() - s.Skipped)
+	switch {
+	case tried <= 0:
+		return 0
+	case m.learned > 0:
+		return files / m.learned
+	case s.Ceiling > 0:
+		each := max(1, float64(s.Sent-int64(s.InFlight))/tried)
+		return files * each / s.Ceiling
+	}
+	return 0
+}
+
+// pauses are the times in which a server wanted nothing.
+type pauses struct {
+	n      int
+	inside bool    // one of them
+	single bool    // that came out of the blue
+	recur  bool    // they come again and again
+	began  bool    // one, just now
+	over   bool    // one ended just now
+	length float64 // of the last one
+	since  float64 // its end
+}
+
+// observe records dt seconds that ended at s.
+func (p *pauses) observe(s *Snapshot, dt float64) {
+	is := s.Pause > 0
+	p.began, p.over = is && !p.inside, false
+	switch {
+	case p.began:
+		length := s.Pause.Seconds()
+		if p.n == 0 {
+			p.recur = length < 60 && length > s.Elapsed.Seconds()/4
+		} else {
+			p.recur = p.since <= max(60, 10*max(length, p.length))
+		}
+		p.single = !p.recur
+		p.n++
+		p.length = dt
+	case is:
+		p.length += dt
+	case p.inside:
+		p.over, p.single, p.since = true, false, 0
+	default:
+		p.since += dt
+		p.recur = p.recur && p.since <= max(60, 10*p.length)
+	}
+	p.inside = is
 }
 
 // average is an exponentially fading average of a rate. It has no bias at the

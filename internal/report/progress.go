@@ -21,7 +21,8 @@ type Snapshot struct {
 	// Items that ended, by how.
 	Delivered, Failed, Unknown, Skipped, Deferred int64
 
-	Bytes          int64 // of the items that ended
+	Bytes          int64 // of the items that ended, and of those under way as far as they are known
+	SkippedBytes   int64 // of these, of items that were skipped
 	DeliveredBytes int64
 	TotalBytes     int64 // of all items known of; 0 if sizes are not known
 
@@ -33,6 +34,7 @@ type Snapshot struct {
 	InFlightLimit int     // requests in flight that are; 0: any
 	Learned       Learned // of these, what nobody gave
 	Limit         Limit   // what holds the run back
+	Silent        bool    // that is a server that does not answer, and is not known to be down
 	// Pause is how long the cool-down that is in force still lasts; 0 if there is none.
 	Pause time.Duration
 	// Holding is Limit in words: "held by your --rps 4", "paused 12 s: Retry-After".
@@ -41,7 +43,9 @@ type Snapshot struct {
 	Elapsed time.Duration
 
 	Rate           float64       // requests a second, over the last seconds
-	BytesPerSecond float64       // delivered, over the last seconds
+	FilesPerSecond float64       // that ended, over the last seconds
+	BytesPerSecond float64       // over the last seconds
+	ByBytes        bool          // the time goes with the bytes, and not with the files
 	ETA            time.Duration // time left; 0 if that is unknown or nothing is left
 }
 

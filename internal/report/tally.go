@@ -55,6 +55,7 @@ type Tally struct {
 		byStatus  map[Status]int64
 		bytes     int64 // of all items that ended
 		delivered int64 // bytes
+		skipped   int64 // bytes
 		groups    groups
 	}
 	requests struct {
@@ -107,8 +108,11 @@ func (t *Tally) Item(it Item) {
 	defer i.Unlock()
 	i.byStatus[it.Status]++
 	i.bytes += it.Bytes
-	if it.Status == Delivered {
+	switch it.Status {
+	case Delivered:
 		i.delivered += it.Bytes
+	case Skipped:
+		i.skipped += it.Bytes
 	}
 	if grouped {
 		i.groups.add(key, &it)
@@ -190,8 +194,8 @@ func (t *Tally) Hold(limit Limit, at time.Time) {
 }
 
 // Snapshot returns the counts at an instant. Total, TotalBytes, KnownTotal,
-// InFlight, Waiting, the limits, Pause and Holding are the caller's to set, Rate,
-// BytesPerSecond and ETA a Meter's.
+// InFlight, Waiting, the limits, Pause and Holding are the caller's to set, the rates,
+// ByBytes and ETA a Meter's.
 func (t *Tally) Snapshot(at time.Time) Snapshot {
 	s := Snapshot{Elapsed: at.Sub(t.start)}
 	func() {
@@ -203,7 +207,7 @@ func (t *Tally) Snapshot(at time.Time) Snapshot {
 		s.Unknown = i.byStatus[Unknown]
 		s.Skipped = i.byStatus[Skipped]
 		s.Deferred = i.byStatus[Deferred]
-		s.Bytes, s.DeliveredBytes = i.bytes, i.delivered
+		s.Bytes, s.SkippedBytes, s.DeliveredBytes = i.bytes, i.skipped, i.delivered
 	}()
 	t.requests.Lock()
 	by := &t.requests.byOutcome

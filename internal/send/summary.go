@@ -146,6 +146,7 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	s.Bytes += moving
 	s.DeliveredBytes += moving
 	s.InFlight, s.Waiting = v.InFlight, v.Waiting
+	s.Silent = r.silent(v, now) > 0
 	if v.Rate != rate.Inf {
 		s.Ceiling = float64(v.Rate)
 	}

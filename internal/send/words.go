@@ -34,10 +34,7 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 // control names the control in force, and why nothing more is sent.
 func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	r.mu.Lock()
-	backoff, whole, quiet := r.backoff, r.whole, time.Duration(0)
-	if !r.heard.IsZero() {
-		quiet = now.Sub(r.heard)
-	}
+	backoff, whole := r.backoff, r.whole
 	r.mu.Unlock()
 	switch {
 	case !v.Paused.IsZero():
@@ -52,7 +49,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
-	if v.InFlight > 0 && quiet >= silence && r.moving.bytes() == 0 {
+	if quiet := r.silent(v, now); quiet > 0 {
 		return report.LimitDown, fmt.Sprintf("no answer for %s", report.Clock(quiet.Truncate(time.Second)))
 	}
 	switch v.Holding {
@@ -89,6 +86,20 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		return report.NoLimit, "waiting for standard input"
 	}
 	return report.NoLimit, ""
+}
+
+// silent returns for how long no answer has come although some are waited for, if that is longer than answers take and
+// longer than people wait without asking; else 0.
+func (r *run) silent(v view, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.heard.IsZero() || v.InFlight == 0 || r.moving.bytes() > 0 {
+		return 0
+	}
+	if quiet := now.Sub(r.heard); quiet >= max(silence, 2*v.Latency) {
+		return quiet
+	}
+	return 0
 }
 
 // paceWords say why no more is sent in a second.

@@ -1,0 +1,182 @@
+package send
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
+)
+
+// An etaCase is a steady server and what is sent to it.
+type etaCase struct {
+	name   string
+	preset string
+	params string
+	sizes  []int64          // of the files, in the order in which they are sent
+	serve  http.HandlerFunc // instead of a preset
+	first  time.Duration    // of an earlier run
+
+	from   time.Duration // where it takes longer than ten seconds to see what the server does
+	grain  time.Duration // of the run's end: a pause, or the answers at once
+	seldom bool          // there may be nothing to say
+	limits throttle.Limits
+}
+
+func files(n int, size int64) []int64 {
+	all := make([]int64, n)
+	for i := range all {
+		all[i] = size
+	}
+	return all
+}
+
+func (c etaCase) run(t *testing.T) []report.Snapshot {
+	dir := t.TempDir()
+	for i, size := range c.sizes {
+		name := filepath.Join(dir, fmt.Sprintf("%05d", i))
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(name, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	params, err := url.ParseQuery(c.params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []report.Snapshot
+	onFakeTime(t, 0, c.serve, func(w *world) {
+		if c.serve == nil {
+			server, err := lab.New(c.preset, params)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := memnet.Listen()
+			defer l.Close()
+			w.Network.dial = l.DialContext
+			server.Start(l)
+			defer server.Close()
+		}
+		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
+		w.Limits = c.limits
+		if c.first > 0 {
+			name := filepath.Join(t.TempDir(), "j.db")
+			w.journal(name)
+			w.MaxDuration = c.first
+			w.runAny()
+			w.MaxDuration, w.watch.snapshots = 0, nil
+			w.journal(name)
+		}
+		s := w.runAny()
+		if s.ExitStatus != ExitDelivered {
+			t.Errorf("%+v", s.Items)
+		}
+		seen = w.watch.snapshots
+	})
+	return seen
+}
+
+func (w *world) runAny() report.Summary {
+	s := Run(w.Context(), w.Context(), w.Options)
+	synctest.Wait()
+	return s
+}
+
+// On a steady server the time left is right within 15 % once ten seconds have passed, or there is none.
+func TestETA(t *testing.T) {
+	for _, c := range []etaCase{
+		// A rate that was given, and one that was learned.
+		{name: "given", preset: "strict", params: "rps=100", sizes: files(200, 4096), limits: throttle.Limits{Rate: 5}},
+		{name: "given, sizes that differ", preset: "slow", params: "bandwidth=100MiB", sizes: mixed(200, 200<<10), limits: throttle.Limits{Rate: 5}},
+		{name: "learned", preset: "quota", params: "rate=5&burst=10", sizes: files(250, 4096)},
+		{name: "learned after a burst", preset: "quota", params: "rate=5&burst=50", sizes: files(300, 4096)},
+		{name: "windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096)},
+		{name: "windows of a minute", preset: "window", params: "n=100&window=60s", sizes: files(500, 4096)},
+		{name: "given, with windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096), limits: throttle.Limits{Rate: 10}, grain: 10 * time.Second, from: 16 * time.Second},
+		// Requests at once.
+		{name: "connections", preset: "conns", params: "n=4&service=500ms", sizes: files(300, 4096)},
+		{name: "jitter", preset: "threads", params: "k=5&service=500ms&sigma=0.5", sizes: files(300, 4096)},
+		{name: "minutes", preset: "conns", params: "n=8&service=45s", sizes: files(20, 4096), limits: throttle.Limits{InFlight: 4}, from: 52 * time.Second},
+		// Bytes.
+		{name: "one huge file", preset: "slow", params: "bandwidth=1MiB", sizes: files(1, 40<<20)},
+		{name: "large files", preset: "slow", params: "bandwidth=4MiB", sizes: files(10, 20<<20)},
+		{name: "files of a minute", preset: "slow", params: "bandwidth=300KiB&per-connection=true", sizes: files(20, 18<<20), limits: throttle.Limits{InFlight: 5}},
+		{name: "sizes that differ", preset: "slow", params: "bandwidth=1MiB", sizes: mixed(300, 200<<10), limits: throttle.Limits{InFlight: 4}},
+		{name: "large, then small", preset: "slow", params: "bandwidth=4MiB", sizes: append(files(3, 40<<20), files(206, 4096)...), seldom: true},
+		{name: "large, then many small", preset: "conns", params: "n=8", sizes: append(files(3, 40<<20), files(2000, 4<<10)...),
+			limits: throttle.Limits{InFlight: 4, Bandwidth: 10 << 20}, from: 22 * time.Second},
+		{name: "small, then large", preset: "slow", params: "bandwidth=4MiB", sizes: append(files(206, 4096), files(4, 40<<20)...)},
+		{name: "small, then large, on a slow line", preset: "slow", params: "bandwidth=1MiB&per-connection=true", sizes: append(files(1000, 4<<10), files(8, 20<<20)...),
+			limits: throttle.Limits{InFlight: 4}},
+		// Not from the beginning.
+		{name: "resumed", preset: "conns", params: "n=4&service=500ms", sizes: files(400, 4096), first: 15 * time.Second},
+		{name: "resumed, learned", preset: "quota", params: "rate=5&burst=10", sizes: files(400, 4096), first: 20 * time.Second},
+		{name: "slower once", sizes: files(1500, 4096), serve: slower(), limits: throttle.Limits{InFlight: 4}, from: 60 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := c.run(t)
+			end := seen[len(seen)-1].Elapsed
+			from, grain := max(c.from, 10*time.Second), max(c.grain, 2*time.Second)
+			var all, shown, wrong int
+			for _, s := range seen {
+				left := end - s.Elapsed
+				if s.Elapsed < from || left <= 2*grain {
+					continue
+				}
+				all++
+				if s.ETA == 0 {
+					continue
+				}
+				shown++
+				if off := (s.ETA - left).Abs(); off > max(left*15/100, grain) {
+					if wrong++; wrong <= 5 {
+						t.Errorf("after %v: %v left, shown %v; %d of %d", s.Elapsed, left, s.ETA, s.Delivered, s.Total)
+					}
+				}
+			}
+			if wrong > 0 || all == 0 {
+				t.Errorf("%d of %d are wrong", wrong, all)
+			}
+			if shown < all*95/100 && !c.seldom {
+				t.Errorf("shown %d times of %d", shown, all)
+			}
+		})
+	}
+}
+
+// mixed are sizes up to most.
+func mixed(n int, most int64) []int64 {
+	r := rand.New(rand.NewPCG(1, 2))
+	all := make([]int64, n)
+	for i := range all {
+		all[i] = r.Int64N(most)
+	}
+	return all
+}
+
+// slower takes three times as long from 20 s on.
+func slower() http.HandlerFunc {
+	var begin time.Time
+	return func(w http.ResponseWriter, r *http.Request) {
+		if begin.IsZero() {
+			begin = time.Now()
+		}
+		d := 100 * time.Millisecond
+		if time.Since(begin) > 20*time.Second {
+			d *= 3
+		}
+		accept(w, r, d)
+	}
+}
