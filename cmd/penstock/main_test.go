@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,8 +15,24 @@ var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"penstock": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"penstock": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, unstamped{os.Stderr})) },
 	})
+}
+
+// unstamped leaves out the times in a log, so that scripts can compare it. With STAMPED set it does not.
+type unstamped struct{ w io.Writer }
+
+var stamps = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
+
+func (u unstamped) Write(p []byte) (int, error) {
+	text := p
+	if os.Getenv("STAMPED") == "" {
+		text = stamps.ReplaceAll(p, nil)
+	}
+	if _, err := u.w.Write(text); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // TestScripts runs penstock as its users do. The commands that the scripts use

@@ -233,6 +233,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	}
 
 	summary := send.Run(ctx, soft, options)
+	summary.Verbose = f.verbose
 	progress.Close()
 	if practice != nil {
 		summary.Lab = practice.Stats()

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -11,17 +13,18 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// bar is one line that is drawn over and over. mpb keeps it below the talk and
-// knows the terminal; what the line says is ours, because mpb's own decorators
+// bar is two lines that are drawn over and over: how far the run is, and why it is not faster. mpb keeps them below the
+// talk and knows the terminal; what the lines say is ours, because mpb's own decorators
 // cut off whatever does not fit instead of choosing.
 //
-// When a terminal gets narrower it may wrap the line that is there, and a
+// When a terminal gets narrower it may wrap the lines that are there, and a
 // piece of that stays behind. It is not cleared: terminals that do not wrap
 // would lose a line of talk instead.
 type bar struct {
-	w       io.Writer
+	f       *os.File
 	p       *mpb.Progress
-	b       *mpb.Bar
+	done    *mpb.Bar // the first line
+	holding *mpb.Bar // the second
 	closing sync.Once
 
 	mu     sync.Mutex
@@ -31,29 +34,33 @@ type bar struct {
 }
 
 func newBar(f *os.File) *bar {
-	b := &bar{w: f}
+	b := &bar{f: f}
 	b.p = mpb.New(mpb.WithOutput(f), mpb.WithRefreshRate(150*time.Millisecond))
-	b.b = b.p.MustAdd(0, mpb.BarFillerFunc(b.fill), mpb.BarFillerTrim())
+	b.done = b.p.MustAdd(0, b.filler(doneText), mpb.BarFillerTrim())
+	b.holding = b.p.MustAdd(0, b.filler(holdingText), mpb.BarFillerTrim())
 	return b
 }
 
-func (b *bar) fill(w io.Writer, stat decor.Statistics) error {
-	b.mu.Lock()
-	s, drawn, closed := b.s, b.drawn, b.closed
-	b.mu.Unlock()
-	if !drawn {
-		return nil
-	}
-	if closed {
-		// The line that stays speaks of the whole run.
-		s.Holding, s.Learned, s.ETA, s.InFlight = "", Learned{}, 0, 0
-		if s.Elapsed > 0 {
-			s.Rate = float64(s.Sent) / s.Elapsed.Seconds()
+func (b *bar) filler(text func(Snapshot, int) string) mpb.BarFillerFunc {
+	return func(w io.Writer, stat decor.Statistics) error {
+		b.mu.Lock()
+		s, drawn, closed := b.s, b.drawn, b.closed
+		b.mu.Unlock()
+		if !drawn {
+			return nil
 		}
+		if closed {
+			// The line that stays speaks of the whole run.
+			s.ETA = 0
+			if t := s.Elapsed.Seconds(); t > 0 {
+				d := s.done()
+				s.FilesPerSecond, s.BytesPerSecond = d.files/t, d.bytes/t
+			}
+		}
+		// A line that fills the last column wraps on some terminals.
+		_, err := io.WriteString(w, text(s, stat.AvailableWidth-1))
+		return err
 	}
-	// A line that fills the last column wraps on some terminals.
-	_, err := io.WriteString(w, barText(s, stat.AvailableWidth-1))
-	return err
 }
 
 func (b *bar) Update(s Snapshot) {
@@ -65,9 +72,9 @@ func (b *bar) Update(s Snapshot) {
 func (b *bar) Log(line string) {
 	// A terminal that shows ^C leaves the cursor behind it, and mpb clears only
 	// what is to the right of that.
-	text := "\r" + talk(line)
+	text := "\r" + talk(line, widthOf(b.f))
 	if _, err := io.WriteString(b.p, text); err != nil {
-		_, _ = io.WriteString(b.w, text) // closed: no bar is in the way
+		_, _ = io.WriteString(b.f, text) // closed: no bar is in the way
 	}
 }
 
@@ -77,7 +84,8 @@ func (b *bar) Close() {
 		b.closed = true
 		drop := !b.drawn
 		b.mu.Unlock()
-		b.b.Abort(drop)
+		b.holding.Abort(true)
+		b.done.Abort(drop)
 		b.p.Wait()
 	})
 }
@@ -87,29 +95,19 @@ const (
 	maxBar = 30
 )
 
-// barText fits a snapshot into width columns, all of them ASCII. What a person
-// needs most stays longest as the terminal gets narrow: how many are done, what
-// went wrong, why it is not faster, when it ends.
-func barText(s Snapshot, width int) string {
-	const gap = "  "
-	// In the order of the line, each with its rank.
-	parts := []struct {
-		text string
-		rank int
-		cut  bool // rather shortened than left out
-	}{
-		{text: barGauge(s, minBar), rank: 7},
-		{text: barCount(s), rank: 0},
-		{text: barTroubles(s), rank: 1, cut: true},
-		{text: barBytes(s), rank: 6},
-		{text: perSecond(s.Rate), rank: 5},
-		{text: barETA(s), rank: 3},
-		{text: s.Learned.String(), rank: 4},
-		{text: ascii(printable(s.Holding)), rank: 2, cut: true},
-		{text: barInFlight(s), rank: 8},
-	}
+// A part is a piece of a line, in the order of the line. Those with a low rank stay as the terminal gets narrow.
+type part struct {
+	text string
+	rank int
+	cut  bool // rather shortened than left out
+}
+
+const gap = "  "
+
+// fit puts as many parts into width columns as there is room for, and returns them with the columns that are left.
+func fit(parts []part, width int) (line []string, room int) {
 	keep := make([]bool, len(parts))
-	room := width + len(gap)
+	room = width + len(gap)
 	for rank := range parts {
 		for i := range parts {
 			p := &parts[i]
@@ -125,27 +123,78 @@ func barText(s Snapshot, width int) string {
 			}
 		}
 	}
-	var line []string
 	for i, p := range parts {
-		switch {
-		case !keep[i]:
-		case i == 0:
-			line = append(line, barGauge(s, min(minBar+room, maxBar)))
-		default:
+		if keep[i] {
 			line = append(line, p.text)
 		}
+	}
+	return line, room
+}
+
+// doneText says in width columns, all of them ASCII, how far a run is: by bytes where the time goes with these, else by files.
+func doneText(s Snapshot, width int) string {
+	gauge := barGauge(s, minBar)
+	files, bytes := part{text: barFiles(s), rank: 0}, part{text: barBytes(s), rank: 6}
+	perFile, perByte := part{text: perSecond(s.FilesPerSecond, "files"), rank: 4}, part{text: speed(s.BytesPerSecond), rank: 8}
+	main, rate, other, also := files, perFile, bytes, perByte
+	if s.ByBytes {
+		main, rate, other, also = bytes, perByte, files, perFile
+		main.rank, other.rank, rate.rank, also.rank = files.rank, bytes.rank, perFile.rank, perByte.rank
+	}
+	line, room := fit([]part{
+		{text: gauge, rank: 3}, {text: barPercent(s), rank: 5}, main, {text: barTroubles(s), rank: 1, cut: true}, rate, other, also,
+		{text: barETA(s), rank: 2},
+	}, width)
+	if gauge != "" && len(line) > 0 && line[0] == gauge {
+		line[0] = barGauge(s, min(minBar+room, maxBar))
 	}
 	return strings.Join(line, gap)
 }
 
-func barCount(s Snapshot) string {
+// holdingText says in width columns why a run is not faster, and which files are under way.
+func holdingText(s Snapshot, width int) string {
+	holding := ascii(printable(s.Holding))
+	inFlight := ""
+	if s.InFlight > 0 && s.Learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, " the last ") {
+		inFlight = count(int64(s.InFlight)) + " in flight"
+	}
+	line, room := fit([]part{
+		{text: holding, rank: 0, cut: true}, {text: s.Learned.String(), rank: 1}, {text: inFlight, rank: 2},
+	}, width)
+	for _, u := range s.Underway {
+		text := u.String()
+		if len(text)+len(gap) > room {
+			break
+		}
+		line = append(line, text)
+		room -= len(text) + len(gap)
+	}
+	return strings.Join(line, gap)
+}
+
+// maxName is how much of a file's name the progress shows.
+const maxName = 24
+
+// String returns the file's name and how much of it is sent, in ASCII.
+func (u Underway) String() string {
+	return fmt.Sprintf("%s %d %%", ellipsis(ascii(printable(u.Name)), maxName), percent(u.Done, u.Size))
+}
+
+func barPercent(s Snapshot) string {
+	if done, total := s.progress(); s.KnownTotal && total > 0 {
+		return strconv.FormatInt(percent(done, total), 10) + " %"
+	}
+	return ""
+}
+
+func barFiles(s Snapshot) string {
 	switch {
 	case s.KnownTotal:
-		return count(s.ended()) + "/" + count(s.Total)
-	case s.Total > s.ended():
-		return count(s.ended()) + "/" + count(s.Total) + "+"
+		return count(s.finished()) + "/" + count(s.Total) + " files"
+	case s.Total > s.finished():
+		return count(s.finished()) + "/" + count(s.Total) + "+ files"
 	}
-	return count(s.ended()) + " done"
+	return plural(s.finished(), "file")
 }
 
 func barTroubles(s Snapshot) string {
@@ -165,32 +214,26 @@ func barTroubles(s Snapshot) string {
 
 func barBytes(s Snapshot) string {
 	if s.KnownTotal && s.TotalBytes > 0 {
-		return size(s.DeliveredBytes) + "/" + size(s.TotalBytes)
+		return sizes(s.Bytes, s.TotalBytes)
 	}
-	return size(s.DeliveredBytes)
+	return size(s.Bytes)
 }
 
 func barETA(s Snapshot) string {
-	if s.ETA <= 0 {
+	if s.ETA < time.Second/2 {
 		return ""
 	}
 	return "ETA " + Clock(s.ETA)
 }
 
-func barInFlight(s Snapshot) string {
-	if s.InFlight == 0 {
-		return ""
-	}
-	return count(int64(s.InFlight)) + " in flight"
-}
-
 // barGauge draws how much is done into n columns.
 func barGauge(s Snapshot, n int) string {
-	if !s.KnownTotal || s.Total <= 0 {
+	done, total := s.progress()
+	if !s.KnownTotal || total <= 0 {
 		return ""
 	}
 	inner := n - 2
-	filled := int(min(1, float64(s.ended())/float64(s.Total)) * float64(inner))
+	filled := int(min(1, float64(done)/float64(total)) * float64(inner))
 	body := strings.Repeat("=", filled)
 	if filled > 0 && filled < inner {
 		body = body[1:] + ">"
@@ -200,7 +243,10 @@ func barGauge(s Snapshot, n int) string {
 
 // ellipsis shortens s to n columns, or to nothing if too little would be left.
 func ellipsis(s string, n int) string {
-	if n < 8 {
+	switch {
+	case len(s) <= n:
+		return s
+	case n < 8:
 		return ""
 	}
 	return s[:n-3] + "..."

@@ -11,12 +11,21 @@ import (
 func TestBarText(t *testing.T) {
 	paced := Snapshot{
 		Total: 60, KnownTotal: true, Delivered: 31, Bytes: 124 << 10, DeliveredBytes: 124 << 10, TotalBytes: 240 << 10, InFlight: 5,
-		Rate: 4, Limit: LimitRate, Holding: "held by your --rps 4", ETA: 7 * time.Second,
+		FilesPerSecond: 4, BytesPerSecond: 16 << 10, Limit: LimitRate, Holding: "held by your --rps 4", ETA: 7 * time.Second,
 	}
 	large := Snapshot{
 		Total: 200_000, KnownTotal: true, Delivered: 131_072, Failed: 2, Unknown: 3, Deferred: 1000, Bytes: 512 << 20, DeliveredBytes: 512 << 20, TotalBytes: 1200 << 20,
-		InFlight: 64, InFlightLimit: 64, Learned: Learned{InFlight: 64}, Rate: 512.3, Limit: LimitConcurrency, Holding: "more at once gains nothing", ETA: 134 * time.Second,
+		InFlight: 64, InFlightLimit: 64, Learned: Learned{InFlight: 64}, FilesPerSecond: 512.3, BytesPerSecond: 2 << 20, Limit: LimitConcurrency, Holding: "more at once gains nothing", ETA: 134 * time.Second,
 	}
+	files := Snapshot{
+		Total: 12, KnownTotal: true, Delivered: 3, Bytes: 238 << 20, TotalBytes: 458 << 20, ByBytes: true, InFlight: 4, FilesPerSecond: 0.2, BytesPerSecond: 16.1 * (1 << 20),
+		ETA: 14 * time.Second, Limit: LimitConcurrency, Holding: "looking for the pace: 4 in flight",
+		Underway: []Underway{{"scan_04.tif", 61, 100}, {"scan_05.tif", 60, 100}, {"scan_06 of the whole northern hemisphere.tif", 58, 100}, {"scan_07.tif", 99.9 * 10, 1000}},
+	}
+	last := files
+	last.Delivered, last.Bytes, last.InFlight, last.Limit, last.Holding, last.Underway = 11, 420<<20, 1, NoLimit, "sending the last file", files.Underway[:1]
+	deferred := paced
+	deferred.Delivered, deferred.Deferred, deferred.ETA, deferred.Holding = 27, 33, 0, ""
 	trimmed := paced
 	trimmed.Holding = "4 → 3.96 req/s: the server refuses at 4"
 	learned := paced
@@ -33,12 +42,12 @@ func TestBarText(t *testing.T) {
 		s    Snapshot
 	}{
 		{"beginning", Snapshot{Total: 60, KnownTotal: true}}, {"paced", paced}, {"large", large}, {"paused", paused}, {"trimmed", trimmed},
-		{"learned", learned},
+		{"learned", learned}, {"large files", files}, {"the last file", last}, {"deferred", deferred},
 		{"still listing", listing}, {"from stdin", stdin}, {"no items", Snapshot{KnownTotal: true}},
 	} {
 		fmt.Fprintf(&b, "# %s\n", tt.name)
 		for _, width := range []int{199, 119, 79, 59, 39, 23, 9} {
-			fmt.Fprintf(&b, "%4d |%s\n", width, barText(tt.s, width))
+			fmt.Fprintf(&b, "%4d |%s\n     |%s\n", width, doneText(tt.s, width), holdingText(tt.s, width))
 		}
 	}
 	golden(t, "bar.txt", b.String())
@@ -53,18 +62,20 @@ func TestBarTextFits(t *testing.T) {
 	for range 300 {
 		s := Snapshot{
 			Total: number(), KnownTotal: rnd.IntN(2) > 0, Delivered: number(), Failed: number(), Unknown: number(), Skipped: number(),
-			Deferred: number(), DeliveredBytes: number(), TotalBytes: number(), InFlight: int(number()), Rate: float64(number()) / 1000,
+			Deferred: number(), DeliveredBytes: number(), TotalBytes: number(), InFlight: int(number()), FilesPerSecond: float64(number()) / 1000,
+			Bytes: number(), BytesPerSecond: float64(number()), ByBytes: rnd.IntN(2) > 0, Underway: []Underway{{strings.Repeat("größe", rnd.IntN(9)), number(), number()}},
 			Limit: []Limit{LimitRate, LimitDown}[rnd.IntN(2)], ETA: time.Duration(number()),
 			Holding: strings.Repeat("größe → 漢字\x1b", rnd.IntN(4)), Learned: Learned{Optional(rnd.IntN(2)), Optional(rnd.IntN(2) * 1000)},
 		}
 		for width := -1; width < 130; width++ {
-			got := barText(s, width)
-			if len(got) > max(width, 0) {
-				t.Fatalf("%d columns for a width of %d: %q", len(got), width, got)
-			}
-			for _, r := range got {
-				if r < ' ' || r > '~' {
-					t.Fatalf("%q is not one column wide: %q", r, got)
+			for _, got := range []string{doneText(s, width), holdingText(s, width)} {
+				if len(got) > max(width, 0) {
+					t.Fatalf("%d columns for a width of %d: %q", len(got), width, got)
+				}
+				for _, r := range got {
+					if r < ' ' || r > '~' {
+						t.Fatalf("%q is not one column wide: %q", r, got)
+					}
 				}
 			}
 		}

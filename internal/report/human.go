@@ -15,15 +15,48 @@ func count(n int64) string { return humanize.Comma(n) }
 
 func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
 
-func perSecond(rate float64) string {
+// sizes writes two sizes in the unit of the second, such as "238/458 MiB".
+func sizes(done, total int64) string {
+	text := size(total)
+	number, unit, _ := strings.Cut(text, " ")
+	whole, err := strconv.ParseFloat(number, 64)
+	if err != nil || whole <= 0 || done >= total {
+		return number + "/" + text
+	}
+	scaled := float64(max(done, 0)) / float64(total) * whole
+	digits := 0
+	if scaled < 9.95 && unit != "B" {
+		digits = 1
+	}
+	return strconv.FormatFloat(scaled, 'f', digits, 64) + "/" + text
+}
+
+// speed writes bytes a second.
+func speed(perSecond float64) string { return size(int64(perSecond)) + "/s" }
+
+// percent is how much of total is done, 100 only if all of it is.
+func percent(done, total int64) int64 {
+	if total <= 0 {
+		return 100
+	}
+	return int64(100 * min(1, max(0, float64(done)/float64(total))))
+}
+
+// perSecond writes a measured rate of what has that name.
+func perSecond(rate float64, name string) string {
+	var text string
 	switch {
 	case rate >= 99.95:
-		return humanize.Comma(int64(rate+0.5)) + "/s"
+		text = humanize.Comma(int64(rate + 0.5))
 	case rate >= 0.995 || rate == 0:
-		return strconv.FormatFloat(rate, 'f', 1, 64) + "/s"
+		text = strconv.FormatFloat(rate, 'f', 1, 64)
 	default:
-		return strconv.FormatFloat(rate, 'g', 2, 64) + "/s"
+		text = strconv.FormatFloat(rate, 'g', 2, 64)
 	}
+	if name != "" {
+		text += " " + name
+	}
+	return text + "/s"
 }
 
 // Pace writes a limit of requests a second, with more digits than a measurement:
@@ -61,19 +94,57 @@ func span(d time.Duration) string {
 }
 
 // Clock writes a duration in whole seconds or coarser, for what changes while
-// one looks at it.
+// one looks at it: "12 s", "2 m 5 s", "1 h 0 m", "2 d 3 h".
 func Clock(d time.Duration) string {
 	s := int64(max(d, 0).Round(time.Second) / time.Second)
 	switch {
 	case s < 60:
 		return fmt.Sprintf("%d s", s)
 	case s < 3600:
-		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+		return fmt.Sprintf("%d m %d s", s/60, s%60)
 	case s < 48*3600:
-		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+		return fmt.Sprintf("%d h %d m", s/3600, s/60%60)
 	default:
-		return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
+		return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
 	}
+}
+
+// wrap breaks a line at blanks so that it fits width columns, 0 being any. What follows is indented.
+func wrap(s string, width int) string {
+	const indent = "  "
+	if width <= 2*len(indent) {
+		return s
+	}
+	var words []string
+	for _, word := range strings.Split(s, " ") {
+		if n := len(words); n > 0 && unit(words[n-1], word) {
+			words[n-1] += " " + word
+		} else {
+			words = append(words, word)
+		}
+	}
+	var b strings.Builder
+	column := 0
+	for i, word := range words {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+n > width && column > len(indent):
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
+}
+
+// unit reports whether word is what the number before it is of: "1 s", "12 %".
+func unit(number, word string) bool {
+	return number != "" && number[len(number)-1] >= '0' && number[len(number)-1] <= '9' && len(word) <= 5 && !strings.ContainsAny(word, "0123456789")
 }
 
 // Printable makes a text safe for a terminal, on one line.

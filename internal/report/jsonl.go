@@ -22,10 +22,11 @@ type progressLine struct {
 	Unknown           int64     `json:"unknown"`
 	Skipped           int64     `json:"skipped"`
 	Deferred          int64     `json:"deferred"`
-	Bytes             int64     `json:"bytes"`       // of items that ended
+	Bytes             int64     `json:"bytes"`       // of items that ended, however, and of large ones under way
 	TotalBytes        *int64    `json:"total_bytes"` // null while total is, or if sizes are not known
 	Sent              int64     `json:"sent"`
 	RequestsPerSecond float64   `json:"requests_per_second"`
+	FilesPerSecond    float64   `json:"files_per_second"`
 	BytesPerSecond    float64   `json:"bytes_per_second"`
 	InFlight          int       `json:"in_flight"`
 	Waiting           int       `json:"waiting"`
@@ -83,6 +84,7 @@ func (j *jsonLines) writeLocked() {
 		Bytes:             s.Bytes,
 		Sent:              s.Sent,
 		RequestsPerSecond: round(s.Rate, 3),
+		FilesPerSecond:    round(s.FilesPerSecond, 3),
 		BytesPerSecond:    round(s.BytesPerSecond, 0),
 		InFlight:          s.InFlight,
 		Waiting:           s.Waiting,

@@ -8,9 +8,13 @@ import (
 	"time"
 )
 
-const lineEvery = 30 * time.Second
+const (
+	lineEvery = 30 * time.Second
+	// firstLine is when the first line is written: who starts a run wants to see that it runs.
+	firstLine = 5 * time.Second
+)
 
-// lines writes a line each 30 s, for logs and for pipes, and one when a pause
+// lines writes a line after 5 s and then each 30 s, for logs and for pipes, and one when a pause
 // begins: without it, a log that ends in silence tells nobody why. A server
 // that asks for a pause each second does not get a line each second.
 type lines struct {
@@ -23,7 +27,7 @@ type lines struct {
 }
 
 func newLines(w io.Writer) *lines {
-	return &lines{w: w, due: time.Now().Add(lineEvery)}
+	return &lines{w: w, due: time.Now().Add(firstLine)}
 }
 
 func (l *lines) Update(s Snapshot) {
@@ -48,24 +52,26 @@ func (l *lines) Update(s Snapshot) {
 	}
 	l.stoppedBy = stoppedBy
 	l.due = now.Add(lineEvery)
-	_, _ = io.WriteString(l.w, lineText(s)+"\n")
+	writeTalk(l.w, lineText(s))
 }
 
 func (l *lines) Log(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = io.WriteString(l.w, talk(line))
+	writeTalk(l.w, line)
 }
 
 func (l *lines) Close() {}
 
 func lineText(s Snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", Clock(s.Elapsed), count(s.ended()))
+	fmt.Fprintf(&b, "%s: ", Clock(s.Elapsed))
 	if s.KnownTotal && s.Total > 0 {
-		fmt.Fprintf(&b, " of %s (%d %%)", count(s.Total), 100*s.ended()/s.Total)
+		done, total := s.progress()
+		fmt.Fprintf(&b, "%d %%, %s of %s", percent(done, total), count(s.finished()), plural(s.Total, "file"))
+	} else {
+		b.WriteString(plural(s.finished(), "file"))
 	}
-	b.WriteString(" done")
 	for _, part := range []struct {
 		n    int64
 		name string
@@ -76,21 +82,18 @@ func lineText(s Snapshot) string {
 			fmt.Fprintf(&b, ", %s %s", count(part.n), part.name)
 		}
 	}
-	fmt.Fprintf(&b, "; %s", size(s.DeliveredBytes))
+	fmt.Fprintf(&b, "; %s", size(s.Bytes))
 	if s.KnownTotal && s.TotalBytes > 0 {
 		fmt.Fprintf(&b, " of %s", size(s.TotalBytes))
 	}
-	fmt.Fprintf(&b, "; %s, %s/s, %d in flight", perSecond(s.Rate), size(int64(s.BytesPerSecond)), s.InFlight)
+	fmt.Fprintf(&b, "; %s, %s, %d in flight", perSecond(s.FilesPerSecond, "files"), speed(s.BytesPerSecond), s.InFlight)
 	for _, text := range []string{s.Learned.String(), printable(s.Holding)} {
 		if text != "" {
 			fmt.Fprintf(&b, "; %s", text)
 		}
 	}
-	switch {
-	case s.ETA > 0:
+	if s.ETA > 0 {
 		fmt.Fprintf(&b, "; %s left", Clock(s.ETA))
-	case s.KnownTotal && s.ended() < s.Total:
-		b.WriteString("; time left unknown")
 	}
 	return b.String()
 }

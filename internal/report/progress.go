@@ -40,6 +40,8 @@ type Snapshot struct {
 	// Holding is Limit in words: "held by your --rps 4", "paused 12 s: Retry-After".
 	Holding string
 
+	Underway []Underway // of the large files that are on their way, the largest first
+
 	Elapsed time.Duration
 
 	Rate           float64       // requests a second, over the last seconds
@@ -49,8 +51,25 @@ type Snapshot struct {
 	ETA            time.Duration // time left; 0 if that is unknown or nothing is left
 }
 
+// Underway is a file that is being sent.
+type Underway struct {
+	Name       string
+	Done, Size int64 // bytes
+}
+
 func (s *Snapshot) ended() int64 {
 	return s.Delivered + s.Failed + s.Unknown + s.Skipped + s.Deferred
+}
+
+// finished counts the items that need nothing more. Those that are deferred do.
+func (s *Snapshot) finished() int64 { return s.ended() - s.Deferred }
+
+// progress is how much of what is done, in bytes or files, whichever the time goes with.
+func (s *Snapshot) progress() (done, total int64) {
+	if s.ByBytes {
+		return s.Bytes, s.TotalBytes
+	}
+	return s.finished(), s.Total
 }
 
 // stopped reports whether nothing can be sent at all at present.
@@ -109,14 +128,40 @@ func (s *silent) Close()          {}
 func (s *silent) Log(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = io.WriteString(s.w, talk(line))
+	writeTalk(s.w, line)
 }
 
-// talk makes a line, or several, safe for a terminal and ends it.
-func talk(s string) string {
+// writeTalk writes talk to w: on a terminal in lines that fit, elsewhere with the time before it. What programs write for
+// programs has its own.
+func writeTalk(w io.Writer, line string) {
+	width := widthOf(w)
+	if width == 0 && !strings.HasPrefix(line, "{") {
+		line = stamp(time.Now()) + " " + line
+	}
+	_, _ = io.WriteString(w, talk(line, width))
+}
+
+// stamp writes the time as logs have it.
+func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05") }
+
+// widthOf is the width of the terminal that w is; 0 if it is none.
+func widthOf(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// talk makes a line, or several, safe for a terminal of that width and ends it.
+func talk(s string, width int) string {
 	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
 	for i, l := range lines {
-		lines[i] = printable(l)
+		lines[i] = wrap(printable(l), width)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,7 @@ func TestLinesTellLongPauseLate(t *testing.T) {
 		update(LimitCoolDown, "paused 1 s", time.Second) // told at 10 s
 		update(LimitRate, "held by your --rps 4", time.Second)
 		update(LimitDown, "server down", 40*time.Second) // told at 40 s, by the line that is due
-		if got := fmt.Sprint(l.at); got != "[10s 40s]" {
+		if got := fmt.Sprint(l.at); got != "[5s 10s 40s]" {
 			t.Errorf("lines at %s:\n%s", got, stamped(l))
 		}
 	})
@@ -200,7 +201,10 @@ func TestTalkIsSafe(t *testing.T) {
 		p.Update(Snapshot{})
 		p.Log("one\x1b[2J\ntwo\tthree\r\n")
 		p.Log("")
-		if got, want := b.String(), "one?[2J\ntwo three\n\n"; got != want {
+		p.Log("{}") // for programs
+		// Where there is no terminal, with the time.
+		got := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `).ReplaceAllString(b.String(), "TIME ")
+		if want := "TIME one?[2J\ntwo three\nTIME \n{}\n"; got != want {
 			t.Errorf("%s: %q, want %q", kind, got, want)
 		}
 	}
@@ -225,6 +229,30 @@ func TestSinksConcurrent(t *testing.T) {
 			if !strings.HasSuffix(line, "\n") || strings.Count(line, "talk") > 1 {
 				t.Fatalf("%s: torn line %q", kind, line)
 			}
+		}
+	}
+}
+
+// On a terminal no word is broken.
+func TestWrap(t *testing.T) {
+	for _, tt := range []struct {
+		s     string
+		width int
+		want  string
+	}{
+		{"one two three four", 0, "one two three four"},
+		{"one two three four", 18, "one two three four"},
+		{"one two three four", 17, "one two three\n  four"},
+		{"one two three four", 8, "one two\n  three\n  four"},
+		{"größe größe größe", 11, "größe größe\n  größe"},
+		{"a https://api.example.com/v1/files/{name} b", 20, "a https://api.example.com/v1/files/{name}\n  b"},
+		{"  1 failed (such as data/a)", 20, "  1 failed (such as\n  data/a)"},
+		{"for 12 s again", 6, "for\n  12 s\n  again"},
+		{"any", 3, "any"},
+		{"", 80, ""},
+	} {
+		if got := wrap(tt.s, tt.width); got != tt.want {
+			t.Errorf("%q in %d columns is %q, want %q", tt.s, tt.width, got, tt.want)
 		}
 	}
 }

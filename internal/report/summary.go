@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ type Summary struct {
 	Lab           any             `json:"lab,omitempty"` // a practice server's own verdict
 
 	// For people only.
+	Verbose     bool         `json:"-"` // they want to know all
 	Errors      []ErrorGroup `json:"-"` // how items ended that were neither delivered nor skipped, the largest group first
 	OtherErrors int64        `json:"-"` // items of still other kinds
 	Next        []string     `json:"-"` // commands to give next, each after a few words
@@ -54,11 +56,12 @@ type ItemCounts struct {
 // ByteCounts counts request bodies.
 type ByteCounts struct {
 	Delivered int64 `json:"delivered"`
+	Skipped   int64 `json:"skipped"`
 }
 
 // RequestCounts counts requests. Sent counts those on the wire, net/http's hidden resends included. Each of them is
-// either in ByStatus, if it was answered, or in NoAnswer: as overloaded if the connection was refused or lost, timed_out,
-// broken if a proxy or TLS failed, resent if net/http sent it once more by itself, or other. Waste is the
+// either in ByStatus, if it was answered, or in NoAnswer: by what went wrong, such as "connection refused", or as "resent" if
+// net/http sent it once more by itself, as "cancelled", or as "not finished". Waste is the
 // share of Sent that was throttled, overloaded or timed out, or that the server
 // failed to answer properly, as with 500; these are among the Errors, too.
 type RequestCounts struct {
@@ -71,6 +74,8 @@ type RequestCounts struct {
 	ByStatus   map[string]int64 `json:"by_status"`
 	NoAnswer   map[string]int64 `json:"no_answer"`
 	Waste      float64          `json:"waste"`
+
+	refused int64 // answers that waste is made of
 }
 
 // RateSummary is in requests a second: the user's ceiling, and the limit in force
@@ -160,7 +165,7 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 		Started:  t.start.UTC().Round(time.Millisecond),
 		Finished: finished.UTC().Round(time.Millisecond),
 		Seconds:  round(snap.Elapsed.Seconds(), 3),
-		Bytes:    ByteCounts{Delivered: snap.DeliveredBytes},
+		Bytes:    ByteCounts{Delivered: snap.DeliveredBytes, Skipped: snap.SkippedBytes},
 		Items: ItemCounts{
 			Total:     max(total, snap.ended()),
 			Delivered: snap.Delivered,
@@ -178,14 +183,14 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 
 	t.sent.Lock()
 	s.Requests.Sent = t.sent.n
-	resent := t.sent.resent
+	repeated := t.sent.resent
 	s.Rate.MaxIn1s = t.sent.window.max
 	if d := t.sent.last - t.sent.first; d > 0 {
 		s.Rate.Achieved = Optional(round(float64(t.sent.n-1)/time.Duration(d).Seconds(), 3))
 	}
 	t.sent.Unlock()
 
-	t.fillRequests(&s, resent)
+	t.fillRequests(&s, repeated)
 
 	t.held.Lock()
 	waited := func(l Limit) float64 { return round(t.held.waited[l].Seconds(), 3) }
@@ -201,10 +206,14 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 	return s
 }
 
-// silentAs are the keys of RequestCounts.NoAnswer.
-var silentAs = [outcomes]string{Errored: "other", Accepted: "other", Throttled: "other", Overloaded: "overloaded", TimedOut: "timed_out", Broken: "broken"}
+// Keys of RequestCounts.NoAnswer that nothing went wrong with, as far as that is known.
+const (
+	resent      = "resent"       // by net/http, when the connection was lost
+	notFinished = "not finished" // under way when the run ended
+	cancelled   = "cancelled"    // by us
+)
 
-func (t *Tally) fillRequests(s *Summary, resent int64) {
+func (t *Tally) fillRequests(s *Summary, repeated int64) {
 	r := &t.requests
 	r.Lock()
 	defer r.Unlock()
@@ -220,14 +229,17 @@ func (t *Tally) fillRequests(s *Summary, resent int64) {
 			c.ByStatus[strconv.Itoa(status)] = n
 		}
 	}
-	c.NoAnswer = make(map[string]int64)
-	for outcome, n := range r.silent {
-		if n > 0 {
-			c.NoAnswer[silentAs[outcome]] += n
-		}
+	c.refused = r.refused
+	c.NoAnswer = maps.Clone(r.byFailure)
+	if repeated > 0 {
+		c.NoAnswer[resent] = repeated
 	}
-	if resent > 0 {
-		c.NoAnswer["resent"] = resent
+	ended := repeated
+	for _, n := range r.byOutcome {
+		ended += n
+	}
+	if c.Sent > ended {
+		c.NoAnswer[notFinished] = c.Sent - ended
 	}
 	if c.Sent > 0 {
 		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut+r.byOutcome[Broken])/float64(c.Sent), 4)

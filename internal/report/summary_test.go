@@ -14,7 +14,7 @@ func smooth() Summary {
 		at := start.Add(time.Duration(i) * 250 * time.Millisecond)
 		tally.Hold(LimitRate, at)
 		tally.Sent(at)
-		tally.Request(Request{Accepted, 201, 1030 * time.Millisecond})
+		tally.Request(Request{Outcome: Accepted, Status: 201, Latency: 1030 * time.Millisecond})
 		tally.Item(Item{Path: fmt.Sprintf("data/%d", i), Status: Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096})
 	}
 	tally.Hold(NoLimit, start.Add(14750*time.Millisecond))
@@ -45,14 +45,15 @@ func troubled() Summary {
 			tally.Item(it)
 		}
 	}
-	send(120_000, 20*time.Millisecond, Request{Accepted, 201, 38 * time.Millisecond})
-	send(3000, time.Millisecond, Request{Throttled, 429, 4 * time.Millisecond})
+	send(120_000, 20*time.Millisecond, Request{Outcome: Accepted, Status: 201, Latency: 38 * time.Millisecond})
+	send(3000, time.Millisecond, Request{Outcome: Throttled, Status: 429, Latency: 4 * time.Millisecond})
 	tally.Hold(LimitCoolDown, at)
 	at = at.Add(10 * time.Minute)
 	tally.Hold(LimitRate, at)
-	send(200, time.Second, Request{Overloaded, 503, 12 * time.Second})
-	send(7, time.Minute, Request{TimedOut, 0, time.Minute})
-	send(1300, time.Millisecond, Request{Errored, 400, time.Millisecond})
+	send(200, time.Second, Request{Outcome: Overloaded, Status: 503, Latency: 12 * time.Second})
+	send(7, time.Minute, Request{Outcome: TimedOut, Failure: "no answer in time", Latency: time.Minute})
+	send(3, time.Minute, Request{Outcome: Overloaded, Failure: "connection refused", Latency: time.Millisecond})
+	send(1300, time.Millisecond, Request{Outcome: Errored, Status: 400, Latency: time.Millisecond})
 
 	end(120_000, Item{Path: "data/%d.csv", Status: Delivered})
 	end(500, Item{Path: "old/%d.csv", Status: Skipped})
@@ -82,7 +83,7 @@ func troubled() Summary {
 func short() Summary {
 	tally := NewTally(start)
 	tally.Sent(start)
-	tally.Request(Request{Errored, 401, 900 * time.Microsecond})
+	tally.Request(Request{Outcome: Errored, Status: 401, Latency: 900 * time.Microsecond})
 	tally.Item(Item{Path: "a", Status: Failed, HTTPStatus: 401, Error: "unauthorized"})
 	s := tally.Summary(start.Add(12*time.Millisecond), 1)
 	s.ExitStatus = 4
@@ -99,6 +100,9 @@ func TestSummaryText(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
+			tt.s.WriteText(&b, &b)
+			tt.s.Verbose = true
+			b.WriteString("\n")
 			tt.s.WriteText(&b, &b)
 			golden(t, tt.name+".txt", b.String())
 		})
@@ -139,11 +143,11 @@ func TestHumanNumbers(t *testing.T) {
 		{999500 * time.Microsecond, "1.00 s", "1 s"},
 		{9994 * time.Millisecond, "9.99 s", "10 s"},
 		{9995 * time.Millisecond, "10.0 s", "10 s"},
-		{59949 * time.Millisecond, "59.9 s", "1m00s"},
-		{59950 * time.Millisecond, "1m00s", "1m00s"},
-		{3599 * time.Second, "59m59s", "59m59s"},
-		{3 * time.Hour, "3h00m", "3h00m"},
-		{50 * time.Hour, "2d02h", "2d02h"},
+		{59949 * time.Millisecond, "59.9 s", "1 m 0 s"},
+		{59950 * time.Millisecond, "1 m 0 s", "1 m 0 s"},
+		{3599 * time.Second, "59 m 59 s", "59 m 59 s"},
+		{3 * time.Hour, "3 h 0 m", "3 h 0 m"},
+		{50 * time.Hour, "2 d 2 h", "2 d 2 h"},
 	} {
 		if got := span(tt.d); got != tt.span {
 			t.Errorf("span(%v) = %q, want %q", tt.d, got, tt.span)
@@ -162,7 +166,7 @@ func TestHumanNumbers(t *testing.T) {
 	for rate, want := range map[float64]string{
 		0: "0.0/s", 0.05: "0.05/s", 0.994: "0.99/s", 0.996: "1.0/s", 4: "4.0/s", 49.96: "50.0/s", 99.94: "99.9/s", 99.96: "100/s", 12345.6: "12,346/s",
 	} {
-		if got := perSecond(rate); got != want {
+		if got := perSecond(rate, ""); got != want {
 			t.Errorf("perSecond(%g) = %q, want %q", rate, got, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ const outcomes = 6
 type Request struct {
 	Outcome Outcome
 	Status  int           // HTTP status, 0 if no answer came
+	Failure string        // then, why, in a few words of which there are not many: "connection refused"
 	Latency time.Duration // from the token on until the answer was read
 }
 
@@ -62,7 +64,8 @@ type Tally struct {
 		sync.Mutex
 		byOutcome [outcomes]int64
 		byStatus  [1000]int64
-		silent    [outcomes]int64         // without an answer
+		byFailure map[string]int64        // of those without an answer
+		refused   int64                   // of those with one
 		latency   *hdrhistogram.Histogram // microseconds
 		samples   int64
 		sum, max  time.Duration
@@ -90,6 +93,7 @@ const maxLatency = time.Hour
 func NewTally(start time.Time) *Tally {
 	t := &Tally{start: start}
 	t.items.byStatus = make(map[Status]int64)
+	t.requests.byFailure = make(map[string]int64)
 	t.requests.latency = hdrhistogram.New(1, maxLatency.Microseconds(), 2)
 	t.held.since = start
 	t.held.waited = make(map[Limit]time.Duration)
@@ -134,8 +138,11 @@ func (t *Tally) Request(req Request) {
 	r.byOutcome[req.Outcome]++
 	if req.Status > 0 && req.Status < len(r.byStatus) {
 		r.byStatus[req.Status]++
+		if req.Outcome != Accepted && req.Outcome != Errored {
+			r.refused++
+		}
 	} else {
-		r.silent[req.Outcome]++
+		r.byFailure[cmp.Or(req.Failure, cancelled)]++
 	}
 	if req.Status == 0 && req.Outcome != TimedOut {
 		return

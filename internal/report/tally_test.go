@@ -23,7 +23,7 @@ func TestTallyCountsAll(t *testing.T) {
 			for i := range each {
 				at := start.Add(time.Duration(i) * time.Millisecond)
 				tally.Sent(at)
-				tally.Request(Request{Accepted, 201, time.Millisecond})
+				tally.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Millisecond})
 				tally.Item(Item{Status: Delivered, Bytes: 10})
 				tally.Hold(LimitRate, at)
 				if i%100 == w {
@@ -49,9 +49,9 @@ func TestTallyCountsAll(t *testing.T) {
 func TestTallyOutcomes(t *testing.T) {
 	tally := NewTally(start)
 	for i, r := range []Request{
-		{Accepted, 201, time.Second}, {Throttled, 429, time.Second}, {Overloaded, 503, time.Second},
-		{Overloaded, 0, time.Minute}, {TimedOut, 504, time.Second}, {TimedOut, 0, 3 * time.Second},
-		{Errored, 400, time.Second}, {Errored, 0, time.Minute}, {Outcome(99), 99999, -time.Second},
+		{Outcome: Accepted, Status: 201, Latency: time.Second}, {Outcome: Throttled, Status: 429, Latency: time.Second}, {Outcome: Overloaded, Status: 503, Latency: time.Second},
+		{Outcome: Overloaded, Status: 0, Latency: time.Minute}, {Outcome: TimedOut, Status: 504, Latency: time.Second}, {Outcome: TimedOut, Status: 0, Latency: 3 * time.Second},
+		{Outcome: Errored, Status: 400, Latency: time.Second}, {Outcome: Errored, Status: 0, Latency: time.Minute}, {Outcome: Outcome(99), Status: 99999, Latency: -time.Second},
 	} {
 		tally.Sent(start.Add(time.Duration(i) * time.Second))
 		tally.Request(r)
@@ -62,8 +62,15 @@ func TestTallyOutcomes(t *testing.T) {
 	if r.Sent != 10 || r.Accepted != 1 || r.Throttled != 1 || r.Overloaded != 2 || r.TimedOut != 2 || r.Errors != 3 || r.Waste != 0.5 {
 		t.Errorf("%+v", r)
 	}
-	if len(r.ByStatus) != 5 {
-		t.Errorf("by status %v", r.ByStatus)
+	// Each request has one place.
+	var sum int64
+	for _, m := range []map[string]int64{r.ByStatus, r.NoAnswer} {
+		for _, n := range m {
+			sum += n
+		}
+	}
+	if len(r.ByStatus) != 5 || r.NoAnswer["cancelled"] != 4 || r.NoAnswer["not finished"] != 1 || sum != r.Sent {
+		t.Errorf("by status %v, without an answer %v", r.ByStatus, r.NoAnswer)
 	}
 	if s.Rate.Achieved != 1 || s.Rate.MaxIn1s != 1 {
 		t.Errorf("rate %+v, want exactly 1", s.Rate)
@@ -77,9 +84,9 @@ func TestTallyOutcomes(t *testing.T) {
 func TestLatencyDigits(t *testing.T) {
 	tally := NewTally(start)
 	for i := range 1000 {
-		tally.Request(Request{Accepted, 200, time.Duration(i+1) * time.Millisecond})
+		tally.Request(Request{Outcome: Accepted, Status: 200, Latency: time.Duration(i+1) * time.Millisecond})
 	}
-	tally.Request(Request{Accepted, 200, 5 * time.Hour}) // beyond what the histogram tells apart
+	tally.Request(Request{Outcome: Accepted, Status: 200, Latency: 5 * time.Hour}) // beyond what the histogram tells apart
 	l := tally.Summary(start, 0).Latency
 	for _, tt := range []struct {
 		name      string
@@ -90,7 +97,7 @@ func TestLatencyDigits(t *testing.T) {
 		}
 	}
 	one := NewTally(start)
-	one.Request(Request{Accepted, 200, 1030 * time.Millisecond})
+	one.Request(Request{Outcome: Accepted, Status: 200, Latency: 1030 * time.Millisecond})
 	if l := one.Summary(start, 0).Latency; *l != (Latency{1.03, 1.03, 1.03, 1.03, 1.03}) {
 		t.Errorf("a single sample of 1.03 s gives %+v", *l)
 	}
@@ -174,7 +181,7 @@ func TestMemoryDoesNotGrowWithItems(t *testing.T) {
 		for i := from; i < to; i++ {
 			at := start.Add(time.Duration(i) * 100 * time.Microsecond)
 			tally.Sent(at)
-			tally.Request(Request{Throttled, 429, time.Millisecond})
+			tally.Request(Request{Outcome: Throttled, Status: 429, Latency: time.Millisecond})
 			tally.Item(Item{Path: fmt.Sprint(i), Status: Failed, Error: fmt.Sprintf("refused %d", i)})
 		}
 	}
@@ -199,7 +206,9 @@ func BenchmarkTally(b *testing.B) {
 		do   func(t *Tally, i int64)
 	}{
 		{"Sent", func(t *Tally, i int64) { t.Sent(start.Add(time.Duration(i) * 20 * time.Microsecond)) }},
-		{"Request", func(t *Tally, i int64) { t.Request(Request{Accepted, 201, time.Duration(i%1000) * time.Millisecond}) }},
+		{"Request", func(t *Tally, i int64) {
+			t.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Duration(i%1000) * time.Millisecond})
+		}},
 		{"Item", func(t *Tally, i int64) { t.Item(Item{Path: "data/a", Status: Delivered, Bytes: 4096}) }},
 		{"FailedItem", func(t *Tally, i int64) {
 			t.Item(Item{Path: "data/a", Status: Failed, Error: `HTTP 400: record 17: no field "name" in /data/a.json`})

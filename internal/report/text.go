@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,21 +13,23 @@ import (
 // much of each error.
 const (
 	textGroups = 8
-	maxExample = 300
+	maxExample = 200
 )
 
-// WriteText writes what a person reads at the end of a run: a few lines, sizes
-// in KiB and MiB, no colours. If the run has not delivered everything, what went wrong,
-// what to do about it and the exit status go to trouble. Write errors are left to the
+// WriteText writes what a person reads at the end of a run: what became of it, what the server takes where that was learned,
+// and, if Verbose is set, how the requests went. If the run has not delivered everything, what went wrong,
+// what to do about it and the exit status go to trouble. On a terminal the lines fit. Write errors are left to the
 // caller's own check of the writers.
 func (s Summary) WriteText(w, trouble io.Writer) {
 	var b, rest strings.Builder
 	s.writeItems(&b)
-	s.writeRequests(&b)
 	if learned := s.Learned.String(); learned != "" {
 		fmt.Fprintln(&b, learned)
 	}
-	s.writeHeld(&b)
+	if s.Verbose {
+		s.writeRequests(&b)
+		s.writeHeld(&b)
+	}
 	s.writeErrors(&rest)
 	for _, note := range s.Notes {
 		fmt.Fprintln(&rest, printable(note))
@@ -39,27 +43,81 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 	} else {
 		fmt.Fprintf(&rest, "exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
 	}
-	_, _ = io.WriteString(w, b.String())
+	writeLines(w, b.String())
 	if rest.Len() > 0 {
-		_, _ = io.WriteString(trouble, rest.String())
+		writeLines(trouble, rest.String())
 	}
 }
 
+// writeLines writes lines so that they fit w if it is a terminal.
+func writeLines(w io.Writer, text string) {
+	width := widthOf(w)
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(wrap(line, width))
+	}
+	_, _ = io.WriteString(w, b.String())
+}
+
+// writeItems writes the line that people want to read: what failed, if anything did, and how much was delivered how fast.
 func (s *Summary) writeItems(b *strings.Builder) {
 	n := s.Items
-	fmt.Fprintf(b, "%s of %s delivered", count(n.Delivered), count(n.Total))
+	if n.Total == 0 {
+		b.WriteString("There was nothing to send.\n")
+		return
+	}
+	var bad []string
 	for _, part := range []struct {
 		n    int64
 		name string
-	}{
-		{n.Failed, "failed"}, {n.Unknown, "unknown"}, {n.Skipped, "skipped"},
-		{n.Deferred, "deferred"}, {n.Remaining, "not sent"},
-	} {
+	}{{n.Failed, "failed"}, {n.Unknown, "unknown"}, {n.Deferred, "deferred"}, {n.Remaining, "not sent"}} {
 		if part.n > 0 {
-			fmt.Fprintf(b, ", %s %s", count(part.n), part.name)
+			bad = append(bad, count(part.n)+" "+part.name)
 		}
 	}
-	fmt.Fprintf(b, "; %s in %s\n", size(s.Bytes.Delivered), span(seconds(s.Seconds)))
+	if bad != nil {
+		fmt.Fprintf(b, "Of %s %s; ", plural(n.Total, "file"), strings.Join(bad, ", "))
+	}
+	fmt.Fprintf(b, "%s delivered in %s", count(n.Delivered), span(seconds(s.Seconds)))
+	if n.Delivered > 0 {
+		fmt.Fprintf(b, " (%s", size(s.Bytes.Delivered))
+		// Over less than a second, "a second" would be an extrapolation.
+		switch {
+		case s.Seconds < 1:
+		case s.Bytes.Delivered >= largeMean*n.Delivered:
+			fmt.Fprintf(b, ", %s", speed(float64(s.Bytes.Delivered)/s.Seconds))
+		default:
+			fmt.Fprintf(b, ", %s", perSecond(float64(n.Delivered)/s.Seconds, "files"))
+		}
+		b.WriteByte(')')
+	}
+	if n.Skipped > 0 {
+		fmt.Fprintf(b, ", %s skipped", count(n.Skipped))
+	}
+	b.WriteByte('.')
+	r := s.Requests
+	if r.refused > 0 {
+		fmt.Fprintf(b, " %s refused", were(r.refused, "request"))
+		if bad == nil {
+			b.WriteString(" and repeated")
+		}
+		b.WriteByte('.')
+	}
+	silent := -r.NoAnswer[notFinished] - r.NoAnswer[cancelled] - r.NoAnswer[resent]
+	for _, n := range r.NoAnswer {
+		silent += n
+	}
+	if silent > 0 {
+		fmt.Fprintf(b, " %s not answered.", were(silent, "request"))
+	}
+	b.WriteByte('\n')
+}
+
+func were(n int64, noun string) string {
+	if n == 1 {
+		return plural(n, noun) + " was"
+	}
+	return plural(n, noun) + " were"
 }
 
 func (s *Summary) writeRequests(b *strings.Builder) {
@@ -69,12 +127,11 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "%s", plural(r.Sent, "request"))
-	// Over less than a second, "a second" would be an extrapolation.
 	if s.Rate.Achieved > 0 && float64(r.Sent-1)/float64(s.Rate.Achieved) >= 1 {
-		fmt.Fprintf(b, " at %s", perSecond(float64(s.Rate.Achieved)))
+		fmt.Fprintf(b, " at %s", perSecond(float64(s.Rate.Achieved), ""))
 	}
 	if s.Rate.Ceiling > 0 {
-		fmt.Fprintf(b, " (ceiling %s)", perSecond(float64(s.Rate.Ceiling)))
+		fmt.Fprintf(b, " (ceiling %s)", perSecond(float64(s.Rate.Ceiling), ""))
 	}
 	fmt.Fprintf(b, ", at most %s in any second", count(int64(s.Rate.MaxIn1s)))
 	if s.InFlight.Max > 0 {
@@ -82,24 +139,14 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 	}
 	b.WriteByte('\n')
 
-	var refused []string
-	for _, part := range []struct {
-		n    int64
-		name string
-	}{
-		{r.Throttled, "throttled"}, {r.Overloaded, "overloaded"}, {r.TimedOut, "timed out"}, {r.Errors, "other"},
-	} {
-		if part.n > 0 {
-			refused = append(refused, count(part.n)+" "+part.name)
-		}
+	var answers []string
+	for _, status := range slices.Sorted(maps.Keys(r.ByStatus)) {
+		answers = append(answers, fmt.Sprintf("%s of %s", count(r.ByStatus[status]), status))
 	}
-	if len(refused) > 0 {
-		fmt.Fprintf(b, "not accepted: %s", strings.Join(refused, ", "))
-		if r.Waste > 0 {
-			fmt.Fprintf(b, "; waste %.1f %%", 100*r.Waste)
-		}
-		b.WriteByte('\n')
+	for _, why := range slices.Sorted(maps.Keys(r.NoAnswer)) {
+		answers = append(answers, fmt.Sprintf("%s without (%s)", count(r.NoAnswer[why]), why))
 	}
+	fmt.Fprintf(b, "answers: %s; waste %.1f %%\n", strings.Join(answers, ", "), 100*r.Waste)
 	if l := s.Latency; l != nil {
 		fmt.Fprintf(b, "latency: median %s, 95th percentile %s, longest %s\n",
 			span(seconds(l.P50)), span(seconds(l.P95)), span(seconds(l.Max)))
@@ -135,7 +182,7 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 func (s Summary) WriteErrors(w io.Writer) {
 	var b strings.Builder
 	s.writeErrors(&b)
-	_, _ = io.WriteString(w, b.String())
+	writeLines(w, b.String())
 }
 
 func (s *Summary) writeErrors(b *strings.Builder) {

@@ -34,6 +34,7 @@ type job struct {
 	item    source.Item
 	began   time.Time       // its first attempt left
 	waiting bool            // for its next attempt
+	retried bool            // it has waited for one
 	server  *server         // that it was last sent to
 	tries   int             // requests sent for it
 	answer  *throttle.Event // of 2xx, until retry has judged it
@@ -116,6 +117,12 @@ func (r *run) item(ctx context.Context, j *job) error {
 	delete(r.refusals.jobs, j)
 	r.mu.Unlock()
 	r.moving.forget(j)
+	if j.retried {
+		r.mu.Lock()
+		j.retried = false
+		r.retried--
+		r.mu.Unlock()
+	}
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out)
 	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared()) {

@@ -1,10 +1,15 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net/http/httptrace"
+	"path/filepath"
+	"slices"
 	"sync"
+
+	"github.com/penstock/penstock/internal/report"
 )
 
 // large is the size from which on a file's way is followed: a smaller one is
@@ -22,6 +27,8 @@ type moving struct {
 type way struct {
 	conn  *stallConn
 	start int64 // what the server had acknowledged on it before
+	name  string
+	size  int64
 }
 
 // watch returns ctx with a hook that notes which connection the job gets.
@@ -40,7 +47,7 @@ func (m *moving) watch(ctx context.Context, j *job) context.Context {
 			if m.jobs == nil {
 				m.jobs = make(map[*job]way)
 			}
-			m.jobs[j] = way{c, c.Acked()}
+			m.jobs[j] = way{c, c.Acked(), filepath.Base(j.item.Path), j.item.Size}
 		}
 	}})
 }
@@ -52,12 +59,17 @@ func (m *moving) forget(j *job) {
 	delete(m.jobs, j)
 }
 
-// bytes is how much of files under way the server has acknowledged.
-func (m *moving) bytes() (n int64) {
+// list returns the files under way, the largest first, and how much of them the server has acknowledged.
+func (m *moving) list() (files []report.Underway, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for j, w := range m.jobs {
-		n += min(w.conn.Acked()-w.start, j.item.Size)
+	for _, w := range m.jobs {
+		done := max(0, min(w.conn.Acked()-w.start, w.size))
+		bytes += done
+		files = append(files, report.Underway{Name: w.name, Done: done, Size: w.size})
 	}
-	return n
+	slices.SortFunc(files, func(a, b report.Underway) int {
+		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.Name, b.Name))
+	})
+	return files, bytes
 }

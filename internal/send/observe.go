@@ -86,7 +86,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
-	text := fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s", e.Key, short(wait), header(e.Source), e.Until.Format(time.TimeOnly))
+	text := fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s", e.Key, short(wait), header(e.Source), clock(e.Until, now))
 	if e.Source == "quota" {
 		text = fmt.Sprintf("%s tells that our quota is used up for %s", e.Key, short(wait))
 	}
@@ -157,7 +157,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	if e.Status >= 500 && counted == report.Errored {
 		counted = report.Broken // such as 507: what was sent is wasted as with the others
 	}
-	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Latency: e.Latency})
+	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble(e), Latency: e.Latency})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if jobOf(e.Request) == nil {
@@ -288,5 +288,9 @@ func (r *run) backingOff(j *job, waiting bool) {
 	}
 	r.mu.Lock()
 	r.backoff += n
+	if waiting && !j.retried {
+		j.retried = true
+		r.retried++
+	}
 	r.mu.Unlock()
 }

@@ -99,7 +99,7 @@ func TestOutage(t *testing.T) {
 					}
 				}
 				talk := w.watch.talk.String()
-				if strings.Count(talk, "http://127.0.0.1 is down (") != 1 || strings.Count(talk, "http://127.0.0.1 is back after 1m") != 1 {
+				if strings.Count(talk, "http://127.0.0.1 is down (") != 1 || strings.Count(talk, "http://127.0.0.1 answers again; nothing was accepted for 1 m") != 1 {
 					t.Errorf("it says %s", strings.Join(regexp.MustCompile(`.*level=INFO.*`).FindAllString(talk, -1), "\n"))
 				}
 				if s.Waited.Down < 60 || s.Waited.Down > 70 {
@@ -152,7 +152,7 @@ func TestOutageOfOneServerAmongThree(t *testing.T) {
 			t.Errorf("the first server had %d of %d soon after its pause", n, each)
 		}
 		words := strings.Join(w.watch.holding(), "\n")
-		for _, want := range []string{"2 servers are paused or down\n", "\n127.0.0.2: server down (503): next try in 8 s; 127.0.0.1 is paused 9m", "\n127.0.0.1: paused 5m00s: Retry-After\n"} {
+		for _, want := range []string{"2 servers are paused or down\n", "\n127.0.0.2: server down (503): next try within 8 s, --give-up-after at 00:05:02; 127.0.0.1 is paused 9 m", "\n127.0.0.1: paused 5 m 0 s: Retry-After\n"} {
 			if !strings.Contains(words, want) {
 				t.Errorf("it never says %q but\n%s", want, words[:min(len(words), 2500)])
 			}
@@ -271,7 +271,7 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 			if w.since() > to+30*time.Second {
 				t.Errorf("over after %v", w.since())
 			}
-			if talk := w.watch.talk.String(); !strings.Contains(talk, word) || !strings.Contains(talk, "is back after 1m") {
+			if talk := w.watch.talk.String(); !strings.Contains(talk, word) || !strings.Contains(talk, "answers again; nothing was accepted for 1 m") {
 				t.Errorf("it says %s", strings.Join(regexp.MustCompile(`.*level=INFO.*`).FindAllString(talk, -1), "\n"))
 			}
 		})

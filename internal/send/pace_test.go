@@ -165,7 +165,7 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 				t.Fatalf("%v before its end the pause is %v, %q", wait, snap.Pause, snap.Holding)
 			}
 		}
-		if talk := w.watch.talk.String(); strings.Count(talk, "http://127.0.0.1 asks to be left alone for 30s (Retry-After): nothing is sent until") != 1 {
+		if talk := w.watch.talk.String(); strings.Count(talk, "http://127.0.0.1 asks to be left alone for 30 s (Retry-After): nothing is sent until") != 1 {
 			t.Errorf("it says %s", talk)
 		}
 	})
@@ -522,7 +522,7 @@ func TestServerDown(t *testing.T) {
 			}
 		}
 		at := w.watch.snapshots[int(15*time.Second/tick)]
-		if at.Limit != report.LimitDown || !strings.HasPrefix(at.Holding, "server down (connection refused): next try in ") {
+		if at.Limit != report.LimitDown || !strings.HasPrefix(at.Holding, "server down (connection refused): next try within ") {
 			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
 		}
 		if refused := s.Requests.Overloaded; refused > 10 {

@@ -130,6 +130,7 @@ type run struct {
 	mu      sync.Mutex
 	servers map[string]*server // by the upstream's key
 	backoff int                // jobs that wait for their next attempt
+	retried int                // jobs that have waited for one, and go on
 
 	inFlight, maxInFlight int // at all servers together
 
@@ -152,6 +153,7 @@ type run struct {
 	standIns  int   // workers beside them, for those who wait for a server that is closed
 	grew      bool  // when last looked
 	learned   report.Learned
+	sound     int64 // requests accepted when what is learned began to count
 	timeline  report.Timeline
 	last      report.Snapshot
 }

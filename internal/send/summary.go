@@ -3,6 +3,7 @@ package send
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
 )
 
 // Describe says in a line what is to be sent, where to, and within which limits.
@@ -113,11 +115,11 @@ func plural[N int | int64](n N, noun string) string {
 func short(d time.Duration) string {
 	switch {
 	case d < 100*time.Millisecond:
-		return d.Round(time.Millisecond).String()
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
 	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
+		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 	}
-	return d.Round(time.Second).String()
+	return report.Clock(d)
 }
 
 func seconds(s float64) time.Duration {
@@ -142,7 +144,8 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	s := r.tally.Snapshot(now)
 	s.Total, s.KnownTotal = r.items()
 	s.TotalBytes = r.Found.Bytes
-	moving := r.moving.bytes()
+	underway, moving := r.moving.list()
+	s.Underway = underway
 	s.Bytes += moving
 	s.DeliveredBytes += moving
 	s.InFlight, s.Waiting = v.InFlight, v.Waiting
@@ -153,14 +156,37 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	if !unlimited(v.Limit) {
 		s.InFlightLimit = v.Limit
 	}
-	if s.Learned = learned(v.UpstreamStats); s.Learned != (report.Learned{}) {
-		r.learned = s.Learned
-	}
+	s.Learned = learned(v.UpstreamStats)
+	r.learn(v, s)
 	s.Holding = words
 	if limit == report.LimitCoolDown {
 		s.Pause = v.Paused.Sub(now)
 	}
 	return s
+}
+
+// learn keeps what was learned for the summary. What was found before an outage, or in it, was about a server in trouble:
+// after it, as at the beginning, as many have to be accepted as say something of how many there may be.
+func (r *run) learn(v view, s report.Snapshot) {
+	if v.Phase == throttle.PhaseDown {
+		r.learned, r.sound = report.Learned{}, s.Accepted
+	}
+	if s.Learned != (report.Learned{}) && s.Accepted-r.sound >= evidence {
+		r.learned = s.Learned
+	}
+}
+
+// evidence is how many requests have to be accepted for a number to be called learned.
+const evidence = 10
+
+// tooFast says so where the server took much less than the rate that was given; "" where it took about that.
+func (r *run) tooFast(s report.Summary) string {
+	given, taken := float64(r.Limits.Rate), r.last.Ceiling
+	if r.Limits.Fixed || given == 0 || taken == 0 || taken > 0.9*given || s.Requests.Accepted < evidence {
+		return ""
+	}
+	pace := strings.TrimSuffix(report.Pace(taken), " req/s")
+	return fmt.Sprintf("the server takes %s/s, not %s/s: give --rps %s", pace, strings.TrimSuffix(report.Pace(given), " req/s"), pace)
 }
 
 // summary is the report of the run, which is over.
@@ -200,6 +226,9 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, Plain(reason))
 	}
 	s.Notes = append(s.Notes, r.refusedNotes()...)
+	if text := r.tooFast(s); text != "" {
+		s.Notes = append(s.Notes, text)
+	}
 	left := r.Found.LeftOut
 	left.Young += r.Source.YoungListed()
 	if text := left.String(); text != "" {

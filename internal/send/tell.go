@@ -40,18 +40,18 @@ var (
 	}
 )
 
-// tell says what everybody wants to know: that a server is down, if it is so for a
-// while, and that it is back; and the first rate that was learned, once it is sure.
+// tell says what everybody wants to know: that a server accepts nothing, if it is so for a
+// while, and that it does again; and the first rate that was learned, once it is sure.
 func (r *run) tell(now time.Time) {
 	for _, s := range r.all() {
 		stats := s.Stats()
-		isDown := stats.Phase == throttle.PhaseDown
+		isDown := stats.Phase == throttle.PhaseDown && !r.leftovers(view{UpstreamStats: stats, wrong: r.wrong(s)})
 		switch {
 		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && (now.Sub(s.told) >= tellEvery || now.Sub(stats.Changed) >= silence):
 			s.down, s.told = stats.Changed, now
 			r.Log.Info(r.downWords(s, stats))
 		case !isDown && !s.down.IsZero():
-			r.Log.Info(fmt.Sprintf("%s is back after %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
+			r.Log.Info(fmt.Sprintf("%s answers again; nothing was accepted for %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
 			s.down, s.blamed = time.Time{}, ""
 		}
 		pace := float64(learned(stats).Rate)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,10 +43,18 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	case v.Phase == throttle.PhaseDown:
 		next := "trying it now"
 		if now.Before(v.Probe) {
-			next = "next try in " + left(v.Probe, now)
+			// An answer to another request may come first, and be better.
+			next = "next try within " + left(v.Probe, now)
 		}
-		if now.Sub(v.Changed) < downAfter {
+		switch {
+		case now.Sub(v.Changed) < downAfter:
 			return report.LimitDown, r.roomWords(v) + ": " + next
+		case r.leftovers(v):
+			// The server may be up, and refuse these.
+			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
+		}
+		if at := r.givesUpAt(now); !at.IsZero() {
+			next += ", --give-up-after at " + clock(at, now)
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
@@ -81,11 +90,67 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	case queued > 0 || v.InFlight == 0:
 		return report.NoLimit, ""
 	case whole:
-		return report.NoLimit, "waiting for the last " + plural(v.InFlight, "answer")
+		return report.NoLimit, r.lastWords(v)
 	case r.Found.Partial:
 		return report.NoLimit, "waiting for standard input"
 	}
 	return report.NoLimit, ""
+}
+
+// leftovers reports whether all that is left was refused by a server that has accepted something, and answers.
+func (r *run) leftovers(v view) bool {
+	_, err := strconv.Atoi(v.wrong)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return err == nil && r.whole && r.accepted && r.pool.Stats().Queued == 0 && r.retried > 0 && r.retried >= v.Waiting+v.InFlight+r.backoff
+}
+
+// givesUpAt is when the run ends if nothing is accepted until then; zero: that is not known.
+func (r *run) givesUpAt(now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.GiveUpAfter <= 0 {
+		return time.Time{}
+	}
+	var spent time.Duration
+	first := true
+	for _, s := range r.servers {
+		switch {
+		case s.failing.IsZero():
+		case s.broken && !r.accepted:
+			return time.Time{} // after less, unless an earlier run has delivered something
+		case first || s.spent(now) < spent:
+			spent, first = s.spent(now), false
+		}
+	}
+	if first {
+		return time.Time{}
+	}
+	return now.Add(r.GiveUpAfter - spent)
+}
+
+// clock writes an instant, with its date unless that is today's.
+func clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2006-01-02 15:04:05")
+}
+
+// lastWords say what there is to wait for when all files are on their way.
+func (r *run) lastWords(v view) string {
+	files, _ := r.moving.list()
+	files = slices.DeleteFunc(files, func(u report.Underway) bool { return u.Done >= u.Size })
+	switch {
+	case len(files) == 1 && v.InFlight == 1:
+		return "sending the last file"
+	case len(files) > 0:
+		return fmt.Sprintf("sending the last %s", plural(v.InFlight, "file"))
+	case v.InFlight == 1:
+		return "waiting for the last answer"
+	}
+	return "waiting for the last " + plural(v.InFlight, "answer")
 }
 
 // silent returns for how long no answer has come although some are waited for, if that is longer than answers take and
@@ -93,7 +158,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 func (r *run) silent(v view, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.heard.IsZero() || v.InFlight == 0 || r.moving.bytes() > 0 {
+	if _, moving := r.moving.list(); r.heard.IsZero() || v.InFlight == 0 || moving > 0 {
 		return 0
 	}
 	if quiet := now.Sub(r.heard); quiet >= max(silence, 2*v.Latency) {

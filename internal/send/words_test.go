@@ -51,12 +51,18 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseHoldingBack}, wrong: "503"},
 		{want: report.LimitConcurrency, words: "holding back after a refusal", // another file was accepted
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseHoldingBack, Reason: "overloaded"}},
-		{want: report.LimitDown, words: "server down (connection refused): next try in 8 s", wrong: "connection refused",
+		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s", wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(7100 * time.Millisecond)}},
-		{want: report.LimitDown, words: "holding back after 503: next try in 2 s",
+		{want: report.LimitDown, words: "holding back after 503: next try within 2 s",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(2 * time.Second), Changed: now}, wrong: "503"},
 		{want: report.LimitDown, words: "server down (503): trying it now",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown}, wrong: "503"},
+		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after at 22:59:50", wrong: "connection refused",
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(7100 * time.Millisecond)},
+			edit:  func(r *run) { r.servers["h"] = &server{patience: patience{failing: now.Add(-10 * time.Second)}} }},
+		{want: report.LimitDown, words: "the last 3 files: 503, next try within 8 s", wrong: "503", // the others were accepted
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Waiting: 3, Probe: now.Add(7100 * time.Millisecond)},
+			edit:  func(r *run) { r.whole, r.accepted, r.retried = true, true, 3 }},
 		{want: report.LimitCoolDown, words: "paused 12 s: Retry-After",
 			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(12 * time.Second), PauseSource: "retry-after"}},
 		{want: report.LimitCoolDown, words: "paused 1 s: 429",
@@ -69,6 +75,15 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) { r.backoff = 2 }},
 		{want: report.NoLimit, words: "waiting for the last 3 answers",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
+		{want: report.NoLimit, words: "waiting for the last answer",
+			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(r *run) { r.whole = true }},
+		{want: report.NoLimit, words: "sending the last file",
+			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(r *run) {
+				r.whole = true
+				r.moving.jobs = map[*job]way{{}: {conn: &stallConn{}, name: "a", size: 38 << 20}}
+			}},
+		{want: report.NoLimit, words: "", // answers take that long
+			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8, Latency: 10 * time.Second}, edit: func(r *run) { r.heard = now.Add(-12 * time.Second) }},
 		{want: report.LimitDown, words: "no answer for 12 s",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, InFlight: 3, Limit: 8}, edit: func(r *run) { r.heard = now.Add(-12 * time.Second) }},
 		{want: report.NoLimit, words: "waiting for standard input",
@@ -85,7 +100,7 @@ func TestWords(t *testing.T) {
 			if limit != c.want || words != c.words {
 				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
 			}
-			if len(words) > 55 { // with the count and the time left, a line of 80 columns
+			if len(words) > 82 { // a line of 80 columns, cut at most in what is said last
 				t.Errorf("%q is too long", words)
 			}
 			_ = r.pool.Drain(w.Context())
