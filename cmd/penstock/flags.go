@@ -106,7 +106,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	out.StringVar(&f.report, "report", "", "`FILE` for the summary as JSON, replaced and readable likewise; - for standard output")
 	out.StringVar(&f.progress, "progress", "auto", "`KIND` of progress: auto (a bar on a terminal, else line), bar, line, json, none")
 	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors: nothing at all if everything is delivered")
-	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry, each failed file and each change of pace")
+	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry, each failed file and each change of pace; the summary has percentiles and waste")
 	out.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 
 	for _, g := range groups {

@@ -63,7 +63,11 @@ func writeLines(w io.Writer, text string) {
 func (s *Summary) writeItems(b *strings.Builder) {
 	n := s.Items
 	if n.Total == 0 {
-		b.WriteString("There was nothing to send.\n")
+		text := "There was nothing to send.\n"
+		if s.ExitStatus != 0 { // as far as it got
+			text = "Nothing was sent.\n"
+		}
+		b.WriteString(text)
 		return
 	}
 	var bad []string

@@ -41,7 +41,7 @@ func files(n int, size int64) []int64 {
 	return all
 }
 
-func (c etaCase) run(t *testing.T) []report.Snapshot {
+func (c etaCase) run(t *testing.T) (seen []report.Snapshot, s report.Summary) {
 	dir := t.TempDir()
 	for i, size := range c.sizes {
 		name := filepath.Join(dir, fmt.Sprintf("%05d", i))
@@ -56,7 +56,6 @@ func (c etaCase) run(t *testing.T) []report.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var seen []report.Snapshot
 	onFakeTime(t, 0, c.serve, func(w *world) {
 		if c.serve == nil {
 			server, err := lab.New(c.preset, params)
@@ -79,13 +78,13 @@ func (c etaCase) run(t *testing.T) []report.Snapshot {
 			w.MaxDuration, w.watch.snapshots = 0, nil
 			w.journal(name)
 		}
-		s := w.runAny()
+		s = w.runAny()
 		if s.ExitStatus != ExitDelivered {
 			t.Errorf("%+v", s.Items)
 		}
 		seen = w.watch.snapshots
 	})
-	return seen
+	return seen, s
 }
 
 func (w *world) runAny() report.Summary {
@@ -126,7 +125,7 @@ func TestETA(t *testing.T) {
 		{name: "slower once", sizes: files(1500, 4096), serve: slower(), limits: throttle.Limits{InFlight: 4}, from: 60 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			seen := c.run(t)
+			seen, _ := c.run(t)
 			end := seen[len(seen)-1].Elapsed
 			from, grain := max(c.from, 10*time.Second), max(c.grain, 2*time.Second)
 			var all, shown, wrong int

@@ -54,7 +54,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
 		}
 		if at := r.givesUpAt(now); !at.IsZero() {
-			next += ", --give-up-after at " + clock(at, now)
+			next += ", --give-up-after " + strings.TrimSuffix(clock(at, now), at.Local().Format(":05")) // with that it fits 80 columns
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}

@@ -57,7 +57,7 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(2 * time.Second), Changed: now}, wrong: "503"},
 		{want: report.LimitDown, words: "server down (503): trying it now",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown}, wrong: "503"},
-		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after at 22:59:50", wrong: "connection refused",
+		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after 22:59", wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(7100 * time.Millisecond)},
 			edit:  func(r *run) { r.servers["h"] = &server{patience: patience{failing: now.Add(-10 * time.Second)}} }},
 		{want: report.LimitDown, words: "the last 3 files: 503, next try within 8 s", wrong: "503", // the others were accepted
@@ -100,7 +100,7 @@ func TestWords(t *testing.T) {
 			if limit != c.want || words != c.words {
 				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
 			}
-			if len(words) > 82 { // a line of 80 columns, cut at most in what is said last
+			if len(words) > 79 { // a line of 80 columns
 				t.Errorf("%q is too long", words)
 			}
 			_ = r.pool.Drain(w.Context())
