@@ -127,6 +127,9 @@ func TestETA(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			seen, _ := c.run(t)
 			end := seen[len(seen)-1].Elapsed
+			if last := seen[len(seen)-1]; last.Bytes != last.TotalBytes || last.Bytes-last.SkippedBytes != last.DeliveredBytes {
+				t.Errorf("%d of %d bytes at the end, of which %d delivered and %d skipped", last.Bytes, last.TotalBytes, last.DeliveredBytes, last.SkippedBytes)
+			}
 			from, grain := max(c.from, 10*time.Second), max(c.grain, 2*time.Second)
 			var all, shown, wrong int
 			for _, s := range seen {

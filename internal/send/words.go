@@ -75,7 +75,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	if r.unread.Load() && v.InFlight == 0 {
 		return report.NoLimit, "nobody reads --results"
 	}
-	// Nobody waits for his turn.
+	// No request waits for its turn.
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:
 		words := plural(backoff, "file") + " to be tried again"
@@ -83,14 +83,14 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			words += ": " + v.wrong
 		}
 		return report.LimitBackoff, words
+	case whole && queued == 0 && backoff == 0 && v.InFlight > 0:
+		return report.NoLimit, r.lastWords(v) // no limit holds what is not there
 	case r.Workers > 0 && v.InFlight+backoff >= r.Workers:
 		return report.LimitConcurrency, fmt.Sprintf("held by your --workers %d", r.Workers)
 	case v.InFlight >= v.Limit && v.InFlight > 0:
 		return report.LimitConcurrency, r.roomWords(v)
 	case queued > 0 || v.InFlight == 0:
 		return report.NoLimit, ""
-	case whole:
-		return report.NoLimit, r.lastWords(v)
 	case r.Found.Partial:
 		return report.NoLimit, "waiting for standard input"
 	}

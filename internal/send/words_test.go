@@ -77,6 +77,8 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
 		{want: report.NoLimit, words: "waiting for the last answer",
 			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(r *run) { r.whole = true }},
+		{want: report.NoLimit, words: "waiting for the last 8 answers", limits: throttle.Limits{InFlight: 8},
+			stats: throttle.UpstreamStats{InFlight: 8, Limit: 8}, edit: func(r *run) { r.whole = true }},
 		{want: report.NoLimit, words: "sending the last file",
 			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(r *run) {
 				r.whole = true
