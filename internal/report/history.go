@@ -8,7 +8,8 @@ const (
 	fewestFiles  = 16
 	fewestPieces = 8
 	// memory is how far back a prediction looks where that is enough: a server that gets slower is noticed within a
-	// minute. In the first 45 seconds the beginning of the run is left out, which had to find the pace.
+	// minute. In the first 45 seconds the first third of the run is left out, in which the pace is
+	// looked for.
 	memory = 30.0
 	// cycles is how many of the longest pieces, each a pause and what came after it, the memory holds at least.
 	cycles = 3

@@ -10,7 +10,7 @@ import (
 
 const (
 	lineEvery = 30 * time.Second
-	// firstLine is when the first line is written: who starts a run wants to see that it runs.
+	// firstLine is when the first line is written: soon, since people look whether a run that they have started runs.
 	firstLine = 5 * time.Second
 )
 

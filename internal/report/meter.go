@@ -132,11 +132,11 @@ func (m *Meter) paced(s *Snapshot, files float64) float64 {
 	return 0
 }
 
-// pauses are the times in which a server wanted nothing.
+// pauses are the cool-downs of a run so far.
 type pauses struct {
 	n      int
 	inside bool    // one of them
-	single bool    // that came out of the blue
+	single bool    // that is not one of many
 	recur  bool    // they come again and again
 	began  bool    // one, just now
 	over   bool    // one ended just now

@@ -91,6 +91,8 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		return report.LimitConcurrency, r.roomWords(v)
 	case queued > 0 || v.InFlight == 0:
 		return report.NoLimit, ""
+	case whole:
+		return report.NoLimit, r.lastWords(v)
 	case r.Found.Partial:
 		return report.NoLimit, "waiting for standard input"
 	}
