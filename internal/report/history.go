@@ -1,7 +1,8 @@
 package report
 
 const (
-	// shortest is how long a piece of history is at least.
+	// shortest is how long a piece of history is at least from when something is done in it: answers to requests that left
+	// together come together, and belong into one piece.
 	shortest = 1.0
 	// A prediction rests on so many files or so many pieces, where there are as many: an answer now and then is a small
 	// sample.
@@ -68,6 +69,8 @@ type history struct {
 	pieces []piece // the oldest first
 	open   piece   // since the last piece
 	sum    float64 // seconds of the pieces
+
+	collected float64 // seconds since something was done in the open piece
 }
 
 type piece struct {
@@ -82,15 +85,17 @@ func (p piece) moved() bool { return p.files > 0 || p.bytes > 0 }
 func (h *history) add(d work, paused bool) {
 	h.open.work = h.open.plus(d)
 	h.open.paused = h.open.paused || paused
-	if h.open.moved() && h.open.seconds >= shortest {
-		h.close()
+	if h.open.moved() {
+		if h.collected += d.seconds; h.collected >= shortest {
+			h.close()
+		}
 	}
 }
 
 func (h *history) close() {
 	h.sum += h.open.seconds
 	h.pieces = append(h.pieces, h.open)
-	h.open = piece{}
+	h.open, h.collected = piece{}, 0
 	longest := 0.0
 	for _, p := range h.pieces {
 		longest = max(longest, p.seconds)
@@ -111,7 +116,7 @@ func (h *history) resumed() {
 	} else if h.open.seconds > 0 {
 		h.close()
 	}
-	h.open = piece{fresh: true}
+	h.open, h.collected = piece{fresh: true}, 0
 }
 
 // predict returns how many seconds the rest takes, and whether that can be said. A pause that is in force and is one of many
@@ -161,8 +166,7 @@ func (h *history) predict(rest work, pause, elapsed float64) (left float64, ok b
 	} else {
 		left, ok = all.extrapolate(rest)
 	}
-	// The first piece may have ended with the first of many answers that come together.
-	return max(0, left-behind), ok && (len(h.pieces) > 1 || h.open.seconds >= shortest)
+	return max(0, left-behind), ok && len(h.pieces) > 0
 }
 
 // together returns how long the rest takes, which consists of what dense and thin consist of.

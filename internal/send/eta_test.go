@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,10 +172,9 @@ func mixed(n int, most int64) []int64 {
 // slower takes three times as long from 20 s on.
 func slower() http.HandlerFunc {
 	var begin time.Time
+	var once sync.Once
 	return func(w http.ResponseWriter, r *http.Request) {
-		if begin.IsZero() {
-			begin = time.Now()
-		}
+		once.Do(func() { begin = time.Now() })
 		d := 100 * time.Millisecond
 		if time.Since(begin) > 20*time.Second {
 			d *= 3
