@@ -54,7 +54,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
 		}
 		if at := r.givesUpAt(now); !at.IsZero() {
-			next += ", --give-up-after " + strings.TrimSuffix(clock(at, now), at.Local().Format(":05")) // with that it fits 80 columns
+			next += ", --give-up-after " + Clock(at, now)
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
@@ -131,14 +131,8 @@ func (r *run) givesUpAt(now time.Time) time.Time {
 	return now.Add(r.GiveUpAfter - spent)
 }
 
-// clock writes an instant, with its date unless that is today's.
-func clock(t, now time.Time) string {
-	t, now = t.Local(), now.Local()
-	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
-		return t.Format("15:04:05")
-	}
-	return t.Format("2006-01-02 15:04:05")
-}
+// clock writes an instant to the second, as Clock writes it to the minute.
+func clock(t, now time.Time) string { return Clock(t, now) + t.Local().Format(":05") }
 
 // lastWords say what there is to wait for when all files are on their way.
 func (r *run) lastWords(v view) string {
