@@ -189,8 +189,8 @@ func TestWhoIsDown(t *testing.T) {
 			}
 			w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
 			for _, words := range []string{
-				who + " is down (connection refused): one try at a time until it answers, for 1h0m0s at most (--give-up-after)",
-				who + " is back after ",
+				who + " is down (connection refused): one try at a time until it answers, for 1 h 0 m at most (--give-up-after)",
+				who + " answers again; nothing was accepted for ",
 			} {
 				if !strings.Contains(w.watch.talk.String(), words) {
 					t.Errorf("it does not say %q:\n%s", words, w.watch.talk.String())

@@ -85,9 +85,9 @@ func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
 	case after <= 0:
 		return text
 	case ours:
-		return text + fmt.Sprintf(", for %v at most", after)
+		return text + fmt.Sprintf(", for %s at most", short(after))
 	}
-	return text + fmt.Sprintf(", for %v at most (--give-up-after)", after)
+	return text + fmt.Sprintf(", for %s at most (--give-up-after)", short(after))
 }
 
 // paceOf writes the limits that an event tells of, and why.

@@ -53,8 +53,12 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			// The server may be up, and refuse these.
 			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
 		}
-		if at := r.givesUpAt(now); !at.IsZero() {
+		switch at, theirs := r.givesUpAt(now); {
+		case at.IsZero():
+		case theirs:
 			next += ", --give-up-after " + Clock(at, now)
+		default:
+			next += ", until " + Clock(at, now)
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
@@ -107,28 +111,18 @@ func (r *run) leftovers(v view) bool {
 	return err == nil && r.whole && r.accepted && r.pool.Stats().Queued == 0 && r.retried > 0 && r.retried >= v.Waiting+v.InFlight+r.backoff
 }
 
-// givesUpAt is when the run ends if nothing is accepted until then; zero: that is not known.
-func (r *run) givesUpAt(now time.Time) time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.GiveUpAfter <= 0 {
-		return time.Time{}
-	}
-	var spent time.Duration
-	first := true
-	for _, s := range r.servers {
-		switch {
-		case s.failing.IsZero():
-		case s.broken && !r.accepted:
-			return time.Time{} // after less, unless an earlier run has delivered something
-		case first || s.spent(now) < spent:
-			spent, first = s.spent(now), false
+// givesUpAt is when the run ends if nothing is accepted until then, and whether the user's limit ends it; zero: there is none.
+func (r *run) givesUpAt(now time.Time) (at time.Time, theirs bool) {
+	for _, s := range r.all() {
+		after, ours := r.patienceWith(s)
+		r.mu.Lock()
+		failing, spent := !s.failing.IsZero(), s.spent(now)
+		r.mu.Unlock()
+		if end := now.Add(after - spent); failing && after > 0 && end.After(at) {
+			at, theirs = end, !ours
 		}
 	}
-	if first {
-		return time.Time{}
-	}
-	return now.Add(r.GiveUpAfter - spent)
+	return at, theirs
 }
 
 // clock writes an instant to the second, as Clock writes it to the minute.
