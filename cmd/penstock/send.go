@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -191,7 +192,17 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		return f.plan(cmd.OutOrStdout(), options, left)
 	}
 	options.Details = left.lines()
+	collectLess(options.Found)
 	return f.send(ctx, soft, cmd, options, practice)
+}
+
+// collectLess has garbage collected half as often, which saves a tenth of the time of a run of small files and costs some 5 MiB. With
+// very many items, of each of which something is remembered, it would cost as much memory again as they take. GOGC, if it is set, decides.
+func collectLess(found source.Summary) {
+	const few = 100_000
+	if os.Getenv("GOGC") == "" && found.Items <= few {
+		debug.SetGCPercent(200)
+	}
 }
 
 // send does the run and tells how it went.

@@ -30,6 +30,7 @@ func workloads() []workload {
 	var all []workload
 	for _, w := range []workload{
 		{name: "2000x4KiB", files: 2000, size: 4 << 10},
+		{name: "20000x4KiB", files: 20_000, size: 4 << 10},
 		{name: "200x1MiB", files: 200, size: 1 << 20},
 		{name: "4x256MiB", files: 4, size: 256 << 20},
 		{name: "100000x128B", files: 100_000, size: 128},

@@ -35,6 +35,9 @@ func (e *causeError) Timeout() bool {
 
 // culpritOf is who is to blame for an error if that is not the server; "" otherwise.
 func culpritOf(err error) string {
+	if err == nil {
+		return ""
+	}
 	if e := (*causeError)(nil); errors.As(err, &e) {
 		return e.culprit
 	}

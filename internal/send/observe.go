@@ -120,7 +120,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	r.mu.Unlock()
 	j := jobOf(e.Request)
 	switch {
-	case errors.As(e.Err, new(interface{ RetryAt() time.Time })): // it did not leave: the journal failed, or a pause began before it had a connection
+	case e.Err != nil && errors.As(e.Err, new(interface{ RetryAt() time.Time })): // it did not leave: the journal failed, or a pause began before it had a connection
 		r.tally.Unsent()
 		if j != nil {
 			j.tries--
@@ -157,14 +157,15 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	if e.Status >= 500 && counted == report.Errored {
 		counted = report.Broken // such as 507: what was sent is wasted as with the others
 	}
-	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble(e), Latency: e.Latency})
+	trouble := trouble(e)
+	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble, Latency: e.Latency})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if jobOf(e.Request) == nil {
 		return // a question about an item, not an item
 	}
 	s := r.serverLocked(e.Key)
-	if s.trouble, s.culprit = trouble(e), culpritOf(e.Err); outcome == report.Accepted {
+	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
 		if it := jobOf(e.Request).item; it.Header == nil {
 			s.newest[it.Method] = later(s.newest[it.Method], now.Add(-e.Latency))
@@ -191,6 +192,9 @@ const noAnswer = "no answer in time"
 // trouble says in a few words how a server refused, or failed; "" where it did
 // neither.
 func trouble(e throttle.Event) string {
+	if e.Err == nil && e.Status < 300 {
+		return ""
+	}
 	words := troubleOf(e)
 	if culprit := culpritOf(e.Err); culprit != "" && !strings.HasPrefix(words, culprit) {
 		words = culprit + ": " + words
@@ -204,8 +208,6 @@ func troubleOf(e throttle.Event) string {
 	var proxy *proxyError
 	var cert *tls.CertificateVerificationError
 	switch {
-	case e.Err == nil && e.Status < 300:
-		return ""
 	case e.Err == nil:
 		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
 	case errors.Is(e.Err, context.Canceled):
