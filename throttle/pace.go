@@ -7,7 +7,7 @@ import (
 
 const (
 	minHold     = 11 * time.Second // a rate that was learned is held at least so long …
-	holdCount   = 36               // … and for so many requests
+	holdCount   = 36               // … and for so many requests, if as many have taught it
 	leastRamp   = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
 	minDoubling = 0.5              // seconds
 	maxDoubling = 10.0             // seconds
@@ -72,6 +72,7 @@ type pace struct {
 	floor     float64   // what is kept of it at least
 	least     float64   // what is known to be allowed; 0: nothing
 	yield     float64   // and at most
+	taught    float64   // requests accepted in the cycles that the rate was learned in
 	proven    bool      // a rate was held
 	suspected bool      // it is not known yet whether it was for the rate
 	filled    bool      // the first cycle is over, as far as it was with a full bucket
@@ -159,9 +160,10 @@ func ramp(r, t float64) float64 {
 }
 
 // hold is for how many seconds the rate is held: longer where it was measured with
-// care, and where the quota is one of long windows.
+// care, and where the quota is one of long windows. What only a few requests have taught
+// may be luck, so no more requests than these count.
 func (p *pace) hold() float64 {
-	hold := max(minHold.Seconds(), holdCount/p.learned)
+	hold := max(minHold.Seconds(), min(holdCount, p.taught)/p.learned)
 	if !p.proven {
 		hold *= 2
 	}
@@ -177,6 +179,10 @@ func (p *pace) sent(now time.Time) {
 		if p.barren++; p.count > 0 {
 			p.barren, p.kept = 0, p.learned
 		}
+		if p.ramped { // it was learned anew
+			p.taught = 0
+		}
+		p.taught += float64(p.count)
 		p.before, p.refused = p.refused, time.Time{}
 		p.since, p.from, p.idle = now, now, 0
 		p.count, p.pending, p.log = 0, 0, p.log[:0]

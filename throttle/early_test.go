@@ -1,0 +1,81 @@
+package throttle
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Few requests say little about the rate: where only some of the first were refused, it soon grows by multiples.
+func TestUpstreamRefusedOnlyAtFirst(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		refused []int // in order of arrival
+		after   time.Duration
+		most    time.Duration
+	}{
+		{"5 and 9", []int{5, 9}, 2 * time.Second, time.Minute},
+		{"1 and 9", []int{1, 9}, 2 * time.Second, time.Minute},
+		{"3 and 5", []int{3, 5}, 2 * time.Second, time.Minute},
+		{"5 and 15", []int{5, 15}, 2 * time.Second, time.Minute},
+		{"1, 2 and 4", []int{1, 2, 4}, 2 * time.Second, time.Minute},
+		{"5, 9 and 13", []int{5, 9, 13}, 2 * time.Second, 80 * time.Second},
+		{"5 and 9, for a second", []int{5, 9}, time.Second, time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var all []time.Duration
+			for seed := range uint64(20) {
+				synctest.Test(t, func(t *testing.T) { all = append(all, sendThousand(t, seed, test.refused, test.after)) })
+			}
+			slices.Sort(all)
+			t.Logf("from %v to %v: %v", all[0], all[len(all)-1], all)
+			if slowest := all[len(all)-1]; slowest > test.most {
+				t.Errorf("a thousand requests took %v, want %v at most", slowest, test.most)
+			}
+		})
+	}
+}
+
+// sendThousand returns how long a thousand requests take until all are accepted.
+func sendThousand(t *testing.T, seed uint64, refused []int, after time.Duration) time.Duration {
+	u, begin := NewUpstream(Limits{}), time.Now()
+	random := rand.New(rand.NewPCG(seed, 5))
+	var mu sync.Mutex
+	var senders sync.WaitGroup
+	arrived, accepted := 0, 0
+	send := func() (done bool) {
+		p, err := u.Acquire(t.Context(), 1)
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		mu.Lock()
+		latency := 50*time.Microsecond + time.Duration(random.ExpFloat64()*float64(100*time.Microsecond))
+		arrived++
+		f := Feedback{Outcome: Success, Latency: latency}
+		if slices.Contains(refused, arrived) {
+			f.Outcome = Throttled
+		} else {
+			accepted++
+		}
+		done = accepted >= 1000
+		mu.Unlock()
+		time.Sleep(latency)
+		if f.Outcome == Throttled {
+			f.RetryAt = time.Now().Add(after)
+		}
+		p.Done(f)
+		return done
+	}
+	for range 40 {
+		senders.Go(func() {
+			for !send() {
+			}
+		})
+	}
+	senders.Wait()
+	return time.Since(begin)
+}
