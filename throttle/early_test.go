@@ -1,6 +1,8 @@
 package throttle
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -24,6 +26,8 @@ func TestUpstreamRefusedOnlyAtFirst(t *testing.T) {
 		{"1, 2 and 4", []int{1, 2, 4}, 2 * time.Second, time.Minute},
 		{"5, 9 and 13", []int{5, 9, 13}, 2 * time.Second, 80 * time.Second},
 		{"5 and 9, for a second", []int{5, 9}, time.Second, time.Minute},
+		{"5 and 9, for 10 s", []int{5, 9}, 10 * time.Second, 5 * time.Minute},
+		{"5 and 9, for half a minute", []int{5, 9}, 30 * time.Second, 15 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var all []time.Duration
@@ -78,4 +82,51 @@ func sendThousand(t *testing.T, seed uint64, refused []int, after time.Duration)
 	}
 	senders.Wait()
 	return time.Since(begin)
+}
+
+// A rate far below one a second grows, too, but a limiter that takes no more refuses little.
+func TestUpstreamSlowLimiter(t *testing.T) {
+	for _, test := range []struct{ rate, burst float64 }{{0.02, 1}, {0.02, 3}, {0.1, 1}, {0.1, 10}} {
+		t.Run(fmt.Sprintf("%v a second, burst %v", test.rate, test.burst), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u, begin := NewUpstream(Limits{}), time.Now()
+				server := &tokens{rate: test.rate, burst: test.burst, level: test.burst, last: begin}
+				span := seconds(400 / test.rate)
+				var mu sync.Mutex
+				var senders sync.WaitGroup
+				accepted, refused := 0., 0.
+				for range 10 {
+					senders.Go(func() {
+						for time.Since(begin) < span {
+							p, err := u.Acquire(t.Context(), 1)
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							time.Sleep(20 * ms)
+							f := Feedback{Outcome: Success, Latency: 25 * ms}
+							mu.Lock()
+							if server.take(time.Now()) {
+								accepted++
+							} else {
+								refused++
+								f.Outcome = Throttled
+								f.RetryAt = time.Now().Add(seconds(math.Ceil((1 - server.level) / test.rate)))
+							}
+							mu.Unlock()
+							time.Sleep(5 * ms)
+							p.Done(f)
+						}
+					})
+				}
+				senders.Wait()
+				share := accepted / (test.burst + test.rate*time.Since(begin).Seconds())
+				waste := refused / (accepted + refused)
+				t.Logf("%.3f of the rate, %.1f %% refused", share, 100*waste)
+				if share < 0.9 || waste > 0.1 {
+					t.Errorf("%.3f of the rate and %.1f %% refused, want 0.9 at least and 10 %% at most", share, 100*waste)
+				}
+			})
+		})
+	}
 }

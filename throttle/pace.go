@@ -12,6 +12,7 @@ const (
 	minDoubling = 0.5              // seconds
 	maxDoubling = 10.0             // seconds
 	growthScale = 4.0              // seconds, of the cubic that then looks for more
+	slowRate    = 0.5              // a lower one grows as this does, but in longer seconds
 	keep        = 0.75             // one refusal lowers the rate to no less than this share …
 	yield       = 0.95             // … and no more than this
 	hardlyBurst = 1.5              // a bucket that holds so little, or less, refuses what is hardly too fast …
@@ -142,8 +143,11 @@ func (p *pace) found(now time.Time) float64 {
 	if t -= p.hold(); t < 0 {
 		return p.learned
 	}
-	t /= growthScale
-	return p.learned + math.Sqrt(p.learned)*t*t*t
+	// Below slowRate time is stretched. Otherwise the rate would be many times higher when the next request leaves
+	// than when it was ordered to wait, and the time that it waited would count as idle.
+	stretch := max(slowRate/p.learned, 1)
+	t /= growthScale * stretch
+	return p.learned + math.Sqrt(p.learned*stretch)/stretch*t*t*t
 }
 
 // ramp returns a rate that doubles for t seconds, with every fourth request.
