@@ -30,7 +30,7 @@ type trial struct {
 	way     sending
 	honour  bool // each key is accepted once
 	oneName bool // all files go to one URL, and are known by their content
-	keep    bool // the server keeps the content that it has
+	keep    bool // the server keeps the content that it has, and refuses one that it has already
 
 	files  []*chaosFile
 	record map[string]*stored // by name
@@ -133,7 +133,7 @@ func (t *trial) judge() (twice int64) {
 				t.find("the server was sent %q in its present state, and then in an older one", f.name)
 			}
 		case report.Unknown:
-			if t.way != byTrust {
+			if t.way != byTrust && !t.keep {
 				t.find("%q is said to be unknown", f.name)
 			}
 		case report.Failed:
@@ -216,6 +216,7 @@ func TestJudge(t *testing.T) {
 		{"unknown and not stored", byTrust, func(t *trial) { t.files[1].final = report.Unknown; delete(t.record, "/b") }, ""},
 		{"unknown", byPut, func(t *trial) { t.files[1].final = report.Unknown }, "said to be unknown"},
 		{"unknown", byKey, func(t *trial) { t.files[1].final = report.Unknown }, "said to be unknown"},
+		{"unknown, and a content is kept", byPut, func(t *trial) { t.keep, t.files[1].final = true, report.Unknown }, ""},
 		{"failed", byPut, func(t *trial) { t.files[1].final = report.Failed }, "said to have failed"},
 		{"failed, and an older content is kept", byPut, func(t *trial) {
 			t.keep, t.files[0].final, t.record["/a"] = true, report.Failed, newStored()

@@ -722,7 +722,7 @@ func (r *round) done() bool {
 			refused++
 		}
 	}
-	return items.Failed <= refused && items.Deferred == 0 && (items.Unknown == 0 || r.way == byTrust)
+	return items.Failed <= refused && items.Deferred == 0 && (items.Unknown == 0 || r.way == byTrust || r.keep)
 }
 
 // ends asks the journal what became of each file.

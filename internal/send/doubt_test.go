@@ -69,7 +69,7 @@ func TestDeferredKeepsKey(t *testing.T) {
 	}
 }
 
-// what was sent again by order may still be there already.
+// A file that --resend-unknown has sent again may be there from the attempt before.
 func TestNoOverwriteByOrder(t *testing.T) {
 	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusPreconditionFailed)
@@ -89,6 +89,6 @@ func TestNoOverwriteByOrder(t *testing.T) {
 		r.Journal.Close(0)
 		_ = r.pool.Drain(context.Background())
 		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		w.items(w.run(), report.ItemCounts{Total: 1, Unknown: 1})
 	})
 }

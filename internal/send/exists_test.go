@@ -1,6 +1,7 @@
 package send
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,11 +28,11 @@ func TestExistsAfterDoubt(t *testing.T) {
 		{"PUT", "PUT", false, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 2},
 		{"PUT, by a condition of the user", "PUT", false, false, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
 		{"PUT --no-overwrite", "PUT", false, true, []answer{stored}, 409, false, report.Unknown, report.Delivered, 2},
-		{"PUT --no-overwrite, 412", "PUT", false, true, []answer{stored}, 412, false, report.Delivered, report.Delivered, 2},
+		{"PUT --no-overwrite, 412", "PUT", false, true, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
 		{"PUT --no-overwrite, older", "PUT", false, true, []answer{{status: 502}}, 412, true, report.Unknown, report.Unknown, 2},
 		{"PUT, gateway asks to wait", "PUT", false, false, []answer{{stores: true, status: 504, wait: 1}}, 409, false, report.Unknown, report.Delivered, 2},
 		{"POST with a key", "POST", true, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 1 + mostConflicts},
-		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, report.Delivered, report.Delivered, 2},
+		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
 		// Nothing is in doubt: it is a refusal like others.
 		{"PUT, refused", "PUT", false, false, nil, 409, false, report.Failed, report.Failed, 1},
 		{"PUT, refused with 412", "PUT", false, true, nil, 412, false, report.Failed, report.Failed, 1},
@@ -68,6 +69,26 @@ func TestExistsAfterDoubt(t *testing.T) {
 					}
 					if said := strings.Contains(errorsOf(sum), "may be from an attempt before"); said != (want == report.Unknown) {
 						s.Errorf("a word about the attempt before: %v\n%s", said, errorsOf(sum))
+					}
+				})
+			})
+		}
+	}
+}
+
+// A file that is there under --no-overwrite may be another program's: an attempt that may have been accepted
+// does not make it ours.
+func TestExistsByAnotherProgram(t *testing.T) {
+	for _, content := range []string{"z", "zz"} {
+		for _, verify := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, verify %v", content, verify), func(t *testing.T) {
+				onScene(t, func(s *scene) {
+					s.write("a")
+					s.keeper.content = content
+					s.Attempts, s.NoOverwrite, s.Verify = 8, true, verify
+					s.items(s.send("PUT", answer{status: http.StatusBadGateway}), report.ItemCounts{Total: 1, Unknown: 1})
+					if s.keeper.requests != 2 {
+						s.Errorf("%d requests, want 2", s.keeper.requests)
 					}
 				})
 			})

@@ -58,7 +58,6 @@ type job struct {
 	doubt     bool             // some attempt may have been accepted
 	older     bool             // the server may have it with another content
 	conflicts int              // answers of 409 to its key
-	note      string           // why it counts as delivered without a 2xx
 
 	// For those that the end of the run comes back to.
 	pass     int
@@ -202,7 +201,7 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 // outcome reads the answer and says what became of the job.
 func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retry.Result) {
 	end := retry.OutcomeOf(resp, err)
-	out := report.Item{HTTPStatus: end.Status, Attempts: j.tries, Note: j.note}
+	out := report.Item{HTTPStatus: end.Status, Attempts: j.tries}
 	if !j.began.IsZero() {
 		out.Seconds = time.Since(j.began).Seconds()
 	}

@@ -234,11 +234,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 	case resp == nil:
 		return retry.Verdict{}
 	}
-	switch {
-	case resp.StatusCode == http.StatusPreconditionFailed && r.NoOverwrite && j.doubt && !j.older:
-		j.note = "it was there already, after an attempt that may have been accepted"
-		return retry.Verdict{Kind: retry.Accepted}
-	case resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "":
+	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
 		j.doubt = true // the server is at work on one that net/http, or a run before, has sent
 		if j.conflicts++; j.conflicts < mostConflicts || resp.Header.Get("Retry-After") != "" {
 			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
@@ -252,7 +248,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 const mostConflicts = 3
 
 // reconsider corrects how a job ended by what is known of its attempts: a server that says that it
-// has the item may have it from one of them.
+// has the item may have it from one of them, or from another program.
 func (r *run) reconsider(j *job, out *report.Item) {
 	if out.Status != report.Failed {
 		return

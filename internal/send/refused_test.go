@@ -10,8 +10,8 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-// After a refusal nothing is in doubt, whatever made the journal note the request: else a 412 after
-// a kill would count as delivered, and a key would be taken for older than it is.
+// After a refusal nothing is in doubt, whatever made the journal note the request. Otherwise a 412 after a kill
+// would make the file unknown, and a key would be taken for older than it is.
 func TestRefusedIsNotInFlight(t *testing.T) {
 	for _, set := range []func(*world){
 		func(w *world) { w.NoOverwrite = true },

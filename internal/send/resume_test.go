@@ -352,8 +352,7 @@ func TestKeyGrowsOld(t *testing.T) {
 	}
 }
 
-// 412 means that it is there: our own doing if an attempt before may have been
-// accepted, else somebody else's.
+// A 412 under --no-overwrite says that a file is there. It may be ours if an attempt before may have been accepted.
 func TestNoOverwrite(t *testing.T) {
 	for _, lost := range []bool{true, false} {
 		s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {
@@ -371,7 +370,7 @@ func TestNoOverwrite(t *testing.T) {
 			w.NoOverwrite = true
 			want := report.ItemCounts{Total: 1, Failed: 1}
 			if lost {
-				want = report.ItemCounts{Total: 1, Delivered: 1}
+				want = report.ItemCounts{Total: 1, Unknown: 1}
 			}
 			w.items(w.run(), want)
 		})
