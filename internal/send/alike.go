@@ -78,6 +78,12 @@ func (a *alike) enough(alone bool) bool {
 	return a.row >= manyAlike && (a.dirs || alone)
 }
 
+// declined reports whether a server answered, as the user asked it to, that it has a file at the URL. That speaks
+// against neither the server nor what is sent.
+func (o *Options) declined(status int) bool {
+	return o.NoOverwrite && status == http.StatusPreconditionFailed
+}
+
 // isFinalAtOnce reports whether an answer refuses a file for good without the package retry being asked.
 func isFinalAtOnce(e throttle.Event) bool {
 	switch e.Status {
@@ -93,7 +99,9 @@ func (r *run) ended(j *job, out report.Item) {
 	switch {
 	case j.tries == 0 || s == nil:
 	case out.Status == report.Unknown:
-		r.countDoubt(j)
+		if !r.declined(status) {
+			r.countDoubt(j)
+		}
 	case out.Status != report.Failed || status == 0:
 	case isFinal(status):
 		r.mu.Lock()
@@ -130,7 +138,7 @@ func (r *run) countDoubt(j *job) {
 // is possible.
 func (r *run) countRefusal(j *job, status int) {
 	switch {
-	case status == http.StatusPreconditionFailed && r.NoOverwrite, // the user asked for it
+	case r.declined(status),
 		status == j.failedBy && !aboutAccount(status): // nothing new
 		return
 	}

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/report"
 )
@@ -93,5 +96,38 @@ func TestExistsByAnotherProgram(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A server that has all the files already works: under --no-overwrite its 412 is no reason to give it up, however
+// long the run takes.
+func TestExistsForHours(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		every           time.Duration
+		broken          func(path string, n int) bool // whether the nth request for a file is answered 502
+		failed, unknown int64
+	}{
+		{"all exist", time.Hour / 12, func(string, int) bool { return false }, 30, 0},
+		{"one failure", time.Hour / 12, func(path string, n int) bool { return path == "/00000" && n == 1 }, 29, 1},
+		{"each fails once", time.Second, func(_ string, n int) bool { return n == 1 }, 0, 30},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex
+			requests := map[string]int{}
+			onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				requests[r.URL.Path]++
+				n := requests[r.URL.Path]
+				mu.Unlock()
+				w.WriteHeader(map[bool]int{true: http.StatusBadGateway, false: http.StatusPreconditionFailed}[c.broken(r.URL.Path, n)])
+			}, func(w *world) {
+				w.NoOverwrite = true
+				w.Attempts = 8
+				w.Limits.Rate, w.Limits.InFlight = rate.Every(c.every), 1
+				s := w.run()
+				w.ended(s, ExitItems, 0, c.failed, c.unknown, 0, 0)
+			})
+		})
 	}
 }

@@ -178,6 +178,11 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		return
 	}
 	s.broken = outcome == report.Broken
+	if r.declined(e.Status) {
+		s.trouble, s.culprit = "", ""
+		r.worksLocked()
+		return
+	}
 	s.failed(now.Add(-e.Latency), now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil

@@ -64,6 +64,12 @@ func later(a, b time.Time) time.Time {
 func (r *run) acceptedLocked() {
 	r.accepted = true
 	r.probes.accepted()
+	r.worksLocked()
+}
+
+// worksLocked records that some server has answered as it should, which ends what was counted against all of them. It
+// requires that mu is held.
+func (r *run) worksLocked() {
 	if r.failing {
 		for _, s := range r.servers {
 			s.patience = patience{}
