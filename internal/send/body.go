@@ -20,6 +20,9 @@ var (
 	errMoved   = errors.New("the file changed before it was sent")
 )
 
+// errChanging fails an item whose file has changed at each of maxLooks looks.
+var errChanging = errors.New("the file changes faster than it can be read: send it again when it is complete")
+
 // A fileError says why an item's file cannot be opened: nothing of it was sent.
 type fileError struct{ err error }
 
@@ -62,7 +65,7 @@ func (r *run) look(ctx context.Context, j *job) (digest string, err error) {
 	return "", nil
 }
 
-// maxLooks bounds how often a file is looked at that changes while it is opened.
+// maxLooks bounds how often a file is looked at that changes while it is opened or hashed.
 const maxLooks = 3
 
 // A lateBody is the body of an item's request. Its file is opened when the request's
@@ -172,23 +175,18 @@ func ours(err error) error {
 func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	out := req.WithContext(req.Context())
 	out.Body = nil
-	info, err := openBody(out, j.item.Path)
-	if err != nil {
-		return nil, &fileError{unreadable(err)}
-	}
 	if j.item.Size >= large {
 		r.moving.forget(j) // which reads the item's size
 	}
 	j.spoiled = false
+	digest, changed, err := r.openLooking(out, j)
+	if err != nil {
+		return nil, &fileError{err}
+	}
 	reopen := out.GetBody
-	if j.meet(info) && (r.Digest || r.Idempotency.Header != "") || r.Digest && j.digest == nil {
+	if digest != "" || changed && r.Idempotency.Header != "" {
 		out.Header = req.Header.Clone() // others may share it
-		if r.Digest {
-			digest, err := r.contentDigest(out.Context(), j, reopen)
-			if err != nil {
-				out.Body.Close()
-				return nil, &fileError{ours(err)}
-			}
+		if digest != "" {
 			out.Header.Set("Content-Digest", digest)
 		}
 		if err := r.setKey(j, out.Header); err != nil {
@@ -233,6 +231,31 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	return out, nil
 }
 
+// openLooking sets the request's body to the job's file, records what that is now, and reports whether it has changed. If
+// its digest is sent along and not known yet, it returns the Content-Digest. A file that changes while its digest is
+// computed is opened again.
+func (r *run) openLooking(out *http.Request, j *job) (digest string, changed bool, err error) {
+	for range maxLooks {
+		info, err := openBody(out, j.item.Path)
+		if err != nil {
+			return "", false, unreadable(err)
+		}
+		changed = j.meet(info) || changed
+		if !r.Digest || j.digest != nil {
+			return "", changed, nil
+		}
+		digest, err = r.contentDigest(out.Context(), j, out.GetBody)
+		if err == nil {
+			return digest, changed, nil
+		}
+		out.Body.Close()
+		if !errors.Is(err, retry.ErrFileChanged) {
+			return "", false, err
+		}
+	}
+	return "", false, errChanging
+}
+
 // openBody sets the request's body to the file at path, which is read when it returns, if it is
 // small, and returns what it is.
 func openBody(req *http.Request, path string) (info os.FileInfo, err error) {
@@ -256,7 +279,7 @@ func openBody(req *http.Request, path string) (info os.FileInfo, err error) {
 			return nil, err
 		}
 	}
-	return nil, errors.New("the file changes faster than it can be opened: send it again when it is complete")
+	return nil, errChanging
 }
 
 // changedInPlace reports whether a file that goes out by sendfile was written to before

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -196,5 +197,72 @@ func TestOpenItem(t *testing.T) {
 	it.Path = filepath.Dir(name)
 	if _, err := digest(it, func() {}); !errors.Is(err, retry.ErrFileChanged) {
 		t.Errorf("a directory: %v", err)
+	}
+}
+
+// A touching context writes to a file when something looks whether it has ended, as hashing does from time to time.
+type touching struct {
+	context.Context
+	file  string
+	times int // how often it still does
+}
+
+func (c *touching) Err() error {
+	if c.times != 0 {
+		c.times--
+		info, err := os.Stat(c.file)
+		if err == nil {
+			err = os.WriteFile(c.file, make([]byte, info.Size()+1), 0o600)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	return c.Context.Err()
+}
+
+// A file that changes while its digest is computed is opened once more: nothing of it was sent.
+func TestChangedWhileHashed(t *testing.T) {
+	for _, form := range []string{"", "file"} {
+		for _, size := range []int{1, large} {
+			for _, times := range []int{0, 1, -1} {
+				t.Run(fmt.Sprintf("form %q, %d bytes, %d times", form, size, times), func(t *testing.T) {
+					onFakeTime(t, 1, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
+						if err := os.WriteFile(w.firstFile(), make([]byte, size), 0o600); err != nil {
+							t.Fatal(err)
+						}
+						w.method("PUT")
+						w.Digest, w.Form = true, form
+						r := newRun(w.Options)
+						defer r.pool.Drain(w.Context())
+						for it := range w.Source.Items() {
+							j, _ := r.claim(it)
+							req, err := r.request(w.Context(), j)
+							if err != nil {
+								t.Fatal(err)
+							}
+							j.digest = nil // as after a change since
+							out, err := r.open(req.WithContext(&touching{w.Context(), it.Path, times}), j)
+							if times < 0 && (size >= large || form != "") { // else it is in memory by then
+								if !errors.As(err, new(*fileError)) || !strings.Contains(err.Error(), "the file changes faster than it can be read: ") {
+									t.Errorf("of a file that changes all the time: %v", err)
+								}
+								continue
+							}
+							if err != nil {
+								t.Fatal(err)
+							}
+							sum, n, err := digestOf(w.Context(), opening(out.Body))
+							if err != nil || n != out.ContentLength {
+								t.Errorf("%d bytes, %v, ContentLength %d", n, err, out.ContentLength)
+							}
+							if got := out.Header.Get("Content-Digest"); got != contentDigest(sum) {
+								t.Errorf("Content-Digest: %s, want %s", got, contentDigest(sum))
+							}
+						}
+					})
+				})
+			}
+		}
 	}
 }
