@@ -96,6 +96,20 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 	}
 }
 
+// A 409 to a PUT is a refusal also with --idempotent: no attempt before may have been accepted.
+func TestConflictsWithKeys(t *testing.T) {
+	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusConflict) }, func(w *world) {
+		w.Idempotency = keys
+		w.Limits.InFlight = 1
+		w.Workers = 1
+		s := w.run()
+		w.ended(s, ExitRefused, 0, 20, 0, 0, 5)
+		if !strings.Contains(errorsOf(s), "the last 20 answers were 409 Conflict and nothing was accepted") {
+			t.Errorf("it says\n%s", errorsOf(s))
+		}
+	})
+}
+
 // An acceptance begins the count anew, and so does another refusal.
 func TestNotAlikeInARow(t *testing.T) {
 	for _, c := range []struct{ status, every, other int }{{401, 10, 201}, {404, 20, 201}, {401, 10, 404}, {404, 20, 401}} {

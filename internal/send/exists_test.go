@@ -41,8 +41,11 @@ func TestExistsAfterDoubt(t *testing.T) {
 		{"PUT, refused with 412", "PUT", false, true, nil, 412, false, report.Failed, report.Failed, 1},
 		{"PUT, refused after 503", "PUT", false, false, []answer{{status: 503}}, 409, false, report.Failed, report.Failed, 2},
 		{"POST", "POST", false, false, nil, 409, false, report.Failed, report.Failed, 1},
-		// Somebody else may be at work with that key.
+		{"PUT with a key", "PUT", true, false, nil, 409, false, report.Failed, report.Failed, mostConflicts},
+		{"PUT with a key, in doubt", "PUT", true, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 1 + mostConflicts},
+		// Another request may have that key.
 		{"POST with a key, never sent", "POST", true, false, nil, 409, false, report.Unknown, report.Unknown, mostConflicts},
+		{"POST with a key, refused", "POST", true, false, []answer{{status: 503}}, 409, false, report.Unknown, report.Unknown, 1 + mostConflicts},
 	} {
 		for _, verify := range []bool{false, true} {
 			name, want := c.name, c.want
@@ -70,8 +73,18 @@ func TestExistsAfterDoubt(t *testing.T) {
 					if got[want] != 1 || s.keeper.requests != c.requests {
 						s.Errorf("%+v, want it %s, after %d requests in %v, want %d\n%s", sum.Items, want, s.keeper.requests, time.Since(begun), c.requests, errorsOf(sum))
 					}
-					if said := strings.Contains(errorsOf(sum), "may be from an attempt before"); said != (want == report.Unknown) {
-						s.Errorf("a word about the attempt before: %v\n%s", said, errorsOf(sum))
+					var says string
+					switch {
+					case want != report.Unknown:
+					case len(c.answers) > 0 && c.answers[0].status != http.StatusServiceUnavailable:
+						says = "what the server has may be from an attempt before"
+					default:
+						says = "another request with this idempotency key may have been accepted"
+					}
+					for _, words := range []string{"may be from an attempt before", "another request with this"} {
+						if said := strings.Contains(errorsOf(sum), words); said != strings.Contains(says, words) {
+							s.Errorf("it says %q: %v\n%s", words, said, errorsOf(sum))
+						}
 					}
 				})
 			})

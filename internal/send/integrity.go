@@ -76,7 +76,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 		out.Status, out.Error, out.Note = report.Delivered, "", "the server has it, by "+note
 		return out, true
 	case absent:
-		j.doubt, j.ask, j.first = false, false, time.Time{}
+		j.doubt, j.keyTaken, j.ask, j.first = false, false, false, time.Time{}
 		return out, false
 	}
 	if j.resend && ctx.Err() == nil {

@@ -58,6 +58,7 @@ type job struct {
 	doubt     bool             // some attempt may have been accepted
 	older     bool             // the server may have it with another content
 	conflicts int              // answers of 409 to its key
+	keyTaken  bool             // one of them came when no attempt was in doubt: another request has the key
 
 	// For those that the end of the run comes back to.
 	pass     int

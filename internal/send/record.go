@@ -83,7 +83,7 @@ func (r *run) harmless(method string) bool {
 func (j *job) changed(size int64, modTime time.Time) {
 	j.item.Size, j.item.ModTime = size, modTime
 	j.older = j.older || j.doubt || j.earlier > 0
-	j.key, j.first, j.doubt, j.ask, j.announced = "", time.Time{}, false, false, false
+	j.key, j.first, j.doubt, j.keyTaken, j.ask, j.announced = "", time.Time{}, false, false, false, false
 }
 
 // announce notes that a job's request is about to leave.
@@ -235,7 +235,9 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		return retry.Verdict{}
 	}
 	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
-		j.doubt = true // the server is at work on one that net/http, or a run before, has sent
+		if !j.doubt && !idempotent(j.item.Method) {
+			j.doubt, j.keyTaken = true, true // by a request that net/http, or a run with another journal, has sent
+		}
 		if j.conflicts++; j.conflicts < mostConflicts || resp.Header.Get("Retry-After") != "" {
 			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
 		}
@@ -259,7 +261,11 @@ func (r *run) reconsider(j *job, out *report.Item) {
 		j.older = j.older || j.tries > 0 // it may have what the file was, or a mix
 	case conflict && j.doubt:
 		out.Status = report.Unknown
-		out.Error += "; what the server has may be from an attempt before"
+		if j.keyTaken {
+			out.Error += "; another request with this idempotency key may have been accepted"
+		} else {
+			out.Error += "; what the server has may be from an attempt before"
+		}
 	case conflict:
 		j.older = true
 	}
