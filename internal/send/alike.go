@@ -40,7 +40,8 @@ func aboutAccount(status int) bool {
 	return false
 }
 
-// isFinal reports whether a status refuses a file for good. The others of 5xx are failures of the server.
+// isFinal reports whether a status refuses a file for good. Of 5xx these are the ones that the package retry takes for a
+// rejection: after the others the file may have been accepted, or is sent again.
 func isFinal(status int) bool {
 	return 300 <= status && status <= 499 || status == http.StatusNotImplemented ||
 		http.StatusHTTPVersionNotSupported <= status && status <= 511

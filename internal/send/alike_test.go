@@ -53,6 +53,8 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 		{404, map[string]int{"a": all}, 20, "404 Not Found and nothing was accepted: check the URL"},
 		{501, map[string]int{"a": all}, 20, "501 Not Implemented"},
 		{505, map[string]int{"a": all}, 20, "505 HTTP Version Not Supported"},
+		{508, map[string]int{"a": all}, 20, "508 Loop Detected"},
+		{511, map[string]int{"a": all}, 20, "511 Network Authentication Required"},
 		{301, map[string]int{"a": all}, 20, "301 Moved Permanently and nothing was accepted: check the URL, and send to where the redirect leads"},
 	} {
 		t.Run(fmt.Sprint(c.status, len(c.dirs)), func(t *testing.T) {
@@ -93,6 +95,20 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The answers of which twenty alike end a run are those that fail a file for good. The help names them.
+func TestIsFinal(t *testing.T) {
+	for status := 300; status <= 599; status++ {
+		want := status <= 499 || status == 501 || 505 <= status && status <= 511
+		if got := isFinal(status); got != want {
+			t.Errorf("%d: %v, want %v", status, got, want)
+		}
+	}
+	help := strings.Join(strings.Fields(ExitStatuses), " ")
+	if want := "401, 402, 407 or 507, or twenty alike by another 3xx, 4xx, 501 or 505 to 511;"; !strings.Contains(help, want) {
+		t.Errorf("the help does not say %q:\n%s", want, help)
 	}
 }
 
