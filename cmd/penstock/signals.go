@@ -61,9 +61,6 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context
 	return soft, func() { signal.Stop(signals); end(nil) }
 }
 
-// lastWords is how long output for people waits for its reader once the user has asked to stop.
-const lastWords = time.Second
-
 // within does something that may block, as writing to a pipe does, and reports whether it has ended. It waits for that as long as
 // it takes, but only for a moment once the user has asked to stop.
 func within(soft context.Context, do func()) bool {
@@ -77,7 +74,7 @@ func within(soft context.Context, do func()) bool {
 	select {
 	case <-done:
 		return true
-	case <-time.After(lastWords):
+	case <-time.After(send.LastWords):
 		return false
 	}
 }

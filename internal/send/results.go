@@ -20,8 +20,9 @@ func (r *run) awaitReader(ctx context.Context) error {
 	return r.Results.Room(ctx)
 }
 
-// lastWords is how long a reader has for the results of a run that is broken off.
-const lastWords = time.Second
+// LastWords is how long output waits for its reader once the user has asked to stop: the results of a run that is broken off, and
+// what is written for people.
+const LastWords = time.Second
 
 // closeResults waits until the results are written. That takes as long as their reader likes, unless the run is broken off.
 func (r *run) closeResults(ctx context.Context) {
@@ -35,7 +36,7 @@ func (r *run) closeResults(ctx context.Context) {
 	brokenOff := ctx
 	ctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
-	defer context.AfterFunc(brokenOff, func() { time.AfterFunc(lastWords, giveUp) })()
+	defer context.AfterFunc(brokenOff, func() { time.AfterFunc(LastWords, giveUp) })()
 	// What an earlier run has left in the file is not this run's, also if this one had nothing to do.
 	_ = r.Results.Flush(ctx) // Close returns its error too
 	if err := r.Results.Close(ctx); err != nil {

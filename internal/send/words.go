@@ -88,7 +88,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		}
 		return report.LimitBackoff, words
 	case whole && queued == 0 && backoff == 0 && v.InFlight > 0:
-		return report.NoLimit, r.lastWords(v) // no limit holds what is not there
+		return report.NoLimit, r.remainingWords(v) // no limit holds what is not there
 	case r.Workers > 0 && v.InFlight+backoff >= r.Workers:
 		return report.LimitConcurrency, fmt.Sprintf("held by your --workers %d", r.Workers)
 	case v.InFlight >= v.Limit && v.InFlight > 0:
@@ -96,7 +96,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	case queued > 0 || v.InFlight == 0:
 		return report.NoLimit, ""
 	case whole:
-		return report.NoLimit, r.lastWords(v)
+		return report.NoLimit, r.remainingWords(v)
 	case r.Found.Partial:
 		return report.NoLimit, "waiting for standard input"
 	}
@@ -128,8 +128,8 @@ func (r *run) givesUpAt(now time.Time) (at time.Time, theirs bool) {
 // clock writes an instant to the second, as Clock writes it to the minute.
 func clock(t, now time.Time) string { return Clock(t, now) + t.Local().Format(":05") }
 
-// lastWords say what there is to wait for when all files are on their way.
-func (r *run) lastWords(v view) string {
+// remainingWords says what the run waits for when all files are on their way.
+func (r *run) remainingWords(v view) string {
 	files, _ := r.moving.list()
 	files = slices.DeleteFunc(files, func(u report.Underway) bool { return u.Done >= u.Size })
 	switch {
