@@ -234,7 +234,7 @@ func TestChangedWhileHashed(t *testing.T) {
 						w.method("PUT")
 						w.Digest, w.Form = true, form
 						r := newRun(w.Options)
-						defer r.pool.Drain(w.Context())
+						defer func() { _ = r.pool.Drain(w.Context()) }()
 						for it := range w.Source.Items() {
 							j, _ := r.claim(it)
 							req, err := r.request(w.Context(), j)

@@ -161,19 +161,20 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble, Latency: e.Latency})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if jobOf(e.Request) == nil {
+	j := jobOf(e.Request)
+	if j == nil {
 		return // a question about an item, not an item
 	}
 	s := r.serverLocked(e.Key)
 	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
-		if it := jobOf(e.Request).item; it.Header == nil {
-			s.newest[it.Method] = later(s.newest[it.Method], now.Add(-e.Latency))
+		if it := j.item; it.Header == nil {
+			s.newest[it.Method] = later(s.newest[it.Method], j.sent)
 		}
 		if s.goneBy != ExitRefused { // what was on its way then changes nothing
 			s.gone, s.goneBy = nil, 0
 		}
-		s.alike.accept(now.Add(-e.Latency))
+		s.alike.accept(j.sent)
 		r.acceptedLocked()
 		return
 	}
@@ -183,11 +184,11 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		r.worksLocked()
 		return
 	}
-	s.failed(now.Add(-e.Latency), now)
+	s.failed(j.sent, now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil
 	if r.refusing && e.Status != 0 {
-		r.probes.refused(now.Add(-e.Latency), now)
+		r.probes.refused(j.sent, now)
 	}
 }
 
