@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/penstock/penstock/internal/drain"
+	"github.com/penstock/penstock/internal/resend"
 	"github.com/penstock/penstock/internal/standing"
 )
 
@@ -31,6 +32,7 @@ type call struct {
 	repeatable bool
 	replayable bool // the body can be opened again
 	cutOff     bool // some try ended before its body was sent
+	goneAway   bool // the last try was not processed because its connection ended in good order
 	unexpected bool // some try was refused because it asked for a 100 Continue: no other does
 	blame      blame
 	outage     bool // others failed, too
@@ -94,6 +96,7 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 	if call.wire.base == nil {
 		call.wire.base = http.DefaultTransport
 	}
+	call.wire.origin, call.wire.single = call.origin, !call.repeatable
 	call.http.Transport, call.http.CheckRedirect = &call.wire, followNone
 	if call.standard = standard; !standard {
 		call.http.CheckRedirect = c.checkRedirect
@@ -124,23 +127,28 @@ func (c *call) run() (*http.Response, error) {
 	// A 2xx that does not count must not be taken for one that does.
 	if err == nil && (r.Outcome == Delivered || c.streaming || r.Status < 200 || r.Status > 299) {
 		drainOnClose(resp)
+		resp.Body = c.attempt.releasedBy(resp.Body)
 		return resp, nil
 	}
 	if resp != nil {
 		resp.Body.Close()
 	}
+	c.attempt.release()
 	failed := Error(r)
 	return nil, &failed
 }
 
 // newRequest returns a copy of the caller's request for the next try, still with the caller's body.
 func (c *call) newRequest() *http.Request {
+	if c.attempt != nil {
+		c.attempt.release()
+	}
 	c.attempt, c.expecting = &attempt{kind: c.kind}, c.wantsExpect()
 	c.attempt.began.Store(c.kind.begins())
 	c.wire.first, c.wire.attempt, c.wire.called, c.wire.err = c.attempt, c.attempt, false, nil
 	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = c.header()
-	c.attempt.careful = !resendable(r)
+	c.attempt.careful = !resend.Anyway(r)
 	c.attempt.setBody(r, r.Body)
 	return r
 }
@@ -151,7 +159,7 @@ func (c *call) header() http.Header {
 	// net/http takes an idempotency key as leave to send a request again by itself, even after it
 	// was sent whole. Where the user gave no such leave the key goes out in a spelling that
 	// net/http does not look for; to servers a name is the same in any case.
-	hide := !c.repeatable && hasKey(c.req)
+	hide := !c.repeatable && resend.HasKey(c.req)
 	// http.Client adds a jar's cookies to the map that it is given, each time.
 	if !hide && !c.expecting && c.http.Jar == nil {
 		return h

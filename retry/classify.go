@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/resend"
 )
 
 // Verdict says what one try's answer or error means. The zero Verdict leaves that to the table of the
@@ -66,6 +67,7 @@ const (
 	reasonLost        = "connection lost"
 	reasonEarly       = "answered before it was sent whole"
 	reasonTooEarly    = "too early"
+	reasonGoneAway    = "connection ended before it was processed"
 	reasonAskedToWait = "asked to wait"
 	reasonNotBefore   = "not before"
 	reasonOwnTimeout  = "timed out before it was sent"
@@ -120,8 +122,10 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 		return Verdict{Kind: Rejected, Reason: reasonRejected}
 	case !answeredBefore && foreign(err):
 		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
-	case refusedStream(err):
+	case resend.Refused(err):
 		return Verdict{Kind: Refused, Reason: reasonOverloaded}
+	case resend.GoneAway(err):
+		return Verdict{Kind: Refused, Reason: reasonGoneAway}
 	case sent && timedOut:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
 	case sent:

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/internal/resend"
 )
 
 // Client sends HTTP requests, and sends them again as the table of the package comment says.
@@ -153,7 +155,7 @@ func (c *Client) repeatable(req *http.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	return hasKey(req) // as net/http has it
+	return resend.HasKey(req) // as net/http has it
 }
 
 func (c *Client) observe(e Event) {

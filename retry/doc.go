@@ -77,6 +77,11 @@
 // not processed, unless the request is one that net/http resends in any case: a GET, HEAD, OPTIONS or TRACE,
 // or one with an Idempotency-Key. A transport that resends others by itself breaks this rule.
 //
+// net/http also resends after a PROTOCOL_ERROR of HTTP/2, which does not say that nothing was processed. A request that is
+// not repeatable therefore reaches the transport without its GetBody, unless the server speaks HTTP/1, and the Client itself
+// repeats it after a GOAWAY or REFUSED_STREAM: after the first GOAWAY at once. Such a request without a body is [Unknown] if
+// net/http is about to send it on another connection, for which it may have either reason.
+//
 // A 2xx that comes before the last byte of the request's body was written waits for that, up to ten
 // seconds. It does not count if the writing fails or does not end: such a server may have stored a
 // part, and net/http closes the connection soon after an answer without a body. A transport that calls the
@@ -89,7 +94,7 @@
 //
 // The head of an answer decides. Do returns when it has arrived, so an answer that is cut off after its 2xx
 // head is delivered, and an error while its body is read changes nothing about that. Close reads what is
-// left of the body, up to 64 KiB and a tenth of a second, so that an HTTP/1 connection is used again.
+// left of the body, up to 256 KiB and 50 ms, so that an HTTP/1 connection is used again.
 //
 // # Not before
 //

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/resend"
 )
 
 // judge returns how long to wait before the next try. If there is to be none it sets the call's result.
@@ -63,6 +64,11 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		}
 	}
 
+	if err != nil && resend.GoneAway(c.wire.err) && c.replayable && !c.goneAway {
+		c.reason, c.goneAway = reasonGoneAway, true
+		return 0, true // as net/http does; if it is so again, with a wait
+	}
+	c.goneAway = false
 	verdict := c.verdict(resp, err, seen, sent, hints)
 	if verdict.Kind == Accepted {
 		c.kind.accept(c.attempt.began.Load(), c.blame.refusals)
@@ -143,7 +149,7 @@ func stopCause(stop error) error {
 // Only what was seen in this try counts: a transport may have paths that tell httptrace and others
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
-	if _, notSent := notBefore(c.wire.err); notSent || refusedStream(c.wire.err) { // http.Client's own error for its timeout does not wrap it
+	if _, notSent := notBefore(c.wire.err); notSent || resend.Refused(c.wire.err) || resend.GoneAway(c.wire.err) { // http.Client's own error for its timeout does not wrap it
 		return false
 	}
 	if seen != 0 || !c.wire.called {

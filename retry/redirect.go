@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock/internal/drain"
+	"github.com/penstock/penstock/internal/resend"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -95,6 +96,8 @@ func redirects(resp *http.Response) (n int) {
 // would lose their connections.
 type wire struct {
 	base    http.RoundTripper
+	origin  *origin
+	single  bool     // the request must not be repeated
 	first   *attempt // watches all round trips of the try
 	attempt *attempt // watches the writing of the last one
 	called  bool
@@ -110,6 +113,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Response != nil {
 		w.first.unprocessed() // what is answered by a redirect is not
 	}
+	if w.single {
+		req = w.once(req)
+	}
 	if hasBody(req) {
 		if req.Response != nil {
 			w.attempt = new(attempt)
@@ -120,6 +126,13 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := w.base.RoundTrip(req)
+	if err != nil {
+		if w.first.repeating.Load() {
+			err = errNotAgain
+		} else if text, ok := resend.Reason(err); ok { // net/http's own text advises to set a GetBody
+			err = worded(text, err)
+		}
+	}
 	w.called, w.err = true, err
 	if resp != nil {
 		resp.Request = req // net/http does so, others forget; strayed and OutcomeOf rely on it

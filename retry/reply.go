@@ -47,3 +47,45 @@ func (r *reply) Close() error {
 	r.ended = true
 	return drain.Close(r.ReadCloser)
 }
+
+// release frees what the attempt's context holds.
+func (a *attempt) release() {
+	if a.refuse != nil {
+		a.refuse(nil)
+	}
+}
+
+// releasedBy returns body as one that releases the attempt when it is closed.
+func (a *attempt) releasedBy(body io.ReadCloser) io.ReadCloser {
+	if a.refuse == nil {
+		return body
+	}
+	if body == http.NoBody {
+		a.release()
+		return body
+	}
+	if rw, ok := body.(io.ReadWriteCloser); ok { // of an upgraded connection, which is written to as well
+		return &releasingConn{rw, a}
+	}
+	return &releasing{body, a}
+}
+
+type releasing struct {
+	io.ReadCloser
+	attempt *attempt
+}
+
+func (r *releasing) Close() error {
+	defer r.attempt.release()
+	return r.ReadCloser.Close()
+}
+
+type releasingConn struct {
+	io.ReadWriteCloser
+	attempt *attempt
+}
+
+func (r *releasingConn) Close() error {
+	defer r.attempt.release()
+	return r.ReadWriteCloser.Close()
+}

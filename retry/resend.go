@@ -3,7 +3,6 @@ package retry
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,38 +11,28 @@ import (
 	"syscall"
 )
 
-// resendable reports whether net/http sends a request again by itself also where it may have been processed, as
-// [http.Transport] says. Any other it sends again only where nothing of it was written, or where HTTP/2 says that it was
-// not processed.
-func resendable(req *http.Request) bool {
-	switch methodOf(req) {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
+// errNotAgain is why net/http does not send a request again that must not be repeated.
+var errNotAgain = errors.New("the server ended the request's stream, and did not say that it had not processed it")
+
+// once returns a request that must not be repeated as one that net/http sends again only where nothing of it was processed.
+// With HTTP/1 that is where nothing was written, and only net/http knows that. With HTTP/2 it also sends again after
+// a PROTOCOL_ERROR, which says nothing of the kind, and GetBody is not told why: without one, the error of the
+// transport says what happened, and the call itself sends again what is safe.
+func (w *wire) once(req *http.Request) *http.Request {
+	if !hasBody(req) || req.GetBody == nil {
+		return req
 	}
-	return hasKey(req)
-}
-
-// hasKey reports whether a request has an idempotency key, in a spelling that net/http looks for.
-func hasKey(req *http.Request) bool {
-	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
-}
-
-// streamError has the fields of the error that net/http returns for a stream of HTTP/2 that ended. That type
-// is not exported, but its method As fills in any struct with the same fields.
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
-}
-
-func (e streamError) Error() string { return fmt.Sprintf("stream %d: code %d", e.StreamID, e.Code) }
-
-// refusedStream reports whether err says that the server closed the stream before it did anything with the request
-// (RFC 9113, section 8.7).
-func refusedStream(err error) bool {
-	const code = 7
-	var e streamError
-	return errors.As(err, &e) && e.Code == code
+	out := req.WithContext(req.Context()) // a RoundTripper must not change its request
+	out.GetBody = nil
+	if w.origin.http1.Load() {
+		out.GetBody = func() (io.ReadCloser, error) {
+			if w.first.marks()&framed != 0 {
+				return nil, errNotAgain
+			}
+			return req.GetBody()
+		}
+	}
+	return out
 }
 
 // setBody makes body that of the next try's request, and watches what comes of it.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,17 +27,21 @@ const (
 	cutShort     // the writing ended before that
 	asks         // for a 100 Continue
 	readBody     // of a request that asks
+	framed       // its header went out by HTTP/2
 )
 
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
 type attempt struct {
-	kind    *kind        // nil: of a hop
-	careful bool         // net/http sends it again by itself only if it knows that it was not processed
-	began   atomic.Int64 // see kind.begins
-	seen    atomic.Uint32
-	bodyErr atomic.Pointer[error]         // why the caller's body could not be read or opened
-	waiter  atomic.Pointer[chan struct{}] // for the end of the writing
+	kind      *kind        // nil: of a hop
+	careful   bool         // net/http sends it again by itself only if it knows that it was not processed
+	began     atomic.Int64 // see kind.begins
+	seen      atomic.Uint32
+	bodyErr   atomic.Pointer[error]         // why the caller's body could not be read or opened
+	waiter    atomic.Pointer[chan struct{}] // for the end of the writing
+	refuse    context.CancelCauseFunc       // of a request that must not be repeated
+	repeating atomic.Bool                   // net/http is about to repeat it, although it may have been processed
+	conn      net.Conn                      // of such a request, the last one
 }
 
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
@@ -64,7 +70,12 @@ func (a *attempt) trace(c *call) context.Context {
 	if hasBody(c.req) {
 		hooks.WroteRequest = a.wrote
 	}
-	return httptrace.WithClientTrace(c, hooks)
+	var ctx context.Context = c
+	if !c.repeatable {
+		hooks.WroteHeaderField = func(name string, _ []string) { a.header(c.origin, name) }
+		ctx, a.refuse = context.WithCancelCause(c)
+	}
+	return httptrace.WithClientTrace(ctx, hooks)
 }
 
 // traceHop returns ctx with hooks that fill a, beside those that are there. The writing of one hop
@@ -73,7 +84,26 @@ func (a *attempt) traceHop(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.connected, WroteRequest: a.wrote})
 }
 
+// header notes by the first field of a header, which with HTTP/2 is a pseudo-header, how it goes out.
+func (a *attempt) header(o *origin, name string) {
+	switch {
+	case strings.HasPrefix(name, ":"):
+		a.mark(framed)
+		o.http1.Store(false)
+	case a.marks()&framed == 0:
+		o.http1.Store(true)
+	}
+}
+
+// doubtful reports whether net/http is about to repeat by HTTP/2 a request that must not be repeated. For one without a
+// body, such as an empty file, it needs no GetBody, see once.
+func (a *attempt) doubtful() bool { return a.refuse != nil && a.marks()&framed != 0 }
+
 func (a *attempt) connecting(string) {
+	if a.doubtful() {
+		a.repeating.Store(true)
+		return
+	}
 	if a.careful && a.marks()&gotConn != 0 {
 		a.unprocessed()
 	}
@@ -84,10 +114,22 @@ func (a *attempt) connecting(string) {
 // on it counts as sent when there is another connection for it.
 func (a *attempt) unprocessed() {
 	a.mark(gotConnAgain)
-	a.seen.And(^uint32(gotConn | wroteRequest | cutShort | readBody))
+	a.seen.And(^uint32(gotConn | wroteRequest | cutShort | readBody | framed))
 }
 
-func (a *attempt) connected(httptrace.GotConnInfo) {
+func (a *attempt) connected(info httptrace.GotConnInfo) {
+	if a.doubtful() {
+		// After a PROTOCOL_ERROR net/http does not use the connection again, so that the same one proves a
+		// REFUSED_STREAM. After a GOAWAY there is no such proof.
+		if info.Conn == nil || info.Conn != a.conn {
+			a.repeating.Store(true)
+			a.refuse(errNotAgain) // with HTTP/2 nothing is sent once the context has ended
+			return
+		}
+		a.repeating.Store(false)
+		a.unprocessed()
+	}
+	a.conn = info.Conn
 	if a.kind != nil { // a limiter may have held it until now
 		a.began.Store(a.kind.begins())
 	}

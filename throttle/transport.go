@@ -20,6 +20,7 @@ import (
 
 	"github.com/penstock/penstock/internal/hint"
 	"github.com/penstock/penstock/internal/openfiles"
+	"github.com/penstock/penstock/internal/resend"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/standing"
 )
@@ -540,7 +541,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		}
 		switch {
 		case err == errGoneAway:
-		case a.conns > 1 && replayable(a.req):
+		case a.conns > 1 && resend.Anyway(a.req):
 			err = notResent(err)
 		case a.req.Context().Err() != nil:
 			err = a.u.waitError(err)
@@ -561,19 +562,6 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		}
 		a.observe(e)
 	}
-}
-
-// replayable reports whether net/http sends a request again that may have reached the server, as its Transport says. Others
-// it sends again only if nothing of them was sent or processed.
-func replayable(r *http.Request) bool {
-	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
-		return false
-	}
-	switch r.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
-	}
-	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
 
 // wroteRequest is called when all of the request was written, or could not be.
@@ -675,16 +663,6 @@ const (
 	statusOverloaded = 529
 )
 
-// A streamError is an HTTP/2 stream that the server has reset. The type of net/http
-// is private; its As fills one with the same fields.
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
-}
-
-func (streamError) Error() string { return "stream error" }
-
 const (
 	// overdue is how many times the latency a request must have been in flight for its caller's deadline to be a timeout
 	// of the server.
@@ -760,7 +738,9 @@ func (a *attempt) failure(err error) Outcome {
 		return Overloaded // not even a connection
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return TimedOut
-	case errors.As(err, new(streamError)):
+	case resend.GoneAway(err) && a.last.Reused:
+		return Ignored // as connections end from time to time; a new one does not
+	case errors.As(err, new(resend.StreamError)), resend.Refused(err), resend.GoneAway(err):
 		return Overloaded
 	case errors.Is(err, syscall.ECONNREFUSED), lost(err):
 		return Overloaded

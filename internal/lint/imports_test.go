@@ -60,6 +60,7 @@ func within(path string, trees ...string) bool {
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
+	resend := module + "/internal/resend"
 	drain, openfiles, suspend, wire := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/wire"
 	fields := "github.com/dunglas/httpsfv"
 
@@ -72,7 +73,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, secret, standing, drain, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, resend, secret, standing, drain, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -82,8 +83,8 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "it is pure parsing",
 	}, {
-		name:    "secret, standing, drain, openfiles",
-		of:      []string{secret, standing, drain, openfiles},
+		name:    "resend, secret, standing, drain, openfiles",
+		of:      []string{resend, secret, standing, drain, openfiles},
 		through: []string{},
 		why:     "the public packages share them",
 	}, {

@@ -216,7 +216,10 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	if out.Body = req.Body; inMemory && req.Body == io.ReadCloser(j.body) {
 		out.Body = small.InMemory()
 	}
-	out.GetBody = func() (io.ReadCloser, error) { // net/http sends it once more by itself
+	if out.GetBody = nil; req.GetBody == nil { // net/http must not send it once more by itself
+		return out, nil
+	}
+	out.GetBody = func() (io.ReadCloser, error) {
 		body, err := req.GetBody()
 		if err != nil {
 			return nil, err
