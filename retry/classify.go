@@ -120,7 +120,7 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 		return Verdict{Kind: Refused, Reason: reasonUnreachable}
 	case proxy != 0:
 		return Verdict{Kind: Rejected, Reason: reasonRejected}
-	case !answeredBefore && foreign(err):
+	case !answeredBefore && (foreign(err) || notHTTP(err)):
 		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
 	case resend.Refused(err):
 		return Verdict{Kind: Refused, Reason: reasonOverloaded}
@@ -185,11 +185,17 @@ func foreign(err error) bool {
 		plain tls.RecordHeaderError
 		op    *net.OpError
 	)
-	if errors.As(err, &alert) || errors.As(err, &plain) || errors.As(err, &op) && op.Op == "remote error" {
-		return true
-	}
-	return strings.HasPrefix(innermost(err).Error(), "malformed HTTP ") // net/http has no type for what is no status line
+	return errors.As(err, &alert) || errors.As(err, &plain) || errors.As(err, &op) && op.Op == "remote error" ||
+		strings.HasPrefix(innermost(err).Error(), malformed+`response "\x15\x03`) // an alert of TLS
 }
+
+// notHTTP tells the errors of answers that are not HTTP. A server that has processed the request may give one, too.
+func notHTTP(err error) bool {
+	return strings.HasPrefix(innermost(err).Error(), malformed) && !foreign(err)
+}
+
+// malformed is how net/http's errors about what is no status line begin, for which it has no type.
+const malformed = "malformed HTTP "
 
 // innermost returns the error that err wraps in the end.
 func innermost(err error) error {

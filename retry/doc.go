@@ -20,7 +20,9 @@
 //	  process the request
 //	host unknown, certificate or protocol     failed, ErrUnreachable      failed, ErrUnreachable
 //	  refused, no answer ever before
-//	the same, after an answer                 again, no attempt           again, no attempt
+//	an answer that is not HTTP, and none      failed, ErrUnreachable      unknown, ErrUnreachable
+//	  ever before
+//	refused in that way, after an answer      again, no attempt           again, no attempt
 //	429, 503, 403 with a quota used up        again, no attempt           again, no attempt
 //	another refusal with Retry-After, but     again, no attempt           again, no attempt
 //	  those below

@@ -13,7 +13,8 @@ import (
 
 var (
 	// ErrUnreachable is in the error of a call that failed because the host is unknown, or its
-	// certificate or protocol was refused, and that has never had an answer from there. Trying
+	// certificate or protocol was refused, and that has never had an answer from there, and of one, failed or
+	// unknown, whose answer is not HTTP. Trying
 	// again does not help: check the URL and the TLS settings.
 	ErrUnreachable = errors.New("the server cannot be reached as configured")
 

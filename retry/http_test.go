@@ -457,15 +457,28 @@ func TestMisconfiguredAfterTheConnection(t *testing.T) {
 		tr.CloseIdleConnections()
 	}
 
-	for _, banner := range []string{"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "220-mail.example\r\n"} {
+	synctest.Test(t, func(t *testing.T) { // a server of TLS that was sent plain text: that is no request to it
+		c, _ := wireServer(t, Policy{GiveUpAfter: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
+			head(r)
+			io.WriteString(conn, "\x15\x03\x01\x00\x02\x02\x16")
+		})
+		_, err := c.Do(request(t, "POST", "x"))
+		if r := OutcomeOf(nil, err); r.Outcome != Failed || r.Uncertain || !errors.Is(err, ErrUnreachable) {
+			t.Errorf("alert: %+v", r)
+		}
+	})
+
+	for _, banner := range []string{"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "220-mail.example\r\n", "OK stored\r\n"} {
 		synctest.Test(t, func(t *testing.T) {
 			c, _ := wireServer(t, Policy{GiveUpAfter: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
 				head(r)
 				io.WriteString(conn, banner)
 			})
-			_, err := c.Do(request(t, "POST", "x"))
-			if r := OutcomeOf(nil, err); r.Outcome != Failed || r.Attempts != 1 || !errors.Is(err, ErrUnreachable) {
-				t.Errorf("%q: %+v", banner, r)
+			for method, want := range map[string]Outcome{"POST": Unknown, "PUT": Failed} { // it may be a poor server's answer
+				_, err := c.Do(request(t, method, "x"))
+				if r := OutcomeOf(nil, err); r.Outcome != want || !r.Uncertain || r.Attempts != 1 || !errors.Is(err, ErrUnreachable) {
+					t.Errorf("%s, %q: %+v", method, banner, r)
+				}
 			}
 			c, _ = wireServer(t, exact, func(n int, conn *memnet.Conn, r *textproto.Reader) {
 				head(r)

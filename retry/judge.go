@@ -92,6 +92,12 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		if verdict.Reason == reasonUnreachable {
 			c.last = fmt.Errorf("%w: %w: check the URL, the proxy and the TLS settings", c.last, ErrUnreachable)
 		}
+		if err != nil && sent && notHTTP(err) && verdict.Reason == reasonUnreachable {
+			c.uncertain = true
+			if !c.repeatable {
+				return c.end(Unknown, time.Time{}, because(c.last, errUnsafe))
+			}
+		}
 		return c.end(Failed, time.Time{}, c.last)
 	case Refused:
 		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal(c.status)

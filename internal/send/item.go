@@ -250,7 +250,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	text, wrong := excerpt(head, cut), misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
-		if r.ending.cause() == nil {
+		if r.ending.cause() == nil && out.Status != report.Unknown {
 			out.Status = report.Failed // also where another request found it out
 		}
 		out.Error = r.unreachable(j, end.Err, out.Error)
