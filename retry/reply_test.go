@@ -2,9 +2,11 @@ package retry
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,5 +114,16 @@ func TestUpgradedBodyIsLeftAlone(t *testing.T) {
 	resp, err := c.Do(request(t, "GET", "").WithContext(context.Background()))
 	if err != nil || resp.Body != io.ReadCloser(upgraded) {
 		t.Errorf("%v: %+v", err, resp)
+	}
+}
+
+// The package comment says how much of an answer is read by Close.
+func TestDrainBoundsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("up to %d KiB and %d ms", drain.MaxBytes>>10, drain.MaxTime.Milliseconds()); !strings.Contains(string(doc), want) {
+		t.Errorf("doc.go does not say %q", want)
 	}
 }
