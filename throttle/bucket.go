@@ -95,7 +95,8 @@ type Bucket struct {
 	}
 }
 
-// BucketStats is a snapshot of a [Bucket].
+// BucketStats is a snapshot of a [Bucket]. Its JSON is its own: a struct that is to have other fields in JSON must have it as
+// a named field, not embed it.
 type BucketStats struct {
 	Rate    rate.Limit // tokens a second; [rate.Inf], which JSON leaves out: no limit
 	Burst   int        // tokens that an idle bucket gathers

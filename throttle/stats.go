@@ -37,3 +37,25 @@ func (s UpstreamStats) MarshalJSON() ([]byte, error) {
 		plain
 	}{limit, limited(s.Rate), plain(s)})
 }
+
+// UnmarshalJSON reads what MarshalJSON writes: without Rate there is no limit.
+func (s *BucketStats) UnmarshalJSON(data []byte) error {
+	type plain BucketStats
+	p := plain{Rate: rate.Inf}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return err
+	}
+	*s = BucketStats(p)
+	return nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes: what is left out of Limit and Rate is no limit.
+func (s *UpstreamStats) UnmarshalJSON(data []byte) error {
+	type plain UpstreamStats
+	p := plain{Limit: math.MaxInt, Rate: rate.Inf}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return err
+	}
+	*s = UpstreamStats(p)
+	return nil
+}

@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,6 +44,27 @@ func TestStatsInJSON(t *testing.T) {
 		}
 		has(Limits{Fixed: true}, `{"Limits":{`, "e+308", "9223372036854775807", `"Probe"`, `"Paused"`)
 		has(Limits{Rate: 5, InFlight: 3}, `{"Limit":3,"Rate":5,"Limits":{`)
+	})
+}
+
+// What is read from JSON is what was written: no limit does not become a limit of 0, which stops.
+func TestStatsFromJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, r := range []rate.Limit{rate.Inf, 0, 5} {
+			want := NewBucket(r, 2).Stats()
+			var got BucketStats
+			if b, err := json.Marshal(want); err != nil || json.Unmarshal(b, &got) != nil || got != want {
+				t.Errorf("%s became %+v, want %+v", b, got, want)
+			}
+		}
+		for _, limits := range []Limits{{}, {Fixed: true}, {Rate: 5, InFlight: 3}} {
+			want := NewUpstream(limits).Stats()
+			var got UpstreamStats
+			b, err := json.Marshal(want)
+			if err != nil || json.Unmarshal(b, &got) != nil || got.Limit != want.Limit || got.Rate != want.Rate || !reflect.DeepEqual(got.Limits, want.Limits) {
+				t.Errorf("%s became %+v, want %+v", b, got, want)
+			}
+		}
 	})
 }
 

@@ -105,7 +105,8 @@ type steering struct {
 	until time.Time // when all of it may change by itself; zero: it does not
 }
 
-// UpstreamStats is a snapshot of an [Upstream].
+// UpstreamStats is a snapshot of an [Upstream]. Its JSON is its own: a struct that is to have other fields in JSON must have it
+// as a named field, not embed it.
 type UpstreamStats struct {
 	Limits  Limits
 	Holding Holding // the limit that holds callers back now
