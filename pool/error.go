@@ -27,7 +27,7 @@ type Error struct {
 	Failed     int64 // of these, the ones that ran and failed
 	NotStarted int64 // of these, the ones that never ran
 	First      error // of the failed task that ended first; nil if none of them ran
-	Cause      error // given to Discard, or why Drain stopped waiting and cancelled the tasks; nil if neither
+	Cause      error // given to a Discard that found tasks in the queue, or why Drain stopped waiting and cancelled the tasks; nil if neither
 
 	handler error // the first panic of the Failed field's function
 }
