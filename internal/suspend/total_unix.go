@@ -9,7 +9,9 @@ import (
 )
 
 // Total returns how long the machine was suspended since it was started. Differences of less than a second mean nothing.
-func Total() time.Duration {
+func Total() time.Duration { return total(read) }
+
+func total(read func(clock int32) time.Duration) time.Duration {
 	for {
 		before, all, after := read(running), read(always), read(running)
 		if after-before < 100*time.Millisecond { // else this thread had to wait in between
