@@ -36,8 +36,13 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 	if left.Asked > 0 {
 		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n", humanize.Comma(left.Asked))
 	}
-	if left.Skipped > 0 {
-		fmt.Fprintf(w, "skipped: %s, by what the journal has of earlier runs\n", humanize.Comma(left.Skipped))
+	for _, skipped := range []struct {
+		n   int64
+		why string
+	}{{left.Delivered, "delivered by an earlier run"}, {left.Unasked, "not asked for by --only"}, {left.Repeated, "the same file for the same URL as another"}} {
+		if skipped.n > 0 {
+			fmt.Fprintf(w, "skipped: %s, %s\n", humanize.Comma(skipped.n), skipped.why)
+		}
 	}
 	if left.Unknown > 0 {
 		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; --resend-unknown sends them again\n", humanize.Comma(left.Unknown))

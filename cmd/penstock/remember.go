@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -203,8 +204,8 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 		}
 		o.Only = f.selected()
 	}
-	if f.dryRun {
-		return nil
+	if err := f.known(path, *o); err != nil || f.dryRun {
+		return err
 	}
 	o.Command = continuing(os.Args[1:], o.Again)
 	stderr := cmd.ErrOrStderr()
@@ -215,6 +216,24 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: o.Command, Version: version(), Started: time.Now(),
 	}, stderr)
 	return err
+}
+
+// known returns an error if --only goes by a journal that is not there.
+func (f *sendFlags) known(path string, o send.Options) error {
+	if len(o.Only) == 0 {
+		return nil
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever is wrong, opening it finds out
+	}
+	check := "--to, --method and PENSTOCK_STATE"
+	switch {
+	case f.journal != "":
+		check = "--journal"
+	case f.job != "":
+		check = "--job and PENSTOCK_STATE"
+	}
+	return usageError(fmt.Errorf("--only: the journal %s is new, so nothing is known as %s: check %s", path, strings.Join(f.only, " or "), check))
 }
 
 // discard closes the journal of a run that does not begin.

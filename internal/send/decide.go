@@ -34,7 +34,7 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	case c.Twice:
 		return repeated, skipped("the same file goes to the same URL as another item of this run"), nil
 	case len(o.Only) > 0 && !slices.Contains(o.Only, c.State):
-		return unasked, skipped("not asked for (--only)"), nil
+		return unasked, skipped("not asked for by --only"), nil
 	case c.State == journal.None:
 		return toSend, out, nil
 	case c.State == journal.Delivered && c.Same && o.Again.IsZero():

@@ -16,7 +16,9 @@ import (
 type Left struct {
 	Items, Bytes int64    // to be sent
 	Asked        int64    // of Items, those that the server is asked about first
-	Skipped      int64    // delivered earlier, or left out by --only
+	Delivered    int64    // by an earlier run
+	Unasked      int64    // left out by --only
+	Repeated     int64    // the same as another item
 	Unknown      int64    // not sent again without leave
 	Failed       int64    // cannot be sent
 	First        []string // paths and URLs of the first to be sent, as people may see them
@@ -60,8 +62,14 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 		}
 		err = CheckMethod(it.Method)
 		switch {
-		case d == had, d == unasked, d == repeated, d == toSend && err == nil && onlyTouched(j):
-			left.Skipped++
+		case d == unasked:
+			left.Unasked++
+			continue
+		case d == repeated:
+			left.Repeated++
+			continue
+		case d == had, d == toSend && err == nil && onlyTouched(j):
+			left.Delivered++
 			continue
 		case d == inTheAir:
 			left.Unknown++
