@@ -178,6 +178,10 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		}
 		return usageError(err)
 	}
+	if err := options.CheckVerify(); err != nil {
+		discard(options.Journal)
+		return usageError(err)
+	}
 	if f.manifest != "" && options.Identified() {
 		if options.HeaderOrigin, err = send.HeaderOrigin(to, options.Source); err != nil {
 			discard(options.Journal)

@@ -130,16 +130,17 @@ func (r *run) next(s report.Summary) (next []string) {
 	if r.unnoted.Load() > 0 { // by the journal, which --only goes by
 		failed = onlyFlag.ReplaceAllString(r.Command, "")
 	}
-	if n := s.Items.Remaining + s.Items.Deferred; n > 0 {
-		return withValues([]string{"to go on: " + rest})
+	goesOn := s.Items.Remaining+s.Items.Deferred > 0
+	if goesOn {
+		next = append(next, "to go on: "+rest)
 	}
-	if n := s.Items.Failed; n > 0 {
+	if n := s.Items.Failed; n > 0 && !goesOn { // else they go with the rest
 		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), failed))
 	}
 	if n := s.Items.Unknown; n > 0 && !r.shared() && !r.Verify {
 		next = append(next, fmt.Sprintf("to ask the server about the %s unknown: %s", humanize.Comma(n), strings.Replace(rest, " send", " send --verify", 1)))
 	}
-	if n := s.Items.Unknown; n > 0 {
+	if n := s.Items.Unknown; n > 0 && !(goesOn && r.ResendUnknown) {
 		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), unknown))
 	}
 	return withValues(next)
@@ -170,6 +171,9 @@ func (r *run) resumed() (notes []string) {
 	}
 	if r.unasked > 0 {
 		notes = append(notes, humanize.Comma(r.unasked)+" skipped: not asked for by --only")
+	}
+	if found, absent := r.asked.found.Load(), r.asked.absent.Load(); found+absent > 0 {
+		notes = append(notes, fmt.Sprintf("of the files in doubt, --verify found %s at the server; not there and sent again: %s", humanize.Comma(found), humanize.Comma(absent)))
 	}
 	return notes
 }

@@ -489,9 +489,18 @@ func TestStopTimeout(t *testing.T) {
 		w.journal(filepath.Join(w.TempDir(), "j.db"))
 		soft, stop := context.WithCancelCause(context.Background())
 		time.AfterFunc(time.Second, func() { stop(&Interrupted{os.Interrupt}) })
-		w.ended(w.runUntil(context.Background(), soft), ExitInterrupted, 0, 0, 1, 0, 2)
+		sum := w.runUntil(context.Background(), soft)
+		w.ended(sum, ExitInterrupted, 0, 0, 1, 0, 2)
 		if w.since() != 26*time.Second {
 			w.Errorf("over after %v", w.since())
+		}
+		// The run that goes on does not send what is in doubt: what does is said now.
+		want := []string{
+			"to go on: penstock send", "to ask the server about the 1 unknown: penstock send --verify",
+			"to send the 1 unknown again, which may have arrived: penstock send --only unknown",
+		}
+		if diff := cmp.Diff(want, sum.Next); diff != "" {
+			w.Error(diff)
 		}
 	})
 }

@@ -117,10 +117,11 @@ type run struct {
 
 	toldForeign sync.Once
 	toldExposed sync.Once
-	settling    atomic.Pointer[time.Time] // until when postponed items wait
-	unread      atomic.Bool               // the reader of the results is waited for
-	unnoted     atomic.Int64              // items that failed and that the journal has nothing of
-	narrow      atomic.Bool               // a server has refused many items of one directory
+	settling    atomic.Pointer[time.Time]            // until when postponed items wait
+	unread      atomic.Bool                          // the reader of the results is waited for
+	unnoted     atomic.Int64                         // items that failed and that the journal has nothing of
+	asked       struct{ found, absent atomic.Int64 } // what servers said of items in doubt
+	narrow      atomic.Bool                          // a server has refused many items of one directory
 
 	// For submit, and after it for summary.
 	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything

@@ -107,6 +107,32 @@ func verifiable(it source.Item, several bool) bool {
 	return last != "" && (last == name || last == strings.TrimSuffix(name, filepath.Ext(name)) || last == it.Key)
 }
 
+// CheckVerify returns an error if Verify is set and the server can be asked about no item.
+func (o *Options) CheckVerify() error {
+	if !o.Verify || !o.shared() {
+		return nil
+	}
+	n := 0
+	if !o.Found.Partial { // standard input is read once
+		for it, err := range o.Source.Items() {
+			if err != nil {
+				continue // it is reported when its turn comes
+			}
+			if n++; verifiable(it, true) {
+				return nil
+			}
+		}
+	}
+	if n == 0 && !(o.Found.Partial && manyItems(o.Source.Method())) {
+		return nil
+	}
+	advice := "put {name} or {path} into --to"
+	if o.Source.OwnURLs() {
+		advice = `let each line's "url" end in the file's name or the "key"`
+	}
+	return fmt.Errorf("--verify: the server can be asked only about files that have a URL of their own: %s, or leave --verify out", advice)
+}
+
 // controlsLocked returns the controls for an item; nil if there are too many servers. It requires that mu is held.
 func (v *verifier) controlsLocked(it source.Item) *controls {
 	key := it.Method + " " + originOf(it.URL)

@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -129,8 +130,12 @@ func TestVerifyByEarlierDeliveries(t *testing.T) {
 		w.ended(w.run(), ExitItems, 3, 0, 1, 0, 0)
 		w.Verify = true
 		w.journal(name)
-		if s := w.run(); s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
+		s := w.run()
+		if s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
 			t.Errorf("%d posts, %+v\n%s", posts, s.Items, errorsOf(s))
+		}
+		if want := "of the files in doubt, --verify found 0 at the server; not there and sent again: 1"; !slices.Contains(s.Notes, want) {
+			t.Errorf("notes %q, want %q", s.Notes, want)
 		}
 	})
 }
