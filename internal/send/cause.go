@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,6 +22,7 @@ type causeError struct {
 	text    string
 	fault   bool   // of the configuration: trying later does not help
 	culprit string // who is to blame if that is not the server: "the proxy …"
+	lost    bool   // the server closed the connection, for whatever reason
 	err     error  // what it was found in
 }
 
@@ -58,7 +60,7 @@ func (n Network) explained(req *http.Request, err error) error {
 	var status *proxyError
 	var op *net.OpError
 	// Net/http marks everything that goes wrong on the way to a proxy, its certificate included.
-	if proxy != nil && (errors.As(err, &status) || errors.As(err, &op) && op.Op == "proxyconnect") {
+	if proxy != nil && (errors.As(err, &status) || errors.As(err, &op) && op.Op == "proxyconnect" || req.URL.Scheme == "http" && isNotHTTP(err)) {
 		at, e.culprit = proxy, "the proxy "+addressOf(proxy)
 	}
 	if status != nil {
@@ -73,6 +75,15 @@ func (n Network) explained(req *http.Request, err error) error {
 		who = serverAt(at)
 	}
 	switch e.text, e.fault = n.cause(at, who, err); {
+	case e.text == "" && isLost(err):
+		switch {
+		case e.culprit != "":
+		case proxy != nil:
+			who = "the server, or the proxy " + addressOf(proxy) + ","
+		default:
+			who, e.lost = "the server", true
+		}
+		e.text = who + closedWithout
 	case e.text == "":
 		return err
 	case e.culprit != "" && e.fault:
@@ -113,13 +124,47 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 		return who + " speaks plain HTTP: use http://", true
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert of TLS; net/http has no type for this
 		return who + speaksTLS, true
+	case isNotHTTP(err):
+		return who + " answers in something other than HTTP: check the port", true
 	case errors.As(err, &op) && op.Op == "remote error":
 		return n.alertCause(at, who, op.Err)
 	}
 	return certificateCause(at, err)
 }
 
-const speaksTLS = " speaks TLS: use https://"
+const (
+	speaksTLS     = " speaks TLS: use https://"
+	closedWithout = " closed the connection without an answer"
+	perhapsTLS    = ": if it speaks TLS, use https://"
+)
+
+// isNotHTTP reports whether what came instead of an answer does not begin like one; net/http has no type for this.
+func isNotHTTP(err error) bool { return strings.Contains(err.Error(), ": malformed HTTP ") }
+
+// isLost reports whether the other side closed the connection, in whichever way. An end of the file that is sent is not that.
+func isLost(err error) bool {
+	if errors.As(err, new(*fileError)) || errors.Is(err, errChanged) {
+		return false
+	}
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return strings.HasSuffix(err.Error(), "server closed idle connection") // not exported
+}
+
+// mayBeTLS reports whether a server that speaks TLS would end a job's plain HTTP as err says: it was never heard of, and its port is
+// not the usual one.
+func (r *run) mayBeTLS(j *job, err error) bool {
+	var e *causeError
+	if j.server == nil || !errors.As(err, &e) || !e.lost || !strings.HasPrefix(j.server.key, "http://") || !strings.Contains(j.server.host(), ":") {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !j.server.heard
+}
 
 // certificateCause is cause for a server's certificate.
 func certificateCause(at *url.URL, err error) (text string, fault bool) {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -69,6 +70,12 @@ func TestCauses(t *testing.T) {
 			says:  "port 8443 of h.example speaks TLS: use https://"},
 		{name: "http to a bare https port", to: "http://h.example:8443", serve: answer("\x15\x03\x01\x00\x02\x02\x46"),
 			says: "port 8443 of h.example speaks TLS: use https://"},
+		{name: "something else", to: "http://h.example:22", serve: answer("SSH-2.0-OpenSSH\r\n"),
+			says: "port 22 of h.example answers in something other than HTTP: check the port"},
+		{name: "something else that looks a little like HTTP", to: "http://h.example", serve: answer("HTTP/1.1 OK\r\n\r\n"),
+			says: "port 80 of h.example answers in something other than HTTP: check the port"},
+		{name: "the proxy is something else", to: "http://h.example", proxy: proxy, serve: answer("+OK POP3\r\n"),
+			says: "the proxy proxy.example:3128 answers in something other than HTTP: check the port in --proxy, HTTP_PROXY or HTTPS_PROXY"},
 		{name: "a certificate is demanded", to: "https://h.example", serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
 			says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
 		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example", serve: secure(func(c *tls.Config) {
@@ -131,6 +138,54 @@ func TestCauses(t *testing.T) {
 				}
 				if talk := w.watch.talk.String(); strings.Contains(talk+errorsOf(s), "sesame") {
 					t.Errorf("the proxy's password is shown: %s", talk)
+				}
+			})
+		})
+	}
+}
+
+// A connection that was closed is said so in words, with what may be the reason where nothing is known of the server.
+func TestClosedWithoutAnswer(t *testing.T) {
+	closed := func(_ *world, c net.Conn) { _, _ = c.Read(make([]byte, 10)) }
+	reset := func(w *world, c net.Conn) { closed(w, c); _ = c.(*memnet.Conn).Reset() }
+	later := func(w *world, c net.Conn) { // an answer, and then none
+		r := bufio.NewReader(c)
+		if request(r) != nil && w.since() == 0 {
+			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+			_ = request(r)
+		}
+	}
+	const says = "the server closed the connection without an answer"
+	for _, row := range []struct {
+		name, to string
+		proxy    bool
+		serve    func(*world, net.Conn)
+		says     string
+	}{
+		{"closed", "http://h.example:8443", false, closed, says + ": if it speaks TLS, use https://"},
+		{"reset", "http://h.example:8443", false, reset, says + ": if it speaks TLS, use https://"},
+		{"the usual port", "http://h.example", false, closed, says},
+		{"reset at the usual port", "http://h.example", false, reset, says},
+		{"TLS", "https://h.example:8443", false, closed, says},
+		{"it spoke before", "http://h.example:8443", false, later, says},
+		{"by a proxy", "http://h.example:8443", true, closed, "the server, or the proxy proxy.example:3128, closed the connection without an answer"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var w *world
+			onRawServer(t, 1, func(c net.Conn) { row.serve(w, c) }, func(it *world) {
+				w = it
+				if row.proxy {
+					w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}
+				}
+				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+				w.Attempts, w.GiveUpAfter = 1, 10*time.Second
+				s := w.run()
+				if len(s.Errors) != 1 {
+					t.Fatalf("errors %+v", s.Errors)
+				}
+				text, _ := strings.CutPrefix(s.Errors[0].Error, "PUT "+row.to+"/00000: ")
+				if rest, ok := strings.CutPrefix(text, row.says); !ok || strings.HasPrefix(rest, ": if") {
+					t.Errorf("%q, want %q", text, row.says)
 				}
 			})
 		})

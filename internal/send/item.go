@@ -247,6 +247,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if end.Err != nil {
 		out.Error = r.hide(j.item, withFlag(Plain(end.Err), end.Err))
 	}
+	if r.mayBeTLS(j, end.Err) {
+		out.Error = strings.Replace(out.Error, closedWithout, closedWithout+perhapsTLS, 1)
+	}
 	text, wrong := excerpt(head, cut), misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):

@@ -166,6 +166,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		return // a question about an item, not an item
 	}
 	s := r.serverLocked(e.Key)
+	s.heard = s.heard || e.Status != 0
 	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
 		if it := j.item; it.Header == nil {

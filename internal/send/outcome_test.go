@@ -76,7 +76,7 @@ func TestOutcomes(t *testing.T) {
 		{"PUT and reset", "PUT", reset, report.Delivered, 2, ""},
 		{"POST and 500", "POST", status(500), report.Unknown, 1, "it may have been accepted, and repeating it is not safe"},
 		{"POST and 504", "POST", status(504), report.Unknown, 1, "504 Gateway Timeout"},
-		{"POST and reset", "POST", reset, report.Unknown, 1, "connection reset by peer"},
+		{"POST and reset", "POST", reset, report.Unknown, 1, "the server closed the connection without an answer"},
 		{"POST and 503", "POST", status(503), report.Delivered, 2, ""},
 		{"POST and 429", "POST", status(429), report.Delivered, 2, ""},
 		{"POST and 408", "POST", status(408), report.Delivered, 2, ""},

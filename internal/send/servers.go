@@ -18,6 +18,7 @@ type server struct {
 	patience
 	key      string
 	accepted int64                // requests
+	heard    bool                 // it has answered something
 	newest   map[string]time.Time // by method: when that of them left that left last, of items without headers of their own
 	trouble  string               // what went wrong last; empty: nothing did
 	culprit  string               // who is to blame for that, if not the server: its proxy

@@ -160,7 +160,7 @@ func TestConnectingIsBounded(t *testing.T) {
 		{"proxy's head without end", true, func(c net.Conn, _ *tls.Config) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A: ")
 			keepWriting(c, "a", 0)
-		}, 0, "unexpected EOF"},
+		}, 0, "the server, or the proxy proxy.example:3128, closed the connection without an answer"},
 		{"proxy refuses", true, func(c net.Conn, _ *tls.Config) {
 			_ = request(bufio.NewReader(c))
 			_, _ = io.WriteString(c, "HTTP/1.1 503 No\r\n\r\n")
