@@ -74,7 +74,6 @@ const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
 	downAfter   = 2 * time.Second  // a server that takes nothing is said to be down
-	paceAfter   = 5 * time.Second  // a rate that was learned is told
 	silence     = 10 * time.Second // without an answer while some are waited for: worth telling
 	silentAfter = time.Second      // without another name from standard input, what was put aside is sent
 	settle      = 30 * time.Second // after which a server is asked about a file in doubt
@@ -155,6 +154,7 @@ type run struct {
 	grew      bool  // when last looked
 	learned   report.Learned
 	sound     int64 // requests accepted when what is learned began to count
+	pace      plateau
 	timeline  report.Timeline
 	last      report.Snapshot
 }

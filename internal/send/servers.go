@@ -29,12 +29,12 @@ type server struct {
 	earlier  time.Time // until when it asked in an earlier run to be left alone
 
 	// For watch alone.
-	down    time.Time // since when it is, where that was told; zero: it is not
-	told    time.Time // when that was
-	blamed  string    // who was said to be down, if not the server
-	pace    float64   // the rate that was learned, while people have not been told
-	settled time.Time // since when it has been so, about
-	paced   bool      // they have been
+	down   time.Time // since when it is, where that was told; zero: it is not
+	told   time.Time // when that was
+	blamed string    // who was said to be down, if not the server
+	limits limits    // that were told last
+	pace   plateau   // the rate that was learned
+	paced  bool      // people have been told
 }
 
 // host is the server's name, as people call it.

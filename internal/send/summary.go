@@ -157,7 +157,7 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 		s.InFlightLimit = v.Limit
 	}
 	s.Learned = learned(v.UpstreamStats)
-	r.learn(v, s)
+	r.learn(v, s, now)
 	s.Holding = words
 	if limit == report.LimitCoolDown {
 		s.Pause = v.Paused.Sub(now)
@@ -167,12 +167,16 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 
 // learn keeps what was learned for the summary. What was found before an outage, or in it, was about a server in trouble:
 // after it, as at the beginning, as many have to be accepted as say something of how many there may be.
-func (r *run) learn(v view, s report.Snapshot) {
+func (r *run) learn(v view, s report.Snapshot, now time.Time) {
 	if v.Phase == throttle.PhaseDown {
 		r.learned, r.sound = report.Learned{}, s.Accepted
 	}
+	r.pace.look(s.Ceiling, v.UpstreamStats, now)
 	if s.Learned != (report.Learned{}) && s.Accepted-r.sound >= evidence {
 		r.learned = s.Learned
+	}
+	if r.learned.Rate > 0 {
+		r.learned.Rate = report.Optional(math.Round(r.pace.found*1000) / 1000)
 	}
 }
 
@@ -180,9 +184,9 @@ func (r *run) learn(v view, s report.Snapshot) {
 const evidence = 10
 
 // tooFast says so where the server took much less than the rate that was given; "" where it took about that.
-func (r *run) tooFast(s report.Summary) string {
-	given, taken := float64(r.Limits.Rate), r.last.Ceiling
-	if r.Limits.Fixed || given == 0 || taken == 0 || taken > 0.9*given || s.Requests.Accepted < evidence {
+func (r *run) tooFast() string {
+	given, taken := float64(r.Limits.Rate), r.pace.found
+	if r.Limits.Fixed || given == 0 || taken == 0 || taken > 0.9*given {
 		return ""
 	}
 	pace := strings.TrimSuffix(report.Pace(taken), " req/s")
@@ -226,7 +230,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, Plain(reason))
 	}
 	s.Notes = append(s.Notes, r.refusedNotes()...)
-	if text := r.tooFast(s); text != "" {
+	if text := r.tooFast(); text != "" {
 		s.Notes = append(s.Notes, text)
 	}
 	left := r.Found.LeftOut

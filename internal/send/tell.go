@@ -3,7 +3,6 @@ package send
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -15,7 +14,30 @@ import (
 
 // changed logs a change of pace.
 func (r *run) changed(e throttle.Event) {
+	r.mu.Lock()
+	s := r.serverLocked(e.Key)
+	before := s.limits
+	s.limits = limits{e.Limit, e.Rate}
+	r.mu.Unlock()
+	if grows := before.inFlight > 0 && e.Limit >= before.inFlight && e.Rate >= before.rate && s.limits != before; grows && isRefusal(e.Reason) {
+		e.Reason = "trying more" // the reason is that of the last decrease
+	}
 	r.Log.Debug(fmt.Sprintf("%s: %s: %s", e.Key, cmp.Or(phases[e.Phase], string(e.Phase)), paceOf(e)))
+}
+
+// limits are what an event of a change told.
+type limits struct {
+	inFlight int
+	rate     rate.Limit
+}
+
+// isRefusal reports whether a reason explains a lower pace only.
+func isRefusal(reason string) bool {
+	switch reason {
+	case "throttled", "overloaded", "timed out", "failed", "trim":
+		return true
+	}
+	return false
 }
 
 // phases and reasons are the throttle's, in words for people who do not know how it works.
@@ -54,14 +76,9 @@ func (r *run) tell(now time.Time) {
 			r.Log.Info(fmt.Sprintf("%s answers again; nothing was accepted for %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
 			s.down, s.blamed = time.Time{}, ""
 		}
-		pace := float64(learned(stats).Rate)
-		switch {
-		case pace == 0 || s.paced:
-		case closed(stats) || math.Abs(pace-s.pace) > 0.1*pace:
-			s.pace, s.settled = pace, now
-		case now.Sub(s.settled) >= paceAfter:
+		if s.pace.look(float64(learned(stats).Rate), stats, now); s.pace.found > 0 && !s.paced {
 			s.paced = true
-			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(pace)))
+			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(s.pace.found)))
 		}
 	}
 }
@@ -92,13 +109,14 @@ func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
 
 // paceOf writes the limits that an event tells of, and why.
 func paceOf(e throttle.Event) string {
-	text := "any number in flight"
-	if !unlimited(e.Limit) {
-		text = fmt.Sprintf("at most %d in flight", e.Limit)
+	var parts []string
+	if e.Limit < mostInFlight { // else it limits nothing
+		parts = append(parts, fmt.Sprintf("at most %d in flight", e.Limit))
 	}
 	if e.Rate != rate.Inf {
-		text += ", " + report.Pace(float64(e.Rate))
+		parts = append(parts, report.Pace(float64(e.Rate)))
 	}
+	text := cmp.Or(strings.Join(parts, ", "), "no limit")
 	if e.Reason == "" {
 		return text
 	}

@@ -132,19 +132,27 @@ func TestLearned(t *testing.T) {
 
 // The log says in plain words what the throttle does.
 func TestChangesOfPaceInWords(t *testing.T) {
+	const few = 8
 	for _, c := range []struct {
-		e    throttle.Event
-		want string
+		e      throttle.Event
+		want   string
+		before limits
 	}{
-		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf, Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)"},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: 8, Rate: 3.96, Reason: "trim"}, "s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)"},
+		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf, Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)", limits{}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 3.96, Reason: "trim"}, "s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)", limits{}},
 		{throttle.Event{Phase: throttle.PhaseDown, Limit: math.MaxInt32, Rate: rate.Inf, Reason: "overloaded"},
-			"s: one request at a time until it accepts again: any number in flight (it refused: overloaded)"},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: 8, Rate: rate.Inf, Reason: "a reason of later"}, "s: pace adjusted: at most 8 in flight (a reason of later)"},
-		{throttle.Event{Phase: throttle.PhaseFixed, Limit: 8, Rate: rate.Inf}, "s: fixed: at most 8 in flight"},
+			"s: one request at a time until it accepts again: no limit (it refused: overloaded)", limits{}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf, Reason: "a reason of later"}, "s: pace adjusted: at most 8 in flight (a reason of later)", limits{}},
+		{throttle.Event{Phase: throttle.PhaseFixed, Limit: few, Rate: rate.Inf}, "s: fixed: at most 8 in flight", limits{}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: mostInFlight, Rate: 5, Reason: "throttled"}, "s: pace adjusted: 5 req/s (it refused: too many requests)", limits{mostInFlight, 6}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: mostInFlight, Rate: 5, Reason: "throttled"}, "s: pace adjusted: 5 req/s (trying more)", limits{mostInFlight, 4}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 5, Reason: "quota"}, "s: pace adjusted: at most 8 in flight, 5 req/s (by the quota that it states)", limits{few, 4}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight (trying more)", limits{few - 1, rate.Inf}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 4, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight, 4 req/s (it refused: overloaded)", limits{few - 1, 5}},
 	} {
 		var b strings.Builder
 		r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))}}
+		r.servers = map[string]*server{"s": {limits: c.before}}
 		c.e.Key = "s"
 		r.changed(c.e)
 		if got := b.String(); !strings.HasSuffix(got, fmt.Sprintf(" msg=%q\n", c.want)) {
