@@ -236,7 +236,7 @@ func TestGlobs(t *testing.T) {
 	}
 	for pattern, want := range map[string]string{
 		"data/*.nope":    `"data/*.nope": matches no file`,
-		"data/*~":        "left out: 1 editor leftovers",
+		"data/*~":        "left out: 1 editor leftover (",
 		"data/*/":        "matches directories only",
 		"data/a.csv/**":  "no directory",
 		"nowhere/*.csv":  `no directory "nowhere"`,

@@ -32,21 +32,25 @@ type LeftOut struct {
 func (l *LeftOut) counts() []leftCount {
 	const hidden, links = "--hidden sends hidden files", "--follow follows links"
 	return []leftCount{
-		{&l.Excluded, "excluded", ""}, {&l.Hidden, "hidden", hidden}, {&l.Leftover, "editor leftovers", hidden},
-		{&l.Links, "links", links}, {&l.Loops, "link loops", ""}, {&l.Special, "special files", ""},
-		{&l.Own, "of this run", ""}, {&l.Young, "younger than --min-age", ""},
+		{&l.Excluded, "excluded", "", ""}, {&l.Hidden, "hidden", "", hidden}, {&l.Leftover, "editor leftover", "s", hidden},
+		{&l.Links, "link", "s", links}, {&l.Loops, "link loop", "s", ""}, {&l.Special, "special file", "s", ""},
+		{&l.Own, "of this run", "", ""}, {&l.Young, "younger than --min-age", "", ""},
 	}
 }
 
 type leftCount struct {
-	n          *int64
-	what, flag string
+	n            *int64
+	what, plural string
+	flag         string
 }
 
 // String lists the counts that are not zero, and is empty when all are.
 func (l LeftOut) String() string {
 	var s []string
 	for _, c := range l.counts() {
+		if *c.n > 1 {
+			c.what += c.plural
+		}
 		if *c.n > 0 {
 			s = append(s, fmt.Sprintf("%d %s", *c.n, c.what))
 		}
