@@ -1,8 +1,11 @@
 package send
 
 import (
+	"io"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,4 +83,29 @@ func TestChangedWhileInDoubt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While a file that grows is sent again and again, that is what is said to be the reason.
+func TestGrowingFileIsNamed(t *testing.T) {
+	var name string
+	n := 0
+	onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if n++; n <= 3 {
+			if err := os.Truncate(name, large+int64(n)); err != nil {
+				t.Error(err)
+			}
+		}
+	}, func(w *world) {
+		name = w.firstFile()
+		if err := os.Truncate(name, large); err != nil {
+			t.Fatal(err)
+		}
+		w.method(http.MethodPut) // scans again
+		s := w.run()
+		w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+		if words := "1 file to be tried again: the file changed while it was sent"; !slices.Contains(w.watch.holding(), words) {
+			t.Errorf("it says %q", w.watch.holding())
+		}
+	})
 }

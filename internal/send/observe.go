@@ -221,6 +221,8 @@ func troubleOf(e throttle.Event) string {
 		return ""
 	case errors.Is(e.Err, errEarly):
 		return errEarly.Error()
+	case errors.Is(e.Err, errChanged):
+		return errChanged.Error()
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &proxy):
@@ -254,7 +256,10 @@ func (r *run) retrying(e retry.Event) {
 		return
 	}
 	if j.answer != nil {
-		if e.Uncertain {
+		switch {
+		case j.spoiled:
+			j.answer.Err = errChanged
+		case e.Uncertain:
 			j.answer.Err = errEarly
 		}
 		r.judged(*j.answer, time.Now())
