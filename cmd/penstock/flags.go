@@ -71,7 +71,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	memory.Var(&value[time.Time]{&f.again, "TIME", readTime, ""}, "again", "send again what was delivered before, or before TIME")
 	memory.Lookup("again").NoOptDefVal = "now"
 	memory.BoolVar(&f.resendUnknown, "resend-unknown", false, "send again what may have arrived in an earlier run")
-	memory.Var(&value[[]string]{&f.only, "STATE", readList, ""}, "only", "send only what earlier runs have left as failed, unknown, deferred or delivered; several with commas")
+	memory.Var(&value[[]string]{&f.only, "STATE", readList, ""}, "only", "send only what earlier runs have left as failed, unknown, deferred or delivered (results also as skipped); several with commas")
 	memory.StringVar(&f.from, "from", "", "`FILE` of results that --only goes by instead of the journal")
 
 	safe := in("Sent once, and whole")

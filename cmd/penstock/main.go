@@ -165,6 +165,9 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 			if err != nil || cmd == root && len(rest) > 0 {
 				return unknown("command", args[0], root)
 			}
+			if cmd.Name() == "lab" && len(rest) > 0 {
+				return helpPreset(cmd, rest[0])
+			}
 			cmd.InitDefaultHelpFlag() // as if it were executed
 			return cmd.Help()
 		},

@@ -56,7 +56,7 @@ func (f *rememberFlags) check() error {
 	}
 	for _, s := range f.only {
 		if !slices.Contains(states, s) {
-			return fmt.Errorf("--only %q: use %s", s, strings.Join(states, ", "))
+			return fmt.Errorf("--only %q: use failed, unknown, deferred or delivered, or skipped where results say what there is to send", s)
 		}
 	}
 	return nil

@@ -112,7 +112,11 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 	case errors.As(err, &dns) && dns.IsNotFound && !dns.IsTemporary:
 		return fmt.Sprintf("no such host: %s: check the name", dns.Name), true
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return who + " refuses connections: check that it is running", false
+		what := "the server"
+		if who != serverAt(at) {
+			what = "it"
+		}
+		return fmt.Sprintf("%s refuses connections: check that %s is running", who, what), false
 	case errors.As(err, &op) && op.Op == "dial" && op.Timeout() && n.ConnectTimeout > 0:
 		return fmt.Sprintf("no connection to %s within %v (--connect-timeout)", who, n.ConnectTimeout), false
 	case errors.As(err, &plain):

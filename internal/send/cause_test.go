@@ -94,7 +94,7 @@ func TestCauses(t *testing.T) {
 				_, _ = c.Read(make([]byte, 10))
 				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
 			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, HTTP_PROXY or HTTPS_PROXY"},
-		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that it is running",
+		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that the server is running",
 			note: "nothing was accepted for 5s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
 		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
 			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},

@@ -126,8 +126,12 @@ func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) er
 				pairs.add(fmt.Errorf("%s and %s have the same key %s, which must be an item's own",
 					printable(first.Path), printable(item.Path), printable(item.Key)))
 			case first.URL == item.URL:
-				pairs.add(fmt.Errorf("%s and %s would both %s to %s: send a directory that holds both, with {path} in the URL, or leave one out",
-					printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false)))
+				advice := "send a directory that holds both, with {path} in the URL"
+				if s.opts.Manifest != "" {
+					advice = "give each line a URL of its own"
+				}
+				pairs.add(fmt.Errorf("%s and %s would both %s to %s: %s, or leave one out",
+					printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false), advice))
 			}
 			return false
 		}
