@@ -136,6 +136,9 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 	return certificateCause(at, err)
 }
 
+// mayHaveArrived is what an unknown item says if its error says no more than what is wrong with the server.
+const mayHaveArrived = "it may have been accepted"
+
 const (
 	speaksTLS     = " speaks TLS: use https://"
 	closedWithout = " closed the connection without an answer"

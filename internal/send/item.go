@@ -257,6 +257,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 			out.Status = report.Failed // also where another request found it out
 		}
 		out.Error = r.unreachable(j, end.Err, out.Error)
+		if out.Status == report.Unknown && !strings.Contains(out.Error, mayHaveArrived) {
+			out.Error += ": " + mayHaveArrived
+		}
 	case wrong != nil:
 		out.Error = r.unreachable(j, wrong, out.Error)
 		text = ""

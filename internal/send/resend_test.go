@@ -33,8 +33,8 @@ func TestPostWithAnAnswerThatIsNotHTTP(t *testing.T) {
 		}
 		w.from("http://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPost})
 		s := w.run()
-		w.ended(s, ExitUnavailable, 0, 0, 1, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "malformed HTTP ") || !strings.Contains(text, "may have been accepted") {
+		w.ended(s, ExitUsage, 0, 0, 1, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "answers in something other than HTTP: check the port") || !strings.Contains(text, "may have been accepted") {
 			t.Error(text)
 		}
 	})
