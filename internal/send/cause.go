@@ -142,7 +142,7 @@ const mayHaveArrived = "it may have been accepted"
 const (
 	speaksTLS     = " speaks TLS: use https://"
 	closedWithout = " closed the connection without an answer"
-	perhapsTLS    = ": if it speaks TLS, use https://"
+	perhapsTLS    = " (if it speaks TLS, use https://)"
 )
 
 // isNotHTTP reports whether what came instead of an answer does not begin like one; net/http has no type for this.

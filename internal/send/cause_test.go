@@ -162,8 +162,8 @@ func TestClosedWithoutAnswer(t *testing.T) {
 		serve    func(*world, net.Conn)
 		says     string
 	}{
-		{"closed", "http://h.example:8443", false, closed, says + ": if it speaks TLS, use https://"},
-		{"reset", "http://h.example:8443", false, reset, says + ": if it speaks TLS, use https://"},
+		{"closed", "http://h.example:8443", false, closed, says + " (if it speaks TLS, use https://)"},
+		{"reset", "http://h.example:8443", false, reset, says + " (if it speaks TLS, use https://)"},
 		{"the usual port", "http://h.example", false, closed, says},
 		{"reset at the usual port", "http://h.example", false, reset, says},
 		{"TLS", "https://h.example:8443", false, closed, says},
@@ -184,7 +184,7 @@ func TestClosedWithoutAnswer(t *testing.T) {
 					t.Fatalf("errors %+v", s.Errors)
 				}
 				text, _ := strings.CutPrefix(s.Errors[0].Error, "PUT "+row.to+"/00000: ")
-				if rest, ok := strings.CutPrefix(text, row.says); !ok || strings.HasPrefix(rest, ": if") {
+				if rest, ok := strings.CutPrefix(text, row.says); !ok || strings.HasPrefix(rest, " (") {
 					t.Errorf("%q, want %q", text, row.says)
 				}
 			})
