@@ -68,6 +68,7 @@ type Journal struct {
 	stopped chan struct{} // closed when the writer has ended
 	logLost bool          // the write-ahead log was removed; the writer's until stopped
 	lost    error         // why rows could not be written in the end; the writer's until stopped
+	moved   error         // why what has the journal's names in the end is not ours; the writer's until stopped
 
 	closing sync.Once
 	closeBy error
@@ -518,6 +519,9 @@ func (j *Journal) Discard() error {
 func (j *Journal) discard() (err error) {
 	j.stop()
 	defer guard(&err)()
+	if j.moved != nil {
+		return cmp.Or(fault(j.path, j.abandon()), j.lock.Close())
+	}
 	ctx := context.Background()
 	_, err = j.conn.ExecContext(ctx, "DELETE FROM run WHERE n = ?", j.run)
 	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
@@ -555,13 +559,8 @@ func (j *Journal) close(exitStatus int) error {
 // end notes the run's end and closes the file.
 func (j *Journal) end(exitStatus int) (err error) {
 	defer guard(&err)()
-	if j.logLost && j.lock.removed() {
-		// Another run may have begun, and ended, with a log of its own. To close the connection would write what
-		// our log has over that, so it is left to the end of the process.
-		return nil
-	}
-	if errors.Is(j.Err(), errReplaced) { // what is there now is not ours
-		return closeDB(j.db, j.conn)
+	if j.moved != nil {
+		return j.abandon()
 	}
 	ctx := context.Background()
 	_, err = j.conn.ExecContext(ctx, "UPDATE run SET finished = ?, exit_status = ? WHERE n = ?", time.Now().UnixMilli(), exitStatus, j.run)
@@ -569,4 +568,14 @@ func (j *Journal) end(exitStatus int) (err error) {
 	// while somebody reads.
 	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
 	return cmp.Or(err, closeDB(j.db, j.conn))
+}
+
+// abandon closes the file where what has the journal's names now may be another run's.
+func (j *Journal) abandon() error {
+	if j.logLost && j.lock.removed() {
+		// Another run may have begun, and ended, with a log of its own. To close the connection would write what
+		// our log has over that, so it is left to the end of the process.
+		return nil
+	}
+	return closeDB(j.db, j.conn)
 }

@@ -99,6 +99,7 @@ func (w *writer) run() {
 		}
 	}
 	w.retry()
+	j.moved = w.intact() // nothing may have been written for hours
 	w.close()
 }
 

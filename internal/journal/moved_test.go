@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// A run whose journal was removed leaves the one that another run has made in its place alone, also if it has nothing to write.
+func TestEndOfRemovedJournal(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows removes no open file")
+	}
+	for name, end := range map[string]func(*Journal) error{
+		"Discard": (*Journal).Discard,
+		"Close":   func(j *Journal) error { return j.Close(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			first := mustOpen(t, path)
+			files, err := filepath.Glob(path + "*")
+			if err != nil || len(files) != 4 {
+				t.Fatal(files, err)
+			}
+			for _, file := range files {
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			second := mustOpen(t, path)
+			mustPut(t, second, full(1))
+			if err := end(first); err != nil {
+				t.Error(err)
+			}
+			if there, err := filepath.Glob(path + "*"); !slices.Equal(there, files) {
+				t.Errorf("of the other run's files only %q are left, %v", there, err)
+			}
+			second.Put(full(2), nil)
+			if err := second.Flush(); err != nil {
+				t.Errorf("the other run: %v", err)
+			}
+			var inUse *InUseError
+			if _, err := Open(t.Context(), Options{Path: path}); !errors.As(err, &inUse) {
+				t.Errorf("a third run may begin beside the second: %v", err)
+			}
+			mustClose(t, second)
+			equal(t, "the other run's rows", all(t, path), []Item{full(1), full(2)})
+		})
+	}
+}
+
+// A file that was put in the journal's place is not the run's to remove.
+func TestDiscardLeavesReplacement(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows removes no open file")
+	}
+	path := newPath(t)
+	j := mustOpen(t, path)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("not ours"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Discard(); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(path); string(data) != "not ours" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
