@@ -58,7 +58,11 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 		}
 	}
 	list(w, left.First, left.Items)
-	if d, by := o.Earliest(); by != "" {
+	now := time.Now()
+	for _, wait := range left.Waits {
+		fmt.Fprintf(w, "paused: %s\n", o.DescribeWait(wait, now))
+	}
+	if d, by := o.Earliest(left.Waits, now); by != "" {
 		fmt.Fprintf(w, "earliest finish: %v from the start, by %s\n", d.Round(10*time.Millisecond), by)
 	}
 	return nil

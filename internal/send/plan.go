@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
@@ -23,6 +25,8 @@ type Left struct {
 	Failed       int64    // cannot be sent
 	First        []string // paths and URLs of the first to be sent, as people may see them
 	Failures     []string // the first that cannot be, with the reasons
+
+	Waits []journal.Wait // that servers of Items asked for in earlier runs, and that are not over, by origin
 }
 
 // Plan says what a run would do, by the same decisions, and changes nothing. If remembers is false, the run
@@ -85,10 +89,18 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 		}
 		left.Items++
 		left.Bytes += it.Size
+		if len(past.waits) > 0 {
+			origin := originOf(it.URL)
+			if wait, ok := past.waits[origin]; ok {
+				left.Waits = append(left.Waits, wait)
+				delete(past.waits, origin)
+			}
+		}
 		if len(left.First) < most {
 			left.First = append(left.First, it.Path+" -> "+url)
 		}
 	}
+	slices.SortFunc(left.Waits, func(a, b journal.Wait) int { return strings.Compare(a.Origin, b.Origin) })
 	return left, nil
 }
 
@@ -97,6 +109,7 @@ type past struct {
 	rows    map[uint64]pastRow
 	claimed map[uint64]bool
 	last    time.Time // when the last run ended
+	waits   map[string]journal.Wait
 }
 
 // A pastRow is kept of each item: of most of a million there is no more to know.
@@ -123,9 +136,15 @@ func readPast(r *journal.Reader) (p past, err error) {
 		}
 		p.rows[row.ID] = kept
 	}
-	runs, err := r.Runs()
-	for _, run := range runs {
-		p.last = later(p.last, later(run.Started, run.Finished))
+	runs, err := r.Earlier()
+	if err != nil {
+		return p, err
+	}
+	p.last = runs.Last
+	waits, err := r.Waits()
+	p.waits = make(map[string]journal.Wait)
+	for _, w := range waits {
+		p.waits[w.Origin] = w
 	}
 	return p, err
 }

@@ -145,3 +145,94 @@ func TestKeysAreOnesOwn(t *testing.T) {
 		}
 	})
 }
+
+// A dry run names the waits that the run would obey.
+func TestPlanNamesWaits(t *testing.T) {
+	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}, func(w *world) {
+		name := filepath.Join(w.TempDir(), "j.db")
+		w.Workers, w.MaxWait = 1, time.Minute
+		w.journal(name)
+		w.ended(w.run(), ExitUnavailable, 0, 0, 0, 1, 1)
+		until := w.begin.Add(time.Hour)
+		time.Sleep(w.begin.Add(10 * time.Minute).Sub(time.Now()))
+
+		left := w.plan(name)
+		if len(left.Waits) != 1 || left.Waits[0].Origin != "http://127.0.0.1" || !left.Waits[0].Until.Equal(until) {
+			t.Fatalf("%+v", left.Waits)
+		}
+		if d, by := w.Earliest(left.Waits, time.Now()); by != "" {
+			t.Errorf("a run that does not wait is done after %v, by %s", d, by)
+		}
+		w.MaxWait, w.Limits.Rate, w.Found.Items = time.Hour, 1, left.Items
+		if d, by := w.Earliest(left.Waits, time.Now()); d != 50*time.Minute+time.Second || by != "the wait that http://127.0.0.1 asked for" {
+			t.Errorf("done after %v, by %s", d, by)
+		}
+		w.from("http://localhost/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+		if left := w.plan(name); len(left.Waits) > 0 {
+			t.Errorf("another server: %+v", left.Waits)
+		}
+	})
+}
+
+// A dry run and a run agree on when the run before ended.
+func TestPlanKnowsWhenTheLastRunEnded(t *testing.T) {
+	now := time.Now()
+	for name, runs := range map[string][]struct {
+		started time.Time
+		put     time.Time // the last item; zero: none
+		killed  bool
+	}{
+		"killed":                  {{now.Add(-2 * time.Hour), now.Add(-time.Hour), true}},
+		"killed before anything":  {{now.Add(-2 * time.Hour), time.Time{}, true}},
+		"ended":                   {{now.Add(-2 * time.Hour), now.Add(-time.Hour), false}},
+		"ended, after a set back": {{now.Add(48 * time.Hour), now.Add(49 * time.Hour), false}, {now, now, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "j.db")
+			for _, run := range runs {
+				j, err := journal.Open(t.Context(), journal.Options{Path: path, Started: run.started})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer j.Close(0)
+				if !run.put.IsZero() {
+					j.Put(journal.Item{ID: 1, State: journal.Unknown, Last: run.put}, nil)
+				}
+				if err := j.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				if !run.killed {
+					j.Close(0)
+					continue
+				}
+				left := filepath.Join(t.TempDir(), "j.db")
+				for _, suffix := range []string{"", "-wal"} {
+					data, err := os.ReadFile(path + suffix)
+					if err := errors.Join(err, write(left+suffix, data)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				path = left
+			}
+			r, err := journal.OpenReader(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			past, err := readPast(r)
+			if err := errors.Join(err, r.Close()); err != nil {
+				t.Fatal(err)
+			}
+			j, err := journal.Open(t.Context(), journal.Options{Path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.Close(0)
+			if want := j.Earlier().Last; !past.last.Equal(want) {
+				t.Errorf("%v, want %v", past.last, want)
+			}
+		})
+	}
+}

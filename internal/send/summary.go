@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -50,9 +51,9 @@ func (o Options) limits() string {
 	return strings.Join(limits, ", ")
 }
 
-// Earliest is how long the run takes at least, and by which limit; "" where no
-// limit says.
-func (o Options) Earliest() (d time.Duration, by string) {
+// Earliest returns how long the run takes at least, and what the reason is: "" if there is none, or if the run would end
+// instead of waiting for as long as a server asked it to.
+func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration, by string) {
 	if r := float64(o.Limits.Rate); r > 0 {
 		waits := float64(max(o.Found.Items-int64(max(o.Limits.Burst, 1)), 0))
 		d, by = seconds(waits/r), pace(o.Limits.Rate)
@@ -60,6 +61,17 @@ func (o Options) Earliest() (d time.Duration, by string) {
 	if b := float64(o.Limits.Bandwidth); b > 0 {
 		if whole := seconds(float64(o.Found.Bytes) / b); whole > d {
 			d, by = whole, humanize.IBytes(uint64(b))+"/s"
+		}
+	}
+	for _, w := range waits {
+		wait := w.Until.Sub(now)
+		switch {
+		case wait > forever(o.MaxWait):
+			return 0, ""
+		case !o.Source.OwnURLs(): // there is no other server that gets items meanwhile
+			return d + wait, "the wait that " + w.Origin + " asked for"
+		case wait > d:
+			d, by = wait, "the wait that "+w.Origin+" asked for"
 		}
 	}
 	return d, by

@@ -48,9 +48,18 @@ func (r *run) obey(j *job) {
 	}
 	r.mu.Unlock()
 	if first && wait.After(now) {
-		r.Log.Info(fmt.Sprintf("%s asked in an earlier run to wait until %s: nothing is sent to it before", origin, Clock(wait, now)))
+		r.Log.Info(fmt.Sprintf("%s asked in an earlier run to wait until %s; paused until then", origin, Clock(wait, now)))
 		j.server.Pause(wait, "an earlier run")
 	}
+}
+
+// DescribeWait says what a wait that a server asked for in an earlier run means for this one.
+func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
+	text := fmt.Sprintf("%s asked in an earlier run to wait until %s", w.Origin, Clock(w.Until, now))
+	if w.Until.Sub(now) > forever(o.MaxWait) {
+		return fmt.Sprintf("%s, longer than --max-wait %v: nothing would be sent to it", text, o.MaxWait)
+	}
+	return text + ": nothing would be sent to it before"
 }
 
 // Clock writes an instant as briefly as it is clear.
