@@ -42,6 +42,21 @@ var plainHeaders = map[string]bool{
 // secretName finds names of headers whose values are secrets, whatever they look like.
 var secretName = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|pass|pwd|sign|credential|session|sid\b|jwt|otp\b|pin\b|access|private|csrf|xsrf|bearer`)
 
+// Named reports whether the value of a header, or of a parameter of a query, is a secret by its name.
+func Named(name string) bool {
+	return secretName.MatchString(name) && !plain(name)
+}
+
+// Held reports whether a header's value is a secret as a whole: by the header's name, or since it begins like credentials.
+func Held(name, value string) bool {
+	return !plain(name) && (secretName.MatchString(name) || credentials(value))
+}
+
+// plain reports whether a header is none that holds secrets. A server may want idempotency keys in a header of any name.
+func plain(name string) bool {
+	return plainHeaders[http.CanonicalHeaderKey(name)] || strings.Contains(strings.ToLower(name), "idempotency")
+}
+
 // schemes of authentication are no secret.
 var schemes = map[string]bool{"bearer": true, "digest": true, "negotiate": true}
 
@@ -50,11 +65,11 @@ var schemes = map[string]bool{"bearer": true, "digest": true, "negotiate": true}
 // no secrets: to hide them would hide parts of hosts and paths.
 func (s *Set) AddHeader(h http.Header) {
 	for name, values := range h {
-		if plainHeaders[http.CanonicalHeaderKey(name)] {
+		if plain(name) {
 			continue
 		}
 		for _, v := range values {
-			if !secretName.MatchString(name) && !credentials(v) {
+			if !Held(name, v) {
 				for _, word := range words(v) {
 					if random(word) {
 						s.add(word)

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // Exposed returns a warning about what is secret and goes to a server without encryption; "" if nothing given for all
@@ -31,8 +33,8 @@ func exposed(to string, h http.Header, certificate bool) string {
 	authority, query, _ := strings.Cut(rest, "?")
 	authority, _, _ = strings.Cut(authority, "/")
 	var what []string
-	for name := range h {
-		if secretName(name) {
+	for name, values := range h {
+		if slices.ContainsFunc(values, func(v string) bool { return secret.Held(name, v) }) {
 			what = append(what, "the header "+name)
 		}
 	}
@@ -41,7 +43,7 @@ func exposed(to string, h http.Header, certificate bool) string {
 		what = append(what, "the password in the URL")
 	}
 	for pair := range strings.SplitSeq(query, "&") {
-		if name, value, _ := strings.Cut(pair, "="); value != "" && secretName(name) {
+		if name, value, _ := strings.Cut(pair, "="); value != "" && secret.Named(name) {
 			what = append(what, name+" in the URL")
 		}
 	}
@@ -62,20 +64,6 @@ func (r *run) exposed(warning string) {
 	if warning != "" {
 		r.toldExposed.Do(func() { r.Log.Warn(warning) })
 	}
-}
-
-// secretName reports whether a header or a parameter is likely to hold a secret.
-func secretName(name string) bool {
-	name = strings.ToLower(name)
-	if strings.Contains(name, "idempotency") {
-		return false
-	}
-	for _, word := range [...]string{"auth", "token", "secret", "password", "passwd", "key", "cookie", "session", "credential", "signature"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // loopback reports whether a host is this machine: what goes there is on no wire.

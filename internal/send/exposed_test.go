@@ -50,6 +50,24 @@ func TestExposed(t *testing.T) {
 	}
 }
 
+// What is hidden in messages is not sent in the clear without a word.
+func TestExposedIsWhatIsHidden(t *testing.T) {
+	for name, value := range map[string]string{
+		"X-Jwt": "1", "X-Pass": "1", "X-Sign": "1", "X-Access": "1", "X-Otp": "1", "X-Sid": "1", "X-Private": "1", "X-Pwd": "1", "X-Forward": "Basic dTpw",
+	} {
+		o := Options{To: "http://api.example.com/{name}", Header: http.Header{name: {value}}}
+		if got, want := o.Exposed(), "the header "+name+" is sent to http://api.example.com without TLS, where others can read it: use https://"; got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for _, name := range []string{"X-Idempotency-Key", "Content-Digest", "X-Env"} {
+		o := Options{To: "http://api.example.com/{name}", Header: http.Header{name: {"1"}}}
+		if got := o.Exposed(); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // A run warns once, whatever single items have of their own.
 func TestExposedIsToldOnce(t *testing.T) {
 	for name, row := range map[string]struct {

@@ -127,6 +127,35 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// The identity is shown, as an idempotency key: it depends on no value of a header that is kept out of messages, or guesses of
+// that value could be tested.
+func TestIdentityHasNoSecrets(t *testing.T) {
+	of := func(name, value string) identity {
+		return identityOf(source.Item{Method: "POST", URL: "http://h/", Header: http.Header{name: {value}}})
+	}
+	for _, name := range []string{
+		"Authorization", "Cookie", "Private-Token", "Ocp-Apim-Subscription-Key", "X-Amz-Security-Token", "X-Csrf-Token",
+		"X-Secret", "X-Jwt", "X-Signature", "X-Hub-Token", "X-Password", "X-Session-Token", "X-Pin", "X-Otp",
+	} {
+		if of(name, "1234") != of(name, "5678") {
+			t.Errorf("%s counts", name)
+		}
+	}
+	for name, values := range map[string][2]string{
+		"X-Forward":  {"Bearer 1234", "Bearer 5678"},
+		"X-Amz-Date": {"20260301T120000Z", "20260302T120000Z"},
+	} {
+		if of(name, values[0]) != of(name, values[1]) {
+			t.Errorf("%s counts", name)
+		}
+	}
+	for _, name := range []string{"X-Set", "Idempotency-Key", "X-Idempotency-Key", "Content-Language"} {
+		if of(name, "1234") == of(name, "5678") {
+			t.Errorf("%s does not count", name)
+		}
+	}
+}
+
 // A template goes through as it is written: the journal's name is made of one.
 func TestWithoutCredentialsOfTemplate(t *testing.T) {
 	for template, want := range map[string]string{
