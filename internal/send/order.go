@@ -38,9 +38,11 @@ func (r *run) putAside(it source.Item) bool {
 	o := &r.order
 	switch {
 	case filepath.Dir(it.Path) == r.doubted(it):
-		if o.refused = append(o.refused, it); len(o.refused) == maxAside {
+		if len(o.refused) >= maxAside {
 			r.closeNarrow(true)
+			return false // which sends it only if its server has accepted something meanwhile
 		}
+		o.refused = append(o.refused, it)
 	case len(o.failed) < maxAside && r.failedBefore(it):
 		o.failed = append(o.failed, it)
 	default:

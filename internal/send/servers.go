@@ -53,7 +53,7 @@ func (r *run) serverLocked(key string) *server {
 		if len(r.servers) < maxServers {
 			break
 		}
-		if stats := s.Stats(); stats.Waiting+stats.InFlight == 0 && !closed(stats) && s.failing.IsZero() {
+		if stats := s.Stats(); s.gone == nil && stats.Waiting+stats.InFlight == 0 && !closed(stats) && s.failing.IsZero() {
 			delete(r.servers, old)
 		}
 	}
