@@ -32,9 +32,12 @@ func (n Network) mostConns() int {
 	return max((files-otherFiles)/2, 4)
 }
 
-// dialer returns what connects to servers, as many at once as files may be open. How long servers keep the
-// connections goes to lives.
-func (n Network) dialer(lives *lives) dialFunc {
+// roomEvery is how often idle connections are closed while another one waits for a place: they may have become idle since.
+const roomEvery = time.Second / 4
+
+// dialer returns what connects to servers, as many at once as files may be open. While there is no room for another
+// connection, closeIdle is called. How long servers keep the connections goes to lives.
+func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 	dial := n.dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
@@ -53,10 +56,15 @@ func (n Network) dialer(lives *lives) dialFunc {
 			case places <- struct{}{}:
 			default:
 				full()
-				select {
-				case places <- struct{}{}:
-				case <-ctx.Done():
-					return nil, context.Cause(ctx)
+				for waits := true; waits; {
+					closeIdle()
+					select {
+					case places <- struct{}{}:
+						waits = false
+					case <-time.After(roomEvery):
+					case <-ctx.Done():
+						return nil, context.Cause(ctx)
+					}
 				}
 			}
 			free = sync.OnceFunc(func() { <-places })
@@ -65,6 +73,7 @@ func (n Network) dialer(lives *lives) dialFunc {
 		err := openfiles.Patiently(ctx, func() (err error) {
 			if c, err = dial(ctx, network, addr); openfiles.TooMany(err) {
 				full()
+				closeIdle()
 			}
 			return err
 		})

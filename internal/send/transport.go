@@ -51,7 +51,7 @@ func (n Network) idleTimeout() time.Duration {
 // base returns the transport that does the sending, keeping up to idle connections to a host.
 func (n Network) base(idle int) *connections {
 	c := &connections{network: n, perHost: idle, lives: lives{of: make(map[string]*life)}, pools: make(map[poolKey]transport)}
-	c.dial = n.dialer(&c.lives)
+	c.dial = n.dialer(&c.lives, c.CloseIdleConnections)
 	return c
 }
 
