@@ -5,7 +5,9 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/signal"
 	"regexp"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -38,6 +40,13 @@ func (u unstamped) Write(p []byte) (int, error) {
 // TestScripts runs penstock as its users do. The commands that the scripts use
 // are in script_test.go, the server that they send to is in server_test.go.
 func TestScripts(t *testing.T) {
+	// Programs inherit which signals are ignored, and those of the scripts are not to depend on whether the tests run under nohup or
+	// in the background. A signal that the tests handle themselves is not ignored in the programs that they start.
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
