@@ -54,7 +54,10 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context
 		signal.Stop(signals)
 		select {
 		case s := <-signals: // it came before Stop
-			os.Exit((&send.Interrupted{Signal: s}).Status())
+			if self, err := os.FindProcess(os.Getpid()); err == nil && self.Signal(s) == nil {
+				return
+			}
+			os.Exit((&send.Interrupted{Signal: s}).Status()) // where there are no signals
 		default:
 		}
 	}()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// awaitReader waits, before anything new is sent, until whoever reads the results has read most of them.
+// awaitReader waits, before anything new is sent, until the reader of the results has read most of them.
 func (r *run) awaitReader(ctx context.Context) error {
 	if r.Results == nil || !r.Results.Full() {
 		return nil
@@ -30,7 +30,7 @@ func (r *run) closeResults(ctx context.Context) {
 		return
 	}
 	warn := time.AfterFunc(downAfter, func() {
-		r.Log.Warn("waiting for whoever reads --results")
+		r.Log.Warn("waiting for the reader of --results")
 	})
 	defer warn.Stop()
 	brokenOff := ctx
