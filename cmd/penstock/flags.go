@@ -64,7 +64,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing: show files, URLs, limits and the earliest finish")
 
 	memory := in("What it remembers, and what it makes of it")
-	memory.Var(&value[string]{&f.job, "NAME", readName, ""}, "job", "name of the journal (default by URL and method); whoever has accounts of his own gets a name of his own")
+	memory.Var(&value[string]{&f.job, "NAME", readName, ""}, "job", "name of the journal (default by URL and method); use one name per account")
 	memory.StringVar(&f.journal, "journal", "", "`FILE` that is the journal (default one in the state directory; see penstock journal --help)")
 	memory.BoolVar(&f.noJournal, "no-journal", false, "remember nothing: the same command sends everything again")
 	memory.StringVar(&f.ifRunning, "if-running", f.ifRunning, "`WHAT` to do when another run has the journal: fail, skip, wait")
@@ -84,7 +84,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	safe.BoolVar(&f.noOverwrite, "no-overwrite", false, "send If-None-Match: *, by which a server refuses what it has already")
 
 	when := in("When to give up")
-	when.Var(&value[int]{&f.attempts, "N", readCount, "8"}, "attempts", "real failures of one file before it is failed; waits that the server asks for are none")
+	when.Var(&value[int]{&f.attempts, "N", readCount, "8"}, "attempts", "attempts per file; waits requested by the server do not count")
 	when.Var(&value[time.Duration]{&f.timeout, "D", readDuration, ""}, "timeout", "longest time for one attempt, waiting for its turn not counted (default none)")
 	when.Var(&value[time.Duration]{&f.connect, "D", readDuration, "10s"}, "connect-timeout", "longest time to connect")
 	when.Var(&value[time.Duration]{&f.stall, "D", readDuration, "1m"}, "stall-timeout", "longest time without a byte either way")

@@ -33,7 +33,7 @@ const ExitStatuses = `   0  all delivered, or nothing to do
    3  finished, but some items failed, or it is not known whether they arrived
    4  refused: ten files in a row by 401, 402, 407 or 507, or twenty alike by another
       3xx, 4xx, 501 or 505 to 511; the rest is kept for the next run
-   5  the server is unavailable or wants to be left alone; later may work
+   5  the server is unavailable or asked us to wait; later may work
    6  a local fault, such as a full disk or a damaged journal
    7  another run has the journal
   10  a limit that you set ended the run

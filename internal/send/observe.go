@@ -86,7 +86,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
-	text := fmt.Sprintf("%s asks to be left alone for %s (%s): nothing is sent until %s", e.Key, short(wait), header(e.Source), clock(e.Until, now))
+	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, short(wait), header(e.Source), clock(e.Until, now))
 	if e.Source == "quota" {
 		text = fmt.Sprintf("%s tells that our quota is used up for %s", e.Key, short(wait))
 	}
@@ -96,7 +96,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 // leftAlone notes that a server asks for more patience than the run has. Those who
 // waited may learn of it before the event of the pause comes.
 func (r *run) leftAlone(s *server, until time.Time) {
-	text := "the server wants to be left alone until " + until.Format(time.RFC3339)
+	text := "the server asked us to wait until " + until.Format(time.RFC3339)
 	if s != nil && s.earlier.Equal(until) {
 		text = "the server asked in an earlier run to wait until " + Clock(until, time.Now())
 	}

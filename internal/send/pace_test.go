@@ -165,7 +165,7 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 				t.Fatalf("%v before its end the pause is %v, %q", wait, snap.Pause, snap.Holding)
 			}
 		}
-		if talk := w.watch.talk.String(); strings.Count(talk, "http://127.0.0.1 asks to be left alone for 30 s (Retry-After): nothing is sent until") != 1 {
+		if talk := w.watch.talk.String(); strings.Count(talk, "http://127.0.0.1 asked us to wait 30 s (Retry-After); paused until") != 1 {
 			t.Errorf("it says %s", talk)
 		}
 	})
@@ -217,7 +217,7 @@ func TestPausesAreToldOnceInAWhile(t *testing.T) {
 		accept(w, r, 0)
 	}, func(w *world) {
 		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
-		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asks")
+		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asked us")
 		if most := int(w.since()/tellEvery) + 1; told < 2 || told > most {
 			t.Errorf("told %d times in %v", told, w.since())
 		}
@@ -277,7 +277,7 @@ func TestGiveUpIsPatientWhenAsked(t *testing.T) {
 			if got, want := w.since(), 100*time.Second+tick; got != want {
 				t.Errorf("over after %v, want %v", got, want)
 			}
-			want := "nothing was accepted for 1m20s (--give-up-after): 503 Service Unavailable; the server wants to be left alone until " +
+			want := "nothing was accepted for 1m20s (--give-up-after): 503 Service Unavailable; the server asked us to wait until " +
 				w.begin.Add(150*time.Second).Format(time.RFC3339)
 			if len(s.Notes) != 1 || s.Notes[0] != want {
 				t.Errorf("notes %q, want %q", s.Notes, want)
@@ -380,7 +380,7 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 				if n := len(seen.at); n > c.most {
 					t.Errorf("%d requests in %v, want at most %d", n, w.since(), c.most)
 				}
-				if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "try again later") && !strings.Contains(s.Notes[0], "left alone until 2000-") {
+				if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "try again later") && !strings.Contains(s.Notes[0], "wait until 2000-") {
 					t.Errorf("notes %q", s.Notes)
 				}
 			})
@@ -400,7 +400,7 @@ func TestMaxWait(t *testing.T) {
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		want := "the server wants to be left alone until " + w.begin.Add(61*time.Second).Format(time.RFC3339) + ", longer than --max-wait 1m0s"
+		want := "the server asked us to wait until " + w.begin.Add(61*time.Second).Format(time.RFC3339) + ", longer than --max-wait 1m0s"
 		if len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("notes %q, want %q", s.Notes, want)
 		}

@@ -20,7 +20,7 @@ type patience struct {
 	begin, end time.Time // of the last wait asked for, unless it counts
 }
 
-// asked records that a server wants to be left alone. Of requests on their way
+// asked records that a server asked us to wait. Of requests on their way
 // several may hear that: it is one wait.
 func (p *patience) asked(now, until time.Time) {
 	if !now.Before(p.end) {
@@ -203,7 +203,7 @@ func (r *run) giveUp(now time.Time) {
 	if until.IsZero() {
 		text += "; try again later"
 	} else {
-		text += "; the server wants to be left alone until " + until.Format(time.RFC3339)
+		text += "; the server asked us to wait until " + until.Format(time.RFC3339)
 	}
 	r.end(ExitUnavailable, errors.New(text))
 }

@@ -157,7 +157,7 @@ func TestPlanNamesWaits(t *testing.T) {
 		w.journal(name)
 		w.ended(w.run(), ExitUnavailable, 0, 0, 0, 1, 1)
 		until := w.begin.Add(time.Hour)
-		time.Sleep(w.begin.Add(10 * time.Minute).Sub(time.Now()))
+		time.Sleep(time.Until(w.begin.Add(10 * time.Minute)))
 
 		left := w.plan(name)
 		if len(left.Waits) != 1 || left.Waits[0].Origin != "http://127.0.0.1" || !left.Waits[0].Until.Equal(until) {

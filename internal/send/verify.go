@@ -305,7 +305,7 @@ func unanswered(asking context.Context, err error) string {
 	case context.Cause(asking) == errNoAnswer, errors.Is(err, context.DeadlineExceeded):
 		return errNoAnswer.Error()
 	case errors.As(err, &paused):
-		return "the server wants to be left alone"
+		return "the server asked us to wait"
 	case errors.As(err, &stopped):
 		return "the run ended before it was asked"
 	}

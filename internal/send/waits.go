@@ -48,7 +48,7 @@ func (r *run) obey(j *job) {
 	}
 	r.mu.Unlock()
 	if first && wait.After(now) {
-		r.Log.Info(fmt.Sprintf("%s asked in an earlier run to wait until %s; paused until then", origin, Clock(wait, now)))
+		r.Log.Info(fmt.Sprintf("%s asked us in an earlier run to wait; paused until %s", origin, Clock(wait, now)))
 		j.server.Pause(wait, "an earlier run")
 	}
 }
