@@ -53,12 +53,12 @@ func (b *bar) filler(text func(Snapshot, int) string) mpb.BarFillerFunc {
 			// The line that stays speaks of the whole run.
 			s.ETA = 0
 			if t := s.Elapsed.Seconds(); t > 0 {
-				d := s.done()
-				s.FilesPerSecond, s.BytesPerSecond = d.files/t, d.bytes/t
+				s.FilesPerSecond, s.BytesPerSecond = s.done().files/t, float64(s.DeliveredBytes)/t
 			}
 		}
 		// A line that fills the last column wraps on some terminals.
-		_, err := io.WriteString(w, text(s, stat.AvailableWidth-1))
+		// A terminal that shows ^C leaves the cursor behind it, and mpb clears only what is to the right of that.
+		_, err := io.WriteString(w, lineStart+text(s, stat.AvailableWidth-1))
 		return err
 	}
 }
@@ -70,9 +70,7 @@ func (b *bar) Update(s Snapshot) {
 }
 
 func (b *bar) Log(line string) {
-	// A terminal that shows ^C leaves the cursor behind it, and mpb clears only
-	// what is to the right of that.
-	text := "\r" + talk(line, widthOf(b.f))
+	text := lineStart + talk(line, widthOf(b.f))
 	if _, err := io.WriteString(b.p, text); err != nil {
 		_, _ = io.WriteString(b.f, text) // closed: no bar is in the way
 	}
@@ -89,6 +87,9 @@ func (b *bar) Close() {
 		b.p.Wait()
 	})
 }
+
+// lineStart goes to the beginning of a line, whose rest mpb has cleared.
+const lineStart = "\r"
 
 const (
 	minBar = 10

@@ -68,7 +68,7 @@ func screen(t *testing.T, out string) []string {
 		if !ok {
 			t.Fatalf("the cursor is left behind %q", out)
 		}
-		rows, out = append(rows, strings.TrimPrefix(row, "\r")), rest
+		rows, out = append(rows, strings.TrimPrefix(row, lineStart)), rest
 	}
 	return rows
 }
@@ -116,6 +116,29 @@ func TestBarOnTerminal(t *testing.T) {
 	}
 	if got := rows[workers*each+1]; got != "talk after the end" {
 		t.Errorf("the end is %q", got)
+	}
+}
+
+// What a terminal shows when somebody types moves the cursor; nothing of the old lines stays.
+func TestBarAfterEcho(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Setenv("TERM", "xterm")
+	tty, written := terminal(t, 80)
+	p, err := NewProgress("bar", tty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Update(Snapshot{Total: 10, KnownTotal: true, Delivered: 7, Holding: "held by your --rps 4"})
+	p.Log("talk") // and the lines
+	p.Close()
+	out := written()
+	for _, up := range strings.Split(out, "\x1b[J")[1:] {
+		if up != "" && !strings.HasPrefix(up, "\r") {
+			t.Errorf("drawn from where the cursor is: %q", up)
+		}
+	}
+	if !strings.Contains(out, "\r[") {
+		t.Errorf("no line begins at the left: %q", out)
 	}
 }
 

@@ -46,7 +46,7 @@ func (w work) plus(v work) work {
 
 // done is the work of a run so far. Skipped items took no time: they are not among it.
 func (s *Snapshot) done() work {
-	return work{float64(s.ended() - s.Skipped), float64(s.Bytes - s.SkippedBytes), s.Elapsed.Seconds()}
+	return work{float64(s.ended() - s.Skipped), float64(s.Bytes + s.LostBytes - s.SkippedBytes), s.Elapsed.Seconds()}
 }
 
 // like returns 1 if w has more bytes a file than v, -1 if it has fewer, and 0 if there is little difference.

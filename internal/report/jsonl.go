@@ -22,7 +22,7 @@ type progressLine struct {
 	Unknown           int64     `json:"unknown"`
 	Skipped           int64     `json:"skipped"`
 	Deferred          int64     `json:"deferred"`
-	Bytes             int64     `json:"bytes"`       // of items that ended, however, and of large ones under way
+	Bytes             int64     `json:"bytes"`       // of items delivered or skipped, and of large ones under way
 	TotalBytes        *int64    `json:"total_bytes"` // null while total is, or if sizes are not known
 	Sent              int64     `json:"sent"`
 	RequestsPerSecond float64   `json:"requests_per_second"`

@@ -40,7 +40,8 @@ func (m *Meter) Measure(s *Snapshot) {
 		d := s.done().minus(m.last.done())
 		m.requests.add(float64(s.Sent-m.last.Sent), dt, rateMemory)
 		m.files.add(d.files, dt, rateMemory)
-		m.moved.add(d.bytes, dt, rateMemory)
+		// What is broken off and sent again was sent all the same.
+		m.moved.add(max(0, float64(s.DeliveredBytes-m.last.DeliveredBytes)), dt, rateMemory)
 		m.pauses.observe(s, dt)
 		if m.pauses.single || s.Limit == LimitDown && !s.Silent {
 			d.seconds = 0 // nothing was tried
@@ -73,8 +74,8 @@ func (m *Meter) Measure(s *Snapshot) {
 }
 
 func (m *Meter) estimate(s *Snapshot, dt float64) {
-	rest := work{files: float64(s.Total - s.ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes))}
-	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown {
+	rest := work{files: float64(s.Total - s.ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes-s.LostBytes))}
+	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown || s.Stopping {
 		m.known = false
 		return
 	}

@@ -125,6 +125,45 @@ func TestMeterPause(t *testing.T) {
 	within(t, "time left", s.ETA.Seconds(), 840/4, 0.02)
 }
 
+// Bytes that are broken off count for nothing, but were sent.
+func TestMeterBrokenOff(t *testing.T) {
+	var m Meter
+	var s Snapshot
+	step := func(files, moving int64) {
+		s.Total, s.KnownTotal, s.TotalBytes, s.Elapsed = 12, true, 12*40<<20, s.Elapsed+tick
+		s.Delivered = files
+		s.Bytes = files*40<<20 + moving
+		s.DeliveredBytes = s.Bytes
+		m.Measure(&s)
+	}
+	for i := range int64(200) {
+		step(i/40, i%40<<20)
+	}
+	within(t, "bytes a second", s.BytesPerSecond, 4<<20, 0.05)
+	step(4, 0) // the server refused 39 MiB
+	for i := range int64(8) {
+		step(4, i<<20)
+	}
+	within(t, "bytes a second after that", s.BytesPerSecond, 4<<20, 0.1)
+	if s.ETA == 0 {
+		t.Error("no time left is shown")
+	}
+	s.Stopping = true
+	step(4, 9<<20)
+	if s.ETA != 0 {
+		t.Errorf("%v left, of files that are not sent any more", s.ETA)
+	}
+	tally := NewTally(time.Now())
+	tally.Item(Item{Status: Delivered, Bytes: 1})
+	tally.Item(Item{Status: Skipped, Bytes: 2})
+	for _, status := range []Status{Deferred, Failed, Unknown} {
+		tally.Item(Item{Status: status, Bytes: 4})
+	}
+	if s := tally.Snapshot(time.Now()); s.Bytes != 3 || s.LostBytes != 12 || s.done().bytes != 13 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Whatever happens, an estimate is never negative and never absurd.
 func TestMeterRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())

@@ -21,9 +21,10 @@ type Snapshot struct {
 	// Items that ended, by how.
 	Delivered, Failed, Unknown, Skipped, Deferred int64
 
-	Bytes          int64 // of the items that ended, and of those under way as far as they are known
+	Bytes          int64 // of the items that were delivered or skipped, and of those under way as far as they are known
 	SkippedBytes   int64 // of these, of items that were skipped
-	DeliveredBytes int64
+	DeliveredBytes int64 // the others of these
+	LostBytes      int64 // of the items that ended in any other way: how many of them were sent is not known
 	TotalBytes     int64 // of all items known of; 0 if sizes are not known
 
 	Sent, Accepted    int64 // requests on the wire, and of these
@@ -34,6 +35,7 @@ type Snapshot struct {
 	InFlightLimit int     // requests in flight that are; 0: any
 	Learned       Learned // of these, what nobody gave
 	Limit         Limit   // what holds the run back
+	Stopping      bool    // nothing new is sent any more
 	Silent        bool    // that is a server that does not answer, and is not known to be down
 	// Pause is how long the cool-down that is in force still lasts; 0 if there is none.
 	Pause time.Duration

@@ -55,9 +55,9 @@ type Tally struct {
 	items struct {
 		sync.Mutex
 		byStatus  map[Status]int64
-		bytes     int64 // of all items that ended
 		delivered int64 // bytes
 		skipped   int64 // bytes
+		lost      int64 // bytes of all other items that ended
 		groups    groups
 	}
 	requests struct {
@@ -111,12 +111,13 @@ func (t *Tally) Item(it Item) {
 	i.Lock()
 	defer i.Unlock()
 	i.byStatus[it.Status]++
-	i.bytes += it.Bytes
 	switch it.Status {
 	case Delivered:
 		i.delivered += it.Bytes
 	case Skipped:
 		i.skipped += it.Bytes
+	default:
+		i.lost += it.Bytes
 	}
 	if grouped {
 		i.groups.add(key, &it)
@@ -214,7 +215,7 @@ func (t *Tally) Snapshot(at time.Time) Snapshot {
 		s.Unknown = i.byStatus[Unknown]
 		s.Skipped = i.byStatus[Skipped]
 		s.Deferred = i.byStatus[Deferred]
-		s.Bytes, s.SkippedBytes, s.DeliveredBytes = i.bytes, i.skipped, i.delivered
+		s.Bytes, s.SkippedBytes, s.DeliveredBytes, s.LostBytes = i.delivered+i.skipped, i.skipped, i.delivered, i.lost
 	}()
 	t.requests.Lock()
 	by := &t.requests.byOutcome

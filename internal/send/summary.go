@@ -160,6 +160,7 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	s.Underway = underway
 	s.Bytes += moving
 	s.DeliveredBytes += moving
+	s.Stopping = r.ending.cause() != nil
 	s.InFlight, s.Waiting = v.InFlight, v.Waiting
 	s.Silent = r.silent(v, now) > 0
 	if v.Rate != rate.Inf {
