@@ -7,7 +7,15 @@ import (
 
 const (
 	// rateMemory is how far "the last seconds" reach.
-	rateMemory = 5.0
+	rateMemory = 3.0
+	// gaps is how many times the longest time between two answers they reach at least, so that answers that come together
+	// now and then are one pace, up to maxMemory.
+	gaps      = 4.0
+	maxMemory = 60.0
+	// slowAnswer is how long answers take at least from which on the time left is a number of them.
+	slowAnswer = 2 * time.Second
+	// steadiness is how slowly the time left follows a new estimate, in seconds.
+	steadiness = 5.0
 	// etaSoonest is how much of a run must have been seen before an ETA is worth
 	// showing.
 	etaSoonest = 3 * time.Second
@@ -28,6 +36,9 @@ type Meter struct {
 	requests, files, moved average // over the last seconds
 	history                history
 	pauses                 pauses
+	tail                   tail
+	quiet                  float64 // seconds since something was done, pauses not among them
+	gap                    float64 // how long that was at most, lately
 	learned                float64 // requests a second; a better one has to last to be believed
 	left                   float64 // seconds, smoothed, without the pause in force
 	known                  bool    // left means something
@@ -38,10 +49,13 @@ func (m *Meter) Measure(s *Snapshot) {
 	dt := (s.Elapsed - m.last.Elapsed).Seconds()
 	if dt > 0 {
 		d := s.done().minus(m.last.done())
-		m.requests.add(float64(s.Sent-m.last.Sent), dt, rateMemory)
-		m.files.add(d.files, dt, rateMemory)
+		memory := m.observeGaps(s, d, dt)
+		m.requests.add(float64(s.Sent-m.last.Sent), dt, memory)
+		m.files.add(d.files, dt, memory)
 		// What is broken off and sent again was sent all the same.
-		m.moved.add(max(0, float64(s.DeliveredBytes-m.last.DeliveredBytes)), dt, rateMemory)
+		moved := max(0, float64(s.DeliveredBytes-m.last.DeliveredBytes))
+		m.moved.add(moved, dt, memory)
+		m.tail.observe(s, moved, dt)
 		m.pauses.observe(s, dt)
 		if m.pauses.single || s.Limit == LimitDown && !s.Silent {
 			d.seconds = 0 // nothing was tried
@@ -100,6 +114,14 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	if speed := m.moved.value(); s.Limit == LimitBandwidth && speed > 0 {
 		left = max(left, rest.bytes/speed)
 	}
+	if n := float64(s.InFlight); s.Latency >= slowAnswer && n > 0 && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
+		rounds := math.Ceil(rest.files / n)
+		// How many there will be at once when each answer takes that long is not known while it is found out.
+		left, ok = max(0, rounds*s.Latency.Seconds()-m.quiet), !s.Growing || rounds <= 1
+	}
+	if least, known := m.tail.left(s, rest); known {
+		left, ok = max(left, least+pause), true
+	}
 	left = max(0, left-pause)         // which is known, and not smoothed
 	if !ok || !(left < etaFarthest) { // also NaN
 		m.known = false
@@ -113,9 +135,21 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		case m.pauses.began && m.pauses.recur && m.pauses.n > 1:
 			expected = max(0, m.left-pause) // it was a part of that
 		}
-		left = expected + (left-expected)*(1-math.Exp(-dt/min(rateMemory, s.Elapsed.Seconds()/10)))
+		left = expected + (left-expected)*(1-math.Exp(-dt/min(steadiness, s.Elapsed.Seconds()/10)))
 	}
 	m.left, m.known = left, true
+}
+
+// observeGaps records how long nothing was done, and returns how far back the rates reach.
+func (m *Meter) observeGaps(s *Snapshot, d work, dt float64) (memory float64) {
+	if s.Pause == 0 {
+		m.quiet += dt
+	}
+	m.gap *= math.Exp(-dt / maxMemory)
+	if d.files > 0 || d.bytes > 0 {
+		m.gap, m.quiet = max(m.gap, m.quiet), 0
+	}
+	return min(max(rateMemory, gaps*m.gap), maxMemory)
 }
 
 // paced is how long files take under the rate in force, if nothing else holds them; 0 where there is none.

@@ -73,7 +73,7 @@ func TestMeterMeasured(t *testing.T) {
 		}
 		m.Measure(&s)
 	}
-	within(t, "bytes a second", s.BytesPerSecond, 5<<10, 0.02)
+	within(t, "bytes a second", s.BytesPerSecond, 5<<10, 0.03)
 	within(t, "time left", s.ETA.Seconds(), 1000*10/5, 0.03)
 }
 

@@ -26,15 +26,18 @@ type Snapshot struct {
 	DeliveredBytes int64 // the others of these
 	LostBytes      int64 // of the items that ended in any other way: how many of them were sent is not known
 	TotalBytes     int64 // of all items known of; 0 if sizes are not known
+	Largest        int64 // of these, that of the largest; 0 if it is not known
 
 	Sent, Accepted    int64 // requests on the wire, and of these
 	Refused           int64 // throttled, overloaded or timed out
 	InFlight, Waiting int
+	Latency           time.Duration // of accepted requests, lately; 0 if there were none
 
 	Ceiling       float64 // requests a second that are allowed at present; 0: any
 	InFlightLimit int     // requests in flight that are; 0: any
 	Learned       Learned // of these, what nobody gave
 	Limit         Limit   // what holds the run back
+	Growing       bool    // how many may be in flight is being found out
 	Stopping      bool    // nothing new is sent any more
 	Silent        bool    // that is a server that does not answer, and is not known to be down
 	// Pause is how long the cool-down that is in force still lasts; 0 if there is none.

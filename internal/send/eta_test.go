@@ -122,6 +122,12 @@ func TestETA(t *testing.T) {
 		{name: "small, then large", preset: "slow", params: "bandwidth=4MiB", sizes: append(files(206, 4096), files(4, 40<<20)...)},
 		{name: "small, then large, on a slow line", preset: "slow", params: "bandwidth=1MiB&per-connection=true", sizes: append(files(1000, 4<<10), files(8, 20<<20)...),
 			limits: throttle.Limits{InFlight: 4}},
+		// The last files, each at the pace of its connection.
+		{name: "few large", preset: "slow", params: "bandwidth=4MiB&per-connection=true", sizes: files(7, 40<<20), limits: throttle.Limits{InFlight: 3}},
+		{name: "large, then small, each on its own", preset: "slow", params: "bandwidth=1536KiB&per-connection=true", sizes: append(files(6, 40<<20), files(60, 2<<10)...),
+			limits: throttle.Limits{InFlight: 5}},
+		{name: "answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), grain: 8 * time.Second, seldom: true},
+		{name: "given, answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), limits: throttle.Limits{InFlight: 5}, from: 16 * time.Second, grain: 8 * time.Second},
 		// Not from the beginning.
 		{name: "resumed", preset: "conns", params: "n=4&service=500ms", sizes: files(400, 4096), first: 15 * time.Second},
 		{name: "resumed, learned", preset: "quota", params: "rate=5&burst=10", sizes: files(400, 4096), first: 20 * time.Second},
@@ -184,4 +190,9 @@ func slower() http.HandlerFunc {
 		}
 		accept(w, r, d)
 	}
+}
+
+// taking takes that long with each answer.
+func taking(d time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { accept(w, r, d) }
 }

@@ -155,11 +155,13 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	r.tally.Hold(limit, now)
 	s := r.tally.Snapshot(now)
 	s.Total, s.KnownTotal = r.items()
-	s.TotalBytes = r.Found.Bytes
+	s.TotalBytes, s.Largest = r.Found.Bytes, r.Found.Largest
 	underway, moving := r.moving.list()
 	s.Underway = underway
 	s.Bytes += moving
 	s.DeliveredBytes += moving
+	s.Latency = v.Latency
+	s.Growing = v.Phase == throttle.PhaseStarting && r.Limits.InFlight == 0
 	s.Stopping = r.ending.cause() != nil
 	s.InFlight, s.Waiting = v.InFlight, v.Waiting
 	s.Silent = r.silent(v, now) > 0

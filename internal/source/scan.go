@@ -18,6 +18,7 @@ const (
 type Summary struct {
 	Items   int64
 	Bytes   int64 // of the files; requests are larger with multipart/form-data
+	Largest int64 // of the files, the bytes of the largest
 	LeftOut LeftOut
 	URLs    []string // the first Options.ShownURLs, fit to be shown: credentials gone, the query's literal values masked
 	Partial bool     // stdin will name more
@@ -73,6 +74,7 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		f.add(item)
 		sum.Items++
 		sum.Bytes += item.Size
+		sum.Largest = max(sum.Largest, item.Size)
 		return err == nil
 	}
 	s.each(p)
