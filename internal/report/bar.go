@@ -155,12 +155,13 @@ func doneText(s Snapshot, width int) string {
 // holdingText says in width columns why a run is not faster, and which files are under way.
 func holdingText(s Snapshot, width int) string {
 	holding := ascii(printable(s.Holding))
-	inFlight := ""
-	if s.InFlight > 0 && s.Learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, " the last ") {
+	learned, inFlight := s.learned(), ""
+	if s.InFlight > 0 && learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, "sending the ") &&
+		!strings.Contains(holding, "waiting for the ") {
 		inFlight = count(int64(s.InFlight)) + " in flight"
 	}
 	line, room := fit([]part{
-		{text: holding, rank: 0, cut: true}, {text: s.Learned.String(), rank: 1}, {text: inFlight, rank: 2},
+		{text: holding, rank: 0, cut: true}, {text: learned.String(), rank: 1}, {text: inFlight, rank: 2},
 	}, width)
 	for _, u := range s.Underway {
 		text := u.String()

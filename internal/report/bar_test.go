@@ -24,6 +24,7 @@ func TestBarText(t *testing.T) {
 	}
 	last := files
 	last.Delivered, last.Bytes, last.InFlight, last.Limit, last.Holding, last.Underway = 11, 420<<20, 1, NoLimit, "sending the last file", files.Underway[:1]
+	last.Learned.InFlight = 33
 	deferred := paced
 	deferred.Delivered, deferred.Deferred, deferred.ETA, deferred.Holding = 27, 33, 0, ""
 	trimmed := paced

@@ -86,8 +86,12 @@ func lineText(s Snapshot) string {
 	if s.KnownTotal && s.TotalBytes > 0 {
 		fmt.Fprintf(&b, " of %s", size(s.TotalBytes))
 	}
-	fmt.Fprintf(&b, "; %s, %s, %d in flight", perSecond(s.FilesPerSecond, "files"), speed(s.BytesPerSecond), s.InFlight)
-	for _, text := range []string{s.Learned.String(), printable(s.Holding)} {
+	fmt.Fprintf(&b, "; %s, %s", perSecond(s.FilesPerSecond, "files"), speed(s.BytesPerSecond))
+	learned := s.learned()
+	if learned.InFlight == 0 { // else one number of them is enough
+		fmt.Fprintf(&b, ", %d in flight", s.InFlight)
+	}
+	for _, text := range []string{learned.String(), printable(s.Holding)} {
 		if text != "" {
 			fmt.Fprintf(&b, "; %s", text)
 		}

@@ -77,6 +77,15 @@ func (s *Snapshot) progress() (done, total int64) {
 	return s.finished(), s.Total
 }
 
+// learned is what was learned and matters now: where nothing holds the run back, how many are in flight is no limit.
+func (s *Snapshot) learned() Learned {
+	l := s.Learned
+	if s.Limit == NoLimit {
+		l.InFlight = 0
+	}
+	return l
+}
+
 // stopped reports whether nothing can be sent at all at present.
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
 

@@ -71,6 +71,18 @@ func TestLines(t *testing.T) {
 	})
 }
 
+// A line has one number of requests in flight.
+func TestLineInFlight(t *testing.T) {
+	s := Snapshot{InFlight: 4, Learned: Learned{InFlight: 3}, Limit: LimitConcurrency, Holding: "more at once gains nothing"}
+	if got := lineText(s); !strings.HasSuffix(got, "0 B/s; learned 3 in flight; more at once gains nothing") {
+		t.Errorf("%q", got)
+	}
+	s.Limit, s.Holding = NoLimit, "sending the last 4 files"
+	if got := lineText(s); !strings.HasSuffix(got, "0 B/s, 4 in flight; sending the last 4 files") {
+		t.Errorf("%q", got)
+	}
+}
+
 // A server that stops us again and again must not fill the log.
 func TestLinesPausesAreNotSpam(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -67,7 +67,7 @@ func (r *run) observe(e throttle.Event) {
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it
-		r.Log.Debug(fmt.Sprintf("%s refused without saying how long to wait: paused for %s", e.Key, short(wait)))
+		r.Log.Debug(fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, short(wait)))
 		return
 	}
 	r.keepWait(e.Key, now, e.Until)
@@ -167,6 +167,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	}
 	s := r.serverLocked(e.Key)
 	s.heard = s.heard || e.Status != 0
+	s.pressed.note(outcome, e.Status, now.Add(-e.Latency), now)
 	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
 		if it := j.item; it.Header == nil {

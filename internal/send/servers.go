@@ -26,6 +26,7 @@ type server struct {
 	gone     error                // why it gets no more of this run
 	goneBy   int                  // the exit status that goes with it
 	alike    alike
+	pressed  pressed
 	earlier  time.Time // until when it asked in an earlier run to be left alone
 
 	// For watch alone.
@@ -35,6 +36,8 @@ type server struct {
 	limits limits    // that were told last
 	pace   plateau   // the rate that was learned
 	paced  bool      // people have been told
+	shaken bool      // it has been down, or close to it
+	most   int       // that could be in flight since then
 }
 
 // host is the server's name, as people call it.
@@ -140,6 +143,7 @@ type view struct {
 	room   int    // that they allow in flight
 	parked int    // of those that wait, for a server that is closed while another is not
 	aside  string // which other ones are closed, in words
+	untold bool   // its limits come from an outage, and nothing has confirmed them since
 }
 
 // view looks at all servers.
@@ -152,6 +156,7 @@ func (r *run) view(now time.Time) view {
 	var states []state
 	for _, server := range r.all() {
 		s := state{server, server.Stats()}
+		server.look(s.UpstreamStats)
 		states = append(states, s)
 		if best.server == nil || telling(s.UpstreamStats, best.UpstreamStats) {
 			best = s
@@ -160,6 +165,7 @@ func (r *run) view(now time.Time) view {
 	v := view{UpstreamStats: best.UpstreamStats}
 	if best.server != nil {
 		v.wrong = r.wrong(best.server)
+		v.untold = best.shaken && best.most <= best.Limit && !r.isPressed(best.server)
 	}
 	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0
 	var others []string
@@ -188,6 +194,16 @@ func (r *run) view(now time.Time) view {
 		v.aside = fmt.Sprintf("%d servers are paused or down", len(others))
 	}
 	return v
+}
+
+// look notes what may be in flight since the server was last down, or close to it.
+func (s *server) look(stats throttle.UpstreamStats) {
+	switch stats.Phase {
+	case throttle.PhaseDown, throttle.PhaseHoldingBack:
+		s.shaken, s.most = true, 0
+	default:
+		s.most = max(s.most, stats.Limit)
+	}
 }
 
 // telling reports whether the state of one server tells more of why the run is not

@@ -171,7 +171,9 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	if !unlimited(v.Limit) {
 		s.InFlightLimit = v.Limit
 	}
-	s.Learned = learned(v.UpstreamStats)
+	if !v.untold {
+		s.Learned = learned(v.UpstreamStats)
+	}
 	r.learn(v, s, now)
 	s.Holding = words
 	if limit == report.LimitCoolDown {

@@ -18,6 +18,9 @@ func (r *run) changed(e throttle.Event) {
 	s := r.serverLocked(e.Key)
 	before := s.limits
 	s.limits = limits{e.Limit, e.Rate}
+	if e.Phase == throttle.PhaseDown {
+		s.pressed.down = true
+	}
 	r.mu.Unlock()
 	if grows := before.inFlight > 0 && e.Limit >= before.inFlight && e.Rate >= before.rate && s.limits != before; grows && isRefusal(e.Reason) {
 		e.Reason = "trying more" // the reason is that of the last decrease
@@ -52,7 +55,7 @@ var (
 	reasons = map[string]string{
 		"accepted again": "it accepts again",
 		"throttled":      "it refused: too many requests",
-		"overloaded":     "it refused: overloaded",
+		"overloaded":     "it was overloaded or could not be reached",
 		"timed out":      "requests timed out",
 		"failed":         "requests failed",
 		"latency":        "by how long answers take",
@@ -76,7 +79,7 @@ func (r *run) tell(now time.Time) {
 			r.Log.Info(fmt.Sprintf("%s answers again; nothing was accepted for %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
 			s.down, s.blamed = time.Time{}, ""
 		}
-		if s.pace.look(float64(learned(stats).Rate), stats, now); s.pace.found > 0 && !s.paced {
+		if s.pace.look(float64(learned(stats).Rate), stats, now); s.pace.found > 0 && !s.paced && (!s.shaken || r.isPressed(s)) {
 			s.paced = true
 			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(s.pace.found)))
 		}

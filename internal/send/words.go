@@ -132,15 +132,19 @@ func clock(t, now time.Time) string { return Clock(t, now) + t.Local().Format(":
 func (r *run) remainingWords(v view) string {
 	files, _ := r.moving.list()
 	files = slices.DeleteFunc(files, func(u report.Underway) bool { return u.Done >= u.Size })
+	which := "last "
+	if total, _ := r.items(); int64(v.InFlight) == total {
+		which = "" // there were no others
+	}
 	switch {
 	case len(files) == 1 && v.InFlight == 1:
-		return "sending the last file"
+		return "sending the " + which + "file"
 	case len(files) > 0:
-		return fmt.Sprintf("sending the last %s", plural(v.InFlight, "file"))
+		return fmt.Sprintf("sending the %s%s", which, plural(v.InFlight, "file"))
 	case v.InFlight == 1:
-		return "waiting for the last answer"
+		return "waiting for the " + which + "answer"
 	}
-	return "waiting for the last " + plural(v.InFlight, "answer")
+	return fmt.Sprintf("waiting for the %s%s", which, plural(v.InFlight, "answer"))
 }
 
 // silent returns for how long no answer has come although some are waited for, if that is longer than answers take and
@@ -166,9 +170,16 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 	case given == 0 && v.Reason == "quota":
 		return report.LimitRate, "the quota allows no more"
 	case given == 0:
+		if v.untold {
+			return report.LimitRate, "slower after an outage"
+		}
 		return report.LimitRate, "more a second is refused"
+	case v.untold && v.Rate >= 0.9*given: // that is about it
 	case v.Rate < given:
 		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
+		if v.untold {
+			return report.LimitRate, fmt.Sprintf("%s → %s: slower after an outage", from, report.Pace(float64(v.Rate)))
+		}
 		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)
 	}
 	return report.LimitRate, "held by your --rps " + givenPace(given)
@@ -180,13 +191,15 @@ func (r *run) roomWords(v view) string {
 	switch {
 	case v.Phase == throttle.PhaseHoldingBack, v.Phase == throttle.PhaseDown:
 		return "holding back after " + cmp.Or(v.wrong, "a refusal")
+	case given > 0 && v.Limit < given && v.untold:
+		return fmt.Sprintf("%d → %d in flight: fewer after an outage", given, v.Limit)
 	case given > 0 && v.Limit < given:
 		return fmt.Sprintf("%d → %d in flight: the server refuses more", given, v.Limit)
 	case given > 0:
 		return fmt.Sprintf("held by your --concurrency %d", given)
 	case v.Limit >= mostInFlight:
 		return fmt.Sprintf("%d in flight, the most without --concurrency", mostInFlight)
-	case v.Phase == throttle.PhaseStarting:
+	case v.Phase == throttle.PhaseStarting, v.untold:
 		return fmt.Sprintf("looking for the pace: %d in flight", v.InFlight)
 	}
 	return "more at once gains nothing"

@@ -23,6 +23,7 @@ func TestWords(t *testing.T) {
 		limits throttle.Limits
 		stats  throttle.UpstreamStats
 		wrong  string
+		untold bool
 		edit   func(*run)
 	}{
 		{want: report.LimitRate, words: "held by your --rps 4",
@@ -31,6 +32,17 @@ func TestWords(t *testing.T) {
 			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 3.96}},
 		{want: report.LimitRate, words: "more a second is refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
+		// After a mere outage nobody is accused.
+		{want: report.LimitRate, words: "held by your --rps 10", untold: true,
+			limits: throttle.Limits{Rate: 10}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.95}},
+		{want: report.LimitRate, words: "10 → 5 req/s: slower after an outage", untold: true,
+			limits: throttle.Limits{Rate: 10}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 5}},
+		{want: report.LimitRate, words: "slower after an outage", untold: true,
+			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
+		{want: report.LimitConcurrency, words: "8 → 5 in flight: fewer after an outage", untold: true,
+			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 5}},
+		{want: report.LimitConcurrency, words: "looking for the pace: 1 in flight", untold: true,
+			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 1, Limit: 1}},
 		{want: report.LimitRate, words: "the quota allows no more",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true, Reason: "quota"}},
 		{want: report.NoLimit, words: "",
@@ -84,6 +96,11 @@ func TestWords(t *testing.T) {
 				r.whole = true
 				r.moving.jobs = map[*job]way{{}: {conn: &stallConn{}, name: "a", size: 38 << 20}}
 			}},
+		{want: report.NoLimit, words: "sending the 12 files", // there are no others
+			stats: throttle.UpstreamStats{InFlight: 12, Limit: 12}, edit: func(r *run) {
+				r.whole, r.read = true, 12
+				r.moving.jobs = map[*job]way{{}: {conn: &stallConn{}, name: "a", size: 38 << 20}}
+			}},
 		{want: report.NoLimit, words: "", // answers take that long
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8, Latency: 10 * time.Second}, edit: func(r *run) { r.heard = now.Add(-12 * time.Second) }},
 		{want: report.LimitDown, words: "no answer for 12 s",
@@ -98,7 +115,7 @@ func TestWords(t *testing.T) {
 			if c.edit != nil {
 				c.edit(r)
 			}
-			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong}, now)
+			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong, untold: c.untold}, now)
 			if limit != c.want || words != c.words {
 				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
 			}
@@ -141,14 +158,14 @@ func TestChangesOfPaceInWords(t *testing.T) {
 		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf, Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)", limits{}},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 3.96, Reason: "trim"}, "s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)", limits{}},
 		{throttle.Event{Phase: throttle.PhaseDown, Limit: math.MaxInt32, Rate: rate.Inf, Reason: "overloaded"},
-			"s: one request at a time until it accepts again: no limit (it refused: overloaded)", limits{}},
+			"s: one request at a time until it accepts again: no limit (it was overloaded or could not be reached)", limits{}},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf, Reason: "a reason of later"}, "s: pace adjusted: at most 8 in flight (a reason of later)", limits{}},
 		{throttle.Event{Phase: throttle.PhaseFixed, Limit: few, Rate: rate.Inf}, "s: fixed: at most 8 in flight", limits{}},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: mostInFlight, Rate: 5, Reason: "throttled"}, "s: pace adjusted: 5 req/s (it refused: too many requests)", limits{mostInFlight, 6}},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: mostInFlight, Rate: 5, Reason: "throttled"}, "s: pace adjusted: 5 req/s (trying more)", limits{mostInFlight, 4}},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 5, Reason: "quota"}, "s: pace adjusted: at most 8 in flight, 5 req/s (by the quota that it states)", limits{few, 4}},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight (trying more)", limits{few - 1, rate.Inf}},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 4, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight, 4 req/s (it refused: overloaded)", limits{few - 1, 5}},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 4, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight, 4 req/s (it was overloaded or could not be reached)", limits{few - 1, 5}},
 	} {
 		var b strings.Builder
 		r := &run{Options: Options{Log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))}}
