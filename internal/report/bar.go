@@ -138,7 +138,7 @@ func doneText(s Snapshot, width int) string {
 	files, bytes := part{text: barFiles(s), rank: 0}, part{text: barBytes(s), rank: 6}
 	perFile, perByte := part{text: perSecond(s.FilesPerSecond, "files"), rank: 4}, part{text: speed(s.BytesPerSecond), rank: 8}
 	main, rate, other, also := files, perFile, bytes, perByte
-	if s.ByBytes {
+	if s.ByBytes && !s.smallLeft() {
 		main, rate, other, also = bytes, perByte, files, perFile
 		main.rank, other.rank, rate.rank, also.rank = files.rank, bytes.rank, perFile.rank, perByte.rank
 	}
@@ -150,6 +150,12 @@ func doneText(s Snapshot, width int) string {
 		line[0] = barGauge(s, min(minBar+room, maxBar))
 	}
 	return strings.Join(line, gap)
+}
+
+// smallLeft reports whether only small files are left, whose bytes a second say nothing.
+func (s *Snapshot) smallLeft() bool {
+	files := s.Total - s.ended()
+	return files > 0 && len(s.Underway) == 0 && (s.TotalBytes-s.Bytes-s.LostBytes)/files < smallMean
 }
 
 // holdingText says in width columns why a run is not faster, and which files are under way.

@@ -25,6 +25,8 @@ func TestBarText(t *testing.T) {
 	last := files
 	last.Delivered, last.Bytes, last.InFlight, last.Limit, last.Holding, last.Underway = 11, 420<<20, 1, NoLimit, "sending the last file", files.Underway[:1]
 	last.Learned.InFlight = 33
+	small := files
+	small.Total, small.Delivered, small.Bytes, small.Underway, small.FilesPerSecond, small.BytesPerSecond = 203, 67, 458<<20-136*2048, nil, 10, 2<<10
 	deferred := paced
 	deferred.Delivered, deferred.Deferred, deferred.ETA, deferred.Holding = 27, 33, 0, ""
 	trimmed := paced
@@ -43,7 +45,7 @@ func TestBarText(t *testing.T) {
 		s    Snapshot
 	}{
 		{"beginning", Snapshot{Total: 60, KnownTotal: true}}, {"paced", paced}, {"large", large}, {"paused", paused}, {"trimmed", trimmed},
-		{"learned", learned}, {"large files", files}, {"the last file", last}, {"deferred", deferred},
+		{"learned", learned}, {"large files", files}, {"the last file", last}, {"small files after large ones", small}, {"deferred", deferred},
 		{"still listing", listing}, {"from stdin", stdin}, {"no items", Snapshot{KnownTotal: true}},
 	} {
 		fmt.Fprintf(&b, "# %s\n", tt.name)

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http/httptrace"
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/penstock/penstock/internal/report"
 )
@@ -21,7 +23,12 @@ const large = 1 << 20
 type moving struct {
 	mu   sync.Mutex
 	jobs map[*job]way
+	back string    // which file begins anew, and why
+	at   time.Time // since when
 }
+
+// tellBack is for how long a file that begins anew is named: the bytes shown have fallen back by what was sent of it.
+const tellBack = 10 * time.Second
 
 // A way is how one job's bytes go.
 type way struct {
@@ -59,12 +66,34 @@ func (m *moving) forget(j *job) {
 	delete(m.jobs, j)
 }
 
+// again notes that a job is sent once more from its beginning.
+func (m *moving) again(j *job, why string, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w, ok := m.jobs[j]; ok && w.done() >= large {
+		m.back, m.at = fmt.Sprintf("%s is sent again from its beginning (%s)", w.name, why), now
+	}
+}
+
+// fallen says why fewer bytes are shown than before, if that is so since a short time; else "".
+func (m *moving) fallen(now time.Time) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.at) < tellBack {
+		return m.back
+	}
+	return ""
+}
+
+// done is how much of the job the server has acknowledged.
+func (w way) done() int64 { return max(0, min(w.conn.Acked()-w.start, w.size)) }
+
 // list returns the files under way, the largest first, and how much of them the server has acknowledged.
 func (m *moving) list() (files []report.Underway, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, w := range m.jobs {
-		done := max(0, min(w.conn.Acked()-w.start, w.size))
+		done := w.done()
 		bytes += done
 		files = append(files, report.Underway{Name: w.name, Done: done, Size: w.size})
 	}

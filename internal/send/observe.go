@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -268,6 +269,11 @@ func (r *run) retrying(e retry.Event) {
 	}
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
+		why := e.Reason
+		if e.Status != 0 {
+			why = strconv.Itoa(e.Status)
+		}
+		r.moving.again(j, why, time.Now())
 		r.backingOff(j, true)
 		r.mu.Lock()
 		r.refusals.note(j, e.Status, time.Now())

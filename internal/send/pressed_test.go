@@ -1,6 +1,7 @@
 package send
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -38,6 +39,33 @@ func TestOutageAccusesNobody(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A large file that the server refused after its last byte begins anew, and the progress says so.
+func TestSaysWhyBytesFallBack(t *testing.T) {
+	refuse := true
+	c := etaCase{sizes: files(1, 4<<20), serve: func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(time.Second)
+		if refuse {
+			refuse = false
+			w.Header().Set("Retry-After", "3")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}}
+	seen, _ := c.run(t)
+	said := false
+	for _, s := range seen {
+		if strings.Contains(s.Holding, "00000 is sent again from its beginning (429)") {
+			said = true
+			if s.Elapsed < time.Second || s.Elapsed > 12*time.Second {
+				t.Errorf("after %v: %q", s.Elapsed, s.Holding)
+			}
+		}
+	}
+	if !said {
+		t.Error("it does not say why bytes fall back")
 	}
 }
 

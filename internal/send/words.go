@@ -26,6 +26,9 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 	if v.name != "" && words != "" && limit != report.NoLimit {
 		words = v.name + ": " + words
 	}
+	if back := r.moving.fallen(now); back != "" {
+		words = strings.TrimPrefix(words+"; "+back, "; ")
+	}
 	if v.aside != "" {
 		words = strings.TrimPrefix(words+"; "+v.aside, "; ")
 	}
