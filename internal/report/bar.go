@@ -134,7 +134,8 @@ func fit(parts []part, width int) (line []string, room int) {
 
 // doneText says in width columns, all of them ASCII, how far a run is: by bytes where the time goes with these, else by files.
 func doneText(s Snapshot, width int) string {
-	gauge := barGauge(s, minBar)
+	// Its width does not depend on the other parts, which change all the time.
+	gauge := barGauge(s, min(max(minBar, width/8), maxBar))
 	files, bytes := part{text: barFiles(s), rank: 0}, part{text: barBytes(s), rank: 6}
 	perFile, perByte := part{text: perSecond(s.FilesPerSecond, "files"), rank: 4}, part{text: speed(s.BytesPerSecond), rank: 8}
 	main, rate, other, also := files, perFile, bytes, perByte
@@ -142,13 +143,10 @@ func doneText(s Snapshot, width int) string {
 		main, rate, other, also = bytes, perByte, files, perFile
 		main.rank, other.rank, rate.rank, also.rank = files.rank, bytes.rank, perFile.rank, perByte.rank
 	}
-	line, room := fit([]part{
+	line, _ := fit([]part{
 		{text: gauge, rank: 3}, {text: barPercent(s), rank: 5}, main, {text: barTroubles(s), rank: 1, cut: true}, rate, other, also,
 		{text: barETA(s), rank: 2},
 	}, width)
-	if gauge != "" && len(line) > 0 && line[0] == gauge {
-		line[0] = barGauge(s, min(minBar+room, maxBar))
-	}
 	return strings.Join(line, gap)
 }
 

@@ -56,6 +56,22 @@ func TestBarText(t *testing.T) {
 	golden(t, "bar.txt", b.String())
 }
 
+// The bar has one width while the run goes on.
+func TestBarKeepsItsWidth(t *testing.T) {
+	width := 0
+	for done := range int64(400) {
+		s := Snapshot{Total: 400, KnownTotal: true, Delivered: done, Bytes: done << 20, TotalBytes: 400 << 20, ByBytes: true,
+			BytesPerSecond: float64(done*done) * 1e4, Deferred: done % 7, ETA: time.Duration(done%13) * 10 * time.Second}
+		n := strings.Index(doneText(s, 79), "]")
+		if width == 0 {
+			width = n
+		}
+		if n != width || n < 0 {
+			t.Fatalf("%d columns, then %d: %s", width, n, doneText(s, 79))
+		}
+	}
+}
+
 // However narrow the terminal, the line does not wrap.
 func TestBarTextFits(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())

@@ -21,6 +21,8 @@ const (
 	etaSoonest = 3 * time.Second
 	// etaFarthest is where an ETA stops meaning anything: three years.
 	etaFarthest = 1e8
+	// holdETA is for how many seconds an ETA goes on that cannot be estimated any more: one that comes and goes is of no use.
+	holdETA = 5.0
 	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
 	// what was saved up may go in a burst.
 	mature = 5.0
@@ -42,6 +44,7 @@ type Meter struct {
 	learned                float64 // requests a second; a better one has to last to be believed
 	left                   float64 // seconds, smoothed, without the pause in force
 	known                  bool    // left means something
+	lost                   float64 // seconds since it was estimated
 }
 
 // Measure fills in the rates, ByBytes and ETA.
@@ -124,9 +127,13 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	}
 	left = max(0, left-pause)         // which is known, and not smoothed
 	if !ok || !(left < etaFarthest) { // also NaN
-		m.known = false
+		// What was known a moment ago still holds.
+		m.lost += dt
+		m.known = m.known && m.lost < holdETA
+		m.left = max(0, m.left-dt)
 		return
 	}
+	m.lost = 0
 	if m.known && dt > 0 {
 		expected := m.left
 		switch {

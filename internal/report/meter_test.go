@@ -164,6 +164,29 @@ func TestMeterBrokenOff(t *testing.T) {
 	}
 }
 
+// A time left that cannot be estimated for a moment does not come and go.
+func TestMeterHolds(t *testing.T) {
+	var m Meter
+	var shown []bool
+	for i := int64(1); i <= 160; i++ {
+		s := Snapshot{Total: 20 + 50 + i/8%2*10_000, KnownTotal: true, TotalBytes: 20*40<<20 + 50*4096, Elapsed: time.Duration(i) * tick}
+		s.Delivered = min(i, 200) / 10
+		s.Bytes = min(i, 200) * 4 << 20
+		s.DeliveredBytes, s.Sent = s.Bytes, s.Delivered
+		m.Measure(&s)
+		shown = append(shown, s.ETA > 0)
+	}
+	changes := 0
+	for i := 1; i < len(shown); i++ {
+		if shown[i] != shown[i-1] {
+			changes++
+		}
+	}
+	if changes != 1 {
+		t.Errorf("the time left comes and goes: %v", shown)
+	}
+}
+
 // Whatever happens, an estimate is never negative and never absurd.
 func TestMeterRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
