@@ -72,7 +72,7 @@ func (r *run) tell(now time.Time) {
 		stats := s.Stats()
 		isDown := stats.Phase == throttle.PhaseDown && !r.leftovers(view{UpstreamStats: stats, wrong: r.wrong(s)})
 		switch {
-		case isDown && s.down.IsZero() && now.Sub(stats.Changed) >= downAfter && (now.Sub(s.told) >= tellEvery || now.Sub(stats.Changed) >= silence):
+		case isDown && s.down.IsZero() && tellsDown(stats, s.told, now):
 			s.down, s.told = stats.Changed, now
 			r.Log.Info(r.downWords(s, stats))
 		case !isDown && !s.down.IsZero():
@@ -84,6 +84,16 @@ func (r *run) tell(now time.Time) {
 			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(s.pace.found)))
 		}
 	}
+}
+
+// tellsDown reports whether it is worth a line that a server is down, after the one at told. Where there was one lately, a probe
+// that is about to end comes first: the server may be up.
+func tellsDown(stats throttle.UpstreamStats, told, now time.Time) bool {
+	down := now.Sub(stats.Changed)
+	if now.Sub(told) >= tellEvery {
+		return down >= downAfter
+	}
+	return down >= silence+downAfter || down >= silence && stats.Probe.Sub(now) > time.Second
 }
 
 // downWords say that a server, or the proxy on the way to it, is down, and until when it is asked again.

@@ -177,3 +177,29 @@ func TestChangesOfPaceInWords(t *testing.T) {
 		}
 	}
 }
+
+// A server that flaps is not said to be down and, in the same second, to answer again.
+func TestTellsDown(t *testing.T) {
+	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		down, told time.Duration // ago
+		probe      time.Duration // until the next; 0: it is on its way
+		want       bool
+	}{
+		{down: time.Second, told: time.Hour, probe: time.Second},
+		{down: 2 * time.Second, told: time.Hour, want: true},
+		{down: 9 * time.Second, told: 20 * time.Second, probe: 5 * time.Second},
+		{down: 10 * time.Second, told: 20 * time.Second, probe: 5 * time.Second, want: true},
+		{down: 10 * time.Second, told: 20 * time.Second, probe: 300 * time.Millisecond},
+		{down: 10 * time.Second, told: 20 * time.Second},
+		{down: 12 * time.Second, told: 20 * time.Second, want: true},
+	} {
+		stats := throttle.UpstreamStats{Phase: throttle.PhaseDown, Changed: now.Add(-c.down)}
+		if c.probe > 0 {
+			stats.Probe = now.Add(c.probe)
+		}
+		if got := tellsDown(stats, now.Add(-c.told), now); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
