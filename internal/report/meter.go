@@ -117,10 +117,17 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	if speed := m.moved.value(); s.Limit == LimitBandwidth && speed > 0 {
 		left = max(left, rest.bytes/speed)
 	}
-	if n := float64(s.InFlight); s.Latency >= slowAnswer && n > 0 && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
-		rounds := math.Ceil(rest.files / n)
-		// How many there will be at once when each answer takes that long is not known while it is found out.
-		left, ok = max(0, rounds*s.Latency.Seconds()-m.quiet), !s.Growing || rounds <= 1
+	if s.Latency >= slowAnswer && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
+		n := float64(s.InFlight)
+		switch {
+		case s.Growing && rest.files > n: // nobody knows how many there will be at once
+			m.known = false
+			return
+		case n == 0:
+			ok = false
+		default:
+			left, ok = max(0, math.Ceil(rest.files/n)*s.Latency.Seconds()-m.quiet), true
+		}
 	}
 	if least, known := m.tail.left(s, rest); known {
 		left, ok = max(left, least+pause), true

@@ -36,7 +36,8 @@ type server struct {
 	limits limits    // that were told last
 	pace   plateau   // the rate that was learned
 	paced  bool      // people have been told
-	shaken bool      // it has been down, or close to it
+	shaken bool      // it has refused something, or failed
+	fell   bool      // it has been down
 	most   int       // that could be in flight since then
 }
 
@@ -138,12 +139,13 @@ func (r *run) all() []*server {
 // flight.
 type view struct {
 	throttle.UpstreamStats
-	name   string // that one's, where there are several
-	wrong  string // what went wrong with it last
-	room   int    // that they allow in flight
-	parked int    // of those that wait, for a server that is closed while another is not
-	aside  string // which other ones are closed, in words
-	untold bool   // its limits come from an outage, and nothing has confirmed them since
+	name     string // that one's, where there are several
+	wrong    string // what went wrong with it last
+	room     int    // that they allow in flight
+	parked   int    // of those that wait, for a server that is closed while another is not
+	aside    string // which other ones are closed, in words
+	unproven bool   // its rate comes from an outage: it has refused nothing for its number
+	untold   bool   // so does what may be in flight, and no more was tried since
 }
 
 // view looks at all servers.
@@ -165,7 +167,8 @@ func (r *run) view(now time.Time) view {
 	v := view{UpstreamStats: best.UpstreamStats}
 	if best.server != nil {
 		v.wrong = r.wrong(best.server)
-		v.untold = best.shaken && best.most <= best.Limit && !r.isPressed(best.server)
+		v.unproven = best.shaken && !r.isPressed(best.server)
+		v.untold = v.unproven && best.most <= best.Limit
 	}
 	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0
 	var others []string
@@ -199,10 +202,16 @@ func (r *run) view(now time.Time) view {
 // look notes what may be in flight since the server was last down, or close to it.
 func (s *server) look(stats throttle.UpstreamStats) {
 	switch stats.Phase {
-	case throttle.PhaseDown, throttle.PhaseHoldingBack:
-		s.shaken, s.most = true, 0
+	case throttle.PhaseDown:
+		s.fell, s.most = true, 0
+	case throttle.PhaseHoldingBack:
+		// Perhaps because of the number that was tried.
 	default:
 		s.most = max(s.most, stats.Limit)
+	}
+	s.shaken = stats.Throttled+stats.Overloaded+stats.TimedOut+stats.Failed > 0
+	if !s.fell {
+		s.most = max(s.most, stats.MaxInFlight)
 	}
 }
 

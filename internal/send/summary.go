@@ -171,8 +171,12 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	if !unlimited(v.Limit) {
 		s.InFlightLimit = v.Limit
 	}
-	if !v.untold {
-		s.Learned = learned(v.UpstreamStats)
+	s.Learned = learned(v.UpstreamStats)
+	if v.untold {
+		s.Learned.InFlight = 0
+	}
+	if v.unproven && v.Reason != "quota" {
+		s.Learned.Rate = 0
 	}
 	r.learn(v, s, now)
 	s.Holding = words

@@ -173,14 +173,14 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 	case given == 0 && v.Reason == "quota":
 		return report.LimitRate, "the quota allows no more"
 	case given == 0:
-		if v.untold {
+		if v.unproven {
 			return report.LimitRate, "slower after an outage"
 		}
 		return report.LimitRate, "more a second is refused"
-	case v.untold && v.Rate >= 0.9*given: // that is about it
+	case v.unproven && v.Rate >= 0.9*given: // that is about it
 	case v.Rate < given:
 		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
-		if v.untold {
+		if v.unproven {
 			return report.LimitRate, fmt.Sprintf("%s → %s: slower after an outage", from, report.Pace(float64(v.Rate)))
 		}
 		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)

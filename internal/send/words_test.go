@@ -115,7 +115,7 @@ func TestWords(t *testing.T) {
 			if c.edit != nil {
 				c.edit(r)
 			}
-			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong, untold: c.untold}, now)
+			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong, untold: c.untold, unproven: c.untold}, now)
 			if limit != c.want || words != c.words {
 				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
 			}
