@@ -270,7 +270,10 @@ func (r *run) retrying(e retry.Event) {
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
 		why := e.Reason
-		if e.Status != 0 {
+		switch {
+		case j.spoiled:
+			why = errChanged.Error()
+		case e.Status != 0:
 			why = strconv.Itoa(e.Status)
 		}
 		r.moving.again(j, why, time.Now())
