@@ -195,13 +195,13 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 		}
 	}
 	if r.Form != "" {
-		first := out.Body
+		first, again := out.Body, reopen
 		open, length, _ := source.FormBody(r.Form, j.item, func() (io.ReadCloser, error) {
 			if f := first; f != nil {
 				first = nil
 				return late(f), nil
 			}
-			f, err := reopen()
+			f, err := again()
 			return late(f), err
 		})
 		out.Body, _ = open() // it has the file

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net"
@@ -281,4 +283,43 @@ func TestReplacedWhileConnecting(t *testing.T) {
 			})
 		}
 	}
+}
+
+// net/http sends a request that may be repeated once more by itself, if a kept connection ends before the answer. Its form is made
+// anew then, from its file.
+func TestFormIsSentAgain(t *testing.T) {
+	n, arrived := 0, make(map[string]int)
+	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) {
+		if n++; n == 2 || n == 4 {
+			panic(http.ErrAbortHandler)
+		}
+		file, _, err := r.FormFile("f")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		body, err := io.ReadAll(file)
+		if err != nil {
+			t.Error(err)
+		}
+		arrived[string(body)]++
+		w.WriteHeader(http.StatusCreated)
+	}, func(w *world) {
+		w.Form, w.Limits.InFlight = "f", 1
+		w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+		dir := filepath.Dir(w.firstFile())
+		want := make(map[string]int)
+		for i, size := range []int{100, 15 << 10, 100 << 10} { // the last one is not read into memory
+			text := strings.Repeat(string(rune('a'+i)), size)
+			want[text]++
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
+		w.ended(w.run(), ExitDelivered, 3, 0, 0, 0, 0)
+		if !maps.Equal(arrived, want) {
+			t.Errorf("%d forms arrived, want %d", len(arrived), len(want))
+		}
+	})
 }
