@@ -15,14 +15,14 @@ import (
 // changed logs a change of pace.
 func (r *run) changed(e throttle.Event) {
 	r.mu.Lock()
-	s := r.serverLocked(e.Key)
+	s, after := r.serverLocked(e.Key), limits{e.Limit, e.Rate}
 	before := s.limits
-	s.limits = limits{e.Limit, e.Rate}
+	s.limits = after
 	if e.Phase == throttle.PhaseDown {
 		s.pressed.down = true
 	}
 	r.mu.Unlock()
-	if grows := before.inFlight > 0 && e.Limit >= before.inFlight && e.Rate >= before.rate && s.limits != before; grows && isRefusal(e.Reason) {
+	if grows := before.inFlight > 0 && e.Limit >= before.inFlight && e.Rate >= before.rate && after != before; grows && isRefusal(e.Reason) {
 		e.Reason = "trying more" // the reason is that of the last decrease
 	}
 	r.Log.Debug(fmt.Sprintf("%s: %s: %s", e.Key, cmp.Or(phases[e.Phase], string(e.Phase)), paceOf(e)))

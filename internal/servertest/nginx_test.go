@@ -150,7 +150,7 @@ func TestTLS(t *testing.T) {
 // Without the CA nothing is sent, and the exit status says that it was not an item's fault.
 func TestTLSUntrusted(t *testing.T) {
 	s := nginxtest.Start(t, nginxtest.Config{TLS: true})
-	send(t, 5, "--to", s.URL+"/{name}", writeFiles(t, 1, smallSizes))
+	send(t, 2, "--to", s.URL+"/{name}", writeFiles(t, 1, smallSizes))
 	if log := byNginx(t, s).log; len(log) != 0 {
 		t.Errorf("%d requests reached a server that is not trusted", len(log))
 	}

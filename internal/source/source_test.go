@@ -143,6 +143,7 @@ func TestItemsOfFilesAndDirectories(t *testing.T) {
 	want := Summary{
 		Items:   6,
 		Bytes:   int64(len("data/a/z.csv" + "data/a.csv" + "data/b.csv" + "data/sub/deep/er.txt" + ".env" + "x~")),
+		Largest: int64(len("data/sub/deep/er.txt")),
 		LeftOut: LeftOut{Hidden: 2, Leftover: 4},
 		URLs:    []string{"http://h/a/z.csv", "http://h/a.csv", "http://h/b.csv", "http://h/sub/deep/er.txt", "http://h/.env", "http://h/x~"},
 	}
