@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,14 +81,15 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 				`{"path":"f","url":"http://127.0.0.1/c","method":"GET"}` + "\n" + `{"path":"none","url":"http://127.0.0.1/d"}` + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			status, sent := c.status, int64(0)
+			status := c.status
+			var sent atomic.Int64
 			onFakeTime(t, 3, func(rw http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				if r.Method == "GET" || r.Method == "HEAD" {
 					rw.WriteHeader(http.StatusForbidden) // and so nobody can tell
 					return
 				}
-				sent++
+				sent.Add(1)
 				rw.WriteHeader(status)
 			}, func(w *world) {
 				if c.to != "" {
@@ -108,13 +110,13 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 				agree := func(when string) {
 					w.Helper()
 					left := w.plan(name)
-					sent = 0
+					sent.Store(0)
 					w.journal(name)
 					i := w.run().Items
-					if sent != left.Items-left.Asked || i.Skipped != left.Delivered+left.Unasked+left.Repeated ||
+					if sent.Load() != left.Items-left.Asked || i.Skipped != left.Delivered+left.Unasked+left.Repeated ||
 						i.Unknown != left.Unknown+left.Asked && status == 201 ||
 						status == 201 && i.Failed != left.Failed {
-						w.Errorf("%s: the plan is %+v; sent %d: %+v", when, left, sent, i)
+						w.Errorf("%s: the plan is %+v; sent %d: %+v", when, left, sent.Load(), i)
 					}
 				}
 				agree("first")
