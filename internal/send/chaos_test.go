@@ -281,6 +281,7 @@ func (r *round) plan() error {
 		}
 		if r.way != byPut && r.odds(0.2) {
 			r.template, r.oneName = "/inbox", true
+			args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--verify" }) // nothing there to ask about
 		}
 		m.once = r.way == byTrust && !r.oneName
 		r.server = fmt.Sprintf("a server with %.3g faults that takes %v", m.share, m.latency)
