@@ -52,7 +52,7 @@ func SetFileBody(req *http.Request, path string) error {
 }
 
 func statRegular(path string) (os.FileInfo, error) {
-	info, err := os.Stat(path) // before opening: to open a pipe can wait for ever
+	info, err := os.Stat(path) // before opening: opening a pipe can block forever
 	if err != nil {
 		return nil, fmt.Errorf("retry: body: %w", err)
 	}

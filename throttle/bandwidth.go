@@ -13,7 +13,7 @@ import (
 // It is safe for concurrent use. Use [NewBandwidth]; it must not be copied.
 type Bandwidth struct {
 	bucket *Bucket
-	waits  *waits // whom to tell who waits; nil: nobody
+	waits  *waits // counts the callers that wait; may be nil
 }
 
 // burstBytes is how much a bucket of bytes gathers: 20 ms' worth, so that the time

@@ -159,7 +159,7 @@ func ExampleTransport() {
 	// hello, bob
 }
 
-// Stop ends a program cleanly: who waits gets an error, and nothing of it was sent.
+// Stop ends a program cleanly: a call that waits gets an error, and nothing of its request was sent.
 func ExampleTransport_Stop() {
 	server := greeter()
 	defer server.Close()

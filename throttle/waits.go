@@ -53,7 +53,7 @@ func (w *waits) hold(why hold) {
 	w.first = why
 }
 
-// bandwidth counts a caller in who waits for bandwidth, or out.
+// bandwidth adds a caller to those that wait for bandwidth, or removes it.
 func (w *waits) bandwidth(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

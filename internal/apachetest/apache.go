@@ -36,7 +36,7 @@ type Config struct {
 	Backlog        int // of the service, mod_wsgi's listen-backlog; zero: its default, 100
 	ConnectTimeout int // seconds, after which a full backlog is answered 503; zero: its default, 15
 
-	// mod_bw sends each answer with Bandwidth bytes a second, and answers 503 while it is sending MaxConnection of them. Zero: no mod_bw.
+	// mod_bw sends each answer with Bandwidth bytes a second, and answers 503 while it is sending MaxConnection of them. If zero, there is no mod_bw.
 	MaxConnection, Bandwidth int
 }
 

@@ -152,7 +152,7 @@ func readHeader(path string) (header, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return header{}, leftWAL(path)
-	case err == nil && !fi.Mode().IsRegular(): // to open a pipe can wait for ever
+	case err == nil && !fi.Mode().IsRegular(): // opening a pipe can block forever
 		return header{}, fmt.Errorf("%w: not a regular file", errForeign)
 	case err != nil:
 		return header{}, err

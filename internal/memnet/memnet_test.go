@@ -160,7 +160,7 @@ func TestDeadlines(t *testing.T) {
 			t.Errorf("write timed out after %v and %d bytes", d, n)
 		}
 
-		// Moving the deadline acts on who waits already, both ways.
+		// Moving the deadline also acts on calls that block already, both ways.
 		for _, want := range []time.Duration{5 * time.Second, 7 * time.Second} {
 			client.SetDeadline(start.Add(9 * time.Second))
 			go func() {

@@ -78,7 +78,7 @@ func hashAll(ctx context.Context, h hash.Hash, r io.Reader) (n int64, err error)
 // openItem opens an item's file. Unless it is what the item says, then and when it
 // is closed, that fails with [retry.ErrFileChanged].
 func openItem(it source.Item) (io.ReadCloser, error) {
-	info, err := os.Stat(it.Path) // before opening: to open a pipe can wait for ever
+	info, err := os.Stat(it.Path) // before opening: opening a pipe can block forever
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ type Options struct {
 	ContentType  string // empty: by the file's extension
 	Form         string // the field's name; empty: the file is the body
 
-	// Journal remembers what became of each item; Run closes it. Nil: nothing is
+	// Journal remembers what became of each item; Run closes it. If nil, nothing is
 	// remembered.
 	Journal       *journal.Journal
 	Practice      bool            // the server is a practice server of this run
@@ -472,7 +472,7 @@ func (r *run) watch(finished <-chan struct{}) {
 			deadline = nil
 		case <-broken:
 			r.end(ExitLocal, r.Journal.Err())
-			r.unsettled.SetLimit(math.MaxInt32) // who waits is to learn of it
+			r.unsettled.SetLimit(math.MaxInt32) // the callers that wait have to learn of it
 			broken = nil
 		case <-unwritten:
 			r.noResults(r.Results.Err())
