@@ -271,7 +271,7 @@ func (s shown) next() (next []string) {
 		next = []string{"to go on: " + s.Command}
 	}
 	if doubtful > 0 {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(doubtful), send.WithOnly(s.Command, "unknown")))
+		next = append(next, fmt.Sprintf("to send %s again, which may have arrived: %s", report.Those(doubtful, "unknown"), send.WithOnly(s.Command, "unknown")))
 	}
 	if strings.Contains(s.Command, hidden) {
 		next = append(next, "give your own values for "+hidden)

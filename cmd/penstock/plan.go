@@ -63,7 +63,7 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 		fmt.Fprintf(w, "paused: %s\n", o.DescribeWait(wait, now))
 	}
 	if d, by := o.Earliest(left.Waits, now); by != "" {
-		fmt.Fprintf(w, "earliest finish: %v from the start, by %s\n", d.Round(10*time.Millisecond), by)
+		fmt.Fprintf(w, "earliest finish: %s from the start, by %s\n", report.Span(d), by)
 	}
 	return nil
 }

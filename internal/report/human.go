@@ -77,20 +77,21 @@ func Pace(rate float64) string {
 	return text + " req/s"
 }
 
-// span writes a duration with as many digits as a person reads.
-func span(d time.Duration) string {
+// Span writes a duration with no more digits than a person reads: "12 ms", "2.84 s",
+// "2 m 5 s", "10 m".
+func Span(d time.Duration) string {
 	d = max(d, 0)
 	switch {
 	case d < 9950*time.Microsecond:
-		return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
+		return humanize.Ftoa(1000*d.Round(100*time.Microsecond).Seconds()) + " ms"
 	case d < 999500*time.Microsecond:
-		return fmt.Sprintf("%.0f ms", d.Seconds()*1000)
+		return fmt.Sprintf("%.0f ms", 1000*d.Seconds())
 	case d < 9995*time.Millisecond:
-		return fmt.Sprintf("%.2f s", d.Seconds())
+		return humanize.Ftoa(d.Round(10*time.Millisecond).Seconds()) + " s"
 	case d < 59950*time.Millisecond:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return humanize.Ftoa(d.Round(100*time.Millisecond).Seconds()) + " s"
 	}
-	return Clock(d)
+	return strings.TrimSuffix(strings.TrimSuffix(Clock(d), " 0 s"), " 0 m")
 }
 
 // Clock writes a duration in whole seconds or coarser, for what changes while
@@ -174,4 +175,12 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// Those names a number of items: "the failed one", "the 1,200 failed".
+func Those(n int64, what string) string {
+	if n == 1 {
+		return "the " + what + " one"
+	}
+	return "the " + humanize.Comma(n) + " " + what
 }

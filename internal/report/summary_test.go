@@ -136,21 +136,21 @@ func TestHumanNumbers(t *testing.T) {
 		d           time.Duration
 		span, clock string
 	}{
-		{-1, "0.0 ms", "0 s"},
+		{-1, "0 ms", "0 s"},
 		{900 * time.Microsecond, "0.9 ms", "0 s"},
 		{12 * time.Millisecond, "12 ms", "0 s"},
 		{999499 * time.Microsecond, "999 ms", "1 s"},
-		{999500 * time.Microsecond, "1.00 s", "1 s"},
+		{999500 * time.Microsecond, "1 s", "1 s"},
 		{9994 * time.Millisecond, "9.99 s", "10 s"},
-		{9995 * time.Millisecond, "10.0 s", "10 s"},
+		{9995 * time.Millisecond, "10 s", "10 s"},
 		{59949 * time.Millisecond, "59.9 s", "1 m 0 s"},
-		{59950 * time.Millisecond, "1 m 0 s", "1 m 0 s"},
+		{59950 * time.Millisecond, "1 m", "1 m 0 s"},
 		{3599 * time.Second, "59 m 59 s", "59 m 59 s"},
-		{3 * time.Hour, "3 h 0 m", "3 h 0 m"},
+		{3 * time.Hour, "3 h", "3 h 0 m"},
 		{50 * time.Hour, "2 d 2 h", "2 d 2 h"},
 	} {
-		if got := span(tt.d); got != tt.span {
-			t.Errorf("span(%v) = %q, want %q", tt.d, got, tt.span)
+		if got := Span(tt.d); got != tt.span {
+			t.Errorf("Span(%v) = %q, want %q", tt.d, got, tt.span)
 		}
 		if got := Clock(tt.d); got != tt.clock {
 			t.Errorf("Clock(%v) = %q, want %q", tt.d, got, tt.clock)

@@ -82,7 +82,7 @@ func (s *Summary) writeItems(b *strings.Builder) {
 	if bad != nil {
 		fmt.Fprintf(b, "Of %s %s; ", plural(n.Total, "file"), strings.Join(bad, ", "))
 	}
-	fmt.Fprintf(b, "%s delivered in %s", count(n.Delivered), span(seconds(s.Seconds)))
+	fmt.Fprintf(b, "%s delivered in %s", count(n.Delivered), Span(seconds(s.Seconds)))
 	if n.Delivered > 0 {
 		fmt.Fprintf(b, " (%s", size(s.Bytes.Delivered))
 		// Over less than a second, "a second" would be an extrapolation.
@@ -153,7 +153,7 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 	fmt.Fprintf(b, "answers: %s; waste %.1f %%\n", strings.Join(answers, ", "), 100*r.Waste)
 	if l := s.Latency; l != nil {
 		fmt.Fprintf(b, "latency: median %s, 95th percentile %s, longest %s\n",
-			span(seconds(l.P50)), span(seconds(l.P95)), span(seconds(l.Max)))
+			Span(seconds(l.P50)), Span(seconds(l.P95)), Span(seconds(l.Max)))
 	}
 }
 
@@ -178,7 +178,7 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 		}
 	}
 	if longest >= 0.1 && longest >= 0.05*s.Seconds {
-		fmt.Fprintf(b, "held back longest by %s: %s\n", what, span(seconds(longest)))
+		fmt.Fprintf(b, "held back longest by %s: %s\n", what, Span(seconds(longest)))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -118,7 +119,7 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 		}
 		return fmt.Sprintf("%s refuses connections: check that %s is running", who, what), false
 	case errors.As(err, &op) && op.Op == "dial" && op.Timeout() && n.ConnectTimeout > 0:
-		return fmt.Sprintf("no connection to %s within %v (--connect-timeout)", who, n.ConnectTimeout), false
+		return fmt.Sprintf("no connection to %s within %s (--connect-timeout)", who, report.Span(n.ConnectTimeout)), false
 	case errors.As(err, &plain):
 		if head := string(plain.RecordHeader[:]); head == "HTTP/" || head[0] == '<' {
 			return who + " speaks plain HTTP: use http://", true
@@ -238,7 +239,7 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 func withFlag(text string, err error) string {
 	var timeout *throttle.TimeoutError
 	if errors.As(err, &timeout) {
-		words := fmt.Sprintf("the attempt took longer than --timeout %v: raise it if the file or the server needs more time", timeout.After)
+		words := fmt.Sprintf("the attempt took longer than --timeout %s: raise it if the file or the server needs more time", report.Span(timeout.After))
 		text = strings.ReplaceAll(text, Plain(timeout), words)
 	}
 	return text

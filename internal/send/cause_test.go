@@ -96,11 +96,11 @@ func TestCauses(t *testing.T) {
 				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
 			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, HTTP_PROXY or HTTPS_PROXY"},
 		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that the server is running",
-			note: "nothing was accepted for 5s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
 		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
 		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
 		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy, waits: true,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
 			says:  "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
@@ -208,9 +208,9 @@ func TestLimitsAreNamed(t *testing.T) {
 		timeout, stall time.Duration
 		says           string
 	}{
-		{true, 0, 20 * time.Second, "the whole file was sent, and no answer came for 20s: if the server takes longer, raise --stall-timeout"},
-		{false, 0, 20 * time.Second, "no byte moved for 20s (--stall-timeout)"},
-		{true, 10 * time.Second, 20 * time.Second, "the attempt took longer than --timeout 10s: raise it if the file or the server needs more time"},
+		{true, 0, 20 * time.Second, "the whole file was sent, and no answer came for 20 s: if the server takes longer, raise --stall-timeout"},
+		{false, 0, 20 * time.Second, "no byte moved for 20 s (--stall-timeout)"},
+		{true, 10 * time.Second, 20 * time.Second, "the attempt took longer than --timeout 10 s: raise it if the file or the server needs more time"},
 	} {
 		onFakeTime(t, 1, slow(row.reads), func(w *world) {
 			if err := os.WriteFile(w.firstFile(), make([]byte, 1<<20), 0o600); err != nil {

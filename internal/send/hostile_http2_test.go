@@ -137,19 +137,19 @@ func TestHTTP2IsBounded(t *testing.T) {
 		{name: "accepts", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
 		}, accepted: true},
-		{name: "silent", silent: true, request: func(*h2, uint32) {}, after: limit, says: "the whole file was sent, and no answer came for 1m0s"},
-		{name: "only pings", request: func(*h2, uint32) {}, after: limit, says: "the whole file was sent, and no answer came for 1m0s"},
-		{name: "has no room for the body", settings: noWindow, request: func(*h2, uint32) {}, after: limit, says: "for 1m0s"},
+		{name: "silent", silent: true, request: func(*h2, uint32) {}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
+		{name: "only pings", request: func(*h2, uint32) {}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
+		{name: "has no room for the body", settings: noWindow, request: func(*h2, uint32) {}, after: limit, says: "for 1 m"},
 		{name: "drips a frame", silent: true, request: func(c *h2, stream uint32) {
 			_, _ = c.Write(frameHead(100, frameHeaders, flagEndHeaders, stream))
 			endless(func() error { _, err := c.Write([]byte{0x88}); return err }, limit/2)
-		}, after: limit, says: "the whole file was sent, and no answer came for 1m0s"},
+		}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
 		{name: "interim answers without end", request: func(c *h2, stream uint32) {
 			endless(func() error { return c.frame(frameHeaders, flagEndHeaders, stream, status103) }, 0)
 		}, says: "header list too large"},
 		{name: "dripping interim answers", request: func(c *h2, stream uint32) {
 			endless(func() error { return c.frame(frameHeaders, flagEndHeaders, stream, status103) }, limit/2)
-		}, after: limit, says: "the whole file was sent, and no answer came for 1m0s"},
+		}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
 		{name: "headers without end", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, 0, stream, status200)
 			endless(func() error { return c.frame(frameContinuation, 0, stream, strings.Repeat(field("a", ""), 2000)) }, 0)

@@ -72,10 +72,10 @@ func TestHeadsAreBounded(t *testing.T) {
 		{"drips", func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nX-A: ")
 			keepWriting(c, "a", limit/2)
-		}, 2 * limit, "the headers of the answer were not complete within 2m0s"},
+		}, 2 * limit, "the headers of the answer were not complete within 2 m"},
 		{"drips interim answers", func(c net.Conn) {
 			keepWriting(c, "HTTP/1.1 102 Processing\r\n\r\n", limit/2)
-		}, 2 * limit, "the headers of the answer were not complete within 2m0s"},
+		}, 2 * limit, "the headers of the answer were not complete within 2 m"},
 		{"interim answers without end", func(c net.Conn) {
 			keepWriting(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0)
 		}, 0, "server response headers exceeded 32768 bytes"},
@@ -91,7 +91,7 @@ func TestHeadsAreBounded(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\n")
 			keepWriting(c, "A:\r\n", 0)
 		}, 0, "server response headers exceeded 32768 bytes"},
-		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, limit, "the whole file was sent, and no answer came for 1m0s"},
+		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, limit, "the whole file was sent, and no answer came for 1 m"},
 	} {
 		var written atomic.Int64
 		onRawServer(t, 1, func(c net.Conn) {
@@ -125,7 +125,7 @@ func TestTalkingIsNoReading(t *testing.T) {
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
-		if w.since() < limit || w.since() > 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1m0s") {
+		if w.since() < limit || w.since() > 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1 m") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
 	})

@@ -102,7 +102,7 @@ func (r *run) leftAlone(s *server, until time.Time) {
 		text = "the server asked in an earlier run to wait until " + Clock(until, time.Now())
 	}
 	if r.MaxWait > 0 {
-		text += fmt.Sprintf(", longer than --max-wait %v", r.MaxWait)
+		text += fmt.Sprintf(", longer than --max-wait %s", report.Span(r.MaxWait))
 	}
 	r.close(s, ExitUnavailable, errors.New(text))
 }

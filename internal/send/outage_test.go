@@ -170,10 +170,10 @@ func TestOutageFromTheStart(t *testing.T) {
 		after   time.Duration
 		says    string
 	}{
-		{500, time.Hour, false, 10 * time.Minute, "nothing was accepted for 10m0s, nor ever before: 500 Internal Server Error; try again later"},
-		{502, time.Minute, false, time.Minute, "nothing was accepted for 1m0s (--give-up-after): 502 Bad Gateway; try again later"},
-		{500, time.Hour, true, time.Hour, "nothing was accepted for 1h0m0s (--give-up-after): 500 Internal Server Error; try again later"},
-		{503, time.Hour, false, time.Hour, "nothing was accepted for 1h0m0s (--give-up-after): 503 Service Unavailable; try again later"},
+		{500, time.Hour, false, 10 * time.Minute, "nothing was accepted for 10 m, nor ever before: 500 Internal Server Error; try again later"},
+		{502, time.Minute, false, time.Minute, "nothing was accepted for 1 m (--give-up-after): 502 Bad Gateway; try again later"},
+		{500, time.Hour, true, time.Hour, "nothing was accepted for 1 h (--give-up-after): 500 Internal Server Error; try again later"},
+		{503, time.Hour, false, time.Hour, "nothing was accepted for 1 h (--give-up-after): 503 Service Unavailable; try again later"},
 	} {
 		journal := filepath.Join(t.TempDir(), "j.db")
 		n, fails := 0, !c.earlier

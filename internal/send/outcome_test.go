@@ -174,7 +174,7 @@ func TestTimeout(t *testing.T) {
 		if want := 24 * time.Second; w.since() != want || s.Requests.TimedOut != 1 || s.Latency.Max != 5 {
 			t.Errorf("over after %v, want %v; %+v, %+v", w.since(), want, s.Requests, s.Latency)
 		}
-		if text := errorsOf(s); !strings.Contains(text, "the attempt took longer than --timeout 5s") {
+		if text := errorsOf(s); !strings.Contains(text, "the attempt took longer than --timeout 5 s") {
 			t.Errorf("it says %s", text)
 		}
 	})

@@ -233,7 +233,7 @@ func TestGiveUp(t *testing.T) {
 		if got, want := w.since(), 90*time.Second+tick; got != want {
 			t.Errorf("ended after %v, want %v", got, want)
 		}
-		if got, want := s.Notes, "nothing was accepted for 1m30s (--give-up-after): 503 Service Unavailable; try again later"; len(got) != 1 || got[0] != want {
+		if got, want := s.Notes, "nothing was accepted for 1 m 30 s (--give-up-after): 503 Service Unavailable; try again later"; len(got) != 1 || got[0] != want {
 			t.Errorf("notes %q", got)
 		}
 		if text := errorsOf(s); !strings.Contains(text, "deferred: PUT http://127.0.0.1/000") || strings.Count(text, "nothing was accepted") != 1 {
@@ -277,7 +277,7 @@ func TestGiveUpIsPatientWhenAsked(t *testing.T) {
 			if got, want := w.since(), 100*time.Second+tick; got != want {
 				t.Errorf("over after %v, want %v", got, want)
 			}
-			want := "nothing was accepted for 1m20s (--give-up-after): 503 Service Unavailable; the server asked us to wait until " +
+			want := "nothing was accepted for 1 m 20 s (--give-up-after): 503 Service Unavailable; the server asked us to wait until " +
 				w.begin.Add(150*time.Second).Format(time.RFC3339)
 			if len(s.Notes) != 1 || s.Notes[0] != want {
 				t.Errorf("notes %q, want %q", s.Notes, want)
@@ -400,7 +400,7 @@ func TestMaxWait(t *testing.T) {
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		want := "the server asked us to wait until " + w.begin.Add(61*time.Second).Format(time.RFC3339) + ", longer than --max-wait 1m0s"
+		want := "the server asked us to wait until " + w.begin.Add(61*time.Second).Format(time.RFC3339) + ", longer than --max-wait 1 m"
 		if len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("notes %q, want %q", s.Notes, want)
 		}
@@ -413,7 +413,7 @@ func TestMaxWaitIsForWhatIsAsked(t *testing.T) {
 	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }, func(w *world) {
 		w.MaxWait, w.GiveUpAfter = 2*time.Second, time.Minute
 		s := w.run()
-		if want := "nothing was accepted for 1m0s (--give-up-after): 429 Too Many Requests; try again later"; s.ExitStatus != ExitUnavailable ||
+		if want := "nothing was accepted for 1 m (--give-up-after): 429 Too Many Requests; try again later"; s.ExitStatus != ExitUnavailable ||
 			len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("exit status %d, notes %q, want %q", s.ExitStatus, s.Notes, want)
 		}

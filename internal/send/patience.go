@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
 )
 
 // patience tells how long a server has accepted nothing although something was
@@ -196,7 +197,7 @@ func (r *run) giveUp(now time.Time) {
 	if spent <= after {
 		return
 	}
-	text := fmt.Sprintf("nothing was accepted for %v%s", after, by)
+	text := fmt.Sprintf("nothing was accepted for %s%s", report.Span(after), by)
 	if trouble != "" {
 		text += ": " + trouble
 	}

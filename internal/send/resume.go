@@ -135,13 +135,13 @@ func (r *run) next(s report.Summary) (next []string) {
 		next = append(next, "to go on: "+rest)
 	}
 	if n := s.Items.Failed; n > 0 && !goesOn { // else they go with the rest
-		next = append(next, fmt.Sprintf("to send the %s failed again: %s", humanize.Comma(n), failed))
+		next = append(next, fmt.Sprintf("to send %s again: %s", report.Those(n, "failed"), failed))
 	}
 	if n := s.Items.Unknown; n > 0 && !r.shared() && !r.Verify {
-		next = append(next, fmt.Sprintf("to ask the server about the %s unknown: %s", humanize.Comma(n), strings.Replace(rest, " send", " send --verify", 1)))
+		next = append(next, fmt.Sprintf("to ask the server about %s: %s", report.Those(n, "unknown"), strings.Replace(rest, " send", " send --verify", 1)))
 	}
 	if n := s.Items.Unknown; n > 0 && !(goesOn && r.ResendUnknown) {
-		next = append(next, fmt.Sprintf("to send the %s unknown again, which may have arrived: %s", humanize.Comma(n), unknown))
+		next = append(next, fmt.Sprintf("to send %s again, which may have arrived: %s", report.Those(n, "unknown"), unknown))
 	}
 	return withValues(next)
 }

@@ -181,8 +181,8 @@ func TestUnknownStaysUnknown(t *testing.T) {
 			if summary.ExitStatus != ExitItems || s.count() != 3 {
 				w.Errorf("exit status %d, %d requests", summary.ExitStatus, s.count())
 			}
-			if diff := cmp.Diff([]string{"to ask the server about the 1 unknown: penstock send --verify",
-				"to send the 1 unknown again, which may have arrived: penstock send --only unknown"}, summary.Next); diff != "" {
+			if diff := cmp.Diff([]string{"to ask the server about the unknown one: penstock send --verify",
+				"to send the unknown one again, which may have arrived: penstock send --only unknown"}, summary.Next); diff != "" {
 				w.Error(diff)
 			}
 		}
@@ -496,8 +496,8 @@ func TestStopTimeout(t *testing.T) {
 		}
 		// The run that goes on does not send what is in doubt: what does is said now.
 		want := []string{
-			"to go on: penstock send", "to ask the server about the 1 unknown: penstock send --verify",
-			"to send the 1 unknown again, which may have arrived: penstock send --only unknown",
+			"to go on: penstock send", "to ask the server about the unknown one: penstock send --verify",
+			"to send the unknown one again, which may have arrived: penstock send --only unknown",
 		}
 		if diff := cmp.Diff(want, sum.Next); diff != "" {
 			w.Error(diff)

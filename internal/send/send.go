@@ -246,7 +246,7 @@ func (r *run) interrupt(cause error) {
 	if n > 0 {
 		text += fmt.Sprintf(", %d in flight may finish", n)
 		if r.StopTimeout > 0 {
-			text += fmt.Sprintf(" within %v", r.StopTimeout)
+			text += fmt.Sprintf(" within %s", report.Span(r.StopTimeout))
 		}
 		text += fmt.Sprintf("; %s ends at once", second)
 	}
@@ -255,7 +255,7 @@ func (r *run) interrupt(cause error) {
 		return
 	}
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
-		r.Log.Info(fmt.Sprintf("--stop-timeout %v is over: what is in flight is broken off", r.StopTimeout))
+		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", report.Span(r.StopTimeout)))
 		r.breakOff(fmt.Errorf("%w, and --stop-timeout %v is over", cause, r.StopTimeout))
 	})
 }

@@ -172,7 +172,7 @@ func TestConnectingIsBounded(t *testing.T) {
 				_, _ = io.WriteString(c, "\x17\x03\x03\x40\x00")
 				keepWriting(c, "\x00", limit/4)
 			}
-		}, 2 * limit, "the headers of the answer were not complete within 2m0s"},
+		}, 2 * limit, "the headers of the answer were not complete within 2 m"},
 	} {
 		var config *tls.Config
 		onRawServer(t, 1, func(c net.Conn) { row.serve(c, config) }, func(w *world) {

@@ -282,7 +282,7 @@ func TestStallEndsAttempt(t *testing.T) {
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
-		if w.since() != limit || !strings.Contains(errorsOf(s), "the whole file was sent, and no answer came for 1m0s: if the server takes longer, raise --stall-timeout") {
+		if w.since() != limit || !strings.Contains(errorsOf(s), "the whole file was sent, and no answer came for 1 m: if the server takes longer, raise --stall-timeout") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
 )
 
 const (
@@ -57,7 +58,7 @@ func (r *run) obey(j *job) {
 func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
 	text := fmt.Sprintf("%s asked in an earlier run to wait until %s", w.Origin, Clock(w.Until, now))
 	if w.Until.Sub(now) > forever(o.MaxWait) {
-		return fmt.Sprintf("%s, longer than --max-wait %v: nothing would be sent to it", text, o.MaxWait)
+		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, report.Span(o.MaxWait))
 	}
 	return text + ": nothing would be sent to it before"
 }

@@ -46,7 +46,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 			w.journal(name)
 			s := w.run()
 			w.ended(s, ExitUnavailable, 0, 0, 0, 0, 2)
-			if want := "the server asked in an earlier run to wait until " + until.Local().Format("15:04") + ", longer than --max-wait 1m0s"; !strings.Contains(errorsOf(s), want) {
+			if want := "the server asked in an earlier run to wait until " + until.Local().Format("15:04") + ", longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
 				t.Errorf("no %q in:\n%s", want, errorsOf(s))
 			}
 		}
