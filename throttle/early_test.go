@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/race"
 )
 
 // Few requests say little about the rate: where only some of the first were refused, it soon grows by multiples.
@@ -31,7 +33,7 @@ func TestUpstreamRefusedOnlyAtFirst(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var all []time.Duration
-			for seed := range uint64(20) {
+			for seed := range race.Of(20) {
 				synctest.Test(t, func(t *testing.T) { all = append(all, sendThousand(t, seed, test.refused, test.after)) })
 			}
 			slices.Sort(all)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/race"
 )
 
 // sendUntil lets 20 senders have so many requests accepted, each of which takes 5 ms and ends as the
@@ -94,7 +96,7 @@ func TestRefusalsAtRandom(t *testing.T) {
 		{"1 of 12, number given", Limits{InFlight: 4}, 0.08, 40},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for seed := range uint64(5) {
+			for seed := range race.Of(5) {
 				synctest.Test(t, func(t *testing.T) {
 					random := rand.New(rand.NewPCG(seed, 1))
 					took := sendUntil(t, NewUpstream(test.limits), 2000, func() Outcome {

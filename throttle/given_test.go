@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/race"
 	"golang.org/x/time/rate"
 )
 
@@ -27,7 +28,7 @@ func TestLimiterBelowTheGivenRate(t *testing.T) {
 		{"falls, and the given one with it", 200, 60, 190, 55, 5 * ms, 0.65, 0.8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for seed := range uint64(3) {
+			for seed := range race.Of(3) {
 				synctest.Test(t, func(t *testing.T) {
 					u, server := NewUpstream(Limits{Rate: test.given}), rate.NewLimiter(test.first, 1)
 					random := rand.New(rand.NewPCG(seed, 3))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 	"golang.org/x/time/rate"
 )
 
@@ -47,7 +48,7 @@ func TestMiddlewares(t *testing.T) {
 				t.Logf("%.3f of the quota from 10 s to 30 s, %d refused in all; the goal is %v", float64(accepted)/20/quota, refused, tt.share)
 				return
 			}
-			for seed := range uint64(3) {
+			for seed := range race.Of(3) {
 				synctest.Test(t, func(t *testing.T) {
 					// A Unix time of the year 2000, when the bubble begins, is a delay
 					// for all that a client knows.

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 )
 
 // An outage of a minute in the middle of a run gets single probes, whatever refuses: an answer, a
@@ -66,7 +67,7 @@ func TestTransportOutage(t *testing.T) {
 		config := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no") }}
 		tls.Server(c, config).Handshake()
 	}
-	for _, test := range []struct {
+	for i, test := range []struct {
 		name     string
 		up, down func(net.Conn) // down nil: dialling fails with err
 		err      error
@@ -92,6 +93,7 @@ func TestTransportOutage(t *testing.T) {
 		{name: "a dialler's own error", up: up, err: errors.New("no route")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			race.Few(t, i)
 			synctest.Test(t, func(t *testing.T) {
 				c := newClock()
 				down := func() bool { return c.now() >= from && c.now() < to }

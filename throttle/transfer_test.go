@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 )
 
 const mb = 1e6
@@ -26,7 +27,7 @@ const mb = 1e6
 // TestLongTransfers uploads as many files as may be in flight. Each has at most a
 // bandwidth of its own, and all together no more than the link.
 func TestLongTransfers(t *testing.T) {
-	for _, test := range []struct {
+	for i, test := range []struct {
 		name             string
 		files            int
 		size, each, link float64
@@ -43,6 +44,7 @@ func TestLongTransfers(t *testing.T) {
 		{"one fills it", 40, 20 * mb, 1000 * mb, 10 << 20, 1, 0, 0, 2, 4},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			race.Few(t, i)
 			upload := func(limits Limits) (took time.Duration, most int, mean float64) {
 				u := NewUpstream(limits)
 				begin := time.Now()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -37,7 +38,7 @@ func (w *world) tree(files map[string]int) {
 // left is sent by the same command once the cause is gone.
 func TestRefusedFromSomewhereOn(t *testing.T) {
 	const good, all = 60, 400
-	for _, c := range []struct {
+	for i, c := range []struct {
 		status int
 		dirs   map[string]int
 		most   int // sent in vain beside those in flight
@@ -58,6 +59,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 		{301, map[string]int{"a": all}, 20, "301 Moved Permanently and nothing was accepted: check the URL, and send to where the redirect leads"},
 	} {
 		t.Run(fmt.Sprint(c.status, len(c.dirs)), func(t *testing.T) {
+			race.Few(t, i)
 			var accepted, refused atomic.Int64
 			var mended atomic.Bool
 			onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -98,7 +99,7 @@ func (w *world) runAny() report.Summary {
 // On a steady server the time left is right within 15 % once ten seconds have passed, or there is none. How a run
 // goes in detail depends on which goroutine comes first, so that one in seven may be wrong.
 func TestETA(t *testing.T) {
-	for _, c := range []etaCase{
+	for i, c := range []etaCase{
 		// A rate that was given, and one that was learned.
 		{name: "given", preset: "strict", params: "rps=100", sizes: files(200, 4096), limits: throttle.Limits{Rate: 5}},
 		{name: "given, sizes that differ", preset: "slow", params: "bandwidth=100MiB", sizes: mixed(200, 200<<10), limits: throttle.Limits{Rate: 5}},
@@ -134,6 +135,7 @@ func TestETA(t *testing.T) {
 		{name: "slower once", sizes: files(1500, 4096), serve: slower(), limits: throttle.Limits{InFlight: 4}, from: 60 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, i)
 			seen, _ := c.run(t)
 			end := seen[len(seen)-1].Elapsed
 			if last := seen[len(seen)-1]; last.Bytes != last.TotalBytes || last.Bytes-last.SkippedBytes != last.DeliveredBytes {

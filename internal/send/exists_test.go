@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -115,7 +116,7 @@ func TestExistsByAnotherProgram(t *testing.T) {
 // A server that has all the files already works: under --no-overwrite its 412 is no reason to give it up, however
 // long the run takes.
 func TestExistsForHours(t *testing.T) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name            string
 		every           time.Duration
 		broken          func(path string, n int) bool // whether the nth request for a file is answered 502
@@ -126,6 +127,7 @@ func TestExistsForHours(t *testing.T) {
 		{"each fails once", time.Second, func(_ string, n int) bool { return n == 1 }, 0, 30},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, 2-i) // the last one is the shortest
 			var mu sync.Mutex
 			requests := map[string]int{}
 			onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) {

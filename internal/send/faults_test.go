@@ -24,6 +24,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -130,6 +131,7 @@ func TestFaults(t *testing.T) {
 			rows[i] = make([]string, len(columns))
 			for j, c := range columns {
 				t.Run(f.name+"/"+c.name, func(t *testing.T) {
+					race.Few(t, i*len(columns)+j)
 					t.Parallel()
 					rows[i][j] = f.meet(t, c)
 				})

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -50,8 +51,9 @@ func TestOutage(t *testing.T) {
 		rows = append(rows, row{fmt.Sprintf("%d, in the middle", status), 1000, down, false}, row{fmt.Sprintf("%d, near the end", status), 203, down, false},
 			row{fmt.Sprintf("%d, one or two are left", status), 202, down, false}, row{fmt.Sprintf("%d, POST", status), 1000, down, true})
 	}
-	for _, c := range rows {
+	for i, c := range rows {
 		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, i)
 			var seen, accepted instants
 			onFakeTime(t, c.files, func(w http.ResponseWriter, r *http.Request) {
 				seen.add()

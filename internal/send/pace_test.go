@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/throttle"
@@ -342,7 +343,7 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 		}
 	}
 	var turn atomic.Int64
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name    string
 		handler http.HandlerFunc
 		most    int // requests
@@ -364,6 +365,7 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 		}, 250},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, i)
 			var seen instants
 			onFakeTime(t, 300, func(w http.ResponseWriter, r *http.Request) {
 				seen.add()
