@@ -503,7 +503,8 @@ func (j *Journal) Flush() error {
 	return <-answer
 }
 
-// Close does what Flush does, notes the run's end and gives up the lock. It returns an error if any row was given up.
+// Close does what Flush does, notes the run's end and gives up the lock. It returns an error if any row was given up,
+// or if the journal's files are no longer where they were.
 // A second Close returns what the first did.
 func (j *Journal) Close(exitStatus int) error {
 	j.closing.Do(func() { j.closeBy = j.close(exitStatus) })
@@ -553,7 +554,8 @@ func (j *Journal) stop() {
 
 func (j *Journal) close(exitStatus int) error {
 	j.stop()
-	return cmp.Or(j.lost, fault(j.path, j.end(exitStatus)), j.lock.Close())
+	err := fault(j.path, j.end(exitStatus))
+	return cmp.Or(j.lost, fault(j.path, j.moved), err, j.lock.Close())
 }
 
 // end notes the run's end and closes the file.

@@ -14,9 +14,12 @@ func TestEndOfRemovedJournal(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")
 	}
-	for name, end := range map[string]func(*Journal) error{
-		"Discard": (*Journal).Discard,
-		"Close":   func(j *Journal) error { return j.Close(0) },
+	for name, end := range map[string]struct {
+		call func(*Journal) error
+		want error
+	}{
+		"Discard": {(*Journal).Discard, nil},
+		"Close":   {func(j *Journal) error { return j.Close(0) }, errReplaced},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
@@ -32,8 +35,8 @@ func TestEndOfRemovedJournal(t *testing.T) {
 			}
 			second := mustOpen(t, path)
 			mustPut(t, second, full(1))
-			if err := end(first); err != nil {
-				t.Error(err)
+			if err := end.call(first); !errors.Is(err, end.want) {
+				t.Errorf("%v, want %v", err, end.want)
 			}
 			if there, err := filepath.Glob(path + "*"); !slices.Equal(there, files) {
 				t.Errorf("of the other run's files only %q are left, %v", there, err)
@@ -70,5 +73,25 @@ func TestDiscardLeavesReplacement(t *testing.T) {
 	}
 	if data, err := os.ReadFile(path); string(data) != "not ours" {
 		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// A run whose journal is removed after the last row was written does not end as if it were remembered.
+func TestCloseOfRemovedJournal(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows removes no open file")
+	}
+	for _, suffix := range []string{"", "-wal", ".lock"} {
+		t.Run("without "+suffix, func(t *testing.T) {
+			path := newPath(t)
+			j := mustOpen(t, path)
+			mustPut(t, j, full(1))
+			if err := os.Remove(path + suffix); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Close(0); !errors.Is(err, errReplaced) {
+				t.Error(err)
+			}
+		})
 	}
 }
