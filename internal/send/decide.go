@@ -30,7 +30,7 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	switch {
 	case c.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		j.kept = true // what the journal has by that name is the other's
-		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (URLs that differ in credentials alone count as the same): leave one out, or give each a key of its own"}, nil
+		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (credentials in the URL or headers do not count): leave one out, or give each a key of its own"}, nil
 	case c.Twice:
 		return repeated, skipped("the same file goes to the same URL as another item of this run"), nil
 	case len(o.Only) > 0 && !slices.Contains(o.Only, c.State):

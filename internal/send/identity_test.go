@@ -135,7 +135,8 @@ func TestIdentityHasNoSecrets(t *testing.T) {
 	}
 	for _, name := range []string{
 		"Authorization", "Cookie", "Private-Token", "Ocp-Apim-Subscription-Key", "X-Amz-Security-Token", "X-Csrf-Token",
-		"X-Secret", "X-Jwt", "X-Signature", "X-Hub-Token", "X-Password", "X-Session-Token", "X-Pin", "X-Otp",
+		"X-Secret", "X-Jwt", "X-Signature", "X-Hub-Signature-256", "X-Hub-Token", "X-Password", "X-Session-Token", "X-Session-Id", "X-Pin", "X-Otp",
+		"X-Api-Key", "Api_key", "Apikey", "X-Auth", "X-Auth-Key", "Proxy-Authorization", "X-Goog-Api-Key", "Dd-Api-Key", "X-Xsrf-Token",
 	} {
 		if of(name, "1234") != of(name, "5678") {
 			t.Errorf("%s counts", name)
@@ -149,7 +150,10 @@ func TestIdentityHasNoSecrets(t *testing.T) {
 			t.Errorf("%s counts", name)
 		}
 	}
-	for _, name := range []string{"X-Set", "Idempotency-Key", "X-Idempotency-Key", "Content-Language"} {
+	for _, name := range []string{
+		"X-Set", "Idempotency-Key", "X-Idempotency-Key", "Content-Language", "X-Author", "X-Authority", "X-Object-Key", "X-Partition-Key", "X-Row-Key", "X-Key",
+		"X-Design-Id", "X-Sign", "X-Passenger", "X-Access-Level", "X-Private", "X-Token-Count", "X-Secretary", "X-Account", "X-Account-Id", "X-Access-Id", "X-Sidecar", "X-User-Id",
+	} {
 		if of(name, "1234") == of(name, "5678") {
 			t.Errorf("%s does not count", name)
 		}
