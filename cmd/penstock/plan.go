@@ -47,6 +47,9 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 	if left.Unknown > 0 {
 		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; --resend-unknown sends them again\n", humanize.Comma(left.Unknown))
 	}
+	if left.Held > 0 {
+		fmt.Fprintf(w, "not sent: %s to servers that asked for a longer wait than --max-wait\n", humanize.Comma(left.Held))
+	}
 	if left.Failed > 0 {
 		fmt.Fprintf(w, "would fail: %s\n", humanize.Comma(left.Failed))
 		list(w, left.Failures, left.Failed)

@@ -91,7 +91,11 @@ func Span(d time.Duration) string {
 	case d < 59950*time.Millisecond:
 		return humanize.Ftoa(d.Round(100*time.Millisecond).Seconds()) + " s"
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(Clock(d), " 0 s"), " 0 m")
+	text := Clock(d)
+	for _, none := range []string{" 0 s", " 0 m", " 0 h"} {
+		text = strings.TrimSuffix(text, none)
+	}
+	return text
 }
 
 // Clock writes a duration in whole seconds or coarser, for what changes while

@@ -148,6 +148,7 @@ func TestHumanNumbers(t *testing.T) {
 		{3599 * time.Second, "59 m 59 s", "59 m 59 s"},
 		{3 * time.Hour, "3 h", "3 h 0 m"},
 		{50 * time.Hour, "2 d 2 h", "2 d 2 h"},
+		{48 * time.Hour, "2 d", "2 d 0 h"},
 	} {
 		if got := Span(tt.d); got != tt.span {
 			t.Errorf("Span(%v) = %q, want %q", tt.d, got, tt.span)

@@ -75,11 +75,11 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 	switch v {
 	case there:
 		out.Status, out.Error, out.Note = report.Delivered, "", "the server has it, by "+note
-		r.asked.found.Add(1)
+		j.found = true
 		return out, true
 	case absent:
 		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again", j.item.Path))
-		r.asked.absent.Add(1)
+		j.absent = true
 		j.doubt, j.keyTaken, j.ask, j.first = false, false, false, time.Time{}
 		return out, false
 	}

@@ -63,6 +63,8 @@ type job struct {
 	// For those that the end of the run comes back to.
 	pass     int
 	ask      bool        // the server is asked whether it has the item
+	found    bool        // it says so
+	absent   bool        // it has said the contrary, so that the item is sent again
 	resend   bool        // it is sent again even if the server cannot tell
 	ended    time.Time   // when its last attempt did; zero: in an earlier run
 	out      report.Item // how it ended last
@@ -294,6 +296,12 @@ func (r *run) done(j *job, out report.Item) {
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
 	out.Time, out.KeyMade = time.Now(), j.key != "" && it.Key == ""
 	out.Error = r.hide(it, out.Error)
+	switch {
+	case j.absent && j.sent.After(j.ended):
+		r.asked.absent.Add(1)
+	case j.found:
+		r.asked.found.Add(1)
+	}
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}

@@ -99,7 +99,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 func (r *run) leftAlone(s *server, until time.Time) {
 	text := "the server asked us to wait until " + until.Format(time.RFC3339)
 	if s != nil && s.earlier.Equal(until) {
-		text = "the server asked in an earlier run to wait until " + Clock(until, time.Now())
+		text = askedEarlier("the server", until, time.Now())
 	}
 	if r.MaxWait > 0 {
 		text += fmt.Sprintf(", longer than --max-wait %s", report.Span(r.MaxWait))

@@ -22,6 +22,7 @@ type Left struct {
 	Unasked      int64    // left out by --only
 	Repeated     int64    // the same as another item
 	Unknown      int64    // not sent again without leave
+	Held         int64    // their servers asked for a longer wait than the run has patience for
 	Failed       int64    // cannot be sent
 	First        []string // paths and URLs of the first to be sent, as people may see them
 	Failures     []string // the first that cannot be, with the reasons
@@ -33,6 +34,7 @@ type Left struct {
 // has no journal; r is nil if it has none yet. No more than most items are listed.
 func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, err error) {
 	past, err := readPast(r)
+	now := time.Now()
 	if err != nil {
 		return left, err
 	}
@@ -41,7 +43,8 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 			left.Failures = append(left.Failures, path+": "+Plain(why))
 		}
 	}
-	urls := o.Found.URLs // of the first items that can be sent, as people may see them
+	named := map[string]bool{} // origins with a wait
+	urls := o.Found.URLs       // of the first items that can be sent, as people may see them
 	for it, err := range o.Source.Items() {
 		var failed *source.ItemError
 		switch {
@@ -84,18 +87,24 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 		case err != nil:
 			fail(it.Path, err)
 			continue
-		case d == toAsk:
+		}
+		if len(past.waits) > 0 {
+			origin := originOf(it.URL)
+			wait, ok := past.waits[origin]
+			if ok && !named[origin] {
+				named[origin] = true
+				left.Waits = append(left.Waits, wait)
+			}
+			if ok && !o.waitsUntil(wait.Until, now) {
+				left.Held++
+				continue
+			}
+		}
+		if d == toAsk {
 			left.Asked++
 		}
 		left.Items++
 		left.Bytes += it.Size
-		if len(past.waits) > 0 {
-			origin := originOf(it.URL)
-			if wait, ok := past.waits[origin]; ok {
-				left.Waits = append(left.Waits, wait)
-				delete(past.waits, origin)
-			}
-		}
 		if len(left.First) < most {
 			left.First = append(left.First, it.Path+" -> "+url)
 		}

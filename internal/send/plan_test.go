@@ -2,16 +2,19 @@ package send
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -168,13 +171,54 @@ func TestPlanNamesWaits(t *testing.T) {
 		if d, by := w.Earliest(left.Waits, time.Now()); by != "" {
 			t.Errorf("a run that does not wait is done after %v, by %s", d, by)
 		}
-		w.MaxWait, w.Limits.Rate, w.Found.Items = time.Hour, 1, left.Items
+		if left.Items != 0 || left.Held != 2 {
+			t.Errorf("would send %d, not %d", left.Items, left.Held)
+		}
+		w.MaxWait, w.Limits.Rate = time.Hour, 1
+		left = w.plan(name)
+		if w.Found.Items = left.Items; left.Items != 2 || left.Held != 0 {
+			t.Errorf("would send %d, not %d", left.Items, left.Held)
+		}
 		if d, by := w.Earliest(left.Waits, time.Now()); d != 50*time.Minute+time.Second || by != "the wait that http://127.0.0.1 asked for" {
 			t.Errorf("done after %v, by %s", d, by)
 		}
 		w.from("http://localhost/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 		if left := w.plan(name); len(left.Waits) > 0 {
 			t.Errorf("another server: %+v", left.Waits)
+		}
+	})
+}
+
+// A wait that is too long for the run holds the files of its own server only.
+func TestPlanOfSeveralServers(t *testing.T) {
+	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "busy" {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}, func(w *world) {
+		name, manifest := filepath.Join(w.TempDir(), "j.db"), filepath.Join(w.TempDir(), "m")
+		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n{\"path\":%[1]q,\"url\":\"http://free/0\"}\n", w.firstFile())
+		if err := os.WriteFile(manifest, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.from("http://free/{name}", source.Options{Manifest: manifest})
+		w.Limits.Rate, w.MaxWait = 1, time.Minute
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1})
+
+		time.Sleep(time.Second)
+		w.Again = time.Now()
+		left := w.plan(name)
+		w.Found.Items = left.Items
+		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 1 || left.Held != 1 || by != "1 request/s" {
+			t.Errorf("%+v; done after %v by %q", left, d, by)
+		}
+		w.watch.talk.Reset()
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Remaining: 1})
+		if talk := w.watch.talk.String(); strings.Contains(talk, "paused until then") {
+			t.Errorf("a pause that does not come:\n%s", talk)
 		}
 	})
 }

@@ -173,7 +173,11 @@ func (r *run) resumed() (notes []string) {
 		notes = append(notes, humanize.Comma(r.unasked)+" skipped: not asked for by --only")
 	}
 	if found, absent := r.asked.found.Load(), r.asked.absent.Load(); found+absent > 0 {
-		notes = append(notes, fmt.Sprintf("of the files in doubt, --verify found %s at the server; not there and sent again: %s", humanize.Comma(found), humanize.Comma(absent)))
+		again := "%s were sent again, since it did not have them"
+		if absent == 1 {
+			again = "%s was sent again, since it did not have it"
+		}
+		notes = append(notes, fmt.Sprintf("--verify: of the files in doubt the server had %s; "+again, humanize.Comma(found), humanize.Comma(absent)))
 	}
 	return notes
 }

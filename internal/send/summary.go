@@ -51,9 +51,12 @@ func (o Options) limits() string {
 	return strings.Join(limits, ", ")
 }
 
-// Earliest returns how long the run takes at least, and what the reason is: "" if there is none, or if the run would end
-// instead of waiting for as long as a server asked it to.
+// Earliest returns how long it takes at least to send what was found, and what the reason is: "" if there is none. A wait that is
+// longer than the run waits for is none: nothing is sent to that server.
 func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration, by string) {
+	if o.Found.Items == 0 {
+		return 0, ""
+	}
 	if r := float64(o.Limits.Rate); r > 0 {
 		waits := float64(max(o.Found.Items-int64(max(o.Limits.Burst, 1)), 0))
 		d, by = seconds(waits/r), pace(o.Limits.Rate)
@@ -66,8 +69,7 @@ func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration,
 	for _, w := range waits {
 		wait := w.Until.Sub(now)
 		switch {
-		case wait > forever(o.MaxWait):
-			return 0, ""
+		case !o.waitsUntil(w.Until, now):
 		case !o.Source.OwnURLs(): // there is no other server that gets items meanwhile
 			return d + wait, "the wait that " + w.Origin + " asked for"
 		case wait > d:

@@ -134,7 +134,7 @@ func TestVerifyByEarlierDeliveries(t *testing.T) {
 		if s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
 			t.Errorf("%d posts, %+v\n%s", posts, s.Items, errorsOf(s))
 		}
-		if want := "of the files in doubt, --verify found 0 at the server; not there and sent again: 1"; !slices.Contains(s.Notes, want) {
+		if want := "--verify: of the files in doubt the server had 0; 1 was sent again, since it did not have it"; !slices.Contains(s.Notes, want) {
 			t.Errorf("notes %q, want %q", s.Notes, want)
 		}
 	})

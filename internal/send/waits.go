@@ -49,19 +49,29 @@ func (r *run) obey(j *job) {
 	}
 	r.mu.Unlock()
 	if first && wait.After(now) {
-		r.Log.Info(fmt.Sprintf("%s asked us in an earlier run to wait; paused until %s", origin, Clock(wait, now)))
+		if r.waitsUntil(wait, now) { // else that is why the server's files are left
+			r.Log.Info(askedEarlier(origin, wait, now) + "; paused until then")
+		}
 		j.server.Pause(wait, "an earlier run")
 	}
 }
 
 // DescribeWait says what a wait that a server asked for in an earlier run means for this one.
 func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
-	text := fmt.Sprintf("%s asked in an earlier run to wait until %s", w.Origin, Clock(w.Until, now))
-	if w.Until.Sub(now) > forever(o.MaxWait) {
+	text := askedEarlier(w.Origin, w.Until, now)
+	if !o.waitsUntil(w.Until, now) {
 		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, report.Span(o.MaxWait))
 	}
 	return text + ": nothing would be sent to it before"
 }
+
+// askedEarlier says until when a server asked in an earlier run to wait.
+func askedEarlier(who string, until, now time.Time) string {
+	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who, Clock(until, now))
+}
+
+// waitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that server.
+func (o Options) waitsUntil(until, now time.Time) bool { return until.Sub(now) <= forever(o.MaxWait) }
 
 // Clock writes an instant as briefly as it is clear.
 func Clock(t, now time.Time) string {

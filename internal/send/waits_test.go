@@ -71,7 +71,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 		if len(at.at) != 5 || !at.at[3].Equal(until) {
 			t.Errorf("went on at %v, want %v", at.at[3:], until)
 		}
-		if want := "asked us in an earlier run to wait; paused until " + until.Local().Format("15:04"); !strings.Contains(w.watch.talk.String(), want) {
+		if want := "asked in an earlier run to wait until " + until.Local().Format("15:04"); !strings.Contains(w.watch.talk.String(), want) {
 			t.Errorf("no %q in the talk", want)
 		}
 		// After that it is forgotten.
