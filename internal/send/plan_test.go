@@ -216,7 +216,7 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		}
 		w.watch.talk.Reset()
 		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Remaining: 1})
+		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1})
 		if talk := w.watch.talk.String(); strings.Contains(talk, "paused until then") {
 			t.Errorf("a pause that does not come:\n%s", talk)
 		}
