@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/memnet"
 )
 
@@ -116,7 +117,7 @@ func TestUploadsArriveWhole(t *testing.T) {
 // Small files share buffers, one after the other. A server that answers before it has read all
 // leaves net/http writing from one while the next try begins.
 func TestSmallFilesKeepApart(t *testing.T) {
-	const files, size = 24, small - 1
+	const files, size = 24, filebody.MaxSmall - 1
 	var paths []string
 	for i := range files {
 		paths = append(paths, file(t, strings.Repeat(string(rune('a'+i)), size)))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -20,7 +21,7 @@ var (
 
 	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the
 	// server's answer was read.
-	ErrFileChanged = errors.New("file changed while it was sent")
+	ErrFileChanged = filebody.ErrChanged
 
 	// ErrNoGetBody is in the error of a call that would have been tried again if its request, which has a
 	// body, had a GetBody. [http.NewRequest] sets one for bytes and strings only, and [SetFileBody] for files.

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"syscall"
+
+	"github.com/penstock/penstock/internal/filebody"
 )
 
 // errNotAgain is why net/http does not send a request again that must not be repeated.
@@ -81,7 +83,7 @@ func (a *attempt) noting(body io.ReadCloser) io.ReadCloser {
 	}
 	b := notingBody{body, a}
 	switch conn := body.(type) {
-	case *fileBody:
+	case *filebody.Large:
 		return notingFile{b, conn}
 	case *os.File:
 		return notingFile{b, conn}

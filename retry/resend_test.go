@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/memnet"
 )
 
@@ -134,7 +135,7 @@ func TestUnprocessedRequestBeforeARestart(t *testing.T) {
 // PROTOCOL_ERROR does not say that nothing was processed, but net/http sends again after it. A request that must not be
 // repeated goes out once, also if the next connection fails.
 func TestStreamThatIsResetInDoubt(t *testing.T) {
-	large := strings.Repeat("x", small+1)
+	large := strings.Repeat("x", filebody.MaxSmall+1)
 	for _, dead := range []bool{false, true} {
 		for name, make := range map[string]func(t *testing.T, url string) *http.Request{
 			"bytes":      func(t *testing.T, _ string) *http.Request { return request(t, "POST", "x") },
@@ -433,7 +434,7 @@ func TestBodiesThatNetHTTPKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	large := fileRequest(t, "PUT", "http://h.example/", file(t, strings.Repeat("x", small+1)))
+	large := fileRequest(t, "PUT", "http://h.example/", file(t, strings.Repeat("x", filebody.MaxSmall+1)))
 	defer large.Body.Close()
 	for _, body := range []io.ReadCloser{f, large.Body} {
 		a.setBody(req, body)

@@ -61,6 +61,7 @@ func TestImports(t *testing.T) {
 	ours, all := packages(t)
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
 	resend := module + "/internal/resend"
+	filebody := module + "/internal/filebody"
 	drain, openfiles, suspend, wire := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/wire"
 	fields := "github.com/dunglas/httpsfv"
 
@@ -73,7 +74,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, resend, secret, standing, drain, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, resend, secret, standing, drain, filebody, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -87,6 +88,12 @@ func TestImports(t *testing.T) {
 		of:      []string{resend, secret, standing, drain, openfiles},
 		through: []string{},
 		why:     "the public packages share them",
+	}, {
+		name:    "filebody",
+		of:      []string{filebody},
+		may:     []string{openfiles, "golang.org/x/sys/unix"},
+		through: []string{},
+		why:     "retry needs it",
 	}, {
 		name:    "suspend, wire",
 		of:      []string{suspend, wire},

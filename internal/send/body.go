@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 )
@@ -112,21 +113,14 @@ func (b *lateBody) Recycle() {
 // A largeFile is opened when it is first read: a request that waits for its connection holds no
 // file open, of which there may be too few for both.
 type largeFile struct {
-	largeBody
+	*filebody.Large
 	opened bool
 }
 
-// A largeBody is what the package retry makes of a large file.
-type largeBody interface {
-	io.ReadCloser
-	syscall.Conn
-	Open() error
-}
-
-// late returns a body of the package retry as one that tells its opening from its reading.
+// late returns the body of a file as one whose errors tell its opening from its reading.
 func late(body io.ReadCloser) io.ReadCloser {
-	if b, ok := body.(largeBody); ok {
-		return &largeFile{largeBody: b}
+	if b, ok := body.(*filebody.Large); ok {
+		return &largeFile{Large: b}
 	}
 	return body
 }
@@ -151,7 +145,7 @@ func (f *largeFile) Read(p []byte) (int, error) {
 	if err := f.open(); err != nil {
 		return 0, err
 	}
-	return f.largeBody.Read(p)
+	return f.Large.Read(p)
 }
 
 // SyscallConn lets the file go out by sendfile.
@@ -159,7 +153,7 @@ func (f *largeFile) SyscallConn() (syscall.RawConn, error) {
 	if err := f.open(); err != nil {
 		return nil, err
 	}
-	return f.largeBody.SyscallConn()
+	return f.Large.SyscallConn()
 }
 
 // ours returns the error by which an attempt fails, where retry's own would end the call.
@@ -212,7 +206,7 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 		return out, nil
 	}
 	j.body.file = late(out.Body)
-	small, inMemory := out.Body.(interface{ InMemory() io.ReadCloser })
+	small, inMemory := out.Body.(*filebody.Small)
 	if out.Body = req.Body; inMemory && req.Body == io.ReadCloser(j.body) {
 		out.Body = small.InMemory()
 	}
@@ -239,7 +233,7 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 // computed is opened again.
 func (r *run) openLooking(out *http.Request, j *job) (digest string, changed bool, err error) {
 	for range maxLooks {
-		info, err := openBody(out, j.item.Path)
+		info, err := openBody(out, j.item.Path, j.seen)
 		if err != nil {
 			return "", false, unreadable(err)
 		}
@@ -260,27 +254,13 @@ func (r *run) openLooking(out *http.Request, j *job) (digest string, changed boo
 }
 
 // openBody sets the request's body to the file at path, which is read when it returns, if it is
-// small, and returns what it is.
-func openBody(req *http.Request, path string) (info os.FileInfo, err error) {
+// small, and returns what it is. It was seen last when its request began to wait for its turn.
+func openBody(req *http.Request, path string, seen os.FileInfo) (info os.FileInfo, err error) {
 	for range maxLooks {
-		if err = retry.SetFileBody(req, path); err != nil {
-			return nil, err
+		if info, err = filebody.Set(req, path, seen); !errors.Is(err, retry.ErrFileChanged) {
+			return info, err
 		}
-		if req.Body == http.NoBody {
-			if info, err = os.Stat(path); err == nil && info.Size() == 0 {
-				return info, nil
-			}
-			continue
-		}
-		info, err = req.Body.(interface{ Opened() (os.FileInfo, error) }).Opened()
-		if err == nil {
-			return info, nil
-		}
-		req.Body.Close()
-		req.Body = nil
-		if !errors.Is(err, retry.ErrFileChanged) {
-			return nil, err
-		}
+		seen = nil
 	}
 	return nil, errChanging
 }

@@ -24,7 +24,7 @@ var hashBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // digestOf reads a file to its end and returns its SHA-256 and length in bytes.
 // It fails with ctx's cause, or with what open, reading or closing fails with: a
-// body of the package retry says at its closing that the file has changed.
+// body of the package filebody says at its closing that the file has changed.
 func digestOf(ctx context.Context, open func() (io.ReadCloser, error)) (sum [sha256.Size]byte, n int64, err error) {
 	h := sha256.New()
 	if n, err = hashFile(ctx, h, open); err == nil {

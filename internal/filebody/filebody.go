@@ -1,0 +1,285 @@
+// Package filebody makes files the bodies of requests. It is what [retry.SetFileBody] does, and these are its errors. The engine
+// of penstock send uses it to open a file when its request's turn has come.
+package filebody
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/penstock/penstock/internal/openfiles"
+)
+
+// ErrChanged is in the error of a body whose file is no longer what it was when it was looked at.
+var ErrChanged = errors.New("file changed while it was sent")
+
+// MaxSmall is the size up to which a file is read when it is opened. Its bytes then go out with the
+// header, in one write and without an open file; larger files go out by sendfile.
+const MaxSmall = 16 << 10
+
+// Set makes the file at path the body of a request, closes the body that was there, and returns what the
+// file is. A small file is read. If seen is not nil, it is what the file was when it was last looked at:
+// a small file that is no longer the same then fails with [ErrChanged].
+func Set(req *http.Request, path string, seen os.FileInfo) (info os.FileInfo, err error) {
+	if info = seen; seen == nil || !seen.Mode().IsRegular() || seen.Size() > MaxSmall {
+		if info, err = statRegular(path); err != nil {
+			return nil, err
+		}
+	}
+	s := &source{ctx: req.Context(), path: path, info: info}
+	body, err := s.openNow(info)
+	if err != nil {
+		return nil, err
+	}
+	if req.Body != nil {
+		req.Body.Close()
+	}
+	req.Body, req.GetBody, req.ContentLength = body, s.open, info.Size()
+	return info, nil
+}
+
+func statRegular(path string) (os.FileInfo, error) {
+	info, err := os.Stat(path) // before opening: opening a pipe can block forever
+	if err != nil {
+		return nil, fmt.Errorf("retry: body: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		kind := "a device, pipe or socket"
+		if info.IsDir() {
+			kind = "a directory"
+		}
+		return nil, fmt.Errorf("retry: body: %s is %s: only a regular file has a length and can be sent again", path, kind)
+	}
+	return info, nil
+}
+
+// A source is one file as it was when Set saw it. All bodies opened from it share it.
+type source struct {
+	ctx     context.Context
+	path    string
+	info    os.FileInfo
+	changed atomic.Bool           // a body saw that it is no longer so
+	failed  atomic.Pointer[error] // why a body could not be opened: nothing of it was sent
+}
+
+// open looks at the file again and opens it.
+func (s *source) open() (io.ReadCloser, error) {
+	info, err := statRegular(s.path)
+	if err == nil {
+		err = s.compare(info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.openNow(info)
+}
+
+// openNow opens a file that was looked at.
+func (s *source) openNow(info os.FileInfo) (io.ReadCloser, error) {
+	if info.Size() <= MaxSmall {
+		return s.read(info)
+	}
+	b := &Large{source: s}
+	b.ctx, b.cancel = context.WithCancel(s.ctx)
+	return b, nil
+}
+
+// openFile opens a large file, and looks at it again.
+func (s *source) openFile(ctx context.Context) (f *os.File, err error) {
+	err = openfiles.Patiently(ctx, func() (err error) {
+		f, err = openFile(s.path)
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it was there when it was looked at
+		s.changed.Store(true)
+		err = s.err()
+	case err != nil:
+		err = fmt.Errorf("retry: body: %w", err)
+	default:
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			err = s.compare(info)
+		}
+		if err != nil {
+			f.Close()
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			s.failed.Store(&err)
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// read loads a small file. Whether it changes after that is seen before an answer counts.
+func (s *source) read(info os.FileInfo) (io.ReadCloser, error) {
+	data := buffer(int(info.Size()))
+	switch err := openfiles.Patiently(s.ctx, func() error { return readFile(s.path, *data, info) }); {
+	case err == ErrChanged:
+		s.changed.Store(true)
+		return nil, s.err()
+	case err != nil:
+		return nil, fmt.Errorf("retry: body: %w", err)
+	case info.Size() == 0:
+		// With any other body, a ContentLength of 0 means "not known" to net/http, and the request
+		// would go out chunked.
+		return http.NoBody, nil
+	}
+	return &Small{Reader: *bytes.NewReader(*data), data: data, source: s}, nil
+}
+
+// compare remembers what it finds: once a body was wrong, no later answer makes it right.
+func (s *source) compare(info os.FileInfo) error {
+	if info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime()) {
+		s.changed.Store(true)
+	}
+	return s.err()
+}
+
+func (s *source) err() error {
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	if s.changed.Load() {
+		return fmt.Errorf("retry: body: %s: %w: send it again when it is complete", s.path, ErrChanged)
+	}
+	return nil
+}
+
+// Verify looks at the file once more, by its path, and returns an error if it is no longer what it was, or
+// could not be opened as that, so that nothing of it was sent. One that is gone has changed, too: nobody
+// can tell whether what was sent is what it was to be.
+func (s *source) Verify() (err error, unsent bool) {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		s.changed.Store(true)
+		err = s.err()
+	} else {
+		err = s.compare(info)
+	}
+	return err, s.failed.Load() != nil
+}
+
+// Large is a large file, opened when it is first read. It goes out by sendfile: package net takes
+// whatever is a syscall.Conn.
+type Large struct {
+	*source
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	file   atomic.Pointer[os.File] // nil: not yet open
+	closed atomic.Bool
+}
+
+func (b *Large) openOnce() (*os.File, error) {
+	if f := b.file.Load(); f != nil {
+		return f, nil
+	}
+	f, err := b.openFile(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.file.Store(f)
+	if b.closed.Load() { // meanwhile, and did not see it
+		f.Close()
+	}
+	return f, nil
+}
+
+// Open opens the file, and fails if it is no longer what [Set] saw: another file of the same size and time
+// is a change, too.
+func (b *Large) Open() error {
+	f, err := b.openOnce()
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil { // it was closed meanwhile, which is no change
+		return err
+	}
+	if !os.SameFile(info, b.info) {
+		b.changed.Store(true)
+	}
+	return b.compare(info)
+}
+
+func (b *Large) Read(p []byte) (int, error) {
+	f, err := b.openOnce()
+	if err != nil {
+		return 0, err
+	}
+	return f.Read(p)
+}
+
+// SyscallConn lets the file go out by sendfile.
+func (b *Large) SyscallConn() (syscall.RawConn, error) {
+	f, err := b.openOnce()
+	if err != nil {
+		return nil, err
+	}
+	return f.SyscallConn()
+}
+
+// Close looks whether the file is still what it was. By then net/http has read to its end, and
+// fails the request with the error.
+func (b *Large) Close() error {
+	if !b.closed.CompareAndSwap(false, true) {
+		return nil // net/http may close twice
+	}
+	b.cancel()
+	f := b.file.Load()
+	if f == nil {
+		return nil
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = b.compare(info)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Small is a file that was read when it was opened.
+type Small struct {
+	bytes.Reader
+	*source
+	data *[]byte
+}
+
+// Close does nothing: [Small.Recycle] gives the memory back.
+func (b *Small) Close() error { return nil }
+
+// InMemory returns the body as net/http knows it best: it sends a header together with the body only where
+// it can see that the body is in memory.
+func (b *Small) InMemory() io.ReadCloser { return io.NopCloser(&b.Reader) }
+
+// buffers are what small files are read into. A try would allocate little else.
+var buffers sync.Pool
+
+func buffer(size int) *[]byte {
+	data, ok := buffers.Get().(*[]byte)
+	if !ok || cap(*data) < size {
+		fresh := make([]byte, size)
+		return &fresh
+	}
+	*data = (*data)[:size]
+	return data
+}
+
+// Recycle gives the buffer back. Nobody may read the body any more; a reader finds it empty.
+func (b *Small) Recycle() {
+	if b.data != nil {
+		b.Reader.Reset(nil)
+		buffers.Put(b.data)
+		b.data = nil
+	}
+}
