@@ -236,6 +236,12 @@ func (r *run) doubted(it source.Item) string {
 	return s.alike.dir
 }
 
+// inDoubted reports whether an item is in the directory of which its server refuses everything.
+func (r *run) inDoubted(it source.Item) bool {
+	dir := r.doubted(it)
+	return dir != "" && filepath.Dir(it.Path) == dir
+}
+
 // closeNarrow closes the servers that refused many files of one directory and accepted nothing. If last, there is no other
 // directory to try, and it also closes those that accepted something before.
 func (r *run) closeNarrow(last bool) {

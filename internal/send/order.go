@@ -37,7 +37,7 @@ func (o *order) read(it source.Item) {
 func (r *run) putAside(it source.Item) bool {
 	o := &r.order
 	switch {
-	case filepath.Dir(it.Path) == r.doubted(it):
+	case r.inDoubted(it):
 		if len(o.refused) >= maxAside {
 			r.closeNarrow(true)
 			return false // which sends it only if its server has accepted something meanwhile
@@ -104,7 +104,7 @@ func (r *run) submitItem(ctx context.Context, it source.Item) bool {
 
 // takeAside reports whether a job is sent after others.
 func (r *run) takeAside(j *job) bool {
-	if j.pass > 0 || filepath.Dir(j.item.Path) != r.doubted(j.item) {
+	if j.pass > 0 || !r.inDoubted(j.item) {
 		return false
 	}
 	r.mu.Lock()
