@@ -268,3 +268,17 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+// A command can be copied, however narrow the terminal: nothing breaks it.
+func TestCommandsAreNotBroken(t *testing.T) {
+	lines := []string{`to go on: penstock send --rps 20 --to "http://127.0.0.1/{path}" work`, "give your own values for ***"}
+	for width, want := range map[int]string{
+		0:  lines[0] + "\n" + lines[1] + "\n",
+		80: lines[0] + "\n" + lines[1] + "\n",
+		60: "to go on:\n" + strings.TrimPrefix(lines[0], "to go on: ") + "\n" + lines[1] + "\n",
+	} {
+		if got := commands(lines, width); got != want {
+			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}

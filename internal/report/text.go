@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // textGroups is how many groups of errors a person is shown; maxExample is how
@@ -34,29 +35,37 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 	for _, note := range s.Notes {
 		fmt.Fprintln(&rest, printable(note))
 	}
-	for _, next := range s.Next {
-		fmt.Fprintln(&rest, printable(next))
-	}
 	if s.ExitStatus == 0 {
-		b.WriteString(rest.String())
-		rest.Reset()
-	} else {
-		fmt.Fprintf(&rest, "exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
+		_, _ = io.WriteString(w, wrapLines(b.String()+rest.String(), widthOf(w))+commands(s.Next, widthOf(w)))
+		return
 	}
-	writeLines(w, b.String())
-	if rest.Len() > 0 {
-		writeLines(trouble, rest.String())
-	}
+	_, _ = io.WriteString(w, wrapLines(b.String(), widthOf(w)))
+	width := widthOf(trouble)
+	end := fmt.Sprintf("exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
+	_, _ = io.WriteString(trouble, wrapLines(rest.String(), width)+commands(s.Next, width)+wrapLines(end, width))
 }
 
-// writeLines writes lines so that they fit w if it is a terminal.
-func writeLines(w io.Writer, text string) {
-	width := widthOf(w)
+// wrapLines breaks lines so that they fit a terminal of that width, 0 being any.
+func wrapLines(text string, width int) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		b.WriteString(wrap(line, width))
 	}
-	_, _ = io.WriteString(w, b.String())
+	return b.String()
+}
+
+// commands writes lines that say what a command is for, and the command, which is not broken: it would not be one if it were
+// copied. If both do not fit, it has a line of its own.
+func commands(lines []string, width int) string {
+	var b strings.Builder
+	for _, line := range lines {
+		line = printable(line)
+		if what, command, ok := strings.Cut(line, ": "); ok && width > 0 && utf8.RuneCountInString(line) > width {
+			line = wrapLines(what+":", width) + "\n" + command
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
 }
 
 // writeItems writes the line that people want to read: what failed, if anything did, and how much was delivered how fast.
@@ -186,7 +195,7 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 func (s Summary) WriteErrors(w io.Writer) {
 	var b strings.Builder
 	s.writeErrors(&b)
-	writeLines(w, b.String())
+	_, _ = io.WriteString(w, wrapLines(b.String(), widthOf(w)))
 }
 
 func (s *Summary) writeErrors(b *strings.Builder) {
