@@ -1,6 +1,7 @@
 package send
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -60,9 +61,21 @@ func (n Network) explained(req *http.Request, err error) error {
 	e := &causeError{err: err}
 	var status *proxyError
 	var op *net.OpError
-	// Net/http marks everything that goes wrong on the way to a proxy, its certificate included.
-	if proxy != nil && (errors.As(err, &status) || errors.As(err, &op) && op.Op == "proxyconnect" || req.URL.Scheme == "http" && isNotHTTP(err)) {
-		at, e.culprit = proxy, "the proxy "+addressOf(proxy)
+	if proxy != nil {
+		socks := strings.HasPrefix(proxy.Scheme, "socks")
+		switch {
+		case socks && errors.As(err, &op) && op.Op == "socks connect":
+			e.explainSOCKS("the proxy "+addressOf(proxy), addressOf(at), op.Err)
+			return e
+		case !socks && req.URL.Scheme == "https" && errors.Is(err, context.DeadlineExceeded) && req.Context().Err() == nil: // net/http's own
+			e.culprit = "the proxy " + addressOf(proxy)
+			e.text = fmt.Sprintf("%s did not connect to %s in time", e.culprit, addressOf(at))
+			return e
+		// Net/http marks everything that goes wrong on the way to a proxy, its certificate included. Without TLS an HTTP proxy
+		// answers itself; through a SOCKS proxy the server does.
+		case errors.As(err, &status), errors.As(err, &op) && op.Op == "proxyconnect", req.URL.Scheme == "http" && !socks && isNotHTTP(err):
+			at, e.culprit = proxy, "the proxy "+addressOf(proxy)
+		}
 	}
 	if status != nil {
 		e.text = fmt.Sprintf("%s answers %d %s", e.culprit, status.status, http.StatusText(status.status))
@@ -88,9 +101,29 @@ func (n Network) explained(req *http.Request, err error) error {
 	case e.text == "":
 		return err
 	case e.culprit != "" && e.fault:
-		e.text += " in --proxy, HTTP_PROXY or HTTPS_PROXY"
+		e.text += inProxy
 	}
 	return e
+}
+
+// explainSOCKS says why a SOCKS proxy opened no connection. Net/http has no types for that.
+func (e *causeError) explainSOCKS(proxy, to string, err error) {
+	reply, replied := strings.CutPrefix(err.Error(), "unknown error ")
+	switch {
+	case replied: // and thereby it works
+		e.text = fmt.Sprintf("%s cannot connect to %s: %s", proxy, to, reply)
+		return
+	case strings.Contains(err.Error(), "authentication"):
+		e.text, e.fault = proxy+" refuses the credentials: "+proxyCredentials, true
+	case strings.HasPrefix(err.Error(), "unexpected protocol version"):
+		e.text, e.fault = proxy+" does not speak SOCKS5: check the scheme and the port"+inProxy, true
+	default:
+		e.text = fmt.Sprintf("%s did not connect to %s: %v", proxy, to, err)
+		if isLost(err) {
+			e.text = proxy + closedWithout
+		}
+	}
+	e.culprit = proxy
 }
 
 // serverAt is how a server is called that does not do what its URL says.
@@ -99,7 +132,10 @@ func serverAt(u *url.URL) string {
 	return "port " + port + " of " + u.Hostname()
 }
 
-const proxyCredentials = "check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY"
+const (
+	inProxy          = " in --proxy, HTTP_PROXY or HTTPS_PROXY"
+	proxyCredentials = "check the user name and password" + inProxy
+)
 
 // cause says in words what is wrong with a server or a proxy, and what to do; "" if nothing better is known than the
 // error's own text. It reports whether the configuration is at fault.
@@ -162,11 +198,14 @@ func isLost(err error) bool {
 	return strings.HasSuffix(err.Error(), "server closed idle connection") // not exported
 }
 
-// mayBeTLS reports whether a server that speaks TLS would end a job's plain HTTP as err says: it was never heard of, and its port is
+// mayBeTLS reports whether a server that speaks TLS would end a job's plain HTTP as err says: it has never answered, and its port is
 // not the usual one.
 func (r *run) mayBeTLS(j *job, err error) bool {
 	var e *causeError
-	if j.server == nil || !errors.As(err, &e) || !e.lost || !strings.HasPrefix(j.server.key, "http://") || !strings.Contains(j.server.host(), ":") {
+	if j.server == nil || !errors.As(err, &e) || !e.lost {
+		return false
+	}
+	if u, err := url.Parse(j.server.key); err != nil || u.Scheme != "http" || u.Port() == "" {
 		return false
 	}
 	r.mu.Lock()
@@ -235,12 +274,16 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 	return "", false
 }
 
-// withFlag returns the text of an error with the flag of the limit of ours that it speaks of.
-func withFlag(text string, err error) string {
+// withFlag returns the text of the error that a call ended with, with the flag of the limit of ours that it speaks of.
+func withFlag(text string, end retry.Result) string {
 	var timeout *throttle.TimeoutError
-	if errors.As(err, &timeout) {
+	if errors.As(end.Err, &timeout) {
 		words := fmt.Sprintf("the attempt took longer than --timeout %s: raise it if the file or the server needs more time", report.Span(timeout.After))
 		text = strings.ReplaceAll(text, Plain(timeout), words)
+	}
+	var stall *stallError
+	if errors.As(end.Err, &stall) && stall.state == stalledAnswer && !end.Uncertain { // all that was sent was to open the connection
+		text = strings.ReplaceAll(text, stall.Error(), (&stallError{limit: stall.limit}).Error())
 	}
 	return text
 }
@@ -278,14 +321,18 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 
 // misdirected returns the cause that servers and proxies say at the beginning of an answer's text, having no status for it; nil
 // if there is none.
-func misdirected(resp *http.Response, head []byte) error {
+func (n Network) misdirected(resp *http.Response, head []byte) error {
 	if resp == nil || resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
 		return nil
 	}
 	at, text := resp.Request.URL, strings.ToLower(string(head))
+	who := serverAt(at)
+	if proxy, err := n.proxy()(resp.Request); err == nil && proxy != nil && proxy.Scheme == "http" && at.Scheme == "http" {
+		who += ", or the proxy " + addressOf(proxy) + "," // either may have said so
+	}
 	for _, words := range saidInText {
 		if strings.Contains(text, words.text) && at.Scheme == words.scheme {
-			return &causeError{text: serverAt(at) + words.cause, fault: true}
+			return &causeError{text: who + words.cause, fault: true}
 		}
 	}
 	return nil

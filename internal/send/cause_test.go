@@ -34,6 +34,12 @@ func TestCauses(t *testing.T) {
 	page := func(text string) func(*world, net.Conn, *tls.Config) {
 		return answer(fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
 	}
+	answerAtOnce := func(text string) func(*world, net.Conn, *tls.Config) {
+		return func(_ *world, c net.Conn, _ *tls.Config) {
+			_, _ = c.Read(make([]byte, 10))
+			_, _ = io.WriteString(c, text)
+		}
+	}
 	secure := func(change func(*tls.Config)) func(*world, net.Conn, *tls.Config) {
 		return func(w *world, c net.Conn, config *tls.Config) {
 			change(config)
@@ -42,6 +48,7 @@ func TestCauses(t *testing.T) {
 		}
 	}
 	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}
+	socks := &url.URL{Scheme: "socks5", Host: "proxy.example"}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	unknown := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "proxy.example", IsNotFound: true}}
 	for _, row := range []struct {
@@ -69,6 +76,9 @@ func TestCauses(t *testing.T) {
 		{name: "http to nginx's https port", to: "http://h.example:8443",
 			serve: page("<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n</body></html>"),
 			says:  "port 8443 of h.example speaks TLS: use https://"},
+		{name: "http to an https port, of the proxy or behind it", to: "http://h.example:8443", proxy: proxy,
+			serve: page("Client sent an HTTP request to an HTTPS server.\n"),
+			says:  "port 8443 of h.example, or the proxy proxy.example:3128, speaks TLS: use https://"},
 		{name: "http to a bare https port", to: "http://h.example:8443", serve: answer("\x15\x03\x01\x00\x02\x02\x46"),
 			says: "port 8443 of h.example speaks TLS: use https://"},
 		{name: "something else", to: "http://h.example:22", serve: answer("SSH-2.0-OpenSSH\r\n"),
@@ -77,6 +87,22 @@ func TestCauses(t *testing.T) {
 			says: "port 80 of h.example answers in something other than HTTP: check the port"},
 		{name: "the proxy is something else", to: "http://h.example", proxy: proxy, serve: answer("+OK POP3\r\n"),
 			says: "the proxy proxy.example:3128 answers in something other than HTTP: check the port in --proxy, HTTP_PROXY or HTTPS_PROXY"},
+		{name: "something else behind a SOCKS proxy", to: "http://h.example:22", proxy: socks, serve: throughSOCKS(0, answer("SSH-2.0-OpenSSH\r\n")),
+			says: "port 22 of h.example answers in something other than HTTP: check the port"},
+		{name: "TLS behind a SOCKS proxy", to: "http://h.example:8443", proxy: socks, serve: throughSOCKS(0, answer("\x15\x03\x01\x00\x02\x02\x46")),
+			says: "port 8443 of h.example speaks TLS: use https://"},
+		{name: "a SOCKS proxy is something else", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
+			says: "the proxy proxy.example:1080 does not speak SOCKS5: check the scheme and the port in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: ExitUnavailable},
+		{name: "a SOCKS proxy refuses the credentials", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce("\x05\xff"),
+			says: "the proxy proxy.example:1080 refuses the credentials: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: ExitUnavailable},
+		{name: "a SOCKS proxy cannot connect", to: "http://h.example", proxy: socks, waits: true, serve: throughSOCKS(5, nil),
+			says: "the proxy proxy.example:1080 cannot connect to h.example:80: connection refused",
+			note: "nothing was accepted for 5 s (--give-up-after): it cannot be reached; try again later", ends: ExitUnavailable},
+		{name: "a SOCKS proxy closes", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce(""),
+			says: "the proxy proxy.example:1080 closed the connection without an answer",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: connection lost; try again later", ends: ExitUnavailable},
 		{name: "a certificate is demanded", to: "https://h.example", serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
 			says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
 		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example", serve: secure(func(c *tls.Config) {
@@ -145,6 +171,48 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// A connection that is opened too slowly is not taken for an answer that does not come.
+func TestNothingSentYet(t *testing.T) {
+	proxy := func(scheme string) *url.URL { return &url.URL{Scheme: scheme, Host: "proxy.example:3128"} }
+	for _, row := range []struct {
+		to    string
+		proxy *url.URL
+		says  string
+	}{
+		{"https://h.example", nil, "no byte moved for 2 m (--stall-timeout)"},
+		{"http://h.example", nil, "the whole file was sent, and no answer came for 2 m: if the server takes longer, raise --stall-timeout"},
+		{"https://h.example", proxy("http"), "the proxy proxy.example:3128 did not connect to h.example:443 in time"},
+		{"https://h.example", proxy("socks5"), "the proxy proxy.example:3128 did not connect to h.example:443: no byte moved for 2 m (--stall-timeout)"},
+		{"http://h.example", proxy("socks5"), "the proxy proxy.example:3128 did not connect to h.example:80: no byte moved for 2 m (--stall-timeout)"},
+	} {
+		onRawServer(t, 1, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, func(w *world) {
+			w.Network.Proxy, w.Network.StallTimeout, w.GiveUpAfter = row.proxy, 2*time.Minute, 5*time.Second
+			w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			s := w.run()
+			if want := "PUT " + row.to + "/00000: " + row.says; len(s.Errors) != 1 || s.Errors[0].Error != want {
+				t.Errorf("errors %+v, want %q", s.Errors, want)
+			}
+		})
+	}
+}
+
+// throughSOCKS is a SOCKS proxy (RFC 1928) that gives that reply, and what serves behind it if the reply is 0.
+func throughSOCKS(reply byte, serve func(*world, net.Conn, *tls.Config)) func(*world, net.Conn, *tls.Config) {
+	return func(w *world, c net.Conn, config *tls.Config) {
+		_, _ = io.ReadFull(c, make([]byte, 3)) // the methods offered
+		_, _ = c.Write([]byte{5, 0})
+		head := make([]byte, 5)
+		if _, err := io.ReadFull(c, head); err != nil {
+			return
+		}
+		_, _ = io.ReadFull(c, make([]byte, head[4]+2)) // a name and a port
+		_, _ = c.Write([]byte{5, reply, 0, 1, 0, 0, 0, 0, 0, 0})
+		if reply == 0 {
+			serve(w, c, config)
+		}
+	}
+}
+
 // A connection that was closed is said so in words, with what may be the reason where nothing is known of the server.
 func TestClosedWithoutAnswer(t *testing.T) {
 	closed := func(_ *world, c net.Conn) { _, _ = c.Read(make([]byte, 10)) }
@@ -168,6 +236,8 @@ func TestClosedWithoutAnswer(t *testing.T) {
 		{"the usual port", "http://h.example", false, closed, says},
 		{"reset at the usual port", "http://h.example", false, reset, says},
 		{"TLS", "https://h.example:8443", false, closed, says},
+		{"the usual port of an IPv6 address", "http://[2001:db8::1]", false, closed, says},
+		{"another port of an IPv6 address", "http://[2001:db8::1]:8443", false, closed, says + " (if it speaks TLS, use https://)"},
 		{"it spoke before", "http://h.example:8443", false, later, says},
 		{"by a proxy", "http://h.example:8443", true, closed, "the server, or the proxy proxy.example:3128, closed the connection without an answer"},
 	} {

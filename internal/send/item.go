@@ -247,12 +247,12 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		return out, end
 	}
 	if end.Err != nil {
-		out.Error = r.hide(j.item, withFlag(Plain(end.Err), end.Err))
+		out.Error = r.hide(j.item, withFlag(Plain(end.Err), end))
 	}
 	if r.mayBeTLS(j, end.Err) {
 		out.Error = strings.Replace(out.Error, closedWithout, closedWithout+perhapsTLS, 1)
 	}
-	text, wrong := excerpt(head, cut), misdirected(resp, head)
+	text, wrong := excerpt(head, cut), r.Network.misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
 		if r.ending.cause() == nil && out.Status != report.Unknown {

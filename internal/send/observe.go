@@ -89,7 +89,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	r.mu.Unlock()
 	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, short(wait), header(e.Source), clock(e.Until, now))
 	if e.Source == "quota" {
-		text = fmt.Sprintf("%s tells that our quota is used up for %s", e.Key, short(wait))
+		text = fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, short(wait), clock(e.Until, now))
 	}
 	r.Log.Log(context.Background(), level, text)
 }
@@ -168,7 +168,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	}
 	s := r.serverLocked(e.Key)
 	s.heard = s.heard || e.Status != 0
-	s.pressed.note(outcome, e.Status, now.Add(-e.Latency), now)
+	s.pressed.note(outcome, e.Status, j.sent, now)
 	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
 		if it := j.item; it.Header == nil {

@@ -2,7 +2,9 @@ package send
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,4 +41,55 @@ func TestAcceptanceCountsFromSending(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An answer that was sent before a refusal and is judged after it is no evidence that the server refuses a pace.
+func TestLateJudgementIsNoEvidence(t *testing.T) {
+	onFakeTime(t, 1, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
+		r := newRun(w.Options)
+		defer func() { _ = r.pool.Drain(w.Context()) }()
+		for it := range w.Source.Items() {
+			key := originOf(it.URL)
+			send := func() *http.Request {
+				j := &job{item: it}
+				req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{}, j), it.Method, it.URL, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req, Token: time.Now()})
+				return req
+			}
+			for range 2 {
+				early, refused := send(), send()
+				time.Sleep(time.Second)
+				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: early, Status: http.StatusOK, Outcome: throttle.Success, Latency: time.Second})
+				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: refused, Status: http.StatusServiceUnavailable, Outcome: throttle.Overloaded, Latency: time.Second})
+				time.Sleep(9 * time.Second)
+				r.retrying(retry.Event{Request: early, Attempt: 1, Status: http.StatusOK})
+			}
+			s := r.servers[key]
+			if s.accepted != 2 || r.isPressed(s) {
+				t.Errorf("%d accepted, evidence %+v: want 2, and none", s.accepted, s.pressed)
+			}
+		}
+	})
+}
+
+// A pause is logged with its server, its reason and its end, whoever caused it.
+func TestPauseIsLogged(t *testing.T) {
+	for source, want := range map[string]string{
+		"quota":       "our quota at http://127.0.0.1 is used up for 5 s; paused until %s",
+		"retry-after": "http://127.0.0.1 asked us to wait 5 s (Retry-After); paused until %s",
+	} {
+		onFakeTime(t, 1, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
+			r := newRun(w.Options)
+			defer func() { _ = r.pool.Drain(w.Context()) }()
+			now := time.Now()
+			until := now.Add(5 * time.Second)
+			r.observe(throttle.Event{Kind: throttle.Paused, Key: "http://127.0.0.1", Source: source, Until: until})
+			if text := fmt.Sprintf(want, clock(until, now)); !strings.Contains(w.watch.talk.String(), text) {
+				t.Errorf("it does not say %q:\n%s", text, w.watch.talk.String())
+			}
+		})
+	}
 }
