@@ -14,7 +14,7 @@ import (
 // seconds, sizes bytes.
 //
 // Tally.Summary fills in what it counted. To (as from Redact), ExitStatus,
-// Rate.Ceiling, InFlight, Learned, Timeline and Lab are the caller's to set.
+// Rate.Ceiling, InFlight, Learned, LearnedByServer, Timeline and Lab are the caller's to set.
 type Summary struct {
 	SchemaVersion int             `json:"schema_version"`
 	Command       string          `json:"command"`
@@ -30,9 +30,12 @@ type Summary struct {
 	InFlight      InFlightSummary `json:"in_flight"`
 	Latency       *Latency        `json:"latency_seconds"` // null if nothing was answered
 	Waited        Waited          `json:"waited_seconds"`
-	Learned       Learned         `json:"learned"`
+	Learned       Learned         `json:"learned"`       // of the only server
 	Timeline      *Timeline       `json:"timeline"`      // null if nobody kept one
 	Lab           any             `json:"lab,omitempty"` // a practice server's own verdict
+
+	// LearnedByServer is set instead of Learned where there are several, the one that accepted most first.
+	LearnedByServer []ServerLearned `json:"learned_by_server,omitempty"`
 
 	// For people only.
 	Verbose     bool         `json:"-"` // they want to know all
@@ -122,6 +125,12 @@ type Waited struct {
 type Learned struct {
 	Rate     Optional `json:"rate"` // requests a second
 	InFlight Optional `json:"in_flight"`
+}
+
+// ServerLearned is what was learned of one of several servers, which Server names by scheme, host and port.
+type ServerLearned struct {
+	Server string `json:"server"`
+	Learned
 }
 
 // String returns it for people, such as "learned 9.8 req/s, 5 in flight"; "" if

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +122,43 @@ func TestSummaryJSON(t *testing.T) {
 			}
 			golden(t, name+".json", b.String())
 		})
+	}
+}
+
+// What was learned of several servers has their names, and of many only some lines.
+func TestLearnedByServer(t *testing.T) {
+	s := short()
+	for i := range textGroups + 2 {
+		s.LearnedByServer = append(s.LearnedByServer, ServerLearned{fmt.Sprintf("https://h%d.example", i), Learned{Rate: 9.8, InFlight: 5}})
+	}
+	var b strings.Builder
+	s.WriteText(&b, io.Discard)
+	for text, n := range map[string]int{
+		"\nhttps://h0.example: learned 9.8 req/s, 5 in flight\n":                        1,
+		": learned 9.8 req/s, 5 in flight\n":                                            textGroups,
+		"\nlearned of 2 servers more: see learned_by_server in the report (--report)\n": 1,
+	} {
+		if strings.Count(b.String(), text) != n {
+			t.Errorf("it does not say %q %d times:\n%s", text, n, b.String())
+		}
+	}
+	b.Reset()
+	if err := s.EncodeJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var read struct {
+		Learned struct{ Rate *float64 }
+		Servers []struct {
+			Server   string
+			Rate     float64
+			InFlight int `json:"in_flight"`
+		} `json:"learned_by_server"`
+	}
+	if err := json.Unmarshal([]byte(b.String()), &read); err != nil {
+		t.Fatal(err)
+	}
+	if l := read.Servers[9]; len(read.Servers) != 10 || l.Server != "https://h9.example" || l.Rate != 9.8 || l.InFlight != 5 || read.Learned.Rate != nil {
+		t.Errorf("the report has %+v", read)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// textGroups is how many groups of errors a person is shown; maxExample is how
+// textGroups is how many groups of errors, or servers, a person is shown; maxExample is how
 // much of each error.
 const (
 	textGroups = 8
@@ -26,6 +26,12 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 	s.writeItems(&b)
 	if learned := s.Learned.String(); learned != "" {
 		fmt.Fprintln(&b, learned)
+	}
+	for _, l := range s.LearnedByServer[:min(len(s.LearnedByServer), textGroups)] {
+		fmt.Fprintf(&b, "%s: %s\n", printable(l.Server), l)
+	}
+	if n := len(s.LearnedByServer) - textGroups; n > 0 {
+		fmt.Fprintf(&b, "learned of %s more: see learned_by_server in the report (--report)\n", plural(int64(n), "server"))
 	}
 	if s.Verbose {
 		s.writeRequests(&b)

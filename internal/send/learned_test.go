@@ -1,8 +1,13 @@
 package send
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +15,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -22,26 +29,26 @@ func TestLearnedByEvidence(t *testing.T) {
 			t.Errorf("of a server that accepts nothing it learned %+v", s.Learned)
 		}
 	})
-	onFakeTime(t, 0, nil, func(w *world) {
-		r := newRun(w.Options)
-		five := report.Snapshot{Learned: report.Learned{InFlight: 5}, Accepted: 100}
-		r.learn(view{}, five, time.Time{})
-		if r.learned != five.Learned {
-			t.Errorf("after 100 it learned %+v", r.learned)
+	r := &run{}
+	s := &server{}
+	look := func(phase throttle.Phase, limit, accepted int) report.Learned {
+		s.accepted = int64(accepted)
+		r.learn(s, throttle.UpstreamStats{Learned: true, Phase: phase, Limit: limit, Rate: rate.Inf}, time.Time{})
+		return s.learned
+	}
+	for _, step := range []struct {
+		phase                 throttle.Phase
+		limit, accepted, want int
+	}{
+		{throttle.PhaseSteady, 5, 100, 5},
+		{throttle.PhaseDown, 1, 100, 0},
+		{throttle.PhaseSteady, 1, 105, 0},
+		{throttle.PhaseSteady, 1, 110, 1},
+	} {
+		if got := look(step.phase, step.limit, step.accepted); got != (report.Learned{InFlight: report.Optional(step.want)}) {
+			t.Errorf("%+v: it learned %+v", step, got)
 		}
-		r.learn(view{UpstreamStats: throttle.UpstreamStats{Phase: throttle.PhaseDown}}, report.Snapshot{Accepted: 100}, time.Time{})
-		one := report.Snapshot{Learned: report.Learned{InFlight: 1}, Accepted: 105}
-		r.learn(view{}, one, time.Time{})
-		if r.learned != (report.Learned{}) {
-			t.Errorf("from an outage it learned %+v", r.learned)
-		}
-		one.Accepted = 110
-		r.learn(view{}, one, time.Time{})
-		if r.learned != one.Learned {
-			t.Errorf("ten after the outage it learned %+v", r.learned)
-		}
-		_ = r.pool.Drain(w.Context())
-	})
+	}
 }
 
 // A rate that was given and is not what the server takes is said at the end.
@@ -58,10 +65,12 @@ func TestGivenRateTooFast(t *testing.T) {
 		{0, 3, false, ""},
 		{4, 0, false, ""},
 		{1000, 12.345, false, "the server takes 12.3/s, not 1,000/s: give --rps 12.3"},
+		{2000, 1234.5, false, "the server takes 1,234/s, not 2,000/s: give --rps 1234"},
 	} {
-		r := &run{}
-		r.Limits.Rate, r.Limits.Fixed, r.pace.found = rate.Limit(c.given), c.fixed, c.taken
-		if got := r.tooFast(); got != c.want {
+		s := &server{key: "http://127.0.0.1", pace: plateau{found: c.taken}}
+		r := &run{servers: map[string]*server{s.key: s}}
+		r.Limits.Rate, r.Limits.Fixed = rate.Limit(c.given), c.fixed
+		if got := strings.Join(r.tooFast(), "\n"); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
 	}
@@ -139,5 +148,69 @@ func TestPlateau(t *testing.T) {
 		if p.found != row.found {
 			t.Errorf("%s: %v, want %v", row.name, p.found, row.found)
 		}
+	}
+}
+
+// What is said of each of several servers comes from it alone, and no pace is advised, which would be for all of them.
+func TestLearnedOfSeveralServers(t *testing.T) {
+	for _, given := range []rate.Limit{0, 6} {
+		onFakeTime(t, 1, nil, func(w *world) {
+			var listeners []*memnet.Listener
+			for _, params := range []url.Values{{"rate": {"4"}, "burst": {"4"}}, {"rate": {"2"}, "burst": {"2"}}, {"rate": {"100"}, "burst": {"100"}}} {
+				server, err := lab.New("quota", params)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l := memnet.Listen()
+				defer l.Close()
+				server.Start(l)
+				defer server.Close()
+				listeners = append(listeners, l)
+			}
+			w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				return listeners[addr[len("127.0.0.")]-'1'].DialContext(ctx, network, addr)
+			}
+			var lines strings.Builder
+			for i := range 400 {
+				for host := range 3 {
+					fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
+				}
+			}
+			w.manifest(lines.String())
+			w.Limits.Rate = given
+			s := w.run()
+			w.ended(s, ExitDelivered, 1200, 0, 0, 0, 0)
+			said := make(map[string]float64)
+			for _, l := range s.LearnedByServer {
+				said[l.Server] = float64(l.Rate)
+			}
+			notes := strings.Join(s.Notes, "\n")
+			if given > 0 {
+				for _, m := range regexp.MustCompile(`(?m)^(\S+) takes (\S+)/s, not 6/s$`).FindAllStringSubmatch(notes, -1) {
+					said[m[1]], _ = strconv.ParseFloat(m[2], 64)
+				}
+			}
+			if a, b := said["http://127.0.0.1"], said["http://127.0.0.2"]; a < 2.4 || a > 4.6 || b < 1.2 || b > 2.3 || given > 0 && len(said) != 2 { // never that of another one
+				t.Errorf("given %v: it says %v and %+v: want 4/s of the first and 2/s of the second\n%s", given, said, s.Learned, notes)
+			}
+			if s.Learned != (report.Learned{}) || strings.Contains(notes, "--rps") {
+				t.Errorf("given %v: of all together it learned %+v and advises\n%s", given, s.Learned, notes)
+			}
+		})
+	}
+}
+
+// An outage does not show that a server takes less than the rate that was given.
+func TestOutageAdvisesNoRate(t *testing.T) {
+	r := &run{}
+	r.Limits.Rate = 10
+	s := &server{key: "http://127.0.0.1", pace: plateau{found: 5}, shaken: true}
+	r.servers = map[string]*server{s.key: s}
+	if notes := r.tooFast(); notes != nil {
+		t.Errorf("it says %q", notes)
+	}
+	s.pressed.told = true
+	if notes := r.tooFast(); len(notes) != 1 {
+		t.Errorf("of a server that refused a pace it says %q", notes)
 	}
 }

@@ -152,9 +152,6 @@ type run struct {
 	grown     int   // workers that the limits need
 	standIns  int   // workers beside them, for those who wait for a server that is closed
 	grew      bool  // when last looked
-	learned   report.Learned
-	sound     int64 // requests accepted when what is learned began to count
-	pace      plateau
 	timeline  report.Timeline
 	last      report.Snapshot
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -27,18 +28,20 @@ type server struct {
 	goneBy   int                  // the exit status that goes with it
 	alike    alike
 	pressed  pressed
-	earlier  time.Time // until when it asked in an earlier run to be left alone
+	earlier  time.Time // until when it asked us in an earlier run to wait
+	limits   limits    // of the last event of a change
 
-	// For watch alone.
-	down   time.Time // since when it is, where that was told; zero: it is not
-	told   time.Time // when that was
-	blamed string    // who was said to be down, if not the server
-	limits limits    // that were told last
-	pace   plateau   // the rate that was learned
-	paced  bool      // people have been told
-	shaken bool      // it has refused something, or failed
-	fell   bool      // it has been down
-	most   int       // that could be in flight since then
+	// For watch alone, and after it for summary.
+	down    time.Time // since when it is, where that was told; zero: it is not
+	told    time.Time // when that was
+	blamed  string    // who was said to be down, if not the server
+	pace    plateau
+	learned report.Learned
+	sound   int64 // requests accepted when what is learned began to count
+	paced   bool  // people have been told
+	shaken  bool  // it has refused something, or failed
+	fell    bool  // it has been down
+	most    int   // that could be in flight since then
 }
 
 // host is the server's name, as people call it.
@@ -144,8 +147,9 @@ type view struct {
 	room     int    // that they allow in flight
 	parked   int    // of those that wait, for a server that is closed while another is not
 	aside    string // which other ones are closed, in words
-	unproven bool   // its rate comes from an outage: it has refused nothing for its number
-	untold   bool   // so does what may be in flight, and no more was tried since
+	learned  report.Learned
+	unproven bool // its rate comes from an outage: it has refused nothing for its number
+	untold   bool // so does what may be in flight, and no more was tried since
 }
 
 // view looks at all servers.
@@ -167,7 +171,8 @@ func (r *run) view(now time.Time) view {
 	v := view{UpstreamStats: best.UpstreamStats}
 	if best.server != nil {
 		v.wrong = r.wrong(best.server)
-		v.unproven = best.shaken && !r.isPressed(best.server)
+		v.learned = r.found(best.server, best.UpstreamStats)
+		v.unproven = r.isUnproven(best.server)
 		v.untold = v.unproven && best.most <= best.Limit
 	}
 	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0

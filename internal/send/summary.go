@@ -173,47 +173,14 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	if !unlimited(v.Limit) {
 		s.InFlightLimit = v.Limit
 	}
-	s.Learned = learned(v.UpstreamStats)
-	if v.untold {
-		s.Learned.InFlight = 0
+	if v.name == "" {
+		s.Learned = v.learned // of one among several servers it would be taken for the pace of all
 	}
-	if v.unproven && v.Reason != "quota" {
-		s.Learned.Rate = 0
-	}
-	r.learn(v, s, now)
 	s.Holding = words
 	if limit == report.LimitCoolDown {
 		s.Pause = v.Paused.Sub(now)
 	}
 	return s
-}
-
-// learn keeps what was learned for the summary. What was found before an outage, or in it, was about a server in trouble:
-// after it, as at the beginning, as many have to be accepted as say something of how many there may be.
-func (r *run) learn(v view, s report.Snapshot, now time.Time) {
-	if v.Phase == throttle.PhaseDown {
-		r.learned, r.sound = report.Learned{}, s.Accepted
-	}
-	r.pace.look(s.Ceiling, v.UpstreamStats, now)
-	if s.Learned != (report.Learned{}) && s.Accepted-r.sound >= evidence {
-		r.learned = s.Learned
-	}
-	if r.learned.Rate > 0 {
-		r.learned.Rate = report.Optional(math.Round(r.pace.found*1000) / 1000)
-	}
-}
-
-// evidence is how many requests have to be accepted for a number to be called learned.
-const evidence = 10
-
-// tooFast says so where the server took much less than the rate that was given; "" where it took about that.
-func (r *run) tooFast() string {
-	given, taken := float64(r.Limits.Rate), r.pace.found
-	if r.Limits.Fixed || given == 0 || taken == 0 || taken > 0.9*given {
-		return ""
-	}
-	pace := strings.TrimSuffix(report.Pace(taken), " req/s")
-	return fmt.Sprintf("the server takes %s/s, not %s/s: give --rps %s", pace, strings.TrimSuffix(report.Pace(given), " req/s"), pace)
 }
 
 // summary is the report of the run, which is over.
@@ -226,7 +193,8 @@ func (r *run) summary() report.Summary {
 	s.InFlight.Limit = report.Optional(r.last.InFlightLimit)
 	s.Rate.Limit = report.Optional(math.Round(r.last.Ceiling*1000) / 1000)
 	s.InFlight.Max = r.maxInFlight
-	s.Learned, s.Timeline = r.learned, &r.timeline
+	s.Timeline = &r.timeline
+	r.fillLearned(&s)
 
 	r.refusedServers()
 	status, reason := r.ending.status()
@@ -253,9 +221,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, Plain(reason))
 	}
 	s.Notes = append(s.Notes, r.refusedNotes()...)
-	if text := r.tooFast(); text != "" {
-		s.Notes = append(s.Notes, text)
-	}
+	s.Notes = append(s.Notes, r.tooFast()...)
 	left := r.Found.LeftOut
 	left.Young += r.Source.YoungListed()
 	if text := left.String(); text != "" {

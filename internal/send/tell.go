@@ -79,9 +79,9 @@ func (r *run) tell(now time.Time) {
 			r.Log.Info(fmt.Sprintf("%s answers again; nothing was accepted for %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
 			s.down, s.blamed = time.Time{}, ""
 		}
-		if s.pace.look(float64(learned(stats).Rate), stats, now); s.pace.found > 0 && !s.paced && (!s.shaken || r.isPressed(s)) {
+		if r.learn(s, stats, now); s.learned.Rate > 0 && !s.paced {
 			s.paced = true
-			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(s.pace.found)))
+			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(float64(s.learned.Rate))))
 		}
 	}
 }

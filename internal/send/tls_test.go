@@ -156,7 +156,7 @@ func TestConnectingIsBounded(t *testing.T) {
 		{"dripping proxy", true, func(c net.Conn, _ *tls.Config) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A: ")
 			keepWriting(c, "a", time.Second)
-		}, time.Minute, "deadline exceeded"},
+		}, time.Minute, "the proxy proxy.example:3128 did not connect to h.example:443 in time"},
 		{"proxy's head without end", true, func(c net.Conn, _ *tls.Config) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A: ")
 			keepWriting(c, "a", 0)

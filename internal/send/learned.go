@@ -1,0 +1,113 @@
+package send
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
+)
+
+// evidence is how many requests have to be accepted for a number to be called learned.
+const evidence = 10
+
+// found returns what was found of a server's pace, without the numbers that an outage left.
+func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
+	l := learned(stats)
+	if r.isUnproven(s) {
+		if s.most <= stats.Limit {
+			l.InFlight = 0
+		}
+		if stats.Reason != "quota" {
+			l.Rate = 0
+		}
+	}
+	return l
+}
+
+// isUnproven reports whether a server's pace comes from an outage: it has refused nothing for its number.
+func (r *run) isUnproven(s *server) bool { return s.shaken && !r.isPressed(s) }
+
+// learn records what a server shows of its pace, for the summary. What was found before an outage, or in it, was about a server
+// in trouble: after it, as at the beginning, as many have to be accepted as say something of how many there may be.
+func (r *run) learn(s *server, stats throttle.UpstreamStats, now time.Time) {
+	ceiling := float64(stats.Rate)
+	if stats.Rate == rate.Inf {
+		ceiling = 0
+	}
+	s.pace.look(ceiling, stats, now)
+	r.mu.Lock()
+	accepted := s.accepted
+	r.mu.Unlock()
+	if stats.Phase == throttle.PhaseDown {
+		s.learned, s.sound = report.Learned{}, accepted
+	}
+	if l := r.found(s, stats); l != (report.Learned{}) && accepted-s.sound >= evidence {
+		s.learned = l
+	}
+	if s.learned.Rate > 0 {
+		s.learned.Rate = report.Optional(math.Round(s.pace.found*1000) / 1000)
+	}
+}
+
+// byAccepted returns the servers, the one that accepted most first.
+func (r *run) byAccepted() []*server {
+	servers := r.all()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.SortStableFunc(servers, func(a, b *server) int { return cmp.Compare(b.accepted, a.accepted) })
+	return servers
+}
+
+// fillLearned fills in what was learned: of the only server, or of each of several.
+func (r *run) fillLearned(s *report.Summary) {
+	servers := r.byAccepted()
+	if len(servers) == 1 {
+		s.Learned = servers[0].learned
+		return
+	}
+	for _, each := range servers {
+		if each.learned != (report.Learned{}) {
+			s.LearnedByServer = append(s.LearnedByServer, report.ServerLearned{Server: each.key, Learned: each.learned})
+		}
+	}
+}
+
+// tooFast says which servers took much less than the rate that was given. Another rate, which would hold for all of them, is
+// advised if there is only one.
+func (r *run) tooFast() (notes []string) {
+	given := float64(r.Limits.Rate)
+	if r.Limits.Fixed || given == 0 {
+		return nil
+	}
+	const most = 8 // lines of the summary
+	servers, others := r.byAccepted(), 0
+	for _, s := range servers {
+		taken := s.pace.found
+		if taken == 0 || taken > 0.9*given || r.isUnproven(s) {
+			continue
+		}
+		pace := perSecond(taken)
+		switch {
+		case len(servers) == 1:
+			notes = append(notes, fmt.Sprintf("the server takes %s/s, not %s/s: give --rps %s", pace, perSecond(given), strings.ReplaceAll(pace, ",", "")))
+		case len(notes) < most:
+			notes = append(notes, fmt.Sprintf("%s takes %s/s, not %s/s", s.key, pace, perSecond(given)))
+		default:
+			others++
+		}
+	}
+	if others > 0 {
+		notes = append(notes, fmt.Sprintf("%s more take less than %s/s", plural(others, "server"), perSecond(given)))
+	}
+	return notes
+}
+
+// perSecond writes how many requests a rate is in a second.
+func perSecond(rate float64) string { return strings.TrimSuffix(report.Pace(rate), " req/s") }
