@@ -51,7 +51,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	pace.Var(&value[int]{&f.burst, "N", readCount, ""}, "burst", "requests that may leave at once after a lull (default 1)")
 	pace.Var(&value[int]{&f.concurrency, "N", readConcurrency, ""}, "concurrency", "requests in flight, or auto: as many as the server takes (default auto)")
 	pace.Var(&value[rate.Limit]{&f.bandwidth, "B", readBandwidth, ""}, "bandwidth", "bytes a second for all transfers together: 10MiB/s (default no limit)")
-	pace.Var(&value[int]{&f.workers, "N", readWorkers, ""}, "workers", "waiting goroutines (default as many as the pace needs)")
+	pace.Var(&value[int]{&f.workers, "N", readWorkers, ""}, "workers", "files worked on at once, waiting or not (default as many as the pace needs)")
 	pace.BoolVar(&f.fixed, "fixed", false, "take --rps and --concurrency as they are; else a server that refuses gets less")
 
 	what := in("What to send")
@@ -207,6 +207,11 @@ func (f *sendFlags) network() (n send.Network, err error) {
 	if f.proxy != "" {
 		if n.Proxy, err = url.Parse(f.proxy); err != nil || n.Proxy.Host == "" {
 			return n, fmt.Errorf("--proxy: want a URL such as http://proxy.example.com:3128")
+		}
+		switch n.Proxy.Scheme {
+		case "http", "https", "socks5", "socks5h":
+		default: // net/http would take it for an HTTP proxy
+			return n, fmt.Errorf("--proxy %s://…: want http, https, socks5 or socks5h", n.Proxy.Scheme)
 		}
 	}
 	if f.cacert == "" && f.cert == "" && f.key == "" {

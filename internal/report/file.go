@@ -92,7 +92,7 @@ func replaceable(path, with string) error {
 	case err != nil && err != io.ErrUnexpectedEOF:
 		return err
 	}
-	return fmt.Errorf("%s is there, and is none of penstock's: give another name, or remove it", path)
+	return fmt.Errorf("%s exists and was not written by penstock: give another name, or remove it", path)
 }
 
 // regular returns the name of the regular file that path leads to, or "".

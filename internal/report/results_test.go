@@ -386,10 +386,10 @@ func TestResultsAreNoDataFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := CreateResults(file); err == nil || !strings.Contains(err.Error(), "none of penstock's") {
+	if _, err := CreateResults(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("results: %v", err)
 	}
-	if err := CheckJSON(file); err == nil || !strings.Contains(err.Error(), "none of penstock's") {
+	if err := CheckJSON(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("report: %v", err)
 	}
 	if err := WriteJSON(file, Summary{}); err != nil {

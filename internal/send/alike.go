@@ -131,7 +131,7 @@ func (r *run) countDoubt(j *job) {
 	enough := a.doubts >= manyAlike
 	r.mu.Unlock()
 	if enough {
-		r.shut(j.server, ExitUnavailable, errors.New("twenty files in a row may have been accepted or not, and none was for certain: check the server"))
+		r.shut(j.server, ExitUnavailable, errors.New("twenty files in a row may have been accepted, and none is known to be: check at the server which of them arrived"))
 	}
 }
 

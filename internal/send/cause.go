@@ -233,7 +233,7 @@ func certificateCause(at *url.URL, err error) (text string, fault bool) {
 		}
 		switch {
 		case len(names) == 0:
-			return whose + " has no subject alternative name, which is required", true
+			return whose + " has no subject alternative name, which is required: ask the owner of the server to replace it", true
 		case len(names) > 3:
 			names = append(names[:3:3], fmt.Sprintf("%d others", len(names)-3))
 		}
@@ -249,7 +249,7 @@ func certificateCause(at *url.URL, err error) (text string, fault bool) {
 		if time.Now().Before(invalid.Cert.NotBefore) {
 			return fmt.Sprintf("%s is valid from %s on: check this machine's clock", whose, invalid.Cert.NotBefore.Format(time.DateOnly)), false
 		}
-		return fmt.Sprintf("%s expired on %s", whose, invalid.Cert.NotAfter.Format(time.DateOnly)), false
+		return fmt.Sprintf("%s expired on %s: ask the owner of the server to renew it", whose, invalid.Cert.NotAfter.Format(time.DateOnly)), false
 	}
 	return fmt.Sprintf("%s is not valid: %s", whose, strings.TrimPrefix(bad.Err.Error(), "x509: ")), true
 }

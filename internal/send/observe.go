@@ -94,11 +94,15 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	r.Log.Log(context.Background(), level, text)
 }
 
-// leftAlone notes that a server asks for more patience than the run has. Those who
+// leftAlone notes that a server asks for a longer wait than the run has time for. Those that
 // waited may learn of it before the event of the pause comes.
 func (r *run) leftAlone(s *server, until time.Time) {
 	text := "the server asked us to wait until " + until.Format(time.RFC3339)
-	if s != nil && s.earlier.Equal(until) {
+	switch {
+	case s == nil:
+	case s.Stats().PauseSource == "quota":
+		text = "our quota at the server is used up until " + until.Format(time.RFC3339)
+	case s.earlier.Equal(until):
 		text = askedEarlier("the server", until, time.Now())
 	}
 	if r.MaxWait > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +93,21 @@ func TestPauseIsLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A quota that lasts longer than the run waits is not said to be what the server asked for.
+func TestQuotaEndsRun(t *testing.T) {
+	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("RateLimit-Limit", "1")
+		w.Header().Set("RateLimit-Remaining", "0")
+		w.Header().Set("RateLimit-Reset", "3600")
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.MaxWait, w.Limits.InFlight = time.Minute, 1
+		s := w.run()
+		want := "our quota at the server is used up until " + w.begin.Add(time.Hour).Format(time.RFC3339) + ", longer than --max-wait 1 m"
+		if s.ExitStatus != ExitUnavailable || !slices.Contains(s.Notes, want) {
+			t.Errorf("exit status %d, notes %q; want %q", s.ExitStatus, s.Notes, want)
+		}
+	})
 }

@@ -63,7 +63,7 @@ func (r *run) foreign(it source.Item) bool {
 		if r.Network.certified() {
 			what = "headers, token and client certificate"
 		}
-		r.Log.Info(fmt.Sprintf("%s go to %s only; %s and others for other servers go without", what, r.HeaderOrigin, report.Printable(it.Path)))
+		r.Log.Info(fmt.Sprintf("%s are sent to %s only; %s and the other files for other servers are sent without them", what, r.HeaderOrigin, report.Printable(it.Path)))
 	})
 	return true
 }

@@ -438,7 +438,7 @@ func TestMaxDuration(t *testing.T) {
 		if n := seen.within(w.begin.Add(w.MaxDuration), time.Now()); n != 0 {
 			t.Errorf("%d requests after the end", n)
 		}
-		if last := w.watch.holding(); last[len(last)-1] != "nothing new is sent: --max-duration 2.05s is over" {
+		if last := w.watch.holding(); last[len(last)-1] != "nothing new is sent: --max-duration 2.05 s is over" {
 			t.Errorf("held back by %q", last)
 		}
 	})

@@ -142,7 +142,7 @@ func (r *run) failRefused(now time.Time) {
 	n := len(f.jobs)
 	r.mu.Unlock()
 	if over {
-		r.end(ExitItems, fmt.Errorf("the last %s were refused for %v while nothing else was left; others that were sent after them were accepted", plural(n, "file"), lonePatience))
+		r.end(ExitItems, fmt.Errorf("the last %s were refused for %s while nothing else was left; others that were sent after them were accepted", plural(n, "file"), report.Span(lonePatience)))
 	}
 }
 

@@ -104,7 +104,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 		}
 	}
 	if err := r.Journal.Err(); err != nil {
-		return fmt.Errorf("not sent, since nothing can be noted any more: %w", err)
+		return fmt.Errorf("not sent, since the journal has failed: %w", err)
 	}
 	// What the journal has as delivered must not be skipped as such once the server may have
 	// another content.

@@ -253,7 +253,7 @@ func (r *run) interrupt(cause error) {
 	}
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
 		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", report.Span(r.StopTimeout)))
-		r.breakOff(fmt.Errorf("%w, and --stop-timeout %v is over", cause, r.StopTimeout))
+		r.breakOff(fmt.Errorf("%w, and --stop-timeout %s is over", cause, report.Span(r.StopTimeout)))
 	})
 }
 
@@ -465,7 +465,7 @@ func (r *run) watch(finished <-chan struct{}) {
 			look()
 			return
 		case <-deadline:
-			r.end(ExitLimit, fmt.Errorf("--max-duration %v is over", r.MaxDuration))
+			r.end(ExitLimit, fmt.Errorf("--max-duration %s is over", report.Span(r.MaxDuration)))
 			deadline = nil
 		case <-broken:
 			r.end(ExitLocal, r.Journal.Err())

@@ -80,7 +80,7 @@ func (r *run) close(s *server, status int, reason error) {
 		}
 		r.mu.Unlock()
 		if first && r.Source.OwnURLs() {
-			r.Log.Warn(fmt.Sprintf("%s: %v: what is for it is left", s.key, reason))
+			r.Log.Warn(fmt.Sprintf("%s: %v: nothing more is sent to it", s.key, reason))
 			r.endIfAlone()
 		}
 	}

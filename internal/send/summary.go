@@ -231,7 +231,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, plural(n, "line")+" of the results that were asked for match no file here")
 	}
 	if r.Found.Torn {
-		s.Notes = append(s.Notes, "the last line of the results is torn and was passed over: its file is not among these")
+		s.Notes = append(s.Notes, "the last line of the results is incomplete and was ignored, so its file was not sent")
 	}
 	s.Notes = append(s.Notes, r.resumed()...)
 	s.Next = r.next(s)

@@ -189,7 +189,7 @@ func (v *verifier) check(ctx context.Context, it source.Item, header http.Header
 	case time.Since(want.ended) < v.settle:
 		return cannotTell, "nothing is there yet, and the server may still be at work on it", nil
 	case manyItems(it.Method) && !v.keeps(ctx, it):
-		return cannotTell, fmt.Sprintf("nothing is there, and whether this server keeps there what it gets by %s is not known", it.Method), nil
+		return cannotTell, fmt.Sprintf("nothing is there, but the server may keep what it gets by %s at another URL", it.Method), nil
 	}
 	return absent, f.note, nil
 }
@@ -320,7 +320,7 @@ func judgeRefusal(resp *http.Response) finding {
 	case s == http.StatusNotFound, s == http.StatusGone:
 		return finding{verdict: absent, note: "nothing is there", more: head}
 	case s >= 300 && s <= 399:
-		return finding{note: fmt.Sprintf("the server answers %d, a redirect, and where it leads is not asked", s)}
+		return finding{note: fmt.Sprintf("the server answers %d, a redirect, which is not followed", s)}
 	default:
 		more := head && (s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented)
 		return finding{note: strings.TrimSpace(fmt.Sprintf("the server answers %d %s", s, http.StatusText(s))), more: more}
@@ -339,7 +339,7 @@ func weigh(ctx context.Context, resp *http.Response, it source.Item, want *expec
 		length = -1 // many a program answers HEAD so, whatever it has
 	}
 	if length >= 0 && length != it.Size {
-		return finding{verdict: other, note: fmt.Sprintf("what is there has %s, the file %s", byteCount(length), byteCount(it.Size))}, nil
+		return finding{verdict: other, note: fmt.Sprintf("the server's copy has %s, the file %s", byteCount(length), byteCount(it.Size))}, nil
 	}
 	for _, kind := range []kind{kindSHA256, kindSHA512} {
 		for _, field := range []string{"Repr-Digest", "Content-Digest"} {
@@ -356,7 +356,7 @@ func weigh(ctx context.Context, resp *http.Response, it source.Item, want *expec
 				return finding{verdict: there, note: "its " + kind.name}, nil
 			case head && field == "Content-Digest": // by the RFC, of the content that an answer to HEAD has not
 			case !bytes.Equal(told, own):
-				return finding{verdict: other, note: "what is there has another " + kind.name}, nil
+				return finding{verdict: other, note: "the server's copy has another " + kind.name}, nil
 			}
 		}
 	}
@@ -401,9 +401,9 @@ func read(ctx context.Context, body io.Reader, it source.Item, want *expectation
 	case err != nil:
 		return finding{note: "the server's answer was cut off"}, nil
 	case n > it.Size:
-		return finding{verdict: other, note: "what is there is longer than the file"}, nil
+		return finding{verdict: other, note: "the server's copy is longer than the file"}, nil
 	case n < it.Size:
-		return finding{verdict: other, note: fmt.Sprintf("what is there has %s, the file %s", byteCount(n), byteCount(it.Size))}, nil
+		return finding{verdict: other, note: fmt.Sprintf("the server's copy has %s, the file %s", byteCount(n), byteCount(it.Size))}, nil
 	case n == 0:
 		return finding{verdict: there, note: "its length, 0 bytes"}, nil
 	}
@@ -412,7 +412,7 @@ func read(ctx context.Context, body io.Reader, it source.Item, want *expectation
 	case err != nil:
 		return finding{}, err
 	case !bytes.Equal(h.Sum(nil), own):
-		return finding{verdict: other, note: "what is there has another SHA-256"}, nil
+		return finding{verdict: other, note: "the server's copy has another SHA-256"}, nil
 	}
 	return finding{verdict: there, note: "its SHA-256"}, nil
 }

@@ -91,7 +91,7 @@ func TestManifestMistakes(t *testing.T) {
 		`{"path":"a","customer":1,"url":"http://h/{name}"}`:                      `line 1: "url" has the variable {name}`,
 		`{"path":"a","customer":1,"headers":{"X":"{sha256}"}}`:                   `line 1: "headers": "X": variables such as {sha256}`,
 		`{"path":"a","customer":1,"key":"{name}"}`:                               `line 1: "key": variables such as {name}`,
-		`{"path":"a","customer":1,"headers":{"idempotency-key":"k"}}`:            `line 1: "headers": Idempotency-Key: keys are on`,
+		`{"path":"a","customer":1,"headers":{"idempotency-key":"k"}}`:            `line 1: "headers": Idempotency-Key: --idempotent sends it`,
 		`{"path":"a","customer":1,"headers":{"X":"{\"name\":1}"},"method":"q "}`: `"method"`,
 	} {
 		writeManifest(t, "m", line)

@@ -16,7 +16,7 @@ func CheckHeader(name, value string) error {
 	}
 	switch name := http.CanonicalHeaderKey(name); name {
 	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
-		return fmt.Errorf("the header %s is not for users to set", name)
+		return fmt.Errorf("the header %s cannot be set: the connection sets it itself", name)
 	}
 	return checkHeaderValue(value)
 }
@@ -35,7 +35,7 @@ func checkMethod(m string) error {
 		return fmt.Errorf("%s is no HTTP method", printable(m))
 	}
 	if m == http.MethodConnect || m == http.MethodTrace {
-		return fmt.Errorf("the method %s cannot carry a file", m)
+		return fmt.Errorf("the method %s cannot carry a file: use PUT, POST or PATCH", m)
 	}
 	return nil
 }

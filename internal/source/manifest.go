@@ -29,7 +29,7 @@ func checkReadTwice(name string) error {
 		return reason(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return errors.New("not a regular file; it is read twice, before anything is sent and then to send")
+		return errors.New("not a regular file: it is read twice, to check it and then to send")
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, i
 	if s.results {
 		r, err := parseResult(text)
 		if err == nil && !s.only(r) {
-			err = errors.New("was changed meanwhile")
+			err = errors.New("the line was changed after the file had been checked: start the run again")
 		}
 		if err != nil {
 			return Item{}, nil, err
@@ -109,11 +109,11 @@ func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, i
 	switch {
 	case err != nil:
 	case e.fields["type"] == "item" && slices.Contains(statuses, e.fields["status"]):
-		err = errors.New("a line of results, and the first one is none: give the results by --from, or a manifest of nothing else")
+		err = errors.New("this is a line of results, but the first line is not: give results with --from, or a manifest that has only results")
 	case e.target == nil && s.opts.Template == nil:
 		err = errors.New(`no "url", and there is no URL for all lines (--to)`)
 	case s.opts.KeyHeader != "" && e.header.Get(s.opts.KeyHeader) != "":
-		err = fmt.Errorf(`"headers": %s: keys are on, so give this one as "key"`, http.CanonicalHeaderKey(s.opts.KeyHeader))
+		err = fmt.Errorf(`"headers": %s: --idempotent sends it: give its value as "key" instead`, http.CanonicalHeaderKey(s.opts.KeyHeader))
 	}
 	if err != nil {
 		return Item{}, nil, err

@@ -308,7 +308,7 @@ func (s *Source) resultItem(p *pass, r result) (Item, error) {
 	}
 	for _, name := range t.Vars() {
 		if v, ok := vars(name); !ok || v == "" {
-			return item, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s} to make it anew: give what that run was given, and the results by --from",
+			return item, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, which is needed to fill it in: give the paths or the manifest of that run, and the results with --from",
 				printable(shown), name)
 		}
 	}
@@ -317,7 +317,7 @@ func (s *Source) resultItem(p *pass, r result) (Item, error) {
 	}
 	place, _, _ := strings.Cut(item.URL, "?")
 	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != "***" {
-		return item, fmt.Errorf("the results hide a part of the URL %s, and --to makes %s of it: give the URL of that run, or its paths and the results by --from",
+		return item, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give the --to of that run, or its paths and the results with --from",
 			printable(shown), maskQuery(item.URL, false))
 	}
 	return item, nil

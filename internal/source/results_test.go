@@ -140,7 +140,7 @@ func TestResultsRefuse(t *testing.T) {
 		{tmpl, strings.Replace(good, "PUT", "P T", 1), "no HTTP method"},
 		{tmpl, strings.Replace(good, "http://h/a", "h/a", 1), "http://"},
 		{tmpl, strings.Replace(good, `"method"`, `"key":"a\nb","method"`, 1), "newline"},
-		{tmpl, strings.Replace(good, "h/a", "h/b?sig=***", 1), `"http://h/b?sig=***", and --to makes http://h/a?sig=*** of it`},
+		{tmpl, strings.Replace(good, "h/a", "h/b?sig=***", 1), `"http://h/b?sig=***", but --to gives http://h/a?sig=***`},
 		{nil, strings.Replace(good, "h/a", "h/a?sig=***", 1), "give it by --to"},
 		{nil, strings.Replace(good, "http://h/a", "***", 1), "give it by --to"},
 		{nil, strings.Replace(good, "http://h/a", "", 1), "give it by --to"},
@@ -160,7 +160,7 @@ func TestResultsRefuse(t *testing.T) {
 	writeManifest(t, "r", `{"path":"d/a","type":"item"}`+"\n"+good+"\n")
 	for _, only := range [][]string{nil, {"failed"}} {
 		_, err := scan(t, Options{Manifest: "r", Template: tmpl, Only: only})
-		expectError(t, err, "line 2: a line of results, and the first one is none")
+		expectError(t, err, "line 2: this is a line of results, but the first line is not")
 	}
 
 	writeManifest(t, "r", good+"\n")
@@ -174,9 +174,9 @@ func TestResultsRefuse(t *testing.T) {
 		{Options{Manifest: "m", From: "nope", Only: []string{"failed"}}, `from "nope"`},
 		{Options{Manifest: "m", From: "d", Only: []string{"failed"}}, `from "d": not a regular file`},
 		{Options{Manifest: "m", From: "r", Only: []string{"fialed"}}, `only: the status "fialed" is not known`},
-		{Options{Manifest: "m", From: "m", Only: []string{"failed"}, Written: []string{"x", "./d/../m"}}, "this run would write over it"},
-		{Options{Manifest: "m", From: "r", Only: []string{"failed"}, Written: []string{"./r"}}, `from "r": this run would write over it, as `},
-		{Options{Manifest: "r", Only: []string{"failed"}, Written: []string{"r"}}, `manifest "r": this run would write over it, as `},
+		{Options{Manifest: "m", From: "m", Only: []string{"failed"}, Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},
+		{Options{Manifest: "m", From: "r", Only: []string{"failed"}, Written: []string{"./r"}}, `from "r": this run would overwrite it, as `},
+		{Options{Manifest: "r", Only: []string{"failed"}, Written: []string{"r"}}, `manifest "r": this run would overwrite it, as `},
 		{Options{Manifest: "r", From: "r", Only: []string{"failed"}}, "has results itself"},
 	} {
 		c.o.Template = tmpl
@@ -207,7 +207,7 @@ func TestResultsRefuse(t *testing.T) {
 	}
 	writeManifest(t, "r", strings.Replace(good, "failed", "delivered", 1)+"\n")
 	for _, err := range s.Items() {
-		expectError(t, err, "line 1: was changed meanwhile")
+		expectError(t, err, "line 1: the line was changed after the file had been checked: start the run again")
 	}
 }
 

@@ -125,7 +125,7 @@ func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) er
 			switch {
 			case !ok:
 			case first.Key != "" && first.Key == item.Key:
-				pairs.add(fmt.Errorf("%s and %s have the same key %s, which must be an item's own",
+				pairs.add(fmt.Errorf("%s and %s have the same key %s: give each item a key of its own",
 					printable(first.Path), printable(item.Path), printable(item.Key)))
 			case first.URL == item.URL:
 				advice := "send a directory that holds both, with {path} in the URL"

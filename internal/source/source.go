@@ -198,7 +198,7 @@ func (s *Source) checkRoots() error {
 	for _, p := range s.opts.Paths {
 		if p == "-" {
 			if stdin || s.opts.Stdin == nil {
-				return errors.New("- reads paths from stdin, which can be read once")
+				return errors.New("- reads paths from standard input, which can be read only once")
 			}
 			stdin = true
 			s.roots = append(s.roots, root{path: p, items: s.list, stdin: true})
@@ -240,7 +240,7 @@ func (s *Source) checkRead(what, name string) error {
 	if err == nil {
 		for _, own := range s.own {
 			if own.verb == "writes" && own.is(name) {
-				err = fmt.Errorf("this run would write over it, as %s: give another file for what it writes", printable(own.name))
+				err = fmt.Errorf("this run would overwrite it, as %s: name another file for its output", printable(own.name))
 			}
 		}
 	}
