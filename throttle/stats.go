@@ -49,7 +49,7 @@ func (s *BucketStats) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes: what is left out of Limit and Rate is no limit.
+// UnmarshalJSON reads what MarshalJSON writes: without Limit or Rate there is no such limit.
 func (s *UpstreamStats) UnmarshalJSON(data []byte) error {
 	type plain UpstreamStats
 	p := plain{Limit: math.MaxInt, Rate: rate.Inf}

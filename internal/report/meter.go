@@ -21,7 +21,7 @@ const (
 	etaSoonest = 3 * time.Second
 	// etaFarthest is where an ETA stops meaning anything: three years.
 	etaFarthest = 1e8
-	// holdETA is for how many seconds an ETA goes on that cannot be estimated any more: one that comes and goes is of no use.
+	// holdETA is for how many seconds the last ETA is shown when there is no new estimate: an ETA that flickers is useless.
 	holdETA = 5.0
 	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
 	// what was saved up may go in a burst.

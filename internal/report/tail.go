@@ -13,8 +13,8 @@ const (
 )
 
 // tail predicts how long large files take, each on its connection. While there are enough of them, all connections are
-// busy; the last ones are not faster for having fewer beside them, unless all share one line. Which of it is so shows when their
-// number changes; until then each is taken to go on as it goes.
+// busy. The last ones gain nothing from being fewer, unless all share one line. Their pace shows which is true when their
+// number changes; until then each is predicted at its present pace.
 type tail struct {
 	n       int              // files under way when some were seen last
 	since   float64          // seconds that they have been as many
@@ -61,7 +61,7 @@ func (t *tail) sharing() float64 {
 	return min(1, max(0, math.Log(a/b)/math.Log(float64(many)/float64(few))))
 }
 
-// unsent are the bytes left of the large files under way, those of which nothing is left not among them.
+// unsent returns the bytes left of each large file under way. Files that are sent whole are left out.
 func unsent(s *Snapshot) (left []float64) {
 	for _, u := range s.Underway {
 		if u.Done < u.Size {

@@ -79,8 +79,8 @@ func (a *alike) enough(alone bool) bool {
 	return a.row >= manyAlike && (a.dirs || alone)
 }
 
-// declined reports whether a server answered, as the user asked it to, that it has a file at the URL. That speaks
-// against neither the server nor what is sent.
+// declined reports whether a server answered that it has a file at the URL already, as --no-overwrite asked it to. Such an
+// answer counts as a refusal neither of the file nor of the pace.
 func (o *Options) declined(status int) bool {
 	return o.NoOverwrite && status == http.StatusPreconditionFailed
 }
@@ -94,7 +94,7 @@ func isFinalAtOnce(e throttle.Event) bool {
 	return e.Outcome == throttle.Answered && isFinal(e.Status)
 }
 
-// ended records how a job ended, and has its server left alone where all files are refused alike, or come into doubt.
+// ended records how a job ended. If a server refuses all files alike, or all come into doubt, it gets no more of them.
 func (r *run) ended(j *job, out report.Item) {
 	s, status := j.server, out.HTTPStatus
 	switch {

@@ -19,11 +19,11 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// A causeError is an error of the network that says for people what is wrong and what to do about it.
+// A causeError is an error of the network whose text says what is wrong and what to do about it.
 type causeError struct {
 	text    string
 	fault   bool   // of the configuration: trying later does not help
-	culprit string // who is to blame if that is not the server: "the proxy …"
+	culprit string // what the error is about if that is not the server: "the proxy …"
 	lost    bool   // the server closed the connection, for whatever reason
 	err     error  // what it was found in
 }
@@ -37,7 +37,7 @@ func (e *causeError) Timeout() bool {
 	return errors.As(e.err, &timeout) && timeout.Timeout()
 }
 
-// culpritOf is who is to blame for an error if that is not the server; "" otherwise.
+// culpritOf returns the proxy that an error is about, such as "the proxy p.example:3128"; "" if it is about the server.
 func culpritOf(err error) string {
 	if err == nil {
 		return ""
@@ -126,7 +126,7 @@ func (e *causeError) explainSOCKS(proxy, to string, err error) {
 	e.culprit = proxy
 }
 
-// serverAt is how a server is called that does not do what its URL says.
+// serverAt returns the name of a server for errors about its port: "port 443 of h.example".
 func serverAt(u *url.URL) string {
 	_, port, _ := net.SplitHostPort(addressOf(u))
 	return "port " + port + " of " + u.Hostname()
@@ -173,7 +173,7 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 	return certificateCause(at, err)
 }
 
-// mayHaveArrived is what an unknown item says if its error says no more than what is wrong with the server.
+// mayHaveArrived is added to the error of an unknown item that only says what is wrong with the server.
 const mayHaveArrived = "it may have been accepted"
 
 const (
@@ -182,10 +182,10 @@ const (
 	perhapsTLS    = " (if it speaks TLS, use https://)"
 )
 
-// isNotHTTP reports whether what came instead of an answer does not begin like one; net/http has no type for this.
+// isNotHTTP reports whether the server sent something that is not HTTP; net/http has no type for this error.
 func isNotHTTP(err error) bool { return strings.Contains(err.Error(), ": malformed HTTP ") }
 
-// isLost reports whether the other side closed the connection, in whichever way. An end of the file that is sent is not that.
+// isLost reports whether the other side closed the connection. An EOF of the file being sent does not count.
 func isLost(err error) bool {
 	if errors.As(err, new(*fileError)) || errors.Is(err, errChanged) {
 		return false
@@ -198,8 +198,8 @@ func isLost(err error) bool {
 	return strings.HasSuffix(err.Error(), "server closed idle connection") // not exported
 }
 
-// mayBeTLS reports whether a server that speaks TLS would end a job's plain HTTP as err says: it has never answered, and its port is
-// not the usual one.
+// mayBeTLS reports whether err may come from a server that speaks TLS and got plain HTTP: it closed the connection, has never
+// answered, and its port is not the usual one.
 func (r *run) mayBeTLS(j *job, err error) bool {
 	var e *causeError
 	if j.server == nil || !errors.As(err, &e) || !e.lost {
@@ -245,7 +245,7 @@ func certificateCause(at *url.URL, err error) (text string, fault bool) {
 		}
 		return fmt.Sprintf("%s is not trusted (it was issued by %s): if you trust it, give its issuer's certificate with --cacert", whose, issuer), true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		// The server's owner has to see to that, and may.
+		// No fault of our configuration: the server's owner may renew it during the run.
 		if time.Now().Before(invalid.Cert.NotBefore) {
 			return fmt.Sprintf("%s is valid from %s on: check this machine's clock", whose, invalid.Cert.NotBefore.Format(time.DateOnly)), false
 		}
@@ -319,8 +319,8 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 	return text
 }
 
-// misdirected returns the cause that servers and proxies say at the beginning of an answer's text, having no status for it; nil
-// if there is none.
+// misdirected returns the cause that a server or a proxy states in the text of a 400, for lack of a status of its own; nil if it
+// states none.
 func (n Network) misdirected(resp *http.Response, head []byte) error {
 	if resp == nil || resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
 		return nil

@@ -35,7 +35,7 @@ func (n Network) mostConns() int {
 // roomEvery is how often idle connections are closed while another one waits for a place: they may have become idle since.
 const roomEvery = time.Second / 4
 
-// dialer returns what connects to servers, as many at once as files may be open. While there is no room for another
+// dialer returns a function that connects to servers, with at most as many connections as files may be open. While there is no room for another
 // connection, closeIdle is called. How long servers keep the connections goes to lives.
 func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 	dial := n.dial

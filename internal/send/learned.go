@@ -31,7 +31,7 @@ func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
 	return l
 }
 
-// isUnproven reports whether a server's pace comes from an outage: it has refused nothing for its number.
+// isUnproven reports whether a server's pace comes from an outage: no refusal was about the number of requests.
 func (r *run) isUnproven(s *server) bool { return s.shaken && !r.isPressed(s) }
 
 // learn records what a server shows of its pace, for the summary. What was found before an outage, or in it, was about a server

@@ -75,7 +75,7 @@ func (m *moving) again(j *job, why string, now time.Time) {
 	}
 }
 
-// fallen says why fewer bytes are shown than before, if that is so since a short time; else "".
+// fallen says why fewer bytes are shown than before, if that happened a short time ago; else "".
 func (m *moving) fallen(now time.Time) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

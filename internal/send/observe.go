@@ -94,8 +94,8 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	r.Log.Log(context.Background(), level, text)
 }
 
-// leftAlone notes that a server asks for a longer wait than the run has time for. Those that
-// waited may learn of it before the event of the pause comes.
+// leftAlone notes that a server asked for a wait longer than --max-wait. A job may learn of it
+// before the event of the pause comes.
 func (r *run) leftAlone(s *server, until time.Time) {
 	text := "the server asked us to wait until " + until.Format(time.RFC3339)
 	switch {

@@ -40,7 +40,7 @@ func (r *run) putAside(it source.Item) bool {
 	case r.inDoubted(it):
 		if len(o.refused) >= maxAside {
 			r.closeNarrow(true)
-			return false // which sends it only if its server has accepted something meanwhile
+			return false // it is sent in its turn, unless its server is closed now
 		}
 		o.refused = append(o.refused, it)
 	case len(o.failed) < maxAside && r.failedBefore(it):

@@ -10,14 +10,14 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-// patience tells how long a server has accepted nothing although something was
-// tried.
+// patience measures how long a server has accepted nothing although requests were
+// sent.
 //
-// A wait that a server asks for does not count, once: the server is taken at its
-// word. If what is sent after it is not accepted either, the wait counts after
-// all. Else a server that asks for a second each second would never be given up.
+// A wait that a server asks for does not count at first. If the requests that
+// follow it are not accepted either, it counts after all: otherwise the run would
+// never give up a server that asks for a second each second.
 type patience struct {
-	failing    time.Time // since when; zero: it is not so
+	failing    time.Time // since when; zero: the last request was accepted
 	begin, end time.Time // of the last wait asked for, unless it counts
 }
 
@@ -68,8 +68,8 @@ func (r *run) acceptedLocked() {
 	r.worksLocked()
 }
 
-// worksLocked records that some server has answered as it should, which ends what was counted against all of them. It
-// requires that mu is held.
+// worksLocked records that a server has answered as it should. It resets the patience with all servers. It requires that mu is
+// held.
 func (r *run) worksLocked() {
 	if r.failing {
 		for _, s := range r.servers {

@@ -7,14 +7,15 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-// pressed collects evidence that a server refuses requests for their number. One that is down refuses them as well, and then accepts
-// again; a refusal counts if a request that left after it was accepted, and the server was not down meanwhile or answered 429.
+// pressed collects evidence that a server refuses requests because there are too many. A server that is down refuses requests, too.
+// So a refusal counts only if a request that left after it was accepted, and only if the server was not down in between or the
+// refusal was a 429.
 type pressed struct {
 	since  time.Time // the first refusal since something was accepted; zero: there was none
-	asked  bool      // one of these was 429, which says that it is for the number
+	asked  bool      // one of these was 429, which is about the number
 	down   bool      // the server was down meanwhile
 	counts int       // times that refusals came and ended
-	told   bool      // one of 429 ended
+	told   bool      // one with a 429 ended
 }
 
 // note records the answer, of that status, to a request that left at sent.
@@ -34,10 +35,10 @@ func (p *pressed) note(outcome report.Outcome, status int, sent, now time.Time) 
 	}
 }
 
-// shown reports whether there is evidence: 503 may come once by itself, when a server is restarted.
+// shown reports whether there is evidence. A single 503 is none: a restart of the server causes one as well.
 func (p *pressed) shown() bool { return p.told || p.counts > 1 }
 
-// isPressed reports whether a server has refused requests for their number.
+// isPressed reports whether a server has refused requests because there were too many.
 func (r *run) isPressed(s *server) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

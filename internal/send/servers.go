@@ -89,13 +89,13 @@ func (r *run) close(s *server, status int, reason error) {
 	}
 }
 
-// shut closes a server to those as well who wait to send it something.
+// shut is close, and ends also the requests that wait for their turn.
 func (r *run) shut(s *server, status int, reason error) {
 	r.close(s, status, reason)
 	s.Stop(reason)
 }
 
-// once returns the reason to end a run for which one server is the reason: what is wrong with that is said with its items.
+// once returns the reason to end a run because of one server. Its items say already what is wrong with it.
 func once(reason error) error {
 	if errors.Is(reason, retry.ErrUnreachable) {
 		return retry.ErrUnreachable
@@ -121,7 +121,7 @@ func (r *run) endIfAlone() {
 	}
 }
 
-// refusedServers has the summary say of which servers all was refused, where the run went on with others.
+// refusedServers adds to the summary the servers that refused everything while the run went on with others.
 func (r *run) refusedServers() {
 	for _, s := range r.all() {
 		if s.goneBy == ExitRefused {
@@ -148,8 +148,8 @@ type view struct {
 	parked   int    // of those that wait, for a server that is closed while another is not
 	aside    string // which other ones are closed, in words
 	learned  report.Learned
-	unproven bool // its rate comes from an outage: it has refused nothing for its number
-	untold   bool // so does what may be in flight, and no more was tried since
+	unproven bool // its rate comes from an outage, and no refusal was about the number of requests
+	untold   bool // so does the limit in flight, and no higher one was tried since
 }
 
 // view looks at all servers.
@@ -193,7 +193,7 @@ func (r *run) view(now time.Time) view {
 		}
 	}
 	if !open {
-		v.parked = 0 // nobody could do anything in their stead
+		v.parked = 0 // no other server has work for a stand-in
 	}
 	if len(states) > 1 {
 		v.name = best.host()
@@ -220,9 +220,9 @@ func (s *server) look(stats throttle.UpstreamStats) {
 	}
 }
 
-// telling reports whether the state of one server tells more of why the run is not
-// faster than that of another: one that takes something and has something to do,
-// and the more of it the better; else the one that will be the first to.
+// telling reports whether the state of a says more about why the run is not faster
+// than that of b. A server that is open and has work comes first, and among those
+// the one with the most; else the one that opens first.
 func telling(a, b throttle.UpstreamStats) bool {
 	load := func(s throttle.UpstreamStats) int {
 		switch {

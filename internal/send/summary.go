@@ -183,7 +183,7 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	return s
 }
 
-// summary is the report of the run, which is over.
+// summary returns the report of the run. It is called when the run has ended.
 func (r *run) summary() report.Summary {
 	total, known := r.items()
 	s := r.tally.Summary(time.Now(), total)

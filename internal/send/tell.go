@@ -28,7 +28,7 @@ func (r *run) changed(e throttle.Event) {
 	r.Log.Debug(fmt.Sprintf("%s: %s: %s", e.Key, cmp.Or(phases[e.Phase], string(e.Phase)), paceOf(e)))
 }
 
-// limits are what an event of a change told.
+// limits are those that an event reported.
 type limits struct {
 	inFlight int
 	rate     rate.Limit
@@ -65,8 +65,8 @@ var (
 	}
 )
 
-// tell says what everybody wants to know: that a server accepts nothing, if it is so for a
-// while, and that it does again; and the first rate that was learned, once it is sure.
+// tell logs that a server has accepted nothing for a while, that it accepts again, and the first rate
+// that was learned.
 func (r *run) tell(now time.Time) {
 	for _, s := range r.all() {
 		stats := s.Stats()
@@ -86,8 +86,8 @@ func (r *run) tell(now time.Time) {
 	}
 }
 
-// tellsDown reports whether it is worth a line that a server is down, after the one at told. Where there was one lately, a probe
-// that is about to end comes first: the server may be up.
+// tellsDown reports whether to log that a server is down, if the last such line was written at told. Soon after one, the next
+// waits for the result of the probe: the server may be up.
 func tellsDown(stats throttle.UpstreamStats, told, now time.Time) bool {
 	down := now.Sub(stats.Changed)
 	if now.Sub(told) >= tellEvery {

@@ -16,7 +16,7 @@ const (
 	keptWait = 48 * time.Hour
 )
 
-// keepWait has later runs obey a server that asked to be left alone.
+// keepWait has later runs obey a server that asked us to wait.
 func (r *run) keepWait(origin string, now, until time.Time) {
 	if r.Journal == nil || until.Sub(now) < shortWait {
 		return
