@@ -51,7 +51,7 @@ type Tally struct {
 	start time.Time
 
 	// Three locks, for three kinds of events that come from all workers at
-	// once and have nothing to say to each other.
+	// once and do not depend on each other.
 	items struct {
 		sync.Mutex
 		byStatus  map[Status]int64

@@ -135,8 +135,8 @@ func (r *run) countDoubt(j *job) {
 	}
 }
 
-// countRefusal counts a job that was refused for good. It is called before the job's place in flight is free for another where that
-// is possible.
+// countRefusal counts a job that was refused for good. Where possible it is called before another request can take the job's
+// place in flight.
 func (r *run) countRefusal(j *job, status int) {
 	switch {
 	case r.declined(status),
@@ -157,7 +157,7 @@ func (r *run) countRefusal(j *job, status int) {
 	}
 }
 
-// refuseAll has nothing more sent to a server that refuses everything alike.
+// refuseAll closes a server that refuses everything alike.
 func (r *run) refuseAll(s *server) {
 	r.mu.Lock()
 	row, status := s.alike.row, s.alike.status
@@ -201,8 +201,8 @@ func advice(status int) string {
 	return "check the URL, the method and what is sent"
 }
 
-// refusedNotes say what to do about refusals that are not about a file, however few there were. Of a proxy's refusal
-// each item says so.
+// refusedNotes returns what to do about refusals that are not about a file, however few there were. A proxy's refusal is
+// left out: each item names it.
 func (r *run) refusedNotes() (notes []string) {
 	for _, status := range []int{
 		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusInsufficientStorage,

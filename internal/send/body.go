@@ -66,7 +66,7 @@ func (r *run) look(ctx context.Context, j *job) (digest string, err error) {
 	return "", nil
 }
 
-// maxLooks is how often a file is opened anew if it changes while it is opened or hashed.
+// maxLooks bounds how often a file is looked at that changes while it is opened or hashed.
 const maxLooks = 3
 
 // A lateBody is the body of an item's request. Its file is opened when the request's

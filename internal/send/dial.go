@@ -35,8 +35,8 @@ func (n Network) mostConns() int {
 // roomEvery is how often idle connections are closed while another one waits for a place: they may have become idle since.
 const roomEvery = time.Second / 4
 
-// dialer returns a function that connects to servers, with at most as many connections as files may be open. While there is no room for another
-// connection, closeIdle is called. How long servers keep the connections goes to lives.
+// dialer returns a function that connects to servers, with at most as many connections as files may be open. While there is no
+// room for another connection, it calls closeIdle. It records in lives how long servers keep connections.
 func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 	dial := n.dial
 	if dial == nil {
@@ -89,7 +89,7 @@ func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 	}
 }
 
-// dialTLS returns what connects to a server, or to a proxy that speaks TLS itself: that one is not shown our certificate.
+// dialTLS returns a function that connects to a server, or to a proxy that speaks TLS itself, which is not shown our certificate.
 func (n Network) dialTLS(dial dialFunc) dialFunc {
 	proxies := make(map[string]bool)
 	for _, address := range n.addresses() {

@@ -89,7 +89,7 @@ func openItem(it source.Item) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What grows while it is read has an end.
+	// A file that grows while it is read would have no end.
 	return &itemFile{Reader: io.LimitReader(f, it.Size+1), file: f, item: it}, nil
 }
 

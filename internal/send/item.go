@@ -52,7 +52,7 @@ type job struct {
 	refused   int              // the status that it was refused by, where that is counted already
 	failedBy  int              // the status that an earlier run has failed it for
 	berth     *throttle.Permit // while it is on its way to the server or to the disk
-	kept      bool             // the journal has its fate already
+	kept      bool             // the journal has its end already
 	announced bool             // the journal has it in flight
 	first     time.Time        // when its first attempt left that it is still in doubt of, or in flight with
 	doubt     bool             // some attempt may have been accepted
@@ -167,8 +167,8 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	return req, err
 }
 
-// header returns the headers of an item. Nobody changes the headers of a request
-// that is not his, so items that have none of their own share them.
+// header returns the headers of an item. The transports below change only copies of
+// them, so items that have none of their own share one map.
 func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 	it := j.item
 	foreign := r.foreign(it)
@@ -290,7 +290,7 @@ func changed(it source.Item) bool {
 	return err != nil || info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)
 }
 
-// done settles the fate of an item.
+// done records and reports how an item ended.
 func (r *run) done(j *job, out report.Item) {
 	it := j.item
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
@@ -309,7 +309,7 @@ func (r *run) done(j *job, out report.Item) {
 	r.record(j, out)
 }
 
-// report tells the fate of an item, which nothing changes any more.
+// report reports how an item ended. It is called when nothing can change that any more.
 func (r *run) report(out report.Item) {
 	r.tally.Item(out)
 	if r.Results != nil {

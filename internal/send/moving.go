@@ -14,20 +14,20 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-// large is the size from which on a file's way is followed: a smaller one is
-// there before anybody looks.
+// large is the size from which on the bytes of a file are followed: a smaller one
+// arrives before the progress is drawn again.
 const large = 1 << 20
 
-// moving counts the bytes of large files that are on their way, for the progress.
-// It asks their connections: to count as a file is read would cost it sendfile.
+// moving counts the bytes of large files that are under way, for the progress.
+// It asks their connections, because counting what is read would prevent sendfile.
 type moving struct {
 	mu   sync.Mutex
 	jobs map[*job]way
-	back string    // which file begins anew, and why
+	back string    // which file is sent again, and why
 	at   time.Time // since when
 }
 
-// tellBack is for how long a file that begins anew is named: the bytes shown have fallen back by what was sent of it.
+// tellBack is for how long a file that is sent again is named. The bytes shown have fallen back by what was sent of it.
 const tellBack = 10 * time.Second
 
 // A way is how one job's bytes go.

@@ -79,12 +79,12 @@ func (r *run) worksLocked() {
 	}
 }
 
-// unprovenPatience is enough for a restart, where answers like 500 may as well say that the server
-// never works for what is sent: nothing was ever accepted, by what is known.
+// unprovenPatience is the patience with answers like 500 while nothing was ever accepted: the server may
+// never accept what is sent. It is long enough for a restart.
 const unprovenPatience = 10 * time.Minute
 
 const (
-	// lonePatience is how long files are tried that a server refuses while it accepts others, once no others are left:
+	// lonePatience is how long the last files are tried if the server refuses them and has accepted others. It is long
 	// enough for most restarts.
 	lonePatience = 2 * time.Minute
 	// loneRefusals is how often they are tried at least.
@@ -97,7 +97,7 @@ type refusals struct {
 	over bool // they have been tried for long enough
 }
 
-// A refusal is a row of the same status. It has what is needed of its job, which belongs to another goroutine.
+// A refusal is a row of equal statuses. It has copies of fields of its job, which belongs to another goroutine.
 type refusal struct {
 	server *server
 	method string
@@ -146,7 +146,7 @@ func (r *run) failRefused(now time.Time) {
 	}
 }
 
-// patienceWith returns for how long a server is tried that accepts nothing, 0 for without end, and whether that is a
+// patienceWith returns for how long a server that accepts nothing is tried, 0 for without end. It reports whether that is a
 // limit of ours, which is shorter than the user's.
 func (r *run) patienceWith(s *server) (after time.Duration, ours bool) {
 	r.mu.Lock()
@@ -176,7 +176,7 @@ func (r *run) giveUp(now time.Time) {
 	proven := r.provenLocked()
 	var trouble string
 	spent := time.Duration(math.MaxInt64)
-	var until time.Time // the first of them wants to be asked again
+	var until time.Time // when the first of them may be asked again
 	for _, s := range r.servers {
 		if s.failing.IsZero() {
 			continue

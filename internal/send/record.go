@@ -66,8 +66,8 @@ func (o *Options) repeatable(method string) bool {
 	return idempotent(method) || o.Idempotency.Header != ""
 }
 
-// idempotent tells of a method what RFC 9110, section 9.2.2, does; of those that it does
-// not know, nothing is known.
+// idempotent reports whether a method is idempotent by RFC 9110, section 9.2.2. A method that is not in there
+// counts as not idempotent.
 func idempotent(method string) bool {
 	return method == http.MethodPut || method == http.MethodDelete || method == http.MethodOptions
 }
@@ -115,7 +115,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
 	}
 	j.announced = true
-	return context.Cause(ctx) // else who was cancelled meanwhile would seem to be in doubt
+	return context.Cause(ctx) // otherwise a job that was cancelled meanwhile would seem to be in doubt
 }
 
 // tooOld reports whether the server may have forgotten the key that the job was first
@@ -184,7 +184,7 @@ func shownURL(url string) string {
 	return url
 }
 
-// record keeps the fate of an item, and has it reported when that is on disk.
+// record puts the end of an item into the journal, and has it reported when that is on disk.
 func (r *run) record(j *job, out report.Item) {
 	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == report.Skipped {
 		if out.Status == report.Failed {

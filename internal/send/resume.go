@@ -104,7 +104,7 @@ func When(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// next are the commands that there is reason to give next.
+// next returns the commands that may be useful next.
 func (r *run) next(s report.Summary) (next []string) {
 	switch {
 	case r.Command == "":
@@ -162,7 +162,7 @@ func WithOnly(command, states string) string {
 	return strings.Replace(onlyFlag.ReplaceAllString(command, ""), " send", " send --only "+states, 1)
 }
 
-// resumed tells what earlier runs have done of this one's work.
+// resumed returns notes about what earlier runs have done of this one's work.
 func (r *run) resumed() (notes []string) {
 	if r.before > 0 {
 		e := r.Journal.Earlier()

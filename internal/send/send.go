@@ -1,6 +1,6 @@
 // Package send is the engine of penstock send: it takes items from a source,
-// has a pool of workers send them through retry and throttle, and reports the
-// fate of each.
+// has a pool of workers send them through retry and throttle, and reports how
+// each ended.
 package send
 
 import (
@@ -61,8 +61,8 @@ type Options struct {
 	Verify        bool     // ask the server about items that it may have accepted
 	Digest        bool     // send each file's SHA-256 along
 	NoOverwrite   bool     // have the server refuse what it has
-	Remarks       []string // to be told at the start
-	Details       []string // the same, for those who want to know all
+	Remarks       []string // to be logged at the start
+	Details       []string // to be logged at the start with --verbose
 	Command       string   // that goes on with the run, as people may see it
 
 	Results  *report.Results // nil: none
@@ -141,8 +141,8 @@ type run struct {
 	order     order
 	refusals  refusals
 	later     postponed
-	failing   bool // something was not accepted since the last time that something was
-	refusing  bool // and the last time because of the server, not of an item
+	failing   bool // some request was not accepted since the last one that was
+	refusing  bool // the last such request failed because of the server, not of its item
 	probes    probes
 	heard     time.Time // when the last answer came, or the first request left that has none yet
 	pauseTold time.Time // when a line about a pause was last written
@@ -150,7 +150,7 @@ type run struct {
 	// For watch alone.
 	unclaimed int64 // tokens that nobody waited for, when last looked
 	grown     int   // workers that the limits need
-	standIns  int   // workers beside them, for those who wait for a server that is closed
+	standIns  int   // workers beside them, in place of those that wait for a server that is closed
 	grew      bool  // when last looked
 	timeline  report.Timeline
 	last      report.Snapshot
@@ -480,10 +480,9 @@ func (r *run) watch(finished <-chan struct{}) {
 	}
 }
 
-// grow gives the pool workers until somebody always waits for his turn, as long
-// as there is work for them. In the place of those who can do nothing for now,
-// because their file waits for its next attempt or their server takes nothing,
-// there are others.
+// grow adds workers to the pool until one of them always waits for its turn, as long
+// as there is work for them. Further workers stand in for those that can do nothing for
+// now because their file waits for its next attempt or their server takes nothing.
 func (r *run) grow(v view) {
 	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
 		return
@@ -492,7 +491,7 @@ func (r *run) grow(v view) {
 	backoff, refusing, further := r.backoff, r.refusing, r.probes.standIns()
 	r.mu.Unlock()
 	if refusing {
-		// A server that takes nothing needs nobody but who finds out when it does.
+		// A server that takes nothing needs only the workers that find out when it does.
 		backoff = min(backoff, probers)
 	}
 	if v.parked == 0 {

@@ -22,7 +22,7 @@ type server struct {
 	heard    bool                 // it has answered something
 	newest   map[string]time.Time // by method: when that of them left that left last, of items without headers of their own
 	trouble  string               // what went wrong last; empty: nothing did
-	culprit  string               // who is to blame for that, if not the server: its proxy
+	culprit  string               // what that was about, if not the server: its proxy
 	broken   bool                 // that was an answer like 500, or no connection for what is in between
 	gone     error                // why it gets no more of this run
 	goneBy   int                  // the exit status that goes with it
@@ -34,7 +34,7 @@ type server struct {
 	// For watch alone, and after it for summary.
 	down    time.Time // since when it is, where that was told; zero: it is not
 	told    time.Time // when that was
-	blamed  string    // who was said to be down, if not the server
+	blamed  string    // what was said to be down, if not the server
 	pace    plateau
 	learned report.Learned
 	sound   int64 // requests accepted when what is learned began to count

@@ -119,7 +119,7 @@ func (c *stallConn) writing() {
 	}
 }
 
-// writeUntil sets both deadlines: who can still write does not wait for an answer alone.
+// writeUntil sets both deadlines: while bytes are written, the answer may take longer.
 func (c *stallConn) writeUntil(now, by int64) {
 	c.writeBy.Store(by)
 	c.readBy.Store(by)

@@ -199,7 +199,7 @@ func (r *run) summary() report.Summary {
 	r.refusedServers()
 	status, reason := r.ending.status()
 	if known && s.Items.Delivered+s.Items.Skipped == s.Items.Total {
-		status, reason = ExitDelivered, nil // whatever came up, it came too late to matter
+		status, reason = ExitDelivered, nil // the reason to end came too late to matter
 		if st, why := r.ending.status(); st == ExitLocal {
 			status, reason = st, why
 		}

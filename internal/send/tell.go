@@ -120,7 +120,7 @@ func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
 	return text + fmt.Sprintf(", for %s at most (--give-up-after)", short(after))
 }
 
-// paceOf writes the limits that an event tells of, and why.
+// paceOf writes the limits of an event, and their reason.
 func paceOf(e throttle.Event) string {
 	var parts []string
 	if e.Limit < mostInFlight { // else it limits nothing

@@ -82,7 +82,7 @@ func (n Network) pool(perHost int, unused time.Duration, certificate bool, dial 
 		MaxIdleConnsPerHost:    perHost,
 		MaxIdleConns:           n.mostConns() / 2, // or those to servers that are done with would take all places
 		IdleConnTimeout:        unused,
-		MaxResponseHeaderBytes: maxAnswerHead, // for how long is for the connection to say
+		MaxResponseHeaderBytes: maxAnswerHead, // the connection limits how long they may take
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,    // nobody reads the answers
 		WriteBufferSize:        8 << 10, // a small file goes with its header in one write
@@ -108,7 +108,7 @@ func (n Network) pool(perHost int, unused time.Duration, certificate bool, dial 
 	return &watched{t, n.StallTimeout}
 }
 
-// proxy returns what says which proxy a request goes through.
+// proxy returns the function that chooses the proxy of a request.
 func (n Network) proxy() func(*http.Request) (*url.URL, error) {
 	if n.Proxy != nil {
 		return http.ProxyURL(n.Proxy)

@@ -173,7 +173,7 @@ func (v *verifier) delivered(it source.Item, header func() http.Header) {
 // send again: so nothing at the URL counts only if [verifier.settle] has passed
 // since the attempt ended, and for POST and PATCH, which may put things anywhere, only
 // if an item that was [verifier.delivered] is found at its own URL. Until
-// settle has passed, who gets cannotTell asks again later.
+// settle has passed, the caller asks again later if it gets cannotTell.
 func (v *verifier) check(ctx context.Context, it source.Item, header http.Header, want expectation) (verdict, string, error) {
 	f, err := v.find(ctx, it, header, &want)
 	switch {

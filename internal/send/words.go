@@ -150,8 +150,8 @@ func (r *run) remainingWords(v view) string {
 	return fmt.Sprintf("waiting for the %s%s", which, plural(v.InFlight, "answer"))
 }
 
-// silent returns for how long no answer has come although some are waited for, if that is longer than answers take and
-// longer than people wait without asking; else 0.
+// silent returns for how long no answer has come although requests are in flight, if that is at least [silence] and twice
+// what answers take; else 0.
 func (r *run) silent(v view, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -177,7 +177,7 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 			return report.LimitRate, "slower after an outage"
 		}
 		return report.LimitRate, "more a second is refused"
-	case v.unproven && v.Rate >= 0.9*given: // that is about it
+	case v.unproven && v.Rate >= 0.9*given: // about the given rate
 	case v.Rate < given:
 		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
 		if v.unproven {
@@ -224,8 +224,8 @@ func left(until, now time.Time) string {
 	return report.Clock(until.Sub(now) + time.Second/2 - 1)
 }
 
-// wrong says what went wrong with a server last, of an answer the status alone; ""
-// if nothing did.
+// wrong says what went wrong with a server last; "" if nothing did. Of an answer it
+// gives only the status.
 func (r *run) wrong(s *server) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
