@@ -191,6 +191,11 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 					said[m[1]], _ = strconv.ParseFloat(m[2], 64)
 				}
 			}
+			for _, seen := range w.watch.snapshots[1:] {
+				if seen.Learned != (report.Learned{}) && seen.Sent > 3 {
+					t.Fatalf("after %v the progress says that it learned %+v, and not of which server", seen.Elapsed, seen.Learned)
+				}
+			}
 			for i, pace := range []float64{4, 2} {
 				server := fmt.Sprintf("http://127.0.0.%d", i+1)
 				if got := said[server]; got != 0 && (got < 0.6*pace || got > 1.15*pace) { // none at the end, if the last was refused just then
