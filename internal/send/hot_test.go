@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,21 @@ func (h *hot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // one is the only bad file.
 func one(bad int) func(int) bool { return func(i int) bool { return i == bad } }
+
+// arrived returns a function for which the first n files that it is asked about are bad. With one of them sent last nothing
+// would tell the file from the server.
+func arrived(n int) func(int) bool {
+	var mu sync.Mutex
+	bad := map[int]bool{}
+	return func(i int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(bad) < n {
+			bad[i] = true
+		}
+		return bad[i]
+	}
+}
 
 // One file that is always refused fails after its attempts, soon, and the server is not
 // taken for down by it.
@@ -133,27 +149,21 @@ func TestHotFileInAnOutage(t *testing.T) {
 // refused: the run does not wait an hour for a server that is up.
 func TestOnlyHotFilesAreLeft(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		files int
+		name       string
+		files, bad int
 		*hot
 	}{
-		{"one of three", 3, &hot{bad: one(0), status: 503, latency: 600 * time.Millisecond}},
-		{"one of ten", 10, &hot{bad: one(5), status: 503, latency: 100 * time.Millisecond}},
-		{"429", 10, &hot{bad: one(5), status: 429, latency: 100 * time.Millisecond}},
-		{"429 with Retry-After", 10, &hot{bad: one(5), status: 429, after: "5", latency: 100 * time.Millisecond}},
-		{"three of ten", 10, &hot{bad: func(i int) bool { return i < 3 }, status: 503, latency: 100 * time.Millisecond}},
+		{"one of three", 3, 1, &hot{bad: arrived(1), status: 503, latency: 600 * time.Millisecond}},
+		{"one of ten", 10, 1, &hot{bad: one(5), status: 503, latency: 100 * time.Millisecond}},
+		{"429", 10, 1, &hot{bad: one(5), status: 429, latency: 100 * time.Millisecond}},
+		{"429 with Retry-After", 10, 1, &hot{bad: one(5), status: 429, after: "5", latency: 100 * time.Millisecond}},
+		{"three of ten", 10, 3, &hot{bad: arrived(3), status: 503, latency: 100 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onFakeTime(t, c.files, c.ServeHTTP, func(w *world) {
-				var bad int64
-				for i := range c.files {
-					if c.bad(i) {
-						bad++
-					}
-				}
 				w.Attempts = 8
 				w.Limits.InFlight = 2
-				w.ended(w.run(), ExitItems, int64(c.files)-bad, bad, 0, 0, 0)
+				w.ended(w.run(), ExitItems, int64(c.files-c.bad), int64(c.bad), 0, 0, 0)
 				if w.since() > 5*time.Minute {
 					t.Errorf("over after %v", w.since())
 				}
