@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/penstock/penstock/internal/drain"
-	"github.com/penstock/penstock/internal/resend"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/standing"
 )
 
@@ -32,19 +33,22 @@ type call struct {
 	repeatable bool
 	replayable bool // the body can be opened again
 	cutOff     bool // some try ended before its body was sent
+	refused    bool // some try of net/http's own was refused
+	hidden     int  // how often net/http sent it again by itself after it may have been processed, not yet in failures
 	goneAway   bool // the last try was not processed because its connection ended in good order
 	unexpected bool // some try was refused because it asked for a 100 Continue: no other does
 	blame      blame
 	outage     bool // others failed, too
 
 	// Of the last try.
-	attempt   *attempt
-	expecting bool // it asked for a 100 Continue
-	status    int
-	last      error // what was wrong with it
-	reason    string
-	uncertain bool // the server may have processed it
-	early     bool // a 2xx came before it was sent whole
+	attempt      *attempt
+	firstAttempt attempt
+	expecting    bool // it asked for a 100 Continue
+	status       int
+	last         error // what was wrong with it
+	reason       string
+	uncertain    bool // the server may have processed it
+	early        bool // a 2xx came before it was sent whole
 
 	doubt     bool // the server may have processed some try
 	streaming bool // the answer is returned while the body is sent, whose end decides
@@ -91,12 +95,11 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 	}
 	call := &call{
 		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(originOf(req.URL)), kind: c.kind(c.kindOf(req)),
-		http: hc, wire: wire{base: hc.Transport}, repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
+		http: hc, wire: wire{base: hc.Transport, client: c}, repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
 	}
 	if call.wire.base == nil {
 		call.wire.base = http.DefaultTransport
 	}
-	call.wire.origin, call.wire.single = call.origin, !call.repeatable
 	call.http.Transport, call.http.CheckRedirect = &call.wire, followNone
 	if call.standard = standard; !standard {
 		call.http.CheckRedirect = c.checkRedirect
@@ -126,8 +129,7 @@ func (c *call) run() (*http.Response, error) {
 		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
 	// A 2xx that does not count must not be taken for one that does.
 	if err == nil && (r.Outcome == Delivered || c.streaming || r.Status < 200 || r.Status > 299) {
-		drainOnClose(resp)
-		resp.Body = c.attempt.releasedBy(resp.Body)
+		c.attempt.releaseOnClose(resp)
 		return resp, nil
 	}
 	if resp != nil {
@@ -143,12 +145,21 @@ func (c *call) newRequest() *http.Request {
 	if c.attempt != nil {
 		c.attempt.release()
 	}
-	c.attempt, c.expecting = &attempt{kind: c.kind}, c.wantsExpect()
+	c.attempt, c.expecting = &c.firstAttempt, c.wantsExpect()
+	if c.tries > 0 { // a hook of the first one may still be called
+		c.attempt = new(attempt)
+	}
+	c.attempt.kind, c.attempt.origin = c.kind, c.origin
+	if c.repeatable {
+		c.attempt.left = int32(min(c.policy.Attempts-1-c.failures-c.hidden, math.MaxInt32))
+	}
 	c.attempt.began.Store(c.kind.begins())
-	c.wire.first, c.wire.attempt, c.wire.called, c.wire.err = c.attempt, c.attempt, false, nil
+	c.wire.origin, c.wire.first, c.wire.attempt, c.wire.called, c.wire.err = c.origin, c.attempt, c.attempt, false, nil
+	h := c.header()
+	c.attempt.careful = !nethttp.ResendsAnyway(&http.Request{Method: c.req.Method, Header: h, Body: c.req.Body, GetBody: c.req.GetBody})
+	c.attempt.gated = c.attempt.careful && hasBody(c.req) && c.req.ContentLength != 0
 	r := c.req.WithContext(c.attempt.trace(c))
-	r.Header = c.header()
-	c.attempt.careful = !resend.Anyway(r)
+	r.Header = h
 	c.attempt.setBody(r, r.Body)
 	return r
 }
@@ -159,7 +170,7 @@ func (c *call) header() http.Header {
 	// net/http takes an idempotency key as leave to send a request again by itself, even after it
 	// was sent whole. Where the user gave no such leave the key goes out in a spelling that
 	// net/http does not look for; to servers a name is the same in any case.
-	hide := !c.repeatable && resend.HasKey(c.req)
+	hide := !c.repeatable && nethttp.HasKey(c.req)
 	// http.Client adds a jar's cookies to the map that it is given, each time.
 	if !hide && !c.expecting && c.http.Jar == nil {
 		return h
@@ -186,6 +197,9 @@ func respell(h http.Header, from, to string) {
 
 // check judges a try. It is the library's CheckRetry.
 func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, error) {
+	if resent := int(c.attempt.resent.Load()); resent > 0 {
+		c.tries, c.hidden, c.doubt = c.tries+resent, c.hidden+resent, true
+	}
 	c.tries++
 	wait, goOn := c.judge(time.Now(), resp, err)
 	if !goOn {
@@ -213,14 +227,22 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 		c.reason = reasonNoGetBody
 		return c.end(outcome, retryAt, because(c.last, ErrNoGetBody))
 	}
-	if stopping := c.client.stopping(); stopping.Err() != nil {
-		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
+	if _, goOn := c.atOnce(); !goOn {
+		return 0, false
 	}
 	wait, end := c.plan(c.Context, now, s)
 	if end != nil {
 		return c.end(end.outcome, end.retryAt, because(c.last, end.why))
 	}
 	return wait, true
+}
+
+// atOnce plans no wait before the next try, or ends the call because the client was stopped.
+func (c *call) atOnce() (time.Duration, bool) {
+	if stopping := c.client.stopping(); stopping.Err() != nil {
+		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
+	}
+	return 0, true
 }
 
 func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {
@@ -251,7 +273,11 @@ func (c *call) prepare(r *http.Request) error {
 		if err != nil {
 			c.handBack()
 			c.reason = bodyReason(err)
-			c.end(Failed, time.Time{}, because(c.last, worded(secretsOf(c.req).TextOf(err), err)))
+			why := worded(secretsOf(c.req).TextOf(err), err)
+			if c.reason == reasonBody {
+				why = fmt.Errorf("%w: its %s", why, reasonBody)
+			}
+			c.end(Failed, time.Time{}, because(c.last, why))
 			return err
 		}
 		c.attempt.setBody(r, body)

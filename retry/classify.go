@@ -8,11 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/hint"
-	"github.com/penstock/penstock/internal/resend"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // Verdict says what one try's answer or error means. The zero Verdict leaves that to the table of the
@@ -122,9 +121,9 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 		return Verdict{Kind: Rejected, Reason: reasonRejected}
 	case !answeredBefore && (foreign(err) || notHTTP(err)):
 		return Verdict{Kind: Rejected, Reason: reasonUnreachable}
-	case resend.Refused(err):
+	case nethttp.Refused(err):
 		return Verdict{Kind: Refused, Reason: reasonOverloaded}
-	case resend.GoneAway(err):
+	case nethttp.GoneAway(err):
 		return Verdict{Kind: Refused, Reason: reasonGoneAway}
 	case sent && timedOut:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
@@ -186,24 +185,11 @@ func foreign(err error) bool {
 		op    *net.OpError
 	)
 	return errors.As(err, &alert) || errors.As(err, &plain) || errors.As(err, &op) && op.Op == "remote error" ||
-		strings.HasPrefix(innermost(err).Error(), malformed+`response "\x15\x03`) // an alert of TLS
+		nethttp.SpeaksTLS(err)
 }
 
-// notHTTP tells the errors of answers that are not HTTP. A server that has processed the request may give one, too.
-func notHTTP(err error) bool {
-	return strings.HasPrefix(innermost(err).Error(), malformed) && !foreign(err)
-}
-
-// malformed is how net/http's errors about what is no status line begin, for which it has no type.
-const malformed = "malformed HTTP "
-
-// innermost returns the error that err wraps in the end.
-func innermost(err error) error {
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err
-}
+// notHTTP reports whether err is about an answer that is not HTTP, which also a server that has processed the request may give.
+func notHTTP(err error) bool { return nethttp.NotHTTP(err) && !foreign(err) }
 
 // connecting tells the errors of the network on the way to a connection.
 func connecting(err error) bool {

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock/penstock/internal/resend"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // Client sends HTTP requests, and sends them again as the table of the package comment says.
@@ -155,7 +155,7 @@ func (c *Client) repeatable(req *http.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	return resend.HasKey(req) // as net/http has it
+	return nethttp.HasKey(req) // as net/http has it
 }
 
 func (c *Client) observe(e Event) {

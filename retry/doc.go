@@ -22,7 +22,7 @@
 //	  refused, no answer ever before
 //	an answer that is not HTTP, and none      failed, ErrUnreachable      unknown, ErrUnreachable
 //	  ever before
-//	refused in that way, after an answer      again, no attempt           again, no attempt
+//	host unknown or refused, after an answer  again, no attempt           again, no attempt
 //	429, 503, 403 with a quota used up        again, no attempt           again, no attempt
 //	another refusal with Retry-After, but     again, no attempt           again, no attempt
 //	  those below
@@ -74,15 +74,24 @@
 //
 // The hooks of [net/http/httptrace] that the transport calls during a try show whether bytes may have been
 // sent. If it called none, only an error of a dial, of DNS or of a certificate proves that nothing was
-// sent. A [net/http.Transport] that is Client.HTTP's own is known to call them. If a transport asks for
-// another connection during a try, as net/http does after HTTP/2's GOAWAY and REFUSED_STREAM, what it sent before was
-// not processed, unless the request is one that net/http resends in any case: a GET, HEAD, OPTIONS or TRACE,
-// or one with an Idempotency-Key. A transport that resends others by itself breaks this rule.
+// sent. A [net/http.Transport] that is Client.HTTP's own is known to call them.
 //
-// net/http also resends after a PROTOCOL_ERROR of HTTP/2, which does not say that nothing was processed. A request that is
-// not repeatable therefore reaches the transport without its GetBody, unless the server speaks HTTP/1, and the Client itself
-// repeats it after a GOAWAY or REFUSED_STREAM: after the first GOAWAY at once. Such a request without a body is [Unknown] if
-// net/http is about to send it on another connection, for which it may have either reason.
+// net/http sends some requests again by itself. It may do so where nothing was processed: with HTTP/1, of a request of which
+// nothing was written to a kept connection; with HTTP/2, where the server refused the stream. The rest is left to the
+// Client, counts as an attempt, and what the server says in the end does not remove the doubt ([Result].Uncertain):
+//
+//   - With HTTP/2 net/http also resends after a PROTOCOL_ERROR, which does not say that nothing was processed. So a request
+//     with a body reaches the transport without its GetBody until the server has answered by another protocol. The Client
+//     itself repeats it after a GOAWAY or REFUSED_STREAM, at no attempt, and after the first GOAWAY at once.
+//   - A request without a body that net/http is about to send on another connection of HTTP/2 is not sent there: nobody
+//     knows whether the reason is a GOAWAY or a PROTOCOL_ERROR. If it is repeatable the Client sends it again, the first time
+//     at once. Otherwise it is [Unknown].
+//   - With HTTP/1 net/http resends a GET, HEAD, OPTIONS or TRACE, or a request with an Idempotency-Key, whenever a kept
+//     connection ends before an answer. Each of these counts as a try, and [Policy].Attempts bounds how many there are. A
+//     request that is not repeatable is not sent again: if the connection ends it is Unknown.
+//
+// A transport around net/http's own may send other requests within a try, or the same once more after an answer. One that
+// sends a request again without an answer breaks these rules.
 //
 // A 2xx that comes before the last byte of the request's body was written waits for that, up to ten
 // seconds. It does not count if the writing fails or does not end: such a server may have stored a

@@ -13,10 +13,9 @@ import (
 )
 
 var (
-	// ErrUnreachable is in the error of a call that failed because the host is unknown, or its
-	// certificate or protocol was refused, and that has never had an answer from there, and of one, failed or
-	// unknown, whose answer is not HTTP. Trying
-	// again does not help: check the URL and the TLS settings.
+	// ErrUnreachable is in the error of a call that cannot succeed as configured: the host is unknown, its
+	// certificate or protocol was refused, or what answers is not HTTP, and there was no answer from there
+	// before. Trying again does not help: check the URL and the TLS settings.
 	ErrUnreachable = errors.New("the server cannot be reached as configured")
 
 	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/hint"
-	"github.com/penstock/penstock/internal/resend"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // judge returns how long to wait before the next try. If there is to be none it sets the call's result.
@@ -57,16 +57,16 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		c.learnExpect(c.status, seen)
 		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
 			c.last, c.reason, c.unexpected = c.statusError(resp), reasonExpectation, true
-			return 0, true // once
+			return c.atOnce() // and never again
 		}
 		if c.status >= 300 {
 			hints = hint.Parse(c.status, resp.Header, now)
 		}
 	}
 
-	if err != nil && resend.GoneAway(c.wire.err) && c.replayable && !c.goneAway {
+	if err != nil && nethttp.GoneAway(c.wire.err) && c.replayable && !c.goneAway {
 		c.reason, c.goneAway = reasonGoneAway, true
-		return 0, true // as net/http does; if it is so again, with a wait
+		return c.atOnce() // as net/http does; if it is so again, with a wait
 	}
 	c.goneAway = false
 	verdict := c.verdict(resp, err, seen, sent, hints)
@@ -109,7 +109,15 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		}
 		c.countFailure(&s)
 	}
-	return c.next(now, s, Failed)
+	if s.failure {
+		c.failures, c.hidden = c.failures+c.hidden, 0
+	}
+	wait, goOn = c.next(now, s, Failed)
+	if goOn && !c.refused && (errors.Is(err, errStreamReset) || errors.Is(err, errConnEnded)) {
+		c.refused = true
+		return 0, true // as net/http would have done, once
+	}
+	return wait, goOn
 }
 
 // judgeFile returns why the file behind the request, if there is one, makes any answer worthless, or nil.
@@ -155,7 +163,7 @@ func stopCause(stop error) error {
 // Only what was seen in this try counts: a transport may have paths that tell httptrace and others
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
-	if _, notSent := notBefore(c.wire.err); notSent || resend.Refused(c.wire.err) || resend.GoneAway(c.wire.err) { // http.Client's own error for its timeout does not wrap it
+	if _, notSent := notBefore(c.wire.err); notSent || nethttp.Refused(c.wire.err) || nethttp.GoneAway(c.wire.err) { // http.Client's own error for its timeout does not wrap it
 		return false
 	}
 	if seen != 0 || !c.wire.called {

@@ -33,7 +33,7 @@ func originOf(u *url.URL) originKey {
 type origin struct {
 	answered       atomic.Bool  // there was an answer once, of whatever kind
 	expectsIgnored atomic.Int32 // in a row, see expect.go
-	http1          atomic.Bool  // the last request that must not be repeated went out by HTTP/1
+	protocol       atomic.Int32 // the major version of HTTP in the last answer; 0: there was none
 }
 
 func (c *Client) origin(key originKey) *origin {

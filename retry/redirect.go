@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock/internal/drain"
-	"github.com/penstock/penstock/internal/resend"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -96,8 +96,8 @@ func redirects(resp *http.Response) (n int) {
 // would lose their connections.
 type wire struct {
 	base    http.RoundTripper
+	client  *Client
 	origin  *origin
-	single  bool     // the request must not be repeated
 	first   *attempt // watches all round trips of the try
 	attempt *attempt // watches the writing of the last one
 	called  bool
@@ -112,10 +112,11 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if req.Response != nil {
 		w.first.unprocessed() // what is answered by a redirect is not
+		w.origin = w.client.origin(originOf(req.URL))
+		w.first.origin = w.origin
+		req = w.first.watchHop(req)
 	}
-	if w.single {
-		req = w.once(req)
-	}
+	req = w.once(req)
 	if hasBody(req) {
 		if req.Response != nil {
 			w.attempt = new(attempt)
@@ -127,14 +128,16 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := w.base.RoundTrip(req)
 	if err != nil {
-		if w.first.repeating.Load() {
-			err = errNotAgain
-		} else if text, ok := resend.Reason(err); ok { // net/http's own text advises to set a GetBody
+		if why := w.first.why.Load(); why != nil {
+			err = *why
+		} else if text, ok := nethttp.Reason(err); ok { // net/http's own text advises to set a GetBody
 			err = worded(text, err)
 		}
 	}
 	w.called, w.err = true, err
 	if resp != nil {
+		w.first.mark(answered)
+		w.origin.protocol.Store(int32(max(1, resp.ProtoMajor)))
 		resp.Request = req // net/http does so, others forget; strayed and OutcomeOf rely on it
 	}
 	return resp, err

@@ -11,29 +11,28 @@ import (
 	"syscall"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
-// errNotAgain is why net/http does not send a request again that must not be repeated.
-var errNotAgain = errors.New("the server ended the request's stream, and did not say that it had not processed it")
+// Why net/http was kept from sending a request again by itself.
+var (
+	errStreamReset = errors.New("the server reset the stream without saying whether it processed the request")
+	errConnEnded   = errors.New("the server closed the connection without an answer")
+)
 
-// once returns a request that must not be repeated as one that net/http sends again only where nothing of it was processed.
-// With HTTP/1 that is where nothing was written, and only net/http knows that. With HTTP/2 it also sends again after
-// a PROTOCOL_ERROR, which says nothing of the kind, and GetBody is not told why: without one, the error of the
-// transport says what happened, and the call itself sends again what is safe.
+// once returns a request that net/http sends again by itself only where nothing of it was processed. With HTTP/1 that is
+// where nothing was written, and only net/http knows that. With HTTP/2 it also sends again after a PROTOCOL_ERROR, which
+// says nothing of the kind, and GetBody is not told why: without one, the error of the transport says what happened, and the
+// call itself sends again what is safe.
 func (w *wire) once(req *http.Request) *http.Request {
 	if !hasBody(req) || req.GetBody == nil {
 		return req
 	}
+	if p := w.origin.protocol.Load(); p != 0 && p != 2 {
+		return req
+	}
 	out := req.WithContext(req.Context()) // a RoundTripper must not change its request
 	out.GetBody = nil
-	if w.origin.http1.Load() {
-		out.GetBody = func() (io.ReadCloser, error) {
-			if w.first.marks()&framed != 0 {
-				return nil, errNotAgain
-			}
-			return req.GetBody()
-		}
-	}
 	return out
 }
 
@@ -47,10 +46,11 @@ func (a *attempt) setBody(r *http.Request, body io.ReadCloser) {
 	if open == nil {
 		return
 	}
-	r.GetBody = func() (io.ReadCloser, error) { // net/http is about to send it again by itself
-		if a.careful {
-			a.unprocessed()
+	r.GetBody = func() (io.ReadCloser, error) { // net/http may be about to send it again by itself
+		if a.doubtful() && a.http2() {
+			return nil, errStreamReset
 		}
+		a.proven()
 		body, err := open()
 		if err != nil {
 			a.bodyErr.CompareAndSwap(nil, &err)
@@ -65,11 +65,7 @@ func (a *attempt) ownFault(err error) (reason string) {
 	if own := a.bodyErr.Load(); own != nil && errors.Is(err, *own) {
 		return reasonBody
 	}
-	if err == nil {
-		return ""
-	}
-	text := innermost(err).Error() // net/http has no type for these
-	if strings.HasPrefix(text, "http: ContentLength=") || text == "http2: request body larger than specified content length" {
+	if nethttp.WrongLength(err) {
 		return reasonBodyLength
 	}
 	return ""

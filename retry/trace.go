@@ -28,20 +28,33 @@ const (
 	asks         // for a 100 Continue
 	readBody     // of a request that asks
 	framed       // its header went out by HTTP/2
+	wroteHeader  // at least to a buffer
+	answered     // by a first byte
 )
+
+// again are the marks of what is done anew when the request is sent again.
+const again = wroteRequest | cutShort | readBody | framed | wroteHeader | answered
 
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
 type attempt struct {
-	kind      *kind        // nil: of a hop
-	careful   bool         // net/http sends it again by itself only if it knows that it was not processed
-	began     atomic.Int64 // see kind.begins
-	seen      atomic.Uint32
-	bodyErr   atomic.Pointer[error]         // why the caller's body could not be read or opened
-	waiter    atomic.Pointer[chan struct{}] // for the end of the writing
-	refuse    context.CancelCauseFunc       // of a request that must not be repeated
-	repeating atomic.Bool                   // net/http is about to repeat it, although it may have been processed
-	conn      net.Conn                      // of such a request, the last one
+	kind    *kind        // nil: of a hop
+	careful bool         // net/http sends it again by itself only if it knows that it was not processed
+	began   atomic.Int64 // see kind.begins
+	seen    atomic.Uint32
+	bodyErr atomic.Pointer[error]         // why the caller's body could not be read or opened
+	waiter  atomic.Pointer[chan struct{}] // for the end of the writing
+	hooks   httptrace.ClientTrace
+
+	// What net/http sends again by itself.
+	origin *origin                 // that the request goes to
+	gated  bool                    // it cannot do so without another body
+	refuse context.CancelCauseFunc // ends the try before something is sent again; nil: HTTP/2 is not expected
+	why    atomic.Pointer[error]   // the reason for that
+	conn   net.Conn                // the last one
+	conns  int                     // how many there were
+	left   int32                   // how often it may be sent again after it may have been processed
+	resent atomic.Int32            // how often it was
 }
 
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
@@ -52,10 +65,9 @@ func (a *attempt) sentOnce() bool { return a.marks()&(wroteRequest|gotConnAgain)
 
 // trace returns c with hooks that fill a. A trace that the caller put there goes on working.
 func (a *attempt) trace(c *call) context.Context {
-	hooks := &httptrace.ClientTrace{
-		GetConn: a.connecting,
-		GotConn: a.connected,
-	}
+	hooks := &a.hooks
+	hooks.GetConn = a.connecting
+	hooks.GotConn = a.connected
 	if c.req.URL != nil && c.req.URL.Scheme == "https" {
 		hooks.TLSHandshakeDone = func(_ tls.ConnectionState, err error) {
 			if err != nil {
@@ -71,9 +83,15 @@ func (a *attempt) trace(c *call) context.Context {
 		hooks.WroteRequest = a.wrote
 	}
 	var ctx context.Context = c
-	if !c.repeatable {
-		hooks.WroteHeaderField = func(name string, _ []string) { a.header(c.origin, name) }
-		ctx, a.refuse = context.WithCancelCause(c)
+	if !a.gated {
+		hooks.WroteHeaders, hooks.GotFirstResponseByte = a.wroteHeaders, a.gotByte
+		protocol := a.origin.protocol.Load()
+		if protocol == 0 { // the hook costs an allocation for each field of the header
+			hooks.WroteHeaderField = a.header
+		}
+		if protocol != 1 {
+			ctx, a.refuse = context.WithCancelCause(c)
+		}
 	}
 	return httptrace.WithClientTrace(ctx, hooks)
 }
@@ -84,28 +102,72 @@ func (a *attempt) traceHop(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.connected, WroteRequest: a.wrote})
 }
 
+// watchHop returns the request of a redirect as one that can be refused, see trace, also if the first server speaks HTTP/1.
+func (a *attempt) watchHop(req *http.Request) *http.Request {
+	protocol := a.origin.protocol.Load()
+	if a.gated || protocol == 1 {
+		return req
+	}
+	ctx := req.Context()
+	if a.refuse == nil {
+		ctx, a.refuse = context.WithCancelCause(ctx)
+	}
+	if protocol == 0 {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: a.header})
+	}
+	return req.WithContext(ctx)
+}
+
 // header notes by the first field of a header, which with HTTP/2 is a pseudo-header, how it goes out.
-func (a *attempt) header(o *origin, name string) {
-	switch {
-	case strings.HasPrefix(name, ":"):
+func (a *attempt) header(name string, _ []string) {
+	if strings.HasPrefix(name, ":") {
 		a.mark(framed)
-		o.http1.Store(false)
-	case a.marks()&framed == 0:
-		o.http1.Store(true)
 	}
 }
 
-// doubtful reports whether net/http is about to repeat by HTTP/2 a request that must not be repeated. For one without a
-// body, such as an empty file, it needs no GetBody, see once.
-func (a *attempt) doubtful() bool { return a.refuse != nil && a.marks()&framed != 0 }
+func (a *attempt) wroteHeaders() { a.mark(wroteHeader) }
+func (a *attempt) gotByte()      { a.mark(answered) }
 
-func (a *attempt) connecting(string) {
-	if a.doubtful() {
-		a.repeating.Store(true)
-		return
+// http2 reports whether the last connection speaks HTTP/2.
+func (a *attempt) http2() bool {
+	if a.marks()&framed != 0 {
+		return true
 	}
+	if secure, ok := a.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		return secure.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	return a.origin.protocol.Load() == 2
+}
+
+// maxConns bounds how often one try is sent by HTTP/2. net/http itself goes on without end as long as a server ends each
+// connection, or each stream after a 1xx.
+const maxConns = 10
+
+// doubtful reports whether the server may have processed the request if net/http is about to send it again by itself.
+func (a *attempt) doubtful() bool {
+	seen := a.marks()
+	if seen&gotConn == 0 || !a.gated && seen&wroteHeader == 0 {
+		return false
+	}
+	if seen&answered != 0 {
+		return false // a transport around net/http's own sends it once more, or something else before
+	}
+	return !a.careful || a.http2()
+}
+
+// proven records that nothing was processed where net/http sends again by itself only then.
+func (a *attempt) proven() {
 	if a.careful && a.marks()&gotConn != 0 {
 		a.unprocessed()
+	}
+}
+
+func (a *attempt) connecting(string) {
+	switch {
+	case a.gated || !a.doubtful():
+		a.proven()
+	case a.refuse != nil && a.http2():
+		a.why.Store(&errStreamReset) // also if there is no other connection
 	}
 	a.mark(gettingConn)
 }
@@ -114,20 +176,37 @@ func (a *attempt) connecting(string) {
 // on it counts as sent when there is another connection for it.
 func (a *attempt) unprocessed() {
 	a.mark(gotConnAgain)
-	a.seen.And(^uint32(gotConn | wroteRequest | cutShort | readBody | framed))
+	a.seen.And(^uint32(gotConn | again))
 }
 
 func (a *attempt) connected(info httptrace.GotConnInfo) {
-	if a.doubtful() {
-		// After a PROTOCOL_ERROR net/http does not use the connection again, so that the same one proves a
-		// REFUSED_STREAM. After a GOAWAY there is no such proof.
-		if info.Conn == nil || info.Conn != a.conn {
-			a.repeating.Store(true)
-			a.refuse(errNotAgain) // with HTTP/2 nothing is sent once the context has ended
+	a.conns++
+	if !a.gated && a.doubtful() {
+		switch {
+		case info.Conn != nil && info.Conn == a.conn:
+			// After a PROTOCOL_ERROR net/http does not use the connection again, so that the same one proves a
+			// REFUSED_STREAM. After a GOAWAY there is no such proof.
+			a.why.Store(nil)
+			a.unprocessed()
+		case a.refuse != nil && a.http2():
+			a.refuse(errStreamReset) // with HTTP/2 nothing is sent once the context has ended
 			return
+		case a.resent.Load() >= a.left:
+			a.why.Store(&errConnEnded)
+			if a.refuse != nil {
+				a.refuse(errConnEnded)
+			}
+			if info.Conn != nil {
+				info.Conn.Close() // with HTTP/1 it has no other request, and another goroutine may be about to write
+			}
+			return
+		default:
+			a.resent.Add(1)
 		}
-		a.repeating.Store(false)
-		a.unprocessed()
+	} else if a.conns > maxConns && a.refuse != nil && a.http2() {
+		a.why.Store(&errStreamReset)
+		a.refuse(errStreamReset)
+		return
 	}
 	a.conn = info.Conn
 	if a.kind != nil { // a limiter may have held it until now
@@ -135,7 +214,7 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 	}
 	if marks(a.seen.Or(uint32(gotConn)))&gotConn != 0 {
 		a.mark(gotConnAgain)
-		a.seen.And(^uint32(wroteRequest | cutShort | readBody)) // it is written anew
+		a.seen.And(^uint32(again)) // it is written anew
 	}
 }
 

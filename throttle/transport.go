@@ -19,8 +19,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/openfiles"
-	"github.com/penstock/penstock/internal/resend"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/standing"
 )
@@ -541,7 +541,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		}
 		switch {
 		case err == errGoneAway:
-		case a.conns > 1 && resend.Anyway(a.req):
+		case a.conns > 1 && nethttp.ResendsAnyway(a.req):
 			err = notResent(err)
 		case a.req.Context().Err() != nil:
 			err = a.u.waitError(err)
@@ -738,9 +738,9 @@ func (a *attempt) failure(err error) Outcome {
 		return Overloaded // not even a connection
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return TimedOut
-	case resend.GoneAway(err) && a.last.Reused:
+	case nethttp.GoneAway(err) && a.last.Reused:
 		return Ignored // as connections end from time to time; a new one does not
-	case errors.As(err, new(resend.StreamError)), resend.Refused(err), resend.GoneAway(err):
+	case errors.As(err, new(nethttp.StreamError)), nethttp.Refused(err), nethttp.GoneAway(err):
 		return Overloaded
 	case errors.Is(err, syscall.ECONNREFUSED), lost(err):
 		return Overloaded

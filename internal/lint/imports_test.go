@@ -60,7 +60,7 @@ func within(path string, trees ...string) bool {
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
-	resend := module + "/internal/resend"
+	nethttp := module + "/internal/nethttp"
 	filebody := module + "/internal/filebody"
 	drain, openfiles, suspend, wire := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/wire"
 	fields := "github.com/dunglas/httpsfv"
@@ -74,7 +74,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, resend, secret, standing, drain, filebody, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, nethttp, secret, standing, drain, filebody, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -84,8 +84,8 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "it is pure parsing",
 	}, {
-		name:    "resend, secret, standing, drain, openfiles",
-		of:      []string{resend, secret, standing, drain, openfiles},
+		name:    "nethttp, secret, standing, drain, openfiles",
+		of:      []string{nethttp, secret, standing, drain, openfiles},
 		through: []string{},
 		why:     "the public packages share them",
 	}, {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -73,7 +74,7 @@ func (n Network) explained(req *http.Request, err error) error {
 			return e
 		// Net/http marks everything that goes wrong on the way to a proxy, its certificate included. Without TLS an HTTP proxy
 		// answers itself; through a SOCKS proxy the server does.
-		case errors.As(err, &status), errors.As(err, &op) && op.Op == "proxyconnect", req.URL.Scheme == "http" && !socks && isNotHTTP(err):
+		case errors.As(err, &status), errors.As(err, &op) && op.Op == "proxyconnect", req.URL.Scheme == "http" && !socks && nethttp.NotHTTP(err):
 			at, e.culprit = proxy, "the proxy "+addressOf(proxy)
 		}
 	}
@@ -163,9 +164,9 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 		return who + " does not speak TLS: check the port, or use http://", true
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return who + " speaks plain HTTP: use http://", true
-	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert of TLS; net/http has no type for this
+	case nethttp.SpeaksTLS(err):
 		return who + speaksTLS, true
-	case isNotHTTP(err):
+	case nethttp.NotHTTP(err):
 		return who + " answers in something other than HTTP: check the port", true
 	case errors.As(err, &op) && op.Op == "remote error":
 		return n.alertCause(at, who, op.Err)
@@ -181,9 +182,6 @@ const (
 	closedWithout = " closed the connection without an answer"
 	perhapsTLS    = " (if it speaks TLS, use https://)"
 )
-
-// isNotHTTP reports whether the server sent something that is not HTTP; net/http has no type for this error.
-func isNotHTTP(err error) bool { return strings.Contains(err.Error(), ": malformed HTTP ") }
 
 // isLost reports whether the other side closed the connection. An EOF of the file being sent does not count.
 func isLost(err error) bool {

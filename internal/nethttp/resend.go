@@ -1,5 +1,5 @@
-// Package resend describes when net/http sends a request again by itself.
-package resend
+// Package nethttp knows when net/http sends a request again by itself, and what it says in texts only.
+package nethttp
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Anyway reports whether net/http sends a request again also where the server may have processed it, as [http.Transport]
+// ResendsAnyway reports whether net/http sends a request again also where the server may have processed it, as [http.Transport]
 // documents.
-func Anyway(req *http.Request) bool {
+func ResendsAnyway(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
 	}
@@ -51,19 +51,9 @@ func Reason(err error) (text string, ok bool) {
 	return text, ok
 }
 
-func innermost(err error) string {
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err.Error()
-}
-
 // Refused reports whether err says that the server closed the stream before it processed anything of the request (RFC 9113,
 // section 8.7).
 func Refused(err error) bool {
-	if err == nil {
-		return false
-	}
 	const refusedStream = 7
 	if e := (StreamError{}); errors.As(err, &e) {
 		return e.Code == refusedStream
@@ -75,9 +65,6 @@ func Refused(err error) bool {
 // GoneAway reports whether err says that the request's stream is above the last one of the server's GOAWAY, so that it
 // was not processed (RFC 9113, section 6.8). net/http has no type for that.
 func GoneAway(err error) bool {
-	if err == nil {
-		return false
-	}
 	text, _ := Reason(err)
 	return text == "http2: Transport received Server's graceful shutdown GOAWAY"
 }

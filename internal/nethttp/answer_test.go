@@ -1,0 +1,77 @@
+package nethttp_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/penstock/penstock/internal/nethttp"
+)
+
+// The texts are those of this version of net/http, wherever they come in a chain of errors.
+func TestAnswersThatAreNotHTTP(t *testing.T) {
+	for _, row := range []struct {
+		answer       string
+		notHTTP, tls bool
+	}{
+		{"OK stored\r\n", true, false},
+		{"HTTP/9 x\r\n\r\n", true, false},
+		{"\x15\x03\x01\x00\x02\x02\x16\r\n", true, true},
+		{"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", false, false},
+		{"", false, false},
+	} {
+		tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			own, peer := net.Pipe()
+			go func() {
+				_, _ = peer.Read(make([]byte, 4096))
+				_, _ = io.WriteString(peer, row.answer)
+				_ = peer.Close()
+			}()
+			return own, nil
+		}}
+		_, err := (&http.Client{Transport: tr}).Get("http://h.example/")
+		err = fmt.Errorf("it failed: %w", err)
+		if nethttp.NotHTTP(err) != row.notHTTP || nethttp.SpeaksTLS(err) != row.tls {
+			t.Errorf("%q: not HTTP %v, TLS %v: %v", row.answer, nethttp.NotHTTP(err), nethttp.SpeaksTLS(err), err)
+		}
+	}
+	if nethttp.NotHTTP(nil) || nethttp.SpeaksTLS(nil) {
+		t.Error("there is no error")
+	}
+}
+
+// A body of another length than its ContentLength is the caller's fault.
+func TestWrongLength(t *testing.T) {
+	for length, want := range map[int64]bool{3: true, 4: false, 5: true} {
+		tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			own, peer := net.Pipe()
+			go func() {
+				req, err := http.ReadRequest(bufio.NewReader(peer))
+				if err != nil || want {
+					_, _ = io.Copy(io.Discard, peer)
+					return
+				}
+				_, _ = io.Copy(io.Discard, req.Body)
+				_, _ = io.WriteString(peer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}()
+			return own, nil
+		}}
+		req, err := http.NewRequest(http.MethodPut, "http://h.example/", io.NopCloser(strings.NewReader("data")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = length
+		resp, err := tr.RoundTrip(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if nethttp.WrongLength(err) != want {
+			t.Errorf("%d: %v", length, err)
+		}
+	}
+}
