@@ -49,7 +49,7 @@ func Named(name string) bool {
 
 // Held reports whether a header's value is a secret as a whole: by the header's name, or since it begins like credentials.
 func Held(name, value string) bool {
-	return !plain(name) && (secretName.MatchString(name) || Credentials(value))
+	return !plain(name) && (secretName.MatchString(name) || credentials(value))
 }
 
 // plain reports whether a header is none that holds secrets. A server may want idempotency keys in a header of any name.
@@ -136,8 +136,8 @@ func words(text string) []string {
 	return slices.Concat(strings.Fields(text), strings.FieldsFunc(text, separates))
 }
 
-// Credentials reports whether a value begins with a scheme of authentication.
-func Credentials(value string) bool {
+// credentials reports whether a value begins with a scheme of authentication.
+func credentials(value string) bool {
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(value), " ")
 	scheme = strings.ToLower(scheme)
 	return ok && rest != "" && (scheme == "basic" || schemes[scheme])

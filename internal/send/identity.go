@@ -2,6 +2,7 @@ package send
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -70,13 +71,13 @@ func appendField(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// appendHeader appends what does not change from run to run, and is no credential.
+// appendHeader appends the headers that tell items apart.
 func appendHeader(b []byte, h http.Header) []byte {
 	if len(h) == 0 {
 		return b // without the allocations of sorting
 	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if slices.Contains(dateHeaders, name) || isCredential(name) || slices.ContainsFunc(h[name], secret.Credentials) {
+		if isLeftOut(name, h[name]) {
 			continue
 		}
 		b = appendField(b, name)
@@ -88,36 +89,76 @@ func appendHeader(b []byte, h http.Header) []byte {
 	return b
 }
 
+// isLeftOut reports whether a header tells nothing of an item: it is a credential, or changes from run to run.
+func isLeftOut(name string, values []string) bool {
+	return slices.Contains(dateHeaders, name) || isCredential(name) || slices.ContainsFunc(values, isAuthorization)
+}
+
 // dateHeaders say when a request is sent, as signature schemes do.
 var dateHeaders = []string{"Date", "X-Amz-Date", "X-Goog-Date", "X-Ms-Date"}
 
-// credentialParts end the name of a header that is a credential, whatever stands before them.
-var credentialParts = []string{
-	"authorization", "authentication", "auth", "cookie", "token", "secret", "password", "passwd", "pwd", "passphrase", "pass", "jwt", "bearer",
-	"signature", "credential", "credentials", "session", "csrf", "xsrf", "otp", "pin", "apikey", "accesskey", "secretkey", "sessionid", "sid",
+// credentialParts are the last parts of names of credentials.
+var credentialParts = []string{"auth", "bearer", "cookie", "csrf", "jwt", "otp", "pass", "pin", "pwd", "session", "sid", "signature", "xsrf"}
+
+// credentialWords also end a part, as in AccessToken.
+var credentialWords = []string{
+	"accesskey", "apikey", "authentication", "authkey", "authorization", "credential", "credentials", "oauth", "passcode", "passphrase", "passwd",
+	"password", "pincode", "privatekey", "secret", "secretkey", "sessid", "sessionid", "token",
 }
 
 // credentialKeys stand before a "Key" that is a credential.
-var credentialKeys = []string{"api", "access", "secret", "private", "subscription", "auth", "account", "session", "signing"}
+var credentialKeys = []string{
+	"access", "account", "admin", "app", "application", "auth", "authentication", "authorization", "consumer", "developer", "encryption", "functions", "license",
+	"master", "private", "secret", "security", "session", "shared", "signature", "signing", "subscription",
+}
 
-// isCredential reports whether a header is a credential by its name. It knows fewer names than what keeps secrets out of
-// messages does: there, a word too many is hidden; here, two items would be taken for one.
+// variants stand behind the name of a credential, without their digits, as in X-Hub-Signature-256.
+var variants = []string{"", "basic", "code", "ed", "hmac", "md", "sha", "v", "value"}
+
+// isCredential reports whether a header is a credential by the last parts of its name. Of the names that are kept out of messages
+// these are a few: there it does no harm to hide too much, but of two items that are taken for one, one is lost.
 func isCredential(header string) bool {
-	parts := strings.FieldsFunc(strings.ToLower(header), func(r rune) bool { return r == '-' || r == '_' })
-	if len(parts) == 0 {
+	if !secret.Named(header) {
 		return false
 	}
-	last, before := parts[len(parts)-1], ""
-	if len(parts) > 1 {
-		before = parts[len(parts)-2]
+	parts := strings.FieldsFunc(strings.ToLower(header), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	for n := len(parts) - 1; n >= 0; n-- {
+		last := strings.TrimRight(parts[n], "0123456789")
+		before := ""
+		if n > 0 {
+			before = parts[n-1]
+		}
+		switch {
+		case last == "key":
+			return slices.Contains(credentialKeys, before) || strings.HasSuffix(before, "api") || slices.Contains(parts[:n], "encryption")
+		case last == "id" && before == "session", last == "code" && before == "access", slices.Contains(credentialParts, last):
+			return true
+		case slices.ContainsFunc(credentialWords, func(word string) bool { return strings.HasSuffix(last, word) }):
+			return true
+		case last == "id" && before == "key", last == "input" && before == "signature", slices.Contains(variants, last):
+			// It goes with what stands before it.
+		default:
+			return false
+		}
 	}
-	switch last {
-	case "key":
-		return slices.Contains(credentialKeys, before)
-	case "id":
-		return before == "session"
+	return false
+}
+
+// isAuthorization reports whether a header's value is a credential by its form, which is that of Authorization. A text that begins
+// with the name of such a scheme is none.
+func isAuthorization(value string) bool {
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
+	rest = strings.TrimSpace(rest)
+	switch strings.ToLower(scheme) {
+	case "basic":
+		pair, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(rest, "="))
+		return err == nil && slices.Contains(pair, ':')
+	case "bearer", "negotiate":
+		return rest != "" && !strings.Contains(rest, " ")
+	case "digest":
+		return strings.Contains(rest, "response=")
 	}
-	return slices.Contains(credentialParts, last) || slices.Contains(parts, "signature")
+	return false
 }
 
 // A scheme is a way to put a credential into a URL's query.

@@ -16,6 +16,7 @@ import (
 	"github.com/dunglas/httpsfv"
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -127,35 +128,55 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// The identity is shown, as an idempotency key: it depends on no value of a header that is kept out of messages, or guesses of
-// that value could be tested.
+// The identity is shown, as an idempotency key: it depends on no credential, or guesses of it could be tested. Everything else tells
+// items apart, also what is kept out of messages to be on the safe side.
 func TestIdentityHasNoSecrets(t *testing.T) {
 	of := func(name, value string) identity {
 		return identityOf(source.Item{Method: "POST", URL: "http://h/", Header: http.Header{name: {value}}})
 	}
 	for _, name := range []string{
-		"Authorization", "Cookie", "Private-Token", "Ocp-Apim-Subscription-Key", "X-Amz-Security-Token", "X-Csrf-Token",
-		"X-Secret", "X-Jwt", "X-Signature", "X-Hub-Signature-256", "X-Hub-Token", "X-Password", "X-Session-Token", "X-Session-Id", "X-Pin", "X-Otp",
-		"X-Api-Key", "Api_key", "Apikey", "X-Auth", "X-Auth-Key", "Proxy-Authorization", "X-Goog-Api-Key", "Dd-Api-Key", "X-Xsrf-Token",
+		"Authorization", "Proxy-Authorization", "X-Authentication", "X-Auth", "X-Oauth", "X-Auth-Pass", "X-Bearer", "X-Credentials",
+		"Cookie", "Cookie2", "X-Session", "X-Session-Id", "Sessionid", "X-Sid", "X-Csrf-Token", "X-Xsrf-Token",
+		"Token", "Private-Token", "X-Amz-Security-Token", "X-Hub-Token", "X-Session-Token", "X-Token-2", "Accesstoken", "X-Authtoken", "X-Access-Token-V2",
+		"X-Secret", "X-Client-Secret", "X-Password", "X-Userpassword", "X-Passphrase", "X-Passcode", "X-Pin", "X-Pin-Code", "X-Access-Code", "X-Otp", "X-Jwt", "X-Auth-Basic", "X-Secret-Value",
+		"X-Signature", "X-Hub-Signature-256", "X-Signature-Ed25519", "X-Signature-Sha256", "Signature-Input",
+		"X-Api-Key", "Api_key", "Apikey", "X-Apikey", "X-Mbx-Apikey", "X-Rapidapi-Key", "X-Goog-Api-Key", "Dd-Api-Key", "Dd-Application-Key", "X-Api-Key-2",
+		"Ocp-Apim-Subscription-Key", "X-Functions-Key", "X-Master-Key", "X-License-Key", "X-Auth-Key", "X-Secretkey", "X-Access-Key", "X-Access-Key-Id",
+		"X-Ms-Encryption-Key", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Server-Side-Encryption-Customer-Key-Md5",
 	} {
 		if of(name, "1234") != of(name, "5678") {
 			t.Errorf("%s counts", name)
 		}
-	}
-	for name, values := range map[string][2]string{
-		"X-Forward":  {"Bearer 1234", "Bearer 5678"},
-		"X-Amz-Date": {"20260301T120000Z", "20260302T120000Z"},
-	} {
-		if of(name, values[0]) != of(name, values[1]) {
-			t.Errorf("%s counts", name)
+		if !secret.Held(name, "1234") {
+			t.Errorf("%s is a credential, and is not kept out of messages", name)
 		}
 	}
 	for _, name := range []string{
-		"X-Set", "Idempotency-Key", "X-Idempotency-Key", "Content-Language", "X-Author", "X-Authority", "X-Object-Key", "X-Partition-Key", "X-Row-Key", "X-Key",
-		"X-Design-Id", "X-Sign", "X-Passenger", "X-Access-Level", "X-Private", "X-Token-Count", "X-Secretary", "X-Account", "X-Account-Id", "X-Access-Id", "X-Sidecar", "X-User-Id",
+		"X-Set", "Content-Language", "X-User-Id", "X-Account", "X-Account-Id", "X-Access-Id", "X-Access-Level", "X-Private", "X-Sidecar",
+		"Idempotency-Key", "X-Idempotency-Key", "X-Idempotency-Token", "X-Author", "X-Authority", "X-Auth-User", "X-Secretary", "X-Passenger", "X-Bypass", "X-Spin",
+		"X-Key", "X-Object-Key", "X-Object-Key-2", "X-Object-Key-Id", "X-Object-Key-Value", "X-Author-Code", "X-Partition-Key", "X-Row-Key", "X-Key-Version", "X-Monkey",
+		"X-Design-Id", "X-Sign", "X-Signature-Version", "X-Token-Count", "X-Token-Input", "X-Session-Topic", "X-Possession", "X-Amz-Content-Sha256", "-", "",
 	} {
 		if of(name, "1234") == of(name, "5678") {
 			t.Errorf("%s does not count", name)
+		}
+	}
+	for _, c := range []struct {
+		name, a, b string
+		same       bool
+	}{
+		{"X-Amz-Date", "20260301T120000Z", "20260302T120000Z", true},
+		{"X-Forward", "Bearer 1234", "bearer  5678", true},
+		{"X-Forward", "Basic dTpw", "Basic dTpxcQ==", true},
+		{"X-Forward", `Digest username="u", response="1"`, `Digest username="u", response="2"`, true},
+		{"X-Title", "Basic Algebra", "Basic Geometry", false},
+		{"X-Title", "Basic Algebra", "Basic Calculus", false},
+		{"X-Title", "Digest of May", "Digest of June", false},
+		{"X-Title", "Bearer of good news", "Bearer of bad news", false},
+		{"X-Title", "Bearer", "Basic", false},
+	} {
+		if (of(c.name, c.a) == of(c.name, c.b)) != c.same {
+			t.Errorf("%s of %q and %q: the same item is %v", c.name, c.a, c.b, !c.same)
 		}
 	}
 }
