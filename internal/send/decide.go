@@ -1,6 +1,8 @@
 package send
 
 import (
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +32,7 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	switch {
 	case c.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		j.kept = true // what the journal has by that name is the other's
-		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (credentials in the URL or headers do not count): leave one out, or give each a key of its own"}, nil
+		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (" + notCounted(it.Header) + " do not count): leave one out, or give each a key of its own"}, nil
 	case c.Twice:
 		return repeated, skipped("the same file goes to the same URL as another item of this run"), nil
 	case len(o.Only) > 0 && !slices.Contains(o.Only, c.State):
@@ -54,8 +56,8 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		switch {
 		case c.Same && known.Last.UnixMilli() >= o.Again.UnixMilli():
 			return had, skipped("delivered earlier"), nil
-		case !c.Same && o.Digest && known.Size == it.Size && o.Again.IsZero():
-			j.delivered = known.Digest // perhaps it was only touched
+		case !c.Same && o.Digest && known.Size == it.Size && o.Again.IsZero() && (headerOf(*it) == nil || known.Place == fingerprintOf(*it).Place):
+			j.delivered = known.Digest // perhaps it was only touched, or moved; of a line with headers these may have changed
 		}
 		return toSend, out, nil
 	}
@@ -96,6 +98,24 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	}
 	j.kept = c.State == journal.Unknown
 	return inTheAir, report.Item{Status: report.Unknown, HTTPStatus: known.HTTPStatus, Error: why}, nil
+}
+
+// notCounted names what may differ between two items that are the same.
+func notCounted(h http.Header) string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if isLeftOut(name, h[name]) {
+			names = append(names, name)
+		}
+	}
+	switch text := "credentials in the URL"; len(names) {
+	case 0:
+		return text
+	case 1:
+		return text + " and the header " + names[0]
+	default:
+		return text + " and the headers " + strings.Join(names, ", ")
+	}
 }
 
 func skipped(why string) report.Item { return report.Item{Status: report.Skipped, Note: why} }

@@ -292,16 +292,28 @@ func hasParameter(query, name string) bool {
 	return false
 }
 
-// fingerprintOf reports whether an item's file is the one that was sent. Files of equal
+// fingerprintOf is equal to the one on record if an item's file, and what its line says of it, are what was sent. Files of equal
 // size and date, as archives have them, differ by where they are; one that has a key of its
 // own may be anywhere.
 func fingerprintOf(it source.Item) journal.Fingerprint {
 	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
 	if it.Key == "" {
-		sum := sha256.Sum256([]byte(absolute(it.Path)))
+		place := []byte(absolute(it.Path))
+		if header := headerOf(it); header != nil {
+			place = append(append(place, 0), header...) // no path has this byte
+		}
+		sum := sha256.Sum256(place)
 		f.Place = binary.BigEndian.Uint64(sum[:])
 	}
 	return f
+}
+
+// headerOf returns the line's headers where they may change while the identity stays; nil if there are none.
+func headerOf(it source.Item) []byte {
+	if it.Key != "" || manyItems(it.Method) {
+		return nil
+	}
+	return appendHeader(nil, it.Header)
 }
 
 var workingDirectory = sync.OnceValues(os.Getwd)

@@ -27,6 +27,9 @@ func (r *run) setKey(j *job, h http.Header) error {
 		j.key = j.item.Key
 	case j.key == "": // else it is the one that an earlier run began with
 		id := j.id
+		if header := headerOf(j.item); header != nil {
+			id = sha256.Sum256(append(id[:], header...))
+		}
 		if !j.salt.IsZero() {
 			id = sha256.Sum256(binary.AppendVarint(id[:], j.salt.UnixMilli()))
 		}
