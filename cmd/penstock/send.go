@@ -205,7 +205,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 // memory that they take. GOGC, if it is set, decides.
 func collectLess(found source.Summary) {
 	const few = 100_000
-	if os.Getenv("GOGC") == "" && found.Items <= few {
+	if os.Getenv("GOGC") == "" && found.Items <= few && !found.Partial { // else standard input may name any number
 		debug.SetGCPercent(400)
 	}
 }
