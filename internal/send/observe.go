@@ -162,7 +162,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	if e.Status >= 500 && counted == report.Errored {
 		counted = report.Broken // such as 507: what was sent is wasted as with the others
 	}
-	trouble := trouble(e)
+	trouble := troubleOf(e)
 	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble, Latency: e.Latency})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,20 +202,21 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 // noAnswer is the trouble with a server that is perhaps only slow.
 const noAnswer = "no answer in time"
 
-// trouble says in a few words how a server refused, or failed; "" where it did
+// troubleOf says in a few words how a server refused, or failed; "" where it did
 // neither.
-func trouble(e throttle.Event) string {
+func troubleOf(e throttle.Event) string {
 	if e.Err == nil && e.Status < 300 {
 		return ""
 	}
-	words := troubleOf(e)
+	words := brief(e)
 	if culprit := culpritOf(e.Err); culprit != "" && !strings.HasPrefix(words, culprit) {
 		words = culprit + ": " + words
 	}
 	return words
 }
 
-func troubleOf(e throttle.Event) string {
+// brief is troubleOf without the culprit.
+func brief(e throttle.Event) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var proxy *proxyError

@@ -309,7 +309,7 @@ func unanswered(asking context.Context, err error) string {
 	case errors.As(err, &stopped):
 		return "the run ended before it was asked"
 	}
-	return cmp.Or(trouble(throttle.Event{Err: err, Outcome: throttle.Overloaded}), "no answer")
+	return cmp.Or(troubleOf(throttle.Event{Err: err, Outcome: throttle.Overloaded}), "no answer")
 }
 
 // judgeRefusal reads an answer other than 200. That HEAD finds nothing is made
