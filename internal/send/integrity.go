@@ -82,7 +82,9 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 		return out, true
 	case absent:
 		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again", j.item.Path))
-		j.absent = true
+		if !j.absent {
+			j.absent, j.before = true, j.tries
+		}
 		j.doubt, j.keyTaken, j.ask, j.first = false, false, false, time.Time{}
 		return out, false
 	}

@@ -65,6 +65,7 @@ type job struct {
 	ask      bool        // the server is asked whether it has the item
 	found    bool        // it says so
 	absent   bool        // it has said the contrary, so that the item is sent again
+	before   int         // tries when it first did
 	resend   bool        // it is sent again even if the server cannot tell
 	ended    time.Time   // when its last attempt did; zero: in an earlier run
 	out      report.Item // how it ended last
@@ -296,11 +297,11 @@ func (r *run) done(j *job, out report.Item) {
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
 	out.Time, out.KeyMade = time.Now(), j.key != "" && it.Key == ""
 	out.Error = r.hide(it, out.Error)
-	switch {
-	case j.absent && j.sent.After(j.ended):
-		r.asked.absent.Add(1)
-	case j.found:
+	if j.found {
 		r.asked.found.Add(1)
+	}
+	if j.absent && j.tries > j.before { // else the run ended first
+		r.asked.absent.Add(1)
 	}
 	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)

@@ -173,11 +173,14 @@ func (r *run) resumed() (notes []string) {
 		notes = append(notes, humanize.Comma(r.unasked)+" skipped: not asked for by --only")
 	}
 	if found, absent := r.asked.found.Load(), r.asked.absent.Load(); found+absent > 0 {
-		again := "%s were sent again, since it did not have them"
-		if absent == 1 {
-			again = "%s was sent again, since it did not have it"
+		note := "--verify: of the files in doubt the server had " + humanize.Comma(found)
+		switch {
+		case absent == 1:
+			note += "; 1 was sent again, since it did not have it"
+		case absent > 1:
+			note += fmt.Sprintf("; %s were sent again, since it did not have them", humanize.Comma(absent))
 		}
-		notes = append(notes, fmt.Sprintf("--verify: of the files in doubt the server had %s; "+again, humanize.Comma(found), humanize.Comma(absent)))
+		notes = append(notes, note)
 	}
 	return notes
 }

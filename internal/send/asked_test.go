@@ -1,0 +1,82 @@
+package send
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/report"
+)
+
+// The note about --verify counts files, however often one is asked about, and of those that the server did not have the ones that
+// were sent again.
+func TestVerifyCountsFiles(t *testing.T) {
+	const had0, had1 = "--verify: of the files in doubt the server had 0", "--verify: of the files in doubt the server had 1"
+	for _, c := range []struct {
+		name  string
+		keeps int           // which request for the second file the server keeps; it answers 500 to each
+		stop  time.Duration // 0: never
+		sent  []int         // seconds
+		items report.ItemCounts
+		want  string
+	}{
+		{"asked three times", 0, 0, []int{10, 80, 130, 180},
+			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 + "; 1 was sent again, since it did not have it"},
+		{"there at first", 1, 0, []int{10},
+			report.ItemCounts{Total: 2, Delivered: 2}, had1},
+		{"there after that", 2, 0, []int{10, 80},
+			report.ItemCounts{Total: 2, Delivered: 2}, had1 + "; 1 was sent again, since it did not have it"},
+		{"stopped before it is sent again", 0, 75 * time.Second, []int{10},
+			report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1}, ""},
+		{"stopped after that", 0, 85 * time.Second, []int{10, 80},
+			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 + "; 1 was sent again, since it did not have it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kept := map[string]bool{}
+			var sent []int
+			var begin time.Time
+			onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPost && r.URL.Path == "/00001":
+					sent = append(sent, int(time.Since(begin).Seconds()))
+					kept[r.URL.Path] = len(sent) == c.keeps
+					w.WriteHeader(http.StatusInternalServerError)
+				case r.Method == http.MethodPost:
+					kept[r.URL.Path] = true
+					accept(w, r, 0)
+				case kept[r.URL.Path]:
+					_, _ = io.WriteString(w, "x")
+				default:
+					w.WriteHeader(http.StatusNotFound)
+				}
+			}, func(w *world) {
+				begin = w.begin
+				w.Limits.InFlight, w.Limits.Rate, w.Verify = 1, 0.1, true
+				w.method(http.MethodPost)
+				w.journal(filepath.Join(w.TempDir(), "j.db"))
+				soft, stop := context.WithCancel(w.Context())
+				if c.stop > 0 {
+					time.AfterFunc(c.stop, stop)
+				}
+				s := w.runUntil(w.Context(), soft)
+				stop()
+				w.items(s, c.items)
+				if !slices.Equal(sent, c.sent) {
+					t.Errorf("sent at %v, want %v", sent, c.sent)
+				}
+				note := ""
+				if i := slices.IndexFunc(s.Notes, func(note string) bool { return strings.HasPrefix(note, "--verify:") }); i >= 0 {
+					note = s.Notes[i]
+				}
+				if note != c.want {
+					t.Errorf("%q, want %q", note, c.want)
+				}
+			})
+		})
+	}
+}
