@@ -4,8 +4,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/report"
 )
 
 // When one of the journal's files is removed, another run may begin: nothing more is sent.
@@ -37,3 +40,27 @@ func TestJournalRemovedUnderway(t *testing.T) {
 		}
 	}
 }
+
+// So it ends if they are removed when its last row was written already: nothing else looks at them then.
+func TestJournalRemovedAtTheEnd(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows removes no open file")
+	}
+	for _, suffix := range []string{"", "-wal", ".lock"} {
+		name := filepath.Join(t.TempDir(), "j.db")
+		onFakeTime(t, 1, new(shelf).ServeHTTP, func(w *world) {
+			w.journal(name)
+			w.Results = report.NewResults(removing(name + suffix)) // a line is written after the row
+			sum := w.run()
+			w.ended(sum, ExitLocal, 1, 0, 0, 0, 0)
+			if want := "was removed or replaced while in use"; !strings.Contains(errorsOf(sum), want) {
+				t.Errorf("without %q: no %q in %s", suffix, want, errorsOf(sum))
+			}
+		})
+	}
+}
+
+// removing is a writer that removes a file.
+type removing string
+
+func (r removing) Write(p []byte) (int, error) { return len(p), os.Remove(string(r)) }
