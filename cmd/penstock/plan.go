@@ -83,9 +83,6 @@ func list(w io.Writer, lines []string, n int64) {
 
 // left is what is to be sent, by the journal if there is one.
 func (f *sendFlags) left(o send.Options, most int) (left send.Left, err error) {
-	if o.Found.Partial { // what standard input names is left to its reader, the run
-		return send.Left{Items: o.Found.Items, Bytes: o.Found.Bytes, First: o.Found.URLs}, nil
-	}
 	if f.path == "" {
 		return o.Plan(nil, false, most)
 	}

@@ -33,6 +33,9 @@ type Left struct {
 // Plan says what a run would do, by the same decisions, and changes nothing. If remembers is false, the run
 // has no journal; r is nil if it has none yet. No more than most items are listed.
 func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, err error) {
+	if o.Found.Partial {
+		return o.planPartial(r)
+	}
 	past, err := readPast(r)
 	now := time.Now()
 	if err != nil {
@@ -111,6 +114,21 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 	}
 	slices.SortFunc(left.Waits, func(a, b journal.Wait) int { return strings.Compare(a.Origin, b.Origin) })
 	return left, nil
+}
+
+// planPartial is Plan where standard input names files: they are left to its reader, the run.
+func (o Options) planPartial(r *journal.Reader) (left Left, err error) {
+	left = Left{Items: o.Found.Items, Bytes: o.Found.Bytes, First: o.Found.URLs}
+	if r == nil {
+		return left, nil
+	}
+	waits, err := r.Waits()
+	for _, w := range waits {
+		if w.Origin == originOf(o.To) {
+			left.Waits = append(left.Waits, w)
+		}
+	}
+	return left, err
 }
 
 // A past is what a journal has, as far as decisions need it.

@@ -198,25 +198,25 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		}
 	}, func(w *world) {
 		name, manifest := filepath.Join(w.TempDir(), "j.db"), filepath.Join(w.TempDir(), "m")
-		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n{\"path\":%[1]q,\"url\":\"http://free/0\"}\n", w.firstFile())
+		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n{\"path\":%[1]q,\"url\":\"http://free/0\"}\n{\"path\":%[1]q,\"url\":\"http://free/1\"}\n", w.firstFile())
 		if err := os.WriteFile(manifest, []byte(lines), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		w.from("http://free/{name}", source.Options{Manifest: manifest})
 		w.Limits.Rate, w.MaxWait = 1, time.Minute
 		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1})
+		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
 
 		time.Sleep(time.Second)
 		w.Again = time.Now()
 		left := w.plan(name)
 		w.Found.Items = left.Items
-		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 1 || left.Held != 1 || by != "1 request/s" {
+		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 2 || left.Held != 1 || d != time.Second || by != "1 request/s" {
 			t.Errorf("%+v; done after %v by %q", left, d, by)
 		}
 		w.watch.talk.Reset()
 		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1})
+		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
 		if talk := w.watch.talk.String(); strings.Contains(talk, "paused until then") {
 			t.Errorf("a pause that does not come:\n%s", talk)
 		}

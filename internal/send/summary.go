@@ -51,15 +51,14 @@ func (o Options) limits() string {
 	return strings.Join(limits, ", ")
 }
 
-// Earliest returns how long it takes at least to send what was found, and what the reason is: "" if there is none. A wait that is
-// longer than the run waits for is none: nothing is sent to that server.
+// Earliest returns how long it takes at least to send what was found, and what the reason is; "" if nothing limits that, or nothing
+// is sent. It ignores waits that are longer than --max-wait: nothing is sent to such a server.
 func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration, by string) {
-	if o.Found.Items == 0 {
+	if o.Found.Items == 0 && !o.Found.Partial {
 		return 0, ""
 	}
-	if r := float64(o.Limits.Rate); r > 0 {
-		waits := float64(max(o.Found.Items-int64(max(o.Limits.Burst, 1)), 0))
-		d, by = seconds(waits/r), pace(o.Limits.Rate)
+	if waits := o.Found.Items - int64(max(o.Limits.Burst, 1)); o.Limits.Rate > 0 && waits > 0 {
+		d, by = seconds(float64(waits)/float64(o.Limits.Rate)), pace(o.Limits.Rate)
 	}
 	if b := float64(o.Limits.Bandwidth); b > 0 {
 		if whole := seconds(float64(o.Found.Bytes) / b); whole > d {
