@@ -283,6 +283,13 @@ func withFlag(text string, end retry.Result) string {
 	if errors.As(end.Err, &stall) && stall.state == stalledAnswer && !end.Uncertain { // all that was sent was to open the connection
 		text = strings.ReplaceAll(text, stall.Error(), (&stallError{limit: stall.limit}).Error())
 	}
+	var paused *throttle.PausedError
+	if errors.As(end.Err, &paused) {
+		text = strings.ReplaceAll(text, Plain(paused), "nothing was sent")
+	}
+	if before, _, ok := strings.Cut(text, ": asked to wait "); ok && end.Outcome == retry.Deferred && !end.RetryAt.IsZero() {
+		text = fmt.Sprintf("%s: asked to wait until %s, longer than --max-wait", before, end.RetryAt.UTC().Format(time.RFC3339))
+	}
 	return text
 }
 

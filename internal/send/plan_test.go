@@ -216,7 +216,11 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		}
 		w.watch.talk.Reset()
 		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
+		s := w.run()
+		w.items(s, report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
+		if want := "http://busy/0: nothing was sent: asked to wait until 2000-01-01T01:00:00Z, longer than --max-wait"; !strings.Contains(errorsOf(s), want) {
+			t.Errorf("no %q in %s", want, errorsOf(s))
+		}
 		if talk := w.watch.talk.String(); strings.Contains(talk, "paused until then") {
 			t.Errorf("a pause that does not come:\n%s", talk)
 		}
