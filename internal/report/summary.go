@@ -64,9 +64,10 @@ type ByteCounts struct {
 
 // RequestCounts counts requests. Sent counts those on the wire, net/http's hidden resends included. Each of them is
 // either in ByStatus, if it was answered, or in NoAnswer: by what went wrong, such as "connection refused", or as "resent" if
-// net/http sent it once more by itself, as "cancelled", or as "not finished". Waste is the
-// share of Sent that was throttled, overloaded or timed out, or that the server
-// failed to answer properly, as with 500; these are among the Errors, too.
+// net/http sent it once more by itself, as "cancelled", or as "not finished". Spoiled counts those whose file
+// changed, or could not be read, while it was sent. Waste is the
+// share of Sent that was throttled, overloaded, timed out or spoiled, or that the server
+// failed to answer properly, as with 500; the last two are among the Errors, too.
 type RequestCounts struct {
 	Sent       int64            `json:"sent"`
 	Accepted   int64            `json:"accepted"`
@@ -74,11 +75,13 @@ type RequestCounts struct {
 	Overloaded int64            `json:"overloaded"`
 	TimedOut   int64            `json:"timed_out"`
 	Errors     int64            `json:"errors"`
+	Spoiled    int64            `json:"spoiled"`
 	ByStatus   map[string]int64 `json:"by_status"`
 	NoAnswer   map[string]int64 `json:"no_answer"`
 	Waste      float64          `json:"waste"`
 
-	refused int64 // answers that waste is made of
+	refused   int64 // answers that waste is made of, but for the spoiled
+	brokenOff int64 // spoiled, without an answer
 }
 
 // RateSummary is in requests a second: the user's ceiling, and the limit in force
@@ -231,14 +234,15 @@ func (t *Tally) fillRequests(s *Summary, repeated int64) {
 	c.Throttled = r.byOutcome[Throttled]
 	c.Overloaded = r.byOutcome[Overloaded]
 	c.TimedOut = r.byOutcome[TimedOut]
-	c.Errors = r.byOutcome[Errored] + r.byOutcome[Broken]
+	c.Errors = r.byOutcome[Errored] + r.byOutcome[Broken] + r.byOutcome[Spoiled]
+	c.Spoiled = r.byOutcome[Spoiled]
 	c.ByStatus = make(map[string]int64)
 	for status, n := range r.byStatus {
 		if n > 0 {
 			c.ByStatus[strconv.Itoa(status)] = n
 		}
 	}
-	c.refused = r.refused
+	c.refused, c.brokenOff = r.refused, r.brokenOff
 	c.NoAnswer = maps.Clone(r.byFailure)
 	if repeated > 0 {
 		c.NoAnswer[resent] = repeated
@@ -251,7 +255,7 @@ func (t *Tally) fillRequests(s *Summary, repeated int64) {
 		c.NoAnswer[notFinished] = c.Sent - ended
 	}
 	if c.Sent > 0 {
-		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut+r.byOutcome[Broken])/float64(c.Sent), 4)
+		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut+c.Spoiled+r.byOutcome[Broken])/float64(c.Sent), 4)
 	}
 	if r.samples == 0 {
 		return

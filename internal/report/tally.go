@@ -18,9 +18,10 @@ const (
 	Overloaded                // 503, refused, reset
 	TimedOut                  // 504, or our deadline
 	Broken                    // the server failed: 500, 502, or no connection for a proxy or TLS
+	Spoiled                   // the file changed or could not be read while it was sent, whatever the answer
 )
 
-const outcomes = 6
+const outcomes = 7
 
 // Request is one attempt that ended.
 type Request struct {
@@ -66,6 +67,7 @@ type Tally struct {
 		byStatus  [1000]int64
 		byFailure map[string]int64        // of those without an answer
 		refused   int64                   // of those with one
+		brokenOff int64                   // of those without one, because of their file
 		latency   *hdrhistogram.Histogram // microseconds
 		samples   int64
 		sum, max  time.Duration
@@ -139,11 +141,16 @@ func (t *Tally) Request(req Request) {
 	r.byOutcome[req.Outcome]++
 	if req.Status > 0 && req.Status < len(r.byStatus) {
 		r.byStatus[req.Status]++
-		if req.Outcome != Accepted && req.Outcome != Errored {
+		switch req.Outcome {
+		case Accepted, Errored, Spoiled:
+		default:
 			r.refused++
 		}
 	} else {
 		r.byFailure[cmp.Or(req.Failure, cancelled)]++
+		if req.Outcome == Spoiled {
+			r.brokenOff++
+		}
 	}
 	if req.Status == 0 && req.Outcome != TimedOut {
 		return

@@ -122,12 +122,15 @@ func (s *Summary) writeItems(b *strings.Builder) {
 		}
 		b.WriteByte('.')
 	}
-	silent := -r.NoAnswer[notFinished] - r.NoAnswer[cancelled] - r.NoAnswer[resent]
+	silent := -r.NoAnswer[notFinished] - r.NoAnswer[cancelled] - r.NoAnswer[resent] - r.brokenOff
 	for _, n := range r.NoAnswer {
 		silent += n
 	}
 	if silent > 0 {
 		fmt.Fprintf(b, " %s not answered.", were(silent, "request"))
+	}
+	if r.Spoiled > 0 {
+		fmt.Fprintf(b, " %s wasted on files that changed or could not be read.", were(r.Spoiled, "request"))
 	}
 	b.WriteByte('\n')
 }

@@ -24,8 +24,11 @@ var (
 // errChanging fails an item whose file has changed at each of maxLooks looks.
 var errChanging = errors.New("the file changes faster than it can be read: send it again when it is complete")
 
-// A fileError says why an item's file cannot be opened: nothing of it was sent.
-type fileError struct{ err error }
+// A fileError says why an item's file cannot be opened or read.
+type fileError struct {
+	err   error
+	begun bool // some of the file may have been sent
+}
 
 func (e *fileError) Error() string { return e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
@@ -135,7 +138,7 @@ func (f *largeFile) open() error {
 	case errors.Is(err, os.ErrClosed): // net/http has ended the attempt
 		return err
 	case err != nil:
-		return &fileError{unreadable(err)}
+		return &fileError{err: unreadable(err)}
 	}
 	f.opened = true
 	return nil
@@ -156,12 +159,16 @@ func (f *largeFile) SyscallConn() (syscall.RawConn, error) {
 	return f.Large.SyscallConn()
 }
 
-// ours returns the error by which an attempt fails, where retry's own would end the call.
+// ours returns the error by which an attempt fails if its file cannot be read on: retry's own would end the call, and the
+// system's would look like one of the connection.
 func ours(err error) error {
-	if errors.Is(err, retry.ErrFileChanged) {
+	switch {
+	case err == nil, err == io.EOF, errors.Is(err, os.ErrClosed), errors.Is(err, context.Canceled), fileFault(err) != nil:
+		return err // of these the second to fourth are no error of the file
+	case errors.Is(err, retry.ErrFileChanged):
 		return errChanged
 	}
-	return err
+	return &fileError{err: unreadable(err), begun: true}
 }
 
 // open opens the file of a request whose turn has come, and returns the request as it
@@ -172,10 +179,10 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
 		r.moving.forget(j) // which reads the item's size
 	}
-	j.spoiled = false
+	j.fault = nil
 	digest, changed, err := r.openLooking(out, j)
 	if err != nil {
-		return nil, &fileError{err}
+		return nil, &fileError{err: err}
 	}
 	reopen := out.GetBody
 	if digest != "" || changed && r.Idempotency.Header != "" {

@@ -2,6 +2,7 @@ package send
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ type job struct {
 	salt      time.Time        // makes it another than before: a server replays its answer to a key that it knows
 	seen      os.FileInfo      // what the file was when it was last looked at
 	body      *lateBody        // of the last attempt
-	spoiled   bool             // the file changed while the last attempt sent it
+	fault     error            // of the file, why the last attempt failed that sent some of it
 	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
@@ -234,17 +235,16 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if errors.Is(end.Err, errKeyTooOld) {
 		out.Status = report.Unknown
 	}
-	if errors.As(end.Err, new(*fileError)) && r.ending.cause() == nil {
+	fault := cmp.Or(j.fault, fileFault(end.Err))
+	// What is deferred was not accepted; what was sent of a file that changed may have been.
+	if out.Status == report.Deferred && (j.fault != nil || errors.As(fault, new(*fileError)) && r.ending.cause() == nil) {
 		out.Status = report.Failed
 	}
 	if (out.Status == report.Failed || out.Status == report.Deferred) && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
-	if j.spoiled {
-		out.Error = errChanged.Error() + ": send it again when it is complete"
-		if out.Status == report.Unknown {
-			out.Error = errChanged.Error() + ": the server may have accepted a mix of the old content and the new"
-		}
+	if fault != nil && out.Status != report.Deferred {
+		out.Error = faultWords(fault, out.Status)
 		return out, end
 	}
 	if end.Err != nil {

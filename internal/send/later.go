@@ -27,7 +27,7 @@ type postponed struct {
 // server failed while it accepted nothing at all, or one that it can be asked about.
 func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 	outage := out.Status == report.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
-		!j.spoiled && !errors.As(end.Err, new(*fileError)) && !errors.Is(end.Err, retry.ErrUnreachable)
+		j.fault == nil && fileFault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
 	ask := out.Status == report.Unknown && r.Verify && verifiable(j.item, r.shared())
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false

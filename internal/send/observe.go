@@ -143,10 +143,10 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 
 // judged records what the answer to a request means, or that there was none.
 func (r *run) judged(e throttle.Event, now time.Time) {
-	outcome := report.Errored
+	outcome, fault := report.Errored, fileFault(e.Err)
 	switch {
 	case e.Status >= 200 && e.Status <= 299:
-		if e.Err == nil {
+		if e.Err == nil || fault != nil { // the server works
 			outcome = report.Accepted
 		}
 	case e.Outcome == throttle.Throttled:
@@ -163,18 +163,22 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		counted = report.Broken // such as 507: what was sent is wasted as with the others
 	}
 	trouble := troubleOf(e)
+	if fault != nil {
+		counted = report.Spoiled
+	}
 	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble, Latency: e.Latency})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	j := jobOf(e.Request)
-	if j == nil {
-		return // a question about an item, not an item
+	if j == nil || fault != nil && e.Status == 0 {
+		return // a question about an item, not an item, or nothing about the server
 	}
 	s := r.serverLocked(e.Key)
 	s.heard = s.heard || e.Status != 0
 	s.pressed.note(outcome, e.Status, j.sent, now)
 	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
+		s.trouble = ""
 		if it := j.item; it.Header == nil {
 			s.newest[it.Method] = later(s.newest[it.Method], j.sent)
 		}
@@ -228,8 +232,8 @@ func brief(e throttle.Event) string {
 		return ""
 	case errors.Is(e.Err, errEarly):
 		return errEarly.Error()
-	case errors.Is(e.Err, errChanged):
-		return errChanged.Error()
+	case fileFault(e.Err) != nil:
+		return faultKind(fileFault(e.Err))
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &proxy):
@@ -264,8 +268,8 @@ func (r *run) retrying(e retry.Event) {
 	}
 	if j.answer != nil {
 		switch {
-		case j.spoiled:
-			j.answer.Err = errChanged
+		case j.fault != nil:
+			j.answer.Err = j.fault
 		case e.Uncertain:
 			j.answer.Err = errEarly
 		}
@@ -274,17 +278,17 @@ func (r *run) retrying(e retry.Event) {
 	}
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
-		why := e.Reason
+		why, status := e.Reason, e.Status
 		switch {
-		case j.spoiled:
-			why = errChanged.Error()
+		case j.fault != nil:
+			status = 0 // it says nothing of the file
 		case e.Status != 0:
 			why = strconv.Itoa(e.Status)
 		}
 		r.moving.again(j, why, time.Now())
 		r.backingOff(j, true)
 		r.mu.Lock()
-		r.refusals.note(j, e.Status, time.Now())
+		r.refusals.note(j, status, time.Now())
 		r.mu.Unlock()
 		r.refused(j)
 		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
@@ -317,6 +321,9 @@ func (r *run) backingOff(j *job, waiting bool) {
 	}
 	r.mu.Lock()
 	r.backoff += n
+	if j.fault != nil && j.item.Size < large { // larger ones are named
+		r.changing += n
+	}
 	if waiting && !j.retried {
 		j.retried = true
 		r.retried++

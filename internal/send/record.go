@@ -223,14 +223,24 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 	if j == nil {
 		return retry.Verdict{}
 	}
+	fault := fileFault(err)
+	if resp != nil && resp.StatusCode <= 299 && j.changedInPlace() {
+		fault = errChanged
+	}
+	var file *fileError
 	switch {
-	case errors.Is(err, errChanged), resp != nil && resp.StatusCode <= 299 && j.changedInPlace():
-		j.spoiled = true
-		return retry.Verdict{Kind: retry.Uncertain, Reason: "file changed"}
-	case errors.Is(err, errMoved): // of a body that has a length nothing was sent
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: "file changed"}
-	case errors.As(err, new(*fileError)):
+	case fault == errMoved: // of a body that has a length nothing was sent
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: faultKind(fault)}
+	case errors.As(fault, &file) && !file.begun:
 		return retry.Verdict{Kind: retry.Rejected}
+	case fault != nil:
+		j.fault = fault
+		if !r.repeatable(j.item.Method) {
+			return retry.Verdict{Kind: retry.Uncertain, Reason: faultKind(fault)}
+		}
+		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
+		j.doubt = true
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: faultKind(fault)}
 	case resp == nil:
 		return retry.Verdict{}
 	}
@@ -257,7 +267,7 @@ func (r *run) reconsider(j *job, out *report.Item) {
 	}
 	conflict := out.HTTPStatus == http.StatusConflict || out.HTTPStatus == http.StatusPreconditionFailed
 	switch {
-	case j.spoiled:
+	case j.fault != nil:
 		j.older = j.older || j.tries > 0 // it may have what the file was, or a mix
 	case conflict && j.doubt:
 		out.Status = report.Unknown

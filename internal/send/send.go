@@ -127,10 +127,11 @@ type run struct {
 	before  int64                // items that were delivered earlier
 	unasked int64                // items that --only leaves out
 
-	mu      sync.Mutex
-	servers map[string]*server // by the upstream's key
-	backoff int                // jobs that wait for their next attempt
-	retried int                // jobs that have waited for one, and go on
+	mu       sync.Mutex
+	servers  map[string]*server // by the upstream's key
+	backoff  int                // jobs that wait for their next attempt
+	changing int                // of these, for small files that changed while they were sent, or could not be read
+	retried  int                // jobs that have waited for one, and go on
 
 	inFlight, maxInFlight int // at all servers together
 

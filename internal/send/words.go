@@ -38,7 +38,7 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 // control names the control in force, and why nothing more is sent.
 func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	r.mu.Lock()
-	backoff, whole := r.backoff, r.whole
+	backoff, changing, whole := r.backoff, r.changing, r.whole
 	r.mu.Unlock()
 	switch {
 	case !v.Paused.IsZero():
@@ -86,8 +86,13 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:
 		words := plural(backoff, "file") + " to be tried again"
-		if v.wrong != "" {
+		switch {
+		case v.wrong != "":
 			words += ": " + v.wrong
+		case changing == 1:
+			words += ": it changed while it was sent"
+		case changing > 1:
+			words += fmt.Sprintf(": %d changed while they were sent", changing)
 		}
 		return report.LimitBackoff, words
 	case whole && queued == 0 && backoff == 0 && v.InFlight > 0:

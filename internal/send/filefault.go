@@ -1,0 +1,44 @@
+package send
+
+import (
+	"errors"
+
+	"github.com/penstock/penstock/internal/report"
+)
+
+// fileFault returns the error of the request's own file that err wraps; nil if there is none. An attempt that failed because of its
+// file says nothing about the server.
+func fileFault(err error) error {
+	var file *fileError
+	switch {
+	case errors.As(err, &file): // the last one: a file that changed is tried again, and one that cannot be opened is not
+		return file
+	case errors.Is(err, errChanged):
+		return errChanged
+	case errors.Is(err, errMoved):
+		return errMoved
+	}
+	return nil
+}
+
+// faultKind names a file's error in a few words that are the same for all files.
+func faultKind(fault error) string {
+	if errors.As(fault, new(*fileError)) {
+		return "the file cannot be read"
+	}
+	return fault.Error()
+}
+
+// faultWords returns the error of an item that ended in this way because of its file.
+func faultWords(fault error, status report.Status) string {
+	text := fault.Error()
+	switch {
+	case status == report.Unknown && errors.Is(fault, errChanged):
+		return text + ": the server may have accepted a mix of the old content and the new"
+	case status == report.Unknown:
+		return text + ": " + mayHaveArrived
+	case errors.As(fault, new(*fileError)):
+		return text
+	}
+	return text + ": send it again when it is complete"
+}
