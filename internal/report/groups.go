@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -21,7 +22,20 @@ type ErrorGroup struct {
 	HTTPStatus int
 	Count      int64
 	// The first item of the group, as an example.
-	Path, Error string
+	Path, URL, Error string
+	// Elsewhere is set if another item of the group has another URL.
+	Elsewhere bool
+}
+
+// request is what errors of the network begin with: a method and a URL.
+var request = regexp.MustCompile(`^[A-Z]+ https?://\S*: `)
+
+// text returns the error in words that are true of all items of the group.
+func (g *ErrorGroup) text() string {
+	if g.Elsewhere {
+		return strings.TrimPrefix(g.Error, request.FindString(g.Error))
+	}
+	return g.Error
 }
 
 type groupKey struct {
@@ -40,6 +54,7 @@ type groups struct {
 func (g *groups) add(key groupKey, it *Item) {
 	if group := g.byKey[key]; group != nil {
 		group.Count++
+		group.Elsewhere = group.Elsewhere || group.URL != it.URL
 		return
 	}
 	if len(g.byKey) == maxGroups {
@@ -52,7 +67,7 @@ func (g *groups) add(key groupKey, it *Item) {
 	g.byKey[key] = &ErrorGroup{
 		Status: it.Status, HTTPStatus: it.HTTPStatus, Count: 1,
 		// A clone, lest a short example keep a whole answer in memory.
-		Path: strings.Clone(it.Path), Error: strings.Clone(cut(it.Error, maxText)),
+		Path: strings.Clone(it.Path), URL: strings.Clone(it.URL), Error: strings.Clone(cut(it.Error, maxText)),
 	}
 }
 

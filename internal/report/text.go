@@ -218,8 +218,8 @@ func (s *Summary) writeErrors(b *strings.Builder) {
 		if g.HTTPStatus != 0 {
 			fmt.Fprintf(b, ", HTTP %d", g.HTTPStatus)
 		}
-		if g.Error != "" {
-			fmt.Fprintf(b, ": %s", shorten(printable(g.Error), maxExample))
+		if text := g.text(); text != "" {
+			fmt.Fprintf(b, ": %s", shorten(printable(text), maxExample))
 		}
 		switch {
 		case g.Path == "":
