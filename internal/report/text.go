@@ -189,7 +189,7 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 		{s.Waited.Bandwidth, "the bandwidth limit"},
 		{s.Waited.CoolDown, "cool-downs"},
 		{s.Waited.Backoff, "backoff"},
-		{s.Waited.Down, "a server that was down"},
+		{s.Waited.Down, "a server that was down or failed"},
 	} {
 		if l.seconds > longest {
 			what, longest = l.name, l.seconds

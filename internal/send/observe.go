@@ -179,6 +179,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
 		s.accepted++
 		s.trouble = ""
+		s.streak.accept()
 		if it := j.item; it.Header == nil {
 			s.newest[it.Method] = later(s.newest[it.Method], j.sent)
 		}
@@ -195,6 +196,8 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		r.worksLocked()
 		return
 	}
+	var op *net.OpError
+	s.streak.refuse(j.sent, now, errors.As(e.Err, &op) && op.Op == "dial")
 	s.failed(j.sent, now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil

@@ -28,6 +28,7 @@ type server struct {
 	goneBy   int                  // the exit status that goes with it
 	alike    alike
 	pressed  pressed
+	streak   streak
 	earlier  time.Time // until when it asked us in an earlier run to wait
 	limits   limits    // of the last event of a change
 
@@ -150,6 +151,7 @@ type view struct {
 	learned  report.Learned
 	unproven bool // its rate comes from an outage, and no refusal was about the number of requests
 	untold   bool // so does the limit in flight, and no higher one was tried since
+	random   bool // what it refuses may be chance: it is not said to be down
 }
 
 // view looks at all servers.
@@ -170,7 +172,7 @@ func (r *run) view(now time.Time) view {
 	}
 	v := view{UpstreamStats: best.UpstreamStats}
 	if best.server != nil {
-		v.wrong = r.wrong(best.server)
+		v.wrong, v.random = r.wrong(best.server), !r.isOutage(best.server)
 		v.learned = r.found(best.server, best.UpstreamStats)
 		v.unproven = r.isUnproven(best.server)
 		v.untold = v.unproven && best.most <= best.Limit
@@ -188,7 +190,7 @@ func (r *run) view(now time.Time) view {
 			continue
 		}
 		v.parked += s.Waiting
-		if s.server != best.server && s.Waiting+s.InFlight > 0 {
+		if s.server != best.server && s.Waiting+s.InFlight > 0 && (!s.Paused.IsZero() || r.isOutage(s.server)) {
 			others = append(others, s.host()+" is "+closedWords(s.UpstreamStats, r.wrong(s.server), now))
 		}
 	}

@@ -72,7 +72,7 @@ func (r *run) tell(now time.Time) {
 		stats := s.Stats()
 		isDown := stats.Phase == throttle.PhaseDown && !r.leftovers(view{UpstreamStats: stats, wrong: r.wrong(s)})
 		switch {
-		case isDown && s.down.IsZero() && tellsDown(stats, s.told, now):
+		case isDown && s.down.IsZero() && r.isOutage(s) && tellsDown(stats, s.told, now):
 			s.down, s.told = stats.Changed, now
 			r.Log.Info(r.downWords(s, stats))
 		case !isDown && !s.down.IsZero():

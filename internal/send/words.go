@@ -50,7 +50,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			next = "next try within " + left(v.Probe, now)
 		}
 		switch {
-		case now.Sub(v.Changed) < downAfter:
+		case now.Sub(v.Changed) < downAfter, v.random && !r.leftovers(v):
 			return report.LimitDown, r.roomWords(v) + ": " + next
 		case r.leftovers(v):
 			// The server may be up, and refuse these.

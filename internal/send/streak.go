@@ -1,0 +1,50 @@
+package send
+
+import (
+	"math"
+	"time"
+)
+
+// A streak counts requests that a server did not accept one after the other. Where it refuses some at random, a few in a row
+// do not mean that it is down.
+type streak struct {
+	n        int       // since the last acceptance, each sent after the one before had ended
+	last     time.Time // when the last of them ended
+	cut      bool      // for the last one there was no connection, which is not random
+	accepted float64
+	refused  float64 // of those before, but for outages
+}
+
+// unlikely is how rarely a streak may be called an outage that is chance.
+const unlikely = 1e-4
+
+func (s *streak) accept() {
+	if !s.isOutage() {
+		s.refused += float64(s.n)
+	}
+	s.accepted++
+	s.n, s.cut = 0, false
+}
+
+func (s *streak) refuse(sent, now time.Time, cut bool) {
+	s.cut = cut
+	if sent.Before(s.last) {
+		return // it left with the last one
+	}
+	s.n++
+	s.last = now
+}
+
+// isOutage reports whether so many in a row are more than chance, by what the server refused before. One that has accepted nothing
+// yet is down.
+func (s *streak) isOutage() bool {
+	const some = 0.1 // refusals that are taken for granted of a server that has refused none
+	share := (s.refused + some) / (s.accepted + s.refused + some)
+	return s.cut || s.accepted == 0 || math.Pow(share, float64(s.n)) < unlikely
+}
+
+func (r *run) isOutage(s *server) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return s.streak.isOutage()
+}
