@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"syscall"
@@ -163,12 +164,12 @@ func (f *largeFile) SyscallConn() (syscall.RawConn, error) {
 // system's would look like one of the connection.
 func ours(err error) error {
 	switch {
-	case err == nil, err == io.EOF, errors.Is(err, os.ErrClosed), errors.Is(err, context.Canceled), fileFault(err) != nil:
-		return err // of these the second to fourth are no error of the file
 	case errors.Is(err, retry.ErrFileChanged):
 		return errChanged
+	case errors.As(err, new(*fs.PathError)) && !errors.Is(err, os.ErrClosed) && fileFault(err) == nil: // net/http closes it where it ends the attempt
+		return &fileError{err: unreadable(err), begun: true}
 	}
-	return &fileError{err: unreadable(err), begun: true}
+	return err
 }
 
 // open opens the file of a request whose turn has come, and returns the request as it

@@ -54,6 +54,9 @@ func (n Network) explained(req *http.Request, err error) error {
 	if err == nil || errors.As(err, new(interface{ RetryAt() time.Time })) {
 		return err
 	}
+	if copying := (*net.OpError)(nil); errors.As(err, &copying) && copying.Op == "readfrom" {
+		err = copying.Err // "readfrom" and two addresses say nothing of what went wrong
+	}
 	at := req.URL
 	var proxy *url.URL
 	if through, proxyErr := n.proxy()(req); proxyErr == nil {
@@ -185,7 +188,7 @@ const (
 
 // isLost reports whether the other side closed the connection. An EOF of the file being sent does not count.
 func isLost(err error) bool {
-	if errors.As(err, new(*fileError)) || errors.Is(err, errChanged) {
+	if fileFault(err) != nil {
 		return false
 	}
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {

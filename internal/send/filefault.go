@@ -29,16 +29,19 @@ func faultKind(fault error) string {
 	return fault.Error()
 }
 
-// faultWords returns the error of an item that ended in this way because of its file.
-func faultWords(fault error, status report.Status) string {
+// faultWords returns the error of an item that ended because of its file. An attempt may have been accepted if it is in doubt.
+func faultWords(fault error, status report.Status, doubt bool) string {
 	text := fault.Error()
+	changed := !errors.As(fault, new(*fileError))
 	switch {
-	case status == report.Unknown && errors.Is(fault, errChanged):
-		return text + ": the server may have accepted a mix of the old content and the new"
-	case status == report.Unknown:
-		return text + ": " + mayHaveArrived
-	case errors.As(fault, new(*fileError)):
-		return text
+	case !doubt && status != report.Unknown:
+	case changed:
+		text += ", and the server may have accepted a mix of the old content and the new"
+	default:
+		text += ": " + mayHaveArrived
 	}
-	return text + ": send it again when it is complete"
+	if changed && status != report.Unknown {
+		text += ": send it again when it is complete"
+	}
+	return text
 }

@@ -244,7 +244,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Note = "an attempt may have been accepted"
 	}
 	if fault != nil && out.Status != report.Deferred {
-		out.Error = faultWords(fault, out.Status)
+		out.Error = faultWords(fault, out.Status, j.doubt)
 		return out, end
 	}
 	if end.Err != nil {

@@ -255,8 +255,10 @@ func brief(e throttle.Event) string {
 		return "no connection"
 	case e.Outcome == throttle.TimedOut:
 		return noAnswer
-	case e.Outcome == throttle.Overloaded:
+	case e.Outcome == throttle.Overloaded, e.Outcome == throttle.Ignored && isLost(e.Err):
 		return "connection lost"
+	case e.Outcome == throttle.Ignored:
+		return "broken off"
 	}
 	return "it cannot be reached"
 }

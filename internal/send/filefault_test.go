@@ -1,0 +1,136 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// What penstock broke off itself, or a server that closed an idle connection, is not a server that cannot be reached.
+func TestTroubleOfOurOwn(t *testing.T) {
+	denied := &fileError{err: unreadable(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrPermission})}
+	for _, c := range []struct {
+		err     error
+		outcome throttle.Outcome
+		want    string
+	}{
+		{errChanged, throttle.Ignored, "the file changed while it was sent"},
+		{fmt.Errorf("write: %w", errMoved), throttle.Ignored, "the file changed before it was sent"},
+		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
+		{&fileError{err: errChanging}, throttle.Ignored, "the file cannot be read"},
+		{io.EOF, throttle.Ignored, "connection lost"},
+		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
+		{errors.New("http: ContentLength=2 with Body length 1"), throttle.Ignored, "broken off"},
+		{errors.New("malformed HTTP response"), throttle.Failed, "it cannot be reached"},
+	} {
+		if got := troubleOf(throttle.Event{Err: c.err, Outcome: c.outcome}); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+// A file that cannot be read on is an error of the file, not of the connection.
+func TestUnreadableOnTheWay(t *testing.T) {
+	broken := &fs.PathError{Op: "read", Path: "a/b", Err: syscall.EIO}
+	for err, want := range map[error]string{
+		nil:                  "<nil>",
+		io.EOF:               "EOF",
+		os.ErrClosed:         os.ErrClosed.Error(),
+		context.Canceled:     context.Canceled.Error(),
+		errMoved:             errMoved.Error(),
+		retry.ErrFileChanged: errChanged.Error(),
+		broken:               "the file cannot be read: input/output error",
+	} {
+		if got := fmt.Sprint(ours(err)); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+	for _, c := range []struct {
+		method string
+		err    error
+		kind   retry.Kind
+		doubt  bool
+	}{
+		{"PUT", ours(broken), retry.Unprocessed, true},
+		{"POST", ours(broken), retry.Uncertain, false},
+		{"PUT", errChanged, retry.Unprocessed, true},
+		{"POST", errChanged, retry.Uncertain, false},
+		{"PUT", errMoved, retry.Unprocessed, false},
+		{"POST", errMoved, retry.Unprocessed, false},
+		{"PUT", &fileError{err: fs.ErrPermission}, retry.Rejected, false},
+		{"POST", &fileError{err: fs.ErrPermission}, retry.Rejected, false},
+	} {
+		j := &job{item: source.Item{Method: c.method}}
+		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j), c.method, "http://h/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := new(run).classify(req, nil, &net.OpError{Op: "readfrom", Err: c.err})
+		if v.Kind != c.kind || j.doubt != c.doubt {
+			t.Errorf("%s, %v: %v, in doubt: %v", c.method, c.err, v.Kind, j.doubt)
+		}
+	}
+}
+
+// On a TCP connection net/http wraps the error of a file in one of the connection, with both addresses.
+func TestFileErrorsHaveNoPrefix(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { accept(rw, r, 0) }))
+	defer server.Close()
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	if err := write(name, make([]byte, 100<<10)); err != nil {
+		t.Fatal(err)
+	}
+	var watch watcher
+	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
+	o.Network.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		_ = os.Remove(name)
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	w := &world{T: t, Options: o}
+	w.from(o.To, source.Options{Paths: []string{dir}})
+	s := Run(t.Context(), t.Context(), w.Options)
+	w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+	if got := errorsOf(s); got != "failed: the file cannot be read: no such file or directory\n" {
+		t.Errorf("it says %q", got)
+	}
+	if q := s.Requests; q.Spoiled != 1 || q.NoAnswer[errMoved.Error()] != 1 {
+		t.Errorf("%+v", q)
+	}
+	if strings.Contains(watch.talk.String(), "readfrom") {
+		t.Errorf("the log says %s", watch.talk.String())
+	}
+}
+
+// Other errors of a connection that a file is sent on have no such prefix, either.
+func TestExplainedWithoutPrefix(t *testing.T) {
+	req, err := http.NewRequest("PUT", "http://h/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := Network{}
+	for _, err := range []error{
+		&net.OpError{Op: "readfrom", Net: "tcp", Err: syscall.EINVAL},
+		fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", &net.OpError{Op: "readfrom", Net: "tcp", Err: syscall.EINVAL}),
+	} {
+		if got := n.explained(req, err); got.Error() != "invalid argument" {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
