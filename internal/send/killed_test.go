@@ -2,13 +2,67 @@ package send
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
 )
+
+// asKilled returns a copy of a journal in use, as a run would leave it that is killed now.
+func asKilled(t *testing.T, name string) string {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(name + suffix)
+		if err == nil {
+			err = os.WriteFile(name+"2.db"+suffix, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return name + "2.db"
+}
+
+// A run that goes on after one that was killed says what becomes of the files that were in flight.
+func TestKilledInFlight(t *testing.T) {
+	for _, c := range []struct {
+		method      string
+		noOverwrite bool
+		want        string
+	}{
+		{"PUT", false, "1 delivered; last run was cut off today TIME, and files that were in flight are sent again"},
+		{"PUT", true, "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{"POST", false, "1 delivered, 3 in flight; last run was cut off today TIME"},
+	} {
+		name := filepath.Join(t.TempDir(), "j.db")
+		var killed string
+		onFakeTime(t, 4, func(rw http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/00000") {
+				time.Sleep(30 * time.Second)
+			}
+			rw.WriteHeader(http.StatusCreated)
+		}, func(w *world) {
+			w.method(c.method)
+			w.NoOverwrite, w.Limits.InFlight = c.noOverwrite, 4
+			w.journal(name)
+			kill := time.AfterFunc(10*time.Second, func() { killed = asKilled(t, name) })
+			defer kill.Stop()
+			w.run()
+
+			w.method(c.method)
+			w.journal(killed)
+			w.watch.talk.Reset()
+			w.run()
+			if talk := w.watch.talk.String(); !strings.Contains(talk, "continues: "+strings.Replace(c.want, "TIME", w.begin.Local().Format("15:04"), 1)+`"`) {
+				t.Errorf("%s: it says %s", c.method, talk)
+			}
+		})
+	}
+}
 
 // a run that was killed says nothing of when its last attempt ended.
 func TestKilledSettles(t *testing.T) {
@@ -26,18 +80,7 @@ func TestKilledSettles(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour) // it is a large file
-		// Killed: its file as it is then.
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wal, err := os.ReadFile(name + "-wal")
-		if err != nil {
-			t.Fatal(err)
-		}
-		name2 := name + "2.db"
-		os.WriteFile(name2, b, 0o600)
-		os.WriteFile(name2+"-wal", wal, 0o600)
+		name2 := asKilled(t, name)
 		r.Journal.Close(0)
 		_ = r.pool.Drain(context.Background())
 

@@ -74,8 +74,8 @@ func idempotent(method string) bool {
 
 // harmless reports whether a request may be sent again whenever, whatever became of it: not
 // if that depends on the age of a key, nor if the answer then would be another.
-func (r *run) harmless(method string) bool {
-	return !r.NoOverwrite && idempotent(method)
+func (o *Options) harmless(method string) bool {
+	return !o.NoOverwrite && idempotent(method)
 }
 
 // changed notes that a job's file is another one now. What is known of the old content, its key

@@ -58,18 +58,23 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	return nil, false
 }
 
-// DescribeJournal says where the journal is, and what earlier runs have left there.
-func DescribeJournal(j *journal.Journal, now time.Time) string {
-	e := j.Earlier()
+// describeJournal says where the journal is, what earlier runs have left there, and that files are sent again that are not
+// noted there before they leave.
+func (o *Options) describeJournal(now time.Time) string {
+	e, path := o.Journal.Earlier(), o.Journal.Path()
 	if e.Runs == 0 {
-		return "journal " + j.Path() + ": new"
+		return "journal " + path + ": new"
 	}
-	text := fmt.Sprintf("journal %s continues: %s", j.Path(), CountsOf(e.Counts))
+	text := fmt.Sprintf("journal %s continues: %s", path, CountsOf(e.Counts))
 	ended := "last run ended"
 	if e.Killed {
 		ended = "last run was cut off"
 	}
-	return text + "; " + ended + " " + When(e.Last, now)
+	text += "; " + ended + " " + When(e.Last, now)
+	if e.Killed && o.harmless(o.Source.Method()) {
+		text += ", and files that were in flight are sent again"
+	}
+	return text
 }
 
 // CountsOf writes how many items are in which state.

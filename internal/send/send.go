@@ -165,7 +165,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.Log.Info(o.Describe())
 	switch {
 	case o.Journal != nil:
-		r.Log.Info(DescribeJournal(o.Journal, r.start))
+		r.Log.Info(o.describeJournal(r.start))
 	case o.Practice:
 		r.Log.Info("no journal is kept: the practice server ends with the run")
 	}
