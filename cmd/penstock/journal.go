@@ -260,23 +260,11 @@ func (s shown) next() (next []string) {
 	if s.Command == "" || len(s.runs) == 0 {
 		return nil
 	}
-	last := s.runs[len(s.runs)-1]
-	doubtful := s.Counts[journal.Unknown] + s.Counts[journal.InFlight]
-	switch {
-	case s.Running:
+	if s.Running {
 		return []string{"its command: " + s.Command}
-	case !last.Finished.IsZero() && last.ExitStatus == send.ExitDelivered:
-		next = []string{"last command: " + s.Command}
-	default:
-		next = []string{"to go on: " + s.Command}
 	}
-	if doubtful > 0 {
-		next = append(next, fmt.Sprintf("to send %s again, which may have arrived: %s", report.Those(doubtful, "unknown"), send.WithOnly(s.Command, "unknown")))
-	}
-	if strings.Contains(s.Command, hidden) {
-		next = append(next, "give your own values for "+hidden)
-	}
-	return next
+	last := s.runs[len(s.runs)-1]
+	return send.NextOf(s.Command, s.Counts, !last.Finished.IsZero() && last.ExitStatus == send.ExitDelivered)
 }
 
 func lasted(run journal.Run) string {

@@ -12,13 +12,17 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-func TestWith(t *testing.T) {
+// A command with another --only is still the same command.
+func TestCommandOnly(t *testing.T) {
 	for _, c := range [][2]string{
 		{"penstock send --only unknown --to U data", "penstock send --only failed --to U data"},
 		{`penstock send "--only=failed,unknown" --to U data`, "penstock send --only failed --to U data"},
 		{`penstock send data --only "failed,unknown"`, "penstock send --only failed data"},
+		{`penstock send --from "my results" --only delivered data`, "penstock send --only failed data"},
+		{`penstock send --from=r.ndjson "--only=delivered,skipped" -- --only a`, "penstock send --only failed -- --only a"},
+		{`penstock send "a --only b" 'it'\''s --from c' $'\'\012 --from d'`, `penstock send --only failed "a --only b" 'it'\''s --from c' $'\'\012 --from d'`},
 	} {
-		if got := WithOnly(c[0], "failed"); got != c[1] {
+		if got := parseCommand(c[0]).only("failed").String(); got != c[1] {
 			t.Errorf("%s\n  gives %s", c[0], got)
 		}
 	}
@@ -73,6 +77,7 @@ func TestOnlyGoesOn(t *testing.T) {
 		w.items(w.run(), report.ItemCounts{Total: 1, Failed: 1})
 		w.Only, w.MaxWait = []journal.State{journal.Failed}, time.Minute
 		w.journal(name)
+		w.Command = "penstock send --only failed"
 		sum := w.run()
 		w.items(sum, report.ItemCounts{Total: 1, Deferred: 1})
 		if len(sum.Next) == 0 || sum.Next[0] != "to go on: penstock send --only failed,deferred" {

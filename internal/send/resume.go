@@ -3,15 +3,11 @@ package send
 import (
 	"fmt"
 	"net/http"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -107,64 +103,6 @@ func When(t, now time.Time) string {
 		return "yesterday " + clock
 	}
 	return t.Format("2006-01-02 15:04")
-}
-
-// next returns the commands that may be useful next.
-func (r *run) next(s report.Summary) (next []string) {
-	switch {
-	case r.Command == "":
-		return nil
-	case r.Journal == nil && s.Items.Delivered+s.Items.Skipped < s.Items.Total:
-		return withValues([]string{"to send all files again, since no journal was kept: " + r.Command})
-	case r.Journal == nil:
-		return nil
-	}
-	failed, unknown, rest := WithOnly(r.Command, "failed"), WithOnly(r.Command, "unknown"), r.Command
-	switch {
-	case r.Source.FromResults(): // which --only goes by there
-		failed, unknown = r.Command, strings.Replace(r.Command, " send", " send --resend-unknown", 1)
-	case len(r.Only) > 0 && !slices.Contains(r.Only, journal.Deferred):
-		names := make([]string, 0, len(r.Only)+1)
-		for _, s := range append(slices.Clone(r.Only), journal.Deferred) {
-			if s != journal.InFlight { // it goes with unknown
-				names = append(names, s.String())
-			}
-		}
-		rest = WithOnly(r.Command, strings.Join(names, ","))
-	}
-	if r.unnoted.Load() > 0 { // by the journal, which --only goes by
-		failed = onlyFlag.ReplaceAllString(r.Command, "")
-	}
-	goesOn := s.Items.Remaining+s.Items.Deferred > 0
-	if goesOn {
-		next = append(next, "to go on: "+rest)
-	}
-	if n := s.Items.Failed; n > 0 && !goesOn { // else they go with the rest
-		next = append(next, fmt.Sprintf("to send %s again: %s", report.Those(n, "failed"), failed))
-	}
-	if n := s.Items.Unknown; n > 0 && !r.shared() && !r.Verify {
-		next = append(next, fmt.Sprintf("to ask the server about %s: %s", report.Those(n, "unknown"), strings.Replace(rest, " send", " send --verify", 1)))
-	}
-	if n := s.Items.Unknown; n > 0 && !(goesOn && r.ResendUnknown) {
-		next = append(next, fmt.Sprintf("to send %s again, which may have arrived: %s", report.Those(n, "unknown"), unknown))
-	}
-	return withValues(next)
-}
-
-// withValues adds that what is hidden in commands has to be filled in.
-func withValues(next []string) []string {
-	if strings.Contains(strings.Join(next, ""), "***") {
-		next = append(next, "give your own values for ***")
-	}
-	return next
-}
-
-var onlyFlag = regexp.MustCompile(` ("--only=[^"]*"|--only[ =]("[^"]*"|\S+))`)
-
-// WithOnly returns a command line of send with another --only, put where what follows --
-// does not make a file's name of it.
-func WithOnly(command, states string) string {
-	return strings.Replace(onlyFlag.ReplaceAllString(command, ""), " send", " send --only "+states, 1)
 }
 
 // resumed returns notes about what earlier runs have done of this one's work.

@@ -193,7 +193,7 @@ func (w *walker) entry(item Item) bool {
 	}
 	switch {
 	case err != nil:
-		if !w.wanted(rel, false, true) {
+		if !w.wanted(rel, false, true) || !w.pass.join.may(item) {
 			return true
 		}
 		w.found = true
