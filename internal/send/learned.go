@@ -20,6 +20,9 @@ const evidence = 10
 // found returns what was found of a server's pace, without the numbers that an outage left.
 func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
 	l := learned(stats)
+	if l.InFlight > 0 {
+		l.InFlight = report.Optional(s.crowd.found)
+	}
 	if r.isUnproven(s) {
 		if s.most <= stats.Limit {
 			l.InFlight = 0
@@ -42,6 +45,7 @@ func (r *run) learn(s *server, stats throttle.UpstreamStats, now time.Time) {
 		ceiling = 0
 	}
 	s.pace.look(ceiling, stats, now)
+	s.crowd.look(stats, now)
 	r.mu.Lock()
 	accepted := s.accepted
 	r.mu.Unlock()
@@ -50,6 +54,9 @@ func (r *run) learn(s *server, stats throttle.UpstreamStats, now time.Time) {
 	}
 	if l := r.found(s, stats); l != (report.Learned{}) && accepted-s.sound >= evidence {
 		s.learned = l
+	}
+	if s.learned.InFlight > 0 {
+		s.learned.InFlight = report.Optional(s.crowd.found)
 	}
 	if s.learned.Rate > 0 {
 		s.learned.Rate = report.Optional(math.Round(s.pace.found*1000) / 1000)

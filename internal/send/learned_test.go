@@ -30,24 +30,66 @@ func TestLearnedByEvidence(t *testing.T) {
 			t.Errorf("of a server that accepts nothing it learned %+v", s.Learned)
 		}
 	})
-	r := &run{}
-	s := &server{}
-	look := func(phase throttle.Phase, limit, accepted int) report.Learned {
-		s.accepted = int64(accepted)
-		r.learn(s, throttle.UpstreamStats{Learned: true, Phase: phase, Limit: limit, Rate: rate.Inf}, time.Time{})
-		return s.learned
+}
+
+// A number in flight is learned where more was refused, or where all of it was in use for a time; not where the files or a rate were
+// the limit.
+func TestCrowd(t *testing.T) {
+	type step struct {
+		lasts    time.Duration
+		limit    int
+		accepted int // in all that time
+		refusals int64
+		idle     bool // the number did not hold the run back
 	}
-	for _, step := range []struct {
-		phase                 throttle.Phase
-		limit, accepted, want int
+	const s = time.Second
+	for _, row := range []struct {
+		name  string
+		rate  rate.Limit // that was found; 0: none was
+		given rate.Limit
+		steps []step
+		want  int
 	}{
-		{throttle.PhaseSteady, 5, 100, 5},
-		{throttle.PhaseDown, 1, 100, 0},
-		{throttle.PhaseSteady, 1, 105, 0},
-		{throttle.PhaseSteady, 1, 110, 1},
+		{name: "the start", steps: []step{{lasts: s, limit: 94, accepted: 600}}},
+		{name: "few seconds in use", steps: []step{{lasts: 9 * s, limit: 7, accepted: 600}}},
+		{name: "in use", steps: []step{{lasts: 11 * s, limit: 7, accepted: 600}}, want: 7},
+		{name: "in use, and probed", steps: []step{{lasts: 4 * s, limit: 7, accepted: 60}, {lasts: s, limit: 8, accepted: 60}, {lasts: 7 * s, limit: 7, accepted: 60}}, want: 7},
+		{name: "not in use", steps: []step{{lasts: 30 * s, limit: 7, accepted: 600, idle: true}}},
+		{name: "one large file", steps: []step{{lasts: 30 * s, limit: 128, accepted: 1}}},
+		{name: "more is refused", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}}, want: 4},
+		{name: "few were accepted since", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 9, refusals: 4}}},
+		{name: "more is refused again", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 5, accepted: 5}, {lasts: s, limit: 4, accepted: 5, refusals: 1}}, want: 4},
+		{name: "it takes fewer now", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 2, accepted: 5, refusals: 4}}},
+		{name: "it takes more now", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 9, accepted: 20}}},
+		{name: "one alone is refused", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 1, accepted: 9, refusals: 1}, {lasts: s, limit: 1, accepted: 20, refusals: 1}}},
+		{name: "a rate is refused", rate: 9.8, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
+		{name: "the rate that was given is refused", rate: 14.9, given: 40, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
+		{name: "a rate was given and is not refused", rate: 40, given: 40, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}}, want: 4},
 	} {
-		if got := look(step.phase, step.limit, step.accepted); got != (report.Learned{InFlight: report.Optional(step.want)}) {
-			t.Errorf("%+v: it learned %+v", step, got)
+		r, server := &run{}, &server{}
+		stats := throttle.UpstreamStats{Learned: true, Phase: throttle.PhaseSteady, Rate: rate.Inf}
+		stats.Limits.Rate = row.given
+		if row.rate > 0 {
+			stats.Rate = row.rate
+		}
+		now, accepted := time.Unix(0, 0), 0.0
+		for _, step := range row.steps {
+			stats.Limit, stats.MaxInFlight, stats.Holding = step.limit, max(stats.MaxInFlight, step.limit), throttle.ByConcurrency
+			if step.idle {
+				stats.Holding = throttle.Nothing
+			}
+			stats.Throttled += step.refusals
+			server.pressed.told = stats.Throttled > 0
+			for range step.lasts / tick {
+				now = now.Add(tick)
+				accepted += float64(step.accepted) / float64(step.lasts/tick)
+				stats.Succeeded = int64(accepted + 1e-6)
+				server.accepted = stats.Succeeded
+				r.learn(server, stats, now)
+			}
+		}
+		if got := int(server.learned.InFlight); got != row.want {
+			t.Errorf("%s: it learned %d in flight, want %d", row.name, got, row.want)
 		}
 	}
 }

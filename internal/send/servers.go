@@ -37,6 +37,7 @@ type server struct {
 	told    time.Time // when that was
 	blamed  string    // what was said to be down, if not the server
 	pace    plateau
+	crowd   crowd
 	learned report.Learned
 	sound   int64 // requests accepted when what is learned began to count
 	paced   bool  // people have been told
