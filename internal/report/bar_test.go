@@ -32,7 +32,7 @@ func TestBarText(t *testing.T) {
 	trimmed := paced
 	trimmed.Holding = "4 → 3.96 req/s: the server refuses at 4"
 	learned := paced
-	learned.Limit, learned.Holding, learned.Learned = LimitCoolDown, "paused 12 s: Retry-After", Learned{9.84, 5}
+	learned.Limit, learned.Holding, learned.Learned = LimitCoolDown, "paused 12 s: Retry-After", Learned{Rate: 9.84, InFlight: 5}
 	paused := paced
 	paused.Limit, paused.Holding, paused.Failed = LimitCoolDown, "paused 12 s: Retry-After from bücher.example\x1b[2J", 2
 	listing := paced
@@ -84,7 +84,7 @@ func TestBarTextFits(t *testing.T) {
 			Deferred: number(), DeliveredBytes: number(), TotalBytes: number(), InFlight: int(number()), FilesPerSecond: float64(number()) / 1000,
 			Bytes: number(), BytesPerSecond: float64(number()), ByBytes: rnd.IntN(2) > 0, Underway: []Underway{{strings.Repeat("größe", rnd.IntN(9)), number(), number()}},
 			Limit: []Limit{LimitRate, LimitDown}[rnd.IntN(2)], ETA: time.Duration(number()),
-			Holding: strings.Repeat("größe → 漢字\x1b", rnd.IntN(4)), Learned: Learned{Optional(rnd.IntN(2)), Optional(rnd.IntN(2) * 1000)},
+			Holding: strings.Repeat("größe → 漢字\x1b", rnd.IntN(4)), Learned: Learned{Rate: Optional(rnd.IntN(2)), InFlight: Optional(rnd.IntN(2) * 1000)},
 		}
 		for width := -1; width < 130; width++ {
 			for _, got := range []string{doneText(s, width), holdingText(s, width)} {

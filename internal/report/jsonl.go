@@ -96,6 +96,9 @@ func (j *jsonLines) writeLocked() {
 		Limit:             s.Limit,
 		Holding:           s.Holding,
 	}
+	if p.Learned.Trying {
+		p.Learned.Rate = 0
+	}
 	if s.KnownTotal {
 		p.Total = &s.Total
 		if s.TotalBytes > 0 {

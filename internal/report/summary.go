@@ -128,6 +128,8 @@ type Waited struct {
 type Learned struct {
 	Rate     Optional `json:"rate"` // requests a second
 	InFlight Optional `json:"in_flight"`
+
+	Trying bool `json:"-"` // the rate is in force, and the server has not shown yet that it takes it
 }
 
 // ServerLearned is what was learned of one of several servers, which Server names by scheme, host and port.
@@ -136,20 +138,27 @@ type ServerLearned struct {
 	Learned
 }
 
-// String returns it for people, such as "learned 9.8 req/s, 5 in flight"; "" if
+// String returns it for people, such as "learned 9.8 req/s, 5 in flight" or "trying 9.8 req/s"; "" if
 // nothing was learned.
 func (l Learned) String() string {
 	var parts []string
-	if l.Rate > 0 {
+	if l.Rate > 0 && !l.Trying {
 		parts = append(parts, Pace(float64(l.Rate)))
 	}
 	if l.InFlight > 0 {
 		parts = append(parts, count(int64(l.InFlight))+" in flight")
 	}
-	if parts == nil {
-		return ""
+	text := ""
+	if parts != nil {
+		text = "learned " + strings.Join(parts, ", ")
 	}
-	return "learned " + strings.Join(parts, ", ")
+	if l.Rate > 0 && l.Trying {
+		if text != "" {
+			text += ", "
+		}
+		text += "trying " + Pace(float64(l.Rate))
+	}
+	return text
 }
 
 // Optional is a number whose zero means that there is none; in JSON, null.

@@ -211,3 +211,19 @@ func TestHumanNumbers(t *testing.T) {
 		}
 	}
 }
+
+func TestLearnedWords(t *testing.T) {
+	for _, c := range []struct {
+		learned Learned
+		want    string
+	}{
+		{Learned{}, ""},
+		{Learned{Rate: 9.8, InFlight: 5}, "learned 9.8 req/s, 5 in flight"},
+		{Learned{Rate: 9.8, Trying: true}, "trying 9.8 req/s"},
+		{Learned{Rate: 9.8, InFlight: 5, Trying: true}, "learned 5 in flight, trying 9.8 req/s"},
+	} {
+		if got := c.learned.String(); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.learned, got, c.want)
+		}
+	}
+}

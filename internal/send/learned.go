@@ -23,12 +23,13 @@ func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
 	if l.InFlight > 0 {
 		l.InFlight = report.Optional(s.crowd.found)
 	}
+	l.Trying = l.Rate > 0 && stats.Reason != "quota" && math.Abs(float64(l.Rate)-s.pace.found) > plateauSlack*s.pace.found
 	if r.isUnproven(s) {
 		if s.most <= stats.Limit {
 			l.InFlight = 0
 		}
 		if stats.Reason != "quota" {
-			l.Rate = 0
+			l.Rate, l.Trying = 0, false
 		}
 	}
 	return l
@@ -58,6 +59,7 @@ func (r *run) learn(s *server, stats throttle.UpstreamStats, now time.Time) {
 	if s.learned.InFlight > 0 {
 		s.learned.InFlight = report.Optional(s.crowd.found)
 	}
+	s.learned.Trying = false
 	if s.learned.Rate > 0 {
 		s.learned.Rate = report.Optional(math.Round(s.pace.found*1000) / 1000)
 	}

@@ -94,6 +94,27 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
+// The progress calls a rate learned only if the server has shown that it takes it.
+func TestTriedRateIsNotLearned(t *testing.T) {
+	for _, c := range []struct {
+		found, rate float64
+		reason      string
+		trying      bool
+	}{
+		{0, 5.74, "throttled", true},
+		{5.74, 5.74, "throttled", false},
+		{5.74, 5.8, "throttled", false}, // about the same
+		{5.74, 16.8, "throttled", true},
+		{0, 5.74, "quota", false}, // the server states it
+	} {
+		r, s := &run{}, &server{pace: plateau{found: c.found}}
+		l := r.found(s, throttle.UpstreamStats{Learned: true, Rate: rate.Limit(c.rate), Limit: math.MaxInt, Phase: throttle.PhaseSteady, Reason: c.reason})
+		if l.Trying != c.trying || l.Rate == 0 {
+			t.Errorf("%+v: %+v", c, l)
+		}
+	}
+}
+
 // A rate that was given and is not what the server takes is said at the end.
 func TestGivenRateTooFast(t *testing.T) {
 	for _, c := range []struct {

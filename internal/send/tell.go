@@ -81,7 +81,7 @@ func (r *run) tell(now time.Time) {
 		}
 		if r.learn(s, stats, now); s.learned.Rate > 0 && !s.paced {
 			s.paced = true
-			r.Log.Info(fmt.Sprintf("%s takes %s", s.key, report.Pace(float64(s.learned.Rate))))
+			r.Log.Info(fmt.Sprintf("%s takes at least %s", s.key, report.Pace(float64(s.learned.Rate))))
 		}
 	}
 }
