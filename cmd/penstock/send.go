@@ -414,6 +414,9 @@ func (f *sendFlags) header() (http.Header, error) {
 // readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is no part of the text.
 func readText(name string) (string, error) {
 	text, err := os.ReadFile(name)
+	if err != nil && name == "-" {
+		return "", errors.New("standard input is not read for this: name a file")
+	}
 	if err != nil {
 		return "", err
 	}

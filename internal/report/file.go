@@ -71,6 +71,9 @@ func creatable(path string) error {
 		if errors.As(err, &why) {
 			err = why.Err // the path is none that anybody knows
 		}
+		if errors.Is(err, fs.ErrNotExist) { // though the directory exists, as /proc does
+			return fmt.Errorf("no file can be made in %s: name another directory", dir)
+		}
 		return fmt.Errorf("no file can be made in %s: %w", dir, err)
 	}
 	return firstError(f.Close(), os.Remove(f.Name()))

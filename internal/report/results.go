@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,8 +77,11 @@ func CreateResults(path string) (*Results, error) {
 
 func (r *Results) open(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err == nil {
+	switch {
+	case err == nil:
 		r.w, r.c = f, f
+	case errors.Is(err, os.ErrNotExist): // it is the directory that is wrong
+		return cmp.Or(creatable(path), err)
 	}
 	return err
 }

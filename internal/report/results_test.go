@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -397,5 +398,33 @@ func TestResultsAreNoDataFile(t *testing.T) {
 	}
 	if err := CheckJSON(file); err != nil {
 		t.Errorf("over a report: %v", err)
+	}
+}
+
+// Names that are not UTF-8 look alike in JSON, and are told from each other all the same.
+func TestNamesThatAreNotUTF8(t *testing.T) {
+	var b bytes.Buffer
+	r := NewResults(&b)
+	for _, name := range []string{"bad\xff.txt", "bad\xfe.txt"} {
+		if err := r.Write(Item{Path: name, Rel: name, Status: Failed}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(b.String()) {
+		var l struct {
+			Path []byte `json:"path_base64"`
+			Rel  []byte `json:"rel_base64"`
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil || !bytes.Equal(l.Path, l.Rel) {
+			t.Fatalf("%s: %v", line, err)
+		}
+		names = append(names, string(l.Path))
+	}
+	if !slices.Equal(names, []string{"bad\xff.txt", "bad\xfe.txt"}) {
+		t.Errorf("%q", names)
 	}
 }

@@ -161,8 +161,12 @@ func (r *run) countRefusal(j *job, status int) {
 func (r *run) refuseAll(s *server) {
 	r.mu.Lock()
 	row, status := s.alike.row, s.alike.status
+	since := ""
+	if s.accepted > 0 {
+		since = " since the first of them"
+	}
 	r.mu.Unlock()
-	r.shut(s, ExitRefused, fmt.Errorf("the last %d answers were %s and nothing was accepted: %s", row, statusText(status), advice(status)))
+	r.shut(s, ExitRefused, fmt.Errorf("the last %d answers were %s and nothing was accepted%s: %s", row, statusText(status), since, advice(status)))
 }
 
 // statusText writes a status as a status line has it.

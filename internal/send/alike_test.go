@@ -44,19 +44,19 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 		most   int // sent in vain beside those in flight
 		says   string
 	}{
-		{401, map[string]int{"a": all}, 10, "401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"},
-		{402, map[string]int{"a": all}, 10, "402 Payment Required and nothing was accepted: the account has no credit left"},
-		{407, map[string]int{"a": all}, 10, "407 Proxy Authentication Required and nothing was accepted: check the user name and password in --proxy"},
-		{507, map[string]int{"a": all}, 10, "507 Insufficient Storage and nothing was accepted: the server's storage is full"},
-		{403, map[string]int{"a": all}, 20, "403 Forbidden and nothing was accepted: check what the account is allowed to do"},
+		{401, map[string]int{"a": all}, 10, "401 Unauthorized and nothing was accepted since the first of them: check the credentials; give a new token if the old one has expired, then run the same command again"},
+		{402, map[string]int{"a": all}, 10, "402 Payment Required and nothing was accepted since the first of them: the account has no credit left"},
+		{407, map[string]int{"a": all}, 10, "407 Proxy Authentication Required and nothing was accepted since the first of them: check the user name and password in --proxy"},
+		{507, map[string]int{"a": all}, 10, "507 Insufficient Storage and nothing was accepted since the first of them: the server's storage is full"},
+		{403, map[string]int{"a": all}, 20, "403 Forbidden and nothing was accepted since the first of them: check what the account is allowed to do"},
 		{403, map[string]int{"a": all / 2, "b": all / 2}, 20, "403 Forbidden"},
 		{422, map[string]int{"a": 70, "b": all - 70}, 20, "422 Unprocessable Entity"},
-		{404, map[string]int{"a": all}, 20, "404 Not Found and nothing was accepted: check the URL"},
+		{404, map[string]int{"a": all}, 20, "404 Not Found and nothing was accepted since the first of them: check the URL"},
 		{501, map[string]int{"a": all}, 20, "501 Not Implemented"},
 		{505, map[string]int{"a": all}, 20, "505 HTTP Version Not Supported"},
 		{508, map[string]int{"a": all}, 20, "508 Loop Detected"},
 		{511, map[string]int{"a": all}, 20, "511 Network Authentication Required"},
-		{301, map[string]int{"a": all}, 20, "301 Moved Permanently and nothing was accepted: check the URL, and send to where the redirect leads"},
+		{301, map[string]int{"a": all}, 20, "301 Moved Permanently and nothing was accepted since the first of them: check the URL, and send to where the redirect leads"},
 	} {
 		t.Run(fmt.Sprint(c.status, len(c.dirs)), func(t *testing.T) {
 			race.Few(t, i)

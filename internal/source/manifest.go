@@ -25,6 +25,9 @@ type entry struct {
 // checkReadTwice wants a regular file because a manifest and results are read before anything is sent, and then to send.
 func checkReadTwice(name string) error {
 	fi, err := os.Stat(name)
+	if err != nil && name == "-" {
+		return errors.New("standard input is read once, and this is read twice, to check it and then to send: save it in a file and name that")
+	}
 	if err != nil {
 		return reason(err)
 	}
