@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
@@ -29,6 +30,8 @@ type etaCase struct {
 	sizes  []int64          // of the files, in the order in which they are sent
 	serve  http.HandlerFunc // instead of a preset
 	first  time.Duration    // of an earlier run
+
+	journal bool // on a disk that is slow now and then
 
 	from   time.Duration // where it takes longer than ten seconds to see what the server does
 	grain  time.Duration // of the run's end: a pause, or the answers at once
@@ -73,8 +76,14 @@ func (c etaCase) run(t *testing.T) (seen []report.Snapshot, s report.Summary) {
 		}
 		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
 		w.Limits = c.limits
+		name := filepath.Join(t.TempDir(), "j.db")
+		if c.journal {
+			w.journal(name)
+			stop, stopped := make(chan struct{}), make(chan struct{})
+			defer func() { close(stop); <-stopped }()
+			go hinder(w.Journal, stop, stopped)
+		}
 		if c.first > 0 {
-			name := filepath.Join(t.TempDir(), "j.db")
 			w.journal(name)
 			w.MaxDuration = c.first
 			w.runAny()
@@ -127,6 +136,8 @@ func TestETA(t *testing.T) {
 		{name: "few large", preset: "slow", params: "bandwidth=4MiB&per-connection=true", sizes: files(7, 40<<20), limits: throttle.Limits{InFlight: 3}},
 		{name: "large, then small, each on its own", preset: "slow", params: "bandwidth=1536KiB&per-connection=true", sizes: append(files(6, 40<<20), files(60, 2<<10)...),
 			limits: throttle.Limits{InFlight: 5}},
+		{name: "large, then small, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...), seldom: true},
+		{name: "given, and too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
 		{name: "answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), grain: 8 * time.Second, seldom: true},
 		{name: "given, answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), limits: throttle.Limits{InFlight: 5}, from: 16 * time.Second, grain: 8 * time.Second},
 		// Not from the beginning.
@@ -167,6 +178,19 @@ func TestETA(t *testing.T) {
 				t.Errorf("shown %d times of %d", shown, all)
 			}
 		})
+	}
+}
+
+// hinder keeps what is put into the journal from being on disk for a quarter of a second, again and again.
+func hinder(j *journal.Journal, stop, stopped chan struct{}) {
+	defer close(stopped)
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(300 * time.Millisecond):
+			j.Put(journal.Item{Method: "PUT", Path: "hinder"}, func(error) { time.Sleep(250 * time.Millisecond) })
+		}
 	}
 }
 

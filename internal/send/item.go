@@ -35,6 +35,7 @@ type job struct {
 	item    source.Item
 	began   time.Time       // its first attempt left
 	waiting bool            // for its next attempt
+	watched bool            // its bytes are counted as they move
 	retried bool            // it has waited for one
 	server  *server         // that it was last sent to
 	tries   int             // requests sent for it
@@ -120,7 +121,6 @@ func (r *run) item(ctx context.Context, j *job) error {
 	r.mu.Lock()
 	delete(r.refusals.jobs, j)
 	r.mu.Unlock()
-	r.moving.forget(j)
 	if j.retried {
 		r.mu.Lock()
 		j.retried = false
@@ -129,6 +129,9 @@ func (r *run) item(ctx context.Context, j *job) error {
 	}
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out)
+	if out.Status != report.Delivered { // else its bytes count until it does itself
+		r.moving.forget(j)
+	}
 	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared()) {
 		r.verifier.delivered(j.item, func() http.Header { return req.Header })
 	}
@@ -311,8 +314,12 @@ func (r *run) done(j *job, out report.Item) {
 }
 
 // report reports how an item ended. It is called when nothing can change that any more.
-func (r *run) report(out report.Item) {
-	r.tally.Item(out)
+func (r *run) report(j *job, out report.Item) {
+	if j.watched {
+		r.moving.settle(j, func() { r.tally.Item(out) })
+	} else {
+		r.tally.Item(out)
+	}
 	if r.Results != nil {
 		if err := r.Results.Write(out); err != nil {
 			r.noResults(err)

@@ -40,6 +40,7 @@ type way struct {
 
 // watch returns ctx with a hook that notes which connection the job gets.
 func (m *moving) watch(ctx context.Context, j *job) context.Context {
+	j.watched = true
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		conn := info.Conn
 		if secure, ok := conn.(*tls.Conn); ok {
@@ -66,6 +67,14 @@ func (m *moving) forget(j *job) {
 	delete(m.jobs, j)
 }
 
+// settle ends what watch began and counts the job as a whole, so that no snapshot has its bytes twice, or not at all.
+func (m *moving) settle(j *job, count func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.jobs, j)
+	count()
+}
+
 // again notes that a job is sent once more from its beginning.
 func (m *moving) again(j *job, why string, now time.Time) {
 	m.mu.Lock()
@@ -88,10 +97,27 @@ func (m *moving) fallen(now time.Time) string {
 // done is how much of the job the server has acknowledged.
 func (w way) done() int64 { return max(0, min(w.conn.Acked()-w.start, w.size)) }
 
+// snapshot returns what is counted, the bytes that the server has acknowledged of files under way among it, and these files.
+func (m *moving) snapshot(t *report.Tally, now time.Time) report.Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := t.Snapshot(now)
+	var bytes int64
+	s.Underway, bytes = m.listLocked()
+	s.Bytes += bytes
+	s.DeliveredBytes += bytes
+	return s
+}
+
 // list returns the files under way, the largest first, and how much of them the server has acknowledged.
 func (m *moving) list() (files []report.Underway, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.listLocked()
+}
+
+// listLocked is list. It requires that mu is held.
+func (m *moving) listLocked() (files []report.Underway, bytes int64) {
 	for _, w := range m.jobs {
 		done := w.done()
 		bytes += done

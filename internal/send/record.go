@@ -191,7 +191,7 @@ func (r *run) record(j *job, out report.Item) {
 			r.unnoted.Add(1)
 		}
 		j.settled()
-		r.report(out)
+		r.report(j, out)
 		return
 	}
 	row := r.row(j, stateOf(out.Status))
@@ -201,7 +201,7 @@ func (r *run) record(j *job, out report.Item) {
 		if err != nil && out.Status == report.Delivered {
 			out.Status, out.Error = report.Unknown, "the server accepted it, but the journal could not keep that"
 		}
-		r.report(out)
+		r.report(j, out)
 	})
 }
 

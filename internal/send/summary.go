@@ -154,13 +154,9 @@ func (r *run) items() (n int64, known bool) {
 func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	limit, words := r.holding(v, now)
 	r.tally.Hold(limit, now)
-	s := r.tally.Snapshot(now)
+	s := r.moving.snapshot(r.tally, now)
 	s.Total, s.KnownTotal = r.items()
 	s.TotalBytes, s.Largest = r.Found.Bytes, r.Found.Largest
-	underway, moving := r.moving.list()
-	s.Underway = underway
-	s.Bytes += moving
-	s.DeliveredBytes += moving
 	s.Latency = v.Latency
 	s.Growing = v.Phase == throttle.PhaseStarting && r.Limits.InFlight == 0
 	s.Stopping = r.ending.cause() != nil
