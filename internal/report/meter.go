@@ -8,7 +8,7 @@ import (
 const (
 	// rateMemory is how far "the last seconds" reach.
 	rateMemory = 3.0
-	// gaps is how many times the longest time between two answers they reach at least, so that answers that come together
+	// gaps is how many times the longest time in which nothing comes they reach at least, so that answers that come together
 	// now and then are one pace, up to maxMemory.
 	gaps      = 4.0
 	maxMemory = 60.0
@@ -35,12 +35,10 @@ const (
 // safe for concurrent use.
 type Meter struct {
 	last                   Snapshot
-	requests, files, moved average // over the last seconds
+	requests, files, moved speedometer // over the last seconds
 	history                history
 	pauses                 pauses
 	tail                   tail
-	quiet                  float64 // seconds since something was done, pauses not among them
-	gap                    float64 // how long that was at most, lately
 	learned                float64 // requests a second; a better one has to last to be believed
 	left                   float64 // seconds, smoothed, without the pause in force
 	known                  bool    // left means something
@@ -52,12 +50,12 @@ func (m *Meter) Measure(s *Snapshot) {
 	dt := (s.Elapsed - m.last.Elapsed).Seconds()
 	if dt > 0 {
 		d := s.done().minus(m.last.done())
-		memory := m.observeGaps(s, d, dt)
-		m.requests.add(float64(s.Sent-m.last.Sent), dt, memory)
-		m.files.add(d.files, dt, memory)
+		untried := s.Pause > 0 || s.Limit == LimitDown && !s.Silent
+		m.requests.add(float64(s.Sent-m.last.Sent), dt, untried)
+		m.files.add(d.files, dt, untried)
 		// What is broken off and sent again was sent all the same.
 		moved := max(0, float64(s.DeliveredBytes-m.last.DeliveredBytes))
-		m.moved.add(moved, dt, memory)
+		m.moved.add(moved, dt, untried)
 		m.tail.observe(s, moved, dt)
 		m.pauses.observe(s, dt)
 		if m.pauses.single || s.Limit == LimitDown && !s.Silent {
@@ -78,9 +76,7 @@ func (m *Meter) Measure(s *Snapshot) {
 			m.learned = float64(s.Learned.Rate)
 		}
 	}
-	s.Rate = m.requests.value()
-	s.FilesPerSecond = m.files.value()
-	s.BytesPerSecond = m.moved.value()
+	s.Rate, s.FilesPerSecond, s.BytesPerSecond = m.requests.speed, m.files.speed, m.moved.speed
 	s.ByBytes = s.KnownTotal && s.Total > 0 && s.TotalBytes/s.Total >= largeMean
 	m.estimate(s, dt)
 	s.ETA = 0
@@ -114,7 +110,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	case ok:
 		left = max(left, paced)
 	}
-	if speed := m.moved.value(); s.Limit == LimitBandwidth && speed > 0 {
+	if speed := m.moved.speed; s.Limit == LimitBandwidth && speed > 0 {
 		left = max(left, rest.bytes/speed)
 	}
 	if s.Latency >= slowAnswer && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
@@ -126,7 +122,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		case n == 0:
 			ok = false
 		default:
-			left, ok = max(0, math.Ceil(rest.files/n)*s.Latency.Seconds()-m.quiet), true
+			left, ok = max(0, math.Ceil(rest.files/n)*s.Latency.Seconds()-min(m.files.quiet, m.moved.quiet)), true
 		}
 	}
 	if least, known := m.tail.left(s, rest); known {
@@ -152,18 +148,6 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		left = expected + (left-expected)*(1-math.Exp(-dt/min(steadiness, s.Elapsed.Seconds()/10)))
 	}
 	m.left, m.known = left, true
-}
-
-// observeGaps records how long nothing was done, and returns how far back the rates reach.
-func (m *Meter) observeGaps(s *Snapshot, d work, dt float64) (memory float64) {
-	if s.Pause == 0 {
-		m.quiet += dt
-	}
-	m.gap *= math.Exp(-dt / maxMemory)
-	if d.files > 0 || d.bytes > 0 {
-		m.gap, m.quiet = max(m.gap, m.quiet), 0
-	}
-	return min(max(rateMemory, gaps*m.gap), maxMemory)
 }
 
 // paced is how long files take under the rate in force, if nothing else holds them; 0 where there is none.
@@ -217,6 +201,36 @@ func (p *pauses) observe(s *Snapshot, dt float64) {
 		p.recur = p.recur && p.since <= max(60, 10*p.length)
 	}
 	p.inside = is
+}
+
+// A speedometer shows how fast something goes over the last seconds. Where nothing has come for as long as these reach
+// back, that is 0: what would be left is an average that fades and never ends.
+type speedometer struct {
+	average
+	speed float64 // a second
+	idle  float64 // seconds since something came
+	quiet float64 // of these, those in which something was tried
+	gap   float64 // how long that was at most, lately
+}
+
+// add adds n within dt seconds, in which nothing may have been tried.
+func (m *speedometer) add(n, dt float64, untried bool) {
+	m.idle += dt
+	if !untried {
+		m.quiet += dt
+	}
+	m.gap *= math.Exp(-dt / maxMemory)
+	if n > 0 {
+		if m.quiet < maxMemory { // else it was an interruption, and is no part of a pace
+			m.gap = max(m.gap, m.quiet)
+		}
+		m.idle, m.quiet = 0, 0
+	}
+	memory := min(max(rateMemory, gaps*m.gap), maxMemory)
+	m.average.add(n, dt, memory)
+	if m.speed = m.value(); m.idle >= memory || untried && m.idle >= rateMemory {
+		m.speed = 0
+	}
 }
 
 // average is an exponentially fading average of a rate. It has no bias at the

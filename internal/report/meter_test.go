@@ -164,6 +164,84 @@ func TestMeterBrokenOff(t *testing.T) {
 	}
 }
 
+// Where nothing moves for a while the rates are 0, however long it lasts, and none fades away.
+func TestMeterNothingMoves(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		limit Limit
+		pause time.Duration
+		every int64 // ticks from one file to the next
+		after time.Duration
+	}{
+		{"the server is down", LimitDown, 0, 1, 3 * time.Second},
+		{"it is down, and took long before", LimitDown, 0, 40, 3 * time.Second},
+		{"a pause", LimitCoolDown, time.Hour, 1, 3 * time.Second},
+		{"it hangs", NoLimit, 0, 1, 3 * time.Second},
+		{"it hangs, and took long before", NoLimit, 0, 20, 20 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var m Meter
+			s := Snapshot{Total: 10_000, KnownTotal: true, TotalBytes: 10_000 << 20}
+			move := func() {
+				s.Elapsed += tick
+				m.Measure(&s)
+			}
+			for i := range int64(400) {
+				if i%c.every == 0 {
+					s.Delivered++
+					s.Sent++
+					s.DeliveredBytes += 1 << 20
+					s.Bytes = s.DeliveredBytes
+				}
+				move()
+				if s.Elapsed > 30*time.Second && (s.FilesPerSecond < 0.5*4/float64(c.every) || s.BytesPerSecond < 0.5*(4<<20)/float64(c.every)) {
+					t.Fatalf("after %v: %g files and %g bytes a second, of one in %d ticks", s.Elapsed, s.FilesPerSecond, s.BytesPerSecond, c.every)
+				}
+			}
+			s.Limit, s.Pause = c.limit, c.pause
+			before := s
+			for stopped := s.Elapsed - time.Duration(399%c.every)*tick; s.Elapsed < stopped+10*time.Minute; {
+				move()
+				for _, r := range []struct {
+					name    string
+					was, is float64
+				}{{"files", before.FilesPerSecond, s.FilesPerSecond}, {"bytes", before.BytesPerSecond, s.BytesPerSecond}, {"requests", before.Rate, s.Rate}} {
+					if r.is != 0 && (s.Elapsed-stopped >= c.after || r.is < r.was/5) {
+						t.Fatalf("%v after the last file: %g %s a second, %g before", s.Elapsed-stopped, r.is, r.name, r.was)
+					}
+				}
+			}
+			s.Limit, s.Pause = NoLimit, 0
+			for range 40 {
+				s.Delivered++
+				s.Sent++
+				s.DeliveredBytes += 1 << 20
+				s.Bytes = s.DeliveredBytes
+				move()
+			}
+			if c.every == 1 {
+				within(t, "files a second after it", s.FilesPerSecond, 4, 0.1)
+				within(t, "bytes a second after it", s.BytesPerSecond, 4<<20, 0.1)
+			}
+		})
+	}
+}
+
+// Files that take long have a pace of their own: between two of them it is not that of no files.
+func TestMeterFewFiles(t *testing.T) {
+	var m Meter
+	for i := int64(1); i <= 800; i++ {
+		s := Snapshot{Total: 100, KnownTotal: true, TotalBytes: 2000 << 20, Elapsed: time.Duration(i) * tick}
+		s.Delivered, s.Bytes = i/40, i<<19
+		s.DeliveredBytes = s.Bytes
+		m.Measure(&s)
+		if s.Elapsed > time.Minute {
+			within(t, "files a second", s.FilesPerSecond, 0.1, 0.25)
+			within(t, "bytes a second", s.BytesPerSecond, 2<<20, 0.01)
+		}
+	}
+}
+
 // A time left that cannot be estimated for a moment does not come and go.
 func TestMeterHolds(t *testing.T) {
 	var m Meter
