@@ -49,6 +49,17 @@ func (s *Snapshot) done() work {
 	return work{float64(s.ended() - s.Skipped), float64(s.Bytes + s.LostBytes - s.SkippedBytes), s.Elapsed.Seconds()}
 }
 
+// parts is how many files the parts of those are together that are under way: one that takes ten seconds is not done in the
+// instant in which it ends.
+func (s *Snapshot) parts() (files float64) {
+	for _, u := range s.Underway {
+		if u.Size > 0 {
+			files += float64(u.Done) / float64(u.Size)
+		}
+	}
+	return files
+}
+
 // like returns 1 if w has more bytes a file than v, -1 if it has fewer, and 0 if there is little difference.
 func (w work) like(v work) int {
 	switch is, want := w.bytes*v.files, v.bytes*w.files; {

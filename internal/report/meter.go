@@ -26,6 +26,11 @@ const (
 	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
 	// what was saved up may go in a burst.
 	mature = 5.0
+	// peakMemory is for how many seconds a ceiling is remembered that has fallen since.
+	peakMemory = 10.0
+	// A ceiling that fell stays again if it has changed by no more than that share for so many seconds.
+	stays  = 0.25
+	stayed = 2.0
 	// trust is how fast a rate that was learned may grow, a second: most servers are tried for more now and then.
 	trust = 0.03
 )
@@ -39,6 +44,8 @@ type Meter struct {
 	history                history
 	pauses                 pauses
 	tail                   tail
+	ceiling                ceiling
+	tries, ends            average // requests and files, as far back as a prediction looks
 	learned                float64 // requests a second; a better one has to last to be believed
 	left                   float64 // seconds, smoothed, without the pause in force
 	known                  bool    // left means something
@@ -58,10 +65,20 @@ func (m *Meter) Measure(s *Snapshot) {
 		m.moved.add(moved, dt, untried)
 		m.tail.observe(s, moved, dt)
 		m.pauses.observe(s, dt)
+		given := s.Ceiling
+		if s.Learned.Rate > 0 {
+			given = 0
+		}
+		if m.ceiling.observe(given, dt, untried) {
+			m.history, m.tries, m.ends = history{open: piece{fresh: true}}, average{}, average{}
+			m.pauses = pauses{inside: m.pauses.inside, single: m.pauses.inside, length: m.pauses.length}
+		}
+		m.tries.add(float64(s.Sent-m.last.Sent)-float64(s.InFlight-m.last.InFlight), dt, memory)
+		m.ends.add(d.files, dt, memory)
 		if m.pauses.single || s.Limit == LimitDown && !s.Silent {
 			d.seconds = 0 // nothing was tried
 		}
-		m.history.add(d, s.Pause > 0)
+		m.history.add(work{d.files + s.parts() - m.last.parts(), d.bytes, d.seconds}, s.Pause > 0)
 		switch {
 		case !m.pauses.over:
 		case m.pauses.n == 1 && s.Learned.Rate > 0:
@@ -88,7 +105,7 @@ func (m *Meter) Measure(s *Snapshot) {
 
 func (m *Meter) estimate(s *Snapshot, dt float64) {
 	rest := work{files: float64(s.Total - s.ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes-s.LostBytes))}
-	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown || s.Stopping {
+	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown || s.Stopping || m.ceiling.moves {
 		m.known = false
 		return
 	}
@@ -97,7 +114,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	if m.pauses.single {
 		again = 0
 	}
-	left, ok := m.history.predict(rest, again, s.Elapsed.Seconds())
+	left, ok := m.history.predict(work{rest.files - s.parts(), rest.bytes, 0}, again, s.Elapsed.Seconds())
 	left += pause - again
 	paced := m.paced(s, rest.files) + pause
 	switch {
@@ -109,6 +126,10 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
 	case ok:
 		left = max(left, paced)
+	}
+	if pause == 0 && s.Limit == LimitRate && paced > 0 && m.pauses.since > 0 {
+		// So much of the time are pauses at most, if none has come since the last one.
+		left = min(left, paced*(1+m.pauses.length/m.pauses.since))
 	}
 	if speed := m.moved.speed; s.Limit == LimitBandwidth && speed > 0 {
 		left = max(left, rest.bytes/speed)
@@ -159,10 +180,40 @@ func (m *Meter) paced(s *Snapshot, files float64) float64 {
 	case m.learned > 0:
 		return files / m.learned
 	case s.Ceiling > 0:
-		each := max(1, float64(s.Sent-int64(s.InFlight))/tried)
+		each := 1.0
+		if ends := m.ends.value(); ends > 0 {
+			each = max(1, m.tries.value()/ends)
+		}
 		return files * each / s.Ceiling
 	}
 	return 0
+}
+
+// A ceiling is the rate that is allowed. When a server turns out to take much less, it falls, and what was done before, by
+// many refusals and pauses, says nothing about what comes. For some seconds nobody knows where it stays.
+type ceiling struct {
+	peak   float64 // lately
+	moves  bool    // it fell, and does not stay yet
+	stayed float64 // where it has been since, about
+	since  float64 // seconds that it has
+}
+
+// observe records the ceiling of the last dt seconds, 0 for none, in which nothing may have been tried, and reports whether
+// it fell.
+func (c *ceiling) observe(rate, dt float64, untried bool) (fell bool) {
+	fell = rate > 0 && rate < c.peak/2
+	if c.peak = max(rate, c.peak*math.Exp(-dt/peakMemory)); fell {
+		c.peak, c.moves = rate, true
+	}
+	if math.Abs(rate-c.stayed) > stays*c.stayed || fell {
+		c.stayed, c.since = rate, 0
+		return fell
+	}
+	if !untried {
+		c.since += dt
+	}
+	c.moves = c.moves && rate > 0 && c.since < stayed
+	return fell
 }
 
 // pauses are the cool-downs of a run so far.

@@ -294,3 +294,31 @@ func TestMeterRandom(t *testing.T) {
 		}
 	}
 }
+
+// A large file that has just begun says nothing of the pace: its connection is new, or small files come first.
+func TestMeterLargeFileBegins(t *testing.T) {
+	var m Meter
+	const mib = 1 << 20
+	s := Snapshot{Total: 203, KnownTotal: true, TotalBytes: 90 * mib, Largest: 30 * mib, InFlight: 2}
+	for s.Elapsed < 10*time.Second {
+		s.Elapsed += tick
+		s.Underway = []Underway{{Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}, {Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}}
+		s.DeliveredBytes += 3 * mib / 2
+		s.Bytes = s.DeliveredBytes
+		m.Measure(&s)
+	}
+	before := s.ETA
+	s.Delivered = 2
+	for i := range 4 {
+		s.Elapsed += tick / 2
+		s.Delivered += 20
+		s.InFlight = 12
+		s.Underway = []Underway{{Size: 30 * mib, Done: int64(i) << 10}}
+		s.DeliveredBytes = 60*mib + int64(i)<<10
+		s.Bytes = s.DeliveredBytes
+		m.Measure(&s)
+		if s.ETA > before {
+			t.Errorf("%v left when one begins, %v before", s.ETA, before)
+		}
+	}
+}

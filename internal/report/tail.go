@@ -8,6 +8,8 @@ import (
 const (
 	// alone is how many seconds a number of large files has to be under way before the bytes a second are those of that number.
 	alone = 0.1
+	// aloneLater is that time once the pace of another number is known: a file that has just begun may not move yet.
+	aloneLater = 1.0
 	// maxQueue is how many files a schedule looks at one by one; the others keep all connections busy.
 	maxQueue = 64
 )
@@ -32,7 +34,11 @@ func (t *tail) observe(s *Snapshot, bytes, dt float64) {
 		t.n, t.since = n, 0
 		return
 	}
-	if t.since += dt; t.since < alone {
+	least := alone
+	if t.known != 0 && t.known != n {
+		least = aloneLater
+	}
+	if t.since += dt; t.since < least {
 		return
 	}
 	if t.byCount == nil {

@@ -2,6 +2,7 @@ package send
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -137,7 +138,7 @@ func TestETA(t *testing.T) {
 		{name: "large, then small, each on its own", preset: "slow", params: "bandwidth=1536KiB&per-connection=true", sizes: append(files(6, 40<<20), files(60, 2<<10)...),
 			limits: throttle.Limits{InFlight: 5}},
 		{name: "large, then small, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...), seldom: true},
-		{name: "given, and too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
+		{name: "given, and too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}, seldom: true},
 		{name: "answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), grain: 8 * time.Second, seldom: true},
 		{name: "given, answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), limits: throttle.Limits{InFlight: 5}, from: 16 * time.Second, grain: 8 * time.Second},
 		// Not from the beginning.
@@ -176,6 +177,38 @@ func TestETA(t *testing.T) {
 			}
 			if shown < all*95/100 && !c.seldom {
 				t.Errorf("shown %d times of %d", shown, all)
+			}
+		})
+	}
+}
+
+// The time left agrees with the pace that is in force and shown below it.
+func TestETAOfPace(t *testing.T) {
+	const steady = 10 * time.Second
+	for _, c := range []etaCase{
+		{name: "too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
+		{name: "three times too much", serve: bucket(30, 30, 50*time.Millisecond, 4*time.Second), sizes: files(1500, 4096), limits: throttle.Limits{Rate: 100}},
+		{name: "learned", serve: bucket(10, 10, 50*time.Millisecond, 3*time.Second), sizes: files(400, 4096)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen, _ := c.run(t)
+			var since time.Duration
+			pace, compared := 0.0, 0
+			for _, s := range seen {
+				if s.Pause > 0 || s.Limit != report.LimitRate || math.Abs(s.Ceiling-pace) > 0.05*pace {
+					pace, since = s.Ceiling, s.Elapsed
+				}
+				if s.ETA == 0 || s.Elapsed-since < steady || s.Elapsed < 10*time.Second {
+					continue
+				}
+				compared++
+				left := float64(s.Total-s.Delivered) / s.Ceiling
+				if off := math.Abs(s.ETA.Seconds() - left); off > max(5, 0.25*left) {
+					t.Fatalf("after %v: %.1f s left at %.2f req/s, shown %v; %d of %d", s.Elapsed, left, s.Ceiling, s.ETA, s.Delivered, s.Total)
+				}
+			}
+			if compared < 100 {
+				t.Errorf("compared %d times only", compared)
 			}
 		})
 	}
