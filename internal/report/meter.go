@@ -12,6 +12,8 @@ const (
 	// now and then are one pace, up to maxMemory.
 	gaps      = 4.0
 	maxMemory = 60.0
+	// gapFades is what is left of that longest time each time that something comes.
+	gapFades = 0.9
 	// slowAnswer is how long answers take at least from which on the time left is a number of them.
 	slowAnswer = 2 * time.Second
 	// steadiness is how slowly the time left follows a new estimate, in seconds.
@@ -31,6 +33,9 @@ const (
 	// A ceiling that fell stays again if it has changed by no more than that share for so many seconds.
 	stays  = 0.25
 	stayed = 2.0
+	// farOff is how many times longer than the rate allows the rest may take by what was done, where pauses come again and
+	// again. Beyond that nobody knows.
+	farOff = 3.0
 	// trust is how fast a rate that was learned may grow, a second: most servers are tried for more now and then.
 	trust = 0.03
 )
@@ -127,10 +132,16 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	case ok:
 		left = max(left, paced)
 	}
+	most := math.Inf(1)
 	if pause == 0 && s.Limit == LimitRate && paced > 0 && m.pauses.since > 0 {
 		// So much of the time are pauses at most, if none has come since the last one.
-		left = min(left, paced*(1+m.pauses.length/m.pauses.since))
+		most = paced * (1 + m.pauses.length/m.pauses.since)
 	}
+	if m.learned == 0 && paced > 0 && left > farOff*paced && m.pauses.recur {
+		m.known = false // the server refuses what is allowed: it will be less, and what is done now is not the pace
+		return
+	}
+	left = min(left, most)
 	if speed := m.moved.speed; s.Limit == LimitBandwidth && speed > 0 {
 		left = max(left, rest.bytes/speed)
 	}
@@ -147,7 +158,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		}
 	}
 	if least, known := m.tail.left(s, rest); known {
-		left, ok = max(left, least+pause), true
+		left, ok, most = max(left, least+pause), true, max(most, least)
 	}
 	left = max(0, left-pause)         // which is known, and not smoothed
 	if !ok || !(left < etaFarthest) { // also NaN
@@ -166,7 +177,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		case m.pauses.began && m.pauses.recur && m.pauses.n > 1:
 			expected = max(0, m.left-pause) // it was a part of that
 		}
-		left = expected + (left-expected)*(1-math.Exp(-dt/min(steadiness, s.Elapsed.Seconds()/10)))
+		left = min(most, expected+(left-expected)*(1-math.Exp(-dt/min(steadiness, s.Elapsed.Seconds()/10))))
 	}
 	m.left, m.known = left, true
 }
@@ -273,7 +284,7 @@ func (m *speedometer) add(n, dt float64, untried bool) {
 	m.gap *= math.Exp(-dt / maxMemory)
 	if n > 0 {
 		if m.quiet < maxMemory { // else it was an interruption, and is no part of a pace
-			m.gap = max(m.gap, m.quiet)
+			m.gap = max(m.gap*gapFades, m.quiet)
 		}
 		m.idle, m.quiet = 0, 0
 	}

@@ -227,6 +227,29 @@ func TestMeterNothingMoves(t *testing.T) {
 	}
 }
 
+// After a large file small ones have their own pace, and when they are through there is none.
+func TestMeterSmallFilesEnd(t *testing.T) {
+	var m Meter
+	s := Snapshot{Total: 2000, KnownTotal: true, TotalBytes: 1000 << 20}
+	step := func(n int, files int64) {
+		for range n {
+			s.Elapsed += tick / 5
+			s.Delivered += files
+			s.DeliveredBytes += 1 << 18
+			s.Bytes = s.DeliveredBytes
+			m.Measure(&s)
+		}
+	}
+	step(200, 0)
+	step(1, 1)
+	step(120, 5)
+	within(t, "files a second", s.FilesPerSecond, 100, 0.25)
+	step(61, 0)
+	if s.FilesPerSecond != 0 {
+		t.Errorf("%g files a second three seconds after the last", s.FilesPerSecond)
+	}
+}
+
 // Files that take long have a pace of their own: between two of them it is not that of no files.
 func TestMeterFewFiles(t *testing.T) {
 	var m Meter

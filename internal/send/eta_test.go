@@ -138,7 +138,6 @@ func TestETA(t *testing.T) {
 		{name: "large, then small, each on its own", preset: "slow", params: "bandwidth=1536KiB&per-connection=true", sizes: append(files(6, 40<<20), files(60, 2<<10)...),
 			limits: throttle.Limits{InFlight: 5}},
 		{name: "large, then small, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...), seldom: true},
-		{name: "given, and too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}, seldom: true},
 		{name: "answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), grain: 8 * time.Second, seldom: true},
 		{name: "given, answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), limits: throttle.Limits{InFlight: 5}, from: 16 * time.Second, grain: 8 * time.Second},
 		// Not from the beginning.
