@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -100,7 +101,7 @@ const (
 type part struct {
 	text string
 	rank int
-	cut  bool // rather shortened than left out
+	cut  func(text string, n int) string // shortens it to n columns; if nil, it is left out where it does not fit
 }
 
 const gap = "  "
@@ -115,8 +116,8 @@ func fit(parts []part, width int) (line []string, room int) {
 			if p.rank != rank {
 				continue
 			}
-			if p.cut && len(p.text)+len(gap) > room {
-				p.text = ellipsis(p.text, room-len(gap))
+			if p.cut != nil && len(p.text)+len(gap) > room {
+				p.text = p.cut(p.text, room-len(gap))
 			}
 			if p.text != "" && len(p.text)+len(gap) <= room {
 				keep[i] = true
@@ -144,7 +145,7 @@ func doneText(s Snapshot, width int) string {
 		main.rank, other.rank, rate.rank, also.rank = files.rank, bytes.rank, perFile.rank, perByte.rank
 	}
 	line, _ := fit([]part{
-		{text: gauge, rank: 3}, {text: barPercent(s), rank: 5}, main, {text: barTroubles(s), rank: 1, cut: true}, rate, other, also,
+		{text: gauge, rank: 3}, {text: barPercent(s), rank: 5}, main, {text: barTroubles(s), rank: 1, cut: ellipsis}, rate, other, also,
 		{text: barETA(s), rank: 2},
 	}, width)
 	return strings.Join(line, gap)
@@ -165,7 +166,7 @@ func holdingText(s Snapshot, width int) string {
 		inFlight = count(int64(s.InFlight)) + " in flight"
 	}
 	line, room := fit([]part{
-		{text: holding, rank: 0, cut: true}, {text: learned.String(), rank: 1}, {text: inFlight, rank: 2},
+		{text: holding, rank: 0, cut: briefly}, {text: learned.String(), rank: 1}, {text: inFlight, rank: 2},
 	}, width)
 	for _, u := range s.Underway {
 		text := u.String()
@@ -256,6 +257,28 @@ func ellipsis(s string, n int) string {
 		return ""
 	}
 	return s[:n-3] + "..."
+}
+
+// inBrackets is a reason within a clause.
+var inBrackets = regexp.MustCompile(` \([^()]*\)`)
+
+// briefly shortens what holds a run back to n columns. Clauses that come later say less, and a reason says less than a time.
+func briefly(s string, n int) string {
+	without := func(separator string) {
+		for len(s) > n {
+			i := strings.LastIndex(s, separator)
+			if i < 0 {
+				return
+			}
+			s = s[:i]
+		}
+	}
+	without("; ")
+	if len(s) > n {
+		s = inBrackets.ReplaceAllString(s, "")
+	}
+	without(", ")
+	return ellipsis(s, n)
 }
 
 // ascii makes every character one column wide.

@@ -56,6 +56,29 @@ func TestBarText(t *testing.T) {
 	golden(t, "bar.txt", b.String())
 }
 
+// What does not fit is left out clause by clause: the time stays longer than the reason.
+func TestHoldingIsShortened(t *testing.T) {
+	const down = "server down (connection refused): next try within 6 s, --give-up-after 17:47"
+	const again = "; big.bin is sent again from its beginning (connection lost)"
+	for _, c := range []struct {
+		width      int
+		text, want string
+	}{
+		{200, down + again, down + again},
+		{79, down, down},
+		{79, down + again, down},
+		{59, down + again, "server down: next try within 6 s, --give-up-after 17:47"},
+		{40, down, "server down: next try within 6 s"},
+		{20, down, "server down: next..."},
+		{39, "paused 1 m 12 s: Retry-After; b.example is down", "paused 1 m 12 s: Retry-After"},
+		{39, "2 files to be tried again: the file changed while it was sent", "2 files to be tried again: the file ..."},
+	} {
+		if got := holdingText(Snapshot{Holding: c.text}, c.width); got != c.want {
+			t.Errorf("%d columns: %q, want %q", c.width, got, c.want)
+		}
+	}
+}
+
 // The bar has one width while the run goes on.
 func TestBarKeepsItsWidth(t *testing.T) {
 	width := 0
