@@ -80,7 +80,7 @@ func (m *Meter) Measure(s *Snapshot) {
 		}
 		m.tries.add(float64(s.Sent-m.last.Sent)-float64(s.InFlight-m.last.InFlight), dt, memory)
 		m.ends.add(d.files, dt, memory)
-		if m.pauses.single || s.Limit == LimitDown && !s.Silent {
+		if m.pauses.single || s.Limit == LimitDown && !s.Silent && moved == 0 {
 			d.seconds = 0 // nothing was tried
 		}
 		m.history.add(work{d.files + s.parts() - m.last.parts(), d.bytes, d.seconds}, s.Pause > 0)

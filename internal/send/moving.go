@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +24,8 @@ const large = 1 << 20
 type moving struct {
 	mu   sync.Mutex
 	jobs map[*job]way
-	back string    // which file is sent again, and why
+	back string    // which file is sent again
+	why  string    // it is
 	at   time.Time // since when
 }
 
@@ -36,6 +38,9 @@ type way struct {
 	start int64 // what the server had acknowledged on it before
 	name  string
 	size  int64
+
+	server *server
+	since  time.Time
 }
 
 // watch returns ctx with a hook that notes which connection the job gets.
@@ -55,7 +60,7 @@ func (m *moving) watch(ctx context.Context, j *job) context.Context {
 			if m.jobs == nil {
 				m.jobs = make(map[*job]way)
 			}
-			m.jobs[j] = way{c, c.Acked(), filepath.Base(j.item.Path), j.item.Size}
+			m.jobs[j] = way{c, c.Acked(), filepath.Base(j.item.Path), j.item.Size, j.server, time.Now()}
 		}
 	}})
 }
@@ -80,18 +85,34 @@ func (m *moving) again(j *job, why string, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if w, ok := m.jobs[j]; ok && w.done() >= large {
-		m.back, m.at = fmt.Sprintf("%s is sent again from its beginning (%s)", w.name, why), now
+		m.back, m.why, m.at = w.name, why, now
 	}
 }
 
-// fallen says why fewer bytes are shown than before, if that happened a short time ago; else "".
-func (m *moving) fallen(now time.Time) string {
+// fallen says why fewer bytes are shown than before, if that happened a short time ago; else "". The words before it
+// may give the reason already.
+func (m *moving) fallen(now time.Time, before string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now.Sub(m.at) < tellBack {
-		return m.back
+	switch {
+	case m.back == "" || now.Sub(m.at) >= tellBack:
+		return ""
+	case strings.Contains(before, m.why):
+		return m.back + " is sent again from its beginning"
 	}
-	return ""
+	return fmt.Sprintf("%s is sent again from its beginning (%s)", m.back, m.why)
+}
+
+// reaches reports whether the server acknowledges bytes of a file that was begun since then.
+func (m *moving) reaches(s *server, since time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.jobs {
+		if w.server == s && w.since.After(since) && w.done() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // done is how much of the job the server has acknowledged.

@@ -35,6 +35,7 @@ type server struct {
 	// For watch alone, and after it for summary.
 	down    time.Time // since when it is, where that was told; zero: it is not
 	told    time.Time // when that was
+	reached time.Time // since when it takes bytes of a file again; zero: it does not
 	blamed  string    // what was said to be down, if not the server
 	pace    plateau
 	crowd   crowd
@@ -150,6 +151,8 @@ type view struct {
 	parked   int    // of those that wait, for a server that is closed while another is not
 	aside    string // which other ones are closed, in words
 	learned  report.Learned
+	pressed  bool // it has refused requests for their number
+	reached  bool // it is down, and takes bytes of a file again
 	unproven bool // its rate comes from an outage, and no refusal was about the number of requests
 	untold   bool // so does the limit in flight, and no higher one was tried since
 	random   bool // what it refuses may be chance: it is not said to be down
@@ -177,6 +180,8 @@ func (r *run) view(now time.Time) view {
 		v.learned = r.found(best.server, best.UpstreamStats)
 		v.unproven = r.isUnproven(best.server)
 		v.untold = v.unproven && best.most <= best.Limit
+		v.pressed = r.isPressed(best.server)
+		v.reached = best.Phase == throttle.PhaseDown && r.moving.reaches(best.server, best.Changed)
 	}
 	v.Waiting, v.InFlight, v.Unclaimed = 0, 0, 0
 	var others []string

@@ -75,9 +75,17 @@ func (r *run) tell(now time.Time) {
 		case isDown && s.down.IsZero() && r.isOutage(s) && tellsDown(stats, s.told, now):
 			s.down, s.told = stats.Changed, now
 			r.Log.Info(r.downWords(s, stats))
-		case !isDown && !s.down.IsZero():
-			r.Log.Info(fmt.Sprintf("%s answers again; nothing was accepted for %s", cmp.Or(s.blamed, s.key), report.Clock(now.Sub(s.down))))
-			s.down, s.blamed = time.Time{}, ""
+		case isDown && !r.moving.reaches(s, stats.Changed):
+			s.reached = time.Time{}
+		case isDown:
+			s.reached = cmp.Or(s.reached, now)
+		case !s.down.IsZero():
+			lasted := "nothing was accepted for " + report.Clock(now.Sub(s.down))
+			if !s.reached.IsZero() { // it has worked on a large file since
+				lasted = "it was down for " + report.Clock(s.reached.Sub(s.down))
+			}
+			r.Log.Info(fmt.Sprintf("%s answers again; %s", cmp.Or(s.blamed, s.key), lasted))
+			s.down, s.reached, s.blamed = time.Time{}, time.Time{}, ""
 		}
 		if r.learn(s, stats, now); s.learned.Rate > 0 && !s.paced {
 			s.paced = true

