@@ -83,7 +83,8 @@ func (m *Meter) Measure(s *Snapshot) {
 		if m.pauses.single || s.Limit == LimitDown && !s.Silent && moved == 0 {
 			d.seconds = 0 // nothing was tried
 		}
-		m.history.add(work{d.files + s.parts() - m.last.parts(), d.bytes, d.seconds}, s.Pause > 0)
+		parts := s.parts() - m.last.parts()
+		m.history.add(work{max(0, d.files+parts), max(0, d.bytes), d.seconds}, s.Pause > 0)
 		switch {
 		case !m.pauses.over:
 		case m.pauses.n == 1 && s.Learned.Rate > 0:

@@ -265,6 +265,28 @@ func TestMeterFewFiles(t *testing.T) {
 	}
 }
 
+// A file that is sent again from its beginning takes as long as it did.
+func TestMeterSentAgain(t *testing.T) {
+	var m Meter
+	const mib = 1 << 20
+	s := Snapshot{Total: 1, KnownTotal: true, TotalBytes: 80 * mib, Largest: 80 * mib, InFlight: 1}
+	for again := range 5 {
+		for i := range int64(80) {
+			s.Elapsed += tick
+			s.Underway = []Underway{{Size: 80 * mib, Done: i << 18}}
+			s.Bytes, s.DeliveredBytes = i<<18, i<<18
+			m.Measure(&s)
+			if i > 8 && s.Elapsed > 5*time.Second {
+				within(t, "time left", s.ETA.Seconds(), float64(80-i/4), 0.3)
+				within(t, "bytes a second", s.BytesPerSecond, mib, 0.1)
+			}
+			if t.Failed() {
+				t.Fatalf("%d times again, after %d steps", again, i)
+			}
+		}
+	}
+}
+
 // A time left that cannot be estimated for a moment does not come and go.
 func TestMeterHolds(t *testing.T) {
 	var m Meter
