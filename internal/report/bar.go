@@ -161,7 +161,7 @@ func (s *Snapshot) smallLeft() bool {
 func holdingText(s Snapshot, width int) string {
 	holding := ascii(printable(s.Holding))
 	learned, inFlight := s.learned(), ""
-	if s.InFlight > 0 && learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, "sending the ") &&
+	if s.InFlight > 0 && learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, "sending ") &&
 		!strings.Contains(holding, "waiting for the ") {
 		inFlight = count(int64(s.InFlight)) + " in flight"
 	}
