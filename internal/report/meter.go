@@ -146,7 +146,9 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	if speed := m.moved.speed; s.Limit == LimitBandwidth && speed > 0 {
 		left = max(left, rest.bytes/speed)
 	}
-	if s.Latency >= slowAnswer && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
+	done := s.done()
+	bySize := done.files > 0 && done.bytes >= largeMean*done.files // answers took long because files were large
+	if s.Latency >= slowAnswer && !bySize && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
 		n := float64(s.InFlight)
 		switch {
 		case s.Growing && rest.files > n: // nobody knows how many there will be at once

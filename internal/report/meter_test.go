@@ -353,7 +353,14 @@ func TestMeterLargeFileBegins(t *testing.T) {
 		m.Measure(&s)
 	}
 	before := s.ETA
-	s.Delivered = 2
+	s.Delivered, s.Latency = 2, 10*time.Second
+	for s.Underway = nil; s.InFlight > 0; s.InFlight-- { // those that ended took long because they are large
+		s.Elapsed += tick / 5
+		m.Measure(&s)
+		if s.ETA > before {
+			t.Errorf("%v left when large ones end, %v before", s.ETA, before)
+		}
+	}
 	for i := range 4 {
 		s.Elapsed += tick / 2
 		s.Delivered += 20
