@@ -212,7 +212,7 @@ func (p *Pool[T]) closeLocked() {
 	p.wakeup.Broadcast() // the idle ones can leave
 }
 
-// Drain ends the pool, in two stages. First, Submit takes no more tasks, those who wait in it included, and all that were
+// Drain ends the pool, in two stages. First, Submit accepts no more tasks, not even those of calls that wait, and all that were
 // accepted run to their end. When ctx ends before that, the second stage cancels the tasks' context with the cause of ctx, and
 // hands queued tasks to Failed with ErrNotStarted. In both stages Drain returns when the last task has, and the workers have
 // left; nothing of the pool runs after it.
@@ -284,8 +284,8 @@ func (p *Pool[T]) pushLocked(task T) {
 	p.wakeLocked()
 }
 
-// admitLocked queues the tasks of those who wait, while there is room. Doing it for them, instead of waking them to try again,
-// keeps their order and can lose no wake-up.
+// admitLocked queues the tasks of waiting callers while there is room. To wake them instead, so that they try again, would
+// lose their order, and could lose a wake-up.
 func (p *Pool[T]) admitLocked() {
 	for p.waiting > 0 && p.hasRoomLocked() {
 		w := p.waiters.next

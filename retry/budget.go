@@ -25,7 +25,7 @@ type Budget struct {
 	mu struct {
 		sync.Mutex
 		started bool
-		tokens  float64   // below zero: so many retries wait for their turn
+		tokens  float64   // if negative, so many retries wait for their turn
 		at      time.Time // when tokens was right
 	}
 }

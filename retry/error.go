@@ -154,7 +154,7 @@ func redact(req *http.Request, err error) error {
 	}
 	secrets := secretsOf(req)
 	text := secrets.TextOf(err)
-	if isURLError { // for who looks for one
+	if isURLError { // for callers that look for one
 		err = &url.Error{Op: outer.Op, URL: secret.CleanURL(req.URL), Err: worded(text, err)}
 	}
 	return worded(secrets.Hide(name(req))+": "+text, err)

@@ -42,7 +42,7 @@ func secretRequest(t *testing.T, method string) *http.Request {
 	return req
 }
 
-// said is everything that an error, an event or a result says to who prints it, in whatever way.
+// said is everything that an error, an event or a result shows when it is printed, in any way.
 func said(v any) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%v\n%+v\n%q\n", v, v, v)

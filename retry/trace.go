@@ -38,7 +38,7 @@ const again = wroteRequest | cutShort | readBody | framed | wroteHeader | answer
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
 type attempt struct {
-	kind    *kind        // nil: of a hop
+	kind    *kind        // if nil, of a hop
 	careful bool         // net/http sends it again by itself only if it knows that it was not processed
 	began   atomic.Int64 // see kind.begins
 	seen    atomic.Uint32
@@ -49,7 +49,7 @@ type attempt struct {
 	// What net/http sends again by itself.
 	origin *origin                 // that the request goes to
 	gated  bool                    // it cannot do so without another body
-	refuse context.CancelCauseFunc // ends the try before something is sent again; nil: HTTP/2 is not expected
+	refuse context.CancelCauseFunc // ends the try before something is sent again; if nil, HTTP/2 is not expected
 	why    atomic.Pointer[error]   // the reason for that
 	conn   net.Conn                // the last one
 	conns  int                     // how many there were

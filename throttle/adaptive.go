@@ -85,7 +85,7 @@ type controller struct {
 	held     bool
 	refusal  int64     // the last request sent before it; 0: one sent later was accepted
 	refused  int       // requests that were refused although sent after a refusal had come
-	probe    time.Time // when the next may go; zero: not before something ends
+	probe    time.Time // when the next may go; if zero, not before something ends
 	asked    bool      // the server named that instant
 	trial    int64     // which request is the probe, the latest if there are several; 0: none
 	probes   int       // under way, overdue ones too

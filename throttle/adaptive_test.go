@@ -87,7 +87,7 @@ type script struct {
 	by    string
 
 	// Of flow.
-	server  *tokens // nil: it takes all
+	server  *tokens // if nil, it takes all
 	replies map[int64]reply
 
 	bodies map[int64]int64 // of upload: what was acknowledged

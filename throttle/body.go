@@ -61,7 +61,7 @@ type body struct {
 
 // The states of a body. Only one that is idle is drained: a Read under way is for Close to end.
 const (
-	bodyDone    = iota // it has ended, or its connection would be closed anyhow
+	bodyDone    = iota // it has ended, or its connection would be closed in any case
 	bodyIdle           // it may have more to read
 	bodyReading        // the same, and Read is under way
 	bodyClosed

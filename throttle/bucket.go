@@ -24,7 +24,7 @@ const (
 )
 
 // A Bucket is a smoothed token bucket for many waiters: tokens fall due evenly
-// spaced, 1/rate apart, and whoever has waited longest takes the next.
+// spaced, 1/rate apart, and the caller that has waited longest takes the next.
 //
 // Most callers want [Bucket.Wait], once before each request.
 //
@@ -50,7 +50,7 @@ type Bucket struct {
 	// For an Upstream. Set before use.
 	maxWait time.Duration // the longest pause that is sat out; 0: any
 	waits   *waits        // records what the first waiter waits for; may be nil
-	changed func()        // called, without mu, when steer's orders may have changed by themselves; nil: they do not
+	changed func()        // called, without mu, when steer's orders may have changed by themselves; if nil, they do not
 
 	// Set by tests, before use: time.Now and suspend.Total.
 	clock  func() time.Time
@@ -83,7 +83,7 @@ type Bucket struct {
 		due         time.Duration
 
 		// A pause has a length, not an end on the wall clock, which may be set meanwhile.
-		until     time.Time     // when it ends, for people; zero: not paused
+		until     time.Time     // when it ends, for people; if zero, not paused
 		end       time.Duration // when it ends, if the machine is not suspended
 		suspended time.Duration // how long the machine had been when it began
 		source    string        // who asked for the latest pause
@@ -101,7 +101,7 @@ type BucketStats struct {
 	Rate    rate.Limit // tokens a second; [rate.Inf], which JSON leaves out: no limit
 	Burst   int        // tokens that an idle bucket gathers
 	Waiting int        // callers that wait now
-	Paused  time.Time  `json:",omitzero"` // when the pause in force ends; zero: not paused
+	Paused  time.Time  `json:",omitzero"` // when the pause in force ends; if zero, not paused
 
 	Granted int64 // tokens given out
 
@@ -347,7 +347,7 @@ func (b *Bucket) Stats() BucketStats {
 	return s
 }
 
-// stop fails those who wait, and everyone who comes later, with err.
+// stop fails all waiting and later calls with err.
 func (b *Bucket) stop(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -359,7 +359,7 @@ func (b *Bucket) stop(err error) {
 }
 
 // steer sets the rate, how many may be in flight and, where it is not free, what
-// else holds the door: see door. All at once: in between, those who wait would go.
+// else holds the door: see door. All at once: in between, waiters would go.
 func (b *Bucket) steer(s steering) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -542,7 +542,7 @@ func (b *Bucket) resumeLocked(end time.Duration) {
 }
 
 // settleLocked serves all waiters whose tokens are due and sets the timer for
-// the one who is then first, who watches it. It requires that mu is held.
+// the one that is then first, which watches it. It requires that mu is held.
 func (b *Bucket) settleLocked() {
 	for first := b.mu.queue.first; first != nil; first = b.mu.queue.first {
 		w := first
@@ -581,7 +581,7 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	left := b.pausedLocked()
 	now := b.now()
 	why, wait = b.mu.door.shut(now)
-	if left > 0 && why != byConcurrency { // who could not go anyhow does not wait for the pause
+	if left > 0 && why != byConcurrency { // a waiter that could not go without the pause does not wait for it
 		return byCoolDown, min(left, suspendCheck)
 	}
 	if why != free {
@@ -658,7 +658,7 @@ func (b *Bucket) wait(ctx context.Context, w *waiter) (time.Duration, error) {
 			ended = w.park(ctx)
 		}
 		if ended && b.leave(w) {
-			// Whoever ends a context holds its lock until all who wait on it are
+			// The canceller of a context holds its lock until all waiters are
 			// woken; of very many, most would park once more to ask for the cause.
 			runtime.Gosched()
 			b.mu.queue.put(w)
@@ -677,7 +677,7 @@ func (b *Bucket) wait(ctx context.Context, w *waiter) (time.Duration, error) {
 	}
 }
 
-// lead parks the first waiter, who watches the timer.
+// lead parks the first waiter, which watches the timer.
 func (b *Bucket) lead(ctx context.Context, w *waiter) (ended bool) {
 	select {
 	case <-w.wake:

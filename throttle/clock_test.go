@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A pause lasts as long as it was to last when it began: whoever sets the clock neither prolongs nor ends it. Its end is told
+// A pause lasts as long as it was to last when it began: setting the clock neither prolongs nor ends it. Its end is told
 // by the clock as it is now.
 func TestBucketPauseWhileTheClockIsSet(t *testing.T) {
 	for _, step := range []time.Duration{-time.Hour, 0, 20 * time.Second, time.Hour} {

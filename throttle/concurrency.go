@@ -124,7 +124,7 @@ func (c *Concurrency) serveLocked() {
 // [Permit.Done] or [Permit.Release]; later calls do nothing. It is safe for
 // concurrent use.
 type Permit struct {
-	concurrency *Concurrency // nil: from an Upstream
+	concurrency *Concurrency // if nil, from an Upstream
 	upstream    *Upstream
 	token       time.Time // when the latest was given out
 	ticket      ticket

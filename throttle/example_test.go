@@ -16,7 +16,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Ten workers share one pace: a request every 5 ms, whoever makes it.
+// Ten workers share one pace: a request every 5 ms, whichever worker makes it.
 func ExampleBucket() {
 	bucket := throttle.NewBucket(200, 1)
 	begin := time.Now()

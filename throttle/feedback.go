@@ -32,11 +32,11 @@ type Feedback struct {
 	Outcome Outcome // required
 
 	// Latency is how long it took from the token to the first byte of the answer,
-	// with the sending of the body; zero: up to now, where the outcome is Success.
+	// with the sending of the body; if zero, up to now, where the outcome is Success.
 	Latency time.Duration
 
 	// Server is the part of Latency after the last byte of the request was
-	// written, which is the server's alone; zero: all of it.
+	// written, which is the server's alone; if zero, all of it.
 	Server time.Duration
 
 	// Bytes is the length of the request's body. With Server it tells how long a
@@ -44,7 +44,7 @@ type Feedback struct {
 	Bytes int64
 
 	// RetryAt is the instant before which the server does not want to be asked
-	// again; zero: it did not say. With Throttled and Overloaded it pauses the
+	// again; if zero, it did not say. With Throttled and Overloaded it pauses the
 	// upstream for everyone.
 	RetryAt time.Time
 
@@ -55,7 +55,7 @@ type Feedback struct {
 	Quotas []Quota
 
 	// InFlight is how many requests at once the server says that it allows us;
-	// zero: it did not say.
+	// if zero, it did not say.
 	InFlight int
 
 	own bool // the cause is in the request: others like it are accepted
@@ -63,8 +63,8 @@ type Feedback struct {
 
 // A Quota is one allowance of requests, as a server tells it.
 type Quota struct {
-	Remaining int64         // requests left in the window; below zero: not told
-	Reset     time.Duration // until the window ends, from the answer's arrival; below zero: not told
+	Remaining int64         // requests left in the window; negative if not told
+	Reset     time.Duration // until the window ends, from the answer's arrival; negative if not told
 	Limit     int64         // requests in a window; below 1: not told
 	Window    time.Duration // its length; below 1: not told
 }

@@ -184,7 +184,7 @@ type rules struct {
 
 // An admission is what a gate decided about one request.
 type admission struct {
-	account *account // nil: refused
+	account *account // if nil, refused
 	began   time.Duration
 	policy  []string // RateLimit-Policy
 	limit   string   // RateLimit; empty: none

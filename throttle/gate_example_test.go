@@ -59,7 +59,7 @@ func ExampleGate_users() {
 	}
 	serve := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
-	server := each.Handler(all.Handler(serve)) // whoever is refused by the first costs the second nothing
+	server := each.Handler(all.Handler(serve)) // a request that the first refuses costs the second nothing
 	for _, user := range []string{"ann", "ann", "bob"} {
 		fmt.Println(user, answer(server, "/", user).StatusCode)
 	}

@@ -129,7 +129,7 @@ func TestGateInFlight(t *testing.T) {
 	})
 }
 
-// Whoever is refused for one limit is told when he is within both.
+// A request that is refused by one limit is told when it is within both.
 func TestGateBothLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()

@@ -64,8 +64,8 @@ type pace struct {
 	since     time.Time
 	count     int       // accepted in it
 	pending   int       // sent in it, and not ended
-	refused   time.Time // when the first refusal of this cycle came; zero: none did
-	before    time.Time // the same of the cycle before; zero: there is none
+	refused   time.Time // when the first refusal of this cycle came; if zero, none did
+	before    time.Time // the same of the cycle before; if zero, there is none
 	asked     float64   // the rate in force then
 	ramped    bool      // it was doubling
 	barren    int       // cycles before this one in which nothing was accepted

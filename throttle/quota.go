@@ -18,7 +18,7 @@ type quota struct {
 	number int64     // the latest request whose answer told it
 	rate   float64   // that uses it up when its window ends
 	last   int64     // the last request that it allows in its window
-	until  time.Time // the window ends; zero: nothing was told
+	until  time.Time // the window ends; if zero, nothing was told
 	next   float64   // the rate afterwards, until something is told again
 
 	pace   float64 // of windows of which no end is told; 0: there is none

@@ -63,7 +63,7 @@ func (c *controller) sentInSilence(now time.Time) {
 	}
 }
 
-// roomInSilence is how many may be in flight while nothing is heard; below zero: something is.
+// roomInSilence is how many may be in flight while nothing is heard; negative if something is.
 func (c *controller) roomInSilence(now time.Time) int {
 	from, may := c.silent()
 	switch {
@@ -75,7 +75,7 @@ func (c *controller) roomInSilence(now time.Time) int {
 	return c.places + 1
 }
 
-// changeInSilence is when that changes by itself; zero: it does not.
+// changeInSilence is when that changes by itself; if zero, it does not.
 func (c *controller) changeInSilence(now time.Time) time.Time {
 	from, may := c.silent()
 	if !may {

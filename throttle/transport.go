@@ -414,7 +414,7 @@ type attempt struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace   httptrace.ClientTrace
-	timer   *time.Timer  // of Timeout; nil: none
+	timer   *time.Timer  // of Timeout; if nil, none
 	limited bool         // the body is sent under a bandwidth limit
 	counted bool         // whether read is counted
 	read    atomic.Int64 // bytes of the body
@@ -425,7 +425,7 @@ type attempt struct {
 	start   time.Time     // the first begin
 	waited  time.Duration // before
 	wrote   atomic.Int64  // when all of the request was written, since start; 0: it was not
-	refuse  error         // why gotConn refused to send; nil: it did not
+	refuse  error         // why gotConn refused to send; if nil, it did not
 	unhook  func() bool   // ends the watch over ctx while the body is read
 }
 
@@ -776,7 +776,7 @@ func (a *attempt) release() {
 	if a.unhook != nil {
 		a.unhook()
 	}
-	if a.cancel != nil { // nil: Observe has panicked
+	if a.cancel != nil { // if nil, Observe has panicked
 		a.cancel(nil)
 	}
 	a.permit.Release()
@@ -831,7 +831,7 @@ func (e *resendError) Timeout() bool { return errors.Is(e.cause, context.Deadlin
 // The difference matters to a client that retries: nothing was sent.
 type waitError struct {
 	cause  error
-	paused *PausedError // the cool-down in force; nil: none
+	paused *PausedError // the cool-down in force; if nil, none
 }
 
 func (u *Upstream) waitError(cause error) error {

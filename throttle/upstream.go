@@ -26,7 +26,7 @@ import (
 // other protocols see [Bandwidth].
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
-	Burst     int        // requests that may leave at once after a lull; zero: 1
+	Burst     int        // requests that may leave at once after a lull; if zero, 1
 	InFlight  int        // requests on the wire
 	Bandwidth rate.Limit // request-body bytes a second, all transfers together
 
@@ -102,7 +102,7 @@ type steering struct {
 	held  bool
 	probe time.Time
 
-	until time.Time // when all of it may change by itself; zero: it does not
+	until time.Time // when all of it may change by itself; if zero, it does not
 }
 
 // UpstreamStats is a snapshot of an [Upstream]. Its JSON is its own: a struct that is to have other fields in JSON must have it
@@ -118,7 +118,7 @@ type UpstreamStats struct {
 	Phase   Phase
 	Reason  string    // for people to read
 	Changed time.Time // when the phase did
-	Probe   time.Time `json:",omitzero"` // PhaseDown and PhaseHoldingBack: when the next may go; zero: one is on its way
+	Probe   time.Time `json:",omitzero"` // PhaseDown and PhaseHoldingBack: when the next may go; if zero, one is on its way
 
 	Waiting     int   // callers that wait for a permit or a token
 	InFlight    int   // requests from their token on until their permit's end
@@ -133,7 +133,7 @@ type UpstreamStats struct {
 	Unreported int64
 
 	// Latency is a fading mean of the latency of successes, in which the last one
-	// counts an eighth; zero: there was none.
+	// counts an eighth; if zero, there was none.
 	Latency time.Duration
 
 	// BytesPerSecond is how many body bytes a second the server has acknowledged in the
@@ -145,7 +145,7 @@ type UpstreamStats struct {
 	// make use of more of the rate.
 	Unclaimed int64
 
-	Paused      time.Time `json:",omitzero"` // when the cool-down in force ends; zero: none
+	Paused      time.Time `json:",omitzero"` // when the cool-down in force ends; if zero, none
 	PauseSource string    // who asked for it, such as "retry-after"
 
 	// Waited is how long each limit was the one that held callers back. The
@@ -380,7 +380,7 @@ func (u *Upstream) idle() bool {
 
 // news is what came of a feedback.
 type news struct {
-	until  time.Time // the cool-down that it began or prolonged; zero: none
+	until  time.Time // the cool-down that it began or prolonged; if zero, none
 	source string
 
 	changed bool // the phase, or a limit by a tenth and more
@@ -460,7 +460,7 @@ func (e *StopError) reason() string {
 // Unwrap returns the error given to Stop.
 func (e *StopError) Unwrap() error { return e.Err }
 
-// RetryAt returns the zero Time, which means never: whoever retries should not.
+// RetryAt returns the zero Time, which means never: do not retry.
 func (e *StopError) RetryAt() time.Time { return time.Time{} }
 
 // A PausedError is what waiting returns when a cool-down lasts longer than a

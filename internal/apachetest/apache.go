@@ -30,11 +30,11 @@ var app []byte
 type Config struct {
 	Wait    time.Duration // how long the service waits for each file
 	CPU     time.Duration // and then computes
-	Limit   int           // files of one identity at once, 429 beyond; zero: no limit
+	Limit   int           // files of one identity at once, 429 beyond; if zero, no limit
 	Receipt int           // bytes of each answer
 
-	Backlog        int // of the service, mod_wsgi's listen-backlog; zero: its default, 100
-	ConnectTimeout int // seconds, after which a full backlog is answered 503; zero: its default, 15
+	Backlog        int // of the service, mod_wsgi's listen-backlog; if zero, its default, 100
+	ConnectTimeout int // seconds, after which a full backlog is answered 503; if zero, its default, 15
 
 	// mod_bw sends each answer with Bandwidth bytes a second, and answers 503 while it is sending MaxConnection of them. If zero, there is no mod_bw.
 	MaxConnection, Bandwidth int

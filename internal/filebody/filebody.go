@@ -177,7 +177,7 @@ type Large struct {
 	*source
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	file   atomic.Pointer[os.File] // nil: not yet open
+	file   atomic.Pointer[os.File] // if nil, not yet open
 	closed atomic.Bool
 }
 

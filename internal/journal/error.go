@@ -66,12 +66,12 @@ var (
 	errReplaced = errors.New("was removed or replaced while in use")
 )
 
-// fault gives err the path and a remedy, for who opens a journal for a run.
+// fault gives err the path and the remedy for a run that writes its journal.
 func fault(path string, err error) error {
 	return faultFor(path, err, remedyWrite)
 }
 
-// readFault is fault for who only looks at a journal.
+// readFault is fault for a journal that is only read.
 func readFault(path string, err error) error {
 	return faultFor(path, err, "")
 }

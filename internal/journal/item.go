@@ -62,7 +62,7 @@ type Item struct {
 	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
 	Older      bool      // the server may have the item with another content than this one
 	Attempts   int       // requests sent for it, all runs together
-	First      time.Time // start of the first attempt, to the millisecond; zero: never sent
+	First      time.Time // start of the first attempt, to the millisecond; if zero, never sent
 	Last       time.Time // last change, to the millisecond; Put and Begin take zero as now
 	HTTPStatus int
 	Error      string

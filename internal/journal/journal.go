@@ -24,7 +24,7 @@ type Options struct {
 	Target, Method, Command string
 
 	Version string    // of the program
-	Started time.Time // start of the run; zero: now
+	Started time.Time // start of the run; if zero, now
 
 	// Wait waits until another run that uses the journal has ended, instead of returning an *InUseError.
 	Wait bool
@@ -181,7 +181,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Who was killed while he made the file has left one that SQLite empties now.
+	// A run that was killed while it made the file has left one that SQLite empties now.
 	var tables int
 	found := version
 	if err := j.conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {

@@ -30,7 +30,7 @@ type Info struct {
 // Run is what a journal notes of a run.
 type Run struct {
 	Started        time.Time
-	Finished       time.Time // zero: it goes on, or was killed
+	Finished       time.Time // if zero, it goes on, or was killed
 	ExitStatus     int
 	Target, Method string
 	Command        string

@@ -42,10 +42,10 @@ var cpuPreset = preset{Preset{
 type CPU struct {
 	Cores   float64
 	Work    time.Duration // of one core for a request, or the mean of it
-	Sigma   float64       // of the work, which is log-normal; zero: it is always the same
+	Sigma   float64       // of the work, which is log-normal; if zero, it is always the same
 	Seed    uint64        // of the work
-	Timeout time.Duration // of the gateway, which answers 504 then, and the work runs on; zero: none
-	Limit   int           // requests worked on at once, those answered 504 too, else 503; zero: no limit
+	Timeout time.Duration // of the gateway, which answers 504 then, and the work runs on; if zero, none
+	Limit   int           // requests worked on at once, those answered 504 too, else 503; if zero, no limit
 	Factor  Schedule      // of the cores
 }
 
@@ -113,7 +113,7 @@ func (s *Shared) Do(work time.Duration) {
 }
 
 // start adds a job, and returns a channel that is closed at its end. With limit
-// jobs or more there already it adds none; zero: no limit.
+// jobs or more there already it adds none; if zero, no limit.
 func (s *Shared) start(work time.Duration, limit int) (finished <-chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

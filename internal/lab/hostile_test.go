@@ -155,7 +155,7 @@ func TestHostileEarly(t *testing.T) {
 	})
 }
 
-// To who asks what is stored it is no better, and that is no upload.
+// It answers questions about what is stored in the same way, and counts none as an upload.
 func TestHostileLook(t *testing.T) {
 	for _, kind := range hostileKinds.names() {
 		synctest.Test(t, func(t *testing.T) {

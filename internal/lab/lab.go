@@ -1,5 +1,5 @@
 // Package lab is a set of HTTP servers to practise on: each has the limits, or
-// the faults, of servers that exist, and each judges whoever sends to it. New
+// the faults, of servers that exist, and each judges its clients. New
 // makes one from a preset's name and parameters, Start serves it on a listener,
 // Stats tells what arrived.
 //

@@ -23,7 +23,7 @@ type Model interface {
 // A Request is what a [Model] knows of a request.
 type Request struct {
 	Bytes int64     // length of the body
-	At    time.Time // of the arrival; zero: now
+	At    time.Time // of the arrival; if zero, now
 
 	// Read, if set, reads the body. It is called when the server begins to work on
 	// the request, and not for what is refused before. If it returns false there is
@@ -47,7 +47,7 @@ func (r *Request) read() bool {
 type Answer struct {
 	Status     int
 	RetryAfter int    // seconds; below zero, and where Status is 0: not told
-	Quota      *Quota // nil: not told
+	Quota      *Quota // if nil, not told
 
 	// What only a judge may know: when the work on what was accepted began and
 	// ended, and how much work it was.

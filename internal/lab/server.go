@@ -96,7 +96,7 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// Handler returns the server as a handler, for those who serve it themselves. To
+// Handler returns the server as a handler, for callers with an HTTP server of their own. To
 // break off a connection it panics with http.ErrAbortHandler, which net/http
 // knows. Without Start there is no closed port: the preset down resets instead.
 func (s *Server) Handler() http.Handler {
@@ -118,8 +118,8 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-// look answers who asks what is stored, without any limit. But a server that is
-// down is that for all, and so is one that is hostile.
+// look answers a question about what is stored, without any limit. A server that is
+// down or hostile is that for such questions too.
 func (s *Server) look(x *exchange) {
 	s.ledger.look()
 	x.left = true // never counted in

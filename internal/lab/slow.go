@@ -23,7 +23,7 @@ var slowPreset = preset{Preset{
 
 type slow struct {
 	bandwidth float64
-	shared    *pace // of all requests; nil: each has its own
+	shared    *pace // of all requests; if nil, each has its own
 }
 
 func (s *slow) serve(x *exchange) {
@@ -56,8 +56,8 @@ func (s *slow) accepted(c net.Conn) {
 // bandwidth.
 const lateness = 50 * time.Millisecond
 
-// A pace makes a bandwidth out of reads: who has read n bytes waits until these
-// have had their time, one reader after the other.
+// A pace makes a bandwidth out of reads: each reader waits until the bytes that it
+// has read have had their time, one reader after the other.
 type pace struct {
 	bandwidth float64 // bytes a second
 	piece     int     // the most to read at once: a hundredth of a second

@@ -44,9 +44,9 @@ type Threads struct {
 	Workers int
 	Backlog int           // requests that may wait; more are refused
 	Service time.Duration // work on a request, or the mean of it
-	Sigma   float64       // of the work, which is log-normal; zero: it is always the same
+	Sigma   float64       // of the work, which is log-normal; if zero, it is always the same
 	Seed    uint64        // of the work
-	Refusal int           // status; zero: 503
+	Refusal int           // status; if zero, 503
 }
 
 // threads are workers. One goes on when its client has given up, as real ones do
@@ -80,7 +80,7 @@ func (t *threads) Serve(ctx context.Context, r Request) Answer {
 	}
 	work := t.work.draw()
 	select {
-	case t.workers <- struct{}{}: // those who wait get in first come, first served
+	case t.workers <- struct{}{}: // waiting requests get in first come, first served
 		defer func() { <-t.workers }()
 	case <-ctx.Done():
 		return Answer{}

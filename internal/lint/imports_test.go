@@ -69,7 +69,7 @@ func TestImports(t *testing.T) {
 		name    string
 		of      []string // packages, with those below them
 		may     []string // import these and the standard library
-		through []string // and depend on these besides; nil: only what is imported matters
+		through []string // and depend on these besides; if nil, only what is imported matters
 		why     string
 	}{{
 		name:    "public",

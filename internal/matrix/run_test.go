@@ -28,7 +28,7 @@ type run struct {
 	seed    uint64
 	start   time.Time
 	model   lab.Model
-	link    *lab.Shared // ours; nil: without limit
+	link    *lab.Shared // ours; if nil, without limit
 	taken   atomic.Int64
 	clients []*client
 

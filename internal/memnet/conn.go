@@ -205,8 +205,8 @@ func (s *stream) write(b []byte) (n int, err error) {
 }
 
 // waitLocked returns after the next change or at the deadline, having let go of
-// mu meanwhile. The one who waits owns the timer, so a deadline costs nothing
-// while nobody does, and needs no goroutine.
+// mu meanwhile. The waiter owns the timer, so a deadline costs nothing
+// while nobody waits, and needs no goroutine.
 func (s *stream) waitLocked(deadline time.Time) {
 	changed := s.changed.wait()
 	s.mu.Unlock()

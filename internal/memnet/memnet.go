@@ -128,7 +128,7 @@ func (l *Listener) Refuse(refuse bool) {
 	}
 }
 
-// Close ends Accept and refuses who dials from now on. Connections that wait for
+// Close ends Accept and refuses new connections from now on. Connections that wait for
 // Accept are reset, those that were accepted live on.
 func (l *Listener) Close() error {
 	l.mu.Lock()

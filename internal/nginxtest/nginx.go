@@ -25,14 +25,14 @@ import (
 // Config says what the server does to its clients. The zero value takes everything at once, over plain HTTP.
 type Config struct {
 	TLS        bool
-	Rate       int    // limit_req in requests a second; zero: no limit
+	Rate       int    // limit_req in requests a second; if zero, no limit
 	Burst      int    // how many may come early, taken without delay
 	Refusal    int    // status beyond Rate; if zero, nginx's default of 503
 	RetryAfter string // the Retry-After that goes with 429 and 503; empty: none
-	Conns      int    // limit_conn: requests at a time, 503 beyond; zero: no limit
+	Conns      int    // limit_conn: requests at a time, 503 beyond; if zero, no limit
 
 	// Proxy is the URL of a server that it passes requests on to instead of storing files; empty: none. After ProxyTimeout without a byte
-	// from there, whole milliseconds, it answers 504; zero: nginx's default of a minute.
+	// from there, whole milliseconds, it answers 504; if zero, nginx's default of a minute.
 	Proxy        string
 	ProxyTimeout time.Duration
 }

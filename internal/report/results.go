@@ -23,7 +23,7 @@ const (
 const maxUnwritten = 4 << 20
 
 // Results writes items as NDJSON, one line each. Lines reach the file at most a
-// second after their item, and only whole: who follows the file, or finds it
+// second after their item, and only whole: a program that follows the file, or reads it
 // after a crash, can read every line. All methods are safe for concurrent use.
 //
 // A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are

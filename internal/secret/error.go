@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Error is an error with a text of its own. [errors.Is] and [errors.As] look into what it stands for, but who unwraps it step by
-// step to print each step, as error trackers do, finds nothing more.
+// Error is an error with a text of its own. [errors.Is] and [errors.As] look into what it stands for. A program that unwraps it
+// step by step to print each step, as error trackers do, finds nothing more.
 type Error struct {
 	Text string
 	Err  error

@@ -10,7 +10,7 @@ import (
 // A view is a text with its escapes undone.
 type view struct {
 	text string
-	from []int // where each byte comes from, and the end; nil: from where it stands
+	from []int // where each byte comes from, and the end; if nil, from where it stands
 }
 
 func (v view) start(i int) int {

@@ -225,7 +225,7 @@ func TestHTTP2IsBounded(t *testing.T) {
 	}
 }
 
-// Who waits for his turn, or for his bandwidth, is not waiting for the server.
+// A request that waits for its turn, or for bandwidth, is not waiting for the server.
 func TestHTTP2WaitsAreNoStall(t *testing.T) {
 	var config *tls.Config
 	onRawServer(t, 1, func(c net.Conn) {

@@ -69,7 +69,7 @@ type job struct {
 	absent   bool        // it has said the contrary, so that the item is sent again
 	before   int         // tries when it first did
 	resend   bool        // it is sent again even if the server cannot tell
-	ended    time.Time   // when its last attempt did; zero: in an earlier run
+	ended    time.Time   // when its last attempt did; if zero, in an earlier run
 	out      report.Item // how it ended last
 	counted  bool        // accepted is of this pass
 	accepted int64       // what its server had accepted before its first attempt

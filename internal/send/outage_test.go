@@ -35,7 +35,7 @@ func TestOutage(t *testing.T) {
 	type row struct {
 		name  string
 		files int
-		down  func(http.ResponseWriter) // nil: connections are refused
+		down  func(http.ResponseWriter) // if nil, connections are refused
 		post  bool
 	}
 	rows := []row{
@@ -355,7 +355,7 @@ func TestOutageOfDNS(t *testing.T) {
 	for _, failure := range []*net.DNSError{
 		{Err: "server misbehaving", IsTemporary: true},
 		{Err: "i/o timeout", IsTimeout: true, IsTemporary: true},
-		{Err: "no such host", IsNotFound: true, IsTemporary: true}, // as some say who could not ask
+		{Err: "no such host", IsNotFound: true, IsTemporary: true}, // as some resolvers say when they could not ask
 	} {
 		var tries int
 		onFakeTime(t, 50, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {

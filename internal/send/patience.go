@@ -17,7 +17,7 @@ import (
 // follow it are not accepted either, it counts after all: otherwise the run would
 // never give up a server that asks for a second each second.
 type patience struct {
-	failing    time.Time // since when; zero: the last request was accepted
+	failing    time.Time // since when; if zero, the last request was accepted
 	begin, end time.Time // of the last wait asked for, unless it counts
 }
 

@@ -144,7 +144,7 @@ type pastRow struct {
 	journal.Fingerprint
 	state journal.State
 	last  time.Time
-	rest  *journal.Item // nil: delivered, and of a content that is not known
+	rest  *journal.Item // if nil, delivered, and of a content that is not known
 }
 
 func readPast(r *journal.Reader) (p past, err error) {

@@ -232,7 +232,7 @@ func TestPlanKnowsWhenTheLastRunEnded(t *testing.T) {
 	now := time.Now()
 	for name, runs := range map[string][]struct {
 		started time.Time
-		put     time.Time // the last item; zero: none
+		put     time.Time // the last item; if zero, none
 		killed  bool
 	}{
 		"killed":                  {{now.Add(-2 * time.Hour), now.Add(-time.Hour), true}},

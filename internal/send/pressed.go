@@ -11,7 +11,7 @@ import (
 // So a refusal counts only if a request that left after it was accepted, and only if the server was not down in between or the
 // refusal was a 429.
 type pressed struct {
-	since  time.Time // the first refusal since something was accepted; zero: there was none
+	since  time.Time // the first refusal since something was accepted; if zero, there was none
 	asked  bool      // one of these was 429, which is about the number
 	down   bool      // the server was down meanwhile
 	counts int       // times that refusals came and ended

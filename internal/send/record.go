@@ -119,7 +119,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 }
 
 // tooOld reports whether the server may have forgotten the key that the job was first
-// sent with, or nobody knows whether it has. The run before ended at last; zero: there was none.
+// sent with, or nobody knows whether it has. The run before ended at last; if zero, there was none.
 func (o *Options) tooOld(j *job, last time.Time) bool {
 	if o.Idempotency.Header == "" || idempotent(j.item.Method) {
 		return false
@@ -132,7 +132,7 @@ func (o *Options) tooOld(j *job, last time.Time) bool {
 	return age > o.Idempotency.Lifetime || age < -keySlack
 }
 
-// lastRun is when the run before ended; zero: there was none.
+// lastRun is when the run before ended; if zero, there was none.
 func (r *run) lastRun() time.Time {
 	if r.Journal == nil {
 		return time.Time{}

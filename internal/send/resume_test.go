@@ -440,8 +440,8 @@ func TestFileAfterFileInDoubt(t *testing.T) {
 	})
 }
 
-// A file in doubt that was only touched stays in doubt; who has it sent again although the
-// server can be asked has it asked first.
+// A file in doubt that was only touched stays in doubt. Where the server can be asked, it is
+// asked before the file is sent again.
 func TestDoubtStays(t *testing.T) {
 	lost := true
 	s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {

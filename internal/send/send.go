@@ -65,7 +65,7 @@ type Options struct {
 	Details       []string // to be logged at the start with --verbose
 	Command       string   // that goes on with the run, as people may see it
 
-	Results  *report.Results // nil: none
+	Results  *report.Results // if nil, none
 	Progress report.Progress
 	Log      *slog.Logger
 }

@@ -33,9 +33,9 @@ type server struct {
 	limits   limits    // of the last event of a change
 
 	// For watch alone, and after it for summary.
-	down    time.Time // since when it is, where that was told; zero: it is not
+	down    time.Time // since when it is, where that was told; if zero, it is not
 	told    time.Time // when that was
-	reached time.Time // since when it takes bytes of a file again; zero: it does not
+	reached time.Time // since when it takes bytes of a file again; if zero, it does not
 	blamed  string    // what was said to be down, if not the server
 	pace    plateau
 	crowd   crowd

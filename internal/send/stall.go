@@ -31,8 +31,8 @@ type stallConn struct {
 	sent            atomic.Int64 // bytes
 	idle            idling
 
-	free  func()                   // gives its place to another; nil: it has none
-	lived func(idle time.Duration) // called when the other side closes it; nil: nobody asks
+	free  func()                   // gives its place to another; if nil, it has none
+	lived func(idle time.Duration) // called when the other side closes it; if nil, nobody asks
 }
 
 func newStallConn(c net.Conn, limit time.Duration) *stallConn {

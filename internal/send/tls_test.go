@@ -73,7 +73,7 @@ func TestServersAreVerified(t *testing.T) {
 		cert    x509.Certificate
 		unknown bool // the authority that issued it
 		version uint16
-		ours    *tls.Config // nil: none but the authority's certificate
+		ours    *tls.Config // if nil, none but the authority's certificate
 		says    string      // empty: all is well
 		status  int
 	}{

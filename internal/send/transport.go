@@ -15,14 +15,14 @@ type Network struct {
 	ConnectTimeout time.Duration // to connect, and again for the TLS handshake; 0: no limit
 	StallTimeout   time.Duration // without a byte either way; 0: no limit
 	HTTP2          bool
-	Proxy          *url.URL    // nil: by the environment
-	TLS            *tls.Config // nil: with the system's roots
+	Proxy          *url.URL    // if nil, by the environment
+	TLS            *tls.Config // if nil, with the system's roots
 	// CertificateOrigin is the only server that the certificate in TLS is shown to, as an origin; empty: all servers.
 	CertificateOrigin string
 	// Unrepeatable reports whether a request must not be sent twice. If nil, none is such.
 	Unrepeatable func(*http.Request) bool
 
-	dial  dialFunc               // nil: the system's
+	dial  dialFunc               // if nil, the system's
 	files int                    // that may be open at once; 0: what the system says
 	full  func(files, conns int) // told when that leaves no room for another connection
 }

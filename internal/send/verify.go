@@ -85,9 +85,9 @@ type controls struct {
 
 // An expectation is what is known of an item beside its size.
 type expectation struct {
-	digest []byte    // SHA-256; nil: the file is read, if the server tells anything to compare it with
-	began  time.Time // when it was first sent; zero: not known
-	ended  time.Time // when the last attempt ended; zero: long ago
+	digest []byte    // SHA-256; if nil, the file is read, if the server tells anything to compare it with
+	began  time.Time // when it was first sent; if zero, not known
+	ended  time.Time // when the last attempt ended; if zero, long ago
 }
 
 // verifiable reports whether an item's URL is its own, so that what is there tells

@@ -125,7 +125,7 @@ func (r *run) leftovers(v view) bool {
 	return err == nil && r.whole && r.accepted && r.pool.Stats().Queued == 0 && r.retried > 0 && r.retried >= v.Waiting+v.InFlight+r.backoff
 }
 
-// givesUpAt is when the run ends if nothing is accepted until then, and whether the user's limit ends it; zero: there is none.
+// givesUpAt is when the run ends if nothing is accepted until then, and whether the user's limit ends it; if zero, there is none.
 func (r *run) givesUpAt(now time.Time) (at time.Time, theirs bool) {
 	for _, s := range r.all() {
 		after, ours := r.patienceWith(s)

@@ -126,7 +126,7 @@ type Source struct {
 	unalike bool                  // no two items can have one URL
 	found   atomic.Pointer[found] // all files, if Scan could remember them
 	own     []ownFile
-	young   time.Time    // files that have changed since are left out; zero: none are
+	young   time.Time    // files that have changed since are left out; if zero, none are
 	listed  atomic.Int64 // files on stdin that were too young
 
 	mu        sync.Mutex // held while one of these is made
@@ -340,7 +340,7 @@ type pass struct {
 	scan      bool // lines of a manifest that cannot be read are noted, and the pass goes on
 	bad       badLines
 	doubts    fieldDoubts
-	join      *join // nil: every item is asked for
+	join      *join // if nil, every item is asked for
 	torn      bool
 }
 

@@ -85,7 +85,7 @@ type walker struct {
 	*Source
 	pass  *pass
 	root  string
-	glob  *glob // nil: every file
+	glob  *glob // if nil, every file
 	found bool  // a file was yielded, or failed
 	above []fs.FileInfo
 }
