@@ -265,7 +265,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	if asked > c.policy.MaxWait {
 		return 0, &ending{Deferred, now.Add(asked), fmt.Errorf("asked to wait %v, longer than MaxWait %v", asked, c.policy.MaxWait)}
 	}
-	own := c.jitter(s.refusal && (!s.failure || asked > 0)) // a wait that the server asked for needs no backoff
+	own := c.jitter(s.refusal && (!s.failure || asked > 0)) // a refusal is spread, not backed off
 	wait := plus(asked, own)
 	until := now.Add(wait)
 	patience := c.policy.GiveUpAfter
