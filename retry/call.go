@@ -111,6 +111,7 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 	call.loop.PrepareRetry = call.prepare
 	call.loop.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	call.again.Request = call.newRequest()
+	call.attempt.setBody(call.again.Request, req.Body)
 	return call.run()
 }
 
@@ -160,7 +161,6 @@ func (c *call) newRequest() *http.Request {
 	c.attempt.gated = c.attempt.careful && hasBody(c.req) && c.req.ContentLength != 0
 	r := c.req.WithContext(c.attempt.trace(c))
 	r.Header = h
-	c.attempt.setBody(r, r.Body)
 	return r
 }
 

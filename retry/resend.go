@@ -3,15 +3,16 @@ package retry
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/penstock/penstock/internal/filebody"
-	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // Why net/http was kept from sending a request again by itself.
@@ -19,6 +20,16 @@ var (
 	errStreamReset = errors.New("the server reset the stream without saying whether it processed the request")
 	errConnEnded   = errors.New("the server closed the connection without an answer")
 )
+
+// A lengthError is that of a body which ends before or after its ContentLength.
+type lengthError struct{ read, length int64 }
+
+func (e lengthError) Error() string {
+	if e.read > e.length {
+		return fmt.Sprintf("it goes on after %d bytes", e.length)
+	}
+	return fmt.Sprintf("it ends after %d of %d bytes", e.read, e.length)
+}
 
 // once returns a request that net/http sends again by itself only where nothing of it was processed. With HTTP/1 that is
 // where nothing was written, and only net/http knows that. With HTTP/2 it also sends again after a PROTOCOL_ERROR, which
@@ -41,7 +52,11 @@ func (a *attempt) setBody(r *http.Request, body io.ReadCloser) {
 	if body == nil || body == http.NoBody {
 		return
 	}
-	r.Body = a.noting(plainBody(body))
+	length := r.ContentLength
+	if length == 0 {
+		length = -1 // as net/http reads it beside a body
+	}
+	r.Body = a.noting(plainBody(body), length)
 	open := r.GetBody
 	if open == nil {
 		return
@@ -56,33 +71,39 @@ func (a *attempt) setBody(r *http.Request, body io.ReadCloser) {
 			a.bodyErr.CompareAndSwap(nil, &err)
 			return nil, err
 		}
-		return a.noting(plainBody(body)), nil
+		return a.noting(plainBody(body), length), nil
 	}
 }
 
 // ownFault returns the reason if a try failed because of the caller's own body.
 func (a *attempt) ownFault(err error) (reason string) {
-	if own := a.bodyErr.Load(); own != nil && errors.Is(err, *own) {
-		return reasonBody
+	own := a.bodyErr.Load()
+	if own == nil {
+		return ""
 	}
-	if nethttp.WrongLength(err) {
+	if _, length := (*own).(lengthError); length { // err may be of the connection that net/http closed for it
 		return reasonBodyLength
+	}
+	if errors.Is(err, *own) {
+		return reasonBody
 	}
 	return ""
 }
 
-// noting returns body as one that notes why it cannot be read. What cannot fail is left as it is: net/http sends it
-// together with the header.
-func (a *attempt) noting(body io.ReadCloser) io.ReadCloser {
-	if inMemory(body) {
+// noting returns body as one that notes why it cannot be read, and whether it has the length that was said, -1 if none was.
+// What cannot fail is left as it is: net/http sends it together with the header.
+func (a *attempt) noting(body io.ReadCloser, length int64) io.ReadCloser {
+	if n, ok := inMemory(body); ok && (length < 0 || n == length) {
 		return body
 	}
-	b := notingBody{body, a}
-	switch conn := body.(type) {
-	case *filebody.Large:
-		return notingFile{b, conn}
+	b := &notingBody{ReadCloser: body, attempt: a, length: length}
+	switch file := body.(type) {
+	case *filebody.Large: // of the length that it had when it became the body, or it has changed
+		return notingFile{b, file}
 	case *os.File:
-		return notingFile{b, conn}
+		if length < 0 || unread(file) == length {
+			return notingFile{b, file}
+		}
 	case syscall.Conn: // package net has ways of its own to copy a connection
 		return body
 	}
@@ -92,21 +113,39 @@ func (a *attempt) noting(body io.ReadCloser) io.ReadCloser {
 type notingBody struct {
 	io.ReadCloser
 	attempt *attempt
+	length  int64 // -1 if it was not said
+	read    int64
+	closed  atomic.Bool // what a body says after that is not its fault
 }
 
-func (b notingBody) Read(p []byte) (int, error) {
+func (b *notingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	b.read += int64(n)
+	if b.length >= 0 && (b.read > b.length || err == io.EOF && b.read < b.length) {
+		err = lengthError{b.read, b.length}
+	}
+	return b.note(n, err)
+}
+
+func (b *notingBody) note(n int, err error) (int, error) {
+	if err != nil && err != io.EOF && !b.closed.Load() {
 		b.attempt.bodyErr.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }
 
-// notingFile goes out by sendfile, as what is in it does.
+func (b *notingBody) Close() error {
+	b.closed.Store(true)
+	return b.ReadCloser.Close()
+}
+
+// notingFile goes out by sendfile, as what is in it does: hardly anything of it is read.
 type notingFile struct {
-	notingBody
+	*notingBody
 	conn syscall.Conn
 }
+
+func (b notingFile) Read(p []byte) (int, error) { return b.note(b.ReadCloser.Read(p)) }
 
 func (b notingFile) SyscallConn() (syscall.RawConn, error) { return b.conn.SyscallConn() }
 
@@ -118,14 +157,31 @@ var nopClosers = [...]reflect.Type{
 	}{})),
 }
 
-// inMemory reports whether body is what [http.NewRequest] makes of bytes and strings.
-func inMemory(body io.ReadCloser) bool {
+// inMemory returns how many bytes body has left if it is what [http.NewRequest] makes of bytes and strings.
+func inMemory(body io.ReadCloser) (n int64, ok bool) {
 	if t := reflect.TypeOf(body); t != nopClosers[0] && t != nopClosers[1] {
-		return false
+		return 0, false
 	}
-	switch reflect.ValueOf(body).Field(0).Interface().(type) {
-	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		return true
+	switch r := reflect.ValueOf(body).Field(0).Interface().(type) {
+	case *bytes.Reader:
+		return int64(r.Len()), true
+	case *bytes.Buffer:
+		return int64(r.Len()), true
+	case *strings.Reader:
+		return int64(r.Len()), true
 	}
-	return false
+	return 0, false
+}
+
+// unread returns how many bytes of a file come after those that were read, -1 where that is unknown.
+func unread(f *os.File) int64 {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return -1
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return -1
+	}
+	return info.Size() - at
 }

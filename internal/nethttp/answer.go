@@ -16,13 +16,6 @@ func SpeaksTLS(err error) bool {
 	return strings.HasPrefix(innermost(err), malformed+`response "\x15\x03`)
 }
 
-// WrongLength reports whether err says that the request's own body has another length than its ContentLength, as far as that
-// is noticed.
-func WrongLength(err error) bool {
-	text := innermost(err)
-	return strings.HasPrefix(text, "http: ContentLength=") || text == "http2: request body larger than specified content length"
-}
-
 // innermost returns the text of the error that err wraps in the end; "" if err is nil.
 func innermost(err error) string {
 	if err == nil {

@@ -1,13 +1,11 @@
 package nethttp_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/penstock/penstock/internal/nethttp"
@@ -42,36 +40,5 @@ func TestAnswersThatAreNotHTTP(t *testing.T) {
 	}
 	if nethttp.NotHTTP(nil) || nethttp.SpeaksTLS(nil) {
 		t.Error("there is no error")
-	}
-}
-
-// A body of another length than its ContentLength is the caller's fault.
-func TestWrongLength(t *testing.T) {
-	for length, want := range map[int64]bool{3: true, 4: false, 5: true} {
-		tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-			own, peer := net.Pipe()
-			go func() {
-				req, err := http.ReadRequest(bufio.NewReader(peer))
-				if err != nil || want {
-					_, _ = io.Copy(io.Discard, peer)
-					return
-				}
-				_, _ = io.Copy(io.Discard, req.Body)
-				_, _ = io.WriteString(peer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			}()
-			return own, nil
-		}}
-		req, err := http.NewRequest(http.MethodPut, "http://h.example/", io.NopCloser(strings.NewReader("data")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.ContentLength = length
-		resp, err := tr.RoundTrip(req)
-		if err == nil {
-			_ = resp.Body.Close()
-		}
-		if nethttp.WrongLength(err) != want {
-			t.Errorf("%d: %v", length, err)
-		}
 	}
 }
