@@ -33,6 +33,8 @@ const (
 	// A ceiling that fell stays again if it has changed by no more than that share for so many seconds.
 	stays  = 0.25
 	stayed = 2.0
+	// outlived is how many seconds a run has to go on at least without a pause.
+	outlived = 3.0
 	// farOff is how many times longer than the rate allows the rest may take by what was done, where pauses come again and
 	// again. Beyond that nobody knows.
 	farOff = 3.0
@@ -126,10 +128,10 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	switch {
 	case m.learned > 0 && (m.pauses.n == 1 && m.pauses.inside || m.history.sum+m.history.open.seconds+again < max(mature, m.pauses.length/4)):
 		left, ok = paced, true
+	case s.Limit == LimitRate && (m.learned == 0 && !m.pauses.recur || m.pauses.outlived()):
+		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
 	case m.learned > 0:
 		// What a server takes is seen in what it takes.
-	case s.Ceiling > 0 && s.Limit == LimitRate && !m.pauses.recur:
-		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
 	case ok:
 		left = max(left, paced)
 	}
@@ -240,6 +242,7 @@ type pauses struct {
 	over   bool    // one ended just now
 	length float64 // of the last one
 	since  float64 // its end
+	held   float64 // how long it was since the one before when it began
 }
 
 // observe records dt seconds that ended at s.
@@ -256,7 +259,7 @@ func (p *pauses) observe(s *Snapshot, dt float64) {
 		}
 		p.single = !p.recur
 		p.n++
-		p.length = dt
+		p.held, p.length = p.since, dt
 	case is:
 		p.length += dt
 	case p.inside:
@@ -267,6 +270,10 @@ func (p *pauses) observe(s *Snapshot, dt float64) {
 	}
 	p.inside = is
 }
+
+// outlived reports whether the run has gone on without a pause for longer than before the last one, so that this may have been
+// the last: what was found out by the refusals holds.
+func (p *pauses) outlived() bool { return p.since > max(outlived, p.held, p.length) }
 
 // A speedometer shows how fast something goes over the last seconds. Where nothing has come for as long as these reach
 // back, that is 0: what would be left is an average that fades and never ends.
