@@ -7,10 +7,13 @@ import "testing"
 // Few skips the test, the ith of many alike, unless it is one in five or there is no race detector.
 func Few(t testing.TB, i int) {
 	t.Helper()
-	if Enabled && i%5 != 0 {
+	if Skips(i) {
 		t.Skip("only one in five of these with the race detector")
 	}
 }
+
+// Skips reports whether Few skips the ith of many alike tests.
+func Skips(i int) bool { return Enabled && i%5 != 0 }
 
 // Of returns how many of n alike cases to run.
 func Of(n uint64) uint64 {

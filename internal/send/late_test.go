@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -28,7 +29,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 	replace := func(name string, content []byte) error {
 		return errors.Join(os.WriteFile(name+".new", content, 0o600), os.Rename(name+".new", name))
 	}
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name   string
 		method string
 		size   int
@@ -54,6 +55,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 		{name: "form, large", method: "POST", size: 50 << 10, change: grow, form: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, i)
 			const files = 60
 			var mu sync.Mutex
 			got := map[string]int{}
