@@ -6,14 +6,6 @@ import (
 )
 
 const (
-	// rateMemory is how far "the last seconds" reach.
-	rateMemory = 3.0
-	// gaps is how many times the longest time in which nothing comes they reach at least, so that answers that come together
-	// now and then are one pace, up to maxMemory.
-	gaps      = 4.0
-	maxMemory = 60.0
-	// gapFades is what is left of that longest time each time that something comes.
-	gapFades = 0.9
 	// slowAnswer is how long answers take at least from which on the time left is a number of them.
 	slowAnswer = 2 * time.Second
 	// steadiness is how slowly the time left follows a new estimate, in seconds.
@@ -28,13 +20,6 @@ const (
 	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
 	// what was saved up may go in a burst.
 	mature = 5.0
-	// peakMemory is for how many seconds a ceiling is remembered that has fallen since.
-	peakMemory = 10.0
-	// A ceiling that fell stays again if it has changed by no more than that share for so many seconds.
-	stays  = 0.25
-	stayed = 2.0
-	// outlived is how many seconds a run has to go on at least without a pause.
-	outlived = 3.0
 	// farOff is how many times longer than the rate allows the rest may take by what was done, where pauses come again and
 	// again. Beyond that nobody knows.
 	farOff = 3.0
@@ -203,124 +188,4 @@ func (m *Meter) paced(s *Snapshot, files float64) float64 {
 		return files * each / s.Ceiling
 	}
 	return 0
-}
-
-// A ceiling is the rate that is allowed. When a server turns out to take much less, it falls, and what was done before, by
-// many refusals and pauses, says nothing about what comes. For some seconds nobody knows where it stays.
-type ceiling struct {
-	peak   float64 // lately
-	moves  bool    // it fell, and does not stay yet
-	stayed float64 // where it has been since, about
-	since  float64 // seconds that it has
-}
-
-// observe records the ceiling of the last dt seconds, 0 for none, in which nothing may have been tried, and reports whether
-// it fell.
-func (c *ceiling) observe(rate, dt float64, untried bool) (fell bool) {
-	fell = rate > 0 && rate < c.peak/2
-	if c.peak = max(rate, c.peak*math.Exp(-dt/peakMemory)); fell {
-		c.peak, c.moves = rate, true
-	}
-	if math.Abs(rate-c.stayed) > stays*c.stayed || fell {
-		c.stayed, c.since = rate, 0
-		return fell
-	}
-	if !untried {
-		c.since += dt
-	}
-	c.moves = c.moves && rate > 0 && c.since < stayed
-	return fell
-}
-
-// pauses are the cool-downs of a run so far.
-type pauses struct {
-	n      int
-	inside bool    // one of them
-	single bool    // that is not one of many
-	recur  bool    // they come again and again
-	began  bool    // one, just now
-	over   bool    // one ended just now
-	length float64 // of the last one
-	since  float64 // its end
-	held   float64 // how long it was since the one before when it began
-}
-
-// observe records dt seconds that ended at s.
-func (p *pauses) observe(s *Snapshot, dt float64) {
-	is := s.Pause > 0
-	p.began, p.over = is && !p.inside, false
-	switch {
-	case p.began:
-		length := s.Pause.Seconds()
-		if p.n == 0 {
-			p.recur = length < 60 && length > s.Elapsed.Seconds()/4
-		} else {
-			p.recur = p.since <= max(60, 10*max(length, p.length))
-		}
-		p.single = !p.recur
-		p.n++
-		p.held, p.length = p.since, dt
-	case is:
-		p.length += dt
-	case p.inside:
-		p.over, p.single, p.since = true, false, 0
-	default:
-		p.since += dt
-		p.recur = p.recur && p.since <= max(60, 10*p.length)
-	}
-	p.inside = is
-}
-
-// outlived reports whether the run has gone on without a pause for longer than before the last one, so that this may have been
-// the last: what was found out by the refusals holds.
-func (p *pauses) outlived() bool { return p.since > max(outlived, p.held, p.length) }
-
-// A speedometer shows how fast something goes over the last seconds. Where nothing has come for as long as these reach
-// back, that is 0: what would be left is an average that fades and never ends.
-type speedometer struct {
-	average
-	speed float64 // a second
-	idle  float64 // seconds since something came
-	quiet float64 // of these, those in which something was tried
-	gap   float64 // how long that was at most, lately
-}
-
-// add adds n within dt seconds, in which nothing may have been tried.
-func (m *speedometer) add(n, dt float64, untried bool) {
-	m.idle += dt
-	if !untried {
-		m.quiet += dt
-	}
-	m.gap *= math.Exp(-dt / maxMemory)
-	if n > 0 {
-		if m.quiet < maxMemory { // else it was an interruption, and is no part of a pace
-			m.gap = max(m.gap*gapFades, m.quiet)
-		}
-		m.idle, m.quiet = 0, 0
-	}
-	memory := min(max(rateMemory, gaps*m.gap), maxMemory)
-	m.average.add(n, dt, memory)
-	if m.speed = m.value(); m.idle >= memory || untried && m.idle >= rateMemory {
-		m.speed = 0
-	}
-}
-
-// average is an exponentially fading average of a rate. It has no bias at the
-// beginning: of a run shorter than its memory it is the plain average.
-type average struct{ n, t float64 }
-
-func (a *average) add(n, dt, memory float64) {
-	keep := math.Exp(-dt / memory)
-	// What happened within dt fades as well, as if spread evenly over it.
-	share := memory * (1 - keep) / dt
-	a.n = a.n*keep + n*share
-	a.t = a.t*keep + dt*share
-}
-
-// value is 0 before the first sample.
-func (a *average) value() float64 {
-	if a.t <= 0 {
-		return 0
-	}
-	return max(0, a.n/a.t)
 }
