@@ -55,7 +55,7 @@ func (m *Meter) Measure(s *Snapshot) {
 		// What is broken off and sent again was sent all the same.
 		moved := max(0, float64(s.DeliveredBytes-m.last.DeliveredBytes))
 		m.moved.add(moved, dt, untried)
-		m.tail.observe(s, moved, dt)
+		m.tail.observe(s, d.files, moved, dt)
 		m.pauses.observe(s, dt)
 		given := s.Ceiling
 		if s.Learned.Rate > 0 {
@@ -147,8 +147,11 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 			left, ok = max(0, math.Ceil(rest.files/n)*s.Latency.Seconds()-min(m.files.quiet, m.moved.quiet)), true
 		}
 	}
-	if least, known := m.tail.left(s, rest); known {
-		left, ok, most = max(left, least+pause), true, max(most, least)
+	if least, longest, sure, known := m.tail.left(s, rest); known {
+		if m.pauses.n == 0 && m.learned == 0 { // nothing but the files takes time
+			left = max(paced, min(left, longest))
+		}
+		left, ok, most = max(left, least+pause), sure, max(most, longest)
 	}
 	left = max(0, left-pause)         // which is known, and not smoothed
 	if !ok || !(left < etaFarthest) { // also NaN

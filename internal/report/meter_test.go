@@ -344,7 +344,7 @@ func TestMeterRandom(t *testing.T) {
 func TestMeterLargeFileBegins(t *testing.T) {
 	var m Meter
 	const mib = 1 << 20
-	s := Snapshot{Total: 203, KnownTotal: true, TotalBytes: 90 * mib, Largest: 30 * mib, InFlight: 2}
+	s := Snapshot{Total: 23, KnownTotal: true, TotalBytes: 90 * mib, Largest: 30 * mib, InFlight: 2}
 	for s.Elapsed < 10*time.Second {
 		s.Elapsed += tick
 		s.Underway = []Underway{{Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}, {Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}}
@@ -363,7 +363,7 @@ func TestMeterLargeFileBegins(t *testing.T) {
 	}
 	for i := range 4 {
 		s.Elapsed += tick / 2
-		s.Delivered += 20
+		s.Delivered += 5
 		s.InFlight = 12
 		s.Underway = []Underway{{Size: 30 * mib, Done: int64(i) << 10}}
 		s.DeliveredBytes = 60*mib + int64(i)<<10

@@ -37,7 +37,8 @@ type Snapshot struct {
 	InFlightLimit int     // requests in flight that are; 0: any
 	Learned       Learned // of these, what nobody gave
 	Limit         Limit   // what holds the run back
-	Growing       bool    // how many may be in flight is being found out
+	Adaptive      bool    // how many may be in flight is found out, not given
+	Growing       bool    // it is, and the server has neither slowed down nor refused yet
 	Stopping      bool    // nothing new is sent any more
 	Silent        bool    // that is a server that does not answer, and is not known to be down
 	// Pause is how long the cool-down that is in force still lasts; 0 if there is none.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,14 @@ func files(n int, size int64) []int64 {
 	all := make([]int64, n)
 	for i := range all {
 		all[i] = size
+	}
+	return all
+}
+
+// turns are the sizes n times.
+func turns(n int, sizes []int64) (all []int64) {
+	for range n {
+		all = append(all, sizes...)
 	}
 	return all
 }
@@ -138,6 +147,33 @@ func TestETA(t *testing.T) {
 		{name: "large, then small, each on its own", preset: "slow", params: "bandwidth=1536KiB&per-connection=true", sizes: append(files(6, 40<<20), files(60, 2<<10)...),
 			limits: throttle.Limits{InFlight: 5}},
 		{name: "large, then small, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...), seldom: true},
+		{name: "large, then small, with a delay, three at once", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...),
+			limits: throttle.Limits{InFlight: 3}, seldom: true},
+		{name: "large, then small, with a delay, four at once", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...),
+			limits: throttle.Limits{InFlight: 4}},
+		{name: "large, then many small, with a delay, three at once", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(800, 2)...),
+			limits: throttle.Limits{InFlight: 3}, from: 16 * time.Second},
+		{name: "large, then many small, with a delay, two at once", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(2, 60<<20), files(500, 2)...),
+			limits: throttle.Limits{InFlight: 2}, from: 21500 * time.Millisecond},
+		{name: "large, beside many small, with a delay, each on its own", serve: apart(2e6, 50*time.Millisecond), sizes: append(files(3, 40<<20), files(1000, 2)...),
+			limits: throttle.Limits{InFlight: 5}},
+		{name: "large, then small, with a delay, given", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...),
+			limits: throttle.Limits{Rate: 8}},
+		{name: "large, then small, with a delay, given, three at once", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 2)...),
+			limits: throttle.Limits{Rate: 8, InFlight: 3}},
+		{name: "large, then medium, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(200, 500<<10)...),
+			limits: throttle.Limits{InFlight: 3}, from: 17 * time.Second},
+		{name: "large, then many small, with a delay, any number at once", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(3, 30<<20), files(2000, 2)...), seldom: true},
+		{name: "large and small by turns, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: turns(8, append(files(1, 20<<20), files(60, 2)...)),
+			limits: throttle.Limits{InFlight: 3}},
+		{name: "large among small, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: slices.Concat(files(150, 2), files(3, 30<<20), files(250, 2)),
+			limits: throttle.Limits{InFlight: 3}},
+		{name: "large, then few small, with a delay", serve: sharing(6e6, 50*time.Millisecond), sizes: append(files(6, 30<<20), files(60, 2)...),
+			limits: throttle.Limits{InFlight: 3}, seldom: true},
+		{name: "large, then small, with a delay, each on its own", serve: apart(2e6, 50*time.Millisecond), sizes: append(files(3, 40<<20), files(800, 2)...),
+			limits: throttle.Limits{InFlight: 3}, from: 21500 * time.Millisecond},
+		{name: "large, then small, with a long delay", serve: sharing(6e6, 200*time.Millisecond), sizes: append(files(3, 30<<20), files(206, 4<<10)...),
+			limits: throttle.Limits{InFlight: 3}, from: 17 * time.Second},
 		{name: "answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), grain: 8 * time.Second, seldom: true},
 		{name: "given, answers that take long", sizes: files(60, 4096), serve: taking(8 * time.Second), limits: throttle.Limits{InFlight: 5}, from: 16 * time.Second, grain: 8 * time.Second},
 		// Not from the beginning.
@@ -247,6 +283,13 @@ func slower() http.HandlerFunc {
 			d *= 3
 		}
 		accept(w, r, d)
+	}
+}
+
+// apart takes so many bytes a second on each connection, and that long with each answer.
+func apart(bandwidth float64, delay time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		sharing(bandwidth, delay)(w, r)
 	}
 }
 

@@ -158,7 +158,8 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 	s.Total, s.KnownTotal = r.items()
 	s.TotalBytes, s.Largest = r.Found.Bytes, r.Found.Largest
 	s.Latency = v.Latency
-	s.Growing = v.Phase == throttle.PhaseStarting && r.Limits.InFlight == 0
+	s.Adaptive = r.Limits.InFlight == 0
+	s.Growing = s.Adaptive && v.Phase == throttle.PhaseStarting
 	s.Stopping = r.ending.cause() != nil
 	s.InFlight, s.Waiting = v.InFlight, v.Waiting
 	s.Silent = r.silent(v, now) > 0
