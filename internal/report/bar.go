@@ -92,15 +92,20 @@ func (b *bar) Close() {
 // lineStart goes to the beginning of a line, whose rest mpb has cleared.
 const lineStart = "\r"
 
+// The gauge is at least so wide, or left out; in a wide terminal it is wider, but no wider than maxBar.
 const (
-	minBar = 10
-	maxBar = 30
+	minBar  = 6
+	someBar = 10
+	maxBar  = 30
 )
 
 // A part is a piece of a line, in the order of the line. Those with a low rank stay as the terminal gets narrow.
 type part struct {
 	text string
 	rank int
+	// most is how many columns the part needs at most while the run goes on. These are reserved, also while text is shorter or empty:
+	// else the parts with a higher rank would come and go.
+	most int
 	cut  func(text string, n int) string // shortens it to n columns; if nil, it is left out where it does not fit
 }
 
@@ -119,9 +124,10 @@ func fit(parts []part, width int) (line []string, room int) {
 			if p.cut != nil && len(p.text)+len(gap) > room {
 				p.text = p.cut(p.text, room-len(gap))
 			}
-			if p.text != "" && len(p.text)+len(gap) <= room {
-				keep[i] = true
-				room -= len(gap) + len(p.text)
+			n := max(len(p.text), p.most)
+			if n > 0 && n+len(gap) <= room {
+				keep[i] = p.text != ""
+				room -= len(gap) + n
 			}
 		}
 	}
@@ -133,21 +139,37 @@ func fit(parts []part, width int) (line []string, room int) {
 	return line, room
 }
 
+// The columns that parts of the line need at most.
+const (
+	mostPercent = len("100 %")
+	mostSize    = len("1023 KiB")
+	mostSpeed   = mostSize + len("/s")
+	mostRate    = len("0.086 files/s")
+	mostETA     = len("ETA 59 m 59 s")
+)
+
 // doneText says in width columns, all of them ASCII, how far a run is: by bytes where the time goes with these, else by files.
+// The percentage is of the counter after it. Both counters stay longer than the rate, which people need less.
 func doneText(s Snapshot, width int) string {
-	// Its width does not depend on the other parts, which change all the time.
-	gauge := barGauge(s, min(max(minBar, width/8), maxBar))
-	files, bytes := part{text: barFiles(s), rank: 0}, part{text: barBytes(s), rank: 6}
-	perFile, perByte := part{text: perSecond(s.FilesPerSecond, "files"), rank: 4}, part{text: speed(s.BytesPerSecond), rank: 8}
-	main, rate, other, also := files, perFile, bytes, perByte
-	if s.ByBytes && !s.smallLeft() {
-		main, rate, other, also = bytes, perByte, files, perFile
-		main.rank, other.rank, rate.rank, also.rank = files.rank, bytes.rank, perFile.rank, perByte.rank
+	n := min(max(someBar, width/8), maxBar)
+	gauge := part{text: barGauge(s, n), rank: 5, cut: func(_ string, n int) string { return barGauge(s, n) }}
+	share, eta := part{text: barPercent(s), rank: 4}, part{text: barETA(s), rank: 2}
+	if share.text != "" {
+		share.most, eta.most = mostPercent, mostETA
 	}
-	line, _ := fit([]part{
-		{text: gauge, rank: 3}, {text: barPercent(s), rank: 5}, main, {text: barTroubles(s), rank: 1, cut: ellipsis}, rate, other, also,
-		{text: barETA(s), rank: 2},
-	}, width)
+	files := part{text: barFiles(s), rank: 0, most: len(count(s.Total) + "/" + count(s.Total) + " files")}
+	bytes := part{text: barBytes(s), rank: 3, most: mostBytes(s)}
+	perFile := part{text: perSecond(s.FilesPerSecond, "files"), rank: 6, most: mostRate}
+	perByte := part{text: speed(s.BytesPerSecond), rank: 6, most: mostSpeed}
+	troubles := part{text: barTroubles(s), rank: 1, cut: ellipsis}
+	parts := []part{gauge, share, files, troubles, perFile, bytes, eta}
+	if s.ByBytes {
+		files.rank, bytes.rank = bytes.rank, files.rank
+		if parts = []part{gauge, share, bytes, perByte, files, troubles, eta}; s.smallLeft() {
+			parts = []part{gauge, share, bytes, files, troubles, perFile, eta}
+		}
+	}
+	line, _ := fit(parts, width)
 	return strings.Join(line, gap)
 }
 
@@ -226,6 +248,16 @@ func barBytes(s Snapshot) string {
 	return size(s.Bytes)
 }
 
+// mostBytes is how many columns barBytes needs at most.
+func mostBytes(s Snapshot) int {
+	if s.KnownTotal && s.TotalBytes > 0 {
+		total := size(s.TotalBytes)
+		number, _, _ := strings.Cut(total, " ")
+		return max(len(number), len("9.9")) + len("/") + len(total)
+	}
+	return mostSize
+}
+
 func barETA(s Snapshot) string {
 	if s.ETA < time.Second/2 {
 		return ""
@@ -233,10 +265,10 @@ func barETA(s Snapshot) string {
 	return "ETA " + Clock(s.ETA)
 }
 
-// barGauge draws how much is done into n columns.
+// barGauge draws how much is done into n columns, or nothing where these are too few.
 func barGauge(s Snapshot, n int) string {
 	done, total := s.progress()
-	if !s.KnownTotal || total <= 0 {
+	if !s.KnownTotal || total <= 0 || n < minBar {
 		return ""
 	}
 	inner := n - 2

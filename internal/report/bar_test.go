@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +93,57 @@ func TestBarKeepsItsWidth(t *testing.T) {
 		}
 		if n != width || n < 0 {
 			t.Fatalf("%d columns, then %d: %s", width, n, doneText(s, 79))
+		}
+	}
+}
+
+// Which parts the line has depends on the terminal's width. They do not come and go with the moment.
+func TestBarKeepsItsParts(t *testing.T) {
+	kinds := []*regexp.Regexp{regexp.MustCompile(`^\[`), regexp.MustCompile(`\d %`), regexp.MustCompile(`/59 MiB`), regexp.MustCompile(`/202 files`), regexp.MustCompile(`B/s`), regexp.MustCompile(`files/s`)}
+	for _, byBytes := range []bool{false, true} {
+		for width := 15; width < 130; width++ {
+			var first []bool
+			for i := range int64(202) {
+				s := Snapshot{Total: 202, KnownTotal: true, Delivered: i, Bytes: i * 59 << 20 / 202, TotalBytes: 59 << 20, ByBytes: byBytes,
+					FilesPerSecond: float64(i*i%1500) / 9, BytesPerSecond: 1025 + float64(i*i*i)*10}
+				if i%4 > 0 {
+					s.ETA = time.Duration(1<<(i%13)) * time.Second
+				}
+				text := doneText(s, width)
+				var now []bool
+				for _, kind := range kinds {
+					now = append(now, kind.MatchString(text))
+				}
+				if first == nil {
+					first = now
+				}
+				if !slices.Equal(now, first) {
+					t.Fatalf("%d columns: first %v, now %v: %s", width, first, now, text)
+				}
+				if width >= 59 && (!now[1] || !now[2] || !now[3] || s.ETA > 0 && !strings.Contains(text, "ETA ")) {
+					t.Fatalf("%d columns lack something: %s", width, text)
+				}
+			}
+		}
+	}
+}
+
+// A percentage is of what is counted beside it.
+func TestPercentIsOfItsCounter(t *testing.T) {
+	s := Snapshot{Total: 202, KnownTotal: true, Delivered: 3, Bytes: 59<<20 - 199*2048, TotalBytes: 59 << 20, FilesPerSecond: 0.86, BytesPerSecond: 1800, ETA: time.Second}
+	for _, c := range []struct {
+		byBytes   bool
+		bar, line string
+	}{
+		{false, "1 %  3/202 files  ", ": 1 %, 3 of 202 files; 59 MiB of 59 MiB; "},
+		{true, "99 %  59/59 MiB  ", ": 99 %, 59 MiB of 59 MiB; 3 of 202 files; "},
+	} {
+		s.ByBytes = c.byBytes
+		if got := doneText(s, 79); !strings.Contains(got, c.bar) {
+			t.Errorf("by bytes %v: %q, want %q in it", c.byBytes, got, c.bar)
+		}
+		if got := lineText(s); !strings.Contains(got, c.line) {
+			t.Errorf("by bytes %v: %q, want %q in it", c.byBytes, got, c.line)
 		}
 	}
 }

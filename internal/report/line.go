@@ -66,26 +66,18 @@ func (l *lines) Close() {}
 func lineText(s Snapshot) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: ", Clock(s.Elapsed))
-	if s.KnownTotal && s.Total > 0 {
-		done, total := s.progress()
-		fmt.Fprintf(&b, "%d %%, %s of %s", percent(done, total), count(s.finished()), plural(s.Total, "file"))
-	} else {
-		b.WriteString(plural(s.finished(), "file"))
-	}
-	for _, part := range []struct {
-		n    int64
-		name string
-	}{
-		{s.Failed, "failed"}, {s.Unknown, "unknown"}, {s.Skipped, "skipped"}, {s.Deferred, "deferred"},
-	} {
-		if part.n > 0 {
-			fmt.Fprintf(&b, ", %s %s", count(part.n), part.name)
-		}
-	}
-	fmt.Fprintf(&b, "; %s", size(s.Bytes))
+	files, bytes := filesText(s), size(s.Bytes)
 	if s.KnownTotal && s.TotalBytes > 0 {
-		fmt.Fprintf(&b, " of %s", size(s.TotalBytes))
+		bytes += " of " + size(s.TotalBytes)
 	}
+	main, other := files, bytes
+	if s.ByBytes {
+		main, other = bytes, files
+	}
+	if s.KnownTotal && s.Total > 0 {
+		fmt.Fprintf(&b, "%d %%, ", percent(s.progress()))
+	}
+	fmt.Fprintf(&b, "%s; %s", main, other)
 	fmt.Fprintf(&b, "; %s, %s", perSecond(s.FilesPerSecond, "files"), speed(s.BytesPerSecond))
 	learned := s.learned()
 	if learned.InFlight == 0 { // else one number of them is enough
@@ -100,4 +92,23 @@ func lineText(s Snapshot) string {
 		fmt.Fprintf(&b, "; %s left", Clock(s.ETA))
 	}
 	return b.String()
+}
+
+// filesText says how many files are done, and how many of these are not delivered.
+func filesText(s Snapshot) string {
+	text := plural(s.finished(), "file")
+	if s.KnownTotal && s.Total > 0 {
+		text = count(s.finished()) + " of " + plural(s.Total, "file")
+	}
+	for _, part := range []struct {
+		n    int64
+		name string
+	}{
+		{s.Failed, "failed"}, {s.Unknown, "unknown"}, {s.Skipped, "skipped"}, {s.Deferred, "deferred"},
+	} {
+		if part.n > 0 {
+			text += fmt.Sprintf(", %s %s", count(part.n), part.name)
+		}
+	}
+	return text
 }
