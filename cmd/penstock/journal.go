@@ -271,7 +271,7 @@ func lasted(run journal.Run) string {
 	if run.Finished.IsZero() {
 		return ""
 	}
-	return report.Clock(run.Finished.Sub(run.Started))
+	return report.Span(run.Finished.Sub(run.Started))
 }
 
 func ended(run journal.Run, running bool) string {

@@ -315,7 +315,7 @@ func TestWhoIsDown(t *testing.T) {
 			}
 			w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
 			for _, words := range []string{
-				who + " is down (connection refused): one try at a time until it answers, for 1 h 0 m at most (--give-up-after)",
+				who + " is down (connection refused): one try at a time until it answers, for 1 h at most (--give-up-after)",
 				who + " answers again; nothing was accepted for ",
 			} {
 				if !strings.Contains(w.watch.talk.String(), words) {

@@ -83,7 +83,7 @@ func (r *run) comeBack(ctx context.Context) {
 			return
 		}
 		if wait := time.Until(until); wait > 0 {
-			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them", plural(len(jobs), "unknown file"), short(wait)))
+			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them", plural(len(jobs), "unknown file"), report.Span(wait)))
 			r.settling.Store(&until)
 			select {
 			case <-time.After(wait):

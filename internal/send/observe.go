@@ -68,7 +68,7 @@ func (r *run) observe(e throttle.Event) {
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it
-		r.Log.Debug(fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, short(wait)))
+		r.Log.Debug(fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, report.Span(wait)))
 		return
 	}
 	r.keepWait(e.Key, now, e.Until)
@@ -87,9 +87,9 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
-	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, short(wait), header(e.Source), clock(e.Until, now))
+	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, report.Span(wait), header(e.Source), clock(e.Until, now))
 	if e.Source == "quota" {
-		text = fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, short(wait), clock(e.Until, now))
+		text = fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, report.Span(wait), clock(e.Until, now))
 	}
 	r.Log.Log(context.Background(), level, text)
 }
@@ -307,7 +307,7 @@ func (r *run) retrying(e retry.Event) {
 		if e.Status != 0 {
 			reason += fmt.Sprintf(" (%d)", e.Status)
 		}
-		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason, short(e.Wait)))
+		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason, report.Span(e.Wait)))
 	}
 }
 

@@ -3,7 +3,6 @@ package send
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -122,17 +121,6 @@ func plural[N int | int64](n N, noun string) string {
 		return "1 " + noun
 	}
 	return humanize.Comma(int64(n)) + " " + noun + "s"
-}
-
-// short writes a duration as coarsely as people speak of it.
-func short(d time.Duration) string {
-	switch {
-	case d < 100*time.Millisecond:
-		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
-	case d < 10*time.Second:
-		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
-	}
-	return report.Clock(d)
 }
 
 func seconds(s float64) time.Duration {

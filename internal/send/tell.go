@@ -80,9 +80,9 @@ func (r *run) tell(now time.Time) {
 		case isDown:
 			s.reached = cmp.Or(s.reached, now)
 		case !s.down.IsZero():
-			lasted := "nothing was accepted for " + report.Clock(now.Sub(s.down))
+			lasted := "nothing was accepted for " + report.Span(now.Sub(s.down).Round(time.Second))
 			if !s.reached.IsZero() { // it has worked on a large file since
-				lasted = "it was down for " + report.Clock(s.reached.Sub(s.down))
+				lasted = "it was down for " + report.Span(s.reached.Sub(s.down).Round(time.Second))
 			}
 			r.Log.Info(fmt.Sprintf("%s answers again; %s", cmp.Or(s.blamed, s.key), lasted))
 			s.down, s.reached, s.blamed = time.Time{}, time.Time{}, ""
@@ -123,9 +123,9 @@ func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
 	case after <= 0:
 		return text
 	case ours:
-		return text + fmt.Sprintf(", for %s at most", short(after))
+		return text + fmt.Sprintf(", for %s at most", report.Span(after))
 	}
-	return text + fmt.Sprintf(", for %s at most (--give-up-after)", short(after))
+	return text + fmt.Sprintf(", for %s at most (--give-up-after)", report.Span(after))
 }
 
 // paceOf writes the limits of an event, and their reason.
