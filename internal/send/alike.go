@@ -1,6 +1,7 @@
 package send
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,19 +66,13 @@ func (a *alike) accept(sent time.Time) {
 	}
 }
 
-// narrow reports whether enough files were refused, but all of them in one directory. Then a file from
-// another directory is tried first.
-func (a *alike) narrow() bool {
-	return a.row >= manyAlike && !a.dirs && !aboutAccount(a.status)
-}
+// many reports whether so many files were refused that the server may refuse all. It is given up if it also refuses the newest
+// of those that are left.
+func (a *alike) many() bool { return a.row >= manyAlike && !aboutAccount(a.status) }
 
-// enough reports whether enough files were refused to give up. Alone says that there is no other directory to try.
-func (a *alike) enough(alone bool) bool {
-	if aboutAccount(a.status) {
-		return a.row >= fewAlike
-	}
-	return a.row >= manyAlike && (a.dirs || alone)
-}
+// covers reports whether the files of a directory are among those that the server may refuse: while all that it has refused are
+// in one directory, only these.
+func (a *alike) covers(dir string) bool { return a.many() && (a.dirs || dir == a.dir) }
 
 // declined reports whether a server answered that it has a file at the URL already, as --no-overwrite asked it to. Such an
 // answer counts as a refusal neither of the file nor of the pace.
@@ -146,10 +141,15 @@ func (r *run) countRefusal(j *job, status int) {
 	s := j.server
 	r.mu.Lock()
 	s.alike.refuse(j, status)
-	alone := r.whole && !r.order.several || r.order.letAll && s.accepted == 0
-	enough := s.alike.enough(alone)
-	if s.alike.narrow() {
-		r.narrow.Store(true)
+	var enough bool
+	switch {
+	case aboutAccount(status):
+		enough = s.alike.row >= fewAlike
+	case !s.alike.many():
+	case r.order.letAll:
+		enough = r.refusesAllLocked(s, !r.order.several)
+	default:
+		r.doubting.Store(true)
 	}
 	r.mu.Unlock()
 	if enough {
@@ -225,35 +225,48 @@ func (r *run) refusedNotes() (notes []string) {
 	return notes
 }
 
-// doubted returns the directory of which the item's server has refused so many files alike that one from elsewhere
-// has to be tried first; "" if there is none.
-func (r *run) doubted(it source.Item) string {
-	if !r.narrow.Load() {
-		return ""
+// doubted reports whether the item's server may refuse all, and whether the item is among those that it would refuse.
+func (r *run) doubted(it source.Item) (server, item bool) {
+	if !r.doubting.Load() {
+		return false, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.servers[originOf(it.URL)]
-	if s == nil || s.gone != nil || r.order.letAll || !s.alike.narrow() {
-		return ""
+	if s == nil || s.gone != nil || r.order.letAll || !s.alike.many() {
+		return false, false
 	}
-	return s.alike.dir
+	return true, s.alike.covers(filepath.Dir(it.Path))
 }
 
-// inDoubted reports whether an item is in the directory of which its server refuses everything.
-func (r *run) inDoubted(it source.Item) bool {
-	dir := r.doubted(it)
-	return dir != "" && filepath.Dir(it.Path) == dir
+// refusesAllLocked reports whether a server has refused so many files that it gets no more: also of other directories, or if
+// it has accepted nothing, or if there are no other directories. It requires that mu is held.
+func (r *run) refusesAllLocked(s *server, alone bool) bool {
+	return s.gone == nil && s.alike.many() && (s.alike.dirs || alone || s.accepted == 0)
 }
 
-// closeNarrow closes the servers that refused many files of one directory and accepted nothing. If last, there is no other
-// directory to try, and it also closes those that accepted something before.
-func (r *run) closeNarrow(last bool) {
+// tryNewest waits for what is in flight, tries the newest file that is left of each server that may refuse all, and closes the
+// server if it refuses that, too: what is new is not held up by many files that are refused each time and sort before it. If
+// alone, there are no other directories. From then on nothing is put aside.
+func (r *run) tryNewest(ctx context.Context, alone bool) {
+	if r.pool.Wait(ctx) != nil {
+		return
+	}
+	r.sortAside()
+	r.letAll(true)
 	for _, s := range r.all() {
-		r.mu.Lock()
-		enough := s.gone == nil && s.alike.narrow() && (last || s.accepted == 0)
-		r.mu.Unlock()
-		if enough {
+		refusesAll := func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.refusesAllLocked(s, alone)
+		}
+		if !refusesAll() {
+			continue
+		}
+		if j := r.newestAside(s); j != nil && (r.pool.Submit(ctx, j) != nil || r.pool.Wait(ctx) != nil) {
+			return
+		}
+		if refusesAll() {
 			r.refuseAll(s)
 		}
 	}

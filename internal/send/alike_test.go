@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -80,8 +81,16 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 				name := filepath.Join(w.TempDir(), "j.db")
 				w.journal(name)
 				s := w.run()
-				if n := int(refused.Load()); n < c.most || n > c.most+w.Limits.InFlight {
+				// The newest file is tried beside those in flight, also of another directory.
+				if n := int(refused.Load()); n < c.most || n > c.most+w.Limits.InFlight+1 {
 					t.Errorf("%d were sent in vain", n)
+				}
+				var last int
+				if _, says, _ := strings.Cut(errorsOf(s), "the last "); says != "" {
+					fmt.Sscan(says, &last)
+				}
+				if last < c.most || last > int(refused.Load()) {
+					t.Errorf("%d were refused, it says\n%s", refused.Load(), errorsOf(s))
 				}
 				n, failed := accepted.Load(), refused.Load()
 				w.ended(s, ExitRefused, n, failed, 0, 0, all-n-failed)
@@ -121,8 +130,8 @@ func TestConflictsWithKeys(t *testing.T) {
 		w.Limits.InFlight = 1
 		w.Workers = 1
 		s := w.run()
-		w.ended(s, ExitRefused, 0, 20, 0, 0, 5)
-		if !strings.Contains(errorsOf(s), "the last 20 answers were 409 Conflict and nothing was accepted") {
+		w.ended(s, ExitRefused, 0, 21, 0, 0, 4)
+		if !strings.Contains(errorsOf(s), "the last 21 answers were 409 Conflict and nothing was accepted") {
 			t.Errorf("it says\n%s", errorsOf(s))
 		}
 	})
@@ -254,10 +263,12 @@ func TestFailedBeforeGoLast(t *testing.T) {
 					return w.run()
 				}
 				var sum report.Summary
-				for range 3 { // until each of them has failed
+				for _, want := range []struct{ requests, status int }{
+					{21, ExitRefused}, {21, ExitRefused}, {bad, ExitItems}, // then each of them has failed
+				} {
 					s.calls = nil
-					if sum = run(); sum.ExitStatus != ExitRefused || s.count() != 20 {
-						t.Errorf("exit status %d after %d requests", sum.ExitStatus, s.count())
+					if sum = run(); sum.ExitStatus != want.status || s.count() != want.requests {
+						t.Errorf("exit status %d after %d requests, want %+v", sum.ExitStatus, s.count(), want)
 					}
 				}
 				for i := range 3 {
@@ -278,6 +289,121 @@ func TestFailedBeforeGoLast(t *testing.T) {
 					t.Errorf("--only failed: %+v, %d requests", sum.Items, s.count())
 				}
 			})
+		})
+	}
+}
+
+// New files are delivered in the run that finds them, however many that are refused each time sort before them: by a server that
+// refuses many alike the newest file is tried before it is given up.
+func TestNewFilesAreNotHeldUp(t *testing.T) {
+	const bad, each = 150, 3
+	for _, c := range []struct {
+		name   string
+		where  func(i int) string // a bad file
+		good   string
+		sameAt bool // all files are of one instant
+		from   string
+	}{
+		{"they sort last", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/good", true, "directory"},
+		{"they sort in the middle", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/bad100.", false, "directory"},
+		{"in another directory", func(i int) string { return fmt.Sprintf("%c/bad%03d", 'a'+i%3, i) }, "d/good", true, "directory"},
+		{"in one of those directories", func(i int) string { return fmt.Sprintf("%c/bad%03d", 'a'+i%3, i) }, "b/bad100.", false, "directory"},
+		{"in a directory of its own each", func(i int) string { return fmt.Sprintf("a%03d/bad", i) }, "a100/good", false, "directory"},
+		{"from standard input", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/good", true, "stdin"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var accepted atomic.Int64
+			onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(20 * time.Millisecond)
+				if r.Header.Get("Content-Length") == "3" {
+					w.WriteHeader(http.StatusUnprocessableEntity)
+					return
+				}
+				accepted.Add(1)
+				w.WriteHeader(http.StatusCreated)
+			}, func(w *world) {
+				dir, journalName := w.TempDir(), filepath.Join(w.TempDir(), "j.db")
+				var names []string
+				at := time.Now()
+				add := func(name, text string) {
+					name = filepath.Join(dir, name)
+					if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Chtimes(name, at, at); err != nil {
+						t.Fatal(err)
+					}
+					names = append(names, name)
+				}
+				for i := range bad {
+					add(c.where(i), "bad")
+				}
+				for run := range 4 {
+					if !c.sameAt {
+						at = at.Add(time.Minute)
+					}
+					for i := range each {
+						add(fmt.Sprintf("%s%d%d", c.good, run, i), "good")
+					}
+					if c.from == "stdin" {
+						w.stdin("http://127.0.0.1/{name}", "PUT", names...)
+					} else {
+						w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
+					}
+					w.journal(journalName)
+					accepted.Store(0)
+					s := w.run()
+					if s.Items.Delivered != each || accepted.Load() != each {
+						t.Errorf("run %d: exit status %d, %+v\n%s", run+1, s.ExitStatus, s.Items, errorsOf(s))
+					}
+				}
+			})
+		})
+	}
+}
+
+// A list that neither ends nor pauses does not keep a run going whose server refuses everything.
+func TestRefusedOfEndlessStdin(t *testing.T) {
+	for _, dirs := range []int{1, 500} {
+		var n atomic.Int64
+		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+			n.Add(1)
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		}, func(w *world) {
+			root := w.TempDir()
+			var names []string
+			for i := range 500 {
+				name := filepath.Join(root, fmt.Sprint(i*dirs/500), fmt.Sprint(i))
+				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				names = append(names, name)
+			}
+			in, out := io.Pipe()
+			var writing sync.WaitGroup
+			writing.Go(func() {
+				for _, name := range names {
+					time.Sleep(100 * time.Millisecond)
+					if _, err := io.WriteString(out, name+"\n"); err != nil {
+						return
+					}
+				}
+			})
+			defer writing.Wait()
+			defer in.Close()
+			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
+			begin := time.Now()
+			s := w.run()
+			// Twenty take two seconds.
+			if took := time.Since(begin); s.ExitStatus != ExitRefused || n.Load() != 21 || took < 2*time.Second+maxListing || took > 3*time.Second+maxListing {
+				t.Errorf("%d directories: exit status %d after %v, %d requests\n%s", dirs, s.ExitStatus, took, n.Load(), errorsOf(s))
+			}
 		})
 	}
 }

@@ -120,7 +120,7 @@ type run struct {
 	unread      atomic.Bool                          // the reader of the results is waited for
 	unnoted     atomic.Int64                         // items that failed and that the journal has nothing of
 	asked       struct{ found, absent atomic.Int64 } // what servers said of items in doubt
-	narrow      atomic.Bool                          // a server has refused many items of one directory
+	doubting    atomic.Bool                          // a server has refused many items alike
 
 	// For submit, and after it for summary.
 	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything
@@ -368,7 +368,7 @@ func (r *run) submit(ctx context.Context) {
 			r.end(ExitFailed, err)
 			return
 		default:
-			if !r.putAside(it) && !r.submitItem(ctx, it) {
+			if !r.putAside(ctx, it) && !r.submitItem(ctx, it) {
 				return
 			}
 		}

@@ -49,11 +49,11 @@ func TestItemsAsideAreBounded(t *testing.T) {
 		s := r.serverLocked(originOf(it.URL))
 		s.alike = alike{row: manyAlike, status: http.StatusForbidden, dir: "d"}
 		r.mu.Unlock()
-		r.narrow.Store(true)
-		if r.doubted(it) != "d" {
+		r.doubting.Store(true)
+		if _, doubted := r.doubted(it); !doubted {
 			w.Fatal("the server is not in doubt")
 		}
-		if r.putAside(it) || len(r.order.refused) != maxAside {
+		if r.putAside(w.Context(), it) || len(r.order.refused) != maxAside {
 			w.Errorf("%d items are aside", len(r.order.refused))
 		}
 		if s.gone == nil {
