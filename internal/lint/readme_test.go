@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // A block is a fenced part of README.md.
@@ -43,6 +44,19 @@ func readme(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// Prose can be read, and a change of it reviewed, without a line that a terminal breaks. A row of a table is one line.
+func TestReadmeLines(t *testing.T) {
+	code := false
+	for i, line := range strings.Split(readme(t), "\n") {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+		if n := utf8.RuneCountInString(line); n > 140 && !code && !strings.HasPrefix(line, "|") {
+			t.Errorf("README.md:%d has %d columns", i+1, n)
+		}
+	}
 }
 
 // What README shows in Go is the body of an Example, or a function or a whole file of the programs under examples: code that is built,
