@@ -16,7 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 )
 
-const status412, status103 = "\x08\x03412", "\x08\x03103" // in HPACK
+const status412 = "\x08\x03412" // in HPACK
 
 // repeatables are requests of all kinds that net/http sends again by itself.
 var repeatables = map[string]func(t *testing.T) *http.Request{
@@ -102,26 +102,6 @@ func TestResetsAreAttempts(t *testing.T) {
 			})
 		}
 	}
-}
-
-// net/http does not go on without end if a server resets each stream after a 1xx.
-func TestResetsAfterA1xx(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sent, p := 0, exact
-		p.Attempts = 1
-		c, _ := h2server(t, p, func(_, _ int, c *h2conn) {
-			if sent++; sent == 100 {
-				c.Close()
-				return
-			}
-			c.frame(frameHeaders, endHeaders, c.last, status103)
-			c.frame(frameReset, 0, c.last, streamError)
-		})
-		r := end(t, c, request(t, "GET", ""))
-		check(t, "outcome", r.Outcome, Failed)
-		check(t, "uncertain", r.Uncertain, true)
-		check(t, "sent", sent, maxConns)
-	})
 }
 
 // net/http sends a GET again by itself, also with HTTP/1, if a connection that it kept ends. Each is an attempt.

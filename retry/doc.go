@@ -90,8 +90,11 @@
 //     connection ends before an answer. Each of these counts as a try, and [Policy].Attempts bounds how many there are. A
 //     request that is not repeatable is not sent again: if the connection ends it is Unknown.
 //
+// An interim response (1xx) is no answer: the server works on the request, and may have processed it.
+//
 // A transport around net/http's own may send other requests within a try, or the same once more after an answer. One that
-// sends a request again without an answer breaks these rules.
+// sends a request again without an answer breaks these rules. So does one that sends a request without a body again on
+// another connection of HTTP/2 after an answer with interim responses before it: no hook of httptrace shows that answer.
 //
 // A 2xx that comes before the last byte of the request's body was written waits for that, up to ten
 // seconds. It does not count if the writing fails or does not end: such a server may have stored a

@@ -3,10 +3,12 @@ package retry
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -29,11 +31,12 @@ const (
 	readBody     // of a request that asks
 	framed       // its header went out by HTTP/2
 	wroteHeader  // at least to a buffer
-	answered     // by a first byte
+	answered     // by a first byte, perhaps that of an interim response
+	interim      // there was such a response (1xx), which says nothing of the outcome
 )
 
 // again are the marks of what is done anew when the request is sent again.
-const again = wroteRequest | cutShort | readBody | framed | wroteHeader | answered
+const again = wroteRequest | cutShort | readBody | framed | wroteHeader | answered | interim
 
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
@@ -55,6 +58,8 @@ type attempt struct {
 	conns  int                     // how many there were
 	left   int32                   // how often it may be sent again after it may have been processed
 	resent atomic.Int32            // how often it was
+
+	interimBytes atomic.Int64 // of the headers of interim responses
 }
 
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
@@ -84,7 +89,7 @@ func (a *attempt) trace(c *call) context.Context {
 	}
 	var ctx context.Context = c
 	if !a.gated {
-		hooks.WroteHeaders, hooks.GotFirstResponseByte = a.wroteHeaders, a.gotByte
+		hooks.WroteHeaders, hooks.GotFirstResponseByte, hooks.Got1xxResponse = a.wroteHeaders, a.gotByte, a.gotInterim
 		protocol := a.origin.protocol.Load()
 		if protocol == 0 { // the hook costs an allocation for each field of the header
 			hooks.WroteHeaderField = a.header
@@ -128,6 +133,26 @@ func (a *attempt) header(name string, _ []string) {
 func (a *attempt) wroteHeaders() { a.mark(wroteHeader) }
 func (a *attempt) gotByte()      { a.mark(answered) }
 
+// maxInterim bounds the headers of a try's interim responses, in bytes. It is the bound of net/http, which leaves it to the hook
+// if there is one.
+const maxInterim = 10 << 20
+
+var errInterim = fmt.Errorf("the server sent more than %d MiB of interim responses (1xx) and no final one", maxInterim>>20)
+
+func (a *attempt) gotInterim(_ int, h textproto.MIMEHeader) error {
+	a.mark(interim)
+	size := int64(len("HTTP/1.1 100 \r\n\r\n"))
+	for name, values := range h {
+		for _, value := range values {
+			size += int64(len(name) + len(value) + len(": \r\n"))
+		}
+	}
+	if a.interimBytes.Add(size) > maxInterim {
+		return errInterim
+	}
+	return nil
+}
+
 // http2 reports whether the last connection speaks HTTP/2.
 func (a *attempt) http2() bool {
 	if a.marks()&framed != 0 {
@@ -140,7 +165,7 @@ func (a *attempt) http2() bool {
 }
 
 // maxConns bounds how often one try is sent by HTTP/2. net/http itself goes on without end as long as a server ends each
-// connection, or each stream after a 1xx.
+// connection.
 const maxConns = 10
 
 // doubtful reports whether the server may have processed the request if net/http is about to send it again by itself.
@@ -149,10 +174,12 @@ func (a *attempt) doubtful() bool {
 	if seen&gotConn == 0 || !a.gated && seen&wroteHeader == 0 {
 		return false
 	}
-	if seen&answered != 0 {
+	http2 := a.http2()
+	// With HTTP/1 net/http sends nothing again once something was answered.
+	if seen&answered != 0 && !(http2 && seen&interim != 0) {
 		return false // a transport around net/http's own sends it once more, or something else before
 	}
-	return !a.careful || a.http2()
+	return !a.careful || http2
 }
 
 // proven records that nothing was processed where net/http sends again by itself only then.
