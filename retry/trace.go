@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -52,7 +53,7 @@ type attempt struct {
 	// What net/http sends again by itself.
 	origin *origin                 // that the request goes to
 	gated  bool                    // it cannot do so without another body
-	refuse context.CancelCauseFunc // ends the try before something is sent again; if nil, HTTP/2 is not expected
+	refuse context.CancelCauseFunc // ends the try before something is sent again; if nil, HTTP/2 is not possible
 	why    atomic.Pointer[error]   // the reason for that
 	conn   net.Conn                // the last one
 	conns  int                     // how many there were
@@ -94,7 +95,7 @@ func (a *attempt) trace(c *call) context.Context {
 		if protocol == 0 { // the hook costs an allocation for each field of the header
 			hooks.WroteHeaderField = a.header
 		}
-		if protocol != 1 {
+		if a.perhapsHTTP2(c.req.URL) {
 			ctx, a.refuse = context.WithCancelCause(c)
 		}
 	}
@@ -109,18 +110,23 @@ func (a *attempt) traceHop(ctx context.Context) context.Context {
 
 // watchHop returns the request of a redirect as one that can be refused, see trace, also if the first server speaks HTTP/1.
 func (a *attempt) watchHop(req *http.Request) *http.Request {
-	protocol := a.origin.protocol.Load()
-	if a.gated || protocol == 1 {
+	if a.gated || !a.perhapsHTTP2(req.URL) {
 		return req
 	}
 	ctx := req.Context()
 	if a.refuse == nil {
 		ctx, a.refuse = context.WithCancelCause(ctx)
 	}
-	if protocol == 0 {
+	if a.origin.protocol.Load() == 0 {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: a.header})
 	}
 	return req.WithContext(ctx)
+}
+
+// perhapsHTTP2 reports whether a request to u may go out by HTTP/2. With TLS each connection is negotiated, and behind one name
+// there may be servers of both protocols.
+func (a *attempt) perhapsHTTP2(u *url.URL) bool {
+	return a.origin.protocol.Load() != 1 || u != nil && u.Scheme == "https"
 }
 
 // header notes by the first field of a header, which with HTTP/2 is a pseudo-header, how it goes out.
@@ -158,10 +164,16 @@ func (a *attempt) http2() bool {
 	if a.marks()&framed != 0 {
 		return true
 	}
-	if secure, ok := a.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		return secure.ConnectionState().NegotiatedProtocol == "h2"
+	if http2, ok := negotiatedHTTP2(a.conn); ok {
+		return http2
 	}
 	return a.origin.protocol.Load() == 2
+}
+
+// negotiatedHTTP2 reports whether conn speaks HTTP/2, if it has TLS.
+func negotiatedHTTP2(conn net.Conn) (http2, ok bool) {
+	secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2", ok
 }
 
 // maxConns bounds how often one try is sent by HTTP/2. net/http itself goes on without end as long as a server ends each
@@ -223,7 +235,7 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 			if a.refuse != nil {
 				a.refuse(errConnEnded)
 			}
-			if info.Conn != nil {
+			if http2, _ := negotiatedHTTP2(info.Conn); !http2 && info.Conn != nil {
 				info.Conn.Close() // with HTTP/1 it has no other request, and another goroutine may be about to write
 			}
 			return
