@@ -14,7 +14,8 @@ import (
 //	Burst + Ratio·calls + PerSecond·seconds
 //
 // retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for
-// its turn; none is dropped. Put the same Budget into every [Policy] that sends to one server. The
+// its turn; none is dropped. That includes those that begin at once, and those that net/http makes by
+// itself where the request may have been processed. Put the same Budget into every [Policy] that sends to one server. The
 // zero value is the defaults below. A Budget must not be copied after first use; its methods are
 // safe for concurrent use, its fields must not be changed.
 type Budget struct {
@@ -64,11 +65,22 @@ func (b *Budget) take(now time.Time) time.Duration {
 	return time.Duration(math.Ceil(wait))
 }
 
-// add brings the account up to now, adds n and returns it.
-func (b *Budget) add(now time.Time, n float64) float64 {
-	burst := orElse(b.Burst, 10)
+// takeNow pays for one retry that begins at once. It reports whether it could.
+func (b *Budget) takeNow(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.addLocked(now, 0) >= 1 && b.addLocked(now, -1) >= 0
+}
+
+// add brings the account up to now, adds n and returns it.
+func (b *Budget) add(now time.Time, n float64) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.addLocked(now, n)
+}
+
+func (b *Budget) addLocked(now time.Time, n float64) float64 {
+	burst := orElse(b.Burst, 10)
 	if !b.mu.started {
 		b.mu.started, b.mu.tokens, b.mu.at = true, burst, now
 	}

@@ -150,7 +150,7 @@ func (c *call) newRequest() *http.Request {
 	if c.tries > 0 { // a hook of the first one may still be called
 		c.attempt = new(attempt)
 	}
-	c.attempt.kind, c.attempt.origin = c.kind, c.origin
+	c.attempt.kind, c.attempt.origin, c.attempt.budget = c.kind, c.origin, c.policy.Budget
 	if c.repeatable {
 		c.attempt.left = int32(min(c.policy.Attempts-1-c.failures-c.hidden, math.MaxInt32))
 	}
@@ -227,22 +227,14 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 		c.reason = reasonNoGetBody
 		return c.end(outcome, retryAt, because(c.last, ErrNoGetBody))
 	}
-	if _, goOn := c.atOnce(); !goOn {
-		return 0, false
+	if stopping := c.client.stopping(); stopping.Err() != nil {
+		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
 	}
 	wait, end := c.plan(c.Context, now, s)
 	if end != nil {
 		return c.end(end.outcome, end.retryAt, because(c.last, end.why))
 	}
 	return wait, true
-}
-
-// atOnce plans no wait before the next try, or ends the call because the client was stopped.
-func (c *call) atOnce() (time.Duration, bool) {
-	if stopping := c.client.stopping(); stopping.Err() != nil {
-		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
-	}
-	return 0, true
 }
 
 func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {

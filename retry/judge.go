@@ -57,7 +57,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 		c.learnExpect(c.status, seen)
 		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
 			c.last, c.reason, c.unexpected = c.statusError(resp), reasonExpectation, true
-			return c.atOnce() // and never again
+			return c.next(now, step{atOnce: true}, Deferred) // and never again
 		}
 		if c.status >= 300 {
 			hints = hint.Parse(c.status, resp.Header, now)
@@ -66,7 +66,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 
 	if err != nil && nethttp.GoneAway(c.wire.err) && c.replayable && !c.goneAway {
 		c.reason, c.goneAway = reasonGoneAway, true
-		return c.atOnce() // as net/http does; if it is so again, with a wait
+		return c.next(now, step{atOnce: true}, Deferred) // as net/http does; if it is so again, with a wait
 	}
 	c.goneAway = false
 	verdict := c.verdict(resp, err, seen, sent, hints)
@@ -112,12 +112,10 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	if s.failure {
 		c.failures, c.hidden = c.failures+c.hidden, 0
 	}
-	wait, goOn = c.next(now, s, Failed)
-	if goOn && !c.refused && (errors.Is(err, errStreamReset) || errors.Is(err, errConnEnded)) {
-		c.refused = true
-		return 0, true // as net/http would have done, once
+	if !c.refused && (errors.Is(err, errStreamReset) || errors.Is(err, errConnEnded)) {
+		c.refused, s.atOnce = true, true // as net/http would have done, once
 	}
-	return wait, goOn
+	return c.next(now, s, Failed)
 }
 
 // judgeFile returns why the file behind the request, if there is one, makes any answer worthless, or nil.

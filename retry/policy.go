@@ -240,6 +240,7 @@ type step struct {
 	asked   time.Duration // the wait asked for, zero or less if none was
 	failure bool          // counts against Attempts
 	refusal bool          // counts against GiveUpAfter; it may be both
+	atOnce  bool          // adds no wait of our own
 
 	unproven bool // as a refusal, it may as well be the request's own failure
 }
@@ -265,7 +266,10 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	if asked > c.policy.MaxWait {
 		return 0, &ending{Deferred, now.Add(asked), fmt.Errorf("asked to wait %v, longer than MaxWait %v", asked, c.policy.MaxWait)}
 	}
-	own := c.jitter(s.refusal && (!s.failure || asked > 0)) // a refusal is spread, not backed off
+	var own time.Duration
+	if !s.atOnce {
+		own = c.jitter(s.refusal && (!s.failure || asked > 0)) // a refusal is spread, not backed off
+	}
 	wait := plus(asked, own)
 	until := now.Add(wait)
 	patience := c.policy.GiveUpAfter

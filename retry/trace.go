@@ -58,6 +58,7 @@ type attempt struct {
 	conn   net.Conn                // the last one
 	conns  int                     // how many there were
 	left   int32                   // how often it may be sent again after it may have been processed
+	budget *Budget                 // if not nil, pays for that
 	resent atomic.Int32            // how often it was
 
 	interimBytes atomic.Int64 // of the headers of interim responses
@@ -230,7 +231,7 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 		case a.refuse != nil && a.http2():
 			a.refuse(errStreamReset) // with HTTP/2 nothing is sent once the context has ended
 			return
-		case a.resent.Load() >= a.left:
+		case a.resent.Load() >= a.left || a.budget != nil && !a.budget.takeNow(time.Now()):
 			a.why.Store(&errConnEnded)
 			if a.refuse != nil {
 				a.refuse(errConnEnded)
