@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -15,10 +16,33 @@ func (a *attempt) releaseOnClose(resp *http.Response) {
 		a.release()
 		return
 	}
-	if _, upgraded := resp.Body.(io.Writer); upgraded || resp.ProtoMajor > 1 && a.refuse == nil {
-		return
+	stream, isUpgraded := resp.Body.(io.ReadWriteCloser)
+	switch {
+	case a.refuse == nil && (isUpgraded || resp.ProtoMajor > 1): // there is nothing to free or to drain
+	case isUpgraded:
+		resp.Body = &upgraded{ReadWriteCloser: stream, attempt: a}
+	default:
+		resp.Body = &reply{ReadCloser: resp.Body, attempt: a, left: resp.ContentLength, ended: resp.ProtoMajor > 1} // HTTP/2 ends the stream only
 	}
-	resp.Body = &reply{ReadCloser: resp.Body, attempt: a, left: resp.ContentLength, ended: resp.ProtoMajor > 1} // HTTP/2 ends the stream only
+}
+
+// upgraded is the body of a 101: the connection itself.
+type upgraded struct {
+	io.ReadWriteCloser
+	attempt *attempt
+}
+
+func (u *upgraded) Close() error {
+	defer u.attempt.release()
+	return u.ReadWriteCloser.Close()
+}
+
+// CloseWrite is there because net/http's own body has it.
+func (u *upgraded) CloseWrite() error {
+	if half, ok := u.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return fmt.Errorf("CloseWrite: %w", http.ErrNotSupported)
 }
 
 // reply is the body of a response that is returned to the caller.

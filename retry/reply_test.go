@@ -104,16 +104,59 @@ func TestCloseOfALongBody(t *testing.T) {
 	check(t, "read by Close", left-body.Len(), 0)
 }
 
-// A stream that the protocol was switched to is the caller's own.
-func TestUpgradedBodyIsLeftAlone(t *testing.T) {
-	upgraded := struct{ io.ReadWriteCloser }{}
-	c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: upgraded}, nil
-	}), exact)
-	c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
-	resp, err := c.Do(request(t, "GET", "").WithContext(context.Background()))
-	if err != nil || resp.Body != io.ReadCloser(upgraded) {
-		t.Errorf("%v: %+v", err, resp)
+// A stream that the protocol was switched to.
+type stream struct {
+	io.ReadWriteCloser
+	halfClosed bool
+}
+
+func (*stream) Close() error        { return nil }
+func (s *stream) CloseWrite() error { s.halfClosed = true; return nil }
+
+// A stream that the protocol was switched to is the caller's own. What its context holds is freed by Close, and not before.
+func TestUpgradedBody(t *testing.T) {
+	for name, row := range map[string]struct {
+		url  string
+		http int // the protocol of an answer before, if there was one
+	}{
+		"first answer":             {"http://h.example/", 0},
+		"HTTP/1":                   {"http://h.example/", 1},
+		"HTTP/1 with TLS":          {"https://h.example/", 1},
+		"a proxy of both versions": {"http://h.example/", 2},
+	} {
+		var ctx context.Context
+		upgraded, plain := &stream{}, row.http
+		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			ctx = r.Context()
+			if plain > 0 {
+				resp := answer(204, "")
+				resp.ProtoMajor, plain = plain, 0
+				return resp, nil
+			}
+			return &http.Response{StatusCode: http.StatusSwitchingProtocols, ProtoMajor: 1, Body: upgraded}, nil
+		}), exact)
+		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", row.url, nil)
+		if row.http > 0 {
+			check(t, name+": before", end(t, c, req).Outcome, Delivered)
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, ok := resp.Body.(interface {
+			io.ReadWriteCloser
+			CloseWrite() error
+		})
+		if !ok {
+			t.Fatalf("%s: %T", name, resp.Body)
+		}
+		owned := ctx.Done() == t.Context().Done() // nothing is to be freed
+		check(t, name+": left alone", resp.Body == io.ReadCloser(upgraded), owned)
+		check(t, name+": half closed", body.CloseWrite() == nil && upgraded.halfClosed, true)
+		check(t, name+": before Close", ctx.Err(), nil)
+		check(t, name+": Close", body.Close(), nil)
+		check(t, name+": freed", ctx.Err() != nil, !owned)
 	}
 }
 
