@@ -99,7 +99,7 @@ func (s *source) openFile(ctx context.Context) (f *os.File, err error) {
 		return err
 	})
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // it was there when it was looked at
+	case err == ErrChanged || errors.Is(err, fs.ErrNotExist): // it was there when it was looked at
 		s.changed.Store(true)
 		err = s.err()
 	case err != nil:
@@ -141,7 +141,7 @@ func (s *source) read(info os.FileInfo) (io.ReadCloser, error) {
 
 // compare remembers what it finds: once a body was wrong, no later answer makes it right.
 func (s *source) compare(info os.FileInfo) error {
-	if info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime()) {
+	if !info.Mode().IsRegular() || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime()) {
 		s.changed.Store(true)
 	}
 	return s.err()

@@ -52,6 +52,7 @@ func TestSeenBefore(t *testing.T) {
 		{"removed", os.Remove, fs.ErrNotExist},
 		{"a directory", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, ErrChanged},
 		{"a pipe", func(path string) error { return errors.Join(os.Remove(path), mkfifo(path)) }, ErrChanged}, // must not block
+		{"a socket", func(path string) error { return errors.Join(os.Remove(path), listen(path)) }, ErrChanged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if runtime.GOOS == "windows" && (c.name == "a directory" || c.name == "replaced by one of the same size and time") {

@@ -12,13 +12,35 @@ import (
 )
 
 // openFile is os.Open without the attempt to have the network poller watch the
-// file, which takes five system calls and never works with a regular one.
+// file, which takes five system calls and never works with a regular one. It does not block.
 func openFile(path string) (*os.File, error) {
-	fd, err := open(path, 0)
+	fd, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
+	if err := unix.SetNonblock(fd, false); err != nil { // else os.NewFile would have it watched
+		unix.Close(fd)
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// openRegular opens what was a regular file when it was looked at. If it is known to be one no longer, it fails with [ErrChanged].
+func openRegular(path string) (fd int, err error) {
+	fd, err = open(path, unix.O_NONBLOCK) // to open a pipe can block forever
+	if err == nil {
+		return fd, nil
+	}
+	info, statErr := os.Stat(path)
+	switch {
+	case statErr != nil:
+		return -1, err
+	case !info.Mode().IsRegular(): // such as a socket
+		return -1, ErrChanged
+	case errors.Is(err, unix.EAGAIN): // another program has a lease on it, which ends if it is waited for
+		return open(path, 0)
+	}
+	return -1, err
 }
 
 func open(path string, flags int) (fd int, err error) {
@@ -44,12 +66,7 @@ func uninterrupted(call func() error) error {
 // that it is no longer so, it fails with [ErrChanged].
 // That it goes without an *os.File, which has a finalizer and a lock, matters where files are small.
 func readFile(path string, data []byte, info os.FileInfo) error {
-	fd, err := open(path, unix.O_NONBLOCK) // for a pipe that took its place
-	if errors.Is(err, unix.EAGAIN) {       // another program has a lease on it, which ends if it is waited for
-		if _, err = statRegular(path); err == nil {
-			fd, err = open(path, 0)
-		}
-	}
+	fd, err := openRegular(path)
 	if err != nil {
 		return err
 	}
