@@ -2,6 +2,6 @@
 
 package retry
 
-import "syscall"
+import "golang.org/x/sys/unix"
 
-func mkfifo(path string) bool { return syscall.Mkfifo(path, 0o600) == nil }
+func mkfifo(path string) bool { return unix.Mkfifo(path, 0o600) == nil }

@@ -7,13 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSpecialFiles(t *testing.T) {
 	tree(t, "d/a")
-	if err := syscall.Mkfifo("d/pipe", 0o666); err != nil {
+	if err := unix.Mkfifo("d/pipe", 0o666); err != nil {
 		t.Fatal(err)
 	}
 	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
@@ -31,7 +32,7 @@ func TestSpecialFiles(t *testing.T) {
 // A pipe, a socket or a device is an error where it is named and left out where it is found, and nobody waits for it.
 func TestSpecialFilesNamed(t *testing.T) {
 	tree(t, "d/a", "d/")
-	if err := syscall.Mkfifo("d/pipe", 0o666); err != nil {
+	if err := unix.Mkfifo("d/pipe", 0o666); err != nil {
 		t.Fatal(err)
 	}
 	socket, err := net.Listen("unix", "d/socket")
