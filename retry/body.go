@@ -33,10 +33,13 @@ func plainBody(body io.ReadCloser) io.ReadCloser {
 	return body
 }
 
-// checkBody returns an error if the file behind a request, if there is one, could not be opened as what it was,
-// so that nothing of it was sent, or is no longer what it was.
-func checkBody(req *http.Request) (err error, unsent bool) {
-	if file, ok := req.Body.(interface{ Verify() (error, bool) }); ok {
+// checkBody returns an error if the file behind a request, if there is one, could not be opened or is no longer what it was. It
+// reports whether that is known to have kept all of it from being sent.
+func checkBody(req *http.Request) (unsent bool, err error) {
+	switch file := req.Body.(type) {
+	case *filebody.Large:
+		return file.Verify()
+	case *filebody.Small:
 		return file.Verify()
 	}
 	if req.Body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
@@ -45,10 +48,10 @@ func checkBody(req *http.Request) (err error, unsent bool) {
 			body.Close()
 		}
 		if errors.Is(err, ErrFileChanged) {
-			return err, false
+			return false, err
 		}
 	}
-	return nil, false
+	return false, nil
 }
 
 // hasBody reports whether anything but headers is to be sent.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/hint"
 	"github.com/penstock/penstock/internal/nethttp"
 )
@@ -18,8 +19,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
 	c.status, c.last, c.reason, c.uncertain, c.early = 0, nil, "", false, false
 
-	if b, ok := c.req.Body.(interface{ Recycle() }); ok && c.tries == 1 && c.attempt.sentOnce() {
-		b.Recycle() // the other tries have bodies of their own
+	if b, ok := c.req.Body.(filebody.Recycler); ok && c.tries == 1 && c.attempt.sentOnce() {
+		b.Recycle(filebody.Sent{}) // the other tries have bodies of their own
 	}
 	if why := c.judgeFile(resp, err, sent); why != nil {
 		return c.end(c.orUnknown(c.uncertain, Failed), time.Time{}, why)
@@ -120,7 +121,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 
 // judgeFile returns why the file behind the request, if there is one, makes any answer worthless, or nil.
 func (c *call) judgeFile(resp *http.Response, err error, sent bool) error {
-	why, unsent := checkBody(c.req)
+	unsent, why := checkBody(c.req)
 	if why == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
 		why = redact(c.req, err)
 	}

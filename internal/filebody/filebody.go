@@ -157,10 +157,9 @@ func (s *source) err() error {
 	return nil
 }
 
-// Verify looks at the file once more, by its path, and returns an error if it is no longer what it was, or
-// could not be opened as that, so that nothing of it was sent. One that is gone has changed, too: nobody
-// can tell whether what was sent is what it was to be.
-func (s *source) Verify() (err error, unsent bool) {
+// Verify looks at the file once more, by its path. It returns an error if the file has changed since [Set], or is gone, or could not be
+// opened, and reports whether nothing of it was sent for that reason.
+func (s *source) Verify() (unsent bool, err error) {
 	info, err := os.Stat(s.path)
 	if err != nil {
 		s.changed.Store(true)
@@ -168,7 +167,7 @@ func (s *source) Verify() (err error, unsent bool) {
 	} else {
 		err = s.compare(info)
 	}
-	return err, s.failed.Load() != nil
+	return s.failed.Load() != nil, err
 }
 
 // Large is a large file, opened when it is first read. It goes out by sendfile: package net takes
@@ -275,8 +274,14 @@ func buffer(size int) *[]byte {
 	return data
 }
 
+// A Recycler is a body whose memory can be used again once it was sent.
+type Recycler interface{ Recycle(Sent) }
+
+// Sent keeps bodies of other packages, which cannot name it, from being taken for a [Recycler].
+type Sent struct{}
+
 // Recycle gives the buffer back. Nobody may read the body any more; a reader finds it empty.
-func (b *Small) Recycle() {
+func (b *Small) Recycle(Sent) {
 	if b.data != nil {
 		b.Reader.Reset(nil)
 		buffers.Put(b.data)

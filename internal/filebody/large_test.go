@@ -62,7 +62,7 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 				if err := open(req.Body.(*Large)); !errors.Is(err, ErrChanged) || strings.Count(err.Error(), "retry: body: ") != 1 {
 					t.Error(err)
 				}
-				if err, unsent := req.Body.(*Large).Verify(); !errors.Is(err, ErrChanged) || !unsent {
+				if unsent, err := req.Body.(*Large).Verify(); !errors.Is(err, ErrChanged) || !unsent {
 					t.Errorf("Verify: %v, unsent %v", err, unsent)
 				}
 			})

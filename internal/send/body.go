@@ -108,9 +108,9 @@ func (b *lateBody) SyscallConn() (syscall.RawConn, error) {
 }
 
 // Recycle gives back the memory of a small file that was sent.
-func (b *lateBody) Recycle() {
-	if f, ok := b.file.(interface{ Recycle() }); ok {
-		f.Recycle()
+func (b *lateBody) Recycle(sent filebody.Sent) {
+	if f, ok := b.file.(filebody.Recycler); ok {
+		f.Recycle(sent)
 	}
 }
 
