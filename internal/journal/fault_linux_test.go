@@ -169,6 +169,29 @@ func TestDurable(t *testing.T) {
 	}
 }
 
+// The file of a new journal is whole without its log, as it was synced.
+func TestNewFileIsWhole(t *testing.T) {
+	path := newPath(t)
+	j := mustOpen(t, path)
+	defer mustClose(t, j)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := newPath(t)
+	if err := os.WriteFile(alone, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if runs, err := r.Runs(); len(runs) != 1 || err != nil {
+		t.Errorf("runs %v, %v", runs, err)
+	}
+}
+
 // asNobody runs the test in a process without root's rights, to which permissions mean something.
 func asNobody(t *testing.T) bool {
 	if os.Getuid() != 0 {

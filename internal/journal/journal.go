@@ -215,6 +215,9 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if started.IsZero() {
 		started = time.Now()
 	}
+	if _, err := j.conn.ExecContext(ctx, "PRAGMA synchronous=FULL"); err != nil {
+		return nil, err
+	}
 	r, err := j.conn.ExecContext(ctx, "INSERT INTO run (started, target, method, command, version) VALUES (?,?,?,?,?)",
 		started.UnixMilli(), o.Target, o.Method, o.Command, o.Version)
 	if err != nil {
@@ -222,6 +225,11 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	}
 	if j.run, err = r.LastInsertId(); err != nil {
 		return nil, err
+	}
+	if tables == 0 { // what create did not sync; without a write-ahead log that commit has done it
+		if _, err := j.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(FULL)"); err != nil {
+			return nil, err
+		}
 	}
 	return newWriter(j, j.conn, file)
 }
