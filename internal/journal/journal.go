@@ -77,6 +77,7 @@ type Journal struct {
 	index   *index
 	next    int64 // n of the next new row
 	waiting []entry
+	urgent  bool // one of them is waited for
 	loads   []load
 	flushes []chan<- error
 	waits   []Wait
@@ -393,7 +394,7 @@ func (j *Journal) Load(id uint64) (Item, error) {
 	return l.item, fault(j.path, l.err)
 }
 
-// Put records an item soon. It returns at once unless 32 rows wait for their commit.
+// Put records an item soon. It returns at once unless 256 rows wait for their commit.
 //
 // After the commit that holds the row, done is called, or with an error where there is none and will be none: see
 // [Journal.Flush]. It is called by the writer, in the order of Put, one call at a time; it must not call Put, Begin,
@@ -453,8 +454,12 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 	x.setRow(n, it.print(), it.State)
 	j.waiting = append(j.waiting, entry{it, n, begin, done})
 	j.rows++
+	j.urgent = j.urgent || begin
+	wake := begin || len(j.waiting) == 1 || len(j.waiting) == crowd
 	j.mu.Unlock()
-	j.poke()
+	if wake {
+		j.poke()
+	}
 	return nil
 }
 

@@ -147,28 +147,63 @@ func TestKilledRun(t *testing.T) {
 	})
 }
 
-// A row waits for nothing but the disk, however many timers there are: fake time stands still.
-func TestLoneRowWaitsForNoTimer(t *testing.T) {
+// A row is committed at once if no commit ended in the last 10 ms, if somebody waits for the writer, or if 128 rows have come
+// together; otherwise when these 10 ms are over.
+func TestInstantsOfCommits(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		j, err := Open(t.Context(), Options{Path: filepath.Join(dir, "j.db")})
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := time.Now()
-		for i := range 3 {
-			mustPut(t, j, Item{ID: uint64(i), State: Delivered})
-			if err := j.Begin(t.Context(), Item{ID: uint64(i + 10)}); err != nil {
-				t.Error(err)
+		begin := time.Now()
+		var id uint64
+		put := func(rows int, want time.Duration) {
+			for range rows {
+				id++
+				j.Put(Item{ID: id, State: Delivered}, func(err error) {
+					if got := time.Since(begin); got != want || err != nil {
+						t.Errorf("a row is committed after %v, %v; want %v", got, err, want)
+					}
+				})
 			}
 		}
-		if err := j.Flush(); err != nil {
-			t.Error(err)
+		at := func(d time.Duration) { time.Sleep(time.Until(begin.Add(d))) }
+
+		put(1, 0)
+		synctest.Wait()
+		put(2, rest)
+		at(rest / 2)
+		put(3, rest)
+		at(3 * rest)
+		put(1, 3*rest)
+		synctest.Wait()
+		put(crowd, 3*rest)
+		synctest.Wait()
+		put(crowd-1, 4*rest)
+
+		at(5 * rest)
+		for range 3 {
+			put(1, 5*rest)
+			synctest.Wait()
+			put(1, 5*rest)
+			if err := j.Begin(t.Context(), Item{ID: 1000}); err != nil {
+				t.Error(err)
+			}
+			put(1, 5*rest)
+			if err := j.Flush(); err != nil {
+				t.Error(err)
+			}
+			put(1, 5*rest)
+			if _, err := j.Load(1); err != nil {
+				t.Error(err)
+			}
+			at(6 * rest)
+			begin = begin.Add(rest)
 		}
+		put(1, 5*rest)
+		put(1, 5*rest)
 		mustClose(t, j)
-		if d := time.Since(before); d != 0 {
-			t.Errorf("it took %v", d)
-		}
 	})
 }
 

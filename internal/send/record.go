@@ -154,8 +154,9 @@ func (r *run) refused(j *job) {
 	}
 }
 
-// fewestUnsettled may always be on their way to the server or, accepted, to the disk.
-const fewestUnsettled = 32
+// fewestUnsettled may always be on their way to the server or, accepted, to the disk. With fewer, small files would wait for
+// the journal, which commits up to 128 at once.
+const fewestUnsettled = 256
 
 // settled ends that a job counts among those that a kill of the program leaves in
 // doubt, or to be sent again.

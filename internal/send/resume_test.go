@@ -509,7 +509,7 @@ func TestStopTimeout(t *testing.T) {
 // have, and nothing is forgotten.
 func TestJournalFails(t *testing.T) {
 	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
-	t.Run("all that may be", func(t *testing.T) { journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, 64) })
+	t.Run("all that may be", func(t *testing.T) { journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled) })
 }
 
 func journalFails(t *testing.T, limits throttle.Limits, most int64) {
