@@ -94,6 +94,14 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
+// A run against a server that serves so many requests at once, and refuses all others, ends with that number.
+func TestNumberIsLearned(t *testing.T) {
+	c := etaCase{preset: "conns", params: "n=3&service=200ms", sizes: files(200, 1)}
+	if _, s := c.run(t); s.Learned != (report.Learned{InFlight: 3}) {
+		t.Errorf("it learned %v", s.Learned)
+	}
+}
+
 // The progress calls a rate learned only if the server has shown that it takes it.
 func TestTriedRateIsNotLearned(t *testing.T) {
 	for _, c := range []struct {
