@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -71,14 +72,14 @@ func (n Network) explained(req *http.Request, err error) error {
 		case socks && errors.As(err, &op) && op.Op == "socks connect":
 			e.explainSOCKS("the proxy "+addressOf(proxy), addressOf(at), op.Err)
 			return e
-		case !socks && req.URL.Scheme == "https" && errors.Is(err, context.DeadlineExceeded) && req.Context().Err() == nil: // net/http's own
-			e.culprit = "the proxy " + addressOf(proxy)
-			e.text = fmt.Sprintf("%s did not connect to %s in time", e.culprit, addressOf(at))
-			return e
 		// Net/http marks everything that goes wrong on the way to a proxy, its certificate included. Without TLS an HTTP proxy
 		// answers itself; through a SOCKS proxy the server does.
 		case errors.As(err, &status), errors.As(err, &op) && op.Op == "proxyconnect", req.URL.Scheme == "http" && !socks && nethttp.NotHTTP(err):
 			at, e.culprit = proxy, "the proxy "+addressOf(proxy)
+		case !socks && req.URL.Scheme == "https" && errors.Is(err, context.DeadlineExceeded) && req.Context().Err() == nil: // net/http's own
+			e.culprit = "the proxy " + addressOf(proxy)
+			e.text = fmt.Sprintf("%s did not connect to %s in time", e.culprit, addressOf(at))
+			return e
 		}
 	}
 	if status != nil {
@@ -102,8 +103,10 @@ func (n Network) explained(req *http.Request, err error) error {
 			who, e.lost = "the server", true
 		}
 		e.text = who + closedWithout
-	case e.text == "":
+	case e.text == "" && e.culprit == "":
 		return err
+	case e.text == "":
+		e.text = err.Error()
 	case e.culprit != "" && e.fault:
 		e.text += inProxy
 	}
@@ -128,6 +131,25 @@ func (e *causeError) explainSOCKS(proxy, to string, err error) {
 		}
 	}
 	e.culprit = proxy
+}
+
+// opError returns the error of one of these operations in err, if there is one: net/http wraps what goes wrong on the way to a
+// proxy in another of the same type.
+func opError(err error, names ...string) *net.OpError {
+	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err {
+		if slices.Contains(names, op.Op) {
+			return op
+		}
+	}
+	return nil
+}
+
+// dialError returns the error of a connection to a server or a proxy that could not be opened, if there is one in err.
+func dialError(err error) *net.OpError { return opError(err, "dial") }
+
+func dialTimedOut(err error) bool {
+	op := dialError(err)
+	return op != nil && op.Timeout()
 }
 
 // serverAt returns the name of a server for errors about its port: "port 443 of h.example".
@@ -158,7 +180,9 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 			what = "it"
 		}
 		return fmt.Sprintf("%s refuses connections: check that %s is running", who, what), false
-	case errors.As(err, &op) && op.Op == "dial" && op.Timeout() && n.ConnectTimeout > 0:
+	case errors.As(err, &dns) && dns.IsTimeout: // the name server's own limit is often shorter than ours
+		return fmt.Sprintf("the name %s cannot be looked up in time: check the name server", dns.Name), false
+	case dialTimedOut(err) && n.ConnectTimeout > 0:
 		return fmt.Sprintf("no connection to %s within %s (--connect-timeout)", who, report.Span(n.ConnectTimeout)), false
 	case errors.As(err, &plain):
 		if head := string(plain.RecordHeader[:]); head == "HTTP/" || head[0] == '<' {

@@ -50,6 +50,9 @@ func TestCauses(t *testing.T) {
 	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}
 	socks := &url.URL{Scheme: "socks5", Host: "proxy.example"}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	late := &net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}
+	gone := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.EHOSTUNREACH}
+	unanswered := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "i/o timeout", Name: "h.example", IsTimeout: true, IsTemporary: true}}
 	unknown := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "proxy.example", IsNotFound: true}}
 	for _, row := range []struct {
 		name  string
@@ -121,12 +124,28 @@ func TestCauses(t *testing.T) {
 				_, _ = c.Read(make([]byte, 10))
 				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
 			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, HTTP_PROXY or HTTPS_PROXY"},
+		{name: "the proxy demands a certificate", to: "http://g.example", proxy: &url.URL{Scheme: "https", Host: "h.example:3128"}, waits: true,
+			serve: secure(func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }),
+			says:  "proxyconnect tcp: remote error: tls: handshake failure",
+			note:  "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: TLS failed; try again later", ends: ExitUnavailable},
 		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that the server is running",
 			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
 		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
 			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
 		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
 			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+		{name: "a connection takes too long", to: "http://h.example", dial: late, waits: true, says: "no connection to port 80 of h.example within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): no connection in time; try again later", ends: ExitUnavailable},
+		{name: "a connection to the proxy takes too long", to: "http://h.example", proxy: proxy, dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: ExitUnavailable},
+		{name: "a connection to the proxy takes too long, to TLS", to: "https://h.example", proxy: proxy, dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: ExitUnavailable},
+		{name: "a connection to a SOCKS proxy takes too long", to: "https://h.example", proxy: socks, dial: late, waits: true, says: "no connection to the proxy proxy.example:1080 within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: no connection in time; try again later", ends: ExitUnavailable},
+		{name: "the proxy's host is down", to: "http://h.example", proxy: proxy, dial: gone, waits: true, says: "proxyconnect tcp: dial tcp: no route to host",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection; try again later", ends: ExitUnavailable},
+		{name: "a lookup takes too long", to: "http://h.example", dial: unanswered, waits: true, says: "the name h.example cannot be looked up in time: check the name server",
+			note: "nothing was accepted for 5 s (--give-up-after): its name cannot be looked up; try again later", ends: ExitUnavailable},
 		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy, waits: true,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
 			says:  "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
@@ -151,6 +170,7 @@ func TestCauses(t *testing.T) {
 				if row.dial != nil {
 					w.Network.dial = func(context.Context, string, string) (net.Conn, error) { return nil, row.dial }
 				}
+				w.Network.ConnectTimeout = time.Second
 				w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
 				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 				s := w.run()

@@ -196,8 +196,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		r.worksLocked()
 		return
 	}
-	var op *net.OpError
-	s.streak.refuse(j.sent, now, errors.As(e.Err, &op) && op.Op == "dial")
+	s.streak.refuse(j.sent, now, dialError(e.Err) != nil)
 	s.failed(j.sent, now)
 	r.failing = true
 	r.refusing = outcome != report.Errored || e.Err != nil
@@ -225,7 +224,6 @@ func troubleOf(e throttle.Event) string {
 // brief is troubleOf without the culprit.
 func brief(e throttle.Event) string {
 	var dns *net.DNSError
-	var op *net.OpError
 	var proxy *proxyError
 	var cert *tls.CertificateVerificationError
 	switch {
@@ -247,11 +245,11 @@ func brief(e throttle.Event) string {
 		return "its name cannot be looked up"
 	case errors.As(e.Err, &cert):
 		return "its certificate is not valid"
-	case errors.As(e.Err, &op) && (op.Op == "remote error" || op.Op == "local error"): // an alert
+	case opError(e.Err, "remote error", "local error") != nil: // an alert
 		return "TLS failed"
-	case errors.As(e.Err, &op) && op.Op == "dial" && op.Timeout():
+	case dialTimedOut(e.Err):
 		return "no connection in time"
-	case errors.As(e.Err, &op) && op.Op == "dial":
+	case dialError(e.Err) != nil:
 		return "no connection"
 	case e.Outcome == throttle.TimedOut:
 		return noAnswer
