@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,11 +33,16 @@ func TestKilledInFlight(t *testing.T) {
 	for _, c := range []struct {
 		method      string
 		noOverwrite bool
+		lines       bool // of a manifest, which have the method
+		only        []journal.State
 		want        string
 	}{
-		{"PUT", false, "1 delivered; last run was cut off today TIME, and files that were in flight are sent again"},
-		{"PUT", true, "1 delivered, 3 in flight; last run was cut off today TIME"},
-		{"POST", false, "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{method: "PUT", want: "1 delivered; last run was cut off today TIME, and files that were in flight are sent again"},
+		{method: "PUT", noOverwrite: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{method: "PUT", only: []journal.State{journal.Failed}, want: "1 delivered; last run was cut off today TIME"}, // they have no state
+		{method: "PUT", lines: true, want: "1 delivered; last run was cut off today TIME"},
+		{method: "POST", lines: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
 	} {
 		name := filepath.Join(t.TempDir(), "j.db")
 		var killed string
@@ -46,19 +52,28 @@ func TestKilledInFlight(t *testing.T) {
 			}
 			rw.WriteHeader(http.StatusCreated)
 		}, func(w *world) {
-			w.method(c.method)
+			files := func() { w.method(c.method) }
+			if c.lines {
+				var lines strings.Builder
+				for it := range w.Source.Items() {
+					fmt.Fprintf(&lines, "{\"path\":%q,\"url\":%q,\"method\":%q}\n", it.Path, it.URL, c.method)
+				}
+				files = func() { w.manifest(lines.String()) }
+			}
+			files()
 			w.NoOverwrite, w.Limits.InFlight = c.noOverwrite, 4
 			w.journal(name)
 			kill := time.AfterFunc(10*time.Second, func() { killed = asKilled(t, name) })
 			defer kill.Stop()
 			w.run()
 
-			w.method(c.method)
+			files()
+			w.Only = c.only
 			w.journal(killed)
 			w.watch.talk.Reset()
 			w.run()
 			if talk := w.watch.talk.String(); !strings.Contains(talk, "continues: "+strings.Replace(c.want, "TIME", w.begin.Local().Format("15:04"), 1)+`"`) {
-				t.Errorf("%s: it says %s", c.method, talk)
+				t.Errorf("%+v: it says %s", c, talk)
 			}
 		})
 	}

@@ -54,8 +54,8 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	return nil, false
 }
 
-// describeJournal says where the journal is, what earlier runs have left there, and that files are sent again that are not
-// noted there before they leave.
+// describeJournal says where the journal is and what earlier runs have left there. If the last run was killed, and nothing that is
+// sent is noted there before it leaves, it says that such files are sent again.
 func (o *Options) describeJournal(now time.Time) string {
 	e, path := o.Journal.Earlier(), o.Journal.Path()
 	if e.Runs == 0 {
@@ -67,7 +67,8 @@ func (o *Options) describeJournal(now time.Time) string {
 		ended = "last run was cut off"
 	}
 	text += "; " + ended + " " + When(e.Last, now)
-	if e.Killed && o.harmless(o.Source.Method()) {
+	// They are not noted then. Lines of a manifest may have another method.
+	if e.Killed && e.Counts[journal.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() && o.harmless(o.Source.Method()) {
 		text += ", and files that were in flight are sent again"
 	}
 	return text
