@@ -98,6 +98,16 @@ func (e *spentError) Error() string {
 	return fmt.Sprintf("gave up after %d failed attempts", e.attempts)
 }
 
+// waitError ends a call that was asked to wait for longer than MaxWait.
+type waitError struct{ asked, most time.Duration }
+
+func (e *waitError) Error() string {
+	return fmt.Sprintf("asked to wait %v, longer than MaxWait %v", e.asked, e.most)
+}
+
+// MaxWait lets other packages recognise the error, for words of their own.
+func (e *waitError) MaxWait() time.Duration { return e.most }
+
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -264,7 +264,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	}
 	asked := max(s.asked, 0)
 	if asked > c.policy.MaxWait {
-		return 0, &ending{Deferred, now.Add(asked), fmt.Errorf("asked to wait %v, longer than MaxWait %v", asked, c.policy.MaxWait)}
+		return 0, &ending{Deferred, now.Add(asked), &waitError{asked, c.policy.MaxWait}}
 	}
 	var own time.Duration
 	if !s.atOnce {

@@ -314,8 +314,13 @@ func withFlag(text string, end retry.Result) string {
 	if errors.As(end.Err, &paused) {
 		text = strings.ReplaceAll(text, Plain(paused), "nothing was sent")
 	}
-	if before, _, ok := strings.Cut(text, ": asked to wait "); ok && end.Outcome == retry.Deferred && !end.RetryAt.IsZero() {
-		text = fmt.Sprintf("%s: asked to wait until %s, longer than --max-wait", before, end.RetryAt.UTC().Format(time.RFC3339))
+	var long interface { // retry's
+		error
+		MaxWait() time.Duration
+	}
+	if errors.As(end.Err, &long) {
+		words := fmt.Sprintf("asked to wait until %s, longer than --max-wait %s", end.RetryAt.UTC().Format(time.RFC3339), report.Span(long.MaxWait()))
+		text = strings.ReplaceAll(text, Plain(long), words)
 	}
 	return text
 }

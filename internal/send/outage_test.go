@@ -300,7 +300,7 @@ func TestEndOfOneServer(t *testing.T) {
 		{name: "a long pause", answer: func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "7200")
 			w.WriteHeader(http.StatusTooManyRequests)
-		}, says: "http://127.0.0.2: the server asked us to wait until ", item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer than --max-wait",
+		}, says: "http://127.0.0.2: the server asked us to wait until ", item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer than --max-wait 1 h",
 			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: ExitUnavailable, alone: ExitUnavailable},
 	} {
 		for _, all := range []bool{false, true} {

@@ -218,7 +218,7 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		w.journal(name)
 		s := w.run()
 		w.items(s, report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
-		if want := "http://busy/0: nothing was sent: asked to wait until 2000-01-01T01:00:00Z, longer than --max-wait"; !strings.Contains(errorsOf(s), want) {
+		if want := "http://busy/0: nothing was sent: asked to wait until 2000-01-01T01:00:00Z, longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
 			t.Errorf("no %q in %s", want, errorsOf(s))
 		}
 		if talk := w.watch.talk.String(); strings.Contains(talk, "paused until then") {
