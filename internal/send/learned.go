@@ -24,13 +24,11 @@ func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
 		l.InFlight = report.Optional(s.crowd.found)
 	}
 	l.Trying = l.Rate > 0 && stats.Reason != "quota" && math.Abs(float64(l.Rate)-s.pace.found) > plateauSlack*s.pace.found
-	if r.isUnproven(s) {
-		if s.most <= stats.Limit {
-			l.InFlight = 0
-		}
-		if stats.Reason != "quota" {
-			l.Rate, l.Trying = 0, false
-		}
+	if r.isUntold(s, stats) {
+		l.InFlight = 0
+	}
+	if r.isUnproven(s) && stats.Reason != "quota" {
+		l.Rate, l.Trying = 0, false
 	}
 	return l
 }
@@ -38,8 +36,13 @@ func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
 // isUnproven reports whether a server's pace comes from an outage: no refusal was about the number of requests.
 func (r *run) isUnproven(s *server) bool { return s.shaken && !r.isPressed(s) }
 
+// isUntold reports whether a server's limit in flight comes from an outage too: no higher one was tried since.
+func (r *run) isUntold(s *server, stats throttle.UpstreamStats) bool {
+	return r.isUnproven(s) && s.most <= stats.Limit
+}
+
 // learn records what a server shows of its pace, for the summary. What was found before an outage, or in it, was about a server
-// in trouble: after it, as at the beginning, as many have to be accepted as say something of how many there may be.
+// in trouble: after it, evidence requests have to be accepted again.
 func (r *run) learn(s *server, stats throttle.UpstreamStats, now time.Time) {
 	ceiling := float64(stats.Rate)
 	if stats.Rate == rate.Inf {

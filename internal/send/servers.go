@@ -151,7 +151,7 @@ type view struct {
 	parked   int    // of those that wait, for a server that is closed while another is not
 	aside    string // which other ones are closed, in words
 	learned  report.Learned
-	pressed  bool // it has refused requests for their number
+	pressed  bool // it has refused requests because there were too many
 	reached  bool // it is down, and takes bytes of a file again
 	unproven bool // its rate comes from an outage, and no refusal was about the number of requests
 	untold   bool // so does the limit in flight, and no higher one was tried since
@@ -179,7 +179,7 @@ func (r *run) view(now time.Time) view {
 		v.wrong, v.random = r.wrong(best.server), !r.isOutage(best.server)
 		v.learned = r.found(best.server, best.UpstreamStats)
 		v.unproven = r.isUnproven(best.server)
-		v.untold = v.unproven && best.most <= best.Limit
+		v.untold = r.isUntold(best.server, best.UpstreamStats)
 		v.pressed = r.isPressed(best.server)
 		v.reached = best.Phase == throttle.PhaseDown && r.moving.reaches(best.server, best.Changed)
 	}
