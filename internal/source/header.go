@@ -8,15 +8,17 @@ import (
 )
 
 // CheckHeader returns an error unless the field can be sent as given: the name a token, the value without control characters (RFC 9110,
-// section 5), and not one of the fields that the connection's own machinery sets, which net/http would leave out without a word.
+// section 5), and not one of the fields of the connection, which net/http would leave out without a word.
 // The error quotes neither.
 func CheckHeader(name, value string) error {
 	if !token(name) {
 		return errors.New("not a valid header name")
 	}
 	switch name := http.CanonicalHeaderKey(name); name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
-		return fmt.Errorf("the header %s cannot be set: the connection sets it itself", name)
+	case "Host", "Content-Length", "Transfer-Encoding":
+		return fmt.Errorf("the header %s cannot be set: it follows from the URL and the file", name)
+	case "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
+		return fmt.Errorf("the header %s cannot be set: it is about the connection, not the file", name)
 	}
 	return checkHeaderValue(value)
 }
