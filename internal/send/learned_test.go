@@ -61,6 +61,8 @@ func TestCrowd(t *testing.T) {
 		{name: "more is refused again", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 5, accepted: 5}, {lasts: s, limit: 4, accepted: 5, refusals: 1}}, want: 4},
 		{name: "it takes fewer now", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 2, accepted: 5, refusals: 4}}},
 		{name: "it takes more now", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 9, accepted: 20}}},
+		{name: "it takes a little more now", steps: []step{{lasts: 11 * s, limit: 19, accepted: 600}, {lasts: s, limit: 21, accepted: 20, idle: true}}},
+		{name: "more was tried", steps: []step{{lasts: 11 * s, limit: 19, accepted: 600}, {lasts: s, limit: 20, accepted: 20, idle: true}}, want: 19},
 		{name: "one alone is refused", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 1, accepted: 9, refusals: 1}, {lasts: s, limit: 1, accepted: 20, refusals: 1}}},
 		{name: "a rate is refused", rate: 9.8, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
 		{name: "the rate that was given is refused", rate: 14.9, given: 40, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
