@@ -11,26 +11,21 @@ const mostProbes = 512
 // sends the newest. These stay until the server has accepted many in a row: what the others had at the front of the
 // list is still to be tried.
 type probes struct {
-	last    time.Time // when the last of them was refused
-	row     int       // since something was accepted
-	longest int       // of these rows
-	calm    int       // accepted since the last refusal
+	row     row
+	longest int // of these rows
+	calm    int // accepted since the last refusal
 }
 
 // refused records a request that a server answered, and did not accept.
 func (p *probes) refused(sent, now time.Time) {
 	p.calm = 0
-	if sent.Before(p.last) {
-		return // it left with the last one
-	}
-	p.last = now
-	p.row++
-	p.longest = max(p.longest, p.row)
+	p.row.refuse(sent, now)
+	p.longest = max(p.longest, p.row.n)
 }
 
 // accepted records a request that was accepted.
 func (p *probes) accepted() {
-	p.row = 0
+	p.row.n = 0
 	if p.calm++; p.calm > p.standIns() {
 		p.longest = 0
 	}

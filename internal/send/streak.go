@@ -5,12 +5,25 @@ import (
 	"time"
 )
 
-// A streak counts requests that a server did not accept one after the other. Where it refuses some at random, a few in a row
-// do not mean that it is down.
+// A row counts requests that were not accepted one after the other.
+type row struct {
+	n    int       // since the last acceptance, each sent after the one before had ended
+	last time.Time // when the last of them ended
+}
+
+func (r *row) refuse(sent, now time.Time) {
+	if sent.Before(r.last) {
+		return // it left with the last one
+	}
+	r.n++
+	r.last = now
+}
+
+// A streak is a server's row, and says whether it means that the server is down. Where it refuses some at random, a few in a row
+// do not mean that.
 type streak struct {
-	n        int       // since the last acceptance, each sent after the one before had ended
-	last     time.Time // when the last of them ended
-	cut      bool      // for the last one there was no connection, which is not random
+	row
+	cut      bool // for the last one there was no connection, which is not random
 	accepted float64
 	refused  float64 // of those before, but for outages
 }
@@ -28,11 +41,7 @@ func (s *streak) accept() {
 
 func (s *streak) refuse(sent, now time.Time, cut bool) {
 	s.cut = cut
-	if sent.Before(s.last) {
-		return // it left with the last one
-	}
-	s.n++
-	s.last = now
+	s.row.refuse(sent, now)
 }
 
 // isOutage reports whether so many in a row are more than chance, by what the server refused before. One that has accepted nothing
