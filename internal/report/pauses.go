@@ -5,7 +5,7 @@ import "math"
 const (
 	// peakMemory is for how many seconds a ceiling is remembered that has fallen since.
 	peakMemory = 10.0
-	// A ceiling that fell stays again if it has changed by no more than that share for so many seconds.
+	// A ceiling that fell is steady again once it has changed by no more than this share for so many seconds.
 	stays  = 0.25
 	stayed = 2.0
 	// outlived is how many seconds a run has to go on at least without a pause.

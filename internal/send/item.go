@@ -239,7 +239,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Status = report.Unknown
 	}
 	fault := cmp.Or(j.fault, fileFault(end.Err))
-	// What is deferred was not accepted; what was sent of a file that changed may have been.
+	// The server may have accepted what was sent of a file that changed, so the item is not deferred.
 	if out.Status == report.Deferred && (j.fault != nil || errors.As(fault, new(*fileError)) && r.ending.cause() == nil) {
 		out.Status = report.Failed
 	}

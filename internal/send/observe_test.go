@@ -76,7 +76,7 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 	})
 }
 
-// A pause is logged with its server, its reason and its end, whoever caused it.
+// A pause is logged with its server, its reason and its end, also if our own quota is the reason.
 func TestPauseIsLogged(t *testing.T) {
 	for source, want := range map[string]string{
 		"quota":       "our quota at http://127.0.0.1 is used up for 5 s; paused until %s",
