@@ -264,7 +264,7 @@ func (s shown) next() (next []string) {
 		return []string{"its command: " + s.Command}
 	}
 	last := s.runs[len(s.runs)-1]
-	return send.NextOf(s.Command, s.Counts, !last.Finished.IsZero() && last.ExitStatus == send.ExitDelivered)
+	return send.NextOf(s.Command, s.ByResults, s.Counts, !last.Finished.IsZero() && last.ExitStatus == send.ExitDelivered)
 }
 
 func lasted(run journal.Run) string {

@@ -213,7 +213,7 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 		stderr = io.Discard
 	}
 	o.Journal, o.Remarks, err = f.open(ctx, journal.Options{
-		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: o.Command, Version: version(), Started: time.Now(),
+		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: o.Command, ByResults: o.Source.FromResults(), Version: version(), Started: time.Now(),
 	}, stderr)
 	return err
 }

@@ -42,7 +42,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"no SQLite file", []byte("{\"type\":\"item\"}\n" + strings.Repeat("x", 200)), []string{"is not a penstock journal", "not an SQLite file", "move it away", "--journal FILE"}},
 		{"another program's", edit(68, 0, 0, 0, 0), []string{"is not a penstock journal", "another program"}},
-		{"newer", edit(60, 0, 0, 0, 3), []string{"was written by a newer penstock (journal version 3); use that one, or another --journal"}},
+		{"newer", edit(60, 0, 0, 0, 4), []string{"was written by a newer penstock (journal version 4); use that one, or another --journal"}},
 		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged", "move it away"}},
 		{"a few bytes", valid[:50], []string{"is damaged", "cut short", "move it away"}},
 		{"fewer bytes", valid[:7], []string{"is damaged", "cut short"}},

@@ -22,6 +22,7 @@ type Options struct {
 
 	// Target, Method and Command are for people to read; the caller redacts them. Command continues the run.
 	Target, Method, Command string
+	ByResults               bool // the items are selected by results, and not by the journal
 
 	Version string    // of the program
 	Started time.Time // start of the run; if zero, now
@@ -219,8 +220,8 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if _, err := j.conn.ExecContext(ctx, "PRAGMA synchronous=FULL"); err != nil {
 		return nil, err
 	}
-	r, err := j.conn.ExecContext(ctx, "INSERT INTO run (started, target, method, command, version) VALUES (?,?,?,?,?)",
-		started.UnixMilli(), o.Target, o.Method, o.Command, o.Version)
+	r, err := j.conn.ExecContext(ctx, "INSERT INTO run (started, target, method, command, version, by_results) VALUES (?,?,?,?,?,?)",
+		started.UnixMilli(), o.Target, o.Method, o.Command, o.Version, o.ByResults)
 	if err != nil {
 		return nil, err
 	}

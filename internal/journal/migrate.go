@@ -31,6 +31,18 @@ const createItem1 = `CREATE TABLE item (
 	digest BLOB
 )`
 
+// createRun2 is the table of versions 1 and 2.
+const createRun2 = `CREATE TABLE run (
+	n INTEGER PRIMARY KEY,
+	started INTEGER NOT NULL,
+	finished INTEGER,
+	exit_status INTEGER,
+	target TEXT NOT NULL,
+	method TEXT NOT NULL,
+	command TEXT NOT NULL,
+	version TEXT NOT NULL
+)`
+
 // columnsOf returns itemColumns as a version of the schema has them. Version 1 did not record whether the server may have
 // another content. For everything that was not delivered this has to be assumed.
 func columnsOf(version int) string {
@@ -49,7 +61,9 @@ func checkSchema(ctx context.Context, conn *sql.Conn) (v int, err error) {
 	tables := map[string]string{"item": createItem, "run": createRun, "wait": createWait}
 	switch {
 	case v == 1:
-		tables = map[string]string{"item": createItem1, "run": createRun}
+		tables = map[string]string{"item": createItem1, "run": createRun2}
+	case v == 2:
+		tables["run"] = createRun2
 	case v > version:
 		return 0, fmt.Errorf("%w (journal version %d)", errNewer, v)
 	case v < version:
@@ -68,15 +82,28 @@ func checkSchema(ctx context.Context, conn *sql.Conn) (v int, err error) {
 	return v, nil
 }
 
+// byResults returns the column by_results as a version of the schema has it. Before version 3 it was not recorded.
+func byResults(version int) string {
+	if version < 3 {
+		return "0"
+	}
+	return "by_results"
+}
+
 // migrate brings a file of an earlier version to this one, or leaves it as it was. The rows are copied: a column that is
 // added to a table would leave a text in the schema that is not the one of create.
 func migrate(ctx context.Context, conn *sql.Conn, from int) error {
 	if from == version {
 		return nil
 	}
-	_, err := conn.ExecContext(ctx, fmt.Sprintf(`BEGIN IMMEDIATE; DROP VIEW IF EXISTS items; ALTER TABLE item RENAME TO item_%d; %s;
-		INSERT INTO item (%s) SELECT %s FROM item_%[1]d; DROP TABLE item_%[1]d; %[5]s; %[6]s; PRAGMA user_version=%[7]d; COMMIT`,
-		from, createItem, itemColumns, columnsOf(from), createWait, createItems, version))
+	steps := []string{"BEGIN IMMEDIATE; DROP VIEW IF EXISTS items; ALTER TABLE run RENAME TO run_old", createRun,
+		"INSERT INTO run SELECT *, 0 FROM run_old; DROP TABLE run_old"}
+	if from == 1 {
+		steps = append(steps, "ALTER TABLE item RENAME TO item_old", createItem,
+			fmt.Sprintf("INSERT INTO item (%s) SELECT %s FROM item_old; DROP TABLE item_old", itemColumns, columnsOf(from)), createWait)
+	}
+	steps = append(steps, createItems, fmt.Sprintf("PRAGMA user_version=%d; COMMIT", version))
+	_, err := conn.ExecContext(ctx, strings.Join(steps, ";\n"))
 	if err != nil {
 		conn.ExecContext(ctx, "ROLLBACK") // SQLite may have done so itself
 	}

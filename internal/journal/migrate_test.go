@@ -3,6 +3,7 @@ package journal
 import (
 	"database/sql"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -46,13 +47,22 @@ INSERT INTO item VALUES (4,2,6,NULL,0,'deferred',1,0,1,NULL,1700000001456,503,'P
 INSERT INTO run VALUES (1,1700000000000,1700000002000,5,'https://h/{name}','PUT','penstock send','1.0');
 COMMIT;`
 
-func makeVersion1(t *testing.T) string {
+// version2 is the same of version 2.
+var version2 = strings.NewReplacer("user_version=1", "user_version=2", "digest BLOB", "digest BLOB,\n\tolder INTEGER NOT NULL", "x'000102')", "x'000102',0)",
+	"'503',NULL)", "'503',NULL,1)", "COMMIT;", `CREATE TABLE wait (
+	origin TEXT PRIMARY KEY,
+	asked INTEGER NOT NULL,
+	until INTEGER NOT NULL
+) WITHOUT ROWID; COMMIT;`).Replace(version1)
+
+func makeVersion(t *testing.T, text string) string {
+	t.Helper()
 	path := newPath(t)
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(version1); err != nil {
+	if _, err := db.Exec(text); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -69,15 +79,20 @@ var rows1 = []Item{
 		State: Deferred, Doubt: true, Older: true, Attempts: 1, Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
 }
 
-// To read a journal of version 1 changes nothing of it; a run or Forget brings it to this version.
-func TestVersion1(t *testing.T) {
-	path := makeVersion1(t)
+// Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this version.
+func TestEarlierVersions(t *testing.T) {
+	t.Run("1", func(t *testing.T) { testEarlierVersion(t, version1) })
+	t.Run("2", func(t *testing.T) { testEarlierVersion(t, version2) })
+}
+
+func testEarlierVersion(t *testing.T, text string) {
+	path := makeVersion(t, text)
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "read", all(t, path), rows1)
-	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[Delivered] != 1 || info.Command != "penstock send" {
+	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[Delivered] != 1 || info.Command != "penstock send" || info.ByResults {
 		t.Errorf("%+v", info)
 	}
 	if r, err := OpenReader(path); err != nil {
@@ -97,9 +112,18 @@ func TestVersion1(t *testing.T) {
 	mustPut(t, j, full(3))
 	mustClose(t, j)
 	equal(t, "migrated", all(t, path), append(rows1[:2:2], full(3)))
-	mustClose(t, mustOpen(t, path))
+	if info := inspect(path); info.Err != nil || info.Runs != 2 {
+		t.Errorf("%+v", info)
+	}
+	if j, err = Open(t.Context(), Options{Path: path, ByResults: true}); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, j)
+	if info := inspect(path); info.Err != nil || info.Runs != 3 || !info.ByResults {
+		t.Errorf("%+v", info)
+	}
 
-	path = makeVersion1(t)
+	path = makeVersion(t, text)
 	if n, err := Forget(path, func(it Item) bool { return it.ID == 1 }); n != 1 || err != nil {
 		t.Errorf("forgot %d, %v", n, err)
 	}
@@ -108,7 +132,7 @@ func TestVersion1(t *testing.T) {
 
 // A migration that fails leaves the file as it was.
 func TestMigrationFails(t *testing.T) {
-	path := makeVersion1(t)
+	path := makeVersion(t, version1)
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)

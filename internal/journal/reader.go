@@ -21,6 +21,7 @@ type Info struct {
 	Path           string
 	Target, Method string // of the last run
 	Command        string // of the last run
+	ByResults      bool   // the last run selected its items by results
 	Size           int64  // of all its files together
 	Earlier
 	Running bool  // a run uses it now
@@ -143,7 +144,8 @@ func (r *Reader) info() (info Info, err error) {
 	if info.Running {
 		info.Killed = false
 	}
-	err = r.conn.QueryRowContext(ctx, "SELECT target, method, command FROM run ORDER BY n DESC LIMIT 1").Scan(&info.Target, &info.Method, &info.Command)
+	err = r.conn.QueryRowContext(ctx, "SELECT target, method, command, "+byResults(r.version)+" FROM run ORDER BY n DESC LIMIT 1").
+		Scan(&info.Target, &info.Method, &info.Command, &info.ByResults)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

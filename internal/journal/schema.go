@@ -21,7 +21,7 @@ import (
 
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
-	version       = 2          // of the schema: user_version
+	version       = 3          // of the schema: user_version
 	magic         = "SQLite format 3\x00"
 	pageBytes     = 4096 // SQLite's default
 )
@@ -58,7 +58,8 @@ const (
 	target TEXT NOT NULL,
 	method TEXT NOT NULL,
 	command TEXT NOT NULL,
-	version TEXT NOT NULL
+	version TEXT NOT NULL,
+	by_results INTEGER NOT NULL
 )`
 	createWait = `CREATE TABLE wait (
 	origin TEXT PRIMARY KEY,

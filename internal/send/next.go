@@ -8,7 +8,6 @@ import (
 
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/source"
 )
 
 // A command is a command line of send, as it is shown: its words, each quoted for a shell.
@@ -82,12 +81,6 @@ func (c command) states() (states []string) {
 		}
 	}
 	return states
-}
-
-// selectsByManifest reports whether --only selects lines of the command's manifest, which then has results.
-func (c command) selectsByManifest() bool {
-	manifest, _ := c.flagged("--manifest")
-	return len(manifest) > 0 && source.IsResults(manifest[len(manifest)-1])
 }
 
 // goingOn returns the command that goes on with a run of c, which left items in these states. With --only by the journal it has
@@ -181,12 +174,11 @@ func withValues(c command, next []string) []string {
 	return next
 }
 
-// NextOf returns the commands to give after a run, by what the journal has in each state, each after a few words. The run ended well
-// or not.
-func NextOf(text string, counts map[journal.State]int64, well bool) (next []string) {
+// NextOf returns the commands to give after a run, by what the journal has in each state, each after a few words. The run selected its
+// items by results, or not, and ended well, or not.
+func NextOf(text string, byResults bool, counts map[journal.State]int64, well bool) (next []string) {
 	c := parseCommand(text)
-	byManifest := len(c.states()) > 0 && c.selectsByManifest()
-	byResults := byManifest || c.has("--from")
+	byManifest := byResults && !c.has("--from")
 	failed, unknown := counts[journal.Failed], counts[journal.Unknown]+counts[journal.InFlight]
 	if well {
 		next = append(next, "last command: "+text)

@@ -99,12 +99,6 @@ func checkStatus(status string) error {
 	return fmt.Errorf("the status %s is not known: there are %s", printable(status), strings.Join(statuses, ", "))
 }
 
-// IsResults reports whether a file consists of results, as far as its first line says.
-func IsResults(name string) bool {
-	is, _ := firstResult(name)
-	return is
-}
-
 // firstResult looks whether a manifest consists of results, and for the method of the first. The first line decides; what is wrong with
 // that is for Scan to say.
 func firstResult(name string) (is bool, method string) {
