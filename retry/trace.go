@@ -36,7 +36,7 @@ const (
 	interim      // there was such a response (1xx), which says nothing of the outcome
 )
 
-// again are the marks of what is done anew when the request is sent again.
+// again are the marks that a request loses when it is sent again.
 const again = wroteRequest | cutShort | readBody | framed | wroteHeader | answered | interim
 
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
