@@ -126,7 +126,7 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 	case f.Outcome == Throttled && !c.isQuota(t, f):
 		if !c.crowded {
 			c.doubt = true
-			c.pace.suspect(now)
+			c.pace.suspect(t)
 		}
 		return Overloaded
 	}

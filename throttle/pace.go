@@ -6,29 +6,35 @@ import (
 )
 
 const (
-	minHold     = 11 * time.Second // a rate that was learned is held at least so long …
-	holdCount   = 36               // … and for so many requests, if as many have taught it
-	leastRamp   = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
-	minDoubling = 0.5              // seconds
-	maxDoubling = 10.0             // seconds
-	growthScale = 4.0              // seconds, of the cubic that then looks for more
-	slowRate    = 0.5              // a lower one grows as this does, but in longer seconds
-	keep        = 0.75             // one refusal lowers the rate to no less than this share …
-	yield       = 0.95             // … and no more than this
-	hardlyBurst = 1.5              // a bucket that holds so little, or less, refuses what is hardly too fast …
-	yieldStrict = 0.95             // … so of a rate that doubled this share is kept …
-	yieldDear   = 0.88             // … or this, where each refusal asks for a pause …
-	leastStrict = 0.02             // … and of one that was held all but this
-	lean        = 0.1              // of what it had grown is kept, too, where refusals are dear …
-	leanStrict  = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
-	shortWait   = 2 * time.Second  // a longer pause is not one in which a bucket overflows
-	defaultWait = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
-	cheapPause  = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
-	leastWait   = 5 * time.Millisecond
-	longestWait = time.Minute
-	lull        = 10 * time.Second // without a request: a bucket is full again, as far as is known
+	minHold       = 11 * time.Second // a rate that was learned is held at least so long …
+	holdCount     = 36               // … and for so many requests, if as many have taught it
+	leastRamp     = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
+	pauseHold     = 11.              // … and for so many times the pause, which another refusal would cost …
+	mostPauseHold = 40.              // … but for no more seconds than this for that reason: long pauses are those of windows, mostly
+	minDoubling   = 0.5              // seconds
+	maxDoubling   = 10.0             // seconds
+	growthScale   = 4.0              // seconds, of the cubic that then looks for more
+	slowRate      = 0.5              // a lower one grows as this does, but in longer seconds
+	keep          = 0.75             // one refusal lowers the rate to no less than this share …
+	yield         = 0.95             // … and no more than this
+	hardlyBurst   = 2                // a bucket that holds so little, or less, refuses what is hardly too fast …
+	yieldStrict   = 0.95             // … so of a rate that doubled this share is kept …
+	yieldDear     = 0.88             // … or this, also of one that was held, where each refusal asks for a pause …
+	leastStrict   = 0.02             // … and of one that was held all but this
+	lean          = 0.1              // of what it had grown is kept, too, where refusals are dear …
+	leanStrict    = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
+	shortWait     = 2 * time.Second  // a longer pause that is not always the same is one of a window
+	defaultWait   = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
+	cheapPause    = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
+	leastWait     = 5 * time.Millisecond
+	longestWait   = time.Minute
+	lull          = 10 * time.Second // without a request: a bucket is full again, as far as is known
 
 	logged = 1024 // requests
+
+	sameWait  = 250 * time.Millisecond // pauses that differ by less are the same
+	several   = 4                      // requests: fewer do not show a burst
+	mostScant = 4                      // see isFar
 
 	enoughKnown = 300 // requests that were accepted at a rate teach it
 	fewRefused  = 20  // one refusal in so many is isolated: it does not undo what many have taught …
@@ -52,6 +58,7 @@ type pace struct {
 	given float64 // the user's rate; +Inf: none
 	fixed bool
 	trim  trim // of that
+	scant int  // refusals in a row that cost more than was accepted before them; see isFar
 	far   bool // the given rate is far above what the server takes: it is learned all the same
 
 	learned float64       // at the instant from; +Inf: nothing
@@ -64,7 +71,7 @@ type pace struct {
 	since     time.Time
 	count     int       // accepted in it
 	pending   int       // sent in it, and not ended
-	refused   time.Time // when the first refusal of this cycle came; if zero, none did
+	refused   time.Time // when the first request of this cycle that was refused was sent; if zero, none was
 	before    time.Time // the same of the cycle before; if zero, there is none
 	asked     float64   // the rate in force then
 	ramped    bool      // it was doubling
@@ -92,6 +99,7 @@ type pace struct {
 
 	wait    time.Duration // the latest pause
 	hinted  bool          // it was asked for
+	steady  bool          // and it was as long as the one before: no window's end is what it waits for
 	longest time.Duration // of the latest pauses
 	ever    bool          // something was accepted
 	quota   quota
@@ -107,7 +115,7 @@ func (p *pace) setLimits(l Limits) {
 		p.learned = math.Inf(1)
 	}
 	if p.given != was { // a trim is a share of the old one
-		p.trim, p.far = trim{}, p.far && p.learned < p.given
+		p.trim, p.scant, p.far = trim{}, 0, p.far && p.learned < p.given
 	}
 }
 
@@ -138,7 +146,8 @@ func (p *pace) found(now time.Time) float64 {
 		t -= gap.Seconds() // idle up to now
 	}
 	if p.ramping {
-		return ramp(p.learned, t)
+		// To be slower than the pause that a refusal would cost saves nothing.
+		return ramp(p.learned, t, min(max(p.wait, shortWait).Seconds(), maxDoubling))
 	}
 	if t -= p.hold(); t < 0 {
 		return p.learned
@@ -150,10 +159,10 @@ func (p *pace) found(now time.Time) float64 {
 	return p.learned + math.Sqrt(p.learned*stretch)/stretch*t*t*t
 }
 
-// ramp returns a rate that doubles for t seconds, with every fourth request.
-func ramp(r, t float64) float64 {
+// ramp returns a rate that doubles for t seconds: with every fourth request, but within most seconds each time.
+func ramp(r, t, most float64) float64 {
 	for range 60 {
-		d := min(max(minDoubling, 4/r), maxDoubling)
+		d := min(max(minDoubling, 4/r), most)
 		if t < d {
 			return r * math.Exp2(max(t, 0)/d)
 		}
@@ -171,7 +180,8 @@ func (p *pace) hold() float64 {
 	if !p.proven {
 		hold *= 2
 	}
-	return max(hold*max(p.patience, 1), min(4*p.longest.Seconds(), 300))
+	pause := p.longest.Seconds()
+	return max(hold*max(p.patience, 1), min(pauseHold*pause, mostPauseHold), min(4*pause, 300))
 }
 
 // sent records that a request leaves.
@@ -262,7 +272,7 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 	switch {
 	case t.at.Before(p.since): // of the cycle before
 	case p.refused.IsZero() || p.suspected:
-		p.suspect(now)
+		p.suspect(t)
 		p.asked, p.ramped, p.suspected = p.found(now), p.ramping, false
 		if sent := 4 / max(gaps[2], 0.001); p.asked > 2*sent && !math.IsInf(p.asked, 1) && gaps[2] < t.at.Sub(p.from).Seconds() {
 			p.asked = max(sent, p.learned) // what was asked for was not sent
@@ -270,7 +280,11 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 		if told := p.quota.mean(); told < p.asked { // and somebody else uses it, too
 			p.asked, p.ramped, p.proven = told, false, true
 		}
-		if p.floor = keep * p.asked; p.asked > p.learned {
+		switch p.floor = keep * p.asked; {
+		case p.asked <= p.learned:
+		case p.burst > hardlyBurst && until.Sub(now) > defaultWait: // another refusal would be dear, and the burst tells the rate
+			p.floor = p.learned
+		default:
 			p.floor = max(p.floor, p.learned)
 			if p.burst < 0.75*p.learned { // it does not make up for the pause of a second
 				share := lean
@@ -281,7 +295,9 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 			}
 		}
 		p.floor = max(p.floor, yield*min(p.asked, p.least))
-		p.until, p.from, p.idle, p.wait = until, until, 0, until.Sub(now)
+		wait := until.Sub(now)
+		p.steady = p.hinted && (wait-p.wait).Abs() < sameWait
+		p.until, p.from, p.idle, p.wait = until, until, 0, wait
 		p.excuse()
 		// Refused again at once: further down.
 		if p.yield *= p.yield; p.refused.Sub(p.since) > 2*time.Second || p.yield == 0 {
@@ -289,16 +305,39 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 		}
 		p.longest = max(p.wait, p.longest*3/4)
 		if !math.IsInf(p.given, 1) && !p.far && !p.fixed {
-			if p.far = p.trim.refused(now, p.count, p.given, p.wait); p.far {
+			useless := p.trim.refused(now, p.count, p.given, p.wait)
+			if p.far = useless || p.isFar(); p.far {
 				p.trim, p.asked = trim{}, math.Inf(1)
 			}
 		}
 		p.estimate()
-	case until.After(p.until):
-		p.until, p.from, p.idle = until, until, 0
+	default: // one more that was in flight, and does not count as accepted
+		if until.After(p.until) {
+			p.until, p.from, p.idle = until, until, 0
+		}
 		p.estimate()
 	}
 	return until
+}
+
+// isFar records a refusal of the given rate and reports whether that is far above what the server accepts: again and again
+// less is accepted before a refusal than the pause would have let pass. One refusal may be an accident, and a bucket without
+// a burst refuses what is hardly too fast, so such refusals count less. A full bucket that held several requests is emptied
+// so soon only by a rate that is far too high, so one refusal is enough then.
+func (p *pace) isFar() bool {
+	switch accepted, missed := float64(p.count+p.pending), p.given*p.wait.Seconds(); {
+	case p.count == 0 || !p.hinted || p.wait <= defaultWait: // it is not about the rate, or trimming is cheap
+		return false
+	case accepted >= missed:
+		p.scant = 0
+	case accepted < several:
+		p.scant++
+	case p.before.IsZero() && accepted < missed/4:
+		p.scant += mostScant
+	default:
+		p.scant += 2
+	}
+	return p.scant >= mostScant
 }
 
 // excuse lets the rate be nearly what it was, where many requests have taught it and the refusal is
@@ -330,8 +369,12 @@ func (p *pace) excuse() {
 		p.excused = true
 		p.floor = max(p.floor, (1-p.step)*min(p.asked, p.known))
 	}
-	if p.strict() && !grown { // it is as much too fast as what it refused came too soon: not by much
+	switch { // it is as much too fast as what it refused came too soon: not by much
+	case grown || p.burst <= 0 || p.burst > hardlyBurst:
+	case p.strict():
 		p.floor = max(p.floor, (1-max(p.step, leastStrict))*p.asked)
+	default:
+		p.floor = max(p.floor, yieldDear*p.asked)
 	}
 }
 
@@ -383,9 +426,9 @@ func (p *pace) closed() bool {
 }
 
 // suspect records a request that may have been refused for its rate.
-func (p *pace) suspect(now time.Time) {
+func (p *pace) suspect(t ticket) {
 	if p.refused.IsZero() {
-		p.refused, p.suspected = now, true
+		p.refused, p.suspected = t.at, true
 	}
 }
 
@@ -435,7 +478,7 @@ func (p *pace) estimate() {
 	case math.IsInf(p.asked, 1):
 		p.learned, p.ramping = max(rough, p.known, leastRamp), true
 		p.fill()
-	case p.ramped && p.wait <= shortWait:
+	case p.ramped && (p.wait <= shortWait || p.steady && count >= several):
 		p.burst = p.firstCount
 		for range 8 {
 			p.learned = p.fit()
@@ -456,7 +499,8 @@ func (p *pace) estimate() {
 	default:
 		p.learned = max(rough, count/p.refused.Sub(p.before).Seconds())
 		span := p.refused.Sub(p.since).Seconds()
-		if p.proven = p.proven || span >= minHold.Seconds(); !p.proven && p.wait <= shortWait {
+		p.proven = p.proven || span >= minHold.Seconds()
+		if !p.proven || keep*p.asked > p.floor { // it is not known, or had grown so far that only the end tells
 			p.learned = max(p.learned, p.fit())
 		}
 		p.learned = max(min(p.learned, p.yield*p.asked), p.floor)
@@ -466,7 +510,9 @@ func (p *pace) estimate() {
 // fill notes how the bucket, which was full, was emptied for the first time.
 func (p *pace) fill() {
 	if !p.filled {
-		p.firstCount, p.firstSpan = float64(p.count+p.pending), p.refused.Sub(p.since).Seconds()
+		later := len(p.log) - p.logged()
+		// Half a token is the mean of what was left when it refused.
+		p.firstCount, p.firstSpan = float64(p.count+p.pending-later)+0.5, max(p.refused.Sub(p.since).Seconds(), 0)
 	}
 }
 
@@ -475,12 +521,24 @@ func (p *pace) emptied(count int) {
 	p.filled, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
 }
 
+// logged returns how many of the requests in the log were not sent after the one that was refused.
+func (p *pace) logged() int {
+	n := len(p.log)
+	for n > 0 && p.log[n-1].After(p.refused) {
+		n--
+	}
+	return n
+}
+
 // fit returns the rate at which the bucket was filled while it was emptied. Of a
 // rate that grew only the end counts, from when the bucket ceased to be full:
 // from there the estimate is the highest.
 func (p *pace) fit() (r float64) {
-	n := 0.25 // the bucket held between no and one token when it refused; too high a rate costs a pause
-	for i := len(p.log) - 1; i >= 0; i-- {
+	n := 0.25 // the bucket held between no and one token when it refused; too high a rate costs a pause …
+	if p.ramped && p.burst > hardlyBurst {
+		n = 0.5 // … but later, where a burst has to be used up first
+	}
+	for i := p.logged() - 1; i >= 0; i-- {
 		n++
 		if span := p.refused.Sub(p.log[i]).Seconds(); span > 0 && n > p.burst {
 			r = max(r, (n-p.burst)/span)

@@ -219,7 +219,7 @@ func TestETA(t *testing.T) {
 
 // The time left agrees with the pace that is in force and shown below it.
 func TestETAOfPace(t *testing.T) {
-	const steady = 10 * time.Second
+	const steady = 15 * time.Second // pauses that it took to find the pace count as some that may come again for a while
 	for _, c := range []etaCase{
 		{name: "too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
 		{name: "three times too much", serve: bucket(30, 30, 50*time.Millisecond, 4*time.Second), sizes: files(1500, 4096), limits: throttle.Limits{Rate: 100}},
@@ -244,6 +244,27 @@ func TestETAOfPace(t *testing.T) {
 			}
 			if compared < 100 {
 				t.Errorf("compared %d times only", compared)
+			}
+		})
+	}
+}
+
+// A bucket that asks for a wait much longer than it needs is found in two pauses, also where the given rate is far too high.
+func TestPaceOfFixedRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		etaCase
+		most time.Duration
+	}{
+		{etaCase{name: "given", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}}, 53 * time.Second},
+		{etaCase{name: "learned", serve: bucket(10, 10, 50*time.Millisecond, 3*time.Second), sizes: files(400, 4096)}, 51 * time.Second},
+		{etaCase{name: "learned, a small burst", serve: bucket(8, 3, 50*time.Millisecond, 2*time.Second), sizes: files(400, 4096)}, 63 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen, s := c.run(t)
+			took := seen[len(seen)-1].Elapsed
+			t.Logf("%v, %+v", took, s.Requests)
+			if q := s.Requests; took > c.most || q.Throttled > q.Sent/20 {
+				t.Errorf("took %v, %d of %d refused; want at most %v and a twentieth", took, q.Throttled, q.Sent, c.most)
 			}
 		})
 	}
