@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -20,6 +21,8 @@ const (
 	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
 	// what was saved up may go in a burst.
 	mature = 5.0
+	// fewPauses is how many pauses a search for the rate takes. Where there are more, they are a part of the pace.
+	fewPauses = 3
 	// farOff is how many times longer than the rate allows the rest may take by what was done, where pauses come again and
 	// again. Beyond that nobody knows.
 	farOff = 3.0
@@ -38,6 +41,8 @@ type Meter struct {
 	tail                   tail
 	ceiling                ceiling
 	tries, ends            average // requests and files, as far back as a prediction looks
+	found                  lasting // the rate in force
+	settled                bool    // it has outlived a pause
 	learned                float64 // requests a second; a better one has to last to be believed
 	left                   float64 // seconds, smoothed, without the pause in force
 	known                  bool    // left means something
@@ -61,7 +66,7 @@ func (m *Meter) Measure(s *Snapshot) {
 		if s.Learned.Rate > 0 {
 			given = 0
 		}
-		if m.ceiling.observe(given, dt, untried) {
+		if fell := m.ceiling.observe(given, dt, untried); fell {
 			m.history, m.tries, m.ends = history{open: piece{fresh: true}}, average{}, average{}
 			m.pauses = pauses{inside: m.pauses.inside, single: m.pauses.inside, length: m.pauses.length}
 		}
@@ -81,10 +86,13 @@ func (m *Meter) Measure(s *Snapshot) {
 		case m.pauses.recur:
 			m.history.resumed()
 		}
-		m.learned = min(float64(s.Learned.Rate), m.learned*math.Exp(dt*trust))
-		if m.learned == 0 {
-			m.learned = float64(s.Learned.Rate)
+		rate := float64(s.Learned.Rate)
+		m.found.observe(cmp.Or(rate, s.Ceiling), 0.02, dt)
+		lasts := m.found.since >= outlived && !untried
+		if m.settled = m.settled || lasts && m.pauses.outlived(); m.learned == 0 || m.pauses.inside || lasts {
+			m.learned = rate // what was tried since has to last
 		}
+		m.learned = min(rate, m.learned*math.Exp(dt*trust))
 	}
 	s.Rate, s.FilesPerSecond, s.BytesPerSecond = m.requests.speed, m.files.speed, m.moved.speed
 	s.ByBytes = s.KnownTotal && s.Total > 0 && s.TotalBytes/s.Total >= largeMean
@@ -113,6 +121,8 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	switch {
 	case m.learned > 0 && (m.pauses.n == 1 && m.pauses.inside || m.history.sum+m.history.open.seconds+again < max(mature, m.pauses.length/4)):
 		left, ok = paced, true
+	case paced > 0 && !m.settled && (m.learned > 0 && m.pauses.n > 1 && m.pauses.n <= fewPauses || m.ceiling.fell):
+		left, ok = paced, true // the last refusal told more than the search before it
 	case s.Limit == LimitRate && (m.learned == 0 && !m.pauses.recur || m.pauses.outlived()):
 		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
 	case m.learned > 0:

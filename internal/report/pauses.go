@@ -16,9 +16,9 @@ const (
 // many refusals and pauses, says nothing about what comes. For some seconds nobody knows where it stays.
 type ceiling struct {
 	peak   float64 // lately
-	moves  bool    // it fell, and does not stay yet
-	stayed float64 // where it has been since, about
-	since  float64 // seconds that it has
+	fell   bool
+	moves  bool // it fell, and does not stay yet
+	stayed lasting
 }
 
 // observe records the ceiling of the last dt seconds, 0 for none, in which nothing may have been tried, and reports whether
@@ -26,17 +26,30 @@ type ceiling struct {
 func (c *ceiling) observe(rate, dt float64, untried bool) (fell bool) {
 	fell = rate > 0 && rate < c.peak/2
 	if c.peak = max(rate, c.peak*math.Exp(-dt/peakMemory)); fell {
-		c.peak, c.moves = rate, true
+		c.peak, c.fell, c.moves = rate, true, true
 	}
-	if math.Abs(rate-c.stayed) > stays*c.stayed || fell {
-		c.stayed, c.since = rate, 0
-		return fell
+	if fell {
+		c.stayed = lasting{value: rate}
+		return true
 	}
-	if !untried {
-		c.since += dt
+	if untried {
+		dt = 0
 	}
-	c.moves = c.moves && rate > 0 && c.since < stayed
-	return fell
+	c.stayed.observe(rate, stays, dt)
+	c.moves = c.moves && rate > 0 && c.stayed.since < stayed
+	return false
+}
+
+// lasting is how many seconds a value has been about the same.
+type lasting struct{ value, since float64 }
+
+// observe records a value of the last dt seconds. It is the same if it differs by no more than that share.
+func (l *lasting) observe(value, share, dt float64) {
+	if math.Abs(value-l.value) > share*l.value {
+		l.value, l.since = value, 0
+		return
+	}
+	l.since += dt
 }
 
 // pauses are the cool-downs of a run so far.

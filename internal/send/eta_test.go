@@ -124,6 +124,9 @@ func TestETA(t *testing.T) {
 		{name: "given, sizes that differ", preset: "slow", params: "bandwidth=100MiB", sizes: mixed(200, 200<<10), limits: throttle.Limits{Rate: 5}},
 		{name: "learned", preset: "quota", params: "rate=5&burst=10", sizes: files(250, 4096)},
 		{name: "learned after a burst", preset: "quota", params: "rate=5&burst=50", sizes: files(300, 4096)},
+		{name: "learned by two refusals", serve: bucket(8, 3, 50*time.Millisecond, 2*time.Second), sizes: files(200, 4096)},
+		{name: "learned by a few refusals", serve: bucket(5, 5, 50*time.Millisecond, 2*time.Second), sizes: files(200, 4096)},
+		{name: "far less than given", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
 		{name: "windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096)},
 		{name: "windows of a minute", preset: "window", params: "n=100&window=60s", sizes: files(500, 4096)},
 		{name: "given, with windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096), limits: throttle.Limits{Rate: 10}, grain: 10 * time.Second, from: 16 * time.Second},
@@ -219,7 +222,7 @@ func TestETA(t *testing.T) {
 
 // The time left agrees with the pace that is in force and shown below it.
 func TestETAOfPace(t *testing.T) {
-	const steady = 15 * time.Second // pauses that it took to find the pace count as some that may come again for a while
+	const steady = 10 * time.Second // pauses that it took to find the pace count as some that may come again for a while
 	for _, c := range []etaCase{
 		{name: "too much", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
 		{name: "three times too much", serve: bucket(30, 30, 50*time.Millisecond, 4*time.Second), sizes: files(1500, 4096), limits: throttle.Limits{Rate: 100}},
