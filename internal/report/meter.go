@@ -66,7 +66,7 @@ func (m *Meter) Measure(s *Snapshot) {
 		if s.Learned.Rate > 0 {
 			given = 0
 		}
-		if fell := m.ceiling.observe(given, dt, untried); fell {
+		if m.ceiling.observe(given, dt, untried) {
 			m.history, m.tries, m.ends = history{open: piece{fresh: true}}, average{}, average{}
 			m.pauses = pauses{inside: m.pauses.inside, single: m.pauses.inside, length: m.pauses.length}
 		}
