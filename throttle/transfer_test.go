@@ -234,8 +234,8 @@ func TestTransportLongTransfers(t *testing.T) {
 				group.Wait()
 				took := time.Since(begin)
 				u := tr.Upstream(url[:len(url)-1])
-				if most := u.Stats().MaxInFlight; most != 12 || took > 6500*ms {
-					t.Errorf("took %v with up to %d in flight, want at most 1.3 times 5s and 12", took, most)
+				if most := u.Stats().MaxInFlight; most != 12 || took > 7500*ms {
+					t.Errorf("took %v with up to %d in flight, want at most 1.5 times 5s and 12", took, most)
 				}
 				time.Sleep(2 * sampleEvery)
 				u.sampler.mu.Lock()
