@@ -98,6 +98,25 @@ func Span(d time.Duration) string {
 	return text
 }
 
+// Exact writes a duration that was given, to the last digit: "1 h 20 s", "1.5 s", "250 ms".
+func Exact(d time.Duration) string {
+	d = max(d, 0)
+	if d < time.Second {
+		return humanize.Ftoa(1000*d.Seconds()) + " ms"
+	}
+	var parts []string
+	if h := d / time.Hour; h > 0 {
+		parts = append(parts, fmt.Sprintf("%d h", h))
+	}
+	if m := d % time.Hour / time.Minute; m > 0 {
+		parts = append(parts, fmt.Sprintf("%d m", m))
+	}
+	if s := d % time.Minute; s > 0 {
+		parts = append(parts, humanize.Ftoa(s.Seconds())+" s")
+	}
+	return strings.Join(parts, " ")
+}
+
 // Clock writes a duration for the progress, which changes while one looks at it: in whole seconds or coarser, and with both
 // units even if the second is 0, so that its length stays: "12 s", "2 m 5 s", "1 h 0 m", "2 d 3 h".
 func Clock(d time.Duration) string {

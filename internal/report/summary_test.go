@@ -227,3 +227,15 @@ func TestLearnedWords(t *testing.T) {
 		}
 	}
 }
+
+// A limit that was given is named as it was given.
+func TestExact(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 250 * time.Microsecond: "0.25 ms", 250 * time.Millisecond: "250 ms", 1500 * time.Millisecond: "1.5 s", 10 * time.Second: "10 s",
+		61500 * time.Millisecond: "1 m 1.5 s", 90 * time.Minute: "1 h 30 m", time.Hour + 20*time.Second: "1 h 20 s", 72 * time.Hour: "72 h",
+	} {
+		if got := Exact(d); got != want {
+			t.Errorf("Exact(%v) = %q, want %q", d, got, want)
+		}
+	}
+}

@@ -183,7 +183,7 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 	case errors.As(err, &dns) && dns.IsTimeout: // the name server's own limit is often shorter than ours
 		return fmt.Sprintf("the name %s cannot be looked up in time: check the name server", dns.Name), false
 	case dialTimedOut(err) && n.ConnectTimeout > 0:
-		return fmt.Sprintf("no connection to %s within %s (--connect-timeout)", who, report.Span(n.ConnectTimeout)), false
+		return fmt.Sprintf("no connection to %s within %s (--connect-timeout)", who, report.Exact(n.ConnectTimeout)), false
 	case errors.As(err, &plain):
 		if head := string(plain.RecordHeader[:]); head == "HTTP/" || head[0] == '<' {
 			return who + " speaks plain HTTP: use http://", true
@@ -303,7 +303,7 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 func withFlag(text string, end retry.Result) string {
 	var timeout *throttle.TimeoutError
 	if errors.As(end.Err, &timeout) {
-		words := fmt.Sprintf("the attempt took longer than --timeout %s: raise it if the file or the server needs more time", report.Span(timeout.After))
+		words := fmt.Sprintf("the attempt took longer than --timeout %s: raise it if the file or the server needs more time", report.Exact(timeout.After))
 		text = strings.ReplaceAll(text, Plain(timeout), words)
 	}
 	var stall *stallError
@@ -319,7 +319,7 @@ func withFlag(text string, end retry.Result) string {
 		MaxWait() time.Duration
 	}
 	if errors.As(end.Err, &long) {
-		words := fmt.Sprintf("asked to wait until %s, longer than --max-wait %s", end.RetryAt.UTC().Format(time.RFC3339), report.Span(long.MaxWait()))
+		words := fmt.Sprintf("asked to wait until %s, longer than --max-wait %s", end.RetryAt.UTC().Format(time.RFC3339), report.Exact(long.MaxWait()))
 		text = strings.ReplaceAll(text, Plain(long), words)
 	}
 	return text

@@ -106,7 +106,7 @@ func (r *run) leftAlone(s *server, until time.Time) {
 		text = askedEarlier("the server", until, time.Now())
 	}
 	if r.MaxWait > 0 {
-		text += fmt.Sprintf(", longer than --max-wait %s", report.Span(r.MaxWait))
+		text += fmt.Sprintf(", longer than --max-wait %s", report.Exact(r.MaxWait))
 	}
 	r.close(s, ExitUnavailable, errors.New(text))
 }

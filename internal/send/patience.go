@@ -197,7 +197,7 @@ func (r *run) giveUp(now time.Time) {
 	if spent <= after {
 		return
 	}
-	text := fmt.Sprintf("nothing was accepted for %s%s", report.Span(after), by)
+	text := fmt.Sprintf("nothing was accepted for %s%s", report.Exact(after), by)
 	if trouble != "" {
 		text += ": " + trouble
 	}

@@ -244,7 +244,7 @@ func (r *run) interrupt(cause error) {
 	if n > 0 {
 		text += fmt.Sprintf(", %d in flight may finish", n)
 		if r.StopTimeout > 0 {
-			text += fmt.Sprintf(" within %s", report.Span(r.StopTimeout))
+			text += fmt.Sprintf(" within %s", report.Exact(r.StopTimeout))
 		}
 		text += fmt.Sprintf("; %s ends at once", second)
 	}
@@ -253,8 +253,8 @@ func (r *run) interrupt(cause error) {
 		return
 	}
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
-		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", report.Span(r.StopTimeout)))
-		r.breakOff(fmt.Errorf("%w, and --stop-timeout %s is over", cause, report.Span(r.StopTimeout)))
+		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", report.Exact(r.StopTimeout)))
+		r.breakOff(fmt.Errorf("%w, and --stop-timeout %s is over", cause, report.Exact(r.StopTimeout)))
 	})
 }
 
@@ -466,7 +466,7 @@ func (r *run) watch(finished <-chan struct{}) {
 			look()
 			return
 		case <-deadline:
-			r.end(ExitLimit, fmt.Errorf("--max-duration %s is over", report.Span(r.MaxDuration)))
+			r.end(ExitLimit, fmt.Errorf("--max-duration %s is over", report.Exact(r.MaxDuration)))
 			deadline = nil
 		case <-broken:
 			r.end(ExitLocal, r.Journal.Err())

@@ -123,9 +123,9 @@ func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
 	case after <= 0:
 		return text
 	case ours:
-		return text + fmt.Sprintf(", for %s at most", report.Span(after))
+		return text + fmt.Sprintf(", for %s at most", report.Exact(after))
 	}
-	return text + fmt.Sprintf(", for %s at most (--give-up-after)", report.Span(after))
+	return text + fmt.Sprintf(", for %s at most (--give-up-after)", report.Exact(after))
 }
 
 // paceOf writes the limits of an event, and their reason.

@@ -60,7 +60,7 @@ func (r *run) obey(j *job) {
 func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
 	text := askedEarlier(w.Origin, w.Until, now)
 	if !o.waitsUntil(w.Until, now) {
-		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, report.Span(o.MaxWait))
+		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, report.Exact(o.MaxWait))
 	}
 	return text + ": nothing would be sent to it before"
 }
