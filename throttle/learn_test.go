@@ -106,3 +106,48 @@ func TestFixedRetryAfter(t *testing.T) {
 		})
 	}
 }
+
+// What was sent after the refused request, while its answer was on the way, says nothing of the rate that the server accepts.
+func TestFirstRefusalWithManyInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 256})
+		server := &tokens{rate: 1000, burst: 300, level: 300, last: time.Now()}
+		var mu sync.Mutex
+		var found rate.Limit // by the first refusal
+		var senders sync.WaitGroup
+		for range 256 {
+			senders.Go(func() {
+				for {
+					p, err := u.Acquire(t.Context(), 1)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					over, ok := found > 0, server.take(time.Now())
+					mu.Unlock()
+					switch {
+					case over:
+						p.Release()
+						return
+					case ok:
+						time.Sleep(100 * ms)
+						p.Done(Feedback{Outcome: Success, Latency: 100 * ms})
+						continue
+					}
+					time.Sleep(500 * ms)
+					p.Done(Feedback{Outcome: Throttled, Latency: 500 * ms, RetryAt: time.Now().Add(2 * time.Second)})
+					mu.Lock()
+					if found == 0 {
+						found = u.Stats().Rate
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		senders.Wait()
+		if found < 100 || found > 5000 { // the burst came within 100 ms
+			t.Errorf("%v/s is found, the server accepts 1,000/s after a burst of 300", found)
+		}
+	})
+}

@@ -344,7 +344,7 @@ func (p *pace) isFar() bool {
 // isolated. Where another refusal follows soon it was not; one that follows at once may be of the same
 // incident.
 func (p *pace) excuse() {
-	switch n := len(p.log); {
+	switch n := p.logged(); {
 	case n < enoughKnown:
 	case p.ramping, math.IsInf(p.learned, 1):
 		p.known = enoughKnown / max(p.refused.Sub(p.log[n-enoughKnown]).Seconds(), 0.001)
