@@ -146,7 +146,7 @@ func (r *run) countRefusal(j *job, status int) {
 	case aboutAccount(status):
 		enough = s.alike.row >= fewAlike
 	case !s.alike.many():
-	case r.order.letAll:
+	case r.order.letAll, len(r.servers) > 1 && s.alike.dirs: // of several servers none waits for another one
 		enough = r.refusesAllLocked(s, !r.order.several)
 	default:
 		r.doubting.Store(true)
@@ -245,28 +245,39 @@ func (r *run) refusesAllLocked(s *server, alone bool) bool {
 	return s.gone == nil && s.alike.many() && (s.alike.dirs || alone || s.accepted == 0)
 }
 
-// tryNewest waits for what is in flight, tries the newest file that is left of each server that may refuse all, and closes the
+// tryNewest waits for what is in flight, tries the newest file that is left of a server that may refuse all, and closes the
 // server if it refuses that, too: what is new is not held up by many files that are refused each time and sort before it. If
-// alone, there are no other directories. From then on nothing is put aside.
+// alone, there are no other directories. From then on nothing is put aside. In runs with several servers nothing is waited for:
+// that would hold up the others.
 func (r *run) tryNewest(ctx context.Context, alone bool) {
-	if r.pool.Wait(ctx) != nil {
+	servers := r.all()
+	several := len(servers) > 1
+	if !several && r.pool.Wait(ctx) != nil {
 		return
 	}
 	r.sortAside()
 	r.letAll(true)
-	for _, s := range r.all() {
-		refusesAll := func() bool {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			return r.refusesAllLocked(s, alone)
+	refusals := func(s *server) (n int, all bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return s.alike.row, r.refusesAllLocked(s, alone)
+	}
+	for _, s := range servers {
+		before, all := refusals(s)
+		for !several && all { // until one of them is accepted or refused
+			j := r.newestAside()
+			if j == nil {
+				break
+			}
+			if r.pool.Submit(ctx, j) != nil || r.pool.Wait(ctx) != nil {
+				return
+			}
+			var row int
+			if row, all = refusals(s); row != before {
+				break
+			}
 		}
-		if !refusesAll() {
-			continue
-		}
-		if j := r.newestAside(s); j != nil && (r.pool.Submit(ctx, j) != nil || r.pool.Wait(ctx) != nil) {
-			return
-		}
-		if refusesAll() {
+		if all {
 			r.refuseAll(s)
 		}
 	}

@@ -365,6 +365,99 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 	}
 }
 
+// Where the newest file is gone, or comes into doubt, that says nothing of the server: the next one is tried.
+func TestNewestFileSaysNothing(t *testing.T) {
+	for _, method := range []string{"PUT", "POST"} {
+		var accepted, refused atomic.Int64
+		var newest string
+		onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(20 * time.Millisecond)
+			switch {
+			case strings.Contains(r.URL.Path, "bad"):
+				if refused.Add(1) == 10 && method == "PUT" {
+					if err := os.Remove(newest); err != nil {
+						t.Error(err)
+					}
+				}
+				w.WriteHeader(http.StatusUnprocessableEntity)
+			case strings.HasSuffix(r.URL.Path, filepath.Base(newest)):
+				w.WriteHeader(http.StatusInternalServerError)
+			default:
+				accepted.Add(1)
+				w.WriteHeader(http.StatusCreated)
+			}
+		}, func(w *world) {
+			dir, at := w.TempDir(), time.Now().Add(-time.Hour)
+			for i := range 70 {
+				name := fmt.Sprintf("bad%02d", i)
+				if i >= 60 {
+					name = fmt.Sprintf("good%d", i-60)
+				}
+				newest = filepath.Join(dir, name)
+				if err := os.WriteFile(newest, []byte("x"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				at = at.Add(time.Second)
+				if err := os.Chtimes(newest, at, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{dir}, Method: method})
+			w.Limits.InFlight = 1
+			s := w.run()
+			if accepted.Load() != 9 || s.Items.Delivered != 9 || s.Items.Failed+s.Items.Unknown < 20 {
+				t.Errorf("%s: exit status %d, %+v\n%s", method, s.ExitStatus, s.Items, errorsOf(s))
+			}
+		})
+	}
+}
+
+// A server that is down does not hold up the end of another one, which refuses everything.
+func TestRefusingServerBesideOneThatIsDown(t *testing.T) {
+	var begin time.Time
+	var mu sync.Mutex
+	var refused int
+	var last time.Duration
+	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		since := time.Since(begin)
+		switch {
+		case r.Host == "127.0.0.2" && since < 10*time.Minute:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.Host == "127.0.0.2":
+			w.WriteHeader(http.StatusCreated)
+		default:
+			refused, last = refused+1, since
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		}
+	}, func(w *world) {
+		begin = time.Now()
+		dir := w.TempDir()
+		var lines strings.Builder
+		for i := range 105 {
+			host := "127.0.0.1"
+			if i < 5 {
+				host = "127.0.0.2"
+			}
+			name := filepath.Join(dir, string(rune('a'+i%3)), fmt.Sprint(i))
+			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://%s/%d\"}\n", name, host, i)
+		}
+		w.manifest(lines.String())
+		w.Limits.InFlight = 4
+		s := w.run()
+		if s.Items.Delivered != 5 || refused > 24 || last > time.Minute {
+			t.Errorf("%d refused, the last at %v: exit status %d, %+v\n%s", refused, last, s.ExitStatus, s.Items, errorsOf(s))
+		}
+	})
+}
+
 // A list that neither ends nor pauses does not keep a run going whose server refuses everything.
 func TestRefusedOfEndlessStdin(t *testing.T) {
 	for _, dirs := range []int{1, 500} {

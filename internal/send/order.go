@@ -105,7 +105,7 @@ func (r *run) sendRefused(ctx context.Context) bool {
 	defer r.letAll(r.whole) // else more may come
 	for n := 2; ; n *= 2 {
 		for range n {
-			j := r.newestAside(nil)
+			j := r.newestAside()
 			if j == nil {
 				return true
 			}
@@ -143,32 +143,25 @@ func (r *run) sortAside() {
 	})
 }
 
-// newestAside takes the newest item that was put aside, of a server or if s is nil of any, and makes a job of it. It returns nil
-// if there is none that is to be sent.
-func (r *run) newestAside(s *server) *job {
-	of := func(it source.Item) bool { return s == nil || originOf(it.URL) == s.key }
+// newestAside takes the newest item that was put aside, and makes a job of it. It returns nil if there is none that is to be
+// sent.
+func (r *run) newestAside() *job {
 	o := &r.order
 	for {
 		r.mu.Lock()
-		k, i := len(o.taken)-1, len(o.refused)-1
-		for k >= 0 && !of(o.taken[k].item) {
-			k--
-		}
-		for i >= 0 && !of(o.refused[i]) {
-			i--
-		}
-		if k >= 0 && (i < 0 || o.taken[k].failedBy == 0 && o.taken[k].item.ModTime.After(o.refused[i].ModTime)) {
-			j := o.taken[k]
-			o.taken = slices.Delete(o.taken, k, k+1)
+		taken, refused := len(o.taken), len(o.refused)
+		if taken > 0 && (refused == 0 || o.taken[taken-1].failedBy == 0 && o.taken[taken-1].item.ModTime.After(o.refused[refused-1].ModTime)) {
+			j := o.taken[taken-1]
+			o.taken = o.taken[:taken-1]
 			r.mu.Unlock()
 			return j
 		}
-		if i < 0 {
+		if refused == 0 {
 			r.mu.Unlock()
 			return nil
 		}
-		it := o.refused[i]
-		o.refused = slices.Delete(o.refused, i, i+1)
+		it := o.refused[refused-1]
+		o.refused = o.refused[:refused-1]
 		r.mu.Unlock()
 		if j, wanted := r.claim(it); wanted {
 			r.obey(j)
