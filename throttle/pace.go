@@ -444,7 +444,7 @@ func (p *pace) acquit() {
 func (p *pace) drop() {
 	p.learned, p.ramping, p.refused, p.suspected = math.Inf(1), false, time.Time{}, false
 	p.known, p.until = 0, time.Time{}
-	p.trim, p.far = trim{}, false
+	p.trim, p.scant, p.far = trim{}, 0, false
 }
 
 // estimate works out the rate from what the cycle has told so far.
