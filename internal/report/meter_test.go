@@ -1,8 +1,10 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -372,5 +374,21 @@ func TestMeterLargeFileBegins(t *testing.T) {
 		if s.ETA > before {
 			t.Errorf("%v left when one begins, %v before", s.ETA, before)
 		}
+	}
+}
+
+func BenchmarkMeterUnderway(b *testing.B) {
+	var m Meter
+	s := Snapshot{Total: 10_000, KnownTotal: true, TotalBytes: 10_000 << 20, InFlight: 4096}
+	for i := range 4096 {
+		s.Underway = append(s.Underway, Underway{Name: fmt.Sprintf("%05d", i), Size: 1 << 20})
+	}
+	for b.Loop() {
+		s.Elapsed += 50 * time.Millisecond
+		s.Underway = slices.Clone(s.Underway)
+		for i := range s.Underway {
+			s.Underway[i].Done = min(1<<20, s.Underway[i].Done+1000)
+		}
+		m.Measure(&s)
 	}
 }

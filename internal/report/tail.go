@@ -26,8 +26,8 @@ type tail struct {
 	known   int              // the last n whose pace was seen
 	byCount map[int]*average // bytes a second of so many
 
-	slots    average    // connections in use
-	before   []Underway // the files under way in the last snapshot
+	slots    average            // connections in use
+	before   map[Underway]int64 // in the last snapshot: what was done of the files under way, which are keys without that
 	requests requests
 	gone     float64 // seconds since a large file was under way
 }
@@ -64,16 +64,21 @@ func (t *tail) observe(s *Snapshot, files, bytes, dt float64) {
 		t.slots.add(float64(s.InFlight)*dt, dt, rateMemory)
 	}
 	small := bytes
-	for _, u := range t.before {
-		i := slices.IndexFunc(s.Underway, func(v Underway) bool { return v.Name == u.Name && v.Size == u.Size })
-		if i < 0 {
-			files--
-			small -= float64(u.Size - u.Done)
+	now := make(map[Underway]int64, len(s.Underway))
+	for _, u := range s.Underway {
+		done := u.Done
+		u.Done = 0
+		now[u] = done
+	}
+	for u, done := range t.before {
+		if later, is := now[u]; is {
+			small -= float64(max(0, later-done)) // it may be sent again
 		} else {
-			small -= float64(max(0, s.Underway[i].Done-u.Done)) // it may be sent again
+			files--
+			small -= float64(u.Size - done)
 		}
 	}
-	t.before = s.Underway
+	t.before = now
 	if n := s.InFlight - len(s.Underway); n > 0 || files > 0 {
 		t.requests.add(max(0, files), max(0, small), float64(max(0, n)), dt)
 		if len(s.Underway) == 0 {
