@@ -458,6 +458,68 @@ func TestRefusingServerBesideOneThatIsDown(t *testing.T) {
 	})
 }
 
+// Refusals that are long over do not make a silence of standard input hold up what comes after it.
+func TestSilenceAfterRefusals(t *testing.T) {
+	for _, bad := range []int{5, 25} {
+		var mu sync.Mutex
+		var quick time.Duration
+		var begin time.Time
+		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.Contains(r.URL.Path, "bad"):
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				return
+			case strings.Contains(r.URL.Path, "slow"):
+				time.Sleep(10 * time.Minute)
+			case strings.Contains(r.URL.Path, "quick"):
+				mu.Lock()
+				quick = time.Since(begin)
+				mu.Unlock()
+			}
+			w.WriteHeader(http.StatusCreated)
+		}, func(w *world) {
+			root := w.TempDir()
+			in, out := io.Pipe()
+			var writing sync.WaitGroup
+			say := func(name string) {
+				name = filepath.Join(root, name)
+				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+					t.Error(err)
+				}
+				if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+					t.Error(err)
+				}
+				_, _ = io.WriteString(out, name+"\n")
+			}
+			begin = time.Now()
+			writing.Go(func() {
+				for i := range bad {
+					say(fmt.Sprintf("%c/bad%d", 'a'+i%2, i))
+					time.Sleep(100 * time.Millisecond)
+				}
+				for i := range 10 {
+					say(fmt.Sprintf("a/good%d", i))
+					time.Sleep(100 * time.Millisecond)
+				}
+				time.Sleep(5 * time.Second)
+				say("a/slow")
+				time.Sleep(5 * time.Second)
+				say("a/quick")
+				time.Sleep(5 * time.Second)
+				_ = out.Close()
+			})
+			defer writing.Wait()
+			defer in.Close()
+			w.Limits.InFlight = 4
+			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
+			s := w.run()
+			if quick > 30*time.Second || s.Items.Delivered != 12 {
+				t.Errorf("%d refused before: the quick one left after %v; %+v", bad, quick, s.Items)
+			}
+		})
+	}
+}
+
 // A list that neither ends nor pauses does not keep a run going whose server refuses everything.
 func TestRefusedOfEndlessStdin(t *testing.T) {
 	for _, dirs := range []int{1, 500} {

@@ -83,7 +83,7 @@ func (r *run) settledBefore(it source.Item) (delivered, failed bool) {
 // false if ctx ended.
 func (r *run) sendAside(ctx context.Context) bool {
 	o := &r.order
-	if r.doubting.Load() && !r.sendRefused(ctx) {
+	if r.doubting.Load() && (r.whole || r.doubts()) && !r.sendRefused(ctx) {
 		return false
 	}
 	failed := o.failed
@@ -117,6 +117,18 @@ func (r *run) sendRefused(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// doubts reports whether a server may refuse all, or items wait for that to be known.
+func (r *run) doubts() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.servers {
+		if s.gone == nil && s.alike.many() {
+			return true
+		}
+	}
+	return len(r.order.refused)+len(r.order.taken) > 0
 }
 
 func (r *run) letAll(is bool) {
