@@ -7,10 +7,10 @@ import (
 
 const (
 	minHold       = 11 * time.Second // a rate that was learned is held at least so long …
-	holdCount     = 36               // … and for so many requests, if as many have taught it
-	leastRamp     = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
-	pauseHold     = 11.              // … and for so many times the pause, which another refusal would cost …
+	holdCount     = 36               // … and for so many requests, if as many have taught it …
+	pauseHold     = 11.              // … and for so many times the pause: looking for more costs a twelfth of the time at most …
 	mostPauseHold = 40.              // … but for no more seconds than this for that reason: long pauses are those of windows, mostly
+	leastRamp     = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
 	minDoubling   = 0.5              // seconds
 	maxDoubling   = 10.0             // seconds
 	growthScale   = 4.0              // seconds, of the cubic that then looks for more
@@ -34,7 +34,7 @@ const (
 
 	sameWait  = 250 * time.Millisecond // pauses that differ by less are the same
 	several   = 4                      // requests: fewer do not show a burst
-	mostScant = 4                      // see isFar
+	mostScant = 4                      // two refusals, or four of a bucket with hardly a burst, are no accident; see isFar
 
 	enoughKnown = 300 // requests that were accepted at a rate teach it
 	fewRefused  = 20  // one refusal in so many is isolated: it does not undo what many have taught …
@@ -187,7 +187,8 @@ func (p *pace) hold() float64 {
 // sent records that a request leaves.
 func (p *pace) sent(now time.Time) {
 	switch {
-	case p.since.IsZero(), p.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.last) > lull:
+	case p.since.IsZero(), p.refused.IsZero() && (math.IsInf(p.learned, 1) && now.Sub(p.last) > lull ||
+		p.count == 0 && len(p.log) == 0): // nothing that was sent was accepted, or may be
 		p.since, p.count, p.pending = now, 0, 0
 	case !p.refused.IsZero() && !p.suspected && !now.Before(p.until):
 		if p.barren++; p.count > 0 {
@@ -288,7 +289,7 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 			p.floor = max(p.floor, p.learned)
 			if p.burst < 0.75*p.learned { // it does not make up for the pause of a second
 				share := lean
-				if p.burst > 0 && p.burst <= 2 && p.learned >= 10 {
+				if p.burst > 0 && p.burst <= hardlyBurst && p.learned >= 10 {
 					share = leanStrict
 				}
 				p.floor = max(p.floor, p.learned+share*(p.asked-p.learned))
@@ -434,10 +435,14 @@ func (p *pace) suspect(t ticket) {
 
 // acquit records that it was not.
 func (p *pace) acquit() {
-	if p.suspected {
-		p.fill()
-		p.refused, p.suspected, p.filled = time.Time{}, false, true
+	if !p.suspected {
+		return
 	}
+	if p.count > 0 { // else it is as full as it was
+		p.fill()
+		p.filled = true
+	}
+	p.refused, p.suspected = time.Time{}, false
 }
 
 // drop forgets the rate: it is not what the refusals follow.

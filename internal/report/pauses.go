@@ -93,4 +93,4 @@ func (p *pauses) observe(s *Snapshot, dt float64) {
 
 // outlived reports whether the run has gone on without a pause for longer than before the last one, so that this may have been
 // the last: what was found out by the refusals holds.
-func (p *pauses) outlived() bool { return p.since > max(outlived, p.held, p.length) }
+func (p *pauses) outlived() bool { return p.n > 0 && p.since > max(outlived, p.held, p.length) }

@@ -127,6 +127,7 @@ func TestETA(t *testing.T) {
 		{name: "learned by two refusals", serve: bucket(8, 3, 50*time.Millisecond, 2*time.Second), sizes: files(200, 4096)},
 		{name: "learned by a few refusals", serve: bucket(5, 5, 50*time.Millisecond, 2*time.Second), sizes: files(200, 4096)},
 		{name: "far less than given", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
+		{name: "starts late", serve: startsLate(5*time.Second, bucket(10, 10, 50*time.Millisecond, 3*time.Second)), sizes: files(400, 4096), from: 16 * time.Second, grain: 3 * time.Second},
 		{name: "windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096)},
 		{name: "windows of a minute", preset: "window", params: "n=100&window=60s", sizes: files(500, 4096)},
 		{name: "given, with windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096), limits: throttle.Limits{Rate: 10}, grain: 10 * time.Second, from: 16 * time.Second},
@@ -261,6 +262,8 @@ func TestPaceOfFixedRetryAfter(t *testing.T) {
 		{etaCase{name: "given", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}}, 53 * time.Second},
 		{etaCase{name: "learned", serve: bucket(10, 10, 50*time.Millisecond, 3*time.Second), sizes: files(400, 4096)}, 51 * time.Second},
 		{etaCase{name: "learned, a small burst", serve: bucket(8, 3, 50*time.Millisecond, 2*time.Second), sizes: files(400, 4096)}, 63 * time.Second},
+		{etaCase{name: "starts late", serve: startsLate(5*time.Second, bucket(10, 10, 50*time.Millisecond, 3*time.Second)), sizes: files(400, 4096)}, 58 * time.Second},
+		{etaCase{name: "starts late, slow", serve: startsLate(5*time.Second, bucket(5, 5, 50*time.Millisecond, 2*time.Second)), sizes: files(200, 4096)}, 58 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			seen, s := c.run(t)
@@ -270,6 +273,20 @@ func TestPaceOfFixedRetryAfter(t *testing.T) {
 				t.Errorf("took %v, %d of %d refused; want at most %v and a twentieth", took, q.Throttled, q.Sent, c.most)
 			}
 		})
+	}
+}
+
+// startsLate answers 503 at first.
+func startsLate(d time.Duration, next http.HandlerFunc) http.HandlerFunc {
+	var begin time.Time
+	var once sync.Once
+	return func(w http.ResponseWriter, r *http.Request) {
+		once.Do(func() { begin = time.Now() })
+		if time.Since(begin) < d {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		next(w, r)
 	}
 }
 
