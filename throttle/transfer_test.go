@@ -167,7 +167,7 @@ func (c *ackedConn) Write(p []byte) (n int, err error) {
 
 // TestTransportLongTransfers uploads 12 bodies of 5 s.
 func TestTransportLongTransfers(t *testing.T) {
-	for i, test := range []struct {
+	for _, test := range []struct {
 		name              string
 		tls, http2, acked bool
 	}{
@@ -177,7 +177,6 @@ func TestTransportLongTransfers(t *testing.T) {
 		{"by what is read of the bodies, HTTP/2", true, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			race.Few(t, i)
 			synctest.Test(t, func(t *testing.T) {
 				l := memnet.Listen()
 				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

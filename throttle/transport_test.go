@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
-	"github.com/penstock/penstock/internal/race"
 )
 
 // A site is an HTTP server on a network in memory, and the base transport that
@@ -1553,9 +1552,8 @@ func TestTransportDeadlines(t *testing.T) {
 // A server that falls silent gets a probe now and then, where only http.Client has a
 // timeout as well, and goes on at full pace when it is back.
 func TestTransportSilentServer(t *testing.T) {
-	for i, connected := range []bool{true, false} {
+	for _, connected := range []bool{true, false} {
 		t.Run(fmt.Sprintf("connected=%v", connected), func(t *testing.T) {
-			race.Few(t, i)
 			synctest.Test(t, func(t *testing.T) {
 				const from, to = 30 * time.Second, 10*time.Minute + 30*time.Second
 				c := newClock()

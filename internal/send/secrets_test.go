@@ -11,11 +11,13 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -218,7 +220,6 @@ func TestNoSecretComesBack(t *testing.T) {
 		},
 		"query": url.QueryEscape,
 	}
-	cases := 0
 	const whole = "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 	for name, answer := range map[string]string{
 		"no HTTP":        "$\r\n\r\n",
@@ -239,8 +240,9 @@ func TestNoSecretComesBack(t *testing.T) {
 		"body, elliptic": "HTTP/1.1 400 No\r\nConnection: close\r\n\r\nwrong: sesame-bea..., sesame-k…",
 		"twice":          "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 $\r\n\r\n",
 	} {
-		for spelling, write := range spellings {
-			if cases++; race.Skips(cases) {
+		for _, spelling := range slices.Sorted(maps.Keys(spellings)) {
+			write := spellings[spelling]
+			if race.Enabled && len(name+spelling)%5 != 0 { // the same ones each time
 				continue
 			}
 			onRawServer(t, 1, func(c net.Conn) {
