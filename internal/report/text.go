@@ -163,10 +163,10 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 
 	var answers []string
 	for _, status := range slices.Sorted(maps.Keys(r.ByStatus)) {
-		answers = append(answers, fmt.Sprintf("%s of %s", count(r.ByStatus[status]), status))
+		answers = append(answers, fmt.Sprintf("%s × %s", count(r.ByStatus[status]), status))
 	}
 	for _, why := range slices.Sorted(maps.Keys(r.NoAnswer)) {
-		answers = append(answers, fmt.Sprintf("%s without (%s)", count(r.NoAnswer[why]), why))
+		answers = append(answers, fmt.Sprintf("%s × none (%s)", count(r.NoAnswer[why]), why))
 	}
 	fmt.Fprintf(b, "answers: %s; waste %.1f %%\n", strings.Join(answers, ", "), 100*r.Waste)
 	if l := s.Latency; l != nil {

@@ -39,7 +39,7 @@ func (o Options) limits() string {
 		limits = append(limits, fmt.Sprintf("at most %d in flight", o.Limits.InFlight))
 	}
 	if o.Limits.Bandwidth > 0 {
-		limits = append(limits, humanize.IBytes(uint64(o.Limits.Bandwidth))+"/s")
+		limits = append(limits, "at most "+humanize.IBytes(uint64(o.Limits.Bandwidth))+"/s")
 	}
 	if o.Limits.Rate == 0 && o.Limits.InFlight == 0 {
 		limits = append([]string{"as fast as the server takes them"}, limits...)

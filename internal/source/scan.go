@@ -127,6 +127,8 @@ func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) er
 			case first.Key != "" && first.Key == item.Key:
 				pairs.add(fmt.Errorf("%s and %s have the same key %s: give each item a key of its own",
 					printable(first.Path), printable(item.Path), printable(item.Key)))
+			case first.URL == item.URL && first.Path == item.Path && s.opts.Manifest == "":
+				pairs.add(fmt.Errorf("%s is named twice: name it, or a directory that holds it, once", printable(item.Path)))
 			case first.URL == item.URL:
 				advice := "send a directory that holds both, with {path} in the URL"
 				if s.opts.Manifest != "" {

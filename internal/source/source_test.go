@@ -310,7 +310,7 @@ func TestScanFindsTwoItemsWithOneURL(t *testing.T) {
 	}
 	o = Options{Paths: []string{"data/c.csv", "data/c.csv"}, Template: to(t, "http://h/{name}")}
 	_, err = scan(t, o)
-	expectError(t, err, `"data/c.csv" and "data/c.csv"`)
+	expectError(t, err, `"data/c.csv" is named twice`)
 }
 
 func TestScanShowsTenURLs(t *testing.T) {
