@@ -187,8 +187,7 @@ func (p *pace) hold() float64 {
 // sent records that a request leaves.
 func (p *pace) sent(now time.Time) {
 	switch {
-	case p.since.IsZero(), p.refused.IsZero() && (math.IsInf(p.learned, 1) && now.Sub(p.last) > lull ||
-		p.count == 0 && len(p.log) == 0): // nothing that was sent was accepted, or may be
+	case p.since.IsZero(), p.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.last) > lull:
 		p.since, p.count, p.pending = now, 0, 0
 	case !p.refused.IsZero() && !p.suspected && !now.Before(p.until):
 		if p.barren++; p.count > 0 {
@@ -517,8 +516,16 @@ func (p *pace) fill() {
 	if !p.filled {
 		later := len(p.log) - p.logged()
 		// Half a token is the mean of what was left when it refused.
-		p.firstCount, p.firstSpan = float64(p.count+p.pending-later)+0.5, max(p.refused.Sub(p.since).Seconds(), 0)
+		p.firstCount, p.firstSpan = float64(p.count+p.pending-later)+0.5, max(p.refused.Sub(p.begun()).Seconds(), 0)
 	}
+}
+
+// begun returns when the first request of this cycle was sent that was accepted, or may be: in an outage the bucket stays full.
+func (p *pace) begun() time.Time {
+	if n := len(p.log); n > 0 && n >= p.count+p.pending {
+		return p.log[0]
+	}
+	return p.since
 }
 
 // emptied says how many requests emptied the bucket, where the cycle did not begin with a full one.

@@ -262,8 +262,8 @@ func TestPaceOfFixedRetryAfter(t *testing.T) {
 		{etaCase{name: "given", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}}, 53 * time.Second},
 		{etaCase{name: "learned", serve: bucket(10, 10, 50*time.Millisecond, 3*time.Second), sizes: files(400, 4096)}, 51 * time.Second},
 		{etaCase{name: "learned, a small burst", serve: bucket(8, 3, 50*time.Millisecond, 2*time.Second), sizes: files(400, 4096)}, 63 * time.Second},
-		{etaCase{name: "starts late", serve: startsLate(5*time.Second, bucket(10, 10, 50*time.Millisecond, 3*time.Second)), sizes: files(400, 4096)}, 58 * time.Second},
-		{etaCase{name: "starts late, slow", serve: startsLate(5*time.Second, bucket(5, 5, 50*time.Millisecond, 2*time.Second)), sizes: files(200, 4096)}, 58 * time.Second},
+		{etaCase{name: "starts late", serve: startsLate(5*time.Second, bucket(10, 10, 50*time.Millisecond, 3*time.Second)), sizes: files(400, 4096)}, 62 * time.Second},
+		{etaCase{name: "starts late, slow", serve: startsLate(5*time.Second, bucket(5, 5, 50*time.Millisecond, 2*time.Second)), sizes: files(200, 4096)}, 62 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			seen, s := c.run(t)

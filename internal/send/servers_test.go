@@ -46,6 +46,7 @@ func TestItemsAsideAreBounded(t *testing.T) {
 		it := source.Item{Path: filepath.Join("d", "f"), URL: "http://127.0.0.1/f"}
 		r.order.refused = make([]source.Item, maxAside)
 		r.mu.Lock()
+		r.serverLocked("http://other.example") // of one server alone the newest item would be tried
 		s := r.serverLocked(originOf(it.URL))
 		s.alike = alike{row: manyAlike, status: http.StatusForbidden, dir: "d"}
 		r.mu.Unlock()
