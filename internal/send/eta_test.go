@@ -127,7 +127,7 @@ func TestETA(t *testing.T) {
 		{name: "learned by two refusals", serve: bucket(8, 3, 50*time.Millisecond, 2*time.Second), sizes: files(200, 4096)},
 		{name: "learned by a few refusals", serve: bucket(5, 5, 50*time.Millisecond, 2*time.Second), sizes: files(200, 4096)},
 		{name: "far less than given", serve: bucket(15, 3, 50*time.Millisecond, 2*time.Second), sizes: files(600, 4096), limits: throttle.Limits{Rate: 40}},
-		{name: "starts late", serve: startsLate(5*time.Second, bucket(10, 10, 50*time.Millisecond, 3*time.Second)), sizes: files(400, 4096), from: 16 * time.Second, grain: 3 * time.Second},
+		{name: "starts late", serve: startsLate(5*time.Second, bucket(10, 10, 50*time.Millisecond, 3*time.Second)), sizes: files(400, 4096), from: 20 * time.Second, grain: 3 * time.Second},
 		{name: "windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096)},
 		{name: "windows of a minute", preset: "window", params: "n=100&window=60s", sizes: files(500, 4096)},
 		{name: "given, with windows", preset: "window", params: "n=50&window=10s", sizes: files(400, 4096), limits: throttle.Limits{Rate: 10}, grain: 10 * time.Second, from: 16 * time.Second},
