@@ -3,7 +3,7 @@
 // A journal is one SQLite file with a row for each item. [Open] takes its lock and reads a small index into memory;
 // [Journal.Claim] then answers from there whether an item needs to be sent. [Journal.Put] records an outcome soon:
 // a row shares its commit with those of the next 10 ms, unless it is the first in that time, 128 rows have come together,
-// or somebody waits for the writer.
+// somebody waits for the writer, or it was begun before.
 // [Journal.Begin] records that an item is about to be sent and returns when that is on disk, for what cannot be
 // repeated safely.
 //

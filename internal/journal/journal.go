@@ -395,7 +395,7 @@ func (j *Journal) Load(id uint64) (Item, error) {
 	return l.item, fault(j.path, l.err)
 }
 
-// Put records an item soon. It returns at once unless 256 rows wait for their commit.
+// Put records an item soon, at once if it was in flight. It returns at once unless 256 rows wait for their commit.
 //
 // After the commit that holds the row, done is called, or with an error where there is none and will be none: see
 // [Journal.Flush]. It is called by the writer, in the order of Put, one call at a time; it must not call Put, Begin,
@@ -452,11 +452,13 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 		n = j.next
 		j.next++
 	}
+	// What became of an item that was begun: a kill meanwhile would leave it in doubt.
+	urgent := begin || x.state() == InFlight
 	x.setRow(n, it.print(), it.State)
 	j.waiting = append(j.waiting, entry{it, n, begin, done})
 	j.rows++
-	j.urgent = j.urgent || begin
-	wake := begin || len(j.waiting) == 1 || len(j.waiting) == crowd
+	j.urgent = j.urgent || urgent
+	wake := urgent || len(j.waiting) == 1 || len(j.waiting) == crowd
 	j.mu.Unlock()
 	if wake {
 		j.poke()

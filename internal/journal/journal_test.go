@@ -198,6 +198,15 @@ func TestInstantsOfCommits(t *testing.T) {
 			if _, err := j.Load(1); err != nil {
 				t.Error(err)
 			}
+			if err := j.Begin(t.Context(), Item{ID: 1001}); err != nil {
+				t.Error(err)
+			}
+			ended := time.Now()
+			j.Put(Item{ID: 1001, State: Delivered}, func(error) {
+				if got := time.Since(ended); got != 0 {
+					t.Errorf("what became of an item in flight is committed after %v", got)
+				}
+			})
 			at(6 * rest)
 			begin = begin.Add(rest)
 		}
