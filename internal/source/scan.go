@@ -87,6 +87,13 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		failed = p.bad.error()
 	case sum.Failed > 0 && sum.Failed == sum.Items && !sum.Partial:
 		failed = sum.Failures[0]
+		if s.opts.Manifest != "" { // its lines are told together, as those that are wrong
+			none := badLines{n: int(sum.Failed)}
+			for _, err := range sum.Failures {
+				none.errs = append(none.errs, err)
+			}
+			failed = none.error()
+		}
 	}
 	if failed == nil {
 		failed = s.twice(ctx, own, seen.twice())
