@@ -21,7 +21,7 @@ type naiveGate struct {
 	now             map[string]int // in flight
 }
 
-// admits says whether the guarantee would still hold: for each interval that ends
+// admits reports whether the guarantee would still hold: for each interval that ends
 // now, that no more were admitted than the rate, the burst and the jitter allow.
 func (n *naiveGate) admits(key string, now time.Duration) bool {
 	if n.now[key] >= n.inFlight {

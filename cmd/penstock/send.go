@@ -210,7 +210,7 @@ func collectLess(found source.Summary) {
 	}
 }
 
-// send does the run and tells how it went.
+// send does the run and reports how it went.
 func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options send.Options, practice *lab.Server) (err error) {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	kind := f.progress

@@ -68,7 +68,7 @@ func tryLock(path string) (*lockFile, error) {
 	return l, nil
 }
 
-// removed says whether the lock file was removed, as Prune does, between opening and locking it, or since. Such a lock
+// removed reports whether the lock file was removed, as Prune does, between opening and locking it, or since. Such a lock
 // excludes nobody.
 func (l *lockFile) removed() bool {
 	mine, err1 := l.Stat()
@@ -92,7 +92,7 @@ func lockHolder(path string) *InUseError {
 	return e
 }
 
-// running says whether a run has the lock, without making a lock file.
+// running reports whether a run has the lock, without making a lock file.
 func running(path string) bool {
 	name := path + ".lock"
 	if fi, err := os.Lstat(name); err != nil || !fi.Mode().IsRegular() {

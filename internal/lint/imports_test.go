@@ -52,7 +52,7 @@ func packages(t *testing.T) (ours []pkg, all map[string]pkg) {
 	}
 }
 
-// within says whether path is one of the trees, or below one.
+// within reports whether path is one of the trees, or below one.
 func within(path string, trees ...string) bool {
 	return slices.ContainsFunc(trees, func(tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") })
 }

@@ -181,7 +181,7 @@ func scriptWords(line string) (words []string) {
 
 var scriptVariable = regexp.MustCompile(`\$(\{\w+\}|\w+)`)
 
-// covers says whether a script's command is the one that README shows.
+// covers reports whether a script's command is the one that README shows.
 func covers(script, shown []string) bool {
 	return slices.EqualFunc(script, shown, func(pattern, word string) bool {
 		var exact strings.Builder

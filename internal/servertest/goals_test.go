@@ -134,7 +134,7 @@ func (j judged) check(t *testing.T, dir string, twice int) {
 	note(t, "lost, accepted twice", fmt.Sprintf("%d, %d", lost, again), "0, 0", verdict(lost+again == 0))
 }
 
-// calm says whether this machine had time to spare during the run, so that its
+// calm reports whether this machine had time to spare during the run, so that its
 // speed may be judged.
 func (r run) calm() bool { return r.idle > 0.4 }
 

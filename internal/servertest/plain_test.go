@@ -48,7 +48,7 @@ func plain(t *testing.T, n int, url, dir string) float64 {
 	return float64(len(entries)) / time.Since(began).Seconds()
 }
 
-// put says whether the body was accepted. When the test is over, all is.
+// put reports whether the body was accepted. When the test is over, all is.
 func put(t *testing.T, client *http.Client, url string, body []byte) bool {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader(body))
 	if err != nil {
