@@ -24,19 +24,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
-// Item is one file and where it goes.
-type Item struct {
-	Path    string      // the file to open, as the user knows it
-	Rel     string      // {path}: relative, with slashes on every system
-	URL     string      // without credentials
-	Method  string      // upper case
-	Header  http.Header // mostly nil; shared between items: not to be changed
-	Key     string      // the manifest's idempotency key, or empty
-	Size    int64       // bytes
-	ModTime time.Time   // with Size: what the file was when the item was made
-}
+// An Item is one file and where it goes.
+type Item = item.Item
 
 // ItemError says that one item cannot be sent; those after it can.
 type ItemError struct {
