@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/penstock/penstock/internal/nginxtest"
+	"github.com/penstock/penstock/internal/servers"
 )
 
 // bench is one invocation.
@@ -90,7 +90,7 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return r, err
 	}
-	s, err := nginxtest.New(dir, w.server)
+	s, err := servers.NewNginx(dir, w.server)
 	if err != nil {
 		return r, err
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/penstock/penstock/internal/nginxtest"
+	"github.com/penstock/penstock/internal/servers"
 )
 
 // A workload is what is sent, to what kind of server, and how.
@@ -15,7 +15,7 @@ type workload struct {
 	name, about string
 	files       int
 	size        int64
-	server      nginxtest.Config
+	server      servers.NginxConfig
 	lab         string        // a practice server of penstock's instead of nginx
 	post        bool          // POST, to a practice server in a process of its own
 	journal     bool          // penstock with a journal against penstock without one
@@ -51,11 +51,11 @@ func workloads() []workload {
 	return append(all,
 		workload{
 			name: "conn4", about: "200 x 1 MiB, the server takes 4 requests at a time", files: 200, size: 1 << 20,
-			server: nginxtest.Config{Conns: 4}, workers: 4,
+			server: servers.NginxConfig{Conns: 4}, workers: 4,
 		},
 		workload{
 			name: "rate50", about: "1,000 x 4 KiB, the server takes 50 requests a second", files: 1000, size: 4 << 10,
-			server: nginxtest.Config{Rate: 50, Burst: 5, Refusal: 429}, workers: 64, rate: 50,
+			server: servers.NginxConfig{Rate: 50, Burst: 5, Refusal: 429}, workers: 64, rate: 50,
 			ideal: 999 * time.Second / 50, // the first goes at once
 		},
 		workload{

@@ -130,8 +130,8 @@ func TestImports(t *testing.T) {
 			switch {
 			case within(path, module+"/cmd", module+"/examples") && !within(p.ImportPath, module+"/cmd"):
 				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
-			case within(path, module+"/internal/nginxtest", module+"/internal/apachetest", module+"/internal/servertest", module+"/internal/memnet") &&
-				!within(p.ImportPath, module+"/internal/bench", module+"/internal/nginxtest", module+"/internal/apachetest"):
+			case within(path, module+"/internal/servers", module+"/internal/memnet") &&
+				!within(p.ImportPath, module+"/internal/bench"):
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, path)
 			}
 		}

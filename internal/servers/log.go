@@ -1,9 +1,10 @@
-package servertest
+package servers
 
 import (
 	"bufio"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -18,30 +19,27 @@ type Request struct {
 	URI      string // as it came, percent-encoded
 }
 
-// ReadLog reads an access log, in the order of the answers. A line has the
-// instant of the answer (Unix time, SECONDS.MILLISECONDS), how long it took
-// (likewise), the status, the connection's number, the length, the method and the URI.
-func ReadLog(name string) ([]Request, error) {
-	f, err := os.Open(name)
+// Requests reads the server's access log, in the order of the answers. The last lines are sure to be
+// there after Stop only.
+func (s *Server) Requests() ([]Request, error) {
+	f, err := os.Open(filepath.Join(s.dir, "access.log"))
 	if err != nil {
-		return nil, fmt.Errorf("servertest: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	var all []Request
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		var r Request
+		// The instant of the answer and how long it took, both in seconds with three decimals.
 		var sec, msec, tookSec, tookMsec int64
-		if _, err := fmt.Sscanf(lines.Text(), "%d.%d %d.%d %d %d %d %s %s", &sec, &msec, &tookSec, &tookMsec,
-			&r.Status, &r.Conn, &r.Length, &r.Method, &r.URI); err != nil {
-			return nil, fmt.Errorf("servertest: access log: %w in %q", err, lines.Text())
+		if _, err := fmt.Sscanf(lines.Text(), "%d.%d %d.%d %d %d %d %s %s", &sec, &msec, &tookSec,
+			&tookMsec, &r.Status, &r.Conn, &r.Length, &r.Method, &r.URI); err != nil {
+			return nil, fmt.Errorf("%s: %w in %q", f.Name(), err, lines.Text())
 		}
 		r.Answered = time.UnixMilli(sec*1000 + msec)
 		r.Arrived = r.Answered.Add(-time.Duration(tookSec*1000+tookMsec) * time.Millisecond)
 		all = append(all, r)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("servertest: access log: %w", err)
-	}
-	return all, nil
+	return all, lines.Err()
 }

@@ -1,4 +1,4 @@
-package servertest_test
+package e2e
 
 import (
 	"flag"
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(func() int {
 		var err error
-		if binDir, err = os.MkdirTemp("", "servertest"); err != nil {
+		if binDir, err = os.MkdirTemp("", "e2e"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -1,4 +1,4 @@
-package servertest_test
+package e2e
 
 import (
 	"net"

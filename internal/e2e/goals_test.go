@@ -1,4 +1,4 @@
-package servertest_test
+package e2e
 
 import (
 	"fmt"
@@ -7,10 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/penstock/penstock/internal/apachetest"
 	"github.com/penstock/penstock/internal/lab"
-	"github.com/penstock/penstock/internal/nginxtest"
-	"github.com/penstock/penstock/internal/servertest"
+	"github.com/penstock/penstock/internal/servers"
 )
 
 // judged is what servers say of a run.
@@ -18,8 +16,8 @@ type judged struct {
 	requests int
 	wasted   int // of these, refused or timed out
 	statuses map[int]int
-	log      []servertest.Request // where there is one
-	stored   map[string]file      // by name
+	log      []servers.Request // where there is one
+	stored   map[string]file   // by name
 }
 
 // file is what a server has of one.
@@ -40,7 +38,7 @@ func (j *judged) count(status int) {
 }
 
 // countLog takes the uploads from an access log.
-func (j *judged) countLog(t *testing.T, log []servertest.Request, err error) {
+func (j *judged) countLog(t *testing.T, log []servers.Request, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +52,7 @@ func (j *judged) countLog(t *testing.T, log []servertest.Request, err error) {
 }
 
 // byNginx stops the server and has it judge.
-func byNginx(t *testing.T, s *nginxtest.Server) judged {
+func byNginx(t *testing.T, s *servers.Nginx) judged {
 	t.Helper()
 	s.Stop()
 	var j judged
@@ -76,7 +74,7 @@ func byNginx(t *testing.T, s *nginxtest.Server) judged {
 }
 
 // byApache stops the server and has it judge.
-func byApache(t *testing.T, s *apachetest.Server) judged {
+func byApache(t *testing.T, s *servers.Apache) judged {
 	t.Helper()
 	stored, err := s.Stored()
 	if err != nil {

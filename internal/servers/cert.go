@@ -1,4 +1,4 @@
-package nginxtest
+package servers
 
 import (
 	"crypto/ecdsa"
@@ -7,23 +7,23 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"time"
 )
 
-// writeCert writes a certificate for this machine's loopback, signed by itself, and its key.
-func writeCert(certFile, keyFile string) error {
+// writeCert writes a certificate for this machine's loopback, signed by itself, and its key. It
+// returns a pool that trusts it.
+func writeCert(certFile, keyFile string) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("nginxtest: %w", err)
+		return nil, err
 	}
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(now.UnixNano()),
-		Subject:               pkix.Name{CommonName: "nginxtest"},
+		Subject:               pkix.Name{CommonName: "penstock test"},
 		NotBefore:             now.Add(-time.Hour),
 		NotAfter:              now.Add(24 * time.Hour),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
@@ -35,17 +35,18 @@ func writeCert(certFile, keyFile string) error {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return fmt.Errorf("nginxtest: %w", err)
+		return nil, err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("nginxtest: %w", err)
+		return nil, err
 	}
-	if err := os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644); err != nil {
-		return fmt.Errorf("nginxtest: %w", err)
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(certPEM)
+	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil {
+		return nil, err
 	}
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
-		return fmt.Errorf("nginxtest: %w", err)
-	}
-	return nil
+	return roots, os.WriteFile(keyFile, keyPEM, 0o600)
 }

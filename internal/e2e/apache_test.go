@@ -1,4 +1,4 @@
-package servertest_test
+package e2e
 
 import (
 	"fmt"
@@ -7,19 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/apachetest"
+	"github.com/penstock/penstock/internal/servers"
 )
 
 // flask is the service that the purpose of it all was: five threads, and each
 // file needs one for a tenth of a second.
-func flask() apachetest.Config {
-	return apachetest.Config{Wait: 100 * time.Millisecond, CPU: 5 * time.Millisecond}
+func flask() servers.ApacheConfig {
+	return servers.ApacheConfig{Wait: 100 * time.Millisecond, CPU: 5 * time.Millisecond}
 }
 
 // consume has consumers until the func that it returns is called: some want as
 // much work as a file does, others little. It returns the 95th percentile of how
 // long an answer took for either, and how many got none.
-func consume(t *testing.T, s *apachetest.Server) (stop func() consumed) {
+func consume(t *testing.T, s *servers.Apache) (stop func() consumed) {
 	much := consumers(t, s.URL+"/consume?wait=0.1", 300*time.Millisecond)
 	little := consumers(t, s.URL+"/consume?wait=0.01", 150*time.Millisecond)
 	return func() (c consumed) {
@@ -50,11 +50,11 @@ func TestFlaskShortBacklog(t *testing.T) {
 	flaskRun(t, cfg, 6, 8)
 }
 
-func flaskRun(t *testing.T, cfg apachetest.Config, inFlight ...int) {
+func flaskRun(t *testing.T, cfg servers.ApacheConfig, inFlight ...int) {
 	most := 0.0
 	if *large {
 		most = best(t, 120, 16<<10, inFlight, func() (string, func()) {
-			s := apachetest.Start(t, cfg)
+			s := servers.StartApache(t, cfg)
 			stop := consume(t, s)
 			return s.URL + "/files", func() {
 				t.Logf("consumers meanwhile: %+v", stop())
@@ -62,7 +62,7 @@ func flaskRun(t *testing.T, cfg apachetest.Config, inFlight ...int) {
 			}
 		})
 	}
-	s := apachetest.Start(t, cfg)
+	s := servers.StartApache(t, cfg)
 	stop := consume(t, s)
 	time.Sleep(time.Duration(size(1, 6)) * time.Second)
 	alone := stop()
@@ -98,19 +98,19 @@ func TestMeteredReceipts(t *testing.T) {
 	apacheRun(t, metered(), size(30, 400), 0.95, 8, 10, 12)
 }
 
-func metered() apachetest.Config {
-	return apachetest.Config{Receipt: 8 << 10, Bandwidth: 16 << 10, MaxConnection: 10}
+func metered() servers.ApacheConfig {
+	return servers.ApacheConfig{Receipt: 8 << 10, Bandwidth: 16 << 10, MaxConnection: 10}
 }
 
-func apacheRun(t *testing.T, cfg apachetest.Config, files int, share float64, inFlight ...int) {
+func apacheRun(t *testing.T, cfg servers.ApacheConfig, files int, share float64, inFlight ...int) {
 	most := 0.0
 	if *large {
 		most = best(t, 100, 4<<10, inFlight, func() (string, func()) {
-			s := apachetest.Start(t, cfg)
+			s := servers.StartApache(t, cfg)
 			return s.URL + "/files", s.Stop
 		})
 	}
-	s := apachetest.Start(t, cfg)
+	s := servers.StartApache(t, cfg)
 	dir := writeFiles(t, files, always(4<<10))
 	r := send(t, 0, "--to", s.URL+"/files/{name}", dir)
 	j := byApache(t, s)
@@ -127,7 +127,7 @@ func TestStuck(t *testing.T) {
 	together(t, true)
 	cfg := metered()
 	cfg.MaxConnection, cfg.Bandwidth = 2, 4<<10
-	s := apachetest.Start(t, cfg)
+	s := servers.StartApache(t, cfg)
 	for range cfg.MaxConnection {
 		go func() {
 			req, err := http.NewRequest(http.MethodPut, s.URL+"/files/leak", strings.NewReader("x"))

@@ -1,15 +1,16 @@
-"""The upload service that the tests send to: it works on a request for a while, stores the file and remembers how often."""
+"""The upload service that the tests send to.
+
+It works on a request for a while, stores the file and remembers how often.
+"""
 
 import hashlib
-import json
-import os
 import threading
 import time
 
 from flask import Flask, jsonify, request
 
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.json")) as f:
-    config = json.load(f)
+WAIT, CPU = {{.Wait.Seconds}}, {{.CPU.Seconds}}  # seconds
+LIMIT, RECEIPT = {{.Limit}}, {{.Receipt}}
 
 application = Flask(__name__)
 lock = threading.Lock()  # protects the two below
@@ -20,7 +21,7 @@ working = {}  # requests worked on, by identity
 def work(wait):
     """Waits, as for a database, and computes."""
     time.sleep(wait)
-    end = time.thread_time() + config["cpu"]
+    end = time.thread_time() + CPU
     while time.thread_time() < end:
         pass
 
@@ -29,19 +30,19 @@ def work(wait):
 def upload(name):
     identity = request.headers.get("Authorization") or request.remote_addr
     with lock:
-        if 0 < config["limit"] <= working.get(identity, 0):
-            return "Only %d concurrent request(s) allowed\n" % config["limit"], 429
+        if 0 < LIMIT <= working.get(identity, 0):
+            return "Only %d concurrent request(s) allowed\n" % LIMIT, 429
         working[identity] = working.get(identity, 0) + 1
     try:
         body = request.get_data()
-        work(config["wait"])
+        work(WAIT)
         with lock:
             times = stored.get(name, {"times": 0})["times"] + 1
             stored[name] = {"size": len(body), "sha256": hashlib.sha256(body).hexdigest(), "times": times}
     finally:
         with lock:
             working[identity] -= 1
-    return "r" * config["receipt"] + "\n", 201
+    return "r" * RECEIPT + "\n", 201
 
 
 @application.route("/consume")

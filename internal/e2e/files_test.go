@@ -1,4 +1,4 @@
-package servertest_test
+package e2e
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/penstock/penstock/internal/nginxtest"
+	"github.com/penstock/penstock/internal/servers"
 )
 
 // smallSizes are those of records and thumbnails, one of them empty.
@@ -64,27 +64,14 @@ func sums(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// checkStored fails the test unless nginx has every file of dir, byte for byte.
-func checkStored(t *testing.T, s *nginxtest.Server, dir string) {
+// stored returns how many files nginx has. It fails the test if one is not as in dir, byte for byte.
+func stored(t *testing.T, s *servers.Nginx, dir string) (n int) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := checkNoneShort(t, s, dir); got != len(entries) {
-		t.Errorf("%d files stored, want %d", got, len(entries))
-	}
-}
-
-// checkNoneShort fails the test if nginx has a file that is not one of dir's, byte for byte, and returns how many it has.
-func checkNoneShort(t *testing.T, s *nginxtest.Server, dir string) int {
-	t.Helper()
-	stored := 0
 	err := filepath.WalkDir(s.Files, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		stored++
+		n++
 		got, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -101,5 +88,5 @@ func checkNoneShort(t *testing.T, s *nginxtest.Server, dir string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stored
+	return n
 }

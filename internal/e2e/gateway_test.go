@@ -1,4 +1,4 @@
-package servertest_test
+package e2e
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/lab"
-	"github.com/penstock/penstock/internal/nginxtest"
+	"github.com/penstock/penstock/internal/servers"
 )
 
 // startLab starts a practice server that the test's end closes.
@@ -38,9 +38,9 @@ func startLabOn(t *testing.T, l net.Listener, preset, params string) *lab.Server
 
 // startGateway starts a service that needs the one processor for 200 ms for each
 // file, behind nginx, which waits 2.9 s for it. The work goes on after that.
-func startGateway(t *testing.T, params string) (*nginxtest.Server, *lab.Server) {
+func startGateway(t *testing.T, params string) (*servers.Nginx, *lab.Server) {
 	service, url := startLab(t, "cpu", "cores=1 work=200ms timeout=0 "+params)
-	return nginxtest.Start(t, nginxtest.Config{Proxy: url, ProxyTimeout: 2900 * time.Millisecond}), service
+	return servers.StartNginx(t, servers.NginxConfig{Proxy: url, ProxyTimeout: 2900 * time.Millisecond}), service
 }
 
 func TestGateway(t *testing.T) {
