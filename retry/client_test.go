@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// The table of the package comment, for a request that is repeatable and for one that is not.
+// [repeat] The table of the package comment, for a request that is repeatable and for one that is
+// not.
 func TestTable(t *testing.T) {
 	const again = Outcome(0)
 	type row struct {

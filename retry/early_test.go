@@ -24,7 +24,7 @@ const (
 	noContent = "HTTP/1.1 204 No Content\r\n\r\n"
 )
 
-// A 2xx that comes after some of the body says nothing about the rest.
+// [delivered] A 2xx that comes after some of the body says nothing about the rest.
 func TestEarlyAcceptance(t *testing.T) {
 	stall := func(*memnet.Conn) { time.Sleep(time.Hour) }
 	for _, row := range []struct {

@@ -367,7 +367,8 @@ func TestExpectAfterReset(t *testing.T) {
 	})
 }
 
-// What speaks of a wrong configuration is final before the first answer, for real TLS.
+// [configuration] What speaks of a wrong configuration is final before the first answer, for real
+// TLS.
 func TestMisconfiguredTLS(t *testing.T) {
 	quiet := func(s *httptest.Server) *httptest.Server {
 		s.Config.ErrorLog = quietLog

@@ -80,8 +80,8 @@ func noSecrets(t *testing.T, what string, v any) {
 	}
 }
 
-// A server may send back what it was sent, in every place of an answer and in any spelling. None of
-// that comes out again.
+// [secrets] A server may send back what it was sent, in every place of an answer and in any
+// spelling. None of that comes out again.
 func TestNoSecretComesBack(t *testing.T) {
 	spellings := map[string]func(string) string{
 		"raw":   func(s string) string { return s },

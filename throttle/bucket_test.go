@@ -133,6 +133,7 @@ func TestBucketMakesUpForLateness(t *testing.T) {
 	}
 }
 
+// [pace] After a stall, too, a second holds at most 1.005 times the rate, and one more.
 func TestBucketDoesNotFloodAfterStalls(t *testing.T) {
 	for _, catchUp := range []time.Duration{0, 5 * time.Millisecond, 100 * time.Millisecond} {
 		for _, r := range []float64{10, 100, 1000, 20_000} {

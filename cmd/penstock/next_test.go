@@ -76,7 +76,8 @@ func pasted(t *testing.T, command string) []string {
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")[1:]
 }
 
-// Each command that is printed is one that the program takes, and sends or asks about what is said of it.
+// [nothing lost] Each command that is printed is one that the program takes, and sends or asks
+// about what is said of it.
 func TestPrintedCommands(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil || runtime.GOOS == "windows" {
 		t.Skip("no bash to read them")

@@ -53,7 +53,7 @@ func TestSlidingWindow(t *testing.T) {
 	}
 }
 
-// A server that dies in mid-run and comes back with nothing but its name.
+// [outage] A server that dies in mid-run and comes back with nothing but its name.
 func TestOutage(t *testing.T) {
 	together(t, true)
 	const params = "k=5 service=100ms backlog=20"

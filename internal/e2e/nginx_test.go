@@ -16,7 +16,7 @@ func TestRate(t *testing.T) {
 	rate(t, s)
 }
 
-// The same where a 429 asks for a second's pause: that holds every worker.
+// [waiting] The same where a 429 asks for a second's pause: that holds every worker.
 func TestRateRetryAfter(t *testing.T) {
 	together(t, true)
 	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: 5, Refusal: 429, RetryAfter: "1"})
@@ -105,7 +105,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// Told the server's rate, penstock is never refused.
+// [pace] Told the server's rate, penstock is never refused.
 func TestPaceIsNeverRefused(t *testing.T) {
 	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: int(50 * stall().Seconds()), Refusal: 429})
 	dir := writeFiles(t, size(60, 1000), smallSizes)

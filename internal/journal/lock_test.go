@@ -127,6 +127,7 @@ func startHolder(t *testing.T, path string) *exec.Cmd {
 	return cmd
 }
 
+// [one run] Two processes cannot have one journal at the same time.
 func TestOtherProcess(t *testing.T) {
 	path := newPath(t)
 	other := startHolder(t, path)

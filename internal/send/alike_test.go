@@ -35,8 +35,8 @@ func (w *world) tree(files map[string]int) {
 	w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{root}})
 }
 
-// When a server begins to refuse everything, the run ends soon, whatever was accepted before. What is
-// left is sent by the same command once the cause is gone.
+// [refused] When a server begins to refuse everything, the run ends soon, whatever was accepted
+// before. What is left is sent by the same command once the cause is gone.
 func TestRefusedFromSomewhereOn(t *testing.T) {
 	const good, all = 60, 400
 	for i, c := range []struct {
@@ -219,7 +219,7 @@ func TestAdviceAtAnyCount(t *testing.T) {
 	}
 }
 
-// Files that fail each time are sent after the new ones, and do not end the run.
+// [failed last] Files that fail each time are sent after the new ones, and do not end the run.
 func TestFailedBeforeGoLast(t *testing.T) {
 	for _, from := range []string{"directory", "manifest", "stdin"} {
 		t.Run(from, func(t *testing.T) {

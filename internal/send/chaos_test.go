@@ -33,10 +33,9 @@ var (
 	chaosSeed = flag.Uint64("chaos-seed", 0, "the only round of TestChaos")
 )
 
-// Whatever happens on the way, nothing is lost and nothing is claimed: random
-// files are sent to a random server that fails at random, by the real command,
-// which is killed at random moments and started again until it is done. The
-// server's record is the judge.
+// [exit] [nothing lost] Whatever happens on the way, nothing is lost and nothing is claimed: random
+// files are sent to a random server that fails at random, by the real command, which is killed at
+// random moments and started again until it is done. The server's record is the judge.
 //
 //	go test -run Chaos ./internal/send -v -chaos 10m
 //	go test -run Chaos ./internal/send -v -chaos-seed N

@@ -86,7 +86,8 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 	}
 }
 
-// A 2xx that comes before the request was sent whole is no acceptance, for the report as for the file.
+// [delivered] A 2xx that comes before the request was sent whole is no acceptance, for the report
+// as for the file.
 func TestEarlyAnswerIsNoAcceptance(t *testing.T) {
 	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")

@@ -93,8 +93,8 @@ func TestExistsAfterDoubt(t *testing.T) {
 	}
 }
 
-// A file that is there under --no-overwrite may be another program's: an attempt that may have been accepted
-// does not make it ours.
+// [no overwrite] A file that is there under --no-overwrite may be another program's: an attempt
+// that may have been accepted does not make it ours.
 func TestExistsByAnotherProgram(t *testing.T) {
 	for _, content := range []string{"z", "zz"} {
 		for _, verify := range []bool{false, true} {

@@ -122,8 +122,8 @@ var columns = []column{
 	{"POST --idempotent", byKey, false, false},
 }
 
-// What each fault makes of a file, by each way of sending, is as the design says
-// it, and agrees with what the server has.
+// [at least once] [at most once] [exactly once] What each fault makes of a file, by each way of
+// sending, is as the design says it, and agrees with what the server has.
 func TestFaults(t *testing.T) {
 	rows := make([][]string, len(faults()))
 	t.Run("cells", func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-// When one of the journal's files is removed, another run may begin: nothing more is sent.
+// [journal lost] When one of the journal's files is removed, another run may begin: nothing more is
+// sent.
 func TestJournalRemovedUnderway(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", ".lock"} {
 		for _, method := range []string{"PUT", "POST"} {

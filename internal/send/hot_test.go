@@ -52,7 +52,7 @@ func arrived(n int) func(int) bool {
 	}
 }
 
-// One file that is always refused fails after its attempts, soon, and the server is not
+// [hot file] One file that is always refused fails after its attempts, soon, and the server is not
 // taken for down by it.
 func TestHotFile(t *testing.T) {
 	for _, c := range []struct {

@@ -73,7 +73,8 @@ func (s *idleServer) with(t *testing.T, files int, do func(w *world)) {
 	})
 }
 
-// A request that may not be repeated does not go out on a connection that the server may be about to close.
+// [idle connection] A request that may not be repeated does not go out on a connection that the
+// server may be about to close.
 func TestIdleTimeoutOfTheServer(t *testing.T) {
 	for name, row := range map[string]struct {
 		idle   time.Duration

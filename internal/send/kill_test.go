@@ -15,7 +15,7 @@ import (
 
 var killRounds = flag.Int("rounds", 2, "of TestKill")
 
-// A run that is killed at a random moment, and started again, loses nothing,
+// [exit] [at least once] A run that is killed at a random moment, and started again, loses nothing,
 // claims nothing, and sends little twice.
 //
 //	go test -run TestKill ./internal/send -v -rounds 100

@@ -23,7 +23,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// A file is opened when its request's turn has come, whatever happened to it before: the
+// [changed] A file is opened when its request's turn has come, whatever happened to it before: the
 // length, digest, key and the journal's fingerprint are those of what was opened.
 func TestOpenedWhenItsTurnComes(t *testing.T) {
 	replace := func(name string, content []byte) error {
@@ -210,7 +210,7 @@ func TestChangedWhileSent(t *testing.T) {
 	}
 }
 
-// A file that is gone when its turn comes fails, and says so; the others are sent.
+// [unreadable] A file that is gone when its turn comes fails, and says so; the others are sent.
 func TestGoneWhenItsTurnComes(t *testing.T) {
 	onFakeTime(t, 10, func(rw http.ResponseWriter, r *http.Request) { accept(rw, r, 0) }, func(w *world) {
 		w.Limits.Rate = 1

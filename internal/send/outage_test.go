@@ -28,8 +28,8 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// An outage of a minute: the server is left alone meanwhile, and worked at full
-// pace soon after, however few files are left.
+// [outage] An outage of a minute: the server is left alone meanwhile, and worked at full pace soon
+// after, however few files are left.
 func TestOutage(t *testing.T) {
 	const from, to = 10 * time.Second, 70 * time.Second
 	type row struct {
@@ -162,8 +162,9 @@ func TestOutageOfOneServerAmongThree(t *testing.T) {
 	})
 }
 
-// Answers like 500 from a server that has never accepted anything end the run after ten minutes, or
-// when the user says, if that is sooner. An earlier run that delivered something counts.
+// [outage] Answers like 500 from a server that has never accepted anything end the run after ten
+// minutes, or when the user says, if that is sooner. An earlier run that delivered something
+// counts.
 func TestOutageFromTheStart(t *testing.T) {
 	for _, c := range []struct {
 		status  int
@@ -280,7 +281,7 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 	}
 }
 
-// One server's end is no other's: its files end with the reason, and the run goes on.
+// [servers] One server's end is no other's: its files end with the reason, and the run goes on.
 func TestEndOfOneServer(t *testing.T) {
 	const each = 40
 	for _, c := range []struct {
@@ -402,8 +403,8 @@ func TestOutageFindsManyInFlight(t *testing.T) {
 	}
 }
 
-// Where few files may be open few connections are made, those to servers that are done with are
-// closed, and nothing fails: also where a connection fails for it all the same.
+// [open files] Where few files may be open few connections are made, those to servers that are done
+// with are closed, and nothing fails: also where a connection fails for it all the same.
 func TestFewOpenFiles(t *testing.T) {
 	const hosts = 200
 	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 50*time.Millisecond) }, func(w *world) {

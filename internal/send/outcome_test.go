@@ -50,8 +50,7 @@ func hijacked(w http.ResponseWriter, answer string, end func(*memnet.Conn) error
 	_ = end(conn.(*memnet.Conn))
 }
 
-// What one answer, or the lack of one, makes of a file. The second try is
-// accepted.
+// [repeat] What one answer, or the lack of one, makes of a file. The second try is accepted.
 func TestOutcomes(t *testing.T) {
 	reset := func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }
 	status := func(n int) http.HandlerFunc {

@@ -125,7 +125,7 @@ func TestPoolGrowsFor(t *testing.T) {
 	}
 }
 
-// One answer stops everybody, for as long as it asks.
+// [waiting] One answer stops everybody, for as long as it asks.
 func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 	var seen instants
 	var n atomic.Int64
@@ -225,6 +225,7 @@ func TestPausesAreToldOnceInAWhile(t *testing.T) {
 	})
 }
 
+// [give up] A server that accepts nothing ends the run, and it says why.
 func TestGiveUp(t *testing.T) {
 	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 100, InFlight: 256}
@@ -390,6 +391,7 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 	}
 }
 
+// [give up] A longer wait than the user allows ends the run at once.
 func TestMaxWait(t *testing.T) {
 	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "61")
@@ -444,6 +446,7 @@ func TestMaxDuration(t *testing.T) {
 	})
 }
 
+// [stop] The first interrupt sends nothing new; the second breaks off what is in flight.
 func TestInterrupt(t *testing.T) {
 	var seen instants
 	slow := func(w http.ResponseWriter, r *http.Request) {

@@ -38,7 +38,7 @@ func (w *world) plan(name string) Left {
 	return left
 }
 
-// A dry run says what the run does then.
+// [dry run] A dry run says what the run does then.
 func TestPlanIsWhatTheRunDoes(t *testing.T) {
 	touch := func(w *world) {
 		now := time.Now().Add(time.Hour)

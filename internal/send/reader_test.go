@@ -18,8 +18,8 @@ import (
 
 func atOnce(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }
 
-// Whoever reads the results and has stopped holds up neither the uploads nor the journal. The
-// run waits for that reader at its end, and a stop ends the wait within its own times.
+// [results] Whoever reads the results and has stopped holds up neither the uploads nor the journal.
+// The run waits for that reader at its end, and a stop ends the wait within its own times.
 func TestReaderOfResultsStops(t *testing.T) {
 	interrupted := &Interrupted{os.Interrupt}
 	for _, c := range []struct {

@@ -72,6 +72,7 @@ func (w *world) items(s report.Summary, want report.ItemCounts) {
 	}
 }
 
+// [resume] The same command goes on where a run stopped.
 func TestResume(t *testing.T) {
 	s := new(shelf)
 	name := filepath.Join(t.TempDir(), "j.db")
@@ -192,8 +193,8 @@ func TestUnknownStaysUnknown(t *testing.T) {
 	})
 }
 
-// The journal has a POST in flight before the first byte of it leaves, and a PUT
-// not at all. After a refusal it is in flight no more.
+// [at most once] The journal has a POST in flight before the first byte of it leaves, and a PUT not
+// at all. After a refusal it is in flight no more.
 func TestInFlightIsNoted(t *testing.T) {
 	for _, method := range []string{"POST", "PUT"} {
 		name := filepath.Join(t.TempDir(), "j.db")
@@ -282,7 +283,7 @@ func TestDiedInFlight(t *testing.T) {
 
 var keys = Idempotency{Header: "Idempotency-Key", Lifetime: 24 * time.Hour}
 
-// A key is the same for all attempts and over restarts, and another one when the
+// [exactly once] A key is the same for all attempts and over restarts, and another one when the
 // user wants the item sent again.
 func TestKeys(t *testing.T) {
 	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
@@ -352,7 +353,8 @@ func TestKeyGrowsOld(t *testing.T) {
 	}
 }
 
-// A 412 under --no-overwrite says that a file is there. It may be ours if an attempt before may have been accepted.
+// [no overwrite] A 412 under --no-overwrite says that a file is there. It may be ours if an attempt
+// before may have been accepted.
 func TestNoOverwrite(t *testing.T) {
 	for _, lost := range []bool{true, false} {
 		s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {
@@ -421,7 +423,7 @@ func TestTwentyLikeAnswers(t *testing.T) {
 	})
 }
 
-// File after file that comes into doubt ends the run before all are.
+// [doubt] File after file that comes into doubt ends the run before all are.
 func TestFileAfterFileInDoubt(t *testing.T) {
 	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		if n > 30 {

@@ -204,7 +204,7 @@ func (s *sinks) plant() {
 	s.HeaderOrigin = "http://h.example"
 }
 
-// A server may send back what it was sent, in every place of an answer and in any
+// [secrets] A server may send back what it was sent, in every place of an answer and in any
 // spelling. Nothing of that comes out again, wherever a run writes to.
 func TestNoSecretComesBack(t *testing.T) {
 	spellings := map[string]func(string) string{

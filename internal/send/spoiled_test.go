@@ -17,8 +17,9 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// A file that changes each time it is sent is tried as often as --attempts says, whatever its place in the order and
-// whatever becomes of the others, and says nothing about the server: it accepts all that it is sent.
+// [changed] A file that changes each time it is sent is tried as often as --attempts says, whatever
+// its place in the order and whatever becomes of the others, and says nothing about the server: it
+// accepts all that it is sent.
 func TestAlwaysChanging(t *testing.T) {
 	for _, c := range []struct {
 		name, file string

@@ -140,6 +140,7 @@ func TestVerifyByEarlierDeliveries(t *testing.T) {
 	})
 }
 
+// [verify] The server is asked about files in doubt, and what it answers decides.
 func TestVerify(t *testing.T) {
 	type fields map[string]string
 	type answer struct {

@@ -13,7 +13,8 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// A wait that a server asked for is obeyed by the next runs until it is over, and by nobody else.
+// [waits] A wait that a server asked for is obeyed by the next runs until it is over, and by nobody
+// else.
 func TestWaitOutlivesTheRun(t *testing.T) {
 	var at instants
 	asking := true

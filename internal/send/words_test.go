@@ -14,7 +14,7 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// At every moment a run says in plain words what holds it back.
+// [progress] At every moment a run says in plain words what holds it back.
 func TestWords(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
