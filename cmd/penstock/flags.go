@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/send"
 )
@@ -142,7 +143,7 @@ func help(cmd *cobra.Command, groups []group) {
 	for _, g := range groups {
 		fmt.Fprintf(w, "\n%s:\n%s", g.title, optional.ReplaceAllStringFunc(g.flags.FlagUsagesWrapped(width(w)), spellOptional))
 	}
-	fmt.Fprintf(w, "\nExit status:\n%s", send.ExitStatuses)
+	fmt.Fprintf(w, "\nExit status:\n%s", exit.Help())
 }
 
 // optional are flags whose value may be left out, as package pflag spells them.

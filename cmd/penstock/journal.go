@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/status"
 )
 
 const (
@@ -90,7 +92,7 @@ func journals() (dir string, infos []journal.Info, err error) {
 
 func listText(w io.Writer, dir string, infos []journal.Info) error {
 	if len(infos) == 0 {
-		_, err := fmt.Fprintf(w, "no journals in %s\n", report.Printable(dir))
+		_, err := fmt.Fprintf(w, "no journals in %s\n", human.Printable(dir))
 		return written(err)
 	}
 	var b strings.Builder
@@ -101,12 +103,12 @@ func listText(w io.Writer, dir string, infos []journal.Info) error {
 		if info.Err != nil {
 			items, target = "cannot be read", ""
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", shownName(info.Path), items, used(info), size(info.Size), report.Printable(target))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", shownName(info.Path), items, used(info), human.Size(info.Size), human.Printable(target))
 	}
 	table.Flush()
 	for _, info := range infos {
 		if info.Err != nil {
-			fmt.Fprintf(&b, "%s: %s\n", shownName(info.Path), report.Printable(send.Plain(info.Err)))
+			fmt.Fprintf(&b, "%s: %s\n", shownName(info.Path), human.Printable(status.Plain(info.Err)))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -120,7 +122,7 @@ func used(info journal.Info) string {
 	case info.Last.IsZero():
 		return "never"
 	}
-	return send.When(info.Last, time.Now())
+	return human.When(info.Last, time.Now())
 }
 
 // A journalJSON is a journal for programs. Fields are added, never renamed.
@@ -146,7 +148,7 @@ func toJSON(info journal.Info) journalJSON {
 		j.Items[s.String()] = info.Counts[s]
 	}
 	if info.Err != nil {
-		j.Error = send.Plain(info.Err)
+		j.Error = status.Plain(info.Err)
 	}
 	return j
 }
@@ -234,22 +236,22 @@ func read(r *journal.Reader) (s shown, err error) {
 func (s shown) text(w io.Writer) error {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "journal\t%s (%s)\n", report.Printable(s.Path), size(s.Size))
-	fmt.Fprintf(table, "target\t%s\n", report.Printable(s.Method+" "+s.Target))
+	fmt.Fprintf(table, "journal\t%s (%s)\n", human.Printable(s.Path), human.Size(s.Size))
+	fmt.Fprintf(table, "target\t%s\n", human.Printable(s.Method+" "+s.Target))
 	fmt.Fprintf(table, "items\t%s\n", send.CountsOf(s.Counts))
 	for _, wait := range s.waits {
-		fmt.Fprintf(table, "wait\t%s asked to wait until %s\n", report.Printable(wait.Origin), send.Clock(wait.Until, time.Now()))
+		fmt.Fprintf(table, "wait\t%s asked to wait until %s\n", human.Printable(wait.Origin), human.Instant(wait.Until, time.Now()))
 	}
 	table.Flush()
 	s.summary.WriteErrors(&b)
-	fmt.Fprintf(&b, "%s:\n", plural(int64(s.Runs), "run"))
+	fmt.Fprintf(&b, "%s:\n", human.Plural(int64(s.Runs), "run"))
 	for i, run := range s.runs {
 		running := s.Running && i == len(s.runs)-1
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", send.When(run.Started, time.Now()), lasted(run), ended(run, running))
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", human.When(run.Started, time.Now()), lasted(run), ended(run, running))
 	}
 	table.Flush()
 	for _, next := range s.next() {
-		fmt.Fprintln(&b, report.Printable(next))
+		fmt.Fprintln(&b, human.Printable(next))
 	}
 	_, err := io.WriteString(w, b.String())
 	return written(err)
@@ -264,14 +266,14 @@ func (s shown) next() (next []string) {
 		return []string{"its command: " + s.Command}
 	}
 	last := s.runs[len(s.runs)-1]
-	return send.NextOf(s.Command, s.ByResults, s.Counts, !last.Finished.IsZero() && last.ExitStatus == send.ExitDelivered)
+	return send.NextOf(s.Command, s.ByResults, s.Counts, !last.Finished.IsZero() && last.ExitStatus == exit.Delivered)
 }
 
 func lasted(run journal.Run) string {
 	if run.Finished.IsZero() {
 		return ""
 	}
-	return report.Span(run.Finished.Sub(run.Started))
+	return human.Span(run.Finished.Sub(run.Started))
 }
 
 func ended(run journal.Run, running bool) string {
@@ -280,10 +282,10 @@ func ended(run journal.Run, running bool) string {
 		return "still running"
 	case run.Finished.IsZero():
 		return "cut off: killed, or the machine went down"
-	case run.ExitStatus == send.ExitDelivered:
+	case run.ExitStatus == exit.Delivered:
 		return "all delivered"
 	}
-	return fmt.Sprintf("%s (exit status %d)", report.ExitMeaning(run.ExitStatus), run.ExitStatus)
+	return fmt.Sprintf("%s (exit status %d)", exit.Meaning(run.ExitStatus), run.ExitStatus)
 }
 
 func (s shown) json() any {
@@ -461,12 +463,12 @@ func forget(w io.Writer, name string, patterns []*pattern, dryRun bool) error {
 				}
 			}
 		}
-		fmt.Fprintf(w, "would forget %s of %s\n", humanize.Comma(n), plural(total, "item"))
+		fmt.Fprintf(w, "would forget %s of %s\n", human.Count(n), human.Plural(total, "item"))
 		for _, path := range paths {
-			fmt.Fprintln(w, report.Printable(path))
+			fmt.Fprintln(w, human.Printable(path))
 		}
 		if n > shownPaths {
-			fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(n-shownPaths))
+			fmt.Fprintf(w, "  … and %s more\n", human.Count(n-shownPaths))
 		}
 		return unmatched(name, patterns)
 	}
@@ -475,7 +477,7 @@ func forget(w io.Writer, name string, patterns []*pattern, dryRun bool) error {
 	if err != nil {
 		return journalError(err)
 	}
-	fmt.Fprintf(w, "forgot %s of %s", humanize.Comma(n), plural(total, "item"))
+	fmt.Fprintf(w, "forgot %s of %s", human.Count(n), human.Plural(total, "item"))
 	if n > 0 {
 		fmt.Fprint(w, "; the next run sends what it still finds of them")
 	}
@@ -559,13 +561,13 @@ is then forgotten: the same command would send it again.`,
 				did = "would remove"
 			}
 			for _, info := range removed {
-				fmt.Fprintf(w, "%s %s (%s, last used %s): %s\n", did, shownName(info.Path), size(info.Size), used(info), send.CountsOf(info.Counts))
+				fmt.Fprintf(w, "%s %s (%s, last used %s): %s\n", did, shownName(info.Path), human.Size(info.Size), used(info), send.CountsOf(info.Counts))
 			}
 			if err != nil {
 				return journalError(err)
 			}
 			if len(removed) == 0 {
-				fmt.Fprintf(w, "nothing to remove: no journal in %s was unused for %s\n", report.Printable(dir), older.text)
+				fmt.Fprintf(w, "nothing to remove: no journal in %s was unused for %s\n", human.Printable(dir), older.text)
 			}
 			return nil
 		},
@@ -664,7 +666,7 @@ func completeJournals(_ *cobra.Command, args []string, _ string) ([]cobra.Comple
 func journalError(err error) error {
 	var inUse *journal.InUseError
 	if errors.As(err, &inUse) {
-		return &exitError{send.ExitInUse, err}
+		return &exit.Error{Status: exit.InUse, Err: err}
 	}
 	return local(err)
 }
@@ -685,13 +687,4 @@ func encode(w io.Writer, v any) error {
 
 func nameOf(path string) string { return strings.TrimSuffix(filepath.Base(path), journalSuffix) }
 
-func shownName(path string) string { return report.Printable(nameOf(path)) }
-
-func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return humanize.Comma(n) + " " + noun + "s"
-}
+func shownName(path string) string { return human.Printable(nameOf(path)) }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
-	"github.com/penstock/penstock/internal/send"
 )
 
 func labCommand() *cobra.Command {
@@ -91,7 +91,7 @@ func runLab(cmd *cobra.Command, args []string) error {
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
-		return &exitError{send.ExitFailed, fmt.Errorf("lab: %w", err)}
+		return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("lab: %w", err)}
 	}
 	ctx, restore := untilStopped(cmd.Context())
 	defer restore()

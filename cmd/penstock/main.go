@@ -15,26 +15,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 )
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
-
-// exitError carries an exit status. Its error, if there is one, is printed.
-type exitError struct {
-	status int
-	err    error
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return ""
-	}
-	return e.err.Error()
 }
 
 // run is the whole program. It returns the exit status.
@@ -66,26 +54,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	completionCommand(root)
 
 	err := root.ExecuteContext(ctx)
-	var exit *exitError
+	var failed *exit.Error
 	switch {
 	case err == nil:
-		return send.ExitDelivered
-	case !errors.As(err, &exit):
-		exit = &exitError{send.ExitUsage, err}
+		return exit.Delivered
+	case !errors.As(err, &failed):
+		failed = &exit.Error{Status: exit.Usage, Err: err}
 	}
 	var lines *source.LinesError
 	switch {
-	case errors.As(exit.err, &lines):
+	case errors.As(failed.Err, &lines):
 		for _, line := range lines.Lines() {
-			fmt.Fprintln(stderr, "penstock:", report.Printable(send.Plain(errors.New(line))))
+			fmt.Fprintln(stderr, "penstock:", human.Printable(status.Plain(errors.New(line))))
 		}
-	case exit.err != nil:
-		fmt.Fprintln(stderr, "penstock:", report.Printable(send.Plain(exit.err))) // of what others wrote
+	case failed.Err != nil:
+		fmt.Fprintln(stderr, "penstock:", human.Printable(status.Plain(failed.Err))) // of what others wrote
 	}
-	return exit.status
+	return failed.Status
 }
 
-func usageError(err error) error { return &exitError{send.ExitUsage, err} }
+func usageError(err error) error { return &exit.Error{Status: exit.Usage, Err: err} }
 
 // unknown is the error for a word that names nothing that cmd has.
 func unknown(what, name string, cmd *cobra.Command) error {

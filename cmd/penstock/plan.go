@@ -8,10 +8,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
 )
 
@@ -34,24 +32,24 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	if left.Asked > 0 {
-		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n", humanize.Comma(left.Asked))
+		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n", human.Count(left.Asked))
 	}
 	for _, skipped := range []struct {
 		n   int64
 		why string
 	}{{left.Delivered, "delivered by an earlier run"}, {left.Unasked, "not asked for by --only"}, {left.Repeated, "the same file for the same URL as another"}} {
 		if skipped.n > 0 {
-			fmt.Fprintf(w, "skipped: %s, %s\n", humanize.Comma(skipped.n), skipped.why)
+			fmt.Fprintf(w, "skipped: %s, %s\n", human.Count(skipped.n), skipped.why)
 		}
 	}
 	if left.Unknown > 0 {
-		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; --resend-unknown sends them again\n", humanize.Comma(left.Unknown))
+		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; --resend-unknown sends them again\n", human.Count(left.Unknown))
 	}
 	if left.Held > 0 {
-		fmt.Fprintf(w, "not sent: %s to servers that asked for a longer wait than --max-wait\n", humanize.Comma(left.Held))
+		fmt.Fprintf(w, "not sent: %s to servers that asked for a longer wait than --max-wait\n", human.Count(left.Held))
 	}
 	if left.Failed > 0 {
-		fmt.Fprintf(w, "would fail: %s\n", humanize.Comma(left.Failed))
+		fmt.Fprintf(w, "would fail: %s\n", human.Count(left.Failed))
 		list(w, left.Failures, left.Failed)
 	}
 	if text := o.Found.LeftOut.String(); text != "" {
@@ -66,7 +64,7 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 		fmt.Fprintf(w, "paused: %s\n", o.DescribeWait(wait, now))
 	}
 	if d, by := o.Earliest(left.Waits, now); by != "" {
-		fmt.Fprintf(w, "earliest finish: %s from the start, by %s\n", report.Span(d), by)
+		fmt.Fprintf(w, "earliest finish: %s from the start, by %s\n", human.Span(d), by)
 	}
 	return nil
 }
@@ -74,10 +72,10 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 // list writes the first of a number of things, and how many more there are.
 func list(w io.Writer, lines []string, n int64) {
 	for _, line := range lines {
-		fmt.Fprintf(w, "  %s\n", report.Printable(line))
+		fmt.Fprintf(w, "  %s\n", human.Printable(line))
 	}
 	if more := n - int64(len(lines)); more > 0 {
-		fmt.Fprintf(w, "  … and %s more\n", humanize.Comma(more))
+		fmt.Fprintf(w, "  … and %s more\n", human.Count(more))
 	}
 }
 

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/send"
 )
 
@@ -27,10 +25,10 @@ func (l *leftOut) add(path, why string) {
 
 func (l *leftOut) lines() (lines []string) {
 	for _, name := range l.names {
-		lines = append(lines, "left out: "+report.Printable(name))
+		lines = append(lines, "left out: "+human.Printable(name))
 	}
 	if more := l.n - len(l.names); more > 0 {
-		lines = append(lines, "left out: "+humanize.Comma(int64(more))+" more")
+		lines = append(lines, "left out: "+human.Count(more)+" more")
 	}
 	return lines
 }

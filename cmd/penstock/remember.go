@@ -14,9 +14,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // rememberFlags say what a run remembers, and what it makes of what earlier runs
@@ -97,7 +99,7 @@ func (f *rememberFlags) where(to, method string) (string, error) {
 	return filepath.Join(dir, name), nil
 }
 
-func local(err error) error { return &exitError{send.ExitLocal, err} }
+func local(err error) error { return &exit.Error{Status: exit.Local, Err: err} }
 
 // open opens the journal, and returns with it what is to be told of it. With an
 // empty path there is none.
@@ -111,19 +113,19 @@ func (f *rememberFlags) open(ctx context.Context, o journal.Options, stderr io.W
 	if errors.As(err, &busy) {
 		switch f.ifRunning {
 		case "skip":
-			return nil, nil, &exitError{send.ExitDelivered, fmt.Errorf("nothing is sent: %w", err)}
+			return nil, nil, &exit.Error{Status: exit.Delivered, Err: fmt.Errorf("nothing is sent: %w", err)}
 		case "fail":
-			return nil, nil, &exitError{send.ExitInUse, fmt.Errorf("%w; --if-running wait or skip says what to do then", err)}
+			return nil, nil, &exit.Error{Status: exit.InUse, Err: fmt.Errorf("%w; --if-running wait or skip says what to do then", err)}
 		}
-		fmt.Fprintln(stderr, "penstock: waiting:", send.Plain(err))
+		fmt.Fprintln(stderr, "penstock: waiting:", status.Plain(err))
 		o.Wait = true
 		j, err = journal.Open(ctx, o)
 	}
-	var signal *send.Interrupted
+	var signal *exit.Signal
 	switch {
 	case errors.As(context.Cause(ctx), &signal):
 		discard(j)
-		return nil, nil, &exitError{signal.Status(), signal}
+		return nil, nil, &exit.Error{Status: signal.Status(), Err: signal}
 	case err != nil:
 		return nil, nil, local(err)
 	}

@@ -107,10 +107,10 @@ func usage(ts *testscript.TestScript, ok bool, text string) {
 // exits runs a program that has to end with the given exit status.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) >= 2, "exits STATUS PROGRAM [ARG...]")
-	status(ts, args[0], ts.Exec(args[1], args[2:]...))
+	exitStatus(ts, args[0], ts.Exec(args[1], args[2:]...))
 }
 
-func status(ts *testscript.TestScript, want string, err error) {
+func exitStatus(ts *testscript.TestScript, want string, err error) {
 	got := 0
 	var exit *exec.ExitError
 	switch {
@@ -178,7 +178,7 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	case err := <-s.ended:
 		s.started = nil
 		ts.Logf("[stdout]\n%s[stderr]\n%s", ts.ReadFile("out"), ts.ReadFile("err"))
-		status(ts, args[0], err)
+		exitStatus(ts, args[0], err)
 	case <-time.After(patience):
 		ts.Fatalf("it does not end")
 	}

@@ -22,11 +22,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -159,8 +162,8 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	soft, restore := interrupts(ctx, stop)
 	defer restore()
 	if err := f.remember(soft, cmd, &options); err != nil {
-		var exit *exitError
-		if f.quiet && errors.As(err, &exit) && exit.status == send.ExitDelivered {
+		var failed *exit.Error
+		if f.quiet && errors.As(err, &failed) && failed.Status == exit.Delivered {
 			return nil
 		}
 		return err
@@ -172,9 +175,9 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	if options.Found, err = options.Source.Scan(soft); err != nil {
 		discard(options.Journal)
-		var signal *send.Interrupted
+		var signal *exit.Signal
 		if errors.As(err, &signal) {
-			return &exitError{signal.Status(), err}
+			return &exit.Error{Status: signal.Status(), Err: err}
 		}
 		return usageError(err)
 	}
@@ -191,7 +194,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	options.Remarks = append(options.Remarks, f.remarks(paths, options, f.dryRun || report.CanDraw(cmd.ErrOrStderr()))...)
 	if f.dryRun {
 		for _, remark := range options.Remarks {
-			fmt.Fprintln(cmd.ErrOrStderr(), "penstock:", report.Printable(remark))
+			fmt.Fprintln(cmd.ErrOrStderr(), "penstock:", human.Printable(remark))
 		}
 		return f.plan(cmd.OutOrStdout(), options, left)
 	}
@@ -259,17 +262,17 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 		summary.Notes = append(summary.Notes, fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
 	}
 	if err := f.writeReport(soft, stdout, summary); err != nil {
-		summary.ExitStatus = send.ExitLocal
-		summary.Notes = append(summary.Notes, "--report: "+send.Plain(err))
+		summary.ExitStatus = exit.Local
+		summary.Notes = append(summary.Notes, "--report: "+status.Plain(err))
 	}
 	within(soft, progress.Wait)
-	if !f.quiet || summary.ExitStatus != send.ExitDelivered {
+	if !f.quiet || summary.ExitStatus != exit.Delivered {
 		within(soft, func() { summary.WriteText(people, stderr) })
 	}
-	if summary.ExitStatus == send.ExitDelivered {
+	if summary.ExitStatus == exit.Delivered {
 		return nil
 	}
-	return &exitError{status: summary.ExitStatus}
+	return &exit.Error{Status: summary.ExitStatus}
 }
 
 func (f *sendFlags) writeReport(soft context.Context, stdout io.Writer, s report.Summary) error {

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/send"
 )
 
@@ -41,7 +42,7 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context
 	next := func(do context.CancelCauseFunc) bool {
 		select {
 		case s := <-signals:
-			do(&send.Interrupted{Signal: s})
+			do(&exit.Signal{Signal: s})
 			return true
 		case <-ctx.Done():
 			return false
@@ -57,7 +58,7 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context
 			if self, err := os.FindProcess(os.Getpid()); err == nil && self.Signal(s) == nil {
 				return
 			}
-			os.Exit((&send.Interrupted{Signal: s}).Status()) // where there are no signals
+			os.Exit((&exit.Signal{Signal: s}).Status()) // where there are no signals
 		default:
 		}
 	}()

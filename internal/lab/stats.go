@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
+	"github.com/penstock/penstock/internal/human"
 )
 
 // Stats is what a server has seen. Every request is in one of ByStatus,
@@ -113,14 +113,14 @@ func (l *ledger) stats() Stats {
 // only when there was more than plain acceptances and refusals.
 func (s Stats) Verdict() []string {
 	lines := []string{fmt.Sprintf("lab %s: %s, %s accepted, %s refused; at most %s in any second, %s in any 100 ms, %s in flight",
-		s.Preset, number(s.Requests, "request"), humanize.Comma(s.Accepted), humanize.Comma(s.Refused),
-		humanize.Comma(int64(s.MaxIn1s)), humanize.Comma(int64(s.MaxIn100ms)), humanize.Comma(int64(s.MaxInFlight)))}
+		s.Preset, number(s.Requests, "request"), human.Count(s.Accepted), human.Count(s.Refused),
+		human.Count(s.MaxIn1s), human.Count(s.MaxIn100ms), human.Count(s.MaxInFlight))}
 
 	var odd []string
 	if len(s.Faults) > 0 {
 		var kinds []string
 		for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
-			kinds = append(kinds, humanize.Comma(s.Faults[kind])+" x "+kind)
+			kinds = append(kinds, human.Count(s.Faults[kind])+" x "+kind)
 		}
 		odd = append(odd, "faults made: "+strings.Join(kinds, ", "))
 	}
@@ -128,7 +128,7 @@ func (s Stats) Verdict() []string {
 		odd = append(odd, number(s.Unanswered, "request")+" without a whole answer")
 	}
 	if s.Unknown > 0 {
-		odd = append(odd, humanize.Comma(s.Unknown)+" accepted without a whole 2xx answer")
+		odd = append(odd, human.Count(s.Unknown)+" accepted without a whole 2xx answer")
 	}
 	if again := s.again(); again > 0 {
 		odd = append(odd, number(again, "file")+" accepted more than once")
@@ -167,5 +167,5 @@ func number(n int64, what string) string {
 	if n != 1 {
 		what += "s"
 	}
-	return humanize.Comma(n) + " " + what
+	return human.Count(n) + " " + what
 }

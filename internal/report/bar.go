@@ -12,6 +12,8 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // bar is two lines that are drawn over and over: how far the run is, and why it is not faster. mpb keeps them below the
@@ -157,10 +159,10 @@ func doneText(s Snapshot, width int) string {
 	if share.text != "" {
 		share.most, eta.most = mostPercent, mostETA
 	}
-	files := part{text: barFiles(s), rank: 0, most: len(count(s.Total) + "/" + count(s.Total) + " files")}
+	files := part{text: barFiles(s), rank: 0, most: len(human.Count(s.Total) + "/" + human.Count(s.Total) + " files")}
 	bytes := part{text: barBytes(s), rank: 3, most: mostBytes(s)}
-	perFile := part{text: perSecond(s.FilesPerSecond, "files"), rank: 6, most: mostRate}
-	perByte := part{text: speed(s.BytesPerSecond), rank: 6, most: mostSpeed}
+	perFile := part{text: human.PerSecond(s.FilesPerSecond, "files"), rank: 6, most: mostRate}
+	perByte := part{text: human.Speed(s.BytesPerSecond), rank: 6, most: mostSpeed}
 	troubles := part{text: barTroubles(s), rank: 1, cut: ellipsis}
 	parts := []part{gauge, share, files, troubles, perFile, bytes, eta}
 	if s.ByBytes {
@@ -181,11 +183,11 @@ func (s *Snapshot) smallLeft() bool {
 
 // holdingText says in width columns why a run is not faster, and which files are under way.
 func holdingText(s Snapshot, width int) string {
-	holding := ascii(printable(s.Holding))
+	holding := ascii(human.Printable(s.Holding))
 	learned, inFlight := s.learned(), ""
 	if s.InFlight > 0 && learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, "sending ") &&
 		!strings.Contains(holding, "waiting for the ") {
-		inFlight = count(int64(s.InFlight)) + " in flight"
+		inFlight = human.Count(int64(s.InFlight)) + " in flight"
 	}
 	line, room := fit([]part{
 		{text: holding, rank: 0, cut: briefly}, {text: learned.String(), rank: 1}, {text: inFlight, rank: 2},
@@ -206,12 +208,12 @@ const maxName = 24
 
 // String returns the file's name and how much of it is sent, in ASCII.
 func (u Underway) String() string {
-	return fmt.Sprintf("%s %d %%", ellipsis(ascii(printable(u.Name)), maxName), percent(u.Done, u.Size))
+	return fmt.Sprintf("%s %d %%", ellipsis(ascii(human.Printable(u.Name)), maxName), human.Percent(u.Done, u.Size))
 }
 
 func barPercent(s Snapshot) string {
 	if done, total := s.progress(); s.KnownTotal && total > 0 {
-		return strconv.FormatInt(percent(done, total), 10) + " %"
+		return strconv.FormatInt(human.Percent(done, total), 10) + " %"
 	}
 	return ""
 }
@@ -219,11 +221,11 @@ func barPercent(s Snapshot) string {
 func barFiles(s Snapshot) string {
 	switch {
 	case s.KnownTotal:
-		return count(s.finished()) + "/" + count(s.Total) + " files"
+		return human.Count(s.finished()) + "/" + human.Count(s.Total) + " files"
 	case s.Total > s.finished():
-		return count(s.finished()) + "/" + count(s.Total) + "+ files"
+		return human.Count(s.finished()) + "/" + human.Count(s.Total) + "+ files"
 	}
-	return plural(s.finished(), "file")
+	return human.Plural(s.finished(), "file")
 }
 
 func barTroubles(s Snapshot) string {
@@ -231,27 +233,27 @@ func barTroubles(s Snapshot) string {
 	case 0:
 		return ""
 	case s.Failed:
-		return count(all) + " failed"
+		return human.Count(all) + " failed"
 	case s.Unknown:
-		return count(all) + " unknown"
+		return human.Count(all) + " unknown"
 	case s.Deferred:
-		return count(all) + " deferred"
+		return human.Count(all) + " deferred"
 	default:
-		return count(all) + " not delivered"
+		return human.Count(all) + " not delivered"
 	}
 }
 
 func barBytes(s Snapshot) string {
 	if s.KnownTotal && s.TotalBytes > 0 {
-		return sizes(s.Bytes, s.TotalBytes)
+		return human.Sizes(s.Bytes, s.TotalBytes)
 	}
-	return size(s.Bytes)
+	return human.Size(s.Bytes)
 }
 
 // mostBytes is how many columns barBytes needs at most.
 func mostBytes(s Snapshot) int {
 	if s.KnownTotal && s.TotalBytes > 0 {
-		total := size(s.TotalBytes)
+		total := human.Size(s.TotalBytes)
 		number, _, _ := strings.Cut(total, " ")
 		return max(len(number), len("9.9")) + len("/") + len(total)
 	}
@@ -262,7 +264,7 @@ func barETA(s Snapshot) string {
 	if s.ETA < time.Second/2 {
 		return ""
 	}
-	return "ETA " + Clock(s.ETA)
+	return "ETA " + human.Clock(s.ETA)
 }
 
 // barGauge draws how much is done into n columns, or nothing where these are too few.

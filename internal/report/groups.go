@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 const (
@@ -67,7 +69,7 @@ func (g *groups) add(key groupKey, it *Item) {
 	g.byKey[key] = &ErrorGroup{
 		Status: it.Status, HTTPStatus: it.HTTPStatus, Count: 1,
 		// A clone, lest a short example keep a whole answer in memory.
-		Path: strings.Clone(it.Path), URL: strings.Clone(it.URL), Error: strings.Clone(cut(it.Error, maxText)),
+		Path: strings.Clone(it.Path), URL: strings.Clone(it.URL), Error: strings.Clone(human.Cut(it.Error, maxText)),
 	}
 }
 
@@ -85,7 +87,7 @@ func (g *groups) list() []ErrorGroup {
 }
 
 func keyOf(it *Item) groupKey {
-	return groupKey{it.Status, it.HTTPStatus, normalise(cut(it.Error, maxText))}
+	return groupKey{it.Status, it.HTTPStatus, normalise(human.Cut(it.Error, maxText))}
 }
 
 // normalise replaces what differs between two errors of one kind: quoted parts

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 const (
@@ -65,40 +67,40 @@ func (l *lines) Close() {}
 
 func lineText(s Snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: ", Clock(s.Elapsed))
-	files, bytes := filesText(s), size(s.Bytes)
+	fmt.Fprintf(&b, "%s: ", human.Clock(s.Elapsed))
+	files, bytes := filesText(s), human.Size(s.Bytes)
 	if s.KnownTotal && s.TotalBytes > 0 {
-		bytes += " of " + size(s.TotalBytes)
+		bytes += " of " + human.Size(s.TotalBytes)
 	}
 	main, other := files, bytes
 	if s.ByBytes {
 		main, other = bytes, files
 	}
 	if s.KnownTotal && s.Total > 0 {
-		fmt.Fprintf(&b, "%d %%, ", percent(s.progress()))
+		fmt.Fprintf(&b, "%d %%, ", human.Percent(s.progress()))
 	}
 	fmt.Fprintf(&b, "%s; %s", main, other)
-	fmt.Fprintf(&b, "; %s, %s", perSecond(s.FilesPerSecond, "files"), speed(s.BytesPerSecond))
+	fmt.Fprintf(&b, "; %s, %s", human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond))
 	learned := s.learned()
 	if learned.InFlight == 0 { // else one number of them is enough
 		fmt.Fprintf(&b, ", %d in flight", s.InFlight)
 	}
-	for _, text := range []string{learned.String(), printable(s.Holding)} {
+	for _, text := range []string{learned.String(), human.Printable(s.Holding)} {
 		if text != "" {
 			fmt.Fprintf(&b, "; %s", text)
 		}
 	}
 	if s.ETA > 0 {
-		fmt.Fprintf(&b, "; %s left", Clock(s.ETA))
+		fmt.Fprintf(&b, "; %s left", human.Clock(s.ETA))
 	}
 	return b.String()
 }
 
 // filesText says how many files are done, and how many of these are not delivered.
 func filesText(s Snapshot) string {
-	text := plural(s.finished(), "file")
+	text := human.Plural(s.finished(), "file")
 	if s.KnownTotal && s.Total > 0 {
-		text = count(s.finished()) + " of " + plural(s.Total, "file")
+		text = human.Count(s.finished()) + " of " + human.Plural(s.Total, "file")
 	}
 	for _, part := range []struct {
 		n    int64
@@ -107,7 +109,7 @@ func filesText(s Snapshot) string {
 		{s.Failed, "failed"}, {s.Unknown, "unknown"}, {s.Skipped, "skipped"}, {s.Deferred, "deferred"},
 	} {
 		if part.n > 0 {
-			text += fmt.Sprintf(", %s %s", count(part.n), part.name)
+			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.name)
 		}
 	}
 	return text

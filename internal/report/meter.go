@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 const (
@@ -99,7 +101,7 @@ func (m *Meter) Measure(s *Snapshot) {
 	m.estimate(s, dt)
 	s.ETA = 0
 	if m.known {
-		s.ETA = seconds(m.left) + max(0, s.Pause)
+		s.ETA = human.Seconds(m.left) + max(0, s.Pause)
 	}
 	m.last = *s
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 const tick = 250 * time.Millisecond
@@ -335,7 +337,7 @@ func TestMeterRandom(t *testing.T) {
 			s.Pause = time.Duration(rnd.Int64N(2)) * time.Minute
 			m.Measure(&s)
 			bad := func(f float64) bool { return f < 0 || math.IsNaN(f) || math.IsInf(f, 0) }
-			if s.ETA < 0 || s.ETA > seconds(etaFarthest)+time.Minute || bad(s.Rate) || bad(s.BytesPerSecond) {
+			if s.ETA < 0 || s.ETA > human.Seconds(etaFarthest)+time.Minute || bad(s.Rate) || bad(s.BytesPerSecond) {
 				t.Fatalf("%+v", s)
 			}
 		}

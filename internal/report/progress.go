@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // Snapshot is the state of a run at an instant. Tally.Snapshot makes it, the
@@ -176,7 +178,7 @@ func widthOf(w io.Writer) int {
 func talk(s string, width int) string {
 	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
 	for i, l := range lines {
-		lines[i] = wrap(printable(l), width)
+		lines[i] = human.Wrap(human.Printable(l), width)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // run feeds a sink with a run of 600 items at 4 a second, told four times a
@@ -26,7 +28,7 @@ func run(p Progress, total int64) {
 		limit, holding, pause := LimitRate, "more a second is refused", time.Duration(0)
 		if now.After(begin.Add(40*time.Second)) && now.Before(pauseEnd) {
 			pause = pauseEnd.Sub(now)
-			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", Clock(pause))
+			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", human.Clock(pause))
 		} else {
 			it := Item{Path: fmt.Sprint(sent), Status: Delivered, Bytes: 4096}
 			if sent == 100 {
@@ -241,30 +243,6 @@ func TestSinksConcurrent(t *testing.T) {
 			if !strings.HasSuffix(line, "\n") || strings.Count(line, "talk") > 1 {
 				t.Fatalf("%s: torn line %q", kind, line)
 			}
-		}
-	}
-}
-
-// On a terminal no word is broken.
-func TestWrap(t *testing.T) {
-	for _, tt := range []struct {
-		s     string
-		width int
-		want  string
-	}{
-		{"one two three four", 0, "one two three four"},
-		{"one two three four", 18, "one two three four"},
-		{"one two three four", 17, "one two three\n  four"},
-		{"one two three four", 8, "one two\n  three\n  four"},
-		{"größe größe größe", 11, "größe größe\n  größe"},
-		{"a https://api.example.com/v1/files/{name} b", 20, "a https://api.example.com/v1/files/{name}\n  b"},
-		{"  1 failed (such as data/a)", 20, "  1 failed (such as\n  data/a)"},
-		{"for 12 s again", 6, "for\n  12 s\n  again"},
-		{"any", 3, "any"},
-		{"", 80, ""},
-	} {
-		if got := wrap(tt.s, tt.width); got != tt.want {
-			t.Errorf("%q in %d columns is %q, want %q", tt.s, tt.width, got, tt.want)
 		}
 	}
 }

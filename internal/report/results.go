@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 const (
@@ -244,7 +246,7 @@ func (r *Results) Close(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !drained {
-		err = fmt.Errorf("their reader has stopped: not written: %s", plural(int64(r.missing), "line"))
+		err = fmt.Errorf("their reader has stopped: not written: %s", human.Plural(int64(r.missing), "line"))
 	}
 	if err != nil {
 		r.failLocked(err)

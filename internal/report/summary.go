@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // Summary is the report of a run. It marshals to the JSON report, schema
@@ -143,10 +145,10 @@ type ServerLearned struct {
 func (l Learned) String() string {
 	var parts []string
 	if l.Rate > 0 && !l.Trying {
-		parts = append(parts, Pace(float64(l.Rate)))
+		parts = append(parts, human.Rate(float64(l.Rate)))
 	}
 	if l.InFlight > 0 {
-		parts = append(parts, count(int64(l.InFlight))+" in flight")
+		parts = append(parts, human.Count(int64(l.InFlight))+" in flight")
 	}
 	text := ""
 	if parts != nil {
@@ -156,7 +158,7 @@ func (l Learned) String() string {
 		if text != "" {
 			text += ", "
 		}
-		text += "trying " + Pace(float64(l.Rate))
+		text += "trying " + human.Rate(float64(l.Rate))
 	}
 	return text
 }

@@ -162,56 +162,6 @@ func TestLearnedByServer(t *testing.T) {
 	}
 }
 
-func TestExitMeanings(t *testing.T) {
-	for _, status := range []int{1, 2, 3, 4, 5, 6, 7, 10, 130, 143} {
-		if meaning := ExitMeaning(status); (meaning == "failed") != (status == 1) {
-			t.Errorf("%d means %q", status, meaning)
-		}
-	}
-}
-
-func TestHumanNumbers(t *testing.T) {
-	for _, tt := range []struct {
-		d           time.Duration
-		span, clock string
-	}{
-		{-1, "0 ms", "0 s"},
-		{900 * time.Microsecond, "0.9 ms", "0 s"},
-		{12 * time.Millisecond, "12 ms", "0 s"},
-		{999499 * time.Microsecond, "999 ms", "1 s"},
-		{999500 * time.Microsecond, "1 s", "1 s"},
-		{9994 * time.Millisecond, "9.99 s", "10 s"},
-		{9995 * time.Millisecond, "10 s", "10 s"},
-		{59949 * time.Millisecond, "59.9 s", "1 m 0 s"},
-		{59950 * time.Millisecond, "1 m", "1 m 0 s"},
-		{3599 * time.Second, "59 m 59 s", "59 m 59 s"},
-		{3 * time.Hour, "3 h", "3 h 0 m"},
-		{50 * time.Hour, "2 d 2 h", "2 d 2 h"},
-		{48 * time.Hour, "2 d", "2 d 0 h"},
-	} {
-		if got := Span(tt.d); got != tt.span {
-			t.Errorf("Span(%v) = %q, want %q", tt.d, got, tt.span)
-		}
-		if got := Clock(tt.d); got != tt.clock {
-			t.Errorf("Clock(%v) = %q, want %q", tt.d, got, tt.clock)
-		}
-	}
-	for rate, want := range map[float64]string{
-		0.004: "0.004 req/s", 3.96: "3.96 req/s", 9.8: "9.8 req/s", 4: "4 req/s", 49.75: "49.7 req/s", 3.998: "3.99 req/s", 1234.5: "1,234 req/s",
-	} {
-		if got := Pace(rate); got != want {
-			t.Errorf("Pace(%g) = %q, want %q", rate, got, want)
-		}
-	}
-	for rate, want := range map[float64]string{
-		0: "0.0/s", 0.05: "0.05/s", 0.994: "0.99/s", 0.996: "1.0/s", 4: "4.0/s", 49.96: "50.0/s", 99.94: "99.9/s", 99.96: "100/s", 12345.6: "12,346/s",
-	} {
-		if got := perSecond(rate, ""); got != want {
-			t.Errorf("perSecond(%g) = %q, want %q", rate, got, want)
-		}
-	}
-}
-
 func TestLearnedWords(t *testing.T) {
 	for _, c := range []struct {
 		learned Learned
@@ -224,18 +174,6 @@ func TestLearnedWords(t *testing.T) {
 	} {
 		if got := c.learned.String(); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.learned, got, c.want)
-		}
-	}
-}
-
-// A limit that was given is named as it was given.
-func TestExact(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 ms", 250 * time.Microsecond: "0.25 ms", 250 * time.Millisecond: "250 ms", 1500 * time.Millisecond: "1.5 s", 10 * time.Second: "10 s",
-		61500 * time.Millisecond: "1 m 1.5 s", 90 * time.Minute: "1 h 30 m", time.Hour + 20*time.Second: "1 h 20 s", 72 * time.Hour: "72 h",
-	} {
-		if got := Exact(d); got != want {
-			t.Errorf("Exact(%v) = %q, want %q", d, got, want)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 var start = time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
@@ -105,7 +107,7 @@ func TestLatencyDigits(t *testing.T) {
 
 func TestHold(t *testing.T) {
 	tally := NewTally(start)
-	at := func(s float64) time.Time { return start.Add(seconds(s)) }
+	at := func(s float64) time.Time { return start.Add(human.Seconds(s)) }
 	tally.Hold(LimitRate, at(1)) // the first second was held by nothing
 	tally.Hold(LimitRate, at(2))
 	tally.Hold(LimitCoolDown, at(4))

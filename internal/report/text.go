@@ -6,8 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
+
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 )
 
 // textGroups is how many groups of errors, or servers, a person is shown; maxExample is how
@@ -28,10 +30,10 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 		fmt.Fprintln(&b, learned)
 	}
 	for _, l := range s.LearnedByServer[:min(len(s.LearnedByServer), textGroups)] {
-		fmt.Fprintf(&b, "%s: %s\n", printable(l.Server), l)
+		fmt.Fprintf(&b, "%s: %s\n", human.Printable(l.Server), l)
 	}
 	if n := len(s.LearnedByServer) - textGroups; n > 0 {
-		fmt.Fprintf(&b, "learned of %s more: see learned_by_server in the report (--report)\n", plural(int64(n), "server"))
+		fmt.Fprintf(&b, "learned of %s more: see learned_by_server in the report (--report)\n", human.Plural(int64(n), "server"))
 	}
 	if s.Verbose {
 		s.writeRequests(&b)
@@ -39,7 +41,7 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 	}
 	s.writeErrors(&rest)
 	for _, note := range s.Notes {
-		fmt.Fprintln(&rest, printable(note))
+		fmt.Fprintln(&rest, human.Printable(note))
 	}
 	if s.ExitStatus == 0 {
 		_, _ = io.WriteString(w, wrapLines(b.String()+rest.String(), widthOf(w))+commands(s.Next, widthOf(w)))
@@ -47,7 +49,7 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 	}
 	_, _ = io.WriteString(w, wrapLines(b.String(), widthOf(w)))
 	width := widthOf(trouble)
-	end := fmt.Sprintf("exit status %d: %s\n", s.ExitStatus, ExitMeaning(s.ExitStatus))
+	end := fmt.Sprintf("exit status %d: %s\n", s.ExitStatus, exit.Meaning(s.ExitStatus))
 	_, _ = io.WriteString(trouble, wrapLines(rest.String(), width)+commands(s.Next, width)+wrapLines(end, width))
 }
 
@@ -55,7 +57,7 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 func wrapLines(text string, width int) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		b.WriteString(wrap(line, width))
+		b.WriteString(human.Wrap(line, width))
 	}
 	return b.String()
 }
@@ -65,7 +67,7 @@ func wrapLines(text string, width int) string {
 func commands(lines []string, width int) string {
 	var b strings.Builder
 	for _, line := range lines {
-		line = printable(line)
+		line = human.Printable(line)
 		if what, command, ok := strings.Cut(line, ": "); ok && width > 0 && utf8.RuneCountInString(line) > width {
 			line = wrapLines(what+":", width) + "\n" + command
 		}
@@ -91,27 +93,27 @@ func (s *Summary) writeItems(b *strings.Builder) {
 		name string
 	}{{n.Failed, "failed"}, {n.Unknown, "unknown"}, {n.Deferred, "deferred"}, {n.Remaining, "not sent"}} {
 		if part.n > 0 {
-			bad = append(bad, count(part.n)+" "+part.name)
+			bad = append(bad, human.Count(part.n)+" "+part.name)
 		}
 	}
 	if bad != nil {
-		fmt.Fprintf(b, "Of %s %s; ", plural(n.Total, "file"), strings.Join(bad, ", "))
+		fmt.Fprintf(b, "Of %s %s; ", human.Plural(n.Total, "file"), strings.Join(bad, ", "))
 	}
-	fmt.Fprintf(b, "%s delivered in %s", count(n.Delivered), Span(seconds(s.Seconds)))
+	fmt.Fprintf(b, "%s delivered in %s", human.Count(n.Delivered), human.Span(human.Seconds(s.Seconds)))
 	if n.Delivered > 0 {
-		fmt.Fprintf(b, " (%s", size(s.Bytes.Delivered))
+		fmt.Fprintf(b, " (%s", human.Size(s.Bytes.Delivered))
 		// Over less than a second, "a second" would be an extrapolation.
 		switch {
 		case s.Seconds < 1:
 		case s.Bytes.Delivered >= largeMean*n.Delivered:
-			fmt.Fprintf(b, ", %s", speed(float64(s.Bytes.Delivered)/s.Seconds))
+			fmt.Fprintf(b, ", %s", human.Speed(float64(s.Bytes.Delivered)/s.Seconds))
 		default:
-			fmt.Fprintf(b, ", %s", perSecond(float64(n.Delivered)/s.Seconds, "files"))
+			fmt.Fprintf(b, ", %s", human.PerSecond(float64(n.Delivered)/s.Seconds, "files"))
 		}
 		b.WriteByte(')')
 	}
 	if n.Skipped > 0 {
-		fmt.Fprintf(b, ", %s skipped", count(n.Skipped))
+		fmt.Fprintf(b, ", %s skipped", human.Count(n.Skipped))
 	}
 	b.WriteByte('.')
 	r := s.Requests
@@ -137,9 +139,9 @@ func (s *Summary) writeItems(b *strings.Builder) {
 
 func were(n int64, noun string) string {
 	if n == 1 {
-		return plural(n, noun) + " was"
+		return human.Plural(n, noun) + " was"
 	}
-	return plural(n, noun) + " were"
+	return human.Plural(n, noun) + " were"
 }
 
 func (s *Summary) writeRequests(b *strings.Builder) {
@@ -148,30 +150,30 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 		b.WriteString("no request was sent\n")
 		return
 	}
-	fmt.Fprintf(b, "%s", plural(r.Sent, "request"))
+	fmt.Fprintf(b, "%s", human.Plural(r.Sent, "request"))
 	if s.Rate.Achieved > 0 && float64(r.Sent-1)/float64(s.Rate.Achieved) >= 1 {
-		fmt.Fprintf(b, " at %s", perSecond(float64(s.Rate.Achieved), ""))
+		fmt.Fprintf(b, " at %s", human.PerSecond(float64(s.Rate.Achieved), ""))
 	}
 	if s.Rate.Ceiling > 0 {
-		fmt.Fprintf(b, " (ceiling %s)", perSecond(float64(s.Rate.Ceiling), ""))
+		fmt.Fprintf(b, " (ceiling %s)", human.PerSecond(float64(s.Rate.Ceiling), ""))
 	}
-	fmt.Fprintf(b, ", at most %s in any second", count(int64(s.Rate.MaxIn1s)))
+	fmt.Fprintf(b, ", at most %s in any second", human.Count(int64(s.Rate.MaxIn1s)))
 	if s.InFlight.Max > 0 {
-		fmt.Fprintf(b, ", at most %s in flight", count(int64(s.InFlight.Max)))
+		fmt.Fprintf(b, ", at most %s in flight", human.Count(int64(s.InFlight.Max)))
 	}
 	b.WriteByte('\n')
 
 	var answers []string
 	for _, status := range slices.Sorted(maps.Keys(r.ByStatus)) {
-		answers = append(answers, fmt.Sprintf("%s × %s", count(r.ByStatus[status]), status))
+		answers = append(answers, fmt.Sprintf("%s × %s", human.Count(r.ByStatus[status]), status))
 	}
 	for _, why := range slices.Sorted(maps.Keys(r.NoAnswer)) {
-		answers = append(answers, fmt.Sprintf("%s × none (%s)", count(r.NoAnswer[why]), why))
+		answers = append(answers, fmt.Sprintf("%s × none (%s)", human.Count(r.NoAnswer[why]), why))
 	}
 	fmt.Fprintf(b, "answers: %s; waste %.1f %%\n", strings.Join(answers, ", "), 100*r.Waste)
 	if l := s.Latency; l != nil {
 		fmt.Fprintf(b, "latency: median %s, 95th percentile %s, longest %s\n",
-			Span(seconds(l.P50)), Span(seconds(l.P95)), Span(seconds(l.Max)))
+			human.Span(human.Seconds(l.P50)), human.Span(human.Seconds(l.P95)), human.Span(human.Seconds(l.Max)))
 	}
 }
 
@@ -196,7 +198,7 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 		}
 	}
 	if longest >= 0.1 && longest >= 0.05*s.Seconds {
-		fmt.Fprintf(b, "held back longest by %s: %s\n", what, Span(seconds(longest)))
+		fmt.Fprintf(b, "held back longest by %s: %s\n", what, human.Span(human.Seconds(longest)))
 	}
 }
 
@@ -214,65 +216,30 @@ func (s *Summary) writeErrors(b *strings.Builder) {
 			others += g.Count
 			continue
 		}
-		fmt.Fprintf(b, "  %s %s", count(g.Count), g.Status)
+		fmt.Fprintf(b, "  %s %s", human.Count(g.Count), g.Status)
 		if g.HTTPStatus != 0 {
 			fmt.Fprintf(b, ", HTTP %d", g.HTTPStatus)
 		}
 		if text := g.text(); text != "" {
-			fmt.Fprintf(b, ": %s", shorten(printable(text), maxExample))
+			fmt.Fprintf(b, ": %s", shorten(human.Printable(text), maxExample))
 		}
 		switch {
 		case g.Path == "":
 		case g.Count == 1:
-			fmt.Fprintf(b, " (%s)", printable(g.Path))
+			fmt.Fprintf(b, " (%s)", human.Printable(g.Path))
 		default:
-			fmt.Fprintf(b, " (such as %s)", printable(g.Path))
+			fmt.Fprintf(b, " (such as %s)", human.Printable(g.Path))
 		}
 		b.WriteByte('\n')
 	}
 	if others > 0 {
-		fmt.Fprintf(b, "  %s others\n", count(others))
+		fmt.Fprintf(b, "  %s others\n", human.Count(others))
 	}
-}
-
-// ExitMeaning says what an exit status of the program other than 0 means.
-func ExitMeaning(status int) string {
-	switch status {
-	case 2:
-		return "usage or configuration"
-	case 3:
-		return "finished, but not every item is known to be delivered"
-	case 4:
-		return "refused: the server accepts nothing of what it is sent"
-	case 5:
-		return "the server was unavailable or throttled beyond what was allowed; trying later may work"
-	case 6:
-		return "a local fault, such as a full disk"
-	case 7:
-		return "another run has the journal"
-	case 10:
-		return "a limit that you set ended the run"
-	case 130:
-		return "interrupted"
-	case 143:
-		return "terminated"
-	default:
-		return "failed"
-	}
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
 }
 
 func shorten(s string, n int) string {
-	if short := cut(s, n); short != s {
+	if short := human.Cut(s, n); short != s {
 		return short + "..."
 	}
 	return s
 }
-
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -126,7 +128,7 @@ func (r *run) countDoubt(j *job) {
 	enough := a.doubts >= manyAlike
 	r.mu.Unlock()
 	if enough {
-		r.shut(j.server, ExitUnavailable, errors.New("twenty files in a row may have been accepted, and none is known to be: check at the server which of them arrived"))
+		r.shut(j.server, exit.Unavailable, errors.New("twenty files in a row may have been accepted, and none is known to be: check at the server which of them arrived"))
 	}
 }
 
@@ -166,7 +168,7 @@ func (r *run) refuseAll(s *server) {
 		since = " since the first of them"
 	}
 	r.mu.Unlock()
-	r.shut(s, ExitRefused, fmt.Errorf("the last %d answers were %s and nothing was accepted%s: %s", row, statusText(status), since, advice(status)))
+	r.shut(s, exit.Refused, fmt.Errorf("the last %d answers were %s and nothing was accepted%s: %s", row, statusText(status), since, advice(status)))
 }
 
 // statusText writes a status as a status line has it.
@@ -215,11 +217,11 @@ func (r *run) refusedNotes() (notes []string) {
 		n := r.refusedBy[status]
 		told := false
 		for _, s := range r.servers {
-			told = told || s.goneBy == ExitRefused && s.alike.status == status
+			told = told || s.goneBy == exit.Refused && s.alike.status == status
 		}
 		r.mu.Unlock()
 		if n > 0 && !told {
-			notes = append(notes, fmt.Sprintf("%s: %s: %s", plural(n, "file"), statusText(status), advice(status)))
+			notes = append(notes, fmt.Sprintf("%s: %s: %s", human.Plural(n, "file"), statusText(status), advice(status)))
 		}
 	}
 	return notes

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
@@ -93,7 +94,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 					t.Errorf("%d were refused, it says\n%s", refused.Load(), errorsOf(s))
 				}
 				n, failed := accepted.Load(), refused.Load()
-				w.ended(s, ExitRefused, n, failed, 0, 0, all-n-failed)
+				w.ended(s, exit.Refused, n, failed, 0, 0, all-n-failed)
 				if !strings.Contains(errorsOf(s), c.says) {
 					t.Errorf("it says\n%s", errorsOf(s))
 				}
@@ -101,7 +102,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 				mended.Store(true)
 				w.journal(name)
 				s = w.run()
-				if s.ExitStatus != ExitDelivered || s.Items.Delivered != all-n || s.Items.Skipped != n || accepted.Load() != all {
+				if s.ExitStatus != exit.Delivered || s.Items.Delivered != all-n || s.Items.Skipped != n || accepted.Load() != all {
 					t.Errorf("with a new token: exit status %d, %+v\n%s", s.ExitStatus, s.Items, errorsOf(s))
 				}
 			})
@@ -117,7 +118,7 @@ func TestIsFinal(t *testing.T) {
 			t.Errorf("%d: %v, want %v", status, got, want)
 		}
 	}
-	help := strings.Join(strings.Fields(ExitStatuses), " ")
+	help := strings.Join(strings.Fields(exit.Help()), " ")
 	if want := "401, 402, 407 or 507, or twenty alike by another 3xx, 4xx, 501 or 505 to 511;"; !strings.Contains(help, want) {
 		t.Errorf("the help does not say %q:\n%s", want, help)
 	}
@@ -130,7 +131,7 @@ func TestConflictsWithKeys(t *testing.T) {
 		w.Limits.InFlight = 1
 		w.Workers = 1
 		s := w.run()
-		w.ended(s, ExitRefused, 0, 21, 0, 0, 4)
+		w.ended(s, exit.Refused, 0, 21, 0, 0, 4)
 		if !strings.Contains(errorsOf(s), "the last 21 answers were 409 Conflict and nothing was accepted") {
 			t.Errorf("it says\n%s", errorsOf(s))
 		}
@@ -149,7 +150,7 @@ func TestNotAlikeInARow(t *testing.T) {
 			}
 		}, func(w *world) {
 			w.Limits.InFlight = 1
-			if s := w.run(); s.ExitStatus != ExitItems || s.Items.Remaining > 0 {
+			if s := w.run(); s.ExitStatus != exit.Items || s.Items.Remaining > 0 {
 				t.Errorf("%+v: exit status %d, %+v\n%s", c, s.ExitStatus, s.Items, errorsOf(s))
 			}
 		})
@@ -169,7 +170,7 @@ func TestBadDirectory(t *testing.T) {
 		}, func(w *world) {
 			w.tree(map[string]int{"a": 100, "b": 100, "c": 100})
 			w.Limits.InFlight = 4
-			w.ended(w.run(), ExitItems, 200, 100, 0, 0, 0)
+			w.ended(w.run(), exit.Items, 200, 100, 0, 0, 0)
 		})
 	}
 }
@@ -194,7 +195,7 @@ func TestOneServerRefusesAll(t *testing.T) {
 			w.Limits.InFlight = 4
 			s := w.run()
 			n := refused.Load()
-			w.ended(s, ExitRefused, 50, n, 0, 50-n, 0)
+			w.ended(s, exit.Refused, 50, n, 0, 50-n, 0)
 			if n > 24 || !strings.Contains(errorsOf(s), "127.0.0.2: the last ") {
 				t.Errorf("%d in vain:\n%s", n, errorsOf(s))
 			}
@@ -211,7 +212,7 @@ func TestAdviceAtAnyCount(t *testing.T) {
 	} {
 		onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }, func(w *world) {
 			s := w.run()
-			w.ended(s, ExitItems, 0, 5, 0, 0, 0)
+			w.ended(s, exit.Items, 0, 5, 0, 0, 0)
 			if !strings.Contains(errorsOf(s), says) {
 				t.Errorf("it says\n%s", errorsOf(s))
 			}
@@ -264,7 +265,7 @@ func TestFailedBeforeGoLast(t *testing.T) {
 				}
 				var sum report.Summary
 				for _, want := range []struct{ requests, status int }{
-					{21, ExitRefused}, {21, ExitRefused}, {bad, ExitItems}, // then each of them has failed
+					{21, exit.Refused}, {21, exit.Refused}, {bad, exit.Items}, // then each of them has failed
 				} {
 					s.calls = nil
 					if sum = run(); sum.ExitStatus != want.status || s.count() != want.requests {
@@ -275,7 +276,7 @@ func TestFailedBeforeGoLast(t *testing.T) {
 					s.calls = nil
 					add(fmt.Sprintf("good%d", i))
 					sum = run()
-					if sum.Items.Delivered != 1 || sum.Items.Failed != bad || sum.ExitStatus != ExitItems {
+					if sum.Items.Delivered != 1 || sum.Items.Failed != bad || sum.ExitStatus != exit.Items {
 						t.Errorf("exit status %d, %+v\n%s", sum.ExitStatus, sum.Items, errorsOf(sum))
 					}
 					if len(s.calls) == 0 || s.calls[0] != fmt.Sprintf("PUT /good%d", i) {
@@ -556,7 +557,7 @@ func TestRefusedOfEndlessStdin(t *testing.T) {
 			begin := time.Now()
 			s := w.run()
 			// Twenty take two seconds.
-			if took := time.Since(begin); s.ExitStatus != ExitRefused || n.Load() != 21 || took < 2*time.Second+maxListing || took > 3*time.Second+maxListing {
+			if took := time.Since(begin); s.ExitStatus != exit.Refused || n.Load() != 21 || took < 2*time.Second+maxListing || took > 3*time.Second+maxListing {
 				t.Errorf("%d directories: exit status %d after %v, %d requests\n%s", dirs, s.ExitStatus, took, n.Load(), errorsOf(s))
 			}
 		})
@@ -576,7 +577,7 @@ func TestAsideOfSilentStdin(t *testing.T) {
 		file, name := w.firstFile(), filepath.Join(w.TempDir(), "j.db")
 		w.stdin("http://127.0.0.1/{name}", "PUT", file)
 		w.journal(name)
-		w.ended(w.run(), ExitItems, 0, 1, 0, 0, 0)
+		w.ended(w.run(), exit.Items, 0, 1, 0, 0, 0)
 		in, out := io.Pipe()
 		defer out.Close()
 		go io.WriteString(out, file+"\n")

@@ -15,8 +15,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -183,7 +185,7 @@ func (n Network) cause(at *url.URL, who string, err error) (text string, fault b
 	case errors.As(err, &dns) && dns.IsTimeout: // the name server's own limit is often shorter than ours
 		return fmt.Sprintf("the name %s cannot be looked up in time: check the name server", dns.Name), false
 	case dialTimedOut(err) && n.ConnectTimeout > 0:
-		return fmt.Sprintf("no connection to %s within %s (--connect-timeout)", who, report.Exact(n.ConnectTimeout)), false
+		return fmt.Sprintf("no connection to %s within %s (--connect-timeout)", who, human.Exact(n.ConnectTimeout)), false
 	case errors.As(err, &plain):
 		if head := string(plain.RecordHeader[:]); head == "HTTP/" || head[0] == '<' {
 			return who + " speaks plain HTTP: use http://", true
@@ -303,8 +305,8 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 func withFlag(text string, end retry.Result) string {
 	var timeout *throttle.TimeoutError
 	if errors.As(end.Err, &timeout) {
-		words := fmt.Sprintf("the attempt took longer than --timeout %s: raise it if the file or the server needs more time", report.Exact(timeout.After))
-		text = strings.ReplaceAll(text, Plain(timeout), words)
+		words := fmt.Sprintf("the attempt took longer than --timeout %s: raise it if the file or the server needs more time", human.Exact(timeout.After))
+		text = strings.ReplaceAll(text, status.Plain(timeout), words)
 	}
 	var stall *stallError
 	if errors.As(end.Err, &stall) && stall.state == stalledAnswer && !end.Uncertain { // all that was sent was to open the connection
@@ -312,15 +314,15 @@ func withFlag(text string, end retry.Result) string {
 	}
 	var paused *throttle.PausedError
 	if errors.As(end.Err, &paused) {
-		text = strings.ReplaceAll(text, Plain(paused), "nothing was sent")
+		text = strings.ReplaceAll(text, status.Plain(paused), "nothing was sent")
 	}
 	var long interface { // retry's
 		error
 		MaxWait() time.Duration
 	}
 	if errors.As(end.Err, &long) {
-		words := fmt.Sprintf("asked to wait until %s, longer than --max-wait %s", end.RetryAt.UTC().Format(time.RFC3339), report.Exact(long.MaxWait()))
-		text = strings.ReplaceAll(text, Plain(long), words)
+		words := fmt.Sprintf("asked to wait until %s, longer than --max-wait %s", end.RetryAt.UTC().Format(time.RFC3339), human.Exact(long.MaxWait()))
+		text = strings.ReplaceAll(text, status.Plain(long), words)
 	}
 	return text
 }
@@ -334,13 +336,13 @@ func (unreachableError) Is(target error) bool { return target == retry.ErrUnreac
 // unreachable ends sending to a job's server, unless that has accepted something: then it is this item's URL. It
 // returns what the item ended with, in words.
 func (r *run) unreachable(j *job, cause error, text string) string {
-	status, reason := ExitUnavailable, "check the URL, the proxy and the TLS settings"
+	status, reason := exit.Unavailable, "check the URL, the proxy and the TLS settings"
 	var known *causeError
 	var earlier unreachableError
 	switch {
 	case errors.As(cause, &known):
 		if known.fault {
-			status = ExitUsage
+			status = exit.Usage
 		}
 		reason = known.text
 		text = fmt.Sprintf("%s %s: %s", j.item.Method, shownURL(j.item.URL), reason)

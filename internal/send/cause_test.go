@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -96,16 +97,16 @@ func TestCauses(t *testing.T) {
 			says: "port 8443 of h.example speaks TLS: use https://"},
 		{name: "a SOCKS proxy is something else", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
 			says: "the proxy proxy.example:1080 does not speak SOCKS5: check the scheme and the port in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: exit.Unavailable},
 		{name: "a SOCKS proxy refuses the credentials", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce("\x05\xff"),
 			says: "the proxy proxy.example:1080 refuses the credentials: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: exit.Unavailable},
 		{name: "a SOCKS proxy cannot connect", to: "http://h.example", proxy: socks, waits: true, serve: throughSOCKS(5, nil),
 			says: "the proxy proxy.example:1080 cannot connect to h.example:80: connection refused",
-			note: "nothing was accepted for 5 s (--give-up-after): it cannot be reached; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): it cannot be reached; try again later", ends: exit.Unavailable},
 		{name: "a SOCKS proxy closes", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce(""),
 			says: "the proxy proxy.example:1080 closed the connection without an answer",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: connection lost; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: connection lost; try again later", ends: exit.Unavailable},
 		{name: "a certificate is demanded", to: "https://h.example", serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
 			says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
 		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example", serve: secure(func(c *tls.Config) {
@@ -127,33 +128,33 @@ func TestCauses(t *testing.T) {
 		{name: "the proxy demands a certificate", to: "http://g.example", proxy: &url.URL{Scheme: "https", Host: "h.example:3128"}, waits: true,
 			serve: secure(func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }),
 			says:  "proxyconnect tcp: remote error: tls: handshake failure",
-			note:  "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: TLS failed; try again later", ends: ExitUnavailable},
+			note:  "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: TLS failed; try again later", ends: exit.Unavailable},
 		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that the server is running",
-			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try again later", ends: exit.Unavailable},
 		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
 		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
 		{name: "a connection takes too long", to: "http://h.example", dial: late, waits: true, says: "no connection to port 80 of h.example within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): no connection in time; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): no connection in time; try again later", ends: exit.Unavailable},
 		{name: "a connection to the proxy takes too long", to: "http://h.example", proxy: proxy, dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: exit.Unavailable},
 		{name: "a connection to the proxy takes too long, to TLS", to: "https://h.example", proxy: proxy, dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: exit.Unavailable},
 		{name: "a connection to a SOCKS proxy takes too long", to: "https://h.example", proxy: socks, dial: late, waits: true, says: "no connection to the proxy proxy.example:1080 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: no connection in time; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: no connection in time; try again later", ends: exit.Unavailable},
 		{name: "the proxy's host is down", to: "http://h.example", proxy: proxy, dial: gone, waits: true, says: "proxyconnect tcp: dial tcp: no route to host",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection; try again later", ends: exit.Unavailable},
 		{name: "a lookup takes too long", to: "http://h.example", dial: unanswered, waits: true, says: "the name h.example cannot be looked up in time: check the name server",
-			note: "nothing was accepted for 5 s (--give-up-after): its name cannot be looked up; try again later", ends: ExitUnavailable},
+			note: "nothing was accepted for 5 s (--give-up-after): its name cannot be looked up; try again later", ends: exit.Unavailable},
 		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy, waits: true,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
 			says:  "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note:  "none", ends: ExitItems},
+			note:  "none", ends: exit.Items},
 		{name: "the proxy refuses the credentials, without TLS", to: "http://h.example", proxy: proxy, waits: true,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
 			says:  "407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note:  "none", ends: ExitItems},
+			note:  "none", ends: exit.Items},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var w *world
@@ -174,7 +175,7 @@ func TestCauses(t *testing.T) {
 				w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
 				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 				s := w.run()
-				if status := cmp.Or(row.ends, ExitUsage); s.ExitStatus != status || s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
+				if status := cmp.Or(row.ends, exit.Usage); s.ExitStatus != status || s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
 					t.Errorf("exit status %d, want %d; %+v, %d requests", s.ExitStatus, status, s.Items, s.Requests.Sent)
 				}
 				if len(s.Errors) != 1 || strings.ReplaceAll(s.Errors[0].Error, "/00001", "/00000") != "PUT "+row.to+"/00000: "+row.says {
@@ -309,7 +310,7 @@ func TestLimitsAreNamed(t *testing.T) {
 			w.method(http.MethodPost) // scans again
 			w.Timeout, w.Network.StallTimeout = row.timeout, row.stall
 			s := w.run()
-			w.ended(s, ExitItems, 0, 0, 1, 0, 0)
+			w.ended(s, exit.Items, 0, 0, 1, 0, 0)
 			want := "unknown: POST http://127.0.0.1/00000: " + row.says + ": it may have been accepted, and repeating it is not safe"
 			if strings.TrimSpace(errorsOf(s)) != want || strings.Contains(w.watch.talk.String(), "down") {
 				t.Errorf("%s, want %s\n%s", errorsOf(s), want, w.watch.talk.String())
@@ -333,7 +334,7 @@ func TestWhoIsDown(t *testing.T) {
 				}
 				return w.net.DialContext(ctx, network, addr)
 			}
-			w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 			for _, words := range []string{
 				who + " is down (connection refused): one try at a time until it answers, for 1 h at most (--give-up-after)",
 				who + " answers again; nothing was accepted for ",

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -104,7 +105,7 @@ func TestGrowingFileIsNamed(t *testing.T) {
 		}
 		w.method(http.MethodPut) // scans again
 		s := w.run()
-		w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
 		if words := "1 file to be tried again; 00000 is sent again from its beginning (the file changed while it was sent)"; !slices.Contains(w.watch.holding(), words) {
 			t.Errorf("it says %q", w.watch.holding())
 		}

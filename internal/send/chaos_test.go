@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -480,9 +481,9 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 	}
 	for sending && !p.hasJournal() && !p.wait(time.Millisecond) { // most kills are to hit what is under way
 	}
-	expect := []int{ExitDelivered, ExitItems}
+	expect := []int{exit.Delivered, exit.Items}
 	if r.way == byTrust {
-		expect = append(expect, ExitUnavailable) // once too many files in a row are in doubt
+		expect = append(expect, exit.Unavailable) // once too many files in a row are in doubt
 	}
 	for i, s := range signals {
 		if p.wait(delay) {
@@ -494,9 +495,9 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 		case os.Kill:
 			expect = append(expect, -1)
 		case os.Interrupt:
-			expect = append(expect, ExitInterrupted, -1)
+			expect = append(expect, exit.Interrupted, -1)
 		case syscall.SIGTERM:
-			expect = append(expect, ExitTerminated, -1)
+			expect = append(expect, exit.Terminated, -1)
 		}
 		if s == os.Kill || s == os.Interrupt && i > 0 { // what is in flight is broken off
 			r.kills++
@@ -529,7 +530,7 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 		maps.DeleteFunc(ends, func(f *chaosFile, _ report.Status) bool { return len(f.sums) > 1 })
 		r.claim(ends, fmt.Sprintf("the journal after run %d", r.runs))
 	}
-	return status == ExitDelivered || status == ExitItems, nil
+	return status == exit.Delivered || status == exit.Items, nil
 }
 
 // outlast waits for p to end, and reports whether it did, or at least goes on sending.
@@ -579,10 +580,10 @@ func (r *round) rival(p *program) error {
 	}
 	r.said = append(r.said, fmt.Sprintf("--- beside run %d: exit status %d\n%v", r.runs, q.status(), &q.said))
 	// It may also come in when p has done all but to end.
-	if ok := []int{ExitInUse, ExitDelivered, ExitItems}; !slices.Contains(ok, q.status()) {
+	if ok := []int{exit.InUse, exit.Delivered, exit.Items}; !slices.Contains(ok, q.status()) {
 		r.find("beside run %d another ended with exit status %d, want one of %v", r.runs, q.status(), ok)
 	}
-	r.spoiled = r.spoiled || q.status() != ExitInUse
+	r.spoiled = r.spoiled || q.status() != exit.InUse
 	return nil
 }
 
@@ -629,7 +630,7 @@ func (r *round) signals() (how string, all []os.Signal) {
 
 // read reads what the run has written.
 func (r *round) read(status int) error {
-	byItself, ended := status >= 0, status == ExitDelivered || status == ExitItems
+	byItself, ended := status >= 0, status == exit.Delivered || status == exit.Items
 	r.report = report.Summary{}
 	text, err := os.ReadFile(filepath.Join(r.dir, "report.json"))
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
@@ -44,7 +45,7 @@ func TestClockJumps(t *testing.T) {
 				// Fake time always begins at the same instant.
 				const epoch = 40 * 365 * 24 * time.Hour
 				first := w.run(t, epoch, 3*time.Second)
-				if i := first.Items; i.Delivered != 2 || i.Delivered+i.Unknown+i.Deferred+i.Remaining != 4 || first.ExitStatus != ExitInterrupted {
+				if i := first.Items; i.Delivered != 2 || i.Delivered+i.Unknown+i.Deferred+i.Remaining != 4 || first.ExitStatus != exit.Interrupted {
 					t.Fatalf("exit status %d, %+v", first.ExitStatus, i)
 				}
 				second := w.run(t, epoch+c.jump, 0)
@@ -143,7 +144,7 @@ func (w *clockWorld) run(t *testing.T, at, stop time.Duration) (s report.Summary
 		ctx, breakOff := context.WithCancelCause(t.Context())
 		defer breakOff(nil)
 		if stop > 0 {
-			time.AfterFunc(stop-time.Second/2, func() { breakOff(&Interrupted{os.Interrupt}) })
+			time.AfterFunc(stop-time.Second/2, func() { breakOff(&exit.Signal{Signal: os.Interrupt}) })
 		}
 		s = Run(ctx, ctx, o)
 	})

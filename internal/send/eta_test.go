@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
@@ -101,7 +102,7 @@ func (c etaCase) run(t *testing.T) (seen []report.Snapshot, s report.Summary) {
 			w.journal(name)
 		}
 		s = w.runAny()
-		if s.ExitStatus != ExitDelivered {
+		if s.ExitStatus != exit.Delivered {
 			t.Errorf("%+v", s.Items)
 		}
 		seen = w.watch.snapshots

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -163,7 +164,7 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 		var lines bytes.Buffer
 		w.Results = report.NewResults(&lines)
 		s := w.run()
-		w.ended(s, ExitDelivered, files, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, files, 0, 0, 0, 0)
 		if n := processed.Load(); s.Requests.ByStatus["200"] != n || s.Requests.Accepted != n {
 			t.Errorf("%d in the server's record: %+v", n, s.Requests)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -141,7 +142,7 @@ func TestExistsForHours(t *testing.T) {
 				w.Attempts = 8
 				w.Limits.Rate, w.Limits.InFlight = rate.Every(c.every), 1
 				s := w.run()
-				w.ended(s, ExitItems, 0, c.failed, c.unknown, 0, 0)
+				w.ended(s, exit.Items, 0, c.failed, c.unknown, 0, 0)
 			})
 		})
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/exit"
 )
 
 func TestExposed(t *testing.T) {
@@ -93,7 +95,7 @@ func TestExposedIsToldOnce(t *testing.T) {
 			if row.header != nil {
 				w.HeaderOrigin = "http://a.example"
 			}
-			w.ended(w.run(), ExitDelivered, 3, 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, 3, 0, 0, 0, 0)
 			talk := w.watch.talk.String()
 			if n := strings.Count(talk, "others can read it"); n != row.times || strings.Contains(talk, "sesame") {
 				t.Errorf("%s: said %d times, want %d:\n%s", name, n, row.times, talk)

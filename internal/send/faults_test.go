@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
@@ -396,7 +397,7 @@ func (f *fault) agree(t *testing.T, e end, path string) {
 	if e.summary.Items != counts {
 		t.Errorf("the report has %+v, the results have %+v", e.summary.Items, counts)
 	}
-	if want := (map[bool]int{false: ExitDelivered, true: ExitItems})[counts.Failed+counts.Unknown > 0]; e.summary.ExitStatus != want {
+	if want := (map[bool]int{false: exit.Delivered, true: exit.Items})[counts.Failed+counts.Unknown > 0]; e.summary.ExitStatus != want {
 		t.Errorf("exit status %d, want %d", e.summary.ExitStatus, want)
 	}
 }

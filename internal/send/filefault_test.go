@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -106,7 +107,7 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	w := &world{T: t, Options: o}
 	w.from(o.To, source.Options{Paths: []string{dir}})
 	s := Run(t.Context(), t.Context(), w.Options)
-	w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+	w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 	if got := errorsOf(s); got != "failed: the file cannot be read: no such file or directory\n" {
 		t.Errorf("it says %q", got)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -30,7 +31,7 @@ func TestJournalRemovedUnderway(t *testing.T) {
 				w.Limits.Rate = 1
 				w.journal(name)
 				sum := w.run()
-				w.ended(sum, ExitLocal, 2, 0, 1, 0, 47)
+				w.ended(sum, exit.Local, 2, 0, 1, 0, 47)
 				if s.count() != 3 {
 					t.Errorf("%s: %d requests", suffix, s.count())
 				}
@@ -53,7 +54,7 @@ func TestJournalRemovedAtTheEnd(t *testing.T) {
 			w.journal(name)
 			w.Results = report.NewResults(removing(name + suffix)) // a line is written after the row
 			sum := w.run()
-			w.ended(sum, ExitLocal, 1, 0, 0, 0, 0)
+			w.ended(sum, exit.Local, 1, 0, 0, 0, 0)
 			if want := "was removed or replaced while in use"; !strings.Contains(errorsOf(sum), want) {
 				t.Errorf("without %q: no %q in %s", suffix, want, errorsOf(sum))
 			}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -212,11 +213,11 @@ func TestHTTP2IsBounded(t *testing.T) {
 			stop.Store(true)
 			switch {
 			case row.accepted:
-				w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
 			case row.deferred:
-				w.ended(s, ExitUnavailable, 0, 0, 0, 1, 0)
+				w.ended(s, exit.Unavailable, 0, 0, 0, 1, 0)
 			default:
-				w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+				w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 			}
 			if w.since() < row.after || w.since() > row.after+row.jitter || !strings.Contains(errorsOf(s), row.says) {
 				t.Errorf("%s: after %v: %s", row.name, w.since(), errorsOf(s))
@@ -282,7 +283,7 @@ func TestGiveUpOnRefusedStreams(t *testing.T) {
 		w.Limits.InFlight = 16
 		w.GiveUpAfter = 15 * time.Second
 		s := w.run()
-		if s.ExitStatus != ExitUnavailable || s.Items.Deferred+s.Items.Remaining != 40 || w.since() > 30*time.Second {
+		if s.ExitStatus != exit.Unavailable || s.Items.Deferred+s.Items.Remaining != 40 || w.since() > 30*time.Second {
 			t.Errorf("exit status %d after %v: %+v", s.ExitStatus, w.since(), s.Items)
 		}
 		if n := requests.Load(); n > 16+12 {

@@ -22,6 +22,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -101,7 +103,7 @@ func TestHeadsAreBounded(t *testing.T) {
 		}, func(w *world) {
 			w.Attempts = 1
 			s := w.run()
-			w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+			w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 			if w.since() != row.after || !strings.Contains(errorsOf(s), row.says) {
 				t.Errorf("%s: after %v: %s", row.name, w.since(), errorsOf(s))
 			}
@@ -124,7 +126,7 @@ func TestTalkingIsNoReading(t *testing.T) {
 		w.sendBig()
 		w.Attempts = 1
 		s := w.run()
-		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 		if w.since() < limit || w.since() > 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1 m") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
@@ -143,7 +145,7 @@ func TestThinkingIsNoStall(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 	}, func(w *world) {
 		w.Attempts = 1
-		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 	})
 }
 
@@ -179,9 +181,9 @@ func TestBodiesAreBounded(t *testing.T) {
 				w.Attempts = 1
 				s := w.run()
 				if status == "201 Created" {
-					w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+					w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
 				} else {
-					w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+					w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 				}
 				if w.since() > maxAnswerTime {
 					t.Errorf("%s, %s: after %v", body.name, status, w.since())
@@ -221,7 +223,7 @@ func TestRedirectsAreBounded(t *testing.T) {
 			}, func(w *world) {
 				var results strings.Builder
 				w.Results = report.NewResults(&results)
-				w.ended(w.run(), ExitItems, 0, 1, 0, 0, 0)
+				w.ended(w.run(), exit.Items, 0, 1, 0, 0, 0)
 				if text := results.String(); !strings.Contains(text, row.says) || len(text) > 1000 {
 					t.Errorf("%s: %s", row.name, text)
 				}
@@ -351,7 +353,7 @@ func TestTextsAreTame(t *testing.T) {
 			w.from(w.To, source.Options{Paths: []string{dir}})
 			s.Attempts = 1
 			sum := s.run()
-			w.ended(sum, ExitItems, 0, int64(len(names)), 0, 0, 0)
+			w.ended(sum, exit.Items, 0, int64(len(names)), 0, 0, 0)
 			s.each(func(name, content string) {
 				if name == "journal.db" || name == "journal.db.lock" {
 					return
@@ -375,7 +377,7 @@ func TestTextsAreTame(t *testing.T) {
 			for line := range strings.Lines(s.results.String()) {
 				lines++
 				var item report.Item
-				if err := json.Unmarshal([]byte(line), &item); err != nil || item.Error != report.Printable(item.Error) {
+				if err := json.Unmarshal([]byte(line), &item); err != nil || item.Error != human.Printable(item.Error) {
 					t.Errorf("%q: %v: error %q", said, err, item.Error)
 				}
 			}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/exit"
 )
 
 // hot is a world in which some files are always refused, by name, and all others are accepted.
@@ -73,7 +75,7 @@ func TestHotFile(t *testing.T) {
 			onFakeTime(t, files, c.ServeHTTP, func(w *world) {
 				w.Attempts = 8
 				s := w.run()
-				w.ended(s, ExitItems, files-1, 1, 0, 0, 0)
+				w.ended(s, exit.Items, files-1, 1, 0, 0, 0)
 				if w.since() > 90*time.Second {
 					t.Errorf("over after %v", w.since())
 				}
@@ -95,7 +97,7 @@ func TestHotFileAmongMany(t *testing.T) {
 	onFakeTime(t, files, h.ServeHTTP, func(w *world) {
 		w.Attempts = 8
 		w.Limits.Rate = 200
-		w.ended(w.run(), ExitItems, files-1, 1, 0, 0, 0)
+		w.ended(w.run(), exit.Items, files-1, 1, 0, 0, 0)
 		if alone := files * time.Second / 200; w.since() > 2*alone {
 			t.Errorf("over after %v, %v without it", w.since(), alone)
 		}
@@ -109,7 +111,7 @@ func TestHotFilesFirst(t *testing.T) {
 	h := &hot{bad: func(i int) bool { return i < bad }, status: 503, latency: 20 * time.Millisecond}
 	onFakeTime(t, bad+good, h.ServeHTTP, func(w *world) {
 		w.Attempts = 8
-		w.ended(w.run(), ExitItems, good, bad, 0, 0, 0)
+		w.ended(w.run(), exit.Items, good, bad, 0, 0, 0)
 		if n := h.accepted.within(w.begin, w.begin.Add(time.Minute)); n != good {
 			t.Errorf("%d delivered in a minute", n)
 		}
@@ -138,7 +140,7 @@ func TestHotFileInAnOutage(t *testing.T) {
 	}, func(w *world) {
 		begin = w.begin
 		w.Attempts, w.Limits.Rate = 8, 20
-		w.ended(w.run(), ExitItems, 999, 1, 0, 0, 0)
+		w.ended(w.run(), exit.Items, 999, 1, 0, 0, 0)
 		if n := failed.Load(); n > 12+8 { // probes, and what was in flight
 			t.Errorf("%d requests to a server that was down", n)
 		}
@@ -163,7 +165,7 @@ func TestOnlyHotFilesAreLeft(t *testing.T) {
 			onFakeTime(t, c.files, c.ServeHTTP, func(w *world) {
 				w.Attempts = 8
 				w.Limits.InFlight = 2
-				w.ended(w.run(), ExitItems, int64(c.files-c.bad), int64(c.bad), 0, 0, 0)
+				w.ended(w.run(), exit.Items, int64(c.files-c.bad), int64(c.bad), 0, 0, 0)
 				if w.since() > 5*time.Minute {
 					t.Errorf("over after %v", w.since())
 				}
@@ -185,7 +187,7 @@ func TestOutageAtTheEnd(t *testing.T) {
 	}, func(w *world) {
 		begin = w.begin
 		w.Limits.InFlight = 2
-		w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
 	})
 }
 
@@ -207,6 +209,6 @@ func TestQuotaAtTheEnd(t *testing.T) {
 	}, func(w *world) {
 		begin = w.begin
 		w.Limits.InFlight = 2
-		w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
 	})
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -373,7 +373,7 @@ func formatKey(key string, bare bool) (string, error) {
 	}
 	quoted, err := httpsfv.Marshal(httpsfv.NewItem(key))
 	if errors.Is(err, httpsfv.ErrInvalidStringFormat) {
-		return "", fmt.Errorf("the key %s cannot be sent in quotes, which take ASCII only: use another key, or --key-format bare", report.Printable(key))
+		return "", fmt.Errorf("the key %s cannot be sent in quotes, which take ASCII only: use another key, or --key-format bare", human.Printable(key))
 	}
 	return quoted, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // setKey gives the headers the job's idempotency key, if it is to have one.
@@ -73,7 +74,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 	}
 	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.digest, began: began, ended: j.ended})
 	if err != nil {
-		note = r.hide(j.item, Plain(err))
+		note = r.hide(j.item, status.Plain(err))
 	}
 	switch v {
 	case there:

@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -99,7 +100,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
 	if err != nil {
-		r.done(j, report.Item{Status: report.Failed, Error: r.hide(j.item, Plain(err))})
+		r.done(j, report.Item{Status: report.Failed, Error: r.hide(j.item, status.Plain(err))})
 		return nil
 	}
 	if j.delivered != nil && bytes.Equal(j.delivered, j.digest) {
@@ -251,7 +252,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		return out, end
 	}
 	if end.Err != nil {
-		out.Error = r.hide(j.item, withFlag(Plain(end.Err), end))
+		out.Error = r.hide(j.item, withFlag(status.Plain(end.Err), end))
 	}
 	if r.mayBeTLS(j, end.Err) {
 		out.Error = strings.Replace(out.Error, closedWithout, closedWithout+perhapsTLS, 1)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -101,7 +102,7 @@ func TestIdleTimeoutOfTheServer(t *testing.T) {
 						off := time.Duration(i-5) * 20 * time.Millisecond
 						w.Limits.Rate = rate.Every(row.idle + 85*time.Millisecond + off)
 					}
-					w.ended(w.run(), ExitDelivered, 20, 0, 0, 0, 0)
+					w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
 				})
 			}
 		})
@@ -137,7 +138,7 @@ func TestConnectionsAreKept(t *testing.T) {
 				w.method(row.method)
 			}
 			w.Limits.Rate = row.rate
-			w.ended(w.run(), ExitDelivered, int64(row.files), 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, int64(row.files), 0, 0, 0, 0)
 			if n := s.conns.Load(); n > row.most {
 				t.Errorf("%s at %v/s: %d new connections for %d files", row.method, row.rate, n, row.files)
 			}
@@ -161,7 +162,7 @@ func TestGoAway(t *testing.T) {
 				s := &idleServer{idle: 2 * time.Second, leaves: row.leaves, trip: 80 * time.Millisecond, http2: true}
 				s.with(t, 40, func(w *world) {
 					w.Limits.Rate = rate.Every(row.pace + time.Duration(i-5)*row.pace/50)
-					w.ended(w.run(), ExitDelivered, 40, 0, 0, 0, 0)
+					w.ended(w.run(), exit.Delivered, 40, 0, 0, 0, 0)
 					if n := s.conns.Load(); n > 40 {
 						t.Errorf("%d connections", n)
 					}

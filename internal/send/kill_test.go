@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -119,7 +120,7 @@ func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 		} else if !p.wait(time.Minute) {
 			t.Fatalf("it does not end: %v", &p.said)
 		}
-		if status := p.status(); status != ExitDelivered && k.kills == 0 {
+		if status := p.status(); status != exit.Delivered && k.kills == 0 {
 			t.Fatalf("exit status %d: %v", status, &p.said)
 		}
 		stats, err := server.stats(t.Context())

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -125,7 +126,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				})
 				defer change.Stop()
 				s := w.run()
-				w.ended(s, ExitDelivered, files, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, files, 0, 0, 0, 0)
 				before := 0
 				for path, n := range got {
 					if n != 1 && c.method == "POST" {
@@ -197,9 +198,9 @@ func TestChangedWhileSent(t *testing.T) {
 					w.Form = "f"
 				}
 				s := w.run()
-				status := ExitDelivered
+				status := exit.Delivered
 				if c.unknown > 0 {
-					status = ExitItems
+					status = exit.Items
 				}
 				w.ended(s, status, 1-c.unknown, 0, c.unknown, 0, 0)
 				if requests != c.requests {
@@ -220,7 +221,7 @@ func TestGoneWhenItsTurnComes(t *testing.T) {
 		}
 		defer time.AfterFunc(5500*time.Millisecond, func() { os.Remove(last) }).Stop()
 		s := w.run()
-		w.ended(s, ExitItems, 9, 1, 0, 0, 0)
+		w.ended(s, exit.Items, 9, 1, 0, 0, 0)
 		if text := errorsOf(s); !strings.Contains(text, "no such file") {
 			t.Errorf("%s", text)
 		}
@@ -272,13 +273,13 @@ func TestReplacedWhileConnecting(t *testing.T) {
 				}
 				s := w.run()
 				if gone {
-					w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+					w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 					if text := errorsOf(s); !strings.Contains(text, "no such file") || len(bodies) > 0 {
 						t.Errorf("%s, %d bodies", text, len(bodies))
 					}
 					return
 				}
-				w.ended(s, ExitDelivered, 1, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
 				if len(bodies) != 1 || strings.Count(bodies[0], "b") < 60<<10 || s.Requests.Sent != 2 {
 					t.Errorf("%d bodies came, by %d requests", len(bodies), s.Requests.Sent)
 				}
@@ -319,7 +320,7 @@ func TestFormIsSentAgain(t *testing.T) {
 			}
 		}
 		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
-		w.ended(w.run(), ExitDelivered, 3, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 3, 0, 0, 0, 0)
 		if !maps.Equal(arrived, want) {
 			t.Errorf("%d forms arrived, want %d", len(arrived), len(want))
 		}

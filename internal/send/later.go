@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 )
@@ -83,7 +84,7 @@ func (r *run) comeBack(ctx context.Context) {
 			return
 		}
 		if wait := time.Until(until); wait > 0 {
-			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them", plural(len(jobs), "unknown file"), report.Span(wait)))
+			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them", human.Plural(len(jobs), "unknown file"), human.Span(wait)))
 			r.settling.Store(&until)
 			select {
 			case <-time.After(wait):

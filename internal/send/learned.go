@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -105,21 +106,18 @@ func (r *run) tooFast() (notes []string) {
 		if taken == 0 || taken > 0.9*given || r.isUnproven(s) {
 			continue
 		}
-		pace := perSecond(taken)
+		pace := human.RateNumber(taken)
 		switch {
 		case len(servers) == 1:
-			notes = append(notes, fmt.Sprintf("the server takes %s/s, not %s/s: give --rps %s", pace, perSecond(given), strings.ReplaceAll(pace, ",", "")))
+			notes = append(notes, fmt.Sprintf("the server takes %s/s, not %s/s: give --rps %s", pace, human.RateNumber(given), strings.ReplaceAll(pace, ",", "")))
 		case len(notes) < most:
-			notes = append(notes, fmt.Sprintf("%s takes %s/s, not %s/s", s.key, pace, perSecond(given)))
+			notes = append(notes, fmt.Sprintf("%s takes %s/s, not %s/s", s.key, pace, human.RateNumber(given)))
 		default:
 			others++
 		}
 	}
 	if others > 0 {
-		notes = append(notes, fmt.Sprintf("%s more take less than %s/s", plural(others, "server"), perSecond(given)))
+		notes = append(notes, fmt.Sprintf("%s more take less than %s/s", human.Plural(others, "server"), human.RateNumber(given)))
 	}
 	return notes
 }
-
-// perSecond writes how many requests a rate is in a second.
-func perSecond(rate float64) string { return strings.TrimSuffix(report.Pace(rate), " req/s") }

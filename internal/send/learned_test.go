@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
@@ -253,7 +254,7 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 			w.manifest(lines.String())
 			w.Limits.Rate = given
 			s := w.run()
-			w.ended(s, ExitDelivered, 1200, 0, 0, 0, 0)
+			w.ended(s, exit.Delivered, 1200, 0, 0, 0, 0)
 			said := make(map[string]float64)
 			for _, l := range s.LearnedByServer {
 				said[l.Server] = float64(l.Rate)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -59,12 +60,12 @@ func TestLinesThatDifferInAHeader(t *testing.T) {
 		}
 		w.manifest(line(`{"X-Object-Key":"one"}`) + line(`{"X-Object-Key":"two"}`) + line(`{"X-Title":"Basic Algebra"}`) + line(`{"X-Title":"Basic Geometry"}`))
 		w.journal(name)
-		w.ended(w.run(), ExitDelivered, 4, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
 
 		w.manifest(line(`{"X-Page-Token":"one","Date":"1"}`) + line(`{"X-Page-Token":"two","Date":"2"}`))
 		w.journal(name)
 		sum := w.run()
-		w.ended(sum, ExitItems, 1, 1, 0, 0, 0)
+		w.ended(sum, exit.Items, 1, 1, 0, 0, 0)
 		want := "duplicate of another item of this run (credentials in the URL and the headers Date, X-Page-Token do not count): leave one out, or give each a key of its own"
 		if text := errorsOf(sum); !strings.Contains(text, want) {
 			t.Errorf("%s, want %s", text, want)

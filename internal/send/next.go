@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -127,7 +128,7 @@ func (r *run) next(s report.Summary) (next []string) {
 	}
 	// The journal, by which --only goes, has nothing of an item that could not be read.
 	unnoted := r.unnoted.Load() > 0
-	failed := report.Those(s.Items.Failed, "failed")
+	failed := human.Those(s.Items.Failed, "failed")
 	switch {
 	case s.Items.Failed == 0:
 	case unnoted && len(r.Only) > 0:
@@ -142,7 +143,7 @@ func (r *run) next(s report.Summary) (next []string) {
 	if s.Items.Unknown == 0 {
 		return withValues(c, next)
 	}
-	unknown, again := report.Those(s.Items.Unknown, "unknown"), c.only("unknown")
+	unknown, again := human.Those(s.Items.Unknown, "unknown"), c.only("unknown")
 	selected := len(r.Only) == 0 || slices.Contains(r.Only, journal.Unknown)
 	if byResults {
 		again = c.with("--resend-unknown")
@@ -193,7 +194,7 @@ func NextOf(text string, byResults bool, counts map[journal.State]int64, well bo
 		next = append(next, "to go on: "+c.goingOn(byResults, left...).String())
 		// Other results may have selected other items.
 		if failed > 0 && byResults && !byManifest {
-			next = append(next, fmt.Sprintf("to send %s again: %s", report.Those(failed, "failed"), c.only("failed")))
+			next = append(next, fmt.Sprintf("to send %s again: %s", human.Those(failed, "failed"), c.only("failed")))
 		}
 	}
 	if unknown > 0 {
@@ -201,7 +202,7 @@ func NextOf(text string, byResults bool, counts map[journal.State]int64, well bo
 		if byManifest {
 			again = c.with("--resend-unknown")
 		}
-		next = append(next, fmt.Sprintf("to send %s again, which may have arrived: %s", report.Those(unknown, "unknown"), again))
+		next = append(next, fmt.Sprintf("to send %s again, which may have arrived: %s", human.Those(unknown, "unknown"), again))
 	}
 	return withValues(c, next)
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -68,7 +70,7 @@ func (r *run) observe(e throttle.Event) {
 func (r *run) paused(e throttle.Event, now time.Time) {
 	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it
-		r.Log.Debug(fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, report.Span(wait)))
+		r.Log.Debug(fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, human.Span(wait)))
 		return
 	}
 	r.keepWait(e.Key, now, e.Until)
@@ -87,9 +89,9 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
-	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, report.Span(wait), header(e.Source), clock(e.Until, now))
+	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, human.Span(wait), header(e.Source), human.InstantSeconds(e.Until, now))
 	if e.Source == "quota" {
-		text = fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, report.Span(wait), clock(e.Until, now))
+		text = fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, human.Span(wait), human.InstantSeconds(e.Until, now))
 	}
 	r.Log.Log(context.Background(), level, text)
 }
@@ -106,9 +108,9 @@ func (r *run) leftAlone(s *server, until time.Time) {
 		text = askedEarlier("the server", until, time.Now())
 	}
 	if r.MaxWait > 0 {
-		text += fmt.Sprintf(", longer than --max-wait %s", report.Exact(r.MaxWait))
+		text += fmt.Sprintf(", longer than --max-wait %s", human.Exact(r.MaxWait))
 	}
-	r.close(s, ExitUnavailable, errors.New(text))
+	r.close(s, exit.Unavailable, errors.New(text))
 }
 
 // header spells a header's name as people know it.
@@ -183,7 +185,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		if it := j.item; it.Header == nil {
 			s.newest[it.Method] = later(s.newest[it.Method], j.sent)
 		}
-		if s.goneBy != ExitRefused { // what was on its way then changes nothing
+		if s.goneBy != exit.Refused { // what was on its way then changes nothing
 			s.gone, s.goneBy = nil, 0
 		}
 		s.alike.accept(j.sent)
@@ -305,7 +307,7 @@ func (r *run) retrying(e retry.Event) {
 		if e.Status != 0 {
 			reason += fmt.Sprintf(" (%d)", e.Status)
 		}
-		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason, report.Span(e.Wait)))
+		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason, human.Span(e.Wait)))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -88,7 +90,7 @@ func TestPauseIsLogged(t *testing.T) {
 			now := time.Now()
 			until := now.Add(5 * time.Second)
 			r.observe(throttle.Event{Kind: throttle.Paused, Key: "http://127.0.0.1", Source: source, Until: until})
-			if text := fmt.Sprintf(want, clock(until, now)); !strings.Contains(w.watch.talk.String(), text) {
+			if text := fmt.Sprintf(want, human.InstantSeconds(until, now)); !strings.Contains(w.watch.talk.String(), text) {
 				t.Errorf("it does not say %q:\n%s", text, w.watch.talk.String())
 			}
 		})
@@ -106,7 +108,7 @@ func TestQuotaEndsRun(t *testing.T) {
 		w.MaxWait, w.Limits.InFlight = time.Minute, 1
 		s := w.run()
 		want := "our quota at the server is used up until " + w.begin.Add(time.Hour).Format(time.RFC3339) + ", longer than --max-wait 1 m"
-		if s.ExitStatus != ExitUnavailable || !slices.Contains(s.Notes, want) {
+		if s.ExitStatus != exit.Unavailable || !slices.Contains(s.Notes, want) {
 			t.Errorf("exit status %d, notes %q; want %q", s.ExitStatus, s.Notes, want)
 		}
 	})

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -63,7 +63,7 @@ func (r *run) foreign(it source.Item) bool {
 		if r.Network.certified() {
 			what = "headers, token and client certificate"
 		}
-		r.Log.Info(fmt.Sprintf("%s are sent to %s only; %s and the other files for other servers are sent without them", what, r.HeaderOrigin, report.Printable(it.Path)))
+		r.Log.Info(fmt.Sprintf("%s are sent to %s only; %s and the other files for other servers are sent without them", what, r.HeaderOrigin, human.Printable(it.Path)))
 	})
 	return true
 }

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
@@ -84,9 +85,9 @@ func TestOutage(t *testing.T) {
 					t.Errorf("%d requests to a server that was down, beyond %d in flight", extra, flying)
 				}
 				if unknown := s.Items.Unknown; c.post && unknown > 0 && unknown <= s.Requests.Sent-s.Requests.Accepted {
-					w.ended(s, ExitItems, int64(c.files)-unknown, 0, unknown, 0, 0) // those in flight, and the probes
+					w.ended(s, exit.Items, int64(c.files)-unknown, 0, unknown, 0, 0) // those in flight, and the probes
 				} else {
-					w.ended(s, ExitDelivered, int64(c.files), 0, 0, 0, 0)
+					w.ended(s, exit.Delivered, int64(c.files), 0, 0, 0, 0)
 				}
 				if want := 1 - float64(s.Requests.Accepted)/float64(s.Requests.Sent); math.Abs(s.Requests.Waste-want) > 1.5/float64(s.Requests.Sent) { // an idle connection's end says nothing
 					t.Errorf("waste %v, want %v", s.Requests.Waste, want)
@@ -143,7 +144,7 @@ func TestOutageOfOneServerAmongThree(t *testing.T) {
 		w.Limits.InFlight = 4
 		w.GiveUpAfter = 5 * time.Minute
 		s := w.run()
-		w.ended(s, ExitDelivered, 3*each, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 3*each, 0, 0, 0, 0)
 		if n := delivered[2].within(w.begin, w.begin.Add(3*time.Second)); n != each+1 {
 			t.Errorf("the third server had %d of %d after three seconds", n-1, each)
 		}
@@ -202,7 +203,7 @@ func TestOutageFromTheStart(t *testing.T) {
 			begin := w.since()
 			w.GiveUpAfter = c.giveUp
 			s := w.run()
-			if took := w.since() - begin; s.ExitStatus != ExitUnavailable || s.Items.Failed+s.Items.Unknown+s.Items.Delivered > 0 || took < c.after || took > c.after+time.Second ||
+			if took := w.since() - begin; s.ExitStatus != exit.Unavailable || s.Items.Failed+s.Items.Unknown+s.Items.Delivered > 0 || took < c.after || took > c.after+time.Second ||
 				n > int(c.after/(9*time.Second))+10 {
 				t.Errorf("%d: exit status %d after %v and %d requests, %+v", c.status, s.ExitStatus, took, n, s.Items)
 			}
@@ -267,7 +268,7 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 			w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 			w.Limits.Rate = 10
 			s := w.run()
-			w.ended(s, ExitDelivered, 300, 0, 0, 0, 0)
+			w.ended(s, exit.Delivered, 300, 0, 0, 0, 0)
 			if n := tries.Load(); n < 5 || n > 12 {
 				t.Errorf("%d tries while it was down", n)
 			}
@@ -297,12 +298,12 @@ func TestEndOfOneServer(t *testing.T) {
 	}{
 		{name: "unknown host", dial: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}},
 			says: "http://127.0.0.2: no such host: h: check the name", item: "no such host: h: check the name",
-			want: report.ItemCounts{Delivered: 2 * each, Failed: each}, status: ExitItems, alone: ExitUsage},
+			want: report.ItemCounts{Delivered: 2 * each, Failed: each}, status: exit.Items, alone: exit.Usage},
 		{name: "a long pause", answer: func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "7200")
 			w.WriteHeader(http.StatusTooManyRequests)
 		}, says: "http://127.0.0.2: the server asked us to wait until ", item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer than --max-wait 1 h",
-			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: ExitUnavailable, alone: ExitUnavailable},
+			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: exit.Unavailable, alone: exit.Unavailable},
 	} {
 		for _, all := range []bool{false, true} {
 			var seen atomic.Int64
@@ -368,7 +369,7 @@ func TestOutageOfDNS(t *testing.T) {
 				}
 				return dial(ctx, network, addr)
 			}
-			w.ended(w.run(), ExitDelivered, 50, 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, 50, 0, 0, 0, 0)
 			if tries > 12 || !strings.Contains(w.watch.talk.String(), "is down (its name cannot be looked up)") {
 				t.Errorf("%v: %d tries\n%s", failure, tries, w.watch.talk.String())
 			}
@@ -395,7 +396,7 @@ func TestOutageFindsManyInFlight(t *testing.T) {
 			w.Limits.InFlight = 50
 			s := w.run()
 			n := s.Items.Unknown
-			w.ended(s, ExitItems, 600-n, 0, n, 0, 0)
+			w.ended(s, exit.Items, 600-n, 0, n, 0, 0)
 			if n <= 50 || n > 50+12 {
 				t.Errorf("%d: %d files are unknown, want the 50 that were in flight, and probes", status, n)
 			}
@@ -436,7 +437,7 @@ func TestFewOpenFiles(t *testing.T) {
 			})}, nil
 		}
 		s := w.run()
-		w.ended(s, ExitDelivered, 400, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 400, 0, 0, 0, 0)
 		if most > 20 || s.Requests.Sent != 400 || w.since() > 10*time.Second {
 			t.Errorf("%d connections at once, %d requests in %v", most, s.Requests.Sent, w.since())
 		}
@@ -476,9 +477,9 @@ func TestOutageThatHangs(t *testing.T) {
 			w.Limits.Rate, w.Limits.InFlight = 20, 8
 			s := w.run()
 			if n := s.Items.Unknown; method == "POST" && n >= 8 && n <= 8+12 {
-				w.ended(s, ExitItems, 2000-n, 0, n, 0, 0)
+				w.ended(s, exit.Items, 2000-n, 0, n, 0, 0)
 			} else {
-				w.ended(s, ExitDelivered, 2000, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, 2000, 0, 0, 0, 0)
 			}
 			if n := s.Requests.Sent - s.Requests.Accepted; n > 8+12 {
 				t.Errorf("%s: %d requests to a server that hung", method, n)

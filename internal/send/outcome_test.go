@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -121,8 +122,8 @@ func TestOutcomes(t *testing.T) {
 				if text := errorsOf(s); !strings.Contains(text, c.says) || c.says == "" && text != "" {
 					t.Errorf("it says %q, want %q", text, c.says)
 				}
-				if want := map[report.Status]int{report.Delivered: ExitDelivered}[c.want]; c.want == report.Delivered && s.ExitStatus != want ||
-					c.want != report.Delivered && s.ExitStatus != ExitItems {
+				if want := map[report.Status]int{report.Delivered: exit.Delivered}[c.want]; c.want == report.Delivered && s.ExitStatus != want ||
+					c.want != report.Delivered && s.ExitStatus != exit.Items {
 					t.Errorf("exit status %d", s.ExitStatus)
 				}
 			})
@@ -143,7 +144,7 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 	}, func(w *world) {
 		var lines bytes.Buffer
 		w.Results = report.NewResults(&lines)
-		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 		var got report.Item
 		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 			t.Fatal(err)
@@ -169,7 +170,7 @@ func TestTimeout(t *testing.T) {
 		w.Limits.Rate = 1
 		w.Timeout = 5 * time.Second
 		s := w.run()
-		w.ended(s, ExitItems, 19, 0, 1, 0, 0)
+		w.ended(s, exit.Items, 19, 0, 1, 0, 0)
 		if want := 24 * time.Second; w.since() != want || s.Requests.TimedOut != 1 || s.Latency.Max != 5 {
 			t.Errorf("over after %v, want %v; %+v, %+v", w.since(), want, s.Requests, s.Latency)
 		}
@@ -198,7 +199,7 @@ func TestHiddenResendsCount(t *testing.T) {
 		w.manifest(lines.String())
 		w.Limits = throttle.Limits{Rate: 1, InFlight: 1}
 		s := w.run()
-		w.ended(s, ExitDelivered, 3, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 3, 0, 0, 0, 0)
 		if s.Requests.Sent != 4 || s.Requests.Accepted != 3 {
 			t.Errorf("%+v", s.Requests)
 		}
@@ -222,7 +223,7 @@ func TestEndlessAnswer(t *testing.T) {
 			}
 		}
 	}, func(w *world) {
-		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 		if w.since() != maxAnswerTime {
 			t.Errorf("over after %v", w.since())
 		}
@@ -237,7 +238,7 @@ func TestTenRefusals(t *testing.T) {
 	}, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		s := w.run()
-		w.ended(s, ExitRefused, 0, 10, 0, 0, 15)
+		w.ended(s, exit.Refused, 0, 10, 0, 0, 15)
 		if n.Load() != 10 || w.since() != 900*time.Millisecond {
 			t.Errorf("%d requests in %v", n.Load(), w.since())
 		}
@@ -258,7 +259,7 @@ func TestNotTenRefusals(t *testing.T) {
 		}
 	}, func(w *world) {
 		w.Limits.InFlight = 1
-		w.ended(w.run(), ExitItems, 0, 25, 0, 0, 0)
+		w.ended(w.run(), exit.Items, 0, 25, 0, 0, 0)
 	})
 }
 
@@ -269,7 +270,7 @@ func TestHostUnknown(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 		}
 		s := w.run()
-		w.ended(s, ExitUsage, 0, 1, 0, 0, 99)
+		w.ended(s, exit.Usage, 0, 1, 0, 0, 99)
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
@@ -294,7 +295,7 @@ func TestHostUnknownForAWhile(t *testing.T) {
 			return w.net.DialContext(ctx, network, addr)
 		}
 		s := w.run()
-		w.ended(s, ExitDelivered, 20, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
 		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding, "server down (host not found): ") {
 			t.Errorf("held back by %q", at.Holding)
 		}
@@ -310,7 +311,7 @@ func TestItemErrors(t *testing.T) {
 		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" + strings.TrimSuffix(w.firstFile(), "0") + "1\n"
 		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
 		s := w.run()
-		w.ended(s, ExitItems, 2, 2, 0, 0, 0)
+		w.ended(s, exit.Items, 2, 2, 0, 0, 0)
 		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") || !strings.Contains(text, "failed: is a directory; ") {
 			t.Errorf("it says %q", text)
 		}
@@ -328,7 +329,7 @@ func TestFileVanishesBetweenAttempts(t *testing.T) {
 	}, func(w *world) {
 		file = w.firstFile()
 		s := w.run()
-		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 		if n.Load() != 1 {
 			t.Errorf("%d requests: %s", n.Load(), errorsOf(s))
 		}
@@ -345,7 +346,7 @@ func TestSilentStdin(t *testing.T) {
 		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: in})
 		w.MaxDuration = 10 * time.Minute
 		s := w.run()
-		w.ended(s, ExitLimit, 1, 0, 0, 0, 0)
+		w.ended(s, exit.Limit, 1, 0, 0, 0, 0)
 		if w.since() != w.MaxDuration {
 			t.Errorf("ended after %v", w.since())
 		}
@@ -358,7 +359,7 @@ func TestResultsFail(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.Results = report.NewResults(fullDisk{})
 		s := w.run()
-		if s.ExitStatus != ExitLocal || s.Items.Remaining == 0 || len(s.Notes) != 1 || s.Notes[0] != "--results: the results are incomplete: disk full" {
+		if s.ExitStatus != exit.Local || s.Items.Remaining == 0 || len(s.Notes) != 1 || s.Notes[0] != "--results: the results are incomplete: disk full" {
 			t.Errorf("exit status %d, %+v, %q", s.ExitStatus, s.Items, s.Notes)
 		}
 	})
@@ -409,7 +410,7 @@ func TestFilesAreGone(t *testing.T) {
 			}
 		}
 		s := w.run()
-		w.ended(s, ExitItems, found-gone, gone, 0, 0, 0)
+		w.ended(s, exit.Items, found-gone, gone, 0, 0, 0)
 		if text := errorsOf(s); !strings.Contains(text, "no such file") {
 			t.Errorf("it says %q", text)
 		}
@@ -428,7 +429,7 @@ func TestAskedWaitIsNoOutage(t *testing.T) {
 		accept(w, r, 0)
 	}, func(w *world) {
 		w.GiveUpAfter = time.Minute
-		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 	})
 }
 
@@ -439,7 +440,7 @@ func TestUnreachableURLAmongOthers(t *testing.T) {
 		second := strings.TrimSuffix(name, "0") + "1"
 		w.Limits.InFlight = 1
 		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%q,\"url\":\"https://127.0.0.1/x\"}\n{\"path\":%q,\"url\":\"http://127.0.0.1/y\"}\n", name, second, second))
-		w.ended(w.run(), ExitItems, 2, 1, 0, 0, 0)
+		w.ended(w.run(), exit.Items, 2, 1, 0, 0, 0)
 	})
 }
 
@@ -450,8 +451,8 @@ func TestBrokenOffWhileWaiting(t *testing.T) {
 		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
 		w.Limits.Rate = 1
 		ctx, cancel := context.WithCancelCause(context.Background())
-		time.AfterFunc(2500*time.Millisecond, func() { cancel(&Interrupted{Signal: os.Interrupt}) })
-		w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 3, 0, 0, 0, 3)
+		time.AfterFunc(2500*time.Millisecond, func() { cancel(&exit.Signal{Signal: os.Interrupt}) })
+		w.ended(w.runUntil(ctx, ctx), exit.Interrupted, 3, 0, 0, 0, 3)
 	})
 }
 
@@ -466,7 +467,7 @@ func TestOneFileIsRefusedForEver(t *testing.T) {
 		accept(w, r, 500*time.Millisecond)
 	}, func(w *world) {
 		s := w.run()
-		w.ended(s, ExitItems, 119, 1, 0, 0, 0)
+		w.ended(s, exit.Items, 119, 1, 0, 0, 0)
 		if text := errorsOf(s); !strings.Contains(text, "503 Service Unavailable") {
 			t.Errorf("it says %s", text)
 		}

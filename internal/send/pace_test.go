@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
@@ -31,7 +32,7 @@ func TestPoolGrowsUntilNoTokenIsLate(t *testing.T) {
 	}, func(w *world) {
 		w.Limits = throttle.Limits{Rate: rate, InFlight: 256}
 		s := w.run()
-		w.ended(s, ExitDelivered, files, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, files, 0, 0, 0, 0)
 		from := w.begin.Add(4 * time.Second)
 		if n := seen.within(from, from.Add(15*time.Second)); n < rate*15*99/100 {
 			t.Errorf("%d requests in 15 s, want %d a second", n, rate)
@@ -54,7 +55,7 @@ func TestPoolStaysWithinConcurrency(t *testing.T) {
 	onFakeTime(t, 200, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 3*time.Second) }, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 50, InFlight: 20}
 		s := w.run()
-		w.ended(s, ExitDelivered, 200, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 200, 0, 0, 0, 0)
 		if s.InFlight.Max != 20 {
 			t.Errorf("at most %d in flight, want 20", s.InFlight.Max)
 		}
@@ -74,7 +75,7 @@ func TestWorkersAreALimit(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 50, InFlight: 256}
 		w.Workers = 2
 		s := w.run()
-		w.ended(s, ExitDelivered, 20, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
 		if s.InFlight.Max != 2 || s.Waited.Concurrency < 9 || w.watch.snapshots[10].Holding != "held by your --workers 2" {
 			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited, w.watch.holding())
 		}
@@ -142,7 +143,7 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 	}, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		s := w.run()
-		w.ended(s, ExitDelivered, 40, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 40, 0, 0, 0, 0)
 		if want := w.begin.Add(900 * time.Millisecond); !refused.Equal(want) {
 			t.Fatalf("refused at %v, want %v", refused, want)
 		}
@@ -196,7 +197,7 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		}
 		w.manifest(lines.String())
 		w.Limits.InFlight = 4
-		w.ended(w.run(), ExitDelivered, 2*each, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 2*each, 0, 0, 0, 0)
 		if n := seen.within(w.begin, w.begin.Add(3*time.Second)); n != each {
 			t.Errorf("%d of %d requests while the other server pauses", n, each)
 		}
@@ -217,7 +218,7 @@ func TestPausesAreToldOnceInAWhile(t *testing.T) {
 		}
 		accept(w, r, 0)
 	}, func(w *world) {
-		w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asked us")
 		if most := int(w.since()/tellEvery) + 1; told < 2 || told > most {
 			t.Errorf("told %d times in %v", told, w.since())
@@ -231,7 +232,7 @@ func TestGiveUp(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 100, InFlight: 256}
 		w.GiveUpAfter = 90 * time.Second
 		s := w.run()
-		w.ended(s, ExitUnavailable, 0, 0, 0, s.Items.Deferred, 20-s.Items.Deferred)
+		w.ended(s, exit.Unavailable, 0, 0, 0, s.Items.Deferred, 20-s.Items.Deferred)
 		if got, want := w.since(), 90*time.Second+tick; got != want {
 			t.Errorf("ended after %v, want %v", got, want)
 		}
@@ -264,7 +265,7 @@ func TestGiveUpIsPatientWhenAsked(t *testing.T) {
 		onFakeTime(t, 5, asks(again, 201, again, 201, again), func(w *world) {
 			w.Limits.InFlight = 1
 			w.GiveUpAfter = 10 * time.Second
-			w.ended(w.run(), ExitDelivered, 5, 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, 5, 0, 0, 0, 0)
 			if w.since() < 150*time.Second {
 				t.Errorf("over after %v", w.since())
 			}
@@ -275,7 +276,7 @@ func TestGiveUpIsPatientWhenAsked(t *testing.T) {
 			w.Limits.InFlight = 1
 			w.GiveUpAfter = 80 * time.Second
 			s := w.run()
-			w.ended(s, ExitUnavailable, 0, 0, 0, s.Items.Deferred, 5-s.Items.Deferred)
+			w.ended(s, exit.Unavailable, 0, 0, 0, s.Items.Deferred, 5-s.Items.Deferred)
 			if got, want := w.since(), 100*time.Second+tick; got != want {
 				t.Errorf("over after %v, want %v", got, want)
 			}
@@ -302,7 +303,7 @@ func TestConnectionsDieDuringPauses(t *testing.T) {
 		accept(w, r, 0)
 	}, func(w *world) {
 		w.Network.StallTimeout = time.Minute
-		w.ended(w.run(), ExitDelivered, 2*pauses, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 2*pauses, 0, 0, 0, 0)
 		if late := w.since() - pauses*time.Minute; late < 0 || late > 30*time.Second {
 			t.Errorf("over after %v", w.since())
 		}
@@ -325,7 +326,7 @@ func TestIdleConnectionsDoNotStall(t *testing.T) {
 		var open atomic.Int64
 		open.Store(-1)
 		time.AfterFunc(55*time.Second, func() { open.Store(w.conns.Load()) })
-		w.ended(w.run(), ExitDelivered, 10, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 10, 0, 0, 0, 0)
 		if n := open.Load(); n != 0 {
 			t.Errorf("%d connections are open in the pause", n)
 		}
@@ -374,7 +375,7 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 			}, func(w *world) {
 				w.GiveUpAfter, w.MaxWait = 3*time.Minute, time.Hour
 				s := w.run()
-				if s.ExitStatus != ExitUnavailable || s.Items.Delivered+s.Items.Failed > 0 {
+				if s.ExitStatus != exit.Unavailable || s.Items.Delivered+s.Items.Failed > 0 {
 					t.Errorf("exit status %d, %+v\n%s", s.ExitStatus, s.Items, errorsOf(s))
 				}
 				if w.since() > 9*time.Minute {
@@ -400,7 +401,7 @@ func TestMaxWait(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.MaxWait = time.Minute
 		s := w.run()
-		w.ended(s, ExitUnavailable, 0, 0, 0, 1, 4)
+		w.ended(s, exit.Unavailable, 0, 0, 0, 1, 4)
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
@@ -417,7 +418,7 @@ func TestMaxWaitIsForWhatIsAsked(t *testing.T) {
 	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }, func(w *world) {
 		w.MaxWait, w.GiveUpAfter = 2*time.Second, time.Minute
 		s := w.run()
-		if want := "nothing was accepted for 1 m (--give-up-after): 429 Too Many Requests; try again later"; s.ExitStatus != ExitUnavailable ||
+		if want := "nothing was accepted for 1 m (--give-up-after): 429 Too Many Requests; try again later"; s.ExitStatus != exit.Unavailable ||
 			len(s.Notes) != 1 || s.Notes[0] != want {
 			t.Errorf("exit status %d, notes %q, want %q", s.ExitStatus, s.Notes, want)
 		}
@@ -433,7 +434,7 @@ func TestMaxDuration(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.MaxDuration = 2050 * time.Millisecond
 		s := w.run()
-		w.ended(s, ExitLimit, 21, 0, 0, 0, 79)
+		w.ended(s, exit.Limit, 21, 0, 0, 0, 79)
 		if got := w.since(); got != 5*time.Second {
 			t.Errorf("ended after %v: what was in flight takes until 5 s", got)
 		}
@@ -453,14 +454,14 @@ func TestInterrupt(t *testing.T) {
 		seen.add()
 		accept(w, r, 3*time.Second)
 	}
-	interrupted := &Interrupted{os.Interrupt}
+	interrupted := &exit.Signal{Signal: os.Interrupt}
 	t.Run("once", func(t *testing.T) {
 		onFakeTime(t, 100, slow, func(w *world) {
 			w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 			soft, stop := context.WithCancelCause(context.Background())
 			time.AfterFunc(1050*time.Millisecond, func() { stop(interrupted) })
 			s := w.runUntil(context.Background(), soft)
-			w.ended(s, ExitInterrupted, 11, 0, 0, 0, 89)
+			w.ended(s, exit.Interrupted, 11, 0, 0, 0, 89)
 			if got := w.since(); got != 4*time.Second {
 				t.Errorf("ended after %v: what was in flight takes until 4 s", got)
 			}
@@ -480,7 +481,7 @@ func TestInterrupt(t *testing.T) {
 			time.AfterFunc(1050*time.Millisecond, func() { stop(interrupted) })
 			time.AfterFunc(2*time.Second, func() { breakOff(interrupted) })
 			s := w.runUntil(ctx, soft)
-			w.ended(s, ExitInterrupted, 0, 0, 0, 11, 89)
+			w.ended(s, exit.Interrupted, 0, 0, 0, 11, 89)
 			if got := w.since(); got != 2*time.Second {
 				t.Errorf("ended after %v", got)
 			}
@@ -493,7 +494,7 @@ func TestInterrupt(t *testing.T) {
 		onFakeTime(t, 10, slow, func(w *world) {
 			ctx, breakOff := context.WithCancelCause(context.Background())
 			breakOff(interrupted)
-			w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 0, 0, 0, 0, 10)
+			w.ended(w.runUntil(ctx, ctx), exit.Interrupted, 0, 0, 0, 0, 10)
 		})
 	})
 	t.Run("posts", func(t *testing.T) {
@@ -502,7 +503,7 @@ func TestInterrupt(t *testing.T) {
 			w.Limits.InFlight = 1
 			ctx, breakOff := context.WithCancelCause(context.Background())
 			time.AfterFunc(time.Second, func() { breakOff(interrupted) })
-			w.ended(w.runUntil(ctx, ctx), ExitInterrupted, 0, 0, 1, 0, 2)
+			w.ended(w.runUntil(ctx, ctx), exit.Interrupted, 0, 0, 1, 0, 2)
 		})
 	})
 }
@@ -517,7 +518,7 @@ func TestServerDown(t *testing.T) {
 		// A connection for each request, so that the outage is seen.
 		w.Header = http.Header{"Connection": {"close"}}
 		s := w.run()
-		w.ended(s, ExitDelivered, 300, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 300, 0, 0, 0, 0)
 		if s.Waited.Down < 17 || s.Waited.Down > 40 {
 			t.Errorf("%v s of 20 down", s.Waited.Down)
 		}
@@ -547,7 +548,7 @@ func TestServerSlow(t *testing.T) {
 		accept(w, r, 10*time.Second)
 	}, func(w *world) {
 		w.Limits.InFlight = 4
-		w.ended(w.run(), ExitDelivered, 8, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 8, 0, 0, 0, 0)
 		for _, words := range w.watch.holding() {
 			if strings.Contains(words, "down") {
 				t.Errorf("held back by %q", words)
@@ -574,7 +575,7 @@ func TestBackoffHoldsNobodyUp(t *testing.T) {
 	}, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 1}
 		s := w.run()
-		w.ended(s, ExitDelivered, 60, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 60, 0, 0, 0, 0)
 		var others time.Duration // until all but those that were refused are delivered
 		for _, snap := range w.watch.snapshots {
 			if snap.Delivered < 54 {
@@ -594,13 +595,13 @@ func TestExitStatusPrecedence(t *testing.T) {
 		reasons []int
 		want    int
 	}{
-		{nil, ExitDelivered},
-		{[]int{ExitLimit, ExitUnavailable}, ExitUnavailable},
-		{[]int{ExitUnavailable, ExitRefused}, ExitRefused},
-		{[]int{ExitRefused, ExitInterrupted}, ExitInterrupted},
-		{[]int{ExitLimit, ExitTerminated}, ExitTerminated},
-		{[]int{ExitInterrupted, ExitLocal}, ExitLocal},
-		{[]int{ExitItems, ExitLimit}, ExitLimit},
+		{nil, exit.Delivered},
+		{[]int{exit.Limit, exit.Unavailable}, exit.Unavailable},
+		{[]int{exit.Unavailable, exit.Refused}, exit.Refused},
+		{[]int{exit.Refused, exit.Interrupted}, exit.Interrupted},
+		{[]int{exit.Limit, exit.Terminated}, exit.Terminated},
+		{[]int{exit.Interrupted, exit.Local}, exit.Local},
+		{[]int{exit.Items, exit.Limit}, exit.Limit},
 	} {
 		r := &run{}
 		begun := 0

@@ -6,8 +6,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
 )
 
 // patience measures how long a server has accepted nothing although requests were
@@ -142,7 +143,7 @@ func (r *run) failRefused(now time.Time) {
 	n := len(f.jobs)
 	r.mu.Unlock()
 	if over {
-		r.end(ExitItems, fmt.Errorf("the last %s were refused for %s while nothing else was left; others that were sent after them were accepted", plural(n, "file"), report.Span(lonePatience)))
+		r.end(exit.Items, fmt.Errorf("the last %s were refused for %s while nothing else was left; others that were sent after them were accepted", human.Plural(n, "file"), human.Span(lonePatience)))
 	}
 }
 
@@ -197,7 +198,7 @@ func (r *run) giveUp(now time.Time) {
 	if spent <= after {
 		return
 	}
-	text := fmt.Sprintf("nothing was accepted for %s%s", report.Exact(after), by)
+	text := fmt.Sprintf("nothing was accepted for %s%s", human.Exact(after), by)
 	if trouble != "" {
 		text += ": " + trouble
 	}
@@ -206,5 +207,5 @@ func (r *run) giveUp(now time.Time) {
 	} else {
 		text += "; the server asked us to wait until " + until.Format(time.RFC3339)
 	}
-	r.end(ExitUnavailable, errors.New(text))
+	r.end(exit.Unavailable, errors.New(text))
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // Names of packages go, and names of files that look like them stay.
@@ -26,7 +27,7 @@ func TestPlain(t *testing.T) {
 		{&secret.Error{Text: "PUT http://***: retry: it changed", Err: fmt.Errorf("PUT http://x: %w", errors.New("retry: it changed"))}, "PUT http://***: it changed"},
 		{errors.New("retry: retry: twice"), "retry: twice"}, // a file that is called so, perhaps
 	} {
-		if got := Plain(c.err); got != c.want {
+		if got := status.Plain(c.err); got != c.want {
 			t.Errorf("%q is %q, want %q", c.err, got, c.want)
 		}
 	}

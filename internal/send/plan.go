@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // Left is what a run would do.
@@ -43,7 +44,7 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 	}
 	fail := func(path string, why error) {
 		if left.Failed++; len(left.Failures) < most {
-			left.Failures = append(left.Failures, path+": "+Plain(why))
+			left.Failures = append(left.Failures, path+": "+status.Plain(why))
 		}
 	}
 	named := map[string]bool{} // origins with a wait

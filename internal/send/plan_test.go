@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -144,7 +145,7 @@ func TestKeysAreOnesOwn(t *testing.T) {
 		}
 		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
 		w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
-		w.ended(w.run(), ExitDelivered, 2, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 2, 0, 0, 0, 0)
 		if a, b := s.keys["/a"], s.keys["/b"]; len(a) != 1 || len(b) != 1 || a[0] == b[0] {
 			w.Errorf("the keys are %q and %q", a, b)
 		}
@@ -160,7 +161,7 @@ func TestPlanNamesWaits(t *testing.T) {
 		name := filepath.Join(w.TempDir(), "j.db")
 		w.Workers, w.MaxWait = 1, time.Minute
 		w.journal(name)
-		w.ended(w.run(), ExitUnavailable, 0, 0, 0, 1, 1)
+		w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
 		until := w.begin.Add(time.Hour)
 		time.Sleep(time.Until(w.begin.Add(10 * time.Minute)))
 
@@ -211,7 +212,7 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		w.Again = time.Now()
 		left := w.plan(name)
 		w.Found.Items = left.Items
-		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 2 || left.Held != 1 || d != time.Second || by != "1 request/s" {
+		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 2 || left.Held != 1 || d != time.Second || by != "1 req/s" {
 			t.Errorf("%+v; done after %v by %q", left, d, by)
 		}
 		w.watch.talk.Reset()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -28,7 +29,7 @@ func TestOutageAccusesNobody(t *testing.T) {
 			}, func(w *world) {
 				w.Limits = limits
 				s := w.run()
-				w.ended(s, ExitDelivered, 600, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, 600, 0, 0, 0, 0)
 				if limits.Rate > 0 && s.Learned != (report.Learned{}) {
 					t.Errorf("it learned %+v", s.Learned)
 				}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -131,7 +132,7 @@ func TestOutageOfLargeFiles(t *testing.T) {
 		const begins, ends = 15 * time.Second, 35 * time.Second
 		time.AfterFunc(begins, func() { down.Store(true); w.net.Refuse(true) })
 		time.AfterFunc(ends, func() { down.Store(false); w.net.Refuse(false) })
-		w.ended(w.run(), ExitDelivered, 4, 0, 0, 0, 0)
+		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
 		var bytes int64
 		for _, s := range w.watch.snapshots {
 			if s.Elapsed > begins+4*time.Second && s.Elapsed < ends && (s.BytesPerSecond != 0 || s.FilesPerSecond != 0) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -21,7 +22,7 @@ func atOnce(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }
 // [results] Whoever reads the results and has stopped holds up neither the uploads nor the journal.
 // The run waits for that reader at its end, and a stop ends the wait within its own times.
 func TestReaderOfResultsStops(t *testing.T) {
-	interrupted := &Interrupted{os.Interrupt}
+	interrupted := &exit.Signal{Signal: os.Interrupt}
 	for _, c := range []struct {
 		name           string
 		soft, hard     time.Duration // when the user stops the run; 0: not
@@ -30,11 +31,11 @@ func TestReaderOfResultsStops(t *testing.T) {
 		ends           time.Duration
 		journalIsThere bool
 	}{
-		{name: "goes on", reads: time.Hour, want: ExitDelivered, ends: time.Hour},
-		{name: "goes on after an interrupt", soft: 20 * time.Second, reads: 30 * time.Second, want: ExitDelivered, ends: 30 * time.Second},
-		{name: "interrupted", soft: 20 * time.Second, want: ExitLocal, ends: 46 * time.Second},
-		{name: "interrupted twice", soft: 20 * time.Second, hard: 22 * time.Second, want: ExitLocal, ends: 23 * time.Second},
-		{name: "with a journal", soft: 20 * time.Second, want: ExitLocal, ends: 46 * time.Second, journalIsThere: true},
+		{name: "goes on", reads: time.Hour, want: exit.Delivered, ends: time.Hour},
+		{name: "goes on after an interrupt", soft: 20 * time.Second, reads: 30 * time.Second, want: exit.Delivered, ends: 30 * time.Second},
+		{name: "interrupted", soft: 20 * time.Second, want: exit.Local, ends: 46 * time.Second},
+		{name: "interrupted twice", soft: 20 * time.Second, hard: 22 * time.Second, want: exit.Local, ends: 23 * time.Second},
+		{name: "with a journal", soft: 20 * time.Second, want: exit.Local, ends: 46 * time.Second, journalIsThere: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onFakeTime(t, 30, atOnce, func(w *world) {
@@ -83,7 +84,7 @@ func TestReaderOfResultsStops(t *testing.T) {
 					want += "; penstock journal export writes them again"
 					checkStates(t, path, journal.Delivered, 30)
 				}
-				if c.want == ExitLocal && notes != want {
+				if c.want == exit.Local && notes != want {
 					t.Errorf("it says %q, want %q", notes, want)
 				}
 			})
@@ -134,7 +135,7 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 		}()
 		s := w.run()
 		in.Close()
-		w.ended(s, ExitDelivered, n, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, n, 0, 0, 0, 0)
 		if got := <-read; got != n || w.since() < time.Minute {
 			t.Errorf("%d lines after %v, want %d and at least a minute", got, w.since(), n)
 		}
@@ -157,7 +158,7 @@ func TestReaderOfResultsIsGone(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 1.0 / 60}
 		w.Results = report.NewResults(in)
 		s := w.run()
-		w.ended(s, ExitLocal, 1, 0, 0, 0, 29)
+		w.ended(s, exit.Local, 1, 0, 0, 0, 29)
 		if w.since() != time.Second {
 			t.Errorf("ended after %v, want a second", w.since())
 		}

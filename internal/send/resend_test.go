@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -33,7 +34,7 @@ func TestPostWithAnAnswerThatIsNotHTTP(t *testing.T) {
 		}
 		w.from("http://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPost})
 		s := w.run()
-		w.ended(s, ExitUsage, 0, 0, 1, 0, 0)
+		w.ended(s, exit.Usage, 0, 0, 1, 0, 0)
 		if text := errorsOf(s); !strings.Contains(text, "answers in something other than HTTP: check the port") || !strings.Contains(text, "may have been accepted") {
 			t.Error(text)
 		}
@@ -67,7 +68,7 @@ func TestPostThatIsResetInDoubt(t *testing.T) {
 				w.Form = form
 				w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPost})
 				s := w.run()
-				w.ended(s, ExitItems, 0, 0, 1, 0, 0)
+				w.ended(s, exit.Items, 0, 0, 1, 0, 0)
 				if n := requests.Load(); n != 1 {
 					t.Errorf("%d bytes, form %q: %d requests", size, form, n)
 				}

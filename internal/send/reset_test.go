@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -44,7 +45,7 @@ func TestPutThatIsResetInDoubt(t *testing.T) {
 			w.NoOverwrite, w.Attempts = row.failed == 0, 3
 			w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPut})
 			s := w.run()
-			w.ended(s, ExitItems, 0, row.failed, row.unknown, 0, 0)
+			w.ended(s, exit.Items, 0, row.failed, row.unknown, 0, 0)
 			if n := requests.Load(); n != int64(min(row.resets+1, 3)) {
 				t.Errorf("%d bytes: %d requests: %s", row.size, n, errorsOf(s))
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/penstock/penstock/internal/exit"
 )
 
 // awaitReader waits, before anything new is sent, until the reader of the results has read most of them.
@@ -50,5 +52,5 @@ func (r *run) noResults(err error) {
 	if r.Journal != nil {
 		err = fmt.Errorf("%w; penstock journal export writes them again", err)
 	}
-	r.end(ExitLocal, err)
+	r.end(exit.Local, err)
 }

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -28,7 +28,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	d, out, err := r.decide(j, c, func() (journal.Item, error) { return r.Journal.Load(id) }, r.Journal.Earlier().Last)
 	switch {
 	case err != nil:
-		r.end(ExitLocal, err)
+		r.end(exit.Local, err)
 		return nil, false
 	case d == toSend:
 		return j, true
@@ -66,7 +66,7 @@ func (o *Options) describeJournal(now time.Time) string {
 	if e.Killed {
 		ended = "last run was cut off"
 	}
-	text += "; " + ended + " " + When(e.Last, now)
+	text += "; " + ended + " " + human.When(e.Last, now)
 	// They are not noted then. Lines of a manifest may have another method.
 	if e.Killed && e.Counts[journal.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() && o.harmless(o.Source.Method()) {
 		text += ", and files that were in flight are sent again"
@@ -76,34 +76,17 @@ func (o *Options) describeJournal(now time.Time) string {
 
 // CountsOf writes how many items are in which state.
 func CountsOf(counts map[journal.State]int64) string {
-	text := humanize.Comma(counts[journal.Delivered]) + " delivered"
+	text := human.Count(counts[journal.Delivered]) + " delivered"
 	for _, s := range []journal.State{journal.Failed, journal.Unknown, journal.Deferred, journal.InFlight} {
 		if n := counts[s]; n > 0 {
 			word := s.String()
 			if s == journal.InFlight {
 				word = "in flight"
 			}
-			text += fmt.Sprintf(", %s %s", humanize.Comma(n), word)
+			text += fmt.Sprintf(", %s %s", human.Count(n), word)
 		}
 	}
 	return text
-}
-
-// When writes an instant as people speak of it.
-func When(t, now time.Time) string {
-	t, now = t.Local(), now.Local()
-	clock := t.Format("15:04")
-	days := func(t time.Time) int64 {
-		_, offset := t.Zone()
-		return (t.Unix() + int64(offset)) / (24 * 3600)
-	}
-	switch days(now) - days(t) {
-	case 0:
-		return "today " + clock
-	case 1:
-		return "yesterday " + clock
-	}
-	return t.Format("2006-01-02 15:04")
 }
 
 // resumed returns notes about what earlier runs have done of this one's work.
@@ -111,18 +94,18 @@ func (r *run) resumed() (notes []string) {
 	if r.before > 0 {
 		e := r.Journal.Earlier()
 		notes = append(notes, fmt.Sprintf("%s skipped: delivered earlier (last run %s) and not changed since; --again sends them again",
-			humanize.Comma(r.before), When(e.Last, time.Now())))
+			human.Count(r.before), human.When(e.Last, time.Now())))
 	}
 	if r.unasked > 0 {
-		notes = append(notes, humanize.Comma(r.unasked)+" skipped: not asked for by --only")
+		notes = append(notes, human.Count(r.unasked)+" skipped: not asked for by --only")
 	}
 	if found, absent := r.asked.found.Load(), r.asked.absent.Load(); found+absent > 0 {
-		note := "--verify: of the files in doubt the server had " + humanize.Comma(found)
+		note := "--verify: of the files in doubt the server had " + human.Count(found)
 		switch {
 		case absent == 1:
 			note += "; 1 was sent again, since it did not have it"
 		case absent > 1:
-			note += fmt.Sprintf("; %s were sent again, since it did not have them", humanize.Comma(absent))
+			note += fmt.Sprintf("; %s were sent again, since it did not have them", human.Count(absent))
 		}
 		notes = append(notes, note)
 	}

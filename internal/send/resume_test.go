@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
@@ -83,7 +84,7 @@ func TestResume(t *testing.T) {
 		w.journal(name)
 		summary := w.run()
 		w.items(summary, report.ItemCounts{Total: 5, Skipped: 5})
-		if summary.ExitStatus != ExitDelivered || s.count() != 5 || !strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
+		if summary.ExitStatus != exit.Delivered || s.count() != 5 || !strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
 			w.Errorf("exit status %d, %d requests, %s", summary.ExitStatus, s.count(), errorsOf(summary))
 		}
 
@@ -179,7 +180,7 @@ func TestUnknownStaysUnknown(t *testing.T) {
 			w.journal(name)
 			summary := w.run()
 			w.items(summary, report.ItemCounts{Total: 3, Unknown: 1, Skipped: 2})
-			if summary.ExitStatus != ExitItems || s.count() != 3 {
+			if summary.ExitStatus != exit.Items || s.count() != 3 {
 				w.Errorf("exit status %d, %d requests", summary.ExitStatus, s.count())
 			}
 			if diff := cmp.Diff([]string{"to ask the server about the unknown one: penstock send --verify",
@@ -227,7 +228,7 @@ func TestInFlightIsNoted(t *testing.T) {
 		onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
 			w.method(method)
 			w.journal(name)
-			w.ended(w.run(), ExitDelivered, 1, 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 			look()
 		})
 		want := []string{"in_flight", "deferred", "in_flight", "delivered"}
@@ -398,7 +399,7 @@ func TestOutageOfErrors(t *testing.T) {
 			if back {
 				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
 			} else {
-				w.ended(summary, ExitUnavailable, 3, 0, 0, summary.Items.Deferred, 97-summary.Items.Deferred)
+				w.ended(summary, exit.Unavailable, 3, 0, 0, summary.Items.Deferred, 97-summary.Items.Deferred)
 				if after := time.Hour + time.Second; w.since() < after || w.since() > after+time.Second {
 					t.Errorf("it gave up after %v", w.since())
 				}
@@ -416,7 +417,7 @@ func TestTwentyLikeAnswers(t *testing.T) {
 	onFakeTime(t, 500, s.ServeHTTP, func(w *world) {
 		w.Workers = 1
 		summary := w.run()
-		w.ended(summary, ExitRefused, 0, 21, 0, 0, 479)
+		w.ended(summary, exit.Refused, 0, 21, 0, 0, 479)
 		if !strings.Contains(errorsOf(summary), "the last 21 answers were 404 Not Found and nothing was accepted: check the URL") {
 			w.Error(errorsOf(summary))
 		}
@@ -435,7 +436,7 @@ func TestFileAfterFileInDoubt(t *testing.T) {
 		w.Workers = 1
 		w.method("POST")
 		summary := w.run()
-		w.ended(summary, ExitUnavailable, 30, 0, 20, 0, 450)
+		w.ended(summary, exit.Unavailable, 30, 0, 20, 0, 450)
 		if !strings.Contains(errorsOf(summary), "twenty files in a row") {
 			w.Error(errorsOf(summary))
 		}
@@ -490,9 +491,9 @@ func TestStopTimeout(t *testing.T) {
 		w.method("POST")
 		w.journal(filepath.Join(w.TempDir(), "j.db"))
 		soft, stop := context.WithCancelCause(context.Background())
-		time.AfterFunc(time.Second, func() { stop(&Interrupted{os.Interrupt}) })
+		time.AfterFunc(time.Second, func() { stop(&exit.Signal{Signal: os.Interrupt}) })
 		sum := w.runUntil(context.Background(), soft)
-		w.ended(sum, ExitInterrupted, 0, 0, 1, 0, 2)
+		w.ended(sum, exit.Interrupted, 0, 0, 1, 0, 2)
 		if w.since() != 26*time.Second {
 			w.Errorf("over after %v", w.since())
 		}
@@ -531,7 +532,7 @@ func journalFails(t *testing.T, limits throttle.Limits, most int64) {
 		}
 		summary := w.run()
 		i := summary.Items
-		if summary.ExitStatus != ExitLocal || i.Unknown == 0 || i.Unknown > most || i.Remaining == 0 || i.Delivered+i.Unknown != int64(s.count()) {
+		if summary.ExitStatus != exit.Local || i.Unknown == 0 || i.Unknown > most || i.Remaining == 0 || i.Delivered+i.Unknown != int64(s.count()) {
 			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i, s.count(), errorsOf(summary))
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
@@ -28,7 +29,7 @@ func newSecrets(h http.Header, urls ...string) (s secrets) {
 
 // redact returns a text that may be shown to people, on one line.
 func (s secrets) redact(text string) string {
-	return report.Printable(report.RedactText(s.set.Hide(text)))
+	return human.Printable(report.RedactText(s.set.Hide(text)))
 }
 
 // clean returns an error with a text that may be shown.
@@ -69,7 +70,7 @@ func (h discreet) WithGroup(name string) slog.Handler {
 }
 
 func (h discreet) Handle(ctx context.Context, r slog.Record) error {
-	shown := slog.NewRecord(r.Time, r.Level, report.Printable(h.secrets.set.Hide(r.Message)), r.PC)
+	shown := slog.NewRecord(r.Time, r.Level, human.Printable(h.secrets.set.Hide(r.Message)), r.PC)
 	r.Attrs(func(a slog.Attr) bool { shown.AddAttrs(a); return true })
 	return h.Handler.Handle(ctx, shown)
 }
@@ -82,6 +83,6 @@ type netLog struct{ *slog.Logger }
 
 func (l netLog) Write(p []byte) (int, error) {
 	text, _, _ := strings.Cut(strings.TrimRight(string(p), "\r\n"), `"`)
-	l.Debug(report.Printable(strings.TrimSuffix(text, " starting with ")))
+	l.Debug(human.Printable(strings.TrimSuffix(text, " starting with ")))
 	return len(p), nil
 }

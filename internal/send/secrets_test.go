@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
@@ -317,7 +318,7 @@ func TestNoSecretInReasons(t *testing.T) {
 		for it := range s.Source.Items() {
 			bad := fmt.Errorf("%s: it was %q", it.URL, s.Header)
 			r.pool.Failed(&job{item: it}, &pool.PanicError{Value: bad})
-			r.end(ExitLocal, bad)
+			r.end(exit.Local, bad)
 			r.Log.Info(fmt.Sprintf("%q", s.Header))
 		}
 		_, words := r.holding(view{}, time.Now())

@@ -16,9 +16,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -217,9 +220,9 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.transport.CloseIdleConnections()
 	s := r.summary()
 	if r.Journal != nil {
-		if err := r.Journal.Close(s.ExitStatus); err != nil && s.ExitStatus != ExitLocal {
-			s.ExitStatus = ExitLocal
-			s.Notes = append(s.Notes, Plain(err))
+		if err := r.Journal.Close(s.ExitStatus); err != nil && s.ExitStatus != exit.Local {
+			s.ExitStatus = exit.Local
+			s.Notes = append(s.Notes, status.Plain(err))
 		}
 	}
 	return s
@@ -227,8 +230,8 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 
 // interrupt begins the orderly stop that the user asked for.
 func (r *run) interrupt(cause error) {
-	status, second := ExitInterrupted, "a second signal"
-	var by *Interrupted
+	status, second := exit.Interrupted, "a second signal"
+	var by *exit.Signal
 	if errors.As(cause, &by) {
 		status = by.Status()
 		if by.Signal == os.Interrupt {
@@ -244,7 +247,7 @@ func (r *run) interrupt(cause error) {
 	if n > 0 {
 		text += fmt.Sprintf(", %d in flight may finish", n)
 		if r.StopTimeout > 0 {
-			text += fmt.Sprintf(" within %s", report.Exact(r.StopTimeout))
+			text += fmt.Sprintf(" within %s", human.Exact(r.StopTimeout))
 		}
 		text += fmt.Sprintf("; %s ends at once", second)
 	}
@@ -253,8 +256,8 @@ func (r *run) interrupt(cause error) {
 		return
 	}
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
-		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", report.Exact(r.StopTimeout)))
-		r.breakOff(fmt.Errorf("%w, and --stop-timeout %s is over", cause, report.Exact(r.StopTimeout)))
+		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", human.Exact(r.StopTimeout)))
+		r.breakOff(fmt.Errorf("%w, and --stop-timeout %s is over", cause, human.Exact(r.StopTimeout)))
 	})
 }
 
@@ -365,7 +368,7 @@ func (r *run) submit(ctx context.Context) {
 		case errors.As(err, &failed):
 			r.done(&job{item: failed.Item}, report.Item{Status: report.Failed, Error: failed.Err.Error()})
 		case err != nil:
-			r.end(ExitFailed, err)
+			r.end(exit.Failed, err)
 			return
 		default:
 			if !r.putAside(ctx, it) && !r.submitItem(ctx, it) {
@@ -466,10 +469,10 @@ func (r *run) watch(finished <-chan struct{}) {
 			look()
 			return
 		case <-deadline:
-			r.end(ExitLimit, fmt.Errorf("--max-duration %s is over", report.Exact(r.MaxDuration)))
+			r.end(exit.Limit, fmt.Errorf("--max-duration %s is over", human.Exact(r.MaxDuration)))
 			deadline = nil
 		case <-broken:
-			r.end(ExitLocal, r.Journal.Err())
+			r.end(exit.Local, r.Journal.Err())
 			r.unsettled.SetLimit(math.MaxInt32) // the callers that wait have to learn of it
 			broken = nil
 		case <-unwritten:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -127,8 +128,8 @@ func (r *run) endIfAlone() {
 // refusedServers adds to the summary the servers that refused everything while the run went on with others.
 func (r *run) refusedServers() {
 	for _, s := range r.all() {
-		if s.goneBy == ExitRefused {
-			r.end(ExitRefused, fmt.Errorf("%s: %w", s.host(), s.gone))
+		if s.goneBy == exit.Refused {
+			r.end(exit.Refused, fmt.Errorf("%s: %w", s.host(), s.gone))
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/exit"
 )
 
 // An acceptance that looks like none is warned of, once a run, and counts.
@@ -39,7 +41,7 @@ func TestShamAcceptance(t *testing.T) {
 			rw.WriteHeader(c.status)
 			io.WriteString(rw, c.text)
 		}, func(w *world) {
-			w.ended(w.run(), ExitDelivered, 5, 0, 0, 0, 0)
+			w.ended(w.run(), exit.Delivered, 5, 0, 0, 0, 0)
 			talk := w.watch.talk.String()
 			if n := strings.Count(talk, "level=WARN"); c.want == "" && n != 0 || c.want != "" && (n != 1 || !strings.Contains(talk, c.want) || !strings.Contains(talk, "/0000")) {
 				t.Errorf("%d %s %.50s: want %q in\n%s", c.status, c.kind, c.text, c.want, talk)

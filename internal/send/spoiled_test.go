@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -73,7 +74,7 @@ func TestAlwaysChanging(t *testing.T) {
 					w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 				}
 				s := w.run()
-				w.ended(s, ExitItems, int64(c.others), 1-c.unknown, c.unknown, 0, 0)
+				w.ended(s, exit.Items, int64(c.others), 1-c.unknown, c.unknown, 0, 0)
 				mu.Lock()
 				defer mu.Unlock()
 				if came != c.requests {
@@ -116,9 +117,9 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 			}
 			w.Attempts = 1000
 			ctx, cancel := context.WithCancelCause(context.Background())
-			time.AfterFunc(time.Minute, func() { cancel(&Interrupted{Signal: os.Interrupt}) })
+			time.AfterFunc(time.Minute, func() { cancel(&exit.Signal{Signal: os.Interrupt}) })
 			s := w.runUntil(context.Background(), ctx)
-			w.ended(s, ExitInterrupted, 0, 1, 0, 0, 0)
+			w.ended(s, exit.Interrupted, 0, 1, 0, 0, 0)
 			if g := s.Errors[0]; g.HTTPStatus != http.StatusCreated || !strings.Contains(g.Error, errChanged.Error()) {
 				t.Errorf("%d, %q", g.HTTPStatus, g.Error)
 			}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -66,11 +66,11 @@ const (
 func (e *stallError) Error() string {
 	switch e.state {
 	case stalledAnswer:
-		return fmt.Sprintf("the whole file was sent, and no answer came for %s: if the server takes longer, raise --stall-timeout", report.Exact(e.limit))
+		return fmt.Sprintf("the whole file was sent, and no answer came for %s: if the server takes longer, raise --stall-timeout", human.Exact(e.limit))
 	case stalledDripped:
-		return fmt.Sprintf("the headers of the answer were not complete within %s (twice --stall-timeout)", report.Exact(e.limit))
+		return fmt.Sprintf("the headers of the answer were not complete within %s (twice --stall-timeout)", human.Exact(e.limit))
 	}
-	return fmt.Sprintf("no byte moved for %s (--stall-timeout)", report.Exact(e.limit))
+	return fmt.Sprintf("no byte moved for %s (--stall-timeout)", human.Exact(e.limit))
 }
 func (e *stallError) Timeout() bool   { return true }
 func (e *stallError) Temporary() bool { return true }

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/exit"
 )
 
 // A server that refuses some requests at random is not said to be down when it refuses a few in a row.
@@ -38,7 +40,7 @@ func TestRandomRefusalsAreNoOutage(t *testing.T) {
 				w.Attempts = 1000
 				w.Limits.Rate = 10
 				s := w.run()
-				w.ended(s, ExitDelivered, 200, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, 200, 0, 0, 0, 0)
 				if says := strings.Contains(w.watch.talk.String(), " is down ("); says != c.says {
 					t.Errorf("it is said to be down: %v\n%s", says, w.watch.talk.String())
 				}

@@ -6,17 +6,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/throttle"
 )
 
 // Describe says in a line what is to be sent, where to, and within which limits.
 func (o Options) Describe() string {
-	files := plural(o.Found.Items, "file") + ", " + humanize.IBytes(uint64(o.Found.Bytes))
+	files := human.Plural(o.Found.Items, "file") + ", " + human.Size(o.Found.Bytes)
 	switch {
 	case o.Found.Partial && o.Found.Items == 0:
 		files = "the files that standard input names"
@@ -33,13 +35,13 @@ func (o Options) Describe() string {
 func (o Options) limits() string {
 	var limits []string
 	if o.Limits.Rate > 0 {
-		limits = append(limits, pace(o.Limits.Rate))
+		limits = append(limits, human.GivenRate(float64(o.Limits.Rate)))
 	}
 	if o.Limits.InFlight > 0 {
 		limits = append(limits, fmt.Sprintf("at most %d in flight", o.Limits.InFlight))
 	}
 	if o.Limits.Bandwidth > 0 {
-		limits = append(limits, "at most "+humanize.IBytes(uint64(o.Limits.Bandwidth))+"/s")
+		limits = append(limits, "at most "+human.Speed(float64(o.Limits.Bandwidth)))
 	}
 	if o.Limits.Rate == 0 && o.Limits.InFlight == 0 {
 		limits = append([]string{"as fast as the server takes them"}, limits...)
@@ -57,11 +59,11 @@ func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration,
 		return 0, ""
 	}
 	if waits := o.Found.Items - int64(max(o.Limits.Burst, 1)); o.Limits.Rate > 0 && waits > 0 {
-		d, by = seconds(float64(waits)/float64(o.Limits.Rate)), pace(o.Limits.Rate)
+		d, by = human.Seconds(float64(waits)/float64(o.Limits.Rate)), human.GivenRate(float64(o.Limits.Rate))
 	}
 	if b := float64(o.Limits.Bandwidth); b > 0 {
-		if whole := seconds(float64(o.Found.Bytes) / b); whole > d {
-			d, by = whole, humanize.IBytes(uint64(b))+"/s"
+		if whole := human.Seconds(float64(o.Found.Bytes) / b); whole > d {
+			d, by = whole, human.Speed(float64(b))
 		}
 	}
 	for _, w := range waits {
@@ -75,60 +77,6 @@ func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration,
 		}
 	}
 	return d, by
-}
-
-// pace writes a rate of requests.
-func pace(r rate.Limit) string {
-	n, unit := inUnits(r)
-	noun := " requests/"
-	if n == "1" {
-		noun = " request/"
-	}
-	return n + noun + unit
-}
-
-// givenPace writes a rate as --rps takes it.
-func givenPace(r rate.Limit) string {
-	n, unit := inUnits(r)
-	if unit == "s" {
-		return n
-	}
-	return n + "/" + unit
-}
-
-// inUnits writes a rate by the shortest unit of time in which three decimals say it exactly: 10 an hour are no 0.003 a second.
-func inUnits(r rate.Limit) (n, unit string) {
-	for _, u := range []struct {
-		name    string
-		seconds float64
-	}{{"s", 1}, {"min", 60}, {"h", 3600}, {"day", 86400}} {
-		exact := float64(r) * u.seconds * 1000
-		if u.seconds > 1 && exact > 1e8 {
-			break // nobody gives it so
-		}
-		if whole := math.Round(exact); whole >= 1 && math.Abs(exact-whole) < 1e-9*whole {
-			return humanize.FtoaWithDigits(whole/1000, 3), u.name
-		}
-	}
-	if r < 1 {
-		return humanize.FtoaWithDigits(float64(r)*86400, 3), "day"
-	}
-	return humanize.FtoaWithDigits(float64(r), 3), "s"
-}
-
-func plural[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return humanize.Comma(int64(n)) + " " + noun + "s"
-}
-
-func seconds(s float64) time.Duration {
-	// As a float64 the longest duration is one too many.
-	if s *= float64(time.Second); s < math.MaxInt64 {
-		return time.Duration(s)
-	}
-	return math.MaxInt64
 }
 
 // items is how many there are, as far as that is known.
@@ -181,28 +129,28 @@ func (r *run) summary() report.Summary {
 	r.fillLearned(&s)
 
 	r.refusedServers()
-	status, reason := r.ending.status()
+	code, reason := r.ending.status()
 	if known && s.Items.Delivered+s.Items.Skipped == s.Items.Total {
-		status, reason = ExitDelivered, nil // the reason to end came too late to matter
-		if st, why := r.ending.status(); st == ExitLocal {
-			status, reason = st, why
+		code, reason = exit.Delivered, nil // the reason to end came too late to matter
+		if st, why := r.ending.status(); st == exit.Local {
+			code, reason = st, why
 		}
 	}
-	if status == ExitDelivered && s.Items.Failed+s.Items.Unknown > 0 {
-		status = ExitItems
+	if code == exit.Delivered && s.Items.Failed+s.Items.Unknown > 0 {
+		code = exit.Items
 	}
 	if gone := total - r.read; r.whole && gone > 0 {
-		s.Notes = append(s.Notes, plural(int(gone), "file")+" that were found are gone")
-		if status == ExitDelivered {
-			status = ExitItems
+		s.Notes = append(s.Notes, human.Plural(int(gone), "file")+" that were found are gone")
+		if code == exit.Delivered {
+			code = exit.Items
 		}
 	}
-	if status == ExitDelivered && s.Items.Delivered+s.Items.Skipped < s.Items.Total {
-		status = ExitUnavailable
+	if code == exit.Delivered && s.Items.Delivered+s.Items.Skipped < s.Items.Total {
+		code = exit.Unavailable
 	}
-	s.ExitStatus = status
-	if reason != nil && status != ExitInterrupted && status != ExitTerminated { // these say it themselves
-		s.Notes = append(s.Notes, Plain(reason))
+	s.ExitStatus = code
+	if reason != nil && code != exit.Interrupted && code != exit.Terminated { // these say it themselves
+		s.Notes = append(s.Notes, status.Plain(reason))
 	}
 	s.Notes = append(s.Notes, r.refusedNotes()...)
 	s.Notes = append(s.Notes, r.tooFast()...)
@@ -212,7 +160,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, fmt.Sprintf("left out: %s (%s)", text, left.Advice()))
 	}
 	if n := r.Found.Unmatched; n > 0 {
-		s.Notes = append(s.Notes, plural(n, "line")+" of the results that were asked for match no file here")
+		s.Notes = append(s.Notes, human.Plural(n, "line")+" of the results that were asked for match no file here")
 	}
 	if r.Found.Torn {
 		s.Notes = append(s.Notes, "the last line of the results is incomplete and was ignored, so its file was not sent")

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -80,16 +80,16 @@ func (r *run) tell(now time.Time) {
 		case isDown:
 			s.reached = cmp.Or(s.reached, now)
 		case !s.down.IsZero():
-			lasted := "nothing was accepted for " + report.Span(now.Sub(s.down).Round(time.Second))
+			lasted := "nothing was accepted for " + human.Span(now.Sub(s.down).Round(time.Second))
 			if !s.reached.IsZero() { // it has worked on a large file since
-				lasted = "it was down for " + report.Span(s.reached.Sub(s.down).Round(time.Second))
+				lasted = "it was down for " + human.Span(s.reached.Sub(s.down).Round(time.Second))
 			}
 			r.Log.Info(fmt.Sprintf("%s answers again; %s", cmp.Or(s.blamed, s.key), lasted))
 			s.down, s.reached, s.blamed = time.Time{}, time.Time{}, ""
 		}
 		if r.learn(s, stats, now); s.learned.Rate > 0 && !s.paced {
 			s.paced = true
-			r.Log.Info(fmt.Sprintf("%s takes at least %s", s.key, report.Pace(float64(s.learned.Rate))))
+			r.Log.Info(fmt.Sprintf("%s takes at least %s", s.key, human.Rate(float64(s.learned.Rate))))
 		}
 	}
 }
@@ -123,9 +123,9 @@ func (r *run) downWords(s *server, stats throttle.UpstreamStats) string {
 	case after <= 0:
 		return text
 	case ours:
-		return text + fmt.Sprintf(", for %s at most", report.Exact(after))
+		return text + fmt.Sprintf(", for %s at most", human.Exact(after))
 	}
-	return text + fmt.Sprintf(", for %s at most (--give-up-after)", report.Exact(after))
+	return text + fmt.Sprintf(", for %s at most (--give-up-after)", human.Exact(after))
 }
 
 // paceOf writes the limits of an event, and their reason.
@@ -135,7 +135,7 @@ func paceOf(e throttle.Event) string {
 		parts = append(parts, fmt.Sprintf("at most %d in flight", e.Limit))
 	}
 	if e.Rate != rate.Inf {
-		parts = append(parts, report.Pace(float64(e.Rate)))
+		parts = append(parts, human.Rate(float64(e.Rate)))
 	}
 	text := cmp.Or(strings.Join(parts, ", "), "no limit")
 	if e.Reason == "" {

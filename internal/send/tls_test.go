@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -82,8 +83,8 @@ func TestServersAreVerified(t *testing.T) {
 		"wildcard":     {cert: x509.Certificate{DNSNames: []string{"*.h.example"}}, says: "the certificate of h.example is valid for *.h.example only: use that name in the URL"},
 		"common name":  {cert: x509.Certificate{Subject: pkix.Name{CommonName: "h.example"}}, says: "the certificate of h.example has no subject alternative name, which is required: ask the owner of the server to replace it"},
 		"unknown":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, unknown: true, says: "the certificate of h.example is not trusted (it was issued by test authority): if you trust it, give its issuer's certificate with --cacert"},
-		"expired":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)}, says: "the certificate of h.example expired on 1970-01-01: ask the owner of the server to renew it", status: ExitUnavailable},
-		"not yet":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(1<<32, 0), NotAfter: time.Unix(1<<33, 0)}, says: "the certificate of h.example is valid from 2106-02-07 on: check this machine's clock", status: ExitUnavailable},
+		"expired":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)}, says: "the certificate of h.example expired on 1970-01-01: ask the owner of the server to renew it", status: exit.Unavailable},
+		"not yet":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(1<<32, 0), NotAfter: time.Unix(1<<33, 0)}, says: "the certificate of h.example is valid from 2106-02-07 on: check this machine's clock", status: exit.Unavailable},
 		"not a server": {cert: x509.Certificate{DNSNames: []string{"h.example"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, says: "the certificate of h.example is not valid: certificate specifies an incompatible key usage"},
 		"TLS 1.2":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS12},
 		"TLS 1.1":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS11, says: "port 443 of h.example does not support TLS 1.2 or later"},
@@ -111,10 +112,10 @@ func TestServersAreVerified(t *testing.T) {
 			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 			s := w.run()
 			if row.says == "" {
-				w.ended(s, ExitDelivered, 2, 0, 0, 0, 0)
+				w.ended(s, exit.Delivered, 2, 0, 0, 0, 0)
 				return
 			}
-			w.ended(s, cmp.Or(row.status, ExitUsage), 0, 1, 0, 0, 1)
+			w.ended(s, cmp.Or(row.status, exit.Usage), 0, 1, 0, 0, 1)
 			if want := "failed: PUT https://h.example/00000: " + row.says + "\nthe server cannot be reached as configured"; errorsOf(s) != want {
 				t.Errorf("%s: %s, want %s", name, errorsOf(s), want)
 			}

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/wire"
@@ -281,7 +282,7 @@ func TestStallEndsAttempt(t *testing.T) {
 	}, func(w *world) {
 		w.Attempts = 1
 		s := w.run()
-		w.ended(s, ExitItems, 0, 1, 0, 0, 0)
+		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 		if w.since() != limit || !strings.Contains(errorsOf(s), "the whole file was sent, and no answer came for 1 m: if the server takes longer, raise --stall-timeout") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
@@ -306,7 +307,7 @@ func TestSlowUploadsAreDelivered(t *testing.T) {
 		w.Limits = throttle.Limits{InFlight: 5, Bandwidth: 256}
 		w.Attempts = 1
 		s := w.run()
-		w.ended(s, ExitDelivered, 5, 0, 0, 0, 0)
+		w.ended(s, exit.Delivered, 5, 0, 0, 0, 0)
 		if s.Requests.Sent != 5 {
 			t.Errorf("%d requests", s.Requests.Sent)
 		}

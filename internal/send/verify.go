@@ -21,8 +21,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -466,5 +465,5 @@ func byteCount(n int64) string {
 	if n == 1 {
 		return "1 byte"
 	}
-	return humanize.Comma(n) + " bytes"
+	return human.Count(n) + " bytes"
 }

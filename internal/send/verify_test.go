@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
@@ -127,7 +128,7 @@ func TestVerifyByEarlierDeliveries(t *testing.T) {
 		w.method("POST")
 		name := filepath.Join(w.TempDir(), "j.db")
 		w.journal(name)
-		w.ended(w.run(), ExitItems, 3, 0, 1, 0, 0)
+		w.ended(w.run(), exit.Items, 3, 0, 1, 0, 0)
 		w.Verify = true
 		w.journal(name)
 		s := w.run()

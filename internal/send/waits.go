@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
 )
 
 const (
@@ -60,24 +60,15 @@ func (r *run) obey(j *job) {
 func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
 	text := askedEarlier(w.Origin, w.Until, now)
 	if !o.waitsUntil(w.Until, now) {
-		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, report.Exact(o.MaxWait))
+		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, human.Exact(o.MaxWait))
 	}
 	return text + ": nothing would be sent to it before"
 }
 
 // askedEarlier says until when a server asked in an earlier run to wait.
 func askedEarlier(who string, until, now time.Time) string {
-	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who, Clock(until, now))
+	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who, human.Instant(until, now))
 }
 
 // waitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that server.
 func (o Options) waitsUntil(until, now time.Time) bool { return until.Sub(now) <= forever(o.MaxWait) }
-
-// Clock writes an instant as briefly as it is clear.
-func Clock(t, now time.Time) string {
-	t, now = t.Local(), now.Local()
-	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return t.Format("15:04")
-	}
-	return t.Format("2006-01-02 15:04")
-}

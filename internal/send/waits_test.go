@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -30,7 +31,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 		name := filepath.Join(w.TempDir(), "j.db")
 		w.Workers, w.MaxWait = 1, time.Minute
 		w.journal(name)
-		w.ended(w.run(), ExitUnavailable, 0, 0, 0, 1, 1)
+		w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
 		asked := w.begin // the first request arrives at once
 		if len(at.at) != 1 || !at.first().Equal(asked) {
 			t.Fatal(at.at)
@@ -46,7 +47,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 			}
 			w.journal(name)
 			s := w.run()
-			w.ended(s, ExitUnavailable, 0, 0, 0, 0, 2)
+			w.ended(s, exit.Unavailable, 0, 0, 0, 0, 2)
 			if want := "the server asked in an earlier run to wait until " + until.Local().Format("15:04") + ", longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
 				t.Errorf("no %q in:\n%s", want, errorsOf(s))
 			}
@@ -115,7 +116,7 @@ func TestWaitOfOneServer(t *testing.T) {
 		w.journal(name)
 		s = w.run()
 		w.items(s, report.ItemCounts{Total: 5, Delivered: 1, Skipped: 2, Deferred: 2})
-		if s.ExitStatus != ExitUnavailable || len(b.at) != 1 {
+		if s.ExitStatus != exit.Unavailable || len(b.at) != 1 {
 			t.Errorf("exit status %d, %d requests to b", s.ExitStatus, len(b.at))
 		}
 	})

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -50,21 +50,21 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			next = "sending one file to try it"
 		case now.Before(v.Probe):
 			// An answer to another request may come first, and be better.
-			next = "next try within " + left(v.Probe, now)
+			next = "next try within " + human.Until(v.Probe, now)
 		}
 		switch {
 		case now.Sub(v.Changed) < downAfter, v.random && !r.leftovers(v):
 			return report.LimitDown, r.roomWords(v) + ": " + next
 		case r.leftovers(v):
 			// The server may be up, and refuse these.
-			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
+			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", human.Plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
 		}
 		switch at, theirs := r.givesUpAt(now); {
 		case at.IsZero():
 		case theirs:
-			next += ", --give-up-after " + Clock(at, now)
+			next += ", --give-up-after " + human.Instant(at, now)
 		default:
-			next += ", until " + Clock(at, now)
+			next += ", until " + human.Instant(at, now)
 		}
 		if v.reached {
 			return report.LimitDown, "reached again: " + next
@@ -72,18 +72,18 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
 	if quiet := r.silent(v, now); quiet > 0 {
-		return report.LimitDown, fmt.Sprintf("no answer for %s", report.Clock(quiet.Truncate(time.Second)))
+		return report.LimitDown, fmt.Sprintf("no answer for %s", human.Clock(quiet.Truncate(time.Second)))
 	}
 	switch v.Holding {
 	case throttle.ByRate:
 		return r.paceWords(v)
 	case throttle.ByBandwidth:
-		return report.LimitBandwidth, "held by your --bandwidth " + humanize.IBytes(uint64(r.Limits.Bandwidth)) + "/s"
+		return report.LimitBandwidth, "held by your --bandwidth " + human.Speed(float64(r.Limits.Bandwidth))
 	case throttle.ByConcurrency, throttle.ByDown:
 		return report.LimitConcurrency, r.roomWords(v)
 	}
 	if until := r.settling.Load(); until != nil && v.InFlight == 0 {
-		return report.NoLimit, fmt.Sprintf("asking about files in doubt in %s", left(*until, now))
+		return report.NoLimit, fmt.Sprintf("asking about files in doubt in %s", human.Until(*until, now))
 	}
 	if r.unread.Load() && v.InFlight == 0 {
 		return report.NoLimit, "nobody reads --results"
@@ -91,7 +91,7 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 	// No request waits for its turn.
 	switch queued := r.pool.Stats().Queued; {
 	case v.InFlight == 0 && backoff > 0:
-		words := plural(backoff, "file") + " to be tried again"
+		words := human.Plural(backoff, "file") + " to be tried again"
 		switch {
 		case v.wrong != "":
 			words += ": " + v.wrong
@@ -139,9 +139,6 @@ func (r *run) givesUpAt(now time.Time) (at time.Time, theirs bool) {
 	return at, theirs
 }
 
-// clock writes an instant to the second, as Clock writes it to the minute.
-func clock(t, now time.Time) string { return Clock(t, now) + t.Local().Format(":05") }
-
 // remainingWords says what the run waits for when all files are on their way.
 func (r *run) remainingWords(v view) string {
 	files, _ := r.moving.list()
@@ -154,11 +151,11 @@ func (r *run) remainingWords(v view) string {
 	case len(files) == 1 && v.InFlight == 1:
 		return "sending the " + which + "file"
 	case len(files) > 0:
-		return fmt.Sprintf("sending the %s%s", which, plural(v.InFlight, "file"))
+		return fmt.Sprintf("sending the %s%s", which, human.Plural(v.InFlight, "file"))
 	case v.InFlight == 1:
 		return "waiting for the " + which + "answer"
 	}
-	return fmt.Sprintf("waiting for the %s%s", which, plural(v.InFlight, "answer"))
+	return fmt.Sprintf("waiting for the %s%s", which, human.Plural(v.InFlight, "answer"))
 }
 
 // silent returns for how long no answer has come although requests are in flight, if that is at least [silence] and twice
@@ -190,13 +187,13 @@ func (r *run) paceWords(v view) (report.Limit, string) {
 		return report.LimitRate, "more a second is refused"
 	case v.unproven && v.Rate >= 0.9*given: // about the given rate
 	case v.Rate < given:
-		from := strings.TrimSuffix(report.Pace(float64(given)), " req/s")
+		from := strings.TrimSuffix(human.Rate(float64(given)), " req/s")
 		if v.unproven {
-			return report.LimitRate, fmt.Sprintf("%s → %s: slower after an outage", from, report.Pace(float64(v.Rate)))
+			return report.LimitRate, fmt.Sprintf("%s → %s: slower after an outage", from, human.Rate(float64(v.Rate)))
 		}
-		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, report.Pace(float64(v.Rate)), from)
+		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, human.Rate(float64(v.Rate)), from)
 	}
-	return report.LimitRate, "held by your --rps " + givenPace(given)
+	return report.LimitRate, "held by your --rps " + human.RateFlag(float64(given))
 }
 
 // roomWords say why no more is in flight.
@@ -230,12 +227,7 @@ func closedWords(s throttle.UpstreamStats, wrong string, now time.Time) string {
 	if s.PauseSource != "" {
 		why = header(s.PauseSource)
 	}
-	return fmt.Sprintf("paused %s: %s", left(s.Paused, now), why)
-}
-
-// left writes the time until an instant, which is not over before it is.
-func left(until, now time.Time) string {
-	return report.Clock(until.Sub(now) + time.Second/2 - 1)
+	return fmt.Sprintf("paused %s: %s", human.Until(s.Paused, now), why)
 }
 
 // wrong says what went wrong with a server last; "" if nothing did. Of an answer it

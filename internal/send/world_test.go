@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -112,7 +113,7 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 	w.Helper()
 	s := Run(ctx, soft, w.Options)
 	synctest.Wait()
-	if n := w.conns.Load(); n != 0 && s.ExitStatus == ExitDelivered {
+	if n := w.conns.Load(); n != 0 && s.ExitStatus == exit.Delivered {
 		w.Errorf("%d connections are left", n)
 	}
 	i := s.Items

@@ -1,0 +1,111 @@
+// Package exit has the exit statuses of the program: what each means, and which one counts where
+// several hold.
+package exit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Exit statuses of the program.
+const (
+	Delivered   = 0
+	Failed      = 1
+	Usage       = 2
+	Items       = 3
+	Refused     = 4
+	Unavailable = 5
+	Local       = 6
+	InUse       = 7
+	Limit       = 10
+	Interrupted = 130
+	Terminated  = 143
+)
+
+// statuses has them in the order of the help: in a few words, and as the help explains them.
+var statuses = []struct {
+	status        int
+	meaning, help string
+}{
+	{Delivered, "all delivered", "all delivered, or nothing to do"},
+	{Failed, "failed", "failed otherwise"},
+	{Usage, "usage or configuration", "wrong usage or configuration, or no file that can be sent"},
+	{Items, "finished, but not every item is known to be delivered",
+		"finished, but some items failed, or it is not known whether they arrived"},
+	{Refused, "refused: the server accepts nothing of what it is sent",
+		"refused: ten files in a row by 401, 402, 407 or 507, or twenty alike by another\n" +
+			"3xx, 4xx, 501 or 505 to 511; the rest is kept for the next run"},
+	{Unavailable, "the server was unavailable or throttled beyond what was allowed; trying later may work",
+		"the server is unavailable or asked us to wait; later may work"},
+	{Local, "a local fault, such as a full disk", "a local fault, such as a full disk or a damaged journal"},
+	{InUse, "another run has the journal", "another run has the journal"},
+	{Limit, "a limit that you set ended the run", "a limit that you set ended the run"},
+	{Interrupted, "interrupted", "interrupted (143: terminated); the same command goes on where it stopped"},
+	{Terminated, "terminated", ""},
+}
+
+// Meaning returns in a few words what a status means.
+func Meaning(status int) string {
+	for _, s := range statuses {
+		if s.status == status {
+			return s.meaning
+		}
+	}
+	return Meaning(Failed)
+}
+
+// Help explains the statuses, a line or two for each.
+func Help() string {
+	var b strings.Builder
+	for _, s := range statuses {
+		if s.help != "" {
+			fmt.Fprintf(&b, "%4d  %s\n", s.status, strings.ReplaceAll(s.help, "\n", "\n      "))
+		}
+	}
+	return b.String()
+}
+
+// precedence has the statuses of runs that end before all items have, the strongest first.
+var precedence = []int{Local, Interrupted, Terminated, Failed, Refused, Unavailable, Usage, Limit, Items}
+
+// First returns which of the statuses that have a reason counts, and the reason. Without any it
+// returns Delivered.
+func First(reasons map[int]error) (status int, reason error) {
+	for _, status := range precedence {
+		if reason := reasons[status]; reason != nil {
+			return status, reason
+		}
+	}
+	return Delivered, nil
+}
+
+// An Error ends the program with a status. Its error, if there is one, is shown.
+type Error struct {
+	Status int
+	Err    error
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+// Signal is the cause of a stop by a signal.
+type Signal struct{ Signal os.Signal }
+
+func (e *Signal) Error() string { return Meaning(e.Status()) }
+
+// Is makes it a cancellation, of which nothing more need be said.
+func (e *Signal) Is(target error) bool { return target == context.Canceled }
+
+// Status is the exit status that belongs to the signal.
+func (e *Signal) Status() int {
+	if e.Signal == os.Interrupt {
+		return Interrupted
+	}
+	return Terminated
+}

@@ -1,0 +1,46 @@
+// Package status says in words for people what the packages below it state as facts. It is the only
+// one that knows the names of flags.
+package status
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/penstock/penstock/internal/secret"
+)
+
+// packages are the prefixes of our packages' errors.
+var packages = regexp.MustCompile(`^(journal|lab|pool|report|retry|source|throttle): `)
+
+// Plain is the text of an error without the names of packages, which say nothing to people who read it. A name counts as one
+// only where the text of an error begins with it: elsewhere it may be part of a file's name.
+func Plain(err error) string {
+	text := err.Error()
+	eachError(err, func(e error) {
+		own := e.Error()
+		if prefix := packages.FindString(own); prefix != "" {
+			if i := strings.LastIndex(text, own); i >= 0 {
+				text = text[:i] + text[i+len(prefix):]
+			}
+		}
+	})
+	return text
+}
+
+// eachError calls do for an error and for those that it wraps, from the outside in.
+func eachError(err error, do func(error)) {
+	if err == nil {
+		return
+	}
+	do(err)
+	switch e := err.(type) {
+	case *secret.Error: // whose text quotes that of the error it stands for
+		eachError(e.Err, do)
+	case interface{ Unwrap() error }:
+		eachError(e.Unwrap(), do)
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			eachError(inner, do)
+		}
+	}
+}
