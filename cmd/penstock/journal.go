@@ -680,7 +680,7 @@ func written(err error) error {
 }
 
 func encode(w io.Writer, v any) error {
-	e := report.NewEncoder(w)
+	e := human.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return written(e.Encode(v))
 }

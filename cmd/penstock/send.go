@@ -26,6 +26,8 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/outfile"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
@@ -191,7 +193,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 			return usageError(err)
 		}
 	}
-	options.Remarks = append(options.Remarks, f.remarks(paths, options, f.dryRun || report.CanDraw(cmd.ErrOrStderr()))...)
+	options.Remarks = append(options.Remarks, f.remarks(paths, options, f.dryRun || progress.CanDraw(cmd.ErrOrStderr()))...)
 	if f.dryRun {
 		for _, remark := range options.Remarks {
 			fmt.Fprintln(cmd.ErrOrStderr(), "penstock:", human.Printable(remark))
@@ -220,15 +222,15 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	if f.quiet {
 		kind = "none"
 	}
-	shown, err := report.NewProgress(kind, stderr)
+	shown, err := progress.New(kind, stderr)
 	if err != nil {
 		discard(options.Journal)
 		return usageError(fmt.Errorf("--progress: %w", err))
 	}
-	progress := report.Detach(shown)
-	options.Progress = progress
-	options.Log = newLogger(progress, f.logFormat, f.quiet, f.verbose)
-	if kind == "bar" && !report.CanDraw(stderr) {
+	sink := progress.Detach(shown)
+	options.Progress = sink
+	options.Log = newLogger(sink, f.logFormat, f.quiet, f.verbose)
+	if kind == "bar" && !progress.CanDraw(stderr) {
 		options.Log.Info("standard error is no terminal that a bar can be drawn on: there is a line now and then instead")
 	}
 	options.Practice = practice != nil
@@ -253,19 +255,19 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 
 	summary := send.Run(ctx, soft, options)
 	summary.Verbose = f.verbose
-	progress.Close()
+	sink.Close()
 	if practice != nil {
 		summary.Lab = practice.Stats()
 		summary.Notes = append(summary.Notes, practice.Stats().Verdict()...)
 	}
-	if n := progress.Lost(); n > 0 {
+	if n := sink.Lost(); n > 0 {
 		summary.Notes = append(summary.Notes, fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
 	}
 	if err := f.writeReport(soft, stdout, summary); err != nil {
 		summary.ExitStatus = exit.Local
 		summary.Notes = append(summary.Notes, "--report: "+status.Plain(err))
 	}
-	within(soft, progress.Wait)
+	within(soft, sink.Wait)
 	if !f.quiet || summary.ExitStatus != exit.Delivered {
 		within(soft, func() { summary.WriteText(people, stderr) })
 	}
@@ -334,7 +336,7 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if f.results == "-" && f.report == "-" {
 		return o, errors.New("--results and --report: only one of them can go to standard output")
 	}
-	if f.results != "" && f.report != "" && report.SameFile(f.results, f.report) {
+	if f.results != "" && f.report != "" && outfile.Same(f.results, f.report) {
 		return o, errors.New("--results and --report name one file: one would overwrite the other")
 	}
 	if f.report != "" && f.report != "-" {

@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/progress"
 )
 
 // newLogger returns a logger that talks through the progress, so that a line
 // does not tear a bar.
-func newLogger(p report.Progress, format string, quiet, verbose bool) *slog.Logger {
+func newLogger(p progress.Sink, format string, quiet, verbose bool) *slog.Logger {
 	level := slog.LevelInfo
 	switch {
 	case quiet:

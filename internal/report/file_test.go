@@ -9,6 +9,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/progress"
 )
 
 func TestWriteJSON(t *testing.T) {
@@ -80,36 +83,6 @@ func onlyFile(t *testing.T, dir string) {
 	}
 }
 
-// One file may have many names.
-func TestSameFile(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	if err := errors.Join(os.Mkdir("d", 0o700), os.Symlink("d", "link"), os.Symlink("new", "to-new"), os.WriteFile("old", nil, 0o600),
-		os.Symlink("old", "to-old"), os.Link("old", "hard")); err != nil {
-		t.Skip(err)
-	}
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"r", "./r", true},
-		{"r", filepath.Join(dir, "r"), true},
-		{"d/r", "link/r", true},
-		{"d/r", "link/../d/r", true},
-		{"new", "to-new", true},
-		{"old", "to-old", true},
-		{"old", "hard", true},
-		{"d/r", "r", false},
-		{"old", "new", false},
-		{"nosuch/r", "r", false},
-		{os.DevNull, os.DevNull, false}, // nothing is overwritten there
-	} {
-		if got := SameFile(c.a, c.b); got != c.want {
-			t.Errorf("SameFile(%q, %q) is %v", c.a, c.b, got)
-		}
-	}
-}
-
 // A report goes where a link leads, and over a file in a directory that takes no other.
 func TestWriteJSONKeepsLink(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -130,5 +103,17 @@ func TestWriteJSONKeepsLink(t *testing.T) {
 	}
 	if to, err := os.Readlink("link"); err != nil || to != "r" {
 		t.Errorf("the link leads to %q: %v", to, err)
+	}
+}
+
+func TestRowsHaveALineEach(t *testing.T) {
+	var b strings.Builder
+	s := Summary{To: "[ 1,\n 2 ]", Timeline: new(progress.Timeline)}
+	s.Timeline.Add(&progress.Snapshot{Elapsed: 2 * time.Second, Sent: 3})
+	if err := s.EncodeJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") || !strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
+		t.Errorf("%s", text)
 	}
 }

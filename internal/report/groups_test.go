@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/progress"
 )
 
 // A line about several files names the URL of one only if it is the URL of all.
@@ -50,7 +52,7 @@ func TestSpoiledRequests(t *testing.T) {
 		if got := b.String(); got != "1 delivered in 500 ms (0 B). "+want+" wasted on files that changed or could not be read.\n" {
 			t.Errorf("it says %s", got)
 		}
-		if q := s.Requests; q.Waste != round(float64(n)/float64(n+1), 4) || q.Spoiled != int64(n) || q.Errors != int64(n) {
+		if q := s.Requests; q.Waste != progress.Round(float64(n)/float64(n+1), 4) || q.Spoiled != int64(n) || q.Errors != int64(n) {
 			t.Errorf("%+v", q)
 		}
 	}

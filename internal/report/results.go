@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/outfile"
+	"github.com/penstock/penstock/internal/queue"
 )
 
 const (
@@ -31,7 +33,7 @@ const maxUnwritten = 4 << 20
 // A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are
 // written by a goroutine of their own. Room waits for that reader, and so does Close.
 type Results struct {
-	out    queue         // writes; only its tasks use the following four
+	out    queue.Queue   // writes; only its tasks use the following four
 	w      io.Writer     // nil until an old file is replaced
 	c      io.Closer     // nil if the writer is the caller's to close
 	old    string        // the file to be replaced, as long as it is not
@@ -52,7 +54,7 @@ var ErrClosed = errors.New("report: the results are closed")
 // NewResults writes to w and does not close it.
 func NewResults(w io.Writer) *Results {
 	r := &Results{w: w, failed: make(chan struct{})}
-	r.enc = NewEncoder(&r.buf)
+	r.enc = human.NewEncoder(&r.buf)
 	return r
 }
 
@@ -66,8 +68,8 @@ func NewResults(w io.Writer) *Results {
 func CreateResults(path string) (*Results, error) {
 	r := NewResults(nil)
 	var err error
-	if r.old = regular(path); r.old != "" {
-		err = replaceable(r.old, `{"type":`)
+	if r.old = outfile.Regular(path); r.old != "" {
+		err = outfile.Replaceable(r.old, `{"type":`)
 	} else {
 		err = r.open(path)
 	}
@@ -83,7 +85,7 @@ func (r *Results) open(path string) error {
 	case err == nil:
 		r.w, r.c = f, f
 	case errors.Is(err, os.ErrNotExist): // it is the directory that is wrong
-		return cmp.Or(creatable(path), err)
+		return cmp.Or(outfile.Creatable(path), err)
 	}
 	return err
 }
@@ -92,7 +94,7 @@ func (r *Results) open(path string) error {
 func (r *Results) replace(lines []byte) error {
 	path := r.old
 	r.old = ""
-	if err := replaceFile(path, lines); err != nil {
+	if err := outfile.Replace(path, lines); err != nil {
 		return err
 	}
 	return r.open(path)
@@ -155,11 +157,11 @@ func (r *Results) Write(it Item) error {
 }
 
 // Full reports whether so many lines wait for their reader that Room would wait.
-func (r *Results) Full() bool { return r.out.held() >= maxUnwritten }
+func (r *Results) Full() bool { return r.out.Held() >= maxUnwritten }
 
 // Room waits until fewer than [maxUnwritten] bytes of lines wait for their reader, or until
 // ctx ends. Whoever calls it before new work bounds the memory that a stopped reader costs.
-func (r *Results) Room(ctx context.Context) error { return r.out.room(ctx, maxUnwritten) }
+func (r *Results) Room(ctx context.Context) error { return r.out.Room(ctx, maxUnwritten) }
 
 // Failed returns a channel that is closed when a write has failed; Err says why.
 func (r *Results) Failed() <-chan struct{} { return r.failed }
@@ -179,7 +181,7 @@ func (r *Results) Flush(ctx context.Context) error {
 		r.flushLocked()
 	}
 	r.mu.Unlock()
-	if err := r.out.drain(ctx); err != nil {
+	if err := r.out.Drain(ctx); err != nil {
 		return err
 	}
 	return r.Err()
@@ -193,7 +195,7 @@ func (r *Results) flushLocked() {
 	}
 	lines := bytes.Clone(r.buf.Bytes())
 	r.buf.Reset()
-	r.out.add(len(lines), func() { r.write(lines) })
+	r.out.Add(len(lines), func() { r.write(lines) })
 }
 
 // write is a task of the queue.
@@ -238,7 +240,7 @@ func (r *Results) Close(ctx context.Context) error {
 	if !first {
 		return r.Err()
 	}
-	drained := r.out.drain(ctx) == nil
+	drained := r.out.Drain(ctx) == nil
 	var err error
 	if drained && r.c != nil {
 		err = r.c.Close() // a file system may report only now that it lost a write

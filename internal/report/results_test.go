@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/golden"
 )
 
 // log collects writes with their instants.
@@ -58,7 +60,7 @@ func TestResultsLine(t *testing.T) {
 	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "results.ndjson", b.String())
+	golden.Check(t, "results.ndjson", b.String())
 }
 
 func TestResultsFlushEachSecond(t *testing.T) {

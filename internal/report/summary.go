@@ -1,14 +1,11 @@
 package report
 
 import (
-	"encoding/json"
 	"maps"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
 )
 
 // Summary is the report of a run. It marshals to the JSON report, schema
@@ -18,23 +15,23 @@ import (
 // Tally.Summary fills in what it counted. To (as from Redact), ExitStatus,
 // Rate.Ceiling, InFlight, Learned, LearnedByServer, Timeline and Lab are the caller's to set.
 type Summary struct {
-	SchemaVersion int             `json:"schema_version"`
-	Command       string          `json:"command"`
-	To            string          `json:"to"`
-	Started       time.Time       `json:"started"`
-	Finished      time.Time       `json:"finished"`
-	Seconds       float64         `json:"seconds"`
-	ExitStatus    int             `json:"exit_status"`
-	Items         ItemCounts      `json:"items"`
-	Bytes         ByteCounts      `json:"bytes"`
-	Requests      RequestCounts   `json:"requests"`
-	Rate          RateSummary     `json:"rate"`
-	InFlight      InFlightSummary `json:"in_flight"`
-	Latency       *Latency        `json:"latency_seconds"` // null if nothing was answered
-	Waited        Waited          `json:"waited_seconds"`
-	Learned       Learned         `json:"learned"`       // of the only server
-	Timeline      *Timeline       `json:"timeline"`      // null if nobody kept one
-	Lab           any             `json:"lab,omitempty"` // a practice server's own verdict
+	SchemaVersion int                `json:"schema_version"`
+	Command       string             `json:"command"`
+	To            string             `json:"to"`
+	Started       time.Time          `json:"started"`
+	Finished      time.Time          `json:"finished"`
+	Seconds       float64            `json:"seconds"`
+	ExitStatus    int                `json:"exit_status"`
+	Items         ItemCounts         `json:"items"`
+	Bytes         ByteCounts         `json:"bytes"`
+	Requests      RequestCounts      `json:"requests"`
+	Rate          RateSummary        `json:"rate"`
+	InFlight      InFlightSummary    `json:"in_flight"`
+	Latency       *Latency           `json:"latency_seconds"` // null if nothing was answered
+	Waited        Waited             `json:"waited_seconds"`
+	Learned       progress.Learned   `json:"learned"`       // of the only server
+	Timeline      *progress.Timeline `json:"timeline"`      // null if nobody kept one
+	Lab           any                `json:"lab,omitempty"` // a practice server's own verdict
 
 	// LearnedByServer is set instead of Learned where there are several, the one that accepted most first.
 	LearnedByServer []ServerLearned `json:"learned_by_server,omitempty"`
@@ -91,18 +88,18 @@ type RequestCounts struct {
 // request to the last, n requests making n-1 intervals; null for fewer than
 // two. MaxIn1s is the largest number in any half-open second.
 type RateSummary struct {
-	Ceiling  Optional `json:"ceiling"`
-	Limit    Optional `json:"limit"`
-	Achieved Optional `json:"achieved"`
-	MaxIn1s  int      `json:"max_in_1s"`
+	Ceiling  progress.Optional `json:"ceiling"`
+	Limit    progress.Optional `json:"limit"`
+	Achieved progress.Optional `json:"achieved"`
+	MaxIn1s  int               `json:"max_in_1s"`
 }
 
 // InFlightSummary has the user's ceiling, the limit in force at the end, and
 // the most that were in flight at once.
 type InFlightSummary struct {
-	Ceiling Optional `json:"ceiling"`
-	Limit   Optional `json:"limit"`
-	Max     int      `json:"max"`
+	Ceiling progress.Optional `json:"ceiling"`
+	Limit   progress.Optional `json:"limit"`
+	Max     int               `json:"max"`
 }
 
 // Latency is in seconds. Percentiles are good to two digits, mean and maximum
@@ -126,60 +123,17 @@ type Waited struct {
 	Down        float64 `json:"down"`
 }
 
-// Learned is the pace that a server was found to take, as far as nobody gave it.
-type Learned struct {
-	Rate     Optional `json:"rate"` // requests a second
-	InFlight Optional `json:"in_flight"`
-
-	Trying bool `json:"-"` // the rate is in force, and the server has not shown yet that it takes it
-}
-
 // ServerLearned is what was learned of one of several servers, which Server names by scheme, host and port.
 type ServerLearned struct {
 	Server string `json:"server"`
-	Learned
-}
-
-// String returns it for people, such as "learned 9.8 req/s, 5 in flight" or "trying 9.8 req/s"; "" if
-// nothing was learned.
-func (l Learned) String() string {
-	var parts []string
-	if l.Rate > 0 && !l.Trying {
-		parts = append(parts, human.Rate(float64(l.Rate)))
-	}
-	if l.InFlight > 0 {
-		parts = append(parts, human.Count(int64(l.InFlight))+" in flight")
-	}
-	text := ""
-	if parts != nil {
-		text = "learned " + strings.Join(parts, ", ")
-	}
-	if l.Rate > 0 && l.Trying {
-		if text != "" {
-			text += ", "
-		}
-		text += "trying " + human.Rate(float64(l.Rate))
-	}
-	return text
-}
-
-// Optional is a number whose zero means that there is none; in JSON, null.
-type Optional float64
-
-// MarshalJSON writes null for zero, and for what JSON has no number for.
-func (o Optional) MarshalJSON() ([]byte, error) {
-	f := float64(o)
-	if f == 0 || math.IsInf(f, 0) || math.IsNaN(f) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(f)
+	progress.Learned
 }
 
 // Summary returns the report of a run that ended at finished. Total is the
 // number of items known of; if it is less than the number that ended, as when
 // an unbounded source was cut short, that number is taken.
 func (t *Tally) Summary(finished time.Time, total int64) Summary {
-	t.Hold(NoLimit, finished)
+	t.Hold(progress.NoLimit, finished)
 	snap := t.Snapshot(finished)
 	s := Summary{
 		SchemaVersion: 1,
@@ -187,10 +141,10 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 		// A wall clock's nanoseconds are noise in a report.
 		Started:  t.start.UTC().Round(time.Millisecond),
 		Finished: finished.UTC().Round(time.Millisecond),
-		Seconds:  round(snap.Elapsed.Seconds(), 3),
+		Seconds:  progress.Round(snap.Elapsed.Seconds(), 3),
 		Bytes:    ByteCounts{Delivered: snap.DeliveredBytes, Skipped: snap.SkippedBytes},
 		Items: ItemCounts{
-			Total:     max(total, snap.ended()),
+			Total:     max(total, snap.Ended()),
 			Delivered: snap.Delivered,
 			Failed:    snap.Failed,
 			Unknown:   snap.Unknown,
@@ -198,7 +152,7 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 			Deferred:  snap.Deferred,
 		},
 	}
-	s.Items.Remaining = s.Items.Total - snap.ended()
+	s.Items.Remaining = s.Items.Total - snap.Ended()
 
 	t.items.Lock()
 	s.Errors, s.OtherErrors = t.items.groups.list(), t.items.groups.others
@@ -209,21 +163,21 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 	repeated := t.sent.resent
 	s.Rate.MaxIn1s = t.sent.window.max
 	if d := t.sent.last - t.sent.first; d > 0 {
-		s.Rate.Achieved = Optional(round(float64(t.sent.n-1)/time.Duration(d).Seconds(), 3))
+		s.Rate.Achieved = progress.Optional(progress.Round(float64(t.sent.n-1)/time.Duration(d).Seconds(), 3))
 	}
 	t.sent.Unlock()
 
 	t.fillRequests(&s, repeated)
 
 	t.held.Lock()
-	waited := func(l Limit) float64 { return round(t.held.waited[l].Seconds(), 3) }
+	waited := func(l progress.Limit) float64 { return progress.Round(t.held.waited[l].Seconds(), 3) }
 	s.Waited = Waited{
-		Rate:        waited(LimitRate),
-		Concurrency: waited(LimitConcurrency),
-		Bandwidth:   waited(LimitBandwidth),
-		CoolDown:    waited(LimitCoolDown),
-		Backoff:     waited(LimitBackoff),
-		Down:        waited(LimitDown),
+		Rate:        waited(progress.LimitRate),
+		Concurrency: waited(progress.LimitConcurrency),
+		Bandwidth:   waited(progress.LimitBandwidth),
+		CoolDown:    waited(progress.LimitCoolDown),
+		Backoff:     waited(progress.LimitBackoff),
+		Down:        waited(progress.LimitDown),
 	}
 	t.held.Unlock()
 	return s
@@ -266,28 +220,23 @@ func (t *Tally) fillRequests(s *Summary, repeated int64) {
 		c.NoAnswer[notFinished] = c.Sent - ended
 	}
 	if c.Sent > 0 {
-		c.Waste = round(float64(c.Throttled+c.Overloaded+c.TimedOut+c.Spoiled+r.byOutcome[Broken])/float64(c.Sent), 4)
+		c.Waste = progress.Round(float64(c.Throttled+c.Overloaded+c.TimedOut+c.Spoiled+r.byOutcome[Broken])/float64(c.Sent), 4)
 	}
 	if r.samples == 0 {
 		return
 	}
-	longest := round(r.max.Seconds(), 6)
+	longest := progress.Round(r.max.Seconds(), 6)
 	quantile := func(q float64) float64 {
 		// The histogram names the upper end of a bucket, which may lie above
 		// all that was measured.
 		us := r.latency.ValueAtQuantile(q)
-		return min(round(float64(us)/1e6, 6), longest)
+		return min(progress.Round(float64(us)/1e6, 6), longest)
 	}
 	s.Latency = &Latency{
-		Mean: round(r.sum.Seconds()/float64(r.samples), 6),
+		Mean: progress.Round(r.sum.Seconds()/float64(r.samples), 6),
 		P50:  quantile(50),
 		P95:  quantile(95),
 		P99:  quantile(99),
 		Max:  longest,
 	}
-}
-
-func round(f float64, digits int) float64 {
-	p := math.Pow10(digits)
-	return math.Round(f*p) / p
 }

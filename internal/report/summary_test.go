@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/golden"
+	"github.com/penstock/penstock/internal/progress"
 )
 
 // smooth is the run of the documentation: 60 files of 4 KiB at 4 a second.
@@ -14,12 +17,12 @@ func smooth() Summary {
 	tally := NewTally(start)
 	for i := range 60 {
 		at := start.Add(time.Duration(i) * 250 * time.Millisecond)
-		tally.Hold(LimitRate, at)
+		tally.Hold(progress.LimitRate, at)
 		tally.Sent(at)
 		tally.Request(Request{Outcome: Accepted, Status: 201, Latency: 1030 * time.Millisecond})
 		tally.Item(Item{Path: fmt.Sprintf("data/%d", i), Status: Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096})
 	}
-	tally.Hold(NoLimit, start.Add(14750*time.Millisecond))
+	tally.Hold(progress.NoLimit, start.Add(14750*time.Millisecond))
 	s := tally.Summary(start.Add(15780*time.Millisecond), 60)
 	s.To = "https://h/files/{name}?v=***&w=***"
 	s.Rate.Ceiling = 4
@@ -49,9 +52,9 @@ func troubled() Summary {
 	}
 	send(120_000, 20*time.Millisecond, Request{Outcome: Accepted, Status: 201, Latency: 38 * time.Millisecond})
 	send(3000, time.Millisecond, Request{Outcome: Throttled, Status: 429, Latency: 4 * time.Millisecond})
-	tally.Hold(LimitCoolDown, at)
+	tally.Hold(progress.LimitCoolDown, at)
 	at = at.Add(10 * time.Minute)
-	tally.Hold(LimitRate, at)
+	tally.Hold(progress.LimitRate, at)
 	send(200, time.Second, Request{Outcome: Overloaded, Status: 503, Latency: 12 * time.Second})
 	send(7, time.Minute, Request{Outcome: TimedOut, Failure: "no answer in time", Latency: time.Minute})
 	send(3, time.Minute, Request{Outcome: Overloaded, Failure: "connection refused", Latency: time.Millisecond})
@@ -73,11 +76,11 @@ func troubled() Summary {
 	s.ExitStatus = 10
 	s.Rate.Ceiling = 50
 	s.InFlight = InFlightSummary{Limit: 12, Max: 64}
-	s.Learned = Learned{InFlight: 12}
-	s.Timeline = new(Timeline)
-	s.Timeline.Add(&Snapshot{Elapsed: time.Second, Sent: 4, Accepted: 3, InFlight: 1, InFlightLimit: 1})
-	s.Timeline.Add(&Snapshot{Elapsed: 1200 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 50, Pause: time.Second})
-	s.Timeline.Add(&Snapshot{Elapsed: 1600 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 49.75, Pause: 600 * time.Millisecond})
+	s.Learned = progress.Learned{InFlight: 12}
+	s.Timeline = new(progress.Timeline)
+	s.Timeline.Add(&progress.Snapshot{Elapsed: time.Second, Sent: 4, Accepted: 3, InFlight: 1, InFlightLimit: 1})
+	s.Timeline.Add(&progress.Snapshot{Elapsed: 1200 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 50, Pause: time.Second})
+	s.Timeline.Add(&progress.Snapshot{Elapsed: 1600 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 49.75, Pause: 600 * time.Millisecond})
 	s.Notes = []string{"the server wants nothing before 2026-03-02 06:00 UTC"}
 	return s
 }
@@ -106,7 +109,7 @@ func TestSummaryText(t *testing.T) {
 			tt.s.Verbose = true
 			b.WriteString("\n")
 			tt.s.WriteText(&b, &b)
-			golden(t, tt.name+".txt", b.String())
+			golden.Check(t, tt.name+".txt", b.String())
 		})
 	}
 }
@@ -120,7 +123,7 @@ func TestSummaryJSON(t *testing.T) {
 			if err := s.EncodeJSON(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".json", b.String())
+			golden.Check(t, name+".json", b.String())
 		})
 	}
 }
@@ -129,7 +132,7 @@ func TestSummaryJSON(t *testing.T) {
 func TestLearnedByServer(t *testing.T) {
 	s := short()
 	for i := range textGroups + 2 {
-		s.LearnedByServer = append(s.LearnedByServer, ServerLearned{fmt.Sprintf("https://h%d.example", i), Learned{Rate: 9.8, InFlight: 5}})
+		s.LearnedByServer = append(s.LearnedByServer, ServerLearned{fmt.Sprintf("https://h%d.example", i), progress.Learned{Rate: 9.8, InFlight: 5}})
 	}
 	var b strings.Builder
 	s.WriteText(&b, io.Discard)
@@ -162,18 +165,16 @@ func TestLearnedByServer(t *testing.T) {
 	}
 }
 
-func TestLearnedWords(t *testing.T) {
-	for _, c := range []struct {
-		learned Learned
-		want    string
-	}{
-		{Learned{}, ""},
-		{Learned{Rate: 9.8, InFlight: 5}, "learned 9.8 req/s, 5 in flight"},
-		{Learned{Rate: 9.8, Trying: true}, "trying 9.8 req/s"},
-		{Learned{Rate: 9.8, InFlight: 5, Trying: true}, "learned 5 in flight, trying 9.8 req/s"},
+// A command can be copied, however narrow the terminal: nothing breaks it.
+func TestCommandsAreNotBroken(t *testing.T) {
+	lines := []string{`to go on: penstock send --rps 20 --to "http://127.0.0.1/{path}" work`, "give your own values for ***"}
+	for width, want := range map[int]string{
+		0:  lines[0] + "\n" + lines[1] + "\n",
+		80: lines[0] + "\n" + lines[1] + "\n",
+		60: "to go on:\n" + strings.TrimPrefix(lines[0], "to go on: ") + "\n" + lines[1] + "\n",
 	} {
-		if got := c.learned.String(); got != c.want {
-			t.Errorf("%+v: %q, want %q", c.learned, got, c.want)
+		if got := commands(lines, width); got != want {
+			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/penstock/penstock/internal/progress"
 )
 
 // Outcome is what became of one attempt.
@@ -30,20 +32,6 @@ type Request struct {
 	Failure string        // then, why, in a few words of which there are not many: "connection refused"
 	Latency time.Duration // from the token on until the answer was read
 }
-
-// Limit is what can hold a run back. The values are the keys of the report's
-// waited_seconds; NoLimit is none.
-type Limit string
-
-const (
-	NoLimit          Limit = ""
-	LimitRate        Limit = "rate"
-	LimitConcurrency Limit = "concurrency"
-	LimitBandwidth   Limit = "bandwidth"
-	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant: Retry-After, or our own pause
-	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
-	LimitDown        Limit = "down"      // the server is down
-)
 
 // Tally counts a run. Make one with NewTally. All methods are safe for
 // concurrent use and take less than a microsecond; memory does not grow with
@@ -81,9 +69,9 @@ type Tally struct {
 	}
 	held struct {
 		sync.Mutex
-		limit  Limit
+		limit  progress.Limit
 		since  time.Time
-		waited map[Limit]time.Duration
+		waited map[progress.Limit]time.Duration
 	}
 }
 
@@ -98,7 +86,7 @@ func NewTally(start time.Time) *Tally {
 	t.requests.byFailure = make(map[string]int64)
 	t.requests.latency = hdrhistogram.New(1, maxLatency.Microseconds(), 2)
 	t.held.since = start
-	t.held.waited = make(map[Limit]time.Duration)
+	t.held.waited = make(map[progress.Limit]time.Duration)
 	return t
 }
 
@@ -197,7 +185,7 @@ func (t *Tally) Unsent() {
 
 // Hold says that from at on, limit is what holds the run back. Call it
 // whenever that may have changed, or simply a few times a second.
-func (t *Tally) Hold(limit Limit, at time.Time) {
+func (t *Tally) Hold(limit progress.Limit, at time.Time) {
 	h := &t.held
 	h.Lock()
 	defer h.Unlock()
@@ -211,8 +199,8 @@ func (t *Tally) Hold(limit Limit, at time.Time) {
 // Snapshot returns the counts at an instant. Total, TotalBytes, KnownTotal,
 // InFlight, Waiting, the limits, Pause and Holding are the caller's to set, the rates,
 // ByBytes and ETA a Meter's.
-func (t *Tally) Snapshot(at time.Time) Snapshot {
-	s := Snapshot{Elapsed: at.Sub(t.start)}
+func (t *Tally) Snapshot(at time.Time) progress.Snapshot {
+	s := progress.Snapshot{Elapsed: at.Sub(t.start)}
 	func() {
 		i := &t.items
 		i.Lock()

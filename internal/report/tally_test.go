@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
 )
 
 var start = time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
@@ -27,7 +28,7 @@ func TestTallyCountsAll(t *testing.T) {
 				tally.Sent(at)
 				tally.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Millisecond})
 				tally.Item(Item{Status: Delivered, Bytes: 10})
-				tally.Hold(LimitRate, at)
+				tally.Hold(progress.LimitRate, at)
 				if i%100 == w {
 					tally.Snapshot(at)
 				}
@@ -108,13 +109,13 @@ func TestLatencyDigits(t *testing.T) {
 func TestHold(t *testing.T) {
 	tally := NewTally(start)
 	at := func(s float64) time.Time { return start.Add(human.Seconds(s)) }
-	tally.Hold(LimitRate, at(1)) // the first second was held by nothing
-	tally.Hold(LimitRate, at(2))
-	tally.Hold(LimitCoolDown, at(4))
-	tally.Hold(LimitDown, at(3)) // late: it never ran backwards
-	tally.Hold(LimitBandwidth, at(5))
-	tally.Hold(LimitConcurrency, at(5.5))
-	tally.Hold(LimitBackoff, at(6))
+	tally.Hold(progress.LimitRate, at(1)) // the first second was held by nothing
+	tally.Hold(progress.LimitRate, at(2))
+	tally.Hold(progress.LimitCoolDown, at(4))
+	tally.Hold(progress.LimitDown, at(3)) // late: it never ran backwards
+	tally.Hold(progress.LimitBandwidth, at(5))
+	tally.Hold(progress.LimitConcurrency, at(5.5))
+	tally.Hold(progress.LimitBackoff, at(6))
 	want := Waited{Rate: 3, Down: 1, Bandwidth: 0.5, Concurrency: 0.5, Backoff: 4}
 	if got := tally.Summary(at(10), 0).Waited; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -237,5 +238,17 @@ func BenchmarkSentDisordered(b *testing.B) {
 	for i := range b.N {
 		late := time.Duration(rnd.Int64N(int64(10 * time.Millisecond)))
 		tally.Sent(start.Add(time.Duration(i)*20*time.Microsecond - late))
+	}
+}
+
+func TestSnapshotBytes(t *testing.T) {
+	tally := NewTally(start)
+	tally.Item(Item{Status: Delivered, Bytes: 1})
+	tally.Item(Item{Status: Skipped, Bytes: 2})
+	for _, status := range []Status{Deferred, Failed, Unknown} {
+		tally.Item(Item{Status: status, Bytes: 4})
+	}
+	if s := tally.Snapshot(start); s.Bytes != 3 || s.SkippedBytes != 2 || s.DeliveredBytes != 1 || s.LostBytes != 12 {
+		t.Errorf("%+v", s)
 	}
 }

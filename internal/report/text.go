@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
 )
 
 // textGroups is how many groups of errors, or servers, a person is shown; maxExample is how
@@ -44,11 +45,11 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 		fmt.Fprintln(&rest, human.Printable(note))
 	}
 	if s.ExitStatus == 0 {
-		_, _ = io.WriteString(w, wrapLines(b.String()+rest.String(), widthOf(w))+commands(s.Next, widthOf(w)))
+		_, _ = io.WriteString(w, wrapLines(b.String()+rest.String(), human.Width(w))+commands(s.Next, human.Width(w)))
 		return
 	}
-	_, _ = io.WriteString(w, wrapLines(b.String(), widthOf(w)))
-	width := widthOf(trouble)
+	_, _ = io.WriteString(w, wrapLines(b.String(), human.Width(w)))
+	width := human.Width(trouble)
 	end := fmt.Sprintf("exit status %d: %s\n", s.ExitStatus, exit.Meaning(s.ExitStatus))
 	_, _ = io.WriteString(trouble, wrapLines(rest.String(), width)+commands(s.Next, width)+wrapLines(end, width))
 }
@@ -105,7 +106,7 @@ func (s *Summary) writeItems(b *strings.Builder) {
 		// Over less than a second, "a second" would be an extrapolation.
 		switch {
 		case s.Seconds < 1:
-		case s.Bytes.Delivered >= largeMean*n.Delivered:
+		case progress.ByBytes(n.Delivered, s.Bytes.Delivered):
 			fmt.Fprintf(b, ", %s", human.Speed(float64(s.Bytes.Delivered)/s.Seconds))
 		default:
 			fmt.Fprintf(b, ", %s", human.PerSecond(float64(n.Delivered)/s.Seconds, "files"))
@@ -206,7 +207,7 @@ func (s *Summary) writeHeld(b *strings.Builder) {
 func (s Summary) WriteErrors(w io.Writer) {
 	var b strings.Builder
 	s.writeErrors(&b)
-	_, _ = io.WriteString(w, wrapLines(b.String(), widthOf(w)))
+	_, _ = io.WriteString(w, wrapLines(b.String(), human.Width(w)))
 }
 
 func (s *Summary) writeErrors(b *strings.Builder) {

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -58,7 +59,7 @@ func turns(n int, sizes []int64) (all []int64) {
 	return all
 }
 
-func (c etaCase) run(t *testing.T) (seen []report.Snapshot, s report.Summary) {
+func (c etaCase) run(t *testing.T) (seen []progress.Snapshot, s report.Summary) {
 	dir := t.TempDir()
 	for i, size := range c.sizes {
 		name := filepath.Join(dir, fmt.Sprintf("%05d", i))
@@ -235,7 +236,7 @@ func TestETAOfPace(t *testing.T) {
 			var since time.Duration
 			pace, compared := 0.0, 0
 			for _, s := range seen {
-				if s.Pause > 0 || s.Limit != report.LimitRate || math.Abs(s.Ceiling-pace) > 0.05*pace {
+				if s.Pause > 0 || s.Limit != progress.LimitRate || math.Abs(s.Ceiling-pace) > 0.05*pace {
 					pace, since = s.Ceiling, s.Elapsed
 				}
 				if s.ETA == 0 || s.Elapsed-since < steady || s.Elapsed < 10*time.Second {

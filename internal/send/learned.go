@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -19,10 +20,10 @@ import (
 const evidence = 10
 
 // found returns what was found of a server's pace, without the numbers that an outage left.
-func (r *run) found(s *server, stats throttle.UpstreamStats) report.Learned {
+func (r *run) found(s *server, stats throttle.UpstreamStats) progress.Learned {
 	l := learned(stats)
 	if l.InFlight > 0 {
-		l.InFlight = report.Optional(s.crowd.found)
+		l.InFlight = progress.Optional(s.crowd.found)
 	}
 	l.Trying = l.Rate > 0 && stats.Reason != "quota" && math.Abs(float64(l.Rate)-s.pace.found) > plateauSlack*s.pace.found
 	if r.isUntold(s, stats) {
@@ -55,17 +56,17 @@ func (r *run) learn(s *server, stats throttle.UpstreamStats, now time.Time) {
 	accepted := s.accepted
 	r.mu.Unlock()
 	if stats.Phase == throttle.PhaseDown {
-		s.learned, s.sound = report.Learned{}, accepted
+		s.learned, s.sound = progress.Learned{}, accepted
 	}
-	if l := r.found(s, stats); l != (report.Learned{}) && accepted-s.sound >= evidence {
+	if l := r.found(s, stats); l != (progress.Learned{}) && accepted-s.sound >= evidence {
 		s.learned = l
 	}
 	if s.learned.InFlight > 0 {
-		s.learned.InFlight = report.Optional(s.crowd.found)
+		s.learned.InFlight = progress.Optional(s.crowd.found)
 	}
 	s.learned.Trying = false
 	if s.learned.Rate > 0 {
-		s.learned.Rate = report.Optional(math.Round(s.pace.found*1000) / 1000)
+		s.learned.Rate = progress.Optional(math.Round(s.pace.found*1000) / 1000)
 	}
 }
 
@@ -86,7 +87,7 @@ func (r *run) fillLearned(s *report.Summary) {
 		return
 	}
 	for _, each := range servers {
-		if each.learned != (report.Learned{}) {
+		if each.learned != (progress.Learned{}) {
 			s.LearnedByServer = append(s.LearnedByServer, report.ServerLearned{Server: each.key, Learned: each.learned})
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -27,7 +28,7 @@ import (
 func TestLearnedByEvidence(t *testing.T) {
 	onFakeTime(t, 40, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, func(w *world) {
 		w.GiveUpAfter = time.Minute
-		if s := w.run(); s.Learned != (report.Learned{}) {
+		if s := w.run(); s.Learned != (progress.Learned{}) {
 			t.Errorf("of a server that accepts nothing it learned %+v", s.Learned)
 		}
 	})
@@ -100,7 +101,7 @@ func TestCrowd(t *testing.T) {
 // A run against a server that serves so many requests at once, and refuses all others, ends with that number.
 func TestNumberIsLearned(t *testing.T) {
 	c := etaCase{preset: "conns", params: "n=3&service=200ms", sizes: files(200, 1)}
-	if _, s := c.run(t); s.Learned != (report.Learned{InFlight: 3}) {
+	if _, s := c.run(t); s.Learned != (progress.Learned{InFlight: 3}) {
 		t.Errorf("it learned %v", s.Learned)
 	}
 }
@@ -266,7 +267,7 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 				}
 			}
 			for _, seen := range w.watch.snapshots[1:] {
-				if seen.Learned != (report.Learned{}) && seen.Sent > 3 {
+				if seen.Learned != (progress.Learned{}) && seen.Sent > 3 {
 					t.Fatalf("after %v the progress says that it learned %+v, and not of which server", seen.Elapsed, seen.Learned)
 				}
 			}
@@ -282,7 +283,7 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 			if given > 0 && said["http://127.0.0.3"] != 0 {
 				t.Errorf("it says that the fastest takes less than it was given:\n%s", notes)
 			}
-			if s.Learned != (report.Learned{}) || strings.Contains(notes, "--rps") {
+			if s.Learned != (progress.Learned{}) || strings.Contains(notes, "--rps") {
 				t.Errorf("given %v: of all together it learned %+v and advises\n%s", given, s.Learned, notes)
 			}
 		})
@@ -319,7 +320,7 @@ func TestLearnsEachServer(t *testing.T) {
 	}
 	r.fillLearned(&s)
 	learned := []report.ServerLearned{
-		{Server: "http://b.example", Learned: report.Learned{Rate: 8}}, {Server: "http://a.example", Learned: report.Learned{Rate: 4}},
+		{Server: "http://b.example", Learned: progress.Learned{Rate: 8}}, {Server: "http://a.example", Learned: progress.Learned{Rate: 4}},
 	}
 	if !slices.Equal(s.LearnedByServer, learned) {
 		t.Errorf("it learned %+v", s.LearnedByServer)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -119,7 +120,7 @@ func (m *moving) reaches(s *server, since time.Time) bool {
 func (w way) done() int64 { return max(0, min(w.conn.Acked()-w.start, w.size)) }
 
 // snapshot returns what is counted, the bytes that the server has acknowledged of files under way among it, and these files.
-func (m *moving) snapshot(t *report.Tally, now time.Time) report.Snapshot {
+func (m *moving) snapshot(t *report.Tally, now time.Time) progress.Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := t.Snapshot(now)
@@ -131,20 +132,20 @@ func (m *moving) snapshot(t *report.Tally, now time.Time) report.Snapshot {
 }
 
 // list returns the files under way, the largest first, and how much of them the server has acknowledged.
-func (m *moving) list() (files []report.Underway, bytes int64) {
+func (m *moving) list() (files []progress.Underway, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.listLocked()
 }
 
 // listLocked is list. It requires that mu is held.
-func (m *moving) listLocked() (files []report.Underway, bytes int64) {
+func (m *moving) listLocked() (files []progress.Underway, bytes int64) {
 	for _, w := range m.jobs {
 		done := w.done()
 		bytes += done
-		files = append(files, report.Underway{Name: w.name, Done: done, Size: w.size})
+		files = append(files, progress.Underway{Name: w.name, Done: done, Size: w.size})
 	}
-	slices.SortFunc(files, func(a, b report.Underway) int {
+	slices.SortFunc(files, func(a, b progress.Underway) int {
 		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.Name, b.Name))
 	})
 	return files, bytes

@@ -15,8 +15,8 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/throttle"
 )
@@ -160,7 +160,7 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 		for _, snap := range w.watch.snapshots {
 			at := w.begin.Add(snap.Elapsed)
 			paused := at.After(refused) && at.Before(end)
-			if (snap.Limit == report.LimitCoolDown) != paused {
+			if (snap.Limit == progress.LimitCoolDown) != paused {
 				t.Fatalf("%v after the start the limit is %q", snap.Elapsed, snap.Limit)
 			}
 			if wait := end.Sub(at); paused && (snap.Pause != wait || snap.Holding != fmt.Sprintf("paused %d s: Retry-After", int(math.Ceil(wait.Seconds())))) {
@@ -523,12 +523,12 @@ func TestServerDown(t *testing.T) {
 			t.Errorf("%v s of 20 down", s.Waited.Down)
 		}
 		for _, snap := range w.watch.snapshots {
-			if snap.Limit == report.LimitDown && snap.Elapsed < 5*time.Second {
+			if snap.Limit == progress.LimitDown && snap.Elapsed < 5*time.Second {
 				t.Fatalf("said to be down after %v", snap.Elapsed)
 			}
 		}
 		at := w.watch.snapshots[int(15*time.Second/tick)]
-		if at.Limit != report.LimitDown || !strings.HasPrefix(at.Holding, "server down (connection refused): next try within ") {
+		if at.Limit != progress.LimitDown || !strings.HasPrefix(at.Holding, "server down (connection refused): next try within ") {
 			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
 		}
 		if refused := s.Requests.Overloaded; refused > 10 {

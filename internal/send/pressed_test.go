@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
@@ -30,7 +31,7 @@ func TestOutageAccusesNobody(t *testing.T) {
 				w.Limits = limits
 				s := w.run()
 				w.ended(s, exit.Delivered, 600, 0, 0, 0, 0)
-				if limits.Rate > 0 && s.Learned != (report.Learned{}) {
+				if limits.Rate > 0 && s.Learned != (progress.Learned{}) {
 					t.Errorf("it learned %+v", s.Learned)
 				}
 				for _, words := range w.watch.holding() {

@@ -26,6 +26,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -88,8 +89,8 @@ type sinks struct {
 // all replaces what the world's run writes to.
 func (w *world) all() *sinks {
 	s := &sinks{world: w, dir: w.TempDir()}
-	line, _ := report.NewProgress("line", &s.line)
-	stream, _ := report.NewProgress("json", &s.stream)
+	line, _ := progress.New("line", &s.line)
+	stream, _ := progress.New("json", &s.stream)
 	w.Progress = progresses{&w.watch, line, stream}
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
 	w.Log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&s.text, debug), slog.NewJSONHandler(&s.json, debug)))
@@ -158,9 +159,9 @@ var encoded = []string{
 	base64.StdEncoding.EncodeToString([]byte("line:sesame-of-line")),
 }
 
-type progresses []report.Progress
+type progresses []progress.Sink
 
-func (p progresses) Update(s report.Snapshot) {
+func (p progresses) Update(s progress.Snapshot) {
 	for _, one := range p {
 		one.Update(s)
 	}

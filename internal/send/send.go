@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -69,7 +70,7 @@ type Options struct {
 	Command       string   // that goes on with the run, as people may see it
 
 	Results  *report.Results // if nil, none
-	Progress report.Progress
+	Progress progress.Sink
 	Log      *slog.Logger
 }
 
@@ -156,8 +157,8 @@ type run struct {
 	grown     int   // workers that the limits need
 	standIns  int   // workers beside them, in place of those that wait for a server that is closed
 	grew      bool  // when last looked
-	timeline  report.Timeline
-	last      report.Snapshot
+	timeline  progress.Timeline
+	last      progress.Snapshot
 }
 
 // Run sends all items and returns the report. The end of soft begins an orderly
@@ -447,7 +448,7 @@ func (r *run) watch(finished <-chan struct{}) {
 	if r.Results != nil {
 		unwritten = r.Results.Failed()
 	}
-	var meter report.Meter
+	var meter progress.Meter
 	look := func() {
 		now := time.Now()
 		v := r.view(now)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -40,7 +40,7 @@ type server struct {
 	blamed  string    // what was said to be down, if not the server
 	pace    plateau
 	crowd   crowd
-	learned report.Learned
+	learned progress.Learned
 	sound   int64 // requests accepted when what is learned began to count
 	paced   bool  // people have been told
 	shaken  bool  // it has refused something, or failed
@@ -151,7 +151,7 @@ type view struct {
 	room     int    // that they allow in flight
 	parked   int    // of those that wait, for a server that is closed while another is not
 	aside    string // which other ones are closed, in words
-	learned  report.Learned
+	learned  progress.Learned
 	pressed  bool // it has refused requests because there were too many
 	reached  bool // it is down, and takes bytes of a file again
 	unproven bool // its rate comes from an outage, and no refusal was about the number of requests

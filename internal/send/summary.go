@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/throttle"
@@ -87,7 +88,7 @@ func (r *run) items() (n int64, known bool) {
 }
 
 // snapshot is the state of the run for the progress.
-func (r *run) snapshot(v view, now time.Time) report.Snapshot {
+func (r *run) snapshot(v view, now time.Time) progress.Snapshot {
 	limit, words := r.holding(v, now)
 	r.tally.Hold(limit, now)
 	s := r.moving.snapshot(r.tally, now)
@@ -109,7 +110,7 @@ func (r *run) snapshot(v view, now time.Time) report.Snapshot {
 		s.Learned = v.learned // of one among several servers it would be taken for the pace of all
 	}
 	s.Holding = words
-	if limit == report.LimitCoolDown {
+	if limit == progress.LimitCoolDown {
 		s.Pause = v.Paused.Sub(now)
 	}
 	return s
@@ -120,10 +121,10 @@ func (r *run) summary() report.Summary {
 	total, known := r.items()
 	s := r.tally.Summary(time.Now(), total)
 	s.To = report.Redact(r.To)
-	s.Rate.Ceiling = report.Optional(r.Limits.Rate)
-	s.InFlight.Ceiling = report.Optional(r.Limits.InFlight)
-	s.InFlight.Limit = report.Optional(r.last.InFlightLimit)
-	s.Rate.Limit = report.Optional(math.Round(r.last.Ceiling*1000) / 1000)
+	s.Rate.Ceiling = progress.Optional(r.Limits.Rate)
+	s.InFlight.Ceiling = progress.Optional(r.Limits.InFlight)
+	s.InFlight.Limit = progress.Optional(r.last.InFlightLimit)
+	s.Rate.Limit = progress.Optional(math.Round(r.last.Ceiling*1000) / 1000)
 	s.InFlight.Max = r.maxInFlight
 	s.Timeline = &r.timeline
 	r.fillLearned(&s)

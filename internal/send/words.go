@@ -13,17 +13,17 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/throttle"
 )
 
 // holding names what holds the run back, also in words.
-func (r *run) holding(v view, now time.Time) (report.Limit, string) {
+func (r *run) holding(v view, now time.Time) (progress.Limit, string) {
 	if cause := r.ending.cause(); cause != nil {
-		return report.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(cause))
+		return progress.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(cause))
 	}
 	limit, words := r.control(v, now)
-	if v.name != "" && words != "" && limit != report.NoLimit {
+	if v.name != "" && words != "" && limit != progress.NoLimit {
 		words = v.name + ": " + words
 	}
 	if back := r.moving.fallen(now, words); back != "" {
@@ -36,13 +36,13 @@ func (r *run) holding(v view, now time.Time) (report.Limit, string) {
 }
 
 // control names the control in force, and why nothing more is sent.
-func (r *run) control(v view, now time.Time) (report.Limit, string) {
+func (r *run) control(v view, now time.Time) (progress.Limit, string) {
 	r.mu.Lock()
 	backoff, changing, whole := r.backoff, r.changing, r.whole
 	r.mu.Unlock()
 	switch {
 	case !v.Paused.IsZero():
-		return report.LimitCoolDown, closedWords(v.UpstreamStats, v.wrong, now)
+		return progress.LimitCoolDown, closedWords(v.UpstreamStats, v.wrong, now)
 	case v.Phase == throttle.PhaseDown:
 		next := "trying it now"
 		switch {
@@ -54,10 +54,10 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		}
 		switch {
 		case now.Sub(v.Changed) < downAfter, v.random && !r.leftovers(v):
-			return report.LimitDown, r.roomWords(v) + ": " + next
+			return progress.LimitDown, r.roomWords(v) + ": " + next
 		case r.leftovers(v):
 			// The server may be up, and refuse these.
-			return report.LimitDown, fmt.Sprintf("the last %s: %s, %s", human.Plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
+			return progress.LimitDown, fmt.Sprintf("the last %s: %s, %s", human.Plural(v.Waiting+v.InFlight+backoff, "file"), v.wrong, next)
 		}
 		switch at, theirs := r.givesUpAt(now); {
 		case at.IsZero():
@@ -67,26 +67,26 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 			next += ", until " + human.Instant(at, now)
 		}
 		if v.reached {
-			return report.LimitDown, "reached again: " + next
+			return progress.LimitDown, "reached again: " + next
 		}
-		return report.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
+		return progress.LimitDown, fmt.Sprintf("server down (%s): %s", cmp.Or(v.wrong, v.Reason), next)
 	}
 	if quiet := r.silent(v, now); quiet > 0 {
-		return report.LimitDown, fmt.Sprintf("no answer for %s", human.Clock(quiet.Truncate(time.Second)))
+		return progress.LimitDown, fmt.Sprintf("no answer for %s", human.Clock(quiet.Truncate(time.Second)))
 	}
 	switch v.Holding {
 	case throttle.ByRate:
 		return r.paceWords(v)
 	case throttle.ByBandwidth:
-		return report.LimitBandwidth, "held by your --bandwidth " + human.Speed(float64(r.Limits.Bandwidth))
+		return progress.LimitBandwidth, "held by your --bandwidth " + human.Speed(float64(r.Limits.Bandwidth))
 	case throttle.ByConcurrency, throttle.ByDown:
-		return report.LimitConcurrency, r.roomWords(v)
+		return progress.LimitConcurrency, r.roomWords(v)
 	}
 	if until := r.settling.Load(); until != nil && v.InFlight == 0 {
-		return report.NoLimit, fmt.Sprintf("asking about files in doubt in %s", human.Until(*until, now))
+		return progress.NoLimit, fmt.Sprintf("asking about files in doubt in %s", human.Until(*until, now))
 	}
 	if r.unread.Load() && v.InFlight == 0 {
-		return report.NoLimit, "nobody reads --results"
+		return progress.NoLimit, "nobody reads --results"
 	}
 	// No request waits for its turn.
 	switch queued := r.pool.Stats().Queued; {
@@ -100,21 +100,21 @@ func (r *run) control(v view, now time.Time) (report.Limit, string) {
 		case changing > 1:
 			words += fmt.Sprintf(": %d changed while they were sent", changing)
 		}
-		return report.LimitBackoff, words
+		return progress.LimitBackoff, words
 	case whole && queued == 0 && backoff == 0 && v.InFlight > 0:
-		return report.NoLimit, r.remainingWords(v) // no limit holds what is not there
+		return progress.NoLimit, r.remainingWords(v) // no limit holds what is not there
 	case r.Workers > 0 && v.InFlight+backoff >= r.Workers:
-		return report.LimitConcurrency, fmt.Sprintf("held by your --workers %d", r.Workers)
+		return progress.LimitConcurrency, fmt.Sprintf("held by your --workers %d", r.Workers)
 	case v.InFlight >= v.Limit && v.InFlight > 0:
-		return report.LimitConcurrency, r.roomWords(v)
+		return progress.LimitConcurrency, r.roomWords(v)
 	case queued > 0 || v.InFlight == 0:
-		return report.NoLimit, ""
+		return progress.NoLimit, ""
 	case whole:
-		return report.NoLimit, r.remainingWords(v)
+		return progress.NoLimit, r.remainingWords(v)
 	case r.Found.Partial:
-		return report.NoLimit, "waiting for standard input"
+		return progress.NoLimit, "waiting for standard input"
 	}
-	return report.NoLimit, ""
+	return progress.NoLimit, ""
 }
 
 // leftovers reports whether all that is left was refused by a server that has accepted something, and answers.
@@ -142,7 +142,7 @@ func (r *run) givesUpAt(now time.Time) (at time.Time, theirs bool) {
 // remainingWords says what the run waits for when all files are on their way.
 func (r *run) remainingWords(v view) string {
 	files, _ := r.moving.list()
-	files = slices.DeleteFunc(files, func(u report.Underway) bool { return u.Done >= u.Size })
+	files = slices.DeleteFunc(files, func(u progress.Underway) bool { return u.Done >= u.Size })
 	which := "last "
 	if total, _ := r.items(); int64(v.InFlight) == total {
 		which = "" // there were no others
@@ -173,27 +173,27 @@ func (r *run) silent(v view, now time.Time) time.Duration {
 }
 
 // paceWords say why no more is sent in a second.
-func (r *run) paceWords(v view) (report.Limit, string) {
+func (r *run) paceWords(v view) (progress.Limit, string) {
 	given := r.Limits.Rate
 	switch {
 	case given == 0 && v.Rate == rate.Inf: // a cool-down is just over
-		return report.NoLimit, ""
+		return progress.NoLimit, ""
 	case given == 0 && v.Reason == "quota":
-		return report.LimitRate, "the quota allows no more"
+		return progress.LimitRate, "the quota allows no more"
 	case given == 0:
 		if v.unproven {
-			return report.LimitRate, "slower after an outage"
+			return progress.LimitRate, "slower after an outage"
 		}
-		return report.LimitRate, "more a second is refused"
+		return progress.LimitRate, "more a second is refused"
 	case v.unproven && v.Rate >= 0.9*given: // about the given rate
 	case v.Rate < given:
 		from := strings.TrimSuffix(human.Rate(float64(given)), " req/s")
 		if v.unproven {
-			return report.LimitRate, fmt.Sprintf("%s → %s: slower after an outage", from, human.Rate(float64(v.Rate)))
+			return progress.LimitRate, fmt.Sprintf("%s → %s: slower after an outage", from, human.Rate(float64(v.Rate)))
 		}
-		return report.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, human.Rate(float64(v.Rate)), from)
+		return progress.LimitRate, fmt.Sprintf("%s → %s: the server refuses at %s", from, human.Rate(float64(v.Rate)), from)
 	}
-	return report.LimitRate, "held by your --rps " + human.RateFlag(float64(given))
+	return progress.LimitRate, "held by your --rps " + human.RateFlag(float64(given))
 }
 
 // roomWords say why no more is in flight.
@@ -243,15 +243,15 @@ func (r *run) wrong(s *server) string {
 }
 
 // learned is what was found out of a server, as far as nobody gave it.
-func learned(s throttle.UpstreamStats) (l report.Learned) {
+func learned(s throttle.UpstreamStats) (l progress.Learned) {
 	if !s.Learned || s.Phase == throttle.PhaseDown {
 		return l
 	}
 	if s.Limits.Rate == 0 && s.Rate != rate.Inf {
-		l.Rate = report.Optional(math.Round(float64(s.Rate)*1000) / 1000)
+		l.Rate = progress.Optional(math.Round(float64(s.Rate)*1000) / 1000)
 	}
 	if s.Limits.InFlight == 0 && s.Limit < mostInFlight && s.Phase != throttle.PhaseStarting {
-		l.InFlight = report.Optional(s.Limit)
+		l.InFlight = progress.Optional(s.Limit)
 	}
 	return l
 }

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -18,7 +18,7 @@ import (
 func TestWords(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		want   report.Limit
+		want   progress.Limit
 		words  string
 		limits throttle.Limits
 		stats  throttle.UpstreamStats
@@ -28,106 +28,106 @@ func TestWords(t *testing.T) {
 
 		reached, pressed bool
 	}{
-		{want: report.LimitRate, words: "held by your --rps 4",
+		{want: progress.LimitRate, words: "held by your --rps 4",
 			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 4}},
-		{want: report.LimitRate, words: "4 → 3.96 req/s: the server refuses at 4",
+		{want: progress.LimitRate, words: "4 → 3.96 req/s: the server refuses at 4",
 			limits: throttle.Limits{Rate: 4}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 3.96}},
-		{want: report.LimitRate, words: "more a second is refused",
+		{want: progress.LimitRate, words: "more a second is refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
 		// After a mere outage nobody is accused.
-		{want: report.LimitRate, words: "held by your --rps 10", untold: true,
+		{want: progress.LimitRate, words: "held by your --rps 10", untold: true,
 			limits: throttle.Limits{Rate: 10}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.95}},
-		{want: report.LimitRate, words: "10 → 5 req/s: slower after an outage", untold: true,
+		{want: progress.LimitRate, words: "10 → 5 req/s: slower after an outage", untold: true,
 			limits: throttle.Limits{Rate: 10}, stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 5}},
-		{want: report.LimitRate, words: "slower after an outage", untold: true,
+		{want: progress.LimitRate, words: "slower after an outage", untold: true,
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
-		{want: report.LimitConcurrency, words: "8 → 5 in flight: fewer after an outage", untold: true,
+		{want: progress.LimitConcurrency, words: "8 → 5 in flight: fewer after an outage", untold: true,
 			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 5}},
-		{want: report.LimitConcurrency, words: "looking for the pace: 1 in flight", untold: true,
+		{want: progress.LimitConcurrency, words: "looking for the pace: 1 in flight", untold: true,
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 1, Limit: 1}},
-		{want: report.LimitRate, words: "the quota allows no more",
+		{want: progress.LimitRate, words: "the quota allows no more",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true, Reason: "quota"}},
-		{want: report.NoLimit, words: "",
+		{want: progress.NoLimit, words: "",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: rate.Inf}},
-		{want: report.LimitConcurrency, words: "held by your --concurrency 8",
+		{want: progress.LimitConcurrency, words: "held by your --concurrency 8",
 			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 8}},
-		{want: report.LimitConcurrency, words: "held by your --concurrency 8", // with as many workers nobody waits
+		{want: progress.LimitConcurrency, words: "held by your --concurrency 8", // with as many workers nobody waits
 			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{InFlight: 8, Limit: 8}},
-		{want: report.LimitConcurrency, words: "8 → 5 in flight: the server refuses more",
+		{want: progress.LimitConcurrency, words: "8 → 5 in flight: the server refuses more",
 			limits: throttle.Limits{InFlight: 8}, stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 5}},
-		{want: report.LimitConcurrency, words: "looking for the pace: 16 in flight",
+		{want: progress.LimitConcurrency, words: "looking for the pace: 16 in flight",
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseStarting, InFlight: 16, Limit: 16}},
-		{want: report.LimitConcurrency, words: "more at once gains nothing",
+		{want: progress.LimitConcurrency, words: "more at once gains nothing",
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 5, Limit: 5}},
-		{want: report.LimitConcurrency, words: "256 in flight, the most without --concurrency",
+		{want: progress.LimitConcurrency, words: "256 in flight, the most without --concurrency",
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseStarting, InFlight: 256, Limit: 256}},
-		{want: report.LimitConcurrency, words: "holding back after 503",
+		{want: progress.LimitConcurrency, words: "holding back after 503",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseHoldingBack}, wrong: "503"},
-		{want: report.LimitConcurrency, words: "holding back after a refusal", // another file was accepted
+		{want: progress.LimitConcurrency, words: "holding back after a refusal", // another file was accepted
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseHoldingBack, Reason: "overloaded"}},
-		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s", wrong: "connection refused",
+		{want: progress.LimitDown, words: "server down (connection refused): next try within 8 s", wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(7100 * time.Millisecond)}},
-		{want: report.LimitDown, words: "holding back after 503: next try within 2 s",
+		{want: progress.LimitDown, words: "holding back after 503: next try within 2 s",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(2 * time.Second), Changed: now}, wrong: "503"},
-		{want: report.LimitDown, words: "server down (503): trying it now",
+		{want: progress.LimitDown, words: "server down (503): trying it now",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown}, wrong: "503"},
-		{want: report.LimitDown, words: "reached again: sending one file to try it, --give-up-after 22:59", wrong: "connection refused", reached: true,
+		{want: progress.LimitDown, words: "reached again: sending one file to try it, --give-up-after 22:59", wrong: "connection refused", reached: true,
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, InFlight: 1},
 			edit:  func(r *run) { r.servers["h"] = &server{patience: patience{failing: now.Add(-10 * time.Second)}} }},
-		{want: report.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after 22:59", wrong: "connection refused",
+		{want: progress.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after 22:59", wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Probe: now.Add(7100 * time.Millisecond)},
 			edit:  func(r *run) { r.servers["h"] = &server{patience: patience{failing: now.Add(-10 * time.Second)}} }},
-		{want: report.LimitDown, words: "the last 3 files: 503, next try within 8 s", wrong: "503", // the others were accepted
+		{want: progress.LimitDown, words: "the last 3 files: 503, next try within 8 s", wrong: "503", // the others were accepted
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown, Waiting: 3, Probe: now.Add(7100 * time.Millisecond)},
 			edit:  func(r *run) { r.whole, r.accepted, r.retried = true, true, 3 }},
-		{want: report.LimitCoolDown, words: "paused 12 s: Retry-After",
+		{want: progress.LimitCoolDown, words: "paused 12 s: Retry-After",
 			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(12 * time.Second), PauseSource: "retry-after"}},
-		{want: report.LimitCoolDown, words: "paused 1 s: 429",
+		{want: progress.LimitCoolDown, words: "paused 1 s: 429",
 			stats: throttle.UpstreamStats{Holding: throttle.ByCoolDown, Paused: now.Add(time.Second)}, wrong: "429"},
-		{want: report.LimitBandwidth, words: "held by your --bandwidth 10 MiB/s",
+		{want: progress.LimitBandwidth, words: "held by your --bandwidth 10 MiB/s",
 			limits: throttle.Limits{Bandwidth: 10 << 20}, stats: throttle.UpstreamStats{Holding: throttle.ByBandwidth}},
-		{want: report.LimitConcurrency, words: "held by your --workers 2",
+		{want: progress.LimitConcurrency, words: "held by your --workers 2",
 			stats: throttle.UpstreamStats{InFlight: 2, Limit: 8}, edit: func(r *run) { r.Workers = 2 }},
-		{want: report.LimitBackoff, words: "2 files to be tried again: 500", wrong: "500",
+		{want: progress.LimitBackoff, words: "2 files to be tried again: 500", wrong: "500",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) { r.backoff = 2 }},
 		// A reason is given once.
-		{want: report.LimitBackoff, words: "1 file to be tried again: the file changed while it was sent; a is sent again from its beginning", wrong: errChanged.Error(),
+		{want: progress.LimitBackoff, words: "1 file to be tried again: the file changed while it was sent; a is sent again from its beginning", wrong: errChanged.Error(),
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) {
 				r.backoff = 1
 				r.moving.back, r.moving.why, r.moving.at = "a", errChanged.Error(), now
 			}},
-		{want: report.LimitBackoff, words: "1 file to be tried again: 503; a is sent again from its beginning (connection lost)", wrong: "503",
+		{want: progress.LimitBackoff, words: "1 file to be tried again: 503; a is sent again from its beginning (connection lost)", wrong: "503",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(r *run) {
 				r.backoff = 1
 				r.moving.back, r.moving.why, r.moving.at = "a", "connection lost", now
 			}},
-		{want: report.LimitConcurrency, words: "more at once is refused", pressed: true,
+		{want: progress.LimitConcurrency, words: "more at once is refused", pressed: true,
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 4, Limit: 4, Rate: rate.Inf}},
-		{want: report.LimitConcurrency, words: "more at once gains nothing", pressed: true, // it is the rate that it refuses
+		{want: progress.LimitConcurrency, words: "more at once gains nothing", pressed: true, // it is the rate that it refuses
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Phase: throttle.PhaseSteady, InFlight: 4, Limit: 4, Rate: 10}},
-		{want: report.NoLimit, words: "waiting for the last 3 answers",
+		{want: progress.NoLimit, words: "waiting for the last 3 answers",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.whole = true }},
-		{want: report.NoLimit, words: "waiting for the last answer",
+		{want: progress.NoLimit, words: "waiting for the last answer",
 			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(r *run) { r.whole = true }},
-		{want: report.NoLimit, words: "waiting for the last 8 answers", limits: throttle.Limits{InFlight: 8},
+		{want: progress.NoLimit, words: "waiting for the last 8 answers", limits: throttle.Limits{InFlight: 8},
 			stats: throttle.UpstreamStats{InFlight: 8, Limit: 8}, edit: func(r *run) { r.whole = true }},
-		{want: report.NoLimit, words: "sending the last file",
+		{want: progress.NoLimit, words: "sending the last file",
 			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(r *run) {
 				r.whole = true
 				r.moving.jobs = map[*job]way{{}: {conn: &stallConn{}, name: "a", size: 38 << 20}}
 			}},
-		{want: report.NoLimit, words: "sending the 12 files", // there are no others
+		{want: progress.NoLimit, words: "sending the 12 files", // there are no others
 			stats: throttle.UpstreamStats{InFlight: 12, Limit: 12}, edit: func(r *run) {
 				r.whole, r.read = true, 12
 				r.moving.jobs = map[*job]way{{}: {conn: &stallConn{}, name: "a", size: 38 << 20}}
 			}},
-		{want: report.NoLimit, words: "", // answers take that long
+		{want: progress.NoLimit, words: "", // answers take that long
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8, Latency: 10 * time.Second}, edit: func(r *run) { r.heard = now.Add(-12 * time.Second) }},
-		{want: report.LimitDown, words: "no answer for 12 s",
+		{want: progress.LimitDown, words: "no answer for 12 s",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, InFlight: 3, Limit: 8}, edit: func(r *run) { r.heard = now.Add(-12 * time.Second) }},
-		{want: report.NoLimit, words: "waiting for standard input",
+		{want: progress.NoLimit, words: "waiting for standard input",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(r *run) { r.Found.Partial = true }},
-		{want: report.NoLimit, words: "", stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}},
+		{want: progress.NoLimit, words: "", stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}},
 	} {
 		onFakeTime(t, 0, nil, func(w *world) {
 			w.Limits = c.limits
@@ -149,17 +149,17 @@ func TestWords(t *testing.T) {
 
 func TestLearned(t *testing.T) {
 	for _, c := range []struct {
-		want  report.Learned
+		want  progress.Learned
 		stats throttle.UpstreamStats
 	}{
-		{report.Learned{Rate: 9.877, InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: 9.87654, Limit: 5, Phase: throttle.PhaseSteady}},
-		{report.Learned{InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.PhaseHoldingBack}},
-		{report.Learned{Rate: 9.8}, throttle.UpstreamStats{Learned: true, Rate: 9.8, Limit: 4, Phase: throttle.PhaseStarting}},
-		{report.Learned{}, throttle.UpstreamStats{Rate: rate.Inf, Limit: 4, Phase: throttle.PhaseStarting}},
-		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 1, Phase: throttle.PhaseDown}},
-		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: math.MaxInt, Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
-		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: mostInFlight, Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
-		{report.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.PhaseSteady, Limits: throttle.Limits{InFlight: 8}}},
+		{progress.Learned{Rate: 9.877, InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: 9.87654, Limit: 5, Phase: throttle.PhaseSteady}},
+		{progress.Learned{InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.PhaseHoldingBack}},
+		{progress.Learned{Rate: 9.8}, throttle.UpstreamStats{Learned: true, Rate: 9.8, Limit: 4, Phase: throttle.PhaseStarting}},
+		{progress.Learned{}, throttle.UpstreamStats{Rate: rate.Inf, Limit: 4, Phase: throttle.PhaseStarting}},
+		{progress.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 1, Phase: throttle.PhaseDown}},
+		{progress.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: math.MaxInt, Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
+		{progress.Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: mostInFlight, Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
+		{progress.Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.PhaseSteady, Limits: throttle.Limits{InFlight: 8}}},
 	} {
 		if got := learned(c.stats); got != c.want {
 			t.Errorf("of %+v: %+v, want %+v", c.stats, got, c.want)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -176,15 +177,15 @@ func errorsOf(s report.Summary) string {
 	return b.String() + strings.Join(s.Notes, "\n")
 }
 
-// A watcher keeps what a run shows. It is a report.Progress, and a writer for
+// A watcher keeps what a run shows. It is a progress.Sink, and a writer for
 // its talk.
 type watcher struct {
 	mu        sync.Mutex
-	snapshots []report.Snapshot
+	snapshots []progress.Snapshot
 	talk      strings.Builder
 }
 
-func (w *watcher) Update(s report.Snapshot) {
+func (w *watcher) Update(s progress.Snapshot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.snapshots = append(w.snapshots, s); len(w.snapshots) > 500_000 {

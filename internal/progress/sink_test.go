@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"bytes"
@@ -12,17 +12,18 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/golden"
 	"github.com/penstock/penstock/internal/human"
 )
 
 // run feeds a sink with a run of 600 items at 4 a second, told four times a
 // second, in which the server asks for a pause at 40 s.
-func run(p Progress, total int64) {
-	tally := NewTally(time.Now())
+func run(p Sink, total int64) {
+	var s Snapshot
 	var m Meter
 	begin := time.Now()
 	pauseEnd := begin.Add(52 * time.Second)
-	for sent := int64(0); sent < total; {
+	for s.Sent < total {
 		time.Sleep(tick)
 		now := time.Now()
 		limit, holding, pause := LimitRate, "more a second is refused", time.Duration(0)
@@ -30,17 +31,17 @@ func run(p Progress, total int64) {
 			pause = pauseEnd.Sub(now)
 			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", human.Clock(pause))
 		} else {
-			it := Item{Path: fmt.Sprint(sent), Status: Delivered, Bytes: 4096}
-			if sent == 100 {
-				it.Status, it.Error = Failed, "HTTP 400"
+			if s.Sent == 100 {
+				s.Failed++
+				s.LostBytes += 4096
 				p.Log("data/100.csv failed: HTTP 400")
+			} else {
+				s.Delivered++
+				s.Bytes += 4096
 			}
-			tally.Sent(now)
-			tally.Item(it)
-			sent++
+			s.Sent++
 		}
-		tally.Hold(limit, now)
-		s := tally.Snapshot(now)
+		s.DeliveredBytes, s.Limit, s.Elapsed = s.Bytes, limit, now.Sub(begin)
 		s.Total, s.KnownTotal, s.TotalBytes = total, true, total*4096
 		s.InFlight, s.Waiting = 5, 3
 		s.Ceiling, s.Learned.Rate, s.Pause, s.Holding = 4, 4, pause, holding
@@ -50,6 +51,30 @@ func run(p Progress, total int64) {
 	p.Close()
 	p.Close()
 	p.Log("talk after the end")
+}
+
+// log collects writes with their instants.
+type log struct {
+	mu     sync.Mutex
+	start  time.Time
+	writes []string
+	at     []time.Duration
+}
+
+func newLog() *log { return &log{start: time.Now()} }
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writes = append(l.writes, string(b))
+	l.at = append(l.at, time.Since(l.start))
+	return len(b), nil
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.writes, "")
 }
 
 // stamped writes each write with its instant.
@@ -64,12 +89,12 @@ func stamped(l *log) string {
 func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
-		p, err := NewProgress("line", l)
+		p, err := New("line", l)
 		if err != nil {
 			t.Fatal(err)
 		}
 		run(p, 600)
-		golden(t, "line.txt", stamped(l))
+		golden.Check(t, "line.txt", stamped(l))
 	})
 }
 
@@ -133,14 +158,14 @@ func TestLinesTellLongPauseLate(t *testing.T) {
 func TestJSONLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
-		p, err := NewProgress("json", l)
+		p, err := New("json", l)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.Log(`{"level":"INFO","msg":"as slog writes it & so on"}`)
 		p.Log("{not JSON}")
 		run(p, 10)
-		golden(t, "progress.ndjson", stamped(l))
+		golden.Check(t, "progress.ndjson", stamped(l))
 		for _, w := range l.writes {
 			var v map[string]any
 			if err := json.Unmarshal([]byte(w), &v); err != nil {
@@ -184,9 +209,9 @@ func TestJSONLinesAtMostOneASecond(t *testing.T) {
 func TestNewProgress(t *testing.T) {
 	var b bytes.Buffer
 	for kind, want := range map[string]string{
-		"auto": "*report.lines", "bar": "*report.lines", "line": "*report.lines", "json": "*report.jsonLines", "none": "*report.silent",
+		"auto": "*progress.lines", "bar": "*progress.lines", "line": "*progress.lines", "json": "*progress.jsonLines", "none": "*progress.silent",
 	} {
-		p, err := NewProgress(kind, &b)
+		p, err := New(kind, &b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,10 +225,10 @@ func TestNewProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if p, err := NewProgress("bar", f); err != nil || fmt.Sprintf("%T", p) != "*report.lines" {
+	if p, err := New("bar", f); err != nil || fmt.Sprintf("%T", p) != "*progress.lines" {
 		t.Errorf("a file gives %T, %v", p, err)
 	}
-	if _, err := NewProgress("fancy", &b); err == nil || !strings.Contains(err.Error(), "auto, bar, line, json or none") {
+	if _, err := New("fancy", &b); err == nil || !strings.Contains(err.Error(), "auto, bar, line, json or none") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -211,7 +236,7 @@ func TestNewProgress(t *testing.T) {
 func TestTalkIsSafe(t *testing.T) {
 	for _, kind := range []string{"line", "none"} {
 		var b bytes.Buffer
-		p, _ := NewProgress(kind, &b)
+		p, _ := New(kind, &b)
 		p.Update(Snapshot{})
 		p.Log("one\x1b[2J\ntwo\tthree\r\n")
 		p.Log("")
@@ -227,7 +252,7 @@ func TestTalkIsSafe(t *testing.T) {
 func TestSinksConcurrent(t *testing.T) {
 	for _, kind := range []string{"line", "json", "none"} {
 		l := newLog()
-		p, _ := NewProgress(kind, l)
+		p, _ := New(kind, l)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
@@ -243,20 +268,6 @@ func TestSinksConcurrent(t *testing.T) {
 			if !strings.HasSuffix(line, "\n") || strings.Count(line, "talk") > 1 {
 				t.Fatalf("%s: torn line %q", kind, line)
 			}
-		}
-	}
-}
-
-// A command can be copied, however narrow the terminal: nothing breaks it.
-func TestCommandsAreNotBroken(t *testing.T) {
-	lines := []string{`to go on: penstock send --rps 20 --to "http://127.0.0.1/{path}" work`, "give your own values for ***"}
-	for width, want := range map[int]string{
-		0:  lines[0] + "\n" + lines[1] + "\n",
-		80: lines[0] + "\n" + lines[1] + "\n",
-		60: "to go on:\n" + strings.TrimPrefix(lines[0], "to go on: ") + "\n" + lines[1] + "\n",
-	} {
-		if got := commands(lines, width); got != want {
-			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
 		}
 	}
 }

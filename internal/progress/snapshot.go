@@ -1,14 +1,10 @@
-package report
+package progress
 
 import (
-	"fmt"
-	"io"
-	"os"
+	"encoding/json"
+	"math"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/penstock/penstock/internal/human"
 )
@@ -65,12 +61,13 @@ type Underway struct {
 	Done, Size int64 // bytes
 }
 
-func (s *Snapshot) ended() int64 {
+// Ended returns how many items have ended, in whatever way.
+func (s *Snapshot) Ended() int64 {
 	return s.Delivered + s.Failed + s.Unknown + s.Skipped + s.Deferred
 }
 
 // finished counts the items that need nothing more. Those that are deferred do.
-func (s *Snapshot) finished() int64 { return s.ended() - s.Deferred }
+func (s *Snapshot) finished() int64 { return s.Ended() - s.Deferred }
 
 // progress is how much of what is done, in bytes or files, whichever the time goes with.
 func (s *Snapshot) progress() (done, total int64) {
@@ -92,93 +89,65 @@ func (s *Snapshot) learned() Learned {
 // stopped reports whether nothing can be sent at all at present.
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
 
-// Progress shows a run while it goes on. All methods are safe for concurrent
-// use. Update is cheap and meant to be called a few times a second, by the
-// clock and never by the item: how often something is shown is the sink's own
-// business.
-type Progress interface {
-	Update(Snapshot)
-	// Log prints lines of talk without tearing what is shown. It also works
-	// after Close.
-	Log(line string)
-	// Close leaves the output at the beginning of a line. Only the first call
-	// does something.
-	Close()
+// Limit is what can hold a run back. The values are the keys of the report's
+// waited_seconds; NoLimit is none.
+type Limit string
+
+const (
+	NoLimit          Limit = ""
+	LimitRate        Limit = "rate"
+	LimitConcurrency Limit = "concurrency"
+	LimitBandwidth   Limit = "bandwidth"
+	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant: Retry-After, or our own pause
+	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
+	LimitDown        Limit = "down"      // the server is down
+)
+
+// Learned is the pace that a server was found to take, as far as nobody gave it.
+type Learned struct {
+	Rate     Optional `json:"rate"` // requests a second
+	InFlight Optional `json:"in_flight"`
+
+	Trying bool `json:"-"` // the rate is in force, and the server has not shown yet that it takes it
 }
 
-// NewProgress returns the sink of that kind, writing to w: "bar", "line",
-// "json", "none", or "auto", which is a bar on a terminal and lines elsewhere.
-// A bar that cannot be drawn, because w is no terminal or a dumb one
-// (TERM=dumb), becomes lines as well. Nothing is ever coloured.
-func NewProgress(kind string, w io.Writer) (Progress, error) {
-	switch kind {
-	case "auto", "bar":
-		if CanDraw(w) {
-			return newBar(w.(*os.File)), nil
+// String returns it for people, such as "learned 9.8 req/s, 5 in flight" or "trying 9.8 req/s"; "" if
+// nothing was learned.
+func (l Learned) String() string {
+	var parts []string
+	if l.Rate > 0 && !l.Trying {
+		parts = append(parts, human.Rate(float64(l.Rate)))
+	}
+	if l.InFlight > 0 {
+		parts = append(parts, human.Count(int64(l.InFlight))+" in flight")
+	}
+	text := ""
+	if parts != nil {
+		text = "learned " + strings.Join(parts, ", ")
+	}
+	if l.Rate > 0 && l.Trying {
+		if text != "" {
+			text += ", "
 		}
-		return newLines(w), nil
-	case "line":
-		return newLines(w), nil
-	case "json":
-		return newJSONLines(w), nil
-	case "none":
-		return &silent{w: w}, nil
+		text += "trying " + human.Rate(float64(l.Rate))
 	}
-	return nil, fmt.Errorf("report: progress %q is not known: use auto, bar, line, json or none", kind)
+	return text
 }
 
-// CanDraw reports whether w is a terminal that a bar can be drawn on.
-func CanDraw(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
-}
+// Optional is a number whose zero means that there is none; in JSON, null.
+type Optional float64
 
-// silent shows nothing, but talk still goes out.
-type silent struct {
-	mu sync.Mutex // keeps lines whole
-	w  io.Writer
-}
-
-func (s *silent) Update(Snapshot) {}
-func (s *silent) Close()          {}
-
-func (s *silent) Log(line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	writeTalk(s.w, line)
-}
-
-// writeTalk writes talk to w: on a terminal in lines that fit, elsewhere with the time before it. What programs write for
-// programs has its own.
-func writeTalk(w io.Writer, line string) {
-	width := widthOf(w)
-	if width == 0 && !strings.HasPrefix(line, "{") {
-		line = stamp(time.Now()) + " " + line
+// MarshalJSON writes null for zero, and for what JSON has no number for.
+func (o Optional) MarshalJSON() ([]byte, error) {
+	f := float64(o)
+	if f == 0 || math.IsInf(f, 0) || math.IsNaN(f) {
+		return []byte("null"), nil
 	}
-	_, _ = io.WriteString(w, talk(line, width))
+	return json.Marshal(f)
 }
 
-// stamp writes the time as logs have it.
-func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05") }
-
-// widthOf is the width of the terminal that w is; 0 if it is none.
-func widthOf(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
-}
-
-// talk makes a line, or several, safe for a terminal of that width and ends it.
-func talk(s string, width int) string {
-	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
-	for i, l := range lines {
-		lines[i] = human.Wrap(human.Printable(l), width)
-	}
-	return strings.Join(lines, "\n") + "\n"
+// Round rounds to so many digits after the point: what is beyond them is noise in a report.
+func Round(f float64, digits int) float64 {
+	p := math.Pow10(digits)
+	return math.Round(f*p) / p
 }

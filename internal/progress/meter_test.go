@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"fmt"
@@ -156,15 +156,6 @@ func TestMeterBrokenOff(t *testing.T) {
 	step(4, 9<<20)
 	if s.ETA != 0 {
 		t.Errorf("%v left, of files that are not sent any more", s.ETA)
-	}
-	tally := NewTally(time.Now())
-	tally.Item(Item{Status: Delivered, Bytes: 1})
-	tally.Item(Item{Status: Skipped, Bytes: 2})
-	for _, status := range []Status{Deferred, Failed, Unknown} {
-		tally.Item(Item{Status: status, Bytes: 4})
-	}
-	if s := tally.Snapshot(time.Now()); s.Bytes != 3 || s.LostBytes != 12 || s.done().bytes != 13 {
-		t.Errorf("%+v", s)
 	}
 }
 

@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"io"
@@ -12,7 +12,7 @@ func TestDetachedStoppedReader(t *testing.T) {
 	for _, kind := range []string{"line", "json", "none"} {
 		synctest.Test(t, func(t *testing.T) {
 			out, in := io.Pipe()
-			p, err := NewProgress(kind, in)
+			p, err := New(kind, in)
 			if err != nil {
 				t.Fatal(err)
 			}

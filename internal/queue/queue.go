@@ -1,13 +1,15 @@
-package report
+// Package queue runs what may block in a goroutine of its own, so that a reader who has stopped
+// stops nobody else. It bounds nothing: its users ask how much it holds.
+package queue
 
 import (
 	"context"
 	"sync"
 )
 
-// A queue runs functions one after another, in a goroutine of its own that lasts as long as there are any. Adding one never
-// blocks: where a reader has stopped, only that goroutine waits for it.
-type queue struct {
+// A Queue runs functions one after another, in a goroutine that lasts as long as there are any. The
+// zero value is ready.
+type Queue struct {
 	mu   sync.Mutex
 	todo []task
 	size int           // of the tasks that are not done, the one that runs included
@@ -20,7 +22,8 @@ type task struct {
 	do   func()
 }
 
-func (q *queue) add(size int, do func()) {
+// Add has do called, which holds size bytes in memory. It never blocks.
+func (q *Queue) Add(size int, do func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.todo = append(q.todo, task{size, do})
@@ -31,7 +34,7 @@ func (q *queue) add(size int, do func()) {
 	}
 }
 
-func (q *queue) run() {
+func (q *Queue) run() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.todo) > 0 {
@@ -42,37 +45,33 @@ func (q *queue) run() {
 		next.do()
 		q.mu.Lock()
 		q.size -= next.size
-		q.wakeLocked()
+		q.busy = len(q.todo) > 0
+		if q.less != nil {
+			close(q.less)
+			q.less = nil
+		}
 	}
-	q.todo, q.busy = nil, false
-	q.wakeLocked()
+	q.todo = nil
 }
 
-func (q *queue) wakeLocked() {
-	if q.less != nil {
-		close(q.less)
-		q.less = nil
-	}
-}
-
-// held is how many bytes the tasks hold that are not done.
-func (q *queue) held() int {
+// Held returns how many bytes the functions hold that have not returned.
+func (q *Queue) Held() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.size
 }
 
-// room waits until the tasks hold less than most.
-func (q *queue) room(ctx context.Context, most int) error {
+// Room waits until the functions hold less than most bytes, or until ctx ends.
+func (q *Queue) Room(ctx context.Context, most int) error {
 	return q.wait(ctx, func() bool { return q.size < most })
 }
 
-// drain waits until all tasks are done.
-func (q *queue) drain(ctx context.Context) error {
+// Drain waits until all functions have returned, or until ctx ends.
+func (q *Queue) Drain(ctx context.Context) error {
 	return q.wait(ctx, func() bool { return !q.busy })
 }
 
-func (q *queue) wait(ctx context.Context, enough func() bool) error {
+func (q *Queue) wait(ctx context.Context, enough func() bool) error {
 	for {
 		q.mu.Lock()
 		if enough() {

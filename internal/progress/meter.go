@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"cmp"
@@ -97,7 +97,7 @@ func (m *Meter) Measure(s *Snapshot) {
 		m.learned = min(rate, m.learned*math.Exp(dt*trust))
 	}
 	s.Rate, s.FilesPerSecond, s.BytesPerSecond = m.requests.speed, m.files.speed, m.moved.speed
-	s.ByBytes = s.KnownTotal && s.Total > 0 && s.TotalBytes/s.Total >= largeMean
+	s.ByBytes = s.KnownTotal && ByBytes(s.Total, s.TotalBytes)
 	m.estimate(s, dt)
 	s.ETA = 0
 	if m.known {
@@ -107,7 +107,7 @@ func (m *Meter) Measure(s *Snapshot) {
 }
 
 func (m *Meter) estimate(s *Snapshot, dt float64) {
-	rest := work{files: float64(s.Total - s.ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes-s.LostBytes))}
+	rest := work{files: float64(s.Total - s.Ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes-s.LostBytes))}
 	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown || s.Stopping || m.ceiling.moves {
 		m.known = false
 		return
@@ -189,7 +189,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 
 // paced is how long files take under the rate in force, if nothing else holds them; 0 where there is none.
 func (m *Meter) paced(s *Snapshot, files float64) float64 {
-	tried := float64(s.ended() - s.Skipped)
+	tried := float64(s.Ended() - s.Skipped)
 	switch {
 	case tried <= 0:
 		return 0

@@ -1,26 +1,28 @@
-package report
+package progress
 
 import (
 	"context"
 	"sync"
+
+	"github.com/penstock/penstock/internal/queue"
 )
 
 // maxTalk bounds the talk in memory that waits for a reader; what exceeds it is dropped.
 const maxTalk = 1 << 20
 
-// A Detached is a Progress none of whose methods blocks, whatever becomes of the output: a pipe that nobody reads, or a terminal
+// A Detached is a Sink none of whose methods blocks, whatever becomes of the output: a pipe that nobody reads, or a terminal
 // that is paused, stops what is shown and not the run.
 type Detached struct {
-	p   Progress
-	out queue
+	p   Sink
+	out queue.Queue
 
 	mu    sync.Mutex
 	state *Snapshot // the newest one, while it is not shown yet
 	lost  int       // lines that were dropped
 }
 
-// Detach returns a Progress that shows everything through p.
-func Detach(p Progress) *Detached { return &Detached{p: p} }
+// Detach returns a Sink that shows everything through p.
+func Detach(p Sink) *Detached { return &Detached{p: p} }
 
 func (d *Detached) Update(s Snapshot) {
 	d.mu.Lock()
@@ -30,7 +32,7 @@ func (d *Detached) Update(s Snapshot) {
 	if waits {
 		return
 	}
-	d.out.add(0, func() {
+	d.out.Add(0, func() {
 		d.mu.Lock()
 		s := *d.state
 		d.state = nil
@@ -40,13 +42,13 @@ func (d *Detached) Update(s Snapshot) {
 }
 
 func (d *Detached) Log(line string) {
-	if d.out.held()+len(line) > maxTalk {
+	if d.out.Held()+len(line) > maxTalk {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.lost++
 		return
 	}
-	d.out.add(len(line), func() { d.p.Log(line) })
+	d.out.Add(len(line), func() { d.p.Log(line) })
 }
 
 // Lost is how many lines of talk were dropped, since nobody read them.
@@ -56,7 +58,7 @@ func (d *Detached) Lost() int {
 	return d.lost
 }
 
-func (d *Detached) Close() { d.out.add(0, d.p.Close) }
+func (d *Detached) Close() { d.out.Add(0, d.p.Close) }
 
 // Wait waits until everything so far is shown.
-func (d *Detached) Wait() { _ = d.out.drain(context.Background()) }
+func (d *Detached) Wait() { _ = d.out.Drain(context.Background()) }

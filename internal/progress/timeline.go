@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"encoding/json"
@@ -90,7 +90,7 @@ func (t *Timeline) MarshalJSON() ([]byte, error) {
 	rows := make([][len(columns)]any, len(t.rows))
 	for i, s := range t.rows {
 		at := (time.Duration(i) * t.every).Seconds()
-		rows[i] = [...]any{at, s.sent, s.accepted, s.refused, Optional(s.limit), Optional(round(s.rate, 3)), s.inFlight, round(s.paused.Seconds(), 3)}
+		rows[i] = [...]any{at, s.sent, s.accepted, s.refused, Optional(s.limit), Optional(Round(s.rate, 3)), s.inFlight, Round(s.paused.Seconds(), 3)}
 	}
 	return json.Marshal(struct {
 		Step    float64              `json:"step_seconds"`

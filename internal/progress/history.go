@@ -1,4 +1,4 @@
-package report
+package progress
 
 const (
 	// shortest is how long a piece of history is at least from when something is done in it: answers to requests that left
@@ -33,6 +33,9 @@ const (
 	largeMean = 256 << 10
 )
 
+// ByBytes reports whether the time that such files take goes with their bytes.
+func ByBytes(files, bytes int64) bool { return files > 0 && bytes/files >= largeMean }
+
 // work is files and bytes, and the seconds that they took.
 type work struct{ files, bytes, seconds float64 }
 
@@ -46,7 +49,7 @@ func (w work) plus(v work) work {
 
 // done is the work of a run so far. Skipped items took no time: they are not among it.
 func (s *Snapshot) done() work {
-	return work{float64(s.ended() - s.Skipped), float64(s.Bytes + s.LostBytes - s.SkippedBytes), s.Elapsed.Seconds()}
+	return work{float64(s.Ended() - s.Skipped), float64(s.Bytes + s.LostBytes - s.SkippedBytes), s.Elapsed.Seconds()}
 }
 
 // parts is how many files the parts of those are together that are under way: one that takes ten seconds is not done in the

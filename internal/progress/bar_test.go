@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/golden"
 )
 
 func TestBarText(t *testing.T) {
@@ -55,7 +57,7 @@ func TestBarText(t *testing.T) {
 			fmt.Fprintf(&b, "%4d |%s\n     |%s\n", width, doneText(tt.s, width), holdingText(tt.s, width))
 		}
 	}
-	golden(t, "bar.txt", b.String())
+	golden.Check(t, "bar.txt", b.String())
 }
 
 // What does not fit is left out clause by clause: the time stays longer than the reason.
@@ -173,6 +175,22 @@ func TestBarTextFits(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+func TestLearnedWords(t *testing.T) {
+	for _, c := range []struct {
+		learned Learned
+		want    string
+	}{
+		{Learned{}, ""},
+		{Learned{Rate: 9.8, InFlight: 5}, "learned 9.8 req/s, 5 in flight"},
+		{Learned{Rate: 9.8, Trying: true}, "trying 9.8 req/s"},
+		{Learned{Rate: 9.8, InFlight: 5, Trying: true}, "learned 5 in flight, trying 9.8 req/s"},
+	} {
+		if got := c.learned.String(); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.learned, got, c.want)
 		}
 	}
 }

@@ -1,4 +1,5 @@
-package report
+// Package golden compares the output of a test with a file in its testdata.
+package golden
 
 import (
 	"flag"
@@ -11,14 +12,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares got with a file in testdata.
-func golden(t *testing.T, name, got string) {
+// Check compares got with a file in testdata; with -update it writes that file.
+func Check(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"fmt"
@@ -73,7 +73,7 @@ func (b *bar) Update(s Snapshot) {
 }
 
 func (b *bar) Log(line string) {
-	text := lineStart + talk(line, widthOf(b.f))
+	text := lineStart + talk(line, human.Width(b.f))
 	if _, err := io.WriteString(b.p, text); err != nil {
 		_, _ = io.WriteString(b.f, text) // closed: no bar is in the way
 	}
@@ -177,7 +177,7 @@ func doneText(s Snapshot, width int) string {
 
 // smallLeft reports whether only small files are left, whose bytes a second say nothing.
 func (s *Snapshot) smallLeft() bool {
-	files := s.Total - s.ended()
+	files := s.Total - s.Ended()
 	return files > 0 && len(s.Underway) == 0 && (s.TotalBytes-s.Bytes-s.LostBytes)/files < smallMean
 }
 

@@ -1,11 +1,10 @@
-package report
+package progress
 
 import (
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 )
@@ -94,17 +93,5 @@ func TestTimelineOfAnyLength(t *testing.T) {
 		if last := p.Rows[len(p.Rows)-1]; *last[6] != float64(s.InFlight) {
 			t.Errorf("at the end %v are in flight, not %d", *last[6], s.InFlight)
 		}
-	}
-}
-
-func TestRowsHaveALineEach(t *testing.T) {
-	var b strings.Builder
-	s := Summary{To: "[ 1,\n 2 ]", Timeline: new(Timeline)}
-	s.Timeline.Add(&Snapshot{Elapsed: 2 * time.Second, Sent: 3})
-	if err := s.EncodeJSON(&b); err != nil {
-		t.Fatal(err)
-	}
-	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") || !strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
-		t.Errorf("%s", text)
 	}
 }

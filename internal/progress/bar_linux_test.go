@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"bytes"
@@ -77,7 +77,7 @@ func TestBarOnTerminal(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TERM", "xterm")
 	tty, written := terminal(t, 40)
-	p, err := NewProgress("auto", tty)
+	p, err := New("auto", tty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestBarAfterEcho(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TERM", "xterm")
 	tty, written := terminal(t, 80)
-	p, err := NewProgress("bar", tty)
+	p, err := New("bar", tty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestBarWithoutUpdate(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TERM", "xterm")
 	tty, written := terminal(t, 80)
-	p, err := NewProgress("bar", tty)
+	p, err := New("bar", tty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestDumbTerminalGetsLines(t *testing.T) {
 	t.Setenv("TERM", "dumb")
 	tty, written := terminal(t, 80)
 	for _, kind := range []string{"auto", "bar"} {
-		p, err := NewProgress(kind, tty)
+		p, err := New(kind, tty)
 		if err != nil {
 			t.Fatal(err)
 		}

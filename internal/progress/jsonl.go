@@ -1,4 +1,4 @@
-package report
+package progress
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 const jsonEvery = time.Second
@@ -50,7 +52,7 @@ type jsonLines struct {
 }
 
 func newJSONLines(w io.Writer) *jsonLines {
-	return &jsonLines{enc: NewEncoder(w)}
+	return &jsonLines{enc: human.NewEncoder(w)}
 }
 
 func (j *jsonLines) Update(s Snapshot) {
@@ -75,7 +77,7 @@ func (j *jsonLines) writeLocked() {
 	p := progressLine{
 		Type:              "progress",
 		Time:              time.Now().UTC().Round(time.Millisecond),
-		ElapsedSeconds:    round(s.Elapsed.Seconds(), 3),
+		ElapsedSeconds:    Round(s.Elapsed.Seconds(), 3),
 		Delivered:         s.Delivered,
 		Failed:            s.Failed,
 		Unknown:           s.Unknown,
@@ -83,16 +85,16 @@ func (j *jsonLines) writeLocked() {
 		Deferred:          s.Deferred,
 		Bytes:             s.Bytes,
 		Sent:              s.Sent,
-		RequestsPerSecond: round(s.Rate, 3),
-		FilesPerSecond:    round(s.FilesPerSecond, 3),
-		BytesPerSecond:    round(s.BytesPerSecond, 0),
+		RequestsPerSecond: Round(s.Rate, 3),
+		FilesPerSecond:    Round(s.FilesPerSecond, 3),
+		BytesPerSecond:    Round(s.BytesPerSecond, 0),
 		InFlight:          s.InFlight,
 		Waiting:           s.Waiting,
-		Ceiling:           Optional(round(s.Ceiling, 3)),
+		Ceiling:           Optional(Round(s.Ceiling, 3)),
 		InFlightLimit:     Optional(s.InFlightLimit),
 		Learned:           s.Learned,
-		PauseSeconds:      Optional(round(s.Pause.Seconds(), 3)),
-		ETASeconds:        Optional(round(s.ETA.Seconds(), 0)),
+		PauseSeconds:      Optional(Round(s.Pause.Seconds(), 3)),
+		ETASeconds:        Optional(Round(s.ETA.Seconds(), 0)),
 		Limit:             s.Limit,
 		Holding:           s.Holding,
 	}

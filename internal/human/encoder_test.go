@@ -1,10 +1,14 @@
-package report
+package human_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/report"
 )
 
 // What a terminal would obey is escaped wherever JSON is written, and is read back as it was.
@@ -21,7 +25,7 @@ func TestJSONIsSafeForTerminals(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := NewEncoder(&b).Encode(bad + good); err != nil {
+	if err := human.NewEncoder(&b).Encode(bad + good); err != nil {
 		t.Fatal(err)
 	}
 	is("encoder", b.String())
@@ -31,19 +35,19 @@ func TestJSONIsSafeForTerminals(t *testing.T) {
 	}
 
 	b.Reset()
-	r := NewResults(&b)
-	_ = r.Write(Item{Path: bad + good})
+	r := report.NewResults(&b)
+	_ = r.Write(report.Item{Path: bad + good})
 	_ = r.Close(t.Context())
 	is("results", b.String())
 
 	b.Reset()
-	if err := (Summary{To: bad + good}).EncodeJSON(&b); err != nil {
+	if err := (report.Summary{To: bad + good}).EncodeJSON(&b); err != nil {
 		t.Fatal(err)
 	}
 	is("report", b.String())
 
 	b.Reset()
-	p, err := NewProgress("json", &b)
+	p, err := progress.New("json", &b)
 	if err != nil {
 		t.Fatal(err)
 	}
