@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/send"
 )
 
 const hidden = "***"
@@ -52,7 +51,7 @@ func shownValue(flag, value string) string {
 	case "--header":
 		return shownHeader(value)
 	case "--to":
-		if send.IsLab(value) && !strings.Contains(value, "://") {
+		if isLab(value) && !strings.Contains(value, "://") {
 			return value // its parameters are no secret
 		}
 		return shownTemplate(value)

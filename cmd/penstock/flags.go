@@ -199,10 +199,6 @@ func strayValue(cmd *cobra.Command, args, paths []string) error {
 	return nil
 }
 
-func eachFlag(cmd *cobra.Command, do func(name string)) {
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { do(f.Name) })
-}
-
 func (f *sendFlags) network() (n send.Network, err error) {
 	n.ConnectTimeout, n.StallTimeout, n.HTTP2 = f.connect, f.stall, f.http2
 	if f.proxy != "" {

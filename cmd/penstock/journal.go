@@ -30,7 +30,7 @@ const (
 )
 
 func journalCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return parent(&cobra.Command{
 		Use:   "journal",
 		Short: "Look at what was sent, and have it sent again",
 		Long: `Look at what was sent, and have it sent again. "penstock send" notes in a journal what
@@ -45,17 +45,7 @@ sqlite3 tool shows its view "items".`,
   penstock journal export nightly --only failed,unknown > again.ndjson
   penstock journal forget nightly "data/2026-11-*/**"
   penstock journal prune --older-than 90d`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknown("command", args[0], cmd)
-		},
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(journalList(), journalShow(), journalExport(), journalForget(), journalPrune())
-	return cmd
+	}, "command", journalList(), journalShow(), journalExport(), journalForget(), journalPrune())
 }
 
 func journalList() *cobra.Command {
@@ -82,7 +72,7 @@ func journalList() *cobra.Command {
 // journals are those in the state directory.
 func journals() (dir string, infos []journal.Info, err error) {
 	if dir, err = journal.Dir(); err != nil {
-		return "", nil, local(err)
+		return "", nil, localError(err)
 	}
 	if infos, err = journal.List(dir); err != nil {
 		return "", nil, journalError(err)
@@ -553,7 +543,7 @@ is then forgotten: the same command would send it again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := journal.Dir()
 			if err != nil {
-				return local(err)
+				return localError(err)
 			}
 			removed, err := journal.Prune(dir, age, dryRun)
 			w, did := cmd.OutOrStdout(), "removed"
@@ -611,7 +601,7 @@ func journalPath(name string) (string, error) {
 	elsewhere := filepath.Base(name) != name
 	dir, err := journal.Dir()
 	if err != nil && !elsewhere {
-		return "", local(err)
+		return "", localError(err)
 	}
 	names := journalNames(dir)
 	known := strings.TrimSuffix(name, journalSuffix)
@@ -628,15 +618,7 @@ func journalPath(name string) (string, error) {
 	case elsewhere:
 		return "", usageError(fmt.Errorf("there is no file %s", name))
 	}
-	advice := "see penstock journal list"
-	// Cobra compares names of commands.
-	similar := &cobra.Command{SuggestionsMinimumDistance: 2}
-	for _, n := range names {
-		similar.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
-	}
-	if near := similar.SuggestionsFor(known); len(near) > 0 {
-		advice = "did you mean " + strings.Join(near, " or ") + "?"
-	}
+	advice := meant(suggest(known, names), "see penstock journal list")
 	return "", usageError(fmt.Errorf("there is no journal %q in %s; %s", name, dir, advice))
 }
 
@@ -668,7 +650,7 @@ func journalError(err error) error {
 	if errors.As(err, &inUse) {
 		return &exit.Error{Status: exit.InUse, Err: err}
 	}
-	return local(err)
+	return localError(err)
 }
 
 // written is the error of a write to standard output.
@@ -676,7 +658,7 @@ func written(err error) error {
 	if err == nil {
 		return nil
 	}
-	return local(err)
+	return localError(err)
 }
 
 func encode(w io.Writer, v any) error {

@@ -1,91 +1,132 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
 )
 
 func labCommand() *cobra.Command {
-	var presets strings.Builder
-	for _, p := range lab.Presets() {
-		fmt.Fprintf(&presets, "  %-12s %s\n", p.Name, p.Summary)
-	}
-	return &cobra.Command{
-		Use:   "lab PRESET [--listen HOST:PORT] [--PARAM VALUE…]",
+	cmd := parent(&cobra.Command{
+		Use:   "lab",
 		Short: "Run a server to practise on",
 		Long: `Run a server to practise on. It takes uploads to any path, judges them by its
 preset, and tells at /-/stats what it has seen: requests by status, the fullest
 second, the most in flight, and for each stored name its size, SHA-256 and how
 often it was accepted. HEAD of a name tells its length and SHA-256.
 
-"penstock send --to lab:PRESET" starts such a server by itself.
-
-Presets:
-` + strings.TrimRight(presets.String(), "\n"),
+"penstock send --to lab:PRESET" starts such a server by itself.`,
 		Example: `  penstock lab list
   penstock lab strict --help
   penstock lab strict --rps 20
   penstock lab window --n 100 --window 10s --headers true --listen 127.0.0.1:8080`,
-		// The parameters are the preset's own flags.
-		DisableFlagParsing: true,
-		RunE:               runLab,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(errors.New("which preset? See penstock lab list"))
+			}
+			return unknownCommand(cmd, args[0])
+		},
+	}, "preset", &cobra.Command{
+		Use:   "list",
+		Short: "List the presets with their parameters",
+		Args:  noArguments,
+		Run:   func(cmd *cobra.Command, _ []string) { listPresets(cmd.OutOrStdout()) },
+	})
+	cmd.AddGroup(&cobra.Group{ID: "presets", Title: "Presets:"})
+	for _, p := range lab.Presets() {
+		cmd.AddCommand(presetCommand(p))
+	}
+	return cmd
+}
+
+// presetCommand is the command that runs a preset. The preset's parameters are its flags.
+func presetCommand(p lab.Preset) *cobra.Command {
+	var listen string
+	params := presetFlags(p)
+	cmd := &cobra.Command{
+		Use:     p.Name + " [--PARAM VALUE…]",
+		Short:   p.Summary,
+		Long:    p.Name + ": " + p.Summary + "\n\nParameters are shown with their defaults.\n" + kindsOf(p),
+		Example: fmt.Sprintf(`  penstock send --to "lab:%s?PARAM=VALUE&…" PATH…`, p.Name),
+		GroupID: "presets",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError(fmt.Errorf("one preset at a time: %s or %s?", p.Name, args[0]))
+			}
+			return nil
+		},
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := url.Values{}
+			params.VisitAll(func(f *pflag.Flag) {
+				if f.Changed {
+					given.Set(f.Name, f.Value.String())
+				}
+			})
+			return runLab(cmd, p.Name, given, listen)
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "`ADDRESS` of the server; port 0 is any that is free")
+	cmd.Flags().AddFlagSet(params)
+	var kinds []string
+	for _, kind := range p.Kinds {
+		kinds = append(kinds, kind.Name)
+	}
+	if kinds != nil {
+		complete(cmd, "kind", kinds...)
+	}
+	return cmd
+}
+
+// presetFlags are the parameters of a preset. Help shows each with its default.
+func presetFlags(p lab.Preset) *pflag.FlagSet {
+	flags := pflag.NewFlagSet(p.Name, pflag.ContinueOnError)
+	flags.SortFlags = false
+	for _, param := range p.Params {
+		text := &value[string]{to: new(string), kind: param.Default, read: func(_, s string) (string, error) { return s, nil }}
+		flags.Var(text, param.Name, param.Help)
+	}
+	return flags
+}
+
+// kindsOf explains the values of a preset's parameter --kind, if it has one.
+func kindsOf(p lab.Preset) string {
+	if p.Kinds == nil {
+		return ""
+	}
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nKinds:")
+	for _, kind := range p.Kinds {
+		fmt.Fprintf(table, "  %s\t%s\n", kind.Name, kind.Help)
+	}
+	table.Flush()
+	return b.String()
+}
+
+func listPresets(w io.Writer) {
+	for i, p := range lab.Presets() {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: %s\n%s%s", p.Name, p.Summary, presetFlags(p).FlagUsagesWrapped(80), kindsOf(p))
 	}
 }
 
-const labListen = "127.0.0.1:0"
-
-// runLab reads "PRESET --param value …" and serves until it is interrupted.
-func runLab(cmd *cobra.Command, args []string) error {
-	preset, listen, help := "", labListen, false
-	params := url.Values{}
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		name, isFlag := strings.CutPrefix(arg, "--")
-		if arg == "-h" || arg == "--help" {
-			help = true
-			continue
-		}
-		if !isFlag {
-			if preset != "" {
-				return usageError(fmt.Errorf("lab: one preset at a time: %s or %s?", preset, arg))
-			}
-			preset = arg
-			continue
-		}
-		name, value, given := strings.Cut(name, "=")
-		if !given {
-			if len(args) == 0 {
-				return usageError(fmt.Errorf("lab: --%s needs a value", name))
-			}
-			value, args = args[0], args[1:]
-		}
-		if name == "listen" {
-			listen = value
-			continue
-		}
-		params.Add(name, value)
-	}
-	switch {
-	case help:
-		return helpPreset(cmd, preset)
-	case preset == "":
-		return usageError(fmt.Errorf("lab: which preset? See penstock lab list"))
-	case preset == "list":
-		return listPresets(cmd)
-	}
-
-	server, err := lab.New(preset, params)
+// runLab serves until it is interrupted.
+func runLab(cmd *cobra.Command, preset string, params url.Values, listen string) error {
+	server, err := newLab(preset, params)
 	if err != nil {
 		return usageError(err)
 	}
@@ -104,49 +145,4 @@ func runLab(cmd *cobra.Command, args []string) error {
 		fmt.Fprintln(cmd.OutOrStdout(), line)
 	}
 	return nil
-}
-
-func listPresets(cmd *cobra.Command) error {
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for i, p := range lab.Presets() {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		fmt.Fprintf(w, "%s: %s\n", p.Name, p.Summary)
-		listParams(w, p)
-	}
-	return w.Flush()
-}
-
-func listParams(w io.Writer, p lab.Preset) {
-	for _, param := range p.Params {
-		fmt.Fprintf(w, "  --%s\t%s\t%s\n", param.Name, param.Default, param.Help)
-	}
-	for i, kind := range p.Kinds {
-		if i == 0 {
-			fmt.Fprintf(w, "  kinds:\n")
-		}
-		fmt.Fprintf(w, "    %s\t%s\n", kind.Name, kind.Help)
-	}
-}
-
-// helpPreset tells of one preset, or of the command where none is named.
-func helpPreset(cmd *cobra.Command, preset string) error {
-	if preset == "" || preset == "list" {
-		return cmd.Help()
-	}
-	presets := lab.Presets()
-	i := slices.IndexFunc(presets, func(p lab.Preset) bool { return p.Name == preset })
-	if i < 0 {
-		_, err := lab.New(preset, nil)
-		return usageError(err)
-	}
-	p := presets[i]
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s: %s\n\nUsage:\n", p.Name, p.Summary)
-	fmt.Fprintf(w, "  penstock lab %s [--PARAM VALUE…]\n", p.Name)
-	fmt.Fprintf(w, "  penstock send --to \"lab:%s?PARAM=VALUE&…\" PATH…\n\nParameters and their defaults:\n", p.Name)
-	fmt.Fprintf(w, "  --listen\t%s\taddress of the server; port 0 is any that is free\n", labListen)
-	listParams(w, p)
-	return w.Flush()
 }

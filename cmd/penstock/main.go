@@ -4,21 +4,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/source"
-	"github.com/penstock/penstock/internal/status"
 )
 
 func main() {
@@ -27,120 +19,41 @@ func main() {
 
 // run is the whole program. It returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
+	root := parent(&cobra.Command{
 		Use:           "penstock",
 		Short:         "Send files to an HTTP API as fast as it permits, and never faster",
 		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknown("command", args[0], cmd)
-		},
-	}
+	}, "command", sendCommand(), journalCommand(), labCommand(), versionCommand())
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
-	root.SuggestionsMinimumDistance = 2
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(sendCommand(), journalCommand(), labCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand(root))
-	completionCommand(root)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		parent(completion, "shell")
+	}
+	initHelpFlags(root)
 
-	err := root.ExecuteContext(ctx)
-	var failed *exit.Error
-	switch {
-	case err == nil:
-		return exit.Delivered
-	case !errors.As(err, &failed):
-		failed = &exit.Error{Status: exit.Usage, Err: err}
+	if err := root.ExecuteContext(ctx); err != nil {
+		return printError(stderr, err)
 	}
-	var lines *source.LinesError
-	switch {
-	case errors.As(failed.Err, &lines):
-		for _, line := range lines.Lines() {
-			fmt.Fprintln(stderr, "penstock:", human.Printable(status.Plain(errors.New(line))))
-		}
-	case failed.Err != nil:
-		fmt.Fprintln(stderr, "penstock:", human.Printable(status.Plain(failed.Err))) // of what others wrote
-	}
-	return failed.Status
+	return exit.Delivered
 }
 
-func usageError(err error) error { return &exit.Error{Status: exit.Usage, Err: err} }
-
-// unknown is the error for a word that names nothing that cmd has.
-func unknown(what, name string, cmd *cobra.Command) error {
-	return unknownOf(what, name, cmd, cmd.SuggestionsFor(name))
-}
-
-func unknownOf(what, name string, cmd *cobra.Command, similar []string) error {
-	advice := "see " + cmd.CommandPath() + " --help"
-	if len(similar) > 0 {
-		advice = "did you mean " + strings.Join(similar, " or ") + "?"
+// initHelpFlags lets every command know its flag --help before the command line is read. Cobra would
+// take what follows a flag that a parent does not know for the flag's value.
+func initHelpFlags(cmd *cobra.Command) {
+	cmd.InitDefaultHelpFlag()
+	for _, sub := range cmd.Commands() {
+		initHelpFlags(sub)
 	}
-	return usageError(fmt.Errorf("unknown %s %q; %s", what, name, advice))
-}
-
-// flagError words an error about a flag, and adds to one that is unknown those that look like it.
-func flagError(cmd *cobra.Command, err error) error {
-	var (
-		absent  *pflag.NotExistError
-		lacking *pflag.ValueRequiredError
-		invalid *pflag.InvalidValueError
-	)
-	switch {
-	case errors.As(err, &invalid):
-		why := errors.Unwrap(invalid)
-		var number *strconv.NumError
-		if errors.As(why, &number) { // of a flag that is true or false
-			why = errors.New("want true or false")
-		}
-		return usageError(fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shownValueOf(invalid.GetValue()), why))
-	case errors.As(err, &lacking):
-		return usageError(fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName())))
-	case !errors.As(err, &absent):
-		return usageError(err)
-	}
-	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
-		return unknown("command", words[0], cmd) // whose flags nobody knows
-	}
-	name := spelled(absent.GetSpecifiedName())
-	if !cmd.HasParent() {
-		for _, sub := range cmd.Commands() {
-			if sub.Flags().Lookup(absent.GetSpecifiedName()) != nil {
-				return unknownOf("flag", name, cmd, []string{sub.CommandPath() + " " + name})
-			}
-		}
-	}
-	// Cobra compares names of commands; flags are lent to it as such.
-	names := &cobra.Command{SuggestionsMinimumDistance: 2}
-	eachFlag(cmd, func(flag string) {
-		names.AddCommand(&cobra.Command{Use: "--" + flag, Run: func(*cobra.Command, []string) {}})
-	})
-	return unknownOf("flag", name, cmd, names.SuggestionsFor(name))
-}
-
-// spelled is a flag's name as it is given.
-func spelled(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
-}
-
-// shownValueOf is a value that a flag refuses, on which words follow.
-func shownValueOf(value string) string {
-	if value == "" || strings.ContainsFunc(value, unicode.IsSpace) {
-		return strconv.Quote(value)
-	}
-	return value
 }
 
 // helpCommand is cobra's, but what it does not know is an error.
@@ -150,31 +63,13 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 		Short: "Help about any command",
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
-			if err != nil || cmd == root && len(rest) > 0 {
-				return unknown("command", args[0], root)
+			if err != nil {
+				return usageError(err)
 			}
-			if cmd.Name() == "lab" && len(rest) > 0 {
-				return helpPreset(cmd, rest[0])
+			if cmd.HasSubCommands() && len(rest) > 0 {
+				return unknownCommand(cmd, rest[0])
 			}
-			cmd.InitDefaultHelpFlag() // as if it were executed
 			return cmd.Help()
 		},
-	}
-}
-
-// completionCommand makes an error of a shell that is not known.
-func completionCommand(root *cobra.Command) {
-	root.InitDefaultCompletionCmd()
-	cmd, _, err := root.Find([]string{"completion"})
-	if err != nil {
-		return // cobra has no such command any more
-	}
-	cmd.Args = cobra.ArbitraryArgs
-	cmd.SuggestionsMinimumDistance = 2
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		return unknown("shell", args[0], cmd)
 	}
 }

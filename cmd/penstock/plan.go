@@ -24,7 +24,7 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 	}
 	left, err := f.left(o, most)
 	if err != nil {
-		return local(err)
+		return localError(err)
 	}
 	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
 	fmt.Fprintf(w, "would send %s\n", o.Describe())

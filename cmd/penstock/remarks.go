@@ -47,7 +47,7 @@ func (f *sendFlags) remarks(paths []string, o send.Options, hints bool) (remarks
 		}
 		remarks = append(remarks, text)
 	}
-	nameless := f.manifest == "" && f.form == "" && !strings.Contains(f.to, "{") && !send.IsLab(f.to)
+	nameless := f.manifest == "" && f.form == "" && !strings.Contains(f.to, "{") && !isLab(f.to)
 	if hints && nameless && (o.Found.Items > 1 || o.Found.Partial) {
 		remarks = append(remarks, "no request says which file it holds: if the server needs to know, put {name} into the URL or use --form")
 	}

@@ -85,12 +85,12 @@ func (f *rememberFlags) where(to, method string) (string, error) {
 		return "", nil
 	case f.journal != "":
 		return f.journal, nil
-	case send.IsLab(to) && f.job == "":
+	case isLab(to) && f.job == "":
 		return "", nil // the server ends with the run, and so does what it has
 	}
 	dir, err := journal.Dir()
 	if err != nil {
-		return "", local(err)
+		return "", localError(err)
 	}
 	name, err := journal.FileName(f.job, send.JournalTarget(to), method)
 	if err != nil {
@@ -98,8 +98,6 @@ func (f *rememberFlags) where(to, method string) (string, error) {
 	}
 	return filepath.Join(dir, name), nil
 }
-
-func local(err error) error { return &exit.Error{Status: exit.Local, Err: err} }
 
 // open opens the journal, and returns with it what is to be told of it. With an
 // empty path there is none.
@@ -127,7 +125,7 @@ func (f *rememberFlags) open(ctx context.Context, o journal.Options, stderr io.W
 		discard(j)
 		return nil, nil, &exit.Error{Status: signal.Status(), Err: signal}
 	case err != nil:
-		return nil, nil, local(err)
+		return nil, nil, localError(err)
 	}
 	if why := journal.Transient(filepath.Dir(o.Path)); why != "" {
 		words = append(words, why)

@@ -127,8 +127,8 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 
 	to := f.to
 	var practice *lab.Server
-	if send.IsLab(to) {
-		if practice, to, err = send.StartLab(to); err != nil {
+	if isLab(to) {
+		if practice, to, err = startLab(to); err != nil {
 			return usageError(err)
 		}
 		defer practice.Close()

@@ -12,7 +12,7 @@ var hostilePreset = preset{Preset{
 	Name:    "hostile",
 	Summary: "answers that cost an unwary client its memory, its time or its trust",
 	Params: []Param{
-		{"kind", "redirect", "what every request gets: one of the kinds below"},
+		{"kind", "redirect", "what every request gets: one of the kinds"},
 		{"status", "201", "of the answer, where it has one; if that is a 2xx the body is stored before"},
 		{"interval", "1s", "from a piece to the next of drip, slowhead and processing"},
 		{"size", "32MiB", "of the header of kind header"},

@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -88,8 +87,8 @@ func Presets() []Preset {
 }
 
 // New returns a server of the named preset, not yet started. Parameters that are
-// not given have their defaults. An unknown preset or parameter and a bad value
-// are errors that name what would do.
+// not given have their defaults. An unknown preset or parameter is an UnknownError;
+// the error for a bad value says what would do.
 func New(name string, params url.Values) (*Server, error) {
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.Name == name })
 	if i < 0 {
@@ -97,7 +96,7 @@ func New(name string, params url.Values) (*Server, error) {
 		for _, p := range presets {
 			names = append(names, p.Name)
 		}
-		return nil, fmt.Errorf("lab: unknown preset %q; %s", name, suggest(name, names))
+		return nil, &UnknownError{"preset", name, names}
 	}
 	v, err := parse(Presets()[i], params)
 	if err != nil {
@@ -114,40 +113,14 @@ func New(name string, params url.Values) (*Server, error) {
 	return newServer(name, rule, record, honour), nil
 }
 
-// suggest names the choice that was probably meant, or else all of them.
-func suggest(got string, choices []string) string {
-	best, distance := "", 3 // further off it is no misspelling
-	for _, c := range choices {
-		if d := editDistance(got, c); d < distance {
-			best, distance = c, d
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
-	}
-	return "choose from " + strings.Join(choices, ", ")
+// An UnknownError is the error of New for a preset, or a parameter of one, that it does not know.
+type UnknownError struct {
+	What  string // "preset" or "parameter of NAME"
+	Name  string
+	Known []string // the names that there are
 }
 
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
-}
+func (e *UnknownError) Error() string { return fmt.Sprintf("lab: unknown %s %q", e.What, e.Name) }
 
 // seconds is the least whole number of seconds that is not shorter than d: what
 // headers such as Retry-After can say.

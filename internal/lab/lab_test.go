@@ -297,10 +297,8 @@ func TestCloseBreaksOff(t *testing.T) {
 
 func TestNewErrors(t *testing.T) {
 	tests := []struct{ preset, params, want string }{
-		{"strickt", "", `lab: unknown preset "strickt"; did you mean "strict"?`},
-		{"zzzzzzz", "", `lab: unknown preset "zzzzzzz"; choose from ` + strings.Join(presetNames(), ", ")},
-		{"strict", "rsp=3", `lab: strict has no parameter "rsp"; did you mean "rps"?`},
-		{"strict", "burst=3", `lab: strict has no parameter "burst"; choose from rps, tolerance, retry-after, record, keys`},
+		{"strickt", "", `lab: unknown preset "strickt"`},
+		{"strict", "rsp=3", `lab: unknown parameter of strict "rsp"`},
 		{"strict", "rps=1&rps=2", `lab: strict: give rps once, not 2 times`},
 		{"strict", "rps=fast", `lab: strict: bad rps="fast": want a number of requests a second, such as 20 or 0.5`},
 		{"strict", "rps=0", `lab: strict: bad rps="0": want a number of requests a second, such as 20 or 0.5`},
@@ -336,13 +334,6 @@ func TestNewErrors(t *testing.T) {
 	}
 }
 
-func presetNames() (names []string) {
-	for _, p := range presets {
-		names = append(names, p.Name)
-	}
-	return names
-}
-
 // Every preset takes the defaults that it names.
 func TestDefaults(t *testing.T) {
 	for _, p := range Presets() {
@@ -357,17 +348,6 @@ func TestDefaults(t *testing.T) {
 			if _, err := New(p.Name, given); err != nil {
 				t.Error(err)
 			}
-		}
-	}
-}
-
-func TestEditDistance(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"rsp", "rps", 2}, {"flaw", "lawn", 2}} {
-		if got := editDistance(tt.a, tt.b); got != tt.want {
-			t.Errorf("%q %q: %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func parse(p Preset, given url.Values) (*values, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := v.text[name]; !ok {
-			return nil, fmt.Errorf("lab: %s has no parameter %q; %s", p.Name, name, suggest(name, names))
+			return nil, &UnknownError{"parameter of " + p.Name, name, names}
 		}
 		if len(given[name]) != 1 {
 			return nil, fmt.Errorf("lab: %s: give %s once, not %d times", p.Name, name, len(given[name]))
