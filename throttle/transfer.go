@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/internal/acked"
 )
 
 const (
@@ -116,11 +116,11 @@ func (a *attempt) follow(info httptrace.GotConnInfo) {
 	if a.refuse != nil || !long(size) {
 		return
 	}
-	before, ok := wire.Acked(info.Conn)
+	before, ok := acked.Bytes(info.Conn)
 	switch {
 	case ok && !shared(info):
 		a.u.sampler.add(&sample{a.permit, size, func() int64 {
-			now, _ := wire.Acked(info.Conn)
+			now, _ := acked.Bytes(info.Conn)
 			return now - before
 		}})
 	case a.counted:

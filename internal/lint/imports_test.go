@@ -62,7 +62,7 @@ func TestImports(t *testing.T) {
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
 	nethttp := module + "/internal/nethttp"
 	filebody := module + "/internal/filebody"
-	drain, openfiles, suspend, wire := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/wire"
+	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/acked"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -74,7 +74,7 @@ func TestImports(t *testing.T) {
 	}{{
 		name:    "public",
 		of:      public,
-		may:     slices.Concat(fixed, []string{hint, nethttp, secret, standing, drain, filebody, openfiles, suspend, wire, fields, "golang.org/x/sync"}),
+		may:     slices.Concat(fixed, []string{hint, nethttp, secret, standing, drain, filebody, openfiles, suspend, acked, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -95,8 +95,8 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "retry needs it",
 	}, {
-		name:    "suspend, wire",
-		of:      []string{suspend, wire},
+		name:    "suspend, acked",
+		of:      []string{suspend, acked},
 		may:     []string{"golang.org/x/sys/unix"},
 		through: []string{},
 		why:     "throttle needs it",

@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/acked"
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/wire"
 )
 
 // A stallConn fails when no byte has moved for too long, in either direction. What
@@ -78,7 +78,7 @@ func (e *stallError) Temporary() bool { return true }
 // Acked returns how many bytes the other side has acknowledged, or, where that cannot
 // be known, how many were written.
 func (c *stallConn) Acked() int64 {
-	if n, ok := wire.Acked(c.Conn); ok {
+	if n, ok := acked.Bytes(c.Conn); ok {
 		return n
 	}
 	return c.sent.Load()

@@ -15,10 +15,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/acked"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
-	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -328,7 +328,7 @@ func TestAcked(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A network in memory acknowledges nothing.
-		if n, ok := wire.Acked(tls.Client(c, &tls.Config{})); n != 1000 || !ok {
+		if n, ok := acked.Bytes(tls.Client(c, &tls.Config{})); n != 1000 || !ok {
 			t.Errorf("%d bytes acknowledged, %v; want the 1000 that were written", n, ok)
 		}
 	})

@@ -1,4 +1,4 @@
-package wire
+package acked
 
 import (
 	"net"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acked asks the kernel.
-func acked(conn net.Conn) (bytes int64, ok bool) {
+// ofKernel asks the kernel.
+func ofKernel(conn net.Conn) (bytes int64, ok bool) {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
 		return 0, false
@@ -18,7 +18,10 @@ func acked(conn net.Conn) (bytes int64, ok bool) {
 		return 0, false
 	}
 	var info *unix.TCPInfo
-	if raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }) != nil || err != nil {
+	failed := raw.Control(func(fd uintptr) {
+		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	if failed != nil || err != nil {
 		return 0, false
 	}
 	// A kernel that does not know the field leaves it zero.

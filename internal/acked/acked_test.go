@@ -1,4 +1,4 @@
-package wire
+package acked
 
 import (
 	"io"
@@ -45,7 +45,7 @@ func TestAckedByTheKernel(t *testing.T) {
 		t.Skip("only Linux tells")
 	}
 	client, server := connect(t)
-	before, ok := Acked(client)
+	before, ok := Bytes(client)
 	if !ok {
 		t.Fatal("nothing is known of a new connection")
 	}
@@ -63,12 +63,12 @@ func TestAckedByTheKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, conn := range []net.Conn{client, wrapped{client}, wrapped{wrapped{client}}} {
-		if n, ok := Acked(conn); n-before != size || !ok {
+		if n, ok := Bytes(conn); n-before != size || !ok {
 			t.Errorf("%T: %d bytes acknowledged, %v; want %d", conn, n-before, ok, size)
 		}
 	}
 	client.Close()
-	if n, ok := Acked(client); ok {
+	if n, ok := Bytes(client); ok {
 		t.Errorf("%d bytes acknowledged on a closed connection, want that it is not known", n)
 	}
 }
@@ -89,7 +89,7 @@ func TestAckedIsNotWritten(t *testing.T) {
 	if _, err := client.Write(make([]byte, size)); err != nil { // which nobody reads
 		t.Fatal(err)
 	}
-	if n, ok := Acked(client); !ok || n >= size {
+	if n, ok := Bytes(client); !ok || n >= size {
 		t.Errorf("%d of %d bytes acknowledged, %v; want less, as nobody reads", n, size, ok)
 	}
 }
@@ -102,11 +102,11 @@ func TestAckedByTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if n, ok := Acked(c); ok {
+	if n, ok := Bytes(c); ok {
 		t.Errorf("%d bytes acknowledged on a connection that does not tell", n)
 	}
 	for _, conn := range []net.Conn{telling{c}, wrapped{telling{c}}} {
-		if n, ok := Acked(conn); n != 42 || !ok {
+		if n, ok := Bytes(conn); n != 42 || !ok {
 			t.Errorf("%T: %d, %v; want what it tells", conn, n, ok)
 		}
 	}
