@@ -94,7 +94,7 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 		return nil, &Error{Outcome: Failed, Err: err}
 	}
 	call := &call{
-		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(originOf(req.URL)), kind: c.kind(c.kindOf(req)),
+		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(nethttp.Origin(req.URL)), kind: c.kind(c.kindOf(req)),
 		http: hc, wire: wire{base: hc.Transport, client: c}, repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
 	}
 	if call.wire.base == nil {

@@ -51,7 +51,7 @@ type Client struct {
 
 	mu struct {
 		sync.Mutex
-		origins  map[originKey]*origin
+		origins  map[string]*origin
 		kinds    map[kindKey]*kind
 		stopping context.Context // done once Stop was called
 		stop     context.CancelCauseFunc
@@ -151,11 +151,7 @@ func (c *Client) repeatable(req *http.Request) bool {
 	if c.Repeatable != nil {
 		return c.Repeatable(req)
 	}
-	switch methodOf(req) {
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
-		return true
-	}
-	return nethttp.HasKey(req) // as net/http has it
+	return nethttp.Idempotent(req.Method) || nethttp.HasKey(req) // as net/http has it
 }
 
 func (c *Client) observe(e Event) {

@@ -817,7 +817,7 @@ func TestRequestIsNotChanged(t *testing.T) {
 func TestOriginsAreBounded(t *testing.T) {
 	c := &Client{}
 	for i := range 3 * maxOrigins {
-		c.origin(originKey{"http", "h", string(rune(i + 1))})
+		c.origin("http://" + string(rune(i+1)))
 	}
 	if len(c.mu.origins) > maxOrigins {
 		t.Errorf("%d origins are kept", len(c.mu.origins))

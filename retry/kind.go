@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 const (
@@ -38,8 +40,7 @@ func (c *Client) kindOf(req *http.Request) kindKey {
 		return sha256.Sum256([]byte(c.Key(req)))
 	}
 	var b strings.Builder
-	o := originOf(req.URL)
-	for _, part := range [...]string{o.scheme, o.host, o.port, methodOf(req)} {
+	for _, part := range [...]string{nethttp.Origin(req.URL), methodOf(req)} {
 		b.WriteString(part)
 		b.WriteByte(0)
 	}

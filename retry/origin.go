@@ -1,33 +1,10 @@
 package retry
 
-import (
-	"net/url"
-	"strings"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // maxOrigins bounds what a Client remembers. To forget an origin costs little: its next
 // misconfigured call is final, its next three large bodies wait for a 100 Continue.
 const maxOrigins = 1024
-
-// originKey is an origin as RFC 6454 defines it: scheme, host and port.
-type originKey struct{ scheme, host, port string }
-
-func originOf(u *url.URL) originKey {
-	if u == nil {
-		return originKey{}
-	}
-	key := originKey{strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()}
-	if key.port == "" {
-		switch key.scheme {
-		case "http":
-			key.port = "80"
-		case "https":
-			key.port = "443"
-		}
-	}
-	return key
-}
 
 // origin is what the calls of one Client to one origin know together.
 type origin struct {
@@ -36,7 +13,7 @@ type origin struct {
 	protocol       atomic.Int32 // the major version of HTTP in the last answer; 0: there was none
 }
 
-func (c *Client) origin(key originKey) *origin {
+func (c *Client) origin(key string) *origin {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return remembered(&c.mu.origins, key, maxOrigins)

@@ -21,7 +21,7 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	case len(via) >= maxRedirects,
 		methodOf(next) != methodOf(first),
 		hasBody(first) && !hasBody(next),
-		!c.mayLeave(first) && originOf(next.URL) != originOf(first.URL):
+		!c.mayLeave(first) && nethttp.Origin(next.URL) != nethttp.Origin(first.URL):
 		return http.ErrUseLastResponse
 	}
 	if check := c.httpClient().CheckRedirect; check != nil {
@@ -69,7 +69,7 @@ func (c *call) redirectAdvice(resp *http.Response) string {
 		return advice
 	}
 	switch n := redirects(resp); {
-	case originOf(to) != originOf(resp.Request.URL) && !c.client.mayLeave(c.req):
+	case nethttp.Origin(to) != nethttp.Origin(resp.Request.URL) && !c.client.mayLeave(c.req):
 		return advice + ", another origin, which is not followed: send there"
 	case !keeps:
 		return advice + ": following would drop the body or change the method, so send there"
@@ -112,7 +112,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if req.Response != nil {
 		w.first.unprocessed() // what is answered by a redirect is not
-		w.origin = w.client.origin(originOf(req.URL))
+		w.origin = w.client.origin(nethttp.Origin(req.URL))
 		w.first.origin = w.origin
 		req = w.first.watchHop(req)
 	}
@@ -149,9 +149,9 @@ func strayed(req *http.Request) bool {
 	if req.Response == nil {
 		return false
 	}
-	to := originOf(req.URL)
+	to := nethttp.Origin(req.URL)
 	for r := req; r.Response != nil && r.Response.Request != nil; {
-		if r = r.Response.Request; originOf(r.URL) != to {
+		if r = r.Response.Request; nethttp.Origin(r.URL) != to {
 			return true
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -385,14 +384,7 @@ func (t *Transport) key(req *http.Request) string {
 	if t.Key != nil {
 		return t.Key(req)
 	}
-	scheme, host := strings.ToLower(req.URL.Scheme), strings.ToLower(req.URL.Host)
-	switch scheme {
-	case "http":
-		host = strings.TrimSuffix(host, ":80")
-	case "https":
-		host = strings.TrimSuffix(host, ":443")
-	}
-	return scheme + "://" + strings.TrimSuffix(host, ":")
+	return nethttp.Origin(req.URL)
 }
 
 func closeBody(req *http.Request) {

@@ -26,6 +26,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/outfile"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
@@ -324,7 +325,7 @@ func (f *sendFlags) options() (o send.Options, err error) {
 	if o.Network, err = f.network(); err != nil {
 		return o, err
 	}
-	if err := send.CheckMethod(strings.ToUpper(f.method)); err != nil {
+	if err := nethttp.CheckMethod(strings.ToUpper(f.method)); err != nil {
 		return o, fmt.Errorf("--method: %w", err)
 	}
 	if f.form != "" && (f.contentType != "" || o.Header.Get("Content-Type") != "") {

@@ -1,4 +1,5 @@
-// Package nethttp knows when net/http sends a request again by itself, and what it says in texts only.
+// Package nethttp holds what several packages need to know of HTTP and of net/http: origins, properties of methods, when
+// net/http sends a request again by itself, and which errors it tells apart by their texts only.
 package nethttp
 
 import (

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -234,7 +235,7 @@ func (r *run) doubted(it source.Item) (server, item bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.servers[originOf(it.URL)]
+	s := r.servers[nethttp.OriginOf(it.URL)]
 	if s == nil || s.gone != nil || r.order.letAll || !s.alike.many() {
 		return false, false
 	}

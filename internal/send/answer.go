@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // readAnswer reads an answer to its end, within bounds, closes it, and returns its beginning. Cut says that more follows.
@@ -107,5 +109,5 @@ func leadsAway(resp *http.Response) bool {
 		return false
 	}
 	to, err := resp.Location()
-	return err == nil && originOf(to.String()) != originOf(resp.Request.URL.String())
+	return err == nil && nethttp.OriginOf(to.String()) != nethttp.OriginOf(resp.Request.URL.String())
 }

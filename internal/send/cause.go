@@ -289,7 +289,7 @@ func (n Network) alertCause(at *url.URL, who string, err error) (text string, fa
 		switch {
 		case !n.certified():
 			return who + demandsCertificate, true
-		case n.CertificateOrigin != "" && n.CertificateOrigin != originOf(at.Scheme+"://"+at.Host):
+		case n.CertificateOrigin != "" && n.CertificateOrigin != nethttp.OriginOf(at.Scheme+"://"+at.Host):
 			return fmt.Sprintf("%s requires a client certificate, and --cert is used for %s only", who, n.CertificateOrigin), true
 		}
 		return who + refusesCertificate, true

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // connections is the transport that does the sending. It keeps its connections in several pools: one for requests that
@@ -33,7 +35,7 @@ func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := &c.network
 	key := poolKey{unused: n.idleTimeout()}
 	if n.CertificateOrigin != "" && n.certified() && req.URL.Scheme == "https" {
-		key.foreign = originOf(req.URL.Scheme+"://"+req.URL.Host) != n.CertificateOrigin
+		key.foreign = nethttp.OriginOf(req.URL.Scheme+"://"+req.URL.Host) != n.CertificateOrigin
 	}
 	if n.Unrepeatable == nil || !n.Unrepeatable(req) {
 		resp, err := c.pool(key).RoundTrip(req)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -26,7 +27,7 @@ func exposed(to string, h http.Header, certificate bool) string {
 	if !strings.EqualFold(scheme, "http") {
 		return ""
 	}
-	origin := originOf(to)
+	origin := nethttp.OriginOf(to)
 	if u, err := url.Parse(origin); err != nil || loopback(u.Hostname()) {
 		return ""
 	}

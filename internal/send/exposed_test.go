@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 func TestExposed(t *testing.T) {
@@ -44,7 +45,7 @@ func TestExposed(t *testing.T) {
 			t.Errorf("%s with %v: %q, want %q", row.to, row.header, got, row.says)
 		}
 		if strings.Contains(row.to, "://") {
-			o.HeaderOrigin, o.To = originOf(row.to), "items.ndjson"
+			o.HeaderOrigin, o.To = nethttp.OriginOf(row.to), "items.ndjson"
 			if got := o.Exposed(); (got == "") != (row.says == "") && row.header != nil {
 				t.Errorf("from a manifest, for %s: %q", row.to, got)
 			}

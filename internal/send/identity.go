@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -46,7 +47,7 @@ func identityOf(it source.Item) identity {
 	// What was left out may have been all that told two files apart. With the
 	// path they stay two, and the worst is that a file is sent again from
 	// elsewhere.
-	if signed || manyItems(it.Method) {
+	if signed || nethttp.SharesURL(it.Method) {
 		if it.Key != "" {
 			b = append(b, 'k')
 			b = appendField(b, it.Key)
@@ -57,12 +58,6 @@ func identityOf(it source.Item) identity {
 		}
 	}
 	return sha256.Sum256(b)
-}
-
-// manyItems reports whether requests of a method may all go to one URL and still
-// be different items.
-func manyItems(method string) bool {
-	return method == http.MethodPost || method == http.MethodPatch
 }
 
 // appendField puts the length before a text, so that no two lists of texts look
@@ -310,7 +305,7 @@ func fingerprintOf(it source.Item) journal.Fingerprint {
 
 // headerOf returns the line's headers where they may change while the identity stays; nil if there are none.
 func headerOf(it source.Item) []byte {
-	if it.Key != "" || manyItems(it.Method) {
+	if it.Key != "" || nethttp.SharesURL(it.Method) {
 		return nil
 	}
 	return appendHeader(nil, it.Header)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -94,7 +95,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	if r.takeAside(j) {
 		return nil
 	}
-	if err := CheckMethod(j.item.Method); err != nil {
+	if err := nethttp.CheckMethod(j.item.Method); err != nil {
 		r.done(j, report.Item{Status: report.Failed, Error: err.Error()})
 		return nil
 	}
@@ -329,14 +330,4 @@ func (r *run) report(j *job, out report.Item) {
 	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {
 		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
 	}
-}
-
-// CheckMethod returns an error for a method whose requests have no body, or none
-// that means anything (RFC 9110, section 9.3).
-func CheckMethod(method string) error {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodConnect, http.MethodTrace:
-		return fmt.Errorf("%s carries no file: use PUT, POST or PATCH", method)
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -27,7 +28,7 @@ func TestAcceptanceCountsFromSending(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key, sent := originOf(it.URL), time.Now()
+			key, sent := nethttp.OriginOf(it.URL), time.Now()
 			r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req, Token: sent})
 			time.Sleep(time.Second)
 			r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: req, Status: http.StatusOK, Latency: time.Second})
@@ -52,7 +53,7 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 		r := newRun(w.Options)
 		defer func() { _ = r.pool.Drain(w.Context()) }()
 		for it := range w.Source.Items() {
-			key := originOf(it.URL)
+			key := nethttp.OriginOf(it.URL)
 			send := func() *http.Request {
 				j := &job{item: it}
 				req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{}, j), it.Method, it.URL, nil)

@@ -2,10 +2,9 @@ package send
 
 import (
 	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -18,14 +17,14 @@ func (o Options) Identified() bool { return len(o.Header) > 0 || o.Network.certi
 // to guess.
 func HeaderOrigin(to string, lines *source.Source) (string, error) {
 	if to != "" {
-		return originOf(to), nil
+		return nethttp.OriginOf(to), nil
 	}
 	var home string
 	for it, err := range lines.Items() {
 		if err != nil {
 			continue // it is reported when its turn comes
 		}
-		origin := originOf(it.URL)
+		origin := nethttp.OriginOf(it.URL)
 		switch {
 		case home == "":
 			home = origin
@@ -37,25 +36,10 @@ func HeaderOrigin(to string, lines *source.Source) (string, error) {
 	return home, nil
 }
 
-// originOf returns scheme, host and port of a URL or of a template, as in RFC 6454.
-func originOf(rawURL string) string {
-	scheme, rest, _ := strings.Cut(rawURL, "://")
-	host := rest
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		host = rest[:i]
-	}
-	host = host[strings.LastIndexByte(host, '@')+1:]
-	u := url.URL{Scheme: strings.ToLower(scheme), Host: strings.ToLower(host)}
-	if port := u.Port(); port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
-		u.Host = strings.TrimSuffix(u.Host, ":"+port)
-	}
-	return u.String()
-}
-
 // foreign reports whether an item goes to a server that must not see what was
 // given for all, and says so the first time.
 func (r *run) foreign(it source.Item) bool {
-	if r.HeaderOrigin == "" || originOf(it.URL) == r.HeaderOrigin {
+	if r.HeaderOrigin == "" || nethttp.OriginOf(it.URL) == r.HeaderOrigin {
 		return false
 	}
 	r.toldForeign.Do(func() {

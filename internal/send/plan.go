@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -71,7 +72,7 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 				return left, err
 			}
 		}
-		err = CheckMethod(it.Method)
+		err = nethttp.CheckMethod(it.Method)
 		switch {
 		case d == unasked:
 			left.Unasked++
@@ -93,7 +94,7 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 			continue
 		}
 		if len(past.waits) > 0 {
-			origin := originOf(it.URL)
+			origin := nethttp.OriginOf(it.URL)
 			wait, ok := past.waits[origin]
 			if ok && !named[origin] {
 				named[origin] = true
@@ -125,7 +126,7 @@ func (o Options) planPartial(r *journal.Reader) (left Left, err error) {
 	}
 	waits, err := r.Waits()
 	for _, w := range waits {
-		if w.Origin == originOf(o.To) {
+		if w.Origin == nethttp.OriginOf(o.To) {
 			left.Waits = append(left.Waits, w)
 		}
 	}

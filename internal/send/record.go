@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 )
@@ -63,19 +64,13 @@ func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // repeatable reports whether it does no harm if the item is processed twice.
 func (o *Options) repeatable(method string) bool {
-	return idempotent(method) || o.Idempotency.Header != ""
-}
-
-// idempotent reports whether a method is idempotent by RFC 9110, section 9.2.2. A method that is not in there
-// counts as not idempotent.
-func idempotent(method string) bool {
-	return method == http.MethodPut || method == http.MethodDelete || method == http.MethodOptions
+	return nethttp.Idempotent(method) || o.Idempotency.Header != ""
 }
 
 // harmless reports whether a request may be sent again whenever, whatever became of it: not
 // if that depends on the age of a key, nor if the answer then would be another.
 func (o *Options) harmless(method string) bool {
-	return !o.NoOverwrite && idempotent(method)
+	return !o.NoOverwrite && nethttp.Idempotent(method)
 }
 
 // changed notes that a job's file is another one now. What is known of the old content, its key
@@ -121,7 +116,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 // tooOld reports whether the server may have forgotten the key that the job was first
 // sent with, or nobody knows whether it has. The run before ended at last; if zero, there was none.
 func (o *Options) tooOld(j *job, last time.Time) bool {
-	if o.Idempotency.Header == "" || idempotent(j.item.Method) {
+	if o.Idempotency.Header == "" || nethttp.Idempotent(j.item.Method) {
 		return false
 	}
 	now := time.Now().Round(0)
@@ -246,7 +241,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		return retry.Verdict{}
 	}
 	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
-		if !j.doubt && !idempotent(j.item.Method) {
+		if !j.doubt && !nethttp.Idempotent(j.item.Method) {
 			j.doubt, j.keyTaken = true, true // by a request that net/http, or a run with another journal, has sent
 		}
 		if j.conflicts++; j.conflicts < mostConflicts || resp.Header.Get("Retry-After") != "" {

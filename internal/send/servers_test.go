@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -47,7 +48,7 @@ func TestItemsAsideAreBounded(t *testing.T) {
 		r.order.refused = make([]source.Item, maxAside)
 		r.mu.Lock()
 		r.serverLocked("http://other.example") // of one server alone the newest item would be tried
-		s := r.serverLocked(originOf(it.URL))
+		s := r.serverLocked(nethttp.OriginOf(it.URL))
 		s.alike = alike{row: manyAlike, status: http.StatusForbidden, dir: "d"}
 		r.mu.Unlock()
 		r.doubting.Store(true)

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -94,7 +96,7 @@ type expectation struct {
 // a template with a variable, which several denies, or ends in the file's name or
 // the item's key.
 func verifiable(it source.Item, several bool) bool {
-	if !manyItems(it.Method) || !several {
+	if !nethttp.SharesURL(it.Method) || !several {
 		return true
 	}
 	u, err := url.Parse(it.URL)
@@ -122,7 +124,7 @@ func (o *Options) CheckVerify() error {
 			}
 		}
 	}
-	if n == 0 && !(o.Found.Partial && manyItems(o.Source.Method())) {
+	if n == 0 && !(o.Found.Partial && nethttp.SharesURL(o.Source.Method())) {
 		return nil
 	}
 	advice := "put {name} or {path} into --to"
@@ -134,7 +136,7 @@ func (o *Options) CheckVerify() error {
 
 // controlsLocked returns the controls for an item; nil if there are too many servers. It requires that mu is held.
 func (v *verifier) controlsLocked(it source.Item) *controls {
-	key := it.Method + " " + originOf(it.URL)
+	key := it.Method + " " + nethttp.OriginOf(it.URL)
 	c := v.controls[key]
 	if c == nil && len(v.controls) < maxServers {
 		if v.controls == nil {
@@ -149,7 +151,7 @@ func (v *verifier) controlsLocked(it source.Item) *controls {
 // delivered records an item that was accepted and whose URL is its own. A few for
 // each server and method are remembered, each with the header that it is asked for with.
 func (v *verifier) delivered(it source.Item, header func() http.Header) {
-	if !manyItems(it.Method) || it.Size == 0 {
+	if !nethttp.SharesURL(it.Method) || it.Size == 0 {
 		return // an empty answer would prove nothing
 	}
 	v.mu.Lock()
@@ -178,16 +180,16 @@ func (v *verifier) check(ctx context.Context, it source.Item, header http.Header
 	switch {
 	case err != nil:
 		return cannotTell, "", err
-	case f.verdict == there && it.Size == 0 && manyItems(it.Method) && !v.keeps(ctx, it):
+	case f.verdict == there && it.Size == 0 && nethttp.SharesURL(it.Method) && !v.keeps(ctx, it):
 		return cannotTell, "an empty answer is all there is to compare", nil
-	case f.verdict == there && it.Size > 0 && manyItems(it.Method):
+	case f.verdict == there && it.Size > 0 && nethttp.SharesURL(it.Method):
 		v.proven(it)
 		return there, f.note, nil
 	case f.verdict != absent:
 		return f.verdict, f.note, nil
 	case time.Since(want.ended) < v.settle:
 		return cannotTell, "nothing is there yet, and the server may still be at work on it", nil
-	case manyItems(it.Method) && !v.keeps(ctx, it):
+	case nethttp.SharesURL(it.Method) && !v.keeps(ctx, it):
 		return cannotTell, fmt.Sprintf("nothing is there, but the server may keep what it gets by %s at another URL", it.Method), nil
 	}
 	return absent, f.note, nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 const (
@@ -32,7 +33,7 @@ func (r *run) obey(j *job) {
 	if len(r.waits) == 0 && !r.Source.OwnURLs() {
 		return
 	}
-	origin := originOf(j.item.URL)
+	origin := nethttp.OriginOf(j.item.URL)
 	wait, ok := r.waits[origin]
 	now := time.Now()
 	r.mu.Lock()

@@ -36,9 +36,6 @@ func checkMethod(m string) error {
 	if !token(m) {
 		return fmt.Errorf("%s is no HTTP method", printable(m))
 	}
-	if m == http.MethodConnect || m == http.MethodTrace {
-		return fmt.Errorf("the method %s cannot carry a file: use PUT, POST or PATCH", m)
-	}
 	return nil
 }
 

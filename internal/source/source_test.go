@@ -269,7 +269,6 @@ func TestNewRefuses(t *testing.T) {
 		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{nmae}")}, "unknown variable {nmae}"},
 		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{key}")}, "unknown variable {key}"},
 		{Options{Paths: []string{"a.csv"}, Template: path, Method: "P UT"}, `"P UT" is no HTTP method`},
-		{Options{Paths: []string{"a.csv"}, Template: path, Method: "connect"}, "cannot carry a file"},
 		{Options{Paths: []string{"d"}, Template: path, Exclude: []string{"[a"}}, "exclude"},
 		{Options{Paths: []string{"d"}, Template: path, Exclude: []string{""}}, "exclude"},
 		{Options{Paths: []string{"a.csv"}, Manifest: "a.csv", Template: path}, "either"},
