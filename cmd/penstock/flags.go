@@ -116,7 +116,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	complete(cmd, "progress", "auto", "bar", "line", "json", "none")
 	complete(cmd, "log-format", "text", "json")
 	complete(cmd, "if-running", "fail", "skip", "wait")
-	complete(cmd, "only", states...)
+	complete(cmd, "only", "failed", "unknown", "deferred", "delivered", "skipped")
 	complete(cmd, "key-format", "quoted", "bare")
 	complete(cmd, "concurrency", "auto")
 	complete(cmd, "method", "PUT", "POST", "PATCH")

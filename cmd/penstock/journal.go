@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
@@ -208,9 +209,9 @@ func read(r *journal.Reader) (s shown, err error) {
 		return s, err
 	}
 	s.runs = s.runs[max(0, len(s.runs)-shownRuns):]
-	ended := []journal.State{journal.Failed, journal.Unknown, journal.Deferred}
+	ended := []item.Fate{item.Failed, item.Unknown, item.Deferred}
 	if !s.Running {
-		ended = append(ended, journal.InFlight)
+		ended = append(ended, item.InFlight)
 	}
 	tally := report.NewTally(time.Time{})
 	for it, err := range r.Items(ended...) {
@@ -287,11 +288,11 @@ func (s shown) json() any {
 		Version    string     `json:"version"`
 	}
 	type errorJSON struct {
-		Status     report.Status `json:"status"`
-		HTTPStatus int           `json:"http_status"`
-		Count      int64         `json:"count"`
-		Path       string        `json:"path"` // an example
-		Error      string        `json:"error"`
+		Status     item.Fate `json:"status"`
+		HTTPStatus int       `json:"http_status"`
+		Count      int64     `json:"count"`
+		Path       string    `json:"path"` // an example
+		Error      string    `json:"error"`
 	}
 	v := struct {
 		journalJSON
@@ -328,7 +329,7 @@ flight when its run was cut off is unknown.
 		Args:              oneJournal,
 		ValidArgsFunction: completeJournals,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			states, err := readStates(only)
+			states, err := selected(only, "delivered, failed, unknown or deferred", item.Skipped)
 			if err != nil {
 				return usageError(err)
 			}
@@ -357,32 +358,27 @@ flight when its run was cut off is unknown.
 	return cmd
 }
 
-var journalStates = []journal.State{journal.Delivered, journal.Failed, journal.Unknown, journal.Deferred, journal.InFlight}
+var journalStates = []item.Fate{item.Delivered, item.Failed, item.Unknown, item.Deferred, item.InFlight}
 
-// readStates reads names of states; none means all.
-func readStates(names []string) (read []journal.State, err error) {
+// selected returns the fates that are selected by these names, but not that one.
+func selected(names []string, use string, but item.Fate) (fates []item.Fate, err error) {
 	for _, name := range names {
-		switch strings.TrimSpace(name) {
-		case "delivered":
-			read = append(read, journal.Delivered)
-		case "failed":
-			read = append(read, journal.Failed)
-		case "unknown":
-			read = append(read, journal.Unknown, journal.InFlight)
-		case "deferred":
-			read = append(read, journal.Deferred)
-		default:
-			return nil, fmt.Errorf("--only %q: use delivered, failed, unknown or deferred", name)
+		of := item.Select(strings.TrimSpace(name))
+		if of == nil || of[0] == but {
+			return nil, fmt.Errorf("--only %q: use %s", name, use)
+		}
+		if !slices.Contains(fates, of[0]) {
+			fates = append(fates, of...)
 		}
 	}
-	return read, nil
+	return fates, nil
 }
 
 // line is an item as in the results of a run.
 func line(it journal.Item) report.Item {
-	status := report.Status(it.State.String())
-	if it.State == journal.InFlight { // which is no status of results
-		status, it.Error = report.Unknown, "it was in flight, and what became of it was not noted"
+	status := it.State
+	if it.State == item.InFlight { // which is no status of results
+		status, it.Error = item.Unknown, "it was in flight, and what became of it was not noted"
 	}
 	seconds := 0.0
 	if !it.First.IsZero() {

@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite"
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 )
 
@@ -40,7 +41,7 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 		Path: ts.MkAbs(args[0]), Target: run.Target, Method: run.Method, Command: run.Command, Version: run.Version, Started: run.Started,
 	})
 	ts.Check(err)
-	for n := uint64(j.Earlier().Counts[journal.Delivered]); lines.Scan(); n++ {
+	for n := uint64(j.Earlier().Counts[item.Delivered]); lines.Scan(); n++ {
 		var it struct {
 			Path, Rel, URL, Method, Key, Status, Error string
 			HTTPStatus                                 int `json:"http_status"`
@@ -49,7 +50,7 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 			First, Last                                time.Time
 		}
 		ts.Check(json.Unmarshal(lines.Bytes(), &it))
-		state, err := journal.ParseState(it.Status)
+		state, err := item.Parse(it.Status)
 		ts.Check(err)
 		j.Put(journal.Item{
 			ID: n, Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, State: state, HTTPStatus: it.HTTPStatus,

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/send"
@@ -30,6 +31,7 @@ type rememberFlags struct {
 	again          time.Time
 	resendUnknown  bool
 	only           []string
+	fates          []item.Fate // that these select
 	from           string
 	idempotent     string
 	keyFormat      string
@@ -39,9 +41,6 @@ type rememberFlags struct {
 
 	path string // of the journal, once it is known
 }
-
-// states that --only knows, as results files spell them.
-var states = []string{"failed", "unknown", "deferred", "delivered", "skipped"}
 
 func (f *rememberFlags) check() error {
 	switch {
@@ -56,18 +55,15 @@ func (f *rememberFlags) check() error {
 	case f.from != "" && len(f.only) == 0:
 		return errors.New("--from needs --only: say which of its items to send, such as --only failed,unknown")
 	}
-	for _, s := range f.only {
-		if !slices.Contains(states, s) {
-			return fmt.Errorf("--only %q: use failed, unknown, deferred or delivered, or skipped where results say what there is to send", s)
-		}
-	}
-	return nil
+	var err error
+	f.fates, err = selected(f.only, "failed, unknown, deferred or delivered, or skipped where results say what there is to send", item.None)
+	return err
 }
 
 // options fills in what the flags say.
 func (f *rememberFlags) options(o *send.Options) {
-	o.Again, o.ResendUnknown = f.again, f.resendUnknown || slices.Contains(f.only, "unknown")
-	if slices.Contains(f.only, "delivered") && o.Again.IsZero() {
+	o.Again, o.ResendUnknown = f.again, f.resendUnknown || slices.Contains(f.fates, item.Unknown)
+	if slices.Contains(f.fates, item.Delivered) && o.Again.IsZero() {
 		o.Again = time.Now()
 	}
 	o.Verify, o.Digest, o.NoOverwrite = f.verify, f.digest, f.noOverwrite
@@ -133,19 +129,6 @@ func (f *rememberFlags) open(ctx context.Context, o journal.Options, stderr io.W
 	return j, words, nil
 }
 
-// selected are the states that --only names.
-func (f *rememberFlags) selected() (only []journal.State) {
-	for _, s := range []journal.State{journal.Failed, journal.Unknown, journal.Deferred, journal.Delivered} {
-		if slices.Contains(f.only, s.String()) {
-			only = append(only, s)
-			if s == journal.Unknown {
-				only = append(only, journal.InFlight) // of a run that was cut off
-			}
-		}
-	}
-	return only
-}
-
 // readTime reads the value of --again: an instant, or "now".
 func readTime(_ time.Time, s string) (time.Time, error) {
 	if s == "now" {
@@ -199,10 +182,10 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 		if path == "" {
 			return usageError(errors.New("--only goes by the journal, and there is none: give --job, or the results of the run with --from"))
 		}
-		if slices.Contains(f.only, "skipped") {
+		if slices.Contains(f.fates, item.Skipped) {
 			return usageError(errors.New("--only skipped goes by results: the journal has those as delivered; give the results with --from"))
 		}
-		o.Only = f.selected()
+		o.Only = f.fates
 	}
 	if err := f.known(path, *o); err != nil || f.dryRun {
 		return err

@@ -152,7 +152,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 		Paths: paths, Stdin: cmd.InOrStdin(), Null: f.null, Manifest: f.manifest, Exclude: f.exclude,
 		Hidden: f.hidden, Follow: f.follow, MinAge: f.minAge, Template: template, Method: f.method,
 		Written: []string{f.results, f.report}, Read: []string{f.headerFile, f.bearerFile, f.cacert, f.cert, f.key},
-		Only: f.only, From: f.from, KeyHeader: f.idempotent, OnLeftOut: left.add, ShownURLs: shown,
+		Only: f.fates, From: f.from, KeyHeader: f.idempotent, OnLeftOut: left.add, ShownURLs: shown,
 	})
 	if err != nil {
 		return usageError(err)

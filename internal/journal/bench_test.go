@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func example(i int) Item {
@@ -16,7 +18,7 @@ func example(i int) Item {
 		ID: mix(uint64(i)), Method: "PUT", Path: fmt.Sprintf("data/part-%04d/file-%08d.json", i/1000, i),
 		URL:         fmt.Sprintf("https://api.example.com/v1/files/part-%04d/file-%08d.json", i/1000, i),
 		Fingerprint: Fingerprint{int64(i), time.Unix(1700000000, int64(i)), 1},
-		State:       Delivered, Attempts: 1, First: time.Unix(1700000000, 0), Last: time.Unix(1700000001, 0), HTTPStatus: 201,
+		State:       item.Delivered, Attempts: 1, First: time.Unix(1700000000, 0), Last: time.Unix(1700000001, 0), HTTPStatus: 201,
 	}
 }
 
@@ -112,7 +114,7 @@ func BenchmarkClaim(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		if c := j.Claim(mix(uint64(i%1e6)), Fingerprint{}); c.State != Delivered {
+		if c := j.Claim(mix(uint64(i%1e6)), Fingerprint{}); c.State != item.Delivered {
 			b.Fatal(c)
 		}
 	}

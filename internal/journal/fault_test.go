@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // What cannot be opened says which file, what is wrong and what to do, and is left as it was.
@@ -140,7 +142,7 @@ func TestLeftovers(t *testing.T) {
 	os.WriteFile(crash+"-wal", wal, 0o600)
 	equal(t, "read after a crash", all(t, crash), []Item{full(1)})
 	j = mustOpen(t, crash)
-	if e := j.Earlier(); e.Runs != 1 || !e.Killed || e.Counts[Failed] != 1 {
+	if e := j.Earlier(); e.Runs != 1 || !e.Killed || e.Counts[item.Failed] != 1 {
 		t.Errorf("%+v", e)
 	}
 	mustClose(t, j)
@@ -346,8 +348,8 @@ func TestTwoRows(t *testing.T) {
 	}
 	mustClose(t, j)
 	j = mustOpen(t, path)
-	equal(t, "counts", j.Earlier().Counts, map[State]int64{Delivered: 1})
-	equal(t, "claim", j.Claim(1, full(1).Fingerprint), Claim{State: Delivered, Same: true})
+	equal(t, "counts", j.Earlier().Counts, map[item.Fate]int64{item.Delivered: 1})
+	equal(t, "claim", j.Claim(1, full(1).Fingerprint), Claim{State: item.Delivered, Same: true})
 	mustPut(t, j, full(2))
 	mustClose(t, j)
 	if items := all(t, path); len(items) != 3 || items[2].ID != 2 {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // Whatever is in the files, a journal opens and works, or fails with an error that names it.
@@ -100,7 +102,7 @@ func FuzzOpen(f *testing.F) {
 			check("Close", j.Close(0))
 		}
 		look()
-		_, err = Forget(path, func(it Item) bool { return it.State == Failed })
+		_, err = Forget(path, func(it Item) bool { return it.State == item.Failed })
 		check("Forget", err)
 	})
 }
@@ -120,14 +122,14 @@ func FuzzItem(f *testing.F) {
 			it.Size = int64(len(p)) ^ n ^ 1 // a nil digest leaves that of the same fingerprint
 		}
 		it.Doubt = n%2 == 0
-		mustPut(t, j, Item{ID: id, Fingerprint: Fingerprint{Size: ^it.Size}, State: Deferred})
+		mustPut(t, j, Item{ID: id, Fingerprint: Fingerprint{Size: ^it.Size}, State: item.Deferred})
 		mustPut(t, j, it)
 		got, err := j.Load(id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "item", got, it)
-		if c := j.Claim(id, it.Fingerprint); c.State != Failed || !c.Same {
+		if c := j.Claim(id, it.Fingerprint); c.State != item.Failed || !c.Same {
 			t.Errorf("%+v", c)
 		}
 	})

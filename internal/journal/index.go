@@ -1,6 +1,10 @@
 package journal
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/penstock/penstock/internal/item"
+)
 
 // index finds the row of an item: an open-addressing table with linear probing, of 24 bytes an entry. It is cut into
 // shards, so that growing copies a small part at a time and never holds two whole tables.
@@ -26,11 +30,11 @@ const (
 	usedFlag    = 0x80
 )
 
-func (e *indexEntry) n() int64      { return int64(e.meta >> 8) }
-func (e *indexEntry) state() State  { return State(e.meta & stateMask) }
-func (e *indexEntry) claimed() bool { return e.meta&claimedFlag != 0 }
+func (e *indexEntry) n() int64         { return int64(e.meta >> 8) }
+func (e *indexEntry) state() item.Fate { return item.Fate(e.meta & stateMask) }
+func (e *indexEntry) claimed() bool    { return e.meta&claimedFlag != 0 }
 
-func (e *indexEntry) setRow(n int64, print uint64, s State) {
+func (e *indexEntry) setRow(n int64, print uint64, s item.Fate) {
 	e.print = print
 	e.meta = uint64(n)<<8 | e.meta&(claimedFlag|usedFlag) | uint64(s)
 }

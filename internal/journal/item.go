@@ -1,43 +1,11 @@
 package journal
 
 import (
-	"fmt"
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
-
-// State is what became of an item.
-type State uint8
-
-// The states of an item. None is the state of an item that the journal does not have.
-const (
-	None      State = iota
-	InFlight        // a request may be on its way, or was when the run ended
-	Delivered       // the server accepted it
-	Failed          // it was refused, or could not be read
-	Unknown         // it may have been accepted
-	Deferred        // the server wants it later, or the run ended before its turn
-)
-
-var stateNames = [...]string{"", "in_flight", "delivered", "failed", "unknown", "deferred"}
-
-// String returns the state as the file spells it, for instance "in_flight". None is "".
-func (s State) String() string {
-	if int(s) < len(stateNames) {
-		return stateNames[s]
-	}
-	return fmt.Sprintf("State(%d)", uint8(s))
-}
-
-// ParseState is the inverse of [State.String] for all states but None.
-func ParseState(s string) (State, error) {
-	for i, name := range stateNames[1:] {
-		if s == name {
-			return State(i + 1), nil
-		}
-	}
-	return None, fmt.Errorf("journal: no such state: %q", s)
-}
 
 // Fingerprint is what a source file was when it was sent. Two fingerprints are the same when size, place and time are,
 // to the nanosecond. Times before 1678 and after 2262 count as the first and the last instant between.
@@ -57,7 +25,7 @@ type Item struct {
 	Key    string // idempotency key
 	Fingerprint
 	Digest     []byte // SHA-256 of the file; nil if not known
-	State      State
+	State      item.Fate
 	KeyMade    bool      // Key was made by the run, not given
 	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
 	Older      bool      // the server may have the item with another content than this one

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // Options say which journal to open, and what it notes of the run.
@@ -39,14 +41,14 @@ type Earlier struct {
 	Runs   int       // 0: the journal is new
 	Last   time.Time // end of the last run; where it was killed, its last change or its start
 	Killed bool      // the last run did not end by itself
-	Counts map[State]int64
+	Counts map[item.Fate]int64
 }
 
 // Claim is what the journal has of an item.
 type Claim struct {
-	State State // None: it does not have it
-	Same  bool  // the fingerprint is the one on record
-	Twice bool  // this run has claimed the item before
+	State item.Fate // None: it does not have it
+	Same  bool      // the fingerprint is the one on record
+	Twice bool      // this run has claimed the item before
 }
 
 // Journal is an open journal. Its methods are safe for concurrent use.
@@ -264,7 +266,7 @@ func (j *Journal) readIndex(ctx context.Context, size int64) error {
 	}
 	// Rows may have been removed, and the number may be damaged: no row takes less than 48 bytes.
 	j.index = newIndex(min(max(top.Int64, 0), size/48))
-	var counts [Deferred + 1]int64
+	var counts [item.Deferred + 1]int64
 	j.next = 1
 	err := rawRows(ctx, j.conn, selectIndex, func(row []driver.Value) error {
 		n, ok1 := row[0].(int64)
@@ -272,8 +274,8 @@ func (j *Journal) readIndex(ctx context.Context, size int64) error {
 		size, ok3 := row[2].(int64)
 		mtime, ok4 := row[3].(int64)
 		place, ok5 := row[4].(int64)
-		n, s := n>>3, State(n&7)
-		if !ok1 || !ok2 || !ok3 || !ok5 || !ok4 && row[3] != nil || n < j.next || n > maxRow || s == None || s > Deferred {
+		n, s := n>>3, item.Fate(n&7)
+		if !ok1 || !ok2 || !ok3 || !ok5 || !ok4 && row[3] != nil || n < j.next || n > maxRow || s == item.None || s > item.Deferred {
 			return fmt.Errorf("%w: row after %d", errDamaged, j.next-1)
 		}
 		j.next = n + 1
@@ -283,10 +285,10 @@ func (j *Journal) readIndex(ctx context.Context, size int64) error {
 		e.setRow(n, printOf(size, mtime, ok4, uint64(place)), s)
 		return nil
 	})
-	j.earlier.Counts = make(map[State]int64)
+	j.earlier.Counts = make(map[item.Fate]int64)
 	for s, c := range counts {
 		if c > 0 {
-			j.earlier.Counts[State(s)] = c
+			j.earlier.Counts[item.Fate(s)] = c
 		}
 	}
 	return err
@@ -371,7 +373,7 @@ func (j *Journal) Peek(id uint64, f Fingerprint) Claim {
 
 func (e *indexEntry) claim(print uint64) Claim {
 	s := e.state()
-	return Claim{State: s, Same: s != None && e.print == print, Twice: e.claimed()}
+	return Claim{State: s, Same: s != item.None && e.print == print, Twice: e.claimed()}
 }
 
 // Load returns the whole row of an item, from the disk, after what was put before is there. The error is
@@ -384,7 +386,7 @@ func (j *Journal) Load(id uint64) (Item, error) {
 	case j.closed:
 		j.mu.Unlock()
 		return Item{}, ErrClosed
-	case e == nil || e.state() == None:
+	case e == nil || e.state() == item.None:
 		j.mu.Unlock()
 		return Item{}, fmt.Errorf("journal %s: item %016x: %w", j.path, id, fs.ErrNotExist)
 	}
@@ -422,7 +424,7 @@ func (j *Journal) Begin(ctx context.Context, it Item) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	it.State = InFlight
+	it.State = item.InFlight
 	written := make(chan error, 1)
 	if err := j.enqueue(it, true, func(err error) { written <- err }); err != nil {
 		return err
@@ -431,8 +433,8 @@ func (j *Journal) Begin(ctx context.Context, it Item) error {
 }
 
 func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
-	if it.State == None || it.State > Deferred {
-		it.State = Unknown // the state that claims nothing
+	if it.State == item.None || it.State > item.Deferred {
+		it.State = item.Unknown // the state that claims nothing
 	}
 	if it.Last.IsZero() {
 		it.Last = time.Now()
@@ -453,7 +455,7 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 		j.next++
 	}
 	// What became of an item that was begun: a kill meanwhile would leave it in doubt.
-	urgent := begin || x.state() == InFlight
+	urgent := begin || x.state() == item.InFlight
 	x.setRow(n, it.print(), it.State)
 	j.waiting = append(j.waiting, entry{it, n, begin, done})
 	j.rows++

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func TestRowComesBack(t *testing.T) {
@@ -32,8 +34,8 @@ func TestRowComesBack(t *testing.T) {
 	equal(t, "read", all(t, path), []Item{full(7)})
 
 	j = mustOpen(t, path)
-	equal(t, "claimed", j.Claim(7, full(7).Fingerprint), Claim{State: Failed, Same: true})
-	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last, Counts: map[State]int64{Failed: 1}})
+	equal(t, "claimed", j.Claim(7, full(7).Fingerprint), Claim{State: item.Failed, Same: true})
+	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last, Counts: map[item.Fate]int64{item.Failed: 1}})
 }
 
 func TestClaim(t *testing.T) {
@@ -47,7 +49,7 @@ func TestClaim(t *testing.T) {
 	if _, err := j.Load(9); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Load of what was only claimed: %v", err)
 	}
-	mustPut(t, j, Item{ID: 0, Fingerprint: f, State: Delivered})
+	mustPut(t, j, Item{ID: 0, Fingerprint: f, State: item.Delivered})
 	for _, c := range []struct {
 		f    Fingerprint
 		same bool
@@ -60,7 +62,7 @@ func TestClaim(t *testing.T) {
 		{Fingerprint{5, time.Time{}, 7}, false},
 		{Fingerprint{}, false},
 	} {
-		equal(t, "claim", j.Claim(0, c.f), Claim{State: Delivered, Same: c.same, Twice: true})
+		equal(t, "claim", j.Claim(0, c.f), Claim{State: item.Delivered, Same: c.same, Twice: true})
 	}
 }
 
@@ -68,7 +70,7 @@ func TestClaim(t *testing.T) {
 func TestPutReplaces(t *testing.T) {
 	j := mustOpen(t, newPath(t))
 	mustPut(t, j, full(7))
-	bare := Item{ID: 7, Fingerprint: full(7).Fingerprint, State: Deferred, Last: time.UnixMilli(5)}
+	bare := Item{ID: 7, Fingerprint: full(7).Fingerprint, State: item.Deferred, Last: time.UnixMilli(5)}
 	mustPut(t, j, bare)
 	want := bare
 	want.Digest = full(7).Digest
@@ -98,7 +100,7 @@ func TestTimes(t *testing.T) {
 	}
 	j := mustOpen(t, path)
 	for i, tt := range times {
-		mustPut(t, j, Item{ID: uint64(i), Fingerprint: Fingerprint{ModTime: tt.in}, State: Delivered, First: time.UnixMilli(1), Last: time.Date(292000000, 1, 1, 0, 0, 0, 0, time.UTC)})
+		mustPut(t, j, Item{ID: uint64(i), Fingerprint: Fingerprint{ModTime: tt.in}, State: item.Delivered, First: time.UnixMilli(1), Last: time.Date(292000000, 1, 1, 0, 0, 0, 0, time.UTC)})
 	}
 	mustClose(t, j)
 	j = mustOpen(t, path)
@@ -121,7 +123,7 @@ func TestClockJumps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustPut(t, j, Item{ID: 1, State: Delivered, Last: started})
+		mustPut(t, j, Item{ID: 1, State: item.Delivered, Last: started})
 		mustClose(t, j)
 	}
 	j := mustOpen(t, path)
@@ -133,8 +135,8 @@ func TestClockJumps(t *testing.T) {
 func TestKilledRun(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
-	mustPut(t, j, Item{ID: 1, State: InFlight, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC)})
-	mustPut(t, j, Item{ID: 2, State: Delivered, Last: time.UnixMilli(5)})
+	mustPut(t, j, Item{ID: 1, State: item.InFlight, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC)})
+	mustPut(t, j, Item{ID: 2, State: item.Delivered, Last: time.UnixMilli(5)})
 	if _, err := j.conn.ExecContext(context.Background(), "DELETE FROM run WHERE n <> ?", j.run); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +145,7 @@ func TestKilledRun(t *testing.T) {
 	j = mustOpen(t, path)
 	equal(t, "earlier", j.Earlier(), Earlier{
 		Runs: 1, Killed: true, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC),
-		Counts: map[State]int64{InFlight: 1, Delivered: 1},
+		Counts: map[item.Fate]int64{item.InFlight: 1, item.Delivered: 1},
 	})
 }
 
@@ -161,7 +163,7 @@ func TestInstantsOfCommits(t *testing.T) {
 		put := func(rows int, want time.Duration) {
 			for range rows {
 				id++
-				j.Put(Item{ID: id, State: Delivered}, func(err error) {
+				j.Put(Item{ID: id, State: item.Delivered}, func(err error) {
 					if got := time.Since(begin); got != want || err != nil {
 						t.Errorf("a row is committed after %v, %v; want %v", got, err, want)
 					}
@@ -202,7 +204,7 @@ func TestInstantsOfCommits(t *testing.T) {
 				t.Error(err)
 			}
 			ended := time.Now()
-			j.Put(Item{ID: 1001, State: Delivered}, func(error) {
+			j.Put(Item{ID: 1001, State: item.Delivered}, func(error) {
 				if got := time.Since(ended); got != 0 {
 					t.Errorf("what became of an item in flight is committed after %v", got)
 				}
@@ -228,7 +230,7 @@ func TestQueue(t *testing.T) {
 		hold := make(chan struct{})
 		var order []uint64
 		put := func(id uint64) {
-			j.Put(Item{ID: id, State: Delivered}, func(error) { order = append(order, id); <-hold })
+			j.Put(Item{ID: id, State: item.Delivered}, func(error) { order = append(order, id); <-hold })
 		}
 		put(0)
 		synctest.Wait() // the writer is in done, its queue is empty
@@ -275,7 +277,7 @@ func TestAfterClose(t *testing.T) {
 	mustClose(t, j)
 	for range 2*queueSize + 1 {
 		called := false
-		j.Put(Item{ID: 1, State: Delivered}, func(err error) { called = errors.Is(err, ErrClosed) })
+		j.Put(Item{ID: 1, State: item.Delivered}, func(err error) { called = errors.Is(err, ErrClosed) })
 		if !called {
 			t.Fatal("Put: done was not called with ErrClosed")
 		}
@@ -297,7 +299,7 @@ func TestManyWriters(t *testing.T) {
 	for w := range uint64(workers) {
 		wg.Go(func() {
 			for i := range uint64(each) {
-				it := Item{ID: w<<32 | i, State: Delivered}
+				it := Item{ID: w<<32 | i, State: item.Delivered}
 				if i%10 == 0 {
 					if err := j.Begin(t.Context(), it); err != nil {
 						t.Error(err)
@@ -309,7 +311,7 @@ func TestManyWriters(t *testing.T) {
 					}
 				})
 				if i%50 == 0 {
-					if got, err := j.Load(it.ID); err != nil || got.State != Delivered {
+					if got, err := j.Load(it.ID); err != nil || got.State != item.Delivered {
 						t.Error(got, err)
 					}
 				}
@@ -321,7 +323,7 @@ func TestManyWriters(t *testing.T) {
 	if n := dones.Load(); n != workers*each {
 		t.Errorf("%d done", n)
 	}
-	if n := len(all(t, path, Delivered)); n != workers*each {
+	if n := len(all(t, path, item.Delivered)); n != workers*each {
 		t.Errorf("%d rows", n)
 	}
 }
@@ -331,14 +333,14 @@ func TestIndexGrows(t *testing.T) {
 	const n = 20_000
 	for i := range int64(n) {
 		e := x.put(uint64(i) * 64) // ids need not be good hashes
-		if e.state() != None || e.n() != 0 {
+		if e.state() != item.None || e.n() != 0 {
 			t.Fatalf("%d is there already", i)
 		}
-		e.setRow(i+1, uint64(i), State(i%5+1))
+		e.setRow(i+1, uint64(i), item.Fate(i%5+1))
 	}
 	for i := range int64(n) {
 		e := x.get(uint64(i) * 64)
-		if e == nil || e.n() != i+1 || e.print != uint64(i) || e.state() != State(i%5+1) {
+		if e == nil || e.n() != i+1 || e.print != uint64(i) || e.state() != item.Fate(i%5+1) {
 			t.Fatalf("%d: %+v", i, e)
 		}
 		if x.get(uint64(i)*64+1) != nil {
@@ -442,9 +444,9 @@ func TestModel(t *testing.T) {
 			}
 			rows[it.ID] = it
 		}
-		item := func() Item {
+		draw := func() Item {
 			it := Item{
-				ID: id.Draw(t, "id"), Fingerprint: print.Draw(t, "print"), State: State(rapid.IntRange(1, 5).Draw(t, "state")),
+				ID: id.Draw(t, "id"), Fingerprint: print.Draw(t, "print"), State: item.Fate(rapid.IntRange(1, 5).Draw(t, "state")),
 				Attempts: rapid.IntRange(0, 9).Draw(t, "attempts"), Last: time.UnixMilli(rapid.Int64Range(0, 9).Draw(t, "last")),
 			}
 			if rapid.Bool().Draw(t, "digest") {
@@ -458,16 +460,16 @@ func TestModel(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(*rapid.T) {
-				it := item()
+				it := draw()
 				j.Put(it, nil)
 				record(it)
 			},
 			"begin": func(*rapid.T) {
-				it := item()
+				it := draw()
 				if err := j.Begin(context.Background(), it); err != nil {
 					t.Fatal(err)
 				}
-				it.State = InFlight
+				it.State = item.InFlight
 				record(it)
 			},
 			"claim": func(*rapid.T) {
@@ -501,7 +503,7 @@ func TestModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				var want []Item
-				counts := map[State]int64{}
+				counts := map[item.Fate]int64{}
 				for _, id := range order {
 					want = append(want, rows[id])
 					counts[rows[id].State]++

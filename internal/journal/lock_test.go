@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func TestTwoInOneProcess(t *testing.T) {
@@ -105,7 +107,7 @@ func hold(path string) {
 		return
 	}
 	done := make(chan error)
-	j.Put(Item{ID: 1, State: Delivered}, func(err error) { done <- err })
+	j.Put(Item{ID: 1, State: item.Delivered}, func(err error) { done <- err })
 	fmt.Println("put", <-done)
 	time.Sleep(time.Hour) // select {} would be a deadlock to a program without cgo
 }
@@ -142,7 +144,7 @@ func TestOtherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	info, err := r.Info()
-	if err != nil || !info.Running || info.Killed || info.Counts[Delivered] != 1 {
+	if err != nil || !info.Running || info.Killed || info.Counts[item.Delivered] != 1 {
 		t.Errorf("%+v, %v", info, err)
 	}
 	r.Close()
@@ -164,7 +166,7 @@ func TestOtherProcess(t *testing.T) {
 	}
 	r.Close()
 	j := mustOpen(t, path)
-	if e := j.Earlier(); !e.Killed || e.Counts[Delivered] != 1 {
+	if e := j.Earlier(); !e.Killed || e.Counts[item.Delivered] != 1 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -176,7 +178,7 @@ func putUntilKilled(path string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	start := uint64(j.Earlier().Counts[Delivered] + j.Earlier().Counts[InFlight])
+	start := uint64(j.Earlier().Counts[item.Delivered] + j.Earlier().Counts[item.InFlight])
 	for g := range uint64(8) {
 		go func() {
 			for id := start + g; ; id += 8 {
@@ -184,7 +186,7 @@ func putUntilKilled(path string) {
 				if id%16 == g {
 					ack(j.Begin(context.Background(), Item{ID: id, Path: strings.Repeat("p", int(id%500))}))
 				} else {
-					j.Put(Item{ID: id, State: Delivered, Path: strings.Repeat("p", int(id%500))}, ack)
+					j.Put(Item{ID: id, State: item.Delivered, Path: strings.Repeat("p", int(id%500))}, ack)
 				}
 			}
 		}()
@@ -224,7 +226,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("round %d: %+v", round, e)
 		}
 		for id := range acked {
-			if c := j.Peek(id, Fingerprint{}); c.State != Delivered && c.State != InFlight {
+			if c := j.Peek(id, Fingerprint{}); c.State != item.Delivered && c.State != item.InFlight {
 				t.Fatalf("round %d: %d was on disk and is %v", round, id, c.State)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // The test binary is its own child, for what only another process can do.
@@ -83,7 +85,7 @@ func mustPut(t testing.TB, j *Journal, it Item) {
 	}
 }
 
-func all(t rapid.TB, path string, states ...State) []Item {
+func all(t rapid.TB, path string, states ...item.Fate) []Item {
 	t.Helper()
 	r, err := OpenReader(path)
 	if err != nil {
@@ -114,7 +116,7 @@ var mtime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 func full(id uint64) Item {
 	return Item{
 		ID: id, Method: "POST", Path: "/data/a\xff\nb", Rel: "a\xff\nb", URL: "https://h/x?***", Key: `"k"`,
-		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: Failed, Doubt: true, Older: true, KeyMade: true, Attempts: 3,
+		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: item.Failed, Doubt: true, Older: true, KeyMade: true, Attempts: 3,
 		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456), HTTPStatus: 500, Error: "500: \x00 it broke",
 	}
 }

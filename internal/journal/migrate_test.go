@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // version1 is a journal as version 1 of the schema left it.
@@ -74,9 +76,9 @@ func makeVersion(t *testing.T, text string) string {
 // rows1 are the items of version1. Of what was not delivered, the server may have another content.
 var rows1 = []Item{
 	{ID: 1, Method: "PUT", Path: "a", Rel: "a", URL: "https://h/a", Key: "k", Fingerprint: Fingerprint{5, time.Unix(0, 1772366400123456789), 1<<63 + 7}, Digest: []byte{0, 1, 2},
-		State: Delivered, KeyMade: true, Doubt: true, Attempts: 3, First: time.UnixMilli(1700000000123), Last: time.UnixMilli(1700000001456), HTTPStatus: 201},
+		State: item.Delivered, KeyMade: true, Doubt: true, Attempts: 3, First: time.UnixMilli(1700000000123), Last: time.UnixMilli(1700000001456), HTTPStatus: 201},
 	{ID: 2, Method: "PUT", Path: "b", Rel: "b", URL: "https://h/b", Fingerprint: Fingerprint{Size: 6},
-		State: Deferred, Doubt: true, Older: true, Attempts: 1, Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
+		State: item.Deferred, Doubt: true, Older: true, Attempts: 1, Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
 }
 
 // Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this version.
@@ -92,7 +94,7 @@ func testEarlierVersion(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	equal(t, "read", all(t, path), rows1)
-	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[Delivered] != 1 || info.Command != "penstock send" || info.ByResults {
+	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[item.Delivered] != 1 || info.Command != "penstock send" || info.ByResults {
 		t.Errorf("%+v", info)
 	}
 	if r, err := OpenReader(path); err != nil {
@@ -107,8 +109,8 @@ func testEarlierVersion(t *testing.T, text string) {
 		t.Errorf("reading has changed it, %v", err)
 	}
 	j := mustOpen(t, path)
-	equal(t, "claim", j.Claim(1, rows1[0].Fingerprint), Claim{State: Delivered, Same: true})
-	equal(t, "counts", j.Earlier().Counts, map[State]int64{Delivered: 1, Deferred: 1})
+	equal(t, "claim", j.Claim(1, rows1[0].Fingerprint), Claim{State: item.Delivered, Same: true})
+	equal(t, "counts", j.Earlier().Counts, map[item.Fate]int64{item.Delivered: 1, item.Deferred: 1})
 	mustPut(t, j, full(3))
 	mustClose(t, j)
 	equal(t, "migrated", all(t, path), append(rows1[:2:2], full(3)))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func TestForget(t *testing.T) {
@@ -14,12 +16,12 @@ func TestForget(t *testing.T) {
 	j := mustOpen(t, path)
 	for i := range uint64(2000) {
 		it := full(i)
-		it.State = State(i%5 + 1)
+		it.State = item.Fate(i%5 + 1)
 		j.Put(it, nil)
 	}
 	mustClose(t, j)
 	before, _ := os.Stat(path)
-	n, err := Forget(path, func(it Item) bool { return it.State != Delivered })
+	n, err := Forget(path, func(it Item) bool { return it.State != item.Delivered })
 	if n != 1600 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -30,7 +32,7 @@ func TestForget(t *testing.T) {
 	if c := j.Claim(0, full(0).Fingerprint); c != (Claim{}) {
 		t.Errorf("%+v", c)
 	}
-	if c := j.Claim(1, full(1).Fingerprint); c != (Claim{State: Delivered, Same: true}) {
+	if c := j.Claim(1, full(1).Fingerprint); c != (Claim{State: item.Delivered, Same: true}) {
 		t.Errorf("%+v", c)
 	}
 	mustPut(t, j, full(0))

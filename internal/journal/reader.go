@@ -14,6 +14,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // Info is a journal's summary.
@@ -117,7 +119,7 @@ func (r *Reader) info() (info Info, err error) {
 	info.Path = r.path
 	info.Size, _ = diskSize(r.real)
 	info.Running = running(r.real)
-	info.Counts = make(map[State]int64)
+	info.Counts = make(map[item.Fate]int64)
 	rows, err := r.conn.QueryContext(ctx, "SELECT state, count(*) FROM item GROUP BY state")
 	if err != nil {
 		return info, err
@@ -129,8 +131,8 @@ func (r *Reader) info() (info Info, err error) {
 		if err := rows.Scan(&name, &count); err != nil {
 			return info, err
 		}
-		s, err := ParseState(name)
-		if err != nil {
+		s := stateOf(name)
+		if s == item.None {
 			return info, fmt.Errorf("%w: a row has the state %q", errDamaged, name)
 		}
 		info.Counts[s] = count
@@ -172,7 +174,7 @@ var fileSuffixes = []string{"", "-wal", "-shm", "-journal"}
 //
 // It reads a page at a time: a slow consumer does not hold up a run, and a row that changes meanwhile comes in the
 // one way or the other.
-func (r *Reader) Items(states ...State) iter.Seq2[Item, error] {
+func (r *Reader) Items(states ...item.Fate) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for after := int64(0); ; {
 			page, last, err := r.page(after, states)
@@ -195,7 +197,7 @@ func (r *Reader) Items(states ...State) iter.Seq2[Item, error] {
 const pageSize = 500 // rows
 
 // page returns the rows after that one, and the number of the last one. It returns rows beside an error.
-func (r *Reader) page(after int64, states []State) (page []Item, last int64, err error) {
+func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64, err error) {
 	defer guard(&err)()
 	query := "SELECT " + columnsOf(r.version) + " FROM item WHERE n > ?"
 	args := []any{after}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func TestReader(t *testing.T) {
@@ -21,7 +23,7 @@ func TestReader(t *testing.T) {
 	var want []Item
 	for i := range 3*pageSize + 1 {
 		it := full(uint64(i) * 0x9e3779b97f4a7c15)
-		it.State = State(i%5 + 1)
+		it.State = item.Fate(i%5 + 1)
 		j.Put(it, nil)
 		want = append(want, it)
 	}
@@ -35,8 +37,8 @@ func TestReader(t *testing.T) {
 	j = mustOpen(t, path)
 
 	equal(t, "all", all(t, path), want)
-	equal(t, "two states", all(t, path, Failed, Unknown), slices.DeleteFunc(slices.Clone(want), func(it Item) bool { return it.State != Failed && it.State != Unknown }))
-	equal(t, "no state", all(t, path, None), []Item(nil))
+	equal(t, "two states", all(t, path, item.Failed, item.Unknown), slices.DeleteFunc(slices.Clone(want), func(it Item) bool { return it.State != item.Failed && it.State != item.Unknown }))
+	equal(t, "no state", all(t, path, item.None), []Item(nil))
 
 	r, err := OpenReader(path)
 	if err != nil {
@@ -52,7 +54,7 @@ func TestReader(t *testing.T) {
 	if !info.Running || info.Killed || info.Runs != 2 || info.Target != "https://h/{name}" || info.Method != "PUT" || info.Command != "penstock send" || info.Path != path {
 		t.Errorf("%+v", info)
 	}
-	if info.Counts[InFlight] != 301 || info.Counts[Delivered] != 300 || len(info.Counts) != 5 {
+	if info.Counts[item.InFlight] != 301 || info.Counts[item.Delivered] != 300 || len(info.Counts) != 5 {
 		t.Errorf("%v", info.Counts)
 	}
 	var size int64

@@ -17,6 +17,8 @@ import (
 	"sync"
 
 	"modernc.org/sqlite"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 const (
@@ -82,7 +84,7 @@ FROM item`
 
 	itemColumns = `n, id, size, mtime, place, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older`
 
-	// One column instead of two: each costs more than the arithmetic. The numbers are those of State.
+	// One column instead of two: each costs more than the arithmetic. The numbers are those of item.Fate.
 	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
 	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime, place FROM item ORDER BY n`
 
@@ -218,6 +220,14 @@ func guard(err *error) func() {
 	}
 }
 
+// stateOf returns the fate that the column state names, or None where no row can have that.
+func stateOf(column string) item.Fate {
+	if f, err := item.Parse(column); err == nil && f != item.Skipped {
+		return f
+	}
+	return item.None
+}
+
 // scanItem reads a row of itemColumns; n is its number.
 func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error) {
 	var id, last, place int64
@@ -240,7 +250,7 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 		it.First = timeOfMillis(first.Int64)
 	}
 	it.Last = timeOfMillis(last)
-	if it.State, err = ParseState(state); err != nil {
+	if it.State = stateOf(state); it.State == item.None {
 		return Item{}, 0, fmt.Errorf("%w: row %d has the state %q", errDamaged, n, state)
 	}
 	return it, n, nil

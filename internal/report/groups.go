@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // ErrorGroup counts the items that ended alike: same status, same HTTP status,
 // and the same error text but for numbers, paths, URLs and quoted parts.
 type ErrorGroup struct {
-	Status     Status
+	Status     item.Fate
 	HTTPStatus int
 	Count      int64
 	// The first item of the group, as an example.
@@ -41,7 +42,7 @@ func (g *ErrorGroup) text() string {
 }
 
 type groupKey struct {
-	status     Status
+	status     item.Fate
 	httpStatus int
 	text       string
 }
@@ -80,7 +81,7 @@ func (g *groups) list() []ErrorGroup {
 		list = append(list, *group)
 	}
 	slices.SortFunc(list, func(a, b ErrorGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Status, b.Status),
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Status.String(), b.Status.String()),
 			cmp.Compare(a.HTTPStatus, b.HTTPStatus), cmp.Compare(a.Error, b.Error), cmp.Compare(a.Path, b.Path))
 	})
 	return list

@@ -1,16 +1,9 @@
 package report
 
-import "time"
+import (
+	"time"
 
-// Status is how an item ended. The values are those of the results file.
-type Status string
-
-const (
-	Delivered Status = "delivered" // the server's acceptance was read
-	Failed    Status = "failed"    // it was not accepted and will not be tried again
-	Unknown   Status = "unknown"   // it may have been accepted; we cannot know
-	Skipped   Status = "skipped"   // it was delivered before, or left out by a rule
-	Deferred  Status = "deferred"  // the server asked for a longer wait than was allowed
+	"github.com/penstock/penstock/internal/item"
 )
 
 // Item is one line of the results file, and what a Tally counts.
@@ -23,7 +16,7 @@ type Item struct {
 	Method     string    `json:"method"`
 	Key        string    `json:"key"`                // idempotency key, empty if none was sent
 	KeyMade    bool      `json:"key_made,omitempty"` // by the run, of the file's content among others; else it was given
-	Status     Status    `json:"status"`
+	Status     item.Fate `json:"status"`
 	HTTPStatus int       `json:"http_status"` // of the last answer, 0 if there was none
 	Attempts   int       `json:"attempts"`
 	Bytes      int64     `json:"bytes"`   // size of the item's body, whatever became of it

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/golden"
+	"github.com/penstock/penstock/internal/item"
 )
 
 // log collects writes with their instants.
@@ -49,12 +50,12 @@ func TestResultsLine(t *testing.T) {
 	var b bytes.Buffer
 	r := NewResults(&b)
 	if err := r.Write(Item{
-		Time: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.FixedZone("", 3600)), Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: Failed, HTTPStatus: 400,
+		Time: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.FixedZone("", 3600)), Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: item.Failed, HTTPStatus: 400,
 		Attempts: 2, Bytes: 4096, Seconds: 1.25, Error: "bad\nline \x1b",
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Write(Item{Path: "b", Status: Skipped}); err != nil {
+	if err := r.Write(Item{Path: "b", Status: item.Skipped}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(t.Context()); err != nil {
@@ -99,7 +100,7 @@ func TestResultsWriteWholeLines(t *testing.T) {
 	l := newLog()
 	r := NewResults(l)
 	for range 3000 {
-		_ = r.Write(Item{Path: strings.Repeat("p", 100), Status: Delivered})
+		_ = r.Write(Item{Path: strings.Repeat("p", 100), Status: item.Delivered})
 	}
 	_ = r.Close(t.Context())
 	if len(l.writes) < 5 {
@@ -184,7 +185,7 @@ func TestResultsConcurrent(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range each {
-				if err := r.Write(Item{Path: fmt.Sprintf("%d/%d", w, i), Status: Delivered}); err != nil {
+				if err := r.Write(Item{Path: fmt.Sprintf("%d/%d", w, i), Status: item.Delivered}); err != nil {
 					t.Error(err)
 				}
 				if i%50 == 0 {
@@ -374,7 +375,7 @@ func TestResultsErrors(t *testing.T) {
 func BenchmarkResults(b *testing.B) {
 	b.ReportAllocs()
 	r := NewResults(io.Discard)
-	it := Item{Path: "data/2026/03/a.csv", URL: "https://h/files/a.csv", Status: Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096, Seconds: 0.0384}
+	it := Item{Path: "data/2026/03/a.csv", URL: "https://h/files/a.csv", Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096, Seconds: 0.0384}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			_ = r.Write(it)
@@ -408,7 +409,7 @@ func TestNamesThatAreNotUTF8(t *testing.T) {
 	var b bytes.Buffer
 	r := NewResults(&b)
 	for _, name := range []string{"bad\xff.txt", "bad\xfe.txt"} {
-		if err := r.Write(Item{Path: name, Rel: name, Status: Failed}); err != nil {
+		if err := r.Write(Item{Path: name, Rel: name, Status: item.Failed}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/progress"
 )
 
@@ -43,7 +44,7 @@ type Tally struct {
 	// once and do not depend on each other.
 	items struct {
 		sync.Mutex
-		byStatus  map[Status]int64
+		byStatus  map[item.Fate]int64
 		delivered int64 // bytes
 		skipped   int64 // bytes
 		lost      int64 // bytes of all other items that ended
@@ -82,7 +83,7 @@ const maxLatency = time.Hour
 // NewTally returns a Tally for a run that began at start.
 func NewTally(start time.Time) *Tally {
 	t := &Tally{start: start}
-	t.items.byStatus = make(map[Status]int64)
+	t.items.byStatus = make(map[item.Fate]int64)
 	t.requests.byFailure = make(map[string]int64)
 	t.requests.latency = hdrhistogram.New(1, maxLatency.Microseconds(), 2)
 	t.held.since = start
@@ -93,7 +94,7 @@ func NewTally(start time.Time) *Tally {
 // Item counts an item that ended.
 func (t *Tally) Item(it Item) {
 	var key groupKey
-	grouped := it.Status != Delivered && it.Status != Skipped
+	grouped := it.Status != item.Delivered && it.Status != item.Skipped
 	if grouped {
 		key = keyOf(&it)
 	}
@@ -102,9 +103,9 @@ func (t *Tally) Item(it Item) {
 	defer i.Unlock()
 	i.byStatus[it.Status]++
 	switch it.Status {
-	case Delivered:
+	case item.Delivered:
 		i.delivered += it.Bytes
-	case Skipped:
+	case item.Skipped:
 		i.skipped += it.Bytes
 	default:
 		i.lost += it.Bytes
@@ -205,11 +206,11 @@ func (t *Tally) Snapshot(at time.Time) progress.Snapshot {
 		i := &t.items
 		i.Lock()
 		defer i.Unlock()
-		s.Delivered = i.byStatus[Delivered]
-		s.Failed = i.byStatus[Failed]
-		s.Unknown = i.byStatus[Unknown]
-		s.Skipped = i.byStatus[Skipped]
-		s.Deferred = i.byStatus[Deferred]
+		s.Delivered = i.byStatus[item.Delivered]
+		s.Failed = i.byStatus[item.Failed]
+		s.Unknown = i.byStatus[item.Unknown]
+		s.Skipped = i.byStatus[item.Skipped]
+		s.Deferred = i.byStatus[item.Deferred]
 		s.Bytes, s.SkippedBytes, s.DeliveredBytes, s.LostBytes = i.delivered+i.skipped, i.skipped, i.delivered, i.lost
 	}()
 	t.requests.Lock()

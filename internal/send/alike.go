@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -97,11 +98,11 @@ func (r *run) ended(j *job, out report.Item) {
 	s, status := j.server, out.HTTPStatus
 	switch {
 	case j.tries == 0 || s == nil:
-	case out.Status == report.Unknown:
+	case out.Status == item.Unknown:
 		if !r.declined(status) {
 			r.countDoubt(j)
 		}
-	case out.Status != report.Failed || status == 0:
+	case out.Status != item.Failed || status == 0:
 	case isFinal(status):
 		r.mu.Lock()
 		r.refusedBy[status]++

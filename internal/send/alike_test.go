@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -285,7 +285,7 @@ func TestFailedBeforeGoLast(t *testing.T) {
 				}
 				// By request they are sent, and nothing else is.
 				s.calls = nil
-				w.Only = []journal.State{journal.Failed}
+				w.Only = []item.Fate{item.Failed}
 				if sum = run(); sum.Items.Failed != bad || s.count() != bad {
 					t.Errorf("--only failed: %+v, %d requests", sum.Items, s.count())
 				}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -16,13 +17,13 @@ func TestWhatMayHaveArrived(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		wait   string
-		want   report.Status
+		want   item.Fate
 		note   string
 	}{
-		{500, "", report.Failed, may},
-		{404, "", report.Failed, ""},
-		{502, "7200", report.Deferred, may},
-		{503, "7200", report.Deferred, ""},
+		{500, "", item.Failed, may},
+		{404, "", item.Failed, ""},
+		{502, "7200", item.Deferred, may},
+		{503, "7200", item.Deferred, ""},
 	} {
 		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
 			if c.wait != "" {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
 )
 
 // A file was in flight when its run was killed, and has changed since, or had been
@@ -59,7 +59,7 @@ func TestChangedWhileInDoubt(t *testing.T) {
 						Fingerprint: journal.Fingerprint{Size: it.Size + 1, ModTime: it.ModTime.Add(-2 * time.Hour)},
 					}
 					if c.delivered {
-						row.State = journal.Delivered
+						row.State = item.Delivered
 						j.Put(row, nil)
 					}
 					row.Fingerprint, row.Older = fingerprintOf(it), c.delivered
@@ -79,7 +79,7 @@ func TestChangedWhileInDoubt(t *testing.T) {
 				}
 				s := w.run()
 				if c.noOverwrite && s.Items.Delivered > 0 {
-					w.Errorf("it is said to be %s, and the server has an older content: %+v", report.Delivered, s.Items)
+					w.Errorf("it is said to be %s, and the server has an older content: %+v", item.Delivered, s.Items)
 				}
 			})
 		})

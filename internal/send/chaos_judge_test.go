@@ -10,8 +10,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lab"
-	"github.com/penstock/penstock/internal/report"
 )
 
 // A way of sending decides what may come twice.
@@ -52,7 +52,7 @@ type chaosFile struct {
 	sums []string // SHA-256 of each of its contents, the present one last
 	size int      // of that
 
-	final report.Status // in the end
+	final item.Fate // in the end
 }
 
 func (f *chaosFile) sum() string { return f.sums[len(f.sums)-1] }
@@ -72,12 +72,12 @@ func (t *trial) times(f *chaosFile, sum string) int64 {
 }
 
 // claimed judges what penstock tells of a file, at the time that it tells it.
-func (t *trial) claimed(f *chaosFile, status report.Status, where string) {
+func (t *trial) claimed(f *chaosFile, status item.Fate, where string) {
 	stored := t.times(f, f.sum())
 	switch {
-	case (status == report.Delivered || status == report.Skipped) && stored == 0:
+	case (status == item.Delivered || status == item.Skipped) && stored == 0:
 		t.find("%s: %q is said to be %s, but the server does not have it", where, f.name, status)
-	case status == report.Failed && stored > 0 && t.way == byTrust:
+	case status == item.Failed && stored > 0 && t.way == byTrust:
 		t.find("%s: %q is said to have failed, but the server has it", where, f.name)
 	}
 }
@@ -128,19 +128,19 @@ func (t *trial) judge() (twice int64) {
 	for _, f := range t.files {
 		t.claimed(f, f.final, "in the end")
 		switch f.final {
-		case report.Delivered, report.Skipped:
+		case item.Delivered, item.Skipped:
 			if it := t.record[f.name]; it != nil && !t.oneName && it.times[f.sum()] > 0 && it.last != f.sum() {
 				t.find("the server was sent %q in its present state, and then in an older one", f.name)
 			}
-		case report.Unknown:
+		case item.Unknown:
 			if t.way != byTrust && !t.keep {
 				t.find("%q is said to be unknown", f.name)
 			}
-		case report.Failed:
+		case item.Failed:
 			if it := t.record[f.name]; !t.keep || it == nil || it.last == f.sum() {
 				t.find("%q is said to have failed", f.name)
 			}
-		case "":
+		case item.None:
 			t.find("%q is forgotten: neither reported nor sent", f.name)
 		default:
 			t.find("%q is said to be %s", f.name, f.final)
@@ -197,8 +197,8 @@ func TestJudge(t *testing.T) {
 		return &trial{
 			way: w, honour: true, kills: 1, limit: 4, runs: 2,
 			files: []*chaosFile{
-				{name: "/a", sums: []string{"a1", "a2"}, final: report.Skipped},
-				{name: "/b", sums: []string{"b1"}, final: report.Delivered},
+				{name: "/a", sums: []string{"a1", "a2"}, final: item.Skipped},
+				{name: "/b", sums: []string{"b1"}, final: item.Delivered},
 			},
 			record: map[string]*stored{"/a": a, "/b": b},
 		}
@@ -212,22 +212,22 @@ func TestJudge(t *testing.T) {
 		{"all is well", byPut, func(*trial) {}, ""},
 		{"all is well", byKey, func(*trial) {}, ""},
 		{"all is well", byTrust, func(*trial) {}, ""},
-		{"unknown and stored", byTrust, func(t *trial) { t.files[1].final = report.Unknown }, ""},
-		{"unknown and not stored", byTrust, func(t *trial) { t.files[1].final = report.Unknown; delete(t.record, "/b") }, ""},
-		{"unknown", byPut, func(t *trial) { t.files[1].final = report.Unknown }, "said to be unknown"},
-		{"unknown", byKey, func(t *trial) { t.files[1].final = report.Unknown }, "said to be unknown"},
-		{"unknown, and a content is kept", byPut, func(t *trial) { t.keep, t.files[1].final = true, report.Unknown }, ""},
-		{"failed", byPut, func(t *trial) { t.files[1].final = report.Failed }, "said to have failed"},
+		{"unknown and stored", byTrust, func(t *trial) { t.files[1].final = item.Unknown }, ""},
+		{"unknown and not stored", byTrust, func(t *trial) { t.files[1].final = item.Unknown; delete(t.record, "/b") }, ""},
+		{"unknown", byPut, func(t *trial) { t.files[1].final = item.Unknown }, "said to be unknown"},
+		{"unknown", byKey, func(t *trial) { t.files[1].final = item.Unknown }, "said to be unknown"},
+		{"unknown, and a content is kept", byPut, func(t *trial) { t.keep, t.files[1].final = true, item.Unknown }, ""},
+		{"failed", byPut, func(t *trial) { t.files[1].final = item.Failed }, "said to have failed"},
 		{"failed, and an older content is kept", byPut, func(t *trial) {
-			t.keep, t.files[0].final, t.record["/a"] = true, report.Failed, newStored()
+			t.keep, t.files[0].final, t.record["/a"] = true, item.Failed, newStored()
 			t.record["/a"].add("a1", 1)
 		}, ""},
-		{"failed, and it is there", byPut, func(t *trial) { t.keep, t.files[0].final = true, report.Failed }, "said to have failed"},
+		{"failed, and it is there", byPut, func(t *trial) { t.keep, t.files[0].final = true, item.Failed }, "said to have failed"},
 		{"lost", byPut, func(t *trial) { delete(t.record, "/b") }, "but the server does not have it"},
 		{"an old content", byPut, func(t *trial) { t.record["/a"] = newStored(); t.record["/a"].add("a1", 1) }, "but the server does not have it"},
 		{"an old content last", byPut, func(t *trial) { t.record["/a"].add("a1", 1) }, "and then in an older one"},
-		{"forgotten", byPut, func(t *trial) { t.files[1].final = "" }, "is forgotten"},
-		{"forgotten", byTrust, func(t *trial) { t.files[1].final = "" }, "is forgotten"},
+		{"forgotten", byPut, func(t *trial) { t.files[1].final = item.None }, "is forgotten"},
+		{"forgotten", byTrust, func(t *trial) { t.files[1].final = item.None }, "is forgotten"},
 		{"torn", byPut, func(t *trial) { t.record["/b"].add("b", 1); t.record["/b"].last = "b1" }, "content that it never had"},
 		{"foreign", byPut, func(t *trial) { t.record["/c"] = t.record["/b"] }, "none of the files"},
 		{"twice, not on disk", byPut, func(t *trial) { t.record["/b"].times["b1"] = 1 + fewestUnsettled }, ""},
@@ -241,11 +241,11 @@ func TestJudge(t *testing.T) {
 		{"two keys", byKey, func(t *trial) { t.record["/b"].add("b1", 0, "kb2") }, "under 2 keys"},
 		{"no key", byKey, func(t *trial) { delete(t.record["/b"].keys, "b1") }, "without a key"},
 		{"a shared key", byKey, func(t *trial) { t.record["/b"].keys["b1"] = map[string]bool{"ka1": true} }, "with the key of"},
-		{"failed and stored", byTrust, func(t *trial) { t.claimed(t.files[1], report.Failed, "results") }, "but the server has it"},
+		{"failed and stored", byTrust, func(t *trial) { t.claimed(t.files[1], item.Failed, "results") }, "but the server has it"},
 		{"said too early", byTrust, func(t *trial) {
 			was := t.record
 			t.record = nil
-			t.claimed(t.files[1], report.Delivered, "results")
+			t.claimed(t.files[1], item.Delivered, "results")
 			t.record = was
 		}, "but the server does not have it"},
 	} {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -181,7 +182,7 @@ func (p *program) hasJournal() bool { return strings.Contains(p.said.String(), "
 
 // journalOf asks the journal in dir what became of each file. Where the program
 // that has ended says nothing of a journal there may be none, or half of one.
-func journalOf(bin, dir string, p *program, files []*chaosFile) (map[*chaosFile]report.Status, error) {
+func journalOf(bin, dir string, p *program, files []*chaosFile) (map[*chaosFile]item.Fate, error) {
 	if p != nil && !p.hasJournal() {
 		return nil, nil
 	}
@@ -200,12 +201,12 @@ func journalOf(bin, dir string, p *program, files []*chaosFile) (map[*chaosFile]
 }
 
 // readItems reads lines of items, of which the last may be torn.
-func readItems(text []byte, files []*chaosFile, torn bool) (map[*chaosFile]report.Status, error) {
+func readItems(text []byte, files []*chaosFile, torn bool) (map[*chaosFile]item.Fate, error) {
 	known := map[string]*chaosFile{}
 	for _, f := range files {
 		known[filepath.FromSlash(f.path)] = f
 	}
-	items, seen := map[*chaosFile]report.Status{}, map[string]bool{}
+	items, seen := map[*chaosFile]item.Fate{}, map[string]bool{}
 	for line := range bytes.Lines(text) {
 		var it struct {
 			Type string `json:"type"`

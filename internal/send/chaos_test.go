@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -132,7 +133,7 @@ type round struct {
 // A claim is a line of the results that is not yet judged.
 type claim struct {
 	file   *chaosFile
-	status report.Status
+	status item.Fate
 	where  string
 }
 
@@ -522,12 +523,12 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 		}
 		r.doubtful = nil
 		for _, f := range r.files {
-			if ends[f] == report.Unknown {
+			if ends[f] == item.Unknown {
 				r.doubtful = append(r.doubtful, f)
 			}
 		}
 		// Of what has changed since, it speaks of the older content.
-		maps.DeleteFunc(ends, func(f *chaosFile, _ report.Status) bool { return len(f.sums) > 1 })
+		maps.DeleteFunc(ends, func(f *chaosFile, _ item.Fate) bool { return len(f.sums) > 1 })
 		r.claim(ends, fmt.Sprintf("the journal after run %d", r.runs))
 	}
 	return status == exit.Delivered || status == exit.Items, nil
@@ -552,7 +553,7 @@ func (r *round) outlast(ctx context.Context, p *program) bool {
 }
 
 // claim keeps what is told of files until it can be judged.
-func (r *round) claim(items map[*chaosFile]report.Status, where string) {
+func (r *round) claim(items map[*chaosFile]item.Fate, where string) {
 	for f, status := range items {
 		r.claims = append(r.claims, claim{f, status, where})
 	}

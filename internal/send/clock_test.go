@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
@@ -24,11 +25,11 @@ import (
 // A run is broken off while the server works on a file that it will accept, and the
 // next one has another time: the machine was off for a while, or its clock was set.
 func TestClockJumps(t *testing.T) {
-	const d, u = report.Delivered, report.Unknown
+	const d, u = item.Delivered, item.Unknown
 	for _, c := range []struct {
 		name           string
 		jump           time.Duration
-		put, key, post report.Status // what the next run says of that file
+		put, key, post item.Fate // what the next run says of that file
 	}{
 		{"at once", 0, d, d, u},
 		{"an hour later", time.Hour, d, d, u},
@@ -38,7 +39,7 @@ func TestClockJumps(t *testing.T) {
 		{"set back by a day", -24 * time.Hour, d, u, u},
 		{"set back by thirty years", -30 * 365 * 24 * time.Hour, d, u, u},
 	} {
-		for way, want := range map[sending]report.Status{byPut: c.put, byKey: c.key, byTrust: c.post} {
+		for way, want := range map[sending]item.Fate{byPut: c.put, byKey: c.key, byTrust: c.post} {
 			t.Run(way.String()+" "+c.name, func(t *testing.T) {
 				t.Parallel()
 				w := &clockWorld{dir: t.TempDir(), way: way, times: map[string]int{}}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -32,14 +33,14 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	switch {
 	case c.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		j.kept = true // what the journal has by that name is the other's
-		return mistaken, report.Item{Status: report.Failed, Error: "duplicate of another item of this run (" + notCounted(it.Header) + " do not count): leave one out, or give each a key of its own"}, nil
+		return mistaken, report.Item{Status: item.Failed, Error: "duplicate of another item of this run (" + notCounted(it.Header) + " do not count): leave one out, or give each a key of its own"}, nil
 	case c.Twice:
 		return repeated, skipped("the same file goes to the same URL as another item of this run"), nil
 	case len(o.Only) > 0 && !slices.Contains(o.Only, c.State):
 		return unasked, skipped("not asked for by --only"), nil
-	case c.State == journal.None:
+	case c.State == item.None:
 		return toSend, out, nil
-	case c.State == journal.Delivered && c.Same && o.Again.IsZero():
+	case c.State == item.Delivered && c.Same && o.Again.IsZero():
 		return had, skipped("delivered earlier"), nil
 	}
 	known, err := row()
@@ -47,12 +48,12 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		return 0, out, err
 	}
 	j.earlier = known.Attempts
-	if c.State == journal.Failed && c.Same {
+	if c.State == item.Failed && c.Same {
 		j.failedBy = known.HTTPStatus
 	}
-	unsettled := c.State == journal.InFlight || c.State == journal.Unknown
-	j.older = known.Older || !c.Same && (known.Doubt || unsettled || c.State == journal.Delivered)
-	if c.State == journal.Delivered {
+	unsettled := c.State == item.InFlight || c.State == item.Unknown
+	j.older = known.Older || !c.Same && (known.Doubt || unsettled || c.State == item.Delivered)
+	if c.State == item.Delivered {
 		switch {
 		case c.Same && known.Last.UnixMilli() >= o.Again.UnixMilli():
 			return had, skipped("delivered earlier"), nil
@@ -69,12 +70,12 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	again := known.Last.UnixMilli() < o.Again.UnixMilli() // else it is this series of runs that is in doubt
 	switch {
 	case again:
-	case j.doubt || c.State != journal.Failed:
+	case j.doubt || c.State != item.Failed:
 		j.key = known.Key
 	default:
 		j.salt = known.Last // a server may replay also its refusals
 	}
-	asked := again || o.ResendUnknown || slices.Contains(o.Only, journal.Unknown)
+	asked := again || o.ResendUnknown || slices.Contains(o.Only, item.Unknown)
 	asks := o.Verify && verifiable(*it, o.shared()) && !again
 	old := o.tooOld(j, last)
 	switch {
@@ -83,21 +84,21 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 	case asked && !asks:
 		j.first = time.Time{} // whatever its key is worth; that it may be there already stays so
 		return toSend, out, nil
-	case c.State != journal.Unknown && o.repeatable(it.Method) && !old:
+	case c.State != item.Unknown && o.repeatable(it.Method) && !old:
 		return toSend, out, nil
 	case asks:
 		j.ask, j.resend, j.ended = true, asked, later(known.Last, last)
-		return toAsk, report.Item{Status: report.Unknown, HTTPStatus: known.HTTPStatus, Error: inDoubt}, nil
+		return toAsk, report.Item{Status: item.Unknown, HTTPStatus: known.HTTPStatus, Error: inDoubt}, nil
 	}
 	why := inDoubt
-	if c.State == journal.InFlight {
+	if c.State == item.InFlight {
 		why += ", which ended while it was sent"
 	}
 	if o.repeatable(it.Method) && old {
 		why = errKeyTooOld.Error()
 	}
-	j.kept = c.State == journal.Unknown
-	return inTheAir, report.Item{Status: report.Unknown, HTTPStatus: known.HTTPStatus, Error: why}, nil
+	j.kept = c.State == item.Unknown
+	return inTheAir, report.Item{Status: item.Unknown, HTTPStatus: known.HTTPStatus, Error: why}, nil
 }
 
 // notCounted names what may differ between two items that are the same.
@@ -118,7 +119,7 @@ func notCounted(h http.Header) string {
 	}
 }
 
-func skipped(why string) report.Item { return report.Item{Status: report.Skipped, Note: why} }
+func skipped(why string) report.Item { return report.Item{Status: item.Skipped, Note: why} }
 
 // shared reports whether all items may go to one URL.
 func (o *Options) shared() bool { return !strings.Contains(o.To, "{") }

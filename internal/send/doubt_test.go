@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -84,7 +84,7 @@ func TestNoOverwriteByOrder(t *testing.T) {
 		for it := range w.Source.Items() {
 			j, _ := r.claim(it)
 			j.first = time.Now()
-			r.Journal.Put(r.row(j, journal.InFlight), nil)
+			r.Journal.Put(r.row(j, item.InFlight), nil)
 		}
 		r.Journal.Close(0)
 		_ = r.pool.Drain(context.Background())

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -26,28 +27,28 @@ func TestExistsAfterDoubt(t *testing.T) {
 		answers     []answer
 		exists      int  // what the server says from then on
 		older       bool // it has another content from an earlier run
-		want        report.Status
-		asked       report.Status // the same under --verify
+		want        item.Fate
+		asked       item.Fate // the same under --verify
 		requests    int
 	}{
-		{"PUT", "PUT", false, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 2},
-		{"PUT, by a condition of the user", "PUT", false, false, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
-		{"PUT --no-overwrite", "PUT", false, true, []answer{stored}, 409, false, report.Unknown, report.Delivered, 2},
-		{"PUT --no-overwrite, 412", "PUT", false, true, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
-		{"PUT --no-overwrite, older", "PUT", false, true, []answer{{status: 502}}, 412, true, report.Unknown, report.Unknown, 2},
-		{"PUT, gateway asks to wait", "PUT", false, false, []answer{{stores: true, status: 504, wait: 1}}, 409, false, report.Unknown, report.Delivered, 2},
-		{"POST with a key", "POST", true, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 1 + mostConflicts},
-		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, report.Unknown, report.Delivered, 2},
+		{"PUT", "PUT", false, false, []answer{stored}, 409, false, item.Unknown, item.Delivered, 2},
+		{"PUT, by a condition of the user", "PUT", false, false, []answer{stored}, 412, false, item.Unknown, item.Delivered, 2},
+		{"PUT --no-overwrite", "PUT", false, true, []answer{stored}, 409, false, item.Unknown, item.Delivered, 2},
+		{"PUT --no-overwrite, 412", "PUT", false, true, []answer{stored}, 412, false, item.Unknown, item.Delivered, 2},
+		{"PUT --no-overwrite, older", "PUT", false, true, []answer{{status: 502}}, 412, true, item.Unknown, item.Unknown, 2},
+		{"PUT, gateway asks to wait", "PUT", false, false, []answer{{stores: true, status: 504, wait: 1}}, 409, false, item.Unknown, item.Delivered, 2},
+		{"POST with a key", "POST", true, false, []answer{stored}, 409, false, item.Unknown, item.Delivered, 1 + mostConflicts},
+		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, item.Unknown, item.Delivered, 2},
 		// Nothing is in doubt: it is a refusal like others.
-		{"PUT, refused", "PUT", false, false, nil, 409, false, report.Failed, report.Failed, 1},
-		{"PUT, refused with 412", "PUT", false, true, nil, 412, false, report.Failed, report.Failed, 1},
-		{"PUT, refused after 503", "PUT", false, false, []answer{{status: 503}}, 409, false, report.Failed, report.Failed, 2},
-		{"POST", "POST", false, false, nil, 409, false, report.Failed, report.Failed, 1},
-		{"PUT with a key", "PUT", true, false, nil, 409, false, report.Failed, report.Failed, mostConflicts},
-		{"PUT with a key, in doubt", "PUT", true, false, []answer{stored}, 409, false, report.Unknown, report.Delivered, 1 + mostConflicts},
+		{"PUT, refused", "PUT", false, false, nil, 409, false, item.Failed, item.Failed, 1},
+		{"PUT, refused with 412", "PUT", false, true, nil, 412, false, item.Failed, item.Failed, 1},
+		{"PUT, refused after 503", "PUT", false, false, []answer{{status: 503}}, 409, false, item.Failed, item.Failed, 2},
+		{"POST", "POST", false, false, nil, 409, false, item.Failed, item.Failed, 1},
+		{"PUT with a key", "PUT", true, false, nil, 409, false, item.Failed, item.Failed, mostConflicts},
+		{"PUT with a key, in doubt", "PUT", true, false, []answer{stored}, 409, false, item.Unknown, item.Delivered, 1 + mostConflicts},
 		// Another request may have that key.
-		{"POST with a key, never sent", "POST", true, false, nil, 409, false, report.Unknown, report.Unknown, mostConflicts},
-		{"POST with a key, refused", "POST", true, false, []answer{{status: 503}}, 409, false, report.Unknown, report.Unknown, 1 + mostConflicts},
+		{"POST with a key, never sent", "POST", true, false, nil, 409, false, item.Unknown, item.Unknown, mostConflicts},
+		{"POST with a key, refused", "POST", true, false, []answer{{status: 503}}, 409, false, item.Unknown, item.Unknown, 1 + mostConflicts},
 	} {
 		for _, verify := range []bool{false, true} {
 			name, want := c.name, c.want
@@ -71,13 +72,13 @@ func TestExistsAfterDoubt(t *testing.T) {
 					s.keeper.requests = 0
 					begun := time.Now()
 					sum := s.send(c.method, answers...)
-					got := map[report.Status]int64{report.Delivered: sum.Items.Delivered, report.Unknown: sum.Items.Unknown, report.Failed: sum.Items.Failed}
+					got := map[item.Fate]int64{item.Delivered: sum.Items.Delivered, item.Unknown: sum.Items.Unknown, item.Failed: sum.Items.Failed}
 					if got[want] != 1 || s.keeper.requests != c.requests {
 						s.Errorf("%+v, want it %s, after %d requests in %v, want %d\n%s", sum.Items, want, s.keeper.requests, time.Since(begun), c.requests, errorsOf(sum))
 					}
 					var says string
 					switch {
-					case want != report.Unknown:
+					case want != item.Unknown:
 					case len(c.answers) > 0 && c.answers[0].status != http.StatusServiceUnavailable:
 						says = "what the server has may be from an attempt before"
 					default:

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/memnet"
@@ -43,7 +44,7 @@ type fault struct {
 	// What becomes of a file that meets it, by PUT or where the server is asked about it,
 	// by POST with a key, and by POST. By PUT --no-overwrite it is as by POST if the server has
 	// the file, since that is then refused.
-	put, key, post report.Status
+	put, key, post item.Fate
 	// Whether the server has the file when the fault is over.
 	stored bool
 	// Whether that may take longer than anybody waits.
@@ -55,8 +56,8 @@ type fault struct {
 // The rows of the table in DESIGN.md, section 5, that are not about redirects and
 // credentials.
 func faults() []fault {
-	const d, f, u = report.Delivered, report.Failed, report.Unknown
-	flaky := func(kind string, post report.Status, stored bool, more ...string) fault {
+	const d, f, u = item.Delivered, item.Failed, item.Unknown
+	flaky := func(kind string, post item.Fate, stored bool, more ...string) fault {
 		params := url.Values{}
 		for _, name := range labFaults {
 			params.Set(name, "0")
@@ -67,11 +68,11 @@ func faults() []fault {
 		}
 		return fault{name: strings.Join(append([]string{kind}, more...), " "), preset: "flaky", params: params, put: d, key: d, post: post, stored: stored, counted: true}
 	}
-	down := func(mode, length string, post report.Status, stored bool) fault {
+	down := func(mode, length string, post item.Fate, stored bool) fault {
 		return fault{name: "down: " + mode + " for " + length, preset: "down", params: url.Values{"mode": {mode}, "for": {length}, "after": {"3s"}},
 			put: d, key: d, post: post, stored: stored}
 	}
-	answer := func(status int, key report.Status) fault {
+	answer := func(status int, key item.Fate) fault {
 		all := fault{name: strconv.Itoa(status), status: status, put: f, key: key, post: f, counted: true}
 		all.preset, all.params = "down", url.Values{"for": {"0s"}}
 		return all
@@ -154,21 +155,21 @@ func TestFaults(t *testing.T) {
 	table.Flush()
 }
 
-func (f *fault) want(c column) report.Status {
+func (f *fault) want(c column) item.Fate {
 	switch {
 	case c.verify:
 		return f.put
 	case c.noOverwrite && f.stored:
 		return f.post
 	}
-	return [...]report.Status{byPut: f.put, byKey: f.key, byTrust: f.post}[c.way]
+	return [...]item.Fate{byPut: f.put, byKey: f.key, byTrust: f.post}[c.way]
 }
 
 // twice reports whether a file that meets the fault may be accepted twice.
 func (f *fault) twice(c column) bool {
 	switch {
 	case c.way == byPut:
-		return f.stored && f.post == report.Unknown && !c.noOverwrite
+		return f.stored && f.post == item.Unknown && !c.noOverwrite
 	case c.verify:
 		return f.late // than penstock waits before it asks
 	}
@@ -217,7 +218,7 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		first := f.run(t, l, dir, c)
 		before := server.Stats()
 		trial.record = labRecord(before)
-		want, count := f.want(c), map[report.Status]int64{}
+		want, count := f.want(c), map[item.Fate]int64{}
 		for path, status := range first.ends {
 			file := byPath[path]
 			if file.final = status; file == nil {
@@ -226,11 +227,11 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 			count[status]++
 			trial.claimed(file, status, "results")
 			switch stored := trial.times(file, file.sum()); {
-			case status != report.Delivered && status != want:
-				t.Errorf("%q is %s, want %s or %s", file.name, status, report.Delivered, want)
-			case status == report.Failed && stored > 0:
+			case status != item.Delivered && status != want:
+				t.Errorf("%q is %s, want %s or %s", file.name, status, item.Delivered, want)
+			case status == item.Failed && stored > 0:
 				t.Errorf("%q has failed, and the server has it", file.name)
-			case status == report.Unknown && f.counted && (stored > 0) != f.stored:
+			case status == item.Unknown && f.counted && (stored > 0) != f.stored:
 				t.Errorf("%q is unknown, and was stored %d times", file.name, stored)
 			}
 		}
@@ -252,14 +253,14 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		if met == 0 {
 			t.Error("no request met the fault")
 		}
-		again := c.noOverwrite && want == report.Unknown // it is sent again, and may meet the fault then
+		again := c.noOverwrite && want == item.Unknown // it is sent again, and may meet the fault then
 		// Of two attempts that the end of the fault lets go at once, the one that is still waited
 		// for may be the first.
 		none := again && f.late
-		if want != report.Delivered && (count[want] == 0 && !none || f.counted && !again && count[want] != met) {
+		if want != item.Delivered && (count[want] == 0 && !none || f.counted && !again && count[want] != met) {
 			t.Errorf("%d files are %s, after %d faults", count[want], want, met)
 		}
-		if sum := count[report.Delivered] + count[want]; sum < files {
+		if sum := count[item.Delivered] + count[want]; sum < files {
 			t.Errorf("%d files are forgotten", files-sum)
 		}
 
@@ -274,10 +275,10 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		// Nothing of that changes by asking again, but for what has failed.
 		second := f.run(t, l, dir, c)
 		after := server.Stats()
-		if most := count[report.Failed]; after.Requests-before.Requests > most && f.status == 0 || after.Accepted-before.Accepted > most {
+		if most := count[item.Failed]; after.Requests-before.Requests > most && f.status == 0 || after.Accepted-before.Accepted > most {
 			t.Errorf("the same command sends %d requests, and %d files are accepted again", after.Requests-before.Requests, after.Accepted-before.Accepted)
 		}
-		if i := second.summary.Items; i.Delivered+i.Skipped+i.Unknown+i.Failed != files || i.Unknown != count[report.Unknown] || i.Skipped != count[report.Delivered] {
+		if i := second.summary.Items; i.Delivered+i.Skipped+i.Unknown+i.Failed != files || i.Unknown != count[item.Unknown] || i.Skipped != count[item.Delivered] {
 			t.Errorf("the same command says %+v", i)
 		}
 		words = f.words(count, met, twice)
@@ -286,9 +287,9 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 }
 
 // words is a cell of the table.
-func (f *fault) words(count map[report.Status]int64, met, twice int64) string {
+func (f *fault) words(count map[item.Fate]int64, met, twice int64) string {
 	var words []string
-	for _, status := range []report.Status{report.Delivered, report.Failed, report.Unknown} {
+	for _, status := range []item.Fate{item.Delivered, item.Failed, item.Unknown} {
 		if n := count[status]; n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n, status))
 		}
@@ -303,7 +304,7 @@ func (f *fault) words(count map[report.Status]int64, met, twice int64) string {
 // An end is what a run says of its files, in its results, its report and its
 // journal.
 type end struct {
-	ends    map[string]report.Status
+	ends    map[string]item.Fate
 	summary report.Summary
 }
 
@@ -348,7 +349,7 @@ func (f *fault) run(t *testing.T, l *memnet.Listener, dir string, c column) (e e
 	if err := o.Results.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e.ends = map[string]report.Status{}
+	e.ends = map[string]item.Fate{}
 	for line := range bytes.Lines(lines.Bytes()) {
 		var it report.Item
 		if err := json.Unmarshal(line, &it); err != nil {
@@ -373,7 +374,7 @@ func (f *fault) agree(t *testing.T, e end, path string) {
 			t.Fatal(err)
 		}
 		kept++
-		if status := e.ends[it.Path]; it.State.String() != string(status) && status != report.Skipped {
+		if status := e.ends[it.Path]; it.State != status && status != item.Skipped {
 			t.Errorf("%q is %s in the journal, and %s in the results", it.Path, it.State, status)
 		}
 	}
@@ -384,13 +385,13 @@ func (f *fault) agree(t *testing.T, e end, path string) {
 	for _, status := range e.ends {
 		counts.Total++
 		switch status {
-		case report.Delivered:
+		case item.Delivered:
 			counts.Delivered++
-		case report.Failed:
+		case item.Failed:
 			counts.Failed++
-		case report.Unknown:
+		case item.Unknown:
 			counts.Unknown++
-		case report.Skipped:
+		case item.Skipped:
 			counts.Skipped++
 		}
 	}

@@ -3,7 +3,7 @@ package send
 import (
 	"errors"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/item"
 )
 
 // fileFault returns the error of the request's own file that err wraps; nil if there is none. An attempt that failed because of its
@@ -30,17 +30,17 @@ func faultKind(fault error) string {
 }
 
 // faultWords returns the error of an item that ended because of its file. An attempt may have been accepted if it is in doubt.
-func faultWords(fault error, status report.Status, doubt bool) string {
+func faultWords(fault error, status item.Fate, doubt bool) string {
 	text := fault.Error()
 	changed := !errors.As(fault, new(*fileError))
 	switch {
-	case !doubt && status != report.Unknown:
+	case !doubt && status != item.Unknown:
 	case changed:
 		text += ", and the server may have accepted a mix of the old content and the new"
 	default:
 		text += ": " + mayHaveArrived
 	}
-	if changed && status != report.Unknown {
+	if changed && status != item.Unknown {
 		text += ": send it again when it is complete"
 	}
 	return text

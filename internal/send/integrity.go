@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -66,7 +67,7 @@ func (r *run) contentDigest(ctx context.Context, j *job, open func() (io.ReadClo
 func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.Item, settled bool) {
 	out = j.out
 	if out.Error == "" {
-		out.Status, out.Error = report.Unknown, inDoubt
+		out.Status, out.Error = item.Unknown, inDoubt
 	}
 	began := j.first
 	if j.older {
@@ -78,7 +79,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.It
 	}
 	switch v {
 	case there:
-		out.Status, out.Error, out.Note = report.Delivered, "", "the server has it, by "+note
+		out.Status, out.Error, out.Note = item.Delivered, "", "the server has it, by "+note
 		j.found = true
 		return out, true
 	case absent:

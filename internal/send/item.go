@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -96,18 +96,18 @@ func (r *run) item(ctx context.Context, j *job) error {
 		return nil
 	}
 	if err := nethttp.CheckMethod(j.item.Method); err != nil {
-		r.done(j, report.Item{Status: report.Failed, Error: err.Error()})
+		r.done(j, report.Item{Status: item.Failed, Error: err.Error()})
 		return nil
 	}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
 	if err != nil {
-		r.done(j, report.Item{Status: report.Failed, Error: r.hide(j.item, status.Plain(err))})
+		r.done(j, report.Item{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
 		return nil
 	}
 	if j.delivered != nil && bytes.Equal(j.delivered, j.digest) {
 		req.Body.Close()
-		r.Journal.Put(r.row(j, journal.Delivered), nil) // with the new date
-		r.done(j, report.Item{Status: report.Skipped, Note: "its date has changed, its content has not"})
+		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
+		r.done(j, report.Item{Status: item.Skipped, Note: "its date has changed, its content has not"})
 		return nil
 	}
 	if j.ask {
@@ -131,14 +131,14 @@ func (r *run) item(ctx context.Context, j *job) error {
 	}
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out)
-	if out.Status != report.Delivered { // else its bytes count until it does itself
+	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.moving.forget(j)
 	}
-	if out.Status == report.Delivered && r.Verify && verifiable(j.item, r.shared()) {
+	if out.Status == item.Delivered && r.Verify && verifiable(j.item, r.shared()) {
 		r.verifier.delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
-	case out.Status == report.Deferred && j.began.IsZero() && (r.ending.cause() != nil || ctx.Err() != nil): // before its turn
+	case out.Status == item.Deferred && j.began.IsZero() && (r.ending.cause() != nil || ctx.Err() != nil): // before its turn
 		r.leave(j)
 	case !r.postpone(j, out, end):
 		r.done(j, out)
@@ -223,32 +223,32 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	switch end.Outcome {
 	case retry.Delivered:
 		r.warnOfSham(j, resp, head)
-		out.Status = report.Delivered
+		out.Status = item.Delivered
 		return out, end
 	case retry.Unknown:
-		out.Status = report.Unknown
+		out.Status = item.Unknown
 	case retry.Deferred:
-		out.Status = report.Deferred
+		out.Status = item.Deferred
 		r.mu.Lock()
 		if r.refusals.over && !j.began.IsZero() {
-			out.Status = report.Failed
+			out.Status = item.Failed
 		}
 		r.mu.Unlock()
 	default:
-		out.Status = report.Failed
+		out.Status = item.Failed
 	}
 	if errors.Is(end.Err, errKeyTooOld) {
-		out.Status = report.Unknown
+		out.Status = item.Unknown
 	}
 	fault := cmp.Or(j.fault, fileFault(end.Err))
 	// The server may have accepted what was sent of a file that changed, so the item is not deferred.
-	if out.Status == report.Deferred && (j.fault != nil || errors.As(fault, new(*fileError)) && r.ending.cause() == nil) {
-		out.Status = report.Failed
+	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*fileError)) && r.ending.cause() == nil) {
+		out.Status = item.Failed
 	}
-	if (out.Status == report.Failed || out.Status == report.Deferred) && j.doubt {
+	if (out.Status == item.Failed || out.Status == item.Deferred) && j.doubt {
 		out.Note = "an attempt may have been accepted"
 	}
-	if fault != nil && out.Status != report.Deferred {
+	if fault != nil && out.Status != item.Deferred {
 		out.Error = faultWords(fault, out.Status, j.doubt)
 		return out, end
 	}
@@ -261,11 +261,11 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	text, wrong := excerpt(head, cut), r.Network.misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
-		if r.ending.cause() == nil && out.Status != report.Unknown {
-			out.Status = report.Failed // also where another request found it out
+		if r.ending.cause() == nil && out.Status != item.Unknown {
+			out.Status = item.Failed // also where another request found it out
 		}
 		out.Error = r.unreachable(j, end.Err, out.Error)
-		if out.Status == report.Unknown && !strings.Contains(out.Error, mayHaveArrived) {
+		if out.Status == item.Unknown && !strings.Contains(out.Error, mayHaveArrived) {
 			out.Error += ": " + mayHaveArrived
 		}
 	case wrong != nil:
@@ -284,7 +284,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) { // else it is but the status in words
 		out.Error += ": " + shorten(text)
 	}
-	if out.Status == report.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
+	if out.Status == item.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
 		r.leftAlone(j.server, end.RetryAt)
 	}
 	return out, end
@@ -308,7 +308,7 @@ func (r *run) done(j *job, out report.Item) {
 	if j.absent && j.tries > j.before { // else the run ended first
 		r.asked.absent.Add(1)
 	}
-	if r.Results != nil || out.Status != report.Delivered && out.Status != report.Skipped { // else nobody reads it
+	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped { // else nobody reads it
 		out.URL = shownURL(it.URL)
 	}
 	r.ended(j, out)
@@ -327,7 +327,7 @@ func (r *run) report(j *job, out report.Item) {
 			r.noResults(err)
 		}
 	}
-	if out.Status != report.Delivered && out.Status != report.Skipped && r.ending.cause() == nil {
+	if out.Status != item.Delivered && out.Status != item.Skipped && r.ending.cause() == nil {
 		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
 	}
 }

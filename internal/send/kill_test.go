@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/item"
 )
 
 var killRounds = flag.Int("rounds", 2, "of TestKill")
@@ -134,7 +134,7 @@ func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 			t.Fatal(err)
 		}
 		for _, f := range k.files {
-			if f.final = ends[f]; f.final == report.Delivered {
+			if f.final = ends[f]; f.final == item.Delivered {
 				if k.times(f, f.sum()) == 0 {
 					k.claimed++
 				}
@@ -143,12 +143,12 @@ func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 		if !again {
 			break
 		}
-		k.before = len(slices.DeleteFunc(slices.Clone(k.files), func(f *chaosFile) bool { return f.final != report.Delivered }))
+		k.before = len(slices.DeleteFunc(slices.Clone(k.files), func(f *chaosFile) bool { return f.final != item.Delivered }))
 	}
 	k.took = time.Since(begin)
 	for _, f := range k.files {
 		switch {
-		case f.final == report.Unknown:
+		case f.final == item.Unknown:
 			k.unknown++
 		case k.times(f, f.sum()) == 0:
 			k.lost++

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 )
 
 // asKilled returns a copy of a journal in use, as a run would leave it that is killed now.
@@ -34,13 +34,13 @@ func TestKilledInFlight(t *testing.T) {
 		method      string
 		noOverwrite bool
 		lines       bool // of a manifest, which have the method
-		only        []journal.State
+		only        []item.Fate
 		want        string
 	}{
 		{method: "PUT", want: "1 delivered; last run was cut off today TIME, and files that were in flight are sent again"},
 		{method: "PUT", noOverwrite: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
 		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME"},
-		{method: "PUT", only: []journal.State{journal.Failed}, want: "1 delivered; last run was cut off today TIME"}, // they have no state
+		{method: "PUT", only: []item.Fate{item.Failed}, want: "1 delivered; last run was cut off today TIME"}, // they have no state
 		{method: "PUT", lines: true, want: "1 delivered; last run was cut off today TIME"},
 		{method: "POST", lines: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
 	} {
@@ -90,7 +90,7 @@ func TestKilledSettles(t *testing.T) {
 		for it := range w.Source.Items() {
 			j, _ := r.claim(it)
 			j.first = time.Now()
-			if err := r.Journal.Begin(context.Background(), r.row(j, journal.InFlight)); err != nil {
+			if err := r.Journal.Begin(context.Background(), r.row(j, item.InFlight)); err != nil {
 				w.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/retry"
 )
@@ -27,9 +28,9 @@ type postponed struct {
 // postpone reports whether the end of the run comes back to a job: one that the
 // server failed while it accepted nothing at all, or one that it can be asked about.
 func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
-	outage := out.Status == report.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
+	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		j.fault == nil && fileFault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
-	ask := out.Status == report.Unknown && r.Verify && verifiable(j.item, r.shared())
+	ask := out.Status == item.Unknown && r.Verify && verifiable(j.item, r.shared())
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false
 	}
@@ -47,7 +48,7 @@ func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 	r.mu.Unlock()
 	j.settled()
 	if r.Journal != nil {
-		row := r.row(j, stateOf(out.Status))
+		row := r.row(j, out.Status)
 		row.HTTPStatus, row.Error = out.HTTPStatus, out.Error
 		r.Journal.Put(row, nil)
 	}
@@ -107,8 +108,8 @@ func (r *run) comeBack(ctx context.Context) {
 func (r *run) giveBack(j *job) {
 	out := j.out
 	r.mu.Lock()
-	if out.Status == report.Failed && r.ending.cause() != nil && !r.refusals.over {
-		out.Status = report.Deferred
+	if out.Status == item.Failed && r.ending.cause() != nil && !r.refusals.over {
+		out.Status = item.Deferred
 	}
 	r.mu.Unlock()
 	r.done(j, out)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -144,7 +144,7 @@ func (r *run) next(s report.Summary) (next []string) {
 		return withValues(c, next)
 	}
 	unknown, again := human.Those(s.Items.Unknown, "unknown"), c.only("unknown")
-	selected := len(r.Only) == 0 || slices.Contains(r.Only, journal.Unknown)
+	selected := len(r.Only) == 0 || slices.Contains(r.Only, item.Unknown)
 	if byResults {
 		again = c.with("--resend-unknown")
 	}
@@ -177,10 +177,10 @@ func withValues(c command, next []string) []string {
 
 // NextOf returns the commands to give after a run, by what the journal has in each state, each after a few words. The run selected its
 // items by results, or not, and ended well, or not.
-func NextOf(text string, byResults bool, counts map[journal.State]int64, well bool) (next []string) {
+func NextOf(text string, byResults bool, counts map[item.Fate]int64, well bool) (next []string) {
 	c := parseCommand(text)
 	byManifest := byResults && !c.has("--from")
-	failed, unknown := counts[journal.Failed], counts[journal.Unknown]+counts[journal.InFlight]
+	failed, unknown := counts[item.Failed], counts[item.Unknown]+counts[item.InFlight]
 	if well {
 		next = append(next, "last command: "+text)
 	} else {
@@ -188,7 +188,7 @@ func NextOf(text string, byResults bool, counts map[journal.State]int64, well bo
 		if failed > 0 {
 			left = append(left, "failed")
 		}
-		if counts[journal.Deferred] > 0 {
+		if counts[item.Deferred] > 0 {
 			left = append(left, "deferred")
 		}
 		next = append(next, "to go on: "+c.goingOn(byResults, left...).String())

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -47,7 +47,7 @@ func TestFailedIsNotForgotten(t *testing.T) {
 			t.Fatal(sum.Next)
 		}
 		if strings.Contains(sum.Next[0], "--only failed") {
-			w.Only = []journal.State{journal.Failed}
+			w.Only = []item.Fate{item.Failed}
 		}
 		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
 		w.journal(name)
@@ -75,7 +75,7 @@ func TestOnlyGoesOn(t *testing.T) {
 	onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
 		w.journal(name)
 		w.items(w.run(), report.ItemCounts{Total: 1, Failed: 1})
-		w.Only, w.MaxWait = []journal.State{journal.Failed}, time.Minute
+		w.Only, w.MaxWait = []item.Fate{item.Failed}, time.Minute
 		w.journal(name)
 		w.Command = "penstock send --only failed"
 		sum := w.run()

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -68,15 +68,15 @@ func (r *run) putAside(ctx context.Context, it source.Item) bool {
 
 // settledBefore reports whether an item was delivered or failed in an earlier run, and has not changed since.
 func (r *run) settledBefore(it source.Item) (delivered, failed bool) {
-	if r.Journal == nil || slices.Equal(r.Only, []journal.State{journal.Failed}) {
+	if r.Journal == nil || slices.Equal(r.Only, []item.Fate{item.Failed}) {
 		return false, false
 	}
-	if !r.doubting.Load() && r.Journal.Earlier().Counts[journal.Failed] == 0 {
+	if !r.doubting.Load() && r.Journal.Earlier().Counts[item.Failed] == 0 {
 		return false, false // it does not matter
 	}
 	c := r.Journal.Peek(identityOf(it).id(), fingerprintOf(it))
 	same := c.Same && !c.Twice
-	return same && c.State == journal.Delivered && r.Again.IsZero(), same && c.State == journal.Failed
+	return same && c.State == item.Delivered && r.Again.IsZero(), same && c.State == item.Failed
 }
 
 // sendAside sends the items that were put aside: those that failed before last, since their refusal says nothing new. It returns

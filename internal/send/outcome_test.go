@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -67,30 +68,30 @@ func TestOutcomes(t *testing.T) {
 		name     string
 		method   string
 		first    http.HandlerFunc
-		want     report.Status
+		want     item.Fate
 		requests int
 		says     string
 	}{
-		{"PUT and 500", "PUT", status(500), report.Delivered, 2, ""},
-		{"PUT and 504", "PUT", status(504), report.Delivered, 2, ""},
-		{"PUT and reset", "PUT", reset, report.Delivered, 2, ""},
-		{"POST and 500", "POST", status(500), report.Unknown, 1, "it may have been accepted, and repeating it is not safe"},
-		{"POST and 504", "POST", status(504), report.Unknown, 1, "504 Gateway Timeout"},
-		{"POST and reset", "POST", reset, report.Unknown, 1, "the server closed the connection without an answer"},
-		{"POST and 503", "POST", status(503), report.Delivered, 2, ""},
-		{"POST and 429", "POST", status(429), report.Delivered, 2, ""},
-		{"POST and 408", "POST", status(408), report.Delivered, 2, ""},
+		{"PUT and 500", "PUT", status(500), item.Delivered, 2, ""},
+		{"PUT and 504", "PUT", status(504), item.Delivered, 2, ""},
+		{"PUT and reset", "PUT", reset, item.Delivered, 2, ""},
+		{"POST and 500", "POST", status(500), item.Unknown, 1, "it may have been accepted, and repeating it is not safe"},
+		{"POST and 504", "POST", status(504), item.Unknown, 1, "504 Gateway Timeout"},
+		{"POST and reset", "POST", reset, item.Unknown, 1, "the server closed the connection without an answer"},
+		{"POST and 503", "POST", status(503), item.Delivered, 2, ""},
+		{"POST and 429", "POST", status(429), item.Delivered, 2, ""},
+		{"POST and 408", "POST", status(408), item.Delivered, 2, ""},
 		{"an answer cut off", "POST", func(w http.ResponseWriter, _ *http.Request) {
 			hijacked(w, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsto", (*memnet.Conn).Close)
-		}, report.Delivered, 1, ""},
-		{"400", "PUT", status(400), report.Failed, 1, "400 Bad Request"},
-		{"404", "PUT", status(404), report.Failed, 1, "404 Not Found"},
-		{"501", "PUT", status(501), report.Failed, 1, "501 Not Implemented"},
-		{"302", "PUT", to(302, "/new?key=value"), report.Failed, 1, "302 Found: redirected to http://127.0.0.1/new: "},
-		{"303", "POST", to(303, "/new"), report.Failed, 1, "redirected to http://127.0.0.1/new: "},
-		{"307", "POST", to(307, "/new"), report.Delivered, 2, ""},
-		{"308", "PUT", to(308, "/new"), report.Delivered, 2, ""},
-		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), report.Failed, 1, "redirected to http://127.0.0.2/new, another origin, which is not followed: send there; penstock send does not support following a redirect to another server"},
+		}, item.Delivered, 1, ""},
+		{"400", "PUT", status(400), item.Failed, 1, "400 Bad Request"},
+		{"404", "PUT", status(404), item.Failed, 1, "404 Not Found"},
+		{"501", "PUT", status(501), item.Failed, 1, "501 Not Implemented"},
+		{"302", "PUT", to(302, "/new?key=value"), item.Failed, 1, "302 Found: redirected to http://127.0.0.1/new: "},
+		{"303", "POST", to(303, "/new"), item.Failed, 1, "redirected to http://127.0.0.1/new: "},
+		{"307", "POST", to(307, "/new"), item.Delivered, 2, ""},
+		{"308", "PUT", to(308, "/new"), item.Delivered, 2, ""},
+		{"307 to elsewhere", "PUT", to(307, "http://127.0.0.2/new"), item.Failed, 1, "redirected to http://127.0.0.2/new, another origin, which is not followed: send there; penstock send does not support following a redirect to another server"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var n atomic.Int64
@@ -107,14 +108,14 @@ func TestOutcomes(t *testing.T) {
 			}, func(w *world) {
 				w.method(c.method)
 				s := w.run()
-				var got report.Status
+				var got item.Fate
 				switch (report.ItemCounts{Total: 1}) {
 				case report.ItemCounts{Total: s.Items.Delivered}:
-					got = report.Delivered
+					got = item.Delivered
 				case report.ItemCounts{Total: s.Items.Failed}:
-					got = report.Failed
+					got = item.Failed
 				case report.ItemCounts{Total: s.Items.Unknown}:
-					got = report.Unknown
+					got = item.Unknown
 				}
 				if got != c.want || int(n.Load()) != c.requests {
 					t.Errorf("%s after %d requests, want %s after %d\n%s", got, n.Load(), c.want, c.requests, errorsOf(s))
@@ -122,8 +123,8 @@ func TestOutcomes(t *testing.T) {
 				if text := errorsOf(s); !strings.Contains(text, c.says) || c.says == "" && text != "" {
 					t.Errorf("it says %q, want %q", text, c.says)
 				}
-				if want := map[report.Status]int{report.Delivered: exit.Delivered}[c.want]; c.want == report.Delivered && s.ExitStatus != want ||
-					c.want != report.Delivered && s.ExitStatus != exit.Items {
+				if want := map[item.Fate]int{item.Delivered: exit.Delivered}[c.want]; c.want == item.Delivered && s.ExitStatus != want ||
+					c.want != item.Delivered && s.ExitStatus != exit.Items {
 					t.Errorf("exit status %d", s.ExitStatus)
 				}
 			})
@@ -149,7 +150,7 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 			t.Fatal(err)
 		}
-		want := report.Item{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT", Status: report.Delivered,
+		want := report.Item{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT", Status: item.Delivered,
 			HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
 		if got != want || got.Seconds < 61 {
 			t.Errorf("got %+v, want %+v", got, want)

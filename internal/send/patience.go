@@ -8,7 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/item"
 )
 
 // patience measures how long a server has accepted nothing although requests were
@@ -160,7 +160,7 @@ func (r *run) patienceWith(s *server) (after time.Duration, ours bool) {
 
 // provenLocked reports whether something was ever accepted. It requires that mu is held.
 func (r *run) provenLocked() bool {
-	return r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[journal.Delivered] > 0
+	return r.accepted || r.Journal != nil && r.Journal.Earlier().Counts[item.Delivered] > 0
 }
 
 // giveUp ends a run in which nothing was accepted for too long, by any server.

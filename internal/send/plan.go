@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
@@ -144,7 +145,7 @@ type past struct {
 // A pastRow is kept of each item: of most of a million there is no more to know.
 type pastRow struct {
 	journal.Fingerprint
-	state journal.State
+	state item.Fate
 	last  time.Time
 	rest  *journal.Item // if nil, delivered, and of a content that is not known
 }
@@ -159,7 +160,7 @@ func readPast(r *journal.Reader) (p past, err error) {
 			return p, err
 		}
 		kept := pastRow{row.Fingerprint, row.State, row.Last, nil}
-		if row.State != journal.Delivered || row.Digest != nil {
+		if row.State != item.Delivered || row.Digest != nil {
 			row.Path, row.Rel, row.URL, row.Error = "", "", "", ""
 			kept.rest = &row
 		}
@@ -182,7 +183,7 @@ func readPast(r *journal.Reader) (p past, err error) {
 func (p *past) claim(id uint64, f journal.Fingerprint) (c journal.Claim, row journal.Item) {
 	kept := p.rows[id]
 	c = journal.Claim{State: kept.state, Twice: p.claimed[id]}
-	c.Same = c.State != journal.None && kept.Size == f.Size && kept.ModTime.Equal(f.ModTime) && kept.Place == f.Place
+	c.Same = c.State != item.None && kept.Size == f.Size && kept.ModTime.Equal(f.ModTime) && kept.Place == f.Place
 	p.claimed[id] = true
 	if kept.rest != nil {
 		return c, *kept.rest

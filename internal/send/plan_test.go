@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -77,8 +78,8 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 			}},
 		{name: "delivered, touched, with a digest", method: "POST", status: 201, first: func(w *world) { w.Digest = true }, then: touch},
 		{name: "delivered, touched", method: "POST", status: 201, then: touch},
-		{name: "what failed only", method: "PUT", status: 400, then: func(w *world) { w.Only = []journal.State{journal.Failed} }},
-		{name: "what was delivered only", method: "PUT", status: 400, then: func(w *world) { w.Only = []journal.State{journal.Delivered} }},
+		{name: "what failed only", method: "PUT", status: 400, then: func(w *world) { w.Only = []item.Fate{item.Failed} }},
+		{name: "what was delivered only", method: "PUT", status: 400, then: func(w *world) { w.Only = []item.Fate{item.Delivered} }},
 		{name: "twice, and without a body", method: "POST", status: 201,
 			lines: `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" + `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +
 				`{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" + `{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" +
@@ -250,7 +251,7 @@ func TestPlanKnowsWhenTheLastRunEnded(t *testing.T) {
 				}
 				defer j.Close(0)
 				if !run.put.IsZero() {
-					j.Put(journal.Item{ID: 1, State: journal.Unknown, Last: run.put}, nil)
+					j.Put(journal.Item{ID: 1, State: item.Unknown, Last: run.put}, nil)
 				}
 				if err := j.Flush(); err != nil {
 					t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -82,7 +83,7 @@ func TestReaderOfResultsStops(t *testing.T) {
 				notes, want := strings.Join(s.Notes, "\n"), "--results: the results are incomplete: their reader has stopped: not written: 30 lines"
 				if c.journalIsThere {
 					want += "; penstock journal export writes them again"
-					checkStates(t, path, journal.Delivered, 30)
+					checkStates(t, path, item.Delivered, 30)
 				}
 				if c.want == exit.Local && notes != want {
 					t.Errorf("it says %q, want %q", notes, want)
@@ -92,7 +93,7 @@ func TestReaderOfResultsStops(t *testing.T) {
 	}
 }
 
-func checkStates(t *testing.T, path string, state journal.State, n int) {
+func checkStates(t *testing.T, path string, state item.Fate, n int) {
 	t.Helper()
 	r, err := journal.OpenReader(path)
 	if err != nil {

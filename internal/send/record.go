@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
@@ -106,7 +107,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	if j.announced || r.harmless(j.item.Method) && !j.older {
 		return nil
 	}
-	if err := r.Journal.Begin(ctx, r.row(j, journal.InFlight)); err != nil {
+	if err := r.Journal.Begin(ctx, r.row(j, item.InFlight)); err != nil {
 		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
 	}
 	j.announced = true
@@ -144,7 +145,7 @@ func (r *run) refused(j *job) {
 	}
 	j.first = time.Time{}
 	if r.Journal != nil && j.announced {
-		r.Journal.Put(r.row(j, journal.Deferred), nil)
+		r.Journal.Put(r.row(j, item.Deferred), nil)
 		j.announced = false
 	}
 }
@@ -163,11 +164,11 @@ func (j *job) settled() {
 }
 
 // row is what the journal keeps of a job.
-func (r *run) row(j *job, state journal.State) journal.Item {
+func (r *run) row(j *job, state item.Fate) journal.Item {
 	return journal.Item{
 		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: shownURL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
 		Fingerprint: fingerprintOf(j.item), Digest: j.digest,
-		State: state, Doubt: j.doubt, Older: j.older && state != journal.Delivered, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
+		State: state, Doubt: j.doubt, Older: j.older && state != item.Delivered, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
 	}
 }
 
@@ -182,35 +183,23 @@ func shownURL(url string) string {
 
 // record puts the end of an item into the journal, and has it reported when that is on disk.
 func (r *run) record(j *job, out report.Item) {
-	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == report.Skipped {
-		if out.Status == report.Failed {
+	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == item.Skipped {
+		if out.Status == item.Failed {
 			r.unnoted.Add(1)
 		}
 		j.settled()
 		r.report(j, out)
 		return
 	}
-	row := r.row(j, stateOf(out.Status))
+	row := r.row(j, out.Status)
 	row.HTTPStatus, row.Error, row.Last = out.HTTPStatus, out.Error, out.Time
 	r.Journal.Put(row, func(err error) {
 		j.settled()
-		if err != nil && out.Status == report.Delivered {
-			out.Status, out.Error = report.Unknown, "the server accepted it, but the journal could not keep that"
+		if err != nil && out.Status == item.Delivered {
+			out.Status, out.Error = item.Unknown, "the server accepted it, but the journal could not keep that"
 		}
 		r.report(j, out)
 	})
-}
-
-func stateOf(s report.Status) journal.State {
-	switch s {
-	case report.Delivered:
-		return journal.Delivered
-	case report.Failed:
-		return journal.Failed
-	case report.Unknown:
-		return journal.Unknown
-	}
-	return journal.Deferred
 }
 
 // classify judges what the package retry cannot know.
@@ -258,7 +247,7 @@ const mostConflicts = 3
 // reconsider corrects how a job ended by what is known of its attempts: a server that says that it
 // has the item may have it from one of them, or from another program.
 func (r *run) reconsider(j *job, out *report.Item) {
-	if out.Status != report.Failed {
+	if out.Status != item.Failed {
 		return
 	}
 	conflict := out.HTTPStatus == http.StatusConflict || out.HTTPStatus == http.StatusPreconditionFailed
@@ -266,7 +255,7 @@ func (r *run) reconsider(j *job, out *report.Item) {
 	case j.fault != nil:
 		j.older = j.older || j.tries > 0 // it may have what the file was, or a mix
 	case conflict && j.doubt:
-		out.Status = report.Unknown
+		out.Status = item.Unknown
 		if j.keyTaken {
 			out.Error += "; another request with this idempotency key may have been accepted"
 		} else {

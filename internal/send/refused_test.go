@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 )
@@ -44,7 +45,7 @@ func TestRefusedIsNotInFlight(t *testing.T) {
 			w.journal(name)
 			w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
 		})
-		if waiting.State != journal.Deferred || waiting.Doubt || !waiting.First.IsZero() {
+		if waiting.State != item.Deferred || waiting.Doubt || !waiting.First.IsZero() {
 			t.Errorf("while it waits the journal has %v, doubt %v, first %v", waiting.State, waiting.Doubt, waiting.First)
 		}
 	}

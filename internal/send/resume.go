@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -33,7 +34,7 @@ func (r *run) claim(it source.Item) (*job, bool) {
 	case d == toSend:
 		return j, true
 	case d == toAsk:
-		if c.State == journal.InFlight {
+		if c.State == item.InFlight {
 			j.ended = r.start // at the latest: nobody noted when its run was killed
 		}
 		if time.Since(j.ended) < r.verifier.settle { // it may still be at work on it
@@ -68,19 +69,19 @@ func (o *Options) describeJournal(now time.Time) string {
 	}
 	text += "; " + ended + " " + human.When(e.Last, now)
 	// They are not noted then. Lines of a manifest may have another method.
-	if e.Killed && e.Counts[journal.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() && o.harmless(o.Source.Method()) {
+	if e.Killed && e.Counts[item.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() && o.harmless(o.Source.Method()) {
 		text += ", and files that were in flight are sent again"
 	}
 	return text
 }
 
 // CountsOf writes how many items are in which state.
-func CountsOf(counts map[journal.State]int64) string {
-	text := human.Count(counts[journal.Delivered]) + " delivered"
-	for _, s := range []journal.State{journal.Failed, journal.Unknown, journal.Deferred, journal.InFlight} {
+func CountsOf(counts map[item.Fate]int64) string {
+	text := human.Count(counts[item.Delivered]) + " delivered"
+	for _, s := range []item.Fate{item.Failed, item.Unknown, item.Deferred, item.InFlight} {
 		if n := counts[s]; n > 0 {
 			word := s.String()
-			if s == journal.InFlight {
+			if s == item.InFlight {
 				word = "in flight"
 			}
 			text += fmt.Sprintf(", %s %s", human.Count(n), word)

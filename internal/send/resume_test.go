@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
@@ -271,7 +272,7 @@ func TestDiedInFlight(t *testing.T) {
 				for it := range w.Source.Items() {
 					j, _ := r.claim(it)
 					j.first = time.Now().Add(-c.age)
-					r.Journal.Put(r.row(j, journal.InFlight), nil)
+					r.Journal.Put(r.row(j, item.InFlight), nil)
 				}
 				r.Journal.Close(0)
 				_ = r.pool.Drain(context.Background())

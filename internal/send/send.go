@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
@@ -57,10 +58,10 @@ type Options struct {
 	// Journal remembers what became of each item; Run closes it. If nil, nothing is
 	// remembered.
 	Journal       *journal.Journal
-	Practice      bool            // the server is a practice server of this run
-	Again         time.Time       // also what was delivered before
-	ResendUnknown bool            // also what may have been accepted earlier
-	Only          []journal.State // what earlier runs have left so; empty: all
+	Practice      bool        // the server is a practice server of this run
+	Again         time.Time   // also what was delivered before
+	ResendUnknown bool        // also what may have been accepted earlier
+	Only          []item.Fate // what earlier runs have left so; empty: all
 	Idempotency   Idempotency
 	Verify        bool     // ask the server about items that it may have accepted
 	Digest        bool     // send each file's SHA-256 along
@@ -323,7 +324,7 @@ func newRun(o Options) *run {
 		if errors.Is(err, pool.ErrNotStarted) {
 			r.leave(j)
 		} else {
-			r.done(j, report.Item{Status: report.Failed, Error: err.Error()})
+			r.done(j, report.Item{Status: item.Failed, Error: err.Error()})
 		}
 	}
 	return r
@@ -367,7 +368,7 @@ func (r *run) submit(ctx context.Context) {
 		var failed *source.ItemError
 		switch {
 		case errors.As(err, &failed):
-			r.done(&job{item: failed.Item}, report.Item{Status: report.Failed, Error: failed.Err.Error()})
+			r.done(&job{item: failed.Item}, report.Item{Status: item.Failed, Error: failed.Err.Error()})
 		case err != nil:
 			r.end(exit.Failed, err)
 			return

@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // An entry is one line of a manifest: a JSON object with "path" and, as far as the line says so, "url", "method", "headers" and
@@ -96,7 +97,7 @@ func (s *Source) manifest(p *pass, r root) bool {
 }
 
 // manifestItem makes an item of a line. What concerns that item alone is itemErr; err is for a line that cannot be read.
-func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, itemErr, err error) {
+func (s *Source) manifestItem(p *pass, text []byte, folder string) (it Item, itemErr, err error) {
 	if s.results {
 		r, err := parseResult(text)
 		if err == nil && !s.only(r) {
@@ -105,13 +106,13 @@ func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, i
 		if err != nil {
 			return Item{}, nil, err
 		}
-		item, itemErr = s.resultItem(p, r)
-		return item, itemErr, nil
+		it, itemErr = s.resultItem(p, r)
+		return it, itemErr, nil
 	}
 	e, err := parseEntry(text)
 	switch {
 	case err != nil:
-	case e.fields["type"] == "item" && slices.Contains(statuses, e.fields["status"]):
+	case e.fields["type"] == "item" && item.Select(e.fields["status"]) != nil:
 		err = errors.New("this is a line of results, but the first line is not: give results with --from, or a manifest that has only results")
 	case e.target == nil && s.opts.Template == nil:
 		err = errors.New(`no "url", and there is no URL for all lines (--to)`)
@@ -124,11 +125,11 @@ func (s *Source) manifestItem(p *pass, text []byte, folder string) (item Item, i
 	if p.scan {
 		p.doubts.note(e, s.opts.Template)
 	}
-	item, itemErr = s.entryItem(p, e, folder)
+	it, itemErr = s.entryItem(p, e, folder)
 	if errors.As(itemErr, new(*lackError)) { // no other line can be expected to be as it should
 		return Item{}, nil, itemErr
 	}
-	return item, itemErr, nil
+	return it, itemErr, nil
 }
 
 // entryItem makes an item of a line. Its path is relative to the manifest's folder, and so is {path}.

@@ -13,15 +13,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-)
 
-// Options.Only has these, as results files spell them.
-var statuses = []string{"delivered", "failed", "unknown", "skipped", "deferred"}
+	"github.com/penstock/penstock/internal/item"
+)
 
 // A result is a line of a results file, or of what penstock journal export writes. Its texts are valid until the next line.
 type result struct {
 	path, rel, url, method, key []byte
-	status                      string
+	fate                        item.Fate
 	made                        bool // the key was made by the run, and is made anew: it depends on the file's content
 }
 
@@ -83,21 +82,13 @@ func parseResult(text []byte) (r result, err error) {
 	if len(r.path) == 0 {
 		return result{}, errors.New(`no "path"`)
 	}
-	// What was being sent when its run was killed may have arrived.
-	if r.status = string(status); r.status == "in_flight" {
-		r.status = "unknown"
+	if r.fate, err = item.Parse(string(status)); err != nil {
+		return result{}, fmt.Errorf("the status %s is not known: there are delivered, failed, unknown, skipped, deferred", printable(string(status)))
 	}
-	return r, checkStatus(r.status)
+	return r, nil
 }
 
 var errNoResult = errors.New(`no line of results, which has "type":"item" and a "status"`)
-
-func checkStatus(status string) error {
-	if slices.Contains(statuses, status) {
-		return nil
-	}
-	return fmt.Errorf("the status %s is not known: there are %s", printable(status), strings.Join(statuses, ", "))
-}
 
 // firstResult looks whether a manifest consists of results, and for the method of the first. The first line decides; what is wrong with
 // that is for Scan to say.
@@ -212,10 +203,10 @@ func (h *hasher) of(r result) (item, path id) {
 }
 
 // only reports whether a line's status is asked for.
-func (s *Source) only(r result) bool { return slices.Contains(s.opts.Only, r.status) }
+func (s *Source) only(r result) bool { return slices.Contains(s.opts.Only, r.fate) }
 
 // supersedes reports whether a line tells of the item's fate anew: that it was skipped is nothing new.
-func supersedes(r result) bool { return r.status != "skipped" }
+func supersedes(r result) bool { return r.fate != item.Skipped }
 
 // A bitset holds small numbers.
 type bitset []uint64

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -35,20 +36,20 @@ func writeResults(t testing.TB, name string, items ...report.Item) {
 	writeManifest(t, name, b.String())
 }
 
-func resultLine(name, url string, status report.Status) report.Item {
+func resultLine(name, url string, status item.Fate) report.Item {
 	return report.Item{Path: "d/" + name, Rel: name, URL: url, Method: "PUT", Status: status}
 }
 
 func TestResultsFedBack(t *testing.T) {
 	tree(t, "d/a", "d/b", "d/c", "d/e", "d/f")
 	writeResults(t, "out/r.ndjson",
-		resultLine("a", "http://h/1/a", report.Failed),
-		resultLine("b", "http://h/1/b", report.Delivered),
-		report.Item{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c", Status: report.Unknown},
-		resultLine("e", "http://h/1/e?sig=***", report.Deferred),
-		resultLine("f", "http://h/1/f", report.Failed),
-		resultLine("b", "http://h/1/b", report.Skipped),
-		resultLine("f", "http://h/1/f", report.Delivered),
+		resultLine("a", "http://h/1/a", item.Failed),
+		resultLine("b", "http://h/1/b", item.Delivered),
+		report.Item{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c", Status: item.Unknown},
+		resultLine("e", "http://h/1/e?sig=***", item.Deferred),
+		resultLine("f", "http://h/1/f", item.Failed),
+		resultLine("b", "http://h/1/b", item.Skipped),
+		resultLine("f", "http://h/1/f", item.Delivered),
 	)
 	// The folder of the results is not that of the files.
 	o := Options{Manifest: "out/r.ndjson", Template: to(t, "http://u:p@h/1/{path}?sig=s3cret")}
@@ -59,10 +60,13 @@ func TestResultsFedBack(t *testing.T) {
 		"failed deferred": {"d/a PUT /1/a", "d/e PUT /1/e?sig=s3cret"},
 		"unknown":         {"d/c POST https://other/c?x"},
 	} {
-		o.Only = strings.Fields(only)
+		o.Only = nil
+		for _, name := range strings.Fields(only) {
+			o.Only = append(o.Only, item.Select(name)...)
+		}
 		expectSent(t, o, want...)
 	}
-	o.Only = []string{"failed", "unknown", "deferred"}
+	o.Only = []item.Fate{item.Failed, item.Unknown, item.Deferred}
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -100,10 +104,10 @@ func TestResultsFedBack(t *testing.T) {
 func TestResultsMadeKeys(t *testing.T) {
 	tree(t, "d/a", "d/b")
 	writeResults(t, "r",
-		report.Item{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: report.Failed},
-		report.Item{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: report.Failed},
+		report.Item{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: item.Failed},
+		report.Item{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: item.Failed},
 	)
-	s, err := New(Options{Manifest: "r", Only: []string{"failed"}})
+	s, err := New(Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +154,7 @@ func TestResultsRefuse(t *testing.T) {
 		{tmpl, strings.Replace(good, `"rel":"a","url":"http://h/a"`, `"url":"http://h/a?sig=***"`, 1), "do not have {path}"},
 	} {
 		writeManifest(t, "r", c.lines+"\n")
-		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: []string{"failed"}})
+		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: []item.Fate{item.Failed}})
 		expectError(t, err, c.want, `manifest "r" line `)
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("a secret is shown: %v", err)
@@ -158,7 +162,7 @@ func TestResultsRefuse(t *testing.T) {
 	}
 	// An ordinary manifest with results in it.
 	writeManifest(t, "r", `{"path":"d/a","type":"item"}`+"\n"+good+"\n")
-	for _, only := range [][]string{nil, {"failed"}} {
+	for _, only := range [][]item.Fate{nil, {item.Failed}} {
 		_, err := scan(t, Options{Manifest: "r", Template: tmpl, Only: only})
 		expectError(t, err, "line 2: this is a line of results, but the first line is not")
 	}
@@ -171,13 +175,12 @@ func TestResultsRefuse(t *testing.T) {
 	}{
 		{Options{Manifest: "r"}, "by --only"},
 		{Options{Manifest: "m", From: "r"}, "by --only"},
-		{Options{Manifest: "m", From: "nope", Only: []string{"failed"}}, `from "nope"`},
-		{Options{Manifest: "m", From: "d", Only: []string{"failed"}}, `from "d": not a regular file`},
-		{Options{Manifest: "m", From: "r", Only: []string{"fialed"}}, `only: the status "fialed" is not known`},
-		{Options{Manifest: "m", From: "m", Only: []string{"failed"}, Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},
-		{Options{Manifest: "m", From: "r", Only: []string{"failed"}, Written: []string{"./r"}}, `from "r": this run would overwrite it, as `},
-		{Options{Manifest: "r", Only: []string{"failed"}, Written: []string{"r"}}, `manifest "r": this run would overwrite it, as `},
-		{Options{Manifest: "r", From: "r", Only: []string{"failed"}}, "has results itself"},
+		{Options{Manifest: "m", From: "nope", Only: []item.Fate{item.Failed}}, `from "nope"`},
+		{Options{Manifest: "m", From: "d", Only: []item.Fate{item.Failed}}, `from "d": not a regular file`},
+		{Options{Manifest: "m", From: "m", Only: []item.Fate{item.Failed}, Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},
+		{Options{Manifest: "m", From: "r", Only: []item.Fate{item.Failed}, Written: []string{"./r"}}, `from "r": this run would overwrite it, as `},
+		{Options{Manifest: "r", Only: []item.Fate{item.Failed}, Written: []string{"r"}}, `manifest "r": this run would overwrite it, as `},
+		{Options{Manifest: "r", From: "r", Only: []item.Fate{item.Failed}}, "has results itself"},
 	} {
 		c.o.Template = tmpl
 		_, err := New(c.o)
@@ -186,20 +189,20 @@ func TestResultsRefuse(t *testing.T) {
 	// The method that is shown is that of the first line, unless it is given.
 	writeManifest(t, "r", strings.Replace(good, "PUT", "patch", 1)+"\n"+good+"\n")
 	for method, want := range map[string]string{"": "PATCH", "POST": "POST"} {
-		s, err := New(Options{Manifest: "r", Only: []string{"failed"}, Method: method})
+		s, err := New(Options{Manifest: "r", Only: []item.Fate{item.Failed}, Method: method})
 		if err != nil || s.Method() != want {
 			t.Errorf("%s, %v, want %s", s.Method(), err, want)
 		}
 	}
 	// Alone it is for the journal.
-	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, Only: []string{"failed"}})
+	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, Only: []item.Fate{item.Failed}})
 	if err != nil || s.FromResults() {
 		t.Error(err)
 	}
-	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: []string{"failed"}}, "d/a PUT /a?sig=s3cret")
+	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: []item.Fate{item.Failed}}, "d/a PUT /a?sig=s3cret")
 	// Of a manifest of results that was replaced meanwhile nothing is sent that was not asked for.
 	writeManifest(t, "r", good+"\n")
-	if s, err = New(Options{Manifest: "r", Only: []string{"failed"}}); err != nil {
+	if s, err = New(Options{Manifest: "r", Only: []item.Fate{item.Failed}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Scan(t.Context()); err != nil {
@@ -214,12 +217,12 @@ func TestResultsRefuse(t *testing.T) {
 // Cut off anywhere, results tell of each line that is whole.
 func TestResultsTorn(t *testing.T) {
 	tree(t, "d/ä", "d/b")
-	writeResults(t, "r", resultLine("b", "http://h/1", report.Failed), resultLine("ä", "http://h/2", report.Failed))
+	writeResults(t, "r", resultLine("b", "http://h/1", item.Failed), resultLine("ä", "http://h/2", item.Failed))
 	whole, err := os.ReadFile("r")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl, only := to(t, "http://h/{path}"), []string{"failed"}
+	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
 	for n := bytes.IndexByte(whole, '\n'); n <= len(whole); n++ {
 		text := whole[:n]
 		want := int64(bytes.Count(text, []byte("\n")))
@@ -247,8 +250,8 @@ func TestResultsTorn(t *testing.T) {
 // That a file is gone fails that file alone.
 func TestResultsOfMissingFiles(t *testing.T) {
 	tree(t, "d/a", "d/dir/")
-	writeResults(t, "r", resultLine("gone", "http://h/gone", report.Failed), resultLine("dir", "", report.Failed), resultLine("a", "http://h/a", report.Failed))
-	o := Options{Manifest: "r", Only: []string{"failed"}}
+	writeResults(t, "r", resultLine("gone", "http://h/gone", item.Failed), resultLine("dir", "", item.Failed), resultLine("a", "http://h/a", item.Failed))
+	o := Options{Manifest: "r", Only: []item.Fate{item.Failed}}
 	got := sent(t, o)
 	if len(got) != 3 || !strings.HasPrefix(got[0], `d/gone! manifest "r" line 1: `) || !strings.Contains(got[1], "is a directory") || got[2] != "d/a PUT /a" {
 		t.Errorf("%q", got)
@@ -267,67 +270,67 @@ func TestFrom(t *testing.T) {
 	}
 	t.Chdir("..")
 	tmpl := to(t, "http://h/{path}?s=1")
-	put := func(path, url string, status report.Status) report.Item {
+	put := func(path, url string, status item.Fate) report.Item {
 		return report.Item{Path: path, URL: url, Method: "PUT", Status: status}
 	}
-	keyed := func(path, url, key string, status report.Status) report.Item {
+	keyed := func(path, url, key string, status item.Fate) report.Item {
 		return report.Item{Path: path, URL: url, Method: "POST", Key: key, Status: status}
 	}
-	failed := []string{"failed"}
+	failed := []item.Fate{item.Failed}
 	for _, c := range []struct {
 		name      string
 		results   []report.Item
 		manifest  string // else the directory is walked
-		only      []string
+		only      []item.Fate
 		want      []string
 		unmatched int64
 	}{
 		{"by path, however it is spelled", []report.Item{
-			put("./d/../d/a", "http://h/a?s=***", report.Failed), put(filepath.Join(here, "b"), "http://h/b?s=***", report.Failed),
-			put("d/c", "http://h/c?s=***", report.Delivered), put("d/gone", "http://h/gone?s=***", report.Failed),
+			put("./d/../d/a", "http://h/a?s=***", item.Failed), put(filepath.Join(here, "b"), "http://h/b?s=***", item.Failed),
+			put("d/c", "http://h/c?s=***", item.Delivered), put("d/gone", "http://h/gone?s=***", item.Failed),
 		}, "", failed, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 1},
 		{"the last line holds", []report.Item{
-			put("d/a", "http://h/a", report.Failed), put("d/b", "http://h/b", report.Delivered), put("d/a", "http://h/a", report.Delivered),
-			put("d/b", "http://h/b", report.Failed),
+			put("d/a", "http://h/a", item.Failed), put("d/b", "http://h/b", item.Delivered), put("d/a", "http://h/a", item.Delivered),
+			put("d/b", "http://h/b", item.Failed),
 		}, "", failed, []string{"d/b PUT /b?s=1"}, 0},
 		{"what was skipped is what it was", []report.Item{
-			put("d/a", "http://h/a", report.Failed), put("d/a", "http://h/a", report.Skipped), put("d/b", "http://h/b", report.Skipped),
+			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped), put("d/b", "http://h/b", item.Skipped),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
 		{"unless that is asked for", []report.Item{
-			put("d/a", "http://h/a", report.Failed), put("d/a", "http://h/a", report.Skipped), put("d/b", "http://h/b", report.Skipped),
-		}, "", []string{"skipped"}, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
+			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped), put("d/b", "http://h/b", item.Skipped),
+		}, "", []item.Fate{item.Skipped}, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
 		{"to another place than before", []report.Item{
-			put("d/a", "http://typo/a", report.Failed), put("d/b", "http://typo/b", report.Delivered),
+			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Delivered),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
 		{"and on from there", []report.Item{
-			put("d/a", "http://typo/a", report.Failed), put("d/b", "http://typo/b", report.Failed), put("d/a", "http://h/a?s=***", report.Delivered),
+			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Failed), put("d/a", "http://h/a?s=***", item.Delivered),
 		}, "", failed, []string{"d/b PUT /b?s=1"}, 1},
 		{"one file to two places", []report.Item{
-			put("d/a", "http://h/1", report.Delivered), put("d/a", "http://h/2", report.Failed), put("d/b", "http://h/3", report.Delivered),
+			put("d/a", "http://h/1", item.Delivered), put("d/a", "http://h/2", item.Failed), put("d/b", "http://h/3", item.Delivered),
 		}, `{"path":"d/a","url":"http://h/1"}` + "\n" + `{"path":"d/a","url":"http://h/2"}` + "\n" + `{"path":"d/b","url":"http://h/3"}` + "\n" +
 			`{"path":"d/a","url":"http://h/4"}`, failed, []string{"d/a PUT /2", "d/a PUT /4"}, 0},
 		{"by key", []report.Item{
-			keyed("elsewhere", "http://h/", "k1", report.Failed), keyed("d/a", "http://h/", "k2", report.Delivered), keyed("d/c", "http://h/", "k4", report.Failed),
+			keyed("elsewhere", "http://h/", "k1", item.Failed), keyed("d/a", "http://h/", "k2", item.Delivered), keyed("d/c", "http://h/", "k4", item.Failed),
 		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}` + "\n" + `{"path":"d/c","key":"k3"}`, failed, []string{"d/a PUT /d/a?s=1"}, 1},
 		{"the last line with the key", []report.Item{
-			keyed("d/a", "http://old/", "k1", report.Failed), keyed("d/a", "http://h/", "k1", report.Delivered), keyed("d/b", "http://h/", "k2", report.Failed),
+			keyed("d/a", "http://old/", "k1", item.Failed), keyed("d/a", "http://h/", "k1", item.Delivered), keyed("d/b", "http://h/", "k2", item.Failed),
 		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
 		{"one file with two keys", []report.Item{
-			keyed("d/a", "http://h/", "k1", report.Failed), keyed("d/a", "http://h/", "k2", report.Delivered),
+			keyed("d/a", "http://h/", "k1", item.Failed), keyed("d/a", "http://h/", "k2", item.Delivered),
 		}, `{"path":"d/a","key":"k2","url":"http://h/2"}` + "\n" + `{"path":"d/a","key":"k1","url":"http://h/1"}`, failed, []string{"d/a PUT /1"}, 0},
-		{"by path where the line has no key", []report.Item{put("d/a", "http://h/x", report.Failed)},
+		{"by path where the line has no key", []report.Item{put("d/a", "http://h/x", item.Failed)},
 			`{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
 		{"by path where the item has no key", []report.Item{
-			keyed("d/a", "http://h/x", "k1", report.Failed), keyed("d/b", "http://h/x", "k2", report.Delivered),
+			keyed("d/a", "http://h/x", "k1", item.Failed), keyed("d/b", "http://h/x", "k2", item.Delivered),
 		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
 		{"by path where the key was made", []report.Item{
-			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "1", KeyMade: true, Status: report.Failed},
-			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "2", KeyMade: true, Status: report.Delivered},
-			{Path: "d/b", URL: "http://h/d/b", Method: "PUT", Key: "3", KeyMade: true, Status: report.Failed},
+			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "1", KeyMade: true, Status: item.Failed},
+			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "2", KeyMade: true, Status: item.Delivered},
+			{Path: "d/b", URL: "http://h/d/b", Method: "PUT", Key: "3", KeyMade: true, Status: item.Failed},
 		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
-		{"a line that is not asked for may be about nothing", []report.Item{put("d/a", "http://h/a", report.Failed)},
+		{"a line that is not asked for may be about nothing", []report.Item{put("d/a", "http://h/a", item.Failed)},
 			`{"path":"nope"}` + "\n" + `{"path":"d/a"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
-		{"nothing is asked for", []report.Item{put("d/a", "http://h/a", report.Delivered)}, "", failed, nil, 0},
+		{"nothing is asked for", []report.Item{put("d/a", "http://h/a", item.Delivered)}, "", failed, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			writeResults(t, "r", c.results...)
@@ -346,7 +349,7 @@ func TestFrom(t *testing.T) {
 		})
 	}
 	// What Scan remembers is no more than what was asked for.
-	writeResults(t, "r", put("d/a", "http://h/a", report.Failed))
+	writeResults(t, "r", put("d/a", "http://h/a", item.Failed))
 	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, From: "r", Only: failed})
 	if err != nil {
 		t.Fatal(err)
@@ -385,8 +388,8 @@ func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.WriteFile(name, nil, 0o666); err != nil {
 		t.Skip("this file system wants UTF-8:", err)
 	}
-	writeResults(t, "r", report.Item{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***", Method: "PUT", Status: report.Failed})
-	o := Options{Manifest: "r", Only: []string{"failed"}, Template: to(t, "http://h/{path}?x")}
+	writeResults(t, "r", report.Item{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***", Method: "PUT", Status: item.Failed})
+	o := Options{Manifest: "r", Only: []item.Fate{item.Failed}, Template: to(t, "http://h/{path}?x")}
 	expectSent(t, o, name+" PUT /%FF%0A?x")
 	o.Manifest, o.From, o.Paths = "", "r", []string{"d"}
 	expectSent(t, o, name+" PUT /%FF%0A?x")
@@ -396,14 +399,14 @@ func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
 func TestResultsInFlight(t *testing.T) {
 	tree(t, "d/a")
 	writeManifest(t, "r", `{"status":"in_flight","path":"d/a","url":"http://h/a","method":"PUT","key":null,"rel":"a","extra":{"x":[1]},"type":"item"}`)
-	expectSent(t, Options{Manifest: "r", Only: []string{"unknown"}}, "d/a PUT /a")
-	expectSent(t, Options{Manifest: "r", Only: []string{"failed"}})
+	expectSent(t, Options{Manifest: "r", Only: item.Select("unknown")}, "d/a PUT /a")
+	expectSent(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 }
 
 // A model that keeps every line says what is sent.
 func TestResultsModel(t *testing.T) {
 	tree(t, "d/a", "d/b", "d/c")
-	statuses := []report.Status{report.Delivered, report.Failed, report.Unknown, report.Skipped, report.Deferred}
+	statuses := []item.Fate{item.Delivered, item.Failed, item.Unknown, item.Skipped, item.Deferred}
 	type about struct{ path, url, key string }
 	rapid.Check(t, func(t *rapid.T) {
 		only := rapid.SliceOfNDistinct(rapid.SampledFrom(statuses), 1, 4, rapid.ID).Draw(t, "only")
@@ -425,7 +428,7 @@ func TestResultsModel(t *testing.T) {
 			if it.Key != "" {
 				a = about{key: it.Key}
 			}
-			if _, ok := last[a]; !ok || it.Status != report.Skipped || slices.Contains(only, report.Skipped) {
+			if _, ok := last[a]; !ok || it.Status != item.Skipped || slices.Contains(only, item.Skipped) {
 				last[a] = i
 			}
 		}
@@ -433,7 +436,7 @@ func TestResultsModel(t *testing.T) {
 		if err := os.WriteFile("r", b.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		var want, asked []string
+		var want []string
 		for i, it := range lines {
 			for _, n := range last {
 				if n == i && slices.Contains(only, it.Status) {
@@ -441,10 +444,7 @@ func TestResultsModel(t *testing.T) {
 				}
 			}
 		}
-		for _, o := range only {
-			asked = append(asked, string(o))
-		}
-		s, err := New(Options{Manifest: "r", Only: asked})
+		s, err := New(Options{Manifest: "r", Only: only})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -498,7 +498,7 @@ func TestResultsModel(t *testing.T) {
 		if err := os.WriteFile("m", []byte(m.String()), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if s, err = New(Options{Manifest: "m", From: "r", Only: asked}); err != nil {
+		if s, err = New(Options{Manifest: "m", From: "r", Only: only}); err != nil {
 			t.Fatal(err)
 		}
 		got = nil
@@ -534,7 +534,7 @@ func FuzzResults(f *testing.F) {
 		f.Fatal(err)
 	}
 	results := filepath.Join(dir, "r")
-	tmpl, only := to(f, "http://h/{path}?s={key}"), []string{"failed", "unknown"}
+	tmpl, only := to(f, "http://h/{path}?s={key}"), []item.Fate{item.Failed, item.Unknown}
 	f.Fuzz(func(t *testing.T, text []byte, path, url, key string) {
 		t.Chdir(dir)
 		if err := os.WriteFile(results, text, 0o666); err != nil {
@@ -575,13 +575,13 @@ func FuzzResults(f *testing.F) {
 		}
 		var b bytes.Buffer
 		w := report.NewResults(&b)
-		want := report.Item{Path: path, Rel: key, URL: strings.ToValidUTF8(url, "?"), Method: "PUT", Key: strings.ToValidUTF8(key, "?"), Status: report.Deferred}
+		want := report.Item{Path: path, Rel: key, URL: strings.ToValidUTF8(url, "?"), Method: "PUT", Key: strings.ToValidUTF8(key, "?"), Status: item.Deferred}
 		if err := w.Write(want); err != nil {
 			t.Fatal(err)
 		}
 		_ = w.Close(t.Context())
 		r, err := parseResult(b.Bytes())
-		got := report.Item{Path: string(r.path), Rel: string(r.rel), URL: string(r.url), Method: string(r.method), Key: string(r.key), Status: report.Status(r.status)}
+		got := report.Item{Path: string(r.path), Rel: string(r.rel), URL: string(r.url), Method: string(r.method), Key: string(r.key), Status: r.fate}
 		if err != nil || got != want {
 			t.Fatalf("%s is read as %+v, %v", &b, got, err)
 		}
@@ -596,9 +596,9 @@ func BenchmarkFrom(b *testing.B) {
 		var text bytes.Buffer
 		r := report.NewResults(&text)
 		for i := range n {
-			it := resultLine(fmt.Sprintf("%03d/%06d.json", i/1000, i), fmt.Sprintf("https://api.example.com/v1/files/%03d/%06d.json", i/1000, i), report.Delivered)
+			it := resultLine(fmt.Sprintf("%03d/%06d.json", i/1000, i), fmt.Sprintf("https://api.example.com/v1/files/%03d/%06d.json", i/1000, i), item.Delivered)
 			if i%every == 0 {
-				it.Status = report.Failed
+				it.Status = item.Failed
 			}
 			_ = r.Write(it)
 		}
@@ -608,7 +608,7 @@ func BenchmarkFrom(b *testing.B) {
 			"from":     {Paths: []string{"d"}, Template: to(b, "http://h/{path}"), From: "r"},
 			"manifest": {Manifest: "r"},
 		} {
-			o.Only = []string{"failed"}
+			o.Only = []item.Fate{item.Failed}
 			b.Run(fmt.Sprintf("%s/one of %d", name, every), func(b *testing.B) {
 				var kept uint64
 				for b.Loop() {

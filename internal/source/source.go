@@ -68,9 +68,8 @@ type Options struct {
 	// again, and the results as From.
 	Manifest string
 
-	// Only selects by what became of an item: "delivered", "failed", "unknown" (or still in flight when its run was killed), "skipped",
-	// "deferred". It needs From or a Manifest of results; alone it says nothing here, and is for a journal: see Source.FromResults.
-	Only []string
+	// Only selects by what became of an item. It needs From or a Manifest of results; alone it says nothing here, and is for a journal: see Source.FromResults.
+	Only []item.Fate
 
 	// From is a results file that selects among the items of Paths or Manifest those that Only asks for: by the key where item and line both have
 	// one, else by path, and by method and URL without its query where one path went to several. Which line holds is as in a Manifest of results.
@@ -208,11 +207,6 @@ func (s *Source) checkRoots() error {
 }
 
 func (s *Source) checkOnly() error {
-	for _, status := range s.opts.Only {
-		if err := checkStatus(status); err != nil {
-			return fmt.Errorf("only: %w", err)
-		}
-	}
 	from := s.opts.From
 	switch {
 	case s.results && len(s.opts.Only) == 0:

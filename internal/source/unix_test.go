@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func TestSpecialFiles(t *testing.T) {
@@ -40,7 +42,7 @@ func TestSpecialFilesNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	tmpl, only := to(t, "http://h/{path}"), []string{"failed"}
+	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
 	for _, name := range []string{"d/pipe", "d/socket", "/dev/null"} {
 		for what, o := range map[string]Options{
 			"":                        {Paths: []string{name}},
@@ -80,7 +82,7 @@ func TestUnreadableLists(t *testing.T) {
 	if err := os.Chmod("m", 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{Manifest: "m"}, {Paths: []string{"d"}, From: "m", Only: []string{"failed"}}} {
+	for _, o := range []Options{{Manifest: "m"}, {Paths: []string{"d"}, From: "m", Only: []item.Fate{item.Failed}}} {
 		o.Template = to(t, "http://h/{path}")
 		_, err := New(o)
 		expectError(t, err, `"m": permission denied`)
@@ -93,7 +95,7 @@ func TestLongNames(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	tmpl := to(t, "http://h/{path}")
 	for _, o := range []Options{{Paths: []string{long}}, {Paths: []string{"d/" + long}}, {Paths: []string{long + "/*.csv"}}, {Manifest: long},
-		{Paths: []string{"d"}, From: long, Only: []string{"failed"}}} {
+		{Paths: []string{"d"}, From: long, Only: []item.Fate{item.Failed}}} {
 		o.Template = tmpl
 		err := refusal(t, o)
 		expectError(t, err, "xxx…")
