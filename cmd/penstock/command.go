@@ -2,195 +2,158 @@ package main
 
 import (
 	"fmt"
-	"regexp"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
-	"github.com/penstock/penstock/internal/report"
+	"github.com/spf13/pflag"
 )
 
-const hidden = "***"
-
-// shownCommand is the command line with these arguments, for people to read and
-// to paste into a shell. What may be secret is ***: values of headers, and in
-// URLs the user, the password and the values of the query.
-func shownCommand(args []string) string {
-	var b strings.Builder
-	b.WriteString("penstock")
-	before := ""
-	for _, arg := range args {
-		b.WriteByte(' ')
-		b.WriteString(quote(shownArgument(before, arg), runtime.GOOS == "windows"))
-		before = arg
-	}
-	return b.String()
+// A command is a command line of penstock send: flags with their values, and paths, in the order in
+// which they were given.
+type command struct {
+	flags *pflag.FlagSet
+	words []word
 }
 
-// shownArgument looks only at the argument before, not at what that one means:
-// what follows "--header" is hidden also where both are names of files.
-func shownArgument(before, arg string) string {
-	flag, value, given := strings.Cut(arg, "=")
-	given = given && strings.HasPrefix(flag, "--")
-	if given {
-		arg = flag + "=" + shownValue(flag, value)
-	}
-	switch before {
-	case "--header", "--to", "--proxy":
-		return shownValue(before, arg)
-	}
-	if given {
-		return arg
-	}
-	return shownURL(arg)
-}
+// A word is a flag that was given, or a path if it has no name.
+type word struct{ name, value string }
 
-func shownValue(flag, value string) string {
-	switch flag {
-	case "--header":
-		return shownHeader(value)
-	case "--to":
-		if isLab(value) && !strings.Contains(value, "://") {
-			return value // its parameters are no secret
-		}
-		return shownTemplate(value)
-	case "--proxy":
-		return nested(report.Redact(value))
-	}
-	return shownURL(value)
-}
-
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-
-func shownHeader(line string) string {
-	if name, _, ok := strings.Cut(line, ":"); ok && headerName.MatchString(strings.TrimSpace(name)) {
-		return name + ": " + hidden
-	}
-	return hidden
-}
-
-var scheme = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://|^https?:`)
-
-// shownURL redacts from the first URL in the text on. A URL may stand in the
-// path of another, where Redact takes it for a path.
-func shownURL(s string) string {
-	at := scheme.FindStringIndex(s)
-	if at == nil {
-		if strings.Contains(s, "://") {
-			return hidden
-		}
-		return s
-	}
-	return s[:at[0]] + nested(report.Redact(s[at[0]:]))
-}
-
-func nested(shown string) string {
-	at := scheme.FindStringIndex(shown)
-	if at == nil || at[0] != 0 || !strings.Contains(shown[at[1]:], "://") {
-		return shown
-	}
-	return shown[:at[1]] + shownURL(shown[at[1]:])
-}
-
-var variable = regexp.MustCompile(`\{[A-Za-z0-9_.-]+\}`)
-
-// shownTemplate redacts a URL, but for variables in its query: those hold no secret.
-func shownTemplate(s string) string {
-	shown := report.Redact(s)
-	head, _, ok := strings.Cut(shown, "?")
-	if !ok {
-		return nested(shown)
-	}
-	raw, _, _ := strings.Cut(s, "#")
-	_, query, _ := strings.Cut(raw, "?")
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		// Without a value, the key may itself be a secret.
-		if key, value, _ := strings.Cut(pair, "="); strings.Trim(value, "=") != "" {
-			pairs[i] = key + "=" + shownQueryValue(value)
-		} else {
-			pairs[i] = shownQueryValue(pair)
+// readCommand reads the arguments of penstock send. It sets no flag.
+func readCommand(flags *pflag.FlagSet, args []string) (command, error) {
+	c := command{flags: flags}
+	paths := 0
+	addPaths := func() {
+		for ; paths < flags.NArg(); paths++ {
+			c.words = append(c.words, word{"", flags.Arg(paths)})
 		}
 	}
-	return nested(head) + "?" + strings.Join(pairs, "&")
+	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
+		addPaths()
+		c.words = append(c.words, word{f.Name, value})
+		return nil
+	})
+	addPaths()
+	return c, err
 }
 
-func shownQueryValue(s string) string {
-	var b strings.Builder
-	mask := func(text string) {
-		if text != "" {
-			b.WriteString(hidden)
-		}
+// storedCommand reads a command as String writes it. It reports whether penstock takes it today.
+func storedCommand(text string) (command, bool) {
+	words := splitWords(text, runtime.GOOS == "windows")
+	if len(words) < 2 || words[0] != "penstock" || words[1] != "send" {
+		return command{}, false
 	}
-	last := 0
-	for _, at := range variable.FindAllStringIndex(s, -1) {
-		mask(s[last:at[0]])
-		b.WriteString(s[at[0]:at[1]])
-		last = at[1]
-	}
-	mask(s[last:])
-	return b.String()
+	c, err := readCommand(sendCommand(nil).Flags(), words[2:])
+	return c, err == nil
 }
 
-// quote makes an argument a word of a POSIX shell, in a form that PowerShell and
-// cmd also take where there is one. On Windows a backslash is no escape.
-func quote(s string, windows bool) string {
-	special := "\"$`!"
-	if !windows {
-		special += `\`
-	}
-	switch {
-	case strings.ContainsFunc(s, notShown) || !utf8.ValidString(s):
-		return quoteBytes(s)
-	case bare(s, windows):
-		return s
-	case !strings.ContainsAny(s, special):
-		if windows && strings.HasSuffix(s, `\`) {
-			s += `\` // one alone would escape the quote
-		}
-		return `"` + s + `"`
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-func notShown(r rune) bool { return !unicode.IsPrint(r) }
-
-// bare reports whether no shell sees anything special in s. PowerShell does in
-// commas and braces.
-func bare(s string, windows bool) bool {
-	for i, r := range s {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_-./:+%", r):
-		case r == '=' && i > 0, r == '\\' && windows:
-		case r >= utf8.RuneSelf && unicode.In(r, unicode.L, unicode.N):
+// String returns the command for people to read and to paste into a shell. What may be secret is
+// hidden.
+func (c command) String() string {
+	text := []string{"penstock", "send"}
+	add := func(word string) { text = append(text, quote(word, runtime.GOOS == "windows")) }
+	dashes := false
+	for _, w := range c.words {
+		shown := shownValue(w.name, w.value)
+		switch optional := c.optional(w); {
+		case w.name == "" && strings.HasPrefix(shown, "-") && shown != "-" && !dashes:
+			dashes = true // only paths follow: else it would be a flag
+			text = append(text, "--", quote(shown, runtime.GOOS == "windows"))
+		case w.name == "":
+			add(shown)
+		case optional == "":
+			add("--" + w.name)
+			add(shown)
+		case optional == w.value:
+			add("--" + w.name)
 		default:
-			return false
+			add("--" + w.name + "=" + shown)
 		}
 	}
-	return s != ""
+	return strings.Join(text, " ")
 }
 
-// quoteBytes writes what is not printable, or no UTF-8, as octal escapes: a
-// terminal would obey it or lose it.
-func quoteBytes(s string) string {
-	var b strings.Builder
-	b.WriteString("$'")
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1, notShown(r):
-			for _, c := range []byte(s[i : i+n]) {
-				fmt.Fprintf(&b, `\%03o`, c)
-			}
-		case r == '\'' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		default:
-			b.WriteString(s[i : i+n])
-		}
-		i += n
+// optional is the value of a flag that is given without one; "" if it needs one.
+func (c command) optional(w word) string {
+	if f := c.flags.Lookup(w.name); f != nil {
+		return f.NoOptDefVal
 	}
-	b.WriteByte('\'')
-	return b.String()
+	return ""
+}
+
+func (c command) has(flag string) bool {
+	return slices.ContainsFunc(c.words, func(w word) bool { return w.name == flag })
+}
+
+func (c command) hasPath(path string) bool { return slices.Contains(c.words, word{"", path}) }
+
+// without returns the command without these flags.
+func (c command) without(flags ...string) command {
+	c.words = slices.DeleteFunc(slices.Clone(c.words), func(w word) bool {
+		return w.name != "" && slices.Contains(flags, w.name)
+	})
+	return c
+}
+
+// with returns the command with a flag before all others, and nowhere else.
+func (c command) with(flag, value string) command {
+	c.words = append([]word{{flag, value}}, c.without(flag).words...)
+	return c
+}
+
+// only returns the command for what the journal has in these states. --from, which needs an --only of
+// its own, would select by the results of another run.
+func (c command) only(states ...string) command {
+	return c.without("from").with("only", strings.Join(states, ","))
+}
+
+// goingOn returns the command that goes on with a run of c, which has left items in these states. An
+// --only that goes by the journal has to name them too.
+func (c command) goingOn(byResults bool, left ...string) command {
+	var states []string
+	for _, w := range c.words {
+		if w.name == "only" {
+			states, _ = readList(states, w.value)
+		}
+	}
+	given := len(states)
+	for _, state := range left {
+		if !slices.Contains(states, state) {
+			states = append(states, state)
+		}
+	}
+	if byResults || given == 0 || len(states) == given {
+		return c
+	}
+	return c.only(states...)
+}
+
+// again returns the command with --again for what was delivered before a time, if there is one: later
+// runs of it do not begin anew.
+func (c command) again(before time.Time) command {
+	if before.IsZero() {
+		return c
+	}
+	return c.with("again", before.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+}
+
+// strayValue is an error for the value of a flag whose value may be left out. It has to follow an
+// equals sign, and is taken for a path otherwise.
+func (c command) strayValue() error {
+	for i, w := range c.words {
+		f := c.flags.Lookup(w.name)
+		if f == nil || w.value != f.NoOptDefVal || f.Value.Type() == "bool" || i+1 == len(c.words) {
+			continue
+		}
+		next := c.words[i+1]
+		if next.name != "" || next.value == "-" || strings.ContainsAny(next.value, "*?[{") {
+			continue
+		}
+		if _, err := os.Lstat(next.value); err != nil {
+			return fmt.Errorf("--%s %s: there is no such file; a value of --%[1]s follows an equals sign: --%[1]s=%[2]s", w.name, next.value)
+		}
+	}
+	return nil
 }

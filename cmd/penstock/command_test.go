@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -9,9 +8,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
-func TestShownCommand(t *testing.T) {
+// given is the command penstock send with these arguments.
+func given(t testing.TB, args ...string) command {
+	t.Helper()
+	c, err := readCommand(sendCommand(nil).Flags(), args)
+	if err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	return c
+}
+
+func TestCommand(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("quotes otherwise")
 	}
@@ -19,75 +30,67 @@ func TestShownCommand(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, `penstock`},
-		{[]string{"send", "--rps", "3000/min", "--to", "https://h/v1/files/{name}", "data/"},
-			`penstock send --rps 3000/min --to "https://h/v1/files/{name}" data/`},
-		{[]string{"send", "--only=failed,unknown", "data/**/*.json", "my file"},
-			`penstock send "--only=failed,unknown" "data/**/*.json" "my file"`},
+		{nil, ``},
+		{[]string{"--rps", "3000/min", "--to", "https://h/v1/files/{name}", "data/"},
+			` --rps 3000/min --to "https://h/v1/files/{name}" data/`},
+		{[]string{"--only=failed,unknown", "data/**/*.json", "-qv", "my file"},
+			` --only "failed,unknown" "data/**/*.json" --quiet --verbose "my file"`},
+		{[]string{"--again", "--idempotent=X-Key", "--verify=false", "-"}, ` --again --idempotent=X-Key --verify=false -`},
+		{[]string{"a", "--", "--to", "-q", "-"}, ` a -- --to -q -`},
 
 		// Values of headers.
-		{[]string{"--header", "X-Api-Key: sesame"}, `penstock --header "X-Api-Key: ***"`},
-		{[]string{"--header=X-Api-Key:sesame"}, `penstock "--header=X-Api-Key: ***"`},
-		{[]string{"--header", "Cookie: a=b; c=https://sesame"}, `penstock --header "Cookie: ***"`},
-		{[]string{"data", "--header=A: sesame https://u:p@h"}, `penstock data "--header=A: ***"`},
-		{[]string{"--header", "sesame"}, `penstock --header "***"`},
-		{[]string{"--header", "open sesame: x"}, `penstock --header "***"`},
-		{[]string{"--header", "--header", "A: sesame"}, `penstock --header "***" "A: ***"`},
-		{[]string{"--exclude", "--to", "--header=A: sesame"}, `penstock --exclude --to "***"`},
-		{[]string{"--header-file", "h: x", "--header"}, `penstock --header-file "h: x" --header`},
+		{[]string{"--header", "X-Api-Key: sesame"}, ` --header "X-Api-Key: ***"`},
+		{[]string{"--header=X-Api-Key:sesame"}, ` --header "X-Api-Key: ***"`},
+		{[]string{"--header", "Cookie: a=b; c=https://sesame"}, ` --header "Cookie: ***"`},
+		{[]string{"--header", "A: sesame https://u:p@h"}, ` --header "A: ***"`},
+		{[]string{"--header", "sesame"}, ` --header "***"`},
+		{[]string{"--header", "open sesame: x"}, ` --header "***"`},
+		{[]string{"--header", "--header", "A: sesame"}, ` --header "***" "A: sesame"`}, // a file's name
+		{[]string{"--exclude", "--to", "--header=A: sesame"}, ` --exclude --to --header "A: ***"`},
+		{[]string{"--header-file", "h: x"}, ` --header-file "h: x"`},
 
 		// URLs.
-		{[]string{"--to", "https://u:sesame@h/{path}?token=sesame&name={name}"}, `penstock --to "https://h/{path}?token=***&name={name}"`},
-		{[]string{"--to=https://h/x?{name}&sesame&a=b{stem}.{ext}&c="}, `penstock "--to=https://h/x?{name}&***&a=***{stem}***{ext}&***"`},
-		{[]string{"--to", "https://h/x?a={not a name}"}, `penstock --to "https://h/x?a=***"`},
-		{[]string{"--to", "https://h/x?"}, `penstock --to "https://h/x?"`},
-		{[]string{"--to", "https://u:ses/ame@h/"}, `penstock --to "***"`},
-		{[]string{"--to", "https://h/https://u:sesame@i/?k=v"}, `penstock --to "https://h/https://i/?k=***"`},
-		{[]string{"--to", "lab:strict/{name}?rps=20"}, `penstock --to "lab:strict/{name}?rps=20"`},
-		{[]string{"--proxy", "http://u:sesame@proxy:3128"}, `penstock --proxy http://proxy:3128`},
-		{[]string{"--proxy=u:sesame@proxy:3128"}, `penstock --proxy=proxy:3128`},
-		{[]string{"--manifest", "https://u:p@h/?k={name}"}, `penstock --manifest "https://h/?k=***"`},
-		{[]string{"--manifest=HTTPS:/u:sesame@h/"}, `penstock --manifest=HTTPS:/h/`},
-		{[]string{"a=https://u:sesame@h/?x"}, `penstock "a=https://h/?***"`},
-		{[]string{"://sesame"}, `penstock "***"`},
-		{[]string{"a:b@c", "d?e=f", "k=v"}, `penstock "a:b@c" "d?e=f" k=v`},
+		{[]string{"--to", "https://u:sesame@h/{path}?token=sesame&name={name}"}, ` --to "https://h/{path}?token=***&name={name}"`},
+		{[]string{"--to=https://h/x?{name}&sesame&a=b{stem}.{ext}&c="}, ` --to "https://h/x?{name}&***&a=***{stem}***{ext}&***"`},
+		{[]string{"--to", "https://h/x?a={not a name}"}, ` --to "https://h/x?a=***"`},
+		{[]string{"--to", "https://h/x?"}, ` --to "https://h/x?"`},
+		{[]string{"--to", "https://u:ses/ame@h/"}, ` --to "***"`},
+		{[]string{"--to", "https://h/https://u:sesame@i/?k=v"}, ` --to "https://h/https://i/?k=***"`},
+		{[]string{"--to", "lab:strict/{name}?rps=20"}, ` --to "lab:strict/{name}?rps=20"`},
+		{[]string{"--proxy", "http://u:sesame@proxy:3128"}, ` --proxy http://proxy:3128`},
+		{[]string{"--proxy=u:sesame@proxy:3128"}, ` --proxy proxy:3128`},
+		{[]string{"--manifest", "https://u:p@h/?k={name}"}, ` --manifest "https://h/?k=***"`},
+		{[]string{"--manifest=HTTPS:/u:sesame@h/"}, ` --manifest HTTPS:/h/`},
+		{[]string{"a=https://u:sesame@h/?x"}, ` "a=https://h/?***"`},
+		{[]string{"://sesame"}, ` "***"`},
+		{[]string{"a:b@c", "d?e=f", "k=v"}, ` "a:b@c" "d?e=f" k=v`},
 
 		// Words of a shell.
-		{[]string{""}, `penstock ""`},
+		{[]string{""}, ` ""`},
 		{[]string{"it's", "$HOME", "`ls`", `a\b`, `"`, "wow!", "it's $5", "~", "*", "#1", "=x", "a&b"},
-			`penstock "it's" '$HOME' '` + "`ls`" + `' 'a\b' '"' 'wow!' 'it'\''s $5' "~" "*" "#1" "=x" "a&b"`},
+			` "it's" '$HOME' '` + "`ls`" + `' 'a\b' '"' 'wow!' 'it'\''s $5' "~" "*" "#1" "=x" "a&b"`},
 		{[]string{"a\nb", "\x1b[31m", "it's\t", "\xff\xfe", "\u202egpj", "é", "日本"},
-			`penstock $'a\012b' $'\033[31m' $'it\'s\011' $'\377\376' $'\342\200\256gpj' é 日本`},
+			` $'a\012b' $'\033[31m' $'it\'s\011' $'\377\376' $'\342\200\256gpj' é 日本`},
 	} {
-		if got := shownCommand(tt.args); got != tt.want {
-			t.Errorf("%q\n got %s\nwant %s", tt.args, got, tt.want)
+		got := given(t, tt.args...).String()
+		if got != "penstock send"+tt.want {
+			t.Errorf("%q\n got %s\nwant penstock send%s", tt.args, got, tt.want)
+		}
+		// What a journal has of it reads the same.
+		if c, ok := storedCommand(got); !ok || c.String() != got {
+			t.Errorf("%s\nis stored, and read as\n%s, %v", got, c, ok)
 		}
 	}
-}
-
-func TestQuoteOnWindows(t *testing.T) {
-	for in, want := range map[string]string{
-		`C:\data\in`:    `C:\data\in`,
-		`C:\my data\in`: `"C:\my data\in"`,
-		`C:\my data\`:   `"C:\my data\\"`,
-		`\\host\d$`:     `'\\host\d$'`,
-	} {
-		if got := quote(in, true); got != want {
-			t.Errorf("quote(%s) = %s, want %s", in, got, want)
+	for _, text := range []string{"", "penstock", "penstock lab strict", "penstock send --of-another-version data", `"penstock" "send" --to`} {
+		if c, ok := storedCommand(text); ok {
+			t.Errorf("%s\nis read as\n%s", text, c)
 		}
 	}
 }
 
 const planted = "S3sAm3"
 
-// anything that can be an argument: a NUL cannot.
-var anything = rapid.Map(rapid.SliceOf(rapid.ByteRange(1, 255)), func(b []byte) string { return string(b) })
-
-var words = rapid.OneOf(anything, rapid.SampledFrom([]string{
-	"send", "--", "--to", "--header", "--proxy", "--header=", "--to=", "--exclude", "-q", "data/**", "a b", "=", "://", "https://", "?", "{name}", "X: y",
-}))
-
-func TestShownCommandKeepsSecrets(t *testing.T) {
+func TestCommandKeepsSecrets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clean := func(label, without string) string {
 			return strings.Map(func(r rune) rune {
@@ -97,67 +100,88 @@ func TestShownCommandKeepsSecrets(t *testing.T) {
 				return r
 			}, anything.Draw(t, label))
 		}
-		var secret []string
-		switch rapid.IntRange(0, 5).Draw(t, "kind") {
-		case 0:
-			secret = []string{"--header", "X-Key: " + anything.Draw(t, "before") + planted + anything.Draw(t, "after")}
-		case 1:
-			secret = []string{"--header=X-Key:" + anything.Draw(t, "before") + planted + anything.Draw(t, "after")}
-		case 2:
-			flag := rapid.SampledFrom([]string{"--to", "--proxy", "--manifest", "data"}).Draw(t, "flag")
-			secret = []string{flag, "https://u:" + clean("before", "/") + planted + clean("after", "/") + "@h/{path}"}
-		case 3:
-			flag := rapid.SampledFrom([]string{"--to", "--proxy", "--manifest"}).Draw(t, "flag")
-			secret = []string{flag + "=https://u:" + clean("before", "/") + planted + clean("after", "/") + "@h/{path}"}
-		case 4:
-			secret = []string{"--to", "https://h/{path}?k=" + clean("before", "&{}") + planted + clean("after", "{}") + "&n={name}"}
-		case 5:
-			secret = []string{"https://h/x?" + planted + clean("after", "=")}
+		var secret string
+		flag := rapid.SampledFrom([]string{"header", "to", "proxy", "manifest", ""}).Draw(t, "flag")
+		kind := rapid.SampledFrom([]string{"user", "query", "whole query"}).Draw(t, "kind")
+		switch {
+		case flag == "header":
+			secret = "X-Key: " + anything.Draw(t, "before") + planted + anything.Draw(t, "after")
+		case kind == "user":
+			secret = "https://u:" + clean("before", "/") + planted + clean("after", "/") + "@h/{path}"
+		case kind == "query" && flag == "to":
+			secret = "https://h/{path}?k=" + clean("before", "&{}") + planted + clean("after", "{}") + "&n={name}"
+		default:
+			secret = "https://h/x?" + planted + clean("after", "={}")
 		}
-		args := append(rapid.SliceOf(words).Draw(t, "first"), secret...)
-		args = append(args, rapid.SliceOf(words).Draw(t, "last")...)
-		if got := shownCommand(args); strings.Contains(got, planted) {
-			t.Fatalf("%q is shown as %s", args, got)
+		args := []string{"--rps", "4", "--" + flag + "=" + secret, "data"}
+		if flag == "" {
+			args[2] = secret
+		}
+		c, err := readCommand(sendCommand(nil).Flags(), args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := c.String()
+		if strings.Contains(shown, planted) {
+			t.Fatalf("%q is shown as %s", args, shown)
+		}
+		if again, ok := storedCommand(shown); !ok || again.String() != shown {
+			t.Fatalf("%s is shown as %s", shown, again)
 		}
 	})
 }
 
-// What is shown is printable, and a shell reads the same arguments from it.
-func TestShownCommandCanBePasted(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil || runtime.GOOS == "windows" {
-		t.Skip("no bash")
-	}
-	var script strings.Builder
-	script.WriteString(`penstock() { printf '%s\0' "$@"; }` + "\n")
-	var want []string
-	rapid.Check(t, func(t *rapid.T) {
-		word := words.Draw(t, "word")
-		shown := "penstock " + quote(word, false)
-		if strings.ContainsFunc(shown, notShown) {
-			t.Fatalf("%q is shown as %q", word, shown)
-		}
-		script.WriteString(shown + "\n")
-		want = append(want, word)
-	})
-	cmd := exec.Command(bash, "--norc", "-s")
-	cmd.Env = []string{"LC_ALL=C"}
-	cmd.Stdin = strings.NewReader(script.String())
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// What goes on with --only delivered does not begin anew.
-func TestContinuingOnlyDelivered(t *testing.T) {
+func TestCommandToGoOn(t *testing.T) {
 	again := time.Date(2026, 11, 20, 22, 14, 0, 0, time.UTC)
-	got := continuing([]string{"send", "--only", "delivered", "data"}, again)
-	if want := "penstock send --again=2026-11-20T22:14:00.000Z --only delivered data"; got != want {
-		t.Errorf("%s, want %s", got, want)
+	for _, tt := range []struct {
+		args []string
+		do   func(command) command
+		want string
+	}{
+		{[]string{"--only", "unknown", "--rps", "1", "data"}, func(c command) command { return c.only("failed") }, ` --only failed --rps 1 data`},
+		{[]string{"data", "--only", "failed,unknown"}, func(c command) command { return c.only("failed") }, ` --only failed data`},
+		{[]string{"--from", "my results", "--only=delivered,skipped", "--", "--only", "a"},
+			func(c command) command { return c.only("failed") }, ` --only failed -- --only a`},
+		{[]string{"a --only b"}, func(c command) command { return c.only("failed", "deferred") }, ` --only "failed,deferred" "a --only b"`},
+
+		// A run of --only that is broken off goes on also with what it has deferred.
+		{[]string{"--only", "failed"}, func(c command) command { return c.goingOn(false, "failed", "deferred") }, ` --only "failed,deferred"`},
+		{[]string{"--only", "failed, deferred"}, func(c command) command { return c.goingOn(false, "deferred") }, ` --only "failed, deferred"`},
+		{[]string{"--only", "failed"}, func(c command) command { return c.goingOn(true, "deferred") }, ` --only failed`},
+		{[]string{"data"}, func(c command) command { return c.goingOn(false, "deferred") }, ` data`},
+
+		// What goes on with --again, or with --only delivered, does not begin anew.
+		{[]string{"--only", "delivered", "data"}, func(c command) command { return c.again(again) }, ` --again=2026-11-20T22:14:00.000Z --only delivered data`},
+		{[]string{"data", "--again"}, func(c command) command { return c.again(again) }, ` --again=2026-11-20T22:14:00.000Z data`},
+		{[]string{"data"}, func(c command) command { return c.again(time.Time{}) }, ` data`},
+	} {
+		if got := tt.do(given(t, tt.args...)).String(); got != "penstock send"+tt.want {
+			t.Errorf("%q\n  gives %s", tt.args, got)
+		}
+	}
+}
+
+// A journal tells what there is to do also by the results of another run.
+func TestAfterRuns(t *testing.T) {
+	left := map[item.Fate]int64{item.Failed: 2, item.Deferred: 1, item.Unknown: 1, item.InFlight: 1, item.Delivered: 9}
+	for _, tt := range []struct {
+		args            []string
+		byResults, well bool
+		want            []string
+	}{
+		{[]string{"data"}, false, true, []string{"last command: penstock send data",
+			"to send the 2 unknown again, which may have arrived: penstock send --only unknown data"}},
+		{[]string{"--only", "failed", "-"}, false, false, []string{`to go on: penstock send --only "failed,deferred" -`,
+			"to send the 2 unknown again, which may have arrived: penstock send --only unknown -", "give the same paths on standard input"}},
+		{[]string{"--manifest", "r", "--only", "failed"}, true, false, []string{`to go on: penstock send --manifest r --only failed`,
+			"to send the 2 unknown again, which may have arrived: penstock send --resend-unknown --manifest r --only failed"}},
+		{[]string{"--from", "r", "--only", "failed", "--header", "A: b"}, true, false, []string{
+			`to go on: penstock send --from r --only failed --header "A: ***"`,
+			`to send the 2 failed again: penstock send --only failed --header "A: ***"`,
+			`to send the 2 unknown again, which may have arrived: penstock send --only unknown --header "A: ***"`, "give your own values for ***"}},
+	} {
+		if diff := cmp.Diff(tt.want, given(t, tt.args...).afterRuns(tt.byResults, left, tt.well)); diff != "" {
+			t.Errorf("%q: %s", tt.args, diff)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -174,29 +173,6 @@ func emptyValue(cmd *cobra.Command) (err error) {
 		}
 	})
 	return err
-}
-
-// strayValue is an error for the value of a flag whose value may be left out. It has to follow an equals sign, and is taken for a
-// path otherwise.
-func strayValue(cmd *cobra.Command, args, paths []string) error {
-	for i, arg := range args {
-		name, ok := strings.CutPrefix(arg, "--")
-		if ok && name == "" {
-			break
-		}
-		flag := cmd.Flags().Lookup(name)
-		if !ok || flag == nil || flag.NoOptDefVal == "" || flag.Value.Type() == "bool" || i+1 == len(args) {
-			continue
-		}
-		next := args[i+1]
-		if !slices.Contains(paths, next) || next == "-" || strings.ContainsAny(next, "*?[{") {
-			continue
-		}
-		if _, err := os.Lstat(next); err != nil {
-			return fmt.Errorf("%s %s: there is no such file; a value of %s follows an equals sign: %s=%s", arg, next, arg, arg, next)
-		}
-	}
-	return nil
 }
 
 func (f *sendFlags) network() (n send.Network, err error) {

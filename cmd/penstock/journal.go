@@ -256,8 +256,12 @@ func (s shown) next() (next []string) {
 	if s.Running {
 		return []string{"its command: " + s.Command}
 	}
+	c, ok := storedCommand(s.Command)
+	if !ok { // of another version
+		return []string{"last command: " + s.Command}
+	}
 	last := s.runs[len(s.runs)-1]
-	return send.NextOf(s.Command, s.ByResults, s.Counts, !last.Finished.IsZero() && last.ExitStatus == exit.Delivered)
+	return c.afterRuns(s.ByResults, s.Counts, !last.Finished.IsZero() && last.ExitStatus == exit.Delivered)
 }
 
 func lasted(run journal.Run) string {

@@ -25,7 +25,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, "command", sendCommand(), journalCommand(), labCommand(), versionCommand())
+	}, "command", sendCommand(args), journalCommand(), labCommand(), versionCommand())
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	root.SetVersionTemplate("{{.Version}}\n")

@@ -59,9 +59,6 @@ func (m *moody) got() []string {
 
 // runs runs the program.
 func runs(args ...string) (status int, text string) {
-	old := os.Args
-	defer func() { os.Args = old }()
-	os.Args = append([]string{"penstock"}, args...)
 	var out bytes.Buffer
 	status = run(context.Background(), args, strings.NewReader(""), &out, &out)
 	return status, out.String()

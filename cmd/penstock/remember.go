@@ -144,26 +144,6 @@ func readTime(_ time.Time, s string) (time.Time, error) {
 	return t, nil
 }
 
-// continuing is the command line that goes on with the run: --again, or with it
-// --only delivered, names the instant from which on what was delivered is not sent
-// again.
-func continuing(args []string, again time.Time) string {
-	args = slices.Clone(args)
-	since := "--again=" + again.UTC().Format("2006-01-02T15:04:05.000Z07:00")
-	for i, arg := range args {
-		if arg == "--" {
-			break
-		}
-		if arg == "--again" || strings.HasPrefix(arg, "--again=") {
-			args[i], again = since, time.Time{}
-		}
-	}
-	if !again.IsZero() {
-		args = slices.Insert(args, slices.Index(args, "send")+1, since)
-	}
-	return shownCommand(args)
-}
-
 // remember opens the run's journal.
 func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Options) error {
 	to := f.to
@@ -190,13 +170,13 @@ func (f *sendFlags) remember(ctx context.Context, cmd *cobra.Command, o *send.Op
 	if err := f.known(path, *o); err != nil || f.dryRun {
 		return err
 	}
-	o.Command = continuing(os.Args[1:], o.Again)
+	f.command = f.command.again(o.Again)
 	stderr := cmd.ErrOrStderr()
 	if f.quiet {
 		stderr = io.Discard
 	}
 	o.Journal, o.Remarks, err = f.open(ctx, journal.Options{
-		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: o.Command, ByResults: o.Source.FromResults(), Version: version(), Started: time.Now(),
+		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: f.command.String(), ByResults: o.Source.FromResults(), Version: version(), Started: time.Now(),
 	}, stderr)
 	return err
 }

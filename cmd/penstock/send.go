@@ -38,6 +38,7 @@ import (
 
 // sendFlags are the flags of send, as read.
 type sendFlags struct {
+	command command // as it was given
 	rememberFlags
 	to, method          string
 	rps, bandwidth      rate.Limit
@@ -69,7 +70,8 @@ type sendFlags struct {
 	cacert, cert, key   string
 }
 
-func sendCommand() *cobra.Command {
+// sendCommand is penstock send, for a program with these arguments.
+func sendCommand(args []string) *cobra.Command {
 	f := &sendFlags{
 		connect:     10 * time.Second,
 		stall:       60 * time.Second,
@@ -98,15 +100,22 @@ file that is named itself, {path} is its name.`,
   penstock send --concurrency 4 --bandwidth 10MiB/s --form file --to https://api.example.com/upload data/
   penstock send --manifest items.ndjson --to "https://api.example.com/v1/{customer}/{name}"
   penstock send --rps 20 --to lab:strict data/     (a practice server; see penstock lab list)`,
-		RunE: func(cmd *cobra.Command, args []string) error { return runSend(cmd, f, args) },
+		RunE: func(cmd *cobra.Command, paths []string) error { return runSend(cmd, f, args, paths) },
 	}
 	f.register(cmd)
 	return cmd
 }
 
 // runSend checks everything that can be checked before anything is sent.
-func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
-	if err := emptyValue(cmd); err != nil {
+func runSend(cmd *cobra.Command, f *sendFlags, args, paths []string) error {
+	_, own, err := cmd.Root().Find(args)
+	if err == nil {
+		f.command, err = readCommand(cmd.Flags(), own)
+	}
+	if err == nil {
+		err = emptyValue(cmd)
+	}
+	if err != nil {
 		return usageError(err)
 	}
 	if f.to == "" && f.manifest == "" {
@@ -120,7 +129,7 @@ func runSend(cmd *cobra.Command, f *sendFlags, paths []string) (err error) {
 	}
 	options, err := f.options()
 	if err == nil {
-		err = strayValue(cmd, os.Args[1:], paths)
+		err = f.command.strayValue()
 	}
 	if err != nil {
 		return usageError(err)
@@ -256,6 +265,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 
 	summary := send.Run(ctx, soft, options)
 	summary.Verbose = f.verbose
+	summary.Next = f.command.afterRun(options, summary)
 	sink.Close()
 	if practice != nil {
 		summary.Lab = practice.Stats()

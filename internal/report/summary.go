@@ -36,6 +36,9 @@ type Summary struct {
 	// LearnedByServer is set instead of Learned where there are several, the one that accepted most first.
 	LearnedByServer []ServerLearned `json:"learned_by_server,omitempty"`
 
+	// NotJournaled are items that failed and that the journal has nothing of.
+	NotJournaled int64 `json:"-"`
+
 	// For people only.
 	Verbose     bool         `json:"-"` // they want to know all
 	Errors      []ErrorGroup `json:"-"` // how items ended that were neither delivered nor skipped, the largest group first

@@ -68,7 +68,6 @@ type Options struct {
 	NoOverwrite   bool     // have the server refuse what it has
 	Remarks       []string // to be logged at the start
 	Details       []string // to be logged at the start with --verbose
-	Command       string   // that goes on with the run, as people may see it
 
 	Results  *report.Results // if nil, none
 	Progress progress.Sink

@@ -167,6 +167,6 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, "the last line of the results is incomplete and was ignored, so its file was not sent")
 	}
 	s.Notes = append(s.Notes, r.resumed()...)
-	s.Next = r.next(s)
+	s.NotJournaled = r.unnoted.Load()
 	return s
 }

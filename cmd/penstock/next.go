@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/send"
+)
+
+// afterRun returns the commands that may be useful after a run of c, each after a few words.
+func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
+	n := s.Items
+	switch {
+	case o.Journal != nil:
+	case n.Delivered+n.Skipped < n.Total:
+		return c.withValues("to send all files again, since no journal was kept: " + c.String())
+	default:
+		return nil
+	}
+	byResults := o.Source.FromResults()
+	rest, goesOn := c.goingOn(byResults, left(n.Failed, n.Deferred)...), n.Remaining+n.Deferred > 0
+	if goesOn {
+		next = append(next, "to go on: "+rest.String())
+	}
+	failed, missing := human.Those(n.Failed, "failed"), s.NotJournaled > 0
+	switch {
+	case n.Failed == 0:
+	case missing && len(o.Only) > 0:
+		next = append(next, fmt.Sprintf("to send all that is not delivered, and %s again: %s", failed, c.without("only")))
+	case goesOn: // they go with the rest
+	case byResults, missing:
+		next = append(next, fmt.Sprintf("to send %s again: %s", failed, c))
+	default:
+		next = append(next, fmt.Sprintf("to send %s again: %s", failed, c.only("failed")))
+	}
+	if n.Unknown > 0 {
+		again := c.only("unknown")
+		if byResults {
+			again = c.with("resend-unknown", "true")
+		}
+		selected := len(o.Only) == 0 || slices.Contains(o.Only, item.Unknown)
+		if ownURLs := strings.Contains(o.To, "{"); ownURLs && !o.Verify {
+			ask := rest
+			if !selected {
+				ask = again
+			}
+			next = append(next, fmt.Sprintf("to ask the server about %s: %s", human.Those(n.Unknown, "unknown"), ask.with("verify", "true")))
+		}
+		if !(goesOn && o.ResendUnknown && selected) {
+			next = append(next, sendUnknown(n.Unknown, again))
+		}
+	}
+	return c.withValues(next...)
+}
+
+// afterRuns returns the commands to give after runs of which the last was c, by what the journal has in
+// each state, each after a few words. The last run selected its items by results, or not, and ended
+// well, or not.
+func (c command) afterRuns(byResults bool, counts map[item.Fate]int64, well bool) (next []string) {
+	byManifest := byResults && !c.has("from")
+	failed := counts[item.Failed]
+	if well {
+		next = append(next, "last command: "+c.String())
+	} else {
+		next = append(next, "to go on: "+c.goingOn(byResults, left(failed, counts[item.Deferred])...).String())
+		// Other results may have selected other items.
+		if failed > 0 && byResults && !byManifest {
+			next = append(next, fmt.Sprintf("to send %s again: %s", human.Those(failed, "failed"), c.only("failed")))
+		}
+	}
+	if unknown := counts[item.Unknown] + counts[item.InFlight]; unknown > 0 {
+		again := c.only("unknown")
+		if byManifest {
+			again = c.with("resend-unknown", "true")
+		}
+		next = append(next, sendUnknown(unknown, again))
+	}
+	return c.withValues(next...)
+}
+
+// left returns the states, of these two, in which items are left.
+func left(failed, deferred int64) (states []string) {
+	if failed > 0 {
+		states = append(states, "failed")
+	}
+	if deferred > 0 {
+		states = append(states, "deferred")
+	}
+	return states
+}
+
+func sendUnknown(n int64, c command) string {
+	return fmt.Sprintf("to send %s again, which may have arrived: %s", human.Those(n, "unknown"), c)
+}
+
+// withValues adds what the user has to give besides the commands.
+func (c command) withValues(next ...string) []string {
+	if next == nil {
+		return nil
+	}
+	if strings.Contains(strings.Join(next, ""), hidden) {
+		next = append(next, "give your own values for "+hidden)
+	}
+	if c.hasPath("-") {
+		next = append(next, "give the same paths on standard input")
+	}
+	return next
+}
