@@ -87,36 +87,6 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 	}
 }
 
-// [delivered] A 2xx that comes before the request was sent whole is no acceptance, for the report
-// as for the file.
-func TestEarlyAnswerIsNoAcceptance(t *testing.T) {
-	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "close")
-		w.WriteHeader(http.StatusOK)
-		_ = http.NewResponseController(w).Flush()
-	}, func(w *world) {
-		w.large(8 << 20)
-		w.Attempts = 2
-		s := w.run()
-		if s.Items.Delivered != 0 || s.Requests.Accepted != 0 || s.Requests.ByStatus["200"] != s.Requests.Sent || s.Requests.Sent == 0 {
-			t.Errorf("%+v, %+v\n%s", s.Items, s.Requests, errorsOf(s))
-		}
-	})
-}
-
-// Whatever the 5xx, what was sent to get it is waste.
-func TestServerErrorsAreWaste(t *testing.T) {
-	for _, status := range []int{500, 501, 502, 503, 504, 505, 507, 508, 511, 520, 599} {
-		onFakeTime(t, 5, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, func(w *world) {
-			w.Attempts, w.GiveUpAfter = 1, time.Minute
-			s := w.run()
-			if s.Requests.Waste != 1 || s.Requests.Sent == 0 {
-				t.Errorf("%d: %+v", status, s.Requests)
-			}
-		})
-	}
-}
-
 // large has one file of that size sent.
 func (w *world) large(size int64) {
 	w.Helper()

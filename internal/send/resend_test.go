@@ -1,10 +1,8 @@
 package send
 
 import (
-	"bufio"
 	"crypto/tls"
 	"crypto/x509"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,30 +14,6 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
-
-// A server whose answer is not HTTP may have accepted a POST.
-func TestPostWithAnAnswerThatIsNotHTTP(t *testing.T) {
-	onRawServer(t, 1, func(c net.Conn) {
-		defer c.Close()
-		req, err := http.ReadRequest(bufio.NewReader(c))
-		if err != nil {
-			return
-		}
-		_, _ = io.Copy(io.Discard, req.Body)
-		_, _ = io.WriteString(c, "OK stored\r\n")
-	}, func(w *world) {
-		name := filepath.Join(t.TempDir(), "file")
-		if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w.from("http://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPost})
-		s := w.run()
-		w.ended(s, exit.Usage, 0, 0, 1, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "answers in something other than HTTP: check the port") || !strings.Contains(text, "may have been accepted") {
-			t.Error(text)
-		}
-	})
-}
 
 // net/http sends a request again after PROTOCOL_ERROR, which does not say that it was not processed. A POST is sent once.
 func TestPostThatIsResetInDoubt(t *testing.T) {

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
@@ -247,4 +249,66 @@ func accept(w http.ResponseWriter, r *http.Request, after time.Duration) {
 	_, _ = r.Body.Read(b[:])
 	time.Sleep(after)
 	w.WriteHeader(http.StatusCreated)
+}
+
+// answering is a handler that answers with the status and the headers, which are names and values.
+func answering(status int, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+	}
+}
+
+// copyJournal copies a journal that is in use, which is what is left of it if the program dies now.
+func copyJournal(t *testing.T, from, to string) {
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(from + suffix)
+		if err == nil {
+			err = os.WriteFile(to+suffix, b, 0o600)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// results has the run write results, and returns a function that returns what it wrote.
+func (w *world) results() func() []report.Item {
+	var lines bytes.Buffer
+	results := report.NewResults(&lines)
+	w.Results = results
+	return func() (all []report.Item) {
+		w.Helper()
+		if err := results.Close(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+		for line := range bytes.Lines(lines.Bytes()) {
+			var it report.Item
+			if err := json.Unmarshal(line, &it); err != nil {
+				w.Fatal(err)
+			}
+			all = append(all, it)
+		}
+		return all
+	}
+}
+
+// rows returns what a journal has, which may be in use.
+func rows(t *testing.T, name string) (all []journal.Item) {
+	t.Helper()
+	j, err := journal.OpenReader(name)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer j.Close()
+	for it, err := range j.Items() {
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, it)
+	}
+	return all
 }
