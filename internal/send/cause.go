@@ -229,15 +229,7 @@ func isLost(err error) bool {
 // answered, and its port is not the usual one.
 func (r *run) mayBeTLS(j *job, err error) bool {
 	var e *causeError
-	if j.server == nil || !errors.As(err, &e) || !e.lost {
-		return false
-	}
-	if u, err := url.Parse(j.server.key); err != nil || u.Scheme != "http" || u.Port() == "" {
-		return false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !j.server.heard
+	return j.server != nil && errors.As(err, &e) && e.lost && j.server.MayBeTLS()
 }
 
 // certificateCause is cause for a server's certificate.
@@ -349,10 +341,7 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 	case errors.As(cause, &earlier): // another request found it out
 		text = fmt.Sprintf("%s %s: %s", j.item.Method, shownURL(j.item.URL), earlier.text)
 	}
-	r.mu.Lock()
-	none := j.server != nil && j.server.accepted == 0
-	r.mu.Unlock()
-	if none && r.ending.cause() == nil {
+	if j.server != nil && j.server.Accepted() == 0 && r.ending.cause() == nil {
 		r.shut(j.server, status, unreachableError{reason})
 	}
 	return text

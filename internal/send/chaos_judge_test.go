@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/upstream"
 )
 
 // A way of sending decides what may come twice.
@@ -156,7 +157,7 @@ func (t *trial) judge() (twice int64) {
 // unsettled is how many files a kill may leave that were sent, and are not on disk
 // as settled.
 func (t *trial) unsettled() int {
-	return max(fewestUnsettled, cmp.Or(t.limit, mostInFlight))
+	return max(fewestUnsettled, cmp.Or(t.limit, upstream.MostInFlight))
 }
 
 // allowed is how many bodies may come twice, where the server takes them.

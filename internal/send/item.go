@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -35,14 +36,14 @@ const (
 // A job is an item with a worker.
 type job struct {
 	item    source.Item
-	began   time.Time       // its first attempt left
-	waiting bool            // for its next attempt
-	watched bool            // its bytes are counted as they move
-	retried bool            // it has waited for one
-	server  *server         // that it was last sent to
-	tries   int             // requests sent for it
-	answer  *throttle.Event // of 2xx, until retry has judged it
-	sent    time.Time       // the last of them
+	began   time.Time        // its first attempt left
+	waiting bool             // for its next attempt
+	watched bool             // its bytes are counted as they move
+	retried bool             // it has waited for one
+	server  *upstream.Server // that it was last sent to
+	tries   int              // requests sent for it
+	answer  *throttle.Event  // of 2xx, until retry has judged it
+	sent    time.Time        // the last of them
 
 	id        identity
 	key       string           // idempotency key
@@ -120,9 +121,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	j.counted, j.refused = false, 0
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
-	r.mu.Lock()
-	delete(r.refusals.jobs, j)
-	r.mu.Unlock()
+	r.refusals.forget(j)
 	if j.retried {
 		r.mu.Lock()
 		j.retried = false
@@ -229,11 +228,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Status = item.Unknown
 	case retry.Deferred:
 		out.Status = item.Deferred
-		r.mu.Lock()
-		if r.refusals.over && !j.began.IsZero() {
+		if r.refusals.areOver() && !j.began.IsZero() {
 			out.Status = item.Failed
 		}
-		r.mu.Unlock()
 	default:
 		out.Status = item.Failed
 	}

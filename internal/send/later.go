@@ -35,7 +35,7 @@ func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
 		return false
 	}
 	r.mu.Lock()
-	if outage && (j.server == nil || j.server.accepted > j.accepted) || len(r.later.jobs) == maxLater {
+	if outage && (j.server == nil || j.server.Accepted() > j.accepted) || len(r.later.jobs) == maxLater {
 		r.mu.Unlock()
 		return false
 	}
@@ -94,9 +94,7 @@ func (r *run) comeBack(ctx context.Context) {
 			r.settling.Store(nil)
 		}
 		for _, j := range jobs {
-			r.mu.Lock()
-			down := !j.ask && j.server.accepted == j.accepted // it still takes nothing
-			r.mu.Unlock()
+			down := !j.ask && j.server.Accepted() == j.accepted // it still takes nothing
 			if down || r.pool.Submit(ctx, j) != nil {
 				r.giveBack(j)
 			}
@@ -107,11 +105,9 @@ func (r *run) comeBack(ctx context.Context) {
 // giveBack reports a postponed job as it ended last.
 func (r *run) giveBack(j *job) {
 	out := j.out
-	r.mu.Lock()
-	if out.Status == item.Failed && r.ending.cause() != nil && !r.refusals.over {
+	if out.Status == item.Failed && r.ending.cause() != nil && !r.refusals.areOver() {
 		out.Status = item.Deferred
 	}
-	r.mu.Unlock()
 	r.done(j, out)
 }
 
@@ -122,4 +118,11 @@ func (r *run) leave(j *job) {
 	if j.pass > 0 {
 		r.giveBack(j)
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

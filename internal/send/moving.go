@@ -4,16 +4,15 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net/http/httptrace"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/upstream"
 )
 
 // large is the size from which on the bytes of a file are followed: a smaller one
@@ -40,7 +39,7 @@ type way struct {
 	name  string
 	size  int64
 
-	server *server
+	server *upstream.Server
 	since  time.Time
 }
 
@@ -90,22 +89,19 @@ func (m *moving) again(j *job, why string, now time.Time) {
 	}
 }
 
-// fallen says why fewer bytes are shown than before, if that happened a short time ago; else "". The words before it
-// may give the reason already.
-func (m *moving) fallen(now time.Time, before string) string {
+// fallen returns which file is sent again from its beginning, and why, if that began a short time ago:
+// fewer bytes are shown than before.
+func (m *moving) fallen(now time.Time) (name, why string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case m.back == "" || now.Sub(m.at) >= tellBack:
-		return ""
-	case strings.Contains(before, m.why):
-		return m.back + " is sent again from its beginning"
+	if m.back == "" || now.Sub(m.at) >= tellBack {
+		return "", ""
 	}
-	return fmt.Sprintf("%s is sent again from its beginning (%s)", m.back, m.why)
+	return m.back, m.why
 }
 
 // reaches reports whether the server acknowledges bytes of a file that was begun since then.
-func (m *moving) reaches(s *server, since time.Time) bool {
+func (m *moving) reaches(s *upstream.Server, since time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, w := range m.jobs {

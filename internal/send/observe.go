@@ -16,6 +16,8 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -26,22 +28,14 @@ func (r *run) observe(e throttle.Event) {
 	switch e.Kind {
 	case throttle.Sent:
 		r.tally.Sent(e.Token)
+		server := r.servers.Sent(e.Key, now)
 		j := jobOf(e.Request)
-		r.mu.Lock()
-		server := r.serverLocked(e.Key)
-		if r.inFlight++; r.inFlight == 1 {
-			r.heard = now
-		}
-		r.maxInFlight = max(r.maxInFlight, r.inFlight)
-		r.mu.Unlock()
 		if j != nil {
 			r.backingOff(j, false)
 			j.server, j.sent = server, now
 			j.tries++
 			if !j.counted {
-				r.mu.Lock()
-				j.accepted, j.counted = server.accepted, true
-				r.mu.Unlock()
+				j.accepted, j.counted = server.Accepted(), true
 			}
 			if j.began.IsZero() {
 				j.began = now
@@ -53,78 +47,50 @@ func (r *run) observe(e throttle.Event) {
 			j.tries++
 		}
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
-			r.mu.Lock()
-			r.serverLocked(e.Key).failed(now, now)
-			r.failing = true
-			r.mu.Unlock()
+			r.servers.Resent(e.Key, now)
 		}
 	case throttle.Paused:
 		r.paused(e, now)
 	case throttle.Changed:
-		r.changed(e)
+		more := r.servers.Of(e.Key).PaceChanged(e)
+		r.Log.Debug(status.PaceChanged(e, more))
 	case throttle.Ended:
 		r.answered(e, now)
 	}
 }
 
 func (r *run) paused(e throttle.Event, now time.Time) {
-	wait := e.Until.Sub(now)
 	if e.Source == "" { // nobody asked for it
-		r.Log.Debug(fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, human.Span(wait)))
+		r.Log.Debug(status.Paused(e, now))
 		return
 	}
 	r.keepWait(e.Key, now, e.Until)
+	wait, s := e.Until.Sub(now), r.servers.Of(e.Key)
 	if r.MaxWait > 0 && wait > r.MaxWait {
-		r.mu.Lock()
-		s := r.serverLocked(e.Key)
-		r.mu.Unlock()
 		r.leftAlone(s, e.Until)
 		return
 	}
+	s.Asked(now, e.Until)
 	// A server that asks for a pause each second does not get a line each second.
 	level := slog.LevelDebug
 	r.mu.Lock()
-	r.serverLocked(e.Key).asked(now, e.Until)
-	if now.Sub(r.pauseTold) >= tellEvery && (e.Source != "quota" || wait > downAfter) {
+	if now.Sub(r.pauseTold) >= upstream.NoticeEvery && (e.Source != "quota" || wait > upstream.DownAfter) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
-	text := fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, human.Span(wait), header(e.Source), human.InstantSeconds(e.Until, now))
-	if e.Source == "quota" {
-		text = fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, human.Span(wait), human.InstantSeconds(e.Until, now))
-	}
-	r.Log.Log(context.Background(), level, text)
+	r.Log.Log(context.Background(), level, status.Paused(e, now))
 }
 
 // leftAlone notes that a server asked for a wait longer than --max-wait. A job may learn of it
 // before the event of the pause comes.
-func (r *run) leftAlone(s *server, until time.Time) {
-	text := "the server asked us to wait until " + until.Format(time.RFC3339)
-	switch {
-	case s == nil:
-	case s.Stats().PauseSource == "quota":
-		text = "our quota at the server is used up until " + until.Format(time.RFC3339)
-	case s.earlier.Equal(until):
-		text = askedEarlier("the server", until, time.Now())
-	}
-	if r.MaxWait > 0 {
-		text += fmt.Sprintf(", longer than --max-wait %s", human.Exact(r.MaxWait))
-	}
-	r.close(s, exit.Unavailable, errors.New(text))
-}
-
-// header spells a header's name as people know it.
-func header(name string) string {
-	return strings.ReplaceAll(http.CanonicalHeaderKey(name), "Ratelimit", "RateLimit")
+func (r *run) leftAlone(s *upstream.Server, until time.Time) {
+	r.close(s, exit.Unavailable, status.LeftAlone(s, until, r.MaxWait))
 }
 
 // answered records how a request ended. An answer of 2xx to a job's is recorded when retry has judged it: it may have come before the
 // request was sent whole.
 func (r *run) answered(e throttle.Event, now time.Time) {
-	r.mu.Lock()
-	r.heard = now
-	r.inFlight--
-	r.mu.Unlock()
+	r.servers.Ended(now)
 	j := jobOf(e.Request)
 	switch {
 	case e.Err != nil && errors.As(e.Err, new(interface{ RetryAt() time.Time })): // it did not leave: the journal failed, or a pause began before it had a connection
@@ -169,46 +135,23 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		counted = report.Spoiled
 	}
 	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble, Latency: e.Latency})
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	j := jobOf(e.Request)
 	if j == nil || fault != nil && e.Status == 0 {
 		return // a question about an item, not an item, or nothing about the server
 	}
-	s := r.serverLocked(e.Key)
-	s.heard = s.heard || e.Status != 0
-	s.pressed.note(outcome, e.Status, j.sent, now)
-	if s.trouble, s.culprit = trouble, culpritOf(e.Err); outcome == report.Accepted {
-		s.accepted++
-		s.trouble = ""
-		s.streak.accept()
-		if it := j.item; it.Header == nil {
-			s.newest[it.Method] = later(s.newest[it.Method], j.sent)
-		}
-		if s.goneBy != exit.Refused { // what was on its way then changes nothing
-			s.gone, s.goneBy = nil, 0
-		}
-		s.alike.accept(j.sent)
-		r.acceptedLocked()
-		return
+	a := upstream.Answer{
+		Status: e.Status, Sent: j.sent,
+		Accepted: outcome == report.Accepted, Declined: r.declined(e.Status),
+		Full:   outcome == report.Throttled || outcome == report.Overloaded,
+		Broken: outcome == report.Broken, Unopened: dialError(e.Err) != nil,
+		Item:    outcome == report.Errored && e.Err == nil,
+		Trouble: trouble, Culprit: culpritOf(e.Err),
 	}
-	s.broken = outcome == report.Broken
-	if r.declined(e.Status) {
-		s.trouble, s.culprit = "", ""
-		r.worksLocked()
-		return
+	if j.item.Header == nil {
+		a.Method = j.item.Method
 	}
-	s.streak.refuse(j.sent, now, dialError(e.Err) != nil)
-	s.failed(j.sent, now)
-	r.failing = true
-	r.refusing = outcome != report.Errored || e.Err != nil
-	if r.refusing && e.Status != 0 {
-		r.probes.refused(j.sent, now)
-	}
+	r.servers.Of(e.Key).Judged(a, now)
 }
-
-// noAnswer is the trouble with a server that is perhaps only slow.
-const noAnswer = "no answer in time"
 
 // troubleOf says in a few words how a server refused, or failed; "" where it did
 // neither.
@@ -254,7 +197,7 @@ func brief(e throttle.Event) string {
 	case dialError(e.Err) != nil:
 		return "no connection"
 	case e.Outcome == throttle.TimedOut:
-		return noAnswer
+		return status.NoAnswer
 	case e.Outcome == throttle.Overloaded, e.Outcome == throttle.Ignored && isLost(e.Err):
 		return "connection lost"
 	case e.Outcome == throttle.Ignored:
@@ -283,25 +226,20 @@ func (r *run) retrying(e retry.Event) {
 	}
 	j.doubt = j.doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
-		why, status := e.Reason, e.Status
+		why, code := e.Reason, e.Status
 		switch {
 		case j.fault != nil:
-			status = 0 // it says nothing of the file
+			code = 0 // it says nothing of the file
 		case e.Status != 0:
 			why = strconv.Itoa(e.Status)
 		}
 		r.moving.again(j, why, time.Now())
 		r.backingOff(j, true)
-		r.mu.Lock()
-		r.refusals.note(j, status, time.Now())
-		r.mu.Unlock()
+		now := time.Now()
+		r.refusals.note(j, code, now)
 		r.refused(j)
-		if now := time.Now(); e.Wait > ownWait && j.server != nil { // the server asked for it
-			r.mu.Lock()
-			if !now.Before(j.server.end) { // else it asked all of us, and e.Until is a little later
-				j.server.asked(now, e.Until)
-			}
-			r.mu.Unlock()
+		if e.Wait > ownWait && j.server != nil { // the server asked for it
+			j.server.AskedOne(now, e.Until)
 		}
 		reason := e.Reason
 		if e.Status != 0 {

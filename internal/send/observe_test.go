@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -33,15 +34,15 @@ func TestAcceptanceCountsFromSending(t *testing.T) {
 			time.Sleep(time.Second)
 			r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: req, Status: http.StatusOK, Latency: time.Second})
 			time.Sleep(time.Second)
-			s := r.servers[key]
-			s.alike.refuse(j, http.StatusNotFound)
+			s := r.servers.Of(key)
+			s.Refuse(filepath.Dir(it.Path), http.StatusNotFound)
 			time.Sleep(8 * time.Second)
 			r.retrying(retry.Event{Request: req, Attempt: 1, Status: http.StatusOK})
-			if at := s.newest[it.Method]; !at.Equal(sent) {
-				t.Errorf("the newest that was accepted was sent after %v, want 0s", at.Sub(sent))
+			if s.AcceptedLike(it.Method, sent) || !s.AcceptedLike(it.Method, sent.Add(-1)) {
+				t.Error("the newest that was accepted was not sent then")
 			}
-			if s.accepted != 1 || s.alike.row != 1 {
-				t.Errorf("%d accepted, %d refused since: want 1, and the one that was sent later", s.accepted, s.alike.row)
+			if accepted, row := s.Accepted(), s.Row(); accepted != 1 || row.Items != 1 {
+				t.Errorf("%d accepted, %d refused since: want 1, and the one that was sent later", accepted, row.Items)
 			}
 		}
 	})
@@ -71,9 +72,9 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 				time.Sleep(9 * time.Second)
 				r.retrying(retry.Event{Request: early, Attempt: 1, Status: http.StatusOK})
 			}
-			s := r.servers[key]
-			if s.accepted != 2 || r.isPressed(s) {
-				t.Errorf("%d accepted, evidence %+v: want 2, and none", s.accepted, s.pressed)
+			s := r.servers.Of(key)
+			if n := s.Accepted(); n != 2 || s.IsPressed() {
+				t.Errorf("%d accepted, evidence %v: want 2, and none", n, s.IsPressed())
 			}
 		}
 	})

@@ -121,13 +121,11 @@ func (r *run) sendRefused(ctx context.Context) bool {
 
 // doubts reports whether a server may refuse all, or items wait for that to be known.
 func (r *run) doubts() bool {
+	if r.servers.AnyMayRefuse() {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.servers {
-		if s.gone == nil && s.alike.many() {
-			return true
-		}
-	}
 	return len(r.order.refused)+len(r.order.taken) > 0
 }
 

@@ -2,7 +2,6 @@ package send
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/throttle"
 )
@@ -93,7 +93,9 @@ func TestPoolGrowsFor(t *testing.T) {
 		{"a token that nobody waited for", nil, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, true},
 		{"no other", nil, throttle.UpstreamStats{Waiting: 1}, false},
 		{"none that was late before it grew last", func(r *run) { r.grew = true }, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, false},
-		{"no server that takes nothing", func(r *run) { r.refusing = true }, throttle.UpstreamStats{}, false},
+		{"no server that takes nothing", func(r *run) {
+			r.servers.Of("http://h").Judged(upstream.Answer{Status: http.StatusServiceUnavailable, Full: true}, time.Now())
+		}, throttle.UpstreamStats{}, false},
 		{"no line that is full", nil, throttle.UpstreamStats{Holding: throttle.ByBandwidth}, false},
 		{"no reason when told how large it is", func(r *run) { r.Workers = 2 }, throttle.UpstreamStats{}, false},
 		{"no reason without work", func(r *run) { r.pool = pool.New(1, r.item) }, throttle.UpstreamStats{}, false},
@@ -113,7 +115,7 @@ func TestPoolGrowsFor(t *testing.T) {
 				if c.edit != nil {
 					c.edit(r)
 				}
-				r.grow(view{UpstreamStats: c.stats})
+				r.grow(upstream.Overview{UpstreamStats: c.stats})
 				if grows := r.grown > begin; grows != c.grows {
 					t.Errorf("from %d to %d", begin, r.grown)
 				}
@@ -220,7 +222,7 @@ func TestPausesAreToldOnceInAWhile(t *testing.T) {
 	}, func(w *world) {
 		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asked us")
-		if most := int(w.since()/tellEvery) + 1; told < 2 || told > most {
+		if most := int(w.since()/upstream.NoticeEvery) + 1; told < 2 || told > most {
 			t.Errorf("told %d times in %v", told, w.since())
 		}
 	})
@@ -586,53 +588,5 @@ func TestBackoffHoldsNobodyUp(t *testing.T) {
 		if most := (60+6*4)*time.Second/10 + time.Second; others > most {
 			t.Errorf("the others took %v of %v, want at most %v", others, w.since(), most)
 		}
-	})
-}
-
-func TestExitStatusPrecedence(t *testing.T) {
-	err := errors.New("x")
-	for _, c := range []struct {
-		reasons []int
-		want    int
-	}{
-		{nil, exit.Delivered},
-		{[]int{exit.Limit, exit.Unavailable}, exit.Unavailable},
-		{[]int{exit.Unavailable, exit.Refused}, exit.Refused},
-		{[]int{exit.Refused, exit.Interrupted}, exit.Interrupted},
-		{[]int{exit.Limit, exit.Terminated}, exit.Terminated},
-		{[]int{exit.Interrupted, exit.Local}, exit.Local},
-		{[]int{exit.Items, exit.Limit}, exit.Limit},
-	} {
-		r := &run{}
-		begun := 0
-		r.ending.begin = func() { begun++ }
-		for _, status := range c.reasons {
-			r.end(status, err)
-			r.end(status, err)
-		}
-		if got, _ := r.ending.status(); got != c.want {
-			t.Errorf("of %v it is %d, want %d", c.reasons, got, c.want)
-		}
-		if begun != min(1, len(c.reasons)) {
-			t.Errorf("the stop began %d times", begun)
-		}
-	}
-}
-
-// A manifest may name any number of servers.
-func TestServersAreForgotten(t *testing.T) {
-	onFakeTime(t, 0, nil, func(w *world) {
-		r := newRun(w.Options)
-		for i := range 3 * maxServers {
-			r.mu.Lock()
-			if s := r.serverLocked(fmt.Sprintf("http://%d", i)); s != r.serverLocked(s.key) {
-				t.Errorf("%s is forgotten at once", s.key)
-			}
-			r.mu.Unlock()
-		}
-		if n := len(r.servers); n != maxServers {
-			t.Errorf("%d servers, want %d", n, maxServers)
-		}
-		_ = r.pool.Drain(w.Context())
 	})
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/progress"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -68,49 +67,5 @@ func TestSaysWhyBytesFallBack(t *testing.T) {
 	}
 	if !said {
 		t.Error("it does not say why bytes fall back")
-	}
-}
-
-// Refusals are evidence of a limit if the server was up.
-func TestPressed(t *testing.T) {
-	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	ok := func(p *pressed, sent, now int) { p.note(report.Accepted, 200, at(sent), at(now)) }
-	no := func(p *pressed, status int, outcome report.Outcome, now int) {
-		p.note(outcome, status, at(now), at(now))
-	}
-	for _, c := range []struct {
-		name string
-		do   func(p *pressed)
-		want bool
-	}{
-		{"never refused", func(p *pressed) { ok(p, 1, 2) }, false},
-		{"429", func(p *pressed) { no(p, 429, report.Throttled, 1); ok(p, 2, 3) }, true},
-		{"429, accepted before", func(p *pressed) { no(p, 429, report.Throttled, 1); ok(p, 0, 3) }, false},
-		{"503 once", func(p *pressed) { no(p, 503, report.Overloaded, 1); ok(p, 2, 3) }, false},
-		{"503 twice", func(p *pressed) {
-			for range 2 {
-				no(p, 503, report.Overloaded, 1)
-				ok(p, 2, 3)
-			}
-		}, true},
-		{"down twice", func(p *pressed) {
-			for range 2 {
-				no(p, 503, report.Overloaded, 1)
-				p.down = true
-				ok(p, 2, 3)
-			}
-		}, false},
-		{"no connection", func(p *pressed) {
-			for range 3 {
-				no(p, 0, report.Overloaded, 1)
-				ok(p, 2, 3)
-			}
-		}, false},
-	} {
-		var p pressed
-		c.do(&p)
-		if got := p.shown(); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
-		}
 	}
 }

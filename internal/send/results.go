@@ -2,10 +2,11 @@ package send
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 )
 
 // awaitReader waits, before anything new is sent, until the reader of the results has read most of them.
@@ -15,7 +16,7 @@ func (r *run) awaitReader(ctx context.Context) error {
 	}
 	r.unread.Store(true)
 	defer r.unread.Store(false)
-	warn := time.AfterFunc(downAfter, func() {
+	warn := time.AfterFunc(upstream.DownAfter, func() {
 		r.Log.Warn("nobody reads --results: nothing new is sent until somebody does")
 	})
 	defer warn.Stop()
@@ -31,7 +32,7 @@ func (r *run) closeResults(ctx context.Context) {
 	if r.Results == nil {
 		return
 	}
-	warn := time.AfterFunc(downAfter, func() {
+	warn := time.AfterFunc(upstream.DownAfter, func() {
 		r.Log.Warn("waiting for the reader of --results")
 	})
 	defer warn.Stop()
@@ -48,9 +49,5 @@ func (r *run) closeResults(ctx context.Context) {
 
 // noResults ends the run, since the results cannot be written.
 func (r *run) noResults(err error) {
-	err = fmt.Errorf("--results: %w", err)
-	if r.Journal != nil {
-		err = fmt.Errorf("%w; penstock journal export writes them again", err)
-	}
-	r.end(exit.Local, err)
+	r.end(exit.Local, status.ResultsFailed(err, r.Journal != nil))
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
 )
 
@@ -322,7 +323,8 @@ func TestNoSecretInReasons(t *testing.T) {
 			r.end(exit.Local, bad)
 			r.Log.Info(fmt.Sprintf("%q", s.Header))
 		}
-		_, words := r.holding(view{}, time.Now())
+		facts := r.facts(upstream.Overview{}, time.Now())
+		_, words := facts.Holding()
 		s.text.WriteString(r.ending.cause().Error() + words)
 		_ = r.pool.Drain(context.Background())
 		if err := s.Journal.Close(0); err != nil {

@@ -6,15 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/throttle"
 )
 
 // Describe says in a line what is to be sent, where to, and within which limits.
@@ -80,42 +77,6 @@ func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration,
 	return d, by
 }
 
-// items is how many there are, as far as that is known.
-func (r *run) items() (n int64, known bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return max(r.Found.Items, r.read), r.whole || !r.Found.Partial
-}
-
-// snapshot is the state of the run for the progress.
-func (r *run) snapshot(v view, now time.Time) progress.Snapshot {
-	limit, words := r.holding(v, now)
-	r.tally.Hold(limit, now)
-	s := r.moving.snapshot(r.tally, now)
-	s.Total, s.KnownTotal = r.items()
-	s.TotalBytes, s.Largest = r.Found.Bytes, r.Found.Largest
-	s.Latency = v.Latency
-	s.Adaptive = r.Limits.InFlight == 0
-	s.Growing = s.Adaptive && v.Phase == throttle.PhaseStarting
-	s.Stopping = r.ending.cause() != nil
-	s.InFlight, s.Waiting = v.InFlight, v.Waiting
-	s.Silent = r.silent(v, now) > 0
-	if v.Rate != rate.Inf {
-		s.Ceiling = float64(v.Rate)
-	}
-	if !unlimited(v.Limit) {
-		s.InFlightLimit = v.Limit
-	}
-	if v.name == "" {
-		s.Learned = v.learned // of one among several servers it would be taken for the pace of all
-	}
-	s.Holding = words
-	if limit == progress.LimitCoolDown {
-		s.Pause = v.Paused.Sub(now)
-	}
-	return s
-}
-
 // summary returns the report of the run. It is called when the run has ended.
 func (r *run) summary() report.Summary {
 	total, known := r.items()
@@ -125,7 +86,7 @@ func (r *run) summary() report.Summary {
 	s.InFlight.Ceiling = progress.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = progress.Optional(r.last.InFlightLimit)
 	s.Rate.Limit = progress.Optional(math.Round(r.last.Ceiling*1000) / 1000)
-	s.InFlight.Max = r.maxInFlight
+	_, s.InFlight.Max = r.servers.InFlight()
 	s.Timeline = &r.timeline
 	r.fillLearned(&s)
 
@@ -154,7 +115,10 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, status.Plain(reason))
 	}
 	s.Notes = append(s.Notes, r.refusedNotes()...)
-	s.Notes = append(s.Notes, r.tooFast()...)
+	if !r.Limits.Fixed && r.Limits.Rate > 0 {
+		slower, alone := r.servers.Slower(float64(r.Limits.Rate))
+		s.Notes = append(s.Notes, status.TooFast(slower, alone, float64(r.Limits.Rate))...)
+	}
 	left := r.Found.LeftOut
 	left.Young += r.Source.YoungListed()
 	if text := left.String(); text != "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/status"
 )
 
 const (
@@ -36,39 +37,27 @@ func (r *run) obey(j *job) {
 	origin := nethttp.OriginOf(j.item.URL)
 	wait, ok := r.waits[origin]
 	now := time.Now()
-	r.mu.Lock()
-	s := r.serverLocked(origin) // known from now on: the run does not end while it may take something
+	s := r.servers.Of(origin) // known from now on: the run does not end while it may take something
 	if !ok {
-		r.mu.Unlock()
 		return
 	}
 	j.server = s
-	first := j.server.earlier.IsZero()
-	if first {
-		j.server.earlier = wait
-		j.server.asked(now, wait)
+	if !s.AskedEarlier(now, wait) || !wait.After(now) {
+		return
 	}
-	r.mu.Unlock()
-	if first && wait.After(now) {
-		if r.waitsUntil(wait, now) { // else that is why the server's files are left
-			r.Log.Info(askedEarlier(origin, wait, now) + "; paused until then")
-		}
-		j.server.Pause(wait, "an earlier run")
+	if r.waitsUntil(wait, now) { // else that is why the server's files are left
+		r.Log.Info(status.AskedEarlier(origin, wait, now) + "; paused until then")
 	}
+	s.Pause(wait, "an earlier run")
 }
 
 // DescribeWait says what a wait that a server asked for in an earlier run means for this one.
 func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
-	text := askedEarlier(w.Origin, w.Until, now)
+	text := status.AskedEarlier(w.Origin, w.Until, now)
 	if !o.waitsUntil(w.Until, now) {
 		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, human.Exact(o.MaxWait))
 	}
 	return text + ": nothing would be sent to it before"
-}
-
-// askedEarlier says until when a server asked in an earlier run to wait.
-func askedEarlier(who string, until, now time.Time) string {
-	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who, human.Instant(until, now))
 }
 
 // waitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that server.

@@ -1,6 +1,9 @@
-package send
+package upstream
 
 import "time"
+
+// Probers is how many workers stand in for those whose items a server refused.
+const Probers = 8
 
 // mostProbes bounds how many files are read ahead to find one that is accepted. Each takes a worker and an open file.
 const mostProbes = 512
@@ -36,5 +39,5 @@ func (p *probes) standIns() int {
 	if p.longest < 2 { // one refusal is nothing special
 		return 0
 	}
-	return min(probers<<min(p.longest-2, 10), mostProbes)
+	return min(Probers<<min(p.longest-2, 10), mostProbes)
 }

@@ -1,4 +1,4 @@
-package send
+package upstream
 
 import (
 	"math"
@@ -52,8 +52,10 @@ func (s *streak) isOutage() bool {
 	return s.cut || s.accepted == 0 || math.Pow(share, float64(s.n)) < unlikely
 }
 
-func (r *run) isOutage(s *server) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// IsOutage reports whether what the server refuses means that it is down: if it refuses some
+// requests at random, a few in a row do not.
+func (s *Server) IsOutage() bool {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
 	return s.streak.isOutage()
 }

@@ -1,10 +1,8 @@
-package send
+package upstream
 
 import (
 	"net/http"
 	"time"
-
-	"github.com/penstock/penstock/internal/report"
 )
 
 // pressed collects evidence that a server refuses requests because there are too many. A server that is down refuses requests, too.
@@ -18,29 +16,29 @@ type pressed struct {
 	told   bool      // one with a 429 ended
 }
 
-// note records the answer, of that status, to a request that left at sent.
-func (p *pressed) note(outcome report.Outcome, status int, sent, now time.Time) {
+// note records how a request ended.
+func (p *pressed) note(a Answer, now time.Time) {
 	switch {
-	case outcome == report.Accepted && !sent.Before(p.since):
+	case a.Accepted && !a.Sent.Before(p.since):
 		p.told = p.told || p.asked
 		if !p.since.IsZero() && !p.down {
 			p.counts++
 		}
 		p.since, p.asked, p.down = time.Time{}, false, false
-	case status != 0 && (outcome == report.Throttled || outcome == report.Overloaded):
+	case a.Status != 0 && a.Full:
 		if p.since.IsZero() {
 			p.since = now
 		}
-		p.asked = p.asked || status == http.StatusTooManyRequests
+		p.asked = p.asked || a.Status == http.StatusTooManyRequests
 	}
 }
 
 // shown reports whether there is evidence. A single 503 is none: a restart of the server causes one as well.
 func (p *pressed) shown() bool { return p.told || p.counts > 1 }
 
-// isPressed reports whether a server has refused requests because there were too many.
-func (r *run) isPressed(s *server) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// IsPressed reports whether the server has refused requests because there were too many.
+func (s *Server) IsPressed() bool {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
 	return s.pressed.shown()
 }

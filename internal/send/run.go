@@ -7,23 +7,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -77,27 +75,18 @@ type Options struct {
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
-	downAfter   = 2 * time.Second  // a server that takes nothing is said to be down
-	silence     = 10 * time.Second // without an answer while some are waited for: worth telling
 	silentAfter = time.Second      // without another name from standard input, what was put aside is sent
 	settle      = 30 * time.Second // after which a server is asked about a file in doubt
-	tellEvery   = 30 * time.Second // a line about a pause, or a server that is down, at most
 
 	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
 	refusedWait = time.Second / 2  // the same after a refusal: it is for all together to leave the server alone
 
-	// mostInFlight is throttle's ceiling where none is given.
-	mostInFlight = 256
-
 	// maxWorkers bounds the growth of the pool. Past the limit of requests in
 	// flight a worker can only wait, for a token or for its next attempt.
 	maxWorkers = 4096
-	// maxServers bounds what is remembered of those that a manifest names.
-	maxServers = 1024
+	maxServers = upstream.MostServers
 	// someWorkers are enough to begin with, where the limits do not say.
 	someWorkers = 64
-	// probers stand in for those whose files a server refused.
-	probers = 8
 )
 
 // A run is one call of Run.
@@ -112,10 +101,12 @@ type run struct {
 	pool      *pool.Pool[*job]
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
-	ending    ending
+	ending    stopper
 	secrets   secrets
 	moving    moving
 	shams     shams
+	servers   upstream.Set
+	refusals  refusals
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
@@ -132,24 +123,15 @@ type run struct {
 	unasked int64                // items that --only leaves out
 
 	mu       sync.Mutex
-	servers  map[string]*server // by the upstream's key
-	backoff  int                // jobs that wait for their next attempt
-	changing int                // of these, for small files that changed while they were sent, or could not be read
-	retried  int                // jobs that have waited for one, and go on
-
-	inFlight, maxInFlight int // at all servers together
+	backoff  int // jobs that wait for their next attempt
+	changing int // of these, for small files that changed while they were sent, or could not be read
+	retried  int // jobs that have waited for one, and go on
 
 	read      int64       // items, so far
 	whole     bool        // these are all
-	accepted  bool        // something was, ever
 	refusedBy map[int]int // items that were refused for good, by status
 	order     order
-	refusals  refusals
 	later     postponed
-	failing   bool // some request was not accepted since the last one that was
-	refusing  bool // the last such request failed because of the server, not of its item
-	probes    probes
-	heard     time.Time // when the last answer came, or the first request left that has none yet
 	pauseTold time.Time // when a line about a pause was last written
 
 	// For watch alone.
@@ -229,45 +211,12 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	return s
 }
 
-// interrupt begins the orderly stop that the user asked for.
-func (r *run) interrupt(cause error) {
-	status, second := exit.Interrupted, "a second signal"
-	var by *exit.Signal
-	if errors.As(cause, &by) {
-		status = by.Status()
-		if by.Signal == os.Interrupt {
-			second = "a second Ctrl-C"
-		}
-	}
-	// First of all: what is in flight then is what is left to finish.
-	r.end(status, cause)
-	r.mu.Lock()
-	n := r.inFlight
-	r.mu.Unlock()
-	text := fmt.Sprintf("%v: sending nothing new", cause)
-	if n > 0 {
-		text += fmt.Sprintf(", %d in flight may finish", n)
-		if r.StopTimeout > 0 {
-			text += fmt.Sprintf(" within %s", human.Exact(r.StopTimeout))
-		}
-		text += fmt.Sprintf("; %s ends at once", second)
-	}
-	r.Log.Info(text)
-	if r.StopTimeout == 0 {
-		return
-	}
-	r.breaking = time.AfterFunc(r.StopTimeout, func() {
-		r.Log.Info(fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", human.Exact(r.StopTimeout)))
-		r.breakOff(fmt.Errorf("%w, and --stop-timeout %s is over", cause, human.Exact(r.StopTimeout)))
-	})
-}
-
 func newRun(o Options) *run {
 	r := &run{
-		Options: o,
-		start:   time.Now(),
-		servers: make(map[string]*server), refusedBy: make(map[int]int),
-		secrets: newSecrets(o.Header, o.Network.addresses()...),
+		Options:   o,
+		start:     time.Now(),
+		refusedBy: make(map[int]int),
+		secrets:   newSecrets(o.Header, o.Network.addresses()...),
 	}
 	r.Log = r.secrets.logger(o.Log)
 	r.tally = report.NewTally(r.start)
@@ -280,7 +229,7 @@ func newRun(o Options) *run {
 	}
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
-		inFlight = mostInFlight
+		inFlight = upstream.MostInFlight
 	}
 	var once sync.Once
 	r.Network.full = func(files, conns int) {
@@ -295,6 +244,10 @@ func newRun(o Options) *run {
 		MaxWait: forever(o.MaxWait),
 		Observe: r.observe,
 	}
+	r.servers.Upstream = r.transport.Upstream
+	r.servers.GiveUpAfter = o.GiveUpAfter
+	r.servers.Proven = o.Journal != nil && o.Journal.Earlier().Counts[item.Delivered] > 0
+	r.servers.Reaches = r.moving.reaches
 	r.client = &retry.Client{
 		HTTP:       &http.Client{Transport: r.transport},
 		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
@@ -342,185 +295,4 @@ func forever(d time.Duration) time.Duration {
 		return math.MaxInt64
 	}
 	return d
-}
-
-// submit hands the source's items to the pool until all are, or ctx ends.
-func (r *run) submit(ctx context.Context) {
-	items := r.Source.Items()
-	if r.Found.Partial {
-		items = until(ctx, items)
-	}
-	for it, err := range items {
-		if ctx.Err() != nil || r.awaitReader(ctx) != nil {
-			return
-		}
-		if errors.Is(err, errSilence) {
-			if !r.sendAside(ctx) {
-				return
-			}
-			continue
-		}
-		r.mu.Lock()
-		r.read++
-		r.order.read(it)
-		r.mu.Unlock()
-		var failed *source.ItemError
-		switch {
-		case errors.As(err, &failed):
-			r.done(&job{item: failed.Item}, report.Item{Status: item.Failed, Error: failed.Err.Error()})
-		case err != nil:
-			r.end(exit.Failed, err)
-			return
-		default:
-			if !r.putAside(ctx, it) && !r.submitItem(ctx, it) {
-				return
-			}
-		}
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	r.mu.Lock()
-	r.whole = true
-	r.mu.Unlock()
-	if r.sendAside(ctx) {
-		r.endIfAlone()
-	}
-}
-
-// errSilence takes the place of an item that has not come for silentAfter.
-var errSilence = errors.New("nothing was read for a while")
-
-// until yields items until ctx ends, also where the next one is waited for:
-// standard input may stay silent for hours. Its reader is left behind then, until
-// a line comes or the program ends.
-func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[source.Item, error] {
-	type next struct {
-		item source.Item
-		err  error
-	}
-	return func(yield func(source.Item, error) bool) {
-		read := make(chan next)
-		silent := time.NewTimer(silentAfter)
-		defer silent.Stop()
-		go func() {
-			defer close(read)
-			for it, err := range items {
-				select {
-				case read <- next{it, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		for {
-			select {
-			case n, more := <-read:
-				if !more || !yield(n.item, n.err) {
-					return
-				}
-				silent.Reset(silentAfter)
-			case <-silent.C:
-				if !yield(source.Item{}, errSilence) {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-// watch looks after the run until it is finished: growth, giving up, progress.
-func (r *run) watch(finished <-chan struct{}) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	var deadline <-chan time.Time
-	if r.MaxDuration > 0 {
-		timer := time.NewTimer(r.MaxDuration)
-		defer timer.Stop()
-		deadline = timer.C
-	}
-	var broken, unwritten <-chan struct{}
-	if r.Journal != nil {
-		broken = r.Journal.Failed()
-	}
-	if r.Results != nil {
-		unwritten = r.Results.Failed()
-	}
-	var meter progress.Meter
-	look := func() {
-		now := time.Now()
-		v := r.view(now)
-		r.tell(now)
-		r.grow(v)
-		if broken != nil {
-			r.unsettled.SetLimit(max(fewestUnsettled, v.room))
-		}
-		r.giveUp(now)
-		s := r.snapshot(v, now)
-		meter.Measure(&s)
-		r.timeline.Add(&s)
-		r.Progress.Update(s)
-		r.last = s
-	}
-	for {
-		select {
-		case <-finished:
-			look()
-			return
-		case <-deadline:
-			r.end(exit.Limit, fmt.Errorf("--max-duration %s is over", human.Exact(r.MaxDuration)))
-			deadline = nil
-		case <-broken:
-			r.end(exit.Local, r.Journal.Err())
-			r.unsettled.SetLimit(math.MaxInt32) // the callers that wait have to learn of it
-			broken = nil
-		case <-unwritten:
-			r.noResults(r.Results.Err())
-			unwritten = nil
-		case <-ticker.C:
-			look()
-		}
-	}
-}
-
-// grow adds workers to the pool until one of them always waits for its turn, as long
-// as there is work for them. Further workers stand in for those that can do nothing for
-// now because their file waits for its next attempt or their server takes nothing.
-func (r *run) grow(v view) {
-	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
-		return
-	}
-	r.mu.Lock()
-	backoff, refusing, further := r.backoff, r.refusing, r.probes.standIns()
-	r.mu.Unlock()
-	if refusing {
-		// A server that takes nothing needs only the workers that find out when it does.
-		backoff = min(backoff, probers)
-	}
-	if v.parked == 0 {
-		r.standIns = 0
-	}
-	late := v.Unclaimed > r.unclaimed || v.Waiting == v.parked
-	r.unclaimed = v.Unclaimed
-	more := (r.grown+r.standIns)/2 + 1
-	switch {
-	case r.grew:
-		r.grew = false // tokens that were late before the new workers came say nothing of them
-	case !late || v.Holding == throttle.ByBandwidth:
-	case v.parked > 0:
-		r.standIns += more
-		r.grew = true
-	case !refusing:
-		r.grown += more
-		r.grew = true
-	}
-	most := maxWorkers
-	if r.Limits.InFlight > 0 {
-		most = min(most, r.Limits.InFlight)
-	}
-	r.grown = min(r.grown, most)
-	r.standIns = min(max(r.standIns, v.parked), maxWorkers)
-	r.pool.Resize(min(r.grown+backoff+further+r.standIns, maxWorkers))
 }

@@ -1,4 +1,4 @@
-package send
+package upstream
 
 import (
 	"time"
@@ -25,7 +25,7 @@ type crowd struct {
 // look records the state of a server. It is called often.
 func (c *crowd) look(s throttle.UpstreamStats, now time.Time) {
 	refused := s.Throttled + s.Overloaded
-	if s.Limits.InFlight > 0 || s.Limit >= mostInFlight || s.Phase == throttle.PhaseDown {
+	if s.Limits.InFlight > 0 || s.Limit >= MostInFlight || s.Phase == throttle.PhaseDown {
 		*c = crowd{before: refused}
 		return
 	}

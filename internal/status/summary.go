@@ -1,0 +1,48 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/upstream"
+)
+
+// TooFast says which servers took much less than the rate that was given. Another rate, which would
+// hold for all of them, is advised if there is only one.
+func TooFast(slower []upstream.Slower, alone bool, given float64) (notes []string) {
+	const most = 8 // lines of the summary
+	others, asked := 0, human.RateNumber(given)
+	for _, s := range slower {
+		taken := human.RateNumber(s.Rate)
+		switch {
+		case alone:
+			notes = append(notes, fmt.Sprintf("the server takes %s/s, not %s/s: give --rps %s",
+				taken, asked, strings.ReplaceAll(taken, ",", "")))
+		case len(notes) < most:
+			notes = append(notes, fmt.Sprintf("%s takes %s/s, not %s/s", s.Key, taken, asked))
+		default:
+			others++
+		}
+	}
+	if others > 0 {
+		notes = append(notes, fmt.Sprintf("%s more take less than %s/s", human.Plural(others, "server"), asked))
+	}
+	return notes
+}
+
+// Asked says how many items in doubt the server had, and how many were sent again since it did not
+// have them; "" if it was asked about none.
+func Asked(found, absent int64) string {
+	if found+absent == 0 {
+		return ""
+	}
+	note := "--verify: of the files in doubt the server had " + human.Count(found)
+	switch {
+	case absent == 1:
+		note += "; 1 was sent again, since it did not have it"
+	case absent > 1:
+		note += fmt.Sprintf("; %s were sent again, since it did not have them", human.Count(absent))
+	}
+	return note
+}

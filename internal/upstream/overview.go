@@ -1,0 +1,116 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/penstock/penstock/throttle"
+)
+
+// An Overview is the state of all servers at an instant: that of the busiest, or if all of them are
+// closed the one that opens next, with what all have waiting and in flight.
+type Overview struct {
+	throttle.UpstreamStats
+	Name     string // that one's, where there are several
+	Trouble  string // what went wrong with it last
+	Room     int    // that they allow in flight
+	Parked   int    // of those that wait, for a server that is closed while another is not
+	Aside    []Aside
+	Learned  Learned
+	Pressed  bool // it has refused requests because there were too many
+	Reached  bool // it is down, and takes bytes of an item again
+	Unproven bool // its rate comes from an outage, and no refusal was about the number of requests
+	Untold   bool // so does the limit in flight, and no higher one was tried since
+	Random   bool // what it refuses may be chance: it is not said to be down
+}
+
+// Aside is a server that takes nothing at present, and that items wait for, while the others work.
+type Aside struct {
+	throttle.UpstreamStats
+	Host    string
+	Trouble string
+}
+
+// Overview looks at all servers. Given is the limit in flight that the user gave, 0 if none. It is
+// for one goroutine at a time, which calls it often.
+func (set *Set) Overview(given int) Overview {
+	type state struct {
+		*Server
+		throttle.UpstreamStats
+	}
+	var best state
+	var states []state
+	for _, server := range set.All() {
+		s := state{server, server.Stats()}
+		server.look(s.UpstreamStats)
+		states = append(states, s)
+		if best.Server == nil || saysMore(s.UpstreamStats, best.UpstreamStats) {
+			best = s
+		}
+	}
+	o := Overview{UpstreamStats: best.UpstreamStats}
+	if s := best.Server; s != nil {
+		o.Trouble, _ = s.Trouble()
+		o.Random = !s.IsOutage()
+		o.Learned = s.found(best.UpstreamStats)
+		o.Unproven, o.Untold = s.isUnproven(), s.isUntold(best.UpstreamStats)
+		o.Pressed = s.IsPressed()
+		o.Reached = best.Phase == throttle.PhaseDown && set.Reaches(s, best.Changed)
+	}
+	o.Waiting, o.InFlight, o.Unclaimed = 0, 0, 0
+	open := false
+	for _, s := range states {
+		o.Waiting += s.Waiting
+		o.InFlight += s.InFlight
+		o.Unclaimed += s.Unclaimed
+		o.Room += min(s.Limit, max(given, MostInFlight))
+		if !IsClosed(s.UpstreamStats) {
+			open = true
+			continue
+		}
+		o.Parked += s.Waiting
+		waited := s.Server != best.Server && s.Waiting+s.InFlight > 0
+		if waited && (!s.Paused.IsZero() || s.IsOutage()) {
+			trouble, _ := s.Trouble()
+			o.Aside = append(o.Aside, Aside{s.UpstreamStats, s.Host(), trouble})
+		}
+	}
+	if !open {
+		o.Parked = 0 // no other server has work for a stand-in
+	}
+	if len(states) > 1 {
+		o.Name = best.Host()
+	}
+	return o
+}
+
+// saysMore reports whether the state of a says more about why the run is not faster than that of b.
+// A server that is open and has work comes first, and among those the one with the most; else the
+// one that opens first.
+func saysMore(a, b throttle.UpstreamStats) bool {
+	load := func(s throttle.UpstreamStats) int {
+		switch {
+		case IsClosed(s):
+			return 0
+		case s.Waiting+s.InFlight == 0:
+			return -1
+		}
+		return s.Waiting + s.InFlight
+	}
+	if load(a) != load(b) || load(a) != 0 {
+		return load(a) > load(b)
+	}
+	return reopens(a).Before(reopens(b))
+}
+
+// IsClosed reports whether a server takes nothing at present.
+func IsClosed(s throttle.UpstreamStats) bool {
+	return !s.Paused.IsZero() || s.Phase == throttle.PhaseDown
+}
+
+// reopens is when a closed server is asked again.
+func reopens(s throttle.UpstreamStats) time.Time {
+	if !s.Paused.IsZero() {
+		return s.Paused
+	}
+	return s.Probe
+}

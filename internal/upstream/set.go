@@ -1,0 +1,343 @@
+// Package upstream keeps what is known of each server that items go to: for how long it has
+// accepted nothing, what went wrong last, whether it refuses everything, and what was found of its
+// pace. Events go in, facts come out. It sends nothing, waits for nothing and has no words for
+// people.
+package upstream
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/throttle"
+)
+
+const (
+	// MostInFlight is the ceiling of throttle where none is given.
+	MostInFlight = 256
+	// MostServers bounds what is remembered of those that a manifest names.
+	MostServers = 1024
+
+	// DownAfter is how long a server accepts nothing before it is said to be down.
+	DownAfter = 2 * time.Second
+	// Silence is how long no answer comes before that is worth a word.
+	Silence = 10 * time.Second
+	// NoticeEvery is how often, at most, a pause or an outage is logged.
+	NoticeEvery = 30 * time.Second
+)
+
+// A Set has the servers of a run. Its exported fields are set before its first use. Its methods, and
+// those of its servers, may be called concurrently, except where they say otherwise.
+type Set struct {
+	Upstream    func(key string) *throttle.Upstream // the limits of a server
+	GiveUpAfter time.Duration                       // without anything accepted; if zero, no limit
+	Proven      bool                                // something was accepted in an earlier run
+	// Reaches reports whether a server acknowledges bytes of an item that was begun since then.
+	Reaches func(s *Server, since time.Time) bool
+
+	mu       sync.Mutex
+	servers  map[string]*Server // by key
+	accepted bool               // something was, ever
+	failing  bool               // some request was not accepted since the last one that was
+	refusing bool               // the last such request failed because of the server, not of its item
+	probes   probes
+
+	inFlight, maxInFlight int
+	heard                 time.Time // the last answer came, or the first request left that has none yet
+}
+
+// A Server is one of those that items go to.
+type Server struct {
+	*throttle.Upstream
+	Key string // its origin
+	set *Set
+
+	// Below set.mu.
+	patience
+	accepted int64                // requests
+	heard    bool                 // it has answered something
+	newest   map[string]time.Time // by method: when the item left that left last and was accepted
+	trouble  string               // what went wrong last; empty: nothing did
+	culprit  string               // what that was about, if not the server: its proxy
+	broken   bool                 // that was an answer like 500, or no connection to what is behind it
+	gone     error                // why it gets no more of this run
+	goneBy   int                  // the exit status that goes with it
+	alike    alike
+	pressed  pressed
+	streak   streak
+	earlier  time.Time // until when it asked us in an earlier run to wait
+	limits   limits    // of the last event of a change
+
+	// For the goroutine that calls Overview and Notices, and after it for the summary.
+	outage
+	pace    plateau
+	crowd   crowd
+	learned Learned
+	sound   int64 // requests accepted when what is learned began to count
+	paced   bool  // people have been told
+	shaken  bool  // it has refused something, or failed
+	fell    bool  // it has been down
+	most    int   // that could be in flight since then
+}
+
+// Host is the server's name, as people call it.
+func (s *Server) Host() string {
+	_, host, _ := strings.Cut(s.Key, "://")
+	return host
+}
+
+// Of returns what is known of a server. One that is new has its own place from now on; if there are
+// too many, one that has nothing to do is forgotten.
+func (set *Set) Of(key string) *Server {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return set.ofLocked(key)
+}
+
+// ofLocked is Of. It requires that mu is held.
+func (set *Set) ofLocked(key string) *Server {
+	s := set.servers[key]
+	if s != nil {
+		return s
+	}
+	for old, s := range set.servers {
+		if len(set.servers) < MostServers {
+			break
+		}
+		stats := s.Stats()
+		idle := stats.Waiting+stats.InFlight == 0 && !IsClosed(stats)
+		if idle && s.gone == nil && s.failing.IsZero() {
+			delete(set.servers, old)
+		}
+	}
+	if set.servers == nil {
+		set.servers = make(map[string]*Server)
+	}
+	s = &Server{Upstream: set.Upstream(key), Key: key, set: set, newest: make(map[string]time.Time)}
+	set.servers[key] = s
+	return s
+}
+
+// Known returns what is known of a server, nil if nothing is.
+func (set *Set) Known(key string) *Server {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return set.servers[key]
+}
+
+// All returns the servers, by key.
+func (set *Set) All() []*Server {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return slices.SortedFunc(maps.Values(set.servers), func(a, b *Server) int {
+		return strings.Compare(a.Key, b.Key)
+	})
+}
+
+// Several reports whether there is more than one server.
+func (set *Set) Several() bool {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return len(set.servers) > 1
+}
+
+// Sent records that a request leaves, and returns its server.
+func (set *Set) Sent(key string, now time.Time) *Server {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.inFlight++; set.inFlight == 1 {
+		set.heard = now
+	}
+	set.maxInFlight = max(set.maxInFlight, set.inFlight)
+	return set.ofLocked(key)
+}
+
+// Resent records that net/http sent a request again by itself, since it was refused.
+func (set *Set) Resent(key string, now time.Time) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	set.ofLocked(key).failed(now, now)
+	set.failing = true
+}
+
+// Ended records that a request ended.
+func (set *Set) Ended(now time.Time) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	set.heard = now
+	set.inFlight--
+}
+
+// InFlight returns how many requests are in flight at all servers together, and the most that were.
+func (set *Set) InFlight() (now, most int) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return set.inFlight, set.maxInFlight
+}
+
+// Heard returns when the last answer came, or the first request left that has none yet.
+func (set *Set) Heard() time.Time {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return set.heard
+}
+
+// IsRefusing reports whether the last request that was not accepted failed because of the server,
+// and how many workers are needed beside those whose items servers refuse.
+func (set *Set) IsRefusing() (is bool, standIns int) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return set.refusing, set.probes.standIns()
+}
+
+// HasAccepted reports whether something was accepted in this run.
+func (set *Set) HasAccepted() bool {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return set.accepted
+}
+
+// An Answer is how a request for an item ended.
+type Answer struct {
+	Status   int       // if zero, there was none
+	Sent     time.Time // when the request left
+	Method   string    // empty: the item has headers of its own, and says nothing of others
+	Accepted bool
+	Declined bool // the server has the item already, as it was asked to say
+	Full     bool // there were too many requests: throttled or overloaded
+	Broken   bool // an answer like 500, or no connection to what is behind it
+	Unopened bool // there was no connection
+	Item     bool // the failure is the item's: the server works
+
+	Trouble string // in a few words
+	Culprit string // what it is about, if not the server
+}
+
+// Judged records how a request to the server ended.
+func (s *Server) Judged(a Answer, now time.Time) {
+	set := s.set
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	s.heard = s.heard || a.Status != 0
+	s.pressed.note(a, now)
+	s.trouble, s.culprit = a.Trouble, a.Culprit
+	if a.Accepted {
+		s.accepted++
+		s.trouble = ""
+		s.streak.accept()
+		if a.Method != "" {
+			s.newest[a.Method] = later(s.newest[a.Method], a.Sent)
+		}
+		if s.goneBy != exit.Refused { // what was on its way then changes nothing
+			s.gone, s.goneBy = nil, 0
+		}
+		s.alike.accept(a.Sent)
+		set.accepted = true
+		set.probes.accepted()
+		set.worksLocked()
+		return
+	}
+	s.broken = a.Broken
+	if a.Declined {
+		s.trouble, s.culprit = "", ""
+		set.worksLocked()
+		return
+	}
+	s.streak.refuse(a.Sent, now, a.Unopened)
+	s.failed(a.Sent, now)
+	set.failing = true
+	set.refusing = !a.Item
+	if set.refusing && a.Status != 0 {
+		set.probes.refused(a.Sent, now)
+	}
+}
+
+// Accepted returns how many requests the server has accepted.
+func (s *Server) Accepted() int64 {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	return s.accepted
+}
+
+// AcceptedLike reports whether the server has accepted an item with that method, and without
+// headers of its own, that left after that instant.
+func (s *Server) AcceptedLike(method string, after time.Time) bool {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	return s.newest[method].After(after)
+}
+
+// MayBeTLS reports whether the server, which is addressed without TLS and at a port that is not the
+// usual one, has never answered.
+func (s *Server) MayBeTLS() bool {
+	if u, err := url.Parse(s.Key); err != nil || u.Scheme != "http" || u.Port() == "" {
+		return false
+	}
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	return !s.heard
+}
+
+// Trouble says what went wrong with the server last, and what that was about if not the server.
+// Nothing did if it is empty. Of an answer it is only the status.
+func (s *Server) Trouble() (trouble, culprit string) {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	trouble = s.trouble
+	if status, _, _ := strings.Cut(trouble, " "); IsStatus(status) {
+		trouble = status
+	}
+	return trouble, s.culprit
+}
+
+// IsStatus reports whether a text is the number of an HTTP status.
+func IsStatus(text string) bool {
+	return len(text) == 3 && strings.Trim(text, "0123456789") == ""
+}
+
+// Close records that a server gets no more of this run, and reports whether that is new.
+func (s *Server) Close(status int, reason error) (first bool) {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	if s.gone != nil {
+		return false
+	}
+	s.gone, s.goneBy = reason, status
+	return true
+}
+
+// Gone returns why the server gets no more of this run, and the exit status that goes with it. If
+// the reason is nil, it gets more.
+func (s *Server) Gone() (status int, reason error) {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	return s.goneBy, s.gone
+}
+
+// AllGone returns, by exit status, why no server gets any more; nil if one does, or there is none.
+func (set *Set) AllGone() map[int]error {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	reasons := make(map[int]error)
+	for _, s := range set.servers {
+		if s.gone == nil {
+			return nil
+		}
+		reasons[s.goneBy] = s.gone
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	return reasons
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
