@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // fewLines is how many items, and how many failures, a dry run lists without -v.
@@ -27,7 +28,7 @@ func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
 		return localError(err)
 	}
 	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
-	fmt.Fprintf(w, "would send %s\n", o.Describe())
+	fmt.Fprintf(w, "would send %s\n", status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
 	if warning := o.Exposed(); warning != "" {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -174,11 +175,11 @@ func TestHTTP2IsBounded(t *testing.T) {
 		{name: "dripping body", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, flagEndHeaders, stream, status200)
 			endless(func() error { return c.frame(frameData, 0, stream, "a") }, time.Second/4)
-		}, accepted: true, after: maxAnswerTime},
+		}, accepted: true, after: reply.MaxTime},
 		{name: "dripping refusal", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, flagEndHeaders, stream, status400)
 			endless(func() error { return c.frame(frameData, 0, stream, "a") }, time.Second/4)
-		}, after: maxAnswerTime, says: "400 Bad Request: a"},
+		}, after: reply.MaxTime, says: "400 Bad Request: a"},
 		{name: "resets the stream", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameReset, 0, stream, "\x00\x00\x00\x02")
 		}, says: "INTERNAL_ERROR"},

@@ -24,6 +24,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -185,11 +186,11 @@ func TestBodiesAreBounded(t *testing.T) {
 				} else {
 					w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 				}
-				if w.since() > maxAnswerTime {
+				if w.since() > reply.MaxTime {
 					t.Errorf("%s, %s: after %v", body.name, status, w.since())
 				}
 			})
-			if n := written.Load(); n > maxHead+maxAnswer+80<<10 {
+			if n := written.Load(); n > reply.MaxHead+reply.MaxRest+80<<10 {
 				t.Errorf("%s, %s: %d bytes were taken", body.name, status, n)
 			}
 		}
@@ -227,7 +228,7 @@ func TestRedirectsAreBounded(t *testing.T) {
 				if text := results.String(); !strings.Contains(text, row.says) || len(text) > 1000 {
 					t.Errorf("%s: %s", row.name, text)
 				}
-				if requests.Load() != row.requests || w.since() > maxAnswerTime+time.Second {
+				if requests.Load() != row.requests || w.since() > reply.MaxTime+time.Second {
 					t.Errorf("%s: %d requests in %v", row.name, requests.Load(), w.since())
 				}
 			})

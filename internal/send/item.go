@@ -14,23 +14,13 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
-)
-
-const (
-	// An answer is read to its end, so that its connection can be used again,
-	// if that end comes soon.
-	maxAnswer     = 256 << 10
-	maxAnswerTime = 2 * time.Second
-	// maxExcerpt is how much of a refusal's text is shown, and maxHead how much
-	// of it is looked at: a secret that is cut in two is not recognised.
-	maxExcerpt = 200
-	maxHead    = 4 << 10
 )
 
 // A job is an item with a worker.
@@ -200,7 +190,7 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 		h.Set("Content-Type", kind) // with the form's boundary
 	}
 	if own {
-		r.exposed(exposed(it.URL, it.Header, false))
+		r.exposed(status.Exposed(it.URL, it.Header, false))
 	} else {
 		r.headers.Store(kind, h)
 	}
@@ -217,7 +207,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	var head []byte
 	var cut bool
 	if resp != nil {
-		head, cut = readAnswer(resp)
+		head, cut = reply.Read(resp)
 	}
 	switch end.Outcome {
 	case retry.Delivered:
@@ -255,7 +245,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	if r.mayBeTLS(j, end.Err) {
 		out.Error = strings.Replace(out.Error, closedWithout, closedWithout+perhapsTLS, 1)
 	}
-	text, wrong := excerpt(head, cut), r.Network.misdirected(resp, head)
+	text, wrong := reply.Excerpt(head, cut), r.Network.misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
 		if r.ending.cause() == nil && out.Status != item.Unknown {
@@ -271,7 +261,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 	case resp != nil && resp.StatusCode == http.StatusProxyAuthRequired:
 		out.Error += ": " + proxyCredentials
 	}
-	if resp != nil && leadsAway(resp) {
+	if resp != nil && reply.LeadsAway(resp) {
 		out.Error += "; penstock send does not support following a redirect to another server"
 	}
 	if cause := r.ending.cause(); cause != nil {
@@ -279,7 +269,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retr
 		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
 	}
 	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) { // else it is but the status in words
-		out.Error += ": " + shorten(text)
+		out.Error += ": " + reply.Shorten(text)
 	}
 	if out.Status == item.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
 		r.leftAlone(j.server, end.RetryAt)
@@ -327,4 +317,18 @@ func (r *run) report(j *job, out report.Item) {
 	if out.Status != item.Delivered && out.Status != item.Skipped && r.ending.cause() == nil {
 		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
 	}
+}
+
+// warnOfSham warns, once a run for each kind, of an acceptance that looks like none.
+func (r *run) warnOfSham(j *job, resp *http.Response, head []byte) {
+	if len(head) == 0 || r.shams[reply.Page].Load() && r.shams[reply.Failure].Load() {
+		return
+	}
+	isHTML := strings.Contains(source.ContentType(j.item.Path), "html")
+	sham := reply.ShamOf(resp, head, isHTML)
+	if sham == reply.NoSham || r.shams[sham].Swap(true) {
+		return
+	}
+	text := reply.Shorten(r.hide(j.item, reply.Excerpt(bytes.TrimSpace(head), false)))
+	r.Log.Warn(status.Sham(sham, j.item.Path, resp.StatusCode, text))
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
@@ -405,7 +406,7 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	}, func(w *world) {
 		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-		if w.since() != maxAnswerTime {
+		if w.since() != reply.MaxTime {
 			t.Errorf("over after %v", w.since())
 		}
 	})
@@ -568,7 +569,7 @@ func TestSecretsAreHidden(t *testing.T) {
 			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`, "ses+%22a%22+me", "sesame-6-seseme",
 		}
 		for _, secret := range secrets {
-			for _, pad := range []int{0, maxExcerpt - len(secret) - 1, maxExcerpt - len(secret)/2, maxExcerpt - 1} {
+			for _, pad := range []int{0, reply.MaxExcerpt - len(secret) - 1, reply.MaxExcerpt - len(secret)/2, reply.MaxExcerpt - 1} {
 				answer = strings.Repeat(".", pad) + secret + " is wrong"
 				text := errorsOf(w.run())
 				if strings.Contains(text, "ses") || strings.Contains(text, "c2Vz") || !strings.Contains(text, "400 Bad Request") {

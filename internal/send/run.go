@@ -104,7 +104,7 @@ type run struct {
 	ending    stopper
 	secrets   secrets
 	moving    moving
-	shams     shams
+	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set
 	refusals  refusals
 	headers   sync.Map // by content type, shared by items that have none of their own
@@ -148,7 +148,7 @@ type run struct {
 // off as well. Run returns when nothing of it is left running.
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
-	r.Log.Info(o.Describe())
+	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
 	switch {
 	case o.Journal != nil:
 		r.Log.Info(o.describeJournal(r.start))

@@ -28,6 +28,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/upstream"
@@ -239,7 +240,7 @@ func TestNoSecretComesBack(t *testing.T) {
 		"body":           "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n{\"error\": $}",
 		"body of a 500":  "HTTP/1.1 500 No\r\nConnection: close\r\n\r\nno: $",
 		"body, chunked":  "HTTP/1.1 422 No\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n$\r\n0\r\n\r\n",
-		"body, cut off":  "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" + strings.Repeat("x", maxHead-300) + "$",
+		"body, cut off":  "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" + strings.Repeat("x", reply.MaxHead-300) + "$",
 		"body, elliptic": "HTTP/1.1 400 No\r\nConnection: close\r\n\r\nwrong: sesame-bea..., sesame-k…",
 		"twice":          "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 $\r\n\r\n",
 	} {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/reply"
 
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
@@ -266,7 +267,7 @@ func (v *verifier) ask(ctx context.Context, method string, it source.Item, heade
 	}
 	start()
 	if resp.StatusCode != http.StatusOK {
-		readAnswer(resp)
+		reply.Read(resp)
 		return judgeRefusal(resp), nil
 	}
 	defer resp.Body.Close()

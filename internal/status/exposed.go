@@ -1,4 +1,4 @@
-package send
+package status
 
 import (
 	"net"
@@ -11,18 +11,9 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// Exposed returns a warning about what is secret and goes to a server without encryption; "" if nothing given for all
-// items does. What single items have of their own is not looked at.
-func (o Options) Exposed() string {
-	to := o.To
-	if o.HeaderOrigin != "" {
-		to = o.HeaderOrigin
-	}
-	return exposed(to, o.Header, o.Network.certified())
-}
-
-// exposed returns a warning about secrets for a URL, or a template of one.
-func exposed(to string, h http.Header, certificate bool) string {
+// Exposed returns a warning about what is secret and goes without encryption to a URL, or to a
+// template of one; "" if nothing does. Certificate says that the user gave one to show.
+func Exposed(to string, h http.Header, certificate bool) string {
 	scheme, rest, _ := strings.Cut(to, "://")
 	if !strings.EqualFold(scheme, "http") {
 		return ""
@@ -58,13 +49,6 @@ func exposed(to string, h http.Header, certificate bool) string {
 		what, verb = []string{strings.Join(what[:last], ", ") + " and " + what[last]}, " are"
 	}
 	return what[0] + verb + " sent to " + origin + " without TLS, where others can read it: use https://"
-}
-
-// exposed writes a warning, the first time.
-func (r *run) exposed(warning string) {
-	if warning != "" {
-		r.toldExposed.Do(func() { r.Log.Warn(warning) })
-	}
 }
 
 // loopback reports whether a host is this machine: what goes there is on no wire.

@@ -1,4 +1,6 @@
-package send
+// Package reply reads what a server answers, within bounds, and finds in it what a person wants to
+// know.
+package reply
 
 import (
 	"bytes"
@@ -12,30 +14,41 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 )
 
-// readAnswer reads an answer to its end, within bounds, closes it, and returns its beginning. Cut says that more follows.
-func readAnswer(resp *http.Response) (head []byte, cut bool) {
+const (
+	// MaxRest is how much of an answer is read behind its head, and MaxTime for how long, so that its
+	// connection can be used again: if it takes more, a new connection is cheaper.
+	MaxRest = 256 << 10
+	MaxTime = 2 * time.Second
+	// MaxExcerpt is how much of a refusal's text is shown, and MaxHead how much of it is looked at: a
+	// secret that is cut in two is not recognised.
+	MaxExcerpt = 200
+	MaxHead    = 4 << 10
+)
+
+// Read reads an answer to its end, within bounds, closes it, and returns its beginning. Cut says that more follows.
+func Read(resp *http.Response) (head []byte, cut bool) {
 	body := resp.Body
 	defer body.Close()
 	if resp.ContentLength == 0 {
 		return nil, false
 	}
-	timer := time.AfterFunc(maxAnswerTime, func() { body.Close() })
+	timer := time.AfterFunc(MaxTime, func() { body.Close() })
 	defer timer.Stop()
-	size := int64(maxHead)
+	size := int64(MaxHead)
 	if resp.ContentLength > 0 {
 		size = min(size, resp.ContentLength)
 	}
 	head = make([]byte, size)
 	n, err := io.ReadFull(body, head)
 	if err == nil {
-		_, _ = io.CopyN(io.Discard, body, maxAnswer)
+		_, _ = io.CopyN(io.Discard, body, MaxRest)
 	}
-	return head[:n], n == maxHead
+	return head[:n], n == MaxHead
 }
 
-// excerpt returns the text at the beginning of an answer as one line: the title of a page, or else its text; all of JSON;
+// Excerpt returns the text at the beginning of an answer as one line: the title of a page, or else its text; all of JSON;
 // the first line of anything else; "" if there is nothing to show.
-func excerpt(head []byte, cut bool) string {
+func Excerpt(head []byte, cut bool) string {
 	if bytes.HasPrefix(head, []byte("\x1f\x8b")) { // gzip, whether it was asked for or not
 		head, cut = unzip(head)
 	}
@@ -54,8 +67,8 @@ func excerpt(head []byte, cut bool) string {
 	return line
 }
 
-// shorten returns as much of a text as is shown.
-func shorten(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxExcerpt)], "") }
+// Shorten returns as much of a text as is shown.
+func Shorten(text string) string { return strings.ToValidUTF8(text[:min(len(text), MaxExcerpt)], "") }
 
 // unzip returns the beginning of compressed content, and whether more follows.
 func unzip(packed []byte) (head []byte, cut bool) {
@@ -63,8 +76,8 @@ func unzip(packed []byte) (head []byte, cut bool) {
 	if err != nil {
 		return nil, false
 	}
-	head, err = io.ReadAll(io.LimitReader(z, maxHead))
-	return head, err != nil || len(head) == maxHead
+	head, err = io.ReadAll(io.LimitReader(z, MaxHead))
+	return head, err != nil || len(head) == MaxHead
 }
 
 // pageText returns the title of an HTML page or, if there is none, as in XML, its texts. If the page was
@@ -103,8 +116,8 @@ func pageText(page string, cut bool) string {
 // plainText returns what is between two tags as it is shown.
 func plainText(s string) string { return strings.Join(strings.Fields(html.UnescapeString(s)), " ") }
 
-// leadsAway reports whether an answer asks for the same request to be sent to another server.
-func leadsAway(resp *http.Response) bool {
+// LeadsAway reports whether an answer asks for the same request to be sent to another server.
+func LeadsAway(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
 		return false
 	}

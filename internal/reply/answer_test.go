@@ -1,9 +1,8 @@
-package send
+package reply
 
 import (
 	"bytes"
 	"compress/gzip"
-	"net/http"
 	"strings"
 	"testing"
 )
@@ -41,7 +40,7 @@ func TestExcerpt(t *testing.T) {
 		{"nothing but brackets", "< <>< ><!--<script", false, ""},
 		{"nothing", "", false, ""},
 	} {
-		if got := excerpt([]byte(c.answer), c.cut); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" || !strings.HasPrefix(c.name, "gzip that") && got != c.want {
+		if got := Excerpt([]byte(c.answer), c.cut); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" || !strings.HasPrefix(c.name, "gzip that") && got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -52,29 +51,8 @@ func FuzzExcerpt(f *testing.F) {
 	f.Add([]byte("< ><!--"), false)
 	f.Add([]byte(zipped("no")), false)
 	f.Fuzz(func(t *testing.T, answer []byte, cut bool) {
-		if got := excerpt(answer, cut); strings.Contains(got, "\n") {
+		if got := Excerpt(answer, cut); strings.Contains(got, "\n") {
 			t.Errorf("%q", got)
 		}
 	})
-}
-
-// What a page says, or an answer in gzip, is told of the file.
-func TestPagesAreToldOf(t *testing.T) {
-	for _, c := range []struct{ kind, coding, body, want string }{
-		{"text/html", "", "<html><head><title>Only JPEG is accepted</title></head>", "422 Unprocessable Entity: Only JPEG is accepted"},
-		{"application/json", "gzip", zipped(`{"error":"no such album"}`), `422 Unprocessable Entity: {"error":"no such album"}`},
-	} {
-		onFakeTime(t, 1, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", c.kind)
-			if c.coding != "" {
-				w.Header().Set("Content-Encoding", c.coding)
-			}
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			_, _ = w.Write([]byte(c.body))
-		}, func(w *world) {
-			if text := errorsOf(w.run()); !strings.Contains(text, c.want) {
-				t.Errorf("it says %s, want %s", text, c.want)
-			}
-		})
-	}
 }

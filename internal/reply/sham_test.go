@@ -1,0 +1,43 @@
+package reply
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestShamOf(t *testing.T) {
+	for _, c := range []struct {
+		status     int
+		kind, text string
+		want       Sham
+	}{
+		{200, "text/html; charset=utf-8", "\n<!DOCTYPE html><title>Sign in</title>", Page},
+		{200, "text/html", "<HTML><body>Please sign in</body>", Page},
+		{200, "text/html", "OK", NoSham},
+		{201, "text/html", "<!DOCTYPE HTML PUBLIC><title>201 Created</title>", NoSham}, // as Apache does
+		{200, "text/plain", "<html>", NoSham},
+		{200, "application/json", `{"success":false,"message":"no"}`, Failure},
+		{200, "application/json", ` {"ok": false}`, Failure},
+		{201, "application/problem+json", `{"error":{"code":1}}`, Failure},
+		{200, "application/json", `{"error":"quota"}`, Failure},
+		{200, "application/json", `{"error":"","success":false}`, Failure},
+		{200, "application/json", `{"error":null,"success":true}`, NoSham},
+		{200, "application/json", `{"error":"","errors":[]}`, NoSham},
+		{200, "application/json", `{"success":"false"}`, NoSham},
+		{200, "application/json", `[{"success":false}]`, NoSham},
+		{200, "application/json", `{"success":false,"x":"` + strings.Repeat("x", MaxHead) + `"}`, NoSham},
+		{200, "text/plain", `{"success":false}`, NoSham},
+		{204, "application/json", "", NoSham},
+	} {
+		resp := &http.Response{StatusCode: c.status, Header: http.Header{"Content-Type": {c.kind}}}
+		head := c.text[:min(len(c.text), MaxHead)]
+		if got := ShamOf(resp, []byte(head), false); got != c.want {
+			t.Errorf("%d %s %.50s: %v, want %v", c.status, c.kind, c.text, got, c.want)
+		}
+	}
+	resp := &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}}}
+	if got := ShamOf(resp, []byte("<html>"), true); got != NoSham {
+		t.Errorf("an HTML file that is answered by a page: %v", got)
+	}
+}

@@ -1,0 +1,71 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/reply"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Describe says in a line what is to be sent, by which method, where to, and within which limits.
+func Describe(method, to string, found source.Summary, given throttle.Limits) string {
+	files := human.Plural(found.Items, "file") + ", " + human.Size(found.Bytes)
+	switch {
+	case found.Partial && found.Items == 0:
+		files = "the files that standard input names"
+	case found.Partial:
+		files += ", and the files that standard input names"
+	}
+	where := method + " " + report.Redact(to)
+	if !strings.Contains(to, "://") {
+		where = "to the URLs in " + to
+	}
+	return fmt.Sprintf("%s: %s; %s", files, where, limits(given))
+}
+
+func limits(given throttle.Limits) string {
+	var limits []string
+	if given.Rate > 0 {
+		limits = append(limits, human.GivenRate(float64(given.Rate)))
+	}
+	if given.InFlight > 0 {
+		limits = append(limits, fmt.Sprintf("at most %d in flight", given.InFlight))
+	}
+	if given.Bandwidth > 0 {
+		limits = append(limits, "at most "+human.Speed(float64(given.Bandwidth)))
+	}
+	if given.Rate == 0 && given.InFlight == 0 {
+		limits = append([]string{"as fast as the server takes them"}, limits...)
+	}
+	if given.Fixed {
+		limits = append(limits, "fixed")
+	}
+	return strings.Join(limits, ", ")
+}
+
+// Scanned returns notes about what was found, and what was left out.
+func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
+	if text := left.String(); text != "" {
+		notes = append(notes, fmt.Sprintf("left out: %s (%s)", text, left.Advice()))
+	}
+	if n := found.Unmatched; n > 0 {
+		notes = append(notes, human.Plural(n, "line")+" of the results that were asked for match no file here")
+	}
+	if found.Torn {
+		notes = append(notes, "the last line of the results is incomplete and was ignored, so its file was not sent")
+	}
+	return notes
+}
+
+// Sham warns of an acceptance that looks like none.
+func Sham(sham reply.Sham, path string, code int, text string) string {
+	if sham == reply.Page {
+		return path + ": the server answered 200 with a web page, which may ask to sign in or show an error: " +
+			"check that the file arrived"
+	}
+	return fmt.Sprintf("%s: the server answered %d, but its text says that it failed: %s", path, code, text)
+}
