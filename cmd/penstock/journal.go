@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -342,7 +343,7 @@ flight when its run was cut off is unknown.
 				return err
 			}
 			defer r.Close()
-			ctx, out := cmd.Context(), report.NewResults(cmd.OutOrStdout())
+			ctx, out := cmd.Context(), results.NewWriter(cmd.OutOrStdout())
 			for it, err := range r.Items(states...) {
 				if err == nil {
 					err = out.Room(ctx)
@@ -379,7 +380,7 @@ func selected(names []string, use string, but item.Fate) (fates []item.Fate, err
 }
 
 // line is an item as in the results of a run.
-func line(it journal.Item) report.Item {
+func line(it journal.Item) results.Result {
 	status := it.State
 	if it.State == item.InFlight { // which is no status of results
 		status, it.Error = item.Unknown, "it was in flight, and what became of it was not noted"
@@ -388,7 +389,7 @@ func line(it journal.Item) report.Item {
 	if !it.First.IsZero() {
 		seconds = max(0, it.Last.Sub(it.First).Seconds())
 	}
-	return report.Item{
+	return results.Result{
 		Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, KeyMade: it.KeyMade, Status: status, HTTPStatus: it.HTTPStatus,
 		Attempts: it.Attempts, Bytes: it.Size, Seconds: seconds, Error: it.Error, Time: it.Last,
 	}

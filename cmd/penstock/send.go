@@ -30,6 +30,7 @@ import (
 	"github.com/penstock/penstock/internal/outfile"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -252,9 +253,9 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, options 
 	switch f.results {
 	case "":
 	case "-":
-		options.Results, people = report.NewResults(stdout), stderr
+		options.Results, people = results.NewWriter(stdout), stderr
 	default:
-		if options.Results, err = report.CreateResults(f.results); err != nil {
+		if options.Results, err = results.Create(f.results); err != nil {
 			discard(options.Journal)
 			return usageError(fmt.Errorf("--results: %w", err))
 		}

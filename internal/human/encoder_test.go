@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // What a terminal would obey is escaped wherever JSON is written, and is read back as it was.
@@ -35,8 +36,8 @@ func TestJSONIsSafeForTerminals(t *testing.T) {
 	}
 
 	b.Reset()
-	r := report.NewResults(&b)
-	_ = r.Write(report.Item{Path: bad + good})
+	r := results.NewWriter(&b)
+	_ = r.Write(results.Result{Path: bad + good})
 	_ = r.Close(t.Context())
 	is("results", b.String())
 

@@ -97,7 +97,7 @@ func TestWriteJSONKeepsLink(t *testing.T) {
 		if err := errors.Join(CheckJSON(name), WriteJSON(name, Summary{})); err != nil {
 			t.Fatal(err)
 		}
-		if text := content(t, name); !json.Valid([]byte(text)) {
+		if text, err := os.ReadFile(name); err != nil || !json.Valid(text) {
 			t.Errorf("%.10s: %q", name, text)
 		}
 	}
@@ -115,5 +115,22 @@ func TestRowsHaveALineEach(t *testing.T) {
 	}
 	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") || !strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
 		t.Errorf("%s", text)
+	}
+}
+
+// What the user gave by mistake stays as it is.
+func TestReportOverDataFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data.csv")
+	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckJSON(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
+		t.Errorf("over data: %v", err)
+	}
+	if err := WriteJSON(file, Summary{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckJSON(file); err != nil {
+		t.Errorf("over a report: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/results"
 )
 
 const (
@@ -54,7 +55,7 @@ type groups struct {
 	others int64
 }
 
-func (g *groups) add(key groupKey, it *Item) {
+func (g *groups) add(key groupKey, it *results.Result) {
 	if group := g.byKey[key]; group != nil {
 		group.Count++
 		group.Elsewhere = group.Elsewhere || group.URL != it.URL
@@ -87,7 +88,7 @@ func (g *groups) list() []ErrorGroup {
 	return list
 }
 
-func keyOf(it *Item) groupKey {
+func keyOf(it *results.Result) groupKey {
 	return groupKey{it.Status, it.HTTPStatus, normalise(human.Cut(it.Error, maxText))}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // A line about several files names the URL of one only if it is the URL of all.
@@ -26,7 +27,7 @@ func TestURLOfGroup(t *testing.T) {
 		for i := range c.n {
 			url := strings.Replace(c.to, "#", fmt.Sprint(i), 1)
 			text := strings.Replace(c.error, "#", url, 1)
-			tally.Item(Item{Path: fmt.Sprint(i), URL: url, Status: item.Failed, HTTPStatus: 500, Error: text})
+			tally.Item(results.Result{Path: fmt.Sprint(i), URL: url, Status: item.Failed, HTTPStatus: 500, Error: text})
 		}
 		var b strings.Builder
 		tally.Summary(start.Add(time.Second), int64(c.n)).WriteErrors(&b)
@@ -46,7 +47,7 @@ func TestSpoiledRequests(t *testing.T) {
 			tally.Sent(start)
 			tally.Request(Request{Outcome: Spoiled, Status: 201 * (i % 2), Failure: "the file changed while it was sent"})
 		}
-		tally.Item(Item{Status: item.Delivered})
+		tally.Item(results.Result{Status: item.Delivered})
 		s := tally.Summary(start.Add(time.Second/2), 1)
 		var b strings.Builder
 		s.WriteText(&b, &b)

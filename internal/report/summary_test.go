@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/golden"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // smooth is the run of the documentation: 60 files of 4 KiB at 4 a second.
@@ -21,7 +22,7 @@ func smooth() Summary {
 		tally.Hold(progress.LimitRate, at)
 		tally.Sent(at)
 		tally.Request(Request{Outcome: Accepted, Status: 201, Latency: 1030 * time.Millisecond})
-		tally.Item(Item{Path: fmt.Sprintf("data/%d", i), Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096})
+		tally.Item(results.Result{Path: fmt.Sprintf("data/%d", i), Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096})
 	}
 	tally.Hold(progress.NoLimit, start.Add(14750*time.Millisecond))
 	s := tally.Summary(start.Add(15780*time.Millisecond), 60)
@@ -42,7 +43,7 @@ func troubled() Summary {
 			tally.Request(r)
 		}
 	}
-	end := func(n int, it Item) {
+	end := func(n int, it results.Result) {
 		for i := range n {
 			it := it
 			it.Path = fmt.Sprintf(it.Path, i)
@@ -61,16 +62,16 @@ func troubled() Summary {
 	send(3, time.Minute, Request{Outcome: Overloaded, Failure: "connection refused", Latency: time.Millisecond})
 	send(1300, time.Millisecond, Request{Outcome: Errored, Status: 400, Latency: time.Millisecond})
 
-	end(120_000, Item{Path: "data/%d.csv", Status: item.Delivered})
-	end(500, Item{Path: "old/%d.csv", Status: item.Skipped})
-	end(1200, Item{Path: "data/bad-%d.csv", Status: item.Failed, HTTPStatus: 400, Error: `record #: no field "id#"`})
-	end(100, Item{Path: "data/big-%d.csv", Status: item.Failed, HTTPStatus: 413, Error: "too large: # bytes"})
-	end(7, Item{Path: "data/slow-%d.csv", Status: item.Unknown, Error: "timed out after # s"})
-	end(40, Item{Path: "data/late-%d.csv", Status: item.Deferred, HTTPStatus: 429, Error: "not before 06:00"})
-	end(1, Item{Path: "data/\x1b[2Jevil%d.csv", Status: item.Failed, HTTPStatus: 422, Error: "line one\r\nline\ttwo \u202egnp.exe \x07"})
-	end(1, Item{Path: "data/page%d.csv", Status: item.Failed, HTTPStatus: 404, Error: strings.Repeat("<p>", 200)})
+	end(120_000, results.Result{Path: "data/%d.csv", Status: item.Delivered})
+	end(500, results.Result{Path: "old/%d.csv", Status: item.Skipped})
+	end(1200, results.Result{Path: "data/bad-%d.csv", Status: item.Failed, HTTPStatus: 400, Error: `record #: no field "id#"`})
+	end(100, results.Result{Path: "data/big-%d.csv", Status: item.Failed, HTTPStatus: 413, Error: "too large: # bytes"})
+	end(7, results.Result{Path: "data/slow-%d.csv", Status: item.Unknown, Error: "timed out after # s"})
+	end(40, results.Result{Path: "data/late-%d.csv", Status: item.Deferred, HTTPStatus: 429, Error: "not before 06:00"})
+	end(1, results.Result{Path: "data/\x1b[2Jevil%d.csv", Status: item.Failed, HTTPStatus: 422, Error: "line one\r\nline\ttwo \u202egnp.exe \x07"})
+	end(1, results.Result{Path: "data/page%d.csv", Status: item.Failed, HTTPStatus: 404, Error: strings.Repeat("<p>", 200)})
 	for i := range 25 {
-		end(1, Item{Path: "data/odd%d.csv", Status: item.Failed, HTTPStatus: 460 + i, Error: "odd"})
+		end(1, results.Result{Path: "data/odd%d.csv", Status: item.Failed, HTTPStatus: 460 + i, Error: "odd"})
 	}
 	s := tally.Summary(at.Add(3*time.Second), 130_000)
 	s.To = "https://h/files/{name}"
@@ -90,7 +91,7 @@ func short() Summary {
 	tally := NewTally(start)
 	tally.Sent(start)
 	tally.Request(Request{Outcome: Errored, Status: 401, Latency: 900 * time.Microsecond})
-	tally.Item(Item{Path: "a", Status: item.Failed, HTTPStatus: 401, Error: "unauthorized"})
+	tally.Item(results.Result{Path: "a", Status: item.Failed, HTTPStatus: 401, Error: "unauthorized"})
 	s := tally.Summary(start.Add(12*time.Millisecond), 1)
 	s.ExitStatus = 4
 	return s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // Outcome is what became of one attempt.
@@ -92,7 +93,7 @@ func NewTally(start time.Time) *Tally {
 }
 
 // Item counts an item that ended.
-func (t *Tally) Item(it Item) {
+func (t *Tally) Item(it results.Result) {
 	var key groupKey
 	grouped := it.Status != item.Delivered && it.Status != item.Skipped
 	if grouped {

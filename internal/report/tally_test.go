@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/results"
 )
 
 var start = time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
@@ -28,7 +29,7 @@ func TestTallyCountsAll(t *testing.T) {
 				at := start.Add(time.Duration(i) * time.Millisecond)
 				tally.Sent(at)
 				tally.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Millisecond})
-				tally.Item(Item{Status: item.Delivered, Bytes: 10})
+				tally.Item(results.Result{Status: item.Delivered, Bytes: 10})
 				tally.Hold(progress.LimitRate, at)
 				if i%100 == w {
 					tally.Snapshot(at)
@@ -166,10 +167,10 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 	long := strings.Repeat("é", 1<<20)
 	for i := range 1000 {
-		tally.Item(Item{Path: word(i), Status: item.Failed, Error: word(i) + " " + long})
-		tally.Item(Item{Path: "p", Status: item.Skipped, Error: "left out"})
+		tally.Item(results.Result{Path: word(i), Status: item.Failed, Error: word(i) + " " + long})
+		tally.Item(results.Result{Path: "p", Status: item.Skipped, Error: "left out"})
 	}
-	tally.Item(Item{Path: "p", Status: item.Failed, Error: word(3) + " " + long})
+	tally.Item(results.Result{Path: "p", Status: item.Failed, Error: word(3) + " " + long})
 	s := tally.Summary(start, 0)
 	if len(s.Errors) != maxGroups || s.OtherErrors != 1000-maxGroups {
 		t.Fatalf("%d groups and %d others", len(s.Errors), s.OtherErrors)
@@ -186,7 +187,7 @@ func TestMemoryDoesNotGrowWithItems(t *testing.T) {
 			at := start.Add(time.Duration(i) * 100 * time.Microsecond)
 			tally.Sent(at)
 			tally.Request(Request{Outcome: Throttled, Status: 429, Latency: time.Millisecond})
-			tally.Item(Item{Path: fmt.Sprint(i), Status: item.Failed, Error: fmt.Sprintf("refused %d", i)})
+			tally.Item(results.Result{Path: fmt.Sprint(i), Status: item.Failed, Error: fmt.Sprintf("refused %d", i)})
 		}
 	}
 	heap := func() int64 {
@@ -213,9 +214,9 @@ func BenchmarkTally(b *testing.B) {
 		{"Request", func(t *Tally, i int64) {
 			t.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Duration(i%1000) * time.Millisecond})
 		}},
-		{"Item", func(t *Tally, i int64) { t.Item(Item{Path: "data/a", Status: item.Delivered, Bytes: 4096}) }},
+		{"Item", func(t *Tally, i int64) { t.Item(results.Result{Path: "data/a", Status: item.Delivered, Bytes: 4096}) }},
 		{"FailedItem", func(t *Tally, i int64) {
-			t.Item(Item{Path: "data/a", Status: item.Failed, Error: `HTTP 400: record 17: no field "name" in /data/a.json`})
+			t.Item(results.Result{Path: "data/a", Status: item.Failed, Error: `HTTP 400: record 17: no field "name" in /data/a.json`})
 		}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
@@ -244,10 +245,10 @@ func BenchmarkSentDisordered(b *testing.B) {
 
 func TestSnapshotBytes(t *testing.T) {
 	tally := NewTally(start)
-	tally.Item(Item{Status: item.Delivered, Bytes: 1})
-	tally.Item(Item{Status: item.Skipped, Bytes: 2})
+	tally.Item(results.Result{Status: item.Delivered, Bytes: 1})
+	tally.Item(results.Result{Status: item.Skipped, Bytes: 2})
 	for _, status := range []item.Fate{item.Deferred, item.Failed, item.Unknown} {
-		tally.Item(Item{Status: status, Bytes: 4})
+		tally.Item(results.Result{Status: status, Bytes: 4})
 	}
 	if s := tally.Snapshot(start); s.Bytes != 3 || s.SkippedBytes != 2 || s.DeliveredBytes != 1 || s.LostBytes != 12 {
 		t.Errorf("%+v", s)

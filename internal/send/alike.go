@@ -11,7 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -41,7 +41,7 @@ func isFinalAtOnce(e throttle.Event) bool {
 }
 
 // ended records how a job ended. If a server refuses all files alike, or all come into doubt, it gets no more of them.
-func (r *run) ended(j *job, out report.Item) {
+func (r *run) ended(j *job, out results.Result) {
 	s, code := j.server, out.HTTPStatus
 	switch {
 	case j.tries == 0 || s == nil:

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // A file of which nobody knows whether it arrived has a note that says so, whatever is to be done with it.
@@ -32,10 +32,10 @@ func TestWhatMayHaveArrived(t *testing.T) {
 			w.WriteHeader(c.status)
 		}, func(w *world) {
 			var lines bytes.Buffer
-			w.Results = report.NewResults(&lines)
+			w.Results = results.NewWriter(&lines)
 			w.Attempts, w.MaxWait = 1, time.Hour
 			w.run()
-			var got report.Item
+			var got results.Result
 			if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lab"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // buildPenstock builds the command and returns where it is.
@@ -210,7 +210,7 @@ func readItems(text []byte, files []*chaosFile, torn bool) (map[*chaosFile]item.
 	for line := range bytes.Lines(text) {
 		var it struct {
 			Type string `json:"type"`
-			report.Item
+			results.Result
 		}
 		if err := json.Unmarshal(line, &it); err != nil {
 			if torn && !bytes.HasSuffix(line, []byte("\n")) {

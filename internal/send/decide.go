@@ -9,7 +9,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // A decision is what a run does with an item, going by what the journal has of it.
@@ -28,12 +28,12 @@ const (
 // decide says what the run does with a job, and fills in what the journal knows of it. If the job is neither
 // sent nor asked about, out is how it ends. The row is asked for only where it matters; last is when the run
 // before ended. Nothing but the job is changed: a dry run decides by the same function.
-func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, error), last time.Time) (d decision, out report.Item, err error) {
+func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, error), last time.Time) (d decision, out results.Result, err error) {
 	it := &j.item
 	switch {
 	case c.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		j.kept = true // what the journal has by that name is the other's
-		return mistaken, report.Item{Status: item.Failed, Error: "duplicate of another item of this run (" + notCounted(it.Header) + " do not count): leave one out, or give each a key of its own"}, nil
+		return mistaken, results.Result{Status: item.Failed, Error: "duplicate of another item of this run (" + notCounted(it.Header) + " do not count): leave one out, or give each a key of its own"}, nil
 	case c.Twice:
 		return repeated, skipped("the same file goes to the same URL as another item of this run"), nil
 	case len(o.Only) > 0 && !slices.Contains(o.Only, c.State):
@@ -88,7 +88,7 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		return toSend, out, nil
 	case asks:
 		j.ask, j.resend, j.ended = true, asked, later(known.Last, last)
-		return toAsk, report.Item{Status: item.Unknown, HTTPStatus: known.HTTPStatus, Error: inDoubt}, nil
+		return toAsk, results.Result{Status: item.Unknown, HTTPStatus: known.HTTPStatus, Error: inDoubt}, nil
 	}
 	why := inDoubt
 	if c.State == item.InFlight {
@@ -98,7 +98,7 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		why = errKeyTooOld.Error()
 	}
 	j.kept = c.State == item.Unknown
-	return inTheAir, report.Item{Status: item.Unknown, HTTPStatus: known.HTTPStatus, Error: why}, nil
+	return inTheAir, results.Result{Status: item.Unknown, HTTPStatus: known.HTTPStatus, Error: why}, nil
 }
 
 // notCounted names what may differ between two items that are the same.
@@ -119,7 +119,7 @@ func notCounted(h http.Header) string {
 	}
 }
 
-func skipped(why string) report.Item { return report.Item{Status: item.Skipped, Note: why} }
+func skipped(why string) results.Result { return results.Result{Status: item.Skipped, Note: why} }
 
 // shared reports whether all items may go to one URL.
 func (o *Options) shared() bool { return !strings.Contains(o.To, "{") }

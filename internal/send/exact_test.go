@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -27,7 +27,7 @@ import (
 func attempts(t *testing.T, lines *bytes.Buffer) (n int) {
 	t.Helper()
 	for d := json.NewDecoder(lines); ; {
-		var it report.Item
+		var it results.Result
 		if err := d.Decode(&it); err == io.EOF {
 			return n
 		} else if err != nil {
@@ -71,7 +71,7 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 			s := &shelf{do: c.do}
 			onFakeTime(t, 60, s.ServeHTTP, func(w *world) {
 				var lines bytes.Buffer
-				w.Results = report.NewResults(&lines)
+				w.Results = results.NewWriter(&lines)
 				w.Limits.InFlight = 4
 				if withJournal {
 					w.journal(filepath.Join(w.TempDir(), "j.db"))
@@ -132,7 +132,7 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 		w.Limits.InFlight = 16
 		var lines bytes.Buffer
-		w.Results = report.NewResults(&lines)
+		w.Results = results.NewWriter(&lines)
 		s := w.run()
 		w.ended(s, exit.Delivered, files, 0, 0, 0, 0)
 		if n := processed.Load(); s.Requests.ByStatus["200"] != n || s.Requests.Accepted != n {

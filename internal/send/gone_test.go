@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // [journal lost] When one of the journal's files is removed, another run may begin: nothing more is
@@ -52,7 +52,7 @@ func TestJournalRemovedAtTheEnd(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "j.db")
 		onFakeTime(t, 1, new(shelf).ServeHTTP, func(w *world) {
 			w.journal(name)
-			w.Results = report.NewResults(removing(name + suffix)) // a line is written after the row
+			w.Results = results.NewWriter(removing(name + suffix)) // a line is written after the row
 			sum := w.run()
 			w.ended(sum, exit.Local, 1, 0, 0, 0, 0)
 			if want := "was removed or replaced while in use"; !strings.Contains(errorsOf(sum), want) {

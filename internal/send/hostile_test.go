@@ -25,7 +25,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/reply"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -222,10 +222,10 @@ func TestRedirectsAreBounded(t *testing.T) {
 					}
 				}
 			}, func(w *world) {
-				var results strings.Builder
-				w.Results = report.NewResults(&results)
+				var lines strings.Builder
+				w.Results = results.NewWriter(&lines)
 				w.ended(w.run(), exit.Items, 0, 1, 0, 0, 0)
-				if text := results.String(); !strings.Contains(text, row.says) || len(text) > 1000 {
+				if text := lines.String(); !strings.Contains(text, row.says) || len(text) > 1000 {
 					t.Errorf("%s: %s", row.name, text)
 				}
 				if requests.Load() != row.requests || w.since() > reply.MaxTime+time.Second {
@@ -377,7 +377,7 @@ func TestTextsAreTame(t *testing.T) {
 			lines := 0
 			for line := range strings.Lines(s.results.String()) {
 				lines++
-				var item report.Item
+				var item results.Result
 				if err := json.Unmarshal([]byte(line), &item); err != nil || item.Error != human.Printable(item.Error) {
 					t.Errorf("%q: %v: error %q", said, err, item.Error)
 				}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -64,7 +64,7 @@ func (r *run) contentDigest(ctx context.Context, j *job, open func() (io.ReadClo
 
 // ask has the server tell whether it has an item in doubt. If that settles the
 // matter it returns what became of the item; else the item is sent.
-func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out report.Item, settled bool) {
+func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result, settled bool) {
 	out = j.out
 	if out.Error == "" {
 		out.Status, out.Error = item.Unknown, inDoubt

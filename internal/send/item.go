@@ -15,7 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/reply"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -57,15 +57,15 @@ type job struct {
 
 	// For those that the end of the run comes back to.
 	pass     int
-	ask      bool        // the server is asked whether it has the item
-	found    bool        // it says so
-	absent   bool        // it has said the contrary, so that the item is sent again
-	before   int         // tries when it first did
-	resend   bool        // it is sent again even if the server cannot tell
-	ended    time.Time   // when its last attempt did; if zero, in an earlier run
-	out      report.Item // how it ended last
-	counted  bool        // accepted is of this pass
-	accepted int64       // what its server had accepted before its first attempt
+	ask      bool           // the server is asked whether it has the item
+	found    bool           // it says so
+	absent   bool           // it has said the contrary, so that the item is sent again
+	before   int            // tries when it first did
+	resend   bool           // it is sent again even if the server cannot tell
+	ended    time.Time      // when its last attempt did; if zero, in an earlier run
+	out      results.Result // how it ended last
+	counted  bool           // accepted is of this pass
+	accepted int64          // what its server had accepted before its first attempt
 }
 
 type jobKey struct{}
@@ -87,18 +87,18 @@ func (r *run) item(ctx context.Context, j *job) error {
 		return nil
 	}
 	if err := nethttp.CheckMethod(j.item.Method); err != nil {
-		r.done(j, report.Item{Status: item.Failed, Error: err.Error()})
+		r.done(j, results.Result{Status: item.Failed, Error: err.Error()})
 		return nil
 	}
 	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
 	if err != nil {
-		r.done(j, report.Item{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
+		r.done(j, results.Result{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
 		return nil
 	}
 	if j.delivered != nil && bytes.Equal(j.delivered, j.digest) {
 		req.Body.Close()
 		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
-		r.done(j, report.Item{Status: item.Skipped, Note: "its date has changed, its content has not"})
+		r.done(j, results.Result{Status: item.Skipped, Note: "its date has changed, its content has not"})
 		return nil
 	}
 	if j.ask {
@@ -198,9 +198,9 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 }
 
 // outcome reads the answer and says what became of the job.
-func (r *run) outcome(j *job, resp *http.Response, err error) (report.Item, retry.Result) {
+func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, retry.Result) {
 	end := retry.OutcomeOf(resp, err)
-	out := report.Item{HTTPStatus: end.Status, Attempts: j.tries}
+	out := results.Result{HTTPStatus: end.Status, Attempts: j.tries}
 	if !j.began.IsZero() {
 		out.Seconds = time.Since(j.began).Seconds()
 	}
@@ -284,7 +284,7 @@ func changed(it source.Item) bool {
 }
 
 // done records and reports how an item ended.
-func (r *run) done(j *job, out report.Item) {
+func (r *run) done(j *job, out results.Result) {
 	it := j.item
 	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
 	out.Time, out.KeyMade = time.Now(), j.key != "" && it.Key == ""
@@ -303,7 +303,7 @@ func (r *run) done(j *job, out report.Item) {
 }
 
 // report reports how an item ended. It is called when nothing can change that any more.
-func (r *run) report(j *job, out report.Item) {
+func (r *run) report(j *job, out results.Result) {
 	if j.watched {
 		r.moving.settle(j, func() { r.tally.Item(out) })
 	} else {

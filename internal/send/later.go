@@ -8,7 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -27,7 +27,7 @@ type postponed struct {
 
 // postpone reports whether the end of the run comes back to a job: one that the
 // server failed while it accepted nothing at all, or one that it can be asked about.
-func (r *run) postpone(j *job, out report.Item, end retry.Result) bool {
+func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		j.fault == nil && fileFault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
 	ask := out.Status == item.Unknown && r.Verify && verifiable(j.item, r.shared())

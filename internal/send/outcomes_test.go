@@ -28,6 +28,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -325,13 +326,13 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 		accept(w, r, time.Second)
 	}, func(w *world) {
 		var lines bytes.Buffer
-		w.Results = report.NewResults(&lines)
+		w.Results = results.NewWriter(&lines)
 		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-		var got report.Item
+		var got results.Result
 		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 			t.Fatal(err)
 		}
-		want := report.Item{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT", Status: item.Delivered,
+		want := results.Result{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT", Status: item.Delivered,
 			HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
 		if got != want || got.Seconds < 61 {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -539,7 +540,7 @@ func TestSilentStdin(t *testing.T) {
 func TestResultsFail(t *testing.T) {
 	onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.Results = report.NewResults(fullDisk{})
+		w.Results = results.NewWriter(fullDisk{})
 		s := w.run()
 		if s.ExitStatus != exit.Local || s.Items.Remaining == 0 || len(s.Notes) != 1 || s.Notes[0] != "--results: the results are incomplete: disk full" {
 			t.Errorf("exit status %d, %+v, %q", s.ExitStatus, s.Items, s.Notes)

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -65,7 +65,7 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 			url, urls = urls[0], urls[1:]
 		}
 		j := &job{item: it, salt: o.Again}
-		d, out := toSend, report.Item{}
+		d, out := toSend, results.Result{}
 		if remembers {
 			j.id = identityOf(it)
 			c, row := past.claim(j.id.id(), fingerprintOf(it))

@@ -13,7 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -52,7 +52,7 @@ func TestReaderOfResultsStops(t *testing.T) {
 					}
 				}()
 				w.Limits = throttle.Limits{Rate: 10}
-				w.Results, w.StopTimeout = report.NewResults(in), 25*time.Second
+				w.Results, w.StopTimeout = results.NewWriter(in), 25*time.Second
 				path := w.TempDir() + "/journal.db"
 				if c.journalIsThere {
 					var err error
@@ -127,7 +127,7 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.from("http://127.0.0.1/{name}", source.Options{Manifest: name})
-		w.Results = report.NewResults(in)
+		w.Results = results.NewWriter(in)
 		read := make(chan int)
 		go func() {
 			time.Sleep(time.Minute)
@@ -157,7 +157,7 @@ func TestReaderOfResultsIsGone(t *testing.T) {
 		out, in := io.Pipe()
 		out.Close()
 		w.Limits = throttle.Limits{Rate: 1.0 / 60}
-		w.Results = report.NewResults(in)
+		w.Results = results.NewWriter(in)
 		s := w.run()
 		w.ended(s, exit.Local, 1, 0, 0, 0, 29)
 		if w.since() != time.Second {

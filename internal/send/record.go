@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -182,7 +183,7 @@ func shownURL(url string) string {
 }
 
 // record puts the end of an item into the journal, and has it reported when that is on disk.
-func (r *run) record(j *job, out report.Item) {
+func (r *run) record(j *job, out results.Result) {
 	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == item.Skipped {
 		if out.Status == item.Failed {
 			r.unnoted.Add(1)
@@ -246,7 +247,7 @@ const mostConflicts = 3
 
 // reconsider corrects how a job ended by what is known of its attempts: a server that says that it
 // has the item may have it from one of them, or from another program.
-func (r *run) reconsider(j *job, out *report.Item) {
+func (r *run) reconsider(j *job, out *results.Result) {
 	if out.Status != item.Failed {
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -67,7 +68,7 @@ type Options struct {
 	Remarks       []string // to be logged at the start
 	Details       []string // to be logged at the start with --verbose
 
-	Results  *report.Results // if nil, none
+	Results  *results.Writer // if nil, none
 	Progress progress.Sink
 	Log      *slog.Logger
 }
@@ -276,7 +277,7 @@ func newRun(o Options) *run {
 		if errors.Is(err, pool.ErrNotStarted) {
 			r.leave(j)
 		} else {
-			r.done(j, report.Item{Status: item.Failed, Error: err.Error()})
+			r.done(j, results.Result{Status: item.Failed, Error: err.Error()})
 		}
 	}
 	return r

@@ -30,6 +30,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
@@ -96,7 +97,7 @@ func (w *world) all() *sinks {
 	w.Progress = progresses{&w.watch, line, stream}
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
 	w.Log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&s.text, debug), slog.NewJSONHandler(&s.json, debug)))
-	w.Results = report.NewResults(&s.results)
+	w.Results = results.NewWriter(&s.results)
 	w.journal(filepath.Join(s.dir, "journal.db"))
 	return s
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -35,7 +35,7 @@ func (r *run) submit(ctx context.Context) {
 		var failed *source.ItemError
 		switch {
 		case errors.As(err, &failed):
-			r.done(&job{item: failed.Item}, report.Item{Status: item.Failed, Error: failed.Err.Error()})
+			r.done(&job{item: failed.Item}, results.Result{Status: item.Failed, Error: failed.Err.Error()})
 		case err != nil:
 			r.end(exit.Failed, err)
 			return

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -186,11 +186,11 @@ func TestConnectingIsBounded(t *testing.T) {
 			}
 			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 			w.Attempts, w.GiveUpAfter = 1, time.Millisecond
-			var results strings.Builder
-			w.Results = report.NewResults(&results)
+			var lines strings.Builder
+			w.Results = results.NewWriter(&lines)
 			s := w.run()
-			if s.Items.Delivered > 0 || w.since() < row.after || w.since() > 2*row.after+time.Second || !strings.Contains(results.String(), row.says) {
-				t.Errorf("%s: after %v: %s%s", row.name, w.since(), results.String(), errorsOf(s))
+			if s.Items.Delivered > 0 || w.since() < row.after || w.since() > 2*row.after+time.Second || !strings.Contains(lines.String(), row.says) {
+				t.Errorf("%s: after %v: %s%s", row.name, w.since(), lines.String(), errorsOf(s))
 			}
 		})
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -275,17 +276,17 @@ func copyJournal(t *testing.T, from, to string) {
 }
 
 // results has the run write results, and returns a function that returns what it wrote.
-func (w *world) results() func() []report.Item {
+func (w *world) results() func() []results.Result {
 	var lines bytes.Buffer
-	results := report.NewResults(&lines)
-	w.Results = results
-	return func() (all []report.Item) {
+	to := results.NewWriter(&lines)
+	w.Results = to
+	return func() (all []results.Result) {
 		w.Helper()
-		if err := results.Close(w.Context()); err != nil {
+		if err := to.Close(w.Context()); err != nil {
 			w.Fatal(err)
 		}
 		for line := range bytes.Lines(lines.Bytes()) {
-			var it report.Item
+			var it results.Result
 			if err := json.Unmarshal(line, &it); err != nil {
 				w.Fatal(err)
 			}

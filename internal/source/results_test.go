@@ -17,14 +17,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // writeResults writes a results file as a run does.
-func writeResults(t testing.TB, name string, items ...report.Item) {
+func writeResults(t testing.TB, name string, items ...results.Result) {
 	t.Helper()
 	var b bytes.Buffer
-	r := report.NewResults(&b)
+	r := results.NewWriter(&b)
 	for _, it := range items {
 		if err := r.Write(it); err != nil {
 			t.Fatal(err)
@@ -36,8 +36,8 @@ func writeResults(t testing.TB, name string, items ...report.Item) {
 	writeManifest(t, name, b.String())
 }
 
-func resultLine(name, url string, status item.Fate) report.Item {
-	return report.Item{Path: "d/" + name, Rel: name, URL: url, Method: "PUT", Status: status}
+func resultLine(name, url string, status item.Fate) results.Result {
+	return results.Result{Path: "d/" + name, Rel: name, URL: url, Method: "PUT", Status: status}
 }
 
 func TestResultsFedBack(t *testing.T) {
@@ -45,7 +45,7 @@ func TestResultsFedBack(t *testing.T) {
 	writeResults(t, "out/r.ndjson",
 		resultLine("a", "http://h/1/a", item.Failed),
 		resultLine("b", "http://h/1/b", item.Delivered),
-		report.Item{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c", Status: item.Unknown},
+		results.Result{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c", Status: item.Unknown},
 		resultLine("e", "http://h/1/e?sig=***", item.Deferred),
 		resultLine("f", "http://h/1/f", item.Failed),
 		resultLine("b", "http://h/1/b", item.Skipped),
@@ -104,8 +104,8 @@ func TestResultsFedBack(t *testing.T) {
 func TestResultsMadeKeys(t *testing.T) {
 	tree(t, "d/a", "d/b")
 	writeResults(t, "r",
-		report.Item{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: item.Failed},
-		report.Item{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: item.Failed},
+		results.Result{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: item.Failed},
+		results.Result{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: item.Failed},
 	)
 	s, err := New(Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 	if err != nil {
@@ -270,67 +270,67 @@ func TestFrom(t *testing.T) {
 	}
 	t.Chdir("..")
 	tmpl := to(t, "http://h/{path}?s=1")
-	put := func(path, url string, status item.Fate) report.Item {
-		return report.Item{Path: path, URL: url, Method: "PUT", Status: status}
+	put := func(path, url string, status item.Fate) results.Result {
+		return results.Result{Path: path, URL: url, Method: "PUT", Status: status}
 	}
-	keyed := func(path, url, key string, status item.Fate) report.Item {
-		return report.Item{Path: path, URL: url, Method: "POST", Key: key, Status: status}
+	keyed := func(path, url, key string, status item.Fate) results.Result {
+		return results.Result{Path: path, URL: url, Method: "POST", Key: key, Status: status}
 	}
 	failed := []item.Fate{item.Failed}
 	for _, c := range []struct {
 		name      string
-		results   []report.Item
+		results   []results.Result
 		manifest  string // else the directory is walked
 		only      []item.Fate
 		want      []string
 		unmatched int64
 	}{
-		{"by path, however it is spelled", []report.Item{
+		{"by path, however it is spelled", []results.Result{
 			put("./d/../d/a", "http://h/a?s=***", item.Failed), put(filepath.Join(here, "b"), "http://h/b?s=***", item.Failed),
 			put("d/c", "http://h/c?s=***", item.Delivered), put("d/gone", "http://h/gone?s=***", item.Failed),
 		}, "", failed, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 1},
-		{"the last line holds", []report.Item{
+		{"the last line holds", []results.Result{
 			put("d/a", "http://h/a", item.Failed), put("d/b", "http://h/b", item.Delivered), put("d/a", "http://h/a", item.Delivered),
 			put("d/b", "http://h/b", item.Failed),
 		}, "", failed, []string{"d/b PUT /b?s=1"}, 0},
-		{"what was skipped is what it was", []report.Item{
+		{"what was skipped is what it was", []results.Result{
 			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped), put("d/b", "http://h/b", item.Skipped),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
-		{"unless that is asked for", []report.Item{
+		{"unless that is asked for", []results.Result{
 			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped), put("d/b", "http://h/b", item.Skipped),
 		}, "", []item.Fate{item.Skipped}, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
-		{"to another place than before", []report.Item{
+		{"to another place than before", []results.Result{
 			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Delivered),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
-		{"and on from there", []report.Item{
+		{"and on from there", []results.Result{
 			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Failed), put("d/a", "http://h/a?s=***", item.Delivered),
 		}, "", failed, []string{"d/b PUT /b?s=1"}, 1},
-		{"one file to two places", []report.Item{
+		{"one file to two places", []results.Result{
 			put("d/a", "http://h/1", item.Delivered), put("d/a", "http://h/2", item.Failed), put("d/b", "http://h/3", item.Delivered),
 		}, `{"path":"d/a","url":"http://h/1"}` + "\n" + `{"path":"d/a","url":"http://h/2"}` + "\n" + `{"path":"d/b","url":"http://h/3"}` + "\n" +
 			`{"path":"d/a","url":"http://h/4"}`, failed, []string{"d/a PUT /2", "d/a PUT /4"}, 0},
-		{"by key", []report.Item{
+		{"by key", []results.Result{
 			keyed("elsewhere", "http://h/", "k1", item.Failed), keyed("d/a", "http://h/", "k2", item.Delivered), keyed("d/c", "http://h/", "k4", item.Failed),
 		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}` + "\n" + `{"path":"d/c","key":"k3"}`, failed, []string{"d/a PUT /d/a?s=1"}, 1},
-		{"the last line with the key", []report.Item{
+		{"the last line with the key", []results.Result{
 			keyed("d/a", "http://old/", "k1", item.Failed), keyed("d/a", "http://h/", "k1", item.Delivered), keyed("d/b", "http://h/", "k2", item.Failed),
 		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
-		{"one file with two keys", []report.Item{
+		{"one file with two keys", []results.Result{
 			keyed("d/a", "http://h/", "k1", item.Failed), keyed("d/a", "http://h/", "k2", item.Delivered),
 		}, `{"path":"d/a","key":"k2","url":"http://h/2"}` + "\n" + `{"path":"d/a","key":"k1","url":"http://h/1"}`, failed, []string{"d/a PUT /1"}, 0},
-		{"by path where the line has no key", []report.Item{put("d/a", "http://h/x", item.Failed)},
+		{"by path where the line has no key", []results.Result{put("d/a", "http://h/x", item.Failed)},
 			`{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
-		{"by path where the item has no key", []report.Item{
+		{"by path where the item has no key", []results.Result{
 			keyed("d/a", "http://h/x", "k1", item.Failed), keyed("d/b", "http://h/x", "k2", item.Delivered),
 		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
-		{"by path where the key was made", []report.Item{
+		{"by path where the key was made", []results.Result{
 			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "1", KeyMade: true, Status: item.Failed},
 			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "2", KeyMade: true, Status: item.Delivered},
 			{Path: "d/b", URL: "http://h/d/b", Method: "PUT", Key: "3", KeyMade: true, Status: item.Failed},
 		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
-		{"a line that is not asked for may be about nothing", []report.Item{put("d/a", "http://h/a", item.Failed)},
+		{"a line that is not asked for may be about nothing", []results.Result{put("d/a", "http://h/a", item.Failed)},
 			`{"path":"nope"}` + "\n" + `{"path":"d/a"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
-		{"nothing is asked for", []report.Item{put("d/a", "http://h/a", item.Delivered)}, "", failed, nil, 0},
+		{"nothing is asked for", []results.Result{put("d/a", "http://h/a", item.Delivered)}, "", failed, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			writeResults(t, "r", c.results...)
@@ -388,7 +388,7 @@ func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.WriteFile(name, nil, 0o666); err != nil {
 		t.Skip("this file system wants UTF-8:", err)
 	}
-	writeResults(t, "r", report.Item{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***", Method: "PUT", Status: item.Failed})
+	writeResults(t, "r", results.Result{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***", Method: "PUT", Status: item.Failed})
 	o := Options{Manifest: "r", Only: []item.Fate{item.Failed}, Template: to(t, "http://h/{path}?x")}
 	expectSent(t, o, name+" PUT /%FF%0A?x")
 	o.Manifest, o.From, o.Paths = "", "r", []string{"d"}
@@ -410,8 +410,8 @@ func TestResultsModel(t *testing.T) {
 	type about struct{ path, url, key string }
 	rapid.Check(t, func(t *rapid.T) {
 		only := rapid.SliceOfNDistinct(rapid.SampledFrom(statuses), 1, 4, rapid.ID).Draw(t, "only")
-		lines := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) report.Item {
-			return report.Item{
+		lines := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) results.Result {
+			return results.Result{
 				Path:   rapid.SampledFrom([]string{"d/a", "d/b", "d/c"}).Draw(t, "path"),
 				URL:    "http://h/" + rapid.SampledFrom([]string{"1", "2"}).Draw(t, "url"),
 				Key:    rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(t, "key"),
@@ -420,7 +420,7 @@ func TestResultsModel(t *testing.T) {
 			}
 		}), 0, 12).Draw(t, "lines")
 		var b bytes.Buffer
-		r := report.NewResults(&b)
+		r := results.NewWriter(&b)
 		last := map[about]int{} // the line that holds
 		for i, it := range lines {
 			_ = r.Write(it)
@@ -533,14 +533,14 @@ func FuzzResults(f *testing.F) {
 	if err := os.WriteFile(filepath.Join(dir, "a"), nil, 0o666); err != nil {
 		f.Fatal(err)
 	}
-	results := filepath.Join(dir, "r")
+	name := filepath.Join(dir, "r")
 	tmpl, only := to(f, "http://h/{path}?s={key}"), []item.Fate{item.Failed, item.Unknown}
 	f.Fuzz(func(t *testing.T, text []byte, path, url, key string) {
 		t.Chdir(dir)
-		if err := os.WriteFile(results, text, 0o666); err != nil {
+		if err := os.WriteFile(name, text, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range []Options{{Manifest: results}, {Paths: []string{"a"}, From: results}} {
+		for _, o := range []Options{{Manifest: name}, {Paths: []string{"a"}, From: name}} {
 			o.Template, o.Only = tmpl, only
 			if o.From != "" {
 				o.Template = to(t, "http://h/{path}")
@@ -574,14 +574,14 @@ func FuzzResults(f *testing.F) {
 			return
 		}
 		var b bytes.Buffer
-		w := report.NewResults(&b)
-		want := report.Item{Path: path, Rel: key, URL: strings.ToValidUTF8(url, "?"), Method: "PUT", Key: strings.ToValidUTF8(key, "?"), Status: item.Deferred}
+		w := results.NewWriter(&b)
+		want := results.Result{Path: path, Rel: key, URL: strings.ToValidUTF8(url, "?"), Method: "PUT", Key: strings.ToValidUTF8(key, "?"), Status: item.Deferred}
 		if err := w.Write(want); err != nil {
 			t.Fatal(err)
 		}
 		_ = w.Close(t.Context())
 		r, err := parseResult(b.Bytes())
-		got := report.Item{Path: string(r.path), Rel: string(r.rel), URL: string(r.url), Method: string(r.method), Key: string(r.key), Status: r.fate}
+		got := results.Result{Path: string(r.path), Rel: string(r.rel), URL: string(r.url), Method: string(r.method), Key: string(r.key), Status: r.fate}
 		if err != nil || got != want {
 			t.Fatalf("%s is read as %+v, %v", &b, got, err)
 		}
@@ -594,7 +594,7 @@ func BenchmarkFrom(b *testing.B) {
 	tree(b, "d/a")
 	for _, every := range []int{1, 1000} {
 		var text bytes.Buffer
-		r := report.NewResults(&text)
+		r := results.NewWriter(&text)
 		for i := range n {
 			it := resultLine(fmt.Sprintf("%03d/%06d.json", i/1000, i), fmt.Sprintf("https://api.example.com/v1/files/%03d/%06d.json", i/1000, i), item.Delivered)
 			if i%every == 0 {

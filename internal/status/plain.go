@@ -10,7 +10,7 @@ import (
 )
 
 // packages are the prefixes of our packages' errors.
-var packages = regexp.MustCompile(`^(journal|lab|pool|report|retry|source|throttle): `)
+var packages = regexp.MustCompile(`^(journal|lab|pool|report|results|retry|source|throttle): `)
 
 // Plain is the text of an error without the names of packages, which say nothing to people who read it. A name counts as one
 // only where the text of an error begins with it: elsewhere it may be part of a file's name.

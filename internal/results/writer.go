@@ -1,4 +1,4 @@
-package report
+package results
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"os"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outfile"
@@ -23,16 +22,16 @@ const (
 	flushSize  = 64 << 10
 )
 
-// maxUnwritten bounds the lines in memory that wait for a reader, as [Results.Room] counts them.
+// maxUnwritten bounds the lines in memory that wait for a reader, as [Writer.Room] counts them.
 const maxUnwritten = 4 << 20
 
-// Results writes items as NDJSON, one line each. Lines reach the file at most a
+// Writer writes items as NDJSON, one line each. Lines reach the file at most a
 // second after their item, and only whole: a program that follows the file, or reads it
 // after a crash, can read every line. All methods are safe for concurrent use.
 //
 // A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are
 // written by a goroutine of their own. Room waits for that reader, and so does Close.
-type Results struct {
+type Writer struct {
 	out    queue.Queue   // writes; only its tasks use the following four
 	w      io.Writer     // nil until an old file is replaced
 	c      io.Closer     // nil if the writer is the caller's to close
@@ -49,24 +48,24 @@ type Results struct {
 }
 
 // ErrClosed is returned by Write after Close.
-var ErrClosed = errors.New("report: the results are closed")
+var ErrClosed = errors.New("results: the results are closed")
 
-// NewResults writes to w and does not close it.
-func NewResults(w io.Writer) *Results {
-	r := &Results{w: w, failed: make(chan struct{})}
+// NewWriter writes to w and does not close it.
+func NewWriter(w io.Writer) *Writer {
+	r := &Writer{w: w, failed: make(chan struct{})}
 	r.enc = human.NewEncoder(&r.buf)
 	return r
 }
 
-// CreateResults writes to a file that only its owner may read.
+// Create writes to a file that only its owner may read.
 //
 // An old file at path is replaced, in one step, when the first lines are
 // written or Flush is called, and not before: it may be all that tells of an
 // earlier run, and this one may end before it has anything to tell. Where the
 // directory does not allow that the old file is written over, at the same time.
 // A path that exists and is no regular file, such as a pipe, is written to.
-func CreateResults(path string) (*Results, error) {
-	r := NewResults(nil)
+func Create(path string) (*Writer, error) {
+	r := NewWriter(nil)
 	var err error
 	if r.old = outfile.Regular(path); r.old != "" {
 		err = outfile.Replaceable(r.old, `{"type":`)
@@ -74,12 +73,12 @@ func CreateResults(path string) (*Results, error) {
 		err = r.open(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("report: no results can be written: %w", err)
+		return nil, fmt.Errorf("results: no results can be written: %w", err)
 	}
 	return r, nil
 }
 
-func (r *Results) open(path string) error {
+func (r *Writer) open(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	switch {
 	case err == nil:
@@ -91,7 +90,7 @@ func (r *Results) open(path string) error {
 }
 
 // replace puts a new file with these lines in the place of the old.
-func (r *Results) replace(lines []byte) error {
+func (r *Writer) replace(lines []byte) error {
 	path := r.old
 	r.old = ""
 	if err := outfile.Replace(path, lines); err != nil {
@@ -100,33 +99,9 @@ func (r *Results) replace(lines []byte) error {
 	return r.open(path)
 }
 
-// line is a row of the file: the item after its type. A name that is not UTF-8
-// cannot be told in JSON, and is given once more.
-type line struct {
-	Type string `json:"type"`
-	Time string `json:"time,omitempty"` // RFC 3339, in UTC, to the millisecond
-	Item
-	PathBytes []byte `json:"path_base64,omitempty"`
-	RelBytes  []byte `json:"rel_base64,omitempty"`
-}
-
-func lineOf(it Item) line {
-	l := line{Type: "item", Item: it}
-	if !it.Time.IsZero() {
-		l.Time = it.Time.UTC().Format("2006-01-02T15:04:05.000Z")
-	}
-	if !utf8.ValidString(it.Path) {
-		l.PathBytes = []byte(it.Path)
-	}
-	if !utf8.ValidString(it.Rel) {
-		l.RelBytes = []byte(it.Rel)
-	}
-	return l
-}
-
 // Write adds a line. It returns the first error of any write so far, so a full
 // disk is known within a second and not at the end of the night.
-func (r *Results) Write(it Item) error {
+func (r *Writer) Write(it Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -139,7 +114,7 @@ func (r *Results) Write(it Item) error {
 	if err := r.enc.Encode(lineOf(it)); err != nil {
 		// Only a NaN in Seconds can do this. It is one item's fault.
 		r.buf.Truncate(n)
-		return fmt.Errorf("report: no line for item %q: %w", it.Path, err)
+		return fmt.Errorf("results: no line for item %q: %w", it.Path, err)
 	}
 	r.missing++
 	if r.buf.Len() >= flushSize {
@@ -157,17 +132,17 @@ func (r *Results) Write(it Item) error {
 }
 
 // Full reports whether so many lines wait for their reader that Room would wait.
-func (r *Results) Full() bool { return r.out.Held() >= maxUnwritten }
+func (r *Writer) Full() bool { return r.out.Held() >= maxUnwritten }
 
 // Room waits until fewer than [maxUnwritten] bytes of lines wait for their reader, or until
 // ctx ends. Whoever calls it before new work bounds the memory that a stopped reader costs.
-func (r *Results) Room(ctx context.Context) error { return r.out.Room(ctx, maxUnwritten) }
+func (r *Writer) Room(ctx context.Context) error { return r.out.Room(ctx, maxUnwritten) }
 
 // Failed returns a channel that is closed when a write has failed; Err says why.
-func (r *Results) Failed() <-chan struct{} { return r.failed }
+func (r *Writer) Failed() <-chan struct{} { return r.failed }
 
 // Err returns the first error of any write so far.
-func (r *Results) Err() error {
+func (r *Writer) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
@@ -175,7 +150,7 @@ func (r *Results) Err() error {
 
 // Flush writes what is buffered, waits until that is done, and replaces an old file even with
 // nothing.
-func (r *Results) Flush(ctx context.Context) error {
+func (r *Writer) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	if !r.closed {
 		r.flushLocked()
@@ -188,7 +163,7 @@ func (r *Results) Flush(ctx context.Context) error {
 }
 
 // flushLocked hands what is buffered to the queue.
-func (r *Results) flushLocked() {
+func (r *Writer) flushLocked() {
 	if r.timer != nil {
 		r.timer.Stop()
 		r.timer = nil
@@ -199,7 +174,7 @@ func (r *Results) flushLocked() {
 }
 
 // write is a task of the queue.
-func (r *Results) write(lines []byte) {
+func (r *Writer) write(lines []byte) {
 	if r.Err() != nil {
 		return
 	}
@@ -218,9 +193,9 @@ func (r *Results) write(lines []byte) {
 	r.missing -= bytes.Count(lines, []byte("\n"))
 }
 
-func (r *Results) failLocked(err error) {
+func (r *Writer) failLocked(err error) {
 	if r.err == nil {
-		r.err = fmt.Errorf("report: the results are incomplete: %w", err)
+		r.err = fmt.Errorf("results: the results are incomplete: %w", err)
 		close(r.failed)
 	}
 }
@@ -229,7 +204,7 @@ func (r *Results) failLocked(err error) {
 // write. Further calls return the same. An old file stays as it is if there is nothing to
 // replace it by. If ctx ends before everything is written, that is such an error, and what
 // is not written yet is lost.
-func (r *Results) Close(ctx context.Context) error {
+func (r *Writer) Close(ctx context.Context) error {
 	r.mu.Lock()
 	first := !r.closed
 	r.closed = true

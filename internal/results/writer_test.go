@@ -1,4 +1,4 @@
-package report
+package results
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,14 +47,14 @@ func (l *log) String() string {
 
 func TestResultsLine(t *testing.T) {
 	var b bytes.Buffer
-	r := NewResults(&b)
-	if err := r.Write(Item{
+	r := NewWriter(&b)
+	if err := r.Write(Result{
 		Time: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.FixedZone("", 3600)), Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: item.Failed, HTTPStatus: 400,
 		Attempts: 2, Bytes: 4096, Seconds: 1.25, Error: "bad\nline \x1b",
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Write(Item{Path: "b", Status: item.Skipped}); err != nil {
+	if err := r.Write(Result{Path: "b", Status: item.Skipped}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(t.Context()); err != nil {
@@ -67,14 +66,14 @@ func TestResultsLine(t *testing.T) {
 func TestResultsFlushEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
-		r := NewResults(l)
+		r := NewWriter(l)
 		// Items at 0, 0.3, …, 2.7 s; then silence; then one at 10 s.
 		for range 10 {
-			_ = r.Write(Item{Path: "x"})
+			_ = r.Write(Result{Path: "x"})
 			time.Sleep(300 * time.Millisecond)
 		}
 		time.Sleep(7 * time.Second)
-		_ = r.Write(Item{Path: "last"})
+		_ = r.Write(Result{Path: "last"})
 		time.Sleep(400 * time.Millisecond)
 		if err := r.Close(t.Context()); err != nil {
 			t.Fatal(err)
@@ -98,9 +97,9 @@ func TestResultsFlushEachSecond(t *testing.T) {
 
 func TestResultsWriteWholeLines(t *testing.T) {
 	l := newLog()
-	r := NewResults(l)
+	r := NewWriter(l)
 	for range 3000 {
-		_ = r.Write(Item{Path: strings.Repeat("p", 100), Status: item.Delivered})
+		_ = r.Write(Result{Path: strings.Repeat("p", 100), Status: item.Delivered})
 	}
 	_ = r.Close(t.Context())
 	if len(l.writes) < 5 {
@@ -117,12 +116,12 @@ func TestResultsWriteWholeLines(t *testing.T) {
 func TestResultsStoppedReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
-		r := NewResults(in)
+		r := NewWriter(in)
 		ended, stop := context.WithCancel(t.Context())
 		stop()
 		n := 0
 		for ; !r.Full(); n++ {
-			if err := r.Write(Item{Path: strings.Repeat("p", 100)}); err != nil {
+			if err := r.Write(Result{Path: strings.Repeat("p", 100)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -130,7 +129,7 @@ func TestResultsStoppedReader(t *testing.T) {
 			t.Errorf("Room gives %v while nobody reads", err)
 		}
 		go func() {
-			if err := errors.Join(r.Room(t.Context()), r.Write(Item{Path: "last"}), r.Close(t.Context())); err != nil {
+			if err := errors.Join(r.Room(t.Context()), r.Write(Result{Path: "last"}), r.Close(t.Context())); err != nil {
 				t.Error(err)
 			}
 			in.Close()
@@ -147,9 +146,9 @@ func TestResultsCloseWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
 		defer out.Close()
-		r := NewResults(in)
+		r := NewWriter(in)
 		for range 3 {
-			_ = r.Write(Item{Path: "a"})
+			_ = r.Write(Result{Path: "a"})
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -164,8 +163,8 @@ func TestResultsCloseWithoutReader(t *testing.T) {
 // A failed write is known when it happens, and not only with the next item.
 func TestResultsFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := NewResults(&full{})
-		_ = r.Write(Item{})
+		r := NewWriter(&full{})
+		_ = r.Write(Result{})
 		begin := time.Now()
 		<-r.Failed()
 		if d := time.Since(begin); d != flushAfter || r.Err() == nil {
@@ -176,7 +175,7 @@ func TestResultsFailed(t *testing.T) {
 
 func TestResultsConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.ndjson")
-	r, err := CreateResults(path)
+	r, err := Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +184,7 @@ func TestResultsConcurrent(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range each {
-				if err := r.Write(Item{Path: fmt.Sprintf("%d/%d", w, i), Status: item.Delivered}); err != nil {
+				if err := r.Write(Result{Path: fmt.Sprintf("%d/%d", w, i), Status: item.Delivered}); err != nil {
 					t.Error(err)
 				}
 				if i%50 == 0 {
@@ -198,7 +197,7 @@ func TestResultsConcurrent(t *testing.T) {
 	if err := errors.Join(r.Close(t.Context()), r.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Write(Item{}); !errors.Is(err, ErrClosed) {
+	if err := r.Write(Result{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("a write after Close gives %v", err)
 	}
 	info, err := os.Stat(path)
@@ -261,9 +260,9 @@ func TestResultsReplaceOldFile(t *testing.T) {
 					t.Skip(err)
 				}
 			}
-			create := func() *Results {
+			create := func() *Writer {
 				t.Helper()
-				r, err := CreateResults(path)
+				r, err := Create(path)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -278,14 +277,14 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			}
 
 			r = create()
-			_ = r.Write(Item{Path: "a"})
+			_ = r.Write(Result{Path: "a"})
 			if got := content(t, file); got != old {
 				t.Errorf("a line that is not written yet has left %q", got)
 			}
 			if err := r.Flush(t.Context()); err != nil || strings.Count(content(t, file), "\n") != 1 || !strings.Contains(content(t, file), `"path":"a"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
-			_ = r.Write(Item{Path: "b"})
+			_ = r.Write(Result{Path: "b"})
 			if err := r.Close(t.Context()); err != nil || strings.Count(content(t, file), "\n") != 2 || !strings.Contains(content(t, file), `"path":"b"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
@@ -312,7 +311,7 @@ func TestResultsReplaceOldFile(t *testing.T) {
 
 func TestResultsOfNewFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r")
-	r, err := CreateResults(path)
+	r, err := Create(path)
 	if err != nil || content(t, path) != "" {
 		t.Fatalf("%v", err)
 	}
@@ -324,12 +323,13 @@ func TestResultsOfNewFile(t *testing.T) {
 // A name that is no text can be read back byte for byte.
 func TestResultsLineOfNameThatIsNotUTF8(t *testing.T) {
 	var b bytes.Buffer
-	r := NewResults(&b)
-	if err := errors.Join(r.Write(Item{Path: "d/\xff", Rel: "\xff"}), r.Write(Item{Path: "\xff/a", Rel: "a"}), r.Close(t.Context())); err != nil {
+	r := NewWriter(&b)
+	if err := errors.Join(r.Write(Result{Path: "d/\xff", Rel: "\xff"}), r.Write(Result{Path: "\xff/a", Rel: "a"}),
+		r.Write(Result{Path: "d/\xfe", Rel: "\xfe"}), r.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	dec := json.NewDecoder(&b)
-	for _, want := range []string{"d/\xff|\xff", "\xff/a|"} {
+	for _, want := range []string{"d/\xff|\xff", "\xff/a|", "d/\xfe|\xfe"} {
 		var got line
 		if err := dec.Decode(&got); err != nil {
 			t.Fatal(err)
@@ -347,16 +347,16 @@ func (f *full) Write([]byte) (int, error) { f.writes++; return 0, errors.New("di
 func TestResultsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &full{}
-		r := NewResults(w)
-		if err := r.Write(Item{Seconds: math.NaN()}); err == nil {
+		r := NewWriter(w)
+		if err := r.Write(Result{Seconds: math.NaN()}); err == nil {
 			t.Error("a NaN was written")
 		}
-		if err := r.Write(Item{}); err != nil {
+		if err := r.Write(Result{}); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		err := r.Write(Item{})
+		err := r.Write(Result{})
 		if err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("a second later the error is %v", err)
 		}
@@ -367,15 +367,15 @@ func TestResultsErrors(t *testing.T) {
 			t.Errorf("%d writes: one after an error could leave a hole", w.writes)
 		}
 	})
-	if _, err := CreateResults(filepath.Join(t.TempDir(), "no", "such")); err == nil || !strings.HasPrefix(err.Error(), "report: ") {
+	if _, err := Create(filepath.Join(t.TempDir(), "no", "such")); err == nil || !strings.HasPrefix(err.Error(), "results: ") {
 		t.Errorf("got error %v", err)
 	}
 }
 
 func BenchmarkResults(b *testing.B) {
 	b.ReportAllocs()
-	r := NewResults(io.Discard)
-	it := Item{Path: "data/2026/03/a.csv", URL: "https://h/files/a.csv", Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096, Seconds: 0.0384}
+	r := NewWriter(io.Discard)
+	it := Result{Path: "data/2026/03/a.csv", URL: "https://h/files/a.csv", Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096, Seconds: 0.0384}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			_ = r.Write(it)
@@ -390,44 +390,7 @@ func TestResultsAreNoDataFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := CreateResults(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
+	if _, err := Create(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("results: %v", err)
-	}
-	if err := CheckJSON(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
-		t.Errorf("report: %v", err)
-	}
-	if err := WriteJSON(file, Summary{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := CheckJSON(file); err != nil {
-		t.Errorf("over a report: %v", err)
-	}
-}
-
-// Names that are not UTF-8 look alike in JSON, and are told from each other all the same.
-func TestNamesThatAreNotUTF8(t *testing.T) {
-	var b bytes.Buffer
-	r := NewResults(&b)
-	for _, name := range []string{"bad\xff.txt", "bad\xfe.txt"} {
-		if err := r.Write(Item{Path: name, Rel: name, Status: item.Failed}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := r.Close(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for line := range strings.Lines(b.String()) {
-		var l struct {
-			Path []byte `json:"path_base64"`
-			Rel  []byte `json:"rel_base64"`
-		}
-		if err := json.Unmarshal([]byte(line), &l); err != nil || !bytes.Equal(l.Path, l.Rel) {
-			t.Fatalf("%s: %v", line, err)
-		}
-		names = append(names, string(l.Path))
-	}
-	if !slices.Equal(names, []string{"bad\xff.txt", "bad\xfe.txt"}) {
-		t.Errorf("%q", names)
 	}
 }

@@ -1,14 +1,18 @@
-package report
+// Package results writes and reads the results of a run: a line of JSON for each item that ended.
+// It also says which items such lines select for another run.
+//
+// It redacts nothing: what is in a [Result] is written as it is.
+package results
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/item"
 )
 
-// Item is one line of the results file, and what a Tally counts.
-// URL and Error must hold no secret: see Redact and RedactText.
-type Item struct {
+// A Result is how an item ended. URL and Error must hold no secret.
+type Result struct {
 	Time       time.Time `json:"-"` // when it ended, which its line says as text
 	Path       string    `json:"path"`
 	Rel        string    `json:"rel"` // {path}: rebuilds a URL that was redacted
@@ -23,4 +27,28 @@ type Item struct {
 	Seconds    float64   `json:"seconds"` // from the first attempt to the end
 	Error      string    `json:"error"`
 	Note       string    `json:"note,omitempty"` // why it counts as it does, where that is not plain
+}
+
+// A line is a Result as the file has it. A name that is not UTF-8 cannot be told in JSON, and is
+// given once more.
+type line struct {
+	Type string `json:"type"`
+	Time string `json:"time,omitempty"` // RFC 3339, in UTC, to the millisecond
+	Result
+	PathBytes []byte `json:"path_base64,omitempty"`
+	RelBytes  []byte `json:"rel_base64,omitempty"`
+}
+
+func lineOf(r Result) line {
+	l := line{Type: "item", Result: r}
+	if !r.Time.IsZero() {
+		l.Time = r.Time.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	if !utf8.ValidString(r.Path) {
+		l.PathBytes = []byte(r.Path)
+	}
+	if !utf8.ValidString(r.Rel) {
+		l.RelBytes = []byte(r.Rel)
+	}
+	return l
 }
