@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"time"
 )
 
 // A Preset describes one kind of server.
@@ -121,9 +120,3 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("lab: unknown %s %q", e.What, e.Name) }
-
-// seconds is the least whole number of seconds that is not shorter than d: what
-// headers such as Retry-After can say.
-func seconds(d time.Duration) int {
-	return int((d + time.Second - 1) / time.Second)
-}

@@ -18,8 +18,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/penstock/penstock/internal/memnet"
 	"go.uber.org/goleak"
+
+	"github.com/penstock/penstock/internal/memnet"
 )
 
 func TestMain(m *testing.M) {
@@ -267,27 +268,34 @@ func TestRefusesAtOnce(t *testing.T) {
 	})
 }
 
+// The end of a server breaks off what is worked on and what waits.
 func TestCloseBreaksOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "tutorial", "latency=1h")
-		go func() {
-			b.at(time.Second)
+	for preset, params := range map[string]string{
+		"tutorial": "latency=1h", "threads": "k=1&service=1h", "cpu": "work=1h&timeout=0",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, preset, params)
+			go func() {
+				b.at(time.Second)
+				b.Server.Close()
+			}()
+			for i, a := range b.many(3) {
+				if a.err == nil || a.after != time.Second {
+					t.Errorf("%s: request %d: status %d, error %v after %v; want an error after 1s", preset, i, a.status, a.err, a.after)
+				}
+			}
+			synctest.Wait()
+			if s := b.Stats(); s.Accepted != 0 || s.Unanswered != 3 {
+				t.Errorf("%s: %+v", preset, s)
+			}
 			b.Server.Close()
-		}()
-		if a := b.put("/x", ""); a.err == nil || a.after != time.Second {
-			t.Errorf("status %d, error %v after %v; want an error after 1s", a.status, a.err, a.after)
-		}
-		synctest.Wait()
-		if s := b.Stats(); s.Accepted != 0 || s.Unanswered != 1 {
-			t.Errorf("%+v", s)
-		}
-		b.Server.Close()
-		l := memnet.Listen()
-		b.Start(l)
-		if _, err := l.Accept(); err == nil {
-			t.Error("Start after Close left the listener open")
-		}
-	})
+			l := memnet.Listen()
+			b.Start(l)
+			if _, err := l.Accept(); err == nil {
+				t.Error("Start after Close left the listener open")
+			}
+		})
+	}
 	s, err := New("strict", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -316,6 +324,10 @@ func TestNewErrors(t *testing.T) {
 		{"flaky", "500=0.5&stalled=0.5", `lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},
 		{"flaky", "hot-status=404", `lab: flaky: bad hot-status="404": want 429 or 500 or 502 or 503 or 504`},
 		{"quota", "refusal=404", `lab: quota: bad refusal="404": want 429 or 503 or 502 or 509`},
+		{"quota", "rate=0", `lab: quota: bad rate="0": want a number above 0, such as 10 or 0.5`},
+		{"cpu", "cores=0", `lab: cpu: bad cores="0": want a whole number of at least 1`},
+		{"cpu", "sigma=-1", `lab: cpu: bad sigma="-1": want a number, 0 or more, such as 1.5`},
+		{"threads", "refusal=500", `lab: threads: bad refusal="500": want 503 or 429`},
 		{"down", "mode=404", `lab: down: bad mode="404": want refuse, hang or a status from 500 to 599`},
 		{"down", "mode=gone", `lab: down: bad mode="gone": want refuse, hang or a status from 500 to 599`},
 		{"slow", "per-connection=maybe", `lab: slow: bad per-connection="maybe": want true or false`},

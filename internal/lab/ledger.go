@@ -147,3 +147,23 @@ func (l *ledger) wrong() {
 	defer l.mu.Unlock()
 	l.mu.badDigest++
 }
+
+// A peak finds the largest number of arrivals in any half-open span [t, t+span).
+// A span with that number ends with an arrival, so it is enough to look then.
+type peak struct {
+	span   time.Duration
+	recent []time.Duration // arrivals since the server's epoch that lie in one span
+	last   time.Duration
+	max    int
+}
+
+func (p *peak) add(t time.Duration) {
+	// Two handlers may come here in another order than they took the time, a few
+	// microseconds apart.
+	p.last = max(p.last, t)
+	for len(p.recent) > 0 && p.last-p.recent[0] >= p.span {
+		p.recent = p.recent[1:]
+	}
+	p.recent = append(p.recent, p.last)
+	p.max = max(p.max, len(p.recent))
+}

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/lab/model"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -13,13 +13,13 @@ import (
 type cell struct {
 	name  string
 	about string
-	model func(seed uint64) lab.Model
+	model func(seed uint64) model.Model
 
 	// What the server can do: requests a second, times the factor; nothing in the
 	// outage. Of a token bucket that is its rate: what it holds at the beginning
 	// comes on top.
 	capacity float64
-	factor   lab.Schedule
+	factor   model.Schedule
 	out      [2]time.Duration // an outage: from, to
 
 	// With a quota in windows, nothing is deliverable once the window is used up.
@@ -62,76 +62,76 @@ const (
 )
 
 var (
-	steps   = lab.Steps(third, 1, 0.5, 2)
-	tenant  = lab.Alternate(time.Minute, 0.5)
+	steps   = model.Steps(third, 1, 0.5, 2)
+	tenant  = model.Alternate(time.Minute, 0.5)
 	outage  = [2]time.Duration{horizon/2 - 30*time.Second, horizon/2 + 30*time.Second}
 	gateway = 29 * time.Second
 )
 
-func threads(workers, backlog int, service time.Duration) func(uint64) lab.Model {
-	return func(uint64) lab.Model {
-		return lab.NewThreads(lab.Threads{Workers: workers, Backlog: backlog, Service: service})
+func threads(workers, backlog int, service time.Duration) func(uint64) model.Model {
+	return func(uint64) model.Model {
+		return model.NewThreads(model.Threads{Workers: workers, Backlog: backlog, Service: service})
 	}
 }
 
-func cpu(cores float64, work time.Duration, factor lab.Schedule) func(uint64) lab.Model {
-	return func(uint64) lab.Model {
-		return lab.NewCPU(lab.CPU{Cores: cores, Work: work, Timeout: gateway, Factor: factor})
+func cpu(cores float64, work time.Duration, factor model.Schedule) func(uint64) model.Model {
+	return func(uint64) model.Model {
+		return model.NewCPU(model.CPU{Cores: cores, Work: work, Timeout: gateway, Factor: factor})
 	}
 }
 
 // service is that of a quota's requests: long beside the round trip of a refusal.
 const service = 100 * time.Millisecond
 
-func bucket(rate float64, burst int, retryAfter bool, factor lab.Schedule) func(uint64) lab.Model {
-	return func(uint64) lab.Model {
-		return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, RetryAfter: retryAfter, Factor: factor, Service: service})
+func bucket(rate float64, burst int, retryAfter bool, factor model.Schedule) func(uint64) model.Model {
+	return func(uint64) model.Model {
+		return model.NewQuota(model.Quotas{Rate: rate, N: burst, RetryAfter: retryAfter, Factor: factor, Service: service})
 	}
 }
 
-func window(n int, span time.Duration, headers bool) func(uint64) lab.Model {
-	return func(uint64) lab.Model {
-		return lab.NewQuota(lab.Quotas{N: n, Window: span, RetryAfter: true, Headers: headers, Service: service})
+func window(n int, span time.Duration, headers bool) func(uint64) model.Model {
+	return func(uint64) model.Model {
+		return model.NewQuota(model.Quotas{N: n, Window: span, RetryAfter: true, Headers: headers, Service: service})
 	}
 }
 
-func sliding(n int, countRefused bool) func(uint64) lab.Model {
-	return func(uint64) lab.Model {
-		return lab.NewQuota(lab.Quotas{N: n, Window: time.Second, Sliding: true, CountRefused: countRefused, Service: service})
+func sliding(n int, countRefused bool) func(uint64) model.Model {
+	return func(uint64) model.Model {
+		return model.NewQuota(model.Quotas{N: n, Window: time.Second, Sliding: true, CountRefused: countRefused, Service: service})
 	}
 }
 
 // limiter is a bucket as nginx has it: it answers within a millisecond, and refuses
 // with a status of its own.
-func limiter(rate float64, burst, status int, retryAfter bool) func(uint64) lab.Model {
-	return func(uint64) lab.Model {
-		return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, Refusal: status, RetryAfter: retryAfter, Service: time.Millisecond})
+func limiter(rate float64, burst, status int, retryAfter bool) func(uint64) model.Model {
+	return func(uint64) model.Model {
+		return model.NewQuota(model.Quotas{Rate: rate, N: burst, Refusal: status, RetryAfter: retryAfter, Service: time.Millisecond})
 	}
 }
 
 // quota is one that takes no time, to stand before another server.
-func quota(rate float64, burst int) lab.Model {
-	return lab.NewQuota(lab.Quotas{Rate: rate, N: burst, RetryAfter: true})
+func quota(rate float64, burst int) model.Model {
+	return model.NewQuota(model.Quotas{Rate: rate, N: burst, RetryAfter: true})
 }
 
-func down(kill bool, server func(uint64) lab.Model) func(uint64) lab.Model {
-	return func(seed uint64) lab.Model {
-		return lab.NewOutage(outage[0], outage[1]-outage[0], kill, func() lab.Model { return server(seed) })
+func down(kill bool, server func(uint64) model.Model) func(uint64) model.Model {
+	return func(seed uint64) model.Model {
+		return model.NewOutage(outage[0], outage[1]-outage[0], kill, func() model.Model { return server(seed) })
 	}
 }
 
 // gone is down by a status of the gateway before it; by 0 connections are refused.
-func gone(status int, server func(uint64) lab.Model) func(uint64) lab.Model {
-	return func(seed uint64) lab.Model {
-		o := lab.NewOutage(outage[0], outage[1]-outage[0], true, func() lab.Model { return server(seed) })
+func gone(status int, server func(uint64) model.Model) func(uint64) model.Model {
+	return func(seed uint64) model.Model {
+		o := model.NewOutage(outage[0], outage[1]-outage[0], true, func() model.Model { return server(seed) })
 		o.Status = status
 		return o
 	}
 }
 
 // fast is a server for which transfers are all that takes time.
-func fast(uint64) lab.Model {
-	return lab.NewThreads(lab.Threads{Workers: maxLimit, Service: 5 * time.Millisecond})
+func fast(uint64) model.Model {
+	return model.NewThreads(model.Threads{Workers: maxLimit, Service: 5 * time.Millisecond})
 }
 
 // always is one size. It is there twice, for a change of sizes is expected of a
@@ -185,8 +185,8 @@ var cells = []cell{
 	{name: "M5", about: "8 cores, 1 s of CPU, half taken every other minute", model: cpu(8, time.Second, tenant), capacity: 8, factor: tenant,
 		goals: goals{goodput: .97, waste: .01, start: 10, change: 15}},
 	{name: "M6", about: "16 threads, log-normal sigma 1.5, mean 1 s, backlog 64",
-		model: func(seed uint64) lab.Model {
-			return lab.NewThreads(lab.Threads{Workers: 16, Backlog: 64, Service: time.Second, Sigma: 1.5, Seed: seed})
+		model: func(seed uint64) model.Model {
+			return model.NewThreads(model.Threads{Workers: 16, Backlog: 64, Service: time.Second, Sigma: 1.5, Seed: seed})
 		},
 		capacity: 16, mean: time.Second,
 		goals: goals{goodput: .95, waste: .01, start: 10},
@@ -227,8 +227,8 @@ var cells = []cell{
 		// The first waits are as short as if the bucket had no burst.
 		short: goals{waste: .011}},
 	{name: "G6", about: "10 threads x 1 s, no backlog, 429 instead of 503",
-		model: func(uint64) lab.Model {
-			return lab.NewThreads(lab.Threads{Workers: 10, Service: time.Second, Refusal: 429})
+		model: func(uint64) model.Model {
+			return model.NewThreads(model.Threads{Workers: 10, Service: time.Second, Refusal: 429})
 		},
 		capacity: 10, goals: goals{waste: .01}},
 	{name: "G7", about: "M1, down for a minute", model: down(false, threads(5, 20, time.Second)), capacity: 5,
@@ -244,7 +244,7 @@ var cells = []cell{
 		mix: switching, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10, change: 15}},
 	{name: "S2", about: "M1, 4 KiB and twice 4 MiB mixed, 4 MiB/s each", model: threads(5, 20, time.Second), capacity: 5,
 		mix: mixing, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10}},
-	{name: "S1l", about: "S1 on a link of 10 MiB/s", model: threads(5, 20, time.Second), capacity: 5, factor: lab.Steps(third, 1, .5, 1),
+	{name: "S1l", about: "S1 on a link of 10 MiB/s", model: threads(5, 20, time.Second), capacity: 5, factor: model.Steps(third, 1, .5, 1),
 		mix: switching, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10, change: 15},
 		// One seed of five, in which the large bodies come and go in bunches: 10 s hold 25.
 		short: goals{change: 32}},
@@ -265,50 +265,50 @@ var cells = []cell{
 
 	// Servers that no rule was made for.
 	{name: "K1", about: "12 threads, log-normal sigma 0.7, mean 0.35 s, backlog 12",
-		model: func(seed uint64) lab.Model {
-			return lab.NewThreads(lab.Threads{Workers: 12, Backlog: 12, Service: 350 * time.Millisecond, Sigma: .7, Seed: seed})
+		model: func(seed uint64) model.Model {
+			return model.NewThreads(model.Threads{Workers: 12, Backlog: 12, Service: 350 * time.Millisecond, Sigma: .7, Seed: seed})
 		},
 		capacity: 12 / .35, mean: 350 * time.Millisecond, goals: goals{goodput: .95, waste: .01, start: 10}},
 	{name: "K2", about: "6 cores, 0.8 s of CPU, 503 above 12",
-		model: func(uint64) lab.Model {
-			return lab.NewCPU(lab.CPU{Cores: 6, Work: 800 * time.Millisecond, Timeout: gateway, Limit: 12})
+		model: func(uint64) model.Model {
+			return model.NewCPU(model.CPU{Cores: 6, Work: 800 * time.Millisecond, Timeout: gateway, Limit: 12})
 		},
 		capacity: 7.5, goals: goals{goodput: .95, waste: .01, start: 10}},
 	{name: "K3", about: "bucket 3.3/s, burst 20, no Retry-After, 1 s each",
-		model:    func(uint64) lab.Model { return lab.NewQuota(lab.Quotas{Rate: 3.3, N: 20, Service: time.Second}) },
+		model:    func(uint64) model.Model { return model.NewQuota(model.Quotas{Rate: 3.3, N: 20, Service: time.Second}) },
 		capacity: 3.3, goals: goals{goodput: .9, waste: .02},
 		// While one backs off, the bucket fills: what goes next is accepted, so that refusals
 		// are taken for too many in flight, and no rate is learned.
 		short: goals{waste: .06}},
 	{name: "K4", about: "window 30 in 3 s with quota headers, 0.5 s each",
-		model: func(uint64) lab.Model {
-			return lab.NewQuota(lab.Quotas{N: 30, Window: 3 * time.Second, RetryAfter: true, Headers: true, Service: time.Second / 2})
+		model: func(uint64) model.Model {
+			return model.NewQuota(model.Quotas{N: 30, Window: 3 * time.Second, RetryAfter: true, Headers: true, Service: time.Second / 2})
 		},
 		capacity: 10, windowN: 30, window: 3 * time.Second, goals: goals{goodput: .95, waste: nothing}},
 	{name: "K5", about: "16 cores, log-normal sigma 1, mean 0.4 s of CPU",
-		model: func(seed uint64) lab.Model {
-			return lab.NewCPU(lab.CPU{Cores: 16, Work: 400 * time.Millisecond, Sigma: 1, Seed: seed, Timeout: gateway})
+		model: func(seed uint64) model.Model {
+			return model.NewCPU(model.CPU{Cores: 16, Work: 400 * time.Millisecond, Sigma: 1, Seed: seed, Timeout: gateway})
 		},
 		capacity: 40, mean: 400 * time.Millisecond, goals: goals{goodput: .95, waste: .01, start: 10}},
 	{name: "K6", about: "bucket 120/s, burst 5, Retry-After, 0.3 s each",
-		model: func(uint64) lab.Model {
-			return lab.NewQuota(lab.Quotas{Rate: 120, N: 5, RetryAfter: true, Service: 300 * time.Millisecond})
+		model: func(uint64) model.Model {
+			return model.NewQuota(model.Quotas{Rate: 120, N: 5, RetryAfter: true, Service: 300 * time.Millisecond})
 		},
 		capacity: 120, goals: goals{goodput: .9, waste: .02},
 		// The first estimate is 99 a second, from where the cubic takes minutes.
 		short: goals{goodput: .85}},
 	{name: "K7", about: "4 in a second of the wall clock, no Retry-After, 1.03 s each",
-		model: func(uint64) lab.Model {
-			return lab.NewQuota(lab.Quotas{N: 4, Window: time.Second, Service: 1030 * time.Millisecond})
+		model: func(uint64) model.Model {
+			return model.NewQuota(model.Quotas{N: 4, Window: time.Second, Service: 1030 * time.Millisecond})
 		},
 		capacity: 4, windowN: 4, window: time.Second, goals: goals{goodput: .9, waste: .02}},
 	{name: "K8", about: "bucket 3/s with Retry-After before M1",
-		model:    func(seed uint64) lab.Model { return both{quota(3, 3), threads(5, 20, time.Second)(seed)} },
+		model:    func(seed uint64) model.Model { return both{quota(3, 3), threads(5, 20, time.Second)(seed)} },
 		capacity: 3, goals: goals{goodput: .95, waste: .02},
 		// The cubic looks for more every 20 s, and there are only 60 requests in them.
 		short: goals{waste: .031}},
 	{name: "K9", about: "bucket 8/s with Retry-After before M1",
-		model:    func(seed uint64) lab.Model { return both{quota(8, 8), threads(5, 20, time.Second)(seed)} },
+		model:    func(seed uint64) model.Model { return both{quota(8, 8), threads(5, 20, time.Second)(seed)} },
 		capacity: 5, goals: goals{goodput: .95, waste: .02}},
 
 	{name: "X1", about: "M1z, refusals take 0.2 s", model: threads(5, 0, time.Second), capacity: 5, refusalTrip: time.Second / 5,
@@ -320,12 +320,12 @@ var cells = []cell{
 		// As G5: it takes some refusals to see that the bucket has a burst.
 		short: goals{waste: .012, start: 26}},
 	{name: "X2", about: "M1 with endless backlog, connects take 3 s above 20 in flight",
-		model: func(seed uint64) lab.Model {
-			return &lab.SlowConnect{Model: threads(5, 1000, time.Second)(seed), Above: 20, Delay: 3 * time.Second}
+		model: func(seed uint64) model.Model {
+			return &model.SlowConnect{Model: threads(5, 1000, time.Second)(seed), Above: 20, Delay: 3 * time.Second}
 		}, capacity: 5, goals: goals{goodput: .97, waste: .01, start: 10}},
 	{name: "X3", about: "M1, hangs for a minute; our timeout 30 s",
-		model: func(seed uint64) lab.Model {
-			return lab.NewHang(outage[0], outage[1]-outage[0], threads(5, 20, time.Second)(seed))
+		model: func(seed uint64) model.Model {
+			return model.NewHang(outage[0], outage[1]-outage[0], threads(5, 20, time.Second)(seed))
 		}, capacity: 5, out: outage, timeout: 30 * time.Second,
 		goals: goals{goodput: .97, waste: .01, start: 10, change: 15, dead: 10}},
 	{name: "X4", about: "F1, refusals take 0.1 s, a naive AIMD and a fixed 16 among the four", model: threads(20, 20, time.Second), capacity: 20,
@@ -339,14 +339,14 @@ var cells = []cell{
 			}
 			return nil
 		}},
-	{name: "X6", about: "429 to everything", model: func(uint64) lab.Model { return never{-1} }, capacity: 0},
-	{name: "X6r", about: "429 to everything, Retry-After 1 s", model: func(uint64) lab.Model { return never{1} }, capacity: 0},
+	{name: "X6", about: "429 to everything", model: func(uint64) model.Model { return never{-1} }, capacity: 0},
+	{name: "X6r", about: "429 to everything, Retry-After 1 s", model: func(uint64) model.Model { return never{1} }, capacity: 0},
 	{name: "X7", about: "M3 whose Retry-After lies", capacity: 10,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return &liar{Model: bucket(10, 10, true, nil)(seed), rnd: rand.New(rand.NewPCG(seed, 2))}
 		}},
 	{name: "X8", about: "M1, a random tenth answered 503", capacity: 4.5,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			rnd := rand.New(rand.NewPCG(seed, 3))
 			return newStray(threads(5, 20, time.Second)(seed), refused(503, -1), func(int, time.Duration) bool { return rnd.IntN(10) == 0 })
 		}, goals: goals{goodput: .24, waste: .12},
@@ -374,14 +374,14 @@ var cells = []cell{
 	{name: "R4s", about: "R1, rate 50 given", model: limiter(50, 1, 503, false), capacity: 50, limits: throttle.Limits{Rate: 50},
 		goals: goals{after20: .92, waste: .03}},
 	{name: "R5", about: "R2 before 4 threads x 75 ms, no backlog, 503", capacity: 50,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return both{limiter(50, 6, 503, false)(seed), threads(4, 0, 75*time.Millisecond)(seed)}
 		},
 		goals: goals{after20: .9, waste: .03},
 		// The number in flight binds first and settles one below what the bucket would take.
 		short: goals{after20: .78}},
 	{name: "R5l", about: "R2 before 4 threads x 0.4 s", capacity: 10,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return both{limiter(50, 6, 503, false)(seed), threads(4, 0, 400*time.Millisecond)(seed)}
 		},
 		goals: goals{after20: .95, waste: .03}},
@@ -400,8 +400,8 @@ var cells = []cell{
 		// As R1, a little short.
 		short: goals{after20: .9}},
 	{name: "R9", about: "R2, 0.1 s each", capacity: 50,
-		model: func(uint64) lab.Model {
-			return lab.NewQuota(lab.Quotas{Rate: 50, N: 6, Refusal: 503, Service: service})
+		model: func(uint64) model.Model {
+			return model.NewQuota(model.Quotas{Rate: 50, N: 6, Refusal: 503, Service: service})
 		},
 		goals: goals{after20: .95, waste: .03},
 		// Found as a number in flight, of which one more or less is a fifth.
@@ -436,24 +436,24 @@ var cells = []cell{
 
 	// Refusals of single requests.
 	{name: "T1", about: "1 thread x 9.5 ms, backlog 20; two 429s three requests apart", capacity: 1 / .0095,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return newStray(threads(1, 20, 9500*time.Microsecond)(seed), refused(429, 1), twice(1000))
 		},
 		goals: goals{stray: .9}},
 	{name: "T1r", about: "bucket 98/s, burst 98, Retry-After; the same in mid-run", capacity: 98,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return newStray(bucket(98, 98, true, nil)(seed), refused(429, 1), twice(98*int(horizon/2/time.Second)))
 		},
 		goals: goals{stray: .9}},
 	{name: "H429", about: "4 threads x 0.1 s, backlog 20; one item always 429 with Retry-After 1 s", capacity: 40,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return newStray(threads(4, 20, time.Second/10)(seed), refused(429, 1), hot(5, 6, 7, 8, 9, 10, 11, 12))
 		},
 		goals: goals{goodput: .85, waste: .01},
 		// An upstream alone cannot tell a request that is always refused from a quota that is used up: package retry can.
 		short: goals{goodput: .2, waste: .017}},
 	{name: "H503", about: "the same with 503 and no Retry-After", capacity: 40,
-		model: func(seed uint64) lab.Model {
+		model: func(seed uint64) model.Model {
 			return newStray(threads(4, 20, time.Second/10)(seed), refused(503, -1), hot(0, 1, 3, 7, 15, 31))
 		},
 		goals: goals{goodput: .95, waste: .01}},

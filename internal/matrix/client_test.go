@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/lab/model"
 	"github.com/penstock/penstock/throttle"
 	"golang.org/x/time/rate"
 )
@@ -88,7 +88,7 @@ func (c *client) deliver(ctx context.Context) bool {
 		}
 		c.tally.sent(begin)
 		upload := c.run.upload(bytes, progress(permit, bytes))
-		a, ok := c.run.serve(ctx, lab.Request{Bytes: bytes})
+		a, ok := c.run.serve(ctx, model.Request{Bytes: bytes})
 		now := time.Now()
 		f := feedback(a, ok, now)
 		f.Latency, f.Bytes = now.Sub(begin), bytes
@@ -117,7 +117,7 @@ func progress(p permit, size int64) func(acked int64) {
 
 // feedback reads an answer as throttle.Transport does; ok is false where our own
 // timeout came first.
-func feedback(a lab.Answer, ok bool, now time.Time) (f throttle.Feedback) {
+func feedback(a model.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 	switch {
 	case !ok:
 		f.Outcome = throttle.TimedOut
@@ -206,7 +206,7 @@ func (t *tally) sent(now time.Time) {
 	}
 }
 
-func (t *tally) ended(f throttle.Feedback, a lab.Answer, begin, now time.Time, weight float64) {
+func (t *tally) ended(f throttle.Feedback, a model.Answer, begin, now time.Time, weight float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.inFlight--
@@ -232,7 +232,7 @@ func (t *tally) ended(f throttle.Feedback, a lab.Answer, begin, now time.Time, w
 
 // credit spreads an accepted request evenly over the time that the server worked
 // on it, so that neither the ends of the run nor those of the seconds matter.
-func (t *tally) credit(a lab.Answer, weight float64) {
+func (t *tally) credit(a model.Answer, weight float64) {
 	from, to := a.Began.Sub(t.run.start).Seconds(), a.Ended.Sub(t.run.start).Seconds()
 	if to <= from {
 		to = from + 1e-9

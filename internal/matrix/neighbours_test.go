@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/lab/model"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -61,9 +61,9 @@ func (p naivePermit) Done(f throttle.Feedback) {
 }
 
 // both is a quota before a server.
-type both struct{ quota, server lab.Model }
+type both struct{ quota, server model.Model }
 
-func (b both) Serve(ctx context.Context, r lab.Request) lab.Answer {
+func (b both) Serve(ctx context.Context, r model.Request) model.Answer {
 	if a := b.quota.Serve(ctx, r); a.Status != http.StatusCreated {
 		return a
 	}
@@ -72,8 +72,8 @@ func (b both) Serve(ctx context.Context, r lab.Request) lab.Answer {
 
 // A stray refuses single requests, whatever the server could do.
 type stray struct {
-	lab.Model
-	answer lab.Answer
+	model.Model
+	answer model.Answer
 
 	mu    sync.Mutex                          // protects all below
 	due   func(n int, now time.Duration) bool // whether the nth request, at that time of the run, is one
@@ -82,11 +82,11 @@ type stray struct {
 	last  time.Time // when the last one was refused
 }
 
-func newStray(server lab.Model, answer lab.Answer, due func(n int, now time.Duration) bool) *stray {
+func newStray(server model.Model, answer model.Answer, due func(n int, now time.Duration) bool) *stray {
 	return &stray{Model: server, answer: answer, due: due, start: time.Now()}
 }
 
-func (s *stray) Serve(ctx context.Context, r lab.Request) lab.Answer {
+func (s *stray) Serve(ctx context.Context, r model.Request) model.Answer {
 	if s.refuses(time.Now()) {
 		return s.answer
 	}
@@ -104,8 +104,8 @@ func (s *stray) refuses(now time.Time) bool {
 	return true
 }
 
-func refused(status, retryAfter int) lab.Answer {
-	return lab.Answer{Status: status, RetryAfter: retryAfter}
+func refused(status, retryAfter int) model.Answer {
+	return model.Answer{Status: status, RetryAfter: retryAfter}
 }
 
 // twice are two requests, three apart, after so many.
@@ -129,18 +129,18 @@ func hot(at ...int) func(int, time.Duration) bool {
 // never accepts nothing.
 type never struct{ retryAfter int }
 
-func (n never) Serve(context.Context, lab.Request) lab.Answer {
-	return lab.Answer{Status: 429, RetryAfter: n.retryAfter}
+func (n never) Serve(context.Context, model.Request) model.Answer {
+	return model.Answer{Status: 429, RetryAfter: n.retryAfter}
 }
 
 // A liar refuses as its model does, and says nonsense about when to come back.
 type liar struct {
-	lab.Model
+	model.Model
 	mu  sync.Mutex
 	rnd *rand.Rand
 }
 
-func (l *liar) Serve(ctx context.Context, r lab.Request) lab.Answer {
+func (l *liar) Serve(ctx context.Context, r model.Request) model.Answer {
 	a := l.Model.Serve(ctx, r)
 	if a.Status != 429 {
 		return a

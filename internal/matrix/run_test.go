@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/lab/model"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -27,8 +27,8 @@ type run struct {
 	cell    *cell
 	seed    uint64
 	start   time.Time
-	model   lab.Model
-	link    *lab.Shared // ours; if nil, without limit
+	model   model.Model
+	link    *model.Shared // ours; if nil, without limit
 	taken   atomic.Int64
 	clients []*client
 
@@ -57,7 +57,7 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 		r.start = time.Now()
 		r.model = c.model(seed)
 		if c.link > 0 {
-			r.link = lab.NewShared(c.link/c.fastest(), nil)
+			r.link = model.NewShared(c.link/c.fastest(), nil)
 		}
 		for i, start := range c.starts() {
 			client := &client{run: r, start: start, judged: !c.neighbour(i)}
@@ -186,11 +186,11 @@ func transfer(bytes int64, bandwidth float64) time.Duration {
 
 // serve brings a request to the server and back. It returns false where our
 // timeout came first.
-func (r *run) serve(ctx context.Context, req lab.Request) (lab.Answer, bool) {
+func (r *run) serve(ctx context.Context, req model.Request) (model.Answer, bool) {
 	if r.cell.timeout == 0 {
 		return r.answer(req), true
 	}
-	answer := make(chan lab.Answer, 1)
+	answer := make(chan model.Answer, 1)
 	go func() { answer <- r.answer(req) }() // which does not see that we have gone
 	timer := time.NewTimer(r.cell.timeout)
 	defer timer.Stop()
@@ -198,14 +198,14 @@ func (r *run) serve(ctx context.Context, req lab.Request) (lab.Answer, bool) {
 	case a := <-answer:
 		return a, true
 	case <-timer.C:
-		return lab.Answer{}, false
+		return model.Answer{}, false
 	}
 }
 
 // answer goes the whole round trip before the server sees the request. That makes
 // every arrival an instant of its own, and thus the run the same every time: at
 // one instant, goroutines come in any order.
-func (r *run) answer(req lab.Request) lab.Answer {
+func (r *run) answer(req model.Request) model.Answer {
 	trip := roundTrip
 	if r.cell.jitter > 0 {
 		trip = r.cell.jitter
@@ -226,7 +226,7 @@ func (r *run) travel(trip time.Duration) {
 }
 
 // weight is how many requests of mean work an answer stands for.
-func (r *run) weight(a lab.Answer) float64 {
+func (r *run) weight(a model.Answer) float64 {
 	if r.cell.mean == 0 {
 		return 1
 	}

@@ -1,11 +1,10 @@
-package lab
+package model
 
 import (
 	"context"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -153,59 +152,11 @@ func TestQuotaTells(t *testing.T) {
 	})
 }
 
-// The same over HTTP.
-func TestPresetsOfModels(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "quota", "rate=2&burst=1&service=10ms&headers=on")
-		if a := b.put("/x", "1"); a.status != 201 || a.after != 10*time.Millisecond || a.header.Get("RateLimit") != `"default";r=0;t=1` {
-			t.Errorf("%+v", a)
-		}
-		if a := b.put("/x", "1"); a.status != 429 || a.after != 10*time.Millisecond || a.header.Get("Retry-After") != "1" {
-			t.Errorf("%+v", a)
-		}
-		for _, refusal := range []int{429, 502, 503, 509} {
-			b = newBench(t, "quota", fmt.Sprintf("rate=2&burst=1&service=0s&refusal=%d", refusal))
-			b.run([]step{{0, 201}, {499, refusal}, {500, 201}})
-			b.want("Retry-After", b.put("/x", "1").header.Get("Retry-After"), "1")
-		}
-		b = newBench(t, "quota", "burst=1&retry-after=off")
-		b.put("/x", "1")
-		if a := b.put("/x", "1"); a.status != 201 || a.header.Get("RateLimit") != "" {
-			t.Errorf("after the service: %+v", a)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "cpu", "cores=1&work=1s&timeout=1500ms&limit=2")
-		want := []answer{{status: 504, after: 1500}, {status: 504, after: 1500}, {status: 503, after: 0}}
-		for i, a := range b.many(3) {
-			if a.status != want[i].status || a.after != want[i].after*time.Millisecond {
-				t.Errorf("request %d: %d after %v; want %d after %d ms", i, a.status, a.after, want[i].status, want[i].after)
-			}
-		}
-		b.at(2 * time.Second)
-		if a := b.put("/x", "1"); a.status != 201 || a.after != 3*time.Second {
-			t.Errorf("%d after %v", a.status, a.after)
-		}
-		if s := b.Stats(); s.Accepted != 1 || s.ByStatus[504] != 2 || s.ByStatus[503] != 1 {
-			t.Errorf("%+v", s)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "threads", "k=1&backlog=0&service=1s&refusal=429")
-		if a := b.many(2); a[0].status != 201 || a[1].status != 429 {
-			t.Errorf("%+v", a)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "cpu", "work=1h&timeout=0")
-		go func() {
-			b.at(time.Second)
-			b.Server.Close()
-		}()
-		if a := b.put("/x", ""); a.err == nil || a.after != time.Second {
-			t.Errorf("%d after %v; want no answer after 1s", a.status, a.after)
-		}
-	})
+func TestThreads(t *testing.T) {
+	// Two at work, three wait, two are refused at once; in order.
+	serve(t, func() Model { return NewThreads(Threads{Workers: 2, Backlog: 3, Service: 100 * time.Millisecond}) },
+		call{0, 201, 100}, call{0, 201, 100}, call{0, 201, 200}, call{0, 201, 200}, call{0, 201, 300},
+		call{0, 503, 0}, call{0, 503, 0}, call{1000, 201, 1100})
 }
 
 func TestOutage(t *testing.T) {
@@ -252,19 +203,5 @@ func TestWork(t *testing.T) {
 	}
 	if mean := sum / n; math.Abs(mean-1) > 0.05 {
 		t.Errorf("mean %.3f s, want 1", mean)
-	}
-}
-
-func TestModelParams(t *testing.T) {
-	for _, tt := range []struct{ preset, params, want string }{
-		{"cpu", "cores=0", `lab: cpu: bad cores="0": want a whole number of at least 1`},
-		{"cpu", "sigma=-1", `lab: cpu: bad sigma="-1": want a number, 0 or more, such as 1.5`},
-		{"quota", "rate=0", `lab: quota: bad rate="0": want a number above 0, such as 10 or 0.5`},
-		{"threads", "refusal=500", `lab: threads: bad refusal="500": want 503 or 429`},
-	} {
-		name, value, _ := strings.Cut(tt.params, "=")
-		if _, err := New(tt.preset, map[string][]string{name: {value}}); err == nil || err.Error() != tt.want {
-			t.Errorf("%s %s: got error\n%v, want\n%s", tt.preset, tt.params, err, tt.want)
-		}
 	}
 }

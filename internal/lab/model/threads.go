@@ -1,43 +1,10 @@
-package lab
+package model
 
 import (
 	"context"
 	"net/http"
 	"time"
 )
-
-var threadsPreset = preset{Preset{
-	Name:    "threads",
-	Summary: "k workers with a queue before them; 503 when the queue is full",
-	Params: []Param{
-		{"k", "5", "requests worked on at once"},
-		{"service", "100ms", "the work on a request, once its body is read"},
-		{"sigma", "0", "spread of the work: it is log-normal, with service as its mean"},
-		{"seed", "1", "of the random work"},
-		{"backlog", "20", "requests that may wait"},
-		{"refusal", "503", "status when the queue is full: 503 or 429"},
-	},
-}, func(v *values) rule {
-	return modelled{NewThreads(Threads{
-		Workers: v.count("k", 1),
-		Backlog: v.count("backlog", 0),
-		Service: v.duration("service", 0),
-		Sigma:   v.number("sigma"),
-		Seed:    uint64(v.count("seed", 0)),
-		Refusal: v.status("refusal", 503, 429),
-	})}
-}}
-
-var connsPreset = preset{Preset{
-	Name:    "conns",
-	Summary: "n requests at once, else 503",
-	Params: []Param{
-		{"n", "4", "requests at once"},
-		{"service", "100ms", "the work on a request, once its body is read"},
-	},
-}, func(v *values) rule {
-	return modelled{NewThreads(Threads{Workers: v.count("n", 1), Service: v.duration("service", 0)})}
-}}
 
 // Threads describes workers with a queue, first come first served.
 type Threads struct {

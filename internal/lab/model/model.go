@@ -1,4 +1,7 @@
-package lab
+// Package model has servers without HTTP: how the machinery of a server (cores, threads, quotas,
+// outages) decides what becomes of a request, and how long that takes. On fake time a night takes
+// seconds. The package lab serves them over HTTP; tests of the pace call them as they are.
+package model
 
 import (
 	"context"
@@ -12,7 +15,7 @@ import (
 // A Model decides, as the machinery of a server would, what becomes of a request
 // and how long that takes. It needs nothing but timers and channels: the same
 // model answers on fake time, where a night takes seconds, and behind a
-// [Server]. It is safe for concurrent use.
+// server of the package lab. It is safe for concurrent use.
 type Model interface {
 	// Serve blocks until the answer is there. A client that gives up changes
 	// nothing for the server, so ctx is not the client's: it ends when the server
@@ -143,31 +146,4 @@ func (w *work) draw() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Duration(float64(w.mean) * math.Exp(w.sigma*w.rnd.NormFloat64()-w.sigma*w.sigma/2))
-}
-
-// modelled is the rule of a preset that is a model.
-type modelled struct{ Model }
-
-func (m modelled) serve(x *exchange) {
-	a := m.Serve(x.life, Request{
-		Bytes: x.r.ContentLength,
-		At:    x.at,
-		Read:  func() bool { x.read(nil); return x.admit() },
-	})
-	if a.Quota != nil {
-		a.Quota.tell(x.w.Header())
-	}
-	switch {
-	case x.life.Err() != nil:
-		x.breakOff()
-	case x.verdict != 0:
-		x.answer()
-	case a.Status == http.StatusCreated:
-		x.store()
-		x.answer()
-	case a.Status == 0:
-		x.reset()
-	default:
-		x.refuse(a.Status, a.RetryAfter)
-	}
 }

@@ -1,4 +1,4 @@
-package lab
+package model
 
 import (
 	"container/heap"
@@ -8,33 +8,6 @@ import (
 	"sync"
 	"time"
 )
-
-var cpuPreset = preset{Preset{
-	Name:    "cpu",
-	Summary: "cores that all requests share, behind a gateway that answers 504 while the work runs on",
-	Params: []Param{
-		{"cores", "4", "of the machine"},
-		{"work", "2s", "of one core, for a request"},
-		{"sigma", "0", "spread of the work: it is log-normal, with work as its mean"},
-		{"seed", "1", "of the random work"},
-		{"timeout", "29s", "of the gateway; 0: none"},
-		{"limit", "0", "requests worked on at once, else 503; 0: no limit"},
-		{"tenant", "0s", "somebody else takes half of the cores in every other such span; 0: never"},
-	},
-}, func(v *values) rule {
-	c := CPU{
-		Cores:   float64(v.count("cores", 1)),
-		Work:    v.duration("work", 0),
-		Sigma:   v.number("sigma"),
-		Seed:    uint64(v.count("seed", 0)),
-		Timeout: v.duration("timeout", 0),
-		Limit:   v.count("limit", 0),
-	}
-	if span := v.duration("tenant", 0); span > 0 {
-		c.Factor = Alternate(span, 0.5)
-	}
-	return modelled{NewCPU(c)}
-}}
 
 // CPU describes a server whose requests share its cores: of n requests each
 // gets a core, or its share of the cores where n is more. Before it stands a

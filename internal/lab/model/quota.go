@@ -1,36 +1,12 @@
-package lab
+package model
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
-
-var quotaPreset = preset{Preset{
-	Name:    "quota",
-	Summary: "a token bucket, else a refusal",
-	Params: []Param{
-		{"rate", "10", "tokens a second"},
-		{"burst", "10", "tokens that the bucket holds"},
-		{"service", "100ms", "from the arrival of an accepted request to its answer"},
-		{"refusal", "429", "status of a request beyond that: 429, 503, 502 or 509"},
-		{"retry-after", "true", "a refusal says when there is a token again"},
-		{"headers", "false", "tell the quota with every answer: RateLimit, RateLimit-Policy, X-RateLimit-*, all in seconds from now"},
-	},
-}, func(v *values) rule {
-	return modelled{NewQuota(Quotas{
-		Rate:       v.positive("rate"),
-		N:          v.count("burst", 1),
-		Service:    v.duration("service", 0),
-		Refusal:    v.status("refusal", 429, 503, 502, 509),
-		RetryAfter: v.flag("retry-after"),
-		Headers:    v.flag("headers"),
-	})}
-}}
 
 // Quotas describes a server that accepts so many requests in a time and refuses
 // the rest.
@@ -74,6 +50,9 @@ type quota interface {
 	take(t time.Time) (ok bool, left int, reset time.Duration)
 }
 
+// seconds is the least whole number of seconds that is not shorter than d, as Retry-After has it.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
 // limited accepts what a quota allows.
 type limited struct {
 	quota      quota
@@ -102,16 +81,6 @@ func (l *limited) Serve(ctx context.Context, r Request) Answer {
 		a.Quota = &Quota{Limit: l.n, Remaining: left, Window: l.window, Reset: reset}
 	}
 	return a
-}
-
-func (q *Quota) tell(h http.Header) {
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, q.Limit, seconds(q.Window)))
-	h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, q.Remaining, seconds(q.Reset)))
-	h.Set("X-RateLimit-Limit", strconv.Itoa(q.Limit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(q.Remaining))
-	// Not a Unix time as some servers send it: in tests on fake time, which
-	// begins in the year 2000, that is not told from a delay.
-	h.Set("X-RateLimit-Reset", strconv.Itoa(seconds(q.Reset)))
 }
 
 // tokenBucket begins full.
