@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/net/nettest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,12 +42,6 @@ func connect(t *testing.T) (client, server *Conn) {
 	return c.(*Conn), s.(*Conn)
 }
 
-// both runs a test on fake time and on real time.
-func both(t *testing.T, f func(t *testing.T)) {
-	t.Run("fake", func(t *testing.T) { synctest.Test(t, f) })
-	t.Run("real", f)
-}
-
 func wantErr(t *testing.T, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
@@ -64,36 +58,21 @@ func wantTimeout(t *testing.T, what string, err error) {
 	}
 }
 
-func TestCopyBothWays(t *testing.T) {
-	both(t, func(t *testing.T) {
-		client, server := connect(t)
-		data := make([]byte, 5*bufferSize+17)
-		rnd := rand.NewChaCha8([32]byte{1})
-		rnd.Read(data)
-
-		var wg sync.WaitGroup
-		wg.Go(func() { io.Copy(server, server); server.CloseWrite() })
-		wg.Go(func() {
-			for rest := data; len(rest) > 0; {
-				n, err := client.Write(rest[:min(len(rest), 10_000)])
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				rest = rest[n:]
-			}
-			client.CloseWrite()
-		})
-		got, err := io.ReadAll(client)
-		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("read %d bytes, error %v; want the %d bytes written", len(got), err, len(data))
+// It is a connection as others are: what is written comes, deadlines of the past, the present and the
+// future end what blocks, and all methods may be called at once.
+func TestConn(t *testing.T) {
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		l := Listen()
+		if c1, err = l.DialContext(t.Context(), "tcp", "anywhere:80"); err != nil {
+			return nil, nil, nil, err
 		}
-		wg.Wait()
+		c2, err = l.Accept()
+		return c1, c2, func() { c1.Close(); c2.Close(); l.Close() }, err
 	})
 }
 
 func TestWritesDoNotMix(t *testing.T) {
-	both(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client, server := connect(t)
 		const size = bufferSize + 1
 		var wg sync.WaitGroup
@@ -132,27 +111,11 @@ func TestBackPressure(t *testing.T) {
 
 func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := connect(t)
+		client, _ := connect(t)
 		start := time.Now()
 		buf := make([]byte, 8)
 
-		client.SetReadDeadline(start.Add(time.Second))
-		_, err := client.Read(buf)
-		wantTimeout(t, "read", err)
-		if d := time.Since(start); d != time.Second {
-			t.Errorf("read timed out after %v, want 1s", d)
-		}
-
-		// A deadline in the past fails at once, even with bytes there to read.
-		server.Write([]byte("x"))
-		_, err = client.Read(buf)
-		wantTimeout(t, "read after the deadline", err)
-		client.SetReadDeadline(time.Time{})
-		if n, err := client.Read(buf); n != 1 || err != nil {
-			t.Errorf("read without a deadline: %d, %v", n, err)
-		}
-
-		// A full buffer times out too, and says how much went before.
+		// A full buffer times out, and says how much went before.
 		client.SetWriteDeadline(start.Add(3 * time.Second))
 		n, err := client.Write(make([]byte, bufferSize+1))
 		wantTimeout(t, "write", err)
@@ -177,7 +140,7 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	both(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client, server := connect(t)
 		client.Write([]byte("bye"))
 		client.Close()
@@ -198,7 +161,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestHalfClose(t *testing.T) {
-	both(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client, server := connect(t)
 		client.Write([]byte("question"))
 		client.CloseWrite()
@@ -215,7 +178,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	both(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client, server := connect(t)
 		server.Write([]byte("lost"))
 		server.CloseWrite()
@@ -274,33 +237,8 @@ func TestWokenByTheEnd(t *testing.T) {
 	}
 }
 
-// All methods at once, for the race detector.
-func TestConcurrentMethods(t *testing.T) {
-	client, server := connect(t)
-	var wg sync.WaitGroup
-	for range 4 {
-		for _, c := range []*Conn{client, server} {
-			wg.Go(func() {
-				for range 200 {
-					c.SetWriteDeadline(time.Now().Add(time.Millisecond))
-					c.Write(make([]byte, 1000))
-				}
-			})
-			wg.Go(func() {
-				for range 200 {
-					c.SetReadDeadline(time.Now().Add(time.Millisecond))
-					c.Read(make([]byte, 1000))
-					c.LocalAddr()
-					c.RemoteAddr()
-				}
-			})
-		}
-	}
-	wg.Wait()
-}
-
 func TestDialRefused(t *testing.T) {
-	both(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		l := Listen()
 		waiting, err := l.DialContext(ctx, "", "")
