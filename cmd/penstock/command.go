@@ -115,7 +115,9 @@ func (c command) goingOn(byResults bool, left ...string) command {
 	var states []string
 	for _, w := range c.words {
 		if w.name == "only" {
-			states, _ = readList(states, w.value)
+			for state := range strings.SplitSeq(w.value, ",") {
+				states = append(states, strings.TrimSpace(state))
+			}
 		}
 	}
 	given := len(states)

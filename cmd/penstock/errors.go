@@ -122,12 +122,15 @@ func flagError(cmd *cobra.Command, err error) error {
 	)
 	switch {
 	case errors.As(err, &invalid):
-		why := errors.Unwrap(invalid)
+		why, name := errors.Unwrap(invalid), "--"+invalid.GetFlag().Name
+		if own := valueError(""); errors.As(why, &own) {
+			return usageError(errors.New(name + own.Error()))
+		}
 		var number *strconv.NumError
 		if errors.As(why, &number) { // of a flag that is true or false
 			why = errors.New("want true or false")
 		}
-		return usageError(fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, quotedIfBlank(invalid.GetValue()), why))
+		return usageError(fmt.Errorf("%s %s: %w", name, quotedIfBlank(invalid.GetValue()), why))
 	case errors.As(err, &lacking):
 		return usageError(fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName())))
 	case !errors.As(err, &absent):

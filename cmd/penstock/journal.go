@@ -320,7 +320,7 @@ func (s shown) json() any {
 }
 
 func journalExport() *cobra.Command {
-	var only []string
+	var only []item.Fate
 	cmd := &cobra.Command{
 		Use:   "export NAME|FILE",
 		Short: "Write a journal's items as lines of JSON, as --results does",
@@ -334,17 +334,13 @@ flight when its run was cut off is unknown.
 		Args:              oneJournal,
 		ValidArgsFunction: completeJournals,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			states, err := selected(only, "delivered, failed, unknown or deferred", item.Skipped)
-			if err != nil {
-				return usageError(err)
-			}
 			r, err := openJournal(args[0])
 			if err != nil {
 				return err
 			}
 			defer r.Close()
 			ctx, out := cmd.Context(), results.NewWriter(cmd.OutOrStdout())
-			for it, err := range r.Items(states...) {
+			for it, err := range r.Items(only...) {
 				if err == nil {
 					err = out.Room(ctx)
 				}
@@ -358,26 +354,12 @@ flight when its run was cut off is unknown.
 			return written(out.Close(ctx))
 		},
 	}
-	cmd.Flags().StringSliceVar(&only, "only", nil, "only items of these `STATES`: delivered, failed, unknown, deferred")
-	complete(cmd, "only", "delivered", "failed", "unknown", "deferred", "failed,unknown")
+	cmd.Flags().Var(fates(&only, item.Delivered, item.Failed, item.Unknown, item.Deferred), "only", "only items in these; several with commas")
+	spellWords(cmd)
 	return cmd
 }
 
 var journalStates = []item.Fate{item.Delivered, item.Failed, item.Unknown, item.Deferred, item.InFlight}
-
-// selected returns the fates that are selected by these names, but not that one.
-func selected(names []string, use string, but item.Fate) (fates []item.Fate, err error) {
-	for _, name := range names {
-		of := item.Select(strings.TrimSpace(name))
-		if of == nil || of[0] == but {
-			return nil, fmt.Errorf("--only %q: use %s", name, use)
-		}
-		if !slices.Contains(fates, of[0]) {
-			fates = append(fates, of...)
-		}
-	}
-	return fates, nil
-}
 
 // line is an item as in the results of a run.
 func line(it journal.Item) results.Result {
@@ -533,8 +515,9 @@ func unmatched(name string, patterns []*pattern) error {
 }
 
 func journalPrune() *cobra.Command {
-	age, dryRun := 90*24*time.Hour, false
-	older := &value[time.Duration]{&age, "D", readDuration, "90d"}
+	var age time.Duration
+	var dryRun bool
+	older := duration(&age).or("90d")
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Remove journals that were not used for long",

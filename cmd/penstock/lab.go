@@ -94,8 +94,7 @@ func presetFlags(p lab.Preset) *pflag.FlagSet {
 	flags := pflag.NewFlagSet(p.Name, pflag.ContinueOnError)
 	flags.SortFlags = false
 	for _, param := range p.Params {
-		text := &value[string]{to: new(string), kind: param.Default, read: func(_, s string) (string, error) { return s, nil }}
-		flags.Var(text, param.Name, param.Help)
+		flags.Var(text(new(string), param.Default), param.Name, param.Help)
 	}
 	return flags
 }

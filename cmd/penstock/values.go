@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,21 +14,33 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // A value is a flag's value that is read by a function of its own.
 type value[T any] struct {
-	to   *T
-	kind string
-	read func(T, string) (T, error) // gets what was read before, for flags given several times
-	text string
+	to    *T
+	kind  string                              // what the help calls it
+	read  func(before T, s string) (T, error) // before was read where the flag is given several times
+	words []string                            // if any, the value is one of these, or several with commas
+	text  string
 }
 
-func (v *value[T]) String() string { return v.text }
-func (v *value[T]) Type() string   { return v.kind }
+func newValue[T any](to *T, kind string, read func(T, string) (T, error)) *value[T] {
+	return &value[T]{to: to, kind: kind, read: read}
+}
+
+func (v *value[T]) String() string  { return v.text }
+func (v *value[T]) Type() string    { return v.kind }
+func (v *value[T]) known() []string { return v.words }
 
 func (v *value[T]) Set(s string) error {
+	if s == "" { // as a variable without a value leaves it: the run would go on without its token
+		return valueError(" is empty: give a value, or leave it out")
+	}
 	to, err := v.read(*v.to, s)
 	if err != nil {
 		return err
@@ -34,33 +49,124 @@ func (v *value[T]) Set(s string) error {
 	return nil
 }
 
-// readList reads words with commas between them, and perhaps blanks. The flag may be given several times.
-func readList(before []string, s string) ([]string, error) {
-	for word := range strings.SplitSeq(s, ",") {
-		before = append(before, strings.TrimSpace(word))
+// or returns the value with a default.
+func (v *value[T]) or(text string) *value[T] {
+	if err := v.Set(text); err != nil {
+		panic(err)
 	}
-	return before, nil
+	return v
 }
 
-// readName refuses nothing, which a variable without a value leaves.
-func readName(_, s string) (string, error) {
-	if s == "" {
-		return "", errors.New("it is empty")
+// A valueError is what is wrong with a flag's value, in words that follow the flag's name.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
+
+// text is a value that is taken as it is.
+func text(to *string, kind string) *value[string] {
+	return newValue(to, kind, func(_, s string) (string, error) { return s, nil })
+}
+
+func duration(to *time.Duration) *value[time.Duration] { return newValue(to, "D", readDuration) }
+
+// oneOf is a value that is one of these words.
+func oneOf(to *string, kind string, words ...string) *value[string] {
+	v := newValue(to, kind, func(_, s string) (string, error) {
+		return s, checkWord(s, words)
+	})
+	v.words = words
+	return v
+}
+
+// fates is a value that is one or several of these, with commas between them and perhaps blanks. The
+// flag may be given several times.
+func fates(to *[]item.Fate, known ...item.Fate) *value[[]item.Fate] {
+	var words []string
+	for _, fate := range known {
+		words = append(words, fate.String())
 	}
-	return s, nil
+	v := newValue(to, "STATES", func(before []item.Fate, s string) ([]item.Fate, error) {
+		for name := range strings.SplitSeq(s, ",") {
+			name = strings.TrimSpace(name)
+			if err := checkWord(name, words); err != nil {
+				return nil, err
+			}
+			if chosen := item.Select(name); !slices.Contains(before, chosen[0]) {
+				before = append(before, chosen...)
+			}
+		}
+		return before, nil
+	})
+	v.words = words
+	return v
+}
+
+func checkWord(s string, words []string) error {
+	if !slices.Contains(words, s) {
+		return valueError(fmt.Sprintf(" %q: use %s", s, alternatives(words)))
+	}
+	return nil
+}
+
+// alternatives writes words with commas, and "or" before the last.
+func alternatives(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // readForm reads the name of a form's one field. Other tools take a form's other fields by the same flag.
 func readForm(before, s string) (string, error) {
 	switch {
-	case s == "":
-		return "", errors.New("it is empty: give the name of the field that holds the file")
 	case strings.Contains(s, "="):
 		return "", errors.New("want the name of the field that holds the file; other fields of a form are not supported yet")
 	case before != "":
 		return "", fmt.Errorf("it is given twice, and before as %q: a form has one field, which holds the file", before)
 	}
 	return s, source.CheckNoVariable(s)
+}
+
+func readMethod(_, s string) (string, error) {
+	if err := nethttp.CheckMethod(strings.ToUpper(s)); err != nil {
+		return "", valueError(": " + err.Error())
+	}
+	return s, nil
+}
+
+func readContentType(_, s string) (string, error) {
+	if err := cmp.Or(source.CheckHeader("Content-Type", s), source.CheckNoVariable(s)); err != nil {
+		return "", valueError(": " + status.Plain(err))
+	}
+	return s, nil
+}
+
+// readProxy reads a proxy's URL. An error does not show it, for it may have a password.
+func readProxy(_ *url.URL, s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return nil, valueError(": want a URL such as http://proxy.example.com:3128")
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return u, nil
+	}
+	// net/http would take it for an HTTP proxy.
+	return nil, valueError(fmt.Sprintf(" %s://…: want http, https, socks5 or socks5h", u.Scheme))
+}
+
+// readTime reads an instant, or "now".
+func readTime(_ time.Time, s string) (time.Time, error) {
+	if s == "now" {
+		return time.Now(), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t, err = time.ParseInLocation(time.DateOnly, s, time.Local)
+	}
+	if err != nil {
+		return t, errors.New("want an instant such as 2006-01-02 or 2006-01-02T15:04:05Z, or nothing: " +
+			"all that was delivered before now")
+	}
+	return t, nil
 }
 
 // perTime are the units of time that a pace may be given in.

@@ -60,7 +60,7 @@ func FuzzLimits(f *testing.F) {
 		}
 		// A flag is what was read last, and says so.
 		var pace rate.Limit
-		v := &value[rate.Limit]{&pace, "R", readPace, ""}
+		v := newValue(&pace, "R", readPace)
 		if v.Set(s) == nil {
 			if now := pace; v.String() != s || v.Set(v.String()) != nil || pace != now {
 				t.Errorf("the flag %q says %q and is %v, then %v", s, v, now, pace)

@@ -35,8 +35,8 @@ var statuses = []struct {
 	{Items, "finished, but not every item is known to be delivered",
 		"finished, but some items failed, or it is not known whether they arrived"},
 	{Refused, "refused: the server accepts nothing of what it is sent",
-		"refused: ten files in a row by 401, 402, 407 or 507, or twenty alike by another\n" +
-			"3xx, 4xx, 501 or 505 to 511; the rest is kept for the next run"},
+		"refused: ten files in a row by 401, 402, 407 or 507, or twenty alike by\n" +
+			"another 3xx, 4xx, 501 or 505 to 511; the rest is kept for the next run"},
 	{Unavailable, "the server was unavailable or throttled beyond what was allowed; trying later may work",
 		"the server is unavailable or asked us to wait; later may work"},
 	{Local, "a local fault, such as a full disk", "a local fault, such as a full disk or a damaged journal"},

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/send"
 )
 
 // maxLeftOut bounds the memory for the names of what is left out.
@@ -34,20 +34,18 @@ func (l *leftOut) lines() (lines []string) {
 }
 
 // remarks are about what the user has probably not meant.
-func (f *sendFlags) remarks(paths []string, o send.Options, hints bool) (remarks []string) {
+func (f *sendFlags) remarks(hints bool) (remarks []string) {
+	o := f.run
 	remarks = append(remarks, o.Found.Warnings...)
 	if o.Found.Items == 0 && !o.Found.Partial {
-		where := strings.Join(paths, ", ")
-		if f.manifest != "" {
-			where = f.manifest
-		}
+		where := cmp.Or(f.source.Manifest, strings.Join(f.source.Paths, ", "))
 		text := "0 files in " + where
 		if left := o.Found.LeftOut.String(); left != "" {
 			text += fmt.Sprintf("; left out: %s (%s)", left, o.Found.LeftOut.Advice())
 		}
 		remarks = append(remarks, text)
 	}
-	nameless := f.manifest == "" && f.form == "" && !strings.Contains(f.to, "{") && !isLab(f.to)
+	nameless := f.source.Manifest == "" && o.Form == "" && !strings.Contains(f.to, "{") && !isLab(f.to)
 	if hints && nameless && (o.Found.Items > 1 || o.Found.Partial) {
 		remarks = append(remarks, "no request says which file it holds: if the server needs to know, put {name} into the URL or use --form")
 	}

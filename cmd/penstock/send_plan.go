@@ -18,12 +18,12 @@ import (
 const fewLines = 10
 
 // plan says what a run would do.
-func (f *sendFlags) plan(w io.Writer, o send.Options, out leftOut) error {
-	most := fewLines
+func (f *sendFlags) plan(w io.Writer, path string, out leftOut) error {
+	o, most := f.run, fewLines
 	if f.verbose {
 		most = math.MaxInt
 	}
-	left, err := f.left(o, most)
+	left, err := planned(o, path, most)
 	if err != nil {
 		return localError(err)
 	}
@@ -80,12 +80,12 @@ func list(w io.Writer, lines []string, n int64) {
 	}
 }
 
-// left is what is to be sent, by the journal if there is one.
-func (f *sendFlags) left(o send.Options, most int) (left send.Left, err error) {
-	if f.path == "" {
+// planned is what is to be sent, by the journal at path if there is one.
+func planned(o send.Options, path string, most int) (left send.Left, err error) {
+	if path == "" {
 		return o.Plan(nil, false, most)
 	}
-	r, err := journal.OpenReader(f.path)
+	r, err := journal.OpenReader(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return o.Plan(nil, true, most)
 	}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/penstock/penstock/internal/exit"
+)
+
+// helpWidth is the usual width of a terminal. Examples and tables are written for it.
+const helpWidth = 80
+
+// brief are the flags that the short help shows: those that everybody needs.
+var brief = []string{
+	"to", "form", "header", "bearer-file", "manifest", "rps", "concurrency", "bandwidth", "idempotent",
+	"only", "results", "dry-run",
+}
+
+// moreExamples are in the long help only.
+const moreExamples = `
+  penstock send --rps 3000/min --bearer-file token --to "https://h/{path}" data/
+  penstock send --manifest items.ndjson --to "https://h/v1/{customer}/{name}"
+  penstock send --concurrency 4 --bandwidth 10MiB/s --to "https://h/{name}" in/
+  penstock send --rps 20 --to lab:strict data/    (see penstock lab list)`
+
+const units = `  D  a duration: 500ms, 30s, 5m, 2h, 1h30m, 2d
+  R  requests a second: 4, 0.5; or by min, h, d: 3000/min, 10/h
+  B  bytes a second: 500kB/s, 10MB/s, 10MiB/s
+`
+
+// sendHelp is short where --help asks for it, and long for penstock help send.
+func sendHelp(cmd *cobra.Command, groups []group) {
+	w := cmd.OutOrStdout()
+	if help := cmd.Flags().Lookup("help"); help != nil && help.Changed {
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		flags.SortFlags = false
+		for _, name := range brief {
+			f := *cmd.Flags().Lookup(name)
+			f.Usage, _, _ = strings.Cut(f.Usage, "; ")
+			flags.AddFlag(&f)
+		}
+		fmt.Fprintf(w, "Usage: %s\n\n%s\nExamples:\n%s\n\n%s\n", cmd.UseLine(), usages(flags, helpWidth), cmd.Example,
+			"All flags, the variables of URLs, units and exit statuses: penstock help send")
+		return
+	}
+	width := helpWidth
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			width = min(max(columns, 40), helpWidth)
+		}
+	}
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n\nExamples:\n%s%s\n", cmd.Long, cmd.UseLine(), cmd.Example, moreExamples)
+	for _, g := range groups {
+		fmt.Fprintf(w, "\n%s:\n%s", g.title, usages(g.flags, width))
+	}
+	fmt.Fprintf(w, "\nUnits:\n%s\nExit status:\n%s", units, exit.Help())
+}
+
+// usages describes flags. One whose value may be left out is shown as it has to be given.
+func usages(flags *pflag.FlagSet, width int) string {
+	shown := pflag.NewFlagSet("", pflag.ContinueOnError)
+	shown.SortFlags = false
+	flags.VisitAll(func(given *pflag.Flag) {
+		f := *given
+		if kind := f.Value.Type(); f.NoOptDefVal != "" && kind != "bool" {
+			f.Name, f.NoOptDefVal, f.Value = fmt.Sprintf("%s[=%s]", f.Name, kind), "", text(new(string), "")
+		}
+		shown.AddFlag(&f)
+	})
+	return shown.FlagUsagesWrapped(width)
+}

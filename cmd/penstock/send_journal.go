@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/status"
+)
+
+// openJournal opens the run's journal, unless it is a dry run, and returns its path, which is empty if
+// there is none.
+func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path string, err error) {
+	o := &f.run
+	if path, err = f.journalPath(); err != nil {
+		return "", err
+	}
+	if only := f.source.Only; only != nil && !o.Source.FromResults() {
+		if path == "" {
+			return "", usageError(errors.New("--only goes by the journal, and there is none: " +
+				"give --job, or the results of the run with --from"))
+		}
+		if slices.Contains(only, item.Skipped) {
+			return "", usageError(errors.New("--only skipped goes by results: the journal has those as delivered; " +
+				"give the results with --from"))
+		}
+		o.Only = only
+		if err := f.known(path); err != nil {
+			return "", err
+		}
+	}
+	f.command = f.command.again(o.Again)
+	if path == "" || f.dryRun {
+		return path, nil
+	}
+	options := journal.Options{
+		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: f.command.String(),
+		ByResults: o.Source.FromResults(), Version: version(), Started: time.Now(),
+		Warn: func(text string) { o.Remarks = append(o.Remarks, text) },
+	}
+	o.Journal, err = journal.Open(ctx, options)
+	var busy *journal.InUseError
+	if errors.As(err, &busy) {
+		switch f.ifRunning {
+		case "skip":
+			return "", &exit.Error{Status: exit.Delivered, Err: fmt.Errorf("nothing is sent: %w", err)}
+		case "fail":
+			return "", &exit.Error{Status: exit.InUse, Err: fmt.Errorf("%w; --if-running wait or skip says what to do then", err)}
+		}
+		if !f.quiet {
+			fmt.Fprintln(stderr, "penstock: waiting:", status.Plain(err))
+		}
+		options.Wait = true
+		o.Journal, err = journal.Open(ctx, options)
+	}
+	var signal *exit.Signal
+	switch {
+	case errors.As(context.Cause(ctx), &signal):
+		if err == nil {
+			_ = o.Journal.Discard() // there is another error to report
+		}
+		return "", &exit.Error{Status: signal.Status(), Err: signal}
+	case err != nil:
+		return "", localError(err)
+	}
+	if why := journal.Transient(filepath.Dir(path)); why != "" {
+		o.Remarks = append(o.Remarks, why)
+	}
+	return path, nil
+}
+
+// journalPath is empty if there is no journal.
+func (f *sendFlags) journalPath() (string, error) {
+	to := f.to
+	if to == "" {
+		to = f.source.Manifest
+		if abs, err := filepath.Abs(to); err == nil {
+			to = abs
+		}
+	}
+	switch {
+	case f.noJournal:
+		return "", nil
+	case f.journal != "":
+		return f.journal, nil
+	case isLab(to) && f.job == "":
+		return "", nil // the server ends with the run, and so does what it has
+	}
+	dir, err := journal.Dir()
+	if err != nil {
+		return "", localError(err)
+	}
+	name, err := journal.FileName(f.job, send.JournalTarget(to), f.run.Source.Method())
+	if err != nil {
+		return "", usageError(fmt.Errorf("--job: %w", err))
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// known returns an error if --only goes by a journal that is not there.
+func (f *sendFlags) known(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever is wrong, opening it finds out
+	}
+	check := "--to, --method and PENSTOCK_STATE"
+	switch {
+	case f.journal != "":
+		check = "--journal"
+	case f.job != "":
+		check = "--job and PENSTOCK_STATE"
+	}
+	var states []string
+	for _, fate := range f.source.Only {
+		if fate != item.InFlight { // it comes with what is unknown
+			states = append(states, fate.String())
+		}
+	}
+	return usageError(fmt.Errorf("--only: the journal %s is new, so nothing is known as %s: check %s",
+		path, strings.Join(states, " or "), check))
+}
