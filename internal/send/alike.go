@@ -1,7 +1,6 @@
 package send
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -10,9 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
@@ -77,25 +74,9 @@ func (r *run) countRefusal(j *job, code int) {
 	}
 	s := j.server
 	row := s.Refuse(filepath.Dir(j.item.Path), code)
-	r.mu.Lock()
-	letAll, several := r.order.letAll, r.order.several
-	r.mu.Unlock()
-	enough := row.Enough
-	switch {
-	case !row.Many:
-	case letAll, row.Spread && r.servers.Several(): // of several servers none waits for another one
-		enough = s.RefusesAll(!several)
-	default:
-		r.doubting.Store(true)
+	if r.queue.Refused(s, row) {
+		r.Refuse(s)
 	}
-	if enough {
-		r.refuseAll(s)
-	}
-}
-
-// refuseAll closes a server that refuses everything alike.
-func (r *run) refuseAll(s *upstream.Server) {
-	r.shut(s, exit.Refused, status.RefusesAll(s.Row()))
 }
 
 // refusedNotes returns what to do about refusals that are not about a file, however few there were. A proxy's refusal is
@@ -116,52 +97,4 @@ func (r *run) refusedNotes() (notes []string) {
 		}
 	}
 	return notes
-}
-
-// doubted reports whether the item's server may refuse all, and whether the item is among those that it would refuse.
-func (r *run) doubted(it source.Item) (server, item bool) {
-	if !r.doubting.Load() {
-		return false, false
-	}
-	r.mu.Lock()
-	letAll := r.order.letAll
-	r.mu.Unlock()
-	if s := r.servers.Known(nethttp.OriginOf(it.URL)); s != nil && !letAll {
-		return s.MayRefuse(filepath.Dir(it.Path))
-	}
-	return false, false
-}
-
-// tryNewest waits for what is in flight, tries the newest file that is left of a server that may refuse all, and closes the
-// server if it refuses that, too: what is new is not held up by many files that are refused each time and sort before it. If
-// alone, there are no other directories. From then on nothing is put aside. In runs with several servers nothing is waited for:
-// that would hold up the others.
-func (r *run) tryNewest(ctx context.Context, alone bool) {
-	servers := r.servers.All()
-	several := len(servers) > 1
-	if !several && r.pool.Wait(ctx) != nil {
-		return
-	}
-	r.sortAside()
-	r.letAll(true)
-	refusals := func(s *upstream.Server) (n int, all bool) { return s.Row().Items, s.RefusesAll(alone) }
-	for _, s := range servers {
-		before, all := refusals(s)
-		for !several && all { // until one of them is accepted or refused
-			j := r.newestAside()
-			if j == nil {
-				break
-			}
-			if r.pool.Submit(ctx, j) != nil || r.pool.Wait(ctx) != nil {
-				return
-			}
-			var row int
-			if row, all = refusals(s); row != before {
-				break
-			}
-		}
-		if all {
-			r.refuseAll(s)
-		}
-	}
 }

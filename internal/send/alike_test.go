@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/order"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -557,7 +558,7 @@ func TestRefusedOfEndlessStdin(t *testing.T) {
 			begin := time.Now()
 			s := w.run()
 			// Twenty take two seconds.
-			if took := time.Since(begin); s.ExitStatus != exit.Refused || n.Load() != 21 || took < 2*time.Second+maxListing || took > 3*time.Second+maxListing {
+			if took := time.Since(begin); s.ExitStatus != exit.Refused || n.Load() != 21 || took < 2*time.Second+order.MaxListing || took > 3*time.Second+order.MaxListing {
 				t.Errorf("%d directories: exit status %d after %v, %d requests\n%s", dirs, s.ExitStatus, took, n.Load(), errorsOf(s))
 			}
 		})

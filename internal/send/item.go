@@ -70,6 +70,12 @@ type job struct {
 
 type jobKey struct{}
 
+// Item returns what the job sends.
+func (j *job) Item() *item.Item { return &j.item }
+
+// FailedBefore reports whether an earlier run failed the item, which has not changed since.
+func (j *job) FailedBefore() bool { return j.failedBy != 0 }
+
 // jobOf returns the job that a request was made for.
 func jobOf(req *http.Request) *job {
 	j, _ := req.Context().Value(jobKey{}).(*job)
@@ -83,7 +89,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.leave(j)
 		return nil
 	}
-	if r.takeAside(j) {
+	if j.pass == 0 && r.queue.Take(j) {
 		return nil
 	}
 	if err := nethttp.CheckMethod(j.item.Method); err != nil {

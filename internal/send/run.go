@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/order"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
@@ -108,6 +109,7 @@ type run struct {
 	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set
 	refusals  refusals
+	queue     order.Queue[*job]
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
@@ -116,7 +118,6 @@ type run struct {
 	unread      atomic.Bool                          // the reader of the results is waited for
 	unnoted     atomic.Int64                         // items that failed and that the journal has nothing of
 	asked       struct{ found, absent atomic.Int64 } // what servers said of items in doubt
-	doubting    atomic.Bool                          // a server has refused many items alike
 
 	// For submit, and after it for summary.
 	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything
@@ -131,7 +132,6 @@ type run struct {
 	read      int64       // items, so far
 	whole     bool        // these are all
 	refusedBy map[int]int // items that were refused for good, by status
-	order     order
 	later     postponed
 	pauseTold time.Time // when a line about a pause was last written
 
@@ -245,6 +245,8 @@ func newRun(o Options) *run {
 		MaxWait: forever(o.MaxWait),
 		Observe: r.observe,
 	}
+	r.queue.Engine, r.queue.Servers = r, &r.servers
+	r.queue.One, r.queue.Endless = !o.Source.OwnURLs(), o.Found.Partial
 	r.servers.Upstream = r.transport.Upstream
 	r.servers.GiveUpAfter = o.GiveUpAfter
 	r.servers.Proven = o.Journal != nil && o.Journal.Earlier().Counts[item.Delivered] > 0

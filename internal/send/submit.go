@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 )
 
 // submit hands the source's items to the pool until all are, or ctx ends.
@@ -23,14 +26,13 @@ func (r *run) submit(ctx context.Context) {
 			return
 		}
 		if errors.Is(err, errSilence) {
-			if !r.sendAside(ctx) {
+			if !r.queue.Flush(ctx) {
 				return
 			}
 			continue
 		}
 		r.mu.Lock()
 		r.read++
-		r.order.read(it)
 		r.mu.Unlock()
 		var failed *source.ItemError
 		switch {
@@ -40,7 +42,7 @@ func (r *run) submit(ctx context.Context) {
 			r.end(exit.Failed, err)
 			return
 		default:
-			if !r.putAside(ctx, it) && !r.submitItem(ctx, it) {
+			if !r.queue.Send(ctx, it) {
 				return
 			}
 		}
@@ -51,7 +53,7 @@ func (r *run) submit(ctx context.Context) {
 	r.mu.Lock()
 	r.whole = true
 	r.mu.Unlock()
-	if r.sendAside(ctx) {
+	if r.queue.Finish(ctx) {
 		r.endIfAlone()
 	}
 }
@@ -98,3 +100,39 @@ func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[s
 		}
 	}
 }
+
+// Before returns what an earlier run made of an item that has not changed since.
+func (r *run) Before(it item.Item) item.Fate {
+	if r.Journal == nil || slices.Equal(r.Only, []item.Fate{item.Failed}) {
+		return item.None
+	}
+	c := r.Journal.Peek(identityOf(it).id(), fingerprintOf(it))
+	switch {
+	case !c.Same || c.Twice, c.State == item.Delivered && !r.Again.IsZero():
+		return item.None
+	}
+	return c.State
+}
+
+// FailedBefore reports whether an earlier run failed any item.
+func (r *run) FailedBefore() bool {
+	return r.Journal != nil && r.Journal.Earlier().Counts[item.Failed] > 0
+}
+
+// Claim makes a job of an item, which waits as long as its server asked for in an earlier run.
+func (r *run) Claim(it item.Item) (*job, bool) {
+	j, wanted := r.claim(it)
+	if wanted {
+		r.obey(j)
+	}
+	return j, wanted
+}
+
+// Submit hands a job to the pool.
+func (r *run) Submit(ctx context.Context, j *job) error { return r.pool.Submit(ctx, j) }
+
+// Wait returns when all jobs have ended.
+func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
+
+// Refuse closes a server that refuses everything alike.
+func (r *run) Refuse(s *upstream.Server) { r.shut(s, exit.Refused, status.RefusesAll(s.Row())) }
