@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/internal/drain"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/standing"
 )
 
@@ -265,7 +266,7 @@ func (c *call) prepare(r *http.Request) error {
 		if err != nil {
 			c.handBack()
 			c.reason = bodyReason(err)
-			why := worded(secretsOf(c.req).TextOf(err), err)
+			why := worded(secret.Of(c.req).TextOf(err), err)
 			if c.reason == reasonBody {
 				why = fmt.Errorf("%w: its %s", why, reasonBody)
 			}

@@ -146,40 +146,25 @@ func OutcomeOf(resp *http.Response, err error) Result {
 // errors.As, with its text as it was, and for nobody who prints errors link by link.
 func worded(text string, err error) error { return &secret.Error{Text: text, Err: err} }
 
-// secretsOf are the secrets of a request.
-func secretsOf(req *http.Request) *secret.Set {
-	var s secret.Set
-	s.AddHeader(req.Header)
-	if req.URL != nil {
-		s.AddURL(req.URL.String())
-	}
-	return &s
-}
-
 // redact returns err, an error of http.Client, with a text that may be logged.
 func redact(req *http.Request, err error) error {
 	outer, isURLError := err.(*url.Error)
 	if isURLError {
 		err = outer.Err
 	}
-	secrets := secretsOf(req)
+	secrets := secret.Of(req)
 	text := secrets.TextOf(err)
 	if isURLError { // for callers that look for one
-		err = &url.Error{Op: outer.Op, URL: secret.CleanURL(req.URL), Err: worded(text, err)}
+		err = &url.Error{Op: outer.Op, URL: secret.Address(req.URL), Err: worded(text, err)}
 	}
 	return worded(secrets.Hide(name(req))+": "+text, err)
 }
 
 // clean returns an error of somebody else's with a text that may be logged.
-func clean(err error) error {
-	if text := new(secret.Set).TextOf(err); text != err.Error() {
-		return worded(text, err)
-	}
-	return err
-}
+func clean(err error) error { return new(secret.Set).Clean(err) }
 
 // name is how messages call a request.
-func name(req *http.Request) string { return methodOf(req) + " " + secret.CleanURL(req.URL) }
+func name(req *http.Request) string { return methodOf(req) + " " + secret.Address(req.URL) }
 
 func methodOf(req *http.Request) string {
 	if req.Method == "" {

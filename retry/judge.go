@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/hint"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // judge returns how long to wait before the next try. If there is to be none it sets the call's result.
@@ -244,5 +245,5 @@ func (c *call) countFailure(s *step) {
 // statusError is a request with an answer that does not count as acceptance.
 func (c *call) statusError(resp *http.Response) error {
 	text := fmt.Sprintf("%s: %d %s%s", name(c.req), resp.StatusCode, http.StatusText(resp.StatusCode), c.redirectAdvice(resp))
-	return errors.New(secretsOf(c.req).Hide(text))
+	return errors.New(secret.Of(c.req).Hide(text))
 }

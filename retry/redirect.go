@@ -58,7 +58,7 @@ func (c *call) redirectAdvice(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	advice := ": redirected to " + secret.Shorten(secret.CleanURL(to), maxLocation)
+	advice := ": redirected to " + secret.Shorten(secret.Address(to), maxLocation)
 	var keeps bool
 	switch resp.StatusCode {
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:

@@ -3,7 +3,6 @@ package retry
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,19 +12,14 @@ import (
 	"net/http/httptest"
 	"net/textproto"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/secret/secrettest"
 )
-
-// planted are what must be in no text, with "sesame" in each.
-var planted = []string{
-	"sesame-token.eyJ+/==", `sesame "quoted" \back`, "sesame%2Fescaped%zz", "sésame<&>'sesame'", "日本sesame語",
-}
 
 // secretRequest has a secret wherever a request can have one.
 func secretRequest(t *testing.T, method string) *http.Request {
@@ -35,10 +29,10 @@ func secretRequest(t *testing.T, method string) *http.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+planted[0])
-	req.Header["X-Key"] = planted[1:]
+	req.Header.Set("Authorization", "Bearer "+secrettest.Planted[1])
+	req.Header["X-Key"] = secrettest.Planted
 	req.Header.Set("Cookie", "id=sesame-id; t=sesame-t")
-	req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("proxy:sesame-proxy")))
+	req.Header.Set("Proxy-Authorization", "Basic "+secrettest.Basic("proxy", "sesame-proxy"))
 	return req
 }
 
@@ -66,57 +60,17 @@ func said(v any) string {
 
 func noSecrets(t *testing.T, what string, v any) {
 	t.Helper()
-	text := said(v)
-	if i := strings.Index(strings.ToLower(text), "sesame"); i >= 0 {
-		t.Errorf("%s: …%s…", what, text[max(0, i-200):min(len(text), i+100)])
-	}
-	for _, hidden := range []string{
-		"%73%65%73%61%6d%65",
-		base64.StdEncoding.EncodeToString([]byte("us3r-sesame:pass/sesame@1")), base64.StdEncoding.EncodeToString([]byte("proxy:sesame-proxy")),
-	} {
-		if strings.Contains(text, hidden) {
-			t.Errorf("%s: credentials are in %s", what, text)
-		}
+	others := []string{secrettest.Basic("us3r-sesame", "pass/sesame@1"), secrettest.Basic("proxy", "sesame-proxy")}
+	if text := secrettest.Find(said(v), others...); text != "" {
+		t.Errorf("%s: …%s…", what, text)
 	}
 }
 
 // [secrets] A server may send back what it was sent, in every place of an answer and in any
 // spelling. None of that comes out again.
 func TestNoSecretComesBack(t *testing.T) {
-	spellings := map[string]func(string) string{
-		"raw":   func(s string) string { return s },
-		"JSON":  func(s string) string { b, _ := json.Marshal(s); return string(b) },
-		"ASCII": strconv.QuoteToASCII,
-		"percent": func(s string) string {
-			var b strings.Builder
-			for i := range len(s) {
-				fmt.Fprintf(&b, "%%%02x", s[i])
-			}
-			return b.String()
-		},
-		"query": url.QueryEscape,
-	}
-	const whole = "\r\nContent-Length: 0\r\n\r\n"
-	for _, answer := range []struct{ name, text string }{
-		{"no HTTP", "what is $?\r\n\r\n"},
-		{"reason", "HTTP/1.1 400 $" + whole},
-		{"reason of a refusal", "HTTP/1.1 503 $" + whole},
-		{"status", "HTTP/1.1 $ 400" + whole},
-		{"version", "HTTP/$ 400 No" + whole},
-		{"header without colon", "HTTP/1.1 400 No\r\n$" + whole},
-		{"header", "HTTP/1.1 400 No\r\nX-You-Sent: $" + whole},
-		{"continuation", "HTTP/1.1 400 No\r\n $" + whole},
-		{"length", "HTTP/1.1 400 No\r\nContent-Length: $\r\n\r\n"},
-		{"encoding", "HTTP/1.1 400 No\r\nTransfer-Encoding: $\r\n\r\n"},
-		{"location in path", "HTTP/1.1 302 No\r\nLocation: /x/$" + whole},
-		{"location elsewhere", "HTTP/1.1 307 No\r\nLocation: http://$@x.example/$?a=$#$" + whole},
-		{"bad location", "HTTP/1.1 307 No\r\nLocation: %zz$" + whole},
-		{"worse location", "HTTP/1.1 307 No\r\nLocation: ://$" + whole},
-		{"hints", "HTTP/1.1 429 No\r\nRetry-After: $\r\nRateLimit: $;r=0" + whole},
-		{"interim", "HTTP/1.1 103 $\r\nLink: $\r\n\r\nHTTP/1.1 $" + whole},
-		{"cut off", "HTTP/1.1 400 $"},
-	} {
-		for spelling, write := range spellings {
+	for _, answer := range secrettest.Answers {
+		for _, spelling := range secrettest.Spellings[:5] {
 			for _, method := range []string{"PUT", "POST"} {
 				synctest.Test(t, func(t *testing.T) {
 					c, _ := wireServer(t, Policy{Attempts: 2, Base: 1, GiveUpAfter: 1}, func(_ int, conn *memnet.Conn, r *textproto.Reader) {
@@ -125,16 +79,9 @@ func TestNoSecretComesBack(t *testing.T) {
 							return
 						}
 						io.CopyN(io.Discard, r.R, 1)
-						all := []string{line}
-						for _, values := range h {
-							all = append(all, values...)
-						}
-						for i, v := range all {
-							all[i] = write(v)
-						}
-						io.WriteString(conn, strings.ReplaceAll(answer.text, "$", strings.Join(all, " ")))
+						io.WriteString(conn, answer.Echo(spelling.Write, line, h))
 					})
-					what := fmt.Sprintf("%s, %s, %s", answer.name, spelling, method)
+					what := fmt.Sprintf("%s, %s, %s", answer.Name, spelling.Name, method)
 					c.Observe = func(e Event) {
 						e.Request = nil
 						noSecrets(t, what+": event", e)

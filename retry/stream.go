@@ -3,6 +3,8 @@ package retry
 import (
 	"errors"
 	"fmt"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // streams reports whether the caller may go on writing the request's body while it reads the answer: a StandardClient was
@@ -23,6 +25,6 @@ func (c *call) settled() Result {
 		why = reasonEarly
 	}
 	text := fmt.Sprintf("%s: %d, but %s", name(c.req), r.Status, why)
-	r.Outcome, r.Uncertain, r.Err = Unknown, true, errors.New(secretsOf(c.req).Hide(text))
+	r.Outcome, r.Uncertain, r.Err = Unknown, true, errors.New(secret.Of(c.req).Hide(text))
 	return r
 }

@@ -574,7 +574,7 @@ func (a *attempt) ended(resp *http.Response, err error) {
 	if err != nil {
 		f.Outcome = a.unanswered(err, now)
 		if a.t.Observe != nil {
-			e.Err = shown(a.req, err)
+			e.Err = secret.Of(a.req).Clean(err)
 		}
 	} else {
 		h := hint.Parse(resp.StatusCode, resp.Header, now)
@@ -597,17 +597,6 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		a.observe(Event{Kind: Changed, Phase: news.phase, Limit: news.limit, Rate: news.rate, Reason: news.reason})
 	}
 	a.observe(e)
-}
-
-// shown returns the error of a request with a text that may be logged.
-func shown(req *http.Request, err error) error {
-	var s secret.Set
-	s.AddHeader(req.Header)
-	s.AddURL(req.URL.String())
-	if text := s.TextOf(err); text != err.Error() {
-		return &secret.Error{Text: text, Err: err}
-	}
-	return err
 }
 
 // quotas records what the server tells of its limits. A throttle by which too many

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/send"
 )
 
@@ -102,8 +103,8 @@ func (c command) withValues(next ...string) []string {
 	if next == nil {
 		return nil
 	}
-	if strings.Contains(strings.Join(next, ""), hidden) {
-		next = append(next, "give your own values for "+hidden)
+	if strings.Contains(strings.Join(next, ""), secret.Mask) {
+		next = append(next, "give your own values for "+secret.Mask)
 	}
 	if c.hasPath("-") {
 		next = append(next, "give the same paths on standard input")

@@ -22,6 +22,7 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -184,7 +185,7 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, practice
 	options.Practice = practice != nil
 	// net/http tells there of servers that send what nobody asked for.
 	log.SetFlags(0)
-	log.SetOutput(send.NetLog(options.Log))
+	log.SetOutput(secret.NetLog(secret.Logger(options.Log, human.Printable)))
 
 	people := stdout // who reads the summary, unless stdout is for machines
 	if f.results == "-" {

@@ -15,7 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -46,7 +46,7 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 		return path, nil
 	}
 	options := journal.Options{
-		Path: path, Target: report.Redact(o.To), Method: o.Source.Method(), Command: f.command.String(),
+		Path: path, Target: secret.URL(o.To), Method: o.Source.Method(), Command: f.command.String(),
 		ByResults: o.Source.FromResults(), Version: version(), Started: time.Now(),
 		Warn: func(text string) { o.Remarks = append(o.Remarks, text) },
 	}

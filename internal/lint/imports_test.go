@@ -63,6 +63,7 @@ func TestImports(t *testing.T) {
 	nethttp := module + "/internal/nethttp"
 	filebody := module + "/internal/filebody"
 	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/acked"
+	human, queue, outfile := module+"/internal/human", module+"/internal/queue", module+"/internal/outfile"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -101,6 +102,16 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "throttle needs it",
 	}, {
+		name: "human, queue, outfile",
+		of:   []string{human, queue, outfile},
+		may:  []string{"github.com/dustin/go-humanize", "golang.org/x/term"},
+		why:  "they know nothing of what is sent",
+	}, {
+		name: "progress",
+		of:   []string{module + "/internal/progress"},
+		may:  []string{human, queue, "github.com/vbauerster/mpb/v8", "golang.org/x/term"},
+		why:  "it shows what it is given",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),
@@ -130,7 +141,8 @@ func TestImports(t *testing.T) {
 			switch {
 			case within(path, module+"/cmd", module+"/examples") && !within(p.ImportPath, module+"/cmd"):
 				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
-			case within(path, module+"/internal/servers", module+"/internal/memnet") &&
+			case within(path, module+"/internal/servers", module+"/internal/memnet", module+"/internal/golden",
+				module+"/internal/secret/secrettest") &&
 				!within(p.ImportPath, module+"/internal/bench"):
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, path)
 			}

@@ -3,7 +3,6 @@
 // progress.Snapshot, and at the end as a Summary, which is written for people (WriteText) and for
 // programs (WriteJSON).
 //
-// No output carries a secret as long as the URLs that are passed in went through Redact and the
-// error texts through RedactText. Texts that came from a server or a file name are stripped of
-// control characters before they reach a terminal.
+// It hides no secrets: what is passed in went through package secret. Texts that came from a server
+// or a file name are stripped of control characters before they reach a terminal.
 package report

@@ -12,7 +12,7 @@ import (
 // version 1: fields are added, never renamed; times are RFC 3339, durations
 // seconds, sizes bytes.
 //
-// Tally.Summary fills in what it counted. To (as from Redact), ExitStatus,
+// Tally.Summary fills in what it counted. To (without secrets), ExitStatus,
 // Rate.Ceiling, InFlight, Learned, LearnedByServer, Timeline and Lab are the caller's to set.
 type Summary struct {
 	SchemaVersion int                `json:"schema_version"`

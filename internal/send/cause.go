@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -337,9 +338,9 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 			status = exit.Usage
 		}
 		reason = known.text
-		text = fmt.Sprintf("%s %s: %s", j.item.Method, shownURL(j.item.URL), reason)
+		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), reason)
 	case errors.As(cause, &earlier): // another request found it out
-		text = fmt.Sprintf("%s %s: %s", j.item.Method, shownURL(j.item.URL), earlier.text)
+		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), earlier.text)
 	}
 	if j.server != nil && j.server.Accepted() == 0 && r.ending.cause() == nil {
 		r.shut(j.server, status, unreachableError{reason})

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -302,7 +303,7 @@ func (r *run) done(j *job, out results.Result) {
 		r.asked.absent.Add(1)
 	}
 	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped { // else nobody reads it
-		out.URL = shownURL(it.URL)
+		out.URL = secret.URL(it.URL)
 	}
 	r.ended(j, out)
 	r.record(j, out)

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -60,7 +61,7 @@ func (o Options) Plan(r *journal.Reader, remembers bool, most int) (left Left, e
 		case err != nil:
 			return left, err
 		}
-		url := shownURL(it.URL)
+		url := secret.URL(it.URL)
 		if len(urls) > 0 {
 			url, urls = urls[0], urls[1:]
 		}

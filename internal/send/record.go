@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -167,19 +166,10 @@ func (j *job) settled() {
 // row is what the journal keeps of a job.
 func (r *run) row(j *job, state item.Fate) journal.Item {
 	return journal.Item{
-		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: shownURL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
+		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: secret.URL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
 		Fingerprint: fingerprintOf(j.item), Digest: j.digest,
 		State: state, Doubt: j.doubt, Older: j.older && state != item.Delivered, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
 	}
-}
-
-// shownURL is report.Redact for URLs that source made, of which most have nothing
-// to hide.
-func shownURL(url string) string {
-	if strings.ContainsAny(url, "?#@") {
-		return report.Redact(url)
-	}
-	return url
 }
 
 // record puts the end of an item into the journal, and has it reported when that is on disk.

@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/order"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -104,7 +106,7 @@ type run struct {
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
 	ending    stopper
-	secrets   secrets
+	secrets   *secret.Set // of all items
 	moving    moving
 	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set
@@ -217,9 +219,11 @@ func newRun(o Options) *run {
 		Options:   o,
 		start:     time.Now(),
 		refusedBy: make(map[int]int),
-		secrets:   newSecrets(o.Header, o.Network.addresses()...),
+		secrets:   secret.New(o.Header, o.Network.addresses()...),
 	}
-	r.Log = r.secrets.logger(o.Log)
+	r.Log = secret.Logger(o.Log, func(text string) string {
+		return human.Printable(r.secrets.Hide(text))
+	})
 	r.tally = report.NewTally(r.start)
 	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
 	if o.Journal != nil {

@@ -4,21 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +26,8 @@ import (
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/secret/secrettest"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
@@ -146,20 +143,16 @@ func (s *sinks) each(do func(name, content string)) {
 func (s *sinks) noSecrets(what string) {
 	s.Helper()
 	s.each(func(name, content string) {
-		for _, secret := range append([]string{"sesame"}, encoded...) {
-			if i := strings.Index(strings.ToLower(content), strings.ToLower(secret)); i >= 0 {
-				s.Errorf("%s: in the %s: …%s…", what, name, content[max(0, i-200):min(len(content), i+100)])
-			}
+		if text := secrettest.Find(content, encoded...); text != "" {
+			s.Errorf("%s: in the %s: …%s…", what, name, text)
 		}
 	})
 }
 
-// encoded are credentials as headers have them, and "sesame" with every byte escaped.
+// encoded are credentials as headers have them.
 var encoded = []string{
-	"%73%65%73%61%6d%65",
-	base64.StdEncoding.EncodeToString([]byte("user:sesame/pass@word")),
-	base64.StdEncoding.EncodeToString([]byte("proxy:sesame-proxy")),
-	base64.StdEncoding.EncodeToString([]byte("line:sesame-of-line")),
+	secrettest.Basic("user", "sesame/pass@word"), secrettest.Basic("proxy", "sesame-proxy"),
+	secrettest.Basic("line", "sesame-of-line"),
 }
 
 type progresses []progress.Sink
@@ -212,55 +205,22 @@ func (s *sinks) plant() {
 // [secrets] A server may send back what it was sent, in every place of an answer and in any
 // spelling. Nothing of that comes out again, wherever a run writes to.
 func TestNoSecretComesBack(t *testing.T) {
-	spellings := map[string]func(string) string{
-		"raw":   func(s string) string { return s },
-		"JSON":  func(s string) string { b, _ := json.Marshal(s); return string(b) },
-		"ASCII": strconv.QuoteToASCII,
-		"percent": func(s string) string {
-			var b strings.Builder
-			for i := range len(s) {
-				fmt.Fprintf(&b, "%%%02x", s[i])
-			}
-			return b.String()
-		},
-		"query": url.QueryEscape,
-	}
-	const whole = "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-	for name, answer := range map[string]string{
-		"no HTTP":        "$\r\n\r\n",
-		"reason":         "HTTP/1.1 400 $" + whole,
-		"of a refusal":   "HTTP/1.1 503 $\r\nRetry-After: $" + whole,
-		"status":         "HTTP/1.1 $ 400" + whole,
-		"no colon":       "HTTP/1.1 400 No\r\n$" + whole,
-		"length":         "HTTP/1.1 400 No\r\nContent-Length: $\r\n\r\n",
-		"encoding":       "HTTP/1.1 400 No\r\nTransfer-Encoding: $\r\n\r\n",
-		"location":       "HTTP/1.1 302 No\r\nLocation: /x/$" + whole,
-		"elsewhere":      "HTTP/1.1 307 No\r\nLocation: http://$@x.example/$?a=$#$" + whole,
-		"bad location":   "HTTP/1.1 307 No\r\nLocation: %zz$" + whole,
-		"interim":        "HTTP/1.1 103 $\r\nLink: $\r\n\r\nHTTP/1.1 $" + whole,
-		"body":           "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n{\"error\": $}",
-		"body of a 500":  "HTTP/1.1 500 No\r\nConnection: close\r\n\r\nno: $",
-		"body, chunked":  "HTTP/1.1 422 No\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n$\r\n0\r\n\r\n",
-		"body, cut off":  "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" + strings.Repeat("x", reply.MaxHead-300) + "$",
-		"body, elliptic": "HTTP/1.1 400 No\r\nConnection: close\r\n\r\nwrong: sesame-bea..., sesame-k…",
-		"twice":          "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 $\r\n\r\n",
-	} {
-		for _, spelling := range slices.Sorted(maps.Keys(spellings)) {
-			write := spellings[spelling]
-			if race.Enabled && len(name+spelling)%5 != 0 { // the same ones each time
+	answers := append(secrettest.Answers,
+		secrettest.Answer{Name: "body, cut off", Text: "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" +
+			strings.Repeat("x", reply.MaxHead-300) + "$"},
+		secrettest.Answer{Name: "body, elliptic", Text: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" +
+			"wrong: sesame-bea..., sesame-k…"},
+		secrettest.Answer{Name: "twice", Text: "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 $\r\n\r\n"})
+	for _, answer := range answers {
+		for _, spelling := range secrettest.Spellings[:5] {
+			name := answer.Name
+			if race.Enabled && len(name+spelling.Name)%5 != 0 { // the same ones each time
 				continue
 			}
 			onRawServer(t, 1, func(c net.Conn) {
 				r := bufio.NewReader(c)
 				for req := request(r); req != nil; req = request(r) {
-					all := []string{req.RequestURI}
-					for _, values := range req.Header {
-						all = append(all, values...)
-					}
-					for i, v := range all {
-						all[i] = write(v)
-					}
-					_, _ = io.WriteString(c, strings.ReplaceAll(answer, "$", strings.Join(all, " ")))
+					_, _ = io.WriteString(c, answer.Echo(spelling.Write, req.RequestURI, req.Header))
 					if name != "twice" {
 						return
 					}
@@ -269,14 +229,14 @@ func TestNoSecretComesBack(t *testing.T) {
 				s := w.all()
 				s.plant()
 				// As the command has it.
-				log.SetOutput(NetLog(s.Log))
+				log.SetOutput(secret.NetLog(s.Log))
 				defer log.SetOutput(os.Stderr)
 				s.Attempts, s.GiveUpAfter, s.Limits.InFlight = 2, time.Minute, 1
 				sum := s.run()
 				if name != "twice" && sum.Items.Delivered > 0 || s.results.Len() == 0 {
-					t.Errorf("%s, %s: %+v\n%s", name, spelling, sum.Items, s.results.String())
+					t.Errorf("%s, %s: %+v\n%s", name, spelling.Name, sum.Items, s.results.String())
 				}
-				s.noSecrets(name + ", " + spelling)
+				s.noSecrets(name + ", " + spelling.Name)
 			})
 		}
 	}

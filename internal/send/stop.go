@@ -58,7 +58,7 @@ func (s *stopper) status() (int, error) {
 // end.
 
 // end notes a reason to end the run and begins to stop it.
-func (r *run) end(status int, reason error) { r.ending.add(status, r.secrets.clean(reason)) }
+func (r *run) end(status int, reason error) { r.ending.add(status, r.clean(reason)) }
 
 // interrupt begins the orderly stop that the user asked for.
 func (r *run) interrupt(cause error) {

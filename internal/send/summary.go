@@ -8,6 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -15,7 +16,7 @@ import (
 func (r *run) summary() report.Summary {
 	total, known := r.items()
 	s := r.tally.Summary(time.Now(), total)
-	s.To = report.Redact(r.To)
+	s.To = secret.URL(r.To)
 	s.Rate.Ceiling = progress.Optional(r.Limits.Rate)
 	s.InFlight.Ceiling = progress.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = progress.Optional(r.last.InFlightLimit)

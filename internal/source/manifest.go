@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // An entry is one line of a manifest: a JSON object with "path" and, as far as the line says so, "url", "method", "headers" and
@@ -220,7 +221,7 @@ func parseEntry(text []byte) (entry, error) {
 	if e.path == "" {
 		return entry{}, errors.New(`no "path"`)
 	}
-	if strings.Contains(target, "***") {
+	if strings.Contains(target, secret.Mask) {
 		return entry{}, errors.New(`"url" has *** where results hide a value: put the value in, or leave "url" out`)
 	}
 	if v := variable.FindString(target); v != "" {

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // A result is a line of a results file, or of what penstock journal export writes. Its texts are valid until the next line.
@@ -307,9 +308,9 @@ func (s *Source) resultItem(p *pass, r result) (Item, error) {
 		return item, err
 	}
 	place, _, _ := strings.Cut(item.URL, "?")
-	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != "***" {
+	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
 		return item, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give the --to of that run, or its paths and the results with --from",
-			printable(shown), maskQuery(item.URL, false))
+			printable(shown), secret.URL(item.URL))
 	}
 	return item, nil
 }
@@ -317,7 +318,7 @@ func (s *Source) resultItem(p *pass, r result) (Item, error) {
 // whole reports whether results show all of a URL.
 func whole(url string) bool {
 	_, query, _ := strings.Cut(url, "?")
-	return url != "" && url != "***" && !strings.Contains(query, "***")
+	return url != "" && url != secret.Mask && !strings.Contains(query, secret.Mask)
 }
 
 // A selection is what Options.From asks for. It takes 24 bytes a line that is asked for, for a moment three times that, and nothing for others.

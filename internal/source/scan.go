@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 const (
@@ -142,7 +144,7 @@ func (s *Source) twice(ctx context.Context, own *own, hashes map[uint64]bool) er
 					advice = "give each line a URL of its own"
 				}
 				pairs.add(fmt.Errorf("%s and %s would both %s to %s: %s, or leave one out",
-					printable(first.Path), printable(item.Path), item.Method, maskQuery(item.URL, false), advice))
+					printable(first.Path), printable(item.Path), item.Method, secret.URL(item.URL), advice))
 			}
 			return false
 		}

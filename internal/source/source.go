@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // An Item is one file and where it goes.
@@ -441,7 +442,7 @@ func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars
 		return errYoung
 	}
 	if len(p.shown) < max(s.opts.ShownURLs, maxShown) {
-		u := maskQuery(item.URL, false)
+		u := secret.URL(item.URL)
 		if t.shown != nil && !t.asksForFields() { // in which the files' names are to be seen
 			u, _ = expand(t.origin, t.shown, vars)
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // pathVar is the one variable whose slashes stay slashes.
@@ -69,7 +71,8 @@ func parseURL(s string, vars bool) (*Template, error) {
 		return nil, err
 	}
 	if vars {
-		if t.shown, err = parseTail(maskQuery(tail, vars), vars); err != nil {
+		shown := strings.TrimPrefix(secret.Template(origin+tail), origin)
+		if t.shown, err = parseTail(shown, vars); err != nil {
 			return nil, err
 		}
 	}
@@ -276,35 +279,6 @@ func validRel(rel string) bool {
 
 func unknownVar(name string) error {
 	return fmt.Errorf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", name)
-}
-
-// maskQuery masks the values after the first '?', and with vars keeps the variables among them. A pair without '=' is
-// taken for a value: it may be a bare token.
-func maskQuery(s string, vars bool) string {
-	head, query, ok := strings.Cut(s, "?")
-	if !ok {
-		return s
-	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		if key, value, ok := strings.Cut(pair, "="); ok {
-			pairs[i] = key + "=" + mask(value, vars)
-		} else {
-			pairs[i] = mask(pair, vars)
-		}
-	}
-	return head + "?" + strings.Join(pairs, "&")
-}
-
-func mask(s string, vars bool) string {
-	if s == "" {
-		return ""
-	}
-	open, end := strings.IndexByte(s, '{'), strings.IndexByte(s, '}')
-	if !vars || open < 0 || end < open {
-		return "***"
-	}
-	return mask(s[:open], vars) + s[open:end+1] + mask(s[end+1:], vars)
 }
 
 // dotSegment reports whether a path has a segment that is "." or ".." once decoded. Servers such as nginx decode before they

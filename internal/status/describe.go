@@ -6,7 +6,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/reply"
-	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -20,7 +20,7 @@ func Describe(method, to string, found source.Summary, given throttle.Limits) st
 	case found.Partial:
 		files += ", and the files that standard input names"
 	}
-	where := method + " " + report.Redact(to)
+	where := method + " " + secret.URL(to)
 	if !strings.Contains(to, "://") {
 		where = "to the URLs in " + to
 	}

@@ -1,0 +1,45 @@
+package secret
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// Logger returns a logger that writes each message as show has it, so that what a message quotes
+// does no harm. Attributes are left as they are: nothing that is not ours may stand in them.
+func Logger(l *slog.Logger, show func(string) string) *slog.Logger {
+	return slog.New(discreet{l.Handler(), show})
+}
+
+type discreet struct {
+	slog.Handler
+	show func(string) string
+}
+
+func (h discreet) WithAttrs(a []slog.Attr) slog.Handler {
+	return discreet{h.Handler.WithAttrs(a), h.show}
+}
+
+func (h discreet) WithGroup(name string) slog.Handler {
+	return discreet{h.Handler.WithGroup(name), h.show}
+}
+
+func (h discreet) Handle(ctx context.Context, r slog.Record) error {
+	shown := r.Clone()
+	shown.Message = h.show(r.Message)
+	return h.Handler.Handle(ctx, shown)
+}
+
+// NetLog returns what net/http may write its log to. It tells there of servers that send what
+// nobody asked for, and quotes them: that is left out, for they may quote us.
+func NetLog(l *slog.Logger) io.Writer { return netLog{l} }
+
+type netLog struct{ *slog.Logger }
+
+func (l netLog) Write(p []byte) (int, error) {
+	text, _, _ := strings.Cut(strings.TrimRight(string(p), "\r\n"), `"`)
+	l.Debug(strings.TrimSuffix(text, " starting with "))
+	return len(p), nil
+}
