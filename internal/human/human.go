@@ -2,6 +2,7 @@
 package human
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -105,6 +106,19 @@ func Cut(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// Some writes a number of items: "3 failed", or "" if there are none.
+func Some[N int | int64](n N, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return Count(n) + " " + what
+}
+
+// Join is [strings.Join] for those of the texts that are not empty.
+func Join(separator string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), separator)
 }
 
 // Those names a number of items: "the failed one", "the 1,200 failed".

@@ -3,8 +3,6 @@ package progress
 import (
 	"fmt"
 	"io"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
@@ -20,80 +18,61 @@ const (
 // begins: without it, a log that ends in silence tells nobody why. A server
 // that asks for a pause each second does not get a line each second.
 type lines struct {
-	w io.Writer
-
-	mu        sync.Mutex
+	plain               // its mu protects what follows
 	due       time.Time // of the next line
 	pauseDue  time.Time // before then, a pause begins without a line
 	stoppedBy Limit     // of the pause we are in
 }
 
 func newLines(w io.Writer) *lines {
-	return &lines{w: w, due: time.Now().Add(firstLine)}
+	return &lines{plain: plain{w: w}, due: time.Now().Add(firstLine)}
 }
 
 func (l *lines) Update(s Snapshot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	var stoppedBy Limit
+	was := l.stoppedBy
+	l.stoppedBy = NoLimit
 	if s.stopped() {
-		stoppedBy = s.Limit
+		l.stoppedBy = s.Limit
 	}
-	began := stoppedBy != NoLimit && stoppedBy != l.stoppedBy
-	switch {
+	switch began := s.stopped() && s.Limit != was; {
 	case !now.Before(l.due):
-	case began && !now.Before(l.pauseDue):
-		l.pauseDue = now.Add(lineEvery)
-	case began:
-		// Not told yet: it will be if it outlasts pauseDue.
+	case !began:
+		return
+	case now.Before(l.pauseDue):
+		l.stoppedBy = was // it is told if it outlasts pauseDue
 		return
 	default:
-		l.stoppedBy = stoppedBy
-		return
+		l.pauseDue = now.Add(lineEvery)
 	}
-	l.stoppedBy = stoppedBy
 	l.due = now.Add(lineEvery)
-	writeTalk(l.w, lineText(s))
+	l.logLocked(lineText(s))
 }
-
-func (l *lines) Log(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	writeTalk(l.w, line)
-}
-
-func (l *lines) Close() {}
 
 func lineText(s Snapshot) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: ", human.Clock(s.Elapsed))
 	files, bytes := filesText(s), human.Size(s.Bytes)
 	if s.KnownTotal && s.TotalBytes > 0 {
 		bytes += " of " + human.Size(s.TotalBytes)
 	}
-	main, other := files, bytes
 	if s.ByBytes {
-		main, other = bytes, files
+		files, bytes = bytes, files
 	}
+	percent, inFlight, left := "", "", ""
 	if s.KnownTotal && s.Total > 0 {
-		fmt.Fprintf(&b, "%d %%, ", human.Percent(s.progress()))
+		percent = fmt.Sprintf("%d %%", human.Percent(s.progress()))
 	}
-	fmt.Fprintf(&b, "%s; %s", main, other)
-	fmt.Fprintf(&b, "; %s, %s", human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond))
 	learned := s.learned()
 	if learned.InFlight == 0 { // else one number of them is enough
-		fmt.Fprintf(&b, ", %d in flight", s.InFlight)
-	}
-	for _, text := range []string{learned.String(), human.Printable(s.Holding)} {
-		if text != "" {
-			fmt.Fprintf(&b, "; %s", text)
-		}
+		inFlight = fmt.Sprintf("%d in flight", s.InFlight)
 	}
 	if s.ETA > 0 {
-		fmt.Fprintf(&b, "; %s left", human.Clock(s.ETA))
+		left = human.Clock(s.ETA) + " left"
 	}
-	return b.String()
+	pace := human.Join(", ", human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond), inFlight)
+	return human.Clock(s.Elapsed) + ": " + human.Join("; ", human.Join(", ", percent, files), bytes, pace,
+		learned.String(), human.Printable(s.Holding), left)
 }
 
 // filesText says how many files are done, and how many of these are not delivered.
@@ -102,15 +81,6 @@ func filesText(s Snapshot) string {
 	if s.KnownTotal && s.Total > 0 {
 		text = human.Count(s.finished()) + " of " + human.Plural(s.Total, "file")
 	}
-	for _, part := range []struct {
-		n    int64
-		name string
-	}{
-		{s.Failed, "failed"}, {s.Unknown, "unknown"}, {s.Skipped, "skipped"}, {s.Deferred, "deferred"},
-	} {
-		if part.n > 0 {
-			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.name)
-		}
-	}
-	return text
+	return human.Join(", ", text, human.Some(s.Failed, "failed"), human.Some(s.Unknown, "unknown"),
+		human.Some(s.Skipped, "skipped"), human.Some(s.Deferred, "deferred"))
 }

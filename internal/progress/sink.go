@@ -43,7 +43,7 @@ func New(kind string, w io.Writer) (Sink, error) {
 	case "json":
 		return newJSONLines(w), nil
 	case "none":
-		return &silent{w: w}, nil
+		return &plain{w: w}, nil
 	}
 	return nil, fmt.Errorf("progress %q is not known: use auto, bar, line, json or none", kind)
 }
@@ -54,33 +54,30 @@ func CanDraw(w io.Writer) bool {
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// silent shows nothing, but talk still goes out.
-type silent struct {
+// plain prints talk and shows nothing.
+type plain struct {
 	mu sync.Mutex // keeps lines whole
 	w  io.Writer
 }
 
-func (s *silent) Update(Snapshot) {}
-func (s *silent) Close()          {}
+func (p *plain) Update(Snapshot) {}
+func (p *plain) Close()          {}
 
-func (s *silent) Log(line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	writeTalk(s.w, line)
+func (p *plain) Log(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.logLocked(line)
 }
 
-// writeTalk writes talk to w: on a terminal in lines that fit, elsewhere with the time before it. What programs write for
-// programs has its own.
-func writeTalk(w io.Writer, line string) {
-	width := human.Width(w)
+// logLocked writes talk: on a terminal in lines that fit, elsewhere with the time before it. What
+// programs write for programs has its own.
+func (p *plain) logLocked(line string) {
+	width := human.Width(p.w)
 	if width == 0 && !strings.HasPrefix(line, "{") {
-		line = stamp(time.Now()) + " " + line
+		line = time.Now().Format(time.DateTime) + " " + line
 	}
-	_, _ = io.WriteString(w, talk(line, width))
+	_, _ = io.WriteString(p.w, talk(line, width))
 }
-
-// stamp writes the time as logs have it.
-func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05") }
 
 // talk makes a line, or several, safe for a terminal of that width and ends it.
 func talk(s string, width int) string {

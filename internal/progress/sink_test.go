@@ -209,7 +209,7 @@ func TestJSONLinesAtMostOneASecond(t *testing.T) {
 func TestNewProgress(t *testing.T) {
 	var b bytes.Buffer
 	for kind, want := range map[string]string{
-		"auto": "*progress.lines", "bar": "*progress.lines", "line": "*progress.lines", "json": "*progress.jsonLines", "none": "*progress.silent",
+		"auto": "*progress.lines", "bar": "*progress.lines", "line": "*progress.lines", "json": "*progress.jsonLines", "none": "*progress.plain",
 	} {
 		p, err := New(kind, &b)
 		if err != nil {

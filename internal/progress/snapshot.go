@@ -3,7 +3,6 @@ package progress
 import (
 	"encoding/json"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
@@ -114,24 +113,17 @@ type Learned struct {
 // String returns it for people, such as "learned 9.8 req/s, 5 in flight" or "trying 9.8 req/s"; "" if
 // nothing was learned.
 func (l Learned) String() string {
-	var parts []string
-	if l.Rate > 0 && !l.Trying {
-		parts = append(parts, human.Rate(float64(l.Rate)))
+	rate, learned, trying := "", "", ""
+	if l.Rate > 0 {
+		rate = human.Rate(float64(l.Rate))
 	}
-	if l.InFlight > 0 {
-		parts = append(parts, human.Count(int64(l.InFlight))+" in flight")
+	if l.Trying && rate != "" {
+		rate, trying = "", "trying "+rate
 	}
-	text := ""
-	if parts != nil {
-		text = "learned " + strings.Join(parts, ", ")
+	if learned = human.Join(", ", rate, human.Some(int(l.InFlight), "in flight")); learned != "" {
+		learned = "learned " + learned
 	}
-	if l.Rate > 0 && l.Trying {
-		if text != "" {
-			text += ", "
-		}
-		text += "trying " + human.Rate(float64(l.Rate))
-	}
-	return text
+	return human.Join(", ", learned, trying)
 }
 
 // Optional is a number whose zero means that there is none; in JSON, null.

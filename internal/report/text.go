@@ -88,17 +88,10 @@ func (s *Summary) writeItems(b *strings.Builder) {
 		b.WriteString(text)
 		return
 	}
-	var bad []string
-	for _, part := range []struct {
-		n    int64
-		name string
-	}{{n.Failed, "failed"}, {n.Unknown, "unknown"}, {n.Deferred, "deferred"}, {n.Remaining, "not sent"}} {
-		if part.n > 0 {
-			bad = append(bad, human.Count(part.n)+" "+part.name)
-		}
-	}
-	if bad != nil {
-		fmt.Fprintf(b, "Of %s %s; ", human.Plural(n.Total, "file"), strings.Join(bad, ", "))
+	bad := human.Join(", ", human.Some(n.Failed, "failed"), human.Some(n.Unknown, "unknown"),
+		human.Some(n.Deferred, "deferred"), human.Some(n.Remaining, "not sent"))
+	if bad != "" {
+		fmt.Fprintf(b, "Of %s %s; ", human.Plural(n.Total, "file"), bad)
 	}
 	fmt.Fprintf(b, "%s delivered in %s", human.Count(n.Delivered), human.Span(human.Seconds(s.Seconds)))
 	if n.Delivered > 0 {
@@ -120,7 +113,7 @@ func (s *Summary) writeItems(b *strings.Builder) {
 	r := s.Requests
 	if r.refused > 0 {
 		fmt.Fprintf(b, " %s refused", were(r.refused, "request"))
-		if bad == nil {
+		if bad == "" {
 			b.WriteString(" and repeated")
 		}
 		b.WriteByte('.')
