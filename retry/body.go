@@ -22,8 +22,7 @@ import (
 // Only regular files are accepted, and links to them. An empty file is sent as an empty body with
 // Content-Length 0.
 func SetFileBody(req *http.Request, path string) error {
-	_, err := filebody.Set(req, path, nil)
-	return err
+	return filebody.Set(req, path)
 }
 
 func plainBody(body io.ReadCloser) io.ReadCloser {

@@ -1,5 +1,6 @@
-// Package filebody makes files the bodies of requests. It is what [retry.SetFileBody] does, and these are its errors. The engine
-// of penstock send uses it to open a file when its request's turn has come.
+// Package filebody makes files the bodies of requests, and notices when they change. It is what
+// [retry.SetFileBody] does, and these are its errors; a [File] is the content of an item of penstock
+// send.
 package filebody
 
 import (
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/penstock/penstock/internal/openfiles"
 )
@@ -21,29 +23,59 @@ import (
 // ErrChanged is in the error of a body whose file is no longer what it was when it was looked at.
 var ErrChanged = errors.New("file changed while it was sent")
 
+// A Fingerprint is the size and the time of last change of what is sent. By these a change is noticed
+// without reading.
+type Fingerprint struct {
+	Size    int64 // bytes
+	ModTime time.Time
+}
+
+// FingerprintOf returns a file's fingerprint.
+func FingerprintOf(info os.FileInfo) Fingerprint { return Fingerprint{info.Size(), info.ModTime()} }
+
+// Equal reports whether the two are the same.
+func (f Fingerprint) Equal(g Fingerprint) bool { return f.Size == g.Size && f.ModTime.Equal(g.ModTime) }
+
+// Changed reports whether a file is now something other than what had the fingerprint.
+func (f Fingerprint) Changed(now os.FileInfo) bool {
+	return !now.Mode().IsRegular() || !f.Equal(FingerprintOf(now))
+}
+
+// Replaced reports whether there is another file now, be it of the same size and time.
+func Replaced(was, now os.FileInfo) bool { return was != now && !os.SameFile(was, now) }
+
 // MaxSmall is the size up to which a file is read when it is opened. Its bytes then go out with the
 // header, in one write and without an open file; larger files go out by sendfile.
 const MaxSmall = 16 << 10
 
-// Set makes the file at path the body of a request, closes the body that was there, and returns what the
-// file is. A small file is read. If seen is not nil, it is what the file was when it was last looked at:
-// a small file that is no longer the same then fails with [ErrChanged].
-func Set(req *http.Request, path string, seen os.FileInfo) (info os.FileInfo, err error) {
-	if info = seen; seen == nil || !seen.Mode().IsRegular() || seen.Size() > MaxSmall {
-		if info, err = statRegular(path); err != nil {
-			return nil, err
-		}
-	}
-	s := &source{ctx: req.Context(), path: path, info: info}
-	body, err := s.openNow(info)
+// Set makes the file at path the body of a request, and closes the body that was there. A small
+// file is read.
+func Set(req *http.Request, path string) error {
+	s := &source{ctx: req.Context(), path: path}
+	body, err := s.first(nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if req.Body != nil {
 		req.Body.Close()
 	}
-	req.Body, req.GetBody, req.ContentLength = body, s.open, info.Size()
-	return info, nil
+	req.Body, req.GetBody, req.ContentLength = body, s.open, s.info.Size()
+	return nil
+}
+
+// A File is a file by its path, as the content of requests.
+type File string
+
+// Stat returns what the file is now.
+func (f File) Stat() (os.FileInfo, error) { return os.Stat(string(f)) }
+
+// Open returns a body for the file as it is now, and what that is. If seen is not nil, it is what the
+// file was when it was last looked at: a small file that is no longer the same then fails with
+// [ErrChanged].
+func (f File) Open(ctx context.Context, seen os.FileInfo) (io.ReadCloser, os.FileInfo, error) {
+	s := &source{ctx: ctx, path: string(f), strict: true}
+	body, err := s.first(seen)
+	return body, s.info, err
 }
 
 func statRegular(path string) (os.FileInfo, error) {
@@ -61,13 +93,28 @@ func statRegular(path string) (os.FileInfo, error) {
 	return info, nil
 }
 
-// A source is one file as it was when Set saw it. All bodies opened from it share it.
+// A source is one file as it was when it was first opened. All bodies opened from it share it.
 type source struct {
 	ctx     context.Context
 	path    string
+	strict  bool // another file of the same size and time is a change, too
 	info    os.FileInfo
 	changed atomic.Bool           // a body saw that it is no longer so
 	failed  atomic.Pointer[error] // why a body could not be opened: nothing of it was sent
+}
+
+// first looks at the file, unless it is small and was seen already, and opens it.
+func (s *source) first(seen os.FileInfo) (body io.ReadCloser, err error) {
+	if s.info = seen; seen == nil || !seen.Mode().IsRegular() || seen.Size() > MaxSmall {
+		s.info, err = statRegular(s.path)
+	}
+	if err == nil {
+		body, err = s.openNow(s.info)
+	}
+	if err != nil {
+		s.info = nil
+	}
+	return body, err
 }
 
 // open looks at the file again and opens it.
@@ -92,6 +139,15 @@ func (s *source) openNow(info os.FileInfo) (io.ReadCloser, error) {
 	return b, nil
 }
 
+// An OpenError says why a large file could not be opened when it was first read: nothing of it was
+// sent.
+type OpenError struct{ err error }
+
+func (e *OpenError) Error() string { return e.err.Error() }
+
+// Unwrap returns the reason.
+func (e *OpenError) Unwrap() error { return e.err }
+
 // openFile opens a large file, and looks at it again.
 func (s *source) openFile(ctx context.Context) (f *os.File, err error) {
 	err = openfiles.Patiently(ctx, func() (err error) {
@@ -107,6 +163,9 @@ func (s *source) openFile(ctx context.Context) (f *os.File, err error) {
 	default:
 		var info os.FileInfo
 		if info, err = f.Stat(); err == nil {
+			if s.strict && Replaced(s.info, info) {
+				s.changed.Store(true)
+			}
 			err = s.compare(info)
 		}
 		if err != nil {
@@ -114,7 +173,7 @@ func (s *source) openFile(ctx context.Context) (f *os.File, err error) {
 		}
 	}
 	if err != nil {
-		if ctx.Err() == nil {
+		if err = (&OpenError{err}); ctx.Err() == nil {
 			s.failed.Store(&err)
 		}
 		return nil, err
@@ -141,7 +200,7 @@ func (s *source) read(info os.FileInfo) (io.ReadCloser, error) {
 
 // compare remembers what it finds: once a body was wrong, no later answer makes it right.
 func (s *source) compare(info os.FileInfo) error {
-	if !info.Mode().IsRegular() || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime()) {
+	if FingerprintOf(s.info).Changed(info) {
 		s.changed.Store(true)
 	}
 	return s.err()
@@ -157,8 +216,9 @@ func (s *source) err() error {
 	return nil
 }
 
-// Verify looks at the file once more, by its path. It returns an error if the file has changed since [Set], or is gone, or could not be
-// opened, and reports whether nothing of it was sent for that reason.
+// Verify looks at the file once more, by its path. It returns an error if the file has changed since
+// it was first opened, or is gone, or could not be opened, and reports whether nothing of it was sent for
+// that reason.
 func (s *source) Verify() (unsent bool, err error) {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -178,6 +238,8 @@ type Large struct {
 	cancel context.CancelFunc
 	file   atomic.Pointer[os.File] // if nil, not yet open
 	closed atomic.Bool
+	read   int64 // bytes
+	raw    bool  // it is perhaps also read by system calls, which do not count in read
 }
 
 func (b *Large) openOnce() (*os.File, error) {
@@ -195,29 +257,20 @@ func (b *Large) openOnce() (*os.File, error) {
 	return f, nil
 }
 
-// Open opens the file, and fails if it is no longer what [Set] saw: another file of the same size and time
-// is a change, too.
-func (b *Large) Open() error {
-	f, err := b.openOnce()
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil { // it was closed meanwhile, which is no change
-		return err
-	}
-	if !os.SameFile(info, b.info) {
-		b.changed.Store(true)
-	}
-	return b.compare(info)
-}
-
+// Read fails if the file turns out to have another length than it had: one that grows while it is
+// read might have no end.
 func (b *Large) Read(p []byte) (int, error) {
 	f, err := b.openOnce()
 	if err != nil {
 		return 0, err
 	}
-	return f.Read(p)
+	n, err := f.Read(p)
+	b.read += int64(n)
+	if !b.raw && (b.read > b.info.Size() || err == io.EOF && b.read < b.info.Size()) {
+		b.changed.Store(true)
+		err = b.err()
+	}
+	return n, err
 }
 
 // SyscallConn lets the file go out by sendfile.
@@ -226,6 +279,7 @@ func (b *Large) SyscallConn() (syscall.RawConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.raw = true
 	return f.SyscallConn()
 }
 

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -32,7 +33,6 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 	for name, open := range map[string]func(b *Large) error{
 		"Read":        func(b *Large) error { _, err := b.Read(make([]byte, 1)); return err },
 		"SyscallConn": func(b *Large) error { _, err := b.SyscallConn(); return err },
-		"Open":        (*Large).Open,
 	} {
 		for place, replace := range map[string]func(path string) error{
 			"a pipe":      mkfifo,
@@ -48,24 +48,83 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 		} {
 			t.Run(name+", "+place, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "f")
-				seen := file(t, path, strings.Repeat("x", size))
-				req := newRequest(t)
-				if _, err := Set(req, path, seen); err != nil {
+				file(t, path, strings.Repeat("x", size))
+				body, _, err := File(path).Open(t.Context(), nil)
+				if err != nil {
 					t.Fatal(err)
 				}
-				defer req.Body.Close()
+				defer body.Close()
 				if err := errors.Join(os.Remove(path), replace(path)); errors.Is(err, errors.ErrUnsupported) {
 					t.Skip(err)
 				} else if err != nil {
 					t.Fatal(err)
 				}
-				if err := open(req.Body.(*Large)); !errors.Is(err, ErrChanged) || strings.Count(err.Error(), "retry: body: ") != 1 {
+				err = open(body.(*Large))
+				if !errors.As(err, new(*OpenError)) || !errors.Is(err, ErrChanged) || strings.Count(err.Error(), "retry: body: ") != 1 {
 					t.Error(err)
 				}
-				if unsent, err := req.Body.(*Large).Verify(); !errors.Is(err, ErrChanged) || !unsent {
+				if unsent, err := body.(*Large).Verify(); !errors.Is(err, ErrChanged) || !unsent {
 					t.Errorf("Verify: %v, unsent %v", err, unsent)
 				}
 			})
+		}
+	}
+}
+
+// Another file of the same size and time is a change for an item, and none for a request that SetFileBody made.
+func TestLargeFileThatIsReplacedByItsLike(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	content := strings.Repeat("x", MaxSmall+1)
+	file(t, path, content)
+	req := newRequest(t)
+	if err := Set(req, path); err != nil {
+		t.Fatal(err)
+	}
+	defer req.Body.Close()
+	body, _, err := File(path).Open(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	info := file(t, path+".new", content)
+	if err := errors.Join(os.Chtimes(path+".new", time.Time{}, info.ModTime()), os.Rename(path+".new", path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, ErrChanged) {
+		t.Errorf("of an item: %v", err)
+	}
+	if _, err := req.Body.Read(make([]byte, 1)); err != nil {
+		t.Errorf("of a request: %v", err)
+	}
+}
+
+// A file whose length is not what it was is read neither to a regular end nor without one.
+func TestLengthThatChangesWhileRead(t *testing.T) {
+	const size = MaxSmall + 1
+	for _, length := range []int64{size - 1, size + 1, 2 * size} {
+		for _, slow := range []bool{false, true} {
+			path := filepath.Join(t.TempDir(), "f")
+			file(t, path, strings.Repeat("x", size))
+			body, _, err := File(path).Open(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r io.Reader = body
+			if slow {
+				r = iotest.OneByteReader(r)
+			}
+			if _, err := r.Read(make([]byte, 1)); err != nil {
+				t.Error(err)
+			}
+			if err := os.Truncate(path, length); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, r); n >= 2*size || !errors.Is(err, ErrChanged) {
+				t.Errorf("%d bytes instead of %d: %d were read, %v", length, size, n, err)
+			}
+			if err := body.Close(); !errors.Is(err, ErrChanged) {
+				t.Errorf("closing: %v", err)
+			}
 		}
 	}
 }
@@ -74,8 +133,9 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 func TestLargeFileIsNotWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	content := strings.Repeat("x", MaxSmall+1)
+	file(t, path, content)
 	req := newRequest(t)
-	if _, err := Set(req, path, file(t, path, content)); err != nil {
+	if err := Set(req, path); err != nil {
 		t.Fatal(err)
 	}
 	defer req.Body.Close()

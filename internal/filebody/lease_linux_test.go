@@ -16,7 +16,7 @@ import (
 func TestLeasedFile(t *testing.T) {
 	for _, content := range []string{"hello", strings.Repeat("x", MaxSmall+1)} {
 		path := filepath.Join(t.TempDir(), "f")
-		seen := file(t, path, content)
+		file(t, path, content)
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +35,7 @@ func TestLeasedFile(t *testing.T) {
 			released <- err
 		}()
 		req := newRequest(t)
-		if _, err := Set(req, path, seen); err != nil {
+		if err := Set(req, path); err != nil {
 			t.Fatal(err)
 		}
 		if body, err := io.ReadAll(req.Body); string(body) != content || err != nil {

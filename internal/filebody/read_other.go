@@ -32,7 +32,7 @@ func readFile(path string, data []byte, info os.FileInfo) error {
 // same fails with [ErrChanged] if an open file is no longer what info says.
 func same(f *os.File, info os.FileInfo) error {
 	now, err := f.Stat()
-	if err == nil && (!os.SameFile(info, now) || info.Size() != now.Size() || !info.ModTime().Equal(now.ModTime())) {
+	if err == nil && (!os.SameFile(info, now) || FingerprintOf(info).Changed(now)) {
 		err = ErrChanged
 	}
 	return err

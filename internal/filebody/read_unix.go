@@ -98,7 +98,8 @@ func same(fd int, path string, info os.FileInfo) error {
 		return &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	was, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || was.Dev != now.Dev || was.Ino != now.Ino || info.Size() != now.Size || !info.ModTime().Equal(time.Unix(now.Mtim.Unix())) {
+	if !ok || was.Dev != now.Dev || was.Ino != now.Ino ||
+		!FingerprintOf(info).Equal(Fingerprint{now.Size, time.Unix(now.Mtim.Unix())}) {
 		return ErrChanged
 	}
 	return nil

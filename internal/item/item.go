@@ -3,19 +3,73 @@
 package item
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
-	"time"
+
+	"github.com/penstock/penstock/internal/filebody"
 )
 
-// An Item is one thing to send, and where it goes.
+// An Item is one thing to send, and where it goes. A file is one kind of item.
 type Item struct {
-	Path   string      // the file, as the user knows it
+	Path   string      // its name for people; of a file as the user knows it
 	Rel    string      // {path}: relative, with slashes on every system
 	URL    string      // without credentials
 	Method string      // upper case
 	Header http.Header // mostly nil; shared between items: not to be changed
-	Key    string      // the manifest's idempotency key, or empty
+	Key    string      // the idempotency key that came with it, or empty
 
-	Size    int64     // bytes
-	ModTime time.Time // with Size: what the file was when the item was made
+	Fingerprint         // what the content was when the item was made
+	Content     Content // what is sent
 }
+
+// A Fingerprint is the size and the time of last change of a content.
+type Fingerprint = filebody.Fingerprint
+
+// Content is what an item's requests carry, such as a file. It may change until they are sent.
+type Content interface {
+	// Stat returns what the content is now.
+	Stat() (fs.FileInfo, error)
+
+	// Open returns a body with the content as it is now, and what that is. If seen is not nil, it is
+	// what the content was when it was last looked at, and may save another look. If the content is
+	// something else by the time that it is read or closed, that fails with [ErrChanged].
+	Open(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, fs.FileInfo, error)
+}
+
+// ErrChanged is in the error of a content that is no longer what it was.
+var ErrChanged = filebody.ErrChanged
+
+// Open opens the content. If that is not what the item says, then or when it is closed, that fails
+// with [ErrChanged].
+func (it *Item) Open(ctx context.Context) (io.ReadCloser, error) {
+	info, err := it.Content.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if it.Changed(info) {
+		return nil, ErrChanged
+	}
+	body, info, err := it.Content.Open(ctx, info)
+	if err == nil && it.Changed(info) {
+		body.Close()
+		return nil, ErrChanged
+	}
+	return body, err
+}
+
+// ReadError returns the error for a content that cannot be opened or read. It does not name the path,
+// which may have newlines in it: the item that fails has it anyway.
+func ReadError(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) && !errors.Is(err, ErrChanged) {
+		return fmt.Errorf("the file cannot be read: %w", at.Err)
+	}
+	return err
+}
+
+// FingerprintOf returns the fingerprint of a content.
+func FingerprintOf(info fs.FileInfo) Fingerprint { return filebody.FingerprintOf(info) }

@@ -69,7 +69,7 @@ func (e *testEngine) Wait(ctx context.Context) error { return ctx.Err() }
 func (e *testEngine) Refuse(s *upstream.Server)      { s.Close(exit.Refused, errors.New("refuses all")) }
 
 func testItem(dir string, i int) item.Item {
-	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x", ModTime: time.Unix(int64(i), 0)}
+	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x", Fingerprint: item.Fingerprint{ModTime: time.Unix(int64(i), 0)}}
 }
 
 // What failed before is sent last, what was delivered in its turn, which skips it.

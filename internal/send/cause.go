@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
@@ -215,7 +216,7 @@ const (
 
 // isLost reports whether the other side closed the connection. An EOF of the file being sent does not count.
 func isLost(err error) bool {
-	if fileFault(err) != nil {
+	if body.Fault(err) != nil {
 		return false
 	}
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {

@@ -16,7 +16,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -24,16 +26,16 @@ import (
 
 // What penstock broke off itself, or a server that closed an idle connection, is not a server that cannot be reached.
 func TestTroubleOfOurOwn(t *testing.T) {
-	denied := &fileError{err: unreadable(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrPermission})}
+	denied := &body.ReadError{Err: item.ReadError(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrPermission})}
 	for _, c := range []struct {
 		err     error
 		outcome throttle.Outcome
 		want    string
 	}{
-		{errChanged, throttle.Ignored, "the file changed while it was sent"},
-		{fmt.Errorf("write: %w", errMoved), throttle.Ignored, "the file changed before it was sent"},
+		{body.ErrChanged, throttle.Ignored, "the file changed while it was sent"},
+		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored, "the file changed before it was sent"},
 		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
-		{&fileError{err: errChanging}, throttle.Ignored, "the file cannot be read"},
+		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored, "the file cannot be read"},
 		{io.EOF, throttle.Ignored, "connection lost"},
 		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
 		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
@@ -46,36 +48,22 @@ func TestTroubleOfOurOwn(t *testing.T) {
 	}
 }
 
-// A file that cannot be read on is an error of the file, not of the connection.
-func TestUnreadableOnTheWay(t *testing.T) {
-	broken := &fs.PathError{Op: "read", Path: "a/b", Err: syscall.EIO}
-	for err, want := range map[error]string{
-		nil:                  "<nil>",
-		io.EOF:               "EOF",
-		os.ErrClosed:         os.ErrClosed.Error(),
-		context.Canceled:     context.Canceled.Error(),
-		errMoved:             errMoved.Error(),
-		retry.ErrFileChanged: errChanged.Error(),
-		broken:               "the file cannot be read: input/output error",
-	} {
-		if got := fmt.Sprint(ours(err)); got != want {
-			t.Errorf("%v: %q, want %q", err, got, want)
-		}
-	}
+// What is said of a file that could not be sent depends on how much of it may have arrived.
+func TestClassifiedFaults(t *testing.T) {
 	for _, c := range []struct {
 		method string
 		err    error
 		kind   retry.Kind
 		doubt  bool
 	}{
-		{"PUT", ours(broken), retry.Unprocessed, true},
-		{"POST", ours(broken), retry.Uncertain, false},
-		{"PUT", errChanged, retry.Unprocessed, true},
-		{"POST", errChanged, retry.Uncertain, false},
-		{"PUT", errMoved, retry.Unprocessed, false},
-		{"POST", errMoved, retry.Unprocessed, false},
-		{"PUT", &fileError{err: fs.ErrPermission}, retry.Rejected, false},
-		{"POST", &fileError{err: fs.ErrPermission}, retry.Rejected, false},
+		{"PUT", &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Unprocessed, true},
+		{"POST", &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Uncertain, false},
+		{"PUT", body.ErrChanged, retry.Unprocessed, true},
+		{"POST", body.ErrChanged, retry.Uncertain, false},
+		{"PUT", body.ErrMoved, retry.Unprocessed, false},
+		{"POST", body.ErrMoved, retry.Unprocessed, false},
+		{"PUT", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
+		{"POST", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
 	} {
 		j := &job{item: source.Item{Method: c.method}}
 		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j), c.method, "http://h/", nil)
@@ -111,7 +99,7 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	if got := errorsOf(s); got != "failed: the file cannot be read: no such file or directory\n" {
 		t.Errorf("it says %q", got)
 	}
-	if q := s.Requests; q.Spoiled != 1 || q.NoAnswer[errMoved.Error()] != 1 {
+	if q := s.Requests; q.Spoiled != 1 || q.NoAnswer[body.ErrMoved.Error()] != 1 {
 		t.Errorf("%+v", q)
 	}
 	if strings.Contains(watch.talk.String(), "readfrom") {

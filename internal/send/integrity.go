@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"time"
@@ -35,31 +34,13 @@ func (r *run) setKey(j *job, h http.Header) error {
 		if !j.salt.IsZero() {
 			id = sha256.Sum256(binary.AppendVarint(id[:], j.salt.UnixMilli()))
 		}
-		j.key = idempotencyKey(id, j.item.Size, j.item.ModTime, j.digest)
+		j.key = idempotencyKey(id, j.item.Size, j.item.ModTime, j.body.SHA256())
 	}
 	text, err := formatKey(j.key, r.Idempotency.Bare)
 	if err == nil {
 		h.Set(r.Idempotency.Header, text)
 	}
 	return err
-}
-
-// contentDigest reads the file, notes its SHA-256 and returns the Content-Digest of the
-// request's body (RFC 9530), which for a form is another.
-func (r *run) contentDigest(ctx context.Context, j *job, open func() (io.ReadCloser, error)) (string, error) {
-	sum, _, err := digestOf(ctx, open)
-	if err != nil {
-		return "", err
-	}
-	file := sum
-	if r.Form != "" {
-		form, _, _ := source.FormBody(r.Form, j.item, open)
-		if sum, _, err = digestOf(ctx, form); err != nil {
-			return "", err
-		}
-	}
-	j.digest = file[:]
-	return contentDigest(sum), nil
 }
 
 // ask has the server tell whether it has an item in doubt. If that settles the
@@ -73,7 +54,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 	if j.older {
 		began = time.Time{} // a length and a date may be those of the other content
 	}
-	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.digest, began: began, ended: j.ended})
+	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.body.SHA256(), began: began, ended: j.ended})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}

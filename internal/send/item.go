@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/reply"
@@ -39,10 +39,8 @@ type job struct {
 	id        identity
 	key       string           // idempotency key
 	salt      time.Time        // makes it another than before: a server replays its answer to a key that it knows
-	seen      os.FileInfo      // what the file was when it was last looked at
-	body      *lateBody        // of the last attempt
+	body      *body.Body       // of its requests
 	fault     error            // of the file, why the last attempt failed that sent some of it
-	digest    []byte           // SHA-256 of the file, where that is sent along
 	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
 	earlier   int              // requests that earlier runs sent for it
 	refused   int              // the status that it was refused by, where that is counted already
@@ -102,7 +100,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.done(j, results.Result{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
 		return nil
 	}
-	if j.delivered != nil && bytes.Equal(j.delivered, j.digest) {
+	if j.delivered != nil && bytes.Equal(j.delivered, j.body.SHA256()) {
 		req.Body.Close()
 		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
 		r.done(j, results.Result{Status: item.Skipped, Note: "its date has changed, its content has not"})
@@ -151,23 +149,49 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest, err := r.look(ctx, j)
+	if j.body == nil {
+		j.body = body.New(&j.item, r.Form, r.Digest)
+	}
+	look, err := j.body.Look(ctx)
+	if look.Changed {
+		j.changed()
+	}
 	if err != nil {
 		return nil, err
 	}
-	kind := r.ContentType
-	req.GetBody, req.ContentLength = j.newBody, j.item.Size
-	switch {
-	case r.Form != "":
-		_, req.ContentLength, kind = source.FormBody(r.Form, j.item, nil)
-	case kind == "":
-		kind = source.ContentType(j.item.Path)
+	kind := j.body.Attach(req)
+	if r.Form == "" {
+		kind = cmp.Or(r.ContentType, kind)
 	}
-	if req.Header, err = r.header(j, kind, digest); err != nil {
+	req.Header, err = r.header(j, kind, look.Digest)
+	return req, err
+}
+
+// open opens the content of a request whose turn has come, and returns the request as it is to be
+// sent: its length, digest and key are those of what was opened.
+func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
+	if j.item.Size >= large {
+		r.moving.forget(j) // which reads the item's size
+	}
+	j.fault = nil
+	out, look, err := j.body.Open(req)
+	if look.Changed {
+		j.changed()
+	}
+	if err != nil {
 		return nil, err
 	}
-	req.Body, err = req.GetBody()
-	return req, err
+	if look.Digest != "" || look.Changed && r.Idempotency.Header != "" {
+		out.Header = req.Header.Clone() // others may share it
+		if look.Digest != "" {
+			out.Header.Set("Content-Digest", look.Digest)
+		}
+		if err := r.setKey(j, out.Header); err != nil {
+			out.Body.Close()
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // header returns the headers of an item. The transports below change only copies of
@@ -234,9 +258,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	if errors.Is(end.Err, errKeyTooOld) {
 		out.Status = item.Unknown
 	}
-	fault := cmp.Or(j.fault, fileFault(end.Err))
+	fault := cmp.Or(j.fault, body.Fault(end.Err))
 	// The server may have accepted what was sent of a file that changed, so the item is not deferred.
-	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*fileError)) && r.ending.cause() == nil) {
+	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) && r.ending.cause() == nil) {
 		out.Status = item.Failed
 	}
 	if (out.Status == item.Failed || out.Status == item.Deferred) && j.doubt {
@@ -284,12 +308,6 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	return out, end
 }
 
-// changed reports whether the item's file is no longer what the item says.
-func changed(it source.Item) bool {
-	info, err := os.Stat(it.Path)
-	return err != nil || info.Size() != it.Size || !info.ModTime().Equal(it.ModTime)
-}
-
 // done records and reports how an item ended.
 func (r *run) done(j *job, out results.Result) {
 	it := j.item
@@ -331,7 +349,7 @@ func (r *run) warnOfSham(j *job, resp *http.Response, head []byte) {
 	if len(head) == 0 || r.shams[reply.Page].Load() && r.shams[reply.Failure].Load() {
 		return
 	}
-	isHTML := strings.Contains(source.ContentType(j.item.Path), "html")
+	isHTML := strings.Contains(body.ContentType(j.item.Path), "html")
 	sham := reply.ShamOf(resp, head, isHTML)
 	if sham == reply.NoSham || r.shams[sham].Swap(true) {
 		return

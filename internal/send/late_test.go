@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/source"
@@ -67,7 +68,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if c.digest && r.Header.Get("Content-Digest") != contentDigest(sha256.Sum256(body)) {
+				if c.digest && r.Header.Get("Content-Digest") != digest.Field(sha256.Sum256(body)) {
 					t.Errorf("%s: not the digest of what came", r.URL.Path)
 				}
 				if c.form {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
@@ -29,7 +30,7 @@ type postponed struct {
 // server failed while it accepted nothing at all, or one that it can be asked about.
 func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
-		j.fault == nil && fileFault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
+		j.fault == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
 	ask := out.Status == item.Unknown && r.Verify && verifiable(j.item, r.shared())
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false

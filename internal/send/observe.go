@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/report"
@@ -111,7 +112,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 
 // judged records what the answer to a request means, or that there was none.
 func (r *run) judged(e throttle.Event, now time.Time) {
-	outcome, fault := report.Errored, fileFault(e.Err)
+	outcome, fault := report.Errored, body.Fault(e.Err)
 	switch {
 	case e.Status >= 200 && e.Status <= 299:
 		if e.Err == nil || fault != nil { // the server works
@@ -178,8 +179,8 @@ func brief(e throttle.Event) string {
 		return ""
 	case errors.Is(e.Err, errEarly):
 		return errEarly.Error()
-	case fileFault(e.Err) != nil:
-		return faultKind(fileFault(e.Err))
+	case body.Fault(e.Err) != nil:
+		return body.FaultKind(body.Fault(e.Err))
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(e.Err, &proxy):

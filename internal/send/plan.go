@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
@@ -197,6 +198,7 @@ func onlyTouched(j *job) bool {
 	if j.delivered == nil {
 		return false
 	}
-	sum, _, err := digestOf(context.Background(), func() (io.ReadCloser, error) { return openItem(j.item) })
+	ctx := context.Background()
+	sum, err := digest.SHA256(ctx, func() (io.ReadCloser, error) { return j.item.Open(ctx) })
 	return err == nil && bytes.Equal(j.delivered, sum[:])
 }

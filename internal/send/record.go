@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
@@ -74,10 +75,9 @@ func (o *Options) harmless(method string) bool {
 	return !o.NoOverwrite && nethttp.Idempotent(method)
 }
 
-// changed notes that a job's file is another one now. What is known of the old content, its key
+// changed notes that a job's content is another one now. What is known of the old content, its key
 // too, says nothing of the new one, except that the server may have the old one.
-func (j *job) changed(size int64, modTime time.Time) {
-	j.item.Size, j.item.ModTime = size, modTime
+func (j *job) changed() {
 	j.older = j.older || j.doubt || j.earlier > 0
 	j.key, j.first, j.doubt, j.keyTaken, j.ask, j.announced = "", time.Time{}, false, false, false, false
 }
@@ -167,7 +167,7 @@ func (j *job) settled() {
 func (r *run) row(j *job, state item.Fate) journal.Item {
 	return journal.Item{
 		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: secret.URL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
-		Fingerprint: fingerprintOf(j.item), Digest: j.digest,
+		Fingerprint: fingerprintOf(j.item), Digest: j.body.SHA256(),
 		State: state, Doubt: j.doubt, Older: j.older && state != item.Delivered, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
 	}
 }
@@ -199,24 +199,24 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 	if j == nil {
 		return retry.Verdict{}
 	}
-	fault := fileFault(err)
-	if resp != nil && resp.StatusCode <= 299 && j.changedInPlace() {
-		fault = errChanged
+	fault := body.Fault(err)
+	if resp != nil && resp.StatusCode <= 299 && j.body.ChangedInPlace() {
+		fault = body.ErrChanged
 	}
-	var file *fileError
+	var file *body.ReadError
 	switch {
-	case fault == errMoved: // of a body that has a length nothing was sent
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: faultKind(fault)}
-	case errors.As(fault, &file) && !file.begun:
+	case fault == body.ErrMoved: // of a body that has a length nothing was sent
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
+	case errors.As(fault, &file) && !file.Begun:
 		return retry.Verdict{Kind: retry.Rejected}
 	case fault != nil:
 		j.fault = fault
 		if !r.repeatable(j.item.Method) {
-			return retry.Verdict{Kind: retry.Uncertain, Reason: faultKind(fault)}
+			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
 		}
 		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
 		j.doubt = true
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: faultKind(fault)}
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
 	case resp == nil:
 		return retry.Verdict{}
 	}

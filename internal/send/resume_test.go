@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
@@ -446,7 +447,7 @@ func TestDoubtStays(t *testing.T) {
 	s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case r.Method == "GET" || r.Method == "HEAD":
-			w.Header().Set("Repr-Digest", contentDigest(sha256.Sum256([]byte("x"))))
+			w.Header().Set("Repr-Digest", digest.Field(sha256.Sum256([]byte("x"))))
 			w.WriteHeader(http.StatusOK)
 			return true
 		case lost:

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -80,7 +81,7 @@ func TestAlwaysChanging(t *testing.T) {
 				if came != c.requests {
 					t.Errorf("%d requests, want %d", came, c.requests)
 				}
-				if text := errorsOf(s); !strings.Contains(text, errChanged.Error()) || strings.Contains(text, "nothing was accepted") {
+				if text := errorsOf(s); !strings.Contains(text, body.ErrChanged.Error()) || strings.Contains(text, "nothing was accepted") {
 					t.Errorf("it says %q", text)
 				}
 				if q := s.Requests; q.Spoiled != int64(c.requests) || q.Waste != math.Round(float64(c.requests)/float64(q.Sent)*1e4)/1e4 {
@@ -120,7 +121,7 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 			time.AfterFunc(time.Minute, func() { cancel(&exit.Signal{Signal: os.Interrupt}) })
 			s := w.runUntil(context.Background(), ctx)
 			w.ended(s, exit.Interrupted, 0, 1, 0, 0, 0)
-			if g := s.Errors[0]; g.HTTPStatus != http.StatusCreated || !strings.Contains(g.Error, errChanged.Error()) {
+			if g := s.Errors[0]; g.HTTPStatus != http.StatusCreated || !strings.Contains(g.Error, body.ErrChanged.Error()) {
 				t.Errorf("%d, %q", g.HTTPStatus, g.Error)
 			}
 		})

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/reply"
 
@@ -345,7 +346,7 @@ func weigh(ctx context.Context, resp *http.Response, it source.Item, want *expec
 	}
 	for _, kind := range []kind{kindSHA256, kindSHA512} {
 		for _, field := range []string{"Repr-Digest", "Content-Digest"} {
-			told := digestIn(resp.Header, field, kind.member)
+			told := digest.In(resp.Header, field, kind.member)
 			if len(told) != kind.size {
 				continue
 			}
@@ -396,7 +397,7 @@ func fresh(h http.Header, began time.Time) bool {
 // read compares the content itself. Its error is about the file.
 func read(ctx context.Context, body io.Reader, it source.Item, want *expectation) (finding, error) {
 	h := sha256.New()
-	n, err := hashAll(ctx, h, io.LimitReader(body, it.Size+1))
+	n, err := digest.Read(ctx, h, io.LimitReader(body, it.Size+1))
 	switch {
 	case err != nil && context.Cause(ctx) == errNoAnswer:
 		return finding{note: "the server's answer took too long"}, nil
@@ -439,7 +440,7 @@ func (k kind) of(ctx context.Context, it source.Item, want *expectation) ([]byte
 		return want.digest, nil
 	}
 	h := k.new()
-	if _, err := hashFile(ctx, h, func() (io.ReadCloser, error) { return openItem(it) }); err != nil {
+	if err := digest.Hash(ctx, h, func() (io.ReadCloser, error) { return it.Open(ctx) }); err != nil {
 		return nil, err
 	}
 	sum := h.Sum(nil)

@@ -27,7 +27,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
@@ -45,7 +48,7 @@ func onDisk(t *testing.T, method, url, content string) source.Item {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return source.Item{Method: method, URL: url, Path: name, Size: info.Size(), ModTime: info.ModTime()}
+	return source.Item{Method: method, URL: url, Path: name, Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
 }
 
 // askOnFakeTime runs do with a verifier whose server is the handler, on fake
@@ -307,8 +310,8 @@ func TestVerifyReadsNoFileInVain(t *testing.T) {
 		err    error
 	}{
 		{"nothing to compare", "", nil, there, nil},
-		{"known", contentDigest(sum), sum[:], there, nil},
-		{"not known", contentDigest(sum), nil, cannotTell, os.ErrNotExist},
+		{"known", digest.Field(sum), sum[:], there, nil},
+		{"not known", digest.Field(sum), nil, cannotTell, os.ErrNotExist},
 	} {
 		it := onDisk(t, "PUT", "http://h/f", "hello")
 		if err := os.Remove(it.Path); err != nil {
@@ -550,7 +553,7 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	it := source.Item{Method: "PUT", URL: "http://h/f", Path: name, Size: 5, ModTime: info.ModTime()}
+	it := source.Item{Method: "PUT", URL: "http://h/f", Path: name, Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
 	f.Fuzz(func(t *testing.T, repr, content, etag, modified, date, coding, length string, status int) {
 		v := verifier{client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
 			for name, value := range map[string]string{"Repr-Digest": repr, "Content-Digest": content, "Etag": etag, "Last-Modified": modified, "Date": date, "Content-Encoding": coding, "Content-Length": length} {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/internal/filebody"
 )
 
 const (
@@ -62,7 +64,10 @@ func (f *found) items(s *Source, yield func(Item, error) bool) {
 			modTime += next()
 			path = path[:shared] + string(b[:rest])
 			b = b[rest:]
-			item := Item{Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]), Size: size, ModTime: time.Unix(0, modTime)}
+			item := Item{
+				Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]), Content: filebody.File(path),
+				Fingerprint: filebody.Fingerprint{Size: size, ModTime: time.Unix(0, modTime)},
+			}
 			// It was all right when the file was found, and so it is now.
 			_ = s.aim(&item, s.opts.Template, func(name string) (string, bool) { return fileVar(item, name) })
 			if !yield(item, nil) {

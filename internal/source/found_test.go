@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock/penstock/internal/filebody"
 )
 
 // What Scan remembers is what another look would find.
@@ -59,10 +61,10 @@ func TestFound(t *testing.T) {
 }
 
 func TestFoundGivesUp(t *testing.T) {
-	good := Item{Path: filepath.FromSlash("d/a"), Rel: "a", ModTime: time.Unix(1, 0)}
+	good := Item{Path: filepath.FromSlash("d/a"), Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}}
 	for name, bad := range map[string]Item{
-		"a time out of reach": {Path: "a", Rel: "a", ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)},
-		"another Rel":         {Path: "a/", Rel: "a", ModTime: time.Unix(1, 0)},
+		"a time out of reach": {Path: "a", Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		"another Rel":         {Path: "a/", Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}},
 	} {
 		f := new(found)
 		f.add(good)

@@ -8,9 +8,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock/penstock/internal/filebody"
 )
 
 func writeManifest(t testing.TB, name, text string) {
@@ -44,10 +45,10 @@ func TestManifest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if item.Size == 0 || item.ModTime.IsZero() {
+		if item.Size == 0 || item.ModTime.IsZero() || item.Content != filebody.File(item.Path) {
 			t.Errorf("%+v lacks what its file says", item)
 		}
-		item.Size, item.ModTime = 0, time.Time{}
+		item.Fingerprint, item.Content = filebody.Fingerprint{}, nil
 		got = append(got, item)
 	}
 	v := http.Header{"Authorization": {"Basic djpwdw=="}}

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/secret"
 )
@@ -448,7 +449,7 @@ func (s *Source) complete(p *pass, item *Item, t *Template, fi fs.FileInfo, vars
 		}
 		p.shown = append(p.shown, u)
 	}
-	item.Size, item.ModTime = fi.Size(), fi.ModTime()
+	item.Fingerprint, item.Content = filebody.FingerprintOf(fi), filebody.File(item.Path)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package source
+package body
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 type testFile struct {
@@ -21,12 +23,6 @@ type testFile struct {
 }
 
 func (f *testFile) Close() error { f.closed++; return f.closeErr }
-
-func form(item Item, content io.Reader, closeErr error) (*testFile, func() (io.ReadCloser, error), int64, string) {
-	f := &testFile{Reader: content, closeErr: closeErr}
-	open, n, ct := FormBody("file", item, func() (io.ReadCloser, error) { return f, nil })
-	return f, open, n, ct
-}
 
 func TestFormBody(t *testing.T) {
 	for _, c := range []struct {
@@ -44,18 +40,16 @@ func TestFormBody(t *testing.T) {
 		if os.PathSeparator == '\\' && strings.Contains(c.path, `\`) {
 			continue
 		}
-		item := Item{Path: c.path, URL: "http://h/", Method: "POST", Size: int64(len(c.content))}
+		it := item.Item{Path: c.path, URL: "http://h/", Method: "POST"}
+		f := newForm("file", &it)
 		var bodies [2]string
 		for i, slow := range []bool{false, true} {
 			var r io.Reader = strings.NewReader(c.content)
 			if slow {
 				r = iotest.DataErrReader(iotest.HalfReader(r))
 			}
-			f, open, length, contentType := form(item, r, nil)
-			body, err := open()
-			if err != nil {
-				t.Fatal(err)
-			}
+			content := &testFile{Reader: r}
+			body, length := f.body(content), f.length(int64(len(c.content)))
 			if slow {
 				body = struct {
 					io.Reader
@@ -67,12 +61,12 @@ func TestFormBody(t *testing.T) {
 				t.Fatalf("%q: %d bytes, %v, want %d", c.path, len(b), err, length)
 			}
 			bodies[i] = string(b)
-			if err := errors.Join(body.Close(), body.Close()); err != nil || f.closed != 1 {
-				t.Errorf("closed %d times, %v", f.closed, err)
+			if err := errors.Join(body.Close(), body.Close()); err != nil || content.closed != 1 {
+				t.Errorf("closed %d times, %v", content.closed, err)
 			}
-			mt, params, err := mime.ParseMediaType(contentType)
+			mt, params, err := mime.ParseMediaType(f.contentType)
 			if mt != "multipart/form-data" || err != nil {
-				t.Fatalf("%s: %v", contentType, err)
+				t.Fatalf("%s: %v", f.contentType, err)
 			}
 			mr := multipart.NewReader(bytes.NewReader(b), params["boundary"])
 			part, err := mr.NextRawPart()
@@ -94,36 +88,29 @@ func TestFormBody(t *testing.T) {
 }
 
 func TestFormBodyOfOtherItemHasOtherBoundary(t *testing.T) {
-	_, _, _, a := form(Item{Path: "a"}, nil, nil)
-	_, _, _, b := form(Item{Path: "b"}, nil, nil)
-	if a == b {
-		t.Errorf("both %s", a)
+	a, b := newForm("f", &item.Item{Path: "a"}), newForm("f", &item.Item{Path: "b"})
+	if a.contentType == b.contentType {
+		t.Errorf("both %s", a.contentType)
 	}
 }
 
 // The last bytes of a body are the boundary's end: a server must not see them if the file is not what it was.
 func TestFormBodyOfChangedFile(t *testing.T) {
 	changed := errors.New("changed")
-	item := Item{Path: "a\n.csv", Size: 5}
+	form := newForm("file", &item.Item{Path: "a\n.csv"})
 	for _, c := range []struct {
 		name    string
 		content io.Reader
 		close   error
 		want    error
 	}{
-		{"shorter", strings.NewReader("1234"), nil, nil},
-		{"longer", strings.NewReader("123456"), nil, nil},
-		{"longer, read slowly", iotest.OneByteReader(strings.NewReader("123456")), nil, nil},
 		{"same length", strings.NewReader("12345"), changed, changed},
 		{"shorter, and known", strings.NewReader("1234"), changed, changed},
 		{"unreadable", iotest.ErrReader(changed), nil, changed},
 		{"unreadable at its end", io.MultiReader(strings.NewReader("12345"), iotest.ErrReader(changed)), nil, changed},
 	} {
-		f, open, _, _ := form(item, c.content, c.close)
-		body, err := open()
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := &testFile{Reader: c.content, closeErr: c.close}
+		body := form.body(f)
 		b, err := io.ReadAll(body)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.name, err)
@@ -137,10 +124,6 @@ func TestFormBodyOfChangedFile(t *testing.T) {
 		if body.Close(); f.closed != 1 {
 			t.Errorf("%s: closed %d times", c.name, f.closed)
 		}
-	}
-	open, _, _ := FormBody("f", item, func() (io.ReadCloser, error) { return nil, changed })
-	if _, err := open(); err != changed {
-		t.Errorf("%v", err)
 	}
 }
 
@@ -156,16 +139,14 @@ func TestFormBodyOverHTTP(t *testing.T) {
 		got <- h.Filename + " " + string(b)
 	}))
 	defer srv.Close()
-	_, open, length, contentType := form(Item{Path: "d/ä.csv", Size: 3}, strings.NewReader("1,2"), nil)
+	form := newForm("file", &item.Item{Path: "d/ä.csv"})
 	req, err := http.NewRequest("POST", srv.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if req.Body, err = open(); err != nil {
-		t.Fatal(err)
-	}
-	req.ContentLength = length
-	req.Header.Set("Content-Type", contentType)
+	req.Body = form.body(io.NopCloser(strings.NewReader("1,2")))
+	req.ContentLength = form.length(3)
+	req.Header.Set("Content-Type", form.contentType)
 	resp, err := srv.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)

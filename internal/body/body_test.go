@@ -1,0 +1,268 @@
+package body
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/digest"
+	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
+)
+
+const largeSize = filebody.MaxSmall + 1
+
+// newItem returns an item of a file of that size, a day old.
+func newItem(t *testing.T, size int) *item.Item {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "f")
+	writeOld(t, name, bytes.Repeat([]byte("a"), size))
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &item.Item{Path: name, Method: "PUT", URL: "http://h/", Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
+}
+
+var yesterday = time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+
+func writeOld(t *testing.T, name string, content []byte) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(name, content, 0o600), os.Chtimes(name, yesterday, yesterday)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// attached returns a body that was looked at, and a request that has it.
+func attached(t *testing.T, it *item.Item, form string, withDigest bool) (*Body, *http.Request) {
+	t.Helper()
+	b := New(it, form, withDigest)
+	look, err := b.Look(t.Context())
+	if err != nil || (look.Digest != "") != withDigest || look.Changed {
+		t.Fatalf("%+v, %v", look, err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), it.Method, it.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Attach(req)
+	return b, req
+}
+
+// What is sent is what is there when the turn has come, and so are length, digest and fingerprint.
+func TestOpen(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		size    int
+		change  func(t *testing.T, name string)
+		want    int // bytes
+		changed bool
+	}{
+		{"small", 5, nil, 5, false},
+		{"small, touched", 5, touch, 5, true},
+		{"small, written to", 5, rewrite(6), 6, true},
+		{"small, replaced by its like", 5, replace(5), 5, false},
+		{"small, emptied", 5, rewrite(0), 0, true},
+		{"small, grown large", 5, rewrite(largeSize), largeSize, true},
+		{"empty", 0, nil, 0, false},
+		{"empty, grown", 0, rewrite(3), 3, true},
+		{"large", largeSize, nil, largeSize, false},
+		{"large, replaced by its like", largeSize, replace(largeSize), largeSize, false},
+		{"large, written to", largeSize, rewrite(2 * largeSize), 2 * largeSize, true},
+	} {
+		for _, form := range []string{"", "file"} {
+			for _, withDigest := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, form %q, digest %t", c.name, form, withDigest), func(t *testing.T) {
+					it := newItem(t, c.size)
+					b, req := attached(t, it, form, withDigest)
+					if c.change != nil {
+						c.change(t, it.Path)
+					}
+					out, look, err := b.Open(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if look.Changed != c.changed || int(it.Size) != c.want || (look.Digest != "") != (withDigest && c.change != nil) {
+						t.Errorf("%+v, %d bytes", look, it.Size)
+					}
+					for range 2 { // the second as net/http sends it once more by itself
+						body, err := io.ReadAll(out.Body)
+						if err != nil || int64(len(body)) != out.ContentLength || form == "" && len(body) != c.want {
+							t.Errorf("%d bytes of %d, %v", len(body), out.ContentLength, err)
+						}
+						if look.Digest != "" && look.Digest != digest.Field(sha256.Sum256(body)) {
+							t.Error("not the digest of the body")
+						}
+						if err := out.Body.Close(); err != nil {
+							t.Error(err)
+						}
+						if out.Body, err = out.GetBody(); err != nil {
+							t.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func touch(t *testing.T, name string) {
+	if err := os.Chtimes(name, time.Time{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rewrite(size int) func(*testing.T, string) {
+	return func(t *testing.T, name string) {
+		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// replace puts another file of the same time there.
+func replace(size int) func(*testing.T, string) {
+	return func(t *testing.T, name string) {
+		writeOld(t, name+".new", make([]byte, size))
+		if err := os.Rename(name+".new", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What changes after the turn has come fails the attempt, and says whether anything was sent.
+func TestChangedSinceItsTurn(t *testing.T) {
+	remove := func(t *testing.T, name string) {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		size    int
+		change  func(t *testing.T, name string)
+		begun   bool // when it changes, some of it was read
+		want    error
+		again   error // by which it cannot be sent once more
+		inPlace bool
+	}{
+		{"small, written to", 5, rewrite(6), false, nil, ErrChanged, false},
+		{"small, replaced", 5, replace(5), false, nil, ErrChanged, false},
+		{"written to before it was opened", largeSize, rewrite(largeSize), false, ErrMoved, ErrChanged, true},
+		{"replaced before it was opened", largeSize, replace(largeSize), false, ErrMoved, ErrChanged, false},
+		{"removed before it was opened", largeSize, remove, false, ErrMoved, new(ReadError), false},
+		{"written to", largeSize, rewrite(largeSize), true, ErrChanged, ErrChanged, true},
+		{"cut short", largeSize, rewrite(2), true, ErrChanged, ErrChanged, true},
+		{"replaced", largeSize, replace(largeSize), true, nil, ErrChanged, false},
+		{"removed", largeSize, remove, true, nil, new(ReadError), false},
+	} {
+		for _, form := range []string{"", "file"} {
+			t.Run(fmt.Sprintf("%s, form %q", c.name, form), func(t *testing.T) {
+				it := newItem(t, c.size)
+				b, req := attached(t, it, form, false)
+				out, _, err := b.Open(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.begun {
+					if _, err := io.CopyN(io.Discard, out.Body, 1000); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.change(t, it.Path)
+				_, err = io.Copy(io.Discard, out.Body)
+				if err == nil {
+					err = out.Body.Close()
+				}
+				if err != c.want || Fault(err) != c.want {
+					t.Errorf("%v, want %v", err, c.want)
+				}
+				if got := b.ChangedInPlace(); got != (c.inPlace && form == "") {
+					t.Errorf("changed in place: %t", got)
+				}
+				_, err = out.GetBody()
+				if err != c.again && !(errors.As(c.again, new(*ReadError)) && errors.As(err, new(*ReadError))) {
+					t.Errorf("once more: %v, want %T", err, c.again)
+				}
+			})
+		}
+	}
+}
+
+func TestGone(t *testing.T) {
+	it := newItem(t, 5)
+	b, req := attached(t, it, "", false)
+	if err := os.Remove(it.Path); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Look(t.Context())
+	if err == nil || strings.Contains(err.Error(), it.Path) {
+		t.Error(err)
+	}
+	_, _, openErr := b.Open(req)
+	if fault := Fault(openErr); fault == nil || fault.Error() != err.Error() || FaultKind(fault) != "the file cannot be read" || fault.(*ReadError).Begun {
+		t.Errorf("%v, want %v", openErr, err)
+	}
+}
+
+// A touching context writes to a file when something looks whether it has ended, as hashing does from time to time.
+type touching struct {
+	context.Context
+	file  string
+	times int // how often it still does
+}
+
+func (c *touching) Err() error {
+	if c.times != 0 {
+		c.times--
+		info, err := os.Stat(c.file)
+		if err == nil {
+			err = os.WriteFile(c.file, make([]byte, info.Size()+1), 0o600)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	return c.Context.Err()
+}
+
+// A content that changes while its digest is computed is opened once more: nothing of it was sent.
+func TestChangedWhileHashed(t *testing.T) {
+	for _, form := range []string{"", "file"} {
+		for _, size := range []int{1, largeSize} {
+			for _, times := range []int{0, 1, -1} {
+				t.Run(fmt.Sprintf("form %q, %d bytes, %d times", form, size, times), func(t *testing.T) {
+					it := newItem(t, size)
+					b, req := attached(t, it, form, true)
+					b.sum = nil // as after a change since
+					out, look, err := b.Open(req.WithContext(&touching{t.Context(), it.Path, times}))
+					if times < 0 && (size == largeSize || form != "") { // else it is in memory by then
+						if !errors.Is(err, errChanging) || Fault(err) == nil {
+							t.Errorf("of a file that changes all the time: %v", err)
+						}
+						return
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(out.Body)
+					if err != nil || int64(len(body)) != out.ContentLength {
+						t.Errorf("%d bytes, %v, ContentLength %d", len(body), err, out.ContentLength)
+					}
+					if want := digest.Field(sha256.Sum256(body)); look.Digest != want {
+						t.Errorf("Content-Digest: %s, want %s", look.Digest, want)
+					}
+				})
+			}
+		}
+	}
+}
