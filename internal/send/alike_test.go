@@ -127,7 +127,7 @@ func TestIsFinal(t *testing.T) {
 
 // A 409 to a PUT is a refusal also with --idempotent: no attempt before may have been accepted.
 func TestConflictsWithKeys(t *testing.T) {
-	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusConflict) }, func(w *world) {
+	onFakeTime(t, 25, answering(http.StatusConflict), func(w *world) {
 		w.Idempotency = keys
 		w.Limits.InFlight = 1
 		w.Workers = 1
@@ -211,7 +211,7 @@ func TestAdviceAtAnyCount(t *testing.T) {
 		403: "5 files: 403 Forbidden: check what the account is allowed to do, and the URL",
 		507: "5 files: 507 Insufficient Storage: the server's storage is full",
 	} {
-		onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }, func(w *world) {
+		onFakeTime(t, 5, answering(status), func(w *world) {
 			s := w.run()
 			w.ended(s, exit.Items, 0, 5, 0, 0, 0)
 			if !strings.Contains(errorsOf(s), says) {

@@ -323,7 +323,7 @@ func TestLimitsAreNamed(t *testing.T) {
 // Who is down is said by its name, with for how long that is put up with.
 func TestWhoIsDown(t *testing.T) {
 	for _, proxy := range []*url.URL{nil, {Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}} {
-		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		onFakeTime(t, 1, atOnce, func(w *world) {
 			who := "http://127.0.0.1"
 			if w.Network.Proxy = proxy; proxy != nil {
 				who = "the proxy proxy.example:3128"

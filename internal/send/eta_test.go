@@ -335,8 +335,3 @@ func apart(bandwidth float64, delay time.Duration) http.HandlerFunc {
 		sharing(bandwidth, delay)(w, r)
 	}
 }
-
-// taking takes that long with each answer.
-func taking(d time.Duration) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { accept(w, r, d) }
-}

@@ -23,7 +23,7 @@ func TestExposedIsToldOnce(t *testing.T) {
 		"at home":       {nil, "http://127.0.0.1/x", `,"headers":{"X-Token":"sesame"}`, 0},
 		"nothing":       {nil, "http://a.example/x", "", 0},
 	} {
-		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		onFakeTime(t, 1, atOnce, func(w *world) {
 			var lines strings.Builder
 			for _, n := range []string{"1", "2", "3"} {
 				lines.WriteString(`{"path":"` + w.firstFile() + `","url":"` + row.url + n + `"` + row.own + "}\n")

@@ -79,7 +79,7 @@ func TestClassifiedFaults(t *testing.T) {
 
 // On a TCP connection net/http wraps the error of a file in one of the connection, with both addresses.
 func TestFileErrorsHaveNoPrefix(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { accept(rw, r, 0) }))
+	server := httptest.NewServer(http.HandlerFunc(atOnce))
 	defer server.Close()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "f")

@@ -214,7 +214,7 @@ func TestChangedWhileSent(t *testing.T) {
 
 // [unreadable] A file that is gone when its turn comes fails, and says so; the others are sent.
 func TestGoneWhenItsTurnComes(t *testing.T) {
-	onFakeTime(t, 10, func(rw http.ResponseWriter, r *http.Request) { accept(rw, r, 0) }, func(w *world) {
+	onFakeTime(t, 10, atOnce, func(w *world) {
 		w.Limits.Rate = 1
 		var last string
 		for it := range w.Source.Items() {

@@ -24,7 +24,7 @@ import (
 
 // Only what a server showed by accepting requests is called learned.
 func TestLearnedByEvidence(t *testing.T) {
-	onFakeTime(t, 40, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, func(w *world) {
+	onFakeTime(t, 40, answering(http.StatusServiceUnavailable), func(w *world) {
 		w.GiveUpAfter = time.Minute
 		if s := w.run(); s.Learned != (progress.Learned{}) {
 			t.Errorf("of a server that accepts nothing it learned %+v", s.Learned)

@@ -36,7 +36,7 @@ func TestOutage(t *testing.T) {
 	type row struct {
 		name  string
 		files int
-		down  func(http.ResponseWriter) // if nil, connections are refused
+		down  http.HandlerFunc // if nil, connections are refused
 		post  bool
 	}
 	rows := []row{
@@ -44,27 +44,24 @@ func TestOutage(t *testing.T) {
 		{"refused, near the end", 203, nil, false},
 		{"refused, one or two are left", 202, nil, false},
 		{"refused, POST", 1000, nil, true},
-		{"reset, in the middle", 1000, func(w http.ResponseWriter) { hijacked(w, "", (*memnet.Conn).Reset) }, false},
-		{"no HTTP, in the middle", 1000, func(w http.ResponseWriter) { hijacked(w, "what?\r\n\r\n", (*memnet.Conn).Close) }, false},
+		{"reset, in the middle", 1000, func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }, false},
+		{"no HTTP, in the middle", 1000, func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "what?\r\n\r\n", (*memnet.Conn).Close) }, false},
 	}
 	for _, status := range []int{500, 502, 503, 504, 520, 522} {
-		down := func(w http.ResponseWriter) { w.WriteHeader(status) }
-		rows = append(rows, row{fmt.Sprintf("%d, in the middle", status), 1000, down, false}, row{fmt.Sprintf("%d, near the end", status), 203, down, false},
-			row{fmt.Sprintf("%d, one or two are left", status), 202, down, false}, row{fmt.Sprintf("%d, POST", status), 1000, down, true})
+		down := answering(status)
+		rows = append(rows, row{fmt.Sprintf("%d, in the middle", status), 1000, down, false},
+			row{fmt.Sprintf("%d, near the end", status), 203, down, false},
+			row{fmt.Sprintf("%d, one or two are left", status), 202, down, false},
+			row{fmt.Sprintf("%d, POST", status), 1000, down, true})
 	}
 	for i, c := range rows {
 		t.Run(c.name, func(t *testing.T) {
 			race.Few(t, i)
-			var seen, accepted instants
-			onFakeTime(t, c.files, func(w http.ResponseWriter, r *http.Request) {
-				seen.add()
-				if now := time.Since(seen.first()); c.down != nil && now >= from && now < to {
-					c.down(w)
-					return
-				}
-				accept(w, r, 100*time.Millisecond)
-				accepted.add()
-			}, func(w *world) {
+			handler := taking(100 * time.Millisecond)
+			if c.down != nil {
+				handler = during(from, to, c.down, handler)
+			}
+			onFakeTime(t, c.files, handler, func(w *world) {
 				w.Limits.Rate = 20
 				if c.post {
 					w.method("POST")
@@ -92,19 +89,17 @@ func TestOutage(t *testing.T) {
 				if want := 1 - float64(s.Requests.Accepted)/float64(s.Requests.Sent); math.Abs(s.Requests.Waste-want) > 1.5/float64(s.Requests.Sent) { // an idle connection's end says nothing
 					t.Errorf("waste %v, want %v", s.Requests.Waste, want)
 				}
-				full := w.begin.Add(to + 15*time.Second)
-				if left := int64(accepted.within(full, full.Add(time.Hour))); left > 0 {
-					if n := accepted.within(full, full.Add(10*time.Second)); n < 195 && left > 200 {
+				const full = to + 15*time.Second
+				if left := w.accepted(full, always); left > 0 {
+					if n := w.accepted(full, full+10*time.Second); n < 195 && left > 200 {
 						t.Errorf("%d accepted in ten seconds, a while after the outage", n)
 					}
 					if c.files < 1000 {
 						t.Errorf("%d accepted late, at the end after %v", left, w.since())
 					}
 				}
-				talk := w.watch.talk.String()
-				if strings.Count(talk, "http://127.0.0.1 is down (") != 1 || strings.Count(talk, "http://127.0.0.1 answers again; nothing was accepted for 1 m") != 1 {
-					t.Errorf("it says %s", strings.Join(regexp.MustCompile(`.*level=INFO.*`).FindAllString(talk, -1), "\n"))
-				}
+				w.logged("http://127.0.0.1 is down (", 1)
+				w.logged("http://127.0.0.1 answers again; nothing was accepted for 1 m", 1)
 				if s.Waited.Down < 60 || s.Waited.Down > 70 {
 					t.Errorf("%v s of a minute down", s.Waited.Down)
 				}
@@ -117,41 +112,30 @@ func TestOutage(t *testing.T) {
 // minutes and the second is down for one. The third notices nothing.
 func TestOutageOfOneServerAmongThree(t *testing.T) {
 	const each = 100
-	var refused atomic.Bool
-	var delivered [3]instants
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-		host := int(r.Host[len(r.Host)-1] - '1')
-		switch {
-		case host == 0 && refused.CompareAndSwap(false, true):
-			w.Header().Set("Retry-After", "600")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		case host == 1 && time.Since(delivered[2].first()) < time.Minute:
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+	take := taking(50 * time.Millisecond)
+	byHost := map[string]http.HandlerFunc{
+		"127.0.0.1": inTurn(answering(http.StatusServiceUnavailable, "Retry-After", "600"), take),
+		"127.0.0.2": during(0, time.Minute, answering(http.StatusServiceUnavailable), take),
+		"127.0.0.3": take,
+	}
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { byHost[r.Host](w, r) }, func(w *world) {
+		w.hosts(3, each)
+		accepted := func(host int, from, to time.Duration) int {
+			return w.count(func(c *call) bool {
+				return c.host == fmt.Sprintf("127.0.0.%d", host) && from < c.accepted && c.accepted < to
+			})
 		}
-		accept(w, r, 50*time.Millisecond)
-		delivered[host].add()
-	}, func(w *world) {
-		var lines strings.Builder
-		for i := range each {
-			for host := range 3 {
-				fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
-			}
-		}
-		w.manifest(lines.String())
-		delivered[2].add() // the beginning
 		w.Limits.InFlight = 4
 		w.GiveUpAfter = 5 * time.Minute
 		s := w.run()
 		w.ended(s, exit.Delivered, 3*each, 0, 0, 0, 0)
-		if n := delivered[2].within(w.begin, w.begin.Add(3*time.Second)); n != each+1 {
-			t.Errorf("the third server had %d of %d after three seconds", n-1, each)
+		if n := accepted(3, 0, 3*time.Second); n != each {
+			t.Errorf("the third server had %d of %d after three seconds", n, each)
 		}
-		if n := delivered[1].within(w.begin, w.begin.Add(75*time.Second)); n != each {
+		if n := accepted(2, 0, 75*time.Second); n != each {
 			t.Errorf("the second server had %d of %d 15 s after its outage", n, each)
 		}
-		if n := delivered[0].within(w.begin.Add(10*time.Minute), w.begin.Add(10*time.Minute+8*time.Second)); n < each-1 {
+		if n := accepted(1, 10*time.Minute, 10*time.Minute+8*time.Second); n < each-1 {
 			t.Errorf("the first server had %d of %d soon after its pause", n, each)
 		}
 		words := strings.Join(w.watch.holding(), "\n")
@@ -288,7 +272,7 @@ func TestEndOfOneServer(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		dial   error
-		answer func(http.ResponseWriter)
+		answer http.HandlerFunc
 		says   string
 		item   string
 		want   report.ItemCounts
@@ -299,10 +283,7 @@ func TestEndOfOneServer(t *testing.T) {
 		{name: "unknown host", dial: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}},
 			says: "http://127.0.0.2: no such host: h: check the name", item: "no such host: h: check the name",
 			want: report.ItemCounts{Delivered: 2 * each, Failed: each}, status: exit.Items, alone: exit.Usage},
-		{name: "a long pause", answer: func(w http.ResponseWriter) {
-			w.Header().Set("Retry-After", "7200")
-			w.WriteHeader(http.StatusTooManyRequests)
-		}, says: "http://127.0.0.2: the server asked us to wait until ", item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer than --max-wait 1 h",
+		{name: "a long pause", answer: answering(http.StatusTooManyRequests, "Retry-After", "7200"), says: "http://127.0.0.2: the server asked us to wait until ", item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer than --max-wait 1 h",
 			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: exit.Unavailable, alone: exit.Unavailable},
 	} {
 		for _, all := range []bool{false, true} {
@@ -310,17 +291,11 @@ func TestEndOfOneServer(t *testing.T) {
 			onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
 				if (all || r.Host == "127.0.0.2") && c.answer != nil {
 					seen.Add(1)
-					c.answer(w)
+					c.answer(w, r)
 					return
 				}
 				accept(w, r, 50*time.Millisecond)
 			}, func(w *world) {
-				var lines strings.Builder
-				for i := range each {
-					for host := range 3 {
-						fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
-					}
-				}
 				dial := w.Network.dial
 				w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					if (all || addr == "127.0.0.2:80") && c.dial != nil {
@@ -329,7 +304,7 @@ func TestEndOfOneServer(t *testing.T) {
 					}
 					return dial(ctx, network, addr)
 				}
-				w.manifest(lines.String())
+				w.hosts(3, each)
 				w.Limits.InFlight = 4
 				w.MaxWait = time.Hour
 				s := w.run()
@@ -360,7 +335,7 @@ func TestOutageOfDNS(t *testing.T) {
 		{Err: "no such host", IsNotFound: true, IsTemporary: true}, // as some resolvers say when they could not ask
 	} {
 		var tries int
-		onFakeTime(t, 50, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+		onFakeTime(t, 50, atOnce, func(w *world) {
 			dial := w.Network.dial
 			w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				if w.since() < time.Minute {
@@ -382,16 +357,12 @@ func TestOutageOfDNS(t *testing.T) {
 func TestOutageFindsManyInFlight(t *testing.T) {
 	const from, to = 5 * time.Second, 65 * time.Second
 	for _, status := range []int{500, 504} {
-		var begin time.Time
-		onFakeTime(t, 600, func(w http.ResponseWriter, r *http.Request) {
+		down := answering(status)
+		late := func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Second)
-			if since := time.Since(begin); since >= from && since < to {
-				w.WriteHeader(status)
-				return
-			}
-			w.WriteHeader(http.StatusCreated)
-		}, func(w *world) {
-			begin = time.Now()
+			during(from, to, down, atOnce)(w, r)
+		}
+		onFakeTime(t, 600, late, func(w *world) {
 			w.method("POST")
 			w.Limits.InFlight = 50
 			s := w.run()
@@ -408,7 +379,7 @@ func TestOutageFindsManyInFlight(t *testing.T) {
 // with are closed, and nothing fails: also where a connection fails for it all the same.
 func TestFewOpenFiles(t *testing.T) {
 	const hosts = 200
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 50*time.Millisecond) }, func(w *world) {
+	onFakeTime(t, 1, taking(50*time.Millisecond), func(w *world) {
 		var lines strings.Builder
 		for i := range 400 {
 			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://10.0.0.%d/%d\"}\n", w.firstFile(), i%hosts, i)
@@ -462,17 +433,11 @@ func (c closedConn) Close() error {
 func TestOutageThatHangs(t *testing.T) {
 	const from, to = 10 * time.Second, 80 * time.Second
 	for _, method := range []string{"PUT", "POST"} {
-		var seen, accepted instants
-		onFakeTime(t, 2000, func(w http.ResponseWriter, r *http.Request) {
-			seen.add()
+		hang := func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // or the server does not see the connection's end
-			if now := time.Since(seen.first()); now >= from && now < to {
-				<-r.Context().Done()
-				return
-			}
-			accept(w, r, 100*time.Millisecond)
-			accepted.add()
-		}, func(w *world) {
+			<-r.Context().Done()
+		}
+		onFakeTime(t, 2000, during(from, to, hang, taking(100*time.Millisecond)), func(w *world) {
 			w.method(method)
 			w.Limits.Rate, w.Limits.InFlight = 20, 8
 			s := w.run()
@@ -484,8 +449,8 @@ func TestOutageThatHangs(t *testing.T) {
 			if n := s.Requests.Sent - s.Requests.Accepted; n > 8+12 {
 				t.Errorf("%s: %d requests to a server that hung", method, n)
 			}
-			full := w.begin.Add(to + 25*time.Second) // a probe may hang, and the next one comes 20 seconds after it
-			if n := accepted.within(full, full.Add(10*time.Second)); n < 195 {
+			const full = to + 25*time.Second // a probe may hang, and the next one comes 20 seconds after it
+			if n := w.accepted(full, full+10*time.Second); n < 195 {
 				t.Errorf("%s: %d accepted in ten seconds, a while after it", method, n)
 			}
 		})

@@ -468,7 +468,7 @@ func TestHostUnknown(t *testing.T) {
 
 // Once something was answered, the same is an outage.
 func TestHostUnknownForAWhile(t *testing.T) {
-	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+	onFakeTime(t, 20, atOnce, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.Header = http.Header{"Connection": {"close"}}
 		w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -490,7 +490,7 @@ func TestHostUnknownForAWhile(t *testing.T) {
 
 // A file that cannot be sent is a failed item; those after it are sent.
 func TestItemErrors(t *testing.T) {
-	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+	onFakeTime(t, 3, atOnce, func(w *world) {
 		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" + strings.TrimSuffix(w.firstFile(), "0") + "1\n"
 		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
 		s := w.run()
@@ -521,7 +521,7 @@ func TestFileVanishesBetweenAttempts(t *testing.T) {
 
 // A standard input that says nothing for hours does not hold up the end.
 func TestSilentStdin(t *testing.T) {
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+	onFakeTime(t, 1, atOnce, func(w *world) {
 		in, out := io.Pipe()
 		defer out.Close()
 		file := w.firstFile()
@@ -538,7 +538,7 @@ func TestSilentStdin(t *testing.T) {
 
 // A full disk ends the run, whatever else went well.
 func TestResultsFail(t *testing.T) {
-	onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+	onFakeTime(t, 30, atOnce, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.Results = results.NewWriter(fullDisk{})
 		s := w.run()
@@ -585,7 +585,7 @@ func TestSecretsAreHidden(t *testing.T) {
 func TestFilesAreGone(t *testing.T) {
 	const found, gone = 50, 20
 	var dir string
-	onFakeTime(t, found, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+	onFakeTime(t, found, atOnce, func(w *world) {
 		dir = filepath.Dir(w.firstFile())
 		for i := range gone {
 			if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%05d", found-1-i))); err != nil {
@@ -600,42 +600,14 @@ func TestFilesAreGone(t *testing.T) {
 	})
 }
 
-// A wait that a server asks for with any answer does not count as an outage.
-func TestAskedWaitIsNoOutage(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1) == 1 {
-			w.Header().Set("Retry-After", "120")
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
-		accept(w, r, 0)
-	}, func(w *world) {
-		w.GiveUpAfter = time.Minute
-		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-	})
-}
-
 // Once something was accepted, a URL that cannot be reached is one item's fault.
 func TestUnreachableURLAmongOthers(t *testing.T) {
-	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
+	onFakeTime(t, 2, atOnce, func(w *world) {
 		name := w.firstFile()
 		second := strings.TrimSuffix(name, "0") + "1"
 		w.Limits.InFlight = 1
 		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%q,\"url\":\"https://127.0.0.1/x\"}\n{\"path\":%q,\"url\":\"http://127.0.0.1/y\"}\n", name, second, second))
 		w.ended(w.run(), exit.Items, 2, 1, 0, 0, 0)
-	})
-}
-
-// A POST that still waits for its turn when all is broken off was not sent.
-func TestBrokenOffWhileWaiting(t *testing.T) {
-	onFakeTime(t, 6, func(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }, func(w *world) {
-		dir := filepath.Dir(w.firstFile())
-		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
-		w.Limits.Rate = 1
-		ctx, cancel := context.WithCancelCause(context.Background())
-		time.AfterFunc(2500*time.Millisecond, func() { cancel(&exit.Signal{Signal: os.Interrupt}) })
-		w.ended(w.runUntil(ctx, ctx), exit.Interrupted, 3, 0, 0, 0, 3)
 	})
 }
 
@@ -656,20 +628,6 @@ func TestOneFileIsRefusedForEver(t *testing.T) {
 		}
 		if w.since() > 5*time.Minute {
 			t.Errorf("it took %v", w.since())
-		}
-	})
-}
-
-// What ends because the run does says what the server said last, not that nothing
-// was sent.
-func TestRefusedUntilTheEnd(t *testing.T) {
-	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}, func(w *world) {
-		w.GiveUpAfter = time.Minute
-		text := errorsOf(w.run())
-		if !strings.Contains(text, "503 Service Unavailable") || strings.Contains(text, "nothing was sent") {
-			t.Errorf("it says %s", text)
 		}
 	})
 }

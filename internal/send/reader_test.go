@@ -18,8 +18,6 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-func atOnce(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }
-
 // [results] Whoever reads the results and has stopped holds up neither the uploads nor the journal.
 // The run waits for that reader at its end, and a stop ends the wait within its own times.
 func TestReaderOfResultsStops(t *testing.T) {

@@ -39,6 +39,56 @@ type world struct {
 	begin time.Time
 	watch watcher
 	conns atomic.Int64 // that the server has open
+
+	mu    sync.Mutex
+	calls []*call // protected by mu
+}
+
+// A call is a request that the server got.
+type call struct {
+	host     string
+	path     string
+	at       time.Duration // since the world began
+	accepted time.Duration // when it was answered 2xx; if zero, it was not
+}
+
+// got counts the requests that came in a span of time since the world began.
+func (w *world) got(from, to time.Duration) int {
+	return w.count(func(c *call) bool { return from <= c.at && c.at < to })
+}
+
+// accepted counts the requests that were accepted in a span of time since the world began.
+func (w *world) accepted(from, to time.Duration) int {
+	return w.count(func(c *call) bool { return c.accepted > 0 && from <= c.accepted && c.accepted < to })
+}
+
+func (w *world) count(which func(*call) bool) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.calls {
+		if which(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// always is later than anything in a test.
+const always = 1000 * time.Hour
+
+// A recorder is the writer of an answer.
+type recorder struct {
+	http.ResponseWriter
+	accepted func()
+}
+
+func (r recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r recorder) WriteHeader(status int) {
+	if status/100 == 2 {
+		r.accepted()
+	}
+	r.ResponseWriter.WriteHeader(status)
 }
 
 // onFakeTime runs do in a world on fake time. No goroutine may be left when it
@@ -53,11 +103,20 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, net: memnet.Listen(), begin: time.Now()}
+		world := w
 		var handling sync.WaitGroup // one that sleeps does not see that its connection is gone
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			handling.Add(1)
 			defer handling.Done()
-			handler(w, r)
+			c := &call{host: r.Host, path: r.URL.Path, at: world.since()}
+			world.mu.Lock()
+			world.calls = append(world.calls, c)
+			world.mu.Unlock()
+			handler(recorder{w, func() {
+				world.mu.Lock()
+				defer world.mu.Unlock()
+				c.accepted = max(1, world.since())
+			}}, r)
 		})}
 		server.ConnState = func(_ net.Conn, state http.ConnState) {
 			switch state {
@@ -250,6 +309,81 @@ func accept(w http.ResponseWriter, r *http.Request, after time.Duration) {
 	_, _ = r.Body.Read(b[:])
 	time.Sleep(after)
 	w.WriteHeader(http.StatusCreated)
+}
+
+func atOnce(w http.ResponseWriter, r *http.Request) { accept(w, r, 0) }
+
+// taking is a handler that accepts some time after it has read the body.
+func taking(d time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { accept(w, r, d) }
+}
+
+// inTurn is a handler that meets the nth request as the nth of those given does, and what comes after
+// them as the last.
+func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		handlers[min(int(n.Add(1)), len(handlers))-1](w, r)
+	}
+}
+
+// during is a handler that meets requests in a span of time since the world began as one of those
+// given does, and others as the other.
+func during(from, to time.Duration, one, other http.HandlerFunc) http.HandlerFunc {
+	epoch := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of fake time
+	return func(w http.ResponseWriter, r *http.Request) {
+		if since := time.Since(epoch); since >= from && since < to {
+			one(w, r)
+			return
+		}
+		other(w, r)
+	}
+}
+
+// hosts has as many files sent to each of so many servers, in turn: 127.0.0.1, 127.0.0.2, ...
+func (w *world) hosts(n, each int) {
+	w.Helper()
+	var lines strings.Builder
+	for i := range each {
+		for host := range n {
+			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
+		}
+	}
+	w.manifest(lines.String())
+}
+
+// noted checks that the report has one note, and which.
+func (w *world) noted(s report.Summary, want string) {
+	w.Helper()
+	if len(s.Notes) != 1 || s.Notes[0] != want {
+		w.Errorf("notes %q, want %q", s.Notes, want)
+	}
+}
+
+// logged checks how often the log has a text.
+func (w *world) logged(text string, times int) {
+	w.Helper()
+	if talk := w.watch.talk.String(); strings.Count(talk, text) != times {
+		w.Errorf("it does not say %q %d times:\n%s", text, times, talk)
+	}
+}
+
+// stopped does a run that is interrupted, and interrupted once more, so long after its beginning. If
+// zero, it is not.
+func (w *world) stopped(first, second time.Duration) report.Summary {
+	w.Helper()
+	interrupted := &exit.Signal{Signal: os.Interrupt}
+	ctx, breakOff := context.WithCancelCause(w.Context())
+	defer breakOff(nil)
+	soft, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if first > 0 {
+		defer time.AfterFunc(first, func() { stop(interrupted) }).Stop()
+	}
+	if second > 0 {
+		defer time.AfterFunc(second, func() { breakOff(interrupted) }).Stop()
+	}
+	return w.runUntil(ctx, soft)
 }
 
 // answering is a handler that answers with the status and the headers, which are names and values.
