@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
 )
 
 const (
@@ -14,8 +15,9 @@ const (
 	pageSize = 64 << 10
 )
 
-// found remembers the files that Scan found, so that Items need not look for them again. A file takes about 15 bytes: what of
-// its path differs from the one before, and numbers, as differences too where they are large.
+// found remembers the files that Scan found, so that Items need not look for them again. A file
+// takes about 15 bytes: what of its path differs from the one before, and numbers, as differences
+// too where they are large.
 type found struct {
 	pages   [][]byte
 	path    string // the last one
@@ -24,13 +26,13 @@ type found struct {
 }
 
 // add remembers an item that has nothing of its own but what a file has.
-func (f *found) add(item Item) {
+func (f *found) add(it item.Item) {
 	if f.over {
 		return
 	}
-	modTime := item.ModTime.UnixNano() // which is not defined for all times
-	if len(f.pages) == maxFound/pageSize || !strings.HasSuffix(filepath.ToSlash(item.Path), item.Rel) ||
-		!time.Unix(0, modTime).Equal(item.ModTime) {
+	modTime := it.ModTime.UnixNano() // which is not defined for all times
+	if len(f.pages) == maxFound/pageSize || !strings.HasSuffix(filepath.ToSlash(it.Path), it.Rel) ||
+		!time.Unix(0, modTime).Equal(it.ModTime) {
 		*f = found{over: true}
 		return
 	}
@@ -38,19 +40,19 @@ func (f *found) add(item Item) {
 		f.pages = append(f.pages, nil)
 	}
 	shared := 0
-	for shared < min(len(f.path), len(item.Path)) && f.path[shared] == item.Path[shared] {
+	for shared < min(len(f.path), len(it.Path)) && f.path[shared] == it.Path[shared] {
 		shared++
 	}
 	b := &f.pages[len(f.pages)-1]
-	for _, n := range []int64{int64(shared), int64(len(item.Path) - shared), int64(len(item.Rel)), item.Size, modTime - f.modTime} {
+	for _, n := range []int64{int64(shared), int64(len(it.Path) - shared), int64(len(it.Rel)), it.Size, modTime - f.modTime} {
 		*b = binary.AppendVarint(*b, n)
 	}
-	*b = append(*b, item.Path[shared:]...)
-	f.path, f.modTime = item.Path, modTime
+	*b = append(*b, it.Path[shared:]...)
+	f.path, f.modTime = it.Path, modTime
 }
 
 // items makes the items anew.
-func (f *found) items(s *Source, yield func(Item, error) bool) {
+func (f *found) items(s *Source, yield func(item.Item, error) bool) {
 	var path string
 	var modTime int64
 	for _, b := range f.pages {
@@ -64,13 +66,13 @@ func (f *found) items(s *Source, yield func(Item, error) bool) {
 			modTime += next()
 			path = path[:shared] + string(b[:rest])
 			b = b[rest:]
-			item := Item{
+			it := item.Item{
 				Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]), Content: filebody.File(path),
 				Fingerprint: filebody.Fingerprint{Size: size, ModTime: time.Unix(0, modTime)},
 			}
 			// It was all right when the file was found, and so it is now.
-			_ = s.aim(&item, s.opts.Template, func(name string) (string, bool) { return fileVar(item, name) })
-			if !yield(item, nil) {
+			_ = s.setTarget(&it, s.opts.Template, func(name string) (string, bool) { return fileVar(it, name) })
+			if !yield(it, nil) {
 				return
 			}
 		}

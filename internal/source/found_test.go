@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
 )
 
 // What Scan remembers is what another look would find.
@@ -30,12 +31,12 @@ func TestFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := func() (items []Item) {
-		for item, err := range s.Items() {
+	list := func() (items []item.Item) {
+		for it, err := range s.Items() {
 			if err != nil {
 				t.Fatal(err)
 			}
-			items = append(items, item)
+			items = append(items, it)
 		}
 		return items
 	}
@@ -52,17 +53,17 @@ func TestFound(t *testing.T) {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}
-	for item := range s.Items() {
-		if item.Path != want[0].Path {
-			t.Error(item.Path)
+	for it := range s.Items() {
+		if it.Path != want[0].Path {
+			t.Error(it.Path)
 		}
 		break
 	}
 }
 
 func TestFoundGivesUp(t *testing.T) {
-	good := Item{Path: filepath.FromSlash("d/a"), Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}}
-	for name, bad := range map[string]Item{
+	good := item.Item{Path: filepath.FromSlash("d/a"), Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}}
+	for name, bad := range map[string]item.Item{
 		"a time out of reach": {Path: "a", Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		"another Rel":         {Path: "a/", Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}},
 	} {

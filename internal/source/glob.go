@@ -9,8 +9,9 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// A glob is a pattern below a fixed directory. The walk uses it instead of doublestar's own because io/fs, on which that one
-// is built, refuses names that are not UTF-8, and so that one set of rules says what is left out.
+// A glob is a pattern below a fixed directory. The walk uses it instead of doublestar's own because
+// io/fs, on which that one is built, refuses names that are not UTF-8, and so that one set of rules
+// says what is left out.
 type glob struct {
 	text     string // as the user wrote it
 	pattern  string
@@ -35,7 +36,8 @@ func parseGlob(text string) (*glob, string, error) {
 			return nil, "", fmt.Errorf("%s has a slash within braces or brackets: give several globs instead", printable(text))
 		}
 	}
-	// A last ** stands for files at any depth below, not for the directory itself that it also matches.
+	// A last ** stands for files at any depth below, not for the directory itself that it also
+	// matches.
 	if g.segments[len(g.segments)-1] == "**" {
 		g.segments = append(g.segments, "*")
 	}
@@ -43,8 +45,8 @@ func parseGlob(text string) (*glob, string, error) {
 	return g, filepath.FromSlash(dir), nil
 }
 
-// cleanPattern puts a pattern into the form that matches clean paths with slashes. On Windows a backslash is a separator, elsewhere it
-// takes the meaning from the character after it.
+// cleanPattern puts a pattern into the form that matches clean paths with slashes. On Windows a
+// backslash is a separator, elsewhere it takes the meaning from the character after it.
 func cleanPattern(p string) (string, error) {
 	c := slashed(p)
 	if p == "" || !doublestar.ValidatePattern(c) {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// CheckHeader returns an error unless the field can be sent as given: the name a token, the value without control characters (RFC 9110,
-// section 5), and not one of the fields of the connection, which net/http would leave out without a word.
-// The error quotes neither.
+// CheckHeader returns an error unless the field can be sent as given: the name a token, the value
+// without control characters (RFC 9110, section 5), and not one of the fields of the connection,
+// which net/http would leave out without a word. The error quotes neither.
 func CheckHeader(name, value string) error {
 	if !token(name) {
 		return errors.New("not a valid header name")

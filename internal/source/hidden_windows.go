@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// hidden goes by the name as elsewhere, and by the attribute that desktop.ini, Thumbs.db and the like carry.
+// hidden goes by the name as elsewhere, and by the attribute that desktop.ini, Thumbs.db and the
+// like carry.
 func hidden(fi fs.FileInfo) bool {
 	if fi.Name()[0] == '.' {
 		return true

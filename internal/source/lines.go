@@ -19,8 +19,9 @@ type line struct {
 	cut    bool   // the input ends without ending the line
 }
 
-// lines yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as Windows writes them. With null a NUL
-// ends each line, and what is between two is yielded as it is. An error is yielded last, with the number of its line.
+// lines yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as
+// Windows writes them. With null a NUL ends each line, and what is between two is yielded as it is.
+// An error is yielded last, with the number of its line.
 func lines(r io.Reader, null bool) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		sc := bufio.NewScanner(r)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
 )
 
 func writeManifest(t testing.TB, name, text string) {
@@ -40,20 +41,20 @@ func TestManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []Item
-	for item, err := range s.Items() {
+	var got []item.Item
+	for it, err := range s.Items() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if item.Size == 0 || item.ModTime.IsZero() || item.Content != filebody.File(item.Path) {
-			t.Errorf("%+v lacks what its file says", item)
+		if it.Size == 0 || it.ModTime.IsZero() || it.Content != filebody.File(it.Path) {
+			t.Errorf("%+v lacks what its file says", it)
 		}
-		item.Fingerprint, item.Content = filebody.Fingerprint{}, nil
-		got = append(got, item)
+		it.Fingerprint, it.Content = filebody.Fingerprint{}, nil
+		got = append(got, it)
 	}
 	v := http.Header{"Authorization": {"Basic djpwdw=="}}
 	p := filepath.FromSlash
-	want := []Item{
+	want := []item.Item{
 		{Path: p("m/a b.csv"), Rel: "a b.csv", Method: "PUT", URL: "http://h/17/a%20b.csv?a%20b.csv", Key: "k-1", Header: v},
 		{Path: p("m/sub/ü.csv"), Rel: "sub/ü.csv", Method: "POST", URL: "http://h/x%2Fy/sub/%C3%BC.csv?%C3%BC.csv",
 			Header: http.Header{"X-A": {"1"}, "N": {"5"}, "Content-Type": {"text/plain"}, "Authorization": v["Authorization"]}},
@@ -198,7 +199,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%q becomes the header %q, %v", text, wire.Bytes(), err)
 		}
 		if e.target != nil {
-			u, err := e.target.Expand(values())
+			u, err := expandURL(e.target, values())
 			if err != nil {
 				t.Fatal(err)
 			}

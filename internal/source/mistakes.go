@@ -7,45 +7,6 @@ import (
 	"strings"
 )
 
-// A LinesError is about lines of a manifest that are wrong.
-type LinesError struct {
-	Errs []error // the first twenty
-	More int     // that there are beside these
-}
-
-// Error has a line for each of Errs, and one that counts the others.
-func (e *LinesError) Error() string { return strings.Join(e.Lines(), "\n") }
-
-// Lines returns what Error does, line by line.
-func (e *LinesError) Lines() (lines []string) {
-	for _, err := range e.Errs {
-		lines = append(lines, err.Error())
-	}
-	if e.More > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", e.More))
-	}
-	return lines
-}
-
-// badLines are the lines of a manifest that a pass found wrong.
-type badLines struct {
-	n    int
-	errs []error
-}
-
-func (b *badLines) add(err error) {
-	if b.n++; b.n <= maxFailures {
-		b.errs = append(b.errs, fmt.Errorf("source: %w", err))
-	}
-}
-
-func (b *badLines) error() error {
-	if b.n == 1 {
-		return b.errs[0]
-	}
-	return &LinesError{b.errs, b.n - len(b.errs)}
-}
-
 // A lackError says that a manifest's line has no value for a variable of the URL.
 type lackError struct{ name string }
 
@@ -56,7 +17,8 @@ func (e *lackError) Error() string {
 // variable is what looks like one of a template's.
 var variable = regexp.MustCompile(`\{[A-Za-z_][\w.-]*\}`)
 
-// unfilled are variables that a user may expect to be filled in elsewhere than in a URL. Other words in braces may mean what they say.
+// unfilled are variables that a user may expect to be filled in elsewhere than in a URL. Other
+// words in braces may mean what they say.
 var unfilled = regexp.MustCompile(`\{(name|stem|ext|path|sha256|sha1|md5|size)\}`)
 
 // CheckNoVariable returns an error for a text that has a variable where none is filled in.
@@ -99,7 +61,8 @@ func (d fieldDoubts) warnings() (lines []string) {
 	return lines
 }
 
-// oneApart reports whether one letter more, less or another, or two that changed places, make a of b.
+// oneApart reports whether one letter more, less or another, or two that changed places, make a of
+// b.
 func oneApart(a, b string) bool {
 	i := 0
 	for i < min(len(a), len(b)) && a[i] == b[i] {

@@ -18,10 +18,11 @@ var (
 	errUTF16    = errors.New("the file is UTF-16: save it as UTF-8")
 )
 
-// object returns the fields of a JSON object, each as its name and its value as it is written. Both are valid as long as text is.
+// object returns the fields of a JSON object, each as its name and its value as it is written. Both
+// are valid as long as text is.
 //
-// It is some lines instead of a map[string]json.RawMessage because that takes five times as long, and of two fields with one name
-// keeps the last without a word.
+// It is some lines instead of a map[string]json.RawMessage because that takes five times as long,
+// and of two fields with one name keeps the last without a word.
 func object(text []byte) (iter.Seq2[[]byte, []byte], error) {
 	// encoding/json would replace what is not UTF-8, and so name another file.
 	switch {
@@ -119,8 +120,8 @@ func scalar(raw []byte) ([]byte, error) {
 	return v, nil
 }
 
-// halfPair reports whether a JSON string has an escape of half a surrogate pair. That is Python's way of writing names that are not UTF-8,
-// and what encoding/json replaces.
+// halfPair reports whether a JSON string has an escape of half a surrogate pair. That is Python's
+// way of writing names that are not UTF-8, and what encoding/json replaces.
 func halfPair(raw []byte) bool {
 	for i := 0; i < len(raw); i++ {
 		if raw[i] != '\\' {

@@ -52,13 +52,19 @@ func (s *Source) lookAtOwn() (infos []ownFile) {
 }
 
 // isOwn returns what the run does with a file if that is its own, or "".
-func (p *pass) isOwn(path string, fi fs.FileInfo) (verb string) {
-	for i := range p.own {
-		own := &p.own[i]
-		// One that was made since the pass began is known by its name.
+func (iter *iteration) isOwn(path string, fi fs.FileInfo) (verb string) {
+	for i := range iter.own {
+		own := &iter.own[i]
+		// One that was made since the iteration began is known by its name.
 		if own.info != nil && os.SameFile(own.info, fi) || filepath.Base(own.path) == filepath.Base(path) && own.is(path) {
 			return own.verb
 		}
 	}
 	return ""
 }
+
+// An ownError says that a file that was named is the run's own. Scan returns it, so that nothing is
+// sent, or overwritten; where standard input names the file, that item fails.
+type ownError struct{ verb string }
+
+func (e *ownError) Error() string { return "this run " + e.verb + " that file, so it cannot send it" }

@@ -18,7 +18,8 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// A result is a line of a results file, or of what penstock journal export writes. Its texts are valid until the next line.
+// A result is a line of a results file, or of what penstock journal export writes. Its texts are
+// valid until the next line.
 type result struct {
 	path, rel, url, method, key []byte
 	fate                        item.Fate
@@ -91,8 +92,8 @@ func parseResult(text []byte) (r result, err error) {
 
 var errNoResult = errors.New(`no line of results, which has "type":"item" and a "status"`)
 
-// firstResult looks whether a manifest consists of results, and for the method of the first. The first line decides; what is wrong with
-// that is for Scan to say.
+// firstResult looks whether a manifest consists of results, and for the method of the first. The
+// first line decides; what is wrong with that is for Scan to say.
 func firstResult(name string) (is bool, method string) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -127,7 +128,8 @@ func firstResult(name string) (is bool, method string) {
 	return false, ""
 }
 
-// eachResult visits the lines of a results file. A last line that was torn when its run was killed is passed over.
+// eachResult visits the lines of a results file. A last line that was torn when its run was killed
+// is passed over.
 func eachResult(ctx context.Context, what, name string, visit func(number int, r result)) (torn bool, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -153,10 +155,12 @@ func eachResult(ctx context.Context, what, name string, visit func(number int, r
 	return false, nil
 }
 
-// An id stands for an item's key, path or URL: 64 bits of hash. The chance that two of a million share one is 1 in 37 million.
+// An id stands for an item's key, path or URL: 64 bits of hash. The chance that two of a million
+// share one is 1 in 37 million.
 type id uint64
 
-// A hasher makes ids. It is for one goroutine; another with the same seed and dir makes the same ids.
+// A hasher makes ids. It is for one goroutine; another with the same seed and dir makes the same
+// ids.
 type hasher struct {
 	seed maphash.Seed
 	dir  string // where relative paths begin
@@ -194,7 +198,8 @@ func (h *hasher) place(path id, method, url string) id {
 	return h.sum()
 }
 
-// of returns what a line is about: the item with its key, else the path and where that went to. One file may go to several URLs.
+// of returns what a line is about: the item with its key, else the path and where that went to. One
+// file may go to several URLs.
 func (h *hasher) of(r result) (item, path id) {
 	path = h.path(string(r.path))
 	if len(r.key) > 0 && !r.made {
@@ -206,7 +211,8 @@ func (h *hasher) of(r result) (item, path id) {
 // only reports whether a line's status is asked for.
 func (s *Source) only(r result) bool { return slices.Contains(s.opts.Only, r.fate) }
 
-// supersedes reports whether a line tells of the item's fate anew: that it was skipped is nothing new.
+// supersedes reports whether a line tells of the item's fate anew: that it was skipped is nothing
+// new.
 func supersedes(r result) bool { return r.fate != item.Skipped }
 
 // A bitset holds small numbers.
@@ -227,7 +233,8 @@ type picks struct {
 	torn  bool
 }
 
-// picked reads the manifest, once, for which of its lines are the last of their items and asked for.
+// picked reads the manifest, once, for which of its lines are the last of their items and asked
+// for.
 func (s *Source) picked(ctx context.Context) (*picks, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,60 +266,61 @@ func (s *Source) picked(ctx context.Context) (*picks, error) {
 	return p, nil
 }
 
-// resultItem makes an item of a line. Its path is as the run knew it that wrote the line: relative to the working directory.
-func (s *Source) resultItem(p *pass, r result) (Item, error) {
-	item := Item{Path: string(r.path), Rel: string(r.rel), Method: strings.ToUpper(string(r.method))}
+// resultItem makes an item of a line. Its path is as the run knew it that wrote the line: relative
+// to the working directory.
+func (s *Source) resultItem(p *iteration, r result) (item.Item, error) {
+	it := item.Item{Path: string(r.path), Rel: string(r.rel), Method: strings.ToUpper(string(r.method))}
 	if !r.made {
-		item.Key = string(r.key)
+		it.Key = string(r.key)
 	}
-	if item.Method != "" {
-		if err := checkMethod(item.Method); err != nil {
-			return item, err
+	if it.Method != "" {
+		if err := checkMethod(it.Method); err != nil {
+			return it, err
 		}
 	}
-	if err := checkHeaderValue(item.Key); err != nil {
-		return item, fmt.Errorf(`"key": %w`, err)
+	if err := checkHeaderValue(it.Key); err != nil {
+		return it, fmt.Errorf(`"key": %w`, err)
 	}
 	// That a file is gone may be the very reason why it failed, and is none not to send the others.
-	fi, err := statRegular(item.Path)
+	fi, err := statRegular(it.Path)
 	if err != nil {
-		return item, &laterError{err}
+		return it, &deferredError{err}
 	}
 	vars := func(name string) (string, bool) {
 		if name == "key" {
-			return item.Key, item.Key != ""
+			return it.Key, it.Key != ""
 		}
-		return fileVar(item, name)
+		return fileVar(it, name)
 	}
 	t, shown := s.opts.Template, string(r.url)
 	if whole(shown) {
 		u, err := parseURL(shown, false)
 		if err != nil {
-			return item, fmt.Errorf(`"url": %w`, err)
+			return it, fmt.Errorf(`"url": %w`, err)
 		}
 		if t != nil && t.origin == u.origin {
 			u.auth = t.auth
 		}
-		return item, s.complete(p, &item, u, fi, vars)
+		return it, s.complete(p, &it, u, fi, vars)
 	}
 	if t == nil {
-		return item, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the run that wrote them", printable(shown))
+		return it, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the run that wrote them", printable(shown))
 	}
 	for _, name := range t.Vars() {
 		if v, ok := vars(name); !ok || v == "" {
-			return item, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, which is needed to fill it in: give the paths or the manifest of that run, and the results with --from",
+			return it, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, which is needed to fill it in: give the paths or the manifest of that run, and the results with --from",
 				printable(shown), name)
 		}
 	}
-	if err := s.complete(p, &item, t, fi, vars); err != nil {
-		return item, err
+	if err := s.complete(p, &it, t, fi, vars); err != nil {
+		return it, err
 	}
-	place, _, _ := strings.Cut(item.URL, "?")
+	place, _, _ := strings.Cut(it.URL, "?")
 	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
-		return item, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give the --to of that run, or its paths and the results with --from",
-			printable(shown), secret.URL(item.URL))
+		return it, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give the --to of that run, or its paths and the results with --from",
+			printable(shown), secret.URL(it.URL))
 	}
-	return item, nil
+	return it, nil
 }
 
 // whole reports whether results show all of a URL.
@@ -321,7 +329,8 @@ func whole(url string) bool {
 	return url != "" && url != secret.Mask && !strings.Contains(query, secret.Mask)
 }
 
-// A selection is what Options.From asks for. It takes 24 bytes a line that is asked for, for a moment three times that, and nothing for others.
+// A selection is what Options.From asks for. It takes 24 bytes a line that is asked for, for a
+// moment three times that, and nothing for others.
 type selection struct {
 	hash    hasher
 	items   []chosen // sorted
@@ -411,41 +420,41 @@ type join struct {
 }
 
 // may reports whether an item can be asked for, as far as its path and key say.
-func (j *join) may(item Item) bool {
+func (j *join) may(it item.Item) bool {
 	if j == nil {
 		return true
 	}
-	if item.Key != "" {
-		if asked, known := j.byKey(item.Key); known {
+	if it.Key != "" {
+		if asked, known := j.byKey(it.Key); known {
 			return asked
 		}
 	}
-	n, ok := j.selection.path(j.hash.path(item.Path))
-	return ok && (item.Key == "" || j.keyless.has(n))
+	n, ok := j.selection.path(j.hash.path(it.Path))
+	return ok && (it.Key == "" || j.keyless.has(n))
 }
 
-// takes reports whether an item is asked for: by its key where the line has one too, else by its path, and where the results know the
-// place that it goes to, by that.
-func (j *join) takes(item Item) bool {
+// takes reports whether an item is asked for: by its key where the line has one too, else by its
+// path, and where the results know the place that it goes to, by that.
+func (j *join) takes(it item.Item) bool {
 	if j == nil {
 		return true
 	}
-	if item.Key != "" {
-		if asked, known := j.byKey(item.Key); known {
+	if it.Key != "" {
+		if asked, known := j.byKey(it.Key); known {
 			return asked
 		}
 	}
-	path := j.hash.path(item.Path)
+	path := j.hash.path(it.Path)
 	n, ok := j.selection.path(path)
-	if !ok || item.Key != "" && !j.keyless.has(n) {
+	if !ok || it.Key != "" && !j.keyless.has(n) {
 		return false
 	}
-	place := j.hash.place(path, item.Method, item.URL)
+	place := j.hash.place(path, it.Method, it.URL)
 	if i, ok := j.selection.item(place); ok {
 		j.items.add(i)
 		return true
 	}
-	if asked, known := j.other[place]; known && (!asked || item.Key != "") {
+	if asked, known := j.other[place]; known && (!asked || it.Key != "") {
 		return false
 	}
 	j.paths.add(n)

@@ -75,19 +75,19 @@ func TestResultsFedBack(t *testing.T) {
 		t.Error("nobody is told that results select")
 	}
 	auth := http.Header{"Authorization": {"Basic dTpw"}}
-	want := []Item{
+	want := []item.Item{
 		{Path: "d/a", Rel: "a", Header: auth},
 		{Path: "d/c", Rel: "c", Key: "k-c"}, // on another server, without credentials
 		{Path: "d/e", Rel: "e", Header: auth},
 	}
 	for range 2 {
 		i := 0
-		for item, err := range s.Items() {
-			if got := (Item{Path: item.Path, Rel: item.Rel, Header: item.Header, Key: item.Key}); err != nil || !cmp.Equal(got, want[i]) {
+		for it, err := range s.Items() {
+			if got := (item.Item{Path: it.Path, Rel: it.Rel, Header: it.Header, Key: it.Key}); err != nil || !cmp.Equal(got, want[i]) {
 				t.Errorf("%+v, %v, want %+v", got, err, want[i])
 			}
-			if i++; item.Size != 3 || item.ModTime.IsZero() {
-				t.Errorf("%+v lacks what its file says", item)
+			if i++; it.Size != 3 || it.ModTime.IsZero() {
+				t.Errorf("%+v lacks what its file says", it)
 			}
 		}
 		if i != len(want) {
@@ -112,11 +112,11 @@ func TestResultsMadeKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	var keys []string
-	for item, err := range s.Items() {
+	for it, err := range s.Items() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys = append(keys, item.Key)
+		keys = append(keys, it.Key)
 	}
 	if diff := cmp.Diff([]string{"", "given"}, keys); diff != "" {
 		t.Error(diff)
@@ -358,9 +358,9 @@ func TestFrom(t *testing.T) {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	n := 0
-	for item := range s.Items() {
-		if n++; item.Path != filepath.FromSlash("d/a") {
-			t.Error(item.Path)
+	for it := range s.Items() {
+		if n++; it.Path != filepath.FromSlash("d/a") {
+			t.Error(it.Path)
 		}
 	}
 	if n != 1 {
@@ -449,11 +449,11 @@ func TestResultsModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for item, err := range s.Items() {
+		for it, err := range s.Items() {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, fmt.Sprint(filepath.ToSlash(item.Path), item.URL, item.Key))
+			got = append(got, fmt.Sprint(filepath.ToSlash(it.Path), it.URL, it.Key))
 		}
 		if len(lines) > 0 && !cmp.Equal(want, got) {
 			t.Fatalf("sent %q, want %q", got, want)
@@ -502,11 +502,11 @@ func TestResultsModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = nil
-		for item, err := range s.Items() {
+		for it, err := range s.Items() {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, fmt.Sprint(filepath.ToSlash(item.Path), item.URL, item.Key))
+			got = append(got, fmt.Sprint(filepath.ToSlash(it.Path), it.URL, it.Key))
 		}
 		if !cmp.Equal(want, got) {
 			t.Fatalf("from: sent %q, want %q", got, want)
@@ -558,12 +558,12 @@ func FuzzResults(f *testing.F) {
 			if s == nil {
 				continue
 			}
-			for item, err := range s.Items() {
-				if err == nil && (item.Path != "a" && !filepath.IsAbs(item.Path) || checkMethod(item.Method) != nil || checkHeaderValue(item.Key) != nil) {
-					t.Fatalf("%+v", item)
+			for it, err := range s.Items() {
+				if err == nil && (it.Path != "a" && !filepath.IsAbs(it.Path) || checkMethod(it.Method) != nil || checkHeaderValue(it.Key) != nil) {
+					t.Fatalf("%+v", it)
 				}
 				if err == nil {
-					if _, err := http.NewRequest(item.Method, item.URL, nil); err != nil {
+					if _, err := http.NewRequest(it.Method, it.URL, nil); err != nil {
 						t.Fatal(err)
 					}
 				}

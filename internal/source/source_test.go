@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 // tree makes files in a new directory, which becomes the working directory. A name that ends in / is a directory; "a -> b" is a link.
@@ -56,18 +58,18 @@ func sent(t testing.TB, o Options) []string {
 		t.Fatal(err)
 	}
 	var got []string
-	for item, err := range s.Items() {
+	for it, err := range s.Items() {
 		var ie *ItemError
 		switch {
 		case errors.As(err, &ie):
-			if diff := cmp.Diff(item, ie.Item); diff != "" {
+			if diff := cmp.Diff(it, ie.Item); diff != "" {
 				t.Errorf("the error's item differs: %s", diff)
 			}
-			got = append(got, filepath.ToSlash(item.Path)+"! "+ie.Err.Error())
+			got = append(got, filepath.ToSlash(it.Path)+"! "+ie.Err.Error())
 		case err != nil:
 			got = append(got, "! "+err.Error())
 		default:
-			got = append(got, filepath.ToSlash(item.Path)+" "+item.Method+" "+strings.TrimPrefix(item.URL, "http://h"))
+			got = append(got, filepath.ToSlash(it.Path)+" "+it.Method+" "+strings.TrimPrefix(it.URL, "http://h"))
 		}
 	}
 	return got
@@ -184,8 +186,8 @@ func TestVariables(t *testing.T) {
 	)
 	err := refusal(t, o)
 	expectError(t, err, "README", "{ext} has no value here")
-	stem, _ := fileVar(Item{Path: "x."}, "stem")
-	if ext, ok := fileVar(Item{Path: "x."}, "ext"); stem != "x" || ext != "" || !ok {
+	stem, _ := fileVar(item.Item{Path: "x."}, "stem")
+	if ext, ok := fileVar(item.Item{Path: "x."}, "ext"); stem != "x" || ext != "" || !ok {
 		t.Errorf("x. is %q and %q", stem, ext)
 	}
 }
@@ -401,8 +403,8 @@ func TestVanishedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for item, err := range s.Items() {
-		if item.Rel == "a" { // d is listed by now
+	for it, err := range s.Items() {
+		if it.Rel == "a" { // d is listed by now
 			for _, name := range []string{"d/b", "d/e/f", "d/e", "g"} {
 				if err := os.Remove(name); err != nil {
 					t.Fatal(err)
@@ -412,7 +414,7 @@ func TestVanishedFiles(t *testing.T) {
 		if err != nil && !errors.As(err, new(*ItemError)) {
 			t.Errorf("%v ends the run", err)
 		}
-		got = append(got, fmt.Sprintf("%s %v", item.Rel, err == nil))
+		got = append(got, fmt.Sprintf("%s %v", it.Rel, err == nil))
 	}
 	// Windows has all of a file in its directory's listing, and learns later that it is gone.
 	want := []string{"a true", fmt.Sprintf("b %v", runtime.GOOS == "windows"), "c true", "e false", "g false"}
@@ -462,7 +464,7 @@ func TestNotTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := s.newOwn(nil)
+	own := s.newUniqueness(nil)
 	a, b := maphash.String(own.urls, "http://h/a"), maphash.String(own.urls, "http://h/b")
 	if err := s.twice(t.Context(), own, map[uint64]bool{a: true, 1: true}); err != nil {
 		t.Error(err)
@@ -471,7 +473,7 @@ func TestNotTwice(t *testing.T) {
 }
 
 func TestHashSet(t *testing.T) {
-	set, both := hashSet{}, new(census)
+	set, both := hashSet{}, new(hashList)
 	for i := range uint64(10_000) {
 		h := i << 50
 		if set.add(h) || !set.add(h) {
@@ -523,7 +525,7 @@ func BenchmarkHashes(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		for name, make := range map[string]func() func(uint64) bool{
 			"set":    func() func(uint64) bool { return hashSet{}.add },
-			"census": func() func(uint64) bool { return new(census).add },
+			"census": func() func(uint64) bool { return new(hashList).add },
 		} {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				seed := maphash.MakeSeed()

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func values(kv ...string) func(string) (string, bool) {
@@ -143,7 +145,7 @@ func TestExpandHostileNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tmpl.Expand(values("name", c.value, "path", c.value))
+		got, err := expandURL(tmpl, values("name", c.value, "path", c.value))
 		if err != nil {
 			got = "error"
 			if strings.ContainsAny(err.Error(), "\n\x00") {
@@ -161,13 +163,13 @@ func TestCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := tmpl.Expand(values("name", "a"))
+	got, err := expandURL(tmpl, values("name", "a"))
 	if got != "https://h/a" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	r := &http.Request{Header: tmpl.auth}
-	if user, pass, ok := r.BasicAuth(); user != "us@er" || pass != "pa:ss" || !ok || !tmpl.HasCredentials() {
-		t.Errorf("basic auth %q %q %v", user, pass, ok)
+	if user, iteration, ok := r.BasicAuth(); user != "us@er" || iteration != "pa:ss" || !ok {
+		t.Errorf("basic auth %q %q %v", user, iteration, ok)
 	}
 }
 
@@ -210,11 +212,11 @@ func FuzzTemplate(f *testing.F) {
 			t.Fatalf("%q is shown as %q, which is none: %v", text, tmpl, err)
 		}
 		only := func(v string) func(string) (string, bool) { return func(string) (string, bool) { return v, true } }
-		plain, err := tmpl.Expand(only("x"))
+		plain, err := expandURL(tmpl, only("x"))
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		got, err := tmpl.Expand(only(value))
+		got, err := expandURL(tmpl, only(value))
 		if err != nil {
 			return
 		}
@@ -262,11 +264,16 @@ func BenchmarkExpand(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	item := Item{Path: "data/2026/11/Übersicht 1.csv", Rel: "2026/11/Übersicht 1.csv"}
+	it := item.Item{Path: "data/2026/11/Übersicht 1.csv", Rel: "2026/11/Übersicht 1.csv"}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tmpl.Expand(func(name string) (string, bool) { return fileVar(item, name) }); err != nil {
+		if _, err := expandURL(tmpl, func(name string) (string, bool) { return fileVar(it, name) }); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// expandURL is what becomes of a template where an item is made.
+func expandURL(t *Template, vars func(string) (string, bool)) (string, error) {
+	return expand(t.origin, t.parts, vars)
 }

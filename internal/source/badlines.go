@@ -1,0 +1,45 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A LinesError is about lines of a manifest that are wrong.
+type LinesError struct {
+	Errs []error // the first twenty
+	More int     // that there are beside these
+}
+
+// Error has a line for each of Errs, and one that counts the others.
+func (e *LinesError) Error() string { return strings.Join(e.Lines(), "\n") }
+
+// Lines returns what Error does, line by line.
+func (e *LinesError) Lines() (lines []string) {
+	for _, err := range e.Errs {
+		lines = append(lines, err.Error())
+	}
+	if e.More > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", e.More))
+	}
+	return lines
+}
+
+// badLines are the lines of a manifest that a pass found wrong.
+type badLines struct {
+	n    int
+	errs []error
+}
+
+func (b *badLines) add(err error) {
+	if b.n++; b.n <= maxFailures {
+		b.errs = append(b.errs, fmt.Errorf("source: %w", err))
+	}
+}
+
+func (b *badLines) error() error {
+	if b.n == 1 {
+		return b.errs[0]
+	}
+	return &LinesError{b.errs, b.n - len(b.errs)}
+}

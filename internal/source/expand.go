@@ -1,0 +1,172 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/penstock/penstock/internal/item"
+)
+
+// pathVar is the one variable whose slashes stay slashes.
+const pathVar = "path"
+
+// expand returns a URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not) down
+// to RFC 3986's unreserved characters, so that no value can change the URL's structure; only {path}
+// in the path keeps its slashes.
+//
+// Refused are a variable that vars does not know, an empty value in the path, an empty, "." or ".."
+// segment in {path}, and a result with a "." or ".." segment: servers and proxies resolve those,
+// encoded or not, also between encoded slashes and backslashes.
+//
+// With nil vars the variables are left as they are written, and nothing is checked.
+func expand(origin string, parts []part, vars func(string) (string, bool)) (string, error) {
+	var room [256]byte // on the stack: what is kept is no longer than it must be
+	b := append(room[:0], origin...)
+	pathEnd := -1
+	for _, p := range parts {
+		if p.query && pathEnd < 0 {
+			pathEnd = len(b)
+		}
+		if p.name == "" {
+			b = append(b, p.text...)
+			continue
+		}
+		if vars == nil {
+			b = append(append(append(b, '{'), p.name...), '}')
+			continue
+		}
+		v, ok := vars(p.name)
+		if !ok {
+			return "", unknownVar(p.name)
+		}
+		if v == "" && !p.query {
+			return "", fmt.Errorf("{%s} has no value here", p.name)
+		}
+		if p.name != pathVar {
+			b = escape(b, v, false)
+			continue
+		}
+		if !validRel(v) {
+			return "", fmt.Errorf("{path} is %s here, with an empty, . or .. segment", printable(v))
+		}
+		b = escape(b, v, !p.query)
+	}
+	if pathEnd < 0 {
+		pathEnd = len(b)
+	}
+	if vars != nil && dotSegment(b[len(origin):pathEnd]) {
+		return "", errors.New("the URL's path has a . or .. segment, which servers resolve, also where slashes are encoded")
+	}
+	return string(b), nil
+}
+
+// fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split
+// at the last dot that is not the first character, so .bashrc has no {ext}.
+func fileVar(it item.Item, name string) (string, bool) {
+	if name == pathVar {
+		return it.Rel, true
+	}
+	base := filepath.Base(it.Path)
+	dot := strings.LastIndexByte(base, '.')
+	if dot <= 0 {
+		dot = len(base)
+	}
+	switch name {
+	case "name":
+		return base, true
+	case "stem":
+		return base[:dot], true
+	case "ext":
+		return strings.TrimPrefix(base[dot:], "."), true
+	}
+	return "", false
+}
+
+func validVar(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !alphanumeric(s[i]) && strings.IndexByte("_-.", s[i]) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func unknownVar(name string) error {
+	return fmt.Errorf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", name)
+}
+
+// validRel reports whether no segment of a relative path is empty, "." or "..".
+func validRel(rel string) bool {
+	for more := true; more; {
+		var seg string
+		seg, rel, more = strings.Cut(rel, "/")
+		if seg == "" || seg == "." || seg == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// dotSegment reports whether a path has a segment that is "." or ".." once decoded. Servers such as
+// nginx decode before they resolve, so an encoded slash, and to some a backslash, ends a segment
+// too.
+func dotSegment(path []byte) bool {
+	dots := 0 // that are all of the segment so far; -1: there is more in it
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			c = unhex(path[i+1])<<4 | unhex(path[i+2])
+			i += 2
+		}
+		switch {
+		case c == '/' || c == '\\':
+			if dots == 1 || dots == 2 {
+				return true
+			}
+			dots = 0
+		case c == '.' && dots >= 0:
+			dots++
+		default:
+			dots = -1
+		}
+	}
+	return dots == 1 || dots == 2
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// escape appends s, percent-encoded down to the unreserved characters, and to slashes where those
+// are kept.
+func escape(b []byte, s string, slashes bool) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; unreserved(c) || c == '/' && slashes {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return b
+}
+
+func unreserved(c byte) bool { return alphanumeric(c) || strings.IndexByte("-._~", c) >= 0 }
+
+// literal reports whether c may stand as it is in a path and in a query (RFC 3986, section 3.3 and
+// 3.4).
+func literal(c byte) bool { return unreserved(c) || strings.IndexByte("!$&'()*+,;=:@/?", c) >= 0 }
+
+func alphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&^0x20 - 'A' + 10
+}

@@ -1,0 +1,201 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path/filepath"
+
+	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/secret"
+)
+
+// An Item is one file and where it goes.
+type Item = item.Item
+
+// An ItemError says that one item cannot be sent; those after it can.
+type ItemError struct {
+	Item item.Item // as far as it is known, Path always
+	Err  error
+}
+
+// Error names the item's path, quoted.
+func (e *ItemError) Error() string {
+	return fmt.Sprintf("source: %s: %v", printable(e.Item.Path), e.Err)
+}
+
+// Unwrap returns Err.
+func (e *ItemError) Unwrap() error { return e.Err }
+
+// Items yields the items in order: Paths as given, directories by name, a manifest by line.
+//
+// Where one item cannot be sent, an [*ItemError] is yielded beside it and the iteration goes on;
+// any other error ends it. Of two items that would both PUT (or do anything but POST and PATCH) to
+// one URL, or have one key, the later one fails; remembering them takes about 20 bytes an item,
+// unless the URL has {path} alone and all items are in one directory.
+func (s *Source) Items() iter.Seq2[item.Item, error] {
+	return func(yield func(item.Item, error) bool) {
+		if f := s.found.Load(); f != nil {
+			f.items(s, yield)
+			return
+		}
+		unique := s.newUniqueness(hashSet{}.add)
+		s.each(&iteration{ctx: context.Background(), yield: func(it item.Item, err error) bool {
+			if err == nil {
+				if what := unique.taken(it); what != "" {
+					err = &ItemError{it, errors.New("another item of this run " + what)}
+				}
+			}
+			return yield(it, err)
+		}})
+	}
+}
+
+// A iteration is one look at all items.
+type iteration struct {
+	ctx       context.Context
+	yield     func(item.Item, error) bool
+	leftOut   LeftOut
+	shown     []string // the first URLs, fit to be shown
+	noStdin   bool
+	own       []ownFile
+	onLeftOut func(path, why string)
+	scan      bool // lines of a manifest that cannot be read are noted, and the iteration goes on
+	bad       badLines
+	doubts    fieldDoubts
+	join      *join // if nil, every item is asked for
+	torn      bool
+}
+
+var (
+	// errNotAsked: results select, and not this item.
+	errNotAsked = errors.New("not asked for")
+	// errYoung: it has changed within Options.MinAge.
+	errYoung = errors.New("too young")
+)
+
+// A laterError is one that Scan leaves to Items.
+type deferredError struct{ error }
+
+func (e *deferredError) Unwrap() error { return e.error }
+
+// fail yields an item-level error.
+func (iter *iteration) fail(it item.Item, err error) bool {
+	if iter.scan && errors.As(err, new(*ownError)) {
+		iter.yield(item.Item{}, fmt.Errorf("source: %s: %w", printable(it.Path), err))
+		return false
+	}
+	return iter.yield(it, &ItemError{it, err})
+}
+
+func (s *Source) each(iter *iteration) {
+	iter.own = s.lookAtOwn()
+	if s.opts.From != "" {
+		sel, err := s.selected(iter.ctx)
+		if err != nil {
+			iter.yield(item.Item{}, err)
+			return
+		}
+		iter.join = &join{selection: sel, hash: sel.hash}
+		iter.torn = sel.torn
+	}
+	for _, r := range s.roots {
+		if !r.items(iter, r) {
+			return
+		}
+	}
+}
+
+// file yields a file that was named.
+func (s *Source) file(iter *iteration, r root) bool {
+	it := item.Item{Path: r.path, Rel: filepath.Base(r.path)}
+	if !iter.join.may(it) {
+		return true
+	}
+	fi, err := statRegular(r.path)
+	if err != nil {
+		return iter.fail(it, err)
+	}
+	return s.yieldFile(iter, it, fi)
+}
+
+// list yields the files that stdin names.
+func (s *Source) list(iter *iteration, _ root) bool {
+	if iter.noStdin {
+		return true
+	}
+	before := iter.leftOut.Young
+	defer func() { s.listed.Add(iter.leftOut.Young - before) }()
+	for line, err := range lines(s.opts.Stdin, s.opts.Null) {
+		if err != nil {
+			return iter.yield(item.Item{}, fmt.Errorf("source: stdin line %d: %w", line.number, err))
+		}
+		if !s.file(iter, root{path: string(line.text)}) {
+			return false
+		}
+	}
+	return true
+}
+
+// emit completes an item that has no fields of its own, and yields it.
+func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
+	if !iter.join.may(it) {
+		return true
+	}
+	err := s.complete(iter, &it, s.opts.Template, fi, func(name string) (string, bool) { return fileVar(it, name) })
+	switch {
+	case err == errNotAsked:
+		return true
+	case err == errYoung:
+		iter.leave(&iter.leftOut.Young, it.Path, "younger than --min-age")
+		return true
+	case err != nil:
+		return iter.fail(it, err)
+	}
+	return iter.yield(it, nil)
+}
+
+// complete fills in what the URL and the file say. It returns errNotAsked for an item that results
+// do not select, and errYoung for one that is left to the next run.
+func (s *Source) complete(iter *iteration, it *item.Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
+	if verb := iter.isOwn(it.Path, fi); verb != "" {
+		return &ownError{verb}
+	}
+	if err := s.setTarget(it, t, vars); err != nil {
+		return err
+	}
+	if !iter.join.takes(*it) {
+		return errNotAsked
+	}
+	if !s.young.IsZero() && fi.ModTime().After(s.young) {
+		return errYoung
+	}
+	if len(iter.shown) < max(s.opts.ShownURLs, maxShown) {
+		u := secret.URL(it.URL)
+		if t.shown != nil && !t.asksForFields() { // in which the files' names are to be seen
+			u, _ = expand(t.origin, t.shown, vars)
+		}
+		iter.shown = append(iter.shown, u)
+	}
+	it.Fingerprint, it.Content = filebody.FingerprintOf(fi), filebody.File(it.Path)
+	return nil
+}
+
+// aim fills in where the item goes to, and how.
+func (s *Source) setTarget(it *item.Item, t *Template, vars func(string) (string, bool)) (err error) {
+	if it.URL, err = expand(t.origin, t.parts, vars); err != nil {
+		return err
+	}
+	if it.Method == "" {
+		it.Method = s.method
+	}
+	if it.Header == nil {
+		it.Header = t.auth
+	} else if t.auth != nil && it.Header["Authorization"] == nil {
+		it.Header["Authorization"] = t.auth["Authorization"]
+	}
+	return nil
+}

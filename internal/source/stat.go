@@ -1,0 +1,79 @@
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+func statRegular(name string) (fs.FileInfo, error) {
+	if name == "" {
+		return nil, errors.New("an empty path")
+	}
+	if strings.ContainsRune(name, 0) {
+		return nil, errors.New("contains a NUL byte: put one path per line, or give --null (-0)")
+	}
+	fi, err := os.Stat(name)
+	if err != nil {
+		return nil, reason(err)
+	}
+	return fi, checkRegular(fi)
+}
+
+func checkRegular(fi fs.FileInfo) error {
+	switch {
+	case fi.Mode().IsRegular():
+		return nil
+	case fi.IsDir():
+		return errors.New("is a directory; only files can be listed")
+	default:
+		return errors.New("is not a regular file; a file is read anew for each attempt, which a pipe or device does not allow")
+	}
+}
+
+// checkReadTwice wants a regular file because a manifest and results are read before anything is
+// sent, and then to send.
+func checkReadTwice(name string) error {
+	fi, err := os.Stat(name)
+	if err != nil && name == "-" {
+		return errors.New("standard input is read once, and this is read twice, to check it and then to send: save it in a file and name that")
+	}
+	if err != nil {
+		return reason(err)
+	}
+	if !fi.Mode().IsRegular() {
+		return errors.New("not a regular file: it is read twice, to check it and then to send")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return reason(err)
+	}
+	return f.Close()
+}
+
+// reason strips the path from an error of package os: the caller has it in quotes, so that a
+// newline in it does no harm.
+func reason(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// slashed returns name clean and with slashes on every system.
+func slashed(name string) string { return path.Clean(filepath.ToSlash(name)) }
+
+// printable quotes what came from outside, so that an error stays one line of bearable length
+// whatever a name contains. A path's end tells more than its middle.
+func printable(s string) string {
+	const most, part = 400, 150
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:part], "") + "…" + strings.ToValidUTF8(s[len(s)-part:], "")
+	}
+	return strconv.Quote(s)
+}
