@@ -65,7 +65,7 @@ func TestClassifiedFaults(t *testing.T) {
 		{"PUT", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
 		{"POST", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
 	} {
-		j := &job{item: source.Item{Method: c.method}}
+		j := &job{item: item.Item{Method: c.method}}
 		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j), c.method, "http://h/", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -18,10 +18,10 @@ import (
 	"github.com/dunglas/httpsfv"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/internal/source"
 )
 
 // An identity reports whether two items are the same piece of work, in this run or
@@ -39,7 +39,7 @@ func (i identity) id() uint64 { return binary.BigEndian.Uint64(i[:]) }
 
 // identityOf needs no look at the disk, and so can be asked for each of a
 // million items.
-func identityOf(it source.Item) identity {
+func identityOf(it item.Item) identity {
 	where, signed := withoutCredentials(it.URL)
 	b := make([]byte, 0, 512) // on the stack
 	b = appendField(b, it.Method)
@@ -290,7 +290,7 @@ func hasParameter(query, name string) bool {
 // fingerprintOf is equal to the one on record if an item's file, and what its line says of it, are what was sent. Files of equal
 // size and date, as archives have them, differ by where they are; one that has a key of its
 // own may be anywhere.
-func fingerprintOf(it source.Item) journal.Fingerprint {
+func fingerprintOf(it item.Item) journal.Fingerprint {
 	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
 	if it.Key == "" {
 		place := []byte(absolute(it.Path))
@@ -304,7 +304,7 @@ func fingerprintOf(it source.Item) journal.Fingerprint {
 }
 
 // headerOf returns the line's headers where they may change while the identity stays; nil if there are none.
-func headerOf(it source.Item) []byte {
+func headerOf(it item.Item) []byte {
 	if it.Key != "" || nethttp.SharesURL(it.Method) {
 		return nil
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/dunglas/httpsfv"
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/internal/source"
 )
 
 // Journals outlive the program that wrote them: what it said of an item then
@@ -26,11 +26,11 @@ func TestIdentityStays(t *testing.T) {
 	if filepath.Separator != '/' {
 		t.Skip("the path is another one here")
 	}
-	put := source.Item{Method: "PUT", URL: "https://h/a%20b?v=1", Path: "/d/a b"}
-	post := source.Item{Method: "POST", URL: "https://h/", Path: "/d/a b", Header: http.Header{"X-Set": {"1"}}}
-	keyed := source.Item{Method: "POST", URL: "https://h/", Path: "/d/a b", Key: "k-1"}
+	put := item.Item{Method: "PUT", URL: "https://h/a%20b?v=1", Path: "/d/a b"}
+	post := item.Item{Method: "POST", URL: "https://h/", Path: "/d/a b", Header: http.Header{"X-Set": {"1"}}}
+	keyed := item.Item{Method: "POST", URL: "https://h/", Path: "/d/a b", Key: "k-1"}
 	for _, c := range []struct {
-		it        source.Item
+		it        item.Item
 		want, key string
 	}{
 		{put, "a2d54f400fcd51df98e30d759a47bb0efe68098caaefa4faad27da753529bd50", "b9004058-076f-8d5f-ab19-8fc849145bfe"},
@@ -65,10 +65,10 @@ func TestIdentity(t *testing.T) {
 	azure := func(sig string) string {
 		return "sv=2024-11-04&ss=b&srt=o&sp=rw&st=" + sig + "&se=" + sig + "&spr=https&skoid=" + sig + "&sig=" + sig
 	}
-	type it = source.Item
+	type it = item.Item
 	for _, c := range []struct {
 		name string
-		a, b source.Item
+		a, b item.Item
 		same bool
 	}{
 		{"PUT from elsewhere", it{Method: "PUT", URL: "http://h/a", Path: "x"}, it{Method: "PUT", URL: "http://h/a", Path: "y", Header: header("A", "b")}, true},
@@ -132,7 +132,7 @@ func TestIdentity(t *testing.T) {
 // items apart, also what is kept out of messages to be on the safe side.
 func TestIdentityHasNoSecrets(t *testing.T) {
 	of := func(name, value string) identity {
-		return identityOf(source.Item{Method: "POST", URL: "http://h/", Header: http.Header{name: {value}}})
+		return identityOf(item.Item{Method: "POST", URL: "http://h/", Header: http.Header{name: {value}}})
 	}
 	for _, name := range []string{
 		"Authorization", "Proxy-Authorization", "X-Authentication", "X-Auth", "X-Oauth", "X-Auth-Pass", "X-Bearer", "X-Credentials",
@@ -256,7 +256,7 @@ func TestAbsolute(t *testing.T) {
 }
 
 func TestIdentityIsCheap(t *testing.T) {
-	for name, it := range map[string]source.Item{
+	for name, it := range map[string]item.Item{
 		"PUT":  {Method: "PUT", URL: "https://files.example.com/2024/sub/00001.csv", Path: "d/00001.csv"},
 		"POST": {Method: "POST", URL: "https://files.example.com/", Path: "/srv/data/2024/sub/00001.csv"},
 	} {
@@ -267,7 +267,7 @@ func TestIdentityIsCheap(t *testing.T) {
 }
 
 func BenchmarkIdentity(b *testing.B) {
-	for name, it := range map[string]source.Item{
+	for name, it := range map[string]item.Item{
 		"PUT":    {Method: "PUT", URL: "https://files.example.com/2024/sub/00001.csv", Path: "d/00001.csv"},
 		"POST":   {Method: "POST", URL: "https://files.example.com/upload", Path: "data/2024/sub/00001.csv"},
 		"signed": {Method: "PUT", URL: "https://files.example.com/a?X-Amz-Algorithm=A&X-Amz-Credential=C&X-Amz-Date=D&X-Amz-Expires=E&X-Amz-SignedHeaders=host&X-Amz-Signature=S", Path: "d/a"},
@@ -290,15 +290,15 @@ func FuzzIdentity(f *testing.F) {
 	given := []string{"access_token=%s", "sv=1&sig=%s", "Expires=%s&Signature=%[1]s", "X-Amz-Date=%s&X-Amz-Signature=%[1]s"}
 	f.Fuzz(func(t *testing.T, a, b, name, v, w, path string, mode uint8) {
 		method := []string{"PUT", "POST"}[mode&1]
-		item := func(seg, value, secret string) source.Item {
+		item := func(seg, value, secret string) item.Item {
 			u := "https://h/" + url.PathEscape(seg) + "?" + url.QueryEscape(name) + "=" + url.QueryEscape(value)
 			if secret != "" {
 				u += "&" + fmt.Sprintf(given[mode>>1&3], url.QueryEscape(secret))
 			}
-			return source.Item{Method: method, URL: u, Path: path}
+			return item.Item{Method: method, URL: u, Path: path}
 		}
-		identityOf(source.Item{Method: a, URL: b, Path: path, Key: name, Header: http.Header{v: {w}}})
-		identityOf(source.Item{Method: method, URL: a + "?" + v + "&" + w, Path: path})
+		identityOf(item.Item{Method: a, URL: b, Path: path, Key: name, Header: http.Header{v: {w}}})
+		identityOf(item.Item{Method: method, URL: a + "?" + v + "&" + w, Path: path})
 
 		one := identityOf(item(a, v, "1"))
 		if one != identityOf(item(a, v, "22")) {
@@ -403,7 +403,7 @@ func TestPasswordIsNoIdentity(t *testing.T) {
 		{"https://ann:old@h/{name}?v=1", "https://ann:new@h/{name}?v=1", true},
 	} {
 		at := func(to, method string) (string, string) {
-			it := source.Item{Method: method, URL: strings.ReplaceAll(to, "{name}", "f"), Path: "/d/f"}
+			it := item.Item{Method: method, URL: strings.ReplaceAll(to, "{name}", "f"), Path: "/d/f"}
 			return idempotencyKey(identityOf(it), 5, time.Unix(1e9, 1), nil), JournalTarget(to)
 		}
 		for _, method := range []string{"PUT", "POST"} {

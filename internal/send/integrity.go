@@ -11,7 +11,6 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -80,7 +79,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 }
 
 // askHeader returns the header that the server is asked with for an item that is not sent.
-func (r *run) askHeader(it source.Item) http.Header {
+func (r *run) askHeader(it item.Item) http.Header {
 	h := http.Header{"User-Agent": {r.UserAgent}}
 	if !r.foreign(it) {
 		maps.Copy(h, r.Header)

@@ -17,7 +17,6 @@ import (
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
@@ -26,7 +25,7 @@ import (
 
 // A job is an item with a worker.
 type job struct {
-	item    source.Item
+	item    item.Item
 	began   time.Time        // its first attempt left
 	waiting bool             // for its next attempt
 	watched bool             // its bytes are counted as they move

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -38,7 +39,7 @@ func HeaderOrigin(to string, lines *source.Source) (string, error) {
 
 // foreign reports whether an item goes to a server that must not see what was
 // given for all, and says so the first time.
-func (r *run) foreign(it source.Item) bool {
+func (r *run) foreign(it item.Item) bool {
 	if r.HeaderOrigin == "" || nethttp.OriginOf(it.URL) == r.HeaderOrigin {
 		return false
 	}

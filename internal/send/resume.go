@@ -9,14 +9,13 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/source"
 )
 
 const inDoubt = "it may have arrived in an earlier run"
 
 // claim makes a job of an item and reports whether it is to be sent. Where earlier
 // runs have settled that, the item is reported.
-func (r *run) claim(it source.Item) (*job, bool) {
+func (r *run) claim(it item.Item) (*job, bool) {
 	j := &job{item: it, salt: r.Again}
 	if r.Journal != nil || r.Idempotency.Header != "" {
 		j.id = identityOf(it)

@@ -64,12 +64,12 @@ var errSilence = errors.New("nothing was read for a while")
 // until yields items until ctx ends, also where the next one is waited for:
 // standard input may stay silent for hours. Its reader is left behind then, until
 // a line comes or the program ends.
-func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[source.Item, error] {
+func until(ctx context.Context, items iter.Seq2[item.Item, error]) iter.Seq2[item.Item, error] {
 	type next struct {
-		item source.Item
+		item item.Item
 		err  error
 	}
-	return func(yield func(source.Item, error) bool) {
+	return func(yield func(item.Item, error) bool) {
 		read := make(chan next)
 		silent := time.NewTimer(silentAfter)
 		defer silent.Stop()
@@ -91,7 +91,7 @@ func until(ctx context.Context, items iter.Seq2[source.Item, error]) iter.Seq2[s
 				}
 				silent.Reset(silentAfter)
 			case <-silent.C:
-				if !yield(source.Item{}, errSilence) {
+				if !yield(item.Item{}, errSilence) {
 					return
 				}
 			case <-ctx.Done():

@@ -23,10 +23,10 @@ import (
 
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/reply"
 
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -73,7 +73,7 @@ type verifier struct {
 
 // A control is an item that arrived for certain.
 type control struct {
-	item   source.Item
+	item   item.Item
 	header http.Header
 }
 
@@ -97,7 +97,7 @@ type expectation struct {
 // of this item. PUT says so by itself. A POST's URL is its own if it was made of
 // a template with a variable, which several denies, or ends in the file's name or
 // the item's key.
-func verifiable(it source.Item, several bool) bool {
+func verifiable(it item.Item, several bool) bool {
 	if !nethttp.SharesURL(it.Method) || !several {
 		return true
 	}
@@ -137,7 +137,7 @@ func (o *Options) CheckVerify() error {
 }
 
 // controlsLocked returns the controls for an item; nil if there are too many servers. It requires that mu is held.
-func (v *verifier) controlsLocked(it source.Item) *controls {
+func (v *verifier) controlsLocked(it item.Item) *controls {
 	key := it.Method + " " + nethttp.OriginOf(it.URL)
 	c := v.controls[key]
 	if c == nil && len(v.controls) < maxServers {
@@ -152,7 +152,7 @@ func (v *verifier) controlsLocked(it source.Item) *controls {
 
 // delivered records an item that was accepted and whose URL is its own. A few for
 // each server and method are remembered, each with the header that it is asked for with.
-func (v *verifier) delivered(it source.Item, header func() http.Header) {
+func (v *verifier) delivered(it item.Item, header func() http.Header) {
 	if !nethttp.SharesURL(it.Method) || it.Size == 0 {
 		return // an empty answer would prove nothing
 	}
@@ -177,7 +177,7 @@ func (v *verifier) delivered(it source.Item, header func() http.Header) {
 // since the attempt ended, and for POST and PATCH, which may put things anywhere, only
 // if an item that was [verifier.delivered] is found at its own URL. Until
 // settle has passed, the caller asks again later if it gets cannotTell.
-func (v *verifier) check(ctx context.Context, it source.Item, header http.Header, want expectation) (verdict, string, error) {
+func (v *verifier) check(ctx context.Context, it item.Item, header http.Header, want expectation) (verdict, string, error) {
 	f, err := v.find(ctx, it, header, &want)
 	switch {
 	case err != nil:
@@ -198,7 +198,7 @@ func (v *verifier) check(ctx context.Context, it source.Item, header http.Header
 }
 
 // proven records that an item's server has kept one at its URL.
-func (v *verifier) proven(it source.Item) {
+func (v *verifier) proven(it item.Item) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if c := v.controlsLocked(it); c != nil {
@@ -207,7 +207,7 @@ func (v *verifier) proven(it source.Item) {
 }
 
 // keeps reports whether the item's server is known to keep items at their URLs.
-func (v *verifier) keeps(ctx context.Context, it source.Item) bool {
+func (v *verifier) keeps(ctx context.Context, it item.Item) bool {
 	v.mu.Lock()
 	var known controls
 	if c := v.controlsLocked(it); c != nil {
@@ -230,7 +230,7 @@ type finding struct {
 	more bool // GET may tell more than HEAD did
 }
 
-func (v *verifier) find(ctx context.Context, it source.Item, header http.Header, want *expectation) (finding, error) {
+func (v *verifier) find(ctx context.Context, it item.Item, header http.Header, want *expectation) (finding, error) {
 	f, err := v.ask(ctx, http.MethodHead, it, header, want)
 	if err == nil && f.more {
 		f, err = v.ask(ctx, http.MethodGet, it, header, want)
@@ -240,7 +240,7 @@ func (v *verifier) find(ctx context.Context, it source.Item, header http.Header,
 
 var errNoAnswer = errors.New("no answer in time")
 
-func (v *verifier) ask(ctx context.Context, method string, it source.Item, header http.Header, want *expectation) (finding, error) {
+func (v *verifier) ask(ctx context.Context, method string, it item.Item, header http.Header, want *expectation) (finding, error) {
 	limit := cmp.Or(v.timeout, askTimeout)
 	if method == http.MethodGet {
 		limit += time.Duration(it.Size/slowestAnswer) * time.Second
@@ -332,7 +332,7 @@ func judgeRefusal(resp *http.Response) finding {
 
 // weigh compares what the head of a 200 tells with the file, strongest first. Its
 // error is about the file.
-func weigh(ctx context.Context, resp *http.Response, it source.Item, want *expectation) (finding, error) {
+func weigh(ctx context.Context, resp *http.Response, it item.Item, want *expectation) (finding, error) {
 	head := resp.Request.Method == http.MethodHead
 	if coding := resp.Header.Get("Content-Encoding"); resp.Uncompressed || coding != "" && !strings.EqualFold(coding, "identity") {
 		return finding{note: "the server answers with compressed content"}, nil
@@ -395,7 +395,7 @@ func fresh(h http.Header, began time.Time) bool {
 }
 
 // read compares the content itself. Its error is about the file.
-func read(ctx context.Context, body io.Reader, it source.Item, want *expectation) (finding, error) {
+func read(ctx context.Context, body io.Reader, it item.Item, want *expectation) (finding, error) {
 	h := sha256.New()
 	n, err := digest.Read(ctx, h, io.LimitReader(body, it.Size+1))
 	switch {
@@ -435,7 +435,7 @@ var (
 )
 
 // of returns the hash of an item's file, and keeps the SHA-256.
-func (k kind) of(ctx context.Context, it source.Item, want *expectation) ([]byte, error) {
+func (k kind) of(ctx context.Context, it item.Item, want *expectation) ([]byte, error) {
 	if k.size == sha256.Size && want.digest != nil {
 		return want.digest, nil
 	}

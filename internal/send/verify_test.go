@@ -32,13 +32,12 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
 // onDisk makes an item of a file with that content.
-func onDisk(t *testing.T, method, url, content string) source.Item {
+func onDisk(t *testing.T, method, url, content string) item.Item {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
@@ -48,7 +47,7 @@ func onDisk(t *testing.T, method, url, content string) source.Item {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return source.Item{Method: method, URL: url, Path: name, Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
+	return item.Item{Method: method, URL: url, Path: name, Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
 }
 
 // askOnFakeTime runs do with a verifier whose server is the handler, on fake
@@ -339,7 +338,7 @@ func TestVerifyReadsNoFileInVain(t *testing.T) {
 // length, and the item's own never for another.
 func TestVerifyModel(t *testing.T) {
 	contents := []string{"", "a", "b", "hello", "hullo", strings.Repeat("x", 300_000), strings.Repeat("x", 299_999) + "y"}
-	var items []source.Item
+	var items []item.Item
 	for _, content := range contents {
 		items = append(items, onDisk(t, "PUT", "http://h/f", content))
 	}
@@ -501,19 +500,19 @@ func TestVerifyPost(t *testing.T) {
 
 func TestVerifiable(t *testing.T) {
 	for _, c := range []struct {
-		it      source.Item
+		it      item.Item
 		several bool
 		want    bool
 	}{
-		{source.Item{Method: "PUT", URL: "http://h/x"}, true, true},
-		{source.Item{Method: "POST", URL: "http://h/upload", Path: "d/a.csv"}, true, false},
-		{source.Item{Method: "POST", URL: "http://h/items/7", Path: "d/a.csv"}, false, true},
-		{source.Item{Method: "POST", URL: "http://h/d/a%20b.csv?x=/y", Path: "d/a b.csv"}, true, true},
-		{source.Item{Method: "PATCH", URL: "http://h/d/a", Path: "d/a.csv"}, true, true},
-		{source.Item{Method: "POST", URL: "http://h/a.csv/", Path: "d/a.csv"}, true, false},
-		{source.Item{Method: "POST", URL: "http://h/7", Path: "d/a.csv", Key: "7"}, true, true},
-		{source.Item{Method: "POST", URL: "http://h/", Path: "d/.x"}, true, false},
-		{source.Item{Method: "POST", URL: "http://h/%zz", Path: "%zz"}, true, false},
+		{item.Item{Method: "PUT", URL: "http://h/x"}, true, true},
+		{item.Item{Method: "POST", URL: "http://h/upload", Path: "d/a.csv"}, true, false},
+		{item.Item{Method: "POST", URL: "http://h/items/7", Path: "d/a.csv"}, false, true},
+		{item.Item{Method: "POST", URL: "http://h/d/a%20b.csv?x=/y", Path: "d/a b.csv"}, true, true},
+		{item.Item{Method: "PATCH", URL: "http://h/d/a", Path: "d/a.csv"}, true, true},
+		{item.Item{Method: "POST", URL: "http://h/a.csv/", Path: "d/a.csv"}, true, false},
+		{item.Item{Method: "POST", URL: "http://h/7", Path: "d/a.csv", Key: "7"}, true, true},
+		{item.Item{Method: "POST", URL: "http://h/", Path: "d/.x"}, true, false},
+		{item.Item{Method: "POST", URL: "http://h/%zz", Path: "%zz"}, true, false},
 	} {
 		if got := verifiable(c.it, c.several); got != c.want {
 			t.Errorf("%s %s of %s, several %v: %v", c.it.Method, c.it.URL, c.it.Path, c.several, got)
@@ -553,7 +552,7 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	it := source.Item{Method: "PUT", URL: "http://h/f", Path: name, Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
+	it := item.Item{Method: "PUT", URL: "http://h/f", Path: name, Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
 	f.Fuzz(func(t *testing.T, repr, content, etag, modified, date, coding, length string, status int) {
 		v := verifier{client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
 			for name, value := range map[string]string{"Repr-Digest": repr, "Content-Digest": content, "Etag": etag, "Last-Modified": modified, "Date": date, "Content-Encoding": coding, "Content-Length": length} {

@@ -13,9 +13,6 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// An Item is one file and where it goes.
-type Item = item.Item
-
 // An ItemError says that one item cannot be sent; those after it can.
 type ItemError struct {
 	Item item.Item // as far as it is known, Path always
