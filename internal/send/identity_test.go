@@ -290,7 +290,7 @@ func FuzzIdentity(f *testing.F) {
 	given := []string{"access_token=%s", "sv=1&sig=%s", "Expires=%s&Signature=%[1]s", "X-Amz-Date=%s&X-Amz-Signature=%[1]s"}
 	f.Fuzz(func(t *testing.T, a, b, name, v, w, path string, mode uint8) {
 		method := []string{"PUT", "POST"}[mode&1]
-		item := func(seg, value, secret string) item.Item {
+		of := func(seg, value, secret string) item.Item {
 			u := "https://h/" + url.PathEscape(seg) + "?" + url.QueryEscape(name) + "=" + url.QueryEscape(value)
 			if secret != "" {
 				u += "&" + fmt.Sprintf(given[mode>>1&3], url.QueryEscape(secret))
@@ -300,8 +300,8 @@ func FuzzIdentity(f *testing.F) {
 		identityOf(item.Item{Method: a, URL: b, Path: path, Key: name, Header: http.Header{v: {w}}})
 		identityOf(item.Item{Method: method, URL: a + "?" + v + "&" + w, Path: path})
 
-		one := identityOf(item(a, v, "1"))
-		if one != identityOf(item(a, v, "22")) {
+		one := identityOf(of(a, v, "1"))
+		if one != identityOf(of(a, v, "22")) {
 			t.Error("another credential makes another item")
 		}
 		for _, s := range credentials {
@@ -312,11 +312,11 @@ func FuzzIdentity(f *testing.F) {
 			}
 		}
 		for _, secret := range []string{"", "1"} {
-			here := identityOf(item(a, v, secret))
-			if a != b && here == identityOf(item(b, v, secret)) {
+			here := identityOf(of(a, v, secret))
+			if a != b && here == identityOf(of(b, v, secret)) {
 				t.Errorf("%q and %q are one path", a, b)
 			}
-			if v != w && here == identityOf(item(a, w, secret)) {
+			if v != w && here == identityOf(of(a, w, secret)) {
 				t.Errorf("%q and %q are one value", v, w)
 			}
 		}
