@@ -8,7 +8,8 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// Memory is spent on time only where it is known that there are few items: standard input may name any number.
+// Memory is spent on time only where it is known that there are few items: standard input may name
+// any number.
 func TestCollectLess(t *testing.T) {
 	if gogc, ok := os.LookupEnv("GOGC"); ok {
 		os.Unsetenv("GOGC")

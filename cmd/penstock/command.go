@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // A command is a command line of penstock send: flags with their values, and paths, in the order in
@@ -75,6 +77,23 @@ func (c command) String() string {
 	return strings.Join(text, " ")
 }
 
+// shownValue hides what may be secret in the value of a flag, or in a path if the flag has no name:
+// values of headers, and in URLs the user, the password and the values of the query. What is hidden
+// is ***, and stays so.
+func shownValue(flag, value string) string {
+	switch {
+	case flag == "header":
+		return secret.HeaderLine(value)
+	case flag == "to" && isLab(value) && !strings.Contains(value, "://"):
+		return value // its parameters are no secret
+	case flag == "to":
+		return secret.Template(value)
+	case flag == "proxy":
+		return secret.URL(value)
+	}
+	return secret.Argument(value)
+}
+
 // optional is the value of a flag that is given without one; "" if it needs one.
 func (c command) optional(w word) string {
 	if f := c.flags.Lookup(w.name); f != nil {
@@ -103,14 +122,14 @@ func (c command) with(flag, value string) command {
 	return c
 }
 
-// only returns the command for what the journal has in these states. --from, which needs an --only of
-// its own, would select by the results of another run.
+// only returns the command for what the journal has in these states. --from, which needs an --only
+// of its own, would select by the results of another run.
 func (c command) only(states ...string) command {
 	return c.without("from").with("only", strings.Join(states, ","))
 }
 
-// goingOn returns the command that goes on with a run of c, which has left items in these states. An
-// --only that goes by the journal has to name them too.
+// goingOn returns the command that goes on with a run of c, which has left items in these states.
+// An --only that goes by the journal has to name them too.
 func (c command) goingOn(byResults bool, left ...string) command {
 	var states []string
 	for _, w := range c.words {
@@ -132,8 +151,8 @@ func (c command) goingOn(byResults bool, left ...string) command {
 	return c.only(states...)
 }
 
-// again returns the command with --again for what was delivered before a time, if there is one: later
-// runs of it do not begin anew.
+// again returns the command with --again for what was delivered before a time, if there is one:
+// later runs of it do not begin anew.
 func (c command) again(before time.Time) command {
 	if before.IsZero() {
 		return c
@@ -154,7 +173,8 @@ func (c command) strayValue() error {
 			continue
 		}
 		if _, err := os.Lstat(next.value); err != nil {
-			return fmt.Errorf("--%s %s: there is no such file; a value of --%[1]s follows an equals sign: --%[1]s=%[2]s", w.name, next.value)
+			return fmt.Errorf("--%s %s: there is no such file; a value of --%[1]s follows "+
+				"an equals sign: --%[1]s=%[2]s", w.name, next.value)
 		}
 	}
 	return nil

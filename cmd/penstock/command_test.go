@@ -35,7 +35,8 @@ func TestCommand(t *testing.T) {
 			` --rps 3000/min --to "https://h/v1/files/{name}" data/`},
 		{[]string{"--only=failed,unknown", "data/**/*.json", "-qv", "my file"},
 			` --only "failed,unknown" "data/**/*.json" --quiet --verbose "my file"`},
-		{[]string{"--again", "--idempotent=X-Key", "--verify=false", "-"}, ` --again --idempotent=X-Key --verify=false -`},
+		{[]string{"--again", "--idempotent=X-Key", "--verify=false", "-"},
+			` --again --idempotent=X-Key --verify=false -`},
 		{[]string{"a", "--", "--to", "-q", "-"}, ` a -- --to -q -`},
 
 		// Values of headers.
@@ -45,17 +46,21 @@ func TestCommand(t *testing.T) {
 		{[]string{"--header", "A: sesame https://u:p@h"}, ` --header "A: ***"`},
 		{[]string{"--header", "sesame"}, ` --header "***"`},
 		{[]string{"--header", "open sesame: x"}, ` --header "***"`},
-		{[]string{"--header", "--header", "A: sesame"}, ` --header "***" "A: sesame"`}, // a file's name
+		{[]string{"--header", "--header", "A: sesame"},
+			` --header "***" "A: sesame"`}, // a file's name
 		{[]string{"--exclude", "--to", "--header=A: sesame"}, ` --exclude --to --header "A: ***"`},
 		{[]string{"--header-file", "h: x"}, ` --header-file "h: x"`},
 
 		// URLs.
-		{[]string{"--to", "https://u:sesame@h/{path}?token=sesame&name={name}"}, ` --to "https://h/{path}?token=***&name={name}"`},
-		{[]string{"--to=https://h/x?{name}&sesame&a=b{stem}.{ext}&c="}, ` --to "https://h/x?{name}&***&a=***{stem}***{ext}&***"`},
+		{[]string{"--to", "https://u:sesame@h/{path}?token=sesame&name={name}"},
+			` --to "https://h/{path}?token=***&name={name}"`},
+		{[]string{"--to=https://h/x?{name}&sesame&a=b{stem}.{ext}&c="},
+			` --to "https://h/x?{name}&***&a=***{stem}***{ext}&***"`},
 		{[]string{"--to", "https://h/x?a={not a name}"}, ` --to "https://h/x?a=***"`},
 		{[]string{"--to", "https://h/x?"}, ` --to "https://h/x?"`},
 		{[]string{"--to", "https://u:ses/ame@h/"}, ` --to "***"`},
-		{[]string{"--to", "https://h/https://u:sesame@i/?k=v"}, ` --to "https://h/https://i/?k=***"`},
+		{[]string{"--to", "https://h/https://u:sesame@i/?k=v"},
+			` --to "https://h/https://i/?k=***"`},
 		{[]string{"--to", "lab:strict/{name}?rps=20"}, ` --to "lab:strict/{name}?rps=20"`},
 		{[]string{"--proxy", "http://u:sesame@proxy:3128"}, ` --proxy http://proxy:3128`},
 		{[]string{"--proxy=u:sesame@proxy:3128"}, ` --proxy proxy:3128`},
@@ -81,7 +86,10 @@ func TestCommand(t *testing.T) {
 			t.Errorf("%s\nis stored, and read as\n%s, %v", got, c, ok)
 		}
 	}
-	for _, text := range []string{"", "penstock", "penstock lab strict", "penstock send --of-another-version data", `"penstock" "send" --to`} {
+	for _, text := range []string{
+		"", "penstock", "penstock lab strict", "penstock send --of-another-version data",
+		`"penstock" "send" --to`,
+	} {
 		if c, ok := storedCommand(text); ok {
 			t.Errorf("%s\nis read as\n%s", text, c)
 		}
@@ -107,9 +115,10 @@ func TestCommandKeepsSecrets(t *testing.T) {
 		case flag == "header":
 			secret = "X-Key: " + anything.Draw(t, "before") + planted + anything.Draw(t, "after")
 		case kind == "user":
-			secret = "https://u:" + clean("before", "/") + planted + clean("after", "/") + "@h/{path}"
+			secret = "https://u:" + clean("before", "/") + planted + clean("after", "/") + "@h/x"
 		case kind == "query" && flag == "to":
-			secret = "https://h/{path}?k=" + clean("before", "&{}") + planted + clean("after", "{}") + "&n={name}"
+			secret = "https://h/{path}?n={name}&k=" +
+				clean("before", "&{}") + planted + clean("after", "{}") + "&n={name}"
 		default:
 			secret = "https://h/x?" + planted + clean("after", "={}")
 		}
@@ -133,27 +142,40 @@ func TestCommandKeepsSecrets(t *testing.T) {
 
 func TestCommandToGoOn(t *testing.T) {
 	again := time.Date(2026, 11, 20, 22, 14, 0, 0, time.UTC)
+	type does = func(command) command
+	only := func(states ...string) does {
+		return func(c command) command { return c.only(states...) }
+	}
+	goOn := func(byResults bool, left ...string) does {
+		return func(c command) command { return c.goingOn(byResults, left...) }
+	}
+	since := func(again time.Time) does { return func(c command) command { return c.again(again) } }
 	for _, tt := range []struct {
 		args []string
-		do   func(command) command
+		do   does
 		want string
 	}{
-		{[]string{"--only", "unknown", "--rps", "1", "data"}, func(c command) command { return c.only("failed") }, ` --only failed --rps 1 data`},
-		{[]string{"data", "--only", "failed,unknown"}, func(c command) command { return c.only("failed") }, ` --only failed data`},
+		{[]string{"--only", "unknown", "--rps", "1", "data"}, only("failed"),
+			` --only failed --rps 1 data`},
+		{[]string{"data", "--only", "failed,unknown"}, only("failed"), ` --only failed data`},
 		{[]string{"--from", "my results", "--only=delivered,skipped", "--", "--only", "a"},
-			func(c command) command { return c.only("failed") }, ` --only failed -- --only a`},
-		{[]string{"a --only b"}, func(c command) command { return c.only("failed", "deferred") }, ` --only "failed,deferred" "a --only b"`},
+			only("failed"), ` --only failed -- --only a`},
+		{[]string{"a --only b"}, only("failed", "deferred"),
+			` --only "failed,deferred" "a --only b"`},
 
 		// A run of --only that is broken off goes on also with what it has deferred.
-		{[]string{"--only", "failed"}, func(c command) command { return c.goingOn(false, "failed", "deferred") }, ` --only "failed,deferred"`},
-		{[]string{"--only", "failed, deferred"}, func(c command) command { return c.goingOn(false, "deferred") }, ` --only "failed, deferred"`},
-		{[]string{"--only", "failed"}, func(c command) command { return c.goingOn(true, "deferred") }, ` --only failed`},
-		{[]string{"data"}, func(c command) command { return c.goingOn(false, "deferred") }, ` data`},
+		{[]string{"--only", "failed"}, goOn(false, "failed", "deferred"),
+			` --only "failed,deferred"`},
+		{[]string{"--only", "failed, deferred"}, goOn(false, "deferred"),
+			` --only "failed, deferred"`},
+		{[]string{"--only", "failed"}, goOn(true, "deferred"), ` --only failed`},
+		{[]string{"data"}, goOn(false, "deferred"), ` data`},
 
 		// What goes on with --again, or with --only delivered, does not begin anew.
-		{[]string{"--only", "delivered", "data"}, func(c command) command { return c.again(again) }, ` --again=2026-11-20T22:14:00.000Z --only delivered data`},
-		{[]string{"data", "--again"}, func(c command) command { return c.again(again) }, ` --again=2026-11-20T22:14:00.000Z data`},
-		{[]string{"data"}, func(c command) command { return c.again(time.Time{}) }, ` data`},
+		{[]string{"--only", "delivered", "data"}, since(again),
+			` --again=2026-11-20T22:14:00.000Z --only delivered data`},
+		{[]string{"data", "--again"}, since(again), ` --again=2026-11-20T22:14:00.000Z data`},
+		{[]string{"data"}, since(time.Time{}), ` data`},
 	} {
 		if got := tt.do(given(t, tt.args...)).String(); got != "penstock send"+tt.want {
 			t.Errorf("%q\n  gives %s", tt.args, got)
@@ -163,24 +185,34 @@ func TestCommandToGoOn(t *testing.T) {
 
 // A journal tells what there is to do also by the results of another run.
 func TestAfterRuns(t *testing.T) {
-	left := map[item.Fate]int64{item.Failed: 2, item.Deferred: 1, item.Unknown: 1, item.InFlight: 1, item.Delivered: 9}
+	left := map[item.Fate]int64{
+		item.Failed: 2, item.Deferred: 1, item.Unknown: 1, item.InFlight: 1, item.Delivered: 9,
+	}
+	const unknown = "to send the 2 unknown again, which may have arrived: penstock send "
 	for _, tt := range []struct {
 		args            []string
 		byResults, well bool
 		want            []string
 	}{
-		{[]string{"data"}, false, true, []string{"last command: penstock send data",
-			"to send the 2 unknown again, which may have arrived: penstock send --only unknown data"}},
-		{[]string{"--only", "failed", "-"}, false, false, []string{`to go on: penstock send --only "failed,deferred" -`,
-			"to send the 2 unknown again, which may have arrived: penstock send --only unknown -", "give the same paths on standard input"}},
-		{[]string{"--manifest", "r", "--only", "failed"}, true, false, []string{`to go on: penstock send --manifest r --only failed`,
-			"to send the 2 unknown again, which may have arrived: penstock send --resend-unknown --manifest r --only failed"}},
+		{[]string{"data"}, false, true, []string{
+			"last command: penstock send data", unknown + "--only unknown data",
+		}},
+		{[]string{"--only", "failed", "-"}, false, false, []string{
+			`to go on: penstock send --only "failed,deferred" -`, unknown + "--only unknown -",
+			"give the same paths on standard input",
+		}},
+		{[]string{"--manifest", "r", "--only", "failed"}, true, false, []string{
+			"to go on: penstock send --manifest r --only failed",
+			unknown + "--resend-unknown --manifest r --only failed",
+		}},
 		{[]string{"--from", "r", "--only", "failed", "--header", "A: b"}, true, false, []string{
 			`to go on: penstock send --from r --only failed --header "A: ***"`,
 			`to send the 2 failed again: penstock send --only failed --header "A: ***"`,
-			`to send the 2 unknown again, which may have arrived: penstock send --only unknown --header "A: ***"`, "give your own values for ***"}},
+			unknown + `--only unknown --header "A: ***"`, "give your own values for ***",
+		}},
 	} {
-		if diff := cmp.Diff(tt.want, given(t, tt.args...).afterRuns(tt.byResults, left, tt.well)); diff != "" {
+		got := given(t, tt.args...).afterRuns(tt.byResults, left, tt.well)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q: %s", tt.args, diff)
 		}
 	}

@@ -68,7 +68,8 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 }
 
 func unknown(cmd *cobra.Command, what, name string, similar []string) error {
-	return usageError(fmt.Errorf("unknown %s %q; %s", what, name, meant(similar, "see "+cmd.CommandPath()+" --help")))
+	advice := meant(similar, "see "+cmd.CommandPath()+" --help")
+	return usageError(fmt.Errorf("unknown %s %q; %s", what, name, advice))
 }
 
 // meant asks for the name that was meant, or says what else to do if none is similar.

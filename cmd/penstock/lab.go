@@ -56,7 +56,7 @@ func presetCommand(p lab.Preset) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     p.Name + " [--PARAM VALUE…]",
 		Short:   p.Summary,
-		Long:    p.Name + ": " + p.Summary + "\n\nParameters are shown with their defaults.\n" + kindsOf(p),
+		Long:    presetTitle(p) + "\nParameters are shown with their defaults.\n" + kindsOf(p),
 		Example: fmt.Sprintf(`  penstock send --to "lab:%s?PARAM=VALUE&…" PATH…`, p.Name),
 		GroupID: "presets",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -77,7 +77,8 @@ func presetCommand(p lab.Preset) *cobra.Command {
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "`ADDRESS` of the server; port 0 is any that is free")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0",
+		"`ADDRESS` of the server; port 0 is any that is free")
 	cmd.Flags().AddFlagSet(params)
 	var kinds []string
 	for _, kind := range p.Kinds {
@@ -88,6 +89,8 @@ func presetCommand(p lab.Preset) *cobra.Command {
 	}
 	return cmd
 }
+
+func presetTitle(p lab.Preset) string { return p.Name + ": " + p.Summary + "\n" }
 
 // presetFlags are the parameters of a preset. Help shows each with its default.
 func presetFlags(p lab.Preset) *pflag.FlagSet {
@@ -119,7 +122,7 @@ func listPresets(w io.Writer) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s: %s\n%s%s", p.Name, p.Summary, presetFlags(p).FlagUsagesWrapped(80), kindsOf(p))
+		fmt.Fprint(w, presetTitle(p), presetFlags(p).FlagUsagesWrapped(helpWidth), kindsOf(p))
 	}
 }
 
@@ -136,7 +139,8 @@ func runLab(cmd *cobra.Command, preset string, params url.Values, listen string)
 	ctx, restore := untilStopped(cmd.Context())
 	defer restore()
 	server.Start(l)
-	fmt.Fprintf(cmd.ErrOrStderr(), "lab %s on http://%s (statistics: /-/stats); Ctrl-C ends it\n", preset, l.Addr())
+	fmt.Fprintf(cmd.ErrOrStderr(), "lab %s on http://%s (statistics: %s); Ctrl-C ends it\n",
+		preset, l.Addr(), lab.StatsPath)
 	<-ctx.Done()
 	restore() // a second signal has its default action
 	server.Close()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -27,7 +28,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 	}, "command", sendCommand(args), journalCommand(), labCommand(), versionCommand())
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
+	wrapped := fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", wrapped))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -47,8 +49,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exit.Delivered
 }
 
-// initHelpFlags lets every command know its flag --help before the command line is read. Cobra would
-// take what follows a flag that a parent does not know for the flag's value.
+// initHelpFlags lets every command know its flag --help before the command line is read. Cobra
+// would take what follows a flag that a parent does not know for the flag's value.
 func initHelpFlags(cmd *cobra.Command) {
 	cmd.InitDefaultHelpFlag()
 	for _, sub := range cmd.Commands() {

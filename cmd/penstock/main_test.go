@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// unstamped leaves out the times in a log, so that scripts can compare it. With STAMPED set it does not.
+// unstamped leaves out the times in a log, so that scripts can compare it. With STAMPED set it does
+// not.
 type unstamped struct{ w io.Writer }
 
 var stamps = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
@@ -40,8 +41,9 @@ func (u unstamped) Write(p []byte) (int, error) {
 // TestScripts runs penstock as its users do. The commands that the scripts use
 // are in script_test.go, the server that they send to is in server_test.go.
 func TestScripts(t *testing.T) {
-	// Programs inherit which signals are ignored, and those of the scripts are not to depend on whether the tests run under nohup or
-	// in the background. A signal that the tests handle themselves is not ignored in the programs that they start.
+	// Programs inherit which signals are ignored, and those of the scripts are not to depend on
+	// whether the tests run under nohup or in the background. A signal that the tests handle
+	// themselves is not ignored in the programs that they start.
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if signal.Ignored(s) {
 			signal.Notify(make(chan os.Signal, 1), s)

@@ -27,16 +27,16 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 	if goesOn {
 		next = append(next, "to go on: "+rest.String())
 	}
-	failed, missing := human.Those(n.Failed, "failed"), s.NotJournaled > 0
-	switch {
+	switch missing := s.NotJournaled > 0; {
 	case n.Failed == 0:
 	case missing && len(o.Only) > 0:
-		next = append(next, fmt.Sprintf("to send all that is not delivered, and %s again: %s", failed, c.without("only")))
+		next = append(next, fmt.Sprintf("to send all that is not delivered, and %s again: %s",
+			human.Those(n.Failed, "failed"), c.without("only")))
 	case goesOn: // they go with the rest
 	case byResults, missing:
-		next = append(next, fmt.Sprintf("to send %s again: %s", failed, c))
+		next = append(next, sendFailed(n.Failed, c))
 	default:
-		next = append(next, fmt.Sprintf("to send %s again: %s", failed, c.only("failed")))
+		next = append(next, sendFailed(n.Failed, c.only("failed")))
 	}
 	if n.Unknown > 0 {
 		again := c.only("unknown")
@@ -49,7 +49,8 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 			if !selected {
 				ask = again
 			}
-			next = append(next, fmt.Sprintf("to ask the server about %s: %s", human.Those(n.Unknown, "unknown"), ask.with("verify", "true")))
+			next = append(next, fmt.Sprintf("to ask the server about %s: %s",
+				human.Those(n.Unknown, "unknown"), ask.with("verify", "true")))
 		}
 		if !(goesOn && o.ResendUnknown && selected) {
 			next = append(next, sendUnknown(n.Unknown, again))
@@ -58,19 +59,20 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 	return c.withValues(next...)
 }
 
-// afterRuns returns the commands to give after runs of which the last was c, by what the journal has in
-// each state, each after a few words. The last run selected its items by results, or not, and ended
-// well, or not.
+// afterRuns returns the commands to give after runs of which the last was c, by what the journal
+// has in each state, each after a few words. The last run selected its items by results, or not,
+// and ended well, or not.
 func (c command) afterRuns(byResults bool, counts map[item.Fate]int64, well bool) (next []string) {
 	byManifest := byResults && !c.has("from")
 	failed := counts[item.Failed]
 	if well {
 		next = append(next, "last command: "+c.String())
 	} else {
-		next = append(next, "to go on: "+c.goingOn(byResults, left(failed, counts[item.Deferred])...).String())
+		states := left(failed, counts[item.Deferred])
+		next = append(next, "to go on: "+c.goingOn(byResults, states...).String())
 		// Other results may have selected other items.
 		if failed > 0 && byResults && !byManifest {
-			next = append(next, fmt.Sprintf("to send %s again: %s", human.Those(failed, "failed"), c.only("failed")))
+			next = append(next, sendFailed(failed, c.only("failed")))
 		}
 	}
 	if unknown := counts[item.Unknown] + counts[item.InFlight]; unknown > 0 {
@@ -92,6 +94,10 @@ func left(failed, deferred int64) (states []string) {
 		states = append(states, "deferred")
 	}
 	return states
+}
+
+func sendFailed(n int64, c command) string {
+	return fmt.Sprintf("to send %s again: %s", human.Those(n, "failed"), c)
 }
 
 func sendUnknown(n int64, c command) string {

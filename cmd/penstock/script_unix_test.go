@@ -18,7 +18,8 @@ func init() {
 	commands["read"] = readPipe
 }
 
-// unread is start, with a pipe that is full and that nobody reads as standard output or error, or as both.
+// unread is start, with a pipe that is full and that nobody reads as standard output or error, or
+// as both.
 func unread(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) > 1 && strings.Contains("stdout stderr both", args[0]), "unread stdout|stderr|both PROGRAM [ARG...]")
 	r, w, err := os.Pipe()
@@ -47,7 +48,8 @@ func unread(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// readPipe reads what unread has left unread, up to its end, into the file piped, or closes it unread.
+// readPipe reads what unread has left unread, up to its end, into the file piped, or closes it
+// unread.
 func readPipe(ts *testscript.TestScript, neg bool, _ []string) {
 	if neg {
 		ts.Check(of(ts).pipe.Close())

@@ -97,7 +97,8 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		return usageError(err)
 	}
 
-	// A reader that is gone is an error of the write, which ends the run in good order or does not matter.
+	// A reader that is gone is an error of the write, which ends the run in good order or does not
+	// matter.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)
@@ -137,10 +138,11 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 			return usageError(err)
 		}
 	}
-	options.Remarks = append(options.Remarks, f.remarks(f.dryRun || progress.CanDraw(cmd.ErrOrStderr()))...)
+	stderr := cmd.ErrOrStderr()
+	options.Remarks = append(options.Remarks, f.remarks(f.dryRun || progress.CanDraw(stderr))...)
 	if f.dryRun {
 		for _, remark := range options.Remarks {
-			fmt.Fprintln(cmd.ErrOrStderr(), "penstock:", human.Printable(remark))
+			fmt.Fprintln(stderr, "penstock:", human.Printable(remark))
 		}
 		return f.plan(cmd.OutOrStdout(), path, left)
 	}
@@ -155,18 +157,21 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	return f.send(ctx, soft, cmd, practice)
 }
 
-// collectLess has garbage collected a quarter as often as by default, which saves a sixth of the CPU
-// time of a run of small files and costs some 15 MiB. With very many items, of each of which something
-// is remembered, it would cost several times the memory that they take. GOGC, if it is set, decides.
+// collectLess has garbage collected a quarter as often as by default, which saves a sixth of the
+// CPU time of a run of small files and costs some 15 MiB. With very many items, of each of which
+// something is remembered, it would cost several times the memory that they take. GOGC, if it is
+// set, decides.
 func collectLess(found source.Summary) {
-	const few = 100_000
-	if os.Getenv("GOGC") == "" && found.Items <= few && !found.Partial { // else standard input may name any number
+	const few = 100_000 // and standard input may name any number
+	if os.Getenv("GOGC") == "" && found.Items <= few && !found.Partial {
 		debug.SetGCPercent(400)
 	}
 }
 
 // send does the run and reports how it went.
-func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, practice *lab.Server) error {
+func (f *sendFlags) send(
+	ctx, soft context.Context, cmd *cobra.Command, practice *lab.Server,
+) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if f.quiet {
 		f.progress = "none"
@@ -180,7 +185,8 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, practice
 	options.Progress = sink
 	options.Log = newLogger(sink, f.logFormat, f.quiet, f.verbose)
 	if f.progress == "bar" && !progress.CanDraw(stderr) {
-		options.Log.Info("standard error is no terminal that a bar can be drawn on: there is a line now and then instead")
+		options.Log.Info("standard error is no terminal that a bar can be drawn on: " +
+			"there is a line now and then instead")
 	}
 	options.Practice = practice != nil
 	// net/http tells there of servers that send what nobody asked for.
@@ -204,7 +210,8 @@ func (f *sendFlags) send(ctx, soft context.Context, cmd *cobra.Command, practice
 		summary.Notes = append(summary.Notes, practice.Stats().Verdict()...)
 	}
 	if n := sink.Lost(); n > 0 {
-		summary.Notes = append(summary.Notes, fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
+		summary.Notes = append(summary.Notes,
+			fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
 	}
 	if err := f.writeReport(soft, stdout, summary); err != nil {
 		summary.ExitStatus = exit.Local

@@ -12,8 +12,8 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// sendFlags are the flags of send. Those that are not for the command itself are fields of the options
-// of the packages below.
+// sendFlags are the flags of send. Those that are not for the command itself are fields of the
+// options of the packages below.
 type sendFlags struct {
 	command command // as it was given
 
@@ -54,75 +54,135 @@ func (f *sendFlags) groups() (groups []group) {
 	}
 
 	to := in("Where to")
-	to.Var(text(&f.to, "URL"), "to", "where to: a URL with {name}, {path} or others; or lab:PRESET[/TEMPLATE][?PARAM=VALUE], a practice server")
-	to.Var(newValue(&f.source.Method, "METHOD", readMethod), "method", "method of the requests (default PUT where the URL's path has a variable, else POST)")
-	to.StringArrayVar(&f.headers, "header", nil, "`HEADER` to send along, as 'Name: value'; may be repeated")
+	to.Var(text(&f.to, "URL"), "to",
+		"where to: a URL with {name}, {path} or others; or lab:PRESET[/TEMPLATE][?PARAM=VALUE], a "+
+			"practice server")
+	to.Var(newValue(&f.source.Method, "METHOD", readMethod), "method",
+		"method of the requests (default PUT where the URL's path has a variable, else POST)")
+	to.StringArrayVar(&f.headers, "header", nil,
+		"`HEADER` to send along, as 'Name: value'; may be repeated")
 	to.Var(text(&f.headerFile, "FILE"), "header-file", "headers to send along, one a line")
-	to.Var(text(&f.bearerFile, "FILE"), "bearer-file", "file with a bearer token; or set PENSTOCK_BEARER")
-	to.Var(newValue(&f.run.ContentType, "TYPE", readContentType), "content-type", "type of all bodies (default by the file's extension)")
-	to.Var(newValue(&f.run.Form, "FIELD", readForm), "form", "field of a form that holds the file; else the file is the body")
+	to.Var(text(&f.bearerFile, "FILE"), "bearer-file",
+		"file with a bearer token; or set PENSTOCK_BEARER")
+	to.Var(newValue(&f.run.ContentType, "TYPE", readContentType), "content-type",
+		"type of all bodies (default by the file's extension)")
+	to.Var(newValue(&f.run.Form, "FIELD", readForm), "form",
+		"field of a form that holds the file; else the file is the body")
 
 	pace := in("Pace, for each server")
-	pace.Var(newValue(&f.run.Limits.Rate, "R", readPace), "rps", "requests a second, evenly spaced; 4, 0.5 or 3000/min; of several the slowest holds (default: what the server takes)")
-	pace.Var(newValue(&f.run.Limits.Burst, "N", readCount), "burst", "requests that may leave at once after a lull (default 1)")
-	pace.Var(newValue(&f.run.Limits.InFlight, "N", readConcurrency), "concurrency", "requests in flight; or auto: as many as the server takes (default auto)")
-	pace.Var(newValue(&f.run.Limits.Bandwidth, "B", readBandwidth), "bandwidth", "bytes a second for all transfers together; 10MiB/s (default no limit)")
-	pace.Var(newValue(&f.run.Workers, "N", readWorkers), "workers", "files worked on at once, waiting or not (default as many as the pace needs)")
-	pace.BoolVar(&f.run.Limits.Fixed, "fixed", false, "take --rps and --concurrency as they are; else a server that refuses gets less")
+	pace.Var(newValue(&f.run.Limits.Rate, "R", readPace), "rps",
+		"requests a second, evenly spaced; 4, 0.5 or 3000/min; of several the slowest holds "+
+			"(default: what the server takes)")
+	pace.Var(newValue(&f.run.Limits.Burst, "N", readCount), "burst",
+		"requests that may leave at once after a lull (default 1)")
+	pace.Var(newValue(&f.run.Limits.InFlight, "N", readConcurrency), "concurrency",
+		"requests in flight; or auto: as many as the server takes (default auto)")
+	pace.Var(newValue(&f.run.Limits.Bandwidth, "B", readBandwidth), "bandwidth",
+		"bytes a second for all transfers together; 10MiB/s (default no limit)")
+	pace.Var(newValue(&f.run.Workers, "N", readWorkers), "workers",
+		"files worked on at once, waiting or not (default as many as the pace needs)")
+	pace.BoolVar(&f.run.Limits.Fixed, "fixed", false,
+		"take --rps and --concurrency as they are; else a server that refuses gets less")
 
 	what := in("What to send")
-	what.Var(text(&f.source.Manifest, "FILE"), "manifest", `NDJSON, a line an item; with "path", "url", "method", "headers", "key"; more fields are variables for the URL`)
-	what.StringArrayVar(&f.source.Exclude, "exclude", nil, "leave out what matches `GLOB` in directories and globs; may be repeated")
-	what.BoolVar(&f.source.Hidden, "hidden", false, "take hidden files and editor leftovers in directories too")
+	what.Var(text(&f.source.Manifest, "FILE"), "manifest",
+		`NDJSON, a line an item; with "path", "url", "method", "headers", "key"; more fields are `+
+			`variables for the URL`)
+	what.StringArrayVar(&f.source.Exclude, "exclude", nil,
+		"leave out what matches `GLOB` in directories and globs; may be repeated")
+	what.BoolVar(&f.source.Hidden, "hidden", false,
+		"take hidden files and editor leftovers in directories too")
 	what.BoolVar(&f.source.Follow, "follow", false, "follow symbolic links in directories")
-	what.Var(duration(&f.source.MinAge), "min-age", "leave out, until the next run, files that have changed within this time: they may still be growing")
-	what.BoolVarP(&f.source.Null, "null", "0", false, "paths on standard input are separated by NUL bytes, as find -print0 writes them")
-	what.BoolVar(&f.dryRun, "dry-run", false, "send nothing, show what would be sent; with URLs, limits and the earliest finish")
+	what.Var(duration(&f.source.MinAge), "min-age",
+		"leave out, until the next run, files that have changed within this time: they may still "+
+			"be growing")
+	what.BoolVarP(&f.source.Null, "null", "0", false,
+		"paths on standard input are separated by NUL bytes, as find -print0 writes them")
+	what.BoolVar(&f.dryRun, "dry-run", false,
+		"send nothing, show what would be sent; with URLs, limits and the earliest finish")
 
 	memory := in("What it remembers, and what it makes of it")
-	memory.Var(text(&f.job, "NAME"), "job", "name of the journal (default by URL and method); use one name per account")
-	memory.Var(text(&f.journal, "FILE"), "journal", "the journal (default one in the state directory; see penstock journal --help)")
-	memory.BoolVar(&f.noJournal, "no-journal", false, "remember nothing: the same command sends everything again")
-	memory.Var(oneOf(&f.ifRunning, "WHAT", "fail", "skip", "wait").or("fail"), "if-running", "what to do when another run has the journal")
-	memory.Var(newValue(&f.run.Again, "TIME", readTime), "again", "send again what was delivered before, or before TIME")
+	memory.Var(text(&f.job, "NAME"), "job",
+		"name of the journal (default by URL and method); use one name per account")
+	memory.Var(text(&f.journal, "FILE"), "journal",
+		"the journal (default one in the state directory; see penstock journal --help)")
+	memory.BoolVar(&f.noJournal, "no-journal", false,
+		"remember nothing: the same command sends everything again")
+	memory.Var(oneOf(&f.ifRunning, "WHAT", "fail", "skip", "wait").or("fail"), "if-running",
+		"what to do when another run has the journal")
+	memory.Var(newValue(&f.run.Again, "TIME", readTime), "again",
+		"send again what was delivered before, or before TIME")
 	memory.Lookup("again").NoOptDefVal = "now"
-	memory.BoolVar(&f.run.ResendUnknown, "resend-unknown", false, "send again what may have arrived in an earlier run")
-	memory.Var(fates(&f.source.Only, item.Failed, item.Unknown, item.Deferred, item.Delivered, item.Skipped), "only", "send only what earlier runs left so; several with commas; skipped is for results alone")
-	memory.Var(text(&f.source.From, "FILE"), "from", "results that --only goes by instead of the journal")
+	memory.BoolVar(&f.run.ResendUnknown, "resend-unknown", false,
+		"send again what may have arrived in an earlier run")
+	only := fates(&f.source.Only,
+		item.Failed, item.Unknown, item.Deferred, item.Delivered, item.Skipped)
+	memory.Var(only, "only",
+		"send only what earlier runs left so; several with commas; skipped is for results alone")
+	memory.Var(text(&f.source.From, "FILE"), "from",
+		"results that --only goes by instead of the journal")
 
 	safe := in("Sent once, and whole")
-	safe.Var(text(&f.run.Idempotency.Header, "HEADER"), "idempotent", "send a key that makes repeating a POST safe; only for a server that honours the header "+usualKeyHeader+", or the one named")
+	safe.Var(text(&f.run.Idempotency.Header, "HEADER"), "idempotent",
+		"send a key that makes repeating a POST safe; only for a server that honours the header "+
+			usualKeyHeader+", or the one named")
 	safe.Lookup("idempotent").NoOptDefVal = usualKeyHeader
-	safe.Var(oneOf(&f.keyFormat, "FORMAT", "quoted", "bare"), "key-format", "format of the key (default quoted in "+usualKeyHeader+", else bare)")
-	safe.Var(duration(&f.run.Idempotency.Lifetime).or("24h"), "key-lifetime", "how long the server remembers a key")
-	safe.BoolVar(&f.run.Verify, "verify", false, "ask the server (HEAD or GET) for files that may have arrived, where each has a URL of its own")
-	safe.BoolVar(&f.run.Digest, "digest", false, "send each file's SHA-256 in Content-Digest, and go by it when a file was only touched")
-	safe.BoolVar(&f.run.NoOverwrite, "no-overwrite", false, "send If-None-Match: *, by which a server refuses what it has already")
+	safe.Var(oneOf(&f.keyFormat, "FORMAT", "quoted", "bare"), "key-format",
+		"format of the key (default quoted in "+usualKeyHeader+", else bare)")
+	safe.Var(duration(&f.run.Idempotency.Lifetime).or("24h"), "key-lifetime",
+		"how long the server remembers a key")
+	safe.BoolVar(&f.run.Verify, "verify", false,
+		"ask the server (HEAD or GET) for files that may have arrived, where each has a URL of "+
+			"its own")
+	safe.BoolVar(&f.run.Digest, "digest", false,
+		"send each file's SHA-256 in Content-Digest, and go by it when a file was only touched")
+	safe.BoolVar(&f.run.NoOverwrite, "no-overwrite", false,
+		"send If-None-Match: *, by which a server refuses what it has already")
 
 	when := in("When to give up")
-	when.Var(newValue(&f.run.Attempts, "N", readCount).or("8"), "attempts", "attempts per file; waits requested by the server do not count")
-	when.Var(duration(&f.run.Timeout), "timeout", "longest time for one attempt, waiting for its turn not counted (default none)")
-	when.Var(duration(&f.run.Network.ConnectTimeout).or("10s"), "connect-timeout", "longest time to connect")
-	when.Var(duration(&f.run.Network.StallTimeout).or("1m"), "stall-timeout", "longest time without a byte either way")
-	when.Var(duration(&f.run.GiveUpAfter).or("1h"), "give-up-after", "end the run when nothing was accepted for so long; a wait that the server asks for counts if it then refuses again")
-	when.Var(duration(&f.run.MaxWait).or("48h"), "max-wait", "end the run when the server asks for a longer wait")
-	when.Var(duration(&f.run.MaxDuration), "max-duration", "end the run after so long (default none)")
-	when.Var(duration(&f.run.StopTimeout).or("25s"), "stop-timeout", "after Ctrl-C or a termination, longest time for what is in flight to finish")
+	when.Var(newValue(&f.run.Attempts, "N", readCount).or("8"), "attempts",
+		"attempts per file; waits requested by the server do not count")
+	when.Var(duration(&f.run.Timeout), "timeout",
+		"longest time for one attempt, waiting for its turn not counted (default none)")
+	when.Var(duration(&f.run.Network.ConnectTimeout).or("10s"), "connect-timeout",
+		"longest time to connect")
+	when.Var(duration(&f.run.Network.StallTimeout).or("1m"), "stall-timeout",
+		"longest time without a byte either way")
+	when.Var(duration(&f.run.GiveUpAfter).or("1h"), "give-up-after",
+		"end the run when nothing was accepted for so long; a wait that the server asks for "+
+			"counts if it then refuses again")
+	when.Var(duration(&f.run.MaxWait).or("48h"), "max-wait",
+		"end the run when the server asks for a longer wait")
+	when.Var(duration(&f.run.MaxDuration), "max-duration",
+		"end the run after so long (default none)")
+	when.Var(duration(&f.run.StopTimeout).or("25s"), "stop-timeout",
+		"after Ctrl-C or a termination, longest time for what is in flight to finish")
 
 	net := in("Network")
 	net.BoolVar(&f.run.Network.HTTP2, "http2", false, "speak HTTP/2 where the server does")
-	net.Var(newValue(&f.run.Network.Proxy, "URL", readProxy), "proxy", "proxy (default by HTTPS_PROXY, HTTP_PROXY and NO_PROXY)")
+	net.Var(newValue(&f.run.Network.Proxy, "URL", readProxy), "proxy",
+		"proxy (default by HTTPS_PROXY, HTTP_PROXY and NO_PROXY)")
 	net.Var(text(&f.cacert, "FILE"), "cacert", "certificates to trust instead of the system's")
-	net.Var(text(&f.cert, "FILE"), "cert", "our own certificate; it is shown to the server that gets the headers, and to no other")
+	net.Var(text(&f.cert, "FILE"), "cert",
+		"our own certificate; it is shown to the server that gets the headers, and to no other")
 	net.Var(text(&f.key, "FILE"), "key", "its key")
 
 	out := in("Output")
-	out.Var(text(&f.results, "FILE"), "results", "how each file ended, a line of JSON each; replaced by each run and readable by its owner alone (mode 0600); - for standard output")
-	out.Var(text(&f.report, "FILE"), "report", "the summary as JSON, replaced and readable likewise; - for standard output")
-	out.Var(oneOf(&f.progress, "KIND", "auto", "bar", "line", "json", "none").or("auto"), "progress", "how progress is shown; auto is a bar on a terminal, else lines")
-	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors: nothing at all if everything is delivered")
-	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry, each failed file and each change of pace; the summary has percentiles and waste")
-	out.Var(oneOf(&f.logFormat, "FORMAT", "text", "json").or("text"), "log-format", "format of the log")
+	out.Var(text(&f.results, "FILE"), "results",
+		"how each file ended, a line of JSON each; replaced by each run and readable by its owner "+
+			"alone (mode 0600); - for standard output")
+	out.Var(text(&f.report, "FILE"), "report",
+		"the summary as JSON, replaced and readable likewise; - for standard output")
+	kinds := oneOf(&f.progress, "KIND", "auto", "bar", "line", "json", "none").or("auto")
+	out.Var(kinds, "progress",
+		"how progress is shown; auto is a bar on a terminal, else lines")
+	out.BoolVarP(&f.quiet, "quiet", "q", false,
+		"print nothing but errors: nothing at all if everything is delivered")
+	out.BoolVarP(&f.verbose, "verbose", "v", false,
+		"log each retry, each failed file and each change of pace; the summary has percentiles "+
+			"and waste")
+	out.Var(oneOf(&f.logFormat, "FORMAT", "text", "json").or("text"), "log-format",
+		"format of the log")
 	return groups
 }
 
@@ -145,9 +205,9 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 
 // complete has a shell complete the values of a flag by words.
 func complete(cmd *cobra.Command, flag string, words ...string) {
-	// It fails only for a flag that does not exist.
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err)
+	fixed := cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc(flag, fixed); err != nil {
+		panic(err) // there is no such flag
 	}
 }
 

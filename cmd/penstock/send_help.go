@@ -17,8 +17,8 @@ const helpWidth = 80
 
 // brief are the flags that the short help shows: those that everybody needs.
 var brief = []string{
-	"to", "form", "header", "bearer-file", "manifest", "rps", "concurrency", "bandwidth", "idempotent",
-	"only", "results", "dry-run",
+	"to", "form", "header", "bearer-file", "manifest", "rps", "concurrency", "bandwidth",
+	"idempotent", "only", "results", "dry-run",
 }
 
 // moreExamples are in the long help only.
@@ -44,7 +44,8 @@ func sendHelp(cmd *cobra.Command, groups []group) {
 			f.Usage, _, _ = strings.Cut(f.Usage, "; ")
 			flags.AddFlag(&f)
 		}
-		fmt.Fprintf(w, "Usage: %s\n\n%s\nExamples:\n%s\n\n%s\n", cmd.UseLine(), usages(flags, helpWidth), cmd.Example,
+		fmt.Fprintf(w, "Usage: %s\n\n%s\nExamples:\n%s\n\n%s\n",
+			cmd.UseLine(), usages(flags, helpWidth), cmd.Example,
 			"All flags, the variables of URLs, units and exit statuses: penstock help send")
 		return
 	}
@@ -54,7 +55,8 @@ func sendHelp(cmd *cobra.Command, groups []group) {
 			width = min(max(columns, 40), helpWidth)
 		}
 	}
-	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n\nExamples:\n%s%s\n", cmd.Long, cmd.UseLine(), cmd.Example, moreExamples)
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n\nExamples:\n%s%s\n",
+		cmd.Long, cmd.UseLine(), cmd.Example, moreExamples)
 	for _, g := range groups {
 		fmt.Fprintf(w, "\n%s:\n%s", g.title, usages(g.flags, width))
 	}
@@ -68,7 +70,8 @@ func usages(flags *pflag.FlagSet, width int) string {
 	flags.VisitAll(func(given *pflag.Flag) {
 		f := *given
 		if kind := f.Value.Type(); f.NoOptDefVal != "" && kind != "bool" {
-			f.Name, f.NoOptDefVal, f.Value = fmt.Sprintf("%s[=%s]", f.Name, kind), "", text(new(string), "")
+			f.Name = fmt.Sprintf("%s[=%s]", f.Name, kind)
+			f.NoOptDefVal, f.Value = "", text(new(string), "")
 		}
 		shown.AddFlag(&f)
 	})

@@ -20,8 +20,8 @@ import (
 	"github.com/penstock/penstock/internal/status"
 )
 
-// openJournal opens the run's journal, unless it is a dry run, and returns its path, which is empty if
-// there is none.
+// openJournal opens the run's journal, unless it is a dry run, and returns its path, which is empty
+// if there is none.
 func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path string, err error) {
 	o := &f.run
 	if path, err = f.journalPath(); err != nil {
@@ -33,8 +33,8 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 				"give --job, or the results of the run with --from"))
 		}
 		if slices.Contains(only, item.Skipped) {
-			return "", usageError(errors.New("--only skipped goes by results: the journal has those as delivered; " +
-				"give the results with --from"))
+			return "", usageError(errors.New("--only skipped goes by results: " +
+				"the journal has those as delivered; give the results with --from"))
 		}
 		o.Only = only
 		if err := f.known(path); err != nil {
@@ -46,8 +46,9 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 		return path, nil
 	}
 	options := journal.Options{
-		Path: path, Target: secret.URL(o.To), Method: o.Source.Method(), Command: f.command.String(),
-		ByResults: o.Source.FromResults(), Version: version(), Started: time.Now(),
+		Path: path, Target: secret.URL(o.To), Method: o.Source.Method(),
+		Command: f.command.String(), ByResults: o.Source.FromResults(),
+		Version: version(), Started: time.Now(),
 		Warn: func(text string) { o.Remarks = append(o.Remarks, text) },
 	}
 	o.Journal, err = journal.Open(ctx, options)
@@ -55,9 +56,11 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	if errors.As(err, &busy) {
 		switch f.ifRunning {
 		case "skip":
-			return "", &exit.Error{Status: exit.Delivered, Err: fmt.Errorf("nothing is sent: %w", err)}
+			err = fmt.Errorf("nothing is sent: %w", err)
+			return "", &exit.Error{Status: exit.Delivered, Err: err}
 		case "fail":
-			return "", &exit.Error{Status: exit.InUse, Err: fmt.Errorf("%w; --if-running wait or skip says what to do then", err)}
+			err = fmt.Errorf("%w; --if-running wait or skip says what to do then", err)
+			return "", &exit.Error{Status: exit.InUse, Err: err}
 		}
 		if !f.quiet {
 			fmt.Fprintln(stderr, "penstock: waiting:", status.Plain(err))
@@ -127,6 +130,7 @@ func (f *sendFlags) known(path string) error {
 			states = append(states, fate.String())
 		}
 	}
-	return usageError(fmt.Errorf("--only: the journal %s is new, so nothing is known as %s: check %s",
-		path, strings.Join(states, " or "), check))
+	err := fmt.Errorf("--only: the journal %s is new, so nothing is known as %s: check %s",
+		path, strings.Join(states, " or "), check)
+	return usageError(err)
 }

@@ -26,7 +26,8 @@ func (f *sendFlags) check(paths []string) error {
 	case f.to == "" && from.Manifest == "":
 		why = `where to? Give --to URL, such as --to "https://api.example.com/files/{name}"`
 	case len(paths) == 0 && from.Manifest == "":
-		why = "what to send? Name files, directories or globs, or - to read paths from standard input"
+		why = "what to send? Name files, directories or globs, " +
+			"or - to read paths from standard input"
 	case from.Null && !slices.Contains(paths, "-"):
 		why = "--null is about the list on standard input: give - as a PATH"
 	case f.noJournal && (f.job != "" || f.journal != ""):
@@ -69,17 +70,19 @@ func (f *sendFlags) complete() (err error) {
 		return err
 	}
 	if o.Form != "" && cmp.Or(o.ContentType, o.Header.Get("Content-Type")) != "" {
-		return errors.New("--form and a content type: a form's type is multipart/form-data; leave out one of them")
+		return errors.New("--form and a content type: a form's type is multipart/form-data; " +
+			"leave out one of them")
 	}
 	if key := o.Idempotency.Header; key != "" {
 		if err := source.CheckHeader(key, ""); err != nil {
 			return fmt.Errorf("--idempotent: %w", err)
 		}
 		if len(o.Header.Values(key)) > 0 {
-			return fmt.Errorf("--idempotent and a header %s: all files would have one key, and the server would keep "+
-				"one of them; leave out one of the two", key)
+			return fmt.Errorf("--idempotent and a header %s: all files would have one key, "+
+				"and the server would keep one of them; leave out one of the two", key)
 		}
-		o.Idempotency.Bare = f.keyFormat == "bare" || f.keyFormat == "" && !strings.EqualFold(key, usualKeyHeader)
+		o.Idempotency.Bare = f.keyFormat == "bare" ||
+			f.keyFormat == "" && !strings.EqualFold(key, usualKeyHeader)
 		f.source.KeyHeader = key
 	}
 	o.Network.TLS, err = f.tlsConfig()
@@ -147,7 +150,8 @@ func (f *sendFlags) header() (http.Header, error) {
 			if strings.TrimSpace(line) == "" {
 				continue
 			}
-			if err := add("--header-file "+f.headerFile+": line", i+1, strings.TrimSuffix(line, "\r")); err != nil {
+			line = strings.TrimSuffix(line, "\r")
+			if err := add("--header-file "+f.headerFile+": line", i+1, line); err != nil {
 				return nil, err
 			}
 		}
@@ -158,7 +162,8 @@ func (f *sendFlags) header() (http.Header, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--bearer-file: %w", err)
 		}
-		token, from = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "Bearer ")), "--bearer-file"
+		token, from = strings.TrimPrefix(strings.TrimSpace(text), "Bearer "), "--bearer-file"
+		token = strings.TrimSpace(token)
 		if token == "" {
 			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
 		}
@@ -176,7 +181,8 @@ func (f *sendFlags) header() (http.Header, error) {
 	return h, nil
 }
 
-// readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is no part of the text.
+// readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is
+// no part of the text.
 func readText(name string) (string, error) {
 	text, err := os.ReadFile(name)
 	if err != nil && name == "-" {

@@ -33,21 +33,28 @@ func (f *sendFlags) plan(w io.Writer, path string, out leftOut) error {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	if left.Asked > 0 {
-		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n", human.Count(left.Asked))
+		fmt.Fprintf(w, "of these, asked about first: %s that may have arrived in an earlier run\n",
+			human.Count(left.Asked))
 	}
 	for _, skipped := range []struct {
 		n   int64
 		why string
-	}{{left.Delivered, "delivered by an earlier run"}, {left.Unasked, "not asked for by --only"}, {left.Repeated, "the same file for the same URL as another"}} {
+	}{
+		{left.Delivered, "delivered by an earlier run"},
+		{left.Unasked, "not asked for by --only"},
+		{left.Repeated, "the same file for the same URL as another"},
+	} {
 		if skipped.n > 0 {
 			fmt.Fprintf(w, "skipped: %s, %s\n", human.Count(skipped.n), skipped.why)
 		}
 	}
 	if left.Unknown > 0 {
-		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; --resend-unknown sends them again\n", human.Count(left.Unknown))
+		fmt.Fprintf(w, "not sent: %s that may have arrived in an earlier run; "+
+			"--resend-unknown sends them again\n", human.Count(left.Unknown))
 	}
 	if left.Held > 0 {
-		fmt.Fprintf(w, "not sent: %s to servers that asked for a longer wait than --max-wait\n", human.Count(left.Held))
+		fmt.Fprintf(w, "not sent: %s to servers that asked for a longer wait than --max-wait\n",
+			human.Count(left.Held))
 	}
 	if left.Failed > 0 {
 		fmt.Fprintf(w, "would fail: %s\n", human.Count(left.Failed))

@@ -45,9 +45,11 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 		}
 		remarks = append(remarks, text)
 	}
-	nameless := f.source.Manifest == "" && o.Form == "" && !strings.Contains(f.to, "{") && !isLab(f.to)
+	nameless := f.source.Manifest == "" && o.Form == "" && !isLab(f.to) &&
+		!strings.Contains(f.to, "{")
 	if hints && nameless && (o.Found.Items > 1 || o.Found.Partial) {
-		remarks = append(remarks, "no request says which file it holds: if the server needs to know, put {name} into the URL or use --form")
+		remarks = append(remarks, "no request says which file it holds: "+
+			"if the server needs to know, put {name} into the URL or use --form")
 	}
 	return remarks
 }

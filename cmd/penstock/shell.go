@@ -37,7 +37,8 @@ func notShown(r rune) bool { return !unicode.IsPrint(r) }
 func bare(s string, windows bool) bool {
 	for i, r := range s {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_-./:+%", r):
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		case strings.ContainsRune("_-./:+%", r):
 		case r == '=' && i > 0, r == '\\' && windows:
 		case r >= utf8.RuneSelf && unicode.In(r, unicode.L, unicode.N):
 		default:

@@ -11,8 +11,9 @@ import (
 	"github.com/penstock/penstock/internal/send"
 )
 
-// stopping are the signals that ask the program to stop, but for those that it was started with as ignored: nohup has a
-// program outlive its terminal, and a shell has a job in the background outlive a Ctrl-C that is meant for another one.
+// stopping are the signals that ask the program to stop, but for those that it was started with as
+// ignored: nohup has a program outlive its terminal, and a shell has a job in the background
+// outlive a Ctrl-C that is meant for another one.
 func stopping() (signals []os.Signal) {
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
@@ -31,9 +32,11 @@ func untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, wanted...)
 }
 
-// interrupts returns a context that the first signal ends; the second ends everything, through stop. The third has its default
-// action, which no part of the program can hold up.
-func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context.Context, restore func()) {
+// interrupts returns a context that the first signal ends; the second ends everything, through
+// stop. The third has its default action, which no part of the program can hold up.
+func interrupts(
+	ctx context.Context, stop context.CancelCauseFunc,
+) (soft context.Context, restore func()) {
 	soft, end := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 3)
 	if wanted := stopping(); len(wanted) > 0 { // none would mean all
@@ -65,8 +68,9 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc) (soft context
 	return soft, func() { signal.Stop(signals); end(nil) }
 }
 
-// within does something that may block, as writing to a pipe does, and reports whether it has ended. It waits for that as long as
-// it takes, but only for a moment once the user has asked to stop.
+// within does something that may block, as writing to a pipe does, and reports whether it has
+// ended. It waits for that as long as it takes, but only for a moment once the user has asked to
+// stop.
 func within(soft context.Context, do func()) bool {
 	done := make(chan struct{})
 	go func() { defer close(done); do() }()

@@ -44,7 +44,8 @@ func newLab(preset string, params url.Values) (*lab.Server, error) {
 	var unknown *lab.UnknownError
 	if errors.As(err, &unknown) {
 		similar := suggest(unknown.Name, unknown.Known)
-		return nil, fmt.Errorf("%w; %s", err, meant(similar, "choose from "+strings.Join(unknown.Known, ", ")))
+		otherwise := "choose from " + strings.Join(unknown.Known, ", ")
+		return nil, fmt.Errorf("%w; %s", err, meant(similar, otherwise))
 	}
 	return s, err
 }

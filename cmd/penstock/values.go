@@ -22,11 +22,14 @@ import (
 
 // A value is a flag's value that is read by a function of its own.
 type value[T any] struct {
-	to    *T
-	kind  string                              // what the help calls it
-	read  func(before T, s string) (T, error) // before was read where the flag is given several times
-	words []string                            // if any, the value is one of these, or several with commas
-	text  string
+	to   *T
+	kind string // what the help calls it
+	text string
+
+	// read gets what was read before where the flag is given several times.
+	read func(before T, s string) (T, error)
+	// words are what the value is one of, or several with commas. If nil, it may be any.
+	words []string
 }
 
 func newValue[T any](to *T, kind string, read func(T, string) (T, error)) *value[T] {
@@ -78,8 +81,8 @@ func oneOf(to *string, kind string, words ...string) *value[string] {
 	return v
 }
 
-// fates is a value that is one or several of these, with commas between them and perhaps blanks. The
-// flag may be given several times.
+// fates is a value that is one or several of these, with commas between them and perhaps blanks.
+// The flag may be given several times.
 func fates(to *[]item.Fate, known ...item.Fate) *value[[]item.Fate] {
 	var words []string
 	for _, fate := range known {
@@ -114,13 +117,16 @@ func alternatives(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// readForm reads the name of a form's one field. Other tools take a form's other fields by the same flag.
+// readForm reads the name of a form's one field. Other tools take a form's other fields by the same
+// flag.
 func readForm(before, s string) (string, error) {
 	switch {
 	case strings.Contains(s, "="):
-		return "", errors.New("want the name of the field that holds the file; other fields of a form are not supported yet")
+		return "", errors.New("want the name of the field that holds the file; " +
+			"other fields of a form are not supported yet")
 	case before != "":
-		return "", fmt.Errorf("it is given twice, and before as %q: a form has one field, which holds the file", before)
+		return "", fmt.Errorf("it is given twice, and before as %q: "+
+			"a form has one field, which holds the file", before)
 	}
 	return s, source.CheckNoVariable(s)
 }
@@ -163,15 +169,16 @@ func readTime(_ time.Time, s string) (time.Time, error) {
 		t, err = time.ParseInLocation(time.DateOnly, s, time.Local)
 	}
 	if err != nil {
-		return t, errors.New("want an instant such as 2006-01-02 or 2006-01-02T15:04:05Z, or nothing: " +
-			"all that was delivered before now")
+		return t, errors.New("want an instant such as 2006-01-02 or 2006-01-02T15:04:05Z, " +
+			"or nothing: all that was delivered before now")
 	}
 	return t, nil
 }
 
 // perTime are the units of time that a pace may be given in.
 var perTime = map[string]float64{
-	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400,
+	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60,
+	"h": 3600, "hour": 3600, "d": 86400, "day": 86400,
 }
 
 const (
@@ -198,7 +205,8 @@ func readPace(before rate.Limit, s string) (rate.Limit, error) {
 	case pace < slowest:
 		return 0, errors.New("that is less than one request in a year")
 	case pace > fastest:
-		return 0, errors.New("that is more than a thousand million requests a second: leave --rps out for no limit")
+		return 0, errors.New("that is more than a thousand million requests a second: " +
+			"leave --rps out for no limit")
 	}
 	if before > 0 {
 		pace = min(pace, before)
