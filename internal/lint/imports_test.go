@@ -112,6 +112,11 @@ func TestImports(t *testing.T) {
 		may:  []string{human, queue, "github.com/vbauerster/mpb/v8", "golang.org/x/term"},
 		why:  "it shows what it is given",
 	}, {
+		name: "wire",
+		of:   []string{module + "/internal/wire"},
+		may:  []string{acked, human, nethttp, openfiles},
+		why:  "it sends whatever it is given, for any engine",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),

@@ -169,7 +169,7 @@ func TestCauses(t *testing.T) {
 				}
 				w.Network.Proxy = row.proxy
 				if row.dial != nil {
-					w.Network.dial = func(context.Context, string, string) (net.Conn, error) { return nil, row.dial }
+					w.Network.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, row.dial }
 				}
 				w.Network.ConnectTimeout = time.Second
 				w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
@@ -328,7 +328,7 @@ func TestWhoIsDown(t *testing.T) {
 			if w.Network.Proxy = proxy; proxy != nil {
 				who = "the proxy proxy.example:3128"
 			}
-			w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				if w.since() < time.Minute {
 					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 				}

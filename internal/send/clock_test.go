@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -123,7 +124,7 @@ func (w *clockWorld) run(t *testing.T, at, stop time.Duration) (s report.Summary
 		var talk bytes.Buffer
 		o := Options{
 			To: "http://127.0.0.1/{name}", Limits: throttle.Limits{InFlight: 1}, GiveUpAfter: time.Hour, Attempts: 8, Journal: j,
-			Network:  Network{StallTimeout: time.Minute, dial: l.DialContext},
+			Network:  wire.Network{StallTimeout: time.Minute, Dial: l.DialContext},
 			Progress: new(watcher), Log: slog.New(slog.NewTextHandler(&talk, nil)),
 		}
 		from := source.Options{Paths: []string{data}, Method: http.MethodPost}

@@ -42,7 +42,7 @@ func (o Options) Exposed() string {
 	if o.HeaderOrigin != "" {
 		to = o.HeaderOrigin
 	}
-	return status.Exposed(to, o.Header, o.Network.certified())
+	return status.Exposed(to, o.Header, o.Network.Certified())
 }
 
 // exposed writes a warning, the first time.

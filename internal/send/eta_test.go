@@ -82,7 +82,7 @@ func (c etaCase) run(t *testing.T) (seen []progress.Snapshot, s report.Summary) 
 			}
 			l := memnet.Listen()
 			defer l.Close()
-			w.Network.dial = l.DialContext
+			w.Network.Dial = l.DialContext
 			server.Start(l)
 			defer server.Close()
 		}

@@ -189,7 +189,7 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		}
 		l := memnet.Listen()
 		defer l.Close()
-		w.Network.dial, w.Network.ConnectTimeout = l.DialContext, 10*time.Second
+		w.Network.Dial, w.Network.ConnectTimeout = l.DialContext, 10*time.Second
 		if f.status == 0 {
 			server.Start(l)
 			defer server.Close()

@@ -88,7 +88,7 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	}
 	var watch watcher
 	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
-	o.Network.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+	o.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		_ = os.Remove(name)
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
@@ -104,22 +104,5 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	}
 	if strings.Contains(watch.talk.String(), "readfrom") {
 		t.Errorf("the log says %s", watch.talk.String())
-	}
-}
-
-// Other errors of a connection that a file is sent on have no such prefix, either.
-func TestExplainedWithoutPrefix(t *testing.T) {
-	req, err := http.NewRequest("PUT", "http://h/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := Network{}
-	for _, err := range []error{
-		&net.OpError{Op: "readfrom", Net: "tcp", Err: syscall.EINVAL},
-		fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", &net.OpError{Op: "readfrom", Net: "tcp", Err: syscall.EINVAL}),
-	} {
-		if got := n.explained(req, err); got.Error() != "invalid argument" {
-			t.Errorf("%v: %v", err, got)
-		}
 	}
 }

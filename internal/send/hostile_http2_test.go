@@ -21,6 +21,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/wire"
 )
 
 // Frames of HTTP/2 (RFC 9113, section 6), and flags.
@@ -241,10 +242,10 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
 		w.Network.TLS = &tls.Config{RootCAs: a.pool}
 		w.Network.HTTP2 = true
-		base := w.Network.base(1)
+		base := &wire.Transport{Network: w.Network, MaxIdle: 1}
 		defer base.CloseIdleConnections()
 		ctx := httptrace.WithClientTrace(w.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { time.Sleep(2 * limit) }})
-		req, err := http.NewRequestWithContext(ctx, "PUT", "https://h.example/", &slowReader{n: 2, wait: 2 * limit})
+		req, err := http.NewRequestWithContext(ctx, "PUT", "https://h.example/", waiting{bytes.NewReader([]byte("ab")), 2 * limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,6 +258,17 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 			t.Errorf("%s %s after %v", resp.Proto, resp.Status, w.since())
 		}
 	})
+}
+
+// waiting is read byte by byte, each after a wait, as is its end.
+type waiting struct {
+	io.Reader
+	wait time.Duration
+}
+
+func (r waiting) Read(p []byte) (int, error) {
+	time.Sleep(r.wait)
+	return r.Reader.Read(p[:1])
 }
 
 // A server that refuses all streams is given up as any other, although net/http sends them again.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -125,7 +127,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	out, end := r.outcome(j, resp, err)
 	r.reconsider(j, &out)
 	if out.Status != item.Delivered { // else its bytes count until it does itself
-		r.moving.forget(j)
+		r.uploads.End(j, nil)
 	}
 	if out.Status == item.Delivered && r.Verify && verifiable(j.item, r.shared()) {
 		r.verifier.delivered(j.item, func() http.Header { return req.Header })
@@ -142,7 +144,11 @@ func (r *run) item(ctx context.Context, j *job) error {
 // request builds the item's request. Its file is opened when an attempt's turn has come.
 func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
-		ctx = r.moving.watch(ctx, j)
+		j.watched = true
+		ctx = r.uploads.Watch(ctx, j, func() wire.Upload {
+			it := &j.item
+			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size, Origin: nethttp.OriginOf(it.URL)}
+		})
 	}
 	req, err := http.NewRequestWithContext(ctx, j.item.Method, j.item.URL, nil)
 	if err != nil {
@@ -170,7 +176,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 // sent: its length, digest and key are those of what was opened.
 func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
-		r.moving.forget(j) // which reads the item's size
+		r.uploads.End(j, nil) // which reads the item's size
 	}
 	j.fault = nil
 	out, look, err := j.body.Open(req)
@@ -270,12 +276,9 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 		return out, end
 	}
 	if end.Err != nil {
-		out.Error = r.hide(j.item, withFlag(status.Plain(end.Err), end))
+		out.Error = r.hide(j.item, status.Attempt(end, r.mayBeTLS(j, end.Err)))
 	}
-	if r.mayBeTLS(j, end.Err) {
-		out.Error = strings.Replace(out.Error, closedWithout, closedWithout+perhapsTLS, 1)
-	}
-	text, wrong := reply.Excerpt(head, cut), r.Network.misdirected(resp, head)
+	text, wrong := reply.Excerpt(head, cut), r.Network.Misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
 		if r.ending.cause() == nil && out.Status != item.Unknown {
@@ -289,7 +292,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 		out.Error = r.unreachable(j, wrong, out.Error)
 		text = ""
 	case resp != nil && resp.StatusCode == http.StatusProxyAuthRequired:
-		out.Error += ": " + proxyCredentials
+		out.Error += ": " + status.ProxyCredentials
 	}
 	if resp != nil && reply.LeadsAway(resp) {
 		out.Error += "; penstock send does not support following a redirect to another server"
@@ -329,7 +332,7 @@ func (r *run) done(j *job, out results.Result) {
 // report reports how an item ended. It is called when nothing can change that any more.
 func (r *run) report(j *job, out results.Result) {
 	if j.watched {
-		r.moving.settle(j, func() { r.tally.Item(out) })
+		r.uploads.End(j, func() { r.tally.Item(out) })
 	} else {
 		r.tally.Item(out)
 	}

@@ -68,7 +68,7 @@ func (s *idleServer) with(t *testing.T, files int, do func(w *world)) {
 		}
 		defer server.Close()
 		var wait func()
-		w.Network.dial, wait = distant(l.DialContext, s.trip)
+		w.Network.Dial, wait = distant(l.DialContext, s.trip)
 		defer wait()
 		do(w)
 	})

@@ -260,7 +260,7 @@ func TestReplacedWhileConnecting(t *testing.T) {
 				w.from("http://127.0.0.1/x", source.Options{Paths: []string{name}})
 				w.Form = form
 				var once sync.Once
-				w.Network.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				w.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 					once.Do(func() {
 						err := os.Remove(name)
 						if !gone {

@@ -90,7 +90,7 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 				defer server.Close()
 				listeners = append(listeners, l)
 			}
-			w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return listeners[addr[len("127.0.0.")]-'1'].DialContext(ctx, network, addr)
 			}
 			var lines strings.Builder

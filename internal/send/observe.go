@@ -2,15 +2,10 @@ package send
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
@@ -19,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -144,9 +140,9 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		Status: e.Status, Sent: j.sent,
 		Accepted: outcome == report.Accepted, Declined: r.declined(e.Status),
 		Full:   outcome == report.Throttled || outcome == report.Overloaded,
-		Broken: outcome == report.Broken, Unopened: dialError(e.Err) != nil,
+		Broken: outcome == report.Broken, Unopened: wire.DialError(e.Err) != nil,
 		Item:    outcome == report.Errored && e.Err == nil,
-		Trouble: trouble, Culprit: culpritOf(e.Err),
+		Trouble: trouble, Culprit: wire.Culprit(e.Err),
 	}
 	if j.item.Header == nil {
 		a.Method = j.item.Method
@@ -154,57 +150,17 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	r.servers.Of(e.Key).Judged(a, now)
 }
 
-// troubleOf says in a few words how a server refused, or failed; "" where it did
-// neither.
+// troubleOf says in a few words how a server refused, or failed, or what was wrong with the file; ""
+// where nothing was.
 func troubleOf(e throttle.Event) string {
-	if e.Err == nil && e.Status < 300 {
-		return ""
-	}
-	words := brief(e)
-	if culprit := culpritOf(e.Err); culprit != "" && !strings.HasPrefix(words, culprit) {
-		words = culprit + ": " + words
-	}
-	return words
-}
-
-// brief is troubleOf without the culprit.
-func brief(e throttle.Event) string {
-	var dns *net.DNSError
-	var proxy *proxyError
-	var cert *tls.CertificateVerificationError
-	switch {
-	case e.Err == nil:
-		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+	switch fault := body.Fault(e.Err); {
 	case errors.Is(e.Err, context.Canceled):
-		return ""
 	case errors.Is(e.Err, errEarly):
 		return errEarly.Error()
-	case body.Fault(e.Err) != nil:
-		return body.FaultKind(body.Fault(e.Err))
-	case errors.Is(e.Err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.As(e.Err, &proxy):
-		return fmt.Sprintf("%d %s", proxy.status, http.StatusText(proxy.status))
-	case errors.As(e.Err, &dns) && dns.IsNotFound && !dns.IsTemporary:
-		return "host not found"
-	case errors.As(e.Err, &dns):
-		return "its name cannot be looked up"
-	case errors.As(e.Err, &cert):
-		return "its certificate is not valid"
-	case opError(e.Err, "remote error", "local error") != nil: // an alert
-		return "TLS failed"
-	case dialTimedOut(e.Err):
-		return "no connection in time"
-	case dialError(e.Err) != nil:
-		return "no connection"
-	case e.Outcome == throttle.TimedOut:
-		return status.NoAnswer
-	case e.Outcome == throttle.Overloaded, e.Outcome == throttle.Ignored && isLost(e.Err):
-		return "connection lost"
-	case e.Outcome == throttle.Ignored:
-		return "broken off"
+	case fault != nil:
+		return body.FaultKind(fault)
 	}
-	return "it cannot be reached"
+	return status.Trouble(e)
 }
 
 var errEarly = errors.New("answered before the request was sent whole")
@@ -234,7 +190,7 @@ func (r *run) retrying(e retry.Event) {
 		case e.Status != 0:
 			why = strconv.Itoa(e.Status)
 		}
-		r.moving.again(j, why, time.Now())
+		r.again(j, why)
 		r.backingOff(j, true)
 		now := time.Now()
 		r.refusals.note(j, code, now)
@@ -257,7 +213,7 @@ func (r *run) backingOff(j *job, waiting bool) {
 	}
 	j.waiting = waiting
 	if waiting {
-		r.moving.forget(j)
+		r.uploads.End(j, nil)
 	}
 	n := 1
 	if !waiting {

@@ -10,7 +10,7 @@ import (
 )
 
 // Identified reports whether servers are shown something for all items that says who we are.
-func (o Options) Identified() bool { return len(o.Header) > 0 || o.Network.certified() }
+func (o Options) Identified() bool { return len(o.Header) > 0 || o.Network.Certified() }
 
 // HeaderOrigin returns which server the headers, the token and the certificate are for that were
 // given for all items, where a manifest may name any: the one of the URL for all
@@ -45,7 +45,7 @@ func (r *run) foreign(it item.Item) bool {
 	}
 	r.toldForeign.Do(func() {
 		what := "headers and token"
-		if r.Network.certified() {
+		if r.Network.Certified() {
 			what = "headers, token and client certificate"
 		}
 		r.Log.Info(fmt.Sprintf("%s are sent to %s only; %s and the other files for other servers are sent without them", what, r.HeaderOrigin, human.Printable(it.Path)))

@@ -296,8 +296,8 @@ func TestEndOfOneServer(t *testing.T) {
 				}
 				accept(w, r, 50*time.Millisecond)
 			}, func(w *world) {
-				dial := w.Network.dial
-				w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dial := w.Network.Dial
+				w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					if (all || addr == "127.0.0.2:80") && c.dial != nil {
 						seen.Add(1)
 						return nil, c.dial
@@ -336,8 +336,8 @@ func TestOutageOfDNS(t *testing.T) {
 	} {
 		var tries int
 		onFakeTime(t, 50, atOnce, func(w *world) {
-			dial := w.Network.dial
-			w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dial := w.Network.Dial
+			w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				if w.since() < time.Minute {
 					tries++
 					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: failure}
@@ -385,11 +385,11 @@ func TestFewOpenFiles(t *testing.T) {
 			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://10.0.0.%d/%d\"}\n", w.firstFile(), i%hosts, i)
 		}
 		w.manifest(lines.String())
-		dial := w.Network.dial
+		dial := w.Network.Dial
 		var mu sync.Mutex
 		var dialled, open, most int
-		w.Network.files = 64
-		w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		w.Network.MaxFiles = 64
+		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if dialled++; dialled%5 == 0 {

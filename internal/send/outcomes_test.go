@@ -217,7 +217,7 @@ func (m *meeting) run(t *testing.T) (s report.Summary) {
 		}
 		w.Limits.InFlight, w.Attempts, w.Timeout = 1, m.attempts, 5*time.Second
 		w.Header = http.Header{"Connection": {"close"}}
-		w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if m.dial != nil && m.handled >= first && m.failed < m.times {
 				m.failed++
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: m.dial}
@@ -449,7 +449,7 @@ func TestNotTenRefusals(t *testing.T) {
 func TestHostUnknown(t *testing.T) {
 	onFakeTime(t, 100, nil, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.Network.dial = func(context.Context, string, string) (net.Conn, error) {
+		w.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 		}
 		s := w.run()
@@ -471,7 +471,7 @@ func TestHostUnknownForAWhile(t *testing.T) {
 	onFakeTime(t, 20, atOnce, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.Header = http.Header{"Connection": {"close"}}
-		w.Network.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if now := w.since(); now >= time.Second && now < 10*time.Second {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 			}

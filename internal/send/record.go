@@ -30,38 +30,18 @@ const keySlack = 5 * time.Minute
 
 var errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
 
-// A notSentError says why a request was not sent after all. The package retry
-// knows by the method RetryAt that it was not.
-type notSentError struct{ err error }
-
-func (e *notSentError) Error() string      { return e.err.Error() }
-func (e *notSentError) Unwrap() error      { return e.err }
-func (e *notSentError) RetryAt() time.Time { return time.Time{} }
-
-// An announcer is the transport below the limits: what it is given is sent at
-// once. It opens the file and, where it matters whether a request may have been
-// processed, has the journal note it on disk before.
-type announcer struct {
-	transport
-	run *run
-}
-
-func (a *announcer) RoundTrip(req *http.Request) (*http.Response, error) {
-	if j := jobOf(req); j != nil {
-		opened, err := a.run.open(req, j)
-		if err != nil {
-			req.Body.Close()
-			return nil, &notSentError{err}
-		}
-		if req = opened; a.run.Journal != nil || a.run.Idempotency.Header != "" {
-			err = a.run.announce(req.Context(), j)
-		}
-		if err != nil {
-			req.Body.Close()
-			return nil, &notSentError{err}
-		}
+// beforeSending is called when a request is about to leave. It opens the file and, where it matters whether a
+// request may have been processed, has the journal note it on disk before.
+func (r *run) beforeSending(req *http.Request) (*http.Request, error) {
+	j := jobOf(req)
+	if j == nil {
+		return req, nil
 	}
-	return a.transport.RoundTrip(req)
+	out, err := r.open(req, j)
+	if err == nil && (r.Journal != nil || r.Idempotency.Header != "") {
+		err = r.announce(out.Context(), j)
+	}
+	return out, err
 }
 
 // repeatable reports whether it does no harm if the item is processed twice.

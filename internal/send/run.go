@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
@@ -26,6 +27,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -48,7 +50,7 @@ type Options struct {
 	MaxWait     time.Duration // that a server may ask for
 	StopTimeout time.Duration // for what is in flight when the user stops the run
 
-	Network Network
+	Network wire.Network
 	Header  http.Header // sent with each item; its values may be secrets
 	// HeaderOrigin is the server that gets Header, and no other does; empty: the
 	// items are known to go to one server.
@@ -107,7 +109,8 @@ type run struct {
 	breaking  *time.Timer             // calls it
 	ending    stopper
 	secrets   *secret.Set // of all items
-	moving    moving
+	uploads   wire.Uploads[*job]
+	restart   restart
 	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set
 	refusals  refusals
@@ -219,7 +222,7 @@ func newRun(o Options) *run {
 		Options:   o,
 		start:     time.Now(),
 		refusedBy: make(map[int]int),
-		secrets:   secret.New(o.Header, o.Network.addresses()...),
+		secrets:   secret.New(o.Header, o.Network.ProxyAddresses()...),
 	}
 	r.Log = secret.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
@@ -236,14 +239,8 @@ func newRun(o Options) *run {
 	if inFlight == 0 {
 		inFlight = upstream.MostInFlight
 	}
-	var once sync.Once
-	r.Network.full = func(files, conns int) {
-		once.Do(func() {
-			r.Log.Warn(fmt.Sprintf("only %d files may be open at once (ulimit -n): there are no more than %d connections", files, conns))
-		})
-	}
 	r.transport = &throttle.Transport{
-		Base:    r.base(inFlight),
+		Base:    r.wire(inFlight),
 		Limits:  o.Limits,
 		Timeout: o.Timeout,
 		MaxWait: forever(o.MaxWait),
@@ -254,7 +251,9 @@ func newRun(o Options) *run {
 	r.servers.Upstream = r.transport.Upstream
 	r.servers.GiveUpAfter = o.GiveUpAfter
 	r.servers.Proven = o.Journal != nil && o.Journal.Earlier().Counts[item.Delivered] > 0
-	r.servers.Reaches = r.moving.reaches
+	r.servers.Reaches = func(s *upstream.Server, since time.Time) bool {
+		return r.uploads.Reaches(s.Key, since)
+	}
 	r.client = &retry.Client{
 		HTTP:       &http.Client{Transport: r.transport},
 		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
@@ -289,11 +288,25 @@ func newRun(o Options) *run {
 	return r
 }
 
-// base returns the transport below the limits.
-func (r *run) base(idle int) http.RoundTripper {
-	r.Network.CertificateOrigin = r.HeaderOrigin
-	r.Network.Unrepeatable = func(req *http.Request) bool { return jobOf(req) != nil && !r.repeatable(req.Method) }
-	return &announcer{r.Network.base(idle), r}
+// wire returns the transport below the limits.
+func (r *run) wire(idle int) *wire.Transport {
+	var once sync.Once
+	return &wire.Transport{
+		Network:           r.Network,
+		MaxIdle:           idle,
+		CertificateOrigin: r.HeaderOrigin,
+		Before:            r.beforeSending,
+		Unrepeatable: func(req *http.Request) bool {
+			return jobOf(req) != nil && !r.repeatable(req.Method)
+		},
+		BodyFault: func(err error) bool { return body.Fault(err) != nil },
+		Full: func(files, conns int) {
+			once.Do(func() {
+				r.Log.Warn(fmt.Sprintf("only %d files may be open at once (ulimit -n): "+
+					"there are no more than %d connections", files, conns))
+			})
+		},
+	}
 }
 
 // forever returns d, or the longest duration where it is zero.

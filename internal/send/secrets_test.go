@@ -56,7 +56,7 @@ func onRawServer(t *testing.T, files int, serve func(c net.Conn), do func(w *wor
 				})
 			}
 		})
-		w.Network.dial = l.DialContext
+		w.Network.Dial = l.DialContext
 		do(w)
 		l.Close()
 		mu.Lock()
@@ -249,9 +249,9 @@ func TestNoSecretWithoutAnAnswer(t *testing.T) {
 		return func(context.Context, string, string) (net.Conn, error) { return nil, err }
 	}
 	for name, do := range map[string]func(s *sinks){
-		"dial": func(s *sinks) { s.Network.dial = fails(&net.OpError{Op: "dial", Err: bad}) },
+		"dial": func(s *sinks) { s.Network.Dial = fails(&net.OpError{Op: "dial", Err: bad}) },
 		"no address": func(s *sinks) {
-			s.Network.dial = fails(&net.DNSError{Err: bad.Error(), Name: "sesame-key.eyJ+/==", IsNotFound: true})
+			s.Network.Dial = fails(&net.DNSError{Err: bad.Error(), Name: "sesame-key.eyJ+/==", IsNotFound: true})
 		},
 	} {
 		says := "EOF"

@@ -12,7 +12,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -120,22 +119,6 @@ func TestServersAreVerified(t *testing.T) {
 				t.Errorf("%s: %s, want %s", name, errorsOf(s), want)
 			}
 		})
-	}
-	// Nobody can ask for less, also where a proxy is in between.
-	for _, n := range []Network{{}, {TLS: &tls.Config{MinVersion: tls.VersionTLS10}}, {TLS: &tls.Config{MinVersion: tls.VersionTLS13}}, {HTTP2: true, StallTimeout: 1}} {
-		var config *tls.Config
-		switch base := n.pool(1, time.Minute, true, nil).(type) {
-		case *http.Transport:
-			config = base.TLSClientConfig
-		case *watched:
-			config = base.TLSClientConfig
-		}
-		if config == nil || config.InsecureSkipVerify || config.MinVersion < tls.VersionTLS12 {
-			t.Errorf("%+v: %+v", n, config)
-		}
-		if n.TLS != nil && n.TLS == config {
-			t.Error("the caller's settings were changed")
-		}
 	}
 }
 

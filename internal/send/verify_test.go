@@ -32,6 +32,7 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -67,7 +68,7 @@ func askOnFakeTime(t *testing.T, handler http.HandlerFunc, do func(t *testing.T,
 			synctest.Wait()
 			handling.Wait()
 		}()
-		transport := &throttle.Transport{Base: Network{dial: net.DialContext}.base(4)}
+		transport := &throttle.Transport{Base: &wire.Transport{Network: wire.Network{Dial: net.DialContext}, MaxIdle: 4}}
 		defer transport.CloseIdleConnections()
 		do(t, &verifier{client: &http.Client{Transport: transport}})
 	})

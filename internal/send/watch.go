@@ -87,9 +87,9 @@ func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 	if until := r.settling.Load(); until != nil {
 		f.Settling = *until
 	}
-	var moving int64
-	f.Underway, moving = r.moving.list()
-	f.Fallen, f.Because = r.moving.fallen(now)
+	uploads, moving := r.uploads.List(nil)
+	f.Underway = underway(uploads)
+	f.Fallen, f.Because = r.restart.last(now)
 	heard := r.servers.Heard()
 	if quiet := now.Sub(heard); !heard.IsZero() && v.InFlight > 0 && moving == 0 && quiet >= max(upstream.Silence, 2*v.Latency) {
 		f.Quiet = quiet
@@ -122,7 +122,9 @@ func (r *run) snapshot(v upstream.Overview, now time.Time) progress.Snapshot {
 	facts := r.facts(v, now)
 	limit, words := facts.Holding()
 	r.tally.Hold(limit, now)
-	s := r.moving.snapshot(r.tally, now)
+	var s progress.Snapshot
+	uploads, bytes := r.uploads.List(func() { s = r.tally.Snapshot(now) })
+	s.Underway, s.Bytes, s.DeliveredBytes = underway(uploads), s.Bytes+bytes, s.DeliveredBytes+bytes
 	s.Total, s.KnownTotal = r.items()
 	s.TotalBytes, s.Largest = r.Found.Bytes, r.Found.Largest
 	s.Latency = v.Latency

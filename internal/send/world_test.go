@@ -27,6 +27,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -131,7 +132,7 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 		defer server.Close()
 		w.Options = Options{
 			GiveUpAfter: time.Hour,
-			Network:     Network{StallTimeout: time.Minute, dial: w.net.DialContext},
+			Network:     wire.Network{StallTimeout: time.Minute, Dial: w.net.DialContext},
 			Progress:    &w.watch,
 			Log:         slog.New(slog.NewTextHandler(&w.watch, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // ProxyCredentials says what to do if a proxy wants a password.
-const ProxyCredentials = "check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY"
+const ProxyCredentials = "check the user name and password" + inProxy
 
 // Line writes a status as a status line has it.
 func Line(status int) string {

@@ -1,4 +1,4 @@
-package send
+package wire
 
 import (
 	"cmp"
@@ -19,34 +19,35 @@ type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 // the report's, what a name is looked up with.
 const otherFiles = 24
 
-// openFiles is how many files may be open at once; 0: any number.
-func (n Network) openFiles() int { return cmp.Or(n.files, openfiles.Limit()) }
+// maxFiles is how many files may be open at once; 0: any number.
+func (t *Transport) maxFiles() int { return cmp.Or(t.MaxFiles, openfiles.Limit()) }
 
-// mostConns returns how many connections there may be at once; 0: any number. Each needs room for a file
-// that is sent on it.
-func (n Network) mostConns() int {
-	files := n.openFiles()
+// mostConns returns how many connections there may be at once; 0: any number. Each needs room for a
+// file that is sent on it.
+func (t *Transport) mostConns() int {
+	files := t.maxFiles()
 	if files == 0 {
 		return 0
 	}
 	return max((files-otherFiles)/2, 4)
 }
 
-// roomEvery is how often idle connections are closed while another one waits for a place: they may have become idle since.
+// roomEvery is how often idle connections are closed while another one waits for a place: they may
+// have become idle since.
 const roomEvery = time.Second / 4
 
-// dialer returns a function that connects to servers, with at most as many connections as files may be open. While there is no
-// room for another connection, it calls closeIdle. It records in lives how long servers keep connections.
-func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
-	dial := n.dial
+// dialer returns a function that connects to servers, with at most as many connections as files may
+// be open. While there is no room for another connection, it closes idle ones.
+func (t *Transport) dialer() dialFunc {
+	dial := t.Dial
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: n.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
+		dial = (&net.Dialer{Timeout: t.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
-	files, most := n.openFiles(), n.mostConns()
+	files, most := t.maxFiles(), t.mostConns()
 	places := make(chan struct{}, most) // taken by connections
 	full := func() {
-		if n.full != nil {
-			n.full(files, most)
+		if t.Full != nil {
+			t.Full(files, most)
 		}
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -57,7 +58,7 @@ func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 			default:
 				full()
 				for waits := true; waits; {
-					closeIdle()
+					t.CloseIdleConnections()
 					select {
 					case places <- struct{}{}:
 						waits = false
@@ -73,7 +74,7 @@ func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 		err := openfiles.Patiently(ctx, func() (err error) {
 			if c, err = dial(ctx, network, addr); openfiles.TooMany(err) {
 				full()
-				closeIdle()
+				t.CloseIdleConnections()
 			}
 			return err
 		})
@@ -83,37 +84,38 @@ func (n Network) dialer(lives *lives, closeIdle func()) dialFunc {
 			}
 			return nil, err
 		}
-		conn := newStallConn(c, n.StallTimeout)
-		conn.free, conn.lived = free, func(idle time.Duration) { lives.ended(addr, idle) }
+		conn := newStallConn(c, t.StallTimeout)
+		conn.free, conn.lived = free, func(idle time.Duration) { t.lives.ended(addr, idle) }
 		return conn, nil
 	}
 }
 
-// dialTLS returns a function that connects to a server, or to a proxy that speaks TLS itself, which is not shown our certificate.
-func (n Network) dialTLS(dial dialFunc) dialFunc {
+// dialTLS returns a function that connects to a server, or to a proxy that speaks TLS itself, which
+// is not shown our certificate.
+func (t *Transport) dialTLS() dialFunc {
 	proxies := make(map[string]bool)
-	for _, address := range n.addresses() {
+	for _, address := range t.ProxyAddresses() {
 		if u, err := url.Parse(address); err == nil && u.Scheme == "https" {
 			proxies[addressOf(u)] = true
 		}
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
+		c, err := t.dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		config := n.config(!proxies[addr])
+		config := t.config(!proxies[addr])
 		if config.ServerName == "" {
 			config.ServerName, _, _ = net.SplitHostPort(addr)
 		}
-		if n.HTTP2 && !proxies[addr] {
+		if t.HTTP2 && !proxies[addr] {
 			config.NextProtos = []string{"h2", "http/1.1"}
 		}
 		conn := tls.Client(c, config)
 		handshake := ctx
-		if n.ConnectTimeout > 0 {
+		if t.ConnectTimeout > 0 {
 			var done context.CancelFunc
-			handshake, done = context.WithTimeout(ctx, n.ConnectTimeout)
+			handshake, done = context.WithTimeout(ctx, t.ConnectTimeout)
 			defer done()
 		}
 		err = conn.HandshakeContext(handshake)

@@ -1,8 +1,7 @@
-package send
+package wire
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,9 +14,8 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// A stallConn fails when no byte has moved for too long, in either direction. What
-// is read is no reason to wait any longer until more can be written: a server may
-// talk and talk.
+// A stallConn fails when no byte has moved for too long, in either direction. What is read is no
+// reason to wait any longer until more can be written: a server may talk and talk.
 type stallConn struct {
 	net.Conn
 	limit time.Duration
@@ -49,34 +47,40 @@ func (c *stallConn) Close() error {
 	return c.Conn.Close()
 }
 
-// A stallError says that a connection moved no byte for too long.
-type stallError struct {
-	limit time.Duration
-	state stallState
+// A StallError says that a connection moved no byte for too long.
+type StallError struct {
+	Limit time.Duration
+	State StallState
 }
 
-type stallState int
+// A StallState is what a request had come to when nothing moved any more.
+type StallState int
 
 const (
-	stalledAnyhow  stallState = iota
-	stalledAnswer             // all was sent, and nothing came back
-	stalledDripped            // an answer came, and so slowly that it has no end
+	NothingMoves StallState = iota
+	NoAnswer                // all was sent, and nothing came back
+	EndlessHead             // an answer came, and so slowly that it has no end
 )
 
-func (e *stallError) Error() string {
-	switch e.state {
-	case stalledAnswer:
-		return fmt.Sprintf("the whole file was sent, and no answer came for %s: if the server takes longer, raise --stall-timeout", human.Exact(e.limit))
-	case stalledDripped:
-		return fmt.Sprintf("the headers of the answer were not complete within %s (twice --stall-timeout)", human.Exact(e.limit))
+func (e *StallError) Error() string {
+	limit := human.Exact(e.Limit)
+	switch e.State {
+	case NoAnswer:
+		return "all was sent, and no answer came for " + limit
+	case EndlessHead:
+		return "the headers of the answer were not complete within " + limit
 	}
-	return fmt.Sprintf("no byte moved for %s (--stall-timeout)", human.Exact(e.limit))
+	return "no byte moved for " + limit
 }
-func (e *stallError) Timeout() bool   { return true }
-func (e *stallError) Temporary() bool { return true }
 
-// Acked returns how many bytes the other side has acknowledged, or, where that cannot
-// be known, how many were written.
+// Timeout reports true, as [net.Error] asks.
+func (e *StallError) Timeout() bool { return true }
+
+// Temporary reports true, as [net.Error] asks.
+func (e *StallError) Temporary() bool { return true }
+
+// Acked returns how many bytes the other side has acknowledged, or, where that cannot be known, how
+// many were written.
 func (c *stallConn) Acked() int64 {
 	if n, ok := acked.Bytes(c.Conn); ok {
 		return n
@@ -84,9 +88,9 @@ func (c *stallConn) Acked() int64 {
 	return c.sent.Load()
 }
 
-// A deadline is put off when bytes move, or are about to. To do that at each byte would cost more than moving the byte,
-// so it is done when a sixteenth of the limit has passed since the last time. To set one fails on a closed connection
-// only.
+// A deadline is put off when bytes move, or are about to. To do that at each byte would cost more
+// than moving the byte, so it is done when a sixteenth of the limit has passed since the last time.
+// To set one fails on a closed connection only.
 
 func (c *stallConn) reading() {
 	if c.limit <= 0 {
@@ -129,8 +133,8 @@ func (c *stallConn) writeUntil(now, by int64) {
 const (
 	// lateness is by how much too late a deadline is noticed if the process was stopped when it passed.
 	lateness = 100 * time.Millisecond
-	// secondLook is for how long it is then looked whether an answer has come meanwhile: once a deadline has passed, the
-	// system gives out nothing that it has received.
+	// secondLook is for how long it is then looked whether an answer has come meanwhile: once a deadline
+	// has passed, the system gives out nothing that it has received.
 	secondLook = time.Second
 )
 
@@ -145,11 +149,11 @@ func (c *stallConn) stalled(err error) error {
 	}
 	switch now := c.now(); {
 	case c.sending.Load() || c.writes.Load() > 0 || c.Acked() < c.sent.Load():
-		return &stallError{c.limit, stalledAnyhow}
+		return &StallError{c.limit, NothingMoves}
 	case c.heard.Load() > 0 && now-c.asked.Load() >= 2*int64(c.limit):
-		return &stallError{2 * c.limit, stalledDripped}
+		return &StallError{2 * c.limit, EndlessHead}
 	}
-	return &stallError{c.limit, stalledAnswer}
+	return &StallError{c.limit, NoAnswer}
 }
 
 func (c *stallConn) Read(p []byte) (int, error) {
@@ -175,8 +179,8 @@ func (c *stallConn) Read(p []byte) (int, error) {
 	}
 }
 
-// again reports whether to go on writing after a deadline has passed: if some bytes were written, or may be since it was
-// noticed late.
+// again reports whether to go on writing after a deadline has passed: if some bytes were written, or
+// may be since it was noticed late.
 func (c *stallConn) again(n int64, err error) bool {
 	switch {
 	case !expired(err):
@@ -207,9 +211,8 @@ func (c *stallConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// ReadFrom lets files go by sendfile. All else goes by Write, piece by piece: a
-// reader may wait, for its bandwidth, and then it is not the connection that
-// stalls.
+// ReadFrom lets files go by sendfile. All else goes by Write, piece by piece: a reader may wait, for
+// its bandwidth, and then it is not the connection that stalls.
 func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 	c.sending.Store(true)
 	defer c.sending.Store(false)
@@ -263,8 +266,8 @@ func (i *idling) moved(now int64, in bool) {
 	i.last, i.in = now, in
 }
 
-// closed returns how long the connection was idle until the other side closed it: since the last answer, or before a
-// request that was too late, or before what TLS has to say at the end.
+// closed returns how long the connection was idle until the other side closed it: since the last
+// answer, or before a request that was too late, or before what TLS has to say at the end.
 func (i *idling) closed(now int64) time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -1,4 +1,4 @@
-package send
+package wire
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A watched transport ends a request of HTTP/2 for which nothing moves. A connection
-// of HTTP/1 has one request at a time and sees to that itself; one of HTTP/2 is alive
-// as long as the server says so, whatever becomes of its requests.
+// A watched transport ends a request of HTTP/2 for which nothing moves. A connection of HTTP/1 has
+// one request at a time and sees to that itself; one of HTTP/2 is alive as long as the server says
+// so, whatever becomes of its requests.
 type watched struct {
 	*http.Transport
 	limit time.Duration
@@ -30,9 +30,9 @@ func (t *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 		case time.Since(w.made)-time.Duration(w.due.Load()) > lateness:
 			w.wait(secondLook)
 		default:
-			stall := &stallError{limit: t.limit}
+			stall := &StallError{Limit: t.limit}
 			if w.sent.Load() {
-				stall.state = stalledAnswer
+				stall.State = NoAnswer
 			}
 			cancel(stall)
 		}
@@ -79,7 +79,7 @@ func (t *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.over.Store(true)
 	w.timer.Stop()
 	if err != nil {
-		if stall := (*stallError)(nil); errors.As(context.Cause(ctx), &stall) {
+		if stall := (*StallError)(nil); errors.As(context.Cause(ctx), &stall) {
 			err = stall
 		}
 		cancel(nil)

@@ -1,0 +1,162 @@
+package status
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+const inProxy = " in --proxy, HTTP_PROXY or HTTPS_PROXY"
+
+// advice is what to do about a cause, as it follows what is wrong.
+var advice = map[wire.Kind]string{
+	wire.NoSuchHost:           ": check the name",
+	wire.NoNameServer:         ": check the name server",
+	wire.Refused:              ": check that the server is running",
+	wire.NotConnected:         " (--connect-timeout)",
+	wire.SpeaksHTTP:           ": use http://",
+	wire.SpeaksNoTLS:          ": check the port, or use http://",
+	wire.SpeaksTLS:            ": use https://",
+	wire.SpeaksNoHTTP:         ": check the port",
+	wire.SpeaksNoSOCKS:        ": check the scheme and the port",
+	wire.ProxyCredentials:     ": check the user name and password",
+	wire.CertificateRequired:  ": give one with --cert and --key",
+	wire.CertificateElsewhere: ", and --cert is used for %s only",
+	wire.CertificateRejected:  " given with --cert",
+	wire.HandshakeFailed:      ": it may require a client certificate (--cert), or support no secure cipher",
+	wire.CertificateNoNames:   ": ask the owner of the server to replace it",
+	wire.CertificateNames:     ": use that name in the URL",
+	wire.CertificateUnknown:   ": if you trust it, give its issuer's certificate with --cacert",
+	wire.CertificateTooEarly:  ": check this machine's clock",
+	wire.CertificateExpired:   ": ask the owner of the server to renew it",
+}
+
+// Cause says what is wrong on the way to a server, and what to do about it.
+func Cause(c *wire.Cause) string {
+	text := advice[c.Kind]
+	switch {
+	case c.Kind == wire.CertificateElsewhere:
+		text = fmt.Sprintf(text, c.Origin)
+	case c.Kind == wire.Refused && c.Culprit != "":
+		text = ": check that it is running"
+	}
+	if text = c.Error() + text; c.Culprit != "" && c.Fault {
+		text += inProxy
+	}
+	return text
+}
+
+// stall says that nothing moved on a connection.
+func stall(e *wire.StallError) string {
+	switch e.State {
+	case wire.NoAnswer:
+		return fmt.Sprintf("the whole file was sent, and no answer came for %s: "+
+			"if the server takes longer, raise --stall-timeout", human.Exact(e.Limit))
+	case wire.EndlessHead:
+		return e.Error() + " (twice --stall-timeout)"
+	}
+	return e.Error() + " (--stall-timeout)"
+}
+
+// Attempt returns the text of the error that a call ended with: with what to do about it, and the
+// names of the settings that it speaks of. PerhapsTLS is whether a server that closed the connection
+// may be one that speaks TLS and got plain HTTP.
+func Attempt(end retry.Result, perhapsTLS bool) string {
+	text := Plain(end.Err)
+	say := func(of error, words string) { text = strings.ReplaceAll(text, Plain(of), words) }
+	var cause *wire.Cause
+	if errors.As(end.Err, &cause) {
+		words := Cause(cause)
+		if perhapsTLS && cause.Kind == wire.Closed {
+			words += " (if it speaks TLS, use https://)"
+		}
+		say(cause, words)
+	}
+	var still *wire.StallError
+	if errors.As(end.Err, &still) {
+		told := *still
+		if told.State == wire.NoAnswer && !end.Uncertain { // all that was sent was to open the connection
+			told.State = wire.NothingMoves
+		}
+		say(still, stall(&told))
+	}
+	var timeout *throttle.TimeoutError
+	if errors.As(end.Err, &timeout) {
+		say(timeout, fmt.Sprintf("the attempt took longer than --timeout %s: "+
+			"raise it if the file or the server needs more time", human.Exact(timeout.After)))
+	}
+	var paused *throttle.PausedError
+	if errors.As(end.Err, &paused) {
+		say(paused, "nothing was sent")
+	}
+	var long interface { // retry's
+		error
+		MaxWait() time.Duration
+	}
+	if errors.As(end.Err, &long) {
+		say(long, fmt.Sprintf("asked to wait until %s, longer than --max-wait %s",
+			end.RetryAt.UTC().Format(time.RFC3339), human.Exact(long.MaxWait())))
+	}
+	return text
+}
+
+// Trouble says in a few words how a server refused a request, or failed; "" where it did neither.
+func Trouble(e throttle.Event) string {
+	if e.Err == nil {
+		if e.Status < 300 {
+			return ""
+		}
+		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+	}
+	words := brief(e)
+	if culprit := wire.Culprit(e.Err); culprit != "" && !strings.HasPrefix(words, culprit) {
+		words = culprit + ": " + words
+	}
+	return words
+}
+
+// brief is Trouble without the culprit.
+func brief(e throttle.Event) string {
+	var dns *net.DNSError
+	var proxy interface{ ProxyStatus() int }
+	switch err := e.Err; {
+	case errors.Is(err, context.Canceled):
+		return ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.As(err, &proxy):
+		status := proxy.ProxyStatus()
+		return fmt.Sprintf("%d %s", status, http.StatusText(status))
+	case errors.As(err, &dns) && dns.IsNotFound && !dns.IsTemporary:
+		return "host not found"
+	case errors.As(err, &dns):
+		return "its name cannot be looked up"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return "its certificate is not valid"
+	case wire.Alert(err):
+		return "TLS failed"
+	case wire.DialError(err) != nil:
+		if wire.DialError(err).Timeout() {
+			return "no connection in time"
+		}
+		return "no connection"
+	case e.Outcome == throttle.TimedOut:
+		return NoAnswer
+	case e.Outcome == throttle.Overloaded, e.Outcome == throttle.Ignored && wire.Lost(err):
+		return "connection lost"
+	case e.Outcome == throttle.Ignored:
+		return "broken off"
+	}
+	return "it cannot be reached"
+}
