@@ -64,6 +64,7 @@ func TestImports(t *testing.T) {
 	filebody := module + "/internal/filebody"
 	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/acked"
 	human, queue, outfile := module+"/internal/human", module+"/internal/queue", module+"/internal/outfile"
+	item, lines := module+"/internal/item", module+"/internal/lines"
 	fields := "github.com/dunglas/httpsfv"
 
 	for _, rule := range []struct {
@@ -106,6 +107,11 @@ func TestImports(t *testing.T) {
 		of:   []string{human, queue, outfile},
 		may:  []string{"github.com/dustin/go-humanize", "golang.org/x/term"},
 		why:  "they know nothing of what is sent",
+	}, {
+		name: "item, lines, results",
+		of:   []string{item, lines, module + "/internal/results"},
+		may:  []string{item, lines, human, queue, outfile, filebody, "github.com/go-json-experiment/json/jsontext"},
+		why:  "they are below what finds and sends items",
 	}, {
 		name: "progress",
 		of:   []string{module + "/internal/progress"},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock/penstock/internal/lines"
 )
 
 // What cannot be sent is counted, and the others are sent; where nothing can be, that is an error.
@@ -57,7 +59,7 @@ func TestOneBadThingStopsNothing(t *testing.T) {
 // All wrong lines of a manifest are told at once, twenty at most.
 func TestAllWrongLines(t *testing.T) {
 	tree(t, "a")
-	writeManifest(t, "m", "x\n"+strings.Repeat("x", 2*maxLine)+"\n")
+	writeManifest(t, "m", "x\n"+strings.Repeat("x", 2*lines.MaxLen)+"\n")
 	_, err := scan(t, Options{Manifest: "m", Template: to(t, "http://h/{path}")})
 	if err == nil || !strings.Contains(err.Error(), "line 1: no JSON") || !strings.Contains(err.Error(), "line 2: the line is longer") {
 		t.Errorf("%v", err)

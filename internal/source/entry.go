@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -23,33 +26,20 @@ type entry struct {
 
 // parseEntry reads a line. It checks all that can be wrong without a look at the disk.
 func parseEntry(text []byte) (entry, error) {
-	fields, err := object(text)
-	if err != nil {
-		return entry{}, err
-	}
 	e := entry{fields: map[string]string{}}
 	var target string
-	seen := make(map[string]struct{}, 8)
-	for b, raw := range fields {
-		name := string(b)
-		if _, twice := seen[name]; twice {
-			return entry{}, fmt.Errorf("%s is given twice", printable(name))
+	err := lines.Object(text, func(name string, value jsontext.Value) (err error) {
+		switch {
+		case value.Kind() == 'n':
+			return nil
+		case name == "headers":
+			e.header, err = parseHeader(value)
+			return err
 		}
-		seen[name] = struct{}{}
-		if string(raw) == "null" {
-			continue
-		}
-		if name == "headers" {
-			if e.header, err = parseHeader(raw); err != nil {
-				return entry{}, err
-			}
-			continue
-		}
-		b, err := scalar(raw)
+		v, err := lines.Scalar(value)
 		if err != nil {
-			return entry{}, fmt.Errorf("%s: %w", printable(name), err)
+			return fmt.Errorf("%s: %w", printable(name), err)
 		}
-		v := string(b)
 		switch name {
 		case "path":
 			e.path = v
@@ -67,8 +57,12 @@ func parseEntry(text []byte) (entry, error) {
 			e.fields[name] = v
 		}
 		if err != nil {
-			return entry{}, fmt.Errorf("%s: %w", printable(name), err)
+			err = fmt.Errorf("%s: %w", printable(name), err)
 		}
+		return err
+	})
+	if err != nil {
+		return entry{}, err
 	}
 	if e.path == "" {
 		return entry{}, errors.New(`no "path"`)
@@ -87,28 +81,27 @@ func parseEntry(text []byte) (entry, error) {
 	return e, nil
 }
 
-func parseHeader(raw []byte) (http.Header, error) {
-	fields, err := object(raw)
-	if err != nil {
+func parseHeader(object jsontext.Value) (http.Header, error) {
+	if object.Kind() != '{' {
 		return nil, errors.New(`"headers": not an object of strings`)
 	}
 	h := make(http.Header)
-	for b, raw := range fields {
-		name := string(b)
-		v, err := scalar(raw)
+	err := lines.Object(object, func(name string, value jsontext.Value) error {
+		v, err := lines.Scalar(value)
 		if err == nil {
-			err = CheckHeader(name, string(v))
+			err = CheckHeader(name, v)
 		}
 		if err == nil {
-			err = CheckNoVariable(string(v))
+			err = CheckNoVariable(v)
 		}
 		if err == nil && h[http.CanonicalHeaderKey(name)] != nil {
 			err = errors.New("is given twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf(`"headers": %s: %w`, printable(name), err)
+			return fmt.Errorf(`"headers": %s: %w`, printable(name), err)
 		}
-		h.Set(name, strings.TrimSpace(string(v)))
-	}
-	return h, nil
+		h.Set(name, strings.TrimSpace(v))
+		return nil
+	})
+	return h, err
 }

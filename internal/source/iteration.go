@@ -10,6 +10,8 @@ import (
 
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -63,7 +65,7 @@ type iteration struct {
 	scan      bool // lines of a manifest that cannot be read are noted, and the iteration goes on
 	bad       badLines
 	doubts    fieldDoubts
-	join      *join // if nil, every item is asked for
+	join      *results.Match // if nil, every item is asked for
 	torn      bool
 }
 
@@ -96,8 +98,8 @@ func (s *Source) each(iter *iteration) {
 			iter.yield(item.Item{}, err)
 			return
 		}
-		iter.join = &join{selection: sel, hash: sel.hash}
-		iter.torn = sel.torn
+		iter.join = sel.Match()
+		iter.torn = sel.Torn
 	}
 	for _, r := range s.roots {
 		if !r.items(iter, r) {
@@ -109,7 +111,7 @@ func (s *Source) each(iter *iteration) {
 // file yields a file that was named.
 func (s *Source) file(iter *iteration, r root) bool {
 	it := item.Item{Path: r.path, Rel: filepath.Base(r.path)}
-	if !iter.join.may(it) {
+	if !iter.join.May(&it) {
 		return true
 	}
 	fi, err := statRegular(r.path)
@@ -126,11 +128,11 @@ func (s *Source) list(iter *iteration, _ root) bool {
 	}
 	before := iter.leftOut.Young
 	defer func() { s.listed.Add(iter.leftOut.Young - before) }()
-	for line, err := range lines(s.opts.Stdin, s.opts.Null) {
+	for line, err := range lines.Each(s.opts.Stdin, s.opts.Null) {
 		if err != nil {
-			return iter.yield(item.Item{}, fmt.Errorf("source: stdin line %d: %w", line.number, err))
+			return iter.yield(item.Item{}, fmt.Errorf("source: stdin line %d: %w", line.Number, err))
 		}
-		if !s.file(iter, root{path: string(line.text)}) {
+		if !s.file(iter, root{path: string(line.Text)}) {
 			return false
 		}
 	}
@@ -139,7 +141,7 @@ func (s *Source) list(iter *iteration, _ root) bool {
 
 // emit completes an item that has no fields of its own, and yields it.
 func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
-	if !iter.join.may(it) {
+	if !iter.join.May(&it) {
 		return true
 	}
 	err := s.complete(iter, &it, s.opts.Template, fi, func(name string) (string, bool) { return fileVar(it, name) })
@@ -164,7 +166,7 @@ func (s *Source) complete(iter *iteration, it *item.Item, t *Template, fi fs.Fil
 	if err := s.setTarget(it, t, vars); err != nil {
 		return err
 	}
-	if !iter.join.takes(*it) {
+	if !iter.join.Takes(it) {
 		return errNotAsked
 	}
 	if !s.young.IsZero() && fi.ModTime().After(s.young) {

@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // manifest yields the items of a manifest. A bad line ends the iteration, for Scan has seen all
@@ -19,33 +22,33 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 		iter.yield(item.Item{}, err)
 		return false
 	}
-	var picks *picks
+	var picks *results.Lines
 	if s.results {
 		var err error
 		if picks, err = s.picked(iter.ctx); err != nil {
 			return end(err)
 		}
-		iter.torn = picks.torn
+		iter.torn = picks.Torn
 	}
 	f, err := os.Open(r.path)
 	if err != nil {
-		return end(fmt.Errorf("source: manifest %s: %w", printable(r.path), reason(err)))
+		return end(fmt.Errorf("source: manifest %s: %w", printable(r.path), lines.Reason(err)))
 	}
 	defer f.Close()
-	for line, err := range lines(f, false) {
+	for line, err := range lines.Each(f, false) {
 		if iter.ctx.Err() != nil {
 			return end(context.Cause(iter.ctx))
 		}
-		if err == nil && s.results && !picks.lines.has(line.number) {
+		if err == nil && s.results && !picks.Has(line.Number) {
 			continue
 		}
 		var it item.Item
 		var lineErr error
 		if err == nil {
-			it, lineErr, err = s.manifestItem(iter, line.text, filepath.Dir(r.path))
+			it, lineErr, err = s.manifestItem(iter, line.Text, filepath.Dir(r.path))
 		}
 		where := func(err error) error {
-			return fmt.Errorf("manifest %s line %d: %w", printable(r.path), line.number, err)
+			return fmt.Errorf("manifest %s line %d: %w", printable(r.path), line.Number, err)
 		}
 		switch {
 		case err != nil && iter.scan:
@@ -70,8 +73,8 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 // that cannot be read.
 func (s *Source) manifestItem(iter *iteration, text []byte, folder string) (it item.Item, itemErr, err error) {
 	if s.results {
-		r, err := parseResult(text)
-		if err == nil && !s.only(r) {
+		r, err := results.Parse(text)
+		if err == nil && !slices.Contains(s.opts.Only, r.Status) {
 			err = errors.New("the line was changed after the file had been checked: start the run again")
 		}
 		if err != nil {
@@ -115,7 +118,7 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 			it.Rel = filepath.ToSlash(rel)
 		}
 	}
-	if !iter.join.may(it) {
+	if !iter.join.May(&it) {
 		return it, errNotAsked
 	}
 	fi, err := statRegular(it.Path)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lines"
 )
 
 func writeManifest(t testing.TB, name, text string) {
@@ -115,8 +116,8 @@ func TestManifestRefuses(t *testing.T) {
 		{path, `{"path":"a.csv","headers":{"X":["a"]}}`, "neither a string nor a number"},
 		{path, `{"path":"a.csv","headers":{"x-a":"a","X-A":"b"}}`, "twice"},
 		{path, `{"path":"a.csv","headers":{"content-length":"5"}}`, "Content-Length"},
-		{path, `{"path":"a.csv","x":"` + strings.Repeat("x", maxLine) + `"}`, "1 MiB"},
-		{path, `{"path":"a.csv","x":"` + strings.Repeat("x", 3*maxLine) + `"}`, "1 MiB"},
+		{path, `{"path":"a.csv","x":"` + strings.Repeat("x", lines.MaxLen) + `"}`, "1 MiB"},
+		{path, `{"path":"a.csv","x":"` + strings.Repeat("x", 3*lines.MaxLen) + `"}`, "1 MiB"},
 		{nil, `{"path":"a.csv"}`, `no "url"`},
 		{to(t, "http://h/{id}"), `{"path":"a.csv"}`, `no "id", which the URL has as {id}`},
 		{to(t, "http://h/{id}"), `{"path":"a.csv","id":".."}`, ". or .."},

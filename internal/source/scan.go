@@ -105,7 +105,7 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	sum.LeftOut, sum.URLs, sum.Torn = p.leftOut, p.shown, p.torn
 	sum.Warnings = p.doubts.warnings()
 	if p.join != nil && !sum.Partial {
-		sum.Unmatched = p.join.unmatched()
+		sum.Unmatched = p.join.Unmatched()
 	}
 	if !f.over && !sum.Partial {
 		s.found.Store(f)

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // Options say what to send and where to.
@@ -115,8 +116,8 @@ type Source struct {
 	listed  atomic.Int64 // files on stdin that were too young
 
 	mu        sync.Mutex // held while one of these is made
-	picks     *picks
-	selection *selection
+	picks     *results.Lines
+	selection *results.Selection
 }
 
 // A root is one of Options.Paths, or the manifest.
@@ -195,7 +196,7 @@ func (s *Source) checkRoots() error {
 			return err
 		}
 		var method string
-		if s.results, method = firstResult(m); s.results && s.opts.Method == "" && checkMethod(method) == nil {
+		if s.results, method = results.First(m); s.results && s.opts.Method == "" && checkMethod(method) == nil {
 			s.method = strings.ToUpper(method)
 		}
 		s.roots = []root{{path: m, items: s.manifest}}

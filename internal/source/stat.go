@@ -6,8 +6,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/lines"
 )
 
 func statRegular(name string) (fs.FileInfo, error) {
@@ -19,7 +21,7 @@ func statRegular(name string) (fs.FileInfo, error) {
 	}
 	fi, err := os.Stat(name)
 	if err != nil {
-		return nil, reason(err)
+		return nil, lines.Reason(err)
 	}
 	return fi, checkRegular(fi)
 }
@@ -43,26 +45,16 @@ func checkReadTwice(name string) error {
 		return errors.New("standard input is read once, and this is read twice, to check it and then to send: save it in a file and name that")
 	}
 	if err != nil {
-		return reason(err)
+		return lines.Reason(err)
 	}
 	if !fi.Mode().IsRegular() {
 		return errors.New("not a regular file: it is read twice, to check it and then to send")
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return reason(err)
+		return lines.Reason(err)
 	}
 	return f.Close()
-}
-
-// reason strips the path from an error of package os: the caller has it in quotes, so that a
-// newline in it does no harm.
-func reason(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // slashed returns name clean and with slashes on every system.
@@ -70,10 +62,4 @@ func slashed(name string) string { return path.Clean(filepath.ToSlash(name)) }
 
 // printable quotes what came from outside, so that an error stays one line of bearable length
 // whatever a name contains. A path's end tells more than its middle.
-func printable(s string) string {
-	const most, part = 400, 150
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:part], "") + "…" + strings.ToValidUTF8(s[len(s)-part:], "")
-	}
-	return strconv.Quote(s)
-}
+func printable(s string) string { return human.Quote(s) }

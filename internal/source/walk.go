@@ -13,6 +13,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lines"
 )
 
 // errVanished: the listing of a directory had it, the disk no longer does.
@@ -74,7 +75,7 @@ func (w *walker) dir(rel string) bool {
 		// What was read before the error is not sent: a listing cut short would pass for a whole
 		// one.
 		w.found = true
-		return w.iter.fail(item.Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out", reason(err)))
+		return w.iter.fail(item.Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out", lines.Reason(err)))
 	}
 	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
 	relDir := len(dir)                                       // where {path} begins
@@ -114,7 +115,7 @@ func (w *walker) entry(it item.Item) bool {
 		err = errVanished
 	}
 	if err != nil {
-		return w.iter.fail(it, reason(err))
+		return w.iter.fail(it, lines.Reason(err))
 	}
 	// Windows has reparse points that are neither links nor directories to us: what they lead to is
 	// found out the same way.
@@ -127,11 +128,11 @@ func (w *walker) entry(it item.Item) bool {
 	}
 	switch {
 	case err != nil:
-		if !w.wanted(rel, false, true) || !w.iter.join.may(it) {
+		if !w.wanted(rel, false, true) || !w.iter.join.May(&it) {
 			return true
 		}
 		w.found = true
-		return w.iter.fail(it, fmt.Errorf("the link leads nowhere: %w; --exclude leaves it out", reason(err)))
+		return w.iter.fail(it, fmt.Errorf("the link leads nowhere: %w; --exclude leaves it out", lines.Reason(err)))
 	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
 		return true
 	case fi.IsDir():
