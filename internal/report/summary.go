@@ -115,16 +115,9 @@ type Latency struct {
 	Max  float64 `json:"max"`
 }
 
-// Waited is run time, in seconds, during which that limit was what held the
-// run back. It is no sum over waiters.
-type Waited struct {
-	Rate        float64 `json:"rate"`
-	Concurrency float64 `json:"concurrency"`
-	Bandwidth   float64 `json:"bandwidth"`
-	CoolDown    float64 `json:"cool_down"`
-	Backoff     float64 `json:"backoff"`
-	Down        float64 `json:"down"`
-}
+// Waited is run time, in seconds, during which a limit was what held the run back. It is no sum over
+// waiters. It has all limits, as keys.
+type Waited map[progress.Limit]float64
 
 // ServerLearned is what was learned of one of several servers, which Server names by scheme, host and port.
 type ServerLearned struct {
@@ -144,6 +137,7 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 		// A wall clock's nanoseconds are noise in a report.
 		Started:  t.start.UTC().Round(time.Millisecond),
 		Finished: finished.UTC().Round(time.Millisecond),
+		Waited:   make(Waited),
 		Seconds:  progress.Round(snap.Elapsed.Seconds(), 3),
 		Bytes:    ByteCounts{Delivered: snap.DeliveredBytes, Skipped: snap.SkippedBytes},
 		Items: ItemCounts{
@@ -157,32 +151,18 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 	}
 	s.Items.Remaining = s.Items.Total - snap.Ended()
 
-	t.items.Lock()
-	s.Errors, s.OtherErrors = t.items.groups.list(), t.items.groups.others
-	t.items.Unlock()
-
-	t.sent.Lock()
-	s.Requests.Sent = t.sent.n
-	repeated := t.sent.resent
-	s.Rate.MaxIn1s = t.sent.window.max
-	if d := t.sent.last - t.sent.first; d > 0 {
-		s.Rate.Achieved = progress.Optional(progress.Round(float64(t.sent.n-1)/time.Duration(d).Seconds(), 3))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Errors, s.OtherErrors = t.groups.list(), t.groups.others
+	s.Rate.MaxIn1s = t.window.max
+	if d := t.last - t.first; d > 0 {
+		rate := float64(t.sent-1) / time.Duration(d).Seconds()
+		s.Rate.Achieved = progress.Optional(progress.Round(rate, 3))
 	}
-	t.sent.Unlock()
-
-	t.fillRequests(&s, repeated)
-
-	t.held.Lock()
-	waited := func(l progress.Limit) float64 { return progress.Round(t.held.waited[l].Seconds(), 3) }
-	s.Waited = Waited{
-		Rate:        waited(progress.LimitRate),
-		Concurrency: waited(progress.LimitConcurrency),
-		Bandwidth:   waited(progress.LimitBandwidth),
-		CoolDown:    waited(progress.LimitCoolDown),
-		Backoff:     waited(progress.LimitBackoff),
-		Down:        waited(progress.LimitDown),
+	for limit := range limitNames {
+		s.Waited[limit] = progress.Round(t.waited[limit].Seconds(), 3)
 	}
-	t.held.Unlock()
+	s.Requests, s.Latency = t.requestsLocked(), t.latencyLocked()
 	return s
 }
 
@@ -193,53 +173,45 @@ const (
 	cancelled   = "cancelled"    // by us
 )
 
-func (t *Tally) fillRequests(s *Summary, repeated int64) {
-	r := &t.requests
-	r.Lock()
-	defer r.Unlock()
-	c := &s.Requests
-	c.Accepted = r.byOutcome[Accepted]
-	c.Throttled = r.byOutcome[Throttled]
-	c.Overloaded = r.byOutcome[Overloaded]
-	c.TimedOut = r.byOutcome[TimedOut]
-	c.Errors = r.byOutcome[Errored] + r.byOutcome[Broken] + r.byOutcome[Spoiled]
-	c.Spoiled = r.byOutcome[Spoiled]
-	c.ByStatus = make(map[string]int64)
-	for status, n := range r.byStatus {
-		if n > 0 {
-			c.ByStatus[strconv.Itoa(status)] = n
-		}
+func (t *Tally) requestsLocked() RequestCounts {
+	by := &t.outcomes
+	c := RequestCounts{
+		Sent: t.sent, Accepted: by[Accepted], Throttled: by[Throttled], Overloaded: by[Overloaded],
+		TimedOut: by[TimedOut], Errors: by[Errored] + by[Broken] + by[Spoiled], Spoiled: by[Spoiled],
+		ByStatus: make(map[string]int64), NoAnswer: maps.Clone(t.failures),
+		refused: t.refused, brokenOff: t.brokenOff,
 	}
-	c.refused, c.brokenOff = r.refused, r.brokenOff
-	c.NoAnswer = maps.Clone(r.byFailure)
-	if repeated > 0 {
-		c.NoAnswer[resent] = repeated
+	for status, n := range t.statuses {
+		c.ByStatus[strconv.Itoa(status)] = n
 	}
-	ended := repeated
-	for _, n := range r.byOutcome {
-		ended += n
+	if t.resent > 0 {
+		c.NoAnswer[resent] = t.resent
 	}
-	if c.Sent > ended {
-		c.NoAnswer[notFinished] = c.Sent - ended
+	unfinished := t.sent - t.resent
+	for _, n := range by {
+		unfinished -= n
+	}
+	if unfinished > 0 {
+		c.NoAnswer[notFinished] = unfinished
 	}
 	if c.Sent > 0 {
-		c.Waste = progress.Round(float64(c.Throttled+c.Overloaded+c.TimedOut+c.Spoiled+r.byOutcome[Broken])/float64(c.Sent), 4)
+		wasted := c.Throttled + c.Overloaded + c.TimedOut + c.Spoiled + by[Broken]
+		c.Waste = progress.Round(float64(wasted)/float64(c.Sent), 4)
 	}
-	if r.samples == 0 {
-		return
+	return c
+}
+
+func (t *Tally) latencyLocked() *Latency {
+	if t.samples == 0 {
+		return nil
 	}
-	longest := progress.Round(r.max.Seconds(), 6)
+	longest := progress.Round(t.max.Seconds(), 6)
 	quantile := func(q float64) float64 {
-		// The histogram names the upper end of a bucket, which may lie above
-		// all that was measured.
-		us := r.latency.ValueAtQuantile(q)
-		return min(progress.Round(float64(us)/1e6, 6), longest)
+		// The histogram names the upper end of a bucket, which may lie above all that was measured.
+		return min(progress.Round(float64(t.latency.ValueAtQuantile(q))/1e6, 6), longest)
 	}
-	s.Latency = &Latency{
-		Mean: progress.Round(r.sum.Seconds()/float64(r.samples), 6),
-		P50:  quantile(50),
-		P95:  quantile(95),
-		P99:  quantile(99),
-		Max:  longest,
+	return &Latency{
+		Mean: progress.Round(t.sum.Seconds()/float64(t.samples), 6),
+		P50:  quantile(50), P95: quantile(95), P99: quantile(99), Max: longest,
 	}
 }

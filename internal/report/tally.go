@@ -35,61 +35,50 @@ type Request struct {
 	Latency time.Duration // from the token on until the answer was read
 }
 
-// Tally counts a run. Make one with NewTally. All methods are safe for
-// concurrent use and take less than a microsecond; memory does not grow with
-// the number of items.
+// Tally counts a run. Make one with NewTally. All methods are safe for concurrent use and take less
+// than a microsecond; memory does not grow with the number of items.
 type Tally struct {
 	start time.Time
 
-	// Three locks, for three kinds of events that come from all workers at
-	// once and do not depend on each other.
-	items struct {
-		sync.Mutex
-		byStatus  map[item.Fate]int64
-		delivered int64 // bytes
-		skipped   int64 // bytes
-		lost      int64 // bytes of all other items that ended
-		groups    groups
-	}
-	requests struct {
-		sync.Mutex
-		byOutcome [outcomes]int64
-		byStatus  [1000]int64
-		byFailure map[string]int64        // of those without an answer
-		refused   int64                   // of those with one
-		brokenOff int64                   // of those without one, because of their file
-		latency   *hdrhistogram.Histogram // microseconds
-		samples   int64
-		sum, max  time.Duration
-	}
-	sent struct {
-		sync.Mutex
-		n           int64
-		resent      int64 // of these, by net/http, when the connection was lost
-		first, last int64 // nanoseconds since start
-		window      window
-	}
-	held struct {
-		sync.Mutex
-		limit  progress.Limit
-		since  time.Time
-		waited map[progress.Limit]time.Duration
-	}
+	mu sync.Mutex // protects what follows
+
+	items     map[item.Fate]int64
+	delivered int64 // bytes
+	skipped   int64 // bytes
+	lost      int64 // bytes of all other items that ended
+	groups    groups
+
+	outcomes  [outcomes]int64
+	statuses  map[int]int64
+	failures  map[string]int64        // of requests without an answer
+	refused   int64                   // of those with one
+	brokenOff int64                   // of those without one, because of their file
+	latency   *hdrhistogram.Histogram // microseconds
+	samples   int64
+	sum, max  time.Duration
+
+	sent        int64
+	resent      int64 // of these, by net/http, when the connection was lost
+	first, last int64 // nanoseconds since start
+	window      window
+
+	limit  progress.Limit
+	since  time.Time
+	waited map[progress.Limit]time.Duration
 }
 
-// maxLatency is the longest latency that the histogram tells apart; a longer
-// one counts as this in the percentiles. Mean and maximum are exact.
+// maxLatency is the longest latency that the histogram tells apart; a longer one counts as this in
+// the percentiles. Mean and maximum are exact.
 const maxLatency = time.Hour
 
 // NewTally returns a Tally for a run that began at start.
 func NewTally(start time.Time) *Tally {
-	t := &Tally{start: start}
-	t.items.byStatus = make(map[item.Fate]int64)
-	t.requests.byFailure = make(map[string]int64)
-	t.requests.latency = hdrhistogram.New(1, maxLatency.Microseconds(), 2)
-	t.held.since = start
-	t.held.waited = make(map[progress.Limit]time.Duration)
-	return t
+	return &Tally{
+		start: start, since: start, items: make(map[item.Fate]int64),
+		statuses: make(map[int]int64), failures: make(map[string]int64),
+		latency: hdrhistogram.New(1, maxLatency.Microseconds(), 2),
+		waited:  make(map[progress.Limit]time.Duration),
+	}
 }
 
 // Item counts an item that ended.
@@ -99,20 +88,17 @@ func (t *Tally) Item(it results.Result) {
 	if grouped {
 		key = keyOf(&it)
 	}
-	i := &t.items
-	i.Lock()
-	defer i.Unlock()
-	i.byStatus[it.Status]++
-	switch it.Status {
-	case item.Delivered:
-		i.delivered += it.Bytes
-	case item.Skipped:
-		i.skipped += it.Bytes
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.items[it.Status]++
+	switch {
+	case grouped:
+		t.lost += it.Bytes
+		t.groups.add(key, &it)
+	case it.Status == item.Delivered:
+		t.delivered += it.Bytes
 	default:
-		i.lost += it.Bytes
-	}
-	if grouped {
-		i.groups.add(key, &it)
+		t.skipped += it.Bytes
 	}
 }
 
@@ -122,107 +108,91 @@ func (t *Tally) Item(it results.Result) {
 // slow server must not look fast because its slowest answers never came. A
 // refused connection says nothing about latency.
 func (t *Tally) Request(req Request) {
-	r := &t.requests
-	r.Lock()
-	defer r.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if req.Outcome < 0 || req.Outcome >= outcomes {
 		req.Outcome = Errored
 	}
-	r.byOutcome[req.Outcome]++
-	if req.Status > 0 && req.Status < len(r.byStatus) {
-		r.byStatus[req.Status]++
+	t.outcomes[req.Outcome]++
+	if req.Status > 0 && req.Status < 1000 {
+		t.statuses[req.Status]++
 		switch req.Outcome {
 		case Accepted, Errored, Spoiled:
 		default:
-			r.refused++
+			t.refused++
 		}
 	} else {
-		r.byFailure[cmp.Or(req.Failure, cancelled)]++
+		t.failures[cmp.Or(req.Failure, cancelled)]++
 		if req.Outcome == Spoiled {
-			r.brokenOff++
+			t.brokenOff++
 		}
 	}
 	if req.Status == 0 && req.Outcome != TimedOut {
 		return
 	}
 	latency := max(req.Latency, 0)
-	r.samples++
-	r.sum += latency
-	r.max = max(r.max, latency)
+	t.samples++
+	t.sum += latency
+	t.max = max(t.max, latency)
 	// Within the bounds it was made for, the histogram refuses nothing.
-	_ = r.latency.RecordValue(min(latency, maxLatency).Microseconds())
+	_ = t.latency.RecordValue(min(latency, maxLatency).Microseconds())
 }
 
-// Sent counts a request that went on the wire, hidden resends of net/http
-// included. The instant is that of its token, of which the rate is promised: on a
-// machine that is busy the request may leave some milliseconds later, and the next
-// one not.
-func (t *Tally) Sent(at time.Time) {
+// Sent counts a request that went on the wire, hidden resends of net/http included. The instant is
+// that of its token, of which the rate is promised: on a machine that is busy the request may leave
+// some milliseconds later, and the next one not.
+func (t *Tally) Sent(at time.Time) { t.countSent(at, 0) }
+
+// Resent is Sent for a request that net/http sends once more by itself. What it sent before gets no
+// answer.
+func (t *Tally) Resent(at time.Time) { t.countSent(at, 1) }
+
+func (t *Tally) countSent(at time.Time, resent int64) {
 	ns := int64(at.Sub(t.start))
-	s := &t.sent
-	s.Lock()
-	defer s.Unlock()
-	if s.n == 0 {
-		s.first, s.last = ns, ns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sent == 0 {
+		t.first, t.last = ns, ns
 	}
-	s.n++
-	s.first, s.last = min(s.first, ns), max(s.last, ns)
-	s.window.add(ns)
-}
-
-// Resent is Sent for a request that net/http sends once more by itself. What it sent before gets no answer.
-func (t *Tally) Resent(at time.Time) {
-	t.Sent(at)
-	t.sent.Lock()
-	defer t.sent.Unlock()
-	t.sent.resent++
+	t.sent++
+	t.resent += resent
+	t.first, t.last = min(t.first, ns), max(t.last, ns)
+	t.window.add(ns)
 }
 
 // Unsent takes back a Sent: the request did not leave after all.
 func (t *Tally) Unsent() {
-	t.sent.Lock()
-	defer t.sent.Unlock()
-	t.sent.n--
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent--
 }
 
-// Hold says that from at on, limit is what holds the run back. Call it
-// whenever that may have changed, or simply a few times a second.
+// Hold records that from at on, limit is what holds the run back. Call it whenever that may have
+// changed, or simply a few times a second.
 func (t *Tally) Hold(limit progress.Limit, at time.Time) {
-	h := &t.held
-	h.Lock()
-	defer h.Unlock()
-	if d := at.Sub(h.since); d > 0 {
-		h.waited[h.limit] += d
-		h.since = at
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := at.Sub(t.since); d > 0 {
+		t.waited[t.limit] += d
+		t.since = at
 	}
-	h.limit = limit
+	t.limit = limit
 }
 
-// Snapshot returns the counts at an instant. Total, TotalBytes, KnownTotal,
-// InFlight, Waiting, the limits, Pause and Holding are the caller's to set, the rates,
-// ByBytes and ETA a Meter's.
+// Snapshot returns the counts at an instant. Total, TotalBytes, KnownTotal, InFlight, Waiting, the
+// limits, Pause and Holding are the caller's to set, the rates, ByBytes and ETA a Meter's.
 func (t *Tally) Snapshot(at time.Time) progress.Snapshot {
-	s := progress.Snapshot{Elapsed: at.Sub(t.start)}
-	func() {
-		i := &t.items
-		i.Lock()
-		defer i.Unlock()
-		s.Delivered = i.byStatus[item.Delivered]
-		s.Failed = i.byStatus[item.Failed]
-		s.Unknown = i.byStatus[item.Unknown]
-		s.Skipped = i.byStatus[item.Skipped]
-		s.Deferred = i.byStatus[item.Deferred]
-		s.Bytes, s.SkippedBytes, s.DeliveredBytes, s.LostBytes = i.delivered+i.skipped, i.skipped, i.delivered, i.lost
-	}()
-	t.requests.Lock()
-	by := &t.requests.byOutcome
-	s.Accepted, s.Refused = by[Accepted], by[Throttled]+by[Overloaded]+by[TimedOut]+by[Broken]
-	t.requests.Unlock()
-	t.sent.Lock()
-	s.Sent = t.sent.n
-	t.sent.Unlock()
-	t.held.Lock()
-	s.Limit = t.held.limit
-	t.held.Unlock()
-	return s
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	by := &t.outcomes
+	return progress.Snapshot{
+		Elapsed:   at.Sub(t.start),
+		Delivered: t.items[item.Delivered], Failed: t.items[item.Failed], Unknown: t.items[item.Unknown],
+		Skipped: t.items[item.Skipped], Deferred: t.items[item.Deferred],
+		Bytes: t.delivered + t.skipped, SkippedBytes: t.skipped, DeliveredBytes: t.delivered,
+		LostBytes: t.lost,
+		Sent:      t.sent, Accepted: by[Accepted],
+		Refused: by[Throttled] + by[Overloaded] + by[TimedOut] + by[Broken],
+		Limit:   t.limit,
+	}
 }

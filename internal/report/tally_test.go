@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -46,7 +47,7 @@ func TestTallyCountsAll(t *testing.T) {
 	if s.Requests.Sent != n || s.Requests.Accepted != n || s.Requests.ByStatus["201"] != n || s.Rate.MaxIn1s != n {
 		t.Errorf("requests %+v, rate %+v", s.Requests, s.Rate)
 	}
-	if s.Waited.Rate != 1 {
+	if s.Waited[progress.LimitRate] != 1 {
 		t.Errorf("waited %+v, want a second of rate", s.Waited)
 	}
 }
@@ -118,8 +119,11 @@ func TestHold(t *testing.T) {
 	tally.Hold(progress.LimitBandwidth, at(5))
 	tally.Hold(progress.LimitConcurrency, at(5.5))
 	tally.Hold(progress.LimitBackoff, at(6))
-	want := Waited{Rate: 3, Down: 1, Bandwidth: 0.5, Concurrency: 0.5, Backoff: 4}
-	if got := tally.Summary(at(10), 0).Waited; got != want {
+	want := Waited{
+		progress.LimitRate: 3, progress.LimitDown: 1, progress.LimitBandwidth: 0.5,
+		progress.LimitConcurrency: 0.5, progress.LimitBackoff: 4, progress.LimitCoolDown: 0,
+	}
+	if got := tally.Summary(at(10), 0).Waited; !maps.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

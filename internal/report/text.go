@@ -171,28 +171,27 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 	}
 }
 
-// writeHeld names what held the run back longest, if it did for a time that is
-// worth a line.
+// limitNames are what a limit is called in a summary.
+var limitNames = map[progress.Limit]string{
+	progress.LimitRate:        "the rate limit",
+	progress.LimitConcurrency: "the concurrency limit",
+	progress.LimitBandwidth:   "the bandwidth limit",
+	progress.LimitCoolDown:    "cool-downs",
+	progress.LimitBackoff:     "backoff",
+	progress.LimitDown:        "a server that was down or failed",
+}
+
+// writeHeld names what held the run back longest, if it did for a time that is worth a line.
 func (s *Summary) writeHeld(b *strings.Builder) {
-	var what string
-	var longest float64
-	for _, l := range []struct {
-		seconds float64
-		name    string
-	}{
-		{s.Waited.Rate, "the rate limit"},
-		{s.Waited.Concurrency, "the concurrency limit"},
-		{s.Waited.Bandwidth, "the bandwidth limit"},
-		{s.Waited.CoolDown, "cool-downs"},
-		{s.Waited.Backoff, "backoff"},
-		{s.Waited.Down, "a server that was down or failed"},
-	} {
-		if l.seconds > longest {
-			what, longest = l.name, l.seconds
+	longest := progress.NoLimit
+	for _, limit := range slices.Sorted(maps.Keys(s.Waited)) {
+		if s.Waited[limit] > s.Waited[longest] {
+			longest = limit
 		}
 	}
-	if longest >= 0.1 && longest >= 0.05*s.Seconds {
-		fmt.Fprintf(b, "held back longest by %s: %s\n", what, human.Span(human.Seconds(longest)))
+	if held := s.Waited[longest]; held >= 0.1 && held >= 0.05*s.Seconds {
+		span := human.Span(human.Seconds(held))
+		fmt.Fprintf(b, "held back longest by %s: %s\n", limitNames[longest], span)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -100,8 +101,8 @@ func TestOutage(t *testing.T) {
 				}
 				w.logged("http://127.0.0.1 is down (", 1)
 				w.logged("http://127.0.0.1 answers again; nothing was accepted for 1 m", 1)
-				if s.Waited.Down < 60 || s.Waited.Down > 70 {
-					t.Errorf("%v s of a minute down", s.Waited.Down)
+				if s.Waited[progress.LimitDown] < 60 || s.Waited[progress.LimitDown] > 70 {
+					t.Errorf("%v s of a minute down", s.Waited[progress.LimitDown])
 				}
 			})
 		})

@@ -60,7 +60,7 @@ func TestPoolStaysWithinConcurrency(t *testing.T) {
 				t.Fatalf("%d workers after %v", workers, snap.Elapsed)
 			}
 		}
-		if s.Waited.Concurrency < s.Waited.Rate {
+		if s.Waited[progress.LimitConcurrency] < s.Waited[progress.LimitRate] {
 			t.Errorf("waited for %+v, want mostly concurrency", s.Waited)
 		}
 	})
@@ -72,7 +72,7 @@ func TestWorkersAreALimit(t *testing.T) {
 		w.Workers = 2
 		s := w.run()
 		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
-		if s.InFlight.Max != 2 || s.Waited.Concurrency < 9 || w.watch.snapshots[10].Holding != "held by your --workers 2" {
+		if s.InFlight.Max != 2 || s.Waited[progress.LimitConcurrency] < 9 || w.watch.snapshots[10].Holding != "held by your --workers 2" {
 			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited, w.watch.holding())
 		}
 	})
@@ -142,8 +142,8 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 		if n := w.got(end, end+time.Second); n == 0 || n > 11 {
 			t.Errorf("%d requests in the second after the pause", n)
 		}
-		if want := 30.0; s.Waited.CoolDown < want-0.1 || s.Waited.CoolDown > want+0.1 {
-			t.Errorf("%v s of cool-down", s.Waited.CoolDown)
+		if want := 30.0; s.Waited[progress.LimitCoolDown] < want-0.1 || s.Waited[progress.LimitCoolDown] > want+0.1 {
+			t.Errorf("%v s of cool-down", s.Waited[progress.LimitCoolDown])
 		}
 		for _, snap := range w.watch.snapshots {
 			paused := snap.Elapsed > refused && snap.Elapsed < end
@@ -425,8 +425,8 @@ func TestServerDown(t *testing.T) {
 		w.Header = http.Header{"Connection": {"close"}}
 		s := w.run()
 		w.ended(s, exit.Delivered, 300, 0, 0, 0, 0)
-		if s.Waited.Down < 17 || s.Waited.Down > 40 {
-			t.Errorf("%v s of 20 down", s.Waited.Down)
+		if s.Waited[progress.LimitDown] < 17 || s.Waited[progress.LimitDown] > 40 {
+			t.Errorf("%v s of 20 down", s.Waited[progress.LimitDown])
 		}
 		for _, snap := range w.watch.snapshots {
 			if snap.Limit == progress.LimitDown && snap.Elapsed < 5*time.Second {

@@ -212,8 +212,12 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 	if int64(sent) != q.Sent || int64(accepted) != q.Accepted || len(line.Rows) > 600 {
 		w.Errorf("the time line has %d rows with %v sent and %v accepted: %+v", len(line.Rows), sent, accepted, q)
 	}
-	if h := s.Waited; h.Rate+h.Concurrency+h.Bandwidth+h.CoolDown+h.Backoff+h.Down > s.Seconds+0.001 {
-		w.Errorf("waited longer than the %v s of the run: %+v", s.Seconds, h)
+	waited := 0.0
+	for _, seconds := range s.Waited {
+		waited += seconds
+	}
+	if waited > s.Seconds+0.001 {
+		w.Errorf("waited longer than the %v s of the run: %+v", s.Seconds, s.Waited)
 	}
 	return s
 }
