@@ -9,15 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// NewEncoder returns an encoder whose output does no harm to a terminal: control and format characters, bidirectional overrides
-// among them, are written as \u escapes. It leaves "&" and "<" as they are, since URLs are for people too.
+// NewEncoder returns an encoder whose output does no harm to a terminal: control and format
+// characters, bidirectional overrides among them, are written as \u escapes. It leaves "&" and "<"
+// as they are, since URLs are for people too.
 func NewEncoder(w io.Writer) *json.Encoder {
 	enc := json.NewEncoder(escaper{w})
 	enc.SetEscapeHTML(false)
 	return enc
 }
 
-// An escaper escapes what encoding/json leaves as it is. In JSON such characters stand nowhere but in strings.
+// An escaper escapes what encoding/json leaves as it is. In JSON such characters stand nowhere but
+// in strings.
 type escaper struct{ w io.Writer }
 
 func (e escaper) Write(p []byte) (int, error) {

@@ -44,7 +44,8 @@ func Percent(done, total int64) int64 {
 	return int64(100 * min(1, max(0, float64(done)/float64(total))))
 }
 
-// Wrap breaks a line at blanks so that it fits width columns, 0 being any. What follows is indented.
+// Wrap breaks a line at blanks so that it fits width columns, 0 being any. What follows is
+// indented.
 func Wrap(s string, width int) string {
 	const indent = "  "
 	if width <= 2*len(indent) {
@@ -79,7 +80,9 @@ func Wrap(s string, width int) string {
 
 // unit reports whether word is what the number before it is of: "1 s", "12 %".
 func unit(number, word string) bool {
-	return number != "" && number[len(number)-1] >= '0' && number[len(number)-1] <= '9' && len(word) <= 5 && !strings.ContainsAny(word, "0123456789")
+	const digits = "0123456789"
+	return number != "" && strings.IndexByte(digits, number[len(number)-1]) >= 0 &&
+		len(word) <= 5 && !strings.ContainsAny(word, digits)
 }
 
 // Printable makes a text safe for a terminal, on one line: file names and answers may hold escape
@@ -118,7 +121,8 @@ func Some[N int | int64](n N, what string) string {
 
 // Join is [strings.Join] for those of the texts that are not empty.
 func Join(separator string, texts ...string) string {
-	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), separator)
+	empty := func(text string) bool { return text == "" }
+	return strings.Join(slices.DeleteFunc(texts, empty), separator)
 }
 
 // Those names a number of items: "the failed one", "the 1,200 failed".

@@ -9,8 +9,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Span writes a duration for a sentence or a table, with no more digits than a person reads: "12 ms", "2.84 s",
-// "2 m 5 s", "1 h".
+// Span writes a duration for a sentence or a table, with no more digits than a person reads: "12
+// ms", "2.84 s", "2 m 5 s", "1 h".
 func Span(d time.Duration) string {
 	d = max(d, 0)
 	switch {
@@ -49,8 +49,9 @@ func Exact(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// Clock writes a duration for the progress, which changes while one looks at it: in whole seconds or coarser, and with both
-// units even if the second is 0, so that its length stays: "12 s", "2 m 5 s", "1 h 0 m", "2 d 3 h".
+// Clock writes a duration for the progress, which changes while one looks at it: in whole seconds
+// or coarser, and with both units even if the second is 0, so that its length stays: "12 s", "2 m 5
+// s", "1 h 0 m", "2 d 3 h".
 func Clock(d time.Duration) string {
 	s := int64(max(d, 0).Round(time.Second) / time.Second)
 	switch {

@@ -1,5 +1,5 @@
-// Package outfile makes the files that a run writes for its user: with one step from the old content
-// to the new, and never over a file that is something else.
+// Package outfile makes the files that a run writes for its user: with one step from the old
+// content to the new, and never over a file that is something else.
 package outfile
 
 import (
@@ -32,8 +32,8 @@ func Creatable(path string) error {
 	return cmp.Or(f.Close(), os.Remove(f.Name()))
 }
 
-// Replaceable is an error unless the file at path can be written, and is empty or begins like what penstock writes: its name
-// may be one of the user's files, as when a shell puts in a list of them.
+// Replaceable is an error unless the file at path can be written, and is empty or begins like what
+// penstock writes: its name may be one of the user's files, as when a shell puts in a list of them.
 func Replaceable(path, with string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -48,7 +48,8 @@ func Replaceable(path, with string) error {
 	case err != nil && err != io.ErrUnexpectedEOF:
 		return err
 	}
-	return fmt.Errorf("%s exists and was not written by penstock: give another name, or remove it", path)
+	return fmt.Errorf("%s exists and was not written by penstock: give another name, or remove it",
+		path)
 }
 
 // Regular returns the name of the regular file that path leads to, or "".
@@ -64,8 +65,8 @@ func Regular(path string) string {
 	return name
 }
 
-// Replace puts a new file, which only its owner may read, in the place of path, in one step. Where the directory does not
-// allow that, it writes over the old one.
+// Replace puts a new file, which only its owner may read, in the place of path, in one step. Where
+// the directory does not allow that, it writes over the old one.
 func Replace(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
 	if err != nil {
@@ -92,8 +93,8 @@ func overwrite(path string, content []byte) error {
 	return cmp.Or(err, f.Close())
 }
 
-// Same reports whether what is written to the one path would overwrite what is written to the other, whatever they are
-// called and whether or not they exist.
+// Same reports whether what is written to the one path would overwrite what is written to the
+// other, whatever they are called and whether or not they exist.
 func Same(a, b string) bool {
 	first, err := os.Stat(a)
 	second, err2 := os.Stat(b)

@@ -16,13 +16,12 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// bar is two lines that are drawn over and over: how far the run is, and why it is not faster. mpb keeps them below the
-// talk and knows the terminal; what the lines say is ours, because mpb's own decorators
-// cut off whatever does not fit instead of choosing.
+// bar is two lines that are drawn over and over: how far the run is, and why it is not faster. mpb
+// keeps them below the talk and knows the terminal; what the lines say is ours, because mpb's own
+// decorators cut off whatever does not fit instead of choosing.
 //
-// When a terminal gets narrower it may wrap the lines that are there, and a
-// piece of that stays behind. It is not cleared: terminals that do not wrap
-// would lose a line of talk instead.
+// When a terminal gets narrower it may wrap the lines that are there, and a piece of that stays
+// behind. It is not cleared: terminals that do not wrap would lose a line of talk instead.
 type bar struct {
 	f       *os.File
 	p       *mpb.Progress
@@ -59,8 +58,8 @@ func (b *bar) filler(text func(Snapshot, int) string) mpb.BarFillerFunc {
 				s.FilesPerSecond, s.BytesPerSecond = s.done().files/t, float64(s.DeliveredBytes)/t
 			}
 		}
-		// A line that fills the last column wraps on some terminals.
-		// A terminal that shows ^C leaves the cursor behind it, and mpb clears only what is to the right of that.
+		// A line that fills the last column wraps on some terminals. A terminal that shows ^C
+		// leaves the cursor behind it, and mpb clears only what is to the right of that.
 		_, err := io.WriteString(w, lineStart+text(s, stat.AvailableWidth-1))
 		return err
 	}
@@ -94,26 +93,30 @@ func (b *bar) Close() {
 // lineStart goes to the beginning of a line, whose rest mpb has cleared.
 const lineStart = "\r"
 
-// The gauge is at least so wide, or left out; in a wide terminal it is wider, but no wider than maxBar.
+// The gauge is at least so wide, or left out; in a wide terminal it is wider, but no wider than
+// maxBar.
 const (
 	minBar  = 6
 	someBar = 10
 	maxBar  = 30
 )
 
-// A part is a piece of a line, in the order of the line. Those with a low rank stay as the terminal gets narrow.
+// A part is a piece of a line, in the order of the line. Those with a low rank stay as the terminal
+// gets narrow.
 type part struct {
 	text string
 	rank int
-	// most is how many columns the part needs at most while the run goes on. These are reserved, also while text is shorter or empty:
-	// else the parts with a higher rank would come and go.
+	// most is how many columns the part needs at most while the run goes on. These are reserved,
+	// also while text is shorter or empty: else the parts with a higher rank would come and go.
 	most int
-	cut  func(text string, n int) string // shortens it to n columns; if nil, it is left out where it does not fit
+	// cut shortens text to n columns; if nil, the part is left out where it does not fit.
+	cut func(text string, n int) string
 }
 
 const gap = "  "
 
-// fit puts as many parts into width columns as there is room for, and returns them with the columns that are left.
+// fit puts as many parts into width columns as there is room for, and returns them with the columns
+// that are left.
 func fit(parts []part, width int) (line []string, room int) {
 	keep := make([]bool, len(parts))
 	room = width + len(gap)
@@ -150,16 +153,18 @@ const (
 	mostETA     = len("ETA 59 m 59 s")
 )
 
-// doneText says in width columns, all of them ASCII, how far a run is: by bytes where the time goes with these, else by files.
-// The percentage is of the counter after it. Both counters stay longer than the rate, which people need less.
+// doneText says in width columns, all of them ASCII, how far a run is: by bytes where the time goes
+// with these, else by files. The percentage is of the counter after it. Both counters stay longer
+// than the rate, which people need less.
 func doneText(s Snapshot, width int) string {
 	n := min(max(someBar, width/8), maxBar)
-	gauge := part{text: barGauge(s, n), rank: 5, cut: func(_ string, n int) string { return barGauge(s, n) }}
+	shorter := func(_ string, n int) string { return barGauge(s, n) }
+	gauge := part{text: barGauge(s, n), rank: 5, cut: shorter}
 	share, eta := part{text: barPercent(s), rank: 4}, part{text: barETA(s), rank: 2}
 	if share.text != "" {
 		share.most, eta.most = mostPercent, mostETA
 	}
-	files := part{text: barFiles(s), rank: 0, most: len(human.Count(s.Total) + "/" + human.Count(s.Total) + " files")}
+	files := part{text: barFiles(s), rank: 0, most: 2*len(human.Count(s.Total)) + len("/ files")}
 	bytes := part{text: barBytes(s), rank: 3, most: mostBytes(s)}
 	perFile := part{text: human.PerSecond(s.FilesPerSecond, "files"), rank: 6, most: mostRate}
 	perByte := part{text: human.Speed(s.BytesPerSecond), rank: 6, most: mostSpeed}
@@ -185,12 +190,14 @@ func (s *Snapshot) smallLeft() bool {
 func holdingText(s Snapshot, width int) string {
 	holding := ascii(human.Printable(s.Holding))
 	learned, inFlight := s.learned(), ""
-	if s.InFlight > 0 && learned.InFlight == 0 && !strings.Contains(holding, "in flight") && !strings.Contains(holding, "sending ") &&
-		!strings.Contains(holding, "waiting for the ") {
+	told := func(words string) bool { return strings.Contains(holding, words) }
+	if s.InFlight > 0 && learned.InFlight == 0 && !told("in flight") && !told("sending ") &&
+		!told("waiting for the ") {
 		inFlight = human.Count(int64(s.InFlight)) + " in flight"
 	}
 	line, room := fit([]part{
-		{text: holding, rank: 0, cut: briefly}, {text: learned.String(), rank: 1}, {text: inFlight, rank: 2},
+		{text: holding, rank: 0, cut: briefly},
+		{text: learned.String(), rank: 1}, {text: inFlight, rank: 2},
 	}, width)
 	for _, u := range s.Underway {
 		text := u.String()
@@ -208,7 +215,8 @@ const maxName = 24
 
 // String returns the file's name and how much of it is sent, in ASCII.
 func (u Underway) String() string {
-	return fmt.Sprintf("%s %d %%", ellipsis(ascii(human.Printable(u.Name)), maxName), human.Percent(u.Done, u.Size))
+	name := ellipsis(ascii(human.Printable(u.Name)), maxName)
+	return fmt.Sprintf("%s %d %%", name, human.Percent(u.Done, u.Size))
 }
 
 func barPercent(s Snapshot) string {
@@ -296,7 +304,8 @@ func ellipsis(s string, n int) string {
 // inBrackets is a reason within a clause.
 var inBrackets = regexp.MustCompile(` \([^()]*\)`)
 
-// briefly shortens what holds a run back to n columns. Clauses that come later say less, and a reason says less than a time.
+// briefly shortens what holds a run back to n columns. Clauses that come later say less, and a
+// reason says less than a time.
 func briefly(s string, n int) string {
 	without := func(separator string) {
 		for len(s) > n {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal opens a pseudo terminal of that width. What the returned func gives
-// is all that was written to it, after closing it.
+// terminal opens a pseudo terminal of that width. What the returned func gives is all that was
+// written to it, after closing it.
 func terminal(t *testing.T, width uint16) (tty *os.File, written func() string) {
 	t.Helper()
 	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

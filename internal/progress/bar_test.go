@@ -99,7 +99,8 @@ func TestBarKeepsItsWidth(t *testing.T) {
 	}
 }
 
-// Which parts the line has depends on the terminal's width. They do not come and go with the moment.
+// Which parts the line has depends on the terminal's width. They do not come and go with the
+// moment.
 func TestBarKeepsItsParts(t *testing.T) {
 	kinds := []*regexp.Regexp{regexp.MustCompile(`^\[`), regexp.MustCompile(`\d %`), regexp.MustCompile(`/59 MiB`), regexp.MustCompile(`/202 files`), regexp.MustCompile(`B/s`), regexp.MustCompile(`files/s`)}
 	for _, byBytes := range []bool{false, true} {

@@ -10,8 +10,8 @@ import (
 // maxTalk bounds the talk in memory that waits for a reader; what exceeds it is dropped.
 const maxTalk = 1 << 20
 
-// A Detached is a Sink none of whose methods blocks, whatever becomes of the output: a pipe that nobody reads, or a terminal
-// that is paused, stops what is shown and not the run.
+// A Detached is a Sink none of whose methods blocks, whatever becomes of the output: a pipe that
+// nobody reads, or a terminal that is paused, stops what is shown and not the run.
 type Detached struct {
 	p   Sink
 	out queue.Queue

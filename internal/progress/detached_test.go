@@ -7,7 +7,8 @@ import (
 	"testing/synctest"
 )
 
-// Output that nobody reads blocks no caller and costs bounded memory; once it is read, everything in memory comes in order.
+// Output that nobody reads blocks no caller and costs bounded memory; once it is read, everything
+// in memory comes in order.
 func TestDetachedStoppedReader(t *testing.T) {
 	for _, kind := range []string{"line", "json", "none"} {
 		synctest.Test(t, func(t *testing.T) {

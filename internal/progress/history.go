@@ -1,34 +1,38 @@
 package progress
 
 const (
-	// shortest is how long a piece of history is at least from when something is done in it: answers to requests that left
-	// together come together, and belong into one piece.
+	// shortest is how long a piece of history is at least from when something is done in it:
+	// answers to requests that left together come together, and belong into one piece.
 	shortest = 1.0
-	// A prediction rests on so many files or so many pieces, where there are as many: an answer now and then is a small
-	// sample.
+	// A prediction rests on so many files or so many pieces, where there are as many: an answer now
+	// and then is a small sample.
 	fewestFiles  = 16
 	fewestPieces = 8
-	// memory is how far back a prediction looks where that is enough: a server that gets slower is noticed within a
-	// minute. In the first 45 seconds the first third of the run is left out, in which the pace is
-	// looked for.
+	// memory is how far back a prediction looks where that is enough: a server that gets slower is
+	// noticed within a minute. In the first 45 seconds the first third of the run is left out, in
+	// which the pace is looked for.
 	memory = 30.0
-	// cycles is how many of the longest pieces, each a pause and what came after it, the memory holds at least.
+	// cycles is how many of the longest pieces, each a pause and what came after it, the memory
+	// holds at least.
 	cycles = 3
 
-	// likeness is how much the bytes a file of what was done may differ from those of the rest, and still be the same.
+	// likeness is how much the bytes a file of what was done may differ from those of the rest, and
+	// still be the same.
 	likeness = 0.15
 
 	// sample is how many seconds of either kind are needed to tell the one from the other.
 	sample = 3.0
 
-	// A file costs at least an answer, and bytes at least their way through a line. These are guesses, in seconds, of what
-	// nothing was seen of yet. Where they would matter there is no prediction.
+	// A file costs at least an answer, and bytes at least their way through a line. These are
+	// guesses, in seconds, of what nothing was seen of yet. Where they would matter there is no
+	// prediction.
 	costOfFile = 0.01
 	costOfByte = 1.0 / (10 << 20)
 	// doubtful is the share of a prediction that may be guessed.
 	doubtful = 0.25
-	// smallMean is the mean size up to which a file costs what its answer costs: two round trips of a connection that
-	// starts slowly. From largeMean on it costs what its bytes cost, at 20 MiB/s as much as a quick answer.
+	// smallMean is the mean size up to which a file costs what its answer costs: two round trips of
+	// a connection that starts slowly. From largeMean on it costs what its bytes cost, at 20 MiB/s
+	// as much as a quick answer.
 	smallMean = 32 << 10
 	largeMean = 256 << 10
 )
@@ -49,11 +53,14 @@ func (w work) plus(v work) work {
 
 // done is the work of a run so far. Skipped items took no time: they are not among it.
 func (s *Snapshot) done() work {
-	return work{float64(s.Ended() - s.Skipped), float64(s.Bytes + s.LostBytes - s.SkippedBytes), s.Elapsed.Seconds()}
+	return work{
+		float64(s.Ended() - s.Skipped), float64(s.Bytes + s.LostBytes - s.SkippedBytes),
+		s.Elapsed.Seconds(),
+	}
 }
 
-// parts is how many files the parts of those are together that are under way: one that takes ten seconds is not done in the
-// instant in which it ends.
+// parts is how many files the parts of those are together that are under way: one that takes ten
+// seconds is not done in the instant in which it ends.
 func (s *Snapshot) parts() (files float64) {
 	for _, u := range s.Underway {
 		if u.Size > 0 {
@@ -63,7 +70,8 @@ func (s *Snapshot) parts() (files float64) {
 	return files
 }
 
-// like returns 1 if w has more bytes a file than v, -1 if it has fewer, and 0 if there is little difference.
+// like returns 1 if w has more bytes a file than v, -1 if it has fewer, and 0 if there is little
+// difference.
 func (w work) like(v work) int {
 	switch is, want := w.bytes*v.files, v.bytes*w.files; {
 	case is > want*(1+likeness):
@@ -76,9 +84,10 @@ func (w work) like(v work) int {
 
 // history is what was done lately. It predicts how long other work takes.
 //
-// Time goes with the files where they are small, and with the bytes where they are large; which of it counts, and how much,
-// may differ between what was done and what is left. So history keeps pieces: those with more bytes a file than the rest, and
-// those with fewer, are put together so that they make up the rest. Nothing is assumed on how files and bytes cost time.
+// Time goes with the files where they are small, and with the bytes where they are large; which of
+// it counts, and how much, may differ between what was done and what is left. So history keeps
+// pieces: those with more bytes a file than the rest, and those with fewer, are put together so
+// that they make up the rest. Nothing is assumed on how files and bytes cost time.
 type history struct {
 	pieces []piece // the oldest first
 	open   piece   // since the last piece
@@ -133,8 +142,8 @@ func (h *history) resumed() {
 	h.open, h.collected = piece{fresh: true}, 0
 }
 
-// predict returns how many seconds the rest takes, and whether that can be said. A pause that is in force and is one of many
-// lasts that much longer.
+// predict returns how many seconds the rest takes, and whether that can be said. A pause that is in
+// force and is one of many lasts that much longer.
 func (h *history) predict(rest work, pause, elapsed float64) (left float64, ok bool) {
 	pieces, open := h.pieces, h.open
 	open.seconds += pause
@@ -142,7 +151,8 @@ func (h *history) predict(rest work, pause, elapsed float64) (left float64, ok b
 	for _, p := range pieces {
 		longest = max(longest, p.seconds)
 	}
-	// Between two answers nothing is seen to be done: this time is a part of what is to come, up to the longest such time.
+	// Between two answers nothing is seen to be done: this time is a part of what is to come, up to
+	// the longest such time.
 	behind := h.open.seconds
 	if open.seconds > longest || open.paused {
 		pieces = append(pieces[:len(pieces):len(pieces)], open)
@@ -165,7 +175,8 @@ func (h *history) predict(rest work, pause, elapsed float64) (left float64, ok b
 			alike = alike.plus(p.work)
 		}
 		all = all.plus(p.work)
-		if all.seconds >= max(min(memory, elapsed*2/3), cycles*longest) && (all.files >= fewestFiles || len(pieces)-i >= fewestPieces) &&
+		if all.seconds >= max(min(memory, elapsed*2/3), cycles*longest) &&
+			(all.files >= fewestFiles || len(pieces)-i >= fewestPieces) &&
 			(!paused || p.fresh) { // a pause and what was done before it count together
 			break
 		}
@@ -194,13 +205,15 @@ func together(dense, thin, rest work) (left float64, ok bool) {
 	return max(0, a)*dense.seconds + max(0, b)*thin.seconds, true
 }
 
-// extrapolate returns how long the rest takes if it is about like w. What it has more of costs as much as in w if that is what
-// w was about. Else its cost is guessed, and where that would be too much of the whole there is no answer.
+// extrapolate returns how long the rest takes if it is about like w. What it has more of costs as
+// much as in w if that is what w was about. Else its cost is guessed, and where that would be too
+// much of the whole there is no answer.
 func (w work) extrapolate(rest work) (left float64, ok bool) {
 	if w.files <= 0 && w.bytes <= 0 {
 		return 0, false
 	}
-	byFiles, byBytes := rest.files/w.files*w.seconds, rest.bytes/w.bytes*w.seconds // may be infinite, or no number
+	// These may be infinite, or no number.
+	byFiles, byBytes := rest.files/w.files*w.seconds, rest.bytes/w.bytes*w.seconds
 	var guess float64
 	switch denser := rest.bytes*w.files >= w.bytes*rest.files; {
 	case w.bytes <= 0, !denser && w.bytes < smallMean*w.files:

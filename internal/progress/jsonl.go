@@ -12,8 +12,8 @@ import (
 
 const jsonEvery = time.Second
 
-// progressLine is an update as NDJSON, for a program that draws its own
-// picture. Fields are added, never renamed. Null means not known, or none.
+// progressLine is an update as NDJSON, for a program that draws its own picture. Fields are added,
+// never renamed. Null means not known, or none.
 type progressLine struct {
 	Type              string    `json:"type"` // "progress"
 	Time              time.Time `json:"time"`
@@ -24,8 +24,8 @@ type progressLine struct {
 	Unknown           int64     `json:"unknown"`
 	Skipped           int64     `json:"skipped"`
 	Deferred          int64     `json:"deferred"`
-	Bytes             int64     `json:"bytes"`       // of items delivered or skipped, and of large ones under way
-	TotalBytes        *int64    `json:"total_bytes"` // null while total is, or if sizes are not known
+	Bytes             int64     `json:"bytes"`       // delivered, skipped or under way
+	TotalBytes        *int64    `json:"total_bytes"` // null also if sizes are not known
 	Sent              int64     `json:"sent"`
 	RequestsPerSecond float64   `json:"requests_per_second"`
 	FilesPerSecond    float64   `json:"files_per_second"`
@@ -41,8 +41,7 @@ type progressLine struct {
 	Holding           string    `json:"holding"` // the same for people
 }
 
-// jsonLines writes an object an update, at most one a second, and the last
-// state on Close.
+// jsonLines writes an object an update, at most one a second, and the last state on Close.
 type jsonLines struct {
 	mu      sync.Mutex
 	enc     *json.Encoder
@@ -110,8 +109,8 @@ func (j *jsonLines) writeLocked() {
 	_ = j.enc.Encode(p)
 }
 
-// Log keeps the stream NDJSON: talk that is no JSON object already, as slog
-// writes it, is wrapped in one.
+// Log keeps the stream NDJSON: talk that is no JSON object already, as slog writes it, is wrapped
+// in one.
 func (j *jsonLines) Log(line string) {
 	line = strings.TrimRight(line, "\r\n")
 	j.mu.Lock()

@@ -10,13 +10,14 @@ import (
 
 const (
 	lineEvery = 30 * time.Second
-	// firstLine is when the first line is written: soon, since people look whether a run that they have started runs.
+	// firstLine is when the first line is written: soon, since people look whether a run that they
+	// have started runs.
 	firstLine = 5 * time.Second
 )
 
 // lines writes a line after 5 s and then each 30 s, for logs and for pipes, and one when a pause
-// begins: without it, a log that ends in silence tells nobody why. A server
-// that asks for a pause each second does not get a line each second.
+// begins: without it, a log that ends in silence tells nobody why. A server that asks for a pause
+// each second does not get a line each second.
 type lines struct {
 	plain               // its mu protects what follows
 	due       time.Time // of the next line
@@ -70,8 +71,9 @@ func lineText(s Snapshot) string {
 	if s.ETA > 0 {
 		left = human.Clock(s.ETA) + " left"
 	}
-	pace := human.Join(", ", human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond), inFlight)
-	return human.Clock(s.Elapsed) + ": " + human.Join("; ", human.Join(", ", percent, files), bytes, pace,
+	perFile, perByte := human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond)
+	return human.Clock(s.Elapsed) + ": " + human.Join("; ",
+		human.Join(", ", percent, files), bytes, human.Join(", ", perFile, perByte, inFlight),
 		learned.String(), human.Printable(s.Holding), left)
 }
 

@@ -13,28 +13,29 @@ const (
 	slowAnswer = 2 * time.Second
 	// steadiness is how slowly the time left follows a new estimate, in seconds.
 	steadiness = 5.0
-	// etaSoonest is how much of a run must have been seen before an ETA is worth
-	// showing.
+	// etaSoonest is how much of a run must have been seen before an ETA is worth showing.
 	etaSoonest = 3 * time.Second
 	// etaFarthest is where an ETA stops meaning anything: three years.
 	etaFarthest = 1e8
-	// holdETA is for how many seconds the last ETA is shown when there is no new estimate: an ETA that flickers is useless.
+	// holdETA is for how many seconds the last ETA is shown when there is no new estimate: an ETA
+	// that flickers is useless.
 	holdETA = 5.0
-	// mature is how many seconds of history say more than a rate that was learned, at least: after a long pause
-	// what was saved up may go in a burst.
+	// mature is how many seconds of history say more than a rate that was learned, at least: after
+	// a long pause what was saved up may go in a burst.
 	mature = 5.0
-	// fewPauses is how many pauses a search for the rate takes. Where there are more, they are a part of the pace.
+	// fewPauses is how many pauses a search for the rate takes. Where there are more, they are a
+	// part of the pace.
 	fewPauses = 3
-	// farOff is how many times longer than the rate allows the rest may take by what was done, where pauses come again and
-	// again. Beyond that nobody knows.
+	// farOff is how many times longer than the rate allows the rest may take by what was done,
+	// where pauses come again and again. Beyond that nobody knows.
 	farOff = 3.0
-	// trust is how fast a rate that was learned may grow, a second: most servers are tried for more now and then.
+	// trust is how fast a rate that was learned may grow, a second: most servers are tried for more
+	// now and then.
 	trust = 0.03
 )
 
-// Meter computes rates and the time left from successive snapshots of one run.
-// The zero value is ready. It reads no clock, only Snapshot.Elapsed, and is not
-// safe for concurrent use.
+// Meter computes rates and the time left from successive snapshots of one run. The zero value is
+// ready. It reads no clock, only Snapshot.Elapsed, and is not safe for concurrent use.
 type Meter struct {
 	last                   Snapshot
 	requests, files, moved speedometer // over the last seconds
@@ -70,7 +71,8 @@ func (m *Meter) Measure(s *Snapshot) {
 		}
 		if m.ceiling.observe(given, dt, untried) {
 			m.history, m.tries, m.ends = history{open: piece{fresh: true}}, average{}, average{}
-			m.pauses = pauses{inside: m.pauses.inside, single: m.pauses.inside, length: m.pauses.length}
+			p := m.pauses
+			m.pauses = pauses{inside: p.inside, single: p.inside, length: p.length}
 		}
 		m.tries.add(float64(s.Sent-m.last.Sent)-float64(s.InFlight-m.last.InFlight), dt, memory)
 		m.ends.add(d.files, dt, memory)
@@ -91,7 +93,8 @@ func (m *Meter) Measure(s *Snapshot) {
 		rate := float64(s.Learned.Rate)
 		m.found.observe(cmp.Or(rate, s.Ceiling), 0.02, dt)
 		lasts := m.found.since >= outlived && !untried
-		if m.settled = m.settled || lasts && m.pauses.outlived(); m.learned == 0 || m.pauses.inside || lasts {
+		m.settled = m.settled || lasts && m.pauses.outlived()
+		if m.learned == 0 || m.pauses.inside || lasts {
 			m.learned = rate // what was tried since has to last
 		}
 		m.learned = min(rate, m.learned*math.Exp(dt*trust))
@@ -107,8 +110,12 @@ func (m *Meter) Measure(s *Snapshot) {
 }
 
 func (m *Meter) estimate(s *Snapshot, dt float64) {
-	rest := work{files: float64(s.Total - s.Ended()), bytes: max(0, float64(s.TotalBytes-s.Bytes-s.LostBytes))}
-	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown || s.Stopping || m.ceiling.moves {
+	rest := work{
+		files: float64(s.Total - s.Ended()),
+		bytes: max(0, float64(s.TotalBytes-s.Bytes-s.LostBytes)),
+	}
+	if !s.KnownTotal || rest.files <= 0 || s.Elapsed < etaSoonest || s.Limit == LimitDown ||
+		s.Stopping || m.ceiling.moves {
 		m.known = false
 		return
 	}
@@ -117,13 +124,17 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	if m.pauses.single {
 		again = 0
 	}
-	left, ok := m.history.predict(work{rest.files - s.parts(), rest.bytes, 0}, again, s.Elapsed.Seconds())
+	whole := work{files: rest.files - s.parts(), bytes: rest.bytes}
+	left, ok := m.history.predict(whole, again, s.Elapsed.Seconds())
 	left += pause - again
 	paced := m.paced(s, rest.files) + pause
+	seen := m.history.sum + m.history.open.seconds + again
+	few := m.pauses.n > 1 && m.pauses.n <= fewPauses
 	switch {
-	case m.learned > 0 && (m.pauses.n == 1 && m.pauses.inside || m.history.sum+m.history.open.seconds+again < max(mature, m.pauses.length/4)):
+	case m.learned > 0 &&
+		(m.pauses.n == 1 && m.pauses.inside || seen < max(mature, m.pauses.length/4)):
 		left, ok = paced, true
-	case paced > 0 && !m.settled && (m.learned > 0 && m.pauses.n > 1 && m.pauses.n <= fewPauses || m.ceiling.fell):
+	case paced > 0 && !m.settled && (m.learned > 0 && few || m.ceiling.fell):
 		left, ok = paced, true // the last refusal told more than the search before it
 	case s.Limit == LimitRate && (m.learned == 0 && !m.pauses.recur || m.pauses.outlived()):
 		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
@@ -138,7 +149,8 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		most = paced * (1 + m.pauses.length/m.pauses.since)
 	}
 	if m.learned == 0 && paced > 0 && left > farOff*paced && m.pauses.recur {
-		m.known = false // the server refuses what is allowed: it will be less, and what is done now is not the pace
+		// The server refuses what is allowed: it will be less, and the pace is not that of now.
+		m.known = false
 		return
 	}
 	left = min(left, most)
@@ -146,7 +158,8 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		left = max(left, rest.bytes/speed)
 	}
 	done := s.done()
-	bySize := done.files > 0 && done.bytes >= largeMean*done.files // answers took long because files were large
+	// Answers took long because files were large.
+	bySize := done.files > 0 && done.bytes >= largeMean*done.files
 	if s.Latency >= slowAnswer && !bySize && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
 		n := float64(s.InFlight)
 		switch {
@@ -156,7 +169,8 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		case n == 0:
 			ok = false
 		default:
-			left, ok = max(0, math.Ceil(rest.files/n)*s.Latency.Seconds()-min(m.files.quiet, m.moved.quiet)), true
+			quiet := min(m.files.quiet, m.moved.quiet)
+			left, ok = max(0, math.Ceil(rest.files/n)*s.Latency.Seconds()-quiet), true
 		}
 	}
 	if least, longest, sure, known := m.tail.left(s, rest); known {
@@ -182,12 +196,14 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		case m.pauses.began && m.pauses.recur && m.pauses.n > 1:
 			expected = max(0, m.left-pause) // it was a part of that
 		}
-		left = min(most, expected+(left-expected)*(1-math.Exp(-dt/min(steadiness, s.Elapsed.Seconds()/10))))
+		follow := 1 - math.Exp(-dt/min(steadiness, s.Elapsed.Seconds()/10))
+		left = min(most, expected+(left-expected)*follow)
 	}
 	m.left, m.known = left, true
 }
 
-// paced is how long files take under the rate in force, if nothing else holds them; 0 where there is none.
+// paced is how long files take under the rate in force, if nothing else holds them; 0 where there
+// is none.
 func (m *Meter) paced(s *Snapshot, files float64) float64 {
 	tried := float64(s.Ended() - s.Skipped)
 	switch {

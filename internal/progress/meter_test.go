@@ -97,8 +97,7 @@ func TestMeterSkippedItemsAreNotSpeed(t *testing.T) {
 	within(t, "time left", s.ETA.Seconds(), 800/4, 0.02)
 }
 
-// A pause is added to the time left, counts down with it, and does not make
-// the server look slow.
+// A pause is added to the time left, counts down with it, and does not make the server look slow.
 func TestMeterPause(t *testing.T) {
 	var m Meter
 	s := Snapshot{Total: 1000, KnownTotal: true, Ceiling: 100, Limit: LimitConcurrency}
@@ -335,7 +334,8 @@ func TestMeterRandom(t *testing.T) {
 	}
 }
 
-// A large file that has just begun says nothing of the pace: its connection is new, or small files come first.
+// A large file that has just begun says nothing of the pace: its connection is new, or small files
+// come first.
 func TestMeterLargeFileBegins(t *testing.T) {
 	var m Meter
 	const mib = 1 << 20

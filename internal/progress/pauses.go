@@ -5,15 +5,17 @@ import "math"
 const (
 	// peakMemory is for how many seconds a ceiling is remembered that has fallen since.
 	peakMemory = 10.0
-	// A ceiling that fell is steady again once it has changed by no more than this share for so many seconds.
+	// A ceiling that fell is steady again once it has changed by no more than this share for so
+	// many seconds.
 	stays  = 0.25
 	stayed = 2.0
 	// outlived is how many seconds a run has to go on at least without a pause.
 	outlived = 3.0
 )
 
-// A ceiling is the rate that is allowed. When a server turns out to take much less, it falls, and what was done before, by
-// many refusals and pauses, says nothing about what comes. For some seconds nobody knows where it stays.
+// A ceiling is the rate that is allowed. When a server turns out to take much less, it falls, and
+// what was done before, by many refusals and pauses, says nothing about what comes. For some
+// seconds nobody knows where it stays.
 type ceiling struct {
 	peak   float64 // lately
 	fell   bool
@@ -21,8 +23,8 @@ type ceiling struct {
 	stayed lasting
 }
 
-// observe records the ceiling of the last dt seconds, 0 for none, in which nothing may have been tried, and reports whether
-// it fell.
+// observe records the ceiling of the last dt seconds, 0 for none, in which nothing may have been
+// tried, and reports whether it fell.
 func (c *ceiling) observe(rate, dt float64, untried bool) (fell bool) {
 	fell = rate > 0 && rate < c.peak/2
 	if c.peak = max(rate, c.peak*math.Exp(-dt/peakMemory)); fell {
@@ -43,7 +45,8 @@ func (c *ceiling) observe(rate, dt float64, untried bool) (fell bool) {
 // lasting is how many seconds a value has been about the same.
 type lasting struct{ value, since float64 }
 
-// observe records a value of the last dt seconds. It is the same if it differs by no more than that share.
+// observe records a value of the last dt seconds. It is the same if it differs by no more than that
+// share.
 func (l *lasting) observe(value, share, dt float64) {
 	if math.Abs(value-l.value) > share*l.value {
 		l.value, l.since = value, 0
@@ -91,6 +94,6 @@ func (p *pauses) observe(s *Snapshot, dt float64) {
 	p.inside = is
 }
 
-// outlived reports whether the run has gone on without a pause for longer than before the last one, so that this may have been
-// the last: what was found out by the refusals holds.
+// outlived reports whether the run has gone on without a pause for longer than before the last one,
+// so that this may have been the last: what was found out by the refusals holds.
 func (p *pauses) outlived() bool { return p.n > 0 && p.since > max(outlived, p.held, p.length) }

@@ -13,24 +13,20 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// A Sink shows a run while it goes on. All methods are safe for concurrent
-// use. Update is cheap and meant to be called a few times a second, by the
-// clock and never by the item: how often something is shown is the sink's own
-// business.
+// A Sink shows a run while it goes on. All methods are safe for concurrent use. Update is cheap and
+// meant to be called a few times a second, by the clock and never by the item: how often something
+// is shown is the sink's own business.
 type Sink interface {
 	Update(Snapshot)
-	// Log prints lines of talk without tearing what is shown. It also works
-	// after Close.
+	// Log prints lines of talk without tearing what is shown. It also works after Close.
 	Log(line string)
-	// Close leaves the output at the beginning of a line. Only the first call
-	// does something.
+	// Close leaves the output at the beginning of a line. Only the first call does something.
 	Close()
 }
 
-// New returns the sink of that kind, writing to w: "bar", "line",
-// "json", "none", or "auto", which is a bar on a terminal and lines elsewhere.
-// A bar that cannot be drawn, because w is no terminal or a dumb one
-// (TERM=dumb), becomes lines as well. Nothing is ever coloured.
+// New returns the sink of that kind, writing to w: "bar", "line", "json", "none", or "auto", which
+// is a bar on a terminal and lines elsewhere. A bar that cannot be drawn, because w is no terminal
+// or a dumb one (TERM=dumb), becomes lines as well. Nothing is ever coloured.
 func New(kind string, w io.Writer) (Sink, error) {
 	switch kind {
 	case "auto", "bar":

@@ -16,8 +16,8 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// run feeds a sink with a run of 600 items at 4 a second, told four times a
-// second, in which the server asks for a pause at 40 s.
+// run feeds a sink with a run of 600 items at 4 a second, told four times a second, in which the
+// server asks for a pause at 40 s.
 func run(p Sink, total int64) {
 	var s Snapshot
 	var m Meter

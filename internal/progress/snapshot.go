@@ -8,8 +8,8 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// Snapshot is the state of a run at an instant. Tally.Snapshot makes it, the
-// caller adds what it knows, a Meter completes it.
+// Snapshot is the state of a run at an instant. Tally.Snapshot makes it, the caller adds what it
+// knows, a Meter completes it.
 type Snapshot struct {
 	Total int64 // items known of
 	// KnownTotal is false while the source may still yield items.
@@ -18,10 +18,10 @@ type Snapshot struct {
 	// Items that ended, by how.
 	Delivered, Failed, Unknown, Skipped, Deferred int64
 
-	Bytes          int64 // of the items that were delivered or skipped, and of those under way as far as they are known
+	Bytes          int64 // of the items delivered, skipped or, as far as they are known, under way
 	SkippedBytes   int64 // of these, of items that were skipped
 	DeliveredBytes int64 // the others of these
-	LostBytes      int64 // of the items that ended in any other way: how many of them were sent is not known
+	LostBytes      int64 // of the items that ended otherwise, however many of these were sent
 	TotalBytes     int64 // of all items known of; 0 if sizes are not known
 	Largest        int64 // of these, that of the largest; 0 if it is not known
 
@@ -76,7 +76,8 @@ func (s *Snapshot) progress() (done, total int64) {
 	return s.finished(), s.Total
 }
 
-// learned is what was learned and matters now: where nothing holds the run back, how many are in flight is no limit.
+// learned is what was learned and matters now: where nothing holds the run back, how many are in
+// flight is no limit.
 func (s *Snapshot) learned() Learned {
 	l := s.Learned
 	if s.Limit == NoLimit {
@@ -88,8 +89,8 @@ func (s *Snapshot) learned() Learned {
 // stopped reports whether nothing can be sent at all at present.
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
 
-// Limit is what can hold a run back. The values are the keys of the report's
-// waited_seconds; NoLimit is none.
+// Limit is what can hold a run back. The values are the keys of the report's waited_seconds;
+// NoLimit is none.
 type Limit string
 
 const (
@@ -97,7 +98,7 @@ const (
 	LimitRate        Limit = "rate"
 	LimitConcurrency Limit = "concurrency"
 	LimitBandwidth   Limit = "bandwidth"
-	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant: Retry-After, or our own pause
+	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant
 	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
 	LimitDown        Limit = "down"      // the server is down
 )
@@ -107,11 +108,12 @@ type Learned struct {
 	Rate     Optional `json:"rate"` // requests a second
 	InFlight Optional `json:"in_flight"`
 
-	Trying bool `json:"-"` // the rate is in force, and the server has not shown yet that it takes it
+	// Trying is set if the rate is in force, and the server has not shown yet that it takes it.
+	Trying bool `json:"-"`
 }
 
-// String returns it for people, such as "learned 9.8 req/s, 5 in flight" or "trying 9.8 req/s"; "" if
-// nothing was learned.
+// String returns it for people, such as "learned 9.8 req/s, 5 in flight" or "trying 9.8 req/s"; ""
+// if nothing was learned.
 func (l Learned) String() string {
 	rate, learned, trying := "", "", ""
 	if l.Rate > 0 {

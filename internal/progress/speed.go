@@ -5,16 +5,16 @@ import "math"
 const (
 	// rateMemory is how far "the last seconds" reach.
 	rateMemory = 3.0
-	// gaps is how many times the longest time in which nothing comes they reach at least, so that answers that come together
-	// now and then are one pace, up to maxMemory.
+	// gaps is how many times the longest time in which nothing comes they reach at least, so that
+	// answers that come together now and then are one pace, up to maxMemory.
 	gaps      = 4.0
 	maxMemory = 60.0
 	// gapFades is what is left of that longest time each time that something comes.
 	gapFades = 0.9
 )
 
-// A speedometer shows how fast something goes over the last seconds. Where nothing has come for as long as these reach
-// back, that is 0: what would be left is an average that fades and never ends.
+// A speedometer shows how fast something goes over the last seconds. Where nothing has come for as
+// long as these reach back, that is 0: what would be left is an average that fades and never ends.
 type speedometer struct {
 	average
 	speed float64 // a second
@@ -43,8 +43,8 @@ func (m *speedometer) add(n, dt float64, untried bool) {
 	}
 }
 
-// average is an exponentially fading average of a rate. It has no bias at the
-// beginning: of a run shorter than its memory it is the plain average.
+// average is an exponentially fading average of a rate. It has no bias at the beginning: of a run
+// shorter than its memory it is the plain average.
 type average struct{ n, t float64 }
 
 func (a *average) add(n, dt, memory float64) {

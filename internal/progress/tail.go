@@ -6,28 +6,34 @@ import (
 )
 
 const (
-	// alone is how many seconds a number of large files has to be under way before the bytes a second are those of that number.
+	// alone is how many seconds a number of large files has to be under way before the bytes a
+	// second are those of that number.
 	alone = 0.1
-	// aloneLater is that time once the pace of another number is known: a file that has just begun may not move yet.
+	// aloneLater is that time once the pace of another number is known: a file that has just begun
+	// may not move yet.
 	aloneLater = 1.0
-	// maxQueue is how many files a schedule looks at one by one; the others keep all connections busy.
+	// maxQueue is how many files a schedule looks at one by one; the others keep all connections
+	// busy.
 	maxQueue = 64
-	// costOfRequest is for how many seconds a small file keeps its connection at most, as long as none was answered: the way
-	// across the world and back, and the server's own time. It is a guess.
+	// costOfRequest is for how many seconds a small file keeps its connection at most, as long as
+	// none was answered: the way across the world and back, and the server's own time. It is a
+	// guess.
 	costOfRequest = 0.2
 )
 
-// tail predicts how long large files take, each on its connection, and the small ones beside and after them. While there are
-// enough large ones, all connections are busy. The last ones gain nothing from being fewer, unless all share one line. Their
-// pace shows which is true when their number changes; until then each is predicted at its present pace.
+// tail predicts how long large files take, each on its connection, and the small ones beside and
+// after them. While there are enough large ones, all connections are busy. The last ones gain
+// nothing from being fewer, unless all share one line. Their pace shows which is true when their
+// number changes; until then each is predicted at its present pace.
 type tail struct {
 	n       int              // files under way when some were seen last
 	since   float64          // seconds that they have been as many
 	known   int              // the last n whose pace was seen
 	byCount map[int]*average // bytes a second of so many
 
-	slots    average            // connections in use
-	before   map[Underway]int64 // in the last snapshot: what was done of the files under way, which are keys without that
+	slots average // connections in use
+	// before is what was done of the files under way in the last snapshot; the keys lack that.
+	before   map[Underway]int64
 	requests requests
 	gone     float64 // seconds since a large file was under way
 }
@@ -40,7 +46,8 @@ type requests struct {
 	alone float64 // seconds in which there were no others
 }
 
-// add records that files ended and bytes were sent within dt seconds, with n connections in use for such files.
+// add records that files ended and bytes were sent within dt seconds, with n connections in use for
+// such files.
 func (r *requests) add(files, bytes, n, dt float64) {
 	memory := max(rateMemory, gaps*r.busy.n/max(1, r.ended.n))
 	r.busy.add(n*dt, dt, memory)
@@ -48,8 +55,8 @@ func (r *requests) add(files, bytes, n, dt float64) {
 	r.bytes.add(bytes, dt, memory)
 }
 
-// cost returns for how many seconds a file keeps its connection at least and at most, beside what its bytes take at that
-// pace. So many are on their way now.
+// cost returns for how many seconds a file keeps its connection at least and at most, beside what
+// its bytes take at that pace. So many are on their way now.
 func (r *requests) cost(now int, pace float64) (least, most float64) {
 	busy := max(0, r.busy.n-r.bytes.n/pace)
 	if r.ended.n > 0 {
@@ -58,7 +65,8 @@ func (r *requests) cost(now int, pace float64) (least, most float64) {
 	return 0, max(costOfRequest, busy)
 }
 
-// observe records dt seconds that ended at s, in which so many files ended and so many bytes were sent.
+// observe records dt seconds that ended at s, in which so many files ended and so many bytes were
+// sent.
 func (t *tail) observe(s *Snapshot, files, bytes, dt float64) {
 	if s.Pause <= 0 {
 		t.slots.add(float64(s.InFlight)*dt, dt, rateMemory)
@@ -113,7 +121,8 @@ func (t *tail) observe(s *Snapshot, files, bytes, dt float64) {
 	t.known = n
 }
 
-// sharing returns how much of their pace files gain when there are fewer of them: 0 if nothing, 1 if the sum stays the same.
+// sharing returns how much of their pace files gain when there are fewer of them: 0 if nothing, 1
+// if the sum stays the same.
 func (t *tail) sharing() float64 {
 	few, many := math.MaxInt, 0
 	for n := range t.byCount {
@@ -129,7 +138,8 @@ func (t *tail) sharing() float64 {
 	return min(1, max(0, math.Log(a/b)/math.Log(float64(many)/float64(few))))
 }
 
-// unsent returns the bytes left of each large file under way. Files that are sent whole are left out.
+// unsent returns the bytes left of each large file under way. Files that are sent whole are left
+// out.
 func unsent(s *Snapshot) (left []float64) {
 	for _, u := range s.Underway {
 		if u.Done < u.Size {
@@ -139,9 +149,10 @@ func unsent(s *Snapshot) (left []float64) {
 	return left
 }
 
-// left returns the seconds at least and at most until all is sent, if large files are under way, or were a short time ago,
-// and their pace is known. It is not sure where too much of that is a guess of what small files cost: what the answers to
-// large ones say of it is lost in the buffers that their bytes go through.
+// left returns the seconds at least and at most until all is sent, if large files are under way, or
+// were a short time ago, and their pace is known. It is not sure where too much of that is a guess
+// of what small files cost: what the answers to large ones say of it is lost in the buffers that
+// their bytes go through.
 func (t *tail) left(s *Snapshot, rest work) (least, most float64, sure, ok bool) {
 	if t.gone >= memory || t.known == 0 {
 		return 0, 0, false, false
@@ -171,8 +182,8 @@ func (t *tail) left(s *Snapshot, rest work) (least, most float64, sure, ok bool)
 	}
 	small := max(0, queued.files-float64(len(queue)))
 	low, high = low*small, high*small // seconds of a connection
-	// The number in flight that was found with large files need not hold for small ones. While it grows, it doubles with each
-	// answer.
+	// The number in flight that was found with large files need not hold for small ones. While it
+	// grows, it doubles with each answer.
 	if s.Adaptive && s.Limit != LimitRate && t.requests.alone < sample {
 		grown := min(1, math.Log2(1+small/inUse)*inUse/max(1, small))
 		if low *= grown; s.Growing || t.requests.ended.n == 0 {
@@ -180,7 +191,8 @@ func (t *tail) left(s *Snapshot, rest work) (least, most float64, sure, ok bool)
 		}
 	}
 
-	ordered := len(queue) == 0 // else nobody knows whether small files go beside those that wait, or after them
+	// If not, nobody knows whether small files go beside those that wait, or after them.
+	ordered := len(queue) == 0
 	least = bulk / (each(slots) * float64(slots))
 	free := 0.0 // seconds of the connections that large files do not need
 	for len(active)+len(queue) > 0 {
@@ -208,8 +220,8 @@ func (t *tail) left(s *Snapshot, rest work) (least, most float64, sure, ok bool)
 	return least, most, sure, true
 }
 
-// divide returns the sizes of files that may make up the work, the largest first, and the bytes of those beyond them. It knows
-// how large a file is at most.
+// divide returns the sizes of files that may make up the work, the largest first, and the bytes of
+// those beyond them. It knows how large a file is at most.
 func (w work) divide(largest float64) (sizes []float64, bulk float64) {
 	if w.files < 1 || w.bytes <= 0 {
 		return nil, 0

@@ -5,14 +5,12 @@ import (
 	"time"
 )
 
-// maxSteps is how many rows a timeline has at most. When a run outlasts them,
-// two rows become one.
+// maxSteps is how many rows a timeline has at most. When a run outlasts them, two rows become one.
 const maxSteps = 600
 
-// Timeline tells step by step how a run went, to be plotted. Its memory does not
-// grow with the run: the step, at first a second, doubles instead. The zero value
-// is ready. It is not safe for concurrent use: it belongs to the goroutine that updates the
-// progress.
+// Timeline tells step by step how a run went, to be plotted. Its memory does not grow with the run:
+// the step, at first a second, doubles instead. The zero value is ready. It is not safe for
+// concurrent use: it belongs to the goroutine that updates the progress.
 type Timeline struct {
 	every time.Duration
 	rows  []step
@@ -29,10 +27,12 @@ type step struct {
 }
 
 // columns are the names of what a row has.
-var columns = [...]string{"t", "sent", "accepted", "refused", "limit", "rate", "in_flight", "paused"}
+var columns = [...]string{
+	"t", "sent", "accepted", "refused", "limit", "rate", "in_flight", "paused",
+}
 
-// Add records what happened since the last call. Calls that are a fraction of a
-// second apart keep the rows true to the second.
+// Add records what happened since the last call. Calls that are a fraction of a second apart keep
+// the rows true to the second.
 func (t *Timeline) Add(s *Snapshot) {
 	passed := s.Elapsed - t.last.Elapsed
 	if passed < 0 {
@@ -48,7 +48,7 @@ func (t *Timeline) Add(s *Snapshot) {
 		i /= 2
 	}
 	for int64(len(t.rows)) <= i {
-		t.rows = append(t.rows, t.last.step()) // of rows that nobody looked at, the state before is known
+		t.rows = append(t.rows, t.last.step()) // nobody looked: the state before is known
 	}
 	row := s.step()
 	row.add(t.rows[i])
@@ -90,7 +90,10 @@ func (t *Timeline) MarshalJSON() ([]byte, error) {
 	rows := make([][len(columns)]any, len(t.rows))
 	for i, s := range t.rows {
 		at := (time.Duration(i) * t.every).Seconds()
-		rows[i] = [...]any{at, s.sent, s.accepted, s.refused, Optional(s.limit), Optional(Round(s.rate, 3)), s.inFlight, Round(s.paused.Seconds(), 3)}
+		rows[i] = [...]any{
+			at, s.sent, s.accepted, s.refused, Optional(s.limit), Optional(Round(s.rate, 3)),
+			s.inFlight, Round(s.paused.Seconds(), 3),
+		}
 	}
 	return json.Marshal(struct {
 		Step    float64              `json:"step_seconds"`

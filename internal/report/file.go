@@ -12,9 +12,9 @@ import (
 	"github.com/penstock/penstock/internal/outfile"
 )
 
-// WriteJSON writes the report to a file that only its owner may read. Whoever
-// looks at path sees the old report or the whole new one, also after a crash.
-// A path that exists and is no regular file, such as a pipe, is written to.
+// WriteJSON writes the report to a file that only its owner may read. Whoever looks at path sees
+// the old report or the whole new one, also after a crash. A path that exists and is no regular
+// file, such as a pipe, is written to.
 func WriteJSON(path string, s Summary) error {
 	err := writeJSON(path, s)
 	if err != nil {
@@ -50,7 +50,7 @@ func CheckJSON(path string) error {
 	case info.IsDir():
 		return fmt.Errorf("%s is a directory", path)
 	case info.Mode()&os.ModeNamedPipe != 0:
-		return nil // opening it would wait for its reader, and closing it would be the end for that one
+		return nil // opening it would wait for its reader, and closing it end that one
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -65,8 +65,8 @@ var (
 	indent = regexp.MustCompile(`\n *`)
 )
 
-// EncodeJSON writes the report, indented, with a newline at its end. Rows of the
-// timeline have a line each.
+// EncodeJSON writes the report, indented, with a newline at its end. Rows of the timeline have a
+// line each.
 func (s Summary) EncodeJSON(w io.Writer) error {
 	var b bytes.Buffer
 	enc := human.NewEncoder(&b)
@@ -74,6 +74,7 @@ func (s Summary) EncodeJSON(w io.Writer) error {
 	if err := enc.Encode(s); err != nil {
 		return err
 	}
-	_, err := w.Write(array.ReplaceAllFunc(b.Bytes(), func(lines []byte) []byte { return indent.ReplaceAll(lines, nil) }))
+	oneLine := func(lines []byte) []byte { return indent.ReplaceAll(lines, nil) }
+	_, err := w.Write(array.ReplaceAllFunc(b.Bytes(), oneLine))
 	return err
 }

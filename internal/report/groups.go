@@ -14,13 +14,12 @@ import (
 const (
 	// maxGroups bounds memory when every answer has a text of its own.
 	maxGroups = 20
-	// maxText bounds what one error text may cost. Servers put whole pages
-	// into their error bodies.
+	// maxText bounds what one error text may cost. Servers put whole pages into their error bodies.
 	maxText = 300
 )
 
-// ErrorGroup counts the items that ended alike: same status, same HTTP status,
-// and the same error text but for numbers, paths, URLs and quoted parts.
+// ErrorGroup counts the items that ended alike: same status, same HTTP status, and the same error
+// text but for numbers, paths, URLs and quoted parts.
 type ErrorGroup struct {
 	Status     item.Fate
 	HTTPStatus int
@@ -48,8 +47,8 @@ type groupKey struct {
 	text       string
 }
 
-// groups counts items by likeness. It takes the first maxGroups kinds and
-// counts what comes after as others.
+// groups counts items by likeness. It takes the first maxGroups kinds and counts what comes after
+// as others.
 type groups struct {
 	byKey  map[groupKey]*ErrorGroup
 	others int64
@@ -71,7 +70,8 @@ func (g *groups) add(key groupKey, it *results.Result) {
 	g.byKey[key] = &ErrorGroup{
 		Status: it.Status, HTTPStatus: it.HTTPStatus, Count: 1,
 		// A clone, lest a short example keep a whole answer in memory.
-		Path: strings.Clone(it.Path), URL: strings.Clone(it.URL), Error: strings.Clone(human.Cut(it.Error, maxText)),
+		Path: strings.Clone(it.Path), URL: strings.Clone(it.URL),
+		Error: strings.Clone(human.Cut(it.Error, maxText)),
 	}
 }
 
@@ -82,8 +82,10 @@ func (g *groups) list() []ErrorGroup {
 		list = append(list, *group)
 	}
 	slices.SortFunc(list, func(a, b ErrorGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Status.String(), b.Status.String()),
-			cmp.Compare(a.HTTPStatus, b.HTTPStatus), cmp.Compare(a.Error, b.Error), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(
+			cmp.Compare(b.Count, a.Count), cmp.Compare(a.Status.String(), b.Status.String()),
+			cmp.Compare(a.HTTPStatus, b.HTTPStatus), cmp.Compare(a.Error, b.Error),
+			cmp.Compare(a.Path, b.Path))
 	})
 	return list
 }
@@ -92,9 +94,8 @@ func keyOf(it *results.Result) groupKey {
 	return groupKey{it.Status, it.HTTPStatus, normalise(human.Cut(it.Error, maxText))}
 }
 
-// normalise replaces what differs between two errors of one kind: quoted parts
-// and words with a digit or a slash in them. It is a single pass, since an
-// outage calls it for every item.
+// normalise replaces what differs between two errors of one kind: quoted parts and words with a
+// digit or a slash in them. It is a single pass, since an outage calls it for every item.
 func normalise(s string) string {
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {

@@ -8,12 +8,11 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 )
 
-// Summary is the report of a run. It marshals to the JSON report, schema
-// version 1: fields are added, never renamed; times are RFC 3339, durations
-// seconds, sizes bytes.
+// Summary is the report of a run. It marshals to the JSON report, schema version 1: fields are
+// added, never renamed; times are RFC 3339, durations seconds, sizes bytes.
 //
-// Tally.Summary fills in what it counted. To (without secrets), ExitStatus,
-// Rate.Ceiling, InFlight, Learned, LearnedByServer, Timeline and Lab are the caller's to set.
+// Tally.Summary fills in what it counted. To (without secrets), ExitStatus, Rate.Ceiling, InFlight,
+// Learned, LearnedByServer, Timeline and Lab are the caller's to set.
 type Summary struct {
 	SchemaVersion int                `json:"schema_version"`
 	Command       string             `json:"command"`
@@ -33,7 +32,8 @@ type Summary struct {
 	Timeline      *progress.Timeline `json:"timeline"`      // null if nobody kept one
 	Lab           any                `json:"lab,omitempty"` // a practice server's own verdict
 
-	// LearnedByServer is set instead of Learned where there are several, the one that accepted most first.
+	// LearnedByServer is set instead of Learned where there are several, the one that accepted most
+	// first.
 	LearnedByServer []ServerLearned `json:"learned_by_server,omitempty"`
 
 	// NotJournaled are items that failed and that the journal has nothing of.
@@ -41,7 +41,7 @@ type Summary struct {
 
 	// For people only.
 	Verbose     bool         `json:"-"` // they want to know all
-	Errors      []ErrorGroup `json:"-"` // how items ended that were neither delivered nor skipped, the largest group first
+	Errors      []ErrorGroup `json:"-"` // of items neither delivered nor skipped, the largest first
 	OtherErrors int64        `json:"-"` // items of still other kinds
 	Next        []string     `json:"-"` // commands to give next, each after a few words
 	Notes       []string     `json:"-"` // more lines for the text, such as when to come back
@@ -64,12 +64,12 @@ type ByteCounts struct {
 	Skipped   int64 `json:"skipped"`
 }
 
-// RequestCounts counts requests. Sent counts those on the wire, net/http's hidden resends included. Each of them is
-// either in ByStatus, if it was answered, or in NoAnswer: by what went wrong, such as "connection refused", or as "resent" if
-// net/http sent it once more by itself, as "cancelled", or as "not finished". Spoiled counts those whose file
-// changed, or could not be read, while it was sent. Waste is the
-// share of Sent that was throttled, overloaded, timed out or spoiled, or that the server
-// failed to answer properly, as with 500; the last two are among the Errors, too.
+// RequestCounts counts requests. Sent counts those on the wire, net/http's hidden resends included.
+// Each of them is either in ByStatus, if it was answered, or in NoAnswer: by what went wrong, such
+// as "connection refused", or as "resent" if net/http sent it once more by itself, as "cancelled",
+// or as "not finished". Spoiled counts those whose file changed, or could not be read, while it was
+// sent. Waste is the share of Sent that was throttled, overloaded, timed out or spoiled, or that
+// the server failed to answer properly, as with 500; the last two are among the Errors, too.
 type RequestCounts struct {
 	Sent       int64            `json:"sent"`
 	Accepted   int64            `json:"accepted"`
@@ -86,10 +86,10 @@ type RequestCounts struct {
 	brokenOff int64 // spoiled, without an answer
 }
 
-// RateSummary is in requests a second: the user's ceiling, and the limit in force
-// at the end, which may have been found, or trimmed a little. Achieved is measured from the first
-// request to the last, n requests making n-1 intervals; null for fewer than
-// two. MaxIn1s is the largest number in any half-open second.
+// RateSummary is in requests a second: the user's ceiling, and the limit in force at the end, which
+// may have been found, or trimmed a little. Achieved is measured from the first request to the
+// last, n requests making n-1 intervals; null for fewer than two. MaxIn1s is the largest number in
+// any half-open second.
 type RateSummary struct {
 	Ceiling  progress.Optional `json:"ceiling"`
 	Limit    progress.Optional `json:"limit"`
@@ -97,16 +97,15 @@ type RateSummary struct {
 	MaxIn1s  int               `json:"max_in_1s"`
 }
 
-// InFlightSummary has the user's ceiling, the limit in force at the end, and
-// the most that were in flight at once.
+// InFlightSummary has the user's ceiling, the limit in force at the end, and the most that were in
+// flight at once.
 type InFlightSummary struct {
 	Ceiling progress.Optional `json:"ceiling"`
 	Limit   progress.Optional `json:"limit"`
 	Max     int               `json:"max"`
 }
 
-// Latency is in seconds. Percentiles are good to two digits, mean and maximum
-// are exact.
+// Latency is in seconds. Percentiles are good to two digits, mean and maximum are exact.
 type Latency struct {
 	Mean float64 `json:"mean"`
 	P50  float64 `json:"p50"`
@@ -115,19 +114,20 @@ type Latency struct {
 	Max  float64 `json:"max"`
 }
 
-// Waited is run time, in seconds, during which a limit was what held the run back. It is no sum over
-// waiters. It has all limits, as keys.
+// Waited is run time, in seconds, during which a limit was what held the run back. It is no sum
+// over waiters. It has all limits, as keys.
 type Waited map[progress.Limit]float64
 
-// ServerLearned is what was learned of one of several servers, which Server names by scheme, host and port.
+// ServerLearned is what was learned of one of several servers, which Server names by scheme, host
+// and port.
 type ServerLearned struct {
 	Server string `json:"server"`
 	progress.Learned
 }
 
-// Summary returns the report of a run that ended at finished. Total is the
-// number of items known of; if it is less than the number that ended, as when
-// an unbounded source was cut short, that number is taken.
+// Summary returns the report of a run that ended at finished. Total is the number of items known
+// of; if it is less than the number that ended, as when an unbounded source was cut short, that
+// number is taken.
 func (t *Tally) Summary(finished time.Time, total int64) Summary {
 	t.Hold(progress.NoLimit, finished)
 	snap := t.Snapshot(finished)
@@ -177,7 +177,8 @@ func (t *Tally) requestsLocked() RequestCounts {
 	by := &t.outcomes
 	c := RequestCounts{
 		Sent: t.sent, Accepted: by[Accepted], Throttled: by[Throttled], Overloaded: by[Overloaded],
-		TimedOut: by[TimedOut], Errors: by[Errored] + by[Broken] + by[Spoiled], Spoiled: by[Spoiled],
+		TimedOut: by[TimedOut], Spoiled: by[Spoiled],
+		Errors:   by[Errored] + by[Broken] + by[Spoiled],
 		ByStatus: make(map[string]int64), NoAnswer: maps.Clone(t.failures),
 		refused: t.refused, brokenOff: t.brokenOff,
 	}

@@ -22,7 +22,7 @@ const (
 	Overloaded                // 503, refused, reset
 	TimedOut                  // 504, or our deadline
 	Broken                    // the server failed: 500, 502, or no connection for a proxy or TLS
-	Spoiled                   // the file changed or could not be read while it was sent, whatever the answer
+	Spoiled                   // the file changed or could not be read, whatever the answer
 )
 
 const outcomes = 7
@@ -31,7 +31,7 @@ const outcomes = 7
 type Request struct {
 	Outcome Outcome
 	Status  int           // HTTP status, 0 if no answer came
-	Failure string        // then, why, in a few words of which there are not many: "connection refused"
+	Failure string        // then, why, in a few words: "connection refused"
 	Latency time.Duration // from the token on until the answer was read
 }
 
@@ -104,9 +104,9 @@ func (t *Tally) Item(it results.Result) {
 
 // Request counts an attempt that ended.
 //
-// The latency counts if there was an answer, or if the attempt timed out: a
-// slow server must not look fast because its slowest answers never came. A
-// refused connection says nothing about latency.
+// The latency counts if there was an answer, or if the attempt timed out: a slow server must not
+// look fast because its slowest answers never came. A refused connection says nothing about
+// latency.
 func (t *Tally) Request(req Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,9 +187,10 @@ func (t *Tally) Snapshot(at time.Time) progress.Snapshot {
 	by := &t.outcomes
 	return progress.Snapshot{
 		Elapsed:   at.Sub(t.start),
-		Delivered: t.items[item.Delivered], Failed: t.items[item.Failed], Unknown: t.items[item.Unknown],
-		Skipped: t.items[item.Skipped], Deferred: t.items[item.Deferred],
-		Bytes: t.delivered + t.skipped, SkippedBytes: t.skipped, DeliveredBytes: t.delivered,
+		Delivered: t.items[item.Delivered], Failed: t.items[item.Failed],
+		Unknown: t.items[item.Unknown], Skipped: t.items[item.Skipped],
+		Deferred: t.items[item.Deferred],
+		Bytes:    t.delivered + t.skipped, SkippedBytes: t.skipped, DeliveredBytes: t.delivered,
 		LostBytes: t.lost,
 		Sent:      t.sent, Accepted: by[Accepted],
 		Refused: by[Throttled] + by[Overloaded] + by[TimedOut] + by[Broken],

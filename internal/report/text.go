@@ -13,17 +13,17 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 )
 
-// textGroups is how many groups of errors, or servers, a person is shown; maxExample is how
-// much of each error.
+// textGroups is how many groups of errors, or servers, a person is shown; maxExample is how much of
+// each error.
 const (
 	textGroups = 8
 	maxExample = 200
 )
 
-// WriteText writes what a person reads at the end of a run: what became of it, what the server takes where that was learned,
-// and, if Verbose is set, how the requests went. If the run has not delivered everything, what went wrong,
-// what to do about it and the exit status go to trouble. On a terminal the lines fit. Write errors are left to the
-// caller's own check of the writers.
+// WriteText writes what a person reads at the end of a run: what became of it, what the server
+// takes where that was learned, and, if Verbose is set, how the requests went. If the run has not
+// delivered everything, what went wrong, what to do about it and the exit status go to trouble. On
+// a terminal the lines fit. Write errors are left to the caller's own check of the writers.
 func (s Summary) WriteText(w, trouble io.Writer) {
 	var b, rest strings.Builder
 	s.writeItems(&b)
@@ -34,7 +34,8 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 		fmt.Fprintf(&b, "%s: %s\n", human.Printable(l.Server), l)
 	}
 	if n := len(s.LearnedByServer) - textGroups; n > 0 {
-		fmt.Fprintf(&b, "learned of %s more: see learned_by_server in the report (--report)\n", human.Plural(int64(n), "server"))
+		fmt.Fprintf(&b, "learned of %s more: see learned_by_server in the report (--report)\n",
+			human.Plural(n, "server"))
 	}
 	if s.Verbose {
 		s.writeRequests(&b)
@@ -45,13 +46,15 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 		fmt.Fprintln(&rest, human.Printable(note))
 	}
 	if s.ExitStatus == 0 {
-		_, _ = io.WriteString(w, wrapLines(b.String()+rest.String(), human.Width(w))+commands(s.Next, human.Width(w)))
+		width := human.Width(w)
+		_, _ = io.WriteString(w, wrapLines(b.String()+rest.String(), width)+commands(s.Next, width))
 		return
 	}
 	_, _ = io.WriteString(w, wrapLines(b.String(), human.Width(w)))
 	width := human.Width(trouble)
 	end := fmt.Sprintf("exit status %d: %s\n", s.ExitStatus, exit.Meaning(s.ExitStatus))
-	_, _ = io.WriteString(trouble, wrapLines(rest.String(), width)+commands(s.Next, width)+wrapLines(end, width))
+	_, _ = io.WriteString(trouble,
+		wrapLines(rest.String(), width)+commands(s.Next, width)+wrapLines(end, width))
 }
 
 // wrapLines breaks lines so that they fit a terminal of that width, 0 being any.
@@ -63,13 +66,14 @@ func wrapLines(text string, width int) string {
 	return b.String()
 }
 
-// commands writes lines that say what a command is for, and the command, which is not broken: it would not be one if it were
-// copied. If both do not fit, it has a line of its own.
+// commands writes lines that say what a command is for, and the command, which is not broken: it
+// would not be one if it were copied. If both do not fit, it has a line of its own.
 func commands(lines []string, width int) string {
 	var b strings.Builder
 	for _, line := range lines {
 		line = human.Printable(line)
-		if what, command, ok := strings.Cut(line, ": "); ok && width > 0 && utf8.RuneCountInString(line) > width {
+		what, command, ok := strings.Cut(line, ": ")
+		if ok && width > 0 && utf8.RuneCountInString(line) > width {
 			line = wrapLines(what+":", width) + "\n" + command
 		}
 		b.WriteString(line + "\n")
@@ -77,7 +81,8 @@ func commands(lines []string, width int) string {
 	return b.String()
 }
 
-// writeItems writes the line that people want to read: what failed, if anything did, and how much was delivered how fast.
+// writeItems writes the line that people want to read: what failed, if anything did, and how much
+// was delivered how fast.
 func (s *Summary) writeItems(b *strings.Builder) {
 	n := s.Items
 	if n.Total == 0 {
@@ -93,7 +98,8 @@ func (s *Summary) writeItems(b *strings.Builder) {
 	if bad != "" {
 		fmt.Fprintf(b, "Of %s %s; ", human.Plural(n.Total, "file"), bad)
 	}
-	fmt.Fprintf(b, "%s delivered in %s", human.Count(n.Delivered), human.Span(human.Seconds(s.Seconds)))
+	span := human.Span(human.Seconds(s.Seconds))
+	fmt.Fprintf(b, "%s delivered in %s", human.Count(n.Delivered), span)
 	if n.Delivered > 0 {
 		fmt.Fprintf(b, " (%s", human.Size(s.Bytes.Delivered))
 		// Over less than a second, "a second" would be an extrapolation.
@@ -126,7 +132,8 @@ func (s *Summary) writeItems(b *strings.Builder) {
 		fmt.Fprintf(b, " %s not answered.", were(silent, "request"))
 	}
 	if r.Spoiled > 0 {
-		fmt.Fprintf(b, " %s wasted on files that changed or could not be read.", were(r.Spoiled, "request"))
+		fmt.Fprintf(b, " %s wasted on files that changed or could not be read.",
+			were(r.Spoiled, "request"))
 	}
 	b.WriteByte('\n')
 }
@@ -167,7 +174,8 @@ func (s *Summary) writeRequests(b *strings.Builder) {
 	fmt.Fprintf(b, "answers: %s; waste %.1f %%\n", strings.Join(answers, ", "), 100*r.Waste)
 	if l := s.Latency; l != nil {
 		fmt.Fprintf(b, "latency: median %s, 95th percentile %s, longest %s\n",
-			human.Span(human.Seconds(l.P50)), human.Span(human.Seconds(l.P95)), human.Span(human.Seconds(l.Max)))
+			human.Span(human.Seconds(l.P50)), human.Span(human.Seconds(l.P95)),
+			human.Span(human.Seconds(l.Max)))
 	}
 }
 

@@ -4,13 +4,12 @@ import "time"
 
 const second = int64(time.Second)
 
-// window finds the largest number of instants that lie within one half-open
-// second, over all seconds, not only those that begin on the clock's tick.
+// window finds the largest number of instants that lie within one half-open second, over all
+// seconds, not only those that begin on the clock's tick.
 //
-// It remembers two seconds of instants, so its memory follows the rate and not
-// the length of the run. Instants may come out of order, as they do from many
-// goroutines; one that is a full second late is left out, since what it has to
-// be compared with may be gone.
+// It remembers two seconds of instants, so its memory follows the rate and not the length of the
+// run. Instants may come out of order, as they do from many goroutines; one that is a full second
+// late is left out, since what it has to be compared with may be gone.
 type window struct {
 	ring []int64 // sorted, nanoseconds; the length is a power of two
 	head int     // index of the oldest

@@ -9,8 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// naiveMax counts, for each instant, how many others lie less than a second
-// after it.
+// naiveMax counts, for each instant, how many others lie less than a second after it.
 func naiveMax(instants []int64) int {
 	most := 0
 	for _, from := range instants {
@@ -27,8 +26,8 @@ func naiveMax(instants []int64) int {
 
 func TestWindowEqualsNaiveModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		// Steps around zero, around a second and beyond make windows that
-		// fill, drain and end exactly on an instant; lateness makes disorder.
+		// Steps around zero, around a second and beyond make windows that fill, drain and end
+		// exactly on an instant; lateness makes disorder.
 		step := rapid.OneOf(
 			rapid.Int64Range(0, 3),
 			rapid.Int64Range(0, second/50),
