@@ -123,6 +123,14 @@ func TestImports(t *testing.T) {
 		may:  []string{acked, human, nethttp, openfiles},
 		why:  "it sends whatever it is given, for any engine",
 	}, {
+		name: "verify",
+		of:   []string{module + "/internal/verify"},
+		may: []string{
+			human, module + "/internal/digest", module + "/internal/item", nethttp,
+			module + "/internal/reply", module + "/internal/status", module + "/throttle",
+		},
+		why: "it asks for any engine, and remembers nothing",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/report"
 )
 
@@ -79,4 +80,44 @@ func TestVerifyCountsFiles(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What earlier runs have delivered shows whether a server keeps what it is posted.
+func TestVerifyByEarlierDeliveries(t *testing.T) {
+	stored := make(map[string]string)
+	var posts int
+	onFakeTime(t, 4, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case r.Header.Get("Authorization") != "Bearer t":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Method == "POST":
+			if posts++; posts == 4 {
+				w.WriteHeader(http.StatusInternalServerError) // and it keeps nothing
+				return
+			}
+			stored[r.URL.Path] = string(body)
+			w.WriteHeader(http.StatusCreated)
+		case stored[r.URL.Path] == "":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			_, _ = io.WriteString(w, stored[r.URL.Path])
+		}
+	}, func(w *world) {
+		w.Limits.InFlight = 1
+		w.Header = http.Header{"Authorization": {"Bearer t"}}
+		w.method("POST")
+		name := filepath.Join(w.TempDir(), "j.db")
+		w.journal(name)
+		w.ended(w.run(), exit.Items, 3, 0, 1, 0, 0)
+		w.Verify = true
+		w.journal(name)
+		s := w.run()
+		if s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
+			t.Errorf("%d posts, %+v\n%s", posts, s.Items, errorsOf(s))
+		}
+		if want := "--verify: of the files in doubt the server had 0; 1 was sent again, since it did not have it"; !slices.Contains(s.Notes, want) {
+			t.Errorf("notes %q, want %q", s.Notes, want)
+		}
+	})
 }

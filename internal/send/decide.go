@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/verify"
 )
 
 // A decision is what a run does with an item, going by what the journal has of it.
@@ -76,7 +77,7 @@ func (o *Options) decide(j *job, c journal.Claim, row func() (journal.Item, erro
 		j.salt = known.Last // a server may replay also its refusals
 	}
 	asked := again || o.ResendUnknown || slices.Contains(o.Only, item.Unknown)
-	asks := o.Verify && verifiable(*it, o.shared()) && !again
+	asks := o.Verify && verify.OwnURL(*it, o.shared()) && !again
 	old := o.tooOld(j, last)
 	switch {
 	case !j.doubt:

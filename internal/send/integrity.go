@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/verify"
 )
 
 // setKey gives the headers the job's idempotency key, if it is to have one.
@@ -53,16 +54,16 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 	if j.older {
 		began = time.Time{} // a length and a date may be those of the other content
 	}
-	v, note, err := r.verifier.check(ctx, j.item, req.Header, expectation{digest: j.body.SHA256(), began: began, ended: j.ended})
+	v, note, err := r.verifier.Check(ctx, j.item, req.Header, verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.ended})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}
 	switch v {
-	case there:
+	case verify.There:
 		out.Status, out.Error, out.Note = item.Delivered, "", "the server has it, by "+note
 		j.found = true
 		return out, true
-	case absent:
+	case verify.Absent:
 		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again", j.item.Path))
 		if !j.absent {
 			j.absent, j.before = true, j.tries

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -129,8 +130,8 @@ func (r *run) item(ctx context.Context, j *job) error {
 	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.uploads.End(j, nil)
 	}
-	if out.Status == item.Delivered && r.Verify && verifiable(j.item, r.shared()) {
-		r.verifier.delivered(j.item, func() http.Header { return req.Header })
+	if out.Status == item.Delivered && r.Verify && verify.OwnURL(j.item, r.shared()) {
+		r.verifier.Delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
 	case out.Status == item.Deferred && j.began.IsZero() && (r.ending.cause() != nil || ctx.Err() != nil): // before its turn

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -31,7 +32,7 @@ type postponed struct {
 func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		j.fault == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
-	ask := out.Status == item.Unknown && r.Verify && verifiable(j.item, r.shared())
+	ask := out.Status == item.Unknown && r.Verify && verify.OwnURL(j.item, r.shared())
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false
 	}
@@ -68,7 +69,7 @@ func (r *run) putOffLocked(j *job) {
 	j.announced = false // what the journal has from now on is how it ended
 	r.later.jobs = append(r.later.jobs, j)
 	if j.ask {
-		r.later.until = later(r.later.until, j.ended.Add(r.verifier.settle))
+		r.later.until = later(r.later.until, j.ended.Add(r.verifier.Settle))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/verify"
 )
 
 const inDoubt = "it may have arrived in an earlier run"
@@ -36,15 +37,15 @@ func (r *run) claim(it item.Item) (*job, bool) {
 		if c.State == item.InFlight {
 			j.ended = r.start // at the latest: nobody noted when its run was killed
 		}
-		if time.Since(j.ended) < r.verifier.settle { // it may still be at work on it
+		if time.Since(j.ended) < r.verifier.Settle { // it may still be at work on it
 			j.out = out
 			r.putOff(j)
 			return nil, false
 		}
 		return j, true
 	case d == had:
-		if r.Verify && verifiable(it, r.shared()) {
-			r.verifier.delivered(it, func() http.Header { return r.askHeader(it) })
+		if r.Verify && verify.OwnURL(it, r.shared()) {
+			r.verifier.Delivered(it, func() http.Header { return r.askHeader(it) })
 		}
 		r.before++
 	case d == unasked:

@@ -27,6 +27,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
@@ -102,7 +103,7 @@ type run struct {
 	tally     *report.Tally
 	transport *throttle.Transport
 	client    *retry.Client
-	verifier  verifier
+	verifier  verify.Verifier
 	unsettled *throttle.Concurrency // with a journal: sent, and not on disk as settled
 	pool      *pool.Pool[*job]
 	breakOff  context.CancelCauseFunc // ends also what is in flight
@@ -263,9 +264,9 @@ func newRun(o Options) *run {
 		},
 		Observe: r.retrying,
 	}
-	r.verifier.client, r.verifier.timeout = &http.Client{Transport: r.transport}, o.Timeout
-	r.verifier.settle = max(settle, 2*o.Timeout)
-	r.verifier.keyHeader = o.Idempotency.Header
+	r.verifier.Client, r.verifier.Timeout = &http.Client{Transport: r.transport}, o.Timeout
+	r.verifier.Settle = max(settle, 2*o.Timeout)
+	r.verifier.KeyHeader = o.Idempotency.Header
 	r.grown = o.Workers
 	if r.grown == 0 {
 		r.grown = min(inFlight, maxWorkers)
