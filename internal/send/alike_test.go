@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 // tree makes files in directories and sends them all, by PUT to their paths.
@@ -589,5 +590,38 @@ func TestAsideOfSilentStdin(t *testing.T) {
 		if n.Load() != 2 {
 			t.Errorf("%d requests", n.Load())
 		}
+	})
+}
+
+func TestTenRefusals(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		w.WriteHeader(http.StatusUnauthorized)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		s := w.run()
+		w.ended(s, exit.Refused, 0, 10, 0, 0, 15)
+		if n.Load() != 10 || w.since() != 900*time.Millisecond {
+			t.Errorf("%d requests in %v", n.Load(), w.since())
+		}
+		if want := "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"; len(s.Notes) != 1 || s.Notes[0] != want {
+			t.Errorf("notes %q", s.Notes)
+		}
+	})
+}
+
+// Where another answer came in between, it is no matter of credentials.
+func TestNotTenRefusals(t *testing.T) {
+	var n atomic.Int64
+	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1)%10 == 0 {
+			w.WriteHeader(http.StatusNotFound)
+		} else {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}, func(w *world) {
+		w.Limits.InFlight = 1
+		w.ended(w.run(), exit.Items, 0, 25, 0, 0, 0)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 // [outage] An outage of a minute: the server is left alone meanwhile, and worked at full pace soon
@@ -456,4 +459,353 @@ func TestOutageThatHangs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that goes down for minutes after it has accepted most is waited for.
+func TestOutageAtTheEnd(t *testing.T) {
+	take := taking(100 * time.Millisecond)
+	handlers := append(slices.Repeat([]http.HandlerFunc{take}, 15), during(0, 30*time.Minute, answering(503), take))
+	onFakeTime(t, 20, inTurn(handlers...), func(w *world) {
+		w.Limits.InFlight = 2
+		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
+	})
+}
+
+// A quota that is used up is waited for, also where a file was refused a moment before the last one was
+// accepted.
+func TestQuotaAtTheEnd(t *testing.T) {
+	take, begin := taking(100*time.Millisecond), time.Time{}
+	usedUp := during(0, 30*time.Minute, func(w http.ResponseWriter, r *http.Request) {
+		left := max(1, int((30*time.Minute-time.Since(begin))/time.Second))
+		answering(429, "Retry-After", strconv.Itoa(left))(w, r)
+	}, take)
+	handlers := append(slices.Repeat([]http.HandlerFunc{take}, 15), usedUp)
+	handlers[9] = answering(429, "Retry-After", "1")
+	onFakeTime(t, 20, inTurn(handlers...), func(w *world) {
+		begin = w.begin
+		w.Limits.InFlight = 2
+		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
+	})
+}
+
+func TestHostUnknown(t *testing.T) {
+	onFakeTime(t, 100, nil, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
+		}
+		s := w.run()
+		w.ended(s, exit.Usage, 0, 1, 0, 0, 99)
+		if w.since() != 0 {
+			t.Errorf("ended after %v", w.since())
+		}
+		if want := ": no such host: h: check the name"; len(s.Errors) != 1 || !strings.HasSuffix(s.Errors[0].Error, want) {
+			t.Errorf("errors %+v", s.Errors)
+		}
+		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 || s.Notes[0] != want {
+			t.Errorf("notes %q", s.Notes)
+		}
+	})
+}
+
+// Once something was answered, the same is an outage.
+func TestHostUnknownForAWhile(t *testing.T) {
+	onFakeTime(t, 20, atOnce, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		w.Header = http.Header{"Connection": {"close"}}
+		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if now := w.since(); now >= time.Second && now < 10*time.Second {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
+			}
+			return w.net.DialContext(ctx, network, addr)
+		}
+		s := w.run()
+		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
+		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding, "server down (host not found): ") {
+			t.Errorf("held back by %q", at.Holding)
+		}
+		if n := s.Requests.Overloaded; n > 10 {
+			t.Errorf("%d tries while the name was unknown", n)
+		}
+	})
+}
+
+// Once something was accepted, a URL that cannot be reached is one item's fault.
+func TestUnreachableURLAmongOthers(t *testing.T) {
+	onFakeTime(t, 2, atOnce, func(w *world) {
+		name := w.firstFile()
+		second := strings.TrimSuffix(name, "0") + "1"
+		w.Limits.InFlight = 1
+		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%q,\"url\":\"https://127.0.0.1/x\"}\n{\"path\":%q,\"url\":\"http://127.0.0.1/y\"}\n", name, second, second))
+		w.ended(w.run(), exit.Items, 2, 1, 0, 0, 0)
+	})
+}
+
+// [give up] A server that accepts nothing ends the run, and it says why.
+func TestGiveUp(t *testing.T) {
+	onFakeTime(t, 20, answering(http.StatusServiceUnavailable), func(w *world) {
+		w.Limits = throttle.Limits{Rate: 100, InFlight: 256}
+		w.GiveUpAfter = 90 * time.Second
+		s := w.run()
+		w.ended(s, exit.Unavailable, 0, 0, 0, s.Items.Deferred, 20-s.Items.Deferred)
+		if got, want := w.since(), 90*time.Second+tick; got != want {
+			t.Errorf("ended after %v, want %v", got, want)
+		}
+		w.noted(s, "nothing was accepted for 1 m 30 s (--give-up-after): 503 Service Unavailable; try again later")
+		// What ends because the run does says what the server said last.
+		text := errorsOf(s)
+		if !strings.Contains(text, "deferred: PUT http://127.0.0.1/000") || strings.Count(text, "nothing was accepted") != 1 ||
+			strings.Count(text, "503 Service Unavailable") < 2 || strings.Contains(text, "nothing was sent") {
+			t.Errorf("it says %s", text)
+		}
+	})
+}
+
+// What the server asks for it gets, once: what comes after it has to be accepted.
+func TestGiveUpIsPatientWhenAsked(t *testing.T) {
+	again := answering(http.StatusServiceUnavailable, "Retry-After", "50")
+	onFakeTime(t, 5, inTurn(again, atOnce, again, atOnce, again, atOnce), func(w *world) {
+		w.Limits.InFlight = 1
+		w.GiveUpAfter = 10 * time.Second
+		w.ended(w.run(), exit.Delivered, 5, 0, 0, 0, 0)
+		if w.since() < 150*time.Second {
+			t.Errorf("over after %v", w.since())
+		}
+	})
+	onFakeTime(t, 5, again, func(w *world) {
+		w.Limits.InFlight = 1
+		w.GiveUpAfter = 80 * time.Second
+		s := w.run()
+		w.ended(s, exit.Unavailable, 0, 0, 0, s.Items.Deferred, 5-s.Items.Deferred)
+		if got, want := w.since(), 100*time.Second+tick; got != want {
+			t.Errorf("over after %v, want %v", got, want)
+		}
+		w.noted(s, "nothing was accepted for 1 m 20 s (--give-up-after): 503 Service Unavailable; "+
+			"the server asked us to wait until "+w.begin.Add(150*time.Second).Format(time.RFC3339))
+	})
+	// With any answer such a wait is no outage.
+	onFakeTime(t, 1, inTurn(answering(500, "Retry-After", "120"), atOnce), func(w *world) {
+		w.GiveUpAfter = time.Minute
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
+	})
+}
+
+// Servers that never accept, each in a way of its own. The run stays polite and ends when the user
+// said.
+func TestGiveUpOnAServerThat(t *testing.T) {
+	var turn atomic.Int64
+	waits := []string{"1", "300", "0", "-1", "2", "soon", "9999999999999999999", "30"}
+	for i, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+		most    int // requests
+	}{
+		{"asks for a second each time", answering(429, "Retry-After", "1"), 250},
+		{"asks for a second and is down", answering(503, "Retry-After", "1"), 250},
+		{"throttles", answering(429), 250},
+		{"is overloaded", answering(503), 50},
+		{"times out", answering(504), 50},
+		{"asks for less than nothing", answering(429, "Retry-After", "-5"), 250},
+		{"asks for what is over", answering(429, "Retry-After", "Wed, 01 Jan 1997 00:00:00 GMT"), 250},
+		{"contradicts itself", answering(429, "RateLimit", `"q";r=100;t=0`, "RateLimit-Policy", `"q";q=100;w=1`,
+			"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "3"), 250},
+		{"asks for a year", answering(429, "Retry-After", "31536000"), 2},
+		{"hangs", func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Minute) }, 50},
+		{"resets", func(w http.ResponseWriter, r *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }, 50},
+		{"changes its mind wildly", func(w http.ResponseWriter, r *http.Request) {
+			answering(429, "Retry-After", waits[turn.Add(1)%8])(w, r)
+		}, 250},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, i)
+			onFakeTime(t, 300, c.handler, func(w *world) {
+				w.GiveUpAfter, w.MaxWait = 3*time.Minute, time.Hour
+				s := w.run()
+				if s.ExitStatus != exit.Unavailable || s.Items.Delivered+s.Items.Failed > 0 {
+					t.Errorf("exit status %d, %+v\n%s", s.ExitStatus, s.Items, errorsOf(s))
+				}
+				if w.since() > 9*time.Minute {
+					t.Errorf("over after %v", w.since())
+				}
+				if n := w.got(0, always); n > c.most {
+					t.Errorf("%d requests in %v, want at most %d", n, w.since(), c.most)
+				}
+				note := strings.Join(s.Notes, "\n")
+				if !strings.Contains(note, "try again later") && !strings.Contains(note, "wait until 2000-") {
+					t.Errorf("notes %q", s.Notes)
+				}
+			})
+		})
+	}
+}
+
+// A server that is down is named as what holds the run back, and its outage
+// costs nothing but time.
+func TestServerDown(t *testing.T) {
+	onFakeTime(t, 300, atOnce, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
+		time.AfterFunc(5*time.Second, func() { w.net.Refuse(true) })
+		time.AfterFunc(25*time.Second, func() { w.net.Refuse(false) })
+		// A connection for each request, so that the outage is seen.
+		w.Header = http.Header{"Connection": {"close"}}
+		s := w.run()
+		w.ended(s, exit.Delivered, 300, 0, 0, 0, 0)
+		if s.Waited[progress.LimitDown] < 17 || s.Waited[progress.LimitDown] > 40 {
+			t.Errorf("%v s of 20 down", s.Waited[progress.LimitDown])
+		}
+		for _, snap := range w.watch.snapshots {
+			if snap.Limit == progress.LimitDown && snap.Elapsed < 5*time.Second {
+				t.Fatalf("said to be down after %v", snap.Elapsed)
+			}
+		}
+		at := w.watch.snapshots[int(15*time.Second/tick)]
+		if at.Limit != progress.LimitDown || !strings.HasPrefix(at.Holding, "server down (connection refused): next try within ") {
+			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
+		}
+		if refused := s.Requests.Overloaded; refused > 10 {
+			t.Errorf("%d requests to a server that was down for 20 s", refused)
+		}
+	})
+}
+
+// One refusal and then silence, while slow answers are awaited, is no outage.
+func TestServerSlow(t *testing.T) {
+	slow := taking(10 * time.Second)
+	onFakeTime(t, 8, inTurn(slow, answering(http.StatusServiceUnavailable), slow), func(w *world) {
+		w.Limits.InFlight = 4
+		w.ended(w.run(), exit.Delivered, 8, 0, 0, 0, 0)
+		for _, words := range w.watch.holding() {
+			if strings.Contains(words, "down") {
+				t.Errorf("held back by %q", words)
+			}
+		}
+	})
+}
+
+// A server that refuses some requests at random is not said to be down when it refuses a few in a row.
+func TestRandomRefusalsAreNoOutage(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		accept time.Duration // it is down from then on, for a minute; 0: never
+		says   bool
+	}{
+		{"500", http.StatusInternalServerError, 0, false},
+		{"502", http.StatusBadGateway, 0, false},
+		{"503", http.StatusServiceUnavailable, 0, false},
+		{"500, and an outage", http.StatusInternalServerError, 20 * time.Second, true},
+		{"503, and an outage", http.StatusServiceUnavailable, 20 * time.Second, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var n atomic.Int64
+			began := time.Time{}
+			onFakeTime(t, 200, func(rw http.ResponseWriter, r *http.Request) {
+				i, since := n.Add(1), time.Since(began)
+				down := c.accept > 0 && since >= c.accept && since < c.accept+time.Minute
+				if i%5 == 0 || i%40 >= 30 && i%40 < 34 || down {
+					rw.WriteHeader(c.status)
+					return
+				}
+				accept(rw, r, 100*time.Millisecond)
+			}, func(w *world) {
+				began = w.begin
+				w.Attempts = 1000
+				w.Limits.Rate = 10
+				s := w.run()
+				w.ended(s, exit.Delivered, 200, 0, 0, 0, 0)
+				if says := strings.Contains(w.watch.talk.String(), " is down ("); says != c.says {
+					t.Errorf("it is said to be down: %v\n%s", says, w.watch.talk.String())
+				}
+				if shows := strings.Contains(strings.Join(w.watch.holding(), "\n"), "server down"); shows != c.says {
+					t.Errorf("it is shown to be down: %v: %q", shows, w.watch.holding())
+				}
+			})
+		})
+	}
+}
+
+// A server that was down for a while is not said to refuse a pace, or to take so many at once.
+func TestOutageAccusesNobody(t *testing.T) {
+	for name, limits := range map[string]throttle.Limits{"given": {Rate: 10}, "found": {}} {
+		t.Run(name, func(t *testing.T) {
+			var once sync.Once
+			var begin time.Time
+			onFakeTime(t, 600, func(w http.ResponseWriter, r *http.Request) {
+				once.Do(func() { begin = time.Now() })
+				if d := time.Since(begin); d > 4*time.Second && d < 24*time.Second {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				accept(w, r, 100*time.Millisecond)
+			}, func(w *world) {
+				w.Limits = limits
+				s := w.run()
+				w.ended(s, exit.Delivered, 600, 0, 0, 0, 0)
+				if limits.Rate > 0 && s.Learned != (progress.Learned{}) {
+					t.Errorf("it learned %+v", s.Learned)
+				}
+				for _, words := range w.watch.holding() {
+					if strings.Contains(words, "the server refuses") || strings.Contains(words, "is refused") {
+						t.Errorf("it says %q", words)
+					}
+				}
+			})
+		})
+	}
+}
+
+// In an outage there are no rates. When a server takes the bytes of a large file again it is not said to be down, and the
+// outage lasted until then, not until the file was accepted.
+func TestOutageOfLargeFiles(t *testing.T) {
+	const bandwidth = 2 << 20
+	var down atomic.Bool
+	serve := sharing(bandwidth, 0)
+	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		r.Body = failing{r.Body, &down}
+		serve(w, r)
+	}, func(w *world) {
+		dir := w.TempDir()
+		for _, name := range []string{"a", "b", "c", "d"} {
+			if err := errors.Join(os.WriteFile(filepath.Join(dir, name), nil, 0o600), os.Truncate(filepath.Join(dir, name), 20<<20)); err != nil {
+				w.Fatal(err)
+			}
+		}
+		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
+		w.Limits.InFlight = 1
+		const begins, ends = 15 * time.Second, 35 * time.Second
+		time.AfterFunc(begins, func() { down.Store(true); w.net.Refuse(true) })
+		time.AfterFunc(ends, func() { down.Store(false); w.net.Refuse(false) })
+		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
+		var bytes int64
+		for _, s := range w.watch.snapshots {
+			if s.Elapsed > begins+4*time.Second && s.Elapsed < ends && (s.BytesPerSecond != 0 || s.FilesPerSecond != 0) {
+				w.Fatalf("after %v: %g bytes, %g files a second", s.Elapsed, s.BytesPerSecond, s.FilesPerSecond)
+			}
+			if s.Elapsed > ends && s.Bytes > bytes+1<<16 && bytes > 0 && (strings.Contains(s.Holding, "server down") || s.BytesPerSecond == 0) {
+				w.Fatalf("after %v: %q, at %g bytes a second", s.Elapsed, s.Holding, s.BytesPerSecond)
+			}
+			bytes = s.Bytes
+		}
+		if holding := w.watch.holding(); !slices.ContainsFunc(holding, func(s string) bool { return strings.HasPrefix(s, "reached again: sending one file to try it") }) {
+			w.Errorf("%q", holding)
+		}
+		talk := w.watch.talk.String()
+		_, last, _ := strings.Cut(talk, "answers again; it was down for ")
+		if last, _, _ = strings.Cut(last, " s"); !slices.Contains([]string{"20", "21", "22", "23", "24", "25"}, last) {
+			w.Errorf("down for %q s\n%s", last, talk)
+		}
+	})
+}
+
+// A failing is a body that cannot be read any more while down is true.
+type failing struct {
+	io.ReadCloser
+	down *atomic.Bool
+}
+
+func (f failing) Read(p []byte) (int, error) {
+	if f.down.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return f.ReadCloser.Read(p)
 }

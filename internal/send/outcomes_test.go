@@ -3,7 +3,10 @@ package send
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	_ "embed"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
@@ -413,81 +418,6 @@ func TestEndlessAnswer(t *testing.T) {
 	})
 }
 
-func TestTenRefusals(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		w.WriteHeader(http.StatusUnauthorized)
-	}, func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		s := w.run()
-		w.ended(s, exit.Refused, 0, 10, 0, 0, 15)
-		if n.Load() != 10 || w.since() != 900*time.Millisecond {
-			t.Errorf("%d requests in %v", n.Load(), w.since())
-		}
-		if want := "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"; len(s.Notes) != 1 || s.Notes[0] != want {
-			t.Errorf("notes %q", s.Notes)
-		}
-	})
-}
-
-// Where another answer came in between, it is no matter of credentials.
-func TestNotTenRefusals(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1)%10 == 0 {
-			w.WriteHeader(http.StatusNotFound)
-		} else {
-			w.WriteHeader(http.StatusForbidden)
-		}
-	}, func(w *world) {
-		w.Limits.InFlight = 1
-		w.ended(w.run(), exit.Items, 0, 25, 0, 0, 0)
-	})
-}
-
-func TestHostUnknown(t *testing.T) {
-	onFakeTime(t, 100, nil, func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
-		}
-		s := w.run()
-		w.ended(s, exit.Usage, 0, 1, 0, 0, 99)
-		if w.since() != 0 {
-			t.Errorf("ended after %v", w.since())
-		}
-		if want := ": no such host: h: check the name"; len(s.Errors) != 1 || !strings.HasSuffix(s.Errors[0].Error, want) {
-			t.Errorf("errors %+v", s.Errors)
-		}
-		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 || s.Notes[0] != want {
-			t.Errorf("notes %q", s.Notes)
-		}
-	})
-}
-
-// Once something was answered, the same is an outage.
-func TestHostUnknownForAWhile(t *testing.T) {
-	onFakeTime(t, 20, atOnce, func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.Header = http.Header{"Connection": {"close"}}
-		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if now := w.since(); now >= time.Second && now < 10*time.Second {
-				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
-			}
-			return w.net.DialContext(ctx, network, addr)
-		}
-		s := w.run()
-		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
-		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding, "server down (host not found): ") {
-			t.Errorf("held back by %q", at.Holding)
-		}
-		if n := s.Requests.Overloaded; n > 10 {
-			t.Errorf("%d tries while the name was unknown", n)
-		}
-	})
-}
-
 // A file that cannot be sent is a failed item; those after it are sent.
 func TestItemErrors(t *testing.T) {
 	onFakeTime(t, 3, atOnce, func(w *world) {
@@ -519,68 +449,6 @@ func TestFileVanishesBetweenAttempts(t *testing.T) {
 	})
 }
 
-// A standard input that says nothing for hours does not hold up the end.
-func TestSilentStdin(t *testing.T) {
-	onFakeTime(t, 1, atOnce, func(w *world) {
-		in, out := io.Pipe()
-		defer out.Close()
-		file := w.firstFile()
-		go io.WriteString(out, file+"\n")
-		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: in})
-		w.MaxDuration = 10 * time.Minute
-		s := w.run()
-		w.ended(s, exit.Limit, 1, 0, 0, 0, 0)
-		if w.since() != w.MaxDuration {
-			t.Errorf("ended after %v", w.since())
-		}
-	})
-}
-
-// A full disk ends the run, whatever else went well.
-func TestResultsFail(t *testing.T) {
-	onFakeTime(t, 30, atOnce, func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.Results = results.NewWriter(fullDisk{})
-		s := w.run()
-		if s.ExitStatus != exit.Local || s.Items.Remaining == 0 || len(s.Notes) != 1 || s.Notes[0] != "--results: the results are incomplete: disk full" {
-			t.Errorf("exit status %d, %+v, %q", s.ExitStatus, s.Items, s.Notes)
-		}
-	})
-}
-
-type fullDisk struct{}
-
-func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
-
-// Nothing that is secret is in what is said of an item, whatever the server
-// sends back and wherever that is cut.
-func TestSecretsAreHidden(t *testing.T) {
-	var mu sync.Mutex
-	answer := ""
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, answer)
-	}, func(w *world) {
-		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f", source.Options{Paths: []string{w.firstFile()}})
-		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X-Api-Key": {`ses "a" me`, "sesame-6", "sesame-6-seseme"}}
-		secrets := []string{
-			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f", "sesame-2%2F",
-			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`, "ses+%22a%22+me", "sesame-6-seseme",
-		}
-		for _, secret := range secrets {
-			for _, pad := range []int{0, reply.MaxExcerpt - len(secret) - 1, reply.MaxExcerpt - len(secret)/2, reply.MaxExcerpt - 1} {
-				answer = strings.Repeat(".", pad) + secret + " is wrong"
-				text := errorsOf(w.run())
-				if strings.Contains(text, "ses") || strings.Contains(text, "c2Vz") || !strings.Contains(text, "400 Bad Request") {
-					t.Errorf("of %q is shown %q", secret, text)
-				}
-			}
-		}
-	})
-}
-
 // Files that go between being found and being sent are not passed over.
 func TestFilesAreGone(t *testing.T) {
 	const found, gone = 50, 20
@@ -600,34 +468,327 @@ func TestFilesAreGone(t *testing.T) {
 	})
 }
 
-// Once something was accepted, a URL that cannot be reached is one item's fault.
-func TestUnreachableURLAmongOthers(t *testing.T) {
-	onFakeTime(t, 2, atOnce, func(w *world) {
-		name := w.firstFile()
-		second := strings.TrimSuffix(name, "0") + "1"
-		w.Limits.InFlight = 1
-		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%q,\"url\":\"https://127.0.0.1/x\"}\n{\"path\":%q,\"url\":\"http://127.0.0.1/y\"}\n", name, second, second))
-		w.ended(w.run(), exit.Items, 2, 1, 0, 0, 0)
+// A file of which nobody knows whether it arrived has a note that says so, whatever is to be done with it.
+func TestWhatMayHaveArrived(t *testing.T) {
+	const may = "an attempt may have been accepted"
+	for _, c := range []struct {
+		status int
+		wait   string
+		want   item.Fate
+		note   string
+	}{
+		{500, "", item.Failed, may},
+		{404, "", item.Failed, ""},
+		{502, "7200", item.Deferred, may},
+		{503, "7200", item.Deferred, ""},
+	} {
+		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+			if c.wait != "" {
+				w.Header().Set("Retry-After", c.wait)
+			}
+			w.WriteHeader(c.status)
+		}, func(w *world) {
+			var lines bytes.Buffer
+			w.Results = results.NewWriter(&lines)
+			w.Attempts, w.MaxWait = 1, time.Hour
+			w.run()
+			var got results.Result
+			if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Status != c.want || got.Note != c.note {
+				t.Errorf("%d: %s, note %q; want %s, %q", c.status, got.Status, got.Note, c.want, c.note)
+			}
+		})
+	}
+}
+
+// attempts adds up those of a results file.
+func attempts(t *testing.T, lines *bytes.Buffer) (n int) {
+	t.Helper()
+	for d := json.NewDecoder(lines); ; {
+		var it results.Result
+		if err := d.Decode(&it); err == io.EOF {
+			return n
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		n += it.Attempts
+	}
+}
+
+// What the results and the report say of requests is what the server has seen of them, also where a run ends while many
+// files wait for their next attempt.
+func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(n int, w http.ResponseWriter, r *http.Request) bool
+	}{
+		{"refused until the end", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n%3 == 0 {
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+			time.Sleep(100 * time.Millisecond)
+			return n%3 == 0
+		}},
+		{"failing until the end", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			time.Sleep(100 * time.Millisecond)
+			if n > 10 {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+			return n > 10
+		}},
+		{"redirected", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			time.Sleep(100 * time.Millisecond)
+			if n%2 == 1 {
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}
+			return n%2 == 1
+		}},
+	} {
+		for _, withJournal := range []bool{false, true} {
+			s := &shelf{do: c.do}
+			onFakeTime(t, 60, s.ServeHTTP, func(w *world) {
+				var lines bytes.Buffer
+				w.Results = results.NewWriter(&lines)
+				w.Limits.InFlight = 4
+				if withJournal {
+					w.journal(filepath.Join(w.TempDir(), "j.db"))
+				}
+				soft, stop := context.WithTimeout(context.Background(), 900*time.Millisecond)
+				defer stop()
+				sum := w.runUntil(context.Background(), soft)
+				if n := attempts(t, &lines); n != s.count() || int(sum.Requests.Sent) != n {
+					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v", c.name, n, s.count(), sum.Requests, sum.Items)
+				}
+			})
+		}
+	}
+}
+
+// large has one file of that size sent.
+func (w *world) large(size int64) {
+	w.Helper()
+	dir := w.TempDir()
+	name := filepath.Join(dir, "large")
+	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, size)); err != nil {
+		w.Fatal(err)
+	}
+	w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
+}
+
+// A server that goes away sends back what it has not processed. Each request has one place in the report, whatever
+// net/http makes of that: those of the server's own record under their status, the others as resent.
+func TestGoAwayIsCountedOnce(t *testing.T) {
+	const files, perConn = 60, 7
+	var config *tls.Config
+	var processed atomic.Int64
+	onRawServer(t, 40, func(c net.Conn) {
+		conn := &h2{Conn: tls.Server(c, config)}
+		conn.serve("", true, func(stream uint32) {
+			const last = 2*perConn - 1
+			switch {
+			case stream > last:
+				return
+			case stream == last: // what comes after it is not processed
+				_ = conn.frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil, stream))+"\x00\x00\x00\x00")
+			}
+			processed.Add(1)
+			time.Sleep(50 * time.Millisecond)
+			_ = conn.frame(frameHeaders, flagEnd|flagEndHeaders, stream, status200)
+		})
+	}, func(w *world) {
+		a := newAuthority(t)
+		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
+		w.Network.TLS = &tls.Config{RootCAs: a.pool}
+		w.Network.HTTP2 = true
+		dir := t.TempDir()
+		for i := range files {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
+		w.Limits.InFlight = 16
+		var lines bytes.Buffer
+		w.Results = results.NewWriter(&lines)
+		s := w.run()
+		w.ended(s, exit.Delivered, files, 0, 0, 0, 0)
+		if n := processed.Load(); s.Requests.ByStatus["200"] != n || s.Requests.Accepted != n {
+			t.Errorf("%d in the server's record: %+v", n, s.Requests)
+		}
+		if n := attempts(t, &lines); int64(n) != s.Requests.Sent {
+			t.Errorf("%d attempts in the results, %d sent", n, s.Requests.Sent)
+		}
 	})
 }
 
-// A file that the server refuses while it takes all others is failed, also when it
-// is the last one left and nothing else can be accepted any more.
-func TestOneFileIsRefusedForEver(t *testing.T) {
-	onFakeTime(t, 120, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/00003") {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+// net/http sends a request again after PROTOCOL_ERROR, which does not say that it was not processed. A POST is sent once.
+func TestPostThatIsResetInDoubt(t *testing.T) {
+	for _, size := range []int{0, 1, 60 << 10} {
+		for _, form := range []string{"", "file"} {
+			var config *tls.Config
+			var requests atomic.Int64
+			onRawServer(t, 1, func(c net.Conn) {
+				conn := &h2{Conn: tls.Server(c, config)}
+				conn.serve("", true, func(stream uint32) {
+					if requests.Add(1) == 1 {
+						_ = conn.frame(frameReset, 0, stream, "\x00\x00\x00\x01")
+					} else {
+						_ = conn.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
+					}
+				})
+			}, func(w *world) {
+				a := newAuthority(t)
+				config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
+				w.Network.TLS = &tls.Config{RootCAs: a.pool}
+				w.Network.HTTP2 = true
+				name := filepath.Join(t.TempDir(), "file")
+				if err := os.WriteFile(name, []byte(strings.Repeat("x", size)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				w.Form = form
+				w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPost})
+				s := w.run()
+				w.ended(s, exit.Items, 0, 0, 1, 0, 0)
+				if n := requests.Load(); n != 1 {
+					t.Errorf("%d bytes, form %q: %d requests", size, form, n)
+				}
+			})
 		}
-		accept(w, r, 500*time.Millisecond)
-	}, func(w *world) {
-		s := w.run()
-		w.ended(s, exit.Items, 119, 1, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "503 Service Unavailable") {
-			t.Errorf("it says %s", text)
+	}
+}
+
+// A server that says that it has a file already may have it from an attempt whose answer was another.
+func TestExistsAfterDoubt(t *testing.T) {
+	stored := answer{stores: true, status: http.StatusBadGateway}
+	for _, c := range []struct {
+		name        string
+		method      string
+		keyed       bool
+		noOverwrite bool
+		answers     []answer
+		exists      int  // what the server says from then on
+		older       bool // it has another content from an earlier run
+		want        item.Fate
+		asked       item.Fate // the same under --verify
+		requests    int
+	}{
+		{"PUT", "PUT", false, false, []answer{stored}, 409, false, item.Unknown, item.Delivered, 2},
+		{"PUT, by a condition of the user", "PUT", false, false, []answer{stored}, 412, false, item.Unknown, item.Delivered, 2},
+		{"PUT --no-overwrite", "PUT", false, true, []answer{stored}, 409, false, item.Unknown, item.Delivered, 2},
+		{"PUT --no-overwrite, 412", "PUT", false, true, []answer{stored}, 412, false, item.Unknown, item.Delivered, 2},
+		{"PUT --no-overwrite, older", "PUT", false, true, []answer{{status: 502}}, 412, true, item.Unknown, item.Unknown, 2},
+		{"PUT, gateway asks to wait", "PUT", false, false, []answer{{stores: true, status: 504, wait: 1}}, 409, false, item.Unknown, item.Delivered, 2},
+		{"POST with a key", "POST", true, false, []answer{stored}, 409, false, item.Unknown, item.Delivered, 1 + mostConflicts},
+		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, item.Unknown, item.Delivered, 2},
+		// Nothing is in doubt: it is a refusal like others.
+		{"PUT, refused", "PUT", false, false, nil, 409, false, item.Failed, item.Failed, 1},
+		{"PUT, refused with 412", "PUT", false, true, nil, 412, false, item.Failed, item.Failed, 1},
+		{"PUT, refused after 503", "PUT", false, false, []answer{{status: 503}}, 409, false, item.Failed, item.Failed, 2},
+		{"POST", "POST", false, false, nil, 409, false, item.Failed, item.Failed, 1},
+		{"PUT with a key", "PUT", true, false, nil, 409, false, item.Failed, item.Failed, mostConflicts},
+		{"PUT with a key, in doubt", "PUT", true, false, []answer{stored}, 409, false, item.Unknown, item.Delivered, 1 + mostConflicts},
+		// Another request may have that key.
+		{"POST with a key, never sent", "POST", true, false, nil, 409, false, item.Unknown, item.Unknown, mostConflicts},
+		{"POST with a key, refused", "POST", true, false, []answer{{status: 503}}, 409, false, item.Unknown, item.Unknown, 1 + mostConflicts},
+	} {
+		for _, verify := range []bool{false, true} {
+			name, want := c.name, c.want
+			if verify {
+				name, want = name+", verify", c.asked
+			}
+			t.Run(name, func(t *testing.T) {
+				onScene(t, func(s *scene) {
+					if c.keyed {
+						s.Idempotency = keys
+					}
+					if s.write("a"); c.older {
+						s.send(c.method)
+						s.write("b")
+					}
+					s.Attempts, s.NoOverwrite, s.Verify = 8, c.noOverwrite, verify
+					answers := c.answers
+					for range 8 {
+						answers = append(answers, answer{status: c.exists})
+					}
+					s.keeper.requests = 0
+					begun := time.Now()
+					sum := s.send(c.method, answers...)
+					got := map[item.Fate]int64{item.Delivered: sum.Items.Delivered, item.Unknown: sum.Items.Unknown, item.Failed: sum.Items.Failed}
+					if got[want] != 1 || s.keeper.requests != c.requests {
+						s.Errorf("%+v, want it %s, after %d requests in %v, want %d\n%s", sum.Items, want, s.keeper.requests, time.Since(begun), c.requests, errorsOf(sum))
+					}
+					var says string
+					switch {
+					case want != item.Unknown:
+					case len(c.answers) > 0 && c.answers[0].status != http.StatusServiceUnavailable:
+						says = "what the server has may be from an attempt before"
+					default:
+						says = "another request with this idempotency key may have been accepted"
+					}
+					for _, words := range []string{"may be from an attempt before", "another request with this"} {
+						if said := strings.Contains(errorsOf(sum), words); said != strings.Contains(says, words) {
+							s.Errorf("it says %q: %v\n%s", words, said, errorsOf(sum))
+						}
+					}
+				})
+			})
 		}
-		if w.since() > 5*time.Minute {
-			t.Errorf("it took %v", w.since())
+	}
+}
+
+// [no overwrite] A file that is there under --no-overwrite may be another program's: an attempt
+// that may have been accepted does not make it ours.
+func TestExistsByAnotherProgram(t *testing.T) {
+	for _, content := range []string{"z", "zz"} {
+		for _, verify := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, verify %v", content, verify), func(t *testing.T) {
+				onScene(t, func(s *scene) {
+					s.write("a")
+					s.keeper.content = content
+					s.Attempts, s.NoOverwrite, s.Verify = 8, true, verify
+					s.items(s.send("PUT", answer{status: http.StatusBadGateway}), report.ItemCounts{Total: 1, Unknown: 1})
+					if s.keeper.requests != 2 {
+						s.Errorf("%d requests, want 2", s.keeper.requests)
+					}
+				})
+			})
 		}
-	})
+	}
+}
+
+// A server that has all the files already works: under --no-overwrite its 412 is no reason to give it up, however
+// long the run takes.
+func TestExistsForHours(t *testing.T) {
+	for i, c := range []struct {
+		name            string
+		every           time.Duration
+		broken          func(path string, n int) bool // whether the nth request for a file is answered 502
+		failed, unknown int64
+	}{
+		{"all exist", time.Hour / 12, func(string, int) bool { return false }, 30, 0},
+		{"one failure", time.Hour / 12, func(path string, n int) bool { return path == "/00000" && n == 1 }, 29, 1},
+		{"each fails once", time.Second, func(_ string, n int) bool { return n == 1 }, 0, 30},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			race.Few(t, 2-i) // the last one is the shortest
+			var mu sync.Mutex
+			requests := map[string]int{}
+			onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				requests[r.URL.Path]++
+				n := requests[r.URL.Path]
+				mu.Unlock()
+				w.WriteHeader(map[bool]int{true: http.StatusBadGateway, false: http.StatusPreconditionFailed}[c.broken(r.URL.Path, n)])
+			}, func(w *world) {
+				w.NoOverwrite = true
+				w.Attempts = 8
+				w.Limits.Rate, w.Limits.InFlight = rate.Every(c.every), 1
+				s := w.run()
+				w.ended(s, exit.Items, 0, c.failed, c.unknown, 0, 0)
+			})
+		})
+	}
 }

@@ -307,3 +307,66 @@ func TestNoSecretInReasons(t *testing.T) {
 		})
 	})
 }
+
+// Nothing that is secret is in what is said of an item, whatever the server
+// sends back and wherever that is cut.
+func TestSecretsAreHidden(t *testing.T) {
+	var mu sync.Mutex
+	answer := ""
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, answer)
+	}, func(w *world) {
+		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f", source.Options{Paths: []string{w.firstFile()}})
+		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X-Api-Key": {`ses "a" me`, "sesame-6", "sesame-6-seseme"}}
+		secrets := []string{
+			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f", "sesame-2%2F",
+			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`, "ses+%22a%22+me", "sesame-6-seseme",
+		}
+		for _, secret := range secrets {
+			for _, pad := range []int{0, reply.MaxExcerpt - len(secret) - 1, reply.MaxExcerpt - len(secret)/2, reply.MaxExcerpt - 1} {
+				answer = strings.Repeat(".", pad) + secret + " is wrong"
+				text := errorsOf(w.run())
+				if strings.Contains(text, "ses") || strings.Contains(text, "c2Vz") || !strings.Contains(text, "400 Bad Request") {
+					t.Errorf("of %q is shown %q", secret, text)
+				}
+			}
+		}
+	})
+}
+
+// A run warns once, whatever single items have of their own.
+func TestExposedIsToldOnce(t *testing.T) {
+	for name, row := range map[string]struct {
+		header http.Header
+		url    string
+		own    string
+		times  int
+	}{
+		"for all":       {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x", "", 1},
+		"and their own": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x", `,"headers":{"X-Token":"sesame"}`, 1},
+		"their own":     {nil, "http://a.example/x", `,"headers":{"X-Token":"sesame"}`, 1},
+		"in their URLs": {nil, "http://u:sesame@a.example/x", "", 1},
+		"at home":       {nil, "http://127.0.0.1/x", `,"headers":{"X-Token":"sesame"}`, 0},
+		"nothing":       {nil, "http://a.example/x", "", 0},
+	} {
+		onFakeTime(t, 1, atOnce, func(w *world) {
+			var lines strings.Builder
+			for _, n := range []string{"1", "2", "3"} {
+				lines.WriteString(`{"path":"` + w.firstFile() + `","url":"` + row.url + n + `"` + row.own + "}\n")
+			}
+			w.manifest(lines.String())
+			w.Header = row.header
+			if row.header != nil {
+				w.HeaderOrigin = "http://a.example"
+			}
+			w.ended(w.run(), exit.Delivered, 3, 0, 0, 0, 0)
+			talk := w.watch.talk.String()
+			if n := strings.Count(talk, "others can read it"); n != row.times || strings.Contains(talk, "sesame") {
+				t.Errorf("%s: said %d times, want %d:\n%s", name, n, row.times, talk)
+			}
+		})
+	}
+}

@@ -1,40 +1,43 @@
 package send
 
 import (
+	"cmp"
+	"math"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/throttle"
 )
 
-// hot is a world in which some files are always refused, by name, and all others are accepted.
+// hot is a server that refuses some files each time, by name, and accepts all others.
 type hot struct {
 	bad     func(i int) bool
 	status  int
 	after   string // Retry-After
 	latency time.Duration
-
-	accepted, refused instants
 }
 
 func (h *hot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
-	if err != nil || h.bad(i) {
-		h.refused.add()
-		if h.after != "" {
-			w.Header().Set("Retry-After", h.after)
-		}
-		w.WriteHeader(h.status)
+	if err != nil || !h.bad(i) {
+		accept(w, r, h.latency)
 		return
 	}
-	accept(w, r, h.latency)
-	h.accepted.add()
+	if h.after != "" {
+		w.Header().Set("Retry-After", h.after)
+	}
+	w.WriteHeader(h.status)
 }
+
+func refused(c *call) bool { return c.accepted == 0 }
 
 // one is the only bad file.
 func one(bad int) func(int) bool { return func(i int) bool { return i == bad } }
@@ -79,12 +82,10 @@ func TestHotFile(t *testing.T) {
 				if w.since() > 90*time.Second {
 					t.Errorf("over after %v", w.since())
 				}
-				if n := len(c.refused.at); n > 10 { // two that prove nothing, and eight attempts
+				if n := w.count(refused); n > 10 { // two that prove nothing, and eight attempts
 					t.Errorf("%d refusals", n)
 				}
-				if talk := w.watch.talk.String(); strings.Contains(talk, "is down") {
-					t.Error("it says that the server is down")
-				}
+				w.logged("is down", 0)
 			})
 		})
 	}
@@ -112,13 +113,19 @@ func TestHotFilesFirst(t *testing.T) {
 	onFakeTime(t, bad+good, h.ServeHTTP, func(w *world) {
 		w.Attempts = 8
 		w.ended(w.run(), exit.Items, good, bad, 0, 0, 0)
-		if n := h.accepted.within(w.begin, w.begin.Add(time.Minute)); n != good {
+		if n := w.accepted(0, time.Minute); n != good {
 			t.Errorf("%d delivered in a minute", n)
 		}
-		if n := h.refused.within(w.begin, h.accepted.first()); n > 8 {
+		first := time.Duration(math.MaxInt64)
+		for _, c := range w.calls {
+			if c.accepted > 0 {
+				first = min(first, c.accepted)
+			}
+		}
+		if n := w.count(func(c *call) bool { return c.accepted == 0 && c.at < first }); n > 8 {
 			t.Errorf("%d refusals before the first acceptance: the server may be down", n)
 		}
-		if n := len(h.refused.at); n > 10*bad {
+		if n := w.count(refused); n > 10*bad {
 			t.Errorf("%d refusals", n)
 		}
 	})
@@ -127,21 +134,11 @@ func TestHotFilesFirst(t *testing.T) {
 // A hot file does not fail for an outage in which it waits.
 func TestHotFileInAnOutage(t *testing.T) {
 	const from, to = 10 * time.Second, 70 * time.Second
-	var begin time.Time
-	var failed atomic.Int64
 	h := &hot{bad: one(50), status: 503, latency: 100 * time.Millisecond}
-	onFakeTime(t, 1000, func(w http.ResponseWriter, r *http.Request) {
-		if since := time.Since(begin); since >= from && since < to {
-			failed.Add(1)
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		h.ServeHTTP(w, r)
-	}, func(w *world) {
-		begin = w.begin
+	onFakeTime(t, 1000, during(from, to, answering(503), h.ServeHTTP), func(w *world) {
 		w.Attempts, w.Limits.Rate = 8, 20
 		w.ended(w.run(), exit.Items, 999, 1, 0, 0, 0)
-		if n := failed.Load(); n > 12+8 { // probes, and what was in flight
+		if n := w.got(from, to); n > 12+8 { // probes, and what was in flight
 			t.Errorf("%d requests to a server that was down", n)
 		}
 	})
@@ -174,41 +171,107 @@ func TestOnlyHotFilesAreLeft(t *testing.T) {
 	}
 }
 
-// A server that goes down for minutes after it has accepted most is waited for.
-func TestOutageAtTheEnd(t *testing.T) {
-	var n atomic.Int64
-	var begin time.Time
-	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) {
-		if i := n.Add(1); i > 15 && time.Since(begin) < 30*time.Minute {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+// After a refusal nothing is in doubt, whatever made the journal note the request. Otherwise a 412 after
+// a kill would make the file unknown, and a key would be taken for older than it is.
+func TestRefusedIsNotInFlight(t *testing.T) {
+	for _, set := range []func(*world){
+		func(w *world) { w.NoOverwrite = true },
+		func(w *world) { w.method("POST"); w.Idempotency = keys },
+	} {
+		name := filepath.Join(t.TempDir(), "j.db")
+		onFakeTime(t, 1, inTurn(answering(503, "Retry-After", "60"), atOnce), func(w *world) {
+			set(w)
+			w.journal(name)
+			time.AfterFunc(30*time.Second, func() {
+				for _, it := range rows(t, name) {
+					if it.State != item.Deferred || it.Doubt || !it.First.IsZero() {
+						t.Errorf("while it waits the journal has %v, doubt %v, first %v", it.State, it.Doubt, it.First)
+					}
+				}
+			})
+			w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		})
+	}
+}
+
+// An attempt in the pass at the end is noted in the journal as the first one was.
+func TestLaterPassIsNoted(t *testing.T) {
+	name, noted := filepath.Join(t.TempDir(), "j.db"), 0
+	bad := inTurn(answering(503), answering(507), func(w http.ResponseWriter, r *http.Request) {
+		for _, it := range rows(t, name) {
+			if strings.HasSuffix(it.URL, r.URL.Path) && it.State == item.InFlight {
+				noted++
+			}
 		}
-		accept(w, r, 100*time.Millisecond)
+		atOnce(w, r)
+	})
+	first := ""
+	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
+		if first = cmp.Or(first, r.URL.Path); r.URL.Path == first {
+			bad(w, r)
+		} else {
+			atOnce(w, r)
+		}
 	}, func(w *world) {
-		begin = w.begin
-		w.Limits.InFlight = 2
-		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
+		w.method("POST")
+		w.Workers = 1
+		w.journal(name)
+		w.run()
+		if noted != 1 {
+			t.Errorf("it is noted %d times as in flight while it is sent again", noted)
+		}
 	})
 }
 
-// A quota that is used up is waited for, also where a file was refused a moment before the last one was accepted.
-func TestQuotaAtTheEnd(t *testing.T) {
-	var n atomic.Int64
-	var begin time.Time
-	onFakeTime(t, 20, func(w http.ResponseWriter, r *http.Request) {
-		i := n.Add(1)
-		if i == 10 || i > 15 && time.Since(begin) < 30*time.Minute {
-			w.Header().Set("Retry-After", strconv.Itoa(max(1, int((30*time.Minute-time.Since(begin))/time.Second))))
-			if i == 10 {
-				w.Header().Set("Retry-After", "1")
-			}
-			w.WriteHeader(http.StatusTooManyRequests)
+// A file that the server refuses while it takes all others is failed, also when it
+// is the last one left and nothing else can be accepted any more.
+func TestOneFileIsRefusedForEver(t *testing.T) {
+	onFakeTime(t, 120, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/00003") {
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		accept(w, r, 100*time.Millisecond)
+		accept(w, r, 500*time.Millisecond)
 	}, func(w *world) {
-		begin = w.begin
-		w.Limits.InFlight = 2
-		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
+		s := w.run()
+		w.ended(s, exit.Items, 119, 1, 0, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "503 Service Unavailable") {
+			t.Errorf("it says %s", text)
+		}
+		if w.since() > 5*time.Minute {
+			t.Errorf("it took %v", w.since())
+		}
+	})
+}
+
+// Files that wait for their next attempt hold no others up, however few may be
+// in flight.
+func TestBackoffHoldsNobodyUp(t *testing.T) {
+	var mu sync.Mutex
+	tries := map[string]int{}
+	onFakeTime(t, 60, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		tries[r.URL.Path]++
+		try := tries[r.URL.Path]
+		mu.Unlock()
+		if strings.HasSuffix(r.URL.Path, "0") && try <= 4 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		accept(w, r, 0)
+	}, func(w *world) {
+		w.Limits = throttle.Limits{Rate: 10, InFlight: 1}
+		s := w.run()
+		w.ended(s, exit.Delivered, 60, 0, 0, 0, 0)
+		var others time.Duration // until all but those that were refused are delivered
+		for _, snap := range w.watch.snapshots {
+			if snap.Delivered < 54 {
+				others = snap.Elapsed
+			}
+		}
+		// These and the others' attempts, at the rate, with time to grow.
+		if most := (60+6*4)*time.Second/10 + time.Second; others > most {
+			t.Errorf("the others took %v of %v, want at most %v", others, w.since(), most)
+		}
 	})
 }
