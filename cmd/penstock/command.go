@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/shell"
 )
 
 // A command is a command line of penstock send: flags with their values, and paths, in the order in
@@ -43,7 +43,7 @@ func readCommand(flags *pflag.FlagSet, args []string) (command, error) {
 
 // storedCommand reads a command as String writes it. It reports whether penstock takes it today.
 func storedCommand(text string) (command, bool) {
-	words := splitWords(text, runtime.GOOS == "windows")
+	words := shell.Split(text)
 	if len(words) < 2 || words[0] != "penstock" || words[1] != "send" {
 		return command{}, false
 	}
@@ -55,14 +55,14 @@ func storedCommand(text string) (command, bool) {
 // hidden.
 func (c command) String() string {
 	text := []string{"penstock", "send"}
-	add := func(word string) { text = append(text, quote(word, runtime.GOOS == "windows")) }
+	add := func(word string) { text = append(text, shell.Quote(word)) }
 	dashes := false
 	for _, w := range c.words {
 		shown := shownValue(w.name, w.value)
 		switch optional := c.optional(w); {
 		case w.name == "" && strings.HasPrefix(shown, "-") && shown != "-" && !dashes:
 			dashes = true // only paths follow: else it would be a flag
-			text = append(text, "--", quote(shown, runtime.GOOS == "windows"))
+			text = append(text, "--", shell.Quote(shown))
 		case w.name == "":
 			add(shown)
 		case optional == "":

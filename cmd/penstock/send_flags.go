@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -66,20 +67,20 @@ func (f *sendFlags) groups() (groups []group) {
 		"file with a bearer token; or set PENSTOCK_BEARER")
 	to.Var(newValue(&f.run.ContentType, "TYPE", readContentType), "content-type",
 		"type of all bodies (default by the file's extension)")
-	to.Var(newValue(&f.run.Form, "FIELD", readForm), "form",
+	to.Var(severalValues(&f.run.Form, "FIELD", readForm), "form",
 		"field of a form that holds the file; else the file is the body")
 
 	pace := in("Pace, for each server")
-	pace.Var(newValue(&f.run.Limits.Rate, "R", readPace), "rps",
+	pace.Var(severalValues(&f.run.Limits.Rate, "R", readPace), "rps",
 		"requests a second, evenly spaced; 4, 0.5 or 3000/min; of several the slowest holds "+
 			"(default: what the server takes)")
-	pace.Var(newValue(&f.run.Limits.Burst, "N", readCount), "burst",
+	pace.Var(newValue(&f.run.Limits.Burst, "N", wholeNumber(math.MaxInt, "")), "burst",
 		"requests that may leave at once after a lull (default 1)")
-	pace.Var(newValue(&f.run.Limits.InFlight, "N", readConcurrency), "concurrency",
+	pace.Var(newValue(&f.run.Limits.InFlight, "N", wholeNumber(math.MaxInt, "auto")), "concurrency",
 		"requests in flight; or auto: as many as the server takes (default auto)")
 	pace.Var(newValue(&f.run.Limits.Bandwidth, "B", readBandwidth), "bandwidth",
 		"bytes a second for all transfers together; 10MiB/s (default no limit)")
-	pace.Var(newValue(&f.run.Workers, "N", readWorkers), "workers",
+	pace.Var(newValue(&f.run.Workers, "N", wholeNumber(maxWorkers, "")), "workers",
 		"files worked on at once, waiting or not (default as many as the pace needs)")
 	pace.BoolVar(&f.run.Limits.Fixed, "fixed", false,
 		"take --rps and --concurrency as they are; else a server that refuses gets less")
@@ -140,7 +141,7 @@ func (f *sendFlags) groups() (groups []group) {
 		"send If-None-Match: *, by which a server refuses what it has already")
 
 	when := in("When to give up")
-	when.Var(newValue(&f.run.Attempts, "N", readCount).or("8"), "attempts",
+	when.Var(newValue(&f.run.Attempts, "N", wholeNumber(math.MaxInt, "")).or("8"), "attempts",
 		"attempts per file; waits requested by the server do not count")
 	when.Var(duration(&f.run.Timeout), "timeout",
 		"longest time for one attempt, waiting for its turn not counted (default none)")

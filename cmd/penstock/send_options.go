@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outfile"
@@ -61,7 +62,7 @@ func (f *sendFlags) complete() (err error) {
 	o.UserAgent = "penstock/" + strings.Trim(version(), "()")
 	o.ResendUnknown = o.ResendUnknown || slices.Contains(f.source.Only, item.Unknown)
 	if o.Again.IsZero() && slices.Contains(f.source.Only, item.Delivered) {
-		o.Again, _ = readTime(o.Again, "now")
+		o.Again = time.Now()
 	}
 	if o.Limits.Fixed && o.Limits.InFlight == 0 {
 		o.Limits.InFlight = 256

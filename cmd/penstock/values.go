@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/source"
@@ -32,7 +32,12 @@ type value[T any] struct {
 	words []string
 }
 
-func newValue[T any](to *T, kind string, read func(T, string) (T, error)) *value[T] {
+func newValue[T any](to *T, kind string, parse func(string) (T, error)) *value[T] {
+	return severalValues(to, kind, func(_ T, s string) (T, error) { return parse(s) })
+}
+
+// severalValues is a value whose flag may be given several times, or that finds that it was.
+func severalValues[T any](to *T, kind string, read func(T, string) (T, error)) *value[T] {
 	return &value[T]{to: to, kind: kind, read: read}
 }
 
@@ -67,14 +72,14 @@ func (e valueError) Error() string { return string(e) }
 
 // text is a value that is taken as it is.
 func text(to *string, kind string) *value[string] {
-	return newValue(to, kind, func(_, s string) (string, error) { return s, nil })
+	return newValue(to, kind, func(s string) (string, error) { return s, nil })
 }
 
-func duration(to *time.Duration) *value[time.Duration] { return newValue(to, "D", readDuration) }
+func duration(to *time.Duration) *value[time.Duration] { return newValue(to, "D", human.ParseDuration) }
 
 // oneOf is a value that is one of these words.
 func oneOf(to *string, kind string, words ...string) *value[string] {
-	v := newValue(to, kind, func(_, s string) (string, error) {
+	v := newValue(to, kind, func(s string) (string, error) {
 		return s, checkWord(s, words)
 	})
 	v.words = words
@@ -88,7 +93,7 @@ func fates(to *[]item.Fate, known ...item.Fate) *value[[]item.Fate] {
 	for _, fate := range known {
 		words = append(words, fate.String())
 	}
-	v := newValue(to, "STATES", func(before []item.Fate, s string) ([]item.Fate, error) {
+	v := severalValues(to, "STATES", func(before []item.Fate, s string) ([]item.Fate, error) {
 		for name := range strings.SplitSeq(s, ",") {
 			name = strings.TrimSpace(name)
 			if err := checkWord(name, words); err != nil {
@@ -131,14 +136,14 @@ func readForm(before, s string) (string, error) {
 	return s, source.CheckNoVariable(s)
 }
 
-func readMethod(_, s string) (string, error) {
+func readMethod(s string) (string, error) {
 	if err := nethttp.CheckMethod(strings.ToUpper(s)); err != nil {
 		return "", valueError(": " + err.Error())
 	}
 	return s, nil
 }
 
-func readContentType(_, s string) (string, error) {
+func readContentType(s string) (string, error) {
 	if err := cmp.Or(source.CheckHeader("Content-Type", s), source.CheckNoVariable(s)); err != nil {
 		return "", valueError(": " + status.Plain(err))
 	}
@@ -146,7 +151,7 @@ func readContentType(_, s string) (string, error) {
 }
 
 // readProxy reads a proxy's URL. An error does not show it, for it may have a password.
-func readProxy(_ *url.URL, s string) (*url.URL, error) {
+func readProxy(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
 		return nil, valueError(": want a URL such as http://proxy.example.com:3128")
@@ -160,7 +165,7 @@ func readProxy(_ *url.URL, s string) (*url.URL, error) {
 }
 
 // readTime reads an instant, or "now".
-func readTime(_ time.Time, s string) (time.Time, error) {
+func readTime(s string) (time.Time, error) {
 	if s == "now" {
 		return time.Now(), nil
 	}
@@ -175,111 +180,39 @@ func readTime(_ time.Time, s string) (time.Time, error) {
 	return t, nil
 }
 
-// perTime are the units of time that a pace may be given in.
-var perTime = map[string]float64{
-	"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60,
-	"h": 3600, "hour": 3600, "d": 86400, "day": 86400,
-}
-
-const (
-	slowest = 1.0 / (366 * 86400) // requests a second
-	fastest = 1e9
-)
-
-// readPace reads "4", "0.5" or "3000/min". Of several, the slowest holds.
+// readPace takes the slowest where several are given.
 func readPace(before rate.Limit, s string) (rate.Limit, error) {
-	number, unit, given := strings.Cut(s, "/")
-	per := 1.0
-	if given {
-		var ok bool
-		if per, ok = perTime[strings.TrimSpace(unit)]; !ok {
-			return 0, fmt.Errorf("%q is no unit of time: use s, min, h or d, as in 3000/min", unit)
-		}
+	pace, err := human.ParseRate(s)
+	if err == nil && before > 0 {
+		pace = min(pace, float64(before))
 	}
-	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || !(n > 0) {
-		return 0, errors.New("want requests a second, more than 0, such as 4, 0.5 or 3000/min")
-	}
-	pace := rate.Limit(n / per)
-	switch {
-	case pace < slowest:
-		return 0, errors.New("that is less than one request in a year")
-	case pace > fastest:
-		return 0, errors.New("that is more than a thousand million requests a second: " +
-			"leave --rps out for no limit")
-	}
-	if before > 0 {
-		pace = min(pace, before)
-	}
-	return pace, nil
+	return rate.Limit(pace), err
 }
 
-// readBandwidth reads "10MiB/s". A number alone could be bits, bytes or
-// mebibytes, so it is refused.
-func readBandwidth(_ rate.Limit, s string) (rate.Limit, error) {
-	size := strings.TrimSuffix(s, "/s")
-	if _, err := strconv.ParseFloat(size, 64); err == nil {
-		return 0, errors.New("give a unit, such as 10MiB/s, 500kB/s or 100B/s")
-	}
-	if strings.HasSuffix(size, "b") {
-		return 0, errors.New("that may mean bits: give bytes, with a capital B, such as 10MB/s")
-	}
-	n, err := humanize.ParseBytes(size)
-	if err != nil || n == 0 || n > math.MaxInt64 || strings.Contains(size, "/") {
-		return 0, errors.New("want bytes a second, more than 0, such as 10MiB/s or 500kB/s")
-	}
-	return rate.Limit(n), nil
-}
-
-// readCount reads a whole number of at least 1.
-func readCount(_ int, s string) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		return 0, errors.New("want a whole number, 1 or more")
-	}
-	return n, nil
+func readBandwidth(s string) (rate.Limit, error) {
+	n, err := human.ParseBandwidth(s)
+	return rate.Limit(n), err
 }
 
 // maxWorkers is as many as can be of use; each costs some KiB.
 const maxWorkers = 10_000
 
-// readWorkers reads a whole number that goroutines can be made of.
-func readWorkers(_ int, s string) (int, error) {
-	n, err := readCount(0, s)
-	if err != nil || n > maxWorkers {
-		return 0, errors.New("want a whole number from 1 to 10000")
+// wholeNumber returns a function that reads a number from 1 to most, or that word, which is 0.
+func wholeNumber(most int, word string) func(string) (int, error) {
+	want := "want a whole number, 1 or more"
+	if most < math.MaxInt {
+		want = fmt.Sprintf("want a whole number from 1 to %d", most)
 	}
-	return n, nil
-}
-
-// readConcurrency reads a whole number, or "auto", which is 0.
-func readConcurrency(_ int, s string) (int, error) {
-	if s == "auto" {
-		return 0, nil
+	if word != "" {
+		want += ", or " + word
 	}
-	n, err := readCount(0, s)
-	if err != nil {
-		return 0, errors.New("want a whole number, 1 or more, or auto")
-	}
-	return n, nil
-}
-
-const maxDays = 36500
-
-// readDuration reads "90s", "1h30m" or "2d".
-func readDuration(_ time.Duration, s string) (time.Duration, error) {
-	if n, err := strconv.ParseFloat(s, 64); err == nil && n > 0 && n <= maxDays {
-		return 0, fmt.Errorf("give a unit, such as %ss or %sm", s, s)
-	}
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n float64
-		if n, err = strconv.ParseFloat(days, 64); n < maxDays {
-			d = time.Duration(n * 24 * float64(time.Hour))
+	return func(s string) (int, error) {
+		if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= most {
+			return n, nil
 		}
+		if s == word {
+			return 0, nil
+		}
+		return 0, errors.New(want)
 	}
-	if err != nil || d <= 0 || d > maxDays*24*time.Hour {
-		return 0, errors.New("want a time, more than 0, such as 30s, 5m or 2h")
-	}
-	return d, nil
 }

@@ -103,8 +103,8 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "throttle needs it",
 	}, {
-		name: "human, queue, outfile",
-		of:   []string{human, queue, outfile},
+		name: "human, queue, outfile, shell",
+		of:   []string{human, queue, outfile, module + "/internal/shell"},
 		may:  []string{"github.com/dustin/go-humanize", "golang.org/x/term"},
 		why:  "they know nothing of what is sent",
 	}, {

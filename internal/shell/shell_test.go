@@ -1,4 +1,4 @@
-package main
+package shell
 
 import (
 	"os/exec"
@@ -32,7 +32,7 @@ var words = rapid.OneOf(anything, rapid.SampledFrom([]string{
 	"--", "--to", "--header=", "-q", "data/**", "a b", "=", "://", "?", "{name}", "X: y",
 }))
 
-// What is quoted is printable, and a shell reads the same words from it, as splitWords does.
+// What is quoted is printable, and a shell reads the same words from it, as split does.
 func TestQuotedCanBePasted(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil || runtime.GOOS == "windows" {
@@ -44,7 +44,7 @@ func TestQuotedCanBePasted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := words.Draw(t, "word")
 		for _, windows := range []bool{false, true} {
-			got := splitWords("a "+quote(word, windows)+" b", windows)
+			got := split("a "+quote(word, windows)+" b", windows)
 			if len(got) != 3 || got[1] != word {
 				t.Fatalf("%q is shown as %s and read as %q", word, quote(word, windows), got)
 			}

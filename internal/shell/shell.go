@@ -1,13 +1,25 @@
-package main
+// Package shell writes words so that a shell reads the same ones, and reads them back.
+//
+// It is no parser of command lines: it reads what it has written.
+package shell
 
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
+
+const windows = runtime.GOOS == "windows"
+
+// Quote makes a text a word of a shell of this system, printable whatever is in it.
+func Quote(s string) string { return quote(s, windows) }
+
+// Split reads the words that Quote has written on this system, with blanks between them.
+func Split(text string) []string { return split(text, windows) }
 
 // quote makes an argument a word of a POSIX shell, in a form that PowerShell and
 // cmd also take where there is one. On Windows a backslash is no escape.
@@ -77,8 +89,7 @@ var shellWord = regexp.MustCompile(`(?:"[^"]*"|\$'(?:\\.|[^'\\])*'|'[^']*'|\\.|[
 
 var escape = regexp.MustCompile(`\\([0-7]{3}|.)`)
 
-// splitWords reads the words that quote has written, with blanks between them.
-func splitWords(text string, windows bool) (words []string) {
+func split(text string, windows bool) (words []string) {
 	for _, word := range shellWord.FindAllString(text, -1) {
 		switch {
 		case strings.HasPrefix(word, "$'"):
