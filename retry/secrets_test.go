@@ -23,7 +23,8 @@ import (
 
 // secretRequest has a secret wherever a request can have one.
 func secretRequest(t *testing.T, method string) *http.Request {
-	u := "http://us3r-sesame:" + url.PathEscape("pass/sesame@1") + "@h.example/up/f.bin?sig=" + url.QueryEscape("sesame+sig/==&ü") +
+	u := "http://us3r-sesame:" + url.PathEscape("pass/sesame@1") + "@h.example/up/f.bin?sig=" +
+		url.QueryEscape("sesame+sig/==&ü") +
 		"&key=sesame%2fLower&sesame-bare"
 	req, err := http.NewRequestWithContext(t.Context(), method, u, strings.NewReader("x"))
 	if err != nil {
@@ -60,7 +61,8 @@ func said(v any) string {
 
 func noSecrets(t *testing.T, what string, v any) {
 	t.Helper()
-	others := []string{secrettest.Basic("us3r-sesame", "pass/sesame@1"), secrettest.Basic("proxy", "sesame-proxy")}
+	others := []string{secrettest.Basic("us3r-sesame", "pass/sesame@1"),
+		secrettest.Basic("proxy", "sesame-proxy")}
 	if text := secrettest.Find(said(v), others...); text != "" {
 		t.Errorf("%s: …%s…", what, text)
 	}
@@ -73,14 +75,15 @@ func TestNoSecretComesBack(t *testing.T) {
 		for _, spelling := range secrettest.Spellings[:5] {
 			for _, method := range []string{"PUT", "POST"} {
 				synctest.Test(t, func(t *testing.T) {
-					c, _ := wireServer(t, Policy{Attempts: 2, Base: 1, GiveUpAfter: 1}, func(_ int, conn *memnet.Conn, r *textproto.Reader) {
-						line, h, err := head(r)
-						if err != nil {
-							return
-						}
-						io.CopyN(io.Discard, r.R, 1)
-						io.WriteString(conn, answer.Echo(spelling.Write, line, h))
-					})
+					c, _ := wireServer(t, Policy{Attempts: 2, Base: 1, GiveUpAfter: 1},
+						func(_ int, conn *memnet.Conn, r *textproto.Reader) {
+							line, h, err := head(r)
+							if err != nil {
+								return
+							}
+							io.CopyN(io.Discard, r.R, 1)
+							io.WriteString(conn, answer.Echo(spelling.Write, line, h))
+						})
 					what := fmt.Sprintf("%s, %s, %s", answer.Name, spelling.Name, method)
 					c.Observe = func(e Event) {
 						e.Request = nil
@@ -101,7 +104,9 @@ func TestNoSecretComesBack(t *testing.T) {
 
 // Nor what somebody else's error holds: a transport's, a body's, a context's.
 func TestNoSecretOfOthersErrors(t *testing.T) {
-	bad := fmt.Errorf("signing: %w", &url.Error{Op: "Post", URL: "https://cli3nt:sesame@auth.example/t?secret=sesame a\"sesame", Err: errors.New("EOF")})
+	bad := fmt.Errorf("signing: %w", &url.Error{Op: "Post",
+		URL: "https://cli3nt:sesame@auth.example/t?secret=sesame a\"sesame",
+		Err: errors.New("EOF")})
 	failing := tripFunc(func(*http.Request) (*http.Response, error) { return nil, bad })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(bad)
@@ -111,7 +116,10 @@ func TestNoSecretOfOthersErrors(t *testing.T) {
 			return c.Do(secretRequest(t, "POST"))
 		},
 		"not before": func() (*http.Response, error) {
-			c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, &notSent{bad} }), exact)
+			c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
+				return nil,
+					&notSent{bad}
+			}), exact)
 			return c.Do(secretRequest(t, "POST"))
 		},
 		"GetBody": func() (*http.Response, error) {
@@ -139,21 +147,27 @@ func TestNoSecretOfOthersErrors(t *testing.T) {
 			req.URL.Scheme = "sesame-scheme:"
 			c, _ := over(&http.Transport{}, exact)
 			resp, err := c.Do(req)
-			return resp, errors.New(strings.ReplaceAll(err.Error(), "sesame-scheme:", "")) // which is no secret
+			// which is no secret
+			return resp, errors.New(strings.ReplaceAll(err.Error(), "sesame-scheme:", ""))
 		},
 		"Policy.Do": func() (*http.Response, error) {
-			return nil, Policy{Attempts: 1}.Do(t.Context(), func(context.Context) error { return bad })
+			return nil, Policy{Attempts: 1}.Do(t.Context(),
+				func(context.Context) error { return bad })
 		},
 		"Policy.Do permanent": func() (*http.Response, error) {
 			return nil, exact.Do(t.Context(), func(context.Context) error { return Permanent(bad) })
 		},
-		"Policy.Do context": func() (*http.Response, error) { return nil, exact.Do(ctx, func(context.Context) error { return nil }) },
+		"Policy.Do context": func() (*http.Response, error) {
+			return nil,
+				exact.Do(ctx, func(context.Context) error { return nil })
+		},
 	} {
 		resp, err := do()
 		if err == nil {
 			err = OutcomeOf(resp, err).Err
 		}
-		if err == nil || !strings.Contains(err.Error(), "EOF") && name != "bad header" && name != "no URL" {
+		if err == nil || !strings.Contains(err.Error(), "EOF") && name != "bad header" &&
+			name != "no URL" {
 			t.Errorf("%s: %v", name, err)
 		}
 		var e *Error
@@ -175,11 +189,12 @@ func TestLongErrors(t *testing.T) {
 		"HTTP/1.1 200 OK\r\n" + long + "\r\n\r\n",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c, _ := wireServer(t, Policy{Attempts: 1}, func(_ int, conn *memnet.Conn, r *textproto.Reader) {
-				head(r)
-				io.CopyN(io.Discard, r.R, 1)
-				io.WriteString(conn, text)
-			})
+			c, _ := wireServer(t, Policy{Attempts: 1},
+				func(_ int, conn *memnet.Conn, r *textproto.Reader) {
+					head(r)
+					io.CopyN(io.Discard, r.R, 1)
+					io.WriteString(conn, text)
+				})
 			if got := end(t, c, request(t, "PUT", "x")).Err.Error(); len(got) > 1500 {
 				t.Errorf("%d bytes: %.100s", len(got), got)
 			}
@@ -187,7 +202,8 @@ func TestLongErrors(t *testing.T) {
 	}
 }
 
-// StandardClient's errors begin with what net/http writes, its URL with the query. The rest is ours.
+// StandardClient's errors begin with what net/http writes, its URL with the query. The rest is
+// ours.
 func TestNoSecretInStandardClientsErrors(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _, _ := w.(http.Hijacker).Hijack()

@@ -14,11 +14,15 @@ import (
 
 // What a terminal would obey is escaped wherever JSON is written, and is read back as it was.
 func TestJSONIsSafeForTerminals(t *testing.T) {
-	const bad = "a\x7f\u0080\u009b31m\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\ufeff\U000e0041z"
+	const bad = "a\x7f\u0080\u009b31m\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" +
+		"\u200e\u200f\u061c\u2028\ufeff\U000e0041z"
 	const good = "é 日本 😀 <&> \u00a0"
 	is := func(name, text string) {
 		t.Helper()
-		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !strings.ContainsRune(good, r) && (r < ' ' || r > '~') }); i >= 0 {
+		raw := func(r rune) bool {
+			return r != '\n' && !strings.ContainsRune(good, r) && (r < ' ' || r > '~')
+		}
+		if i := strings.IndexFunc(text, raw); i >= 0 {
 			t.Errorf("%s: %q is shown raw", name, text[i:min(len(text), i+4)])
 		}
 		if !strings.Contains(text, good) || !strings.Contains(text, `\u009b31m\u202a`) {

@@ -32,14 +32,16 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for rate, want := range map[float64]string{
-		0.004: "0.004 req/s", 3.96: "3.96 req/s", 9.8: "9.8 req/s", 4: "4 req/s", 49.75: "49.7 req/s", 3.998: "3.99 req/s", 1234.5: "1,234 req/s",
+		0.004: "0.004 req/s", 3.96: "3.96 req/s", 9.8: "9.8 req/s", 4: "4 req/s",
+		49.75: "49.7 req/s", 3.998: "3.99 req/s", 1234.5: "1,234 req/s",
 	} {
 		if got := Rate(rate); got != want {
 			t.Errorf("Rate(%g) = %q, want %q", rate, got, want)
 		}
 	}
 	for rate, want := range map[float64]string{
-		0: "0.0/s", 0.05: "0.05/s", 0.994: "0.99/s", 0.996: "1.0/s", 4: "4.0/s", 49.96: "50.0/s", 99.94: "99.9/s", 99.96: "100/s", 12345.6: "12,346/s",
+		0: "0.0/s", 0.05: "0.05/s", 0.994: "0.99/s", 0.996: "1.0/s", 4: "4.0/s", 49.96: "50.0/s",
+		99.94: "99.9/s", 99.96: "100/s", 12345.6: "12,346/s",
 	} {
 		if got := PerSecond(rate, ""); got != want {
 			t.Errorf("PerSecond(%g) = %q, want %q", rate, got, want)
@@ -50,8 +52,10 @@ func TestNumbers(t *testing.T) {
 // A limit that was given is named as it was given.
 func TestExact(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0 ms", 250 * time.Microsecond: "0.25 ms", 250 * time.Millisecond: "250 ms", 1500 * time.Millisecond: "1.5 s", 10 * time.Second: "10 s",
-		61500 * time.Millisecond: "1 m 1.5 s", 90 * time.Minute: "1 h 30 m", time.Hour + 20*time.Second: "1 h 20 s", 72 * time.Hour: "72 h",
+		0: "0 ms", 250 * time.Microsecond: "0.25 ms", 250 * time.Millisecond: "250 ms",
+		1500 * time.Millisecond: "1.5 s", 10 * time.Second: "10 s",
+		61500 * time.Millisecond: "1 m 1.5 s", 90 * time.Minute: "1 h 30 m",
+		time.Hour + 20*time.Second: "1 h 20 s", 72 * time.Hour: "72 h",
 	} {
 		if got := Exact(d); got != want {
 			t.Errorf("Exact(%v) = %q, want %q", d, got, want)
@@ -71,7 +75,8 @@ func TestWrap(t *testing.T) {
 		{"one two three four", 17, "one two three\n  four"},
 		{"one two three four", 8, "one two\n  three\n  four"},
 		{"größe größe größe", 11, "größe größe\n  größe"},
-		{"a https://api.example.com/v1/files/{name} b", 20, "a https://api.example.com/v1/files/{name}\n  b"},
+		{"a https://api.example.com/v1/files/{name} b", 20,
+			"a https://api.example.com/v1/files/{name}\n  b"},
 		{"  1 failed (such as data/a)", 20, "  1 failed (such as\n  data/a)"},
 		{"for 12 s again", 6, "for\n  12 s\n  again"},
 		{"any", 3, "any"},

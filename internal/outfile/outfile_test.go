@@ -11,7 +11,8 @@ import (
 func TestSame(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	if err := errors.Join(os.Mkdir("d", 0o700), os.Symlink("d", "link"), os.Symlink("new", "to-new"), os.WriteFile("old", nil, 0o600),
+	if err := errors.Join(os.Mkdir("d", 0o700), os.Symlink("d", "link"),
+		os.Symlink("new", "to-new"), os.WriteFile("old", nil, 0o600),
 		os.Symlink("old", "to-old"), os.Link("old", "hard")); err != nil {
 		t.Skip(err)
 	}

@@ -34,7 +34,8 @@ func terminal(t *testing.T, width uint16) (tty *os.File, written func() string) 
 	if err != nil {
 		t.Skipf("no pseudo terminals here: %v", err)
 	}
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: 24}); err != nil {
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ,
+		&unix.Winsize{Col: width, Row: 24}); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -89,7 +90,8 @@ func TestBarOnTerminal(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range each {
-				p.Update(Snapshot{Total: 1000, KnownTotal: true, Delivered: 7, InFlight: 3, Sent: 8, Holding: "held by your --rps 4", Limit: LimitRate})
+				p.Update(Snapshot{Total: 1000, KnownTotal: true, Delivered: 7, InFlight: 3, Sent: 8,
+					Holding: "held by your --rps 4", Limit: LimitRate})
 				p.Log(fmt.Sprintf("talk %d/%d\x1b[2J", w, i))
 			}
 		})

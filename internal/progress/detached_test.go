@@ -38,7 +38,8 @@ func TestDetachedStoppedReader(t *testing.T) {
 			if n := strings.Count(string(text), line); err != nil || n != maxTalk>>10 {
 				t.Errorf("%s: %d lines were read, %v; want %d", kind, n, err, maxTalk>>10)
 			}
-			if last := text[strings.LastIndexByte(strings.TrimSpace(string(text)), '\n')+1:]; !strings.Contains(string(last), "after the end") {
+			last := text[strings.LastIndexByte(strings.TrimSpace(string(text)), '\n')+1:]
+			if !strings.Contains(string(last), "after the end") {
 				t.Errorf("%s: the last line is %.100q", kind, last)
 			}
 		})

@@ -72,8 +72,10 @@ func TestMeterMeasured(t *testing.T) {
 		// Five items of 1 KiB a second; the next thousand are of 10 KiB.
 		n := i * 5 / 4
 		s = Snapshot{
-			Total: 1500, KnownTotal: true, Delivered: n, Sent: n, Bytes: n << 10, DeliveredBytes: n << 10,
-			TotalBytes: 500<<10 + 1000*10<<10, Ceiling: 50, Limit: LimitBandwidth, Elapsed: time.Duration(i) * tick,
+			Total: 1500, KnownTotal: true, Delivered: n, Sent: n, Bytes: n << 10,
+			DeliveredBytes: n << 10,
+			TotalBytes:     500<<10 + 1000*10<<10, Ceiling: 50, Limit: LimitBandwidth,
+			Elapsed: time.Duration(i) * tick,
 		}
 		m.Measure(&s)
 	}
@@ -86,7 +88,8 @@ func TestMeterSkippedItemsAreNotSpeed(t *testing.T) {
 	var s Snapshot
 	for i := int64(1); i <= 200; i++ {
 		s = Snapshot{
-			Total: 101_000, KnownTotal: true, Skipped: 100_000, Delivered: i, Sent: i, Limit: LimitConcurrency,
+			Total: 101_000, KnownTotal: true, Skipped: 100_000, Delivered: i, Sent: i,
+			Limit:   LimitConcurrency,
 			Elapsed: time.Duration(i) * tick,
 		}
 		if i == 1 {
@@ -113,7 +116,8 @@ func TestMeterPause(t *testing.T) {
 	for s.Pause = 10 * time.Minute; s.Pause > 0; s.Pause -= tick {
 		step()
 		if want := before + s.Pause; (s.ETA - want).Abs() > 3*time.Second {
-			t.Fatalf("with %v of pause left the time left is %v, want about %v", s.Pause, s.ETA, want)
+			t.Fatalf("with %v of pause left the time left is %v, want about %v", s.Pause, s.ETA,
+				want)
 		}
 	}
 	s.Pause, s.Limit = 0, LimitConcurrency
@@ -188,20 +192,27 @@ func TestMeterNothingMoves(t *testing.T) {
 					s.Bytes = s.DeliveredBytes
 				}
 				move()
-				if s.Elapsed > 30*time.Second && (s.FilesPerSecond < 0.5*4/float64(c.every) || s.BytesPerSecond < 0.5*(4<<20)/float64(c.every)) {
-					t.Fatalf("after %v: %g files and %g bytes a second, of one in %d ticks", s.Elapsed, s.FilesPerSecond, s.BytesPerSecond, c.every)
+				if s.Elapsed > 30*time.Second &&
+					(s.FilesPerSecond < 0.5*4/float64(c.every) ||
+						s.BytesPerSecond < 0.5*(4<<20)/float64(c.every)) {
+					t.Fatalf("after %v: %g files and %g bytes a second, of one in %d ticks",
+						s.Elapsed, s.FilesPerSecond, s.BytesPerSecond, c.every)
 				}
 			}
 			s.Limit, s.Pause = c.limit, c.pause
 			before := s
-			for stopped := s.Elapsed - time.Duration(399%c.every)*tick; s.Elapsed < stopped+10*time.Minute; {
+			stopped := s.Elapsed - time.Duration(399%c.every)*tick
+			for s.Elapsed < stopped+10*time.Minute {
 				move()
 				for _, r := range []struct {
 					name    string
 					was, is float64
-				}{{"files", before.FilesPerSecond, s.FilesPerSecond}, {"bytes", before.BytesPerSecond, s.BytesPerSecond}, {"requests", before.Rate, s.Rate}} {
+				}{{"files", before.FilesPerSecond, s.FilesPerSecond},
+					{"bytes", before.BytesPerSecond, s.BytesPerSecond},
+					{"requests", before.Rate, s.Rate}} {
 					if r.is != 0 && (s.Elapsed-stopped >= c.after || r.is < r.was/5) {
-						t.Fatalf("%v after the last file: %g %s a second, %g before", s.Elapsed-stopped, r.is, r.name, r.was)
+						t.Fatalf("%v after the last file: %g %s a second, %g before",
+							s.Elapsed-stopped, r.is, r.name, r.was)
 					}
 				}
 			}
@@ -248,7 +259,8 @@ func TestMeterSmallFilesEnd(t *testing.T) {
 func TestMeterFewFiles(t *testing.T) {
 	var m Meter
 	for i := int64(1); i <= 800; i++ {
-		s := Snapshot{Total: 100, KnownTotal: true, TotalBytes: 2000 << 20, Elapsed: time.Duration(i) * tick}
+		s := Snapshot{Total: 100, KnownTotal: true, TotalBytes: 2000 << 20,
+			Elapsed: time.Duration(i) * tick}
 		s.Delivered, s.Bytes = i/40, i<<19
 		s.DeliveredBytes = s.Bytes
 		m.Measure(&s)
@@ -286,7 +298,8 @@ func TestMeterHolds(t *testing.T) {
 	var m Meter
 	var shown []bool
 	for i := int64(1); i <= 160; i++ {
-		s := Snapshot{Total: 20 + 50 + i/8%2*10_000, KnownTotal: true, TotalBytes: 20*40<<20 + 50*4096, Elapsed: time.Duration(i) * tick}
+		s := Snapshot{Total: 20 + 50 + i/8%2*10_000, KnownTotal: true,
+			TotalBytes: 20*40<<20 + 50*4096, Elapsed: time.Duration(i) * tick}
 		s.Delivered = min(i, 200) / 10
 		s.Bytes = min(i, 200) * 4 << 20
 		s.DeliveredBytes, s.Sent = s.Bytes, s.Delivered
@@ -311,9 +324,10 @@ func TestMeterRandom(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for range 300 {
 		var m Meter
-		s := Snapshot{KnownTotal: rnd.IntN(4) > 0, Total: rnd.Int64N(1000), TotalBytes: rnd.Int64N(2) * rnd.Int64N(1<<40)}
+		s := Snapshot{KnownTotal: rnd.IntN(4) > 0, Total: rnd.Int64N(1000),
+			TotalBytes: rnd.Int64N(2) * rnd.Int64N(1<<40)}
 		for range 200 {
-			s.Elapsed += time.Duration(rnd.Int64N(3)) * time.Duration(rnd.Int64N(int64(20*time.Second)))
+			s.Elapsed += time.Duration(rnd.Int64N(3) * rnd.Int64N(int64(20*time.Second)))
 			n := rnd.Int64N(4)
 			s.Sent += n + rnd.Int64N(2)
 			s.InFlight = rnd.IntN(5)
@@ -327,7 +341,8 @@ func TestMeterRandom(t *testing.T) {
 			s.Pause = time.Duration(rnd.Int64N(2)) * time.Minute
 			m.Measure(&s)
 			bad := func(f float64) bool { return f < 0 || math.IsNaN(f) || math.IsInf(f, 0) }
-			if s.ETA < 0 || s.ETA > human.Seconds(etaFarthest)+time.Minute || bad(s.Rate) || bad(s.BytesPerSecond) {
+			if s.ETA < 0 || s.ETA > human.Seconds(etaFarthest)+time.Minute || bad(s.Rate) ||
+				bad(s.BytesPerSecond) {
 				t.Fatalf("%+v", s)
 			}
 		}
@@ -342,14 +357,16 @@ func TestMeterLargeFileBegins(t *testing.T) {
 	s := Snapshot{Total: 23, KnownTotal: true, TotalBytes: 90 * mib, Largest: 30 * mib, InFlight: 2}
 	for s.Elapsed < 10*time.Second {
 		s.Elapsed += tick
-		s.Underway = []Underway{{Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}, {Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}}
+		s.Underway = []Underway{{Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4},
+			{Size: 30 * mib, Done: s.DeliveredBytes/2 + 3*mib/4}}
 		s.DeliveredBytes += 3 * mib / 2
 		s.Bytes = s.DeliveredBytes
 		m.Measure(&s)
 	}
 	before := s.ETA
 	s.Delivered, s.Latency = 2, 10*time.Second
-	for s.Underway = nil; s.InFlight > 0; s.InFlight-- { // those that ended took long because they are large
+	// those that ended took long because they are large
+	for s.Underway = nil; s.InFlight > 0; s.InFlight-- {
 		s.Elapsed += tick / 5
 		m.Measure(&s)
 		if s.ETA > before {

@@ -29,7 +29,8 @@ func run(p Sink, total int64) {
 		limit, holding, pause := LimitRate, "more a second is refused", time.Duration(0)
 		if now.After(begin.Add(40*time.Second)) && now.Before(pauseEnd) {
 			pause = pauseEnd.Sub(now)
-			limit, holding = LimitCoolDown, fmt.Sprintf("paused %s: Retry-After", human.Clock(pause))
+			limit, holding = LimitCoolDown,
+				fmt.Sprintf("paused %s: Retry-After", human.Clock(pause))
 		} else {
 			if s.Sent == 100 {
 				s.Failed++
@@ -100,8 +101,10 @@ func TestLines(t *testing.T) {
 
 // A line has one number of requests in flight.
 func TestLineInFlight(t *testing.T) {
-	s := Snapshot{InFlight: 4, Learned: Learned{InFlight: 3}, Limit: LimitConcurrency, Holding: "more at once gains nothing"}
-	if got := lineText(s); !strings.HasSuffix(got, "0 B/s; learned 3 in flight; more at once gains nothing") {
+	s := Snapshot{InFlight: 4, Learned: Learned{InFlight: 3}, Limit: LimitConcurrency,
+		Holding: "more at once gains nothing"}
+	if got := lineText(s); !strings.HasSuffix(got,
+		"0 B/s; learned 3 in flight; more at once gains nothing") {
 		t.Errorf("%q", got)
 	}
 	s.Limit, s.Holding = NoLimit, "sending the last 4 files"
@@ -209,7 +212,8 @@ func TestJSONLinesAtMostOneASecond(t *testing.T) {
 func TestNewProgress(t *testing.T) {
 	var b bytes.Buffer
 	for kind, want := range map[string]string{
-		"auto": "*progress.lines", "bar": "*progress.lines", "line": "*progress.lines", "json": "*progress.jsonLines", "none": "*progress.plain",
+		"auto": "*progress.lines", "bar": "*progress.lines", "line": "*progress.lines",
+		"json": "*progress.jsonLines", "none": "*progress.plain",
 	} {
 		p, err := New(kind, &b)
 		if err != nil {
@@ -228,7 +232,8 @@ func TestNewProgress(t *testing.T) {
 	if p, err := New("bar", f); err != nil || fmt.Sprintf("%T", p) != "*progress.lines" {
 		t.Errorf("a file gives %T, %v", p, err)
 	}
-	if _, err := New("fancy", &b); err == nil || !strings.Contains(err.Error(), "auto, bar, line, json or none") {
+	if _, err := New("fancy", &b); err == nil ||
+		!strings.Contains(err.Error(), "auto, bar, line, json or none") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -242,7 +247,8 @@ func TestTalkIsSafe(t *testing.T) {
 		p.Log("")
 		p.Log("{}") // for programs
 		// Where there is no terminal, with the time.
-		got := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `).ReplaceAllString(b.String(), "TIME ")
+		stamp := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
+		got := stamp.ReplaceAllString(b.String(), "TIME ")
 		if want := "TIME one?[2J\ntwo three\nTIME \n{}\n"; got != want {
 			t.Errorf("%s: %q, want %q", kind, got, want)
 		}

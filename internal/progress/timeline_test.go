@@ -32,7 +32,8 @@ func read(t *testing.T, line *Timeline) (p plot) {
 func TestTimeline(t *testing.T) {
 	var line Timeline
 	for at := time.Duration(0); at <= 5*time.Second; at += tick {
-		s := Snapshot{Elapsed: at, Sent: int64(at / (500 * time.Millisecond)), InFlight: 1, InFlightLimit: 2}
+		s := Snapshot{Elapsed: at, Sent: int64(at / (500 * time.Millisecond)), InFlight: 1,
+			InFlightLimit: 2}
 		s.Accepted, s.Refused = s.Sent/2, s.Sent-s.Sent/2
 		if at > 3*time.Second {
 			s.InFlightLimit, s.Ceiling = 0, 9.87654
@@ -44,8 +45,10 @@ func TestTimeline(t *testing.T) {
 		line.Add(&s)
 	}
 	text, _ := json.Marshal(&line)
-	want := `{"step_seconds":1,"columns":["t","sent","accepted","refused","limit","rate","in_flight","paused"],"rows":[` +
-		`[0,2,1,1,2,null,1,0],[1,2,1,1,2,null,1,0],[2,2,1,1,2,null,1,1],[3,2,1,1,null,9.877,1,0.5],[4,2,1,1,null,9.877,1,0]]}`
+	want := `{"step_seconds":1,` +
+		`"columns":["t","sent","accepted","refused","limit","rate","in_flight","paused"],` +
+		`"rows":[[0,2,1,1,2,null,1,0],[1,2,1,1,2,null,1,0],[2,2,1,1,2,null,1,1],` +
+		`[3,2,1,1,null,9.877,1,0.5],[4,2,1,1,null,9.877,1,0]]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
@@ -84,10 +87,13 @@ func TestTimelineOfAnyLength(t *testing.T) {
 				t.Fatalf("row %d is paused for %v of %v s", i, *row[7], p.StepSeconds)
 			}
 		}
-		if got, want := fmt.Sprint(sums[1:4]), fmt.Sprint([]float64{float64(s.Sent), float64(s.Accepted), float64(s.Refused)}); got != want {
+		if got, want := fmt.Sprint(sums[1:4]),
+			fmt.Sprint([]float64{float64(s.Sent), float64(s.Accepted),
+				float64(s.Refused)}); got != want {
 			t.Errorf("the rows have %v, the run %v", got, want)
 		}
-		if want := math.Max(1, math.Ceil(s.Elapsed.Seconds()/p.StepSeconds)); float64(len(p.Rows)) != want || len(p.Rows) > maxSteps || cap(line.rows) > 2*maxSteps {
+		want := math.Max(1, math.Ceil(s.Elapsed.Seconds()/p.StepSeconds))
+		if n := len(p.Rows); float64(n) != want || n > maxSteps || cap(line.rows) > 2*maxSteps {
 			t.Errorf("%d rows of %v s for %v, want %v", len(p.Rows), p.StepSeconds, s.Elapsed, want)
 		}
 		if last := p.Rows[len(p.Rows)-1]; *last[6] != float64(s.InFlight) {

@@ -28,7 +28,8 @@ func TestWriteJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var s Summary
-	if err := json.Unmarshal(data, &s); err != nil || s.Items.Delivered != 60 || s.Rate.Ceiling != 4 {
+	if err := json.Unmarshal(data, &s); err != nil || s.Items.Delivered != 60 ||
+		s.Rate.Ceiling != 4 {
 		t.Errorf("read back %+v, %v", s, err)
 	}
 	info, err := os.Stat(path)
@@ -90,7 +91,8 @@ func TestWriteJSONKeepsLink(t *testing.T) {
 		t.Skip(err)
 	}
 	long := strings.Repeat("x", 250) // which leaves no room for that of a new file beside it
-	if err := os.WriteFile(long, []byte("{\n  \"schema_version\": 1, and much more than is written over it"), 0o644); err != nil {
+	old := []byte("{\n  \"schema_version\": 1, and much more than is written over it")
+	if err := os.WriteFile(long, old, 0o644); err != nil {
 		t.Skip(err)
 	}
 	for _, name := range []string{"link", long} {
@@ -113,7 +115,8 @@ func TestRowsHaveALineEach(t *testing.T) {
 	if err := s.EncodeJSON(&b); err != nil {
 		t.Fatal(err)
 	}
-	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") || !strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
+	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") ||
+		!strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
 		t.Errorf("%s", text)
 	}
 }
@@ -124,7 +127,8 @@ func TestReportOverDataFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckJSON(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
+	if err := CheckJSON(file); err == nil ||
+		!strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("over data: %v", err)
 	}
 	if err := WriteJSON(file, Summary{}); err != nil {

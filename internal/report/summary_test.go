@@ -22,7 +22,8 @@ func smooth() Summary {
 		tally.Hold(progress.LimitRate, at)
 		tally.Sent(at)
 		tally.Request(Request{Outcome: Accepted, Status: 201, Latency: 1030 * time.Millisecond})
-		tally.Item(results.Result{Path: fmt.Sprintf("data/%d", i), Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096})
+		tally.Item(results.Result{Path: fmt.Sprintf("data/%d", i), Status: item.Delivered,
+			HTTPStatus: 201, Attempts: 1, Bytes: 4096})
 	}
 	tally.Hold(progress.NoLimit, start.Add(14750*time.Millisecond))
 	s := tally.Summary(start.Add(15780*time.Millisecond), 60)
@@ -52,26 +53,37 @@ func troubled() Summary {
 			tally.Item(it)
 		}
 	}
-	send(120_000, 20*time.Millisecond, Request{Outcome: Accepted, Status: 201, Latency: 38 * time.Millisecond})
-	send(3000, time.Millisecond, Request{Outcome: Throttled, Status: 429, Latency: 4 * time.Millisecond})
+	send(120_000, 20*time.Millisecond, Request{Outcome: Accepted, Status: 201,
+		Latency: 38 * time.Millisecond})
+	send(3000, time.Millisecond, Request{Outcome: Throttled, Status: 429,
+		Latency: 4 * time.Millisecond})
 	tally.Hold(progress.LimitCoolDown, at)
 	at = at.Add(10 * time.Minute)
 	tally.Hold(progress.LimitRate, at)
 	send(200, time.Second, Request{Outcome: Overloaded, Status: 503, Latency: 12 * time.Second})
-	send(7, time.Minute, Request{Outcome: TimedOut, Failure: "no answer in time", Latency: time.Minute})
-	send(3, time.Minute, Request{Outcome: Overloaded, Failure: "connection refused", Latency: time.Millisecond})
+	send(7, time.Minute, Request{Outcome: TimedOut, Failure: "no answer in time",
+		Latency: time.Minute})
+	send(3, time.Minute, Request{Outcome: Overloaded, Failure: "connection refused",
+		Latency: time.Millisecond})
 	send(1300, time.Millisecond, Request{Outcome: Errored, Status: 400, Latency: time.Millisecond})
 
 	end(120_000, results.Result{Path: "data/%d.csv", Status: item.Delivered})
 	end(500, results.Result{Path: "old/%d.csv", Status: item.Skipped})
-	end(1200, results.Result{Path: "data/bad-%d.csv", Status: item.Failed, HTTPStatus: 400, Error: `record #: no field "id#"`})
-	end(100, results.Result{Path: "data/big-%d.csv", Status: item.Failed, HTTPStatus: 413, Error: "too large: # bytes"})
-	end(7, results.Result{Path: "data/slow-%d.csv", Status: item.Unknown, Error: "timed out after # s"})
-	end(40, results.Result{Path: "data/late-%d.csv", Status: item.Deferred, HTTPStatus: 429, Error: "not before 06:00"})
-	end(1, results.Result{Path: "data/\x1b[2Jevil%d.csv", Status: item.Failed, HTTPStatus: 422, Error: "line one\r\nline\ttwo \u202egnp.exe \x07"})
-	end(1, results.Result{Path: "data/page%d.csv", Status: item.Failed, HTTPStatus: 404, Error: strings.Repeat("<p>", 200)})
+	end(1200, results.Result{Path: "data/bad-%d.csv", Status: item.Failed, HTTPStatus: 400,
+		Error: `record #: no field "id#"`})
+	end(100, results.Result{Path: "data/big-%d.csv", Status: item.Failed, HTTPStatus: 413,
+		Error: "too large: # bytes"})
+	end(7, results.Result{Path: "data/slow-%d.csv", Status: item.Unknown,
+		Error: "timed out after # s"})
+	end(40, results.Result{Path: "data/late-%d.csv", Status: item.Deferred, HTTPStatus: 429,
+		Error: "not before 06:00"})
+	end(1, results.Result{Path: "data/\x1b[2Jevil%d.csv", Status: item.Failed, HTTPStatus: 422,
+		Error: "line one\r\nline\ttwo \u202egnp.exe \x07"})
+	end(1, results.Result{Path: "data/page%d.csv", Status: item.Failed, HTTPStatus: 404,
+		Error: strings.Repeat("<p>", 200)})
 	for i := range 25 {
-		end(1, results.Result{Path: "data/odd%d.csv", Status: item.Failed, HTTPStatus: 460 + i, Error: "odd"})
+		end(1, results.Result{Path: "data/odd%d.csv", Status: item.Failed, HTTPStatus: 460 + i,
+			Error: "odd"})
 	}
 	s := tally.Summary(at.Add(3*time.Second), 130_000)
 	s.To = "https://h/files/{name}"
@@ -80,9 +92,12 @@ func troubled() Summary {
 	s.InFlight = InFlightSummary{Limit: 12, Max: 64}
 	s.Learned = progress.Learned{InFlight: 12}
 	s.Timeline = new(progress.Timeline)
-	s.Timeline.Add(&progress.Snapshot{Elapsed: time.Second, Sent: 4, Accepted: 3, InFlight: 1, InFlightLimit: 1})
-	s.Timeline.Add(&progress.Snapshot{Elapsed: 1200 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 50, Pause: time.Second})
-	s.Timeline.Add(&progress.Snapshot{Elapsed: 1600 * time.Millisecond, Sent: 6, Accepted: 5, Refused: 1, InFlightLimit: 12, Ceiling: 49.75, Pause: 600 * time.Millisecond})
+	s.Timeline.Add(&progress.Snapshot{Elapsed: time.Second, Sent: 4, Accepted: 3, InFlight: 1,
+		InFlightLimit: 1})
+	s.Timeline.Add(&progress.Snapshot{Elapsed: 1200 * time.Millisecond, Sent: 6, Accepted: 5,
+		Refused: 1, InFlightLimit: 12, Ceiling: 50, Pause: time.Second})
+	s.Timeline.Add(&progress.Snapshot{Elapsed: 1600 * time.Millisecond, Sent: 6, Accepted: 5,
+		Refused: 1, InFlightLimit: 12, Ceiling: 49.75, Pause: 600 * time.Millisecond})
 	s.Notes = []string{"the server wants nothing before 2026-03-02 06:00 UTC"}
 	return s
 }
@@ -91,7 +106,8 @@ func short() Summary {
 	tally := NewTally(start)
 	tally.Sent(start)
 	tally.Request(Request{Outcome: Errored, Status: 401, Latency: 900 * time.Microsecond})
-	tally.Item(results.Result{Path: "a", Status: item.Failed, HTTPStatus: 401, Error: "unauthorized"})
+	tally.Item(results.Result{Path: "a", Status: item.Failed, HTTPStatus: 401,
+		Error: "unauthorized"})
 	s := tally.Summary(start.Add(12*time.Millisecond), 1)
 	s.ExitStatus = 4
 	return s
@@ -134,7 +150,9 @@ func TestSummaryJSON(t *testing.T) {
 func TestLearnedByServer(t *testing.T) {
 	s := short()
 	for i := range textGroups + 2 {
-		s.LearnedByServer = append(s.LearnedByServer, ServerLearned{fmt.Sprintf("https://h%d.example", i), progress.Learned{Rate: 9.8, InFlight: 5}})
+		s.LearnedByServer = append(s.LearnedByServer,
+			ServerLearned{fmt.Sprintf("https://h%d.example", i),
+				progress.Learned{Rate: 9.8, InFlight: 5}})
 	}
 	var b strings.Builder
 	s.WriteText(&b, io.Discard)
@@ -162,14 +180,16 @@ func TestLearnedByServer(t *testing.T) {
 	if err := json.Unmarshal([]byte(b.String()), &read); err != nil {
 		t.Fatal(err)
 	}
-	if l := read.Servers[9]; len(read.Servers) != 10 || l.Server != "https://h9.example" || l.Rate != 9.8 || l.InFlight != 5 || read.Learned.Rate != nil {
+	if l := read.Servers[9]; len(read.Servers) != 10 || l.Server != "https://h9.example" ||
+		l.Rate != 9.8 || l.InFlight != 5 || read.Learned.Rate != nil {
 		t.Errorf("the report has %+v", read)
 	}
 }
 
 // A command can be copied, however narrow the terminal: nothing breaks it.
 func TestCommandsAreNotBroken(t *testing.T) {
-	lines := []string{`to go on: penstock send --rps 20 --to "http://127.0.0.1/{path}" work`, "give your own values for ***"}
+	lines := []string{`to go on: penstock send --rps 20 --to "http://127.0.0.1/{path}" work`,
+		"give your own values for ***"}
 	for width, want := range map[int]string{
 		0:  lines[0] + "\n" + lines[1] + "\n",
 		80: lines[0] + "\n" + lines[1] + "\n",

@@ -41,10 +41,12 @@ func TestTallyCountsAll(t *testing.T) {
 	wg.Wait()
 	s := tally.Summary(start.Add(time.Second), 0)
 	const n = workers * each
-	if s.Items.Total != n || s.Items.Delivered != n || s.Items.Remaining != 0 || s.Bytes.Delivered != 10*n {
+	if s.Items.Total != n || s.Items.Delivered != n || s.Items.Remaining != 0 ||
+		s.Bytes.Delivered != 10*n {
 		t.Errorf("items %+v, bytes %+v", s.Items, s.Bytes)
 	}
-	if s.Requests.Sent != n || s.Requests.Accepted != n || s.Requests.ByStatus["201"] != n || s.Rate.MaxIn1s != n {
+	if s.Requests.Sent != n || s.Requests.Accepted != n || s.Requests.ByStatus["201"] != n ||
+		s.Rate.MaxIn1s != n {
 		t.Errorf("requests %+v, rate %+v", s.Requests, s.Rate)
 	}
 	if s.Waited[progress.LimitRate] != 1 {
@@ -55,9 +57,15 @@ func TestTallyCountsAll(t *testing.T) {
 func TestTallyOutcomes(t *testing.T) {
 	tally := NewTally(start)
 	for i, r := range []Request{
-		{Outcome: Accepted, Status: 201, Latency: time.Second}, {Outcome: Throttled, Status: 429, Latency: time.Second}, {Outcome: Overloaded, Status: 503, Latency: time.Second},
-		{Outcome: Overloaded, Status: 0, Latency: time.Minute}, {Outcome: TimedOut, Status: 504, Latency: time.Second}, {Outcome: TimedOut, Status: 0, Latency: 3 * time.Second},
-		{Outcome: Errored, Status: 400, Latency: time.Second}, {Outcome: Errored, Status: 0, Latency: time.Minute}, {Outcome: Outcome(99), Status: 99999, Latency: -time.Second},
+		{Outcome: Accepted, Status: 201, Latency: time.Second},
+		{Outcome: Throttled, Status: 429, Latency: time.Second},
+		{Outcome: Overloaded, Status: 503, Latency: time.Second},
+		{Outcome: Overloaded, Status: 0, Latency: time.Minute},
+		{Outcome: TimedOut, Status: 504, Latency: time.Second},
+		{Outcome: TimedOut, Status: 0, Latency: 3 * time.Second},
+		{Outcome: Errored, Status: 400, Latency: time.Second},
+		{Outcome: Errored, Status: 0, Latency: time.Minute},
+		{Outcome: Outcome(99), Status: 99999, Latency: -time.Second},
 	} {
 		tally.Sent(start.Add(time.Duration(i) * time.Second))
 		tally.Request(r)
@@ -65,7 +73,8 @@ func TestTallyOutcomes(t *testing.T) {
 	tally.Sent(start.Add(9 * time.Second)) // never answered
 	s := tally.Summary(start.Add(10*time.Second), 0)
 	r := s.Requests
-	if r.Sent != 10 || r.Accepted != 1 || r.Throttled != 1 || r.Overloaded != 2 || r.TimedOut != 2 || r.Errors != 3 || r.Waste != 0.5 {
+	if r.Sent != 10 || r.Accepted != 1 || r.Throttled != 1 || r.Overloaded != 2 ||
+		r.TimedOut != 2 || r.Errors != 3 || r.Waste != 0.5 {
 		t.Errorf("%+v", r)
 	}
 	// Each request has one place.
@@ -75,7 +84,8 @@ func TestTallyOutcomes(t *testing.T) {
 			sum += n
 		}
 	}
-	if len(r.ByStatus) != 5 || r.NoAnswer["cancelled"] != 4 || r.NoAnswer["not finished"] != 1 || sum != r.Sent {
+	if len(r.ByStatus) != 5 || r.NoAnswer["cancelled"] != 4 || r.NoAnswer["not finished"] != 1 ||
+		sum != r.Sent {
 		t.Errorf("by status %v, without an answer %v", r.ByStatus, r.NoAnswer)
 	}
 	if s.Rate.Achieved != 1 || s.Rate.MaxIn1s != 1 {
@@ -90,14 +100,17 @@ func TestTallyOutcomes(t *testing.T) {
 func TestLatencyDigits(t *testing.T) {
 	tally := NewTally(start)
 	for i := range 1000 {
-		tally.Request(Request{Outcome: Accepted, Status: 200, Latency: time.Duration(i+1) * time.Millisecond})
+		tally.Request(Request{Outcome: Accepted, Status: 200,
+			Latency: time.Duration(i+1) * time.Millisecond})
 	}
-	tally.Request(Request{Outcome: Accepted, Status: 200, Latency: 5 * time.Hour}) // beyond what the histogram tells apart
+	// beyond what the histogram tells apart
+	tally.Request(Request{Outcome: Accepted, Status: 200, Latency: 5 * time.Hour})
 	l := tally.Summary(start, 0).Latency
 	for _, tt := range []struct {
 		name      string
 		got, want float64
-	}{{"p50", l.P50, 0.501}, {"p95", l.P95, 0.951}, {"p99", l.P99, 0.991}, {"max", l.Max, 18000}, {"mean", l.Mean, (500.5 + 18000) / 1001}} {
+	}{{"p50", l.P50, 0.501}, {"p95", l.P95, 0.951}, {"p99", l.P99, 0.991}, {"max", l.Max, 18000},
+		{"mean", l.Mean, (500.5 + 18000) / 1001}} {
 		if tt.got < tt.want*0.99 || tt.got > tt.want*1.01 {
 			t.Errorf("%s is %g, want %g", tt.name, tt.got, tt.want)
 		}
@@ -134,7 +147,8 @@ func TestEmptySummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{`"latency_seconds":null`, `"achieved":null`, `"ceiling":null`, `"by_status":{}`, `"remaining":3`} {
+	for _, part := range []string{`"latency_seconds":null`, `"achieved":null`, `"ceiling":null`,
+		`"by_status":{}`, `"remaining":3`} {
 		if !strings.Contains(string(b), part) {
 			t.Errorf("no %s in %s", part, b)
 		}
@@ -156,7 +170,8 @@ func TestGroups(t *testing.T) {
 		}
 	}
 	for _, pair := range [][2]string{
-		{"bad record", "bad header"}, {"can't read", "can't write"}, {"", "x"}, {`"a`, `"b`}, {"a 1", "a"},
+		{"bad record", "bad header"}, {"can't read", "can't write"}, {"", "x"}, {`"a`, `"b`},
+		{"a 1", "a"},
 	} {
 		if normalise(pair[0]) == normalise(pair[1]) {
 			t.Errorf("%q and %q are taken for the same", pair[0], pair[1])
@@ -191,7 +206,8 @@ func TestMemoryDoesNotGrowWithItems(t *testing.T) {
 			at := start.Add(time.Duration(i) * 100 * time.Microsecond)
 			tally.Sent(at)
 			tally.Request(Request{Outcome: Throttled, Status: 429, Latency: time.Millisecond})
-			tally.Item(results.Result{Path: fmt.Sprint(i), Status: item.Failed, Error: fmt.Sprintf("refused %d", i)})
+			tally.Item(results.Result{Path: fmt.Sprint(i), Status: item.Failed,
+				Error: fmt.Sprintf("refused %d", i)})
 		}
 	}
 	heap := func() int64 {
@@ -214,13 +230,20 @@ func BenchmarkTally(b *testing.B) {
 		name string
 		do   func(t *Tally, i int64)
 	}{
-		{"Sent", func(t *Tally, i int64) { t.Sent(start.Add(time.Duration(i) * 20 * time.Microsecond)) }},
-		{"Request", func(t *Tally, i int64) {
-			t.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Duration(i%1000) * time.Millisecond})
+		{"Sent", func(t *Tally, i int64) {
+			t.Sent(start.Add(time.Duration(i) * 20 * time.Microsecond))
 		}},
-		{"Item", func(t *Tally, i int64) { t.Item(results.Result{Path: "data/a", Status: item.Delivered, Bytes: 4096}) }},
+		{"Request", func(t *Tally, i int64) {
+			t.Request(Request{Outcome: Accepted, Status: 201,
+				Latency: time.Duration(i%1000) * time.Millisecond})
+		}},
+		{"Item", func(t *Tally, i int64) {
+			t.Item(results.Result{Path: "data/a",
+				Status: item.Delivered, Bytes: 4096})
+		}},
 		{"FailedItem", func(t *Tally, i int64) {
-			t.Item(results.Result{Path: "data/a", Status: item.Failed, Error: `HTTP 400: record 17: no field "name" in /data/a.json`})
+			t.Item(results.Result{Path: "data/a", Status: item.Failed,
+				Error: `HTTP 400: record 17: no field "name" in /data/a.json`})
 		}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
@@ -254,7 +277,8 @@ func TestSnapshotBytes(t *testing.T) {
 	for _, status := range []item.Fate{item.Deferred, item.Failed, item.Unknown} {
 		tally.Item(results.Result{Status: status, Bytes: 4})
 	}
-	if s := tally.Snapshot(start); s.Bytes != 3 || s.SkippedBytes != 2 || s.DeliveredBytes != 1 || s.LostBytes != 12 {
+	if s := tally.Snapshot(start); s.Bytes != 3 || s.SkippedBytes != 2 || s.DeliveredBytes != 1 ||
+		s.LostBytes != 12 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -35,7 +35,8 @@ func TestWindowEqualsNaiveModel(t *testing.T) {
 			rapid.Just(second/4),
 			rapid.Int64Range(0, 4*second),
 		)
-		late := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, second/2), rapid.Int64Range(second-2, second-1))
+		late := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, second/2),
+			rapid.Int64Range(second-2, second-1))
 		var w window
 		var all []int64
 		newest := int64(-1 << 62)

@@ -25,7 +25,8 @@ func TestHide(t *testing.T) {
 			for _, second := range secrettest.Spellings {
 				written := second.Write(first.Write(text))
 				if got := s.Hide("no <" + written + "> today"); got != "no <***> today" {
-					t.Errorf("%s, %s: %q, as %q, is %q", first.Name, second.Name, text, written, got)
+					t.Errorf("%s, %s: %q, as %q, is %q", first.Name, second.Name, text, written,
+						got)
 				}
 			}
 		}

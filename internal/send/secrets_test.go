@@ -33,8 +33,8 @@ import (
 	"github.com/penstock/penstock/pool"
 )
 
-// onRawServer is onFakeTime with a server below HTTP: serve has a connection until it
-// returns, or until do has.
+// onRawServer is onFakeTime with a server below HTTP: serve has a connection until it returns, or
+// until do has.
 func onRawServer(t *testing.T, files int, serve func(c net.Conn), do func(w *world)) {
 	onFakeTime(t, files, nil, func(w *world) {
 		l := memnet.Listen()
@@ -93,7 +93,8 @@ func (w *world) all() *sinks {
 	stream, _ := progress.New("json", &s.stream)
 	w.Progress = progresses{&w.watch, line, stream}
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
-	w.Log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&s.text, debug), slog.NewJSONHandler(&s.json, debug)))
+	w.Log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&s.text, debug),
+		slog.NewJSONHandler(&s.json, debug)))
 	w.Results = results.NewWriter(&s.results)
 	w.journal(filepath.Join(s.dir, "journal.db"))
 	return s
@@ -117,7 +118,8 @@ func (s *sinks) run() report.Summary {
 // each calls do with the name and content of each sink, the journal's files included.
 func (s *sinks) each(do func(name, content string)) {
 	s.Helper()
-	for name, b := range map[string]*bytes.Buffer{"log": &s.text, "log as JSON": &s.json, "progress": &s.line, "progress as JSON": &s.stream,
+	for name, b := range map[string]*bytes.Buffer{"log": &s.text, "log as JSON": &s.json,
+		"progress": &s.line, "progress as JSON": &s.stream,
 		"results": &s.results, "summary": &s.summary, "report": &s.report} {
 		do(name, b.String())
 	}
@@ -187,14 +189,17 @@ func (s *sinks) plant() {
 		s.Fatal(err)
 	}
 	s.Network.Proxy = proxy
-	to := "http://user:sesame%2Fpass%40word@h.example/up/{name}?sig=sesame%2Bsig%2f%3D&sesame-bare&token={token}&n={name}"
+	to := "http://user:sesame%2Fpass%40word@h.example/up/{name}" +
+		"?sig=sesame%2Bsig%2f%3D&sesame-bare&token={token}&n={name}"
 	line := func(more string) string {
 		return fmt.Sprintf(`{"path":%q,"token":"sesame+token/=&ü"%s}`+"\n", s.firstFile(), more)
 	}
 	name := filepath.Join(s.TempDir(), "manifest")
 	lines := line("") + line(`,"method":"POST"`) +
-		line(`,"url":"http://line:sesame-of-line@h.example/x?X-Amz-Signature=sesame%2Bsigned&X-Amz-Credential=sesame%2F20260101"`) +
-		line(`,"method":"POST","url":"http://h.example/y?sesame-query","headers":{"Authorization":"Bearer sesame-bearer","X-Own-Key":"sesame own"}`)
+		line(`,"url":"http://line:sesame-of-line@h.example/x`+
+			`?X-Amz-Signature=sesame%2Bsigned&X-Amz-Credential=sesame%2F20260101"`) +
+		line(`,"method":"POST","url":"http://h.example/y?sesame-query",`+
+			`"headers":{"Authorization":"Bearer sesame-bearer","X-Own-Key":"sesame own"}`)
 	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
 		s.Fatal(err)
 	}
@@ -206,11 +211,14 @@ func (s *sinks) plant() {
 // spelling. Nothing of that comes out again, wherever a run writes to.
 func TestNoSecretComesBack(t *testing.T) {
 	answers := append(secrettest.Answers,
-		secrettest.Answer{Name: "body, cut off", Text: "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" +
-			strings.Repeat("x", reply.MaxHead-300) + "$"},
-		secrettest.Answer{Name: "body, elliptic", Text: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" +
-			"wrong: sesame-bea..., sesame-k…"},
-		secrettest.Answer{Name: "twice", Text: "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 $\r\n\r\n"})
+		secrettest.Answer{Name: "body, cut off",
+			Text: "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" +
+				strings.Repeat("x", reply.MaxHead-300) + "$"},
+		secrettest.Answer{Name: "body, elliptic",
+			Text: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" +
+				"wrong: sesame-bea..., sesame-k…"},
+		secrettest.Answer{Name: "twice", Text: "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\n" +
+			"HTTP/1.1 408 $\r\n\r\n"})
 	for _, answer := range answers {
 		for _, spelling := range secrettest.Spellings[:5] {
 			name := answer.Name
@@ -220,7 +228,8 @@ func TestNoSecretComesBack(t *testing.T) {
 			onRawServer(t, 1, func(c net.Conn) {
 				r := bufio.NewReader(c)
 				for req := request(r); req != nil; req = request(r) {
-					_, _ = io.WriteString(c, answer.Echo(spelling.Write, req.RequestURI, req.Header))
+					_, _ = io.WriteString(c,
+						answer.Echo(spelling.Write, req.RequestURI, req.Header))
 					if name != "twice" {
 						return
 					}
@@ -244,14 +253,16 @@ func TestNoSecretComesBack(t *testing.T) {
 
 // Nor where there is no answer, or an item or the run fails for another reason.
 func TestNoSecretWithoutAnAnswer(t *testing.T) {
-	bad := errors.New(`Post "https://id:sesame@auth.example/t?secret=sesame": EOF: sesame-key.eyJ+/== for "proxy:sesame-proxy"`)
+	bad := errors.New(`Post "https://id:sesame@auth.example/t?secret=sesame": EOF: ` +
+		`sesame-key.eyJ+/== for "proxy:sesame-proxy"`)
 	fails := func(err error) func(context.Context, string, string) (net.Conn, error) {
 		return func(context.Context, string, string) (net.Conn, error) { return nil, err }
 	}
 	for name, do := range map[string]func(s *sinks){
 		"dial": func(s *sinks) { s.Network.Dial = fails(&net.OpError{Op: "dial", Err: bad}) },
 		"no address": func(s *sinks) {
-			s.Network.Dial = fails(&net.DNSError{Err: bad.Error(), Name: "sesame-key.eyJ+/==", IsNotFound: true})
+			s.Network.Dial = fails(&net.DNSError{Err: bad.Error(), Name: "sesame-key.eyJ+/==",
+				IsNotFound: true})
 		},
 	} {
 		says := "EOF"
