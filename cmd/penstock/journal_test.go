@@ -7,17 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
-	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
@@ -95,19 +92,4 @@ func sorted(ts *testscript.TestScript, neg bool, args []string) {
 	for _, line := range slices.Sorted(strings.Lines(text)) {
 		fmt.Fprint(ts.Stdout(), line)
 	}
-}
-
-func TestPatternsMatchNames(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.SampledFrom([]string{"", "https://", "data/", "data/[1]/", "{a,b}/"}).Draw(t, "dir") + anything.Draw(t, "name")
-		clean := filepath.ToSlash(filepath.Clean("d/" + name)) // as paths are in a journal
-		it := journal.Item{Path: clean, URL: clean}
-		if p := readPatterns([]string{clean}); !matches(p, it) || !p[0].matched {
-			t.Fatalf("%q does not match itself", clean)
-		}
-		it.Path, it.URL = clean+"/x", clean+"/x"
-		if !matches(readPatterns([]string{clean + "/"}), it) {
-			t.Fatalf("%q does not match what is below it", clean+"/")
-		}
-	})
 }

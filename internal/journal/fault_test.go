@@ -348,7 +348,7 @@ func TestTwoRows(t *testing.T) {
 	}
 	mustClose(t, j)
 	j = mustOpen(t, path)
-	equal(t, "counts", j.Earlier().Counts, map[item.Fate]int64{item.Delivered: 1})
+	equal(t, "counts", j.Earlier().Counts, Counts{item.Delivered: 1})
 	equal(t, "claim", j.Claim(1, full(1).Fingerprint), Claim{State: item.Delivered, Same: true})
 	mustPut(t, j, full(2))
 	mustClose(t, j)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // Fingerprint is what a source file was when it was sent. Two fingerprints are the same when size, place and time are,
@@ -88,3 +89,20 @@ func mix(x uint64) uint64 {
 
 func timeOfNanos(ns int64) time.Time  { return time.Unix(0, ns) }
 func timeOfMillis(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// Result returns the item as a line of results. What was in flight when its run was cut off is
+// unknown.
+func (it Item) Result() results.Result {
+	r := results.Result{
+		Time: it.Last, Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method,
+		Key: it.Key, KeyMade: it.KeyMade, Status: it.State, HTTPStatus: it.HTTPStatus,
+		Attempts: it.Attempts, Bytes: it.Size, Error: it.Error,
+	}
+	if it.State == item.InFlight {
+		r.Status, r.Error = item.Unknown, "it was in flight, and what became of it was not noted"
+	}
+	if !it.First.IsZero() {
+		r.Seconds = max(0, it.Last.Sub(it.First).Seconds())
+	}
+	return r
+}

@@ -41,7 +41,7 @@ type Earlier struct {
 	Runs   int       // 0: the journal is new
 	Last   time.Time // end of the last run; where it was killed, its last change or its start
 	Killed bool      // the last run did not end by itself
-	Counts map[item.Fate]int64
+	Counts Counts
 }
 
 // Claim is what the journal has of an item.
@@ -120,7 +120,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path, err := find(o.Path)
+	path, err := realPath(o.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +285,7 @@ func (j *Journal) readIndex(ctx context.Context, size int64) error {
 		e.setRow(n, printOf(size, mtime, ok4, uint64(place)), s)
 		return nil
 	})
-	j.earlier.Counts = make(map[item.Fate]int64)
+	j.earlier.Counts = make(Counts)
 	for s, c := range counts {
 		if c > 0 {
 			j.earlier.Counts[item.Fate(s)] = c

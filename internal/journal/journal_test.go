@@ -35,7 +35,7 @@ func TestRowComesBack(t *testing.T) {
 
 	j = mustOpen(t, path)
 	equal(t, "claimed", j.Claim(7, full(7).Fingerprint), Claim{State: item.Failed, Same: true})
-	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last, Counts: map[item.Fate]int64{item.Failed: 1}})
+	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last, Counts: Counts{item.Failed: 1}})
 }
 
 func TestClaim(t *testing.T) {
@@ -145,7 +145,7 @@ func TestKilledRun(t *testing.T) {
 	j = mustOpen(t, path)
 	equal(t, "earlier", j.Earlier(), Earlier{
 		Runs: 1, Killed: true, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC),
-		Counts: map[item.Fate]int64{item.InFlight: 1, item.Delivered: 1},
+		Counts: Counts{item.InFlight: 1, item.Delivered: 1},
 	})
 }
 
@@ -503,7 +503,7 @@ func TestModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				var want []Item
-				counts := map[item.Fate]int64{}
+				counts := Counts{}
 				for _, id := range order {
 					want = append(want, rows[id])
 					counts[rows[id].State]++

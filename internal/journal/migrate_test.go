@@ -110,7 +110,7 @@ func testEarlierVersion(t *testing.T, text string) {
 	}
 	j := mustOpen(t, path)
 	equal(t, "claim", j.Claim(1, rows1[0].Fingerprint), Claim{State: item.Delivered, Same: true})
-	equal(t, "counts", j.Earlier().Counts, map[item.Fate]int64{item.Delivered: 1, item.Deferred: 1})
+	equal(t, "counts", j.Earlier().Counts, Counts{item.Delivered: 1, item.Deferred: 1})
 	mustPut(t, j, full(3))
 	mustClose(t, j)
 	equal(t, "migrated", all(t, path), append(rows1[:2:2], full(3)))

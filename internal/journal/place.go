@@ -49,7 +49,7 @@ func Dir() (string, error) {
 // The name has a hash of the target in it, and is shown: the target must not hold secrets.
 func FileName(job, target, method string) (string, error) {
 	if job != "" {
-		name := strings.TrimSuffix(job, ".db")
+		name := strings.TrimSuffix(job, dbSuffix)
 		if strings.Trim(name, ".") == "" {
 			return "", fmt.Errorf("job %q: a name needs a letter or a digit", job)
 		}
@@ -64,7 +64,7 @@ func FileName(job, target, method string) (string, error) {
 				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q", job, r)
 			}
 		}
-		return name + ".db", nil
+		return name + dbSuffix, nil
 	}
 	host := "manifest-" + filepath.Base(target)
 	if _, rest, found := strings.Cut(target, "://"); found {
@@ -77,7 +77,7 @@ func FileName(job, target, method string) (string, error) {
 	}
 	host = cmp.Or(readable(host, 48), "target") // of a name in another script nothing is left
 	sum := sha256.Sum256([]byte(method + " " + target))
-	return fmt.Sprintf("%s-%s-%x.db", host, readable(method, 16), sum[:4]), nil
+	return fmt.Sprintf("%s-%s-%x%s", host, readable(method, 16), sum[:4], dbSuffix), nil
 }
 
 // readable makes s a part of a file's name.

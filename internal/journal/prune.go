@@ -20,7 +20,7 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return 0, err
 	}
-	real, err := find(path)
+	real, err := realPath(path)
 	if err != nil {
 		return 0, err
 	}
@@ -122,7 +122,7 @@ func old(info Info, olderThan time.Duration) bool {
 
 // remove removes a journal unless it was used meanwhile. If path is a link, it removes the link only.
 func remove(path string, olderThan time.Duration) (bool, error) {
-	real, err := find(path)
+	real, err := realPath(path)
 	if err != nil {
 		return false, err
 	}

@@ -119,7 +119,7 @@ func (r *Reader) info() (info Info, err error) {
 	info.Path = r.path
 	info.Size, _ = diskSize(r.real)
 	info.Running = running(r.real)
-	info.Counts = make(map[item.Fate]int64)
+	info.Counts = make(Counts)
 	rows, err := r.conn.QueryContext(ctx, "SELECT state, count(*) FROM item GROUP BY state")
 	if err != nil {
 		return info, err
@@ -271,7 +271,7 @@ func List(dir string) ([]Info, error) {
 	}
 	var list []Info
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".db" || e.IsDir() {
+		if filepath.Ext(e.Name()) != dbSuffix || e.IsDir() {
 			continue
 		}
 		list = append(list, inspect(filepath.Join(dir, e.Name())))

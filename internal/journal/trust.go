@@ -10,11 +10,11 @@ import (
 
 var errStranger = errors.New("is not safe to use")
 
-// find returns the name of a journal's file, with links followed, also to a file that is not there yet: two names of one
+// realPath returns the name of a journal's file, with links followed, also to a file that is not there yet: two names of one
 // journal have one lock. It fails if a link, or one of the journal's files that are there already, was made by somebody
 // else, or if a file beside the journal is not a regular one: in a directory that others may write, it could be another
 // file of ours that would be overwritten.
-func find(path string) (real string, err error) {
+func realPath(path string) (real string, err error) {
 	if real, err = resolve(path); err != nil {
 		return "", err
 	}

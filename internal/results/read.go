@@ -118,7 +118,9 @@ func First(name string) (is bool, method string) {
 
 // Read visits the lines of a results file. A last line that was torn when its run was killed is
 // passed over. What says what the file is for, in errors.
-func Read(ctx context.Context, what, name string, visit func(number int, r Result)) (torn bool, err error) {
+func Read(
+	ctx context.Context, what, name string, visit func(number int, r Result),
+) (torn bool, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return false, fmt.Errorf("results: %s %s: %w", what, human.Quote(name), lines.Reason(err))
@@ -136,7 +138,8 @@ func Read(ctx context.Context, what, name string, visit func(number int, r Resul
 			r, err = Parse(line.Text)
 		}
 		if err != nil {
-			return false, fmt.Errorf("results: %s %s line %d: %w", what, human.Quote(name), line.Number, err)
+			return false, fmt.Errorf("results: %s %s line %d: %w",
+				what, human.Quote(name), line.Number, err)
 		}
 		visit(line.Number, r)
 	}

@@ -19,7 +19,7 @@ type Result struct {
 	URL        string    `json:"url"`
 	Method     string    `json:"method"`
 	Key        string    `json:"key"`                // idempotency key, empty if none was sent
-	KeyMade    bool      `json:"key_made,omitempty"` // by the run, of the file's content among others; else it was given
+	KeyMade    bool      `json:"key_made,omitempty"` // by the run, else given; depends on the content
 	Status     item.Fate `json:"status"`
 	HTTPStatus int       `json:"http_status"` // of the last answer, 0 if there was none
 	Attempts   int       `json:"attempts"`

@@ -77,9 +77,11 @@ type held struct {
 
 // hold returns the lines that are asked for and hold. Of several lines about one item that is the
 // last, but that an item was skipped says nothing new of it.
-func (h *hasher) hold(ctx context.Context, what, name string, only []item.Fate) (lines map[id]held, torn bool, err error) {
-	lines = map[id]held{}
-	torn, err = Read(ctx, what, name, func(number int, r Result) {
+func (h *hasher) hold(
+	ctx context.Context, what, name string, only []item.Fate,
+) (map[id]held, bool, error) {
+	lines := map[id]held{}
+	torn, err := Read(ctx, what, name, func(number int, r Result) {
 		if slices.Contains(only, r.Status) {
 			item, path := h.of(r)
 			lines[item] = held{path, uint32(number)}
@@ -146,7 +148,9 @@ type Selection struct {
 type chosen struct{ item, path id } // by what hasher.of says of the line
 
 func (s *Selection) item(item id) (int, bool) {
-	return slices.BinarySearchFunc(s.items, item, func(c chosen, item id) int { return cmp.Compare(c.item, item) })
+	return slices.BinarySearchFunc(s.items, item, func(c chosen, item id) int {
+		return cmp.Compare(c.item, item)
+	})
 }
 
 func (s *Selection) path(path id) (int, bool) { return slices.BinarySearch(s.paths, path) }

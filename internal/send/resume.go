@@ -62,7 +62,7 @@ func (o *Options) describeJournal(now time.Time) string {
 	if e.Runs == 0 {
 		return "journal " + path + ": new"
 	}
-	text := fmt.Sprintf("journal %s continues: %s", path, CountsOf(e.Counts))
+	text := fmt.Sprintf("journal %s continues: %s", path, e.Counts)
 	ended := "last run ended"
 	if e.Killed {
 		ended = "last run was cut off"
@@ -71,21 +71,6 @@ func (o *Options) describeJournal(now time.Time) string {
 	// They are not noted then. Lines of a manifest may have another method.
 	if e.Killed && e.Counts[item.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() && o.harmless(o.Source.Method()) {
 		text += ", and files that were in flight are sent again"
-	}
-	return text
-}
-
-// CountsOf writes how many items are in which state.
-func CountsOf(counts map[item.Fate]int64) string {
-	text := human.Count(counts[item.Delivered]) + " delivered"
-	for _, s := range []item.Fate{item.Failed, item.Unknown, item.Deferred, item.InFlight} {
-		if n := counts[s]; n > 0 {
-			word := s.String()
-			if s == item.InFlight {
-				word = "in flight"
-			}
-			text += fmt.Sprintf(", %s %s", human.Count(n), word)
-		}
 	}
 	return text
 }
