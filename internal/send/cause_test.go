@@ -161,9 +161,7 @@ func TestCauses(t *testing.T) {
 			var config *tls.Config
 			onRawServer(t, 2, func(c net.Conn) { row.serve(w, c, config.Clone()) }, func(it *world) {
 				w = it
-				a := newAuthority(t)
-				config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
-				w.Network.TLS = &tls.Config{RootCAs: a.pool}
+				config = w.https()
 				if row.ours {
 					w.Network.TLS.Certificates = config.Certificates
 				}

@@ -3,7 +3,6 @@ package send
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"io"
 	"net"
@@ -201,10 +200,7 @@ func TestHTTP2IsBounded(t *testing.T) {
 			conn := &h2{Conn: tls.Server(c, config)}
 			conn.serve(row.settings, !row.silent, func(stream uint32) { row.request(conn, stream) })
 		}, func(w *world) {
-			a := newAuthority(t)
-			config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
-			w.Network.TLS = &tls.Config{RootCAs: a.pool}
-			w.Network.HTTP2 = true
+			config = w.https("h2")
 			name := filepath.Join(t.TempDir(), "file")
 			if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 60<<10), 0o600); err != nil {
 				t.Fatal(err)
@@ -238,10 +234,7 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 			_ = conn.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
 		})
 	}, func(w *world) {
-		a := newAuthority(t)
-		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
-		w.Network.TLS = &tls.Config{RootCAs: a.pool}
-		w.Network.HTTP2 = true
+		config = w.https("h2")
 		base := &wire.Transport{Network: w.Network, MaxIdle: 1}
 		defer base.CloseIdleConnections()
 		ctx := httptrace.WithClientTrace(w.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { time.Sleep(2 * limit) }})
@@ -282,10 +275,7 @@ func TestGiveUpOnRefusedStreams(t *testing.T) {
 			_ = conn.frame(frameReset, 0, stream, "\x00\x00\x00\x07")
 		})
 	}, func(w *world) {
-		a := newAuthority(t)
-		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
-		w.Network.TLS = &tls.Config{RootCAs: a.pool}
-		w.Network.HTTP2 = true
+		config = w.https("h2")
 		dir := t.TempDir()
 		for i := range 40 {
 			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {

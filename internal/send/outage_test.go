@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -240,9 +239,7 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 			_, _ = io.WriteString(secure, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		}, func(w *world) {
 			begin = time.Now()
-			a := newAuthority(t)
-			config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
-			w.Network.TLS = &tls.Config{RootCAs: a.pool}
+			config = w.https()
 			word := "https://h.example is down (TLS failed)"
 			if proxied {
 				w.Network.Proxy, word = &url.URL{Scheme: "http", Host: "proxy.example"}, "the proxy proxy.example:80 is down (502 Bad Gateway)"

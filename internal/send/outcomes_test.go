@@ -1,13 +1,10 @@
 package send
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	_ "embed"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -321,25 +319,14 @@ func (m *meeting) check(t *testing.T, want string, requests int) {
 
 // What is written of a file speaks of all its attempts.
 func TestResultsOfSeveralAttempts(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1) <= 2 {
-			w.Header().Set("Retry-After", "30")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		accept(w, r, time.Second)
-	}, func(w *world) {
-		var lines bytes.Buffer
-		w.Results = results.NewWriter(&lines)
+	again := answering(http.StatusServiceUnavailable, "Retry-After", "30")
+	onFakeTime(t, 1, inTurn(again, again, taking(time.Second)), func(w *world) {
+		lines := w.results()
 		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-		var got results.Result
-		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
-			t.Fatal(err)
-		}
-		want := results.Result{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT", Status: item.Delivered,
-			HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
-		if got != want || got.Seconds < 61 {
+		got := lines()
+		want := results.Result{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT",
+			Status: item.Delivered, HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
+		if len(got) != 1 || got[0] != want || want.Seconds < 61 {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -368,18 +355,10 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// A request that net/http sends once more by itself, because its connection was
-// dead, pays and counts.
+// A request that net/http sends once more by itself, because its connection was dead, pays and counts.
 func TestHiddenResendsCount(t *testing.T) {
-	var seen instants
-	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) {
-		seen.add()
-		if len(seen.at) == 2 {
-			hijacked(w, "", (*memnet.Conn).Close)
-			return
-		}
-		accept(w, r, 0)
-	}, func(w *world) {
+	lost := func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "", (*memnet.Conn).Close) }
+	onFakeTime(t, 3, inTurn(atOnce, lost, atOnce), func(w *world) {
 		var lines strings.Builder
 		for it := range w.Source.Items() {
 			fmt.Fprintf(&lines, "{\"path\":%q,\"key\":%q}\n", it.Path, it.Rel)
@@ -391,9 +370,9 @@ func TestHiddenResendsCount(t *testing.T) {
 		if s.Requests.Sent != 4 || s.Requests.Accepted != 3 {
 			t.Errorf("%+v", s.Requests)
 		}
-		for i, at := range seen.at {
-			if want := w.begin.Add(time.Duration(i) * time.Second); !at.Equal(want) {
-				t.Errorf("request %d came after %v", i, at.Sub(w.begin))
+		for i, c := range w.calls {
+			if want := time.Duration(i) * time.Second; c.at != want {
+				t.Errorf("request %d came after %v", i, c.at)
 			}
 		}
 	})
@@ -468,99 +447,67 @@ func TestFilesAreGone(t *testing.T) {
 	})
 }
 
-// A file of which nobody knows whether it arrived has a note that says so, whatever is to be done with it.
+// A file of which nobody knows whether it arrived has a note that says so, whatever is to be done with
+// it.
 func TestWhatMayHaveArrived(t *testing.T) {
 	const may = "an attempt may have been accepted"
 	for _, c := range []struct {
 		status int
-		wait   string
+		wait   []string
 		want   item.Fate
 		note   string
 	}{
-		{500, "", item.Failed, may},
-		{404, "", item.Failed, ""},
-		{502, "7200", item.Deferred, may},
-		{503, "7200", item.Deferred, ""},
+		{500, nil, item.Failed, may},
+		{404, nil, item.Failed, ""},
+		{502, []string{"Retry-After", "7200"}, item.Deferred, may},
+		{503, []string{"Retry-After", "7200"}, item.Deferred, ""},
 	} {
-		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-			if c.wait != "" {
-				w.Header().Set("Retry-After", c.wait)
-			}
-			w.WriteHeader(c.status)
-		}, func(w *world) {
-			var lines bytes.Buffer
-			w.Results = results.NewWriter(&lines)
+		onFakeTime(t, 1, answering(c.status, c.wait...), func(w *world) {
+			lines := w.results()
 			w.Attempts, w.MaxWait = 1, time.Hour
 			w.run()
-			var got results.Result
-			if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
-				t.Fatal(err)
-			}
-			if got.Status != c.want || got.Note != c.note {
-				t.Errorf("%d: %s, note %q; want %s, %q", c.status, got.Status, got.Note, c.want, c.note)
+			if got := lines(); len(got) != 1 || got[0].Status != c.want || got[0].Note != c.note {
+				t.Errorf("%d: %+v; want %s, note %q", c.status, got, c.want, c.note)
 			}
 		})
 	}
 }
 
-// attempts adds up those of a results file.
-func attempts(t *testing.T, lines *bytes.Buffer) (n int) {
-	t.Helper()
-	for d := json.NewDecoder(lines); ; {
-		var it results.Result
-		if err := d.Decode(&it); err == io.EOF {
-			return n
-		} else if err != nil {
-			t.Fatal(err)
-		}
+// attempts adds up those of results.
+func attempts(lines []results.Result) (n int) {
+	for _, it := range lines {
 		n += it.Attempts
 	}
+	return n
 }
 
-// What the results and the report say of requests is what the server has seen of them, also where a run ends while many
-// files wait for their next attempt.
+// What the results and the report say of requests is what the server has seen of them, also where a run
+// ends while many files wait for their next attempt.
 func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		do   func(n int, w http.ResponseWriter, r *http.Request) bool
-	}{
-		{"refused until the end", func(n int, w http.ResponseWriter, _ *http.Request) bool {
-			if n%3 == 0 {
-				w.WriteHeader(http.StatusTooManyRequests)
-			}
+	late := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(100 * time.Millisecond)
-			return n%3 == 0
-		}},
-		{"failing until the end", func(n int, w http.ResponseWriter, _ *http.Request) bool {
-			time.Sleep(100 * time.Millisecond)
-			if n > 10 {
-				w.WriteHeader(http.StatusInternalServerError)
-			}
-			return n > 10
-		}},
-		{"redirected", func(n int, w http.ResponseWriter, _ *http.Request) bool {
-			time.Sleep(100 * time.Millisecond)
-			if n%2 == 1 {
-				w.Header().Set("Location", "/elsewhere")
-				w.WriteHeader(http.StatusTemporaryRedirect)
-			}
-			return n%2 == 1
-		}},
+			h(w, r)
+		}
+	}
+	alternate := func(bad http.HandlerFunc, good int) http.HandlerFunc {
+		return late(inTurn(slices.Repeat(append(slices.Repeat([]http.HandlerFunc{atOnce}, good), bad), 60)...))
+	}
+	for name, handler := range map[string]http.HandlerFunc{
+		"refused until the end": alternate(answering(http.StatusTooManyRequests), 2),
+		"failing until the end": late(inTurn(append(slices.Repeat([]http.HandlerFunc{atOnce}, 10), answering(500))...)),
+		"redirected":            alternate(answering(http.StatusTemporaryRedirect, "Location", "/elsewhere"), 1),
 	} {
 		for _, withJournal := range []bool{false, true} {
-			s := &shelf{do: c.do}
-			onFakeTime(t, 60, s.ServeHTTP, func(w *world) {
-				var lines bytes.Buffer
-				w.Results = results.NewWriter(&lines)
+			onFakeTime(t, 60, handler, func(w *world) {
+				lines := w.results()
 				w.Limits.InFlight = 4
 				if withJournal {
 					w.journal(filepath.Join(w.TempDir(), "j.db"))
 				}
-				soft, stop := context.WithTimeout(context.Background(), 900*time.Millisecond)
-				defer stop()
-				sum := w.runUntil(context.Background(), soft)
-				if n := attempts(t, &lines); n != s.count() || int(sum.Requests.Sent) != n {
-					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v", c.name, n, s.count(), sum.Requests, sum.Items)
+				s := w.stopped(900*time.Millisecond, 0)
+				if n, seen := attempts(lines()), w.got(0, always); n != seen || int(s.Requests.Sent) != n {
+					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v", name, n, seen, s.Requests, s.Items)
 				}
 			})
 		}
@@ -599,10 +546,7 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 			_ = conn.frame(frameHeaders, flagEnd|flagEndHeaders, stream, status200)
 		})
 	}, func(w *world) {
-		a := newAuthority(t)
-		config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
-		w.Network.TLS = &tls.Config{RootCAs: a.pool}
-		w.Network.HTTP2 = true
+		config = w.https("h2")
 		dir := t.TempDir()
 		for i := range files {
 			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
@@ -611,49 +555,59 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 		}
 		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 		w.Limits.InFlight = 16
-		var lines bytes.Buffer
-		w.Results = results.NewWriter(&lines)
+		lines := w.results()
 		s := w.run()
 		w.ended(s, exit.Delivered, files, 0, 0, 0, 0)
 		if n := processed.Load(); s.Requests.ByStatus["200"] != n || s.Requests.Accepted != n {
 			t.Errorf("%d in the server's record: %+v", n, s.Requests)
 		}
-		if n := attempts(t, &lines); int64(n) != s.Requests.Sent {
+		if n := attempts(lines()); int64(n) != s.Requests.Sent {
 			t.Errorf("%d attempts in the results, %d sent", n, s.Requests.Sent)
 		}
 	})
 }
 
-// net/http sends a request again after PROTOCOL_ERROR, which does not say that it was not processed. A POST is sent once.
-func TestPostThatIsResetInDoubt(t *testing.T) {
-	for _, size := range []int{0, 1, 60 << 10} {
-		for _, form := range []string{"", "file"} {
+// A server that resets a stream (PROTOCOL_ERROR) may have stored the file, although net/http would send
+// the request again. A POST is sent once. To send a PUT again is an attempt, of which there are as many
+// as --attempts says, and a 412 then says nothing about whose file is there.
+func TestStreamThatIsResetInDoubt(t *testing.T) {
+	for _, c := range []struct {
+		method   string
+		form     string
+		resets   int64
+		then     string // status
+		unknown  int64
+		requests int64
+	}{
+		{"POST", "", 1, status200, 1, 1},
+		{"POST", "file", 1, status200, 1, 1},
+		{"PUT", "", 1, "\x08\x03412", 1, 2},
+		{"PUT", "", 100, "\x08\x03412", 0, 3},
+	} {
+		for _, size := range []int{0, 1, 60 << 10} {
 			var config *tls.Config
 			var requests atomic.Int64
-			onRawServer(t, 1, func(c net.Conn) {
-				conn := &h2{Conn: tls.Server(c, config)}
-				conn.serve("", true, func(stream uint32) {
-					if requests.Add(1) == 1 {
-						_ = conn.frame(frameReset, 0, stream, "\x00\x00\x00\x01")
+			onRawServer(t, 1, func(conn net.Conn) {
+				h := &h2{Conn: tls.Server(conn, config)}
+				h.serve("", true, func(stream uint32) {
+					if requests.Add(1) <= c.resets {
+						_ = h.frame(frameReset, 0, stream, "\x00\x00\x00\x01")
 					} else {
-						_ = conn.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
+						_ = h.frame(frameHeaders, flagEndHeaders|flagEnd, stream, c.then)
 					}
 				})
 			}, func(w *world) {
-				a := newAuthority(t)
-				config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}, NextProtos: []string{"h2"}}
-				w.Network.TLS = &tls.Config{RootCAs: a.pool}
-				w.Network.HTTP2 = true
+				config = w.https("h2")
 				name := filepath.Join(t.TempDir(), "file")
 				if err := os.WriteFile(name, []byte(strings.Repeat("x", size)), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				w.Form = form
-				w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: http.MethodPost})
-				s := w.run()
-				w.ended(s, exit.Items, 0, 0, 1, 0, 0)
-				if n := requests.Load(); n != 1 {
-					t.Errorf("%d bytes, form %q: %d requests", size, form, n)
+				w.Form, w.Attempts = c.form, 3
+				w.NoOverwrite = c.method == "PUT" && c.unknown > 0
+				w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: c.method})
+				w.ended(w.run(), exit.Items, 0, 1-c.unknown, c.unknown, 0, 0)
+				if n := requests.Load(); n != c.requests {
+					t.Errorf("%s, %d bytes, form %q: %d requests, want %d", c.method, size, c.form, n, c.requests)
 				}
 			})
 		}

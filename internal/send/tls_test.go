@@ -160,9 +160,7 @@ func TestConnectingIsBounded(t *testing.T) {
 	} {
 		var config *tls.Config
 		onRawServer(t, 1, func(c net.Conn) { row.serve(c, config) }, func(w *world) {
-			a := newAuthority(t)
-			config = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
-			w.Network.TLS = &tls.Config{RootCAs: a.pool}
+			config = w.https()
 			w.Network.ConnectTimeout = 10 * time.Second
 			if row.proxy {
 				w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}

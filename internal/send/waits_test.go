@@ -17,26 +17,15 @@ import (
 // [waits] A wait that a server asked for is obeyed by the next runs until it is over, and by nobody
 // else.
 func TestWaitOutlivesTheRun(t *testing.T) {
-	var at instants
-	asking := true
-	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
-		at.add()
-		if asking {
-			w.Header().Set("Retry-After", "3600")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return
-		}
-		accept(w, r, 0)
-	}, func(w *world) {
+	onFakeTime(t, 2, inTurn(answering(http.StatusTooManyRequests, "Retry-After", "3600"), atOnce), func(w *world) {
 		name := filepath.Join(w.TempDir(), "j.db")
 		w.Workers, w.MaxWait = 1, time.Minute
 		w.journal(name)
 		w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
 		asked := w.begin // the first request arrives at once
-		if len(at.at) != 1 || !at.first().Equal(asked) {
-			t.Fatal(at.at)
+		if w.got(0, 1) != 1 {
+			t.Fatal("nothing was asked at once")
 		}
-		asking = false
 		until := asked.Add(time.Hour)
 
 		// Cron comes every ten minutes; --again makes no difference.
@@ -52,8 +41,8 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 				t.Errorf("no %q in:\n%s", want, errorsOf(s))
 			}
 		}
-		if len(at.at) != 1 {
-			t.Errorf("%d requests were sent before %v", len(at.at)-1, until)
+		if n := w.got(0, always); n != 1 {
+			t.Errorf("%d requests were sent before %v", n-1, until)
 		}
 
 		// Another server is not concerned.
@@ -61,8 +50,8 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 		w.journal(name)
 		before := w.since()
 		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
-		if took := w.since() - before; took > time.Second || len(at.at) != 3 {
-			t.Errorf("took %v, %d requests", took, len(at.at))
+		if took := w.since() - before; took > time.Second || w.got(0, always) != 3 {
+			t.Errorf("took %v, %d requests", took, w.got(0, always))
 		}
 		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 
@@ -70,8 +59,8 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 		w.MaxWait = 2 * time.Hour
 		w.journal(name)
 		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
-		if len(at.at) != 5 || !at.at[3].Equal(until) {
-			t.Errorf("went on at %v, want %v", at.at[3:], until)
+		if n, early := w.got(time.Hour, always), w.got(before+time.Second, time.Hour); n != 2 || early > 0 || w.got(time.Hour, time.Hour+1) == 0 {
+			t.Errorf("%d requests, %d of them before %v", n+early, early, until)
 		}
 		if want := "asked in an earlier run to wait until " + until.Local().Format("15:04"); !strings.Contains(w.watch.talk.String(), want) {
 			t.Errorf("no %q in the talk", want)
@@ -90,18 +79,12 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 
 // Of several servers the one that asked waits, and the others get what is theirs.
 func TestWaitOfOneServer(t *testing.T) {
-	asking := true
-	var b instants
 	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == "b" {
-			b.add()
-			if asking {
-				w.Header().Set("Retry-After", "600")
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return
-			}
+			answering(http.StatusServiceUnavailable, "Retry-After", "600")(w, r)
+		} else {
+			atOnce(w, r)
 		}
-		accept(w, r, 0)
 	}, func(w *world) {
 		name := filepath.Join(w.TempDir(), "j.db")
 		w.Workers, w.MaxWait = 1, time.Minute
@@ -111,13 +94,12 @@ func TestWaitOfOneServer(t *testing.T) {
 		w.journal(name)
 		s := w.run()
 		w.items(s, report.ItemCounts{Total: 4, Delivered: 2, Deferred: 2})
-		asking = false
 		w.manifest(w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4", "http://a/5"))
 		w.journal(name)
 		s = w.run()
 		w.items(s, report.ItemCounts{Total: 5, Delivered: 1, Skipped: 2, Deferred: 2})
-		if s.ExitStatus != exit.Unavailable || len(b.at) != 1 {
-			t.Errorf("exit status %d, %d requests to b", s.ExitStatus, len(b.at))
+		if n := w.count(func(c *call) bool { return c.host == "b" }); s.ExitStatus != exit.Unavailable || n != 1 {
+			t.Errorf("exit status %d, %d requests to b", s.ExitStatus, n)
 		}
 	})
 }

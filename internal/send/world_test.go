@@ -3,6 +3,8 @@ package send
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -278,36 +280,6 @@ func (w *watcher) holding() []string {
 	return slices.Compact(all)
 }
 
-// instants are when requests arrived.
-type instants struct {
-	mu sync.Mutex
-	at []time.Time
-}
-
-func (i *instants) add() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.at = append(i.at, time.Now())
-}
-
-func (i *instants) first() time.Time {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.at[0]
-}
-
-// within counts those that are not before from and before to.
-func (i *instants) within(from, to time.Time) (n int) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, at := range i.at {
-		if !at.Before(from) && at.Before(to) {
-			n++
-		}
-	}
-	return n
-}
-
 // accept is a handler that accepts, some time after it has read the body.
 func accept(w http.ResponseWriter, r *http.Request, after time.Duration) {
 	var b [1]byte
@@ -451,4 +423,14 @@ func rows(t *testing.T, name string) (all []journal.Item) {
 		all = append(all, it)
 	}
 	return all
+}
+
+// https has the run trust a server of that name, h.example, and returns the server's configuration.
+func (w *world) https(protocols ...string) *tls.Config {
+	w.Helper()
+	a := newAuthority(w.T)
+	w.Network.TLS = &tls.Config{RootCAs: a.pool}
+	w.Network.HTTP2 = slices.Contains(protocols, "h2")
+	cert := a.issue(w.T, &x509.Certificate{DNSNames: []string{"h.example"}})
+	return &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: protocols}
 }
