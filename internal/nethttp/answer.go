@@ -8,7 +8,8 @@ import (
 // malformed is how the errors about an answer that is not HTTP begin, in the innermost error.
 const malformed = "malformed HTTP "
 
-// NotHTTP reports whether err says that what came instead of an answer does not begin like one of HTTP, be it an alert of TLS.
+// NotHTTP reports whether err says that what came instead of an answer does not begin like one of
+// HTTP, be it an alert of TLS.
 func NotHTTP(err error) bool { return strings.HasPrefix(innermost(err), malformed) }
 
 // SpeaksTLS reports whether err says that plain HTTP was answered by an alert of TLS.

@@ -5,22 +5,25 @@ import (
 	"net/http"
 )
 
-// Idempotent reports whether a method is idempotent by RFC 9110, section 9.2.2. A method that is not defined there
-// counts as not idempotent, the empty one as GET.
+// Idempotent reports whether a method is idempotent by RFC 9110, section 9.2.2. A method that is
+// not defined there counts as not idempotent, the empty one as GET.
 func Idempotent(method string) bool {
 	switch method {
-	case "", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
+	case "", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete,
+		http.MethodOptions, http.MethodTrace:
 		return true
 	}
 	return false
 }
 
-// SharesURL reports whether requests of a method may go to one URL and each add something there, as with POST. Where
-// it does not, the URL names what is sent.
-func SharesURL(method string) bool { return method == http.MethodPost || method == http.MethodPatch }
+// SharesURL reports whether requests of a method may go to one URL and each add something there, as
+// with POST. Where it does not, the URL names what is sent.
+func SharesURL(method string) bool {
+	return method == http.MethodPost || method == http.MethodPatch
+}
 
-// CheckMethod returns an error for a method whose requests have no body, or none that means anything (RFC 9110,
-// section 9.3).
+// CheckMethod returns an error for a method whose requests have no body, or none that means
+// anything (RFC 9110, section 9.3).
 func CheckMethod(method string) error {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodConnect, http.MethodTrace:

@@ -21,9 +21,10 @@ func TestMethods(t *testing.T) {
 		"APPEND":  {body: true},
 		"put":     {body: true},
 	} {
-		if nethttp.Idempotent(method) != want.idempotent || nethttp.SharesURL(method) != want.shares ||
-			(nethttp.CheckMethod(method) == nil) != want.body {
-			t.Errorf("%q: not %+v", method, want)
+		got := want
+		got.idempotent, got.shares = nethttp.Idempotent(method), nethttp.SharesURL(method)
+		if got.body = nethttp.CheckMethod(method) == nil; got != want {
+			t.Errorf("%q: %+v, want %+v", method, got, want)
 		}
 	}
 }

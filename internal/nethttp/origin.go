@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Origin returns scheme, host and port of a URL as RFC 6454 serialises them: in lower case, without a default port. If
-// u is nil, it returns "".
+// Origin returns scheme, host and port of a URL as RFC 6454 serialises them: in lower case, without
+// a default port. If u is nil, it returns "".
 func Origin(u *url.URL) string {
 	if u == nil {
 		return ""
@@ -19,7 +19,8 @@ func Origin(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// OriginOf is [Origin] for the text of a URL, or of a template of URLs whose variables stand behind the host.
+// OriginOf is [Origin] for the text of a URL, or of a template of URLs whose variables stand behind
+// the host.
 func OriginOf(rawURL string) string {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {

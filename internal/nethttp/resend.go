@@ -1,5 +1,6 @@
-// Package nethttp holds what several packages need to know of HTTP and of net/http: origins, properties of methods, when
-// net/http sends a request again by itself, and which errors it tells apart by their texts only.
+// Package nethttp holds what several packages need to know of HTTP and of net/http: origins,
+// properties of methods, when net/http sends a request again by itself, and which errors it tells
+// apart by their texts only.
 package nethttp
 
 import (
@@ -8,8 +9,8 @@ import (
 	"strings"
 )
 
-// ResendsAnyway reports whether net/http sends a request again also where the server may have processed it, as [http.Transport]
-// documents.
+// ResendsAnyway reports whether net/http sends a request again also where the server may have
+// processed it, as [http.Transport] documents.
 func ResendsAnyway(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
@@ -26,8 +27,8 @@ func HasKey(req *http.Request) bool {
 	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
 }
 
-// A StreamError has the fields of the error that net/http returns for an HTTP/2 stream that was reset. That type is not
-// exported, but its method As fills in any struct with the same fields.
+// A StreamError has the fields of the error that net/http returns for an HTTP/2 stream that was
+// reset. That type is not exported, but its method As fills in any struct with the same fields.
 type StreamError struct {
 	StreamID uint32
 	Code     uint32
@@ -36,14 +37,16 @@ type StreamError struct {
 
 func (StreamError) Error() string { return "stream error" }
 
-// Where a request cannot be sent again, net/http puts the reason into a text between these two, and wraps nothing.
+// Where a request cannot be sent again, net/http puts the reason into a text between these two, and
+// wraps nothing.
 const (
 	cannotRetry = "http2: Transport: cannot retry err ["
 	afterwards  = "] after Request.Body was written"
 )
 
-// Reason reports whether net/http would have sent a request again, had it had a GetBody, and returns the text of the error
-// because of which it would; of any other error, the text of the innermost one.
+// Reason reports whether net/http would have sent a request again, had it had a GetBody, and
+// returns the text of the error because of which it would; of any other error, the text of the
+// innermost one.
 func Reason(err error) (text string, ok bool) {
 	text, ok = strings.CutPrefix(innermost(err), cannotRetry)
 	if ok {
@@ -52,8 +55,8 @@ func Reason(err error) (text string, ok bool) {
 	return text, ok
 }
 
-// Refused reports whether err says that the server closed the stream before it processed anything of the request (RFC 9113,
-// section 8.7).
+// Refused reports whether err says that the server closed the stream before it processed anything
+// of the request (RFC 9113, section 8.7).
 func Refused(err error) bool {
 	const refusedStream = 7
 	if e := (StreamError{}); errors.As(err, &e) {
@@ -63,8 +66,8 @@ func Refused(err error) bool {
 	return strings.HasPrefix(text, "stream error: ") && strings.Contains(text, "; REFUSED_STREAM;")
 }
 
-// GoneAway reports whether err says that the request's stream is above the last one of the server's GOAWAY, so that it
-// was not processed (RFC 9113, section 6.8). net/http has no type for that.
+// GoneAway reports whether err says that the request's stream is above the last one of the server's
+// GOAWAY, so that it was not processed (RFC 9113, section 6.8). net/http has no type for that.
 func GoneAway(err error) bool {
 	text, _ := Reason(err)
 	return text == "http2: Transport received Server's graceful shutdown GOAWAY"

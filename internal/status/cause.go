@@ -34,12 +34,13 @@ var advice = map[wire.Kind]string{
 	wire.CertificateRequired:  ": give one with --cert and --key",
 	wire.CertificateElsewhere: ", and --cert is used for %s only",
 	wire.CertificateRejected:  " given with --cert",
-	wire.HandshakeFailed:      ": it may require a client certificate (--cert), or support no secure cipher",
-	wire.CertificateNoNames:   ": ask the owner of the server to replace it",
-	wire.CertificateNames:     ": use that name in the URL",
-	wire.CertificateUnknown:   ": if you trust it, give its issuer's certificate with --cacert",
-	wire.CertificateTooEarly:  ": check this machine's clock",
-	wire.CertificateExpired:   ": ask the owner of the server to renew it",
+	wire.HandshakeFailed: ": it may require a client certificate (--cert), " +
+		"or support no secure cipher",
+	wire.CertificateNoNames:  ": ask the owner of the server to replace it",
+	wire.CertificateNames:    ": use that name in the URL",
+	wire.CertificateUnknown:  ": if you trust it, give its issuer's certificate with --cacert",
+	wire.CertificateTooEarly: ": check this machine's clock",
+	wire.CertificateExpired:  ": ask the owner of the server to renew it",
 }
 
 // Cause says what is wrong on the way to a server, and what to do about it.
@@ -70,8 +71,8 @@ func stall(e *wire.StallError) string {
 }
 
 // Attempt returns the text of the error that a call ended with: with what to do about it, and the
-// names of the settings that it speaks of. PerhapsTLS is whether a server that closed the connection
-// may be one that speaks TLS and got plain HTTP.
+// names of the settings that it speaks of. PerhapsTLS is whether a server that closed the
+// connection may be one that speaks TLS and got plain HTTP.
 func Attempt(end retry.Result, perhapsTLS bool) string {
 	text := Plain(end.Err)
 	say := func(of error, words string) { text = strings.ReplaceAll(text, Plain(of), words) }
@@ -86,7 +87,8 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 	var still *wire.StallError
 	if errors.As(end.Err, &still) {
 		told := *still
-		if told.State == wire.NoAnswer && !end.Uncertain { // all that was sent was to open the connection
+		if told.State == wire.NoAnswer && !end.Uncertain {
+			// All that was sent was to open the connection.
 			told.State = wire.NothingMoves
 		}
 		say(still, stall(&told))

@@ -16,17 +16,22 @@ func TestCause(t *testing.T) {
 		cause wire.Cause
 		want  string
 	}{
-		{wire.Cause{Text: "x does not support TLS 1.2 or later", Fault: true}, "x does not support TLS 1.2 or later"},
+		{wire.Cause{Text: "x does not support TLS 1.2 or later", Fault: true},
+			"x does not support TLS 1.2 or later"},
 		{wire.Cause{Kind: wire.Refused, Text: "x refuses connections"},
 			"x refuses connections: check that the server is running"},
-		{wire.Cause{Kind: wire.Refused, Text: "the proxy p refuses connections", Culprit: "the proxy p"},
+		{wire.Cause{Kind: wire.Refused, Text: "the proxy p refuses connections",
+			Culprit: "the proxy p"},
 			"the proxy p refuses connections: check that it is running"},
 		{wire.Cause{Kind: wire.NotConnected, Text: "no connection to x within 1 s"},
 			"no connection to x within 1 s (--connect-timeout)"},
-		{wire.Cause{Kind: wire.CertificateElsewhere, Text: "x requires a client certificate", Fault: true, Origin: "https://h"},
+		{wire.Cause{Kind: wire.CertificateElsewhere, Text: "x requires a client certificate",
+			Fault: true, Origin: "https://h"},
 			"x requires a client certificate, and --cert is used for https://h only"},
-		{wire.Cause{Kind: wire.ProxyCredentials, Text: "the proxy p answers 407", Fault: true, Culprit: "the proxy p"},
-			"the proxy p answers 407: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY"},
+		{wire.Cause{Kind: wire.ProxyCredentials, Text: "the proxy p answers 407", Fault: true,
+			Culprit: "the proxy p"},
+			"the proxy p answers 407: check the user name and password" +
+				" in --proxy, HTTP_PROXY or HTTPS_PROXY"},
 	} {
 		if got := Cause(&row.cause); got != row.want {
 			t.Errorf("%q, want %q", got, row.want)
@@ -43,18 +48,22 @@ func TestAttempt(t *testing.T) {
 	}{
 		{errors.New("PUT http://h/: EOF"), true, true, "PUT http://h/: EOF"},
 		{fmt.Errorf("PUT http://h/: %w", stalled), true, false,
-			"PUT http://h/: the whole file was sent, and no answer came for 1 m: if the server takes longer, raise --stall-timeout"},
+			"PUT http://h/: the whole file was sent, and no answer came for 1 m: " +
+				"if the server takes longer, raise --stall-timeout"},
 		{fmt.Errorf("PUT http://h/: %w", stalled), false, false,
 			"PUT http://h/: no byte moved for 1 m (--stall-timeout)"},
 		{&wire.StallError{Limit: time.Minute, State: wire.EndlessHead}, true, false,
 			"the headers of the answer were not complete within 1 m (twice --stall-timeout)"},
-		{fmt.Errorf("PUT http://h/: %w", &wire.Cause{Kind: wire.SpeaksTLS, Text: "x speaks TLS"}), false, false,
+		{fmt.Errorf("PUT http://h/: %w", &wire.Cause{Kind: wire.SpeaksTLS, Text: "x speaks TLS"}),
+			false, false,
 			"PUT http://h/: x speaks TLS: use https://"},
-		{&wire.Cause{Kind: wire.Closed, Text: "the server closed"}, true, false, "the server closed"},
+		{&wire.Cause{Kind: wire.Closed, Text: "the server closed"}, true, false,
+			"the server closed"},
 		{&wire.Cause{Kind: wire.Closed, Text: "the server closed"}, true, true,
 			"the server closed (if it speaks TLS, use https://)"},
 	} {
-		if got := Attempt(retry.Result{Err: row.err, Uncertain: row.uncertain}, row.perhapsTLS); got != row.want {
+		if got := Attempt(retry.Result{Err: row.err, Uncertain: row.uncertain},
+			row.perhapsTLS); got != row.want {
 			t.Errorf("%q, want %q", got, row.want)
 		}
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/penstock/penstock/internal/status"
 )
 
-// judgeRefusal reads an answer other than 200. That HEAD finds nothing is made sure of: some servers
-// know GET only, and answer all else with 404.
+// judgeRefusal reads an answer other than 200. That HEAD finds nothing is made sure of: some
+// servers know GET only, and answer all else with 404.
 func judgeRefusal(resp *http.Response) finding {
 	head := resp.Request.Method == http.MethodHead
 	switch s := resp.StatusCode; {
@@ -52,7 +52,7 @@ func weigh(
 		length = -1 // many a program answers HEAD so, whatever it has
 	}
 	if length >= 0 && length != it.Size {
-		return ofLength(length, it), nil
+		return anotherLength(length, it), nil
 	}
 	for _, kind := range []kind{kindSHA256, kindSHA512} {
 		for _, field := range []string{"Repr-Digest", "Content-Digest"} {
@@ -67,9 +67,10 @@ func weigh(
 			switch {
 			case bytes.Equal(told, own) && (it.Size > 0 || field == "Repr-Digest"):
 				return finding{Verdict: There, note: "its " + kind.name}, nil
-			case head && field == "Content-Digest": // by the RFC, of the content that an answer to HEAD has not
+			case head && field == "Content-Digest":
+				// By the RFC it is of the content, which an answer to HEAD does not have.
 			case !bytes.Equal(told, own):
-				return finding{Verdict: Other, note: "the server's copy has another " + kind.name}, nil
+				return anotherHash(kind), nil
 			}
 		}
 	}
@@ -93,8 +94,8 @@ func weigh(
 // dateSlack is what a server's own times may differ by.
 const dateSlack = 2 * time.Second
 
-// fresh reports whether the server says that what it has was written since began. Of an older version
-// of equal length a length tells nothing.
+// fresh reports whether the server says that what it has was written since began. Of an older
+// version of equal length a length tells nothing.
 func fresh(h http.Header, began time.Time) bool {
 	modified, err := http.ParseTime(h.Get("Last-Modified"))
 	if err != nil || began.IsZero() {
@@ -107,8 +108,11 @@ func fresh(h http.Header, began time.Time) bool {
 	return now.Sub(modified) <= time.Since(began)+dateSlack
 }
 
-// ofLength returns what a copy of another length is.
-func ofLength(n int64, it item.Item) finding {
+func anotherHash(k kind) finding {
+	return finding{Verdict: Other, note: "the server's copy has another " + k.name}
+}
+
+func anotherLength(n int64, it item.Item) finding {
 	note := "the server's copy has " + byteCount(n) + ", the file " + byteCount(it.Size)
 	return finding{Verdict: Other, note: note}
 }
@@ -125,7 +129,7 @@ func read(ctx context.Context, body io.Reader, it item.Item, want *Known) (findi
 	case n > it.Size:
 		return finding{Verdict: Other, note: "the server's copy is longer than the file"}, nil
 	case n < it.Size:
-		return ofLength(n, it), nil
+		return anotherLength(n, it), nil
 	case n == 0:
 		return finding{Verdict: There, note: "its length, 0 bytes"}, nil
 	}
@@ -134,7 +138,7 @@ func read(ctx context.Context, body io.Reader, it item.Item, want *Known) (findi
 	case err != nil:
 		return finding{}, err
 	case !bytes.Equal(h.Sum(nil), own):
-		return finding{Verdict: Other, note: "the server's copy has another SHA-256"}, nil
+		return anotherHash(kindSHA256), nil
 	}
 	return finding{Verdict: There, note: "its SHA-256"}, nil
 }

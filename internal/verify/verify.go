@@ -1,6 +1,6 @@
-// Package verify asks servers whether they have an item that may have arrived: by the length, date and
-// hashes that they tell, or by reading it back. It decides nothing about the item, and sends nothing
-// but questions.
+// Package verify asks servers whether they have an item that may have arrived: by the length, date
+// and hashes that they tell, or by reading it back. It decides nothing about the item, and sends
+// nothing but questions.
 package verify
 
 import (
@@ -27,23 +27,25 @@ const (
 	Other                     // something else is: an older version, or a page for all URLs
 )
 
-func (v Verdict) String() string { return [...]string{"cannot tell", "there", "absent", "other"}[v] }
+func (v Verdict) String() string {
+	return [...]string{"cannot tell", "there", "absent", "other"}[v]
+}
 
 // A Verifier asks servers whether items have arrived. It is safe for concurrent use.
 type Verifier struct {
 	Client *http.Client // whose transport paces; its rules for redirects do not count
 
-	// Timeout is the longest for one answer, waiting for its turn not counted, and a second more for
-	// each MiB where the file itself comes back. If 0, a minute.
+	// Timeout is the longest for one answer, waiting for its turn not counted, and a second more
+	// for each MiB where the file itself comes back. If 0, a minute.
 	Timeout time.Duration
 
-	// Settle is how long after an attempt a server may still be at work on it. A gateway that answers
-	// 504 has given up waiting, what is behind it has not: that nothing is there counts only later.
-	// Thirty seconds, or twice the attempt's timeout if that is more, is a good choice.
+	// Settle is how long after an attempt a server may still be at work on it. A gateway that
+	// answers 504 has given up waiting, what is behind it has not: that nothing is there counts
+	// only later. Thirty seconds, or twice the attempt's timeout if that is more, is a good choice.
 	Settle time.Duration
 
-	// KeyHeader is that of idempotency keys, where it is another than the usual: a server may take what
-	// has a key for work.
+	// KeyHeader is that of idempotency keys, where it is another than the usual: a server may take
+	// what has a key for work.
 	KeyHeader string
 
 	mu       sync.Mutex
@@ -77,9 +79,9 @@ type Known struct {
 	Ended  time.Time // when the last attempt ended; if zero, long ago
 }
 
-// OwnURL reports whether an item's URL is its own, so that what is there tells of this item. PUT says
-// so by itself. A POST's URL is its own if it was made of a template with a variable, which several
-// denies, or ends in the item's name or key.
+// OwnURL reports whether an item's URL is its own, so that what is there tells of this item. PUT
+// says so by itself. A POST's URL is its own if it was made of a template with a variable, which
+// several denies, or ends in the item's name or key.
 func OwnURL(it item.Item, several bool) bool {
 	if !nethttp.SharesURL(it.Method) || !several {
 		return true
@@ -94,8 +96,8 @@ func OwnURL(it item.Item, several bool) bool {
 	return last != "" && (last == name || last == bare || last == it.Key)
 }
 
-// controlsLocked returns the controls for an item; nil if there are too many servers. It requires that
-// mu is held.
+// controlsLocked returns the controls for an item; nil if there are too many servers. It requires
+// that mu is held.
 func (v *Verifier) controlsLocked(it item.Item) *controls {
 	key := it.Method + " " + nethttp.OriginOf(it.URL)
 	c := v.controls[key]
@@ -122,18 +124,18 @@ func (v *Verifier) Delivered(it item.Item, header func() http.Header) {
 	}
 }
 
-// Check asks the server what it has at an item's URL: by HEAD, and where that tells nothing, or what is
-// to be made sure of, by GET. The header is that of the item's upload. Nothing is sent to any other
-// URL than the item's, and those of items that were [Verifier.Delivered].
+// Check asks the server what it has at an item's URL: by HEAD, and where that tells nothing, or
+// what is to be made sure of, by GET. The header is that of the item's upload. Nothing is sent to
+// any other URL than the item's, and those of items that were [Verifier.Delivered].
 //
 // The note belongs to the verdict: "its SHA-256" is what the item was recognised by, "the server
-// answers 403 Forbidden" is why nobody can tell. It holds no text of the server's. The error is ctx's
-// cause, or says that the content cannot be read or has changed.
+// answers 403 Forbidden" is why nobody can tell. It holds no text of the server's. The error is
+// ctx's cause, or says that the content cannot be read or has changed.
 //
 // The item's size and time are those of what was sent. An [Absent] item is one to send again: so
-// nothing at the URL counts only if Settle has passed since the attempt ended, and for POST and PATCH,
-// which may put things anywhere, only if an item that was Delivered is found at its own URL. Until
-// Settle has passed, the caller asks again later if it gets [CannotTell].
+// nothing at the URL counts only if Settle has passed since the attempt ended, and for POST and
+// PATCH, which may put things anywhere, only if an item that was Delivered is found at its own URL.
+// Until Settle has passed, the caller asks again later if it gets [CannotTell].
 func (v *Verifier) Check(
 	ctx context.Context, it item.Item, header http.Header, want Known,
 ) (verdict Verdict, note string, err error) {

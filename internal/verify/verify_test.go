@@ -45,7 +45,8 @@ func TestAnswersTakeNotForEver(t *testing.T) {
 		{"silence", hang, 0, 5, time.Minute, "no answer in time"},
 		{"silence, timeout", hang, 7 * time.Second, 1 << 30, 7 * time.Second, "no answer in time"},
 		{"drops", drip, 0, 100, time.Minute, "the server's answer took too long"},
-		{"drops of a large file", drip, 10 * time.Second, 30<<20 + 1, 40 * time.Second, "the server's answer took too long"},
+		{"drops of a large file", drip, 10 * time.Second, 30<<20 + 1, 40 * time.Second,
+			"the server's answer took too long"},
 	} {
 		it := onDisk(t, "PUT", "http://h/f", "")
 		it.Size = c.size
@@ -53,7 +54,8 @@ func TestAnswersTakeNotForEver(t *testing.T) {
 			v.Timeout = c.timeout
 			began := time.Now()
 			got, note, err := v.Check(t.Context(), it, nil, Known{})
-			if took := time.Since(began); got != CannotTell || note != c.note || err != nil || took != c.took {
+			if took := time.Since(began); got != CannotTell || note != c.note || err != nil ||
+				took != c.took {
 				t.Errorf("%s: %v, %q, %v after %v", c.name, got, note, err, took)
 			}
 		})
@@ -70,7 +72,8 @@ func TestWaitsForItsTurn(t *testing.T) {
 		v.Client.Transport.(*throttle.Transport).Limits.Rate = 0.001
 		began := time.Now()
 		for range 2 {
-			if got, note, err := v.Check(t.Context(), it, nil, Known{Began: began}); got != There || err != nil {
+			if got, note, err := v.Check(t.Context(), it, nil, Known{Began: began}); got != There ||
+				err != nil {
 				t.Errorf("%v, %q, %v", got, note, err)
 			}
 		}
@@ -87,7 +90,8 @@ func TestEndsWithItsContext(t *testing.T) {
 		askOnFakeTime(t, handler, func(t *testing.T, v *Verifier) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer time.AfterFunc(13*time.Second, func() { cancel(enough) }).Stop()
-			if got, note, err := v.Check(ctx, it, nil, Known{}); got != CannotTell || note != "" || err != enough {
+			if got, note, err := v.Check(ctx, it, nil, Known{}); got != CannotTell || note != "" ||
+				err != enough {
 				t.Errorf("%s: %v, %q, %v", name, got, note, err)
 			}
 		})
@@ -128,21 +132,26 @@ func cut(w http.ResponseWriter, r *http.Request) {
 func TestBrokenServers(t *testing.T) {
 	it := onDisk(t, "PUT", "http://h/f?sig=secret", "hello")
 	askOnFakeTime(t, cut, func(t *testing.T, v *Verifier) {
-		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell || note != "the server's answer was cut off" || err != nil {
+		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell ||
+			note != "the server's answer was cut off" || err != nil {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 		it := it
 		it.URL = "http://h/%zz?secret"
-		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell || note != "its URL cannot be asked" || err != nil {
+		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell ||
+			note != "its URL cannot be asked" || err != nil {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 	})
-	askOnFakeTime(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, func(t *testing.T, v *Verifier) {
-		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell || note != "connection lost" || err != nil {
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	askOnFakeTime(t, abort, func(t *testing.T, v *Verifier) {
+		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell ||
+			note != "connection lost" || err != nil {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 		v.Client.Transport.(*throttle.Transport).Stop(errors.New("interrupted"))
-		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell || note != "the run ended before it was asked" || err != nil {
+		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell ||
+			note != "the run ended before it was asked" || err != nil {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 	})
@@ -155,7 +164,8 @@ func TestFileServer(t *testing.T) {
 	askOnFakeTime(t, func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "f", time.Now(), bytes.NewReader(content))
 	}, func(t *testing.T, v *Verifier) {
-		if got, note, err := v.Check(t.Context(), it, nil, Known{Began: time.Now()}); got != There || note != "its length and date" || err != nil {
+		if got, note, err := v.Check(t.Context(), it, nil,
+			Known{Began: time.Now()}); got != There || note != "its length and date" || err != nil {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 	})
@@ -164,23 +174,27 @@ func TestFileServer(t *testing.T) {
 func TestHeader(t *testing.T) {
 	it := onDisk(t, "PUT", "http://h/f", "hello")
 	var got http.Header
-	v := Verifier{Client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
+	v := asking(func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header
 		w.Header().Set("Content-Length", "5")
 		io.WriteString(w, "hello")
-	})}}
+	})
 	upload := http.Header{
 		"Authorization": {"Bearer x"}, "User-Agent": {"penstock"}, "Accept-Encoding": {"gzip"},
-		"X-Key": {"k"}, "Content-Type": {"text/csv"}, "Content-Digest": {"x"}, "Content-Encoding": {"gzip"}, "If-None-Match": {"*"}, "Idempotency-Key": {"k"}, "Expect": {"x"},
+		"X-Key": {"k"}, "Content-Type": {"text/csv"}, "Content-Digest": {"x"},
+		"Content-Encoding": {"gzip"}, "If-None-Match": {"*"}, "Idempotency-Key": {"k"},
+		"Expect": {"x"},
 	}
 	v.KeyHeader = "x-key"
 	before := upload.Clone()
-	if verdict, _, err := v.Check(t.Context(), it, upload, Known{}); verdict != There || err != nil {
+	if verdict, _, err := v.Check(t.Context(), it, upload, Known{}); verdict != There ||
+		err != nil {
 		t.Fatal(verdict, err)
 	}
 	want := http.Header{
 		"Authorization": {"Bearer x"}, "User-Agent": {"penstock"},
-		"Accept-Encoding": {"identity"}, "Cache-Control": {"no-cache"}, "Want-Repr-Digest": {"sha-256=10, sha-512=3"},
+		"Accept-Encoding": {"identity"}, "Cache-Control": {"no-cache"},
+		"Want-Repr-Digest": {"sha-256=10, sha-512=3"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -209,19 +223,21 @@ func TestReadsNoFileInVain(t *testing.T) {
 		if err := os.Remove(it.Path); err != nil {
 			t.Fatal(err)
 		}
-		v := Verifier{Client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
+		v := asking(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "5")
 			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
 			w.Header().Set("Repr-Digest", c.field)
-		})}}
-		if got, note, err := v.Check(t.Context(), it, nil, Known{SHA256: c.digest, Began: time.Now()}); got != c.want || !errors.Is(err, c.err) {
+		})
+		if got, note, err := v.Check(t.Context(), it, nil,
+			Known{SHA256: c.digest, Began: time.Now()}); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, %q, %v", c.name, got, note, err)
 		}
 	}
 	it := onDisk(t, "PUT", "http://h/f", "hello")
 	it.ModTime = it.ModTime.Add(-time.Second)
-	v := Verifier{Client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })}}
-	if got, _, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell || !errors.Is(err, retry.ErrFileChanged) {
+	v := asking(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
+	if got, _, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell ||
+		!errors.Is(err, retry.ErrFileChanged) {
 		t.Errorf("changed: %v, %v", got, err)
 	}
 }
@@ -229,17 +245,18 @@ func TestReadsNoFileInVain(t *testing.T) {
 // That a POST left nothing at its URL means something only where others have.
 func TestPost(t *testing.T) {
 	stored := map[string]bool{}
-	v := Verifier{Client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
+	v := asking(func(w http.ResponseWriter, r *http.Request) {
 		if !stored[r.Host+r.URL.Path] {
 			http.NotFound(w, r)
 			return
 		}
 		w.Header().Set("Content-Length", "5")
 		io.WriteString(w, "hello")
-	})}}
+	})
 	check := func(method, url string, want Verdict) {
 		t.Helper()
-		if got, note, err := v.Check(t.Context(), onDisk(t, method, url, "hello"), nil, Known{}); got != want || err != nil {
+		if got, note, err := v.Check(t.Context(), onDisk(t, method, url, "hello"), nil,
+			Known{}); got != want || err != nil {
 			t.Errorf("%s %s: %v, %q, %v, want %v", method, url, got, note, err, want)
 		}
 	}
@@ -277,7 +294,8 @@ func TestOwnURL(t *testing.T) {
 		{item.Item{Method: "PUT", URL: "http://h/x"}, true, true},
 		{item.Item{Method: "POST", URL: "http://h/upload", Path: "d/a.csv"}, true, false},
 		{item.Item{Method: "POST", URL: "http://h/items/7", Path: "d/a.csv"}, false, true},
-		{item.Item{Method: "POST", URL: "http://h/d/a%20b.csv?x=/y", Path: "d/a b.csv"}, true, true},
+		{item.Item{Method: "POST", URL: "http://h/d/a%20b.csv?x=/y", Path: "d/a b.csv"}, true,
+			true},
 		{item.Item{Method: "PATCH", URL: "http://h/d/a", Path: "d/a.csv"}, true, true},
 		{item.Item{Method: "POST", URL: "http://h/a.csv/", Path: "d/a.csv"}, true, false},
 		{item.Item{Method: "POST", URL: "http://h/7", Path: "d/a.csv", Key: "7"}, true, true},
@@ -285,7 +303,8 @@ func TestOwnURL(t *testing.T) {
 		{item.Item{Method: "POST", URL: "http://h/%zz", Path: "%zz"}, true, false},
 	} {
 		if got := OwnURL(c.it, c.several); got != c.want {
-			t.Errorf("%s %s of %s, several %v: %v", c.it.Method, c.it.URL, c.it.Path, c.several, got)
+			t.Errorf("%s %s of %s, several %v: %v", c.it.Method, c.it.URL, c.it.Path, c.several,
+				got)
 		}
 	}
 }
@@ -293,11 +312,11 @@ func TestOwnURL(t *testing.T) {
 // An empty file that was posted is not taken for delivered because a URL answers
 // with nothing.
 func TestPostOfEmptyFile(t *testing.T) {
-	v := Verifier{Client: &http.Client{Transport: handled(func(w http.ResponseWriter, r *http.Request) {
+	v := asking(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/1" {
 			io.WriteString(w, "hello")
 		}
-	})}}
+	})
 	it := onDisk(t, "POST", "http://h/2", "")
 	for _, want := range []Verdict{CannotTell, There} {
 		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != want || err != nil {
@@ -324,7 +343,8 @@ func TestSettles(t *testing.T) {
 		if got, _, err := v.Check(t.Context(), it, nil, Known{}); got != Absent || err != nil {
 			t.Errorf("long ago: %v, %v", got, err)
 		}
-		if got, _, err := v.Check(t.Context(), it, nil, Known{Ended: time.Now().Add(time.Hour)}); got != CannotTell || err != nil {
+		if got, _, err := v.Check(t.Context(), it, nil,
+			Known{Ended: time.Now().Add(time.Hour)}); got != CannotTell || err != nil {
 			t.Errorf("the clock was put back: %v, %v", got, err)
 		}
 	})

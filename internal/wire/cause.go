@@ -155,8 +155,9 @@ func (t *Transport) find(c *Cause, req *http.Request) bool {
 			}
 			return c.says(kind, kind != Other, "%s answers %d %s",
 				name, answer.status, http.StatusText(answer.status))
-		// Net/http marks everything that goes wrong on the way to a proxy, its certificate included.
-		// Without TLS an HTTP proxy answers itself; through a SOCKS proxy the server does.
+		// Net/http marks everything that goes wrong on the way to a proxy, its certificate
+		// included. Without TLS an HTTP proxy answers itself; through a SOCKS proxy the server
+		// does.
 		case errors.As(c.err, &op) && op.Op == "proxyconnect",
 			at.Scheme == "http" && !socks && nethttp.NotHTTP(c.err):
 			at, who, c.Culprit = proxy, name, name
@@ -210,8 +211,8 @@ func serverAt(u *url.URL) string {
 	return "port " + port + " of " + u.Hostname()
 }
 
-// findWrong finds what is wrong with a server or a proxy, and reports whether anything better is known
-// than the error's own text.
+// findWrong finds what is wrong with a server or a proxy, and reports whether anything better is
+// known than the error's own text.
 func (t *Transport) findWrong(c *Cause, at *url.URL, who string) bool {
 	var (
 		dns   *net.DNSError
@@ -224,7 +225,8 @@ func (t *Transport) findWrong(c *Cause, at *url.URL, who string) bool {
 		return c.says(NoSuchHost, true, "no such host: %s", dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return c.says(Refused, false, "%s refuses connections", who)
-	case errors.As(err, &dns) && dns.IsTimeout: // the name server's own limit is often shorter than ours
+	case errors.As(err, &dns) && dns.IsTimeout:
+		// The name server's own limit is often shorter than ours.
 		return c.says(NoNameServer, false, "the name %s cannot be looked up in time", dns.Name)
 	case t.ConnectTimeout > 0 && DialError(err) != nil && DialError(err).Timeout():
 		return c.says(NotConnected, false, "no connection to %s within %s",
@@ -248,8 +250,8 @@ func (t *Transport) findWrong(c *Cause, at *url.URL, who string) bool {
 	return false
 }
 
-// findAlert is findWrong for a server that ends a handshake with an alert (RFC 8446, section 6.2). The
-// type of these is not exported, but has the same texts as one that is.
+// findAlert is findWrong for a server that ends a handshake with an alert (RFC 8446, section 6.2).
+// The type of these is not exported, but has the same texts as one that is.
 func (t *Transport) findAlert(c *Cause, at *url.URL, who string, alert error) bool {
 	switch alert.Error() {
 	case tls.AlertError(116).Error(), // certificate required
@@ -284,8 +286,8 @@ var saidInText = []struct {
 	{"https", "the ssl certificate error", CertificateRejected},              // nginx
 }
 
-// Misdirected returns the cause that a server or a proxy states in the text of a 400; nil if it states
-// none.
+// Misdirected returns the cause that a server or a proxy states in the text of a 400; nil if it
+// states none.
 func (n Network) Misdirected(resp *http.Response, head []byte) *Cause {
 	if resp == nil || resp.StatusCode != http.StatusBadRequest || resp.Request == nil {
 		return nil

@@ -127,7 +127,8 @@ func (t *Transport) dialTLS() dialFunc {
 			err = &net.OpError{Op: "dial", Net: network, Err: handshake.Err()}
 		}
 		// Of a handshake that succeeded, net/http tells.
-		if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.TLSHandshakeDone != nil {
+		trace := httptrace.ContextClientTrace(ctx)
+		if trace != nil && trace.TLSHandshakeDone != nil {
 			trace.TLSHandshakeDone(tls.ConnectionState{}, err)
 		}
 		return nil, err

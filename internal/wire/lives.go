@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// usualLife is for how long a server is taken to keep an idle connection where nothing is known:
-	// Gunicorn's 2 s are the shortest time that is anybody's default.
+	// usualLife is for how long a server is taken to keep an idle connection where nothing is
+	// known: Gunicorn's 2 s are the shortest time that is anybody's default.
 	usualLife = 2 * time.Second
 	// shortestLife bounds what new connections cost however soon a server closes them: beyond three
 	// requests a second one after the other they are kept.
@@ -21,8 +21,9 @@ const (
 	maxLives = 1024
 )
 
-// lives is how long servers keep connections that nothing is sent on, by the address that is dialled.
-// Of requests that may not be repeated at most one per connection is lost to find that out.
+// lives is how long servers keep connections that nothing is sent on, by the address that is
+// dialled. Of requests that may not be repeated at most one per connection is lost to find that
+// out.
 type lives struct {
 	mu sync.Mutex
 	of map[string]*life
@@ -80,7 +81,8 @@ func (l *lives) told(addr string, keepAlive []string) {
 				continue
 			}
 			l.mu.Lock()
-			l.lifeLocked(addr).told = max(time.Duration(seconds)*time.Second, 1) // 0 is a life, and no unknown one
+			told := max(time.Duration(seconds)*time.Second, 1) // 0 seconds are known, too
+			l.lifeLocked(addr).told = told
 			l.mu.Unlock()
 		}
 	}

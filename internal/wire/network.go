@@ -1,7 +1,7 @@
 // Package wire sends requests. Its [Transport] is the one below the limits: what it is given leaves
 // at once. It connects, by way of proxies and with certificates, keeps connections for as long as
-// that is safe, ends requests for which nothing moves ([StallError]), says in a [Cause] what is wrong
-// on the way to a server, and counts the bytes of what is under way ([Uploads]).
+// that is safe, ends requests for which nothing moves ([StallError]), says in a [Cause] what is
+// wrong on the way to a server, and counts the bytes of what is under way ([Uploads]).
 //
 // It neither repeats requests nor knows what they carry, nor how its settings are called by those
 // who give them.
@@ -19,8 +19,8 @@ import (
 
 // A Network says how servers are reached. TLS is always verified, and of version 1.2 or later.
 type Network struct {
-	ConnectTimeout time.Duration // to connect, and again for the TLS handshake; 0: no limit
-	StallTimeout   time.Duration // without a byte either way; 0: no limit
+	ConnectTimeout time.Duration // to connect, and again for the TLS handshake; if 0, no limit
+	StallTimeout   time.Duration // without a byte either way; if 0, no limit
 	HTTP2          bool
 	Proxy          *url.URL    // if nil, by the environment
 	TLS            *tls.Config // if nil, with the system's roots
@@ -33,8 +33,8 @@ type Network struct {
 }
 
 // idleTimeout is for how long a connection is kept without a request. It is over before the
-// connection fails as stalled: net/http takes one from its pool without a race, while a deadline may
-// end one that a request has just been given to.
+// connection fails as stalled: net/http takes one from its pool without a race, while a deadline
+// may end one that a request has just been given to.
 func (n Network) idleTimeout() time.Duration {
 	const most = 90 * time.Second
 	if n.StallTimeout <= 0 {

@@ -60,7 +60,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 			t.Cleanup(tr.CloseIdleConnections)
 			send := func(method string, host int) {
 				url := fmt.Sprintf("http://h%d.example/", host)
-				req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader("x"))
+				req, err := http.NewRequest(method, url, strings.NewReader("x"))
 				if err != nil {
 					t.Error(err)
 					return

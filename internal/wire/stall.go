@@ -131,10 +131,11 @@ func (c *stallConn) writeUntil(now, by int64) {
 }
 
 const (
-	// lateness is by how much too late a deadline is noticed if the process was stopped when it passed.
+	// lateness is by how much too late a deadline is noticed if the process was stopped when it
+	// passed.
 	lateness = 100 * time.Millisecond
-	// secondLook is for how long it is then looked whether an answer has come meanwhile: once a deadline
-	// has passed, the system gives out nothing that it has received.
+	// secondLook is for how long it is then looked whether an answer has come meanwhile: once a
+	// deadline has passed, the system gives out nothing that it has received.
 	secondLook = time.Second
 )
 
@@ -179,8 +180,8 @@ func (c *stallConn) Read(p []byte) (int, error) {
 	}
 }
 
-// again reports whether to go on writing after a deadline has passed: if some bytes were written, or
-// may be since it was noticed late.
+// again reports whether to go on writing after a deadline has passed: if some bytes were written,
+// or may be since it was noticed late.
 func (c *stallConn) again(n int64, err error) bool {
 	switch {
 	case !expired(err):
@@ -211,8 +212,8 @@ func (c *stallConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// ReadFrom lets files go by sendfile. All else goes by Write, piece by piece: a reader may wait, for
-// its bandwidth, and then it is not the connection that stalls.
+// ReadFrom lets files go by sendfile. All else goes by Write, piece by piece: a reader may wait,
+// for its bandwidth, and then it is not the connection that stalls.
 func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 	c.sending.Store(true)
 	defer c.sending.Store(false)
@@ -225,7 +226,8 @@ func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
 	if _, isFile := whole.R.(syscall.Conn); !isFile || !canSend {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}
-	const part = 1 << 20 // one call for a whole file would run into the deadline however fast it went
+	// One call for a whole file would run into the deadline however fast it went.
+	const part = 1 << 20
 	for whole.N > 0 {
 		c.idle.moved(c.now(), false)
 		c.writing()

@@ -55,8 +55,9 @@ func TestStallReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := pair(t)
 		go func() {
-			_, _ = theirs.Write(make([]byte, maxAnswerHead)) // before that it is a head, which does not take as long
-			for range 20 {                                   // 19 minutes
+			// Before that it is a head, which does not take as long.
+			_, _ = theirs.Write(make([]byte, maxAnswerHead))
+			for range 20 { // 19 minutes
 				_, _ = theirs.Write([]byte("x"))
 				time.Sleep(limit * 19 / 20)
 			}
@@ -95,7 +96,8 @@ func TestSlowIsNoStall(t *testing.T) {
 		"ReadFrom": func(c *stallConn) (int64, error) { return c.ReadFrom(bytes.NewReader(data)) },
 		"sendfile": func(c *stallConn) (int64, error) {
 			c.Conn = sendfile{c.Conn}
-			return c.ReadFrom(&io.LimitedReader{R: asFile{bytes.NewReader(data)}, N: int64(len(data))})
+			file := asFile{bytes.NewReader(data)}
+			return c.ReadFrom(&io.LimitedReader{R: file, N: int64(len(data))})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +265,8 @@ func TestShortFile(t *testing.T) {
 		ours, theirs := pair(t)
 		go io.Copy(io.Discard, theirs)
 		ours.Conn = sendfile{ours.Conn}
-		n, err := ours.ReadFrom(&io.LimitedReader{R: asFile{bytes.NewReader(make([]byte, 100))}, N: 200})
+		file := asFile{bytes.NewReader(make([]byte, 100))}
+		n, err := ours.ReadFrom(&io.LimitedReader{R: file, N: 200})
 		if n != 100 || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
@@ -308,7 +311,8 @@ func (c *stopped) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// An answer that came while the process was stopped is read, however long that was; if none has come, that is a stall.
+// An answer that came while the process was stopped is read, however long that was; if none has
+// come, that is a stall.
 func TestStoppedProcess(t *testing.T) {
 	for _, stop := range []time.Duration{limit + time.Second, 75 * time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -327,14 +331,16 @@ func TestStoppedProcess(t *testing.T) {
 			ours.Conn.(*stopped).read = stop
 			begin := time.Now()
 			_, err := ours.Read(b)
-			if stall := (*StallError)(nil); !errors.As(err, &stall) || time.Since(begin) != stop+secondLook {
-				t.Errorf("stopped for %v: %v after %v", stop, err, time.Since(begin))
+			took := time.Since(begin)
+			if !errors.As(err, new(*StallError)) || took != stop+secondLook {
+				t.Errorf("stopped for %v: %v after %v", stop, err, took)
 			}
 		})
 	}
 }
 
-// Deadlines are put off by a clock that nobody sets: package time compares two instants by it where both have a reading of it.
+// Deadlines are put off by a clock that nobody sets: package time compares two instants by it where
+// both have a reading of it.
 func TestClockIsMonotonic(t *testing.T) {
 	if made := newStallConn(nil, limit).made; !strings.Contains(made.String(), " m=") {
 		t.Errorf("made at %v, by the wall clock", made)

@@ -11,36 +11,37 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 )
 
-// A Transport sends requests. Its fields must not change once it is in use. It is safe for concurrent
-// use.
+// A Transport sends requests. Its fields must not change once it is in use. It is safe for
+// concurrent use.
 //
 // It keeps its connections in several pools: one for requests that may be repeated, and others for
 // those that may not, out of which a connection is dropped before the server may be about to close
 // it. A request that arrives just when its connection is closed is lost, and nobody can say whether
-// it was processed. The first kind is repeated then, so it loses nothing by using a connection for as
-// long as it lasts.
+// it was processed. The first kind is repeated then, so it loses nothing by using a connection for
+// as long as it lasts.
 type Transport struct {
 	Network
 	// MaxIdle is how many connections to one server are kept without a request. If 0, two.
 	MaxIdle int
 
-	// CertificateOrigin is the only server that the client certificate is shown to, as an origin. If
-	// empty, it is shown to all servers.
+	// CertificateOrigin is the only server that the client certificate is shown to, as an origin.
+	// If empty, it is shown to all servers.
 	CertificateOrigin string
 
-	// Before is called with each request that is about to leave, and returns the one that leaves in its
-	// place. If it fails, nothing is sent: the body is closed, and the error has a method RetryAt, by
-	// which the packages above know that. If nil, requests leave as they are.
+	// Before is called with each request that is about to leave, and returns the one that leaves in
+	// its place. If it fails, nothing is sent: the body is closed, and the error has a method
+	// RetryAt, by which the packages above know that. If nil, requests leave as they are.
 	Before func(*http.Request) (*http.Request, error)
 
 	// Unrepeatable reports whether a request must not be sent twice. If nil, none is such.
 	Unrepeatable func(*http.Request) bool
 
-	// BodyFault reports whether an error is one of the request's own body. Such an error says nothing of
-	// the connection, even if it is an EOF. If nil, none is such.
+	// BodyFault reports whether an error is one of the request's own body. Such an error says
+	// nothing of the connection, even if it is an EOF. If nil, none is such.
 	BodyFault func(error) bool
 
-	// Full is called when MaxFiles leaves no room for another connection than so many. It may be nil.
+	// Full is called when MaxFiles leaves no room for another connection than so many. It may be
+	// nil.
 	Full func(files, conns int)
 
 	once  sync.Once
@@ -51,8 +52,8 @@ type Transport struct {
 	pools map[poolKey]pool
 }
 
-// maxAnswerHead bounds the head of an answer, with those of the interim answers before it. It bounds
-// the memory for 256 of them at once, and for as many headers as fit into it.
+// maxAnswerHead bounds the head of an answer, with those of the interim answers before it. It
+// bounds the memory for 256 of them at once, and for as many headers as fit into it.
 const maxAnswerHead = 32 << 10
 
 // A pool sends on connections of its own.
@@ -132,10 +133,10 @@ func (t *Transport) newPool(key poolKey) pool {
 		TLSClientConfig:     t.config(!key.foreign),
 		TLSHandshakeTimeout: t.ConnectTimeout,
 		MaxIdleConnsPerHost: t.MaxIdle,
-		MaxIdleConns:        t.mostConns() / 2, // or those to servers that are done with would take all places
-		IdleConnTimeout:     key.unused,
-		// The connection limits how long they may take.
-		MaxResponseHeaderBytes: maxAnswerHead,
+		// Otherwise idle connections to servers that are done with could take all places.
+		MaxIdleConns:           t.mostConns() / 2,
+		IdleConnTimeout:        key.unused,
+		MaxResponseHeaderBytes: maxAnswerHead, // the connection limits how long they may take
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,    // nobody reads the answers
 		WriteBufferSize:        8 << 10, // a small body goes with its header in one write

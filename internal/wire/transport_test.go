@@ -161,7 +161,8 @@ func TestUploads(t *testing.T) {
 	if up, ok := u.Get("b"); !ok || up.Done != 10 {
 		t.Errorf("%+v, %v", up, ok)
 	}
-	if !u.Reaches("http://b", begin) || u.Reaches("http://c", begin) || u.Reaches("http://b", time.Now()) {
+	if !u.Reaches("http://b", begin) || u.Reaches("http://c", begin) ||
+		u.Reaches("http://b", time.Now()) {
 		t.Error("what a server takes was not found")
 	}
 	var settled, listed bool

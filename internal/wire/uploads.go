@@ -12,9 +12,9 @@ import (
 	"github.com/penstock/penstock/internal/acked"
 )
 
-// Uploads counts the bytes of requests that are under way. It asks their connections, because counting
-// what is read of a body would prevent sendfile. A key stands for one thing to send, however often it
-// is tried. The zero value is ready to use, by several goroutines.
+// Uploads counts the bytes of requests that are under way. It asks their connections, because
+// counting what is read of a body would prevent sendfile. A key stands for one thing to send,
+// however often it is tried. The zero value is ready to use, by several goroutines.
 type Uploads[K comparable] struct {
 	mu sync.Mutex
 	of map[K]upload
@@ -67,8 +67,8 @@ func (u *Uploads[K]) Watch(ctx context.Context, key K, what func() Upload) conte
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: connected})
 }
 
-// End ends what Watch began. If settle is not nil, it is called, and no [Uploads.List] comes in
-// between: neither is anything counted twice, nor not at all.
+// End ends what Watch began. If settle is not nil, it is called in the same step, so that it can
+// count the bytes: no [Uploads.List] has them twice, or not at all.
 func (u *Uploads[K]) End(key K, settle func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -102,7 +102,7 @@ func (u *Uploads[K]) Reaches(origin string, after time.Time) bool {
 }
 
 // List returns what is under way, the largest first, and how many bytes of it have arrived. If with
-// is not nil, it is called, and no [Uploads.End] comes in between.
+// is not nil, it is called in the same step.
 func (u *Uploads[K]) List(with func()) (all []Upload, bytes int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
