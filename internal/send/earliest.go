@@ -5,11 +5,11 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/status"
 )
 
-// Earliest returns how long it takes at least to send what was found, and what the reason is; "" if nothing limits that, or nothing
-// is sent. It ignores waits that are longer than --max-wait: nothing is sent to such a server.
+// Earliest returns how long it takes at least to send what was found, and what the reason is; "" if
+// nothing limits that, or nothing is sent. It ignores waits that are longer than --max-wait:
+// nothing is sent to such a server.
 func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration, by string) {
 	if o.Found.Items == 0 && !o.Found.Partial {
 		return 0, ""
@@ -33,21 +33,4 @@ func (o Options) Earliest(waits []journal.Wait, now time.Time) (d time.Duration,
 		}
 	}
 	return d, by
-}
-
-// Exposed returns a warning about what is secret and goes to a server without encryption; "" if
-// nothing given for all items does. What single items have of their own is not looked at.
-func (o Options) Exposed() string {
-	to := o.To
-	if o.HeaderOrigin != "" {
-		to = o.HeaderOrigin
-	}
-	return status.Exposed(to, o.Header, o.Network.Certified())
-}
-
-// exposed writes a warning, the first time.
-func (r *run) exposed(warning string) {
-	if warning != "" {
-		r.toldExposed.Do(func() { r.Log.Warn(warning) })
-	}
 }

@@ -1,9 +1,8 @@
 package send
 
 import (
-	"fmt"
-
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/verify"
 )
 
@@ -26,9 +25,5 @@ func (o *Options) CheckVerify() error {
 	if n == 0 && !(o.Found.Partial && nethttp.SharesURL(o.Source.Method())) {
 		return nil
 	}
-	advice := "put {name} or {path} into --to"
-	if o.Source.OwnURLs() {
-		advice = `let each line's "url" end in the file's name or the "key"`
-	}
-	return fmt.Errorf("--verify: the server can be asked only about files that have a URL of their own: %s, or leave --verify out", advice)
+	return status.NothingToAsk(o.Source.OwnURLs())
 }
