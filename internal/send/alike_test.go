@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,13 +27,8 @@ func (w *world) tree(files map[string]int) {
 	w.Helper()
 	root := w.TempDir()
 	for dir, n := range files {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
-			w.Fatal(err)
-		}
 		for i := range n {
-			if err := os.WriteFile(filepath.Join(root, dir, fmt.Sprintf("%05d", i)), []byte("x"), 0o600); err != nil {
-				w.Fatal(err)
-			}
+			writeFile(w.T, filepath.Join(root, dir, fmt.Sprintf("%05d", i)), "x")
 		}
 	}
 	w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{root}})
@@ -142,15 +138,9 @@ func TestConflictsWithKeys(t *testing.T) {
 
 // An acceptance begins the count anew, and so does another refusal.
 func TestNotAlikeInARow(t *testing.T) {
-	for _, c := range []struct{ status, every, other int }{{401, 10, 201}, {404, 20, 201}, {401, 10, 404}, {404, 20, 401}} {
-		var n atomic.Int64
-		onFakeTime(t, 100, func(w http.ResponseWriter, r *http.Request) {
-			if n.Add(1)%int64(c.every) == 0 {
-				w.WriteHeader(c.other)
-			} else {
-				w.WriteHeader(c.status)
-			}
-		}, func(w *world) {
+	for _, c := range []struct{ status, every, other int }{{401, 10, 201}, {404, 20, 201}, {401, 10, 404}, {404, 20, 401}, {403, 10, 404}} {
+		row := append(slices.Repeat([]http.HandlerFunc{answering(c.status)}, c.every-1), answering(c.other))
+		onFakeTime(t, 100, inTurn(slices.Repeat(row, 100)...), func(w *world) {
 			w.Limits.InFlight = 1
 			if s := w.run(); s.ExitStatus != exit.Items || s.Items.Remaining > 0 {
 				t.Errorf("%+v: exit status %d, %+v\n%s", c, s.ExitStatus, s.Items, errorsOf(s))
@@ -180,23 +170,17 @@ func TestBadDirectory(t *testing.T) {
 // A server that refuses everything does not end the run for the others.
 func TestOneServerRefusesAll(t *testing.T) {
 	for _, status := range []int{401, 404} {
-		var refused atomic.Int64
 		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
 			if r.Host == "127.0.0.2" {
-				refused.Add(1)
 				w.WriteHeader(status)
-				return
+			} else {
+				accept(w, r, 50*time.Millisecond)
 			}
-			accept(w, r, 50*time.Millisecond)
 		}, func(w *world) {
-			var lines strings.Builder
-			for i := range 100 {
-				fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), 1+i%2, i)
-			}
-			w.manifest(lines.String())
+			w.hosts(2, 50)
 			w.Limits.InFlight = 4
 			s := w.run()
-			n := refused.Load()
+			n := int64(w.count(refused))
 			w.ended(s, exit.Refused, 50, n, 0, 50-n, 0)
 			if n > 24 || !strings.Contains(errorsOf(s), "127.0.0.2: the last ") {
 				t.Errorf("%d in vain:\n%s", n, errorsOf(s))
@@ -226,21 +210,17 @@ func TestAdviceAtAnyCount(t *testing.T) {
 func TestFailedBeforeGoLast(t *testing.T) {
 	for _, from := range []string{"directory", "manifest", "stdin"} {
 		t.Run(from, func(t *testing.T) {
-			var s shelf
-			s.do = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
 				if strings.Contains(r.URL.Path, "bad") {
 					w.WriteHeader(http.StatusUnprocessableEntity)
-					return true
+				} else {
+					atOnce(w, r)
 				}
-				return false
-			}
-			onFakeTime(t, 0, s.ServeHTTP, func(w *world) {
+			}, func(w *world) {
 				dir := w.TempDir()
 				var names []string
 				add := func(name string) {
-					if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
-						t.Fatal(err)
-					}
+					writeFile(t, filepath.Join(dir, name), "x")
 					names = append(names, filepath.Join(dir, name))
 				}
 				const bad = 60
@@ -269,27 +249,27 @@ func TestFailedBeforeGoLast(t *testing.T) {
 				for _, want := range []struct{ requests, status int }{
 					{21, exit.Refused}, {21, exit.Refused}, {bad, exit.Items}, // then each of them has failed
 				} {
-					s.calls = nil
-					if sum = run(); sum.ExitStatus != want.status || s.count() != want.requests {
-						t.Errorf("exit status %d after %d requests, want %+v", sum.ExitStatus, s.count(), want)
+					w.calls = nil
+					if sum = run(); sum.ExitStatus != want.status || len(w.calls) != want.requests {
+						t.Errorf("exit status %d after %d requests, want %+v", sum.ExitStatus, len(w.calls), want)
 					}
 				}
 				for i := range 3 {
-					s.calls = nil
+					w.calls = nil
 					add(fmt.Sprintf("good%d", i))
 					sum = run()
 					if sum.Items.Delivered != 1 || sum.Items.Failed != bad || sum.ExitStatus != exit.Items {
 						t.Errorf("exit status %d, %+v\n%s", sum.ExitStatus, sum.Items, errorsOf(sum))
 					}
-					if len(s.calls) == 0 || s.calls[0] != fmt.Sprintf("PUT /good%d", i) {
-						t.Errorf("first of all it sent %.3q", s.calls)
+					if len(w.calls) == 0 || w.calls[0].path != fmt.Sprintf("/good%d", i) {
+						t.Errorf("first of all it sent %+v", w.calls[0])
 					}
 				}
 				// By request they are sent, and nothing else is.
-				s.calls = nil
+				w.calls = nil
 				w.Only = []item.Fate{item.Failed}
-				if sum = run(); sum.Items.Failed != bad || s.count() != bad {
-					t.Errorf("--only failed: %+v, %d requests", sum.Items, s.count())
+				if sum = run(); sum.Items.Failed != bad || len(w.calls) != bad {
+					t.Errorf("--only failed: %+v, %d requests", sum.Items, len(w.calls))
 				}
 			})
 		})
@@ -330,12 +310,7 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 				at := time.Now()
 				add := func(name, text string) {
 					name = filepath.Join(dir, name)
-					if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-						t.Fatal(err)
-					}
+					writeFile(t, name, text)
 					if err := os.Chtimes(name, at, at); err != nil {
 						t.Fatal(err)
 					}
@@ -397,9 +372,7 @@ func TestNewestFileSaysNothing(t *testing.T) {
 					name = fmt.Sprintf("good%d", i-60)
 				}
 				newest = filepath.Join(dir, name)
-				if err := os.WriteFile(newest, []byte("x"), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				writeFile(t, newest, "x")
 				at = at.Add(time.Second)
 				if err := os.Chtimes(newest, at, at); err != nil {
 					t.Fatal(err)
@@ -417,25 +390,14 @@ func TestNewestFileSaysNothing(t *testing.T) {
 
 // A server that is down does not hold up the end of another one, which refuses everything.
 func TestRefusingServerBesideOneThatIsDown(t *testing.T) {
-	var begin time.Time
-	var mu sync.Mutex
-	var refused int
-	var last time.Duration
+	down := during(0, 10*time.Minute, answering(http.StatusServiceUnavailable), atOnce)
 	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		since := time.Since(begin)
-		switch {
-		case r.Host == "127.0.0.2" && since < 10*time.Minute:
-			w.WriteHeader(http.StatusServiceUnavailable)
-		case r.Host == "127.0.0.2":
-			w.WriteHeader(http.StatusCreated)
-		default:
-			refused, last = refused+1, since
+		if r.Host == "127.0.0.2" {
+			down(w, r)
+		} else {
 			w.WriteHeader(http.StatusUnprocessableEntity)
 		}
 	}, func(w *world) {
-		begin = time.Now()
 		dir := w.TempDir()
 		var lines strings.Builder
 		for i := range 105 {
@@ -444,19 +406,16 @@ func TestRefusingServerBesideOneThatIsDown(t *testing.T) {
 				host = "127.0.0.2"
 			}
 			name := filepath.Join(dir, string(rune('a'+i%3)), fmt.Sprint(i))
-			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeFile(t, name, "x")
 			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://%s/%d\"}\n", name, host, i)
 		}
 		w.manifest(lines.String())
 		w.Limits.InFlight = 4
 		s := w.run()
-		if s.Items.Delivered != 5 || refused > 24 || last > time.Minute {
-			t.Errorf("%d refused, the last at %v: exit status %d, %+v\n%s", refused, last, s.ExitStatus, s.Items, errorsOf(s))
+		n := w.count(func(c *call) bool { return c.host == "127.0.0.1" })
+		late := w.count(func(c *call) bool { return c.host == "127.0.0.1" && c.at > time.Minute })
+		if s.Items.Delivered != 5 || n > 24 || late > 0 {
+			t.Errorf("%d refused, %d of them late: exit status %d, %+v\n%s", n, late, s.ExitStatus, s.Items, errorsOf(s))
 		}
 	})
 }
@@ -486,12 +445,7 @@ func TestSilenceAfterRefusals(t *testing.T) {
 			var writing sync.WaitGroup
 			say := func(name string) {
 				name = filepath.Join(root, name)
-				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-					t.Error(err)
-				}
-				if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
-					t.Error(err)
-				}
+				writeFile(t, name, "x")
 				_, _ = io.WriteString(out, name+"\n")
 			}
 			begin = time.Now()
@@ -526,22 +480,12 @@ func TestSilenceAfterRefusals(t *testing.T) {
 // A list that neither ends nor pauses does not keep a run going whose server refuses everything.
 func TestRefusedOfEndlessStdin(t *testing.T) {
 	for _, dirs := range []int{1, 500} {
-		var n atomic.Int64
-		onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-			n.Add(1)
-			w.WriteHeader(http.StatusUnprocessableEntity)
-		}, func(w *world) {
+		onFakeTime(t, 1, answering(http.StatusUnprocessableEntity), func(w *world) {
 			root := w.TempDir()
 			var names []string
 			for i := range 500 {
-				name := filepath.Join(root, fmt.Sprint(i*dirs/500), fmt.Sprint(i))
-				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				names = append(names, name)
+				names = append(names, filepath.Join(root, fmt.Sprint(i*dirs/500), fmt.Sprint(i)))
+				writeFile(t, names[i], "x")
 			}
 			in, out := io.Pipe()
 			var writing sync.WaitGroup
@@ -556,11 +500,11 @@ func TestRefusedOfEndlessStdin(t *testing.T) {
 			defer writing.Wait()
 			defer in.Close()
 			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
-			begin := time.Now()
 			s := w.run()
+			w.ended(s, exit.Refused, 0, 21, 0, 0, s.Items.Remaining)
 			// Twenty take two seconds.
-			if took := time.Since(begin); s.ExitStatus != exit.Refused || n.Load() != 21 || took < 2*time.Second+order.MaxListing || took > 3*time.Second+order.MaxListing {
-				t.Errorf("%d directories: exit status %d after %v, %d requests\n%s", dirs, s.ExitStatus, took, n.Load(), errorsOf(s))
+			if n, took := w.got(0, always), w.since()-order.MaxListing; n != 21 || took < 2*time.Second || took > 3*time.Second {
+				t.Errorf("%d directories: %d requests, over after %v", dirs, n, w.since())
 			}
 		})
 	}
@@ -568,14 +512,7 @@ func TestRefusedOfEndlessStdin(t *testing.T) {
 
 // What was put aside does not wait for the end of a list that has none.
 func TestAsideOfSilentStdin(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1) == 1 {
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			return
-		}
-		accept(w, r, 0)
-	}, func(w *world) {
+	onFakeTime(t, 1, inTurn(answering(http.StatusUnprocessableEntity), atOnce), func(w *world) {
 		file, name := w.firstFile(), filepath.Join(w.TempDir(), "j.db")
 		w.stdin("http://127.0.0.1/{name}", "PUT", file)
 		w.journal(name)
@@ -587,41 +524,21 @@ func TestAsideOfSilentStdin(t *testing.T) {
 		w.journal(name)
 		w.MaxDuration = time.Minute
 		w.run()
-		if n.Load() != 2 {
-			t.Errorf("%d requests", n.Load())
+		if n := w.got(0, always); n != 2 {
+			t.Errorf("%d requests", n)
 		}
 	})
 }
 
 func TestTenRefusals(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		w.WriteHeader(http.StatusUnauthorized)
-	}, func(w *world) {
+	onFakeTime(t, 25, answering(http.StatusUnauthorized), func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		s := w.run()
 		w.ended(s, exit.Refused, 0, 10, 0, 0, 15)
-		if n.Load() != 10 || w.since() != 900*time.Millisecond {
-			t.Errorf("%d requests in %v", n.Load(), w.since())
+		if n := w.got(0, always); n != 10 || w.since() != 900*time.Millisecond {
+			t.Errorf("%d requests in %v", n, w.since())
 		}
-		if want := "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; give a new token if the old one has expired, then run the same command again"; len(s.Notes) != 1 || s.Notes[0] != want {
-			t.Errorf("notes %q", s.Notes)
-		}
-	})
-}
-
-// Where another answer came in between, it is no matter of credentials.
-func TestNotTenRefusals(t *testing.T) {
-	var n atomic.Int64
-	onFakeTime(t, 25, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1)%10 == 0 {
-			w.WriteHeader(http.StatusNotFound)
-		} else {
-			w.WriteHeader(http.StatusForbidden)
-		}
-	}, func(w *world) {
-		w.Limits.InFlight = 1
-		w.ended(w.run(), exit.Items, 0, 25, 0, 0, 0)
+		w.noted(s, "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; "+
+			"give a new token if the old one has expired, then run the same command again")
 	})
 }

@@ -278,9 +278,7 @@ func TestGiveUpOnRefusedStreams(t *testing.T) {
 		config = w.https("h2")
 		dir := t.TempDir()
 		for i := range 40 {
-			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeFile(t, filepath.Join(dir, strconv.Itoa(i)), "x")
 		}
 		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 		w.Limits.InFlight = 16

@@ -290,9 +290,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}()
 	dir := t.TempDir()
 	for i := range together {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, filepath.Join(dir, fmt.Sprint(i)), "x")
 	}
 	w := &world{T: t}
 	w.from("http://"+l.Addr().String()+"/{path}", source.Options{Paths: []string{dir}})

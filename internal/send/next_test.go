@@ -1,7 +1,6 @@
 package send
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 )
@@ -20,9 +19,7 @@ func TestFailedIsNotForgotten(t *testing.T) {
 		if sum.NotJournaled != 1 { // by which the command to go on does not go by the journal
 			t.Fatalf("%d, %+v %s", sum.NotJournaled, sum.Items, errorsOf(sum))
 		}
-		if err := os.WriteFile(late, []byte("late"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, late, "late")
 		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
 		w.journal(name)
 		w.run()

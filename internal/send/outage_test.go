@@ -246,9 +246,7 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 			}
 			dir := t.TempDir()
 			for i := range 300 {
-				if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				writeFile(t, filepath.Join(dir, fmt.Sprint(i)), "x")
 			}
 			w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 			w.Limits.Rate = 10

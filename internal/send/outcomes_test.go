@@ -549,9 +549,7 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 		config = w.https("h2")
 		dir := t.TempDir()
 		for i := range files {
-			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeFile(t, filepath.Join(dir, strconv.Itoa(i)), "x")
 		}
 		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
 		w.Limits.InFlight = 16
@@ -599,9 +597,7 @@ func TestStreamThatIsResetInDoubt(t *testing.T) {
 			}, func(w *world) {
 				config = w.https("h2")
 				name := filepath.Join(t.TempDir(), "file")
-				if err := os.WriteFile(name, []byte(strings.Repeat("x", size)), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				writeFile(t, name, strings.Repeat("x", size))
 				w.Form, w.Attempts = c.form, 3
 				w.NoOverwrite = c.method == "PUT" && c.unknown > 0
 				w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: c.method})

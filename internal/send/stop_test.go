@@ -125,9 +125,7 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 			fmt.Fprintf(&lines, `{"path":%q,"url":"http://127.0.0.1/%05d%s"}`+"\n", file, i, strings.Repeat("/long", 400))
 		}
 		name := w.TempDir() + "/manifest"
-		if err := os.WriteFile(name, []byte(lines.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, name, lines.String())
 		w.from("http://127.0.0.1/{name}", source.Options{Manifest: name})
 		w.Results = results.NewWriter(in)
 		read := make(chan int)

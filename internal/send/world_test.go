@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -100,9 +101,7 @@ func (r recorder) WriteHeader(status int) {
 func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *world)) {
 	dir := t.TempDir()
 	for i := range files {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, filepath.Join(dir, fmt.Sprintf("%05d", i)), "x")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, net: memnet.Listen(), begin: time.Now()}
@@ -163,9 +162,7 @@ func (w *world) from(to string, o source.Options) {
 func (w *world) manifest(lines string) {
 	w.Helper()
 	name := filepath.Join(w.TempDir(), "manifest")
-	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
-		w.Fatal(err)
-	}
+	writeFile(w.T, name, lines)
 	w.from("http://127.0.0.1/{name}", source.Options{Manifest: name})
 }
 
@@ -423,6 +420,14 @@ func rows(t *testing.T, name string) (all []journal.Item) {
 		all = append(all, it)
 	}
 	return all
+}
+
+// writeFile writes a file, and makes its directory.
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+		t.Error(err)
+	}
 }
 
 // https has the run trust a server of that name, h.example, and returns the server's configuration.
