@@ -74,7 +74,7 @@ func parseEntry(text []byte) (entry, error) {
 		return entry{}, fmt.Errorf(`"url" has the variable %s, and variables are filled in only in the URL of --to: write the value out, or leave "url" out (%%7B is a real brace)`, v)
 	}
 	if target != "" {
-		if e.target, err = parseURL(target, false); err != nil {
+		if e.target, err = parseURL(target); err != nil {
 			return entry{}, fmt.Errorf(`"url": %w`, err)
 		}
 	}

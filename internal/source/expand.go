@@ -3,85 +3,76 @@ package source
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
-
-	"github.com/penstock/penstock/internal/item"
 )
 
-// pathVar is the one variable whose slashes stay slashes.
-const pathVar = "path"
-
-// expand returns a URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not) down
+// Expand returns the URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not) down
 // to RFC 3986's unreserved characters, so that no value can change the URL's structure; only {path}
 // in the path keeps its slashes.
 //
 // Refused are a variable that vars does not know, an empty value in the path, an empty, "." or ".."
 // segment in {path}, and a result with a "." or ".." segment: servers and proxies resolve those,
 // encoded or not, also between encoded slashes and backslashes.
-//
-// With nil vars the variables are left as they are written, and nothing is checked.
-func expand(origin string, parts []part, vars func(string) (string, bool)) (string, error) {
-	var room [256]byte // on the stack: what is kept is no longer than it must be
-	b := append(room[:0], origin...)
-	pathEnd := -1
-	for _, p := range parts {
-		if p.query && pathEnd < 0 {
-			pathEnd = len(b)
-		}
-		if p.name == "" {
-			b = append(b, p.text...)
-			continue
-		}
-		if vars == nil {
-			b = append(append(append(b, '{'), p.name...), '}')
-			continue
-		}
-		v, ok := vars(p.name)
-		if !ok {
-			return "", unknownVar(p.name)
-		}
-		if v == "" && !p.query {
-			return "", fmt.Errorf("{%s} has no value here", p.name)
-		}
-		if p.name != pathVar {
-			b = escape(b, v, false)
-			continue
-		}
-		if !validRel(v) {
-			return "", fmt.Errorf("{path} is %s here, with an empty, . or .. segment", printable(v))
-		}
-		b = escape(b, v, !p.query)
+func (t *Template) Expand(vars func(name string) (string, bool)) (string, error) {
+	u, pathEnd, err := expand(t.origin, t.parts, vars)
+	if err == nil && dotSegment(u[len(t.origin):pathEnd]) {
+		err = errors.New("the URL's path has a . or .. segment, which servers resolve, also where slashes are encoded")
 	}
-	if pathEnd < 0 {
-		pathEnd = len(b)
+	if err != nil {
+		return "", err
 	}
-	if vars != nil && dotSegment(b[len(origin):pathEnd]) {
-		return "", errors.New("the URL's path has a . or .. segment, which servers resolve, also where slashes are encoded")
-	}
-	return string(b), nil
+	return u, nil
 }
 
-// fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split
-// at the last dot that is not the first character, so .bashrc has no {ext}.
-func fileVar(it item.Item, name string) (string, bool) {
-	if name == pathVar {
-		return it.Rel, true
+// Shown is Expand with "***" for the query's literal values, and checks less; "" for a URL without
+// variables.
+func (t *Template) Shown(vars func(name string) (string, bool)) string {
+	if t.shown == nil {
+		return ""
 	}
-	base := filepath.Base(it.Path)
-	dot := strings.LastIndexByte(base, '.')
-	if dot <= 0 {
-		dot = len(base)
+	u, _, _ := expand(t.origin, t.shown, vars)
+	return u
+}
+
+// String returns the template without credentials and with "***" for the query's literal values, so
+// that it can be shown.
+func (t *Template) String() string { return t.Shown(nil) }
+
+// An UnknownVarError says that nothing is known of a variable of the URL.
+type UnknownVarError struct{ Name string }
+
+func (e *UnknownVarError) Error() string {
+	return fmt.Sprintf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", e.Name)
+}
+
+// expand puts the values into parts, and returns where the path ends. With nil vars the variables are
+// left as they are written.
+func expand(origin string, parts []part, vars func(string) (string, bool)) (u string, pathEnd int, err error) {
+	var room [256]byte // on the stack: what is kept is no longer than it must be
+	b := append(room[:0], origin...)
+	for _, p := range parts {
+		switch {
+		case p.name == "":
+			b = append(b, p.text...)
+		case vars == nil:
+			b = append(append(append(b, '{'), p.name...), '}')
+		default:
+			v, ok := vars(p.name)
+			switch {
+			case !ok:
+				return "", 0, &UnknownVarError{p.name}
+			case v == "" && !p.query:
+				return "", 0, fmt.Errorf("{%s} has no value here", p.name)
+			case p.name == PathVar && !validRel(v):
+				return "", 0, fmt.Errorf("{path} is %s here, with an empty, . or .. segment", printable(v))
+			}
+			b = escape(b, v, p.name == PathVar && !p.query)
+		}
+		if !p.query {
+			pathEnd = len(b)
+		}
 	}
-	switch name {
-	case "name":
-		return base, true
-	case "stem":
-		return base[:dot], true
-	case "ext":
-		return strings.TrimPrefix(base[dot:], "."), true
-	}
-	return "", false
+	return string(b), pathEnd, nil
 }
 
 func validVar(s string) bool {
@@ -91,10 +82,6 @@ func validVar(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-func unknownVar(name string) error {
-	return fmt.Errorf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", name)
 }
 
 // validRel reports whether no segment of a relative path is empty, "." or "..".
@@ -112,7 +99,7 @@ func validRel(rel string) bool {
 // dotSegment reports whether a path has a segment that is "." or ".." once decoded. Servers such as
 // nginx decode before they resolve, so an encoded slash, and to some a backslash, ends a segment
 // too.
-func dotSegment(path []byte) bool {
+func dotSegment(path string) bool {
 	dots := 0 // that are all of the segment so far; -1: there is more in it
 	for i := 0; i < len(path); i++ {
 		c := path[i]

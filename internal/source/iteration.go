@@ -1,12 +1,14 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"strings"
 
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
@@ -173,28 +175,57 @@ func (s *Source) complete(iter *iteration, it *item.Item, t *Template, fi fs.Fil
 		return errYoung
 	}
 	if len(iter.shown) < max(s.opts.ShownURLs, maxShown) {
-		u := secret.URL(it.URL)
-		if t.shown != nil && !t.asksForFields() { // in which the files' names are to be seen
-			u, _ = expand(t.origin, t.shown, vars)
-		}
-		iter.shown = append(iter.shown, u)
+		iter.shown = append(iter.shown, shownURL(*it, t, vars))
 	}
 	it.Fingerprint, it.Content = filebody.FingerprintOf(fi), filebody.File(it.Path)
 	return nil
 }
 
-// aim fills in where the item goes to, and how.
+// shownURL returns an item's URL without secrets. The values of a manifest's own fields may be some;
+// those that every file has are shown.
+func shownURL(it item.Item, t *Template, vars func(string) (string, bool)) string {
+	for _, name := range t.QueryVars() {
+		if _, ok := fileVar(it, name); !ok {
+			return secret.URL(it.URL)
+		}
+	}
+	return cmp.Or(t.Shown(vars), secret.URL(it.URL))
+}
+
+// setTarget fills in where the item goes to, and how.
 func (s *Source) setTarget(it *item.Item, t *Template, vars func(string) (string, bool)) (err error) {
-	if it.URL, err = expand(t.origin, t.parts, vars); err != nil {
+	if it.URL, err = t.Expand(vars); err != nil {
 		return err
 	}
 	if it.Method == "" {
 		it.Method = s.method
 	}
-	if it.Header == nil {
-		it.Header = t.auth
-	} else if t.auth != nil && it.Header["Authorization"] == nil {
-		it.Header["Authorization"] = t.auth["Authorization"]
+	if auth := t.Authorization(); it.Header == nil {
+		it.Header = auth
+	} else if auth != nil && it.Header["Authorization"] == nil {
+		it.Header["Authorization"] = auth["Authorization"]
 	}
 	return nil
+}
+
+// fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split
+// at the last dot that is not the first character, so .bashrc has no {ext}.
+func fileVar(it item.Item, name string) (string, bool) {
+	if name == PathVar {
+		return it.Rel, true
+	}
+	base := filepath.Base(it.Path)
+	dot := strings.LastIndexByte(base, '.')
+	if dot <= 0 {
+		dot = len(base)
+	}
+	switch name {
+	case "name":
+		return base, true
+	case "stem":
+		return base[:dot], true
+	case "ext":
+		return strings.TrimPrefix(base[dot:], "."), true
+	}
+	return "", false
 }

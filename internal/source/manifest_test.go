@@ -200,7 +200,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%q becomes the header %q, %v", text, wire.Bytes(), err)
 		}
 		if e.target != nil {
-			u, err := expandURL(e.target, values())
+			u, err := e.target.Expand(values())
 			if err != nil {
 				t.Fatal(err)
 			}

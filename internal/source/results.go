@@ -58,13 +58,11 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	}
 	t, shown := s.opts.Template, r.URL
 	if whole(shown) {
-		u, err := parseURL(shown, false)
+		u, err := parseURL(shown)
 		if err != nil {
 			return it, fmt.Errorf(`"url": %w`, err)
 		}
-		if t != nil && t.origin == u.origin {
-			u.auth = t.auth
-		}
+		u.AuthorizeLike(t)
 		return it, s.complete(p, &it, u, fi, vars)
 	}
 	if t == nil {

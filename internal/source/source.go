@@ -180,7 +180,7 @@ func (s *Source) checkTarget() error {
 	if s.opts.Manifest == "" {
 		for _, name := range t.Vars() {
 			if _, ok := fileVar(item.Item{}, name); !ok {
-				return unknownVar(name)
+				return &UnknownVarError{name}
 			}
 		}
 	}
@@ -221,7 +221,7 @@ func (s *Source) checkRoots() error {
 		}
 		s.roots = append(s.roots, r)
 	}
-	s.unalike = len(s.roots) == 1 && s.roots[0].tree && s.opts.Template.isPath()
+	s.unalike = len(s.roots) == 1 && s.roots[0].tree && s.opts.Template.IsPath()
 	return nil
 }
 

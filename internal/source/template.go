@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/secret"
 )
 
@@ -42,16 +41,17 @@ type part struct {
 // Credentials before the host become an Authorization header of the items and appear in no URL. No
 // error quotes them.
 func ParseTemplate(s string) (*Template, error) {
-	t, err := parseURL(s, true)
+	t, err := parse(s, true)
 	if err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	return t, nil
 }
 
-// parseURL is ParseTemplate, and with vars false the reader of a plain URL, where braces are
-// ordinary text.
-func parseURL(s string, vars bool) (*Template, error) {
+// parseURL reads a URL without variables, where braces are ordinary text.
+func parseURL(s string) (*Template, error) { return parse(s, false) }
+
+func parse(s string, vars bool) (*Template, error) {
 	scheme, rest, found := strings.Cut(s, "://")
 	scheme = strings.ToLower(scheme)
 	if !found || scheme != "http" && scheme != "https" {
@@ -79,7 +79,7 @@ func parseURL(s string, vars bool) (*Template, error) {
 		}
 	}
 	// With harmless values in place of the variables only the literal text can be at fault.
-	_, err = expand(t.origin, t.parts, func(string) (string, bool) { return "x", true })
+	_, err = t.Expand(func(string) (string, bool) { return "x", true })
 	return t, err
 }
 
@@ -166,50 +166,43 @@ func parseTail(s string, vars bool) ([]part, error) {
 	return parts, nil
 }
 
+// PathVar is the one variable whose slashes stay slashes.
+const PathVar = "path"
+
 // HasPathVar reports whether a variable stands in the path, so that each item has a resource of its
 // own.
 func (t *Template) HasPathVar() bool {
 	return slices.ContainsFunc(t.parts, func(p part) bool { return p.name != "" && !p.query })
 }
 
-// isPath reports whether {path} is the only variable and stands there once, so that different paths
+// IsPath reports whether {path} is the only variable and stands there once, so that different paths
 // make different URLs.
-func (t *Template) isPath() bool {
-	n := 0
-	for _, p := range t.parts {
-		if p.name != "" && p.name != pathVar {
-			return false
-		}
-		if p.name != "" {
-			n++
-		}
-	}
-	return n == 1
+func (t *Template) IsPath() bool {
+	vars := slices.DeleteFunc(slices.Clone(t.parts), func(p part) bool { return p.name == "" })
+	return len(vars) == 1 && vars[0].name == PathVar
 }
 
 // Vars returns the names of the variables, in order, each once.
-func (t *Template) Vars() []string {
-	var names []string
+func (t *Template) Vars() []string { return t.vars(func(part) bool { return true }) }
+
+// QueryVars returns the names of the variables in the query, in order, each once.
+func (t *Template) QueryVars() []string { return t.vars(func(p part) bool { return p.query }) }
+
+func (t *Template) vars(are func(part) bool) (names []string) {
 	for _, p := range t.parts {
-		if p.name != "" && !slices.Contains(names, p.name) {
+		if p.name != "" && are(p) && !slices.Contains(names, p.name) {
 			names = append(names, p.name)
 		}
 	}
 	return names
 }
 
-// String returns the template without credentials and with "***" for the query's literal values, so
-// that it can be shown.
-func (t *Template) String() string {
-	s, _ := expand(t.origin, t.shown, nil)
-	return s
-}
+// Authorization returns the header that the URL's credentials make; nil if it has none.
+func (t *Template) Authorization() http.Header { return t.auth }
 
-// asksForFields reports whether a manifest's own field stands in the query, where it may be a
-// secret.
-func (t *Template) asksForFields() bool {
-	return slices.ContainsFunc(t.parts, func(p part) bool {
-		_, ofFile := fileVar(item.Item{}, p.name)
-		return p.query && p.name != "" && !ofFile
-	})
+// AuthorizeLike gives t the credentials of another template, which may be nil, for the same server.
+func (t *Template) AuthorizeLike(other *Template) {
+	if other != nil && other.origin == t.origin {
+		t.auth = other.auth
+	}
 }

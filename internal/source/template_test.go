@@ -145,7 +145,7 @@ func TestExpandHostileNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := expandURL(tmpl, values("name", c.value, "path", c.value))
+		got, err := tmpl.Expand(values("name", c.value, "path", c.value))
 		if err != nil {
 			got = "error"
 			if strings.ContainsAny(err.Error(), "\n\x00") {
@@ -163,7 +163,7 @@ func TestCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := expandURL(tmpl, values("name", "a"))
+	got, err := tmpl.Expand(values("name", "a"))
 	if got != "https://h/a" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -212,11 +212,11 @@ func FuzzTemplate(f *testing.F) {
 			t.Fatalf("%q is shown as %q, which is none: %v", text, tmpl, err)
 		}
 		only := func(v string) func(string) (string, bool) { return func(string) (string, bool) { return v, true } }
-		plain, err := expandURL(tmpl, only("x"))
+		plain, err := tmpl.Expand(only("x"))
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		got, err := expandURL(tmpl, only(value))
+		got, err := tmpl.Expand(only(value))
 		if err != nil {
 			return
 		}
@@ -237,7 +237,7 @@ func FuzzTemplate(f *testing.F) {
 		}
 		extra := 0 // segments that {path} brings
 		for _, p := range tmpl.parts {
-			if p.name == pathVar && !p.query {
+			if p.name == PathVar && !p.query {
 				extra += strings.Count(value, "/")
 			}
 		}
@@ -267,13 +267,8 @@ func BenchmarkExpand(b *testing.B) {
 	it := item.Item{Path: "data/2026/11/Übersicht 1.csv", Rel: "2026/11/Übersicht 1.csv"}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := expandURL(tmpl, func(name string) (string, bool) { return fileVar(it, name) }); err != nil {
+		if _, err := tmpl.Expand(func(name string) (string, bool) { return fileVar(it, name) }); err != nil {
 			b.Fatal(err)
 		}
 	}
-}
-
-// expandURL is what becomes of a template where an item is made.
-func expandURL(t *Template, vars func(string) (string, bool)) (string, error) {
-	return expand(t.origin, t.parts, vars)
 }
