@@ -1,15 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -40,9 +39,9 @@ func (f *sendFlags) plan(w io.Writer, path string, out leftOut) error {
 		n   int64
 		why string
 	}{
-		{left.Delivered, "delivered by an earlier run"},
-		{left.Unasked, "not asked for by --only"},
-		{left.Repeated, "the same file for the same URL as another"},
+		{left.Skipped[resume.Arrived], "delivered by an earlier run"},
+		{left.Skipped[resume.Excluded], "not asked for by --only"},
+		{left.Skipped[resume.Repeated], "the same file for the same URL as another"},
 	} {
 		if skipped.n > 0 {
 			fmt.Fprintf(w, "skipped: %s, %s\n", human.Count(skipped.n), skipped.why)
@@ -90,15 +89,12 @@ func list(w io.Writer, lines []string, n int64) {
 // planned is what is to be sent, by the journal at path if there is one.
 func planned(o send.Options, path string, most int) (left send.Left, err error) {
 	if path == "" {
-		return o.Plan(nil, false, most)
+		return o.Plan(nil, most)
 	}
-	r, err := journal.OpenReader(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return o.Plan(nil, true, most)
-	}
+	v, err := journal.OpenView(path)
 	if err != nil {
 		return left, err
 	}
-	defer r.Close()
-	return o.Plan(r, true, most)
+	defer v.Close()
+	return o.Plan(v, most)
 }

@@ -96,6 +96,14 @@ func (x *index) put(id uint64) *indexEntry {
 	return e
 }
 
+// claim looks an item up and marks it as taken up.
+func (x *index) claim(id, print uint64) Claim {
+	e := x.put(id)
+	c := e.claim(print)
+	e.meta |= claimedFlag
+	return c
+}
+
 func (s *shard) grow() {
 	old := s.entries
 	s.entries = make([]indexEntry, len(old)*3/2+8)

@@ -199,7 +199,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.readIndex(ctx, head.size); err != nil {
+	if j.index, j.next, j.earlier.Counts, err = readIndex(ctx, j.conn, head.size); err != nil {
 		return nil, err
 	}
 	if j.earlier, err = readRuns(ctx, j.conn, j.earlier); err != nil {
@@ -258,40 +258,39 @@ func (j *Journal) setMode(ctx context.Context, warn func(string)) error {
 	return nil
 }
 
-// readIndex reads all rows' fingerprints and states.
-func (j *Journal) readIndex(ctx context.Context, size int64) error {
+// readIndex reads all rows' fingerprints and states. Next is the number of the next new row.
+func readIndex(ctx context.Context, conn *sql.Conn, size int64) (x *index, next int64, counts Counts, err error) {
 	var top sql.NullInt64
-	if err := j.conn.QueryRowContext(ctx, "SELECT max(n) FROM item").Scan(&top); err != nil {
-		return err
+	if err := conn.QueryRowContext(ctx, "SELECT max(n) FROM item").Scan(&top); err != nil {
+		return nil, 0, nil, err
 	}
 	// Rows may have been removed, and the number may be damaged: no row takes less than 48 bytes.
-	j.index = newIndex(min(max(top.Int64, 0), size/48))
-	var counts [item.Deferred + 1]int64
-	j.next = 1
-	err := rawRows(ctx, j.conn, selectIndex, func(row []driver.Value) error {
+	x, next = newIndex(min(max(top.Int64, 0), size/48)), 1
+	var count [item.Deferred + 1]int64
+	err = rawRows(ctx, conn, selectIndex, func(row []driver.Value) error {
 		n, ok1 := row[0].(int64)
 		id, ok2 := row[1].(int64)
 		size, ok3 := row[2].(int64)
 		mtime, ok4 := row[3].(int64)
 		place, ok5 := row[4].(int64)
 		n, s := n>>3, item.Fate(n&7)
-		if !ok1 || !ok2 || !ok3 || !ok5 || !ok4 && row[3] != nil || n < j.next || n > maxRow || s == item.None || s > item.Deferred {
-			return fmt.Errorf("%w: row after %d", errDamaged, j.next-1)
+		if !ok1 || !ok2 || !ok3 || !ok5 || !ok4 && row[3] != nil || n < next || n > maxRow || s == item.None || s > item.Deferred {
+			return fmt.Errorf("%w: row after %d", errDamaged, next-1)
 		}
-		j.next = n + 1
-		e := j.index.put(uint64(id))
-		counts[e.state()]-- // None, unless the same item was there before
-		counts[s]++
+		next = n + 1
+		e := x.put(uint64(id))
+		count[e.state()]-- // None, unless the same item was there before
+		count[s]++
 		e.setRow(n, printOf(size, mtime, ok4, uint64(place)), s)
 		return nil
 	})
-	j.earlier.Counts = make(Counts)
-	for s, c := range counts {
-		if c > 0 {
-			j.earlier.Counts[item.Fate(s)] = c
+	counts = make(Counts)
+	for s, n := range count {
+		if n > 0 {
+			counts[item.Fate(s)] = n
 		}
 	}
-	return err
+	return x, next, counts, err
 }
 
 // rawRows calls do for each row without what database/sql spends on it, which is most of the time for a million rows.
@@ -353,10 +352,7 @@ func (j *Journal) Claim(id uint64, f Fingerprint) Claim {
 	print := f.print()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e := j.index.put(id)
-	c := e.claim(print)
-	e.meta |= claimedFlag
-	return c
+	return j.index.claim(id, print)
 }
 
 // Peek is Claim without the mark.

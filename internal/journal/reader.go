@@ -225,13 +225,6 @@ func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64,
 	return page, last, rows.Err()
 }
 
-// Earlier returns what [Journal.Earlier] would, without the counts.
-func (r *Reader) Earlier() (e Earlier, err error) {
-	defer guard(&err)()
-	e, err = readRuns(context.Background(), r.conn, e)
-	return e, readFault(r.path, err)
-}
-
 // Runs returns what is noted of all runs, the first one first.
 func (r *Reader) Runs() ([]Run, error) {
 	runs, err := r.runs()

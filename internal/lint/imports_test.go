@@ -131,6 +131,11 @@ func TestImports(t *testing.T) {
 		},
 		why: "it asks for any engine, and remembers nothing",
 	}, {
+		name: "resume",
+		of:   []string{module + "/internal/resume"},
+		may:  []string{module + "/internal/item", module + "/internal/journal", nethttp, secret, fields},
+		why:  "it decides by what it is told, and does nothing",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),

@@ -69,7 +69,7 @@ func (r *run) countDoubt(j *job) {
 // countRefusal counts a job that was refused for good. Where possible it is called before another
 // request can take the job's place in flight.
 func (r *run) countRefusal(j *job, code int) {
-	if r.declined(code) || code == j.failedBy && !upstream.AboutAccount(code) { // nothing new
+	if r.declined(code) || code == j.FailedBy && !upstream.AboutAccount(code) { // nothing new
 		return
 	}
 	s := j.server

@@ -71,8 +71,8 @@ func TestClassifiedFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := new(run).classify(req, nil, &net.OpError{Op: "readfrom", Err: c.err})
-		if v.Kind != c.kind || j.doubt != c.doubt {
-			t.Errorf("%s, %v: %v, in doubt: %v", c.method, c.err, v.Kind, j.doubt)
+		if v.Kind != c.kind || j.Doubt != c.doubt {
+			t.Errorf("%s, %v: %v, in doubt: %v", c.method, c.err, v.Kind, j.Doubt)
 		}
 	}
 }

@@ -2,8 +2,7 @@ package send
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,34 +10,17 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/verify"
 )
 
 // setKey gives the headers the job's idempotency key, if it is to have one.
 func (r *run) setKey(j *job, h http.Header) error {
-	if r.Idempotency.Header == "" {
-		if j.key = j.item.Key; j.key != "" {
-			h.Set("Idempotency-Key", j.key)
-		}
-		return nil
-	}
-	switch {
-	case j.item.Key != "":
-		j.key = j.item.Key
-	case j.key == "": // else it is the one that an earlier run began with
-		id := j.id
-		if header := headerOf(j.item); header != nil {
-			id = sha256.Sum256(append(id[:], header...))
-		}
-		if !j.salt.IsZero() {
-			id = sha256.Sum256(binary.AppendVarint(id[:], j.salt.UnixMilli()))
-		}
-		j.key = idempotencyKey(id, j.item.Size, j.item.ModTime, j.body.SHA256())
-	}
-	text, err := formatKey(j.key, r.Idempotency.Bare)
-	if err == nil {
-		h.Set(r.Idempotency.Header, text)
+	j.Key = r.Idempotency.Key(j.item, j.id, j.Past, j.body.SHA256())
+	err := r.Idempotency.Set(h, j.Key)
+	if bad := (*resume.KeyError)(nil); errors.As(err, &bad) {
+		return errors.New(status.BadKey(bad))
 	}
 	return err
 }
@@ -48,13 +30,13 @@ func (r *run) setKey(j *job, h http.Header) error {
 func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result, settled bool) {
 	out = j.out
 	if out.Error == "" {
-		out.Status, out.Error = item.Unknown, inDoubt
+		out.Status, out.Error = item.Unknown, status.LeftInDoubt
 	}
-	began := j.first
-	if j.older {
+	began := j.First
+	if j.Older {
 		began = time.Time{} // a length and a date may be those of the other content
 	}
-	v, note, err := r.verifier.Check(ctx, j.item, req.Header, verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.ended})
+	v, note, err := r.verifier.Check(ctx, j.item, req.Header, verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.Ended})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}
@@ -68,11 +50,11 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 		if !j.absent {
 			j.absent, j.before = true, j.tries
 		}
-		j.doubt, j.keyTaken, j.ask, j.first = false, false, false, time.Time{}
+		j.Doubt, j.keyTaken, j.ask, j.First = false, false, false, time.Time{}
 		return out, false
 	}
-	if j.resend && ctx.Err() == nil {
-		j.ask, j.first = false, time.Time{}
+	if j.Resend && ctx.Err() == nil {
+		j.ask, j.First = false, time.Time{}
 		return out, false
 	}
 	out.Error += "; asked for it: " + note

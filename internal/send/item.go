@@ -17,10 +17,10 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
-	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -38,21 +38,14 @@ type job struct {
 	answer  *throttle.Event  // of 2xx, until retry has judged it
 	sent    time.Time        // the last of them
 
-	id        identity
-	key       string           // idempotency key
-	salt      time.Time        // makes it another than before: a server replays its answer to a key that it knows
+	resume.Past
+	id        resume.Identity
 	body      *body.Body       // of its requests
 	fault     error            // of the file, why the last attempt failed that sent some of it
-	delivered []byte           // SHA-256 of what was delivered earlier and may be the same
-	earlier   int              // requests that earlier runs sent for it
 	refused   int              // the status that it was refused by, where that is counted already
-	failedBy  int              // the status that an earlier run has failed it for
 	berth     *throttle.Permit // while it is on its way to the server or to the disk
 	kept      bool             // the journal has its end already
 	announced bool             // the journal has it in flight
-	first     time.Time        // when its first attempt left that it is still in doubt of, or in flight with
-	doubt     bool             // some attempt may have been accepted
-	older     bool             // the server may have it with another content
 	conflicts int              // answers of 409 to its key
 	keyTaken  bool             // one of them came when no attempt was in doubt: another request has the key
 
@@ -62,8 +55,6 @@ type job struct {
 	found    bool           // it says so
 	absent   bool           // it has said the contrary, so that the item is sent again
 	before   int            // tries when it first did
-	resend   bool           // it is sent again even if the server cannot tell
-	ended    time.Time      // when its last attempt did; if zero, in an earlier run
 	out      results.Result // how it ended last
 	counted  bool           // accepted is of this pass
 	accepted int64          // what its server had accepted before its first attempt
@@ -75,7 +66,7 @@ type jobKey struct{}
 func (j *job) Item() *item.Item { return &j.item }
 
 // FailedBefore reports whether an earlier run failed the item, which has not changed since.
-func (j *job) FailedBefore() bool { return j.failedBy != 0 }
+func (j *job) FailedBefore() bool { return j.FailedBy != 0 }
 
 // jobOf returns the job that a request was made for.
 func jobOf(req *http.Request) *job {
@@ -102,7 +93,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.done(j, results.Result{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
 		return nil
 	}
-	if j.delivered != nil && bytes.Equal(j.delivered, j.body.SHA256()) {
+	if j.Delivered != nil && bytes.Equal(j.Delivered, j.body.SHA256()) {
 		req.Body.Close()
 		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
 		r.done(j, results.Result{Status: item.Skipped, Note: "its date has changed, its content has not"})
@@ -130,7 +121,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.uploads.End(j, nil)
 	}
-	if out.Status == item.Delivered && r.Verify && verify.OwnURL(j.item, r.shared()) {
+	if out.Status == item.Delivered && r.asks(j.item) {
 		r.verifier.Delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
@@ -261,7 +252,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	default:
 		out.Status = item.Failed
 	}
-	if errors.Is(end.Err, errKeyTooOld) {
+	if errors.Is(end.Err, resume.ErrKeyForgotten) {
 		out.Status = item.Unknown
 	}
 	fault := cmp.Or(j.fault, body.Fault(end.Err))
@@ -269,11 +260,11 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) && r.ending.cause() == nil) {
 		out.Status = item.Failed
 	}
-	if (out.Status == item.Failed || out.Status == item.Deferred) && j.doubt {
+	if (out.Status == item.Failed || out.Status == item.Deferred) && j.Doubt {
 		out.Note = "an attempt may have been accepted"
 	}
 	if fault != nil && out.Status != item.Deferred {
-		out.Error = faultWords(fault, out.Status, j.doubt)
+		out.Error = faultWords(fault, out.Status, j.Doubt)
 		return out, end
 	}
 	if end.Err != nil {
@@ -314,8 +305,8 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 // done records and reports how an item ended.
 func (r *run) done(j *job, out results.Result) {
 	it := j.item
-	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.key, it.Size
-	out.Time, out.KeyMade = time.Now(), j.key != "" && it.Key == ""
+	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.Key, it.Size
+	out.Time, out.KeyMade = time.Now(), j.Key != "" && it.Key == ""
 	out.Error = r.hide(it, out.Error)
 	if j.found {
 		r.asked.found.Add(1)

@@ -29,6 +29,7 @@ func asKilled(t *testing.T, name string) string {
 }
 
 // A run that goes on after one that was killed says what becomes of the files that were in flight.
+// Those that may not be repeated are not sent again.
 func TestKilledInFlight(t *testing.T) {
 	for _, c := range []struct {
 		method      string
@@ -36,13 +37,14 @@ func TestKilledInFlight(t *testing.T) {
 		lines       bool // of a manifest, which have the method
 		only        []item.Fate
 		want        string
+		unknown     int64
 	}{
 		{method: "PUT", want: "1 delivered; last run was cut off today TIME, and files that were in flight are sent again"},
 		{method: "PUT", noOverwrite: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
-		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME", unknown: 3},
 		{method: "PUT", only: []item.Fate{item.Failed}, want: "1 delivered; last run was cut off today TIME"}, // they have no state
 		{method: "PUT", lines: true, want: "1 delivered; last run was cut off today TIME"},
-		{method: "POST", lines: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{method: "POST", lines: true, want: "1 delivered, 3 in flight; last run was cut off today TIME", unknown: 3},
 	} {
 		name := filepath.Join(t.TempDir(), "j.db")
 		var killed string
@@ -71,7 +73,9 @@ func TestKilledInFlight(t *testing.T) {
 			w.Only = c.only
 			w.journal(killed)
 			w.watch.talk.Reset()
-			w.run()
+			if i := w.run().Items; i.Unknown != c.unknown || i.Unknown+i.Delivered+i.Skipped != i.Total {
+				t.Errorf("%+v: %+v", c, i)
+			}
 			if talk := w.watch.talk.String(); !strings.Contains(talk, "continues: "+strings.Replace(c.want, "TIME", w.begin.Local().Format("15:04"), 1)+`"`) {
 				t.Errorf("%+v: it says %s", c, talk)
 			}
@@ -89,7 +93,7 @@ func TestKilledSettles(t *testing.T) {
 		r := newRun(w.Options)
 		for it := range w.Source.Items() {
 			j, _ := r.claim(it)
-			j.first = time.Now()
+			j.First = time.Now()
 			if err := r.Journal.Begin(context.Background(), r.row(j, item.InFlight)); err != nil {
 				w.Fatal(err)
 			}
@@ -104,7 +108,7 @@ func TestKilledSettles(t *testing.T) {
 		for it := range w.Source.Items() {
 			j, wanted := r.claim(it)
 			if wanted {
-				t.Errorf("asked at once: its attempt ended %v ago, so it thinks", time.Since(j.ended))
+				t.Errorf("asked at once: its attempt ended %v ago, so it thinks", time.Since(j.Ended))
 			}
 		}
 		r.Journal.Close(0)

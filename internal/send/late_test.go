@@ -22,6 +22,7 @@ import (
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -110,7 +111,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 					w.Form = "f"
 				}
 				if c.key {
-					w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 				}
 				path := filepath.Join(w.TempDir(), "journal.db")
 				w.journal(path)
@@ -310,7 +311,7 @@ func TestFormIsSentAgain(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 	}, func(w *world) {
 		w.Form, w.Limits.InFlight = "f", 1
-		w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+		w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 		dir := filepath.Dir(w.firstFile())
 		want := make(map[string]int)
 		for i, size := range []int{100, 15 << 10, 100 << 10} { // the last one is not read into memory

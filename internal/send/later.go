@@ -10,7 +10,6 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -32,7 +31,7 @@ type postponed struct {
 func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		j.fault == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
-	ask := out.Status == item.Unknown && r.Verify && verify.OwnURL(j.item, r.shared())
+	ask := out.Status == item.Unknown && r.asks(j.item)
 	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
 		return false
 	}
@@ -44,7 +43,7 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	j.pass++
 	j.ask, j.out = ask, out
 	if ask {
-		j.ended = time.Now()
+		j.Ended = time.Now()
 	}
 	r.putOffLocked(j)
 	r.mu.Unlock()
@@ -69,7 +68,7 @@ func (r *run) putOffLocked(j *job) {
 	j.announced = false // what the journal has from now on is how it ended
 	r.later.jobs = append(r.later.jobs, j)
 	if j.ask {
-		r.later.until = later(r.later.until, j.ended.Add(r.verifier.Settle))
+		r.later.until = later(r.later.until, j.Ended.Add(r.verifier.Settle))
 	}
 }
 

@@ -181,7 +181,7 @@ func (r *run) retrying(e retry.Event) {
 		r.judged(*j.answer, time.Now())
 		j.answer = nil
 	}
-	j.doubt = j.doubt || e.Uncertain
+	j.Doubt = j.Doubt || e.Uncertain
 	if e.Kind == retry.Waiting {
 		why, code := e.Reason, e.Status
 		switch {

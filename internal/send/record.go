@@ -12,23 +12,10 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/retry"
 )
-
-// Idempotency says how keys are sent that make repeating safe where the server
-// honours them (draft-ietf-httpapi-idempotency-key-header).
-type Idempotency struct {
-	Header   string        // its name; empty: no keys
-	Bare     bool          // the key as it is, not as a quoted string
-	Lifetime time.Duration // that the server remembers a key for
-}
-
-// keySlack is how far a clock may have been set back without making the age of a
-// key unknown.
-const keySlack = 5 * time.Minute
-
-var errKeyTooOld = errors.New("it may have been accepted, and the server may have forgotten its idempotency key since (--key-lifetime)")
 
 // beforeSending is called when a request is about to leave. It opens the file and, where it matters whether a
 // request may have been processed, has the journal note it on disk before.
@@ -45,9 +32,7 @@ func (r *run) beforeSending(req *http.Request) (*http.Request, error) {
 }
 
 // repeatable reports whether it does no harm if the item is processed twice.
-func (o *Options) repeatable(method string) bool {
-	return nethttp.Idempotent(method) || o.Idempotency.Header != ""
-}
+func (o *Options) repeatable(method string) bool { return o.Idempotency.Repeatable(method) }
 
 // harmless reports whether a request may be sent again whenever, whatever became of it: not
 // if that depends on the age of a key, nor if the answer then would be another.
@@ -58,17 +43,17 @@ func (o *Options) harmless(method string) bool {
 // changed notes that a job's content is another one now. What is known of the old content, its key
 // too, says nothing of the new one, except that the server may have the old one.
 func (j *job) changed() {
-	j.older = j.older || j.doubt || j.earlier > 0
-	j.key, j.first, j.doubt, j.keyTaken, j.ask, j.announced = "", time.Time{}, false, false, false, false
+	j.Older = j.Older || j.Doubt || j.Attempts > 0
+	j.Key, j.First, j.Doubt, j.keyTaken, j.ask, j.announced = "", time.Time{}, false, false, false, false
 }
 
 // announce notes that a job's request is about to leave.
 func (r *run) announce(ctx context.Context, j *job) error {
-	if j.first.IsZero() {
-		j.first = time.Now().Round(0) // by the wall clock: a machine may sleep meanwhile
+	if j.First.IsZero() {
+		j.First = time.Now().Round(0) // by the wall clock: a machine may sleep meanwhile
 	}
-	if j.doubt && r.tooOld(j, r.lastRun()) {
-		return errKeyTooOld
+	if j.Doubt && r.Idempotency.Forgotten(j.item.Method, j.First, r.LastRun, time.Now()) {
+		return resume.ErrKeyForgotten
 	}
 	if r.Journal == nil {
 		return nil
@@ -84,7 +69,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	}
 	// What the journal has as delivered must not be skipped as such once the server may have
 	// another content.
-	if j.announced || r.harmless(j.item.Method) && !j.older {
+	if j.announced || r.harmless(j.item.Method) && !j.Older {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, item.InFlight)); err != nil {
@@ -94,36 +79,14 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	return context.Cause(ctx) // otherwise a job that was cancelled meanwhile would seem to be in doubt
 }
 
-// tooOld reports whether the server may have forgotten the key that the job was first
-// sent with, or nobody knows whether it has. The run before ended at last; if zero, there was none.
-func (o *Options) tooOld(j *job, last time.Time) bool {
-	if o.Idempotency.Header == "" || nethttp.Idempotent(j.item.Method) {
-		return false
-	}
-	now := time.Now().Round(0)
-	if last.Sub(now) > keySlack {
-		return true // the clock was set back
-	}
-	age := now.Sub(j.first)
-	return age > o.Idempotency.Lifetime || age < -keySlack
-}
-
-// lastRun is when the run before ended; if zero, there was none.
-func (r *run) lastRun() time.Time {
-	if r.Journal == nil {
-		return time.Time{}
-	}
-	return r.Journal.Earlier().Last
-}
-
 // refused notes that a job waits for its next attempt: if none before may have been
 // processed, it is in flight no more.
 func (r *run) refused(j *job) {
 	j.settled()
-	if j.doubt {
+	if j.Doubt {
 		return
 	}
-	j.first = time.Time{}
+	j.First = time.Time{}
 	if r.Journal != nil && j.announced {
 		r.Journal.Put(r.row(j, item.Deferred), nil)
 		j.announced = false
@@ -146,15 +109,15 @@ func (j *job) settled() {
 // row is what the journal keeps of a job.
 func (r *run) row(j *job, state item.Fate) journal.Item {
 	return journal.Item{
-		ID: j.id.id(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: secret.URL(j.item.URL), Key: j.key, KeyMade: j.key != "" && j.item.Key == "",
-		Fingerprint: fingerprintOf(j.item), Digest: j.body.SHA256(),
-		State: state, Doubt: j.doubt, Older: j.older && state != item.Delivered, Attempts: j.earlier + j.tries, First: j.first, Last: time.Now(),
+		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: secret.URL(j.item.URL), Key: j.Key, KeyMade: j.Key != "" && j.item.Key == "",
+		Fingerprint: resume.FingerprintOf(j.item), Digest: j.body.SHA256(),
+		State: state, Doubt: j.Doubt, Older: j.Older && state != item.Delivered, Attempts: j.Attempts + j.tries, First: j.First, Last: time.Now(),
 	}
 }
 
 // record puts the end of an item into the journal, and has it reported when that is on disk.
 func (r *run) record(j *job, out results.Result) {
-	if r.Journal == nil || j.kept || j.id == (identity{}) || out.Status == item.Skipped {
+	if r.Journal == nil || j.kept || j.id == (resume.Identity{}) || out.Status == item.Skipped {
 		if out.Status == item.Failed {
 			r.unnoted.Add(1)
 		}
@@ -195,14 +158,14 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
 		}
 		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
-		j.doubt = true
+		j.Doubt = true
 		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
 	case resp == nil:
 		return retry.Verdict{}
 	}
 	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
-		if !j.doubt && !nethttp.Idempotent(j.item.Method) {
-			j.doubt, j.keyTaken = true, true // by a request that net/http, or a run with another journal, has sent
+		if !j.Doubt && !nethttp.Idempotent(j.item.Method) {
+			j.Doubt, j.keyTaken = true, true // by a request that net/http, or a run with another journal, has sent
 		}
 		if j.conflicts++; j.conflicts < mostConflicts || resp.Header.Get("Retry-After") != "" {
 			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
@@ -224,8 +187,8 @@ func (r *run) reconsider(j *job, out *results.Result) {
 	conflict := out.HTTPStatus == http.StatusConflict || out.HTTPStatus == http.StatusPreconditionFailed
 	switch {
 	case j.fault != nil:
-		j.older = j.older || j.tries > 0 // it may have what the file was, or a mix
-	case conflict && j.doubt:
+		j.Older = j.Older || j.tries > 0 // it may have what the file was, or a mix
+	case conflict && j.Doubt:
 		out.Status = item.Unknown
 		if j.keyTaken {
 			out.Error += "; another request with this idempotency key may have been accepted"
@@ -233,6 +196,6 @@ func (r *run) reconsider(j *job, out *results.Result) {
 			out.Error += "; what the server has may be from an attempt before"
 		}
 	case conflict:
-		j.older = true
+		j.Older = true
 	}
 }

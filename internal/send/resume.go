@@ -1,99 +1,66 @@
 package send
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/verify"
+	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/status"
 )
-
-const inDoubt = "it may have arrived in an earlier run"
 
 // claim makes a job of an item and reports whether it is to be sent. Where earlier
 // runs have settled that, the item is reported.
 func (r *run) claim(it item.Item) (*job, bool) {
-	j := &job{item: it, salt: r.Again}
+	j := &job{item: it, Past: resume.Past{KeyEpoch: r.Again}}
 	if r.Journal != nil || r.Idempotency.Header != "" {
-		j.id = identityOf(it)
+		j.id = resume.IdentityOf(it)
 	}
 	if r.Journal == nil {
 		return j, true
 	}
-	id := j.id.id()
-	c := r.Journal.Claim(id, fingerprintOf(it))
-	d, out, err := r.decide(j, c, func() (journal.Item, error) { return r.Journal.Load(id) }, r.Journal.Earlier().Last)
-	switch {
-	case err != nil:
+	d, err := r.Rules.Claim(r.Journal, j.id, it, time.Now())
+	if err != nil {
 		r.end(exit.Local, err)
 		return nil, false
-	case d == toSend:
+	}
+	j.Past, j.kept, j.ask = d.Past, d.Kept, d.Do == resume.Ask
+	out := results.Result{HTTPStatus: d.HTTPStatus}
+	switch d.Do {
+	case resume.Send:
 		return j, true
-	case d == toAsk:
-		if c.State == item.InFlight {
-			j.ended = r.start // at the latest: nobody noted when its run was killed
+	case resume.Ask:
+		if d.Why == resume.CutOff {
+			j.Ended = r.start // at the latest: nobody noted when its run was killed
 		}
-		if time.Since(j.ended) < r.verifier.Settle { // it may still be at work on it
+		if time.Since(j.Ended) < r.verifier.Settle { // it may still be at work on it
+			out.Status, out.Error = item.Unknown, status.LeftInDoubt
 			j.out = out
 			r.putOff(j)
 			return nil, false
 		}
 		return j, true
-	case d == had:
-		if r.Verify && verify.OwnURL(it, r.shared()) {
+	case resume.Skip:
+		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.asks(it) {
 			r.verifier.Delivered(it, func() http.Header { return r.askHeader(it) })
 		}
-		r.before++
-	case d == unasked:
-		r.unasked++
+		out.Status, out.Note = item.Skipped, status.Left(d.Why, nil)
+	case resume.Fail:
+		out.Status, out.Error = item.Failed, status.Left(d.Why, it.Header)
+	case resume.Leave:
+		out.Status, out.Error = item.Unknown, status.Left(d.Why, nil)
 	}
 	r.done(j, out)
 	return nil, false
 }
 
-// describeJournal says where the journal is and what earlier runs have left there. If the last run was killed, and nothing that is
-// sent is noted there before it leaves, it says that such files are sent again.
+// describeJournal says where the journal is and what earlier runs have left there.
 func (o *Options) describeJournal(now time.Time) string {
-	e, path := o.Journal.Earlier(), o.Journal.Path()
-	if e.Runs == 0 {
-		return "journal " + path + ": new"
-	}
-	text := fmt.Sprintf("journal %s continues: %s", path, e.Counts)
-	ended := "last run ended"
-	if e.Killed {
-		ended = "last run was cut off"
-	}
-	text += "; " + ended + " " + human.When(e.Last, now)
-	// They are not noted then. Lines of a manifest may have another method.
-	if e.Killed && e.Counts[item.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() && o.harmless(o.Source.Method()) {
-		text += ", and files that were in flight are sent again"
-	}
-	return text
-}
-
-// resumed returns notes about what earlier runs have done of this one's work.
-func (r *run) resumed() (notes []string) {
-	if r.before > 0 {
-		e := r.Journal.Earlier()
-		notes = append(notes, fmt.Sprintf("%s skipped: delivered earlier (last run %s) and not changed since; --again sends them again",
-			human.Count(r.before), human.When(e.Last, time.Now())))
-	}
-	if r.unasked > 0 {
-		notes = append(notes, human.Count(r.unasked)+" skipped: not asked for by --only")
-	}
-	if found, absent := r.asked.found.Load(), r.asked.absent.Load(); found+absent > 0 {
-		note := "--verify: of the files in doubt the server had " + human.Count(found)
-		switch {
-		case absent == 1:
-			note += "; 1 was sent again, since it did not have it"
-		case absent > 1:
-			note += fmt.Sprintf("; %s were sent again, since it did not have them", human.Count(absent))
-		}
-		notes = append(notes, note)
-	}
-	return notes
+	// What is in flight is not noted then. Lines of a manifest may have another method.
+	e := o.Journal.Earlier()
+	resent := e.Counts[item.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() &&
+		o.harmless(o.Source.Method())
+	return status.Journal(o.Journal.Path(), e, resent, now)
 }

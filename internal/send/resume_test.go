@@ -2,7 +2,6 @@ package send
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
@@ -15,13 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -89,15 +86,7 @@ func TestResume(t *testing.T) {
 			w.Errorf("exit status %d, %d requests, %s", summary.ExitStatus, s.count(), errorsOf(summary))
 		}
 
-		// One is changed: its date alone, then its length.
-		first := w.firstFile()
-		if err := os.Chtimes(first, time.Time{}, time.Now().Add(time.Hour)); err != nil {
-			w.Fatal(err)
-		}
-		w.method("")
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 5, Delivered: 1, Skipped: 4})
-		if err := os.WriteFile(first, []byte("longer"), 0o600); err != nil {
+		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
 			w.Fatal(err)
 		}
 		w.method("")
@@ -117,27 +106,25 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// Two files of equal size and date that go to one URL are two.
-func TestAnotherFile(t *testing.T) {
+// An item that is there twice must not change what the journal has of the first.
+func TestTwinForgetsDelivery(t *testing.T) {
 	s := new(shelf)
 	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 0, s.ServeHTTP, func(w *world) {
-		for _, digest := range []bool{false, true} {
-			w.Digest = digest
-			for i, dir := range []string{"1", "2", "2"} {
-				file := filepath.Join(w.TempDir(), dir+"x") // another directory each time
-				if err := errors.Join(os.Mkdir(file, 0o700), os.WriteFile(filepath.Join(file, "f"), []byte(dir), 0o600),
-					os.Chtimes(filepath.Join(file, "f"), time.Time{}, time.Unix(1e9, 0))); err != nil {
-					w.Fatal(err)
-				}
-				w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{file}})
-				w.journal(name)
-				want := report.ItemCounts{Total: 1, Delivered: 1}
-				if digest && i == 2 { // by its content it is the same
-					want = report.ItemCounts{Total: 1, Skipped: 1}
-				}
-				w.items(w.run(), want)
-			}
+	onFakeTime(t, 5, s.ServeHTTP, func(w *world) {
+		first := w.firstFile()
+		var list []string
+		for it := range w.Source.Items() {
+			list = append(list, it.Path)
+		}
+		w.Workers, w.Limits.Rate = 1, 1
+		w.stdin("http://127.0.0.1/upload?v=1", "POST", append(list, first)...)
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 6, Delivered: 5, Failed: 1})
+		w.stdin("http://127.0.0.1/upload?v=1", "POST", list...)
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 5, Skipped: 5})
+		if s.count() != 5 {
+			w.Errorf("%d requests for five files", s.count())
 		}
 	})
 }
@@ -238,48 +225,7 @@ func TestInFlightIsNoted(t *testing.T) {
 	}
 }
 
-// What becomes of an item that was in flight when the process died.
-func TestDiedInFlight(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		age  time.Duration
-		set  func(*Options)
-		want report.ItemCounts
-	}{
-		{"POST", time.Minute, nil, report.ItemCounts{Total: 1, Unknown: 1}},
-		{"POST, and sent again by order", time.Minute, func(o *Options) { o.ResendUnknown = true }, report.ItemCounts{Total: 1, Delivered: 1}},
-		{"POST with a key", time.Minute, func(o *Options) { o.Idempotency = keys }, report.ItemCounts{Total: 1, Delivered: 1}},
-		{"POST with an old key", 25 * time.Hour, func(o *Options) { o.Idempotency = keys }, report.ItemCounts{Total: 1, Unknown: 1}},
-		{"POST with a key from the future", -time.Hour, func(o *Options) { o.Idempotency = keys }, report.ItemCounts{Total: 1, Unknown: 1}},
-		{"PUT", 25 * time.Hour, nil, report.ItemCounts{Total: 1, Delivered: 1}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := new(shelf)
-			name := filepath.Join(t.TempDir(), "j.db")
-			onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
-				method, _, _ := strings.Cut(c.name, " ")
-				method = strings.TrimSuffix(method, ",")
-				w.method(method)
-				if c.set != nil {
-					c.set(&w.Options)
-				}
-				w.journal(name)
-				r := newRun(w.Options)
-				for it := range w.Source.Items() {
-					j, _ := r.claim(it)
-					j.first = time.Now().Add(-c.age)
-					r.Journal.Put(r.row(j, item.InFlight), nil)
-				}
-				r.Journal.Close(0)
-				_ = r.pool.Drain(context.Background())
-				w.journal(name)
-				w.items(w.run(), c.want)
-			})
-		})
-	}
-}
-
-var keys = Idempotency{Header: "Idempotency-Key", Lifetime: 24 * time.Hour}
+var keys = resume.Idempotency{Header: "Idempotency-Key", Lifetime: 24 * time.Hour}
 
 // [exactly once] A key is the same for all attempts and over restarts, and another one when the
 // user wants the item sent again.
@@ -337,7 +283,7 @@ func TestKeyGrowsOld(t *testing.T) {
 		}}
 		onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
 			w.method("POST")
-			w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+			w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 			summary := w.run()
 			if doubt {
 				w.items(summary, report.ItemCounts{Total: 1, Unknown: 1})
@@ -436,42 +382,6 @@ func TestFileAfterFileInDoubt(t *testing.T) {
 		w.ended(summary, exit.Unavailable, 30, 0, 20, 0, 450)
 		if !strings.Contains(errorsOf(summary), "twenty files in a row") {
 			w.Error(errorsOf(summary))
-		}
-	})
-}
-
-// A file in doubt that was only touched stays in doubt. Where the server can be asked, it is
-// asked before the file is sent again.
-func TestDoubtStays(t *testing.T) {
-	lost := true
-	s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {
-		switch {
-		case r.Method == "GET" || r.Method == "HEAD":
-			w.Header().Set("Repr-Digest", digest.Field(sha256.Sum256([]byte("x"))))
-			w.WriteHeader(http.StatusOK)
-			return true
-		case lost:
-			hijacked(w, "", (*memnet.Conn).Reset)
-		}
-		return lost
-	}}
-	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
-		w.method("POST")
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Unknown: 1})
-		lost = false
-		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
-			w.Fatal(err)
-		}
-		w.method("POST")
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Unknown: 1})
-		w.ResendUnknown, w.Verify = true, true
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
-		if diff := cmp.Diff([]string{"POST /00000", "HEAD /00000"}, s.calls); diff != "" {
-			w.Error(diff)
 		}
 	})
 }

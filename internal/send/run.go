@@ -23,6 +23,7 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -62,17 +63,13 @@ type Options struct {
 
 	// Journal remembers what became of each item; Run closes it. If nil, nothing is
 	// remembered.
-	Journal       *journal.Journal
-	Practice      bool        // the server is a practice server of this run
-	Again         time.Time   // also what was delivered before
-	ResendUnknown bool        // also what may have been accepted earlier
-	Only          []item.Fate // what earlier runs have left so; empty: all
-	Idempotency   Idempotency
-	Verify        bool     // ask the server about items that it may have accepted
-	Digest        bool     // send each file's SHA-256 along
-	NoOverwrite   bool     // have the server refuse what it has
-	Remarks       []string // to be logged at the start
-	Details       []string // to be logged at the start with --verbose
+	Journal      *journal.Journal
+	Practice     bool     // the server is a practice server of this run
+	resume.Rules          // Run sets Asks and LastRun
+	Verify       bool     // ask the server about items that it may have accepted
+	NoOverwrite  bool     // have the server refuse what it has
+	Remarks      []string // to be logged at the start
+	Details      []string // to be logged at the start with --verbose
 
 	Results  *results.Writer // if nil, none
 	Progress progress.Sink
@@ -126,9 +123,8 @@ type run struct {
 	asked       struct{ found, absent atomic.Int64 } // what servers said of items in doubt
 
 	// For submit, and after it for summary.
-	waits   map[string]time.Time // by origin: until when servers asked in earlier runs not to be sent anything
-	before  int64                // items that were delivered earlier
-	unasked int64                // items that --only leaves out
+	waits   map[string]journal.Wait // by origin: what servers asked for in earlier runs
+	skipped map[resume.Reason]int64
 
 	mu       sync.Mutex
 	backoff  int // jobs that wait for their next attempt
@@ -224,6 +220,7 @@ func newRun(o Options) *run {
 		start:     time.Now(),
 		refusedBy: make(map[int]int),
 		secrets:   secret.New(o.Header, o.Network.ProxyAddresses()...),
+		skipped:   make(map[resume.Reason]int64),
 	}
 	r.Log = secret.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
@@ -231,10 +228,7 @@ func newRun(o Options) *run {
 	r.tally = report.NewTally(r.start)
 	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
 	if o.Journal != nil {
-		r.waits = make(map[string]time.Time)
-		for _, w := range o.Journal.Waits() {
-			r.waits[w.Origin] = w.Until
-		}
+		r.waits = r.recall(o.Journal)
 	}
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -72,7 +73,7 @@ func TestAlwaysChanging(t *testing.T) {
 				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
 				w.Attempts, w.GiveUpAfter = 4, time.Second
 				if c.key {
-					w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 				}
 				s := w.run()
 				w.ended(s, exit.Items, int64(c.others), 1-c.unknown, c.unknown, 0, 0)
@@ -114,7 +115,7 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 			w.method(http.MethodPut)
 			if key {
 				w.method(http.MethodPost)
-				w.Idempotency = Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+				w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 			}
 			w.Attempts = 1000
 			ctx, cancel := context.WithCancelCause(context.Background())

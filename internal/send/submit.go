@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -106,7 +107,7 @@ func (r *run) Before(it item.Item) item.Fate {
 	if r.Journal == nil || slices.Equal(r.Only, []item.Fate{item.Failed}) {
 		return item.None
 	}
-	c := r.Journal.Peek(identityOf(it).id(), fingerprintOf(it))
+	c := r.Journal.Peek(resume.IdentityOf(it).ID(), resume.FingerprintOf(it))
 	switch {
 	case !c.Same || c.Twice, c.State == item.Delivered && !r.Again.IsZero():
 		return item.None

@@ -54,7 +54,11 @@ func (r *run) summary() report.Summary {
 	left := r.Found.LeftOut
 	left.Young += r.Source.YoungListed()
 	s.Notes = append(s.Notes, status.Scanned(r.Found, left)...)
-	s.Notes = append(s.Notes, r.resumed()...)
+	resumed := status.Resumed{
+		Skipped: r.skipped, LastRun: r.LastRun,
+		Found: r.asked.found.Load(), Absent: r.asked.absent.Load(),
+	}
+	s.Notes = append(s.Notes, resumed.Notes(time.Now())...)
 	s.NotJournaled = r.unnoted.Load()
 	return s
 }

@@ -18,6 +18,20 @@ const (
 	keptWait = 48 * time.Hour
 )
 
+// recall sets what the rules have to know of earlier runs, and returns by origin the waits that
+// servers asked for then.
+func (o *Options) recall(j interface {
+	Earlier() journal.Earlier
+	Waits() []journal.Wait
+}) map[string]journal.Wait {
+	o.Asks, o.LastRun = o.asks, j.Earlier().Last
+	waits := make(map[string]journal.Wait)
+	for _, w := range j.Waits() {
+		waits[w.Origin] = w
+	}
+	return waits
+}
+
 // keepWait has later runs obey a server that asked us to wait.
 func (r *run) keepWait(origin string, now, until time.Time) {
 	if r.Journal == nil || until.Sub(now) < shortWait {
@@ -35,7 +49,8 @@ func (r *run) obey(j *job) {
 		return
 	}
 	origin := nethttp.OriginOf(j.item.URL)
-	wait, ok := r.waits[origin]
+	w, ok := r.waits[origin]
+	wait := w.Until
 	now := time.Now()
 	s := r.servers.Of(origin) // known from now on: the run does not end while it may take something
 	if !ok {

@@ -166,6 +166,23 @@ func (w *world) manifest(lines string) {
 	w.from("http://127.0.0.1/{name}", source.Options{Manifest: name})
 }
 
+// stdin sets a list of files on standard input as the source.
+func (w *world) stdin(to, method string, lines ...string) {
+	w.Helper()
+	var err error
+	t, err := source.ParseTemplate(to)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.To = to
+	if w.Source, err = source.New(source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(strings.Join(lines, "\n") + "\n"), Method: method, Template: t}); err != nil {
+		w.Fatal(err)
+	}
+	if w.Found, err = w.Source.Scan(context.Background()); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // run does the run and checks what holds for every report.
 func (w *world) run() report.Summary {
 	w.Helper()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -110,6 +111,7 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 		say(long, fmt.Sprintf("asked to wait until %s, longer than --max-wait %s",
 			end.RetryAt.UTC().Format(time.RFC3339), human.Exact(long.MaxWait())))
 	}
+	say(resume.ErrKeyForgotten, KeyForgotten)
 	return text
 }
 

@@ -1,0 +1,84 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+)
+
+// A View answers as the journal of a run would that began now, and changes nothing. It is for one
+// goroutine and must be closed.
+type View struct {
+	r       *Reader // if nil, there is no file yet
+	index   *index
+	row     *sql.Stmt
+	earlier Earlier
+	waits   []Wait
+}
+
+// OpenView reads the index of a journal. Where there is no file it is the view of a new journal.
+func OpenView(path string) (*View, error) {
+	r, err := OpenReader(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &View{index: newIndex(0)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := &View{r: r}
+	if err := v.read(); err != nil {
+		v.Close()
+		return nil, readFault(path, err)
+	}
+	return v, nil
+}
+
+func (v *View) read() (err error) {
+	defer guard(&err)()
+	ctx := context.Background()
+	size, _ := diskSize(v.r.real)
+	if v.index, _, v.earlier.Counts, err = readIndex(ctx, v.r.conn, size); err != nil {
+		return err
+	}
+	if v.earlier, err = readRuns(ctx, v.r.conn, v.earlier); err != nil {
+		return err
+	}
+	if v.waits, err = v.r.Waits(); err != nil {
+		return err
+	}
+	query := "SELECT " + columnsOf(v.r.version) + " FROM item WHERE n = ?"
+	v.row, err = v.r.conn.PrepareContext(ctx, query)
+	return err
+}
+
+// Close closes the view.
+func (v *View) Close() error {
+	if v.row != nil {
+		v.row.Close()
+	}
+	if v.r == nil {
+		return nil
+	}
+	return v.r.Close()
+}
+
+// Earlier is [Journal.Earlier].
+func (v *View) Earlier() Earlier { return v.earlier }
+
+// Waits is [Journal.Waits].
+func (v *View) Waits() []Wait { return v.waits }
+
+// Claim is [Journal.Claim]; the mark is gone with the view.
+func (v *View) Claim(id uint64, f Fingerprint) Claim { return v.index.claim(id, f.print()) }
+
+// Load returns the whole row of an item that was claimed; it is empty if the row was removed
+// meanwhile.
+func (v *View) Load(id uint64) (it Item, err error) {
+	defer guard(&err)()
+	it, _, err = scanItem(v.row.QueryRowContext(context.Background(), v.index.put(id).n()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Item{}, nil
+	}
+	return it, readFault(v.r.path, err)
+}

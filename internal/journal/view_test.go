@@ -1,0 +1,88 @@
+package journal
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/item"
+)
+
+// [dry run] A view answers as a journal that is opened then does, however the runs before ended.
+func TestView(t *testing.T) {
+	now := time.Now()
+	of := func(size int64) Fingerprint { return Fingerprint{Size: size, ModTime: mtime, Place: 7} }
+	type run struct {
+		started time.Time
+		put     []Item
+		killed  bool
+	}
+	for name, runs := range map[string][]run{
+		"new":                    nil,
+		"killed before anything": {{started: now.Add(-2 * time.Hour), killed: true}},
+		"killed": {{started: now.Add(-2 * time.Hour), killed: true, put: []Item{
+			{ID: 1, State: item.Unknown, Fingerprint: of(1), Key: "k", Last: now.Add(-time.Hour)},
+			{ID: 2, State: item.Delivered, Fingerprint: of(2), Digest: []byte("sum"), Last: now.Add(-time.Hour)},
+		}}},
+		"ended": {{started: now.Add(-2 * time.Hour), put: []Item{{ID: 1, State: item.Failed, Last: now}}}},
+		"ended, after the clock was set back": {
+			{started: now.Add(48 * time.Hour), put: []Item{{ID: 1, State: item.Failed, Last: now.Add(49 * time.Hour)}}},
+			{started: now},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			for _, run := range runs {
+				j, err := Open(t.Context(), Options{Path: path, Started: run.started})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, it := range run.put {
+					mustPut(t, j, it)
+				}
+				j.KeepWait(Wait{"http://h", now, now.Add(time.Hour)})
+				if err := j.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				if used := path; run.killed {
+					path = filepath.Join(t.TempDir(), "j.db")
+					for _, suffix := range []string{"", "-wal"} {
+						data, _ := os.ReadFile(used + suffix)
+						os.WriteFile(path+suffix, data, 0o600)
+					}
+				}
+				mustClose(t, j)
+			}
+			v, err := OpenView(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := answers(t, v)
+			if err := v.Close(); err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "answers", got, answers(t, mustOpen(t, path)))
+		})
+	}
+}
+
+// answers are what a journal, or a view of it, says of three items, the first of them once more.
+func answers(t *testing.T, j interface {
+	Earlier() Earlier
+	Waits() []Wait
+	Claim(uint64, Fingerprint) Claim
+	Load(uint64) (Item, error)
+}) (all []any) {
+	e := j.Earlier()
+	all = append(all, e.Last.UnixMilli(), e.Killed, e.Runs, len(e.Counts), e.Counts[item.Unknown], j.Waits())
+	for _, id := range []uint64{1, 2, 3, 1} {
+		c := j.Claim(id, Fingerprint{Size: 1, ModTime: mtime, Place: 7})
+		all = append(all, c)
+		if c.State != item.None {
+			row, err := j.Load(id)
+			all = append(all, row, err)
+		}
+	}
+	return all
+}

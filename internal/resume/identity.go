@@ -1,0 +1,118 @@
+package resume
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
+)
+
+// An Identity is equal for two items that are the same piece of work, in this run or another: it is
+// made of the method, the URL, and where that does not say which file it is for, of the manifest's
+// key or else the file's path and the line's headers. The content is no part of it.
+//
+// Credentials do not count: with a new password, token or signed URL the work goes on with the same
+// items. Nor does a key, which is a hash of this and is shown, let anybody test guesses of them.
+type Identity [sha256.Size]byte
+
+// ID returns what the journal calls the item.
+func (i Identity) ID() uint64 { return binary.BigEndian.Uint64(i[:]) }
+
+// IdentityOf returns the identity of an item. It needs no look at the disk, and so can be asked for
+// each of a million items.
+func IdentityOf(it item.Item) Identity {
+	where, signed := withoutCredentials(it.URL)
+	b := make([]byte, 0, 512) // on the stack
+	b = appendField(b, it.Method)
+	b = appendField(b, where)
+	// What was left out may have been all that told two files apart. With the path they stay two,
+	// and the worst is that a file is sent again from elsewhere.
+	if signed || nethttp.SharesURL(it.Method) {
+		if it.Key != "" {
+			b = append(b, 'k')
+			b = appendField(b, it.Key)
+		} else {
+			b = append(b, 'p')
+			b = appendField(b, absolute(it.Path))
+			b = appendHeader(b, it.Header)
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// appendField puts the length before a text, so that no two lists of texts look the same.
+func appendField(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// appendHeader appends the headers that tell items apart.
+func appendHeader(b []byte, h http.Header) []byte {
+	if len(h) == 0 {
+		return b // without the allocations of sorting
+	}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if isLeftOut(name, h[name]) {
+			continue
+		}
+		b = appendField(b, name)
+		b = binary.AppendUvarint(b, uint64(len(h[name])))
+		for _, v := range h[name] {
+			b = appendField(b, v)
+		}
+	}
+	return b
+}
+
+// FingerprintOf is equal to the one on record if an item's file, and what its line says of it, are
+// what was sent. Files of equal size and date, as archives have them, differ by where they are; one
+// that has a key of its own may be anywhere.
+func FingerprintOf(it item.Item) journal.Fingerprint {
+	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
+	if it.Key == "" {
+		place := []byte(absolute(it.Path))
+		if header := headerOf(it); header != nil {
+			place = append(append(place, 0), header...) // no path has this byte
+		}
+		sum := sha256.Sum256(place)
+		f.Place = binary.BigEndian.Uint64(sum[:])
+	}
+	return f
+}
+
+// headerOf returns the line's headers where they may change while the identity stays; nil if there
+// are none.
+func headerOf(it item.Item) []byte {
+	if it.Key != "" || nethttp.SharesURL(it.Method) {
+		return nil
+	}
+	return appendHeader(nil, it.Header)
+}
+
+var workingDirectory = sync.OnceValues(os.Getwd)
+
+// absolute is filepath.Abs without asking the system each time.
+func absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	// On Windows \a and C:a are neither absolute nor below the working directory.
+	if path == "" || filepath.VolumeName(path) != "" || os.IsPathSeparator(path[0]) {
+		if abs, err := filepath.Abs(path); err == nil {
+			return abs
+		}
+		return path
+	}
+	dir, err := workingDirectory()
+	if err != nil {
+		return filepath.Clean(path) // nor could the file be opened
+	}
+	return filepath.Join(dir, path)
+}

@@ -1,0 +1,251 @@
+package resume
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/item"
+)
+
+// Journals outlive the program that wrote them: what it said of an item then
+// must be said of it now.
+func TestIdentityStays(t *testing.T) {
+	if filepath.Separator != '/' {
+		t.Skip("the path is another one here")
+	}
+	put := item.Item{Method: "PUT", URL: "https://h/a%20b?v=1", Path: "/d/a b"}
+	post := item.Item{Method: "POST", URL: "https://h/", Path: "/d/a b", Header: http.Header{"X-Set": {"1"}}}
+	keyed := item.Item{Method: "POST", URL: "https://h/", Path: "/d/a b", Key: "k-1"}
+	for _, c := range []struct {
+		it        item.Item
+		want, key string
+	}{
+		{put, "a2d54f400fcd51df98e30d759a47bb0efe68098caaefa4faad27da753529bd50", "b9004058-076f-8d5f-ab19-8fc849145bfe"},
+		{post, "5ed6ceb85874f5effadc08cbe56d1efd1061ac721620f292123cf3ec30488623", "e0301da7-db0b-8487-854f-28d9f11bdb95"},
+		{keyed, "d176e634916b17a9080af7e5d8dd3d8200ceda814c272e39e595250aa7bc245d", "1c3d9ea0-ba0a-865b-a437-002a93a744f4"},
+	} {
+		id := IdentityOf(c.it)
+		if got := hex.EncodeToString(id[:]); got != c.want || fmt.Sprintf("%016x", id.ID()) != c.want[:16] {
+			t.Errorf("%+v: %s, %x, want %s", c.it, got, id.ID(), c.want)
+		}
+		if got := makeKey(id, 5, time.Unix(1e9, 1), nil); got != c.key {
+			t.Errorf("%+v: key %s, want %s", c.it, got, c.key)
+		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"PUT /a x", "PUT /a y A:b", true},
+		{"PUT /a key=1", "PUT /a key=2", true},
+		{"PUT /a", "MKCOL /a", false},
+		{"POST /a x", "PATCH /a x", false},
+		{"PUT /a", "PUT /b", false},
+		{"PUT /a", "PUT http://g/a", false},
+		{"PUT http://h/a", "PU Thttp://h/a", false},
+
+		{"POST / x", "POST / y", false},
+		{"POST / x", "POST / ./d/../x", true},
+		{"POST / d/x", "POST / HERE/d/x", true},
+		{"POST / ../x", "POST / HERE/../x", true},
+		{"POST / \xff", "POST / \xfe", false},
+		{"POST / x key=1", "POST / x key=2", false},
+		{"POST / x key=1", "POST / y key=1 A:b", true},
+		{"POST / /x", "POST / key=/x", false},
+
+		{"POST / X-Set:1", "POST / X-Set:2", false},
+		{"POST / X-Set:1", "POST /", false},
+		{"POST / A:b C:d", "POST / A:b A:C A:d", false},
+		{"POST / A:b C:d", "POST / C:d A:b", true},
+		{"POST / Authorization:1 X-Api-Key:1", "POST /", true},
+		{"POST / Authorization:1 X-Set:1", "POST / Authorization:1 X-Set:2", false},
+
+		{"PUT /a?v=1", "PUT /a?v=2", false},
+		{"PUT /a?v", "PUT /a?w", false},
+		{"PUT /a?token", "PUT /a", false},
+		{"PUT /a?", "PUT /a", false},
+		{"POST /?token=1&v=1", "POST /?v=1&TOKEN=2", true},
+		{"POST /?token=1&v=1", "POST /?token=1&v=2", false},
+		{"PUT /?token=1 x", "PUT /?token=2 y", false}, // the path may be all that tells them apart
+		{"PUT /?token=1 x key=1", "PUT /?token=2 x key=2", false},
+		{"PUT /?tokens=1&xtoken=1", "PUT /?tokens=2&xtoken=1", false},
+		{"PUT /a?access_token=1", "PUT /a?access_token=2", true},
+		{"PUT /a?api_key=1", "PUT /a?api_key=2", true},
+		{"PUT /a?key=1", "PUT /a?key=2", false}, // may be an object's in S3
+
+		{"PUT /a?AWS1", "PUT /a?AWS2&X-Amz-Security-Token=2", true},
+		{"PUT /a?AWS1", "PUT /b?AWS1", false},
+		{"PUT /a?partNumber=1&AWS1", "PUT /a?partNumber=2&AWS1", false},
+		{"PUT /a?X-Amz-Date=1", "PUT /a?X-Amz-Date=2", false}, // not signed
+		{"PUT /a?X-Goog-Date=1&X-Goog-Signature=1", "PUT /a?X-Goog-Date=2&X-Goog-Signature=2", true},
+		{"PUT /a?Expires=1&Signature=1&Key-Pair-Id=1", "PUT /a?Policy=2&Signature=2&Key-Pair-Id=2", true},
+		{"PUT /a?AWSAccessKeyId=1&Expires=1&Signature=1", "PUT /a?AWSAccessKeyId=1&Expires=2&Signature=2", true},
+		{"PUT /a?expires=1", "PUT /a?expires=2", false},
+		{"PUT /a?signature=1", "PUT /a?signature=2", false},
+		{"PUT /a?policy=1&expires=1&signature=1", "PUT /a?policy=2&expires=1&signature=1", false},
+		{"PUT /a?AZURE1", "PUT /a?AZURE2", true},
+		{"PUT /a?comp=block&blockid=1&AZURE1", "PUT /a?comp=block&blockid=2&AZURE1", false},
+		{"PUT /a?sp=1&st=1&sig=1", "PUT /a?sp=2&st=1&sig=1", false}, // Azure's names, of others
+	} {
+		if a, b := IdentityOf(of(t, c.a)), IdentityOf(of(t, c.b)); (a == b) != c.same || (a.ID() == b.ID()) != c.same {
+			t.Errorf("%s and %s: the same %v, want %v", c.a, c.b, a == b, c.same)
+		}
+	}
+}
+
+var shorthands = strings.NewReplacer("AWS1", aws("1"), "AWS2", aws("2"), "AZURE1", azure("1"), "AZURE2", azure("2"))
+
+func aws(by string) string {
+	return strings.ReplaceAll("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=*&X-Amz-Date=*&"+
+		"X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature=*", "*", by)
+}
+
+func azure(by string) string {
+	return strings.ReplaceAll("sv=2024-11-04&ss=b&srt=o&sp=rw&st=*&se=*&spr=https&skoid=*&sig=*", "*", by)
+}
+
+// of makes an item of a method, a URL, and perhaps a path, a key and headers.
+func of(t *testing.T, words string) item.Item {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := item.Item{Fingerprint: item.Fingerprint{Size: 5, ModTime: time.Unix(1e9, 1)}}
+	for i, word := range strings.Fields(words) {
+		name, value, header := strings.Cut(word, ":")
+		key, isKey := strings.CutPrefix(word, "key=")
+		switch {
+		case i == 0:
+			it.Method = word
+		case i == 1:
+			if it.URL = shorthands.Replace(word); word[0] == '/' {
+				it.URL = "http://h" + it.URL
+			}
+		case isKey:
+			it.Key = key
+		case header:
+			if it.Header == nil {
+				it.Header = make(http.Header)
+			}
+			it.Header.Add(name, value)
+		default:
+			it.Path = strings.ReplaceAll(word, "HERE", here)
+		}
+	}
+	return it
+}
+
+// Files of equal size and date are told apart by where they are, and by what their lines say.
+func TestFingerprint(t *testing.T) {
+	base := of(t, "PUT /f /d/f")
+	for words, same := range map[string]bool{
+		"PUT /f /d/f":                     true,
+		"PUT /f /e/../d/f":                true,
+		"PUT /f /e/f":                     false,
+		"PUT /f /d/f Content-Language:en": false,
+		"PUT /f /d/f X-Api-Key:1":         true,
+		"POST /f /d/f A:b":                true, // the header makes another identity
+		"PUT /f /d/f key=1":               false,
+	} {
+		if f := FingerprintOf(of(t, words)); (f == FingerprintOf(base)) != same {
+			t.Errorf("%s: %+v, and %+v before", words, f, FingerprintOf(base))
+		}
+	}
+	if FingerprintOf(of(t, "PUT /f /d/f key=1")) != FingerprintOf(of(t, "PUT /f /e/f key=1 A:b")) {
+		t.Error("a file with a key may be anywhere")
+	}
+	resized, touched := base, base
+	resized.Size++
+	touched.ModTime = touched.ModTime.Add(1)
+	if f := FingerprintOf(base); f == FingerprintOf(resized) || f == FingerprintOf(touched) {
+		t.Error("size and date do not count")
+	}
+}
+
+func TestAbsolute(t *testing.T) {
+	for _, path := range []string{"a", "./a", "a/../b", "..", "../..", "/a", "/a/../b", ".", "", "a/", `\a`, "C:a", `C:\a`, "a\x00b", strings.Repeat("a/", 3000)} {
+		want, err := filepath.Abs(path)
+		if got := absolute(path); err == nil && got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestIdentityIsCheap(t *testing.T) {
+	for name, it := range map[string]item.Item{
+		"PUT":  {Method: "PUT", URL: "https://files.example.com/2024/sub/00001.csv", Path: "d/00001.csv"},
+		"POST": {Method: "POST", URL: "https://files.example.com/", Path: "/srv/data/2024/sub/00001.csv"},
+	} {
+		if n := testing.AllocsPerRun(100, func() { IdentityOf(it) }); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func BenchmarkIdentity(b *testing.B) {
+	for name, it := range map[string]item.Item{
+		"PUT":    {Method: "PUT", URL: "https://files.example.com/2024/sub/00001.csv", Path: "d/00001.csv"},
+		"POST":   {Method: "POST", URL: "https://files.example.com/upload", Path: "data/2024/sub/00001.csv"},
+		"signed": {Method: "PUT", URL: "https://files.example.com/a?X-Amz-Algorithm=A&X-Amz-Credential=C&X-Amz-Date=D&X-Amz-Expires=E&X-Amz-SignedHeaders=host&X-Amz-Signature=S", Path: "d/a"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				IdentityOf(it)
+			}
+		})
+	}
+}
+
+// Values that are no credentials tell items apart, and credentials do not,
+// whatever stands in either.
+func FuzzIdentity(f *testing.F) {
+	f.Add("a", "b", "v", "1", "2", "x", uint8(0))
+	f.Add("a/b", "a%2Fb", "token", "1&token=2", "?", "d/x", uint8(1))
+	f.Add("", "?", "sig", "&sv=1", "\xff", "\x00", uint8(0xff))
+	given := []string{"access_token=%s", "sv=1&sig=%s", "Expires=%s&Signature=%[1]s", "X-Amz-Date=%s&X-Amz-Signature=%[1]s"}
+	f.Fuzz(func(t *testing.T, a, b, name, v, w, path string, mode uint8) {
+		method := []string{"PUT", "POST"}[mode&1]
+		of := func(seg, value, secret string) item.Item {
+			u := "https://h/" + url.PathEscape(seg) + "?" + url.QueryEscape(name) + "=" + url.QueryEscape(value)
+			if secret != "" {
+				u += "&" + fmt.Sprintf(given[mode>>1&3], url.QueryEscape(secret))
+			}
+			return item.Item{Method: method, URL: u, Path: path}
+		}
+		IdentityOf(item.Item{Method: a, URL: b, Path: path, Key: name, Header: http.Header{v: {w}}})
+		IdentityOf(item.Item{Method: method, URL: a + "?" + v + "&" + w, Path: path})
+
+		one := IdentityOf(of(a, v, "1"))
+		if one != IdentityOf(of(a, v, "22")) {
+			t.Error("another credential makes another item")
+		}
+		for _, s := range credentials() {
+			for _, known := range slices.Concat(s.by, s.with) {
+				if strings.EqualFold(name, known) {
+					return
+				}
+			}
+		}
+		for _, secret := range []string{"", "1"} {
+			here := IdentityOf(of(a, v, secret))
+			if a != b && here == IdentityOf(of(b, v, secret)) {
+				t.Errorf("%q and %q are one path", a, b)
+			}
+			if v != w && here == IdentityOf(of(a, w, secret)) {
+				t.Errorf("%q and %q are one value", v, w)
+			}
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package resume
+
+import (
+	"errors"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+)
+
+func TestIdempotencyKey(t *testing.T) {
+	at := time.Date(2024, 1, 2, 3, 4, 5, 6, time.UTC)
+	base := makeKey(Identity{1}, 5, at, nil)
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(base) {
+		t.Errorf("%s is no UUID of version 8", base)
+	}
+	if again := makeKey(Identity{1}, 5, at.In(time.FixedZone("", 3600)), nil); again != base {
+		t.Errorf("%s in another zone, %s", again, base)
+	}
+	sum := make([]byte, 32)
+	digest := makeKey(Identity{1}, 5, at, sum)
+	if touched := makeKey(Identity{1}, 5, at.Add(1), sum); touched != digest {
+		t.Errorf("touched, %s, was %s", touched, digest)
+	}
+	seen := map[string]string{base: "base"}
+	for name, key := range map[string]string{
+		"identity": makeKey(Identity{2}, 5, at, nil),
+		"size":     makeKey(Identity{1}, 6, at, nil),
+		"time":     makeKey(Identity{1}, 5, at.Add(1), nil),
+		"no time":  makeKey(Identity{1}, 5, time.Time{}, nil),
+		"far":      makeKey(Identity{1}, 5, at.AddDate(1<<20, 0, 0), nil),
+		"past":     makeKey(Identity{1}, 5, at.AddDate(-1<<20, 0, 0), nil),
+		"digest":   digest,
+		"another":  makeKey(Identity{1}, 5, at, append(sum[:31:31], 1)),
+	} {
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s have one key", name, other)
+		}
+		seen[key] = name
+	}
+}
+
+func TestKeyInItsHeader(t *testing.T) {
+	set := func(k Idempotency, key string) (string, error) {
+		h := make(http.Header)
+		err := k.Set(h, key)
+		return h.Get("Idempotency-Key"), err
+	}
+	quoted, bare := Idempotency{Header: "Idempotency-Key"}, Idempotency{Header: "Idempotency-Key", Bare: true}
+	for key, want := range map[string]string{
+		"":                                     `""`,
+		"8e03978e-40d5-43e8-bc93-6894a57f9324": `"8e03978e-40d5-43e8-bc93-6894a57f9324"`,
+		`a "b" \c`:                             `"a \"b\" \\c"`,
+		" ~":                                   `" ~"`,
+	} {
+		got, err := set(quoted, key)
+		if got != want || err != nil {
+			t.Errorf("%q: %s, %v", key, got, err)
+		}
+		if item, err := httpsfv.UnmarshalItem([]string{got}); err != nil || item.Value != key {
+			t.Errorf("%q comes back as %v, %v", key, item.Value, err)
+		}
+		for _, k := range []Idempotency{bare, {}} {
+			if got, err := set(k, key); got != key || err != nil {
+				t.Errorf("%q with %+v: %q, %v", key, k, got, err)
+			}
+		}
+		if got, err := set(quoted, want); got != want || err != nil {
+			t.Errorf("quoted already, %s: %s, %v", want, got, err)
+		}
+	}
+	for _, key := range []string{"schlüssel", "a\tb", "a\nb", "\x7f", "\xff"} {
+		got, err := set(quoted, key)
+		if bad := (*KeyError)(nil); !errors.As(err, &bad) || bad.Key != key || got != "" {
+			t.Errorf("%q: %q, %v", key, got, err)
+		}
+		if got, err := set(bare, key); got != key || err != nil {
+			t.Errorf("bare %q: %q, %v", key, got, err)
+		}
+	}
+}

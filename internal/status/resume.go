@@ -1,0 +1,105 @@
+package status
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/resume"
+)
+
+// LeftInDoubt says what is known of an item that an earlier run has left in doubt.
+const LeftInDoubt = "it may have arrived in an earlier run"
+
+// KeyForgotten says [resume.ErrKeyForgotten].
+var KeyForgotten = resume.ErrKeyForgotten.Error() + " (--key-lifetime)"
+
+// Left says why an item is not sent. The header is that of its line in a manifest.
+func Left(why resume.Reason, header http.Header) string {
+	switch why {
+	case resume.Arrived:
+		return "delivered earlier"
+	case resume.Excluded:
+		return "not asked for by --only"
+	case resume.Repeated:
+		return "the same file goes to the same URL as another item of this run"
+	case resume.Ambiguous:
+		return "duplicate of another item of this run (" + uncounted(header) +
+			" do not count): leave one out, or give each a key of its own"
+	case resume.InDoubt:
+		return LeftInDoubt
+	case resume.CutOff:
+		return LeftInDoubt + ", which ended while it was sent"
+	case resume.KeyForgotten:
+		return KeyForgotten
+	}
+	return ""
+}
+
+// uncounted names what may differ between two items that are the same.
+func uncounted(h http.Header) string {
+	const text = "credentials in the URL"
+	switch names := resume.Uncounted(h); len(names) {
+	case 0:
+		return text
+	case 1:
+		return text + " and the header " + names[0]
+	default:
+		return text + " and the headers " + strings.Join(names, ", ")
+	}
+}
+
+// BadKey says that an item's idempotency key cannot be sent.
+func BadKey(e *resume.KeyError) string {
+	return "the key " + human.Printable(e.Key) +
+		" cannot be sent in quotes, which take ASCII only: use another key, or --key-format bare"
+}
+
+// Journal says where the journal of a run is and what earlier runs have left there. If resent, and
+// the last of them was cut off, what was in flight is not recorded and is sent again.
+func Journal(path string, e journal.Earlier, resent bool, now time.Time) string {
+	if e.Runs == 0 {
+		return "journal " + path + ": new"
+	}
+	ended, and := "ended", ""
+	if e.Killed {
+		ended = "was cut off"
+		if resent {
+			and = ", and files that were in flight are sent again"
+		}
+	}
+	return fmt.Sprintf("journal %s continues: %s; last run %s %s%s",
+		path, e.Counts, ended, human.When(e.Last, now), and)
+}
+
+// Resumed is what a run did by what earlier runs had done.
+type Resumed struct {
+	Skipped       map[resume.Reason]int64
+	Found, Absent int64     // items in doubt that servers said that they have, or do not have
+	LastRun       time.Time // when the last of the earlier runs ended
+}
+
+// Notes says so, for a summary.
+func (r Resumed) Notes(now time.Time) (notes []string) {
+	if n := r.Skipped[resume.Arrived]; n > 0 {
+		notes = append(notes, fmt.Sprintf("%s skipped: delivered earlier (last run %s) and not "+
+			"changed since; --again sends them again", human.Count(n), human.When(r.LastRun, now)))
+	}
+	if n := r.Skipped[resume.Excluded]; n > 0 {
+		notes = append(notes, human.Count(n)+" skipped: not asked for by --only")
+	}
+	if r.Found+r.Absent > 0 {
+		note := "--verify: of the files in doubt the server had " + human.Count(r.Found)
+		switch {
+		case r.Absent == 1:
+			note += "; 1 was sent again, since it did not have it"
+		case r.Absent > 1:
+			note += "; " + human.Count(r.Absent) + " were sent again, since it did not have them"
+		}
+		notes = append(notes, note)
+	}
+	return notes
+}
