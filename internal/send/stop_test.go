@@ -235,29 +235,6 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// [give up] A longer wait than the user allows ends the run at once.
-func TestMaxWait(t *testing.T) {
-	onFakeTime(t, 5, answering(http.StatusTooManyRequests, "Retry-After", "61"), func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.MaxWait = time.Minute
-		s := w.run()
-		w.ended(s, exit.Unavailable, 0, 0, 0, 1, 4)
-		if w.since() != 0 {
-			t.Errorf("ended after %v", w.since())
-		}
-		w.noted(s, "the server asked us to wait until "+w.begin.Add(61*time.Second).Format(time.RFC3339)+", longer than --max-wait 1 m")
-	})
-	// A pause of our own, which grows while a server only says 429, is nothing that the server asks for.
-	onFakeTime(t, 5, answering(http.StatusTooManyRequests), func(w *world) {
-		w.MaxWait, w.GiveUpAfter = 2*time.Second, time.Minute
-		s := w.run()
-		w.noted(s, "nothing was accepted for 1 m (--give-up-after): 429 Too Many Requests; try again later")
-		if s.ExitStatus != exit.Unavailable {
-			t.Errorf("exit status %d", s.ExitStatus)
-		}
-	})
-}
-
 // A standard input that says nothing for hours does not hold up the end.
 func TestSilentStdin(t *testing.T) {
 	onFakeTime(t, 1, atOnce, func(w *world) {
