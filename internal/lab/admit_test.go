@@ -17,8 +17,7 @@ func (b *bench) keyed(path, key, body string) answer {
 }
 
 func TestKeysIgnored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "rps=1e9")
+	bubble(t, "strict", "rps=1e9", func(t *testing.T, b *bench) {
 		for range 3 {
 			b.want("status", b.keyed("/x", "k", "a").status, 201)
 		}
@@ -30,8 +29,7 @@ func TestKeysIgnored(t *testing.T) {
 }
 
 func TestKeysHonoured(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "threads", "keys=honour&service=1s")
+	bubble(t, "threads", "keys=honour&service=1s", func(t *testing.T, b *bench) {
 		var wg sync.WaitGroup
 		for i, want := range []struct {
 			at     time.Duration
@@ -83,8 +81,7 @@ func TestKeysAndFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, "flaky", always(tt.kind)+"&keys=honour")
+			bubble(t, "flaky", always(tt.kind)+"&keys=honour", func(t *testing.T, b *bench) {
 				for range 3 {
 					b.keyed("/x", "k", "a")
 				}
@@ -97,8 +94,7 @@ func TestKeysAndFaults(t *testing.T) {
 		})
 	}
 	t.Run("stalled", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, "flaky", always("stalled")+"&stall=1m&keys=honour")
+		bubble(t, "flaky", always("stalled")+"&stall=1m&keys=honour", func(t *testing.T, b *bench) {
 			b.client.Timeout = 10 * time.Second
 			b.keyed("/x", "k", "a")
 			b.client.Timeout = 0
@@ -131,14 +127,11 @@ func TestContentDigest(t *testing.T) {
 		{[]string{"sha-256"}, 400},
 		{[]string{";"}, 400},
 	} {
-		for _, preset := range []string{"strict", "conns", "slow", "tutorial", "flaky"} {
+		for preset, params := range map[string]string{
+			"strict": "record=false", "conns": "", "slow": "", "tutorial": "", "flaky": quiet,
+		} {
 			t.Run(fmt.Sprint(preset, tt.fields), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					params := ""
-					if preset == "flaky" {
-						params = quiet
-					}
-					b := newBench(t, preset, params)
+				bubble(t, preset, params, func(t *testing.T, b *bench) {
 					req := b.request("PUT", "/x", "hello")
 					req.Header["Content-Digest"] = tt.fields
 					b.want("status", b.do(req).status, tt.status)
@@ -155,19 +148,8 @@ func TestContentDigest(t *testing.T) {
 	}
 }
 
-// The digest is looked at without a record too.
-func TestContentDigestWithoutRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "record=false")
-		req := b.request("PUT", "/x", "hello")
-		req.Header.Set("Content-Digest", "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:")
-		b.want("status", b.do(req).status, 201)
-	})
-}
-
 func TestIfNoneMatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "threads", "service=1s")
+	bubble(t, "threads", "service=1s", func(t *testing.T, b *bench) {
 		send := func(method, path string) int {
 			req := b.request(method, path, "x")
 			req.Header.Set("If-None-Match", "*")

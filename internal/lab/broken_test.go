@@ -96,8 +96,7 @@ func TestClientGone(t *testing.T) {
 	} {
 		for how, end := range map[string]func(net.Conn){"close": func(c net.Conn) { c.Close() }, "reset": reset} {
 			t.Run(tt.preset+" "+how, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					b := newBench(t, tt.preset, tt.params)
+				bubble(t, tt.preset, tt.params, func(t *testing.T, b *bench) {
 					conn := b.dial()
 					fmt.Fprint(conn, "PUT /x HTTP/1.1\r\nHost: lab\r\nIdempotency-Key: k\r\nContent-Length: 5\r\n\r\n01234")
 					synctest.Wait()
@@ -120,8 +119,7 @@ func TestClientGone(t *testing.T) {
 func TestEachRequestEnds(t *testing.T) {
 	for _, which := range everything() {
 		t.Run(which[0]+" "+which[1], func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, which[0], which[1])
+			bubble(t, which[0], which[1], func(t *testing.T, b *bench) {
 				b.client.Timeout = time.Minute
 				b.client.Transport.(*http.Transport).MaxResponseHeaderBytes = 64 << 10
 				for i := range 20 {

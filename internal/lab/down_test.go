@@ -2,50 +2,24 @@ package lab
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
-func TestDownStatus(t *testing.T) {
-	for _, status := range []int{500, 502, 503, 504, 520, 522, 599} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, "down", fmt.Sprintf("after=1s&for=2s&mode=%d", status))
-			b.run([]step{{0, 201}, {999, 201}, {1000, status}, {2999, status}, {3000, 201}})
-			if s := b.Stats(); s.Faults["down"] != 2 || s.Refused != 2 || s.Accepted != 3 {
-				t.Errorf("%d: %+v", status, s)
-			}
-		})
-	}
-}
-
 func TestDownRetryAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "down", "after=0s&mode=503&retry-after=2")
+	bubble(t, "down", "after=0s&mode=503&retry-after=2", func(t *testing.T, b *bench) {
 		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "2")
 		b = newBench(t, "down", "after=0s&mode=503")
 		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "")
 	})
 }
 
-func TestDownHang(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "down", "after=1s&for=2s&mode=hang")
-		b.run([]step{{0, 201}, {1500, 201}})
-		if d := time.Since(b.start); d != 3*time.Second {
-			t.Errorf("the answer came after %v, want 3s", d)
-		}
-	})
-}
-
 func TestDownRefuse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "down", "after=1s&for=2s")
-		b.run([]step{{0, 201}, {999, 201}})
+	bubble(t, "down", "after=1s&for=2s", func(t *testing.T, b *bench) {
+		b.calls([]call{{0, 201, 0}, {999, 201, 999}})
 
 		// An upload that is under way dies with the server.
 		req := b.request("PUT", "/killed", "")
@@ -59,7 +33,7 @@ func TestDownRefuse(t *testing.T) {
 				t.Errorf("after %v: %d, %v; want it refused", a.after, a.status, a.err)
 			}
 		}
-		b.run([]step{{3001, 201}})
+		b.calls([]call{{3001, 201, 3001}})
 		if s := b.Stats(); s.Requests != 4 || s.Accepted != 3 || s.Unanswered != 1 {
 			t.Errorf("%+v", s)
 		}
@@ -93,8 +67,7 @@ func TestDownRefuseTCP(t *testing.T) {
 
 func TestDownCloseMeanwhile(t *testing.T) {
 	for _, after := range []time.Duration{0, 2 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, "down", "after=1s&for=2s")
+		bubble(t, "down", "after=1s&for=2s", func(t *testing.T, b *bench) {
 			b.at(after)
 			b.Server.Close()
 			if d := time.Since(b.start); d != after {

@@ -70,8 +70,7 @@ func TestFlakyFaults(t *testing.T) {
 		}
 		params := always(tt.kind)
 		t.Run(tt.kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, "flaky", params)
+			bubble(t, "flaky", params, func(t *testing.T, b *bench) {
 				resp, err := b.client.Do(b.request("PUT", "/x", body))
 				check(t, b.Server, resp, err)
 			})
@@ -119,8 +118,7 @@ func TestFlakyRetryAfter(t *testing.T) {
 
 // A hot name is refused always, and no other ever.
 func TestFlakyHot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "flaky", quiet+"&hot=c4&hot-status=429&retry-after=1")
+	bubble(t, "flaky", quiet+"&hot=c4&hot-status=429&retry-after=1", func(t *testing.T, b *bench) {
 		for range 3 {
 			for _, path := range []string{"/c3", "/c4", "/d/c40"} {
 				a, status, retryAfter := b.put(path, "x"), 429, "1"
@@ -141,8 +139,7 @@ func TestFlakyHot(t *testing.T) {
 }
 
 func TestFlakyStall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "flaky", always("stalled")+"&stall=1m")
+	bubble(t, "flaky", always("stalled")+"&stall=1m", func(t *testing.T, b *bench) {
 		b.client.Timeout = 10 * time.Second
 		if a := b.put("/gone", ""); a.err == nil || a.after != 10*time.Second {
 			t.Errorf("%d after %v", a.status, a.after)

@@ -50,8 +50,7 @@ func TestHostile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.params, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, "hostile", tt.params)
+			bubble(t, "hostile", tt.params, func(t *testing.T, b *bench) {
 				b.client.Timeout = patience
 				resp, err := b.client.Do(b.request("PUT", "/x", "hello"))
 				status := 0
@@ -100,8 +99,7 @@ func TestHostileRedirects(t *testing.T) {
 // An answer without end goes on for as long as somebody reads.
 func TestHostileEndless(t *testing.T) {
 	for _, kind := range []string{"body", "gzip"} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, "hostile", "kind="+kind+"&status=500")
+		bubble(t, "hostile", "kind="+kind+"&status=500", func(t *testing.T, b *bench) {
 			resp, err := b.client.Do(b.request("PUT", "/x", "hello"))
 			if err != nil {
 				t.Fatal(err)
@@ -131,8 +129,7 @@ func TestHostileEndless(t *testing.T) {
 // The answer comes before the body, of which not a byte is read, and then
 // nothing more happens.
 func TestHostileEarly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "hostile", "kind=early&status=413")
+	bubble(t, "hostile", "kind=early&status=413", func(t *testing.T, b *bench) {
 		conn := b.dial()
 		defer conn.Close()
 		fmt.Fprint(conn, "PUT /x HTTP/1.1\r\nHost: lab\r\nContent-Length: 1000000000\r\n\r\n")
@@ -158,8 +155,7 @@ func TestHostileEarly(t *testing.T) {
 // It answers questions about what is stored in the same way, and counts none as an upload.
 func TestHostileLook(t *testing.T) {
 	for _, kind := range hostileKinds.names() {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, "hostile", "kind="+kind+"&interval=0s&size=1KiB&count=3")
+		bubble(t, "hostile", "kind="+kind+"&interval=0s&size=1KiB&count=3", func(t *testing.T, b *bench) {
 			b.client.Timeout = 10 * time.Second
 			b.client.Transport.(*http.Transport).MaxResponseHeaderBytes = 64 << 10
 			resp, err := b.client.Do(b.request("HEAD", "/x", ""))

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +54,12 @@ func newBench(t *testing.T, preset, params string) *bench {
 		s.Close()
 	})
 	return b
+}
+
+// bubble runs do on fake time with a lab.
+func bubble(t *testing.T, preset, params string, do func(t *testing.T, b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { do(t, newBench(t, preset, params)) })
 }
 
 // at waits until so long after the start.
@@ -112,22 +116,6 @@ func (b *bench) many(n int) []answer {
 	return answers
 }
 
-// A step is a request at an instant, in milliseconds, and its status.
-type step struct {
-	at     int
-	status int
-}
-
-func (b *bench) run(steps []step) {
-	b.Helper()
-	for _, s := range steps {
-		b.at(time.Duration(s.at) * time.Millisecond)
-		if a := b.put("/x", ""); a.status != s.status {
-			b.Errorf("at %d ms: status %d, error %v; want %d", s.at, a.status, a.err, s.status)
-		}
-	}
-}
-
 func (b *bench) want(what string, got, want any) {
 	b.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -136,8 +124,7 @@ func (b *bench) want(what string, got, want any) {
 }
 
 func TestRecords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "rps=1000")
+	bubble(t, "strict", "rps=1000", func(t *testing.T, b *bench) {
 		small, large := "hello", strings.Repeat("0123456789", 100_000)
 		send := func(method, path, body, key string) {
 			req := b.request(method, path, body)
@@ -195,8 +182,7 @@ func hash(s string) string {
 
 // Where many bodies go to one URL, each is known by its content.
 func TestContents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "flaky", quiet+"&504-after=0.3&seed=4")
+	bubble(t, "flaky", quiet+"&504-after=0.3&seed=4", func(t *testing.T, b *bench) {
 		for i, body := range []string{"one", "one", "two", "three", "two", "one"} {
 			req := b.request("POST", "/in", body)
 			req.Header.Set("Idempotency-Key", fmt.Sprintf("k%d", i%4))
@@ -220,8 +206,7 @@ func TestContents(t *testing.T) {
 }
 
 func TestRecordOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "record=off")
+	bubble(t, "strict", "record=off", func(t *testing.T, b *bench) {
 		b.put("/a", "hello")
 		s := b.Stats()
 		if s.Accepted != 1 || s.Bytes != 5 || len(s.Items) != 0 {
@@ -232,8 +217,7 @@ func TestRecordOff(t *testing.T) {
 
 // A body that breaks off is not stored, and leaves no answer to be counted.
 func TestBrokenBody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "")
+	bubble(t, "strict", "", func(t *testing.T, b *bench) {
 		body := io.MultiReader(strings.NewReader("half"), &failing{})
 		req, _ := http.NewRequest("PUT", "http://lab/x", body)
 		req.ContentLength = 8
@@ -254,8 +238,7 @@ func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("disk on fire") 
 
 // A refusal does not wait for a body.
 func TestRefusesAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "retry-after=7")
+	bubble(t, "strict", "retry-after=7", func(t *testing.T, b *bench) {
 		b.put("/a", "")
 		r, w := io.Pipe()
 		defer w.Close()
@@ -273,8 +256,7 @@ func TestCloseBreaksOff(t *testing.T) {
 	for preset, params := range map[string]string{
 		"tutorial": "latency=1h", "threads": "k=1&service=1h", "cpu": "work=1h&timeout=0",
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, preset, params)
+		bubble(t, preset, params, func(t *testing.T, b *bench) {
 			go func() {
 				b.at(time.Second)
 				b.Server.Close()
@@ -361,46 +343,5 @@ func TestDefaults(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	}
-}
-
-// What a client of small files can have from a lab over TCP, both on the same
-// machine.
-func BenchmarkPut(b *testing.B) {
-	for _, params := range []string{"rps=1e9", "rps=1e9&record=false"} {
-		b.Run(params, func(b *testing.B) {
-			values, _ := url.ParseQuery(params)
-			s, err := New("strict", values)
-			if err != nil {
-				b.Fatal(err)
-			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				b.Fatal(err)
-			}
-			s.Start(l)
-			defer s.Close()
-			transport := &http.Transport{MaxIdleConnsPerHost: 64}
-			defer transport.CloseIdleConnections()
-			client := &http.Client{Transport: transport}
-			body := strings.Repeat("x", 128)
-			var n atomic.Int64
-			b.ReportAllocs()
-			b.SetParallelism(32)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					path := fmt.Sprintf("http://%s/files/%d", l.Addr(), n.Add(1))
-					req, _ := http.NewRequest("PUT", path, strings.NewReader(body))
-					resp, err := client.Do(req)
-					if err != nil {
-						b.Error(err)
-						return
-					}
-					io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-				}
-			})
-			b.ReportMetric(float64(n.Load())/b.Elapsed().Seconds(), "requests/s")
-		})
 	}
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 func TestLook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "tutorial", "limit=1")
+	bubble(t, "tutorial", "limit=1", func(t *testing.T, b *bench) {
 		b.put("/a", "hello")
 		b.at(3 * time.Second)
 		b.put("/a", "hello, world")
@@ -43,10 +41,9 @@ func TestLook(t *testing.T) {
 
 // Who is down is down for all.
 func TestLookWhenDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "down", "after=1s&for=2s&mode=503")
+	bubble(t, "down", "after=1s&for=2s&mode=503", func(t *testing.T, b *bench) {
 		b.put("/a", "x")
-		for _, step := range []step{{999, 200}, {1000, 503}, {3000, 200}} {
+		for _, step := range []struct{ at, status int }{{999, 200}, {1000, 503}, {3000, 200}} {
 			b.at(time.Duration(step.at) * time.Millisecond)
 			b.want(fmt.Sprintf("at %d ms", step.at), b.do(b.request("HEAD", "/a", "")).status, step.status)
 		}
@@ -56,8 +53,7 @@ func TestLookWhenDown(t *testing.T) {
 
 // An upload cannot be mistaken for a question.
 func TestUploadToStatsPath(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "")
+	bubble(t, "strict", "", func(t *testing.T, b *bench) {
 		b.want("status", b.put(StatsPath, "x").status, 201)
 		b.want("times", b.Stats().Items[StatsPath].Times, int64(1))
 	})

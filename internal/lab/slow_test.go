@@ -7,13 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 func TestSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "slow", "")
+	bubble(t, "slow", "", func(t *testing.T, b *bench) {
 		mib := strings.Repeat("x", 1<<20)
 		if a := b.put("/a", mib); a.status != 201 || a.after != time.Second {
 			t.Errorf("1 MiB alone: %d after %v; want 1s", a.status, a.after)
@@ -37,8 +35,7 @@ func TestSlow(t *testing.T) {
 
 // Where each connection has its own bandwidth, three take as long as one.
 func TestSlowPerConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "slow", "per-connection=true")
+	bubble(t, "slow", "per-connection=true", func(t *testing.T, b *bench) {
 		mib := strings.Repeat("x", 1<<20)
 		for i := range 2 { // the second time on the same connections
 			var wg sync.WaitGroup

@@ -5,40 +5,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
-func TestStrict(t *testing.T) {
-	tests := []struct {
-		name, params string
-		steps        []step
-	}{
-		{"defaults", "", []step{
-			{0, 201}, {39, 429}, // due at 50, 10 too early is allowed
-			{40, 201}, {89, 429}, // which does not move what is due: 100
-			{90, 201}, {141, 201}, {190, 201}, // due 200, then 250
-			{1000, 201}, {1000, 429}, {1039, 429}, {1040, 201}, // a pause saves nothing up
-		}},
-		{"no tolerance", "rps=20&tolerance=0s", []step{
-			{0, 201}, {49, 429}, {50, 201}, {100, 201}, {149, 429}, {151, 201}, {200, 429}, {201, 201},
-		}},
-		{"less than one a second", "rps=0.5", []step{
-			{0, 201}, {1989, 429}, {1990, 201}, {3989, 429}, {4000, 201},
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				newBench(t, "strict", tt.params).run(tt.steps)
-			})
-		})
-	}
-}
-
 func TestStrictVerdict(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "strict", "")
+	bubble(t, "strict", "", func(t *testing.T, b *bench) {
 		for i := range 60 {
 			b.at(time.Duration(i) * time.Second / 20)
 			b.put("/x", "")

@@ -7,8 +7,7 @@ import (
 )
 
 func TestTutorial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "tutorial", "")
+	bubble(t, "tutorial", "", func(t *testing.T, b *bench) {
 		send := func(header, key string) answer {
 			req := b.request("POST", "/v1/files", "x")
 			if header != "" {

@@ -13,7 +13,7 @@ import (
 // start.
 type call struct{ at, status, after int }
 
-// calls sends requests, some of them at once, and checks their answers, and that they are counted.
+// calls sends requests, some of them at once, and checks their answers.
 func (b *bench) calls(want []call) {
 	b.Helper()
 	got := make([]call, len(want))
@@ -30,22 +30,27 @@ func (b *bench) calls(want []call) {
 	if !slices.Equal(got, want) {
 		b.Errorf("got  %v\nwant %v", got, want)
 	}
-	accepted := 0
-	for _, w := range want {
-		if w.status == 201 {
-			accepted++
-		}
-	}
-	if s := b.Stats(); int(s.Accepted) != accepted || int(s.Refused) != len(want)-accepted {
-		b.Errorf("%+v", s)
-	}
 }
 
-func TestModels(t *testing.T) {
+func TestPresetCalls(t *testing.T) {
 	tests := []struct {
 		preset, params string
 		calls          []call
 	}{
+		{"strict", "", []call{
+			{0, 201, 0}, {39, 429, 39}, // due at 50, 10 too early is allowed
+			{40, 201, 40}, {89, 429, 89}, // which does not move what is due: 100
+			{90, 201, 90}, {141, 201, 141}, {190, 201, 190}, // due 200, then 250
+			{1000, 201, 1000}, {1000, 429, 1000}, {1039, 429, 1039}, {1040, 201, 1040}, // a pause saves nothing up
+		}},
+		{"strict", "rps=20&tolerance=0s", []call{
+			{0, 201, 0}, {49, 429, 49}, {50, 201, 50}, {100, 201, 100}, {149, 429, 149}, {151, 201, 151},
+			{200, 429, 200}, {201, 201, 201},
+		}},
+		{"strict", "rps=0.5", []call{
+			{0, 201, 0}, {1989, 429, 1989}, {1990, 201, 1990}, {3989, 429, 3989}, {4000, 201, 4000},
+		}},
+		{"down", "after=1s&for=2s&mode=hang", []call{{0, 201, 0}, {1500, 201, 3000}}},
 		{"threads", "k=2&service=100ms&backlog=3", []call{
 			{0, 201, 100}, {0, 201, 100}, {0, 201, 200}, {0, 201, 200}, {0, 201, 300},
 			{0, 503, 0}, {0, 503, 0}, {1000, 201, 1100},
@@ -79,12 +84,28 @@ func TestModels(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.preset+" "+tt.params, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newBench(t, tt.preset, tt.params).calls(tt.calls) })
+			bubble(t, tt.preset, tt.params, func(t *testing.T, b *bench) {
+				b.calls(tt.calls)
+				accepted := 0
+				for _, c := range tt.calls {
+					if c.status == 201 {
+						accepted++
+					}
+				}
+				if s := b.Stats(); int(s.Accepted) != accepted || int(s.Refused) != len(tt.calls)-accepted {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+	for _, status := range []int{500, 502, 503, 504, 520, 522, 599} {
+		bubble(t, "down", fmt.Sprintf("after=1s&for=2s&mode=%d", status), func(t *testing.T, b *bench) {
+			b.calls([]call{{0, 201, 0}, {999, 201, 999}, {1000, status, 1000}, {2999, status, 2999}, {3000, 201, 3000}})
+			b.want("faults", b.Stats().Faults, map[string]int64{"down": 2})
 		})
 	}
 	for _, refusal := range []int{429, 502, 503, 509} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, "quota", fmt.Sprintf("rate=2&burst=1&service=0s&refusal=%d", refusal))
+		bubble(t, "quota", fmt.Sprintf("rate=2&burst=1&service=0s&refusal=%d", refusal), func(t *testing.T, b *bench) {
 			b.calls([]call{{0, 201, 0}, {499, refusal, 499}, {500, 201, 500}})
 			b.want("Retry-After", b.put("/x", "1").header.Get("Retry-After"), "1")
 		})
@@ -93,8 +114,7 @@ func TestModels(t *testing.T) {
 
 // A worker does not notice that its client has gone.
 func TestThreadsGoOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, "threads", "k=1&service=1s&backlog=1")
+	bubble(t, "threads", "k=1&service=1s&backlog=1", func(t *testing.T, b *bench) {
 		b.client.Timeout = 200 * time.Millisecond
 		if a := b.put("/gone", ""); a.err == nil || a.after != 200*time.Millisecond {
 			t.Errorf("%d after %v", a.status, a.after)
