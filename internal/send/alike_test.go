@@ -542,3 +542,38 @@ func TestTenRefusals(t *testing.T) {
 			"give a new token if the old one has expired, then run the same command again")
 	})
 }
+
+// Twenty like answers, one for the newest file, and nothing accepted say that something else is wrong.
+func TestTwentyLikeAnswers(t *testing.T) {
+	server := nth(func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	})
+	onFakeTime(t, 500, server, func(w *world) {
+		w.Workers = 1
+		summary := w.run()
+		w.ended(summary, exit.Refused, 0, 21, 0, 0, 479)
+		if !strings.Contains(errorsOf(summary), "the last 21 answers were 404 Not Found and nothing was accepted: check the URL") {
+			w.Error(errorsOf(summary))
+		}
+	})
+}
+
+// [doubt] File after file that comes into doubt ends the run before all are.
+func TestFileAfterFileInDoubt(t *testing.T) {
+	server := nth(func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		if n > 30 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		return n > 30
+	})
+	onFakeTime(t, 500, server, func(w *world) {
+		w.Workers = 1
+		w.method("POST")
+		summary := w.run()
+		w.ended(summary, exit.Unavailable, 30, 0, 20, 0, 450)
+		if !strings.Contains(errorsOf(summary), "twenty files in a row") {
+			w.Error(errorsOf(summary))
+		}
+	})
+}

@@ -6,20 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/penstock/penstock/internal/body"
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -74,35 +67,5 @@ func TestClassifiedFaults(t *testing.T) {
 		if v.Kind != c.kind || j.Doubt != c.doubt {
 			t.Errorf("%s, %v: %v, in doubt: %v", c.method, c.err, v.Kind, j.Doubt)
 		}
-	}
-}
-
-// On a TCP connection net/http wraps the error of a file in one of the connection, with both addresses.
-func TestFileErrorsHaveNoPrefix(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(atOnce))
-	defer server.Close()
-	dir := t.TempDir()
-	name := filepath.Join(dir, "f")
-	if err := write(name, make([]byte, 100<<10)); err != nil {
-		t.Fatal(err)
-	}
-	var watch watcher
-	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
-	o.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		_ = os.Remove(name)
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}
-	w := &world{T: t, Options: o}
-	w.from(o.To, source.Options{Paths: []string{dir}})
-	s := Run(t.Context(), t.Context(), w.Options)
-	w.ended(s, exit.Items, 0, 1, 0, 0, 0)
-	if got := errorsOf(s); got != "failed: the file cannot be read: no such file or directory\n" {
-		t.Errorf("it says %q", got)
-	}
-	if q := s.Requests; q.Spoiled != 1 || q.NoAnswer[body.ErrMoved.Error()] != 1 {
-		t.Errorf("%+v", q)
-	}
-	if strings.Contains(watch.talk.String(), "readfrom") {
-		t.Errorf("the log says %s", watch.talk.String())
 	}
 }

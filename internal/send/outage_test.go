@@ -27,6 +27,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -539,4 +540,32 @@ func (f failing) Read(p []byte) (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	return f.ReadCloser.Read(p)
+}
+
+// While the server accepts nothing at all no file fails. After an hour of it the run ends.
+func TestOutageOfErrors(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		var begin time.Time
+		server := nth(func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if since := time.Since(begin); since > time.Second && (since < 5*time.Minute || !back) {
+				w.WriteHeader(http.StatusInternalServerError)
+				return true
+			}
+			return false
+		})
+		onFakeTime(t, 100, server, func(w *world) {
+			begin = time.Now()
+			w.Limits.Rate, w.Limits.InFlight = 2, 4
+			w.journal(filepath.Join(w.TempDir(), "j.db"))
+			summary := w.run()
+			if back {
+				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
+			} else {
+				w.ended(summary, exit.Unavailable, 3, 0, 0, summary.Items.Deferred, 97-summary.Items.Deferred)
+				if after := time.Hour + time.Second; w.since() < after || w.since() > after+time.Second {
+					t.Errorf("it gave up after %v", w.since())
+				}
+			}
+		})
+	}
 }

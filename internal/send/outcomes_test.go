@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -306,56 +305,6 @@ func (m *meeting) check(t *testing.T, want string, requests int) {
 	case want == "unknown" && !m.stops && !strings.Contains(text, "may have "):
 		t.Errorf("it does not say that it may have arrived: %s", text)
 	}
-}
-
-// A file that cannot be sent is a failed item; those after it are sent.
-func TestItemErrors(t *testing.T) {
-	onFakeTime(t, 3, atOnce, func(w *world) {
-		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" + strings.TrimSuffix(w.firstFile(), "0") + "1\n"
-		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
-		s := w.run()
-		w.ended(s, exit.Items, 2, 2, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") || !strings.Contains(text, "failed: is a directory; ") {
-			t.Errorf("it says %q", text)
-		}
-	})
-}
-
-// What the disk loses between two attempts is not a short upload.
-func TestFileVanishesBetweenAttempts(t *testing.T) {
-	var file string
-	var n atomic.Int64
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		_ = os.Remove(file)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}, func(w *world) {
-		file = w.firstFile()
-		s := w.run()
-		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
-		if n.Load() != 1 {
-			t.Errorf("%d requests: %s", n.Load(), errorsOf(s))
-		}
-	})
-}
-
-// Files that go between being found and being sent are not passed over.
-func TestFilesAreGone(t *testing.T) {
-	const found, gone = 50, 20
-	var dir string
-	onFakeTime(t, found, atOnce, func(w *world) {
-		dir = filepath.Dir(w.firstFile())
-		for i := range gone {
-			if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%05d", found-1-i))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s := w.run()
-		w.ended(s, exit.Items, found-gone, gone, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "no such file") {
-			t.Errorf("it says %q", text)
-		}
-	})
 }
 
 // A file of which nobody knows whether it arrived has a note that says so, whatever is to be done with

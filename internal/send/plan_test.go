@@ -131,8 +131,7 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 
 // A line's own key header does not replace the key that the journal notes.
 func TestKeysAreOnesOwn(t *testing.T) {
-	s := new(shelf)
-	onFakeTime(t, 0, s.ServeHTTP, func(w *world) {
+	onFakeTime(t, 0, atOnce, func(w *world) {
 		dir := w.TempDir()
 		lines := `{"path":"a","headers":{"Idempotency-Key":"same"}}` + "\n" + `{"path":"b","headers":{"Idempotency-Key":"same"}}` + "\n"
 		if err := errors.Join(write(filepath.Join(dir, "a"), nil), write(filepath.Join(dir, "b"), nil), write(filepath.Join(dir, "m"), []byte(lines))); err != nil {
@@ -141,7 +140,7 @@ func TestKeysAreOnesOwn(t *testing.T) {
 		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
 		w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 		w.ended(w.run(), exit.Delivered, 2, 0, 0, 0, 0)
-		if a, b := s.keys["/a"], s.keys["/b"]; len(a) != 1 || len(b) != 1 || a[0] == b[0] {
+		if a, b := w.keys("/a"), w.keys("/b"); len(a) != 1 || len(b) != 1 || a[0] == b[0] {
 			w.Errorf("the keys are %q and %q", a, b)
 		}
 	})

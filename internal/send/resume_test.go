@@ -1,14 +1,11 @@
 package send
 
 import (
-	"context"
-	"errors"
-	"io"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,74 +13,22 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
-	"github.com/penstock/penstock/throttle"
 )
-
-// journal gives the run a journal; each call continues the last one's.
-func (w *world) journal(name string) {
-	w.Helper()
-	j, err := journal.Open(context.Background(), journal.Options{Path: name})
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Options.Journal = j
-}
-
-// A shelf is a server that keeps what it is sent.
-type shelf struct {
-	mu    sync.Mutex
-	calls []string                                                 // method and path
-	keys  map[string][]string                                      // by path
-	do    func(n int, w http.ResponseWriter, r *http.Request) bool // of the n-th call; false: as always
-}
-
-func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body)
-	s.mu.Lock()
-	s.calls = append(s.calls, r.Method+" "+r.URL.Path)
-	n := len(s.calls)
-	if s.keys == nil {
-		s.keys = make(map[string][]string)
-	}
-	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		s.keys[r.URL.Path] = append(s.keys[r.URL.Path], key)
-	}
-	do := s.do
-	s.mu.Unlock()
-	if do == nil || !do(n, w, r) {
-		w.WriteHeader(http.StatusCreated)
-	}
-}
-
-func (s *shelf) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.calls)
-}
-
-func (w *world) items(s report.Summary, want report.ItemCounts) {
-	w.Helper()
-	if diff := cmp.Diff(want, s.Items); diff != "" {
-		w.Errorf("items (-want +got):\n%s%s", diff, errorsOf(s))
-	}
-}
 
 // [resume] The same command goes on where a run stopped.
 func TestResume(t *testing.T) {
-	s := new(shelf)
 	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 5, s.ServeHTTP, func(w *world) {
+	onFakeTime(t, 5, atOnce, func(w *world) {
 		w.journal(name)
 		w.items(w.run(), report.ItemCounts{Total: 5, Delivered: 5})
 
 		w.journal(name)
 		summary := w.run()
 		w.items(summary, report.ItemCounts{Total: 5, Skipped: 5})
-		if summary.ExitStatus != exit.Delivered || s.count() != 5 || !strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
-			w.Errorf("exit status %d, %d requests, %s", summary.ExitStatus, s.count(), errorsOf(summary))
+		if summary.ExitStatus != exit.Delivered || w.got(0, always) != 5 || !strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
+			w.Errorf("exit status %d, %d requests, %s", summary.ExitStatus, w.got(0, always), errorsOf(summary))
 		}
 
 		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
@@ -108,9 +53,8 @@ func TestResume(t *testing.T) {
 
 // An item that is there twice must not change what the journal has of the first.
 func TestTwinForgetsDelivery(t *testing.T) {
-	s := new(shelf)
 	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 5, s.ServeHTTP, func(w *world) {
+	onFakeTime(t, 5, atOnce, func(w *world) {
 		first := w.firstFile()
 		var list []string
 		for it := range w.Source.Items() {
@@ -123,17 +67,16 @@ func TestTwinForgetsDelivery(t *testing.T) {
 		w.stdin("http://127.0.0.1/upload?v=1", "POST", list...)
 		w.journal(name)
 		w.items(w.run(), report.ItemCounts{Total: 5, Skipped: 5})
-		if s.count() != 5 {
-			w.Errorf("%d requests for five files", s.count())
+		if w.got(0, always) != 5 {
+			w.Errorf("%d requests for five files", w.got(0, always))
 		}
 	})
 }
 
 // With a digest, a file that was only touched is not sent again.
 func TestTouched(t *testing.T) {
-	s := new(shelf)
 	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 2, s.ServeHTTP, func(w *world) {
+	onFakeTime(t, 2, atOnce, func(w *world) {
 		w.Digest = true
 		w.journal(name)
 		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
@@ -145,22 +88,22 @@ func TestTouched(t *testing.T) {
 			w.journal(name)
 			w.items(w.run(), report.ItemCounts{Total: 2, Skipped: 2})
 		}
-		if s.count() != 2 {
-			w.Errorf("%d requests", s.count())
+		if w.got(0, always) != 2 {
+			w.Errorf("%d requests", w.got(0, always))
 		}
 	})
 }
 
 // A POST that may have been accepted is sent again only when the user says so.
 func TestUnknownStaysUnknown(t *testing.T) {
-	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
+	server := nth(func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		if n == 2 {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		return n == 2
-	}}
+	})
 	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 3, s.ServeHTTP, func(w *world) {
+	onFakeTime(t, 3, server, func(w *world) {
 		w.method("POST")
 		w.journal(name)
 		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 2, Unknown: 1})
@@ -168,8 +111,8 @@ func TestUnknownStaysUnknown(t *testing.T) {
 			w.journal(name)
 			summary := w.run()
 			w.items(summary, report.ItemCounts{Total: 3, Unknown: 1, Skipped: 2})
-			if summary.ExitStatus != exit.Items || s.count() != 3 {
-				w.Errorf("exit status %d, %d requests", summary.ExitStatus, s.count())
+			if summary.ExitStatus != exit.Items || w.got(0, always) != 3 {
+				w.Errorf("exit status %d, %d requests", summary.ExitStatus, w.got(0, always))
 			}
 		}
 		w.ResendUnknown = true
@@ -200,7 +143,7 @@ func TestInFlightIsNoted(t *testing.T) {
 			}
 			seen = append(seen, states)
 		}
-		s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		server := nth(func(n int, w http.ResponseWriter, _ *http.Request) bool {
 			look()
 			if n == 1 {
 				w.Header().Set("Retry-After", "60")
@@ -208,8 +151,8 @@ func TestInFlightIsNoted(t *testing.T) {
 				time.AfterFunc(30*time.Second, look)
 			}
 			return n == 1
-		}}
-		onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
+		})
+		onFakeTime(t, 1, server, func(w *world) {
 			w.method(method)
 			w.journal(name)
 			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
@@ -227,212 +170,86 @@ func TestInFlightIsNoted(t *testing.T) {
 
 var keys = resume.Idempotency{Header: "Idempotency-Key", Lifetime: 24 * time.Hour}
 
-// [exactly once] A key is the same for all attempts and over restarts, and another one when the
-// user wants the item sent again.
-func TestKeys(t *testing.T) {
-	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
-		switch n {
-		case 1:
-			w.WriteHeader(http.StatusInternalServerError)
-		case 2:
-			w.WriteHeader(http.StatusConflict)
-		case 3:
-			w.WriteHeader(http.StatusGatewayTimeout)
-		}
-		return n <= 3
-	}}
+// What failed and is not in the journal is sent by the next run.
+func TestFailedIsNotForgotten(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "j.db")
-	onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
-		w.method("POST")
-		w.Idempotency, w.Attempts = keys, 3
+	onFakeTime(t, 2, atOnce, func(w *world) {
+		first := w.firstFile()
+		dir := filepath.Dir(first)
+		late := filepath.Join(dir, "late")
+		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
 		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Failed: 1})
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
-		time.Sleep(time.Second)
-		w.Again = time.Now()
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
-	})
-	got := s.keys["/00000"]
-	if len(got) != 5 {
-		t.Fatalf("%d keys: %q", len(got), got)
-	}
-	for _, key := range got[:4] {
-		if key != got[0] || len(key) != 38 || key[0] != '"' {
-			t.Errorf("key %s after %s", key, got[0])
+		sum := w.run()
+		if sum.NotJournaled != 1 { // by which the command to go on does not go by the journal
+			t.Fatalf("%d, %+v %s", sum.NotJournaled, sum.Items, errorsOf(sum))
 		}
-	}
-	if got[4] == got[0] {
-		t.Error("sent again with the key that the server knows")
-	}
-}
-
-// A key that has become too old in the middle of a run is not sent again.
-func TestKeyGrowsOld(t *testing.T) {
-	for _, doubt := range []bool{true, false} {
-		s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
-			switch {
-			case n == 1 && doubt:
-				w.WriteHeader(http.StatusInternalServerError)
-			case n == 1 || n == 2 && doubt:
-				w.Header().Set("Retry-After", "4000")
-				w.WriteHeader(http.StatusServiceUnavailable)
-			}
-			return n == 1 || n == 2 && doubt
-		}}
-		onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
-			w.method("POST")
-			w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
-			summary := w.run()
-			if doubt {
-				w.items(summary, report.ItemCounts{Total: 1, Unknown: 1})
-				if !strings.Contains(errorsOf(summary), "--key-lifetime") || s.count() != 2 {
-					w.Errorf("%d requests; %s", s.count(), errorsOf(summary))
-				}
-			} else {
-				w.items(summary, report.ItemCounts{Total: 1, Delivered: 1})
-			}
-		})
-	}
-}
-
-// [no overwrite] A 412 under --no-overwrite says that a file is there. It may be ours if an attempt
-// before may have been accepted.
-func TestNoOverwrite(t *testing.T) {
-	for _, lost := range []bool{true, false} {
-		s := &shelf{do: func(n int, w http.ResponseWriter, r *http.Request) bool {
-			if r.Header.Get("If-None-Match") != "*" {
-				t.Errorf("If-None-Match: %q", r.Header["If-None-Match"])
-			}
-			if n == 1 && lost {
-				hijacked(w, "", (*memnet.Conn).Reset)
-			} else {
-				w.WriteHeader(http.StatusPreconditionFailed)
-			}
-			return true
-		}}
-		onFakeTime(t, 1, s.ServeHTTP, func(w *world) {
-			w.NoOverwrite = true
-			want := report.ItemCounts{Total: 1, Failed: 1}
-			if lost {
-				want = report.ItemCounts{Total: 1, Unknown: 1}
-			}
-			w.items(w.run(), want)
-		})
-	}
-}
-
-// While the server accepts nothing at all no file fails. After an hour of it the run ends.
-func TestOutageOfErrors(t *testing.T) {
-	for _, back := range []bool{true, false} {
-		var begin time.Time
-		s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
-			if since := time.Since(begin); since > time.Second && (since < 5*time.Minute || !back) {
-				w.WriteHeader(http.StatusInternalServerError)
-				return true
-			}
-			return false
-		}}
-		onFakeTime(t, 100, s.ServeHTTP, func(w *world) {
-			begin = time.Now()
-			w.Limits.Rate, w.Limits.InFlight = 2, 4
-			w.journal(filepath.Join(w.TempDir(), "j.db"))
-			summary := w.run()
-			if back {
-				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
-			} else {
-				w.ended(summary, exit.Unavailable, 3, 0, 0, summary.Items.Deferred, 97-summary.Items.Deferred)
-				if after := time.Hour + time.Second; w.since() < after || w.since() > after+time.Second {
-					t.Errorf("it gave up after %v", w.since())
-				}
-			}
-		})
-	}
-}
-
-// Twenty like answers, one for the newest file, and nothing accepted say that something else is wrong.
-func TestTwentyLikeAnswers(t *testing.T) {
-	s := &shelf{do: func(_ int, w http.ResponseWriter, _ *http.Request) bool {
-		w.WriteHeader(http.StatusNotFound)
-		return true
-	}}
-	onFakeTime(t, 500, s.ServeHTTP, func(w *world) {
-		w.Workers = 1
-		summary := w.run()
-		w.ended(summary, exit.Refused, 0, 21, 0, 0, 479)
-		if !strings.Contains(errorsOf(summary), "the last 21 answers were 404 Not Found and nothing was accepted: check the URL") {
-			w.Error(errorsOf(summary))
+		writeFile(t, late, "late")
+		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
+		w.journal(name)
+		w.run()
+		if w.got(0, always) != 2 {
+			t.Errorf("%d requests: the file that failed is not sent", w.got(0, always))
 		}
 	})
 }
 
-// [doubt] File after file that comes into doubt ends the run before all are.
-func TestFileAfterFileInDoubt(t *testing.T) {
-	s := &shelf{do: func(n int, w http.ResponseWriter, _ *http.Request) bool {
-		if n > 30 {
-			w.WriteHeader(http.StatusInternalServerError)
+// A line of a manifest whose headers mean something else now is sent again, and one that has a new credential is not.
+func TestLineWithOtherHeaders(t *testing.T) {
+	for _, method := range []string{"POST", "PUT"} {
+		for _, digest := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, digest %v", method, digest), func(t *testing.T) {
+				keys := map[string]bool{}
+				onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
+					keys[r.Header.Get("Idempotency-Key")] = true
+					atOnce(rw, r)
+				}, func(w *world) {
+					name, file := filepath.Join(w.TempDir(), "j.db"), w.firstFile()
+					w.Digest = digest
+					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key"}
+					send := func(headers string) report.Summary {
+						w.manifest(fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\",\"method\":%q,\"headers\":%s}\n", file, method, headers))
+						left := w.plan(name)
+						w.journal(name)
+						sum := w.run()
+						if left.Items != sum.Items.Delivered || left.skipped() != sum.Items.Skipped {
+							t.Errorf("%s: the dry run sends %d, the run %+v", headers, left.Items, sum.Items)
+						}
+						return sum
+					}
+					sent, skipped := report.ItemCounts{Total: 1, Delivered: 1}, report.ItemCounts{Total: 1, Skipped: 1}
+					w.items(send(`{"X-Author":"ann","X-Api-Key":"1"}`), sent)
+					w.items(send(`{"X-Author":"ann","X-Api-Key":"2","X-Amz-Date":"3"}`), skipped)
+					w.items(send(`{"X-Author":"bob","X-Api-Key":"2"}`), sent)
+					w.items(send(`{"X-Author":"bob"}`), skipped)
+					w.items(send(`{"X-Author":"bob","Content-Type":"text/plain"}`), sent)
+					w.items(send(`{"X-Author":"bob","Content-Type":"text/plain"}`), skipped)
+					if len(keys) != 3 {
+						t.Errorf("three different requests have the keys %v", keys)
+					}
+				})
+			})
 		}
-		return n > 30
-	}}
-	onFakeTime(t, 500, s.ServeHTTP, func(w *world) {
-		w.Workers = 1
-		w.method("POST")
-		summary := w.run()
-		w.ended(summary, exit.Unavailable, 30, 0, 20, 0, 450)
-		if !strings.Contains(errorsOf(summary), "twenty files in a row") {
-			w.Error(errorsOf(summary))
-		}
-	})
+	}
 }
 
-// The stop has a deadline.
-func TestStopTimeout(t *testing.T) {
-	s := &shelf{do: func(n int, _ http.ResponseWriter, r *http.Request) bool {
-		<-r.Context().Done()
-		return true
-	}}
-	onFakeTime(t, 3, s.ServeHTTP, func(w *world) {
-		w.StopTimeout = 25 * time.Second
-		w.Limits.InFlight = 1
-		w.method("POST")
-		w.journal(filepath.Join(w.TempDir(), "j.db"))
-		soft, stop := context.WithCancelCause(context.Background())
-		time.AfterFunc(time.Second, func() { stop(&exit.Signal{Signal: os.Interrupt}) })
-		sum := w.runUntil(context.Background(), soft)
-		w.ended(sum, exit.Interrupted, 0, 0, 1, 0, 2)
-		if w.since() != 26*time.Second {
-			w.Errorf("over after %v", w.since())
+// Two lines that differ in a header are two items. If the header is a credential they are one, and the error names it.
+func TestLinesThatDifferInAHeader(t *testing.T) {
+	onFakeTime(t, 1, atOnce, func(w *world) {
+		name, file := filepath.Join(w.TempDir(), "j.db"), w.firstFile()
+		line := func(headers string) string {
+			return fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\",\"method\":\"POST\",\"headers\":%s}\n", file, headers)
 		}
-	})
-}
-
-// A journal that cannot be written ends the run; nothing is claimed that it does not
-// have, and nothing is forgotten.
-func TestJournalFails(t *testing.T) {
-	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
-	t.Run("all that may be", func(t *testing.T) { journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled) })
-}
-
-func journalFails(t *testing.T, limits throttle.Limits, most int64) {
-	name := filepath.Join(t.TempDir(), "j.db")
-	s := new(shelf)
-	onFakeTime(t, 600, s.ServeHTTP, func(w *world) {
-		w.Limits, w.Workers = limits, 200
+		w.manifest(line(`{"X-Object-Key":"one"}`) + line(`{"X-Object-Key":"two"}`) + line(`{"X-Title":"Basic Algebra"}`) + line(`{"X-Title":"Basic Geometry"}`))
 		w.journal(name)
-		s.do = func(n int, _ http.ResponseWriter, _ *http.Request) bool {
-			if n == 100 {
-				// A journal whose file is another's is not written to.
-				if err := errors.Join(os.Rename(name, name+".away"), os.WriteFile(name, nil, 0o600)); err != nil {
-					t.Error(err)
-				}
-			}
-			return false
-		}
-		summary := w.run()
-		i := summary.Items
-		if summary.ExitStatus != exit.Local || i.Unknown == 0 || i.Unknown > most || i.Remaining == 0 || i.Delivered+i.Unknown != int64(s.count()) {
-			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i, s.count(), errorsOf(summary))
+		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
+
+		w.manifest(line(`{"X-Page-Token":"one","Date":"1"}`) + line(`{"X-Page-Token":"two","Date":"2"}`))
+		w.journal(name)
+		sum := w.run()
+		w.ended(sum, exit.Items, 1, 1, 0, 0, 0)
+		want := "duplicate of another item of this run (credentials in the URL and the headers Date, X-Page-Token do not count): leave one out, or give each a key of its own"
+		if text := errorsOf(sum); !strings.Contains(text, want) {
+			t.Errorf("%s, want %s", text, want)
 		}
 	})
 }

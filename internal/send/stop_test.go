@@ -274,22 +274,22 @@ func TestJournalRemovedUnderway(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", ".lock"} {
 		for _, method := range []string{"PUT", "POST"} {
 			name := filepath.Join(t.TempDir(), "j.db")
-			s := &shelf{do: func(n int, _ http.ResponseWriter, _ *http.Request) bool {
+			server := nth(func(n int, _ http.ResponseWriter, _ *http.Request) bool {
 				if n == 3 {
 					if err := os.Remove(name + suffix); err != nil {
 						t.Error(err)
 					}
 				}
 				return false
-			}}
-			onFakeTime(t, 50, s.ServeHTTP, func(w *world) {
+			})
+			onFakeTime(t, 50, server, func(w *world) {
 				w.method(method)
 				w.Limits.Rate = 1
 				w.journal(name)
 				sum := w.run()
 				w.ended(sum, exit.Local, 2, 0, 1, 0, 47)
-				if s.count() != 3 {
-					t.Errorf("%s: %d requests", suffix, s.count())
+				if w.got(0, always) != 3 {
+					t.Errorf("%s: %d requests", suffix, w.got(0, always))
 				}
 				if !strings.Contains(errorsOf(sum), "was removed or replaced while in use") {
 					t.Error(errorsOf(sum))
@@ -306,7 +306,7 @@ func TestJournalRemovedAtTheEnd(t *testing.T) {
 	}
 	for _, suffix := range []string{"", "-wal", ".lock"} {
 		name := filepath.Join(t.TempDir(), "j.db")
-		onFakeTime(t, 1, new(shelf).ServeHTTP, func(w *world) {
+		onFakeTime(t, 1, atOnce, func(w *world) {
 			w.journal(name)
 			w.Results = results.NewWriter(removing(name + suffix)) // a line is written after the row
 			sum := w.run()
@@ -322,3 +322,52 @@ func TestJournalRemovedAtTheEnd(t *testing.T) {
 type removing string
 
 func (r removing) Write(p []byte) (int, error) { return len(p), os.Remove(string(r)) }
+
+// The stop has a deadline.
+func TestStopTimeout(t *testing.T) {
+	server := nth(func(n int, _ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	})
+	onFakeTime(t, 3, server, func(w *world) {
+		w.StopTimeout = 25 * time.Second
+		w.Limits.InFlight = 1
+		w.method("POST")
+		w.journal(filepath.Join(w.TempDir(), "j.db"))
+		soft, stop := context.WithCancelCause(context.Background())
+		time.AfterFunc(time.Second, func() { stop(&exit.Signal{Signal: os.Interrupt}) })
+		sum := w.runUntil(context.Background(), soft)
+		w.ended(sum, exit.Interrupted, 0, 0, 1, 0, 2)
+		if w.since() != 26*time.Second {
+			w.Errorf("over after %v", w.since())
+		}
+	})
+}
+
+// A journal that cannot be written ends the run; nothing is claimed that it does not
+// have, and nothing is forgotten.
+func TestJournalFails(t *testing.T) {
+	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
+	t.Run("all that may be", func(t *testing.T) { journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled) })
+}
+
+func journalFails(t *testing.T, limits throttle.Limits, most int64) {
+	name := filepath.Join(t.TempDir(), "j.db")
+	onFakeTime(t, 600, nth(func(n int, _ http.ResponseWriter, _ *http.Request) bool {
+		if n == 100 {
+			// A journal whose file is another's is not written to.
+			if err := errors.Join(os.Rename(name, name+".away"), os.WriteFile(name, nil, 0o600)); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	}), func(w *world) {
+		w.Limits, w.Workers = limits, 200
+		w.journal(name)
+		summary := w.run()
+		i := summary.Items
+		if summary.ExitStatus != exit.Local || i.Unknown == 0 || i.Unknown > most || i.Remaining == 0 || i.Delivered+i.Unknown != int64(w.got(0, always)) {
+			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i, w.got(0, always), errorsOf(summary))
+		}
+	})
+}

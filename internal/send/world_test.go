@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +23,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
@@ -50,8 +53,10 @@ type world struct {
 
 // A call is a request that the server got.
 type call struct {
+	method   string
 	host     string
 	path     string
+	key      string        // Idempotency-Key
 	at       time.Duration // since the world began
 	accepted time.Duration // when it was answered 2xx; if zero, it was not
 }
@@ -75,6 +80,17 @@ func (w *world) count(which func(*call) bool) (n int) {
 		}
 	}
 	return n
+}
+
+// keys returns the idempotency keys that came for a path.
+func (w *world) keys(path string) (all []string) {
+	w.count(func(c *call) bool {
+		if c.path == path {
+			all = append(all, c.key)
+		}
+		return false
+	})
+	return all
 }
 
 // always is later than anything in a test.
@@ -110,7 +126,7 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			handling.Add(1)
 			defer handling.Done()
-			c := &call{host: r.Host, path: r.URL.Path, at: world.since()}
+			c := &call{method: r.Method, host: r.Host, path: r.URL.Path, key: r.Header.Get("Idempotency-Key"), at: world.since()}
 			world.mu.Lock()
 			world.calls = append(world.calls, c)
 			world.mu.Unlock()
@@ -318,6 +334,17 @@ func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// nth is a handler that accepts a request, unless do, which gets its number, has answered it.
+func nth(do func(n int, w http.ResponseWriter, r *http.Request) bool) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if !do(int(n.Add(1)), w, r) {
+			w.WriteHeader(http.StatusCreated)
+		}
+	}
+}
+
 // during is a handler that meets requests in a span of time since the world began as one of those
 // given does, and others as the other.
 func during(from, to time.Duration, one, other http.HandlerFunc) http.HandlerFunc {
@@ -455,4 +482,21 @@ func (w *world) https(protocols ...string) *tls.Config {
 	w.Network.HTTP2 = slices.Contains(protocols, "h2")
 	cert := a.issue(w.T, &x509.Certificate{DNSNames: []string{"h.example"}})
 	return &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: protocols}
+}
+
+// journal gives the run a journal; each call continues the last one's.
+func (w *world) journal(name string) {
+	w.Helper()
+	j, err := journal.Open(context.Background(), journal.Options{Path: name})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Options.Journal = j
+}
+
+func (w *world) items(s report.Summary, want report.ItemCounts) {
+	w.Helper()
+	if diff := cmp.Diff(want, s.Items); diff != "" {
+		w.Errorf("items (-want +got):\n%s%s", diff, errorsOf(s))
+	}
 }

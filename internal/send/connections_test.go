@@ -1,11 +1,17 @@
 package send
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -170,4 +176,110 @@ func TestGoAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// distant returns a dialer that reaches the same server from afar: whatever one side does, the other side
+// sees half a round trip later. The goroutines that carry the bytes end with their connection; wait returns
+// when all have.
+func distant(near dialer, roundTrip time.Duration) (far dialer, wait func()) {
+	var carriers sync.WaitGroup
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		time.Sleep(roundTrip)
+		there, err := near(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		l := memnet.Listen()
+		defer l.Close()
+		ours, err := l.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		middle, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		carriers.Go(func() { carry(there.(*memnet.Conn), middle.(*memnet.Conn), roundTrip/2) })
+		carriers.Go(func() { carry(middle.(*memnet.Conn), there.(*memnet.Conn), roundTrip/2) })
+		return ours, nil
+	}, carriers.Wait
+}
+
+// carry does to one connection what happens at another one, later.
+func carry(to, from *memnet.Conn, later time.Duration) {
+	type event struct {
+		at   time.Time
+		data []byte
+		err  error
+	}
+	events := make(chan event, 1024)
+	go func() {
+		defer close(events)
+		for {
+			b := make([]byte, 32<<10)
+			n, err := from.Read(b)
+			events <- event{time.Now().Add(later), b[:n], err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for e := range events {
+		time.Sleep(time.Until(e.at))
+		_, err := to.Write(e.data)
+		switch {
+		case e.err == nil && err == nil:
+		case err != nil: // nobody is there any more: what comes after is answered by a reset
+			time.Sleep(later)
+			_ = from.Reset()
+		case errors.Is(e.err, io.EOF):
+			_ = to.CloseWrite()
+		default:
+			_ = to.Reset()
+		}
+	}
+}
+
+const limit = time.Minute
+
+// A server that takes a request and says nothing more costs one limit.
+func TestStallEndsAttempt(t *testing.T) {
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		<-r.Context().Done()
+	}, func(w *world) {
+		w.Attempts = 1
+		s := w.run()
+		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
+		if w.since() != limit || !strings.Contains(errorsOf(s), "the whole file was sent, and no answer came for 1 m: if the server takes longer, raise --stall-timeout") {
+			t.Errorf("after %v: %s", w.since(), errorsOf(s))
+		}
+	})
+}
+
+// Neither a slow server nor our own bandwidth is a stall, however many share it.
+func TestSlowUploadsAreDelivered(t *testing.T) {
+	onFakeTime(t, 5, func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); n != 40<<10 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		w.WriteHeader(http.StatusCreated)
+	}, func(w *world) {
+		dir := filepath.Dir(w.firstFile())
+		for it := range w.Source.Items() {
+			if err := os.WriteFile(it.Path, make([]byte, 40<<10), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.from(w.To, source.Options{Paths: []string{dir}})
+		w.Limits = throttle.Limits{InFlight: 5, Bandwidth: 256}
+		w.Attempts = 1
+		s := w.run()
+		w.ended(s, exit.Delivered, 5, 0, 0, 0, 0)
+		if s.Requests.Sent != 5 {
+			t.Errorf("%d requests", s.Requests.Sent)
+		}
+	})
 }

@@ -2,26 +2,34 @@ package send
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -327,4 +335,244 @@ func TestFormIsSentAgain(t *testing.T) {
 			t.Errorf("%d forms arrived, want %d", len(arrived), len(want))
 		}
 	})
+}
+
+// [changed] A file that changes each time it is sent is tried as often as --attempts says, whatever
+// its place in the order and whatever becomes of the others, and says nothing about the server: it
+// accepts all that it is sent.
+func TestAlwaysChanging(t *testing.T) {
+	for _, c := range []struct {
+		name, file string
+		others     int
+		method     string
+		slow       time.Duration // the answers to the others
+		size       int64         // if 0, large
+		key        bool
+		unknown    int64
+		requests   int
+	}{
+		{name: "last", file: "zz", others: 20, method: "PUT", requests: 4},
+		{name: "first", file: "!", others: 20, method: "PUT", requests: 4},
+		{name: "first, the others are slow", file: "!", others: 20, method: "PUT", slow: 10 * time.Second, requests: 4},
+		{name: "alone", file: "zz", method: "PUT", requests: 4},
+		{name: "small", file: "zz", others: 20, method: "PUT", size: 50 << 10, requests: 4},
+		{name: "POST with a key", file: "zz", others: 5, method: "POST", key: true, requests: 4},
+		{name: "POST", file: "zz", others: 5, method: "POST", unknown: 1, requests: 1},
+		{name: "PATCH", file: "zz", method: "PATCH", unknown: 1, requests: 1},
+	} {
+		c.size = cmp.Or(c.size, large)
+		t.Run(c.name, func(t *testing.T) {
+			var name string
+			var mu sync.Mutex // an attempt that was broken off may still be handled
+			came := 0
+			onFakeTime(t, c.others, func(rw http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if r.URL.Path == "/"+c.file {
+					mu.Lock()
+					came++
+					if err := os.Truncate(name, c.size+int64(came)); err != nil {
+						t.Error(err)
+					}
+					mu.Unlock()
+				} else {
+					time.Sleep(c.slow)
+				}
+				rw.WriteHeader(http.StatusCreated)
+			}, func(w *world) {
+				dir := w.TempDir()
+				if c.others > 0 {
+					dir = filepath.Dir(w.firstFile())
+				}
+				name = filepath.Join(dir, c.file)
+				if err := errors.Join(write(name, nil), os.Truncate(name, c.size)); err != nil {
+					t.Fatal(err)
+				}
+				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
+				w.Attempts, w.GiveUpAfter = 4, time.Second
+				if c.key {
+					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+				}
+				s := w.run()
+				w.ended(s, exit.Items, int64(c.others), 1-c.unknown, c.unknown, 0, 0)
+				mu.Lock()
+				defer mu.Unlock()
+				if came != c.requests {
+					t.Errorf("%d requests, want %d", came, c.requests)
+				}
+				if text := errorsOf(s); !strings.Contains(text, body.ErrChanged.Error()) || strings.Contains(text, "nothing was accepted") {
+					t.Errorf("it says %q", text)
+				}
+				if q := s.Requests; q.Spoiled != int64(c.requests) || q.Waste != math.Round(float64(c.requests)/float64(q.Sent)*1e4)/1e4 {
+					t.Errorf("%+v", q)
+				}
+				if h := strings.Join(w.watch.holding(), "\n"); c.size < large && !strings.Contains(h, "1 file to be tried again: it changed while it was sent") {
+					t.Errorf("it is held back by %s", h)
+				}
+			})
+		})
+	}
+}
+
+// A run that ends while a file is about to be sent again that changed has not left it: the server may have what it was.
+func TestChangedWhenTheRunEnds(t *testing.T) {
+	for _, key := range []bool{false, true} {
+		var name string
+		onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			time.Sleep(time.Millisecond) // by then the client has closed the body, and does not see the change before the answer
+			if err := os.Truncate(name, large+time.Now().Unix()%large); err != nil {
+				t.Error(err)
+			}
+			rw.WriteHeader(http.StatusCreated)
+		}, func(w *world) {
+			name = w.firstFile()
+			if err := os.Truncate(name, large); err != nil {
+				t.Fatal(err)
+			}
+			w.method(http.MethodPut)
+			if key {
+				w.method(http.MethodPost)
+				w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+			}
+			w.Attempts = 1000
+			ctx, cancel := context.WithCancelCause(context.Background())
+			time.AfterFunc(time.Minute, func() { cancel(&exit.Signal{Signal: os.Interrupt}) })
+			s := w.runUntil(context.Background(), ctx)
+			w.ended(s, exit.Interrupted, 0, 1, 0, 0, 0)
+			if g := s.Errors[0]; g.HTTPStatus != http.StatusCreated || !strings.Contains(g.Error, body.ErrChanged.Error()) {
+				t.Errorf("%d, %q", g.HTTPStatus, g.Error)
+			}
+		})
+	}
+}
+
+// A file that changes between the scan and its turn is sent once, with its new content.
+func TestChangedBeforeItsTurn(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "j.db")
+	onFakeTime(t, 1, atOnce, func(w *world) {
+		w.method("POST")
+		w.Idempotency = keys
+		first := w.firstFile()
+		if err := os.WriteFile(first, []byte("longer"), 0o600); err != nil {
+			w.Fatal(err)
+		}
+		if err := os.Chtimes(first, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+			w.Fatal(err)
+		}
+		w.journal(name)
+		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		w.method("POST") // scans again
+		w.journal(name)
+		sum := w.run()
+		w.items(sum, report.ItemCounts{Total: 1, Skipped: 1})
+		if w.got(0, always) != 1 {
+			w.Errorf("%d requests", w.got(0, always))
+		}
+	})
+}
+
+// While a file that grows is sent again and again, that is what is said to be the reason.
+func TestGrowingFileIsNamed(t *testing.T) {
+	var name string
+	n := 0
+	onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(time.Millisecond) // by then the client has closed the body: no request is broken off while this one is handled
+		if n++; n <= 3 {
+			if err := os.Truncate(name, large+int64(n)); err != nil {
+				t.Error(err)
+			}
+		}
+	}, func(w *world) {
+		name = w.firstFile()
+		if err := os.Truncate(name, large); err != nil {
+			t.Fatal(err)
+		}
+		w.method(http.MethodPut) // scans again
+		s := w.run()
+		w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
+		if words := "1 file to be tried again; 00000 is sent again from its beginning (the file changed while it was sent)"; !slices.Contains(w.watch.holding(), words) {
+			t.Errorf("it says %q", w.watch.holding())
+		}
+	})
+}
+
+// A file that cannot be sent is a failed item; those after it are sent.
+func TestItemErrors(t *testing.T) {
+	onFakeTime(t, 3, atOnce, func(w *world) {
+		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" + strings.TrimSuffix(w.firstFile(), "0") + "1\n"
+		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
+		s := w.run()
+		w.ended(s, exit.Items, 2, 2, 0, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") || !strings.Contains(text, "failed: is a directory; ") {
+			t.Errorf("it says %q", text)
+		}
+	})
+}
+
+// What the disk loses between two attempts is not a short upload.
+func TestFileVanishesBetweenAttempts(t *testing.T) {
+	var file string
+	var n atomic.Int64
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		_ = os.Remove(file)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}, func(w *world) {
+		file = w.firstFile()
+		s := w.run()
+		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
+		if n.Load() != 1 {
+			t.Errorf("%d requests: %s", n.Load(), errorsOf(s))
+		}
+	})
+}
+
+// Files that go between being found and being sent are not passed over.
+func TestFilesAreGone(t *testing.T) {
+	const found, gone = 50, 20
+	var dir string
+	onFakeTime(t, found, atOnce, func(w *world) {
+		dir = filepath.Dir(w.firstFile())
+		for i := range gone {
+			if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%05d", found-1-i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := w.run()
+		w.ended(s, exit.Items, found-gone, gone, 0, 0, 0)
+		if text := errorsOf(s); !strings.Contains(text, "no such file") {
+			t.Errorf("it says %q", text)
+		}
+	})
+}
+
+// On a TCP connection net/http wraps the error of a file in one of the connection, with both addresses.
+func TestFileErrorsHaveNoPrefix(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(atOnce))
+	defer server.Close()
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	if err := write(name, make([]byte, 100<<10)); err != nil {
+		t.Fatal(err)
+	}
+	var watch watcher
+	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
+	o.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		_ = os.Remove(name)
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	w := &world{T: t, Options: o}
+	w.from(o.To, source.Options{Paths: []string{dir}})
+	s := Run(t.Context(), t.Context(), w.Options)
+	w.ended(s, exit.Items, 0, 1, 0, 0, 0)
+	if got := errorsOf(s); got != "failed: the file cannot be read: no such file or directory\n" {
+		t.Errorf("it says %q", got)
+	}
+	if q := s.Requests; q.Spoiled != 1 || q.NoAnswer[body.ErrMoved.Error()] != 1 {
+		t.Errorf("%+v", q)
+	}
+	if strings.Contains(watch.talk.String(), "readfrom") {
+		t.Errorf("the log says %s", watch.talk.String())
+	}
 }
