@@ -93,7 +93,7 @@ func (s shown) text(w io.Writer) error {
 	s.summary.WriteErrors(&b)
 	fmt.Fprintf(&b, "%s:\n", human.Plural(int64(s.Runs), "run"))
 	for i, run := range s.runs {
-		running := s.Running && i == len(s.runs)-1
+		running := s.Running && i == len(s.runs)-1 && run.Finished.IsZero() // else it has not begun
 		fmt.Fprintf(table, "  %s\t%s\t%s\n",
 			human.When(run.Started, time.Now()), lasted(run), ended(run, running))
 	}

@@ -38,6 +38,7 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 		Path: ts.MkAbs(args[0]), Target: run.Target, Method: run.Method, Command: run.Command, Version: run.Version, Started: run.Started,
 	})
 	ts.Check(err)
+	j.Claim(1<<63, journal.Fingerprint{}) // an item that is no other: the run begins
 	for n := uint64(j.Earlier().Counts[item.Delivered]); lines.Scan(); n++ {
 		var it struct {
 			Path, Rel, URL, Method, Key, Status, Error string
@@ -62,6 +63,8 @@ func use(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "use FILE")
 	j, err := journal.Open(context.Background(), journal.Options{Path: ts.MkAbs(args[0]), Target: "http://h/{name}", Method: "PUT"})
 	ts.Check(err)
+	j.Claim(1<<63, journal.Fingerprint{})
+	ts.Check(j.Flush())
 	ts.Defer(func() { ts.Check(j.Close(0)) })
 }
 

@@ -112,10 +112,9 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		}
 		return err
 	}
-	began := false
 	defer func() {
-		if options.Journal != nil && !began {
-			_ = options.Journal.Discard() // there is another error to report
+		if options.Journal != nil {
+			_ = options.Journal.Close(exit.Usage) // unless the run has done so
 		}
 	}()
 	options.Source.Own(journal.Files(path)...)
@@ -153,7 +152,6 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 			return usageError(fmt.Errorf("--results: %w", err))
 		}
 	}
-	began = true
 	return f.send(ctx, soft, cmd, practice)
 }
 

@@ -72,7 +72,7 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	switch {
 	case errors.As(context.Cause(ctx), &signal):
 		if err == nil {
-			_ = o.Journal.Discard() // there is another error to report
+			_ = o.Journal.Close(signal.Status()) // there is another error to report
 		}
 		return "", &exit.Error{Status: signal.Status(), Err: signal}
 	case err != nil:

@@ -187,7 +187,7 @@ func TestNewFileIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if runs, err := r.Runs(); len(runs) != 1 || err != nil {
+	if runs, err := r.Runs(); len(runs) != 0 || err != nil {
 		t.Errorf("runs %v, %v", runs, err)
 	}
 }

@@ -211,8 +211,8 @@ func TestDiskFullForAWhile(t *testing.T) {
 			if err := j.Flush(); err != nil {
 				t.Error(err)
 			}
-			if j.Waiting() != 0 {
-				t.Errorf("%d wait after Flush", j.Waiting())
+			if len(*errs) != len(*ids) || len(all(t, path)) != len(*ids) {
+				t.Errorf("%d of %d done after Flush", len(*errs), len(*ids))
 			}
 		}
 		mustClose(t, j)

@@ -59,7 +59,7 @@ type Journal struct {
 	lock         *lockFile
 	db           *sql.DB
 	conn         *sql.Conn
-	run          int64 // this run's row
+	run          int64 // this run's row, once there is one; the writer's until stopped
 
 	// What Open has made.
 	made             []string // directories, the deepest first
@@ -81,10 +81,10 @@ type Journal struct {
 	next    int64 // n of the next new row
 	waiting []entry
 	urgent  bool // one of them is waited for
+	begun   bool // the run has work to do
 	loads   []load
 	flushes []chan<- error
 	waits   []Wait
-	rows    int // not committed yet
 	closed  bool
 	err     error
 }
@@ -92,7 +92,8 @@ type Journal struct {
 // Open opens or makes a journal, takes its lock and reads its index into memory, which takes about a second for a
 // million rows. It fails with *InUseError, with ctx's error, or with an [*Error].
 //
-// The end of the run is noted by [Journal.Close]. If the run does not begin after all, call [Journal.Discard] instead.
+// The run is noted when it begins: when it first claims or puts an item. Its end is noted by [Journal.Close]. A run
+// that has not begun leaves no trace.
 func Open(ctx context.Context, o Options) (*Journal, error) {
 	j, err := open(ctx, o)
 	if err != nil {
@@ -215,27 +216,16 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if j.earlierWaits, err = readWaits(ctx, j.conn, time.Now()); err != nil {
 		return nil, err
 	}
-	started := o.Started
-	if started.IsZero() {
-		started = time.Now()
-	}
 	if _, err := j.conn.ExecContext(ctx, "PRAGMA synchronous=FULL"); err != nil {
 		return nil, err
 	}
-	r, err := j.conn.ExecContext(ctx, "INSERT INTO run (started, target, method, command, version, by_results) VALUES (?,?,?,?,?,?)",
-		started.UnixMilli(), o.Target, o.Method, o.Command, o.Version, o.ByResults)
-	if err != nil {
-		return nil, err
-	}
-	if j.run, err = r.LastInsertId(); err != nil {
-		return nil, err
-	}
-	if tables == 0 { // what create did not sync; without a write-ahead log that commit has done it
-		if _, err := j.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(FULL)"); err != nil {
+	if tables == 0 { // a commit that syncs what create did not
+		_, err := j.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version=%d; PRAGMA wal_checkpoint(FULL)", version))
+		if err != nil {
 			return nil, err
 		}
 	}
-	return newWriter(j, j.conn, file)
+	return newWriter(j, o, file)
 }
 
 // setMode chooses between a write-ahead log and, where the memory that its users share cannot be relied on, a rollback
@@ -352,6 +342,7 @@ func (j *Journal) Claim(id uint64, f Fingerprint) Claim {
 	print := f.print()
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.beginLocked()
 	return j.index.claim(id, print)
 }
 
@@ -365,6 +356,14 @@ func (j *Journal) Peek(id uint64, f Fingerprint) Claim {
 		return Claim{}
 	}
 	return e.claim(print)
+}
+
+// beginLocked has the run noted.
+func (j *Journal) beginLocked() {
+	if !j.begun {
+		j.begun = true
+		j.poke()
+	}
 }
 
 func (e *indexEntry) claim(print uint64) Claim {
@@ -444,6 +443,7 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 		}
 		return ErrClosed
 	}
+	j.beginLocked()
 	x := j.index.put(it.ID)
 	n := x.n()
 	if n == 0 {
@@ -454,7 +454,6 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 	urgent := begin || x.state() == item.InFlight
 	x.setRow(n, it.print(), it.State)
 	j.waiting = append(j.waiting, entry{it, n, begin, done})
-	j.rows++
 	j.urgent = j.urgent || urgent
 	wake := urgent || len(j.waiting) == 1 || len(j.waiting) == crowd
 	j.mu.Unlock()
@@ -469,19 +468,6 @@ func (j *Journal) poke() {
 	case j.wake <- struct{}{}:
 	default:
 	}
-}
-
-// Waiting returns how many rows are not committed yet.
-func (j *Journal) Waiting() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.rows
-}
-
-func (j *Journal) count(d int) {
-	j.mu.Lock()
-	j.rows += d
-	j.mu.Unlock()
 }
 
 // Err returns why rows could not be written, or nil. Once it is not nil the run should end.
@@ -518,29 +504,19 @@ func (j *Journal) Flush() error {
 }
 
 // Close does what Flush does, notes the run's end and gives up the lock. It returns an error if any row was given up,
-// or if the journal's files are no longer where they were.
+// or if the journal's files are no longer where they were. If the run has not begun, Close leaves no trace of it.
 // A second Close returns what the first did.
 func (j *Journal) Close(exitStatus int) error {
 	j.closing.Do(func() { j.closeBy = j.close(exitStatus) })
 	return j.closeBy
 }
 
-// Discard closes the journal of a run that does not begin, instead of [Journal.Close], and leaves no trace of that run.
-func (j *Journal) Discard() error {
-	j.closing.Do(func() { j.closeBy = j.discard() })
-	return j.closeBy
-}
-
-func (j *Journal) discard() (err error) {
-	j.stop()
-	defer guard(&err)()
+// discard closes the journal of a run that has not begun.
+func (j *Journal) discard() error {
 	if j.moved != nil {
 		return cmp.Or(fault(j.path, j.abandon()), j.lock.Close())
 	}
-	ctx := context.Background()
-	_, err = j.conn.ExecContext(ctx, "DELETE FROM run WHERE n = ?", j.run)
-	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
-	err = fault(j.path, cmp.Or(err, closeDB(j.db, j.conn)))
+	err := fault(j.path, j.closeFile())
 	if j.newFile {
 		for _, suffix := range fileSuffixes {
 			os.Remove(j.path + suffix)
@@ -568,6 +544,9 @@ func (j *Journal) stop() {
 
 func (j *Journal) close(exitStatus int) error {
 	j.stop()
+	if !j.begun {
+		return j.discard()
+	}
 	err := fault(j.path, j.end(exitStatus))
 	return cmp.Or(j.lost, fault(j.path, j.moved), err, j.lock.Close())
 }
@@ -580,10 +559,15 @@ func (j *Journal) end(exitStatus int) (err error) {
 	}
 	ctx := context.Background()
 	_, err = j.conn.ExecContext(ctx, "UPDATE run SET finished = ?, exit_status = ? WHERE n = ?", time.Now().UnixMilli(), exitStatus, j.run)
+	return cmp.Or(err, j.closeFile())
+}
+
+func (j *Journal) closeFile() (err error) {
+	defer guard(&err)()
 	// A file that is not in WAL mode can be read without making others beside it. This fails, and does not matter,
 	// while somebody reads.
-	j.conn.ExecContext(ctx, "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
-	return cmp.Or(err, closeDB(j.db, j.conn))
+	j.conn.ExecContext(context.Background(), "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
+	return closeDB(j.db, j.conn)
 }
 
 // abandon closes the file where what has the journal's names now may be another run's.

@@ -242,8 +242,8 @@ func TestQueue(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if n := put1.Load(); n != queueSize || j.Waiting() != queueSize {
-			t.Errorf("%d rows were put, %d wait; want %d", n, j.Waiting(), queueSize)
+		if n := put1.Load(); n != queueSize || len(j.slots) != queueSize {
+			t.Errorf("%d rows were put, %d wait; want %d", n, len(j.slots), queueSize)
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("too long"))
 		defer cancel()
@@ -265,8 +265,8 @@ func TestQueue(t *testing.T) {
 				t.Fatalf("done in the order %v", order)
 			}
 		}
-		if len(order) != queueSize+2 || j.Waiting() != 0 {
-			t.Errorf("%d done, %d wait", len(order), j.Waiting())
+		if len(order) != queueSize+2 || len(j.slots) != 0 {
+			t.Errorf("%d done, %d wait", len(order), len(j.slots))
 		}
 	})
 }
@@ -422,6 +422,7 @@ func TestModel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			j.Claim(1<<62, Fingerprint{}) // an item that is no other
 			return j
 		}
 		j := open()

@@ -222,7 +222,7 @@ func TestKill(t *testing.T) {
 		}
 		cmd.Wait()
 		j := mustOpen(t, path)
-		if e := j.Earlier(); !e.Killed || e.Runs != 2*round+1 {
+		if e := j.Earlier(); !e.Killed || e.Runs != round+1 {
 			t.Errorf("round %d: %+v", round, e)
 		}
 		for id := range acked {

@@ -120,6 +120,7 @@ func testEarlierVersion(t *testing.T, text string) {
 	if j, err = Open(t.Context(), Options{Path: path, ByResults: true}); err != nil {
 		t.Fatal(err)
 	}
+	j.Claim(1, Fingerprint{})
 	mustClose(t, j)
 	if info := inspect(path); info.Err != nil || info.Runs != 3 || !info.ByResults {
 		t.Errorf("%+v", info)

@@ -14,16 +14,16 @@ func TestEndOfRemovedJournal(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")
 	}
-	for name, end := range map[string]struct {
-		call func(*Journal) error
-		want error
-	}{
-		"Discard": {(*Journal).Discard, nil},
-		"Close":   {func(j *Journal) error { return j.Close(0) }, errReplaced},
-	} {
+	for name, want := range map[string]error{"has not begun": nil, "has begun": errReplaced} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
 			first := mustOpen(t, path)
+			if want != nil {
+				first.Claim(1, Fingerprint{})
+				if err := first.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			files, err := filepath.Glob(path + "*")
 			if err != nil || len(files) != 4 {
 				t.Fatal(files, err)
@@ -35,8 +35,8 @@ func TestEndOfRemovedJournal(t *testing.T) {
 			}
 			second := mustOpen(t, path)
 			mustPut(t, second, full(1))
-			if err := end.call(first); !errors.Is(err, end.want) {
-				t.Errorf("%v, want %v", err, end.want)
+			if err := first.Close(0); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
 			}
 			if there, err := filepath.Glob(path + "*"); !slices.Equal(there, files) {
 				t.Errorf("of the other run's files only %q are left, %v", there, err)
@@ -56,7 +56,7 @@ func TestEndOfRemovedJournal(t *testing.T) {
 }
 
 // A file that was put in the journal's place is not the run's to remove.
-func TestDiscardLeavesReplacement(t *testing.T) {
+func TestCloseLeavesReplacement(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")
 	}
@@ -68,7 +68,7 @@ func TestDiscardLeavesReplacement(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not ours"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Discard(); err != nil {
+	if err := j.Close(0); err != nil {
 		t.Error(err)
 	}
 	if data, err := os.ReadFile(path); string(data) != "not ours" {

@@ -35,6 +35,10 @@ func TestReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	j = mustOpen(t, path)
+	j.Claim(1, Fingerprint{})
+	if err := j.Flush(); err != nil {
+		t.Fatal(err)
+	}
 
 	equal(t, "all", all(t, path), want)
 	equal(t, "two states", all(t, path, item.Failed, item.Unknown), slices.DeleteFunc(slices.Clone(want), func(it Item) bool { return it.State != item.Failed && it.State != item.Unknown }))

@@ -111,6 +111,7 @@ func TestOwnLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := mustOpen(t, link) // also to one that is not there yet
+	mustPut(t, j, full(1))
 	if j.Path() != path {
 		t.Errorf("%s, want %s", j.Path(), path)
 	}

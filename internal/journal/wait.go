@@ -25,6 +25,7 @@ func (j *Journal) KeepWait(w Wait) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.closed {
+		j.beginLocked()
 		j.waits = append(j.waits, w)
 		j.poke()
 	}

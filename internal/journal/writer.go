@@ -42,6 +42,7 @@ type loaded struct {
 type writer struct {
 	j      *Journal
 	conn   *sql.Conn
+	o      Options
 	file   os.FileInfo // the file as it was opened
 	wal    os.FileInfo // its write-ahead log; nil if there is none
 	begin  *sql.Stmt
@@ -52,8 +53,9 @@ type writer struct {
 	rested time.Time // when the last commit ended
 }
 
-func newWriter(j *Journal, conn *sql.Conn, file os.FileInfo) (*writer, error) {
-	w := &writer{j: j, conn: conn, file: file}
+func newWriter(j *Journal, o Options, file os.FileInfo) (*writer, error) {
+	conn := j.conn
+	w := &writer{j: j, conn: conn, o: o, file: file}
 	w.wal, _ = os.Lstat(j.path + "-wal")
 	var err error
 	prepare := func(query string) *sql.Stmt {
@@ -92,7 +94,13 @@ func (w *writer) run() {
 			batch, j.waiting = j.waiting, batch[:0]
 			j.loads, j.flushes, j.waits, j.urgent = nil, nil, nil, false
 			closed = j.closed
+			begun := j.begun
 			j.mu.Unlock()
+			if begun && j.run == 0 && j.Err() == nil {
+				if err := fault(j.path, w.enter()); err != nil {
+					j.fail(err)
+				}
+			}
 			more = len(batch)+len(loads)+len(flushes)+len(waits) > 0
 			if err := fault(j.path, w.keep(waits)); err != nil {
 				j.fail(err)
@@ -161,7 +169,6 @@ func (w *writer) write(batch []entry) {
 	for _, e := range batch {
 		if e.begin {
 			e.done(err)
-			w.j.count(-1)
 		} else {
 			w.kept = append(w.kept, e)
 		}
@@ -184,7 +191,6 @@ func (w *writer) retry() (err error) {
 }
 
 func (w *writer) finish(batch []entry, err error) {
-	w.j.count(-len(batch))
 	for _, e := range batch {
 		if e.done != nil {
 			e.done(err)
@@ -195,6 +201,9 @@ func (w *writer) finish(batch []entry, err error) {
 // transact writes rows in one transaction.
 func (w *writer) transact(batch []entry) (err error) {
 	defer guard(&err)()
+	if err := w.enter(); err != nil {
+		return err
+	}
 	if err := w.intact(); err != nil {
 		return err
 	}
@@ -215,6 +224,29 @@ func (w *writer) transact(batch []entry) (err error) {
 	if err != nil {
 		w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have done so itself
 	}
+	return err
+}
+
+// enter notes that the run has begun, once.
+func (w *writer) enter() (err error) {
+	if w.j.run != 0 {
+		return nil
+	}
+	defer guard(&err)()
+	if err := w.intact(); err != nil {
+		return err
+	}
+	started := w.o.Started
+	if started.IsZero() {
+		started = time.Now()
+	}
+	ctx := context.Background()
+	r, err := w.conn.ExecContext(ctx, `INSERT INTO run (started, target, method, command, version, by_results)
+		VALUES (?,?,?,?,?,?)`, started.UnixMilli(), w.o.Target, w.o.Method, w.o.Command, w.o.Version, w.o.ByResults)
+	if err != nil {
+		return err
+	}
+	w.j.run, err = r.LastInsertId()
 	return err
 }
 
