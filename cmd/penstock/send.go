@@ -26,6 +26,7 @@ import (
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // sendCommand is penstock send, for a program with these arguments.
@@ -81,7 +82,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	}
 	options.To = f.source.Manifest
 	if to != "" {
-		if f.source.Template, err = source.ParseTemplate(to); err != nil {
+		if f.source.Template, err = urltemplate.Parse(to); err != nil {
 			return usageError(fmt.Errorf("--to: %w", err))
 		}
 		options.To = f.source.Template.String()

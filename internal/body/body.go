@@ -1,6 +1,6 @@
 // Package body opens the content of an item when its request's turn has come, so that it may change
-// until then: the length and the digest that are sent are those of what was opened. The package does
-// not know what else a request carries, nor what becomes of it.
+// until then: the length and the digest that are sent are those of what was opened. The package
+// does not know what else a request carries, nor what becomes of it.
 package body
 
 import (
@@ -26,9 +26,9 @@ type Body struct {
 	last   *lateBody   // of the last attempt
 }
 
-// New returns the body of an item's requests. The item's Fingerprint follows its content. If form is
-// not empty, it is the name of a form's field, and the content is that. With a digest each request has
-// a Content-Digest.
+// New returns the body of an item's requests. The item's Fingerprint follows its content. If form
+// is not empty, it is the name of a form's field, and the content is that. With a digest each
+// request has a Content-Digest.
 func New(it *item.Item, form string, digest bool) *Body {
 	return &Body{item: it, form: form, digest: digest}
 }
@@ -39,8 +39,8 @@ type Look struct {
 	Digest  string // the body's Content-Digest, if that is sent along and was not known
 }
 
-// Look records what the content is before its request waits for its turn. A content that changes all
-// the time has no digest yet.
+// Look records what the content is before its request waits for its turn. A content that changes
+// all the time has no digest yet.
 func (b *Body) Look(ctx context.Context) (Look, error) {
 	return b.looking(func() (string, error) {
 		for range maxLooks {
@@ -87,8 +87,8 @@ func (b *Body) SHA256() []byte {
 	return b.sum
 }
 
-// contentDigest reads the content, records its SHA-256 and returns the Content-Digest of the request's
-// body (RFC 9530), which for a form is another.
+// contentDigest reads the content, records its SHA-256 and returns the Content-Digest of the
+// request's body (RFC 9530), which for a form is another.
 func (b *Body) contentDigest(ctx context.Context, open func() (io.ReadCloser, error)) (string, error) {
 	content, err := digest.SHA256(ctx, open)
 	if err != nil {
@@ -132,8 +132,8 @@ func (b *Body) newBody() io.ReadCloser {
 	return b.last
 }
 
-// Open opens the content of a request whose turn has come, and returns the request with the body and
-// length that are to be sent. It fails with a [ReadError].
+// Open opens the content of a request whose turn has come, and returns the request with the body
+// and length that are to be sent. It fails with a [ReadError].
 func (b *Body) Open(req *http.Request) (*http.Request, Look, error) {
 	ctx := req.Context()
 	var body io.ReadCloser
@@ -175,8 +175,8 @@ func (b *Body) Open(req *http.Request) (*http.Request, Look, error) {
 	return out, look, nil
 }
 
-// open opens the content and records what that is now. If its digest is sent along and not known yet,
-// it returns the Content-Digest. A content that changes meanwhile is opened again.
+// open opens the content and records what that is now. If its digest is sent along and not known
+// yet, it returns the Content-Digest. A content that changes meanwhile is opened again.
 func (b *Body) open(ctx context.Context) (body io.ReadCloser, field string, err error) {
 	for range maxLooks {
 		var info fs.FileInfo
@@ -204,8 +204,8 @@ func (b *Body) open(ctx context.Context) (body io.ReadCloser, field string, err 
 	return nil, "", errChanging
 }
 
-// reopen opens the content once more. If that is no longer what it was when it was seen, it fails with
-// [item.ErrChanged].
+// reopen opens the content once more. If that is no longer what it was when it was seen, it fails
+// with [item.ErrChanged].
 func (b *Body) reopen(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, error) {
 	body, info, err := b.item.Content.Open(ctx, seen)
 	if err == nil && (item.FingerprintOf(seen).Changed(info) || filebody.Replaced(seen, info)) {
@@ -216,8 +216,8 @@ func (b *Body) reopen(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, err
 }
 
 // ChangedInPlace reports whether a file that goes out by sendfile was written to before its answer
-// came: the kernel may have sent the new bytes. One that was replaced or removed meanwhile went out as
-// it was opened.
+// came: the kernel may have sent the new bytes. One that was replaced or removed meanwhile went out
+// as it was opened.
 func (b *Body) ChangedInPlace() bool {
 	if _, byKernel := b.last.content.(syscall.Conn); !byKernel {
 		return false

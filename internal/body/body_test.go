@@ -214,7 +214,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// A touching context writes to a file when something looks whether it has ended, as hashing does from time to time.
+// A touching context writes to a file when something looks whether it has ended, as hashing does
+// from time to time.
 type touching struct {
 	context.Context
 	file  string

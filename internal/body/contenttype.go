@@ -6,8 +6,8 @@ import (
 )
 
 // ContentType returns the media type for a file's name by its extension, from a table of our own so
-// that it is the same on every system; application/octet-stream for all others. Text has no charset:
-// the file's is not known.
+// that it is the same on every system; application/octet-stream for all others. Text has no
+// charset: the file's is not known.
 func ContentType(name string) string {
 	if t, ok := contentTypes[strings.ToLower(strings.TrimPrefix(filepath.Ext(name), "."))]; ok {
 		return t

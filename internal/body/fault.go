@@ -32,9 +32,9 @@ func (e *ReadError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *ReadError) Unwrap() error { return e.Err }
 
-// Fault returns the error of the request's own content that err wraps: a [ReadError], [ErrChanged] or
-// [ErrMoved]; nil if there is none. An attempt that failed because of its content says nothing about
-// the server.
+// Fault returns the error of the request's own content that err wraps: a [ReadError], [ErrChanged]
+// or [ErrMoved]; nil if there is none. An attempt that failed because of its content says nothing
+// about the server.
 func Fault(err error) error {
 	var unread *ReadError
 	switch {
@@ -56,8 +56,8 @@ func FaultKind(fault error) string {
 	return fault.Error()
 }
 
-// attemptError returns the error by which an attempt fails if its content cannot be opened or read on:
-// retry's own would end the call, and the system's would look like one of the connection.
+// attemptError returns the error by which an attempt fails if its content cannot be opened or read
+// on: retry's own would end the call, and the system's would look like one of the connection.
 func attemptError(err error) error {
 	if err == nil || err == io.EOF {
 		return err

@@ -13,16 +13,16 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
-// A form is a multipart/form-data body (RFC 7578) with one part: an item's content. All bodies of an
-// item have the same head and tail for as long as the process lives.
+// A form is a multipart/form-data body (RFC 7578) with one part: an item's content. All bodies of
+// an item have the same head and tail for as long as the process lives.
 type form struct {
 	head, tail  string
 	contentType string // must win over a Content-Type in the item's Header
 }
 
 func newForm(field string, it *item.Item) form {
-	// A boundary that can be worked out from the item would let whoever writes the file forge further
-	// fields.
+	// A boundary that can be worked out from the item would let whoever writes the file forge
+	// further fields.
 	id := sha256.Sum256([]byte(boundaryKey() + it.Method + " " + it.URL + " " + it.Path))
 	boundary := hex.EncodeToString(id[:24])
 	name := strings.ToValidUTF8(filepath.Base(it.Path), "\ufffd")

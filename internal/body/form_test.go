@@ -94,7 +94,8 @@ func TestFormBodyOfOtherItemHasOtherBoundary(t *testing.T) {
 	}
 }
 
-// The last bytes of a body are the boundary's end: a server must not see them if the file is not what it was.
+// The last bytes of a body are the boundary's end: a server must not see them if the file is not
+// what it was.
 func TestFormBodyOfChangedFile(t *testing.T) {
 	changed := errors.New("changed")
 	form := newForm("file", &item.Item{Path: "a\n.csv"})

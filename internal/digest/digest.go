@@ -43,8 +43,8 @@ func Hash(ctx context.Context, h hash.Hash, open func() (io.ReadCloser, error)) 
 	return err
 }
 
-// Read hashes what is read to its end, and returns its length. It is io.Copy, except that ctx can end
-// it and that nothing is allocated.
+// Read hashes what is read to its end, and returns its length. It is io.Copy, except that ctx can
+// end it and that nothing is allocated.
 func Read(ctx context.Context, h hash.Hash, r io.Reader) (length int64, err error) {
 	buf := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buf)

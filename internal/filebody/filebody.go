@@ -1,6 +1,6 @@
 // Package filebody makes files the bodies of requests, and notices when they change. It is what
-// [retry.SetFileBody] does, and these are its errors; a [File] is the content of an item of penstock
-// send.
+// [retry.SetFileBody] does, and these are its errors; a [File] is the content of an item of
+// penstock send.
 package filebody
 
 import (
@@ -23,8 +23,8 @@ import (
 // ErrChanged is in the error of a body whose file is no longer what it was when it was looked at.
 var ErrChanged = errors.New("file changed while it was sent")
 
-// A Fingerprint is the size and the time of last change of what is sent. By these a change is noticed
-// without reading.
+// A Fingerprint is the size and the time of last change of what is sent. By these a change is
+// noticed without reading.
 type Fingerprint struct {
 	Size    int64 // bytes
 	ModTime time.Time
@@ -69,8 +69,8 @@ type File string
 // Stat returns what the file is now.
 func (f File) Stat() (os.FileInfo, error) { return os.Stat(string(f)) }
 
-// Open returns a body for the file as it is now, and what that is. If seen is not nil, it is what the
-// file was when it was last looked at: a small file that is no longer the same then fails with
+// Open returns a body for the file as it is now, and what that is. If seen is not nil, it is what
+// the file was when it was last looked at: a small file that is no longer the same then fails with
 // [ErrChanged].
 func (f File) Open(ctx context.Context, seen os.FileInfo) (io.ReadCloser, os.FileInfo, error) {
 	s := &source{ctx: ctx, path: string(f), strict: true}
@@ -216,9 +216,9 @@ func (s *source) err() error {
 	return nil
 }
 
-// Verify looks at the file once more, by its path. It returns an error if the file has changed since
-// it was first opened, or is gone, or could not be opened, and reports whether nothing of it was sent for
-// that reason.
+// Verify looks at the file once more, by its path. It returns an error if the file has changed
+// since it was first opened, or is gone, or could not be opened, and reports whether nothing of it
+// was sent for that reason.
 func (s *source) Verify() (unsent bool, err error) {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -311,8 +311,8 @@ type Small struct {
 // Close does nothing: [Small.Recycle] gives the memory back.
 func (b *Small) Close() error { return nil }
 
-// InMemory returns the body as net/http knows it best: it sends a header together with the body only where
-// it can see that the body is in memory.
+// InMemory returns the body as net/http knows it best: it sends a header together with the body
+// only where it can see that the body is in memory.
 func (b *Small) InMemory() io.ReadCloser { return io.NopCloser(&b.Reader) }
 
 // buffers are what small files are read into. A try would allocate little else.

@@ -26,8 +26,8 @@ func listen(path string) error {
 	return l.Close()
 }
 
-// A large file is opened when it is first read, and by then anything may have taken its place. Nothing of it is sent, and nothing blocks:
-// neither Close nor the context ends an open(2).
+// A large file is opened when it is first read, and by then anything may have taken its place.
+// Nothing of it is sent, and nothing blocks: neither Close nor the context ends an open(2).
 func TestLargeFileThatIsReplaced(t *testing.T) {
 	const size = MaxSmall + 1
 	for name, open := range map[string]func(b *Large) error{
@@ -71,7 +71,8 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 	}
 }
 
-// Another file of the same size and time is a change for an item, and none for a request that SetFileBody made.
+// Another file of the same size and time is a change for an item, and none for a request that
+// SetFileBody made.
 func TestLargeFileThatIsReplacedByItsLike(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	content := strings.Repeat("x", MaxSmall+1)
@@ -129,7 +130,8 @@ func TestLengthThatChangesWhileRead(t *testing.T) {
 	}
 }
 
-// A large file goes out by the system calls for regular files, which the poller of the runtime does not watch.
+// A large file goes out by the system calls for regular files, which the poller of the runtime does
+// not watch.
 func TestLargeFileIsNotWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	content := strings.Repeat("x", MaxSmall+1)

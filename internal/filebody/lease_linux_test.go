@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Servers of network file systems hold leases on files that their clients write. A lease ends when another program
-// waits for the file.
+// Servers of network file systems hold leases on files that their clients write. A lease ends when
+// another program waits for the file.
 func TestLeasedFile(t *testing.T) {
 	for _, content := range []string{"hello", strings.Repeat("x", MaxSmall+1)} {
 		path := filepath.Join(t.TempDir(), "f")

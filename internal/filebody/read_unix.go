@@ -25,7 +25,8 @@ func openFile(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// openRegular opens what was a regular file when it was looked at. If it is known to be one no longer, it fails with [ErrChanged].
+// openRegular opens what was a regular file when it was looked at. If it is known to be one no
+// longer, it fails with [ErrChanged].
 func openRegular(path string) (fd int, err error) {
 	fd, err = open(path, unix.O_NONBLOCK) // to open a pipe can block forever
 	if err == nil {
@@ -63,8 +64,8 @@ func uninterrupted(call func() error) error {
 }
 
 // readFile fills data with a file that was what info says when it was looked at. If before or after
-// that it is no longer so, it fails with [ErrChanged].
-// That it goes without an *os.File, which has a finalizer and a lock, matters where files are small.
+// that it is no longer so, it fails with [ErrChanged]. That it goes without an *os.File, which has
+// a finalizer and a lock, matters where files are small.
 func readFile(path string, data []byte, info os.FileInfo) error {
 	fd, err := openRegular(path)
 	if err != nil {

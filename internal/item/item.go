@@ -34,9 +34,9 @@ type Content interface {
 	// Stat returns what the content is now.
 	Stat() (fs.FileInfo, error)
 
-	// Open returns a body with the content as it is now, and what that is. If seen is not nil, it is
-	// what the content was when it was last looked at, and may save another look. If the content is
-	// something else by the time that it is read or closed, that fails with [ErrChanged].
+	// Open returns a body with the content as it is now, and what that is. If seen is not nil, it
+	// is what the content was when it was last looked at, and may save another look. If the content
+	// is something else by the time that it is read or closed, that fails with [ErrChanged].
 	Open(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, fs.FileInfo, error)
 }
 
@@ -61,8 +61,8 @@ func (it *Item) Open(ctx context.Context) (io.ReadCloser, error) {
 	return body, err
 }
 
-// ReadError returns the error for a content that cannot be opened or read. It does not name the path,
-// which may have newlines in it: the item that fails has it anyway.
+// ReadError returns the error for a content that cannot be opened or read. It does not name the
+// path, which may have newlines in it: the item that fails has it anyway.
 func ReadError(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) && !errors.Is(err, ErrChanged) {

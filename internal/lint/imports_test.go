@@ -113,6 +113,20 @@ func TestImports(t *testing.T) {
 		may:  []string{item, lines, human, queue, outfile, filebody, "github.com/go-json-experiment/json/jsontext"},
 		why:  "they are below what finds and sends items",
 	}, {
+		name: "body, digest",
+		of:   []string{module + "/internal/body", module + "/internal/digest"},
+		may:  []string{filebody, item, module + "/internal/digest", fields},
+		why:  "they open what is sent for any engine",
+	}, {
+		name: "source, urltemplate",
+		of:   []string{module + "/internal/source", module + "/internal/urltemplate"},
+		may: []string{
+			filebody, human, item, lines, nethttp, module + "/internal/results", secret,
+			module + "/internal/urltemplate", "github.com/bmatcuk/doublestar/v4",
+			"github.com/go-json-experiment/json/jsontext",
+		},
+		why: "they say what is to be sent, and not how",
+	}, {
 		name: "progress",
 		of:   []string{module + "/internal/progress"},
 		may:  []string{human, queue, "github.com/vbauerster/mpb/v8", "golang.org/x/term"},

@@ -33,6 +33,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/urltemplate"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -162,7 +163,7 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 func (w *world) from(to string, o source.Options) {
 	w.Helper()
 	var err error
-	if o.Template, err = source.ParseTemplate(to); err != nil {
+	if o.Template, err = urltemplate.Parse(to); err != nil {
 		w.Fatal(err)
 	}
 	w.To = to
@@ -186,7 +187,7 @@ func (w *world) manifest(lines string) {
 func (w *world) stdin(to, method string, lines ...string) {
 	w.Helper()
 	var err error
-	t, err := source.ParseTemplate(to)
+	t, err := urltemplate.Parse(to)
 	if err != nil {
 		w.Fatal(err)
 	}

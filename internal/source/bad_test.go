@@ -116,7 +116,8 @@ func TestManifestMistakes(t *testing.T) {
 	}
 }
 
-// The run's own files are left out whatever leads to them, and those that come to be during the run too.
+// The run's own files are left out whatever leads to them, and those that come to be during the run
+// too.
 func TestOwnFiles(t *testing.T) {
 	tree(t, "d/a", "d/results", "d/token", "d/also -> token", "link -> d", "m.ndjson", "elsewhere", "d/out -> ../elsewhere")
 	if err := os.Link("d/token", "d/hard"); err != nil {

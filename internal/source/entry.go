@@ -8,8 +8,10 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // An entry is one line of a manifest: a JSON object with "path" and, as far as the line says so,
@@ -17,7 +19,7 @@ import (
 // variables. A field that is null is taken for absent.
 type entry struct {
 	path   string
-	target *Template // of "url", without variables
+	target *urltemplate.Template // of "url", without variables
 	method string
 	key    string
 	header http.Header
@@ -38,7 +40,7 @@ func parseEntry(text []byte) (entry, error) {
 		}
 		v, err := lines.Scalar(value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", printable(name), err)
+			return fmt.Errorf("%s: %w", human.Quote(name), err)
 		}
 		switch name {
 		case "path":
@@ -57,7 +59,7 @@ func parseEntry(text []byte) (entry, error) {
 			e.fields[name] = v
 		}
 		if err != nil {
-			err = fmt.Errorf("%s: %w", printable(name), err)
+			err = fmt.Errorf("%s: %w", human.Quote(name), err)
 		}
 		return err
 	})
@@ -74,7 +76,7 @@ func parseEntry(text []byte) (entry, error) {
 		return entry{}, fmt.Errorf(`"url" has the variable %s, and variables are filled in only in the URL of --to: write the value out, or leave "url" out (%%7B is a real brace)`, v)
 	}
 	if target != "" {
-		if e.target, err = parseURL(target); err != nil {
+		if e.target, err = urltemplate.ParseURL(target); err != nil {
 			return entry{}, fmt.Errorf(`"url": %w`, err)
 		}
 	}
@@ -98,7 +100,7 @@ func parseHeader(object jsontext.Value) (http.Header, error) {
 			err = errors.New("is given twice")
 		}
 		if err != nil {
-			return fmt.Errorf(`"headers": %s: %w`, printable(name), err)
+			return fmt.Errorf(`"headers": %s: %w`, human.Quote(name), err)
 		}
 		h.Set(name, strings.TrimSpace(v))
 		return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // A glob is a pattern below a fixed directory. The walk uses it instead of doublestar's own because
@@ -27,13 +29,13 @@ func parseGlob(text string) (*glob, string, error) {
 		return nil, "", err
 	}
 	if strings.HasSuffix(filepath.ToSlash(text), "/") {
-		return nil, "", fmt.Errorf("%s matches directories only: end with /** for the files below them", printable(text))
+		return nil, "", fmt.Errorf("%s matches directories only: end with /** for the files below them", human.Quote(text))
 	}
 	dir, rest := doublestar.SplitPattern(p)
 	g := &glob{text: text, segments: strings.Split(rest, "/")}
 	for _, seg := range g.segments {
 		if !doublestar.ValidatePattern(seg) {
-			return nil, "", fmt.Errorf("%s has a slash within braces or brackets: give several globs instead", printable(text))
+			return nil, "", fmt.Errorf("%s has a slash within braces or brackets: give several globs instead", human.Quote(text))
 		}
 	}
 	// A last ** stands for files at any depth below, not for the directory itself that it also
@@ -50,7 +52,7 @@ func parseGlob(text string) (*glob, string, error) {
 func cleanPattern(p string) (string, error) {
 	c := slashed(p)
 	if p == "" || !doublestar.ValidatePattern(c) {
-		return "", fmt.Errorf("%s is not a valid glob", printable(p))
+		return "", fmt.Errorf("%s is not a valid glob", human.Quote(p))
 	}
 	return c, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // CheckHeader returns an error unless the field can be sent as given: the name a token, the value
@@ -34,7 +36,7 @@ func checkHeaderValue(v string) error {
 
 func checkMethod(m string) error {
 	if !token(m) {
-		return fmt.Errorf("%s is no HTTP method", printable(m))
+		return fmt.Errorf("%s is no HTTP method", human.Quote(m))
 	}
 	return nil
 }

@@ -11,10 +11,12 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // An ItemError says that one item cannot be sent; those after it can.
@@ -25,7 +27,7 @@ type ItemError struct {
 
 // Error names the item's path, quoted.
 func (e *ItemError) Error() string {
-	return fmt.Sprintf("source: %s: %v", printable(e.Item.Path), e.Err)
+	return fmt.Sprintf("source: %s: %v", human.Quote(e.Item.Path), e.Err)
 }
 
 // Unwrap returns Err.
@@ -86,7 +88,7 @@ func (e *deferredError) Unwrap() error { return e.error }
 // fail yields an item-level error.
 func (iter *iteration) fail(it item.Item, err error) bool {
 	if iter.scan && errors.As(err, new(*ownError)) {
-		iter.yield(item.Item{}, fmt.Errorf("source: %s: %w", printable(it.Path), err))
+		iter.yield(item.Item{}, fmt.Errorf("source: %s: %w", human.Quote(it.Path), err))
 		return false
 	}
 	return iter.yield(it, &ItemError{it, err})
@@ -161,7 +163,7 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 
 // complete fills in what the URL and the file say. It returns errNotAsked for an item that results
 // do not select, and errYoung for one that is left to the next run.
-func (s *Source) complete(iter *iteration, it *item.Item, t *Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
+func (s *Source) complete(iter *iteration, it *item.Item, t *urltemplate.Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
 	if verb := iter.isOwn(it.Path, fi); verb != "" {
 		return &ownError{verb}
 	}
@@ -181,9 +183,9 @@ func (s *Source) complete(iter *iteration, it *item.Item, t *Template, fi fs.Fil
 	return nil
 }
 
-// shownURL returns an item's URL without secrets. The values of a manifest's own fields may be some;
-// those that every file has are shown.
-func shownURL(it item.Item, t *Template, vars func(string) (string, bool)) string {
+// shownURL returns an item's URL without secrets. The values of a manifest's own fields may be
+// some; those that every file has are shown.
+func shownURL(it item.Item, t *urltemplate.Template, vars func(string) (string, bool)) string {
 	for _, name := range t.QueryVars() {
 		if _, ok := fileVar(it, name); !ok {
 			return secret.URL(it.URL)
@@ -193,7 +195,7 @@ func shownURL(it item.Item, t *Template, vars func(string) (string, bool)) strin
 }
 
 // setTarget fills in where the item goes to, and how.
-func (s *Source) setTarget(it *item.Item, t *Template, vars func(string) (string, bool)) (err error) {
+func (s *Source) setTarget(it *item.Item, t *urltemplate.Template, vars func(string) (string, bool)) (err error) {
 	if it.URL, err = t.Expand(vars); err != nil {
 		return err
 	}
@@ -211,7 +213,7 @@ func (s *Source) setTarget(it *item.Item, t *Template, vars func(string) (string
 // fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split
 // at the last dot that is not the first character, so .bashrc has no {ext}.
 func fileVar(it item.Item, name string) (string, bool) {
-	if name == PathVar {
+	if name == urltemplate.PathVar {
 		return it.Rel, true
 	}
 	base := filepath.Base(it.Path)

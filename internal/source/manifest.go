@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/results"
@@ -32,7 +33,7 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 	}
 	f, err := os.Open(r.path)
 	if err != nil {
-		return end(fmt.Errorf("source: manifest %s: %w", printable(r.path), lines.Reason(err)))
+		return end(fmt.Errorf("source: manifest %s: %w", human.Quote(r.path), lines.Reason(err)))
 	}
 	defer f.Close()
 	for line, err := range lines.Each(f, false) {
@@ -48,7 +49,7 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 			it, lineErr, err = s.manifestItem(iter, line.Text, filepath.Dir(r.path))
 		}
 		where := func(err error) error {
-			return fmt.Errorf("manifest %s line %d: %w", printable(r.path), line.Number, err)
+			return fmt.Errorf("manifest %s line %d: %w", human.Quote(r.path), line.Number, err)
 		}
 		switch {
 		case err != nil && iter.scan:

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 func writeManifest(t testing.TB, name, text string) {
@@ -82,7 +83,7 @@ func TestManifestRefuses(t *testing.T) {
 	tree(t, "a.csv", "d/", "b.csv")
 	path := to(t, "http://h/{path}")
 	for _, c := range []struct {
-		tmpl       *Template
+		tmpl       *urltemplate.Template
 		line, want string
 	}{
 		{path, `{"path":"a.csv"`, "no JSON"},
@@ -200,7 +201,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%q becomes the header %q, %v", text, wire.Bytes(), err)
 		}
 		if e.target != nil {
-			u, err := e.target.Expand(values())
+			u, err := e.target.Expand(func(string) (string, bool) { return "", false })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // A lackError says that a manifest's line has no value for a variable of the URL.
@@ -35,7 +38,7 @@ var known = []string{"path", "url", "method", "headers", "key"}
 // fieldDoubts are fields of a manifest that look like one of these, and that no URL asks for.
 type fieldDoubts map[string]string
 
-func (d *fieldDoubts) note(e entry, t *Template) {
+func (d *fieldDoubts) note(e entry, t *urltemplate.Template) {
 	for name := range e.fields {
 		if slices.Contains(known, name) || t != nil && slices.Contains(t.Vars(), name) {
 			continue
@@ -55,7 +58,7 @@ func (d *fieldDoubts) note(e entry, t *Template) {
 
 func (d fieldDoubts) warnings() (lines []string) {
 	for name, k := range d {
-		lines = append(lines, fmt.Sprintf("the manifest has the field %s, which is not used: did you mean %q?", printable(name), k))
+		lines = append(lines, fmt.Sprintf("the manifest has the field %s, which is not used: did you mean %q?", human.Quote(name), k))
 	}
 	slices.Sort(lines)
 	return lines

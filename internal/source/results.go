@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
-// picked reads the manifest, once, for which of its lines are the last of their items and asked for.
+// picked reads the manifest, once, for which of its lines are the last of their items and asked
+// for.
 func (s *Source) picked(ctx context.Context) (_ *results.Lines, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +61,7 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	}
 	t, shown := s.opts.Template, r.URL
 	if whole(shown) {
-		u, err := parseURL(shown)
+		u, err := urltemplate.ParseURL(shown)
 		if err != nil {
 			return it, fmt.Errorf(`"url": %w`, err)
 		}
@@ -66,12 +69,12 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		return it, s.complete(p, &it, u, fi, vars)
 	}
 	if t == nil {
-		return it, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the run that wrote them", printable(shown))
+		return it, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the run that wrote them", human.Quote(shown))
 	}
 	for _, name := range t.Vars() {
 		if v, ok := vars(name); !ok || v == "" {
 			return it, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, which is needed to fill it in: give the paths or the manifest of that run, and the results with --from",
-				printable(shown), name)
+				human.Quote(shown), name)
 		}
 	}
 	if err := s.complete(p, &it, t, fi, vars); err != nil {
@@ -80,7 +83,7 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	place, _, _ := strings.Cut(it.URL, "?")
 	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
 		return it, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give the --to of that run, or its paths and the results with --from",
-			printable(shown), secret.URL(it.URL))
+			human.Quote(shown), secret.URL(it.URL))
 	}
 	return it, nil
 }

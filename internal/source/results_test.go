@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // writeResults writes a results file as a run does.
@@ -128,7 +129,7 @@ func TestResultsRefuse(t *testing.T) {
 	const good = `{"type":"item","path":"d/a","rel":"a","url":"http://h/a","method":"PUT","status":"failed"}`
 	tmpl := to(t, "http://h/{path}?sig=s3cret")
 	for _, c := range []struct {
-		tmpl        *Template
+		tmpl        *urltemplate.Template
 		lines, want string
 	}{
 		{tmpl, strings.Replace(good, "failed", "fialed", 1), `line 1: the status "fialed" is not known: there are delivered, failed,`},

@@ -1,10 +1,10 @@
 // Package source yields what is to be sent, item by item: files named one by one, on a list or in a
 // manifest, found in directories or by globs, each with the URL and the method it goes to.
 //
-// [ParseTemplate] reads the URL, [New] checks what was asked for, [Source.Scan] looks at every item
-// before anything is sent, and [Source.Items] streams them. No list of items is ever held: the
-// largest things in memory are one directory's listing, up to 16 MiB in which Scan notes what it
-// found, some bytes an item where two could have one URL, and what results are asked for.
+// [New] checks what was asked for, [Source.Scan] looks at every item before anything is sent, and
+// [Source.Items] streams them. No list of items is ever held: the largest things in memory are one
+// directory's listing, up to 16 MiB in which Scan notes what it found, some bytes an item where two
+// could have one URL, and what results are asked for.
 //
 // Errors are one line whatever a file's name contains ([LinesError] has several), and never show
 // credentials or the values of a URL's query.
@@ -22,8 +22,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // Options say what to send and where to.
@@ -94,7 +96,7 @@ type Options struct {
 	OnLeftOut func(path, why string)
 
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
-	Template *Template
+	Template *urltemplate.Template
 
 	// Method is used for items that name none. Empty: in a Manifest of results that of the first;
 	// PUT where the template's path has a variable, or where there is no template since each item
@@ -180,7 +182,7 @@ func (s *Source) checkTarget() error {
 	if s.opts.Manifest == "" {
 		for _, name := range t.Vars() {
 			if _, ok := fileVar(item.Item{}, name); !ok {
-				return &UnknownVarError{name}
+				return &urltemplate.UnknownVarError{Name: name}
 			}
 		}
 	}
@@ -247,13 +249,13 @@ func (s *Source) checkOnly() error {
 	from := s.opts.From
 	switch {
 	case s.results && len(s.opts.Only) == 0:
-		return fmt.Errorf("manifest %s has results: say by --only which of them to send, such as --only failed,unknown", printable(s.opts.Manifest))
+		return fmt.Errorf("manifest %s has results: say by --only which of them to send, such as --only failed,unknown", human.Quote(s.opts.Manifest))
 	case from == "":
 		return nil
 	case len(s.opts.Only) == 0:
-		return fmt.Errorf("from %s: say by --only which of its items to send, such as --only failed,unknown", printable(from))
+		return fmt.Errorf("from %s: say by --only which of its items to send, such as --only failed,unknown", human.Quote(from))
 	case s.results:
-		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out", printable(from), printable(s.opts.Manifest))
+		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out", human.Quote(from), human.Quote(s.opts.Manifest))
 	}
 	return s.checkRead("from", from)
 }
@@ -264,12 +266,12 @@ func (s *Source) checkRead(what, name string) error {
 	if err == nil {
 		for _, own := range s.own {
 			if own.verb == "writes" && own.is(name) {
-				err = fmt.Errorf("this run would overwrite it, as %s: name another file for its output", printable(own.name))
+				err = fmt.Errorf("this run would overwrite it, as %s: name another file for its output", human.Quote(own.name))
 			}
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", what, printable(name), err)
+		return fmt.Errorf("%s %s: %w", what, human.Quote(name), err)
 	}
 	return nil
 }

@@ -13,11 +13,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/urltemplate"
 )
 
-// tree makes files in a new directory, which becomes the working directory. A name that ends in / is a directory; "a -> b" is a link.
+// tree makes files in a new directory, which becomes the working directory. A name that ends in /
+// is a directory; "a -> b" is a link.
 func tree(t testing.TB, names ...string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -42,9 +45,9 @@ func tree(t testing.TB, names ...string) {
 	}
 }
 
-func to(t testing.TB, s string) *Template {
+func to(t testing.TB, s string) *urltemplate.Template {
 	t.Helper()
-	tmpl, err := ParseTemplate(s)
+	tmpl, err := urltemplate.Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +302,7 @@ func TestScanFindsTwoItemsWithOneURL(t *testing.T) {
 	tree(t, "data/0.csv", "data/a/x.csv", "data/b/x.csv", "data/c.csv", "data/d/x.csv")
 	o := Options{Paths: []string{"data"}, Template: to(t, "http://u:secret@h/{name}?token=secret")}
 	_, err := scan(t, o)
-	expectError(t, err, printable(filepath.FromSlash("data/a/x.csv"))+" and "+printable(filepath.FromSlash("data/b/x.csv")), "http://h/x.csv?token=***", "PUT")
+	expectError(t, err, human.Quote(filepath.FromSlash("data/a/x.csv"))+" and "+human.Quote(filepath.FromSlash("data/b/x.csv")), "http://h/x.csv?token=***", "PUT")
 	if err != nil && strings.Contains(err.Error(), "secret") {
 		t.Errorf("shows a secret: %v", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/lines"
 )
 
@@ -59,7 +58,3 @@ func checkReadTwice(name string) error {
 
 // slashed returns name clean and with slashes on every system.
 func slashed(name string) string { return path.Clean(filepath.ToSlash(name)) }
-
-// printable quotes what came from outside, so that an error stays one line of bearable length
-// whatever a name contains. A path's end tells more than its middle.
-func printable(s string) string { return human.Quote(s) }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/secret"
 )
@@ -98,16 +99,16 @@ func (s *Source) twice(ctx context.Context, unique *uniqueness, hashes map[uint6
 			case !ok:
 			case first.Key != "" && first.Key == it.Key:
 				pairs.add(fmt.Errorf("%s and %s have the same key %s: give each item a key of its own",
-					printable(first.Path), printable(it.Path), printable(it.Key)))
+					human.Quote(first.Path), human.Quote(it.Path), human.Quote(it.Key)))
 			case first.URL == it.URL && first.Path == it.Path && s.opts.Manifest == "":
-				pairs.add(fmt.Errorf("%s is named twice: name it, or a directory that holds it, once", printable(it.Path)))
+				pairs.add(fmt.Errorf("%s is named twice: name it, or a directory that holds it, once", human.Quote(it.Path)))
 			case first.URL == it.URL:
 				advice := "send a directory that holds both, with {path} in the URL"
 				if s.opts.Manifest != "" {
 					advice = "give each line a URL of its own"
 				}
 				pairs.add(fmt.Errorf("%s and %s would both %s to %s: %s, or leave one out",
-					printable(first.Path), printable(it.Path), it.Method, secret.URL(it.URL), advice))
+					human.Quote(first.Path), human.Quote(it.Path), it.Method, secret.URL(it.URL), advice))
 			}
 			return false
 		}

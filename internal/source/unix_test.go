@@ -31,7 +31,8 @@ func TestSpecialFiles(t *testing.T) {
 	}
 }
 
-// A pipe, a socket or a device is an error where it is named and left out where it is found, and nobody waits for it.
+// A pipe, a socket or a device is an error where it is named and left out where it is found, and
+// nobody waits for it.
 func TestSpecialFilesNamed(t *testing.T) {
 	tree(t, "d/a", "d/")
 	if err := unix.Mkfifo("d/pipe", 0o666); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
 )
@@ -33,7 +34,7 @@ type walker struct {
 // walk yields the files below a root; for a glob those that match.
 func (s *Source) walk(iter *iteration, r root) bool {
 	if fi, err := os.Stat(r.path); r.glob != nil && (err != nil || !fi.IsDir()) {
-		return iter.fail(item.Item{Path: r.glob.text}, fmt.Errorf("matches nothing: there is no directory %s", printable(r.path)))
+		return iter.fail(item.Item{Path: r.glob.text}, fmt.Errorf("matches nothing: there is no directory %s", human.Quote(r.path)))
 	}
 	before := iter.leftOut
 	iter.leftOut = LeftOut{}

@@ -1,14 +1,16 @@
-package source
+package urltemplate
 
 import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
-// Expand returns the URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not) down
-// to RFC 3986's unreserved characters, so that no value can change the URL's structure; only {path}
-// in the path keeps its slashes.
+// Expand returns the URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not)
+// down to RFC 3986's unreserved characters, so that no value can change the URL's structure; only
+// {path} in the path keeps its slashes.
 //
 // Refused are a variable that vars does not know, an empty value in the path, an empty, "." or ".."
 // segment in {path}, and a result with a "." or ".." segment: servers and proxies resolve those,
@@ -45,8 +47,8 @@ func (e *UnknownVarError) Error() string {
 	return fmt.Sprintf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", e.Name)
 }
 
-// expand puts the values into parts, and returns where the path ends. With nil vars the variables are
-// left as they are written.
+// expand puts the values into parts, and returns where the path ends. With nil vars the variables
+// are left as they are written.
 func expand(origin string, parts []part, vars func(string) (string, bool)) (u string, pathEnd int, err error) {
 	var room [256]byte // on the stack: what is kept is no longer than it must be
 	b := append(room[:0], origin...)
@@ -64,7 +66,7 @@ func expand(origin string, parts []part, vars func(string) (string, bool)) (u st
 			case v == "" && !p.query:
 				return "", 0, fmt.Errorf("{%s} has no value here", p.name)
 			case p.name == PathVar && !validRel(v):
-				return "", 0, fmt.Errorf("{path} is %s here, with an empty, . or .. segment", printable(v))
+				return "", 0, fmt.Errorf("{path} is %s here, with an empty, . or .. segment", human.Quote(v))
 			}
 			b = escape(b, v, p.name == PathVar && !p.query)
 		}

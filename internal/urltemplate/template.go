@@ -1,4 +1,6 @@
-package source
+// Package urltemplate fills variables such as {name} into URLs, so that no value can change where a
+// request goes. What variables there are, and what they stand for, is its callers' business.
+package urltemplate
 
 import (
 	"encoding/base64"
@@ -10,10 +12,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// Template is the URL that items are sent to, with variables in its path and query. It is immutable
+// A Template is a URL that items are sent to, with variables in its path and query. It is immutable
 // and safe for concurrent use.
 type Template struct {
 	origin string // scheme://host[:port], lower case, without credentials
@@ -29,27 +32,21 @@ type part struct {
 	query bool
 }
 
-// ParseTemplate reads an http or https URL with variables such as {name} in its path and query.
+// Parse reads an http or https URL with variables such as {name} in its path and query.
 //
-// A variable's name is letters, digits, '_', '-' and '.'. Whether it exists is for [New] to say.
-// Text between the variables is kept byte for byte where RFC 3986 allows it; spaces, characters
-// that are not ASCII and the like are percent-encoded as UTF-8. Refused are a variable in the
-// scheme or host, unbalanced braces (write %7B and %7D for real ones), a fragment, a percent sign
-// that begins no escape, backslashes, control characters, and "." and ".." path segments, also when
-// written %2E.
+// A variable's name is letters, digits, '_', '-' and '.'. Whether it exists is for its callers to
+// say. Text between the variables is kept byte for byte where RFC 3986 allows it; spaces,
+// characters that are not ASCII and the like are percent-encoded as UTF-8. Refused are a variable
+// in the scheme or host, unbalanced braces (write %7B and %7D for real ones), a fragment, a percent
+// sign that begins no escape, backslashes, control characters, and "." and ".." path segments, also
+// when written %2E.
 //
 // Credentials before the host become an Authorization header of the items and appear in no URL. No
 // error quotes them.
-func ParseTemplate(s string) (*Template, error) {
-	t, err := parse(s, true)
-	if err != nil {
-		return nil, fmt.Errorf("source: %w", err)
-	}
-	return t, nil
-}
+func Parse(s string) (*Template, error) { return parse(s, true) }
 
-// parseURL reads a URL without variables, where braces are ordinary text.
-func parseURL(s string) (*Template, error) { return parse(s, false) }
+// ParseURL reads a URL without variables, where braces are ordinary text.
+func ParseURL(s string) (*Template, error) { return parse(s, false) }
 
 func parse(s string, vars bool) (*Template, error) {
 	scheme, rest, found := strings.Cut(s, "://")
@@ -137,7 +134,7 @@ func parseTail(s string, vars bool) ([]part, error) {
 			name := s[i+1 : i+n]
 			if !validVar(name) {
 				return nil, fmt.Errorf("%s in the URL is no variable: its name is letters, digits, '_', '-' and '.' (write %%7B for a real brace)",
-					printable("{"+name+"}"))
+					human.Quote("{"+name+"}"))
 			}
 			flush()
 			parts = append(parts, part{name: name, query: query})
