@@ -15,7 +15,6 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -105,7 +104,7 @@ func (f *sendFlags) journalPath() (string, error) {
 	if err != nil {
 		return "", localError(err)
 	}
-	name, err := journal.FileName(f.job, resume.JournalTarget(to), f.run.Source.Method())
+	name, err := journal.FileName(f.job, secret.Target(to), f.run.Source.Method())
 	if err != nil {
 		return "", usageError(fmt.Errorf("--job: %w", err))
 	}

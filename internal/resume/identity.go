@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/secret"
 )
 
 // An Identity is equal for two items that are the same piece of work, in this run or another: it is
@@ -29,7 +30,7 @@ func (i Identity) ID() uint64 { return binary.BigEndian.Uint64(i[:]) }
 // IdentityOf returns the identity of an item. It needs no look at the disk, and so can be asked for
 // each of a million items.
 func IdentityOf(it item.Item) Identity {
-	where, signed := withoutCredentials(it.URL)
+	where, signed := secret.WithoutCredentials(it.URL)
 	b := make([]byte, 0, 512) // on the stack
 	b = appendField(b, it.Method)
 	b = appendField(b, where)
@@ -70,6 +71,25 @@ func appendHeader(b []byte, h http.Header) []byte {
 	}
 	return b
 }
+
+// Uncounted returns the names of the headers by which two items do not differ.
+func Uncounted(h http.Header) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if isLeftOut(name, h[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// isLeftOut reports whether a header tells nothing of an item: it is a credential, or changes from
+// run to run.
+func isLeftOut(name string, values []string) bool {
+	return slices.Contains(dateHeaders, name) || secret.Credential(name, values)
+}
+
+// dateHeaders say when a request is sent, as signature schemes do.
+var dateHeaders = []string{"Date", "X-Amz-Date", "X-Goog-Date", "X-Ms-Date"}
 
 // FingerprintOf is equal to the one on record if an item's file, and what its line says of it, are
 // what was sent. Files of equal size and date, as archives have them, differ by where they are; one

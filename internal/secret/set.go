@@ -153,10 +153,10 @@ func (s *Set) add(texts ...string) {
 
 func (s *Set) addForm(text string) {
 	text = strings.Trim(fold(text), " ")
-	if len(text) < shortest || schemes[strings.ToLower(text)] || slices.Contains(s.forms, text) {
-		return
+	scheme := authSchemes[strings.ToLower(text)]
+	if len(text) >= shortest && !scheme && !slices.Contains(s.forms, text) {
+		s.forms = append(s.forms, text)
 	}
-	s.forms = append(s.forms, text)
 }
 
 func beyondASCII(r rune) bool { return r >= utf8.RuneSelf }

@@ -1,107 +1,9 @@
-package resume
+package secret
 
 import (
-	"encoding/base64"
-	"maps"
-	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/penstock/penstock/internal/secret"
 )
-
-// Uncounted returns the names of the headers by which two items do not differ.
-func Uncounted(h http.Header) (names []string) {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if isLeftOut(name, h[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// isLeftOut reports whether a header tells nothing of an item: it is a credential, or changes from
-// run to run.
-func isLeftOut(name string, values []string) bool {
-	return slices.Contains(dateHeaders, name) || isCredential(name) ||
-		slices.ContainsFunc(values, isAuthorization)
-}
-
-// dateHeaders say when a request is sent, as signature schemes do.
-var dateHeaders = []string{"Date", "X-Amz-Date", "X-Goog-Date", "X-Ms-Date"}
-
-// credentialParts are the last parts of names of credentials.
-var credentialParts = []string{
-	"auth", "bearer", "cookie", "csrf", "jwt", "otp", "pass", "pin", "pwd", "session", "sid",
-	"signature", "xsrf",
-}
-
-// credentialWords also end a part, as in AccessToken.
-var credentialWords = []string{
-	"accesskey", "apikey", "authentication", "authkey", "authorization", "credential",
-	"credentials", "oauth", "passcode", "passphrase", "passwd", "password", "pincode",
-	"privatekey", "secret", "secretkey", "sessid", "sessionid", "token",
-}
-
-// credentialKeys stand before a "Key" that is a credential.
-var credentialKeys = []string{
-	"access", "account", "admin", "app", "application", "auth", "authentication", "authorization",
-	"consumer", "developer", "encryption", "functions", "license", "master", "private", "secret",
-	"security", "session", "shared", "signature", "signing", "subscription",
-}
-
-// variants stand behind the name of a credential, without their digits, as in X-Hub-Signature-256.
-var variants = []string{"", "basic", "code", "ed", "hmac", "md", "sha", "v", "value"}
-
-// isCredential reports whether a header is a credential by the last parts of its name. Of the names
-// that are kept out of messages these are a few: there it does no harm to hide too much, but of two
-// items that are taken for one, one is lost.
-func isCredential(header string) bool {
-	if !secret.Named(header) {
-		return false
-	}
-	separates := func(r rune) bool { return strings.ContainsRune("-_.", r) }
-	parts := strings.FieldsFunc(strings.ToLower(header), separates)
-	for n := len(parts) - 1; n >= 0; n-- {
-		last := strings.TrimRight(parts[n], "0123456789")
-		ends := func(word string) bool { return strings.HasSuffix(last, word) }
-		before := ""
-		if n > 0 {
-			before = parts[n-1]
-		}
-		switch {
-		case last == "key":
-			return slices.Contains(credentialKeys, before) || strings.HasSuffix(before, "api") ||
-				slices.Contains(parts[:n], "encryption")
-		case last == "id" && before == "session", last == "code" && before == "access",
-			slices.Contains(credentialParts, last), slices.ContainsFunc(credentialWords, ends):
-			return true
-		case last == "id" && before == "key", last == "input" && before == "signature",
-			slices.Contains(variants, last):
-			// It goes with what stands before it.
-		default:
-			return false
-		}
-	}
-	return false
-}
-
-// isAuthorization reports whether a header's value is a credential by its form, which is that of
-// Authorization. A text that begins with the name of such a scheme is none.
-func isAuthorization(value string) bool {
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
-	rest = strings.TrimSpace(rest)
-	switch strings.ToLower(scheme) {
-	case "basic":
-		pair, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(rest, "="))
-		return err == nil && slices.Contains(pair, ':')
-	case "bearer", "negotiate":
-		return rest != "" && !strings.Contains(rest, " ")
-	case "digest":
-		return strings.Contains(rest, "response=")
-	}
-	return false
-}
 
 // A scheme is a way to put a credential into a URL's query.
 type scheme struct {
@@ -148,15 +50,15 @@ var tokens = []string{
 	"password", "passwd", "pwd", "passphrase", "secret", "client_secret", "authorization", "jwt",
 }
 
-// JournalTarget returns the URL that a journal is named by. The name is shown, and has a hash of
-// this: so no value of the query counts that is the same for all items, for any of them may be a
-// secret. A parameter without a value may be one as a whole. The path of a manifest is left as it
-// is.
-func JournalTarget(to string) string {
+// Target returns a template of URLs without anything that may be a secret, so that a hash of it may
+// be shown: what [WithoutCredentials] drops, and the values of the query that are the same for all
+// items. A parameter without a value may be a secret as a whole. The path of a manifest is left as
+// it is.
+func Target(to string) string {
 	if !strings.Contains(to, "://") {
 		return to
 	}
-	to, _ = withoutCredentials(to)
+	to, _ = WithoutCredentials(to)
 	where, query, _ := strings.Cut(to, "?")
 	return where + parameters(query, func(pair string) (string, bool) {
 		name, value, _ := strings.Cut(pair, "=")
@@ -167,9 +69,9 @@ func JournalTarget(to string) string {
 	})
 }
 
-// withoutCredentials returns a URL, or a template of URLs, without its password and without the
+// WithoutCredentials returns a URL, or a template of URLs, without its password and without the
 // parameters of its query that are credentials, and whether there were any of these.
-func withoutCredentials(rawURL string) (_ string, any bool) {
+func WithoutCredentials(rawURL string) (_ string, any bool) {
 	where, query, found := strings.Cut(rawURL, "?")
 	where = withoutPassword(where)
 	if !found {
