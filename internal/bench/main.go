@@ -4,8 +4,9 @@
 //	go run ./internal/bench -run '^2000x4KiB' -rounds 9
 //	go run ./internal/bench -list
 //
-// Each run is a process of its own against a fresh server, the two take turns, and every byte that arrived is counted; a run that
-// loses or repeats anything is an error, not a row. Files lie in memory where there is a tmpfs.
+// Each run is a process of its own against a fresh server, the two take turns, and every byte that
+// arrived is counted; a run that loses or repeats anything is an error, not a row. Files lie in
+// memory where there is a tmpfs.
 package main
 
 import (
@@ -57,7 +58,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	rounds := flags.Int("rounds", 5, "runs of each client")
 	bin := flags.String("penstock", "", "measure this `binary` instead of building one")
 	extra := flags.String("args", "", "more `arguments` for penstock send, separated by spaces")
-	tmp := flags.String("tmp", "", "`directory` for the files (default /dev/shm, else the system's)")
+	tmp := flags.String("tmp", "",
+		"`directory` for the files (default /dev/shm, else the system's)")
 	list := flags.Bool("list", false, "list the workloads and end")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -66,7 +68,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	chosen := slices.DeleteFunc(workloads(), func(w workload) bool { return !pattern.MatchString(w.name) })
+	chosen := slices.DeleteFunc(workloads(),
+		func(w workload) bool { return !pattern.MatchString(w.name) })
 	if *list {
 		for _, w := range chosen {
 			fmt.Fprintf(out, "%-16s %s\n", w.name, w.about)
@@ -74,7 +77,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return nil
 	}
 	if *rounds < 1 || len(chosen) == 0 {
-		return errors.New("bench: nothing to do: -rounds is below 1, or -run matches no workload (-list shows them)")
+		return errors.New("bench: nothing to do: -rounds is below 1, or -run matches no " +
+			"workload (-list shows them)")
 	}
 
 	if info, err := os.Stat("/dev/shm"); *tmp == "" && err == nil && info.IsDir() {
@@ -87,7 +91,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	defer os.RemoveAll(dir)
 	if *bin == "" {
 		*bin = filepath.Join(dir, "penstock.exe")
-		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", *bin, "github.com/penstock/penstock/cmd/penstock")
+		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", *bin,
+			"github.com/penstock/penstock/cmd/penstock")
 		if said, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("bench: go build: %w\n%s", err, said)
 		}
@@ -102,7 +107,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	fmt.Fprintf(out, "%s, %s/%s, %d CPUs, %d rounds, load %s\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *rounds, load())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "workload\tclient\twall\tspread\tCPU\tpeak\trequests\trefused\tof the ideal\t")
+	fmt.Fprintln(table,
+		"workload\tclient\twall\tspread\tCPU\tpeak\trequests\trefused\tof the ideal\t")
 	for _, w := range chosen {
 		ours, theirs, err := b.rounds(w, *rounds)
 		if err != nil {
@@ -118,7 +124,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			fmt.Fprintln(table, row(w, other, theirs))
 			a, b := medians(ours), medians(theirs)
 			fmt.Fprintf(table, "\tratio\t%.2f\t\t%.2f\t%.2f\t\t\t\t\n",
-				a.Wall.Seconds()/b.Wall.Seconds(), a.CPU.Seconds()/b.CPU.Seconds(), float64(a.Peak)/float64(b.Peak))
+				a.Wall.Seconds()/b.Wall.Seconds(), a.CPU.Seconds()/b.CPU.Seconds(),
+				float64(a.Peak)/float64(b.Peak))
 		}
 	}
 	fmt.Fprintf(table, "\n")
@@ -134,8 +141,10 @@ func row(w workload, client string, rs []result) string {
 	if w.ideal > 0 {
 		ideal = fmt.Sprintf("%+.1f %%", 100*(m.Wall.Seconds()/w.ideal.Seconds()-1))
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s-%s\t%s\t%.0f MiB\t%d\t%d\t%s\t", w.name, client, seconds(m.Wall),
-		seconds(slices.Min(walls)), seconds(slices.Max(walls)), seconds(m.CPU), float64(m.Peak)/(1<<20), m.requests, m.refused, ideal)
+	return fmt.Sprintf("%s\t%s\t%s\t%s-%s\t%s\t%.0f MiB\t%d\t%d\t%s\t", w.name, client,
+		seconds(m.Wall),
+		seconds(slices.Min(walls)), seconds(slices.Max(walls)), seconds(m.CPU),
+		float64(m.Peak)/(1<<20), m.requests, m.refused, ideal)
 }
 
 func seconds(d time.Duration) string {

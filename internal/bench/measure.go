@@ -16,8 +16,8 @@ type usage struct {
 
 // measure runs argv as its only child and writes its usage to standard output as JSON.
 //
-// It is a process of its own because Linux counts into a child's peak memory that of the process which started it: this one has none
-// to speak of, the one with the table does.
+// It is a process of its own because Linux counts into a child's peak memory that of the process
+// which started it: this one has none to speak of, the one with the table does.
 func measure(argv []string) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr // seen only if it fails
@@ -28,5 +28,6 @@ func measure(argv []string) error {
 		return fmt.Errorf("%v: %w", argv, err)
 	}
 	s := cmd.ProcessState
-	return json.NewEncoder(os.Stdout).Encode(usage{Wall: wall, CPU: s.UserTime() + s.SystemTime(), Peak: peak(s)})
+	return json.NewEncoder(os.Stdout).Encode(usage{Wall: wall, CPU: s.UserTime() + s.SystemTime(),
+		Peak: peak(s)})
 }

@@ -16,8 +16,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// plain is the client to compare with: what a good Go programmer writes who needs no retries, no limits but a rate, and no
-// account of the run. It keeps connections, sends files by their descriptor with their length, and stops at the first failure.
+// plain is the client to compare with: what a good Go programmer writes who needs no retries, no
+// limits but a rate, and no account of the run. It keeps connections, sends files by their
+// descriptor with their length, and stops at the first failure.
 func plain(args []string) error {
 	flags := flag.NewFlagSet("plain", flag.ContinueOnError)
 	workers := flags.Int("workers", 64, "requests in flight")
@@ -32,7 +33,8 @@ func plain(args []string) error {
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 64,
 		TLSClientConfig:     &tls.Config{},
-		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1, as penstock's uploads
+		// HTTP/1.1, as penstock's uploads
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
 	if *cacert != "" {
 		pem, err := os.ReadFile(*cacert)

@@ -114,7 +114,8 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 
 // practice starts a practice server that takes everything, in a process of its own.
 func (b *bench) practice() (url string, stop func(), err error) {
-	cmd := exec.CommandContext(b.ctx, b.penstock, "lab", "slow", "--bandwidth", "100GiB", "--record", "false")
+	cmd := exec.CommandContext(b.ctx, b.penstock, "lab", "slow", "--bandwidth", "100GiB",
+		"--record", "false")
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return "", nil, err
@@ -135,7 +136,8 @@ func (b *bench) practice() (url string, stop func(), err error) {
 }
 
 // send is penstock as it is used, its journal on a disk where the files may be in memory; so that
-// clients that keep none are compared with their like, it keeps one only where that is what is measured.
+// clients that keep none are compared with their like, it keeps one only where that is what is
+// measured.
 func (b *bench) send(w workload, files, url, cacert, scratch string) []string {
 	memory := []string{"--no-journal"}
 	if w.journal {
@@ -149,7 +151,8 @@ func (b *bench) forgetful(w workload, files, url, cacert, scratch string) []stri
 }
 
 func (b *bench) sender(w workload, files, url, cacert, scratch string, memory []string) []string {
-	argv := []string{b.penstock, "send", "--progress", "none", "--report", filepath.Join(scratch, "report.json"),
+	argv := []string{b.penstock, "send", "--progress", "none", "--report",
+		filepath.Join(scratch, "report.json"),
 		"--concurrency", strconv.Itoa(w.workers)}
 	if w.lab == "" {
 		url += "/{name}"
@@ -170,7 +173,8 @@ func (b *bench) sender(w workload, files, url, cacert, scratch string, memory []
 }
 
 func (b *bench) plain(w workload, files, url, cacert, _ string) []string {
-	argv := []string{os.Args[0], "plain", "-workers", strconv.Itoa(w.workers), "-rate", strconv.Itoa(w.rate), "-to", url}
+	argv := []string{os.Args[0], "plain", "-workers", strconv.Itoa(w.workers), "-rate",
+		strconv.Itoa(w.rate), "-to", url}
 	if cacert != "" {
 		argv = append(argv, "-cacert", cacert)
 	}
@@ -195,7 +199,8 @@ func (b *bench) measured(argv []string) (u usage, err error) {
 	return u, json.Unmarshal(out, &u)
 }
 
-// fromReport takes the requests from penstock's own report, which the practice server's verdict has checked.
+// fromReport takes the requests from penstock's own report, which the practice server's verdict has
+// checked.
 func (r *result) fromReport(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -207,6 +212,7 @@ func (r *result) fromReport(path string) error {
 	if err := json.Unmarshal(b, &report); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	r.requests, r.refused = report.Requests.Sent, report.Requests.Throttled+report.Requests.Overloaded
+	r.requests, r.refused = report.Requests.Sent,
+		report.Requests.Throttled+report.Requests.Overloaded
 	return nil
 }

@@ -45,25 +45,31 @@ func workloads() []workload {
 		{name: "journal-2000x4KiB", files: 2000, size: 4 << 10},
 		{name: "journal-post-2000x4KiB", files: 2000, size: 4 << 10, post: true},
 	} {
-		w.about, w.workers, w.journal = "no limit, 64 at a time, with and without a journal", 64, true
+		w.about, w.workers, w.journal = "no limit, 64 at a time, with and without a journal", 64,
+			true
 		all = append(all, w)
 	}
 	return append(all,
 		workload{
-			name: "conn4", about: "200 x 1 MiB, the server takes 4 requests at a time", files: 200, size: 1 << 20,
+			name: "conn4", about: "200 x 1 MiB, the server takes 4 requests at a time",
+			files: 200, size: 1 << 20,
 			server: servers.NginxConfig{Conns: 4}, workers: 4,
 		},
 		workload{
-			name: "rate50", about: "1,000 x 4 KiB, the server takes 50 requests a second", files: 1000, size: 4 << 10,
+			name: "rate50", about: "1,000 x 4 KiB, the server takes 50 requests a second",
+			files: 1000, size: 4 << 10,
 			server: servers.NginxConfig{Rate: 50, Burst: 5, Refusal: 429}, workers: 64, rate: 50,
 			ideal: 999 * time.Second / 50, // the first goes at once
 		},
 		workload{
-			name: "bandwidth50", about: "200 x 1 MiB under --bandwidth 50MiB/s, 64 at a time", files: 200, size: 1 << 20,
-			workers: 64, args: []string{"--bandwidth", "50MiB/s"}, alone: true, ideal: 4 * time.Second,
+			name: "bandwidth50", about: "200 x 1 MiB under --bandwidth 50MiB/s, 64 at a time",
+			files: 200, size: 1 << 20,
+			workers: 64, args: []string{"--bandwidth",
+				"50MiB/s"}, alone: true, ideal: 4 * time.Second,
 		},
 		workload{
-			name: "tutorial", about: "60 x 4 KiB to the practice server lab:tutorial, 4 requests a second", files: 60, size: 4 << 10,
+			name: "tutorial", about: "60 x 4 KiB to the practice server lab:tutorial, 4 " +
+				"requests a second", files: 60, size: 4 << 10,
 			lab: "lab:tutorial", workers: 64, rate: 4, alone: true,
 			ideal: 59*time.Second/4 + 1030*time.Millisecond, // the last one has to be answered, too
 		},

@@ -75,9 +75,11 @@ func flaskRun(t *testing.T, cfg servers.ApacheConfig, inFlight ...int) {
 	j.check(t, dir, 0)
 	j.waste(t, r, 0.02)
 	if *large {
-		atLeast(t, r, "share of the best fixed concurrency", float64(len(j.stored))/r.wall.Seconds()/most, 0.93, "")
+		atLeast(t, r, "share of the best fixed concurrency",
+			float64(len(j.stored))/r.wall.Seconds()/most, 0.93, "")
 	}
-	atMost(t, r, "consumers' p95, of that without uploads", beside.much.Seconds()/alone.much.Seconds(), 2, " times")
+	atMost(t, r, "consumers' p95, of that without uploads",
+		beside.much.Seconds()/alone.much.Seconds(), 2, " times")
 	if *large && r.calm() && beside.refused > 0 {
 		t.Errorf("%d consumers were refused", beside.refused)
 	}
@@ -117,7 +119,8 @@ func apacheRun(t *testing.T, cfg servers.ApacheConfig, files int, share float64,
 	j.check(t, dir, 0)
 	j.waste(t, r, 0.02)
 	if *large {
-		atLeast(t, r, "share of the best fixed concurrency", float64(len(j.stored))/r.wall.Seconds()/most, share, "")
+		atLeast(t, r, "share of the best fixed concurrency",
+			float64(len(j.stored))/r.wall.Seconds()/most, share, "")
 	}
 }
 
@@ -160,6 +163,7 @@ func TestStuck(t *testing.T) {
 	}
 	t.Logf("%s", r.said)
 	// A second, two, four, eight, ten …
-	atMost(t, r, fmt.Sprintf("requests in %v", patience), float64(j.requests), float64(size(5, 7)), "")
+	atMost(t, r, fmt.Sprintf("requests in %v", patience), float64(j.requests),
+		float64(size(5, 7)), "")
 	atMost(t, r, "seconds until it gave up", r.wall.Seconds(), patience.Seconds()+1, " s")
 }

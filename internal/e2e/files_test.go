@@ -38,7 +38,8 @@ func writeFiles(t *testing.T, n int, size func(i int) int) string {
 	dir := t.TempDir()
 	for i := range n {
 		name := fmt.Sprintf("%04d", i)
-		if err := os.WriteFile(filepath.Join(dir, name), content(name, size(i)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), content(name, size(i)),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +65,8 @@ func sums(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// stored returns how many files nginx has. It fails the test if one is not as in dir, byte for byte.
+// stored returns how many files nginx has. It fails the test if one is not as in dir, byte for
+// byte.
 func stored(t *testing.T, s *servers.Nginx, dir string) (n int) {
 	t.Helper()
 	err := filepath.WalkDir(s.Files, func(path string, d fs.DirEntry, err error) error {
@@ -81,7 +83,8 @@ func stored(t *testing.T, s *servers.Nginx, dir string) (n int) {
 			return err
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s: %d bytes stored, which are not the file's %d", d.Name(), len(got), len(want))
+			t.Errorf("%s: %d bytes stored, which are not the file's %d", d.Name(), len(got),
+				len(want))
 		}
 		return nil
 	})

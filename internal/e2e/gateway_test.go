@@ -40,7 +40,8 @@ func startLabOn(t *testing.T, l net.Listener, preset, params string) *lab.Server
 // file, behind nginx, which waits 2.9 s for it. The work goes on after that.
 func startGateway(t *testing.T, params string) (*servers.Nginx, *lab.Server) {
 	service, url := startLab(t, "cpu", "cores=1 work=200ms timeout=0 "+params)
-	return servers.StartNginx(t, servers.NginxConfig{Proxy: url, ProxyTimeout: 2900 * time.Millisecond}), service
+	return servers.StartNginx(t, servers.NginxConfig{Proxy: url,
+		ProxyTimeout: 2900 * time.Millisecond}), service
 }
 
 func TestGateway(t *testing.T) {
@@ -72,6 +73,7 @@ func gateway(t *testing.T, params string, waste float64) {
 	j.check(t, dir, j.statuses[504])
 	j.waste(t, r, waste)
 	if *large {
-		atLeast(t, r, "share of the best fixed concurrency", float64(len(j.stored))/r.wall.Seconds()/most, 0.95, "")
+		atLeast(t, r, "share of the best fixed concurrency",
+			float64(len(j.stored))/r.wall.Seconds()/most, 0.95, "")
 	}
 }

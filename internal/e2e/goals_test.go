@@ -124,12 +124,14 @@ func (j judged) check(t *testing.T, dir string, twice int) {
 		}
 	}
 	if lost > 0 || len(j.stored) != len(want) {
-		t.Errorf("%d of %d files are not on the server as they are here; it has %d", lost, len(want), len(j.stored))
+		t.Errorf("%d of %d files are not on the server as they are here; it has %d", lost,
+			len(want), len(j.stored))
 	}
 	if again > twice {
 		t.Errorf("%d files were accepted more than once", again)
 	}
-	note(t, "lost, accepted twice", fmt.Sprintf("%d, %d", lost, again), "0, 0", verdict(lost+again == 0))
+	note(t, "lost, accepted twice", fmt.Sprintf("%d, %d", lost, again), "0, 0",
+		verdict(lost+again == 0))
 }
 
 // calm reports whether this machine had time to spare during the run, so that its
@@ -144,18 +146,21 @@ func (j judged) waste(t *testing.T, r run, goal float64) {
 		t.Errorf("%d of %d requests wasted: %v", j.wasted, j.requests, j.statuses)
 	}
 	share := float64(j.wasted) / float64(max(1, j.requests))
-	judge(t, r, "waste", share/goal, fmt.Sprintf("%.1f %% (%d of %d)", 100*share, j.wasted, j.requests), fmt.Sprintf("<= %g %%", 100*goal))
+	judge(t, r, "waste", share/goal, fmt.Sprintf("%.1f %% (%d of %d)", 100*share, j.wasted,
+		j.requests), fmt.Sprintf("<= %g %%", 100*goal))
 }
 
 // atMost and atLeast hold a number of a large run to its goal, if it was calm.
 func atMost(t *testing.T, r run, what string, got, goal float64, unit string) {
 	t.Helper()
-	judge(t, r, what, got/goal, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf("<= %.3g%s", goal, unit))
+	judge(t, r, what, got/goal, fmt.Sprintf("%.3g%s", got, unit),
+		fmt.Sprintf("<= %.3g%s", goal, unit))
 }
 
 func atLeast(t *testing.T, r run, what string, got, goal float64, unit string) {
 	t.Helper()
-	judge(t, r, what, goal/got, fmt.Sprintf("%.3g%s", got, unit), fmt.Sprintf(">= %.3g%s", goal, unit))
+	judge(t, r, what, goal/got, fmt.Sprintf("%.3g%s", got, unit),
+		fmt.Sprintf(">= %.3g%s", goal, unit))
 }
 
 // judge notes how a goal was met; above 1 it was not. With -goals it fails the test
@@ -199,7 +204,10 @@ func note(t *testing.T, what, got, goal, says string) {
 func printGoals() {
 	goals.Lock()
 	defer goals.Unlock()
-	slices.SortStableFunc(goals.rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	slices.SortStableFunc(goals.rows, func(a,
+		b []string) int {
+		return strings.Compare(a[0], b[0])
+	})
 	last := ""
 	for _, row := range goals.rows {
 		name := row[0]

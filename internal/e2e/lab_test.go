@@ -58,7 +58,8 @@ func TestOutage(t *testing.T) {
 	together(t, true)
 	const params = "k=5 service=100ms backlog=20"
 	const pace = 50 // files a second that it can take
-	before, outage, after := time.Duration(size(1, 10))*time.Second, time.Duration(size(2, 60))*time.Second, time.Duration(size(2, 25))*time.Second
+	before, outage, after := time.Duration(size(1, 10))*time.Second, time.Duration(size(2,
+		60))*time.Second, time.Duration(size(2, 25))*time.Second
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,9 +95,11 @@ func TestOutage(t *testing.T) {
 	}
 	j := byLabs(first, second)
 	j.check(t, dir, 0)
-	t.Logf("%d in flight when it died after %v, back after %v, done after %v", lost, died.Sub(r.began), back.Sub(r.began), r.wall)
+	t.Logf("%d in flight when it died after %v, back after %v, done after %v", lost,
+		died.Sub(r.began), back.Sub(r.began), r.wall)
 	// What was refused no server can count.
-	atMost(t, r, "requests to a dead server", float64(r.report.Requests.Sent-j.requests), float64(size(6, 12)), "")
+	atMost(t, r, "requests to a dead server", float64(r.report.Requests.Sent-j.requests),
+		float64(size(6, 12)), "")
 	if *large {
 		served := float64(second.Stats().Answered)
 		t.Logf("%v files after it was back, in %v", served, r.wall-back.Sub(r.began))
@@ -109,12 +112,14 @@ func TestOutage(t *testing.T) {
 func TestOutage503(t *testing.T) {
 	together(t, true)
 	command(t)
-	s, url := startLab(t, "down", map[bool]string{false: "after=1s for=2s mode=503", true: "after=10s for=60s mode=503"}[*large])
+	s, url := startLab(t, "down", map[bool]string{false: "after=1s for=2s mode=503",
+		true: "after=10s for=60s mode=503"}[*large])
 	dir := writeFiles(t, size(40, 500), always(4<<10))
 	r := send(t, 0, "--rps", "20", "--to", url+"/{name}", dir)
 	j := byLabs(s)
 	j.check(t, dir, 0)
-	atMost(t, r, "requests to a dead server", float64(s.Stats().Faults["down"]), float64(size(6, 12)), "")
+	atMost(t, r, "requests to a dead server", float64(s.Stats().Faults["down"]),
+		float64(size(6, 12)), "")
 	if *large {
 		atMost(t, r, "time lost besides the outage", r.wall.Seconds()-60-500/20, 15, " s")
 	}

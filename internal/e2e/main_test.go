@@ -13,7 +13,8 @@ import (
 
 var strict = flag.Bool("goals", false, "with -large: fail where a goal is missed")
 
-var large = flag.Bool("large", false, "send as much as it takes to judge the pace, which takes some minutes")
+var large = flag.Bool("large", false,
+	"send as much as it takes to judge the pace, which takes some minutes")
 
 // size picks how much of something there is.
 func size(small, big int) int {
@@ -66,7 +67,8 @@ func TestMain(m *testing.M) {
 // penstock builds the command, once.
 var penstock = sync.OnceValues(func() (string, error) {
 	bin := filepath.Join(binDir, "penstock.exe")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "github.com/penstock/penstock/cmd/penstock").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin,
+		"github.com/penstock/penstock/cmd/penstock").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -19,7 +19,8 @@ func TestRate(t *testing.T) {
 // [waiting] The same where a 429 asks for a second's pause: that holds every worker.
 func TestRateRetryAfter(t *testing.T) {
 	together(t, true)
-	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: 5, Refusal: 429, RetryAfter: "1"})
+	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: 5, Refusal: 429,
+		RetryAfter: "1"})
 	j := rate(t, s)
 	if j.statuses[429] == 0 {
 		t.Fatal("nothing was refused, so nothing was tested")
@@ -35,7 +36,8 @@ func TestRateRetryAfter(t *testing.T) {
 				continue
 			}
 			if after > stall() {
-				t.Errorf("%s was sent %v after %s was answered 429 with Retry-After: 1", r.URI, after, refused.URI)
+				t.Errorf("%s was sent %v after %s was answered 429 with Retry-After: 1", r.URI,
+					after, refused.URI)
 			}
 			last = max(last, after)
 		}
@@ -107,13 +109,15 @@ func TestConnections(t *testing.T) {
 
 // [pace] Told the server's rate, penstock is never refused.
 func TestPaceIsNeverRefused(t *testing.T) {
-	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: int(50 * stall().Seconds()), Refusal: 429})
+	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: int(50 * stall().Seconds()),
+		Refusal: 429})
 	dir := writeFiles(t, size(60, 1000), smallSizes)
 	send(t, 0, "--rps", "50", "--to", s.URL+"/{name}", dir)
 	j := byNginx(t, s)
 	j.check(t, dir, 0)
 	if j.requests != size(60, 1000) || j.wasted != 0 {
-		t.Errorf("%d requests, %d of them refused; want %d and none", j.requests, j.wasted, size(60, 1000))
+		t.Errorf("%d requests, %d of them refused; want %d and none", j.requests, j.wasted,
+			size(60, 1000))
 	}
 }
 
@@ -125,7 +129,8 @@ func TestConcurrencyIsNeverRefused(t *testing.T) {
 	j := byNginx(t, s)
 	j.check(t, dir, 0)
 	if j.requests != size(60, 1000) || j.wasted != 0 {
-		t.Errorf("%d requests, %d of them refused; want %d and none", j.requests, j.wasted, size(60, 1000))
+		t.Errorf("%d requests, %d of them refused; want %d and none", j.requests, j.wasted,
+			size(60, 1000))
 	}
 }
 
@@ -145,7 +150,8 @@ func TestTLSUntrusted(t *testing.T) {
 	}
 }
 
-// Refused over and over, with bodies that do not fit any buffer: a body that is sent again is the whole body.
+// Refused over and over, with bodies that do not fit any buffer: a body that is sent again is the
+// whole body.
 func TestRepeatedBodiesAreWhole(t *testing.T) {
 	s := servers.StartNginx(t, servers.NginxConfig{Conns: 2, RetryAfter: "1"})
 	dir := writeFiles(t, 8, func(int) int { return 1 << 20 })
@@ -165,7 +171,8 @@ func TestEndedRunLeavesNothingShort(t *testing.T) {
 			dir := writeFiles(t, 16, func(int) int { return 1 << 20 })
 			args := []string{"--to", s.URL + "/{name}", dir}
 
-			cmd := command(t, append([]string{"--concurrency", "4", "--bandwidth", "8MiB/s"}, args...)...)
+			cmd := command(t, append([]string{"--concurrency", "4", "--bandwidth", "8MiB/s"},
+				args...)...)
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {

@@ -66,7 +66,8 @@ func put(t *testing.T, client *http.Client, url string, body []byte) bool {
 
 // best is the most that a plain client can do at any of these numbers in flight,
 // in files a second. Each has a server of its own, by start, until stop is called.
-func best(t *testing.T, files int, bytes int, inFlight []int, start func() (url string, stop func())) float64 {
+func best(t *testing.T, files int, bytes int, inFlight []int,
+	start func() (url string, stop func())) float64 {
 	t.Helper()
 	dir := writeFiles(t, files, always(bytes))
 	most := 0.0

@@ -20,7 +20,8 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), bin, append([]string{"send", "--progress", "none"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), bin,
+		append([]string{"send", "--progress", "none"}, args...)...)
 	// A port that another server had before is another server's now.
 	cmd.Env = append(os.Environ(), "PENSTOCK_STATE="+t.TempDir())
 	return cmd

@@ -41,25 +41,31 @@ func TestKeysHonoured(t *testing.T) {
 			replay string
 		}{
 			{0, "/x", "k1", "a", 201, 1 * time.Second, ""},
-			{500 * time.Millisecond, "/x", "k1", "a", 409, 500 * time.Millisecond, ""}, // the first is worked on
+			// the first is worked on
+			{500 * time.Millisecond, "/x", "k1", "a", 409, 500 * time.Millisecond, ""},
 			{500 * time.Millisecond, "/x", "k2", "b", 201, 1500 * time.Millisecond, ""},
-			{500 * time.Millisecond, "/y", "k1", "a", 201, 1500 * time.Millisecond, ""}, // another name
+			// another name
+			{500 * time.Millisecond, "/y", "k1", "a", 201, 1500 * time.Millisecond, ""},
 			{500 * time.Millisecond, "/x", "", "c", 201, 1500 * time.Millisecond, ""},
 			{2 * time.Second, "/x", "k1", "a", 201, 2 * time.Second, "true"},
-			{2 * time.Second, "/x", "k1", "other", 201, 2 * time.Second, "true"}, // which is the client's mistake
+			// which is the client's mistake
+			{2 * time.Second, "/x", "k1", "other", 201, 2 * time.Second, "true"},
 		} {
 			b.at(want.at)
 			wg.Go(func() {
 				a := b.keyed(want.path, want.key, want.body)
-				if replay := a.header.Get("Idempotency-Replayed"); a.status != want.status || a.after != want.after || replay != want.replay {
-					t.Errorf("request %d: status %d after %v, replayed %q; want %+v", i, a.status, a.after, replay, want)
+				if replay := a.header.Get("Idempotency-Replayed"); a.status != want.status ||
+					a.after != want.after || replay != want.replay {
+					t.Errorf("request %d: status %d after %v, replayed %q; want %+v", i, a.status,
+						a.after, replay, want)
 				}
 			})
 			synctest.Wait()
 		}
 		wg.Wait()
 		s := b.Stats()
-		if s.Accepted != 4 || s.Replayed != 2 || s.Reused != 1 || s.Unknown != 0 || s.ByStatus[409] != 1 {
+		if s.Accepted != 4 || s.Replayed != 2 || s.Reused != 1 || s.Unknown != 0 ||
+			s.ByStatus[409] != 1 {
 			t.Errorf("%+v", s)
 		}
 		b.want("times", s.Items["/x"].Times, int64(3))
@@ -87,7 +93,8 @@ func TestKeysAndFaults(t *testing.T) {
 				}
 				synctest.Wait()
 				s := b.Stats()
-				if s.Accepted != tt.accepted || s.Replayed != tt.replayed || s.Refused != tt.refuse || s.Faults[tt.kind] != 3 {
+				if s.Accepted != tt.accepted || s.Replayed != tt.replayed ||
+					s.Refused != tt.refuse || s.Faults[tt.kind] != 3 {
 					t.Errorf("%+v", s)
 				}
 			})

@@ -65,11 +65,13 @@ func TestBrokenBodies(t *testing.T) {
 						b := newBench(t, which[0], which[1])
 						conn := b.dial()
 						go io.Copy(io.Discard, conn)
-						fmt.Fprint(conn, "POST /x HTTP/1.1\r\nHost: lab\r\nIdempotency-Key: k\r\n"+request)
+						fmt.Fprint(conn,
+							"POST /x HTTP/1.1\r\nHost: lab\r\nIdempotency-Key: k\r\n"+request)
 						synctest.Wait()
 						end(conn)
 						time.Sleep(time.Hour)
-						if s := b.Stats(); s.Accepted != 0 || s.Unknown != 0 || len(s.Items) != 0 || len(b.ledger.mu.working) != 0 {
+						if s := b.Stats(); s.Accepted != 0 || s.Unknown != 0 ||
+							len(s.Items) != 0 || len(b.ledger.mu.working) != 0 {
 							t.Errorf("%s, %s: %+v", what, how, s)
 						}
 						conn.Close()
@@ -94,20 +96,25 @@ func TestClientGone(t *testing.T) {
 		{"quota", "", 1},
 		{"flaky", always("stalled"), 0}, // it is that which it is for
 	} {
-		for how, end := range map[string]func(net.Conn){"close": func(c net.Conn) { c.Close() }, "reset": reset} {
+		for how, end := range map[string]func(net.Conn){"close": func(c net.Conn) { c.Close() },
+			"reset": reset} {
 			t.Run(tt.preset+" "+how, func(t *testing.T) {
 				bubble(t, tt.preset, tt.params, func(t *testing.T, b *bench) {
 					conn := b.dial()
-					fmt.Fprint(conn, "PUT /x HTTP/1.1\r\nHost: lab\r\nIdempotency-Key: k\r\nContent-Length: 5\r\n\r\n01234")
+					fmt.Fprint(conn,
+						"PUT /x HTTP/1.1\r\nHost: lab\r\nIdempotency-Key: k\r\nContent-Length: "+
+							"5\r\n\r\n01234")
 					synctest.Wait()
 					end(conn)
 					time.Sleep(time.Hour)
 					s := b.Stats()
-					if s.Accepted != tt.accepted || s.Unknown != tt.accepted || s.Unanswered != 1 || s.Answered != 0 || len(s.ByStatus) != 0 {
+					if s.Accepted != tt.accepted || s.Unknown != tt.accepted ||
+						s.Unanswered != 1 || s.Answered != 0 || len(s.ByStatus) != 0 {
 						t.Errorf("%+v", s)
 					}
 					if tt.accepted > 0 {
-						b.want("item", s.Items["/x"], Item{Size: 5, SHA256: hash("01234"), Times: 1, Keys: []string{"k"}})
+						b.want("item", s.Items["/x"],
+							Item{Size: 5, SHA256: hash("01234"), Times: 1, Keys: []string{"k"}})
 					}
 				})
 			})
@@ -138,7 +145,8 @@ func TestEachRequestEnds(t *testing.T) {
 					sum += n
 				}
 				early := strings.HasPrefix(which[1], "kind=early")
-				if s.Requests != sum || s.Answered+s.Refused+s.Unanswered != sum || s.Accepted != s.Items["/x"].Times || len(b.ledger.mu.working) != 0 ||
+				if s.Requests != sum || s.Answered+s.Refused+s.Unanswered != sum ||
+					s.Accepted != s.Items["/x"].Times || len(b.ledger.mu.working) != 0 ||
 					!early && s.Accepted-s.Unknown+s.Replayed < s.Answered {
 					t.Errorf("%+v", s)
 				}

@@ -12,7 +12,9 @@ var downPreset = preset{Preset{
 	Params: []Param{
 		{"after", "2s", "from the start of the server to the outage"},
 		{"for", "10s", "how long it lasts"},
-		{"mode", "refuse", "refuse: connections are reset and refused; hang: requests wait for the end; 500 to 599: they are answered so"},
+		{"mode", "refuse",
+			"refuse: connections are reset and refused; hang: requests wait for the end; 500 to " +
+				"599: they are answered so"},
 		{"retry-after", "none", "seconds that such an answer asks for"},
 	},
 }, func(v *values) rule {

@@ -25,7 +25,8 @@ func TestDownRefuse(t *testing.T) {
 		req := b.request("PUT", "/killed", "")
 		req.Body, req.ContentLength = dripping{}, 1<<40
 		if a := b.do(req); a.err == nil || a.after.Truncate(10*time.Millisecond) != time.Second {
-			t.Errorf("%d, %v after %v; want an error with the next drop after 1s", a.status, a.err, a.after)
+			t.Errorf("%d, %v after %v; want an error with the next drop after 1s", a.status,
+				a.err, a.after)
 		}
 		for _, d := range []time.Duration{1100, 2999} {
 			b.at(d * time.Millisecond)
@@ -43,15 +44,20 @@ func TestDownRefuse(t *testing.T) {
 // dripping is a body that never ends.
 type dripping struct{}
 
-func (dripping) Read(b []byte) (int, error) { time.Sleep(10 * time.Millisecond); return len(b), nil }
-func (dripping) Close() error               { return nil }
+func (dripping) Read(b []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	return len(b),
+		nil
+}
+func (dripping) Close() error { return nil }
 
 // The same on a real listener, which is closed and opened again.
 func TestDownRefuseTCP(t *testing.T) {
 	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"800ms"}})
 	client := client(t)
 	var refused, accepted bool
-	for deadline := time.Now().Add(10 * time.Second); !accepted && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !accepted &&
+		time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", nil)
 		resp, err := client.Do(req)
 		if err == nil {

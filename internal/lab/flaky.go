@@ -30,9 +30,11 @@ var flakyPreset = preset{Preset{
 		{"reset-before", "0.02", "share: the connection is reset before the body is read"},
 		{"reset-in", "0.02", "share: the connection is reset in the middle of the body"},
 		{"reset-after", "0.02", "share: the body is stored, then the connection is reset"},
-		{"truncated", "0.02", "share: the body is stored, the answer's head is sent and its body cut off"},
+		{"truncated", "0.02",
+			"share: the body is stored, the answer's head is sent and its body cut off"},
 		{"stalled", "0", "share: the body is read, then nothing happens for a while"},
-		{"stall", "5m", "for how long; then the body is stored and answered if the client is still there"},
+		{"stall", "5m",
+			"for how long; then the body is stored and answered if the client is still there"},
 		{"seed", "1", "of the random choice"},
 	},
 }, func(v *values) rule {
@@ -49,7 +51,8 @@ var flakyPreset = preset{Preset{
 		sum += f.shares[i]
 	}
 	if v.err == nil && sum > 1+1e-9 {
-		v.err = fmt.Errorf("lab: flaky: the shares of the faults add up to %.3g: want 1 at most", sum)
+		v.err = fmt.Errorf("lab: flaky: the shares of the faults add up to %.3g: want 1 at most",
+			sum)
 	}
 	return f
 }}

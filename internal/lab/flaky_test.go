@@ -61,7 +61,9 @@ func TestFlakyFaults(t *testing.T) {
 				t.Errorf("status %d, error %v; want %d, %v", status, err, tt.status, tt.err)
 			}
 			got := s.Stats()
-			if got.Requests != 1 || got.Accepted != tt.accepted || got.Answered != tt.answered || got.Unanswered != tt.unAnswer || got.Faults[tt.kind] != 1 || got.Unknown != tt.accepted {
+			if got.Requests != 1 || got.Accepted != tt.accepted || got.Answered != tt.answered ||
+				got.Unanswered != tt.unAnswer || got.Faults[tt.kind] != 1 ||
+				got.Unknown != tt.accepted {
 				t.Errorf("%+v", got)
 			}
 			if len(got.Items) != int(tt.accepted) {
@@ -78,7 +80,8 @@ func TestFlakyFaults(t *testing.T) {
 		t.Run(tt.kind+" on TCP", func(t *testing.T) {
 			values, _ := url.ParseQuery(params)
 			s, l := startTCP(t, "flaky", values)
-			req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", strings.NewReader(body))
+			req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x",
+				strings.NewReader(body))
 			resp, err := client(t).Do(req)
 			check(t, s, resp, err)
 		})
@@ -126,7 +129,8 @@ func TestFlakyHot(t *testing.T) {
 					status, retryAfter = 201, ""
 				}
 				if a.status != status || a.header.Get("Retry-After") != retryAfter {
-					t.Errorf("%s: %d, Retry-After %q; want %d, %q", path, a.status, a.header.Get("Retry-After"), status, retryAfter)
+					t.Errorf("%s: %d, Retry-After %q; want %d, %q", path, a.status,
+						a.header.Get("Retry-After"), status, retryAfter)
 				}
 			}
 		}
@@ -170,7 +174,8 @@ func TestFlakyShares(t *testing.T) {
 		return got
 	}
 	got := count("stalled=0.1")
-	for kind, share := range map[string]int{"": 77, "500": 5, "reset-before": 2, "reset-in": 2, "reset-after": 2, "truncated": 2, "stalled": 10} {
+	for kind, share := range map[string]int{"": 77, "500": 5, "reset-before": 2, "reset-in": 2,
+		"reset-after": 2, "truncated": 2, "stalled": 10} {
 		if n := got[kind]; n < share*1000-400 || n > share*1000+400 {
 			t.Errorf("%q: %d of 100,000, want %d %%", kind, n, share)
 		}

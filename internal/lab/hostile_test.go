@@ -60,14 +60,17 @@ func TestHostile(t *testing.T) {
 					resp.Body.Close()
 				}
 				after := time.Since(b.start)
-				if status != tt.status || after != tt.after || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-					t.Errorf("status %d, error %v after %v; want %d, %s after %v", status, err, after, tt.status, tt.err, tt.after)
+				if status != tt.status || after != tt.after || (err == nil) != (tt.err == "") ||
+					err != nil && !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("status %d, error %v after %v; want %d, %s after %v", status, err,
+						after, tt.status, tt.err, tt.after)
 				}
 				b.client.CloseIdleConnections()
 				time.Sleep(time.Hour) // for it to see that the client has gone
 				s := b.Stats()
 				kind, _, _ := strings.Cut(strings.TrimPrefix(tt.params, "kind="), "&")
-				if s.Faults[kind] != tt.faults || s.Accepted != tt.accepted || s.Answered != tt.answered || s.Unanswered != tt.unansweredBy {
+				if s.Faults[kind] != tt.faults || s.Accepted != tt.accepted ||
+					s.Answered != tt.answered || s.Unanswered != tt.unansweredBy {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -82,7 +85,10 @@ func TestHostileRedirects(t *testing.T) {
 			"redirects": {"/-/redirect/1", "/-/redirect/2"},
 		} {
 			b := newBench(t, "hostile", "kind="+kind)
-			b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			b.client.CheckRedirect = func(*http.Request,
+				[]*http.Request) error {
+				return http.ErrUseLastResponse
+			}
 			var got []string
 			for range 2 {
 				a := b.put("/a?b=c", "")
@@ -106,8 +112,10 @@ func TestHostileEndless(t *testing.T) {
 			}
 			const much = 100 << 20
 			n, err := io.CopyN(io.Discard, resp.Body, much)
-			if n != much || err != nil || resp.StatusCode != 500 || resp.Uncompressed != (kind == "gzip") {
-				t.Errorf("%s: status %d, %d bytes, error %v, uncompressed %v", kind, resp.StatusCode, n, err, resp.Uncompressed)
+			if n != much || err != nil || resp.StatusCode != 500 ||
+				resp.Uncompressed != (kind == "gzip") {
+				t.Errorf("%s: status %d, %d bytes, error %v, uncompressed %v", kind,
+					resp.StatusCode, n, err, resp.Uncompressed)
 			}
 			resp.Body.Close()
 			synctest.Wait()
@@ -155,20 +163,22 @@ func TestHostileEarly(t *testing.T) {
 // It answers questions about what is stored in the same way, and counts none as an upload.
 func TestHostileLook(t *testing.T) {
 	for _, kind := range hostileKinds.names() {
-		bubble(t, "hostile", "kind="+kind+"&interval=0s&size=1KiB&count=3", func(t *testing.T, b *bench) {
-			b.client.Timeout = 10 * time.Second
-			b.client.Transport.(*http.Transport).MaxResponseHeaderBytes = 64 << 10
-			resp, err := b.client.Do(b.request("HEAD", "/x", ""))
-			if err == nil {
-				resp.Body.Close()
-			}
-			b.client.CloseIdleConnections()
-			synctest.Wait()
-			s := b.Stats()
-			if s.Looked == 0 || s.Looked != s.Faults[kind] || s.Requests != 0 || s.Accepted != 0 {
-				t.Errorf("%s: %+v", kind, s)
-			}
-		})
+		bubble(t, "hostile", "kind="+kind+"&interval=0s&size=1KiB&count=3",
+			func(t *testing.T, b *bench) {
+				b.client.Timeout = 10 * time.Second
+				b.client.Transport.(*http.Transport).MaxResponseHeaderBytes = 64 << 10
+				resp, err := b.client.Do(b.request("HEAD", "/x", ""))
+				if err == nil {
+					resp.Body.Close()
+				}
+				b.client.CloseIdleConnections()
+				synctest.Wait()
+				s := b.Stats()
+				if s.Looked == 0 || s.Looked != s.Faults[kind] || s.Requests != 0 ||
+					s.Accepted != 0 {
+					t.Errorf("%s: %+v", kind, s)
+				}
+			})
 	}
 }
 
@@ -189,7 +199,8 @@ func TestHostileClose(t *testing.T) {
 			}
 			s.Close()
 			got := s.Stats()
-			if ended := got.Answered + got.Refused + got.Unanswered; got.Requests != 1 || ended != 1 {
+			if ended := got.Answered + got.Refused + got.Unanswered; got.Requests != 1 ||
+				ended != 1 {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -198,7 +209,8 @@ func TestHostileClose(t *testing.T) {
 
 func TestHostileKindsAreListed(t *testing.T) {
 	i := slices.IndexFunc(Presets(), func(p Preset) bool { return p.Name == "hostile" })
-	if got := Presets()[i].Kinds; len(got) != len(hostileKinds) || got[0].Name != "redirect" || got[0].Help == "" {
+	if got := Presets()[i].Kinds; len(got) != len(hostileKinds) || got[0].Name != "redirect" ||
+		got[0].Help == "" {
 		t.Errorf("%v", got)
 	}
 }

@@ -2,7 +2,9 @@ package lab
 
 import "crypto/sha256"
 
-var keysParam = Param{"keys", "ignore", "ignore or honour: an Idempotency-Key that was accepted gets 201 again and stores nothing, or 409 while it is worked on"}
+var keysParam = Param{"keys", "ignore",
+	"ignore or honour: an Idempotency-Key that was accepted gets 201 again and stores nothing, " +
+		"or 409 while it is worked on"}
 
 // stamp is an idempotency key that came with a name. One set for all names is
 // smaller than a set in each.

@@ -73,7 +73,8 @@ var presets = []preset{
 	hostilePreset,
 }
 
-var recordParam = Param{"record", "true", "keep size, SHA-256 and keys of each name; off for benchmarks"}
+var recordParam = Param{"record", "true",
+	"keep size, SHA-256 and keys of each name; off for benchmarks"}
 
 // Presets returns all presets with their parameters and defaults.
 func Presets() []Preset {
@@ -104,7 +105,8 @@ func New(name string, params url.Values) (*Server, error) {
 	rule, record := presets[i].rule(v), v.flag("record")
 	honour := v.choice("keys", "ignore", "honour") == "honour"
 	if v.err == nil && honour && !record {
-		v.err = fmt.Errorf("lab: %s: keys=honour needs the record: leave out record=%s", name, v.text["record"])
+		v.err = fmt.Errorf("lab: %s: keys=honour needs the record: leave out record=%s", name,
+			v.text["record"])
 	}
 	if v.err != nil {
 		return nil, v.err

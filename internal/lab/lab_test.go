@@ -151,7 +151,8 @@ func TestRecords(t *testing.T) {
 			Bytes:       int64(len(large) + 4*len(small)),
 			MaxInFlight: 1, MaxIn1s: 1, MaxIn100ms: 1,
 			Items: map[string]Item{
-				"/a/ü.txt":  {Size: 5, SHA256: hash(small), Times: 2, Contents: map[string]int64{hash(large): 1, hash(small): 1}},
+				"/a/ü.txt": {Size: 5, SHA256: hash(small), Times: 2,
+					Contents: map[string]int64{hash(large): 1, hash(small): 1}},
 				"/b":        {Size: 5, SHA256: hash(small), Times: 3, Keys: []string{"k1", "k2"}},
 				"/b?name=c": {SHA256: hash(""), Times: 1},
 				"/d":        {SHA256: hash(""), Times: 1},
@@ -169,7 +170,8 @@ func TestRecords(t *testing.T) {
 			b.want("stats over HTTP", got, want)
 		}
 		b.want("verdict", b.Stats().Verdict(), []string{
-			"lab strict: 7 requests, 7 accepted, 0 refused; at most 1 in any second, 1 in any 100 ms, 1 in flight",
+			"lab strict: 7 requests, 7 accepted, 0 refused; at most 1 in any second, 1 in any " +
+				"100 ms, 1 in flight",
 			"lab strict: 1 file accepted more than once",
 		})
 	})
@@ -191,15 +193,18 @@ func TestContents(t *testing.T) {
 		s := b.Stats()
 		b.want("item", s.Items["/in"], Item{
 			Size: 3, SHA256: hash("one"), Times: 6, Keys: []string{"k0", "k1", "k2", "k3"},
-			Contents:    map[string]int64{hash("one"): 3, hash("two"): 2, hash("three"): 1},
-			ContentKeys: map[string][]string{hash("one"): {"k1"}, hash("two"): {"k0", "k2"}, hash("three"): {"k3"}},
+			Contents: map[string]int64{hash("one"): 3, hash("two"): 2, hash("three"): 1},
+			ContentKeys: map[string][]string{hash("one"): {"k1"}, hash("two"): {"k0", "k2"},
+				hash("three"): {"k3"}},
 		})
 		if s.Unknown != s.Faults["504-after"] || s.Unknown == 0 || s.Reused != 1 {
 			t.Errorf("%+v", s)
 		}
 		b.want("verdict", s.Verdict(), []string{
-			fmt.Sprintf("lab flaky: 6 requests, 6 accepted, %d refused; at most 6 in any second, 6 in any 100 ms, 1 in flight", s.Refused),
-			fmt.Sprintf("lab flaky: faults made: %d x 504-after; %d accepted without a whole 2xx answer; 2 files accepted more than once; "+
+			fmt.Sprintf("lab flaky: 6 requests, 6 accepted, %d refused; at most 6 in any "+
+				"second, 6 in any 100 ms, 1 in flight", s.Refused),
+			fmt.Sprintf("lab flaky: faults made: %d x 504-after; %d accepted without a whole "+
+				"2xx answer; 2 files accepted more than once; "+
 				"1 request with the key of another content", s.Unknown, s.Unknown),
 		})
 	})
@@ -246,7 +251,8 @@ func TestRefusesAtOnce(t *testing.T) {
 		req.ContentLength = 1 << 20
 		a := b.do(req)
 		if a.status != 429 || a.header.Get("Retry-After") != "7" || a.after != 0 {
-			t.Errorf("status %d, %v, after %v; want a 429 at once that says 7", a.status, a.header, a.after)
+			t.Errorf("status %d, %v, after %v; want a 429 at once that says 7", a.status,
+				a.header, a.after)
 		}
 	})
 }
@@ -263,7 +269,8 @@ func TestCloseBreaksOff(t *testing.T) {
 			}()
 			for i, a := range b.many(3) {
 				if a.err == nil || a.after != time.Second {
-					t.Errorf("%s: request %d: status %d, error %v after %v; want an error after 1s", preset, i, a.status, a.err, a.after)
+					t.Errorf("%s: request %d: status %d, error %v after %v; want an error after 1s",
+						preset, i, a.status, a.err, a.after)
 				}
 			}
 			synctest.Wait()
@@ -290,30 +297,44 @@ func TestNewErrors(t *testing.T) {
 		{"strickt", "", `lab: unknown preset "strickt"`},
 		{"strict", "rsp=3", `lab: unknown parameter of strict "rsp"`},
 		{"strict", "rps=1&rps=2", `lab: strict: give rps once, not 2 times`},
-		{"strict", "rps=fast", `lab: strict: bad rps="fast": want a number of requests a second, such as 20 or 0.5`},
-		{"strict", "rps=0", `lab: strict: bad rps="0": want a number of requests a second, such as 20 or 0.5`},
-		{"strict", "rps=NaN", `lab: strict: bad rps="NaN": want a number of requests a second, such as 20 or 0.5`},
-		{"strict", "tolerance=-1ms", `lab: strict: bad tolerance="-1ms": want a duration, such as 100ms or 1m30s`},
-		{"strict", "retry-after=1.5", `lab: strict: bad retry-after="1.5": want whole seconds, such as 2, or none`},
+		{"strict", "rps=fast",
+			`lab: strict: bad rps="fast": want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "rps=0",
+			`lab: strict: bad rps="0": want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "rps=NaN",
+			`lab: strict: bad rps="NaN": want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "tolerance=-1ms",
+			`lab: strict: bad tolerance="-1ms": want a duration, such as 100ms or 1m30s`},
+		{"strict", "retry-after=1.5",
+			`lab: strict: bad retry-after="1.5": want whole seconds, such as 2, or none`},
 		{"strict", "record=maybe", `lab: strict: bad record="maybe": want true or false`},
 		{"strict", "keys=trust", `lab: strict: bad keys="trust": want ignore or honour`},
-		{"strict", "keys=honour&record=off", `lab: strict: keys=honour needs the record: leave out record=off`},
-		{"hostile", "kind=rude", `lab: hostile: bad kind="rude": want one of ` + strings.Join(hostileKinds.names(), ", ")},
+		{"strict", "keys=honour&record=off",
+			`lab: strict: keys=honour needs the record: leave out record=off`},
+		{"hostile", "kind=rude", `lab: hostile: bad kind="rude": want one of ` +
+			strings.Join(hostileKinds.names(), ", ")},
 		{"hostile", "status=600", `lab: hostile: bad status="600": want 200 to 599`},
 		{"hostile", "size=big", `lab: hostile: bad size="big": want a size, such as 32MiB`},
 		{"window", "kind=leaky", `lab: window: bad kind="leaky": want fixed or sliding`},
-		{"flaky", "stalled=1.5", `lab: flaky: bad stalled="1.5": want a share from 0 to 1, such as 0.05`},
-		{"flaky", "500=0.5&stalled=0.5", `lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},
-		{"flaky", "hot-status=404", `lab: flaky: bad hot-status="404": want 429 or 500 or 502 or 503 or 504`},
+		{"flaky", "stalled=1.5",
+			`lab: flaky: bad stalled="1.5": want a share from 0 to 1, such as 0.05`},
+		{"flaky", "500=0.5&stalled=0.5",
+			`lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},
+		{"flaky", "hot-status=404",
+			`lab: flaky: bad hot-status="404": want 429 or 500 or 502 or 503 or 504`},
 		{"quota", "refusal=404", `lab: quota: bad refusal="404": want 429 or 503 or 502 or 509`},
 		{"quota", "rate=0", `lab: quota: bad rate="0": want a number above 0, such as 10 or 0.5`},
 		{"cpu", "cores=0", `lab: cpu: bad cores="0": want a whole number of at least 1`},
 		{"cpu", "sigma=-1", `lab: cpu: bad sigma="-1": want a number, 0 or more, such as 1.5`},
 		{"threads", "refusal=500", `lab: threads: bad refusal="500": want 503 or 429`},
-		{"down", "mode=404", `lab: down: bad mode="404": want refuse, hang or a status from 500 to 599`},
-		{"down", "mode=gone", `lab: down: bad mode="gone": want refuse, hang or a status from 500 to 599`},
-		{"slow", "per-connection=maybe", `lab: slow: bad per-connection="maybe": want true or false`},
-		{"slow", "bandwidth=quick", `lab: slow: bad bandwidth="quick": want bytes a second, such as 1MiB`},
+		{"down", "mode=404",
+			`lab: down: bad mode="404": want refuse, hang or a status from 500 to 599`},
+		{"down", "mode=gone",
+			`lab: down: bad mode="gone": want refuse, hang or a status from 500 to 599`},
+		{"slow", "per-connection=maybe",
+			`lab: slow: bad per-connection="maybe": want true or false`},
+		{"slow", "bandwidth=quick",
+			`lab: slow: bad bandwidth="quick": want bytes a second, such as 1MiB`},
 		{"tutorial", "limit=0", `lab: tutorial: bad limit="0": want a whole number of at least 1`},
 	}
 	for _, tt := range tests {

@@ -25,9 +25,10 @@ type ledger struct {
 		byStatus                       map[int]int64
 		faults                         map[string]int64
 		items                          map[string]item
-		contents                       map[content]int64 // how often each was accepted, of the names that got several
-		keys                           map[stamp][sha256.Size]byte
-		working                        map[stamp]struct{} // keys of requests that are worked on
+		// how often each was accepted, of the names that got several
+		contents map[content]int64
+		keys     map[stamp][sha256.Size]byte
+		working  map[stamp]struct{} // keys of requests that are worked on
 	}
 }
 

@@ -22,8 +22,10 @@ func TestLook(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := fmt.Sprint(resp.StatusCode, resp.ContentLength, resp.Header["Etag"], resp.Header["Repr-Digest"])
-			want := fmt.Sprintf(`200 12 ["%s"] [sha-256=:%s:]`, hash("hello, world"), base64.StdEncoding.EncodeToString(sum[:]))
+			got := fmt.Sprint(resp.StatusCode, resp.ContentLength, resp.Header["Etag"],
+				resp.Header["Repr-Digest"])
+			want := fmt.Sprintf(`200 12 ["%s"] [sha-256=:%s:]`, hash("hello, world"),
+				base64.StdEncoding.EncodeToString(sum[:]))
 			b.want(method, got, want)
 			// It has no bytes to give, and does not make any up.
 			body, err := io.ReadAll(resp.Body)
@@ -45,7 +47,8 @@ func TestLookWhenDown(t *testing.T) {
 		b.put("/a", "x")
 		for _, step := range []struct{ at, status int }{{999, 200}, {1000, 503}, {3000, 200}} {
 			b.at(time.Duration(step.at) * time.Millisecond)
-			b.want(fmt.Sprintf("at %d ms", step.at), b.do(b.request("HEAD", "/a", "")).status, step.status)
+			b.want(fmt.Sprintf("at %d ms", step.at), b.do(b.request("HEAD", "/a", "")).status,
+				step.status)
 		}
 		b.want("requests", b.Stats().Requests, int64(1))
 	})

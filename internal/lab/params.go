@@ -33,7 +33,8 @@ func parse(p Preset, given url.Values) (*values, error) {
 			return nil, &UnknownError{"parameter of " + p.Name, name, names}
 		}
 		if len(given[name]) != 1 {
-			return nil, fmt.Errorf("lab: %s: give %s once, not %d times", p.Name, name, len(given[name]))
+			return nil, fmt.Errorf("lab: %s: give %s once, not %d times", p.Name, name,
+				len(given[name]))
 		}
 		v.text[name] = given[name][0]
 	}

@@ -11,8 +11,9 @@ import (
 )
 
 var cpuPreset = preset{Preset{
-	Name:    "cpu",
-	Summary: "cores that all requests share, behind a gateway that answers 504 while the work runs on",
+	Name: "cpu",
+	Summary: "cores that all requests share, behind a gateway that answers 504 while the work " +
+		"runs on",
 	Params: []Param{
 		{"cores", "4", "of the machine"},
 		{"work", "2s", "of one core, for a request"},
@@ -20,7 +21,8 @@ var cpuPreset = preset{Preset{
 		{"seed", "1", "of the random work"},
 		{"timeout", "29s", "of the gateway; 0: none"},
 		{"limit", "0", "requests worked on at once, else 503; 0: no limit"},
-		{"tenant", "0s", "somebody else takes half of the cores in every other such span; 0: never"},
+		{"tenant", "0s",
+			"somebody else takes half of the cores in every other such span; 0: never"},
 	},
 }, func(v *values) rule {
 	c := model.CPU{
@@ -38,7 +40,8 @@ var cpuPreset = preset{Preset{
 }}
 
 var headersParam = Param{"headers", "false",
-	"tell the quota with every answer: RateLimit, RateLimit-Policy, X-RateLimit-*, all in seconds from now"}
+	"tell the quota with every answer: RateLimit, RateLimit-Policy, X-RateLimit-*, all in " +
+		"seconds from now"}
 
 var quotaPreset = preset{Preset{
 	Name:    "quota",
@@ -68,9 +71,11 @@ var windowPreset = preset{Preset{
 	Params: []Param{
 		{"n", "100", "requests in a window"},
 		{"window", "10s", "its length"},
-		{"kind", "fixed", "fixed: windows begin on the wall clock; sliding: any n+1 requests must span a window"},
+		{"kind", "fixed",
+			"fixed: windows begin on the wall clock; sliding: any n+1 requests must span a window"},
 		headersParam,
-		{"count-refused", "false", "refused requests use up quota too (it matters where the window slides)"},
+		{"count-refused", "false",
+			"refused requests use up quota too (it matters where the window slides)"},
 		{"retry-after", "true", "a 429 says when there is quota again"},
 	},
 }, func(v *values) rule {
@@ -114,7 +119,8 @@ var connsPreset = preset{Preset{
 		{"service", "100ms", "the work on a request, once its body is read"},
 	},
 }, func(v *values) rule {
-	return modelled{model.NewThreads(model.Threads{Workers: v.count("n", 1), Service: v.duration("service", 0)})}
+	return modelled{model.NewThreads(model.Threads{Workers: v.count("n", 1),
+		Service: v.duration("service", 0)})}
 }}
 
 // modelled is the rule of a preset that is a model.

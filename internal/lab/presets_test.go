@@ -41,10 +41,12 @@ func TestPresetCalls(t *testing.T) {
 			{0, 201, 0}, {39, 429, 39}, // due at 50, 10 too early is allowed
 			{40, 201, 40}, {89, 429, 89}, // which does not move what is due: 100
 			{90, 201, 90}, {141, 201, 141}, {190, 201, 190}, // due 200, then 250
-			{1000, 201, 1000}, {1000, 429, 1000}, {1039, 429, 1039}, {1040, 201, 1040}, // a pause saves nothing up
+			// a pause saves nothing up
+			{1000, 201, 1000}, {1000, 429, 1000}, {1039, 429, 1039}, {1040, 201, 1040},
 		}},
 		{"strict", "rps=20&tolerance=0s", []call{
-			{0, 201, 0}, {49, 429, 49}, {50, 201, 50}, {100, 201, 100}, {149, 429, 149}, {151, 201, 151},
+			{0, 201, 0}, {49, 429, 49}, {50, 201, 50}, {100, 201, 100}, {149, 429, 149}, {151,
+				201, 151},
 			{200, 429, 200}, {201, 201, 201},
 		}},
 		{"strict", "rps=0.5", []call{
@@ -63,7 +65,8 @@ func TestPresetCalls(t *testing.T) {
 		{"cpu", "cores=1&work=1s&timeout=1500ms&limit=2", []call{
 			{0, 504, 1500}, {0, 504, 1500}, {0, 503, 0}, {2000, 201, 3000},
 		}},
-		{"quota", "rate=2&burst=1&service=10ms", []call{{0, 201, 10}, {10, 429, 10}, {500, 201, 510}}},
+		{"quota", "rate=2&burst=1&service=10ms",
+			[]call{{0, 201, 10}, {10, 429, 10}, {500, 201, 510}}},
 		{"window", "n=2&window=1s", []call{ // of the wall clock
 			{900, 201, 900}, {950, 201, 950}, {999, 429, 999},
 			{1000, 201, 1000}, {1100, 201, 1100}, {1200, 429, 1200}, {1999, 429, 1999},
@@ -77,7 +80,8 @@ func TestPresetCalls(t *testing.T) {
 			{1900, 201, 1900}, {1949, 429, 1949}, {1950, 201, 1950}, {2000, 429, 2000},
 		}},
 		{"window", "n=2&window=1s&kind=sliding&count-refused=on", []call{
-			{0, 201, 0}, {100, 201, 100}, {200, 429, 200}, {1000, 429, 1000}, // 100 and 200 are there still
+			// 100 and 200 are there still
+			{0, 201, 0}, {100, 201, 100}, {200, 429, 200}, {1000, 429, 1000},
 			{1200, 201, 1200}, // 1000 and the one just now
 			{1999, 429, 1999}, {2998, 201, 2998}, {2999, 201, 2999},
 		}},
@@ -92,23 +96,27 @@ func TestPresetCalls(t *testing.T) {
 						accepted++
 					}
 				}
-				if s := b.Stats(); int(s.Accepted) != accepted || int(s.Refused) != len(tt.calls)-accepted {
+				if s := b.Stats(); int(s.Accepted) != accepted ||
+					int(s.Refused) != len(tt.calls)-accepted {
 					t.Errorf("%+v", s)
 				}
 			})
 		})
 	}
 	for _, status := range []int{500, 502, 503, 504, 520, 522, 599} {
-		bubble(t, "down", fmt.Sprintf("after=1s&for=2s&mode=%d", status), func(t *testing.T, b *bench) {
-			b.calls([]call{{0, 201, 0}, {999, 201, 999}, {1000, status, 1000}, {2999, status, 2999}, {3000, 201, 3000}})
-			b.want("faults", b.Stats().Faults, map[string]int64{"down": 2})
-		})
+		bubble(t, "down", fmt.Sprintf("after=1s&for=2s&mode=%d", status),
+			func(t *testing.T, b *bench) {
+				b.calls([]call{{0, 201, 0}, {999, 201, 999}, {1000, status, 1000},
+					{2999, status, 2999}, {3000, 201, 3000}})
+				b.want("faults", b.Stats().Faults, map[string]int64{"down": 2})
+			})
 	}
 	for _, refusal := range []int{429, 502, 503, 509} {
-		bubble(t, "quota", fmt.Sprintf("rate=2&burst=1&service=0s&refusal=%d", refusal), func(t *testing.T, b *bench) {
-			b.calls([]call{{0, 201, 0}, {499, refusal, 499}, {500, 201, 500}})
-			b.want("Retry-After", b.put("/x", "1").header.Get("Retry-After"), "1")
-		})
+		bubble(t, "quota", fmt.Sprintf("rate=2&burst=1&service=0s&refusal=%d", refusal),
+			func(t *testing.T, b *bench) {
+				b.calls([]call{{0, 201, 0}, {499, refusal, 499}, {500, 201, 500}})
+				b.want("Retry-After", b.put("/x", "1").header.Get("Retry-After"), "1")
+			})
 	}
 }
 
@@ -123,7 +131,8 @@ func TestThreadsGoOn(t *testing.T) {
 		if a := b.put("/next", ""); a.status != 201 || a.after != 2*time.Second {
 			t.Errorf("%d after %v; want 201 after 2s", a.status, a.after)
 		}
-		if s := b.Stats(); s.Accepted != 2 || s.Answered != 1 || s.Unanswered != 1 || s.MaxInFlight != 2 {
+		if s := b.Stats(); s.Accepted != 2 || s.Answered != 1 || s.Unanswered != 1 ||
+			s.MaxInFlight != 2 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -153,11 +162,14 @@ func TestQuotaHeaders(t *testing.T) {
 				heads{`"default";q=2;w=10`, `"default";r=0;t=9`, "2", "0", "9", ""},
 				heads{`"default";q=2;w=8`, `"default";r=0;t=3`, "2", "0", "3", "3"}},
 		} {
-			for b, want := range map[*bench]heads{fixed: tt.fixed, sliding: tt.sliding, bucket: tt.bucket, silent: {}} {
+			for b, want := range map[*bench]heads{fixed: tt.fixed, sliding: tt.sliding,
+				bucket: tt.bucket, silent: {}} {
 				time.Sleep(time.Until(b.start.Add(tt.at)))
 				h := b.put("/x", "").header
-				b.want(tt.at.String(), heads{h.Get("RateLimit-Policy"), h.Get("RateLimit"), h.Get("X-RateLimit-Limit"),
-					h.Get("X-RateLimit-Remaining"), h.Get("X-RateLimit-Reset"), h.Get("Retry-After")}, want)
+				b.want(tt.at.String(), heads{h.Get("RateLimit-Policy"), h.Get("RateLimit"),
+					h.Get("X-RateLimit-Limit"),
+					h.Get("X-RateLimit-Remaining"), h.Get("X-RateLimit-Reset"),
+					h.Get("Retry-After")}, want)
 			}
 		}
 	})

@@ -11,7 +11,8 @@ var slowPreset = preset{Preset{
 	Summary: "reads bodies at a bandwidth",
 	Params: []Param{
 		{"bandwidth", "1MiB", "bytes a second"},
-		{"per-connection", "false", "each connection has the bandwidth for itself; otherwise all of them together"},
+		{"per-connection", "false",
+			"each connection has the bandwidth for itself; otherwise all of them together"},
 	},
 }, func(v *values) rule {
 	s := &slow{bandwidth: v.bandwidth("bandwidth")}
@@ -40,8 +41,9 @@ func (s *slow) pace() *pace {
 	return &pace{bandwidth: s.bandwidth, piece: max(1, int(s.bandwidth/100))}
 }
 
-// receiveBuffer is what a slow server's connection asks the kernel for. Buffers
-// grow to megabytes otherwise, and all of that would be acknowledged at once. Smaller ones lose bandwidth on loopback, where a packet has 64 KiB.
+// receiveBuffer is what a slow server's connection asks the kernel for. Buffers grow to megabytes
+// otherwise, and all of that would be acknowledged at once. Smaller ones lose bandwidth on
+// loopback, where a packet has 64 KiB.
 const receiveBuffer = 64 << 10
 
 // accepted limits what the kernel receives on a new connection and nobody has read.

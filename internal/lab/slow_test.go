@@ -22,7 +22,8 @@ func TestSlow(t *testing.T) {
 			wg.Go(func() {
 				a := b.put("/b", mib)
 				if a.status != 201 || a.after < 12900*time.Millisecond || a.after > 13*time.Second {
-					t.Errorf("one of three: %d after %v; want them together to take 3s", a.status, a.after)
+					t.Errorf("one of three: %d after %v; want them together to take 3s", a.status,
+						a.after)
 				}
 			})
 		}

@@ -14,32 +14,44 @@ import (
 // Unanswered and the few still under way. An answer counts when it was sent, to a
 // client that by all that the server could see was still there.
 type Stats struct {
-	Preset      string           `json:"preset"`
-	Requests    int64            `json:"requests"`      // that arrived; those that only look, for the stats or at what is stored, are not counted
-	Accepted    int64            `json:"accepted"`      // bodies stored, whether or not the client could learn of it
-	Unknown     int64            `json:"unknown"`       // of these, those of which no whole 2xx answer was sent, or not yet
-	Answered    int64            `json:"answered"`      // whole 2xx answers
-	Refused     int64            `json:"refused"`       // answers of any other status
-	Unanswered  int64            `json:"unanswered"`    // broken off by either side before a whole answer was sent
-	Replayed    int64            `json:"replayed"`      // not stored, as the idempotency key had been accepted (keys=honour)
-	Reused      int64            `json:"reused"`        // came with an idempotency key that its name had been accepted with, and another body
-	BadDigest   int64            `json:"bad_digest"`    // not stored, as the body was not what its Content-Digest said
-	Looked      int64            `json:"looked"`        // GET and HEAD of names, in none of the above
-	ByStatus    map[int]int64    `json:"by_status"`     // whole answers
-	Faults      map[string]int64 `json:"faults"`        // by kind, made on purpose by the presets flaky, down and hostile
-	Bytes       int64            `json:"bytes"`         // of the bodies stored
-	MaxInFlight int              `json:"max_in_flight"` // requests at once, from the header read to the answer
-	MaxIn1s     int              `json:"max_in_1s"`     // arrivals in any half-open second
-	MaxIn100ms  int              `json:"max_in_100ms"`  // arrivals in any half-open 100 ms
-	Items       map[string]Item  `json:"items"`         // by name, see [Name]; empty with record=false
+	Preset string `json:"preset"`
+	// that arrived; those that only look, for the stats or at what is stored, are not counted
+	Requests int64 `json:"requests"`
+	// bodies stored, whether or not the client could learn of it
+	Accepted int64 `json:"accepted"`
+	// of these, those of which no whole 2xx answer was sent, or not yet
+	Unknown  int64 `json:"unknown"`
+	Answered int64 `json:"answered"` // whole 2xx answers
+	Refused  int64 `json:"refused"`  // answers of any other status
+	// broken off by either side before a whole answer was sent
+	Unanswered int64 `json:"unanswered"`
+	// not stored, as the idempotency key had been accepted (keys=honour)
+	Replayed int64 `json:"replayed"`
+	// came with an idempotency key that its name had been accepted with, and another body
+	Reused int64 `json:"reused"`
+	// not stored, as the body was not what its Content-Digest said
+	BadDigest int64 `json:"bad_digest"`
+	// GET and HEAD of names, in none of the above
+	Looked   int64         `json:"looked"`
+	ByStatus map[int]int64 `json:"by_status"` // whole answers
+	// by kind, made on purpose by the presets flaky, down and hostile
+	Faults map[string]int64 `json:"faults"`
+	Bytes  int64            `json:"bytes"` // of the bodies stored
+	// requests at once, from the header read to the answer
+	MaxInFlight int `json:"max_in_flight"`
+	MaxIn1s     int `json:"max_in_1s"`    // arrivals in any half-open second
+	MaxIn100ms  int `json:"max_in_100ms"` // arrivals in any half-open 100 ms
+	// by name, see [Name]; empty with record=false
+	Items map[string]Item `json:"items"`
 }
 
 // Item is what a server has stored under one name.
 type Item struct {
-	Size   int64    `json:"size"`           // of the last body, in bytes
-	SHA256 string   `json:"sha256"`         // of the last body, in hexadecimal
-	Times  int64    `json:"times"`          // how often a body was accepted
-	Keys   []string `json:"keys,omitempty"` // the different idempotency keys that came with them, sorted
+	Size   int64  `json:"size"`   // of the last body, in bytes
+	SHA256 string `json:"sha256"` // of the last body, in hexadecimal
+	Times  int64  `json:"times"`  // how often a body was accepted
+	// the different idempotency keys that came with them, sorted
+	Keys []string `json:"keys,omitempty"`
 
 	// Where the name got different bodies, as a URL that many are sent to: how often
 	// each was accepted and the keys that came with it, by SHA-256. Else nil.
@@ -67,7 +79,8 @@ func (l *ledger) stats() Stats {
 		MaxIn1s:     l.mu.second.max,
 		MaxIn100ms:  l.mu.tenth.max,
 	}
-	items, contents, keys := maps.Clone(l.mu.items), maps.Clone(l.mu.contents), maps.Clone(l.mu.keys)
+	items, contents, keys := maps.Clone(l.mu.items), maps.Clone(l.mu.contents),
+		maps.Clone(l.mu.keys)
 	l.mu.Unlock()
 
 	for status, n := range s.ByStatus {
@@ -112,7 +125,8 @@ func (l *ledger) stats() Stats {
 // Verdict is the stats in one line or two for people. The second line is there
 // only when there was more than plain acceptances and refusals.
 func (s Stats) Verdict() []string {
-	lines := []string{fmt.Sprintf("lab %s: %s, %s accepted, %s refused; at most %s in any second, %s in any 100 ms, %s in flight",
+	lines := []string{fmt.Sprintf("lab %s: %s, %s accepted, %s refused; at most %s in any "+
+		"second, %s in any 100 ms, %s in flight",
 		s.Preset, number(s.Requests, "request"), human.Count(s.Accepted), human.Count(s.Refused),
 		human.Count(s.MaxIn1s), human.Count(s.MaxIn100ms), human.Count(s.MaxInFlight))}
 
@@ -134,7 +148,8 @@ func (s Stats) Verdict() []string {
 		odd = append(odd, number(again, "file")+" accepted more than once")
 	}
 	if s.Replayed > 0 {
-		odd = append(odd, number(s.Replayed, "request")+" recognised by the key and not stored again")
+		odd = append(odd, number(s.Replayed,
+			"request")+" recognised by the key and not stored again")
 	}
 	if s.Reused > 0 {
 		odd = append(odd, number(s.Reused, "request")+" with the key of another content")

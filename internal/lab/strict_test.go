@@ -16,7 +16,8 @@ func TestStrictVerdict(t *testing.T) {
 		}
 		b.put("/y", "") // one too early
 		b.want("verdict", b.Stats().Verdict()[0],
-			"lab strict: 61 requests, 60 accepted, 1 refused; at most 21 in any second, 3 in any 100 ms, 1 in flight")
+			"lab strict: 61 requests, 60 accepted, 1 refused; at most 21 in any second, 3 in "+
+				"any 100 ms, 1 in flight")
 	})
 }
 
@@ -53,7 +54,8 @@ func TestStrictModel(t *testing.T) {
 				}
 			}
 			if got := s.take(start.Add(now)); got != want {
-				t.Fatalf("seed %d: at %d: accepted is %v, want %v; before: %v, tolerance %d", seed, now, got, want, accepted, s.tolerance)
+				t.Fatalf("seed %d: at %d: accepted is %v, want %v; before: %v, tolerance %d",
+					seed, now, got, want, accepted, s.tolerance)
 			}
 			if want {
 				accepted = append(accepted, now)

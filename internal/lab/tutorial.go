@@ -9,8 +9,9 @@ import (
 )
 
 var tutorialPreset = preset{Preset{
-	Name:    "tutorial",
-	Summary: "4 requests in each second of the wall clock for an API key, told in headers, 1.03 s each",
+	Name: "tutorial",
+	Summary: "4 requests in each second of the wall clock for an API key, told in headers, 1.03 " +
+		"s each",
 	Params: []Param{
 		{"limit", "4", "requests in a second"},
 		{"latency", "1.03s", "from the arrival to the answer of an accepted request"},

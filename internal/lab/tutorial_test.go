@@ -42,7 +42,8 @@ func TestTutorial(t *testing.T) {
 		for _, header := range []string{"X-Api-Key", "Authorization", ""} {
 			go func() {
 				if a := send(header, "b"); a.status != 201 || a.after != 5030*time.Millisecond {
-					t.Errorf("another key in %q: %d after %v; want 201 after 5.03s", header, a.status, a.after)
+					t.Errorf("another key in %q: %d after %v; want 201 after 5.03s", header,
+						a.status, a.after)
 				}
 			}()
 		}
@@ -55,7 +56,8 @@ func TestTutorial(t *testing.T) {
 			t.Errorf("in the next second: %d", a.status)
 		}
 		if s := b.Stats(); s.MaxInFlight != 8 || s.MaxIn1s != 9 {
-			t.Errorf("at most %d in flight and %d in a second, want 8 and 9", s.MaxInFlight, s.MaxIn1s)
+			t.Errorf("at most %d in flight and %d in a second, want 8 and 9", s.MaxInFlight,
+				s.MaxIn1s)
 		}
 	})
 }

@@ -9,13 +9,16 @@ import (
 	"testing"
 )
 
-// Every exported name of the public packages says what it is: types, functions, methods, constants, variables and fields.
+// Every exported name of the public packages says what it is: types, functions, methods, constants,
+// variables and fields.
 //
-// A comment above a group of constants or variables, or above a paragraph of fields, speaks for all of it; so does that of a type for
-// a struct on one line. A field that is named as its type, such as `Outcome Outcome`, has its comment there.
+// A comment above a group of constants or variables, or above a paragraph of fields, speaks for all
+// of it; so does that of a type for a struct on one line. A field that is named as its type, such
+// as `Outcome Outcome`, has its comment there.
 func TestExportedNamesHaveComments(t *testing.T) {
 	for _, path := range public {
-		names, err := filepath.Glob(filepath.Join(root, strings.TrimPrefix(path, module+"/"), "*.go"))
+		names, err := filepath.Glob(filepath.Join(root, strings.TrimPrefix(path, module+"/"),
+			"*.go"))
 		if err != nil || len(names) == 0 {
 			t.Fatalf("no files of %s: %v", path, err)
 		}
@@ -24,7 +27,8 @@ func TestExportedNamesHaveComments(t *testing.T) {
 				continue
 			}
 			c := commenting{files: token.NewFileSet()}
-			f, err := parser.ParseFile(c.files, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+			f, err := parser.ParseFile(c.files, name, nil,
+				parser.ParseComments|parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,7 +18,8 @@ const root = "../.."
 var public = []string{module + "/throttle", module + "/retry", module + "/pool"}
 
 // fixed are the libraries that the SDK is built on.
-var fixed = []string{"golang.org/x/time/rate", "github.com/cenkalti/backoff/v4", "github.com/hashicorp/go-retryablehttp"}
+var fixed = []string{"golang.org/x/time/rate", "github.com/cenkalti/backoff/v4",
+	"github.com/hashicorp/go-retryablehttp"}
 
 type pkg struct {
 	ImportPath    string
@@ -54,16 +55,22 @@ func packages(t *testing.T) (ours []pkg, all map[string]pkg) {
 
 // within reports whether path is one of the trees, or below one.
 func within(path string, trees ...string) bool {
-	return slices.ContainsFunc(trees, func(tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") })
+	return slices.ContainsFunc(trees, func(tree string) bool {
+		return path == tree ||
+			strings.HasPrefix(path, tree+"/")
+	})
 }
 
 func TestImports(t *testing.T) {
 	ours, all := packages(t)
-	hint, secret, standing := module+"/internal/hint", module+"/internal/secret", module+"/internal/standing"
+	hint, secret, standing := module+"/internal/hint", module+"/internal/secret",
+		module+"/internal/standing"
 	nethttp := module + "/internal/nethttp"
 	filebody := module + "/internal/filebody"
-	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles", module+"/internal/suspend", module+"/internal/acked"
-	human, queue, outfile := module+"/internal/human", module+"/internal/queue", module+"/internal/outfile"
+	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles",
+		module+"/internal/suspend", module+"/internal/acked"
+	human, queue, outfile := module+"/internal/human", module+"/internal/queue",
+		module+"/internal/outfile"
 	item, lines := module+"/internal/item", module+"/internal/lines"
 	fields := "github.com/dunglas/httpsfv"
 
@@ -74,9 +81,10 @@ func TestImports(t *testing.T) {
 		through []string // and depend on these besides; if nil, only what is imported matters
 		why     string
 	}{{
-		name:    "public",
-		of:      public,
-		may:     slices.Concat(fixed, []string{hint, nethttp, secret, standing, drain, filebody, openfiles, suspend, acked, fields, "golang.org/x/sync"}),
+		name: "public",
+		of:   public,
+		may: slices.Concat(fixed, []string{hint, nethttp, secret, standing, drain, filebody,
+			openfiles, suspend, acked, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -110,8 +118,9 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "item, lines, results",
 		of:   []string{item, lines, module + "/internal/results"},
-		may:  []string{item, lines, human, queue, outfile, filebody, "github.com/go-json-experiment/json/jsontext"},
-		why:  "they are below what finds and sends items",
+		may: []string{item, lines, human, queue, outfile, filebody,
+			"github.com/go-json-experiment/json/jsontext"},
+		why: "they are below what finds and sends items",
 	}, {
 		name: "body, digest",
 		of:   []string{module + "/internal/body", module + "/internal/digest"},
@@ -147,8 +156,9 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "resume",
 		of:   []string{module + "/internal/resume"},
-		may:  []string{module + "/internal/item", module + "/internal/journal", nethttp, secret, fields},
-		why:  "it decides by what it is told, and does nothing",
+		may: []string{module + "/internal/item", module + "/internal/journal", nethttp, secret,
+			fields},
+		why: "it decides by what it is told, and does nothing",
 	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
@@ -159,15 +169,18 @@ func TestImports(t *testing.T) {
 			if !within(p.ImportPath, rule.of...) {
 				continue
 			}
-			// Below the same directory is the same tree: throttle/x may import throttle, but retry may not.
-			own := slices.DeleteFunc(slices.Clone(rule.of), func(tree string) bool { return !within(p.ImportPath, tree) })
+			// Below the same directory is the same tree: throttle/x may import throttle, but retry
+			// may not.
+			own := slices.DeleteFunc(slices.Clone(rule.of),
+				func(tree string) bool { return !within(p.ImportPath, tree) })
 			for _, path := range p.Imports {
 				if !all[path].Standard && !within(path, own...) && !within(path, rule.may...) {
 					t.Errorf("%s: %s imports %s: %s", rule.name, p.ImportPath, path, rule.why)
 				}
 			}
 			for _, path := range p.Deps {
-				if rule.through != nil && !all[path].Standard && !within(path, own...) && !within(path, rule.may...) && !within(path, rule.through...) {
+				if rule.through != nil && !all[path].Standard && !within(path, own...) &&
+					!within(path, rule.may...) && !within(path, rule.through...) {
 					t.Errorf("%s: %s depends on %s: %s", rule.name, p.ImportPath, path, rule.why)
 				}
 			}
@@ -177,9 +190,11 @@ func TestImports(t *testing.T) {
 	for _, p := range ours {
 		for _, path := range p.Imports {
 			switch {
-			case within(path, module+"/cmd", module+"/examples") && !within(p.ImportPath, module+"/cmd"):
+			case within(path, module+"/cmd", module+"/examples") &&
+				!within(p.ImportPath, module+"/cmd"):
 				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
-			case within(path, module+"/internal/servers", module+"/internal/memnet", module+"/internal/golden",
+			case within(path, module+"/internal/servers", module+"/internal/memnet",
+				module+"/internal/golden",
 				module+"/internal/secret/secrettest") &&
 				!within(p.ImportPath, module+"/internal/bench"):
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, path)
@@ -188,7 +203,8 @@ func TestImports(t *testing.T) {
 		if within(p.ImportPath, module+"/internal/lab") {
 			for _, path := range p.Deps {
 				if within(path, append(public, "golang.org/x/time")...) {
-					t.Errorf("%s depends on %s: the judge must not share the limiters that it judges", p.ImportPath, path)
+					t.Errorf("%s depends on %s: the judge must not share the limiters that it "+
+						"judges", p.ImportPath, path)
 				}
 			}
 		}

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// A promise of README has an identifier, in a comment after its sentence: <!-- [pace] -->. The tests
-// that fail where it is broken begin with it: a test's doc comment, or a comment of a script.
+// A promise of README has an identifier, in a comment after its sentence: <!-- [pace] -->. The
+// tests that fail where it is broken begin with it: a test's doc comment, or a comment of a script.
 var (
 	promised = regexp.MustCompile(`<!-- ((?:\[[a-z][a-z ]*\] ?)+)-->`)
 	judged   = regexp.MustCompile(`^((?:\[[a-z][a-z ]*\] )+)`)

@@ -46,7 +46,8 @@ func readme(t *testing.T) string {
 	return string(b)
 }
 
-// Prose can be read, and a change of it reviewed, without a line that a terminal breaks. A row of a table is one line.
+// Prose can be read, and a change of it reviewed, without a line that a terminal breaks. A row of a
+// table is one line.
 func TestReadmeLines(t *testing.T) {
 	code := false
 	for i, line := range strings.Split(readme(t), "\n") {
@@ -59,12 +60,13 @@ func TestReadmeLines(t *testing.T) {
 	}
 }
 
-// What README shows in Go is the body of an Example, or a function or a whole file of the programs under examples: code that is built,
-// and run, by the tests.
+// What README shows in Go is the body of an Example, or a function or a whole file of the programs
+// under examples: code that is built, and run, by the tests.
 func TestReadmeGo(t *testing.T) {
 	text := readme(t)
 	var names []string
-	for _, pattern := range []string{"throttle/*_test.go", "retry/*_test.go", "pool/*_test.go", "examples/*/*.go"} {
+	for _, pattern := range []string{"throttle/*_test.go", "retry/*_test.go", "pool/*_test.go",
+		"examples/*/*.go"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +91,8 @@ func TestReadmeGo(t *testing.T) {
 		switch b.kind {
 		case "go":
 			if !tested[strings.TrimSpace(b.text)] {
-				t.Errorf("README.md:%d: no Example and no program under examples has this code:\n%s", b.line, b.text)
+				t.Errorf("README.md:%d: no Example and no program under examples has this "+
+					"code:\n%s", b.line, b.text)
 			}
 		case "golang", "Go":
 			t.Errorf("README.md:%d: call the block go, so that it is tested", b.line)
@@ -97,7 +100,8 @@ func TestReadmeGo(t *testing.T) {
 	}
 }
 
-// functions returns the bodies of the Examples in src; of a program the bodies and texts of all functions.
+// functions returns the bodies of the Examples in src; of a program the bodies and texts of all
+// functions.
 func functions(t *testing.T, src string, program bool) (code []string) {
 	t.Helper()
 	files := token.NewFileSet()
@@ -105,7 +109,10 @@ func functions(t *testing.T, src string, program bool) (code []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(from, to token.Pos) string { return src[files.Position(from).Offset:files.Position(to).Offset] }
+	text := func(from,
+		to token.Pos) string {
+		return src[files.Position(from).Offset:files.Position(to).Offset]
+	}
 	for _, decl := range f.Decls {
 		d, ok := decl.(*ast.FuncDecl)
 		if !ok || d.Body == nil || !program && !strings.HasPrefix(d.Name.Name, "Example") {

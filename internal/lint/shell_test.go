@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// What README shows for the shell is done by a test: commands of penstock by a script under cmd/penstock/testdata/script, with the same
-// arguments (a script's $VARIABLE stands for any text), `go test` by .ci/run, and what else go is told names packages that exist.
+// What README shows for the shell is done by a test: commands of penstock by a script under
+// cmd/penstock/testdata/script, with the same arguments (a script's $VARIABLE stands for any text),
+// `go test` by .ci/run, and what else go is told names packages that exist.
 func TestReadmeShell(t *testing.T) {
 	text := readme(t)
 	tested := scripts(t)
@@ -27,7 +28,8 @@ func TestReadmeShell(t *testing.T) {
 				command := strings.Join(words, " ")
 				switch {
 				case words[0] == "penstock":
-					if !slices.ContainsFunc(tested, func(script []string) bool { return covers(script, words) }) {
+					if !slices.ContainsFunc(tested,
+						func(script []string) bool { return covers(script, words) }) {
 						t.Errorf("README.md:%d: no script has this command: %s", b.line, command)
 					}
 				case strings.HasPrefix(command, "go test"):
@@ -36,8 +38,10 @@ func TestReadmeShell(t *testing.T) {
 					}
 				case words[0] == "go":
 					for _, dir := range packageDirs(words) {
-						if info, err := os.Stat(filepath.Join(root, dir)); err != nil || !info.IsDir() {
-							t.Errorf("README.md:%d: %s: there is no package %s", b.line, command, dir)
+						if info, err := os.Stat(filepath.Join(root, dir)); err != nil ||
+							!info.IsDir() {
+							t.Errorf("README.md:%d: %s: there is no package %s", b.line, command,
+								dir)
 						}
 					}
 				case words[0] != "git" && words[0] != "cd":
@@ -61,8 +65,9 @@ func packageDirs(words []string) (dirs []string) {
 	return dirs
 }
 
-// shellCommands splits a block into commands and their words: enough of a shell for what a README says, and the same in PowerShell
-// and cmd. Comments, assignments before a command and redirections are left out.
+// shellCommands splits a block into commands and their words: enough of a shell for what a README
+// says, and the same in PowerShell and cmd. Comments, assignments before a command and redirections
+// are left out.
 func shellCommands(text string) (commands [][]string) {
 	var words []string
 	word, inWord, quote, redirected := "", false, rune(0), false
@@ -120,7 +125,8 @@ func shellCommands(text string) (commands [][]string) {
 // scripts returns the penstock commands of all test scripts, as words.
 func scripts(t *testing.T) (commands [][]string) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(root, "cmd", "penstock", "testdata", "script", "*.txt*"))
+	names, err := filepath.Glob(filepath.Join(root, "cmd", "penstock", "testdata", "script",
+		"*.txt*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,10 +141,12 @@ func scripts(t *testing.T) (commands [][]string) {
 			}
 			words := scriptWords(line)
 			// What stands before the command is about its outcome and where it runs.
-			for len(words) > 0 && (strings.Trim(words[0], "!?") == "" || words[0] == "exec" || words[0][0] == '[') {
+			for len(words) > 0 && (strings.Trim(words[0], "!?") == "" || words[0] == "exec" ||
+				words[0][0] == '[') {
 				words = words[1:]
 			}
-			if n := len(words) - 1; n > 0 && strings.HasPrefix(words[n], "&") && strings.HasSuffix(words[n], "&") {
+			if n := len(words) - 1; n > 0 && strings.HasPrefix(words[n], "&") &&
+				strings.HasSuffix(words[n], "&") {
 				words = words[:n] // in the background
 			}
 			if len(words) > 0 && words[0] == "penstock" {
@@ -149,7 +157,8 @@ func scripts(t *testing.T) (commands [][]string) {
 	return commands
 }
 
-// scriptWords splits a line of a test script, in which only single quotes quote, and a doubled one stands for itself.
+// scriptWords splits a line of a test script, in which only single quotes quote, and a doubled one
+// stands for itself.
 func scriptWords(line string) (words []string) {
 	word, inWord, quoted := "", false, false
 	line = strings.TrimRight(line, "\r\n")

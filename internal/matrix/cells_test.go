@@ -30,18 +30,22 @@ type cell struct {
 	// work, not requests, or luck would decide.
 	mean time.Duration
 
-	limits           throttle.Limits
-	timeout          time.Duration               // our own; 0: none
-	clients          int                         // 0: one
-	apart            time.Duration               // from the start of one client to that of the next
-	neighbors        func(i int) pacer           // others than ours; nil for those that are
-	onGrid           bool                        // start at a full minute of the wall clock
-	mix              func(time.Duration) []int64 // sizes at that time of the run, each as often
-	connection, link float64                     // bytes a second, of each upload and of all together; 0: no limit
-	items            int                         // how many there are to send; 0: no end
-	best             time.Duration               // the time that the best fixed limit takes for them
-	jitter           time.Duration               // round trip, give or take a half; 0: a millisecond
-	refusalTrip      time.Duration               // round trip of what is not accepted; 0: as the others
+	limits    throttle.Limits
+	timeout   time.Duration               // our own; 0: none
+	clients   int                         // 0: one
+	apart     time.Duration               // from the start of one client to that of the next
+	neighbors func(i int) pacer           // others than ours; nil for those that are
+	onGrid    bool                        // start at a full minute of the wall clock
+	mix       func(time.Duration) []int64 // sizes at that time of the run, each as often
+	// bytes a second, of each upload and of all together; 0: no limit
+	connection, link float64
+	items            int // how many there are to send; 0: no end
+	// the time that the best fixed limit takes for them
+	best time.Duration
+	// round trip, give or take a half; 0: a millisecond
+	jitter time.Duration
+	// round trip of what is not accepted; 0: as the others
+	refusalTrip time.Duration
 
 	goals goals
 	short goals // of goals that are not reached: what is, and must not get worse
@@ -83,21 +87,25 @@ func cpu(cores float64, work time.Duration, factor model.Schedule) func(uint64) 
 // service is that of a quota's requests: long beside the round trip of a refusal.
 const service = 100 * time.Millisecond
 
-func bucket(rate float64, burst int, retryAfter bool, factor model.Schedule) func(uint64) model.Model {
+func bucket(rate float64, burst int, retryAfter bool,
+	factor model.Schedule) func(uint64) model.Model {
 	return func(uint64) model.Model {
-		return model.NewQuota(model.Quotas{Rate: rate, N: burst, RetryAfter: retryAfter, Factor: factor, Service: service})
+		return model.NewQuota(model.Quotas{Rate: rate, N: burst, RetryAfter: retryAfter,
+			Factor: factor, Service: service})
 	}
 }
 
 func window(n int, span time.Duration, headers bool) func(uint64) model.Model {
 	return func(uint64) model.Model {
-		return model.NewQuota(model.Quotas{N: n, Window: span, RetryAfter: true, Headers: headers, Service: service})
+		return model.NewQuota(model.Quotas{N: n, Window: span, RetryAfter: true, Headers: headers,
+			Service: service})
 	}
 }
 
 func sliding(n int, countRefused bool) func(uint64) model.Model {
 	return func(uint64) model.Model {
-		return model.NewQuota(model.Quotas{N: n, Window: time.Second, Sliding: true, CountRefused: countRefused, Service: service})
+		return model.NewQuota(model.Quotas{N: n, Window: time.Second, Sliding: true,
+			CountRefused: countRefused, Service: service})
 	}
 }
 
@@ -105,7 +113,8 @@ func sliding(n int, countRefused bool) func(uint64) model.Model {
 // with a status of its own.
 func limiter(rate float64, burst, status int, retryAfter bool) func(uint64) model.Model {
 	return func(uint64) model.Model {
-		return model.NewQuota(model.Quotas{Rate: rate, N: burst, Refusal: status, RetryAfter: retryAfter, Service: time.Millisecond})
+		return model.NewQuota(model.Quotas{Rate: rate, N: burst, Refusal: status,
+			RetryAfter: retryAfter, Service: time.Millisecond})
 	}
 }
 
@@ -116,14 +125,16 @@ func quota(rate float64, burst int) model.Model {
 
 func down(kill bool, server func(uint64) model.Model) func(uint64) model.Model {
 	return func(seed uint64) model.Model {
-		return model.NewOutage(outage[0], outage[1]-outage[0], kill, func() model.Model { return server(seed) })
+		return model.NewOutage(outage[0], outage[1]-outage[0], kill,
+			func() model.Model { return server(seed) })
 	}
 }
 
 // gone is down by a status of the gateway before it; by 0 connections are refused.
 func gone(status int, server func(uint64) model.Model) func(uint64) model.Model {
 	return func(seed uint64) model.Model {
-		o := model.NewOutage(outage[0], outage[1]-outage[0], true, func() model.Model { return server(seed) })
+		o := model.NewOutage(outage[0], outage[1]-outage[0], true,
+			func() model.Model { return server(seed) })
 		o.Status = status
 		return o
 	}
@@ -160,44 +171,57 @@ func switching(t time.Duration) []int64 {
 func mixing(time.Duration) []int64 { return []int64{4 << 10, 4 << 20, 4 << 20} }
 
 var cells = []cell{
-	{name: "M1", about: "5 threads x 1 s, backlog 20", model: threads(5, 20, time.Second), capacity: 5,
-		goals: goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94}},
-	{name: "M1z", about: "5 threads x 1 s, no backlog", model: threads(5, 0, time.Second), capacity: 5,
-		goals: goals{goodput: .97, waste: .01, start: 10},
+	{name: "M1", about: "5 threads x 1 s, backlog 20", model: threads(5, 20, time.Second),
+		capacity: 5,
+		goals:    goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94}},
+	{name: "M1z", about: "5 threads x 1 s, no backlog", model: threads(5, 0, time.Second),
+		capacity: 5,
+		goals:    goals{goodput: .97, waste: .01, start: 10},
 		// One seed of five, in which slow start is refused twice.
 		short: goals{start: 14}},
-	{name: "M2", about: "4 cores, 2 s of CPU, 504 at 29 s", model: cpu(4, 2*time.Second, nil), capacity: 2,
-		goals: goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94, p99: 9}},
+	{name: "M2", about: "4 cores, 2 s of CPU, 504 at 29 s", model: cpu(4, 2*time.Second, nil),
+		capacity: 2,
+		goals:    goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94, p99: 9}},
 	{name: "M2b", about: "32 cores, 0.5 s of CPU", model: cpu(32, time.Second/2, nil), capacity: 64,
 		goals: goals{goodput: .97, waste: .01, start: 10}},
-	{name: "M3", about: "bucket 10/s, burst 10, Retry-After", model: bucket(10, 10, true, nil), capacity: 10,
-		goals: goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94}},
-	{name: "M3w", about: "window 100 in 10 s, Retry-After", model: window(100, 10*time.Second, false), capacity: 10,
+	{name: "M3", about: "bucket 10/s, burst 10, Retry-After", model: bucket(10, 10, true, nil),
+		capacity: 10,
+		goals:    goals{goodput: .97, waste: .01, start: 10, first20: .85, first60: .94}},
+	{name: "M3w", about: "window 100 in 10 s, Retry-After",
+		model: window(100, 10*time.Second, false), capacity: 10,
 		windowN: 100, window: 10 * time.Second,
 		goals: goals{goodput: .97, waste: .01, start: 10}},
-	{name: "M3h", about: "the same with quota headers", model: window(100, 10*time.Second, true), capacity: 10,
-		windowN: 100, window: 10 * time.Second,
+	{name: "M3h", about: "the same with quota headers", model: window(100, 10*time.Second, true),
+		capacity: 10,
+		windowN:  100, window: 10 * time.Second,
 		goals: goals{goodput: .97, waste: nothing, start: 10}},
-	{name: "M4", about: "M2 with x1, x0.5, x2 of the cores", model: cpu(4, 2*time.Second, steps), capacity: 2, factor: steps,
+	{name: "M4", about: "M2 with x1, x0.5, x2 of the cores", model: cpu(4, 2*time.Second, steps),
+		capacity: 2, factor: steps,
 		goals: goals{goodput: .97, waste: .01, start: 10, change: 15}},
-	{name: "M4r", about: "M3 with x1, x0.5, x2 of the rate", model: bucket(10, 10, true, steps), capacity: 10, factor: steps,
+	{name: "M4r", about: "M3 with x1, x0.5, x2 of the rate", model: bucket(10, 10, true, steps),
+		capacity: 10, factor: steps,
 		goals: goals{goodput: .95, waste: .01, start: 10, change: 15}},
-	{name: "M5", about: "8 cores, 1 s of CPU, half taken every other minute", model: cpu(8, time.Second, tenant), capacity: 8, factor: tenant,
+	{name: "M5", about: "8 cores, 1 s of CPU, half taken every other minute",
+		model: cpu(8, time.Second, tenant), capacity: 8, factor: tenant,
 		goals: goals{goodput: .97, waste: .01, start: 10, change: 15}},
 	{name: "M6", about: "16 threads, log-normal sigma 1.5, mean 1 s, backlog 64",
 		model: func(seed uint64) model.Model {
-			return model.NewThreads(model.Threads{Workers: 16, Backlog: 64, Service: time.Second, Sigma: 1.5, Seed: seed})
+			return model.NewThreads(model.Threads{Workers: 16, Backlog: 64, Service: time.Second,
+				Sigma: 1.5, Seed: seed})
 		},
 		capacity: 16, mean: time.Second,
 		goals: goals{goodput: .95, waste: .01, start: 10},
 		// Two seeds of five: with such a tail the goodput of 10 s is much luck.
 		short: goals{start: 19}},
 
-	{name: "F1", about: "4 clients 30 s apart on 20 threads x 1 s, backlog 20", model: threads(20, 20, time.Second), capacity: 20,
+	{name: "F1", about: "4 clients 30 s apart on 20 threads x 1 s, backlog 20",
+		model: threads(20, 20, time.Second), capacity: 20,
 		clients: 4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
-	{name: "F2", about: "4 clients 30 s apart on M2b", model: cpu(32, time.Second/2, nil), capacity: 64,
-		clients: 4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
-	{name: "F3", about: "4 clients 30 s apart on a bucket 40/s, burst 40", model: bucket(40, 40, true, nil), capacity: 40,
+	{name: "F2", about: "4 clients 30 s apart on M2b", model: cpu(32, time.Second/2, nil),
+		capacity: 64,
+		clients:  4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012}},
+	{name: "F3", about: "4 clients 30 s apart on a bucket 40/s, burst 40",
+		model: bucket(40, 40, true, nil), capacity: 40,
 		clients: 4, apart: 30 * time.Second, onGrid: true, goals: goals{jain: .95, waste: .012},
 		// Each of the four looks for more on its own.
 		short: goals{waste: .0138, jain: .94}},
@@ -212,13 +236,17 @@ var cells = []cell{
 		// As F3.
 		short: goals{waste: .0135, jain: .94}},
 
-	{name: "G1", about: "1 core x 5 s, 504 at 29 s", model: cpu(1, 5*time.Second, nil), capacity: 0.2,
-		goals: goals{goodput: .95, waste: .03}},
-	{name: "G2", about: "50 threads x 0.2 s, backlog 50", model: threads(50, 50, time.Second/5), capacity: 250,
-		goals: goals{waste: .01}},
-	{name: "G3", about: "bucket 2/s, burst 1, Retry-After", model: bucket(2, 1, true, nil), capacity: 2,
-		goals: goals{goodput: .85, waste: .03}},
-	{name: "G4", about: "window 100 in a minute, Retry-After", model: window(100, time.Minute, false), capacity: 100. / 60,
+	{name: "G1", about: "1 core x 5 s, 504 at 29 s", model: cpu(1, 5*time.Second, nil),
+		capacity: 0.2,
+		goals:    goals{goodput: .95, waste: .03}},
+	{name: "G2", about: "50 threads x 0.2 s, backlog 50", model: threads(50, 50, time.Second/5),
+		capacity: 250,
+		goals:    goals{waste: .01}},
+	{name: "G3", about: "bucket 2/s, burst 1, Retry-After", model: bucket(2, 1, true, nil),
+		capacity: 2,
+		goals:    goals{goodput: .85, waste: .03}},
+	{name: "G4", about: "window 100 in a minute, Retry-After",
+		model: window(100, time.Minute, false), capacity: 100. / 60,
 		windowN: 100, window: time.Minute, goals: goals{waste: .01},
 		// One or two refusals in a window of only a hundred, as no quota is told.
 		short: goals{waste: .0215}},
@@ -231,104 +259,139 @@ var cells = []cell{
 			return model.NewThreads(model.Threads{Workers: 10, Service: time.Second, Refusal: 429})
 		},
 		capacity: 10, goals: goals{waste: .01}},
-	{name: "G7", about: "M1, down for a minute", model: down(false, threads(5, 20, time.Second)), capacity: 5,
-		out: outage, goals: goals{waste: .01, change: 15, dead: 10},
+	{name: "G7", about: "M1, down for a minute", model: down(false, threads(5, 20, time.Second)),
+		capacity: 5,
+		out:      outage, goals: goals{waste: .01, change: 15, dead: 10},
 		// What is in flight as it begins is accepted yet, and ends the holding back.
 		short: goals{dead: 12}},
-	{name: "G7k", about: "the same, killing what is in flight", model: down(true, threads(5, 20, time.Second)), capacity: 5,
+	{name: "G7k", about: "the same, killing what is in flight",
+		model: down(true, threads(5, 20, time.Second)), capacity: 5,
 		out: outage, goals: goals{waste: .01, change: 15, dead: 10}},
 	{name: "G8", about: "2 cores x 20 ms", model: cpu(2, 20*time.Millisecond, nil), capacity: 100,
 		goals: goals{waste: .01}},
 
-	{name: "S1", about: "M1, 4 KiB, 4 MiB, 4 KiB in thirds, 4 MiB/s each", model: threads(5, 20, time.Second), capacity: 5,
-		mix: switching, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10, change: 15}},
-	{name: "S2", about: "M1, 4 KiB and twice 4 MiB mixed, 4 MiB/s each", model: threads(5, 20, time.Second), capacity: 5,
+	{name: "S1", about: "M1, 4 KiB, 4 MiB, 4 KiB in thirds, 4 MiB/s each",
+		model: threads(5, 20, time.Second), capacity: 5,
+		mix: switching, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10,
+			change: 15}},
+	{name: "S2", about: "M1, 4 KiB and twice 4 MiB mixed, 4 MiB/s each",
+		model: threads(5, 20, time.Second), capacity: 5,
 		mix: mixing, connection: 4 * mib, goals: goals{goodput: .96, waste: .01, start: 10}},
-	{name: "S1l", about: "S1 on a link of 10 MiB/s", model: threads(5, 20, time.Second), capacity: 5, factor: model.Steps(third, 1, .5, 1),
-		mix: switching, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10, change: 15},
+	{name: "S1l", about: "S1 on a link of 10 MiB/s", model: threads(5, 20, time.Second),
+		capacity: 5, factor: model.Steps(third, 1, .5, 1),
+		mix: switching, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10,
+			change: 15},
 		// One seed of five, in which the large bodies come and go in bunches: 10 s hold 25.
 		short: goals{change: 32}},
-	{name: "S2l", about: "S2 on a link of 10 MiB/s", model: threads(5, 20, time.Second), capacity: 10 * mib * 3. / (8*mib + 4<<10),
-		mix: mixing, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10}},
+	{name: "S2l", about: "S2 on a link of 10 MiB/s", model: threads(5, 20, time.Second),
+		capacity: 10 * mib * 3. / (8*mib + 4<<10),
+		mix:      mixing, link: 10 * mib, goals: goals{goodput: .96, waste: .01, start: 10}},
 
 	{name: "C1", about: "M1, in flight 4 given", model: threads(5, 20, time.Second), capacity: 4,
-		limits: throttle.Limits{InFlight: 4}, goals: goals{goodput: .97, waste: nothing, start: 10}},
+		limits: throttle.Limits{InFlight: 4}, goals: goals{goodput: .97, waste: nothing,
+			start: 10}},
 	{name: "C2", about: "M3, rate 6 given", model: bucket(10, 10, true, nil), capacity: 6,
 		limits: throttle.Limits{Rate: 6}, goals: goals{goodput: .97, waste: nothing, start: 10}},
-	{name: "C3", about: "M3, rate 12 given: too much", model: bucket(10, 10, true, nil), capacity: 10,
-		limits: throttle.Limits{Rate: 12}, goals: goals{waste: .01}},
+	{name: "C3", about: "M3, rate 12 given: too much", model: bucket(10, 10, true, nil),
+		capacity: 10,
+		limits:   throttle.Limits{Rate: 12}, goals: goals{waste: .01}},
 
-	{name: "C4", about: "4 in any second, rate 4 given, jitter 20 ms", model: sliding(4, false), capacity: 4, jitter: 20 * time.Millisecond,
+	{name: "C4", about: "4 in any second, rate 4 given, jitter 20 ms", model: sliding(4, false),
+		capacity: 4, jitter: 20 * time.Millisecond,
 		limits: throttle.Limits{Rate: 4}, goals: goals{goodput: .95, waste: .01}},
-	{name: "C4c", about: "the same, refusals count too", model: sliding(4, true), capacity: 4, jitter: 20 * time.Millisecond,
+	{name: "C4c", about: "the same, refusals count too", model: sliding(4, true), capacity: 4,
+		jitter: 20 * time.Millisecond,
 		limits: throttle.Limits{Rate: 4}, goals: goals{goodput: .95, waste: .01}},
 
 	// Servers that no rule was made for.
 	{name: "K1", about: "12 threads, log-normal sigma 0.7, mean 0.35 s, backlog 12",
 		model: func(seed uint64) model.Model {
-			return model.NewThreads(model.Threads{Workers: 12, Backlog: 12, Service: 350 * time.Millisecond, Sigma: .7, Seed: seed})
+			return model.NewThreads(model.Threads{Workers: 12, Backlog: 12,
+				Service: 350 * time.Millisecond, Sigma: .7, Seed: seed})
 		},
-		capacity: 12 / .35, mean: 350 * time.Millisecond, goals: goals{goodput: .95, waste: .01, start: 10}},
+		capacity: 12 / .35, mean: 350 * time.Millisecond, goals: goals{goodput: .95, waste: .01,
+			start: 10}},
 	{name: "K2", about: "6 cores, 0.8 s of CPU, 503 above 12",
 		model: func(uint64) model.Model {
-			return model.NewCPU(model.CPU{Cores: 6, Work: 800 * time.Millisecond, Timeout: gateway, Limit: 12})
+			return model.NewCPU(model.CPU{Cores: 6, Work: 800 * time.Millisecond,
+				Timeout: gateway, Limit: 12})
 		},
 		capacity: 7.5, goals: goals{goodput: .95, waste: .01, start: 10}},
 	{name: "K3", about: "bucket 3.3/s, burst 20, no Retry-After, 1 s each",
-		model:    func(uint64) model.Model { return model.NewQuota(model.Quotas{Rate: 3.3, N: 20, Service: time.Second}) },
+		model: func(uint64) model.Model {
+			return model.NewQuota(model.Quotas{Rate: 3.3, N: 20,
+				Service: time.Second})
+		},
 		capacity: 3.3, goals: goals{goodput: .9, waste: .02},
 		// While one backs off, the bucket fills: what goes next is accepted, so that refusals
 		// are taken for too many in flight, and no rate is learned.
 		short: goals{waste: .06}},
 	{name: "K4", about: "window 30 in 3 s with quota headers, 0.5 s each",
 		model: func(uint64) model.Model {
-			return model.NewQuota(model.Quotas{N: 30, Window: 3 * time.Second, RetryAfter: true, Headers: true, Service: time.Second / 2})
+			return model.NewQuota(model.Quotas{N: 30, Window: 3 * time.Second, RetryAfter: true,
+				Headers: true, Service: time.Second / 2})
 		},
-		capacity: 10, windowN: 30, window: 3 * time.Second, goals: goals{goodput: .95, waste: nothing}},
+		capacity: 10, windowN: 30, window: 3 * time.Second, goals: goals{goodput: .95,
+			waste: nothing}},
 	{name: "K5", about: "16 cores, log-normal sigma 1, mean 0.4 s of CPU",
 		model: func(seed uint64) model.Model {
-			return model.NewCPU(model.CPU{Cores: 16, Work: 400 * time.Millisecond, Sigma: 1, Seed: seed, Timeout: gateway})
+			return model.NewCPU(model.CPU{Cores: 16, Work: 400 * time.Millisecond, Sigma: 1,
+				Seed: seed, Timeout: gateway})
 		},
-		capacity: 40, mean: 400 * time.Millisecond, goals: goals{goodput: .95, waste: .01, start: 10}},
+		capacity: 40, mean: 400 * time.Millisecond, goals: goals{goodput: .95, waste: .01,
+			start: 10}},
 	{name: "K6", about: "bucket 120/s, burst 5, Retry-After, 0.3 s each",
 		model: func(uint64) model.Model {
-			return model.NewQuota(model.Quotas{Rate: 120, N: 5, RetryAfter: true, Service: 300 * time.Millisecond})
+			return model.NewQuota(model.Quotas{Rate: 120, N: 5, RetryAfter: true,
+				Service: 300 * time.Millisecond})
 		},
 		capacity: 120, goals: goals{goodput: .9, waste: .02},
 		// The first estimate is 99 a second, from where the cubic takes minutes.
 		short: goals{goodput: .85}},
 	{name: "K7", about: "4 in a second of the wall clock, no Retry-After, 1.03 s each",
 		model: func(uint64) model.Model {
-			return model.NewQuota(model.Quotas{N: 4, Window: time.Second, Service: 1030 * time.Millisecond})
+			return model.NewQuota(model.Quotas{N: 4, Window: time.Second,
+				Service: 1030 * time.Millisecond})
 		},
 		capacity: 4, windowN: 4, window: time.Second, goals: goals{goodput: .9, waste: .02}},
 	{name: "K8", about: "bucket 3/s with Retry-After before M1",
-		model:    func(seed uint64) model.Model { return both{quota(3, 3), threads(5, 20, time.Second)(seed)} },
+		model: func(seed uint64) model.Model {
+			return both{quota(3, 3),
+				threads(5, 20, time.Second)(seed)}
+		},
 		capacity: 3, goals: goals{goodput: .95, waste: .02},
 		// The cubic looks for more every 20 s, and there are only 60 requests in them.
 		short: goals{waste: .031}},
 	{name: "K9", about: "bucket 8/s with Retry-After before M1",
-		model:    func(seed uint64) model.Model { return both{quota(8, 8), threads(5, 20, time.Second)(seed)} },
+		model: func(seed uint64) model.Model {
+			return both{quota(8, 8),
+				threads(5, 20, time.Second)(seed)}
+		},
 		capacity: 5, goals: goals{goodput: .95, waste: .02}},
 
-	{name: "X1", about: "M1z, refusals take 0.2 s", model: threads(5, 0, time.Second), capacity: 5, refusalTrip: time.Second / 5,
+	{name: "X1", about: "M1z, refusals take 0.2 s", model: threads(5, 0, time.Second),
+		capacity: 5, refusalTrip: time.Second / 5,
 		goals: goals{goodput: .97, waste: .01, start: 10}},
-	{name: "X1q", about: "M3, refusals take 0.2 s", model: bucket(10, 10, true, nil), capacity: 10, refusalTrip: time.Second / 5,
+	{name: "X1q", about: "M3, refusals take 0.2 s", model: bucket(10, 10, true, nil),
+		capacity: 10, refusalTrip: time.Second / 5,
 		goals: goals{goodput: .97, waste: .01, start: 10}},
-	{name: "X1g", about: "G5, refusals take 0.2 s", model: bucket(10, 10, false, nil), capacity: 10, refusalTrip: time.Second / 5,
+	{name: "X1g", about: "G5, refusals take 0.2 s", model: bucket(10, 10, false, nil),
+		capacity: 10, refusalTrip: time.Second / 5,
 		goals: goals{goodput: .97, waste: .01, start: 10},
 		// As G5: it takes some refusals to see that the bucket has a burst.
 		short: goals{waste: .012, start: 26}},
 	{name: "X2", about: "M1 with endless backlog, connects take 3 s above 20 in flight",
 		model: func(seed uint64) model.Model {
-			return &model.SlowConnect{Model: threads(5, 1000, time.Second)(seed), Above: 20, Delay: 3 * time.Second}
+			return &model.SlowConnect{Model: threads(5, 1000, time.Second)(seed), Above: 20,
+				Delay: 3 * time.Second}
 		}, capacity: 5, goals: goals{goodput: .97, waste: .01, start: 10}},
 	{name: "X3", about: "M1, hangs for a minute; our timeout 30 s",
 		model: func(seed uint64) model.Model {
 			return model.NewHang(outage[0], outage[1]-outage[0], threads(5, 20, time.Second)(seed))
 		}, capacity: 5, out: outage, timeout: 30 * time.Second,
 		goals: goals{goodput: .97, waste: .01, start: 10, change: 15, dead: 10}},
-	{name: "X4", about: "F1, refusals take 0.1 s, a naive AIMD and a fixed 16 among the four", model: threads(20, 20, time.Second), capacity: 20,
+	{name: "X4", about: "F1, refusals take 0.1 s, a naive AIMD and a fixed 16 among the four",
+		model: threads(20, 20, time.Second), capacity: 20,
 		refusalTrip: time.Second / 10,
 		clients:     4, apart: 30 * time.Second, onGrid: true, neighbors: func(i int) pacer {
 			switch i {
@@ -339,20 +402,25 @@ var cells = []cell{
 			}
 			return nil
 		}},
-	{name: "X6", about: "429 to everything", model: func(uint64) model.Model { return never{-1} }, capacity: 0},
-	{name: "X6r", about: "429 to everything, Retry-After 1 s", model: func(uint64) model.Model { return never{1} }, capacity: 0},
+	{name: "X6", about: "429 to everything", model: func(uint64) model.Model { return never{-1} },
+		capacity: 0},
+	{name: "X6r", about: "429 to everything, Retry-After 1 s",
+		model: func(uint64) model.Model { return never{1} }, capacity: 0},
 	{name: "X7", about: "M3 whose Retry-After lies", capacity: 10,
 		model: func(seed uint64) model.Model {
-			return &liar{Model: bucket(10, 10, true, nil)(seed), rnd: rand.New(rand.NewPCG(seed, 2))}
+			return &liar{Model: bucket(10, 10, true, nil)(seed),
+				rnd: rand.New(rand.NewPCG(seed, 2))}
 		}},
 	{name: "X8", about: "M1, a random tenth answered 503", capacity: 4.5,
 		model: func(seed uint64) model.Model {
 			rnd := rand.New(rand.NewPCG(seed, 3))
-			return newStray(threads(5, 20, time.Second)(seed), refused(503, -1), func(int, time.Duration) bool { return rnd.IntN(10) == 0 })
+			return newStray(threads(5, 20, time.Second)(seed), refused(503, -1),
+				func(int, time.Duration) bool { return rnd.IntN(10) == 0 })
 		}, goals: goals{goodput: .24, waste: .12},
 		// One seed of five, in which the spacing is taken for the cause for some seconds.
 		short: goals{goodput: .23}},
-	{name: "X9", about: "M1z, two of the three clients a fixed 2", model: threads(5, 0, time.Second), capacity: 5,
+	{name: "X9", about: "M1z, two of the three clients a fixed 2",
+		model: threads(5, 0, time.Second), capacity: 5,
 		clients: 3, neighbors: func(i int) pacer {
 			if i > 0 {
 				return newFixed(2)
@@ -363,16 +431,19 @@ var cells = []cell{
 		short: goals{waste: .09}},
 
 	// Rate limiters that refuse with another status than 429.
-	{name: "R1", about: "bucket 50/s, burst 1, 503 at once", model: limiter(50, 1, 503, false), capacity: 50,
-		goals: goals{after20: .92, waste: .03}},
+	{name: "R1", about: "bucket 50/s, burst 1, 503 at once", model: limiter(50, 1, 503, false),
+		capacity: 50,
+		goals:    goals{after20: .92, waste: .03}},
 	{name: "R2", about: "the same, burst 6", model: limiter(50, 6, 503, false), capacity: 50,
 		goals: goals{after20: .95, waste: .03}},
 	{name: "R3", about: "the same, burst 21", model: limiter(50, 21, 503, false), capacity: 50,
 		goals: goals{after20: .95, waste: .03}},
-	{name: "R4", about: "R2, rate 50 given", model: limiter(50, 6, 503, false), capacity: 50, limits: throttle.Limits{Rate: 50},
-		goals: goals{after20: .95, waste: .03}},
-	{name: "R4s", about: "R1, rate 50 given", model: limiter(50, 1, 503, false), capacity: 50, limits: throttle.Limits{Rate: 50},
-		goals: goals{after20: .92, waste: .03}},
+	{name: "R4", about: "R2, rate 50 given", model: limiter(50, 6, 503, false), capacity: 50,
+		limits: throttle.Limits{Rate: 50},
+		goals:  goals{after20: .95, waste: .03}},
+	{name: "R4s", about: "R1, rate 50 given", model: limiter(50, 1, 503, false), capacity: 50,
+		limits: throttle.Limits{Rate: 50},
+		goals:  goals{after20: .92, waste: .03}},
 	{name: "R5", about: "R2 before 4 threads x 75 ms, no backlog, 503", capacity: 50,
 		model: func(seed uint64) model.Model {
 			return both{limiter(50, 6, 503, false)(seed), threads(4, 0, 75*time.Millisecond)(seed)}
@@ -387,7 +458,8 @@ var cells = []cell{
 		goals: goals{after20: .95, waste: .03}},
 	{name: "R6", about: "R2, Retry-After", model: limiter(50, 6, 503, true), capacity: 50,
 		goals: goals{after20: .95, waste: .03},
-		// It takes ten seconds to find the cause where each refusal asks for one, and each costs one afterwards.
+		// It takes ten seconds to find the cause where each refusal asks for one, and each costs
+		// one afterwards.
 		short: goals{after20: .93}},
 	{name: "R7", about: "R2 with 502", model: limiter(50, 6, 502, false), capacity: 50,
 		goals: goals{after20: .95, waste: .03}},
@@ -408,53 +480,73 @@ var cells = []cell{
 		short: goals{after20: .91}},
 
 	// Outages that other things than a closed port tell of.
-	{name: "D1", about: "20 threads x 20 ms, rate 200 given, 502 for a minute", model: gone(502, threads(20, 20, 20*time.Millisecond)),
-		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
+	{name: "D1", about: "20 threads x 20 ms, rate 200 given, 502 for a minute",
+		model:    gone(502, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01,
+			change: 15, dead: 12}},
 	{name: "D2", about: "the same with 500", model: gone(500, threads(20, 20, 20*time.Millisecond)),
-		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
-	{name: "D3", about: "the same, a proxy refuses CONNECT", model: gone(0, threads(20, 20, 20*time.Millisecond)),
-		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
-	{name: "D4", about: "the same, TLS handshakes fail after 10 ms", model: gone(0, threads(20, 20, 20*time.Millisecond)),
-		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, refusalTrip: 10 * time.Millisecond,
-		goals: goals{waste: .01, change: 15, dead: 12},
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01,
+			change: 15, dead: 12}},
+	{name: "D3", about: "the same, a proxy refuses CONNECT",
+		model:    gone(0, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage, goals: goals{waste: .01,
+			change: 15, dead: 12}},
+	{name: "D4", about: "the same, TLS handshakes fail after 10 ms",
+		model:    gone(0, threads(20, 20, 20*time.Millisecond)),
+		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage,
+		refusalTrip: 10 * time.Millisecond,
+		goals:       goals{waste: .01, change: 15, dead: 12},
 		// Three of those that were in flight fail late.
 		short: goals{dead: 13}},
-	{name: "D5", about: "M1, 502 for a minute", model: gone(502, threads(5, 20, time.Second)), capacity: 5,
-		out: outage, goals: goals{waste: .01, change: 15, dead: 12}},
+	{name: "D5", about: "M1, 502 for a minute", model: gone(502, threads(5, 20, time.Second)),
+		capacity: 5,
+		out:      outage, goals: goals{waste: .01, change: 15, dead: 12}},
 
 	// Long transfers.
-	{name: "L1", about: "4 files of 100 s, each connection 2 MB/s", model: fast, mix: always(200e6), connection: 2e6,
+	{name: "L1", about: "4 files of 100 s, each connection 2 MB/s", model: fast,
+		mix: always(200e6), connection: 2e6,
 		items: 4, best: 100 * time.Second, goals: goals{time: 1.3}},
 	{name: "L2", about: "1,000 files of 10 s", model: fast, mix: always(20e6), connection: 2e6,
 		items: 1000, best: 40 * time.Second, goals: goals{time: 1.3}},
-	{name: "L3", about: "files of 10 s, each connection 2 MB/s, all 10 MiB/s", model: fast, mix: always(20e6), connection: 2e6, link: 10 * mib,
+	{name: "L3", about: "files of 10 s, each connection 2 MB/s, all 10 MiB/s", model: fast,
+		mix: always(20e6), connection: 2e6, link: 10 * mib,
 		capacity: 10 * mib / 20e6, goals: goals{after20: .9, inFlight: 1.5 * 10 * mib / 2e6}},
-	{name: "L3l", about: "the same files, all 10 MiB/s", model: fast, mix: always(20e6), link: 10 * mib,
+	{name: "L3l", about: "the same files, all 10 MiB/s", model: fast, mix: always(20e6),
+		link:     10 * mib,
 		capacity: 10 * mib / 20e6, goals: goals{after20: .9, inFlight: 4}},
-	{name: "L4", about: "40 files of 4 KiB to 1 GiB, each connection 10 MB/s", model: fast, mix: growing, connection: 10e6,
+	{name: "L4", about: "40 files of 4 KiB to 1 GiB, each connection 10 MB/s", model: fast,
+		mix: growing, connection: 10e6,
 		items: 40, best: transfer(1<<30, 10e6), goals: goals{time: 1.3}},
 
 	// Refusals of single requests.
-	{name: "T1", about: "1 thread x 9.5 ms, backlog 20; two 429s three requests apart", capacity: 1 / .0095,
+	{name: "T1", about: "1 thread x 9.5 ms, backlog 20; two 429s three requests apart",
+		capacity: 1 / .0095,
 		model: func(seed uint64) model.Model {
-			return newStray(threads(1, 20, 9500*time.Microsecond)(seed), refused(429, 1), twice(1000))
+			return newStray(threads(1, 20, 9500*time.Microsecond)(seed), refused(429, 1),
+				twice(1000))
 		},
 		goals: goals{stray: .9}},
 	{name: "T1r", about: "bucket 98/s, burst 98, Retry-After; the same in mid-run", capacity: 98,
 		model: func(seed uint64) model.Model {
-			return newStray(bucket(98, 98, true, nil)(seed), refused(429, 1), twice(98*int(horizon/2/time.Second)))
+			return newStray(bucket(98, 98, true, nil)(seed), refused(429, 1),
+				twice(98*int(horizon/2/time.Second)))
 		},
 		goals: goals{stray: .9}},
-	{name: "H429", about: "4 threads x 0.1 s, backlog 20; one item always 429 with Retry-After 1 s", capacity: 40,
+	{name: "H429",
+		about:    "4 threads x 0.1 s, backlog 20; one item always 429 with Retry-After 1 s",
+		capacity: 40,
 		model: func(seed uint64) model.Model {
-			return newStray(threads(4, 20, time.Second/10)(seed), refused(429, 1), hot(5, 6, 7, 8, 9, 10, 11, 12))
+			return newStray(threads(4, 20, time.Second/10)(seed), refused(429, 1),
+				hot(5, 6, 7, 8, 9, 10, 11, 12))
 		},
 		goals: goals{goodput: .85, waste: .01},
-		// An upstream alone cannot tell a request that is always refused from a quota that is used up: package retry can.
+		// An upstream alone cannot tell a request that is always refused from a quota that is used
+		// up: package retry can.
 		short: goals{goodput: .2, waste: .017}},
 	{name: "H503", about: "the same with 503 and no Retry-After", capacity: 40,
 		model: func(seed uint64) model.Model {
-			return newStray(threads(4, 20, time.Second/10)(seed), refused(503, -1), hot(0, 1, 3, 7, 15, 31))
+			return newStray(threads(4, 20, time.Second/10)(seed), refused(503, -1),
+				hot(0, 1, 3, 7, 15, 31))
 		},
 		goals: goals{goodput: .95, waste: .01}},
 }

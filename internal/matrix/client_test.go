@@ -122,7 +122,8 @@ func feedback(a model.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 	case !ok:
 		f.Outcome = throttle.TimedOut
 		return f
-	case a.Status == 0, a.Status == http.StatusBadGateway, a.Status == http.StatusServiceUnavailable:
+	case a.Status == 0, a.Status == http.StatusBadGateway,
+		a.Status == http.StatusServiceUnavailable:
 		f.Outcome = throttle.Overloaded
 	case a.Status == http.StatusGatewayTimeout:
 		f.Outcome = throttle.TimedOut
@@ -192,7 +193,8 @@ func (t *tally) sent(now time.Time) {
 		t.early++
 	}
 	limits := t.run.cell.limits
-	if limits.InFlight > 0 && t.inFlight > limits.InFlight || !limits.Fixed && t.inFlight > maxLimit {
+	if limits.InFlight > 0 && t.inFlight > limits.InFlight || !limits.Fixed &&
+		t.inFlight > maxLimit {
 		t.above++
 	}
 	if limits.Rate > 0 {

@@ -15,12 +15,15 @@ import (
 )
 
 var (
-	seeds    = flag.Int("seeds", 1, "seeds of each cell; the worst counts")
-	first    = flag.Uint64("seed", 1, "the first of them")
-	only     = flag.String("cells", "", "regular expression of the whole name of the cells to run")
-	table    = flag.Bool("table", false, "print the matrix")
-	strict   = flag.Bool("goals", true, "what is worse than its goal, or than how far it is known to fall short of it, fails the test")
-	lines    = flag.String("lines", "", "write the time lines of the cells to this file, with tabs between columns")
+	seeds  = flag.Int("seeds", 1, "seeds of each cell; the worst counts")
+	first  = flag.Uint64("seed", 1, "the first of them")
+	only   = flag.String("cells", "", "regular expression of the whole name of the cells to run")
+	table  = flag.Bool("table", false, "print the matrix")
+	strict = flag.Bool("goals", true,
+		"what is worse than its goal, or than how far it is known to fall short of it, fails "+
+			"the test")
+	lines = flag.String("lines", "",
+		"write the time lines of the cells to this file, with tabs between columns")
 	inFlight = flag.Int("inflight", 0, "give our clients this limit, to try a server")
 )
 
@@ -39,26 +42,59 @@ func (c *column) fails(value, goal float64) bool {
 }
 
 var columns = []column{
-	{"goodput", true, func(m *measures) float64 { return m.goodput }, func(g *goals) float64 { return g.goodput }, "%.3f"},         // accepted, of what was deliverable
-	{"waste%", false, func(m *measures) float64 { return 100 * m.waste }, func(g *goals) float64 { return 100 * g.waste }, "%.2f"}, // refused or timed out, of all sent
-	{"start", false, func(m *measures) float64 { return m.start }, func(g *goals) float64 { return g.start }, "%.0f"},              // seconds until it has converged
-	{"change", false, func(m *measures) float64 { return m.change }, func(g *goals) float64 { return g.change }, "%.0f"},           // the same after a change, the slowest
-	{"20s", true, func(m *measures) float64 { return m.first20 }, func(g *goals) float64 { return g.first20 }, "%.3f"},             // goodput of the first 20 s
-	{"60s", true, func(m *measures) float64 { return m.first60 }, func(g *goals) float64 { return g.first60 }, "%.3f"},             // goodput of the first minute
-	{"20s+", true, func(m *measures) float64 { return m.after20 }, func(g *goals) float64 { return g.after20 }, "%.3f"},            // goodput after the first 20 s
-	{"stray", true, func(m *measures) float64 { return m.stray }, func(g *goals) float64 { return g.stray }, "%.3f"},               // goodput of the 20 s after the last stray refusal
-	{"time", false, func(m *measures) float64 { return m.time }, func(g *goals) float64 { return g.time }, "%.2f"},                 // until all items are accepted, of that with the best fixed limit
-	{"flight", false, func(m *measures) float64 { return m.inFlight }, func(g *goals) float64 { return g.inFlight }, "%.1f"},       // mean in flight after the first 20 s
-	{"p99", false, func(m *measures) float64 { return m.p99 }, func(g *goals) float64 { return g.p99 }, "%.2f"},                    // latency of successes in seconds
-	{"Jain", true, func(m *measures) float64 { return m.jain }, func(g *goals) float64 { return g.jain }, "%.3f"},                  // fairness among our clients while all are there
-	{"share", true, func(m *measures) float64 { return m.share }, none, "%.3f"},                                                    // of what would be fair to our clients, beside others
-	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f"},                                                  // largest limit
-	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f"},                                                      // mean limit in the last minute
-	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f"},                                                     // requests
-	{"504", false, func(m *measures) float64 { return m.timedOut }, none, "%.0f"},                                                  // requests that timed out
-	{"dead", false, func(m *measures) float64 { return m.dead }, func(g *goals) float64 { return g.dead }, "%.0f"},                 // requests sent into an outage
-	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f"},                                                   // requests sent before a Retry-After had passed
-	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f"},                                                   // requests sent above a ceiling
+	// accepted, of what was deliverable
+	{"goodput", true, func(m *measures) float64 { return m.goodput },
+		func(g *goals) float64 { return g.goodput }, "%.3f"},
+	// refused or timed out, of all sent
+	{"waste%", false, func(m *measures) float64 { return 100 * m.waste },
+		func(g *goals) float64 { return 100 * g.waste }, "%.2f"},
+	// seconds until it has converged
+	{"start", false, func(m *measures) float64 { return m.start },
+		func(g *goals) float64 { return g.start }, "%.0f"},
+	// the same after a change, the slowest
+	{"change", false, func(m *measures) float64 { return m.change },
+		func(g *goals) float64 { return g.change }, "%.0f"},
+	// goodput of the first 20 s
+	{"20s", true, func(m *measures) float64 { return m.first20 },
+		func(g *goals) float64 { return g.first20 }, "%.3f"},
+	// goodput of the first minute
+	{"60s", true, func(m *measures) float64 { return m.first60 },
+		func(g *goals) float64 { return g.first60 }, "%.3f"},
+	// goodput after the first 20 s
+	{"20s+", true, func(m *measures) float64 { return m.after20 },
+		func(g *goals) float64 { return g.after20 }, "%.3f"},
+	// goodput of the 20 s after the last stray refusal
+	{"stray", true, func(m *measures) float64 { return m.stray },
+		func(g *goals) float64 { return g.stray }, "%.3f"},
+	// until all items are accepted, of that with the best fixed limit
+	{"time", false, func(m *measures) float64 { return m.time },
+		func(g *goals) float64 { return g.time }, "%.2f"},
+	// mean in flight after the first 20 s
+	{"flight", false, func(m *measures) float64 { return m.inFlight },
+		func(g *goals) float64 { return g.inFlight }, "%.1f"},
+	// latency of successes in seconds
+	{"p99", false, func(m *measures) float64 { return m.p99 },
+		func(g *goals) float64 { return g.p99 }, "%.2f"},
+	// fairness among our clients while all are there
+	{"Jain", true, func(m *measures) float64 { return m.jain },
+		func(g *goals) float64 { return g.jain }, "%.3f"},
+	// of what would be fair to our clients, beside others
+	{"share", true, func(m *measures) float64 { return m.share }, none, "%.3f"},
+	// largest limit
+	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f"},
+	// mean limit in the last minute
+	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f"},
+	// requests
+	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f"},
+	// requests that timed out
+	{"504", false, func(m *measures) float64 { return m.timedOut }, none, "%.0f"},
+	// requests sent into an outage
+	{"dead", false, func(m *measures) float64 { return m.dead },
+		func(g *goals) float64 { return g.dead }, "%.0f"},
+	// requests sent before a Retry-After had passed
+	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f"},
+	// requests sent above a ceiling
+	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f"},
 }
 
 func none(*goals) float64 { return 0 }
@@ -95,7 +131,8 @@ func TestMatrix(t *testing.T) {
 					m := r.measure()
 					runs[i][n] = m
 					if m.early > 0 || m.above > 0 {
-						t.Errorf("%.0f sent before a Retry-After had passed, %.0f above a ceiling: want none", m.early, m.above)
+						t.Errorf("%.0f sent before a Retry-After had passed, %.0f above a "+
+							"ceiling: want none", m.early, m.above)
 					}
 					if *lines != "" && n == 0 {
 						r.trace(&texts[i])
@@ -138,11 +175,13 @@ func TestMatrix(t *testing.T) {
 				if col.least {
 					sign = "<"
 				}
-				value += sign + strings.TrimSuffix(fmt.Sprintf("%.3g", math.Round(goal*1e4)/1e4), ".0")
+				value += sign + strings.TrimSuffix(fmt.Sprintf("%.3g", math.Round(goal*1e4)/1e4),
+					".0")
 				short = append(short, fmt.Sprintf("%s: %s %s", c.name, col.head, value))
 			}
 			if col.fails(worst, least) {
-				worse = append(worse, fmt.Sprintf("%s: %s %s, was %.3g", c.name, col.head, value, least))
+				worse = append(worse, fmt.Sprintf("%s: %s %s, was %.3g", c.name, col.head, value,
+					least))
 			}
 			if meaningless(c, col.head) {
 				value = "-"
@@ -159,10 +198,12 @@ func TestMatrix(t *testing.T) {
 		return
 	}
 	if len(short) > 0 {
-		t.Logf("%d short of their goals, in the worst of %d seeds:\n%s", len(short), *seeds, strings.Join(short, "\n"))
+		t.Logf("%d short of their goals, in the worst of %d seeds:\n%s", len(short), *seeds,
+			strings.Join(short, "\n"))
 	}
 	if *strict && len(worse) > 0 {
-		t.Errorf("%d worse than they were, in the worst of %d seeds:\n%s", len(worse), *seeds, strings.Join(worse, "\n"))
+		t.Errorf("%d worse than they were, in the worst of %d seeds:\n%s", len(worse), *seeds,
+			strings.Join(worse, "\n"))
 	}
 }
 
@@ -191,13 +232,18 @@ func meaningless(c *cell, head string) bool {
 
 // trace writes a line for each second and client.
 func (r *run) trace(w *strings.Builder) {
-	fmt.Fprintln(w, "cell\tt\tclient\tlimit\trate\tin_flight\tsent\taccepted\t429\toverloaded\ttimed_out\tfailed\tgoodput\tcapacity\tphase\treason")
+	fmt.Fprintln(w,
+		"cell\tt\tclient\tlimit\trate\tin_flight\tsent\taccepted\t"+
+			"429\toverloaded\ttimed_out\tfailed\tgoodput\tcapacity\tphase\treason")
 	can := r.cell.capacities()
 	for s := range can {
 		for i, c := range r.clients {
 			x := &c.tally.seconds[s]
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t%s\t%s\n", r.cell.name, s+1, i,
-				x.state.limit, x.state.rate, x.state.inFlight, x.sent, x.accepted, x.throttled, x.overloaded, x.timedOut, x.failed, x.goodput, can[s],
+			fmt.Fprintf(w,
+				"%s\t%d\t%d\t%d\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t%.2f\t%s\t%s\n",
+				r.cell.name, s+1, i,
+				x.state.limit, x.state.rate, x.state.inFlight, x.sent, x.accepted, x.throttled,
+				x.overloaded, x.timedOut, x.failed, x.goodput, can[s],
 				x.state.phase, x.state.reason)
 		}
 	}

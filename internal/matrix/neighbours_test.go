@@ -75,14 +75,16 @@ type stray struct {
 	model.Model
 	answer model.Answer
 
-	mu    sync.Mutex                          // protects all below
-	due   func(n int, now time.Duration) bool // whether the nth request, at that time of the run, is one
+	mu sync.Mutex // protects all below
+	// whether the nth request, at that time of the run, is one
+	due   func(n int, now time.Duration) bool
 	start time.Time
 	n     int
 	last  time.Time // when the last one was refused
 }
 
-func newStray(server model.Model, answer model.Answer, due func(n int, now time.Duration) bool) *stray {
+func newStray(server model.Model, answer model.Answer,
+	due func(n int, now time.Duration) bool) *stray {
 	return &stray{Model: server, answer: answer, due: due, start: time.Now()}
 }
 

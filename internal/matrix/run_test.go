@@ -150,7 +150,10 @@ func (r *run) size() int64 {
 			r.sizes = append(r.sizes, mix...)
 		}
 		if len(mix) > 1 {
-			r.rnd.Shuffle(len(r.sizes), func(i, j int) { r.sizes[i], r.sizes[j] = r.sizes[j], r.sizes[i] })
+			r.rnd.Shuffle(len(r.sizes), func(i, j int) {
+				r.sizes[i], r.sizes[j] = r.sizes[j],
+					r.sizes[i]
+			})
 		}
 	}
 	size := r.sizes[0]

@@ -58,8 +58,8 @@ func wantTimeout(t *testing.T, what string, err error) {
 	}
 }
 
-// It is a connection as others are: what is written comes, deadlines of the past, the present and the
-// future end what blocks, and all methods may be called at once.
+// It is a connection as others are: what is written comes, deadlines of the past, the present and
+// the future end what blocks, and all methods may be called at once.
 func TestConn(t *testing.T) {
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 		l := Listen()
@@ -100,11 +100,14 @@ func TestBackPressure(t *testing.T) {
 			time.Sleep(time.Second)
 			io.CopyN(io.Discard, server, 1)
 		}()
-		if n, err := client.Write(make([]byte, bufferSize)); n != bufferSize || err != nil || time.Since(start) != 0 {
+		if n, err := client.Write(make([]byte, bufferSize)); n != bufferSize || err != nil ||
+			time.Since(start) != 0 {
 			t.Errorf("filling the buffer: %d, %v after %v", n, err, time.Since(start))
 		}
-		if n, err := client.Write(make([]byte, 1)); n != 1 || err != nil || time.Since(start) != time.Second {
-			t.Errorf("writing to a full buffer: %d, %v after %v, want it to wait for the reader", n, err, time.Since(start))
+		if n, err := client.Write(make([]byte, 1)); n != 1 || err != nil ||
+			time.Since(start) != time.Second {
+			t.Errorf("writing to a full buffer: %d, %v after %v, want it to wait for the reader",
+				n, err, time.Since(start))
 		}
 	})
 }
@@ -212,7 +215,8 @@ func TestWokenByTheEnd(t *testing.T) {
 		"own reset":  {func(c, s *Conn) { c.Reset() }, net.ErrClosed, net.ErrClosed},
 		"peer close": {func(c, s *Conn) { s.Close() }, io.EOF, syscall.EPIPE},
 		"peer reset": {func(c, s *Conn) { s.Reset() }, syscall.ECONNRESET, syscall.ECONNRESET},
-		"deadline":   {func(c, s *Conn) { c.SetDeadline(time.Now()) }, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
+		"deadline": {func(c, s *Conn) { c.SetDeadline(time.Now()) }, os.ErrDeadlineExceeded,
+			os.ErrDeadlineExceeded},
 	}
 	for name, tt := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -301,8 +305,10 @@ func TestFullBacklog(t *testing.T) {
 			time.Sleep(time.Second)
 			l.Accept()
 		}()
-		if _, err = l.DialContext(t.Context(), "", ""); err != nil || time.Since(start) != 2*time.Second {
-			t.Errorf("dial: %v after %v, want it to wait for the accept at 2s", err, time.Since(start))
+		if _, err = l.DialContext(t.Context(), "", ""); err != nil ||
+			time.Since(start) != 2*time.Second {
+			t.Errorf("dial: %v after %v, want it to wait for the accept at 2s", err,
+				time.Since(start))
 		}
 	})
 }
@@ -310,7 +316,8 @@ func TestFullBacklog(t *testing.T) {
 func TestHTTPOnFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := Listen()
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request) {
 			n, _ := io.Copy(io.Discard, r.Body)
 			time.Sleep(3 * time.Second)
 			if _, _, err := net.SplitHostPort(r.RemoteAddr); err != nil {
@@ -325,7 +332,8 @@ func TestHTTPOnFakeTime(t *testing.T) {
 		start := time.Now()
 		const size = 10 * bufferSize
 		for range 2 {
-			resp, err := client.Post("http://memnet/", "text/plain", strings.NewReader(strings.Repeat("x", size)))
+			resp, err := client.Post("http://memnet/", "text/plain",
+				strings.NewReader(strings.Repeat("x", size)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -354,7 +362,10 @@ func TestHTTPOnFakeTime(t *testing.T) {
 
 func BenchmarkRoundTrip(b *testing.B) {
 	l := Listen()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		w.WriteHeader(204)
+	})}
 	go server.Serve(l)
 	defer server.Close()
 	transport := &http.Transport{DialContext: l.DialContext}

@@ -44,19 +44,33 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 		most   int // sent in vain beside those in flight
 		says   string
 	}{
-		{401, map[string]int{"a": all}, 10, "401 Unauthorized and nothing was accepted since the first of them: check the credentials; give a new token if the old one has expired, then run the same command again"},
-		{402, map[string]int{"a": all}, 10, "402 Payment Required and nothing was accepted since the first of them: the account has no credit left"},
-		{407, map[string]int{"a": all}, 10, "407 Proxy Authentication Required and nothing was accepted since the first of them: check the user name and password in --proxy"},
-		{507, map[string]int{"a": all}, 10, "507 Insufficient Storage and nothing was accepted since the first of them: the server's storage is full"},
-		{403, map[string]int{"a": all}, 20, "403 Forbidden and nothing was accepted since the first of them: check what the account is allowed to do"},
+		{401, map[string]int{"a": all}, 10,
+			"401 Unauthorized and nothing was accepted since the first of them: check the " +
+				"credentials; give a new token if the old one has expired, then run the same " +
+				"command again"},
+		{402, map[string]int{"a": all}, 10,
+			"402 Payment Required and nothing was accepted since the first of them: the account " +
+				"has no credit left"},
+		{407, map[string]int{"a": all}, 10,
+			"407 Proxy Authentication Required and nothing was accepted since the first of " +
+				"them: check the user name and password in --proxy"},
+		{507, map[string]int{"a": all}, 10,
+			"507 Insufficient Storage and nothing was accepted since the first of them: the " +
+				"server's storage is full"},
+		{403, map[string]int{"a": all}, 20,
+			"403 Forbidden and nothing was accepted since the first of them: check what the " +
+				"account is allowed to do"},
 		{403, map[string]int{"a": all / 2, "b": all / 2}, 20, "403 Forbidden"},
 		{422, map[string]int{"a": 70, "b": all - 70}, 20, "422 Unprocessable Entity"},
-		{404, map[string]int{"a": all}, 20, "404 Not Found and nothing was accepted since the first of them: check the URL"},
+		{404, map[string]int{"a": all}, 20,
+			"404 Not Found and nothing was accepted since the first of them: check the URL"},
 		{501, map[string]int{"a": all}, 20, "501 Not Implemented"},
 		{505, map[string]int{"a": all}, 20, "505 HTTP Version Not Supported"},
 		{508, map[string]int{"a": all}, 20, "508 Loop Detected"},
 		{511, map[string]int{"a": all}, 20, "511 Network Authentication Required"},
-		{301, map[string]int{"a": all}, 20, "301 Moved Permanently and nothing was accepted since the first of them: check the URL, and send to where the redirect leads"},
+		{301, map[string]int{"a": all}, 20,
+			"301 Moved Permanently and nothing was accepted since the first of them: check the " +
+				"URL, and send to where the redirect leads"},
 	} {
 		t.Run(fmt.Sprint(c.status, len(c.dirs)), func(t *testing.T) {
 			race.Few(t, i)
@@ -100,15 +114,18 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 				mended.Store(true)
 				w.journal(name)
 				s = w.run()
-				if s.ExitStatus != exit.Delivered || s.Items.Delivered != all-n || s.Items.Skipped != n || accepted.Load() != all {
-					t.Errorf("with a new token: exit status %d, %+v\n%s", s.ExitStatus, s.Items, errorsOf(s))
+				if s.ExitStatus != exit.Delivered || s.Items.Delivered != all-n ||
+					s.Items.Skipped != n || accepted.Load() != all {
+					t.Errorf("with a new token: exit status %d, %+v\n%s", s.ExitStatus, s.Items,
+						errorsOf(s))
 				}
 			})
 		})
 	}
 }
 
-// The answers of which twenty alike end a run are those that fail a file for good. The help names them.
+// The answers of which twenty alike end a run are those that fail a file for good. The help names
+// them.
 func TestIsFinal(t *testing.T) {
 	for status := 300; status <= 599; status++ {
 		want := status <= 499 || status == 501 || 505 <= status && status <= 511
@@ -117,7 +134,8 @@ func TestIsFinal(t *testing.T) {
 		}
 	}
 	help := strings.Join(strings.Fields(exit.Help()), " ")
-	if want := "401, 402, 407 or 507, or twenty alike by another 3xx, 4xx, 501 or 505 to 511;"; !strings.Contains(help, want) {
+	want := "401, 402, 407 or 507, or twenty alike by another 3xx, 4xx, 501 or 505 to 511;"
+	if !strings.Contains(help, want) {
 		t.Errorf("the help does not say %q:\n%s", want, help)
 	}
 }
@@ -130,7 +148,8 @@ func TestConflictsWithKeys(t *testing.T) {
 		w.Workers = 1
 		s := w.run()
 		w.ended(s, exit.Refused, 0, 21, 0, 0, 4)
-		if !strings.Contains(errorsOf(s), "the last 21 answers were 409 Conflict and nothing was accepted") {
+		if !strings.Contains(errorsOf(s),
+			"the last 21 answers were 409 Conflict and nothing was accepted") {
 			t.Errorf("it says\n%s", errorsOf(s))
 		}
 	})
@@ -138,8 +157,10 @@ func TestConflictsWithKeys(t *testing.T) {
 
 // An acceptance begins the count anew, and so does another refusal.
 func TestNotAlikeInARow(t *testing.T) {
-	for _, c := range []struct{ status, every, other int }{{401, 10, 201}, {404, 20, 201}, {401, 10, 404}, {404, 20, 401}, {403, 10, 404}} {
-		row := append(slices.Repeat([]http.HandlerFunc{answering(c.status)}, c.every-1), answering(c.other))
+	for _, c := range []struct{ status, every, other int }{{401, 10, 201}, {404, 20, 201},
+		{401, 10, 404}, {404, 20, 401}, {403, 10, 404}} {
+		row := append(slices.Repeat([]http.HandlerFunc{answering(c.status)}, c.every-1),
+			answering(c.other))
 		onFakeTime(t, 100, inTurn(slices.Repeat(row, 100)...), func(w *world) {
 			w.Limits.InFlight = 1
 			if s := w.run(); s.ExitStatus != exit.Items || s.Items.Remaining > 0 {
@@ -149,7 +170,8 @@ func TestNotAlikeInARow(t *testing.T) {
 	}
 }
 
-// A directory of bad files does not keep those of others from being sent, wherever it is in the order.
+// A directory of bad files does not keep those of others from being sent, wherever it is in the
+// order.
 func TestBadDirectory(t *testing.T) {
 	for _, bad := range []string{"a", "b", "c"} {
 		onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
@@ -247,19 +269,23 @@ func TestFailedBeforeGoLast(t *testing.T) {
 				}
 				var sum report.Summary
 				for _, want := range []struct{ requests, status int }{
-					{21, exit.Refused}, {21, exit.Refused}, {bad, exit.Items}, // then each of them has failed
+					// then each of them has failed
+					{21, exit.Refused}, {21, exit.Refused}, {bad, exit.Items},
 				} {
 					w.calls = nil
 					if sum = run(); sum.ExitStatus != want.status || len(w.calls) != want.requests {
-						t.Errorf("exit status %d after %d requests, want %+v", sum.ExitStatus, len(w.calls), want)
+						t.Errorf("exit status %d after %d requests, want %+v", sum.ExitStatus,
+							len(w.calls), want)
 					}
 				}
 				for i := range 3 {
 					w.calls = nil
 					add(fmt.Sprintf("good%d", i))
 					sum = run()
-					if sum.Items.Delivered != 1 || sum.Items.Failed != bad || sum.ExitStatus != exit.Items {
-						t.Errorf("exit status %d, %+v\n%s", sum.ExitStatus, sum.Items, errorsOf(sum))
+					if sum.Items.Delivered != 1 || sum.Items.Failed != bad ||
+						sum.ExitStatus != exit.Items {
+						t.Errorf("exit status %d, %+v\n%s", sum.ExitStatus, sum.Items,
+							errorsOf(sum))
 					}
 					if len(w.calls) == 0 || w.calls[0].path != fmt.Sprintf("/good%d", i) {
 						t.Errorf("first of all it sent %+v", w.calls[0])
@@ -276,8 +302,8 @@ func TestFailedBeforeGoLast(t *testing.T) {
 	}
 }
 
-// New files are delivered in the run that finds them, however many that are refused each time sort before them: by a server that
-// refuses many alike the newest file is tried before it is given up.
+// New files are delivered in the run that finds them, however many that are refused each time sort
+// before them: by a server that refuses many alike the newest file is tried before it is given up.
 func TestNewFilesAreNotHeldUp(t *testing.T) {
 	const bad, each = 150, 3
 	for _, c := range []struct {
@@ -287,12 +313,24 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 		sameAt bool // all files are of one instant
 		from   string
 	}{
-		{"they sort last", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/good", true, "directory"},
-		{"they sort in the middle", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/bad100.", false, "directory"},
-		{"in another directory", func(i int) string { return fmt.Sprintf("%c/bad%03d", 'a'+i%3, i) }, "d/good", true, "directory"},
-		{"in one of those directories", func(i int) string { return fmt.Sprintf("%c/bad%03d", 'a'+i%3, i) }, "b/bad100.", false, "directory"},
-		{"in a directory of its own each", func(i int) string { return fmt.Sprintf("a%03d/bad", i) }, "a100/good", false, "directory"},
-		{"from standard input", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/good", true, "stdin"},
+		{"they sort last", func(i int) string { return fmt.Sprintf("a/bad%03d", i) }, "a/good",
+			true, "directory"},
+		{"they sort in the middle", func(i int) string { return fmt.Sprintf("a/bad%03d", i) },
+			"a/bad100.", false, "directory"},
+		{"in another directory", func(i int) string {
+			return fmt.Sprintf("%c/bad%03d", 'a'+i%3,
+				i)
+		}, "d/good", true, "directory"},
+		{"in one of those directories", func(i int) string {
+			return fmt.Sprintf("%c/bad%03d",
+				'a'+i%3, i)
+		}, "b/bad100.", false, "directory"},
+		{"in a directory of its own each", func(i int) string {
+			return fmt.Sprintf("a%03d/bad",
+				i)
+		}, "a100/good", false, "directory"},
+		{"from standard input", func(i int) string { return fmt.Sprintf("a/bad%03d", i) },
+			"a/good", true, "stdin"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var accepted atomic.Int64
@@ -335,7 +373,8 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 					accepted.Store(0)
 					s := w.run()
 					if s.Items.Delivered != each || accepted.Load() != each {
-						t.Errorf("run %d: exit status %d, %+v\n%s", run+1, s.ExitStatus, s.Items, errorsOf(s))
+						t.Errorf("run %d: exit status %d, %+v\n%s", run+1, s.ExitStatus, s.Items,
+							errorsOf(s))
 					}
 				}
 			})
@@ -343,7 +382,8 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 	}
 }
 
-// Where the newest file is gone, or comes into doubt, that says nothing of the server: the next one is tried.
+// Where the newest file is gone, or comes into doubt, that says nothing of the server: the next one
+// is tried.
 func TestNewestFileSaysNothing(t *testing.T) {
 	for _, method := range []string{"PUT", "POST"} {
 		var accepted, refused atomic.Int64
@@ -381,7 +421,8 @@ func TestNewestFileSaysNothing(t *testing.T) {
 			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{dir}, Method: method})
 			w.Limits.InFlight = 1
 			s := w.run()
-			if accepted.Load() != 9 || s.Items.Delivered != 9 || s.Items.Failed+s.Items.Unknown < 20 {
+			if accepted.Load() != 9 || s.Items.Delivered != 9 ||
+				s.Items.Failed+s.Items.Unknown < 20 {
 				t.Errorf("%s: exit status %d, %+v\n%s", method, s.ExitStatus, s.Items, errorsOf(s))
 			}
 		})
@@ -415,7 +456,8 @@ func TestRefusingServerBesideOneThatIsDown(t *testing.T) {
 		n := w.count(func(c *call) bool { return c.host == "127.0.0.1" })
 		late := w.count(func(c *call) bool { return c.host == "127.0.0.1" && c.at > time.Minute })
 		if s.Items.Delivered != 5 || n > 24 || late > 0 {
-			t.Errorf("%d refused, %d of them late: exit status %d, %+v\n%s", n, late, s.ExitStatus, s.Items, errorsOf(s))
+			t.Errorf("%d refused, %d of them late: exit status %d, %+v\n%s", n, late,
+				s.ExitStatus, s.Items, errorsOf(s))
 		}
 	})
 }
@@ -468,7 +510,8 @@ func TestSilenceAfterRefusals(t *testing.T) {
 			defer writing.Wait()
 			defer in.Close()
 			w.Limits.InFlight = 4
-			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
+			w.from("http://127.0.0.1/{name}",
+				source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
 			s := w.run()
 			if quick > 30*time.Second || s.Items.Delivered != 12 {
 				t.Errorf("%d refused before: the quick one left after %v; %+v", bad, quick, s.Items)
@@ -499,11 +542,13 @@ func TestRefusedOfEndlessStdin(t *testing.T) {
 			})
 			defer writing.Wait()
 			defer in.Close()
-			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
+			w.from("http://127.0.0.1/{name}",
+				source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
 			s := w.run()
 			w.ended(s, exit.Refused, 0, 21, 0, 0, s.Items.Remaining)
 			// Twenty take two seconds.
-			if n, took := w.got(0, always), w.since()-order.MaxListing; n != 21 || took < 2*time.Second || took > 3*time.Second {
+			if n, took := w.got(0, always), w.since()-order.MaxListing; n != 21 ||
+				took < 2*time.Second || took > 3*time.Second {
 				t.Errorf("%d directories: %d requests, over after %v", dirs, n, w.since())
 			}
 		})
@@ -520,7 +565,8 @@ func TestAsideOfSilentStdin(t *testing.T) {
 		in, out := io.Pipe()
 		defer out.Close()
 		go io.WriteString(out, file+"\n")
-		w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in, Method: "PUT"})
+		w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in,
+			Method: "PUT"})
 		w.journal(name)
 		w.MaxDuration = time.Minute
 		w.run()
@@ -538,12 +584,15 @@ func TestTenRefusals(t *testing.T) {
 		if n := w.got(0, always); n != 10 || w.since() != 900*time.Millisecond {
 			t.Errorf("%d requests in %v", n, w.since())
 		}
-		w.noted(s, "the last 10 answers were 401 Unauthorized and nothing was accepted: check the credentials; "+
-			"give a new token if the old one has expired, then run the same command again")
+		w.noted(s,
+			"the last 10 answers were 401 Unauthorized and nothing was accepted: check the "+
+				"credentials; "+
+				"give a new token if the old one has expired, then run the same command again")
 	})
 }
 
-// Twenty like answers, one for the newest file, and nothing accepted say that something else is wrong.
+// Twenty like answers, one for the newest file, and nothing accepted say that something else is
+// wrong.
 func TestTwentyLikeAnswers(t *testing.T) {
 	server := nth(func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusNotFound)
@@ -553,7 +602,8 @@ func TestTwentyLikeAnswers(t *testing.T) {
 		w.Workers = 1
 		summary := w.run()
 		w.ended(summary, exit.Refused, 0, 21, 0, 0, 479)
-		if !strings.Contains(errorsOf(summary), "the last 21 answers were 404 Not Found and nothing was accepted: check the URL") {
+		if !strings.Contains(errorsOf(summary),
+			"the last 21 answers were 404 Not Found and nothing was accepted: check the URL") {
 			w.Error(errorsOf(summary))
 		}
 	})

@@ -14,28 +14,33 @@ import (
 	"github.com/penstock/penstock/internal/report"
 )
 
-// The note about --verify counts files, however often one is asked about, and of those that the server did not have the ones that
-// were sent again.
+// The note about --verify counts files, however often one is asked about, and of those that the
+// server did not have the ones that were sent again.
 func TestVerifyCountsFiles(t *testing.T) {
-	const had0, had1 = "--verify: of the files in doubt the server had 0", "--verify: of the files in doubt the server had 1"
+	const had0, had1 = "--verify: of the files in doubt the server had 0",
+		"--verify: of the files in doubt the server had 1"
 	for _, c := range []struct {
-		name  string
-		keeps int           // which request for the second file the server keeps; it answers 500 to each
+		name string
+		// which request for the second file the server keeps; it answers 500 to each
+		keeps int
 		stop  time.Duration // 0: never
 		sent  []int         // seconds
 		items report.ItemCounts
 		want  string
 	}{
 		{"asked three times", 0, 0, []int{10, 80, 130, 180},
-			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 + "; 1 was sent again, since it did not have it"},
+			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 +
+				"; 1 was sent again, since it did not have it"},
 		{"there at first", 1, 0, []int{10},
 			report.ItemCounts{Total: 2, Delivered: 2}, had1},
 		{"there after that", 2, 0, []int{10, 80},
-			report.ItemCounts{Total: 2, Delivered: 2}, had1 + "; 1 was sent again, since it did not have it"},
+			report.ItemCounts{Total: 2, Delivered: 2}, had1 +
+				"; 1 was sent again, since it did not have it"},
 		{"stopped before it is sent again", 0, 75 * time.Second, []int{10},
 			report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1}, ""},
 		{"stopped after that", 0, 85 * time.Second, []int{10, 80},
-			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 + "; 1 was sent again, since it did not have it"},
+			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 +
+				"; 1 was sent again, since it did not have it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			kept := map[string]bool{}
@@ -71,7 +76,11 @@ func TestVerifyCountsFiles(t *testing.T) {
 					t.Errorf("sent at %v, want %v", sent, c.sent)
 				}
 				note := ""
-				if i := slices.IndexFunc(s.Notes, func(note string) bool { return strings.HasPrefix(note, "--verify:") }); i >= 0 {
+				if i := slices.IndexFunc(s.Notes,
+					func(note string) bool {
+						return strings.HasPrefix(note,
+							"--verify:")
+					}); i >= 0 {
 					note = s.Notes[i]
 				}
 				if note != c.want {
@@ -116,7 +125,8 @@ func TestVerifyByEarlierDeliveries(t *testing.T) {
 		if s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
 			t.Errorf("%d posts, %+v\n%s", posts, s.Items, errorsOf(s))
 		}
-		if want := "--verify: of the files in doubt the server had 0; 1 was sent again, since it did not have it"; !slices.Contains(s.Notes, want) {
+		if want := "--verify: of the files in doubt the server had 0; 1 was sent again, since " +
+			"it did not have it"; !slices.Contains(s.Notes, want) {
 			t.Errorf("notes %q, want %q", s.Notes, want)
 		}
 	})

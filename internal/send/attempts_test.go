@@ -31,8 +31,10 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 		lines := w.results()
 		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 		got := lines()
-		want := results.Result{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000", Method: "PUT",
-			Status: item.Delivered, HTTPStatus: 201, Attempts: 3, Bytes: 1, Seconds: w.since().Seconds()}
+		want := results.Result{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000",
+			Method: "PUT",
+			Status: item.Delivered, HTTPStatus: 201, Attempts: 3, Bytes: 1,
+			Seconds: w.since().Seconds()}
 		if len(got) != 1 || got[0] != want || want.Seconds < 61 {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -53,16 +55,19 @@ func TestTimeout(t *testing.T) {
 		w.Timeout = 5 * time.Second
 		s := w.run()
 		w.ended(s, exit.Items, 19, 0, 1, 0, 0)
-		if want := 24 * time.Second; w.since() != want || s.Requests.TimedOut != 1 || s.Latency.Max != 5 {
+		if want := 24 * time.Second; w.since() != want || s.Requests.TimedOut != 1 ||
+			s.Latency.Max != 5 {
 			t.Errorf("over after %v, want %v; %+v, %+v", w.since(), want, s.Requests, s.Latency)
 		}
-		if text := errorsOf(s); !strings.Contains(text, "the attempt took longer than --timeout 5 s") {
+		if text := errorsOf(s); !strings.Contains(text,
+			"the attempt took longer than --timeout 5 s") {
 			t.Errorf("it says %s", text)
 		}
 	})
 }
 
-// A request that net/http sends once more by itself, because its connection was dead, pays and counts.
+// A request that net/http sends once more by itself, because its connection was dead, pays and
+// counts.
 func TestHiddenResendsCount(t *testing.T) {
 	lost := func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "", (*memnet.Conn).Close) }
 	onFakeTime(t, 3, inTurn(atOnce, lost, atOnce), func(w *world) {
@@ -93,8 +98,8 @@ func attempts(lines []results.Result) (n int) {
 	return n
 }
 
-// What the results and the report say of requests is what the server has seen of them, also where a run
-// ends while many files wait for their next attempt.
+// What the results and the report say of requests is what the server has seen of them, also where a
+// run ends while many files wait for their next attempt.
 func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 	late := func(h http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -103,12 +108,15 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 		}
 	}
 	alternate := func(bad http.HandlerFunc, good int) http.HandlerFunc {
-		return late(inTurn(slices.Repeat(append(slices.Repeat([]http.HandlerFunc{atOnce}, good), bad), 60)...))
+		return late(inTurn(slices.Repeat(append(slices.Repeat([]http.HandlerFunc{atOnce}, good),
+			bad), 60)...))
 	}
 	for name, handler := range map[string]http.HandlerFunc{
 		"refused until the end": alternate(answering(http.StatusTooManyRequests), 2),
-		"failing until the end": late(inTurn(append(slices.Repeat([]http.HandlerFunc{atOnce}, 10), answering(500))...)),
-		"redirected":            alternate(answering(http.StatusTemporaryRedirect, "Location", "/elsewhere"), 1),
+		"failing until the end": late(inTurn(append(slices.Repeat([]http.HandlerFunc{atOnce}, 10),
+			answering(500))...)),
+		"redirected": alternate(answering(http.StatusTemporaryRedirect, "Location",
+			"/elsewhere"), 1),
 	} {
 		for _, withJournal := range []bool{false, true} {
 			onFakeTime(t, 60, handler, func(w *world) {
@@ -118,16 +126,19 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 					w.journal(filepath.Join(w.TempDir(), "j.db"))
 				}
 				s := w.stopped(900*time.Millisecond, 0)
-				if n, seen := attempts(lines()), w.got(0, always); n != seen || int(s.Requests.Sent) != n {
-					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v", name, n, seen, s.Requests, s.Items)
+				if n, seen := attempts(lines()), w.got(0, always); n != seen ||
+					int(s.Requests.Sent) != n {
+					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v",
+						name, n, seen, s.Requests, s.Items)
 				}
 			})
 		}
 	}
 }
 
-// A server that goes away sends back what it has not processed. Each request has one place in the report, whatever
-// net/http makes of that: those of the server's own record under their status, the others as resent.
+// A server that goes away sends back what it has not processed. Each request has one place in the
+// report, whatever net/http makes of that: those of the server's own record under their status, the
+// others as resent.
 func TestGoAwayIsCountedOnce(t *testing.T) {
 	const files, perConn = 60, 7
 	var config *tls.Config
@@ -140,7 +151,8 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 			case stream > last:
 				return
 			case stream == last: // what comes after it is not processed
-				_ = conn.frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil, stream))+"\x00\x00\x00\x00")
+				_ = conn.frame(frameGoAway, 0, 0,
+					string(binary.BigEndian.AppendUint32(nil, stream))+"\x00\x00\x00\x00")
 			}
 			processed.Add(1)
 			time.Sleep(50 * time.Millisecond)
@@ -166,9 +178,9 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 	})
 }
 
-// A server that resets a stream (PROTOCOL_ERROR) may have stored the file, although net/http would send
-// the request again. A POST is sent once. To send a PUT again is an attempt, of which there are as many
-// as --attempts says, and a 412 then says nothing about whose file is there.
+// A server that resets a stream (PROTOCOL_ERROR) may have stored the file, although net/http would
+// send the request again. A POST is sent once. To send a PUT again is an attempt, of which there
+// are as many as --attempts says, and a 412 then says nothing about whose file is there.
 func TestStreamThatIsResetInDoubt(t *testing.T) {
 	for _, c := range []struct {
 		method   string
@@ -201,10 +213,12 @@ func TestStreamThatIsResetInDoubt(t *testing.T) {
 				writeFile(t, name, strings.Repeat("x", size))
 				w.Form, w.Attempts = c.form, 3
 				w.NoOverwrite = c.method == "PUT" && c.unknown > 0
-				w.from("https://h.example/{path}", source.Options{Paths: []string{name}, Method: c.method})
+				w.from("https://h.example/{path}",
+					source.Options{Paths: []string{name}, Method: c.method})
 				w.ended(w.run(), exit.Items, 0, 1-c.unknown, c.unknown, 0, 0)
 				if n := requests.Load(); n != c.requests {
-					t.Errorf("%s, %d bytes, form %q: %d requests, want %d", c.method, size, c.form, n, c.requests)
+					t.Errorf("%s, %d bytes, form %q: %d requests, want %d", c.method, size,
+						c.form, n, c.requests)
 				}
 			})
 		}

@@ -33,7 +33,8 @@ func TestCauses(t *testing.T) {
 		}
 	}
 	page := func(text string) func(*world, net.Conn, *tls.Config) {
-		return answer(fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
+		return answer(fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s",
+			len(text), text))
 	}
 	answerAtOnce := func(text string) func(*world, net.Conn, *tls.Config) {
 		return func(_ *world, c net.Conn, _ *tls.Config) {
@@ -44,17 +45,23 @@ func TestCauses(t *testing.T) {
 	secure := func(change func(*tls.Config)) func(*world, net.Conn, *tls.Config) {
 		return func(w *world, c net.Conn, config *tls.Config) {
 			change(config)
-			answer("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")(w, tls.Server(c, config), nil)
-			time.Sleep(time.Second) // with TLS 1.3 the client may still be writing when the handshake fails
+			answer("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")(w, tls.Server(c, config),
+				nil)
+			// with TLS 1.3 the client may still be writing when the handshake fails
+			time.Sleep(time.Second)
 		}
 	}
-	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}
+	proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128",
+		User: url.UserPassword("user", "sesame")}
 	socks := &url.URL{Scheme: "socks5", Host: "proxy.example"}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	late := &net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}
 	gone := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.EHOSTUNREACH}
-	unanswered := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "i/o timeout", Name: "h.example", IsTimeout: true, IsTemporary: true}}
-	unknown := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "proxy.example", IsNotFound: true}}
+	unanswered := &net.OpError{Op: "dial", Net: "tcp",
+		Err: &net.DNSError{Err: "i/o timeout", Name: "h.example", IsTimeout: true,
+			IsTemporary: true}}
+	unknown := &net.OpError{Op: "dial", Net: "tcp",
+		Err: &net.DNSError{Err: "no such host", Name: "proxy.example", IsNotFound: true}}
 	for _, row := range []struct {
 		name  string
 		to    string
@@ -67,156 +74,252 @@ func TestCauses(t *testing.T) {
 		ends  int    // if not as a fault of the configuration
 		waits bool
 	}{
-		{name: "https to an http port", to: "https://h.example:8080", serve: func(_ *world, c net.Conn, _ *tls.Config) {
-			_, _ = c.Read(make([]byte, 10))
-			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
-		}, says: "port 8080 of h.example speaks plain HTTP: use http://"},
-		{name: "https to something else", to: "https://h.example:22", serve: func(_ *world, c net.Conn, _ *tls.Config) {
-			_, _ = io.WriteString(c, "SSH-2.0-OpenSSH\r\n")
-			_, _ = io.Copy(io.Discard, c)
-		}, says: "port 22 of h.example does not speak TLS: check the port, or use http://"},
-		{name: "http to net/http's https port", to: "http://h.example:443", serve: page("Client sent an HTTP request to an HTTPS server.\n"),
-			says: "port 443 of h.example speaks TLS: use https://"},
-		{name: "http to nginx's https port", to: "http://h.example:8443",
-			serve: page("<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n</body></html>"),
-			says:  "port 8443 of h.example speaks TLS: use https://"},
-		{name: "http to an https port, of the proxy or behind it", to: "http://h.example:8443", proxy: proxy,
-			serve: page("Client sent an HTTP request to an HTTPS server.\n"),
-			says:  "port 8443 of h.example, or the proxy proxy.example:3128, speaks TLS: use https://"},
-		{name: "http to a bare https port", to: "http://h.example:8443", serve: answer("\x15\x03\x01\x00\x02\x02\x46"),
-			says: "port 8443 of h.example speaks TLS: use https://"},
-		{name: "something else", to: "http://h.example:22", serve: answer("SSH-2.0-OpenSSH\r\n"),
-			says: "port 22 of h.example answers in something other than HTTP: check the port"},
-		{name: "something else that looks a little like HTTP", to: "http://h.example", serve: answer("HTTP/1.1 OK\r\n\r\n"),
-			says: "port 80 of h.example answers in something other than HTTP: check the port"},
-		{name: "the proxy is something else", to: "http://h.example", proxy: proxy, serve: answer("+OK POP3\r\n"),
-			says: "the proxy proxy.example:3128 answers in something other than HTTP: check the port in --proxy, HTTP_PROXY or HTTPS_PROXY"},
-		{name: "something else behind a SOCKS proxy", to: "http://h.example:22", proxy: socks, serve: throughSOCKS(0, answer("SSH-2.0-OpenSSH\r\n")),
-			says: "port 22 of h.example answers in something other than HTTP: check the port"},
-		{name: "TLS behind a SOCKS proxy", to: "http://h.example:8443", proxy: socks, serve: throughSOCKS(0, answer("\x15\x03\x01\x00\x02\x02\x46")),
-			says: "port 8443 of h.example speaks TLS: use https://"},
-		{name: "a SOCKS proxy is something else", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
-			says: "the proxy proxy.example:1080 does not speak SOCKS5: check the scheme and the port in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: exit.Unavailable},
-		{name: "a SOCKS proxy refuses the credentials", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce("\x05\xff"),
-			says: "the proxy proxy.example:1080 refuses the credentials: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: it cannot be reached; try again later", ends: exit.Unavailable},
-		{name: "a SOCKS proxy cannot connect", to: "http://h.example", proxy: socks, waits: true, serve: throughSOCKS(5, nil),
-			says: "the proxy proxy.example:1080 cannot connect to h.example:80: connection refused",
-			note: "nothing was accepted for 5 s (--give-up-after): it cannot be reached; try again later", ends: exit.Unavailable},
-		{name: "a SOCKS proxy closes", to: "http://h.example", proxy: socks, waits: true, serve: answerAtOnce(""),
-			says: "the proxy proxy.example:1080 closed the connection without an answer",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: connection lost; try again later", ends: exit.Unavailable},
-		{name: "a certificate is demanded", to: "https://h.example", serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
-			says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
-		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example", serve: secure(func(c *tls.Config) {
-			c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
-		}), says: "port 443 of h.example ends the TLS handshake: it may require a client certificate (--cert), or support no secure cipher"},
-		{name: "a certificate is demanded, by nginx", to: "https://h.example", serve: func(w *world, c net.Conn, config *tls.Config) {
-			page("<html>\r\n<head><title>400 No required SSL certificate was sent</title></head></html>")(w, tls.Server(c, config), nil)
-		}, says: "port 443 of h.example requires a client certificate: give one with --cert and --key"},
-		{name: "a certificate is not accepted", to: "https://h.example", ours: true, serve: secure(func(c *tls.Config) {
-			c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-		}), says: "port 443 of h.example rejects the client certificate given with --cert"},
-		{name: "unknown proxy", to: "http://h.example", proxy: proxy, dial: unknown,
-			says: "no such host: proxy.example: check the name in --proxy, HTTP_PROXY or HTTPS_PROXY"},
-		{name: "the proxy speaks plain HTTP", to: "http://h.example", proxy: &url.URL{Scheme: "https", Host: "proxy.example:3128"},
+		{name: "https to an http port", to: "https://h.example:8080",
 			serve: func(_ *world, c net.Conn, _ *tls.Config) {
 				_, _ = c.Read(make([]byte, 10))
 				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
-			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, HTTP_PROXY or HTTPS_PROXY"},
-		{name: "the proxy demands a certificate", to: "http://g.example", proxy: &url.URL{Scheme: "https", Host: "h.example:3128"}, waits: true,
-			serve: secure(func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }),
-			says:  "proxyconnect tcp: remote error: tls: handshake failure",
-			note:  "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: TLS failed; try again later", ends: exit.Unavailable},
-		{name: "port closed", to: "http://h.example", dial: refused, waits: true, says: "port 80 of h.example refuses connections: check that the server is running",
-			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try again later", ends: exit.Unavailable},
-		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
-		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused, waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
-		{name: "a connection takes too long", to: "http://h.example", dial: late, waits: true, says: "no connection to port 80 of h.example within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): no connection in time; try again later", ends: exit.Unavailable},
-		{name: "a connection to the proxy takes too long", to: "http://h.example", proxy: proxy, dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: exit.Unavailable},
-		{name: "a connection to the proxy takes too long, to TLS", to: "https://h.example", proxy: proxy, dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection in time; try again later", ends: exit.Unavailable},
-		{name: "a connection to a SOCKS proxy takes too long", to: "https://h.example", proxy: socks, dial: late, waits: true, says: "no connection to the proxy proxy.example:1080 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:1080: no connection in time; try again later", ends: exit.Unavailable},
-		{name: "the proxy's host is down", to: "http://h.example", proxy: proxy, dial: gone, waits: true, says: "proxyconnect tcp: dial tcp: no route to host",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy proxy.example:3128: no connection; try again later", ends: exit.Unavailable},
-		{name: "a lookup takes too long", to: "http://h.example", dial: unanswered, waits: true, says: "the name h.example cannot be looked up in time: check the name server",
-			note: "nothing was accepted for 5 s (--give-up-after): its name cannot be looked up; try again later", ends: exit.Unavailable},
-		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy, waits: true,
-			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
-			says:  "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note:  "none", ends: exit.Items},
-		{name: "the proxy refuses the credentials, without TLS", to: "http://h.example", proxy: proxy, waits: true,
-			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
-			says:  "407 Proxy Authentication Required: check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note:  "none", ends: exit.Items},
+			}, says: "port 8080 of h.example speaks plain HTTP: use http://"},
+		{name: "https to something else", to: "https://h.example:22",
+			serve: func(_ *world, c net.Conn, _ *tls.Config) {
+				_, _ = io.WriteString(c, "SSH-2.0-OpenSSH\r\n")
+				_, _ = io.Copy(io.Discard, c)
+			}, says: "port 22 of h.example does not speak TLS: check the port, or use http://"},
+		{name: "http to net/http's https port", to: "http://h.example:443",
+			serve: page("Client sent an HTTP request to an HTTPS server.\n"),
+			says:  "port 443 of h.example speaks TLS: use https://"},
+		{name: "http to nginx's https port", to: "http://h.example:8443",
+			serve: page("<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS " +
+				"port</title></head>\r\n<body>\r\n</body></html>"),
+			says: "port 8443 of h.example speaks TLS: use https://"},
+		{name: "http to an https port, of the proxy or behind it", to: "http://h.example:8443",
+			proxy: proxy,
+			serve: page("Client sent an HTTP request to an HTTPS server.\n"),
+			says: "port 8443 of h.example, or the proxy proxy.example:3128, speaks TLS: use " +
+				"https://"},
+		{name: "http to a bare https port", to: "http://h.example:8443",
+			serve: answer("\x15\x03\x01\x00\x02\x02\x46"),
+			says:  "port 8443 of h.example speaks TLS: use https://"},
+		{name: "something else", to: "http://h.example:22", serve: answer("SSH-2.0-OpenSSH\r\n"),
+			says: "port 22 of h.example answers in something other than HTTP: check the port"},
+		{name: "something else that looks a little like HTTP", to: "http://h.example",
+			serve: answer("HTTP/1.1 OK\r\n\r\n"),
+			says:  "port 80 of h.example answers in something other than HTTP: check the port"},
+		{name: "the proxy is something else", to: "http://h.example", proxy: proxy,
+			serve: answer("+OK POP3\r\n"),
+			says: "the proxy proxy.example:3128 answers in something other than HTTP: check the " +
+				"port in --proxy, HTTP_PROXY or HTTPS_PROXY"},
+		{name: "something else behind a SOCKS proxy", to: "http://h.example:22", proxy: socks,
+			serve: throughSOCKS(0, answer("SSH-2.0-OpenSSH\r\n")),
+			says:  "port 22 of h.example answers in something other than HTTP: check the port"},
+		{name: "TLS behind a SOCKS proxy", to: "http://h.example:8443", proxy: socks,
+			serve: throughSOCKS(0, answer("\x15\x03\x01\x00\x02\x02\x46")),
+			says:  "port 8443 of h.example speaks TLS: use https://"},
+		{name: "a SOCKS proxy is something else", to: "http://h.example", proxy: socks,
+			waits: true, serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
+			says: "the proxy proxy.example:1080 does not speak SOCKS5: check the scheme and the " +
+				"port in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:1080: it cannot be reached; try again later",
+			ends: exit.Unavailable},
+		{name: "a SOCKS proxy refuses the credentials", to: "http://h.example", proxy: socks,
+			waits: true, serve: answerAtOnce("\x05\xff"),
+			says: "the proxy proxy.example:1080 refuses the credentials: check the user name " +
+				"and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:1080: it cannot be reached; try again later",
+			ends: exit.Unavailable},
+		{name: "a SOCKS proxy cannot connect", to: "http://h.example", proxy: socks, waits: true,
+			serve: throughSOCKS(5, nil),
+			says: "the proxy proxy.example:1080 cannot connect to h.example:80: " +
+				"connection refused",
+			note: "nothing was accepted for 5 s (--give-up-after): it cannot be reached; try " +
+				"again later", ends: exit.Unavailable},
+		{name: "a SOCKS proxy closes", to: "http://h.example", proxy: socks, waits: true,
+			serve: answerAtOnce(""),
+			says:  "the proxy proxy.example:1080 closed the connection without an answer",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:1080: connection lost; try again later", ends: exit.Unavailable},
+		{name: "a certificate is demanded", to: "https://h.example",
+			serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
+			says: "port 443 of h.example requires a client certificate: give one with --cert " +
+				"and --key"},
+		{name: "a certificate is demanded, by TLS 1.2", to: "https://h.example",
+			serve: secure(func(c *tls.Config) {
+				c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
+			}), says: "port 443 of h.example ends the TLS handshake: it may require a client " +
+				"certificate (--cert), or support no secure cipher"},
+		{name: "a certificate is demanded, by nginx", to: "https://h.example",
+			serve: func(w *world, c net.Conn, config *tls.Config) {
+				page("<html>\r\n<head><title>400 No required SSL certificate was "+
+					"sent</title></head></html>")(w, tls.Server(c, config), nil)
+			}, says: "port 443 of h.example requires a client certificate: give one with --cert " +
+				"and --key"},
+		{name: "a certificate is not accepted", to: "https://h.example", ours: true,
+			serve: secure(func(c *tls.Config) {
+				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+			}), says: "port 443 of h.example rejects the client certificate given with --cert"},
+		{name: "unknown proxy", to: "http://h.example", proxy: proxy, dial: unknown,
+			says: "no such host: proxy.example: check the name in --proxy, HTTP_PROXY or " +
+				"HTTPS_PROXY"},
+		{name: "the proxy speaks plain HTTP", to: "http://h.example",
+			proxy: &url.URL{Scheme: "https", Host: "proxy.example:3128"},
+			serve: func(_ *world, c net.Conn, _ *tls.Config) {
+				_, _ = c.Read(make([]byte, 10))
+				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, " +
+				"HTTP_PROXY or HTTPS_PROXY"},
+		{name: "the proxy demands a certificate", to: "http://g.example",
+			proxy: &url.URL{Scheme: "https", Host: "h.example:3128"}, waits: true,
+			serve: secure(func(c *tls.Config) {
+				c.ClientAuth,
+					c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
+			}),
+			says: "proxyconnect tcp: remote error: tls: handshake failure",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: " +
+				"TLS failed; try again later", ends: exit.Unavailable},
+		{name: "port closed", to: "http://h.example", dial: refused, waits: true,
+			says: "port 80 of h.example refuses connections: check that the server is running",
+			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try " +
+				"again later", ends: exit.Unavailable},
+		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true,
+			says: "the proxy proxy.example:3128 refuses connections: check that it is running",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
+		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused,
+			waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it " +
+				"is running",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
+		{name: "a connection takes too long", to: "http://h.example", dial: late, waits: true,
+			says: "no connection to port 80 of h.example within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): no connection in time; try " +
+				"again later", ends: exit.Unavailable},
+		{name: "a connection to the proxy takes too long", to: "http://h.example", proxy: proxy,
+			dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 " +
+				"within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:3128: no connection in time; try again later",
+			ends: exit.Unavailable},
+		{name: "a connection to the proxy takes too long, to TLS", to: "https://h.example",
+			proxy: proxy, dial: late, waits: true, says: "no connection to the proxy " +
+				"proxy.example:3128 within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:3128: no connection in time; try again later",
+			ends: exit.Unavailable},
+		{name: "a connection to a SOCKS proxy takes too long", to: "https://h.example",
+			proxy: socks, dial: late, waits: true, says: "no connection to the proxy " +
+				"proxy.example:1080 within 1 s (--connect-timeout)",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:1080: no connection in time; try again later",
+			ends: exit.Unavailable},
+		{name: "the proxy's host is down", to: "http://h.example", proxy: proxy, dial: gone,
+			waits: true, says: "proxyconnect tcp: dial tcp: no route to host",
+			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
+				"proxy.example:3128: no connection; try again later", ends: exit.Unavailable},
+		{name: "a lookup takes too long", to: "http://h.example", dial: unanswered, waits: true,
+			says: "the name h.example cannot be looked up in time: check the name server",
+			note: "nothing was accepted for 5 s (--give-up-after): its name cannot be looked " +
+				"up; try again later", ends: exit.Unavailable},
+		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy,
+			waits: true,
+			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\n" +
+				"Content-Length: 0\r\n\r\n"),
+			says: "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: " +
+				"check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
+			note: "none", ends: exit.Items},
+		{name: "the proxy refuses the credentials, without TLS", to: "http://h.example",
+			proxy: proxy, waits: true,
+			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\n" +
+				"Content-Length: 0\r\n\r\n"),
+			says: "407 Proxy Authentication Required: check the user name and password in " +
+				"--proxy, HTTP_PROXY or HTTPS_PROXY",
+			note: "none", ends: exit.Items},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var w *world
 			var config *tls.Config
-			onRawServer(t, 2, func(c net.Conn) { row.serve(w, c, config.Clone()) }, func(it *world) {
-				w = it
-				config = w.https()
-				if row.ours {
-					w.Network.TLS.Certificates = config.Certificates
-				}
-				w.Network.Proxy = row.proxy
-				if row.dial != nil {
-					w.Network.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, row.dial }
-				}
-				w.Network.ConnectTimeout = time.Second
-				w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
-				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
-				s := w.run()
-				if status := cmp.Or(row.ends, exit.Usage); s.ExitStatus != status || s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
-					t.Errorf("exit status %d, want %d; %+v, %d requests", s.ExitStatus, status, s.Items, s.Requests.Sent)
-				}
-				if len(s.Errors) != 1 || strings.ReplaceAll(s.Errors[0].Error, "/00001", "/00000") != "PUT "+row.to+"/00000: "+row.says {
-					t.Errorf("errors %+v, want %q", s.Errors, row.says)
-				}
-				if note := cmp.Or(row.note, "the server cannot be reached as configured"); cmp.Or(strings.Join(s.Notes, "; "), "none") != note {
-					t.Errorf("notes %q, want %q", s.Notes, note)
-				}
-				if talk := w.watch.talk.String(); strings.Contains(talk+errorsOf(s), "sesame") {
-					t.Errorf("the proxy's password is shown: %s", talk)
-				}
-			})
+			onRawServer(t, 2, func(c net.Conn) { row.serve(w, c, config.Clone()) },
+				func(it *world) {
+					w = it
+					config = w.https()
+					if row.ours {
+						w.Network.TLS.Certificates = config.Certificates
+					}
+					w.Network.Proxy = row.proxy
+					if row.dial != nil {
+						w.Network.Dial = func(context.Context, string, string) (net.Conn,
+							error) {
+							return nil, row.dial
+						}
+					}
+					w.Network.ConnectTimeout = time.Second
+					w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
+					w.from(row.to+"/{path}",
+						source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+					s := w.run()
+					if status := cmp.Or(row.ends, exit.Usage); s.ExitStatus != status ||
+						s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
+						t.Errorf("exit status %d, want %d; %+v, %d requests", s.ExitStatus, status,
+							s.Items, s.Requests.Sent)
+					}
+					if len(s.Errors) != 1 || strings.ReplaceAll(s.Errors[0].Error, "/00001",
+						"/00000") != "PUT "+row.to+"/00000: "+row.says {
+						t.Errorf("errors %+v, want %q", s.Errors, row.says)
+					}
+					if note := cmp.Or(row.note,
+						"the server cannot be reached as configured"); cmp.Or(strings.Join(s.Notes,
+						"; "), "none") != note {
+						t.Errorf("notes %q, want %q", s.Notes, note)
+					}
+					if talk := w.watch.talk.String(); strings.Contains(talk+errorsOf(s), "sesame") {
+						t.Errorf("the proxy's password is shown: %s", talk)
+					}
+				})
 		})
 	}
 }
 
 // A connection that is opened too slowly is not taken for an answer that does not come.
 func TestNothingSentYet(t *testing.T) {
-	proxy := func(scheme string) *url.URL { return &url.URL{Scheme: scheme, Host: "proxy.example:3128"} }
+	proxy := func(scheme string) *url.URL {
+		return &url.URL{Scheme: scheme,
+			Host: "proxy.example:3128"}
+	}
 	for _, row := range []struct {
 		to    string
 		proxy *url.URL
 		says  string
 	}{
 		{"https://h.example", nil, "no byte moved for 2 m (--stall-timeout)"},
-		{"http://h.example", nil, "the whole file was sent, and no answer came for 2 m: if the server takes longer, raise --stall-timeout"},
-		{"https://h.example", proxy("http"), "the proxy proxy.example:3128 did not connect to h.example:443 in time"},
-		{"https://h.example", proxy("socks5"), "the proxy proxy.example:3128 did not connect to h.example:443: no byte moved for 2 m (--stall-timeout)"},
-		{"http://h.example", proxy("socks5"), "the proxy proxy.example:3128 did not connect to h.example:80: no byte moved for 2 m (--stall-timeout)"},
+		{"http://h.example", nil,
+			"the whole file was sent, and no answer came for 2 m: if the server takes longer, " +
+				"raise --stall-timeout"},
+		{"https://h.example", proxy("http"),
+			"the proxy proxy.example:3128 did not connect to h.example:443 in time"},
+		{"https://h.example", proxy("socks5"),
+			"the proxy proxy.example:3128 did not connect to h.example:443: no byte moved for 2 " +
+				"m (--stall-timeout)"},
+		{"http://h.example", proxy("socks5"),
+			"the proxy proxy.example:3128 did not connect to h.example:80: no byte moved for 2 " +
+				"m (--stall-timeout)"},
 	} {
 		onRawServer(t, 1, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, func(w *world) {
-			w.Network.Proxy, w.Network.StallTimeout, w.GiveUpAfter = row.proxy, 2*time.Minute, 5*time.Second
+			w.Network.Proxy, w.Network.StallTimeout, w.GiveUpAfter = row.proxy, 2*time.Minute,
+				5*time.Second
 			w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 			s := w.run()
-			if want := "PUT " + row.to + "/00000: " + row.says; len(s.Errors) != 1 || s.Errors[0].Error != want {
+			if want := "PUT " + row.to + "/00000: " + row.says; len(s.Errors) != 1 ||
+				s.Errors[0].Error != want {
 				t.Errorf("errors %+v, want %q", s.Errors, want)
 			}
 		})
 	}
 }
 
-// throughSOCKS is a SOCKS proxy (RFC 1928) that gives that reply, and what serves behind it if the reply is 0.
-func throughSOCKS(reply byte, serve func(*world, net.Conn, *tls.Config)) func(*world, net.Conn, *tls.Config) {
+// throughSOCKS is a SOCKS proxy (RFC 1928) that gives that reply, and what serves behind it if the
+// reply is 0.
+func throughSOCKS(reply byte, serve func(*world, net.Conn, *tls.Config)) func(*world, net.Conn,
+	*tls.Config) {
 	return func(w *world, c net.Conn, config *tls.Config) {
 		_, _ = io.ReadFull(c, make([]byte, 3)) // the methods offered
 		_, _ = c.Write([]byte{5, 0})
@@ -232,14 +335,16 @@ func throughSOCKS(reply byte, serve func(*world, net.Conn, *tls.Config)) func(*w
 	}
 }
 
-// A connection that was closed is said so in words, with what may be the reason where nothing is known of the server.
+// A connection that was closed is said so in words, with what may be the reason where nothing is
+// known of the server.
 func TestClosedWithoutAnswer(t *testing.T) {
 	closed := func(_ *world, c net.Conn) { _, _ = c.Read(make([]byte, 10)) }
 	reset := func(w *world, c net.Conn) { closed(w, c); _ = c.(*memnet.Conn).Reset() }
 	later := func(w *world, c net.Conn) { // an answer, and then none
 		r := bufio.NewReader(c)
 		if request(r) != nil && w.since() == 0 {
-			_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.WriteString(c,
+				"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
 			_ = request(r)
 		}
 	}
@@ -250,15 +355,19 @@ func TestClosedWithoutAnswer(t *testing.T) {
 		serve    func(*world, net.Conn)
 		says     string
 	}{
-		{"closed", "http://h.example:8443", false, closed, says + " (if it speaks TLS, use https://)"},
-		{"reset", "http://h.example:8443", false, reset, says + " (if it speaks TLS, use https://)"},
+		{"closed", "http://h.example:8443", false, closed, says +
+			" (if it speaks TLS, use https://)"},
+		{"reset", "http://h.example:8443", false, reset, says +
+			" (if it speaks TLS, use https://)"},
 		{"the usual port", "http://h.example", false, closed, says},
 		{"reset at the usual port", "http://h.example", false, reset, says},
 		{"TLS", "https://h.example:8443", false, closed, says},
 		{"the usual port of an IPv6 address", "http://[2001:db8::1]", false, closed, says},
-		{"another port of an IPv6 address", "http://[2001:db8::1]:8443", false, closed, says + " (if it speaks TLS, use https://)"},
+		{"another port of an IPv6 address", "http://[2001:db8::1]:8443", false, closed, says +
+			" (if it speaks TLS, use https://)"},
 		{"it spoke before", "http://h.example:8443", false, later, says},
-		{"by a proxy", "http://h.example:8443", true, closed, "the server, or the proxy proxy.example:3128, closed the connection without an answer"},
+		{"by a proxy", "http://h.example:8443", true, closed,
+			"the server, or the proxy proxy.example:3128, closed the connection without an answer"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var w *world
@@ -267,14 +376,16 @@ func TestClosedWithoutAnswer(t *testing.T) {
 				if row.proxy {
 					w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}
 				}
-				w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+				w.from(row.to+"/{path}",
+					source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 				w.Attempts, w.GiveUpAfter = 1, 10*time.Second
 				s := w.run()
 				if len(s.Errors) != 1 {
 					t.Fatalf("errors %+v", s.Errors)
 				}
 				text, _ := strings.CutPrefix(s.Errors[0].Error, "PUT "+row.to+"/00000: ")
-				if rest, ok := strings.CutPrefix(text, row.says); !ok || strings.HasPrefix(rest, " (") {
+				if rest, ok := strings.CutPrefix(text, row.says); !ok ||
+					strings.HasPrefix(rest, " (") {
 					t.Errorf("%q, want %q", text, row.says)
 				}
 			})
@@ -297,9 +408,13 @@ func TestLimitsAreNamed(t *testing.T) {
 		timeout, stall time.Duration
 		says           string
 	}{
-		{true, 0, 20 * time.Second, "the whole file was sent, and no answer came for 20 s: if the server takes longer, raise --stall-timeout"},
+		{true, 0, 20 * time.Second,
+			"the whole file was sent, and no answer came for 20 s: if the server takes longer, " +
+				"raise --stall-timeout"},
 		{false, 0, 20 * time.Second, "no byte moved for 20 s (--stall-timeout)"},
-		{true, 10 * time.Second, 20 * time.Second, "the attempt took longer than --timeout 10 s: raise it if the file or the server needs more time"},
+		{true, 10 * time.Second, 20 * time.Second,
+			"the attempt took longer than --timeout 10 s: raise it if the file or the server " +
+				"needs more time"},
 	} {
 		onFakeTime(t, 1, slow(row.reads), func(w *world) {
 			if err := os.WriteFile(w.firstFile(), make([]byte, 1<<20), 0o600); err != nil {
@@ -309,8 +424,10 @@ func TestLimitsAreNamed(t *testing.T) {
 			w.Timeout, w.Network.StallTimeout = row.timeout, row.stall
 			s := w.run()
 			w.ended(s, exit.Items, 0, 0, 1, 0, 0)
-			want := "unknown: POST http://127.0.0.1/00000: " + row.says + ": it may have been accepted, and repeating it is not safe"
-			if strings.TrimSpace(errorsOf(s)) != want || strings.Contains(w.watch.talk.String(), "down") {
+			want := "unknown: POST http://127.0.0.1/00000: " + row.says +
+				": it may have been accepted, and repeating it is not safe"
+			if strings.TrimSpace(errorsOf(s)) != want ||
+				strings.Contains(w.watch.talk.String(), "down") {
 				t.Errorf("%s, want %s\n%s", errorsOf(s), want, w.watch.talk.String())
 			}
 			time.Sleep(3 * time.Minute) // the server lingers
@@ -320,7 +437,8 @@ func TestLimitsAreNamed(t *testing.T) {
 
 // Who is down is said by its name, with for how long that is put up with.
 func TestWhoIsDown(t *testing.T) {
-	for _, proxy := range []*url.URL{nil, {Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("user", "sesame")}} {
+	for _, proxy := range []*url.URL{nil, {Scheme: "http", Host: "proxy.example:3128",
+		User: url.UserPassword("user", "sesame")}} {
 		onFakeTime(t, 1, atOnce, func(w *world) {
 			who := "http://127.0.0.1"
 			if w.Network.Proxy = proxy; proxy != nil {
@@ -334,7 +452,8 @@ func TestWhoIsDown(t *testing.T) {
 			}
 			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 			for _, words := range []string{
-				who + " is down (connection refused): one try at a time until it answers, for 1 h at most (--give-up-after)",
+				who + " is down (connection refused): one try at a time until it answers, for 1 " +
+					"h at most (--give-up-after)",
 				who + " answers again; nothing was accepted for ",
 			} {
 				if !strings.Contains(w.watch.talk.String(), words) {

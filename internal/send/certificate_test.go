@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// Our certificate is shown to the server that gets the headers and the token, and to no other: not to one that a
-// manifest names, not to the target of a redirect, and not to a proxy.
+// Our certificate is shown to the server that gets the headers and the token, and to no other: not
+// to one that a manifest names, not to the target of a redirect, and not to a proxy.
 func TestCertificateStaysHome(t *testing.T) {
 	lines := `{"path":"FILE","url":"https://h.example/a"}
 {"path":"FILE","url":"https://other.example/b"}
@@ -29,10 +29,13 @@ func TestCertificateStaysHome(t *testing.T) {
 		proxy *url.URL
 		shown map[string]int // certificates, by the server's name
 	}{
-		{"direct", "https://h.example", false, nil, map[string]int{"h.example": 1, "other.example": 0, "h.example:8443": 0}},
-		{"HTTP/2", "https://h.example", true, nil, map[string]int{"h.example": 1, "other.example": 0}},
+		{"direct", "https://h.example", false, nil,
+			map[string]int{"h.example": 1, "other.example": 0, "h.example:8443": 0}},
+		{"HTTP/2", "https://h.example", true, nil,
+			map[string]int{"h.example": 1, "other.example": 0}},
 		{"by a proxy", "https://h.example", false, &url.URL{Scheme: "https", Host: "proxy.example"},
-			map[string]int{"proxy.example": 0, "h.example": 1, "other.example": 0, "h.example:8443": 0}},
+			map[string]int{"proxy.example": 0, "h.example": 1, "other.example": 0,
+				"h.example:8443": 0}},
 		{"one server", "", false, nil, map[string]int{"h.example": 1}},
 	} {
 		for _, method := range []string{http.MethodPut, http.MethodPost} {
@@ -53,7 +56,10 @@ func TestCertificateStaysHome(t *testing.T) {
 						shown[name] += len(state.PeerCertificates)
 						mu.Unlock()
 						h := &h2{Conn: secure}
-						h.serve("", true, func(stream uint32) { _ = h.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200) })
+						h.serve("", true, func(stream uint32) {
+							_ = h.frame(frameHeaders,
+								flagEndHeaders|flagEnd, stream, status200)
+						})
 						return
 					}
 					req := request(r)
@@ -71,13 +77,18 @@ func TestCertificateStaysHome(t *testing.T) {
 						c = secure
 						continue
 					}
-					_, _ = io.WriteString(secure, "HTTP/1.1 307 Elsewhere\r\nLocation: https://other.example/z\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+					_, _ = io.WriteString(secure,
+						"HTTP/1.1 307 Elsewhere\r\nLocation: "+
+							"https://other.example/z\r\nConnection: close\r\nContent-Length: "+
+							"0\r\n\r\n")
 					return
 				}
 			}, func(w *world) {
 				a := newAuthority(t)
-				ours := a.issue(t, &x509.Certificate{DNSNames: []string{"h.example", "other.example", "proxy.example"}})
-				config = &tls.Config{Certificates: []tls.Certificate{ours}, ClientAuth: tls.RequestClientCert}
+				ours := a.issue(t, &x509.Certificate{DNSNames: []string{"h.example",
+					"other.example", "proxy.example"}})
+				config = &tls.Config{Certificates: []tls.Certificate{ours},
+					ClientAuth: tls.RequestClientCert}
 				if row.http2 {
 					config.NextProtos = []string{"h2"}
 				}
@@ -97,7 +108,8 @@ func TestCertificateStaysHome(t *testing.T) {
 				got[name] = min(n, 1)
 			}
 			if !maps.Equal(got, row.shown) {
-				t.Errorf("%s, %s: certificates shown: %v, want %v", row.name, method, got, row.shown)
+				t.Errorf("%s, %s: certificates shown: %v, want %v", row.name, method, got,
+					row.shown)
 			}
 		}
 	}

@@ -56,7 +56,8 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 		{name: "large, written to", method: "PUT", size: 50 << 10, change: write},
 		{name: "grows large", method: "PUT", size: 10 << 10, change: grow},
 		{name: "was empty", method: "PUT", size: 0, change: grow},
-		{name: "is emptied", method: "PUT", size: 100, change: func(name string, _ []byte) error { return os.Truncate(name, 0) }},
+		{name: "is emptied", method: "PUT", size: 100,
+			change: func(name string, _ []byte) error { return os.Truncate(name, 0) }},
 		{name: "POST, replaced", method: "POST", size: 100, change: replace},
 		{name: "POST, touched", method: "POST", size: 100, change: touch},
 		{name: "POST with a key", method: "POST", size: 100, change: replace, key: true},
@@ -71,7 +72,10 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 			var mu sync.Mutex
 			got := map[string]int{}
 			keys := map[string]bool{}
-			alike := func(b []byte) bool { return len(b) == 0 || len(bytes.Trim(b, string(b[:1]))) == 0 }
+			alike := func(b []byte) bool {
+				return len(b) == 0 ||
+					len(bytes.Trim(b, string(b[:1]))) == 0
+			}
 			onFakeTime(t, 0, func(rw http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
 				if err != nil {
@@ -82,7 +86,8 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				}
 				if c.form {
 					_, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-					form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
+					form, err := multipart.NewReader(bytes.NewReader(body),
+						params["boundary"]).ReadForm(1 << 20)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -105,21 +110,24 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				dir := w.TempDir()
 				for i := range files {
 					name := filepath.Join(dir, string(rune('a'+i/26))+string(rune('a'+i%26)))
-					if err := os.WriteFile(name, bytes.Repeat([]byte("a"), c.size), 0o600); err != nil {
+					if err := os.WriteFile(name, bytes.Repeat([]byte("a"), c.size),
+						0o600); err != nil {
 						w.Fatal(err)
 					}
 					if err := os.Chtimes(name, w.begin, w.begin); err != nil {
 						w.Fatal(err)
 					}
 				}
-				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
+				w.from("http://127.0.0.1/{path}",
+					source.Options{Paths: []string{dir}, Method: c.method})
 				w.Limits.Rate = 6
 				w.Digest = c.digest
 				if c.form {
 					w.Form = "f"
 				}
 				if c.key {
-					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key",
+						Lifetime: time.Hour}
 				}
 				path := filepath.Join(w.TempDir(), "journal.db")
 				w.journal(path)
@@ -148,12 +156,15 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 					t.Errorf("%d keys for %d requests", len(keys), before)
 				}
 
-				// The journal has what was sent: the next run sends those whose content came before the change, and no others.
+				// The journal has what was sent: the next run sends those whose content came before
+				// the change, and no others.
 				early := int(2*6) + 1
 				w.journal(path)
-				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
+				w.from("http://127.0.0.1/{path}",
+					source.Options{Paths: []string{dir}, Method: c.method})
 				s = w.run()
-				if n := s.Items.Delivered; n < 10 || n > int64(early) || n+s.Items.Skipped != files {
+				if n := s.Items.Delivered; n < 10 || n > int64(early) ||
+					n+s.Items.Skipped != files {
 					t.Errorf("the next run: %+v", s.Items)
 				}
 			})
@@ -172,15 +183,25 @@ func TestChangedWhileSent(t *testing.T) {
 		unknown,
 		requests int64
 	}{
-		{"PUT, written to", "PUT", func(name string) error { return write(name, bytes.Repeat([]byte("b"), 8<<20)) }, false, 0, 2},
+		{"PUT, written to", "PUT", func(name string) error {
+			return write(name,
+				bytes.Repeat([]byte("b"), 8<<20))
+		}, false, 0, 2},
 		{"PUT, grows", "PUT", func(name string) error { return grow(name, nil) }, false, 0, 2},
-		{"PUT, cut short", "PUT", func(name string) error { return os.Truncate(name, 100) }, false, 0, 2},
+		{"PUT, cut short", "PUT", func(name string) error { return os.Truncate(name, 100) },
+			false, 0, 2},
 		{"PUT, replaced", "PUT", func(name string) error {
 			return errors.Join(write(name+".new", []byte("b")), os.Rename(name+".new", name))
 		}, false, 0, 1},
 		{"PUT, removed", "PUT", os.Remove, false, 0, 1},
-		{"POST, written to", "POST", func(name string) error { return write(name, bytes.Repeat([]byte("b"), 8<<20)) }, false, 1, 1},
-		{"form by PUT, written to", "PUT", func(name string) error { return write(name, bytes.Repeat([]byte("b"), 8<<20)) }, true, 0, 2},
+		{"POST, written to", "POST", func(name string) error {
+			return write(name,
+				bytes.Repeat([]byte("b"), 8<<20))
+		}, false, 1, 1},
+		{"form by PUT, written to", "PUT", func(name string) error {
+			return write(name,
+				bytes.Repeat([]byte("b"), 8<<20))
+		}, true, 0, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var name string
@@ -194,16 +215,19 @@ func TestChangedWhileSent(t *testing.T) {
 					}
 				}
 				body, err := io.ReadAll(r.Body)
-				if err == nil && requests > 1 && !c.form && len(bytes.Trim(body, string(body[:1]))) > 0 {
+				if err == nil && requests > 1 && !c.form &&
+					len(bytes.Trim(body, string(body[:1]))) > 0 {
 					t.Error("a mix")
 				}
 				rw.WriteHeader(http.StatusCreated)
 			}, func(w *world) {
 				name = filepath.Join(w.TempDir(), "f")
-				if err := errors.Join(write(name, bytes.Repeat([]byte("a"), 8<<20)), os.Chtimes(name, w.begin, w.begin)); err != nil {
+				if err := errors.Join(write(name, bytes.Repeat([]byte("a"), 8<<20)),
+					os.Chtimes(name, w.begin, w.begin)); err != nil {
 					t.Fatal(err)
 				}
-				w.from("http://127.0.0.1/x/{path}", source.Options{Paths: []string{name}, Method: c.method})
+				w.from("http://127.0.0.1/x/{path}",
+					source.Options{Paths: []string{name}, Method: c.method})
 				if c.form {
 					w.Form = "f"
 				}
@@ -269,7 +293,8 @@ func TestReplacedWhileConnecting(t *testing.T) {
 				w.from("http://127.0.0.1/x", source.Options{Paths: []string{name}})
 				w.Form = form
 				var once sync.Once
-				w.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				w.Network.Dial = func(ctx context.Context, network, address string) (net.Conn,
+					error) {
 					once.Do(func() {
 						err := os.Remove(name)
 						if !gone {
@@ -284,13 +309,15 @@ func TestReplacedWhileConnecting(t *testing.T) {
 				s := w.run()
 				if gone {
 					w.ended(s, exit.Items, 0, 1, 0, 0, 0)
-					if text := errorsOf(s); !strings.Contains(text, "no such file") || len(bodies) > 0 {
+					if text := errorsOf(s); !strings.Contains(text, "no such file") ||
+						len(bodies) > 0 {
 						t.Errorf("%s, %d bodies", text, len(bodies))
 					}
 					return
 				}
 				w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
-				if len(bodies) != 1 || strings.Count(bodies[0], "b") < 60<<10 || s.Requests.Sent != 2 {
+				if len(bodies) != 1 || strings.Count(bodies[0], "b") < 60<<10 ||
+					s.Requests.Sent != 2 {
 					t.Errorf("%d bodies came, by %d requests", len(bodies), s.Requests.Sent)
 				}
 			})
@@ -298,8 +325,8 @@ func TestReplacedWhileConnecting(t *testing.T) {
 	}
 }
 
-// net/http sends a request that may be repeated once more by itself, if a kept connection ends before the answer. Its form is made
-// anew then, from its file.
+// net/http sends a request that may be repeated once more by itself, if a kept connection ends
+// before the answer. Its form is made anew then, from its file.
 func TestFormIsSentAgain(t *testing.T) {
 	n, arrived := 0, make(map[string]int)
 	onFakeTime(t, 3, func(w http.ResponseWriter, r *http.Request) {
@@ -322,10 +349,12 @@ func TestFormIsSentAgain(t *testing.T) {
 		w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 		dir := filepath.Dir(w.firstFile())
 		want := make(map[string]int)
-		for i, size := range []int{100, 15 << 10, 100 << 10} { // the last one is not read into memory
+		// the last one is not read into memory
+		for i, size := range []int{100, 15 << 10, 100 << 10} {
 			text := strings.Repeat(string(rune('a'+i)), size)
 			want[text]++
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte(text),
+				0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -353,7 +382,8 @@ func TestAlwaysChanging(t *testing.T) {
 	}{
 		{name: "last", file: "zz", others: 20, method: "PUT", requests: 4},
 		{name: "first", file: "!", others: 20, method: "PUT", requests: 4},
-		{name: "first, the others are slow", file: "!", others: 20, method: "PUT", slow: 10 * time.Second, requests: 4},
+		{name: "first, the others are slow", file: "!", others: 20, method: "PUT",
+			slow: 10 * time.Second, requests: 4},
 		{name: "alone", file: "zz", method: "PUT", requests: 4},
 		{name: "small", file: "zz", others: 20, method: "PUT", size: 50 << 10, requests: 4},
 		{name: "POST with a key", file: "zz", others: 5, method: "POST", key: true, requests: 4},
@@ -387,10 +417,12 @@ func TestAlwaysChanging(t *testing.T) {
 				if err := errors.Join(write(name, nil), os.Truncate(name, c.size)); err != nil {
 					t.Fatal(err)
 				}
-				w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}, Method: c.method})
+				w.from("http://127.0.0.1/{path}",
+					source.Options{Paths: []string{dir}, Method: c.method})
 				w.Attempts, w.GiveUpAfter = 4, time.Second
 				if c.key {
-					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key",
+						Lifetime: time.Hour}
 				}
 				s := w.run()
 				w.ended(s, exit.Items, int64(c.others), 1-c.unknown, c.unknown, 0, 0)
@@ -399,13 +431,16 @@ func TestAlwaysChanging(t *testing.T) {
 				if came != c.requests {
 					t.Errorf("%d requests, want %d", came, c.requests)
 				}
-				if text := errorsOf(s); !strings.Contains(text, body.ErrChanged.Error()) || strings.Contains(text, "nothing was accepted") {
+				if text := errorsOf(s); !strings.Contains(text, body.ErrChanged.Error()) ||
+					strings.Contains(text, "nothing was accepted") {
 					t.Errorf("it says %q", text)
 				}
-				if q := s.Requests; q.Spoiled != int64(c.requests) || q.Waste != math.Round(float64(c.requests)/float64(q.Sent)*1e4)/1e4 {
+				if q := s.Requests; q.Spoiled != int64(c.requests) ||
+					q.Waste != math.Round(float64(c.requests)/float64(q.Sent)*1e4)/1e4 {
 					t.Errorf("%+v", q)
 				}
-				if h := strings.Join(w.watch.holding(), "\n"); c.size < large && !strings.Contains(h, "1 file to be tried again: it changed while it was sent") {
+				if h := strings.Join(w.watch.holding(), "\n"); c.size < large &&
+					!strings.Contains(h, "1 file to be tried again: it changed while it was sent") {
 					t.Errorf("it is held back by %s", h)
 				}
 			})
@@ -413,13 +448,15 @@ func TestAlwaysChanging(t *testing.T) {
 	}
 }
 
-// A run that ends while a file is about to be sent again that changed has not left it: the server may have what it was.
+// A run that ends while a file is about to be sent again that changed has not left it: the server
+// may have what it was.
 func TestChangedWhenTheRunEnds(t *testing.T) {
 	for _, key := range []bool{false, true} {
 		var name string
 		onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
-			time.Sleep(time.Millisecond) // by then the client has closed the body, and does not see the change before the answer
+			// by then the client has closed the body, and does not see the change before the answer
+			time.Sleep(time.Millisecond)
 			if err := os.Truncate(name, large+time.Now().Unix()%large); err != nil {
 				t.Error(err)
 			}
@@ -439,7 +476,8 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 			time.AfterFunc(time.Minute, func() { cancel(&exit.Signal{Signal: os.Interrupt}) })
 			s := w.runUntil(context.Background(), ctx)
 			w.ended(s, exit.Interrupted, 0, 1, 0, 0, 0)
-			if g := s.Errors[0]; g.HTTPStatus != http.StatusCreated || !strings.Contains(g.Error, body.ErrChanged.Error()) {
+			if g := s.Errors[0]; g.HTTPStatus != http.StatusCreated ||
+				!strings.Contains(g.Error, body.ErrChanged.Error()) {
 				t.Errorf("%d, %q", g.HTTPStatus, g.Error)
 			}
 		})
@@ -477,7 +515,9 @@ func TestGrowingFileIsNamed(t *testing.T) {
 	n := 0
 	onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(time.Millisecond) // by then the client has closed the body: no request is broken off while this one is handled
+		// by then the client has closed the body: no request is broken off while this one is
+		// handled
+		time.Sleep(time.Millisecond)
 		if n++; n <= 3 {
 			if err := os.Truncate(name, large+int64(n)); err != nil {
 				t.Error(err)
@@ -491,7 +531,8 @@ func TestGrowingFileIsNamed(t *testing.T) {
 		w.method(http.MethodPut) // scans again
 		s := w.run()
 		w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
-		if words := "1 file to be tried again; 00000 is sent again from its beginning (the file changed while it was sent)"; !slices.Contains(w.watch.holding(), words) {
+		if words := "1 file to be tried again; 00000 is sent again from its beginning (the file " +
+			"changed while it was sent)"; !slices.Contains(w.watch.holding(), words) {
 			t.Errorf("it says %q", w.watch.holding())
 		}
 	})
@@ -500,11 +541,13 @@ func TestGrowingFileIsNamed(t *testing.T) {
 // A file that cannot be sent is a failed item; those after it are sent.
 func TestItemErrors(t *testing.T) {
 	onFakeTime(t, 3, atOnce, func(w *world) {
-		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" + strings.TrimSuffix(w.firstFile(), "0") + "1\n"
+		list := w.firstFile() + "\nnosuch\n" + filepath.Dir(w.firstFile()) + "\n" +
+			strings.TrimSuffix(w.firstFile(), "0") + "1\n"
 		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
 		s := w.run()
 		w.ended(s, exit.Items, 2, 2, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") || !strings.Contains(text, "failed: is a directory; ") {
+		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") ||
+			!strings.Contains(text, "failed: is a directory; ") {
 			t.Errorf("it says %q", text)
 		}
 	})
@@ -547,7 +590,8 @@ func TestFilesAreGone(t *testing.T) {
 	})
 }
 
-// On a TCP connection net/http wraps the error of a file in one of the connection, with both addresses.
+// On a TCP connection net/http wraps the error of a file in one of the connection, with both
+// addresses.
 func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(atOnce))
 	defer server.Close()
@@ -557,7 +601,8 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var watch watcher
-	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
+	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch,
+		&slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
 	o.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		_ = os.Remove(name)
 		return new(net.Dialer).DialContext(ctx, network, address)

@@ -103,7 +103,8 @@ func (t *trial) judge() (twice int64) {
 			case known[name] == nil:
 				t.find("the server has %q, which is none of the files", name)
 			case !known[name][sum]:
-				t.find("the server has accepted %q with a content that it never had: SHA-256 %s", name, sum)
+				t.find("the server has accepted %q with a content that it never had: SHA-256 %s",
+					name, sum)
 			}
 			if n > 1 {
 				twice += n - 1
@@ -112,7 +113,8 @@ func (t *trial) judge() (twice int64) {
 				t.find("the server has accepted %q %d times", name, n)
 			}
 			if len(it.keys[sum]) > 1 {
-				t.find("the server has accepted %q under %d keys: %q", name, len(it.keys[sum]), slices.Sorted(maps.Keys(it.keys[sum])))
+				t.find("the server has accepted %q under %d keys: %q", name, len(it.keys[sum]),
+					slices.Sorted(maps.Keys(it.keys[sum])))
 			}
 			if t.way == byKey && len(it.keys[sum]) == 0 {
 				t.find("the server has accepted %q without a key", name)
@@ -130,8 +132,10 @@ func (t *trial) judge() (twice int64) {
 		t.claimed(f, f.final, "in the end")
 		switch f.final {
 		case item.Delivered, item.Skipped:
-			if it := t.record[f.name]; it != nil && !t.oneName && it.times[f.sum()] > 0 && it.last != f.sum() {
-				t.find("the server was sent %q in its present state, and then in an older one", f.name)
+			if it := t.record[f.name]; it != nil && !t.oneName && it.times[f.sum()] > 0 &&
+				it.last != f.sum() {
+				t.find("the server was sent %q in its present state, and then in an older one",
+					f.name)
 			}
 		case item.Unknown:
 			if t.way != byTrust && !t.keep {
@@ -148,7 +152,8 @@ func (t *trial) judge() (twice int64) {
 		}
 	}
 	if most := t.allowed(); twice > most {
-		t.find("%d bodies were accepted once more, after %d kills with at most %d in flight and %d answers that hid an acceptance",
+		t.find("%d bodies were accepted once more, after %d kills with at most %d in flight and "+
+			"%d answers that hid an acceptance",
 			twice, t.kills, t.maxInFlight, t.unheard)
 	}
 	return twice
@@ -214,35 +219,64 @@ func TestJudge(t *testing.T) {
 		{"all is well", byKey, func(*trial) {}, ""},
 		{"all is well", byTrust, func(*trial) {}, ""},
 		{"unknown and stored", byTrust, func(t *trial) { t.files[1].final = item.Unknown }, ""},
-		{"unknown and not stored", byTrust, func(t *trial) { t.files[1].final = item.Unknown; delete(t.record, "/b") }, ""},
-		{"unknown", byPut, func(t *trial) { t.files[1].final = item.Unknown }, "said to be unknown"},
-		{"unknown", byKey, func(t *trial) { t.files[1].final = item.Unknown }, "said to be unknown"},
-		{"unknown, and a content is kept", byPut, func(t *trial) { t.keep, t.files[1].final = true, item.Unknown }, ""},
+		{"unknown and not stored", byTrust,
+			func(t *trial) { t.files[1].final = item.Unknown; delete(t.record, "/b") }, ""},
+		{"unknown", byPut, func(t *trial) { t.files[1].final = item.Unknown },
+			"said to be unknown"},
+		{"unknown", byKey, func(t *trial) { t.files[1].final = item.Unknown },
+			"said to be unknown"},
+		{"unknown, and a content is kept", byPut,
+			func(t *trial) { t.keep, t.files[1].final = true, item.Unknown }, ""},
 		{"failed", byPut, func(t *trial) { t.files[1].final = item.Failed }, "said to have failed"},
 		{"failed, and an older content is kept", byPut, func(t *trial) {
 			t.keep, t.files[0].final, t.record["/a"] = true, item.Failed, newStored()
 			t.record["/a"].add("a1", 1)
 		}, ""},
-		{"failed, and it is there", byPut, func(t *trial) { t.keep, t.files[0].final = true, item.Failed }, "said to have failed"},
-		{"lost", byPut, func(t *trial) { delete(t.record, "/b") }, "but the server does not have it"},
-		{"an old content", byPut, func(t *trial) { t.record["/a"] = newStored(); t.record["/a"].add("a1", 1) }, "but the server does not have it"},
-		{"an old content last", byPut, func(t *trial) { t.record["/a"].add("a1", 1) }, "and then in an older one"},
+		{"failed, and it is there", byPut, func(t *trial) {
+			t.keep, t.files[0].final = true,
+				item.Failed
+		}, "said to have failed"},
+		{"lost", byPut, func(t *trial) { delete(t.record, "/b") },
+			"but the server does not have it"},
+		{"an old content", byPut,
+			func(t *trial) {
+				t.record["/a"] = newStored()
+				t.record["/a"].add("a1",
+					1)
+			}, "but the server does not have it"},
+		{"an old content last", byPut, func(t *trial) { t.record["/a"].add("a1", 1) },
+			"and then in an older one"},
 		{"forgotten", byPut, func(t *trial) { t.files[1].final = item.None }, "is forgotten"},
 		{"forgotten", byTrust, func(t *trial) { t.files[1].final = item.None }, "is forgotten"},
-		{"torn", byPut, func(t *trial) { t.record["/b"].add("b", 1); t.record["/b"].last = "b1" }, "content that it never had"},
+		{"torn", byPut, func(t *trial) { t.record["/b"].add("b", 1); t.record["/b"].last = "b1" },
+			"content that it never had"},
 		{"foreign", byPut, func(t *trial) { t.record["/c"] = t.record["/b"] }, "none of the files"},
-		{"twice, not on disk", byPut, func(t *trial) { t.record["/b"].times["b1"] = 1 + fewestUnsettled }, ""},
-		{"twice, not heard", byPut, func(t *trial) { t.unheard = 20; t.record["/b"].times["b1"] = 21 }, ""},
-		{"twice, given up", byPut, func(t *trial) { t.impatient = 300; t.record["/b"].times["b1"] = 301 }, ""},
-		{"twice, in flight", byPut, func(t *trial) { t.limit = 300; t.record["/b"].times["b1"] = 301 }, ""},
-		{"too many twice", byPut, func(t *trial) { t.limit = 300; t.record["/b"].times["b1"] = 302 }, "301 bodies were accepted once more"},
+		{"twice, not on disk", byPut, func(t *trial) {
+			t.record["/b"].times["b1"] = 1 +
+				fewestUnsettled
+		}, ""},
+		{"twice, not heard", byPut,
+			func(t *trial) { t.unheard = 20; t.record["/b"].times["b1"] = 21 }, ""},
+		{"twice, given up", byPut,
+			func(t *trial) { t.impatient = 300; t.record["/b"].times["b1"] = 301 }, ""},
+		{"twice, in flight", byPut,
+			func(t *trial) { t.limit = 300; t.record["/b"].times["b1"] = 301 }, ""},
+		{"too many twice", byPut,
+			func(t *trial) { t.limit = 300; t.record["/b"].times["b1"] = 302 },
+			"301 bodies were accepted once more"},
 		{"twice", byKey, func(t *trial) { t.record["/b"].times["b1"] = 2 }, "2 times"},
-		{"twice, to who does not honour keys", byKey, func(t *trial) { t.honour = false; t.record["/b"].times["b1"] = 2 }, ""},
+		{"twice, to who does not honour keys", byKey,
+			func(t *trial) { t.honour = false; t.record["/b"].times["b1"] = 2 }, ""},
 		{"twice", byTrust, func(t *trial) { t.record["/b"].times["b1"] = 2 }, "2 times"},
 		{"two keys", byKey, func(t *trial) { t.record["/b"].add("b1", 0, "kb2") }, "under 2 keys"},
 		{"no key", byKey, func(t *trial) { delete(t.record["/b"].keys, "b1") }, "without a key"},
-		{"a shared key", byKey, func(t *trial) { t.record["/b"].keys["b1"] = map[string]bool{"ka1": true} }, "with the key of"},
-		{"failed and stored", byTrust, func(t *trial) { t.claimed(t.files[1], item.Failed, "results") }, "but the server has it"},
+		{"a shared key", byKey,
+			func(t *trial) { t.record["/b"].keys["b1"] = map[string]bool{"ka1": true} },
+			"with the key of"},
+		{"failed and stored", byTrust, func(t *trial) {
+			t.claimed(t.files[1], item.Failed,
+				"results")
+		}, "but the server has it"},
 		{"said too early", byTrust, func(t *trial) {
 			was := t.record
 			t.record = nil
@@ -254,7 +288,8 @@ func TestJudge(t *testing.T) {
 			trial := good(c.way)
 			c.do(trial)
 			trial.judge()
-			if text := strings.Join(trial.findings, "\n"); (text == "") != (c.want == "") || !strings.Contains(text, c.want) || len(trial.findings) > 1 {
+			if text := strings.Join(trial.findings, "\n"); (text == "") != (c.want == "") ||
+				!strings.Contains(text, c.want) || len(trial.findings) > 1 {
 				t.Errorf("it finds %q, want %q", text, c.want)
 			}
 		})
@@ -263,13 +298,16 @@ func TestJudge(t *testing.T) {
 
 func TestLabRecord(t *testing.T) {
 	record := labRecord(lab.Stats{Items: map[string]lab.Item{
-		"/a": {SHA256: "a1", Times: 5, Keys: []string{"k1", "k2"}, Contents: map[string]int64{"a1": 2, "a2": 3},
+		"/a": {SHA256: "a1", Times: 5, Keys: []string{"k1", "k2"},
+			Contents:    map[string]int64{"a1": 2, "a2": 3},
 			ContentKeys: map[string][]string{"a1": {"k1"}, "a2": {"k2"}}},
 		"/b": {SHA256: "b1", Times: 1, Keys: []string{"k3"}},
 	}})
 	want := map[string]*stored{
-		"/a": {last: "a1", times: map[string]int64{"a1": 2, "a2": 3}, keys: map[string]map[string]bool{"a1": {"k1": true}, "a2": {"k2": true}}},
-		"/b": {last: "b1", times: map[string]int64{"b1": 1}, keys: map[string]map[string]bool{"b1": {"k3": true}}},
+		"/a": {last: "a1", times: map[string]int64{"a1": 2, "a2": 3},
+			keys: map[string]map[string]bool{"a1": {"k1": true}, "a2": {"k2": true}}},
+		"/b": {last: "b1", times: map[string]int64{"b1": 1},
+			keys: map[string]map[string]bool{"b1": {"k3": true}}},
 	}
 	if diff := gocmp.Diff(want, record, gocmp.AllowUnexported(stored{})); diff != "" {
 		t.Error(diff)

@@ -27,7 +27,8 @@ import (
 func buildPenstock(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "penstock.exe")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin, "github.com/penstock/penstock/cmd/penstock").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin,
+		"github.com/penstock/penstock/cmd/penstock").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -51,7 +52,8 @@ func start(bin, dir string, args ...string) (*program, error) {
 	dieWithParent(p.cmd.SysProcAttr)
 	started := make(chan error)
 	go func() {
-		// Linux ends the child together with the thread that started it, so that thread has to stay.
+		// Linux ends the child together with the thread that started it, so that thread has to
+		// stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
@@ -109,7 +111,8 @@ func (t *tail) String() string {
 }
 
 // client asks servers for their record.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil}, Timeout: 10 * time.Second}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil},
+	Timeout: 10 * time.Second}
 
 // A labProcess is a `penstock lab` in a process of its own.
 type labProcess struct {
@@ -178,7 +181,10 @@ func (l *labProcess) ask(ctx context.Context) (s lab.Stats, err error) {
 }
 
 // hasJournal reports whether the program has said that it has its journal.
-func (p *program) hasJournal() bool { return strings.Contains(p.said.String(), "penstock: journal ") }
+func (p *program) hasJournal() bool {
+	return strings.Contains(p.said.String(),
+		"penstock: journal ")
+}
 
 // journalOf asks the journal in dir what became of each file. Where the program
 // that has ended says nothing of a journal there may be none, or half of one.

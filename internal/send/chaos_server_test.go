@@ -82,7 +82,8 @@ type keyed struct {
 // The faults. What follows a number is whether the body is stored all the same.
 var (
 	safeFaults   = []string{"408", "425", "429", "503", "503 later", "truncated", "slow"}
-	unsafeFaults = []string{"500", "500 stored", "502", "502 stored", "504", "504 stored", "before", "in", "after", "stalled"}
+	unsafeFaults = []string{"500", "500 stored", "502", "502 stored", "504", "504 stored",
+		"before", "in", "after", "stalled"}
 )
 
 func newMoody(seed uint64) (*moody, error) {
@@ -173,7 +174,8 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.serve(w, r, name, fault, pause)
 }
 
-func (m *moody) serve(w http.ResponseWriter, r *http.Request, name, fault string, pause time.Duration) {
+func (m *moody) serve(w http.ResponseWriter, r *http.Request, name, fault string,
+	pause time.Duration) {
 	// Until there is an answer that says otherwise.
 	m.doubt(name, "no answer: "+fault)
 	word, arg, _ := strings.Cut(fault, " ")

@@ -31,7 +31,9 @@ import (
 )
 
 var (
-	chaosTime = flag.Duration("chaos", 0, "for how long TestChaos begins new rounds (default a few that are the same each day); go test itself ends after -timeout, 10m")
+	chaosTime = flag.Duration("chaos", 0,
+		"for how long TestChaos begins new rounds (default a few that are the same each day); "+
+			"go test itself ends after -timeout, 10m")
 	chaosSeed = flag.Uint64("chaos-seed", 0, "the only round of TestChaos")
 )
 
@@ -68,20 +70,24 @@ func TestChaos(t *testing.T) {
 		all.Go(func() {
 			for {
 				mu.Lock()
-				if rounds > 0 && sum.rounds == rounds || rounds == 0 && time.Now().After(end) || sum.failed >= 5 {
+				if rounds > 0 && sum.rounds == rounds || rounds == 0 && time.Now().After(end) ||
+					sum.failed >= 5 {
 					mu.Unlock()
 					return
 				}
-				r := &round{seed: seed, bin: bin, dir: filepath.Join(t.TempDir(), fmt.Sprint("round-", seed))}
+				r := &round{seed: seed, bin: bin,
+					dir: filepath.Join(t.TempDir(), fmt.Sprint("round-", seed))}
 				seed++
 				sum.rounds++
 				mu.Unlock()
 
 				begin := time.Now()
 				err := r.play(t.Context())
-				line := fmt.Sprintf("-chaos-seed %d: %.1f s, %d runs, %d of them killed: %v", r.seed, time.Since(begin).Seconds(), r.runs, r.kills, r)
+				line := fmt.Sprintf("-chaos-seed %d: %.1f s, %d runs, %d of them killed: %v",
+					r.seed, time.Since(begin).Seconds(), r.runs, r.kills, r)
 				mu.Lock()
-				sum.runs, sum.kills, sum.files = sum.runs+r.runs, sum.kills+r.kills, sum.files+len(r.files)
+				sum.runs, sum.kills, sum.files = sum.runs+r.runs, sum.kills+r.kills,
+					sum.files+len(r.files)
 				sum.twice, sum.unheard = sum.twice+r.twice, sum.unheard+r.unheard
 				sum.maxInFlight = max(sum.maxInFlight, r.maxInFlight)
 				switch {
@@ -100,7 +106,8 @@ func TestChaos(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d rounds, %d runs, %d of them killed, %d files; %d bodies accepted once more, at most %d in flight, %d answers hid an acceptance",
+	t.Logf("%d rounds, %d runs, %d of them killed, %d files; %d bodies accepted once more, at "+
+		"most %d in flight, %d answers hid an acceptance",
 		sum.rounds, sum.runs, sum.kills, sum.files, sum.twice, sum.maxInFlight, sum.unheard)
 }
 
@@ -138,7 +145,8 @@ type claim struct {
 }
 
 func (r *round) String() string {
-	return fmt.Sprintf("%d files by %v to %s; penstock %s", len(r.files), r.way, r.server, strings.Join(r.args, " "))
+	return fmt.Sprintf("%d files by %v to %s; penstock %s", len(r.files), r.way, r.server,
+		strings.Join(r.args, " "))
 }
 
 // last is how the last runs went.
@@ -274,7 +282,8 @@ func (r *round) plan() error {
 		}
 		m := r.own
 		m.share = r.pick(0.01, 0.3)
-		m.latency = time.Duration(r.pick(float64(100*time.Microsecond), float64(100*time.Millisecond))).Round(100 * time.Microsecond)
+		m.latency = time.Duration(r.pick(float64(100*time.Microsecond),
+			float64(100*time.Millisecond))).Round(100 * time.Microsecond)
 		m.faults = slices.Concat(safeFaults, unsafeFaults)
 		m.form, m.digest, m.honour = form, r.digest, r.honour
 		if r.way == byKey {
@@ -282,7 +291,8 @@ func (r *round) plan() error {
 		}
 		if r.way != byPut && r.odds(0.2) {
 			r.template, r.oneName = "/inbox", true
-			args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--verify" }) // nothing there to ask about
+			// nothing there to ask about
+			args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--verify" })
 		}
 		m.once = r.way == byTrust && !r.oneName
 		r.server = fmt.Sprintf("a server with %.3g faults that takes %v", m.share, m.latency)
@@ -312,10 +322,12 @@ func (r *round) plan() error {
 func (r *round) labParams() []string {
 	if r.odds(0.3) {
 		mode := []string{"refuse", "hang", "503"}[r.rnd.IntN(3)]
-		return []string{"down", "--mode=" + mode, fmt.Sprint("--after=", r.duration(50*time.Millisecond, time.Second)),
+		return []string{"down", "--mode=" + mode,
+			fmt.Sprint("--after=", r.duration(50*time.Millisecond, time.Second)),
 			fmt.Sprint("--for=", r.duration(100*time.Millisecond, 2*time.Second))}
 	}
-	params := []string{"flaky", fmt.Sprint("--seed=", r.rnd.IntN(1e6)), fmt.Sprint("--stall=", r.duration(50*time.Millisecond, 5*time.Second))}
+	params := []string{"flaky", fmt.Sprint("--seed=", r.rnd.IntN(1e6)),
+		fmt.Sprint("--stall=", r.duration(50*time.Millisecond, 5*time.Second))}
 	share := r.pick(0.01, 0.4)
 	for _, fault := range labFaults {
 		p := share * r.rnd.Float64() / 3
@@ -335,9 +347,12 @@ func (r *round) add() error {
 	for range r.rnd.IntN(4) {
 		name = path.Join(name, r.word())
 	}
-	f := &chaosFile{path: path.Join("data", name, fmt.Sprintf("%s%d%s", r.word(), len(r.files), []string{"", ".json", ".tar.gz", ".Ü"}[r.rnd.IntN(4)]))}
+	f := &chaosFile{path: path.Join("data", name,
+		fmt.Sprintf("%s%d%s", r.word(), len(r.files),
+			[]string{"", ".json", ".tar.gz", ".Ü"}[r.rnd.IntN(4)]))}
 	rel := strings.TrimPrefix(f.path, "data/")
-	where := strings.NewReplacer("/{path}", "/"+strings.ReplaceAll(escaped(rel), "%2F", "/"), "{path}", escaped(rel),
+	where := strings.NewReplacer("/{path}", "/"+strings.ReplaceAll(escaped(rel), "%2F", "/"),
+		"{path}", escaped(rel),
 		"{name}", escaped(path.Base(rel))).Replace(r.template)
 	u, err := url.Parse("http://127.0.0.1" + where)
 	if err != nil {
@@ -352,7 +367,8 @@ func (r *round) add() error {
 func escaped(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
-		if strings.IndexByte("-._~", c) >= 0 || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' {
+		if strings.IndexByte("-._~", c) >= 0 || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' ||
+			'a' <= c && c <= 'z' {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
@@ -362,7 +378,8 @@ func escaped(s string) string {
 }
 
 var words = []string{
-	"plain", "with space", "100%", "%41", "a#b", "ä", "日本", "e\u0301", "q?x=y&z", "semi;colon", "+plus", "quote\"'", "{name}", "back\\slash",
+	"plain", "with space", "100%", "%41", "a#b", "ä", "日本", "e\u0301", "q?x=y&z", "semi;colon",
+	"+plus", "quote\"'", "{name}", "back\\slash",
 	"new\nline", "tab\t", "dots..", "~tilde", "a=b", "[list]", strings.Repeat("long", 40),
 }
 
@@ -430,7 +447,8 @@ func (r *round) alter(ctx context.Context) error {
 		}
 		if r.digest && r.odds(0.5) {
 			now := time.Now()
-			if err := os.Chtimes(filepath.Join(r.dir, filepath.FromSlash(f.path)), now, now); err != nil {
+			if err := os.Chtimes(filepath.Join(r.dir, filepath.FromSlash(f.path)), now,
+				now); err != nil {
 				return err
 			}
 			continue
@@ -480,7 +498,8 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 			return false, err
 		}
 	}
-	for sending && !p.hasJournal() && !p.wait(time.Millisecond) { // most kills are to hit what is under way
+	// most kills are to hit what is under way
+	for sending && !p.hasJournal() && !p.wait(time.Millisecond) {
 	}
 	expect := []int{exit.Delivered, exit.Items}
 	if r.way == byTrust {
@@ -509,7 +528,8 @@ func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 	}
 	p.kill()
 	status := p.status()
-	r.said = append(r.said, fmt.Sprintf("--- run %d: %s, over after %v: exit status %d\n%v", r.runs, how, time.Since(p.began).Round(time.Millisecond), status, &p.said))
+	r.said = append(r.said, fmt.Sprintf("--- run %d: %s, over after %v: exit status %d\n%v",
+		r.runs, how, time.Since(p.began).Round(time.Millisecond), status, &p.said))
 	if !slices.Contains(expect, status) {
 		r.find("run %d, %s: exit status %d, want one of %v", r.runs, how, status, expect)
 	}
@@ -579,10 +599,12 @@ func (r *round) rival(p *program) error {
 			return nil
 		}
 	}
-	r.said = append(r.said, fmt.Sprintf("--- beside run %d: exit status %d\n%v", r.runs, q.status(), &q.said))
+	r.said = append(r.said, fmt.Sprintf("--- beside run %d: exit status %d\n%v", r.runs,
+		q.status(), &q.said))
 	// It may also come in when p has done all but to end.
 	if ok := []int{exit.InUse, exit.Delivered, exit.Items}; !slices.Contains(ok, q.status()) {
-		r.find("beside run %d another ended with exit status %d, want one of %v", r.runs, q.status(), ok)
+		r.find("beside run %d another ended with exit status %d, want one of %v", r.runs,
+			q.status(), ok)
 	}
 	r.spoiled = r.spoiled || q.status() != exit.InUse
 	return nil
@@ -596,7 +618,8 @@ func (r *round) list() error {
 	var b bytes.Buffer
 	lines := json.NewEncoder(&b)
 	for i, f := range r.files {
-		line := map[string]string{"path": strings.TrimPrefix(f.path, "data/"), "key": fmt.Sprintf("file %d, version %d", i, len(f.sums))}
+		line := map[string]string{"path": strings.TrimPrefix(f.path, "data/"),
+			"key": fmt.Sprintf("file %d, version %d", i, len(f.sums))}
 		if err := lines.Encode(line); err != nil {
 			return err
 		}
@@ -644,7 +667,8 @@ func (r *round) read(status int) error {
 		r.find("run %d wrote no report: %v", r.runs, err)
 	}
 	q := r.report.Requests
-	hidden := q.Sent - q.Accepted - q.Throttled - q.Overloaded - q.TimedOut - q.Errors // resends by net/http
+	// resends by net/http
+	hidden := q.Sent - q.Accepted - q.Throttled - q.Overloaded - q.TimedOut - q.Errors
 	r.impatient += q.TimedOut + max(0, hidden)
 	if !r.results || r.spoiled {
 		return nil
@@ -724,7 +748,8 @@ func (r *round) done() bool {
 			refused++
 		}
 	}
-	return items.Failed <= refused && items.Deferred == 0 && (items.Unknown == 0 || r.way == byTrust || r.keep)
+	return items.Failed <= refused && items.Deferred == 0 &&
+		(items.Unknown == 0 || r.way == byTrust || r.keep)
 }
 
 // ends asks the journal what became of each file.

@@ -56,7 +56,8 @@ func TestClockJumps(t *testing.T) {
 						case byKey:
 							w.Idempotency = keys
 						}
-						w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{dir}, Method: method})
+						w.from("http://127.0.0.1/{name}",
+							source.Options{Paths: []string{dir}, Method: method})
 						w.Limits.InFlight, w.Attempts = 1, 8
 						w.journal(name)
 						s = w.stopped(0, stop)
@@ -64,7 +65,9 @@ func TestClockJumps(t *testing.T) {
 					return s
 				}
 				first := run(epoch, 2500*time.Millisecond)
-				if i := first.Items; i.Delivered != 2 || i.Delivered+i.Unknown+i.Deferred+i.Remaining != 4 || first.ExitStatus != exit.Interrupted {
+				if i := first.Items; i.Delivered != 2 ||
+					i.Delivered+i.Unknown+i.Deferred+i.Remaining != 4 ||
+					first.ExitStatus != exit.Interrupted {
 					t.Fatalf("exit status %d, %+v", first.ExitStatus, i)
 				}
 				second := run(epoch+c.jump, 0)
@@ -76,7 +79,8 @@ func TestClockJumps(t *testing.T) {
 					t.Errorf("%+v, want %+v\n%s", second.Items, rest, errorsOf(second))
 				}
 				for name, n := range times {
-					if most := map[bool]int{false: 1, true: 2}[way != byTrust && want == d && name == "/00002"]; n > most {
+					if most := map[bool]int{false: 1, true: 2}[way != byTrust && want == d &&
+						name == "/00002"]; n > most {
 						t.Errorf("%s was sent %d times", name, n)
 					}
 				}

@@ -24,7 +24,8 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// idleServer is a server that closes connections which nothing was sent on for so long, seen from 80 ms away.
+// idleServer is a server that closes connections which nothing was sent on for so long, seen from
+// 80 ms away.
 type idleServer struct {
 	idle    time.Duration
 	header  http.Header // of each answer
@@ -65,9 +66,12 @@ func (s *idleServer) with(t *testing.T, files int, do func(w *world)) {
 		}
 		if s.tls || s.http2 {
 			a := newAuthority(t)
-			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{a.issue(t, &x509.Certificate{DNSNames: []string{"h.example"}})}}
+			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{a.issue(t,
+				&x509.Certificate{DNSNames: []string{"h.example"}})}}
 			w.Network.TLS, w.Network.HTTP2 = &tls.Config{RootCAs: a.pool}, s.http2
-			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}, Method: http.MethodPost})
+			w.from("https://h.example/{path}",
+				source.Options{Paths: []string{filepath.Dir(w.firstFile())},
+					Method: http.MethodPost})
 			go server.ServeTLS(l, "", "")
 		} else {
 			go server.Serve(l)
@@ -88,11 +92,13 @@ func TestIdleTimeoutOfTheServer(t *testing.T) {
 		paced  bool
 		header http.Header
 	}{
-		"a pause as long":        {idle: 2 * time.Second},
-		"an interval as long":    {idle: 2 * time.Second, paced: true},
-		"five seconds, told":     {idle: 5 * time.Second, paced: true, header: http.Header{"Keep-Alive": {"timeout=5, max=100"}}},
+		"a pause as long":     {idle: 2 * time.Second},
+		"an interval as long": {idle: 2 * time.Second, paced: true},
+		"five seconds, told": {idle: 5 * time.Second, paced: true,
+			header: http.Header{"Keep-Alive": {"timeout=5, max=100"}}},
 		"five seconds, not told": {idle: 5 * time.Second, paced: true},
-		"one second, told":       {idle: time.Second, paced: true, header: http.Header{"Keep-Alive": {"timeout=1"}}},
+		"one second, told": {idle: time.Second, paced: true,
+			header: http.Header{"Keep-Alive": {"timeout=1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -128,8 +134,9 @@ func TestConnectionsAreKept(t *testing.T) {
 		{http.MethodPost, 1, nil, false, 60, 1},
 		{http.MethodPost, 1, nil, true, 60, 1},
 		{http.MethodPost, 10, nil, false, 200, 2},
-		{http.MethodPost, 10, nil, true, 200, 5},    // the handshake takes two round trips more
-		{http.MethodPost, 200, nil, false, 800, 60}, // as many as leave before the first are connected and answered
+		{http.MethodPost, 10, nil, true, 200, 5}, // the handshake takes two round trips more
+		// as many as leave before the first are connected and answered
+		{http.MethodPost, 200, nil, false, 800, 60},
 		{http.MethodPost, 200, nil, true, 800, 90},
 		{http.MethodPost, .5, nil, false, 20, 20},
 		{http.MethodPost, .5, http.Header{"Keep-Alive": {"timeout=5"}}, false, 20, 2},
@@ -138,7 +145,8 @@ func TestConnectionsAreKept(t *testing.T) {
 		{http.MethodPut, .1, nil, false, 20, 1},
 		{http.MethodPut, .5, nil, false, 20, 1},
 	} {
-		s := &idleServer{idle: 75 * time.Second, trip: 80 * time.Millisecond, header: row.header, tls: row.tls}
+		s := &idleServer{idle: 75 * time.Second, trip: 80 * time.Millisecond, header: row.header,
+			tls: row.tls}
 		s.with(t, row.files, func(w *world) {
 			if !row.tls { // else it is a POST
 				w.method(row.method)
@@ -146,7 +154,8 @@ func TestConnectionsAreKept(t *testing.T) {
 			w.Limits.Rate = row.rate
 			w.ended(w.run(), exit.Delivered, int64(row.files), 0, 0, 0, 0)
 			if n := s.conns.Load(); n > row.most {
-				t.Errorf("%s at %v/s: %d new connections for %d files", row.method, row.rate, n, row.files)
+				t.Errorf("%s at %v/s: %d new connections for %d files", row.method, row.rate, n,
+					row.files)
 			}
 		})
 	}
@@ -165,7 +174,8 @@ func TestGoAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for i := range 10 {
-				s := &idleServer{idle: 2 * time.Second, leaves: row.leaves, trip: 80 * time.Millisecond, http2: true}
+				s := &idleServer{idle: 2 * time.Second, leaves: row.leaves,
+					trip: 80 * time.Millisecond, http2: true}
 				s.with(t, 40, func(w *world) {
 					w.Limits.Rate = rate.Every(row.pace + time.Duration(i-5)*row.pace/50)
 					w.ended(w.run(), exit.Delivered, 40, 0, 0, 0, 0)
@@ -180,9 +190,9 @@ func TestGoAway(t *testing.T) {
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// distant returns a dialer that reaches the same server from afar: whatever one side does, the other side
-// sees half a round trip later. The goroutines that carry the bytes end with their connection; wait returns
-// when all have.
+// distant returns a dialer that reaches the same server from afar: whatever one side does, the
+// other side sees half a round trip later. The goroutines that carry the bytes end with their
+// connection; wait returns when all have.
 func distant(near dialer, roundTrip time.Duration) (far dialer, wait func()) {
 	var carriers sync.WaitGroup
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -253,7 +263,9 @@ func TestStallEndsAttempt(t *testing.T) {
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
-		if w.since() != limit || !strings.Contains(errorsOf(s), "the whole file was sent, and no answer came for 1 m: if the server takes longer, raise --stall-timeout") {
+		if w.since() != limit || !strings.Contains(errorsOf(s),
+			"the whole file was sent, and no answer came for 1 m: if the server takes longer, "+
+				"raise --stall-timeout") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
 	})

@@ -52,7 +52,8 @@ func faults() (all []fault) {
 			params.Set(more[i], more[i+1])
 		}
 		name := strings.Join(append([]string{kind}, more...), " ")
-		all = append(all, fault{name: name, event: event, preset: "flaky", params: params, stored: stored, counted: true})
+		all = append(all, fault{name: name, event: event, preset: "flaky", params: params,
+			stored: stored, counted: true})
 	}
 	for _, status := range []string{"408", "425", "429", "503", "500", "502", "504"} {
 		flaky(status, status, false)
@@ -66,13 +67,16 @@ func faults() (all []fault) {
 	flaky("connection reset", "reset-after", true)
 	flaky("200 whose text is cut off", "truncated", true)
 	flaky("no answer in time", "stalled", false)
-	for event, status := range map[string]int{"400": 400, "409 for a key in use": 409, "413": 413, "501": 501} {
-		all = append(all, fault{name: strconv.Itoa(status), event: event, status: status, counted: true,
-			preset: "down", params: url.Values{"for": {"0s"}}})
+	for event, status := range map[string]int{"400": 400, "409 for a key in use": 409, "413": 413,
+		"501": 501} {
+		all = append(all, fault{name: strconv.Itoa(status), event: event, status: status,
+			counted: true,
+			preset:  "down", params: url.Values{"for": {"0s"}}})
 	}
 	down := func(event, mode, length string, late bool) {
 		params := url.Values{"mode": {mode}, "for": {length}, "after": {"3s"}}
-		all = append(all, fault{name: "down: " + mode + " for " + length, event: event, preset: "down",
+		all = append(all, fault{name: "down: " + mode + " for " + length, event: event,
+			preset: "down",
 			params: params, stored: late, late: late})
 	}
 	down("connection reset", "refuse", "20s", false)
@@ -131,8 +135,8 @@ func TestFaults(t *testing.T) {
 	table.Flush()
 }
 
-// want is what becomes of a file that meets the fault. By PUT --no-overwrite it is as by POST if the
-// server has the file, since that is then refused.
+// want is what becomes of a file that meets the fault. By PUT --no-overwrite it is as by POST if
+// the server has the file, since that is then refused.
 func (f *fault) want(t *testing.T, c column) item.Fate {
 	way := c.way
 	switch {
@@ -164,8 +168,8 @@ func (f *fault) twice(t *testing.T, c column) bool {
 	return false
 }
 
-// meet sends files to a server that has the fault, twice with one journal, and returns in words what
-// became of them.
+// meet sends files to a server that has the fault, twice with one journal, and returns in words
+// what became of them.
 func (f *fault) meet(t *testing.T, c column) (words string) {
 	const files, size = 16, 1 << 10
 	trial := &trial{way: c.way, honour: true}
@@ -208,7 +212,8 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		}
 		w.Attempts, w.Verify, w.NoOverwrite = 30, c.verify, c.noOverwrite
 		if f.preset == "down" && f.status == 0 {
-			w.Limits.Bandwidth = rate.Limit(4 << 10) // so that there is something in flight when the server goes down
+			// so that there is something in flight when the server goes down
+			w.Limits.Bandwidth = rate.Limit(4 << 10)
 		}
 		name := filepath.Join(w.TempDir(), "journal.db")
 		first, ends := w.agreed(name)
@@ -250,11 +255,13 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		if met == 0 {
 			t.Error("no request met the fault")
 		}
-		again := c.noOverwrite && want == item.Unknown // it is sent again, and may meet the fault then
+		// it is sent again, and may meet the fault then
+		again := c.noOverwrite && want == item.Unknown
 		// Of two attempts that the end of the fault lets go at once, the one that is still waited
 		// for may be the first.
 		none := again && f.late
-		if want != item.Delivered && (count[want] == 0 && !none || f.counted && !again && count[want] != met) {
+		if want != item.Delivered && (count[want] == 0 && !none || f.counted && !again &&
+			count[want] != met) {
 			t.Errorf("%d files are %s, after %d faults", count[want], want, met)
 		}
 		if sum := count[item.Delivered] + count[want]; sum < files {
@@ -272,11 +279,13 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 		// Nothing of that changes by asking again, but for what has failed.
 		second, _ := w.agreed(name)
 		after := server.Stats()
-		if most := count[item.Failed]; after.Requests-before.Requests > most && f.status == 0 || after.Accepted-before.Accepted > most {
+		if most := count[item.Failed]; after.Requests-before.Requests > most && f.status == 0 ||
+			after.Accepted-before.Accepted > most {
 			t.Errorf("the same command sends %d requests, and %d files are accepted again",
 				after.Requests-before.Requests, after.Accepted-before.Accepted)
 		}
-		if i := second.Items; i.Delivered+i.Skipped+i.Unknown+i.Failed != files || i.Unknown != count[item.Unknown] || i.Skipped != count[item.Delivered] {
+		if i := second.Items; i.Delivered+i.Skipped+i.Unknown+i.Failed != files ||
+			i.Unknown != count[item.Unknown] || i.Skipped != count[item.Delivered] {
 			t.Errorf("the same command says %+v", i)
 		}
 		words = f.words(count, met, twice)
@@ -323,7 +332,8 @@ func (w *world) agreed(name string) (s report.Summary, ends map[string]item.Fate
 		}
 	}
 	w.items(s, counts)
-	if want := (map[bool]int{false: exit.Delivered, true: exit.Items})[counts.Failed+counts.Unknown > 0]; s.ExitStatus != want {
+	if want := (map[bool]int{false: exit.Delivered,
+		true: exit.Items})[counts.Failed+counts.Unknown > 0]; s.ExitStatus != want {
 		w.Errorf("exit status %d, want %d", s.ExitStatus, want)
 	}
 	kept := rows(w.T, name)

@@ -17,18 +17,22 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// What penstock broke off itself, or a server that closed an idle connection, is not a server that cannot be reached.
+// What penstock broke off itself, or a server that closed an idle connection, is not a server that
+// cannot be reached.
 func TestTroubleOfOurOwn(t *testing.T) {
-	denied := &body.ReadError{Err: item.ReadError(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrPermission})}
+	denied := &body.ReadError{Err: item.ReadError(&fs.PathError{Op: "open", Path: "f",
+		Err: fs.ErrPermission})}
 	for _, c := range []struct {
 		err     error
 		outcome throttle.Outcome
 		want    string
 	}{
 		{body.ErrChanged, throttle.Ignored, "the file changed while it was sent"},
-		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored, "the file changed before it was sent"},
+		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored,
+			"the file changed before it was sent"},
 		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
-		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored, "the file cannot be read"},
+		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored,
+			"the file cannot be read"},
 		{io.EOF, throttle.Ignored, "connection lost"},
 		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
 		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
@@ -59,7 +63,8 @@ func TestClassifiedFaults(t *testing.T) {
 		{"POST", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
 	} {
 		j := &job{item: item.Item{Method: c.method}}
-		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j), c.method, "http://h/", nil)
+		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j),
+			c.method, "http://h/", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

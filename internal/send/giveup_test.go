@@ -29,11 +29,15 @@ func TestGiveUp(t *testing.T) {
 		if got, want := w.since(), 90*time.Second+tick; got != want {
 			t.Errorf("ended after %v, want %v", got, want)
 		}
-		w.noted(s, "nothing was accepted for 1 m 30 s (--give-up-after): 503 Service Unavailable; try again later")
+		w.noted(s,
+			"nothing was accepted for 1 m 30 s (--give-up-after): 503 Service Unavailable; try "+
+				"again later")
 		// What ends because the run does says what the server said last.
 		text := errorsOf(s)
-		if !strings.Contains(text, "deferred: PUT http://127.0.0.1/000") || strings.Count(text, "nothing was accepted") != 1 ||
-			strings.Count(text, "503 Service Unavailable") < 2 || strings.Contains(text, "nothing was sent") {
+		if !strings.Contains(text, "deferred: PUT http://127.0.0.1/000") ||
+			strings.Count(text, "nothing was accepted") != 1 ||
+			strings.Count(text, "503 Service Unavailable") < 2 ||
+			strings.Contains(text, "nothing was sent") {
 			t.Errorf("it says %s", text)
 		}
 	})
@@ -84,12 +88,17 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 		{"is overloaded", answering(503), 50},
 		{"times out", answering(504), 50},
 		{"asks for less than nothing", answering(429, "Retry-After", "-5"), 250},
-		{"asks for what is over", answering(429, "Retry-After", "Wed, 01 Jan 1997 00:00:00 GMT"), 250},
-		{"contradicts itself", answering(429, "RateLimit", `"q";r=100;t=0`, "RateLimit-Policy", `"q";q=100;w=1`,
+		{"asks for what is over", answering(429, "Retry-After", "Wed, 01 Jan 1997 00:00:00 GMT"),
+			250},
+		{"contradicts itself", answering(429, "RateLimit", `"q";r=100;t=0`, "RateLimit-Policy",
+			`"q";q=100;w=1`,
 			"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "3"), 250},
 		{"asks for a year", answering(429, "Retry-After", "31536000"), 2},
 		{"hangs", func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Minute) }, 50},
-		{"resets", func(w http.ResponseWriter, r *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }, 50},
+		{"resets", func(w http.ResponseWriter,
+			r *http.Request) {
+			hijacked(w, "", (*memnet.Conn).Reset)
+		}, 50},
 		{"changes its mind wildly", func(w http.ResponseWriter, r *http.Request) {
 			answering(429, "Retry-After", waits[turn.Add(1)%8])(w, r)
 		}, 250},
@@ -109,7 +118,8 @@ func TestGiveUpOnAServerThat(t *testing.T) {
 					t.Errorf("%d requests in %v, want at most %d", n, w.since(), c.most)
 				}
 				note := strings.Join(s.Notes, "\n")
-				if !strings.Contains(note, "try again later") && !strings.Contains(note, "wait until 2000-") {
+				if !strings.Contains(note, "try again later") &&
+					!strings.Contains(note, "wait until 2000-") {
 					t.Errorf("notes %q", s.Notes)
 				}
 			})
@@ -128,10 +138,17 @@ func TestOutageFromTheStart(t *testing.T) {
 		after   time.Duration
 		says    string
 	}{
-		{500, time.Hour, false, 10 * time.Minute, "nothing was accepted for 10 m, nor ever before: 500 Internal Server Error; try again later"},
-		{502, time.Minute, false, time.Minute, "nothing was accepted for 1 m (--give-up-after): 502 Bad Gateway; try again later"},
-		{500, time.Hour, true, time.Hour, "nothing was accepted for 1 h (--give-up-after): 500 Internal Server Error; try again later"},
-		{503, time.Hour, false, time.Hour, "nothing was accepted for 1 h (--give-up-after): 503 Service Unavailable; try again later"},
+		{500, time.Hour, false, 10 * time.Minute,
+			"nothing was accepted for 10 m, nor ever before: 500 Internal Server Error; try " +
+				"again later"},
+		{502, time.Minute, false, time.Minute,
+			"nothing was accepted for 1 m (--give-up-after): 502 Bad Gateway; try again later"},
+		{500, time.Hour, true, time.Hour,
+			"nothing was accepted for 1 h (--give-up-after): 500 Internal Server Error; try " +
+				"again later"},
+		{503, time.Hour, false, time.Hour,
+			"nothing was accepted for 1 h (--give-up-after): 503 Service Unavailable; try again " +
+				"later"},
 	} {
 		journal := filepath.Join(t.TempDir(), "j.db")
 		n, fails := 0, !c.earlier
@@ -157,9 +174,12 @@ func TestOutageFromTheStart(t *testing.T) {
 			begin := w.since()
 			w.GiveUpAfter = c.giveUp
 			s := w.run()
-			if took := w.since() - begin; s.ExitStatus != exit.Unavailable || s.Items.Failed+s.Items.Unknown+s.Items.Delivered > 0 || took < c.after || took > c.after+time.Second ||
+			if took := w.since() - begin; s.ExitStatus != exit.Unavailable ||
+				s.Items.Failed+s.Items.Unknown+s.Items.Delivered > 0 || took < c.after ||
+				took > c.after+time.Second ||
 				n > int(c.after/(9*time.Second))+10 {
-				t.Errorf("%d: exit status %d after %v and %d requests, %+v", c.status, s.ExitStatus, took, n, s.Items)
+				t.Errorf("%d: exit status %d after %v and %d requests, %+v", c.status,
+					s.ExitStatus, took, n, s.Items)
 			}
 			if !slices.Contains(s.Notes, c.says) {
 				t.Errorf("%d: notes %q", c.status, s.Notes)
@@ -172,17 +192,20 @@ func TestHostUnknown(t *testing.T) {
 	onFakeTime(t, 100, nil, func(w *world) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
+			return nil, &net.OpError{Op: "dial", Net: "tcp",
+				Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 		}
 		s := w.run()
 		w.ended(s, exit.Usage, 0, 1, 0, 0, 99)
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		if want := ": no such host: h: check the name"; len(s.Errors) != 1 || !strings.HasSuffix(s.Errors[0].Error, want) {
+		if want := ": no such host: h: check the name"; len(s.Errors) != 1 ||
+			!strings.HasSuffix(s.Errors[0].Error, want) {
 			t.Errorf("errors %+v", s.Errors)
 		}
-		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 || s.Notes[0] != want {
+		if want := "the server cannot be reached as configured"; len(s.Notes) != 1 ||
+			s.Notes[0] != want {
 			t.Errorf("notes %q", s.Notes)
 		}
 	})
@@ -195,13 +218,15 @@ func TestHostUnknownForAWhile(t *testing.T) {
 		w.Header = http.Header{"Connection": {"close"}}
 		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if now := w.since(); now >= time.Second && now < 10*time.Second {
-				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
+				return nil, &net.OpError{Op: "dial", Net: "tcp",
+					Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
 			}
 			return w.net.DialContext(ctx, network, addr)
 		}
 		s := w.run()
 		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
-		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding, "server down (host not found): ") {
+		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding,
+			"server down (host not found): ") {
 			t.Errorf("held back by %q", at.Holding)
 		}
 		if n := s.Requests.Overloaded; n > 10 {
@@ -224,11 +249,18 @@ func TestEndOfOneServer(t *testing.T) {
 		status int
 		alone  int // where every server is like that
 	}{
-		{name: "unknown host", dial: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}},
-			says: "http://127.0.0.2: no such host: h: check the name", item: "no such host: h: check the name",
-			want: report.ItemCounts{Delivered: 2 * each, Failed: each}, status: exit.Items, alone: exit.Usage},
-		{name: "a long pause", answer: answering(http.StatusTooManyRequests, "Retry-After", "7200"), says: "http://127.0.0.2: the server asked us to wait until ", item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer than --max-wait 1 h",
-			want: report.ItemCounts{Delivered: 2 * each, Deferred: each}, status: exit.Unavailable, alone: exit.Unavailable},
+		{name: "unknown host", dial: &net.OpError{Op: "dial", Net: "tcp",
+			Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}},
+			says: "http://127.0.0.2: no such host: h: check the name",
+			item: "no such host: h: check the name",
+			want: report.ItemCounts{Delivered: 2 * each,
+				Failed: each}, status: exit.Items, alone: exit.Usage},
+		{name: "a long pause", answer: answering(http.StatusTooManyRequests, "Retry-After",
+			"7200"), says: "http://127.0.0.2: the server asked us to wait until ",
+			item: "429 Too Many Requests: asked to wait until 2000-01-01T02:00:00Z, longer " +
+				"than --max-wait 1 h",
+			want: report.ItemCounts{Delivered: 2 * each,
+				Deferred: each}, status: exit.Unavailable, alone: exit.Unavailable},
 	} {
 		for _, all := range []bool{false, true} {
 			var seen atomic.Int64
@@ -253,17 +285,23 @@ func TestEndOfOneServer(t *testing.T) {
 				w.MaxWait = time.Hour
 				s := w.run()
 				if all {
-					if s.ExitStatus != c.alone || s.Items.Delivered > 0 || seen.Load() > 12 || w.since() > time.Second {
-						t.Errorf("%s, all: exit status %d after %v, %d requests, %+v\n%s", c.name, s.ExitStatus, w.since(), seen.Load(), s.Items, errorsOf(s))
+					if s.ExitStatus != c.alone || s.Items.Delivered > 0 || seen.Load() > 12 ||
+						w.since() > time.Second {
+						t.Errorf("%s, all: exit status %d after %v, %d requests, %+v\n%s", c.name,
+							s.ExitStatus, w.since(), seen.Load(), s.Items, errorsOf(s))
 					}
 					return
 				}
 				want := c.want
 				want.Total = 3 * each
-				if s.ExitStatus != c.status || s.Items != want || seen.Load() > 4 || w.since() > 5*time.Second {
-					t.Errorf("%s: exit status %d after %v, %d requests, %+v, want %d, %+v\n%s", c.name, s.ExitStatus, w.since(), seen.Load(), s.Items, c.status, want, errorsOf(s))
+				if s.ExitStatus != c.status || s.Items != want || seen.Load() > 4 ||
+					w.since() > 5*time.Second {
+					t.Errorf("%s: exit status %d after %v, %d requests, %+v, want %d, %+v\n%s",
+						c.name, s.ExitStatus, w.since(), seen.Load(), s.Items, c.status, want,
+						errorsOf(s))
 				}
-				if !strings.Contains(w.watch.talk.String(), c.says) || !strings.Contains(errorsOf(s), c.item) {
+				if !strings.Contains(w.watch.talk.String(), c.says) ||
+					!strings.Contains(errorsOf(s), c.item) {
 					t.Errorf("%s: it says %s\n%s", c.name, errorsOf(s), w.watch.talk.String())
 				}
 			})
@@ -277,7 +315,8 @@ func TestUnreachableURLAmongOthers(t *testing.T) {
 		name := w.firstFile()
 		second := strings.TrimSuffix(name, "0") + "1"
 		w.Limits.InFlight = 1
-		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%q,\"url\":\"https://127.0.0.1/x\"}\n{\"path\":%q,\"url\":\"http://127.0.0.1/y\"}\n", name, second, second))
+		w.manifest(fmt.Sprintf("{\"path\":%q}\n{\"path\":%[2]q,\"url\":\"https://127.0.0.1/x\"}\n"+
+			"{\"path\":%[2]q,\"url\":\"http://127.0.0.1/y\"}\n", name, second))
 		w.ended(w.run(), exit.Items, 2, 1, 0, 0, 0)
 	})
 }
@@ -292,13 +331,18 @@ func TestMaxWait(t *testing.T) {
 		if w.since() != 0 {
 			t.Errorf("ended after %v", w.since())
 		}
-		w.noted(s, "the server asked us to wait until "+w.begin.Add(61*time.Second).Format(time.RFC3339)+", longer than --max-wait 1 m")
+		w.noted(s,
+			"the server asked us to wait until "+w.begin.Add(61*time.Second).Format(time.RFC3339)+
+				", longer than --max-wait 1 m")
 	})
-	// A pause of our own, which grows while a server only says 429, is nothing that the server asks for.
+	// A pause of our own, which grows while a server only says 429, is nothing that the server asks
+	// for.
 	onFakeTime(t, 5, answering(http.StatusTooManyRequests), func(w *world) {
 		w.MaxWait, w.GiveUpAfter = 2*time.Second, time.Minute
 		s := w.run()
-		w.noted(s, "nothing was accepted for 1 m (--give-up-after): 429 Too Many Requests; try again later")
+		w.noted(s,
+			"nothing was accepted for 1 m (--give-up-after): 429 Too Many Requests; try again "+
+				"later")
 		if s.ExitStatus != exit.Unavailable {
 			t.Errorf("exit status %d", s.ExitStatus)
 		}

@@ -139,22 +139,34 @@ func TestHTTP2IsBounded(t *testing.T) {
 		{name: "accepts", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
 		}, accepted: true},
-		{name: "silent", silent: true, request: func(*h2, uint32) {}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
-		{name: "only pings", request: func(*h2, uint32) {}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
-		{name: "has no room for the body", settings: noWindow, request: func(*h2, uint32) {}, after: limit, says: "for 1 m"},
+		{name: "silent", silent: true, request: func(*h2, uint32) {}, after: limit,
+			says: "the whole file was sent, and no answer came for 1 m"},
+		{name: "only pings", request: func(*h2, uint32) {}, after: limit,
+			says: "the whole file was sent, and no answer came for 1 m"},
+		{name: "has no room for the body", settings: noWindow, request: func(*h2, uint32) {},
+			after: limit, says: "for 1 m"},
 		{name: "drips a frame", silent: true, request: func(c *h2, stream uint32) {
 			_, _ = c.Write(frameHead(100, frameHeaders, flagEndHeaders, stream))
 			endless(func() error { _, err := c.Write([]byte{0x88}); return err }, limit/2)
 		}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
 		{name: "interim answers without end", request: func(c *h2, stream uint32) {
-			endless(func() error { return c.frame(frameHeaders, flagEndHeaders, stream, status103) }, 0)
+			endless(func() error {
+				return c.frame(frameHeaders, flagEndHeaders, stream,
+					status103)
+			}, 0)
 		}, says: "header list too large"},
 		{name: "dripping interim answers", request: func(c *h2, stream uint32) {
-			endless(func() error { return c.frame(frameHeaders, flagEndHeaders, stream, status103) }, limit/2)
+			endless(func() error {
+				return c.frame(frameHeaders, flagEndHeaders, stream,
+					status103)
+			}, limit/2)
 		}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
 		{name: "headers without end", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, 0, stream, status200)
-			endless(func() error { return c.frame(frameContinuation, 0, stream, strings.Repeat(field("a", ""), 2000)) }, 0)
+			endless(func() error {
+				return c.frame(frameContinuation, 0, stream,
+					strings.Repeat(field("a", ""), 2000))
+			}, 0)
 		}, says: "PROTOCOL_ERROR"},
 		{name: "long header", request: func(c *h2, stream uint32) {
 			block := status200 + field("x-a", strings.Repeat("a", 200<<10))
@@ -185,7 +197,8 @@ func TestHTTP2IsBounded(t *testing.T) {
 		}, says: "INTERNAL_ERROR"},
 		{name: "refuses the stream", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameReset, 0, stream, "\x00\x00\x00\x07")
-		}, deferred: true, after: time.Hour, jitter: 5 * time.Minute, says: "REFUSED_STREAM"}, // nothing of it was processed, as with 503
+			// nothing of it was processed, as with 503
+		}, deferred: true, after: time.Hour, jitter: 5 * time.Minute, says: "REFUSED_STREAM"},
 		{name: "goes away", request: func(c *h2, stream uint32) {
 			if n := requests.Add(1); n > 2000 {
 				t.Errorf("requests have no end")
@@ -217,7 +230,8 @@ func TestHTTP2IsBounded(t *testing.T) {
 			default:
 				w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 			}
-			if w.since() < row.after || w.since() > row.after+row.jitter || !strings.Contains(errorsOf(s), row.says) {
+			if w.since() < row.after || w.since() > row.after+row.jitter ||
+				!strings.Contains(errorsOf(s), row.says) {
 				t.Errorf("%s: after %v: %s", row.name, w.since(), errorsOf(s))
 			}
 		})
@@ -237,8 +251,10 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 		config = w.https("h2")
 		base := &wire.Transport{Network: w.Network, MaxIdle: 1}
 		defer base.CloseIdleConnections()
-		ctx := httptrace.WithClientTrace(w.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { time.Sleep(2 * limit) }})
-		req, err := http.NewRequestWithContext(ctx, "PUT", "https://h.example/", waiting{bytes.NewReader([]byte("ab")), 2 * limit})
+		ctx := httptrace.WithClientTrace(w.Context(),
+			&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { time.Sleep(2 * limit) }})
+		req, err := http.NewRequestWithContext(ctx, "PUT", "https://h.example/",
+			waiting{bytes.NewReader([]byte("ab")), 2 * limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +300,8 @@ func TestGiveUpOnRefusedStreams(t *testing.T) {
 		w.Limits.InFlight = 16
 		w.GiveUpAfter = 15 * time.Second
 		s := w.run()
-		if s.ExitStatus != exit.Unavailable || s.Items.Deferred+s.Items.Remaining != 40 || w.since() > 30*time.Second {
+		if s.ExitStatus != exit.Unavailable || s.Items.Deferred+s.Items.Remaining != 40 ||
+			w.since() > 30*time.Second {
 			t.Errorf("exit status %d after %v: %+v", s.ExitStatus, w.since(), s.Items)
 		}
 		if n := requests.Load(); n > 16+12 {

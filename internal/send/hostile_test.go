@@ -97,7 +97,8 @@ func TestHeadsAreBounded(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 201 Created\r\n")
 			keepWriting(c, "A:\r\n", 0)
 		}, 0, "server response headers exceeded 32768 bytes"},
-		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, limit, "the whole file was sent, and no answer came for 1 m"},
+		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, limit,
+			"the whole file was sent, and no answer came for 1 m"},
 	} {
 		var written atomic.Int64
 		onRawServer(t, 1, func(c net.Conn) {
@@ -131,7 +132,8 @@ func TestTalkingIsNoReading(t *testing.T) {
 		w.Attempts = 1
 		s := w.run()
 		w.ended(s, exit.Items, 0, 1, 0, 0, 0)
-		if w.since() < limit || w.since() > 2*limit || !strings.Contains(errorsOf(s), "no byte moved for 1 m") {
+		if w.since() < limit || w.since() > 2*limit ||
+			!strings.Contains(errorsOf(s), "no byte moved for 1 m") {
 			t.Errorf("after %v: %s", w.since(), errorsOf(s))
 		}
 	})
@@ -173,7 +175,8 @@ func TestBodiesAreBounded(t *testing.T) {
 		{"silent", "Content-Length: 1\r\n\r\n", "", time.Second},
 		{"gzip", gzip, strings.Repeat("\x00", 1024), 0},
 	} {
-		for _, status := range []string{"201 Created", "400 Bad Request", "500 Error", "101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x"} {
+		for _, status := range []string{"201 Created", "400 Bad Request", "500 Error",
+			"101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x"} {
 			var written atomic.Int64
 			onRawServer(t, 1, func(c net.Conn) {
 				if request(bufio.NewReader(c)) != nil {
@@ -208,10 +211,13 @@ func TestRedirectsAreBounded(t *testing.T) {
 		requests int64
 		says     string
 	}{
-		{"loop", "/round", 10, "redirected to http://127.0.0.1/round, the 10th redirect in a row: no more are followed"},
+		{"loop", "/round", 10,
+			"redirected to http://127.0.0.1/round, the 10th redirect in a row: no more are " +
+				"followed"},
 		{"ever new", "/$", 10, "the 10th redirect in a row: no more are followed"},
 		{"long", "/" + long, 10, "aaa…, the 10th redirect in a row"},
-		{"elsewhere", "http://10.0.0.1/" + long, 1, "aaa…, another origin, which is not followed: send there"},
+		{"elsewhere", "http://10.0.0.1/" + long, 1,
+			"aaa…, another origin, which is not followed: send there"},
 	} {
 		for _, body := range []string{"Content-Length: 0\r\n\r\n", "\r\n"} {
 			var requests atomic.Int64
@@ -219,7 +225,8 @@ func TestRedirectsAreBounded(t *testing.T) {
 				r := bufio.NewReader(c)
 				for request(r) != nil {
 					n := requests.Add(1)
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 307 Go\r\nLocation: %s\r\n%s", strings.Replace(row.to, "$", fmt.Sprint(n), 1), body)
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 307 Go\r\nLocation: %s\r\n%s",
+						strings.Replace(row.to, "$", fmt.Sprint(n), 1), body)
 					if body == "\r\n" {
 						keepWriting(c, "a", time.Second)
 					}
@@ -245,10 +252,13 @@ func TestUnaskedAnswers(t *testing.T) {
 	defer log.SetOutput(os.Stderr)
 	onRawServer(t, 20, func(c net.Conn) {
 		for r := bufio.NewReader(c); request(r) != nil; {
-			_, _ = io.WriteString(c, "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.WriteString(c,
+				"HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 408 No\r\nContent-Length: "+
+					"0\r\n\r\n")
 		}
 	}, func(w *world) {
-		if s := w.run(); s.Items.Delivered == 0 || s.Items.Delivered+s.Items.Failed != 20 || w.since() > time.Minute {
+		if s := w.run(); s.Items.Delivered == 0 || s.Items.Delivered+s.Items.Failed != 20 ||
+			w.since() > time.Minute {
 			t.Errorf("after %v: %+v\n%s", w.since(), s.Items, errorsOf(s))
 		}
 	})
@@ -326,10 +336,13 @@ func TestMemoryIsBounded(t *testing.T) {
 // Neither what a server says nor how a file is called can move the cursor, turn the
 // text round, or add a line that we have not written.
 func TestTextsAreTame(t *testing.T) {
-	names := []string{"a", "b\x1b[2J\x1b[1;1H", "c\n1 of 1 delivered", "d\u202egpj.exe", "e\xff\xfe", "f\r\u009b2J", "g\u2028h\u2029\u0085i"}
+	names := []string{"a", "b\x1b[2J\x1b[1;1H", "c\n1 of 1 delivered", "d\u202egpj.exe",
+		"e\xff\xfe", "f\r\u009b2J", "g\u2028h\u2029\u0085i"}
 	for _, said := range []string{
-		"no\x1b]0;title\x07", "no\u009b2J\u009d", "no \u202etxet eht \u2066dnuor\u2069", "no\nexit status 0: all delivered", "no\r1 of 1 delivered",
-		"no \xff\xc0\x80\xed\xa0\x80 utf-8", "no \u2028line\u2029paragraph\u0085", "no" + strings.Repeat("\u0300", 500), "no \u200b\u200e\ufeff\U000e0041",
+		"no\x1b]0;title\x07", "no\u009b2J\u009d", "no \u202etxet eht \u2066dnuor\u2069",
+		"no\nexit status 0: all delivered", "no\r1 of 1 delivered",
+		"no \xff\xc0\x80\xed\xa0\x80 utf-8", "no \u2028line\u2029paragraph\u0085", "no" +
+			strings.Repeat("\u0300", 500), "no \u200b\u200e\ufeff\U000e0041",
 	} {
 		dir := t.TempDir()
 		for _, name := range names {
@@ -342,12 +355,16 @@ func TestTextsAreTame(t *testing.T) {
 			for req := request(r); req != nil; req = request(r) {
 				switch text := said + ": " + req.URL.Path; req.URL.Path {
 				case "/a":
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 307 %s\r\nLocation: http://x.example/%s\r\nContent-Length: 0\r\n\r\n", strings.ReplaceAll(said, "\n", " "), url.PathEscape(text))
+					_, _ = fmt.Fprintf(c,
+						"HTTP/1.1 307 %s\r\nLocation: http://x.example/%s\r\nContent-Length: "+
+							"0\r\n\r\n", strings.ReplaceAll(said, "\n", " "), url.PathEscape(text))
 				case "/e\xff\xfe":
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 No\r\n%s\r\n\r\n", strings.ReplaceAll(text, ":", ""))
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 No\r\n%s\r\n\r\n",
+						strings.ReplaceAll(text, ":", ""))
 					return
 				default:
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 %s\r\nContent-Length: %d\r\n\r\n%s", strings.ReplaceAll(said, "\n", " "), len(text), text)
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 400 %s\r\nContent-Length: %d\r\n\r\n%s",
+						strings.ReplaceAll(said, "\n", " "), len(text), text)
 				}
 			}
 		}, func(w *world) {
@@ -361,16 +378,19 @@ func TestTextsAreTame(t *testing.T) {
 					return
 				}
 				for _, c := range content {
-					if c != '\n' && (unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029') && name != "results" && name != "report" {
+					if c != '\n' && (unicode.IsControl(c) || unicode.Is(unicode.Cf, c) ||
+						c == '\u2028' || c == '\u2029') && name != "results" && name != "report" {
 						t.Errorf("%q: the %s has %q: %q", said, name, c, content)
 						break
 					}
 				}
 				for line := range strings.Lines(content) {
-					if line = strings.TrimSpace(line); strings.HasPrefix(line, "1 of 1") || strings.HasPrefix(line, "exit status 0") {
+					if line = strings.TrimSpace(line); strings.HasPrefix(line, "1 of 1") ||
+						strings.HasPrefix(line, "exit status 0") {
 						t.Errorf("%q: the %s has a line of somebody else's: %s", said, name, line)
 					}
-					if (name == "results" || strings.HasSuffix(name, "JSON")) && !json.Valid([]byte(line)) {
+					if (name == "results" || strings.HasSuffix(name, "JSON")) &&
+						!json.Valid([]byte(line)) {
 						t.Errorf("%q: the %s has no JSON: %s", said, name, line)
 					}
 				}
@@ -379,7 +399,8 @@ func TestTextsAreTame(t *testing.T) {
 			for line := range strings.Lines(s.results.String()) {
 				lines++
 				var item results.Result
-				if err := json.Unmarshal([]byte(line), &item); err != nil || item.Error != human.Printable(item.Error) {
+				if err := json.Unmarshal([]byte(line), &item); err != nil ||
+					item.Error != human.Printable(item.Error) {
 					t.Errorf("%q: %v: error %q", said, err, item.Error)
 				}
 			}

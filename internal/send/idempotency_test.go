@@ -14,8 +14,8 @@ import (
 	"github.com/penstock/penstock/internal/resume"
 )
 
-// A key in use means that a request with it is worked on: the same key is sent again, by the next run
-// too.
+// A key in use means that a request with it is worked on: the same key is sent again, by the next
+// run too.
 func TestKeyInUse(t *testing.T) {
 	name, done := filepath.Join(t.TempDir(), "j.db"), false
 	var mu sync.Mutex

@@ -37,7 +37,8 @@ func TestKill(t *testing.T) {
 	content := make([]byte, size)
 	for i := range files {
 		_, _ = rnd.Read(content)
-		f := &chaosFile{path: filepath.Join("data", fmt.Sprintf("%04d", i)), name: fmt.Sprintf("/%04d", i), sums: []string{sumOf(content)}}
+		f := &chaosFile{path: filepath.Join("data", fmt.Sprintf("%04d", i)),
+			name: fmt.Sprintf("/%04d", i), sums: []string{sumOf(content)}}
 		all = append(all, f)
 		if err := os.WriteFile(filepath.Join(dir, f.path), content, 0o600); err != nil {
 			t.Fatal(err)
@@ -57,13 +58,18 @@ func TestKill(t *testing.T) {
 			for range *killRounds {
 				k := newKilled(c.way, c.limit, all)
 				k.play(t, bin, dir, time.Duration(rand.Int64N(int64(whole.took))))
-				lost, claimed, twice, missed = lost+k.lost, claimed+k.claimed, twice+k.twice, missed+1-k.kills
+				lost, claimed, twice, missed = lost+k.lost, claimed+k.claimed, twice+k.twice,
+					missed+1-k.kills
 				mostTwice, inFlight = max(mostTwice, k.twice), max(inFlight, k.maxInFlight)
 				unknown = max(unknown, k.unknown)
-				t.Logf("killed after %v, %d delivered by then; %d accepted twice, at most %d in flight, %d unknown", k.after, k.before, k.twice, k.maxInFlight, k.unknown)
+				t.Logf("killed after %v, %d delivered by then; %d accepted twice, at most %d in "+
+					"flight, %d unknown", k.after, k.before, k.twice, k.maxInFlight, k.unknown)
 			}
-			t.Logf("%d rounds of %d files of %d bytes, which take %v, %d too late to be killed: %d lost, %d falsely delivered, %d accepted twice, at most %d in a round; %d unknown; at most %d in flight",
-				*killRounds, files, size, whole.took.Round(time.Millisecond), missed, lost, claimed, twice, mostTwice, unknown, inFlight)
+			t.Logf("%d rounds of %d files of %d bytes, which take %v, %d too late to be killed: "+
+				"%d lost, %d falsely delivered, %d accepted twice, at most %d in a round; %d "+
+				"unknown; at most %d in flight",
+				*killRounds, files, size, whole.took.Round(time.Millisecond), missed, lost,
+				claimed, twice, mostTwice, unknown, inFlight)
 		})
 	}
 }
@@ -146,7 +152,8 @@ func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 		if !again {
 			break
 		}
-		k.before = len(slices.DeleteFunc(slices.Clone(k.files), func(f *chaosFile) bool { return f.final != item.Delivered }))
+		k.before = len(slices.DeleteFunc(slices.Clone(k.files),
+			func(f *chaosFile) bool { return f.final != item.Delivered }))
 	}
 	k.took = time.Since(begin)
 	for _, f := range k.files {
@@ -192,12 +199,19 @@ func TestKilledInFlight(t *testing.T) {
 		want        string
 		unknown     int64
 	}{
-		{method: "PUT", want: "1 delivered; last run was cut off today TIME, and files that were in flight are sent again"},
-		{method: "PUT", noOverwrite: true, want: "1 delivered, 3 in flight; last run was cut off today TIME"},
-		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME", unknown: 3},
-		{method: "PUT", only: []item.Fate{item.Failed}, want: "1 delivered; last run was cut off today TIME"}, // they have no state
+		{method: "PUT",
+			want: "1 delivered; last run was cut off today TIME, and files that were in flight " +
+				"are sent again"},
+		{method: "PUT", noOverwrite: true,
+			want: "1 delivered, 3 in flight; last run was cut off today TIME"},
+		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME",
+			unknown: 3},
+		// they have no state
+		{method: "PUT", only: []item.Fate{item.Failed},
+			want: "1 delivered; last run was cut off today TIME"},
 		{method: "PUT", lines: true, want: "1 delivered; last run was cut off today TIME"},
-		{method: "POST", lines: true, want: "1 delivered, 3 in flight; last run was cut off today TIME", unknown: 3},
+		{method: "POST", lines: true,
+			want: "1 delivered, 3 in flight; last run was cut off today TIME", unknown: 3},
 	} {
 		name := filepath.Join(t.TempDir(), "j.db")
 		var killed string
@@ -211,7 +225,8 @@ func TestKilledInFlight(t *testing.T) {
 			if c.lines {
 				var lines strings.Builder
 				for it := range w.Source.Items() {
-					fmt.Fprintf(&lines, "{\"path\":%q,\"url\":%q,\"method\":%q}\n", it.Path, it.URL, c.method)
+					fmt.Fprintf(&lines, "{\"path\":%q,\"url\":%q,\"method\":%q}\n", it.Path,
+						it.URL, c.method)
 				}
 				files = func() { w.manifest(lines.String()) }
 			}
@@ -226,10 +241,13 @@ func TestKilledInFlight(t *testing.T) {
 			w.Only = c.only
 			w.journal(killed)
 			w.watch.talk.Reset()
-			if i := w.run().Items; i.Unknown != c.unknown || i.Unknown+i.Delivered+i.Skipped != i.Total {
+			if i := w.run().Items; i.Unknown != c.unknown ||
+				i.Unknown+i.Delivered+i.Skipped != i.Total {
 				t.Errorf("%+v: %+v", c, i)
 			}
-			if talk := w.watch.talk.String(); !strings.Contains(talk, "continues: "+strings.Replace(c.want, "TIME", w.begin.Local().Format("15:04"), 1)+`"`) {
+			if talk := w.watch.talk.String(); !strings.Contains(talk,
+				"continues: "+strings.Replace(c.want, "TIME", w.begin.Local().Format("15:04"),
+					1)+`"`) {
 				t.Errorf("%+v: it says %s", c, talk)
 			}
 		})
@@ -261,7 +279,8 @@ func TestKilledSettles(t *testing.T) {
 		for it := range w.Source.Items() {
 			j, wanted := r.claim(it)
 			if wanted {
-				t.Errorf("asked at once: its attempt ended %v ago, so it thinks", time.Since(j.Ended))
+				t.Errorf("asked at once: its attempt ended %v ago, so it thinks",
+					time.Since(j.Ended))
 			}
 		}
 		r.Journal.Close(0)

@@ -32,7 +32,8 @@ func TestLearnedByEvidence(t *testing.T) {
 	})
 }
 
-// A run against a server that serves so many requests at once, and refuses all others, ends with that number.
+// A run against a server that serves so many requests at once, and refuses all others, ends with
+// that number.
 func TestNumberIsLearned(t *testing.T) {
 	c := etaCase{preset: "conns", params: "n=3&service=200ms", sizes: files(200, 1)}
 	if _, s := c.run(t); s.Learned != (progress.Learned{InFlight: 3}) {
@@ -40,7 +41,8 @@ func TestNumberIsLearned(t *testing.T) {
 	}
 }
 
-// The rate that a server is said to take is about the one that it takes, whatever was being tried when the run ended.
+// The rate that a server is said to take is about the one that it takes, whatever was being tried
+// when the run ended.
 func TestPaceIsTrue(t *testing.T) {
 	for _, row := range []struct {
 		params string
@@ -57,7 +59,8 @@ func TestPaceIsTrue(t *testing.T) {
 		{params: "rate=5&burst=20", files: 300, true: 5},
 		{params: "rate=20&burst=20", files: 1500, true: 20},
 	} {
-		c := etaCase{preset: "quota", params: row.params, sizes: files(row.files, 1), limits: throttle.Limits{Rate: row.given}}
+		c := etaCase{preset: "quota", params: row.params, sizes: files(row.files, 1),
+			limits: throttle.Limits{Rate: row.given}}
 		_, s := c.run(t)
 		said := float64(s.Learned.Rate)
 		for _, note := range s.Notes {
@@ -68,18 +71,22 @@ func TestPaceIsTrue(t *testing.T) {
 				}
 			}
 		}
-		if silent := said == 0; silent != row.silent || !silent && math.Abs(said-row.true) > 0.15*row.true { // a burst may last for as long as we look
+		// a burst may last for as long as we look
+		if silent := said == 0; silent != row.silent || !silent &&
+			math.Abs(said-row.true) > 0.15*row.true {
 			t.Errorf("%s, %d files: it says that the server takes %v", row.params, row.files, said)
 		}
 	}
 }
 
-// What is said of each of several servers comes from it alone, and no pace is advised, which would be for all of them.
+// What is said of each of several servers comes from it alone, and no pace is advised, which would
+// be for all of them.
 func TestLearnedOfSeveralServers(t *testing.T) {
 	for _, given := range []rate.Limit{0, 6} {
 		onFakeTime(t, 1, nil, func(w *world) {
 			var listeners []*memnet.Listener
-			for _, params := range []url.Values{{"rate": {"4"}, "burst": {"4"}}, {"rate": {"2"}, "burst": {"2"}}, {"rate": {"100"}, "burst": {"100"}}} {
+			for _, params := range []url.Values{{"rate": {"4"}, "burst": {"4"}},
+				{"rate": {"2"}, "burst": {"2"}}, {"rate": {"100"}, "burst": {"100"}}} {
 				server, err := lab.New("quota", params)
 				if err != nil {
 					t.Fatal(err)
@@ -96,7 +103,8 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 			var lines strings.Builder
 			for i := range 400 {
 				for host := range 3 {
-					fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
+					fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n",
+						w.firstFile(), host+1, i)
 				}
 			}
 			w.manifest(lines.String())
@@ -109,19 +117,23 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 			}
 			notes := strings.Join(s.Notes, "\n")
 			if given > 0 {
-				for _, m := range regexp.MustCompile(`(?m)^(\S+) takes (\S+)/s, not 6/s$`).FindAllStringSubmatch(notes, -1) {
+				takes := regexp.MustCompile(`(?m)^(\S+) takes (\S+)/s, not 6/s$`)
+				for _, m := range takes.FindAllStringSubmatch(notes, -1) {
 					said[m[1]], _ = strconv.ParseFloat(m[2], 64)
 				}
 			}
 			for _, seen := range w.watch.snapshots[1:] {
 				if seen.Learned != (progress.Learned{}) && seen.Sent > 3 {
-					t.Fatalf("after %v the progress says that it learned %+v, and not of which server", seen.Elapsed, seen.Learned)
+					t.Fatalf("after %v the progress says that it learned %+v, and not of which "+
+						"server", seen.Elapsed, seen.Learned)
 				}
 			}
 			for i, pace := range []float64{4, 2} {
 				server := fmt.Sprintf("http://127.0.0.%d", i+1)
-				if got := said[server]; got != 0 && (got < 0.6*pace || got > 1.15*pace) { // none at the end, if the last was refused just then
-					t.Errorf("given %v: it says that %s takes %v/s, want %v/s\n%s", given, server, got, pace, notes)
+				// none at the end, if the last was refused just then
+				if got := said[server]; got != 0 && (got < 0.6*pace || got > 1.15*pace) {
+					t.Errorf("given %v: it says that %s takes %v/s, want %v/s\n%s", given, server,
+						got, pace, notes)
 				}
 				if given == 0 && !strings.Contains(w.watch.talk.String(), server+" takes ") {
 					t.Errorf("it never says what %s takes", server)
@@ -131,7 +143,8 @@ func TestLearnedOfSeveralServers(t *testing.T) {
 				t.Errorf("it says that the fastest takes less than it was given:\n%s", notes)
 			}
 			if s.Learned != (progress.Learned{}) || strings.Contains(notes, "--rps") {
-				t.Errorf("given %v: of all together it learned %+v and advises\n%s", given, s.Learned, notes)
+				t.Errorf("given %v: of all together it learned %+v and advises\n%s", given,
+					s.Learned, notes)
 			}
 		})
 	}

@@ -17,22 +17,24 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// An acceptance counts from when its request was sent, also where the package retry judges it later than it came since the
-// request was still being written.
+// An acceptance counts from when its request was sent, also where the package retry judges it later
+// than it came since the request was still being written.
 func TestAcceptanceCountsFromSending(t *testing.T) {
 	onFakeTime(t, 1, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
 		r := newRun(w.Options)
 		defer func() { _ = r.pool.Drain(w.Context()) }()
 		for it := range w.Source.Items() {
 			j := &job{item: it}
-			req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{}, j), it.Method, it.URL, nil)
+			req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{}, j),
+				it.Method, it.URL, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			key, sent := nethttp.OriginOf(it.URL), time.Now()
 			r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req, Token: sent})
 			time.Sleep(time.Second)
-			r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: req, Status: http.StatusOK, Latency: time.Second})
+			r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: req,
+				Status: http.StatusOK, Latency: time.Second})
 			time.Sleep(time.Second)
 			s := r.servers.Of(key)
 			s.Refuse(filepath.Dir(it.Path), http.StatusNotFound)
@@ -42,13 +44,15 @@ func TestAcceptanceCountsFromSending(t *testing.T) {
 				t.Error("the newest that was accepted was not sent then")
 			}
 			if accepted, row := s.Accepted(), s.Row(); accepted != 1 || row.Items != 1 {
-				t.Errorf("%d accepted, %d refused since: want 1, and the one that was sent later", accepted, row.Items)
+				t.Errorf("%d accepted, %d refused since: want 1, and the one that was sent later",
+					accepted, row.Items)
 			}
 		}
 	})
 }
 
-// An answer that was sent before a refusal and is judged after it is no evidence that the server refuses a pace.
+// An answer that was sent before a refusal and is judged after it is no evidence that the server
+// refuses a pace.
 func TestLateJudgementIsNoEvidence(t *testing.T) {
 	onFakeTime(t, 1, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
 		r := newRun(w.Options)
@@ -57,18 +61,23 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 			key := nethttp.OriginOf(it.URL)
 			send := func() *http.Request {
 				j := &job{item: it}
-				req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{}, j), it.Method, it.URL, nil)
+				req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{},
+					j), it.Method, it.URL, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req, Token: time.Now()})
+				r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req,
+					Token: time.Now()})
 				return req
 			}
 			for range 2 {
 				early, refused := send(), send()
 				time.Sleep(time.Second)
-				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: early, Status: http.StatusOK, Outcome: throttle.Success, Latency: time.Second})
-				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: refused, Status: http.StatusServiceUnavailable, Outcome: throttle.Overloaded, Latency: time.Second})
+				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: early,
+					Status: http.StatusOK, Outcome: throttle.Success, Latency: time.Second})
+				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: refused,
+					Status: http.StatusServiceUnavailable, Outcome: throttle.Overloaded,
+					Latency: time.Second})
 				time.Sleep(9 * time.Second)
 				r.retrying(retry.Event{Request: early, Attempt: 1, Status: http.StatusOK})
 			}
@@ -91,8 +100,10 @@ func TestPauseIsLogged(t *testing.T) {
 			defer func() { _ = r.pool.Drain(w.Context()) }()
 			now := time.Now()
 			until := now.Add(5 * time.Second)
-			r.observe(throttle.Event{Kind: throttle.Paused, Key: "http://127.0.0.1", Source: source, Until: until})
-			if text := fmt.Sprintf(want, human.InstantSeconds(until, now)); !strings.Contains(w.watch.talk.String(), text) {
+			r.observe(throttle.Event{Kind: throttle.Paused, Key: "http://127.0.0.1",
+				Source: source, Until: until})
+			if text := fmt.Sprintf(want, human.InstantSeconds(until,
+				now)); !strings.Contains(w.watch.talk.String(), text) {
 				t.Errorf("it does not say %q:\n%s", text, w.watch.talk.String())
 			}
 		})
@@ -109,7 +120,8 @@ func TestQuotaEndsRun(t *testing.T) {
 	}, func(w *world) {
 		w.MaxWait, w.Limits.InFlight = time.Minute, 1
 		s := w.run()
-		want := "our quota at the server is used up until " + w.begin.Add(time.Hour).Format(time.RFC3339) + ", longer than --max-wait 1 m"
+		want := "our quota at the server is used up until " +
+			w.begin.Add(time.Hour).Format(time.RFC3339) + ", longer than --max-wait 1 m"
 		if s.ExitStatus != exit.Unavailable || !slices.Contains(s.Notes, want) {
 			t.Errorf("exit status %d, notes %q; want %q", s.ExitStatus, s.Notes, want)
 		}

@@ -153,12 +153,15 @@ func (s *scene) send(method string, answers ...answer) report.Summary {
 	}
 	sum := s.runUntil(ctx, context.Background())
 	if !killed && sum.Items.Delivered+sum.Items.Skipped > 0 && !s.has() {
-		s.Errorf("it claims a delivery of %q, and the server has %q of all that it ever accepted: %v\n%+v\n%s", s.content, s.keeper.content, s.keeper.accepted, sum.Items, errorsOf(sum))
+		s.Errorf("it claims a delivery of %q, and the server has %q of all that it ever "+
+			"accepted: %v\n%+v\n%s", s.content, s.keeper.content, s.keeper.accepted, sum.Items,
+			errorsOf(sum))
 	}
 	return sum
 }
 
-// has reports whether the server has the content that the file has: of a POST, whether it ever accepted it.
+// has reports whether the server has the content that the file has: of a POST, whether it ever
+// accepted it.
 func (s *scene) has() bool {
 	if s.Source.Method() == http.MethodPost {
 		return s.keeper.accepted[s.content]
@@ -168,7 +171,8 @@ func (s *scene) has() bool {
 
 func onScene(t *testing.T, do func(s *scene)) {
 	k := new(keeper)
-	dir, err := os.MkdirTemp("/dev/shm", "send") // to wait for a disk is most of the time of these tests
+	// to wait for a disk is most of the time of these tests
+	dir, err := os.MkdirTemp("/dev/shm", "send")
 	if err != nil {
 		dir = t.TempDir()
 	}
@@ -192,16 +196,23 @@ func TestOlderContentIsNoDelivery(t *testing.T) {
 	}{
 		{"deferred, killed", []answer{stored(500), wait}, []answer{{status: 500, kill: true}}, nil},
 		{"deferred, deferred", []answer{stored(500), wait}, []answer{lost(500), wait}, nil},
-		{"deferred by a 504", []answer{{stores: true, status: 504, wait: 3600}}, []answer{{status: 500, kill: true}}, nil},
-		{"failed", []answer{stored(500), lost(500), lost(500), lost(500)}, []answer{{status: 500, kill: true}}, nil},
-		{"failed, failed", []answer{stored(500), lost(500), lost(500), lost(500)}, []answer{lost(500), {status: 422}}, nil},
-		{"in flight", []answer{{stores: true, status: 500, kill: true}}, []answer{{status: 500, kill: true}}, nil},
-		{"in flight, refused", []answer{{stores: true, status: 500, kill: true}}, []answer{{status: 429, wait: 3600}}, nil},
+		{"deferred by a 504", []answer{{stores: true, status: 504, wait: 3600}},
+			[]answer{{status: 500, kill: true}}, nil},
+		{"failed", []answer{stored(500), lost(500), lost(500), lost(500)},
+			[]answer{{status: 500, kill: true}}, nil},
+		{"failed, failed", []answer{stored(500), lost(500), lost(500), lost(500)},
+			[]answer{lost(500), {status: 422}}, nil},
+		{"in flight", []answer{{stores: true, status: 500, kill: true}},
+			[]answer{{status: 500, kill: true}}, nil},
+		{"in flight, refused", []answer{{stores: true, status: 500, kill: true}},
+			[]answer{{status: 429, wait: 3600}}, nil},
 		{"delivered", nil, []answer{{status: 500, kill: true}}, nil},
 		{"delivered, failed", nil, []answer{lost(500), {status: 422}}, nil},
 		{"reset", []answer{{stores: true}, wait}, []answer{{kill: true}}, nil},
-		{"changes twice", []answer{stored(500), wait}, []answer{{status: 429, wait: 3600}}, []answer{{status: 500, kill: true}}},
-		{"changes twice, killed", []answer{stored(500), wait}, []answer{{status: 500, kill: true}}, []answer{{status: 500, kill: true}}},
+		{"changes twice", []answer{stored(500), wait}, []answer{{status: 429, wait: 3600}},
+			[]answer{{status: 500, kill: true}}},
+		{"changes twice, killed", []answer{stored(500), wait},
+			[]answer{{status: 500, kill: true}}, []answer{{status: 500, kill: true}}},
 	} {
 		for _, verify := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, verify %v", c.name, verify), func(t *testing.T) {
@@ -227,7 +238,8 @@ func TestOlderContentIsNoDelivery(t *testing.T) {
 // What is said to be delivered is what the server has, whatever happens.
 func TestNothingClaimed(t *testing.T) {
 	answers := rapid.Custom(func(t *rapid.T) answer {
-		a := answer{status: rapid.SampledFrom([]int{0, 201, 201, 400, 409, 422, 429, 500, 502, 503, 504}).Draw(t, "status")}
+		a := answer{status: rapid.SampledFrom([]int{0, 201, 201, 400, 409, 422, 429, 500, 502,
+			503, 504}).Draw(t, "status")}
 		switch a.status {
 		case 201:
 			a.stores = true
@@ -248,14 +260,15 @@ func TestNothingClaimed(t *testing.T) {
 	steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		return step{
 			Content: rapid.SampledFrom([]string{"a", "b", "cc"}).Draw(t, "content"),
-			Verify:  rapid.Bool().Draw(t, "verify"), Again: rapid.IntRange(0, 5).Draw(t, "again") == 0,
+			Verify:  rapid.Bool().Draw(t, "verify"), Again: rapid.IntRange(0, 5).Draw(t,
+				"again") == 0,
 			Resend: rapid.Bool().Draw(t, "resend"), Digest: rapid.Bool().Draw(t, "digest"),
 			Answers: rapid.SliceOfN(answers, 0, 5).Draw(t, "answers"),
 		}
 	}), 2, 6)
 	rapid.Check(t, func(rt *rapid.T) {
-		// A PUT is noted before it is sent only where that matters: one without the flag that was killed
-		// is like one of another program.
+		// A PUT is noted before it is sent only where that matters: one without the flag that was
+		// killed is like one of another program.
 		noOverwrite := rapid.Bool().Draw(rt, "no-overwrite")
 		method, keyed := "PUT", false
 		if rapid.Bool().Draw(rt, "post") {
@@ -268,7 +281,8 @@ func TestNothingClaimed(t *testing.T) {
 			}
 			for _, step := range plan {
 				s.write(step.Content)
-				s.NoOverwrite, s.Verify, s.ResendUnknown, s.Digest = noOverwrite, step.Verify, step.Resend, step.Digest
+				s.NoOverwrite, s.Verify, s.ResendUnknown, s.Digest = noOverwrite, step.Verify,
+					step.Resend, step.Digest
 				s.Again = time.Time{}
 				if step.Again {
 					s.Again = time.Now()
@@ -283,8 +297,8 @@ func TestNothingClaimed(t *testing.T) {
 	})
 }
 
-// A run was killed after the server had accepted a new content. With the old one back, the journal must
-// not have it as delivered.
+// A run was killed after the server had accepted a new content. With the old one back, the journal
+// must not have it as delivered.
 func TestChangedBackIsNoDelivery(t *testing.T) {
 	for _, method := range []string{"PUT", "POST"} {
 		onScene(t, func(s *scene) {
@@ -315,14 +329,15 @@ func TestChangedWhileSentIsNoDelivery(t *testing.T) {
 			s.Errorf("%+v", sum.Items)
 		}
 		s.content = "b"
-		if sum := s.send("PUT", answer{status: 500}); sum.Items.Delivered+sum.Items.Skipped > 0 || sum.Items.Total != 1 {
+		if sum := s.send("PUT", answer{status: 500}); sum.Items.Delivered+sum.Items.Skipped > 0 ||
+			sum.Items.Total != 1 {
 			s.Errorf("%+v\n%s", sum.Items, errorsOf(sum))
 		}
 	})
 }
 
-// Files of one size and date in three folders, as archives have them, go to one URL. A digest that is
-// known of the first says nothing of the second, and by it the third is not there already.
+// Files of one size and date in three folders, as archives have them, go to one URL. A digest that
+// is known of the first says nothing of the second, and by it the third is not there already.
 func TestDigestOfAnotherPlace(t *testing.T) {
 	onScene(t, func(s *scene) {
 		for _, step := range []struct {
@@ -330,12 +345,14 @@ func TestDigestOfAnotherPlace(t *testing.T) {
 			digest          bool
 		}{{"1", "old", true}, {"2", "new", false}, {"3", "old", true}} {
 			file := filepath.Join(s.TempDir(), step.folder, "f")
-			if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(step.content), 0o600),
+			if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700),
+				os.WriteFile(file, []byte(step.content), 0o600),
 				os.Chtimes(file, time.Time{}, time.Unix(1e9, 0))); err != nil {
 				s.Fatal(err)
 			}
 			s.Digest = step.digest
-			s.from("http://127.0.0.1/f", source.Options{Paths: []string{filepath.Dir(file)}, Method: "PUT"})
+			s.from("http://127.0.0.1/f", source.Options{Paths: []string{filepath.Dir(file)},
+				Method: "PUT"})
 			s.journal(s.name)
 			s.keeper.killed = func() {}
 			s.items(s.run(), report.ItemCounts{Total: 1, Delivered: 1})

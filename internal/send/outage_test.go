@@ -47,8 +47,14 @@ func TestOutage(t *testing.T) {
 		{"refused, near the end", 203, nil, false},
 		{"refused, one or two are left", 202, nil, false},
 		{"refused, POST", 1000, nil, true},
-		{"reset, in the middle", 1000, func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "", (*memnet.Conn).Reset) }, false},
-		{"no HTTP, in the middle", 1000, func(w http.ResponseWriter, _ *http.Request) { hijacked(w, "what?\r\n\r\n", (*memnet.Conn).Close) }, false},
+		{"reset, in the middle", 1000, func(w http.ResponseWriter,
+			_ *http.Request) {
+			hijacked(w, "", (*memnet.Conn).Reset)
+		}, false},
+		{"no HTTP, in the middle", 1000, func(w http.ResponseWriter,
+			_ *http.Request) {
+			hijacked(w, "what?\r\n\r\n", (*memnet.Conn).Close)
+		}, false},
 	}
 	for _, status := range []int{500, 502, 503, 504, 520, 522} {
 		down := answering(status)
@@ -82,14 +88,19 @@ func TestOutage(t *testing.T) {
 					}
 				}
 				if extra := s.Requests.Sent - s.Requests.Accepted - int64(flying); extra > 12 {
-					t.Errorf("%d requests to a server that was down, beyond %d in flight", extra, flying)
+					t.Errorf("%d requests to a server that was down, beyond %d in flight", extra,
+						flying)
 				}
-				if unknown := s.Items.Unknown; c.post && unknown > 0 && unknown <= s.Requests.Sent-s.Requests.Accepted {
-					w.ended(s, exit.Items, int64(c.files)-unknown, 0, unknown, 0, 0) // those in flight, and the probes
+				if unknown := s.Items.Unknown; c.post && unknown > 0 &&
+					unknown <= s.Requests.Sent-s.Requests.Accepted {
+					// those in flight, and the probes
+					w.ended(s, exit.Items, int64(c.files)-unknown, 0, unknown, 0, 0)
 				} else {
 					w.ended(s, exit.Delivered, int64(c.files), 0, 0, 0, 0)
 				}
-				if want := 1 - float64(s.Requests.Accepted)/float64(s.Requests.Sent); math.Abs(s.Requests.Waste-want) > 1.5/float64(s.Requests.Sent) { // an idle connection's end says nothing
+				// an idle connection's end says nothing
+				sent, q := float64(s.Requests.Sent), s.Requests
+				if want := 1 - float64(q.Accepted)/sent; math.Abs(q.Waste-want) > 1.5/sent {
 					t.Errorf("waste %v, want %v", s.Requests.Waste, want)
 				}
 				const full = to + 15*time.Second
@@ -121,33 +132,37 @@ func TestOutageOfOneServerAmongThree(t *testing.T) {
 		"127.0.0.2": during(0, time.Minute, answering(http.StatusServiceUnavailable), take),
 		"127.0.0.3": take,
 	}
-	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { byHost[r.Host](w, r) }, func(w *world) {
-		w.hosts(3, each)
-		accepted := func(host int, from, to time.Duration) int {
-			return w.count(func(c *call) bool {
-				return c.host == fmt.Sprintf("127.0.0.%d", host) && from < c.accepted && c.accepted < to
-			})
-		}
-		w.Limits.InFlight = 4
-		w.GiveUpAfter = 5 * time.Minute
-		s := w.run()
-		w.ended(s, exit.Delivered, 3*each, 0, 0, 0, 0)
-		if n := accepted(3, 0, 3*time.Second); n != each {
-			t.Errorf("the third server had %d of %d after three seconds", n, each)
-		}
-		if n := accepted(2, 0, 75*time.Second); n != each {
-			t.Errorf("the second server had %d of %d 15 s after its outage", n, each)
-		}
-		if n := accepted(1, 10*time.Minute, 10*time.Minute+8*time.Second); n < each-1 {
-			t.Errorf("the first server had %d of %d soon after its pause", n, each)
-		}
-		words := strings.Join(w.watch.holding(), "\n")
-		for _, want := range []string{"2 servers are paused or down\n", "\n127.0.0.2: server down (503): next try within 8 s, --give-up-after 00:05; 127.0.0.1 is paused 9 m", "\n127.0.0.1: paused 5 m 0 s: Retry-After\n"} {
-			if !strings.Contains(words, want) {
-				t.Errorf("it never says %q but\n%s", want, words[:min(len(words), 2500)])
+	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) { byHost[r.Host](w, r) },
+		func(w *world) {
+			w.hosts(3, each)
+			accepted := func(host int, from, to time.Duration) int {
+				return w.count(func(c *call) bool {
+					return c.host == fmt.Sprintf("127.0.0.%d", host) && from < c.accepted &&
+						c.accepted < to
+				})
 			}
-		}
-	})
+			w.Limits.InFlight = 4
+			w.GiveUpAfter = 5 * time.Minute
+			s := w.run()
+			w.ended(s, exit.Delivered, 3*each, 0, 0, 0, 0)
+			if n := accepted(3, 0, 3*time.Second); n != each {
+				t.Errorf("the third server had %d of %d after three seconds", n, each)
+			}
+			if n := accepted(2, 0, 75*time.Second); n != each {
+				t.Errorf("the second server had %d of %d 15 s after its outage", n, each)
+			}
+			if n := accepted(1, 10*time.Minute, 10*time.Minute+8*time.Second); n < each-1 {
+				t.Errorf("the first server had %d of %d soon after its pause", n, each)
+			}
+			words := strings.Join(w.watch.holding(), "\n")
+			for _, want := range []string{"2 servers are paused or down\n",
+				"\n127.0.0.2: server down (503): next try within 8 s, --give-up-after 00:05; " +
+					"127.0.0.1 is paused 9 m", "\n127.0.0.1: paused 5 m 0 s: Retry-After\n"} {
+				if !strings.Contains(words, want) {
+					t.Errorf("it never says %q but\n%s", want, words[:min(len(words), 2500)])
+				}
+			}
+		})
 }
 
 // An outage of one of those in between, the proxy or TLS, in the middle of a run.
@@ -185,13 +200,15 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, req.Body)
 			accepted.Add(1)
-			_, _ = io.WriteString(secure, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_, _ = io.WriteString(secure,
+				"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		}, func(w *world) {
 			begin = time.Now()
 			config = w.https()
 			word := "https://h.example is down (TLS failed)"
 			if proxied {
-				w.Network.Proxy, word = &url.URL{Scheme: "http", Host: "proxy.example"}, "the proxy proxy.example:80 is down (502 Bad Gateway)"
+				w.Network.Proxy, word = &url.URL{Scheme: "http",
+					Host: "proxy.example"}, "the proxy proxy.example:80 is down (502 Bad Gateway)"
 			}
 			dir := t.TempDir()
 			for i := range 300 {
@@ -207,8 +224,11 @@ func TestOutageOfWhatIsInBetween(t *testing.T) {
 			if w.since() > to+30*time.Second {
 				t.Errorf("over after %v", w.since())
 			}
-			if talk := w.watch.talk.String(); !strings.Contains(talk, word) || !strings.Contains(talk, "answers again; nothing was accepted for 1 m") {
-				t.Errorf("it says %s", strings.Join(regexp.MustCompile(`.*level=INFO.*`).FindAllString(talk, -1), "\n"))
+			if talk := w.watch.talk.String(); !strings.Contains(talk, word) ||
+				!strings.Contains(talk, "answers again; nothing was accepted for 1 m") {
+				t.Errorf("it says %s",
+					strings.Join(regexp.MustCompile(`.*level=INFO.*`).FindAllString(talk, -1),
+						"\n"))
 			}
 		})
 	}
@@ -219,7 +239,8 @@ func TestOutageOfDNS(t *testing.T) {
 	for _, failure := range []*net.DNSError{
 		{Err: "server misbehaving", IsTemporary: true},
 		{Err: "i/o timeout", IsTimeout: true, IsTemporary: true},
-		{Err: "no such host", IsNotFound: true, IsTemporary: true}, // as some resolvers say when they could not ask
+		// as some resolvers say when they could not ask
+		{Err: "no such host", IsNotFound: true, IsTemporary: true},
 	} {
 		var tries int
 		onFakeTime(t, 50, atOnce, func(w *world) {
@@ -232,7 +253,8 @@ func TestOutageOfDNS(t *testing.T) {
 				return dial(ctx, network, addr)
 			}
 			w.ended(w.run(), exit.Delivered, 50, 0, 0, 0, 0)
-			if tries > 12 || !strings.Contains(w.watch.talk.String(), "is down (its name cannot be looked up)") {
+			if tries > 12 || !strings.Contains(w.watch.talk.String(),
+				"is down (its name cannot be looked up)") {
 				t.Errorf("%v: %d tries\n%s", failure, tries, w.watch.talk.String())
 			}
 		})
@@ -256,7 +278,8 @@ func TestOutageFindsManyInFlight(t *testing.T) {
 			n := s.Items.Unknown
 			w.ended(s, exit.Items, 600-n, 0, n, 0, 0)
 			if n <= 50 || n > 50+12 {
-				t.Errorf("%d: %d files are unknown, want the 50 that were in flight, and probes", status, n)
+				t.Errorf("%d: %d files are unknown, want the 50 that were in flight, and probes",
+					status, n)
 			}
 		})
 	}
@@ -269,7 +292,8 @@ func TestFewOpenFiles(t *testing.T) {
 	onFakeTime(t, 1, taking(50*time.Millisecond), func(w *world) {
 		var lines strings.Builder
 		for i := range 400 {
-			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://10.0.0.%d/%d\"}\n", w.firstFile(), i%hosts, i)
+			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://10.0.0.%d/%d\"}\n", w.firstFile(),
+				i%hosts, i)
 		}
 		w.manifest(lines.String())
 		dial := w.Network.Dial
@@ -280,7 +304,8 @@ func TestFewOpenFiles(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if dialled++; dialled%5 == 0 {
-				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+				return nil, &net.OpError{Op: "dial", Net: "tcp",
+					Err: os.NewSyscallError("socket", syscall.EMFILE)}
 			}
 			c, err := dial(ctx, network, addr)
 			if err != nil {
@@ -299,9 +324,8 @@ func TestFewOpenFiles(t *testing.T) {
 		if most > 20 || s.Requests.Sent != 400 || w.since() > 10*time.Second {
 			t.Errorf("%d connections at once, %d requests in %v", most, s.Requests.Sent, w.since())
 		}
-		if n := strings.Count(w.watch.talk.String(), "only 64 files may be open at once (ulimit -n): there are no more than 20 connections"); n != 1 {
-			t.Errorf("said %d times", n)
-		}
+		w.logged("only 64 files may be open at once (ulimit -n): there are no more than 20 "+
+			"connections", 1)
 	})
 }
 
@@ -336,7 +360,8 @@ func TestOutageThatHangs(t *testing.T) {
 			if n := s.Requests.Sent - s.Requests.Accepted; n > 8+12 {
 				t.Errorf("%s: %d requests to a server that hung", method, n)
 			}
-			const full = to + 25*time.Second // a probe may hang, and the next one comes 20 seconds after it
+			// a probe may hang, and the next one comes 20 seconds after it
+			const full = to + 25*time.Second
 			if n := w.accepted(full, full+10*time.Second); n < 195 {
 				t.Errorf("%s: %d accepted in ten seconds, a while after it", method, n)
 			}
@@ -347,15 +372,16 @@ func TestOutageThatHangs(t *testing.T) {
 // A server that goes down for minutes after it has accepted most is waited for.
 func TestOutageAtTheEnd(t *testing.T) {
 	take := taking(100 * time.Millisecond)
-	handlers := append(slices.Repeat([]http.HandlerFunc{take}, 15), during(0, 30*time.Minute, answering(503), take))
+	handlers := append(slices.Repeat([]http.HandlerFunc{take}, 15),
+		during(0, 30*time.Minute, answering(503), take))
 	onFakeTime(t, 20, inTurn(handlers...), func(w *world) {
 		w.Limits.InFlight = 2
 		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
 	})
 }
 
-// A quota that is used up is waited for, also where a file was refused a moment before the last one was
-// accepted.
+// A quota that is used up is waited for, also where a file was refused a moment before the last one
+// was accepted.
 func TestQuotaAtTheEnd(t *testing.T) {
 	take, begin := taking(100*time.Millisecond), time.Time{}
 	usedUp := during(0, 30*time.Minute, func(w http.ResponseWriter, r *http.Request) {
@@ -391,7 +417,8 @@ func TestServerDown(t *testing.T) {
 			}
 		}
 		at := w.watch.snapshots[int(15*time.Second/tick)]
-		if at.Limit != progress.LimitDown || !strings.HasPrefix(at.Holding, "server down (connection refused): next try within ") {
+		if at.Limit != progress.LimitDown ||
+			!strings.HasPrefix(at.Holding, "server down (connection refused): next try within ") {
 			t.Errorf("in the middle of it, held back by %q, %q", at.Limit, at.Holding)
 		}
 		if refused := s.Requests.Overloaded; refused > 10 {
@@ -414,7 +441,8 @@ func TestServerSlow(t *testing.T) {
 	})
 }
 
-// A server that refuses some requests at random is not said to be down when it refuses a few in a row.
+// A server that refuses some requests at random is not said to be down when it refuses a few in a
+// row.
 func TestRandomRefusalsAreNoOutage(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -448,7 +476,8 @@ func TestRandomRefusalsAreNoOutage(t *testing.T) {
 				if says := strings.Contains(w.watch.talk.String(), " is down ("); says != c.says {
 					t.Errorf("it is said to be down: %v\n%s", says, w.watch.talk.String())
 				}
-				if shows := strings.Contains(strings.Join(w.watch.holding(), "\n"), "server down"); shows != c.says {
+				if shows := strings.Contains(strings.Join(w.watch.holding(), "\n"),
+					"server down"); shows != c.says {
 					t.Errorf("it is shown to be down: %v: %q", shows, w.watch.holding())
 				}
 			})
@@ -477,7 +506,8 @@ func TestOutageAccusesNobody(t *testing.T) {
 					t.Errorf("it learned %+v", s.Learned)
 				}
 				for _, words := range w.watch.holding() {
-					if strings.Contains(words, "the server refuses") || strings.Contains(words, "is refused") {
+					if strings.Contains(words, "the server refuses") ||
+						strings.Contains(words, "is refused") {
 						t.Errorf("it says %q", words)
 					}
 				}
@@ -486,8 +516,8 @@ func TestOutageAccusesNobody(t *testing.T) {
 	}
 }
 
-// In an outage there are no rates. When a server takes the bytes of a large file again it is not said to be down, and the
-// outage lasted until then, not until the file was accepted.
+// In an outage there are no rates. When a server takes the bytes of a large file again it is not
+// said to be down, and the outage lasted until then, not until the file was accepted.
 func TestOutageOfLargeFiles(t *testing.T) {
 	const bandwidth = 2 << 20
 	var down atomic.Bool
@@ -498,7 +528,8 @@ func TestOutageOfLargeFiles(t *testing.T) {
 	}, func(w *world) {
 		dir := w.TempDir()
 		for _, name := range []string{"a", "b", "c", "d"} {
-			if err := errors.Join(os.WriteFile(filepath.Join(dir, name), nil, 0o600), os.Truncate(filepath.Join(dir, name), 20<<20)); err != nil {
+			if err := errors.Join(os.WriteFile(filepath.Join(dir, name), nil, 0o600),
+				os.Truncate(filepath.Join(dir, name), 20<<20)); err != nil {
 				w.Fatal(err)
 			}
 		}
@@ -510,20 +541,29 @@ func TestOutageOfLargeFiles(t *testing.T) {
 		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
 		var bytes int64
 		for _, s := range w.watch.snapshots {
-			if s.Elapsed > begins+4*time.Second && s.Elapsed < ends && (s.BytesPerSecond != 0 || s.FilesPerSecond != 0) {
-				w.Fatalf("after %v: %g bytes, %g files a second", s.Elapsed, s.BytesPerSecond, s.FilesPerSecond)
+			if s.Elapsed > begins+4*time.Second && s.Elapsed < ends &&
+				(s.BytesPerSecond != 0 || s.FilesPerSecond != 0) {
+				w.Fatalf("after %v: %g bytes, %g files a second", s.Elapsed, s.BytesPerSecond,
+					s.FilesPerSecond)
 			}
-			if s.Elapsed > ends && s.Bytes > bytes+1<<16 && bytes > 0 && (strings.Contains(s.Holding, "server down") || s.BytesPerSecond == 0) {
-				w.Fatalf("after %v: %q, at %g bytes a second", s.Elapsed, s.Holding, s.BytesPerSecond)
+			if s.Elapsed > ends && s.Bytes > bytes+1<<16 && bytes > 0 &&
+				(strings.Contains(s.Holding, "server down") || s.BytesPerSecond == 0) {
+				w.Fatalf("after %v: %q, at %g bytes a second", s.Elapsed, s.Holding,
+					s.BytesPerSecond)
 			}
 			bytes = s.Bytes
 		}
-		if holding := w.watch.holding(); !slices.ContainsFunc(holding, func(s string) bool { return strings.HasPrefix(s, "reached again: sending one file to try it") }) {
+		if holding := w.watch.holding(); !slices.ContainsFunc(holding,
+			func(s string) bool {
+				return strings.HasPrefix(s,
+					"reached again: sending one file to try it")
+			}) {
 			w.Errorf("%q", holding)
 		}
 		talk := w.watch.talk.String()
 		_, last, _ := strings.Cut(talk, "answers again; it was down for ")
-		if last, _, _ = strings.Cut(last, " s"); !slices.Contains([]string{"20", "21", "22", "23", "24", "25"}, last) {
+		if last, _, _ = strings.Cut(last, " s"); !slices.Contains([]string{"20", "21", "22", "23",
+			"24", "25"}, last) {
 			w.Errorf("down for %q s\n%s", last, talk)
 		}
 	})
@@ -561,8 +601,10 @@ func TestOutageOfErrors(t *testing.T) {
 			if back {
 				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
 			} else {
-				w.ended(summary, exit.Unavailable, 3, 0, 0, summary.Items.Deferred, 97-summary.Items.Deferred)
-				if after := time.Hour + time.Second; w.since() < after || w.since() > after+time.Second {
+				w.ended(summary, exit.Unavailable, 3, 0, 0, summary.Items.Deferred,
+					97-summary.Items.Deferred)
+				if after := time.Hour + time.Second; w.since() < after ||
+					w.since() > after+time.Second {
 					t.Errorf("it gave up after %v", w.since())
 				}
 			}

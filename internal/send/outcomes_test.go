@@ -239,12 +239,14 @@ func TestOutcomes(t *testing.T) {
 	alike := map[string]bool{}
 	for i, row := range outcomeTable() {
 		for way, methods := range map[sending][]string{
-			byPut: {"PUT", "DELETE"}, byKey: {"POST", "PATCH"}, byTrust: {"POST", "PATCH", "APPEND"},
+			byPut: {"PUT", "DELETE"}, byKey: {"POST", "PATCH"}, byTrust: {"POST", "PATCH",
+				"APPEND"},
 		} {
 			method := methods[i%len(methods)]
 			t.Run(fmt.Sprintf("%s/%v by %s", row.event, way, method), func(t *testing.T) {
 				race.Few(t, i)
-				checkOutcome(t, meeting{event: eventOf(t, row.event), way: way, method: method}, row.of(way))
+				checkOutcome(t, meeting{event: eventOf(t, row.event), way: way, method: method},
+					row.of(way))
 			})
 		}
 		_, event, _ := strings.Cut(row.event, " ")
@@ -253,7 +255,8 @@ func TestOutcomes(t *testing.T) {
 		}
 		alike[event] = true
 		t.Run(row.event+"/all alike", func(t *testing.T) {
-			m := meeting{event: eventOf(t, row.event), method: "PUT", files: 40, attempts: 8, times: math.MaxInt}
+			m := meeting{event: eventOf(t, row.event), method: "PUT", files: 40, attempts: 8,
+				times: math.MaxInt}
 			if s := m.run(t); strconv.Itoa(s.ExitStatus) != row.alike {
 				t.Errorf("exit status %d, want %s\n%s", s.ExitStatus, row.alike, errorsOf(s))
 			}
@@ -283,16 +286,20 @@ func checkOutcome(t *testing.T, m meeting, cell string) {
 func (m *meeting) check(t *testing.T, want string, requests int) {
 	t.Helper()
 	s := m.run(t)
-	got := map[string]int64{"delivered": s.Items.Delivered - int64(m.files-1), "failed": s.Items.Failed,
+	got := map[string]int64{"delivered": s.Items.Delivered - int64(m.files-1),
+		"failed":  s.Items.Failed,
 		"unknown": s.Items.Unknown, "deferred": s.Items.Deferred}
 	text := errorsOf(s)
-	if want == "failed" && strings.Contains(text, "another request with this idempotency key may have been accepted") {
+	if want == "failed" && strings.Contains(text,
+		"another request with this idempotency key may have been accepted") {
 		want = "unknown" // since it may be this file that has the key
 	}
 	if got[want] != 1 || m.handled+m.failed != requests {
-		t.Errorf("%+v after %d requests, want it %s after %d\n%s", s.Items, m.handled+m.failed, want, requests, text)
+		t.Errorf("%+v after %d requests, want it %s after %d\n%s", s.Items, m.handled+m.failed,
+			want, requests, text)
 	}
-	if q := s.Requests; q.Accepted != s.Items.Delivered || q.Accepted == 0 && m.status >= 500 && q.Waste != 1 {
+	if q := s.Requests; q.Accepted != s.Items.Delivered || q.Accepted == 0 && m.status >= 500 &&
+		q.Waste != 1 {
 		t.Errorf("%+v of %+v", s.Items, q)
 	}
 	switch {
@@ -307,8 +314,8 @@ func (m *meeting) check(t *testing.T, want string, requests int) {
 	}
 }
 
-// A file of which nobody knows whether it arrived has a note that says so, whatever is to be done with
-// it.
+// A file of which nobody knows whether it arrived has a note that says so, whatever is to be done
+// with it.
 func TestWhatMayHaveArrived(t *testing.T) {
 	const may = "an attempt may have been accepted"
 	for _, c := range []struct {

@@ -28,14 +28,16 @@ func TestPoolGrowsUntilNoTokenIsLate(t *testing.T) {
 		if n := w.got(4*time.Second, 19*time.Second); n < rate*15*99/100 {
 			t.Errorf("%d requests in 15 s, want %d a second", n, rate)
 		}
-		if lost := w.since() - (files-1)*time.Second/rate - 3*time.Second; lost > 100*time.Millisecond {
+		lost := w.since() - (files-1)*time.Second/rate - 3*time.Second
+		if lost > 100*time.Millisecond {
 			t.Errorf("the beginning cost %v", lost)
 		}
 		if s.InFlight.Max < 3*rate || s.InFlight.Max > 3*rate+2 {
 			t.Errorf("at most %d in flight, want %d", s.InFlight.Max, 3*rate)
 		}
 		for _, snap := range w.watch.snapshots {
-			if workers := snap.InFlight + snap.Waiting; workers > 230 { // of 150 that are needed, grown by a half
+			// of 150 that are needed, grown by a half
+			if workers := snap.InFlight + snap.Waiting; workers > 230 {
 				t.Fatalf("%d workers after %v", workers, snap.Elapsed)
 			}
 		}
@@ -51,7 +53,8 @@ func TestPoolStaysWithinConcurrency(t *testing.T) {
 			t.Errorf("at most %d in flight, want 20", s.InFlight.Max)
 		}
 		for _, snap := range w.watch.snapshots {
-			if workers := snap.InFlight + snap.Waiting; workers > 22 { // one who just left may be counted twice
+			// one who just left may be counted twice
+			if workers := snap.InFlight + snap.Waiting; workers > 22 {
 				t.Fatalf("%d workers after %v", workers, snap.Elapsed)
 			}
 		}
@@ -67,8 +70,10 @@ func TestWorkersAreALimit(t *testing.T) {
 		w.Workers = 2
 		s := w.run()
 		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
-		if s.InFlight.Max != 2 || s.Waited[progress.LimitConcurrency] < 9 || w.watch.snapshots[10].Holding != "held by your --workers 2" {
-			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited, w.watch.holding())
+		if s.InFlight.Max != 2 || s.Waited[progress.LimitConcurrency] < 9 ||
+			w.watch.snapshots[10].Holding != "held by your --workers 2" {
+			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited,
+				w.watch.holding())
 		}
 	})
 }
@@ -81,16 +86,22 @@ func TestPoolGrowsFor(t *testing.T) {
 		grows bool
 	}{
 		{"a token that nobody waits for", nil, throttle.UpstreamStats{}, true},
-		{"a token that nobody waited for", nil, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, true},
+		{"a token that nobody waited for", nil, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1},
+			true},
 		{"no other", nil, throttle.UpstreamStats{Waiting: 1}, false},
-		{"none that was late before it grew last", func(r *run) { r.grew = true }, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, false},
+		{"none that was late before it grew last", func(r *run) { r.grew = true },
+			throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, false},
 		{"no server that takes nothing", func(r *run) {
-			r.servers.Of("http://h").Judged(upstream.Answer{Status: http.StatusServiceUnavailable, Full: true}, time.Now())
+			r.servers.Of("http://h").Judged(upstream.Answer{Status: http.StatusServiceUnavailable,
+				Full: true}, time.Now())
 		}, throttle.UpstreamStats{}, false},
 		{"no line that is full", nil, throttle.UpstreamStats{Holding: throttle.ByBandwidth}, false},
-		{"no reason when told how large it is", func(r *run) { r.Workers = 2 }, throttle.UpstreamStats{}, false},
-		{"no reason without work", func(r *run) { r.pool = pool.New(1, r.item) }, throttle.UpstreamStats{}, false},
-		{"those that wait for their next attempt", func(r *run) { r.backoff = 3 }, throttle.UpstreamStats{Waiting: 1}, false},
+		{"no reason when told how large it is", func(r *run) { r.Workers = 2 },
+			throttle.UpstreamStats{}, false},
+		{"no reason without work", func(r *run) { r.pool = pool.New(1, r.item) },
+			throttle.UpstreamStats{}, false},
+		{"those that wait for their next attempt", func(r *run) { r.backoff = 3 },
+			throttle.UpstreamStats{Waiting: 1}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onFakeTime(t, 0, nil, func(w *world) {
@@ -137,7 +148,8 @@ func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 		if n := w.got(end, end+time.Second); n == 0 || n > 11 {
 			t.Errorf("%d requests in the second after the pause", n)
 		}
-		if want := 30.0; s.Waited[progress.LimitCoolDown] < want-0.1 || s.Waited[progress.LimitCoolDown] > want+0.1 {
+		if want := 30.0; s.Waited[progress.LimitCoolDown] < want-0.1 ||
+			s.Waited[progress.LimitCoolDown] > want+0.1 {
 			t.Errorf("%v s of cool-down", s.Waited[progress.LimitCoolDown])
 		}
 		for _, snap := range w.watch.snapshots {
@@ -169,7 +181,10 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		w.hosts(2, each)
 		w.Limits.InFlight = 4
 		w.ended(w.run(), exit.Delivered, 2*each, 0, 0, 0, 0)
-		if n := w.count(func(c *call) bool { return c.host == "127.0.0.2" && c.accepted < 3*time.Second }); n != each {
+		if n := w.count(func(c *call) bool {
+			return c.host == "127.0.0.2" &&
+				c.accepted < 3*time.Second
+		}); n != each {
 			t.Errorf("%d of %d accepted while the other server pauses", n, each)
 		}
 		if w.since() < 100*time.Second {
@@ -181,17 +196,19 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 // A server that asks for a second each second does not fill the log.
 func TestPausesAreToldOnceInAWhile(t *testing.T) {
 	refuse := answering(http.StatusServiceUnavailable, "Retry-After", "2")
-	onFakeTime(t, 1, inTurn(append(slices.Repeat([]http.HandlerFunc{refuse}, 20), atOnce)...), func(w *world) {
-		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-		told := strings.Count(w.watch.talk.String(), "level=INFO msg=\"http://127.0.0.1 asked us")
-		if most := int(w.since()/upstream.NoticeEvery) + 1; told < 2 || told > most {
-			t.Errorf("told %d times in %v", told, w.since())
-		}
-	})
+	onFakeTime(t, 1, inTurn(append(slices.Repeat([]http.HandlerFunc{refuse}, 20), atOnce)...),
+		func(w *world) {
+			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
+			told := strings.Count(w.watch.talk.String(),
+				"level=INFO msg=\"http://127.0.0.1 asked us")
+			if most := int(w.since()/upstream.NoticeEvery) + 1; told < 2 || told > most {
+				t.Errorf("told %d times in %v", told, w.since())
+			}
+		})
 }
 
-// The connections that are there before a pause may be dead after it. What is sent first then is sent
-// once more, and holds nothing up.
+// The connections that are there before a pause may be dead after it. What is sent first then is
+// sent once more, and holds nothing up.
 func TestConnectionsDieDuringPauses(t *testing.T) {
 	const pauses = 10
 	again := answering(http.StatusServiceUnavailable, "Retry-After", "60")
@@ -204,8 +221,8 @@ func TestConnectionsDieDuringPauses(t *testing.T) {
 	})
 }
 
-// The longest pause of one's own is as long as --stall-timeout. No connection ends by that just when a
-// request goes on it: before, the idle ones are closed.
+// The longest pause of one's own is as long as --stall-timeout. No connection ends by that just
+// when a request goes on it: before, the idle ones are closed.
 func TestIdleConnectionsDoNotStall(t *testing.T) {
 	again := answering(http.StatusServiceUnavailable, "Retry-After", "60")
 	onFakeTime(t, 10, inTurn(again, atOnce), func(w *world) {

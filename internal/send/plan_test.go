@@ -62,22 +62,29 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 	}{
 		{name: "new", method: "PUT", status: 201},
 		{name: "in doubt", method: "POST", status: 500},
-		{name: "in doubt, to be verified, at one URL", method: "POST", to: "http://127.0.0.1/all", status: 500,
+		{name: "in doubt, to be verified, at one URL", method: "POST", to: "http://127.0.0.1/all",
+			status: 500,
+			then:   func(w *world) { w.Verify = true }},
+		{name: "in doubt, to be verified", method: "POST", status: 500,
 			then: func(w *world) { w.Verify = true }},
-		{name: "in doubt, to be verified", method: "POST", status: 500, then: func(w *world) { w.Verify = true }},
 		{name: "failed", method: "PUT", status: 500, first: func(w *world) { w.Attempts = 1 }},
 		{name: "a key that is too old", method: "POST", status: 500,
 			first: func(w *world) {
-				w.Attempts, w.Idempotency = 1, resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+				w.Attempts, w.Idempotency = 1, resume.Idempotency{Header: "Idempotency-Key",
+					Lifetime: time.Hour}
 			},
 			then: func(w *world) { time.Sleep(2 * time.Hour) }},
 		{name: "delivered, touched, with a digest", method: "POST", status: 201,
 			first: func(w *world) { w.Digest = true }, then: touch},
-		{name: "what failed only", method: "PUT", status: 400, then: func(w *world) { w.Only = []item.Fate{item.Failed} }},
+		{name: "what failed only", method: "PUT", status: 400,
+			then: func(w *world) { w.Only = []item.Fate{item.Failed} }},
 		{name: "twice, and without a body", method: "POST", status: 201,
-			lines: `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" + `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +
-				`{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" + `{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" +
-				`{"path":"f","url":"http://127.0.0.1/c","method":"GET"}` + "\n" + `{"path":"none","url":"http://127.0.0.1/d"}` + "\n"},
+			lines: `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +
+				`{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +
+				`{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" +
+				`{"path":"f","url":"http://127.0.0.1/b","headers":{"A":"1"}}` + "\n" +
+				`{"path":"f","url":"http://127.0.0.1/c","method":"GET"}` + "\n" +
+				`{"path":"none","url":"http://127.0.0.1/d"}` + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status := c.status
@@ -97,10 +104,12 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 				w.method(c.method)
 				if c.lines != "" {
 					dir := w.TempDir()
-					if err := errors.Join(write(filepath.Join(dir, "f"), []byte("x")), write(filepath.Join(dir, "m"), []byte(c.lines))); err != nil {
+					if err := errors.Join(write(filepath.Join(dir, "f"), []byte("x")),
+						write(filepath.Join(dir, "m"), []byte(c.lines))); err != nil {
 						w.Fatal(err)
 					}
-					w.from("http://127.0.0.1/{path}", source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
+					w.from("http://127.0.0.1/{path}",
+						source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
 				}
 				if c.first != nil {
 					c.first(w)
@@ -133,11 +142,15 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 func TestKeysAreOnesOwn(t *testing.T) {
 	onFakeTime(t, 0, atOnce, func(w *world) {
 		dir := w.TempDir()
-		lines := `{"path":"a","headers":{"Idempotency-Key":"same"}}` + "\n" + `{"path":"b","headers":{"Idempotency-Key":"same"}}` + "\n"
-		if err := errors.Join(write(filepath.Join(dir, "a"), nil), write(filepath.Join(dir, "b"), nil), write(filepath.Join(dir, "m"), []byte(lines))); err != nil {
+		lines := `{"path":"a","headers":{"Idempotency-Key":"same"}}` + "\n" +
+			`{"path":"b","headers":{"Idempotency-Key":"same"}}` + "\n"
+		if err := errors.Join(write(filepath.Join(dir, "a"), nil),
+			write(filepath.Join(dir, "b"), nil), write(filepath.Join(dir, "m"),
+				[]byte(lines))); err != nil {
 			w.Fatal(err)
 		}
-		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
+		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"),
+			Method: "POST"})
 		w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
 		w.ended(w.run(), exit.Delivered, 2, 0, 0, 0, 0)
 		if a, b := w.keys("/a"), w.keys("/b"); len(a) != 1 || len(b) != 1 || a[0] == b[0] {
@@ -160,7 +173,8 @@ func TestPlanNamesWaits(t *testing.T) {
 		time.Sleep(time.Until(w.begin.Add(10 * time.Minute)))
 
 		left := w.plan(name)
-		if len(left.Waits) != 1 || left.Waits[0].Origin != "http://127.0.0.1" || !left.Waits[0].Until.Equal(until) {
+		if len(left.Waits) != 1 || left.Waits[0].Origin != "http://127.0.0.1" ||
+			!left.Waits[0].Until.Equal(until) {
 			t.Fatalf("%+v", left.Waits)
 		}
 		if d, by := w.Earliest(left.Waits, time.Now()); by != "" {
@@ -174,10 +188,12 @@ func TestPlanNamesWaits(t *testing.T) {
 		if w.Found.Items = left.Items; left.Items != 2 || left.Held != 0 {
 			t.Errorf("would send %d, not %d", left.Items, left.Held)
 		}
-		if d, by := w.Earliest(left.Waits, time.Now()); d != 50*time.Minute+time.Second || by != "the wait that http://127.0.0.1 asked for" {
+		if d, by := w.Earliest(left.Waits, time.Now()); d != 50*time.Minute+time.Second ||
+			by != "the wait that http://127.0.0.1 asked for" {
 			t.Errorf("done after %v, by %s", d, by)
 		}
-		w.from("http://localhost/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+		w.from("http://localhost/{path}",
+			source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 		if left := w.plan(name); len(left.Waits) > 0 {
 			t.Errorf("another server: %+v", left.Waits)
 		}
@@ -193,7 +209,9 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		}
 	}, func(w *world) {
 		name, manifest := filepath.Join(w.TempDir(), "j.db"), filepath.Join(w.TempDir(), "m")
-		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n{\"path\":%[1]q,\"url\":\"http://free/0\"}\n{\"path\":%[1]q,\"url\":\"http://free/1\"}\n", w.firstFile())
+		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n"+
+			"{\"path\":%[1]q,\"url\":\"http://free/0\"}\n"+
+			"{\"path\":%[1]q,\"url\":\"http://free/1\"}\n", w.firstFile())
 		if err := os.WriteFile(manifest, []byte(lines), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -206,14 +224,16 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		w.Again = time.Now()
 		left := w.plan(name)
 		w.Found.Items = left.Items
-		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 2 || left.Held != 1 || d != time.Second || by != "1 req/s" {
+		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 2 || left.Held != 1 ||
+			d != time.Second || by != "1 req/s" {
 			t.Errorf("%+v; done after %v by %q", left, d, by)
 		}
 		w.watch.talk.Reset()
 		w.journal(name)
 		s := w.run()
 		w.items(s, report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
-		if want := "http://busy/0: nothing was sent: asked to wait until 2000-01-01T01:00:00Z, longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
+		if want := "http://busy/0: nothing was sent: asked to wait until 2000-01-01T01:00:00Z, " +
+			"longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
 			t.Errorf("no %q in %s", want, errorsOf(s))
 		}
 		if talk := w.watch.talk.String(); strings.Contains(talk, "paused until then") {

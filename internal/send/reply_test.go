@@ -30,7 +30,8 @@ func TestShamAcceptance(t *testing.T) {
 		}, func(w *world) {
 			w.ended(w.run(), exit.Delivered, 5, 0, 0, 0, 0)
 			talk := w.watch.talk.String()
-			if n := strings.Count(talk, "level=WARN"); c.want == "" && n != 0 || c.want != "" && (n != 1 || !strings.Contains(talk, c.want) || !strings.Contains(talk, "/0000")) {
+			if n := strings.Count(talk, "level=WARN"); c.want == "" && n != 0 || c.want != "" &&
+				(n != 1 || !strings.Contains(talk, c.want) || !strings.Contains(talk, "/0000")) {
 				t.Errorf("%d %s %.50s: want %q in\n%s", c.status, c.kind, c.text, c.want, talk)
 			}
 		})
@@ -40,8 +41,10 @@ func TestShamAcceptance(t *testing.T) {
 // What a page says, or an answer in gzip, is told of the file.
 func TestPagesAreToldOf(t *testing.T) {
 	for _, c := range []struct{ kind, coding, body, want string }{
-		{"text/html", "", "<html><head><title>Only JPEG is accepted</title></head>", "422 Unprocessable Entity: Only JPEG is accepted"},
-		{"application/json", "gzip", zipped(`{"error":"no such album"}`), `422 Unprocessable Entity: {"error":"no such album"}`},
+		{"text/html", "", "<html><head><title>Only JPEG is accepted</title></head>",
+			"422 Unprocessable Entity: Only JPEG is accepted"},
+		{"application/json", "gzip", zipped(`{"error":"no such album"}`),
+			`422 Unprocessable Entity: {"error":"no such album"}`},
 	} {
 		onFakeTime(t, 1, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", c.kind)

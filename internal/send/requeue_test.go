@@ -42,8 +42,8 @@ func refused(c *call) bool { return c.accepted == 0 }
 // one is the only bad file.
 func one(bad int) func(int) bool { return func(i int) bool { return i == bad } }
 
-// arrived returns a function for which the first n files that it is asked about are bad. With one of them sent last nothing
-// would tell the file from the server.
+// arrived returns a function for which the first n files that it is asked about are bad. With one
+// of them sent last nothing would tell the file from the server.
 func arrived(n int) func(int) bool {
 	var mu sync.Mutex
 	bad := map[int]bool{}
@@ -66,14 +66,18 @@ func TestHotFile(t *testing.T) {
 	}{
 		{"503, the first", &hot{bad: one(0), status: 503, latency: 100 * time.Millisecond}},
 		{"503, in the middle", &hot{bad: one(100), status: 503, latency: 100 * time.Millisecond}},
-		{"503, in the middle, fast", &hot{bad: one(100), status: 503, latency: 20 * time.Millisecond}},
-		{"503 with Retry-After", &hot{bad: one(100), status: 503, after: "1", latency: 100 * time.Millisecond}},
+		{"503, in the middle, fast", &hot{bad: one(100), status: 503,
+			latency: 20 * time.Millisecond}},
+		{"503 with Retry-After", &hot{bad: one(100), status: 503, after: "1",
+			latency: 100 * time.Millisecond}},
 		{"429, the first", &hot{bad: one(0), status: 429, latency: 100 * time.Millisecond}},
 		{"429, in the middle", &hot{bad: one(100), status: 429, latency: 100 * time.Millisecond}},
-		{"429 with Retry-After", &hot{bad: one(100), status: 429, after: "1", latency: 100 * time.Millisecond}},
+		{"429 with Retry-After", &hot{bad: one(100), status: 429, after: "1",
+			latency: 100 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// Enough that the others last longer than the attempts, whatever the random waits between those.
+			// Enough that the others last longer than the attempts, whatever the random waits
+			// between those.
 			const files = 450
 			onFakeTime(t, files, c.ServeHTTP, func(w *world) {
 				w.Attempts = 8
@@ -144,8 +148,8 @@ func TestHotFileInAnOutage(t *testing.T) {
 	})
 }
 
-// Where a few files are left that were refused while others were accepted after them, it is they that are
-// refused: the run does not wait an hour for a server that is up.
+// Where a few files are left that were refused while others were accepted after them, it is they
+// that are refused: the run does not wait an hour for a server that is up.
 func TestOnlyHotFilesAreLeft(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -155,8 +159,10 @@ func TestOnlyHotFilesAreLeft(t *testing.T) {
 		{"one of three", 3, 1, &hot{bad: arrived(1), status: 503, latency: 600 * time.Millisecond}},
 		{"one of ten", 10, 1, &hot{bad: one(5), status: 503, latency: 100 * time.Millisecond}},
 		{"429", 10, 1, &hot{bad: one(5), status: 429, latency: 100 * time.Millisecond}},
-		{"429 with Retry-After", 10, 1, &hot{bad: one(5), status: 429, after: "5", latency: 100 * time.Millisecond}},
-		{"three of ten", 10, 3, &hot{bad: arrived(3), status: 503, latency: 100 * time.Millisecond}},
+		{"429 with Retry-After", 10, 1, &hot{bad: one(5), status: 429, after: "5",
+			latency: 100 * time.Millisecond}},
+		{"three of ten", 10, 3, &hot{bad: arrived(3), status: 503,
+			latency: 100 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onFakeTime(t, c.files, c.ServeHTTP, func(w *world) {
@@ -171,8 +177,8 @@ func TestOnlyHotFilesAreLeft(t *testing.T) {
 	}
 }
 
-// After a refusal nothing is in doubt, whatever made the journal note the request. Otherwise a 412 after
-// a kill would make the file unknown, and a key would be taken for older than it is.
+// After a refusal nothing is in doubt, whatever made the journal note the request. Otherwise a 412
+// after a kill would make the file unknown, and a key would be taken for older than it is.
 func TestRefusedIsNotInFlight(t *testing.T) {
 	for _, set := range []func(*world){
 		func(w *world) { w.NoOverwrite = true },
@@ -185,7 +191,8 @@ func TestRefusedIsNotInFlight(t *testing.T) {
 			time.AfterFunc(30*time.Second, func() {
 				for _, it := range rows(t, name) {
 					if it.State != item.Deferred || it.Doubt || !it.First.IsZero() {
-						t.Errorf("while it waits the journal has %v, doubt %v, first %v", it.State, it.Doubt, it.First)
+						t.Errorf("while it waits the journal has %v, doubt %v, first %v",
+							it.State, it.Doubt, it.First)
 					}
 				}
 			})

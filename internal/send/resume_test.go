@@ -27,8 +27,10 @@ func TestResume(t *testing.T) {
 		w.journal(name)
 		summary := w.run()
 		w.items(summary, report.ItemCounts{Total: 5, Skipped: 5})
-		if summary.ExitStatus != exit.Delivered || w.got(0, always) != 5 || !strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
-			w.Errorf("exit status %d, %d requests, %s", summary.ExitStatus, w.got(0, always), errorsOf(summary))
+		if summary.ExitStatus != exit.Delivered || w.got(0, always) != 5 ||
+			!strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
+			w.Errorf("exit status %d, %d requests, %s", summary.ExitStatus, w.got(0, always),
+				errorsOf(summary))
 		}
 
 		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
@@ -193,7 +195,8 @@ func TestFailedIsNotForgotten(t *testing.T) {
 	})
 }
 
-// A line of a manifest whose headers mean something else now is sent again, and one that has a new credential is not.
+// A line of a manifest whose headers mean something else now is sent again, and one that has a new
+// credential is not.
 func TestLineWithOtherHeaders(t *testing.T) {
 	for _, method := range []string{"POST", "PUT"} {
 		for _, digest := range []bool{false, true} {
@@ -207,16 +210,20 @@ func TestLineWithOtherHeaders(t *testing.T) {
 					w.Digest = digest
 					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key"}
 					send := func(headers string) report.Summary {
-						w.manifest(fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\",\"method\":%q,\"headers\":%s}\n", file, method, headers))
+						w.manifest(fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\","+
+							"\"method\":%q,\"headers\":%s}\n", file, method, headers))
 						left := w.plan(name)
 						w.journal(name)
 						sum := w.run()
-						if left.Items != sum.Items.Delivered || left.skipped() != sum.Items.Skipped {
-							t.Errorf("%s: the dry run sends %d, the run %+v", headers, left.Items, sum.Items)
+						if left.Items != sum.Items.Delivered ||
+							left.skipped() != sum.Items.Skipped {
+							t.Errorf("%s: the dry run sends %d, the run %+v", headers, left.Items,
+								sum.Items)
 						}
 						return sum
 					}
-					sent, skipped := report.ItemCounts{Total: 1, Delivered: 1}, report.ItemCounts{Total: 1, Skipped: 1}
+					sent, skipped := report.ItemCounts{Total: 1,
+						Delivered: 1}, report.ItemCounts{Total: 1, Skipped: 1}
 					w.items(send(`{"X-Author":"ann","X-Api-Key":"1"}`), sent)
 					w.items(send(`{"X-Author":"ann","X-Api-Key":"2","X-Amz-Date":"3"}`), skipped)
 					w.items(send(`{"X-Author":"bob","X-Api-Key":"2"}`), sent)
@@ -232,22 +239,27 @@ func TestLineWithOtherHeaders(t *testing.T) {
 	}
 }
 
-// Two lines that differ in a header are two items. If the header is a credential they are one, and the error names it.
+// Two lines that differ in a header are two items. If the header is a credential they are one, and
+// the error names it.
 func TestLinesThatDifferInAHeader(t *testing.T) {
 	onFakeTime(t, 1, atOnce, func(w *world) {
 		name, file := filepath.Join(w.TempDir(), "j.db"), w.firstFile()
 		line := func(headers string) string {
-			return fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\",\"method\":\"POST\",\"headers\":%s}\n", file, headers)
+			return fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\","+
+				"\"method\":\"POST\",\"headers\":%s}\n", file, headers)
 		}
-		w.manifest(line(`{"X-Object-Key":"one"}`) + line(`{"X-Object-Key":"two"}`) + line(`{"X-Title":"Basic Algebra"}`) + line(`{"X-Title":"Basic Geometry"}`))
+		w.manifest(line(`{"X-Object-Key":"one"}`) + line(`{"X-Object-Key":"two"}`) +
+			line(`{"X-Title":"Basic Algebra"}`) + line(`{"X-Title":"Basic Geometry"}`))
 		w.journal(name)
 		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
 
-		w.manifest(line(`{"X-Page-Token":"one","Date":"1"}`) + line(`{"X-Page-Token":"two","Date":"2"}`))
+		w.manifest(line(`{"X-Page-Token":"one","Date":"1"}`) +
+			line(`{"X-Page-Token":"two","Date":"2"}`))
 		w.journal(name)
 		sum := w.run()
 		w.ended(sum, exit.Items, 1, 1, 0, 0, 0)
-		want := "duplicate of another item of this run (credentials in the URL and the headers Date, X-Page-Token do not count): leave one out, or give each a key of its own"
+		want := "duplicate of another item of this run (credentials in the URL and the headers " +
+			"Date, X-Page-Token do not count): leave one out, or give each a key of its own"
 		if text := errorsOf(sum); !strings.Contains(text, want) {
 			t.Errorf("%s, want %s", text, want)
 		}

@@ -215,8 +215,7 @@ func TestNoSecretComesBack(t *testing.T) {
 			Text: "HTTP/1.1 400 No\r\nContent-Length: 65536\r\n\r\n" +
 				strings.Repeat("x", reply.MaxHead-300) + "$"},
 		secrettest.Answer{Name: "body, elliptic",
-			Text: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" +
-				"wrong: sesame-bea..., sesame-k…"},
+			Text: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\nwrong: sesame-bea..., sesame-k…"},
 		secrettest.Answer{Name: "twice", Text: "HTTP/1.1 201 OK\r\nContent-Length: 0\r\n\r\n" +
 			"HTTP/1.1 408 $\r\n\r\n"})
 	for _, answer := range answers {
@@ -330,17 +329,24 @@ func TestSecretsAreHidden(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, answer)
 	}, func(w *world) {
-		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f", source.Options{Paths: []string{w.firstFile()}})
-		w.Header = http.Header{"Authorization": {"Bearer sesame-3"}, "Cookie": {`id="sesame-4"; x=1`}, "X-Api-Key": {`ses "a" me`, "sesame-6", "sesame-6-seseme"}}
+		w.from("http://me:sesame-1@127.0.0.1/{name}?key=sesame-2%2f",
+			source.Options{Paths: []string{w.firstFile()}})
+		w.Header = http.Header{"Authorization": {"Bearer sesame-3"},
+			"Cookie": {`id="sesame-4"; x=1`}, "X-Api-Key": {`ses "a" me`, "sesame-6",
+				"sesame-6-seseme"}}
 		secrets := []string{
-			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f", "sesame-2%2F",
-			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`, "ses+%22a%22+me", "sesame-6-seseme",
+			"sesame-1", "me:sesame-1", "bWU6c2VzYW1lLTE=", "sesame-2/", "sesame-2%2f",
+			"sesame-2%2F",
+			"Bearer sesame-3", "sesame-3", "sesame-4", `ses "a" me`, `ses \"a\" me`,
+			"ses+%22a%22+me", "sesame-6-seseme",
 		}
 		for _, secret := range secrets {
-			for _, pad := range []int{0, reply.MaxExcerpt - len(secret) - 1, reply.MaxExcerpt - len(secret)/2, reply.MaxExcerpt - 1} {
+			for _, pad := range []int{0, reply.MaxExcerpt - len(secret) - 1,
+				reply.MaxExcerpt - len(secret)/2, reply.MaxExcerpt - 1} {
 				answer = strings.Repeat(".", pad) + secret + " is wrong"
 				text := errorsOf(w.run())
-				if strings.Contains(text, "ses") || strings.Contains(text, "c2Vz") || !strings.Contains(text, "400 Bad Request") {
+				if strings.Contains(text, "ses") || strings.Contains(text, "c2Vz") ||
+					!strings.Contains(text, "400 Bad Request") {
 					t.Errorf("of %q is shown %q", secret, text)
 				}
 			}
@@ -356,8 +362,10 @@ func TestExposedIsToldOnce(t *testing.T) {
 		own    string
 		times  int
 	}{
-		"for all":       {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x", "", 1},
-		"and their own": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x", `,"headers":{"X-Token":"sesame"}`, 1},
+		"for all": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x",
+			"", 1},
+		"and their own": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x",
+			`,"headers":{"X-Token":"sesame"}`, 1},
 		"their own":     {nil, "http://a.example/x", `,"headers":{"X-Token":"sesame"}`, 1},
 		"in their URLs": {nil, "http://u:sesame@a.example/x", "", 1},
 		"at home":       {nil, "http://127.0.0.1/x", `,"headers":{"X-Token":"sesame"}`, 0},
@@ -366,7 +374,8 @@ func TestExposedIsToldOnce(t *testing.T) {
 		onFakeTime(t, 1, atOnce, func(w *world) {
 			var lines strings.Builder
 			for _, n := range []string{"1", "2", "3"} {
-				lines.WriteString(`{"path":"` + w.firstFile() + `","url":"` + row.url + n + `"` + row.own + "}\n")
+				lines.WriteString(`{"path":"` + w.firstFile() + `","url":"` + row.url + n + `"` +
+					row.own + "}\n")
 			}
 			w.manifest(lines.String())
 			w.Header = row.header
@@ -375,7 +384,8 @@ func TestExposedIsToldOnce(t *testing.T) {
 			}
 			w.ended(w.run(), exit.Delivered, 3, 0, 0, 0, 0)
 			talk := w.watch.talk.String()
-			if n := strings.Count(talk, "others can read it"); n != row.times || strings.Contains(talk, "sesame") {
+			if n := strings.Count(talk, "others can read it"); n != row.times ||
+				strings.Contains(talk, "sesame") {
 				t.Errorf("%s: said %d times, want %d:\n%s", name, n, row.times, talk)
 			}
 		})

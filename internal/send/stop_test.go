@@ -35,10 +35,13 @@ func TestReaderOfResultsStops(t *testing.T) {
 		journalIsThere bool
 	}{
 		{name: "goes on", reads: time.Hour, want: exit.Delivered, ends: time.Hour},
-		{name: "goes on after an interrupt", soft: 20 * time.Second, reads: 30 * time.Second, want: exit.Delivered, ends: 30 * time.Second},
+		{name: "goes on after an interrupt", soft: 20 * time.Second, reads: 30 * time.Second,
+			want: exit.Delivered, ends: 30 * time.Second},
 		{name: "interrupted", soft: 20 * time.Second, want: exit.Local, ends: 46 * time.Second},
-		{name: "interrupted twice", soft: 20 * time.Second, hard: 22 * time.Second, want: exit.Local, ends: 23 * time.Second},
-		{name: "with a journal", soft: 20 * time.Second, want: exit.Local, ends: 46 * time.Second, journalIsThere: true},
+		{name: "interrupted twice", soft: 20 * time.Second, hard: 22 * time.Second,
+			want: exit.Local, ends: 23 * time.Second},
+		{name: "with a journal", soft: 20 * time.Second, want: exit.Local, ends: 46 * time.Second,
+			journalIsThere: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onFakeTime(t, 30, atOnce, func(w *world) {
@@ -58,7 +61,9 @@ func TestReaderOfResultsStops(t *testing.T) {
 				path := w.TempDir() + "/journal.db"
 				if c.journalIsThere {
 					var err error
-					if w.Journal, err = journal.Open(w.Context(), journal.Options{Path: path, Method: http.MethodPut, Started: time.Now()}); err != nil {
+					if w.Journal, err = journal.Open(w.Context(),
+						journal.Options{Path: path, Method: http.MethodPut,
+							Started: time.Now()}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -82,7 +87,9 @@ func TestReaderOfResultsStops(t *testing.T) {
 				if <-read; c.reads > 0 && lines != 30 {
 					t.Errorf("%d lines were read, want 30", lines)
 				}
-				notes, want := strings.Join(s.Notes, "\n"), "--results: the results are incomplete: their reader has stopped: not written: 30 lines"
+				notes, want := strings.Join(s.Notes,
+					"\n"), "--results: the results are incomplete: their reader has stopped: "+
+					"not written: 30 lines"
 				if c.journalIsThere {
 					want += "; penstock journal export writes them again"
 					checkStates(t, path, item.Delivered, 30)
@@ -122,7 +129,8 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 		var lines strings.Builder
 		const n = 6000
 		for i := range n {
-			fmt.Fprintf(&lines, `{"path":%q,"url":"http://127.0.0.1/%05d%s"}`+"\n", file, i, strings.Repeat("/long", 400))
+			fmt.Fprintf(&lines, `{"path":%q,"url":"http://127.0.0.1/%05d%s"}`+"\n", file, i,
+				strings.Repeat("/long", 400))
 		}
 		name := w.TempDir() + "/manifest"
 		writeFile(t, name, lines.String())
@@ -145,7 +153,8 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 				t.Fatalf("%d were sent before anybody read", seen.Delivered)
 			}
 		}
-		if talk := w.watch.talk.String(); !strings.Contains(talk, "nobody reads --results: nothing new is sent until somebody does") {
+		if talk := w.watch.talk.String(); !strings.Contains(talk,
+			"nobody reads --results: nothing new is sent until somebody does") {
 			t.Errorf("it says only %q", talk)
 		}
 	})
@@ -178,7 +187,8 @@ func TestMaxDuration(t *testing.T) {
 		if n := w.got(w.MaxDuration, always); n != 0 {
 			t.Errorf("%d requests after the end", n)
 		}
-		if last := w.watch.holding(); last[len(last)-1] != "nothing new is sent: --max-duration 2.05 s is over" {
+		if last := w.watch.holding(); last[len(last)-1] != "nothing new is sent: --max-duration "+
+			"2.05 s is over" {
 			t.Errorf("held back by %q", last)
 		}
 	})
@@ -198,9 +208,11 @@ func TestInterrupt(t *testing.T) {
 		ends          time.Duration
 		says          string
 	}{
-		{"once", 1050 * time.Millisecond, 0, 100, throttle.Limits{Rate: 10, InFlight: 256}, "PUT", 3 * time.Second,
+		{"once", 1050 * time.Millisecond, 0, 100, throttle.Limits{Rate: 10, InFlight: 256}, "PUT",
+			3 * time.Second,
 			report.ItemCounts{Delivered: 11, Remaining: 89}, 4 * time.Second, ""},
-		{"twice", 1050 * time.Millisecond, 2 * time.Second, 100, throttle.Limits{Rate: 10, InFlight: 256}, "PUT", 3 * time.Second,
+		{"twice", 1050 * time.Millisecond, 2 * time.Second, 100,
+			throttle.Limits{Rate: 10, InFlight: 256}, "PUT", 3 * time.Second,
 			report.ItemCounts{Deferred: 11, Remaining: 89}, 2 * time.Second, ": interrupted\n"},
 		{"at once", 0, 1, 10, throttle.Limits{Rate: 1}, "PUT", 3 * time.Second,
 			report.ItemCounts{Deferred: 1, Remaining: 9}, 1, ": interrupted\n"},
@@ -219,11 +231,13 @@ func TestInterrupt(t *testing.T) {
 				if s.ExitStatus != exit.Interrupted || w.since() != c.ends {
 					t.Errorf("exit status %d after %v, want %v", s.ExitStatus, w.since(), c.ends)
 				}
-				if text := errorsOf(s); !strings.HasSuffix(text, c.says) || c.says == "" && text != "" || len(s.Errors) > 1 {
+				if text := errorsOf(s); !strings.HasSuffix(text, c.says) || c.says == "" &&
+					text != "" || len(s.Errors) > 1 {
 					t.Errorf("it says %q", text)
 				}
 				if c.second == 0 {
-					w.logged("interrupted: sending nothing new, 11 in flight may finish; a second Ctrl-C ends at once", 1)
+					w.logged("interrupted: sending nothing new, 11 in flight may finish; a "+
+						"second Ctrl-C ends at once", 1)
 				}
 			})
 		})
@@ -258,7 +272,8 @@ func TestResultsFail(t *testing.T) {
 		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
 		w.Results = results.NewWriter(fullDisk{})
 		s := w.run()
-		if s.ExitStatus != exit.Local || s.Items.Remaining == 0 || len(s.Notes) != 1 || s.Notes[0] != "--results: the results are incomplete: disk full" {
+		if s.ExitStatus != exit.Local || s.Items.Remaining == 0 || len(s.Notes) != 1 ||
+			s.Notes[0] != "--results: the results are incomplete: disk full" {
 			t.Errorf("exit status %d, %+v, %q", s.ExitStatus, s.Items, s.Notes)
 		}
 	})
@@ -299,7 +314,8 @@ func TestJournalRemovedUnderway(t *testing.T) {
 	}
 }
 
-// So it ends if they are removed when its last row was written already: nothing else looks at them then.
+// So it ends if they are removed when its last row was written already: nothing else looks at them
+// then.
 func TestJournalRemovedAtTheEnd(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")
@@ -308,10 +324,12 @@ func TestJournalRemovedAtTheEnd(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "j.db")
 		onFakeTime(t, 1, atOnce, func(w *world) {
 			w.journal(name)
-			w.Results = results.NewWriter(removing(name + suffix)) // a line is written after the row
+			// a line is written after the row
+			w.Results = results.NewWriter(removing(name + suffix))
 			sum := w.run()
 			w.ended(sum, exit.Local, 1, 0, 0, 0, 0)
-			if want := "was removed or replaced while in use"; !strings.Contains(errorsOf(sum), want) {
+			if want := "was removed or replaced while in use"; !strings.Contains(errorsOf(sum),
+				want) {
 				t.Errorf("without %q: no %q in %s", suffix, want, errorsOf(sum))
 			}
 		})
@@ -348,7 +366,10 @@ func TestStopTimeout(t *testing.T) {
 // have, and nothing is forgotten.
 func TestJournalFails(t *testing.T) {
 	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
-	t.Run("all that may be", func(t *testing.T) { journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled) })
+	t.Run("all that may be", func(t *testing.T) {
+		journalFails(t,
+			throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled)
+	})
 }
 
 func journalFails(t *testing.T, limits throttle.Limits, most int64) {
@@ -356,7 +377,8 @@ func journalFails(t *testing.T, limits throttle.Limits, most int64) {
 	onFakeTime(t, 600, nth(func(n int, _ http.ResponseWriter, _ *http.Request) bool {
 		if n == 100 {
 			// A journal whose file is another's is not written to.
-			if err := errors.Join(os.Rename(name, name+".away"), os.WriteFile(name, nil, 0o600)); err != nil {
+			if err := errors.Join(os.Rename(name, name+".away"),
+				os.WriteFile(name, nil, 0o600)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -366,8 +388,10 @@ func journalFails(t *testing.T, limits throttle.Limits, most int64) {
 		w.journal(name)
 		summary := w.run()
 		i := summary.Items
-		if summary.ExitStatus != exit.Local || i.Unknown == 0 || i.Unknown > most || i.Remaining == 0 || i.Delivered+i.Unknown != int64(w.got(0, always)) {
-			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i, w.got(0, always), errorsOf(summary))
+		if summary.ExitStatus != exit.Local || i.Unknown == 0 || i.Unknown > most ||
+			i.Remaining == 0 || i.Delivered+i.Unknown != int64(w.got(0, always)) {
+			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i,
+				w.got(0, always), errorsOf(summary))
 		}
 	})
 }

@@ -34,7 +34,8 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{pool: x509.NewCertPool()}
 	made := a.issue(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	})
 	var err error
 	if a.cert, err = x509.ParseCertificate(made.Certificate[0]); err != nil {
@@ -77,18 +78,40 @@ func TestServersAreVerified(t *testing.T) {
 		says    string      // empty: all is well
 		status  int
 	}{
-		"right":        {cert: x509.Certificate{DNSNames: []string{"h.example"}}},
-		"wrong host":   {cert: x509.Certificate{DNSNames: []string{"other.example"}}, says: "the certificate of h.example is valid for other.example only: use that name in the URL"},
-		"wildcard":     {cert: x509.Certificate{DNSNames: []string{"*.h.example"}}, says: "the certificate of h.example is valid for *.h.example only: use that name in the URL"},
-		"common name":  {cert: x509.Certificate{Subject: pkix.Name{CommonName: "h.example"}}, says: "the certificate of h.example has no subject alternative name, which is required: ask the owner of the server to replace it"},
-		"unknown":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, unknown: true, says: "the certificate of h.example is not trusted (it was issued by test authority): if you trust it, give its issuer's certificate with --cacert"},
-		"expired":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)}, says: "the certificate of h.example expired on 1970-01-01: ask the owner of the server to renew it", status: exit.Unavailable},
-		"not yet":      {cert: x509.Certificate{DNSNames: []string{"h.example"}, NotBefore: time.Unix(1<<32, 0), NotAfter: time.Unix(1<<33, 0)}, says: "the certificate of h.example is valid from 2106-02-07 on: check this machine's clock", status: exit.Unavailable},
-		"not a server": {cert: x509.Certificate{DNSNames: []string{"h.example"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, says: "the certificate of h.example is not valid: certificate specifies an incompatible key usage"},
-		"TLS 1.2":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS12},
-		"TLS 1.1":      {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS11, says: "port 443 of h.example does not support TLS 1.2 or later"},
-		"TLS 1.0, asked for": {cert: x509.Certificate{DNSNames: []string{"h.example"}}, version: tls.VersionTLS10,
-			ours: &tls.Config{MinVersion: tls.VersionTLS10}, says: "port 443 of h.example does not support TLS 1.2 or later"},
+		"right": {cert: x509.Certificate{DNSNames: []string{"h.example"}}},
+		"wrong host": {cert: x509.Certificate{DNSNames: []string{"other.example"}},
+			says: "the certificate of h.example is valid for other.example only: use that name " +
+				"in the URL"},
+		"wildcard": {cert: x509.Certificate{DNSNames: []string{"*.h.example"}},
+			says: "the certificate of h.example is valid for *.h.example only: use that name in " +
+				"the URL"},
+		"common name": {cert: x509.Certificate{Subject: pkix.Name{CommonName: "h.example"}},
+			says: "the certificate of h.example has no subject alternative name, which is " +
+				"required: ask the owner of the server to replace it"},
+		"unknown": {cert: x509.Certificate{DNSNames: []string{"h.example"}}, unknown: true,
+			says: "the certificate of h.example is not trusted (it was issued by test " +
+				"authority): if you trust it, give its issuer's certificate with --cacert"},
+		"expired": {cert: x509.Certificate{DNSNames: []string{"h.example"},
+			NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1,
+				0)}, says: "the certificate of h.example expired on 1970-01-01: ask the owner " +
+			"of the server to renew it", status: exit.Unavailable},
+		"not yet": {cert: x509.Certificate{DNSNames: []string{"h.example"},
+			NotBefore: time.Unix(1<<32, 0), NotAfter: time.Unix(1<<33,
+				0)}, says: "the certificate of h.example is valid from 2106-02-07 on: check " +
+			"this machine's clock", status: exit.Unavailable},
+		"not a server": {cert: x509.Certificate{DNSNames: []string{"h.example"},
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+			says: "the certificate of h.example is not valid: certificate specifies an " +
+				"incompatible key usage"},
+		"TLS 1.2": {cert: x509.Certificate{DNSNames: []string{"h.example"}},
+			version: tls.VersionTLS12},
+		"TLS 1.1": {cert: x509.Certificate{DNSNames: []string{"h.example"}},
+			version: tls.VersionTLS11, says: "port 443 of h.example does not support TLS 1.2 or " +
+				"later"},
+		"TLS 1.0, asked for": {cert: x509.Certificate{DNSNames: []string{"h.example"}},
+			version: tls.VersionTLS10,
+			ours:    &tls.Config{MinVersion: tls.VersionTLS10},
+			says:    "port 443 of h.example does not support TLS 1.2 or later"},
 	} {
 		var config *tls.Config
 		onRawServer(t, 2, func(c net.Conn) {
@@ -105,17 +128,20 @@ func TestServersAreVerified(t *testing.T) {
 				row.ours = &tls.Config{}
 			}
 			row.ours.RootCAs = known.pool
-			config = &tls.Config{Certificates: []tls.Certificate{issuer.issue(t, &row.cert)}, MinVersion: tls.VersionTLS10, MaxVersion: row.version}
+			config = &tls.Config{Certificates: []tls.Certificate{issuer.issue(t, &row.cert)},
+				MinVersion: tls.VersionTLS10, MaxVersion: row.version}
 			w.Network.TLS = row.ours
 			w.Limits.InFlight = 1
-			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			w.from("https://h.example/{path}",
+				source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 			s := w.run()
 			if row.says == "" {
 				w.ended(s, exit.Delivered, 2, 0, 0, 0, 0)
 				return
 			}
 			w.ended(s, cmp.Or(row.status, exit.Usage), 0, 1, 0, 0, 1)
-			if want := "failed: PUT https://h.example/00000: " + row.says + "\nthe server cannot be reached as configured"; errorsOf(s) != want {
+			if want := "failed: PUT https://h.example/00000: " + row.says +
+				"\nthe server cannot be reached as configured"; errorsOf(s) != want {
 				t.Errorf("%s: %s, want %s", name, errorsOf(s), want)
 			}
 		})
@@ -144,7 +170,8 @@ func TestConnectingIsBounded(t *testing.T) {
 		{"proxy's head without end", true, func(c net.Conn, _ *tls.Config) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A: ")
 			keepWriting(c, "a", 0)
-		}, 0, "the server, or the proxy proxy.example:3128, closed the connection without an answer"},
+		}, 0, "the server, or the proxy proxy.example:3128, closed the connection without an " +
+			"answer"},
 		{"proxy refuses", true, func(c net.Conn, _ *tls.Config) {
 			_ = request(bufio.NewReader(c))
 			_, _ = io.WriteString(c, "HTTP/1.1 503 No\r\n\r\n")
@@ -165,12 +192,14 @@ func TestConnectingIsBounded(t *testing.T) {
 			if row.proxy {
 				w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}
 			}
-			w.from("https://h.example/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			w.from("https://h.example/{path}",
+				source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 			w.Attempts, w.GiveUpAfter = 1, time.Millisecond
 			var lines strings.Builder
 			w.Results = results.NewWriter(&lines)
 			s := w.run()
-			if s.Items.Delivered > 0 || w.since() < row.after || w.since() > 2*row.after+time.Second || !strings.Contains(lines.String(), row.says) {
+			if s.Items.Delivered > 0 || w.since() < row.after ||
+				w.since() > 2*row.after+time.Second || !strings.Contains(lines.String(), row.says) {
 				t.Errorf("%s: after %v: %s%s", row.name, w.since(), lines.String(), errorsOf(s))
 			}
 		})

@@ -17,64 +17,71 @@ import (
 // [waits] A wait that a server asked for is obeyed by the next runs until it is over, and by nobody
 // else.
 func TestWaitOutlivesTheRun(t *testing.T) {
-	onFakeTime(t, 2, inTurn(answering(http.StatusTooManyRequests, "Retry-After", "3600"), atOnce), func(w *world) {
-		name := filepath.Join(w.TempDir(), "j.db")
-		w.Workers, w.MaxWait = 1, time.Minute
-		w.journal(name)
-		w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
-		asked := w.begin // the first request arrives at once
-		if w.got(0, 1) != 1 {
-			t.Fatal("nothing was asked at once")
-		}
-		until := asked.Add(time.Hour)
-
-		// Cron comes every ten minutes; --again makes no difference.
-		for i := range 3 {
-			time.Sleep(10 * time.Minute)
-			if i == 1 {
-				w.Again = time.Now()
-			}
+	onFakeTime(t, 2, inTurn(answering(http.StatusTooManyRequests, "Retry-After", "3600"), atOnce),
+		func(w *world) {
+			name := filepath.Join(w.TempDir(), "j.db")
+			w.Workers, w.MaxWait = 1, time.Minute
 			w.journal(name)
-			s := w.run()
-			w.ended(s, exit.Unavailable, 0, 0, 0, 0, 2)
-			if want := "the server asked in an earlier run to wait until " + until.Local().Format("15:04") + ", longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
-				t.Errorf("no %q in:\n%s", want, errorsOf(s))
+			w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
+			asked := w.begin // the first request arrives at once
+			if w.got(0, 1) != 1 {
+				t.Fatal("nothing was asked at once")
 			}
-		}
-		if n := w.got(0, always); n != 1 {
-			t.Errorf("%d requests were sent before %v", n-1, until)
-		}
+			until := asked.Add(time.Hour)
 
-		// Another server is not concerned.
-		w.from("http://localhost/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
-		w.journal(name)
-		before := w.since()
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
-		if took := w.since() - before; took > time.Second || w.got(0, always) != 3 {
-			t.Errorf("took %v, %d requests", took, w.got(0, always))
-		}
-		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			// Cron comes every ten minutes; --again makes no difference.
+			for i := range 3 {
+				time.Sleep(10 * time.Minute)
+				if i == 1 {
+					w.Again = time.Now()
+				}
+				w.journal(name)
+				s := w.run()
+				w.ended(s, exit.Unavailable, 0, 0, 0, 0, 2)
+				if want := "the server asked in an earlier run to wait until " +
+					until.Local().Format("15:04") +
+					", longer than --max-wait 1 m"; !strings.Contains(errorsOf(s), want) {
+					t.Errorf("no %q in:\n%s", want, errorsOf(s))
+				}
+			}
+			if n := w.got(0, always); n != 1 {
+				t.Errorf("%d requests were sent before %v", n-1, until)
+			}
 
-		// With patience the run waits itself, to the instant.
-		w.MaxWait = 2 * time.Hour
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
-		if n, early := w.got(time.Hour, always), w.got(before+time.Second, time.Hour); n != 2 || early > 0 || w.got(time.Hour, time.Hour+1) == 0 {
-			t.Errorf("%d requests, %d of them before %v", n+early, early, until)
-		}
-		if want := "asked in an earlier run to wait until " + until.Local().Format("15:04"); !strings.Contains(w.watch.talk.String(), want) {
-			t.Errorf("no %q in the talk", want)
-		}
-		// After that it is forgotten.
-		time.Sleep(time.Second)
-		w.Again = time.Now()
-		before = w.since()
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
-		if took := w.since() - before; took > time.Second {
-			t.Errorf("took %v", took)
-		}
-	})
+			// Another server is not concerned.
+			w.from("http://localhost/{path}",
+				source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			w.journal(name)
+			before := w.since()
+			w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+			if took := w.since() - before; took > time.Second || w.got(0, always) != 3 {
+				t.Errorf("took %v, %d requests", took, w.got(0, always))
+			}
+			w.from("http://127.0.0.1/{path}",
+				source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+
+			// With patience the run waits itself, to the instant.
+			w.MaxWait = 2 * time.Hour
+			w.journal(name)
+			w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+			if n, early := w.got(time.Hour, always), w.got(before+time.Second, time.Hour); n != 2 ||
+				early > 0 || w.got(time.Hour, time.Hour+1) == 0 {
+				t.Errorf("%d requests, %d of them before %v", n+early, early, until)
+			}
+			if want := "asked in an earlier run to wait until " +
+				until.Local().Format("15:04"); !strings.Contains(w.watch.talk.String(), want) {
+				t.Errorf("no %q in the talk", want)
+			}
+			// After that it is forgotten.
+			time.Sleep(time.Second)
+			w.Again = time.Now()
+			before = w.since()
+			w.journal(name)
+			w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+			if took := w.since() - before; took > time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
 }
 
 // Of several servers the one that asked waits, and the others get what is theirs.
@@ -94,11 +101,13 @@ func TestWaitOfOneServer(t *testing.T) {
 		w.journal(name)
 		s := w.run()
 		w.items(s, report.ItemCounts{Total: 4, Delivered: 2, Deferred: 2})
-		w.manifest(w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4", "http://a/5"))
+		w.manifest(w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4",
+			"http://a/5"))
 		w.journal(name)
 		s = w.run()
 		w.items(s, report.ItemCounts{Total: 5, Delivered: 1, Skipped: 2, Deferred: 2})
-		if n := w.count(func(c *call) bool { return c.host == "b" }); s.ExitStatus != exit.Unavailable || n != 1 {
+		n := w.count(func(c *call) bool { return c.host == "b" })
+		if s.ExitStatus != exit.Unavailable || n != 1 {
 			t.Errorf("exit status %d, %d requests to b", s.ExitStatus, n)
 		}
 	})
@@ -112,12 +121,14 @@ func TestWaitKept(t *testing.T) {
 	}, func(w *world) {
 		name := filepath.Join(w.TempDir(), "j.db")
 		w.MaxWait = time.Minute
-		w.from("http://user:sesame@127.0.0.1/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+		w.from("http://user:sesame@127.0.0.1/{path}",
+			source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
 		w.journal(name)
 		w.run()
 		w.journal(name)
 		waits := w.Journal.Waits()
-		if len(waits) != 1 || waits[0].Origin != "http://127.0.0.1" || !waits[0].Until.Equal(w.begin.Add(keptWait)) {
+		if len(waits) != 1 || waits[0].Origin != "http://127.0.0.1" ||
+			!waits[0].Until.Equal(w.begin.Add(keptWait)) {
 			t.Errorf("%+v", waits)
 		}
 		w.Journal.Close(0)

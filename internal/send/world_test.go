@@ -69,7 +69,10 @@ func (w *world) got(from, to time.Duration) int {
 
 // accepted counts the requests that were accepted in a span of time since the world began.
 func (w *world) accepted(from, to time.Duration) int {
-	return w.count(func(c *call) bool { return c.accepted > 0 && from <= c.accepted && c.accepted < to })
+	return w.count(func(c *call) bool {
+		return c.accepted > 0 && from <= c.accepted &&
+			c.accepted < to
+	})
 }
 
 func (w *world) count(which func(*call) bool) (n int) {
@@ -124,10 +127,12 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 		w := &world{T: t, net: memnet.Listen(), begin: time.Now()}
 		world := w
 		var handling sync.WaitGroup // one that sleeps does not see that its connection is gone
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request) {
 			handling.Add(1)
 			defer handling.Done()
-			c := &call{method: r.Method, host: r.Host, path: r.URL.Path, key: r.Header.Get("Idempotency-Key"), at: world.since()}
+			c := &call{method: r.Method, host: r.Host, path: r.URL.Path,
+				key: r.Header.Get("Idempotency-Key"), at: world.since()}
 			world.mu.Lock()
 			world.calls = append(world.calls, c)
 			world.mu.Unlock()
@@ -152,7 +157,8 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 			GiveUpAfter: time.Hour,
 			Network:     wire.Network{StallTimeout: time.Minute, Dial: w.net.DialContext},
 			Progress:    &w.watch,
-			Log:         slog.New(slog.NewTextHandler(&w.watch, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Log: slog.New(slog.NewTextHandler(&w.watch,
+				&slog.HandlerOptions{Level: slog.LevelDebug})),
 		}
 		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
 		do(w)
@@ -192,7 +198,9 @@ func (w *world) stdin(to, method string, lines ...string) {
 		w.Fatal(err)
 	}
 	w.To = to
-	if w.Source, err = source.New(source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(strings.Join(lines, "\n") + "\n"), Method: method, Template: t}); err != nil {
+	if w.Source, err = source.New(source.Options{Paths: []string{"-"},
+		Stdin: strings.NewReader(strings.Join(lines, "\n") +
+			"\n"), Method: method, Template: t}); err != nil {
 		w.Fatal(err)
 	}
 	if w.Found, err = w.Source.Scan(context.Background()); err != nil {
@@ -214,11 +222,13 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 		w.Errorf("%d connections are left", n)
 	}
 	i := s.Items
-	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred + i.Remaining; sum != i.Total {
+	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred +
+		i.Remaining; sum != i.Total {
 		w.Errorf("%d items ended or remain, of %d", sum, i.Total)
 	}
 	q := s.Requests
-	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors + q.NoAnswer["resent"]; sum != q.Sent {
+	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors +
+		q.NoAnswer["resent"]; sum != q.Sent {
 		w.Errorf("%d requests ended, of %d sent", sum, q.Sent)
 	}
 	var places int64
@@ -228,7 +238,8 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 		}
 	}
 	if places != q.Sent {
-		w.Errorf("%d requests have a place in the report, of %d sent: %v, %v", places, q.Sent, q.ByStatus, q.NoAnswer)
+		w.Errorf("%d requests have a place in the report, of %d sent: %v, %v", places, q.Sent,
+			q.ByStatus, q.NoAnswer)
 	}
 	text, err := json.Marshal(s.Timeline)
 	if err != nil {
@@ -243,7 +254,8 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 		sent, accepted = sent+row[1], accepted+row[2]
 	}
 	if int64(sent) != q.Sent || int64(accepted) != q.Accepted || len(line.Rows) > 600 {
-		w.Errorf("the time line has %d rows with %v sent and %v accepted: %+v", len(line.Rows), sent, accepted, q)
+		w.Errorf("the time line has %d rows with %v sent and %v accepted: %+v", len(line.Rows),
+			sent, accepted, q)
 	}
 	waited := 0.0
 	for _, seconds := range s.Waited {
@@ -259,12 +271,15 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 func (w *world) since() time.Duration { return time.Since(w.begin) }
 
 // ended checks the exit status and the number of items by their end.
-func (w *world) ended(s report.Summary, status int, delivered, failed, unknown, deferred, remaining int64) {
+func (w *world) ended(s report.Summary, status int, delivered, failed, unknown, deferred,
+	remaining int64) {
 	w.Helper()
 	want := report.ItemCounts{Total: delivered + failed + unknown + deferred + remaining,
-		Delivered: delivered, Failed: failed, Unknown: unknown, Deferred: deferred, Remaining: remaining}
+		Delivered: delivered, Failed: failed, Unknown: unknown, Deferred: deferred,
+		Remaining: remaining}
 	if s.ExitStatus != status || s.Items != want {
-		w.Errorf("exit status %d, %+v; want %d, %+v\n%s", s.ExitStatus, s.Items, status, want, errorsOf(s))
+		w.Errorf("exit status %d, %+v; want %d, %+v\n%s", s.ExitStatus, s.Items, status, want,
+			errorsOf(s))
 	}
 }
 
@@ -326,8 +341,8 @@ func taking(d time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { accept(w, r, d) }
 }
 
-// inTurn is a handler that meets the nth request as the nth of those given does, and what comes after
-// them as the last.
+// inTurn is a handler that meets the nth request as the nth of those given does, and what comes
+// after them as the last.
 func inTurn(handlers ...http.HandlerFunc) http.HandlerFunc {
 	var n atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -365,7 +380,8 @@ func (w *world) hosts(n, each int) {
 	var lines strings.Builder
 	for i := range each {
 		for host := range n {
-			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(), host+1, i)
+			fmt.Fprintf(&lines, "{\"path\":%q,\"url\":\"http://127.0.0.%d/%d\"}\n", w.firstFile(),
+				host+1, i)
 		}
 	}
 	w.manifest(lines.String())
@@ -387,8 +403,8 @@ func (w *world) logged(text string, times int) {
 	}
 }
 
-// stopped does a run that is interrupted, and interrupted once more, so long after its beginning. If
-// zero, it is not.
+// stopped does a run that is interrupted, and interrupted once more, so long after its beginning.
+// If zero, it is not.
 func (w *world) stopped(first, second time.Duration) report.Summary {
 	w.Helper()
 	interrupted := &exit.Signal{Signal: os.Interrupt}
@@ -470,7 +486,8 @@ func rows(t *testing.T, name string) (all []journal.Item) {
 // writeFile writes a file, and makes its directory.
 func writeFile(t *testing.T, name, text string) {
 	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700),
+		os.WriteFile(name, []byte(text), 0o600)); err != nil {
 		t.Error(err)
 	}
 }

@@ -29,8 +29,8 @@ type ApacheConfig struct {
 	MaxConnection, Bandwidth int
 }
 
-// Apache is an Apache that runs, with an upload service in Flask under mod_wsgi: one process of five
-// threads, as such services are. It has no privileges.
+// Apache is an Apache that runs, with an upload service in Flask under mod_wsgi: one process of
+// five threads, as such services are. It has no privileges.
 type Apache struct{ Server }
 
 // Stored is a file that the service has stored.
@@ -103,8 +103,8 @@ func (s *Apache) Stored() (map[string]Stored, error) {
 	return all, nil
 }
 
-// KillWorkers kills the processes that answer, in the midst of it; Apache starts others. mod_bw goes
-// on counting the answers that were being sent.
+// KillWorkers kills the processes that answer, in the midst of it; Apache starts others. mod_bw
+// goes on counting the answers that were being sent.
 func (s *Apache) KillWorkers() error {
 	pid := strconv.Itoa(s.cmd.Process.Pid)
 	children, err := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))

@@ -19,8 +19,8 @@ type Request struct {
 	URI      string // as it came, percent-encoded
 }
 
-// Requests reads the server's access log, in the order of the answers. The last lines are sure to be
-// there after Stop only.
+// Requests reads the server's access log, in the order of the answers. The last lines are sure to
+// be there after Stop only.
 func (s *Server) Requests() ([]Request, error) {
 	f, err := os.Open(filepath.Join(s.dir, "access.log"))
 	if err != nil {

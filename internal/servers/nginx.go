@@ -38,8 +38,8 @@ type Nginx struct {
 	client *http.Client
 }
 
-// StartNginx runs a server until the test ends. Without a usable nginx the test is skipped, or fails
-// if PENSTOCK_REQUIRE_SERVERS is 1.
+// StartNginx runs a server until the test ends. Without a usable nginx the test is skipped, or
+// fails if PENSTOCK_REQUIRE_SERVERS is 1.
 func StartNginx(tb testing.TB, cfg NginxConfig) *Nginx {
 	tb.Helper()
 	s, err := NewNginx(tb.TempDir(), cfg)
@@ -57,8 +57,8 @@ func NewNginx(dir string, cfg NginxConfig) (*Nginx, error) {
 	}
 
 	// nginx takes over a socket that already listens (its way to replace itself without a gap), so
-	// the port cannot be lost to another process in between, and clients that come early wait in the
-	// backlog.
+	// the port cannot be lost to another process in between, and clients that come early wait in
+	// the backlog.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // Package servers runs a real nginx and a real Apache for tests and benchmarks: servers that
-// penstock's authors did not write, as the judges of what was sent, how fast, and whether every byte
-// arrived.
+// penstock's authors did not write, as the judges of what was sent, how fast, and whether every
+// byte arrived.
 //
 // [StartNginx] and [StartApache] are for tests, [NewNginx] for other programs. Each server runs in
 // the foreground, in a directory of its own, and logs each request, which [Server.Requests] reads.
@@ -40,8 +40,8 @@ func unavailable(packages, format string, args ...any) error {
 		errUnavailable, fmt.Errorf(format, args...), packages)
 }
 
-// must fails the test if err is not nil. Where a server is missing it skips the test instead, unless
-// PENSTOCK_REQUIRE_SERVERS is 1.
+// must fails the test if err is not nil. Where a server is missing it skips the test instead,
+// unless PENSTOCK_REQUIRE_SERVERS is 1.
 func must(tb testing.TB, err error) {
 	tb.Helper()
 	if errors.Is(err, errUnavailable) && os.Getenv("PENSTOCK_REQUIRE_SERVERS") != "1" {
@@ -92,7 +92,8 @@ func (s *Server) start(cmd *exec.Cmd, client *http.Client, path string) error {
 	dieWithParent(cmd)
 	started := make(chan error)
 	go func() {
-		// Linux ends the child together with the thread that started it, so that thread has to stay.
+		// Linux ends the child together with the thread that started it, so that thread has to
+		// stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()

@@ -17,7 +17,8 @@ import (
 // refuse what it should, and to log both.
 
 // put sends body with PUT and returns how it was answered.
-func put(t *testing.T, client *http.Client, url string, body []byte) (resp *http.Response, text string) {
+func put(t *testing.T, client *http.Client, url string, body []byte) (resp *http.Response,
+	text string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader(body))
 	if err != nil {
@@ -62,12 +63,14 @@ func TestNginx(t *testing.T) {
 			s := StartNginx(t, cfg)
 			body := make([]byte, 3<<20+7)
 			rand.NewChaCha8([32]byte{}).Read(body)
-			if resp, _ := put(t, s.client, s.URL+"/dir/a", body); resp.StatusCode != http.StatusCreated {
+			if resp, _ := put(t, s.client, s.URL+"/dir/a",
+				body); resp.StatusCode != http.StatusCreated {
 				t.Fatalf("%s, want 201", resp.Status)
 			}
 			stored, err := os.ReadFile(filepath.Join(s.Files, "dir", "a"))
 			if err != nil || !bytes.Equal(stored, body) {
-				t.Fatalf("%d bytes stored, which are not the %d sent: %v", len(stored), len(body), err)
+				t.Fatalf("%d bytes stored, which are not the %d sent: %v", len(stored), len(body),
+					err)
 			}
 			if n := uploaded(t, &s.Server, "/dir/a", len(body), 0); n != 1 {
 				t.Errorf("%d uploads in the log, want 1", n)
@@ -86,8 +89,10 @@ func TestNginxRefuses(t *testing.T) {
 		first, _ := put(t, s.client, s.URL+"/a", []byte("x"))
 		second, _ := put(t, s.client, s.URL+"/a", []byte("x"))
 		after := second.Header.Get("Retry-After")
-		if first.StatusCode != http.StatusCreated || second.StatusCode != want || after != cfg.RetryAfter {
-			t.Errorf("%+v: %s, then %s with Retry-After %q", cfg, first.Status, second.Status, after)
+		if first.StatusCode != http.StatusCreated || second.StatusCode != want ||
+			after != cfg.RetryAfter {
+			t.Errorf("%+v: %s, then %s with Retry-After %q", cfg, first.Status, second.Status,
+				after)
 		}
 	}
 }
@@ -104,7 +109,8 @@ func TestNginxProxies(t *testing.T) {
 	}))
 	defer slow.Close()
 	s := StartNginx(t, NginxConfig{Proxy: slow.URL, ProxyTimeout: 100 * time.Millisecond})
-	for path, want := range map[string]int{"/quick": http.StatusOK, "/slow": http.StatusGatewayTimeout} {
+	for path, want := range map[string]int{"/quick": http.StatusOK,
+		"/slow": http.StatusGatewayTimeout} {
 		if resp, _ := put(t, s.client, s.URL+path, []byte("x")); resp.StatusCode != want {
 			t.Errorf("%s: %s, want %d", path, resp.Status, want)
 		}
@@ -112,7 +118,8 @@ func TestNginxProxies(t *testing.T) {
 }
 
 func TestApache(t *testing.T) {
-	s := StartApache(t, ApacheConfig{Wait: 20 * time.Millisecond, CPU: time.Millisecond, Receipt: 5})
+	s := StartApache(t, ApacheConfig{Wait: 20 * time.Millisecond, CPU: time.Millisecond,
+		Receipt: 5})
 	for range 2 {
 		resp, text := put(t, http.DefaultClient, s.URL+"/files/dir/a", []byte("abc"))
 		if resp.StatusCode != http.StatusCreated || text != "rrrrr\n" {
@@ -142,8 +149,9 @@ func TestApacheRefuses(t *testing.T) {
 		want    int
 		clients int
 	}{
-		"identity":       {ApacheConfig{Wait: 200 * time.Millisecond, Limit: 2}, 429, 4},
-		"backlog":        {ApacheConfig{Wait: 2 * time.Second, Backlog: 2, ConnectTimeout: 1}, 503, 20},
+		"identity": {ApacheConfig{Wait: 200 * time.Millisecond, Limit: 2}, 429, 4},
+		"backlog": {ApacheConfig{Wait: 2 * time.Second, Backlog: 2, ConnectTimeout: 1},
+			503, 20},
 		"max connection": {ApacheConfig{Receipt: 4096, Bandwidth: 8192, MaxConnection: 2}, 503, 20},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,13 +13,15 @@ import (
 // gets a core, or its share of the cores where n is more. Before it stands a
 // gateway that reads a body whole.
 type CPU struct {
-	Cores   float64
-	Work    time.Duration // of one core for a request, or the mean of it
-	Sigma   float64       // of the work, which is log-normal; if zero, it is always the same
-	Seed    uint64        // of the work
-	Timeout time.Duration // of the gateway, which answers 504 then, and the work runs on; if zero, none
-	Limit   int           // requests worked on at once, those answered 504 too, else 503; if zero, no limit
-	Factor  Schedule      // of the cores
+	Cores float64
+	Work  time.Duration // of one core for a request, or the mean of it
+	Sigma float64       // of the work, which is log-normal; if zero, it is always the same
+	Seed  uint64        // of the work
+	// of the gateway, which answers 504 then, and the work runs on; if zero, none
+	Timeout time.Duration
+	// requests worked on at once, those answered 504 too, else 503; if zero, no limit
+	Limit  int
+	Factor Schedule // of the cores
 }
 
 type cpu struct {
@@ -67,9 +69,10 @@ type Shared struct {
 	factor   Schedule
 	epoch    time.Time
 
-	mu       sync.Mutex // protects all below
-	at       time.Duration
-	attained float64 // seconds of work that a job would have by now that was there from the beginning
+	mu sync.Mutex // protects all below
+	at time.Duration
+	// seconds of work that a job would have by now that was there from the beginning
+	attained float64
 	jobs     jobs
 	timer    *time.Timer // for the next event; nil before the first
 }
@@ -111,7 +114,8 @@ func (s *Shared) tick() {
 // requires that mu is held.
 func (s *Shared) advanceLocked(now time.Duration) {
 	for {
-		for len(s.jobs) > 0 && s.jobs[0].end <= s.attained+1e-10 { // seconds: less than the clock tells
+		// seconds: less than the clock tells
+		for len(s.jobs) > 0 && s.jobs[0].end <= s.attained+1e-10 {
 			close(heap.Pop(&s.jobs).(job).finished)
 		}
 		if len(s.jobs) == 0 {
@@ -135,7 +139,8 @@ func (s *Shared) nextLocked() (speed float64, event time.Duration) {
 		return 0, event
 	}
 	speed = min(1, s.capacity*factor/float64(len(s.jobs)))
-	if left := (s.jobs[0].end - s.attained) / speed * float64(time.Second); left < float64(event-s.at) {
+	left := (s.jobs[0].end - s.attained) / speed * float64(time.Second)
+	if left < float64(event-s.at) {
 		event = s.at + time.Duration(math.Ceil(left))
 	}
 	return speed, event

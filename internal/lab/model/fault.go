@@ -23,7 +23,8 @@ type Outage struct {
 // when it goes down finishes, or with kill is lost, as all that the server knew:
 // then it comes back as a new one.
 func NewOutage(after, length time.Duration, kill bool, server func() Model) *Outage {
-	o := &Outage{after: after, length: length, epoch: time.Now(), before: server(), life: context.Background()}
+	o := &Outage{after: after, length: length, epoch: time.Now(), before: server(),
+		life: context.Background()}
 	o.then = o.before
 	if kill {
 		life, cancel := context.WithCancel(o.life)

@@ -71,7 +71,8 @@ func refusal(status int) Answer { return Answer{Status: status, RetryAfter: -1} 
 
 // done is the answer to a request that was accepted and worked on since began.
 func done(began time.Time, work time.Duration) Answer {
-	return Answer{Status: http.StatusCreated, RetryAfter: -1, Began: began, Ended: time.Now(), Work: work}
+	return Answer{Status: http.StatusCreated, RetryAfter: -1, Began: began, Ended: time.Now(),
+		Work: work}
 }
 
 // sleep returns false when ctx ended first.

@@ -33,10 +33,11 @@ func serve(t *testing.T, server func() Model, want ...call) {
 			wg.Go(func() {
 				a := m.Serve(context.Background(), Request{})
 				after := time.Since(start)
-				if rounded := after.Round(time.Millisecond); (after - rounded).Abs() > time.Microsecond {
+				rounded := after.Round(time.Millisecond)
+				if (after - rounded).Abs() > time.Microsecond {
 					t.Errorf("at %d ms: answered after %v, want whole milliseconds", w.at, after)
 				}
-				got[i] = call{w.at, a.Status, int(after.Round(time.Millisecond) / time.Millisecond)}
+				got[i] = call{w.at, a.Status, int(rounded / time.Millisecond)}
 			})
 			synctest.Wait()
 		}
@@ -54,19 +55,25 @@ func TestCPU(t *testing.T) {
 		want []call
 	}{
 		{"one on two cores has one", CPU{Cores: 2, Work: time.Second}, []call{{0, 201, 1000}}},
-		{"two on two cores", CPU{Cores: 2, Work: time.Second}, []call{{0, 201, 1000}, {0, 201, 1000}}},
-		{"three on two cores", CPU{Cores: 2, Work: time.Second}, []call{{0, 201, 1500}, {0, 201, 1500}, {0, 201, 1500}}},
+		{"two on two cores", CPU{Cores: 2, Work: time.Second},
+			[]call{{0, 201, 1000}, {0, 201, 1000}}},
+		{"three on two cores", CPU{Cores: 2, Work: time.Second},
+			[]call{{0, 201, 1500}, {0, 201, 1500}, {0, 201, 1500}}},
 		// The first is alone for 0.5 s; then both go at half speed until it ends, and the
 		// second has half its work left.
-		{"one joins another", CPU{Cores: 1, Work: time.Second}, []call{{0, 201, 1500}, {500, 201, 2000}}},
-		{"after a pause", CPU{Cores: 1, Work: time.Second}, []call{{0, 201, 1000}, {7000, 201, 8500}, {7500, 201, 9000}}},
+		{"one joins another", CPU{Cores: 1, Work: time.Second},
+			[]call{{0, 201, 1500}, {500, 201, 2000}}},
+		{"after a pause", CPU{Cores: 1, Work: time.Second},
+			[]call{{0, 201, 1000}, {7000, 201, 8500}, {7500, 201, 9000}}},
 		// The work of the first runs on after its 504: 0.75 of it are done by then.
 		{"a gateway gives up", CPU{Cores: 1, Work: time.Second, Timeout: 1250 * time.Millisecond},
 			[]call{{0, 504, 1250}, {0, 504, 1250}, {1500, 504, 2750}, {3000, 201, 4000}}},
 		// Until 2 s the places are taken, whether or not anybody waits for the work.
 		{"a limit", CPU{Cores: 1, Work: time.Second, Timeout: 1500 * time.Millisecond, Limit: 2},
-			[]call{{0, 504, 1500}, {0, 504, 1500}, {100, 503, 100}, {1999, 503, 1999}, {2000, 201, 3000}}},
-		{"half the cores in the second second", CPU{Cores: 1, Work: time.Second, Factor: Steps(time.Second, 1, 0.5, 2)},
+			[]call{{0, 504, 1500}, {0, 504, 1500}, {100, 503, 100}, {1999, 503, 1999},
+				{2000, 201, 3000}}},
+		{"half the cores in the second second",
+			CPU{Cores: 1, Work: time.Second, Factor: Steps(time.Second, 1, 0.5, 2)},
 			[]call{{500, 201, 2000}, {2000, 201, 3000}, {3000, 201, 4000}, {3000, 201, 4000}}},
 		{"a tenant", CPU{Cores: 1, Work: time.Second, Factor: Alternate(time.Second, 0.5)},
 			[]call{{1000, 201, 2500}, {2500, 201, 4000}}},
@@ -116,7 +123,8 @@ func TestSharedModel(t *testing.T) {
 				for _, k := range there {
 					if k.left -= step * min(1, cores*f/float64(len(there))); k.left <= 0 {
 						if left--; math.Abs(now-k.end) > 0.02 {
-							t.Fatalf("seed %d: the task of %.3f s ended at %.4f s, want %.4f", seed, k.begin, k.end, now)
+							t.Fatalf("seed %d: the task of %.3f s ended at %.4f s, want %.4f",
+								seed, k.begin, k.end, now)
 						}
 					}
 				}
@@ -126,22 +134,32 @@ func TestSharedModel(t *testing.T) {
 }
 
 func TestQuotas(t *testing.T) {
-	serve(t, func() Model { return NewQuota(Quotas{Rate: 10, N: 2, Service: 50 * time.Millisecond}) },
-		call{0, 201, 50}, call{0, 201, 50}, call{0, 429, 0}, call{99, 429, 99}, call{100, 201, 150}, call{199, 429, 199}, call{200, 201, 250},
+	serve(t, func() Model {
+		return NewQuota(Quotas{Rate: 10, N: 2,
+			Service: 50 * time.Millisecond})
+	},
+		call{0, 201, 50}, call{0, 201, 50}, call{0, 429, 0}, call{99, 429, 99}, call{100, 201,
+			150}, call{199, 429, 199}, call{200, 201, 250},
 		call{5000, 201, 5050}, call{5000, 201, 5050}, call{5000, 429, 5000})
-	serve(t, func() Model { return NewQuota(Quotas{Rate: 1, N: 1, Factor: Steps(2*time.Second, 1, 0.5)}) },
-		call{0, 201, 0}, call{999, 429, 999}, call{1000, 201, 1000}, call{2000, 201, 2000}, call{3999, 429, 3999}, call{4000, 201, 4000})
+	serve(t, func() Model {
+		return NewQuota(Quotas{Rate: 1, N: 1,
+			Factor: Steps(2*time.Second, 1, 0.5)})
+	},
+		call{0, 201, 0}, call{999, 429, 999}, call{1000, 201, 1000}, call{2000, 201,
+			2000}, call{3999, 429, 3999}, call{4000, 201, 4000})
 	serve(t, func() Model { return NewQuota(Quotas{Rate: 10, N: 1, Refusal: 503}) },
 		call{0, 201, 0}, call{99, 503, 99}, call{100, 201, 100})
 	serve(t, func() Model { return NewQuota(Quotas{N: 2, Window: time.Second}) },
-		call{900, 201, 900}, call{950, 201, 950}, call{999, 429, 999}, call{1000, 201, 1000}, call{1999, 201, 1999}, call{1999, 429, 1999})
+		call{900, 201, 900}, call{950, 201, 950}, call{999, 429, 999}, call{1000, 201,
+			1000}, call{1999, 201, 1999}, call{1999, 429, 1999})
 }
 
 func TestQuotaTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewQuota(Quotas{Rate: 0.5, N: 1, RetryAfter: true, Headers: true})
 		a := m.Serve(t.Context(), Request{})
-		if diff := cmp.Diff(Quota{Limit: 1, Remaining: 0, Window: 2 * time.Second, Reset: 2 * time.Second}, *a.Quota); diff != "" || a.Status != 201 {
+		if diff := cmp.Diff(Quota{Limit: 1, Remaining: 0, Window: 2 * time.Second,
+			Reset: 2 * time.Second}, *a.Quota); diff != "" || a.Status != 201 {
 			t.Errorf("%d, -want +got:\n%s", a.Status, diff)
 		}
 		time.Sleep(300 * time.Millisecond)
@@ -154,36 +172,50 @@ func TestQuotaTells(t *testing.T) {
 
 func TestThreads(t *testing.T) {
 	// Two at work, three wait, two are refused at once; in order.
-	serve(t, func() Model { return NewThreads(Threads{Workers: 2, Backlog: 3, Service: 100 * time.Millisecond}) },
-		call{0, 201, 100}, call{0, 201, 100}, call{0, 201, 200}, call{0, 201, 200}, call{0, 201, 300},
+	serve(t, func() Model {
+		return NewThreads(Threads{Workers: 2, Backlog: 3,
+			Service: 100 * time.Millisecond})
+	},
+		call{0, 201, 100}, call{0, 201, 100}, call{0, 201, 200}, call{0, 201, 200}, call{0, 201,
+			300},
 		call{0, 503, 0}, call{0, 503, 0}, call{1000, 201, 1100})
 }
 
 func TestOutage(t *testing.T) {
-	worker := func() Model { return NewThreads(Threads{Workers: 1, Backlog: 9, Service: time.Second}) }
+	worker := func() Model {
+		return NewThreads(Threads{Workers: 1, Backlog: 9,
+			Service: time.Second})
+	}
 	serve(t, func() Model { return NewOutage(1500*time.Millisecond, 2*time.Second, false, worker) },
-		call{0, 201, 1000}, call{1000, 201, 2000}, call{1400, 201, 3000}, call{1500, 0, 1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
+		call{0, 201, 1000}, call{1000, 201, 2000}, call{1400, 201, 3000}, call{1500, 0,
+			1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
 	serve(t, func() Model { return NewOutage(1500*time.Millisecond, 2*time.Second, true, worker) },
-		call{0, 201, 1000}, call{1000, 0, 1500}, call{1400, 0, 1500}, call{1500, 0, 1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
+		call{0, 201, 1000}, call{1000, 0, 1500}, call{1400, 0, 1500}, call{1500, 0,
+			1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
 	serve(t, func() Model {
-		return NewOutage(time.Second, time.Second, true, func() Model { return NewCPU(CPU{Cores: 1, Work: 3 * time.Second}) })
+		return NewOutage(time.Second, time.Second, true,
+			func() Model { return NewCPU(CPU{Cores: 1, Work: 3 * time.Second}) })
 	}, call{0, 0, 1000}, call{1999, 0, 1999}, call{2000, 201, 5000})
 	serve(t, func() Model {
 		o := NewOutage(1500*time.Millisecond, 2*time.Second, true, worker)
 		o.Status = 502
 		return o
-	}, call{0, 201, 1000}, call{1000, 502, 1500}, call{1500, 502, 1500}, call{3499, 502, 3499}, call{3500, 201, 4500})
+	}, call{0, 201, 1000}, call{1000, 502, 1500}, call{1500, 502, 1500},
+		call{3499, 502, 3499}, call{3500, 201, 4500})
 }
 
 func TestHang(t *testing.T) {
 	serve(t, func() Model {
-		return NewHang(1500*time.Millisecond, 2*time.Second, NewThreads(Threads{Workers: 9, Service: time.Second}))
-	}, call{0, 201, 1000}, call{1000, 201, 3500}, call{1500, 201, 4500}, call{3000, 201, 4500}, call{3500, 201, 4500})
+		return NewHang(1500*time.Millisecond, 2*time.Second,
+			NewThreads(Threads{Workers: 9, Service: time.Second}))
+	}, call{0, 201, 1000}, call{1000, 201, 3500}, call{1500, 201, 4500},
+		call{3000, 201, 4500}, call{3500, 201, 4500})
 }
 
 func TestSlowConnect(t *testing.T) {
 	serve(t, func() Model {
-		return &SlowConnect{Model: NewThreads(Threads{Workers: 9, Service: time.Second}), Above: 2, Delay: 3 * time.Second}
+		return &SlowConnect{Model: NewThreads(Threads{Workers: 9, Service: time.Second}),
+			Above: 2, Delay: 3 * time.Second}
 	}, call{0, 201, 1000}, call{0, 201, 1000}, call{0, 201, 4000}, call{1001, 201, 2001})
 }
 

@@ -28,7 +28,8 @@ type Quotas struct {
 
 // NewQuota returns such a server as a model.
 func NewQuota(q Quotas) Model {
-	l := &limited{n: q.N, window: q.Window, service: q.Service, refusal: q.Refusal, retryAfter: q.RetryAfter, headers: q.Headers}
+	l := &limited{n: q.N, window: q.Window, service: q.Service, refusal: q.Refusal,
+		retryAfter: q.RetryAfter, headers: q.Headers}
 	if l.refusal == 0 {
 		l.refusal = http.StatusTooManyRequests
 	}

@@ -22,7 +22,8 @@ func TestWindowModel(t *testing.T) {
 		start := time.Unix(1_800_000_000, int64(rnd.IntN(1e9)))
 		now := start
 		for range 300 {
-			now = now.Add(time.Duration(rnd.IntN(1+rnd.IntN(int(span)/n+1)) / 100 * 100)) // sometimes 0, sometimes a round distance
+			// sometimes 0, sometimes a round distance
+			now = now.Add(time.Duration(rnd.IntN(1+rnd.IntN(int(span)/n+1)) / 100 * 100))
 
 			used := 0
 			for _, a := range inFixed {
@@ -36,8 +37,10 @@ func TestWindowModel(t *testing.T) {
 				used++
 			}
 			ok, left, reset := fixed.take(now)
-			if end := span - time.Duration(now.UnixNano()%int64(span)); ok != want || left != n-used || reset != end {
-				t.Fatalf("seed %d, fixed: at %v: %v, %d left, %v; want %v, %d, %v", seed, now.Sub(start), ok, left, reset, want, n-used, end)
+			if end := span - time.Duration(now.UnixNano()%int64(span)); ok != want ||
+				left != n-used || reset != end {
+				t.Fatalf("seed %d, fixed: at %v: %v, %d left, %v; want %v, %d, %v", seed,
+					now.Sub(start), ok, left, reset, want, n-used, end)
 			}
 
 			used = 0
@@ -52,12 +55,14 @@ func TestWindowModel(t *testing.T) {
 			}
 			ok, left, reset = sliding.take(now)
 			if ok != want || left < 0 || left != max(0, n-used-1) {
-				t.Fatalf("seed %d, sliding: at %v: %v, %d left; want %v, %d", seed, now.Sub(start), ok, left, want, max(0, n-used-1))
+				t.Fatalf("seed %d, sliding: at %v: %v, %d left; want %v, %d", seed,
+					now.Sub(start), ok, left, want, max(0, n-used-1))
 			}
 			// One is free when all but n-1 of those that count are old.
 			if k := len(inSliding) - n; k >= 0 && left == 0 {
 				if want := inSliding[k].Add(span).Sub(now); reset != want {
-					t.Fatalf("seed %d, sliding: at %v: free in %v, want %v", seed, now.Sub(start), reset, want)
+					t.Fatalf("seed %d, sliding: at %v: free in %v, want %v", seed, now.Sub(start),
+						reset, want)
 				}
 			}
 			if c := cap(sliding.counted); c > 16 && c > 3*n {
