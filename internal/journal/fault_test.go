@@ -44,7 +44,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"no SQLite file", []byte("{\"type\":\"item\"}\n" + strings.Repeat("x", 200)), []string{"is not a penstock journal", "not an SQLite file", "move it away", "--journal FILE"}},
 		{"another program's", edit(68, 0, 0, 0, 0), []string{"is not a penstock journal", "another program"}},
-		{"newer", edit(60, 0, 0, 0, 4), []string{"was written by a newer penstock (journal version 4); use that one, or another --journal"}},
+		{"newer", edit(60, 0, 0, 0, 5), []string{"was written by a newer penstock (journal version 5); use that one, or another --journal"}},
 		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged", "move it away"}},
 		{"a few bytes", valid[:50], []string{"is damaged", "cut short", "move it away"}},
 		{"fewer bytes", valid[:7], []string{"is damaged", "cut short"}},
@@ -343,7 +343,7 @@ func TestTwoRows(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	if _, err := j.conn.ExecContext(t.Context(), "INSERT INTO item SELECT n + 5, id, size, mtime, place, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older FROM item"); err != nil {
+	if _, err := j.conn.ExecContext(t.Context(), "INSERT INTO item SELECT n + 5, id, size, mtime, mark, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older FROM item"); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, j)

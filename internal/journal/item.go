@@ -8,24 +8,28 @@ import (
 	"github.com/penstock/penstock/internal/results"
 )
 
-// Fingerprint is what a source file was when it was sent. Two fingerprints are the same when size, place and time are,
-// to the nanosecond. Times before 1678 and after 2262 count as the first and the last instant between.
+// Fingerprint is what an item's content was when it was sent. Two fingerprints are the same when
+// size, mark and time are, to the nanosecond. Times before 1678 and after 2262 count as the first
+// and the last instant between.
 type Fingerprint struct {
 	Size    int64
-	ModTime time.Time
-	Place   uint64 // the caller's hash of where the file is; 0 where that does not count
+	ModTime time.Time // zero for what has none, as what is no file
+
+	// Mark is a number of the caller's for what else tells contents apart: a hash of where a file is,
+	// or of what is no file. It is 0 where nothing else does.
+	Mark uint64
 }
 
 // Item is a row of the journal.
 type Item struct {
 	ID     uint64 // identifies the item; the caller's hash
 	Method string
-	Path   string
+	Path   string // of a file; "" for what is none
 	Rel    string // what {path} stands for in a URL's template; "" if that is not known
 	URL    string // redacted by the caller
 	Key    string // idempotency key
 	Fingerprint
-	Digest     []byte // SHA-256 of the file; nil if not known
+	Digest     []byte // SHA-256 of the content; nil if not known
 	State      item.Fate
 	KeyMade    bool      // Key was made by the run, not given
 	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
@@ -66,13 +70,13 @@ func millis(t time.Time) any {
 // print is a hash of the fingerprint as the file has it.
 func (f Fingerprint) print() uint64 {
 	if f.ModTime.IsZero() {
-		return printOf(f.Size, 0, false, f.Place)
+		return printOf(f.Size, 0, false, f.Mark)
 	}
-	return printOf(f.Size, clampNanos(f.ModTime), true, f.Place)
+	return printOf(f.Size, clampNanos(f.ModTime), true, f.Mark)
 }
 
-func printOf(size, mtime int64, known bool, place uint64) uint64 {
-	h := mix(mix(uint64(size)) ^ place)
+func printOf(size, mtime int64, known bool, mark uint64) uint64 {
+	h := mix(mix(uint64(size)) ^ mark)
 	if known {
 		h = mix(h ^ uint64(mtime) + 1)
 	}

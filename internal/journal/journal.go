@@ -200,7 +200,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.index, j.next, j.earlier.Counts, err = readIndex(ctx, j.conn, head.size); err != nil {
+	if j.index, j.next, j.earlier.Counts, err = readIndex(ctx, j.conn, found, head.size); err != nil {
 		return nil, err
 	}
 	if j.earlier, err = readRuns(ctx, j.conn, j.earlier); err != nil {
@@ -249,7 +249,7 @@ func (j *Journal) setMode(ctx context.Context, warn func(string)) error {
 }
 
 // readIndex reads all rows' fingerprints and states. Next is the number of the next new row.
-func readIndex(ctx context.Context, conn *sql.Conn, size int64) (x *index, next int64, counts Counts, err error) {
+func readIndex(ctx context.Context, conn *sql.Conn, version int, size int64) (x *index, next int64, counts Counts, err error) {
 	var top sql.NullInt64
 	if err := conn.QueryRowContext(ctx, "SELECT max(n) FROM item").Scan(&top); err != nil {
 		return nil, 0, nil, err
@@ -257,12 +257,12 @@ func readIndex(ctx context.Context, conn *sql.Conn, size int64) (x *index, next 
 	// Rows may have been removed, and the number may be damaged: no row takes less than 48 bytes.
 	x, next = newIndex(min(max(top.Int64, 0), size/48)), 1
 	var count [item.Deferred + 1]int64
-	err = rawRows(ctx, conn, selectIndex, func(row []driver.Value) error {
+	err = rawRows(ctx, conn, ofVersion(version, selectIndex), func(row []driver.Value) error {
 		n, ok1 := row[0].(int64)
 		id, ok2 := row[1].(int64)
 		size, ok3 := row[2].(int64)
 		mtime, ok4 := row[3].(int64)
-		place, ok5 := row[4].(int64)
+		mark, ok5 := row[4].(int64)
 		n, s := n>>3, item.Fate(n&7)
 		if !ok1 || !ok2 || !ok3 || !ok5 || !ok4 && row[3] != nil || n < next || n > maxRow || s == item.None || s > item.Deferred {
 			return fmt.Errorf("%w: row after %d", errDamaged, next-1)
@@ -271,7 +271,7 @@ func readIndex(ctx context.Context, conn *sql.Conn, size int64) (x *index, next 
 		e := x.put(uint64(id))
 		count[e.state()]-- // None, unless the same item was there before
 		count[s]++
-		e.setRow(n, printOf(size, mtime, ok4, uint64(place)), s)
+		e.setRow(n, printOf(size, mtime, ok4, uint64(mark)), s)
 		return nil
 	})
 	counts = make(Counts)

@@ -8,70 +8,67 @@ import (
 	"strings"
 )
 
-// createItem1 is the table of version 1.
-const createItem1 = `CREATE TABLE item (
-	n INTEGER PRIMARY KEY,
-	id INTEGER NOT NULL,
-	size INTEGER NOT NULL,
-	mtime INTEGER,
-	place INTEGER NOT NULL,
-	state TEXT NOT NULL,
-	doubt INTEGER NOT NULL,
-	key_made INTEGER NOT NULL,
-	attempts INTEGER NOT NULL,
-	first INTEGER,
-	last INTEGER NOT NULL,
-	http_status INTEGER NOT NULL,
-	method TEXT NOT NULL,
-	path TEXT NOT NULL,
-	rel TEXT NOT NULL,
-	url TEXT NOT NULL,
-	key TEXT NOT NULL,
-	error TEXT NOT NULL,
-	digest BLOB
-)`
+// steps has, for each earlier version, what makes the next one of it. The schema's texts are those
+// of [tables]: where a column is added, the rows are copied, for ALTER TABLE would leave another
+// text.
+var steps = map[int]string{
+	// It was not recorded whether the server may have another content, nor for how long servers have
+	// asked to be left alone. For what was not delivered the first has to be assumed.
+	1: "ALTER TABLE item RENAME TO item_old;" + tables(2)["item"] + `;
+	INSERT INTO item SELECT *, state <> 'delivered' FROM item_old; DROP TABLE item_old;` + createWait,
 
-// createRun2 is the table of versions 1 and 2.
-const createRun2 = `CREATE TABLE run (
-	n INTEGER PRIMARY KEY,
-	started INTEGER NOT NULL,
-	finished INTEGER,
-	exit_status INTEGER,
-	target TEXT NOT NULL,
-	method TEXT NOT NULL,
-	command TEXT NOT NULL,
-	version TEXT NOT NULL
-)`
+	// Nor whether results selected what a run sent.
+	2: "ALTER TABLE run RENAME TO run_old;" + createRun + `;
+	INSERT INTO run SELECT *, 0 FROM run_old; DROP TABLE run_old`,
 
-// columnsOf returns itemColumns as a version of the schema has them. Version 1 did not record whether the server may have
-// another content. For everything that was not delivered this has to be assumed.
-func columnsOf(version int) string {
-	if version == 1 {
-		return strings.TrimSuffix(itemColumns, "older") + "state <> 'delivered' AS older"
-	}
-	return itemColumns
+	// All items were files, and what told them apart was where they are.
+	3: "ALTER TABLE item RENAME COLUMN place TO mark",
 }
 
-// checkSchema returns the version of the schema. It fails unless the tables are those of that version.
+// tables returns the texts that a version's schema has for its tables.
+func tables(version int) map[string]string {
+	t := map[string]string{"item": createItem, "run": createRun, "wait": createWait}
+	if version < 4 {
+		t["item"] = strings.Replace(t["item"], "\tmark ", "\tplace ", 1)
+	}
+	if version < 3 {
+		t["run"] = strings.Replace(t["run"], ",\n\tby_results INTEGER NOT NULL", "", 1)
+	}
+	if version < 2 {
+		t["item"] = strings.Replace(t["item"], ",\n\tolder INTEGER NOT NULL", "", 1)
+		delete(t, "wait")
+	}
+	return t
+}
+
+// ofVersion makes a query of columns one that a version of the schema can answer.
+func ofVersion(version int, query string) string {
+	if version < 4 {
+		query = strings.Replace(query, " mark", " place", 1)
+	}
+	if version < 3 {
+		query = strings.Replace(query, "by_results", "0", 1)
+	}
+	if version < 2 {
+		query = strings.Replace(query, "older", "state <> 'delivered'", 1)
+	}
+	return query
+}
+
+// checkSchema returns the version of the schema. It fails unless the tables are those of that
+// version.
 func checkSchema(ctx context.Context, conn *sql.Conn) (v int, err error) {
 	// The header that readHeader has seen may be older than what a log beside it holds.
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&v); err != nil {
 		return 0, err
 	}
-	tables := map[string]string{"item": createItem, "run": createRun, "wait": createWait}
-	switch {
-	case v == 1:
-		tables = map[string]string{"item": createItem1, "run": createRun2}
-	case v == 2:
-		tables["run"] = createRun2
-	case v > version:
-		return 0, fmt.Errorf("%w (journal version %d)", errNewer, v)
-	case v < version:
-		return 0, fmt.Errorf("%w: journal version %d", errDamaged, v)
+	if err := checkVersion(v); err != nil {
+		return 0, err
 	}
-	for name, want := range tables {
+	for name, want := range tables(v) {
 		var got string
-		err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?`, name).Scan(&got)
+		err := conn.QueryRowContext(ctx,
+			`SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?`, name).Scan(&got)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && got != want {
 			return 0, fmt.Errorf("%w: no table %q as it should be", errDamaged, name)
 		}
@@ -82,28 +79,27 @@ func checkSchema(ctx context.Context, conn *sql.Conn) (v int, err error) {
 	return v, nil
 }
 
-// byResults returns the column by_results as a version of the schema has it. Before version 3 it was not recorded.
-func byResults(version int) string {
-	if version < 3 {
-		return "0"
+func checkVersion(v int) error {
+	switch {
+	case v > version:
+		return fmt.Errorf("%w (journal version %d)", errNewer, v)
+	case v < 1:
+		return fmt.Errorf("%w: journal version %d", errDamaged, v)
 	}
-	return "by_results"
+	return nil
 }
 
-// migrate brings a file of an earlier version to this one, or leaves it as it was. The rows are copied: a column that is
-// added to a table would leave a text in the schema that is not the one of create.
+// migrate brings a file of an earlier version to this one, or leaves it as it was.
 func migrate(ctx context.Context, conn *sql.Conn, from int) error {
 	if from == version {
 		return nil
 	}
-	steps := []string{"BEGIN IMMEDIATE; DROP VIEW IF EXISTS items; ALTER TABLE run RENAME TO run_old", createRun,
-		"INSERT INTO run SELECT *, 0 FROM run_old; DROP TABLE run_old"}
-	if from == 1 {
-		steps = append(steps, "ALTER TABLE item RENAME TO item_old", createItem,
-			fmt.Sprintf("INSERT INTO item (%s) SELECT %s FROM item_old; DROP TABLE item_old", itemColumns, columnsOf(from)), createWait)
+	all := []string{"BEGIN IMMEDIATE; DROP VIEW IF EXISTS items"}
+	for v := from; v < version; v++ {
+		all = append(all, steps[v])
 	}
-	steps = append(steps, createItems, fmt.Sprintf("PRAGMA user_version=%d; COMMIT", version))
-	_, err := conn.ExecContext(ctx, strings.Join(steps, ";\n"))
+	all = append(all, createItems, fmt.Sprintf("PRAGMA user_version=%d; COMMIT", version))
+	_, err := conn.ExecContext(ctx, strings.Join(all, ";\n"))
 	if err != nil {
 		conn.ExecContext(ctx, "ROLLBACK") // SQLite may have done so itself
 	}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"database/sql"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -57,6 +58,10 @@ var version2 = strings.NewReplacer("user_version=1", "user_version=2", "digest B
 	until INTEGER NOT NULL
 ) WITHOUT ROWID; COMMIT;`).Replace(version1)
 
+// version3 is the same of version 3.
+var version3 = strings.NewReplacer("user_version=2", "user_version=3",
+	"version TEXT NOT NULL\n)", "version TEXT NOT NULL,\n\tby_results INTEGER NOT NULL\n)", "'1.0');", "'1.0',0);").Replace(version2)
+
 func makeVersion(t *testing.T, text string) string {
 	t.Helper()
 	path := newPath(t)
@@ -83,8 +88,9 @@ var rows1 = []Item{
 
 // Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this version.
 func TestEarlierVersions(t *testing.T) {
-	t.Run("1", func(t *testing.T) { testEarlierVersion(t, version1) })
-	t.Run("2", func(t *testing.T) { testEarlierVersion(t, version2) })
+	for i, text := range []string{version1, version2, version3} {
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) { testEarlierVersion(t, text) })
+	}
 }
 
 func testEarlierVersion(t *testing.T, text string) {

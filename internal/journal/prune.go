@@ -57,7 +57,7 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 		}
 		gone, _ = r.RowsAffected()
 	} else {
-		rows, err := tx.QueryContext(ctx, "SELECT "+itemColumns+" FROM item")
+		rows, err := tx.QueryContext(ctx, selectItems)
 		if err != nil {
 			return 0, err
 		}

@@ -146,7 +146,7 @@ func (r *Reader) info() (info Info, err error) {
 	if info.Running {
 		info.Killed = false
 	}
-	err = r.conn.QueryRowContext(ctx, "SELECT target, method, command, "+byResults(r.version)+" FROM run ORDER BY n DESC LIMIT 1").
+	err = r.conn.QueryRowContext(ctx, ofVersion(r.version, "SELECT target, method, command, by_results FROM run ORDER BY n DESC LIMIT 1")).
 		Scan(&info.Target, &info.Method, &info.Command, &info.ByResults)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
@@ -199,7 +199,7 @@ const pageSize = 500 // rows
 // page returns the rows after that one, and the number of the last one. It returns rows beside an error.
 func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64, err error) {
 	defer guard(&err)()
-	query := "SELECT " + columnsOf(r.version) + " FROM item WHERE n > ?"
+	query := ofVersion(r.version, selectItems) + " WHERE n > ?"
 	args := []any{after}
 	if len(states) > 0 {
 		for _, s := range states {

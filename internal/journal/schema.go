@@ -23,7 +23,7 @@ import (
 
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
-	version       = 3          // of the schema: user_version
+	version       = 4          // of the schema: user_version
 	magic         = "SQLite format 3\x00"
 	pageBytes     = 4096 // SQLite's default
 )
@@ -35,7 +35,7 @@ const (
 	id INTEGER NOT NULL,
 	size INTEGER NOT NULL,
 	mtime INTEGER,
-	place INTEGER NOT NULL,
+	mark INTEGER NOT NULL,
 	state TEXT NOT NULL,
 	doubt INTEGER NOT NULL,
 	key_made INTEGER NOT NULL,
@@ -69,7 +69,7 @@ const (
 	until INTEGER NOT NULL
 ) WITHOUT ROWID`
 	createItems = `CREATE VIEW items AS SELECT
-	n, state, method, url, path, attempts,
+	n, state, method, url, nullif(path, '') AS path, attempts,
 	nullif(http_status, 0) AS http_status,
 	nullif(error, '') AS error,
 	strftime('%Y-%m-%dT%H:%M:%fZ', first/1000.0, 'unixepoch') AS first,
@@ -82,17 +82,19 @@ const (
 	printf('%016x', id) AS id
 FROM item`
 
-	itemColumns = `n, id, size, mtime, place, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older`
+	itemColumns = `n, id, size, mtime, mark, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older`
+
+	selectItems = "SELECT " + itemColumns + " FROM item"
 
 	// One column instead of two: each costs more than the arithmetic. The numbers are those of item.Fate.
 	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
-	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime, place FROM item ORDER BY n`
+	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime, mark FROM item ORDER BY n`
 
-	// A file that has not changed has the digest that was computed once. Archives give files in other places the same date.
+	// What has not changed has the digest that was computed once. Archives give files in other places the same date.
 	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (n) DO UPDATE SET
-	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime AND excluded.place = place THEN digest ELSE excluded.digest END,
-	older = excluded.older, size = excluded.size, mtime = excluded.mtime, place = excluded.place, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
+	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime AND excluded.mark = mark THEN digest ELSE excluded.digest END,
+	older = excluded.older, size = excluded.size, mtime = excluded.mtime, mark = excluded.mark, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
 	first = excluded.first, last = excluded.last, http_status = excluded.http_status, method = excluded.method, path = excluded.path,
 	rel = excluded.rel, url = excluded.url, key = excluded.key, error = excluded.error`
 )
@@ -180,10 +182,8 @@ func readHeader(path string) (header, error) {
 	if id := binary.BigEndian.Uint32(b[68:]); id != applicationID {
 		return header{}, fmt.Errorf("%w: an SQLite file of another program", errForeign)
 	}
-	if v := binary.BigEndian.Uint32(b[60:]); v > version {
-		return header{}, fmt.Errorf("%w (journal version %d)", errNewer, v)
-	} else if v < 1 {
-		return header{}, fmt.Errorf("%w: journal version %d", errDamaged, v)
+	if err := checkVersion(int(binary.BigEndian.Uint32(b[60:]))); err != nil {
+		return header{}, err
 	}
 	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may still mend that.
 	if wal, err := os.Stat(path + "-wal"); fi.Size()%pageBytes != 0 && (err != nil || wal.Size() == 0) {
@@ -230,10 +230,10 @@ func stateOf(column string) item.Fate {
 
 // scanItem reads a row of itemColumns; n is its number.
 func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error) {
-	var id, last, place int64
+	var id, last, mark int64
 	var mtime, first sql.NullInt64
 	var state string
-	err = row.Scan(&n, &id, &it.Size, &mtime, &place, &state, &it.Doubt, &it.KeyMade, &it.Attempts, &first, &last, &it.HTTPStatus,
+	err = row.Scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts, &first, &last, &it.HTTPStatus,
 		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest, &it.Older)
 	var se *sqlite.Error
 	switch {
@@ -242,7 +242,7 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	case err != nil: // a column has what it should not have
 		return Item{}, 0, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	it.ID, it.Place = uint64(id), uint64(place)
+	it.ID, it.Mark = uint64(id), uint64(mark)
 	if mtime.Valid {
 		it.ModTime = timeOfNanos(mtime.Int64)
 	}

@@ -38,7 +38,7 @@ func (v *View) read() (err error) {
 	defer guard(&err)()
 	ctx := context.Background()
 	size, _ := diskSize(v.r.real)
-	if v.index, _, v.earlier.Counts, err = readIndex(ctx, v.r.conn, size); err != nil {
+	if v.index, _, v.earlier.Counts, err = readIndex(ctx, v.r.conn, v.r.version, size); err != nil {
 		return err
 	}
 	if v.earlier, err = readRuns(ctx, v.r.conn, v.earlier); err != nil {
@@ -47,7 +47,7 @@ func (v *View) read() (err error) {
 	if v.waits, err = v.r.Waits(); err != nil {
 		return err
 	}
-	query := "SELECT " + columnsOf(v.r.version) + " FROM item WHERE n = ?"
+	query := ofVersion(v.r.version, selectItems+" WHERE n = ?")
 	v.row, err = v.r.conn.PrepareContext(ctx, query)
 	return err
 }

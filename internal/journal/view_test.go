@@ -12,7 +12,7 @@ import (
 // [dry run] A view answers as a journal that is opened then does, however the runs before ended.
 func TestView(t *testing.T) {
 	now := time.Now()
-	of := func(size int64) Fingerprint { return Fingerprint{Size: size, ModTime: mtime, Place: 7} }
+	of := func(size int64) Fingerprint { return Fingerprint{Size: size, ModTime: mtime, Mark: 7} }
 	type run struct {
 		started time.Time
 		put     []Item
@@ -77,7 +77,7 @@ func answers(t *testing.T, j interface {
 	e := j.Earlier()
 	all = append(all, e.Last.UnixMilli(), e.Killed, e.Runs, len(e.Counts), e.Counts[item.Unknown], j.Waits())
 	for _, id := range []uint64{1, 2, 3, 1} {
-		c := j.Claim(id, Fingerprint{Size: 1, ModTime: mtime, Place: 7})
+		c := j.Claim(id, Fingerprint{Size: 1, ModTime: mtime, Mark: 7})
 		all = append(all, c)
 		if c.State != item.None {
 			row, err := j.Load(id)

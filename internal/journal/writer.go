@@ -64,7 +64,7 @@ func newWriter(j *Journal, o Options, file os.FileInfo) (*writer, error) {
 		return s
 	}
 	w.begin, w.upsert, w.commit = prepare("BEGIN IMMEDIATE"), prepare(upsertItem), prepare("COMMIT")
-	w.row = prepare("SELECT " + itemColumns + " FROM item WHERE n = ?")
+	w.row = prepare(selectItems + " WHERE n = ?")
 	if err != nil {
 		w.close()
 	}
@@ -213,7 +213,7 @@ func (w *writer) transact(batch []entry) (err error) {
 	}
 	for i := range batch {
 		e := &batch[i]
-		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), int64(e.Place), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
+		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), int64(e.Mark), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
 			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest), e.Older); err != nil {
 			break
 		}

@@ -129,7 +129,7 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	case delivered:
 		// It may only have been touched, or moved. Of a line with headers, these may have changed.
 		if !row.Same && rules.Digest && row.Size == it.Size && rules.Again.IsZero() &&
-			(headerOf(it) == nil || row.Place == FingerprintOf(it).Place) {
+			(headerOf(it) == nil || row.Mark == FingerprintOf(it).Mark) {
 			d.Delivered = row.Digest
 		}
 		return d

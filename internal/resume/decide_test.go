@@ -123,7 +123,7 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 	it = item.Item{URL: "http://h/f", Path: "/d/f", Fingerprint: item.Fingerprint{Size: 5}}
 	row = Row{Same: true, Item: journal.Item{
 		Attempts: 3, First: first, Last: last, Key: "k", Digest: []byte("sum"),
-		Fingerprint: journal.Fingerprint{Size: 5, Place: FingerprintOf(it).Place},
+		Fingerprint: journal.Fingerprint{Size: 5, Mark: FingerprintOf(it).Mark},
 	}}
 	rules.LastRun = ended
 	for word := range strings.FieldsSeq(words) {
@@ -142,7 +142,7 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 		case "resized":
 			row.Same, row.Size = false, 6
 		case "elsewhere":
-			row.Same, row.Place = false, 1
+			row.Same, row.Mark = false, 1
 		case "doubt":
 			row.Doubt = true
 		case "older":

@@ -102,7 +102,7 @@ func FingerprintOf(it item.Item) journal.Fingerprint {
 			place = append(append(place, 0), header...) // no path has this byte
 		}
 		sum := sha256.Sum256(place)
-		f.Place = binary.BigEndian.Uint64(sum[:])
+		f.Mark = binary.BigEndian.Uint64(sum[:])
 	}
 	return f
 }
