@@ -52,7 +52,8 @@ func (b *Body) Look(ctx context.Context) (Look, error) {
 			if !b.digest {
 				return "", nil
 			}
-			field, err := b.contentDigest(ctx, func() (io.ReadCloser, error) { return b.item.Open(ctx) })
+			open := func() (io.ReadCloser, error) { return b.item.Open(ctx) }
+			field, err := b.contentDigest(ctx, open)
 			if !errors.Is(err, item.ErrChanged) {
 				return field, err
 			}
@@ -89,7 +90,9 @@ func (b *Body) SHA256() []byte {
 
 // contentDigest reads the content, records its SHA-256 and returns the Content-Digest of the
 // request's body (RFC 9530), which for a form is another.
-func (b *Body) contentDigest(ctx context.Context, open func() (io.ReadCloser, error)) (string, error) {
+func (b *Body) contentDigest(
+	ctx context.Context, open func() (io.ReadCloser, error),
+) (string, error) {
 	content, err := digest.SHA256(ctx, open)
 	if err != nil {
 		return "", err
@@ -192,7 +195,8 @@ func (b *Body) open(ctx context.Context) (body io.ReadCloser, field string, err 
 		if !b.digest || b.sum != nil {
 			return body, "", nil
 		}
-		field, err = b.contentDigest(ctx, func() (io.ReadCloser, error) { return b.reopen(ctx, info) })
+		again := func() (io.ReadCloser, error) { return b.reopen(ctx, info) }
+		field, err = b.contentDigest(ctx, again)
 		if err == nil {
 			return body, field, nil
 		}

@@ -19,7 +19,8 @@ var (
 )
 
 // errChanging fails an item whose content has changed at each of maxLooks looks.
-var errChanging = errors.New("the file changes faster than it can be read: send it again when it is complete")
+var errChanging = errors.New("the file changes faster than it can be read: send it again when it " +
+	"is complete")
 
 // A ReadError says why an item's content cannot be opened or read.
 type ReadError struct {
@@ -38,7 +39,8 @@ func (e *ReadError) Unwrap() error { return e.Err }
 func Fault(err error) error {
 	var unread *ReadError
 	switch {
-	case errors.As(err, &unread): // it is the last: who has changed is tried again, who cannot be opened is not
+	case errors.As(err,
+		&unread): // it is the last: who has changed is tried again, who cannot be opened is not
 		return unread
 	case errors.Is(err, ErrChanged):
 		return ErrChanged

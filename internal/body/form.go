@@ -44,7 +44,8 @@ func (f form) length(size int64) int64 { return int64(len(f.head)) + size + int6
 // before the body's last bytes are given out: the server never gets a whole body of a file that
 // changed.
 func (f form) body(content io.ReadCloser) io.ReadCloser {
-	return &formBody{head: f.head, tail: f.tail, content: content, close: sync.OnceValue(content.Close)}
+	return &formBody{head: f.head, tail: f.tail, content: content,
+		close: sync.OnceValue(content.Close)}
 }
 
 // A formBody is read by one goroutine; Close may come from another meanwhile, as net/http does it.

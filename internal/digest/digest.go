@@ -19,7 +19,9 @@ import (
 var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
 // SHA256 returns the SHA-256 of what open gives, as [Hash] reads it.
-func SHA256(ctx context.Context, open func() (io.ReadCloser, error)) (sum [sha256.Size]byte, err error) {
+func SHA256(
+	ctx context.Context, open func() (io.ReadCloser, error),
+) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	if err = Hash(ctx, h, open); err == nil {
 		h.Sum(sum[:0])

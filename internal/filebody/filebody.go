@@ -34,7 +34,10 @@ type Fingerprint struct {
 func FingerprintOf(info os.FileInfo) Fingerprint { return Fingerprint{info.Size(), info.ModTime()} }
 
 // Equal reports whether the two are the same.
-func (f Fingerprint) Equal(g Fingerprint) bool { return f.Size == g.Size && f.ModTime.Equal(g.ModTime) }
+func (f Fingerprint) Equal(g Fingerprint) bool {
+	return f.Size == g.Size &&
+		f.ModTime.Equal(g.ModTime)
+}
 
 // Changed reports whether a file is now something other than what had the fingerprint.
 func (f Fingerprint) Changed(now os.FileInfo) bool {
@@ -88,7 +91,8 @@ func statRegular(path string) (os.FileInfo, error) {
 		if info.IsDir() {
 			kind = "a directory"
 		}
-		return nil, fmt.Errorf("retry: body: %s is %s: only a regular file has a length and can be sent again", path, kind)
+		return nil, fmt.Errorf("retry: body: %s is %s: only a regular file has a length and can "+
+			"be sent again", path, kind)
 	}
 	return info, nil
 }
@@ -184,7 +188,8 @@ func (s *source) openFile(ctx context.Context) (f *os.File, err error) {
 // read loads a small file. Whether it changes after that is seen before an answer counts.
 func (s *source) read(info os.FileInfo) (io.ReadCloser, error) {
 	data := buffer(int(info.Size()))
-	switch err := openfiles.Patiently(s.ctx, func() error { return readFile(s.path, *data, info) }); {
+	err := openfiles.Patiently(s.ctx, func() error { return readFile(s.path, *data, info) })
+	switch {
 	case err == ErrChanged:
 		s.changed.Store(true)
 		return nil, s.err()
@@ -211,7 +216,8 @@ func (s *source) err() error {
 		return *err
 	}
 	if s.changed.Load() {
-		return fmt.Errorf("retry: body: %s: %w: send it again when it is complete", s.path, ErrChanged)
+		return fmt.Errorf("retry: body: %s: %w: send it again when it is "+
+			"complete", s.path, ErrChanged)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (e *LinesError) Lines() (lines []string) {
 	return lines
 }
 
-// badLines are the lines of a manifest that a pass found wrong.
+// badLines are the lines of a manifest that an iteration found wrong.
 type badLines struct {
 	n    int
 	errs []error

@@ -70,10 +70,12 @@ func parseEntry(text []byte) (entry, error) {
 		return entry{}, errors.New(`no "path"`)
 	}
 	if strings.Contains(target, secret.Mask) {
-		return entry{}, errors.New(`"url" has *** where results hide a value: put the value in, or leave "url" out`)
+		return entry{}, errors.New(`"url" has *** where results hide a value: ` +
+			`put the value in, or leave "url" out`)
 	}
 	if v := variable.FindString(target); v != "" {
-		return entry{}, fmt.Errorf(`"url" has the variable %s, and variables are filled in only in the URL of --to: write the value out, or leave "url" out (%%7B is a real brace)`, v)
+		return entry{}, fmt.Errorf(`"url" has the variable %s, and variables are filled in only in `+
+			`the URL of --to: write the value out, or leave "url" out (%%7B is a real brace)`, v)
 	}
 	if target != "" {
 		if e.target, err = urltemplate.ParseURL(target); err != nil {

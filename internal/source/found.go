@@ -44,7 +44,8 @@ func (f *found) add(it item.Item) {
 		shared++
 	}
 	b := &f.pages[len(f.pages)-1]
-	for _, n := range []int64{int64(shared), int64(len(it.Path) - shared), int64(len(it.Rel)), it.Size, modTime - f.modTime} {
+	for _, n := range []int64{int64(shared), int64(len(it.Path) - shared), int64(len(it.Rel)),
+		it.Size, modTime - f.modTime} {
 		*b = binary.AppendVarint(*b, n)
 	}
 	*b = append(*b, it.Path[shared:]...)
@@ -67,11 +68,12 @@ func (f *found) items(s *Source, yield func(item.Item, error) bool) {
 			path = path[:shared] + string(b[:rest])
 			b = b[rest:]
 			it := item.Item{
-				Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]), Content: filebody.File(path),
+				Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]),
+				Content:     filebody.File(path),
 				Fingerprint: filebody.Fingerprint{Size: size, ModTime: time.Unix(0, modTime)},
 			}
 			// It was all right when the file was found, and so it is now.
-			_ = s.setTarget(&it, s.opts.Template, func(name string) (string, bool) { return fileVar(it, name) })
+			_ = s.setTarget(&it, s.opts.Template, fileVars(it))
 			if !yield(it, nil) {
 				return
 			}

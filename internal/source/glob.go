@@ -29,13 +29,15 @@ func parseGlob(text string) (*glob, string, error) {
 		return nil, "", err
 	}
 	if strings.HasSuffix(filepath.ToSlash(text), "/") {
-		return nil, "", fmt.Errorf("%s matches directories only: end with /** for the files below them", human.Quote(text))
+		return nil, "", fmt.Errorf("%s matches directories only: end with /** for the files "+
+			"below them", human.Quote(text))
 	}
 	dir, rest := doublestar.SplitPattern(p)
 	g := &glob{text: text, segments: strings.Split(rest, "/")}
 	for _, seg := range g.segments {
 		if !doublestar.ValidatePattern(seg) {
-			return nil, "", fmt.Errorf("%s has a slash within braces or brackets: give several globs instead", human.Quote(text))
+			return nil, "", fmt.Errorf("%s has a slash within braces or brackets: give several "+
+				"globs instead", human.Quote(text))
 		}
 	}
 	// A last ** stands for files at any depth below, not for the directory itself that it also

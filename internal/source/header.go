@@ -20,7 +20,8 @@ func CheckHeader(name, value string) error {
 	case "Host", "Content-Length", "Transfer-Encoding":
 		return fmt.Errorf("the header %s cannot be set: it follows from the URL and the file", name)
 	case "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
-		return fmt.Errorf("the header %s cannot be set: it is about the connection, not the file", name)
+		return fmt.Errorf("the header %s cannot be set: "+
+			"it is about the connection, not the file", name)
 	}
 	return checkHeaderValue(value)
 }

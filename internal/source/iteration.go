@@ -134,7 +134,8 @@ func (s *Source) list(iter *iteration, _ root) bool {
 	defer func() { s.listed.Add(iter.leftOut.Young - before) }()
 	for line, err := range lines.Each(s.opts.Stdin, s.opts.Null) {
 		if err != nil {
-			return iter.yield(item.Item{}, fmt.Errorf("source: stdin line %d: %w", line.Number, err))
+			err = fmt.Errorf("source: stdin line %d: %w", line.Number, err)
+			return iter.yield(item.Item{}, err)
 		}
 		if !s.file(iter, root{path: string(line.Text)}) {
 			return false
@@ -143,12 +144,12 @@ func (s *Source) list(iter *iteration, _ root) bool {
 	return true
 }
 
-// emit completes an item that has no fields of its own, and yields it.
+// yieldFile completes an item that has no fields of its own, and yields it.
 func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 	if !iter.join.May(&it) {
 		return true
 	}
-	err := s.complete(iter, &it, s.opts.Template, fi, func(name string) (string, bool) { return fileVar(it, name) })
+	err := s.complete(iter, &it, s.opts.Template, fi, fileVars(it))
 	switch {
 	case err == errNotAsked:
 		return true
@@ -163,7 +164,10 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 
 // complete fills in what the URL and the file say. It returns errNotAsked for an item that results
 // do not select, and errYoung for one that is left to the next run.
-func (s *Source) complete(iter *iteration, it *item.Item, t *urltemplate.Template, fi fs.FileInfo, vars func(string) (string, bool)) error {
+func (s *Source) complete(
+	iter *iteration, it *item.Item, t *urltemplate.Template, fi fs.FileInfo,
+	vars urltemplate.Values,
+) error {
 	if verb := iter.isOwn(it.Path, fi); verb != "" {
 		return &ownError{verb}
 	}
@@ -185,7 +189,7 @@ func (s *Source) complete(iter *iteration, it *item.Item, t *urltemplate.Templat
 
 // shownURL returns an item's URL without secrets. The values of a manifest's own fields may be
 // some; those that every file has are shown.
-func shownURL(it item.Item, t *urltemplate.Template, vars func(string) (string, bool)) string {
+func shownURL(it item.Item, t *urltemplate.Template, vars urltemplate.Values) string {
 	for _, name := range t.QueryVars() {
 		if _, ok := fileVar(it, name); !ok {
 			return secret.URL(it.URL)
@@ -195,7 +199,9 @@ func shownURL(it item.Item, t *urltemplate.Template, vars func(string) (string, 
 }
 
 // setTarget fills in where the item goes to, and how.
-func (s *Source) setTarget(it *item.Item, t *urltemplate.Template, vars func(string) (string, bool)) (err error) {
+func (s *Source) setTarget(
+	it *item.Item, t *urltemplate.Template, vars urltemplate.Values,
+) (err error) {
 	if it.URL, err = t.Expand(vars); err != nil {
 		return err
 	}
@@ -208,6 +214,11 @@ func (s *Source) setTarget(it *item.Item, t *urltemplate.Template, vars func(str
 		it.Header["Authorization"] = auth["Authorization"]
 	}
 	return nil
+}
+
+// fileVars returns the variables of a file. See [fileVar].
+func fileVars(it item.Item) urltemplate.Values {
+	return func(name string) (string, bool) { return fileVar(it, name) }
 }
 
 // fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split

@@ -23,8 +23,10 @@ type LeftOut struct {
 func (l *LeftOut) counts() []leftCount {
 	const hidden, links = "--hidden sends hidden files", "--follow follows links"
 	return []leftCount{
-		{&l.Excluded, "excluded", "", ""}, {&l.Hidden, "hidden", "", hidden}, {&l.Leftover, "editor leftover", "s", hidden},
-		{&l.Links, "link", "s", links}, {&l.Loops, "link loop", "s", ""}, {&l.Special, "special file", "s", ""},
+		{&l.Excluded, "excluded", "", ""}, {&l.Hidden, "hidden", "", hidden},
+		{&l.Leftover, "editor leftover", "s", hidden},
+		{&l.Links, "link", "s", links}, {&l.Loops, "link loop", "s", ""},
+		{&l.Special, "special file", "s", ""},
 		{&l.Own, "of this run", "", ""}, {&l.Young, "younger than --min-age", "", ""},
 	}
 }

@@ -72,11 +72,14 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 
 // manifestItem makes an item of a line. What concerns that item alone is itemErr; err is for a line
 // that cannot be read.
-func (s *Source) manifestItem(iter *iteration, text []byte, folder string) (it item.Item, itemErr, err error) {
+func (s *Source) manifestItem(
+	iter *iteration, text []byte, folder string,
+) (it item.Item, itemErr, err error) {
 	if s.results {
 		r, err := results.Parse(text)
 		if err == nil && !slices.Contains(s.opts.Only, r.Status) {
-			err = errors.New("the line was changed after the file had been checked: start the run again")
+			err = errors.New("the line was changed after the file had been checked: start the " +
+				"run again")
 		}
 		if err != nil {
 			return item.Item{}, nil, err
@@ -88,11 +91,13 @@ func (s *Source) manifestItem(iter *iteration, text []byte, folder string) (it i
 	switch {
 	case err != nil:
 	case e.fields["type"] == "item" && item.Select(e.fields["status"]) != nil:
-		err = errors.New("this is a line of results, but the first line is not: give results with --from, or a manifest that has only results")
+		err = errors.New("this is a line of results, but the first line is not: give results " +
+			"with --from, or a manifest that has only results")
 	case e.target == nil && s.opts.Template == nil:
 		err = errors.New(`no "url", and there is no URL for all lines (--to)`)
 	case s.opts.KeyHeader != "" && e.header.Get(s.opts.KeyHeader) != "":
-		err = fmt.Errorf(`"headers": %s: --idempotent sends it: give its value as "key" instead`, http.CanonicalHeaderKey(s.opts.KeyHeader))
+		err = fmt.Errorf(`"headers": %s: --idempotent sends it: give its value as "key" instead`,
+			http.CanonicalHeaderKey(s.opts.KeyHeader))
 	}
 	if err != nil {
 		return item.Item{}, nil, err
@@ -111,7 +116,9 @@ func (s *Source) manifestItem(iter *iteration, text []byte, folder string) (it i
 // {path}.
 func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, error) {
 	name := filepath.FromSlash(e.path)
-	it := item.Item{Path: name, Rel: slashed(e.path), Method: e.method, Header: e.header, Key: e.key}
+	it := item.Item{
+		Path: name, Rel: slashed(e.path), Method: e.method, Header: e.header, Key: e.key,
+	}
 	if !filepath.IsAbs(name) {
 		it.Path = filepath.Join(folder, name)
 	} else if abs, err := filepath.Abs(folder); err == nil {

@@ -14,7 +14,8 @@ import (
 type lackError struct{ name string }
 
 func (e *lackError) Error() string {
-	return fmt.Sprintf("no %q, which the URL has as {%s}: add it to the line, or give the line a \"url\" of its own", e.name, e.name)
+	return fmt.Sprintf("no %q, which the URL has as {%s}: add it to the line, or give the line a "+
+		"\"url\" of its own", e.name, e.name)
 }
 
 // variable is what looks like one of a template's.
@@ -27,7 +28,8 @@ var unfilled = regexp.MustCompile(`\{(name|stem|ext|path|sha256|sha1|md5|size)\}
 // CheckNoVariable returns an error for a text that has a variable where none is filled in.
 func CheckNoVariable(text string) error {
 	if v := unfilled.FindString(text); v != "" {
-		return fmt.Errorf("variables such as %s are filled in only in the URL of --to: write the value out", v)
+		return fmt.Errorf("variables such as %s are filled in only in the URL of --to: write the "+
+			"value out", v)
 	}
 	return nil
 }
@@ -58,7 +60,8 @@ func (d *fieldDoubts) note(e entry, t *urltemplate.Template) {
 
 func (d fieldDoubts) warnings() (lines []string) {
 	for name, k := range d {
-		lines = append(lines, fmt.Sprintf("the manifest has the field %s, which is not used: did you mean %q?", human.Quote(name), k))
+		lines = append(lines, fmt.Sprintf("the manifest has the field %s, which is not used: did "+
+			"you mean %q?", human.Quote(name), k))
 	}
 	slices.Sort(lines)
 	return lines
@@ -78,7 +81,8 @@ func oneApart(a, b string) bool {
 	case -1:
 		return a == b[1:]
 	case 0:
-		return len(a) > 0 && (a[1:] == b[1:] || len(a) > 1 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:])
+		return len(a) > 0 && (a[1:] == b[1:] || len(a) > 1 && a[0] == b[1] && a[1] == b[0] &&
+			a[2:] == b[2:])
 	}
 	return false
 }

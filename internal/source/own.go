@@ -40,7 +40,7 @@ func (s *Source) addOwn(verb string, names []string) {
 	}
 }
 
-// lookAtOwn notes which of the run's own files are there when a pass begins.
+// lookAtOwn notes which of the run's own files are there when an iteration begins.
 func (s *Source) lookAtOwn() (infos []ownFile) {
 	for _, own := range s.own {
 		if info, err := os.Stat(own.path); err == nil {
@@ -56,7 +56,8 @@ func (iter *iteration) isOwn(path string, fi fs.FileInfo) (verb string) {
 	for i := range iter.own {
 		own := &iter.own[i]
 		// One that was made since the iteration began is known by its name.
-		if own.info != nil && os.SameFile(own.info, fi) || filepath.Base(own.path) == filepath.Base(path) && own.is(path) {
+		if own.info != nil && os.SameFile(own.info, fi) ||
+			filepath.Base(own.path) == filepath.Base(path) && own.is(path) {
 			return own.verb
 		}
 	}
@@ -67,4 +68,6 @@ func (iter *iteration) isOwn(path string, fi fs.FileInfo) (verb string) {
 // sent, or overwritten; where standard input names the file, that item fails.
 type ownError struct{ verb string }
 
-func (e *ownError) Error() string { return "this run " + e.verb + " that file, so it cannot send it" }
+func (e *ownError) Error() string {
+	return "this run " + e.verb + " that file, so it cannot send it"
+}

@@ -69,11 +69,14 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		return it, s.complete(p, &it, u, fi, vars)
 	}
 	if t == nil {
-		return it, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the run that wrote them", human.Quote(shown))
+		return it, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the "+
+			"run that wrote them", human.Quote(shown))
 	}
 	for _, name := range t.Vars() {
 		if v, ok := vars(name); !ok || v == "" {
-			return it, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, which is needed to fill it in: give the paths or the manifest of that run, and the results with --from",
+			return it, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, "+
+				"which is needed to fill it in: give the paths or the manifest of that run, and "+
+				"the results with --from",
 				human.Quote(shown), name)
 		}
 	}
@@ -82,7 +85,8 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	}
 	place, _, _ := strings.Cut(it.URL, "?")
 	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
-		return it, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give the --to of that run, or its paths and the results with --from",
+		return it, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give "+
+			"the --to of that run, or its paths and the results with --from",
 			human.Quote(shown), secret.URL(it.URL))
 	}
 	return it, nil

@@ -18,8 +18,10 @@ type Summary struct {
 	Bytes   int64 // of the files; requests are larger with multipart/form-data
 	Largest int64 // of the files, the bytes of the largest
 	LeftOut LeftOut
-	URLs    []string // the first Options.ShownURLs, fit to be shown: credentials gone, the query's literal values masked
-	Partial bool     // stdin will name more
+	// the first Options.ShownURLs, fit to be shown: without credentials, the query's literal values
+	// masked
+	URLs    []string
+	Partial bool // stdin will name more
 
 	// Of Items, those that cannot be sent; Items yields them as errors. Failures are the first
 	// twenty.

@@ -198,14 +198,16 @@ func (s *Source) checkRoots() error {
 			return err
 		}
 		var method string
-		if s.results, method = results.First(m); s.results && s.opts.Method == "" && checkMethod(method) == nil {
+		s.results, method = results.First(m)
+		if s.results && s.opts.Method == "" && checkMethod(method) == nil {
 			s.method = strings.ToUpper(method)
 		}
 		s.roots = []root{{path: m, items: s.manifest}}
 		return nil
 	}
 	if len(s.opts.Paths) == 0 {
-		return errors.New("nothing to send: name files, directories or globs, or - for a list of paths on stdin")
+		return errors.New("nothing to send: name files, directories or globs, or - for a list of " +
+			"paths on stdin")
 	}
 	stdin := false
 	for _, p := range s.opts.Paths {
@@ -249,13 +251,16 @@ func (s *Source) checkOnly() error {
 	from := s.opts.From
 	switch {
 	case s.results && len(s.opts.Only) == 0:
-		return fmt.Errorf("manifest %s has results: say by --only which of them to send, such as --only failed,unknown", human.Quote(s.opts.Manifest))
+		return fmt.Errorf("manifest %s has results: say by --only which of them to send, such as "+
+			"--only failed,unknown", human.Quote(s.opts.Manifest))
 	case from == "":
 		return nil
 	case len(s.opts.Only) == 0:
-		return fmt.Errorf("from %s: say by --only which of its items to send, such as --only failed,unknown", human.Quote(from))
+		return fmt.Errorf("from %s: say by --only which of its items to send, such as --only "+
+			"failed,unknown", human.Quote(from))
 	case s.results:
-		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out", human.Quote(from), human.Quote(s.opts.Manifest))
+		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out",
+			human.Quote(from), human.Quote(s.opts.Manifest))
 	}
 	return s.checkRead("from", from)
 }
@@ -266,7 +271,8 @@ func (s *Source) checkRead(what, name string) error {
 	if err == nil {
 		for _, own := range s.own {
 			if own.verb == "writes" && own.is(name) {
-				err = fmt.Errorf("this run would overwrite it, as %s: name another file for its output", human.Quote(own.name))
+				err = fmt.Errorf("this run would overwrite it, as %s: "+
+					"name another file for its output", human.Quote(own.name))
 			}
 		}
 	}

@@ -32,7 +32,8 @@ func checkRegular(fi fs.FileInfo) error {
 	case fi.IsDir():
 		return errors.New("is a directory; only files can be listed")
 	default:
-		return errors.New("is not a regular file; a file is read anew for each attempt, which a pipe or device does not allow")
+		return errors.New("is not a regular file; a file is read anew for each attempt, which a " +
+			"pipe or device does not allow")
 	}
 }
 
@@ -41,7 +42,8 @@ func checkRegular(fi fs.FileInfo) error {
 func checkReadTwice(name string) error {
 	fi, err := os.Stat(name)
 	if err != nil && name == "-" {
-		return errors.New("standard input is read once, and this is read twice, to check it and then to send: save it in a file and name that")
+		return errors.New("standard input is read once, and this is read twice, to check it and " +
+			"then to send: save it in a file and name that")
 	}
 	if err != nil {
 		return lines.Reason(err)

@@ -23,7 +23,9 @@ type uniqueness struct {
 }
 
 func (s *Source) newUniqueness(seen func(uint64) bool) *uniqueness {
-	return &uniqueness{urls: maphash.MakeSeed(), keys: maphash.MakeSeed(), alike: !s.unalike, seen: seen}
+	return &uniqueness{
+		urls: maphash.MakeSeed(), keys: maphash.MakeSeed(), alike: !s.unalike, seen: seen,
+	}
 }
 
 // taken returns what the item has in common with an earlier one, or "".
@@ -54,7 +56,7 @@ func (s hashSet) add(h uint64) (seen bool) {
 	return len(s) == n
 }
 
-// A census says afterwards which hashes it has seen twice, for about 9 bytes each. It has a list
+// A hashList says afterwards which hashes it has seen twice, for about 9 bytes each. It has a list
 // for each first byte, so that growing takes little.
 type hashList [256][]uint64
 
@@ -98,17 +100,20 @@ func (s *Source) twice(ctx context.Context, unique *uniqueness, hashes map[uint6
 			switch {
 			case !ok:
 			case first.Key != "" && first.Key == it.Key:
-				pairs.add(fmt.Errorf("%s and %s have the same key %s: give each item a key of its own",
+				pairs.add(fmt.Errorf("%s and %s have the same key %s: "+
+					"give each item a key of its own",
 					human.Quote(first.Path), human.Quote(it.Path), human.Quote(it.Key)))
 			case first.URL == it.URL && first.Path == it.Path && s.opts.Manifest == "":
-				pairs.add(fmt.Errorf("%s is named twice: name it, or a directory that holds it, once", human.Quote(it.Path)))
+				pairs.add(fmt.Errorf("%s is named twice: "+
+					"name it, or a directory that holds it, once", human.Quote(it.Path)))
 			case first.URL == it.URL:
 				advice := "send a directory that holds both, with {path} in the URL"
 				if s.opts.Manifest != "" {
 					advice = "give each line a URL of its own"
 				}
 				pairs.add(fmt.Errorf("%s and %s would both %s to %s: %s, or leave one out",
-					human.Quote(first.Path), human.Quote(it.Path), it.Method, secret.URL(it.URL), advice))
+					human.Quote(first.Path), human.Quote(it.Path), it.Method, secret.URL(it.URL),
+					advice))
 			}
 			return false
 		}

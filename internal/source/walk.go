@@ -34,7 +34,8 @@ type walker struct {
 // walk yields the files below a root; for a glob those that match.
 func (s *Source) walk(iter *iteration, r root) bool {
 	if fi, err := os.Stat(r.path); r.glob != nil && (err != nil || !fi.IsDir()) {
-		return iter.fail(item.Item{Path: r.glob.text}, fmt.Errorf("matches nothing: there is no directory %s", human.Quote(r.path)))
+		return iter.fail(item.Item{Path: r.glob.text}, 
+			fmt.Errorf("matches nothing: there is no directory %s", human.Quote(r.path)))
 	}
 	before := iter.leftOut
 	iter.leftOut = LeftOut{}
@@ -45,7 +46,8 @@ func (s *Source) walk(iter *iteration, r root) bool {
 	if !more || w.glob == nil || w.found {
 		return more
 	}
-	err := errors.New("matches no file; to send all that is below a directory, name it or end with **")
+	err := errors.New("matches no file; to send all that is below a directory, name it or end " +
+		"with **")
 	if left != (LeftOut{}) {
 		err = fmt.Errorf("matches no file to send; left out: %v (%s)", left, left.Advice())
 	}
@@ -60,7 +62,8 @@ func (w *walker) dir(rel string) bool {
 		if err == nil {
 			for _, a := range w.above {
 				if os.SameFile(a, fi) {
-					w.iter.leave(&w.iter.leftOut.Loops, name, "a link to a directory that it lies in")
+					w.iter.leave(&w.iter.leftOut.Loops, name, 
+						"a link to a directory that it lies in")
 					return true
 				}
 			}
@@ -76,7 +79,8 @@ func (w *walker) dir(rel string) bool {
 		// What was read before the error is not sent: a listing cut short would pass for a whole
 		// one.
 		w.found = true
-		return w.iter.fail(item.Item{Path: name, Rel: rel}, fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out", lines.Reason(err)))
+		return w.iter.fail(item.Item{Path: name, Rel: rel},
+			fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out", lines.Reason(err)))
 	}
 	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
 	relDir := len(dir)                                       // where {path} begins
@@ -133,7 +137,8 @@ func (w *walker) entry(it item.Item) bool {
 			return true
 		}
 		w.found = true
-		return w.iter.fail(it, fmt.Errorf("the link leads nowhere: %w; --exclude leaves it out", lines.Reason(err)))
+		return w.iter.fail(it, fmt.Errorf("the link leads nowhere: %w; --exclude leaves it out",
+			lines.Reason(err)))
 	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
 		return true
 	case fi.IsDir():
@@ -185,6 +190,7 @@ func (w *walker) excluded(rel, name string) bool {
 // leftover reports whether an editor left the file behind: a backup, an autosave, a lock or a swap
 // file.
 func leftover(name string) bool {
-	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, ".#") || strings.HasSuffix(name, ".swp") ||
+	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, ".#") ||
+		strings.HasSuffix(name, ".swp") ||
 		len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#'
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
+// Values returns the value of a variable, and whether there is one.
+type Values func(name string) (string, bool)
+
 // Expand returns the URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not)
 // down to RFC 3986's unreserved characters, so that no value can change the URL's structure; only
 // {path} in the path keeps its slashes.
@@ -15,10 +18,11 @@ import (
 // Refused are a variable that vars does not know, an empty value in the path, an empty, "." or ".."
 // segment in {path}, and a result with a "." or ".." segment: servers and proxies resolve those,
 // encoded or not, also between encoded slashes and backslashes.
-func (t *Template) Expand(vars func(name string) (string, bool)) (string, error) {
+func (t *Template) Expand(vars Values) (string, error) {
 	u, pathEnd, err := expand(t.origin, t.parts, vars)
 	if err == nil && dotSegment(u[len(t.origin):pathEnd]) {
-		err = errors.New("the URL's path has a . or .. segment, which servers resolve, also where slashes are encoded")
+		err = errors.New("the URL's path has a . or .. segment, which servers resolve, also " +
+			"where slashes are encoded")
 	}
 	if err != nil {
 		return "", err
@@ -28,7 +32,7 @@ func (t *Template) Expand(vars func(name string) (string, bool)) (string, error)
 
 // Shown is Expand with "***" for the query's literal values, and checks less; "" for a URL without
 // variables.
-func (t *Template) Shown(vars func(name string) (string, bool)) string {
+func (t *Template) Shown(vars Values) string {
 	if t.shown == nil {
 		return ""
 	}
@@ -44,12 +48,13 @@ func (t *Template) String() string { return t.Shown(nil) }
 type UnknownVarError struct{ Name string }
 
 func (e *UnknownVarError) Error() string {
-	return fmt.Sprintf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, {ext} and a manifest line's own fields", e.Name)
+	return fmt.Sprintf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, "+
+		"{ext} and a manifest line's own fields", e.Name)
 }
 
 // expand puts the values into parts, and returns where the path ends. With nil vars the variables
 // are left as they are written.
-func expand(origin string, parts []part, vars func(string) (string, bool)) (u string, pathEnd int, err error) {
+func expand(origin string, parts []part, vars Values) (u string, pathEnd int, err error) {
 	var room [256]byte // on the stack: what is kept is no longer than it must be
 	b := append(room[:0], origin...)
 	for _, p := range parts {
@@ -66,7 +71,8 @@ func expand(origin string, parts []part, vars func(string) (string, bool)) (u st
 			case v == "" && !p.query:
 				return "", 0, fmt.Errorf("{%s} has no value here", p.name)
 			case p.name == PathVar && !validRel(v):
-				return "", 0, fmt.Errorf("{path} is %s here, with an empty, . or .. segment", human.Quote(v))
+				return "", 0, fmt.Errorf("{path} is %s here, with an empty, . or .. segment",
+					human.Quote(v))
 			}
 			b = escape(b, v, p.name == PathVar && !p.query)
 		}

@@ -82,7 +82,8 @@ func parse(s string, vars bool) (*Template, error) {
 
 func parseAuthority(scheme, authority string) (origin string, auth http.Header, err error) {
 	if strings.ContainsAny(authority, "{}") {
-		return "", nil, errors.New("a variable cannot stand in the URL's scheme, credentials or host, only in its path and query")
+		return "", nil, errors.New("a variable cannot stand in the URL's scheme, credentials or " +
+			"host, only in its path and query")
 	}
 	at := strings.LastIndexByte(authority, '@')
 	host := authority[at+1:]
@@ -90,7 +91,8 @@ func parseAuthority(scheme, authority string) (origin string, auth http.Header, 
 	// host.
 	u, err := url.Parse(scheme + "://" + host + "/")
 	if err != nil {
-		return "", nil, errors.New("the URL's host or port is not valid (a slash in a password must be written %2F)")
+		return "", nil, errors.New("the URL's host or port is not valid (a slash in a password " +
+			"must be written %2F)")
 	}
 	if u.Hostname() == "" {
 		return "", nil, errors.New("the URL has no host")
@@ -106,7 +108,8 @@ func parseAuthority(scheme, authority string) (origin string, auth http.Header, 
 	}
 	u, err = url.Parse(scheme + "://" + authority[:at] + "@host/")
 	if err != nil {
-		return "", nil, errors.New("the URL's user or password is not valid: percent-encode what is special in it")
+		return "", nil, errors.New("the URL's user or password is not valid: percent-encode what " +
+			"is special in it")
 	}
 	password, _ := u.User.Password()
 	basic := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
@@ -133,7 +136,8 @@ func parseTail(s string, vars bool) ([]part, error) {
 			}
 			name := s[i+1 : i+n]
 			if !validVar(name) {
-				return nil, fmt.Errorf("%s in the URL is no variable: its name is letters, digits, '_', '-' and '.' (write %%7B for a real brace)",
+				return nil, fmt.Errorf("%s in the URL is no variable: its name is letters, "+
+					"digits, '_', '-' and '.' (write %%7B for a real brace)",
 					human.Quote("{"+name+"}"))
 			}
 			flush()
@@ -142,13 +146,15 @@ func parseTail(s string, vars bool) ([]part, error) {
 		case c == '}' && vars:
 			return nil, errors.New("the URL has a } without its { (write %7D for a real one)")
 		case c == '#':
-			return nil, errors.New("the URL has a # (what follows it is never sent; write %23 for a real one)")
+			return nil, errors.New("the URL has a # (what follows it is never sent; write %23 " +
+				"for a real one)")
 		case c == '\\':
 			return nil, errors.New(`the URL has a backslash: write / (or %5C for a real one)`)
 		case c < ' ' || c == 0x7f:
 			return nil, fmt.Errorf("the URL has the control character %#02x", c)
 		case c == '%' && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])):
-			return nil, errors.New("the URL has a percent sign without two hex digits after it (write %25 for a real one)")
+			return nil, errors.New("the URL has a percent sign without two hex digits after it " +
+				"(write %25 for a real one)")
 		case c == '?' && !query:
 			flush()
 			query = true
