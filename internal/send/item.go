@@ -264,7 +264,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 		out.Note = "an attempt may have been accepted"
 	}
 	if fault != nil && out.Status != item.Deferred {
-		out.Error = faultWords(fault, out.Status, j.Doubt)
+		out.Error = status.Content(fault, out.Status, j.Doubt)
 		return out, end
 	}
 	if end.Err != nil {
@@ -277,8 +277,8 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 			out.Status = item.Failed // also where another request found it out
 		}
 		out.Error = r.unreachable(j, end.Err, out.Error)
-		if out.Status == item.Unknown && !strings.Contains(out.Error, mayHaveArrived) {
-			out.Error += ": " + mayHaveArrived
+		if out.Status == item.Unknown && !strings.Contains(out.Error, status.MayHaveArrived) {
+			out.Error += ": " + status.MayHaveArrived
 		}
 	case wrong != nil:
 		out.Error = r.unreachable(j, wrong, out.Error)

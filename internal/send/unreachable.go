@@ -11,9 +11,6 @@ import (
 	"github.com/penstock/penstock/retry"
 )
 
-// mayHaveArrived is added to the error of an unknown item that only says what is wrong with the server.
-const mayHaveArrived = "it may have been accepted"
-
 // mayBeTLS reports whether err may come from a server that speaks TLS and got plain HTTP.
 func (r *run) mayBeTLS(j *job, err error) bool {
 	var c *wire.Cause

@@ -34,7 +34,7 @@ type walker struct {
 // walk yields the files below a root; for a glob those that match.
 func (s *Source) walk(iter *iteration, r root) bool {
 	if fi, err := os.Stat(r.path); r.glob != nil && (err != nil || !fi.IsDir()) {
-		return iter.fail(item.Item{Path: r.glob.text}, 
+		return iter.fail(item.Item{Path: r.glob.text},
 			fmt.Errorf("matches nothing: there is no directory %s", human.Quote(r.path)))
 	}
 	before := iter.leftOut
@@ -62,7 +62,7 @@ func (w *walker) dir(rel string) bool {
 		if err == nil {
 			for _, a := range w.above {
 				if os.SameFile(a, fi) {
-					w.iter.leave(&w.iter.leftOut.Loops, name, 
+					w.iter.leave(&w.iter.leftOut.Loops, name,
 						"a link to a directory that it lies in")
 					return true
 				}
@@ -80,7 +80,8 @@ func (w *walker) dir(rel string) bool {
 		// one.
 		w.found = true
 		return w.iter.fail(item.Item{Path: name, Rel: rel},
-			fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out", lines.Reason(err)))
+			fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out",
+				lines.Reason(err)))
 	}
 	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
 	relDir := len(dir)                                       // where {path} begins
