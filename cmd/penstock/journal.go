@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/statedir"
 )
 
 func journalCommand() *cobra.Command {
@@ -64,15 +65,15 @@ func openJournal(name string) (*journal.Reader, error) {
 
 // journalPath returns the path of a journal that is named as such or by its file.
 func journalPath(name string) (string, error) {
-	dir, err := journal.Dir()
+	dir, err := statedir.Dir()
 	if err != nil && filepath.Base(name) == name {
 		return "", localError(err)
 	}
-	path, err := journal.Find(dir, name)
-	var absent *journal.NotFoundError
+	path, err := statedir.Find(dir, name)
+	var absent *statedir.NotFoundError
 	switch {
 	case errors.As(err, &absent):
-		similar := suggest(journal.Name(name), absent.Known)
+		similar := suggest(statedir.Name(name), absent.Known)
 		return "", usageError(fmt.Errorf("%w; %s", err, meant(similar, "see penstock journal list")))
 	case err != nil:
 		return "", usageError(err)
@@ -86,11 +87,12 @@ func completeJournals(
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	dir, err := journal.Dir()
+	dir, err := statedir.Dir()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	return journal.Names(dir), cobra.ShellCompDirectiveDefault // or a file
+	names, _ := statedir.Names(dir)
+	return names, cobra.ShellCompDirectiveDefault // or a file
 }
 
 // journalError gives an error its exit status.
@@ -116,4 +118,4 @@ func encode(w io.Writer, v any) error {
 	return written(e.Encode(v))
 }
 
-func shownName(path string) string { return human.Printable(journal.Name(path)) }
+func shownName(path string) string { return human.Printable(statedir.Name(path)) }

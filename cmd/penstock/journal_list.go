@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/statedir"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -37,7 +38,7 @@ func journalList() *cobra.Command {
 
 // journals are those in the state directory.
 func journals() (dir string, infos []journal.Info, err error) {
-	if dir, err = journal.Dir(); err != nil {
+	if dir, err = statedir.Dir(); err != nil {
 		return "", nil, localError(err)
 	}
 	if infos, err = journal.List(dir); err != nil {
@@ -98,7 +99,7 @@ type journalJSON struct {
 
 func toJSON(info journal.Info) journalJSON {
 	j := journalJSON{
-		Name: journal.Name(info.Path), Path: info.Path, Method: info.Method, Target: info.Target,
+		Name: statedir.Name(info.Path), Path: info.Path, Method: info.Method, Target: info.Target,
 		Items: make(map[string]int64), Runs: info.Runs, LastUsed: instant(info.Last), Running: info.Running, Bytes: info.Size,
 	}
 	for _, s := range journal.Fates {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/statedir"
 )
 
 func journalPrune() *cobra.Command {
@@ -21,7 +22,7 @@ func journalPrune() *cobra.Command {
 is then forgotten: the same command would send it again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := journal.Dir()
+			dir, err := statedir.Dir()
 			if err != nil {
 				return localError(err)
 			}

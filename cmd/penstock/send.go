@@ -25,6 +25,7 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/statedir"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/urltemplate"
 )
@@ -119,7 +120,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		}
 	}()
 	options.Source.Own(journal.Files(path)...)
-	if dir, err := journal.Dir(); err == nil {
+	if dir, err := statedir.Dir(); err == nil {
 		others, _ := filepath.Glob(filepath.Join(dir, "*.db*")) // have URLs and keys in them, too
 		options.Source.Own(others...)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/statedir"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -77,7 +78,7 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	case err != nil:
 		return "", localError(err)
 	}
-	if why := journal.Transient(filepath.Dir(path)); why != "" {
+	if why := statedir.Transient(filepath.Dir(path)); why != "" {
 		o.Remarks = append(o.Remarks, why)
 	}
 	return path, nil
@@ -100,11 +101,11 @@ func (f *sendFlags) journalPath() (string, error) {
 	case isLab(to) && f.job == "":
 		return "", nil // the server ends with the run, and so does what it has
 	}
-	dir, err := journal.Dir()
+	dir, err := statedir.Dir()
 	if err != nil {
 		return "", localError(err)
 	}
-	name, err := journal.FileName(f.job, secret.Target(to), f.run.Source.Method())
+	name, err := statedir.FileName(f.job, secret.Target(to), f.run.Source.Method())
 	if err != nil {
 		return "", usageError(fmt.Errorf("--job: %w", err))
 	}

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
-	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/penstock/penstock/internal/lockfile"
 )
 
 // Error says what is wrong with a journal, and what to do. It is a fault of this machine: of its disk, its
@@ -32,23 +33,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // InUseError says that another run, or another part of this program, uses the journal.
-type InUseError struct {
-	Path  string
-	PID   int       // 0 if not known
-	Since time.Time // zero if not known
-}
-
-// Error returns one line, with the process and since when it runs if that is known.
-func (e *InUseError) Error() string {
-	s := "journal " + e.Path + " is in use by another run"
-	switch {
-	case e.PID != 0 && !e.Since.IsZero():
-		s += fmt.Sprintf(" (process %d, since %s)", e.PID, e.Since.Local().Format("2006-01-02 15:04:05"))
-	case e.PID != 0:
-		s += fmt.Sprintf(" (process %d)", e.PID)
-	}
-	return s
-}
+type InUseError = lockfile.InUseError
 
 // ErrClosed is what is recorded after Close fails with.
 var ErrClosed = errors.New("journal: closed")
@@ -92,7 +77,7 @@ func faultFor(path string, err error, remedy string) error {
 		e.Remedy = remedyMove
 	case errors.Is(err, errNewer):
 		e.Remedy = "use that one, or another --journal FILE"
-	case errors.Is(err, errStranger):
+	case errors.Is(err, lockfile.ErrStranger):
 		e.Remedy = "remove it if you do not know it, and set PENSTOCK_STATE to a directory that only you can write"
 	case errors.Is(err, errReplaced):
 		e.Remedy = "let no other program touch it during a run"

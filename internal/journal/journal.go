@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lockfile"
+	"github.com/penstock/penstock/internal/statedir"
 )
 
 // Options say which journal to open, and what it notes of the run.
@@ -56,7 +58,7 @@ type Journal struct {
 	path         string
 	earlier      Earlier
 	earlierWaits []Wait
-	lock         *lockFile
+	lock         *lockfile.Lock
 	db           *sql.DB
 	conn         *sql.Conn
 	run          int64 // this run's row, once there is one; the writer's until stopped
@@ -121,7 +123,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path, err := realPath(o.Path)
+	path, err := lockfile.RealPath(o.Path, fileSuffixes)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +134,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 		return nil, err
 	}
 	newLock := isMissing(path + ".lock")
-	lock, err := takeLock(ctx, path, o.Wait)
+	lock, err := lockfile.Take(ctx, path, o.Wait)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	// SQLite would make it readable for everybody; its other files take their permissions from this one.
-	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE|lockfile.OpenFlags, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -227,6 +229,8 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	}
 	return newWriter(j, o, file)
 }
+
+var networkFS = statedir.NetworkFS
 
 // setMode chooses between a write-ahead log and, where the memory that its users share cannot be relied on, a rollback
 // journal.
@@ -523,7 +527,7 @@ func (j *Journal) discard() error {
 		}
 	}
 	if j.newLock {
-		err = cmp.Or(err, j.lock.remove())
+		err = cmp.Or(err, j.lock.Remove())
 	} else {
 		err = cmp.Or(err, j.lock.Close())
 	}
@@ -572,7 +576,7 @@ func (j *Journal) closeFile() (err error) {
 
 // abandon closes the file where what has the journal's names now may be another run's.
 func (j *Journal) abandon() error {
-	if j.logLost && j.lock.removed() {
+	if j.logLost && j.lock.Removed() {
 		// Another run may have begun, and ended, with a log of its own. To close the connection would write what
 		// our log has over that, so it is left to the end of the process.
 		return nil

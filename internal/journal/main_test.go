@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/statedir"
 )
 
 // The test binary is its own child, for what only another process can do.
@@ -48,7 +49,7 @@ func child(t *testing.T, what string, args ...string) *exec.Cmd {
 
 // tempDir is in memory where that is easy, since fsync is most of the time of these tests.
 func tempDir(t testing.TB) string {
-	if runtime.GOOS != "linux" || fileSystem("/dev/shm") != "tmpfs" {
+	if runtime.GOOS != "linux" || statedir.FileSystem("/dev/shm") != "tmpfs" {
 		return t.TempDir()
 	}
 	dir, err := os.MkdirTemp("/dev/shm", "journal")

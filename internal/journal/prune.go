@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/penstock/penstock/internal/lockfile"
 )
 
 // Forget removes the items that match, or all where match is nil, so that they are sent again, and returns how many
@@ -20,11 +22,11 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return 0, err
 	}
-	real, err := realPath(path)
+	real, err := lockfile.RealPath(path, fileSuffixes)
 	if err != nil {
 		return 0, err
 	}
-	lock, err := takeLock(ctx, real, false)
+	lock, err := lockfile.Take(ctx, real, false)
 	if err != nil {
 		return 0, err
 	}
@@ -122,11 +124,11 @@ func old(info Info, olderThan time.Duration) bool {
 
 // remove removes a journal unless it was used meanwhile. If path is a link, it removes the link only.
 func remove(path string, olderThan time.Duration) (bool, error) {
-	real, err := realPath(path)
+	real, err := lockfile.RealPath(path, fileSuffixes)
 	if err != nil {
 		return false, err
 	}
-	lock, err := tryLock(real)
+	lock, err := lockfile.Try(real)
 	if lock == nil {
 		return false, err
 	}
@@ -141,5 +143,5 @@ func remove(path string, olderThan time.Duration) (bool, error) {
 			return false, err
 		}
 	}
-	return true, lock.remove()
+	return true, lock.Remove()
 }

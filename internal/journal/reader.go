@@ -16,6 +16,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lockfile"
+	"github.com/penstock/penstock/internal/statedir"
 )
 
 // Info is a journal's summary.
@@ -75,7 +77,7 @@ func (r *Reader) open() (err error) {
 	}
 	mode := "ro"
 	_, noWAL := os.Stat(r.real + "-wal")
-	if noWAL != nil && head.wal && !running(r.real) {
+	if noWAL != nil && head.wal && !lockfile.Held(r.real) {
 		// The file is whole, but SQLite would make a log beside it, or fail where it cannot.
 		mode = "ro&immutable=1"
 	}
@@ -118,7 +120,7 @@ func (r *Reader) info() (info Info, err error) {
 	ctx := context.Background()
 	info.Path = r.path
 	info.Size, _ = diskSize(r.real)
-	info.Running = running(r.real)
+	info.Running = lockfile.Held(r.real)
 	info.Counts = make(Counts)
 	rows, err := r.conn.QueryContext(ctx, "SELECT state, count(*) FROM item GROUP BY state")
 	if err != nil {
@@ -166,8 +168,20 @@ func diskSize(path string) (size int64, mod time.Time) {
 	return size, mod
 }
 
-// fileSuffixes are those of the files that make up a journal; the lock file is not among them.
+// fileSuffixes are those of the files that make up a journal; the lock is not among them.
 var fileSuffixes = []string{"", "-wal", "-shm", "-journal"}
+
+// Files are the names that a journal at path has on disk while it is open. Of no path there are
+// none.
+func Files(path string) (names []string) {
+	if path == "" {
+		return nil
+	}
+	for _, suffix := range append(fileSuffixes, lockfile.Suffix) {
+		names = append(names, path+suffix)
+	}
+	return names
+}
 
 // Items yields the rows that have one of the states, or all, in the order in which they were first put. The sequence
 // ends after the first error.
@@ -258,16 +272,13 @@ func (r *Reader) runs() (runs []Run, err error) {
 // List returns the summaries of all journals in dir, the one used last first. A file that cannot be read is listed
 // with Err. Where there is no dir there are no journals.
 func List(dir string) ([]Info, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	names, err := statedir.Names(dir)
+	if err != nil {
 		return nil, err
 	}
 	var list []Info
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != dbSuffix || e.IsDir() {
-			continue
-		}
-		list = append(list, inspect(filepath.Join(dir, e.Name())))
+	for _, name := range names {
+		list = append(list, inspect(filepath.Join(dir, name+statedir.Suffix)))
 	}
 	slices.SortStableFunc(list, func(a, b Info) int { return b.Last.Compare(a.Last) })
 	return list, nil
@@ -286,7 +297,7 @@ func inspect(path string) Info {
 	info := Info{Path: path, Err: err}
 	info.Size, info.Last = diskSize(path)
 	if real, err := filepath.EvalSymlinks(path); err == nil {
-		info.Running = running(real)
+		info.Running = lockfile.Held(real)
 	}
 	return info
 }

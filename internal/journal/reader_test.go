@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/statedir"
 )
 
 func TestReader(t *testing.T) {
@@ -171,12 +172,12 @@ func TestReadingMakesNoFile(t *testing.T) {
 // On a network file system there is no WAL; all else is the same, also after a crash in the middle of a commit.
 func TestRollbackJournal(t *testing.T) {
 	dir := tempDir(t)
-	name := fileSystem(dir)
+	name := statedir.FileSystem(dir)
 	if name == "" {
 		t.Skip("this directory's file system has no name")
 	}
-	defer func(before bool) { networkFileSystems[name] = before }(networkFileSystems[name])
-	networkFileSystems[name] = true
+	networkFS = statedir.FileSystem
+	defer func() { networkFS = statedir.NetworkFS }()
 	path := filepath.Join(dir, "j.db")
 	var warning string
 	j, err := Open(t.Context(), Options{Path: path, Warn: func(s string) { warning = s }})
@@ -214,7 +215,7 @@ func TestRollbackJournal(t *testing.T) {
 	equal(t, "after a crash", all(t, crash), []Item{full(1)})
 
 	// From WAL to a rollback journal and back.
-	networkFileSystems[name] = false
+	networkFS = statedir.NetworkFS
 	j = mustOpen(t, path)
 	mustPut(t, j, full(2))
 	mustClose(t, j)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/lockfile"
 )
 
 const stranger = 12345
@@ -94,7 +96,7 @@ func TestFIFOForLock(t *testing.T) {
 	if err := errors.Join(os.Remove(path+".lock"), syscall.Mkfifo(path+".lock", 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if running(path) {
+	if lockfile.Held(path) {
 		t.Error("running")
 	}
 	if j, err := Open(t.Context(), Options{Path: path}); err == nil {

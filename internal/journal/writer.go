@@ -259,7 +259,7 @@ func (w *writer) intact() error {
 	case w.wal != nil && !isStill(log, w.wal):
 		w.j.logLost = true
 		return fmt.Errorf("%w: its file %s", errReplaced, log)
-	case w.j.lock.removed():
+	case w.j.lock.Removed():
 		return fmt.Errorf("%w: its lock %s", errReplaced, w.j.lock.Path())
 	}
 	return nil

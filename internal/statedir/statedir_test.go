@@ -1,4 +1,4 @@
-package journal
+package statedir
 
 import (
 	"os"
@@ -93,7 +93,7 @@ func TestTransient(t *testing.T) {
 			t.Errorf("%s, %v: %q", tt.fs, tt.container, got)
 		}
 	}
-	if runtime.GOOS == "linux" && fileSystem("/dev/shm/not/there") != fileSystem("/dev/shm") {
+	if runtime.GOOS == "linux" && FileSystem("/dev/shm/not/there") != FileSystem("/dev/shm") {
 		t.Error("a directory that is to be made is where its parent is")
 	}
 	if got := Transient(filepath.Join(os.TempDir(), "not", "there")); strings.Contains(got, "\n") {

@@ -1,4 +1,6 @@
-package journal
+// Package statedir says where journals are: the directory of a user's state, the name of a journal's
+// file there, and whether what is in the directory will last. It reads no journal.
+package statedir
 
 import (
 	"cmp"
@@ -49,7 +51,7 @@ func Dir() (string, error) {
 // The name has a hash of the target in it, and is shown: the target must not hold secrets.
 func FileName(job, target, method string) (string, error) {
 	if job != "" {
-		name := strings.TrimSuffix(job, dbSuffix)
+		name := strings.TrimSuffix(job, Suffix)
 		if strings.Trim(name, ".") == "" {
 			return "", fmt.Errorf("job %q: a name needs a letter or a digit", job)
 		}
@@ -64,7 +66,7 @@ func FileName(job, target, method string) (string, error) {
 				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q", job, r)
 			}
 		}
-		return name + dbSuffix, nil
+		return name + Suffix, nil
 	}
 	host := "manifest-" + filepath.Base(target)
 	if _, rest, found := strings.Cut(target, "://"); found {
@@ -77,7 +79,7 @@ func FileName(job, target, method string) (string, error) {
 	}
 	host = cmp.Or(readable(host, 48), "target") // of a name in another script nothing is left
 	sum := sha256.Sum256([]byte(method + " " + target))
-	return fmt.Sprintf("%s-%s-%x%s", host, readable(method, 16), sum[:4], dbSuffix), nil
+	return fmt.Sprintf("%s-%s-%x%s", host, readable(method, 16), sum[:4], Suffix), nil
 }
 
 // readable makes s a part of a file's name.
@@ -97,7 +99,7 @@ func nameRune(r rune) bool {
 
 // Transient says why what is in dir will not last, or "" if nothing speaks against it. Dir need not be there yet.
 func Transient(dir string) string {
-	return transient(fileSystem(dir), inContainer())
+	return transient(FileSystem(dir), inContainer())
 }
 
 func transient(fs string, container bool) string {
@@ -121,9 +123,9 @@ func inContainer() bool {
 	return os.Getenv("KUBERNETES_SERVICE_HOST") != "" || os.Getenv("container") != ""
 }
 
-// networkFS returns the name of the network file system that dir is on, or "".
-func networkFS(dir string) string {
-	fs := fileSystem(dir)
+// NetworkFS returns the name of the network file system that dir is on, or "".
+func NetworkFS(dir string) string {
+	fs := FileSystem(dir)
 	if networkFileSystems[fs] {
 		return fs
 	}
@@ -134,15 +136,4 @@ var networkFileSystems = map[string]bool{
 	"9p": true, "afs": true, "ceph": true, "cifs": true, "coda": true, "gpfs": true, "lustre": true, "ncp": true, "nfs": true, "smb": true, "virtiofs": true,
 	"fuse.sshfs": true, "fuse.rclone": true, "fuse.s3fs": true, "fuse.gcsfuse": true, "fuse.goofys": true, "fuse.mount-s3": true,
 	"fuse.glusterfs": true, "fuse.blobfuse": true, "fuse.blobfuse2": true, "fuse.davfs": true, "fuse.curlftpfs": true, "fuse.juicefs": true,
-}
-
-// Files are the names that a journal at path has on disk while it is open. Of no path there are none.
-func Files(path string) (names []string) {
-	if path == "" {
-		return nil
-	}
-	for _, suffix := range append(fileSuffixes, ".lock") {
-		names = append(names, path+suffix)
-	}
-	return names
 }

@@ -1,4 +1,4 @@
-package journal
+package statedir
 
 import (
 	"bufio"
@@ -31,9 +31,9 @@ var fileSystems = map[uint32]string{
 	0x65735546: "fuse",
 }
 
-// fileSystem names the file system that dir, or the nearest directory above it, is on: "" if it is none of those that
+// FileSystem names the file system that dir, or the nearest directory above it, is on: "" if it is none of those that
 // matter.
-func fileSystem(dir string) string {
+func FileSystem(dir string) string {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return ""

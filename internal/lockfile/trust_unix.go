@@ -1,6 +1,6 @@
 //go:build unix
 
-package journal
+package lockfile
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// openFlags keep a link that somebody else has put there from leading to another file, and a pipe from blocking.
-const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+// OpenFlags keep a link that somebody else has put there from leading to another file, and a pipe from blocking.
+const OpenFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 // checkOwner fails if path, which need not exist, belongs to a user who is neither we, nor root, nor the owner of the
 // directory. The last one may replace the file anyway; and where a file system maps users, as NFS does, all files have
@@ -36,7 +36,7 @@ func checkOwner(path string) error {
 	if fi.Mode()&fs.ModeSymlink != 0 {
 		what = "link"
 	}
-	return fmt.Errorf("%w: the %s %s belongs to user %d", errStranger, what, path, uid)
+	return fmt.Errorf("%w: the %s %s belongs to user %d", ErrStranger, what, path, uid)
 }
 
 func ownerOf(fi fs.FileInfo) uint32 { return fi.Sys().(*syscall.Stat_t).Uid }

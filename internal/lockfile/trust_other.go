@@ -1,10 +1,10 @@
 //go:build !unix
 
-package journal
+package lockfile
 
 import "io/fs"
 
-const openFlags = 0
+const OpenFlags = 0
 
 // checkOwner knows no owners here.
 func checkOwner(string) error { return nil }

@@ -1,4 +1,4 @@
-package journal
+package statedir
 
 import (
 	"errors"
@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-const dbSuffix = ".db"
+// Suffix is that of the names of journals' files.
+const Suffix = ".db"
 
 // A NotFoundError says that no journal has a name.
 type NotFoundError struct {
@@ -25,10 +26,11 @@ func (e *NotFoundError) Error() string {
 // Find returns the path of a journal that is named as such, with or without the suffix of its file,
 // or by its file. Dir is where named journals are; if empty, there are none.
 func Find(dir, name string) (path string, err error) {
-	names, known := Names(dir), Name(name)
+	names, _ := Names(dir)
+	known := Name(name)
 	elsewhere := filepath.Base(name) != name
 	if !elsewhere && slices.Contains(names, known) {
-		return filepath.Join(dir, known+dbSuffix), nil
+		return filepath.Join(dir, known+Suffix), nil
 	}
 	switch info, err := os.Stat(name); {
 	case err == nil && !info.Mode().IsRegular():
@@ -43,16 +45,20 @@ func Find(dir, name string) (path string, err error) {
 	return "", &NotFoundError{name, dir, names}
 }
 
-// Names returns the names of the journals in a directory, without a look at them.
-func Names(dir string) (names []string) {
-	entries, _ := os.ReadDir(dir) // one that is not there has none
+// Names returns the names of the journals in a directory, without a look at them. Where there is no
+// directory there are none.
+func Names(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), dbSuffix); ok && !e.IsDir() {
+		if name, ok := strings.CutSuffix(e.Name(), Suffix); ok && !e.IsDir() {
 			names = append(names, name)
 		}
 	}
-	return names
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return names, err
 }
 
 // Name returns the name of a journal at path.
-func Name(path string) string { return strings.TrimSuffix(filepath.Base(path), dbSuffix) }
+func Name(path string) string { return strings.TrimSuffix(filepath.Base(path), Suffix) }

@@ -1,4 +1,4 @@
-package journal
+package lockfile
 
 import (
 	"errors"
@@ -8,17 +8,20 @@ import (
 	"path/filepath"
 )
 
-var errStranger = errors.New("is not safe to use")
+// ErrStranger says that a file was made by somebody else.
+var ErrStranger = errors.New("is not safe to use")
 
-// realPath returns the name of a journal's file, with links followed, also to a file that is not there yet: two names of one
-// journal have one lock. It fails if a link, or one of the journal's files that are there already, was made by somebody
-// else, or if a file beside the journal is not a regular one: in a directory that others may write, it could be another
-// file of ours that would be overwritten.
-func realPath(path string) (real string, err error) {
+// RealPath returns the name of a journal, with links followed, also to a file that is not there yet:
+// two names of one journal have one lock. It fails if a link, or one of the journal's files that are
+// there already, was made by somebody else, or if a file beside the journal is not a regular one: in
+// a directory that others may write, it could be another file of ours that would be overwritten.
+// The suffixes are those of the journal's files, but for the lock.
+func RealPath(path string, suffixes []string) (real string, err error) {
 	if real, err = resolve(path); err != nil {
 		return "", err
 	}
-	for _, name := range Files(real) {
+	for _, suffix := range append(suffixes[:len(suffixes):len(suffixes)], Suffix) {
+		name := real + suffix
 		fi, err := os.Lstat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -26,7 +29,7 @@ func realPath(path string) (real string, err error) {
 		case err != nil:
 			return "", err
 		case name != real && !fi.Mode().IsRegular():
-			return "", fmt.Errorf("%w: %s is not a regular file", errStranger, name)
+			return "", fmt.Errorf("%w: %s is not a regular file", ErrStranger, name)
 		}
 		if err := checkOwner(name); err != nil {
 			return "", err
