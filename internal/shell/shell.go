@@ -85,7 +85,7 @@ func quoteBytes(s string) string {
 }
 
 // shellWord is a word as quote writes it.
-var shellWord = regexp.MustCompile(`(?:"[^"]*"|\$'(?:\\.|[^'\\])*'|'[^']*'|\\.|[^\s"'])+`)
+var shellWord = regexp.MustCompile(`(?:"[^"]*"|\$'(?:\\.|[^'\\])*'|'[^']*'|\\'|[^\s"'])+`)
 
 var escape = regexp.MustCompile(`\\([0-7]{3}|.)`)
 
