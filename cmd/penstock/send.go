@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
@@ -135,7 +136,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		return usageError(err)
 	}
 	if f.source.Manifest != "" && options.Identified() {
-		if options.HeaderOrigin, err = send.HeaderOrigin(to, options.Source); err != nil {
+		if options.HeaderOrigin, err = plan.HeaderOrigin(to, options.Source); err != nil {
 			return usageError(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/status"
@@ -87,7 +88,7 @@ func list(w io.Writer, lines []string, n int64) {
 }
 
 // planned is what is to be sent, by the journal at path if there is one.
-func planned(o send.Options, path string, most int) (left send.Left, err error) {
+func planned(o send.Options, path string, most int) (left plan.Left, err error) {
 	if path == "" {
 		return o.Plan(nil, most)
 	}

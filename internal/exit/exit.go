@@ -67,20 +67,6 @@ func Help() string {
 	return b.String()
 }
 
-// precedence has the statuses of runs that end before all items have, the strongest first.
-var precedence = []int{Local, Interrupted, Terminated, Failed, Refused, Unavailable, Usage, Limit, Items}
-
-// First returns which of the statuses that have a reason counts, and the reason. Without any it
-// returns Delivered.
-func First(reasons map[int]error) (status int, reason error) {
-	for _, status := range precedence {
-		if reason := reasons[status]; reason != nil {
-			return status, reason
-		}
-	}
-	return Delivered, nil
-}
-
 // An Error ends the program with a status. Its error, if there is one, is shown.
 type Error struct {
 	Status int

@@ -24,14 +24,28 @@ func TestMeanings(t *testing.T) {
 	}
 }
 
-func TestFirst(t *testing.T) {
-	if status, reason := First(nil); status != Delivered || reason != nil {
-		t.Errorf("without a reason: %d, %v", status, reason)
-	}
-	why := errors.New("why")
-	for strong, weak := range map[int]int{Local: Interrupted, Interrupted: Failed, Failed: Refused, Refused: Unavailable, Unavailable: Limit, Limit: Items} {
-		if status, reason := First(map[int]error{weak: errors.New("weak"), strong: why}); status != strong || reason != why {
-			t.Errorf("of %d and %d counts %d, %v", strong, weak, status, reason)
+func TestReasons(t *testing.T) {
+	weak, strong := errors.New("weak"), errors.New("strong")
+	for _, c := range []struct {
+		reasons []int // the strongest last
+	}{
+		{nil}, {[]int{Local}}, {[]int{Items, Limit, Usage, Unavailable, Refused, Failed}},
+		{[]int{Refused, Interrupted}}, {[]int{Limit, Terminated}}, {[]int{Terminated, Interrupted, Local}},
+	} {
+		begun, want, why := 0, Delivered, error(nil)
+		r := &Reasons{Begin: func() { begun++ }}
+		for i, status := range c.reasons {
+			if i == len(c.reasons)-1 {
+				want, why = status, strong
+				r.Add(status, strong)
+			}
+			r.Add(status, weak)
+		}
+		if status, reason := r.Strongest(); status != want || reason != why {
+			t.Errorf("of %v counts %d, %v", c.reasons, status, reason)
+		}
+		if begun != min(1, len(c.reasons)) || (r.Cause() == nil) != (c.reasons == nil) {
+			t.Errorf("of %v the stop began %d times, by %v", c.reasons, begun, r.Cause())
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package send
+package plan
 
 import (
 	"bytes"
@@ -37,15 +37,15 @@ type Left struct {
 
 // Plan says what a run would do, by the same decisions, and changes nothing. If v is nil, the run
 // has no journal. No more than most items are listed.
-func (o Options) Plan(v *journal.View, most int) (left Left, err error) {
+func (w *Work) Plan(v *journal.View, most int) (left Left, err error) {
 	var waits map[string]journal.Wait
 	if v != nil {
-		waits = o.recall(v)
+		waits = w.Recall(v)
 	}
-	if o.Found.Partial { // standard input names files: they are left to its reader, the run
-		left = Left{Items: o.Found.Items, Bytes: o.Found.Bytes, First: o.Found.URLs}
-		if w, ok := waits[nethttp.OriginOf(o.To)]; ok {
-			left.Waits = []journal.Wait{w}
+	if w.Found.Partial { // standard input names files: they are left to its reader, the run
+		left = Left{Items: w.Found.Items, Bytes: w.Found.Bytes, First: w.Found.URLs}
+		if asked, ok := waits[nethttp.OriginOf(w.To)]; ok {
+			left.Waits = []journal.Wait{asked}
 		}
 		return left, nil
 	}
@@ -57,8 +57,8 @@ func (o Options) Plan(v *journal.View, most int) (left Left, err error) {
 	}
 	now := time.Now()
 	named := map[string]bool{} // origins with a wait
-	urls := o.Found.URLs       // of the first items that can be sent, as people may see them
-	for it, err := range o.Source.Items() {
+	urls := w.Found.URLs       // of the first items that can be sent, as people may see them
+	for it, err := range w.Source.Items() {
 		var failed *source.ItemError
 		switch {
 		case errors.As(err, &failed):
@@ -73,7 +73,7 @@ func (o Options) Plan(v *journal.View, most int) (left Left, err error) {
 		}
 		var d resume.Decision
 		if v != nil {
-			if d, err = o.Claim(v, resume.IdentityOf(it), it, now); err != nil {
+			if d, err = w.Claim(v, resume.IdentityOf(it), it, now); err != nil {
 				return left, err
 			}
 		}
@@ -102,7 +102,7 @@ func (o Options) Plan(v *journal.View, most int) (left Left, err error) {
 				named[origin] = true
 				left.Waits = append(left.Waits, wait)
 			}
-			if ok && !o.waitsUntil(wait.Until, now) {
+			if ok && !w.WaitsUntil(wait.Until, now) {
 				left.Held++
 				continue
 			}

@@ -601,8 +601,8 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var watch watcher
-	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch,
-		&slog.HandlerOptions{Level: slog.LevelDebug})), To: server.URL + "/{path}"}
+	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	o.To = server.URL + "/{path}"
 	o.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		_ = os.Remove(name)
 		return new(net.Dialer).DialContext(ctx, network, address)

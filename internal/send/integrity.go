@@ -43,18 +43,15 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 	switch v {
 	case verify.There:
 		out.Status, out.Error, out.Note = item.Delivered, "", "the server has it, by "+note
-		j.found = true
+		j.confirm()
 		return out, true
 	case verify.Absent:
 		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again", j.item.Path))
-		if !j.absent {
-			j.absent, j.before = true, j.tries
-		}
-		j.Doubt, j.keyTaken, j.ask, j.First = false, false, false, time.Time{}
+		j.deny(j.tries)
 		return out, false
 	}
 	if j.Resend && ctx.Err() == nil {
-		j.ask, j.First = false, time.Time{}
+		j.insist()
 		return out, false
 	}
 	out.Error += "; asked for it: " + note

@@ -20,64 +20,14 @@ import (
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
-	"github.com/penstock/penstock/throttle"
 )
-
-// A job is an item with a worker.
-type job struct {
-	item    item.Item
-	began   time.Time        // its first attempt left
-	waiting bool             // for its next attempt
-	watched bool             // its bytes are counted as they move
-	retried bool             // it has waited for one
-	server  *upstream.Server // that it was last sent to
-	tries   int              // requests sent for it
-	answer  *throttle.Event  // of 2xx, until retry has judged it
-	sent    time.Time        // the last of them
-
-	resume.Past
-	id        resume.Identity
-	body      *body.Body       // of its requests
-	fault     error            // of the file, why the last attempt failed that sent some of it
-	refused   int              // the status that it was refused by, where that is counted already
-	berth     *throttle.Permit // while it is on its way to the server or to the disk
-	kept      bool             // the journal has its end already
-	announced bool             // the journal has it in flight
-	conflicts int              // answers of 409 to its key
-	keyTaken  bool             // one of them came when no attempt was in doubt: another request has the key
-
-	// For those that the end of the run comes back to.
-	pass     int
-	ask      bool           // the server is asked whether it has the item
-	found    bool           // it says so
-	absent   bool           // it has said the contrary, so that the item is sent again
-	before   int            // tries when it first did
-	out      results.Result // how it ended last
-	counted  bool           // accepted is of this pass
-	accepted int64          // what its server had accepted before its first attempt
-}
-
-type jobKey struct{}
-
-// Item returns what the job sends.
-func (j *job) Item() *item.Item { return &j.item }
-
-// FailedBefore reports whether an earlier run failed the item, which has not changed since.
-func (j *job) FailedBefore() bool { return j.FailedBy != 0 }
-
-// jobOf returns the job that a request was made for.
-func jobOf(req *http.Request) *job {
-	j, _ := req.Context().Value(jobKey{}).(*job)
-	return j
-}
 
 // item sends one item. It is the pool's task: what becomes of the item is
 // reported and not returned.
 func (r *run) item(ctx context.Context, j *job) error {
-	if r.ending.cause() != nil {
+	if r.ending.Cause() != nil {
 		r.leave(j)
 		return nil
 	}
@@ -106,10 +56,10 @@ func (r *run) item(ctx context.Context, j *job) error {
 			return nil
 		}
 	}
-	j.counted, j.refused = false, 0
+	j.restart()
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
-	r.refusals.forget(j)
+	r.refusals.Forget(j)
 	if j.retried {
 		r.mu.Lock()
 		j.retried = false
@@ -117,15 +67,19 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.mu.Unlock()
 	}
 	out, end := r.outcome(j, resp, err)
-	r.reconsider(j, &out)
+	if j.fault != nil && out.Status == item.Failed && j.tries > 0 {
+		j.spoil()
+	} else {
+		j.judge(&out)
+	}
 	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.uploads.End(j, nil)
 	}
-	if out.Status == item.Delivered && r.asks(j.item) {
+	if out.Status == item.Delivered && r.CanAsk(j.item) {
 		r.verifier.Delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
-	case out.Status == item.Deferred && j.began.IsZero() && (r.ending.cause() != nil || ctx.Err() != nil): // before its turn
+	case out.Status == item.Deferred && j.began.IsZero() && (r.ending.Cause() != nil || ctx.Err() != nil): // before its turn
 		r.leave(j)
 	case !r.postpone(j, out, end):
 		r.done(j, out)
@@ -151,7 +105,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	}
 	look, err := j.body.Look(ctx)
 	if look.Changed {
-		j.changed()
+		j.change()
 	}
 	if err != nil {
 		return nil, err
@@ -173,7 +127,7 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	j.fault = nil
 	out, look, err := j.body.Open(req)
 	if look.Changed {
-		j.changed()
+		j.change()
 	}
 	if err != nil {
 		return nil, err
@@ -246,7 +200,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 		out.Status = item.Unknown
 	case retry.Deferred:
 		out.Status = item.Deferred
-		if r.refusals.areOver() && !j.began.IsZero() {
+		if r.refusals.AreOver() && !j.began.IsZero() {
 			out.Status = item.Failed
 		}
 	default:
@@ -257,7 +211,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	}
 	fault := cmp.Or(j.fault, body.Fault(end.Err))
 	// The server may have accepted what was sent of a file that changed, so the item is not deferred.
-	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) && r.ending.cause() == nil) {
+	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) && r.ending.Cause() == nil) {
 		out.Status = item.Failed
 	}
 	if (out.Status == item.Failed || out.Status == item.Deferred) && j.Doubt {
@@ -273,7 +227,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	text, wrong := reply.Excerpt(head, cut), r.Network.Misdirected(resp, head)
 	switch {
 	case errors.Is(end.Err, retry.ErrUnreachable):
-		if r.ending.cause() == nil && out.Status != item.Unknown {
+		if r.ending.Cause() == nil && out.Status != item.Unknown {
 			out.Status = item.Failed // also where another request found it out
 		}
 		out.Error = r.unreachable(j, end.Err, out.Error)
@@ -289,14 +243,14 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	if resp != nil && reply.LeadsAway(resp) {
 		out.Error += "; penstock send does not support following a redirect to another server"
 	}
-	if cause := r.ending.cause(); cause != nil {
+	if cause := r.ending.Cause(); cause != nil {
 		// Why the run ends is said once, not with each item.
 		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
 	}
 	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) { // else it is but the status in words
 		out.Error += ": " + reply.Shorten(text)
 	}
-	if out.Status == item.Deferred && !end.RetryAt.IsZero() && r.ending.cause() == nil {
+	if out.Status == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
 		r.leftAlone(j.server, end.RetryAt)
 	}
 	return out, end
@@ -333,7 +287,7 @@ func (r *run) report(j *job, out results.Result) {
 			r.noResults(err)
 		}
 	}
-	if out.Status != item.Delivered && out.Status != item.Skipped && r.ending.cause() == nil {
+	if out.Status != item.Delivered && out.Status != item.Skipped && r.ending.Cause() == nil {
 		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
 	}
 }

@@ -31,21 +31,21 @@ type postponed struct {
 func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
 		j.fault == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
-	ask := out.Status == item.Unknown && r.asks(j.item)
-	if !outage && !ask || j.pass == maxPasses || r.ending.cause() != nil {
+	ask := out.Status == item.Unknown && r.CanAsk(j.item)
+	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
 		return false
 	}
 	r.mu.Lock()
-	if outage && (j.server == nil || j.server.Accepted() > j.accepted) || len(r.later.jobs) == maxLater {
+	if outage && !j.isStarved() || len(r.later.jobs) == maxLater {
 		r.mu.Unlock()
 		return false
 	}
 	j.pass++
-	j.ask, j.out = ask, out
+	j.out = out
 	if ask {
 		j.Ended = time.Now()
 	}
-	r.putOffLocked(j)
+	r.putOffLocked(j, ask)
 	r.mu.Unlock()
 	j.settled()
 	if r.Journal != nil {
@@ -61,11 +61,11 @@ func (r *run) putOff(j *job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	j.pass++
-	r.putOffLocked(j)
+	r.putOffLocked(j, j.ask)
 }
 
-func (r *run) putOffLocked(j *job) {
-	j.announced = false // what the journal has from now on is how it ended
+func (r *run) putOffLocked(j *job, ask bool) {
+	j.requeue(ask)
 	r.later.jobs = append(r.later.jobs, j)
 	if j.ask {
 		r.later.until = later(r.later.until, j.Ended.Add(r.verifier.Settle))
@@ -95,7 +95,7 @@ func (r *run) comeBack(ctx context.Context) {
 			r.settling.Store(nil)
 		}
 		for _, j := range jobs {
-			down := !j.ask && j.server.Accepted() == j.accepted // it still takes nothing
+			down := !j.ask && j.isStarved() // it still takes nothing
 			if down || r.pool.Submit(ctx, j) != nil {
 				r.giveBack(j)
 			}
@@ -106,7 +106,7 @@ func (r *run) comeBack(ctx context.Context) {
 // giveBack reports a postponed job as it ended last.
 func (r *run) giveBack(j *job) {
 	out := j.out
-	if out.Status == item.Failed && r.ending.cause() != nil && !r.refusals.areOver() {
+	if out.Status == item.Failed && r.ending.Cause() != nil && !r.refusals.AreOver() {
 		out.Status = item.Deferred
 	}
 	r.done(j, out)

@@ -26,17 +26,9 @@ func (r *run) observe(e throttle.Event) {
 	case throttle.Sent:
 		r.tally.Sent(e.Token)
 		server := r.servers.Sent(e.Key, now)
-		j := jobOf(e.Request)
-		if j != nil {
+		if j := jobOf(e.Request); j != nil {
 			r.backingOff(j, false)
-			j.server, j.sent = server, now
-			j.tries++
-			if !j.counted {
-				j.accepted, j.counted = server.Accepted(), true
-			}
-			if j.began.IsZero() {
-				j.began = now
-			}
+			j.leaves(server, now)
 		}
 	case throttle.Resent:
 		r.tally.Resent(e.Token)
@@ -137,15 +129,12 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		return // a question about an item, not an item, or nothing about the server
 	}
 	a := upstream.Answer{
-		Status: e.Status, Sent: j.sent,
+		Status: e.Status, Sent: j.sent, Method: j.plainMethod(),
 		Accepted: outcome == report.Accepted, Declined: r.declined(e.Status),
 		Full:   outcome == report.Throttled || outcome == report.Overloaded,
 		Broken: outcome == report.Broken, Unopened: wire.DialError(e.Err) != nil,
 		Item:    outcome == report.Errored && e.Err == nil,
 		Trouble: trouble, Culprit: wire.Culprit(e.Err),
-	}
-	if j.item.Header == nil {
-		a.Method = j.item.Method
 	}
 	r.servers.Of(e.Key).Judged(a, now)
 }
@@ -181,7 +170,9 @@ func (r *run) retrying(e retry.Event) {
 		r.judged(*j.answer, time.Now())
 		j.answer = nil
 	}
-	j.Doubt = j.Doubt || e.Uncertain
+	if e.Uncertain {
+		j.uncertain()
+	}
 	if e.Kind == retry.Waiting {
 		why, code := e.Reason, e.Status
 		switch {
@@ -193,7 +184,7 @@ func (r *run) retrying(e retry.Event) {
 		r.again(j, why)
 		r.backingOff(j, true)
 		now := time.Now()
-		r.refusals.note(j, code, now)
+		r.refusals.Add(j, j.server, j.plainMethod(), code, now)
 		r.refused(j)
 		if e.Wait > ownWait && j.server != nil { // the server asked for it
 			j.server.AskedOne(now, e.Until)

@@ -15,13 +15,14 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 )
 
 // plan is what a dry run says.
-func (w *world) plan(name string) Left {
+func (w *world) plan(name string) plan.Left {
 	w.Helper()
 	v, err := journal.OpenView(name)
 	if err != nil {
@@ -35,7 +36,8 @@ func (w *world) plan(name string) Left {
 	return left
 }
 
-func (l Left) skipped() (n int64) {
+// skipped is how many items a dry run skips.
+func skipped(l plan.Left) (n int64) {
 	for _, k := range l.Skipped {
 		n += k
 	}
@@ -121,7 +123,7 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 					sent.Store(0)
 					w.journal(name)
 					i := w.run().Items
-					if sent.Load() != left.Items-left.Asked || i.Skipped != left.skipped() ||
+					if sent.Load() != left.Items-left.Asked || i.Skipped != skipped(left) ||
 						i.Unknown != left.Unknown+left.Asked && status == 201 ||
 						status == 201 && i.Failed != left.Failed {
 						w.Errorf("%s: the plan is %+v; sent %d: %+v", when, left, sent.Load(), i)

@@ -40,27 +40,18 @@ func (o *Options) harmless(method string) bool {
 	return !o.NoOverwrite && nethttp.Idempotent(method)
 }
 
-// changed notes that a job's content is another one now. What is known of the old content, its key
-// too, says nothing of the new one, except that the server may have the old one.
-func (j *job) changed() {
-	j.Older = j.Older || j.Doubt || j.Attempts > 0
-	j.Key, j.First, j.Doubt, j.keyTaken, j.ask, j.announced = "", time.Time{}, false, false, false, false
-}
-
 // announce notes that a job's request is about to leave.
 func (r *run) announce(ctx context.Context, j *job) error {
-	if j.First.IsZero() {
-		j.First = time.Now().Round(0) // by the wall clock: a machine may sleep meanwhile
-	}
+	j.leave(time.Now())
 	if j.Doubt && r.Idempotency.Forgotten(j.item.Method, j.First, r.LastRun, time.Now()) {
 		return resume.ErrKeyForgotten
 	}
 	if r.Journal == nil {
 		return nil
 	}
-	if j.berth == nil {
+	if j.slot == nil {
 		var err error
-		if j.berth, err = r.unsettled.Acquire(ctx); err != nil {
+		if j.slot, err = r.unsettled.Acquire(ctx); err != nil {
 			return err
 		}
 	}
@@ -69,13 +60,13 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	}
 	// What the journal has as delivered must not be skipped as such once the server may have
 	// another content.
-	if j.announced || r.harmless(j.item.Method) && !j.Older {
+	if j.noted || r.harmless(j.item.Method) && !j.Older {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, item.InFlight)); err != nil {
 		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
 	}
-	j.announced = true
+	j.noted = true
 	return context.Cause(ctx) // otherwise a job that was cancelled meanwhile would seem to be in doubt
 }
 
@@ -83,28 +74,15 @@ func (r *run) announce(ctx context.Context, j *job) error {
 // processed, it is in flight no more.
 func (r *run) refused(j *job) {
 	j.settled()
-	if j.Doubt {
-		return
-	}
-	j.First = time.Time{}
-	if r.Journal != nil && j.announced {
+	if j.refuse() && j.noted {
+		j.noted = false
 		r.Journal.Put(r.row(j, item.Deferred), nil)
-		j.announced = false
 	}
 }
 
 // fewestUnsettled may always be on their way to the server or, accepted, to the disk. With fewer, small files would wait for
 // the journal, which commits up to 128 at once.
 const fewestUnsettled = 256
-
-// settled ends that a job counts among those that a kill of the program leaves in
-// doubt, or to be sent again.
-func (j *job) settled() {
-	if j.berth != nil {
-		j.berth.Release()
-		j.berth = nil
-	}
-}
 
 // row is what the journal keeps of a job.
 func (r *run) row(j *job, state item.Fate) journal.Item {
@@ -158,44 +136,16 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
 		}
 		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
-		j.Doubt = true
+		j.uncertain()
 		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
 	case resp == nil:
 		return retry.Verdict{}
 	}
 	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
-		if !j.Doubt && !nethttp.Idempotent(j.item.Method) {
-			j.Doubt, j.keyTaken = true, true // by a request that net/http, or a run with another journal, has sent
-		}
-		if j.conflicts++; j.conflicts < mostConflicts || resp.Header.Get("Retry-After") != "" {
+		wait := resp.Header.Get("Retry-After") != ""
+		if j.conflict(nethttp.Idempotent(j.item.Method), wait) {
 			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
 		}
 	}
 	return retry.Verdict{}
-}
-
-// mostConflicts is how many answers of 409 without a Retry-After say that the server is still at
-// work with a key. After that it more likely says that it has the item already, and goes on saying so.
-const mostConflicts = 3
-
-// reconsider corrects how a job ended by what is known of its attempts: a server that says that it
-// has the item may have it from one of them, or from another program.
-func (r *run) reconsider(j *job, out *results.Result) {
-	if out.Status != item.Failed {
-		return
-	}
-	conflict := out.HTTPStatus == http.StatusConflict || out.HTTPStatus == http.StatusPreconditionFailed
-	switch {
-	case j.fault != nil:
-		j.Older = j.Older || j.tries > 0 // it may have what the file was, or a mix
-	case conflict && j.Doubt:
-		out.Status = item.Unknown
-		if j.keyTaken {
-			out.Error += "; another request with this idempotency key may have been accepted"
-		} else {
-			out.Error += "; what the server has may be from an attempt before"
-		}
-	case conflict:
-		j.Older = true
-	}
 }

@@ -14,7 +14,8 @@ import (
 // claim makes a job of an item and reports whether it is to be sent. Where earlier
 // runs have settled that, the item is reported.
 func (r *run) claim(it item.Item) (*job, bool) {
-	j := &job{item: it, Past: resume.Past{KeyEpoch: r.Again}}
+	j := &job{item: it}
+	j.KeyEpoch = r.Again
 	if r.Journal != nil || r.Idempotency.Header != "" {
 		j.id = resume.IdentityOf(it)
 	}
@@ -43,7 +44,7 @@ func (r *run) claim(it item.Item) (*job, bool) {
 		}
 		return j, true
 	case resume.Skip:
-		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.asks(it) {
+		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.CanAsk(it) {
 			r.verifier.Delivered(it, func() http.Header { return r.askHeader(it) })
 		}
 		out.Status, out.Note = item.Skipped, status.Left(d.Why, nil)

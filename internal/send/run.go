@@ -20,12 +20,12 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/order"
+	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/verify"
@@ -35,41 +35,28 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// Options are one run. Source, Progress and Log must be set; zero durations are
-// no limit.
+// Options are one run. Source, Progress and Log must be set; zero durations are no limit.
 type Options struct {
-	To     string // where to, as people may see it: a URL template, or a manifest that has all URLs
-	Source *source.Source
-	Found  source.Summary // by Source.Scan
+	plan.Work // Run sets what the journal has to say in it
 
-	Limits   throttle.Limits
 	Workers  int           // 0: as many as the limits need
 	Attempts int           // of one item
 	Timeout  time.Duration // of one attempt
 
 	MaxDuration time.Duration // of the run
 	GiveUpAfter time.Duration // without anything accepted
-	MaxWait     time.Duration // that a server may ask for
 	StopTimeout time.Duration // for what is in flight when the user stops the run
 
-	Network wire.Network
-	Header  http.Header // sent with each item; its values may be secrets
-	// HeaderOrigin is the server that gets Header, and no other does; empty: the
-	// items are known to go to one server.
-	HeaderOrigin string
-	UserAgent    string
-	ContentType  string // empty: by the file's extension
-	Form         string // the field's name; empty: the file is the body
+	UserAgent   string
+	ContentType string // if empty, by the file's extension
+	Form        string // the field's name; if empty, the file is the body
+	NoOverwrite bool   // have the server refuse what it has
 
-	// Journal remembers what became of each item; Run closes it. If nil, nothing is
-	// remembered.
-	Journal      *journal.Journal
-	Practice     bool     // the server is a practice server of this run
-	resume.Rules          // Run sets Asks and LastRun
-	Verify       bool     // ask the server about items that it may have accepted
-	NoOverwrite  bool     // have the server refuse what it has
-	Remarks      []string // to be logged at the start
-	Details      []string // to be logged at the start with --verbose
+	// Journal remembers what became of each item; Run closes it. If nil, nothing is remembered.
+	Journal  *journal.Journal
+	Practice bool     // the server is a practice server of this run
+	Remarks  []string // to be logged at the start
+	Details  []string // to be logged at the start with --verbose
 
 	Results  *results.Writer // if nil, none
 	Progress progress.Sink
@@ -105,13 +92,13 @@ type run struct {
 	pool      *pool.Pool[*job]
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
-	ending    stopper
+	ending    exit.Reasons
 	secrets   *secret.Set // of all items
 	uploads   wire.Uploads[*job]
 	restart   restart
 	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set
-	refusals  refusals
+	refusals  upstream.Refusals[*job]
 	queue     order.Queue[*job]
 	headers   sync.Map // by content type, shared by items that have none of their own
 
@@ -170,10 +157,10 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	defer r.breakOff(nil)
 	work, done := context.WithCancel(soft) // for submitting
 	defer done()
-	r.ending.begin = func() {
+	r.ending.Begin = func() {
 		done()
-		r.client.Stop(r.ending.cause())
-		r.transport.Stop(r.ending.cause())
+		r.client.Stop(r.ending.Cause())
+		r.transport.Stop(r.ending.Cause())
 	}
 	interrupted := make(chan struct{})
 	stopWatching := context.AfterFunc(soft, func() {
@@ -228,7 +215,7 @@ func newRun(o Options) *run {
 	r.tally = report.NewTally(r.start)
 	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
 	if o.Journal != nil {
-		r.waits = r.recall(o.Journal)
+		r.waits = r.Recall(o.Journal)
 	}
 	inFlight := o.Limits.InFlight
 	if inFlight == 0 {
@@ -238,7 +225,7 @@ func newRun(o Options) *run {
 		Base:    r.wire(inFlight),
 		Limits:  o.Limits,
 		Timeout: o.Timeout,
-		MaxWait: forever(o.MaxWait),
+		MaxWait: plan.Forever(o.MaxWait),
 		Observe: r.observe,
 	}
 	r.queue.Engine, r.queue.Servers = r, &r.servers
@@ -254,7 +241,7 @@ func newRun(o Options) *run {
 		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
 		Classify:   r.classify,
 		Policy: retry.Policy{
-			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait, MaxWait: forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
+			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait, MaxWait: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
 		},
 		Observe: r.retrying,
 	}
@@ -302,12 +289,4 @@ func (r *run) wire(idle int) *wire.Transport {
 			})
 		},
 	}
-}
-
-// forever returns d, or the longest duration where it is zero.
-func forever(d time.Duration) time.Duration {
-	if d == 0 {
-		return math.MaxInt64
-	}
-	return d
 }

@@ -288,7 +288,7 @@ func TestNoSecretInReasons(t *testing.T) {
 		s := w.all()
 		s.plant()
 		r := newRun(s.Options)
-		r.ending.begin = func() {}
+		r.ending.Begin = func() {}
 		for it := range s.Source.Items() {
 			bad := fmt.Errorf("%s: it was %q", it.URL, s.Header)
 			r.pool.Failed(&job{item: it}, &pool.PanicError{Value: bad})
@@ -297,7 +297,7 @@ func TestNoSecretInReasons(t *testing.T) {
 		}
 		facts := r.facts(upstream.Overview{}, time.Now())
 		_, words := facts.Holding()
-		s.text.WriteString(r.ending.cause().Error() + words)
+		s.text.WriteString(r.ending.Cause().Error() + words)
 		_ = r.pool.Drain(context.Background())
 		if err := s.Journal.Close(0); err != nil {
 			t.Error(err)

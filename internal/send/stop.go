@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
@@ -14,51 +13,11 @@ import (
 	"github.com/penstock/penstock/retry"
 )
 
-// A stopper collects why a run ends before all its items have.
-type stopper struct {
-	begin func() // called once, by the first reason
-
-	mu      sync.Mutex
-	first   error
-	reasons map[int]error // by exit status
-}
-
-// add records a reason to end the run, and begins to stop it if it is the first.
-func (s *stopper) add(status int, reason error) {
-	s.mu.Lock()
-	first := s.first == nil
-	if first {
-		s.first = fmt.Errorf("the run is ending: %w", reason)
-		s.reasons = make(map[int]error)
-	}
-	if s.reasons[status] == nil {
-		s.reasons[status] = reason
-	}
-	s.mu.Unlock()
-	if first {
-		s.begin()
-	}
-}
-
-// cause is why the run is ending, nil while it is not.
-func (s *stopper) cause() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.first
-}
-
-// status returns the exit status of the reasons, and the reason.
-func (s *stopper) status() (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return exit.First(s.reasons)
-}
-
 // Reasons to stop have a scope: an item ends by its outcome, a server by close or shut, the run by
 // end.
 
 // end notes a reason to end the run and begins to stop it.
-func (r *run) end(status int, reason error) { r.ending.add(status, r.clean(reason)) }
+func (r *run) end(status int, reason error) { r.ending.Add(status, r.clean(reason)) }
 
 // interrupt begins the orderly stop that the user asked for.
 func (r *run) interrupt(cause error) {
@@ -135,5 +94,16 @@ func (r *run) giveUp(now time.Time) {
 	r.failRefused(now)
 	if why, ends := r.servers.GiveUp(now); ends {
 		r.end(exit.Unavailable, status.GaveUp(why))
+	}
+}
+
+// failRefused ends a run when the only files left are themselves the cause of their refusal.
+func (r *run) failRefused(now time.Time) {
+	stats := r.pool.Stats()
+	r.mu.Lock()
+	last := r.whole && stats.Queued+stats.Waiting == 0
+	r.mu.Unlock()
+	if last && r.refusals.End(stats.Busy, now) {
+		r.end(exit.Items, status.LastRefused(stats.Busy, upstream.LonePatience))
 	}
 }

@@ -3,9 +3,7 @@ package send
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
-	"time"
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
@@ -20,13 +18,13 @@ import (
 func (r *run) submit(ctx context.Context) {
 	items := r.Source.Items()
 	if r.Found.Partial {
-		items = until(ctx, items)
+		items = source.Until(ctx, items, silentAfter)
 	}
 	for it, err := range items {
 		if ctx.Err() != nil || r.awaitReader(ctx) != nil {
 			return
 		}
-		if errors.Is(err, errSilence) {
+		if errors.Is(err, source.ErrSilence) {
 			if !r.queue.Flush(ctx) {
 				return
 			}
@@ -56,49 +54,6 @@ func (r *run) submit(ctx context.Context) {
 	r.mu.Unlock()
 	if r.queue.Finish(ctx) {
 		r.endIfAlone()
-	}
-}
-
-// errSilence takes the place of an item that has not come for silentAfter.
-var errSilence = errors.New("nothing was read for a while")
-
-// until yields items until ctx ends, also where the next one is waited for:
-// standard input may stay silent for hours. Its reader is left behind then, until
-// a line comes or the program ends.
-func until(ctx context.Context, items iter.Seq2[item.Item, error]) iter.Seq2[item.Item, error] {
-	type next struct {
-		item item.Item
-		err  error
-	}
-	return func(yield func(item.Item, error) bool) {
-		read := make(chan next)
-		silent := time.NewTimer(silentAfter)
-		defer silent.Stop()
-		go func() {
-			defer close(read)
-			for it, err := range items {
-				select {
-				case read <- next{it, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		for {
-			select {
-			case n, more := <-read:
-				if !more || !yield(n.item, n.err) {
-					return
-				}
-				silent.Reset(silentAfter)
-			case <-silent.C:
-				if !yield(item.Item{}, errSilence) {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (r *run) summary() report.Summary {
 	r.fillLearned(&s)
 
 	r.refusedServers()
-	code, reason := r.ending.status()
+	code, reason := r.ending.Strongest()
 	counts, gone := s.Items, total-r.read
 	done := counts.Delivered + counts.Skipped
 	if known && done == counts.Total && code != exit.Local {

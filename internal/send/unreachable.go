@@ -39,7 +39,7 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 	case errors.As(cause, &earlier): // another request found it out
 		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), earlier.text)
 	}
-	if j.server != nil && j.server.Accepted() == 0 && r.ending.cause() == nil {
+	if j.server != nil && j.server.Accepted() == 0 && r.ending.Cause() == nil {
 		r.shut(j.server, ends, unreachableError{reason})
 	}
 	return text

@@ -1,10 +1,8 @@
 package send
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/status"
@@ -17,20 +15,6 @@ const (
 	// server, and would stop every run until somebody removes the journal.
 	keptWait = 48 * time.Hour
 )
-
-// recall sets what the rules have to know of earlier runs, and returns by origin the waits that
-// servers asked for then.
-func (o *Options) recall(j interface {
-	Earlier() journal.Earlier
-	Waits() []journal.Wait
-}) map[string]journal.Wait {
-	o.Asks, o.LastRun = o.asks, j.Earlier().Last
-	waits := make(map[string]journal.Wait)
-	for _, w := range j.Waits() {
-		waits[w.Origin] = w
-	}
-	return waits
-}
 
 // keepWait has later runs obey a server that asked us to wait.
 func (r *run) keepWait(origin string, now, until time.Time) {
@@ -60,20 +44,8 @@ func (r *run) obey(j *job) {
 	if !s.AskedEarlier(now, wait) || !wait.After(now) {
 		return
 	}
-	if r.waitsUntil(wait, now) { // else that is why the server's files are left
+	if r.WaitsUntil(wait, now) { // else that is why the server's files are left
 		r.Log.Info(status.AskedEarlier(origin, wait, now) + "; paused until then")
 	}
 	s.Pause(wait, "an earlier run")
 }
-
-// DescribeWait says what a wait that a server asked for in an earlier run means for this one.
-func (o Options) DescribeWait(w journal.Wait, now time.Time) string {
-	text := status.AskedEarlier(w.Origin, w.Until, now)
-	if !o.waitsUntil(w.Until, now) {
-		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, human.Exact(o.MaxWait))
-	}
-	return text + ": nothing would be sent to it before"
-}
-
-// waitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that server.
-func (o Options) waitsUntil(until, now time.Time) bool { return until.Sub(now) <= forever(o.MaxWait) }

@@ -79,7 +79,7 @@ func (r *run) notice(now time.Time) {
 func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 	f := status.Facts{
 		Overview: v, Now: now, Given: r.Limits, Workers: r.Workers,
-		Ending: r.ending.cause(), Queued: r.pool.Stats().Queued, Reading: r.Found.Partial,
+		Ending: r.ending.Cause(), Queued: r.pool.Stats().Queued, Reading: r.Found.Partial,
 		Leftovers: r.leftovers(v), Unread: r.unread.Load(),
 	}
 	f.Total, _ = r.items()
@@ -130,7 +130,7 @@ func (r *run) snapshot(v upstream.Overview, now time.Time) progress.Snapshot {
 	s.Latency = v.Latency
 	s.Adaptive = r.Limits.InFlight == 0
 	s.Growing = s.Adaptive && v.Phase == throttle.PhaseStarting
-	s.Stopping = r.ending.cause() != nil
+	s.Stopping = r.ending.Cause() != nil
 	s.InFlight, s.Waiting = v.InFlight, v.Waiting
 	s.Silent = facts.Quiet > 0
 	if v.Rate != rate.Inf {

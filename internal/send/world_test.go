@@ -155,11 +155,11 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 		defer server.Close()
 		w.Options = Options{
 			GiveUpAfter: time.Hour,
-			Network:     wire.Network{StallTimeout: time.Minute, Dial: w.net.DialContext},
 			Progress:    &w.watch,
 			Log: slog.New(slog.NewTextHandler(&w.watch,
 				&slog.HandlerOptions{Level: slog.LevelDebug})),
 		}
+		w.Network = wire.Network{StallTimeout: time.Minute, Dial: w.net.DialContext}
 		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
 		do(w)
 	})

@@ -1,0 +1,140 @@
+// Package plan is what is known before a run: what is to be sent, where to and by which rules, and
+// what follows from that: a dry run, when the run ends at the earliest, which server gets the
+// credentials. It sends nothing and changes nothing.
+package plan
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/verify"
+	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Work is what a run is to do. Source must be set.
+type Work struct {
+	To     string // where to, as people may see it: a URL template, or a manifest that has all URLs
+	Source *source.Source
+	Found  source.Summary // by Source.Scan
+
+	Limits  throttle.Limits
+	MaxWait time.Duration // that a server may ask for; if zero, no limit
+
+	Network wire.Network
+	Header  http.Header // sent with each item; its values may be secrets
+	// HeaderOrigin is the server that gets Header, and no other does. If empty, the items are known
+	// to go to one server.
+	HeaderOrigin string
+
+	resume.Rules      // Recall sets Asks and LastRun
+	Verify       bool // ask the server about items that it may have accepted
+}
+
+// Recall sets what the rules have to know of earlier runs, and returns by origin the waits that
+// servers asked for then.
+func (w *Work) Recall(j interface {
+	Earlier() journal.Earlier
+	Waits() []journal.Wait
+}) map[string]journal.Wait {
+	w.Asks, w.LastRun = w.CanAsk, j.Earlier().Last
+	waits := make(map[string]journal.Wait)
+	for _, asked := range j.Waits() {
+		waits[asked.Origin] = asked
+	}
+	return waits
+}
+
+// WaitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that server.
+func (w *Work) WaitsUntil(until, now time.Time) bool { return until.Sub(now) <= Forever(w.MaxWait) }
+
+// Forever returns d, or the longest duration where it is zero.
+func Forever(d time.Duration) time.Duration {
+	if d == 0 {
+		return math.MaxInt64
+	}
+	return d
+}
+
+// CanAsk reports whether the server can be asked if it has an item, and is to be.
+func (w *Work) CanAsk(it item.Item) bool { return w.Verify && verify.OwnURL(it, w.Shared()) }
+
+// Shared reports whether all items may go to one URL.
+func (w *Work) Shared() bool { return !strings.Contains(w.To, "{") }
+
+// CheckVerify returns an error if Verify is set and the server can be asked about no item.
+func (w *Work) CheckVerify() error {
+	if !w.Verify || !w.Shared() {
+		return nil
+	}
+	n := 0
+	if !w.Found.Partial { // standard input is read once
+		for it, err := range w.Source.Items() {
+			if err != nil {
+				continue // it is reported when its turn comes
+			}
+			if n++; verify.OwnURL(it, true) {
+				return nil
+			}
+		}
+	}
+	if n == 0 && !(w.Found.Partial && nethttp.SharesURL(w.Source.Method())) {
+		return nil
+	}
+	return status.NothingToAsk(w.Source.OwnURLs())
+}
+
+// Identified reports whether servers are shown something for all items that says who we are.
+func (w *Work) Identified() bool { return len(w.Header) > 0 || w.Network.Certified() }
+
+// HeaderOrigin returns which server gets the headers, the token and the certificate that were given
+// for all items, where a manifest may name any server: the one of the URL for all lines, or the
+// only one that the lines name. It does not guess one of several.
+func HeaderOrigin(to string, lines *source.Source) (string, error) {
+	if to != "" {
+		return nethttp.OriginOf(to), nil
+	}
+	var home string
+	for it, err := range lines.Items() {
+		if err != nil {
+			continue // it is reported when its turn comes
+		}
+		origin := nethttp.OriginOf(it.URL)
+		switch {
+		case home == "":
+			home = origin
+		case origin != home:
+			return "", status.SeveralOrigins(home, origin)
+		}
+	}
+	return home, nil
+}
+
+// Exposed returns a warning about what is secret and goes to a server without encryption; "" if
+// nothing given for all items does. What single items have of their own is not looked at.
+func (w *Work) Exposed() string {
+	to := w.To
+	if w.HeaderOrigin != "" {
+		to = w.HeaderOrigin
+	}
+	return status.Exposed(to, w.Header, w.Network.Certified())
+}
+
+// DescribeWait says what a wait that a server asked for in an earlier run means for this one.
+func (w *Work) DescribeWait(asked journal.Wait, now time.Time) string {
+	text := status.AskedEarlier(asked.Origin, asked.Until, now)
+	if !w.WaitsUntil(asked.Until, now) {
+		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, human.Exact(w.MaxWait))
+	}
+	return text + ": nothing would be sent to it before"
+}

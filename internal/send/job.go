@@ -1,0 +1,90 @@
+package send
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A job is an item on its way. It belongs to one goroutine at a time.
+type job struct {
+	item item.Item
+	id   resume.Identity
+	body *body.Body // of its requests
+	kept bool       // the journal has its end already
+	standing
+
+	// Of its attempts.
+	server  *upstream.Server // that the last one went to
+	tries   int              // requests sent
+	began   time.Time        // the first one left
+	sent    time.Time        // the last one left
+	waiting bool             // for the next one
+	retried bool             // it has waited for one
+	watched bool             // its bytes are counted as they move
+	answer  *throttle.Event  // of 2xx, until retry has judged it
+	fault   error            // of the content, why the last one failed that sent some of it
+	refused int              // the status that it was refused by, where that is counted already
+	slot    *throttle.Permit // while it is on its way to the server or to the disk
+
+	// For those that the end of the run comes back to.
+	pass     int
+	out      results.Result // how it ended last
+	counted  bool           // baseline is of this pass
+	baseline int64          // what its server had accepted before its first attempt
+}
+
+// leaves records that a request for the job leaves.
+func (j *job) leaves(s *upstream.Server, now time.Time) {
+	j.server, j.sent = s, now
+	j.tries++
+	if !j.counted {
+		j.baseline, j.counted = s.Accepted(), true
+	}
+	if j.began.IsZero() {
+		j.began = now
+	}
+}
+
+// restart makes a pass over the job a new one.
+func (j *job) restart() { j.counted, j.refused = false, 0 }
+
+// isStarved reports whether the job's server has accepted nothing since the pass began.
+func (j *job) isStarved() bool { return j.server != nil && j.server.Accepted() <= j.baseline }
+
+// settled ends that a job counts among those that a kill of the program leaves in doubt, or to be
+// sent again.
+func (j *job) settled() {
+	if j.slot != nil {
+		j.slot.Release()
+		j.slot = nil
+	}
+}
+
+// plainMethod returns the job's method, or "" if it has headers of its own.
+func (j *job) plainMethod() string {
+	if j.item.Header != nil {
+		return ""
+	}
+	return j.item.Method
+}
+
+type jobKey struct{}
+
+// Item returns what the job sends.
+func (j *job) Item() *item.Item { return &j.item }
+
+// FailedBefore reports whether an earlier run failed the item, which has not changed since.
+func (j *job) FailedBefore() bool { return j.FailedBy != 0 }
+
+// jobOf returns the job that a request was made for.
+func jobOf(req *http.Request) *job {
+	j, _ := req.Context().Value(jobKey{}).(*job)
+	return j
+}
