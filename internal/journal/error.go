@@ -9,6 +9,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
@@ -45,8 +46,7 @@ const (
 )
 
 var (
-	errDamaged  = errors.New("is damaged")
-	errForeign  = errors.New("is not a penstock journal")
+	errDamaged  = dbfile.ErrDamaged
 	errNewer    = errors.New("was written by a newer penstock")
 	errReplaced = errors.New("was removed or replaced while in use")
 )
@@ -73,8 +73,10 @@ func faultFor(path string, err error, remedy string) error {
 	switch {
 	case errors.As(err, &se):
 		e.sqlite(se)
-	case errors.Is(err, errDamaged), errors.Is(err, errForeign):
+	case errors.Is(err, errDamaged), errors.Is(err, dbfile.ErrForeign):
 		e.Remedy = remedyMove
+	case errors.Is(err, dbfile.ErrLogOnly):
+		e.Remedy = "put the file back, or remove that one too to begin anew"
 	case errors.Is(err, errNewer):
 		e.Remedy = "use that one, or another --journal FILE"
 	case errors.Is(err, lockfile.ErrStranger):

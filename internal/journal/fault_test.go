@@ -399,21 +399,3 @@ func TestOpenIsCancelled(t *testing.T) {
 	}
 	mustClose(t, mustOpen(t, path))
 }
-
-func TestGuard(t *testing.T) {
-	broken := func() (err error) {
-		defer guard(&err)()
-		var p *Journal
-		return p.closeBy
-	}
-	if err := broken(); !errors.Is(err, errDamaged) {
-		t.Error(err)
-	}
-	sound := func() (err error) {
-		defer guard(&err)()
-		return nil
-	}
-	if err := sound(); err != nil {
-		t.Error(err)
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lockfile"
 	"github.com/penstock/penstock/internal/statedir"
@@ -59,8 +60,7 @@ type Journal struct {
 	earlier      Earlier
 	earlierWaits []Wait
 	lock         *lockfile.Lock
-	db           *sql.DB
-	conn         *sql.Conn
+	conn         *dbfile.Conn
 	run          int64 // this run's row, once there is one; the writer's until stopped
 
 	// What Open has made.
@@ -151,7 +151,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 	}
 	w, err := j.load(ctx, o)
 	if err != nil {
-		closeDB(j.db, j.conn)
+		j.conn.Close()
 		lock.Close()
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func isMissing(path string) bool {
 
 // load opens the file under the lock and reads it.
 func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	head, err := readHeader(j.path)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j.db, j.conn, err = openDB(ctx, j.path, "rw")
+	j.conn, err = dbfile.Open(ctx, j.path, "rw")
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.index, j.next, j.earlier.Counts, err = readIndex(ctx, j.conn, found, head.size); err != nil {
+	if j.index, j.next, j.earlier.Counts, err = readIndex(ctx, j.conn, found, head.Size); err != nil {
 		return nil, err
 	}
 	if j.earlier, err = readRuns(ctx, j.conn, j.earlier); err != nil {
@@ -253,7 +253,7 @@ func (j *Journal) setMode(ctx context.Context, warn func(string)) error {
 }
 
 // readIndex reads all rows' fingerprints and states. Next is the number of the next new row.
-func readIndex(ctx context.Context, conn *sql.Conn, version int, size int64) (x *index, next int64, counts Counts, err error) {
+func readIndex(ctx context.Context, conn *dbfile.Conn, version int, size int64) (x *index, next int64, counts Counts, err error) {
 	var top sql.NullInt64
 	if err := conn.QueryRowContext(ctx, "SELECT max(n) FROM item").Scan(&top); err != nil {
 		return nil, 0, nil, err
@@ -288,7 +288,7 @@ func readIndex(ctx context.Context, conn *sql.Conn, version int, size int64) (x 
 }
 
 // rawRows calls do for each row without what database/sql spends on it, which is most of the time for a million rows.
-func rawRows(ctx context.Context, conn *sql.Conn, query string, do func([]driver.Value) error) error {
+func rawRows(ctx context.Context, conn *dbfile.Conn, query string, do func([]driver.Value) error) error {
 	return conn.Raw(func(c any) error {
 		rows, err := c.(driver.QueryerContext).QueryContext(ctx, query, nil)
 		if err != nil {
@@ -313,7 +313,7 @@ func rawRows(ctx context.Context, conn *sql.Conn, query string, do func([]driver
 }
 
 // readRuns adds to e what the journal notes of its runs.
-func readRuns(ctx context.Context, conn *sql.Conn, e Earlier) (Earlier, error) {
+func readRuns(ctx context.Context, conn *dbfile.Conn, e Earlier) (Earlier, error) {
 	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM run").Scan(&e.Runs); err != nil || e.Runs == 0 {
 		return e, err
 	}
@@ -557,7 +557,7 @@ func (j *Journal) close(exitStatus int) error {
 
 // end notes the run's end and closes the file.
 func (j *Journal) end(exitStatus int) (err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	if j.moved != nil {
 		return j.abandon()
 	}
@@ -567,11 +567,11 @@ func (j *Journal) end(exitStatus int) (err error) {
 }
 
 func (j *Journal) closeFile() (err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	// A file that is not in WAL mode can be read without making others beside it. This fails, and does not matter,
 	// while somebody reads.
 	j.conn.ExecContext(context.Background(), "PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
-	return closeDB(j.db, j.conn)
+	return j.conn.Close()
 }
 
 // abandon closes the file where what has the journal's names now may be another run's.
@@ -581,5 +581,5 @@ func (j *Journal) abandon() error {
 		// our log has over that, so it is left to the end of the process.
 		return nil
 	}
-	return closeDB(j.db, j.conn)
+	return j.conn.Close()
 }

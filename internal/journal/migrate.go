@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/penstock/penstock/internal/dbfile"
 )
 
 // steps has, for each earlier version, what makes the next one of it. The schema's texts are those
@@ -57,7 +59,7 @@ func ofVersion(version int, query string) string {
 
 // checkSchema returns the version of the schema. It fails unless the tables are those of that
 // version.
-func checkSchema(ctx context.Context, conn *sql.Conn) (v int, err error) {
+func checkSchema(ctx context.Context, conn *dbfile.Conn) (v int, err error) {
 	// The header that readHeader has seen may be older than what a log beside it holds.
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&v); err != nil {
 		return 0, err
@@ -90,7 +92,7 @@ func checkVersion(v int) error {
 }
 
 // migrate brings a file of an earlier version to this one, or leaves it as it was.
-func migrate(ctx context.Context, conn *sql.Conn, from int) error {
+func migrate(ctx context.Context, conn *dbfile.Conn, from int) error {
 	if from == version {
 		return nil
 	}

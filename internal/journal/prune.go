@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
@@ -31,15 +32,15 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 		return 0, err
 	}
 	defer lock.Close()
-	defer guard(&err)()
-	if head, err := readHeader(real); err != nil || head.size == 0 {
+	defer dbfile.Guard(&err)()
+	if head, err := readHeader(real); err != nil || head.Size == 0 {
 		return 0, err
 	}
-	db, conn, err := openDB(ctx, real, "rw")
+	conn, err := dbfile.Open(ctx, real, "rw")
 	if err != nil {
 		return 0, err
 	}
-	defer closeDB(db, conn)
+	defer conn.Close()
 	found, err := checkSchema(ctx, conn)
 	if err == nil {
 		err = migrate(ctx, conn, found)

@@ -15,6 +15,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lockfile"
 	"github.com/penstock/penstock/internal/statedir"
@@ -47,8 +48,7 @@ type Run struct {
 type Reader struct {
 	path string // as given
 	real string // with links followed
-	db   *sql.DB
-	conn *sql.Conn
+	conn *dbfile.Conn
 
 	version int // of the schema
 }
@@ -64,7 +64,7 @@ func OpenReader(path string) (*Reader, error) {
 }
 
 func (r *Reader) open() (err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	if r.real, err = filepath.EvalSymlinks(r.path); err != nil {
 		return err
 	}
@@ -72,12 +72,12 @@ func (r *Reader) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if head.size == 0 {
+	if head.Size == 0 {
 		return &Error{r.path, errors.New("is empty"), "a run has made it, and was killed before it recorded anything"}
 	}
 	mode := "ro"
 	_, noWAL := os.Stat(r.real + "-wal")
-	if noWAL != nil && head.wal && !lockfile.Held(r.real) {
+	if noWAL != nil && head.WAL && !lockfile.Held(r.real) {
 		// The file is whole, but SQLite would make a log beside it, or fail where it cannot.
 		mode = "ro&immutable=1"
 	}
@@ -97,9 +97,9 @@ func (r *Reader) open() (err error) {
 }
 
 func (r *Reader) connect(mode string) (err error) {
-	closeDB(r.db, r.conn)
+	r.conn.Close()
 	ctx := context.Background()
-	if r.db, r.conn, err = openDB(ctx, r.real, mode); err != nil {
+	if r.conn, err = dbfile.Open(ctx, r.real, mode); err != nil {
 		return err
 	}
 	r.version, err = checkSchema(ctx, r.conn)
@@ -107,7 +107,7 @@ func (r *Reader) connect(mode string) (err error) {
 }
 
 // Close closes the reader.
-func (r *Reader) Close() error { return readFault(r.path, closeDB(r.db, r.conn)) }
+func (r *Reader) Close() error { return readFault(r.path, r.conn.Close()) }
 
 // Info returns the summary. It reads every row.
 func (r *Reader) Info() (Info, error) {
@@ -116,7 +116,7 @@ func (r *Reader) Info() (Info, error) {
 }
 
 func (r *Reader) info() (info Info, err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	ctx := context.Background()
 	info.Path = r.path
 	info.Size, _ = diskSize(r.real)
@@ -212,7 +212,7 @@ const pageSize = 500 // rows
 
 // page returns the rows after that one, and the number of the last one. It returns rows beside an error.
 func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64, err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	query := ofVersion(r.version, selectItems) + " WHERE n > ?"
 	args := []any{after}
 	if len(states) > 0 {
@@ -246,7 +246,7 @@ func (r *Reader) Runs() ([]Run, error) {
 }
 
 func (r *Reader) runs() (runs []Run, err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	rows, err := r.conn.QueryContext(context.Background(), "SELECT started, finished, exit_status, target, method, command, version FROM run ORDER BY n")
 	if err != nil {
 		return nil, err

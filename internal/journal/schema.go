@@ -1,31 +1,20 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"strings"
-	"sync"
 
 	"modernc.org/sqlite"
 
+	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/item"
 )
 
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
 	version       = 4          // of the schema: user_version
-	magic         = "SQLite format 3\x00"
-	pageBytes     = 4096 // SQLite's default
 )
 
 // Columns of fixed size come first: reading the index then need not look at the texts.
@@ -99,125 +88,21 @@ ON CONFLICT (n) DO UPDATE SET
 	rel = excluded.rel, url = excluded.url, key = excluded.key, error = excluded.error`
 )
 
-// ofdLocks makes SQLite's locks survive that this process opens and closes the same file elsewhere, where the
-// system can do that.
-var ofdLocks = sync.OnceFunc(func() { sqlite.OFDLocking(true) })
-
-// openDB opens one connection. Mode is "rw", "ro" or "ro&immutable=1"; no mode makes the file.
-func openDB(ctx context.Context, path, mode string) (*sql.DB, *sql.Conn, error) {
-	ofdLocks()
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, nil, err
+// readHeader looks at a file before SQLite does.
+func readHeader(path string) (dbfile.Header, error) {
+	h, err := dbfile.ReadHeader(path, applicationID)
+	if err == nil && h.Size > 0 {
+		err = checkVersion(h.Version)
 	}
-	abs = filepath.ToSlash(abs)
-	if abs[0] != '/' {
-		abs = "/" + abs // a drive's letter
-	}
-	db, err := sql.Open("sqlite", "file://"+(&url.URL{Path: abs}).EscapedPath()+"?_error_rc=1&mode="+mode)
-	if err != nil {
-		return nil, nil, err
-	}
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
-	if err == nil {
-		// fullfsync is for macOS, where fsync alone does not reach the disk.
-		_, err = conn.ExecContext(ctx, `PRAGMA busy_timeout=10000; PRAGMA synchronous=FULL; PRAGMA fullfsync=ON;
-			PRAGMA checkpoint_fullfsync=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON`)
-	}
-	if err != nil {
-		closeDB(db, conn)
-		return nil, nil, err
-	}
-	return db, conn, nil
-}
-
-// closeDB closes what is not nil.
-func closeDB(db *sql.DB, conn *sql.Conn) (err error) {
-	defer guard(&err)()
-	if conn != nil {
-		err = conn.Close()
-	}
-	if db != nil {
-		err = cmp.Or(err, db.Close())
-	}
-	return err
-}
-
-// header is what the first bytes of a file tell.
-type header struct {
-	size int64
-	wal  bool // in WAL mode
-}
-
-// readHeader looks at the file before SQLite does, which would recover and change what is not ours. Size is 0 where
-// there is no file or nothing in it.
-func readHeader(path string) (header, error) {
-	fi, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return header{}, leftWAL(path)
-	case err == nil && !fi.Mode().IsRegular(): // opening a pipe can block forever
-		return header{}, fmt.Errorf("%w: not a regular file", errForeign)
-	case err != nil:
-		return header{}, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return header{}, err
-	}
-	defer f.Close()
-	if fi.Size() == 0 {
-		return header{}, leftWAL(path)
-	}
-	var b [100]byte
-	switch n, err := io.ReadFull(f, b[:]); {
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return header{}, err
-	case !strings.HasPrefix(magic, string(b[:min(n, len(magic))])):
-		return header{}, fmt.Errorf("%w: not an SQLite file", errForeign)
-	case err != nil:
-		return header{}, fmt.Errorf("%w: cut short at %d bytes", errDamaged, n)
-	}
-	if id := binary.BigEndian.Uint32(b[68:]); id != applicationID {
-		return header{}, fmt.Errorf("%w: an SQLite file of another program", errForeign)
-	}
-	if err := checkVersion(int(binary.BigEndian.Uint32(b[60:]))); err != nil {
-		return header{}, err
-	}
-	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may still mend that.
-	if wal, err := os.Stat(path + "-wal"); fi.Size()%pageBytes != 0 && (err != nil || wal.Size() == 0) {
-		return header{}, fmt.Errorf("%w: cut short at %d bytes", errDamaged, fi.Size())
-	}
-	return header{fi.Size(), b[18] == 2}, nil
-}
-
-// leftWAL is an error where a write-ahead log lies beside no or an empty file: SQLite would drop it.
-func leftWAL(path string) error {
-	if fi, err := os.Stat(path + "-wal"); err != nil || fi.Size() == 0 {
-		return nil
-	}
-	return &Error{path, errors.New("is missing or empty, but " + path + "-wal holds a part of it"), "put the file back, or remove that one too to begin anew"}
+	return h, err
 }
 
 // create makes the schema in an empty file. It is for the caller to sync that, in the end and once: each step by itself would cost
 // a time that people notice. A kill of the program alone breaks nothing that was written, and nothing is in the file yet.
-func create(ctx context.Context, conn *sql.Conn) error {
+func create(ctx context.Context, conn *dbfile.Conn) error {
 	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA synchronous=OFF; PRAGMA page_size=%d; BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; %s; COMMIT",
-		pageBytes, applicationID, version, createItem, createRun, createWait, createItems))
+		dbfile.PageSize, applicationID, version, createItem, createRun, createWait, createItems))
 	return err
-}
-
-// guard turns a panic into an error: SQLite here is Go code that was made from C, and a file damaged in the right
-// places could lead it to a bad address. Use it as: defer guard(&err)().
-func guard(err *error) func() {
-	before := debug.SetPanicOnFault(true)
-	return func() {
-		debug.SetPanicOnFault(before)
-		if r := recover(); r != nil {
-			*err = fmt.Errorf("%w: %v", errDamaged, r)
-		}
-	}
 }
 
 // stateOf returns the fate that the column state names, or None where no row can have that.

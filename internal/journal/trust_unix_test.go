@@ -221,5 +221,5 @@ func TestAnotherRunMeanwhile(t *testing.T) {
 	if now, err := os.ReadFile(path); err != nil || string(now) != string(after) {
 		t.Errorf("the other run's journal was written to, %v", err)
 	}
-	closeDB(j.db, j.conn)
+	j.conn.Close()
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+
+	"github.com/penstock/penstock/internal/dbfile"
 )
 
 // A View answers as the journal of a run would that began now, and changes nothing. It is for one
@@ -35,7 +37,7 @@ func OpenView(path string) (*View, error) {
 }
 
 func (v *View) read() (err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	ctx := context.Background()
 	size, _ := diskSize(v.r.real)
 	if v.index, _, v.earlier.Counts, err = readIndex(ctx, v.r.conn, v.r.version, size); err != nil {
@@ -75,7 +77,7 @@ func (v *View) Claim(id uint64, f Fingerprint) Claim { return v.index.claim(id, 
 // Load returns the whole row of an item that was claimed; it is empty if the row was removed
 // meanwhile.
 func (v *View) Load(id uint64) (it Item, err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	it, _, err = scanItem(v.row.QueryRowContext(context.Background(), v.index.put(id).n()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Item{}, nil

@@ -2,8 +2,9 @@ package journal
 
 import (
 	"context"
-	"database/sql"
 	"time"
+
+	"github.com/penstock/penstock/internal/dbfile"
 )
 
 // Wait is how long a server has asked not to be sent anything.
@@ -33,7 +34,7 @@ func (j *Journal) KeepWait(w Wait) {
 
 // Waits returns the waits that are not over.
 func (r *Reader) Waits() (waits []Wait, err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	if r.version > 1 {
 		waits, err = readWaits(context.Background(), r.conn, time.Now())
 	}
@@ -41,7 +42,7 @@ func (r *Reader) Waits() (waits []Wait, err error) {
 }
 
 // readWaits returns the waits that are not over now.
-func readWaits(ctx context.Context, conn *sql.Conn, now time.Time) (waits []Wait, err error) {
+func readWaits(ctx context.Context, conn *dbfile.Conn, now time.Time) (waits []Wait, err error) {
 	rows, err := conn.QueryContext(ctx, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?", now.UnixMilli(), mostWaits)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (w *writer) keep(waits []Wait) (err error) {
 	if len(waits) == 0 || w.j.Err() != nil {
 		return nil
 	}
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	if err := w.intact(); err != nil {
 		return err
 	}

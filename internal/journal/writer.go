@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/penstock/penstock/internal/dbfile"
 )
 
 const (
@@ -41,7 +43,7 @@ type loaded struct {
 // writer owns the connection. Its methods run in one goroutine.
 type writer struct {
 	j      *Journal
-	conn   *sql.Conn
+	conn   *dbfile.Conn
 	o      Options
 	file   os.FileInfo // the file as it was opened
 	wal    os.FileInfo // its write-ahead log; nil if there is none
@@ -200,7 +202,7 @@ func (w *writer) finish(batch []entry, err error) {
 
 // transact writes rows in one transaction.
 func (w *writer) transact(batch []entry) (err error) {
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	if err := w.enter(); err != nil {
 		return err
 	}
@@ -232,7 +234,7 @@ func (w *writer) enter() (err error) {
 	if w.j.run != 0 {
 		return nil
 	}
-	defer guard(&err)()
+	defer dbfile.Guard(&err)()
 	if err := w.intact(); err != nil {
 		return err
 	}
@@ -281,7 +283,7 @@ func (w *writer) load(n int64) (l loaded) {
 	if err := w.j.Err(); err != nil {
 		return loaded{err: err}
 	}
-	defer guard(&l.err)()
+	defer dbfile.Guard(&l.err)()
 	l.item, _, l.err = scanItem(w.row.QueryRowContext(context.Background(), n))
 	if errors.Is(l.err, sql.ErrNoRows) {
 		l.err = fmt.Errorf("%w: row %d is gone", errDamaged, n)
