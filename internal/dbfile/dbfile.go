@@ -88,8 +88,8 @@ func (c *Conn) Close() (err error) {
 	return cmp.Or(err, c.db.Close())
 }
 
-// Guard turns a panic into an error: SQLite here is Go code that was made from C, and a file damaged
-// in the right places could lead it to a bad address. Use it as: defer Guard(&err)().
+// Guard turns a panic into an error: SQLite here is Go code that was made from C, and a file
+// damaged in the right places could lead it to a bad address. Use it as: defer Guard(&err)().
 func Guard(err *error) func() {
 	before := debug.SetPanicOnFault(true)
 	return func() {
@@ -138,8 +138,8 @@ func ReadHeader(path string, applicationID uint32) (Header, error) {
 	if id := binary.BigEndian.Uint32(b[68:]); id != applicationID {
 		return Header{}, fmt.Errorf("%w: an SQLite file of another program", ErrForeign)
 	}
-	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may still
-	// mend that.
+	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may
+	// still mend that.
 	wal, err := os.Stat(path + "-wal")
 	if fi.Size()%PageSize != 0 && (err != nil || wal.Size() == 0) {
 		return Header{}, fmt.Errorf("%w: cut short at %d bytes", ErrDamaged, fi.Size())

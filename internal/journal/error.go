@@ -13,8 +13,8 @@ import (
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
-// Error says what is wrong with a journal, and what to do. It is a fault of this machine: of its disk, its
-// permissions, or the file.
+// Error says what is wrong with a journal, and what to do. It is a fault of this machine: of its
+// disk, its permissions, or the file.
 type Error struct {
 	Path   string
 	Err    error  // what is wrong
@@ -40,9 +40,11 @@ type InUseError = lockfile.InUseError
 var ErrClosed = errors.New("journal: closed")
 
 const (
-	remedyMove  = "move it away to begin anew (what it records as delivered is then sent again), or give another --journal FILE"
-	remedyWrite = "give --journal FILE, or set PENSTOCK_STATE to a directory that can be written, or go without by --no-journal"
-	remedyFull  = "make room, then give the same command again"
+	remedyMove = "move it away to begin anew (what it records as delivered is then sent again), " +
+		"or give another --journal FILE"
+	remedyWrite = "give --journal FILE, or set PENSTOCK_STATE to a directory that can be written, " +
+		"or go without by --no-journal"
+	remedyFull = "make room, then give the same command again"
 )
 
 var (
@@ -80,7 +82,8 @@ func faultFor(path string, err error, remedy string) error {
 	case errors.Is(err, errNewer):
 		e.Remedy = "use that one, or another --journal FILE"
 	case errors.Is(err, lockfile.ErrStranger):
-		e.Remedy = "remove it if you do not know it, and set PENSTOCK_STATE to a directory that only you can write"
+		e.Remedy = "remove it if you do not know it, and set PENSTOCK_STATE to a directory " +
+			"that only you can write"
 	case errors.Is(err, errReplaced):
 		e.Remedy = "let no other program touch it during a run"
 	case errors.Is(err, syscall.ENOSPC):
@@ -101,7 +104,8 @@ func (e *Error) sqlite(se *sqlite.Error) {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
 		say("cannot be written", e.Remedy)
 	case sqlite3.SQLITE_IOERR:
-		say("cannot be read or written", "look after the disk and its quota, or give another --journal FILE")
+		say("cannot be read or written",
+			"look after the disk and its quota, or give another --journal FILE")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
 		say("is locked by another program", "end that one, then give the same command again")
 	case sqlite3.SQLITE_NOMEM:

@@ -138,8 +138,8 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	}
 }
 
-// What makes a commit last, and keeps others from the log, is in force; also after this process has closed the file
-// elsewhere, which costs a process its usual locks.
+// What makes a commit last, and keeps others from the log, is in force; also after this process has
+// closed the file elsewhere, which costs a process its usual locks.
 func TestDurable(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)

@@ -163,7 +163,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// fillUp puts rows until the journal has failed, and some after. It returns what done said, in order.
+// fillUp puts rows until the journal has failed, and some after. It returns what done said, in
+// order.
 func fillUp(t *testing.T, j *Journal) (ids *[]uint64, errs *[]error) {
 	ids, errs = new([]uint64), new([]error)
 	it := full(0)
@@ -357,7 +358,8 @@ func TestTwoRows(t *testing.T) {
 	}
 }
 
-// A file that is overwritten under way is damaged: that is said at the latest when it is opened next.
+// A file that is overwritten under way is damaged: that is said at the latest when it is opened
+// next.
 func TestOverwrittenUnderway(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)

@@ -1,13 +1,20 @@
 package journal
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"io"
 	"math/bits"
 
+	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/item"
 )
 
-// index finds the row of an item: an open-addressing table with linear probing, of 24 bytes an entry. It is cut into
-// shards, so that growing copies a small part at a time and never holds two whole tables.
+// index finds the row of an item: an open-addressing table with linear probing, of 24 bytes an
+// entry. It is cut into shards, so that growing copies a small part at a time and never holds two
+// whole tables.
 type index struct {
 	shards [64]shard
 }
@@ -43,15 +50,16 @@ func (e *indexEntry) setRow(n int64, print uint64, s item.Fate) {
 func newIndex(count int64) *index {
 	x := new(index)
 	for i := range x.shards {
-		// Hashes spread over shards unevenly by about the square root of the mean; with this slack few shards
-		// have to grow.
+		// Hashes spread over shards unevenly by about the square root of the mean; with this slack
+		// few shards have to grow.
 		x.shards[i].entries = make([]indexEntry, count*5/4/int64(len(x.shards))+count/2048+8)
 	}
 	return x
 }
 
 func (s *shard) slot(h uint64) int {
-	// The multiplication maps the hash's low bits, which did not choose the shard, onto the table's length.
+	// The multiplication maps the hash's low bits, which did not choose the shard, onto the table's
+	// length.
 	hi, _ := bits.Mul64(h<<6, uint64(len(s.entries)))
 	return int(hi)
 }
@@ -112,4 +120,75 @@ func (s *shard) grow() {
 			*s.find(old[i].id, mix(old[i].id)) = old[i]
 		}
 	}
+}
+
+func (e *indexEntry) claim(print uint64) Claim {
+	s := e.state()
+	return Claim{State: s, Same: s != item.None && e.print == print, Twice: e.claimed()}
+}
+
+// readIndex reads all rows' fingerprints and states. Next is the number of the next new row.
+func readIndex(
+	ctx context.Context, conn *dbfile.Conn, version int, size int64,
+) (x *index, next int64, counts Counts, err error) {
+	var top sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT max(n) FROM item").Scan(&top); err != nil {
+		return nil, 0, nil, err
+	}
+	// Rows may have been removed, and the number may be damaged: no row takes less than 48 bytes.
+	x, next = newIndex(min(max(top.Int64, 0), size/48)), 1
+	var count [item.Deferred + 1]int64
+	err = rawRows(ctx, conn, ofVersion(version, selectIndex), func(row []driver.Value) error {
+		n, ok1 := row[0].(int64)
+		id, ok2 := row[1].(int64)
+		size, ok3 := row[2].(int64)
+		mtime, ok4 := row[3].(int64)
+		mark, ok5 := row[4].(int64)
+		n, s := n>>3, item.Fate(n&7)
+		ok := ok1 && ok2 && ok3 && (ok4 || row[3] == nil) && ok5
+		if !ok || n < next || n > maxRow || s == item.None || s > item.Deferred {
+			return fmt.Errorf("%w: row after %d", errDamaged, next-1)
+		}
+		next = n + 1
+		e := x.put(uint64(id))
+		count[e.state()]-- // None, unless the same item was there before
+		count[s]++
+		e.setRow(n, printOf(size, mtime, ok4, uint64(mark)), s)
+		return nil
+	})
+	counts = make(Counts)
+	for s, n := range count {
+		if n > 0 {
+			counts[item.Fate(s)] = n
+		}
+	}
+	return x, next, counts, err
+}
+
+// rawRows calls do for each row without what database/sql spends on it, which is most of the time
+// for a million rows.
+func rawRows(
+	ctx context.Context, conn *dbfile.Conn, query string, do func([]driver.Value) error,
+) error {
+	return conn.Raw(func(c any) error {
+		rows, err := c.(driver.QueryerContext).QueryContext(ctx, query, nil)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		row := make([]driver.Value, len(rows.Columns()))
+		for i := 1; ; i++ {
+			if err := rows.Next(row); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := do(row); err != nil {
+				return err
+			}
+			if i%1024 == 0 && ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+	})
 }

@@ -15,8 +15,8 @@ type Fingerprint struct {
 	Size    int64
 	ModTime time.Time // zero for what has none, as what is no file
 
-	// Mark is a number of the caller's for what else tells contents apart: a hash of where a file is,
-	// or of what is no file. It is 0 where nothing else does.
+	// Mark is a number of the caller's for what else tells contents apart: a hash of where a file
+	// is, or of what is no file. It is 0 where nothing else does.
 	Mark uint64
 }
 
@@ -32,7 +32,7 @@ type Item struct {
 	Digest     []byte // SHA-256 of the content; nil if not known
 	State      item.Fate
 	KeyMade    bool      // Key was made by the run, not given
-	Doubt      bool      // an attempt may have been processed, whatever the state says of the last one
+	Doubt      bool      // an attempt may have been processed, whatever the last one was
 	Older      bool      // the server may have the item with another content than this one
 	Attempts   int       // requests sent for it, all runs together
 	First      time.Time // start of the first attempt, to the millisecond; if zero, never sent

@@ -149,8 +149,8 @@ func TestKilledRun(t *testing.T) {
 	})
 }
 
-// A row is committed at once if no commit ended in the last 10 ms, if somebody waits for the writer, or if 128 rows have come
-// together; otherwise when these 10 ms are over.
+// A row is committed at once if no commit ended in the last 10 ms, if somebody waits for the
+// writer, or if 128 rows have come together; otherwise when these 10 ms are over.
 func TestInstantsOfCommits(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -218,7 +218,8 @@ func TestInstantsOfCommits(t *testing.T) {
 	})
 }
 
-// Put blocks while 256 rows wait, Begin only as long as its context lasts, and done is called in order.
+// Put blocks while 256 rows wait, Begin only as long as its context lasts, and done is called in
+// order.
 func TestQueue(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -14,10 +14,11 @@ import (
 // of [tables]: where a column is added, the rows are copied, for ALTER TABLE would leave another
 // text.
 var steps = map[int]string{
-	// It was not recorded whether the server may have another content, nor for how long servers have
-	// asked to be left alone. For what was not delivered the first has to be assumed.
+	// It was not recorded whether the server may have another content, nor for how long servers
+	// have asked to be left alone. For what was not delivered the first has to be assumed.
 	1: "ALTER TABLE item RENAME TO item_old;" + tables(2)["item"] + `;
-	INSERT INTO item SELECT *, state <> 'delivered' FROM item_old; DROP TABLE item_old;` + createWait,
+	INSERT INTO item SELECT *, state <> 'delivered' FROM item_old;
+	DROP TABLE item_old;` + createWait,
 
 	// Nor whether results selected what a run sent.
 	2: "ALTER TABLE run RENAME TO run_old;" + createRun + `;

@@ -86,7 +86,8 @@ var rows1 = []Item{
 		State: item.Deferred, Doubt: true, Older: true, Attempts: 1, Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
 }
 
-// Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this version.
+// Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this
+// version.
 func TestEarlierVersions(t *testing.T) {
 	for i, text := range []string{version1, version2, version3} {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) { testEarlierVersion(t, text) })

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A run whose journal was removed leaves the one that another run has made in its place alone, also if it has nothing to write.
+// A run whose journal was removed leaves the one that another run has made in its place alone, also
+// if it has nothing to write.
 func TestEndOfRemovedJournal(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")
@@ -76,7 +77,8 @@ func TestCloseLeavesReplacement(t *testing.T) {
 	}
 }
 
-// A run whose journal is removed after the last row was written does not end as if it were remembered.
+// A run whose journal is removed after the last row was written does not end as if it were
+// remembered.
 func TestCloseOfRemovedJournal(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")

@@ -11,8 +11,9 @@ import (
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
-// Forget removes the items that match, or all where match is nil, so that they are sent again, and returns how many
-// these were. It needs the lock: while a run uses the journal it fails with *InUseError.
+// Forget removes the items that match, or all where match is nil, so that they are sent again, and
+// returns how many these were. It needs the lock: while a run uses the journal it fails with
+// *InUseError.
 func Forget(path string, match func(Item) bool) (int64, error) {
 	n, err := forget(path, match)
 	return n, readFault(path, err)
@@ -88,12 +89,14 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 	if err := tx.Commit(); err != nil {
 		return 0, err
 	}
-	conn.ExecContext(ctx, "PRAGMA journal_mode=DELETE; VACUUM") // without it the file is only larger than it need be
+	// Without it the file is only larger than it need be.
+	conn.ExecContext(ctx, "PRAGMA journal_mode=DELETE; VACUUM")
 	return gone, nil
 }
 
-// Prune removes the journals in dir whose last run ended longer ago than that, and returns them; with dryRun it only
-// returns them. It leaves those alone that are in use or cannot be read, and goes on where one cannot be removed.
+// Prune removes the journals in dir whose last run ended longer ago than that, and returns them;
+// with dryRun it only returns them. It leaves those alone that are in use or cannot be read, and
+// goes on where one cannot be removed.
 func Prune(dir string, olderThan time.Duration, dryRun bool) ([]Info, error) {
 	list, err := List(dir)
 	if err != nil {
@@ -123,7 +126,8 @@ func old(info Info, olderThan time.Duration) bool {
 	return info.Err == nil && !info.Running && time.Since(info.Last) > olderThan
 }
 
-// remove removes a journal unless it was used meanwhile. If path is a link, it removes the link only.
+// remove removes a journal unless it was used meanwhile. If path is a link, it removes the link
+// only.
 func remove(path string, olderThan time.Duration) (bool, error) {
 	real, err := lockfile.RealPath(path, fileSuffixes)
 	if err != nil {

@@ -29,22 +29,15 @@ type Info struct {
 	ByResults      bool   // the last run selected its items by results
 	Size           int64  // of all its files together
 	Earlier
-	Running bool  // a run uses it now
-	Err     error // why it could not be read; then only Path, Size, Running and Last (the file's time) are set
+	Running bool // a run uses it now
+
+	// Err is why it could not be read. Then only Path, Size, Running and Last (the file's time) are
+	// set.
+	Err error
 }
 
-// Run is what a journal notes of a run.
-type Run struct {
-	Started        time.Time
-	Finished       time.Time // if zero, it goes on, or was killed
-	ExitStatus     int
-	Target, Method string
-	Command        string
-	Version        string // of the program
-}
-
-// Reader reads a journal, also while a run uses it. It takes no lock, and makes no file where there was none. A Reader
-// is for one goroutine and must be closed.
+// Reader reads a journal, also while a run uses it. It takes no lock, and makes no file where there
+// was none. A Reader is for one goroutine and must be closed.
 type Reader struct {
 	path string // as given
 	real string // with links followed
@@ -53,7 +46,8 @@ type Reader struct {
 	version int // of the schema
 }
 
-// OpenReader opens a journal for reading. It fails with an [*Error], which is fs.ErrNotExist where there is none.
+// OpenReader opens a journal for reading. It fails with an [*Error], which is fs.ErrNotExist where
+// there is none.
 func OpenReader(path string) (*Reader, error) {
 	r := &Reader{path: path}
 	if err := r.open(); err != nil {
@@ -73,7 +67,8 @@ func (r *Reader) open() (err error) {
 		return err
 	}
 	if head.Size == 0 {
-		return &Error{r.path, errors.New("is empty"), "a run has made it, and was killed before it recorded anything"}
+		return &Error{r.path, errors.New("is empty"),
+			"a run has made it, and was killed before it recorded anything"}
 	}
 	mode := "ro"
 	_, noWAL := os.Stat(r.real + "-wal")
@@ -90,7 +85,9 @@ func (r *Reader) open() (err error) {
 	if errors.As(err, &se) && noWAL == nil {
 		switch se.Code() & 0xff {
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-			return &Error{r.path, fmt.Errorf("was left by a run that was killed, and cannot be read where its directory cannot be written: %w", se), "copy it and " + r.path + "-wal to another"}
+			err := fmt.Errorf("was left by a run that was killed, and cannot be read where its "+
+				"directory cannot be written: %w", se)
+			return &Error{r.path, err, "copy it and " + r.path + "-wal to another"}
 		}
 	}
 	return err
@@ -148,7 +145,9 @@ func (r *Reader) info() (info Info, err error) {
 	if info.Running {
 		info.Killed = false
 	}
-	err = r.conn.QueryRowContext(ctx, ofVersion(r.version, "SELECT target, method, command, by_results FROM run ORDER BY n DESC LIMIT 1")).
+	last := ofVersion(r.version,
+		"SELECT target, method, command, by_results FROM run ORDER BY n DESC LIMIT 1")
+	err = r.conn.QueryRowContext(ctx, last).
 		Scan(&info.Target, &info.Method, &info.Command, &info.ByResults)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
@@ -183,11 +182,11 @@ func Files(path string) (names []string) {
 	return names
 }
 
-// Items yields the rows that have one of the states, or all, in the order in which they were first put. The sequence
-// ends after the first error.
+// Items yields the rows that have one of the states, or all, in the order in which they were first
+// put. The sequence ends after the first error.
 //
-// It reads a page at a time: a slow consumer does not hold up a run, and a row that changes meanwhile comes in the
-// one way or the other.
+// It reads a page at a time: a slow consumer does not hold up a run, and a row that changes
+// meanwhile comes in the one way or the other.
 func (r *Reader) Items(states ...item.Fate) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for after := int64(0); ; {
@@ -210,7 +209,8 @@ func (r *Reader) Items(states ...item.Fate) iter.Seq2[Item, error] {
 
 const pageSize = 500 // rows
 
-// page returns the rows after that one, and the number of the last one. It returns rows beside an error.
+// page returns the rows after that one, and the number of the last one. It returns rows beside an
+// error.
 func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64, err error) {
 	defer dbfile.Guard(&err)()
 	query := ofVersion(r.version, selectItems) + " WHERE n > ?"
@@ -221,7 +221,8 @@ func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64,
 		}
 		query += " AND state IN (?" + strings.Repeat(",?", len(states)-1) + ")"
 	}
-	rows, err := r.conn.QueryContext(context.Background(), fmt.Sprintf("%s ORDER BY n LIMIT %d", query, pageSize), args...)
+	query = fmt.Sprintf("%s ORDER BY n LIMIT %d", query, pageSize)
+	rows, err := r.conn.QueryContext(context.Background(), query, args...)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -239,38 +240,8 @@ func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64,
 	return page, last, rows.Err()
 }
 
-// Runs returns what is noted of all runs, the first one first.
-func (r *Reader) Runs() ([]Run, error) {
-	runs, err := r.runs()
-	return runs, readFault(r.path, err)
-}
-
-func (r *Reader) runs() (runs []Run, err error) {
-	defer dbfile.Guard(&err)()
-	rows, err := r.conn.QueryContext(context.Background(), "SELECT started, finished, exit_status, target, method, command, version FROM run ORDER BY n")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var run Run
-		var started int64
-		var finished, status sql.NullInt64
-		if err := rows.Scan(&started, &finished, &status, &run.Target, &run.Method, &run.Command, &run.Version); err != nil {
-			return nil, err
-		}
-		run.Started = timeOfMillis(started)
-		if finished.Valid {
-			run.Finished = timeOfMillis(finished.Int64)
-		}
-		run.ExitStatus = int(status.Int64)
-		runs = append(runs, run)
-	}
-	return runs, rows.Err()
-}
-
-// List returns the summaries of all journals in dir, the one used last first. A file that cannot be read is listed
-// with Err. Where there is no dir there are no journals.
+// List returns the summaries of all journals in dir, the one used last first. A file that cannot be
+// read is listed with Err. Where there is no dir there are no journals.
 func List(dir string) ([]Info, error) {
 	names, err := statedir.Names(dir)
 	if err != nil {

@@ -169,7 +169,8 @@ func TestReadingMakesNoFile(t *testing.T) {
 	}
 }
 
-// On a network file system there is no WAL; all else is the same, also after a crash in the middle of a commit.
+// On a network file system there is no WAL; all else is the same, also after a crash in the middle
+// of a commit.
 func TestRollbackJournal(t *testing.T) {
 	dir := tempDir(t)
 	name := statedir.FileSystem(dir)

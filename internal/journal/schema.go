@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"modernc.org/sqlite"
 
@@ -71,22 +72,37 @@ const (
 	printf('%016x', id) AS id
 FROM item`
 
-	itemColumns = `n, id, size, mtime, mark, state, doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older`
-
+	itemColumns = "n, id, size, mtime, mark, state, doubt, key_made, attempts, first, last, " +
+		"http_status, method, path, rel, url, key, error, digest, older"
 	selectItems = "SELECT " + itemColumns + " FROM item"
-
-	// One column instead of two: each costs more than the arithmetic. The numbers are those of item.Fate.
-	selectIndex = `SELECT n<<3 | CASE state WHEN 'in_flight' THEN 1 WHEN 'delivered' THEN 2 WHEN 'failed' THEN 3 WHEN 'unknown' THEN 4
-	WHEN 'deferred' THEN 5 ELSE 0 END, id, size, mtime, mark FROM item ORDER BY n`
-
-	// What has not changed has the digest that was computed once. Archives give files in other places the same date.
-	upsertItem = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (n) DO UPDATE SET
-	digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND excluded.mtime IS mtime AND excluded.mark = mark THEN digest ELSE excluded.digest END,
-	older = excluded.older, size = excluded.size, mtime = excluded.mtime, mark = excluded.mark, state = excluded.state, doubt = excluded.doubt, key_made = excluded.key_made, attempts = excluded.attempts,
-	first = excluded.first, last = excluded.last, http_status = excluded.http_status, method = excluded.method, path = excluded.path,
-	rel = excluded.rel, url = excluded.url, key = excluded.key, error = excluded.error`
 )
+
+var selectIndex, upsertItem = indexQuery(), upsertQuery()
+
+// indexQuery selects for each row its number and state in one column, for each column costs more
+// than the arithmetic.
+func indexQuery() string {
+	var states strings.Builder
+	for f := item.InFlight; f <= item.Deferred; f++ {
+		fmt.Fprintf(&states, " WHEN '%s' THEN %d", f, f)
+	}
+	return "SELECT n<<3 | CASE state" + states.String() + " ELSE 0 END, id, size, mtime, mark FROM item ORDER BY n"
+}
+
+// upsertQuery replaces a row, but for the digest. What has not changed has the one that was computed
+// once; archives give files in other places the same date.
+func upsertQuery() string {
+	columns := strings.Split(itemColumns, ", ")
+	sets := []string{`digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND
+	excluded.mtime IS mtime AND excluded.mark = mark THEN digest ELSE excluded.digest END`}
+	for _, c := range columns {
+		if c != "n" && c != "id" && c != "digest" {
+			sets = append(sets, c+" = excluded."+c)
+		}
+	}
+	return fmt.Sprintf("INSERT INTO item (%s) VALUES (?%s) ON CONFLICT (n) DO UPDATE SET %s",
+		itemColumns, strings.Repeat(",?", len(columns)-1), strings.Join(sets, ", "))
+}
 
 // readHeader looks at a file before SQLite does.
 func readHeader(path string) (dbfile.Header, error) {
@@ -97,10 +113,12 @@ func readHeader(path string) (dbfile.Header, error) {
 	return h, err
 }
 
-// create makes the schema in an empty file. It is for the caller to sync that, in the end and once: each step by itself would cost
-// a time that people notice. A kill of the program alone breaks nothing that was written, and nothing is in the file yet.
+// create makes the schema in an empty file. It is for the caller to sync that, in the end and once:
+// each step by itself would cost a time that people notice. A kill of the program alone breaks
+// nothing that was written, and nothing is in the file yet.
 func create(ctx context.Context, conn *dbfile.Conn) error {
-	_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA synchronous=OFF; PRAGMA page_size=%d; BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; %s; COMMIT",
+	_, err := conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA synchronous=OFF; PRAGMA page_size=%d;
+		BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; %s; COMMIT`,
 		dbfile.PageSize, applicationID, version, createItem, createRun, createWait, createItems))
 	return err
 }
@@ -118,8 +136,9 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	var id, last, mark int64
 	var mtime, first sql.NullInt64
 	var state string
-	err = row.Scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts, &first, &last, &it.HTTPStatus,
-		&it.Method, &it.Path, &it.Rel, &it.URL, &it.Key, &it.Error, &it.Digest, &it.Older)
+	err = row.Scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts,
+		&first, &last, &it.HTTPStatus, &it.Method, &it.Path, &it.Rel, &it.URL,
+		&it.Key, &it.Error, &it.Digest, &it.Older)
 	var se *sqlite.Error
 	switch {
 	case errors.As(err, &se), errors.Is(err, sql.ErrNoRows):

@@ -105,7 +105,8 @@ func TestFIFOForLock(t *testing.T) {
 	}
 }
 
-// A link that the user has made leads to the journal, whose lock is the one at its end, for Prune as for Open.
+// A link that the user has made leads to the journal, whose lock is the one at its end, for Prune
+// as for Open.
 func TestOwnLink(t *testing.T) {
 	path := newPath(t)
 	link := filepath.Join(t.TempDir(), "link.db")
@@ -198,7 +199,8 @@ func TestFilesGone(t *testing.T) {
 	}
 }
 
-// Where the log and the lock are gone another run may have begun and ended. Its journal is left as it is.
+// Where the log and the lock are gone another run may have begun and ended. Its journal is left as
+// it is.
 func TestAnotherRunMeanwhile(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)

@@ -17,8 +17,8 @@ type Wait struct {
 // mostWaits bounds what is read of a damaged or a very busy journal.
 const mostWaits = 4096
 
-// Waits returns the waits of earlier runs that were not over when the journal was opened. If the clock was set back
-// since, a wait is still no longer than the server asked for.
+// Waits returns the waits of earlier runs that were not over when the journal was opened. If the
+// clock was set back since, a wait is still no longer than the server asked for.
 func (j *Journal) Waits() []Wait { return j.earlierWaits }
 
 // KeepWait records a wait soon, in the place of the one before for that origin.
@@ -43,7 +43,8 @@ func (r *Reader) Waits() (waits []Wait, err error) {
 
 // readWaits returns the waits that are not over now.
 func readWaits(ctx context.Context, conn *dbfile.Conn, now time.Time) (waits []Wait, err error) {
-	rows, err := conn.QueryContext(ctx, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?", now.UnixMilli(), mostWaits)
+	rows, err := conn.QueryContext(ctx, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?",
+		now.UnixMilli(), mostWaits)
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +83,14 @@ func (w *writer) keep(waits []Wait) (err error) {
 		return err
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, "DELETE FROM wait WHERE until <= ?", time.Now().UnixMilli()); err != nil {
+	_, err = tx.ExecContext(ctx, "DELETE FROM wait WHERE until <= ?", time.Now().UnixMilli())
+	if err != nil {
 		return err
 	}
 	for origin, wait := range last {
 		until := wait.Until.Add(time.Millisecond - 1).UnixMilli() // not before
-		if _, err := tx.ExecContext(ctx, "REPLACE INTO wait (origin, asked, until) VALUES (?,?,?)", origin, wait.Asked.UnixMilli(), until); err != nil {
+		if _, err := tx.ExecContext(ctx, "REPLACE INTO wait (origin, asked, until) VALUES (?,?,?)",
+			origin, wait.Asked.UnixMilli(), until); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Waits are there for the next run, also after a kill, until they are over; a clock that was set back makes none longer.
+// Waits are there for the next run, also after a kill, until they are over; a clock that was set
+// back makes none longer.
 func TestWaits(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {

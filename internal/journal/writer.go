@@ -16,8 +16,9 @@ import (
 const (
 	queueSize = 256 // rows that may wait for their commit before Put blocks
 
-	// After a commit the writer rests, unless a crowd of rows has come together or somebody waits for it. At a hundred commits
-	// a second the disk costs about one per cent of a CPU; a commit for every 24 rows cost more than all else for these rows.
+	// After a commit the writer rests, unless a crowd of rows has come together or somebody waits
+	// for it. At a hundred commits a second the disk costs about one per cent of a CPU; a commit
+	// for every 24 rows cost more than all else for these rows.
 	rest  = 10 * time.Millisecond
 	crowd = queueSize / 2
 )
@@ -73,7 +74,8 @@ func newWriter(j *Journal, o Options, file os.FileInfo) (*writer, error) {
 	return w, err
 }
 
-// close frees the statements. Closing the connection would not do that, and would leave the file open.
+// close frees the statements. Closing the connection would not do that, and would leave the file
+// open.
 func (w *writer) close() {
 	for _, s := range []*sql.Stmt{w.begin, w.upsert, w.commit, w.row} {
 		if s != nil {
@@ -82,7 +84,8 @@ func (w *writer) close() {
 	}
 }
 
-// run writes what waits as long as there is something, one transaction at a time, until the journal is closed.
+// run writes what waits as long as there is something, one transaction at a time, until the journal
+// is closed.
 func (w *writer) run() {
 	j := w.j
 	var batch []entry
@@ -121,8 +124,9 @@ func (w *writer) run() {
 	w.close()
 }
 
-// gather lets rows come together, since a commit costs as much for many as for one. First it lets those put theirs that
-// are about to; where nobody else has work to do that takes no time. Then, soon after a commit, it waits for a crowd.
+// gather lets rows come together, since a commit costs as much for many as for one. First it lets
+// those put theirs that are about to; where nobody else has work to do that takes no time. Then,
+// soon after a commit, it waits for a crowd.
 func (w *writer) gather() {
 	for before, now := -1, 0; now > before && now < crowd; {
 		before = now
@@ -215,8 +219,10 @@ func (w *writer) transact(batch []entry) (err error) {
 	}
 	for i := range batch {
 		e := &batch[i]
-		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime), int64(e.Mark), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First), e.Last.UnixMilli(),
-			e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error, digest(e.Digest), e.Older); err != nil {
+		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime),
+			int64(e.Mark), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First),
+			e.Last.UnixMilli(), e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error,
+			digest(e.Digest), e.Older); err != nil {
 			break
 		}
 	}
@@ -243,8 +249,9 @@ func (w *writer) enter() (err error) {
 		started = time.Now()
 	}
 	ctx := context.Background()
-	r, err := w.conn.ExecContext(ctx, `INSERT INTO run (started, target, method, command, version, by_results)
-		VALUES (?,?,?,?,?,?)`, started.UnixMilli(), w.o.Target, w.o.Method, w.o.Command, w.o.Version, w.o.ByResults)
+	r, err := w.conn.ExecContext(ctx, `INSERT INTO run
+		(started, target, method, command, version, by_results) VALUES (?,?,?,?,?,?)`,
+		started.UnixMilli(), w.o.Target, w.o.Method, w.o.Command, w.o.Version, w.o.ByResults)
 	if err != nil {
 		return err
 	}
@@ -252,8 +259,8 @@ func (w *writer) enter() (err error) {
 	return err
 }
 
-// intact fails if one of the journal's files was removed or replaced. SQLite would go on writing to files that have no
-// names any more, and without the lock another run may begin.
+// intact fails if one of the journal's files was removed or replaced. SQLite would go on writing to
+// files that have no names any more, and without the lock another run may begin.
 func (w *writer) intact() error {
 	switch log := w.j.path + "-wal"; {
 	case !isStill(w.j.path, w.file):

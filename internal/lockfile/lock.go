@@ -20,7 +20,7 @@ import (
 const Suffix = ".lock"
 
 const (
-	tries = 5                      // a reader that asks whether a run goes on has the lock for a moment
+	tries = 5                      // a reader that asks for a run has the lock for a moment
 	pause = 20 * time.Millisecond  // between these tries
 	poll  = 250 * time.Millisecond // between tries while waiting for a run to end
 )
@@ -42,7 +42,8 @@ func (e *InUseError) Error() string {
 	s := "journal " + e.Path + " is in use by another run"
 	switch {
 	case e.PID != 0 && !e.Since.IsZero():
-		s += fmt.Sprintf(" (process %d, since %s)", e.PID, e.Since.Local().Format("2006-01-02 15:04:05"))
+		since := e.Since.Local().Format("2006-01-02 15:04:05")
+		s += fmt.Sprintf(" (process %d, since %s)", e.PID, since)
 	case e.PID != 0:
 		s += fmt.Sprintf(" (process %d)", e.PID)
 	}
@@ -75,7 +76,8 @@ func Take(ctx context.Context, path string, wait bool) (*Lock, error) {
 // Try returns nil if another has the lock.
 func Try(path string) (*Lock, error) {
 	name := path + Suffix
-	l := &Lock{flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR|OpenFlags), flock.SetPermissions(0o600))}
+	l := &Lock{flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR|OpenFlags),
+		flock.SetPermissions(0o600))}
 	if ok, err := l.TryLock(); !ok {
 		return nil, err
 	}

@@ -11,11 +11,11 @@ import (
 // ErrStranger says that a file was made by somebody else.
 var ErrStranger = errors.New("is not safe to use")
 
-// RealPath returns the name of a journal, with links followed, also to a file that is not there yet:
-// two names of one journal have one lock. It fails if a link, or one of the journal's files that are
-// there already, was made by somebody else, or if a file beside the journal is not a regular one: in
-// a directory that others may write, it could be another file of ours that would be overwritten.
-// The suffixes are those of the journal's files, but for the lock.
+// RealPath returns the name of a journal, with links followed, also to a file that is not there
+// yet: two names of one journal have one lock. It fails if a link, or one of the journal's files
+// that are there already, was made by somebody else, or if a file beside the journal is not a
+// regular one: in a directory that others may write, it could be another file of ours that would be
+// overwritten. The suffixes are those of the journal's files, but for the lock.
 func RealPath(path string, suffixes []string) (real string, err error) {
 	if real, err = resolve(path); err != nil {
 		return "", err

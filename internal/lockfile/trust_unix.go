@@ -11,12 +11,13 @@ import (
 	"syscall"
 )
 
-// OpenFlags keep a link that somebody else has put there from leading to another file, and a pipe from blocking.
+// OpenFlags keep a link that somebody else has put there from leading to another file, and a pipe
+// from blocking.
 const OpenFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// checkOwner fails if path, which need not exist, belongs to a user who is neither we, nor root, nor the owner of the
-// directory. The last one may replace the file anyway; and where a file system maps users, as NFS does, all files have
-// the owner of the directory.
+// checkOwner fails if path, which need not exist, belongs to a user who is neither we, nor root,
+// nor the owner of the directory. The last one may replace the file anyway; and where a file system
+// maps users, as NFS does, all files have the owner of the directory.
 func checkOwner(path string) error {
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,5 +42,6 @@ func checkOwner(path string) error {
 
 func ownerOf(fi fs.FileInfo) uint32 { return fi.Sys().(*syscall.Stat_t).Uid }
 
-// onlyName reports whether a file has no other names: one that has may be somebody's file that was linked to here.
+// onlyName reports whether a file has no other names: one that has may be somebody's file that was
+// linked to here.
 func onlyName(fi fs.FileInfo) bool { return fi.Sys().(*syscall.Stat_t).Nlink == 1 }

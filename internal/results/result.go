@@ -19,14 +19,14 @@ type Result struct {
 	URL        string    `json:"url"`
 	Method     string    `json:"method"`
 	Key        string    `json:"key"`                // idempotency key, empty if none was sent
-	KeyMade    bool      `json:"key_made,omitempty"` // by the run, else given; depends on the content
+	KeyMade    bool      `json:"key_made,omitempty"` // by the run, of the content
 	Status     item.Fate `json:"status"`
 	HTTPStatus int       `json:"http_status"` // of the last answer, 0 if there was none
 	Attempts   int       `json:"attempts"`
 	Bytes      int64     `json:"bytes"`   // size of the item's body, whatever became of it
 	Seconds    float64   `json:"seconds"` // from the first attempt to the end
 	Error      string    `json:"error"`
-	Note       string    `json:"note,omitempty"` // why it counts as it does, where that is not plain
+	Note       string    `json:"note,omitempty"` // why it counts as it does
 }
 
 // A line is a Result as the file has it. A name that is not UTF-8 cannot be told in JSON, and is

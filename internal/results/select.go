@@ -132,8 +132,8 @@ func SelectLines(ctx context.Context, name string, only []item.Fate) (*Lines, er
 }
 
 // A Selection is what the lines of a results file that are asked for say of items that others name.
-// It takes 24 bytes a line that is asked for, for a moment three times that, and nothing for others.
-// It is safe for concurrent use.
+// It takes 24 bytes a line that is asked for, for a moment three times that, and nothing for
+// others. It is safe for concurrent use.
 type Selection struct {
 	Torn bool // the last line was cut off, and was passed over
 
@@ -203,8 +203,8 @@ func Select(ctx context.Context, name string, only []item.Fate) (*Selection, err
 	return s, nil
 }
 
-// A Match is a Selection in use, for one goroutine. It notes which lines have found an item. If nil,
-// every item is asked for.
+// A Match is a Selection in use, for one goroutine. It notes which lines have found an item. If
+// nil, every item is asked for.
 type Match struct {
 	*Selection
 	hash         hasher

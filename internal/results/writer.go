@@ -223,7 +223,8 @@ func (r *Writer) Close(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !drained {
-		err = fmt.Errorf("their reader has stopped: not written: %s", human.Plural(int64(r.missing), "line"))
+		err = fmt.Errorf("their reader has stopped: not written: %s",
+			human.Plural(int64(r.missing), "line"))
 	}
 	if err != nil {
 		r.failLocked(err)

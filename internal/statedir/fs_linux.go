@@ -31,8 +31,8 @@ var fileSystems = map[uint32]string{
 	0x65735546: "fuse",
 }
 
-// FileSystem names the file system that dir, or the nearest directory above it, is on: "" if it is none of those that
-// matter.
+// FileSystem names the file system that dir, or the nearest directory above it, is on: "" if it is
+// none of those that matter.
 func FileSystem(dir string) string {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -59,7 +59,8 @@ func FileSystem(dir string) string {
 	return name
 }
 
-// mountType returns the type of the mount that holds dir, such as "fuse.sshfs", from what proc(5) says of mountinfo.
+// mountType returns the type of the mount that holds dir, such as "fuse.sshfs", from what proc(5)
+// says of mountinfo.
 func mountType(mountinfo io.Reader, dir string) string {
 	best, kind := "", "fuse"
 	for lines := bufio.NewScanner(mountinfo); lines.Scan(); {

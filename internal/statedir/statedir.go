@@ -1,5 +1,5 @@
-// Package statedir says where journals are: the directory of a user's state, the name of a journal's
-// file there, and whether what is in the directory will last. It reads no journal.
+// Package statedir says where journals are: the directory of a user's state, the name of a
+// journal's file there, and whether what is in the directory will last. It reads no journal.
 package statedir
 
 import (
@@ -13,15 +13,17 @@ import (
 	"strings"
 )
 
-// Dir returns the directory for journals: PENSTOCK_STATE, the first of systemd's STATE_DIRECTORY, penstock below
-// XDG_STATE_HOME, or the platform's own: ~/.local/state/penstock, ~/Library/Application Support/penstock on macOS,
-// %LocalAppData%\penstock on Windows. It does not make it.
+// Dir returns the directory for journals: PENSTOCK_STATE, the first of systemd's STATE_DIRECTORY,
+// penstock below XDG_STATE_HOME, or the platform's own: ~/.local/state/penstock,
+// ~/Library/Application Support/penstock on macOS, %LocalAppData%\penstock on Windows. It does not
+// make it.
 func Dir() (string, error) {
 	if d := os.Getenv("PENSTOCK_STATE"); d != "" {
 		return d, nil
 	}
-	if d, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); d != "" && runtime.GOOS != "windows" {
-		return d, nil
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	if first != "" && runtime.GOOS != "windows" {
+		return first, nil
 	}
 	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
 		return filepath.Join(d, "penstock"), nil
@@ -33,7 +35,8 @@ func Dir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("no directory for journals: %w; set PENSTOCK_STATE to one, or give --journal FILE or --no-journal", err)
+		return "", fmt.Errorf("no directory for journals: %w; "+
+			"set PENSTOCK_STATE to one, or give --journal FILE or --no-journal", err)
 	}
 	switch runtime.GOOS {
 	case "darwin", "ios":
@@ -44,9 +47,9 @@ func Dir() (string, error) {
 	return filepath.Join(home, ".local", "state", "penstock"), nil
 }
 
-// FileName returns the name of the journal's file for a job, or where job is empty for a method and a target: a URL or
-// its template, or the path of a manifest that has all URLs. A job's name is at most 64 letters, digits, dots,
-// underscores and hyphens, and begins with none of the latter.
+// FileName returns the name of the journal's file for a job, or where job is empty for a method and
+// a target: a URL or its template, or the path of a manifest that has all URLs. A job's name is at
+// most 64 letters, digits, dots, underscores and hyphens, and begins with none of the latter.
 //
 // The name has a hash of the target in it, and is shown: the target must not hold secrets.
 func FileName(job, target, method string) (string, error) {
@@ -56,14 +59,16 @@ func FileName(job, target, method string) (string, error) {
 			return "", fmt.Errorf("job %q: a name needs a letter or a digit", job)
 		}
 		if len(name) > 64 {
-			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d", job, len(name))
+			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d",
+				job, len(name))
 		}
 		if name[0] == '-' {
 			return "", fmt.Errorf("job %q: a name that begins with a hyphen looks like a flag", job)
 		}
 		for _, r := range name {
 			if !nameRune(r) {
-				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q", job, r)
+				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q",
+					job, r)
 			}
 		}
 		return name + Suffix, nil
@@ -94,10 +99,12 @@ func readable(s string, length int) string {
 }
 
 func nameRune(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-'
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+		r == '.' || r == '_' || r == '-'
 }
 
-// Transient says why what is in dir will not last, or "" if nothing speaks against it. Dir need not be there yet.
+// Transient says why what is in dir will not last, or "" if nothing speaks against it. Dir need not
+// be there yet.
 func Transient(dir string) string {
 	return transient(FileSystem(dir), inContainer())
 }
@@ -133,7 +140,9 @@ func NetworkFS(dir string) string {
 }
 
 var networkFileSystems = map[string]bool{
-	"9p": true, "afs": true, "ceph": true, "cifs": true, "coda": true, "gpfs": true, "lustre": true, "ncp": true, "nfs": true, "smb": true, "virtiofs": true,
-	"fuse.sshfs": true, "fuse.rclone": true, "fuse.s3fs": true, "fuse.gcsfuse": true, "fuse.goofys": true, "fuse.mount-s3": true,
-	"fuse.glusterfs": true, "fuse.blobfuse": true, "fuse.blobfuse2": true, "fuse.davfs": true, "fuse.curlftpfs": true, "fuse.juicefs": true,
+	"9p": true, "afs": true, "ceph": true, "cifs": true, "coda": true, "gpfs": true, "lustre": true,
+	"ncp": true, "nfs": true, "smb": true, "virtiofs": true,
+	"fuse.sshfs": true, "fuse.rclone": true, "fuse.s3fs": true, "fuse.gcsfuse": true,
+	"fuse.goofys": true, "fuse.mount-s3": true, "fuse.glusterfs": true, "fuse.blobfuse": true,
+	"fuse.blobfuse2": true, "fuse.davfs": true, "fuse.curlftpfs": true, "fuse.juicefs": true,
 }
