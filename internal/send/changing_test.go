@@ -601,7 +601,8 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var watch watcher
-	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch,
+		&slog.HandlerOptions{Level: slog.LevelDebug}))}
 	o.To = server.URL + "/{path}"
 	o.Network.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		_ = os.Remove(name)

@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -338,15 +337,4 @@ func TestWhatMayHaveArrived(t *testing.T) {
 			}
 		})
 	}
-}
-
-// large has one file of that size sent.
-func (w *world) large(size int64) {
-	w.Helper()
-	dir := w.TempDir()
-	name := filepath.Join(dir, "large")
-	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, size)); err != nil {
-		w.Fatal(err)
-	}
-	w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
 }

@@ -216,7 +216,8 @@ func TestLineWithOtherHeaders(t *testing.T) {
 						w.journal(name)
 						sum := w.run()
 						if left.Items != sum.Items.Delivered || skipped(left) != sum.Items.Skipped {
-							t.Errorf("%s: the dry run sends %d, the run %+v", headers, left.Items, sum.Items)
+							t.Errorf("%s: the dry run sends %d, the run %+v", headers, left.Items,
+								sum.Items)
 						}
 						return sum
 					}

@@ -15,21 +15,24 @@ import (
 func TestStanding(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	events := map[string]func(*standing){
-		"leave":         func(s *standing) { s.leave(now); s.noted = true },
-		"leave later":   func(s *standing) { s.leave(now.Add(time.Hour)) },
-		"refuse":        func(s *standing) { s.noted = s.noted && !s.refuse() },
-		"uncertain":     (*standing).uncertain,
-		"change":        (*standing).change,
-		"spoil":         (*standing).spoil,
-		"key in use":    func(s *standing) { s.conflict(false, false) },
-		"PUT conflict":  func(s *standing) { s.conflict(true, false) },
-		"deny":          func(s *standing) { s.deny(2) },
-		"deny again":    func(s *standing) { s.deny(5) },
-		"insist":        (*standing).insist,
-		"requeue":       func(s *standing) { s.requeue(false) },
-		"ask later":     func(s *standing) { s.requeue(true) },
-		"earlier":       func(s *standing) { s.Attempts = 1 },
-		"earlier doubt": func(s *standing) { s.Past = resume.Past{Attempts: 1, Doubt: true, First: now, Key: "k"} },
+		"leave":        func(s *standing) { s.leave(now); s.noted = true },
+		"leave later":  func(s *standing) { s.leave(now.Add(time.Hour)) },
+		"refuse":       func(s *standing) { s.noted = s.noted && !s.refuse() },
+		"uncertain":    (*standing).uncertain,
+		"change":       (*standing).change,
+		"spoil":        (*standing).spoil,
+		"key in use":   func(s *standing) { s.conflict(false, false) },
+		"PUT conflict": func(s *standing) { s.conflict(true, false) },
+		"deny":         func(s *standing) { s.deny(2) },
+		"deny again":   func(s *standing) { s.deny(5) },
+		"insist":       (*standing).insist,
+		"requeue":      func(s *standing) { s.requeue(false) },
+		"ask later":    func(s *standing) { s.requeue(true) },
+		"earlier":      func(s *standing) { s.Attempts = 1 },
+		"earlier doubt": func(s *standing) {
+			s.Past = resume.Past{Attempts: 1, Doubt: true,
+				First: now, Key: "k"}
+		},
 	}
 	for _, c := range []struct {
 		events string // with "; " between them
@@ -67,7 +70,8 @@ func TestStanding(t *testing.T) {
 			name string
 			is   bool
 		}{
-			{"first", !s.First.IsZero()}, {"doubt", s.Doubt}, {"taken", s.keyTaken}, {"older", s.Older},
+			{"first", !s.First.IsZero()}, {"doubt", s.Doubt}, {"taken", s.keyTaken},
+			{"older", s.Older},
 			{"ask", s.ask}, {"absent", s.absent}, {"noted", s.noted}, {"key", s.Key != ""},
 		} {
 			if f.is {
@@ -108,15 +112,21 @@ func TestStandingJudges(t *testing.T) {
 		{standing{}, http.StatusForbidden, item.Failed, item.Failed, "", false},
 		{standing{}, http.StatusConflict, item.Failed, item.Failed, "", true},
 		{standing{}, http.StatusPreconditionFailed, item.Failed, item.Failed, "", true},
-		{standing{Past: resume.Past{Doubt: true}}, http.StatusConflict, item.Failed, item.Unknown, "; what the server has may be from an attempt before", false},
-		{standing{Past: resume.Past{Doubt: true}, keyTaken: true}, http.StatusConflict, item.Failed, item.Unknown, "; another request with this idempotency key may have been accepted", false},
-		{standing{Past: resume.Past{Doubt: true}}, http.StatusForbidden, item.Failed, item.Failed, "", false},
-		{standing{Past: resume.Past{Doubt: true}}, http.StatusConflict, item.Deferred, item.Deferred, "", false},
+		{standing{Past: resume.Past{Doubt: true}}, http.StatusConflict, item.Failed, item.Unknown,
+			"; what the server has may be from an attempt before", false},
+		{standing{Past: resume.Past{Doubt: true}, keyTaken: true}, http.StatusConflict,
+			item.Failed, item.Unknown,
+			"; another request with this idempotency key may have been accepted", false},
+		{standing{Past: resume.Past{Doubt: true}}, http.StatusForbidden, item.Failed, item.Failed,
+			"", false},
+		{standing{Past: resume.Past{Doubt: true}}, http.StatusConflict, item.Deferred,
+			item.Deferred, "", false},
 	} {
 		out := results.Result{Status: c.fate, HTTPStatus: c.status}
 		c.s.judge(&out)
 		if out.Status != c.want || out.Error != c.says || c.s.Older != c.older {
-			t.Errorf("%+v after %d: %v, %q, older %v", c.s, c.status, out.Status, out.Error, c.s.Older)
+			t.Errorf("%+v after %d: %v, %q, older %v", c.s, c.status, out.Status, out.Error,
+				c.s.Older)
 		}
 	}
 }
