@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 )
 
@@ -38,7 +39,7 @@ and one with :// is for URLs.`,
 		},
 		ValidArgsFunction: completeJournals,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forget(cmd.OutOrStdout(), args[0], journal.ReadPatterns(args[1:]), dryRun)
+			return forget(cmd.OutOrStdout(), args[0], item.ReadPatterns(args[1:]), dryRun)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "forget all items")
@@ -47,7 +48,7 @@ and one with :// is for URLs.`,
 }
 
 // forget forgets what the patterns match; without any, everything.
-func forget(w io.Writer, name string, patterns journal.Patterns, dryRun bool) error {
+func forget(w io.Writer, name string, patterns item.Patterns, dryRun bool) error {
 	r, err := openJournal(name)
 	if err != nil {
 		return err
@@ -58,13 +59,14 @@ func forget(w io.Writer, name string, patterns journal.Patterns, dryRun bool) er
 		return journalError(err)
 	}
 	total, n := info.Counts.Total(), int64(0)
+	match := func(it journal.Item) bool { return patterns.Match(it.Path, it.URL) }
 	if dryRun {
 		var paths []string
 		for it, err := range r.Items() {
 			if err != nil {
 				return journalError(err)
 			}
-			if patterns.Match(it) {
+			if match(it) {
 				if n++; n <= shownPaths {
 					paths = append(paths, fmt.Sprintf("  %s -> %s %s", it.Path, it.Method, it.URL))
 				}
@@ -80,7 +82,7 @@ func forget(w io.Writer, name string, patterns journal.Patterns, dryRun bool) er
 		return unmatched(name, patterns)
 	}
 	r.Close() // it would hold up the removal
-	n, err = journal.Forget(info.Path, patterns.Match)
+	n, err = journal.Forget(info.Path, match)
 	if err != nil {
 		return journalError(err)
 	}
@@ -93,7 +95,7 @@ func forget(w io.Writer, name string, patterns journal.Patterns, dryRun bool) er
 }
 
 // unmatched is the error of patterns that stand for nothing.
-func unmatched(name string, patterns journal.Patterns) error {
+func unmatched(name string, patterns item.Patterns) error {
 	var texts []string
 	for _, text := range patterns.Unmatched() {
 		texts = append(texts, fmt.Sprintf("%q", text))

@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/idmap"
 	"github.com/penstock/penstock/internal/item"
 )
 
 func example(i int) Item {
 	return Item{
-		ID: mix(uint64(i)), Method: "PUT", Path: fmt.Sprintf("data/part-%04d/file-%08d.json", i/1000, i),
+		ID: idmap.Mix(uint64(i)), Method: "PUT", Path: fmt.Sprintf("data/part-%04d/file-%08d.json", i/1000, i),
 		URL:         fmt.Sprintf("https://api.example.com/v1/files/part-%04d/file-%08d.json", i/1000, i),
 		Fingerprint: Fingerprint{int64(i), time.Unix(1700000000, int64(i)), 1},
 		State:       item.Delivered, Attempts: 1, First: time.Unix(1700000000, 0), Last: time.Unix(1700000001, 0), HTTPStatus: 201,
@@ -114,7 +115,7 @@ func BenchmarkClaim(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		if c := j.Claim(mix(uint64(i%1e6)), Fingerprint{}); c.State != item.Delivered {
+		if c := j.Claim(idmap.Mix(uint64(i%1e6)), Fingerprint{}); c.State != item.Delivered {
 			b.Fatal(c)
 		}
 	}
@@ -128,7 +129,7 @@ func BenchmarkLoad(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		if _, err := j.Load(mix(uint64(i % 1e5))); err != nil {
+		if _, err := j.Load(idmap.Mix(uint64(i % 1e5))); err != nil {
 			b.Fatal(err)
 		}
 	}

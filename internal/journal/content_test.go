@@ -47,9 +47,9 @@ func TestItemWithoutFile(t *testing.T) {
 		t.Error(err)
 	}
 	// It is found by its URL, and is a line of results that names no file.
-	patterns := ReadPatterns([]string{"https://h/*"})
+	patterns := item.ReadPatterns([]string{"https://h/*"})
 	for _, it := range all(t, path) {
-		if !patterns.Match(it) {
+		if !patterns.Match(it.Path, it.URL) {
 			t.Errorf("%+v is not matched", it)
 		}
 	}

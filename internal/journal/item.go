@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/penstock/penstock/internal/idmap"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 )
@@ -76,19 +77,11 @@ func (f Fingerprint) print() uint64 {
 }
 
 func printOf(size, mtime int64, known bool, mark uint64) uint64 {
-	h := mix(mix(uint64(size)) ^ mark)
+	h := idmap.Mix(idmap.Mix(uint64(size)) ^ mark)
 	if known {
-		h = mix(h ^ uint64(mtime) + 1)
+		h = idmap.Mix(h ^ uint64(mtime) + 1)
 	}
 	return h
-}
-
-// mix is the finalizer of SplitMix64: a bijection in which each bit depends on all.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 func timeOfNanos(ns int64) time.Time  { return time.Unix(0, ns) }

@@ -79,7 +79,7 @@ type Journal struct {
 	closeBy error
 
 	mu      sync.Mutex // protects what follows; never held during I/O
-	index   *index
+	index   index
 	next    int64 // n of the next new row
 	waiting []entry
 	urgent  bool // one of them is waited for

@@ -329,42 +329,6 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
-func TestIndexGrows(t *testing.T) {
-	x := newIndex(0)
-	const n = 20_000
-	for i := range int64(n) {
-		e := x.put(uint64(i) * 64) // ids need not be good hashes
-		if e.state() != item.None || e.n() != 0 {
-			t.Fatalf("%d is there already", i)
-		}
-		e.setRow(i+1, uint64(i), item.Fate(i%5+1))
-	}
-	for i := range int64(n) {
-		e := x.get(uint64(i) * 64)
-		if e == nil || e.n() != i+1 || e.print != uint64(i) || e.state() != item.Fate(i%5+1) {
-			t.Fatalf("%d: %+v", i, e)
-		}
-		if x.get(uint64(i)*64+1) != nil {
-			t.Fatalf("%d: one too many", i)
-		}
-	}
-	total := 0
-	for i := range x.shards {
-		total += len(x.shards[i].entries)
-	}
-	if total > 2*n {
-		t.Errorf("%d entries for %d", total, n)
-	}
-	sized := newIndex(1e6)
-	total = 0
-	for i := range sized.shards {
-		total += len(sized.shards[i].entries)
-	}
-	if total*24 > 32<<20 {
-		t.Errorf("%d bytes for a million", total*24)
-	}
-}
-
 func TestFilesAreForTheUserAlone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such permissions")

@@ -31,7 +31,7 @@ func TestTwoInOneProcess(t *testing.T) {
 	if want := fmt.Sprintf("(process %d, since ", os.Getpid()); !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 		t.Error(err)
 	}
-	if _, err := Forget(path, nil); !errors.As(err, &inUse) {
+	if _, err := Forget(path, everything); !errors.As(err, &inUse) {
 		t.Errorf("Forget: %v", err)
 	}
 	mustClose(t, j)

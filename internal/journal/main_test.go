@@ -121,3 +121,5 @@ func full(id uint64) Item {
 		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456), HTTPStatus: 500, Error: "500: \x00 it broke",
 	}
 }
+
+func everything(Item) bool { return true }

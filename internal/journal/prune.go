@@ -11,9 +11,8 @@ import (
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
-// Forget removes the items that match, or all where match is nil, so that they are sent again, and
-// returns how many these were. It needs the lock: while a run uses the journal it fails with
-// *InUseError.
+// Forget removes the items that match, so that they are sent again, and returns how many these were.
+// It needs the lock: while a run uses the journal it fails with *InUseError.
 func Forget(path string, match func(Item) bool) (int64, error) {
 	n, err := forget(path, match)
 	return n, readFault(path, err)
@@ -54,44 +53,35 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 		return 0, err
 	}
 	defer tx.Rollback()
-	if match == nil {
-		r, err := tx.ExecContext(ctx, "DELETE FROM item WHERE true")
+	rows, err := tx.QueryContext(ctx, selectItems)
+	if err != nil {
+		return 0, err
+	}
+	var matched []int64
+	for rows.Next() {
+		it, n, err := scanItem(rows)
 		if err != nil {
+			rows.Close()
 			return 0, err
 		}
-		gone, _ = r.RowsAffected()
-	} else {
-		rows, err := tx.QueryContext(ctx, selectItems)
-		if err != nil {
+		if match(it) {
+			matched = append(matched, n)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return 0, err
+	}
+	for _, n := range matched {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM item WHERE n = ?", n); err != nil {
 			return 0, err
 		}
-		var matched []int64
-		for rows.Next() {
-			it, n, err := scanItem(rows)
-			if err != nil {
-				rows.Close()
-				return 0, err
-			}
-			if match(it) {
-				matched = append(matched, n)
-			}
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return 0, err
-		}
-		for _, n := range matched {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM item WHERE n = ?", n); err != nil {
-				return 0, err
-			}
-		}
-		gone = int64(len(matched))
 	}
 	if err := tx.Commit(); err != nil {
 		return 0, err
 	}
 	// Without it the file is only larger than it need be.
 	conn.ExecContext(ctx, "PRAGMA journal_mode=DELETE; VACUUM")
-	return gone, nil
+	return int64(len(matched)), nil
 }
 
 // Prune removes the journals in dir whose last run ended longer ago than that, and returns them;

@@ -40,10 +40,10 @@ func TestForget(t *testing.T) {
 	if items := all(t, path); len(items) != 401 || items[400].ID != 0 {
 		t.Errorf("%d rows", len(items))
 	}
-	if n, err := Forget(path, nil); n != 401 || err != nil {
+	if n, err := Forget(path, everything); n != 401 || err != nil {
 		t.Fatal(n, err)
 	}
-	if n, err := Forget(path, nil); n != 0 || err != nil {
+	if n, err := Forget(path, everything); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
 	j = mustOpen(t, path)

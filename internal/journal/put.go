@@ -24,7 +24,7 @@ func (j *Journal) Peek(id uint64, f Fingerprint) Claim {
 	print := f.print()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e := j.index.get(id)
+	e := j.index.Get(id)
 	if e == nil {
 		return Claim{}
 	}
@@ -44,7 +44,7 @@ func (j *Journal) beginLocked() {
 func (j *Journal) Load(id uint64) (Item, error) {
 	answer := make(chan loaded, 1)
 	j.mu.Lock()
-	e := j.index.get(id)
+	e := j.index.Get(id)
 	switch {
 	case j.closed:
 		j.mu.Unlock()

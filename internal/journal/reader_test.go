@@ -160,7 +160,7 @@ func TestReadingMakesNoFile(t *testing.T) {
 	if _, err := OpenReader(filepath.Join(dir, "none.db")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := Forget(filepath.Join(dir, "none.db"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Forget(filepath.Join(dir, "none.db"), everything); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	entries, _ := os.ReadDir(dir)

@@ -23,7 +23,7 @@ func refuses(t *testing.T, path string, words ...string) {
 	if err == nil {
 		j.Close(0)
 	}
-	_, err2 := Forget(path, nil)
+	_, err2 := Forget(path, everything)
 	for _, err := range []error{err, err2} {
 		var fault *Error
 		if !errors.As(err, &fault) || strings.Contains(err.Error(), "\n") {

@@ -13,7 +13,7 @@ import (
 // goroutine and must be closed.
 type View struct {
 	r       *Reader // if nil, there is no file yet
-	index   *index
+	index   index
 	row     *sql.Stmt
 	earlier Earlier
 	waits   []Wait

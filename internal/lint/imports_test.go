@@ -119,8 +119,21 @@ func TestImports(t *testing.T) {
 		name: "item, lines, results",
 		of:   []string{item, lines, module + "/internal/results"},
 		may: []string{item, lines, human, queue, outfile, filebody,
-			"github.com/go-json-experiment/json/jsontext"},
+			"github.com/bmatcuk/doublestar/v4", "github.com/go-json-experiment/json/jsontext"},
 		why: "they are below what finds and sends items",
+	}, {
+		name: "dbfile, idmap, lockfile, statedir",
+		of: []string{module + "/internal/dbfile", module + "/internal/idmap",
+			module + "/internal/lockfile", module + "/internal/statedir"},
+		may: []string{"github.com/gofrs/flock", "golang.org/x/sys/unix", "modernc.org/sqlite"},
+		why: "the journal is made of them, and they know nothing of it",
+	}, {
+		name: "journal",
+		of:   []string{module + "/internal/journal"},
+		may: []string{human, item, module + "/internal/results", module + "/internal/dbfile",
+			module + "/internal/idmap", module + "/internal/lockfile", module + "/internal/statedir",
+			"modernc.org/sqlite"},
+		why: "any engine may use it",
 	}, {
 		name: "body, digest",
 		of:   []string{module + "/internal/body", module + "/internal/digest"},

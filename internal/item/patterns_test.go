@@ -1,4 +1,4 @@
-package journal
+package item
 
 import (
 	"path/filepath"
@@ -31,16 +31,16 @@ func TestPatterns(t *testing.T) {
 		{"http://h/", "", "http://h/a/b", true},
 	} {
 		p := ReadPatterns([]string{c.pattern})
-		got := p.Match(Item{Path: filepath.FromSlash(c.path), URL: c.url})
+		got := p.Match(filepath.FromSlash(c.path), c.url)
 		if got != c.want || (len(p.Unmatched()) == 0) != got {
 			t.Errorf("%q: %v for %q %q, unmatched %q", c.pattern, got, c.path, c.url, p.Unmatched())
 		}
 	}
-	if !ReadPatterns(nil).Match(Item{}) {
+	if !ReadPatterns(nil).Match("a", "") {
 		t.Error("no pattern stands for nothing")
 	}
 	p := ReadPatterns([]string{"a", "b", "http://h/c"})
-	p.Match(Item{Path: "b"})
+	p.Match("b", "")
 	if got := p.Unmatched(); !slices.Equal(got, []string{"a", "http://h/c"}) {
 		t.Errorf("unmatched %q", got)
 	}
@@ -52,10 +52,10 @@ func TestPatternsMatchNames(t *testing.T) {
 		name := rapid.SampledFrom(dirs).Draw(t, "dir") + rapid.String().Draw(t, "name")
 		clean := filepath.ToSlash(filepath.Clean("d/" + name)) // as paths are in a journal
 		p := ReadPatterns([]string{clean})
-		if !p.Match(Item{Path: clean, URL: clean}) || p.Unmatched() != nil {
+		if !p.Match(clean, clean) || p.Unmatched() != nil {
 			t.Fatalf("%q does not match itself", clean)
 		}
-		if !ReadPatterns([]string{clean + "/"}).Match(Item{Path: clean + "/x", URL: clean + "/x"}) {
+		if !ReadPatterns([]string{clean + "/"}).Match(clean+"/x", clean+"/x") {
 			t.Fatalf("%q does not match what is below it", clean+"/")
 		}
 	})

@@ -1,4 +1,4 @@
-package journal
+package item
 
 import (
 	"path/filepath"
@@ -31,11 +31,12 @@ func ReadPatterns(texts []string) (patterns Patterns) {
 	return patterns
 }
 
-// Match reports whether one of the patterns stands for the item. None at all stand for everything.
-func (patterns Patterns) Match(it Item) bool {
+// Match reports whether one of the patterns stands for an item with that path and URL. None at all
+// stand for everything.
+func (patterns Patterns) Match(path, url string) bool {
 	found := len(patterns) == 0
 	for _, p := range patterns {
-		if p.match(it) {
+		if p.match(path, url) {
 			p.matched, found = true, true
 		}
 	}
@@ -52,10 +53,10 @@ func (patterns Patterns) Unmatched() (texts []string) {
 	return texts
 }
 
-func (p *pattern) match(it Item) bool {
-	s := filepath.ToSlash(it.Path)
+func (p *pattern) match(path, url string) bool {
+	s := filepath.ToSlash(path)
 	if p.url {
-		s = it.URL
+		s = url
 	}
 	glob := func(text string) bool { return p.glob && doublestar.MatchUnvalidated(text, s) }
 	if strings.HasSuffix(p.text, "/") && (strings.HasPrefix(s, p.text) || glob(p.text+"**")) {
