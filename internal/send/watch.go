@@ -101,14 +101,13 @@ func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 }
 
 // leftovers reports whether all that is left was refused by a server that has accepted something,
-// and answers. It counts workers: at an instant at which an attempt ends, what is in flight or waits
-// is not all.
+// and answers.
 func (r *run) leftovers(v upstream.Overview) bool {
-	accepted, stats := r.servers.HasAccepted(), r.pool.Stats()
+	accepted, queued := r.servers.HasAccepted(), r.pool.Stats().Queued
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return upstream.IsStatus(v.Trouble) && r.whole && accepted && stats.Queued == 0 &&
-		r.retried > 0 && r.retried >= stats.Busy
+	return upstream.IsStatus(v.Trouble) && r.whole && accepted && queued == 0 &&
+		r.retried > 0 && r.retried >= v.Waiting+v.InFlight+r.backoff
 }
 
 // items is how many there are, as far as that is known.

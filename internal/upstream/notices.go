@@ -42,9 +42,10 @@ func (set *Set) Notices(now time.Time, leftovers func(Overview) bool) (notices [
 		stats := s.Stats()
 		trouble, culprit := s.Trouble()
 		o := Overview{UpstreamStats: stats, Trouble: trouble}
-		isDown := stats.Phase == throttle.PhaseDown && !leftovers(o)
+		isDown := stats.Phase == throttle.PhaseDown
+		news := isDown && s.down.IsZero() && s.IsOutage() && tellsDown(stats, s.told, now)
 		switch {
-		case isDown && s.down.IsZero() && s.IsOutage() && tellsDown(stats, s.told, now):
+		case news && !leftovers(o):
 			s.outage = outage{down: stats.Changed, told: now, reached: s.reached, blamed: culprit}
 			notices = append(notices, Notice{Server: s, Stats: stats, Blamed: culprit, Down: true})
 		case isDown && !set.Reaches(s, stats.Changed):
