@@ -13,6 +13,7 @@ import (
 func TestView(t *testing.T) {
 	now := time.Now()
 	of := func(size int64) Fingerprint { return Fingerprint{Size: size, ModTime: mtime, Mark: 7} }
+	hourAgo, later := now.Add(-time.Hour), now.Add(49*time.Hour)
 	type run struct {
 		started time.Time
 		put     []Item
@@ -22,12 +23,12 @@ func TestView(t *testing.T) {
 		"new":                    nil,
 		"killed before anything": {{started: now.Add(-2 * time.Hour), killed: true}},
 		"killed": {{started: now.Add(-2 * time.Hour), killed: true, put: []Item{
-			{ID: 1, State: item.Unknown, Fingerprint: of(1), Key: "k", Last: now.Add(-time.Hour)},
-			{ID: 2, State: item.Delivered, Fingerprint: of(2), Digest: []byte("sum"), Last: now.Add(-time.Hour)},
+			{ID: 1, State: item.Unknown, Fingerprint: of(1), Key: "k", Last: hourAgo},
+			{ID: 2, State: item.Delivered, Fingerprint: of(2), Digest: []byte{1}, Last: hourAgo},
 		}}},
-		"ended": {{started: now.Add(-2 * time.Hour), put: []Item{{ID: 1, State: item.Failed, Last: now}}}},
+		"ended": {{started: hourAgo, put: []Item{{ID: 1, State: item.Failed, Last: now}}}},
 		"ended, after the clock was set back": {
-			{started: now.Add(48 * time.Hour), put: []Item{{ID: 1, State: item.Failed, Last: now.Add(49 * time.Hour)}}},
+			{started: later, put: []Item{{ID: 1, State: item.Failed, Last: later.Add(time.Hour)}}},
 			{started: now},
 		},
 	} {
@@ -75,7 +76,10 @@ func answers(t *testing.T, j interface {
 	Load(uint64) (Item, error)
 }) (all []any) {
 	e := j.Earlier()
-	all = append(all, e.Last.UnixMilli(), e.Killed, e.Runs, len(e.Counts), e.Counts[item.Unknown], j.Waits())
+	all = append(all, e.Last.UnixMilli(), e.Killed, e.Runs, len(e.Counts), j.Waits())
+	for _, fate := range Fates {
+		all = append(all, e.Counts[fate])
+	}
 	for _, id := range []uint64{1, 2, 3, 1} {
 		c := j.Claim(id, Fingerprint{Size: 1, ModTime: mtime, Mark: 7})
 		all = append(all, c)

@@ -20,7 +20,7 @@ POST --again -> send, new, epoch again
 delivered PUT -> skip: arrived
 delivered touched PUT -> send, older
 delivered PUT --again -> send, epoch again
-delivered PUT --again-before -> skip: arrived
+delivered PUT --again-old -> skip: arrived
 delivered older PUT --again -> send, epoch again, older
 
 # Items that differ in nothing that counts are one item, unless what does not count may matter.
@@ -47,7 +47,7 @@ delivered PUT --only=failed --again -> skip: excluded
 failed 422 PUT -> send, epoch last, since first, failed by 422
 failed 422 POST --idempotent -> send, epoch last, since first, failed by 422
 failed 422 POST --idempotent --again -> send, epoch again, since first, failed by 422
-failed 422 POST --idempotent --again-before -> send, epoch last, since first, failed by 422
+failed 422 POST --idempotent --again-old -> send, epoch last, since first, failed by 422
 failed 422 touched POST --idempotent -> send
 
 # In doubt is also what failed, or was deferred, after an attempt that may have been accepted.
@@ -67,7 +67,7 @@ in_flight old POST --idempotent -> leave: key forgotten, key k, doubt, since old
 in_flight future POST --idempotent -> leave: key forgotten, key k, doubt, since future
 in_flight POST --idempotent set-back -> leave: key forgotten, key k, doubt, since first
 in_flight old PUT --idempotent set-back -> send, key k, doubt, since old
-in_flight old POST --idempotent --resend-unknown -> send, key k, doubt
+in_flight old POST --idempotent --resend -> send, key k, doubt
 in_flight POST --verify -> ask: cut off, key k, doubt, since first, ended run
 in_flight PUT --verify -> send, key k, doubt, since first
 in_flight old POST --idempotent --verify -> ask: cut off, key k, doubt, since old, ended run
@@ -84,14 +84,14 @@ unknown POST -> leave: in doubt, kept, key k, doubt, since first
 unknown PUT -> leave: in doubt, kept, key k, doubt, since first
 unknown POST --idempotent -> leave: in doubt, kept, key k, doubt, since first
 unknown old POST --idempotent -> leave: key forgotten, kept, key k, doubt, since old
-unknown POST --resend-unknown -> send, key k, doubt
+unknown POST --resend -> send, key k, doubt
 unknown POST --only=unknown -> send, key k, doubt
 unknown POST --again -> send, epoch again, doubt
-unknown POST --again-before -> leave: in doubt, kept, key k, epoch before, doubt, since first
+unknown POST --again-old -> leave: in doubt, kept, key k, epoch old, doubt, since first
 unknown POST --verify -> ask: in doubt, key k, doubt, since first, ended run
-unknown POST --verify --resend-unknown -> ask: in doubt, key k, doubt, since first, ended run, resend
+unknown POST --verify --resend -> ask: in doubt, key k, doubt, since first, ended run, resend
 unknown POST --verify --again -> send, epoch again, doubt
-unknown POST --verify --again-before -> ask: in doubt, key k, epoch before, doubt, since first, ended run
+unknown POST --verify --again-old -> ask: in doubt, key k, epoch old, doubt, since first, ended run
 unknown 422 POST --verify killed -> ask: in doubt, 422, key k, doubt, since first, ended last
 unknown touched POST --verify -> ask: in doubt, key k, doubt, since first, older, ended run
 unknown resized POST --verify -> send, older
@@ -102,8 +102,8 @@ var (
 	now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 	// What a row has unless its words say otherwise, and the end of the run before.
-	first, last, ended  = now.Add(-3 * time.Hour), now.Add(-2 * time.Hour), now.Add(-time.Hour)
-	old, future, before = now.Add(-25 * time.Hour), now.Add(time.Hour), last.Add(-time.Minute)
+	first, last, ended = now.Add(-3 * time.Hour), now.Add(-2 * time.Hour), now.Add(-time.Hour)
+	old, future        = now.Add(-25 * time.Hour), now.Add(time.Hour)
 )
 
 func TestDecide(t *testing.T) {
@@ -156,9 +156,9 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 
 		case "--again":
 			rules.Again = now
-		case "--again-before": // the run that goes on had its turn at the item
-			rules.Again = before
-		case "--resend-unknown":
+		case "--again-old": // the run that goes on had its turn at the item
+			rules.Again = old
+		case "--resend": // -unknown
 			rules.ResendUnknown = true
 		case "--digest":
 			rules.Digest = true
@@ -199,7 +199,7 @@ func (d Decision) words() string {
 	}
 	at := func(name string, t time.Time) {
 		for known, at := range map[string]time.Time{
-			"again": now, "before": before, "first": first, "last": last, "run": ended, "old": old,
+			"again": now, "first": first, "last": last, "run": ended, "old": old,
 			"future": future,
 		} {
 			add(t.Equal(at), ", %s %s", name, known)

@@ -13,7 +13,9 @@ import (
 func TestIdempotencyKey(t *testing.T) {
 	at := time.Date(2024, 1, 2, 3, 4, 5, 6, time.UTC)
 	base := makeKey(Identity{1}, 5, at, nil)
-	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(base) {
+	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-` +
+		`[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	if !uuid.MatchString(base) {
 		t.Errorf("%s is no UUID of version 8", base)
 	}
 	if again := makeKey(Identity{1}, 5, at.In(time.FixedZone("", 3600)), nil); again != base {
@@ -42,13 +44,46 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// A key is the item's own, or the one that an earlier run began with, or one of this content of it.
+func TestKey(t *testing.T) {
+	k, now := Idempotency{Header: "Idempotency-Key"}, time.Unix(2e9, 0)
+	key := func(words string, past Past) string {
+		it := of(t, words)
+		return k.Key(it, IdentityOf(it), past, nil)
+	}
+	if got := key("POST / x key=own", Past{Key: "earlier", KeyEpoch: now}); got != "own" {
+		t.Errorf("%s instead of its own", got)
+	}
+	if got := key("POST / x", Past{Key: "earlier", KeyEpoch: now}); got != "earlier" {
+		t.Errorf("%s instead of the one before", got)
+	}
+	none := Idempotency{}
+	if got := none.Key(of(t, "POST / x"), Identity{}, Past{Key: "earlier"}, nil); got != "" {
+		t.Errorf("%s, and none is wanted", got)
+	}
+	seen := map[string]string{}
+	for _, words := range []string{"POST /", "POST / A:b", "PUT /", "PUT / x A:b", "PUT / x A:c"} {
+		for _, epoch := range []time.Time{{}, now, now.Add(time.Second)} {
+			made := key(words, Past{KeyEpoch: epoch})
+			if other, ok := seen[made]; ok {
+				t.Errorf("%s and %s have one key", words, other)
+			}
+			seen[made] = words
+		}
+	}
+	if key("PUT / x A:b", Past{}) != key("PUT / x A:b X-Api-Key:1", Past{}) {
+		t.Error("a credential makes another key")
+	}
+}
+
 func TestKeyInItsHeader(t *testing.T) {
 	set := func(k Idempotency, key string) (string, error) {
 		h := make(http.Header)
 		err := k.Set(h, key)
 		return h.Get("Idempotency-Key"), err
 	}
-	quoted, bare := Idempotency{Header: "Idempotency-Key"}, Idempotency{Header: "Idempotency-Key", Bare: true}
+	quoted := Idempotency{Header: "Idempotency-Key"}
+	bare := Idempotency{Header: "Idempotency-Key", Bare: true}
 	for key, want := range map[string]string{
 		"":                                     `""`,
 		"8e03978e-40d5-43e8-bc93-6894a57f9324": `"8e03978e-40d5-43e8-bc93-6894a57f9324"`,

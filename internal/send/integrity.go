@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"time"
@@ -27,16 +26,18 @@ func (r *run) setKey(j *job, h http.Header) error {
 
 // ask has the server tell whether it has an item in doubt. If that settles the
 // matter it returns what became of the item; else the item is sent.
-func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result, settled bool) {
-	out = j.out
-	if out.Error == "" {
+func (r *run) ask(
+	ctx context.Context, j *job, req *http.Request,
+) (out results.Result, settled bool) {
+	if out = j.out; out.Error == "" {
 		out.Status, out.Error = item.Unknown, status.LeftInDoubt
 	}
 	began := j.First
 	if j.Older {
 		began = time.Time{} // a length and a date may be those of the other content
 	}
-	v, note, err := r.verifier.Check(ctx, j.item, req.Header, verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.Ended})
+	v, note, err := r.verifier.Check(ctx, j.item, req.Header,
+		verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.Ended})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}
@@ -46,7 +47,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 		j.confirm()
 		return out, true
 	case verify.Absent:
-		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again", j.item.Path))
+		r.Log.Debug(j.item.Path + ": the server does not have it, so it is sent again")
 		j.deny(j.tries)
 		return out, false
 	}
