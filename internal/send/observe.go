@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -220,4 +222,40 @@ func (r *run) backingOff(j *job, waiting bool) {
 		r.retried++
 	}
 	r.mu.Unlock()
+}
+
+// classify judges what the package retry cannot know.
+func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.Verdict {
+	j := jobOf(req)
+	if j == nil {
+		return retry.Verdict{}
+	}
+	fault := body.Fault(err)
+	if resp != nil && resp.StatusCode <= 299 && j.body.ChangedInPlace() {
+		fault = body.ErrChanged
+	}
+	var file *body.ReadError
+	switch {
+	case fault == body.ErrMoved: // of a body that has a length nothing was sent
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
+	case errors.As(fault, &file) && !file.Begun:
+		return retry.Verdict{Kind: retry.Rejected}
+	case fault != nil:
+		j.fault = fault
+		if !r.repeatable(j.item.Method) {
+			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
+		}
+		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
+		j.uncertain()
+		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
+	case resp == nil:
+		return retry.Verdict{}
+	}
+	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
+		wait := resp.Header.Get("Retry-After") != ""
+		if j.conflict(nethttp.Idempotent(j.item.Method), wait) {
+			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
+		}
+	}
+	return retry.Verdict{}
 }

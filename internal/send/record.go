@@ -2,19 +2,16 @@ package send
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/retry"
 )
 
 // beforeSending is called when a request is about to leave. It opens the file and, where it matters whether a
@@ -114,38 +111,38 @@ func (r *run) record(j *job, out results.Result) {
 	})
 }
 
-// classify judges what the package retry cannot know.
-func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.Verdict {
-	j := jobOf(req)
-	if j == nil {
-		return retry.Verdict{}
+// done records and reports how an item ended.
+func (r *run) done(j *job, out results.Result) {
+	it := j.item
+	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.Key, it.Size
+	out.Time, out.KeyMade = time.Now(), j.Key != "" && it.Key == ""
+	out.Error = r.hide(it, out.Error)
+	if j.found {
+		r.asked.found.Add(1)
 	}
-	fault := body.Fault(err)
-	if resp != nil && resp.StatusCode <= 299 && j.body.ChangedInPlace() {
-		fault = body.ErrChanged
+	if j.absent && j.tries > j.before { // else the run ended first
+		r.asked.absent.Add(1)
 	}
-	var file *body.ReadError
-	switch {
-	case fault == body.ErrMoved: // of a body that has a length nothing was sent
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
-	case errors.As(fault, &file) && !file.Begun:
-		return retry.Verdict{Kind: retry.Rejected}
-	case fault != nil:
-		j.fault = fault
-		if !r.repeatable(j.item.Method) {
-			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
-		}
-		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
-		j.uncertain()
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
-	case resp == nil:
-		return retry.Verdict{}
+	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped { // else nobody reads it
+		out.URL = secret.URL(it.URL)
 	}
-	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
-		wait := resp.Header.Get("Retry-After") != ""
-		if j.conflict(nethttp.Idempotent(j.item.Method), wait) {
-			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
+	r.ended(j, out)
+	r.record(j, out)
+}
+
+// report reports how an item ended. It is called when nothing can change that any more.
+func (r *run) report(j *job, out results.Result) {
+	if j.watched {
+		r.uploads.End(j, func() { r.tally.Item(out) })
+	} else {
+		r.tally.Item(out)
+	}
+	if r.Results != nil {
+		if err := r.Results.Write(out); err != nil {
+			r.noResults(err)
 		}
 	}
-	return retry.Verdict{}
+	if out.Status != item.Delivered && out.Status != item.Skipped && r.ending.Cause() == nil {
+		r.Log.Debug(fmt.Sprintf("%s: %s: %s", out.Path, out.Status, out.Error))
+	}
 }

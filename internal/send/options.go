@@ -1,0 +1,42 @@
+// Package send is the engine of penstock send: it takes items from a source,
+// has a pool of workers send them through retry and throttle, and reports how
+// each ended.
+package send
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/plan"
+	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/results"
+)
+
+// Options are one run. Source, Progress and Log must be set; zero durations are no limit.
+type Options struct {
+	plan.Work // Run sets what the journal has to say in it
+
+	Workers  int           // 0: as many as the limits need
+	Attempts int           // of one item
+	Timeout  time.Duration // of one attempt
+
+	MaxDuration time.Duration // of the run
+	GiveUpAfter time.Duration // without anything accepted
+	StopTimeout time.Duration // for what is in flight when the user stops the run
+
+	UserAgent   string
+	ContentType string // if empty, by the file's extension
+	Form        string // the field's name; if empty, the file is the body
+	NoOverwrite bool   // have the server refuse what it has
+
+	// Journal remembers what became of each item; Run closes it. If nil, nothing is remembered.
+	Journal  *journal.Journal
+	Practice bool     // the server is a practice server of this run
+	Remarks  []string // to be logged at the start
+	Details  []string // to be logged at the start with --verbose
+
+	Results  *results.Writer // if nil, none
+	Progress progress.Sink
+	Log      *slog.Logger
+}

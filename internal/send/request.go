@@ -1,0 +1,148 @@
+package send
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"path/filepath"
+
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/wire"
+)
+
+// request builds the item's request. Its file is opened when an attempt's turn has come.
+func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
+	if j.item.Size >= large {
+		j.watched = true
+		ctx = r.uploads.Watch(ctx, j, func() wire.Upload {
+			it := &j.item
+			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size, Origin: nethttp.OriginOf(it.URL)}
+		})
+	}
+	req, err := http.NewRequestWithContext(ctx, j.item.Method, j.item.URL, nil)
+	if err != nil {
+		return nil, err
+	}
+	if j.body == nil {
+		j.body = body.New(&j.item, r.Form, r.Digest)
+	}
+	look, err := j.body.Look(ctx)
+	if look.Changed {
+		j.change()
+	}
+	if err != nil {
+		return nil, err
+	}
+	kind := j.body.Attach(req)
+	if r.Form == "" {
+		kind = cmp.Or(r.ContentType, kind)
+	}
+	req.Header, err = r.header(j, kind, look.Digest)
+	return req, err
+}
+
+// open opens the content of a request whose turn has come, and returns the request as it is to be
+// sent: its length, digest and key are those of what was opened.
+func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
+	if j.item.Size >= large {
+		r.uploads.End(j, nil) // which reads the item's size
+	}
+	j.fault = nil
+	out, look, err := j.body.Open(req)
+	if look.Changed {
+		j.change()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if look.Digest != "" || look.Changed && r.Idempotency.Header != "" {
+		out.Header = req.Header.Clone() // others may share it
+		if look.Digest != "" {
+			out.Header.Set("Content-Digest", look.Digest)
+		}
+		if err := r.setKey(j, out.Header); err != nil {
+			out.Body.Close()
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// header returns the headers of an item. The transports below change only copies of
+// them, so items that have none of their own share one map.
+func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
+	it := j.item
+	foreign := r.foreign(it)
+	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign || digest != "" || r.Idempotency.Header != ""
+	if h, ok := r.headers.Load(kind); ok && !own {
+		return h.(http.Header), nil
+	}
+	h := http.Header{"User-Agent": {r.UserAgent}, "Content-Type": {kind}}
+	if digest != "" {
+		h.Set("Content-Digest", digest)
+	}
+	if r.NoOverwrite {
+		h.Set("If-None-Match", "*")
+	}
+	if !foreign {
+		maps.Copy(h, r.Header)
+	}
+	maps.Copy(h, it.Header)
+	if err := r.setKey(j, h); err != nil {
+		return nil, err
+	}
+	if r.Form != "" {
+		h.Set("Content-Type", kind) // with the form's boundary
+	}
+	if own {
+		r.exposed(status.Exposed(it.URL, it.Header, false))
+	} else {
+		r.headers.Store(kind, h)
+	}
+	return h, nil
+}
+
+// setKey gives the headers the job's idempotency key, if it is to have one.
+func (r *run) setKey(j *job, h http.Header) error {
+	j.Key = r.Idempotency.Key(j.item, j.id, j.Past, j.body.SHA256())
+	err := r.Idempotency.Set(h, j.Key)
+	if bad := (*resume.KeyError)(nil); errors.As(err, &bad) {
+		return errors.New(status.BadKey(bad))
+	}
+	return err
+}
+
+// askHeader returns the header that the server is asked with for an item that is not sent.
+func (r *run) askHeader(it item.Item) http.Header {
+	h := http.Header{"User-Agent": {r.UserAgent}}
+	if !r.foreign(it) {
+		maps.Copy(h, r.Header)
+	}
+	maps.Copy(h, it.Header)
+	return h
+}
+
+// foreign reports whether an item goes to a server that must not see what was given for all, and
+// says so the first time.
+func (r *run) foreign(it item.Item) bool {
+	if r.HeaderOrigin == "" || nethttp.OriginOf(it.URL) == r.HeaderOrigin {
+		return false
+	}
+	r.toldForeign.Do(func() {
+		r.Log.Info(status.Withheld(r.HeaderOrigin, it.Path, r.Network.Certified()))
+	})
+	return true
+}
+
+// exposed writes a warning, the first time.
+func (r *run) exposed(warning string) {
+	if warning != "" {
+		r.toldExposed.Do(func() { r.Log.Warn(warning) })
+	}
+}

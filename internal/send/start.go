@@ -1,0 +1,194 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/plan"
+	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/pool"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Run sends all items and returns the report. The end of soft begins an orderly
+// stop: nothing new is sent, what is in flight ends. The end of ctx breaks that
+// off as well. Run returns when nothing of it is left running.
+func Run(ctx, soft context.Context, o Options) report.Summary {
+	r := newRun(o)
+	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
+	switch {
+	case o.Journal != nil:
+		r.Log.Info(o.describeJournal(r.start))
+	case o.Practice:
+		r.Log.Info("no journal is kept: the practice server ends with the run")
+	}
+	for _, remark := range o.Remarks {
+		r.Log.Warn(remark)
+	}
+	for _, detail := range o.Details {
+		r.Log.Debug(detail)
+	}
+	r.exposed(o.Exposed())
+
+	ctx, r.breakOff = context.WithCancelCause(ctx)
+	defer r.breakOff(nil)
+	work, done := context.WithCancel(soft) // for submitting
+	defer done()
+	r.ending.Begin = func() {
+		done()
+		r.client.Stop(r.ending.Cause())
+		r.transport.Stop(r.ending.Cause())
+	}
+	interrupted := make(chan struct{})
+	stopWatching := context.AfterFunc(soft, func() {
+		defer close(interrupted)
+		r.interrupt(context.Cause(soft))
+	})
+
+	var watch sync.WaitGroup
+	finished := make(chan struct{})
+	watch.Go(func() { r.watch(finished) })
+	r.submit(work)
+	r.comeBack(work)
+	// What ends the pool early is ctx, and then each item says so itself.
+	_ = r.pool.Drain(ctx)
+	for _, j := range r.later.jobs {
+		r.giveBack(j)
+	}
+	if r.Journal != nil {
+		r.Journal.Flush()
+	}
+	r.closeResults(ctx)
+	if !stopWatching() {
+		<-interrupted // what it says belongs before the summary
+	}
+	if r.breaking != nil {
+		r.breaking.Stop()
+	}
+	close(finished)
+	watch.Wait()
+	r.transport.CloseIdleConnections()
+	s := r.summary()
+	if r.Journal != nil {
+		if err := r.Journal.Close(s.ExitStatus); err != nil && s.ExitStatus != exit.Local {
+			s.ExitStatus = exit.Local
+			s.Notes = append(s.Notes, status.Plain(err))
+		}
+	}
+	return s
+}
+
+func newRun(o Options) *run {
+	r := &run{
+		Options:   o,
+		start:     time.Now(),
+		refusedBy: make(map[int]int),
+		secrets:   secret.New(o.Header, o.Network.ProxyAddresses()...),
+		skipped:   make(map[resume.Reason]int64),
+	}
+	r.Log = secret.Logger(o.Log, func(text string) string {
+		return human.Printable(r.secrets.Hide(text))
+	})
+	r.tally = report.NewTally(r.start)
+	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
+	if o.Journal != nil {
+		r.waits = r.Recall(o.Journal)
+	}
+	inFlight := o.Limits.InFlight
+	if inFlight == 0 {
+		inFlight = upstream.MostInFlight
+	}
+	r.transport = &throttle.Transport{
+		Base:    r.wire(inFlight),
+		Limits:  o.Limits,
+		Timeout: o.Timeout,
+		MaxWait: plan.Forever(o.MaxWait),
+		Observe: r.observe,
+	}
+	r.queue.Engine, r.queue.Servers = r, &r.servers
+	r.queue.One, r.queue.Endless = !o.Source.OwnURLs(), o.Found.Partial
+	r.servers.Upstream = r.transport.Upstream
+	r.servers.GiveUpAfter = o.GiveUpAfter
+	r.servers.Proven = o.Journal != nil && o.Journal.Earlier().Counts[item.Delivered] > 0
+	r.servers.Reaches = func(s *upstream.Server, since time.Time) bool {
+		return r.uploads.Reaches(s.Key, since)
+	}
+	r.client = &retry.Client{
+		HTTP:       &http.Client{Transport: r.transport},
+		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
+		Classify:   r.classify,
+		Policy: retry.Policy{
+			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait, MaxWait: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
+		},
+		Observe: r.retrying,
+	}
+	r.verifier.Client, r.verifier.Timeout = &http.Client{Transport: r.transport}, o.Timeout
+	r.verifier.Settle = max(settle, 2*o.Timeout)
+	r.verifier.KeyHeader = o.Idempotency.Header
+	r.grown = o.Workers
+	if r.grown == 0 {
+		r.grown = min(inFlight, maxWorkers)
+		if o.Limits.InFlight == 0 {
+			r.grown = someWorkers
+		}
+		if o.Limits.Rate > 0 {
+			// Enough for answers that take half a second; the rest is grown.
+			r.grown = min(r.grown, max(8, int(o.Limits.Rate)/2+2))
+		}
+	}
+	r.pool = pool.New(r.grown, r.item)
+	r.pool.Failed = func(j *job, err error) {
+		if errors.Is(err, pool.ErrNotStarted) {
+			r.leave(j)
+		} else {
+			r.done(j, results.Result{Status: item.Failed, Error: err.Error()})
+		}
+	}
+	return r
+}
+
+// wire returns the transport below the limits.
+func (r *run) wire(idle int) *wire.Transport {
+	var once sync.Once
+	return &wire.Transport{
+		Network:           r.Network,
+		MaxIdle:           idle,
+		CertificateOrigin: r.HeaderOrigin,
+		Before:            r.beforeSending,
+		Unrepeatable: func(req *http.Request) bool {
+			return jobOf(req) != nil && !r.repeatable(req.Method)
+		},
+		BodyFault: func(err error) bool { return body.Fault(err) != nil },
+		Full: func(files, conns int) {
+			once.Do(func() {
+				r.Log.Warn(fmt.Sprintf("only %d files may be open at once (ulimit -n): "+
+					"there are no more than %d connections", files, conns))
+			})
+		},
+	}
+}
+
+// describeJournal says where the journal is and what earlier runs have left there.
+func (o *Options) describeJournal(now time.Time) string {
+	// What is in flight is not noted then. Lines of a manifest may have another method.
+	e := o.Journal.Earlier()
+	resent := e.Counts[item.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() &&
+		o.harmless(o.Source.Method())
+	return status.Journal(o.Journal.Path(), e, resent, now)
+}

@@ -1,0 +1,75 @@
+package send
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/status"
+)
+
+// item sends one item. It is the pool's task: what becomes of the item is
+// reported and not returned.
+func (r *run) item(ctx context.Context, j *job) error {
+	if r.ending.Cause() != nil {
+		r.leave(j)
+		return nil
+	}
+	if j.pass == 0 && r.queue.Take(j) {
+		return nil
+	}
+	if err := nethttp.CheckMethod(j.item.Method); err != nil {
+		r.done(j, results.Result{Status: item.Failed, Error: err.Error()})
+		return nil
+	}
+	req, err := r.request(context.WithValue(ctx, jobKey{}, j), j)
+	if err != nil {
+		r.done(j, results.Result{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
+		return nil
+	}
+	if j.Delivered != nil && bytes.Equal(j.Delivered, j.body.SHA256()) {
+		req.Body.Close()
+		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
+		r.done(j, results.Result{Status: item.Skipped, Note: "its date has changed, its content has not"})
+		return nil
+	}
+	if j.ask {
+		if out, settled := r.ask(ctx, j, req); settled {
+			req.Body.Close()
+			r.done(j, out)
+			return nil
+		}
+	}
+	j.restart()
+	resp, err := r.client.Do(req)
+	r.backingOff(j, false)
+	r.refusals.Forget(j)
+	if j.retried {
+		r.mu.Lock()
+		j.retried = false
+		r.retried--
+		r.mu.Unlock()
+	}
+	out, end := r.outcome(j, resp, err)
+	if j.fault != nil && out.Status == item.Failed && j.tries > 0 {
+		j.spoil()
+	} else {
+		j.judge(&out)
+	}
+	if out.Status != item.Delivered { // else its bytes count until it does itself
+		r.uploads.End(j, nil)
+	}
+	if out.Status == item.Delivered && r.CanAsk(j.item) {
+		r.verifier.Delivered(j.item, func() http.Header { return req.Header })
+	}
+	switch {
+	case out.Status == item.Deferred && j.began.IsZero() && (r.ending.Cause() != nil || ctx.Err() != nil): // before its turn
+		r.leave(j)
+	case !r.postpone(j, out, end):
+		r.done(j, out)
+	}
+	return nil
+}
