@@ -115,8 +115,8 @@ func (q *Queue[J]) setLetAll(is bool) {
 }
 
 // sort puts the items that a server would refuse in the order of their age. Of equal ones the last
-// in the list counts as the newest: it is the farthest from those that were refused. One that failed
-// before is not new.
+// in the list counts as the newest: it is the farthest from those that were refused. One that
+// failed before is not new.
 func (q *Queue[J]) sort() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

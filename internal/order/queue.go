@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// maxAside bounds the items that are put aside, at about 300 bytes each. Further ones are sent in
-	// their turn.
+	// maxAside bounds the items that are put aside, at about 300 bytes each. Further ones are sent
+	// in their turn.
 	maxAside = 50_000
-	// MaxListing is how long items of other directories are waited for that a program may still write
-	// to standard input. It is enough to list a large directory on a slow disk.
+	// MaxListing is how long items of other directories are waited for that a program may still
+	// write to standard input. It is enough to list a large directory on a slow disk.
 	MaxListing = 30 * time.Second
 )
 
@@ -85,8 +85,8 @@ func (q *Queue[J]) read(it item.Item) {
 	q.several = q.several || dir != q.dir
 }
 
-// mayBeRefused reports whether the item's server may refuse all, and whether the item is among those
-// that it would refuse.
+// mayBeRefused reports whether the item's server may refuse all, and whether the item is among
+// those that it would refuse.
 func (q *Queue[J]) mayBeRefused(it *item.Item) (server, item bool) {
 	if !q.doubting.Load() {
 		return false, false
@@ -135,9 +135,9 @@ func (q *Queue[J]) putAside(ctx context.Context, it item.Item) bool {
 	return true
 }
 
-// submit hands an item to the engine if it is to be sent. It returns false if ctx has ended. An item
-// that shows whether other directories are refused, too, is waited for; not in runs with several
-// servers, where that would hold up the others.
+// submit hands an item to the engine if it is to be sent. It returns false if ctx has ended. An
+// item that shows whether other directories are refused, too, is waited for; not in runs with
+// several servers, where that would hold up the others.
 func (q *Queue[J]) submit(ctx context.Context, it item.Item) bool {
 	doubt, _ := q.mayBeRefused(&it)
 	j, wanted := q.Engine.Claim(it)
@@ -162,7 +162,8 @@ func (q *Queue[J]) Take(j J) bool {
 	return true
 }
 
-// Refused records that a server refused one more item for good, and reports whether it gets no more.
+// Refused records that a server refused one more item for good, and reports whether it gets no
+// more.
 func (q *Queue[J]) Refused(s *upstream.Server, row upstream.Row) (enough bool) {
 	q.mu.Lock()
 	letAll, several := q.letAll, q.several

@@ -27,8 +27,9 @@ type Left struct {
 	Unknown      int64                   // not sent again unless the user says so
 	Held         int64                   // their servers asked for a longer wait than MaxWait
 	Failed       int64                   // cannot be sent
-	First        []string                // paths and URLs of the first to be sent, for people
-	Failures     []string                // the first that cannot be, with the reasons
+	// paths and URLs of the first to be sent, as shown to people
+	First    []string
+	Failures []string // the first that cannot be, with the reasons
 
 	// Waits are those that servers of Items asked for in earlier runs, and that are not over, by
 	// origin.

@@ -15,7 +15,8 @@ func (w *Work) Earliest(waits []journal.Wait, now time.Time) (d time.Duration, b
 		return 0, ""
 	}
 	if waits := w.Found.Items - int64(max(w.Limits.Burst, 1)); w.Limits.Rate > 0 && waits > 0 {
-		d, by = human.Seconds(float64(waits)/float64(w.Limits.Rate)), human.GivenRate(float64(w.Limits.Rate))
+		d, by = human.Seconds(float64(waits)/float64(w.Limits.Rate)),
+			human.GivenRate(float64(w.Limits.Rate))
 	}
 	if b := float64(w.Limits.Bandwidth); b > 0 {
 		if whole := human.Seconds(float64(w.Found.Bytes) / b); whole > d {

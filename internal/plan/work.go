@@ -55,7 +55,8 @@ func (w *Work) Recall(j interface {
 	return waits
 }
 
-// WaitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that server.
+// WaitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that
+// server.
 func (w *Work) WaitsUntil(until, now time.Time) bool { return until.Sub(now) <= Forever(w.MaxWait) }
 
 // Forever returns d, or the longest duration where it is zero.
@@ -134,7 +135,8 @@ func (w *Work) Exposed() string {
 func (w *Work) DescribeWait(asked journal.Wait, now time.Time) string {
 	text := status.AskedEarlier(asked.Origin, asked.Until, now)
 	if !w.WaitsUntil(asked.Until, now) {
-		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text, human.Exact(w.MaxWait))
+		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text,
+			human.Exact(w.MaxWait))
 	}
 	return text + ": nothing would be sent to it before"
 }

@@ -15,17 +15,18 @@ import (
 )
 
 const (
-	// MaxRest is how much of an answer is read behind its head, and MaxTime for how long, so that its
-	// connection can be used again: if it takes more, a new connection is cheaper.
+	// MaxRest is how much of an answer is read behind its head, and MaxTime for how long, so that
+	// its connection can be used again: if it takes more, a new connection is cheaper.
 	MaxRest = 256 << 10
 	MaxTime = 2 * time.Second
-	// MaxExcerpt is how much of a refusal's text is shown, and MaxHead how much of it is looked at: a
-	// secret that is cut in two is not recognised.
+	// MaxExcerpt is how much of a refusal's text is shown, and MaxHead how much of it is looked at:
+	// a secret that is cut in two is not recognised.
 	MaxExcerpt = 200
 	MaxHead    = 4 << 10
 )
 
-// Read reads an answer to its end, within bounds, closes it, and returns its beginning. Cut says that more follows.
+// Read reads an answer to its end, within bounds, closes it, and returns its beginning. Cut says
+// that more follows.
 func Read(resp *http.Response) (head []byte, cut bool) {
 	body := resp.Body
 	defer body.Close()
@@ -46,8 +47,8 @@ func Read(resp *http.Response) (head []byte, cut bool) {
 	return head[:n], n == MaxHead
 }
 
-// Excerpt returns the text at the beginning of an answer as one line: the title of a page, or else its text; all of JSON;
-// the first line of anything else; "" if there is nothing to show.
+// Excerpt returns the text at the beginning of an answer as one line: the title of a page, or else
+// its text; all of JSON; the first line of anything else; "" if there is nothing to show.
 func Excerpt(head []byte, cut bool) string {
 	if bytes.HasPrefix(head, []byte("\x1f\x8b")) { // gzip, whether it was asked for or not
 		head, cut = unzip(head)
@@ -68,7 +69,10 @@ func Excerpt(head []byte, cut bool) string {
 }
 
 // Shorten returns as much of a text as is shown.
-func Shorten(text string) string { return strings.ToValidUTF8(text[:min(len(text), MaxExcerpt)], "") }
+func Shorten(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), MaxExcerpt)],
+		"")
+}
 
 // unzip returns the beginning of compressed content, and whether more follows.
 func unzip(packed []byte) (head []byte, cut bool) {
@@ -80,8 +84,8 @@ func unzip(packed []byte) (head []byte, cut bool) {
 	return head, err != nil || len(head) == MaxHead
 }
 
-// pageText returns the title of an HTML page or, if there is none, as in XML, its texts. If the page was
-// cut, the last text is left out: part of a secret would not be recognised.
+// pageText returns the title of an HTML page or, if there is none, as in XML, its texts. If the
+// page was cut, the last text is left out: part of a secret would not be recognised.
 func pageText(page string, cut bool) string {
 	var texts []string
 	for page != "" {
@@ -104,7 +108,8 @@ func pageText(page string, cut bool) string {
 			}
 		case "script", "style": // which may contain <
 			_, page, _ = strings.Cut(page, "</")
-			for page != "" && !strings.HasPrefix(strings.ToLower(page[:min(len(page), len(name))]), name) {
+			for page != "" && !strings.HasPrefix(strings.ToLower(page[:min(len(page), len(name))]),
+				name) {
 				_, page, _ = strings.Cut(page, "</")
 			}
 			_, page, _ = strings.Cut(page, ">")
@@ -118,7 +123,8 @@ func plainText(s string) string { return strings.Join(strings.Fields(html.Unesca
 
 // LeadsAway reports whether an answer asks for the same request to be sent to another server.
 func LeadsAway(resp *http.Response) bool {
-	if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+	if resp.StatusCode != http.StatusTemporaryRedirect &&
+		resp.StatusCode != http.StatusPermanentRedirect {
 		return false
 	}
 	to, err := resp.Location()

@@ -36,8 +36,8 @@ func isPage(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html"))
 }
 
-// saysFailure reports whether a JSON object says that something failed. One that is longer than what is
-// looked at says nothing.
+// saysFailure reports whether a JSON object says that something failed. One that is longer than
+// what is looked at says nothing.
 func saysFailure(text []byte) bool {
 	var told struct {
 		Success, OK *bool

@@ -65,7 +65,8 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	// A server that asks for a pause each second does not get a line each second.
 	level := slog.LevelDebug
 	r.mu.Lock()
-	if now.Sub(r.pauseTold) >= upstream.NoticeEvery && (e.Source != "quota" || wait > upstream.DownAfter) {
+	if now.Sub(r.pauseTold) >= upstream.NoticeEvery &&
+		(e.Source != "quota" || wait > upstream.DownAfter) {
 		level, r.pauseTold = slog.LevelInfo, now
 	}
 	r.mu.Unlock()
@@ -78,13 +79,14 @@ func (r *run) leftAlone(s *upstream.Server, until time.Time) {
 	r.close(s, exit.Unavailable, status.LeftAlone(s, until, r.MaxWait))
 }
 
-// answered records how a request ended. An answer of 2xx to a job's is recorded when retry has judged it: it may have come before the
-// request was sent whole.
+// answered records how a request ended. An answer of 2xx to a job's is recorded when retry has
+// judged it: it may have come before the request was sent whole.
 func (r *run) answered(e throttle.Event, now time.Time) {
 	r.servers.Ended(now)
 	j := jobOf(e.Request)
 	switch {
-	case e.Err != nil && errors.As(e.Err, new(interface{ RetryAt() time.Time })): // it did not leave: the journal failed, or a pause began before it had a connection
+	// it did not leave: the journal failed, or a pause began before it had a connection
+	case e.Err != nil && errors.As(e.Err, new(interface{ RetryAt() time.Time })):
 		r.tally.Unsent()
 		if j != nil {
 			j.tries--
@@ -125,7 +127,8 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	if fault != nil {
 		counted = report.Spoiled
 	}
-	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble, Latency: e.Latency})
+	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble,
+		Latency: e.Latency})
 	j := jobOf(e.Request)
 	if j == nil || fault != nil && e.Status == 0 {
 		return // a question about an item, not an item, or nothing about the server
@@ -141,8 +144,8 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 	r.servers.Of(e.Key).Judged(a, now)
 }
 
-// troubleOf says in a few words how a server refused, or failed, or what was wrong with the file; ""
-// where nothing was.
+// troubleOf says in a few words how a server refused, or failed, or what was wrong with the file;
+// "" where nothing was.
 func troubleOf(e throttle.Event) string {
 	switch fault := body.Fault(e.Err); {
 	case errors.Is(e.Err, context.Canceled):
@@ -195,7 +198,8 @@ func (r *run) retrying(e retry.Event) {
 		if e.Status != 0 {
 			reason += fmt.Sprintf(" (%d)", e.Status)
 		}
-		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason, human.Span(e.Wait)))
+		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason,
+			human.Span(e.Wait)))
 	}
 }
 
@@ -245,7 +249,8 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		if !r.repeatable(j.item.Method) {
 			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
 		}
-		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the server does with others.
+		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the
+		// server does with others.
 		j.uncertain()
 		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
 	case resp == nil:

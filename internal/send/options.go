@@ -1,6 +1,5 @@
-// Package send is the engine of penstock send: it takes items from a source,
-// has a pool of workers send them through retry and throttle, and reports how
-// each ended.
+// Package send is the engine of penstock send: it takes items from a source, has a pool of workers
+// send them through retry and throttle, and reports how each ended.
 package send
 
 import (

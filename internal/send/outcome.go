@@ -54,8 +54,10 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 		out.Status = item.Unknown
 	}
 	fault := cmp.Or(j.fault, body.Fault(end.Err))
-	// The server may have accepted what was sent of a file that changed, so the item is not deferred.
-	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) && r.ending.Cause() == nil) {
+	// The server may have accepted what was sent of a file that changed, so the item is not
+	// deferred.
+	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) &&
+		r.ending.Cause() == nil) {
 		out.Status = item.Failed
 	}
 	if (out.Status == item.Failed || out.Status == item.Deferred) && j.Doubt {
@@ -91,7 +93,8 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 		// Why the run ends is said once, not with each item.
 		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
 	}
-	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) { // else it is but the status in words
+	// else it is but the status in words
+	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) {
 		out.Error += ": " + reply.Shorten(text)
 	}
 	if out.Status == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
@@ -148,9 +151,10 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 	return text
 }
 
-// ask has the server tell whether it has an item in doubt. If that settles the
-// matter it returns what became of the item; else the item is sent.
-func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result, settled bool) {
+// ask has the server tell whether it has an item in doubt. If that settles the matter it returns
+// what became of the item; else the item is sent.
+func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result,
+	settled bool) {
 	out = j.out
 	if out.Error == "" {
 		out.Status, out.Error = item.Unknown, status.LeftInDoubt
@@ -159,7 +163,8 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 	if j.Older {
 		began = time.Time{} // a length and a date may be those of the other content
 	}
-	v, note, err := r.verifier.Check(ctx, j.item, req.Header, verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.Ended})
+	v, note, err := r.verifier.Check(ctx, j.item, req.Header,
+		verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.Ended})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}
@@ -169,7 +174,8 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 		j.confirm()
 		return out, true
 	case verify.Absent:
-		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again", j.item.Path))
+		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again",
+			j.item.Path))
 		j.deny(j.tries)
 		return out, false
 	}

@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
@@ -14,25 +13,11 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// beforeSending is called when a request is about to leave. It opens the file and, where it matters whether a
-// request may have been processed, has the journal note it on disk before.
-func (r *run) beforeSending(req *http.Request) (*http.Request, error) {
-	j := jobOf(req)
-	if j == nil {
-		return req, nil
-	}
-	out, err := r.open(req, j)
-	if err == nil && (r.Journal != nil || r.Idempotency.Header != "") {
-		err = r.announce(out.Context(), j)
-	}
-	return out, err
-}
-
 // repeatable reports whether it does no harm if the item is processed twice.
 func (o *Options) repeatable(method string) bool { return o.Idempotency.Repeatable(method) }
 
-// harmless reports whether a request may be sent again whenever, whatever became of it: not
-// if that depends on the age of a key, nor if the answer then would be another.
+// harmless reports whether a request may be sent again whenever, whatever became of it: not if that
+// depends on the age of a key, nor if the answer then would be another.
 func (o *Options) harmless(method string) bool {
 	return !o.NoOverwrite && nethttp.Idempotent(method)
 }
@@ -64,11 +49,12 @@ func (r *run) announce(ctx context.Context, j *job) error {
 		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
 	}
 	j.noted = true
-	return context.Cause(ctx) // otherwise a job that was cancelled meanwhile would seem to be in doubt
+	// otherwise a job that was cancelled meanwhile would seem to be in doubt
+	return context.Cause(ctx)
 }
 
-// refused notes that a job waits for its next attempt: if none before may have been
-// processed, it is in flight no more.
+// refused notes that a job waits for its next attempt: if none before may have been processed, it
+// is in flight no more.
 func (r *run) refused(j *job) {
 	j.settled()
 	if j.refuse() && j.noted {
@@ -77,16 +63,18 @@ func (r *run) refused(j *job) {
 	}
 }
 
-// fewestUnsettled may always be on their way to the server or, accepted, to the disk. With fewer, small files would wait for
-// the journal, which commits up to 128 at once.
+// fewestUnsettled may always be on their way to the server or, accepted, to the disk. With fewer,
+// small files would wait for the journal, which commits up to 128 at once.
 const fewestUnsettled = 256
 
 // row is what the journal keeps of a job.
 func (r *run) row(j *job, state item.Fate) journal.Item {
 	return journal.Item{
-		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel, URL: secret.URL(j.item.URL), Key: j.Key, KeyMade: j.Key != "" && j.item.Key == "",
+		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel,
+		URL: secret.URL(j.item.URL), Key: j.Key, KeyMade: j.Key != "" && j.item.Key == "",
 		Fingerprint: resume.FingerprintOf(j.item), Digest: j.body.SHA256(),
-		State: state, Doubt: j.Doubt, Older: j.Older && state != item.Delivered, Attempts: j.Attempts + j.tries, First: j.First, Last: time.Now(),
+		State: state, Doubt: j.Doubt, Older: j.Older && state != item.Delivered,
+		Attempts: j.Attempts + j.tries, First: j.First, Last: time.Now(),
 	}
 }
 
@@ -105,7 +93,8 @@ func (r *run) record(j *job, out results.Result) {
 	r.Journal.Put(row, func(err error) {
 		j.settled()
 		if err != nil && out.Status == item.Delivered {
-			out.Status, out.Error = item.Unknown, "the server accepted it, but the journal could not keep that"
+			out.Status, out.Error = item.Unknown,
+				"the server accepted it, but the journal could not keep that"
 		}
 		r.report(j, out)
 	})
@@ -123,7 +112,8 @@ func (r *run) done(j *job, out results.Result) {
 	if j.absent && j.tries > j.before { // else the run ended first
 		r.asked.absent.Add(1)
 	}
-	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped { // else nobody reads it
+	// else nobody reads it
+	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped {
 		out.URL = secret.URL(it.URL)
 	}
 	r.ended(j, out)

@@ -22,7 +22,8 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		j.watched = true
 		ctx = r.uploads.Watch(ctx, j, func() wire.Upload {
 			it := &j.item
-			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size, Origin: nethttp.OriginOf(it.URL)}
+			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size,
+				Origin: nethttp.OriginOf(it.URL)}
 		})
 	}
 	req, err := http.NewRequestWithContext(ctx, j.item.Method, j.item.URL, nil)
@@ -74,12 +75,13 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	return out, nil
 }
 
-// header returns the headers of an item. The transports below change only copies of
-// them, so items that have none of their own share one map.
+// header returns the headers of an item. The transports below change only copies of them, so items
+// that have none of their own share one map.
 func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 	it := j.item
 	foreign := r.foreign(it)
-	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign || digest != "" || r.Idempotency.Header != ""
+	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign || digest != "" ||
+		r.Idempotency.Header != ""
 	if h, ok := r.headers.Load(kind); ok && !own {
 		return h.(http.Header), nil
 	}
@@ -145,4 +147,18 @@ func (r *run) exposed(warning string) {
 	if warning != "" {
 		r.toldExposed.Do(func() { r.Log.Warn(warning) })
 	}
+}
+
+// beforeSending is called when a request is about to leave. It opens the file and, where it matters
+// whether a request may have been processed, has the journal note it on disk before.
+func (r *run) beforeSending(req *http.Request) (*http.Request, error) {
+	j := jobOf(req)
+	if j == nil {
+		return req, nil
+	}
+	out, err := r.open(req, j)
+	if err == nil && (r.Journal != nil || r.Idempotency.Header != "") {
+		err = r.announce(out.Context(), j)
+	}
+	return out, err
 }

@@ -26,10 +26,11 @@ type postponed struct {
 	until time.Time // when the last of them may be asked for
 }
 
-// postpone reports whether the end of the run comes back to a job: one that the
-// server failed while it accepted nothing at all, or one that it can be asked about.
+// postpone reports whether the end of the run comes back to a job: one that the server failed while
+// it accepted nothing at all, or one that it can be asked about.
 func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
-	outage := out.Status == item.Failed && end.Attempts > 1 && (end.Status == 0 || end.Status >= 500) &&
+	outage := out.Status == item.Failed && end.Attempts > 1 &&
+		(end.Status == 0 || end.Status >= 500) &&
 		j.fault == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
 	ask := out.Status == item.Unknown && r.CanAsk(j.item)
 	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
@@ -86,7 +87,8 @@ func (r *run) comeBack(ctx context.Context) {
 			return
 		}
 		if wait := time.Until(until); wait > 0 {
-			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them", human.Plural(len(jobs), "unknown file"), human.Span(wait)))
+			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them",
+				human.Plural(len(jobs), "unknown file"), human.Span(wait)))
 			r.settling.Store(&until)
 			select {
 			case <-time.After(wait):
@@ -112,8 +114,8 @@ func (r *run) giveBack(j *job) {
 	r.done(j, out)
 }
 
-// leave does what there is to do for a job that is not sent since the run ends: it
-// remains, unless it was sent before.
+// leave does what there is to do for a job that is not sent since the run ends: it remains, unless
+// it was sent before.
 func (r *run) leave(j *job) {
 	j.settled()
 	if j.pass > 0 {

@@ -8,12 +8,12 @@ import (
 	"github.com/penstock/penstock/internal/wire"
 )
 
-// large is the size from which on the bytes of a file are followed: a smaller one arrives before the
-// progress is drawn again.
+// large is the size from which on the bytes of a file are followed: a smaller one arrives before
+// the progress is drawn again.
 const large = 1 << 20
 
-// tellRestart is for how long a file that is sent again is named. The bytes shown have fallen back by
-// what was sent of it.
+// tellRestart is for how long a file that is sent again is named. The bytes shown have fallen back
+// by what was sent of it.
 const tellRestart = 10 * time.Second
 
 // restart is the last large file that was sent again from its beginning.
@@ -32,8 +32,8 @@ func (r *run) again(j *job, why string) {
 	}
 }
 
-// last returns which file is sent again from its beginning, and why, if that began a short time ago:
-// fewer bytes are shown than before.
+// last returns which file is sent again from its beginning, and why, if that began a short time
+// ago: fewer bytes are shown than before.
 func (r *restart) last(now time.Time) (name, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -4,12 +4,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 )
 
-// awaitReader waits, before anything new is sent, until the reader of the results has read most of them.
+// awaitReader waits, before anything new is sent, until the reader of the results has read most of
+// them.
 func (r *run) awaitReader(ctx context.Context) error {
 	if r.Results == nil || !r.Results.Full() {
 		return nil
@@ -23,11 +22,12 @@ func (r *run) awaitReader(ctx context.Context) error {
 	return r.Results.Room(ctx)
 }
 
-// LastWords is how long output waits for its reader once the user has asked to stop: the results of a run that is broken off, and
-// what is written for people.
+// LastWords is how long output waits for its reader once the user has asked to stop: the results of
+// a run that is broken off, and what is written for people.
 const LastWords = time.Second
 
-// closeResults waits until the results are written. That takes as long as their reader likes, unless the run is broken off.
+// closeResults waits until the results are written. That takes as long as their reader likes,
+// unless the run is broken off.
 func (r *run) closeResults(ctx context.Context) {
 	if r.Results == nil {
 		return
@@ -40,14 +40,10 @@ func (r *run) closeResults(ctx context.Context) {
 	ctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	defer context.AfterFunc(brokenOff, func() { time.AfterFunc(LastWords, giveUp) })()
-	// What an earlier run has left in the file is not this run's, also if this one had nothing to do.
+	// What an earlier run has left in the file is not this run's, also if this one had nothing to
+	// do.
 	_ = r.Results.Flush(ctx) // Close returns its error too
 	if err := r.Results.Close(ctx); err != nil {
 		r.noResults(err)
 	}
-}
-
-// noResults ends the run, since the results cannot be written.
-func (r *run) noResults(err error) {
-	r.end(exit.Local, status.ResultsFailed(err, r.Journal != nil))
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/order"
 	"github.com/penstock/penstock/internal/progress"
@@ -24,14 +26,16 @@ import (
 const (
 	tick = 50 * time.Millisecond // for progress, growth and giving up
 
-	silentAfter = time.Second      // without another name from standard input, what was put aside is sent
+	// without another name from standard input, what was put aside is sent
+	silentAfter = time.Second
 	settle      = 30 * time.Second // after which a server is asked about a file in doubt
 
-	ownWait     = 30 * time.Second // the longest wait before an attempt that nobody asked for
-	refusedWait = time.Second / 2  // the same after a refusal: it is for all together to leave the server alone
+	ownWait = 30 * time.Second // the longest wait before an attempt that nobody asked for
+	// the same after a refusal: it is for all together to leave the server alone
+	refusedWait = time.Second / 2
 
-	// maxWorkers bounds the growth of the pool. Past the limit of requests in
-	// flight a worker can only wait, for a token or for its next attempt.
+	// maxWorkers bounds the growth of the pool. Past the limit of requests in flight a worker can
+	// only wait, for a token or for its next attempt.
 	maxWorkers = 4096
 	maxServers = upstream.MostServers
 	// someWorkers are enough to begin with, where the limits do not say.
@@ -62,18 +66,20 @@ type run struct {
 
 	toldForeign sync.Once
 	toldExposed sync.Once
-	settling    atomic.Pointer[time.Time]            // until when postponed items wait
-	unread      atomic.Bool                          // the reader of the results is waited for
-	unnoted     atomic.Int64                         // items that failed and that the journal has nothing of
-	asked       struct{ found, absent atomic.Int64 } // what servers said of items in doubt
+	settling    atomic.Pointer[time.Time] // until when postponed items wait
+	unread      atomic.Bool               // the reader of the results is waited for
+	// items that failed and that the journal has nothing of
+	unnoted atomic.Int64
+	asked   struct{ found, absent atomic.Int64 } // what servers said of items in doubt
 
 	// For submit, and after it for summary.
 	waits   map[string]journal.Wait // by origin: what servers asked for in earlier runs
 	skipped map[resume.Reason]int64
 
-	mu       sync.Mutex
-	backoff  int // jobs that wait for their next attempt
-	changing int // of these, for small files that changed while they were sent, or could not be read
+	mu      sync.Mutex
+	backoff int // jobs that wait for their next attempt
+	// of these, for small files that changed while they were sent, or could not be read
+	changing int
 	retried  int // jobs that have waited for one, and go on
 
 	read      int64       // items, so far
@@ -89,4 +95,20 @@ type run struct {
 	grew      bool  // when last looked
 	timeline  progress.Timeline
 	last      progress.Snapshot
+}
+
+// hide makes a text about an item fit to be shown: a server may send back there what it was sent.
+func (r *run) hide(it item.Item, text string) string {
+	if text == "" {
+		return ""
+	}
+	return human.Printable(r.secrets.With(it.Header, it.URL).Show(text))
+}
+
+// clean returns an error with a text that may be shown.
+func (r *run) clean(err error) error {
+	if text := human.Printable(r.secrets.Show(err.Error())); text != err.Error() {
+		return &secret.Error{Text: text, Err: err}
+	}
+	return err
 }

@@ -46,8 +46,8 @@ func (s *standing) refuse() (none bool) {
 	return true
 }
 
-// change records that the content is another one now. What is known of the old content, its key too,
-// says nothing of the new one, except that the server may have the old one.
+// change records that the content is another one now. What is known of the old content, its key
+// too, says nothing of the new one, except that the server may have the old one.
 func (s *standing) change() {
 	s.Older = s.Older || s.Doubt || s.Attempts > 0
 	s.Key, s.ask = "", false
@@ -58,8 +58,8 @@ func (s *standing) change() {
 // clear forgets all attempts.
 func (s *standing) clear() { s.First, s.Doubt, s.keyTaken = time.Time{}, false, false }
 
-// spoil records that the content changed, or could not be read to its end, while an attempt sent it:
-// the server may have what it was, or a mix.
+// spoil records that the content changed, or could not be read to its end, while an attempt sent
+// it: the server may have what it was, or a mix.
 func (s *standing) spoil() { s.Older = true }
 
 // mostConflicts is how many answers of 409 without a Retry-After say that the server is still at
@@ -98,10 +98,11 @@ func (s *standing) insist() { s.ask, s.First = false, time.Time{} }
 // journal has from now on is how it ended.
 func (s *standing) requeue(ask bool) { s.ask, s.noted = ask, false }
 
-// judge corrects how the item ended by what is known of its attempts: a server that says that it has
-// the item may have it from one of them, or from another program.
+// judge corrects how the item ended by what is known of its attempts: a server that says that it
+// has the item may have it from one of them, or from another program.
 func (s *standing) judge(out *results.Result) {
-	conflict := out.HTTPStatus == http.StatusConflict || out.HTTPStatus == http.StatusPreconditionFailed
+	conflict := out.HTTPStatus == http.StatusConflict ||
+		out.HTTPStatus == http.StatusPreconditionFailed
 	switch {
 	case out.Status != item.Failed || !conflict:
 	case !s.Doubt:

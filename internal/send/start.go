@@ -26,9 +26,9 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// Run sends all items and returns the report. The end of soft begins an orderly
-// stop: nothing new is sent, what is in flight ends. The end of ctx breaks that
-// off as well. Run returns when nothing of it is left running.
+// Run sends all items and returns the report. The end of soft begins an orderly stop: nothing new
+// is sent, what is in flight ends. The end of ctx breaks that off as well. Run returns when nothing
+// of it is left running.
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
 	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
@@ -134,7 +134,8 @@ func newRun(o Options) *run {
 		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
 		Classify:   r.classify,
 		Policy: retry.Policy{
-			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait, MaxWait: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
+			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait,
+			MaxWait: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
 		},
 		Observe: r.retrying,
 	}

@@ -38,7 +38,8 @@ func (r *run) submit(ctx context.Context) {
 		var failed *source.ItemError
 		switch {
 		case errors.As(err, &failed):
-			r.done(&job{item: failed.Item}, results.Result{Status: item.Failed, Error: failed.Err.Error()})
+			r.done(&job{item: failed.Item},
+				results.Result{Status: item.Failed, Error: failed.Err.Error()})
 		case err != nil:
 			r.end(exit.Failed, err)
 			return
@@ -95,8 +96,8 @@ func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
 // Refuse closes a server that refuses everything alike.
 func (r *run) Refuse(s *upstream.Server) { r.shut(s, exit.Refused, status.RefusesAll(s.Row())) }
 
-// claim makes a job of an item and reports whether it is to be sent. Where earlier
-// runs have settled that, the item is reported.
+// claim makes a job of an item and reports whether it is to be sent. Where earlier runs have
+// settled that, the item is reported.
 func (r *run) claim(it item.Item) (*job, bool) {
 	j := &job{item: it}
 	j.KeyEpoch = r.Again

@@ -43,10 +43,11 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, human.Plural(gone, "file")+" that were found are gone")
 	}
 	s.ExitStatus = code
-	if reason != nil && code != exit.Interrupted && code != exit.Terminated { // these say it themselves
+	// these say it themselves
+	if reason != nil && code != exit.Interrupted && code != exit.Terminated {
 		s.Notes = append(s.Notes, status.Plain(reason))
 	}
-	s.Notes = append(s.Notes, r.refusedNotes()...)
+	s.Notes = append(s.Notes, status.Refused(r.refusedBy, r.refusedAll)...)
 	if !r.Limits.Fixed && r.Limits.Rate > 0 {
 		slower, alone := r.servers.Slower(float64(r.Limits.Rate))
 		s.Notes = append(s.Notes, status.TooFast(slower, alone, float64(r.Limits.Rate))...)

@@ -91,7 +91,8 @@ func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 	f.Underway = underway(uploads)
 	f.Fallen, f.Because = r.restart.last(now)
 	heard := r.servers.Heard()
-	if quiet := now.Sub(heard); !heard.IsZero() && v.InFlight > 0 && moving == 0 && quiet >= max(upstream.Silence, 2*v.Latency) {
+	if quiet := now.Sub(heard); !heard.IsZero() && v.InFlight > 0 && moving == 0 &&
+		quiet >= max(upstream.Silence, 2*v.Latency) {
 		f.Quiet = quiet
 	}
 	r.mu.Lock()
@@ -140,7 +141,8 @@ func (r *run) snapshot(v upstream.Overview, now time.Time) progress.Snapshot {
 		s.InFlightLimit = v.Limit
 	}
 	if v.Name == "" {
-		s.Learned = learned(v.Learned) // of one among several servers it would be taken for the pace of all
+		// of one among several servers it would be taken for the pace of all
+		s.Learned = learned(v.Learned)
 	}
 	s.Holding = words
 	if limit == progress.LimitCoolDown {
@@ -151,7 +153,8 @@ func (r *run) snapshot(v upstream.Overview, now time.Time) progress.Snapshot {
 
 // learned is what was found of a server's pace, for the report.
 func learned(l upstream.Learned) progress.Learned {
-	return progress.Learned{Rate: progress.Optional(l.Rate), InFlight: progress.Optional(l.InFlight), Trying: l.Trying}
+	return progress.Learned{Rate: progress.Optional(l.Rate),
+		InFlight: progress.Optional(l.InFlight), Trying: l.Trying}
 }
 
 // fillLearned fills in what was learned: of the only server, or of each of several.
@@ -162,7 +165,8 @@ func (r *run) fillLearned(s *report.Summary) {
 		case len(servers) == 1:
 			s.Learned = l
 		case l != progress.Learned{}:
-			s.LearnedByServer = append(s.LearnedByServer, report.ServerLearned{Server: each.Key, Learned: l})
+			s.LearnedByServer = append(s.LearnedByServer,
+				report.ServerLearned{Server: each.Key, Learned: l})
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock/penstock/internal/status"
 )
 
-// item sends one item. It is the pool's task: what becomes of the item is
-// reported and not returned.
+// item sends one item. It is the pool's task: what becomes of the item is reported and not
+// returned.
 func (r *run) item(ctx context.Context, j *job) error {
 	if r.ending.Cause() != nil {
 		r.leave(j)
@@ -33,7 +33,8 @@ func (r *run) item(ctx context.Context, j *job) error {
 	if j.Delivered != nil && bytes.Equal(j.Delivered, j.body.SHA256()) {
 		req.Body.Close()
 		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
-		r.done(j, results.Result{Status: item.Skipped, Note: "its date has changed, its content has not"})
+		r.done(j, results.Result{Status: item.Skipped,
+			Note: "its date has changed, its content has not"})
 		return nil
 	}
 	if j.ask {
@@ -66,7 +67,9 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.verifier.Delivered(j.item, func() http.Header { return req.Header })
 	}
 	switch {
-	case out.Status == item.Deferred && j.began.IsZero() && (r.ending.Cause() != nil || ctx.Err() != nil): // before its turn
+	// before its turn
+	case out.Status == item.Deferred && j.began.IsZero() &&
+		(r.ending.Cause() != nil || ctx.Err() != nil):
 		r.leave(j)
 	case !r.postpone(j, out, end):
 		r.done(j, out)

@@ -5,9 +5,9 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// grow adds workers to the pool until one of them always waits for its turn, as long
-// as there is work for them. Further workers stand in for those that can do nothing for
-// now because their file waits for its next attempt or their server takes nothing.
+// grow adds workers to the pool until one of them always waits for its turn, as long as there is
+// work for them. Further workers stand in for those that can do nothing for now because their file
+// waits for its next attempt or their server takes nothing.
 func (r *run) grow(v upstream.Overview) {
 	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
 		return

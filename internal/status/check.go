@@ -7,8 +7,8 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// NothingToAsk returns the error for a run that is to ask about files none of which has a URL of its
-// own. OwnURLs is whether the lines of a manifest have their URLs.
+// NothingToAsk returns the error for a run that is to ask about files none of which has a URL of
+// its own. OwnURLs is whether the lines of a manifest have their URLs.
 func NothingToAsk(ownURLs bool) error {
 	advice := "put {name} or {path} into --to"
 	if ownURLs {
@@ -18,15 +18,16 @@ func NothingToAsk(ownURLs bool) error {
 		"their own: " + advice + ", or leave --verify out")
 }
 
-// SeveralOrigins returns the error for a manifest that names two servers, where what says who the user
-// is was given for all lines.
+// SeveralOrigins returns the error for a manifest that names two servers, where what says who the
+// user is was given for all lines.
 func SeveralOrigins(one, other string) error {
 	return fmt.Errorf("the manifest names %s and %s, and headers, a token or a certificate are "+
 		"given for all lines: say by --to which server gets them, "+
 		`or put headers into the lines' "headers"`, one, other)
 }
 
-// Withheld says that the files for other servers, such as one, are sent without what is for a server.
+// Withheld says that the files for other servers, such as one, are sent without what is for a
+// server.
 func Withheld(origin, path string, certificate bool) string {
 	what := "headers and token"
 	if certificate {

@@ -53,7 +53,8 @@ func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
 		notes = append(notes, fmt.Sprintf("left out: %s (%s)", text, left.Advice()))
 	}
 	if n := found.Unmatched; n > 0 {
-		notes = append(notes, human.Plural(n, "line")+" of the results that were asked for match no file here")
+		notes = append(notes, human.Plural(n,
+			"line")+" of the results that were asked for match no file here")
 	}
 	if found.Torn {
 		notes = append(notes, "the last line of the results is incomplete and was ignored, so its file was not sent")
@@ -67,5 +68,6 @@ func Sham(sham reply.Sham, path string, code int, text string) string {
 		return path + ": the server answered 200 with a web page, which may ask to sign in or show an error: " +
 			"check that the file arrived"
 	}
-	return fmt.Sprintf("%s: the server answered %d, but its text says that it failed: %s", path, code, text)
+	return fmt.Sprintf("%s: the server answered %d, but its text says that it failed: %s", path,
+		code, text)
 }

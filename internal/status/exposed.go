@@ -48,7 +48,8 @@ func Exposed(to string, h http.Header, certificate bool) string {
 	case last > 0:
 		what, verb = []string{strings.Join(what[:last], ", ") + " and " + what[last]}, " are"
 	}
-	return what[0] + verb + " sent to " + origin + " without TLS, where others can read it: use https://"
+	return what[0] + verb + " sent to " + origin +
+		" without TLS, where others can read it: use https://"
 }
 
 // loopback reports whether a host is this machine: what goes there is on no wire.

@@ -97,7 +97,8 @@ func (f *Facts) control() (progress.Limit, string) {
 	case throttle.ByRate:
 		return f.pace()
 	case throttle.ByBandwidth:
-		return progress.LimitBandwidth, "held by your --bandwidth " + human.Speed(float64(f.Given.Bandwidth))
+		return progress.LimitBandwidth, "held by your --bandwidth " +
+			human.Speed(float64(f.Given.Bandwidth))
 	case throttle.ByConcurrency, throttle.ByDown:
 		return progress.LimitConcurrency, f.room()
 	}

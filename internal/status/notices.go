@@ -32,7 +32,8 @@ func Notice(n upstream.Notice) string {
 	return fmt.Sprintf("%s answers again; %s", cmp.Or(n.Blamed, n.Key), lasted)
 }
 
-// down says that a server, or the proxy on the way to it, is down, and until when it is asked again.
+// down says that a server, or the proxy on the way to it, is down, and until when it is asked
+// again.
 func down(n upstream.Notice) string {
 	trouble, _ := n.Trouble()
 	who, why := n.Key, cmp.Or(trouble, n.Stats.Reason)
@@ -63,7 +64,8 @@ func Paused(e throttle.Event, now time.Time) string {
 	case "quota":
 		return fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, wait, until)
 	}
-	return fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, wait, headerName(e.Source), until)
+	return fmt.Sprintf("%s asked us to wait %s (%s); paused until %s", e.Key, wait,
+		headerName(e.Source), until)
 }
 
 // headerName spells a header's name as people know it.
@@ -73,7 +75,8 @@ func headerName(name string) string {
 
 // AskedEarlier says until when a server asked in an earlier run to wait.
 func AskedEarlier(who string, until, now time.Time) string {
-	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who, human.Instant(until, now))
+	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who,
+		human.Instant(until, now))
 }
 
 // phases and reasons are the throttle's, in words for people who do not know how it works.

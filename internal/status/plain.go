@@ -12,8 +12,9 @@ import (
 // packages are the prefixes of our packages' errors.
 var packages = regexp.MustCompile(`^(journal|lab|pool|report|results|retry|source|throttle): `)
 
-// Plain is the text of an error without the names of packages, which say nothing to people who read it. A name counts as one
-// only where the text of an error begins with it: elsewhere it may be part of a file's name.
+// Plain is the text of an error without the names of packages, which say nothing to people who read
+// it. A name counts as one only where the text of an error begins with it: elsewhere it may be part
+// of a file's name.
 func Plain(err error) string {
 	text := err.Error()
 	eachError(err, func(e error) {

@@ -3,6 +3,8 @@ package status
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/penstock/penstock/internal/human"
 )
 
 // ProxyCredentials says what to do if a proxy wants a password.
@@ -42,4 +44,20 @@ func Advice(status int) string {
 		return "check the URL, and send to where the redirect leads"
 	}
 	return "check the URL, the method and what is sent"
+}
+
+// Refused returns what to do about refusals that are not about a file, however few there were, by
+// how many files were refused by each status. Those by which a server was given up are told
+// already, and a proxy's refusal is named by each item.
+func Refused(files map[int]int, gaveUp func(code int) bool) (notes []string) {
+	for _, code := range []int{
+		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden,
+		http.StatusInsufficientStorage,
+	} {
+		if n := files[code]; n > 0 && !gaveUp(code) {
+			notes = append(notes, fmt.Sprintf("%s: %s: %s", human.Plural(n, "file"), Line(code),
+				Advice(code)))
+		}
+	}
+	return notes
 }

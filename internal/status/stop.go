@@ -31,7 +31,8 @@ func GaveUp(why upstream.GivenUp) error {
 	if why.Until.IsZero() {
 		return errors.New(text + "; try again later")
 	}
-	return fmt.Errorf("%s; the server asked us to wait until %s", text, why.Until.Format(time.RFC3339))
+	return fmt.Errorf("%s; the server asked us to wait until %s", text,
+		why.Until.Format(time.RFC3339))
 }
 
 // LeftAlone is the end of sending to a server, perhaps nil, that asked for a wait longer than
@@ -68,7 +69,8 @@ var InDoubt = errors.New("twenty files in a row may have been accepted, and none
 // LastRefused is the end of a run whose last items were refused for so long.
 func LastRefused(items int, after time.Duration) error {
 	return fmt.Errorf("the last %s were refused for %s while nothing else was left; "+
-		"others that were sent after them were accepted", human.Plural(items, "file"), human.Span(after))
+		"others that were sent after them were accepted", human.Plural(items, "file"),
+		human.Span(after))
 }
 
 // ResultsFailed is the end of a run whose results cannot be written.
@@ -87,7 +89,8 @@ func StopTimeout(cause error, limit time.Duration) error {
 
 // StopTimeoutOver announces that.
 func StopTimeoutOver(limit time.Duration) string {
-	return fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off", human.Exact(limit))
+	return fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off",
+		human.Exact(limit))
 }
 
 // Stopping says what happens to what is in flight when the user stops a run, for limit at most, 0

@@ -26,7 +26,8 @@ func TooFast(slower []upstream.Slower, alone bool, given float64) (notes []strin
 		}
 	}
 	if others > 0 {
-		notes = append(notes, fmt.Sprintf("%s more take less than %s/s", human.Plural(others, "server"), asked))
+		notes = append(notes, fmt.Sprintf("%s more take less than %s/s",
+			human.Plural(others, "server"), asked))
 	}
 	return notes
 }

@@ -107,8 +107,8 @@ func (s *Server) Doubt(sent time.Time) (enough bool) {
 	return a.doubts >= manyAlike
 }
 
-// MayRefuse reports whether the server may refuse all, and whether items of that directory are among
-// those: while all that it has refused are in one directory, only these.
+// MayRefuse reports whether the server may refuse all, and whether items of that directory are
+// among those: while all that it has refused are in one directory, only these.
 func (s *Server) MayRefuse(dir string) (server, item bool) {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()

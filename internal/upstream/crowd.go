@@ -8,9 +8,10 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// A crowd finds the number in flight that a server is known to take. That is a number above which it refused requests and at which it
-// accepted some without a refusal, or a number that was all in use for some time and on which a higher one did not improve. The limit
-// in force is not enough: the search for the number may have begun there, or the files may have run out.
+// A crowd finds the number in flight that a server is known to take. That is a number above which
+// it refused requests and at which it accepted some without a refusal, or a number that was all in
+// use for some time and on which a higher one did not improve. The limit in force is not enough:
+// the search for the number may have begun there, or the files may have run out.
 type crowd struct {
 	found int // 0: none is known
 
@@ -36,7 +37,8 @@ func (c *crowd) look(s throttle.UpstreamStats, now time.Time) {
 	if s.Limit < c.found-slack(c.found) || !byRefusals && refused > 0 && limitedByRate(s) {
 		c.found = 0
 	}
-	if refused != c.refused || s.Limit < c.limit-slack(c.limit) || s.Limit > c.limit+slack(c.limit) || s.Phase != throttle.PhaseSteady || !s.Paused.IsZero() {
+	if refused != c.refused || s.Limit < c.limit-slack(c.limit) ||
+		s.Limit > c.limit+slack(c.limit) || s.Phase != throttle.PhaseSteady || !s.Paused.IsZero() {
 		c.limit, c.since, c.accepted, c.refused = s.Limit, now, s.Succeeded, refused
 		c.looks, c.full = 0, 0
 		return
@@ -56,10 +58,12 @@ func (c *crowd) look(s throttle.UpstreamStats, now time.Time) {
 	}
 }
 
-// slack is by how much the limit differs from a number without being another: a higher one is tried now and then.
+// slack is by how much the limit differs from a number without being another: a higher one is tried
+// now and then.
 func slack(n int) int { return max(1, n/10) }
 
-// limitedByRate reports whether a rate was found that is lower than the one that was given, if any was.
+// limitedByRate reports whether a rate was found that is lower than the one that was given, if any
+// was.
 func limitedByRate(s throttle.UpstreamStats) bool {
 	return s.Rate != rate.Inf && (s.Limits.Rate == 0 || s.Rate < s.Limits.Rate)
 }

@@ -54,8 +54,8 @@ func (s *Server) found(stats throttle.UpstreamStats) Learned {
 	return l
 }
 
-// isUnproven reports whether the server's pace comes from an outage: no refusal was about the number
-// of requests.
+// isUnproven reports whether the server's pace comes from an outage: no refusal was about the
+// number of requests.
 func (s *Server) isUnproven() bool { return s.shaken && !s.IsPressed() }
 
 // isUntold reports whether the server's limit in flight comes from an outage too: no higher one was
@@ -80,8 +80,9 @@ func (s *Server) look(stats throttle.UpstreamStats) {
 	}
 }
 
-// learn records what the server shows of its pace, for the summary. What was found before an outage,
-// or in it, was about a server in trouble: after it, evidence requests have to be accepted again.
+// learn records what the server shows of its pace, for the summary. What was found before an
+// outage, or in it, was about a server in trouble: after it, evidence requests have to be accepted
+// again.
 func (s *Server) learn(stats throttle.UpstreamStats, now time.Time) {
 	ceiling := float64(stats.Rate)
 	if stats.Rate == rate.Inf {
@@ -131,6 +132,9 @@ func (set *Set) ByAccepted() []*Server {
 	servers := set.All()
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	slices.SortStableFunc(servers, func(a, b *Server) int { return cmp.Compare(b.accepted, a.accepted) })
+	slices.SortStableFunc(servers, func(a,
+		b *Server) int {
+		return cmp.Compare(b.accepted, a.accepted)
+	})
 	return servers
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// A number in flight is learned where more was refused, or where all of it was in use for a time; not where the files or a rate were
-// the limit.
+// A number in flight is learned where more was refused, or where all of it was in use for a time;
+// not where the files or a rate were the limit.
 func TestCrowd(t *testing.T) {
 	type step struct {
 		lasts    time.Duration

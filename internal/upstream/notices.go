@@ -93,5 +93,6 @@ func (s *Server) PaceChanged(e throttle.Event) (triesMore bool) {
 	if e.Phase == throttle.PhaseDown {
 		s.pressed.down = true
 	}
-	return before.inFlight > 0 && after.inFlight >= before.inFlight && after.rate >= before.rate && after != before
+	return before.inFlight > 0 && after.inFlight >= before.inFlight && after.rate >= before.rate &&
+		after != before
 }

@@ -54,8 +54,8 @@ func (s *Server) Asked(now, until time.Time) {
 	s.asked(now, until)
 }
 
-// AskedOne records that the server asked for a wait of one item, unless it has asked all of us: then
-// the item's is a little later.
+// AskedOne records that the server asked for a wait of one item, unless it has asked all of us:
+// then the item's is a little later.
 func (s *Server) AskedOne(now, until time.Time) {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()

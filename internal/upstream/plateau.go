@@ -7,8 +7,8 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// A plateau finds the rate that a server is known to take: one that stayed about the same and was used for some time without
-// a refusal. The rate in force may be one that is only being tried.
+// A plateau finds the rate that a server is known to take: one that stayed about the same and was
+// used for some time without a refusal. The rate in force may be one that is only being tried.
 type plateau struct {
 	found float64 // requests a second; 0: none is known
 
@@ -30,7 +30,8 @@ func (p *plateau) look(rate float64, s throttle.UpstreamStats, now time.Time) {
 		return
 	}
 	refused := s.Throttled + s.Overloaded
-	if refused != p.refused && p.rate <= p.found*(1+plateauSlack) || rate < p.found*(1-plateauSlack) {
+	if refused != p.refused && p.rate <= p.found*(1+plateauSlack) ||
+		rate < p.found*(1-plateauSlack) {
 		p.found = 0 // the rate is refused now
 	}
 	if refused != p.refused || math.Abs(rate-p.rate) > plateauSlack*p.rate || !s.Paused.IsZero() {
@@ -38,7 +39,8 @@ func (p *plateau) look(rate float64, s throttle.UpstreamStats, now time.Time) {
 		return
 	}
 	lasted, accepted := now.Sub(p.since), s.Succeeded-p.accepted
-	if lasted >= plateauLasts && accepted >= evidence && float64(accepted) >= plateauUse*p.rate*lasted.Seconds() {
+	if lasted >= plateauLasts && accepted >= evidence &&
+		float64(accepted) >= plateauUse*p.rate*lasted.Seconds() {
 		p.found = p.rate
 	}
 }

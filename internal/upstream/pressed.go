@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// pressed collects evidence that a server refuses requests because there are too many. A server that is down refuses requests, too.
-// So a refusal counts only if a request that left after it was accepted, and only if the server was not down in between or the
-// refusal was a 429.
+// pressed collects evidence that a server refuses requests because there are too many. A server
+// that is down refuses requests, too. So a refusal counts only if a request that left after it was
+// accepted, and only if the server was not down in between or the refusal was a 429.
 type pressed struct {
 	since  time.Time // the first refusal since something was accepted; if zero, there was none
 	asked  bool      // one of these was 429, which is about the number
@@ -33,7 +33,8 @@ func (p *pressed) note(a Answer, now time.Time) {
 	}
 }
 
-// shown reports whether there is evidence. A single 503 is none: a restart of the server causes one as well.
+// shown reports whether there is evidence. A single 503 is none: a restart of the server causes one
+// as well.
 func (p *pressed) shown() bool { return p.told || p.counts > 1 }
 
 // IsPressed reports whether the server has refused requests because there were too many.

@@ -5,14 +5,16 @@ import "time"
 // Probers is how many workers stand in for those whose items a server refused.
 const Probers = 8
 
-// mostProbes bounds how many files are read ahead to find one that is accepted. Each takes a worker and an open file.
+// mostProbes bounds how many files are read ahead to find one that is accepted. Each takes a worker
+// and an open file.
 const mostProbes = 512
 
-// probes are requests that a server refused one after the other, each sent after the one before was refused. They may mean
-// that it is down, or that they are refused themselves: where a hundred bad files come first in a list, the next to be
-// tried has to come from further on. So each of them doubles the workers, and with them the files, from which throttle
-// sends the newest. These stay until the server has accepted many in a row: what the others had at the front of the
-// list is still to be tried.
+// probes are requests that a server refused one after the other, each sent after the one before was
+// refused. They may mean that it is down, or that they are refused themselves: where a hundred bad
+// files come first in a list, the next to be tried has to come from further on. So each of them
+// doubles the workers, and with them the files, from which throttle sends the newest. These stay
+// until the server has accepted many in a row: what the others had at the front of the list is
+// still to be tried.
 type probes struct {
 	row     row
 	longest int // of these rows

@@ -13,8 +13,8 @@ const (
 	loneRefusals = 3
 )
 
-// Refusals are the items that servers have refused and that wait for their next attempt, or have it,
-// each known by a key. Its methods may be called concurrently.
+// Refusals are the items that servers have refused and that wait for their next attempt, or have
+// it, each known by a key. Its methods may be called concurrently.
 type Refusals[K comparable] struct {
 	mu   sync.Mutex
 	rows map[K]refusal
@@ -24,7 +24,8 @@ type Refusals[K comparable] struct {
 // A refusal is a row of equal statuses.
 type refusal struct {
 	server *Server
-	method string // empty: it has headers of its own, and may be of an account whose quota is used up
+	// empty: it has headers of its own, and may be of an account whose quota is used up
+	method string
 	status int
 	first  time.Time
 	row    int
@@ -71,8 +72,8 @@ func (f *refusal) isBad(now time.Time) bool {
 		f.server.Spent(now) >= LonePatience
 }
 
-// End reports whether all n items that are left are themselves the cause of their refusal: then they
-// have been tried for long enough.
+// End reports whether all n items that are left are themselves the cause of their refusal: then
+// they have been tried for long enough.
 func (r *Refusals[K]) End(n int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -30,8 +30,8 @@ const (
 	NoticeEvery = 30 * time.Second
 )
 
-// A Set has the servers of a run. Its exported fields are set before its first use. Its methods, and
-// those of its servers, may be called concurrently, except where they say otherwise.
+// A Set has the servers of a run. Its exported fields are set before its first use. Its methods,
+// and those of its servers, may be called concurrently, except where they say otherwise.
 type Set struct {
 	Upstream    func(key string) *throttle.Upstream // the limits of a server
 	GiveUpAfter time.Duration                       // without anything accepted; if zero, no limit
@@ -43,11 +43,13 @@ type Set struct {
 	servers  map[string]*Server // by key
 	accepted bool               // something was, ever
 	failing  bool               // some request was not accepted since the last one that was
-	refusing bool               // the last such request failed because of the server, not of its item
+	// the last such request failed because of the server, not of its item
+	refusing bool
 	probes   probes
 
 	inFlight, maxInFlight int
-	heard                 time.Time // the last answer came, or the first request left that has none yet
+	// the last answer came, or the first request left that has none yet
+	heard time.Time
 }
 
 // A Server is one of those that items go to.
@@ -63,14 +65,15 @@ type Server struct {
 	newest   map[string]time.Time // by method: when the item left that left last and was accepted
 	trouble  string               // what went wrong last; empty: nothing did
 	culprit  string               // what that was about, if not the server: its proxy
-	broken   bool                 // that was an answer like 500, or no connection to what is behind it
-	gone     error                // why it gets no more of this run
-	goneBy   int                  // the exit status that goes with it
-	alike    alike
-	pressed  pressed
-	streak   streak
-	earlier  time.Time // until when it asked us in an earlier run to wait
-	limits   limits    // of the last event of a change
+	// that was an answer like 500, or no connection to what is behind it
+	broken  bool
+	gone    error // why it gets no more of this run
+	goneBy  int   // the exit status that goes with it
+	alike   alike
+	pressed pressed
+	streak  streak
+	earlier time.Time // until when it asked us in an earlier run to wait
+	limits  limits    // of the last event of a change
 
 	// For the goroutine that calls Overview and Notices, and after it for the summary.
 	outage

@@ -19,8 +19,8 @@ func (r *row) refuse(sent, now time.Time) {
 	r.last = now
 }
 
-// A streak is a server's row, and says whether it means that the server is down. Where it refuses some at random, a few in a row
-// do not mean that.
+// A streak is a server's row, and says whether it means that the server is down. Where it refuses
+// some at random, a few in a row do not mean that.
 type streak struct {
 	row
 	cut      bool // for the last one there was no connection, which is not random
@@ -44,8 +44,8 @@ func (s *streak) refuse(sent, now time.Time, cut bool) {
 	s.row.refuse(sent, now)
 }
 
-// isOutage reports whether so many in a row are more than chance, by what the server refused before. One that has accepted nothing
-// yet is down.
+// isOutage reports whether so many in a row are more than chance, by what the server refused
+// before. One that has accepted nothing yet is down.
 func (s *streak) isOutage() bool {
 	const some = 0.1 // refusals that are taken for granted of a server that has refused none
 	share := (s.refused + some) / (s.accepted + s.refused + some)
