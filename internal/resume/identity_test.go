@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -275,4 +276,49 @@ func TestIdentityHasNoSecrets(t *testing.T) {
 			t.Errorf("%s of %q and %q: the same item is %v", c.name, c.a, c.b, !c.same)
 		}
 	}
+}
+
+// Values that are no credentials tell items apart, and credentials do not, whatever stands in either.
+func FuzzIdentity(f *testing.F) {
+	f.Add("a", "b", "v", "1", "2", "x", uint8(0))
+	f.Add("a/b", "a%2Fb", "token", "1&token=2", "?", "d/x", uint8(1))
+	f.Add("", "?", "sig", "&sv=1", "\xff", "\x00", uint8(0xff))
+	given := []string{
+		"access_token=%s", "sv=1&sig=%s", "Expires=%s&Signature=%[1]s",
+		"X-Amz-Date=%s&X-Amz-Signature=%[1]s",
+	}
+	f.Fuzz(func(t *testing.T, a, b, name, v, w, path string, mode uint8) {
+		method, signed := []string{"PUT", "POST"}[mode&1], given[mode>>1&3]
+		of := func(seg, value, credential string) item.Item {
+			u := "https://h/" + url.PathEscape(seg) + "?" + url.QueryEscape(name) + "=" +
+				url.QueryEscape(value)
+			if credential != "" {
+				u += "&" + fmt.Sprintf(signed, url.QueryEscape(credential))
+			}
+			return item.Item{Method: method, URL: u, Path: path}
+		}
+		IdentityOf(item.Item{Method: a, URL: b, Path: path, Key: name, Header: http.Header{v: {w}}})
+		IdentityOf(item.Item{Method: method, URL: a + "?" + v + "&" + w, Path: path})
+
+		if IdentityOf(of(a, v, "1")) != IdentityOf(of(a, v, "22")) {
+			t.Error("another credential makes another item")
+		}
+		for _, pairs := range append(given, "v=%s") { // the name may be one of a signature's
+			pairs = fmt.Sprintf(pairs, "1")
+			all := "https://h/?" + pairs + "&" + url.QueryEscape(name) + "=1"
+			alone, _ := secret.WithoutCredentials("https://h/?" + pairs)
+			if left, _ := secret.WithoutCredentials(all); len(left) <= len(alone)+2 {
+				return
+			}
+		}
+		for _, credential := range []string{"", "1"} {
+			here := IdentityOf(of(a, v, credential))
+			if a != b && here == IdentityOf(of(b, v, credential)) {
+				t.Errorf("%q and %q are one path", a, b)
+			}
+			if v != w && here == IdentityOf(of(a, w, credential)) {
+				t.Errorf("%q and %q are one value", v, w)
+			}
+		}
+	})
 }

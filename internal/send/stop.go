@@ -170,7 +170,7 @@ func (r *run) ended(j *job, out results.Result) {
 // countDoubt counts a job that may have been accepted.
 func (r *run) countDoubt(j *job) {
 	if j.server.Doubt(j.sent) {
-		r.shut(j.server, exit.Unavailable, status.InDoubt)
+		r.shut(j.server, exit.Unavailable, status.ErrInDoubt)
 	}
 }
 
