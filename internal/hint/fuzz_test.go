@@ -20,9 +20,15 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(c.Status, b.String(), c.Now.Unix())
 	}
-	f.Add(200, "ratelimit: limit=100, remaining=0, reset=7\nRateLimit-Policy: 100;w=60\nAge: 0\n", int64(noonUnix))
-	f.Add(429, "X-RateLimit-Limit: 10, 10;w=1, 50;w=60\nX-RateLimit-Remaining: 0;w=1\nX-RateLimit-Reset-After: 1.5\nX-RateLimit-Reset-Day: 7\n", int64(noonUnix))
-	f.Add(503, "Retry-After-Ms: 5\nRetry-After: 2026-11-21T12:00:30Z, Saturday, 21-Nov-26 12:00:30 GMT\nDate: Sat, 21 Nov 2026 12:00:00 GMT\n", int64(noonUnix))
+	for status, text := range map[int]string{
+		200: "ratelimit: limit=100, remaining=0, reset=7\nRateLimit-Policy: 100;w=60\nAge: 0\n",
+		429: "X-RateLimit-Limit: 10, 10;w=1, 50;w=60\nX-RateLimit-Remaining: 0;w=1\n" +
+			"X-RateLimit-Reset-After: 1.5\nX-RateLimit-Reset-Day: 7\n",
+		503: "Retry-After-Ms: 5\nDate: Sat, 21 Nov 2026 12:00:00 GMT\n" +
+			"Retry-After: 2026-11-21T12:00:30Z, Saturday, 21-Nov-26 12:00:30 GMT\n",
+	} {
+		f.Add(status, text, int64(noonUnix))
+	}
 
 	f.Fuzz(func(t *testing.T, status int, text string, unix int64) {
 		h := http.Header{}
@@ -44,13 +50,15 @@ func FuzzParse(f *testing.F) {
 		}
 		told := 0
 		for _, l := range got.Limits {
-			if l.Unit == "" && !strings.Contains(text, "qu=") || l.Limit < -1 || l.Remaining < -1 || l.Reset < -1 || l.Window < -1 || l.Window == 0 {
+			if l.Unit == "" && !strings.Contains(text, "qu=") || l.Limit < -1 || l.Remaining < -1 ||
+				l.Reset < -1 || l.Window < -1 || l.Window == 0 {
 				t.Errorf("limit %+v", l)
 			}
 			told += len(l.Policy)
 		}
 		if len(got.Limits) > maxLimits || told > 64*len(text) {
-			t.Errorf("%d limits with %d bytes of names from %d bytes", len(got.Limits), told, len(text))
+			t.Errorf("%d limits with %d bytes of names from %d bytes", len(got.Limits), told,
+				len(text))
 		}
 
 		// Map order does not show.
@@ -58,7 +66,8 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("first %+v, then %+v", got, again)
 		}
 
-		// The longest wait counts, so the order of lines does not; and what was asked for outright, no quota changes.
+		// The longest wait counts, so the order of lines does not; and what was asked for outright,
+		// no quota changes.
 		asks, reversed := http.Header{}, http.Header{}
 		for name, lines := range h {
 			switch strings.ToLower(name) {
@@ -79,7 +88,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Twice the input may at most double the work. Allocations stand for it: they do not depend on the machine.
+// Twice the input may at most double the work. Allocations stand for it: they do not depend on the
+// machine.
 func TestLinear(t *testing.T) {
 	for name, piece := range map[string]string{
 		"Retry-After":                       "Sat, 21 Nov 2026 12:00:30 XYZ, ",

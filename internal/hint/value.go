@@ -12,8 +12,9 @@ const (
 	unixMillis  = 1e12
 )
 
-// longest reads the values of a header that holds one wait, in units of unit, as a number or a clock time. More than one, as
-// several lines or joined by a comma on the way, is outside the grammar; the longest is the safe reading. Without a usable one it is -1.
+// longest reads the values of a header that holds one wait, in units of unit, as a number or a
+// clock time. More than one, as several lines or joined by a comma on the way, is outside the
+// grammar; the longest is the safe reading. Without a usable one it is -1.
 func (r *reader) longest(values []string, unit time.Duration) time.Duration {
 	if len(values) == 0 {
 		return -1
@@ -22,7 +23,8 @@ func (r *reader) longest(values []string, unit time.Duration) time.Duration {
 	for _, line := range values {
 		for part := range strings.SplitSeq(line, ",") {
 			part = trim(part)
-			// The comma inside an HTTP-date parts it from its weekday, which is redundant: a wrong one spoils nothing.
+			// The comma inside an HTTP-date parts it from its weekday, which is redundant: a wrong
+			// one spoils nothing.
 			if part == "" || isWeekday(part) {
 				continue
 			}
@@ -39,7 +41,8 @@ func (r *reader) longest(values []string, unit time.Duration) time.Duration {
 	return longest
 }
 
-// wait reads one number or, where seconds are asked for, one clock time, and for quotas a duration with its units.
+// wait reads one number or, where seconds are asked for, one clock time, and for quotas a duration
+// with its units.
 func (r *reader) wait(s string, unit time.Duration) (time.Duration, bool) {
 	if whole, frac, ok := number(s); ok {
 		return r.span(whole, frac, unit), true
@@ -56,8 +59,8 @@ func (r *reader) wait(s string, unit time.Duration) (time.Duration, bool) {
 	return 0, false
 }
 
-// span is a number of units, seconds or milliseconds, and a fraction of one in billionths, as a wait. A big number is a Unix time; what
-// is below that always fits a Duration.
+// span is a number of units, seconds or milliseconds, and a fraction of one in billionths, as a
+// wait. A big number is a Unix time; what is below that always fits a Duration.
 func (r *reader) span(whole int64, frac, unit time.Duration) time.Duration {
 	switch {
 	case whole >= unixMillis:
@@ -88,9 +91,10 @@ func roundUp(d time.Duration) time.Duration {
 	return (d + time.Millisecond - 1) / time.Millisecond * time.Millisecond
 }
 
-// number reads digits and perhaps a fraction, which is outside the grammar of every header here but is sent, and nothing else: no sign, exponent,
-// unit or NaN, which strconv.ParseFloat would take. A whole part that does not fit is math.MaxInt64, for it is too
-// long, not absent. The fraction comes in billionths, rounded up, so it may be a whole.
+// number reads digits and perhaps a fraction, which is outside the grammar of every header here but
+// is sent, and nothing else: no sign, exponent, unit or NaN, which strconv.ParseFloat would take. A
+// whole part that does not fit is math.MaxInt64, for it is too long, not absent. The fraction comes
+// in billionths, rounded up, so it may be a whole.
 func number(s string) (whole int64, frac time.Duration, ok bool) {
 	i := 0
 	for ; i < len(s) && isDigit(s[i]); i++ {
@@ -124,8 +128,8 @@ func number(s string) (whole int64, frac time.Duration, ok bool) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// The dates of RFC 9110 section 5.6.7 without their weekday and with a numeric zone, asctime's, which has neither zone nor comma, and
-// RFC 3339's, which is seen where a Unix time is usual.
+// The dates of RFC 9110 section 5.6.7 without their weekday and with a numeric zone, asctime's,
+// which has neither zone nor comma, and RFC 3339's, which is seen where a Unix time is usual.
 const (
 	imfFixdate = "2 Jan 2006 15:04:05 -0700"
 	rfc850     = "2-Jan-06 15:04:05 -0700"
@@ -139,7 +143,8 @@ const (
 	maxClock = len("2006-01-02T15:04:05.000000000+00:00")
 )
 
-// clock reads a clock time whose offset is sure: GMT, UTC or a number. Of other zones' abbreviations [time.Parse] invents the offset.
+// clock reads a clock time whose offset is sure: GMT, UTC or a number. Of other zones'
+// abbreviations [time.Parse] invents the offset.
 func clock(s string, ref time.Time) (time.Time, bool) {
 	if len(s) < minClock || len(s) > maxClock {
 		return time.Time{}, false
@@ -148,7 +153,8 @@ func clock(s string, ref time.Time) (time.Time, bool) {
 		s = s[:len(s)-4] + " +0000"
 	}
 	var leap time.Duration
-	if i := strings.LastIndex(s, ":60"); i >= 3 && s[i-3] == ':' { // the grammar has leap seconds, time.Parse has not
+	// the grammar has leap seconds, time.Parse has not
+	if i := strings.LastIndex(s, ":60"); i >= 3 && s[i-3] == ':' {
 		s = s[:i] + ":59" + s[i+3:]
 		leap = time.Second
 	}
@@ -165,7 +171,8 @@ func clock(s string, ref time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// inCentury gives a date with a two-digit year its century: the latest in which it is not more than 50 years ahead (RFC 9110 section 5.6.7).
+// inCentury gives a date with a two-digit year its century: the latest in which it is not more than
+// 50 years ahead (RFC 9110 section 5.6.7).
 func inCentury(t, ref time.Time) time.Time {
 	horizon := ref.AddDate(50, 0, 0)
 	ahead := (horizon.Year() - t.Year()) % 100
