@@ -13,22 +13,32 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
 
-func usageError(err error) error { return &exit.Error{Status: exit.Usage, Err: err} }
-
-func localError(err error) error { return &exit.Error{Status: exit.Local, Err: err} }
+// local gives an error of this machine its status, if there is one. An error that has no status is
+// one of usage.
+func local(err error) error {
+	status := exit.Local
+	switch _, busy := errors.AsType[*journal.InUseError](err); {
+	case err == nil:
+		return nil
+	case busy:
+		status = exit.InUse
+	}
+	return &exit.Error{Status: status, Err: err}
+}
 
 // printError writes an error and returns the exit status.
 func printError(w io.Writer, err error) int {
 	failed := &exit.Error{Status: exit.Usage, Err: err}
 	errors.As(err, &failed)
 	errs := []error{failed.Err}
-	if lines := new(source.LinesError); errors.As(failed.Err, &lines) {
+	if several, ok := errors.AsType[*source.LinesError](failed.Err); ok {
 		errs = nil
-		for _, line := range lines.Lines() {
+		for _, line := range several.Lines() {
 			errs = append(errs, errors.New(line))
 		}
 	}
@@ -69,7 +79,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 
 func unknown(cmd *cobra.Command, what, name string, similar []string) error {
 	advice := meant(similar, "see "+cmd.CommandPath()+" --help")
-	return usageError(fmt.Errorf("unknown %s %q; %s", what, name, advice))
+	return fmt.Errorf("unknown %s %q; %s", what, name, advice)
 }
 
 // meant asks for the name that was meant, or says what else to do if none is similar.
@@ -81,61 +91,33 @@ func meant(similar []string, otherwise string) string {
 }
 
 // suggest returns those of the names that name may be a misspelling of, or the beginning.
-func suggest(name string, names []string) (similar []string) {
-	const most = 2 // edits: a transposition is two
-	lower := strings.ToLower(name)
+func suggest(name string, names []string) []string {
+	// A transposition is two edits; one letter is no misspelling of another.
+	known := &cobra.Command{SuggestionsMinimumDistance: min(2, len(name)-1)}
 	for _, n := range names {
-		edits := editDistance(lower, strings.ToLower(n))
-		if strings.HasPrefix(strings.ToLower(n), lower) || edits <= most && edits < len(name) {
-			similar = append(similar, n)
-		}
+		known.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
 	}
-	return similar
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return known.SuggestionsFor(name)
 }
 
 // flagError words an error about a flag.
 func flagError(cmd *cobra.Command, err error) error {
-	var (
-		absent  *pflag.NotExistError
-		lacking *pflag.ValueRequiredError
-		invalid *pflag.InvalidValueError
-	)
-	switch {
-	case errors.As(err, &invalid):
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		why, name := errors.Unwrap(invalid), "--"+invalid.GetFlag().Name
-		if own := valueError(""); errors.As(why, &own) {
-			return usageError(errors.New(name + own.Error()))
+		if own, ok := errors.AsType[valueError](why); ok {
+			return errors.New(name + own.Error())
 		}
-		var number *strconv.NumError
-		if errors.As(why, &number) { // of a flag that is true or false
+		if _, ok := errors.AsType[*strconv.NumError](why); ok { // of a flag that is true or false
 			why = errors.New("want true or false")
 		}
-		return usageError(fmt.Errorf("%s %s: %w", name, quotedIfBlank(invalid.GetValue()), why))
-	case errors.As(err, &lacking):
-		return usageError(fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName())))
-	case !errors.As(err, &absent):
-		return usageError(err)
+		return fmt.Errorf("%s %s: %w", name, quotedIfBlank(invalid.GetValue()), why)
+	}
+	if lacking, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName()))
+	}
+	absent, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return err
 	}
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return unknownCommand(cmd, words[0]) // whose flags nobody knows

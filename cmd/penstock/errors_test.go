@@ -12,7 +12,7 @@ func TestSuggest(t *testing.T) {
 		known []string
 		want  []string
 	}{
-		{"", nil, nil},
+		{"", nil, []string{}},
 		{"rsp", []string{"rps", "burst", "rpsx"}, []string{"rps", "rpsx"}},
 		{"SNED", []string{"send", "journal"}, []string{"send"}},
 		{"journ", []string{"send", "journal"}, []string{"journal"}},

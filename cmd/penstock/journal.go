@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/statedir"
@@ -35,7 +34,7 @@ sqlite3 tool shows its view "items".`,
 
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError(fmt.Errorf("%s takes no argument, but got %q", cmd.CommandPath(), args[0]))
+		return fmt.Errorf("%s takes no argument, but got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -43,42 +42,29 @@ func noArguments(cmd *cobra.Command, args []string) error {
 func oneJournal(_ *cobra.Command, args []string) error {
 	switch len(args) {
 	case 0:
-		return usageError(errors.New("which journal? See penstock journal list"))
+		return errors.New("which journal? See penstock journal list")
 	case 1:
 		return nil
 	}
-	return usageError(fmt.Errorf("one journal at a time: %s or %s?", args[0], args[1]))
+	return fmt.Errorf("one journal at a time: %s or %s?", args[0], args[1])
 }
 
 // openJournal opens a journal that is named as such or by its file.
 func openJournal(name string) (*journal.Reader, error) {
-	path, err := journalPath(name)
+	dir, err := statedir.Dir()
+	if err != nil && filepath.Base(name) == name {
+		return nil, local(err)
+	}
+	path, err := statedir.Find(dir, name)
+	if absent, ok := errors.AsType[*statedir.NotFoundError](err); ok {
+		similar := suggest(statedir.Name(name), absent.Known)
+		return nil, fmt.Errorf("%w; %s", err, meant(similar, "see penstock journal list"))
+	}
 	if err != nil {
 		return nil, err
 	}
 	r, err := journal.OpenReader(path)
-	if err != nil {
-		return nil, journalError(err)
-	}
-	return r, nil
-}
-
-// journalPath returns the path of a journal that is named as such or by its file.
-func journalPath(name string) (string, error) {
-	dir, err := statedir.Dir()
-	if err != nil && filepath.Base(name) == name {
-		return "", localError(err)
-	}
-	path, err := statedir.Find(dir, name)
-	var absent *statedir.NotFoundError
-	switch {
-	case errors.As(err, &absent):
-		similar := suggest(statedir.Name(name), absent.Known)
-		return "", usageError(fmt.Errorf("%w; %s", err, meant(similar, "see penstock journal list")))
-	case err != nil:
-		return "", usageError(err)
-	}
-	return path, nil
+	return r, local(err)
 }
 
 func completeJournals(
@@ -95,27 +81,10 @@ func completeJournals(
 	return names, cobra.ShellCompDirectiveDefault // or a file
 }
 
-// journalError gives an error its exit status.
-func journalError(err error) error {
-	var inUse *journal.InUseError
-	if errors.As(err, &inUse) {
-		return &exit.Error{Status: exit.InUse, Err: err}
-	}
-	return localError(err)
-}
-
-// written is the error of a write to standard output.
-func written(err error) error {
-	if err == nil {
-		return nil
-	}
-	return localError(err)
-}
-
 func encode(w io.Writer, v any) error {
 	e := human.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return written(e.Encode(v))
+	return local(e.Encode(v))
 }
 
 func shownName(path string) string { return human.Printable(statedir.Name(path)) }

@@ -38,10 +38,10 @@ flight when its run was cut off is unknown.
 					err = out.Write(it.Result())
 				}
 				if err != nil {
-					return journalError(errors.Join(out.Close(ctx), err))
+					return local(errors.Join(out.Close(ctx), err))
 				}
 			}
-			return written(out.Close(ctx))
+			return local(out.Close(ctx))
 		},
 	}
 	known := fates(&only, item.Delivered, item.Failed, item.Unknown, item.Deferred)

@@ -31,9 +31,9 @@ and one with :// is for URLs.`,
 			case len(args) == 0:
 				return oneJournal(cmd, args)
 			case len(args) == 1 && !all:
-				return usageError(errors.New("what to forget? Name paths, URLs or globs, or give --all"))
+				return errors.New("what to forget? Name paths, URLs or globs, or give --all")
 			case len(args) > 1 && all:
-				return usageError(errors.New("--all and patterns: leave out one of them"))
+				return errors.New("--all and patterns: leave out one of them")
 			}
 			return nil
 		},
@@ -56,7 +56,7 @@ func forget(w io.Writer, name string, patterns item.Patterns, dryRun bool) error
 	defer r.Close()
 	info, err := r.Info()
 	if err != nil {
-		return journalError(err)
+		return local(err)
 	}
 	total, n := info.Counts.Total(), int64(0)
 	match := func(it journal.Item) bool { return patterns.Match(it.Path, it.URL) }
@@ -64,7 +64,7 @@ func forget(w io.Writer, name string, patterns item.Patterns, dryRun bool) error
 		var paths []string
 		for it, err := range r.Items() {
 			if err != nil {
-				return journalError(err)
+				return local(err)
 			}
 			if match(it) {
 				if n++; n <= shownPaths {
@@ -84,7 +84,7 @@ func forget(w io.Writer, name string, patterns item.Patterns, dryRun bool) error
 	r.Close() // it would hold up the removal
 	n, err = journal.Forget(info.Path, match)
 	if err != nil {
-		return journalError(err)
+		return local(err)
 	}
 	fmt.Fprintf(w, "forgot %s of %s", human.Count(n), human.Plural(total, "item"))
 	if n > 0 {
@@ -103,6 +103,6 @@ func unmatched(name string, patterns item.Patterns) error {
 	if texts == nil {
 		return nil
 	}
-	return usageError(fmt.Errorf("no item has a path or URL such as %s; "+
-		"see penstock journal export %s", strings.Join(texts, " or "), name))
+	return fmt.Errorf("no item has a path or URL such as %s; "+
+		"see penstock journal export %s", strings.Join(texts, " or "), name)
 }

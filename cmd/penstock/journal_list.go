@@ -22,12 +22,23 @@ func journalList() *cobra.Command {
 		Short: "List the journals in the state directory",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, infos, err := journals()
+			dir, err := statedir.Dir()
 			if err != nil {
-				return err
+				return local(err)
+			}
+			infos, err := journal.List(dir)
+			if err != nil {
+				return local(err)
 			}
 			if asJSON {
-				return listJSON(cmd.OutOrStdout(), dir, infos)
+				list := struct {
+					Directory string        `json:"directory"`
+					Journals  []journalJSON `json:"journals"`
+				}{dir, make([]journalJSON, 0, len(infos))}
+				for _, info := range infos {
+					list.Journals = append(list.Journals, toJSON(info))
+				}
+				return encode(cmd.OutOrStdout(), list)
 			}
 			return listText(cmd.OutOrStdout(), dir, infos)
 		},
@@ -36,21 +47,10 @@ func journalList() *cobra.Command {
 	return cmd
 }
 
-// journals are those in the state directory.
-func journals() (dir string, infos []journal.Info, err error) {
-	if dir, err = statedir.Dir(); err != nil {
-		return "", nil, localError(err)
-	}
-	if infos, err = journal.List(dir); err != nil {
-		return "", nil, journalError(err)
-	}
-	return dir, infos, nil
-}
-
 func listText(w io.Writer, dir string, infos []journal.Info) error {
 	if len(infos) == 0 {
 		_, err := fmt.Fprintf(w, "no journals in %s\n", human.Printable(dir))
-		return written(err)
+		return local(err)
 	}
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -70,7 +70,7 @@ func listText(w io.Writer, dir string, infos []journal.Info) error {
 		}
 	}
 	_, err := io.WriteString(w, b.String())
-	return written(err)
+	return local(err)
 }
 
 func used(info journal.Info) string {
@@ -100,7 +100,8 @@ type journalJSON struct {
 func toJSON(info journal.Info) journalJSON {
 	j := journalJSON{
 		Name: statedir.Name(info.Path), Path: info.Path, Method: info.Method, Target: info.Target,
-		Items: make(map[string]int64), Runs: info.Runs, LastUsed: instant(info.Last), Running: info.Running, Bytes: info.Size,
+		Items: make(map[string]int64), Runs: info.Runs, LastUsed: instant(info.Last),
+		Running: info.Running, Bytes: info.Size,
 	}
 	for _, s := range journal.Fates {
 		j.Items[s.String()] = info.Counts[s]
@@ -117,15 +118,4 @@ func instant(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
-}
-
-func listJSON(w io.Writer, dir string, infos []journal.Info) error {
-	list := struct {
-		Directory string        `json:"directory"`
-		Journals  []journalJSON `json:"journals"`
-	}{dir, make([]journalJSON, 0, len(infos))}
-	for _, info := range infos {
-		list.Journals = append(list.Journals, toJSON(info))
-	}
-	return encode(w, list)
 }

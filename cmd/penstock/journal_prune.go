@@ -24,7 +24,7 @@ is then forgotten: the same command would send it again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := statedir.Dir()
 			if err != nil {
-				return localError(err)
+				return local(err)
 			}
 			removed, err := journal.Prune(dir, age, dryRun)
 			w, did := cmd.OutOrStdout(), "removed"
@@ -36,7 +36,7 @@ is then forgotten: the same command would send it again.`,
 					human.Size(info.Size), used(info), info.Counts)
 			}
 			if err != nil {
-				return journalError(err)
+				return local(err)
 			}
 			if len(removed) == 0 {
 				fmt.Fprintf(w, "nothing to remove: no journal in %s was unused for %s\n",

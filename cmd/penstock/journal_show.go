@@ -33,7 +33,7 @@ func journalShow() *cobra.Command {
 			defer r.Close()
 			s, err := read(r)
 			if err != nil {
-				return journalError(err)
+				return local(err)
 			}
 			if asJSON {
 				return encode(cmd.OutOrStdout(), s.json())
@@ -102,7 +102,7 @@ func (s shown) text(w io.Writer) error {
 		fmt.Fprintln(&b, human.Printable(next))
 	}
 	_, err := io.WriteString(w, b.String())
-	return written(err)
+	return local(err)
 }
 
 // next are the commands to give next, each after a few words.
@@ -149,29 +149,19 @@ func (s shown) json() any {
 		Command    string     `json:"command"`
 		Version    string     `json:"version"`
 	}
-	type errorJSON struct {
-		Status     item.Fate `json:"status"`
-		HTTPStatus int       `json:"http_status"`
-		Count      int64     `json:"count"`
-		Path       string    `json:"path"` // an example
-		Error      string    `json:"error"`
-	}
 	v := struct {
 		journalJSON
-		LastRuns    []runJSON   `json:"last_runs"`
-		Errors      []errorJSON `json:"errors"`
-		OtherErrors int64       `json:"other_errors"`
-		Command     string      `json:"command"` // to go on
-	}{toJSON(s.Info), []runJSON{}, []errorJSON{}, s.summary.OtherErrors, s.Command}
+		LastRuns    []runJSON           `json:"last_runs"`
+		Errors      []report.ErrorGroup `json:"errors"`
+		OtherErrors int64               `json:"other_errors"`
+		Command     string              `json:"command"` // to go on
+	}{toJSON(s.Info), []runJSON{}, s.summary.Errors, s.summary.OtherErrors, s.Command}
 	for _, run := range s.runs {
 		r := runJSON{instant(run.Started), instant(run.Finished), nil, run.Command, run.Version}
 		if r.Finished != nil {
 			r.ExitStatus = &run.ExitStatus
 		}
 		v.LastRuns = append(v.LastRuns, r)
-	}
-	for _, g := range s.summary.Errors {
-		v.Errors = append(v.Errors, errorJSON{g.Status, g.HTTPStatus, g.Count, g.Path, g.Error})
 	}
 	return v
 }

@@ -32,7 +32,7 @@ often it was accepted. HEAD of a name tells its length and SHA-256.
   penstock lab window --n 100 --window 10s --headers true --listen 127.0.0.1:8080`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(errors.New("which preset? See penstock lab list"))
+				return errors.New("which preset? See penstock lab list")
 			}
 			return unknownCommand(cmd, args[0])
 		},
@@ -61,7 +61,7 @@ func presetCommand(p lab.Preset) *cobra.Command {
 		GroupID: "presets",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError(fmt.Errorf("one preset at a time: %s or %s?", p.Name, args[0]))
+				return fmt.Errorf("one preset at a time: %s or %s?", p.Name, args[0])
 			}
 			return nil
 		},
@@ -130,7 +130,7 @@ func listPresets(w io.Writer) {
 func runLab(cmd *cobra.Command, preset string, params url.Values, listen string) error {
 	server, err := newLab(preset, params)
 	if err != nil {
-		return usageError(err)
+		return err
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {

@@ -66,7 +66,7 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil {
-				return usageError(err)
+				return err
 			}
 			if cmd.HasSubCommands() && len(rest) > 0 {
 				return unknownCommand(cmd, rest[0])

@@ -70,7 +70,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		err = f.complete()
 	}
 	if err != nil {
-		return usageError(err)
+		return err
 	}
 	options := &f.run
 
@@ -78,14 +78,14 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	var practice *lab.Server
 	if isLab(to) {
 		if practice, to, err = startLab(to); err != nil {
-			return usageError(err)
+			return err
 		}
 		defer practice.Close()
 	}
 	options.To = f.source.Manifest
 	if to != "" {
 		if f.source.Template, err = urltemplate.Parse(to); err != nil {
-			return usageError(fmt.Errorf("--to: %w", err))
+			return fmt.Errorf("--to: %w", err)
 		}
 		options.To = f.source.Template.String()
 	}
@@ -97,7 +97,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		f.source.ShownURLs = math.MaxInt
 	}
 	if options.Source, err = source.New(f.source); err != nil {
-		return usageError(err)
+		return err
 	}
 
 	// A reader that is gone is an error of the write, which ends the run in good order or does not
@@ -109,8 +109,8 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	defer restore()
 	path, err := f.openJournal(soft, cmd.ErrOrStderr())
 	if err != nil {
-		var failed *exit.Error
-		if f.quiet && errors.As(err, &failed) && failed.Status == exit.Delivered {
+		skipped, ok := errors.AsType[*exit.Error](err)
+		if f.quiet && ok && skipped.Status == exit.Delivered {
 			return nil
 		}
 		return err
@@ -126,18 +126,17 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		options.Source.Own(others...)
 	}
 	if options.Found, err = options.Source.Scan(soft); err != nil {
-		var signal *exit.Signal
-		if errors.As(err, &signal) {
-			return &exit.Error{Status: signal.Status(), Err: err}
+		if stopped, ok := errors.AsType[*exit.Signal](err); ok {
+			return &exit.Error{Status: stopped.Status(), Err: err}
 		}
-		return usageError(err)
+		return err
 	}
 	if err := options.CheckVerify(); err != nil {
-		return usageError(err)
+		return err
 	}
 	if f.source.Manifest != "" && options.Identified() {
 		if options.HeaderOrigin, err = plan.HeaderOrigin(to, options.Source); err != nil {
-			return usageError(err)
+			return err
 		}
 	}
 	stderr := cmd.ErrOrStderr()
@@ -152,7 +151,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	collectLess(options.Found)
 	if f.results != "" && f.results != "-" {
 		if options.Results, err = results.Create(f.results); err != nil {
-			return usageError(fmt.Errorf("--results: %w", err))
+			return fmt.Errorf("--results: %w", err)
 		}
 	}
 	return f.send(ctx, soft, cmd, practice)

@@ -2,14 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
 )
 
 // helpWidth is the usual width of a terminal. Examples and tables are written for it.
@@ -50,10 +49,8 @@ func sendHelp(cmd *cobra.Command, groups []group) {
 		return
 	}
 	width := helpWidth
-	if f, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
-			width = min(max(columns, 40), helpWidth)
-		}
+	if columns := human.Width(w); columns > 0 {
+		width = min(max(columns, 40), helpWidth)
 	}
 	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n\nExamples:\n%s%s\n",
 		cmd.Long, cmd.UseLine(), cmd.Example, moreExamples)

@@ -29,12 +29,12 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	}
 	if only := f.source.Only; only != nil && !o.Source.FromResults() {
 		if path == "" {
-			return "", usageError(errors.New("--only goes by the journal, and there is none: " +
-				"give --job, or the results of the run with --from"))
+			return "", errors.New("--only goes by the journal, and there is none: " +
+				"give --job, or the results of the run with --from")
 		}
 		if slices.Contains(only, item.Skipped) {
-			return "", usageError(errors.New("--only skipped goes by results: " +
-				"the journal has those as delivered; give the results with --from"))
+			return "", errors.New("--only skipped goes by results: " +
+				"the journal has those as delivered; give the results with --from")
 		}
 		o.Only = only
 		if err := f.known(path); err != nil {
@@ -52,15 +52,13 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 		Warn: func(text string) { o.Remarks = append(o.Remarks, text) },
 	}
 	o.Journal, err = journal.Open(ctx, options)
-	var busy *journal.InUseError
-	if errors.As(err, &busy) {
+	if _, busy := errors.AsType[*journal.InUseError](err); busy {
 		switch f.ifRunning {
 		case "skip":
 			err = fmt.Errorf("nothing is sent: %w", err)
 			return "", &exit.Error{Status: exit.Delivered, Err: err}
 		case "fail":
-			err = fmt.Errorf("%w; --if-running wait or skip says what to do then", err)
-			return "", &exit.Error{Status: exit.InUse, Err: err}
+			return "", local(fmt.Errorf("%w; --if-running wait or skip says what to do then", err))
 		}
 		if !f.quiet {
 			fmt.Fprintln(stderr, "penstock: waiting:", status.Plain(err))
@@ -68,15 +66,14 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 		options.Wait = true
 		o.Journal, err = journal.Open(ctx, options)
 	}
-	var signal *exit.Signal
-	switch {
-	case errors.As(context.Cause(ctx), &signal):
+	if stopped, ok := errors.AsType[*exit.Signal](context.Cause(ctx)); ok {
 		if err == nil {
-			_ = o.Journal.Close(signal.Status()) // there is another error to report
+			_ = o.Journal.Close(stopped.Status()) // there is another error to report
 		}
-		return "", &exit.Error{Status: signal.Status(), Err: signal}
-	case err != nil:
-		return "", localError(err)
+		return "", &exit.Error{Status: stopped.Status(), Err: stopped}
+	}
+	if err != nil {
+		return "", local(err)
 	}
 	if why := statedir.Transient(filepath.Dir(path)); why != "" {
 		o.Remarks = append(o.Remarks, why)
@@ -103,11 +100,11 @@ func (f *sendFlags) journalPath() (string, error) {
 	}
 	dir, err := statedir.Dir()
 	if err != nil {
-		return "", localError(err)
+		return "", local(err)
 	}
 	name, err := statedir.FileName(f.job, secret.Target(to), f.run.Source.Method())
 	if err != nil {
-		return "", usageError(fmt.Errorf("--job: %w", err))
+		return "", fmt.Errorf("--job: %w", err)
 	}
 	return filepath.Join(dir, name), nil
 }
@@ -132,5 +129,5 @@ func (f *sendFlags) known(path string) error {
 	}
 	err := fmt.Errorf("--only: the journal %s is new, so nothing is known as %s: check %s",
 		path, strings.Join(states, " or "), check)
-	return usageError(err)
+	return err
 }

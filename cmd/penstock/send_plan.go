@@ -25,7 +25,7 @@ func (f *sendFlags) plan(w io.Writer, path string, out leftOut) error {
 	}
 	left, err := planned(o, path, most)
 	if err != nil {
-		return localError(err)
+		return local(err)
 	}
 	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
 	fmt.Fprintf(w, "would send %s\n", status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))

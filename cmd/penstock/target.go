@@ -41,8 +41,7 @@ func startLab(to string) (s *lab.Server, template string, err error) {
 // newLab returns a practice server, or an error that says which name was probably meant.
 func newLab(preset string, params url.Values) (*lab.Server, error) {
 	s, err := lab.New(preset, params)
-	var unknown *lab.UnknownError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*lab.UnknownError](err); ok {
 		similar := suggest(unknown.Name, unknown.Known)
 		otherwise := "choose from " + strings.Join(unknown.Known, ", ")
 		return nil, fmt.Errorf("%w; %s", err, meant(similar, otherwise))

@@ -21,13 +21,15 @@ const (
 // ErrorGroup counts the items that ended alike: same status, same HTTP status, and the same error
 // text but for numbers, paths, URLs and quoted parts.
 type ErrorGroup struct {
-	Status     item.Fate
-	HTTPStatus int
-	Count      int64
+	Status     item.Fate `json:"status"`
+	HTTPStatus int       `json:"http_status"`
+	Count      int64     `json:"count"`
 	// The first item of the group, as an example.
-	Path, URL, Error string
+	Path  string `json:"path"`
+	URL   string `json:"-"`
+	Error string `json:"error"`
 	// Elsewhere is set if another item of the group has another URL.
-	Elsewhere bool
+	Elsewhere bool `json:"-"`
 }
 
 // request is what errors of the network begin with: a method and a URL.
