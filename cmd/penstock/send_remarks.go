@@ -2,10 +2,13 @@ package main
 
 import (
 	"cmp"
-	"fmt"
+	"io"
+	"math"
 	"strings"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // maxLeftOut bounds the memory for the names of what is left out.
@@ -39,11 +42,8 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 	remarks = append(remarks, o.Found.Warnings...)
 	if o.Found.Items == 0 && !o.Found.Partial {
 		where := cmp.Or(f.source.Manifest, strings.Join(f.source.Paths, ", "))
-		text := "0 files in " + where
-		if left := o.Found.LeftOut.String(); left != "" {
-			text += fmt.Sprintf("; left out: %s (%s)", left, o.Found.LeftOut.Advice())
-		}
-		remarks = append(remarks, text)
+		remarks = append(remarks,
+			human.Join("; ", "0 files in "+where, status.LeftOut(o.Found.LeftOut)))
 	}
 	nameless := f.source.Manifest == "" && o.Form == "" && !isLab(f.to) &&
 		!strings.Contains(f.to, "{")
@@ -52,4 +52,28 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 			"if the server needs to know, put {name} into the URL or use --form")
 	}
 	return remarks
+}
+
+// fewLines is how many items, and how many failures, a dry run lists without -v.
+const fewLines = 10
+
+// plan says what a run would do, by the journal at path if there is one.
+func (f *sendFlags) plan(w io.Writer, path string, out leftOut) (err error) {
+	var v *journal.View
+	if path != "" {
+		if v, err = journal.OpenView(path); err != nil {
+			return local(err)
+		}
+		defer v.Close()
+	}
+	most := math.MaxInt
+	if !f.verbose {
+		most, out = fewLines, leftOut{}
+	}
+	left, err := f.run.Plan(v, most)
+	if err != nil {
+		return local(err)
+	}
+	f.run.Show(w, left, out.names, int64(out.n))
+	return nil
 }

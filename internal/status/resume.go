@@ -39,6 +39,26 @@ func Left(why resume.Reason, header http.Header) string {
 	return ""
 }
 
+// NotSent says how many items a dry run would not send, and why.
+func NotSent(skipped map[resume.Reason]int64, unknown, held int64) (lines []string) {
+	for _, row := range []struct {
+		n    int64
+		text string
+	}{
+		{skipped[resume.Arrived], "skipped: %s, delivered by an earlier run"},
+		{skipped[resume.Excluded], "skipped: %s, not asked for by --only"},
+		{skipped[resume.Repeated], "skipped: %s, the same file for the same URL as another"},
+		{unknown, "not sent: %s that may have arrived in an earlier run; " +
+			"--resend-unknown sends them again"},
+		{held, "not sent: %s to servers that asked for a longer wait than --max-wait"},
+	} {
+		if row.n > 0 {
+			lines = append(lines, fmt.Sprintf(row.text, human.Count(row.n)))
+		}
+	}
+	return lines
+}
+
 // uncounted names what may differ between two items that are the same.
 func uncounted(h http.Header) string {
 	const text = "credentials in the URL"

@@ -31,19 +31,3 @@ func TooFast(slower []upstream.Slower, alone bool, given float64) (notes []strin
 	}
 	return notes
 }
-
-// Asked says how many items in doubt the server had, and how many were sent again since it did not
-// have them; "" if it was asked about none.
-func Asked(found, absent int64) string {
-	if found+absent == 0 {
-		return ""
-	}
-	note := "--verify: of the files in doubt the server had " + human.Count(found)
-	switch {
-	case absent == 1:
-		note += "; 1 was sent again, since it did not have it"
-	case absent > 1:
-		note += fmt.Sprintf("; %s were sent again, since it did not have them", human.Count(absent))
-	}
-	return note
-}

@@ -1,0 +1,53 @@
+package plan
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/status"
+)
+
+// Show writes what a run would do for people. LeftOut are the first of n files that are left out.
+func (w *Work) Show(out io.Writer, left Left, leftOut []string, n int64) {
+	o := *w // with what is left of what was found
+	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
+	fmt.Fprintf(out, "would send %s\n", status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
+	if warning := o.Exposed(); warning != "" {
+		fmt.Fprintf(out, "warning: %s\n", warning)
+	}
+	if left.Asked > 0 {
+		fmt.Fprintf(out, "of these, asked about first: %s that may have arrived in an earlier run\n",
+			human.Count(left.Asked))
+	}
+	for _, line := range status.NotSent(left.Skipped, left.Unknown, left.Held) {
+		fmt.Fprintln(out, line)
+	}
+	if left.Failed > 0 {
+		fmt.Fprintf(out, "would fail: %s\n", human.Count(left.Failed))
+		list(out, left.Failures, left.Failed)
+	}
+	if text := status.LeftOut(o.Found.LeftOut); text != "" {
+		fmt.Fprintln(out, text)
+		list(out, leftOut, n)
+	}
+	list(out, left.First, left.Items)
+	now := time.Now()
+	for _, wait := range left.Waits {
+		fmt.Fprintf(out, "paused: %s\n", o.DescribeWait(wait, now))
+	}
+	if d, by := o.Earliest(left.Waits, now); by != "" {
+		fmt.Fprintf(out, "earliest finish: %s from the start, by %s\n", human.Span(d), by)
+	}
+}
+
+// list writes the first of a number of things, and how many more there are.
+func list(out io.Writer, lines []string, n int64) {
+	for _, line := range lines {
+		fmt.Fprintf(out, "  %s\n", human.Printable(line))
+	}
+	if more := n - int64(len(lines)); more > 0 {
+		fmt.Fprintf(out, "  … and %s more\n", human.Count(more))
+	}
+}
