@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,20 +22,32 @@ var (
 	errUTF16    = errors.New("the file is UTF-16: save it as UTF-8")
 )
 
+// A parser is reused, for lines are many and short.
+type parser struct {
+	text bytes.Buffer
+	dec  jsontext.Decoder
+}
+
+var parsers = sync.Pool{New: func() any { return new(parser) }}
+
 // Object calls field for each field of the JSON object that a line holds. The value is as it is
-// written, and valid until field returns. An error of field ends the object.
+// written. Both are valid until field returns. An error of field ends the object.
 //
 // Two fields with one name and escapes of half a surrogate pair, which is how Python writes names
 // that are not UTF-8, are errors. The package encoding/json would take the last field, and replace
 // the half, and so name another file.
-func Object(text []byte, field func(name string, value jsontext.Value) error) error {
+func Object(text []byte, field func(name []byte, value jsontext.Value) error) error {
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")):
 		return errUTF16
 	case !utf8.Valid(text):
 		return errNoUTF8
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
+	p := parsers.Get().(*parser)
+	defer parsers.Put(p)
+	p.text = *bytes.NewBuffer(text)
+	dec := &p.dec
+	dec.Reset(&p.text)
 	switch first, err := dec.ReadToken(); {
 	case err != nil:
 		return syntaxError(text, err)
@@ -42,11 +55,11 @@ func Object(text []byte, field func(name string, value jsontext.Value) error) er
 		return errNoObject
 	}
 	for dec.PeekKind() != '}' {
-		token, err := dec.ReadToken()
+		name, err := dec.ReadValue()
 		if err != nil {
 			return syntaxError(text, err)
 		}
-		name := token.String()
+		name = unquoted(name)
 		value, err := dec.ReadValue()
 		if err != nil {
 			return syntaxError(text, err)
@@ -89,12 +102,20 @@ func syntaxError(text []byte, err error) error {
 	return fmt.Errorf("no JSON, one object a line: %w", err)
 }
 
+// unquoted returns what a JSON string says. Without escapes that is a part of it.
+func unquoted(text jsontext.Value) []byte {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text[1 : len(text)-1]
+	}
+	name, _ := jsontext.AppendUnquote(nil, text) // which was read without an error
+	return name
+}
+
 // Scalar returns the value of a string, or a number as it is written.
 func Scalar(value jsontext.Value) (string, error) {
 	switch value.Kind() {
 	case '"':
-		text, err := jsontext.AppendUnquote(nil, value)
-		return string(text), err
+		return string(unquoted(value)), nil
 	case '0':
 		return string(value), nil
 	}

@@ -19,7 +19,7 @@ func TestStrings(t *testing.T) {
 		`"\ud800\n"`: false, `"\ud800udc00"`: false, `"\u0000\ud800 "`: false,
 	} {
 		n := 0
-		err := Object([]byte(`{"a":`+raw+`}`), func(string, jsontext.Value) error { n++; return nil })
+		err := Object([]byte(`{"a":`+raw+`}`), func([]byte, jsontext.Value) error { n++; return nil })
 		if (err == nil) != want || n == 1 != want {
 			t.Errorf("%s: %v, %d fields", raw, err, n)
 		}
@@ -40,7 +40,7 @@ func TestObjectErrors(t *testing.T) {
 		"{\"a\":\"\xff\"}":        "not valid UTF-8",
 		"\xff\xfe{\x00":           "the file is UTF-16: save it as UTF-8",
 	} {
-		err := Object([]byte(text), func(string, jsontext.Value) error { return nil })
+		err := Object([]byte(text), func([]byte, jsontext.Value) error { return nil })
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
@@ -60,8 +60,8 @@ func FuzzObject(f *testing.F) {
 		var want map[string]json.RawMessage
 		wantErr := json.Unmarshal(text, &want)
 		got := map[string]json.RawMessage{}
-		err := Object(text, func(name string, value jsontext.Value) error {
-			got[name] = bytes.Clone(value)
+		err := Object(text, func(name []byte, value jsontext.Value) error {
+			got[string(name)] = bytes.Clone(value)
 			return nil
 		})
 		switch {

@@ -23,9 +23,9 @@ var errNone = errors.New(`no line of results, which has "type":"item" and a "sta
 func Parse(text []byte) (r Result, err error) {
 	var kind, status, path64, rel64 string
 	hasStatus := false
-	err = lines.Object(text, func(name string, value jsontext.Value) (err error) {
+	err = lines.Object(text, func(name []byte, value jsontext.Value) (err error) {
 		var to *string
-		switch name {
+		switch string(name) {
 		case "type":
 			to = &kind
 		case "status":
@@ -51,7 +51,7 @@ func Parse(text []byte) (r Result, err error) {
 			return nil
 		}
 		if *to, err = lines.Scalar(value); err != nil {
-			err = fmt.Errorf("%s: %w", human.Quote(name), err)
+			err = fmt.Errorf("%s: %w", human.Quote(string(name)), err)
 		}
 		return err
 	})
@@ -100,8 +100,8 @@ func First(name string) (is bool, method string) {
 			return strings.HasPrefix(string(line.Text), `{"type":"item",`), ""
 		}
 		kind, status := false, false
-		err := lines.Object(line.Text, func(name string, value jsontext.Value) error {
-			switch name {
+		err := lines.Object(line.Text, func(name []byte, value jsontext.Value) error {
+			switch string(name) {
 			case "type":
 				kind = string(value) == `"item"`
 			case "status":

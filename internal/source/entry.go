@@ -30,7 +30,8 @@ type entry struct {
 func parseEntry(text []byte) (entry, error) {
 	e := entry{fields: map[string]string{}}
 	var target string
-	err := lines.Object(text, func(name string, value jsontext.Value) (err error) {
+	err := lines.Object(text, func(b []byte, value jsontext.Value) (err error) {
+		name := string(b)
 		switch {
 		case value.Kind() == 'n':
 			return nil
@@ -90,7 +91,8 @@ func parseHeader(object jsontext.Value) (http.Header, error) {
 		return nil, errors.New(`"headers": not an object of strings`)
 	}
 	h := make(http.Header)
-	err := lines.Object(object, func(name string, value jsontext.Value) error {
+	err := lines.Object(object, func(b []byte, value jsontext.Value) error {
+		name := string(b)
 		v, err := lines.Scalar(value)
 		if err == nil {
 			err = CheckHeader(name, v)
