@@ -212,20 +212,9 @@ func (r *run) backingOff(j *job, waiting bool) {
 	if waiting {
 		r.uploads.End(j, nil)
 	}
-	n := 1
-	if !waiting {
-		n = -1
-	}
-	r.mu.Lock()
-	r.backoff += n
-	if j.fault != nil && j.item.Size < large { // larger ones are named
-		r.changing += n
-	}
-	if waiting && !j.retried {
-		j.retried = true
-		r.retried++
-	}
-	r.mu.Unlock()
+	changed := j.fault != nil && j.item.Size < large // larger ones are named
+	r.workers.wait(waiting, waiting && !j.retried, changed)
+	j.retried = j.retried || waiting
 }
 
 // classify judges what the package retry cannot know.

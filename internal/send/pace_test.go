@@ -1,7 +1,6 @@
 package send
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/upstream"
-	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -76,58 +74,6 @@ func TestWorkersAreALimit(t *testing.T) {
 				w.watch.holding())
 		}
 	})
-}
-
-func TestPoolGrowsFor(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		edit  func(*run)
-		stats throttle.UpstreamStats
-		grows bool
-	}{
-		{"a token that nobody waits for", nil, throttle.UpstreamStats{}, true},
-		{"a token that nobody waited for", nil, throttle.UpstreamStats{Waiting: 1, Unclaimed: 1},
-			true},
-		{"no other", nil, throttle.UpstreamStats{Waiting: 1}, false},
-		{"none that was late before it grew last", func(r *run) { r.grew = true },
-			throttle.UpstreamStats{Waiting: 1, Unclaimed: 1}, false},
-		{"no server that takes nothing", func(r *run) {
-			r.servers.Of("http://h").Judged(upstream.Answer{Status: http.StatusServiceUnavailable,
-				Full: true}, time.Now())
-		}, throttle.UpstreamStats{}, false},
-		{"no line that is full", nil, throttle.UpstreamStats{Holding: throttle.ByBandwidth}, false},
-		{"no reason when told how large it is", func(r *run) { r.Workers = 2 },
-			throttle.UpstreamStats{}, false},
-		{"no reason without work", func(r *run) { r.pool = pool.New(1, r.item) },
-			throttle.UpstreamStats{}, false},
-		{"those that wait for their next attempt", func(r *run) { r.backoff = 3 },
-			throttle.UpstreamStats{Waiting: 1}, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			onFakeTime(t, 0, nil, func(w *world) {
-				w.Limits.Rate = 1
-				r := newRun(w.Options)
-				begin, idle := r.grown, r.pool
-				done := make(chan struct{})
-				busy := pool.New(1, func(context.Context, *job) error { <-done; return nil })
-				r.pool = busy
-				for range 2 { // one at work and one that waits
-					_ = busy.Submit(w.Context(), &job{})
-				}
-				if c.edit != nil {
-					c.edit(r)
-				}
-				r.grow(upstream.Overview{UpstreamStats: c.stats})
-				if grows := r.grown > begin; grows != c.grows {
-					t.Errorf("from %d to %d", begin, r.grown)
-				}
-				close(done)
-				for _, p := range []*pool.Pool[*job]{idle, busy, r.pool} {
-					_ = p.Drain(w.Context())
-				}
-			})
-		})
-	}
 }
 
 // [waiting] One answer stops everybody, for as long as it asks.

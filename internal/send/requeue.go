@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
@@ -20,10 +21,38 @@ const (
 	maxLater = 50_000
 )
 
-// postponed are the jobs that the end of the run comes back to.
-type postponed struct {
+// A requeue has the jobs that the end of the run comes back to. Its methods may be called
+// concurrently.
+type requeue struct {
+	mu    sync.Mutex
 	jobs  []*job
-	until time.Time // when the last of them may be asked for
+	until time.Time // when the last of them may be asked about
+}
+
+// add leaves a job to the end of the run. It may be asked about from at on, if that is not zero.
+func (q *requeue) add(j *job, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs = append(q.jobs, j)
+	if at.After(q.until) {
+		q.until = at
+	}
+}
+
+// isFull reports whether what the run has failed is not tried once more.
+func (q *requeue) isFull() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.jobs) >= maxLater
+}
+
+// take returns the jobs, and when the last of them may be asked about, and leaves none.
+func (q *requeue) take() (jobs []*job, until time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	jobs, until = q.jobs, q.until
+	q.jobs, q.until = nil, time.Time{}
+	return jobs, until
 }
 
 // postpone reports whether the end of the run comes back to a job: one that the server failed while
@@ -36,18 +65,14 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
 		return false
 	}
-	r.mu.Lock()
-	if outage && !j.isStarved() || len(r.later.jobs) == maxLater {
-		r.mu.Unlock()
+	if outage && !j.isStarved() || r.requeue.isFull() {
 		return false
 	}
-	j.pass++
 	j.out = out
 	if ask {
 		j.Ended = time.Now()
 	}
-	r.putOffLocked(j, ask)
-	r.mu.Unlock()
+	r.putOff(j, ask)
 	j.settled()
 	if r.Journal != nil {
 		row := r.row(j, out.Status)
@@ -57,20 +82,15 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	return true
 }
 
-// putOff leaves a job to the end of the run.
-func (r *run) putOff(j *job) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	j.pass++
-	r.putOffLocked(j, j.ask)
-}
-
-func (r *run) putOffLocked(j *job, ask bool) {
-	j.requeue(ask)
-	r.later.jobs = append(r.later.jobs, j)
-	if j.ask {
-		r.later.until = later(r.later.until, j.Ended.Add(r.verifier.Settle))
+// putOff leaves a job to the end of the run, perhaps to ask about it.
+func (r *run) putOff(j *job, ask bool) {
+	at := time.Time{}
+	if ask {
+		at = j.Ended.Add(r.verifier.Settle)
 	}
+	j.pass++
+	j.standing.requeue(ask)
+	r.requeue.add(j, at)
 }
 
 // comeBack gives postponed jobs to the pool again, until there are none or ctx ends.
@@ -79,10 +99,7 @@ func (r *run) comeBack(ctx context.Context) {
 		if r.pool.Wait(ctx) != nil {
 			return
 		}
-		r.mu.Lock()
-		jobs, until := r.later.jobs, r.later.until
-		r.later = postponed{}
-		r.mu.Unlock()
+		jobs, until := r.requeue.take()
 		if len(jobs) == 0 {
 			return
 		}
@@ -121,11 +138,4 @@ func (r *run) leave(j *job) {
 	if j.pass > 0 {
 		r.giveBack(j)
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -34,12 +34,7 @@ const (
 	// the same after a refusal: it is for all together to leave the server alone
 	refusedWait = time.Second / 2
 
-	// maxWorkers bounds the growth of the pool. Past the limit of requests in flight a worker can
-	// only wait, for a token or for its next attempt.
-	maxWorkers = 4096
 	maxServers = upstream.MostServers
-	// someWorkers are enough to begin with, where the limits do not say.
-	someWorkers = 64
 )
 
 // A run is one call of Run.
@@ -62,6 +57,8 @@ type run struct {
 	servers   upstream.Set
 	refusals  upstream.Refusals[*job]
 	queue     order.Queue[*job]
+	workers   *workers
+	requeue   requeue
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
@@ -76,25 +73,15 @@ type run struct {
 	waits   map[string]journal.Wait // by origin: what servers asked for in earlier runs
 	skipped map[resume.Reason]int64
 
-	mu      sync.Mutex
-	backoff int // jobs that wait for their next attempt
-	// of these, for small files that changed while they were sent, or could not be read
-	changing int
-	retried  int // jobs that have waited for one, and go on
-
+	mu        sync.Mutex
 	read      int64       // items, so far
 	whole     bool        // these are all
 	refusedBy map[int]int // items that were refused for good, by status
-	later     postponed
-	pauseTold time.Time // when a line about a pause was last written
+	pauseTold time.Time   // when a line about a pause was last written
 
 	// For watch alone.
-	unclaimed int64 // tokens that nobody waited for, when last looked
-	grown     int   // workers that the limits need
-	standIns  int   // workers beside them, in place of those that wait for a server that is closed
-	grew      bool  // when last looked
-	timeline  progress.Timeline
-	last      progress.Snapshot
+	timeline progress.Timeline
+	last     progress.Snapshot
 }
 
 // hide makes a text about an item fit to be shown: a server may send back there what it was sent.

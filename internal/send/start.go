@@ -68,7 +68,8 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.comeBack(work)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
-	for _, j := range r.later.jobs {
+	jobs, _ := r.requeue.take()
+	for _, j := range jobs {
 		r.giveBack(j)
 	}
 	if r.Journal != nil {
@@ -142,18 +143,8 @@ func newRun(o Options) *run {
 	r.verifier.Client, r.verifier.Timeout = &http.Client{Transport: r.transport}, o.Timeout
 	r.verifier.Settle = max(settle, 2*o.Timeout)
 	r.verifier.KeyHeader = o.Idempotency.Header
-	r.grown = o.Workers
-	if r.grown == 0 {
-		r.grown = min(inFlight, maxWorkers)
-		if o.Limits.InFlight == 0 {
-			r.grown = someWorkers
-		}
-		if o.Limits.Rate > 0 {
-			// Enough for answers that take half a second; the rest is grown.
-			r.grown = min(r.grown, max(8, int(o.Limits.Rate)/2+2))
-		}
-	}
-	r.pool = pool.New(r.grown, r.item)
+	r.workers = newWorkers(o.Workers, o.Limits)
+	r.pool = pool.New(r.workers.grown, r.item)
 	r.pool.Failed = func(j *job, err error) {
 		if errors.Is(err, pool.ErrNotStarted) {
 			r.leave(j)

@@ -124,7 +124,7 @@ func (r *run) claim(it item.Item) (*job, bool) {
 		if time.Since(j.Ended) < r.verifier.Settle { // it may still be at work on it
 			out.Status, out.Error = item.Unknown, status.LeftInDoubt
 			j.out = out
-			r.putOff(j)
+			r.putOff(j, true)
 			return nil, false
 		}
 		return j, true

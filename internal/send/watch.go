@@ -95,9 +95,10 @@ func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 		quiet >= max(upstream.Silence, 2*v.Latency) {
 		f.Quiet = quiet
 	}
+	f.Backoff, f.Changing, _ = r.workers.counts()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f.Backoff, f.Changing, f.Whole = r.backoff, r.changing, r.whole
+	f.Whole = r.whole
 	return f
 }
 
@@ -105,10 +106,11 @@ func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 // and answers.
 func (r *run) leftovers(v upstream.Overview) bool {
 	accepted, queued := r.servers.HasAccepted(), r.pool.Stats().Queued
+	backoff, _, retried := r.workers.counts()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return upstream.IsStatus(v.Trouble) && r.whole && accepted && queued == 0 &&
-		r.retried > 0 && r.retried >= v.Waiting+v.InFlight+r.backoff
+		retried > 0 && retried >= v.Waiting+v.InFlight+backoff
 }
 
 // items is how many there are, as far as that is known.
@@ -168,5 +170,13 @@ func (r *run) fillLearned(s *report.Summary) {
 			s.LearnedByServer = append(s.LearnedByServer,
 				report.ServerLearned{Server: each.Key, Learned: l})
 		}
+	}
+}
+
+// grow adds workers to the pool where there is work for them.
+func (r *run) grow(v upstream.Overview) {
+	refusing, further := r.servers.IsRefusing()
+	if n := r.workers.grow(r.pool.Stats().Queued, v, refusing, further); n > 0 {
+		r.pool.Resize(n)
 	}
 }

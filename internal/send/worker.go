@@ -49,10 +49,8 @@ func (r *run) item(ctx context.Context, j *job) error {
 	r.backingOff(j, false)
 	r.refusals.Forget(j)
 	if j.retried {
-		r.mu.Lock()
 		j.retried = false
-		r.retried--
-		r.mu.Unlock()
+		r.workers.end()
 	}
 	out, end := r.outcome(j, resp, err)
 	if j.fault != nil && out.Status == item.Failed && j.tries > 0 {

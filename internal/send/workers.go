@@ -1,47 +1,123 @@
 package send
 
 import (
+	"sync"
+
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
 )
 
-// grow adds workers to the pool until one of them always waits for its turn, as long as there is
-// work for them. Further workers stand in for those that can do nothing for now because their file
-// waits for its next attempt or their server takes nothing.
-func (r *run) grow(v upstream.Overview) {
-	if r.Workers > 0 || r.pool.Stats().Queued == 0 {
-		return
+const (
+	// maxWorkers bounds the growth of the pool. Past the limit of requests in flight a worker can
+	// only wait, for a token or for its next attempt.
+	maxWorkers = 4096
+	// someWorkers are enough to begin with, where the limits do not say.
+	someWorkers = 64
+)
+
+// workers says how many workers a run needs. Its methods may be called concurrently, but for grow.
+type workers struct {
+	given    int // by the user; 0: as many as are needed
+	inFlight int // that the user allows; 0: any number
+
+	mu       sync.Mutex
+	backoff  int // jobs that wait for their next attempt
+	changing int // of these, for small files that changed while they were sent
+	retried  int // jobs that have waited for one, and have not ended
+
+	// For grow.
+	unclaimed int64 // tokens that nobody waited for, when last looked
+	grown     int   // workers that the limits need
+	standIns  int   // workers beside them, in place of those that wait for a server that is closed
+	grew      bool  // when last looked
+}
+
+// newWorkers returns how many there are to begin with.
+func newWorkers(given int, limits throttle.Limits) *workers {
+	w := &workers{given: given, inFlight: limits.InFlight, grown: given}
+	switch {
+	case given > 0:
+	case limits.InFlight > 0:
+		w.grown = min(limits.InFlight, maxWorkers)
+	default:
+		w.grown = someWorkers
 	}
-	r.mu.Lock()
-	backoff := r.backoff
-	r.mu.Unlock()
-	refusing, further := r.servers.IsRefusing()
+	if given == 0 && limits.Rate > 0 {
+		// Enough for answers that take half a second; the rest is grown.
+		w.grown = min(w.grown, max(8, int(limits.Rate)/2+2))
+	}
+	return w
+}
+
+// wait records that a job waits for its next attempt, or no more, if waits is false. It may be the
+// first time, or because its content changed.
+func (w *workers) wait(waits, first, changed bool) {
+	n := 1
+	if !waits {
+		n = -1
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.backoff += n
+	if changed {
+		w.changing += n
+	}
+	if first {
+		w.retried++
+	}
+}
+
+// end records that a job has ended that had waited for an attempt.
+func (w *workers) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.retried--
+}
+
+// counts returns how many jobs wait for their next attempt, how many of them since their content
+// changed, and how many have waited for one.
+func (w *workers) counts() (backoff, changing, retried int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.backoff, w.changing, w.retried
+}
+
+// grow returns how many workers there are to be while so many jobs are queued, 0 if there are enough:
+// so many that one of them always waits for its turn.
+// Further workers stand in for those that can do nothing for now, because their item waits for its
+// next attempt or their server takes nothing. Refusing reports whether servers take nothing, and
+// further is how many are needed to find out when they do.
+func (w *workers) grow(queued int, v upstream.Overview, refusing bool, further int) int {
+	if w.given > 0 || queued == 0 {
+		return 0
+	}
+	backoff, _, _ := w.counts()
 	if refusing {
 		// A server that takes nothing needs only the workers that find out when it does.
 		backoff = min(backoff, upstream.Probers)
 	}
 	if v.Parked == 0 {
-		r.standIns = 0
+		w.standIns = 0
 	}
-	late := v.Unclaimed > r.unclaimed || v.Waiting == v.Parked
-	r.unclaimed = v.Unclaimed
-	more := (r.grown+r.standIns)/2 + 1
+	late := v.Unclaimed > w.unclaimed || v.Waiting == v.Parked
+	w.unclaimed = v.Unclaimed
+	more := (w.grown+w.standIns)/2 + 1
 	switch {
-	case r.grew:
-		r.grew = false // tokens that were late before the new workers came say nothing of them
+	case w.grew:
+		w.grew = false // tokens that were late before the new workers came say nothing of them
 	case !late || v.Holding == throttle.ByBandwidth:
 	case v.Parked > 0:
-		r.standIns += more
-		r.grew = true
+		w.standIns += more
+		w.grew = true
 	case !refusing:
-		r.grown += more
-		r.grew = true
+		w.grown += more
+		w.grew = true
 	}
 	most := maxWorkers
-	if r.Limits.InFlight > 0 {
-		most = min(most, r.Limits.InFlight)
+	if w.inFlight > 0 {
+		most = min(most, w.inFlight)
 	}
-	r.grown = min(r.grown, most)
-	r.standIns = min(max(r.standIns, v.Parked), maxWorkers)
-	r.pool.Resize(min(r.grown+backoff+further+r.standIns, maxWorkers))
+	w.grown = min(w.grown, most)
+	w.standIns = min(max(w.standIns, v.Parked), maxWorkers)
+	return min(w.grown+backoff+further+w.standIns, maxWorkers)
 }

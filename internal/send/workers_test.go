@@ -1,0 +1,77 @@
+package send
+
+import (
+	"testing"
+
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/throttle"
+)
+
+func TestWorkersGrowFor(t *testing.T) {
+	type stats = throttle.UpstreamStats
+	for _, c := range []struct {
+		name            string
+		given, queued   int
+		grew, refusing  bool
+		backoff, parked int
+		stats           stats
+		grows           bool
+		want            int // 0: unchanged
+	}{
+		{name: "a token that nobody waits for", queued: 1, grows: true, want: 13},
+		{name: "a token that nobody waited for", queued: 1, stats: stats{Waiting: 1, Unclaimed: 1}, grows: true, want: 13},
+		{name: "no other", queued: 1, stats: stats{Waiting: 1}, want: 8},
+		{name: "none that was late before it grew last", queued: 1, grew: true, stats: stats{Waiting: 1, Unclaimed: 1}, want: 8},
+		{name: "no server that takes nothing", queued: 1, refusing: true, want: 8},
+		{name: "no line that is full", queued: 1, stats: stats{Holding: throttle.ByBandwidth}, want: 8},
+		{name: "no reason when told how many there are", given: 2, queued: 1},
+		{name: "no reason without work"},
+		{name: "those that wait for their next attempt", queued: 1, backoff: 3, stats: stats{Waiting: 1}, want: 11},
+		{name: "few of them while servers refuse", queued: 1, backoff: 30, refusing: true, stats: stats{Waiting: 1}, want: 16},
+		{name: "stand-ins for a closed server's", queued: 1, parked: 4, stats: stats{Waiting: 4}, want: 13},
+	} {
+		w := newWorkers(c.given, throttle.Limits{Rate: 1})
+		w.grew = c.grew
+		for range c.backoff {
+			w.wait(true, true, false)
+		}
+		begin := w.grown
+		v := upstream.Overview{UpstreamStats: c.stats, Parked: c.parked}
+		got := w.grow(c.queued, v, c.refusing, 0)
+		if got != c.want || w.grown > begin != c.grows {
+			t.Errorf("%s: %d workers, want %d; grown from %d to %d", c.name, got, c.want, begin, w.grown)
+		}
+	}
+}
+
+func TestWorkersToBeginWith(t *testing.T) {
+	for _, c := range []struct {
+		given  int
+		limits throttle.Limits
+		want   int
+	}{
+		{0, throttle.Limits{}, someWorkers},
+		{3, throttle.Limits{Rate: 100, InFlight: 50}, 3},
+		{0, throttle.Limits{InFlight: 5}, 5},
+		{0, throttle.Limits{InFlight: 1e6}, maxWorkers},
+		{0, throttle.Limits{Rate: 1}, 8},
+		{0, throttle.Limits{Rate: 60}, 32},
+		{0, throttle.Limits{Rate: 60, InFlight: 4}, 4},
+	} {
+		if w := newWorkers(c.given, c.limits); w.grown != c.want {
+			t.Errorf("%+v: %d", c, w.grown)
+		}
+	}
+}
+
+func TestWorkersCount(t *testing.T) {
+	var w workers
+	w.wait(true, true, true)
+	w.wait(true, true, false)
+	w.wait(true, false, false)
+	w.wait(false, false, true)
+	w.end()
+	if backoff, changing, retried := w.counts(); backoff != 2 || changing != 0 || retried != 1 {
+		t.Errorf("%d wait, %d changed, %d retried", backoff, changing, retried)
+	}
+}
