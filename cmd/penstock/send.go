@@ -176,11 +176,7 @@ func (f *sendFlags) send(
 	if f.quiet {
 		f.progress = "none"
 	}
-	shown, err := progress.New(f.progress, stderr)
-	if err != nil {
-		return err // the flag takes no other words
-	}
-	sink := progress.Detach(shown)
+	sink := progress.Detach(progress.New(f.progress, stderr))
 	options := f.run
 	options.Progress = sink
 	options.Log = newLogger(sink, f.logFormat, f.quiet, f.verbose)

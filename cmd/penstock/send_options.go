@@ -120,42 +120,34 @@ func (f *sendFlags) tlsConfig() (*tls.Config, error) {
 // header gathers the headers from flags, files and the environment.
 func (f *sendFlags) header() (http.Header, error) {
 	h := http.Header{}
-	// A line may be a secret: it is counted, not quoted.
-	add := func(from string, i int, line string) error {
-		name, value, ok := strings.Cut(line, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok {
-			return fmt.Errorf("%s %d has no colon: want 'Name: value'", from, i)
-		}
-		err := source.CheckHeader(name, value)
-		if err == nil {
-			err = source.CheckNoVariable(value)
-		}
-		if err != nil {
-			return fmt.Errorf("%s %d: %w", from, i, err)
-		}
-		h.Add(name, value)
-		return nil
-	}
-	for i, line := range f.headers {
-		if err := add("--header", i+1, line); err != nil {
-			return nil, err
-		}
+	type line struct{ where, text string } // it may be a secret: it is counted, not quoted
+	var lines []line
+	for i, text := range f.headers {
+		lines = append(lines, line{fmt.Sprintf("--header %d", i+1), text})
 	}
 	if f.headerFile != "" {
 		text, err := readText(f.headerFile)
 		if err != nil {
 			return nil, fmt.Errorf("--header-file: %w", err)
 		}
-		for i, line := range strings.Split(text, "\n") {
-			if strings.TrimSpace(line) == "" {
-				continue
-			}
-			line = strings.TrimSuffix(line, "\r")
-			if err := add("--header-file "+f.headerFile+": line", i+1, line); err != nil {
-				return nil, err
+		for i, text := range strings.Split(text, "\n") {
+			if strings.TrimSpace(text) != "" {
+				where := fmt.Sprintf("--header-file %s: line %d", f.headerFile, i+1)
+				lines = append(lines, line{where, text})
 			}
 		}
+	}
+	for _, l := range lines {
+		name, value, ok := strings.Cut(l.text, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok {
+			return nil, fmt.Errorf("%s has no colon: want 'Name: value'", l.where)
+		}
+		err := cmp.Or(source.CheckHeader(name, value), source.CheckNoVariable(value))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.where, err)
+		}
+		h.Add(name, value)
 	}
 	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
 	if f.bearerFile != "" {

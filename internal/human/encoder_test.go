@@ -52,10 +52,7 @@ func TestJSONIsSafeForTerminals(t *testing.T) {
 	is("report", b.String())
 
 	b.Reset()
-	p, err := progress.New("json", &b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := progress.New("json", &b)
 	p.Log(bad + good)
 	p.Log(`{"msg":"` + bad[2:] + good + `"}`)
 	is("progress", b.String())

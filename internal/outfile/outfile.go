@@ -20,8 +20,7 @@ func Creatable(path string) error {
 	}
 	f, err := os.CreateTemp(dir, ".penstock.*")
 	if err != nil {
-		var why *fs.PathError
-		if errors.As(err, &why) {
+		if why, ok := errors.AsType[*fs.PathError](err); ok {
 			err = why.Err // the path is none that anybody knows
 		}
 		if errors.Is(err, fs.ErrNotExist) { // though the directory exists, as /proc does

@@ -160,7 +160,7 @@ func doneText(s Snapshot, width int) string {
 	n := min(max(someBar, width/8), maxBar)
 	shorter := func(_ string, n int) string { return barGauge(s, n) }
 	gauge := part{text: barGauge(s, n), rank: 5, cut: shorter}
-	share, eta := part{text: barPercent(s), rank: 4}, part{text: barETA(s), rank: 2}
+	share, eta := part{text: percent(s), rank: 4}, part{text: barETA(s), rank: 2}
 	if share.text != "" {
 		share.most, eta.most = mostPercent, mostETA
 	}
@@ -219,7 +219,8 @@ func (u Underway) String() string {
 	return fmt.Sprintf("%s %d %%", name, human.Percent(u.Done, u.Size))
 }
 
-func barPercent(s Snapshot) string {
+// percent is how much is done of what the time goes with, if that is known.
+func percent(s Snapshot) string {
 	if done, total := s.progress(); s.KnownTotal && total > 0 {
 		return strconv.FormatInt(human.Percent(done, total), 10) + " %"
 	}

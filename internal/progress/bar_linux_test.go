@@ -78,10 +78,7 @@ func TestBarOnTerminal(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TERM", "xterm")
 	tty, written := terminal(t, 40)
-	p, err := New("auto", tty)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := New("auto", tty)
 	if _, ok := p.(*bar); !ok {
 		t.Fatalf("a terminal gets %T", p)
 	}
@@ -126,10 +123,7 @@ func TestBarAfterEcho(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TERM", "xterm")
 	tty, written := terminal(t, 80)
-	p, err := New("bar", tty)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := New("bar", tty)
 	p.Update(Snapshot{Total: 10, KnownTotal: true, Delivered: 7, Holding: "held by your --rps 4"})
 	p.Log("talk") // and the lines
 	p.Close()
@@ -148,10 +142,7 @@ func TestBarWithoutUpdate(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TERM", "xterm")
 	tty, written := terminal(t, 80)
-	p, err := New("bar", tty)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := New("bar", tty)
 	p.Log("talk")
 	p.Close()
 	rows := screen(t, written())
@@ -164,10 +155,7 @@ func TestDumbTerminalGetsLines(t *testing.T) {
 	t.Setenv("TERM", "dumb")
 	tty, written := terminal(t, 80)
 	for _, kind := range []string{"auto", "bar"} {
-		p, err := New(kind, tty)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := New(kind, tty)
 		if _, ok := p.(*lines); !ok {
 			t.Errorf("%s gives %T", kind, p)
 		}

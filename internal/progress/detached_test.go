@@ -13,10 +13,7 @@ func TestDetachedStoppedReader(t *testing.T) {
 	for _, kind := range []string{"line", "json", "none"} {
 		synctest.Test(t, func(t *testing.T) {
 			out, in := io.Pipe()
-			p, err := New(kind, in)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := New(kind, in)
 			d := Detach(p)
 			line := strings.Repeat("x", 1<<10)
 			const some = 100

@@ -60,10 +60,7 @@ func lineText(s Snapshot) string {
 	if s.ByBytes {
 		files, bytes = bytes, files
 	}
-	percent, inFlight, left := "", "", ""
-	if s.KnownTotal && s.Total > 0 {
-		percent = fmt.Sprintf("%d %%", human.Percent(s.progress()))
-	}
+	inFlight, left := "", ""
 	learned := s.learned()
 	if learned.InFlight == 0 { // else one number of them is enough
 		inFlight = fmt.Sprintf("%d in flight", s.InFlight)
@@ -73,7 +70,7 @@ func lineText(s Snapshot) string {
 	}
 	perFile, perByte := human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond)
 	return human.Clock(s.Elapsed) + ": " + human.Join("; ",
-		human.Join(", ", percent, files), bytes, human.Join(", ", perFile, perByte, inFlight),
+		human.Join(", ", percent(s), files), bytes, human.Join(", ", perFile, perByte, inFlight),
 		learned.String(), human.Printable(s.Holding), left)
 }
 

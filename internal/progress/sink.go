@@ -1,7 +1,6 @@
 package progress
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -27,21 +26,16 @@ type Sink interface {
 // New returns the sink of that kind, writing to w: "bar", "line", "json", "none", or "auto", which
 // is a bar on a terminal and lines elsewhere. A bar that cannot be drawn, because w is no terminal
 // or a dumb one (TERM=dumb), becomes lines as well. Nothing is ever coloured.
-func New(kind string, w io.Writer) (Sink, error) {
-	switch kind {
-	case "auto", "bar":
-		if CanDraw(w) {
-			return newBar(w.(*os.File)), nil
-		}
-		return newLines(w), nil
-	case "line":
-		return newLines(w), nil
-	case "json":
-		return newJSONLines(w), nil
-	case "none":
-		return &plain{w: w}, nil
+func New(kind string, w io.Writer) Sink {
+	switch {
+	case kind == "none":
+		return &plain{w: w}
+	case kind == "json":
+		return newJSONLines(w)
+	case kind != "line" && CanDraw(w):
+		return newBar(w.(*os.File))
 	}
-	return nil, fmt.Errorf("progress %q is not known: use auto, bar, line, json or none", kind)
+	return newLines(w)
 }
 
 // CanDraw reports whether w is a terminal that a bar can be drawn on.

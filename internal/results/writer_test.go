@@ -21,30 +21,6 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
-// log collects writes with their instants.
-type log struct {
-	mu     sync.Mutex
-	start  time.Time
-	writes []string
-	at     []time.Duration
-}
-
-func newLog() *log { return &log{start: time.Now()} }
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.writes = append(l.writes, string(b))
-	l.at = append(l.at, time.Since(l.start))
-	return len(b), nil
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.writes, "")
-}
-
 func TestResultsLine(t *testing.T) {
 	var b bytes.Buffer
 	r := NewWriter(&b)
@@ -65,7 +41,7 @@ func TestResultsLine(t *testing.T) {
 
 func TestResultsFlushEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLog()
+		l := golden.NewLog()
 		r := NewWriter(l)
 		// Items at 0, 0.3, …, 2.7 s; then silence; then one at 10 s.
 		for range 10 {
@@ -80,32 +56,32 @@ func TestResultsFlushEachSecond(t *testing.T) {
 		}
 		// Each flush a second after the first line that waits: 0, 1.2, 2.4, 10 (closed before).
 		want := "[1s 2.2s 3.4s 10.4s]"
-		if got := fmt.Sprint(l.at); got != want {
+		if got := fmt.Sprint(l.At); got != want {
 			t.Errorf("written at %s, want %s", got, want)
 		}
 		for i, n := range []int{4, 4, 2, 1} {
-			if got := strings.Count(l.writes[i], "\n"); got != n || !strings.HasSuffix(l.writes[i], "\n") {
+			if got := strings.Count(l.Writes[i], "\n"); got != n || !strings.HasSuffix(l.Writes[i], "\n") {
 				t.Errorf("write %d has %d lines, want %d", i, got, n)
 			}
 		}
 		time.Sleep(time.Minute)
-		if len(l.at) != 4 {
+		if len(l.At) != 4 {
 			t.Error("written after Close")
 		}
 	})
 }
 
 func TestResultsWriteWholeLines(t *testing.T) {
-	l := newLog()
+	l := golden.NewLog()
 	r := NewWriter(l)
 	for range 3000 {
 		_ = r.Write(Result{Path: strings.Repeat("p", 100), Status: item.Delivered})
 	}
 	_ = r.Close(t.Context())
-	if len(l.writes) < 5 {
-		t.Errorf("only %d writes for half a megabyte", len(l.writes))
+	if len(l.Writes) < 5 {
+		t.Errorf("only %d writes for half a megabyte", len(l.Writes))
 	}
-	for _, w := range l.writes {
+	for _, w := range l.Writes {
 		if !strings.HasSuffix(w, "}\n") || !strings.HasPrefix(w, "{") {
 			t.Fatalf("a write is not whole lines: %q … %q", w[:20], w[len(w)-20:])
 		}

@@ -89,9 +89,8 @@ type sinks struct {
 // all replaces what the world's run writes to.
 func (w *world) all() *sinks {
 	s := &sinks{world: w, dir: w.TempDir()}
-	line, _ := progress.New("line", &s.line)
-	stream, _ := progress.New("json", &s.stream)
-	w.Progress = progresses{&w.watch, line, stream}
+	w.Progress = progresses{&w.watch,
+		progress.New("line", &s.line), progress.New("json", &s.stream)}
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
 	w.Log = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&s.text, debug),
 		slog.NewJSONHandler(&s.json, debug)))

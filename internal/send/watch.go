@@ -139,7 +139,7 @@ func (r *run) snapshot(v upstream.Overview, now time.Time) progress.Snapshot {
 	if v.Rate != rate.Inf {
 		s.Ceiling = float64(v.Rate)
 	}
-	if !status.Unlimited(v.Limit) {
+	if v.Limit < math.MaxInt32 {
 		s.InFlightLimit = v.Limit
 	}
 	if v.Name == "" {

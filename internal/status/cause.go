@@ -77,16 +77,14 @@ func stall(e *wire.StallError) string {
 func Attempt(end retry.Result, perhapsTLS bool) string {
 	text := Plain(end.Err)
 	say := func(of error, words string) { text = strings.ReplaceAll(text, Plain(of), words) }
-	var cause *wire.Cause
-	if errors.As(end.Err, &cause) {
+	if cause, ok := errors.AsType[*wire.Cause](end.Err); ok {
 		words := Cause(cause)
 		if perhapsTLS && cause.Kind == wire.Closed {
 			words += " (if it speaks TLS, use https://)"
 		}
 		say(cause, words)
 	}
-	var still *wire.StallError
-	if errors.As(end.Err, &still) {
+	if still, ok := errors.AsType[*wire.StallError](end.Err); ok {
 		told := *still
 		if told.State == wire.NoAnswer && !end.Uncertain {
 			// All that was sent was to open the connection.
@@ -94,13 +92,11 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 		}
 		say(still, stall(&told))
 	}
-	var timeout *throttle.TimeoutError
-	if errors.As(end.Err, &timeout) {
+	if timeout, ok := errors.AsType[*throttle.TimeoutError](end.Err); ok {
 		say(timeout, fmt.Sprintf("the attempt took longer than --timeout %s: "+
 			"raise it if the file or the server needs more time", human.Exact(timeout.After)))
 	}
-	var paused *throttle.PausedError
-	if errors.As(end.Err, &paused) {
+	if paused, ok := errors.AsType[*throttle.PausedError](end.Err); ok {
 		say(paused, "nothing was sent")
 	}
 	var long interface { // retry's

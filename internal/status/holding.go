@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -251,6 +250,3 @@ func closed(s throttle.UpstreamStats, trouble string, now time.Time) string {
 	}
 	return fmt.Sprintf("paused %s: %s", human.Until(s.Paused, now), why)
 }
-
-// Unlimited reports whether so many in flight are no limit.
-func Unlimited(inFlight int) bool { return inFlight >= math.MaxInt32 }

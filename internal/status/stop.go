@@ -105,7 +105,7 @@ func Stopping(cause error, inFlight int, limit time.Duration) string {
 		text += " within " + human.Exact(limit)
 	}
 	second := "a second signal"
-	if by := (*exit.Signal)(nil); errors.As(cause, &by) && by.Signal == os.Interrupt {
+	if by, ok := errors.AsType[*exit.Signal](cause); ok && by.Signal == os.Interrupt {
 		second = "a second Ctrl-C"
 	}
 	return text + "; " + second + " ends at once"
