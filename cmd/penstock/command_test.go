@@ -72,8 +72,10 @@ func TestCommand(t *testing.T) {
 
 		// Words of a shell.
 		{[]string{""}, ` ""`},
-		{[]string{"it's", "$HOME", "`ls`", `a\b`, `"`, "wow!", "it's $5", "~", "*", "#1", "=x", "a&b"},
-			` "it's" '$HOME' '` + "`ls`" + `' 'a\b' '"' 'wow!' 'it'\''s $5' "~" "*" "#1" "=x" "a&b"`},
+		{[]string{"it's", "$HOME", "`ls`", `a\b`, `"`, "wow!", "it's $5", "~", "*", "#1", "=x",
+			"a&b"},
+			` "it's" '$HOME' '` + "`ls`" +
+				`' 'a\b' '"' 'wow!' 'it'\''s $5' "~" "*" "#1" "=x" "a&b"`},
 		{[]string{"a\nb", "\x1b[31m", "it's\t", "\xff\xfe", "\u202egpj", "é", "日本"},
 			` $'a\012b' $'\033[31m' $'it\'s\011' $'\377\376' $'\342\200\256gpj' é 日本`},
 	} {

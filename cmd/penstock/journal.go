@@ -17,7 +17,8 @@ func journalCommand() *cobra.Command {
 	return parent(&cobra.Command{
 		Use:   "journal",
 		Short: "Look at what was sent, and have it sent again",
-		Long: `Look at what was sent, and have it sent again. "penstock send" notes in a journal what
+		Long: "Look at what was sent, and have it sent again. " +
+			`"penstock send" notes in a journal what
 was delivered and what was not; the same command goes on from there.
 
 A journal is named by --job, or by the server and the method, and lies in the state

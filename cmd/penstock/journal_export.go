@@ -20,7 +20,8 @@ flight when its run was cut off is unknown.
 "penstock send --manifest FILE --only failed" sends such lines again, and "--from FILE
 --only failed" those of the files, or of the manifest's lines, that the same command names.`,
 		Example: `  penstock journal export nightly --only failed,unknown > again.ndjson
-  penstock send --manifest again.ndjson --only failed,unknown --to "https://api.example.com/files/{name}"`,
+  penstock send --manifest again.ndjson --only failed,unknown ` +
+			`--to "https://api.example.com/files/{name}"`,
 		Args:              oneJournal,
 		ValidArgsFunction: completeJournals,
 		RunE: func(cmd *cobra.Command, args []string) error {

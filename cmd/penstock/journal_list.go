@@ -66,7 +66,8 @@ func listText(w io.Writer, dir string, infos []journal.Info) error {
 	table.Flush()
 	for _, info := range infos {
 		if info.Err != nil {
-			fmt.Fprintf(&b, "%s: %s\n", shownName(info.Path), human.Printable(status.Plain(info.Err)))
+			fmt.Fprintf(&b, "%s: %s\n", shownName(info.Path),
+				human.Printable(status.Plain(info.Err)))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -18,7 +18,8 @@ func journalPrune() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Remove journals that were not used for long",
-		Long: `Remove journals in the state directory that were not used for long. What was delivered
+		Long: "Remove journals in the state directory that were not used for long. " +
+			`What was delivered
 is then forgotten: the same command would send it again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

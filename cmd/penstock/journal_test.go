@@ -20,9 +20,8 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 )
 
-// remember makes a journal, or goes on with one. The first line of SPEC is the
-// run, the others are items: in the shape of results, with the times "first" and
-// "last".
+// remember makes a journal, or goes on with one. The first line of SPEC is the run, the others are
+// items: in the shape of results, with the times "first" and "last".
 func remember(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 2, "remember FILE SPEC")
 	lines := bufio.NewScanner(strings.NewReader(ts.ReadFile(args[1])))
@@ -35,7 +34,8 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(json.Unmarshal(lines.Bytes(), &run))
 	}
 	j, err := journal.Open(context.Background(), journal.Options{
-		Path: ts.MkAbs(args[0]), Target: run.Target, Method: run.Method, Command: run.Command, Version: run.Version, Started: run.Started,
+		Path: ts.MkAbs(args[0]), Target: run.Target, Method: run.Method, Command: run.Command,
+		Version: run.Version, Started: run.Started,
 	})
 	ts.Check(err)
 	j.Claim(1<<63, journal.Fingerprint{}) // an item that is no other: the run begins
@@ -51,8 +51,10 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 		state, err := item.Parse(it.Status)
 		ts.Check(err)
 		j.Put(journal.Item{
-			ID: n, Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key, State: state, HTTPStatus: it.HTTPStatus,
-			Fingerprint: journal.Fingerprint{Size: it.Bytes}, Attempts: it.Attempts, First: it.First, Last: it.Last, Error: it.Error,
+			ID: n, Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method, Key: it.Key,
+			State: state, HTTPStatus: it.HTTPStatus,
+			Fingerprint: journal.Fingerprint{Size: it.Bytes}, Attempts: it.Attempts,
+			First: it.First, Last: it.Last, Error: it.Error,
 		}, nil)
 	}
 	ts.Check(j.Close(run.ExitStatus))
@@ -61,7 +63,8 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 // use has a journal in use until the script ends.
 func use(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "use FILE")
-	j, err := journal.Open(context.Background(), journal.Options{Path: ts.MkAbs(args[0]), Target: "http://h/{name}", Method: "PUT"})
+	j, err := journal.Open(context.Background(),
+		journal.Options{Path: ts.MkAbs(args[0]), Target: "http://h/{name}", Method: "PUT"})
 	ts.Check(err)
 	j.Claim(1<<63, journal.Fingerprint{})
 	ts.Check(j.Flush())
@@ -87,11 +90,11 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 }
 
-// sorted writes a results file's items to standard output by path, but for their
-// times.
+// sorted writes a results file's items to standard output by path, but for their times.
 func sorted(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "sorted FILE")
-	text := regexp.MustCompile(`"seconds":[0-9.e-]+`).ReplaceAllString(ts.ReadFile(args[0]), `"seconds":0`)
+	text := regexp.MustCompile(`"seconds":[0-9.e-]+`).ReplaceAllString(ts.ReadFile(args[0]),
+		`"seconds":0`)
 	for _, line := range slices.Sorted(strings.Lines(text)) {
 		fmt.Fprint(ts.Stdout(), line)
 	}

@@ -17,7 +17,10 @@ var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"penstock": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, unstamped{os.Stderr})) },
+		"penstock": func() {
+			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout,
+				unstamped{os.Stderr}))
+		},
 	})
 }
 
@@ -38,8 +41,8 @@ func (u unstamped) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestScripts runs penstock as its users do. The commands that the scripts use
-// are in script_test.go, the server that they send to is in server_test.go.
+// TestScripts runs penstock as its users do. The commands that the scripts use are in
+// script_test.go, the server that they send to is in server_test.go.
 func TestScripts(t *testing.T) {
 	// Programs inherit which signals are ignored, and those of the scripts are not to depend on
 	// whether the tests run under nohup or in the background. A signal that the tests handle

@@ -25,8 +25,7 @@ import (
 // patience is for what should happen at once, on a machine with much else to do.
 const patience = 20 * time.Second
 
-// gorace keeps programs with the race detector from sleeping for a second before
-// they exit.
+// gorace keeps programs with the race detector from sleeping for a second before they exit.
 const gorace = "atexit_sleep_ms=0"
 
 // stateVar names the directory of journals: a test writes into no home directory.
@@ -58,10 +57,12 @@ func setup(env *testscript.Env) error {
 	env.Setenv("ESC", "\x1b")
 	env.Setenv("GORACE", gorace)
 	env.Setenv(stateVar, filepath.Join(env.WorkDir, ".state"))
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "big"), make([]byte, 300_000),
+		0o666); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "utf16"), []byte("\xff\xfet\x000\x00k\x003\x00n\x00"), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "utf16"),
+		[]byte("\xff\xfet\x000\x00k\x003\x00n\x00"), 0o666); err != nil {
 		return err
 	}
 	return s.server.writeFiles(env.WorkDir)
@@ -124,10 +125,11 @@ func exitStatus(ts *testscript.TestScript, want string, err error) {
 	}
 }
 
-// start runs a program in the background. Its output goes to the files out and
-// err; its standard input is a pipe in which nothing comes.
+// start runs a program in the background. Its output goes to the files out and err; its standard
+// input is a pipe in which nothing comes.
 func start(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) > 0 && of(ts).started == nil, "start PROGRAM [ARG...], one at a time")
+	usage(ts, !neg && len(args) > 0 && of(ts).started == nil,
+		"start PROGRAM [ARG...], one at a time")
 	startWith(ts, args, func(*exec.Cmd) {})
 }
 
@@ -151,13 +153,13 @@ func startWith(ts *testscript.TestScript, args []string, change func(*exec.Cmd))
 	}()
 }
 
-// said waits until the program in the background has written what matches to
-// its standard error.
+// said waits until the program in the background has written what matches to its standard error.
 func said(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "said REGEXP")
 	re, err := regexp.Compile(args[0])
 	ts.Check(err)
-	for deadline := time.Now().Add(patience); !re.MatchString(ts.ReadFile("err")); time.Sleep(2 * time.Millisecond) {
+	deadline := time.Now().Add(patience)
+	for ; !re.MatchString(ts.ReadFile("err")); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("it does not say %q", args[0])
 		}
@@ -165,15 +167,18 @@ func said(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": os.Kill}
-	usage(ts, !neg && len(args) == 1 && signals[args[0]] != nil && of(ts).started != nil, "signal INT|TERM|HUP|KILL, after start")
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM,
+		"HUP": syscall.SIGHUP, "KILL": os.Kill}
+	usage(ts, !neg && len(args) == 1 && signals[args[0]] != nil && of(ts).started != nil,
+		"signal INT|TERM|HUP|KILL, after start")
 	ts.Check(of(ts).started.Process.Signal(signals[args[0]]))
 }
 
 // ends waits for the program in the background.
 func ends(ts *testscript.TestScript, neg bool, args []string) {
 	s := of(ts)
-	usage(ts, !neg && len(args) == 1 && s.started != nil, "ends STATUS[|STATUS...], after start; -1 is an end by signal")
+	usage(ts, !neg && len(args) == 1 && s.started != nil,
+		"ends STATUS[|STATUS...], after start; -1 is an end by signal")
 	select {
 	case err := <-s.ended:
 		s.started = nil
@@ -187,7 +192,8 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 // expand puts the server's addresses into a file.
 func expand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "expand FILE")
-	text := strings.NewReplacer("$SERVER", of(ts).server.URL, "$TLS_SERVER", of(ts).server.tls.URL).Replace(ts.ReadFile(args[0]))
+	text := strings.NewReplacer("$SERVER", of(ts).server.URL, "$TLS_SERVER",
+		of(ts).server.tls.URL).Replace(ts.ReadFile(args[0]))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o666))
 }
 
@@ -223,7 +229,8 @@ func got(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s came by %s as %s", args[2], body.method, body.kind)
 	}
 	if want := ts.ReadFile(args[3]); string(body.content) != want {
-		ts.Fatalf("%s has %d bytes %.50q, not the %d of %s", args[2], len(body.content), body.content, len(want), args[3])
+		ts.Fatalf("%s has %d bytes %.50q, not the %d of %s", args[2], len(body.content),
+			body.content, len(want), args[3])
 	}
 }
 
@@ -237,7 +244,8 @@ func storedCount(ts *testscript.TestScript, neg bool, args []string) {
 // arrives waits until the server has stored as many.
 func arrives(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "arrives N")
-	for deadline := time.Now().Add(patience); strconv.Itoa(len(of(ts).server.names())) != args[0]; time.Sleep(2 * time.Millisecond) {
+	deadline := time.Now().Add(patience)
+	for ; strconv.Itoa(len(of(ts).server.names())) != args[0]; time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("the server has only %q", of(ts).server.names())
 		}
@@ -292,10 +300,12 @@ func sums(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
 	i, q := r.Items, r.Requests
-	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred + i.Remaining; sum != i.Total {
+	if sum := i.Delivered + i.Failed + i.Unknown + i.Skipped + i.Deferred +
+		i.Remaining; sum != i.Total {
 		ts.Fatalf("%d items ended or remain, of %d", sum, i.Total)
 	}
-	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum > q.Sent { // net/http sends some by itself
+	// net/http sends some by itself
+	if sum := q.Accepted + q.Throttled + q.Overloaded + q.TimedOut + q.Errors; sum > q.Sent {
 		ts.Fatalf("%d requests ended, of %d sent", sum, q.Sent)
 	}
 	answers, waited := 0, 0.0
@@ -309,16 +319,19 @@ func sums(ts *testscript.TestScript, neg bool, args []string) {
 	for _, row := range r.Timeline.Rows {
 		sent, accepted, refused = sent+row[1], accepted+row[2], refused+row[3]
 	}
-	if int(sent) != q.Sent || int(accepted) != q.Accepted || int(refused) != q.Throttled+q.Overloaded+q.TimedOut {
-		ts.Fatalf("the time line has %v sent, %v accepted, %v refused: %+v", sent, accepted, refused, q)
+	if int(sent) != q.Sent || int(accepted) != q.Accepted ||
+		int(refused) != q.Throttled+q.Overloaded+q.TimedOut {
+		ts.Fatalf("the time line has %v sent, %v accepted, %v refused: %+v", sent, accepted,
+			refused, q)
 	}
 	if answers > q.Sent || waited > r.Seconds+0.01 {
-		ts.Fatalf("%d answers to %d requests, %v s waited in %v s", answers, q.Sent, waited, r.Seconds)
+		ts.Fatalf("%d answers to %d requests, %v s waited in %v s", answers, q.Sent, waited,
+			r.Seconds)
 	}
 }
 
-// keys writes the keys of a file's first JSON object to standard output. Keys
-// that are data and no names are an asterisk.
+// keys writes the keys of a file's first JSON object to standard output. Keys that are data and no
+// names are an asterisk.
 func keys(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "keys FILE")
 	found := map[string]bool{}
@@ -356,8 +369,7 @@ var untidy = []struct {
 	{regexp.MustCompile(`go1\.[0-9.a-z]+, \w+/\w+`), "GO"},
 }
 
-// tidy writes a file to standard output, with names for what differs from run to
-// run.
+// tidy writes a file to standard output, with names for what differs from run to run.
 func tidy(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1, "tidy FILE")
 	text := []byte(strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "WORK"))

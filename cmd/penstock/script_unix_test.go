@@ -21,7 +21,8 @@ func init() {
 // unread is start, with a pipe that is full and that nobody reads as standard output or error, or
 // as both.
 func unread(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) > 1 && strings.Contains("stdout stderr both", args[0]), "unread stdout|stderr|both PROGRAM [ARG...]")
+	usage(ts, !neg && len(args) > 1 && strings.Contains("stdout stderr both", args[0]),
+		"unread stdout|stderr|both PROGRAM [ARG...]")
 	r, w, err := os.Pipe()
 	ts.Check(err)
 	defer w.Close()

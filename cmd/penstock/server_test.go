@@ -82,8 +82,8 @@ func (s *server) close() {
 	}
 }
 
-// writeFiles writes the certificate of the server with TLS, which also serves
-// as a client's, and its key.
+// writeFiles writes the certificate of the server with TLS, which also serves as a client's, and
+// its key.
 func (s *server) writeFiles(dir string) error {
 	pair := s.tls.TLS.Certificates[0]
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -94,7 +94,8 @@ func (s *server) writeFiles(dir string) error {
 		"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
 		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block),
+			0o600); err != nil {
 			return err
 		}
 	}
@@ -135,7 +136,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				return
 			}
-			s.put(part.FormName()+"/"+part.FileName(), body{r.Method, part.Header.Get("Content-Type"), content})
+			s.put(part.FormName()+"/"+part.FileName(),
+				body{r.Method, part.Header.Get("Content-Type"), content})
 		}
 	case "status":
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -165,7 +167,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil {
 			certificates = len(r.TLS.PeerCertificates)
 		}
-		s.put(rest, body{r.Method, r.Proto, fmt.Appendf(nil, "%s, %d certificates\n", host, certificates)})
+		s.put(rest, body{r.Method, r.Proto,
+			fmt.Appendf(nil, "%s, %d certificates\n", host, certificates)})
 	default:
 		http.NotFound(w, r)
 	}

@@ -75,7 +75,9 @@ func text(to *string, kind string) *value[string] {
 	return newValue(to, kind, func(s string) (string, error) { return s, nil })
 }
 
-func duration(to *time.Duration) *value[time.Duration] { return newValue(to, "D", human.ParseDuration) }
+func duration(to *time.Duration) *value[time.Duration] {
+	return newValue(to, "D", human.ParseDuration)
+}
 
 // oneOf is a value that is one of these words.
 func oneOf(to *string, kind string, words ...string) *value[string] {

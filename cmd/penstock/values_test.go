@@ -8,11 +8,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// FuzzValues reads values as they may be typed. A flag is what was read last, and says so; of several
-// rates the slowest holds.
+// FuzzValues reads values as they may be typed. A flag is what was read last, and says so; of
+// several rates the slowest holds.
 func FuzzValues(f *testing.F) {
 	for _, s := range []string{
-		"", "0", "-1", "+7", "auto", "１", "10000", "10001", "9223372036854775808", "4", "0.5", "3000/min",
+		"", "0", "-1", "+7", "auto", "１", "10000", "10001", "9223372036854775808", "4", "0.5",
+		"3000/min",
 	} {
 		f.Add(s)
 	}

@@ -25,7 +25,9 @@ func TestResultsLine(t *testing.T) {
 	var b bytes.Buffer
 	r := NewWriter(&b)
 	if err := r.Write(Result{
-		Time: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.FixedZone("", 3600)), Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***", Method: "PUT", Key: "k1", Status: item.Failed, HTTPStatus: 400,
+		Time: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.FixedZone("", 3600)),
+		Path: "data/a&b <é>.csv", Rel: "a&b <é>.csv", URL: "https://h/files/a?k=***&l=***",
+		Method: "PUT", Key: "k1", Status: item.Failed, HTTPStatus: 400,
 		Attempts: 2, Bytes: 4096, Seconds: 1.25, Error: "bad\nline \x1b",
 	}); err != nil {
 		t.Fatal(err)
@@ -60,7 +62,8 @@ func TestResultsFlushEachSecond(t *testing.T) {
 			t.Errorf("written at %s, want %s", got, want)
 		}
 		for i, n := range []int{4, 4, 2, 1} {
-			if got := strings.Count(l.Writes[i], "\n"); got != n || !strings.HasSuffix(l.Writes[i], "\n") {
+			if got := strings.Count(l.Writes[i], "\n"); got != n ||
+				!strings.HasSuffix(l.Writes[i], "\n") {
 				t.Errorf("write %d has %d lines, want %d", i, got, n)
 			}
 		}
@@ -105,13 +108,15 @@ func TestResultsStoppedReader(t *testing.T) {
 			t.Errorf("Room gives %v while nobody reads", err)
 		}
 		go func() {
-			if err := errors.Join(r.Room(t.Context()), r.Write(Result{Path: "last"}), r.Close(t.Context())); err != nil {
+			if err := errors.Join(r.Room(t.Context()), r.Write(Result{Path: "last"}),
+				r.Close(t.Context())); err != nil {
 				t.Error(err)
 			}
 			in.Close()
 		}()
 		text, err := io.ReadAll(out)
-		if lines := strings.Split(strings.TrimSpace(string(text)), "\n"); err != nil || len(lines) != n+1 || !strings.Contains(lines[n], "last") {
+		if lines := strings.Split(strings.TrimSpace(string(text)), "\n"); err != nil ||
+			len(lines) != n+1 || !strings.Contains(lines[n], "last") {
 			t.Errorf("%d lines, %v; want %d", len(lines), err, n+1)
 		}
 	})
@@ -130,7 +135,8 @@ func TestResultsCloseWithoutReader(t *testing.T) {
 		defer cancel()
 		begin := time.Now()
 		err := r.Close(ctx)
-		if d := time.Since(begin); err == nil || !strings.HasSuffix(err.Error(), "not written: 3 lines") || d != 5*time.Second {
+		if d := time.Since(begin); err == nil ||
+			!strings.HasSuffix(err.Error(), "not written: 3 lines") || d != 5*time.Second {
 			t.Errorf("after %v: %v", d, err)
 		}
 	})
@@ -160,7 +166,8 @@ func TestResultsConcurrent(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range each {
-				if err := r.Write(Result{Path: fmt.Sprintf("%d/%d", w, i), Status: item.Delivered}); err != nil {
+				if err := r.Write(Result{Path: fmt.Sprintf("%d/%d", w, i),
+					Status: item.Delivered}); err != nil {
 					t.Error(err)
 				}
 				if i%50 == 0 {
@@ -222,10 +229,12 @@ func TestResultsReplaceOldFile(t *testing.T) {
 		name string
 		long string // a name that leaves no room for that of a new file beside it
 		link bool
-	}{{name: "beside it"}, {name: "in place", long: strings.Repeat("x", 250)}, {name: "behind a link", link: true}} {
+	}{{name: "beside it"}, {name: "in place", long: strings.Repeat("x", 250)},
+		{name: "behind a link", link: true}} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			file := filepath.Join(dir, ("results" + test.long)[:max(len("results"), len(test.long))])
+			file := filepath.Join(dir, ("results" +
+				test.long)[:max(len("results"), len(test.long))])
 			if err := os.WriteFile(file, []byte(old), 0o644); err != nil {
 				t.Skip("no such names here:", err)
 			}
@@ -248,7 +257,8 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			if got := content(t, file); got != old {
 				t.Errorf("creating has left %q", got)
 			}
-			if err := errors.Join(r.Close(t.Context()), r.Flush(t.Context())); err != nil || content(t, file) != old {
+			if err := errors.Join(r.Close(t.Context()), r.Flush(t.Context())); err != nil ||
+				content(t, file) != old {
 				t.Errorf("a run without items has left %q, %v", content(t, file), err)
 			}
 
@@ -257,14 +267,19 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			if got := content(t, file); got != old {
 				t.Errorf("a line that is not written yet has left %q", got)
 			}
-			if err := r.Flush(t.Context()); err != nil || strings.Count(content(t, file), "\n") != 1 || !strings.Contains(content(t, file), `"path":"a"`) {
+			if err := r.Flush(t.Context()); err != nil ||
+				strings.Count(content(t, file), "\n") != 1 ||
+				!strings.Contains(content(t, file), `"path":"a"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
 			_ = r.Write(Result{Path: "b"})
-			if err := r.Close(t.Context()); err != nil || strings.Count(content(t, file), "\n") != 2 || !strings.Contains(content(t, file), `"path":"b"`) {
+			if err := r.Close(t.Context()); err != nil ||
+				strings.Count(content(t, file), "\n") != 2 ||
+				!strings.Contains(content(t, file), `"path":"b"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
-			if info, err := os.Stat(file); err != nil || test.long == "" && runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			if info, err := os.Stat(file); err != nil || test.long == "" &&
+				runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 				t.Errorf("mode %v, %v", info.Mode(), err)
 			}
 			if test.link {
@@ -274,7 +289,8 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			}
 
 			r = create()
-			if err := errors.Join(r.Flush(t.Context()), r.Close(t.Context())); err != nil || content(t, file) != "" {
+			if err := errors.Join(r.Flush(t.Context()), r.Close(t.Context())); err != nil ||
+				content(t, file) != "" {
 				t.Errorf("a run that says it has no items has left %q, %v", content(t, file), err)
 			}
 			names, err := filepath.Glob(filepath.Join(dir, ".*"))
@@ -300,7 +316,8 @@ func TestResultsOfNewFile(t *testing.T) {
 func TestResultsLineOfNameThatIsNotUTF8(t *testing.T) {
 	var b bytes.Buffer
 	r := NewWriter(&b)
-	if err := errors.Join(r.Write(Result{Path: "d/\xff", Rel: "\xff"}), r.Write(Result{Path: "\xff/a", Rel: "a"}),
+	if err := errors.Join(r.Write(Result{Path: "d/\xff", Rel: "\xff"}),
+		r.Write(Result{Path: "\xff/a", Rel: "a"}),
 		r.Write(Result{Path: "d/\xfe", Rel: "\xfe"}), r.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +360,8 @@ func TestResultsErrors(t *testing.T) {
 			t.Errorf("%d writes: one after an error could leave a hole", w.writes)
 		}
 	})
-	if _, err := Create(filepath.Join(t.TempDir(), "no", "such")); err == nil || !strings.HasPrefix(err.Error(), "results: ") {
+	if _, err := Create(filepath.Join(t.TempDir(), "no", "such")); err == nil ||
+		!strings.HasPrefix(err.Error(), "results: ") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -351,7 +369,8 @@ func TestResultsErrors(t *testing.T) {
 func BenchmarkResults(b *testing.B) {
 	b.ReportAllocs()
 	r := NewWriter(io.Discard)
-	it := Result{Path: "data/2026/03/a.csv", URL: "https://h/files/a.csv", Status: item.Delivered, HTTPStatus: 201, Attempts: 1, Bytes: 4096, Seconds: 0.0384}
+	it := Result{Path: "data/2026/03/a.csv", URL: "https://h/files/a.csv", Status: item.Delivered,
+		HTTPStatus: 201, Attempts: 1, Bytes: 4096, Seconds: 0.0384}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			_ = r.Write(it)
@@ -366,7 +385,8 @@ func TestResultsAreNoDataFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(file); err == nil || !strings.Contains(err.Error(), "was not written by penstock") {
+	if _, err := Create(file); err == nil ||
+		!strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("results: %v", err)
 	}
 }

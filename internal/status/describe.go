@@ -65,7 +65,8 @@ func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
 			"line")+" of the results that were asked for match no file here")
 	}
 	if found.Torn {
-		notes = append(notes, "the last line of the results is incomplete and was ignored, so its file was not sent")
+		notes = append(notes, "the last line of the results is incomplete and was ignored, "+
+			"so its file was not sent")
 	}
 	return notes
 }
@@ -73,8 +74,8 @@ func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
 // Sham warns of an acceptance that looks like none.
 func Sham(sham reply.Sham, path string, code int, text string) string {
 	if sham == reply.Page {
-		return path + ": the server answered 200 with a web page, which may ask to sign in or show an error: " +
-			"check that the file arrived"
+		return path + ": the server answered 200 with a web page, " +
+			"which may ask to sign in or show an error: check that the file arrived"
 	}
 	return fmt.Sprintf("%s: the server answered %d, but its text says that it failed: %s", path,
 		code, text)

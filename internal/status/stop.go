@@ -63,8 +63,8 @@ func RefusesAll(row upstream.Row) error {
 }
 
 // ErrInDoubt is the end of sending to a server of which nobody knows whether it accepts anything.
-var ErrInDoubt = errors.New("twenty files in a row may have been accepted, and none is known to be: " +
-	"check at the server which of them arrived")
+var ErrInDoubt = errors.New("twenty files in a row may have been accepted, " +
+	"and none is known to be: check at the server which of them arrived")
 
 // LastRefused is the end of a run whose last items were refused for so long.
 func LastRefused(items int, after time.Duration) error {

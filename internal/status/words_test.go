@@ -20,17 +20,29 @@ func TestChangesOfPaceInWords(t *testing.T) {
 		want string
 		more bool
 	}{
-		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf, Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)", false},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 3.96, Reason: "trim"}, "s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)", false},
-		{throttle.Event{Phase: throttle.PhaseDown, Limit: math.MaxInt32, Rate: rate.Inf, Reason: "overloaded"},
+		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf,
+			Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)", false},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 3.96, Reason: "trim"},
+			"s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)", false},
+		{throttle.Event{Phase: throttle.PhaseDown, Limit: math.MaxInt32, Rate: rate.Inf,
+			Reason: "overloaded"},
 			"s: one request at a time until it accepts again: no limit (it was overloaded or could not be reached)", false},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf, Reason: "a reason of later"}, "s: pace adjusted: at most 8 in flight (a reason of later)", false},
-		{throttle.Event{Phase: throttle.PhaseFixed, Limit: few, Rate: rate.Inf}, "s: fixed: at most 8 in flight", false},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: upstream.MostInFlight, Rate: 5, Reason: "throttled"}, "s: pace adjusted: 5 req/s (it refused: too many requests)", false},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: upstream.MostInFlight, Rate: 5, Reason: "throttled"}, "s: pace adjusted: 5 req/s (trying more)", true},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 5, Reason: "quota"}, "s: pace adjusted: at most 8 in flight, 5 req/s (by the quota that it states)", true},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight (trying more)", true},
-		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 4, Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight, 4 req/s (it was overloaded or could not be reached)", false},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf,
+			Reason: "a reason of later"},
+			"s: pace adjusted: at most 8 in flight (a reason of later)", false},
+		{throttle.Event{Phase: throttle.PhaseFixed, Limit: few, Rate: rate.Inf},
+			"s: fixed: at most 8 in flight", false},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: upstream.MostInFlight, Rate: 5,
+			Reason: "throttled"}, "s: pace adjusted: 5 req/s (it refused: too many requests)",
+			false},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: upstream.MostInFlight, Rate: 5,
+			Reason: "throttled"}, "s: pace adjusted: 5 req/s (trying more)", true},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 5, Reason: "quota"},
+			"s: pace adjusted: at most 8 in flight, 5 req/s (by the quota that it states)", true},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf,
+			Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight (trying more)", true},
+		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 4, Reason: "overloaded"},
+			"s: pace adjusted: at most 8 in flight, 4 req/s (it was overloaded or could not be reached)", false},
 	} {
 		c.e.Key = "s"
 		if got := PaceChanged(c.e, c.more); got != c.want {
@@ -63,7 +75,8 @@ func TestGivenRateTooFast(t *testing.T) {
 		slower = append(slower, upstream.Slower{Key: fmt.Sprintf("http://a%d", i), Rate: 4})
 	}
 	notes := TooFast(slower, false, 10)
-	if len(notes) != 9 || notes[0] != "http://b takes 8/s, not 10/s" || notes[8] != "2 servers more take less than 10/s" {
+	if len(notes) != 9 || notes[0] != "http://b takes 8/s, not 10/s" ||
+		notes[8] != "2 servers more take less than 10/s" {
 		t.Errorf("of ten servers it says %q", notes)
 	}
 }
