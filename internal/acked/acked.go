@@ -3,12 +3,11 @@ package acked
 
 import "net"
 
-// Bytes returns how many bytes the other side of the connection has acknowledged
-// since it was made, and whether that can be known. What waits in a buffer on this
-// side is not among them.
+// Bytes returns how many bytes the other side of the connection has acknowledged since it was made,
+// and whether that can be known. What waits in a buffer on this side is not among them.
 //
-// A connection may tell by a method of its own, Acked() int64, and a wrapper may have
-// the wrapped one by NetConn() net.Conn, as [crypto/tls.Conn] has.
+// A connection may tell by a method of its own, Acked() int64, and a wrapper may have the wrapped
+// one by NetConn() net.Conn, as [crypto/tls.Conn] has.
 func Bytes(conn net.Conn) (bytes int64, ok bool) {
 	for {
 		switch c := conn.(type) {

@@ -19,8 +19,8 @@ type telling struct{ net.Conn }
 
 func (telling) Acked() int64 { return 42 }
 
-// connect returns both ends of a TCP connection. The server's has a buffer that is
-// small beside what a client may write.
+// connect returns both ends of a TCP connection. The server's has a buffer that is small beside
+// what a client may write.
 func connect(t *testing.T) (client, server *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -30,14 +30,16 @@ func newItem(t *testing.T, size int) *item.Item {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &item.Item{Path: name, Method: "PUT", URL: "http://h/", Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
+	return &item.Item{Path: name, Method: "PUT", URL: "http://h/",
+		Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
 }
 
 var yesterday = time.Now().Add(-24 * time.Hour).Truncate(time.Second)
 
 func writeOld(t *testing.T, name string, content []byte) {
 	t.Helper()
-	if err := errors.Join(os.WriteFile(name, content, 0o600), os.Chtimes(name, yesterday, yesterday)); err != nil {
+	if err := errors.Join(os.WriteFile(name, content, 0o600),
+		os.Chtimes(name, yesterday, yesterday)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,35 +83,39 @@ func TestOpen(t *testing.T) {
 	} {
 		for _, form := range []string{"", "file"} {
 			for _, withDigest := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s, form %q, digest %t", c.name, form, withDigest), func(t *testing.T) {
-					it := newItem(t, c.size)
-					b, req := attached(t, it, form, withDigest)
-					if c.change != nil {
-						c.change(t, it.Path)
-					}
-					out, look, err := b.Open(req)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if look.Changed != c.changed || int(it.Size) != c.want || (look.Digest != "") != (withDigest && c.change != nil) {
-						t.Errorf("%+v, %d bytes", look, it.Size)
-					}
-					for range 2 { // the second as net/http sends it once more by itself
-						body, err := io.ReadAll(out.Body)
-						if err != nil || int64(len(body)) != out.ContentLength || form == "" && len(body) != c.want {
-							t.Errorf("%d bytes of %d, %v", len(body), out.ContentLength, err)
+				t.Run(fmt.Sprintf("%s, form %q, digest %t", c.name, form, withDigest),
+					func(t *testing.T) {
+						it := newItem(t, c.size)
+						b, req := attached(t, it, form, withDigest)
+						if c.change != nil {
+							c.change(t, it.Path)
 						}
-						if look.Digest != "" && look.Digest != digest.Field(sha256.Sum256(body)) {
-							t.Error("not the digest of the body")
-						}
-						if err := out.Body.Close(); err != nil {
-							t.Error(err)
-						}
-						if out.Body, err = out.GetBody(); err != nil {
+						out, look, err := b.Open(req)
+						if err != nil {
 							t.Fatal(err)
 						}
-					}
-				})
+						if look.Changed != c.changed || int(it.Size) != c.want ||
+							(look.Digest != "") != (withDigest && c.change != nil) {
+							t.Errorf("%+v, %d bytes", look, it.Size)
+						}
+						for range 2 { // the second as net/http sends it once more by itself
+							body, err := io.ReadAll(out.Body)
+							if err != nil || int64(len(body)) != out.ContentLength || form == "" &&
+								len(body) != c.want {
+								t.Errorf("%d bytes of %d, %v", len(body), out.ContentLength, err)
+							}
+							sum := digest.Field(sha256.Sum256(body))
+							if look.Digest != "" && look.Digest != sum {
+								t.Error("not the digest of the body")
+							}
+							if err := out.Body.Close(); err != nil {
+								t.Error(err)
+							}
+							if out.Body, err = out.GetBody(); err != nil {
+								t.Fatal(err)
+							}
+						}
+					})
 			}
 		}
 	}
@@ -157,8 +163,10 @@ func TestChangedSinceItsTurn(t *testing.T) {
 	}{
 		{"small, written to", 5, rewrite(6), false, nil, ErrChanged, false},
 		{"small, replaced", 5, replace(5), false, nil, ErrChanged, false},
-		{"written to before it was opened", largeSize, rewrite(largeSize), false, ErrMoved, ErrChanged, true},
-		{"replaced before it was opened", largeSize, replace(largeSize), false, ErrMoved, ErrChanged, false},
+		{"written to before it was opened", largeSize, rewrite(largeSize), false, ErrMoved,
+			ErrChanged, true},
+		{"replaced before it was opened", largeSize, replace(largeSize), false, ErrMoved,
+			ErrChanged, false},
 		{"removed before it was opened", largeSize, remove, false, ErrMoved, new(ReadError), false},
 		{"written to", largeSize, rewrite(largeSize), true, ErrChanged, ErrChanged, true},
 		{"cut short", largeSize, rewrite(2), true, ErrChanged, ErrChanged, true},
@@ -190,7 +198,8 @@ func TestChangedSinceItsTurn(t *testing.T) {
 					t.Errorf("changed in place: %t", got)
 				}
 				_, err = out.GetBody()
-				if err != c.again && !(errors.As(c.again, new(*ReadError)) && errors.As(err, new(*ReadError))) {
+				if err != c.again && !(errors.As(c.again, new(*ReadError)) &&
+					errors.As(err, new(*ReadError))) {
 					t.Errorf("once more: %v, want %T", err, c.again)
 				}
 			})
@@ -209,7 +218,8 @@ func TestGone(t *testing.T) {
 		t.Error(err)
 	}
 	_, _, openErr := b.Open(req)
-	if fault := Fault(openErr); fault == nil || fault.Error() != err.Error() || FaultKind(fault) != "the file cannot be read" || fault.(*ReadError).Begun {
+	if fault := Fault(openErr); fault == nil || fault.Error() != err.Error() ||
+		FaultKind(fault) != "the file cannot be read" || fault.(*ReadError).Begun {
 		t.Errorf("%v, want %v", openErr, err)
 	}
 }
@@ -241,28 +251,32 @@ func TestChangedWhileHashed(t *testing.T) {
 	for _, form := range []string{"", "file"} {
 		for _, size := range []int{1, largeSize} {
 			for _, times := range []int{0, 1, -1} {
-				t.Run(fmt.Sprintf("form %q, %d bytes, %d times", form, size, times), func(t *testing.T) {
-					it := newItem(t, size)
-					b, req := attached(t, it, form, true)
-					b.sum = nil // as after a change since
-					out, look, err := b.Open(req.WithContext(&touching{t.Context(), it.Path, times}))
-					if times < 0 && (size == largeSize || form != "") { // else it is in memory by then
-						if !errors.Is(err, errChanging) || Fault(err) == nil {
-							t.Errorf("of a file that changes all the time: %v", err)
+				t.Run(fmt.Sprintf("form %q, %d bytes, %d times", form, size, times),
+					func(t *testing.T) {
+						it := newItem(t, size)
+						b, req := attached(t, it, form, true)
+						b.sum = nil // as after a change since
+						out, look, err := b.Open(req.WithContext(&touching{t.Context(), it.Path,
+							times}))
+						// else it is in memory by then
+						if times < 0 && (size == largeSize || form != "") {
+							if !errors.Is(err, errChanging) || Fault(err) == nil {
+								t.Errorf("of a file that changes all the time: %v", err)
+							}
+							return
 						}
-						return
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					body, err := io.ReadAll(out.Body)
-					if err != nil || int64(len(body)) != out.ContentLength {
-						t.Errorf("%d bytes, %v, ContentLength %d", len(body), err, out.ContentLength)
-					}
-					if want := digest.Field(sha256.Sum256(body)); look.Digest != want {
-						t.Errorf("Content-Digest: %s, want %s", look.Digest, want)
-					}
-				})
+						if err != nil {
+							t.Fatal(err)
+						}
+						body, err := io.ReadAll(out.Body)
+						if err != nil || int64(len(body)) != out.ContentLength {
+							t.Errorf("%d bytes, %v, ContentLength %d", len(body), err,
+								out.ContentLength)
+						}
+						if want := digest.Field(sha256.Sum256(body)); look.Digest != want {
+							t.Errorf("Content-Digest: %s, want %s", look.Digest, want)
+						}
+					})
 			}
 		}
 	}

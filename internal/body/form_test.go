@@ -74,7 +74,8 @@ func TestFormBody(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := io.ReadAll(part)
-			if err != nil || string(got) != c.content || part.FormName() != "file" || part.FileName() != c.name || part.Header.Get("Content-Type") != c.contentType {
+			if err != nil || string(got) != c.content || part.FormName() != "file" ||
+				part.FileName() != c.name || part.Header.Get("Content-Type") != c.contentType {
 				t.Errorf("%q: got %q as %q %q, %v", c.path, got, part.FileName(), part.Header, err)
 			}
 			if _, err := mr.NextRawPart(); err != io.EOF {
@@ -108,12 +109,14 @@ func TestFormBodyOfChangedFile(t *testing.T) {
 		{"same length", strings.NewReader("12345"), changed, changed},
 		{"shorter, and known", strings.NewReader("1234"), changed, changed},
 		{"unreadable", iotest.ErrReader(changed), nil, changed},
-		{"unreadable at its end", io.MultiReader(strings.NewReader("12345"), iotest.ErrReader(changed)), nil, changed},
+		{"unreadable at its end", io.MultiReader(strings.NewReader("12345"),
+			iotest.ErrReader(changed)), nil, changed},
 	} {
 		f := &testFile{Reader: c.content, closeErr: c.close}
 		body := form.body(f)
 		b, err := io.ReadAll(body)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) || strings.Contains(err.Error(), "\n") {
+		if err == nil || c.want != nil && !errors.Is(err, c.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if bytes.HasSuffix(b, []byte("--\r\n")) {
@@ -160,15 +163,18 @@ func TestFormBodyOverHTTP(t *testing.T) {
 
 func TestContentType(t *testing.T) {
 	for name, want := range map[string]string{
-		"a.csv": "text/csv", "A.CSV": "text/csv", "a.tar.gz": "application/gzip", "a": "application/octet-stream",
-		"a.nope": "application/octet-stream", "": "application/octet-stream", ".json": "application/json", "a.": "application/octet-stream",
+		"a.csv": "text/csv", "A.CSV": "text/csv", "a.tar.gz": "application/gzip",
+		"a":      "application/octet-stream",
+		"a.nope": "application/octet-stream", "": "application/octet-stream",
+		".json": "application/json", "a.": "application/octet-stream",
 	} {
 		if got := ContentType(name); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
 		}
 	}
 	for ext, ct := range contentTypes {
-		if mt, _, err := mime.ParseMediaType(ct); err != nil || mt != ct || strings.ToLower(ext) != ext {
+		if mt, _, err := mime.ParseMediaType(ct); err != nil || mt != ct ||
+			strings.ToLower(ext) != ext {
 			t.Errorf("%s: %q, %v", ext, ct, err)
 		}
 	}

@@ -48,14 +48,19 @@ func TestFails(t *testing.T) {
 		want error
 	}{
 		{closing{Reader: iotest.ErrReader(broken)}, broken},
-		{closing{Reader: io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)), err: changed}, broken},
+		{closing{Reader: io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)),
+			err: changed}, broken},
 		{closing{Reader: strings.NewReader("a"), err: changed}, changed},
 	} {
-		if sum, err := SHA256(t.Context(), opening(&c.f)); err != c.want || sum != [32]byte{} || c.f.closed != 1 {
+		if sum, err := SHA256(t.Context(), opening(&c.f)); err != c.want || sum != [32]byte{} ||
+			c.f.closed != 1 {
 			t.Errorf("%x, %v, want %v, closed %d times", sum, err, c.want, c.f.closed)
 		}
 	}
-	if _, err := SHA256(t.Context(), func() (io.ReadCloser, error) { return nil, broken }); err != broken {
+	if _, err := SHA256(t.Context(), func() (io.ReadCloser, error) {
+		return nil,
+			broken
+	}); err != broken {
 		t.Errorf("not opened: %v", err)
 	}
 }
@@ -96,7 +101,8 @@ func TestIn(t *testing.T) {
 	short := sha256.Sum256([]byte("{\"hello\": \"world\"}\n"))
 	long := sha512.Sum512([]byte("{\"hello\": \"world\"}\n"))
 	const sha256Member = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"
-	const sha512Member = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCsyRZOtw8MjkM7iw7yZ/WkppmM44T3qg==:"
+	const sha512Member = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCsyRZOtw8M" +
+		"jkM7iw7yZ/WkppmM44T3qg==:"
 	for _, c := range []struct {
 		field     []string
 		algorithm string
@@ -114,7 +120,8 @@ func TestIn(t *testing.T) {
 		{[]string{""}, "sha-256", nil},
 		{nil, "sha-256", nil},
 	} {
-		if got := In(http.Header{"Repr-Digest": c.field}, "Repr-Digest", c.algorithm); !bytes.Equal(got, c.want) {
+		if got := In(http.Header{"Repr-Digest": c.field}, "Repr-Digest",
+			c.algorithm); !bytes.Equal(got, c.want) {
 			t.Errorf("%q %s: %x, want %x", c.field, c.algorithm, got, c.want)
 		}
 	}

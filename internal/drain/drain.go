@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// An HTTP/1 connection is used again only once its last answer was read to the end. A longer or slower rest is worth less than a new
-// connection. The bounds are those with which a server of net/http treats the rest of a request's body, and a round trip.
+// An HTTP/1 connection is used again only once its last answer was read to the end. A longer or
+// slower rest is worth less than a new connection. The bounds are those with which a server of
+// net/http treats the rest of a request's body, and a round trip.
 const (
 	MaxBytes = 256 << 10
 	MaxTime  = 50 * time.Millisecond

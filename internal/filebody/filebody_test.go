@@ -25,7 +25,8 @@ func newRequest(t *testing.T) *http.Request {
 func file(t *testing.T, path, content string) os.FileInfo {
 	t.Helper()
 	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
-	err := errors.Join(os.WriteFile(path, []byte(content), 0o600), os.Chtimes(path, yesterday, yesterday))
+	err := errors.Join(os.WriteFile(path, []byte(content), 0o600),
+		os.Chtimes(path, yesterday, yesterday))
 	info, statErr := os.Stat(path)
 	if err := errors.Join(err, statErr); err != nil {
 		t.Fatal(err)
@@ -41,22 +42,33 @@ func TestSeenBefore(t *testing.T) {
 		want   error
 	}{
 		{"the same", func(string) error { return nil }, nil},
-		{"written to", func(path string) error { return os.WriteFile(path, []byte("HELLO"), 0o600) }, ErrChanged},
+		{"written to", func(path string) error {
+			return os.WriteFile(path, []byte("HELLO"),
+				0o600)
+		}, ErrChanged},
 		{"cut", func(path string) error { return os.Truncate(path, 3) }, ErrChanged},
-		{"touched", func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) }, ErrChanged},
+		{"touched", func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) },
+			ErrChanged},
 		{"replaced by one of the same size and time", func(path string) error {
 			info, err := os.Stat(path)
 			return errors.Join(err, os.WriteFile(path+".new", []byte("HELLO"), 0o600),
 				os.Chtimes(path+".new", time.Time{}, info.ModTime()), os.Rename(path+".new", path))
 		}, ErrChanged},
 		{"removed", os.Remove, fs.ErrNotExist},
-		{"a directory", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, ErrChanged},
-		{"a pipe", func(path string) error { return errors.Join(os.Remove(path), mkfifo(path)) }, ErrChanged}, // must not block
-		{"a socket", func(path string) error { return errors.Join(os.Remove(path), listen(path)) }, ErrChanged},
+		{"a directory", func(path string) error {
+			return errors.Join(os.Remove(path),
+				os.Mkdir(path, 0o700))
+		}, ErrChanged},
+		// must not block
+		{"a pipe", func(path string) error { return errors.Join(os.Remove(path), mkfifo(path)) },
+			ErrChanged},
+		{"a socket", func(path string) error { return errors.Join(os.Remove(path), listen(path)) },
+			ErrChanged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if runtime.GOOS == "windows" && (c.name == "a directory" || c.name == "replaced by one of the same size and time") {
-				t.Skip("a path is asked which file it is when that is needed, and cannot be opened as a directory")
+			if runtime.GOOS == "windows" &&
+				(c.name == "a directory" || c.name == "replaced by one of the same size and time") {
+				t.Skip("which file a path is, is asked late, and no directory can be opened")
 			}
 			path := filepath.Join(t.TempDir(), "f")
 			seen := file(t, path, "hello")

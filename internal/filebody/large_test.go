@@ -54,13 +54,15 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer body.Close()
-				if err := errors.Join(os.Remove(path), replace(path)); errors.Is(err, errors.ErrUnsupported) {
+				if err := errors.Join(os.Remove(path), replace(path)); errors.Is(err,
+					errors.ErrUnsupported) {
 					t.Skip(err)
 				} else if err != nil {
 					t.Fatal(err)
 				}
 				err = open(body.(*Large))
-				if !errors.As(err, new(*OpenError)) || !errors.Is(err, ErrChanged) || strings.Count(err.Error(), "retry: body: ") != 1 {
+				if !errors.As(err, new(*OpenError)) || !errors.Is(err, ErrChanged) ||
+					strings.Count(err.Error(), "retry: body: ") != 1 {
 					t.Error(err)
 				}
 				if unsent, err := body.(*Large).Verify(); !errors.Is(err, ErrChanged) || !unsent {
@@ -88,7 +90,8 @@ func TestLargeFileThatIsReplacedByItsLike(t *testing.T) {
 	}
 	defer body.Close()
 	info := file(t, path+".new", content)
-	if err := errors.Join(os.Chtimes(path+".new", time.Time{}, info.ModTime()), os.Rename(path+".new", path)); err != nil {
+	if err := errors.Join(os.Chtimes(path+".new", time.Time{}, info.ModTime()),
+		os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, ErrChanged) {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFile is os.Open without the attempt to have the network poller watch the
-// file, which takes five system calls and never works with a regular one. It does not block.
+// openFile is os.Open without the attempt to have the network poller watch the file, which takes
+// five system calls and never works with a regular one. It does not block.
 func openFile(path string) (*os.File, error) {
 	fd, err := openRegular(path)
 	if err != nil {

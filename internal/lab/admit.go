@@ -9,8 +9,7 @@ func (x *exchange) keep() {
 	}
 }
 
-// admit returns whether the body is to be worked on and stored. If not, the
-// verdict is there.
+// admit returns whether the body is to be worked on and stored. If not, the verdict is there.
 func (x *exchange) admit() bool {
 	x.stamp = stamp{Name(x.r.URL), x.r.Header.Get("Idempotency-Key")}
 	if !digestHolds(x.r.Header, x.sum) {

@@ -72,8 +72,8 @@ func TestKeysHonoured(t *testing.T) {
 	})
 }
 
-// A key is free again when its request was not stored: refused, or given up by
-// the client. A fault hits an answer that is replayed as any other.
+// A key is free again when its request was not stored: refused, or given up by the client. A fault
+// hits an answer that is replayed as any other.
 func TestKeysAndFaults(t *testing.T) {
 	tests := []struct {
 		kind                       string

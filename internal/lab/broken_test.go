@@ -38,8 +38,8 @@ func (b *bench) dial() net.Conn {
 	return conn
 }
 
-// Whatever the server is up to, it never stores a body that it has not got whole,
-// and it does not keep the idempotency key of one.
+// Whatever the server is up to, it never stores a body that it has not got whole, and it does not
+// keep the idempotency key of one.
 func TestBrokenBodies(t *testing.T) {
 	requests := map[string]string{
 		"short":        "Content-Length: 10\r\n\r\n01234",
@@ -83,8 +83,8 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
-// A body that came whole is stored, when the client has died since too: it cannot
-// know, and the server has it.
+// A body that came whole is stored, when the client has died since too: it cannot know, and the
+// server has it.
 func TestClientGone(t *testing.T) {
 	for _, tt := range []struct {
 		preset, params string

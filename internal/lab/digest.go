@@ -11,9 +11,8 @@ import (
 
 const contentDigest = "Content-Digest"
 
-// digestHolds returns whether a body of that SHA-256 is what its Content-Digest
-// says (RFC 9530), if it has one. Of the algorithms it knows sha-256 alone; a
-// field that cannot be read does not hold.
+// digestHolds returns whether a body of that SHA-256 is what its Content-Digest says (RFC 9530), if
+// it has one. Of the algorithms it knows sha-256 alone; a field that cannot be read does not hold.
 func digestHolds(h http.Header, sum [sha256.Size]byte) bool {
 	fields := h[contentDigest]
 	if len(fields) == 0 {

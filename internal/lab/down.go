@@ -60,8 +60,8 @@ func (d *down) serve(x *exchange) {
 	}
 }
 
-// refuse makes the outage of mode refuse: that of a process that has died, with
-// all its connections, and is started again.
+// refuse makes the outage of mode refuse: that of a process that has died, with all its
+// connections, and is started again.
 func (d *down) refuse(s *Server, l net.Listener) {
 	if !s.sleepUntil(s.started.Add(d.after)) {
 		return
@@ -87,8 +87,8 @@ func (d *down) refuse(s *Server, l net.Listener) {
 			s.serve(again)
 			return
 		}
-		// Somebody else has the port. That can only be for a moment: a connection
-		// of a client that the kernel gave this port.
+		// Somebody else has the port. That can only be for a moment: a connection of a client that
+		// the kernel gave this port.
 		end = end.Add(50 * time.Millisecond)
 		if !s.sleepUntil(end) {
 			return

@@ -38,9 +38,8 @@ func (x *exchange) accept() {
 	x.answer()
 }
 
-// read reads and hashes the body. With a pace that is not nil it reads in
-// pieces of pace.piece and waits after each. When the body breaks off, so does
-// the exchange: nobody is left to be answered.
+// read reads and hashes the body. With a pace that is not nil it reads in pieces of pace.piece and
+// waits after each. When the body breaks off, so does the exchange: nobody is left to be answered.
 func (x *exchange) read(pace *pace) {
 	buffer := x.buffers.Get().(*[]byte)
 	defer x.buffers.Put(buffer)
@@ -90,8 +89,7 @@ func text(status int) string {
 	return http.StatusText(status) + "\n"
 }
 
-// refuse answers with a status that is an error, and with Retry-After unless
-// that is negative.
+// refuse answers with a status that is an error, and with Retry-After unless that is negative.
 func (x *exchange) refuse(status, retryAfter int) {
 	if retryAfter >= 0 {
 		x.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
@@ -116,8 +114,8 @@ func (x *exchange) reply(status int, body string) {
 
 var plainText = []string{"text/plain; charset=utf-8"}
 
-// leave counts the exchange out. It comes before the client can see the end, or
-// a client's next request would seem to be in flight together with this one.
+// leave counts the exchange out. It comes before the client can see the end, or a client's next
+// request would seem to be in flight together with this one.
 func (x *exchange) leave() {
 	if !x.left {
 		x.left = true
@@ -128,8 +126,8 @@ func (x *exchange) leave() {
 	}
 }
 
-// sleepUntil waits, whether or not the client is still there: a server that is
-// working on a request does not look. When the lab is closed it breaks off.
+// sleepUntil waits, whether or not the client is still there: a server that is working on a request
+// does not look. When the lab is closed it breaks off.
 func (x *exchange) sleepUntil(t time.Time) {
 	if !x.Server.sleepUntil(t) {
 		x.breakOff()
@@ -151,8 +149,8 @@ func (x *exchange) reset() {
 	x.breakOff()
 }
 
-// truncate sends the head of the answer and half of the body that it announces,
-// and ends the exchange and the handler.
+// truncate sends the head of the answer and half of the body that it announces, and ends the
+// exchange and the handler.
 func (x *exchange) truncate() {
 	x.leave()
 	half := text(x.verdict)
@@ -163,8 +161,8 @@ func (x *exchange) truncate() {
 	x.breakOff()
 }
 
-// reset closes a connection such that the peer sees ECONNRESET. What kind of
-// connection it is, the lab need not know.
+// reset closes a connection such that the peer sees ECONNRESET. What kind of connection it is, the
+// lab need not know.
 func reset(conn net.Conn) {
 	switch c := conn.(type) {
 	case interface{ Reset() error }:

@@ -135,8 +135,8 @@ func (f *flaky) serve(x *exchange) {
 	}
 }
 
-// wait returns whether the client outlasted the stall. It cannot be
-// exchange.sleepUntil, which does not look at the client.
+// wait returns whether the client outlasted the stall. It cannot be exchange.sleepUntil, which does
+// not look at the client.
 func (f *flaky) wait(x *exchange) bool {
 	timer := time.NewTimer(f.stall)
 	defer timer.Stop()

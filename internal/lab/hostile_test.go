@@ -134,8 +134,7 @@ func TestHostileEndless(t *testing.T) {
 	}
 }
 
-// The answer comes before the body, of which not a byte is read, and then
-// nothing more happens.
+// The answer comes before the body, of which not a byte is read, and then nothing more happens.
 func TestHostileEarly(t *testing.T) {
 	bubble(t, "hostile", "kind=early&status=413", func(t *testing.T, b *bench) {
 		conn := b.dial()

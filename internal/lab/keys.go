@@ -6,8 +6,8 @@ var keysParam = Param{"keys", "ignore",
 	"ignore or honour: an Idempotency-Key that was accepted gets 201 again and stores nothing, " +
 		"or 409 while it is worked on"}
 
-// stamp is an idempotency key that came with a name. One set for all names is
-// smaller than a set in each.
+// stamp is an idempotency key that came with a name. One set for all names is smaller than a set in
+// each.
 type stamp struct{ name, key string }
 
 // A claim is how a key stands when a request with it is to be worked on.

@@ -1,23 +1,19 @@
-// Package lab is a set of HTTP servers to practise on: each has the limits, or
-// the faults, of servers that exist, and each judges its clients. New
-// makes one from a preset's name and parameters, Start serves it on a listener,
-// Stats tells what arrived.
+// Package lab is a set of HTTP servers to practise on: each has the limits, or the faults, of
+// servers that exist, and each judges its clients. New makes one from a preset's name and
+// parameters, Start serves it on a listener, Stats tells what arrived.
 //
-// A lab is an independent judge. It imports none of this module's limiters and
-// no other limiter either, but counts by itself what it sees: how many requests
-// arrived in any second, how many were there at once, what was stored and
-// whether its content is whole. An arrival is the instant at which the request's
-// header was read.
+// A lab is an independent judge. It imports none of this module's limiters and no other limiter
+// either, but counts by itself what it sees: how many requests arrived in any second, how many were
+// there at once, what was stored and whether its content is whole. An arrival is the instant at
+// which the request's header was read.
 //
-// What makes a repetition safe, every lab does: it refuses a body that is not
-// what its Content-Digest says, and a PUT with If-None-Match: * of a name that is
-// stored, and tells of a name, to HEAD and GET, its length, ETag and Repr-Digest.
-// Idempotency keys it honours where the parameter keys says so. Without a record
-// no name is found stored.
+// What makes a repetition safe, every lab does: it refuses a body that is not what its
+// Content-Digest says, and a PUT with If-None-Match: * of a name that is stored, and tells of a
+// name, to HEAD and GET, its length, ETag and Repr-Digest. Idempotency keys it honours where the
+// parameter keys says so. Without a record no name is found stored.
 //
-// A lab is no load balancer and no model of a network: it runs on loopback or
-// in memory, and all its clients share its one limit, but for the tutorial
-// preset, which has one for each API key.
+// A lab is no load balancer and no model of a network: it runs on loopback or in memory, and all
+// its clients share its one limit, but for the tutorial preset, which has one for each API key.
 package lab
 
 import (
@@ -47,8 +43,8 @@ type Kind struct {
 	Help string // one line
 }
 
-// A rule decides what becomes of a request: it reads or leaves the body, stores
-// it or not, and answers or breaks off. It is called by many goroutines at once.
+// A rule decides what becomes of a request: it reads or leaves the body, stores it or not, and
+// answers or breaks off. It is called by many goroutines at once.
 type rule interface {
 	serve(x *exchange)
 }
@@ -86,9 +82,9 @@ func Presets() []Preset {
 	return all
 }
 
-// New returns a server of the named preset, not yet started. Parameters that are
-// not given have their defaults. An unknown preset or parameter is an UnknownError;
-// the error for a bad value says what would do.
+// New returns a server of the named preset, not yet started. Parameters that are not given have
+// their defaults. An unknown preset or parameter is an UnknownError; the error for a bad value says
+// what would do.
 func New(name string, params url.Values) (*Server, error) {
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.Name == name })
 	if i < 0 {

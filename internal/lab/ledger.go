@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A ledger is what a server knows of the requests that it got. Its lock is held
-// for a few map and queue operations, never while a body is read.
+// A ledger is what a server knows of the requests that it got. Its lock is held for a few map and
+// queue operations, never while a body is read.
 type ledger struct {
 	epoch time.Time
 	names bool // keep a record of each name
@@ -71,8 +71,8 @@ func (l *ledger) arrive(at time.Time) {
 	l.mu.maxInFlight = max(l.mu.maxInFlight, l.mu.inFlight)
 }
 
-// leave counts how a request ended: with a whole answer of that status, or with
-// none, which is status 0; and whether its body was stored.
+// leave counts how a request ended: with a whole answer of that status, or with none, which is
+// status 0; and whether its body was stored.
 func (l *ledger) leave(status int, stored bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,8 +87,8 @@ func (l *ledger) leave(status int, stored bool) {
 	}
 }
 
-// accept stores a body under a name, and the idempotency key that came with it.
-// With onlyNew it returns false, and stores nothing, where the name is stored.
+// accept stores a body under a name, and the idempotency key that came with it. With onlyNew it
+// returns false, and stores nothing, where the name is stored.
 func (l *ledger) accept(s stamp, onlyNew bool, size int64, sum [sha256.Size]byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,8 +149,8 @@ func (l *ledger) wrong() {
 	l.mu.badDigest++
 }
 
-// A peak finds the largest number of arrivals in any half-open span [t, t+span).
-// A span with that number ends with an arrival, so it is enough to look then.
+// A peak finds the largest number of arrivals in any half-open span [t, t+span). A span with that
+// number ends with an arrival, so it is enough to look then.
 type peak struct {
 	span   time.Duration
 	recent []time.Duration // arrivals since the server's epoch that lie in one span
@@ -159,8 +159,8 @@ type peak struct {
 }
 
 func (p *peak) add(t time.Duration) {
-	// Two handlers may come here in another order than they took the time, a few
-	// microseconds apart.
+	// Two handlers may come here in another order than they took the time, a few microseconds
+	// apart.
 	p.last = max(p.last, t)
 	for len(p.recent) > 0 && p.last-p.recent[0] >= p.span {
 		p.recent = p.recent[1:]

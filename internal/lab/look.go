@@ -11,8 +11,8 @@ func isLook(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// look tells of what is stored under a name all but the bytes, which the server
-// does not keep: an answer to GET breaks off after its head.
+// look tells of what is stored under a name all but the bytes, which the server does not keep: an
+// answer to GET breaks off after its head.
 func (x *exchange) look() {
 	it, stored := x.ledger.item(Name(x.r.URL))
 	if !stored {

@@ -12,8 +12,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// values reads a preset's parameters. Its getters return the zero value after
-// the first bad one, which stays in err.
+// values reads a preset's parameters. Its getters return the zero value after the first bad one,
+// which stays in err.
 type values struct {
 	preset string
 	text   map[string]string // each parameter of the preset, given or default

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// The peak against its definition: every half-open span that starts with an
-// arrival.
+// The peak against its definition: every half-open span that starts with an arrival.
 func TestPeakModel(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))

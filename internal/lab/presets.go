@@ -157,7 +157,7 @@ func tell(h http.Header, q *model.Quota) {
 	h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, q.Remaining, seconds(q.Reset)))
 	h.Set("X-RateLimit-Limit", strconv.Itoa(q.Limit))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(q.Remaining))
-	// Not a Unix time as some servers send it: in tests on fake time, which
-	// begins in the year 2000, that is not told from a delay.
+	// Not a Unix time as some servers send it: in tests on fake time, which begins in the year
+	// 2000, that is not told from a delay.
 	h.Set("X-RateLimit-Reset", strconv.Itoa(seconds(q.Reset)))
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// StatsPath is where a server tells its Stats as JSON, to GET. Asking is not
-// counted as a request and never limited.
+// StatsPath is where a server tells its Stats as JSON, to GET. Asking is not counted as a request
+// and never limited.
 const StatsPath = "/-/stats"
 
 // bufferSize is how much of a body is read at once.
@@ -53,8 +53,7 @@ func newServer(preset string, rule rule, record, honour bool) *Server {
 	return s
 }
 
-// Start serves on l in the background until Close. It is called once; after
-// Close it only closes l.
+// Start serves on l in the background until Close. It is called once; after Close it only closes l.
 func (s *Server) Start(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,9 +72,9 @@ func (s *Server) serve(l net.Listener) {
 	s.running.Go(func() { s.http.Serve(l) })
 }
 
-// Close closes the listener and all connections, breaks off what is under way,
-// and returns when nothing of the server runs any more. Closing again, or what
-// was never started, does nothing. It always returns nil.
+// Close closes the listener and all connections, breaks off what is under way, and returns when
+// nothing of the server runs any more. Closing again, or what was never started, does nothing. It
+// always returns nil.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if !s.mu.closed {
@@ -96,9 +95,9 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// Handler returns the server as a handler, for callers with an HTTP server of their own. To
-// break off a connection it panics with http.ErrAbortHandler, which net/http
-// knows. Without Start there is no closed port: the preset down resets instead.
+// Handler returns the server as a handler, for callers with an HTTP server of their own. To break
+// off a connection it panics with http.ErrAbortHandler, which net/http knows. Without Start there
+// is no closed port: the preset down resets instead.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// First of all, so that nothing of ours comes between arrival and judgement.
@@ -118,8 +117,8 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-// look answers a question about what is stored, without any limit. A server that is
-// down or hostile is that for such questions too.
+// look answers a question about what is stored, without any limit. A server that is down or hostile
+// is that for such questions too.
 func (s *Server) look(x *exchange) {
 	s.ledger.look()
 	x.left = true // never counted in
@@ -131,8 +130,7 @@ func (s *Server) look(x *exchange) {
 	}
 }
 
-// connState keeps count of the connections, which http.Server closes but does
-// not wait for.
+// connState keeps count of the connections, which http.Server closes but does not wait for.
 func (s *Server) connState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -170,8 +168,7 @@ func (s *Server) each(f func(net.Conn)) {
 	}
 }
 
-// sleepUntil waits for an instant. It returns false, at once, when the server
-// is closed.
+// sleepUntil waits for an instant. It returns false, at once, when the server is closed.
 func (s *Server) sleepUntil(t time.Time) bool {
 	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()

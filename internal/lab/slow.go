@@ -53,13 +53,12 @@ func (s *slow) accepted(c net.Conn) {
 	}
 }
 
-// lateness is how long after its instant a reader may come and still go on as if
-// it had come in time. Without that, each timer that is a little late would cost
-// bandwidth.
+// lateness is how long after its instant a reader may come and still go on as if it had come in
+// time. Without that, each timer that is a little late would cost bandwidth.
 const lateness = 50 * time.Millisecond
 
-// A pace makes a bandwidth out of reads: each reader waits until the bytes that it
-// has read have had their time, one reader after the other.
+// A pace makes a bandwidth out of reads: each reader waits until the bytes that it has read have
+// had their time, one reader after the other.
 type pace struct {
 	bandwidth float64 // bytes a second
 	piece     int     // the most to read at once: a hundredth of a second

@@ -82,8 +82,7 @@ func TestSlowReceiveBuffer(t *testing.T) {
 	}
 }
 
-// A buffering listener notes the receive buffer that its connections are told
-// to have.
+// A buffering listener notes the receive buffer that its connections are told to have.
 type buffering struct {
 	net.Listener
 	size atomic.Int64
@@ -104,8 +103,7 @@ func (c *bufferedConn) SetReadBuffer(n int) error {
 	return nil
 }
 
-// Readers that come a little late lose no bandwidth, those that pause save
-// none up.
+// Readers that come a little late lose no bandwidth, those that pause save none up.
 func TestPaceLate(t *testing.T) {
 	p := pace{bandwidth: 1000}
 	start := time.Now()

@@ -10,9 +10,9 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// Stats is what a server has seen. Every request is in one of ByStatus,
-// Unanswered and the few still under way. An answer counts when it was sent, to a
-// client that by all that the server could see was still there.
+// Stats is what a server has seen. Every request is in one of ByStatus, Unanswered and the few
+// still under way. An answer counts when it was sent, to a client that by all that the server could
+// see was still there.
 type Stats struct {
 	Preset string `json:"preset"`
 	// that arrived; those that only look, for the stats or at what is stored, are not counted
@@ -53,14 +53,14 @@ type Item struct {
 	// the different idempotency keys that came with them, sorted
 	Keys []string `json:"keys,omitempty"`
 
-	// Where the name got different bodies, as a URL that many are sent to: how often
-	// each was accepted and the keys that came with it, by SHA-256. Else nil.
+	// Where the name got different bodies, as a URL that many are sent to: how often each was
+	// accepted and the keys that came with it, by SHA-256. Else nil.
 	Contents    map[string]int64    `json:"contents,omitempty"`
 	ContentKeys map[string][]string `json:"content_keys,omitempty"`
 }
 
-// stats copies the ledger. Unlike the ledger's other methods it takes time in
-// proportion to the names stored, most of it after the lock is given back.
+// stats copies the ledger. Unlike the ledger's other methods it takes time in proportion to the
+// names stored, most of it after the lock is given back.
 func (l *ledger) stats() Stats {
 	l.mu.Lock()
 	s := Stats{
@@ -122,8 +122,8 @@ func (l *ledger) stats() Stats {
 	return s
 }
 
-// Verdict is the stats in one line or two for people. The second line is there
-// only when there was more than plain acceptances and refusals.
+// Verdict is the stats in one line or two for people. The second line is there only when there was
+// more than plain acceptances and refusals.
 func (s Stats) Verdict() []string {
 	lines := []string{fmt.Sprintf("lab %s: %s, %s accepted, %s refused; at most %s in any "+
 		"second, %s in any 100 ms, %s in flight",

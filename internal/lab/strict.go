@@ -22,10 +22,9 @@ var strictPreset = preset{Preset{
 	}
 }}
 
-// strict is the generic cell rate algorithm, in its form of virtual scheduling
-// (ITU-T I.371): each accepted request moves the instant at which the next is
-// due. Being early within the tolerance is allowed but not forgotten, so that
-// the rate holds over any longer time.
+// strict is the generic cell rate algorithm, in its form of virtual scheduling (ITU-T I.371): each
+// accepted request moves the instant at which the next is due. Being early within the tolerance is
+// allowed but not forgotten, so that the rate holds over any longer time.
 type strict struct {
 	interval   time.Duration
 	tolerance  time.Duration

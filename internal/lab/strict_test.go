@@ -21,8 +21,7 @@ func TestStrictVerdict(t *testing.T) {
 	})
 }
 
-// A client that rounds its schedule to nanoseconds is not refused without any
-// tolerance.
+// A client that rounds its schedule to nanoseconds is not refused without any tolerance.
 func TestStrictRounding(t *testing.T) {
 	for _, rate := range []float64{3, 7, 20, 333.3, 9999} {
 		v := values{text: map[string]string{"rps": fmt.Sprint(rate)}}
@@ -36,8 +35,8 @@ func TestStrictRounding(t *testing.T) {
 	}
 }
 
-// The algorithm against its definition: no n of the requests accepted may be
-// closer together than (n-1) intervals less the tolerance.
+// The algorithm against its definition: no n of the requests accepted may be closer together than
+// (n-1) intervals less the tolerance.
 func TestStrictModel(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))

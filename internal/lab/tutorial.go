@@ -24,9 +24,8 @@ var tutorialPreset = preset{Preset{
 	}
 }}
 
-// tutorial is the API that people meet in courses: a counter for each API key
-// that starts again with each second of the wall clock. A refusal is answered
-// at once and counts for nothing.
+// tutorial is the API that people meet in courses: a counter for each API key that starts again
+// with each second of the wall clock. A refusal is answered at once and counts for nothing.
 type tutorial struct {
 	limit   int
 	latency time.Duration

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A wire is a connection on which an exchange writes as it likes, without
-// net/http's care for what is right. Nothing is written after the first error.
+// A wire is a connection on which an exchange writes as it likes, without net/http's care for what
+// is right. Nothing is written after the first error.
 type wire struct {
 	net.Conn
 	x   *exchange
@@ -30,8 +30,8 @@ func (x *exchange) wire() *wire {
 	return &wire{Conn: conn, x: x}
 }
 
-// close also counts the exchange out: when the last connection is gone, so is
-// the server, and its record complete.
+// close also counts the exchange out: when the last connection is gone, so is the server, and its
+// record complete.
 func (w *wire) close() {
 	w.x.leave()
 	w.Conn.Close()
@@ -89,8 +89,7 @@ func head(status int, fields ...string) string {
 	return text
 }
 
-// zeros is a member of a gzip file, of which any number can follow one another:
-// a MiB of zeros.
+// zeros is a member of a gzip file, of which any number can follow one another: a MiB of zeros.
 var zeros = sync.OnceValue(func() string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

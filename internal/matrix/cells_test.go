@@ -15,9 +15,8 @@ type cell struct {
 	about string
 	model func(seed uint64) model.Model
 
-	// What the server can do: requests a second, times the factor; nothing in the
-	// outage. Of a token bucket that is its rate: what it holds at the beginning
-	// comes on top.
+	// What the server can do: requests a second, times the factor; nothing in the outage. Of a
+	// token bucket that is its rate: what it holds at the beginning comes on top.
 	capacity float64
 	factor   model.Schedule
 	out      [2]time.Duration // an outage: from, to
@@ -26,8 +25,8 @@ type cell struct {
 	windowN int
 	window  time.Duration
 
-	// mean is the mean work of a request, where that varies: goodput then counts
-	// work, not requests, or luck would decide.
+	// mean is the mean work of a request, where that varies: goodput then counts work, not
+	// requests, or luck would decide.
 	mean time.Duration
 
 	limits    throttle.Limits
@@ -109,8 +108,8 @@ func sliding(n int, countRefused bool) func(uint64) model.Model {
 	}
 }
 
-// limiter is a bucket as nginx has it: it answers within a millisecond, and refuses
-// with a status of its own.
+// limiter is a bucket as nginx has it: it answers within a millisecond, and refuses with a status
+// of its own.
 func limiter(rate float64, burst, status int, retryAfter bool) func(uint64) model.Model {
 	return func(uint64) model.Model {
 		return model.NewQuota(model.Quotas{Rate: rate, N: burst, Refusal: status,
@@ -145,8 +144,7 @@ func fast(uint64) model.Model {
 	return model.NewThreads(model.Threads{Workers: maxLimit, Service: 5 * time.Millisecond})
 }
 
-// always is one size. It is there twice, for a change of sizes is expected of a
-// single one.
+// always is one size. It is there twice, for a change of sizes is expected of a single one.
 func always(bytes int64) func(time.Duration) []int64 {
 	return func(time.Duration) []int64 { return []int64{bytes, bytes} }
 }
@@ -323,8 +321,8 @@ var cells = []cell{
 				Service: time.Second})
 		},
 		capacity: 3.3, goals: goals{goodput: .9, waste: .02},
-		// While one backs off, the bucket fills: what goes next is accepted, so that refusals
-		// are taken for too many in flight, and no rate is learned.
+		// While one backs off, the bucket fills: what goes next is accepted, so that refusals are
+		// taken for too many in flight, and no rate is learned.
 		short: goals{waste: .06}},
 	{name: "K4", about: "window 30 in 3 s with quota headers, 0.5 s each",
 		model: func(uint64) model.Model {
@@ -602,8 +600,8 @@ func (c *cell) capacities() []float64 {
 	return can
 }
 
-// flood is how many requests end a run early, which costs a minute of ours
-// otherwise: it counts as one that sends nothing more.
+// flood is how many requests end a run early, which costs a minute of ours otherwise: it counts as
+// one that sends nothing more.
 func (c *cell) flood() float64 {
 	flood := 20_000.
 	for _, can := range c.capacities() {
@@ -612,8 +610,8 @@ func (c *cell) flood() float64 {
 	return math.Floor(flood)
 }
 
-// deliverable is what could be had in each second after what was had before: of
-// a window, no more than is left of it. The run began at that Unix time.
+// deliverable is what could be had in each second after what was had before: of a window, no more
+// than is left of it. The run began at that Unix time.
 func (c *cell) deliverable(accepted []float64, start int) []float64 {
 	can := c.capacities()
 	if c.window == 0 {
@@ -630,8 +628,8 @@ func (c *cell) deliverable(accepted []float64, start int) []float64 {
 	return can
 }
 
-// changes are the seconds at which the server, or what is sent to it, changes;
-// of an outage its end.
+// changes are the seconds at which the server, or what is sent to it, changes; of an outage its
+// end.
 func (c *cell) changes() (at []int) {
 	if c.out[1] > 0 {
 		at = append(at, int(c.out[1]/time.Second))

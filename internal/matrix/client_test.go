@@ -7,9 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstock/penstock/internal/lab/model"
 	"github.com/penstock/penstock/throttle"
-	"golang.org/x/time/rate"
 )
 
 // workers of a client: more than any limit lets send.
@@ -68,8 +69,8 @@ func (c *client) work(ctx context.Context) {
 	}
 }
 
-// deliver sends an item until it is accepted; one of an endless backlog it sends
-// once. It returns false at the end of the run.
+// deliver sends an item until it is accepted; one of an endless backlog it sends once. It returns
+// false at the end of the run.
 func (c *client) deliver(ctx context.Context) bool {
 	bytes, drawn := int64(0), false
 	for {
@@ -105,8 +106,8 @@ func (c *client) deliver(ctx context.Context) bool {
 	}
 }
 
-// progress returns what is told of the progress of an upload: nothing of one that is
-// small, as throttle.Transport does.
+// progress returns what is told of the progress of an upload: nothing of one that is small, as
+// throttle.Transport does.
 func progress(p permit, size int64) func(acked int64) {
 	ours, ok := p.(*throttle.Permit)
 	if !ok || size < 256<<10 {
@@ -115,8 +116,8 @@ func progress(p permit, size int64) func(acked int64) {
 	return func(acked int64) { ours.Progress(acked, size) }
 }
 
-// feedback reads an answer as throttle.Transport does; ok is false where our own
-// timeout came first.
+// feedback reads an answer as throttle.Transport does; ok is false where our own timeout came
+// first.
 func feedback(a model.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 	switch {
 	case !ok:
@@ -232,8 +233,8 @@ func (t *tally) ended(f throttle.Feedback, a model.Answer, begin, now time.Time,
 	}
 }
 
-// credit spreads an accepted request evenly over the time that the server worked
-// on it, so that neither the ends of the run nor those of the seconds matter.
+// credit spreads an accepted request evenly over the time that the server worked on it, so that
+// neither the ends of the run nor those of the seconds matter.
 func (t *tally) credit(a model.Answer, weight float64) {
 	from, to := a.Began.Sub(t.run.start).Seconds(), a.Ended.Sub(t.run.start).Seconds()
 	if to <= from {

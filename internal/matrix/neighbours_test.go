@@ -11,9 +11,9 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// A naive is a client of somebody else: a number of requests at once that grows
-// by one with each that many successes and halves with each failure (AIMD), or
-// that stays. Whatever fails it sends again at once.
+// A naive is a client of somebody else: a number of requests at once that grows by one with each
+// that many successes and halves with each failure (AIMD), or that stays. Whatever fails it sends
+// again at once.
 type naive struct {
 	concurrency *throttle.Concurrency
 

@@ -49,8 +49,8 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 	synctest.Test(t, func(t *testing.T) {
 		r.rnd = rand.New(rand.NewPCG(seed, 1))
 		r.over = make(chan struct{})
-		// Where in its windows, and in those of the wall clock, the run starts. By
-		// the second, so that windows end where the seconds of the tally do.
+		// Where in its windows, and in those of the wall clock, the run starts. By the second, so
+		// that windows end where the seconds of the tally do.
 		if !c.onGrid {
 			time.Sleep(time.Duration(r.rnd.IntN(60)) * time.Second)
 		}
@@ -79,8 +79,8 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 	return r
 }
 
-// watch begins each client at its second, and looks at all of them at the end of
-// every second, until that of the run.
+// watch begins each client at its second, and looks at all of them at the end of every second,
+// until that of the run.
 func (r *run) watch(begin func(i int)) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -161,8 +161,8 @@ func (r *run) size() int64 {
 	return size
 }
 
-// upload sends a body, and returns how long that took. Meanwhile it calls progress
-// with the bytes that were acknowledged so far.
+// upload sends a body, and returns how long that took. Meanwhile it calls progress with the bytes
+// that were acknowledged so far.
 func (r *run) upload(bytes int64, progress func(acked int64)) time.Duration {
 	begin, fastest := time.Now(), r.cell.fastest()
 	if fastest == 0 {
@@ -187,8 +187,7 @@ func transfer(bytes int64, bandwidth float64) time.Duration {
 	return time.Duration(float64(bytes) / bandwidth * float64(time.Second))
 }
 
-// serve brings a request to the server and back. It returns false where our
-// timeout came first.
+// serve brings a request to the server and back. It returns false where our timeout came first.
 func (r *run) serve(ctx context.Context, req model.Request) (model.Answer, bool) {
 	if r.cell.timeout == 0 {
 		return r.answer(req), true
@@ -205,9 +204,9 @@ func (r *run) serve(ctx context.Context, req model.Request) (model.Answer, bool)
 	}
 }
 
-// answer goes the whole round trip before the server sees the request. That makes
-// every arrival an instant of its own, and thus the run the same every time: at
-// one instant, goroutines come in any order.
+// answer goes the whole round trip before the server sees the request. That makes every arrival an
+// instant of its own, and thus the run the same every time: at one instant, goroutines come in any
+// order.
 func (r *run) answer(req model.Request) model.Answer {
 	trip := roundTrip
 	if r.cell.jitter > 0 {
@@ -342,11 +341,10 @@ func jain(x []float64) float64 {
 	return ratio(sum*sum, squares*float64(len(x)))
 }
 
-// converged returns after how many seconds from the given one the goodput is
-// there to stay: the first second from which it is at least 0.9 of what was
-// deliverable in each of five spans of 10 s that begin 5 s apart. A dip later on
-// is not failed convergence; the goodput of the whole run tells of it. A run that
-// never converges has the seconds left.
+// converged returns after how many seconds from the given one the goodput is there to stay: the
+// first second from which it is at least 0.9 of what was deliverable in each of five spans of 10 s
+// that begin 5 s apart. A dip later on is not failed convergence; the goodput of the whole run
+// tells of it. A run that never converges has the seconds left.
 func converged(goodput, deliverable []float64, from int) float64 {
 	good := func(s int) bool { return share(goodput, deliverable, s, s+10) >= 0.9 }
 	for s := from; s+30 <= len(goodput); s++ {
@@ -357,8 +355,8 @@ func converged(goodput, deliverable []float64, from int) float64 {
 	return float64(len(goodput) - from)
 }
 
-// share is the sum of one part of the sum of the other, in the seconds from up
-// to and without to; 1 where nothing was deliverable.
+// share is the sum of one part of the sum of the other, in the seconds from up to and without to; 1
+// where nothing was deliverable.
 func share(x, of []float64, from, to int) float64 {
 	var a, b float64
 	for s := from; s < min(to, len(x)); s++ {

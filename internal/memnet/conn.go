@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// A Conn is one end of a connection. Its methods are safe for concurrent use;
-// concurrent writes do not mix their bytes. Errors are *net.OpError, except for
-// io.EOF.
+// A Conn is one end of a connection. Its methods are safe for concurrent use; concurrent writes do
+// not mix their bytes. Errors are *net.OpError, except for io.EOF.
 type Conn struct {
 	in, out       *stream
 	local, remote Addr
@@ -26,9 +25,8 @@ func pipe(client, server Addr) (*Conn, *Conn) {
 		&Conn{in: up, out: down, local: server, remote: client}
 }
 
-// Read waits for at least one byte. After the peer's Close or CloseWrite it
-// returns what is still queued and then io.EOF, after its Reset at once
-// syscall.ECONNRESET.
+// Read waits for at least one byte. After the peer's Close or CloseWrite it returns what is still
+// queued and then io.EOF, after its Reset at once syscall.ECONNRESET.
 func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.in.read(b)
 	if err != nil && err != io.EOF {
@@ -37,8 +35,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write returns when all of b is queued. After the peer's Close it fails with
-// syscall.EPIPE, after its Reset with syscall.ECONNRESET.
+// Write returns when all of b is queued. After the peer's Close it fails with syscall.EPIPE, after
+// its Reset with syscall.ECONNRESET.
 func (c *Conn) Write(b []byte) (int, error) {
 	n, err := c.out.write(b)
 	if err != nil {
@@ -47,15 +45,14 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Close ends both directions. The peer can still read what was written; what the
-// peer wrote and nobody read is dropped.
+// Close ends both directions. The peer can still read what was written; what the peer wrote and
+// nobody read is dropped.
 func (c *Conn) Close() error {
 	return c.close(io.EOF, syscall.EPIPE, false)
 }
 
-// Reset closes the connection as TCP does with a linger time of zero: the peer's
-// reads and writes fail with syscall.ECONNRESET from now on, and what was under
-// way is lost.
+// Reset closes the connection as TCP does with a linger time of zero: the peer's reads and writes
+// fail with syscall.ECONNRESET from now on, and what was under way is lost.
 func (c *Conn) Reset() error {
 	return c.close(syscall.ECONNRESET, syscall.ECONNRESET, true)
 }
@@ -70,8 +67,8 @@ func (c *Conn) close(peerReads, peerWrites error, drop bool) error {
 	return nil
 }
 
-// CloseWrite ends the outgoing direction: the peer reads io.EOF after what is
-// queued, and can still write.
+// CloseWrite ends the outgoing direction: the peer reads io.EOF after what is queued, and can still
+// write.
 func (c *Conn) CloseWrite() error {
 	if c.closed.Load() {
 		return c.opError("close", net.ErrClosed)
@@ -94,8 +91,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline makes reads fail with os.ErrDeadlineExceeded from t on, also
-// those that wait already. The zero time is no deadline.
+// SetReadDeadline makes reads fail with os.ErrDeadlineExceeded from t on, also those that wait
+// already. The zero time is no deadline.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.setDeadline(c.in, &c.in.readDeadline, t)
 }
@@ -120,8 +117,8 @@ func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
-// A stream is one direction of a connection: a bounded queue of bytes between
-// one end's writes and the other end's reads.
+// A stream is one direction of a connection: a bounded queue of bytes between one end's writes and
+// the other end's reads.
 type stream struct {
 	mu            sync.Mutex // protects all below; never held while waiting
 	changed       signal
@@ -133,8 +130,8 @@ type stream struct {
 	writeDeadline time.Time
 }
 
-// end sets how reads and writes fail from now on. An end that was closed by its
-// own side stays so: what the other side does can no longer be seen there.
+// end sets how reads and writes fail from now on. An end that was closed by its own side stays so:
+// what the other side does can no longer be seen there.
 func (s *stream) end(readErr, writeErr error, drop bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,9 +201,8 @@ func (s *stream) write(b []byte) (n int, err error) {
 	}
 }
 
-// waitLocked returns after the next change or at the deadline, having let go of
-// mu meanwhile. The waiter owns the timer, so a deadline costs nothing
-// while nobody waits, and needs no goroutine.
+// waitLocked returns after the next change or at the deadline, having let go of mu meanwhile. The
+// waiter owns the timer, so a deadline costs nothing while nobody waits, and needs no goroutine.
 func (s *stream) waitLocked(deadline time.Time) {
 	changed := s.changed.wait()
 	s.mu.Unlock()

@@ -1,15 +1,13 @@
-// Package memnet is a network within one process: a net.Listener and the
-// connections dialled to it, made of memory.
+// Package memnet is a network within one process: a net.Listener and the connections dialled to it,
+// made of memory.
 //
-// It exists so that real net/http, server and Transport, runs on the fake time
-// of testing/synctest, where a goroutine that waits for a socket would stop the
-// clock. Everything here waits on channels only, and starts no goroutine. Make
-// the Listener inside the bubble that uses it.
+// It exists so that real net/http, server and Transport, runs on the fake time of testing/synctest,
+// where a goroutine that waits for a socket would stop the clock. Everything here waits on channels
+// only, and starts no goroutine. Make the Listener inside the bubble that uses it.
 //
-// It behaves like TCP where HTTP can tell: a connection holds a bounded number
-// of bytes each way, so that back-pressure is real; either side may close its
-// half; a reset is told from an orderly end; what is not listened to is refused.
-// It has no latency and loses nothing.
+// It behaves like TCP where HTTP can tell: a connection holds a bounded number of bytes each way,
+// so that back-pressure is real; either side may close its half; a reset is told from an orderly
+// end; what is not listened to is refused. It has no latency and loses nothing.
 package memnet
 
 import (
@@ -21,16 +19,16 @@ import (
 )
 
 const (
-	// bufferSize is how many bytes a connection holds in each direction before
-	// its writer waits: about what a kernel gives a new TCP connection.
+	// bufferSize is how many bytes a connection holds in each direction before its writer waits:
+	// about what a kernel gives a new TCP connection.
 	bufferSize = 64 << 10
 
 	// backlog is how many dialled connections wait for Accept before Dial does.
 	backlog = 128
 )
 
-// Addr is the address of a listener or of one end of a connection. It has the
-// form host:port, for servers that ask who called.
+// Addr is the address of a listener or of one end of a connection. It has the form host:port, for
+// servers that ask who called.
 type Addr string
 
 // Network returns "mem".
@@ -39,8 +37,8 @@ func (Addr) Network() string { return "mem" }
 // String returns the address.
 func (a Addr) String() string { return string(a) }
 
-// A Listener accepts the connections that its own DialContext makes. Its methods
-// are safe for concurrent use.
+// A Listener accepts the connections that its own DialContext makes. Its methods are safe for
+// concurrent use.
 type Listener struct {
 	addr Addr
 
@@ -54,8 +52,7 @@ type Listener struct {
 	}
 }
 
-// Listen returns a new Listener. Nothing else can reach it: there is no name
-// space of addresses.
+// Listen returns a new Listener. Nothing else can reach it: there is no name space of addresses.
 func Listen() *Listener {
 	return &Listener{addr: "memnet:80"}
 }
@@ -63,8 +60,7 @@ func Listen() *Listener {
 // Addr returns the listener's address, an Addr.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Accept waits for the next connection. After Close it fails with an error that
-// is net.ErrClosed.
+// Accept waits for the next connection. After Close it fails with an error that is net.ErrClosed.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,11 +81,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// DialContext connects to the listener, whatever the network and address: it has
-// the form that http.Transport wants. Like a kernel it returns before the server
-// has accepted, and waits only while the backlog is full. It fails with
-// syscall.ECONNREFUSED once the listener is closed or while it refuses, and with
-// the context's error.
+// DialContext connects to the listener, whatever the network and address: it has the form that
+// http.Transport wants. Like a kernel it returns before the server has accepted, and waits only
+// while the backlog is full. It fails with syscall.ECONNREFUSED once the listener is closed or
+// while it refuses, and with the context's error.
 func (l *Listener) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,9 +111,8 @@ func (l *Listener) DialContext(ctx context.Context, _, _ string) (net.Conn, erro
 	}
 }
 
-// Refuse makes dialling fail as if nobody listened, until Refuse(false). Accept
-// goes on waiting, and connections that were accepted live on; those that wait
-// for Accept are reset.
+// Refuse makes dialling fail as if nobody listened, until Refuse(false). Accept goes on waiting,
+// and connections that were accepted live on; those that wait for Accept are reset.
 func (l *Listener) Refuse(refuse bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,8 +122,8 @@ func (l *Listener) Refuse(refuse bool) {
 	}
 }
 
-// Close ends Accept and refuses new connections from now on. Connections that wait for
-// Accept are reset, those that were accepted live on.
+// Close ends Accept and refuses new connections from now on. Connections that wait for Accept are
+// reset, those that were accepted live on.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,8 +147,8 @@ func (l *Listener) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: l.addr.Network(), Addr: l.addr, Err: err}
 }
 
-// signal is a condition to wait for on a channel, so that a waiter can watch a
-// timer or a context beside it. The lock of what it belongs to protects it.
+// signal is a condition to wait for on a channel, so that a waiter can watch a timer or a context
+// beside it. The lock of what it belongs to protects it.
 type signal struct{ ch chan struct{} }
 
 // wait returns a channel that the next wake closes.

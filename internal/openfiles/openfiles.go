@@ -1,6 +1,6 @@
-// Package openfiles is about the limit of open files that a process has. Connections count, too. It is
-// a limit of our own, which says nothing about a file or a server: a caller that reaches it waits until
-// something was closed.
+// Package openfiles is about the limit of open files that a process has. Connections count, too. It
+// is a limit of our own, which says nothing about a file or a server: a caller that reaches it
+// waits until something was closed.
 package openfiles
 
 import (

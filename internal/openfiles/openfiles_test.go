@@ -24,7 +24,8 @@ func TestPatiently(t *testing.T) {
 			{[]error{nil}, nil, 0},
 			{[]error{other}, other, 0},
 			{[]error{full, full, full, nil}, nil, 70 * time.Millisecond},
-			{[]error{os.NewSyscallError("socket", syscall.ENFILE), other}, other, 10 * time.Millisecond},
+			{[]error{os.NewSyscallError("socket", syscall.ENFILE), other}, other,
+				10 * time.Millisecond},
 			{[]error{full}, full, time.Minute},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -35,7 +36,8 @@ func TestPatiently(t *testing.T) {
 				return c.errs[n]
 			})
 			if err != c.want || time.Since(start) != c.took {
-				t.Errorf("%v: %v after %v, want %v after %v", c.errs, err, time.Since(start), c.want, c.took)
+				t.Errorf("%v: %v after %v, want %v after %v", c.errs, err, time.Since(start),
+					c.want, c.took)
 			}
 		}
 	})

@@ -1,5 +1,5 @@
-// Package standing carries what is known of a request from the package retry, which sends it again and again, to the package
-// throttle below, which sees each of its attempts alone.
+// Package standing carries what is known of a request from the package retry, which sends it again
+// and again, to the package throttle below, which sees each of its attempts alone.
 package standing
 
 import "context"
@@ -11,7 +11,8 @@ const (
 	Unknown Standing = iota // nobody sends it again
 	Fresh                   // it was not sent yet
 	Tried                   // it was, and was not accepted
-	Blamed                  // it was refused again and again while others of its kind were accepted: the cause is in the request
+	// it was refused again and again while others of its kind were accepted: the cause is in it
+	Blamed
 )
 
 // Key is the key under which a request's context has its Standing.

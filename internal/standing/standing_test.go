@@ -26,7 +26,8 @@ func (s server) RoundTrip(r *http.Request) (*http.Response, error) {
 	if after != "" {
 		h.Set("Retry-After", after)
 	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(""))}, nil
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(""))},
+		nil
 }
 
 func send(t *testing.T, c *retry.Client, method, path, key string) retry.Result {
@@ -74,7 +75,8 @@ func TestQuotaBehindALimit(t *testing.T) {
 		key                  func(*http.Request) string // of upstreams
 		otherMethod, otherID string
 	}{
-		"two keys":                {"10", func(r *http.Request) string { return r.Header.Get("X-Api-Key") }, "PUT", "B"},
+		"two keys": {"10",
+			func(r *http.Request) string { return r.Header.Get("X-Api-Key") }, "PUT", "B"},
 		"two keys, one upstream":  {"10", nil, "PUT", "B"},
 		"PUT and GET":             {"30", nil, "GET", "A"},
 		"PUT and GET, not a word": {"", nil, "GET", "A"},
@@ -83,7 +85,8 @@ func TestQuotaBehindALimit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				client := &retry.Client{HTTP: &http.Client{Transport: &throttle.Transport{Key: c.key, Base: server(func(r *http.Request) (int, string) {
-					if r.Method == "PUT" && r.Header.Get("X-Api-Key") == "A" && time.Since(begin) < quota {
+					if r.Method == "PUT" && r.Header.Get("X-Api-Key") == "A" &&
+						time.Since(begin) < quota {
 						return 429, c.after
 					}
 					return 201, ""
@@ -91,7 +94,8 @@ func TestQuotaBehindALimit(t *testing.T) {
 				among(func() { send(t, client, c.otherMethod, "/other", c.otherID) }, func() {
 					r := send(t, client, "PUT", "/mine", "A")
 					if r.Outcome != retry.Delivered || time.Since(begin) > quota+5*time.Minute {
-						t.Errorf("%v after %v, %d tries: %v", r.Outcome, time.Since(begin), r.Attempts, r.Err)
+						t.Errorf("%v after %v, %d tries: %v", r.Outcome, time.Since(begin),
+							r.Attempts, r.Err)
 					}
 				})
 			})
@@ -99,8 +103,8 @@ func TestQuotaBehindALimit(t *testing.T) {
 	}
 }
 
-// One request that is always refused fails after its attempts. Only the first of its refusals hold up
-// the others.
+// One request that is always refused fails after its attempts. Only the first of its refusals hold
+// up the others.
 func TestOneRequestBehindALimit(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		synctest.Test(t, func(t *testing.T) {

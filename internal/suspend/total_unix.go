@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Total returns how long the machine was suspended since it was started. Differences of less than a second mean nothing.
+// Total returns how long the machine was suspended since it was started. Differences of less than a
+// second mean nothing.
 func Total() time.Duration { return total(read) }
 
 func total(read func(clock int32) time.Duration) time.Duration {

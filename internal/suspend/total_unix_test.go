@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The time suspended is that by which the clock that always runs is ahead of the other. A reading between whose two ends the
-// thread had to wait is made again.
+// The time suspended is that by which the clock that always runs is ahead of the other. A reading
+// between whose two ends the thread had to wait is made again.
 func TestTotal(t *testing.T) {
 	const slept = time.Hour
 	for _, test := range []struct {
@@ -35,7 +35,8 @@ func TestTotal(t *testing.T) {
 			return at
 		})
 		if got < slept || got > slept+100*time.Millisecond || reads != test.reads {
-			t.Errorf("%s: %v after %d readings, want %v after %d", test.name, got, reads, slept, test.reads)
+			t.Errorf("%s: %v after %d readings, want %v after %d", test.name, got, reads, slept,
+				test.reads)
 		}
 	}
 }

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// CPU describes a server whose requests share its cores: of n requests each
-// gets a core, or its share of the cores where n is more. Before it stands a
-// gateway that reads a body whole.
+// CPU describes a server whose requests share its cores: of n requests each gets a core, or its
+// share of the cores where n is more. Before it stands a gateway that reads a body whole.
 type CPU struct {
 	Cores float64
 	Work  time.Duration // of one core for a request, or the mean of it
@@ -61,9 +60,8 @@ func (c *cpu) Serve(ctx context.Context, r Request) Answer {
 	}
 }
 
-// Shared is a capacity that jobs share evenly (processor sharing), such as the
-// cores of a machine or the bandwidth of a link: of n jobs each goes at the
-// speed min(1, capacity/n).
+// Shared is a capacity that jobs share evenly (processor sharing), such as the cores of a machine
+// or the bandwidth of a link: of n jobs each goes at the speed min(1, capacity/n).
 type Shared struct {
 	capacity float64
 	factor   Schedule
@@ -88,8 +86,8 @@ func (s *Shared) Do(work time.Duration) {
 	<-finished
 }
 
-// start adds a job, and returns a channel that is closed at its end. With limit
-// jobs or more there already it adds none; if zero, no limit.
+// start adds a job, and returns a channel that is closed at its end. With limit jobs or more there
+// already it adds none; if zero, no limit.
 func (s *Shared) start(work time.Duration, limit int) (finished <-chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +108,7 @@ func (s *Shared) tick() {
 	s.armLocked()
 }
 
-// advanceLocked goes from event to event up to now, which may be late. It
-// requires that mu is held.
+// advanceLocked goes from event to event up to now, which may be late. It requires that mu is held.
 func (s *Shared) advanceLocked(now time.Duration) {
 	for {
 		// seconds: less than the clock tells
@@ -131,8 +128,8 @@ func (s *Shared) advanceLocked(now time.Duration) {
 	}
 }
 
-// nextLocked returns the speed of each job and when it next changes, because
-// one ends or the capacity does. It requires that mu is held.
+// nextLocked returns the speed of each job and when it next changes, because one ends or the
+// capacity does. It requires that mu is held.
 func (s *Shared) nextLocked() (speed float64, event time.Duration) {
 	factor, event := s.factor.at(s.at)
 	if len(s.jobs) == 0 {

@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// An Outage refuses every connection from an instant on, so long after it was
-// made, for a while.
+// An Outage refuses every connection from an instant on, so long after it was made, for a while.
 type Outage struct {
-	// Status, if not zero, is what a gateway before the server answers meanwhile,
-	// instead of refusing connections.
+	// Status, if not zero, is what a gateway before the server answers meanwhile, instead of
+	// refusing connections.
 	Status int
 
 	after, length time.Duration
@@ -19,9 +18,8 @@ type Outage struct {
 	life          context.Context // of before
 }
 
-// NewOutage returns a server that is down for that length. What is in flight
-// when it goes down finishes, or with kill is lost, as all that the server knew:
-// then it comes back as a new one.
+// NewOutage returns a server that is down for that length. What is in flight when it goes down
+// finishes, or with kill is lost, as all that the server knew: then it comes back as a new one.
 func NewOutage(after, length time.Duration, kill bool, server func() Model) *Outage {
 	o := &Outage{after: after, length: length, epoch: time.Now(), before: server(),
 		life: context.Background()}
@@ -35,8 +33,8 @@ func NewOutage(after, length time.Duration, kill bool, server func() Model) *Out
 	return o
 }
 
-// Serve passes the request on while the server is there. It does not look at
-// ctx but while it is down for good.
+// Serve passes the request on while the server is there. It does not look at ctx but while it is
+// down for good.
 func (o *Outage) Serve(ctx context.Context, r Request) Answer {
 	switch t := time.Since(o.epoch); {
 	case t < o.after:
@@ -57,8 +55,8 @@ func (o *Outage) refusal() Answer {
 	return refusal(o.Status)
 }
 
-// A Hang is a server that for a while says nothing: what comes then begins when
-// it is over, and what was under way is answered then.
+// A Hang is a server that for a while says nothing: what comes then begins when it is over, and
+// what was under way is answered then.
 type Hang struct {
 	Model
 	begin, end time.Time
@@ -90,8 +88,8 @@ func (h *Hang) wait(ctx context.Context) bool {
 	return sleep(ctx, time.Until(h.end))
 }
 
-// A SlowConnect makes connections wait while more than so many requests are in
-// flight, as a full listen queue does whose client repeats its SYN.
+// A SlowConnect makes connections wait while more than so many requests are in flight, as a full
+// listen queue does whose client repeats its SYN.
 type SlowConnect struct {
 	Model
 	Above int

@@ -12,14 +12,13 @@ import (
 	"time"
 )
 
-// A Model decides, as the machinery of a server would, what becomes of a request
-// and how long that takes. It needs nothing but timers and channels: the same
-// model answers on fake time, where a night takes seconds, and behind a
-// server of the package lab. It is safe for concurrent use.
+// A Model decides, as the machinery of a server would, what becomes of a request and how long that
+// takes. It needs nothing but timers and channels: the same model answers on fake time, where a
+// night takes seconds, and behind a server of the package lab. It is safe for concurrent use.
 type Model interface {
-	// Serve blocks until the answer is there. A client that gives up changes
-	// nothing for the server, so ctx is not the client's: it ends when the server
-	// dies, and Serve returns at once, with no answer.
+	// Serve blocks until the answer is there. A client that gives up changes nothing for the
+	// server, so ctx is not the client's: it ends when the server dies, and Serve returns at once,
+	// with no answer.
 	Serve(ctx context.Context, r Request) Answer
 }
 
@@ -28,9 +27,9 @@ type Request struct {
 	Bytes int64     // length of the body
 	At    time.Time // of the arrival; if zero, now
 
-	// Read, if set, reads the body. It is called when the server begins to work on
-	// the request, and not for what is refused before. If it returns false there is
-	// nothing to work on: Serve returns at once, with no answer.
+	// Read, if set, reads the body. It is called when the server begins to work on the request, and
+	// not for what is refused before. If it returns false there is nothing to work on: Serve
+	// returns at once, with no answer.
 	Read func() bool
 }
 
@@ -45,15 +44,15 @@ func (r *Request) read() bool {
 	return r.Read == nil || r.Read()
 }
 
-// An Answer is what a [Model] says. The zero value is no answer: a connection
-// that was refused, or that broke.
+// An Answer is what a [Model] says. The zero value is no answer: a connection that was refused, or
+// that broke.
 type Answer struct {
 	Status     int
 	RetryAfter int    // seconds; below zero, and where Status is 0: not told
 	Quota      *Quota // if nil, not told
 
-	// What only a judge may know: when the work on what was accepted began and
-	// ended, and how much work it was.
+	// What only a judge may know: when the work on what was accepted began and ended, and how much
+	// work it was.
 	Began, Ended time.Time
 	Work         time.Duration
 
@@ -91,9 +90,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// A Schedule is a factor of a server's capacity that changes with time: its
-// value so long after the server's start, and when it next changes. A nil
-// Schedule is 1 forever.
+// A Schedule is a factor of a server's capacity that changes with time: its value so long after the
+// server's start, and when it next changes. A nil Schedule is 1 forever.
 type Schedule func(t time.Duration) (factor float64, until time.Duration)
 
 func (s Schedule) at(t time.Duration) (factor float64, until time.Duration) {
@@ -126,8 +124,8 @@ func Alternate(span time.Duration, other float64) Schedule {
 	}
 }
 
-// work draws how long requests take: log-normal with that mean, and without
-// spread where sigma is zero.
+// work draws how long requests take: log-normal with that mean, and without spread where sigma is
+// zero.
 type work struct {
 	mean  time.Duration
 	sigma float64

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A call is a request to a model at an instant, and what comes back: the status
-// and when, in milliseconds since the model was made.
+// A call is a request to a model at an instant, and what comes back: the status and when, in
+// milliseconds since the model was made.
 type call struct{ at, status, after int }
 
 func (c call) String() string {
@@ -59,8 +59,8 @@ func TestCPU(t *testing.T) {
 			[]call{{0, 201, 1000}, {0, 201, 1000}}},
 		{"three on two cores", CPU{Cores: 2, Work: time.Second},
 			[]call{{0, 201, 1500}, {0, 201, 1500}, {0, 201, 1500}}},
-		// The first is alone for 0.5 s; then both go at half speed until it ends, and the
-		// second has half its work left.
+		// The first is alone for 0.5 s; then both go at half speed until it ends, and the second
+		// has half its work left.
 		{"one joins another", CPU{Cores: 1, Work: time.Second},
 			[]call{{0, 201, 1500}, {500, 201, 2000}}},
 		{"after a pause", CPU{Cores: 1, Work: time.Second},

@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// Quotas describes a server that accepts so many requests in a time and refuses
-// the rest.
+// Quotas describes a server that accepts so many requests in a time and refuses the rest.
 type Quotas struct {
-	// A token bucket of that many tokens a second, which holds N; or where Window
-	// is given, N requests in each window of the wall clock, or in any window.
+	// A token bucket of that many tokens a second, which holds N; or where Window is given, N
+	// requests in each window of the wall clock, or in any window.
 	Rate         float64
 	N            int
 	Window       time.Duration
@@ -45,8 +44,8 @@ func NewQuota(q Quotas) Model {
 	return l
 }
 
-// A quota counts requests. It returns whether the one at the instant t is
-// accepted, how many more would be, and after how long there will be more.
+// A quota counts requests. It returns whether the one at the instant t is accepted, how many more
+// would be, and after how long there will be more.
 type quota interface {
 	take(t time.Time) (ok bool, left int, reset time.Duration)
 }

@@ -16,8 +16,7 @@ type Threads struct {
 	Refusal int           // status; if zero, 503
 }
 
-// threads are workers. One goes on when its client has given up, as real ones do
-// that block.
+// threads are workers. One goes on when its client has given up, as real ones do that block.
 type threads struct {
 	work    *work
 	refusal int

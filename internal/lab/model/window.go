@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// fixedWindow starts again with each multiple of its span on the wall clock.
-// What a refused request would count is forgotten with the rest.
+// fixedWindow starts again with each multiple of its span on the wall clock. What a refused request
+// would count is forgotten with the rest.
 type fixedWindow struct {
 	n    int
 	span time.Duration
@@ -29,8 +29,7 @@ func (w *fixedWindow) take(t time.Time) (bool, int, time.Duration) {
 	return ok, w.n - w.used, w.start.Add(w.span).Sub(t)
 }
 
-// slidingWindow has quota where fewer than n of the requests that count are
-// younger than its span.
+// slidingWindow has quota where fewer than n of the requests that count are younger than its span.
 type slidingWindow struct {
 	n            int
 	span         time.Duration

@@ -8,8 +8,7 @@ import (
 
 // Both windows against their definitions: counting all that was before.
 func TestWindowModel(t *testing.T) {
-	// Spans that divide a second, so that windows begin with each multiple of
-	// them since 1970 too.
+	// Spans that divide a second, so that windows begin with each multiple of them since 1970 too.
 	spans := []time.Duration{1, 2, 5, 8, 20, 25}
 	for seed := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
