@@ -43,7 +43,7 @@ var flakyPreset = preset{Preset{
 		hot:        v.text["hot"],
 		hotStatus:  v.status("hot-status", 429, 500, 502, 503, 504),
 		retryAfter: v.retryAfter("retry-after"),
-		rnd:        rand.New(rand.NewPCG(uint64(v.count("seed", 0)), 0)),
+		rnd:        rand.New(rand.NewPCG(v.seed(), 0)),
 	}
 	sum := 0.0
 	for i, kind := range faultKinds {

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -57,34 +58,37 @@ func (v *values) count(name string, least int) int {
 	return n
 }
 
+// float is a number from least to most.
+func (v *values) float(name string, least, most float64, want string) float64 {
+	f, err := strconv.ParseFloat(v.text[name], 64)
+	if err != nil || !(f >= least && f <= most) {
+		v.bad(name, want)
+		return 0
+	}
+	return f
+}
+
 // interval is given as requests a second, and is the time from one to the next.
 func (v *values) interval(name string) time.Duration {
-	rate, err := strconv.ParseFloat(v.text[name], 64)
-	if err != nil || !(rate >= 1e-6 && rate <= 1e9) {
-		v.bad(name, "a number of requests a second, such as 20 or 0.5")
+	rate := v.float(name, 1e-6, 1e9, "a number of requests a second, such as 20 or 0.5")
+	if rate == 0 {
 		return 0
 	}
 	// Rounded down: a client that rounds its own schedule is not early.
 	return time.Duration(float64(time.Second) / rate)
 }
 
-// number is 0 or more.
-func (v *values) number(name string) float64 {
-	f, err := strconv.ParseFloat(v.text[name], 64)
-	if err != nil || !(f >= 0 && f <= 1e9) {
-		v.bad(name, "a number, 0 or more, such as 1.5")
-		return 0
-	}
-	return f
+// sigma is the spread of a log-normal distribution.
+func (v *values) sigma() float64 {
+	return v.float("sigma", 0, 1e9, "a number, 0 or more, such as 1.5")
 }
 
-// positive is more than 0.
-func (v *values) positive(name string) float64 {
-	f := v.number(name)
-	if f < 1e-6 {
-		v.bad(name, "a number above 0, such as 10 or 0.5")
-	}
-	return f
+// seed is the one of a preset's random choices.
+func (v *values) seed() uint64 { return uint64(v.count("seed", 0)) }
+
+// share is a part of all requests.
+func (v *values) share(name string) float64 {
+	return v.float(name, 0, 1, "a share from 0 to 1, such as 0.05")
 }
 
 // duration is at least least.
@@ -139,31 +143,18 @@ func (v *values) status(name string, choices ...int) int {
 	return status
 }
 
-// share is a part of all requests, 0 to 1.
-func (v *values) share(name string) float64 {
-	f, err := strconv.ParseFloat(v.text[name], 64)
-	if err != nil || !(f >= 0 && f <= 1) {
-		v.bad(name, "a share from 0 to 1, such as 0.05")
-		return 0
-	}
-	return f
-}
-
 // bandwidth is a size, with or without /s after it, in bytes a second.
 func (v *values) bandwidth(name string) float64 {
-	n, err := humanize.ParseBytes(strings.TrimSuffix(v.text[name], "/s"))
-	if err != nil || n < 1 {
-		v.bad(name, "bytes a second, such as 1MiB")
-		return 0
-	}
-	return float64(n)
+	return float64(v.size(name, 1, math.MaxInt64, "bytes a second, such as 1MiB"))
 }
 
 // bytes is a size.
-func (v *values) bytes(name string) int64 {
-	n, err := humanize.ParseBytes(v.text[name])
-	if err != nil || n > 1<<40 {
-		v.bad(name, "a size, such as 32MiB")
+func (v *values) bytes(name string) int64 { return v.size(name, 0, 1<<40, "a size, such as 32MiB") }
+
+func (v *values) size(name string, least, most uint64, want string) int64 {
+	n, err := humanize.ParseBytes(strings.TrimSuffix(v.text[name], "/s"))
+	if err != nil || n < least || n > most {
+		v.bad(name, want)
 		return 0
 	}
 	return int64(n)

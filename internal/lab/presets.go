@@ -28,8 +28,8 @@ var cpuPreset = preset{Preset{
 	c := model.CPU{
 		Cores:   float64(v.count("cores", 1)),
 		Work:    v.duration("work", 0),
-		Sigma:   v.number("sigma"),
-		Seed:    uint64(v.count("seed", 0)),
+		Sigma:   v.sigma(),
+		Seed:    v.seed(),
 		Timeout: v.duration("timeout", 0),
 		Limit:   v.count("limit", 0),
 	}
@@ -56,7 +56,7 @@ var quotaPreset = preset{Preset{
 	},
 }, func(v *values) rule {
 	return modelled{model.NewQuota(model.Quotas{
-		Rate:       v.positive("rate"),
+		Rate:       v.float("rate", 1e-6, 1e9, "a number above 0, such as 10 or 0.5"),
 		N:          v.count("burst", 1),
 		Service:    v.duration("service", 0),
 		Refusal:    v.status("refusal", 429, 503, 502, 509),
@@ -105,8 +105,8 @@ var threadsPreset = preset{Preset{
 		Workers: v.count("k", 1),
 		Backlog: v.count("backlog", 0),
 		Service: v.duration("service", 0),
-		Sigma:   v.number("sigma"),
-		Seed:    uint64(v.count("seed", 0)),
+		Sigma:   v.sigma(),
+		Seed:    v.seed(),
 		Refusal: v.status("refusal", 503, 429),
 	})}
 }}

@@ -27,14 +27,13 @@ type Quotas struct {
 
 // NewQuota returns such a server as a model.
 func NewQuota(q Quotas) Model {
-	l := &limited{n: q.N, window: q.Window, service: q.Service, refusal: q.Refusal,
-		retryAfter: q.RetryAfter, headers: q.Headers}
-	if l.refusal == 0 {
-		l.refusal = http.StatusTooManyRequests
+	if q.Refusal == 0 {
+		q.Refusal = http.StatusTooManyRequests
 	}
+	l := &limited{Quotas: q}
 	switch {
 	case q.Window == 0:
-		l.window = time.Duration(float64(q.N) / q.Rate * float64(time.Second))
+		l.Window = time.Duration(float64(q.N) / q.Rate * float64(time.Second))
 		l.quota = newTokenBucket(q.Rate, q.N, q.Factor)
 	case q.Sliding:
 		l.quota = &slidingWindow{n: q.N, span: q.Window, countRefused: q.CountRefused}
@@ -55,30 +54,25 @@ func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Seco
 
 // limited accepts what a quota allows.
 type limited struct {
-	quota      quota
-	n          int
-	window     time.Duration
-	service    time.Duration
-	refusal    int
-	headers    bool
-	retryAfter bool
+	Quotas // with the time in which a token bucket fills as its Window
+	quota  quota
 }
 
 func (l *limited) Serve(ctx context.Context, r Request) Answer {
 	at := r.arrived()
 	ok, left, reset := l.quota.take(at)
-	a := refusal(l.refusal)
+	a := refusal(l.Refusal)
 	if ok {
-		if !r.read() || !sleep(ctx, time.Until(at.Add(l.service))) {
+		if !r.read() || !sleep(ctx, time.Until(at.Add(l.Service))) {
 			return Answer{}
 		}
 		a = done(at, 0)
 		a.Ended = at
-	} else if l.retryAfter {
+	} else if l.RetryAfter {
 		a.RetryAfter = seconds(reset)
 	}
-	if l.headers {
-		a.Quota = &Quota{Limit: l.n, Remaining: left, Window: l.window, Reset: reset}
+	if l.Headers {
+		a.Quota = &Quota{Limit: l.N, Remaining: left, Window: l.Window, Reset: reset}
 	}
 	return a
 }
