@@ -32,7 +32,6 @@ type column struct {
 	head  string
 	least bool // the worst of the seeds is the least
 	value func(*measures) float64
-	goal  func(*goals) float64
 	print string
 }
 
@@ -41,63 +40,49 @@ func (c *column) fails(value, goal float64) bool {
 	return goal != 0 && (c.least && value < goal || !c.least && value > goal)
 }
 
+// The columns of which no cell has a goal only inform.
 var columns = []column{
 	// accepted, of what was deliverable
-	{"goodput", true, func(m *measures) float64 { return m.goodput },
-		func(g *goals) float64 { return g.goodput }, "%.3f"},
+	{"goodput", true, func(m *measures) float64 { return m.goodput }, "%.3f"},
 	// refused or timed out, of all sent
-	{"waste%", false, func(m *measures) float64 { return 100 * m.waste },
-		func(g *goals) float64 { return 100 * g.waste }, "%.2f"},
+	{"waste%", false, func(m *measures) float64 { return 100 * m.waste }, "%.2f"},
 	// seconds until it has converged
-	{"start", false, func(m *measures) float64 { return m.start },
-		func(g *goals) float64 { return g.start }, "%.0f"},
+	{"start", false, func(m *measures) float64 { return m.start }, "%.0f"},
 	// the same after a change, the slowest
-	{"change", false, func(m *measures) float64 { return m.change },
-		func(g *goals) float64 { return g.change }, "%.0f"},
+	{"change", false, func(m *measures) float64 { return m.change }, "%.0f"},
 	// goodput of the first 20 s
-	{"20s", true, func(m *measures) float64 { return m.first20 },
-		func(g *goals) float64 { return g.first20 }, "%.3f"},
+	{"20s", true, func(m *measures) float64 { return m.first20 }, "%.3f"},
 	// goodput of the first minute
-	{"60s", true, func(m *measures) float64 { return m.first60 },
-		func(g *goals) float64 { return g.first60 }, "%.3f"},
+	{"60s", true, func(m *measures) float64 { return m.first60 }, "%.3f"},
 	// goodput after the first 20 s
-	{"20s+", true, func(m *measures) float64 { return m.after20 },
-		func(g *goals) float64 { return g.after20 }, "%.3f"},
+	{"20s+", true, func(m *measures) float64 { return m.after20 }, "%.3f"},
 	// goodput of the 20 s after the last stray refusal
-	{"stray", true, func(m *measures) float64 { return m.stray },
-		func(g *goals) float64 { return g.stray }, "%.3f"},
+	{"stray", true, func(m *measures) float64 { return m.stray }, "%.3f"},
 	// until all items are accepted, of that with the best fixed limit
-	{"time", false, func(m *measures) float64 { return m.time },
-		func(g *goals) float64 { return g.time }, "%.2f"},
+	{"time", false, func(m *measures) float64 { return m.time }, "%.2f"},
 	// mean in flight after the first 20 s
-	{"flight", false, func(m *measures) float64 { return m.inFlight },
-		func(g *goals) float64 { return g.inFlight }, "%.1f"},
+	{"flight", false, func(m *measures) float64 { return m.inFlight }, "%.1f"},
 	// latency of successes in seconds
-	{"p99", false, func(m *measures) float64 { return m.p99 },
-		func(g *goals) float64 { return g.p99 }, "%.2f"},
+	{"p99", false, func(m *measures) float64 { return m.p99 }, "%.2f"},
 	// fairness among our clients while all are there
-	{"Jain", true, func(m *measures) float64 { return m.jain },
-		func(g *goals) float64 { return g.jain }, "%.3f"},
+	{"Jain", true, func(m *measures) float64 { return m.jain }, "%.3f"},
 	// of what would be fair to our clients, beside others
-	{"share", true, func(m *measures) float64 { return m.share }, none, "%.3f"},
+	{"share", true, func(m *measures) float64 { return m.share }, "%.3f"},
 	// largest limit
-	{"maxL", false, func(m *measures) float64 { return m.largest }, none, "%.0f"},
+	{"maxL", false, func(m *measures) float64 { return m.largest }, "%.0f"},
 	// mean limit in the last minute
-	{"endL", false, func(m *measures) float64 { return m.end }, none, "%.1f"},
+	{"endL", false, func(m *measures) float64 { return m.end }, "%.1f"},
 	// requests
-	{"sent", false, func(m *measures) float64 { return m.sent }, none, "%.0f"},
+	{"sent", false, func(m *measures) float64 { return m.sent }, "%.0f"},
 	// requests that timed out
-	{"504", false, func(m *measures) float64 { return m.timedOut }, none, "%.0f"},
+	{"504", false, func(m *measures) float64 { return m.timedOut }, "%.0f"},
 	// requests sent into an outage
-	{"dead", false, func(m *measures) float64 { return m.dead },
-		func(g *goals) float64 { return g.dead }, "%.0f"},
+	{"dead", false, func(m *measures) float64 { return m.dead }, "%.0f"},
 	// requests sent before a Retry-After had passed
-	{"early", false, func(m *measures) float64 { return m.early }, none, "%.0f"},
+	{"early", false, func(m *measures) float64 { return m.early }, "%.0f"},
 	// requests sent above a ceiling
-	{"above", false, func(m *measures) float64 { return m.above }, none, "%.0f"},
+	{"above", false, func(m *measures) float64 { return m.above }, "%.0f"},
 }
-
-func none(*goals) float64 { return 0 }
 
 func TestMatrix(t *testing.T) {
 	pattern := regexp.MustCompile("^(" + *only + ")$")
@@ -111,15 +96,6 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	runs := make([][]measures, len(chosen))
-	var file *os.File
-	if *lines != "" {
-		f, err := os.Create(*lines)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		file = f
-	}
 	texts := make([]strings.Builder, len(chosen))
 	t.Run("cells", func(t *testing.T) {
 		for i, c := range chosen {
@@ -141,8 +117,14 @@ func TestMatrix(t *testing.T) {
 			}
 		}
 	})
-	for i := range texts {
-		file.WriteString(texts[i].String())
+	if *lines != "" {
+		var all strings.Builder
+		for i := range texts {
+			all.WriteString(texts[i].String())
+		}
+		if err := os.WriteFile(*lines, []byte(all.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	var text strings.Builder
@@ -166,11 +148,11 @@ func TestMatrix(t *testing.T) {
 				}
 			}
 			value := fmt.Sprintf(col.print, worst)
-			least := col.goal(&c.short)
+			least := col.value(&c.short)
 			if least == 0 {
-				least = col.goal(&c.goals)
+				least = col.value(&c.goals)
 			}
-			if goal := col.goal(&c.goals); col.fails(worst, goal) {
+			if goal := col.value(&c.goals); col.fails(worst, goal) {
 				sign := ">"
 				if col.least {
 					sign = "<"

@@ -75,18 +75,15 @@ type stray struct {
 	model.Model
 	answer model.Answer
 
-	mu sync.Mutex // protects all below
-	// whether the nth request, at that time of the run, is one
-	due   func(n int, now time.Duration) bool
+	mu    sync.Mutex // protects all below
+	due   due
 	start time.Time
 	n     int
 	last  time.Time // when the last one was refused
 }
 
-func newStray(server model.Model, answer model.Answer,
-	due func(n int, now time.Duration) bool) *stray {
-	return &stray{Model: server, answer: answer, due: due, start: time.Now()}
-}
+// due returns whether the nth request, at that time of the run, is refused.
+type due func(n int, now time.Duration) bool
 
 func (s *stray) Serve(ctx context.Context, r model.Request) model.Answer {
 	if s.refuses(time.Now()) {
@@ -106,25 +103,32 @@ func (s *stray) refuses(now time.Time) bool {
 	return true
 }
 
-func refused(status, retryAfter int) model.Answer {
-	return model.Answer{Status: status, RetryAfter: retryAfter}
+// tenth is a random tenth.
+func tenth(seed uint64) due {
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	return func(int, time.Duration) bool { return rnd.IntN(10) == 0 }
 }
 
 // twice are two requests, three apart, after so many.
-func twice(after int) func(int, time.Duration) bool {
-	return func(n int, _ time.Duration) bool { return n == after+1 || n == after+4 }
+func twice(after int) func(uint64) due {
+	return func(uint64) due {
+		return func(n int, _ time.Duration) bool { return n == after+1 || n == after+4 }
+	}
 }
 
 // hot is a request in each minute that is sent again at these seconds of it.
-func hot(at ...int) func(int, time.Duration) bool {
-	next := 0
-	return func(_ int, now time.Duration) bool {
-		due := time.Duration(next/len(at))*time.Minute + time.Duration(at[next%len(at)])*time.Second
-		if now < due {
-			return false
+func hot(at ...int) func(uint64) due {
+	return func(uint64) due {
+		next := 0
+		return func(_ int, now time.Duration) bool {
+			again := time.Duration(next/len(at))*time.Minute +
+				time.Duration(at[next%len(at)])*time.Second
+			if now < again {
+				return false
+			}
+			next++
+			return true
 		}
-		next++
-		return true
 	}
 }
 

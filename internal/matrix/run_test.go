@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,6 @@ import (
 const (
 	roundTrip = time.Millisecond // of every request, give or take a half
 	maxLimit  = 256              // of the limit that is found
-
 )
 
 // A run is a cell with a seed.
@@ -150,10 +150,7 @@ func (r *run) size() int64 {
 			r.sizes = append(r.sizes, mix...)
 		}
 		if len(mix) > 1 {
-			r.rnd.Shuffle(len(r.sizes), func(i, j int) {
-				r.sizes[i], r.sizes[j] = r.sizes[j],
-					r.sizes[i]
-			})
+			r.rnd.Shuffle(len(r.sizes), reflect.Swapper(r.sizes))
 		}
 	}
 	size := r.sizes[0]
@@ -248,15 +245,13 @@ type measures struct {
 func (r *run) measure() (m measures) {
 	c := r.cell
 	seconds := int(horizon / time.Second)
-	total := make([]float64, seconds)    // goodput
-	accepted := make([]float64, seconds) // for the windows
+	total := make([]float64, seconds) // goodput
 	var judged []*client
 	var latencies []float32
 	sent, refused := 0, 0
 	for _, client := range r.clients {
 		for s, second := range client.tally.seconds {
 			total[s] += second.goodput
-			accepted[s] += second.goodput
 		}
 		if !client.judged {
 			continue
@@ -287,7 +282,7 @@ func (r *run) measure() (m measures) {
 			m.largest = float64(client.tally.maxInFlight)
 		}
 	}
-	deliverable := c.deliverable(accepted, int(r.start.Unix()))
+	deliverable := c.deliverable(total, int(r.start.Unix()))
 
 	m.sent = float64(sent)
 	m.waste = ratio(float64(refused), float64(sent))
