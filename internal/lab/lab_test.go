@@ -293,58 +293,51 @@ func TestCloseBreaksOff(t *testing.T) {
 }
 
 func TestNewErrors(t *testing.T) {
-	tests := []struct{ preset, params, want string }{
-		{"strickt", "", `lab: unknown preset "strickt"`},
-		{"strict", "rsp=3", `lab: unknown parameter of strict "rsp"`},
-		{"strict", "rps=1&rps=2", `lab: strict: give rps once, not 2 times`},
-		{"strict", "rps=fast",
-			`lab: strict: bad rps="fast": want a number of requests a second, such as 20 or 0.5`},
-		{"strict", "rps=0",
-			`lab: strict: bad rps="0": want a number of requests a second, such as 20 or 0.5`},
-		{"strict", "rps=NaN",
-			`lab: strict: bad rps="NaN": want a number of requests a second, such as 20 or 0.5`},
-		{"strict", "tolerance=-1ms",
-			`lab: strict: bad tolerance="-1ms": want a duration, such as 100ms or 1m30s`},
-		{"strict", "retry-after=1.5",
-			`lab: strict: bad retry-after="1.5": want whole seconds, such as 2, or none`},
-		{"strict", "record=maybe", `lab: strict: bad record="maybe": want true or false`},
-		{"strict", "keys=trust", `lab: strict: bad keys="trust": want ignore or honour`},
+	// A want that begins with "want" comes after the name of the preset and its one parameter.
+	for _, tt := range []struct{ preset, params, want string }{
+		{"strickt", "", `unknown preset "strickt"`},
+		{"strict", "rsp=3", `unknown parameter of strict "rsp"`},
+		{"strict", "rps=1&rps=2", `strict: give rps once, not 2 times`},
+		{"strict", "rps=fast", `want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "rps=0", `want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "rps=NaN", `want a number of requests a second, such as 20 or 0.5`},
+		{"strict", "tolerance=-1ms", `want a duration, such as 100ms or 1m30s`},
+		{"strict", "retry-after=1.5", `want whole seconds, such as 2, or none`},
+		{"strict", "record=maybe", `want true or false`},
+		{"strict", "keys=trust", `want ignore or honour`},
 		{"strict", "keys=honour&record=off",
-			`lab: strict: keys=honour needs the record: leave out record=off`},
-		{"hostile", "kind=rude", `lab: hostile: bad kind="rude": want one of ` +
-			strings.Join(hostileKinds.names(), ", ")},
-		{"hostile", "status=600", `lab: hostile: bad status="600": want 200 to 599`},
-		{"hostile", "size=big", `lab: hostile: bad size="big": want a size, such as 32MiB`},
-		{"window", "kind=leaky", `lab: window: bad kind="leaky": want fixed or sliding`},
-		{"flaky", "stalled=1.5",
-			`lab: flaky: bad stalled="1.5": want a share from 0 to 1, such as 0.05`},
+			`strict: keys=honour needs the record: leave out record=off`},
+		{"hostile", "kind=rude", `want one of ` + strings.Join(hostileKinds.names(), ", ")},
+		{"hostile", "status=600", `want 200 to 599`},
+		{"hostile", "size=big", `want a size, such as 32MiB`},
+		{"window", "kind=leaky", `want fixed or sliding`},
+		{"flaky", "stalled=1.5", `want a share from 0 to 1, such as 0.05`},
 		{"flaky", "500=0.5&stalled=0.5",
-			`lab: flaky: the shares of the faults add up to 1.08: want 1 at most`},
-		{"flaky", "hot-status=404",
-			`lab: flaky: bad hot-status="404": want 429 or 500 or 502 or 503 or 504`},
-		{"quota", "refusal=404", `lab: quota: bad refusal="404": want 429 or 503 or 502 or 509`},
-		{"quota", "rate=0", `lab: quota: bad rate="0": want a number above 0, such as 10 or 0.5`},
-		{"cpu", "cores=0", `lab: cpu: bad cores="0": want a whole number of at least 1`},
-		{"cpu", "sigma=-1", `lab: cpu: bad sigma="-1": want a number, 0 or more, such as 1.5`},
-		{"threads", "refusal=500", `lab: threads: bad refusal="500": want 503 or 429`},
-		{"down", "mode=404",
-			`lab: down: bad mode="404": want refuse, hang or a status from 500 to 599`},
-		{"down", "mode=gone",
-			`lab: down: bad mode="gone": want refuse, hang or a status from 500 to 599`},
-		{"slow", "per-connection=maybe",
-			`lab: slow: bad per-connection="maybe": want true or false`},
-		{"slow", "bandwidth=quick",
-			`lab: slow: bad bandwidth="quick": want bytes a second, such as 1MiB`},
-		{"tutorial", "limit=0", `lab: tutorial: bad limit="0": want a whole number of at least 1`},
-	}
-	for _, tt := range tests {
+			`flaky: the shares of the faults add up to 1.08: want 1 at most`},
+		{"flaky", "hot-status=404", `want 429 or 500 or 502 or 503 or 504`},
+		{"quota", "refusal=404", `want 429 or 503 or 502 or 509`},
+		{"quota", "rate=0", `want a number above 0, such as 10 or 0.5`},
+		{"cpu", "cores=0", `want a whole number of at least 1`},
+		{"cpu", "sigma=-1", `want a number, 0 or more, such as 1.5`},
+		{"threads", "refusal=500", `want 503 or 429`},
+		{"down", "mode=404", `want refuse, hang or a status from 500 to 599`},
+		{"down", "mode=gone", `want refuse, hang or a status from 500 to 599`},
+		{"slow", "per-connection=maybe", `want true or false`},
+		{"slow", "bandwidth=quick", `want bytes a second, such as 1MiB`},
+		{"tutorial", "limit=0", `want a whole number of at least 1`},
+	} {
 		params, err := url.ParseQuery(tt.params)
 		if err != nil {
 			t.Fatal(err)
 		}
+		want := "lab: " + tt.want
+		if strings.HasPrefix(tt.want, "want ") {
+			name, value, _ := strings.Cut(tt.params, "=")
+			want = fmt.Sprintf("lab: %s: bad %s=%q: %s", tt.preset, name, value, tt.want)
+		}
 		s, err := New(tt.preset, params)
-		if s != nil || err == nil || err.Error() != tt.want {
-			t.Errorf("%s %s: got error\n%v, want\n%s", tt.preset, tt.params, err, tt.want)
+		if s != nil || err == nil || err.Error() != want {
+			t.Errorf("%s %s: got error\n%v, want\n%s", tt.preset, tt.params, err, want)
 		}
 	}
 }

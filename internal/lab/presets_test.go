@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -45,9 +46,8 @@ func TestPresetCalls(t *testing.T) {
 			{1000, 201, 1000}, {1000, 429, 1000}, {1039, 429, 1039}, {1040, 201, 1040},
 		}},
 		{"strict", "rps=20&tolerance=0s", []call{
-			{0, 201, 0}, {49, 429, 49}, {50, 201, 50}, {100, 201, 100}, {149, 429, 149}, {151,
-				201, 151},
-			{200, 429, 200}, {201, 201, 201},
+			{0, 201, 0}, {49, 429, 49}, {50, 201, 50}, {100, 201, 100}, {149, 429, 149},
+			{151, 201, 151}, {200, 429, 200}, {201, 201, 201},
 		}},
 		{"strict", "rps=0.5", []call{
 			{0, 201, 0}, {1989, 429, 1989}, {1990, 201, 1990}, {3989, 429, 3989}, {4000, 201, 4000},
@@ -67,6 +67,11 @@ func TestPresetCalls(t *testing.T) {
 		}},
 		{"quota", "rate=2&burst=1&service=10ms",
 			[]call{{0, 201, 10}, {10, 429, 10}, {500, 201, 510}}},
+		{"quota", "rate=10&burst=2&service=50ms", []call{
+			{0, 201, 50}, {0, 201, 50}, {0, 429, 0}, {99, 429, 99}, {100, 201, 150},
+			{199, 429, 199}, {200, 201, 250},
+			{5000, 201, 5050}, {5000, 201, 5050}, {5000, 429, 5000},
+		}},
 		{"window", "n=2&window=1s", []call{ // of the wall clock
 			{900, 201, 900}, {950, 201, 950}, {999, 429, 999},
 			{1000, 201, 1000}, {1100, 201, 1100}, {1200, 429, 1200}, {1999, 429, 1999},
@@ -139,38 +144,38 @@ func TestThreadsGoOn(t *testing.T) {
 }
 
 func TestQuotaHeaders(t *testing.T) {
-	type heads struct{ Policy, Quota, Limit, Remaining, Reset, RetryAfter string }
+	names := []string{"RateLimit-Policy", "RateLimit", "X-RateLimit-Limit",
+		"X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After"}
 	synctest.Test(t, func(t *testing.T) {
 		fixed := newBench(t, "window", "n=2&window=10s&headers=true")
 		sliding := newBench(t, "window", "n=2&window=10s&headers=true&kind=sliding&retry-after=off")
-		bucket := newBench(t, "quota", "rate=0.25&burst=2&headers=on")
-		silent := newBench(t, "quota", "rate=0.25&burst=2&retry-after=off")
+		bucket := newBench(t, "quota", "rate=0.25&burst=2&service=0s&headers=on")
+		silent := newBench(t, "quota", "rate=0.25&burst=2&service=0s&retry-after=off")
 		for _, tt := range []struct {
-			at                     time.Duration
-			fixed, sliding, bucket heads
+			at   time.Duration
+			b    *bench
+			want string
 		}{
-			{3500 * time.Millisecond,
-				heads{`"default";q=2;w=10`, `"default";r=1;t=7`, "2", "1", "7", ""},
-				heads{`"default";q=2;w=10`, `"default";r=1;t=10`, "2", "1", "10", ""},
-				heads{`"default";q=2;w=8`, `"default";r=1;t=4`, "2", "1", "4", ""}},
-			{4 * time.Second,
-				heads{`"default";q=2;w=10`, `"default";r=0;t=6`, "2", "0", "6", ""},
-				heads{`"default";q=2;w=10`, `"default";r=0;t=10`, "2", "0", "10", ""},
-				heads{`"default";q=2;w=8`, `"default";r=0;t=4`, "2", "0", "4", ""}},
-			{5 * time.Second,
-				heads{`"default";q=2;w=10`, `"default";r=0;t=5`, "2", "0", "5", "5"},
-				heads{`"default";q=2;w=10`, `"default";r=0;t=9`, "2", "0", "9", ""},
-				heads{`"default";q=2;w=8`, `"default";r=0;t=3`, "2", "0", "3", "3"}},
+			{3500 * time.Millisecond, fixed, `"default";q=2;w=10 "default";r=1;t=7 2 1 7 `},
+			{3500 * time.Millisecond, sliding, `"default";q=2;w=10 "default";r=1;t=10 2 1 10 `},
+			{3500 * time.Millisecond, bucket, `"default";q=2;w=8 "default";r=1;t=4 2 1 4 `},
+			{3500 * time.Millisecond, silent, `     `},
+			{4 * time.Second, fixed, `"default";q=2;w=10 "default";r=0;t=6 2 0 6 `},
+			{4 * time.Second, sliding, `"default";q=2;w=10 "default";r=0;t=10 2 0 10 `},
+			{4 * time.Second, bucket, `"default";q=2;w=8 "default";r=0;t=4 2 0 4 `},
+			{4 * time.Second, silent, `     `},
+			{5 * time.Second, fixed, `"default";q=2;w=10 "default";r=0;t=5 2 0 5 5`},
+			{5 * time.Second, sliding, `"default";q=2;w=10 "default";r=0;t=9 2 0 9 `},
+			{5 * time.Second, bucket, `"default";q=2;w=8 "default";r=0;t=3 2 0 3 3`},
+			{5 * time.Second, silent, `     `},
 		} {
-			for b, want := range map[*bench]heads{fixed: tt.fixed, sliding: tt.sliding,
-				bucket: tt.bucket, silent: {}} {
-				time.Sleep(time.Until(b.start.Add(tt.at)))
-				h := b.put("/x", "").header
-				b.want(tt.at.String(), heads{h.Get("RateLimit-Policy"), h.Get("RateLimit"),
-					h.Get("X-RateLimit-Limit"),
-					h.Get("X-RateLimit-Remaining"), h.Get("X-RateLimit-Reset"),
-					h.Get("Retry-After")}, want)
+			tt.b.at(tt.at)
+			h := tt.b.put("/x", "").header
+			var got []string
+			for _, name := range names {
+				got = append(got, h.Get(name))
 			}
+			tt.b.want(tt.at.String(), strings.Join(got, " "), tt.want)
 		}
 	})
 }

@@ -133,25 +133,12 @@ func TestSharedModel(t *testing.T) {
 	}
 }
 
-func TestQuotas(t *testing.T) {
+// Quotas without a schedule, and threads, are tested by the presets of the package lab.
+func TestQuotaWithFactor(t *testing.T) {
 	serve(t, func() Model {
-		return NewQuota(Quotas{Rate: 10, N: 2,
-			Service: 50 * time.Millisecond})
-	},
-		call{0, 201, 50}, call{0, 201, 50}, call{0, 429, 0}, call{99, 429, 99}, call{100, 201,
-			150}, call{199, 429, 199}, call{200, 201, 250},
-		call{5000, 201, 5050}, call{5000, 201, 5050}, call{5000, 429, 5000})
-	serve(t, func() Model {
-		return NewQuota(Quotas{Rate: 1, N: 1,
-			Factor: Steps(2*time.Second, 1, 0.5)})
-	},
-		call{0, 201, 0}, call{999, 429, 999}, call{1000, 201, 1000}, call{2000, 201,
-			2000}, call{3999, 429, 3999}, call{4000, 201, 4000})
-	serve(t, func() Model { return NewQuota(Quotas{Rate: 10, N: 1, Refusal: 503}) },
-		call{0, 201, 0}, call{99, 503, 99}, call{100, 201, 100})
-	serve(t, func() Model { return NewQuota(Quotas{N: 2, Window: time.Second}) },
-		call{900, 201, 900}, call{950, 201, 950}, call{999, 429, 999}, call{1000, 201,
-			1000}, call{1999, 201, 1999}, call{1999, 429, 1999})
+		return NewQuota(Quotas{Rate: 1, N: 1, Factor: Steps(2*time.Second, 1, 0.5)})
+	}, call{0, 201, 0}, call{999, 429, 999}, call{1000, 201, 1000}, call{2000, 201, 2000},
+		call{3999, 429, 3999}, call{4000, 201, 4000})
 }
 
 func TestQuotaTells(t *testing.T) {
@@ -170,34 +157,23 @@ func TestQuotaTells(t *testing.T) {
 	})
 }
 
-func TestThreads(t *testing.T) {
-	// Two at work, three wait, two are refused at once; in order.
-	serve(t, func() Model {
-		return NewThreads(Threads{Workers: 2, Backlog: 3,
-			Service: 100 * time.Millisecond})
-	},
-		call{0, 201, 100}, call{0, 201, 100}, call{0, 201, 200}, call{0, 201, 200}, call{0, 201,
-			300},
-		call{0, 503, 0}, call{0, 503, 0}, call{1000, 201, 1100})
-}
-
 func TestOutage(t *testing.T) {
+	const at, length = 1500 * time.Millisecond, 2 * time.Second
 	worker := func() Model {
-		return NewThreads(Threads{Workers: 1, Backlog: 9,
-			Service: time.Second})
+		return NewThreads(Threads{Workers: 1, Backlog: 9, Service: time.Second})
 	}
-	serve(t, func() Model { return NewOutage(1500*time.Millisecond, 2*time.Second, false, worker) },
-		call{0, 201, 1000}, call{1000, 201, 2000}, call{1400, 201, 3000}, call{1500, 0,
-			1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
-	serve(t, func() Model { return NewOutage(1500*time.Millisecond, 2*time.Second, true, worker) },
-		call{0, 201, 1000}, call{1000, 0, 1500}, call{1400, 0, 1500}, call{1500, 0,
-			1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
+	serve(t, func() Model { return NewOutage(at, length, false, worker) },
+		call{0, 201, 1000}, call{1000, 201, 2000}, call{1400, 201, 3000},
+		call{1500, 0, 1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
+	serve(t, func() Model { return NewOutage(at, length, true, worker) },
+		call{0, 201, 1000}, call{1000, 0, 1500}, call{1400, 0, 1500},
+		call{1500, 0, 1500}, call{3499, 0, 3499}, call{3500, 201, 4500})
 	serve(t, func() Model {
 		return NewOutage(time.Second, time.Second, true,
 			func() Model { return NewCPU(CPU{Cores: 1, Work: 3 * time.Second}) })
 	}, call{0, 0, 1000}, call{1999, 0, 1999}, call{2000, 201, 5000})
 	serve(t, func() Model {
-		o := NewOutage(1500*time.Millisecond, 2*time.Second, true, worker)
+		o := NewOutage(at, length, true, worker)
 		o.Status = 502
 		return o
 	}, call{0, 201, 1000}, call{1000, 502, 1500}, call{1500, 502, 1500},
