@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,13 +13,29 @@ import (
 	"time"
 )
 
-func newRequest(t *testing.T) *http.Request {
+// request returns a request whose body is the file at path.
+func request(t *testing.T, path string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://h.example/", nil)
+	if err == nil {
+		err = Set(req, path)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { req.Body.Close() })
 	return req
+}
+
+// opened returns the body of a large file, as an item has it.
+func opened(t *testing.T, path string) *Large {
+	t.Helper()
+	body, _, err := File(path).Open(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { body.Close() })
+	return body.(*Large)
 }
 
 // file writes a file that is a day old, and returns what it is.
@@ -34,49 +51,79 @@ func file(t *testing.T, path, content string) os.FileInfo {
 	return info
 }
 
+// instead puts something else where a file was; nothing if put is nil.
+func instead(put func(path string) error) func(string) error {
+	return func(path string) error {
+		if put == nil {
+			return os.Remove(path)
+		}
+		return errors.Join(os.Remove(path), put(path))
+	}
+}
+
+func mkdir(path string) error { return os.Mkdir(path, 0o700) }
+
+// listen puts a socket where path is.
+func listen(path string) error {
+	if runtime.GOOS == "windows" { // where a file is no socket to Stat
+		return errors.ErrUnsupported
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return errors.Join(errors.ErrUnsupported, err)
+	}
+	l.SetUnlinkOnClose(false)
+	return l.Close()
+}
+
+// replace puts another file of the same size and time there.
+func replace(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(path+".new", make([]byte, info.Size()), 0o600),
+		os.Chtimes(path+".new", time.Time{}, info.ModTime()), os.Rename(path+".new", path))
+}
+
+// change changes the file at path, or skips the test where the system has nothing like it.
+func change(t *testing.T, path string, how func(string) error) {
+	t.Helper()
+	if err := how(path); errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Between the look at a small file and its turn anything may have taken its place.
 func TestSeenBefore(t *testing.T) {
+	touch := func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) }
 	for _, c := range []struct {
-		name   string
-		change func(path string) error
-		want   error
+		name    string
+		change  func(path string) error
+		want    error
+		windows bool // Windows asks late which file a path is, and cannot open a directory
 	}{
-		{"the same", func(string) error { return nil }, nil},
+		{"the same", func(string) error { return nil }, nil, true},
 		{"written to", func(path string) error {
-			return os.WriteFile(path, []byte("HELLO"),
-				0o600)
-		}, ErrChanged},
-		{"cut", func(path string) error { return os.Truncate(path, 3) }, ErrChanged},
-		{"touched", func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) },
-			ErrChanged},
-		{"replaced by one of the same size and time", func(path string) error {
-			info, err := os.Stat(path)
-			return errors.Join(err, os.WriteFile(path+".new", []byte("HELLO"), 0o600),
-				os.Chtimes(path+".new", time.Time{}, info.ModTime()), os.Rename(path+".new", path))
-		}, ErrChanged},
-		{"removed", os.Remove, fs.ErrNotExist},
-		{"a directory", func(path string) error {
-			return errors.Join(os.Remove(path),
-				os.Mkdir(path, 0o700))
-		}, ErrChanged},
-		// must not block
-		{"a pipe", func(path string) error { return errors.Join(os.Remove(path), mkfifo(path)) },
-			ErrChanged},
-		{"a socket", func(path string) error { return errors.Join(os.Remove(path), listen(path)) },
-			ErrChanged},
+			return os.WriteFile(path, []byte("HELLO"), 0o600)
+		}, ErrChanged, true},
+		{"cut", func(path string) error { return os.Truncate(path, 3) }, ErrChanged, true},
+		{"touched", touch, ErrChanged, true},
+		{"replaced by one of the same size and time", replace, ErrChanged, false},
+		{"removed", os.Remove, fs.ErrNotExist, true},
+		{"a directory", instead(mkdir), ErrChanged, false},
+		{"a pipe", instead(mkfifo), ErrChanged, true}, // must not block
+		{"a socket", instead(listen), ErrChanged, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if runtime.GOOS == "windows" &&
-				(c.name == "a directory" || c.name == "replaced by one of the same size and time") {
-				t.Skip("which file a path is, is asked late, and no directory can be opened")
+			if runtime.GOOS == "windows" && !c.windows {
+				t.Skip("not on Windows")
 			}
 			path := filepath.Join(t.TempDir(), "f")
 			seen := file(t, path, "hello")
-			if err := c.change(path); errors.Is(err, errors.ErrUnsupported) {
-				t.Skip(err)
-			} else if err != nil {
-				t.Fatal(err)
-			}
+			change(t, path, c.change)
 			body, info, err := File(path).Open(t.Context(), seen)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("%v, want %v", err, c.want)

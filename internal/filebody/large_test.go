@@ -3,7 +3,6 @@ package filebody
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,30 +12,16 @@ import (
 	"time"
 )
 
-// listen puts a socket where path is.
-func listen(path string) error {
-	if runtime.GOOS == "windows" { // where a file is no socket to Stat
-		return errors.ErrUnsupported
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return errors.Join(errors.ErrUnsupported, err)
-	}
-	l.SetUnlinkOnClose(false)
-	return l.Close()
-}
-
 // A large file is opened when it is first read, and by then anything may have taken its place.
 // Nothing of it is sent, and nothing blocks: neither Close nor the context ends an open(2).
 func TestLargeFileThatIsReplaced(t *testing.T) {
-	const size = MaxSmall + 1
 	for name, open := range map[string]func(b *Large) error{
 		"Read":        func(b *Large) error { _, err := b.Read(make([]byte, 1)); return err },
 		"SyscallConn": func(b *Large) error { _, err := b.SyscallConn(); return err },
 	} {
-		for place, replace := range map[string]func(path string) error{
+		for place, put := range map[string]func(path string) error{
 			"a pipe":      mkfifo,
-			"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+			"a directory": mkdir,
 			"a socket":    listen,
 			"a link to a device": func(path string) error {
 				if runtime.GOOS == "windows" {
@@ -44,28 +29,19 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 				}
 				return os.Symlink(os.DevNull, path)
 			},
-			"nothing": func(string) error { return nil },
+			"nothing": nil,
 		} {
 			t.Run(name+", "+place, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "f")
-				file(t, path, strings.Repeat("x", size))
-				body, _, err := File(path).Open(t.Context(), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer body.Close()
-				if err := errors.Join(os.Remove(path), replace(path)); errors.Is(err,
-					errors.ErrUnsupported) {
-					t.Skip(err)
-				} else if err != nil {
-					t.Fatal(err)
-				}
-				err = open(body.(*Large))
+				file(t, path, strings.Repeat("x", MaxSmall+1))
+				body := opened(t, path)
+				change(t, path, instead(put))
+				err := open(body)
 				if !errors.As(err, new(*OpenError)) || !errors.Is(err, ErrChanged) ||
 					strings.Count(err.Error(), "retry: body: ") != 1 {
 					t.Error(err)
 				}
-				if unsent, err := body.(*Large).Verify(); !errors.Is(err, ErrChanged) || !unsent {
+				if unsent, err := body.Verify(); !errors.Is(err, ErrChanged) || !unsent {
 					t.Errorf("Verify: %v, unsent %v", err, unsent)
 				}
 			})
@@ -77,23 +53,9 @@ func TestLargeFileThatIsReplaced(t *testing.T) {
 // SetFileBody made.
 func TestLargeFileThatIsReplacedByItsLike(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	content := strings.Repeat("x", MaxSmall+1)
-	file(t, path, content)
-	req := newRequest(t)
-	if err := Set(req, path); err != nil {
-		t.Fatal(err)
-	}
-	defer req.Body.Close()
-	body, _, err := File(path).Open(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer body.Close()
-	info := file(t, path+".new", content)
-	if err := errors.Join(os.Chtimes(path+".new", time.Time{}, info.ModTime()),
-		os.Rename(path+".new", path)); err != nil {
-		t.Fatal(err)
-	}
+	file(t, path, strings.Repeat("x", MaxSmall+1))
+	req, body := request(t, path), opened(t, path)
+	change(t, path, replace)
 	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, ErrChanged) {
 		t.Errorf("of an item: %v", err)
 	}
@@ -109,10 +71,7 @@ func TestLengthThatChangesWhileRead(t *testing.T) {
 		for _, slow := range []bool{false, true} {
 			path := filepath.Join(t.TempDir(), "f")
 			file(t, path, strings.Repeat("x", size))
-			body, _, err := File(path).Open(t.Context(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			body := opened(t, path)
 			var r io.Reader = body
 			if slow {
 				r = iotest.OneByteReader(r)
@@ -139,11 +98,7 @@ func TestLargeFileIsNotWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	content := strings.Repeat("x", MaxSmall+1)
 	file(t, path, content)
-	req := newRequest(t)
-	if err := Set(req, path); err != nil {
-		t.Fatal(err)
-	}
-	defer req.Body.Close()
+	req := request(t, path)
 	if got, err := io.ReadAll(req.Body); string(got) != content || err != nil {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

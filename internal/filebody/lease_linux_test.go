@@ -34,14 +34,10 @@ func TestLeasedFile(t *testing.T) {
 			_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
 			released <- err
 		}()
-		req := newRequest(t)
-		if err := Set(req, path); err != nil {
-			t.Fatal(err)
-		}
+		req := request(t, path)
 		if body, err := io.ReadAll(req.Body); string(body) != content || err != nil {
 			t.Errorf("%d bytes of %d, %v", len(body), len(content), err)
 		}
-		req.Body.Close()
 		if err := <-released; err != nil {
 			t.Fatal(err)
 		}
