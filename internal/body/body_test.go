@@ -83,46 +83,61 @@ func TestOpen(t *testing.T) {
 	} {
 		for _, form := range []string{"", "file"} {
 			for _, withDigest := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s, form %q, digest %t", c.name, form, withDigest),
-					func(t *testing.T) {
-						it := newItem(t, c.size)
-						b, req := attached(t, it, form, withDigest)
-						if c.change != nil {
-							c.change(t, it.Path)
+				name := fmt.Sprintf("%s, form %q, digest %t", c.name, form, withDigest)
+				t.Run(name, func(t *testing.T) {
+					it := newItem(t, c.size)
+					b, req := attached(t, it, form, withDigest)
+					if c.change != nil {
+						c.change(t, it.Path)
+					}
+					out, look, err := b.Open(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					hashed := look.Digest != ""
+					if look.Changed != c.changed || int(it.Size) != c.want ||
+						hashed != (withDigest && c.change != nil) {
+						t.Errorf("%+v, %d bytes", look, it.Size)
+					}
+					for range 2 { // the second as net/http sends it once more by itself
+						body := readAll(t, out)
+						if form == "" && len(body) != c.want {
+							t.Errorf("%d bytes, want %d", len(body), c.want)
 						}
-						out, look, err := b.Open(req)
-						if err != nil {
+						if hashed && look.Digest != digest.Field(sha256.Sum256(body)) {
+							t.Error("not the digest of the body")
+						}
+						if err := out.Body.Close(); err != nil {
+							t.Error(err)
+						}
+						if out.Body, err = out.GetBody(); err != nil {
 							t.Fatal(err)
 						}
-						if look.Changed != c.changed || int(it.Size) != c.want ||
-							(look.Digest != "") != (withDigest && c.change != nil) {
-							t.Errorf("%+v, %d bytes", look, it.Size)
-						}
-						for range 2 { // the second as net/http sends it once more by itself
-							body, err := io.ReadAll(out.Body)
-							if err != nil || int64(len(body)) != out.ContentLength || form == "" &&
-								len(body) != c.want {
-								t.Errorf("%d bytes of %d, %v", len(body), out.ContentLength, err)
-							}
-							sum := digest.Field(sha256.Sum256(body))
-							if look.Digest != "" && look.Digest != sum {
-								t.Error("not the digest of the body")
-							}
-							if err := out.Body.Close(); err != nil {
-								t.Error(err)
-							}
-							if out.Body, err = out.GetBody(); err != nil {
-								t.Fatal(err)
-							}
-						}
-					})
+					}
+				})
 			}
 		}
 	}
 }
 
+// readAll returns the body of a request, which has to be as long as that says.
+func readAll(t *testing.T, req *http.Request) []byte {
+	t.Helper()
+	body, err := io.ReadAll(req.Body)
+	if err != nil || int64(len(body)) != req.ContentLength {
+		t.Errorf("%d bytes of %d, %v", len(body), req.ContentLength, err)
+	}
+	return body
+}
+
 func touch(t *testing.T, name string) {
 	if err := os.Chtimes(name, time.Time{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, name string) {
+	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -147,11 +162,6 @@ func replace(size int) func(*testing.T, string) {
 
 // What changes after the turn has come fails the attempt, and says whether anything was sent.
 func TestChangedSinceItsTurn(t *testing.T) {
-	remove := func(t *testing.T, name string) {
-		if err := os.Remove(name); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, c := range []struct {
 		name    string
 		size    int
@@ -163,11 +173,9 @@ func TestChangedSinceItsTurn(t *testing.T) {
 	}{
 		{"small, written to", 5, rewrite(6), false, nil, ErrChanged, false},
 		{"small, replaced", 5, replace(5), false, nil, ErrChanged, false},
-		{"written to before it was opened", largeSize, rewrite(largeSize), false, ErrMoved,
-			ErrChanged, true},
-		{"replaced before it was opened", largeSize, replace(largeSize), false, ErrMoved,
-			ErrChanged, false},
-		{"removed before it was opened", largeSize, remove, false, ErrMoved, new(ReadError), false},
+		{"unopened, written to", largeSize, rewrite(largeSize), false, ErrMoved, ErrChanged, true},
+		{"unopened, replaced", largeSize, replace(largeSize), false, ErrMoved, ErrChanged, false},
+		{"unopened, removed", largeSize, remove, false, ErrMoved, new(ReadError), false},
 		{"written to", largeSize, rewrite(largeSize), true, ErrChanged, ErrChanged, true},
 		{"cut short", largeSize, rewrite(2), true, ErrChanged, ErrChanged, true},
 		{"replaced", largeSize, replace(largeSize), true, nil, ErrChanged, false},
@@ -210,9 +218,7 @@ func TestChangedSinceItsTurn(t *testing.T) {
 func TestGone(t *testing.T) {
 	it := newItem(t, 5)
 	b, req := attached(t, it, "", false)
-	if err := os.Remove(it.Path); err != nil {
-		t.Fatal(err)
-	}
+	remove(t, it.Path)
 	_, err := b.Look(t.Context())
 	if err == nil || strings.Contains(err.Error(), it.Path) {
 		t.Error(err)
@@ -251,32 +257,26 @@ func TestChangedWhileHashed(t *testing.T) {
 	for _, form := range []string{"", "file"} {
 		for _, size := range []int{1, largeSize} {
 			for _, times := range []int{0, 1, -1} {
-				t.Run(fmt.Sprintf("form %q, %d bytes, %d times", form, size, times),
-					func(t *testing.T) {
-						it := newItem(t, size)
-						b, req := attached(t, it, form, true)
-						b.sum = nil // as after a change since
-						out, look, err := b.Open(req.WithContext(&touching{t.Context(), it.Path,
-							times}))
-						// else it is in memory by then
-						if times < 0 && (size == largeSize || form != "") {
-							if !errors.Is(err, errChanging) || Fault(err) == nil {
-								t.Errorf("of a file that changes all the time: %v", err)
-							}
-							return
+				name := fmt.Sprintf("form %q, %d bytes, %d times", form, size, times)
+				t.Run(name, func(t *testing.T) {
+					it := newItem(t, size)
+					b, req := attached(t, it, form, true)
+					b.sum = nil // as after a change since
+					req = req.WithContext(&touching{t.Context(), it.Path, times})
+					out, look, err := b.Open(req)
+					if times < 0 && (size == largeSize || form != "") { // else it is in memory
+						if !errors.Is(err, errChanging) || Fault(err) == nil {
+							t.Errorf("of a file that changes all the time: %v", err)
 						}
-						if err != nil {
-							t.Fatal(err)
-						}
-						body, err := io.ReadAll(out.Body)
-						if err != nil || int64(len(body)) != out.ContentLength {
-							t.Errorf("%d bytes, %v, ContentLength %d", len(body), err,
-								out.ContentLength)
-						}
-						if want := digest.Field(sha256.Sum256(body)); look.Digest != want {
-							t.Errorf("Content-Digest: %s, want %s", look.Digest, want)
-						}
-					})
+						return
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if want := digest.Field(sha256.Sum256(readAll(t, out))); look.Digest != want {
+						t.Errorf("Content-Digest: %s, want %s", look.Digest, want)
+					}
+				})
 			}
 		}
 	}

@@ -39,8 +39,7 @@ func (e *ReadError) Unwrap() error { return e.Err }
 func Fault(err error) error {
 	var unread *ReadError
 	switch {
-	case errors.As(err,
-		&unread): // it is the last: who has changed is tried again, who cannot be opened is not
+	case errors.As(err, &unread): // the last: what has changed is tried again, this is not
 		return unread
 	case errors.Is(err, ErrChanged):
 		return ErrChanged

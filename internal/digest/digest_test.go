@@ -57,10 +57,8 @@ func TestFails(t *testing.T) {
 			t.Errorf("%x, %v, want %v, closed %d times", sum, err, c.want, c.f.closed)
 		}
 	}
-	if _, err := SHA256(t.Context(), func() (io.ReadCloser, error) {
-		return nil,
-			broken
-	}); err != broken {
+	fails := func() (io.ReadCloser, error) { return nil, broken }
+	if _, err := SHA256(t.Context(), fails); err != broken {
 		t.Errorf("not opened: %v", err)
 	}
 }

@@ -38,9 +38,8 @@ func openRegular(path string) (fd int, err error) {
 		return -1, err
 	case !info.Mode().IsRegular(): // such as a socket
 		return -1, ErrChanged
-	case errors.Is(err,
-		unix.EAGAIN): // another program has a lease on it, which ends if it is waited for
-		return open(path, 0)
+	case errors.Is(err, unix.EAGAIN):
+		return open(path, 0) // another program has a lease on it, which ends if it is waited for
 	}
 	return -1, err
 }
