@@ -37,10 +37,7 @@ func printError(w io.Writer, err error) int {
 	errors.As(err, &failed)
 	errs := []error{failed.Err}
 	if several, ok := errors.AsType[*source.LinesError](failed.Err); ok {
-		errs = nil
-		for _, line := range several.Lines() {
-			errs = append(errs, errors.New(line))
-		}
+		errs = several.Lines()
 	}
 	for _, err := range errs {
 		if err != nil { // names of files may have anything in them

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -20,9 +21,9 @@ type leftOut struct {
 	n     int
 }
 
-func (l *leftOut) add(path, why string) {
+func (l *leftOut) add(path string, why source.Reason) {
 	if l.n++; l.n <= maxLeftOut {
-		l.names = append(l.names, path+" ("+why+")")
+		l.names = append(l.names, path+" ("+status.WhyLeftOut(why)+")")
 	}
 }
 

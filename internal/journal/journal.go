@@ -128,7 +128,7 @@ func open(ctx context.Context, o Options) (j *Journal, err error) {
 		return nil, err
 	}
 	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-		return nil, &Error{o.Path, errors.New("is a directory"), "give a file's name"}
+		return nil, &Error{o.Path, errors.New("is a directory"), NameFile}
 	}
 	if _, err := readHeader(path); err != nil { // and make no lock beside what is not ours
 		return nil, err

@@ -67,8 +67,7 @@ func (r *Reader) open() (err error) {
 		return err
 	}
 	if head.Size == 0 {
-		return &Error{r.path, errors.New("is empty"),
-			"a run has made it, and was killed before it recorded anything"}
+		return &Error{r.path, errors.New("is empty"), Unused}
 	}
 	mode := "ro"
 	_, noWAL := os.Stat(r.real + "-wal")
@@ -87,7 +86,7 @@ func (r *Reader) open() (err error) {
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 			err := fmt.Errorf("was left by a run that was killed, and cannot be read where its "+
 				"directory cannot be written: %w", se)
-			return &Error{r.path, err, "copy it and " + r.path + "-wal to another"}
+			return &Error{r.path, err, CopyWithLog}
 		}
 	}
 	return err

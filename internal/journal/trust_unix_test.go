@@ -30,7 +30,10 @@ func refuses(t *testing.T, path string, words ...string) {
 			t.Errorf("%v", err)
 			continue
 		}
-		for _, word := range append(words, "PENSTOCK_STATE") {
+		if remedy(err) != RemoveLock {
+			t.Errorf("remedy %d: %v", remedy(err), err)
+		}
+		for _, word := range words {
 			if !strings.Contains(err.Error(), word) {
 				t.Errorf("no %q: %v", word, err)
 			}

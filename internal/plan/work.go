@@ -4,13 +4,11 @@
 package plan
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
@@ -133,10 +131,5 @@ func (w *Work) Exposed() string {
 
 // DescribeWait says what a wait that a server asked for in an earlier run means for this one.
 func (w *Work) DescribeWait(asked journal.Wait, now time.Time) string {
-	text := status.AskedEarlier(asked.Origin, asked.Until, now)
-	if !w.WaitsUntil(asked.Until, now) {
-		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it", text,
-			human.Exact(w.MaxWait))
-	}
-	return text + ": nothing would be sent to it before"
+	return status.WouldWait(asked, w.WaitsUntil(asked.Until, now), w.MaxWait, now)
 }

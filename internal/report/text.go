@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // textGroups is how many groups of errors, or servers, a person is shown; maxExample is how much of
@@ -34,8 +35,7 @@ func (s Summary) WriteText(w, trouble io.Writer) {
 		fmt.Fprintf(&b, "%s: %s\n", human.Printable(l.Server), l)
 	}
 	if n := len(s.LearnedByServer) - textGroups; n > 0 {
-		fmt.Fprintf(&b, "learned of %s more: see learned_by_server in the report (--report)\n",
-			human.Plural(n, "server"))
+		fmt.Fprintln(&b, status.LearnedOfMore(n))
 	}
 	if s.Verbose {
 		s.writeRequests(&b)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 )
 
@@ -16,7 +17,7 @@ func (r *run) awaitReader(ctx context.Context) error {
 	r.unread.Store(true)
 	defer r.unread.Store(false)
 	warn := time.AfterFunc(upstream.DownAfter, func() {
-		r.Log.Warn("nobody reads --results: nothing new is sent until somebody does")
+		r.Log.Warn(status.ResultsUnread)
 	})
 	defer warn.Stop()
 	return r.Results.Room(ctx)
@@ -33,7 +34,7 @@ func (r *run) closeResults(ctx context.Context) {
 		return
 	}
 	warn := time.AfterFunc(upstream.DownAfter, func() {
-		r.Log.Warn("waiting for the reader of --results")
+		r.Log.Warn(status.ResultsWait)
 	})
 	defer warn.Stop()
 	brokenOff := ctx

@@ -39,7 +39,7 @@ func (r *run) submit(ctx context.Context) {
 		switch {
 		case errors.As(err, &failed):
 			r.done(&job{item: failed.Item},
-				results.Result{Status: item.Failed, Error: failed.Err.Error()})
+				results.Result{Status: item.Failed, Error: status.Plain(failed.Err)})
 		case err != nil:
 			r.end(exit.Failed, err)
 			return

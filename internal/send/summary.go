@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -53,7 +54,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, status.TooFast(slower, alone, float64(r.Limits.Rate))...)
 	}
 	left := r.Found.LeftOut
-	left.Young += r.Source.YoungListed()
+	left[source.Young] += r.Source.YoungListed()
 	s.Notes = append(s.Notes, status.Scanned(r.Found, left)...)
 	resumed := status.Resumed{
 		Skipped: r.skipped, LastRun: r.LastRun,

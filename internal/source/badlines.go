@@ -1,8 +1,9 @@
 package source
 
 import (
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // A LinesError is about lines of a manifest that are wrong.
@@ -12,17 +13,14 @@ type LinesError struct {
 }
 
 // Error has a line for each of Errs, and one that counts the others.
-func (e *LinesError) Error() string { return strings.Join(e.Lines(), "\n") }
+func (e *LinesError) Error() string { return errors.Join(e.Lines()...).Error() }
 
-// Lines returns what Error does, line by line.
-func (e *LinesError) Lines() (lines []string) {
-	for _, err := range e.Errs {
-		lines = append(lines, err.Error())
+// Lines returns an error for each line of Error.
+func (e *LinesError) Lines() []error {
+	if e.More == 0 {
+		return e.Errs
 	}
-	if e.More > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", e.More))
-	}
-	return lines
+	return append(slices.Clip(e.Errs), fmt.Errorf("and %d more", e.More))
 }
 
 // badLines are the lines of a manifest that an iteration found wrong.

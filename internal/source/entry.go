@@ -75,8 +75,8 @@ func parseEntry(text []byte) (entry, error) {
 			`put the value in, or leave "url" out`)
 	}
 	if v := variable.FindString(target); v != "" {
-		return entry{}, fmt.Errorf(`"url" has the variable %s, and variables are filled in only `+
-			`in the URL of --to: write the value out, or leave "url" out (%%7B is a real brace)`, v)
+		return entry{}, &Mistake{Kind: URLUnfilled, Text: fmt.Sprintf(`"url" has the variable %s, `+
+			"and variables are filled in only in the URL", v)}
 	}
 	if target != "" {
 		if e.target, err = urltemplate.ParseURL(target); err != nil {

@@ -65,7 +65,7 @@ type iteration struct {
 	shown     []string // the first URLs, fit to be shown
 	noStdin   bool
 	own       []ownFile
-	onLeftOut func(path, why string)
+	onLeftOut func(path string, why Reason)
 	scan      bool // lines of a manifest that cannot be read are noted, and the iteration goes on
 	bad       badLines
 	doubts    fieldDoubts
@@ -130,8 +130,8 @@ func (s *Source) list(iter *iteration, _ root) bool {
 	if iter.noStdin {
 		return true
 	}
-	before := iter.leftOut.Young
-	defer func() { s.listed.Add(iter.leftOut.Young - before) }()
+	before := iter.leftOut[Young]
+	defer func() { s.listed.Add(iter.leftOut[Young] - before) }()
 	for line, err := range lines.Each(s.opts.Stdin, s.opts.Null) {
 		if err != nil {
 			err = fmt.Errorf("source: stdin line %d: %w", line.Number, err)
@@ -154,7 +154,7 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 	case err == errNotAsked:
 		return true
 	case err == errYoung:
-		iter.leave(&iter.leftOut.Young, it.Path, "younger than --min-age")
+		iter.leave(Young, it.Path)
 		return true
 	case err != nil:
 		return iter.fail(it, err)

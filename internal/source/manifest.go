@@ -58,7 +58,7 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 			return end(fmt.Errorf("source: %w", where(err)))
 		case lineErr == errNotAsked:
 		case lineErr == errYoung:
-			iter.leave(&iter.leftOut.Young, it.Path, "younger than --min-age")
+			iter.leave(Young, it.Path)
 		case lineErr != nil:
 			if !iter.fail(it, where(lineErr)) {
 				return false
@@ -91,13 +91,13 @@ func (s *Source) manifestItem(
 	switch {
 	case err != nil:
 	case e.fields["type"] == "item" && item.Select(e.fields["status"]) != nil:
-		err = errors.New("this is a line of results, but the first line is not: give results " +
-			"with --from, or a manifest that has only results")
+		err = &Mistake{Kind: ResultsAmongOthers,
+			Text: "this is a line of results, but the first line is not"}
 	case e.target == nil && s.opts.Template == nil:
-		err = errors.New(`no "url", and there is no URL for all lines (--to)`)
+		err = &Mistake{Kind: NoURL, Text: `no "url", and there is no URL for all lines`}
 	case s.opts.KeyHeader != "" && e.header.Get(s.opts.KeyHeader) != "":
-		err = fmt.Errorf(`"headers": %s: --idempotent sends it: give its value as "key" instead`,
-			http.CanonicalHeaderKey(s.opts.KeyHeader))
+		err = fmt.Errorf(`"headers": %s: %w`, http.CanonicalHeaderKey(s.opts.KeyHeader),
+			&Mistake{Kind: KeyInHeader, Text: "the run sends it"})
 	}
 	if err != nil {
 		return item.Item{}, nil, err

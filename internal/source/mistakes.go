@@ -10,6 +10,44 @@ import (
 	"github.com/penstock/penstock/internal/urltemplate"
 )
 
+// A Mistake is an error about what is to be sent that a setting of the run can mend.
+type Mistake struct {
+	Kind  MistakeKind
+	Text  string // what is wrong
+	About string // by kind
+	Err   error  // why, if that is known
+}
+
+// Error returns one line, without what to do about it.
+func (e *Mistake) Error() string {
+	if e.Err == nil {
+		return e.Text
+	}
+	return e.Text + ": " + e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *Mistake) Unwrap() error { return e.Err }
+
+// A MistakeKind is what a Mistake is about.
+type MistakeKind int
+
+// The kinds of mistakes.
+const (
+	PathWithNUL        MistakeKind = iota // which may separate names
+	ManifestUnselected                    // Options.Manifest has results, and Only is empty
+	FromUnselected                        // Options.From without Only
+	Unreadable                            // an entry of a directory, which Exclude can leave out
+	URLHidden                             // results hide a part of a URL, and there is no Template
+	URLNeedsVariable                      // the Template asks for About, which results do not have
+	URLDiffers                            // the Template gives About
+	ResultsAmongOthers                    // a line of results in another manifest
+	NoURL                                 // neither a line nor Template has one
+	KeyInHeader                           // Options.KeyHeader among a line's headers
+	Unfilled                              // a variable elsewhere than in Template
+	URLUnfilled                           // a variable in the URL of a line
+)
+
 // A lackError says that a manifest's line has no value for a variable of the URL.
 type lackError struct{ name string }
 
@@ -28,8 +66,8 @@ var unfilled = regexp.MustCompile(`\{(name|stem|ext|path|sha256|sha1|md5|size)\}
 // CheckNoVariable returns an error for a text that has a variable where none is filled in.
 func CheckNoVariable(text string) error {
 	if v := unfilled.FindString(text); v != "" {
-		return fmt.Errorf("variables such as %s are filled in only in the URL of --to: write the "+
-			"value out", v)
+		return &Mistake{Kind: Unfilled,
+			Text: fmt.Sprintf("variables such as %s are filled in only in the URL", v)}
 	}
 	return nil
 }

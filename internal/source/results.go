@@ -68,16 +68,15 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		u.AuthorizeLike(t)
 		return it, s.complete(p, &it, u, fi, vars)
 	}
+	mistake := func(kind MistakeKind, about string) error {
+		return &Mistake{kind, "the results hide a part of the URL " + human.Quote(shown), about, nil}
+	}
 	if t == nil {
-		return it, fmt.Errorf("the results hide a part of the URL %s: give it by --to, as in the "+
-			"run that wrote them", human.Quote(shown))
+		return it, mistake(URLHidden, "")
 	}
 	for _, name := range t.Vars() {
 		if v, ok := vars(name); !ok || v == "" {
-			return it, fmt.Errorf("the results hide a part of the URL %s, and do not have {%s}, "+
-				"which is needed to fill it in: give the paths or the manifest of that run, and "+
-				"the results with --from",
-				human.Quote(shown), name)
+			return it, mistake(URLNeedsVariable, name)
 		}
 	}
 	if err := s.complete(p, &it, t, fi, vars); err != nil {
@@ -85,9 +84,7 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	}
 	place, _, _ := strings.Cut(it.URL, "?")
 	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
-		return it, fmt.Errorf("the results hide a part of the URL %s, but --to gives %s: give "+
-			"the --to of that run, or its paths and the results with --from",
-			human.Quote(shown), secret.URL(it.URL))
+		return it, mistake(URLDiffers, secret.URL(it.URL))
 	}
 	return it, nil
 }

@@ -145,14 +145,14 @@ func TestResultsRefuse(t *testing.T) {
 		{tmpl, strings.Replace(good, "PUT", "P T", 1), "no HTTP method"},
 		{tmpl, strings.Replace(good, "http://h/a", "h/a", 1), "http://"},
 		{tmpl, strings.Replace(good, `"method"`, `"key":"a\nb","method"`, 1), "newline"},
-		{tmpl, strings.Replace(good, "h/a", "h/b?sig=***", 1), `"http://h/b?sig=***", but --to gives http://h/a?sig=***`},
-		{nil, strings.Replace(good, "h/a", "h/a?sig=***", 1), "give it by --to"},
-		{nil, strings.Replace(good, "http://h/a", "***", 1), "give it by --to"},
-		{nil, strings.Replace(good, "http://h/a", "", 1), "give it by --to"},
-		{to(t, "http://h/{id}/{path}?sig=s3cret"), strings.Replace(good, "h/a", "h/1/a?sig=***", 1), "do not have {id}"},
-		{to(t, "http://h/{status}?sig=s3cret"), strings.Replace(good, "h/a", "h/failed?sig=***", 1), "do not have {status}"},
-		{to(t, "http://h/{key}?sig=s3cret"), strings.Replace(good, "h/a", "h/k?sig=***", 1), "do not have {key}"},
-		{tmpl, strings.Replace(good, `"rel":"a","url":"http://h/a"`, `"url":"http://h/a?sig=***"`, 1), "do not have {path}"},
+		{tmpl, strings.Replace(good, "h/a", "h/b?sig=***", 1), "about: http://h/a?sig=***"},
+		{nil, strings.Replace(good, "h/a", "h/a?sig=***", 1), "hide a part of the URL"},
+		{nil, strings.Replace(good, "http://h/a", "***", 1), "hide a part of the URL"},
+		{nil, strings.Replace(good, "http://h/a", "", 1), "hide a part of the URL"},
+		{to(t, "http://h/{id}/{path}?sig=s3cret"), strings.Replace(good, "h/a", "h/1/a?sig=***", 1), "about: id"},
+		{to(t, "http://h/{status}?sig=s3cret"), strings.Replace(good, "h/a", "h/failed?sig=***", 1), "about: status"},
+		{to(t, "http://h/{key}?sig=s3cret"), strings.Replace(good, "h/a", "h/k?sig=***", 1), "about: key"},
+		{tmpl, strings.Replace(good, `"rel":"a","url":"http://h/a"`, `"url":"http://h/a?sig=***"`, 1), "about: path"},
 	} {
 		writeManifest(t, "r", c.lines+"\n")
 		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: []item.Fate{item.Failed}})
@@ -174,8 +174,8 @@ func TestResultsRefuse(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{Manifest: "r"}, "by --only"},
-		{Options{Manifest: "m", From: "r"}, "by --only"},
+		{Options{Manifest: "r"}, "has results"},
+		{Options{Manifest: "m", From: "r"}, "from "},
 		{Options{Manifest: "m", From: "nope", Only: []item.Fate{item.Failed}}, `from "nope"`},
 		{Options{Manifest: "m", From: "d", Only: []item.Fate{item.Failed}}, `from "d": not a regular file`},
 		{Options{Manifest: "m", From: "m", Only: []item.Fate{item.Failed}, Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},

@@ -93,7 +93,7 @@ type Options struct {
 	ShownURLs int
 
 	// OnLeftOut, if set, is called by Scan with each path that is left out, and the reason.
-	OnLeftOut func(path, why string)
+	OnLeftOut func(path string, why Reason)
 
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *urltemplate.Template
@@ -251,13 +251,12 @@ func (s *Source) checkOnly() error {
 	from := s.opts.From
 	switch {
 	case s.results && len(s.opts.Only) == 0:
-		return fmt.Errorf("manifest %s has results: say by --only which of them to send, such as "+
-			"--only failed,unknown", human.Quote(s.opts.Manifest))
+		return &Mistake{Kind: ManifestUnselected,
+			Text: fmt.Sprintf("manifest %s has results", human.Quote(s.opts.Manifest))}
 	case from == "":
 		return nil
 	case len(s.opts.Only) == 0:
-		return fmt.Errorf("from %s: say by --only which of its items to send, such as --only "+
-			"failed,unknown", human.Quote(from))
+		return &Mistake{Kind: FromUnselected, Text: "from " + human.Quote(from)}
 	case s.results:
 		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out",
 			human.Quote(from), human.Quote(s.opts.Manifest))

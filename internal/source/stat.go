@@ -16,7 +16,7 @@ func statRegular(name string) (fs.FileInfo, error) {
 		return nil, errors.New("an empty path")
 	}
 	if strings.ContainsRune(name, 0) {
-		return nil, errors.New("contains a NUL byte: put one path per line, or give --null (-0)")
+		return nil, &Mistake{Kind: PathWithNUL, Text: "contains a NUL byte"}
 	}
 	fi, err := os.Stat(name)
 	if err != nil {

@@ -49,7 +49,7 @@ func (s *Source) walk(iter *iteration, r root) bool {
 	err := errors.New("matches no file; to send all that is below a directory, name it or end " +
 		"with **")
 	if left != (LeftOut{}) {
-		err = fmt.Errorf("matches no file to send; left out: %v (%s)", left, left.Advice())
+		err = &AllLeftOutError{left}
 	}
 	return iter.fail(item.Item{Path: w.glob.text}, err)
 }
@@ -62,8 +62,7 @@ func (w *walker) dir(rel string) bool {
 		if err == nil {
 			for _, a := range w.above {
 				if os.SameFile(a, fi) {
-					w.iter.leave(&w.iter.leftOut.Loops, name,
-						"a link to a directory that it lies in")
+					w.iter.leave(Loops, name)
 					return true
 				}
 			}
@@ -80,8 +79,7 @@ func (w *walker) dir(rel string) bool {
 		// one.
 		w.found = true
 		return w.iter.fail(item.Item{Path: name, Rel: rel},
-			fmt.Errorf("the directory cannot be read: %w; --exclude leaves it out",
-				lines.Reason(err)))
+			&Mistake{Kind: Unreadable, Text: "the directory cannot be read", Err: lines.Reason(err)})
 	}
 	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
 	relDir := len(dir)                                       // where {path} begins
@@ -138,18 +136,21 @@ func (w *walker) entry(it item.Item) bool {
 			return true
 		}
 		w.found = true
-		return w.iter.fail(it, fmt.Errorf("the link leads nowhere: %w; --exclude leaves it out",
-			lines.Reason(err)))
+		return w.iter.fail(it, &Mistake{Kind: Unreadable, Text: "the link leads nowhere", Err: lines.Reason(err)})
 	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
 		return true
 	case fi.IsDir():
 		return w.dir(rel)
 	case !fi.Mode().IsRegular():
-		w.iter.leave(&w.iter.leftOut.Special, it.Path, "not a regular file")
+		w.iter.leave(Special, it.Path)
 		return true
 	}
-	if verb := w.iter.isOwn(it.Path, fi); verb != "" {
-		w.iter.leave(&w.iter.leftOut.Own, it.Path, "this run "+verb+" it")
+	switch w.iter.isOwn(it.Path, fi) {
+	case "reads":
+		w.iter.leave(Read, it.Path)
+		return true
+	case "writes":
+		w.iter.leave(Written, it.Path)
 		return true
 	}
 	w.found = true
@@ -163,16 +164,16 @@ func (w *walker) wanted(rel string, dir, file bool) bool {
 
 // leave counts what is left out, by the first reason that holds.
 func (w *walker) leave(it item.Item, fi fs.FileInfo, link bool) bool {
-	name, left := fi.Name(), &w.iter.leftOut
+	name := fi.Name()
 	switch {
 	case w.excluded(it.Rel, name):
-		w.iter.leave(&left.Excluded, it.Path, "excluded")
+		w.iter.leave(Excluded, it.Path)
 	case !w.opts.Hidden && !fi.IsDir() && leftover(name):
-		w.iter.leave(&left.Leftover, it.Path, "an editor's leftover")
+		w.iter.leave(Leftover, it.Path)
 	case !w.opts.Hidden && hidden(fi) && !(w.glob != nil && w.glob.asksFor(name)):
-		w.iter.leave(&left.Hidden, it.Path, "hidden")
+		w.iter.leave(Hidden, it.Path)
 	case !w.opts.Follow && link:
-		w.iter.leave(&left.Links, it.Path, "a link")
+		w.iter.leave(Links, it.Path)
 	default:
 		return false
 	}

@@ -13,6 +13,15 @@ import (
 	"strings"
 )
 
+// A NoDirError reports that this system names no directory for journals.
+type NoDirError struct{ Err error }
+
+// Error returns one line.
+func (e *NoDirError) Error() string { return "no directory for journals: " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *NoDirError) Unwrap() error { return e.Err }
+
 // Dir returns the directory for journals: PENSTOCK_STATE, the first of systemd's STATE_DIRECTORY,
 // penstock below XDG_STATE_HOME, or the platform's own: ~/.local/state/penstock,
 // ~/Library/Application Support/penstock on macOS, %LocalAppData%\penstock on Windows. It does not
@@ -35,8 +44,7 @@ func Dir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("no directory for journals: %w; "+
-			"set PENSTOCK_STATE to one, or give --journal FILE or --no-journal", err)
+		return "", &NoDirError{err}
 	}
 	switch runtime.GOOS {
 	case "darwin", "ios":

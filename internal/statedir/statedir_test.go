@@ -1,6 +1,7 @@
 package statedir
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,7 +33,7 @@ func TestDir(t *testing.T) {
 	}
 	t.Setenv("PENSTOCK_STATE", "")
 	t.Setenv("STATE_DIRECTORY", "")
-	if dir, err := Dir(); err == nil || !strings.Contains(err.Error(), "--no-journal") {
+	if dir, err := Dir(); !errors.As(err, new(*NoDirError)) {
 		t.Errorf("without a home: %q, %v", dir, err)
 	}
 }

@@ -47,14 +47,6 @@ func limits(given throttle.Limits) string {
 	return strings.Join(limits, ", ")
 }
 
-// LeftOut says what was left out, and how it is taken; "" if nothing was.
-func LeftOut(left source.LeftOut) string {
-	if text := left.String(); text != "" {
-		return fmt.Sprintf("left out: %s (%s)", text, left.Advice())
-	}
-	return ""
-}
-
 // Scanned returns notes about what was found, and what was left out.
 func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
 	if text := LeftOut(left); text != "" {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
 )
@@ -71,6 +72,17 @@ func Paused(e throttle.Event, now time.Time) string {
 // headerName spells a header's name as people know it.
 func headerName(name string) string {
 	return strings.ReplaceAll(http.CanonicalHeaderKey(name), "Ratelimit", "RateLimit")
+}
+
+// WouldWait says what a wait that a server asked for in an earlier run means for this run, which
+// waits for it or, if it is longer than maxWait, sends nothing to the server.
+func WouldWait(asked journal.Wait, waits bool, maxWait time.Duration, now time.Time) string {
+	text := AskedEarlier(asked.Origin, asked.Until, now)
+	if !waits {
+		return fmt.Sprintf("%s, longer than --max-wait %s: nothing would be sent to it",
+			text, human.Exact(maxWait))
+	}
+	return text + ": nothing would be sent to it before"
 }
 
 // AskedEarlier says until when a server asked in an earlier run to wait.

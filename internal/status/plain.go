@@ -12,17 +12,16 @@ import (
 // packages are the prefixes of our packages' errors.
 var packages = regexp.MustCompile(`^(journal|lab|pool|report|results|retry|source|throttle): `)
 
-// Plain is the text of an error without the names of packages, which say nothing to people who read
-// it. A name counts as one only where the text of an error begins with it: elsewhere it may be part
-// of a file's name.
+// Plain is the text of an error for people: without the names of packages, and with what to do
+// about it. A name counts as a package's only where the text of an error begins with it: elsewhere
+// it may be part of a file's name.
 func Plain(err error) string {
 	text := err.Error()
 	eachError(err, func(e error) {
 		own := e.Error()
-		if prefix := packages.FindString(own); prefix != "" {
-			if i := strings.LastIndex(text, own); i >= 0 {
-				text = text[:i] + text[i+len(prefix):]
-			}
+		words := advise(e, strings.TrimPrefix(own, packages.FindString(own)))
+		if i := strings.LastIndex(text, own); i >= 0 && words != own {
+			text = text[:i] + words + text[i+len(own):]
 		}
 	})
 	return text

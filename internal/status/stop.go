@@ -73,6 +73,13 @@ func LastRefused(items int, after time.Duration) error {
 		human.Span(after))
 }
 
+// ResultsUnread and ResultsWait warn that results stay unread: while the run could send, and at its
+// end.
+const (
+	ResultsUnread = "nobody reads --results: nothing new is sent until somebody does"
+	ResultsWait   = "waiting for the reader of --results"
+)
+
 // ResultsFailed is the end of a run whose results cannot be written.
 func ResultsFailed(err error, journal bool) error {
 	err = fmt.Errorf("--results: %w", err)

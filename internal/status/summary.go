@@ -8,6 +8,12 @@ import (
 	"github.com/penstock/penstock/internal/upstream"
 )
 
+// LearnedOfMore says where to find what was learned of n further servers.
+func LearnedOfMore(n int) string {
+	return fmt.Sprintf("learned of %s more: see learned_by_server in the report (--report)",
+		human.Plural(n, "server"))
+}
+
 // TooFast says which servers took much less than the rate that was given. Another rate, which would
 // hold for all of them, is advised if there is only one.
 func TooFast(slower []upstream.Slower, alone bool, given float64) (notes []string) {
