@@ -68,17 +68,12 @@ func forget(w io.Writer, name string, patterns item.Patterns, dryRun bool) error
 			}
 			if match(it) {
 				if n++; n <= shownPaths {
-					paths = append(paths, fmt.Sprintf("  %s -> %s %s", it.Path, it.Method, it.URL))
+					paths = append(paths, fmt.Sprintf("%s -> %s %s", it.Path, it.Method, it.URL))
 				}
 			}
 		}
 		fmt.Fprintf(w, "would forget %s of %s\n", human.Count(n), human.Plural(total, "item"))
-		for _, path := range paths {
-			fmt.Fprintln(w, human.Printable(path))
-		}
-		if n > shownPaths {
-			fmt.Fprintf(w, "  … and %s more\n", human.Count(n-shownPaths))
-		}
+		human.List(w, paths, n)
 		return unmatched(name, patterns)
 	}
 	r.Close() // it would hold up the removal

@@ -94,8 +94,12 @@ func (s shown) text(w io.Writer) error {
 	fmt.Fprintf(&b, "%s:\n", human.Plural(int64(s.Runs), "run"))
 	for i, run := range s.runs {
 		running := s.Running && i == len(s.runs)-1 && run.Finished.IsZero() // else it has not begun
+		lasted := ""
+		if !run.Finished.IsZero() {
+			lasted = human.Span(run.Finished.Sub(run.Started))
+		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\n",
-			human.When(run.Started, time.Now()), lasted(run), ended(run, running))
+			human.When(run.Started, time.Now()), lasted, ended(run, running))
 	}
 	table.Flush()
 	for _, next := range s.next() {
@@ -120,13 +124,6 @@ func (s shown) next() (next []string) {
 	last := s.runs[len(s.runs)-1]
 	well := !last.Finished.IsZero() && last.ExitStatus == exit.Delivered
 	return c.afterRuns(s.ByResults, s.Counts, well)
-}
-
-func lasted(run journal.Run) string {
-	if run.Finished.IsZero() {
-		return ""
-	}
-	return human.Span(run.Finished.Sub(run.Started))
 }
 
 func ended(run journal.Run, running bool) string {

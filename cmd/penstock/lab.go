@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -136,12 +137,14 @@ func runLab(cmd *cobra.Command, preset string, params url.Values, listen string)
 	if err != nil {
 		return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("lab: %w", err)}
 	}
-	ctx, restore := untilStopped(cmd.Context())
+	ctx, stop := context.WithCancelCause(cmd.Context())
+	defer stop(nil)
+	stopped, restore := interrupts(ctx, stop)
 	defer restore()
 	server.Start(l)
 	fmt.Fprintf(cmd.ErrOrStderr(), "lab %s on http://%s (statistics: %s); Ctrl-C ends it\n",
 		preset, l.Addr(), lab.StatsPath)
-	<-ctx.Done()
+	<-stopped.Done()
 	restore() // a second signal has its default action
 	server.Close()
 	for _, line := range server.Stats().Verdict() {

@@ -23,15 +23,6 @@ func stopping() (signals []os.Signal) {
 	return signals
 }
 
-// untilStopped returns a context that ends when the program is asked to stop.
-func untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
-	wanted := stopping()
-	if len(wanted) == 0 { // which NotifyContext would take for all
-		return context.WithCancel(ctx)
-	}
-	return signal.NotifyContext(ctx, wanted...)
-}
-
 // interrupts returns a context that the first signal ends; the second ends everything, through
 // stop. The third has its default action, which no part of the program can hold up.
 func interrupts(

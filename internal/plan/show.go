@@ -26,28 +26,18 @@ func (w *Work) Show(out io.Writer, left Left, leftOut []string, n int64) {
 	}
 	if left.Failed > 0 {
 		fmt.Fprintf(out, "would fail: %s\n", human.Count(left.Failed))
-		list(out, left.Failures, left.Failed)
+		human.List(out, left.Failures, left.Failed)
 	}
 	if text := status.LeftOut(o.Found.LeftOut); text != "" {
 		fmt.Fprintln(out, text)
-		list(out, leftOut, n)
+		human.List(out, leftOut, n)
 	}
-	list(out, left.First, left.Items)
+	human.List(out, left.First, left.Items)
 	now := time.Now()
 	for _, wait := range left.Waits {
 		fmt.Fprintf(out, "paused: %s\n", o.DescribeWait(wait, now))
 	}
 	if d, by := o.Earliest(left.Waits, now); by != "" {
 		fmt.Fprintf(out, "earliest finish: %s from the start, by %s\n", human.Span(d), by)
-	}
-}
-
-// list writes the first of a number of things, and how many more there are.
-func list(out io.Writer, lines []string, n int64) {
-	for _, line := range lines {
-		fmt.Fprintf(out, "  %s\n", human.Printable(line))
-	}
-	if more := n - int64(len(lines)); more > 0 {
-		fmt.Fprintf(out, "  … and %s more\n", human.Count(more))
 	}
 }

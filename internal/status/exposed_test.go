@@ -24,7 +24,8 @@ func TestExposed(t *testing.T) {
 			"Accept": {"*/*"}}, false,
 			"the header Cookie and the header X-Api-Key are sent to http://a.example" + clear},
 		{"http://user:sesame@a.example/{name}?sig=1&access_token=sesame", nil, false,
-			"the password in the URL and access_token in the URL are sent to http://a.example" + clear},
+			"the password in the URL and access_token in the URL are sent to http://a.example" +
+				clear},
 		{"http://10.0.0.1/{name}", nil, true,
 			"--cert has no effect, since http://10.0.0.1 is reached without TLS: use https://"},
 		{"http://api.example.com/{name}", nil, false, ""},

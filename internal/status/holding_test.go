@@ -91,14 +91,18 @@ func TestHolding(t *testing.T) {
 		{want: progress.LimitDown, words: "server down (503): trying it now",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown},
 			wrong: "503"},
-		{want: progress.LimitDown, words: "reached again: sending one file to try it, --give-up-after 22:59", wrong: "connection refused", reached: true,
+		{want: progress.LimitDown,
+			words: "reached again: sending one file to try it, --give-up-after 22:59",
+			wrong: "connection refused", reached: true,
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown,
 				InFlight: 1},
 			edit: func(f *Facts) {
 				f.GivesUpAt, f.GivesUp = now.Add(59*time.Minute+50*time.Second),
 					true
 			}},
-		{want: progress.LimitDown, words: "server down (connection refused): next try within 8 s, --give-up-after 22:59", wrong: "connection refused",
+		{want: progress.LimitDown,
+			words: "server down (connection refused): next try within 8 s, --give-up-after 22:59",
+			wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.ByDown, Phase: throttle.PhaseDown,
 				Probe: now.Add(7100 * time.Millisecond)},
 			edit: func(f *Facts) {
@@ -123,15 +127,23 @@ func TestHolding(t *testing.T) {
 		{want: progress.LimitConcurrency, words: "held by your --workers 2",
 			stats: throttle.UpstreamStats{InFlight: 2, Limit: 8},
 			edit:  func(f *Facts) { f.Workers = 2 }},
-		{want: progress.LimitBackoff, words: "2 files to be tried again: 500", wrong: "500",
+		{want: progress.LimitBackoff,
+			words: "2 files to be tried again: 500",
+			wrong: "500",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(f *Facts) { f.Backoff = 2 }},
 		// A reason is given once.
-		{want: progress.LimitBackoff, words: "1 file to be tried again: the file changed while it was sent; a is sent again from its beginning", wrong: "the file changed while it was sent",
+		{want: progress.LimitBackoff,
+			words: "1 file to be tried again: the file changed while it was sent; " +
+				"a is sent again from its beginning",
+			wrong: "the file changed while it was sent",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(f *Facts) {
 				f.Backoff = 1
 				f.Fallen, f.Because = "a", "the file changed while it was sent"
 			}},
-		{want: progress.LimitBackoff, words: "1 file to be tried again: 503; a is sent again from its beginning (connection lost)", wrong: "503",
+		{want: progress.LimitBackoff,
+			words: "1 file to be tried again: 503; " +
+				"a is sent again from its beginning (connection lost)",
+			wrong: "503",
 			stats: throttle.UpstreamStats{Limit: 8}, edit: func(f *Facts) {
 				f.Backoff = 1
 				f.Fallen, f.Because = "a", "connection lost"

@@ -18,29 +18,32 @@ func Line(status int) string {
 	return fmt.Sprint(status)
 }
 
+const again = ", then run the same command again"
+
+// refusals are what a user can do about a refusal, by its status.
+var refusals = map[int]string{
+	http.StatusUnauthorized: "check the credentials; " +
+		"give a new token if the old one has expired" + again,
+	http.StatusPaymentRequired: "the account has no credit left, " +
+		"or its plan is used up: renew it" + again,
+	http.StatusForbidden:         "check what the account is allowed to do, and the URL" + again,
+	http.StatusProxyAuthRequired: ProxyCredentials + again,
+	http.StatusInsufficientStorage: "the server's storage is full: " +
+		"ask for space to be freed" + again,
+	http.StatusNotFound:              "check the URL",
+	http.StatusGone:                  "check the URL",
+	http.StatusMethodNotAllowed:      "check the method and the URL",
+	http.StatusNotImplemented:        "check the method and the URL",
+	http.StatusRequestEntityTooLarge: "the files are larger than the server accepts",
+	http.StatusUnsupportedMediaType:  "check the content type",
+}
+
 // Advice says what a user can do about a refusal.
 func Advice(status int) string {
-	const again = ", then run the same command again"
-	switch {
-	case status == http.StatusUnauthorized:
-		return "check the credentials; give a new token if the old one has expired" + again
-	case status == http.StatusPaymentRequired:
-		return "the account has no credit left, or its plan is used up: renew it" + again
-	case status == http.StatusForbidden:
-		return "check what the account is allowed to do, and the URL" + again
-	case status == http.StatusProxyAuthRequired:
-		return ProxyCredentials + again
-	case status == http.StatusInsufficientStorage:
-		return "the server's storage is full: ask for space to be freed" + again
-	case status == http.StatusNotFound, status == http.StatusGone:
-		return "check the URL"
-	case status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
-		return "check the method and the URL"
-	case status == http.StatusRequestEntityTooLarge:
-		return "the files are larger than the server accepts"
-	case status == http.StatusUnsupportedMediaType:
-		return "check the content type"
-	case status <= 399:
+	if text := refusals[status]; text != "" {
+		return text
+	}
+	if status <= 399 {
 		return "check the URL, and send to where the redirect leads"
 	}
 	return "check the URL, the method and what is sent"

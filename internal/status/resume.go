@@ -17,26 +17,24 @@ const LeftInDoubt = "it may have arrived in an earlier run"
 // KeyForgotten says [resume.ErrKeyForgotten].
 var KeyForgotten = resume.ErrKeyForgotten.Error() + " (--key-lifetime)"
 
+// whyLeft says why an item is not sent.
+var whyLeft = map[resume.Reason]string{
+	resume.Arrived:  "delivered earlier",
+	resume.Excluded: "not asked for by --only",
+	resume.Repeated: "the same file goes to the same URL as another item of this run",
+	resume.Ambiguous: "duplicate of another item of this run (%s do not count): " +
+		"leave one out, or give each a key of its own",
+	resume.InDoubt:      LeftInDoubt,
+	resume.CutOff:       LeftInDoubt + ", which ended while it was sent",
+	resume.KeyForgotten: KeyForgotten,
+}
+
 // Left says why an item is not sent. The header is that of its line in a manifest.
 func Left(why resume.Reason, header http.Header) string {
-	switch why {
-	case resume.Arrived:
-		return "delivered earlier"
-	case resume.Excluded:
-		return "not asked for by --only"
-	case resume.Repeated:
-		return "the same file goes to the same URL as another item of this run"
-	case resume.Ambiguous:
-		return "duplicate of another item of this run (" + uncounted(header) +
-			" do not count): leave one out, or give each a key of its own"
-	case resume.InDoubt:
-		return LeftInDoubt
-	case resume.CutOff:
-		return LeftInDoubt + ", which ended while it was sent"
-	case resume.KeyForgotten:
-		return KeyForgotten
+	if why == resume.Ambiguous {
+		return fmt.Sprintf(whyLeft[why], uncounted(header))
 	}
-	return ""
+	return whyLeft[why]
 }
 
 // NotSent says how many items a dry run would not send, and why.

@@ -21,12 +21,14 @@ func TestChangesOfPaceInWords(t *testing.T) {
 		more bool
 	}{
 		{throttle.Event{Phase: throttle.PhaseStarting, Limit: 2, Rate: rate.Inf,
-			Reason: "accepted again"}, "s: trying out what it takes: at most 2 in flight (it accepts again)", false},
+			Reason: "accepted again"},
+			"s: trying out what it takes: at most 2 in flight (it accepts again)", false},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 3.96, Reason: "trim"},
 			"s: pace adjusted: at most 8 in flight, 3.96 req/s (to waste fewer requests)", false},
 		{throttle.Event{Phase: throttle.PhaseDown, Limit: math.MaxInt32, Rate: rate.Inf,
 			Reason: "overloaded"},
-			"s: one request at a time until it accepts again: no limit (it was overloaded or could not be reached)", false},
+			"s: one request at a time until it accepts again: no limit " +
+				"(it was overloaded or could not be reached)", false},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf,
 			Reason: "a reason of later"},
 			"s: pace adjusted: at most 8 in flight (a reason of later)", false},
@@ -42,7 +44,8 @@ func TestChangesOfPaceInWords(t *testing.T) {
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: rate.Inf,
 			Reason: "overloaded"}, "s: pace adjusted: at most 8 in flight (trying more)", true},
 		{throttle.Event{Phase: throttle.PhaseSteady, Limit: few, Rate: 4, Reason: "overloaded"},
-			"s: pace adjusted: at most 8 in flight, 4 req/s (it was overloaded or could not be reached)", false},
+			"s: pace adjusted: at most 8 in flight, 4 req/s " +
+				"(it was overloaded or could not be reached)", false},
 	} {
 		c.e.Key = "s"
 		if got := PaceChanged(c.e, c.more); got != c.want {
