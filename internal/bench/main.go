@@ -136,14 +136,16 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 func row(w workload, client string, rs []result) string {
 	m := medians(rs)
-	walls := durations(rs)
+	quickest, slowest := rs[0].Wall, rs[0].Wall
+	for _, r := range rs {
+		quickest, slowest = min(quickest, r.Wall), max(slowest, r.Wall)
+	}
 	ideal := ""
 	if w.ideal > 0 {
 		ideal = fmt.Sprintf("%+.1f %%", 100*(m.Wall.Seconds()/w.ideal.Seconds()-1))
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s-%s\t%s\t%.0f MiB\t%d\t%d\t%s\t", w.name, client,
-		seconds(m.Wall),
-		seconds(slices.Min(walls)), seconds(slices.Max(walls)), seconds(m.CPU),
+		seconds(m.Wall), seconds(quickest), seconds(slowest), seconds(m.CPU),
 		float64(m.Peak)/(1<<20), m.requests, m.refused, ideal)
 }
 
@@ -175,13 +177,6 @@ func median[T cmp.Ordered](rs []result, of func(result) T) T {
 	}
 	slices.Sort(all)
 	return all[len(all)/2]
-}
-
-func durations(rs []result) (walls []time.Duration) {
-	for _, r := range rs {
-		walls = append(walls, r.Wall)
-	}
-	return walls
 }
 
 // load is the machine's load averages over 1, 5 and 15 minutes, if it tells them.

@@ -67,19 +67,15 @@ func (b *bench) once(w workload, files string, c client) (r result, err error) {
 		return r, err
 	}
 	defer os.RemoveAll(scratch)
-	if w.lab != "" {
-		if r.usage, err = b.measured(c(w, files, w.lab, "", scratch)); err != nil {
-			return r, err
+	if w.lab != "" || w.post {
+		url := w.lab
+		if w.post {
+			var stop func()
+			if url, stop, err = b.practice(); err != nil {
+				return r, err
+			}
+			defer stop()
 		}
-		return r, r.fromReport(filepath.Join(scratch, "report.json"))
-	}
-
-	if w.post {
-		url, stop, err := b.practice()
-		if err != nil {
-			return r, err
-		}
-		defer stop()
 		if r.usage, err = b.measured(c(w, files, url, "", scratch)); err != nil {
 			return r, err
 		}
@@ -139,18 +135,6 @@ func (b *bench) practice() (url string, stop func(), err error) {
 // clients that keep none are compared with their like, it keeps one only where that is what is
 // measured.
 func (b *bench) send(w workload, files, url, cacert, scratch string) []string {
-	memory := []string{"--no-journal"}
-	if w.journal {
-		memory = []string{"--journal", filepath.Join(b.disk, filepath.Base(scratch)+".db")}
-	}
-	return b.sender(w, files, url, cacert, scratch, memory)
-}
-
-func (b *bench) forgetful(w workload, files, url, cacert, scratch string) []string {
-	return b.sender(w, files, url, cacert, scratch, []string{"--no-journal"})
-}
-
-func (b *bench) sender(w workload, files, url, cacert, scratch string, memory []string) []string {
 	argv := []string{b.penstock, "send", "--progress", "none", "--report",
 		filepath.Join(scratch, "report.json"),
 		"--concurrency", strconv.Itoa(w.workers)}
@@ -167,9 +151,19 @@ func (b *bench) sender(w workload, files, url, cacert, scratch string, memory []
 	if w.post {
 		argv = append(argv, "--method", "POST")
 	}
-	argv = append(append(argv, memory...), w.args...)
-	argv = append(argv, b.extra...)
+	if w.journal {
+		argv = append(argv, "--journal", filepath.Join(b.disk, filepath.Base(scratch)+".db"))
+	} else {
+		argv = append(argv, "--no-journal")
+	}
+	argv = append(append(argv, w.args...), b.extra...)
 	return append(argv, files)
+}
+
+// forgetful is penstock without a journal.
+func (b *bench) forgetful(w workload, files, url, cacert, scratch string) []string {
+	w.journal = false
+	return b.send(w, files, url, cacert, scratch)
 }
 
 func (b *bench) plain(w workload, files, url, cacert, _ string) []string {

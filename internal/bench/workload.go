@@ -45,8 +45,8 @@ func workloads() []workload {
 		{name: "journal-2000x4KiB", files: 2000, size: 4 << 10},
 		{name: "journal-post-2000x4KiB", files: 2000, size: 4 << 10, post: true},
 	} {
-		w.about, w.workers, w.journal = "no limit, 64 at a time, with and without a journal", 64,
-			true
+		w.about = "no limit, 64 at a time, with and without a journal"
+		w.workers, w.journal = 64, true
 		all = append(all, w)
 	}
 	return append(all,
@@ -64,13 +64,13 @@ func workloads() []workload {
 		workload{
 			name: "bandwidth50", about: "200 x 1 MiB under --bandwidth 50MiB/s, 64 at a time",
 			files: 200, size: 1 << 20,
-			workers: 64, args: []string{"--bandwidth",
-				"50MiB/s"}, alone: true, ideal: 4 * time.Second,
+			workers: 64, args: []string{"--bandwidth", "50MiB/s"}, alone: true,
+			ideal: 4 * time.Second,
 		},
 		workload{
-			name: "tutorial", about: "60 x 4 KiB to the practice server lab:tutorial, 4 " +
-				"requests a second", files: 60, size: 4 << 10,
-			lab: "lab:tutorial", workers: 64, rate: 4, alone: true,
+			name:  "tutorial",
+			about: "60 x 4 KiB to the practice server lab:tutorial, 4 requests a second",
+			files: 60, size: 4 << 10, lab: "lab:tutorial", workers: 64, rate: 4, alone: true,
 			ideal: 59*time.Second/4 + 1030*time.Millisecond, // the last one has to be answered, too
 		},
 	)

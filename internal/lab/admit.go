@@ -13,7 +13,7 @@ func (x *exchange) keep() {
 func (x *exchange) admit() bool {
 	x.stamp = stamp{Name(x.r.URL), x.r.Header.Get("Idempotency-Key")}
 	if !digestHolds(x.r.Header, x.sum) {
-		x.ledger.wrong()
+		x.ledger.count(&x.ledger.mu.badDigest)
 		x.verdict = http.StatusBadRequest
 		return false
 	}

@@ -17,8 +17,8 @@ type ledger struct {
 		sync.Mutex
 		requests, accepted, unanswered int64
 		told                           int64 // accepted, with a whole 2xx answer that said so
-		looked, replayed, reused       int64
-		badDigest                      int64
+		looked                         int64 // requests that asked what is stored
+		replayed, reused, badDigest    int64
 		bytes                          int64
 		inFlight, maxInFlight          int
 		second, tenth                  peak
@@ -135,18 +135,11 @@ func (l *ledger) fault(kind string) {
 	l.mu.faults[kind]++
 }
 
-// look counts a request that asked what is stored.
-func (l *ledger) look() {
+// count adds one to a number of the ledger's.
+func (l *ledger) count(n *int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.looked++
-}
-
-// wrong counts a body that is not what its digest says.
-func (l *ledger) wrong() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.badDigest++
+	*n++
 }
 
 // A peak finds the largest number of arrivals in any half-open span [t, t+span). A span with that

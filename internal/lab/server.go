@@ -120,7 +120,7 @@ func (s *Server) Handler() http.Handler {
 // look answers a question about what is stored, without any limit. A server that is down or hostile
 // is that for such questions too.
 func (s *Server) look(x *exchange) {
-	s.ledger.look()
+	s.ledger.count(&s.ledger.mu.looked)
 	x.left = true // never counted in
 	switch s.rule.(type) {
 	case *down, *hostile:

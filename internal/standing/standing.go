@@ -11,8 +11,7 @@ const (
 	Unknown Standing = iota // nobody sends it again
 	Fresh                   // it was not sent yet
 	Tried                   // it was, and was not accepted
-	// it was refused again and again while others of its kind were accepted: the cause is in it
-	Blamed
+	Blamed                  // it is refused while others of its kind are accepted: it is the cause
 )
 
 // Key is the key under which a request's context has its Standing.
