@@ -46,9 +46,9 @@ type dripping struct{}
 
 func (dripping) Read(b []byte) (int, error) {
 	time.Sleep(10 * time.Millisecond)
-	return len(b),
-		nil
+	return len(b), nil
 }
+
 func (dripping) Close() error { return nil }
 
 // The same on a real listener, which is closed and opened again.
@@ -56,8 +56,8 @@ func TestDownRefuseTCP(t *testing.T) {
 	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"800ms"}})
 	client := client(t)
 	var refused, accepted bool
-	for deadline := time.Now().Add(10 * time.Second); !accepted &&
-		time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	deadline := time.Now().Add(10 * time.Second)
+	for ; !accepted && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", nil)
 		resp, err := client.Do(req)
 		if err == nil {

@@ -85,8 +85,7 @@ func TestHostileRedirects(t *testing.T) {
 			"redirects": {"/-/redirect/1", "/-/redirect/2"},
 		} {
 			b := newBench(t, "hostile", "kind="+kind)
-			b.client.CheckRedirect = func(*http.Request,
-				[]*http.Request) error {
+			b.client.CheckRedirect = func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse
 			}
 			var got []string

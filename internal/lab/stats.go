@@ -79,8 +79,8 @@ func (l *ledger) stats() Stats {
 		MaxIn1s:     l.mu.second.max,
 		MaxIn100ms:  l.mu.tenth.max,
 	}
-	items, contents, keys := maps.Clone(l.mu.items), maps.Clone(l.mu.contents),
-		maps.Clone(l.mu.keys)
+	items, contents := maps.Clone(l.mu.items), maps.Clone(l.mu.contents)
+	keys := maps.Clone(l.mu.keys)
 	l.mu.Unlock()
 
 	for status, n := range s.ByStatus {
@@ -148,8 +148,8 @@ func (s Stats) Verdict() []string {
 		odd = append(odd, number(again, "file")+" accepted more than once")
 	}
 	if s.Replayed > 0 {
-		odd = append(odd, number(s.Replayed,
-			"request")+" recognised by the key and not stored again")
+		odd = append(odd, number(s.Replayed, "request")+
+			" recognised by the key and not stored again")
 	}
 	if s.Reused > 0 {
 		odd = append(odd, number(s.Reused, "request")+" with the key of another content")

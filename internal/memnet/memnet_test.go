@@ -49,6 +49,17 @@ func wantErr(t *testing.T, what string, got, want error) {
 	}
 }
 
+// fails checks how the next read and write fail. If read is nil, nothing is read.
+func fails(t *testing.T, c *Conn, read, write error) {
+	t.Helper()
+	if read != nil {
+		_, err := c.Read(make([]byte, 1))
+		wantErr(t, "read", err, read)
+	}
+	_, err := c.Write([]byte("x"))
+	wantErr(t, "write", err, write)
+}
+
 func wantTimeout(t *testing.T, what string, err error) {
 	t.Helper()
 	wantErr(t, what, err, os.ErrDeadlineExceeded)
@@ -152,12 +163,8 @@ func TestClose(t *testing.T) {
 		if string(got) != "bye" || err != nil {
 			t.Errorf("peer read %q, %v; want what was written, then EOF", got, err)
 		}
-		_, err = server.Write([]byte("x"))
-		wantErr(t, "peer's write", err, syscall.EPIPE)
-		_, err = client.Read(make([]byte, 1))
-		wantErr(t, "own read", err, net.ErrClosed)
-		_, err = client.Write([]byte("x"))
-		wantErr(t, "own write", err, net.ErrClosed)
+		fails(t, server, nil, syscall.EPIPE)
+		fails(t, client, net.ErrClosed, net.ErrClosed)
 		wantErr(t, "closing again", client.Close(), net.ErrClosed)
 		wantErr(t, "own deadline", client.SetDeadline(time.Now()), net.ErrClosed)
 	})
@@ -168,8 +175,7 @@ func TestHalfClose(t *testing.T) {
 		client, server := connect(t)
 		client.Write([]byte("question"))
 		client.CloseWrite()
-		_, err := client.Write([]byte("x"))
-		wantErr(t, "write after CloseWrite", err, syscall.EPIPE)
+		fails(t, client, nil, syscall.EPIPE)
 
 		got, _ := io.ReadAll(server)
 		server.Write(bytes.ToUpper(got))
@@ -188,20 +194,16 @@ func TestReset(t *testing.T) {
 		server.Reset()
 
 		_, err := client.Read(make([]byte, 8))
-		wantErr(t, "peer's read", err, syscall.ECONNRESET)
 		var op *net.OpError
 		if !errors.As(err, &op) || op.Op != "read" {
-			t.Errorf("peer's read: %v is no net.OpError of a read", err)
+			t.Errorf("the peer's read: %v is no net.OpError of a read", err)
 		}
-		_, err = client.Write([]byte("x"))
-		wantErr(t, "peer's write", err, syscall.ECONNRESET)
-		_, err = server.Read(make([]byte, 8))
-		wantErr(t, "own read", err, net.ErrClosed)
+		fails(t, client, syscall.ECONNRESET, syscall.ECONNRESET)
+		fails(t, server, net.ErrClosed, net.ErrClosed)
 		if err := client.Close(); err != nil {
 			t.Errorf("closing after the peer's reset: %v", err)
 		}
-		_, err = client.Read(make([]byte, 8))
-		wantErr(t, "read after closing", err, net.ErrClosed)
+		fails(t, client, net.ErrClosed, net.ErrClosed)
 	})
 }
 
@@ -263,24 +265,14 @@ func TestDialRefused(t *testing.T) {
 			t.Errorf("accept after refusing: %v", err)
 		}
 
-		l.Close()
+		time.AfterFunc(time.Second, func() { l.Close() })
+		for _, what := range []string{"accept when it is closed", "accept after that"} {
+			_, err = l.Accept()
+			wantErr(t, what, err, net.ErrClosed)
+		}
 		_, err = l.DialContext(ctx, "", "")
 		wantErr(t, "dial after close", err, syscall.ECONNREFUSED)
-		_, err = l.Accept()
-		wantErr(t, "accept after close", err, net.ErrClosed)
 		wantErr(t, "closing again", l.Close(), net.ErrClosed)
-	})
-}
-
-func TestAcceptEndsWithClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := Listen()
-		go func() {
-			time.Sleep(time.Second)
-			l.Close()
-		}()
-		_, err := l.Accept()
-		wantErr(t, "accept", err, net.ErrClosed)
 	})
 }
 
@@ -316,15 +308,15 @@ func TestFullBacklog(t *testing.T) {
 func TestHTTPOnFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := Listen()
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
-			r *http.Request) {
+		handler := func(w http.ResponseWriter, r *http.Request) {
 			n, _ := io.Copy(io.Discard, r.Body)
 			time.Sleep(3 * time.Second)
 			if _, _, err := net.SplitHostPort(r.RemoteAddr); err != nil {
 				t.Error(err)
 			}
 			io.WriteString(w, strings.Repeat("y", int(n)))
-		})}
+		}
+		server := &http.Server{Handler: http.HandlerFunc(handler)}
 		go server.Serve(l)
 		transport := &http.Transport{DialContext: l.DialContext}
 		client := &http.Client{Transport: transport, Timeout: 4 * time.Second}
@@ -362,10 +354,11 @@ func TestHTTPOnFakeTime(t *testing.T) {
 
 func BenchmarkRoundTrip(b *testing.B) {
 	l := Listen()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
-		r *http.Request) {
-		w.WriteHeader(204)
-	})}
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(204)
+		}),
+	}
 	go server.Serve(l)
 	defer server.Close()
 	transport := &http.Transport{DialContext: l.DialContext}
