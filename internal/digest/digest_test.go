@@ -118,8 +118,8 @@ func TestIn(t *testing.T) {
 		{[]string{""}, "sha-256", nil},
 		{nil, "sha-256", nil},
 	} {
-		if got := In(http.Header{"Repr-Digest": c.field}, "Repr-Digest",
-			c.algorithm); !bytes.Equal(got, c.want) {
+		h := http.Header{"Repr-Digest": c.field}
+		if got := In(h, "Repr-Digest", c.algorithm); !bytes.Equal(got, c.want) {
 			t.Errorf("%q %s: %x, want %x", c.field, c.algorithm, got, c.want)
 		}
 	}

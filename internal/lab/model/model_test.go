@@ -145,8 +145,8 @@ func TestQuotaTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewQuota(Quotas{Rate: 0.5, N: 1, RetryAfter: true, Headers: true})
 		a := m.Serve(t.Context(), Request{})
-		if diff := cmp.Diff(Quota{Limit: 1, Remaining: 0, Window: 2 * time.Second,
-			Reset: 2 * time.Second}, *a.Quota); diff != "" || a.Status != 201 {
+		want := Quota{Limit: 1, Remaining: 0, Window: 2 * time.Second, Reset: 2 * time.Second}
+		if diff := cmp.Diff(want, *a.Quota); diff != "" || a.Status != 201 {
 			t.Errorf("%d, -want +got:\n%s", a.Status, diff)
 		}
 		time.Sleep(300 * time.Millisecond)
