@@ -24,6 +24,20 @@ func TestMeanings(t *testing.T) {
 	}
 }
 
+// No two reasons to end a run are equally strong.
+func TestRanks(t *testing.T) {
+	ranks := make(map[int]int)
+	for _, s := range statuses {
+		if other, ok := ranks[s.rank]; ok && s.rank > 0 {
+			t.Errorf("%d and %d are equally strong", other, s.status)
+		}
+		ranks[s.rank] = s.status
+	}
+	if len(ranks) != 10 || ranks[1] != Local || ranks[9] != Items {
+		t.Errorf("the ranks are %v", ranks)
+	}
+}
+
 func TestReasons(t *testing.T) {
 	weak, strong := errors.New("weak"), errors.New("strong")
 	for _, c := range []struct {

@@ -39,20 +39,16 @@ func (r *Reasons) Cause() error {
 	return r.first
 }
 
-// precedence has the statuses of runs that end before all items have, the strongest first.
-var precedence = []int{
-	Local, Interrupted, Terminated, Failed, Refused, Unavailable, Usage, Limit, Items,
-}
-
 // Strongest returns which of the statuses that have a reason counts, and the reason. Without any it
 // returns Delivered.
 func (r *Reasons) Strongest() (status int, reason error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, status := range precedence {
-		if reason := r.byStatus[status]; reason != nil {
-			return status, reason
+	rank := len(statuses)
+	for _, s := range statuses {
+		if why := r.byStatus[s.status]; why != nil && s.rank < rank {
+			rank, status, reason = s.rank, s.status, why
 		}
 	}
-	return Delivered, nil
+	return status, reason
 }

@@ -64,14 +64,24 @@ func (d *dialect) cut(name string) (rest string, ok bool) {
 	return rest, ok && (rest == "" || strings.HasSuffix(d.name, "-"))
 }
 
+// initials are the letters that names of ours begin with.
+var initials = func() (set [256]bool) {
+	add := func(name string) {
+		set[strings.ToLower(name)[0]], set[strings.ToUpper(name)[0]] = true, true
+	}
+	add("RateLimit")
+	for i := range asking {
+		add(asking[i].name)
+	}
+	for i := range dialects {
+		add(dialects[i].name)
+	}
+	return set
+}()
+
 // concerns reports whether a header of this name, in any case, may be one of ours.
 func concerns(name string) bool {
-	if len(name) < len("RateLimit") {
-		return false
-	}
-	switch name[0] {
-	case 'A', 'a', 'R', 'r', 'X', 'x':
-	default:
+	if name == "" || !initials[name[0]] { // most headers are passed over by that
 		return false
 	}
 	for i := range asking {

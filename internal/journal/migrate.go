@@ -18,10 +18,10 @@ var steps = map[int]string{
 	// have asked to be left alone. For what was not delivered the first has to be assumed.
 	1: "ALTER TABLE item RENAME TO item_old;" + tables(2)["item"] + `;
 	INSERT INTO item SELECT *, state <> 'delivered' FROM item_old;
-	DROP TABLE item_old;` + createWait,
+	DROP TABLE item_old;` + tables(2)["wait"],
 
 	// Nor whether results selected what a run sent.
-	2: "ALTER TABLE run RENAME TO run_old;" + createRun + `;
+	2: "ALTER TABLE run RENAME TO run_old;" + tables(3)["run"] + `;
 	INSERT INTO run SELECT *, 0 FROM run_old; DROP TABLE run_old`,
 
 	// All items were files, and what told them apart was where they are.

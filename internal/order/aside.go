@@ -72,7 +72,7 @@ func (q *Queue[J]) tryNewest(ctx context.Context, alone bool) {
 	q.setLetAll(true)
 	for _, s := range servers {
 		if q.refusesNewest(ctx, s, alone, several) {
-			q.Engine.Refuse(s)
+			q.Engine.CloseRefusing(s)
 		}
 		if ctx.Err() != nil {
 			return

@@ -30,7 +30,7 @@ type Job interface {
 	FailedBefore() bool // an earlier run failed it, and it has not changed since
 }
 
-// An Engine sends jobs. Its methods but Refuse are called by one goroutine.
+// An Engine sends jobs. Its methods but CloseRefusing are called by one goroutine.
 type Engine[J Job] interface {
 	// Before returns what an earlier run made of an item that has not changed since.
 	Before(it item.Item) item.Fate
@@ -41,8 +41,8 @@ type Engine[J Job] interface {
 	// Submit hands a job over. Wait returns when all of them have ended. Both fail when ctx ends.
 	Submit(ctx context.Context, j J) error
 	Wait(ctx context.Context) error
-	// Refuse ends sending to a server that refuses everything.
-	Refuse(s *upstream.Server)
+	// CloseRefusing ends sending to a server that refuses everything.
+	CloseRefusing(s *upstream.Server)
 }
 
 // A Queue hands items to an engine. Its exported fields are set before its first use. Send, Flush

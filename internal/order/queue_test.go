@@ -56,7 +56,7 @@ func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 	if e.refuses(&j.item) {
 		s.Judged(a, time.Now())
 		if e.queue.Refused(s, s.Refuse(filepath.Dir(j.item.Path), a.Status)) {
-			e.Refuse(s)
+			e.CloseRefusing(s)
 		}
 	} else {
 		a.Status, a.Accepted = http.StatusOK, true
@@ -66,7 +66,9 @@ func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 }
 
 func (e *testEngine) Wait(ctx context.Context) error { return ctx.Err() }
-func (e *testEngine) Refuse(s *upstream.Server)      { s.Close(exit.Refused, errors.New("refuses all")) }
+func (e *testEngine) CloseRefusing(s *upstream.Server) {
+	s.Close(exit.Refused, errors.New("refuses all"))
+}
 
 func testItem(dir string, i int) item.Item {
 	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x", Fingerprint: item.Fingerprint{ModTime: time.Unix(int64(i), 0)}}

@@ -21,17 +21,17 @@ type job struct {
 	standing
 
 	// Of its attempts.
-	server  *upstream.Server // that the last one went to
-	tries   int              // requests sent
-	began   time.Time        // the first one left
-	sent    time.Time        // the last one left
-	waiting bool             // for the next one
-	retried bool             // it has waited for one
-	watched bool             // its bytes are counted as they move
-	answer  *throttle.Event  // of 2xx, until retry has judged it
-	fault   error            // of the content, why the last one failed that sent some of it
-	refused int              // the status that it was refused by, where that is counted already
-	slot    *throttle.Permit // while it is on its way to the server or to the disk
+	server    *upstream.Server // that the last one went to
+	tries     int              // requests sent
+	began     time.Time        // the first one left
+	sent      time.Time        // the last one left
+	waiting   bool             // for the next one
+	retried   bool             // it has waited for one
+	watched   bool             // its bytes are counted as they move
+	answer    *throttle.Event  // of 2xx, until retry has judged it
+	fault     error            // of the content, why the last one failed that sent some of it
+	countedBy int              // the status that it was refused by, where that is counted already
+	slot      *throttle.Permit // while it is on its way to the server or to the disk
 
 	// For those that the end of the run comes back to.
 	pass     int
@@ -40,8 +40,8 @@ type job struct {
 	baseline int64          // what its server had accepted before its first attempt
 }
 
-// leaves records that a request for the job leaves.
-func (j *job) leaves(s *upstream.Server, now time.Time) {
+// sentTo records that a request for the job leaves.
+func (j *job) sentTo(s *upstream.Server, now time.Time) {
 	j.server, j.sent = s, now
 	j.tries++
 	if !j.counted {
@@ -52,8 +52,8 @@ func (j *job) leaves(s *upstream.Server, now time.Time) {
 	}
 }
 
-// restart makes a pass over the job a new one.
-func (j *job) restart() { j.counted, j.refused = false, 0 }
+// newPass begins another pass over the job.
+func (j *job) newPass() { j.counted, j.countedBy = false, 0 }
 
 // isStarved reports whether the job's server has accepted nothing since the pass began.
 func (j *job) isStarved() bool { return j.server != nil && j.server.Accepted() <= j.baseline }

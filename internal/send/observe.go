@@ -30,7 +30,7 @@ func (r *run) observe(e throttle.Event) {
 		server := r.servers.Sent(e.Key, now)
 		if j := jobOf(e.Request); j != nil {
 			r.backingOff(j, false)
-			j.leaves(server, now)
+			j.sentTo(server, now)
 		}
 	case throttle.Resent:
 		r.tally.Resent(e.Token)
@@ -96,7 +96,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	default:
 		r.judged(e, now)
 		if j != nil && isFinalAtOnce(e) {
-			j.refused = e.Status
+			j.countedBy = e.Status
 			r.countRefusal(j, e.Status)
 		}
 	}
@@ -190,7 +190,7 @@ func (r *run) retrying(e retry.Event) {
 		r.backingOff(j, true)
 		now := time.Now()
 		r.refusals.Add(j, j.server, j.plainMethod(), code, now)
-		r.refused(j)
+		r.withdraw(j)
 		if e.Wait > ownWait && j.server != nil { // the server asked for it
 			j.server.AskedOne(now, e.Until)
 		}

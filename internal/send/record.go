@@ -24,7 +24,7 @@ func (o *Options) harmless(method string) bool {
 
 // announce notes that a job's request is about to leave.
 func (r *run) announce(ctx context.Context, j *job) error {
-	j.leave(time.Now())
+	j.begin(time.Now())
 	if j.Doubt && r.Idempotency.Forgotten(j.item.Method, j.First, r.LastRun, time.Now()) {
 		return resume.ErrKeyForgotten
 	}
@@ -53,9 +53,9 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	return context.Cause(ctx)
 }
 
-// refused notes that a job waits for its next attempt: if none before may have been processed, it
+// withdraw records that a job waits for its next attempt: if none before may have been processed, it
 // is in flight no more.
-func (r *run) refused(j *job) {
+func (r *run) withdraw(j *job) {
 	j.settled()
 	if j.refuse() && j.noted {
 		j.noted = false

@@ -131,9 +131,9 @@ func (r *run) giveBack(j *job) {
 	r.done(j, out)
 }
 
-// leave does what there is to do for a job that is not sent since the run ends: it remains, unless
+// abandon does what there is to do for a job that is not sent since the run ends: it remains, unless
 // it was sent before.
-func (r *run) leave(j *job) {
+func (r *run) abandon(j *job) {
 	j.settled()
 	if j.pass > 0 {
 		r.giveBack(j)

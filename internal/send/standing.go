@@ -26,8 +26,8 @@ type standing struct {
 	before int  // attempts when it first did
 }
 
-// leave records that an attempt is about to leave.
-func (s *standing) leave(now time.Time) {
+// begin records that an attempt is about to leave.
+func (s *standing) begin(now time.Time) {
 	if s.First.IsZero() {
 		s.First = now.Round(0) // by the wall clock: a machine may sleep meanwhile
 	}
@@ -62,9 +62,9 @@ func (s *standing) clear() { s.First, s.Doubt, s.keyTaken = time.Time{}, false, 
 // it: the server may have what it was, or a mix.
 func (s *standing) spoil() { s.Older = true }
 
-// mostConflicts is how many answers of 409 without a Retry-After say that the server is still at
-// work with a key. After that it more likely says that it has the item already, and goes on saying
-// so.
+// mostConflicts is the number of answers of 409 from which on one without a Retry-After is taken to
+// say that the server has the item already, and goes on saying so. Those before it say that the
+// server is still at work with the key.
 const mostConflicts = 3
 
 // conflict records an answer of 409 to the item's key, and reports whether the server may still be

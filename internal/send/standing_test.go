@@ -15,8 +15,8 @@ import (
 func TestStanding(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	events := map[string]func(*standing){
-		"leave":        func(s *standing) { s.leave(now); s.noted = true },
-		"leave later":  func(s *standing) { s.leave(now.Add(time.Hour)) },
+		"leave":        func(s *standing) { s.begin(now); s.noted = true },
+		"leave later":  func(s *standing) { s.begin(now.Add(time.Hour)) },
 		"refuse":       func(s *standing) { s.noted = s.noted && !s.refuse() },
 		"uncertain":    (*standing).uncertain,
 		"change":       (*standing).change,

@@ -147,7 +147,7 @@ func newRun(o Options) *run {
 	r.pool = pool.New(r.workers.grown, r.item)
 	r.pool.Failed = func(j *job, err error) {
 		if errors.Is(err, pool.ErrNotStarted) {
-			r.leave(j)
+			r.abandon(j)
 		} else {
 			r.done(j, results.Result{Status: item.Failed, Error: err.Error()})
 		}

@@ -159,7 +159,7 @@ func (r *run) ended(j *job, out results.Result) {
 		r.mu.Lock()
 		r.refusedBy[code]++
 		r.mu.Unlock()
-		if j.refused != code {
+		if j.countedBy != code {
 			r.countRefusal(j, code)
 		}
 	default:
@@ -183,7 +183,7 @@ func (r *run) countRefusal(j *job, code int) {
 	s := j.server
 	row := s.Refuse(filepath.Dir(j.item.Path), code)
 	if r.queue.Refused(s, row) {
-		r.Refuse(s)
+		r.CloseRefusing(s)
 	}
 }
 

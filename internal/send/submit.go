@@ -93,8 +93,8 @@ func (r *run) Submit(ctx context.Context, j *job) error { return r.pool.Submit(c
 // Wait returns when all jobs have ended.
 func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
 
-// Refuse closes a server that refuses everything alike.
-func (r *run) Refuse(s *upstream.Server) { r.shut(s, exit.Refused, status.RefusesAll(s.Row())) }
+// CloseRefusing closes a server that refuses everything alike.
+func (r *run) CloseRefusing(s *upstream.Server) { r.shut(s, exit.Refused, status.RefusesAll(s.Row())) }
 
 // claim makes a job of an item and reports whether it is to be sent. Where earlier runs have
 // settled that, the item is reported.

@@ -15,7 +15,7 @@ import (
 // returned.
 func (r *run) item(ctx context.Context, j *job) error {
 	if r.ending.Cause() != nil {
-		r.leave(j)
+		r.abandon(j)
 		return nil
 	}
 	if j.pass == 0 && r.queue.Take(j) {
@@ -44,7 +44,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 			return nil
 		}
 	}
-	j.restart()
+	j.newPass()
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
 	r.refusals.Forget(j)
@@ -68,7 +68,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	// before its turn
 	case out.Status == item.Deferred && j.began.IsZero() &&
 		(r.ending.Cause() != nil || ctx.Err() != nil):
-		r.leave(j)
+		r.abandon(j)
 	case !r.postpone(j, out, end):
 		r.done(j, out)
 	}
