@@ -51,6 +51,14 @@ func terminal(t *testing.T, width uint16) (tty *os.File, written func() string) 
 	}
 }
 
+// onTerminal returns a sink of that kind on a terminal, which leaves no goroutine behind.
+func onTerminal(t *testing.T, kind string, width uint16) (p Sink, written func() string) {
+	t.Setenv("TERM", "xterm")
+	tty, written := terminal(t, width)
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	return New(kind, tty), written
+}
+
 // screen replays what mpb writes: lines, "so many lines up", "clear to the end".
 func screen(t *testing.T, out string) []string {
 	t.Helper()
@@ -75,10 +83,7 @@ func screen(t *testing.T, out string) []string {
 }
 
 func TestBarOnTerminal(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	t.Setenv("TERM", "xterm")
-	tty, written := terminal(t, 40)
-	p := New("auto", tty)
+	p, written := onTerminal(t, "auto", 40)
 	if _, ok := p.(*bar); !ok {
 		t.Fatalf("a terminal gets %T", p)
 	}
@@ -120,10 +125,7 @@ func TestBarOnTerminal(t *testing.T) {
 
 // What a terminal shows when somebody types moves the cursor; nothing of the old lines stays.
 func TestBarAfterEcho(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	t.Setenv("TERM", "xterm")
-	tty, written := terminal(t, 80)
-	p := New("bar", tty)
+	p, written := onTerminal(t, "bar", 80)
 	p.Update(Snapshot{Total: 10, KnownTotal: true, Delivered: 7, Holding: "held by your --rps 4"})
 	p.Log("talk") // and the lines
 	p.Close()
@@ -139,10 +141,7 @@ func TestBarAfterEcho(t *testing.T) {
 }
 
 func TestBarWithoutUpdate(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	t.Setenv("TERM", "xterm")
-	tty, written := terminal(t, 80)
-	p := New("bar", tty)
+	p, written := onTerminal(t, "bar", 80)
 	p.Log("talk")
 	p.Close()
 	rows := screen(t, written())
