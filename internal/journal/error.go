@@ -59,14 +59,10 @@ var (
 )
 
 // fault gives err the path and the remedy for a run that writes its journal.
-func fault(path string, err error) error {
-	return faultFor(path, err, UseWritable)
-}
+func fault(path string, err error) error { return faultFor(path, err, UseWritable) }
 
 // readFault is fault for a journal that is only read.
-func readFault(path string, err error) error {
-	return faultFor(path, err, NoRemedy)
-}
+func readFault(path string, err error) error { return faultFor(path, err, NoRemedy) }
 
 func faultFor(path string, err error, remedy Remedy) error {
 	var known *Error

@@ -84,9 +84,6 @@ func printOf(size, mtime int64, known bool, mark uint64) uint64 {
 	return h
 }
 
-func timeOfNanos(ns int64) time.Time  { return time.Unix(0, ns) }
-func timeOfMillis(ms int64) time.Time { return time.UnixMilli(ms) }
-
 // Result returns the item as a line of results. What was in flight when its run was cut off is
 // unknown.
 func (it Item) Result() results.Result {

@@ -47,6 +47,36 @@ type Earlier struct {
 	Counts Counts
 }
 
+// A past is what a journal held when it was opened.
+type past struct {
+	index   index
+	next    int64 // n of the next new row
+	earlier Earlier
+	waits   []Wait
+}
+
+// read fills in what a file of that size, and that version of the schema, holds; but not the waits.
+func (p *past) read(ctx context.Context, conn *dbfile.Conn, version int, size int64) error {
+	var counts Counts
+	var err error
+	if p.index, p.next, counts, err = readIndex(ctx, conn, version, size); err != nil {
+		return err
+	}
+	info, err := readRuns(ctx, conn, version)
+	if err != nil {
+		return err
+	}
+	p.earlier, p.earlier.Counts = info.Earlier, counts
+	return nil
+}
+
+// Earlier returns what the journal held when it was opened. The map is the caller's to read.
+func (p *past) Earlier() Earlier { return p.earlier }
+
+// Waits returns the waits of earlier runs that were not over when the journal was opened. If the
+// clock was set back since, a wait is still no longer than the server asked for.
+func (p *past) Waits() []Wait { return p.waits }
+
 // Claim is what the journal has of an item.
 type Claim struct {
 	State item.Fate // None: it does not have it
@@ -56,12 +86,11 @@ type Claim struct {
 
 // Journal is an open journal. Its methods are safe for concurrent use.
 type Journal struct {
-	path         string
-	earlier      Earlier
-	earlierWaits []Wait
-	lock         *lockfile.Lock
-	conn         *dbfile.Conn
-	run          int64 // this run's row, once there is one; the writer's until stopped
+	past // its index is protected by mu
+	path string
+	lock *lockfile.Lock
+	conn *dbfile.Conn
+	run  int64 // this run's row, once there is one; the writer's until stopped
 
 	// What Open has made.
 	made             []string // directories, the deepest first
@@ -79,14 +108,11 @@ type Journal struct {
 	closeBy error
 
 	mu      sync.Mutex // protects what follows; never held during I/O
-	index   index
-	next    int64 // n of the next new row
 	waiting []entry
 	urgent  bool // one of them is waited for
 	begun   bool // the run has work to do
-	loads   []load
-	flushes []chan<- error
-	waits   []Wait
+	asks    []func(*writer)
+	keep    []Wait
 	closed  bool
 	err     error
 }
@@ -98,17 +124,10 @@ type Journal struct {
 // [Journal.Close]. A run that has not begun leaves no trace.
 func Open(ctx context.Context, o Options) (*Journal, error) {
 	j, err := open(ctx, o)
-	if err != nil {
-		return nil, openError(ctx, o.Path, err)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("journal %s: %w", o.Path, context.Cause(ctx))
 	}
-	return j, nil
-}
-
-func openError(ctx context.Context, path string, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("journal %s: %w", path, context.Cause(ctx))
-	}
-	return fault(path, err)
+	return j, fault(o.Path, err)
 }
 
 func open(ctx context.Context, o Options) (j *Journal, err error) {
@@ -204,11 +223,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j.index, j.next, j.earlier.Counts, err = readIndex(ctx, j.conn, found, head.Size)
-	if err != nil {
-		return nil, err
-	}
-	if j.earlier, err = readRuns(ctx, j.conn, j.earlier); err != nil {
+	if err := j.past.read(ctx, j.conn, found, head.Size); err != nil {
 		return nil, err
 	}
 	// Nothing was written so far: what is damaged stays as it is.
@@ -218,7 +233,8 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err := j.setMode(ctx, o.Warn); err != nil {
 		return nil, err
 	}
-	if j.earlierWaits, err = readWaits(ctx, j.conn, time.Now()); err != nil {
+	// This read opens the log while its directory can still be written.
+	if j.waits, err = readWaits(ctx, j.conn, version); err != nil {
 		return nil, err
 	}
 	if _, err := j.conn.ExecContext(ctx, "PRAGMA synchronous=FULL"); err != nil {
@@ -258,6 +274,3 @@ func (j *Journal) setMode(ctx context.Context, warn func(string)) error {
 
 // Path returns the file's name, with links followed.
 func (j *Journal) Path() string { return j.path }
-
-// Earlier returns what the journal held when it was opened. The map is the caller's to read.
-func (j *Journal) Earlier() Earlier { return j.earlier }

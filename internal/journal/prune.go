@@ -11,14 +11,10 @@ import (
 	"github.com/penstock/penstock/internal/lockfile"
 )
 
-// Forget removes the items that match, so that they are sent again, and returns how many these were.
-// It needs the lock: while a run uses the journal it fails with *InUseError.
-func Forget(path string, match func(Item) bool) (int64, error) {
-	n, err := forget(path, match)
-	return n, readFault(path, err)
-}
-
-func forget(path string, match func(Item) bool) (gone int64, err error) {
+// Forget removes the items that match, so that they are sent again, and returns how many these
+// were. It needs the lock: while a run uses the journal it fails with *InUseError.
+func Forget(path string, match func(Item) bool) (gone int64, err error) {
+	defer func() { err = readFault(path, err) }()
 	ctx := context.Background()
 	if _, err := os.Stat(path); err != nil {
 		return 0, err
@@ -53,22 +49,15 @@ func forget(path string, match func(Item) bool) (gone int64, err error) {
 		return 0, err
 	}
 	defer tx.Rollback()
-	rows, err := tx.QueryContext(ctx, selectItems)
-	if err != nil {
-		return 0, err
-	}
 	var matched []int64
-	for rows.Next() {
-		it, n, err := scanItem(rows)
-		if err != nil {
-			rows.Close()
-			return 0, err
-		}
-		if match(it) {
+	err = each(ctx, tx, func(scan scanFunc) error {
+		it, n, err := scanItem(scan)
+		if err == nil && match(it) {
 			matched = append(matched, n)
 		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}, selectItems)
+	if err != nil {
 		return 0, err
 	}
 	for _, n := range matched {

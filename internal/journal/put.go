@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -41,23 +42,38 @@ func (j *Journal) beginLocked() {
 
 // Load returns the whole row of an item, from the disk, after what was put before is there. The
 // error is fs.ErrNotExist where there is none.
-func (j *Journal) Load(id uint64) (Item, error) {
-	answer := make(chan loaded, 1)
+func (j *Journal) Load(id uint64) (it Item, err error) {
+	var n int64
 	j.mu.Lock()
-	e := j.index.Get(id)
-	switch {
-	case j.closed:
-		j.mu.Unlock()
-		return Item{}, ErrClosed
-	case e == nil || e.state() == item.None:
-		j.mu.Unlock()
+	if e := j.index.Get(id); e != nil && e.state() != item.None {
+		n = e.n()
+	}
+	j.mu.Unlock()
+	if asked := j.ask(func(w *writer) { it, err = w.load(n) }); asked != nil {
+		return Item{}, asked
+	}
+	if n == 0 {
 		return Item{}, fmt.Errorf("journal %s: item %016x: %w", j.path, id, fs.ErrNotExist)
 	}
-	j.loads = append(j.loads, load{e.n(), answer})
+	return it, fault(j.path, err)
+}
+
+// ask has the writer do something after what was put before is on disk.
+func (j *Journal) ask(do func(*writer)) error {
+	done := make(chan struct{})
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return ErrClosed
+	}
+	j.asks = append(j.asks, func(w *writer) {
+		do(w)
+		close(done)
+	})
 	j.mu.Unlock()
 	j.poke()
-	l := <-answer
-	return l.item, fault(j.path, l.err)
+	<-done
+	return nil
 }
 
 // Put records an item soon, at once if it was in flight. It returns at once unless 256 rows wait
@@ -161,15 +177,7 @@ func (j *Journal) fail(err error) {
 // Flush returns when all that was put before is on disk and done was called for it. On a journal
 // that has failed it tries once more what could not be written, and calls done with the error where
 // that fails again; such rows are then given up.
-func (j *Journal) Flush() error {
-	answer := make(chan error, 1)
-	j.mu.Lock()
-	if j.closed {
-		j.mu.Unlock()
-		return ErrClosed
-	}
-	j.flushes = append(j.flushes, answer)
-	j.mu.Unlock()
-	j.poke()
-	return <-answer
+func (j *Journal) Flush() (err error) {
+	asked := j.ask(func(w *writer) { err = w.retry() })
+	return cmp.Or(asked, err)
 }

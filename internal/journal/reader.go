@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -23,11 +22,13 @@ import (
 
 // Info is a journal's summary.
 type Info struct {
-	Path           string
-	Target, Method string // of the last run
-	Command        string // of the last run
-	ByResults      bool   // the last run selected its items by results
-	Size           int64  // of all its files together
+	Path string
+
+	// What the last run notes of itself; ByResults: it selected its items by results.
+	Target, Method, Command string
+	ByResults               bool
+
+	Size int64 // of all its files together
 	Earlier
 	Running bool // a run uses it now
 
@@ -105,52 +106,35 @@ func (r *Reader) connect(mode string) (err error) {
 // Close closes the reader.
 func (r *Reader) Close() error { return readFault(r.path, r.conn.Close()) }
 
-// Info returns the summary. It reads every row.
-func (r *Reader) Info() (Info, error) {
-	info, err := r.info()
-	return info, readFault(r.path, err)
-}
+// fault is readFault for what a method returns that defers it.
+func (r *Reader) fault(err *error) { *err = readFault(r.path, *err) }
 
-func (r *Reader) info() (info Info, err error) {
+// Info returns the summary. It reads every row.
+func (r *Reader) Info() (info Info, err error) {
+	defer r.fault(&err)
 	defer dbfile.Guard(&err)()
 	ctx := context.Background()
-	info.Path = r.path
-	info.Size, _ = diskSize(r.real)
-	info.Running = lockfile.Held(r.real)
-	info.Counts = make(Counts)
-	rows, err := r.conn.QueryContext(ctx, "SELECT state, count(*) FROM item GROUP BY state")
-	if err != nil {
+	size, _ := diskSize(r.real) // before reading makes a file
+	if info, err = readRuns(ctx, r.conn, r.version); err != nil {
 		return info, err
 	}
-	defer rows.Close()
-	for rows.Next() {
+	info.Path, info.Size = r.path, size
+	info.Running = lockfile.Held(r.real)
+	info.Killed = info.Killed && !info.Running
+	info.Counts = make(Counts)
+	err = each(ctx, r.conn, func(scan scanFunc) error {
 		var name string
 		var count int64
-		if err := rows.Scan(&name, &count); err != nil {
-			return info, err
+		if err := scan(&name, &count); err != nil {
+			return err
 		}
 		s := stateOf(name)
 		if s == item.None {
-			return info, fmt.Errorf("%w: a row has the state %q", errDamaged, name)
+			return fmt.Errorf("%w: a row has the state %q", errDamaged, name)
 		}
 		info.Counts[s] = count
-	}
-	if err := rows.Err(); err != nil {
-		return info, err
-	}
-	if info.Earlier, err = readRuns(ctx, r.conn, info.Earlier); err != nil {
-		return info, err
-	}
-	if info.Running {
-		info.Killed = false
-	}
-	last := ofVersion(r.version,
-		"SELECT target, method, command, by_results FROM run ORDER BY n DESC LIMIT 1")
-	err = r.conn.QueryRowContext(ctx, last).
-		Scan(&info.Target, &info.Method, &info.Command, &info.ByResults)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
+		return nil
+	}, "SELECT state, count(*) FROM item GROUP BY state")
 	return info, err
 }
 
@@ -221,22 +205,17 @@ func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64,
 		query += " AND state IN (?" + strings.Repeat(",?", len(states)-1) + ")"
 	}
 	query = fmt.Sprintf("%s ORDER BY n LIMIT %d", query, pageSize)
-	rows, err := r.conn.QueryContext(context.Background(), query, args...)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		it, n, err := scanItem(rows)
+	err = each(context.Background(), r.conn, func(scan scanFunc) error {
+		it, n, err := scanItem(scan)
 		if err == nil && n <= max(last, after) {
 			err = fmt.Errorf("%w: row %d is out of order", errDamaged, n)
 		}
-		if err != nil {
-			return page, last, err
+		if err == nil {
+			page, last = append(page, it), n
 		}
-		page, last = append(page, it), n
-	}
-	return page, last, rows.Err()
+		return err
+	}, query, args...)
+	return page, last, err
 }
 
 // List returns the summaries of all journals in dir, the one used last first. A file that cannot be

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/penstock/penstock/internal/dbfile"
@@ -19,57 +20,44 @@ type Run struct {
 }
 
 // Runs returns what is noted of all runs, the first one first.
-func (r *Reader) Runs() ([]Run, error) {
-	runs, err := r.runs()
-	return runs, readFault(r.path, err)
-}
-
-func (r *Reader) runs() (runs []Run, err error) {
+func (r *Reader) Runs() (runs []Run, err error) {
+	defer r.fault(&err)
 	defer dbfile.Guard(&err)()
-	rows, err := r.conn.QueryContext(context.Background(), `SELECT started, finished, exit_status,
-		target, method, command, version FROM run ORDER BY n`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = each(context.Background(), r.conn, func(scan scanFunc) error {
 		var run Run
 		var started int64
 		var finished, status sql.NullInt64
-		if err := rows.Scan(&started, &finished, &status,
-			&run.Target, &run.Method, &run.Command, &run.Version); err != nil {
-			return nil, err
-		}
-		run.Started = timeOfMillis(started)
+		err := scan(&started, &finished, &status,
+			&run.Target, &run.Method, &run.Command, &run.Version)
+		run.Started = time.UnixMilli(started)
 		if finished.Valid {
-			run.Finished = timeOfMillis(finished.Int64)
+			run.Finished = time.UnixMilli(finished.Int64)
 		}
 		run.ExitStatus = int(status.Int64)
 		runs = append(runs, run)
-	}
-	return runs, rows.Err()
+		return err
+	}, `SELECT started, finished, exit_status, target, method, command, version FROM run
+		ORDER BY n`)
+	return runs, err
 }
 
-// readRuns adds to e what the journal notes of its runs.
-func readRuns(ctx context.Context, conn *dbfile.Conn, e Earlier) (Earlier, error) {
-	row := conn.QueryRowContext(ctx, "SELECT count(*) FROM run")
-	if err := row.Scan(&e.Runs); err != nil || e.Runs == 0 {
-		return e, err
-	}
+// readRuns returns what the journal notes of its runs.
+func readRuns(ctx context.Context, conn *dbfile.Conn, version int) (info Info, err error) {
 	var started int64
 	var finished, last sql.NullInt64
-	row = conn.QueryRowContext(ctx, "SELECT started, finished FROM run ORDER BY n DESC LIMIT 1")
-	if err := row.Scan(&started, &finished); err != nil {
-		return e, err
+	err = conn.QueryRowContext(ctx, ofVersion(version, `SELECT (SELECT count(*) FROM run),
+		started, finished, target, method, command, by_results FROM run ORDER BY n DESC LIMIT 1`)).
+		Scan(&info.Runs, &started, &finished,
+			&info.Target, &info.Method, &info.Command, &info.ByResults)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return info, nil
+	case finished.Valid:
+		info.Last = time.UnixMilli(finished.Int64)
+	case err == nil:
+		info.Killed = true
+		err = conn.QueryRowContext(ctx, "SELECT max(last) FROM item").Scan(&last)
+		info.Last = time.UnixMilli(max(started, last.Int64))
 	}
-	if finished.Valid {
-		e.Last = timeOfMillis(finished.Int64)
-		return e, nil
-	}
-	e.Killed = true
-	if err := conn.QueryRowContext(ctx, "SELECT max(last) FROM item").Scan(&last); err != nil {
-		return e, err
-	}
-	e.Last = timeOfMillis(max(started, last.Int64))
-	return e, nil
+	return info, err
 }

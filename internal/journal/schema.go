@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -86,11 +87,12 @@ func indexQuery() string {
 	for f := item.InFlight; f <= item.Deferred; f++ {
 		fmt.Fprintf(&states, " WHEN '%s' THEN %d", f, f)
 	}
-	return "SELECT n<<3 | CASE state" + states.String() + " ELSE 0 END, id, size, mtime, mark FROM item ORDER BY n"
+	return "SELECT n<<3 | CASE state" + states.String() +
+		" ELSE 0 END, id, size, mtime, mark FROM item ORDER BY n"
 }
 
-// upsertQuery replaces a row, but for the digest. What has not changed has the one that was computed
-// once; archives give files in other places the same date.
+// upsertQuery replaces a row, but for the digest. What has not changed has the one that was
+// computed once; archives give files in other places the same date.
 func upsertQuery() string {
 	columns := strings.Split(itemColumns, ", ")
 	sets := []string{`digest = CASE WHEN excluded.digest IS NULL AND excluded.size = size AND
@@ -123,6 +125,29 @@ func create(ctx context.Context, conn *dbfile.Conn) error {
 	return err
 }
 
+// scanFunc is sql.Rows.Scan, or that of a row.
+type scanFunc = func(...any) error
+
+// each calls do for each row of a query, until that fails.
+func each(
+	ctx context.Context, conn interface {
+		QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	},
+	do func(scanFunc) error, query string, args ...any,
+) error {
+	rows, err := conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // stateOf returns the fate that the column state names, or None where no row can have that.
 func stateOf(column string) item.Fate {
 	if f, err := item.Parse(column); err == nil && f != item.Skipped {
@@ -132,11 +157,11 @@ func stateOf(column string) item.Fate {
 }
 
 // scanItem reads a row of itemColumns; n is its number.
-func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error) {
+func scanItem(scan scanFunc) (it Item, n int64, err error) {
 	var id, last, mark int64
 	var mtime, first sql.NullInt64
 	var state string
-	err = row.Scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts,
+	err = scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts,
 		&first, &last, &it.HTTPStatus, &it.Method, &it.Path, &it.Rel, &it.URL,
 		&it.Key, &it.Error, &it.Digest, &it.Older)
 	var se *sqlite.Error
@@ -148,12 +173,12 @@ func scanItem(row interface{ Scan(...any) error }) (it Item, n int64, err error)
 	}
 	it.ID, it.Mark = uint64(id), uint64(mark)
 	if mtime.Valid {
-		it.ModTime = timeOfNanos(mtime.Int64)
+		it.ModTime = time.Unix(0, mtime.Int64)
 	}
 	if first.Valid {
-		it.First = timeOfMillis(first.Int64)
+		it.First = time.UnixMilli(first.Int64)
 	}
-	it.Last = timeOfMillis(last)
+	it.Last = time.UnixMilli(last)
 	if it.State = stateOf(state); it.State == item.None {
 		return Item{}, 0, fmt.Errorf("%w: row %d has the state %q", errDamaged, n, state)
 	}

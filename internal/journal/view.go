@@ -12,18 +12,16 @@ import (
 // A View answers as the journal of a run would that began now, and changes nothing. It is for one
 // goroutine and must be closed.
 type View struct {
-	r       *Reader // if nil, there is no file yet
-	index   index
-	row     *sql.Stmt
-	earlier Earlier
-	waits   []Wait
+	past
+	r   *Reader // if nil, there is no file yet
+	row *sql.Stmt
 }
 
 // OpenView reads the index of a journal. Where there is no file it is the view of a new journal.
 func OpenView(path string) (*View, error) {
 	r, err := OpenReader(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &View{index: newIndex(0)}, nil
+		return &View{past: past{index: newIndex(0)}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -40,13 +38,10 @@ func (v *View) read() (err error) {
 	defer dbfile.Guard(&err)()
 	ctx := context.Background()
 	size, _ := diskSize(v.r.real)
-	if v.index, _, v.earlier.Counts, err = readIndex(ctx, v.r.conn, v.r.version, size); err != nil {
+	if err := v.past.read(ctx, v.r.conn, v.r.version, size); err != nil {
 		return err
 	}
-	if v.earlier, err = readRuns(ctx, v.r.conn, v.earlier); err != nil {
-		return err
-	}
-	if v.waits, err = v.r.Waits(); err != nil {
+	if v.waits, err = readWaits(ctx, v.r.conn, v.r.version); err != nil {
 		return err
 	}
 	query := ofVersion(v.r.version, selectItems+" WHERE n = ?")
@@ -65,12 +60,6 @@ func (v *View) Close() error {
 	return v.r.Close()
 }
 
-// Earlier is [Journal.Earlier].
-func (v *View) Earlier() Earlier { return v.earlier }
-
-// Waits is [Journal.Waits].
-func (v *View) Waits() []Wait { return v.waits }
-
 // Claim is [Journal.Claim]; the mark is gone with the view.
 func (v *View) Claim(id uint64, f Fingerprint) Claim { return v.index.claim(id, f.print()) }
 
@@ -78,7 +67,7 @@ func (v *View) Claim(id uint64, f Fingerprint) Claim { return v.index.claim(id, 
 // meanwhile.
 func (v *View) Load(id uint64) (it Item, err error) {
 	defer dbfile.Guard(&err)()
-	it, _, err = scanItem(v.row.QueryRowContext(context.Background(), v.index.put(id).n()))
+	it, _, err = scanItem(v.row.QueryRowContext(context.Background(), v.index.put(id).n()).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Item{}, nil
 	}

@@ -17,51 +17,42 @@ type Wait struct {
 // mostWaits bounds what is read of a damaged or a very busy journal.
 const mostWaits = 4096
 
-// Waits returns the waits of earlier runs that were not over when the journal was opened. If the
-// clock was set back since, a wait is still no longer than the server asked for.
-func (j *Journal) Waits() []Wait { return j.earlierWaits }
-
 // KeepWait records a wait soon, in the place of the one before for that origin.
 func (j *Journal) KeepWait(w Wait) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.closed {
 		j.beginLocked()
-		j.waits = append(j.waits, w)
+		j.keep = append(j.keep, w)
 		j.poke()
 	}
 }
 
 // Waits returns the waits that are not over.
 func (r *Reader) Waits() (waits []Wait, err error) {
+	defer r.fault(&err)
 	defer dbfile.Guard(&err)()
-	if r.version > 1 {
-		waits, err = readWaits(context.Background(), r.conn, time.Now())
-	}
-	return waits, readFault(r.path, err)
+	return readWaits(context.Background(), r.conn, r.version)
 }
 
-// readWaits returns the waits that are not over now.
-func readWaits(ctx context.Context, conn *dbfile.Conn, now time.Time) (waits []Wait, err error) {
-	rows, err := conn.QueryContext(ctx, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?",
-		now.UnixMilli(), mostWaits)
-	if err != nil {
-		return nil, err
+// readWaits returns the waits that are not over.
+func readWaits(ctx context.Context, conn *dbfile.Conn, version int) (waits []Wait, err error) {
+	if version < 2 {
+		return nil, nil
 	}
-	defer rows.Close()
-	for rows.Next() {
+	now := time.Now()
+	err = each(ctx, conn, func(scan scanFunc) error {
 		var w Wait
 		var asked, until int64
-		if err := rows.Scan(&w.Origin, &asked, &until); err != nil {
-			return nil, err
-		}
-		w.Asked, w.Until = timeOfMillis(asked), timeOfMillis(until)
+		err := scan(&w.Origin, &asked, &until)
+		w.Asked, w.Until = time.UnixMilli(asked), time.UnixMilli(until)
 		if w.Asked.After(now) {
 			w.Until = now.Add(w.Until.Sub(w.Asked))
 		}
 		waits = append(waits, w)
-	}
-	return waits, rows.Err()
+		return err
+	}, "SELECT origin, asked, until FROM wait WHERE until > ? LIMIT ?", now.UnixMilli(), mostWaits)
+	return waits, err
 }
 
 // keep writes the last wait of each origin in one transaction, and drops those that are over.

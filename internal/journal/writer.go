@@ -31,16 +31,6 @@ type entry struct {
 	done  func(error)
 }
 
-type load struct {
-	n      int64
-	answer chan<- loaded
-}
-
-type loaded struct {
-	item Item
-	err  error
-}
-
 // writer owns the connection. Its methods run in one goroutine.
 type writer struct {
 	j      *Journal
@@ -95,9 +85,9 @@ func (w *writer) run() {
 			clear(batch)
 			w.gather()
 			j.mu.Lock()
-			loads, flushes, waits := j.loads, j.flushes, j.waits
+			asks, waits := j.asks, j.keep
 			batch, j.waiting = j.waiting, batch[:0]
-			j.loads, j.flushes, j.waits, j.urgent = nil, nil, nil, false
+			j.asks, j.keep, j.urgent = nil, nil, false
 			closed = j.closed
 			begun := j.begun
 			j.mu.Unlock()
@@ -106,16 +96,13 @@ func (w *writer) run() {
 					j.fail(err)
 				}
 			}
-			more = len(batch)+len(loads)+len(flushes)+len(waits) > 0
+			more = len(batch)+len(asks)+len(waits) > 0
 			if err := fault(j.path, w.keep(waits)); err != nil {
 				j.fail(err)
 			}
 			w.write(batch)
-			for _, l := range loads {
-				l.answer <- w.load(l.n)
-			}
-			for _, answer := range flushes {
-				answer <- w.retry()
+			for _, do := range asks {
+				do(w)
 			}
 		}
 	}
@@ -149,7 +136,7 @@ func (w *writer) gather() {
 func (j *Journal) pending() (rows int, urgent bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.waiting), j.urgent || len(j.loads)+len(j.flushes)+len(j.waits) > 0 || j.closed
+	return len(j.waiting), j.urgent || len(j.asks)+len(j.keep) > 0 || j.closed
 }
 
 // write commits rows, or keeps them.
@@ -286,14 +273,14 @@ func digest(d []byte) any {
 	return d
 }
 
-func (w *writer) load(n int64) (l loaded) {
+func (w *writer) load(n int64) (it Item, err error) {
 	if err := w.j.Err(); err != nil {
-		return loaded{err: err}
+		return Item{}, err
 	}
-	defer dbfile.Guard(&l.err)()
-	l.item, _, l.err = scanItem(w.row.QueryRowContext(context.Background(), n))
-	if errors.Is(l.err, sql.ErrNoRows) {
-		l.err = fmt.Errorf("%w: row %d is gone", errDamaged, n)
+	defer dbfile.Guard(&err)()
+	it, _, err = scanItem(w.row.QueryRowContext(context.Background(), n).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("%w: row %d is gone", errDamaged, n)
 	}
-	return l
+	return it, err
 }
