@@ -13,7 +13,19 @@ import (
 // row was given up, or if the journal's files are no longer where they were. If the run has not
 // begun, Close leaves no trace of it. A second Close returns what the first did.
 func (j *Journal) Close(exitStatus int) error {
-	j.closing.Do(func() { j.closeBy = j.close(exitStatus) })
+	j.closing.Do(func() {
+		j.mu.Lock()
+		j.closed = true
+		j.mu.Unlock()
+		j.poke()
+		<-j.stopped
+		if !j.begun {
+			j.closeBy = j.discard()
+			return
+		}
+		err := fault(j.path, j.end(exitStatus))
+		j.closeBy = cmp.Or(j.lost, fault(j.path, j.moved), err, j.lock.Close())
+	})
 	return j.closeBy
 }
 
@@ -37,24 +49,6 @@ func (j *Journal) discard() error {
 		os.Remove(dir)
 	}
 	return err
-}
-
-// stop ends the writer.
-func (j *Journal) stop() {
-	j.mu.Lock()
-	j.closed = true
-	j.mu.Unlock()
-	j.poke()
-	<-j.stopped
-}
-
-func (j *Journal) close(exitStatus int) error {
-	j.stop()
-	if !j.begun {
-		return j.discard()
-	}
-	err := fault(j.path, j.end(exitStatus))
-	return cmp.Or(j.lost, fault(j.path, j.moved), err, j.lock.Close())
 }
 
 // end notes the run's end and closes the file.

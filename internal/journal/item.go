@@ -70,10 +70,7 @@ func millis(t time.Time) any {
 
 // print is a hash of the fingerprint as the file has it.
 func (f Fingerprint) print() uint64 {
-	if f.ModTime.IsZero() {
-		return printOf(f.Size, 0, false, f.Mark)
-	}
-	return printOf(f.Size, clampNanos(f.ModTime), true, f.Mark)
+	return printOf(f.Size, clampNanos(f.ModTime), !f.ModTime.IsZero(), f.Mark)
 }
 
 func printOf(size, mtime int64, known bool, mark uint64) uint64 {

@@ -23,21 +23,21 @@ func (e *LinesError) Lines() []error {
 	return append(slices.Clip(e.Errs), fmt.Errorf("and %d more", e.More))
 }
 
-// badLines are the lines of a manifest that an iteration found wrong.
-type badLines struct {
-	n    int
-	errs []error
+func (e *LinesError) add(err error) {
+	if len(e.Errs) == maxFailures {
+		e.More++
+		return
+	}
+	e.Errs = append(e.Errs, fmt.Errorf("source: %w", err))
 }
 
-func (b *badLines) add(err error) {
-	if b.n++; b.n <= maxFailures {
-		b.errs = append(b.errs, fmt.Errorf("source: %w", err))
+// orNil returns nil where there is no error, and one that is alone by itself.
+func (e *LinesError) orNil() error {
+	switch {
+	case len(e.Errs) == 0:
+		return nil
+	case len(e.Errs) == 1 && e.More == 0:
+		return e.Errs[0]
 	}
-}
-
-func (b *badLines) error() error {
-	if b.n == 1 {
-		return b.errs[0]
-	}
-	return &LinesError{b.errs, b.n - len(b.errs)}
+	return e
 }

@@ -4,4 +4,4 @@ package source
 
 import "io/fs"
 
-func hidden(fi fs.FileInfo) bool { return fi.Name()[0] == '.' }
+func hasHiddenAttribute(fs.FileInfo) bool { return false }

@@ -67,7 +67,7 @@ type iteration struct {
 	own       []ownFile
 	onLeftOut func(path string, why Reason)
 	scan      bool // lines of a manifest that cannot be read are noted, and the iteration goes on
-	bad       badLines
+	bad       LinesError
 	doubts    fieldDoubts
 	join      *results.Match // if nil, every item is asked for
 	torn      bool
@@ -80,7 +80,7 @@ var (
 	errYoung = errors.New("too young")
 )
 
-// A laterError is one that Scan leaves to Items.
+// A deferredError is one that Scan leaves to Items.
 type deferredError struct{ error }
 
 func (e *deferredError) Unwrap() error { return e.error }
@@ -150,6 +150,11 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 		return true
 	}
 	err := s.complete(iter, &it, s.opts.Template, fi, fileVars(it))
+	return iter.made(it, err, func(err error) error { return err })
+}
+
+// made yields an item, or what kept it from being made, with its place; false means stop.
+func (iter *iteration) made(it item.Item, err error, where func(error) error) bool {
 	switch {
 	case err == errNotAsked:
 		return true
@@ -157,7 +162,7 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 		iter.leave(Young, it.Path)
 		return true
 	case err != nil:
-		return iter.fail(it, err)
+		return iter.fail(it, where(err))
 	}
 	return iter.yield(it, nil)
 }

@@ -56,14 +56,7 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 			iter.bad.add(where(err)) // lines ends by itself where it cannot go on
 		case err != nil:
 			return end(fmt.Errorf("source: %w", where(err)))
-		case lineErr == errNotAsked:
-		case lineErr == errYoung:
-			iter.leave(Young, it.Path)
-		case lineErr != nil:
-			if !iter.fail(it, where(lineErr)) {
-				return false
-			}
-		case !iter.yield(it, nil):
+		case !iter.made(it, lineErr, where):
 			return false
 		}
 	}

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/penstock/penstock/internal/item"
 )
@@ -81,21 +82,19 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		return err == nil
 	}
 	s.each(p)
-	for _, r := range s.roots {
-		sum.Partial = sum.Partial || r.stdin
-	}
+	sum.Partial = slices.ContainsFunc(s.roots, func(r root) bool { return r.stdin })
 	switch {
 	case failed != nil:
-	case p.bad.n > 0:
-		failed = p.bad.error()
+	case len(p.bad.Errs) > 0:
+		failed = p.bad.orNil()
 	case sum.Failed > 0 && sum.Failed == sum.Items && !sum.Partial:
 		failed = sum.Failures[0]
 		if s.opts.Manifest != "" { // its lines are told together, as those that are wrong
-			none := badLines{n: int(sum.Failed)}
+			none := LinesError{More: int(sum.Failed) - len(sum.Failures)}
 			for _, err := range sum.Failures {
-				none.errs = append(none.errs, err)
+				none.Errs = append(none.Errs, err)
 			}
-			failed = none.error()
+			failed = none.orNil()
 		}
 	}
 	if failed == nil {

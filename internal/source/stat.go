@@ -18,37 +18,29 @@ func statRegular(name string) (fs.FileInfo, error) {
 	if strings.ContainsRune(name, 0) {
 		return nil, &Mistake{Kind: PathWithNUL, Text: "contains a NUL byte"}
 	}
-	fi, err := os.Stat(name)
-	if err != nil {
+	switch fi, err := os.Stat(name); {
+	case err != nil:
 		return nil, lines.Reason(err)
-	}
-	return fi, checkRegular(fi)
-}
-
-func checkRegular(fi fs.FileInfo) error {
-	switch {
-	case fi.Mode().IsRegular():
-		return nil
 	case fi.IsDir():
-		return errors.New("is a directory; only files can be listed")
+		return nil, errors.New("is a directory; only files can be listed")
+	case !fi.Mode().IsRegular():
+		return nil, errors.New("is not a regular file; a file is read anew for each attempt, " +
+			"which a pipe or device does not allow")
 	default:
-		return errors.New("is not a regular file; a file is read anew for each attempt, which a " +
-			"pipe or device does not allow")
+		return fi, nil
 	}
 }
 
 // checkReadTwice wants a regular file because a manifest and results are read before anything is
 // sent, and then to send.
 func checkReadTwice(name string) error {
-	fi, err := os.Stat(name)
-	if err != nil && name == "-" {
+	switch fi, err := os.Stat(name); {
+	case err != nil && name == "-":
 		return errors.New("standard input is read once, and this is read twice, to check it and " +
 			"then to send: save it in a file and name that")
-	}
-	if err != nil {
+	case err != nil:
 		return lines.Reason(err)
-	}
-	if !fi.Mode().IsRegular() {
+	case !fi.Mode().IsRegular():
 		return errors.New("not a regular file: it is read twice, to check it and then to send")
 	}
 	f, err := os.Open(name)

@@ -86,7 +86,7 @@ func (s *Source) twice(ctx context.Context, unique *uniqueness, hashes map[uint6
 	if len(hashes) == 0 {
 		return nil
 	}
-	var pairs badLines
+	var pairs LinesError
 	firsts := map[uint64]item.Item{}
 	s.each(&iteration{ctx: ctx, noStdin: true, yield: func(it item.Item, err error) bool {
 		if err != nil {
@@ -118,10 +118,7 @@ func (s *Source) twice(ctx context.Context, unique *uniqueness, hashes map[uint6
 			return false
 		}
 		unique.taken(it)
-		return pairs.n == 0 || s.opts.Manifest != ""
+		return len(pairs.Errs) == 0 || s.opts.Manifest != ""
 	}})
-	if pairs.n == 0 {
-		return nil
-	}
-	return pairs.error()
+	return pairs.orNil()
 }

@@ -170,7 +170,8 @@ func (w *walker) leave(it item.Item, fi fs.FileInfo, link bool) bool {
 		w.iter.leave(Excluded, it.Path)
 	case !w.opts.Hidden && !fi.IsDir() && leftover(name):
 		w.iter.leave(Leftover, it.Path)
-	case !w.opts.Hidden && hidden(fi) && !(w.glob != nil && w.glob.asksFor(name)):
+	case !w.opts.Hidden && (name[0] == '.' || hasHiddenAttribute(fi)) &&
+		!(w.glob != nil && w.glob.asksFor(name)):
 		w.iter.leave(Hidden, it.Path)
 	case !w.opts.Follow && link:
 		w.iter.leave(Links, it.Path)

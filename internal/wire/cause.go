@@ -112,8 +112,10 @@ func opError(err error, names ...string) *net.OpError {
 // A proxyError says that a proxy did not let a connection through.
 type proxyError struct{ status int }
 
-func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy answers %d %s", e.status, http.StatusText(e.status))
+func (e *proxyError) Error() string { return "the proxy " + e.answers() }
+
+func (e *proxyError) answers() string {
+	return fmt.Sprintf("answers %d %s", e.status, http.StatusText(e.status))
 }
 
 // ProxyStatus is the proxy's answer; the package retry looks for it.
@@ -153,8 +155,7 @@ func (t *Transport) find(c *Cause, req *http.Request) bool {
 			if answer.status == http.StatusProxyAuthRequired {
 				kind = ProxyCredentials
 			}
-			return c.says(kind, kind != Other, "%s answers %d %s",
-				name, answer.status, http.StatusText(answer.status))
+			return c.says(kind, kind != Other, "%s %s", name, answer.answers())
 		// Net/http marks everything that goes wrong on the way to a proxy, its certificate
 		// included. Without TLS an HTTP proxy answers itself; through a SOCKS proxy the server
 		// does.
@@ -239,7 +240,7 @@ func (t *Transport) findWrong(c *Cause, at *url.URL, who string) bool {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return c.says(SpeaksHTTP, true, "%s speaks plain HTTP", who)
 	case nethttp.SpeaksTLS(err):
-		return c.says(SpeaksTLS, true, "%s speaks TLS", who)
+		return c.says(SpeaksTLS, true, speaksTLS, who)
 	case nethttp.NotHTTP(err):
 		return c.says(SpeaksNoHTTP, true, "%s answers in something other than HTTP", who)
 	case errors.As(err, &op) && op.Op == "remote error":
@@ -259,12 +260,12 @@ func (t *Transport) findAlert(c *Cause, at *url.URL, who string, alert error) bo
 		tls.AlertError(48).Error(): // of an unknown issuer
 		switch {
 		case !t.Certified():
-			return c.says(CertificateRequired, true, "%s requires a client certificate", who)
+			return c.says(CertificateRequired, true, requiresCertificate, who)
 		case !t.shows(at):
 			c.Origin = t.CertificateOrigin
-			return c.says(CertificateElsewhere, true, "%s requires a client certificate", who)
+			return c.says(CertificateElsewhere, true, requiresCertificate, who)
 		}
-		return c.says(CertificateRejected, true, "%s rejects the client certificate", who)
+		return c.says(CertificateRejected, true, rejectsCertificate, who)
 	case tls.AlertError(70).Error(): // protocol version
 		return c.says(Other, true, "%s does not support TLS 1.2 or later", who)
 	case tls.AlertError(40).Error(): // handshake failure
@@ -273,17 +274,25 @@ func (t *Transport) findAlert(c *Cause, at *url.URL, who string, alert error) bo
 	return false
 }
 
+// What is wrong with a server, found in its text as well as in an error.
+const (
+	speaksTLS           = "%s speaks TLS"
+	requiresCertificate = "%s requires a client certificate"
+	rejectsCertificate  = "%s rejects the client certificate"
+)
+
 // saidInText are the texts of a 400 by which servers state what has no status of its own.
 var saidInText = []struct {
 	scheme, text string
 	kind         Kind
+	says         string
 }{
-	{"http", "client sent an http request to an https server", SpeaksTLS},    // net/http
-	{"http", "plain http request was sent to https port", SpeaksTLS},         // nginx
-	{"http", "speaking plain http to an ssl-enabled server port", SpeaksTLS}, // Apache
-	{"http", "combination of host and port requires tls", SpeaksTLS},         // Tomcat
-	{"https", "no required ssl certificate was sent", CertificateRequired},   // nginx
-	{"https", "the ssl certificate error", CertificateRejected},              // nginx
+	{"http", "client sent an http request to an https server", SpeaksTLS, speaksTLS},    // net/http
+	{"http", "plain http request was sent to https port", SpeaksTLS, speaksTLS},         // nginx
+	{"http", "speaking plain http to an ssl-enabled server port", SpeaksTLS, speaksTLS}, // Apache
+	{"http", "combination of host and port requires tls", SpeaksTLS, speaksTLS},         // Tomcat
+	{"https", "no required ssl certificate was sent", CertificateRequired, requiresCertificate},
+	{"https", "the ssl certificate error", CertificateRejected, rejectsCertificate}, // nginx, both
 }
 
 // Misdirected returns the cause that a server or a proxy states in the text of a 400; nil if it
@@ -299,19 +308,11 @@ func (n Network) Misdirected(resp *http.Response, head []byte) *Cause {
 		who += ", or the proxy " + addressOf(proxy) + "," // either may have said so
 	}
 	for _, said := range saidInText {
-		if !strings.Contains(text, said.text) || at.Scheme != said.scheme {
-			continue
+		if strings.Contains(text, said.text) && at.Scheme == said.scheme {
+			c := new(Cause)
+			c.says(said.kind, true, said.says, who)
+			return c
 		}
-		c := new(Cause)
-		switch said.kind {
-		case SpeaksTLS:
-			c.says(said.kind, true, "%s speaks TLS", who)
-		case CertificateRequired:
-			c.says(said.kind, true, "%s requires a client certificate", who)
-		default:
-			c.says(said.kind, true, "%s rejects the client certificate", who)
-		}
-		return c
 	}
 	return nil
 }

@@ -23,11 +23,11 @@ func (t *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.Transport.RoundTrip(req)
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{limit: t.limit, made: time.Now()}
+	w := &watch{limit: t.limit, clock: clock{time.Now()}}
 	w.timer = time.AfterFunc(t.limit, func() {
 		switch {
 		case w.over.Load():
-		case time.Since(w.made)-time.Duration(w.due.Load()) > lateness:
+		case w.late(&w.due):
 			w.wait(secondLook)
 		default:
 			stall := &StallError{Limit: t.limit}
@@ -103,9 +103,9 @@ func (c unhooked) Value(key any) any {
 // A watch is a timer that runs while the server is waited for.
 type watch struct {
 	limit time.Duration
-	made  time.Time
+	clock
 	timer *time.Timer
-	due   atomic.Int64 // when it goes off, since it was made: much later if the process was stopped
+	due   atomic.Int64 // when it goes off: much later if the process was stopped
 	sent  atomic.Bool  // the whole request was
 	over  atomic.Bool
 }
@@ -122,7 +122,7 @@ func (w *watch) wrote(info httptrace.WroteRequestInfo) {
 }
 
 func (w *watch) wait(d time.Duration) {
-	w.due.Store(int64(time.Since(w.made) + d))
+	w.due.Store(w.now() + int64(d))
 	w.timer.Reset(d)
 }
 

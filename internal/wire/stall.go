@@ -19,7 +19,7 @@ import (
 type stallConn struct {
 	net.Conn
 	limit time.Duration
-	made  time.Time // instants are counted from it: the wall clock may be set meanwhile
+	clock
 
 	readBy, writeBy atomic.Int64 // deadlines, as instants
 	asked           atomic.Int64 // when something was last written
@@ -34,11 +34,17 @@ type stallConn struct {
 }
 
 func newStallConn(c net.Conn, limit time.Duration) *stallConn {
-	return &stallConn{Conn: c, limit: limit, made: time.Now()}
+	return &stallConn{Conn: c, limit: limit, clock: clock{time.Now()}}
 }
 
-// now returns the present instant, in nanoseconds since the connection was made.
-func (c *stallConn) now() int64 { return int64(time.Since(c.made)) }
+// A clock counts instants from when it was made: the wall clock may be set meanwhile.
+type clock struct{ made time.Time }
+
+// now returns the present instant, in nanoseconds.
+func (c clock) now() int64 { return int64(time.Since(c.made)) }
+
+// late reports whether a deadline was noticed so late that the process was stopped when it passed.
+func (c clock) late(by *atomic.Int64) bool { return c.now()-by.Load() > int64(lateness) }
 
 func (c *stallConn) Close() error {
 	if c.free != nil {
@@ -138,9 +144,6 @@ const (
 	// deadline has passed, the system gives out nothing that it has received.
 	secondLook = time.Second
 )
-
-// late reports whether a deadline was noticed so late that the process was stopped when it passed.
-func (c *stallConn) late(by *atomic.Int64) bool { return c.now()-by.Load() > int64(lateness) }
 
 func expired(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
