@@ -30,10 +30,7 @@ func TestRunBegins(t *testing.T) {
 			before := inspect(path)
 			runs := func(want int) []Run {
 				t.Helper()
-				r, err := OpenReader(path)
-				if err != nil {
-					t.Fatal(err)
-				}
+				r := mustRead(t, path)
 				defer r.Close()
 				runs, err := r.Runs()
 				if len(runs) != want || err != nil {

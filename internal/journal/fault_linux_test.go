@@ -182,10 +182,7 @@ func TestNewFileIsWhole(t *testing.T) {
 	if err := os.WriteFile(alone, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := OpenReader(alone)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := mustRead(t, alone)
 	defer r.Close()
 	if runs, err := r.Runs(); len(runs) != 0 || err != nil {
 		t.Errorf("runs %v, %v", runs, err)

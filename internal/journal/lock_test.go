@@ -106,10 +106,7 @@ func TestOtherProcess(t *testing.T) {
 		t.Errorf("%v: %+v", err, inUse)
 	}
 	// It can be read meanwhile.
-	r, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := mustRead(t, path)
 	info, err := r.Info()
 	if err != nil || !info.Running || info.Killed || info.Counts[item.Delivered] != 1 {
 		t.Errorf("%+v, %v", info, err)
@@ -124,10 +121,7 @@ func TestOtherProcess(t *testing.T) {
 	// The kernel gives up the lock of the dead.
 	other.Process.Kill()
 	other.Wait()
-	r, err = OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r = mustRead(t, path)
 	if info, err := r.Info(); err != nil || info.Running || !info.Killed {
 		t.Errorf("%+v, %v", info, err)
 	}

@@ -70,6 +70,15 @@ func mustOpen(t testing.TB, path string) *Journal {
 	return j
 }
 
+func mustRead(t rapid.TB, path string) *Reader {
+	t.Helper()
+	r, err := OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func mustClose(t testing.TB, j *Journal) {
 	t.Helper()
 	if err := j.Close(0); err != nil {
@@ -88,10 +97,7 @@ func mustPut(t testing.TB, j *Journal, it Item) {
 
 func all(t rapid.TB, path string, states ...item.Fate) []Item {
 	t.Helper()
-	r, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := mustRead(t, path)
 	defer r.Close()
 	var items []Item
 	for it, err := range r.Items(states...) {

@@ -45,10 +45,7 @@ func TestReader(t *testing.T) {
 	equal(t, "two states", all(t, path, item.Failed, item.Unknown), slices.DeleteFunc(slices.Clone(want), func(it Item) bool { return it.State != item.Failed && it.State != item.Unknown }))
 	equal(t, "no state", all(t, path, item.None), []Item(nil))
 
-	r, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := mustRead(t, path)
 	for range r.Items() {
 		break
 	}
@@ -108,10 +105,7 @@ func TestReader(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	path := newPath(t)
 	fill(t, path, 2*pageSize)
-	r, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := mustRead(t, path)
 	defer r.Close()
 	n := 0
 	for _, err := range r.Items() {

@@ -29,10 +29,7 @@ func TestWaits(t *testing.T) {
 		j.KeepWait(Wait{"http://b", begin, begin.Add(time.Second)})
 		j.KeepWait(long)
 		mustClose(t, j)
-		r, err := OpenReader(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := mustRead(t, path)
 		waits, err := r.Waits()
 		if equal(t, "read", waits, []Wait{short, long}); err != nil {
 			t.Error(err)

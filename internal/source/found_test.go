@@ -27,10 +27,7 @@ func TestFound(t *testing.T) {
 			t.Skip("this file system has no such times")
 		}
 	}
-	s, err := New(Options{Paths: []string{"d", "./e/../e", "d/sub/a.csv", "m"}, Template: to(t, "https://u:p@h/{path}?n={stem}"), Method: "POST"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Paths: []string{"d", "./e/../e", "d/sub/a.csv", "m"}, Template: to(t, "https://u:p@h/{path}?n={stem}"), Method: "POST"})
 	list := func() (items []item.Item) {
 		for it, err := range s.Items() {
 			if err != nil {

@@ -39,10 +39,7 @@ func TestManifest(t *testing.T) {
 		`{"path":"a b.csv","id":"p","name":"own","headers":{"Authorization":"mine"},"url":"https://u:pw@h/q"}`+"\n"+
 		`{"path":`+quoteJSON(abs)+`,"id":"..."}`)
 	o := Options{Manifest: "m/list.ndjson", Template: to(t, "http://v:pw@h/{id}/{path}?{name}")}
-	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, o)
 	var got []item.Item
 	for it, err := range s.Items() {
 		if err != nil {

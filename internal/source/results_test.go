@@ -68,10 +68,7 @@ func TestResultsFedBack(t *testing.T) {
 		expectSent(t, o, want...)
 	}
 	o.Only = []item.Fate{item.Failed, item.Unknown, item.Deferred}
-	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, o)
 	if !s.FromResults() {
 		t.Error("nobody is told that results select")
 	}
@@ -108,10 +105,7 @@ func TestResultsMadeKeys(t *testing.T) {
 		results.Result{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: item.Failed},
 		results.Result{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: item.Failed},
 	)
-	s, err := New(Options{Manifest: "r", Only: []item.Fate{item.Failed}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 	var keys []string
 	for it, err := range s.Items() {
 		if err != nil {
@@ -351,10 +345,7 @@ func TestFrom(t *testing.T) {
 	}
 	// What Scan remembers is no more than what was asked for.
 	writeResults(t, "r", put("d/a", "http://h/a", item.Failed))
-	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, From: "r", Only: failed})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Paths: []string{"d"}, Template: tmpl, From: "r", Only: failed})
 	if sum, err := s.Scan(t.Context()); err != nil || s.found.Load() == nil || len(sum.URLs) != 1 || !s.FromResults() {
 		t.Errorf("%+v, %v", sum, err)
 	}
@@ -445,10 +436,7 @@ func TestResultsModel(t *testing.T) {
 				}
 			}
 		}
-		s, err := New(Options{Manifest: "r", Only: only})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := mustNew(t, Options{Manifest: "r", Only: only})
 		var got []string
 		for it, err := range s.Items() {
 			if err != nil {
@@ -499,9 +487,7 @@ func TestResultsModel(t *testing.T) {
 		if err := os.WriteFile("m", []byte(m.String()), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if s, err = New(Options{Manifest: "m", From: "r", Only: only}); err != nil {
-			t.Fatal(err)
-		}
+		s = mustNew(t, Options{Manifest: "m", From: "r", Only: only})
 		got = nil
 		for it, err := range s.Items() {
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
@@ -54,13 +55,19 @@ func to(t testing.TB, s string) *urltemplate.Template {
 	return tmpl
 }
 
-// sent lists what Items yields as "path method URL", origin left out, or "path! error".
-func sent(t testing.TB, o Options) []string {
+func mustNew(t rapid.TB, o Options) *Source {
 	t.Helper()
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// sent lists what Items yields as "path method URL", origin left out, or "path! error".
+func sent(t testing.TB, o Options) []string {
+	t.Helper()
+	s := mustNew(t, o)
 	var got []string
 	for it, err := range s.Items() {
 		var ie *ItemError
@@ -126,10 +133,7 @@ func refusal(t *testing.T, o Options) error {
 
 func scan(t *testing.T, o Options) (Summary, error) {
 	t.Helper()
-	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, o)
 	return s.Scan(t.Context())
 }
 
@@ -334,10 +338,7 @@ func TestScanShowsTenURLs(t *testing.T) {
 
 func TestScanEndsWithContext(t *testing.T) {
 	tree(t, "d/a", "d/b")
-	s, err := New(Options{Paths: []string{"d"}, Template: to(t, "http://h/{name}")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Paths: []string{"d"}, Template: to(t, "http://h/{name}")})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
 	cancel(why)
@@ -355,10 +356,7 @@ func TestItemsStopsWhenAsked(t *testing.T) {
 		{Paths: []string{"d", "f", "d/**", "-"}, Stdin: strings.NewReader("f\nf\n"), Template: to(t, "http://h/")},
 		{Manifest: "m.ndjson", Template: to(t, "http://h/")},
 	} {
-		s, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := mustNew(t, o)
 		for stop := range 10 {
 			n := 0
 			for range s.Items() {
@@ -404,10 +402,7 @@ func TestStdin(t *testing.T) {
 
 func TestVanishedFiles(t *testing.T) {
 	tree(t, "d/a", "d/b", "d/c", "d/e/f", "g")
-	s, err := New(Options{Paths: []string{"d", "g"}, Template: to(t, "http://h/{path}")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Paths: []string{"d", "g"}, Template: to(t, "http://h/{path}")})
 	var got []string
 	for it, err := range s.Items() {
 		if it.Rel == "a" { // d is listed by now
@@ -466,10 +461,7 @@ func TestLinks(t *testing.T) {
 // Where the hashes are equal and the URLs are not, no two items are named.
 func TestNotTwice(t *testing.T) {
 	tree(t, "d/a", "d/b", "e/b")
-	s, err := New(Options{Paths: []string{"d", "e"}, Template: to(t, "http://h/{name}")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Paths: []string{"d", "e"}, Template: to(t, "http://h/{name}")})
 	own := s.newUniqueness(nil)
 	a, b := maphash.String(own.urls, "http://h/a"), maphash.String(own.urls, "http://h/b")
 	if err := s.twice(t.Context(), own, map[uint64]bool{a: true, 1: true}); err != nil {

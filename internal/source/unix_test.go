@@ -104,10 +104,7 @@ func TestLongNames(t *testing.T) {
 			t.Errorf("an error of %d bytes", len(err.Error()))
 		}
 	}
-	s, err := New(Options{Paths: []string{"-"}, Stdin: strings.NewReader(long + "\nd/a\n"), Template: tmpl})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustNew(t, Options{Paths: []string{"-"}, Stdin: strings.NewReader(long + "\nd/a\n"), Template: tmpl})
 	var errs []error
 	for _, err := range s.Items() {
 		errs = append(errs, err)
