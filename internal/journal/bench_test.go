@@ -23,17 +23,9 @@ func example(i int) Item {
 	}
 }
 
-func benchOpen(b *testing.B, path string) *Journal {
-	j, err := Open(context.Background(), Options{Path: path})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return j
-}
-
 // Rows from 64 goroutines, as PUTs end; the time is for each row, until the last is on disk.
 func BenchmarkPut(b *testing.B) {
-	j := benchOpen(b, filepath.Join(b.TempDir(), "j.db"))
+	j := mustOpen(b, filepath.Join(b.TempDir(), "j.db"))
 	var next atomic.Int64
 	var commits atomic.Int64
 	b.ResetTimer()
@@ -57,7 +49,7 @@ func BenchmarkPut(b *testing.B) {
 func BenchmarkBegin(b *testing.B) {
 	for _, workers := range []int{1, 64} {
 		b.Run(fmt.Sprint(workers), func(b *testing.B) {
-			j := benchOpen(b, filepath.Join(b.TempDir(), "j.db"))
+			j := mustOpen(b, filepath.Join(b.TempDir(), "j.db"))
 			defer j.Close(0)
 			var next atomic.Int64
 			b.ResetTimer()
@@ -77,16 +69,11 @@ func BenchmarkBegin(b *testing.B) {
 }
 
 func fill(tb testing.TB, path string, rows int) {
-	j, err := Open(context.Background(), Options{Path: path})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	j := mustOpen(tb, path)
 	for i := range rows {
 		j.Put(example(i), nil)
 	}
-	if err := j.Close(0); err != nil {
-		tb.Fatal(err)
-	}
+	mustClose(tb, j)
 }
 
 // Opening a journal of a million rows. B/heap is what it then holds.
@@ -97,7 +84,7 @@ func BenchmarkOpenMillion(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for b.Loop() {
-		j := benchOpen(b, path)
+		j := mustOpen(b, path)
 		b.StopTimer()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
@@ -110,7 +97,7 @@ func BenchmarkOpenMillion(b *testing.B) {
 func BenchmarkClaim(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "j.db")
 	fill(b, path, 1e6)
-	j := benchOpen(b, path)
+	j := mustOpen(b, path)
 	defer j.Close(0)
 	i := 0
 	for b.Loop() {
@@ -124,7 +111,7 @@ func BenchmarkClaim(b *testing.B) {
 func BenchmarkLoad(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "j.db")
 	fill(b, path, 1e5)
-	j := benchOpen(b, path)
+	j := mustOpen(b, path)
 	defer j.Close(0)
 	i := 0
 	for b.Loop() {

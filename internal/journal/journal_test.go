@@ -154,10 +154,7 @@ func TestKilledRun(t *testing.T) {
 func TestInstantsOfCommits(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		j, err := Open(t.Context(), Options{Path: filepath.Join(dir, "j.db")})
-		if err != nil {
-			t.Fatal(err)
-		}
+		j := mustOpen(t, filepath.Join(dir, "j.db"))
 		begin := time.Now()
 		var id uint64
 		put := func(rows int, want time.Duration) {
@@ -223,10 +220,7 @@ func TestInstantsOfCommits(t *testing.T) {
 func TestQueue(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		j, err := Open(t.Context(), Options{Path: filepath.Join(dir, "j.db")})
-		if err != nil {
-			t.Fatal(err)
-		}
+		j := mustOpen(t, filepath.Join(dir, "j.db"))
 		defer j.Close(0)
 		hold := make(chan struct{})
 		var order []uint64

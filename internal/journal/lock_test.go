@@ -42,14 +42,11 @@ func TestWait(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		path := dir + "/j.db"
-		j, err := Open(t.Context(), Options{Path: path})
-		if err != nil {
-			t.Fatal(err)
-		}
+		j := mustOpen(t, path)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		before := time.Now()
-		_, err = Open(ctx, Options{Path: path, Wait: true})
+		_, err := Open(ctx, Options{Path: path, Wait: true})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(before) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(before))
 		}

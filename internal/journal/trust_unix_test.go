@@ -19,12 +19,8 @@ const stranger = 12345
 // refuses checks that a journal cannot be opened, pruned or changed.
 func refuses(t *testing.T, path string, words ...string) {
 	t.Helper()
-	j, err := Open(t.Context(), Options{Path: path})
-	if err == nil {
-		j.Close(0)
-	}
-	_, err2 := Forget(path, everything)
-	for _, err := range []error{err, err2} {
+	_, err := Forget(path, everything)
+	for _, err := range []error{tryOpen(t, path), err} {
 		var fault *Error
 		if !errors.As(err, &fault) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v", err)
@@ -58,15 +54,14 @@ func TestLinksBesideTheJournal(t *testing.T) {
 			}
 			if suffix == ".lock" || suffix == "-shm" { // the others keep it from being read
 				refuses(t, path, path+suffix, "not a regular file")
-			} else if j, err := Open(t.Context(), Options{Path: path}); err == nil {
-				j.Close(0)
+			} else if tryOpen(t, path) == nil {
 				t.Error("opened")
 			}
 			if b, err := os.ReadFile(victim); string(b) != "precious" {
 				t.Errorf("%q, %v", b, err)
 			}
 			os.Remove(victim) // it must not be made either
-			refusesNothing(t, path)
+			tryOpen(t, path)
 			if _, err := os.Stat(victim); err == nil {
 				t.Error("made through a link")
 			}
@@ -74,10 +69,13 @@ func TestLinksBesideTheJournal(t *testing.T) {
 	}
 }
 
-func refusesNothing(t *testing.T, path string) {
-	if j, err := Open(t.Context(), Options{Path: path}); err == nil {
+// tryOpen returns what keeps a journal from being opened.
+func tryOpen(t *testing.T, path string) error {
+	j, err := Open(t.Context(), Options{Path: path})
+	if err == nil {
 		j.Close(0)
 	}
+	return err
 }
 
 // Nothing is written into a lock file that has another name as well.
@@ -102,8 +100,7 @@ func TestFIFOForLock(t *testing.T) {
 	if lockfile.Held(path) {
 		t.Error("running")
 	}
-	if j, err := Open(t.Context(), Options{Path: path}); err == nil {
-		j.Close(0)
+	if tryOpen(t, path) == nil {
 		t.Error("opened")
 	}
 }
@@ -161,11 +158,9 @@ func TestOwners(t *testing.T) {
 	if err := errors.Join(os.Symlink(path, link), os.Lchown(link, stranger, stranger)); err != nil {
 		t.Fatal(err)
 	}
-	if j, err := Open(t.Context(), Options{Path: link}); err == nil {
-		j.Close(0)
-		t.Error("followed the link of another user")
-	} else if !strings.Contains(err.Error(), "the link "+link+" belongs to user 12345") {
-		t.Error(err)
+	want := "the link " + link + " belongs to user 12345"
+	if err := tryOpen(t, link); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the link of another user: %v", err)
 	}
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("made through the link of another user")

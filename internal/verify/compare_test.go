@@ -35,7 +35,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // onDisk makes an item of a file with that content.
-func onDisk(t *testing.T, method, url, content string) item.Item {
+func onDisk(t testing.TB, method, url, content string) item.Item {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {

@@ -7,14 +7,9 @@ import (
 	"crypto/sha512"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/penstock/penstock/internal/filebody"
-	"github.com/penstock/penstock/internal/item"
 )
 
 // Whatever a server says of another content, it is not the item unless it says so
@@ -26,16 +21,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("sha-256="+hello[0], "sha-512=:AAAA:", hello[2], "", "", "", "5", 200)
 	f.Add("sha-256=?1;x", "", `W/"`, "Thu, 01 Jan 1970 00:00:00 GMT", "x", "gzip", "-1", 404)
 	f.Add("a=(1 2);b, sha-256", "::", `"`, "", "", "", "", 304)
-	name := filepath.Join(f.TempDir(), "f")
-	if err := os.WriteFile(name, []byte("hello"), 0o600); err != nil {
-		f.Fatal(err)
-	}
-	info, err := os.Stat(name)
-	if err != nil {
-		f.Fatal(err)
-	}
-	it := item.Item{Method: "PUT", URL: "http://h/f", Path: name,
-		Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
+	it := onDisk(f, "PUT", "http://h/f", "hello")
 	f.Fuzz(func(
 		t *testing.T, repr, content, etag, modified, date, coding, length string, status int,
 	) {
