@@ -28,16 +28,7 @@ func TestFound(t *testing.T) {
 		}
 	}
 	s := mustNew(t, Options{Paths: []string{"d", "./e/../e", "d/sub/a.csv", "m"}, Template: to(t, "https://u:p@h/{path}?n={stem}"), Method: "POST"})
-	list := func() (items []item.Item) {
-		for it, err := range s.Items() {
-			if err != nil {
-				t.Fatal(err)
-			}
-			items = append(items, it)
-		}
-		return items
-	}
-	want := list()
+	want := items(t, s)
 	if _, err := s.Scan(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +37,7 @@ func TestFound(t *testing.T) {
 		t.Fatalf("%d items, remembered: %v", len(want), f != nil)
 	}
 	for range 2 {
-		if diff := cmp.Diff(want, list()); diff != "" {
+		if diff := cmp.Diff(want, items(t, s)); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}

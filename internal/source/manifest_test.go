@@ -41,10 +41,7 @@ func TestManifest(t *testing.T) {
 	o := Options{Manifest: "m/list.ndjson", Template: to(t, "http://v:pw@h/{id}/{path}?{name}")}
 	s := mustNew(t, o)
 	var got []item.Item
-	for it, err := range s.Items() {
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, it := range items(t, s) {
 		if it.Size == 0 || it.ModTime.IsZero() || it.Content != filebody.File(it.Path) {
 			t.Errorf("%+v lacks what its file says", it)
 		}

@@ -107,10 +107,7 @@ func TestResultsMadeKeys(t *testing.T) {
 	)
 	s := mustNew(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 	var keys []string
-	for it, err := range s.Items() {
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, it := range items(t, s) {
 		keys = append(keys, it.Key)
 	}
 	if diff := cmp.Diff([]string{"", "given"}, keys); diff != "" {
@@ -437,13 +434,13 @@ func TestResultsModel(t *testing.T) {
 			}
 		}
 		s := mustNew(t, Options{Manifest: "r", Only: only})
-		var got []string
-		for it, err := range s.Items() {
-			if err != nil {
-				t.Fatal(err)
+		list := func() (got []string) {
+			for _, it := range items(t, s) {
+				got = append(got, fmt.Sprint(filepath.ToSlash(it.Path), it.URL, it.Key))
 			}
-			got = append(got, fmt.Sprint(filepath.ToSlash(it.Path), it.URL, it.Key))
+			return got
 		}
+		got := list()
 		if len(lines) > 0 && !cmp.Equal(want, got) {
 			t.Fatalf("sent %q, want %q", got, want)
 		}
@@ -488,14 +485,7 @@ func TestResultsModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = mustNew(t, Options{Manifest: "m", From: "r", Only: only})
-		got = nil
-		for it, err := range s.Items() {
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, fmt.Sprint(filepath.ToSlash(it.Path), it.URL, it.Key))
-		}
-		if !cmp.Equal(want, got) {
+		if got = list(); !cmp.Equal(want, got) {
 			t.Fatalf("from: sent %q, want %q", got, want)
 		}
 		sum, err := s.Scan(t.Context())

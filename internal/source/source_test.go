@@ -64,6 +64,18 @@ func mustNew(t rapid.TB, o Options) *Source {
 	return s
 }
 
+// items returns what Items yields, which is no error.
+func items(t rapid.TB, s *Source) (all []item.Item) {
+	t.Helper()
+	for it, err := range s.Items() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, it)
+	}
+	return all
+}
+
 // sent lists what Items yields as "path method URL", origin left out, or "path! error".
 func sent(t testing.TB, o Options) []string {
 	t.Helper()
