@@ -10,8 +10,9 @@ var (
 	// ErrDraining is returned by Submit once Drain or Discard has begun. The task was not accepted.
 	ErrDraining = errors.New("pool: task not submitted: the pool is draining")
 
-	// ErrNotStarted is wrapped by the error that Failed gets for a task that was accepted and never run, because Discard was
-	// called, or the context of Drain ended, while it was queued. The cause is wrapped by the same error.
+	// ErrNotStarted is wrapped by the error that Failed gets for a task that was accepted and never
+	// run, because Discard was called, or the context of Drain ended, while it was queued. The
+	// cause is wrapped by the same error.
 	ErrNotStarted = errors.New("pool: task never started")
 
 	errNoFunc    = errors.New("pool: task not submitted: the pool has no function to do it; give one to New")
@@ -19,15 +20,17 @@ var (
 	errGoexit    = errors.New("pool: task called runtime.Goexit")
 )
 
-// Error is what Drain returns, as an *Error, unless every accepted task was run and none failed. It wraps First and Cause.
-// Which tasks failed, and each one's error, is for the pool's Failed field: an Error has the same size for one failure and for
-// a million.
+// Error is what Drain returns, as an *Error, unless every accepted task was run and none failed. It
+// wraps First and Cause. Which tasks failed, and each one's error, is for the pool's Failed field:
+// an Error has the same size for one failure and for a million.
 type Error struct {
 	Accepted   int64 // tasks for which Submit returned nil, in the pool's whole life
 	Failed     int64 // of these, the ones that ran and failed
 	NotStarted int64 // of these, the ones that never ran
 	First      error // of the failed task that ended first; nil if none of them ran
-	Cause      error // given to a Discard that found tasks in the queue, or why Drain stopped waiting and cancelled the tasks; nil if neither
+	// given to a Discard that found tasks in the queue, or why Drain stopped waiting and cancelled
+	// the tasks; nil if neither
+	Cause error
 
 	handler error // the first panic of the Failed field's function
 }
@@ -47,7 +50,8 @@ func (e *Error) Error() string {
 	return "pool: " + strings.Join(parts, "; ")
 }
 
-// Unwrap returns those of First, Cause and the first panic of the Failed field's function that there are.
+// Unwrap returns those of First, Cause and the first panic of the Failed field's function that
+// there are.
 func (e *Error) Unwrap() []error {
 	var errs []error
 	for _, err := range []error{e.First, e.Cause, e.handler} {

@@ -7,28 +7,34 @@ import (
 	"sync"
 )
 
-// maxQueue bounds the tasks that are accepted and not started. The queue has only to bridge the time that a submitter takes to
-// wake up; each place more makes Drain's first stage longer.
+// maxQueue bounds the tasks that are accepted and not started. The queue has only to bridge the
+// time that a submitter takes to wake up; each place more makes Drain's first stage longer.
 const maxQueue = 64
 
-// A Pool calls one function for many tasks, in a number of goroutines that can change while it works. With n workers at most n
-// tasks run and at most min(n, 64) more are queued. Submit blocks while the queue is full.
+// A Pool calls one function for many tasks, in a number of goroutines that can change while it
+// works. With n workers at most n tasks run and at most min(n, 64) more are queued. Submit blocks
+// while the queue is full.
 //
-// A Pool is made by New and ended by Drain. Its methods may be called from several goroutines at once; it must not be copied.
-// The zero value has no function to call: Submit returns an error, and the other methods have nothing to do.
+// A Pool is made by New and ended by Drain. Its methods may be called from several goroutines at
+// once; it must not be copied. The zero value has no function to call: Submit returns an error, and
+// the other methods have nothing to do.
 type Pool[T any] struct {
-	// Failed, if not nil, is called once for each task whose function returned an error, panicked (a *PanicError) or called
-	// runtime.Goexit, and for each task that was accepted and never run (ErrNotStarted). If nil, errors are only counted.
+	// Failed, if not nil, is called once for each task whose function returned an error, panicked
+	// (a *PanicError) or called runtime.Goexit, and for each task that was accepted and never run
+	// (ErrNotStarted). If nil, errors are only counted.
 	//
-	// It is called by the workers, so by several at once, and its task has not ended for Wait, Drain and Stats until it
-	// returns. A panic in it is recovered; Drain returns the first one. Set it before the first Submit.
+	// It is called by the workers, so by several at once, and its task has not ended for Wait,
+	// Drain and Stats until it returns. A panic in it is recovered; Drain returns the first one.
+	// Set it before the first Submit.
 	Failed func(task T, err error)
 
 	do     func(context.Context, T) error
 	ctx    context.Context // the tasks' context
 	cancel context.CancelCauseFunc
 	ended  chan struct{} // closed when the last worker has left
-	spare  sync.Pool     // of *waiter[T], so that a Submit that waits need not allocate; the pool's own, to stay in its synctest bubble
+	// of *waiter[T], so that a Submit that waits need not allocate; the pool's own, to stay in its
+	// synctest bubble
+	spare sync.Pool
 
 	mu sync.Mutex // protects all that follows
 
@@ -49,7 +55,9 @@ type Pool[T any] struct {
 
 	barriers []*barrier
 	draining bool
-	cut      error // why tasks that are queued do not start any more: the cause of Discard, or why Drain stopped waiting
+	// why tasks that are queued do not start any more: the cause of Discard, or why Drain stopped
+	// waiting
+	cut error
 
 	done, failed, panicked, notStarted int64
 
@@ -63,18 +71,20 @@ type waiter[T any] struct {
 	next, prev *waiter[T] // nil when not in the ring
 }
 
-// A barrier is one Wait that waits: for the tasks with numbers up to upTo, of which left have not ended.
+// A barrier is one Wait that waits: for the tasks with numbers up to upTo, of which left have not
+// ended.
 type barrier struct {
 	upTo int64
 	left int
 	open chan struct{}
 }
 
-// New returns a pool of workers goroutines that call do for each submitted task. Fewer than one worker is taken as one; with a
-// nil do, each Submit returns an error.
+// New returns a pool of workers goroutines that call do for each submitted task. Fewer than one
+// worker is taken as one; with a nil do, each Submit returns an error.
 //
-// The context that do gets is the pool's, not the submitter's. It has no values and no deadline. It is cancelled when the
-// context of a Drain ends too early, with that one's cause, and when all is over.
+// The context that do gets is the pool's, not the submitter's. It has no values and no deadline. It
+// is cancelled when the context of a Drain ends too early, with that one's cause, and when all is
+// over.
 //
 // The goroutines stay until Drain, so each New needs one.
 func New[T any](workers int, do func(context.Context, T) error) *Pool[T] {
@@ -87,9 +97,10 @@ func New[T any](workers int, do func(context.Context, T) error) *Pool[T] {
 	return p
 }
 
-// Submit hands in a task and returns nil once it is accepted, which is before it has run. It waits while all workers are busy
-// and the queue is full. When ctx ends first, or has ended already, Submit returns an error that wraps its cause; when Drain
-// or Discard begins first, or has begun already, it returns ErrDraining. The task is then not accepted and never run.
+// Submit hands in a task and returns nil once it is accepted, which is before it has run. It waits
+// while all workers are busy and the queue is full. When ctx ends first, or has ended already,
+// Submit returns an error that wraps its cause; when Drain or Discard begins first, or has begun
+// already, it returns ErrDraining. The task is then not accepted and never run.
 //
 // ctx is for the waiting alone: once accepted, the task does not end with it.
 func (p *Pool[T]) Submit(ctx context.Context, task T) error {
@@ -134,8 +145,9 @@ func (p *Pool[T]) Submit(ctx context.Context, task T) error {
 	return err
 }
 
-// Resize changes the number of workers; less than one is taken as one. More workers start at once. When there are too many,
-// each leaves as its task ends, so until then Stats shows more of them than n. The bound of the queue follows n.
+// Resize changes the number of workers; less than one is taken as one. More workers start at once.
+// When there are too many, each leaves as its task ends, so until then Stats shows more of them
+// than n. The bound of the queue follows n.
 func (p *Pool[T]) Resize(n int) {
 	if p.do == nil {
 		return
@@ -154,9 +166,9 @@ func (p *Pool[T]) Resize(n int) {
 	p.admitLocked()
 }
 
-// Wait waits until every task that was accepted before the call has ended, and Failed has returned for those that failed.
-// Tasks accepted meanwhile do not make it longer. It returns nil then, however they ended, or when ctx ends first an error that
-// wraps its cause. The pool stays open.
+// Wait waits until every task that was accepted before the call has ended, and Failed has returned
+// for those that failed. Tasks accepted meanwhile do not make it longer. It returns nil then,
+// however they ended, or when ctx ends first an error that wraps its cause. The pool stays open.
 func (p *Pool[T]) Wait(ctx context.Context) error {
 	p.mu.Lock()
 	b := &barrier{upTo: p.taken + int64(p.queued), left: p.busy + p.queued, open: make(chan struct{})}
@@ -181,11 +193,12 @@ func (p *Pool[T]) Wait(ctx context.Context) error {
 	return fmt.Errorf("pool: wait given up with %d tasks not ended: %w", b.left, context.Cause(ctx))
 }
 
-// Discard begins the end of the pool: Submit takes no more tasks, and those that are queued are not run but handed to Failed, with an
-// error that wraps [ErrNotStarted] and cause. Tasks that run are left to finish. It returns at once; Drain then waits for the rest.
+// Discard begins the end of the pool: Submit takes no more tasks, and those that are queued are not
+// run but handed to Failed, with an error that wraps [ErrNotStarted] and cause. Tasks that run are
+// left to finish. It returns at once; Drain then waits for the rest.
 //
-// A program that is interrupted calls it to learn which tasks were never begun. Drain alone runs them, or with an ended context
-// cancels also those that run.
+// A program that is interrupted calls it to learn which tasks were never begun. Drain alone runs
+// them, or with an ended context cancels also those that run.
 func (p *Pool[T]) Discard(cause error) {
 	if p.do == nil {
 		return
@@ -212,16 +225,19 @@ func (p *Pool[T]) closeLocked() {
 	p.wakeup.Broadcast() // the idle ones can leave
 }
 
-// Drain ends the pool, in two stages. First, Submit accepts no more tasks, not even those of calls that wait, and all that were
-// accepted run to their end. When ctx ends before that, the second stage cancels the tasks' context with the cause of ctx, and
-// hands queued tasks to Failed with ErrNotStarted. In both stages Drain returns when the last task has, and the workers have
-// left; nothing of the pool runs after it.
+// Drain ends the pool, in two stages. First, Submit accepts no more tasks, not even those of calls
+// that wait, and all that were accepted run to their end. When ctx ends before that, the second
+// stage cancels the tasks' context with the cause of ctx, and hands queued tasks to Failed with
+// ErrNotStarted. In both stages Drain returns when the last task has, and the workers have left;
+// nothing of the pool runs after it.
 //
-// It returns nil if every task that the pool ever accepted was run without failing, else an *Error with the counts and the
-// first failure. That tasks had to be cancelled is no failure if they nevertheless ended well.
+// It returns nil if every task that the pool ever accepted was run without failing, else an *Error
+// with the counts and the first failure. That tasks had to be cancelled is no failure if they
+// nevertheless ended well.
 //
-// Drain may be called again, and at the same time: each call waits and returns the same, and any call's ctx can bring about the
-// second stage. Drain with a context that has ended is an immediate stop.
+// Drain may be called again, and at the same time: each call waits and returns the same, and any
+// call's ctx can bring about the second stage. Drain with a context that has ended is an immediate
+// stop.
 func (p *Pool[T]) Drain(ctx context.Context) error {
 	if p.do == nil {
 		return nil
@@ -254,7 +270,8 @@ func (p *Pool[T]) Drain(ctx context.Context) error {
 	}
 }
 
-// Stats are a pool's counts at one instant. Queued + Busy + Done + NotStarted is the number of accepted tasks.
+// Stats are a pool's counts at one instant. Queued + Busy + Done + NotStarted is the number of
+// accepted tasks.
 type Stats struct {
 	Workers    int   // goroutines, those that are to leave after their task included
 	Busy       int   // tasks that run now, or whose error is with Failed now
@@ -284,8 +301,8 @@ func (p *Pool[T]) pushLocked(task T) {
 	p.wakeLocked()
 }
 
-// admitLocked queues the tasks of waiting callers while there is room. To wake them instead, so that they try again, would
-// lose their order, and could lose a wake-up.
+// admitLocked queues the tasks of waiting callers while there is room. To wake them instead, so
+// that they try again, would lose their order, and could lose a wake-up.
 func (p *Pool[T]) admitLocked() {
 	for p.waiting > 0 && p.hasRoomLocked() {
 		w := p.waiters.next

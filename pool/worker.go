@@ -40,7 +40,8 @@ func (p *Pool[T]) work(last result) {
 	}
 }
 
-// run does one task. It writes to r and returns nothing, because a task that calls runtime.Goexit lets it return nothing.
+// run does one task. It writes to r and returns nothing, because a task that calls runtime.Goexit
+// lets it return nothing.
 func (p *Pool[T]) run(task T, cut error, r *result) {
 	if cut != nil {
 		r.notStarted = true
@@ -113,7 +114,8 @@ func (p *Pool[T]) endLocked(r result) {
 	})
 }
 
-// takeLocked waits for the next task and returns it with its number, or the number 0 if the worker is to leave.
+// takeLocked waits for the next task and returns it with its number, or the number 0 if the worker
+// is to leave.
 func (p *Pool[T]) takeLocked() (task T, number int64) {
 	for {
 		switch {
@@ -141,8 +143,9 @@ func (p *Pool[T]) takeLocked() (task T, number int64) {
 	}
 }
 
-// wakeLocked wakes one idle worker if there is work, and not a second one before the first has come back: that one wakes the
-// next when work is left. So small tasks do not pay for waking a goroutine each, and large ones still get all workers.
+// wakeLocked wakes one idle worker if there is work, and not a second one before the first has come
+// back: that one wakes the next when work is left. So small tasks do not pay for waking a goroutine
+// each, and large ones still get all workers.
 func (p *Pool[T]) wakeLocked() {
 	if p.queued > 0 && p.idle > 0 && !p.waking {
 		p.waking = true

@@ -14,10 +14,10 @@ import (
 //	Burst + Ratio·calls + PerSecond·seconds
 //
 // retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for
-// its turn; none is dropped. That includes those that begin at once, and those that net/http makes by
-// itself where the request may have been processed. Put the same Budget into every [Policy] that sends to one server. The
-// zero value is the defaults below. A Budget must not be copied after first use; its methods are
-// safe for concurrent use, its fields must not be changed.
+// its turn; none is dropped. That includes those that begin at once, and those that net/http makes
+// by itself where the request may have been processed. Put the same Budget into every [Policy] that
+// sends to one server. The zero value is the defaults below. A Budget must not be copied after
+// first use; its methods are safe for concurrent use, its fields must not be changed.
 type Budget struct {
 	Ratio     float64 // retries earned by each call; if zero, 0.1
 	PerSecond float64 // retries earned by time alone, so that few calls are not starved; if zero, 1

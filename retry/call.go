@@ -25,9 +25,10 @@ type call struct {
 	origin *origin
 	kind   *kind
 
-	http  http.Client // a copy of the user's, on wire
-	wire  wire
-	loop  retryablehttp.Client // one a call: its callbacks are not told which request they are about
+	http http.Client // a copy of the user's, on wire
+	wire wire
+	// one a call: its callbacks are not told which request they are about
+	loop  retryablehttp.Client
 	again retryablehttp.Request
 
 	standard   bool // it is one hop of a StandardClient's
@@ -35,7 +36,9 @@ type call struct {
 	replayable bool // the body can be opened again
 	cutOff     bool // some try ended before its body was sent
 	refused    bool // some try of net/http's own was refused
-	hidden     int  // how often net/http sent it again by itself after it may have been processed, not yet in failures
+	// how often net/http sent it again by itself after it may have been processed, not yet in
+	// failures
+	hidden     int
 	goneAway   bool // the last try was not processed because its connection ended in good order
 	unexpected bool // some try was refused because it asked for a 100 Continue: no other does
 	blame      blame

@@ -14,13 +14,13 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 )
 
-// Verdict says what one try's answer or error means. The zero Verdict leaves that to the table of the
-// package comment.
+// Verdict says what one try's answer or error means. The zero Verdict leaves that to the table of
+// the package comment.
 type Verdict struct {
 	Kind Kind
 
-	// Wait is the least time before the next try. A longer wait that the server's headers ask for is
-	// kept in any case.
+	// Wait is the least time before the next try. A longer wait that the server's headers ask for
+	// is kept in any case.
 	Wait time.Duration
 
 	// Reason replaces the package's own word, such as "throttled", in events.
@@ -31,12 +31,15 @@ type Verdict struct {
 type Kind int
 
 const (
-	ByTable     Kind = iota // as the table of the package comment says
-	Accepted                // the server accepted it: delivered, sent whole or not; of an error, as ByTable
-	Rejected                // it will never accept it: failed
-	Refused                 // not processed, as by a throttle: again, no attempt unless this request is the cause
-	Unprocessed             // not processed: again, an attempt
-	Uncertain               // perhaps processed: again, an attempt, if the request is repeatable; otherwise unknown
+	ByTable Kind = iota // as the table of the package comment says
+	// the server accepted it: delivered, sent whole or not; of an error, as ByTable
+	Accepted
+	Rejected // it will never accept it: failed
+	// not processed, as by a throttle: again, no attempt unless this request is the cause
+	Refused
+	Unprocessed // not processed: again, an attempt
+	// perhaps processed: again, an attempt, if the request is repeatable; otherwise unknown
+	Uncertain
 )
 
 // String returns what Reason says of this kind if nothing better is known.
@@ -93,7 +96,8 @@ func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
 	case status == http.StatusTooEarly:
 		return Verdict{Kind: Unprocessed, Reason: reasonTooEarly}
 	case (status == http.StatusConflict || status == http.StatusRequestEntityTooLarge) && hints.Asked():
-		return Verdict{Kind: Unprocessed, Reason: reasonAskedToWait} // what stands against it will pass
+		// what stands against it will pass
+		return Verdict{Kind: Unprocessed, Reason: reasonAskedToWait}
 	case status == http.StatusGatewayTimeout:
 		return Verdict{Kind: Uncertain, Reason: reasonTimedOut}
 	case perhapsDone(status):
@@ -102,14 +106,17 @@ func judgeStatus(status int, hints hint.Hints, repeatable bool) Verdict {
 	return Verdict{Kind: Rejected, Reason: reasonRejected}
 }
 
-// perhapsDone reports whether a server that answers with this status may have processed the request.
+// perhapsDone reports whether a server that answers with this status may have processed the
+// request.
 func perhapsDone(status int) bool {
 	return 200 <= status && status <= 299 ||
 		status == http.StatusInternalServerError || status == http.StatusBadGateway || status == http.StatusGatewayTimeout ||
-		512 <= status && status <= 599 // a gateway's own, such as 524: as 500 (RFC 9110, section 15)
+		// a gateway's own, such as 524: as 500 (RFC 9110, section 15)
+		512 <= status && status <= 599
 }
 
-// judgeError is the table for errors of a round trip in which nothing but what seen tells has happened.
+// judgeError is the table for errors of a round trip in which nothing but what seen tells has
+// happened.
 func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 	var timeout net.Error
 	timedOut := errors.As(err, &timeout) && timeout.Timeout()
@@ -153,7 +160,8 @@ func misconfigured(err error, seen marks) bool {
 		return dns.IsNotFound && !dns.IsTemporary
 	case wrongPeer(err):
 		return true
-	case errors.As(err, &op) && op.Op == "local error": // crypto/tls's words for an alert of our own
+	// crypto/tls's words for an alert of our own
+	case errors.As(err, &op) && op.Op == "local error":
 		return true
 	}
 	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a
@@ -188,7 +196,8 @@ func foreign(err error) bool {
 		nethttp.SpeaksTLS(err)
 }
 
-// notHTTP reports whether err is about an answer that is not HTTP, which also a server that has processed the request may give.
+// notHTTP reports whether err is about an answer that is not HTTP, which also a server that has
+// processed the request may give.
 func notHTTP(err error) bool { return nethttp.NotHTTP(err) && !foreign(err) }
 
 // connecting tells the errors of the network on the way to a connection.
@@ -213,8 +222,8 @@ func neverConnected(err error) bool {
 		wrongPeer(err) || proxyStatus(err) != 0
 }
 
-// proxyRefusal is an error of any package that says with which status a proxy refused to connect us, so
-// that the server was sent nothing. net/http says so in text only: return such an error from
+// proxyRefusal is an error of any package that says with which status a proxy refused to connect
+// us, so that the server was sent nothing. net/http says so in text only: return such an error from
 // [http.Transport.OnProxyConnectResponse].
 type proxyRefusal interface {
 	error
@@ -250,12 +259,13 @@ func unsendable(req *http.Request) bool {
 
 // Hints is what a response's headers say about sending again. The zero value says nothing.
 type Hints struct {
-	Wait      time.Duration // the wait asked for, never negative; math.MaxInt64 when longer than can be counted
-	Known     bool          // whether a usable wait was given: an explicit zero differs from none
-	Source    string        // the header that decided, lower case; "" when none did
-	Throttled bool          // whether this status with these headers is a throttle
-	Malformed bool          // some header was there and unusable; it was passed over
-	Limits    []Limit       // the quotas told
+	// the wait asked for, never negative; math.MaxInt64 when longer than can be counted
+	Wait      time.Duration
+	Known     bool    // whether a usable wait was given: an explicit zero differs from none
+	Source    string  // the header that decided, lower case; "" when none did
+	Throttled bool    // whether this status with these headers is a throttle
+	Malformed bool    // some header was there and unusable; it was passed over
+	Limits    []Limit // the quotas told
 }
 
 // Limit is one quota as a server tells it. Counts and durations are -1 when unknown.
@@ -270,8 +280,8 @@ type Limit struct {
 
 // ParseHints reads Retry-After (RFC 9110 section 10.2.3), RateLimit and RateLimit-Policy
 // (draft-ietf-httpapi-ratelimit-headers), the usual X-RateLimit-* headers and those of some vendors
-// of a response that arrived at the instant now. Headers that cannot be used are passed over, never an error; h may be
-// nil. It is safe for concurrent use.
+// of a response that arrived at the instant now. Headers that cannot be used are passed over, never
+// an error; h may be nil. It is safe for concurrent use.
 func ParseHints(status int, h http.Header, now time.Time) Hints {
 	p := hint.Parse(status, h, now)
 	hints := Hints{Wait: p.Wait, Known: p.Known, Source: p.Source, Throttled: p.Throttled, Malformed: p.Malformed}

@@ -13,25 +13,26 @@ import (
 )
 
 var (
-	// ErrUnreachable is in the error of a call that cannot succeed as configured: the host is unknown, its
-	// certificate or protocol was refused, or what answers is not HTTP, and there was no answer from there
-	// before. Trying again does not help: check the URL and the TLS settings.
+	// ErrUnreachable is in the error of a call that cannot succeed as configured: the host is
+	// unknown, its certificate or protocol was refused, or what answers is not HTTP, and there was
+	// no answer from there before. Trying again does not help: check the URL and the TLS settings.
 	ErrUnreachable = errors.New("the server cannot be reached as configured")
 
 	// ErrFileChanged is in the error of a call whose file, set by [SetFileBody], changed before the
 	// server's answer was read.
 	ErrFileChanged = filebody.ErrChanged
 
-	// ErrNoGetBody is in the error of a call that would have been tried again if its request, which has a
-	// body, had a GetBody. [http.NewRequest] sets one for bytes and strings only, and [SetFileBody] for files.
+	// ErrNoGetBody is in the error of a call that would have been tried again if its request, which
+	// has a body, had a GetBody. [http.NewRequest] sets one for bytes and strings only, and
+	// [SetFileBody] for files.
 	ErrNoGetBody = errors.New("its body cannot be sent again: set GetBody")
 
 	// ErrStopped is in the error of a call that ended because of [Client.Stop] with a nil error.
 	ErrStopped = errors.New("stopped")
 )
 
-// Outcome says what became of a call. A repeatable request whose call Failed or was Deferred may have been
-// accepted all the same: [Result].Uncertain reports that.
+// Outcome says what became of a call. A repeatable request whose call Failed or was Deferred may
+// have been accepted all the same: [Result].Uncertain reports that.
 type Outcome int
 
 const (
@@ -60,9 +61,9 @@ func (o Outcome) String() string {
 // Error is the [Result] of a call that ended without a response to return, as an error. Outcome is
 // never Delivered, and Err is never nil: it says what happened last and why the call ended there.
 //
-// Error's text may be logged: queries, user names, passwords and header values are taken out, also of
-// the errors that it wraps, as [errors.Unwrap] returns them. Only [errors.As] returns the original
-// errors, with whatever secrets are in their text.
+// Error's text may be logged: queries, user names, passwords and header values are taken out, also
+// of the errors that it wraps, as [errors.Unwrap] returns them. Only [errors.As] returns the
+// original errors, with whatever secrets are in their text.
 type Error Result
 
 // Error begins with "retry: ".
@@ -70,7 +71,8 @@ func (e *Error) Error() string {
 	text := "retry: " + strings.TrimPrefix(e.Err.Error(), "retry: ")
 	var notes []string
 	var spent *spentError
-	if e.Attempts > 1 && !(errors.As(e.Err, &spent) && spent.attempts == e.Attempts) { // that says the same
+	// that says the same
+	if e.Attempts > 1 && !(errors.As(e.Err, &spent) && spent.attempts == e.Attempts) {
 		notes = append(notes, fmt.Sprintf("%s after %d tries", e.Outcome, e.Attempts))
 	}
 	if e.Uncertain && !errors.Is(e.Err, errUnsafe) {
@@ -119,16 +121,17 @@ type Result struct {
 	RetryAt  time.Time // when to try again, if that is known
 
 	// Uncertain reports whether the server may have accepted the request although the call was not
-	// Delivered: some try may have been processed, and no answer says so. It is true of every Unknown call
-	// and, for example, of a PUT whose answers were lost. Policy.Do, which does not know, leaves it false.
+	// Delivered: some try may have been processed, and no answer says so. It is true of every
+	// Unknown call and, for example, of a PUT whose answers were lost. Policy.Do, which does not
+	// know, leaves it false.
 	Uncertain bool
 
 	Err error // why it was not delivered, without secrets; nil if it was
 }
 
 // OutcomeOf returns how the call ended that returned resp and err, with or without a response: pass
-// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. It returns the zero Result if
-// neither comes from this package, and for the nil error of a Policy.Do.
+// it what [Client.Do], a [Client.StandardClient] or [Policy.Do] returned. It returns the zero
+// Result if neither comes from this package, and for the nil error of a Policy.Do.
 func OutcomeOf(resp *http.Response, err error) Result {
 	var e *Error
 	if errors.As(err, &e) {

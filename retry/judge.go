@@ -12,7 +12,8 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// judge returns how long to wait before the next try. If there is to be none it sets the call's result.
+// judge returns how long to wait before the next try. If there is to be none it sets the call's
+// result.
 func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration, goOn bool) {
 	before, status := c.last, c.status
 	seen := c.attempt.marks()
@@ -68,7 +69,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 
 	if err != nil && nethttp.GoneAway(c.wire.err) && c.replayable && !c.goneAway {
 		c.reason, c.goneAway = reasonGoneAway, true
-		return c.next(now, step{atOnce: true}, Deferred) // as net/http does; if it is so again, with a wait
+		// as net/http does; if it is so again, with a wait
+		return c.next(now, step{atOnce: true}, Deferred)
 	}
 	c.goneAway = false
 	verdict := c.verdict(resp, err, seen, sent, hints)
@@ -120,7 +122,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	return c.next(now, s, Failed)
 }
 
-// judgeFile returns why the file behind the request, if there is one, makes any answer worthless, or nil.
+// judgeFile returns why the file behind the request, if there is one, makes any answer worthless,
+// or nil.
 func (c *call) judgeFile(resp *http.Response, err error, sent bool) error {
 	unsent, why := checkBody(c.req)
 	if why == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
@@ -163,7 +166,8 @@ func stopCause(stop error) error {
 // Only what was seen in this try counts: a transport may have paths that tell httptrace and others
 // that do not.
 func (c *call) maybeSent(seen marks) bool {
-	if _, notSent := notBefore(c.wire.err); notSent || nethttp.Refused(c.wire.err) || nethttp.GoneAway(c.wire.err) { // http.Client's own error for its timeout does not wrap it
+	// http.Client's own error for its timeout does not wrap it
+	if _, notSent := notBefore(c.wire.err); notSent || nethttp.Refused(c.wire.err) || nethttp.GoneAway(c.wire.err) {
 		return false
 	}
 	if seen != 0 || !c.wire.called {
@@ -223,12 +227,13 @@ func (c *call) countRefusal(how int) bool {
 	return counts
 }
 
-// countFailure fills in what a try that may have been processed counts as: a failure of this request,
-// or a refusal by a server that accepts nothing at all. After the first one nobody knows yet, so it
-// counts together with the second.
+// countFailure fills in what a try that may have been processed counts as: a failure of this
+// request, or a refusal by a server that accepts nothing at all. After the first one nobody knows
+// yet, so it counts together with the second.
 func (c *call) countFailure(s *step) {
 	never := c.kind.never()
-	alone := c.blame.refusals > 0 && c.kind.begins() == c.blame.number // no other request has failed since the last one
+	// no other request has failed since the last one
+	alone := c.blame.refusals > 0 && c.kind.begins() == c.blame.number
 	c.outage = c.outage || c.blame.refusals > 0 && !alone
 	second := c.blame.refusals == 1 && c.blame.status == failed
 	s.failure = c.countRefusal(failed) ||

@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// maxKinds bounds what a Client remembers of kinds, at about 200 bytes each. To forget one costs
-	// little: what its requests went through since their last refusal counts for none of them.
+	// maxKinds bounds what a Client remembers of kinds, at about 200 bytes each. To forget one
+	// costs little: what its requests went through since their last refusal counts for none of
+	// them.
 	maxKinds = 8192
 
-	// A refusal is blamed on the request while the others that were accepted had been refused at most
-	// this often: then eight refusals in a row are chance once in a hundred million times.
+	// A refusal is blamed on the request while the others that were accepted had been refused at
+	// most this often: then eight refusals in a row are chance once in a hundred million times.
 	blameShare = 0.1
 
-	// The same for a failure, such as 500, of which a request that is retried costs the server no more
-	// than another: then eight in a row are chance once in 256 times.
+	// The same for a failure, such as 500, of which a request that is retried costs the server no
+	// more than another: then eight in a row are chance once in 256 times.
 	failureShare = 1
 
-	// sureBlame is how often a request must have been blamed for it to be to blame as well when no other
-	// is left to be accepted: an outage that begins may look like that once, …
+	// sureBlame is how often a request must have been blamed for it to be to blame as well when no
+	// other is left to be accepted: an outage that begins may look like that once, …
 	sureBlame = 2
 	// … but not after so many others since its first refusal, of which none was ever refused.
 	sureAccepted = 20
@@ -48,14 +49,15 @@ func (c *Client) kindOf(req *http.Request) kindKey {
 	return sha256.Sum256([]byte(b.String()))
 }
 
-// credentialHeaders say on whose account a request goes. A cookie is not one of them: many change with each answer.
+// credentialHeaders say on whose account a request goes. A cookie is not one of them: many change
+// with each answer.
 var credentialHeaders = [...]string{
 	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "Apikey", "X-Auth-Token", "X-Auth-Key", "X-Access-Token", "X-Goog-Api-Key",
 	"Ocp-Apim-Subscription-Key", "Private-Token", "X-Shopify-Access-Token",
 }
 
-// credentialParameters are those of a query that do. The names "key" and "token" are not among them: in uploads they often
-// name the one object.
+// credentialParameters are those of a query that do. The names "key" and "token" are not among
+// them: in uploads they often name the one object.
 var credentialParameters = [...]string{"api_key", "apikey", "access_token"}
 
 func writeCredential(b *strings.Builder, req *http.Request) {
@@ -134,7 +136,8 @@ func (k *kind) accept(began int64, refusals int64) {
 	k.newest = max(k.newest, began)
 }
 
-// failed stands for the status of all tries that may have been processed: 500 and 502 of one request have one cause.
+// failed stands for the status of all tries that may have been processed: 500 and 502 of one
+// request have one cause.
 const failed = -1
 
 // blame is what one call knows of its refusals.
@@ -149,10 +152,11 @@ type blame struct {
 	firstAccepted, firstEndured         int64
 }
 
-// weigh reports whether a refusal now, in the same way as the last one, counts as a failure of the request itself, and whether the request
-// is surely to blame then. It counts if others of its kind, sent since it was last refused, were accepted, and had hardly been refused
-// themselves. Where many compete for what an upstream accepts, or wait for a quota, those that are accepted were refused before,
-// and nobody is to blame. It requires that mu is held.
+// weigh reports whether a refusal now, in the same way as the last one, counts as a failure of the
+// request itself, and whether the request is surely to blame then. It counts if others of its kind,
+// sent since it was last refused, were accepted, and had hardly been refused themselves. Where many
+// compete for what an upstream accepts, or wait for a quota, those that are accepted were refused
+// before, and nobody is to blame. It requires that mu is held.
 func (k *kind) weigh(b *blame) (counts, sure bool) {
 	passed, endured := k.accepted-b.accepted, k.endured-b.endured
 	share := blameShare
@@ -164,8 +168,8 @@ func (k *kind) weigh(b *blame) (counts, sure bool) {
 	return counts, b.sure || counts && (many || b.counted+1 >= sureBlame)
 }
 
-// refuse records a refusal with the given status, and reports whether it counts as a failure of the request itself. A
-// connection that is refused says nothing about the request, which was not sent.
+// refuse records a refusal with the given status, and reports whether it counts as a failure of the
+// request itself. A connection that is refused says nothing about the request, which was not sent.
 func (k *kind) refuse(b *blame, status int) (counts bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

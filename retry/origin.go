@@ -19,8 +19,8 @@ func (c *Client) origin(key string) *origin {
 	return remembered(&c.mu.origins, key, maxOrigins)
 }
 
-// remembered returns what m has of a key, which it makes room for where there is none: of more than most
-// it forgets any one.
+// remembered returns what m has of a key, which it makes room for where there is none: of more than
+// most it forgets any one.
 func remembered[K comparable, V any](m *map[K]*V, key K, most int) *V {
 	if v := (*m)[key]; v != nil {
 		return v

@@ -49,25 +49,25 @@ type Policy struct {
 	// Cap is the upper bound of any random wait. If zero, 30s.
 	Cap time.Duration
 
-	// RefusalCap is the upper bound of the random wait after a refusal that counts as no failure of the
-	// call, or for which the server named a wait. Such waits do not grow. Set it to a second or so if
-	// a limiter below holds all calls back while the upstream refuses, as throttle.Transport does:
-	// then a longer wait only delays the call when the upstream is back. If zero, it is Cap, and the wait
-	// grows as after a failure.
+	// RefusalCap is the upper bound of the random wait after a refusal that counts as no failure of
+	// the call, or for which the server named a wait. Such waits do not grow. Set it to a second or
+	// so if a limiter below holds all calls back while the upstream refuses, as throttle.Transport
+	// does: then a longer wait only delays the call when the upstream is back. If zero, it is Cap,
+	// and the wait grows as after a failure.
 	RefusalCap time.Duration
 
 	// MaxWait is the longest wait requested by a server, or by a "not before" error, that one call
-	// sits out. A longer one ends the call at once as [Deferred], with the instant in RetryAt.
-	// If zero, 1h, so that a Retry-After of a year does not hang a program; [math.MaxInt64] sets no limit
-	// but the context.
+	// sits out. A longer one ends the call at once as [Deferred], with the instant in RetryAt. If
+	// zero, 1h, so that a Retry-After of a year does not hang a program; [math.MaxInt64] sets no
+	// limit but the context.
 	MaxWait time.Duration
 
 	// GiveUpAfter is how long one call goes on while the upstream refuses it or cannot be reached;
-	// then it ends as [Deferred]. The time runs from the first refusal. It stops during waits that the
-	// server asked for, and starts again at zero after a try that counted as an attempt. After answers
-	// such as 500 it is ten minutes at most while no other request of the kind fails too, or none was ever
-	// accepted. If zero, 1h. To end a call at its first refusal, set it to 1 (a nanosecond);
-	// [math.MaxInt64] sets no limit but the context.
+	// then it ends as [Deferred]. The time runs from the first refusal. It stops during waits that
+	// the server asked for, and starts again at zero after a try that counted as an attempt. After
+	// answers such as 500 it is ten minutes at most while no other request of the kind fails too,
+	// or none was ever accepted. If zero, 1h. To end a call at its first refusal, set it to 1 (a
+	// nanosecond); [math.MaxInt64] sets no limit but the context.
 	GiveUpAfter time.Duration
 
 	// Budget bounds retries over many calls. If nil, they are not bounded.
@@ -268,7 +268,8 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 	}
 	var own time.Duration
 	if !s.atOnce {
-		own = c.jitter(s.refusal && (!s.failure || asked > 0)) // a refusal is spread, not backed off
+		// a refusal is spread, not backed off
+		own = c.jitter(s.refusal && (!s.failure || asked > 0))
 	}
 	wait := plus(asked, own)
 	until := now.Add(wait)

@@ -37,7 +37,8 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// mayLeave reports whether a redirect may lead req to another origin. A download may be led to where the file is kept.
+// mayLeave reports whether a redirect may lead req to another origin. A download may be led to
+// where the file is kept.
 func (c *Client) mayLeave(req *http.Request) bool {
 	return c.CrossOrigin || isDownload(req)
 }

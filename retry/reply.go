@@ -9,8 +9,9 @@ import (
 	"github.com/penstock/penstock/internal/drain"
 )
 
-// releaseOnClose has the response's Close free what the attempt's context holds, and drain the body. net/http gives up an HTTP/1
-// connection whose answer was not read to its end, and most programs look at nothing but the status of an upload.
+// releaseOnClose has the response's Close free what the attempt's context holds, and drain the
+// body. net/http gives up an HTTP/1 connection whose answer was not read to its end, and most
+// programs look at nothing but the status of an upload.
 func (a *attempt) releaseOnClose(resp *http.Response) {
 	if resp.Body == http.NoBody {
 		a.release()
@@ -18,11 +19,13 @@ func (a *attempt) releaseOnClose(resp *http.Response) {
 	}
 	stream, isUpgraded := resp.Body.(io.ReadWriteCloser)
 	switch {
-	case a.refuse == nil && (isUpgraded || resp.ProtoMajor > 1): // there is nothing to free or to drain
+	// there is nothing to free or to drain
+	case a.refuse == nil && (isUpgraded || resp.ProtoMajor > 1):
 	case isUpgraded:
 		resp.Body = &upgraded{ReadWriteCloser: stream, attempt: a}
 	default:
-		resp.Body = &reply{ReadCloser: resp.Body, attempt: a, left: resp.ContentLength, ended: resp.ProtoMajor > 1} // HTTP/2 ends the stream only
+		// HTTP/2 ends the stream only
+		resp.Body = &reply{ReadCloser: resp.Body, attempt: a, left: resp.ContentLength, ended: resp.ProtoMajor > 1}
 	}
 }
 
@@ -63,8 +66,8 @@ func (r *reply) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close drains the body if little of it is left. One of unknown length of which much was read is not short. A Close that
-// is to end a Read under way does so at once.
+// Close drains the body if little of it is left. One of unknown length of which much was read is
+// not short. A Close that is to end a Read under way does so at once.
 func (r *reply) Close() error {
 	defer r.attempt.release()
 	if !r.mu.TryLock() {

@@ -31,10 +31,11 @@ func (e lengthError) Error() string {
 	return fmt.Sprintf("it ends after %d of %d bytes", e.read, e.length)
 }
 
-// once returns a request that net/http sends again by itself only where nothing of it was processed. With HTTP/1 that is
-// where nothing was written, and only net/http knows that. With HTTP/2 it also sends again after a PROTOCOL_ERROR, which
-// says nothing of the kind, and GetBody is not told why: without one, the error of the transport says what happened, and the
-// call itself sends again what is safe.
+// once returns a request that net/http sends again by itself only where nothing of it was
+// processed. With HTTP/1 that is where nothing was written, and only net/http knows that. With
+// HTTP/2 it also sends again after a PROTOCOL_ERROR, which says nothing of the kind, and GetBody is
+// not told why: without one, the error of the transport says what happened, and the call itself
+// sends again what is safe.
 func (w *wire) once(req *http.Request) *http.Request {
 	if !hasBody(req) || req.GetBody == nil {
 		return req
@@ -81,7 +82,8 @@ func (a *attempt) ownFault(err error) (reason string) {
 	if own == nil {
 		return ""
 	}
-	if _, length := (*own).(lengthError); length { // err may be of the connection that net/http closed for it
+	// err may be of the connection that net/http closed for it
+	if _, length := (*own).(lengthError); length {
 		return reasonBodyLength
 	}
 	if errors.Is(err, *own) {
@@ -90,8 +92,9 @@ func (a *attempt) ownFault(err error) (reason string) {
 	return ""
 }
 
-// noting returns body as one that notes why it cannot be read, and whether it has the length that was said, -1 if none was.
-// What cannot fail is left as it is: net/http sends it together with the header.
+// noting returns body as one that notes why it cannot be read, and whether it has the length that
+// was said, -1 if none was. What cannot fail is left as it is: net/http sends it together with the
+// header.
 func (a *attempt) noting(body io.ReadCloser, length int64) io.ReadCloser {
 	if n, ok := inMemory(body); ok && (length < 0 || n == length) {
 		return body
@@ -157,7 +160,8 @@ var nopClosers = [...]reflect.Type{
 	}{})),
 }
 
-// inMemory returns how many bytes body has left if it is what [http.NewRequest] makes of bytes and strings.
+// inMemory returns how many bytes body has left if it is what [http.NewRequest] makes of bytes and
+// strings.
 func inMemory(body io.ReadCloser) (n int64, ok bool) {
 	if t := reflect.TypeOf(body); t != nopClosers[0] && t != nopClosers[1] {
 		return 0, false
@@ -173,7 +177,8 @@ func inMemory(body io.ReadCloser) (n int64, ok bool) {
 	return 0, false
 }
 
-// unread returns how many bytes of a file come after those that were read, -1 where that is unknown.
+// unread returns how many bytes of a file come after those that were read, -1 where that is
+// unknown.
 func unread(f *os.File) int64 {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {

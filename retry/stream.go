@@ -7,9 +7,9 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// streams reports whether the caller may go on writing the request's body while it reads the answer: a StandardClient was
-// given a body whose length is not known and which cannot be sent again, such as a pipe. To wait for its end
-// could only be in vain.
+// streams reports whether the caller may go on writing the request's body while it reads the
+// answer: a StandardClient was given a body whose length is not known and which cannot be sent
+// again, such as a pipe. To wait for its end could only be in vain.
 func (c *call) streams() bool {
 	return c.standard && !c.replayable && c.req.ContentLength <= 0
 }

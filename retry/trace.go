@@ -42,8 +42,9 @@ const again = wroteRequest | cutShort | readBody | framed | wroteHeader | answer
 // attempt watches one try. Each has its own, because net/http may call hooks after the try that
 // they belong to is over.
 type attempt struct {
-	kind    *kind        // if nil, of a hop
-	careful bool         // net/http sends it again by itself only if it knows that it was not processed
+	kind *kind // if nil, of a hop
+	// net/http sends it again by itself only if it knows that it was not processed
+	careful bool
 	began   atomic.Int64 // see kind.begins
 	seen    atomic.Uint32
 	bodyErr atomic.Pointer[error]         // why the caller's body could not be read or opened
@@ -51,15 +52,17 @@ type attempt struct {
 	hooks   httptrace.ClientTrace
 
 	// What net/http sends again by itself.
-	origin *origin                 // that the request goes to
-	gated  bool                    // it cannot do so without another body
-	refuse context.CancelCauseFunc // ends the try before something is sent again; if nil, HTTP/2 is not possible
-	why    atomic.Pointer[error]   // the reason for that
-	conn   net.Conn                // the last one
-	conns  int                     // how many there were
-	left   int32                   // how often it may be sent again after it may have been processed
-	budget *Budget                 // if not nil, pays for that
-	resent atomic.Int32            // how often it was
+	origin *origin // that the request goes to
+	gated  bool    // it cannot do so without another body
+	// ends the try before something is sent again; if nil, HTTP/2 is not possible
+	refuse context.CancelCauseFunc
+	why    atomic.Pointer[error] // the reason for that
+	conn   net.Conn              // the last one
+	conns  int                   // how many there were
+	// how often it may be sent again after it may have been processed
+	left   int32
+	budget *Budget      // if not nil, pays for that
+	resent atomic.Int32 // how often it was
 
 	interimBytes atomic.Int64 // of the headers of interim responses
 }
@@ -67,7 +70,8 @@ type attempt struct {
 func (a *attempt) mark(m marks) { a.seen.Or(uint32(m)) }
 func (a *attempt) marks() marks { return marks(a.seen.Load()) }
 
-// sentOnce reports whether the request was sent whole, and only once: net/http is done with its body.
+// sentOnce reports whether the request was sent whole, and only once: net/http is done with its
+// body.
 func (a *attempt) sentOnce() bool { return a.marks()&(wroteRequest|gotConnAgain) == wroteRequest }
 
 // trace returns c with hooks that fill a. A trace that the caller put there goes on working.
@@ -109,7 +113,8 @@ func (a *attempt) traceHop(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.connected, WroteRequest: a.wrote})
 }
 
-// watchHop returns the request of a redirect as one that can be refused, see trace, also if the first server speaks HTTP/1.
+// watchHop returns the request of a redirect as one that can be refused, see trace, also if the
+// first server speaks HTTP/1.
 func (a *attempt) watchHop(req *http.Request) *http.Request {
 	if a.gated || !a.perhapsHTTP2(req.URL) {
 		return req
@@ -124,13 +129,14 @@ func (a *attempt) watchHop(req *http.Request) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// perhapsHTTP2 reports whether a request to u may go out by HTTP/2. With TLS each connection is negotiated, and behind one name
-// there may be servers of both protocols.
+// perhapsHTTP2 reports whether a request to u may go out by HTTP/2. With TLS each connection is
+// negotiated, and behind one name there may be servers of both protocols.
 func (a *attempt) perhapsHTTP2(u *url.URL) bool {
 	return a.origin.protocol.Load() != 1 || u != nil && u.Scheme == "https"
 }
 
-// header notes by the first field of a header, which with HTTP/2 is a pseudo-header, how it goes out.
+// header notes by the first field of a header, which with HTTP/2 is a pseudo-header, how it goes
+// out.
 func (a *attempt) header(name string, _ []string) {
 	if strings.HasPrefix(name, ":") {
 		a.mark(framed)
@@ -140,8 +146,8 @@ func (a *attempt) header(name string, _ []string) {
 func (a *attempt) wroteHeaders() { a.mark(wroteHeader) }
 func (a *attempt) gotByte()      { a.mark(answered) }
 
-// maxInterim bounds the headers of a try's interim responses, in bytes. It is the bound of net/http, which leaves it to the hook
-// if there is one.
+// maxInterim bounds the headers of a try's interim responses, in bytes. It is the bound of
+// net/http, which leaves it to the hook if there is one.
 const maxInterim = 10 << 20
 
 var errInterim = fmt.Errorf("the server sent more than %d MiB of interim responses (1xx) and no final one", maxInterim>>20)
@@ -177,11 +183,12 @@ func negotiatedHTTP2(conn net.Conn) (http2, ok bool) {
 	return ok && secure.ConnectionState().NegotiatedProtocol == "h2", ok
 }
 
-// maxConns bounds how often one try is sent by HTTP/2. net/http itself goes on without end as long as a server ends each
-// connection.
+// maxConns bounds how often one try is sent by HTTP/2. net/http itself goes on without end as long
+// as a server ends each connection.
 const maxConns = 10
 
-// doubtful reports whether the server may have processed the request if net/http is about to send it again by itself.
+// doubtful reports whether the server may have processed the request if net/http is about to send
+// it again by itself.
 func (a *attempt) doubtful() bool {
 	seen := a.marks()
 	if seen&gotConn == 0 || !a.gated && seen&wroteHeader == 0 {
@@ -190,7 +197,8 @@ func (a *attempt) doubtful() bool {
 	http2 := a.http2()
 	// With HTTP/1 net/http sends nothing again once something was answered.
 	if seen&answered != 0 && !(http2 && seen&interim != 0) {
-		return false // a transport around net/http's own sends it once more, or something else before
+		// a transport around net/http's own sends it once more, or something else before
+		return false
 	}
 	return !a.careful || http2
 }
@@ -212,8 +220,8 @@ func (a *attempt) connecting(string) {
 	a.mark(gettingConn)
 }
 
-// unprocessed records that what was sent until now was not processed, and that the request is to be sent anew: from here
-// on it counts as sent when there is another connection for it.
+// unprocessed records that what was sent until now was not processed, and that the request is to be
+// sent anew: from here on it counts as sent when there is another connection for it.
 func (a *attempt) unprocessed() {
 	a.mark(gotConnAgain)
 	a.seen.And(^uint32(gotConn | again))
@@ -224,8 +232,8 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 	if !a.gated && a.doubtful() {
 		switch {
 		case info.Conn != nil && info.Conn == a.conn:
-			// After a PROTOCOL_ERROR net/http does not use the connection again, so that the same one proves a
-			// REFUSED_STREAM. After a GOAWAY there is no such proof.
+			// After a PROTOCOL_ERROR net/http does not use the connection again, so that the same
+			// one proves a REFUSED_STREAM. After a GOAWAY there is no such proof.
 			a.why.Store(nil)
 			a.unprocessed()
 		case a.refuse != nil && a.http2():
@@ -237,7 +245,8 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 				a.refuse(errConnEnded)
 			}
 			if http2, _ := negotiatedHTTP2(info.Conn); !http2 && info.Conn != nil {
-				info.Conn.Close() // with HTTP/1 it has no other request, and another goroutine may be about to write
+				// with HTTP/1 it has no other request, and another goroutine may be about to write
+				info.Conn.Close()
 			}
 			return
 		default:
@@ -278,8 +287,9 @@ func (a *attempt) wrote(info httptrace.WroteRequestInfo) {
 // close the connection a server that reads no more would hold the call forever.
 const maxWriteWait = 10 * time.Second
 
-// sentWhole reports whether the request that was answered was written whole. The answer often comes a
-// moment before the hook is called, so it waits. A transport that tells of no connection is believed.
+// sentWhole reports whether the request that was answered was written whole. The answer often comes
+// a moment before the hook is called, so it waits. A transport that tells of no connection is
+// believed.
 func (a *attempt) sentWhole(ctx context.Context) bool {
 	const ended = wroteRequest | cutShort
 	seen := a.marks()
@@ -300,7 +310,8 @@ func (a *attempt) sentWhole(ctx context.Context) bool {
 	return seen&gotConn == 0 || seen&wroteRequest != 0
 }
 
-// watchBody returns a copy of a request that asks for a 100 Continue, which notes whether its body is read.
+// watchBody returns a copy of a request that asks for a 100 Continue, which notes whether its body
+// is read.
 func (a *attempt) watchBody(req *http.Request) *http.Request {
 	a.mark(asks)
 	out := req.WithContext(req.Context()) // a RoundTripper must not change its request

@@ -9,11 +9,13 @@ import (
 type Phase string
 
 const (
-	PhaseStarting    Phase = "starting"     // it doubles the limit until the server slows down or refuses
-	PhaseSteady      Phase = "steady"       // it follows the server
-	PhaseHoldingBack Phase = "holding back" // the server refused: nothing is sent until it accepts again
-	PhaseDown        Phase = "down"         // it refuses all the same: one probe at a time
-	PhaseFixed       Phase = "fixed"        // switched off: the limits hold as they were given
+	// it doubles the limit until the server slows down or refuses
+	PhaseStarting Phase = "starting"
+	PhaseSteady   Phase = "steady" // it follows the server
+	// the server refused: nothing is sent until it accepts again
+	PhaseHoldingBack Phase = "holding back"
+	PhaseDown        Phase = "down"  // it refuses all the same: one probe at a time
+	PhaseFixed       Phase = "fixed" // switched off: the limits hold as they were given
 )
 
 const (
@@ -94,7 +96,8 @@ type controller struct {
 	cause    cause     // of the refusals
 	silence  silence
 	rest     time.Duration // before the first probe, where nothing is in flight
-	harmed   bool          // held by a refusal that speaks of how many are in flight, not only by failures
+	// held by a refusal that speaks of how many are in flight, not only by failures
+	harmed bool
 
 	sequence int64
 	phase    Phase
@@ -111,7 +114,8 @@ type ticket struct {
 	probe    bool // it was sent as a probe
 	recalled bool // it waits to be sent once more
 
-	inFlight int           // with itself, and with those whose answers are being read: a server is busy with them, too
+	// with itself, and with those whose answers are being read: a server is busy with them, too
+	inFlight int
 	unlikely contradiction // if it is accepted
 }
 
@@ -257,7 +261,8 @@ func (c *controller) orders(now time.Time) steering {
 	}
 	s.until = until
 	if c.asked && c.trial == 0 && !s.probe.IsZero() {
-		s.probe = time.Unix(1, 0) // the cool-down keeps the time, also where the machine sleeps meanwhile
+		// the cool-down keeps the time, also where the machine sleeps meanwhile
+		s.probe = time.Unix(1, 0)
 	}
 	return s
 }

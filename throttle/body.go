@@ -37,7 +37,8 @@ func (a *attempt) body(resp *http.Response) io.ReadCloser {
 			a.permit.Release()
 		})
 	}
-	// In a synctest bubble, which shows by times without a monotonic reading, a cleanup would run outside of it and crash.
+	// In a synctest bubble, which shows by times without a monotonic reading, a cleanup would run
+	// outside of it and crash.
 	if a.start != a.start.Round(0) {
 		b.cleanup = runtime.AddCleanup(b, (*attempt).leaked, a)
 	}

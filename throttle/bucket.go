@@ -50,7 +50,8 @@ type Bucket struct {
 	// For an Upstream. Set before use.
 	maxWait time.Duration // the longest pause that is sat out; 0: any
 	waits   *waits        // records what the first waiter waits for; may be nil
-	changed func()        // called, without mu, when steer's orders may have changed by themselves; if nil, they do not
+	// called, without mu, when steer's orders may have changed by themselves; if nil, they do not
+	changed func()
 
 	// Set by tests, before use: time.Now and suspend.Total.
 	clock  func() time.Time
@@ -95,8 +96,8 @@ type Bucket struct {
 	}
 }
 
-// BucketStats is a snapshot of a [Bucket]. Its JSON is its own: a struct that is to have other fields in JSON must have it as
-// a named field, not embed it.
+// BucketStats is a snapshot of a [Bucket]. Its JSON is its own: a struct that is to have other
+// fields in JSON must have it as a named field, not embed it.
 type BucketStats struct {
 	Rate    rate.Limit // tokens a second; [rate.Inf], which JSON leaves out: no limit
 	Burst   int        // tokens that an idle bucket gathers
@@ -277,7 +278,8 @@ func (b *Bucket) Pause(until time.Time) { b.pause(until, "", false) }
 func (b *Bucket) pause(until time.Time, source string, own bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// The lengths of two that end at the same instant differ by the time between two looks at the clock.
+	// The lengths of two that end at the same instant differ by the time between two looks at the
+	// clock.
 	left := until.Sub(b.clock())
 	if left <= 0 || until.Equal(b.mu.until) || left <= b.pausedLocked() {
 		return false
@@ -547,8 +549,8 @@ func (b *Bucket) settleLocked() {
 	for first := b.mu.queue.first; first != nil; first = b.mu.queue.first {
 		w := first
 		if b.mu.door.probe != 0 {
-			// Those that come back would go round and round, and the first of the others may be all that the
-			// server refuses, as when what comes first in a list is bad.
+			// Those that come back would go round and round, and the first of the others may be all
+			// that the server refuses, as when what comes first in a list is bad.
 			w = b.mu.queue.newest()
 		}
 		why, wait := b.dueLocked(w)
@@ -581,14 +583,16 @@ func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	left := b.pausedLocked()
 	now := b.now()
 	why, wait = b.mu.door.shut(now)
-	if left > 0 && why != byConcurrency { // a waiter that could not go without the pause does not wait for it
+	// a waiter that could not go without the pause does not wait for it
+	if left > 0 && why != byConcurrency {
 		return byCoolDown, min(left, suspendCheck)
 	}
 	if why != free {
 		b.unreserveLocked(now) // no token is to grow old at the door
 		return why, wait
 	}
-	if b.mu.held == byConcurrency || b.mu.held == byDown { // nor is what was due meanwhile made up for
+	// nor is what was due meanwhile made up for
+	if b.mu.held == byConcurrency || b.mu.held == byDown {
 		b.mu.floor = max(b.mu.floor, now)
 	}
 	switch b.mu.limit {
@@ -704,7 +708,8 @@ func (b *Bucket) leave(w *waiter) bool {
 	}
 	first := b.mu.queue.first == w
 	b.mu.queue.remove(w)
-	if first || b.mu.door.probe != 0 && b.mu.reserved != 0 { // it may have been the one for whom it was reserved
+	// it may have been the one for whom it was reserved
+	if first || b.mu.door.probe != 0 && b.mu.reserved != 0 {
 		b.unreserveLocked(b.now())
 		b.fitLocked(b.mu.floor, 0) // what it gathered beyond the burst goes with it
 		b.settleLocked()

@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	// After the first refusal while hardly anything was in flight, so many requests are spaced evenly, and
-	// after this time again: a clump of requests is refused by a rate limiter without a burst, however few
-	// are in flight, and then nothing is ever tried that would tell it from a full server.
+	// After the first refusal while hardly anything was in flight, so many requests are spaced
+	// evenly, and after this time again: a clump of requests is refused by a rate limiter without a
+	// burst, however few are in flight, and then nothing is ever tried that would tell it from a
+	// full server.
 	trialRequests = 64
 	trialEvery    = 5 * time.Minute
 	trialRound    = 8 // successes before the limit is raised, so that each limit is really tried
@@ -24,20 +25,21 @@ const (
 )
 
 // A cause is what the refusals of a server are thought to follow: the rate of requests, or the
-// number in flight. As a first guess 429 speaks of a rate and 503 of the number in flight, but servers
-// answer either to both.
+// number in flight. As a first guess 429 speaks of a rate and 503 of the number in flight, but
+// servers answer either to both.
 type cause struct {
 	evidence evidence
-	rate     bool          // they follow the rate, whatever their status
-	given    bool          // that is a guess, since the user gave one
-	crowd    bool          // they are known to follow the number in flight
-	since    time.Time     // when rate was concluded
-	passed   float64       // requests a second that were seen to be allowed since then: the most
-	vain     int           // refusals since then at less than half of that; 0 again after many accepted in a row
-	loss     float64       // the share that was refused since then, fading
-	far      int           // refusals in a row of requests that left long after the last one
-	ban      time.Duration // for how long it is not concluded again, after it was in error
-	banned   time.Time     // until then
+	rate     bool      // they follow the rate, whatever their status
+	given    bool      // that is a guess, since the user gave one
+	crowd    bool      // they are known to follow the number in flight
+	since    time.Time // when rate was concluded
+	passed   float64   // requests a second that were seen to be allowed since then: the most
+	// refusals since then at less than half of that; 0 again after many accepted in a row
+	vain   int
+	loss   float64       // the share that was refused since then, fading
+	far    int           // refusals in a row of requests that left long after the last one
+	ban    time.Duration // for how long it is not concluded again, after it was in error
+	banned time.Time     // until then
 
 	accepted int       // since the latest refusal
 	trial    int       // requests yet of the trial; 0: there is none
@@ -56,14 +58,15 @@ func (c *cause) leastRound() int {
 	return 1
 }
 
-// sent records that a request leaves. What is accepted long after a refusal tells no more about that.
+// sent records that a request leaves. What is accepted long after a refusal tells no more about
+// that.
 func (c *cause) sent(t *ticket) { c.evidence.sent(t, c.accepted < trialRequests) }
 
 // gaps returns the spacing of a request.
 func (c *cause) gaps(t ticket) spacing { return c.evidence.spacingOf(t) }
 
-// tryApart reports whether a refusal is answered by spacing alone: the same number in flight is tried
-// once more.
+// tryApart reports whether a refusal is answered by spacing alone: the same number in flight is
+// tried once more.
 func (c *controller) tryApart(t ticket, now time.Time) bool {
 	k := &c.cause
 	switch {
@@ -118,7 +121,8 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 	switch {
 	case f.Outcome == Throttled && told, f.Outcome != Throttled && c.limits.Fixed:
 		return f.Outcome
-	case k.rate && (c.pace.count > 0 || !k.given && c.pace.wait < 2*fullWait): // else the server is down
+	// else the server is down
+	case k.rate && (c.pace.count > 0 || !k.given && c.pace.wait < 2*fullWait):
 		if !k.refuted(t, accepted, c.pace.rate(now), now) {
 			return Throttled
 		}
@@ -160,8 +164,8 @@ func (k *cause) blameRate(now time.Time) {
 	k.rate, k.given, k.crowd, k.since, k.loss, k.far, k.passed, k.vain = true, false, false, now, 0, 0, 0, 0
 }
 
-// refuted records a refusal, after so many requests were accepted, while refusals are taken to follow the rate, and
-// reports whether they do not.
+// refuted records a refusal, after so many requests were accepted, while refusals are taken to
+// follow the rate, and reports whether they do not.
 func (k *cause) refuted(t ticket, accepted int, rate float64, now time.Time) bool {
 	k.loss += (1 - k.loss) / lossSpan
 	if k.far++; !k.evidence.far(t) {

@@ -13,7 +13,8 @@ type door struct {
 	most     int // of whom a probe may be one, whatever the room
 	inFlight int // let in, and not yet landed
 
-	// At this instant all of that may change by itself, and the first waiter looks again; never: it does not.
+	// At this instant all of that may change by itself, and the first waiter looks again; never: it
+	// does not.
 	until time.Duration
 
 	// While the server is thought to be down, one request may go at this instant

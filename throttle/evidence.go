@@ -9,11 +9,11 @@ import (
 // An evidence weighs two explanations of refusals: the spacing of requests, by which a rate limiter
 // refuses, and the number in flight, by which a full server does.
 //
-// An explanation is contradicted by a request that is accepted although it had it refused: one that leaves with
-// as many in flight as those that were refused, or that follows others as closely; and by one that is
-// refused although it had it accepted. Where one explanation is contradicted again and again and the other is not,
-// the other holds. Neither the rate nor the limit of the server need be known for that. What is refused at
-// random, or because of other clients, contradicts both.
+// An explanation is contradicted by a request that is accepted although it had it refused: one that
+// leaves with as many in flight as those that were refused, or that follows others as closely; and
+// by one that is refused although it had it accepted. Where one explanation is contradicted again
+// and again and the other is not, the other holds. Neither the rate nor the limit of the server
+// need be known for that. What is refused at random, or because of other clients, contradicts both.
 type evidence struct {
 	all               [256]sending  // the latest requests, by number
 	lag               time.Duration // in which a request may overtake another on its way
@@ -45,12 +45,14 @@ type place struct {
 	spacing  spacing
 }
 
-// A spacing is the time in seconds since some of the last requests before one, refused ones left out;
-// +Inf: there was none. A bucket without a burst refuses by the first, one with a burst by a later one.
+// A spacing is the time in seconds since some of the last requests before one, refused ones left
+// out; +Inf: there was none. A bucket without a burst refuses by the first, one with a burst by a
+// later one.
 type spacing [len(lasts)]float64
 
-// lasts says since which requests before one its spacing is measured. They lie so close together that
-// of hardly any burst more than a third is accepted at a spacing at which the next request is refused.
+// lasts says since which requests before one its spacing is measured. They lie so close together
+// that of hardly any burst more than a third is accepted at a spacing at which the next request is
+// refused.
 var lasts = [...]int{1, 2, 4, 6, 10, 16}
 
 const (
@@ -58,8 +60,8 @@ const (
 	mostLag    = 10 * time.Millisecond // … in this time
 	recent     = 8                     // requests of which medians are taken
 
-	// An explanation is refuted by so many contradictions, if they are more than ruledOut times those
-	// of the other: several spacings are tried, of which one may fit by chance.
+	// An explanation is refuted by so many contradictions, if they are more than ruledOut times
+	// those of the other: several spacings are tried, of which one may fit by chance.
 	refuted  = 10
 	most     = 64 // of which all are halved, so that what is new counts
 	ruledOut = 6
@@ -68,8 +70,9 @@ const (
 
 	refusalWeight = 2 // of a refusal as a contradiction: there are fewer of them
 
-	// Only where so few in flight were refused is the spacing believed: a server that takes more is found by their
-	// number as well, and its other clients may make it look as if that were not the cause.
+	// Only where so few in flight were refused is the spacing believed: a server that takes more is
+	// found by their number as well, and its other clients may make it look as if that were not the
+	// cause.
 	fewInFlight = 2
 )
 
@@ -85,7 +88,8 @@ func (e *evidence) sent(t *ticket, fresh bool) {
 	if e.refused.n == 0 || !fresh {
 		return
 	}
-	// Of more than two in flight twice as many: that some more were accepted may be for other reasons.
+	// Of more than two in flight twice as many: that some more were accepted may be for other
+	// reasons.
 	few := e.refused.fewest
 	t.unlikely.crowd = float64(t.inFlight) >= max(few, 2*few-2)
 	for k, gap := range e.spacingOf(*t) {
@@ -127,8 +131,8 @@ func (e *evidence) refuse(t ticket, now time.Time) {
 	e.fade(0.97)
 }
 
-// inFlightOf returns how many were in flight with a request that was refused: any of those that left at about the same time
-// may have been the last to arrive.
+// inFlightOf returns how many were in flight with a request that was refused: any of those that
+// left at about the same time may have been the last to arrive.
 func (e *evidence) inFlightOf(t ticket) int {
 	n := t.inFlight
 	for i := t.number + 1; i <= t.number+overtaking; i++ {
@@ -182,8 +186,8 @@ func (e *evidence) leastContradicted() float64 {
 	return least
 }
 
-// far reports whether a request followed those before at more than twice the distance at which others
-// were accepted: no rate explains that it was refused.
+// far reports whether a request followed those before at more than twice the distance at which
+// others were accepted: no rate explains that it was refused.
 func (e *evidence) far(t ticket) bool {
 	if e.accepted.n < recent/2 {
 		return false
@@ -196,9 +200,9 @@ func (e *evidence) far(t ticket) bool {
 	return true
 }
 
-// rate returns how many requests a second a rate limiter is seen to allow; 0: it is not known. After a refusal its
-// bucket is empty, so what it accepts from then on is no more than what flows in, but where it counts in windows:
-// the longer the span, the less another window makes of that.
+// rate returns how many requests a second a rate limiter is seen to allow; 0: it is not known.
+// After a refusal its bucket is empty, so what it accepts from then on is no more than what flows
+// in, but where it counts in windows: the longer the span, the less another window makes of that.
 func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
 	for _, m := range e.marks {
 		if t := now.Sub(m.at); m.accepted > telling && t >= span {
@@ -211,8 +215,8 @@ func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
 // forgetRate lets what was accepted until now count no more: limits are others now.
 func (e *evidence) forgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, places{} }
 
-// spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are quick. A
-// later one counts as earlier where it may have overtaken it.
+// spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are
+// quick. A later one counts as earlier where it may have overtaken it.
 func (e *evidence) spacingOf(t ticket) (s spacing) {
 	for k := range s {
 		s[k] = math.Inf(1)

@@ -2,19 +2,22 @@ package throttle
 
 import "time"
 
-// An Outcome is what a request's end says about the server. Throttled and Overloaded are first guesses:
-// an [Upstream] finds out whether refusals follow the rate of requests or the number in flight. Zero is none,
-// which an Upstream counts as unreported, and otherwise takes as Ignored.
+// An Outcome is what a request's end says about the server. Throttled and Overloaded are first
+// guesses: an [Upstream] finds out whether refusals follow the rate of requests or the number in
+// flight. Zero is none, which an Upstream counts as unreported, and otherwise takes as Ignored.
 type Outcome uint8
 
 const (
-	Ignored    Outcome = iota + 1 // nothing: cancelled by us
-	Success                       // the server did the work
-	Throttled                     // over a quota: 429, or what else says so
-	Overloaded                    // too much at once: 502, 503, refused, reset, a connect that takes seconds
-	TimedOut                      // far too much at once: 504, our own timeout, or the caller's after much more than the latency
-	Answered                      // it answers, but says nothing of its pace: 404
-	Failed                        // it could not do the work, and may do none at all: 500, a proxy that refuses
+	Ignored   Outcome = iota + 1 // nothing: cancelled by us
+	Success                      // the server did the work
+	Throttled                    // over a quota: 429, or what else says so
+	// too much at once: 502, 503, refused, reset, a connect that takes seconds
+	Overloaded
+	// far too much at once: 504, our own timeout, or the caller's after much more than the latency
+	TimedOut
+	Answered // it answers, but says nothing of its pace: 404
+	// it could not do the work, and may do none at all: 500, a proxy that refuses
+	Failed
 )
 
 var outcomes = [...]string{"none", "ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed"}
@@ -63,8 +66,9 @@ type Feedback struct {
 
 // A Quota is one allowance of requests, as a server tells it.
 type Quota struct {
-	Remaining int64         // requests left in the window; negative if not told
-	Reset     time.Duration // until the window ends, from the answer's arrival; negative if not told
-	Limit     int64         // requests in a window; below 1: not told
-	Window    time.Duration // its length; below 1: not told
+	Remaining int64 // requests left in the window; negative if not told
+	// until the window ends, from the answer's arrival; negative if not told
+	Reset  time.Duration
+	Limit  int64         // requests in a window; below 1: not told
+	Window time.Duration // its length; below 1: not told
 }

@@ -334,7 +334,8 @@ func (g *Gate) rules(limits Limits) rules {
 		l.catch = max(minCatch, 10*l.interval)
 
 		l.window = max(minWindow, int64(math.Ceil(minQuota*l.interval.Seconds())))
-		l.quota = int64(float64(l.window)/l.interval.Seconds() + 1e-6) // what is as good as whole is
+		// what is as good as whole is
+		l.quota = int64(float64(l.window)/l.interval.Seconds() + 1e-6)
 		l.name = field(name)
 		l.policy = append(l.policy, field(name, "q", l.quota, "w", l.window))
 		l.whole = l.rateLimit(l.quota, l.window)
@@ -398,7 +399,8 @@ func (g *Gate) enter(key string) admission {
 	if l.interval > 0 {
 		a.due = now + debt + l.interval
 		if early := debt - l.ahead; early > 0 {
-			less := math.Ceil(float64(l.quota) * early.Seconds() / l.catch.Seconds()) // about a hundredth at most
+			// about a hundredth at most
+			less := math.Ceil(float64(l.quota) * early.Seconds() / l.catch.Seconds())
 			limit = l.rateLimit(l.quota-int64(less), l.window)
 		}
 	}

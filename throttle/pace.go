@@ -6,39 +6,51 @@ import (
 )
 
 const (
-	minHold       = 11 * time.Second // a rate that was learned is held at least so long …
-	holdCount     = 36               // … and for so many requests, if as many have taught it …
-	pauseHold     = 11.              // … and for so many times the pause: looking for more costs a twelfth of the time at most …
-	mostPauseHold = 40.              // … but for no more seconds than this for that reason: long pauses are those of windows, mostly
-	leastRamp     = 0.1              // where the doubling begins at least: a pause of an hour tells no rate
-	minDoubling   = 0.5              // seconds
-	maxDoubling   = 10.0             // seconds
-	growthScale   = 4.0              // seconds, of the cubic that then looks for more
-	slowRate      = 0.5              // a lower one grows as this does, but in longer seconds
-	keep          = 0.75             // one refusal lowers the rate to no less than this share …
-	yield         = 0.95             // … and no more than this
-	hardlyBurst   = 2                // a bucket that holds so little, or less, refuses what is hardly too fast …
-	yieldStrict   = 0.95             // … so of a rate that doubled this share is kept …
-	yieldDear     = 0.88             // … or this, also of one that was held, where each refusal asks for a pause …
-	leastStrict   = 0.02             // … and of one that was held all but this
-	lean          = 0.1              // of what it had grown is kept, too, where refusals are dear …
-	leanStrict    = 0.3              // … or more, where the bucket has hardly a burst: it refused at its rate
-	shortWait     = 2 * time.Second  // a longer pause that is not always the same is one of a window
-	defaultWait   = time.Second      // after a refusal that names no wait, at most; doubled while nothing is accepted
-	cheapPause    = 15.              // requests a second: more of them are worth a shorter pause than defaultWait
-	leastWait     = 5 * time.Millisecond
-	longestWait   = time.Minute
-	lull          = 10 * time.Second // without a request: a bucket is full again, as far as is known
+	minHold   = 11 * time.Second // a rate that was learned is held at least so long …
+	holdCount = 36               // … and for so many requests, if as many have taught it …
+	// … and for so many times the pause: looking for more costs a twelfth of the time at most …
+	pauseHold = 11.
+	// … but for no more seconds than this for that reason: long pauses are those of windows, mostly
+	mostPauseHold = 40.
+	// where the doubling begins at least: a pause of an hour tells no rate
+	leastRamp   = 0.1
+	minDoubling = 0.5  // seconds
+	maxDoubling = 10.0 // seconds
+	growthScale = 4.0  // seconds, of the cubic that then looks for more
+	slowRate    = 0.5  // a lower one grows as this does, but in longer seconds
+	keep        = 0.75 // one refusal lowers the rate to no less than this share …
+	yield       = 0.95 // … and no more than this
+	// a bucket that holds so little, or less, refuses what is hardly too fast …
+	hardlyBurst = 2
+	yieldStrict = 0.95 // … so of a rate that doubled this share is kept …
+	// … or this, also of one that was held, where each refusal asks for a pause …
+	yieldDear   = 0.88
+	leastStrict = 0.02 // … and of one that was held all but this
+	lean        = 0.1  // of what it had grown is kept, too, where refusals are dear …
+	// … or more, where the bucket has hardly a burst: it refused at its rate
+	leanStrict = 0.3
+	// a longer pause that is not always the same is one of a window
+	shortWait = 2 * time.Second
+	// after a refusal that names no wait, at most; doubled while nothing is accepted
+	defaultWait = time.Second
+	// requests a second: more of them are worth a shorter pause than defaultWait
+	cheapPause  = 15.
+	leastWait   = 5 * time.Millisecond
+	longestWait = time.Minute
+	// without a request: a bucket is full again, as far as is known
+	lull = 10 * time.Second
 
 	logged = 1024 // requests
 
-	sameWait  = 250 * time.Millisecond // pauses that differ by less are the same
-	several   = 4                      // requests: fewer do not show a burst
-	mostScant = 4                      // two refusals, or four of a bucket with hardly a burst, are no accident; see isFar
+	sameWait = 250 * time.Millisecond // pauses that differ by less are the same
+	several  = 4                      // requests: fewer do not show a burst
+	// two refusals, or four of a bucket with hardly a burst, are no accident; see isFar
+	mostScant = 4
 
 	enoughKnown = 300 // requests that were accepted at a rate teach it
-	fewRefused  = 20  // one refusal in so many is isolated: it does not undo what many have taught …
-	mostExcused = 3   // … and so many of them may come together
+	// one refusal in so many is isolated: it does not undo what many have taught …
+	fewRefused  = 20
+	mostExcused = 3 // … and so many of them may come together
 
 	// Where a refusal costs so many requests, and the rate is refused whenever it has grown a
 	// little, it is held for longer.
@@ -68,10 +80,11 @@ type pace struct {
 	last    time.Time     // when the last request was sent
 
 	// A cycle lasts from the end of one pause to the end of the next.
-	since     time.Time
-	count     int       // accepted in it
-	pending   int       // sent in it, and not ended
-	refused   time.Time // when the first request of this cycle that was refused was sent; if zero, none was
+	since   time.Time
+	count   int // accepted in it
+	pending int // sent in it, and not ended
+	// when the first request of this cycle that was refused was sent; if zero, none was
+	refused   time.Time
 	before    time.Time // the same of the cycle before; if zero, there is none
 	asked     float64   // the rate in force then
 	ramped    bool      // it was doubling
@@ -91,15 +104,17 @@ type pace struct {
 	burst, firstCount, firstSpan float64
 
 	// What many requests have taught; see excuse.
-	known    float64 // accepted a second for enoughKnown requests; 0: not known
-	excuses  float64 // refusals that may be excused: one for each fewRefused requests that were accepted
+	known float64 // accepted a second for enoughKnown requests; 0: not known
+	// refusals that may be excused: one for each fewRefused requests that were accepted
+	excuses  float64
 	excused  bool    // the refusal of the cycle before was
 	step     float64 // what is taken off then
 	patience float64 // by which the hold is longer
 
-	wait    time.Duration // the latest pause
-	hinted  bool          // it was asked for
-	steady  bool          // and it was as long as the one before: no window's end is what it waits for
+	wait   time.Duration // the latest pause
+	hinted bool          // it was asked for
+	// and it was as long as the one before: no window's end is what it waits for
+	steady  bool
 	longest time.Duration // of the latest pauses
 	ever    bool          // something was accepted
 	quota   quota
@@ -152,14 +167,16 @@ func (p *pace) found(now time.Time) float64 {
 	if t -= p.hold(); t < 0 {
 		return p.learned
 	}
-	// Below slowRate time is stretched. Otherwise the rate would be many times higher when the next request leaves
-	// than when it was ordered to wait, and the time that it waited would count as idle.
+	// Below slowRate time is stretched. Otherwise the rate would be many times higher when the next
+	// request leaves than when it was ordered to wait, and the time that it waited would count as
+	// idle.
 	stretch := max(slowRate/p.learned, 1)
 	t /= growthScale * stretch
 	return p.learned + math.Sqrt(p.learned*stretch)/stretch*t*t*t
 }
 
-// ramp returns a rate that doubles for t seconds: with every fourth request, but within most seconds each time.
+// ramp returns a rate that doubles for t seconds: with every fourth request, but within most
+// seconds each time.
 func ramp(r, t, most float64) float64 {
 	for range 60 {
 		d := min(max(minDoubling, 4/r), most)
@@ -256,8 +273,8 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 		case p.wait == 0 && !p.ever, p.count > 0 && p.refused.IsZero() && p.learnedRate() && p.learned < cheapPause:
 			p.wait = defaultWait
 		case p.count > 0 && p.refused.IsZero():
-			// A bucket fills while one waits: twice the time that was not enough, and not much less than what
-			// it took the last time.
+			// A bucket fills while one waits: twice the time that was not enough, and not much less
+			// than what it took the last time.
 			p.wait = max(min(seconds(2*max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
 		case p.refused.IsZero():
 			p.wait = min(2*p.wait, longestWait)
@@ -282,7 +299,8 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 		}
 		switch p.floor = keep * p.asked; {
 		case p.asked <= p.learned:
-		case p.burst > hardlyBurst && until.Sub(now) > defaultWait: // another refusal would be dear, and the burst tells the rate
+		// another refusal would be dear, and the burst tells the rate
+		case p.burst > hardlyBurst && until.Sub(now) > defaultWait:
 			p.floor = p.learned
 		default:
 			p.floor = max(p.floor, p.learned)
@@ -320,13 +338,15 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 	return until
 }
 
-// isFar records a refusal of the given rate and reports whether that is far above what the server accepts: again and again
-// less is accepted before a refusal than the pause would have let pass. One refusal may be an accident, and a bucket without
-// a burst refuses what is hardly too fast, so such refusals count less. A full bucket that held several requests is emptied
-// so soon only by a rate that is far too high, so one refusal is enough then.
+// isFar records a refusal of the given rate and reports whether that is far above what the server
+// accepts: again and again less is accepted before a refusal than the pause would have let pass.
+// One refusal may be an accident, and a bucket without a burst refuses what is hardly too fast, so
+// such refusals count less. A full bucket that held several requests is emptied so soon only by a
+// rate that is far too high, so one refusal is enough then.
 func (p *pace) isFar() bool {
 	switch accepted, missed := float64(p.count+p.pending), p.given*p.wait.Seconds(); {
-	case p.count == 0 || !p.hinted || p.wait <= defaultWait: // it is not about the rate, or trimming is cheap
+	// it is not about the rate, or trimming is cheap
+	case p.count == 0 || !p.hinted || p.wait <= defaultWait:
 		return false
 	case accepted >= missed:
 		p.scant = 0
@@ -341,8 +361,8 @@ func (p *pace) isFar() bool {
 }
 
 // excuse lets the rate be nearly what it was, where many requests have taught it and the refusal is
-// isolated. Where another refusal follows soon it was not; one that follows at once may be of the same
-// incident.
+// isolated. Where another refusal follows soon it was not; one that follows at once may be of the
+// same incident.
 func (p *pace) excuse() {
 	switch n := p.logged(); {
 	case n < enoughKnown:
@@ -363,7 +383,8 @@ func (p *pace) excuse() {
 		if p.known = 0; before {
 			p.floor *= keep // what the one before would have taken
 		}
-	case p.known == 0, math.IsInf(p.learned, 1), grown: // nothing is known of it, or it was looking for more
+	// nothing is known of it, or it was looking for more
+	case p.known == 0, math.IsInf(p.learned, 1), grown:
 	default:
 		p.excuses--
 		p.excused = true
@@ -412,14 +433,15 @@ func (p *pace) resume(now time.Time) {
 // learnedRate reports whether a rate was learned and is held.
 func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.ramping }
 
-// strict reports whether the bucket has no burst to speak of: what it refused came too soon after the
-// one before, so its rate is close to the one in force.
+// strict reports whether the bucket has no burst to speak of: what it refused came too soon after
+// the one before, so its rate is close to the one in force.
 func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= hardlyBurst }
 
 // closed reports whether nothing is accepted any more, however slowly it is sent.
 func (p *pace) closed() bool {
 	wait := min(p.wait, defaultWait)
-	if p.hinted { // it does not grow where the server names it, so cycles in vain count as much as a doubled one
+	// it does not grow where the server names it, so cycles in vain count as much as a doubled one
+	if p.hinted {
 		wait <<= min(p.barren, 10)
 	}
 	return p.barren > 0 && p.count == 0 && wait >= defaultWait
@@ -464,7 +486,8 @@ func (p *pace) estimate() {
 	}
 	count := float64(p.count + p.pending) // refusals are quick: what has not ended will be accepted
 	whole := p.until.Sub(p.since).Seconds()
-	if p.hinted || p.wait >= defaultWait { // half a second is the mean of what rounding adds to a wait of whole seconds
+	// half a second is the mean of what rounding adds to a wait of whole seconds
+	if p.hinted || p.wait >= defaultWait {
 		whole = max(whole-0.5, 0.5)
 	}
 	switch {
@@ -504,7 +527,8 @@ func (p *pace) estimate() {
 		p.learned = max(rough, count/p.refused.Sub(p.before).Seconds())
 		span := p.refused.Sub(p.since).Seconds()
 		p.proven = p.proven || span >= minHold.Seconds()
-		if !p.proven || keep*p.asked > p.floor { // it is not known, or had grown so far that only the end tells
+		// it is not known, or had grown so far that only the end tells
+		if !p.proven || keep*p.asked > p.floor {
 			p.learned = max(p.learned, p.fit())
 		}
 		p.learned = max(min(p.learned, p.yield*p.asked), p.floor)
@@ -520,7 +544,8 @@ func (p *pace) fill() {
 	}
 }
 
-// begun returns when the first request of this cycle was sent that was accepted, or may be: in an outage the bucket stays full.
+// begun returns when the first request of this cycle was sent that was accepted, or may be: in an
+// outage the bucket stays full.
 func (p *pace) begun() time.Time {
 	if n := len(p.log); n > 0 && n >= p.count+p.pending {
 		return p.log[0]
@@ -546,7 +571,8 @@ func (p *pace) logged() int {
 // rate that grew only the end counts, from when the bucket ceased to be full:
 // from there the estimate is the highest.
 func (p *pace) fit() (r float64) {
-	n := 0.25 // the bucket held between no and one token when it refused; too high a rate costs a pause …
+	// the bucket held between no and one token when it refused; too high a rate costs a pause …
+	n := 0.25
 	if p.ramped && p.burst > hardlyBurst {
 		n = 0.5 // … but later, where a burst has to be used up first
 	}

@@ -6,16 +6,17 @@ import (
 )
 
 const (
-	downAfter = 3                      // probes refused in a row: begin anew after that
-	minProbe  = 2 * time.Second        // the first wait before a probe, doubled each time …
-	fullWait  = 100 * time.Millisecond // where others are accepted it is a round trip, at least this
-	maxProbe  = 10 * time.Second       // … up to this
+	downAfter = 3               // probes refused in a row: begin anew after that
+	minProbe  = 2 * time.Second // the first wait before a probe, doubled each time …
+	// where others are accepted it is a round trip, at least this
+	fullWait = 100 * time.Millisecond
+	maxProbe = 10 * time.Second // … up to this
 
 	restTrips = 16                    // round trips before the first probe of a server that is up …
 	leastRest = 50 * time.Millisecond // … at least this, and fullWait at most
 
-	// A probe that takes longer than this, and than slowTrips times the latency, may be a long upload: another may go, and one
-	// more after twice that time.
+	// A probe that takes longer than this, and than slowTrips times the latency, may be a long
+	// upload: another may go, and one more after twice that time.
 	slowProbe = 10 * time.Second
 	slowTrips = 4
 )
@@ -36,7 +37,8 @@ func (c *controller) alive(t ticket, now time.Time) {
 		c.held, c.probe, c.trial, c.asked = false, time.Time{}, 0, false
 		if c.ramp = float64(c.inFlight + 1); !smooth {
 			c.ramp = math.Inf(1)
-			if c.harmed && c.limit > c.unharmed && c.unharmed > 0 { // those in flight are what was not refused
+			// those in flight are what was not refused
+			if c.harmed && c.limit > c.unharmed && c.unharmed > 0 {
 				c.limit = max(min(c.limit, float64(max(c.inFlight, c.places-1))), c.unharmed)
 				c.cap = c.limit
 			}
@@ -46,7 +48,8 @@ func (c *controller) alive(t ticket, now time.Time) {
 			c.limit, c.starting, c.restore = 1, true, 0
 			c.cap, c.unharmed = math.Inf(1), 0
 		}
-		c.limit = max(c.limit, min(float64(1+c.probes), c.most)) // or slow probes would keep all the places
+		// or slow probes would keep all the places
+		c.limit = max(c.limit, min(float64(1+c.probes), c.most))
 		c.begin(now)
 		c.because("accepted again")
 	}
@@ -59,15 +62,16 @@ func (c *controller) alive(t ticket, now time.Time) {
 	}
 }
 
-// refuse records a request that was too much for the server, or that it failed to do: one such failure may be about its request,
-// but a server that only fails is down, too.
+// refuse records a request that was too much for the server, or that it failed to do: one such
+// failure may be about its request, but a server that only fails is down, too.
 func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	if c.refusal > 0 && (t.number > c.refusal || t.number == c.trial) {
 		c.refused++
 	}
 	c.refusal = c.sequence
 	if !c.held {
-		if c.rest = 0; c.accepted > 0 && f.Outcome == Overloaded { // it is up: what was too much a moment ago may not be in another
+		// it is up: what was too much a moment ago may not be in another
+		if c.rest = 0; c.accepted > 0 && f.Outcome == Overloaded {
 			c.rest = min(max(seconds(restTrips*c.latency), leastRest), fullWait)
 		}
 	}
@@ -91,14 +95,16 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 		if c.inFlight == 0 {
 			c.probe = now.Add(c.rest)
 		}
-	case c.refused == 1 && (c.rest > 0 || f.Outcome == Failed): // this one may be at fault, or unlucky, too: another tells
+	// this one may be at fault, or unlucky, too: another tells
+	case c.refused == 1 && (c.rest > 0 || f.Outcome == Failed):
 		c.probe = now.Add(min(2*max(seconds(c.latency), fullWait), minProbe))
 	case f.Outcome == Failed:
 		c.probe = now.Add(min(minProbe<<min(c.refused-2, 10), maxProbe))
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
-	if c.refused == 0 && f.Outcome != Failed { // a probe says nothing of how many are too many, nor does a failure
+	// a probe says nothing of how many are too many, nor does a failure
+	if c.refused == 0 && f.Outcome != Failed {
 		c.lower(t, f.Outcome == TimedOut, now)
 	}
 	c.accepted = 0

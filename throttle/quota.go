@@ -9,7 +9,8 @@ import (
 // can be corrected.
 const leastRate = 1. / 60
 
-// longWindow is the length from which on a window says nothing of the pace while something is left of it and its end is not told.
+// longWindow is the length from which on a window says nothing of the pace while something is left
+// of it and its end is not told.
 const longWindow = 24 * time.Hour
 
 // A quota is what the server tells about its own limits. It holds beside what was
@@ -70,7 +71,8 @@ func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now ti
 		// Counted from when the request was sent: the server may have looked at
 		// its clock right then. A window that is over, or has no end, says nothing.
 		end := t.at.Add(w.Reset)
-		// What is left of a long window need not be spread over all of it: when it ends is not known, and the work may be done before.
+		// What is left of a long window need not be spread over all of it: when it ends is not
+		// known, and the work may be done before.
 		long := w.Remaining > 0 && w.Window >= longWindow
 		if w.Reset < 0 && w.Limit > 0 && w.Window > 0 && !long {
 			pace = min(pace, float64(w.Limit)/w.Window.Seconds())
@@ -110,14 +112,16 @@ func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now ti
 			}
 			q.rate = q.next // where nothing is left nobody goes before
 			if left > 0 {
-				q.rate = max(min(r, 2*q.next), leastRate) // what is left at the end need not go at once
+				// what is left at the end need not go at once
+				q.rate = max(min(r, 2*q.next), leastRate)
 			}
 		}
 	}
 }
 
-// slidingRate is the rate that uses up a sliding window of the given length in seconds. A place stays free for the
-// request that is counted twice where two windows meet, and a few for the jitter of many.
+// slidingRate is the rate that uses up a sliding window of the given length in seconds. A place
+// stays free for the request that is counted twice where two windows meet, and a few for the jitter
+// of many.
 func slidingRate(w Quota, length float64) float64 {
 	const reserve = 0.02
 	limit := float64(w.Limit)

@@ -3,9 +3,9 @@ package throttle
 import "time"
 
 const (
-	// A server that has answered and now says nothing for so long, and for so many times as long as its answers took,
-	// gets no more, but for one request now and then: what it has it may never answer. Where several wait it is
-	// sooner: that all of them take long by chance is less likely.
+	// A server that has answered and now says nothing for so long, and for so many times as long as
+	// its answers took, gets no more, but for one request now and then: what it has it may never
+	// answer. Where several wait it is sooner: that all of them take long by chance is less likely.
 	leastSilence = 100 * time.Millisecond
 	silentTrips  = 8
 	mostWitness  = 3
@@ -22,7 +22,8 @@ type silence struct {
 	last    time.Time // when the last of them was
 }
 
-// hear records that a server has answered, or that a transfer goes on, and how many wait for an answer.
+// hear records that a server has answered, or that a transfer goes on, and how many wait for an
+// answer.
 func (s *silence) hear(waiting int, now time.Time) {
 	if s.begin.IsZero() {
 		s.begin = now
@@ -32,8 +33,8 @@ func (s *silence) hear(waiting int, now time.Time) {
 
 // silent returns the instant at which the server counts as silent, and whether it can.
 func (c *controller) silent() (from time.Time, may bool) {
-	// A limit in flight, given or found, bounds what is lost, and would be missed where requests that
-	// last long come after short ones.
+	// A limit in flight, given or found, bounds what is lost, and would be missed where requests
+	// that last long come after short ones.
 	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
 		return from, false
 	}

@@ -3,12 +3,12 @@ package throttle
 import "time"
 
 // A slide tells a window that slides from one that begins anew at its end. A server that counts in
-// a sliding window may name an end as well: that of the window on the clock, of whose predecessor it
-// counts the part that it still covers. Then hardly anything is left when a window begins, although
-// it was we who used up the one before, and places come back long before its end.
+// a sliding window may name an end as well: that of the window on the clock, of whose predecessor
+// it counts the part that it still covers. Then hardly anything is left when a window begins,
+// although it was we who used up the one before, and places come back long before its end.
 //
-// Other clients may have been as quick. So of a window that begins like that one request more than it allows
-// is sent in its middle, and it slides if more is left then.
+// Other clients may have been as quick. So of a window that begins like that one request more than
+// it allows is sent in its middle, and it slides if more is left then.
 type slide struct {
 	sure bool
 
@@ -31,8 +31,8 @@ type told struct {
 	end        time.Time
 }
 
-// saw records what was left of a window of the given length in seconds, when as many requests had been sent,
-// and had ended.
+// saw records what was left of a window of the given length in seconds, when as many requests had
+// been sent, and had ended.
 func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) {
 	used := limit - w.left
 	if w.end.Sub(s.end) > seconds(length/2) {
@@ -44,7 +44,8 @@ func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) 
 		s.end, s.began, s.trial, s.least = w.end, s.ended, 0, w
 	}
 	s.used, s.ended = used, ended
-	// The end may be rounded: if it was told to be later by as much as the time that went by, it is that of another window.
+	// The end may be rounded: if it was told to be later by as much as the time that went by, it is
+	// that of another window.
 	elapsed := w.sent.Sub(s.least.sent)
 	if s.looks() && w.sent.After(s.least.came) && w.end.Sub(s.least.end) < elapsed/2 && w.left-s.least.left > max(1, limit/10) {
 		s.sure = true

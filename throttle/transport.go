@@ -27,8 +27,8 @@ import (
 const (
 	defaultUpstreams = 1024
 
-	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one: to look at all of them
-	// takes milliseconds where there are thousands.
+	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one:
+	// to look at all of them takes milliseconds where there are thousands.
 	passedOver = 8
 
 	// defaultMaxWait is as long as quotas by the hour ask for.
@@ -139,7 +139,8 @@ type Transport struct {
 	}
 }
 
-// An entry is an upstream that is not dropped while it has users: those that were given it, and may not be seen in it yet.
+// An entry is an upstream that is not dropped while it has users: those that were given it, and may
+// not be seen in it yet.
 type entry struct {
 	key      string
 	upstream *Upstream
@@ -152,12 +153,14 @@ func (e *entry) leave() { e.users.Add(-1) }
 type EventKind uint8
 
 const (
-	Sent    EventKind = iota + 1 // a request has its permit and token and leaves
-	Resent                       // net/http sends it once more by itself
-	Paused                       // an answer began or prolonged a cool-down
-	Ended                        // the answer's head is here, or there will be none
-	Changed                      // the phase of the controller, or by a tenth and more what it found
-	Leaked                       // the answer's body was neither closed nor read to its end, and is garbage
+	Sent   EventKind = iota + 1 // a request has its permit and token and leaves
+	Resent                      // net/http sends it once more by itself
+	Paused                      // an answer began or prolonged a cool-down
+	Ended                       // the answer's head is here, or there will be none
+	// the phase of the controller, or by a tenth and more what it found
+	Changed
+	// the answer's body was neither closed nor read to its end, and is garbage
+	Leaked
 )
 
 var eventKinds = [...]string{Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended", Changed: "changed", Leaked: "leaked"}
@@ -180,7 +183,8 @@ type Event struct {
 	Request *http.Request // as given, with its secrets; not to be changed
 
 	Waited time.Duration // Sent: for the permit and the token
-	Token  time.Time     // Sent, Resent: when its token was given out; Observe may be called somewhat later
+	// Sent, Resent: when its token was given out; Observe may be called somewhat later
+	Token time.Time
 
 	// Ended: how it went. Latency is the time since the token. Resent: Outcome is
 	// Overloaded if the server did not want the request, [Ignored] if an idle
@@ -253,7 +257,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.release()
 	} else {
 		a.ended(resp, nil)
-		if resp.ProtoMajor == 2 { // its stream keeps the response, whose body could then not be seen to be garbage
+		// its stream keeps the response, whose body could then not be seen to be garbage
+		if resp.ProtoMajor == 2 {
 			r := *resp
 			resp = &r
 		}
@@ -457,8 +462,8 @@ func (a *attempt) request() *http.Request {
 	return r
 }
 
-// untraced hides the trace that an attempt's own one calls already: httptrace would join the two by reflection, at three times the
-// cost of all else that is done here.
+// untraced hides the trace that an attempt's own one calls already: httptrace would join the two by
+// reflection, at three times the cost of all else that is done here.
 type untraced struct{ context.Context }
 
 func (c untraced) Value(key any) any {
@@ -610,8 +615,8 @@ func (f *Feedback) quotas(told []hint.Limit) {
 				f.Outcome = Overloaded
 			}
 		case l.Unit == "requests":
-			// A delay is counted from when the request was sent, as the server may have looked at its clock then. An instant is
-			// what it is.
+			// A delay is counted from when the request was sent, as the server may have looked at
+			// its clock then. An instant is what it is.
 			if l.Dated {
 				l.Reset = max(l.Reset, l.Reset+f.Latency) // the sum may overflow
 			}
@@ -624,14 +629,16 @@ func (f *Feedback) quotas(told []hint.Limit) {
 func answer(status int, throttled bool) Outcome {
 	switch {
 	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
-		status == http.StatusBadGateway: // the server behind it was not reached, or is full; some limiters answer so, too
+		// the server behind it was not reached, or is full; some limiters answer so, too
+		status == http.StatusBadGateway:
 		return Overloaded
 	case throttled:
 		return Throttled
 	case status == http.StatusGatewayTimeout:
 		return TimedOut
 	case status == http.StatusInternalServerError, 512 <= status && status <= 599:
-		return Failed // from 512 on they are what gateways made up, such as 524: as 500 (RFC 9110, section 15)
+		// from 512 on they are what gateways made up, such as 524: as 500 (RFC 9110, section 15)
+		return Failed
 	case status < 400:
 		return Success
 	}
@@ -645,12 +652,12 @@ const (
 )
 
 const (
-	// overdue is how many times the latency a request must have been in flight for its caller's deadline to be a timeout
-	// of the server.
+	// overdue is how many times the latency a request must have been in flight for its caller's
+	// deadline to be a timeout of the server.
 	overdue = 4
 
-	// idleLong is less than the time after which servers close idle connections, and more than those of a busy client are
-	// idle.
+	// idleLong is less than the time after which servers close idle connections, and more than
+	// those of a busy client are idle.
 	idleLong = time.Second
 )
 
@@ -670,8 +677,8 @@ func (a *attempt) unanswered(err error, now time.Time) Outcome {
 	return a.failure(err)
 }
 
-// inVain reports whether the time before the caller's deadline was spent in flight, and not in our own queue or in that of
-// a Transport below.
+// inVain reports whether the time before the caller's deadline was spent in flight, and not in our
+// own queue or in that of a Transport below.
 func (a *attempt) inVain(err error, now time.Time) bool {
 	if a.limited && a.wrote.Load() == 0 || errors.As(err, new(interface{ RetryAt() time.Time })) {
 		return false // Limits.Bandwidth may have held it up
@@ -683,7 +690,8 @@ func (a *attempt) inVain(err error, now time.Time) bool {
 	return flight > overdue*latency
 }
 
-// lost reports whether the server, or the network, ended a connection. Resets have other numbers on Windows.
+// lost reports whether the server, or the network, ended a connection. Resets have other numbers on
+// Windows.
 func lost(err error) bool {
 	var op *net.OpError
 	if errors.As(err, &op) && (op.Op == "read" || op.Op == "write") {
@@ -692,8 +700,8 @@ func lost(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// timedOut reports whether a deadline has ended the context, or is about to: http.Client ends a request that takes
-// longer than its Timeout by the context and by Request.Cancel, in any order.
+// timedOut reports whether a deadline has ended the context, or is about to: http.Client ends a
+// request that takes longer than its Timeout by the context and by Request.Cancel, in any order.
 func timedOut(ctx context.Context, now time.Time) bool {
 	if err := ctx.Err(); err != nil {
 		return err == context.DeadlineExceeded || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
@@ -781,8 +789,8 @@ func (e *TimeoutError) Timeout() bool { return true }
 // Temporary returns true. [net.Error] has the method.
 func (e *TimeoutError) Temporary() bool { return true }
 
-// A resendError is why a request was not sent again after a connection had failed. The first time it may have reached the
-// server, so the error is none of those that say that nothing was sent.
+// A resendError is why a request was not sent again after a connection had failed. The first time
+// it may have reached the server, so the error is none of those that say that nothing was sent.
 type resendError struct {
 	why   string
 	cause error // the context's, or that given to Stop; may be nil

@@ -3,8 +3,9 @@ package throttle
 import "time"
 
 const (
-	trimStep  = 0.005            // of the given rate
-	trimCalm  = 10 * time.Second // without a refusal: then it creeps back; doubled where that is refused
+	trimStep = 0.005 // of the given rate
+	// without a refusal: then it creeps back; doubled where that is refused
+	trimCalm  = 10 * time.Second
 	trimCreep = 10 * time.Second // for one step
 	mostTrim  = 0.3              // the given rate is far too high
 

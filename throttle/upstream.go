@@ -13,17 +13,17 @@ import (
 
 // Limits are one upstream's ceilings. A zero field is not given.
 //
-// A field that is set is a ceiling, and sending begins at it. It is lowered only while the
-// server refuses. A field that is zero is found: Rate from refusals and from the quotas that the
-// server tells; InFlight from latency, from the bytes a second while bodies take long, and from refusals,
+// A field that is set is a ceiling, and sending begins at it. It is lowered only while the server
+// refuses. A field that is zero is found: Rate from refusals and from the quotas that the server
+// tells; InFlight from latency, from the bytes a second while bodies take long, and from refusals,
 // beginning with one request. If Rate is set, latency is not used for InFlight.
 //
-// Whether a refusal is about the rate or about the number in flight is found, too: 429 is taken for the one
-// and 503 for the other only until the evidence says otherwise. If InFlight is zero, at most 256
-// requests are on the wire. Bandwidth is not looked for.
+// Whether a refusal is about the rate or about the number in flight is found, too: 429 is taken for
+// the one and 503 for the other only until the evidence says otherwise. If InFlight is zero, at
+// most 256 requests are on the wire. Bandwidth is not looked for.
 //
-// An Upstream of your own does not see the bytes that you send, so only a [Transport] keeps Bandwidth; for
-// other protocols see [Bandwidth].
+// An Upstream of your own does not see the bytes that you send, so only a [Transport] keeps
+// Bandwidth; for other protocols see [Bandwidth].
 type Limits struct {
 	Rate      rate.Limit // requests a second, evenly spaced
 	Burst     int        // requests that may leave at once after a lull; if zero, 1
@@ -105,8 +105,8 @@ type steering struct {
 	until time.Time // when all of it may change by itself; if zero, it does not
 }
 
-// UpstreamStats is a snapshot of an [Upstream]. Its JSON is its own: a struct that is to have other fields in JSON must have it
-// as a named field, not embed it.
+// UpstreamStats is a snapshot of an [Upstream]. Its JSON is its own: a struct that is to have other
+// fields in JSON must have it as a named field, not embed it.
 type UpstreamStats struct {
 	Limits  Limits
 	Holding Holding // the limit that holds callers back now
@@ -118,7 +118,8 @@ type UpstreamStats struct {
 	Phase   Phase
 	Reason  string    // for people to read
 	Changed time.Time // when the phase did
-	Probe   time.Time `json:",omitzero"` // PhaseDown and PhaseHoldingBack: when the next may go; if zero, one is on its way
+	// PhaseDown and PhaseHoldingBack: when the next may go; if zero, one is on its way
+	Probe time.Time `json:",omitzero"`
 
 	Waiting     int   // callers that wait for a permit or a token
 	InFlight    int   // requests from their token on until their permit's end
