@@ -41,7 +41,7 @@
 //
 // # From within a task
 //
-// A task may submit to its own pool, but if all workers wait in Submit at the same time, nobody is
+// A task may submit to its own pool, but if all workers wait in Submit at the same time, none is
 // left to make room, and they wait until their contexts end or Drain begins. Give that Submit a
 // context with a deadline, or hand new tasks to a goroutine outside of the pool. Wait and Drain
 // from within a task wait for that very task: such a Wait lasts until its context ends, such a

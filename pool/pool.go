@@ -102,7 +102,7 @@ func New[T any](workers int, do func(context.Context, T) error) *Pool[T] {
 // Submit returns an error that wraps its cause; when Drain or Discard begins first, or has begun
 // already, it returns ErrDraining. The task is then not accepted and never run.
 //
-// ctx is for the waiting alone: once accepted, the task does not end with it.
+// ctx bounds only the wait: once accepted, the task does not end with it.
 func (p *Pool[T]) Submit(ctx context.Context, task T) error {
 	if p.do == nil {
 		return errNoFunc
@@ -115,7 +115,7 @@ func (p *Pool[T]) Submit(ctx context.Context, task T) error {
 		p.mu.Unlock()
 		return ErrDraining
 	}
-	if p.hasRoomLocked() { // so nobody waits: admitLocked is called wherever room is made
+	if p.hasRoomLocked() { // so no caller waits: admitLocked is called wherever room is made
 		p.pushLocked(task)
 		p.mu.Unlock()
 		return nil

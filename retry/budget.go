@@ -52,7 +52,7 @@ func (b *Budget) earn() { b.add(time.Now(), orElse(b.Ratio, 0.1)) }
 func (b *Budget) put() { b.add(time.Now(), 1) }
 
 // take pays for one retry and returns how long it has to wait until it is paid for. A wait is fixed
-// once it is told; what is earned meanwhile shortens the next ones.
+// once it is returned; what is earned meanwhile shortens the next ones.
 func (b *Budget) take(now time.Time) time.Duration {
 	tokens := b.add(now, -1)
 	if tokens >= 0 {

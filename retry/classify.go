@@ -115,8 +115,7 @@ func perhapsDone(status int) bool {
 		512 <= status && status <= 599
 }
 
-// judgeError is the table for errors of a round trip in which nothing but what seen tells has
-// happened.
+// judgeError is the table for errors of a round trip in which only what seen records has happened.
 func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 	var timeout net.Error
 	timedOut := errors.As(err, &timeout) && timeout.Timeout()
@@ -148,7 +147,7 @@ func judgeError(err error, seen marks, sent, answeredBefore bool) Verdict {
 	return Verdict{Kind: Rejected, Reason: reasonRejected}
 }
 
-// misconfigured tells the errors that speak of a wrong host, certificate or protocol rather than of
+// misconfigured reports whether an error is about a wrong host, certificate or protocol rather than
 // a server that is down.
 func misconfigured(err error, seen marks) bool {
 	var (
@@ -164,12 +163,12 @@ func misconfigured(err error, seen marks) bool {
 	case errors.As(err, &op) && op.Op == "local error":
 		return true
 	}
-	// Much of crypto/tls fails with plain text, so the rest is told by when it happened: a
+	// Many errors of crypto/tls are plain text, so the rest is recognised by when it happened: a
 	// handshake that ended, and not because of the network.
 	return seen&handshakeFailed != 0 && !connecting(err)
 }
 
-// wrongPeer tells the errors that end a connection before any request is written to it.
+// wrongPeer reports whether an error ends a connection before any request is written to it.
 func wrongPeer(err error) bool {
 	var (
 		addr  *net.AddrError
@@ -183,9 +182,9 @@ func wrongPeer(err error) bool {
 		errors.As(err, &plain) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// foreign tells the errors of a server that speaks to us, but will not, or in another protocol.
-// They may come after the request was written: TLS 1.3 asks for the client's certificate when the
-// client holds the handshake for done.
+// foreign reports whether an error is of a server that answers but refuses to go on, or that speaks
+// another protocol. They may come after the request was written: TLS 1.3 asks for the client's
+// certificate when the client holds the handshake for done.
 func foreign(err error) bool {
 	var (
 		alert tls.AlertError
@@ -200,7 +199,7 @@ func foreign(err error) bool {
 // processed the request may give.
 func notHTTP(err error) bool { return nethttp.NotHTTP(err) && !foreign(err) }
 
-// connecting tells the errors of the network on the way to a connection.
+// connecting reports whether an error is of the network, on the way to a connection.
 func connecting(err error) bool {
 	var (
 		dns     *net.DNSError
@@ -211,7 +210,7 @@ func connecting(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// neverConnected tells the errors that by themselves prove that no connection was had. A lost
+// neverConnected reports whether an error by itself proves that there was no connection. A lost
 // connection is an OpError as well, of another Op.
 func neverConnected(err error) bool {
 	var (
@@ -222,9 +221,9 @@ func neverConnected(err error) bool {
 		wrongPeer(err) || proxyStatus(err) != 0
 }
 
-// proxyRefusal is an error of any package that says with which status a proxy refused to connect
-// us, so that the server was sent nothing. net/http says so in text only: return such an error from
-// [http.Transport.OnProxyConnectResponse].
+// proxyRefusal is an error of any package that has the status with which a proxy refused to connect
+// us, so that nothing was sent to the server. net/http says so in text only: return such an error
+// from [http.Transport.OnProxyConnectResponse].
 type proxyRefusal interface {
 	error
 	ProxyStatus() int
@@ -265,13 +264,13 @@ type Hints struct {
 	Source    string  // the header that decided, lower case; "" when none did
 	Throttled bool    // whether this status with these headers is a throttle
 	Malformed bool    // some header was there and unusable; it was passed over
-	Limits    []Limit // the quotas told
+	Limits    []Limit // the quotas stated
 }
 
-// Limit is one quota as a server tells it. Counts and durations are -1 when unknown.
+// Limit is one quota as a server states it. Counts and durations are -1 when unknown.
 type Limit struct {
 	Policy    string        // its name; "" if it has none
-	Unit      string        // what it counts: "requests" unless told otherwise
+	Unit      string        // what it counts: "requests" unless stated otherwise
 	Limit     int64         // units in a window
 	Remaining int64         // units left
 	Reset     time.Duration // time until the quota is renewed

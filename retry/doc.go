@@ -48,8 +48,8 @@
 //
 // Retry-After is the least time before the next try, whatever the status, if there is a next try.
 // With 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about that one request. With any
-// other refusal the server asks everybody to wait, and a limiter below, such as throttle.Transport,
-// pauses.
+// other refusal the server asks all clients to wait, and a limiter below, such as
+// throttle.Transport, pauses.
 //
 // # What counts as an attempt
 //
@@ -87,7 +87,7 @@
 //     server has answered by another protocol. The Client itself repeats it after a GOAWAY or
 //     REFUSED_STREAM, at no attempt, and after the first GOAWAY at once.
 //   - A request without a body that net/http is about to send on another connection of HTTP/2 is
-//     not sent there: nobody knows whether the reason is a GOAWAY or a PROTOCOL_ERROR. If it is
+//     not sent there: it is not known whether the reason is a GOAWAY or a PROTOCOL_ERROR. If it is
 //     repeatable the Client sends it again, the first time at once. Otherwise it is [Unknown].
 //   - With HTTP/1 net/http resends a GET, HEAD, OPTIONS or TRACE, or a request with an
 //     Idempotency-Key, whenever a kept connection ends before an answer. Each of these counts as a

@@ -71,7 +71,7 @@ func (e *Error) Error() string {
 	text := "retry: " + strings.TrimPrefix(e.Err.Error(), "retry: ")
 	var notes []string
 	var spent *spentError
-	// that says the same
+	// Otherwise that error says the same.
 	if e.Attempts > 1 && !(errors.As(e.Err, &spent) && spent.attempts == e.Attempts) {
 		notes = append(notes, fmt.Sprintf("%s after %d tries", e.Outcome, e.Attempts))
 	}
@@ -146,7 +146,7 @@ func OutcomeOf(resp *http.Response, err error) Result {
 }
 
 // worded returns an error with a text of its own. What it stands for is there for errors.Is and
-// errors.As, with its text as it was, and for nobody who prints errors link by link.
+// errors.As, with its text as it was, but not when errors are printed link by link.
 func worded(text string, err error) error { return &secret.Error{Text: text, Err: err} }
 
 // redact returns err, an error of http.Client, with a text that may be logged.

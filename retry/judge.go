@@ -163,8 +163,8 @@ func stopCause(stop error) error {
 }
 
 // maybeSent reports whether some of the request may have reached the server in a try that failed.
-// Only what was seen in this try counts: a transport may have paths that tell httptrace and others
-// that do not.
+// Only what was seen in this try counts: a transport may have paths that call the hooks of
+// httptrace and others that do not.
 func (c *call) maybeSent(seen marks) bool {
 	// http.Client's own error for its timeout does not wrap it
 	if _, notSent := notBefore(c.wire.err); notSent || nethttp.Refused(c.wire.err) || nethttp.GoneAway(c.wire.err) {
@@ -228,8 +228,8 @@ func (c *call) countRefusal(how int) bool {
 }
 
 // countFailure fills in what a try that may have been processed counts as: a failure of this
-// request, or a refusal by a server that accepts nothing at all. After the first one nobody knows
-// yet, so it counts together with the second.
+// request, or a refusal by a server that accepts nothing at all. After the first one that is not
+// known yet, so it counts together with the second.
 func (c *call) countFailure(s *step) {
 	never := c.kind.never()
 	// no other request has failed since the last one

@@ -49,8 +49,8 @@ func (c *Client) kindOf(req *http.Request) kindKey {
 	return sha256.Sum256([]byte(b.String()))
 }
 
-// credentialHeaders say on whose account a request goes. A cookie is not one of them: many change
-// with each answer.
+// credentialHeaders name the account of a request. A cookie is not one of them: many change with
+// each answer.
 var credentialHeaders = [...]string{
 	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "Apikey", "X-Auth-Token", "X-Auth-Key", "X-Access-Token", "X-Goog-Api-Key",
 	"Ocp-Apim-Subscription-Key", "Private-Token", "X-Shopify-Access-Token",
@@ -156,7 +156,7 @@ type blame struct {
 // request itself, and whether the request is surely to blame then. It counts if others of its kind,
 // sent since it was last refused, were accepted, and had hardly been refused themselves. Where many
 // compete for what an upstream accepts, or wait for a quota, those that are accepted were refused
-// before, and nobody is to blame. It requires that mu is held.
+// before, and no request is to blame. It requires that mu is held.
 func (k *kind) weigh(b *blame) (counts, sure bool) {
 	passed, endured := k.accepted-b.accepted, k.endured-b.endured
 	share := blameShare

@@ -10,7 +10,7 @@ const maxOrigins = 1024
 type origin struct {
 	answered       atomic.Bool  // there was an answer once, of whatever kind
 	expectsIgnored atomic.Int32 // in a row, see expect.go
-	protocol       atomic.Int32 // the major version of HTTP in the last answer; 0: there was none
+	protocol       atomic.Int32 // the major version of HTTP in the last answer; if zero, there was none
 }
 
 func (c *Client) origin(key string) *origin {
@@ -19,8 +19,8 @@ func (c *Client) origin(key string) *origin {
 	return remembered(&c.mu.origins, key, maxOrigins)
 }
 
-// remembered returns what m has of a key, which it makes room for where there is none: of more than
-// most it forgets any one.
+// remembered returns what m has of a key; if it has nothing it makes room for it: of more than most
+// it forgets any one.
 func remembered[K comparable, V any](m *map[K]*V, key K, most int) *V {
 	if v := (*m)[key]; v != nil {
 		return v

@@ -190,7 +190,7 @@ type afterError struct {
 func (e *afterError) Error() string { return e.err.Error() }
 func (e *afterError) Unwrap() error { return e.err }
 
-// mark returns the outermost error in err's tree that says what is to come of err, or nil.
+// mark returns the outermost error in err's tree that decides what happens next, or nil.
 func mark(err error) error {
 	switch e := err.(type) {
 	case *backoff.PermanentError, *afterError, interface{ RetryAt() time.Time }:

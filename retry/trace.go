@@ -288,7 +288,7 @@ func (a *attempt) wrote(info httptrace.WroteRequestInfo) {
 const maxWriteWait = 10 * time.Second
 
 // sentWhole reports whether the request that was answered was written whole. The answer often comes
-// a moment before the hook is called, so it waits. A transport that tells of no connection is
+// a moment before the hook is called, so it waits. A transport that reports no connection is
 // believed.
 func (a *attempt) sentWhole(ctx context.Context) bool {
 	const ended = wroteRequest | cutShort

@@ -20,7 +20,7 @@ const (
 
 const (
 	mostInFlight = 256
-	blindly      = 16 // as long as the server answers, but nothing tells how it does
+	blindly      = 16 // as long as the server answers, but nothing shows how it does
 	boundless    = math.MaxInt32
 
 	// queueFactor times the root of the limit is how many requests we want to
@@ -58,7 +58,7 @@ type controller struct {
 
 	limit    float64 // of requests in flight
 	most     float64 // its ceiling
-	allowed  int     // in flight, as the server told; 0: it did not
+	allowed  int     // in flight, as the server stated; if zero, it did not
 	finding  bool    // latency has a say: neither limit was given
 	starting bool    // doubling
 	inFlight int     // sent, and not yet heard of
@@ -69,11 +69,11 @@ type controller struct {
 	baseN    float64 // samples in it
 	spread   spread  // of log latencies within a round
 	trips    trips
-	link     float64 // seconds for a byte on an idle link; 0: not known
-	latency  float64 // whole latency, seconds, smoothed; 0: not known
+	link     float64 // seconds for a byte on an idle link; if zero, not known
+	latency  float64 // whole latency, seconds, smoothed; if zero, not known
 	queued   bool    // a queue was seen since the last drain
 	drain    time.Time
-	restore  float64   // the limit to go back to after a drain; 0: none is under way
+	restore  float64   // the limit to go back to after a drain; if zero, none is under way
 	cut      int64     // the last request sent before the limit was cut
 	unharmed float64   // the largest limit at which nothing was refused
 	cap      float64   // the limit does not grow above this
@@ -85,13 +85,13 @@ type controller struct {
 	// After a refusal.
 	accepted float64 // since the last one
 	held     bool
-	refusal  int64     // the last request sent before it; 0: one sent later was accepted
+	refusal  int64     // the last request sent before it; if zero, one sent later was accepted
 	refused  int       // requests that were refused although sent after a refusal had come
 	probe    time.Time // when the next may go; if zero, not before something ends
 	asked    bool      // the server named that instant
-	trial    int64     // which request is the probe, the latest if there are several; 0: none
+	trial    int64     // which request is the probe, the latest if there are several; if zero, none
 	probes   int       // under way, overdue ones too
-	doubt    bool      // a 429 without a hint came: the next probe, alone, tells what it meant
+	doubt    bool      // a 429 without a hint came: the next probe, alone, shows what it meant
 	crowded  bool      // it meant that too many were in flight
 	cause    cause     // of the refusals
 	silence  silence
@@ -334,11 +334,11 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	case Throttled:
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
-		if c.pace.least = 0; c.cause.rate && !c.pace.proven { // what was held tells more
+		if c.pace.least = 0; c.cause.rate && !c.pace.proven { // what was held shows more
 			c.pace.least = c.cause.evidence.rate(now, time.Second/2)
 		}
 		until, source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
-		if until.After(f.RetryAt) { // longer than anybody asked for
+		if until.After(f.RetryAt) { // longer than was asked for
 			source = ""
 		}
 		if c.pace.closed() { // one at a time finds out when it opens
@@ -383,7 +383,7 @@ func (c *controller) isQuota(t ticket, f Feedback) bool {
 	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.inFlight == 1 || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
 }
 
-// told records what an answer told of quotas.
+// told records what an answer stated about quotas.
 func (c *controller) told(t ticket, f Feedback, now time.Time) {
 	if f.InFlight > 0 && f.InFlight != c.allowed {
 		c.allowed = f.InFlight
@@ -396,7 +396,7 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 		q.refused(t.number)
 	}
 	q.take(f.Quotas, t, c.sequence, c.inFlight, now)
-	// What the server tells need not be groped for.
+	// What the server states need not be searched for.
 	if rate := q.rateAt(now); c.starting && !math.IsInf(rate, 1) && c.latency > 0 {
 		if want := math.Ceil(2*rate*c.latency) + 1; want > c.limit {
 			c.limit = min(want, c.most)

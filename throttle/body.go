@@ -28,7 +28,7 @@ func (a *attempt) body(resp *http.Response) io.ReadCloser {
 	if resp.ProtoMajor == 1 && !resp.Close && resp.ContentLength <= drain.MaxBytes {
 		b.state.Store(bodyIdle)
 	}
-	// When the context ends Base closes the connection: nobody need close the body for that.
+	// When the context ends Base closes the connection, without a call of the body's Close.
 	if a.timer != nil || a.req.Context().Done() != nil {
 		a.unhook = context.AfterFunc(a.ctx, func() {
 			if a.timer != nil {
@@ -60,7 +60,7 @@ type body struct {
 	state   atomic.Uint32
 }
 
-// The states of a body. Only one that is idle is drained: a Read under way is for Close to end.
+// The states of a body. Only an idle one is drained: Close ends a Read that is under way.
 const (
 	bodyDone    = iota // it has ended, or its connection would be closed in any case
 	bodyIdle           // it may have more to read

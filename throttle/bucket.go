@@ -48,7 +48,7 @@ type Bucket struct {
 	timer *time.Timer // watched by the first waiter
 
 	// For an Upstream. Set before use.
-	maxWait time.Duration // the longest pause that is sat out; 0: any
+	maxWait time.Duration // the longest pause that is sat out; if zero, any
 	waits   *waits        // records what the first waiter waits for; may be nil
 	// called, without mu, when steer's orders may have changed by themselves; if nil, they do not
 	changed func()
@@ -79,7 +79,7 @@ type Bucket struct {
 
 		// The first waiter's reservation is the only one outstanding, so that it
 		// can be taken back and made anew.
-		reserved    int // tokens; 0: no reservation
+		reserved    int // tokens; if zero, no reservation
 		reservation rate.Reservation
 		due         time.Duration
 
@@ -116,8 +116,8 @@ type BucketStats struct {
 // burst of them at once. A burst below 1 is taken as 1, which spaces tokens
 // evenly from the first one on.
 //
-// A rate of 0 stops: everybody waits until the rate is raised. [rate.Inf] is no
-// limit. A rate that is negative or not a number is taken as 0.
+// A rate of 0 stops: all callers wait until the rate is raised. [rate.Inf] is no limit. A rate that
+// is negative or not a number is taken as 0.
 func NewBucket(r rate.Limit, burst int) *Bucket {
 	b := &Bucket{base: time.Now(), timer: time.NewTimer(time.Hour), clock: time.Now, asleep: suspend.Total}
 	b.timer.Stop()
@@ -392,8 +392,8 @@ func (b *Bucket) land() {
 	}
 }
 
-// full reports whether the bucket is as good as new: nobody waits, no pause is in
-// force, and all tokens are there.
+// full reports whether the bucket is as good as new: no caller waits, no pause is in force, and all
+// tokens are there.
 func (b *Bucket) full() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -416,10 +416,9 @@ func (b *Bucket) now() time.Duration { return time.Since(b.base) }
 
 func (b *Bucket) at(t time.Duration) time.Time { return b.base.Add(t) }
 
-// takeLocked takes n tokens if they are there. If they are not, it may leave a
-// reservation. It requires that mu is held and nobody waits. The instant now was
-// read before mu was taken, which keeps the clock out of the section that all
-// callers share.
+// takeLocked takes n tokens if they are there. If they are not, it may leave a reservation. It
+// requires that mu is held and no caller waits. The instant now was read before mu was taken, which
+// keeps the clock out of the section that all callers share.
 func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 	if !b.mu.until.IsZero() && b.pausedLocked() > 0 {
 		return false
@@ -451,10 +450,10 @@ func (b *Bucket) takeLocked(now time.Duration, n int) bool {
 	return true
 }
 
-// fromLocked returns the instant at which to reserve for a caller who found nobody
-// waiting: now, unless the last waiter's timer was late and the caller comes right
-// after, as workers do who were all served at once. Then the lateness is made up
-// for as if they had been waiting. It requires that mu is held.
+// fromLocked returns the instant at which to reserve for a caller that found no other waiting: now,
+// unless the last waiter's timer was late and the caller comes right after, as workers do that were
+// all served at once. Then the lateness is made up for as if they had been waiting. It requires
+// that mu is held.
 func (b *Bucket) fromLocked(now time.Duration) time.Duration {
 	if b.mu.late > 0 && now-b.mu.floor > b.mu.late+b.mu.catchUp {
 		b.mu.late = 0 // this caller is late itself
@@ -498,8 +497,8 @@ func (b *Bucket) unreserveLocked(now time.Duration) {
 	b.mu.floor = t
 }
 
-// pausedLocked returns how long the pause still lasts, 0 if there is none. It
-// requires that mu is held.
+// pausedLocked returns how long the pause still lasts; 0 if there is none. It requires that mu is
+// held.
 func (b *Bucket) pausedLocked() time.Duration {
 	if b.mu.until.IsZero() {
 		return 0
@@ -576,9 +575,8 @@ func (b *Bucket) holdLocked(why hold) {
 	b.mu.held = why
 }
 
-// dueLocked takes the tokens of w, the next to go, if they are due. If not it
-// tells why and how long to wait before looking again: 0 for until something
-// changes. It requires that mu is held.
+// dueLocked takes the tokens of w, the next to go, if they are due. If not, it returns why and how
+// long to wait before looking again; 0 means until something changes. It requires that mu is held.
 func (b *Bucket) dueLocked(w *waiter) (why hold, wait time.Duration) {
 	left := b.pausedLocked()
 	now := b.now()

@@ -8,8 +8,8 @@ import (
 const (
 	// After the first refusal while hardly anything was in flight, so many requests are spaced
 	// evenly, and after this time again: a clump of requests is refused by a rate limiter without a
-	// burst, however few are in flight, and then nothing is ever tried that would tell it from a
-	// full server.
+	// burst, however few are in flight, and then nothing is ever tried that would distinguish it
+	// from a full server.
 	trialRequests = 64
 	trialEvery    = 5 * time.Minute
 	trialRound    = 8 // successes before the limit is raised, so that each limit is really tried
@@ -42,12 +42,12 @@ type cause struct {
 	banned time.Time     // until then
 
 	accepted int       // since the latest refusal
-	trial    int       // requests yet of the trial; 0: there is none
+	trial    int       // requests left of the trial; if zero, there is none
 	next     time.Time // when there may be another one
 	excused  int64     // the last request whose refusal it is about
 }
 
-// onTrial reports whether requests are spaced evenly to tell what refusals follow.
+// onTrial reports whether requests are spaced evenly to find out what refusals follow.
 func (c *cause) onTrial() bool { return c.trial > 0 && !c.rate }
 
 // leastRound is how many requests make a round, at the least.
@@ -58,8 +58,8 @@ func (c *cause) leastRound() int {
 	return 1
 }
 
-// sent records that a request leaves. What is accepted long after a refusal tells no more about
-// that.
+// sent records that a request leaves. A request accepted long after a refusal says nothing about
+// that one.
 func (c *cause) sent(t *ticket) { c.evidence.sent(t, c.accepted < trialRequests) }
 
 // gaps returns the spacing of a request.

@@ -31,8 +31,8 @@ type ConcurrencyStats struct {
 	Waiting int // callers that wait now
 }
 
-// NewConcurrency returns a limit of that many permits. With a limit of 0 or
-// below everybody waits until it is raised; [math.MaxInt] is no limit.
+// NewConcurrency returns a limit of that many permits. With a limit of 0 or below that, all callers
+// wait until it is raised; [math.MaxInt] is no limit.
 func NewConcurrency(limit int) *Concurrency {
 	c := &Concurrency{}
 	c.mu.limit = limit
@@ -154,8 +154,8 @@ func (p *Permit) Done(f Feedback) {
 	}
 }
 
-// tell tells the upstream how the request went, which holds its permit yet. Only
-// the first call counts.
+// tell reports to the upstream how the request went, which still holds its permit. Only the first
+// call counts.
 func (p *Permit) tell(f Feedback) (n news) {
 	if p.told.Swap(true) {
 		return n

@@ -5,28 +5,27 @@ import (
 	"time"
 )
 
-// A door is what a [Bucket] has an [Upstream]'s callers pass before it reserves
-// a token for them: one who waited behind it with a token in hand would let the
-// token grow old, and old tokens leave as a burst.
+// An [Upstream]'s callers pass a door before a [Bucket] reserves tokens for them: a caller that
+// waited behind it with a token in hand would let the token grow old, and old tokens leave as a
+// burst.
 type door struct {
 	room     int // how many may be in flight
-	most     int // of whom a probe may be one, whatever the room
+	most     int // of these a probe may be one, whatever the room
 	inFlight int // let in, and not yet landed
 
-	// At this instant all of that may change by itself, and the first waiter looks again; never: it
-	// does not.
+	// The instant at which all of that may change by itself, and the first waiter looks again; or
+	// never.
 	until time.Duration
 
-	// While the server is thought to be down, one request may go at this instant
-	// and nobody else, whatever the room; 0: it is not.
+	// While the server is thought to be down, one request may go at this instant and no other,
+	// whatever the room. If zero, the server is not down.
 	probe time.Duration
 }
 
 // never is the instant of what does not happen, such as a probe while one is on its way.
 const never time.Duration = math.MaxInt64
 
-// shut tells why nobody may go at the given instant, and for how long, where it
-// is known; else 0.
+// shut returns why no caller may go at the given instant, and for how long; 0 if that is not known.
 func (d *door) shut(now time.Duration) (why hold, wait time.Duration) {
 	switch {
 	case d.probe == never:

@@ -50,9 +50,9 @@ type place struct {
 // later one.
 type spacing [len(lasts)]float64
 
-// lasts says since which requests before one its spacing is measured. They lie so close together
-// that of hardly any burst more than a third is accepted at a spacing at which the next request is
-// refused.
+// lasts are the numbers of requests over which the spacing before a request is measured. They are
+// so close together that of hardly any burst more than a third is accepted at a spacing at which
+// the next request is refused.
 var lasts = [...]int{1, 2, 4, 6, 10, 16}
 
 const (
@@ -66,7 +66,7 @@ const (
 	most     = 64 // of which all are halved, so that what is new counts
 	ruledOut = 6
 
-	telling = 32 // so many accepted since a refusal tell a rate
+	telling = 32 // so many accepted since a refusal show a rate
 
 	refusalWeight = 2 // of a refusal as a contradiction: there are fewer of them
 
@@ -200,7 +200,7 @@ func (e *evidence) far(t ticket) bool {
 	return true
 }
 
-// rate returns how many requests a second a rate limiter is seen to allow; 0: it is not known.
+// rate returns how many requests a second a rate limiter is seen to allow; 0 if that is not known.
 // After a refusal its bucket is empty, so what it accepts from then on is no more than what flows
 // in, but where it counts in windows: the longer the span, the less another window makes of that.
 func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {

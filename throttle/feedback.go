@@ -4,7 +4,7 @@ import "time"
 
 // An Outcome is what a request's end says about the server. Throttled and Overloaded are first
 // guesses: an [Upstream] finds out whether refusals follow the rate of requests or the number in
-// flight. Zero is none, which an Upstream counts as unreported, and otherwise takes as Ignored.
+// flight. An Upstream counts the zero value as unreported, and otherwise takes it as Ignored.
 type Outcome uint8
 
 const (
@@ -42,13 +42,12 @@ type Feedback struct {
 	// written, which is the server's alone; if zero, all of it.
 	Server time.Duration
 
-	// Bytes is the length of the request's body. With Server it tells how long a
-	// byte takes on our own link.
+	// Bytes is the length of the request's body. With Server it shows how long a byte takes on our
+	// own link.
 	Bytes int64
 
-	// RetryAt is the instant before which the server does not want to be asked
-	// again; if zero, it did not say. With Throttled and Overloaded it pauses the
-	// upstream for everyone.
+	// RetryAt is the instant before which the server does not want to be asked again; if zero, it
+	// did not say. With Throttled and Overloaded it pauses the whole upstream.
 	RetryAt time.Time
 
 	// Source is who named RetryAt, for people to read, such as "Retry-After".
@@ -64,11 +63,11 @@ type Feedback struct {
 	own bool // the cause is in the request: others like it are accepted
 }
 
-// A Quota is one allowance of requests, as a server tells it.
+// A Quota is one allowance of requests, as a server states it.
 type Quota struct {
-	Remaining int64 // requests left in the window; negative if not told
-	// until the window ends, from the answer's arrival; negative if not told
+	Remaining int64 // requests left in the window; negative if not stated
+	// until the window ends, from the answer's arrival; negative if not stated
 	Reset  time.Duration
-	Limit  int64         // requests in a window; below 1: not told
-	Window time.Duration // its length; below 1: not told
+	Limit  int64         // requests in a window; below 1 if not stated
+	Window time.Duration // its length; below 1 if not stated
 }

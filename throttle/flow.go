@@ -24,8 +24,8 @@ const (
 	// pays is the share of a proportional gain from which on a raise has paid.
 	pays = 0.5
 
-	// farOff is what transfers must have left for the sum of them to decide. Those that
-	// end before tell more by their end.
+	// farOff is what transfers must have left for the sum of them to decide. The end of those that
+	// end before shows more.
 	farOff = time.Second
 
 	// sumAge is how old a sum may be for another to be compared with it.
@@ -53,7 +53,7 @@ type flow struct {
 	before  sum           // the latest that counted
 	doubted bool          // it replaced one that was too high
 	round   int64         // of the controller, when it was last looked at
-	most    float64       // the limit above which more do not have more; 0: not known
+	most    float64       // the limit above which more do not have more; if zero, not known
 	lull    time.Duration // before more is tried
 	next    time.Time     // then
 	latest  time.Time     // report

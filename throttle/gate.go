@@ -16,17 +16,16 @@ import (
 )
 
 const (
-	// A client that sends evenly spaced does not arrive so: networks delay one
-	// request and not the next. A gate lets requests come early by minTolerance,
-	// or by a tenth of the time between two where that is more. It must also bear
-	// that whoever derives a pace from whole requests in RateLimit errs by up to
-	// one in minQuota.
+	// A client that sends evenly spaced does not arrive so: networks delay one request and not the
+	// next. A gate lets requests come early by minTolerance, or by a tenth of the time between two
+	// where that is more. It must also allow for clients that derive a pace from whole requests in
+	// RateLimit: they err by up to one in minQuota.
 	minTolerance = 50 * time.Millisecond
 	minQuota     = 100
 
-	// minWindow is the span over which RateLimit tells a quota, in seconds. News
-	// is as old as the request that brings it took, and errs by that share of the
-	// window; so this is many times what most requests take.
+	// minWindow is the span over which RateLimit states a quota, in seconds. When a client reads
+	// it, it is as old as the request took, and is wrong by that share of the window; so the window
+	// is many times what most requests take.
 	minWindow = 600
 
 	// minCatch is how long a client that is early should take to be on time again.
@@ -161,15 +160,15 @@ type account struct {
 
 	inFlight int
 	began    time.Duration // the sum of when those in flight began
-	held     time.Duration // how long they take, a fading mean; 0: not known
+	held     time.Duration // how long they take, a fading mean; if zero, not known
 }
 
 // rules are limits in the form in which a gate applies them.
 type rules struct {
-	interval time.Duration // between two requests; 0: no rate
+	interval time.Duration // between two requests; if zero, no rate
 	ahead    time.Duration // how far due may be ahead, for a burst
 	early    time.Duration // and beyond that, for jitter
-	catch    time.Duration // in which who is early is to be on time again
+	catch    time.Duration // in which an early client is to be on time again
 	inFlight int
 
 	policy []string // RateLimit-Policy

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// RemoteKey tells clients apart by the address that they connect from; those of
-// IPv6 by the first 64 bits of it, for the others are any client's to choose. It
-// is a [Gate]'s Key by default.
+// RemoteKey distinguishes clients by the address that they connect from; with IPv6, by its first 64
+// bits, since a client can choose the others. It is a [Gate]'s Key by default.
 func RemoteKey(r *http.Request) string {
 	if addr, ok := address(r.RemoteAddr); ok {
 		return addressKey(addr)
@@ -21,25 +20,23 @@ func RemoteKey(r *http.Request) string {
 	return r.RemoteAddr // such as that of a Unix socket, which all share
 }
 
-// HeaderKey tells clients apart by the value of a header, for a [Gate]'s Key. Use
-// only a header whose value has been authenticated: otherwise a client escapes the
-// limit by inventing values. Requests without it share one key.
+// HeaderKey distinguishes clients by the value of a header, for a [Gate]'s Key. Use only a header
+// whose value has been authenticated: otherwise a client escapes the limit by inventing values.
+// Requests without it share one key.
 func HeaderKey(name string) func(*http.Request) string {
 	return func(r *http.Request) string { return r.Header.Get(name) }
 }
 
-// ForwardedKey is [RemoteKey] for servers behind proxies, for a [Gate]'s Key: the
-// address is that of whoever is not trusted and nearest to us, as told by
-// Forwarded (RFC 7239) or X-Forwarded-For. Each trusted proxy must add the
-// address that it was called from, as proxies do, or clear the header.
+// ForwardedKey is [RemoteKey] for servers behind proxies, for a [Gate]'s Key: the address is the
+// nearest one that is not trusted, according to Forwarded (RFC 7239) or X-Forwarded-For. Each
+// trusted proxy must add the address that it was called from, as proxies do, or clear the header.
 //
-// From anyone who is not trusted, a Unix socket for example, the headers are not
-// believed. Where an entry is no address, the request counts for the proxy that
-// told it. So it does where both headers are there and disagree: one of them
-// comes from the client, and it is not known which.
+// Headers from a peer that is not trusted, a Unix socket for example, are ignored. If an entry is
+// not an address, the request counts for the proxy that added it. The same holds if both headers
+// are present and disagree: one of them comes from the client, and it is not known which.
 func ForwardedKey(trusted ...netip.Prefix) func(*http.Request) string {
 	trusted = slices.Clone(trusted)
-	// nearest follows the hops, the last one first, up to whom we do not trust.
+	// nearest follows the hops, the last one first, up to one that we do not trust.
 	nearest := func(peer netip.Addr, hops []string) netip.Addr {
 		for i := len(hops) - 1; i >= 0; i-- {
 			if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer) }) {
@@ -106,9 +103,9 @@ func listed(lines []string) []string {
 	return members
 }
 
-// forwardedFor returns what Forwarded tells by "for", in order, and the empty
-// string for a hop that does not tell. Where a quoted string has no end it returns
-// nothing: a client may have left it open to swallow what the proxy adds.
+// forwardedFor returns the "for" parameters of Forwarded, in order, and the empty string for a hop
+// that does not tell. Where a quoted string has no end it returns nothing: a client may have left
+// it open to swallow what the proxy adds.
 func forwardedFor(lines []string) []string {
 	var hops []string
 	for _, line := range lines {

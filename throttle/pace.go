@@ -58,12 +58,11 @@ const (
 	mostPatience = 4
 )
 
-// A pace is the part of a [controller] that finds the rate. There is none until
-// the first throttled request. Then everybody pauses, and the rate doubles from
-// what was accepted until it is refused again, which tells it: a token bucket of
-// rate R and burst B lets B + R·t requests pass in the t seconds after it was
-// full, and R·t between two refusals. From then on the rate is held, and after a
-// while raised by a cubic, as CUBIC (RFC 9438) raises a window.
+// A pace is the part of a [controller] that finds the rate. There is none until the first throttled
+// request. Then all requests pause, and the rate doubles from what was accepted until it is refused
+// again, which shows it: a token bucket of rate R and burst B lets B + R·t requests pass in the t
+// seconds after it was full, and R·t between two refusals. From then on the rate is held, and after
+// a while raised by a cubic, as CUBIC (RFC 9438) raises a window.
 //
 // Where the user gave the rate, only its trim is found, unless that is of no use.
 type pace struct {
@@ -91,7 +90,7 @@ type pace struct {
 	barren    int       // cycles before this one in which nothing was accepted
 	kept      float64   // what was learned before these
 	floor     float64   // what is kept of it at least
-	least     float64   // what is known to be allowed; 0: nothing
+	least     float64   // what is known to be allowed; if zero, nothing
 	yield     float64   // and at most
 	taught    float64   // requests accepted in the cycles that the rate was learned in
 	proven    bool      // a rate was held
@@ -104,7 +103,7 @@ type pace struct {
 	burst, firstCount, firstSpan float64
 
 	// What many requests have taught; see excuse.
-	known float64 // accepted a second for enoughKnown requests; 0: not known
+	known float64 // accepted a second for enoughKnown requests; if zero, not known
 	// refusals that may be excused: one for each fewRefused requests that were accepted
 	excuses  float64
 	excused  bool    // the refusal of the cycle before was
@@ -189,9 +188,9 @@ func ramp(r, t, most float64) float64 {
 	return r
 }
 
-// hold is for how many seconds the rate is held: longer where it was measured with
-// care, and where the quota is one of long windows. What only a few requests have taught
-// may be luck, so no more requests than these count.
+// hold returns for how many seconds the rate is held: longer where it was measured with care, and
+// where the quota is one of long windows. What only a few requests have taught may be luck, so no
+// more requests than these count.
 func (p *pace) hold() float64 {
 	hold := max(minHold.Seconds(), min(holdCount, p.taught)/p.learned)
 	if !p.proven {
@@ -553,7 +552,8 @@ func (p *pace) begun() time.Time {
 	return p.since
 }
 
-// emptied says how many requests emptied the bucket, where the cycle did not begin with a full one.
+// emptied returns how many requests emptied the bucket, where the cycle did not begin with a full
+// one.
 func (p *pace) emptied(count int) {
 	p.filled, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
 }

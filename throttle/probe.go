@@ -75,7 +75,7 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 			c.rest = min(max(seconds(restTrips*c.latency), leastRest), fullWait)
 		}
 	}
-	if c.doubt { // the probe is to tell whether it was about the rate
+	if c.doubt { // the probe is to show whether it was about the rate
 		c.rest = 0
 	}
 	if t.number == c.trial {

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// leastRate is what a quota leaves, whatever is told: by an answer now and then it
-// can be corrected.
+// leastRate is what a quota leaves, whatever the server states: an answer now and then can correct
+// it.
 const leastRate = 1. / 60
 
-// longWindow is the length from which on a window says nothing of the pace while something is left
-// of it and its end is not told.
+// longWindow is the shortest length of a window that says nothing of the pace while something is
+// left of it and its end is not stated.
 const longWindow = 24 * time.Hour
 
-// A quota is what the server tells about its own limits. It holds beside what was
-// found: nobody need be refused to learn what was told.
+// A quota is what the server states about its own limits. It holds beside what was found: no
+// request need be refused to learn what is stated.
 type quota struct {
-	number int64     // the latest request whose answer told it
+	number int64     // the latest request whose answer stated it
 	rate   float64   // that uses it up when its window ends
 	last   int64     // the last request that it allows in its window
-	until  time.Time // the window ends; if zero, nothing was told
-	next   float64   // the rate afterwards, until something is told again
+	until  time.Time // the window ends; if zero, nothing was stated
+	next   float64   // the rate afterwards, until something is stated again
 
-	pace   float64 // of windows of which no end is told; 0: there is none
+	pace   float64 // of windows without a stated end; if zero, there is none
 	most   float64 // requests in a window, and its length, as far as they were seen
 	length float64
 	slide  slide
@@ -44,7 +44,7 @@ func (q *quota) mean() float64 {
 	return min(q.next, q.stated())
 }
 
-// stated is the rate of the windows of which no end is told.
+// stated is the rate of the windows without a stated end.
 func (q *quota) stated() float64 {
 	if q.pace > 0 {
 		return q.pace
@@ -60,8 +60,8 @@ func (q *quota) left(sequence int64, now time.Time) int {
 	return boundless
 }
 
-// take records what the answer to request t told; the last that was sent has the
-// number sequence, and so many of them are in flight.
+// take records what the answer to request t stated; the last that was sent has the number sequence,
+// and so many of them are in flight.
 func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now time.Time) {
 	if t.number < q.number && now.Before(q.until) {
 		return // something newer is known
@@ -110,7 +110,7 @@ func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now ti
 			if q.next = math.Inf(1); q.most > 0 { // else nothing is known but that it is used up
 				q.next = max(q.most/q.length, leastRate)
 			}
-			q.rate = q.next // where nothing is left nobody goes before
+			q.rate = q.next // where nothing is left no request goes before
 			if left > 0 {
 				// what is left at the end need not go at once
 				q.rate = max(min(r, 2*q.next), leastRate)
@@ -132,8 +132,8 @@ func slidingRate(w Quota, length float64) float64 {
 	return max(rate, leastRate)
 }
 
-// usedUp returns until when nothing may be sent, where nothing is in flight either
-// whose answer could tell otherwise. Then the window counts as over.
+// usedUp returns until when nothing may be sent, where nothing is in flight either whose answer
+// could state otherwise. Then the window counts as over.
 func (q *quota) usedUp(inFlight int, sequence int64, now time.Time) (until time.Time) {
 	if inFlight > 0 || q.left(sequence, now) > 0 {
 		return until
@@ -142,7 +142,7 @@ func (q *quota) usedUp(inFlight int, sequence int64, now time.Time) (until time.
 	return until
 }
 
-// refused records that a request was refused, whatever was told to be left.
+// refused records that a request was refused, whatever the server said was left.
 func (q *quota) refused(number int64) {
 	if q.slide.sure {
 		q.pace = 0

@@ -2,10 +2,10 @@ package throttle
 
 import "time"
 
-// A slide tells a window that slides from one that begins anew at its end. A server that counts in
-// a sliding window may name an end as well: that of the window on the clock, of whose predecessor
-// it counts the part that it still covers. Then hardly anything is left when a window begins,
-// although it was we who used up the one before, and places come back long before its end.
+// A slide distinguishes a window that slides from one that begins anew at its end. A server that
+// counts in a sliding window may name an end as well: that of the window on the clock, while it
+// still counts a part of the window before. Then hardly anything is left when a window begins,
+// although we used up the one before ourselves, and places come back long before its end.
 //
 // Other clients may have been as quick. So of a window that begins like that one request more than
 // it allows is sent in its middle, and it slides if more is left then.
@@ -13,12 +13,12 @@ type slide struct {
 	sure bool
 
 	end   time.Time // of the latest window
-	used  int64     // of it, as it was told last
+	used  int64     // of it, as it was stated last
 	began int64     // how many requests had ended at the last word of the window before …
 	ended int64     // … and of this one
 
 	carried bool  // it began with the use of the one before
-	trial   int64 // the request in its middle; 0: there is none
+	trial   int64 // the request in its middle; if zero, there is none
 	least   told  // that was left in it
 
 	seen, needed int // how many windows were carried, and how many of them are passed over
@@ -44,8 +44,8 @@ func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) 
 		s.end, s.began, s.trial, s.least = w.end, s.ended, 0, w
 	}
 	s.used, s.ended = used, ended
-	// The end may be rounded: if it was told to be later by as much as the time that went by, it is
-	// that of another window.
+	// The end may be rounded. If it is stated to be later by as much as the time that went by, it
+	// is that of another window.
 	elapsed := w.sent.Sub(s.least.sent)
 	if s.looks() && w.sent.After(s.least.came) && w.end.Sub(s.least.end) < elapsed/2 && w.left-s.least.left > max(1, limit/10) {
 		s.sure = true

@@ -149,7 +149,7 @@ type entry struct {
 
 func (e *entry) leave() { e.users.Add(-1) }
 
-// An EventKind is what an [Event] is about. Zero is none.
+// An EventKind is what an [Event] is about. The zero value is not used.
 type EventKind uint8
 
 const (
@@ -421,7 +421,7 @@ type attempt struct {
 	fresh   int           // of these, the new ones
 	start   time.Time     // the first begin
 	waited  time.Duration // before
-	wrote   atomic.Int64  // when all of the request was written, since start; 0: it was not
+	wrote   atomic.Int64  // when all of the request was written, since start; if zero, it was not
 	refuse  error         // why gotConn refused to send; if nil, it did not
 	unhook  func() bool   // ends the watch over ctx while the body is read
 }
@@ -526,10 +526,9 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		err = a.u.again(a.ctx, a.permit, a.weight, refused)
 	}
 	if err != nil {
-		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1
-		// another goroutine writes meanwhile, until that end closes the
-		// connection: so it is closed at the first header, while that is still
-		// in a buffer. The deadline is for a Close under way that is not done.
+		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1 another goroutine
+		// writes meanwhile, until that end closes the connection: so it is closed at the first
+		// header, while that is still in a buffer. The deadline limits a Close that is under way.
 		a.trace.WroteHeaderField = func(string, []string) {
 			if info.Conn != nil {
 				info.Conn.SetWriteDeadline(time.Unix(1, 0))
@@ -604,8 +603,8 @@ func (a *attempt) ended(resp *http.Response, err error) {
 	a.observe(e)
 }
 
-// quotas records what the server tells of its limits. A throttle by which too many
-// at once were meant is an overload.
+// quotas records what the server states about its limits. If a throttle means that too many were
+// sent at once, it is an overload.
 func (f *Feedback) quotas(told []hint.Limit) {
 	for _, l := range told {
 		switch {
@@ -790,7 +789,7 @@ func (e *TimeoutError) Timeout() bool { return true }
 func (e *TimeoutError) Temporary() bool { return true }
 
 // A resendError is why a request was not sent again after a connection had failed. The first time
-// it may have reached the server, so the error is none of those that say that nothing was sent.
+// it may have reached the server, so the error must not be one that says that nothing was sent.
 type resendError struct {
 	why   string
 	cause error // the context's, or that given to Stop; may be nil

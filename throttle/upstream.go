@@ -303,9 +303,8 @@ func (u *Upstream) token(ctx context.Context, weight int) (time.Time, error) {
 	return u.bucket.at(at), err
 }
 
-// Pause lets nobody send until the given instant, as if the server had asked
-// for it. Of several pauses the one that ends last holds. The source is for
-// people to read.
+// Pause stops sending until the given instant, as if the server had asked for it. Of several pauses
+// the one that ends last holds. The source is for people to read.
 func (u *Upstream) Pause(until time.Time, source string) { u.bucket.pause(until, source, false) }
 
 // Resume ends a pause now.
@@ -371,8 +370,7 @@ func (u *Upstream) latency() time.Duration {
 	return seconds(u.mu.controller.latency)
 }
 
-// idle reports whether nobody uses the upstream and a new one in its place would
-// do the same.
+// idle reports whether the upstream is not in use and a new one in its place would do the same.
 func (u *Upstream) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -418,7 +416,7 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	}
 	c := &u.mu.controller
 	until, source := c.done(t, f, now)
-	// First of all, so that nobody leaves at a rate that is yet to be known.
+	// First of all, so that no request leaves at a rate that is not known yet.
 	if !until.IsZero() && u.bucket.pause(until, source, source == "" && until.After(f.RetryAt)) {
 		n.until, n.source = until, source
 	}

@@ -33,15 +33,14 @@ const (
 
 var holdings = [...]Holding{Nothing, ByRate, ByConcurrency, ByCoolDown, ByDown}
 
-// waits tells which limit holds an upstream's callers back, and for how long
-// each did. At any instant it is one. Those in line wait for what the first of
-// them waits for; where that is for others to land who wait for bandwidth
-// themselves, it is bandwidth.
+// waits records which limit holds an upstream's callers back, and for how long each did. At any
+// instant it is one: the limit that the first caller in line waits for. If that caller waits for
+// others to land that wait for bandwidth themselves, it is bandwidth.
 type waits struct {
 	mu     sync.Mutex
 	since  time.Time // up to here it is accounted for
 	first  hold      // what the first in line waits for
-	bytes  int       // callers who wait for bandwidth
+	bytes  int       // callers that wait for bandwidth
 	waited Waited
 }
 
