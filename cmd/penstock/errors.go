@@ -117,7 +117,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return err
 	}
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
-		return unknownCommand(cmd, words[0]) // whose flags nobody knows
+		return unknownCommand(cmd, words[0]) // whose flags are not known
 	}
 	name, similar := spelled(absent.GetSpecifiedName()), []string(nil)
 	if !cmd.HasParent() {

@@ -45,7 +45,7 @@ func journalShow() *cobra.Command {
 	return cmd
 }
 
-// shown is what show tells of a journal.
+// shown is what show prints about a journal.
 type shown struct {
 	journal.Info
 	runs    []journal.Run // the last ones, oldest first

@@ -185,7 +185,7 @@ func (f *sendFlags) send(
 			"there is a line now and then instead")
 	}
 	options.Practice = practice != nil
-	// net/http tells there of servers that send what nobody asked for.
+	// net/http logs there that servers send what was not asked for.
 	log.SetFlags(0)
 	log.SetOutput(secret.NetLog(secret.Logger(options.Log, human.Printable)))
 

@@ -21,8 +21,8 @@ type form struct {
 }
 
 func newForm(field string, it *item.Item) form {
-	// A boundary that can be worked out from the item would let whoever writes the file forge
-	// further fields.
+	// A boundary that can be worked out from the item would let the file's author forge further
+	// fields.
 	id := sha256.Sum256([]byte(boundaryKey() + it.Method + " " + it.URL + " " + it.Path))
 	boundary := hex.EncodeToString(id[:24])
 	name := strings.ToValidUTF8(filepath.Base(it.Path), "\ufffd")

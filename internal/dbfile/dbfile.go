@@ -100,7 +100,7 @@ func Guard(err *error) func() {
 	}
 }
 
-// A Header is what the first bytes of a file tell.
+// A Header is what the first bytes of a file state.
 type Header struct {
 	Size    int64 // 0 where there is no file or nothing in it
 	Version int   // user_version

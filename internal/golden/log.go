@@ -7,7 +7,7 @@ import (
 )
 
 // A Log collects writes with their instants. It is an io.Writer that is safe for concurrent use;
-// its fields are for when nobody writes any more.
+// its fields may be used when nothing writes any more.
 type Log struct {
 	Start  time.Time
 	Writes []string

@@ -27,17 +27,17 @@ const (
 	byNone
 )
 
-// A dialect is one way to tell a quota in headers: a draft's, a convention or a vendor's.
+// A dialect is one way to state a quota in headers: a draft's, a convention or a vendor's.
 type dialect struct {
 	// name is the header's, in lower case. One that ends in "-" begins the names of several: of one
-	// for each part of a quota, unless alone says that each tells a quota by itself.
+	// for each part of a quota; if alone is set, each states a quota by itself.
 	name string
 
 	rank   int               // of a reset without a label in its header's name
 	usual  map[string]string // what others call the end of a name
 	policy bool              // RateLimit-Policy is about its quotas
 
-	// alone reads the value of a header that tells a quota by itself. It reports whether that can
+	// alone reads the value of a header that states a quota by itself. It reports whether that can
 	// be used. What the header's name has after the dialect's is rest.
 	alone func(rest, value string) (Limit, bool)
 	list  bool // the value is a list of such, with commas in between
@@ -101,7 +101,7 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// parts are what the headers of a quota tell, one each, by their names.
+// parts are what the headers of a quota state, one each, by their names.
 var parts = [...]string{"limit", "remaining", "reset", "reset-after", "interval-milliseconds"}
 
 // The indices of parts.
@@ -168,7 +168,7 @@ func readLabel(label string) (unit string, window time.Duration, ok bool) {
 }
 
 // azure reads X-Ms-Ratelimit-Remaining-SCOPE: a count or, for the scope "resource", a list of
-// POLICY;COUNT. A reset is never told.
+// POLICY;COUNT. A reset is never stated.
 func azure(scope, value string) (Limit, bool) {
 	l := unknown
 	l.Policy = scope
@@ -180,7 +180,7 @@ func azure(scope, value string) (Limit, bool) {
 	return l, ok
 }
 
-// shopify reads the level of a leaky bucket, such as 32/40. How fast it leaks is not told.
+// shopify reads the level of a leaky bucket, such as 32/40. How fast it leaks is not stated.
 func shopify(_, value string) (Limit, bool) {
 	l := unknown
 	level, size, _ := strings.Cut(value, "/")

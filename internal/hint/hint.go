@@ -57,14 +57,14 @@ type Hints struct {
 	Source    string  // the header that decided, in lower case; if empty, none did
 	Throttled bool    // this status with these headers is a throttle
 	Malformed bool    // some header was present and unusable; it was passed over
-	Limits    []Limit // quotas told, whatever the status
+	Limits    []Limit // quotas stated, whatever the status
 }
 
 // Asked reports whether the wait was asked for outright, by Retry-After or one of its finer
 // spellings, and does not follow from a quota.
 func (h Hints) Asked() bool { return strings.Contains(h.Source, "retry-after") }
 
-// Limit is one quota as the upstream tells it. Counts and durations are -1 when unknown.
+// Limit is one quota as the upstream states it. Counts and durations are -1 when unknown.
 type Limit struct {
 	Policy    string        // its name, in lower case if it comes from a header's; may be empty
 	Unit      string        // what it counts: "requests", "content-bytes", "concurrent-requests", …
@@ -72,7 +72,7 @@ type Limit struct {
 	Remaining int64         // units left, rounded down
 	Reset     time.Duration // until the quota is renewed, rounded up to a whole millisecond
 	Window    time.Duration // length of the window
-	Dated     bool          // Reset was told as an instant, not as a delay
+	Dated     bool          // Reset was stated as an instant, not as a delay
 }
 
 // Parse reads the throttling headers of a response that arrived at the instant now. It takes names
@@ -179,7 +179,7 @@ func (r *reader) offer(rank int, source string, wait time.Duration) {
 }
 
 // tell records a quota and, if it is used up, the wait that follows from it. The header named by
-// source told the reset; the one named by left told how much is left.
+// source states the reset; the one named by left states how much is left.
 func (r *reader) tell(l Limit, rank int, source, left string) {
 	if len(r.hints.Limits) < maxLimits {
 		r.hints.Limits = append(r.hints.Limits, l)
@@ -190,7 +190,7 @@ func (r *reader) tell(l Limit, rank int, source, left string) {
 		if l.Reset >= 0 {
 			r.offer(rank, source, l.Reset)
 		} else if l.Window >= 0 && r.refused() {
-			r.offer(rank, left, l.Window) // no reset told: the whole window is the safe upper bound
+			r.offer(rank, left, l.Window) // no reset: the whole window is the safe upper bound
 		}
 	case l.Remaining < 0 && l.Reset >= 0 && r.status == http.StatusTooManyRequests:
 		r.offer(rank, source, l.Reset) // the status says what the missing count does not

@@ -34,7 +34,7 @@ func (r *reader) quotas(q *quotaFields) {
 	}
 }
 
-// policiesAlone tells the policies whose remaining quota was not told.
+// policiesAlone records the policies whose remaining quota was not stated.
 func (r *reader) policiesAlone(policies []policy) {
 	for _, p := range policies {
 		if !p.joined {
@@ -153,7 +153,7 @@ func (r *reader) dictionary(lines []string) ([]Limit, bool) {
 	return []Limit{l}, l != unknown
 }
 
-// join adds to l what its policy tells: the one of its name or, for one without a name, the one of
+// join adds to l what its policy states: the one of its name or, for one without a name, the one of
 // its size.
 func join(l *Limit, policies []policy) {
 	for i := range policies {

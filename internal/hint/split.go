@@ -9,14 +9,14 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// quotaFields are the lines of the headers that tell quotas.
+// quotaFields are the lines of the headers that state quotas.
 type quotaFields struct {
 	rateLimit, policy []string
 	split             []splitQuota
 	alone             []aloneQuota
 }
 
-// splitQuota is one quota told by several headers: PREFIX-Limit, PREFIX-Remaining and so on,
+// splitQuota is one quota stated by several headers: PREFIX-Limit, PREFIX-Remaining and so on,
 // perhaps with a label at the end of each, such as Day, Tokens or Requests-Day, or before the part.
 type splitQuota struct {
 	*dialect
@@ -27,7 +27,7 @@ type splitQuota struct {
 	names  [len(parts)]string // of the headers
 }
 
-// aloneQuota is a header that tells a quota by itself.
+// aloneQuota is a header that states a quota by itself.
 type aloneQuota struct {
 	*dialect
 	rest  string // of its name
@@ -59,7 +59,7 @@ func (q *quotaFields) add(name string, lines []string) {
 	}
 }
 
-// addPart files the lines of a header that tells a part of a quota. Other names, such as
+// addPart files the lines of a header that states a part of a quota. Other names, such as
 // X-RateLimit-Used, are passed over.
 func (q *quotaFields) addPart(d *dialect, rest, name string, lines []string) {
 	part, label := splitName(rest)
@@ -79,8 +79,8 @@ func (q *quotaFields) addPart(d *dialect, rest, name string, lines []string) {
 	s.lines[part], s.names[part] = merge(s.lines[part], lines), name
 }
 
-// splitQuota reads a quota told by several headers. Each is read for itself, for the others still
-// tell something if one is unusable.
+// splitQuota reads a quota stated by several headers. Each is read by itself, since the others are
+// still of use if one is not.
 func (r *reader) splitQuota(s *splitQuota, policies []policy) {
 	l := unknown
 	l.Policy, l.Unit, l.Window = s.label, s.unit, s.window
@@ -134,7 +134,7 @@ func (r *reader) splitQuota(s *splitQuota, policies []policy) {
 	r.policiesAlone(own)
 }
 
-// reset reads when a quota is renewed, and reports whether that was told as an instant.
+// reset reads when a quota is renewed, and reports whether that was stated as an instant.
 func (r *reader) reset(lines []string) (wait time.Duration, dated bool) {
 	r.dated = false
 	wait = r.longest(lines, time.Second)
@@ -152,7 +152,7 @@ func (s *splitQuota) rankOf(part int) int {
 	return s.rank
 }
 
-// alone reads a quota that one header tells.
+// alone reads a quota that one header states.
 func (r *reader) alone(q aloneQuota) {
 	for _, line := range q.lines {
 		values := []string{line}

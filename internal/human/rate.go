@@ -52,7 +52,7 @@ func inUnits(rate float64) (n, unit string) {
 	}{{"s", 1}, {"min", 60}, {"h", 3600}, {"day", 86400}} {
 		exact := rate * u.seconds * 1000
 		if u.seconds > 1 && exact > 1e8 {
-			break // nobody gives it so
+			break // no user gives it so
 		}
 		if whole := math.Round(exact); whole >= 1 && math.Abs(exact-whole) < 1e-9*whole {
 			return humanize.FtoaWithDigits(whole/1000, 3), u.name

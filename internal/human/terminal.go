@@ -7,7 +7,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Width returns the width of the terminal that w is; 0 if it is none.
+// Width returns the width of the terminal w; 0 if w is not a terminal.
 func Width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -6,7 +6,7 @@ import "math/bits"
 // A Map is an open-addressing table with linear probing. It is cut into shards, so that growing
 // copies a small part at a time and never holds two whole tables. It is for one goroutine.
 //
-// A value that is zero is none: a place with one is free.
+// A place with a zero value is free.
 type Map[V comparable] struct {
 	shards [64]shard[V]
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
-// Fates are those that a journal's items have, in the order in which people are told.
+// Fates are those that a journal's items have, in the order in which they are shown.
 var Fates = []item.Fate{item.Delivered, item.Failed, item.Unknown, item.Deferred, item.InFlight}
 
 // Counts are how many items have which fate.

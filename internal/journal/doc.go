@@ -9,7 +9,7 @@
 // that is on disk, for what cannot be repeated safely.
 //
 // A row whose done function was called without an error survives a crash of the program and of the
-// machine. When a commit fails, [Journal.Failed] tells at once, the rows are kept, and
+// machine. When a commit fails, [Journal.Failed] reports it at once, the rows are kept, and
 // [Journal.Close] tries them again.
 //
 // While a run is going on the file is in WAL mode and can be read by others, as with [OpenReader]

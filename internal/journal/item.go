@@ -16,7 +16,7 @@ type Fingerprint struct {
 	Size    int64
 	ModTime time.Time // zero for what has none, as what is no file
 
-	// Mark is a number of the caller's for what else tells contents apart: a hash of where a file
+	// Mark is a number of the caller's for what else distinguishes contents: a hash of where a file
 	// is, or of what is no file. It is 0 where nothing else does.
 	Mark uint64
 }
@@ -25,7 +25,7 @@ type Fingerprint struct {
 type Item struct {
 	ID     uint64 // identifies the item; the caller's hash
 	Method string
-	Path   string // of a file; "" for what is none
+	Path   string // of a file; "" for what is not a file
 	Rel    string // what {path} stands for in a URL's template; "" if that is not known
 	URL    string // redacted by the caller
 	Key    string // idempotency key

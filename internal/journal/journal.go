@@ -34,8 +34,8 @@ type Options struct {
 	// *InUseError.
 	Wait bool
 
-	// Warn is told, before Open returns, what does not keep the journal from working. It may be
-	// nil.
+	// Warn is called, before Open returns, with what does not keep the journal from working. It may
+	// be nil.
 	Warn func(string)
 }
 
@@ -97,7 +97,7 @@ type Journal struct {
 	newLock, newFile bool
 
 	slots   chan struct{} // one for each row that waits
-	wake    chan struct{} // tells the writer that there is something to do
+	wake    chan struct{} // wakes the writer when there is something to do
 	failed  chan struct{} // closed when err is set
 	stopped chan struct{} // closed when the writer has ended
 	logLost bool          // the write-ahead log was removed; the writer's until stopped
@@ -193,7 +193,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// SQLite would make it readable for everybody; its other files take their permissions from this
+	// SQLite would make it readable for all users; its other files take their permissions from this
 	// one.
 	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE|lockfile.OpenFlags, 0o600)
 	if err != nil {

@@ -24,7 +24,7 @@ var steps = map[int]string{
 	2: "ALTER TABLE run RENAME TO run_old;" + tables(3)["run"] + `;
 	INSERT INTO run SELECT *, 0 FROM run_old; DROP TABLE run_old`,
 
-	// All items were files, and what told them apart was where they are.
+	// All items were files, identified by where they are.
 	3: "ALTER TABLE item RENAME COLUMN place TO mark",
 }
 

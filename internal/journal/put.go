@@ -10,8 +10,8 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
-// Claim looks an item up and marks it as taken up by this run. It tells what was last put, also if
-// that is not on disk yet, and does no I/O.
+// Claim looks an item up and marks it as taken up by this run. It returns what was last put, also
+// if that is not on disk yet, and does no I/O.
 func (j *Journal) Claim(id uint64, f Fingerprint) Claim {
 	print := f.print()
 	j.mu.Lock()

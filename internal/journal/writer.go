@@ -112,8 +112,8 @@ func (w *writer) run() {
 }
 
 // gather lets rows come together, since a commit costs as much for many as for one. First it lets
-// those put theirs that are about to; where nobody else has work to do that takes no time. Then,
-// soon after a commit, it waits for a crowd.
+// those put theirs that are about to; where no other goroutine has work to do that takes no time.
+// Then, soon after a commit, it waits for a crowd.
 func (w *writer) gather() {
 	for before, now := -1, 0; now > before && now < crowd; {
 		before = now
@@ -132,7 +132,7 @@ func (w *writer) gather() {
 	}
 }
 
-// pending returns how many rows wait for their commit, and whether anybody waits for the writer.
+// pending returns how many rows wait for their commit, and whether a caller waits for the writer.
 func (j *Journal) pending() (rows int, urgent bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

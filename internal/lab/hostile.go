@@ -98,7 +98,7 @@ func onWire(write func(h *hostile, w *wire, status int)) func(*hostile, *exchang
 }
 
 var hostileKinds = kinds{
-	{Kind{"redirect", "307 to where the request came, for ever"}, false,
+	{Kind{"redirect", "307 to the URL of the request, forever"}, false,
 		func(_ *hostile, x *exchange, _ int) {
 			x.redirect(x.r.URL.RequestURI())
 		}},

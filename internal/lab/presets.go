@@ -40,7 +40,7 @@ var cpuPreset = preset{Preset{
 }}
 
 var headersParam = Param{"headers", "false",
-	"tell the quota with every answer: RateLimit, RateLimit-Policy, X-RateLimit-*, all in " +
+	"state the quota in every answer: RateLimit, RateLimit-Policy, X-RateLimit-*, all in " +
 		"seconds from now"}
 
 var quotaPreset = preset{Preset{

@@ -10,7 +10,7 @@ import (
 
 var tutorialPreset = preset{Preset{
 	Name: "tutorial",
-	Summary: "4 requests in each second of the wall clock for an API key, told in headers, 1.03 " +
+	Summary: "4 requests in each second of the wall clock for an API key, stated in headers, 1.03 " +
 		"s each",
 	Params: []Param{
 		{"limit", "4", "requests in a second"},

@@ -88,7 +88,7 @@ func Try(path string) (*Lock, error) {
 	if fi, err := l.Stat(); err != nil || !onlyName(fi) {
 		return l, nil
 	}
-	// Windows lets nobody read the byte that is locked, the first.
+	// On Windows no process can read the byte that is locked, the first.
 	if f, err := os.OpenFile(name, os.O_WRONLY|OpenFlags, 0); err == nil {
 		owner := fmt.Sprintf("%d %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
 		f.WriteAt(fmt.Appendf(nil, "%-40s\n", owner), 1)
@@ -98,7 +98,7 @@ func Try(path string) (*Lock, error) {
 }
 
 // Removed reports whether the file was removed between opening and locking it, or since. Such a
-// lock excludes nobody.
+// lock does not exclude other processes.
 func (l *Lock) Removed() bool {
 	mine, err1 := l.Stat()
 	there, err2 := os.Lstat(l.Path())
@@ -115,7 +115,7 @@ func (l *Lock) Remove() error {
 	return os.Remove(l.Path())
 }
 
-// holder says who has the lock, as far as that is known.
+// holder names the process that has the lock, as far as that is known.
 func holder(path string) *InUseError {
 	e := &InUseError{Path: path}
 	f, err := os.OpenFile(path+Suffix, os.O_RDONLY|OpenFlags, 0)

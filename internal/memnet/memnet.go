@@ -111,7 +111,7 @@ func (l *Listener) DialContext(ctx context.Context, _, _ string) (net.Conn, erro
 	}
 }
 
-// Refuse makes dialling fail as if nobody listened, until Refuse(false). Accept goes on waiting,
+// Refuse makes dialling fail as if nothing listened, until Refuse(false). Accept goes on waiting,
 // and connections that were accepted live on; those that wait for Accept are reset.
 func (l *Listener) Refuse(refuse bool) {
 	l.mu.Lock()

@@ -51,7 +51,7 @@ type Queue[J Job] struct {
 	Engine  Engine[J]
 	Servers *upstream.Set
 	One     bool // all items go to one server, so that others are not held up
-	Endless bool // more items may come for as long as anybody likes
+	Endless bool // more items may come for an unlimited time
 
 	doubting atomic.Bool // a server has refused many items alike
 

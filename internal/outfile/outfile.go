@@ -21,7 +21,7 @@ func Creatable(path string) error {
 	f, err := os.CreateTemp(dir, ".penstock.*")
 	if err != nil {
 		if why, ok := errors.AsType[*fs.PathError](err); ok {
-			err = why.Err // the path is none that anybody knows
+			err = why.Err // the path is not one that the user gave
 		}
 		if errors.Is(err, fs.ErrNotExist) { // though the directory exists, as /proc does
 			return fmt.Errorf("no file can be made in %s: name another directory", dir)

@@ -20,7 +20,7 @@ const (
 	// still be the same.
 	likeness = 0.15
 
-	// sample is how many seconds of either kind are needed to tell the one from the other.
+	// sample is how many seconds of either kind are needed to distinguish them.
 	sample = 3.0
 
 	// A file costs at least an answer, and bytes at least their way through a line. These are

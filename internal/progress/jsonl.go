@@ -34,7 +34,7 @@ type progressLine struct {
 	Waiting           int       `json:"waiting"`
 	Ceiling           Optional  `json:"ceiling"`         // requests a second
 	InFlightLimit     Optional  `json:"in_flight_limit"` // requests in flight
-	Learned           Learned   `json:"learned"`         // of these, what nobody gave
+	Learned           Learned   `json:"learned"`         // of these, what the user did not give
 	PauseSeconds      Optional  `json:"pause_seconds"`   // until sending goes on
 	ETASeconds        Optional  `json:"eta_seconds"`
 	Limit             Limit     `json:"limit"`   // a key of the report's waited_seconds, or ""

@@ -43,7 +43,7 @@ func (l *lines) Update(s Snapshot) {
 	case !began:
 		return
 	case now.Before(l.pauseDue):
-		l.stoppedBy = was // it is told if it outlasts pauseDue
+		l.stoppedBy = was // it is shown if it outlasts pauseDue
 		return
 	default:
 		l.pauseDue = now.Add(lineEvery)

@@ -27,7 +27,7 @@ const (
 	// part of the pace.
 	fewPauses = 3
 	// farOff is how many times longer than the rate allows the rest may take by what was done,
-	// where pauses come again and again. Beyond that nobody knows.
+	// where pauses come again and again. Beyond that the time left is not known.
 	farOff = 3.0
 	// trust is how fast a rate that was learned may grow, a second: most servers are tried for more
 	// now and then.
@@ -135,7 +135,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 		(m.pauses.n == 1 && m.pauses.inside || seen < max(mature, m.pauses.length/4)):
 		left, ok = paced, true
 	case paced > 0 && !m.settled && (m.learned > 0 && few || m.ceiling.fell):
-		left, ok = paced, true // the last refusal told more than the search before it
+		left, ok = paced, true // the last refusal shows more than the search before it
 	case s.Limit == LimitRate && (m.learned == 0 && !m.pauses.recur || m.pauses.outlived()):
 		left, ok = paced, paced > 0 // a limit that holds says more than any measurement
 	case m.learned > 0:
@@ -163,7 +163,7 @@ func (m *Meter) estimate(s *Snapshot, dt float64) {
 	if s.Latency >= slowAnswer && !bySize && pause == 0 && len(s.Underway) == 0 && s.Ceiling == 0 {
 		n := float64(s.InFlight)
 		switch {
-		case s.Growing && rest.files > n: // nobody knows how many there will be at once
+		case s.Growing && rest.files > n: // it is not known how many there will be at once
 			m.known = false
 			return
 		case n == 0:

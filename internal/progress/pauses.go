@@ -15,7 +15,7 @@ const (
 
 // A ceiling is the rate that is allowed. When a server turns out to take much less, it falls, and
 // what was done before, by many refusals and pauses, says nothing about what comes. For some
-// seconds nobody knows where it stays.
+// seconds it is not known where it stays.
 type ceiling struct {
 	peak   float64 // lately
 	fell   bool

@@ -32,7 +32,7 @@ type Snapshot struct {
 
 	Ceiling       float64 // requests a second that are allowed at present; 0: any
 	InFlightLimit int     // requests in flight that are; 0: any
-	Learned       Learned // of these, what nobody gave
+	Learned       Learned // of these, what the user did not give
 	Limit         Limit   // what holds the run back
 	Adaptive      bool    // how many may be in flight is found out, not given
 	Growing       bool    // it is, and the server has neither slowed down nor refused yet
@@ -90,7 +90,7 @@ func (s *Snapshot) learned() Learned {
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
 
 // Limit is what can hold a run back. The values are the keys of the report's waited_seconds;
-// NoLimit is none.
+// NoLimit is the zero value.
 type Limit string
 
 const (
@@ -98,12 +98,12 @@ const (
 	LimitRate        Limit = "rate"
 	LimitConcurrency Limit = "concurrency"
 	LimitBandwidth   Limit = "bandwidth"
-	LimitCoolDown    Limit = "cool_down" // nobody sends until an instant
+	LimitCoolDown    Limit = "cool_down" // nothing is sent until an instant
 	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
 	LimitDown        Limit = "down"      // the server is down
 )
 
-// Learned is the pace that a server was found to take, as far as nobody gave it.
+// Learned is the pace that a server was found to take, except what the user gave.
 type Learned struct {
 	Rate     Optional `json:"rate"` // requests a second
 	InFlight Optional `json:"in_flight"`

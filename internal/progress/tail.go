@@ -191,7 +191,7 @@ func (t *tail) left(s *Snapshot, rest work) (least, most float64, sure, ok bool)
 		}
 	}
 
-	// If not, nobody knows whether small files go beside those that wait, or after them.
+	// If not, it is not known whether small files go beside those that wait, or after them.
 	ordered := len(queue) == 0
 	least = bulk / (each(slots) * float64(slots))
 	free := 0.0 // seconds of the connections that large files do not need
@@ -214,7 +214,7 @@ func (t *tail) left(s *Snapshot, rest work) (least, most float64, sure, ok bool)
 	switch {
 	case ordered:
 		least = most
-	case len(s.Underway) == 0: // nobody knows whether those that wait are large
+	case len(s.Underway) == 0: // it is not known whether those that wait are large
 		least = queued.bytes / (each(slots) * float64(slots))
 	}
 	return least, most, sure, true

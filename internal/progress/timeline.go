@@ -8,8 +8,8 @@ import (
 // maxSteps is how many rows a timeline has at most. When a run outlasts them, two rows become one.
 const maxSteps = 600
 
-// Timeline tells step by step how a run went, to be plotted. Its memory does not grow with the run:
-// the step, at first a second, doubles instead. The zero value is ready. It is not safe for
+// Timeline records step by step how a run went, to be plotted. Its memory does not grow with the
+// run: the step, at first a second, doubles instead. The zero value is ready. It is not safe for
 // concurrent use: it belongs to the goroutine that updates the progress.
 type Timeline struct {
 	every time.Duration

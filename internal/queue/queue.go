@@ -14,7 +14,7 @@ type Queue struct {
 	todo []task
 	size int           // of the tasks that are not done, the one that runs included
 	busy bool          // the goroutine exists
-	less chan struct{} // closed when a task is done; nil while nobody waits for that
+	less chan struct{} // closed when a task is done; nil while no caller waits for that
 }
 
 type task struct {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A Sham is what an acceptance may be that is none. What a server means by 2xx is not for penstock
-// to change.
+// A Sham is what an acceptance may be if it is not genuine. What a server means by 2xx is not for
+// penstock to change.
 type Sham uint8
 
 const (

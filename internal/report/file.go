@@ -12,9 +12,9 @@ import (
 	"github.com/penstock/penstock/internal/outfile"
 )
 
-// WriteJSON writes the report to a file that only its owner may read. Whoever looks at path sees
-// the old report or the whole new one, also after a crash. A path that exists and is no regular
-// file, such as a pipe, is written to.
+// WriteJSON writes the report to a file that only its owner may read. A reader of path sees the old
+// report or the whole new one, also after a crash. A path that exists and is no regular file, such
+// as a pipe, is written to.
 func WriteJSON(path string, s Summary) error {
 	err := writeJSON(path, s)
 	if err != nil {

@@ -29,7 +29,7 @@ type Summary struct {
 	Latency       *Latency           `json:"latency_seconds"` // null if nothing was answered
 	Waited        Waited             `json:"waited_seconds"`
 	Learned       progress.Learned   `json:"learned"`       // of the only server
-	Timeline      *progress.Timeline `json:"timeline"`      // null if nobody kept one
+	Timeline      *progress.Timeline `json:"timeline"`      // null if none was kept
 	Lab           any                `json:"lab,omitempty"` // a practice server's own verdict
 
 	// LearnedByServer is set instead of Learned where there are several, the one that accepted most

@@ -67,8 +67,8 @@ type Tally struct {
 	waited map[progress.Limit]time.Duration
 }
 
-// maxLatency is the longest latency that the histogram tells apart; a longer one counts as this in
-// the percentiles. Mean and maximum are exact.
+// maxLatency is the longest latency that the histogram distinguishes; a longer one counts as this
+// in the percentiles. Mean and maximum are exact.
 const maxLatency = time.Hour
 
 // NewTally returns a Tally for a run that began at start.

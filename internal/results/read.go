@@ -85,7 +85,7 @@ func Parse(text []byte) (r Result, err error) {
 }
 
 // First reports whether a file consists of results, and the method of the first. The first line
-// decides; what is wrong with that is for [Read] to say.
+// decides; [Read] reports what is wrong with that.
 func First(name string) (is bool, method string) {
 	f, err := os.Open(name)
 	if err != nil {

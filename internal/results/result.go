@@ -29,7 +29,7 @@ type Result struct {
 	Note       string    `json:"note,omitempty"` // why it counts as it does
 }
 
-// A line is a Result as the file has it. A name that is not UTF-8 cannot be told in JSON, and is
+// A line is a Result as the file has it. A name that is not UTF-8 cannot be written in JSON, and is
 // given once more.
 type line struct {
 	Type string `json:"type"`

@@ -134,8 +134,8 @@ func (r *Writer) Write(it Result) error {
 // Full reports whether so many lines wait for their reader that Room would wait.
 func (r *Writer) Full() bool { return r.out.Held() >= maxUnwritten }
 
-// Room waits until fewer than [maxUnwritten] bytes of lines wait for their reader, or until
-// ctx ends. Whoever calls it before new work bounds the memory that a stopped reader costs.
+// Room waits until fewer than [maxUnwritten] bytes of lines wait for their reader, or until ctx
+// ends. To call it before new work bounds the memory that a stopped reader costs.
 func (r *Writer) Room(ctx context.Context) error { return r.out.Room(ctx, maxUnwritten) }
 
 // Failed returns a channel that is closed when a write has failed; Err says why.

@@ -21,7 +21,7 @@ import (
 // key or else the file's path and the line's headers. The content is no part of it.
 //
 // Credentials do not count: with a new password, token or signed URL the work goes on with the same
-// items. Nor does a key, which is a hash of this and is shown, let anybody test guesses of them.
+// items. Nor can guesses of them be tested against a key, which is a hash of this and is shown.
 type Identity [sha256.Size]byte
 
 // ID returns what the journal calls the item.
@@ -34,8 +34,8 @@ func IdentityOf(it item.Item) Identity {
 	b := make([]byte, 0, 512) // on the stack
 	b = appendField(b, it.Method)
 	b = appendField(b, where)
-	// What was left out may have been all that told two files apart. With the path they stay two,
-	// and the worst is that a file is sent again from elsewhere.
+	// What was left out may have been the only difference between two files. With the path they
+	// stay two, and the worst is that a file is sent again from elsewhere.
 	if signed || nethttp.SharesURL(it.Method) {
 		if it.Key != "" {
 			b = append(b, 'k')
@@ -54,7 +54,7 @@ func appendField(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// appendHeader appends the headers that tell items apart.
+// appendHeader appends the headers that distinguish items.
 func appendHeader(b []byte, h http.Header) []byte {
 	if len(h) == 0 {
 		return b // without the allocations of sorting
@@ -82,8 +82,8 @@ func Uncounted(h http.Header) (names []string) {
 	return names
 }
 
-// isLeftOut reports whether a header tells nothing of an item: it is a credential, or changes from
-// run to run.
+// isLeftOut reports whether a header says nothing about an item: it is a credential, or changes
+// from run to run.
 func isLeftOut(name string, values []string) bool {
 	return slices.Contains(dateHeaders, name) || secret.Credential(name, values)
 }

@@ -30,7 +30,8 @@ func (k Idempotency) Repeatable(method string) bool {
 }
 
 // Forgotten reports whether the server may have forgotten the key that an item was first sent with,
-// at first, or nobody knows whether it has. The run before ended at last; if zero, there was none.
+// at first, or it is not known whether it has. The run before ended at last; if zero, there was
+// none.
 func (k Idempotency) Forgotten(method string, first, last, now time.Time) bool {
 	if k.Header == "" || nethttp.Idempotent(method) {
 		return false

@@ -13,7 +13,7 @@ type scheme struct {
 
 // schemes are those that change from run to run. Not among them are names that mean a credential to
 // some and an item to others, such as key, code and id, and a signature that stands alone: what it
-// signs, such as the time, is beside it under a name that nobody knows. An item too many is sent
+// signs, such as the time, is beside it under a name that is not known. An item too many is sent
 // again; of two that are taken for one, one is lost.
 var schemes = []scheme{
 	{by: []string{"X-Amz-Signature"}, with: []string{

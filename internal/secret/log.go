@@ -32,8 +32,8 @@ func (h discreet) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, shown)
 }
 
-// NetLog returns what net/http may write its log to. It tells there of servers that send what
-// nobody asked for, and quotes them: that is left out, for they may quote us.
+// NetLog returns a writer for net/http's log. net/http reports there that a server sent something
+// unasked, and quotes it. The quote is left out, since it may repeat what we sent.
 func NetLog(l *slog.Logger) io.Writer { return netLog{l} }
 
 type netLog struct{ *slog.Logger }

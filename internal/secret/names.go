@@ -31,8 +31,8 @@ func Held(name, value string) bool {
 	return !plain(name) && (secretName.MatchString(name) || credentials(value))
 }
 
-// plain reports whether a header is none that holds secrets. A server may want idempotency keys in
-// a header of any name.
+// plain reports whether a header does not hold secrets. A server may want idempotency keys in a
+// header of any name.
 func plain(name string) bool {
 	name = strings.ToLower(name)
 	return slices.Contains(plainHeaders, name) || strings.Contains(name, "idempotency")
@@ -107,7 +107,7 @@ func certain(header string) bool {
 }
 
 // isAuthorization reports whether a header's value is a credential by its form, which is that of
-// Authorization. A text that begins with the name of such a scheme is none.
+// Authorization. A text that begins with the name of such a scheme is not a credential.
 func isAuthorization(value string) bool {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
 	rest = strings.TrimSpace(rest)

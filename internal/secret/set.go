@@ -25,7 +25,7 @@ const shortest = 6
 // Mask stands where something was hidden.
 const Mask = "***"
 
-// maxText is how much of a text is looked at; the rest is cut off. Whoever wrote it may be hostile.
+// maxText is how much of a text is looked at; the rest is cut off. Its author may be hostile.
 const maxText = 8 << 10
 
 // A Set is secrets. The zero value has none. It does not change, and is safe for concurrent use.

@@ -11,7 +11,7 @@ import (
 // else stays as it was written, for the URL may be a template, whose braces a parser would escape.
 // So is a URL in the path of another, as proxies have them.
 //
-// If nobody can say which part of a URL is the password, as where net/url cannot parse one with an
+// If it is not clear which part of a URL is the password, as where net/url cannot parse one with an
 // "@", or where a "?" or "#" may stand in the password, it is replaced as a whole. The path is kept
 // as RFC 3986 reads it: "https://a/b@c" names the host a. URL(URL(u)) equals URL(u).
 func URL(rawURL string) string { return redact(rawURL, false) }

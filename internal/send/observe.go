@@ -51,7 +51,7 @@ func (r *run) observe(e throttle.Event) {
 }
 
 func (r *run) paused(e throttle.Event, now time.Time) {
-	if e.Source == "" { // nobody asked for it
+	if e.Source == "" { // it was not asked for
 		r.Log.Debug(status.Paused(e, now))
 		return
 	}

@@ -151,8 +151,8 @@ func (r *run) unreachable(j *job, cause error, text string) string {
 	return text
 }
 
-// ask has the server tell whether it has an item in doubt. If that settles the matter it returns
-// what became of the item; else the item is sent.
+// ask asks the server whether it has an item in doubt. If that settles the matter it returns what
+// became of the item; else the item is sent.
 func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result,
 	settled bool) {
 	out = j.out

@@ -30,7 +30,7 @@ const (
 	silentAfter = time.Second
 	settle      = 30 * time.Second // after which a server is asked about a file in doubt
 
-	ownWait = 30 * time.Second // the longest wait before an attempt that nobody asked for
+	ownWait = 30 * time.Second // the longest wait before an attempt that was not asked for
 	// the same after a refusal: it is for all together to leave the server alone
 	refusedWait = time.Second / 2
 

@@ -119,7 +119,7 @@ func (r *run) claim(it item.Item) (*job, bool) {
 		return j, true
 	case resume.Ask:
 		if d.Why == resume.CutOff {
-			j.Ended = r.start // at the latest: nobody noted when its run was killed
+			j.Ended = r.start // at the latest: it was not recorded when its run was killed
 		}
 		if time.Since(j.Ended) < r.verifier.Settle { // it may still be at work on it
 			out.Status, out.Error = item.Unknown, status.LeftInDoubt

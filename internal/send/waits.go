@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// shortWait is over before anybody starts another run.
+	// shortWait is over before a user starts another run.
 	shortWait = 5 * time.Second
 	// keptWait is the longest wait that later runs obey. A longer one is more likely a fault of the
 	// server, and would stop every run until somebody removes the journal.

@@ -68,7 +68,7 @@ func (r *run) watch(finished <-chan struct{}) {
 	}
 }
 
-// notice logs what people are told once of a server.
+// notice logs what is said once about a server.
 func (r *run) notice(now time.Time) {
 	for _, n := range r.servers.Notices(now, r.leftovers) {
 		r.Log.Info(status.Notice(n))

@@ -26,7 +26,7 @@ type workers struct {
 	retried  int // jobs that have waited for one, and have not ended
 
 	// For grow.
-	unclaimed int64 // tokens that nobody waited for, when last looked
+	unclaimed int64 // tokens that no worker waited for, when last looked
 	grown     int   // workers that the limits need
 	standIns  int   // workers beside them, in place of those that wait for a server that is closed
 	grew      bool  // when last looked

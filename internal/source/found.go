@@ -22,7 +22,7 @@ type found struct {
 	pages   [][]byte
 	path    string // the last one
 	modTime int64  // the last one, in Unix nanoseconds
-	over    bool   // there are too many, or one that cannot be told like this
+	over    bool   // there are too many, or one that cannot be stored like this
 }
 
 // add remembers an item that has nothing of its own but what a file has.

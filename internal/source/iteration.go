@@ -57,7 +57,7 @@ func (s *Source) Items() iter.Seq2[item.Item, error] {
 	}
 }
 
-// A iteration is one look at all items.
+// An iteration is one look at all items.
 type iteration struct {
 	ctx       context.Context
 	yield     func(item.Item, error) bool

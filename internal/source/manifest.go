@@ -16,7 +16,7 @@ import (
 )
 
 // manifest yields the items of a manifest. A bad line ends the iteration, for Scan has seen all
-// lines before anything was sent: the file was changed since, and what else is new in it nobody
+// lines before anything was sent: the file was changed since, and what else is new in it no one
 // knows.
 func (s *Source) manifest(iter *iteration, r root) bool {
 	end := func(err error) bool {

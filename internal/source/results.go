@@ -48,7 +48,7 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	if err := checkHeaderValue(it.Key); err != nil {
 		return it, fmt.Errorf(`"key": %w`, err)
 	}
-	// That a file is gone may be the very reason why it failed, and is none not to send the others.
+	// That a file is gone may be the very reason why it failed; the others can still be sent.
 	fi, err := statRegular(it.Path)
 	if err != nil {
 		return it, &deferredError{err}

@@ -89,7 +89,7 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		failed = p.bad.orNil()
 	case sum.Failed > 0 && sum.Failed == sum.Items && !sum.Partial:
 		failed = sum.Failures[0]
-		if s.opts.Manifest != "" { // its lines are told together, as those that are wrong
+		if s.opts.Manifest != "" { // its lines are reported together, as those that are wrong
 			none := LinesError{More: int(sum.Failed) - len(sum.Failures)}
 			for _, err := range sum.Failures {
 				none.Errs = append(none.Errs, err)

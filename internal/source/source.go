@@ -46,7 +46,7 @@ type Options struct {
 	//
 	// A file whose first line has "type":"item" and a "status" is a results file, or what penstock
 	// journal export writes; all its lines must be such, and Only says which of them are sent. Of
-	// several lines about one item the last holds, unless it tells only that the item was skipped:
+	// several lines about one item the last holds, unless it says only that the item was skipped:
 	// about one item are lines with one key, else with one path, method and URL. A last line that
 	// was torn is passed over. Paths are relative to the working directory. URL, method and a key
 	// that was given go along; a URL of which the results hide a part is made by Template, with
@@ -244,7 +244,7 @@ func (s *Source) root(p string) (root, error) {
 		g.text = p
 		return root{path: dir, items: s.walk, tree: true, glob: g}, nil
 	}
-	return root{path: p, items: s.file}, nil // if it is none, that concerns no other
+	return root{path: p, items: s.file}, nil // if it is not a file, that concerns no other
 }
 
 func (s *Source) checkOnly() error {

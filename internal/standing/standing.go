@@ -8,7 +8,7 @@ import "context"
 type Standing uint8
 
 const (
-	Unknown Standing = iota // nobody sends it again
+	Unknown Standing = iota // nothing sends it again
 	Fresh                   // it was not sent yet
 	Tried                   // it was, and was not accepted
 	Blamed                  // it is refused while others of its kind are accepted: it is the cause

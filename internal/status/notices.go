@@ -18,7 +18,7 @@ import (
 // NoAnswer is the trouble with a server that is perhaps only slow.
 const NoAnswer = "no answer in time"
 
-// Notice words what people are told once of a server.
+// Notice words what is said once about a server.
 func Notice(n upstream.Notice) string {
 	switch {
 	case n.Down:
@@ -60,7 +60,7 @@ func down(n upstream.Notice) string {
 func Paused(e throttle.Event, now time.Time) string {
 	wait, until := human.Span(e.Until.Sub(now)), human.InstantSeconds(e.Until, now)
 	switch e.Source {
-	case "": // nobody asked for it
+	case "": // it was not asked for
 		return fmt.Sprintf("%s: paused for %s, without being asked to", e.Key, wait)
 	case "quota":
 		return fmt.Sprintf("our quota at %s is used up for %s; paused until %s", e.Key, wait, until)

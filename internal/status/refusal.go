@@ -50,7 +50,7 @@ func Advice(status int) string {
 }
 
 // Refused returns what to do about refusals that are not about a file, however few there were, by
-// how many files were refused by each status. Those by which a server was given up are told
+// how many files were refused by each status. Those by which a server was given up are reported
 // already, and a proxy's refusal is named by each item.
 func Refused(files map[int]int, gaveUp func(code int) bool) (notes []string) {
 	for _, code := range []int{

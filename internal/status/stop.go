@@ -62,7 +62,7 @@ func RefusesAll(row upstream.Row) error {
 		row.Items, Line(row.Status), since, Advice(row.Status))
 }
 
-// ErrInDoubt is the end of sending to a server of which nobody knows whether it accepts anything.
+// ErrInDoubt is the end of sending to a server if it is not known whether it accepts anything.
 var ErrInDoubt = errors.New("twenty files in a row may have been accepted, " +
 	"and none is known to be: check at the server which of them arrived")
 

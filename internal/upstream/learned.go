@@ -21,7 +21,7 @@ type Learned struct {
 	Trying   bool // Rate is being tried
 }
 
-// learned is what was found out of a server, as far as nobody gave it.
+// learned is what was found out about a server, except what the user gave.
 func learned(s throttle.UpstreamStats) (l Learned) {
 	if !s.Learned || s.Phase == throttle.PhaseDown {
 		return l

@@ -29,7 +29,7 @@ type Recovery struct {
 
 // An outage is what people were told of one.
 type outage struct {
-	down    time.Time // since when the server is, where that was told; if zero, it is not
+	down    time.Time // since when the server is, if that was said; if zero, it is not
 	told    time.Time // when that was
 	reached time.Time // since when it takes bytes of an item again; if zero, it does not
 	blamed  string    // what was said to be down, if not the server

@@ -23,7 +23,7 @@ const (
 	plateauUse   = 0.8              // the share of a rate that has to be used
 )
 
-// look records the rate in force, 0 if there is none. It is called often.
+// look records the rate in force; 0 if there is none. It is called often.
 func (p *plateau) look(rate float64, s throttle.UpstreamStats, now time.Time) {
 	if rate == 0 {
 		*p = plateau{}

@@ -33,8 +33,8 @@ func (p *pressed) note(a Answer, now time.Time) {
 	}
 }
 
-// shown reports whether there is evidence. A single 503 is none: a restart of the server causes one
-// as well.
+// shown reports whether there is evidence. A single 503 is not evidence: a restart of the server
+// causes one as well.
 func (p *pressed) shown() bool { return p.told || p.counts > 1 }
 
 // IsPressed reports whether the server has refused requests because there were too many.

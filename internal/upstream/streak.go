@@ -19,8 +19,8 @@ func (r *row) refuse(sent, now time.Time) {
 	r.last = now
 }
 
-// A streak is a server's row, and says whether it means that the server is down. Where it refuses
-// some at random, a few in a row do not mean that.
+// A streak is a server's row, and reports whether it means that the server is down. Where it
+// refuses some at random, a few in a row do not mean that.
 type streak struct {
 	row
 	cut      bool // for the last one there was no connection, which is not random

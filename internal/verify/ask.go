@@ -26,10 +26,10 @@ const (
 type finding struct {
 	Verdict
 	note string
-	more bool // GET may tell more than HEAD did
+	more bool // GET may show more than HEAD did
 }
 
-// find asks by HEAD, and by GET if that may tell more.
+// find asks by HEAD, and by GET if that may show more.
 func (v *Verifier) find(
 	ctx context.Context, it item.Item, header http.Header, want *Known,
 ) (finding, error) {

@@ -37,8 +37,8 @@ func judgeRefusal(resp *http.Response) finding {
 	}
 }
 
-// weigh compares what the head of a 200 tells with the content, strongest first. Its error is about
-// the content.
+// weigh compares what the head of a 200 states with the content, strongest first. Its error is
+// about the content.
 func weigh(
 	ctx context.Context, resp *http.Response, it item.Item, want *Known,
 ) (finding, error) {
@@ -83,10 +83,10 @@ func weigh(
 		if bytes.Equal(told, own) {
 			return finding{Verdict: There, note: "its " + kind.name}, nil
 		}
-		unlike = true // or the tag is no hash of the content, which nobody promised
+		unlike = true // or the tag is no hash of the content, which is not promised
 	}
 	if !head || length < 0 || unlike || !fresh(resp.Header, want.Began) {
-		return finding{note: "the server tells nothing that could be compared", more: true}, nil
+		return finding{note: "the server states nothing that could be compared", more: true}, nil
 	}
 	return finding{Verdict: There, note: "its length and date"}, nil
 }
@@ -95,7 +95,7 @@ func weigh(
 const dateSlack = 2 * time.Second
 
 // fresh reports whether the server says that what it has was written since began. Of an older
-// version of equal length a length tells nothing.
+// version of equal length a length proves nothing.
 func fresh(h http.Header, began time.Time) bool {
 	modified, err := http.ParseTime(h.Get("Last-Modified"))
 	if err != nil || began.IsZero() {

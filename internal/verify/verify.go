@@ -74,12 +74,12 @@ type controls struct {
 
 // Known is what is known of an item beside its size.
 type Known struct {
-	SHA256 []byte    // if nil, the content is read, if the server tells anything to compare it with
+	SHA256 []byte    // if nil, the content is read, if there is a hash to compare it with
 	Began  time.Time // when it was first sent; if zero, not known
 	Ended  time.Time // when the last attempt ended; if zero, long ago
 }
 
-// OwnURL reports whether an item's URL is its own, so that what is there tells of this item. PUT
+// OwnURL reports whether an item's URL is its own, so that what is there is about this item. PUT
 // says so by itself. A POST's URL is its own if it was made of a template with a variable, which
 // several denies, or ends in the item's name or key.
 func OwnURL(it item.Item, several bool) bool {
@@ -124,12 +124,12 @@ func (v *Verifier) Delivered(it item.Item, header func() http.Header) {
 	}
 }
 
-// Check asks the server what it has at an item's URL: by HEAD, and where that tells nothing, or
+// Check asks the server what it has at an item's URL: by HEAD, and where that shows nothing, or
 // what is to be made sure of, by GET. The header is that of the item's upload. Nothing is sent to
 // any other URL than the item's, and those of items that were [Verifier.Delivered].
 //
 // The note belongs to the verdict: "its SHA-256" is what the item was recognised by, "the server
-// answers 403 Forbidden" is why nobody can tell. It holds no text of the server's. The error is
+// answers 403 Forbidden" is why that is not known. It holds no text of the server's. The error is
 // ctx's cause, or says that the content cannot be read or has changed.
 //
 // The item's size and time are those of what was sent. An [Absent] item is one to send again: so

@@ -126,7 +126,7 @@ func (t *Transport) dialTLS() dialFunc {
 		if ctx.Err() == nil && handshake.Err() != nil {
 			err = &net.OpError{Op: "dial", Net: network, Err: handshake.Err()}
 		}
-		// Of a handshake that succeeded, net/http tells.
+		// net/http reports a handshake that succeeded.
 		trace := httptrace.ContextClientTrace(ctx)
 		if trace != nil && trace.TLSHandshakeDone != nil {
 			trace.TLSHandshakeDone(tls.ConnectionState{}, err)

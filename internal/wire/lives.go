@@ -9,7 +9,7 @@ import (
 
 const (
 	// usualLife is for how long a server is taken to keep an idle connection where nothing is
-	// known: Gunicorn's 2 s are the shortest time that is anybody's default.
+	// known: Gunicorn's 2 s are the shortest default.
 	usualLife = 2 * time.Second
 	// shortestLife bounds what new connections cost however soon a server closes them: beyond three
 	// requests a second one after the other they are kept.
@@ -30,7 +30,7 @@ type lives struct {
 }
 
 type life struct {
-	told time.Duration // by the last Keep-Alive header; 0: none
+	told time.Duration // by the last Keep-Alive header; if zero, there was none
 	seen time.Duration // the shortest one; 0: the server has closed none
 }
 

@@ -30,7 +30,7 @@ type stallConn struct {
 	idle            idling
 
 	free  func()                   // gives its place to another; if nil, it has none
-	lived func(idle time.Duration) // called when the other side closes it; if nil, nobody asks
+	lived func(idle time.Duration) // called when the other side closes it, if not nil
 }
 
 func newStallConn(c net.Conn, limit time.Duration) *stallConn {
@@ -166,8 +166,8 @@ func (c *stallConn) Read(p []byte) (int, error) {
 		n, err := c.Conn.Read(p)
 		switch now := c.now(); {
 		case expired(err) && c.sending.Load():
-			// Whether bytes move is for ReadFrom to say. Its own deadline is left
-			// alone: it may have expired as well.
+			// ReadFrom reports whether bytes move. Its own deadline is left alone: it may have
+			// expired as well.
 			c.readUntil(now, now+int64(c.limit))
 			continue
 		case expired(err) && c.late(&c.readBy):

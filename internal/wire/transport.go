@@ -16,9 +16,9 @@ import (
 //
 // It keeps its connections in several pools: one for requests that may be repeated, and others for
 // those that may not, out of which a connection is dropped before the server may be about to close
-// it. A request that arrives just when its connection is closed is lost, and nobody can say whether
-// it was processed. The first kind is repeated then, so it loses nothing by using a connection for
-// as long as it lasts.
+// it. A request that arrives just when its connection is closed is lost, and it is not known
+// whether it was processed. The first kind is repeated then, so it loses nothing by using a
+// connection for as long as it lasts.
 type Transport struct {
 	Network
 	// MaxIdle is how many connections to one server are kept without a request. If 0, two.

@@ -75,7 +75,7 @@ type Shared struct {
 	timer    *time.Timer // for the next event; nil before the first
 }
 
-// NewShared returns a capacity that nobody uses yet.
+// NewShared returns a capacity that is not in use yet.
 func NewShared(capacity float64, factor Schedule) *Shared {
 	return &Shared{capacity: capacity, factor: factor, epoch: time.Now()}
 }
