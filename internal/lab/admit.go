@@ -9,11 +9,11 @@ func (x *exchange) keep() {
 	}
 }
 
-// admit returns whether the body is to be worked on and stored. If not, the verdict is there.
+// admit reports whether the body is to be worked on and stored. If not, the verdict is there.
 func (x *exchange) admit() bool {
 	x.stamp = stamp{Name(x.r.URL), x.r.Header.Get("Idempotency-Key")}
 	if !digestHolds(x.r.Header, x.sum) {
-		x.ledger.count(&x.ledger.mu.badDigest)
+		x.ledger.count(&x.ledger.mu.stats.BadDigest)
 		x.verdict = http.StatusBadRequest
 		return false
 	}

@@ -11,7 +11,7 @@ import (
 
 const contentDigest = "Content-Digest"
 
-// digestHolds returns whether a body of that SHA-256 is what its Content-Digest says (RFC 9530), if
+// digestHolds reports whether a body of that SHA-256 is what its Content-Digest says (RFC 9530), if
 // it has one. Of the algorithms it knows sha-256 alone; a field that cannot be read does not hold.
 func digestHolds(h http.Header, sum [sha256.Size]byte) bool {
 	fields := h[contentDigest]

@@ -135,7 +135,7 @@ func (f *flaky) serve(x *exchange) {
 	}
 }
 
-// wait returns whether the client outlasted the stall. It cannot be exchange.sleepUntil, which does
+// wait reports whether the client outlasted the stall. It cannot be exchange.sleepUntil, which does
 // not look at the client.
 func (f *flaky) wait(x *exchange) bool {
 	timer := time.NewTimer(f.stall)

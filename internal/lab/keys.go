@@ -24,9 +24,9 @@ func (l *ledger) claim(s stamp, sum [sha256.Size]byte) claim {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if first, ok := l.mu.keys[s]; ok {
-		l.mu.replayed++
+		l.mu.stats.Replayed++
 		if first != sum {
-			l.mu.reused++
+			l.mu.stats.Reused++
 		}
 		return keyAccepted
 	}

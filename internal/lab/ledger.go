@@ -15,16 +15,11 @@ type ledger struct {
 
 	mu struct {
 		sync.Mutex
-		requests, accepted, unanswered int64
-		told                           int64 // accepted, with a whole 2xx answer that said so
-		looked                         int64 // requests that asked what is stored
-		replayed, reused, badDigest    int64
-		bytes                          int64
-		inFlight, maxInFlight          int
-		second, tenth                  peak
-		byStatus                       map[int]int64
-		faults                         map[string]int64
-		items                          map[string]item
+		stats         Stats // but for what ledger.stats works out
+		told          int64 // accepted, with a whole 2xx answer that said so
+		inFlight      int
+		second, tenth peak
+		items         map[string]item
 		// how often each was accepted, of the names that got several
 		contents map[content]int64
 		keys     map[stamp][sha256.Size]byte
@@ -46,13 +41,12 @@ type content struct {
 	sum  [sha256.Size]byte
 }
 
-func (l *ledger) init(names bool) {
+func (l *ledger) init(preset string, names bool) {
 	l.epoch = time.Now()
 	l.names = names
 	l.mu.second.span = time.Second
 	l.mu.tenth.span = time.Second / 10
-	l.mu.byStatus = map[int]int64{}
-	l.mu.faults = map[string]int64{}
+	l.mu.stats = Stats{Preset: preset, ByStatus: map[int]int64{}, Faults: map[string]int64{}}
 	l.mu.items = map[string]item{}
 	l.mu.contents = map[content]int64{}
 	l.mu.keys = map[stamp][sha256.Size]byte{}
@@ -64,11 +58,11 @@ func (l *ledger) arrive(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := at.Sub(l.epoch)
-	l.mu.requests++
+	l.mu.stats.Requests++
 	l.mu.second.add(t)
 	l.mu.tenth.add(t)
 	l.mu.inFlight++
-	l.mu.maxInFlight = max(l.mu.maxInFlight, l.mu.inFlight)
+	l.mu.stats.MaxInFlight = max(l.mu.stats.MaxInFlight, l.mu.inFlight)
 }
 
 // leave counts how a request ended: with a whole answer of that status, or with none, which is
@@ -78,9 +72,9 @@ func (l *ledger) leave(status int, stored bool) {
 	defer l.mu.Unlock()
 	l.mu.inFlight--
 	if status == 0 {
-		l.mu.unanswered++
+		l.mu.stats.Unanswered++
 	} else {
-		l.mu.byStatus[status]++
+		l.mu.stats.ByStatus[status]++
 	}
 	if stored && status/100 == 2 {
 		l.mu.told++
@@ -96,8 +90,8 @@ func (l *ledger) accept(s stamp, onlyNew bool, size int64, sum [sha256.Size]byte
 	if known && onlyNew {
 		return false
 	}
-	l.mu.accepted++
-	l.mu.bytes += size
+	l.mu.stats.Accepted++
+	l.mu.stats.Bytes += size
 	if !l.names {
 		return true
 	}
@@ -113,7 +107,7 @@ func (l *ledger) accept(s stamp, onlyNew bool, size int64, sum [sha256.Size]byte
 	l.mu.items[s.name] = item{size: size, times: it.times + 1, sum: sum, several: it.several}
 	if s.key != "" {
 		if before, known := l.mu.keys[s]; known && before != sum {
-			l.mu.reused++
+			l.mu.stats.Reused++
 		}
 		l.mu.keys[s] = sum
 	}
@@ -132,10 +126,10 @@ func (l *ledger) item(name string) (it item, stored bool) {
 func (l *ledger) fault(kind string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.faults[kind]++
+	l.mu.stats.Faults[kind]++
 }
 
-// count adds one to a number of the ledger's.
+// count adds one to a number of the ledger's stats.
 func (l *ledger) count(n *int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// isLook returns whether a request asks what is stored, and stores nothing.
+// isLook reports whether a request asks what is stored, and stores nothing.
 func isLook(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// look tells of what is stored under a name all but the bytes, which the server does not keep: an
+// look answers with all that is known of a stored name but the bytes, which are not kept: an
 // answer to GET breaks off after its head.
 func (x *exchange) look() {
 	it, stored := x.ledger.item(Name(x.r.URL))

@@ -41,7 +41,7 @@ func TestLook(t *testing.T) {
 	})
 }
 
-// Who is down is down for all.
+// A server that is down is down for questions, too.
 func TestLookWhenDown(t *testing.T) {
 	bubble(t, "down", "after=1s&for=2s&mode=503", func(t *testing.T, b *bench) {
 		b.put("/a", "x")

@@ -20,7 +20,6 @@ const bufferSize = 64 << 10
 
 // A Server is a practice server. Its methods are safe for concurrent use.
 type Server struct {
-	preset  string
 	rule    rule
 	honour  bool // idempotency keys
 	ledger  ledger
@@ -41,10 +40,10 @@ type Server struct {
 }
 
 func newServer(preset string, rule rule, record, honour bool) *Server {
-	s := &Server{preset: preset, rule: rule, honour: honour, started: time.Now()}
+	s := &Server{rule: rule, honour: honour, started: time.Now()}
 	s.life, s.die = context.WithCancel(context.Background())
 	s.closing = s.life.Done()
-	s.ledger.init(record)
+	s.ledger.init(preset, record)
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	s.mu.conns = map[net.Conn]struct{}{}
 	s.http.Handler = s.Handler()
@@ -89,11 +88,7 @@ func (s *Server) Close() error {
 }
 
 // Stats returns what the server has seen so far.
-func (s *Server) Stats() Stats {
-	stats := s.ledger.stats()
-	stats.Preset = s.preset
-	return stats
-}
+func (s *Server) Stats() Stats { return s.ledger.stats() }
 
 // Handler returns the server as a handler, for callers with an HTTP server of their own. To break
 // off a connection it panics with http.ErrAbortHandler, which net/http knows. Without Start there
@@ -120,7 +115,7 @@ func (s *Server) Handler() http.Handler {
 // look answers a question about what is stored, without any limit. A server that is down or hostile
 // is that for such questions too.
 func (s *Server) look(x *exchange) {
-	s.ledger.count(&s.ledger.mu.looked)
+	s.ledger.count(&s.ledger.mu.stats.Looked)
 	x.left = true // never counted in
 	switch s.rule.(type) {
 	case *down, *hostile:
@@ -149,7 +144,7 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// gone counts a connection out. Who hijacks one calls it when done.
+// gone counts a connection out. Callers that hijack one must call it.
 func (s *Server) gone(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

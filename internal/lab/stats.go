@@ -63,22 +63,10 @@ type Item struct {
 // names stored, most of it after the lock is given back.
 func (l *ledger) stats() Stats {
 	l.mu.Lock()
-	s := Stats{
-		Requests:    l.mu.requests,
-		Accepted:    l.mu.accepted,
-		Unknown:     l.mu.accepted - l.mu.told,
-		Unanswered:  l.mu.unanswered,
-		Replayed:    l.mu.replayed,
-		Reused:      l.mu.reused,
-		BadDigest:   l.mu.badDigest,
-		Looked:      l.mu.looked,
-		ByStatus:    maps.Clone(l.mu.byStatus),
-		Faults:      maps.Clone(l.mu.faults),
-		Bytes:       l.mu.bytes,
-		MaxInFlight: l.mu.maxInFlight,
-		MaxIn1s:     l.mu.second.max,
-		MaxIn100ms:  l.mu.tenth.max,
-	}
+	s := l.mu.stats
+	s.Unknown = s.Accepted - l.mu.told
+	s.MaxIn1s, s.MaxIn100ms = l.mu.second.max, l.mu.tenth.max
+	s.ByStatus, s.Faults = maps.Clone(s.ByStatus), maps.Clone(s.Faults)
 	items, contents := maps.Clone(l.mu.items), maps.Clone(l.mu.contents)
 	keys := maps.Clone(l.mu.keys)
 	l.mu.Unlock()
@@ -131,32 +119,22 @@ func (s Stats) Verdict() []string {
 		human.Count(s.MaxIn1s), human.Count(s.MaxIn100ms), human.Count(s.MaxInFlight))}
 
 	var odd []string
-	if len(s.Faults) > 0 {
-		var kinds []string
-		for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
-			kinds = append(kinds, human.Count(s.Faults[kind])+" x "+kind)
+	say := func(n int64, what string) {
+		if n > 0 {
+			odd = append(odd, what)
 		}
-		odd = append(odd, "faults made: "+strings.Join(kinds, ", "))
 	}
-	if s.Unanswered > 0 {
-		odd = append(odd, number(s.Unanswered, "request")+" without a whole answer")
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
+		kinds = append(kinds, human.Count(s.Faults[kind])+" x "+kind)
 	}
-	if s.Unknown > 0 {
-		odd = append(odd, human.Count(s.Unknown)+" accepted without a whole 2xx answer")
-	}
-	if again := s.again(); again > 0 {
-		odd = append(odd, number(again, "file")+" accepted more than once")
-	}
-	if s.Replayed > 0 {
-		odd = append(odd, number(s.Replayed, "request")+
-			" recognised by the key and not stored again")
-	}
-	if s.Reused > 0 {
-		odd = append(odd, number(s.Reused, "request")+" with the key of another content")
-	}
-	if s.BadDigest > 0 {
-		odd = append(odd, number(s.BadDigest, "request")+" with a wrong digest")
-	}
+	say(int64(len(kinds)), "faults made: "+strings.Join(kinds, ", "))
+	say(s.Unanswered, number(s.Unanswered, "request")+" without a whole answer")
+	say(s.Unknown, human.Count(s.Unknown)+" accepted without a whole 2xx answer")
+	say(s.again(), number(s.again(), "file")+" accepted more than once")
+	say(s.Replayed, number(s.Replayed, "request")+" recognised by the key and not stored again")
+	say(s.Reused, number(s.Reused, "request")+" with the key of another content")
+	say(s.BadDigest, number(s.BadDigest, "request")+" with a wrong digest")
 	if len(odd) > 0 {
 		lines = append(lines, "lab "+s.Preset+": "+strings.Join(odd, "; "))
 	}

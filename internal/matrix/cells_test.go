@@ -450,7 +450,7 @@ var cells = []cell{
 		// Found as a number in flight, of which one more or less is a fifth.
 		short: measures{after20: .91}},
 
-	// Outages that other things than a closed port tell of.
+	// Outages that show in other ways than by a closed port.
 	{name: "D1", about: "20 threads x 20 ms, rate 200 given, 502 for a minute",
 		model:    down(502, true, threads(20, 20, 20*time.Millisecond)),
 		capacity: 200, limits: throttle.Limits{Rate: 200}, out: outage,

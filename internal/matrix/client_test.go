@@ -24,7 +24,7 @@ type pacer interface {
 
 type permit interface{ Done(throttle.Feedback) }
 
-// state is what a pacer tells of itself.
+// state is what a pacer reports about itself.
 type state struct {
 	limit         int     // 0: not told
 	rate          float64 // 0: not told

@@ -27,7 +27,7 @@ var (
 	inFlight = flag.Int("inflight", 0, "give our clients this limit, to try a server")
 )
 
-// A column is what the table tells of a cell.
+// A column of the table.
 type column struct {
 	head  string
 	least bool // the worst of the seeds is the least

@@ -82,7 +82,7 @@ type stray struct {
 	last  time.Time // when the last one was refused
 }
 
-// due returns whether the nth request, at that time of the run, is refused.
+// due reports whether the nth request, at that time of the run, is refused.
 type due func(n int, now time.Duration) bool
 
 func (s *stray) Serve(ctx context.Context, r model.Request) model.Answer {

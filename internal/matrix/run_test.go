@@ -107,7 +107,7 @@ func (r *run) watch(begin func(i int)) {
 	}
 }
 
-// take returns whether there is one more item to send.
+// take reports whether there is one more item to send.
 func (r *run) take() bool {
 	return r.cell.items == 0 || r.taken.Add(1) <= int64(r.cell.items)
 }

@@ -207,7 +207,7 @@ func TestReset(t *testing.T) {
 	})
 }
 
-// Whoever waits is woken by whatever ends the wait.
+// Reads and writes that wait return when their wait ends for any reason.
 func TestWokenByTheEnd(t *testing.T) {
 	ends := map[string]struct {
 		end         func(client, server *Conn)

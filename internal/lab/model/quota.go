@@ -43,7 +43,7 @@ func NewQuota(q Quotas) Model {
 	return l
 }
 
-// A quota counts requests. It returns whether the one at the instant t is accepted, how many more
+// A quota counts requests. It reports whether the one at the instant t is accepted, how many more
 // would be, and after how long there will be more.
 type quota interface {
 	take(t time.Time) (ok bool, left int, reset time.Duration)
