@@ -3,19 +3,10 @@ package lab
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"syscall"
 	"testing"
 	"time"
 )
-
-func TestDownRetryAfter(t *testing.T) {
-	bubble(t, "down", "after=0s&mode=503&retry-after=2", func(t *testing.T, b *bench) {
-		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "2")
-		b = newBench(t, "down", "after=0s&mode=503")
-		b.want("Retry-After", b.put("/x", "").header.Get("Retry-After"), "")
-	})
-}
 
 func TestDownRefuse(t *testing.T) {
 	bubble(t, "down", "after=1s&for=2s", func(t *testing.T, b *bench) {
@@ -53,13 +44,11 @@ func (dripping) Close() error { return nil }
 
 // The same on a real listener, which is closed and opened again.
 func TestDownRefuseTCP(t *testing.T) {
-	_, l := startTCP(t, "down", url.Values{"after": {"100ms"}, "for": {"800ms"}})
-	client := client(t)
+	_, l := startTCP(t, "down", "after=100ms&for=800ms")
 	var refused, accepted bool
 	deadline := time.Now().Add(10 * time.Second)
 	for ; !accepted && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", nil)
-		resp, err := client.Do(req)
+		resp, err := putTCP(t, l, "")
 		if err == nil {
 			resp.Body.Close()
 			accepted = refused && resp.StatusCode == http.StatusCreated

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,43 +77,54 @@ func TestFlakyFaults(t *testing.T) {
 			})
 		})
 		t.Run(tt.kind+" on TCP", func(t *testing.T) {
-			values, _ := url.ParseQuery(params)
-			s, l := startTCP(t, "flaky", values)
-			req, _ := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x",
-				strings.NewReader(body))
-			resp, err := client(t).Do(req)
+			s, l := startTCP(t, "flaky", params)
+			resp, err := putTCP(t, l, body)
 			check(t, s, resp, err)
 		})
 	}
 }
 
-// startTCP starts a lab on loopback.
-func startTCP(t *testing.T, preset string, params url.Values) (*Server, net.Listener) {
+// listenTCP listens on loopback.
+func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
-	s, err := New(preset, params)
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// startTCP starts a lab on loopback.
+func startTCP(t *testing.T, preset, params string) (*Server, net.Listener) {
+	t.Helper()
+	s, l := newLab(t, preset, params), listenTCP(t)
 	s.Start(l)
-	t.Cleanup(func() { s.Close() })
 	return s, l
 }
 
-func client(t *testing.T) *http.Client {
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
+// putTCP sends a PUT on a connection of its own.
+func putTCP(t *testing.T, l net.Listener, body string) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 }
 
-func TestFlakyRetryAfter(t *testing.T) {
+func TestRetryAfterParam(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for kind, want := range map[string]string{"503": "3", "429": "3", "500": ""} {
-			b := newBench(t, "flaky", always(kind)+"&retry-after=3")
-			b.want("Retry-After of "+kind, b.put("/x", "").header.Get("Retry-After"), want)
+		for _, tt := range []struct{ preset, params, want string }{
+			{"flaky", always("503") + "&retry-after=3", "3"},
+			{"flaky", always("429") + "&retry-after=3", "3"},
+			{"flaky", always("500") + "&retry-after=3", ""},
+			{"down", "after=0s&mode=503&retry-after=2", "2"},
+			{"down", "after=0s&mode=503", ""},
+		} {
+			a := newBench(t, tt.preset, tt.params).put("/x", "")
+			if got := a.header.Get("Retry-After"); got != tt.want {
+				t.Errorf("%s %s: %q, want %q", tt.preset, tt.params, got, tt.want)
+			}
 		}
 	})
 }
@@ -162,12 +172,7 @@ func TestFlakyStall(t *testing.T) {
 // The choice of faults keeps to the shares and repeats with the seed.
 func TestFlakyShares(t *testing.T) {
 	count := func(params string) map[string]int {
-		values, _ := url.ParseQuery(params)
-		s, err := New("flaky", values)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := map[string]int{}
+		s, got := newLab(t, "flaky", params), map[string]int{}
 		for range 100_000 {
 			got[s.rule.(*flaky).pick()]++
 		}

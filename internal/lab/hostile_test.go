@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -184,7 +183,7 @@ func TestHostileLook(t *testing.T) {
 func TestHostileClose(t *testing.T) {
 	for _, kind := range hostileKinds.names() {
 		t.Run(kind, func(t *testing.T) {
-			s, l := startTCP(t, "hostile", url.Values{"kind": {kind}})
+			s, l := startTCP(t, "hostile", "kind="+kind)
 			conn, err := net.Dial("tcp", l.Addr().String())
 			if err != nil {
 				t.Fatal(err)

@@ -1,16 +1,16 @@
 // Package lab is a set of HTTP servers to practise on: each has the limits, or the faults, of
 // servers that exist, and each judges its clients. New makes one from a preset's name and
-// parameters, Start serves it on a listener, Stats tells what arrived.
+// parameters, Start serves it on a listener, Stats returns what arrived.
 //
 // A lab is an independent judge. It imports none of this module's limiters and no other limiter
 // either, but counts by itself what it sees: how many requests arrived in any second, how many were
 // there at once, what was stored and whether its content is whole. An arrival is the instant at
 // which the request's header was read.
 //
-// What makes a repetition safe, every lab does: it refuses a body that is not what its
-// Content-Digest says, and a PUT with If-None-Match: * of a name that is stored, and tells of a
-// name, to HEAD and GET, its length, ETag and Repr-Digest. Idempotency keys it honours where the
-// parameter keys says so. Without a record no name is found stored.
+// Every lab makes repetitions safe: it refuses a body that is not what its Content-Digest says, and
+// a PUT with If-None-Match: * of a stored name; HEAD and GET of a stored name return its length,
+// ETag and Repr-Digest. The parameter keys says whether it honours idempotency keys. Without a
+// record no name is found stored.
 //
 // A lab is no load balancer and no model of a network: it runs on loopback or in memory, and all
 // its clients share its one limit, but for the tutorial preset, which has one for each API key.

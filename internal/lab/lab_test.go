@@ -34,8 +34,8 @@ type bench struct {
 	start  time.Time
 }
 
-// newBench starts a preset with parameters in the form of a URL query.
-func newBench(t *testing.T, preset, params string) *bench {
+// newLab makes a lab of a preset, with parameters in the form of a URL query.
+func newLab(t *testing.T, preset, params string) *Server {
 	t.Helper()
 	values, err := url.ParseQuery(params)
 	if err != nil {
@@ -45,14 +45,18 @@ func newBench(t *testing.T, preset, params string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := memnet.Listen()
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// newBench starts a lab, and makes a client of it.
+func newBench(t *testing.T, preset, params string) *bench {
+	t.Helper()
+	s, l := newLab(t, preset, params), memnet.Listen()
 	transport := &http.Transport{DialContext: l.DialContext, MaxIdleConnsPerHost: 1000}
 	b := &bench{T: t, Server: s, client: &http.Client{Transport: transport}, start: time.Now()}
 	s.Start(l)
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		s.Close()
-	})
+	t.Cleanup(transport.CloseIdleConnections)
 	return b
 }
 
@@ -285,11 +289,7 @@ func TestCloseBreaksOff(t *testing.T) {
 			}
 		})
 	}
-	s, err := New("strict", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Close() // never started
+	newLab(t, "strict", "").Close() // never started
 }
 
 func TestNewErrors(t *testing.T) {

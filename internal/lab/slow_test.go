@@ -2,7 +2,6 @@ package lab
 
 import (
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,21 +55,9 @@ func TestSlowPerConnection(t *testing.T) {
 // The kernel is to acknowledge little more than what was read.
 func TestSlowReceiveBuffer(t *testing.T) {
 	for preset, want := range map[string]int{"slow": receiveBuffer, "strict": 0} {
-		s, err := New(preset, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		inner, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := &buffering{Listener: inner}
+		s, l := newLab(t, preset, ""), &buffering{Listener: listenTCP(t)}
 		s.Start(l)
-		req, err := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := client(t).Do(req)
+		resp, err := putTCP(t, l, "")
 		if err != nil {
 			t.Fatal(err)
 		}
