@@ -44,7 +44,7 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 			again = c.with("resend-unknown", "true")
 		}
 		selected := len(o.Only) == 0 || slices.Contains(o.Only, item.Unknown)
-		if ownURLs := strings.Contains(o.To, "{"); ownURLs && !o.Verify {
+		if !o.Shared() && !o.Verify {
 			ask := rest
 			if !selected {
 				ask = again

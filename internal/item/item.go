@@ -65,7 +65,10 @@ func (it *Item) Open(ctx context.Context) (io.ReadCloser, error) {
 // path, which may have newlines in it: the item that fails has it anyway.
 func ReadError(err error) error {
 	var at *fs.PathError
-	if errors.As(err, &at) && !errors.Is(err, ErrChanged) {
+	switch {
+	case errors.Is(err, ErrChanged):
+		return ErrChanged
+	case errors.As(err, &at):
 		return fmt.Errorf("the file cannot be read: %w", at.Err)
 	}
 	return err

@@ -45,8 +45,8 @@ type Engine[J Job] interface {
 	CloseRefusing(s *upstream.Server)
 }
 
-// A Queue hands items to an engine. Its exported fields are set before its first use. Send, Flush
-// and Finish are called by one goroutine, the other methods by any.
+// A Queue hands items to an engine. Its exported fields are set before its first use. Read, Send,
+// Flush and Finish are called by one goroutine, the other methods by any.
 type Queue[J Job] struct {
 	Engine  Engine[J]
 	Servers *upstream.Set
@@ -59,23 +59,23 @@ type Queue[J Job] struct {
 	dir     string // of the first item that was read
 	several bool   // another one is elsewhere
 	letAll  bool   // what was put aside is sent now
-	whole   bool   // all items were read
 	refused []item.Item
 	taken   []J // like refused, of those that a worker had already
 
 	// For the goroutine that sends.
+	whole  bool      // all items were read
 	since  time.Time // the first of refused was put aside
 	failed []item.Item
 }
 
 // Send hands over an item now or, if it is put aside, later. It returns false if ctx has ended.
 func (q *Queue[J]) Send(ctx context.Context, it item.Item) bool {
-	q.read(it)
 	return q.putAside(ctx, it) || q.submit(ctx, it)
 }
 
-// read records where items are.
-func (q *Queue[J]) read(it item.Item) {
+// Read records where an item is. It is called for each item that is read, also for one that cannot
+// be sent: whether there are several directories depends on all of them.
+func (q *Queue[J]) Read(it item.Item) {
 	dir := filepath.Dir(it.Path)
 	q.mu.Lock()
 	defer q.mu.Unlock()

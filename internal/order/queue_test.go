@@ -79,6 +79,7 @@ func TestFailedGoLast(t *testing.T) {
 	e := &testEngine{before: map[string]item.Fate{"d/000": item.Failed, "d/001": item.Delivered}, refuses: func(*item.Item) bool { return false }}
 	q := newTest(e)
 	for i := range 4 {
+		q.Read(testItem("d", i))
 		q.Send(t.Context(), testItem("d", i))
 	}
 	q.Finish(t.Context())
@@ -102,6 +103,7 @@ func TestNewestDecides(t *testing.T) {
 		e := &testEngine{refuses: c.refuses}
 		q := newTest(e)
 		for i := range 100 {
+			q.Read(testItem("d", i))
 			q.Send(t.Context(), testItem("d", i))
 		}
 		q.Finish(t.Context())
@@ -120,8 +122,10 @@ func TestOtherDirectories(t *testing.T) {
 	e := &testEngine{refuses: func(it *item.Item) bool { return filepath.Dir(it.Path) == "bad" }}
 	q := newTest(e)
 	for i := range 60 {
+		q.Read(testItem("bad", i))
 		q.Send(t.Context(), testItem("bad", i))
 	}
+	q.Read(testItem("good", 1))
 	q.Send(t.Context(), testItem("good", 1))
 	if last := e.sent[len(e.sent)-1]; len(e.sent) != 21 || last != "good/001" {
 		t.Errorf("%d sent, the last is %s", len(e.sent), last)
@@ -154,5 +158,24 @@ func TestAsideIsBounded(t *testing.T) {
 	}
 	if _, gone := s.Gone(); gone == nil {
 		t.Error("the server is tried further")
+	}
+}
+
+// An item that cannot be sent shows that there are other directories all the same.
+func TestUnsendableItemsCount(t *testing.T) {
+	for _, elsewhere := range []bool{false, true} {
+		e := &testEngine{refuses: func(it *item.Item) bool { return it.Path >= "d/005" }}
+		q := newTest(e)
+		if elsewhere {
+			q.Read(testItem("other", 1))
+		}
+		for i := range 80 {
+			q.Read(testItem("d", i))
+			q.Send(t.Context(), testItem("d", i))
+		}
+		q.Finish(t.Context())
+		if _, gone := q.Servers.Of("http://h").Gone(); (gone == nil) != elsewhere {
+			t.Errorf("another directory: %v, %d sent: %v", elsewhere, len(e.sent), gone)
+		}
 	}
 }

@@ -107,6 +107,7 @@ func (r Rules) Claim(j Journal, id Identity, it item.Item, now time.Time) (Decis
 	}
 	var err error
 	row.Item, err = j.Load(id.ID())
+	row.State = c.State // a row may be gone by now
 	return Decide(row, it, r, now), err
 }
 

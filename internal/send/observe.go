@@ -213,8 +213,12 @@ func (r *run) backingOff(j *job, waiting bool) {
 		r.uploads.End(j, nil)
 	}
 	changed := j.fault != nil && j.item.Size < large // larger ones are named
-	r.workers.wait(waiting, waiting && !j.retried, changed)
-	j.retried = j.retried || waiting
+	if !waiting {
+		r.workers.goOn(changed)
+		return
+	}
+	r.workers.wait(!j.retried, changed)
+	j.retried = true
 }
 
 // classify judges what the package retry cannot know.

@@ -29,21 +29,19 @@ type requeue struct {
 	until time.Time // when the last of them may be asked about
 }
 
-// add leaves a job to the end of the run. It may be asked about from at on, if that is not zero.
-func (q *requeue) add(j *job, at time.Time) {
+// add leaves a job to the end of the run, unless it is too much and optional. It may be asked about
+// from at on, if that is not zero.
+func (q *requeue) add(j *job, at time.Time, optional bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if optional && len(q.jobs) >= maxLater {
+		return false
+	}
 	q.jobs = append(q.jobs, j)
 	if at.After(q.until) {
 		q.until = at
 	}
-}
-
-// isFull reports whether what the run has failed is not tried once more.
-func (q *requeue) isFull() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.jobs) >= maxLater
+	return true
 }
 
 // take returns the jobs, and when the last of them may be asked about, and leaves none.
@@ -65,14 +63,16 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
 		return false
 	}
-	if outage && !j.isStarved() || r.requeue.isFull() {
+	if outage && !j.isStarved() {
 		return false
 	}
 	j.out = out
 	if ask {
 		j.Ended = time.Now()
 	}
-	r.putOff(j, ask)
+	if !r.putOff(j, ask, true) {
+		return false
+	}
 	j.settled()
 	if r.Journal != nil {
 		row := r.row(j, out.Status)
@@ -82,15 +82,19 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	return true
 }
 
-// putOff leaves a job to the end of the run, perhaps to ask about it.
-func (r *run) putOff(j *job, ask bool) {
+// putOff leaves a job to the end of the run, perhaps to ask about it. It returns false if that is
+// optional and there are too many.
+func (r *run) putOff(j *job, ask, optional bool) bool {
 	at := time.Time{}
 	if ask {
 		at = j.Ended.Add(r.verifier.Settle)
 	}
-	j.pass++
-	j.standing.requeue(ask)
-	r.requeue.add(j, at)
+	if !r.requeue.add(j, at, optional) {
+		return false
+	}
+	j.pass++ // before anybody takes it: the pool is waited for first
+	j.postpone(ask)
+	return true
 }
 
 // comeBack gives postponed jobs to the pool again, until there are none or ctx ends.

@@ -33,8 +33,6 @@ const (
 	ownWait = 30 * time.Second // the longest wait before an attempt that was not asked for
 	// the same after a refusal: it is for all together to leave the server alone
 	refusedWait = time.Second / 2
-
-	maxServers = upstream.MostServers
 )
 
 // A run is one call of Run.
@@ -69,7 +67,7 @@ type run struct {
 	unnoted atomic.Int64
 	asked   struct{ found, absent atomic.Int64 } // what servers said of items in doubt
 
-	// For submit, and after it for summary.
+	// For submit, and after it for summary, which needs no lock: nothing of the run is left then.
 	waits   map[string]journal.Wait // by origin: what servers asked for in earlier runs
 	skipped map[resume.Reason]int64
 

@@ -26,8 +26,8 @@ func TestStanding(t *testing.T) {
 		"deny":         func(s *standing) { s.deny(2) },
 		"deny again":   func(s *standing) { s.deny(5) },
 		"insist":       (*standing).insist,
-		"requeue":      func(s *standing) { s.requeue(false) },
-		"ask later":    func(s *standing) { s.requeue(true) },
+		"requeue":      func(s *standing) { s.postpone(false) },
+		"ask later":    func(s *standing) { s.postpone(true) },
 		"earlier":      func(s *standing) { s.Attempts = 1 },
 		"earlier doubt": func(s *standing) {
 			s.Past = resume.Past{Attempts: 1, Doubt: true,

@@ -35,6 +35,7 @@ func (r *run) submit(ctx context.Context) {
 		r.mu.Lock()
 		r.read++
 		r.mu.Unlock()
+		r.queue.Read(it)
 		var failed *source.ItemError
 		switch {
 		case errors.As(err, &failed):
@@ -124,7 +125,7 @@ func (r *run) claim(it item.Item) (*job, bool) {
 		if time.Since(j.Ended) < r.verifier.Settle { // it may still be at work on it
 			out.Status, out.Error = item.Unknown, status.LeftInDoubt
 			j.out = out
-			r.putOff(j, true)
+			r.putOff(j, true, false)
 			return nil, false
 		}
 		return j, true

@@ -49,21 +49,27 @@ func newWorkers(given int, limits throttle.Limits) *workers {
 	return w
 }
 
-// wait records that a job waits for its next attempt, or no more, if waits is false. It may be the
-// first time, or because its content changed.
-func (w *workers) wait(waits, first, changed bool) {
-	n := 1
-	if !waits {
-		n = -1
-	}
+// wait records that a job waits for its next attempt, perhaps for the first time, or because its
+// content changed.
+func (w *workers) wait(first, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.backoff += n
+	w.backoff++
 	if changed {
-		w.changing += n
+		w.changing++
 	}
 	if first {
 		w.retried++
+	}
+}
+
+// goOn ends what wait began.
+func (w *workers) goOn(changed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.backoff--
+	if changed {
+		w.changing--
 	}
 }
 

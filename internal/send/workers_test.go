@@ -33,7 +33,7 @@ func TestWorkersGrowFor(t *testing.T) {
 		w := newWorkers(c.given, throttle.Limits{Rate: 1})
 		w.grew = c.grew
 		for range c.backoff {
-			w.wait(true, true, false)
+			w.wait(true, false)
 		}
 		begin := w.grown
 		v := upstream.Overview{UpstreamStats: c.stats, Parked: c.parked}
@@ -66,10 +66,10 @@ func TestWorkersToBeginWith(t *testing.T) {
 
 func TestWorkersCount(t *testing.T) {
 	var w workers
-	w.wait(true, true, true)
-	w.wait(true, true, false)
-	w.wait(true, false, false)
-	w.wait(false, false, true)
+	w.wait(true, true)
+	w.wait(true, false)
+	w.wait(false, false)
+	w.goOn(true)
 	w.end()
 	if backoff, changing, retried := w.counts(); backoff != 2 || changing != 0 || retried != 1 {
 		t.Errorf("%d wait, %d changed, %d retried", backoff, changing, retried)

@@ -55,7 +55,7 @@ func LeftAlone(s *upstream.Server, until time.Time, maxWait time.Duration) error
 // RefusesAll is the end of sending to a server that refuses everything alike.
 func RefusesAll(row upstream.Row) error {
 	since := ""
-	if row.Since {
+	if row.Before {
 		since = " since the first of them"
 	}
 	return fmt.Errorf("the last %d answers were %s and nothing was accepted%s: %s",

@@ -54,7 +54,7 @@ type Row struct {
 	Spread bool // over several directories
 	Many   bool // so many that the server may refuse all
 	Enough bool // so many that it gets no more: they refuse the account
-	Since  bool // it has accepted others before
+	Before bool // it has accepted others before the row
 }
 
 // Refuse records that the server refused an item of that directory for good.
@@ -80,7 +80,7 @@ func (s *Server) Row() Row {
 func (s *Server) rowLocked() Row {
 	a := &s.alike
 	return Row{
-		Status: a.status, Items: a.row, Spread: a.dirs, Many: a.many(), Since: s.accepted > 0,
+		Status: a.status, Items: a.row, Spread: a.dirs, Many: a.many(), Before: s.accepted > 0,
 		Enough: AboutAccount(a.status) && a.row >= fewAlike,
 	}
 }

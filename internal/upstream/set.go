@@ -19,8 +19,8 @@ import (
 const (
 	// MostInFlight is the ceiling of throttle where none is given.
 	MostInFlight = 256
-	// MostServers bounds what is remembered of those that a manifest names.
-	MostServers = 1024
+	// maxServers bounds what is remembered of those that a manifest names.
+	maxServers = 1024
 
 	// DownAfter is how long a server accepts nothing before it is said to be down.
 	DownAfter = 2 * time.Second
@@ -108,7 +108,7 @@ func (set *Set) ofLocked(key string) *Server {
 		return s
 	}
 	for old, s := range set.servers {
-		if len(set.servers) < MostServers {
+		if len(set.servers) < maxServers {
 			break
 		}
 		stats := s.Stats()

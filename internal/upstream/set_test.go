@@ -22,20 +22,20 @@ func testServer(limits throttle.Limits, key string) *Server { return testSet(lim
 func TestServersAreForgotten(t *testing.T) {
 	set := testSet(throttle.Limits{})
 	key := func(i int) string { return fmt.Sprintf("http://h%d.example", i) }
-	for i := range MostServers {
+	for i := range maxServers {
 		if s := set.Of(key(i)); i%2 == 0 {
 			s.Close(4, errors.New("refuses everything"))
 		}
 	}
-	for i := range MostServers / 4 {
-		if s := set.Of(key(MostServers + i)); s != set.Of(s.Key) {
+	for i := range maxServers / 4 {
+		if s := set.Of(key(maxServers + i)); s != set.Of(s.Key) {
 			t.Errorf("%s is forgotten at once", s.Key)
 		}
 	}
-	if n := len(set.All()); n != MostServers {
+	if n := len(set.All()); n != maxServers {
 		t.Errorf("%d servers are remembered", n)
 	}
-	for i := 0; i < MostServers; i += 2 {
+	for i := 0; i < maxServers; i += 2 {
 		if _, gone := set.Of(key(i)).Gone(); gone == nil {
 			t.Fatalf("%s gets items again", key(i))
 		}
