@@ -18,8 +18,8 @@ func (w *Work) Show(out io.Writer, left Left, leftOut []string, n int64) {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
 	if left.Asked > 0 {
-		fmt.Fprintf(out, "of these, asked about first: %s that may have arrived in an earlier run\n",
-			human.Count(left.Asked))
+		fmt.Fprintf(out, "of these, asked about first: %s "+
+			"that may have arrived in an earlier run\n", human.Count(left.Asked))
 	}
 	for _, line := range status.NotSent(left.Skipped, left.Unknown, left.Held) {
 		fmt.Fprintln(out, line)
