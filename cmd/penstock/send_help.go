@@ -14,7 +14,7 @@ import (
 // helpWidth is the usual width of a terminal. Examples and tables are written for it.
 const helpWidth = 80
 
-// brief are the flags that the short help shows: those that everybody needs.
+// brief are the flags that the short help shows: those that every user needs.
 var brief = []string{
 	"to", "form", "header", "bearer-file", "manifest", "rps", "concurrency", "bandwidth",
 	"idempotent", "only", "results", "dry-run",

@@ -159,7 +159,7 @@ func TestLearnedByServer(t *testing.T) {
 	for text, n := range map[string]int{
 		"\nhttps://h0.example: learned 9.8 req/s, 5 in flight\n":                        1,
 		": learned 9.8 req/s, 5 in flight\n":                                            textGroups,
-		"\nlearned of 2 servers more: see learned_by_server in the report (--report)\n": 1,
+		"\nlearned of 2 more servers: see learned_by_server in the report (--report)\n": 1,
 	} {
 		if strings.Count(b.String(), text) != n {
 			t.Errorf("it does not say %q %d times:\n%s", text, n, b.String())

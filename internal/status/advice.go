@@ -18,12 +18,12 @@ var remedies = map[journal.Remedy]string{
 	journal.NameFile:  "give a file's name",
 	journal.Unused:    "a run has made it, and was killed before it recorded anything",
 	journal.MakeRoom:  "make room, then give the same command again",
-	journal.CheckDisk: "look after the disk and its quota, or give another --journal FILE",
+	journal.CheckDisk: "check the disk and its quota, or give another --journal FILE",
 	journal.PutBack:   "put the file back, or remove that one too to begin anew",
 	journal.RemoveLock: "remove it if you do not know it, and set PENSTOCK_STATE to a directory " +
 		"that only you can write",
 	journal.KeepOff:  "let no other program touch it during a run",
-	journal.EndOther: "end that one, then give the same command again",
+	journal.EndOther: "stop it, then give the same command again",
 }
 
 // mistakes are what to do about what was asked for, as it follows what is wrong. A verb stands for

@@ -205,7 +205,7 @@ func (f *Facts) pace() (progress.Limit, string) {
 	case given == 0 && f.Unproven:
 		return progress.LimitRate, "slower after an outage"
 	case given == 0:
-		return progress.LimitRate, "more a second is refused"
+		return progress.LimitRate, "the server refuses a higher rate"
 	case f.Unproven && f.Rate >= 0.9*given: // about the given rate
 	case f.Rate < given:
 		from, to := human.RateNumber(float64(given)), human.Rate(float64(f.Rate))
@@ -236,7 +236,7 @@ func (f *Facts) room() string {
 	case f.Pressed && f.Rate == rate.Inf: // else it may be their rate that is refused
 		return "more at once is refused"
 	}
-	return "more at once gains nothing"
+	return "more requests at once do not help"
 }
 
 // closed says for how long a server takes nothing, and why.

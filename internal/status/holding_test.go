@@ -32,7 +32,7 @@ func TestHolding(t *testing.T) {
 		{want: progress.LimitRate, words: "4 → 3.96 req/s: the server refuses at 4",
 			given: throttle.Limits{Rate: 4},
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 3.96}},
-		{want: progress.LimitRate, words: "more a second is refused",
+		{want: progress.LimitRate, words: "the server refuses a higher rate",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
 		// After a mere outage nobody is accused.
 		{want: progress.LimitRate, words: "held by your --rps 10", untold: true,
@@ -68,7 +68,7 @@ func TestHolding(t *testing.T) {
 		{want: progress.LimitConcurrency, words: "looking for the pace: 16 in flight",
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency,
 				Phase: throttle.PhaseStarting, InFlight: 16, Limit: 16}},
-		{want: progress.LimitConcurrency, words: "more at once gains nothing",
+		{want: progress.LimitConcurrency, words: "more requests at once do not help",
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency,
 				Phase: throttle.PhaseSteady, InFlight: 5, Limit: 5}},
 		{want: progress.LimitConcurrency, words: "256 in flight, the most without --concurrency",
@@ -152,7 +152,7 @@ func TestHolding(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency,
 				Phase: throttle.PhaseSteady, InFlight: 4, Limit: 4, Rate: rate.Inf}},
 		// it is the rate that it refuses
-		{want: progress.LimitConcurrency, words: "more at once gains nothing", pressed: true,
+		{want: progress.LimitConcurrency, words: "more requests at once do not help", pressed: true,
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency,
 				Phase: throttle.PhaseSteady, InFlight: 4, Limit: 4, Rate: 10}},
 		{want: progress.NoLimit, words: "waiting for the last 3 answers",

@@ -10,8 +10,8 @@ import (
 
 // LearnedOfMore says where to find what was learned of n further servers.
 func LearnedOfMore(n int) string {
-	return fmt.Sprintf("learned of %s more: see learned_by_server in the report (--report)",
-		human.Plural(n, "server"))
+	return fmt.Sprintf("learned of %s: see learned_by_server in the report (--report)",
+		human.Plural(n, "more server"))
 }
 
 // TooFast says which servers took much less than the rate that was given. Another rate, which would
@@ -32,8 +32,8 @@ func TooFast(slower []upstream.Slower, alone bool, given float64) (notes []strin
 		}
 	}
 	if others > 0 {
-		notes = append(notes, fmt.Sprintf("%s more take less than %s/s",
-			human.Plural(others, "server"), asked))
+		notes = append(notes, fmt.Sprintf("%s take less than %s/s",
+			human.Plural(others, "more server"), asked))
 	}
 	return notes
 }

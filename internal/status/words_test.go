@@ -79,7 +79,7 @@ func TestGivenRateTooFast(t *testing.T) {
 	}
 	notes := TooFast(slower, false, 10)
 	if len(notes) != 9 || notes[0] != "http://b takes 8/s, not 10/s" ||
-		notes[8] != "2 servers more take less than 10/s" {
+		notes[8] != "2 more servers take less than 10/s" {
 		t.Errorf("of ten servers it says %q", notes)
 	}
 }
