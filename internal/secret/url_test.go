@@ -8,7 +8,7 @@ import (
 )
 
 func TestURL(t *testing.T) {
-	for _, tt := range []struct{ in, want string }{
+	expect(t, URL, [][2]string{
 		{"https://h/files/a.csv", "https://h/files/a.csv"},
 		{"https://h/files/{name}", "https://h/files/{name}"},
 		{"https://h/files/%7Bname%7D/é", "https://h/files/%7Bname%7D/é"},
@@ -53,15 +53,11 @@ func TestURL(t *testing.T) {
 		{"u:p@h/x", "h/x"},
 		{"u@h/x?k=v", "h/x?k=***"},
 		{":p@h/x", "***"},
-	} {
-		if got := URL(tt.in); got != tt.want {
-			t.Errorf("URL(%q) = %q, want %q", tt.in, got, tt.want)
-		}
-	}
+	})
 }
 
 func TestText(t *testing.T) {
-	for _, tt := range []struct{ in, want string }{
+	expect(t, Text, [][2]string{
 		{"no URL here", "no URL here"},
 		{`Put "https://h/x?token=abc": EOF`, `Put "https://h/x?token=***": EOF`},
 		{`Put https://u:p@h/x: EOF`, `Put https://h/x: EOF`},
@@ -72,11 +68,7 @@ func TestText(t *testing.T) {
 		{"://", "***"},
 		{"a://b://c", "a://b://c"},
 		{`cut off in "https://h/?k=v w`, `cut off in "https://h/?k=***`},
-	} {
-		if got := Text(tt.in); got != tt.want {
-			t.Errorf("Text(%q) = %q, want %q", tt.in, got, tt.want)
-		}
-	}
+	})
 	err := &url.Error{Op: "Put", URL: "https://h/x?sig=s3cret&n=1", Err: errors.New("timeout")}
 	if got, want := Text(err.Error()), `Put "https://h/x?sig=***&n=***": timeout`; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 )
 
 // A NoDirError reports that this system names no directory for journals.
@@ -63,21 +64,18 @@ func Dir() (string, error) {
 func FileName(job, target, method string) (string, error) {
 	if job != "" {
 		name := strings.TrimSuffix(job, Suffix)
-		if strings.Trim(name, ".") == "" {
+		strange := strings.TrimFunc(name, nameRune)
+		switch r, _ := utf8.DecodeRuneInString(strange); {
+		case strings.Trim(name, ".") == "":
 			return "", fmt.Errorf("job %q: a name needs a letter or a digit", job)
-		}
-		if len(name) > 64 {
+		case len(name) > 64:
 			return "", fmt.Errorf("job %q: a name has at most 64 characters, this has %d",
 				job, len(name))
-		}
-		if name[0] == '-' {
+		case name[0] == '-':
 			return "", fmt.Errorf("job %q: a name that begins with a hyphen looks like a flag", job)
-		}
-		for _, r := range name {
-			if !nameRune(r) {
-				return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q",
-					job, r)
-			}
+		case strange != "":
+			return "", fmt.Errorf("job %q: a name has letters, digits, '.', '_' and '-', not %q",
+				job, r)
 		}
 		return name + Suffix, nil
 	}

@@ -130,7 +130,7 @@ func dotSegment(path string) bool {
 	return dots == 1 || dots == 2
 }
 
-const upperHex = "0123456789ABCDEF"
+const hexDigits = "0123456789ABCDEFabcdef"
 
 // escape appends s, percent-encoded down to the unreserved characters, and to slashes where those
 // are kept.
@@ -139,7 +139,7 @@ func escape(b []byte, s string, slashes bool) []byte {
 		if c := s[i]; unreserved(c) || c == '/' && slashes {
 			b = append(b, c)
 		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
 	return b
@@ -153,10 +153,6 @@ func literal(c byte) bool { return unreserved(c) || strings.IndexByte("!$&'()*+,
 
 func alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 func unhex(c byte) byte {

@@ -152,7 +152,7 @@ func parseTail(s string, vars bool) ([]part, error) {
 			return nil, errors.New(`the URL has a backslash: write / (or %5C for a real one)`)
 		case c < ' ' || c == 0x7f:
 			return nil, fmt.Errorf("the URL has the control character %#02x", c)
-		case c == '%' && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])):
+		case c == '%' && (i+2 >= len(s) || strings.Trim(s[i+1:i+3], hexDigits) != ""):
 			return nil, errors.New("the URL has a percent sign without two hex digits after it " +
 				"(write %25 for a real one)")
 		case c == '?' && !query:

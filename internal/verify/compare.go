@@ -113,7 +113,8 @@ func anotherHash(k kind) finding {
 }
 
 func anotherLength(n int64, it item.Item) finding {
-	note := "the server's copy has " + byteCount(n) + ", the file " + byteCount(it.Size)
+	note := "the server's copy has " + human.Plural(n, "byte") +
+		", the file " + human.Plural(it.Size, "byte")
 	return finding{Verdict: Other, note: note}
 }
 
@@ -187,11 +188,4 @@ func hashInETag(etag string) ([]byte, kind) {
 		}
 	}
 	return nil, kind{}
-}
-
-func byteCount(n int64) string {
-	if n == 1 {
-		return "1 byte"
-	}
-	return human.Count(n) + " bytes"
 }
