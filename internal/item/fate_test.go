@@ -8,7 +8,8 @@ import (
 
 func TestFate(t *testing.T) {
 	// The numbers are those of the journal's index, the names those of its file and of results.
-	for want, name := range []string{"", "in_flight", "delivered", "failed", "unknown", "deferred", "skipped"} {
+	for want, name := range []string{"", "in_flight", "delivered", "failed", "unknown", "deferred",
+		"skipped"} {
 		f := Fate(want)
 		if f.String() != name {
 			t.Errorf("%d: %q, want %q", want, f, name)

@@ -27,7 +27,8 @@ func TestOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		it := item.Item{Path: file, Fingerprint: item.FingerprintOf(info), Content: filebody.File(file)}
+		it := item.Item{Path: file, Fingerprint: item.FingerprintOf(info),
+			Content: filebody.File(file)}
 		read := func(it item.Item, meanwhile func()) (got []byte, err error) {
 			body, err := it.Open(t.Context())
 			if err != nil {
@@ -65,7 +66,8 @@ func TestOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = read(it, nothing)
-		if err = item.ReadError(err); !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "\n") {
+		if err = item.ReadError(err); !errors.Is(err, fs.ErrNotExist) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("gone: %v", err)
 		}
 		it.Content = filebody.File(filepath.Dir(file))

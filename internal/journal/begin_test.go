@@ -11,14 +11,18 @@ import (
 func TestRunBegins(t *testing.T) {
 	path := filepath.Join(tempDir(t), "a", "b", "j.db")
 	mustClose(t, mustOpen(t, path))
-	if there, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(path))), "a*")); len(there) > 0 {
+	if there, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(path))),
+		"a*")); len(there) > 0 {
 		t.Errorf("left behind: %q, %v", there, err)
 	}
 	for name, begin := range map[string]func(*Journal){
 		"claim": func(j *Journal) { j.Claim(9, Fingerprint{}) },
 		"put":   func(j *Journal) { j.Put(full(1), nil) },
 		"begin": func(j *Journal) { _ = j.Begin(t.Context(), full(1)) },
-		"wait":  func(j *Journal) { j.KeepWait(Wait{Origin: "h", Until: time.Now().Add(time.Hour)}) },
+		"wait": func(j *Journal) {
+			j.KeepWait(Wait{Origin: "h",
+				Until: time.Now().Add(time.Hour)})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)

@@ -16,10 +16,13 @@ import (
 
 func example(i int) Item {
 	return Item{
-		ID: idmap.Mix(uint64(i)), Method: "PUT", Path: fmt.Sprintf("data/part-%04d/file-%08d.json", i/1000, i),
-		URL:         fmt.Sprintf("https://api.example.com/v1/files/part-%04d/file-%08d.json", i/1000, i),
+		ID: idmap.Mix(uint64(i)), Method: "PUT",
+		Path: fmt.Sprintf("data/part-%04d/file-%08d.json", i/1000, i),
+		URL: fmt.Sprintf("https://api.example.com/v1/files/part-%04d/file-%08d.json",
+			i/1000, i),
 		Fingerprint: Fingerprint{int64(i), time.Unix(1700000000, int64(i)), 1},
-		State:       item.Delivered, Attempts: 1, First: time.Unix(1700000000, 0), Last: time.Unix(1700000001, 0), HTTPStatus: 201,
+		State:       item.Delivered, Attempts: 1, First: time.Unix(1700000000, 0),
+		Last: time.Unix(1700000001, 0), HTTPStatus: 201,
 	}
 }
 

@@ -17,7 +17,8 @@ func TestItemWithoutFile(t *testing.T) {
 		Fingerprint: Fingerprint{Size: 300, Mark: 0xfeed}, HTTPStatus: 202,
 		Attempts: 1, First: time.UnixMilli(1), Last: time.UnixMilli(2),
 	}
-	begun := Item{ID: 2, Method: "POST", URL: "https://h/events", Fingerprint: Fingerprint{Mark: 0xbeef}}
+	begun := Item{ID: 2, Method: "POST", URL: "https://h/events",
+		Fingerprint: Fingerprint{Mark: 0xbeef}}
 	j := mustOpen(t, path)
 	mustPut(t, j, record)
 	if err := j.Begin(t.Context(), begun); err != nil {
@@ -53,11 +54,13 @@ func TestItemWithoutFile(t *testing.T) {
 			t.Errorf("%+v is not matched", it)
 		}
 	}
-	if r := record.Result(); r.Path != "" || r.Key != "event-17" || r.Status != item.Delivered || r.Bytes != 300 {
+	if r := record.Result(); r.Path != "" || r.Key != "event-17" || r.Status != item.Delivered ||
+		r.Bytes != 300 {
 		t.Errorf("%+v", r)
 	}
 	var name any
-	row := j.conn.QueryRowContext(t.Context(), "SELECT path FROM items WHERE id = '0000000000000001'")
+	row := j.conn.QueryRowContext(t.Context(),
+		"SELECT path FROM items WHERE id = '0000000000000001'")
 	if err := row.Scan(&name); err != nil || name != nil {
 		t.Errorf("people see the path %q, %v", name, err)
 	}

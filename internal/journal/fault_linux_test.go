@@ -144,9 +144,11 @@ func TestDurable(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "fullfsync": "1", "checkpoint_fullfsync": "1"} {
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal",
+		"fullfsync": "1", "checkpoint_fullfsync": "1"} {
 		var got string
-		if err := j.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		if err := j.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil ||
+			got != want {
 			t.Errorf("%s is %q, %v; want %q", pragma, got, err, want)
 		}
 	}
@@ -244,14 +246,16 @@ func TestPermissions(t *testing.T) {
 			os.Chmod(filepath.Dir(path), tt.dir)
 			defer os.Chmod(filepath.Dir(path), 0o700)
 			_, err := Open(t.Context(), Options{Path: path})
-			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) || remedy(err) != UseWritable {
+			if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) ||
+				remedy(err) != UseWritable {
 				t.Error(err)
 			}
 			if tt.readable {
 				if n := len(all(t, path)); n != 10 {
 					t.Errorf("%d rows", n)
 				}
-			} else if _, err := OpenReader(path); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) {
+			} else if _, err := OpenReader(path); !errors.Is(err, fs.ErrPermission) ||
+				!strings.Contains(err.Error(), path) {
 				t.Error(err)
 			}
 		})

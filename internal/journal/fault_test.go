@@ -50,8 +50,10 @@ func TestOpenErrors(t *testing.T) {
 		data []byte
 		want []string
 	}{
-		{"no SQLite file", []byte("{\"type\":\"item\"}\n" + strings.Repeat("x", 200)), []string{"is not a penstock journal", "not an SQLite file"}},
-		{"another program's", edit(68, 0, 0, 0, 0), []string{"is not a penstock journal", "another program"}},
+		{"no SQLite file", []byte("{\"type\":\"item\"}\n" + strings.Repeat("x", 200)),
+			[]string{"is not a penstock journal", "not an SQLite file"}},
+		{"another program's", edit(68, 0, 0, 0, 0),
+			[]string{"is not a penstock journal", "another program"}},
 		{"newer", edit(60, 0, 0, 0, 5), []string{"was written by a newer penstock (journal version 5)"}},
 		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged"}},
 		{"a few bytes", valid[:50], []string{"is damaged", "cut short"}},
@@ -59,8 +61,10 @@ func TestOpenErrors(t *testing.T) {
 		{"half", valid[:len(valid)/2], []string{"is damaged"}},
 		{"a byte less", valid[:len(valid)-1], []string{"is damaged"}},
 		{"garbled pages", garbled, []string{"is damaged"}},
-		{"another state", []byte(strings.Replace(string(valid), "failed", "fooled", -1)), []string{"is damaged"}},
-		{"another schema", []byte(strings.Replace(string(valid), "mtime INTEGER", "ntime INTEGER", 1)), []string{"is damaged", `"item"`}},
+		{"another state", []byte(strings.Replace(string(valid), "failed", "fooled", -1)),
+			[]string{"is damaged"}},
+		{"another schema", []byte(strings.Replace(string(valid), "mtime INTEGER", "ntime INTEGER",
+			1)), []string{"is damaged", `"item"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := newPath(t)
@@ -113,7 +117,8 @@ func TestOpenNames(t *testing.T) {
 	} {
 		_, err := Open(t.Context(), Options{Path: path})
 		var e *Error
-		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
@@ -158,7 +163,8 @@ func TestLeftovers(t *testing.T) {
 	lost := newPath(t)
 	os.WriteFile(lost+"-wal", wal, 0o600)
 	for range 2 {
-		if _, err := Open(t.Context(), Options{Path: lost}); err == nil || !strings.Contains(err.Error(), lost+"-wal") {
+		if _, err := Open(t.Context(), Options{Path: lost}); err == nil ||
+			!strings.Contains(err.Error(), lost+"-wal") {
 			t.Errorf("a log without its file: %v", err)
 		}
 	}
@@ -190,7 +196,8 @@ func fillUp(t *testing.T, j *Journal) (ids *[]uint64, errs *[]error) {
 		}
 	}
 	var e *Error
-	if err := j.Err(); !errors.As(err, &e) || !strings.Contains(err.Error(), "disk is full") || !strings.Contains(err.Error(), j.Path()) {
+	if err := j.Err(); !errors.As(err, &e) || !strings.Contains(err.Error(), "disk is full") ||
+		!strings.Contains(err.Error(), j.Path()) {
 		t.Errorf("Err: %v", err)
 	}
 	if err := j.Begin(t.Context(), Item{ID: 1 << 40}); err == nil {
@@ -203,7 +210,8 @@ func fillUp(t *testing.T, j *Journal) (ids *[]uint64, errs *[]error) {
 }
 
 func setMaxPages(t *testing.T, j *Journal, n int) {
-	if _, err := j.conn.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count=%d", n)); err != nil {
+	if _, err := j.conn.ExecContext(t.Context(),
+		fmt.Sprintf("PRAGMA max_page_count=%d", n)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -295,7 +303,8 @@ func TestReplacedUnderway(t *testing.T) {
 		j := mustOpen(t, path)
 		mustPut(t, j, full(1))
 		move(path, path+".away")
-		if err := j.Begin(t.Context(), full(2)); !errors.Is(err, errReplaced) || !strings.Contains(err.Error(), path) {
+		if err := j.Begin(t.Context(), full(2)); !errors.Is(err, errReplaced) ||
+			!strings.Contains(err.Error(), path) {
 			t.Error(err)
 		}
 		<-j.Failed()
@@ -352,7 +361,8 @@ func TestTwoRows(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	if _, err := j.conn.ExecContext(t.Context(), "INSERT INTO item SELECT n + 5, id, size, mtime, mark, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older FROM item"); err != nil {
+	if _, err := j.conn.ExecContext(t.Context(),
+		"INSERT INTO item SELECT n + 5, id, size, mtime, mark, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older FROM item"); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, j)
@@ -402,7 +412,8 @@ func TestOpenIsCancelled(t *testing.T) {
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), time.Microsecond)
 	defer cancel()
-	if _, err := Open(ctx, Options{Path: path}); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Open(ctx, Options{Path: path}); err != nil &&
+		!errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	} else if err == nil {
 		t.Error("opened")

@@ -112,8 +112,10 @@ func FuzzItem(f *testing.F) {
 	path := filepath.Join(tempDir(f), "j.db")
 	j := mustOpen(f, path)
 	f.Add("a.json", "a.json", "https://h/a", "PUT", "", "", []byte(nil), uint64(1), int64(5))
-	f.Add("\xff\xfe/../\n\x00x", strings.Repeat("é", 2048), "https://h/%00?***", "P\x00ST", `"k"`, "500: \x1b[31m", []byte{0}, uint64(1<<63), int64(-1))
-	f.Fuzz(func(t *testing.T, p, rel, url, method, key, failure string, digest []byte, id uint64, n int64) {
+	f.Add("\xff\xfe/../\n\x00x", strings.Repeat("é", 2048), "https://h/%00?***", "P\x00ST", `"k"`,
+		"500: \x1b[31m", []byte{0}, uint64(1<<63), int64(-1))
+	f.Fuzz(func(t *testing.T, p, rel, url, method, key, failure string, digest []byte, id uint64,
+		n int64) {
 		it := full(id)
 		it.Path, it.Rel, it.URL, it.Method, it.Key, it.Error = p, rel, url, method, key, failure
 		it.Digest, it.Size, it.HTTPStatus, it.Attempts = digest, n, int(int32(n)), int(int32(n>>32))

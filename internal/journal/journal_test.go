@@ -35,7 +35,8 @@ func TestRowComesBack(t *testing.T) {
 
 	j = mustOpen(t, path)
 	equal(t, "claimed", j.Claim(7, full(7).Fingerprint), Claim{State: item.Failed, Same: true})
-	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last, Counts: Counts{item.Failed: 1}})
+	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last,
+		Counts: Counts{item.Failed: 1}})
 }
 
 func TestClaim(t *testing.T) {
@@ -70,7 +71,8 @@ func TestClaim(t *testing.T) {
 func TestPutReplaces(t *testing.T) {
 	j := mustOpen(t, newPath(t))
 	mustPut(t, j, full(7))
-	bare := Item{ID: 7, Fingerprint: full(7).Fingerprint, State: item.Deferred, Last: time.UnixMilli(5)}
+	bare := Item{ID: 7, Fingerprint: full(7).Fingerprint, State: item.Deferred,
+		Last: time.UnixMilli(5)}
 	mustPut(t, j, bare)
 	want := bare
 	want.Digest = full(7).Digest
@@ -100,7 +102,9 @@ func TestTimes(t *testing.T) {
 	}
 	j := mustOpen(t, path)
 	for i, tt := range times {
-		mustPut(t, j, Item{ID: uint64(i), Fingerprint: Fingerprint{ModTime: tt.in}, State: item.Delivered, First: time.UnixMilli(1), Last: time.Date(292000000, 1, 1, 0, 0, 0, 0, time.UTC)})
+		mustPut(t, j, Item{ID: uint64(i), Fingerprint: Fingerprint{ModTime: tt.in},
+			State: item.Delivered, First: time.UnixMilli(1),
+			Last: time.Date(292000000, 1, 1, 0, 0, 0, 0, time.UTC)})
 	}
 	mustClose(t, j)
 	j = mustOpen(t, path)
@@ -118,7 +122,8 @@ func TestTimes(t *testing.T) {
 // The clock may say anything: what is recorded is only told.
 func TestClockJumps(t *testing.T) {
 	path := newPath(t)
-	for _, started := range []time.Time{time.Unix(-1e9, 0), time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC), {}} {
+	for _, started := range []time.Time{time.Unix(-1e9, 0),
+		time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC), {}} {
 		j, err := Open(context.Background(), Options{Path: path, Started: started})
 		if err != nil {
 			t.Fatal(err)
@@ -135,9 +140,11 @@ func TestClockJumps(t *testing.T) {
 func TestKilledRun(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
-	mustPut(t, j, Item{ID: 1, State: item.InFlight, Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC)})
+	mustPut(t, j, Item{ID: 1, State: item.InFlight,
+		Last: time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC)})
 	mustPut(t, j, Item{ID: 2, State: item.Delivered, Last: time.UnixMilli(5)})
-	if _, err := j.conn.ExecContext(context.Background(), "DELETE FROM run WHERE n <> ?", j.run); err != nil {
+	if _, err := j.conn.ExecContext(context.Background(), "DELETE FROM run WHERE n <> ?",
+		j.run); err != nil {
 		t.Fatal(err)
 	}
 	j.run = -1 // so that Close notes no end
@@ -225,7 +232,8 @@ func TestQueue(t *testing.T) {
 		hold := make(chan struct{})
 		var order []uint64
 		put := func(id uint64) {
-			j.Put(Item{ID: id, State: item.Delivered}, func(error) { order = append(order, id); <-hold })
+			j.Put(Item{ID: id, State: item.Delivered},
+				func(error) { order = append(order, id); <-hold })
 		}
 		put(0)
 		synctest.Wait() // the writer is in done, its queue is empty
@@ -243,7 +251,8 @@ func TestQueue(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("too long"))
 		defer cancel()
 		before := time.Now()
-		if err := j.Begin(ctx, Item{ID: 1000}); err == nil || err.Error() != "too long" || time.Since(before) != time.Second {
+		if err := j.Begin(ctx, Item{ID: 1000}); err == nil || err.Error() != "too long" ||
+			time.Since(before) != time.Second {
 			t.Errorf("Begin with a full queue: %v after %v", err, time.Since(before))
 		}
 		if c := j.Peek(1000, Fingerprint{}); c != (Claim{}) {
@@ -272,7 +281,8 @@ func TestAfterClose(t *testing.T) {
 	mustClose(t, j)
 	for range 2*queueSize + 1 {
 		called := false
-		j.Put(Item{ID: 1, State: item.Delivered}, func(err error) { called = errors.Is(err, ErrClosed) })
+		j.Put(Item{ID: 1, State: item.Delivered},
+			func(err error) { called = errors.Is(err, ErrClosed) })
 		if !called {
 			t.Fatal("Put: done was not called with ErrClosed")
 		}
@@ -331,7 +341,8 @@ func TestFilesAreForTheUserAlone(t *testing.T) {
 	path := filepath.Join(dir, "j.db")
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	for name, want := range map[string]fs.FileMode{path: 0o600, path + "-wal": 0o600, path + "-shm": 0o600, path + ".lock": 0o600, dir: 0o700} {
+	for name, want := range map[string]fs.FileMode{path: 0o600, path + "-wal": 0o600,
+		path + "-shm": 0o600, path + ".lock": 0o600, dir: 0o700} {
 		fi, err := os.Stat(name)
 		if err != nil || fi.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v; want %v", name, fi.Mode().Perm(), err, want)
@@ -390,9 +401,11 @@ func TestModel(t *testing.T) {
 		claimed := map[uint64]bool{}
 		var order []uint64
 		runs := 1
-		id := rapid.OneOf(rapid.Uint64Range(0, 5), rapid.SampledFrom([]uint64{1 << 63, math.MaxUint64, 1<<63 + 1}))
+		id := rapid.OneOf(rapid.Uint64Range(0, 5),
+			rapid.SampledFrom([]uint64{1 << 63, math.MaxUint64, 1<<63 + 1}))
 		print := rapid.Custom(func(t *rapid.T) Fingerprint {
-			return Fingerprint{rapid.Int64Range(0, 1).Draw(t, "size"), mtime.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "ns"))), 0}
+			return Fingerprint{rapid.Int64Range(0, 1).Draw(t, "size"),
+				mtime.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "ns"))), 0}
 		})
 		record := func(it Item) {
 			old, ok := rows[it.ID]
@@ -406,8 +419,10 @@ func TestModel(t *testing.T) {
 		}
 		draw := func() Item {
 			it := Item{
-				ID: id.Draw(t, "id"), Fingerprint: print.Draw(t, "print"), State: item.Fate(rapid.IntRange(1, 5).Draw(t, "state")),
-				Attempts: rapid.IntRange(0, 9).Draw(t, "attempts"), Last: time.UnixMilli(rapid.Int64Range(0, 9).Draw(t, "last")),
+				ID: id.Draw(t, "id"), Fingerprint: print.Draw(t, "print"),
+				State:    item.Fate(rapid.IntRange(1, 5).Draw(t, "state")),
+				Attempts: rapid.IntRange(0, 9).Draw(t, "attempts"),
+				Last:     time.UnixMilli(rapid.Int64Range(0, 9).Draw(t, "last")),
 			}
 			if rapid.Bool().Draw(t, "digest") {
 				it.Digest = []byte{1}
@@ -470,7 +485,8 @@ func TestModel(t *testing.T) {
 				}
 				equal(t, "rows", all(t, path), want)
 				j = open()
-				if d := cmp.Diff(Earlier{Runs: runs, Counts: counts}, j.Earlier(), cmpopts.IgnoreFields(Earlier{}, "Last")); d != "" {
+				if d := cmp.Diff(Earlier{Runs: runs, Counts: counts}, j.Earlier(),
+					cmpopts.IgnoreFields(Earlier{}, "Last")); d != "" {
 					t.Fatal(d)
 				}
 				claimed = map[uint64]bool{}

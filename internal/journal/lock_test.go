@@ -21,14 +21,16 @@ func TestTwoInOneProcess(t *testing.T) {
 	j := mustOpen(t, path)
 	_, err := Open(t.Context(), Options{Path: path})
 	var inUse *InUseError
-	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() || time.Since(inUse.Since).Abs() > time.Minute {
+	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() ||
+		time.Since(inUse.Since).Abs() > time.Minute {
 		t.Errorf("%v: %+v", err, inUse)
 	}
 	var fault *Error
 	if errors.As(err, &fault) {
 		t.Error("it is no local fault")
 	}
-	if want := fmt.Sprintf("(process %d, since ", os.Getpid()); !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+	if want := fmt.Sprintf("(process %d, since ", os.Getpid()); !strings.Contains(err.Error(),
+		want) || !strings.Contains(err.Error(), path) {
 		t.Error(err)
 	}
 	if _, err := Forget(path, everything); !errors.As(err, &inUse) {
@@ -142,9 +144,11 @@ func putUntilKilled(path string) {
 			for id := start + g; ; id += 8 {
 				ack := func(err error) { os.Stdout.WriteString(fmt.Sprintln(id, err)) }
 				if id%16 == g {
-					ack(j.Begin(context.Background(), Item{ID: id, Path: strings.Repeat("p", int(id%500))}))
+					ack(j.Begin(context.Background(),
+						Item{ID: id, Path: strings.Repeat("p", int(id%500))}))
 				} else {
-					j.Put(Item{ID: id, State: item.Delivered, Path: strings.Repeat("p", int(id%500))}, ack)
+					j.Put(Item{ID: id, State: item.Delivered,
+						Path: strings.Repeat("p", int(id%500))}, ack)
 				}
 			}
 		}()
@@ -184,12 +188,14 @@ func TestKill(t *testing.T) {
 			t.Errorf("round %d: %+v", round, e)
 		}
 		for id := range acked {
-			if c := j.Peek(id, Fingerprint{}); c.State != item.Delivered && c.State != item.InFlight {
+			if c := j.Peek(id, Fingerprint{}); c.State != item.Delivered &&
+				c.State != item.InFlight {
 				t.Fatalf("round %d: %d was on disk and is %v", round, id, c.State)
 			}
 		}
 		var ok string
-		if err := j.conn.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
+		if err := j.conn.QueryRowContext(t.Context(),
+			"PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
 			t.Fatalf("round %d: integrity: %s, %v", round, ok, err)
 		}
 		mustClose(t, j)

@@ -62,7 +62,8 @@ func tempDir(t testing.TB) string {
 
 func mustOpen(t testing.TB, path string) *Journal {
 	t.Helper()
-	j, err := Open(context.Background(), Options{Path: path, Target: "https://h/{name}", Method: "PUT", Command: "penstock send", Version: "1.0"})
+	j, err := Open(context.Background(), Options{Path: path, Target: "https://h/{name}",
+		Method: "PUT", Command: "penstock send", Version: "1.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +123,12 @@ var mtime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 func full(id uint64) Item {
 	return Item{
-		ID: id, Method: "POST", Path: "/data/a\xff\nb", Rel: "a\xff\nb", URL: "https://h/x?***", Key: `"k"`,
-		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: item.Failed, Doubt: true, Older: true, KeyMade: true, Attempts: 3,
-		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456), HTTPStatus: 500, Error: "500: \x00 it broke",
+		ID: id, Method: "POST", Path: "/data/a\xff\nb", Rel: "a\xff\nb", URL: "https://h/x?***",
+		Key:         `"k"`,
+		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: item.Failed,
+		Doubt: true, Older: true, KeyMade: true, Attempts: 3,
+		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456),
+		HTTPStatus: 500, Error: "500: \x00 it broke",
 	}
 }
 

@@ -51,7 +51,8 @@ INSERT INTO run VALUES (1,1700000000000,1700000002000,5,'https://h/{name}','PUT'
 COMMIT;`
 
 // version2 is the same of version 2.
-var version2 = strings.NewReplacer("user_version=1", "user_version=2", "digest BLOB", "digest BLOB,\n\tolder INTEGER NOT NULL", "x'000102')", "x'000102',0)",
+var version2 = strings.NewReplacer("user_version=1", "user_version=2", "digest BLOB",
+	"digest BLOB,\n\tolder INTEGER NOT NULL", "x'000102')", "x'000102',0)",
 	"'503',NULL)", "'503',NULL,1)", "COMMIT;", `CREATE TABLE wait (
 	origin TEXT PRIMARY KEY,
 	asked INTEGER NOT NULL,
@@ -60,7 +61,8 @@ var version2 = strings.NewReplacer("user_version=1", "user_version=2", "digest B
 
 // version3 is the same of version 3.
 var version3 = strings.NewReplacer("user_version=2", "user_version=3",
-	"version TEXT NOT NULL\n)", "version TEXT NOT NULL,\n\tby_results INTEGER NOT NULL\n)", "'1.0');", "'1.0',0);").Replace(version2)
+	"version TEXT NOT NULL\n)", "version TEXT NOT NULL,\n\tby_results INTEGER NOT NULL\n)",
+	"'1.0');", "'1.0',0);").Replace(version2)
 
 func makeVersion(t *testing.T, text string) string {
 	t.Helper()
@@ -80,10 +82,16 @@ func makeVersion(t *testing.T, text string) string {
 
 // rows1 are the items of version1. Of what was not delivered, the server may have another content.
 var rows1 = []Item{
-	{ID: 1, Method: "PUT", Path: "a", Rel: "a", URL: "https://h/a", Key: "k", Fingerprint: Fingerprint{5, time.Unix(0, 1772366400123456789), 1<<63 + 7}, Digest: []byte{0, 1, 2},
-		State: item.Delivered, KeyMade: true, Doubt: true, Attempts: 3, First: time.UnixMilli(1700000000123), Last: time.UnixMilli(1700000001456), HTTPStatus: 201},
-	{ID: 2, Method: "PUT", Path: "b", Rel: "b", URL: "https://h/b", Fingerprint: Fingerprint{Size: 6},
-		State: item.Deferred, Doubt: true, Older: true, Attempts: 1, Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
+	{ID: 1, Method: "PUT", Path: "a", Rel: "a", URL: "https://h/a", Key: "k",
+		Fingerprint: Fingerprint{5, time.Unix(0, 1772366400123456789), 1<<63 + 7},
+		Digest:      []byte{0, 1, 2},
+		State:       item.Delivered, KeyMade: true, Doubt: true, Attempts: 3,
+		First: time.UnixMilli(1700000000123), Last: time.UnixMilli(1700000001456),
+		HTTPStatus: 201},
+	{ID: 2, Method: "PUT", Path: "b", Rel: "b", URL: "https://h/b",
+		Fingerprint: Fingerprint{Size: 6},
+		State:       item.Deferred, Doubt: true, Older: true, Attempts: 1,
+		Last: time.UnixMilli(1700000001456), HTTPStatus: 503, Error: "503"},
 }
 
 // Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this
@@ -101,7 +109,8 @@ func testEarlierVersion(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	equal(t, "read", all(t, path), rows1)
-	if info := inspect(path); info.Err != nil || info.Runs != 1 || info.Counts[item.Delivered] != 1 || info.Command != "penstock send" || info.ByResults {
+	if info := inspect(path); info.Err != nil || info.Runs != 1 ||
+		info.Counts[item.Delivered] != 1 || info.Command != "penstock send" || info.ByResults {
 		t.Errorf("%+v", info)
 	}
 	if r, err := OpenReader(path); err != nil {

@@ -70,22 +70,27 @@ func TestListAndPrune(t *testing.T) {
 	if list, err := Prune(none, 0, false); len(list) != 0 || err != nil {
 		t.Error(list, err)
 	}
-	for name, age := range map[string]time.Duration{"old.db": 48 * time.Hour, "older.db": 1000 * time.Hour, "new.db": 0, "future.db": -1000 * time.Hour} {
+	for name, age := range map[string]time.Duration{"old.db": 48 * time.Hour,
+		"older.db": 1000 * time.Hour, "new.db": 0, "future.db": -1000 * time.Hour} {
 		path := filepath.Join(dir, name)
 		j := mustOpen(t, path)
 		mustPut(t, j, full(1))
 		j.Close(3)
 		j = mustOpen(t, path)
-		if _, err := j.conn.ExecContext(context.Background(), "UPDATE run SET finished = ? WHERE n <> ?", time.Now().Add(-age).UnixMilli(), j.run); err != nil {
+		if _, err := j.conn.ExecContext(context.Background(),
+			"UPDATE run SET finished = ? WHERE n <> ?", time.Now().Add(-age).UnixMilli(),
+			j.run); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := j.conn.ExecContext(context.Background(), "DELETE FROM run WHERE n = ?", j.run); err != nil {
+		if _, err := j.conn.ExecContext(context.Background(), "DELETE FROM run WHERE n = ?",
+			j.run); err != nil {
 			t.Fatal(err)
 		}
 		mustClose(t, j)
 	}
 	used := mustOpen(t, filepath.Join(dir, "used.db"))
-	if _, err := used.conn.ExecContext(context.Background(), "UPDATE run SET started = 0"); err != nil {
+	if _, err := used.conn.ExecContext(context.Background(),
+		"UPDATE run SET started = 0"); err != nil {
 		t.Fatal(err)
 	}
 	os.WriteFile(filepath.Join(dir, "foreign.db"), []byte("mine"), 0o600)
@@ -97,13 +102,16 @@ func TestListAndPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "list", names(list), []string{"empty.db", "foreign.db", "future.db", "new.db", "old.db", "older.db", "used.db"})
-	if filepath.Base(list[0].Path) != "future.db" || !slices.IsSortedFunc(list, func(a, b Info) int { return b.Last.Compare(a.Last) }) {
+	equal(t, "list", names(list), []string{"empty.db", "foreign.db", "future.db", "new.db",
+		"old.db", "older.db", "used.db"})
+	if filepath.Base(list[0].Path) != "future.db" ||
+		!slices.IsSortedFunc(list, func(a, b Info) int { return b.Last.Compare(a.Last) }) {
 		t.Errorf("not in order: %v", list)
 	}
 	for _, info := range list {
 		name := filepath.Base(info.Path)
-		if (info.Err != nil) != (name == "foreign.db" || name == "empty.db") || info.Running != (name == "used.db") {
+		if (info.Err != nil) != (name == "foreign.db" || name == "empty.db") ||
+			info.Running != (name == "used.db") {
 			t.Errorf("%s: running %v, %v", name, info.Running, info.Err)
 		}
 	}
@@ -122,7 +130,8 @@ func TestListAndPrune(t *testing.T) {
 			left = append(left, e.Name())
 		}
 	}
-	equal(t, "left", left, []string{"directory.db", "empty.db", "foreign.db", "future.db", "future.db.lock", "new.db", "new.db.lock", "notes.txt", "used.db", "used.db.lock"})
+	equal(t, "left", left, []string{"directory.db", "empty.db", "foreign.db", "future.db",
+		"future.db.lock", "new.db", "new.db.lock", "notes.txt", "used.db", "used.db.lock"})
 	if gone, err := Prune(dir, 24*time.Hour, false); len(gone) != 0 || err != nil {
 		t.Error(gone, err)
 	}

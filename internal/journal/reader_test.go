@@ -17,7 +17,8 @@ import (
 func TestReader(t *testing.T) {
 	path := newPath(t)
 	began := time.Now()
-	j, err := Open(t.Context(), Options{Path: path, Target: "https://h/{name}", Method: "PUT", Command: "penstock send a", Version: "1.2", Started: time.UnixMilli(1000)})
+	j, err := Open(t.Context(), Options{Path: path, Target: "https://h/{name}", Method: "PUT",
+		Command: "penstock send a", Version: "1.2", Started: time.UnixMilli(1000)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,9 @@ func TestReader(t *testing.T) {
 	}
 
 	equal(t, "all", all(t, path), want)
-	equal(t, "two states", all(t, path, item.Failed, item.Unknown), slices.DeleteFunc(slices.Clone(want), func(it Item) bool { return it.State != item.Failed && it.State != item.Unknown }))
+	equal(t, "two states", all(t, path, item.Failed, item.Unknown),
+		slices.DeleteFunc(slices.Clone(want),
+			func(it Item) bool { return it.State != item.Failed && it.State != item.Unknown }))
 	equal(t, "no state", all(t, path, item.None), []Item(nil))
 
 	r := mustRead(t, path)
@@ -53,10 +56,12 @@ func TestReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !info.Running || info.Killed || info.Runs != 2 || info.Target != "https://h/{name}" || info.Method != "PUT" || info.Command != "penstock send" || info.Path != path {
+	if !info.Running || info.Killed || info.Runs != 2 || info.Target != "https://h/{name}" ||
+		info.Method != "PUT" || info.Command != "penstock send" || info.Path != path {
 		t.Errorf("%+v", info)
 	}
-	if info.Counts[item.InFlight] != 301 || info.Counts[item.Delivered] != 300 || len(info.Counts) != 5 {
+	if info.Counts[item.InFlight] != 301 || info.Counts[item.Delivered] != 300 ||
+		len(info.Counts) != 5 {
 		t.Errorf("%v", info.Counts)
 	}
 	var size int64
@@ -79,7 +84,8 @@ func TestReader(t *testing.T) {
 	}
 	runs[0].Finished, runs[1].Started = time.Time{}, time.Time{}
 	equal(t, "runs", runs, []Run{
-		{Started: time.UnixMilli(1000), ExitStatus: 3, Target: "https://h/{name}", Method: "PUT", Command: "penstock send a", Version: "1.2"},
+		{Started: time.UnixMilli(1000), ExitStatus: 3, Target: "https://h/{name}", Method: "PUT",
+			Command: "penstock send a", Version: "1.2"},
 		{Target: "https://h/{name}", Method: "PUT", Command: "penstock send", Version: "1.0"},
 	})
 	// A run may end, and another begin, while somebody reads.
@@ -154,7 +160,8 @@ func TestReadingMakesNoFile(t *testing.T) {
 	if _, err := OpenReader(filepath.Join(dir, "none.db")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := Forget(filepath.Join(dir, "none.db"), everything); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Forget(filepath.Join(dir, "none.db"), everything); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Error(err)
 	}
 	entries, _ := os.ReadDir(dir)
@@ -180,7 +187,8 @@ func TestRollbackJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Close(1)
-	if want := "journal " + path + " is on a network file system (" + name + "): "; len(warning) < len(want) || warning[:len(want)] != want {
+	if want := "journal " + path + " is on a network file system (" + name +
+		"): "; len(warning) < len(want) || warning[:len(want)] != want {
 		t.Error(warning)
 	}
 	mustPut(t, j, full(1))
@@ -190,7 +198,8 @@ func TestRollbackJournal(t *testing.T) {
 	}
 
 	ctx := t.Context()
-	for _, query := range []string{"PRAGMA cache_size=1", "BEGIN IMMEDIATE", "UPDATE item SET state = 'failed', path = zeroblob(100000)"} {
+	for _, query := range []string{"PRAGMA cache_size=1", "BEGIN IMMEDIATE",
+		"UPDATE item SET state = 'failed', path = zeroblob(100000)"} {
 		if _, err := j.conn.ExecContext(ctx, query); err != nil {
 			t.Fatal(err)
 		}

@@ -35,7 +35,8 @@ func refuses(t *testing.T, path string, words ...string) {
 			}
 		}
 	}
-	if gone, err := Prune(filepath.Dir(path), 0, false); len(gone) > 0 || err == nil && !strings.HasSuffix(path, "link.db") {
+	if gone, err := Prune(filepath.Dir(path), 0, false); len(gone) > 0 || err == nil &&
+		!strings.HasSuffix(path, "link.db") {
 		t.Errorf("pruned %v, %v", gone, err)
 	}
 }
@@ -49,7 +50,8 @@ func TestLinksBesideTheJournal(t *testing.T) {
 			time.Sleep(2 * time.Millisecond) // or it is too new to be pruned
 			os.Remove(path + suffix)
 			victim := filepath.Join(t.TempDir(), "victim")
-			if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), os.Symlink(victim, path+suffix)); err != nil {
+			if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600),
+				os.Symlink(victim, path+suffix)); err != nil {
 				t.Fatal(err)
 			}
 			if suffix == ".lock" || suffix == "-shm" { // the others keep it from being read
@@ -82,7 +84,8 @@ func tryOpen(t *testing.T, path string) error {
 func TestHardLinkedLock(t *testing.T) {
 	path := newPath(t)
 	victim := filepath.Join(filepath.Dir(path), "victim")
-	if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), os.Link(victim, path+".lock")); err != nil {
+	if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600),
+		os.Link(victim, path+".lock")); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, mustOpen(t, path))
@@ -94,7 +97,8 @@ func TestHardLinkedLock(t *testing.T) {
 func TestFIFOForLock(t *testing.T) {
 	path := newPath(t)
 	fill(t, path, 1)
-	if err := errors.Join(os.Remove(path+".lock"), syscall.Mkfifo(path+".lock", 0o600)); err != nil {
+	if err := errors.Join(os.Remove(path+".lock"),
+		syscall.Mkfifo(path+".lock", 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if lockfile.Held(path) {
@@ -182,7 +186,8 @@ func TestFilesGone(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := j.Begin(t.Context(), full(2)); !errors.Is(err, errReplaced) || !strings.Contains(err.Error(), path+suffix) {
+			if err := j.Begin(t.Context(), full(2)); !errors.Is(err, errReplaced) ||
+				!strings.Contains(err.Error(), path+suffix) {
 				t.Errorf("%s: %v", suffix, err)
 			}
 			<-j.Failed()
@@ -203,7 +208,8 @@ func TestAnotherRunMeanwhile(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	if err := errors.Join(os.Remove(path+"-wal"), os.Remove(path+"-shm"), os.Remove(path+".lock")); err != nil {
+	if err := errors.Join(os.Remove(path+"-wal"), os.Remove(path+"-shm"),
+		os.Remove(path+".lock")); err != nil {
 		t.Fatal(err)
 	}
 	other := child(t, "put1", path)

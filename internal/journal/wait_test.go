@@ -38,7 +38,8 @@ func TestWaits(t *testing.T) {
 		mustClose(t, open(short, long))
 		time.Sleep(time.Minute)
 		j = open(long)
-		later := Wait{"http://c", begin.Add(30 * time.Minute), begin.Add(40 * time.Minute)} // by a clock that is ahead
+		// by a clock that is ahead
+		later := Wait{"http://c", begin.Add(30 * time.Minute), begin.Add(40 * time.Minute)}
 		j.KeepWait(later)
 		mustClose(t, j)
 		now := time.Now()

@@ -12,14 +12,17 @@ import (
 
 func TestStrings(t *testing.T) {
 	for raw, want := range map[string]bool{
-		`"a"`: true, `"\ufffd"`: true, `"\ufffd\\ud800"`: true, `"\\ud800"`: true, `"\ud83d\uDE00"`: true,
+		`"a"`: true, `"\ufffd"`: true, `"\ufffd\\ud800"`: true, `"\\ud800"`: true,
+		`"\ud83d\uDE00"`:          true,
 		`"\ud83d\ude00x\n\u0041"`: true,
-		`"\ud800"`:                false, `"\uDC00"`: false, `"\\\ud800"`: false, `"\ud83d\ude00\ude00"`: false,
-		`"\ude00\ud83d"`: false, `"\ud83d\ud83d\ude00"`: false,
+		`"\ud800"`:                false, `"\uDC00"`: false, `"\\\ud800"`: false,
+		`"\ud83d\ude00\ude00"`: false,
+		`"\ude00\ud83d"`:       false, `"\ud83d\ud83d\ude00"`: false,
 		`"\ud800\n"`: false, `"\ud800udc00"`: false, `"\u0000\ud800 "`: false,
 	} {
 		n := 0
-		err := Object([]byte(`{"a":`+raw+`}`), func([]byte, jsontext.Value) error { n++; return nil })
+		err := Object([]byte(`{"a":`+raw+`}`),
+			func([]byte, jsontext.Value) error { n++; return nil })
 		if (err == nil) != want || n == 1 != want {
 			t.Errorf("%s: %v, %d fields", raw, err, n)
 		}
@@ -69,7 +72,8 @@ func FuzzObject(f *testing.F) {
 			if strings.ContainsAny(err.Error(), "\r\n") {
 				t.Fatalf("not one line: %q", err)
 			}
-			strict := strings.HasSuffix(err.Error(), "is given twice") || strings.HasSuffix(err.Error(), "no character")
+			strict := strings.HasSuffix(err.Error(), "is given twice") ||
+				strings.HasSuffix(err.Error(), "no character")
 			if wantErr == nil && want != nil && utf8.Valid(text) && !strict {
 				t.Fatalf("%q: %v", text, err)
 			}

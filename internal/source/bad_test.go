@@ -24,7 +24,8 @@ func TestOneBadThingStopsNothing(t *testing.T) {
 		failures []string
 	}{
 		{Options{Paths: []string{"d"}, Follow: true}, 4, []string{"d/dangling", "d/loop"}},
-		{Options{Paths: []string{"c", "none", "d/*.csv", "none/*", "d"}}, 6, []string{"none", "d/*.csv", "none/*"}},
+		{Options{Paths: []string{"c", "none", "d/*.csv", "none/*", "d"}}, 6,
+			[]string{"none", "d/*.csv", "none/*"}},
 		{Options{Manifest: "m"}, 3, []string{"none", "d"}},
 	} {
 		c.o.Template = tmpl
@@ -33,7 +34,8 @@ func TestOneBadThingStopsNothing(t *testing.T) {
 		for _, e := range sum.Failures {
 			failures = append(failures, filepath.ToSlash(e.Item.Path))
 		}
-		if diff := cmp.Diff(c.failures, failures); diff != "" || err != nil || sum.Items != c.items || sum.Failed != int64(len(c.failures)) {
+		if diff := cmp.Diff(c.failures, failures); diff != "" || err != nil ||
+			sum.Items != c.items || sum.Failed != int64(len(c.failures)) {
 			t.Errorf("%+v, %v\n-want +got:\n%s", sum, err, diff)
 		}
 		// Items has the same ones.
@@ -49,7 +51,8 @@ func TestOneBadThingStopsNothing(t *testing.T) {
 			t.Errorf("Items has %d failures and %d others", failed, good)
 		}
 	}
-	for _, o := range []Options{{Paths: []string{"none"}}, {Paths: []string{"none", "*.nope"}}, {Paths: []string{"d/dangling"}}} {
+	for _, o := range []Options{{Paths: []string{"none"}}, {Paths: []string{"none", "*.nope"}},
+		{Paths: []string{"d/dangling"}}} {
 		o.Template = tmpl
 		_, err := scan(t, o)
 		expectError(t, err, filepath.ToSlash(o.Paths[0]))
@@ -61,7 +64,8 @@ func TestAllWrongLines(t *testing.T) {
 	tree(t, "a")
 	writeManifest(t, "m", "x\n"+strings.Repeat("x", 2*lines.MaxLen)+"\n")
 	_, err := scan(t, Options{Manifest: "m", Template: to(t, "http://h/{path}")})
-	if err == nil || !strings.Contains(err.Error(), "line 1: no JSON") || !strings.Contains(err.Error(), "line 2: the line is longer") {
+	if err == nil || !strings.Contains(err.Error(), "line 1: no JSON") ||
+		!strings.Contains(err.Error(), "line 2: the line is longer") {
 		t.Errorf("%v", err)
 	}
 	lines := strings.Repeat("x\n"+`{"path":"a","method":"P UT"}`+"\n", 15)
@@ -72,7 +76,8 @@ func TestAllWrongLines(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	for i, line := range all.Lines()[:20] {
-		if want := []string{"no JSON", "no HTTP method"}[i%2]; !strings.Contains(line.Error(), want) {
+		if want := []string{"no JSON", "no HTTP method"}[i%2]; !strings.Contains(line.Error(),
+			want) {
 			t.Errorf("%d: %s", i, line)
 		}
 	}
@@ -111,7 +116,9 @@ func TestManifestMistakes(t *testing.T) {
 	if diff := cmp.Diff(want, sum.Warnings); diff != "" || err != nil {
 		t.Errorf("%v\n-want +got:\n%s", err, diff)
 	}
-	if sum, err = scan(t, Options{Manifest: "m", Template: to(t, "http://h/{methd}/{URL}/{header}/{ky}")}); err != nil || sum.Warnings != nil {
+	if sum, err = scan(t, Options{Manifest: "m",
+		Template: to(t, "http://h/{methd}/{URL}/{header}/{ky}")}); err != nil ||
+		sum.Warnings != nil {
 		t.Errorf("fields that the URL uses: %q, %v", sum.Warnings, err)
 	}
 }
@@ -119,7 +126,8 @@ func TestManifestMistakes(t *testing.T) {
 // The run's own files are left out whatever leads to them, and those that come to be during the run
 // too.
 func TestOwnFiles(t *testing.T) {
-	tree(t, "d/a", "d/results", "d/token", "d/also -> token", "link -> d", "m.ndjson", "elsewhere", "d/out -> ../elsewhere")
+	tree(t, "d/a", "d/results", "d/token", "d/also -> token", "link -> d", "m.ndjson", "elsewhere",
+		"d/out -> ../elsewhere")
 	if err := os.Link("d/token", "d/hard"); err != nil {
 		t.Skip(err)
 	}
@@ -168,13 +176,15 @@ func TestOwnFiles(t *testing.T) {
 
 func TestMinAge(t *testing.T) {
 	tree(t, "d/old", "d/new", "d/tomorrow", "new")
-	for name, age := range map[string]time.Duration{"d/old": time.Minute, "d/new": 10 * time.Second, "d/tomorrow": -24 * time.Hour, "new": 10 * time.Second} {
+	for name, age := range map[string]time.Duration{"d/old": time.Minute, "d/new": 10 * time.Second,
+		"d/tomorrow": -24 * time.Hour, "new": 10 * time.Second} {
 		if err := os.Chtimes(name, time.Time{}, time.Now().Add(-age)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var left []string
-	o := Options{Paths: []string{"d", "new"}, Template: to(t, "http://h/{path}"), MinAge: 30 * time.Second,
+	o := Options{Paths: []string{"d", "new"}, Template: to(t, "http://h/{path}"),
+		MinAge: 30 * time.Second,
 		OnLeftOut: func(path string, why Reason) {
 			if why != Young {
 				t.Errorf("%s: reason %d", path, why)
@@ -191,12 +201,14 @@ func TestMinAge(t *testing.T) {
 	}
 	expectSent(t, o, "d/old PUT /old")
 	writeManifest(t, "m", `{"path":"d/old"}`+"\n"+`{"path":"d/new"}`)
-	expectSent(t, Options{Manifest: "m", Template: o.Template, MinAge: o.MinAge}, "d/old PUT /d/old")
+	expectSent(t, Options{Manifest: "m", Template: o.Template, MinAge: o.MinAge},
+		"d/old PUT /d/old")
 }
 
 func TestNulls(t *testing.T) {
 	tree(t, "a", "b c", "d\ne")
-	o := Options{Paths: []string{"-"}, Template: to(t, "http://h/{path}"), Stdin: strings.NewReader("a\x00b c\x00\x00d\ne"), Null: true}
+	o := Options{Paths: []string{"-"}, Template: to(t, "http://h/{path}"),
+		Stdin: strings.NewReader("a\x00b c\x00\x00d\ne"), Null: true}
 	expectSent(t, o, "a PUT /a", "b c PUT /b%20c", "d\ne PUT /d%0Ae")
 	o.Stdin, o.Null = strings.NewReader("a\x00b c\x00"), false
 	if got := sent(t, o); len(got) != 1 || !strings.Contains(got[0], "NUL") {

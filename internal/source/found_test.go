@@ -16,18 +16,22 @@ import (
 
 // What Scan remembers is what another look would find.
 func TestFound(t *testing.T) {
-	names := []string{"d/é/ü", "d/sub/a.csv", "d/sub/ab.csv", "d/sub/ab/c", "d/" + strings.Repeat("x", 200), "e/1", "e/" + strings.Repeat("x", 199)}
+	names := []string{"d/é/ü", "d/sub/a.csv", "d/sub/ab.csv", "d/sub/ab/c",
+		"d/" + strings.Repeat("x", 200), "e/1", "e/" + strings.Repeat("x", 199)}
 	for i := range 1500 {
-		names = append(names, fmt.Sprintf("m/%02d/%04d%s", i%30, i*7919%10000, strings.Repeat(string(rune(97+i%7)), 40)))
+		names = append(names, fmt.Sprintf("m/%02d/%04d%s", i%30, i*7919%10000,
+			strings.Repeat(string(rune(97+i%7)), 40)))
 	}
 	tree(t, names...)
-	times := []time.Time{time.Unix(-1, 5), time.Unix(0, 0), time.Date(2200, 1, 1, 0, 0, 0, 7, time.UTC), time.Now().Add(-time.Hour)}
+	times := []time.Time{time.Unix(-1, 5), time.Unix(0, 0),
+		time.Date(2200, 1, 1, 0, 0, 0, 7, time.UTC), time.Now().Add(-time.Hour)}
 	for i, name := range names {
 		if at := times[i%len(times)]; os.Chtimes(name, at, at) != nil {
 			t.Skip("this file system has no such times")
 		}
 	}
-	s := mustNew(t, Options{Paths: []string{"d", "./e/../e", "d/sub/a.csv", "m"}, Template: to(t, "https://u:p@h/{path}?n={stem}"), Method: "POST"})
+	s := mustNew(t, Options{Paths: []string{"d", "./e/../e", "d/sub/a.csv", "m"},
+		Template: to(t, "https://u:p@h/{path}?n={stem}"), Method: "POST"})
 	want := items(t, s)
 	if _, err := s.Scan(t.Context()); err != nil {
 		t.Fatal(err)
@@ -50,10 +54,14 @@ func TestFound(t *testing.T) {
 }
 
 func TestFoundGivesUp(t *testing.T) {
-	good := item.Item{Path: filepath.FromSlash("d/a"), Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}}
+	good := item.Item{Path: filepath.FromSlash("d/a"), Rel: "a",
+		Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}}
 	for name, bad := range map[string]item.Item{
-		"a time out of reach": {Path: "a", Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)}},
-		"another Rel":         {Path: "a/", Rel: "a", Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}},
+		"a time out of reach": {Path: "a", Rel: "a",
+			Fingerprint: filebody.Fingerprint{ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0,
+				time.UTC)}},
+		"another Rel": {Path: "a/", Rel: "a",
+			Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}},
 	} {
 		f := new(found)
 		f.add(good)

@@ -14,10 +14,14 @@ import (
 // header, as it was given.
 func FuzzCheckHeader(f *testing.F) {
 	for _, c := range [][2]string{
-		{"X-Key", "sesame"}, {"x-key", " padded\t"}, {"", ""}, {"X Key", "a"}, {"X-Key:", "a"}, {"X-Key", "a\nHost: b"}, {"X-Key", "a\rb"},
-		{"X-Key", "a\x00b"}, {"X-Key", "a\x7f"}, {"X-Käy", "a"}, {"X-Key", "über"}, {"X-Key", "caf\xe9"}, {"host", "a"}, {"CONTENT-LENGTH", "1"},
-		{"Transfer-Encoding", "chunked"}, {"connection", "close"}, {"te", "trailers"}, {"Expect", "100-continue"}, {"user-agent", ""}, {"Cookie", "a=b"},
-		{"accept-encoding", "gzip"}, {"Proxy-Authorization", "Basic YTpi"}, {":authority", "a"}, {"http2-settings", "a"}, {"!#$%&'*+-.^_`|~", "a"},
+		{"X-Key", "sesame"}, {"x-key", " padded\t"}, {"", ""}, {"X Key", "a"}, {"X-Key:", "a"},
+		{"X-Key", "a\nHost: b"}, {"X-Key", "a\rb"},
+		{"X-Key", "a\x00b"}, {"X-Key", "a\x7f"}, {"X-Käy", "a"}, {"X-Key", "über"},
+		{"X-Key", "caf\xe9"}, {"host", "a"}, {"CONTENT-LENGTH", "1"},
+		{"Transfer-Encoding", "chunked"}, {"connection", "close"}, {"te", "trailers"},
+		{"Expect", "100-continue"}, {"user-agent", ""}, {"Cookie", "a=b"},
+		{"accept-encoding", "gzip"}, {"Proxy-Authorization", "Basic YTpi"}, {":authority", "a"},
+		{"http2-settings", "a"}, {"!#$%&'*+-.^_`|~", "a"},
 	} {
 		f.Add(c[0], c[1])
 	}
@@ -26,7 +30,8 @@ func FuzzCheckHeader(f *testing.F) {
 		if err != nil {
 			// The same whatever the value is, and the name, unless it is one that we know.
 			other := CheckHeader(name, "\n")
-			if other == nil || err.Error() != other.Error() && !strings.Contains(other.Error(), "control character") {
+			if other == nil || err.Error() != other.Error() &&
+				!strings.Contains(other.Error(), "control character") {
 				t.Errorf("%q: %q: %v", name, value, err)
 			}
 			if strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 80 {
@@ -36,7 +41,8 @@ func FuzzCheckHeader(f *testing.F) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		req, err := http.NewRequestWithContext(ctx, "PUT", "http://h.example/a", strings.NewReader("body"))
+		req, err := http.NewRequestWithContext(ctx, "PUT", "http://h.example/a",
+			strings.NewReader("body"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +66,8 @@ func FuzzCheckHeader(f *testing.F) {
 			t.Errorf("%q: %q arrives as %q", name, value, values)
 		}
 		// Its own header beside User-Agent and Content-Length, and nothing else.
-		if got.Host != "h.example" || got.ContentLength != 4 || len(got.TransferEncoding) > 0 || got.Close || len(got.Header) > 3 {
+		if got.Host != "h.example" || got.ContentLength != 4 || len(got.TransferEncoding) > 0 ||
+			got.Close || len(got.Header) > 3 {
 			t.Errorf("%q: %q changes the request: %+v", name, value, got)
 		}
 	})

@@ -51,18 +51,26 @@ func TestManifest(t *testing.T) {
 	v := http.Header{"Authorization": {"Basic djpwdw=="}}
 	p := filepath.FromSlash
 	want := []item.Item{
-		{Path: p("m/a b.csv"), Rel: "a b.csv", Method: "PUT", URL: "http://h/17/a%20b.csv?a%20b.csv", Key: "k-1", Header: v},
-		{Path: p("m/sub/ü.csv"), Rel: "sub/ü.csv", Method: "POST", URL: "http://h/x%2Fy/sub/%C3%BC.csv?%C3%BC.csv",
-			Header: http.Header{"X-A": {"1"}, "N": {"5"}, "Content-Type": {"text/plain"}, "Authorization": v["Authorization"]}},
-		{Path: "out.csv", Rel: "../out.csv", Method: "PUT", URL: "https://other.example/up?sig=a%2Fb+c&x=%7By%7D", Header: http.Header{"Authorization": {"Basic dTpwdw=="}}},
-		{Path: p("m/a b.csv"), Rel: "a b.csv", Method: "PUT", URL: "https://h/q", Header: http.Header{"Authorization": {"mine"}}},
-		{Path: abs, Rel: "sub/ü.csv", Method: "PUT", URL: "http://h/.../sub/%C3%BC.csv?%C3%BC.csv", Header: v},
+		{Path: p("m/a b.csv"), Rel: "a b.csv", Method: "PUT",
+			URL: "http://h/17/a%20b.csv?a%20b.csv", Key: "k-1", Header: v},
+		{Path: p("m/sub/ü.csv"), Rel: "sub/ü.csv", Method: "POST",
+			URL: "http://h/x%2Fy/sub/%C3%BC.csv?%C3%BC.csv",
+			Header: http.Header{"X-A": {"1"}, "N": {"5"}, "Content-Type": {"text/plain"},
+				"Authorization": v["Authorization"]}},
+		{Path: "out.csv", Rel: "../out.csv", Method: "PUT",
+			URL:    "https://other.example/up?sig=a%2Fb+c&x=%7By%7D",
+			Header: http.Header{"Authorization": {"Basic dTpwdw=="}}},
+		{Path: p("m/a b.csv"), Rel: "a b.csv", Method: "PUT", URL: "https://h/q",
+			Header: http.Header{"Authorization": {"mine"}}},
+		{Path: abs, Rel: "sub/ü.csv", Method: "PUT", URL: "http://h/.../sub/%C3%BC.csv?%C3%BC.csv",
+			Header: v},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	sum, err := s.Scan(t.Context())
-	if err != nil || sum.Items != 5 || sum.URLs[2] != "https://other.example/up?sig=***&x=***" || sum.Partial {
+	if err != nil || sum.Items != 5 || sum.URLs[2] != "https://other.example/up?sig=***&x=***" ||
+		sum.Partial {
 		t.Errorf("%+v, %v", sum, err)
 	}
 }
@@ -122,7 +130,8 @@ func TestManifestRefuses(t *testing.T) {
 		writeManifest(t, "m.ndjson", `{"path":"b.csv","id":"b","url":"http://h/b"}`+"\n\n"+c.line+"\n")
 		err := refusal(t, Options{Manifest: "m.ndjson", Template: c.tmpl})
 		expectError(t, err, c.want)
-		if err != nil && !strings.Contains(err.Error(), `manifest "m.ndjson" line 3: `) && !strings.Contains(err.Error(), "would both") {
+		if err != nil && !strings.Contains(err.Error(), `manifest "m.ndjson" line 3: `) &&
+			!strings.Contains(err.Error(), "would both") {
 			t.Errorf("no line number: %v", err)
 		}
 		if err != nil && len(err.Error()) > 500 {
@@ -132,7 +141,8 @@ func TestManifestRefuses(t *testing.T) {
 	// What concerns one item fails that item; a line that cannot be read ends the run.
 	writeManifest(t, "m.ndjson", "{\"path\":\"nope\"}\n{\"path\":\"a.csv\"}\nx\n{\"path\":\"b.csv\"}\n")
 	got := sent(t, Options{Manifest: "m.ndjson", Template: path})
-	if len(got) != 3 || !strings.HasPrefix(got[0], `nope! manifest "m.ndjson" line 1: `) || got[1] != "a.csv PUT /a.csv" ||
+	if len(got) != 3 || !strings.HasPrefix(got[0], `nope! manifest "m.ndjson" line 1: `) ||
+		got[1] != "a.csv PUT /a.csv" ||
 		!strings.HasPrefix(got[2], `! source: manifest "m.ndjson" line 3: no JSON`) {
 		t.Errorf("%q", got)
 	}
@@ -174,7 +184,9 @@ func TestCheckHeader(t *testing.T) {
 func FuzzManifest(f *testing.F) {
 	for _, s := range []string{
 		`{"path":"a.csv","url":"https://h/x?y","method":"PUT","headers":{"X-A":"b"},"key":"k","id":17}`,
-		`{"path":"\ud83d\ude00","headers":{"x":"a\nb"}}`, `{"path":"\udcff"}`, `{"path":null,"x":[1]}`, `[]`, `null`, ``, "\xff", `{"path":"a","url":"http://h/{x}#y"}`,
+		`{"path":"\ud83d\ude00","headers":{"x":"a\nb"}}`, `{"path":"\udcff"}`,
+		`{"path":null,"x":[1]}`, `[]`, `null`, ``, "\xff",
+		`{"path":"a","url":"http://h/{x}#y"}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -186,12 +198,14 @@ func FuzzManifest(f *testing.F) {
 			}
 			return
 		}
-		if e.path == "" || strings.ContainsAny(e.key, "\r\n\x00") || e.method != "" && checkMethod(e.method) != nil {
+		if e.path == "" || strings.ContainsAny(e.key, "\r\n\x00") || e.method != "" &&
+			checkMethod(e.method) != nil {
 			t.Fatalf("%q was accepted as %+v", text, e)
 		}
 		// What net/http writes is what was asked for, and nothing more.
 		var wire bytes.Buffer
-		if err := e.header.Write(&wire); err != nil || bytes.Count(wire.Bytes(), []byte("\n")) != len(e.header) {
+		if err := e.header.Write(&wire); err != nil ||
+			bytes.Count(wire.Bytes(), []byte("\n")) != len(e.header) {
 			t.Fatalf("%q becomes the header %q, %v", text, wire.Bytes(), err)
 		}
 		if e.target != nil {

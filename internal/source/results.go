@@ -69,7 +69,8 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		return it, s.complete(p, &it, u, fi, vars)
 	}
 	mistake := func(kind MistakeKind, about string) error {
-		return &Mistake{kind, "the results hide a part of the URL " + human.Quote(shown), about, nil}
+		return &Mistake{kind, "the results hide a part of the URL " + human.Quote(shown), about,
+			nil}
 	}
 	if t == nil {
 		return it, mistake(URLHidden, "")

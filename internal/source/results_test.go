@@ -46,7 +46,8 @@ func TestResultsFedBack(t *testing.T) {
 	writeResults(t, "out/r.ndjson",
 		resultLine("a", "http://h/1/a", item.Failed),
 		resultLine("b", "http://h/1/b", item.Delivered),
-		results.Result{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c", Status: item.Unknown},
+		results.Result{Path: "d/c", Rel: "c", URL: "https://other/c?x", Method: "POST", Key: "k-c",
+			Status: item.Unknown},
 		resultLine("e", "http://h/1/e?sig=***", item.Deferred),
 		resultLine("f", "http://h/1/f", item.Failed),
 		resultLine("b", "http://h/1/b", item.Skipped),
@@ -81,7 +82,8 @@ func TestResultsFedBack(t *testing.T) {
 	for range 2 {
 		i := 0
 		for it, err := range s.Items() {
-			if got := (item.Item{Path: it.Path, Rel: it.Rel, Header: it.Header, Key: it.Key}); err != nil || !cmp.Equal(got, want[i]) {
+			if got := (item.Item{Path: it.Path, Rel: it.Rel, Header: it.Header,
+				Key: it.Key}); err != nil || !cmp.Equal(got, want[i]) {
 				t.Errorf("%+v, %v, want %+v", got, err, want[i])
 			}
 			if i++; it.Size != 3 || it.ModTime.IsZero() {
@@ -92,7 +94,8 @@ func TestResultsFedBack(t *testing.T) {
 			t.Errorf("%d items", i)
 		}
 		sum, err := s.Scan(t.Context())
-		if err != nil || sum.Items != 3 || sum.Bytes != 9 || sum.Torn || sum.URLs[2] != "http://h/1/e?sig=***" {
+		if err != nil || sum.Items != 3 || sum.Bytes != 9 || sum.Torn ||
+			sum.URLs[2] != "http://h/1/e?sig=***" {
 			t.Errorf("%+v, %v", sum, err)
 		}
 	}
@@ -102,8 +105,10 @@ func TestResultsFedBack(t *testing.T) {
 func TestResultsMadeKeys(t *testing.T) {
 	tree(t, "d/a", "d/b")
 	writeResults(t, "r",
-		results.Result{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true, Status: item.Failed},
-		results.Result{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given", Status: item.Failed},
+		results.Result{Path: "d/a", URL: "http://h/", Method: "POST", Key: "made", KeyMade: true,
+			Status: item.Failed},
+		results.Result{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given",
+			Status: item.Failed},
 	)
 	s := mustNew(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 	var keys []string
@@ -123,16 +128,21 @@ func TestResultsRefuse(t *testing.T) {
 		tmpl        *urltemplate.Template
 		lines, want string
 	}{
-		{tmpl, strings.Replace(good, "failed", "fialed", 1), `line 1: the status "fialed" is not known: there are delivered, failed,`},
-		{tmpl, good + "\n" + strings.Replace(good, "failed", "", 1), `line 2: the status "" is not known`},
+		{tmpl, strings.Replace(good, "failed", "fialed", 1),
+			`line 1: the status "fialed" is not known: there are delivered, failed,`},
+		{tmpl, good + "\n" + strings.Replace(good, "failed", "", 1),
+			`line 2: the status "" is not known`},
 		{tmpl, good + "\n" + good[:50] + "\n" + good, "line 2: no JSON"},
 		{tmpl, good + "\n\n" + `{"path":"d/a"}`, "line 3: no line of results"},
 		{tmpl, good + "\n" + `{"type":"item","path":"d/a"}`, "line 2: no line of results"},
 		{tmpl, good + "\n" + `{"type":"item","status":"failed"}`, `line 2: no "path"`},
 		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":""}`, `line 2: no "path"`},
-		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":["d/a"]}`, `line 2: "path": neither`},
-		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":"d/a","path":"d/b"}`, `line 2: "path" is given twice`},
-		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":"x","path_base64":"?"}`, "line 2: a name is not valid base64"},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":["d/a"]}`,
+			`line 2: "path": neither`},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":"d/a","path":"d/b"}`,
+			`line 2: "path" is given twice`},
+		{tmpl, good + "\n" + `{"type":"item","status":"failed","path":"x","path_base64":"?"}`,
+			"line 2: a name is not valid base64"},
 		{tmpl, strings.Replace(good, "PUT", "P T", 1), "no HTTP method"},
 		{tmpl, strings.Replace(good, "http://h/a", "h/a", 1), "http://"},
 		{tmpl, strings.Replace(good, `"method"`, `"key":"a\nb","method"`, 1), "newline"},
@@ -140,10 +150,14 @@ func TestResultsRefuse(t *testing.T) {
 		{nil, strings.Replace(good, "h/a", "h/a?sig=***", 1), "hide a part of the URL"},
 		{nil, strings.Replace(good, "http://h/a", "***", 1), "hide a part of the URL"},
 		{nil, strings.Replace(good, "http://h/a", "", 1), "hide a part of the URL"},
-		{to(t, "http://h/{id}/{path}?sig=s3cret"), strings.Replace(good, "h/a", "h/1/a?sig=***", 1), "about: id"},
-		{to(t, "http://h/{status}?sig=s3cret"), strings.Replace(good, "h/a", "h/failed?sig=***", 1), "about: status"},
-		{to(t, "http://h/{key}?sig=s3cret"), strings.Replace(good, "h/a", "h/k?sig=***", 1), "about: key"},
-		{tmpl, strings.Replace(good, `"rel":"a","url":"http://h/a"`, `"url":"http://h/a?sig=***"`, 1), "about: path"},
+		{to(t, "http://h/{id}/{path}?sig=s3cret"), strings.Replace(good, "h/a", "h/1/a?sig=***", 1),
+			"about: id"},
+		{to(t, "http://h/{status}?sig=s3cret"), strings.Replace(good, "h/a", "h/failed?sig=***", 1),
+			"about: status"},
+		{to(t, "http://h/{key}?sig=s3cret"), strings.Replace(good, "h/a", "h/k?sig=***", 1),
+			"about: key"},
+		{tmpl, strings.Replace(good, `"rel":"a","url":"http://h/a"`, `"url":"http://h/a?sig=***"`,
+			1), "about: path"},
 	} {
 		writeManifest(t, "r", c.lines+"\n")
 		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: []item.Fate{item.Failed}})
@@ -168,10 +182,14 @@ func TestResultsRefuse(t *testing.T) {
 		{Options{Manifest: "r"}, "has results"},
 		{Options{Manifest: "m", From: "r"}, "from "},
 		{Options{Manifest: "m", From: "nope", Only: []item.Fate{item.Failed}}, `from "nope"`},
-		{Options{Manifest: "m", From: "d", Only: []item.Fate{item.Failed}}, `from "d": not a regular file`},
-		{Options{Manifest: "m", From: "m", Only: []item.Fate{item.Failed}, Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},
-		{Options{Manifest: "m", From: "r", Only: []item.Fate{item.Failed}, Written: []string{"./r"}}, `from "r": this run would overwrite it, as `},
-		{Options{Manifest: "r", Only: []item.Fate{item.Failed}, Written: []string{"r"}}, `manifest "r": this run would overwrite it, as `},
+		{Options{Manifest: "m", From: "d", Only: []item.Fate{item.Failed}},
+			`from "d": not a regular file`},
+		{Options{Manifest: "m", From: "m", Only: []item.Fate{item.Failed},
+			Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},
+		{Options{Manifest: "m", From: "r", Only: []item.Fate{item.Failed},
+			Written: []string{"./r"}}, `from "r": this run would overwrite it, as `},
+		{Options{Manifest: "r", Only: []item.Fate{item.Failed}, Written: []string{"r"}},
+			`manifest "r": this run would overwrite it, as `},
 		{Options{Manifest: "r", From: "r", Only: []item.Fate{item.Failed}}, "has results itself"},
 	} {
 		c.o.Template = tmpl
@@ -191,7 +209,8 @@ func TestResultsRefuse(t *testing.T) {
 	if err != nil || s.FromResults() {
 		t.Error(err)
 	}
-	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: []item.Fate{item.Failed}}, "d/a PUT /a?sig=s3cret")
+	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: []item.Fate{item.Failed}},
+		"d/a PUT /a?sig=s3cret")
 	// Of a manifest of results that was replaced meanwhile nothing is sent that was not asked for.
 	writeManifest(t, "r", good+"\n")
 	if s, err = New(Options{Manifest: "r", Only: []item.Fate{item.Failed}}); err != nil {
@@ -209,7 +228,8 @@ func TestResultsRefuse(t *testing.T) {
 // Cut off anywhere, results tell of each line that is whole.
 func TestResultsTorn(t *testing.T) {
 	tree(t, "d/ä", "d/b")
-	writeResults(t, "r", resultLine("b", "http://h/1", item.Failed), resultLine("ä", "http://h/2", item.Failed))
+	writeResults(t, "r", resultLine("b", "http://h/1", item.Failed),
+		resultLine("ä", "http://h/2", item.Failed))
 	whole, err := os.ReadFile("r")
 	if err != nil {
 		t.Fatal(err)
@@ -242,10 +262,12 @@ func TestResultsTorn(t *testing.T) {
 // That a file is gone fails that file alone.
 func TestResultsOfMissingFiles(t *testing.T) {
 	tree(t, "d/a", "d/dir/")
-	writeResults(t, "r", resultLine("gone", "http://h/gone", item.Failed), resultLine("dir", "", item.Failed), resultLine("a", "http://h/a", item.Failed))
+	writeResults(t, "r", resultLine("gone", "http://h/gone", item.Failed),
+		resultLine("dir", "", item.Failed), resultLine("a", "http://h/a", item.Failed))
 	o := Options{Manifest: "r", Only: []item.Fate{item.Failed}}
 	got := sent(t, o)
-	if len(got) != 3 || !strings.HasPrefix(got[0], `d/gone! manifest "r" line 1: `) || !strings.Contains(got[1], "is a directory") || got[2] != "d/a PUT /a" {
+	if len(got) != 3 || !strings.HasPrefix(got[0], `d/gone! manifest "r" line 1: `) ||
+		!strings.Contains(got[1], "is a directory") || got[2] != "d/a PUT /a" {
 		t.Errorf("%q", got)
 	}
 	if sum, err := scan(t, o); err != nil || sum.Items != 3 {
@@ -278,51 +300,75 @@ func TestFrom(t *testing.T) {
 		unmatched int64
 	}{
 		{"by path, however it is spelled", []results.Result{
-			put("./d/../d/a", "http://h/a?s=***", item.Failed), put(filepath.Join(here, "b"), "http://h/b?s=***", item.Failed),
-			put("d/c", "http://h/c?s=***", item.Delivered), put("d/gone", "http://h/gone?s=***", item.Failed),
+			put("./d/../d/a", "http://h/a?s=***", item.Failed),
+			put(filepath.Join(here, "b"), "http://h/b?s=***", item.Failed),
+			put("d/c", "http://h/c?s=***", item.Delivered),
+			put("d/gone", "http://h/gone?s=***", item.Failed),
 		}, "", failed, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 1},
 		{"the last line holds", []results.Result{
-			put("d/a", "http://h/a", item.Failed), put("d/b", "http://h/b", item.Delivered), put("d/a", "http://h/a", item.Delivered),
+			put("d/a", "http://h/a", item.Failed), put("d/b", "http://h/b", item.Delivered),
+			put("d/a", "http://h/a", item.Delivered),
 			put("d/b", "http://h/b", item.Failed),
 		}, "", failed, []string{"d/b PUT /b?s=1"}, 0},
 		{"what was skipped is what it was", []results.Result{
-			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped), put("d/b", "http://h/b", item.Skipped),
+			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped),
+			put("d/b", "http://h/b", item.Skipped),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
 		{"unless that is asked for", []results.Result{
-			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped), put("d/b", "http://h/b", item.Skipped),
+			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped),
+			put("d/b", "http://h/b", item.Skipped),
 		}, "", []item.Fate{item.Skipped}, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
 		{"to another place than before", []results.Result{
 			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Delivered),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
 		{"and on from there", []results.Result{
-			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Failed), put("d/a", "http://h/a?s=***", item.Delivered),
+			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Failed),
+			put("d/a", "http://h/a?s=***", item.Delivered),
 		}, "", failed, []string{"d/b PUT /b?s=1"}, 1},
 		{"one file to two places", []results.Result{
-			put("d/a", "http://h/1", item.Delivered), put("d/a", "http://h/2", item.Failed), put("d/b", "http://h/3", item.Delivered),
-		}, `{"path":"d/a","url":"http://h/1"}` + "\n" + `{"path":"d/a","url":"http://h/2"}` + "\n" + `{"path":"d/b","url":"http://h/3"}` + "\n" +
+			put("d/a", "http://h/1", item.Delivered), put("d/a", "http://h/2", item.Failed),
+			put("d/b", "http://h/3", item.Delivered),
+		}, `{"path":"d/a","url":"http://h/1"}` + "\n" + `{"path":"d/a","url":"http://h/2"}` + "\n" +
+			`{"path":"d/b","url":"http://h/3"}` + "\n" +
 			`{"path":"d/a","url":"http://h/4"}`, failed, []string{"d/a PUT /2", "d/a PUT /4"}, 0},
 		{"by key", []results.Result{
-			keyed("elsewhere", "http://h/", "k1", item.Failed), keyed("d/a", "http://h/", "k2", item.Delivered), keyed("d/c", "http://h/", "k4", item.Failed),
-		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}` + "\n" + `{"path":"d/c","key":"k3"}`, failed, []string{"d/a PUT /d/a?s=1"}, 1},
+			keyed("elsewhere", "http://h/", "k1", item.Failed),
+			keyed("d/a", "http://h/", "k2", item.Delivered),
+			keyed("d/c", "http://h/", "k4", item.Failed),
+		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}` + "\n" +
+			`{"path":"d/c","key":"k3"}`, failed, []string{"d/a PUT /d/a?s=1"}, 1},
 		{"the last line with the key", []results.Result{
-			keyed("d/a", "http://old/", "k1", item.Failed), keyed("d/a", "http://h/", "k1", item.Delivered), keyed("d/b", "http://h/", "k2", item.Failed),
-		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
+			keyed("d/a", "http://old/", "k1", item.Failed),
+			keyed("d/a", "http://h/", "k1", item.Delivered),
+			keyed("d/b", "http://h/", "k2", item.Failed),
+		}, `{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed,
+			[]string{"d/b PUT /d/b?s=1"}, 0},
 		{"one file with two keys", []results.Result{
-			keyed("d/a", "http://h/", "k1", item.Failed), keyed("d/a", "http://h/", "k2", item.Delivered),
-		}, `{"path":"d/a","key":"k2","url":"http://h/2"}` + "\n" + `{"path":"d/a","key":"k1","url":"http://h/1"}`, failed, []string{"d/a PUT /1"}, 0},
-		{"by path where the line has no key", []results.Result{put("d/a", "http://h/x", item.Failed)},
-			`{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
+			keyed("d/a", "http://h/", "k1", item.Failed),
+			keyed("d/a", "http://h/", "k2", item.Delivered),
+		}, `{"path":"d/a","key":"k2","url":"http://h/2"}` + "\n" +
+			`{"path":"d/a","key":"k1","url":"http://h/1"}`, failed, []string{"d/a PUT /1"}, 0},
+		{"by path where the line has no key",
+			[]results.Result{put("d/a", "http://h/x", item.Failed)},
+			`{"path":"d/a","key":"k1"}` + "\n" + `{"path":"d/b","key":"k2"}`, failed,
+			[]string{"d/a PUT /d/a?s=1"}, 0},
 		{"by path where the item has no key", []results.Result{
-			keyed("d/a", "http://h/x", "k1", item.Failed), keyed("d/b", "http://h/x", "k2", item.Delivered),
+			keyed("d/a", "http://h/x", "k1", item.Failed),
+			keyed("d/b", "http://h/x", "k2", item.Delivered),
 		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
 		{"by path where the key was made", []results.Result{
-			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "1", KeyMade: true, Status: item.Failed},
-			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "2", KeyMade: true, Status: item.Delivered},
-			{Path: "d/b", URL: "http://h/d/b", Method: "PUT", Key: "3", KeyMade: true, Status: item.Failed},
+			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "1", KeyMade: true,
+				Status: item.Failed},
+			{Path: "d/a", URL: "http://h/d/a", Method: "PUT", Key: "2", KeyMade: true,
+				Status: item.Delivered},
+			{Path: "d/b", URL: "http://h/d/b", Method: "PUT", Key: "3", KeyMade: true,
+				Status: item.Failed},
 		}, `{"path":"d/a"}` + "\n" + `{"path":"d/b"}`, failed, []string{"d/b PUT /d/b?s=1"}, 0},
-		{"a line that is not asked for may be about nothing", []results.Result{put("d/a", "http://h/a", item.Failed)},
+		{"a line that is not asked for may be about nothing",
+			[]results.Result{put("d/a", "http://h/a", item.Failed)},
 			`{"path":"nope"}` + "\n" + `{"path":"d/a"}`, failed, []string{"d/a PUT /d/a?s=1"}, 0},
-		{"nothing is asked for", []results.Result{put("d/a", "http://h/a", item.Delivered)}, "", failed, nil, 0},
+		{"nothing is asked for", []results.Result{put("d/a", "http://h/a", item.Delivered)}, "",
+			failed, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			writeResults(t, "r", c.results...)
@@ -343,7 +389,8 @@ func TestFrom(t *testing.T) {
 	// What Scan remembers is no more than what was asked for.
 	writeResults(t, "r", put("d/a", "http://h/a", item.Failed))
 	s := mustNew(t, Options{Paths: []string{"d"}, Template: tmpl, From: "r", Only: failed})
-	if sum, err := s.Scan(t.Context()); err != nil || s.found.Load() == nil || len(sum.URLs) != 1 || !s.FromResults() {
+	if sum, err := s.Scan(t.Context()); err != nil || s.found.Load() == nil || len(sum.URLs) != 1 ||
+		!s.FromResults() {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	n := 0
@@ -366,7 +413,8 @@ func TestFrom(t *testing.T) {
 	}
 	all.Wait()
 	// Names that stdin has are asked for, too.
-	o := Options{Paths: []string{"-"}, Template: tmpl, From: "r", Only: failed, Stdin: strings.NewReader("d/b\nd/a\nnope\n")}
+	o := Options{Paths: []string{"-"}, Template: tmpl, From: "r", Only: failed,
+		Stdin: strings.NewReader("d/b\nd/a\nnope\n")}
 	expectSent(t, o, "d/a PUT /a?s=1")
 }
 
@@ -377,8 +425,10 @@ func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
 	if err := os.WriteFile(name, nil, 0o666); err != nil {
 		t.Skip("this file system wants UTF-8:", err)
 	}
-	writeResults(t, "r", results.Result{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***", Method: "PUT", Status: item.Failed})
-	o := Options{Manifest: "r", Only: []item.Fate{item.Failed}, Template: to(t, "http://h/{path}?x")}
+	writeResults(t, "r", results.Result{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***",
+		Method: "PUT", Status: item.Failed})
+	o := Options{Manifest: "r", Only: []item.Fate{item.Failed},
+		Template: to(t, "http://h/{path}?x")}
 	expectSent(t, o, name+" PUT /%FF%0A?x")
 	o.Manifest, o.From, o.Paths = "", "r", []string{"d"}
 	expectSent(t, o, name+" PUT /%FF%0A?x")
@@ -417,7 +467,8 @@ func TestResultsModel(t *testing.T) {
 			if it.Key != "" {
 				a = about{key: it.Key}
 			}
-			if _, ok := last[a]; !ok || it.Status != item.Skipped || slices.Contains(only, item.Skipped) {
+			if _, ok := last[a]; !ok || it.Status != item.Skipped ||
+				slices.Contains(only, item.Skipped) {
 				last[a] = i
 			}
 		}
@@ -462,7 +513,8 @@ func TestResultsModel(t *testing.T) {
 			a := about{path: it.Path, url: it.URL}
 			take := asks(a)
 			for _, other := range lines { // that went there, too
-				take = take || concerned[it.Path] && other.Path == it.Path && other.URL == it.URL && other.Key != "" && asks(about{key: other.Key})
+				take = take || concerned[it.Path] && other.Path == it.Path && other.URL == it.URL &&
+					other.Key != "" && asks(about{key: other.Key})
 			}
 			if it.Key != "" {
 				a = about{key: it.Key}
@@ -499,7 +551,8 @@ func TestResultsModel(t *testing.T) {
 func FuzzResults(f *testing.F) {
 	const good = `{"type":"item","path":"a","rel":"a","url":"http://h/a?s=***","method":"PUT","key":"k","status":"failed"}`
 	for _, s := range []string{
-		good, good + "\n" + good[:40], "\ufeff" + good + "\r\n\r\n" + good, good + "\n" + `{"path":"a"}`, "", "\n", "[]", `{"type":"item","status":null}`,
+		good, good + "\n" + good[:40], "\ufeff" + good + "\r\n\r\n" + good,
+		good + "\n" + `{"path":"a"}`, "", "\n", "[]", `{"type":"item","status":null}`,
 		`{"type":"item","status":"in_flight","path":"","path_base64":"YQ==","rel_base64":"YQ==","url":"","key":"k","key_made":true}`,
 		`{"type":"item","status":"failed","path":"a","url":"http://u:p@h/%2e%2e","method":"\n"}`,
 		`{"type":"item","status":"failed","path":"a","url":"***","rel":"../a","key":"a\r\nb"}`,
@@ -528,7 +581,8 @@ func FuzzResults(f *testing.F) {
 			}
 			if err != nil { // of a manifest, a line for each wrong one, and how many more there are
 				lines := strings.Split(err.Error(), "\n")
-				if len(lines) > 21 || slices.Contains(lines, "") || strings.Contains(err.Error(), "\r") {
+				if len(lines) > 21 || slices.Contains(lines, "") ||
+					strings.Contains(err.Error(), "\r") {
 					t.Fatalf("not one line each: %q", err)
 				}
 			}
@@ -536,7 +590,8 @@ func FuzzResults(f *testing.F) {
 				continue
 			}
 			for it, err := range s.Items() {
-				if err == nil && (it.Path != "a" && !filepath.IsAbs(it.Path) || checkMethod(it.Method) != nil || checkHeaderValue(it.Key) != nil) {
+				if err == nil && (it.Path != "a" && !filepath.IsAbs(it.Path) ||
+					checkMethod(it.Method) != nil || checkHeaderValue(it.Key) != nil) {
 					t.Fatalf("%+v", it)
 				}
 				if err == nil {
@@ -557,7 +612,9 @@ func BenchmarkFrom(b *testing.B) {
 		var text bytes.Buffer
 		r := results.NewWriter(&text)
 		for i := range n {
-			it := resultLine(fmt.Sprintf("%03d/%06d.json", i/1000, i), fmt.Sprintf("https://api.example.com/v1/files/%03d/%06d.json", i/1000, i), item.Delivered)
+			it := resultLine(fmt.Sprintf("%03d/%06d.json", i/1000, i),
+				fmt.Sprintf("https://api.example.com/v1/files/%03d/%06d.json", i/1000, i),
+				item.Delivered)
 			if i%every == 0 {
 				it.Status = item.Failed
 			}

@@ -92,7 +92,8 @@ func sent(t testing.TB, o Options) []string {
 		case err != nil:
 			got = append(got, "! "+err.Error())
 		default:
-			got = append(got, filepath.ToSlash(it.Path)+" "+it.Method+" "+strings.TrimPrefix(it.URL, "http://h"))
+			got = append(got, filepath.ToSlash(it.Path)+" "+it.Method+" "+strings.TrimPrefix(it.URL,
+				"http://h"))
 		}
 	}
 	return got
@@ -124,7 +125,8 @@ func expectError(t *testing.T, err error, parts ...string) {
 		t.Errorf("not one line: %q", err)
 	}
 	text = err.Error()
-	if !strings.HasPrefix(text, "source: ") && !strings.HasPrefix(text, "results: ") || strings.Count(text, "source: ") > 1 {
+	if !strings.HasPrefix(text, "source: ") && !strings.HasPrefix(text, "results: ") ||
+		strings.Count(text, "source: ") > 1 {
 		t.Errorf("not from one package: %q", err)
 	}
 }
@@ -150,9 +152,11 @@ func scan(t *testing.T, o Options) (Summary, error) {
 }
 
 func TestItemsOfFilesAndDirectories(t *testing.T) {
-	tree(t, "data/b.csv", "data/a/z.csv", "data/a.csv", "data/.hidden", "data/.git/config", "data/x.csv~", "data/#y#", "data/.#z", "data/.x.swp",
+	tree(t, "data/b.csv", "data/a/z.csv", "data/a.csv", "data/.hidden", "data/.git/config",
+		"data/x.csv~", "data/#y#", "data/.#z", "data/.x.swp",
 		"data/sub/deep/er.txt", "data/empty/", ".env", "x~")
-	o := Options{Paths: []string{"data", ".env", "x~", "./data/a.csv"}, Template: to(t, "http://h/{path}")}
+	o := Options{Paths: []string{"data", ".env", "x~", "./data/a.csv"},
+		Template: to(t, "http://h/{path}")}
 	expectSent(t, o,
 		"data/a/z.csv PUT /a/z.csv",
 		"data/a.csv PUT /a.csv",
@@ -168,11 +172,13 @@ func TestItemsOfFilesAndDirectories(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Summary{
-		Items:   6,
-		Bytes:   int64(len("data/a/z.csv" + "data/a.csv" + "data/b.csv" + "data/sub/deep/er.txt" + ".env" + "x~")),
+		Items: 6,
+		Bytes: int64(len("data/a/z.csv" + "data/a.csv" + "data/b.csv" + "data/sub/deep/er.txt" +
+			".env" + "x~")),
 		Largest: int64(len("data/sub/deep/er.txt")),
 		LeftOut: LeftOut{Hidden: 2, Leftover: 4},
-		URLs:    []string{"http://h/a/z.csv", "http://h/a.csv", "http://h/b.csv", "http://h/sub/deep/er.txt", "http://h/.env", "http://h/x~"},
+		URLs: []string{"http://h/a/z.csv", "http://h/a.csv", "http://h/b.csv",
+			"http://h/sub/deep/er.txt", "http://h/.env", "http://h/x~"},
 	}
 	if diff := cmp.Diff(want, sum); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -194,7 +200,8 @@ func TestItemsOfFilesAndDirectories(t *testing.T) {
 
 func TestVariables(t *testing.T) {
 	tree(t, "d/archive.tar.gz", "d/README", "d/.bashrc", "d/..b")
-	o := Options{Paths: []string{"d"}, Hidden: true, Template: to(t, "http://h/?{name}&{stem}&{ext}&{path}")}
+	o := Options{Paths: []string{"d"}, Hidden: true,
+		Template: to(t, "http://h/?{name}&{stem}&{ext}&{path}")}
 	expectSent(t, o,
 		"d/..b POST /?..b&.&b&..b",
 		"d/.bashrc POST /?.bashrc&.bashrc&&.bashrc",
@@ -215,9 +222,13 @@ func TestVariables(t *testing.T) {
 }
 
 func TestGlobs(t *testing.T) {
-	tree(t, "data/a.csv", "data/b.txt", "data/sub/c.csv", "data/sub/deep/d.csv", "data/.h.csv", "data/.git/e.csv", "data/f.csv~",
+	tree(t, "data/a.csv", "data/b.txt", "data/sub/c.csv", "data/sub/deep/d.csv", "data/.h.csv",
+		"data/.git/e.csv", "data/f.csv~",
 		"data/[1].csv", "data/other/x.csv/inner.csv", "top.csv")
-	o := func(paths ...string) Options { return Options{Paths: paths, Template: to(t, "http://h/{path}")} }
+	o := func(paths ...string) Options {
+		return Options{Paths: paths,
+			Template: to(t, "http://h/{path}")}
+	}
 	expectSent(t, o("data/*.csv"), "data/[1].csv PUT /%5B1%5D.csv", "data/a.csv PUT /a.csv")
 	expectSent(t, o("./data/sub/../*.txt"), "data/b.txt PUT /b.txt")
 	expectSent(t, o("data/**/*.csv"),
@@ -233,7 +244,8 @@ func TestGlobs(t *testing.T) {
 		"data/sub/deep/d.csv PUT /sub/deep/d.csv",
 	)
 	expectSent(t, o("data/s*/**/deep/*"), "data/sub/deep/d.csv PUT /sub/deep/d.csv")
-	expectSent(t, o("d?ta/{a,b}.{csv,txt}"), "data/a.csv PUT /data/a.csv", "data/b.txt PUT /data/b.txt")
+	expectSent(t, o("d?ta/{a,b}.{csv,txt}"), "data/a.csv PUT /data/a.csv",
+		"data/b.txt PUT /data/b.txt")
 	expectSent(t, o("*.csv"), "top.csv PUT /top.csv")
 	// With its dot written out a hidden name is asked for; .git is not by **/.h*.
 	expectSent(t, o("data/.*"), "data/.h.csv PUT /.h.csv")
@@ -256,7 +268,8 @@ func TestGlobs(t *testing.T) {
 	ex.Paths = []string{"data"}
 	expectSent(t, ex, "data/b.txt PUT /b.txt")
 
-	if g, dir, err := parseGlob("/[x]/.."); err != nil || g.matches("x") || g.enters("x") || g.asksFor("x") {
+	if g, dir, err := parseGlob("/[x]/.."); err != nil || g.matches("x") || g.enters("x") ||
+		g.asksFor("x") {
 		t.Errorf("the root matches: %v, %q, %v", g, dir, err)
 	}
 	for pattern, want := range map[string]string{
@@ -289,10 +302,14 @@ func TestNewRefuses(t *testing.T) {
 		{Options{Paths: []string{""}, Template: path}, `"": `},
 		{Options{Paths: []string{"nope\n"}, Template: path}, `"nope\n"`},
 		{Options{Paths: []string{"-"}, Template: path}, "standard input"},
-		{Options{Paths: []string{"-", "-"}, Stdin: strings.NewReader(""), Template: path}, "standard input"},
-		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{nmae}")}, "unknown variable {nmae}"},
-		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{key}")}, "unknown variable {key}"},
-		{Options{Paths: []string{"a.csv"}, Template: path, Method: "P UT"}, `"P UT" is no HTTP method`},
+		{Options{Paths: []string{"-", "-"}, Stdin: strings.NewReader(""), Template: path},
+			"standard input"},
+		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{nmae}")},
+			"unknown variable {nmae}"},
+		{Options{Paths: []string{"a.csv"}, Template: to(t, "http://h/{key}")},
+			"unknown variable {key}"},
+		{Options{Paths: []string{"a.csv"}, Template: path, Method: "P UT"},
+			`"P UT" is no HTTP method`},
 		{Options{Paths: []string{"d"}, Template: path, Exclude: []string{"[a"}}, "exclude"},
 		{Options{Paths: []string{"d"}, Template: path, Exclude: []string{""}}, "exclude"},
 		{Options{Paths: []string{"a.csv"}, Manifest: "a.csv", Template: path}, "either"},
@@ -365,7 +382,8 @@ func TestItemsStopsWhenAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []Options{
-		{Paths: []string{"d", "f", "d/**", "-"}, Stdin: strings.NewReader("f\nf\n"), Template: to(t, "http://h/")},
+		{Paths: []string{"d", "f", "d/**", "-"}, Stdin: strings.NewReader("f\nf\n"),
+			Template: to(t, "http://h/")},
 		{Manifest: "m.ndjson", Template: to(t, "http://h/")},
 	} {
 		s := mustNew(t, o)
@@ -408,7 +426,8 @@ func TestStdin(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	o = Options{Paths: []string{"-"}, Stdin: strings.NewReader("a.csv\n" + strings.Repeat("x", lines.MaxLen+1)), Template: o.Template}
+	o = Options{Paths: []string{"-"}, Stdin: strings.NewReader("a.csv\n" +
+		strings.Repeat("x", lines.MaxLen+1)), Template: o.Template}
 	expectSent(t, o, "a.csv PUT /a.csv", "! source: stdin line 2: the line is longer than 1 MiB")
 }
 
@@ -430,17 +449,20 @@ func TestVanishedFiles(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %v", it.Rel, err == nil))
 	}
 	// Windows has all of a file in its directory's listing, and learns later that it is gone.
-	want := []string{"a true", fmt.Sprintf("b %v", runtime.GOOS == "windows"), "c true", "e false", "g false"}
+	want := []string{"a true", fmt.Sprintf("b %v", runtime.GOOS == "windows"), "c true", "e false",
+		"g false"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if sum, err := s.Scan(t.Context()); err != nil || sum.Failed != 1 || sum.Items != 3 || sum.Failures[0].Item.Path != "g" {
+	if sum, err := s.Scan(t.Context()); err != nil || sum.Failed != 1 || sum.Items != 3 ||
+		sum.Failures[0].Item.Path != "g" {
 		t.Errorf("a named file is missing: %+v, %v", sum, err)
 	}
 }
 
 func TestLinks(t *testing.T) {
-	tree(t, "d/a.csv", "d/link.csv -> a.csv", "d/sub/up -> ..", "d/sub/b.csv", "d/self -> self", "d/out -> ../other",
+	tree(t, "d/a.csv", "d/link.csv -> a.csv", "d/sub/up -> ..", "d/sub/b.csv", "d/self -> self",
+		"d/out -> ../other",
 		"other/c.csv", "other/back -> ../d", "l -> d", "f -> d/a.csv")
 	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
 	expectSent(t, o, "d/a.csv PUT /a.csv", "d/sub/b.csv PUT /sub/b.csv")
@@ -455,13 +477,15 @@ func TestLinks(t *testing.T) {
 
 	o.Paths, o.Follow, o.Template = []string{"d"}, true, to(t, "http://h/{path}")
 	o.Exclude = []string{"self"}
-	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv", "d/sub/b.csv PUT /sub/b.csv")
+	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv",
+		"d/sub/b.csv PUT /sub/b.csv")
 	sum, err = scan(t, o)
 	if err != nil || sum.LeftOut != (LeftOut{Excluded: 1, Loops: 2}) {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	o.Paths = []string{"d/**/*.csv"}
-	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv", "d/sub/b.csv PUT /sub/b.csv")
+	expectSent(t, o, "d/a.csv PUT /a.csv", "d/link.csv PUT /link.csv", "d/out/c.csv PUT /out/c.csv",
+		"d/sub/b.csv PUT /sub/b.csv")
 	// A link to nowhere is a file that is missing, and no others are.
 	o.Paths, o.Exclude = []string{"d"}, nil
 	expectError(t, refusal(t, o), "self", "leads nowhere")
@@ -479,7 +503,8 @@ func TestNotTwice(t *testing.T) {
 	if err := s.twice(t.Context(), own, map[uint64]bool{a: true, 1: true}); err != nil {
 		t.Error(err)
 	}
-	expectError(t, s.twice(t.Context(), own, map[uint64]bool{a: true, b: true}), `"d/b" and "e/b" would both PUT to http://h/b`)
+	expectError(t, s.twice(t.Context(), own, map[uint64]bool{a: true, b: true}),
+		`"d/b" and "e/b" would both PUT to http://h/b`)
 }
 
 func TestHashSet(t *testing.T) {
@@ -498,7 +523,8 @@ func TestHashSet(t *testing.T) {
 		both.add(h)
 		both.add(h)
 	}
-	if diff := cmp.Diff(map[uint64]bool{0: true, 5 << 50: true, 9_999 << 50: true}, both.twice()); diff != "" {
+	if diff := cmp.Diff(map[uint64]bool{0: true, 5 << 50: true, 9_999 << 50: true},
+		both.twice()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -518,7 +544,8 @@ func BenchmarkScan(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	s, err := New(Options{Paths: []string{"d"}, Template: to(b, "https://api.example.com/v1/files/{path}")})
+	s, err := New(Options{Paths: []string{"d"},
+		Template: to(b, "https://api.example.com/v1/files/{path}")})
 	if err != nil {
 		b.Fatal(err)
 	}

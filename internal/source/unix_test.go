@@ -46,11 +46,12 @@ func TestSpecialFilesNamed(t *testing.T) {
 	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
 	for _, name := range []string{"d/pipe", "d/socket", "/dev/null"} {
 		for what, o := range map[string]Options{
-			"":                        {Paths: []string{name}},
-			"manifest ":               {Manifest: name},
-			"manifest of results ":    {Manifest: name, Only: only},
-			"from ":                   {Paths: []string{"d"}, From: name, Only: only},
-			"not in a list that runs": {Paths: []string{"-"}, Stdin: strings.NewReader(name + "\n")},
+			"":                     {Paths: []string{name}},
+			"manifest ":            {Manifest: name},
+			"manifest of results ": {Manifest: name, Only: only},
+			"from ":                {Paths: []string{"d"}, From: name, Only: only},
+			"not in a list that runs": {Paths: []string{"-"},
+				Stdin: strings.NewReader(name + "\n")},
 		} {
 			o.Template = tmpl
 			err := refusal(t, o)
@@ -83,7 +84,8 @@ func TestUnreadableLists(t *testing.T) {
 	if err := os.Chmod("m", 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{Manifest: "m"}, {Paths: []string{"d"}, From: "m", Only: []item.Fate{item.Failed}}} {
+	for _, o := range []Options{{Manifest: "m"},
+		{Paths: []string{"d"}, From: "m", Only: []item.Fate{item.Failed}}} {
 		o.Template = to(t, "http://h/{path}")
 		_, err := New(o)
 		expectError(t, err, `"m": permission denied`)
@@ -95,7 +97,8 @@ func TestLongNames(t *testing.T) {
 	tree(t, "d/a")
 	long := strings.Repeat("x", 5000)
 	tmpl := to(t, "http://h/{path}")
-	for _, o := range []Options{{Paths: []string{long}}, {Paths: []string{"d/" + long}}, {Paths: []string{long + "/*.csv"}}, {Manifest: long},
+	for _, o := range []Options{{Paths: []string{long}}, {Paths: []string{"d/" + long}},
+		{Paths: []string{long + "/*.csv"}}, {Manifest: long},
 		{Paths: []string{"d"}, From: long, Only: []item.Fate{item.Failed}}} {
 		o.Template = tmpl
 		err := refusal(t, o)
@@ -104,7 +107,8 @@ func TestLongNames(t *testing.T) {
 			t.Errorf("an error of %d bytes", len(err.Error()))
 		}
 	}
-	s := mustNew(t, Options{Paths: []string{"-"}, Stdin: strings.NewReader(long + "\nd/a\n"), Template: tmpl})
+	s := mustNew(t, Options{Paths: []string{"-"}, Stdin: strings.NewReader(long + "\nd/a\n"),
+		Template: tmpl})
 	var errs []error
 	for _, err := range s.Items() {
 		errs = append(errs, err)
@@ -173,7 +177,8 @@ func TestUnreadableDirectory(t *testing.T) {
 	}
 	t.Cleanup(func() { os.Chmod("d/locked", 0o777) })
 	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
-	expectSent(t, o, "d/a PUT /a", "d/locked! the directory cannot be read: permission denied", "d/z PUT /z")
+	expectSent(t, o, "d/a PUT /a", "d/locked! the directory cannot be read: permission denied",
+		"d/z PUT /z")
 	expectError(t, refusal(t, o), `"d/locked"`, "permission denied")
 	o.Paths = []string{"d/locked/*.csv"}
 	expectError(t, refusal(t, o), `"d/locked"`, "permission denied")

@@ -79,7 +79,8 @@ func (w *walker) dir(rel string) bool {
 		// one.
 		w.found = true
 		return w.iter.fail(item.Item{Path: name, Rel: rel},
-			&Mistake{Kind: Unreadable, Text: "the directory cannot be read", Err: lines.Reason(err)})
+			&Mistake{Kind: Unreadable, Text: "the directory cannot be read",
+				Err: lines.Reason(err)})
 	}
 	dir := strings.TrimSuffix(filepath.Join(name, "x"), "x") // with its separator, or empty
 	relDir := len(dir)                                       // where {path} begins
@@ -136,7 +137,8 @@ func (w *walker) entry(it item.Item) bool {
 			return true
 		}
 		w.found = true
-		return w.iter.fail(it, &Mistake{Kind: Unreadable, Text: "the link leads nowhere", Err: lines.Reason(err)})
+		return w.iter.fail(it, &Mistake{Kind: Unreadable, Text: "the link leads nowhere",
+			Err: lines.Reason(err)})
 	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
 		return true
 	case fi.IsDir():

@@ -11,8 +11,10 @@ import (
 
 func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
-	err := errors.Join(os.Mkdir("state", 0o700), os.Mkdir("state/dir.db", 0o700), os.Mkdir("x", 0o700))
-	for _, name := range []string{"state/a.db", "state/b.c.db", "state/a.db-wal", "x/a.db", "file"} {
+	err := errors.Join(os.Mkdir("state", 0o700), os.Mkdir("state/dir.db", 0o700),
+		os.Mkdir("x", 0o700))
+	for _, name := range []string{"state/a.db", "state/b.c.db", "state/a.db-wal", "x/a.db",
+		"file"} {
 		err = errors.Join(err, os.WriteFile(name, nil, 0o600))
 	}
 	if err != nil {
@@ -31,7 +33,8 @@ func TestFind(t *testing.T) {
 		{dir: "none", name: "aa.db", err: `there is no journal "aa.db" in none`},
 	} {
 		path, err := Find(c.dir, filepath.FromSlash(c.name))
-		if filepath.ToSlash(path) != c.path || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+		if filepath.ToSlash(path) != c.path || (err == nil) != (c.err == "") || err != nil &&
+			err.Error() != c.err {
 			t.Errorf("%q in %q: %q, %v", c.name, c.dir, path, err)
 		}
 	}

@@ -21,10 +21,12 @@ func TestDir(t *testing.T) {
 		{map[string]string{"HOME": "/h"}, "/h/.local/state/penstock"},
 		{map[string]string{"HOME": "/h", "XDG_STATE_HOME": "/x"}, "/x/penstock"},
 		{map[string]string{"HOME": "/h", "XDG_STATE_HOME": "relative"}, "/h/.local/state/penstock"},
-		{map[string]string{"HOME": "/h", "XDG_STATE_HOME": "/x", "STATE_DIRECTORY": "/s1:/s2"}, "/s1"},
+		{map[string]string{"HOME": "/h", "XDG_STATE_HOME": "/x", "STATE_DIRECTORY": "/s1:/s2"},
+			"/s1"},
 		{map[string]string{"STATE_DIRECTORY": "/s1", "PENSTOCK_STATE": "p"}, "p"},
 	} {
-		for _, name := range []string{"HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "PENSTOCK_STATE"} {
+		for _, name := range []string{"HOME", "XDG_STATE_HOME", "STATE_DIRECTORY",
+			"PENSTOCK_STATE"} {
 			t.Setenv(name, tt.env[name])
 		}
 		if dir, err := Dir(); dir != tt.want || err != nil {
@@ -45,22 +47,29 @@ func TestFileName(t *testing.T) {
 		{"A-b_c.9", "", "", "A-b_c.9.db"},
 		{strings.Repeat("x", 64), "", "", strings.Repeat("x", 64) + ".db"},
 		{"", "https://api.example.com/v1/{name}", "PUT", "api.example.com-PUT-HASH.db"},
-		{"", "https://user:pass@api.example.com:8443/v1", "POST", "api.example.com-8443-POST-HASH.db"},
+		{"", "https://user:pass@api.example.com:8443/v1", "POST",
+			"api.example.com-8443-POST-HASH.db"},
 		{"", "http://[::1]:80/", "POST", "1--80-POST-HASH.db"},
-		{"", "https://{region}.example.com/x?token=secret", "PUT", "region-.example.com-PUT-HASH.db"},
+		{"", "https://{region}.example.com/x?token=secret", "PUT",
+			"region-.example.com-PUT-HASH.db"},
 		{"", "https://user:p{a/ss@example.com/x", "PUT", "target-PUT-HASH.db"},
 		{"", "/data/-items.ndjson", "PUT", "manifest--items.ndjson-PUT-HASH.db"},
 		{"", "https://почта/{name}", "PUT", "target-PUT-HASH.db"},
-		{"", "https://" + strings.Repeat("long.", 50) + "example/", "PUT", strings.Repeat("long.", 9) + "lon" + "-PUT-HASH.db"},
+		{"", "https://" + strings.Repeat("long.", 50) + "example/", "PUT",
+			strings.Repeat("long.", 9) + "lon" + "-PUT-HASH.db"},
 		{"", "", "", "manifest--HASH.db"},
 	} {
-		want := regexp.MustCompile("^" + strings.Replace(regexp.QuoteMeta(tt.want), "HASH", "[0-9a-f]{8}", 1) + "$")
-		if got, err := FileName(tt.job, tt.target, tt.method); !want.MatchString(got) || err != nil {
+		want := regexp.MustCompile("^" + strings.Replace(regexp.QuoteMeta(tt.want), "HASH",
+			"[0-9a-f]{8}", 1) + "$")
+		if got, err := FileName(tt.job, tt.target, tt.method); !want.MatchString(got) ||
+			err != nil {
 			t.Errorf("%v: %q, %v", tt, got, err)
 		}
 	}
-	for _, job := range []string{"a/b", `a\b`, "..", ".", ".db", "a b", "é", "a\n", "-a", "--help", "a:b", strings.Repeat("x", 65), "\xff"} {
-		if name, err := FileName(job, "https://h/", "PUT"); err == nil || !strings.Contains(err.Error(), "job ") {
+	for _, job := range []string{"a/b", `a\b`, "..", ".", ".db", "a b", "é", "a\n", "-a", "--help",
+		"a:b", strings.Repeat("x", 65), "\xff"} {
+		if name, err := FileName(job, "https://h/", "PUT"); err == nil ||
+			!strings.Contains(err.Error(), "job ") {
 			t.Errorf("job %q: %q, %v", job, name, err)
 		}
 	}
@@ -90,7 +99,8 @@ func TestTransient(t *testing.T) {
 		{"tmpfs", false, "when the machine restarts"},
 		{"tmpfs", true, "with the container"},
 	} {
-		if got := transient(tt.fs, tt.container); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+		if got := transient(tt.fs, tt.container); (got == "") != (tt.want == "") ||
+			!strings.Contains(got, tt.want) {
 			t.Errorf("%s, %v: %q", tt.fs, tt.container, got)
 		}
 	}
