@@ -54,7 +54,8 @@ func TestOpenErrors(t *testing.T) {
 			[]string{"is not a penstock journal", "not an SQLite file"}},
 		{"another program's", edit(68, 0, 0, 0, 0),
 			[]string{"is not a penstock journal", "another program"}},
-		{"newer", edit(60, 0, 0, 0, 5), []string{"was written by a newer penstock (journal version 5)"}},
+		{"newer", edit(60, 0, 0, 0, 5),
+			[]string{"was written by a newer penstock (journal version 5)"}},
 		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged"}},
 		{"a few bytes", valid[:50], []string{"is damaged", "cut short"}},
 		{"fewer bytes", valid[:7], []string{"is damaged", "cut short"}},
@@ -346,7 +347,8 @@ func TestBrokenTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec("CREATE TEMP TRIGGER bad BEFORE INSERT ON main.item WHEN new.id = 13 BEGIN SELECT raise(ABORT, 'no'); END")
+	exec("CREATE TEMP TRIGGER bad BEFORE INSERT ON main.item WHEN new.id = 13 " +
+		"BEGIN SELECT raise(ABORT, 'no'); END")
 	j.Put(full(12), nil)
 	j.Put(full(13), nil)
 	j.Put(full(14), nil)
@@ -362,7 +364,9 @@ func TestTwoRows(t *testing.T) {
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
 	if _, err := j.conn.ExecContext(t.Context(),
-		"INSERT INTO item SELECT n + 5, id, size, mtime, mark, 'delivered', doubt, key_made, attempts, first, last, http_status, method, path, rel, url, key, error, digest, older FROM item"); err != nil {
+		"INSERT INTO item SELECT n + 5, id, size, mtime, mark, 'delivered', "+
+			"doubt, key_made, attempts, first, last, http_status, method, path, rel, url, "+
+			"key, error, digest, older FROM item"); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, j)

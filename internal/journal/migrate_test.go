@@ -12,7 +12,8 @@ import (
 )
 
 // version1 is a journal as version 1 of the schema left it.
-const version1 = `PRAGMA page_size=4096; BEGIN IMMEDIATE; PRAGMA application_id=1886612330; PRAGMA user_version=1;
+const version1 = `PRAGMA page_size=4096; BEGIN IMMEDIATE; PRAGMA application_id=1886612330;
+PRAGMA user_version=1;
 CREATE TABLE item (
 	n INTEGER PRIMARY KEY,
 	id INTEGER NOT NULL,
@@ -45,9 +46,12 @@ CREATE TABLE run (
 	version TEXT NOT NULL
 );
 CREATE VIEW items AS SELECT n, state, printf('%016x', id) AS id FROM item;
-INSERT INTO item VALUES (3,1,5,1772366400123456789,-9223372036854775801,'delivered',1,1,3,1700000000123,1700000001456,201,'PUT','a','a','https://h/a','k','',x'000102');
-INSERT INTO item VALUES (4,2,6,NULL,0,'deferred',1,0,1,NULL,1700000001456,503,'PUT','b','b','https://h/b','','503',NULL);
-INSERT INTO run VALUES (1,1700000000000,1700000002000,5,'https://h/{name}','PUT','penstock send','1.0');
+INSERT INTO item VALUES (3,1,5,1772366400123456789,-9223372036854775801,'delivered',1,1,3,
+1700000000123,1700000001456,201,'PUT','a','a','https://h/a','k','',x'000102');
+INSERT INTO item VALUES (4,2,6,NULL,0,'deferred',1,0,1,
+NULL,1700000001456,503,'PUT','b','b','https://h/b','','503',NULL);
+INSERT INTO run VALUES (1,1700000000000,1700000002000,5,
+'https://h/{name}','PUT','penstock send','1.0');
 COMMIT;`
 
 // version2 is the same of version 2.

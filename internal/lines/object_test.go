@@ -31,10 +31,11 @@ func TestStrings(t *testing.T) {
 
 func TestObjectErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		``:                        "no JSON, one object a line: unexpected end of JSON input",
-		`{"a":1`:                  "no JSON, one object a line: unexpected end of JSON input",
-		`a.csv`:                   "no JSON, one object a line: invalid character 'a'",
-		`{"a":1} {"b":2}`:         "no JSON, one object a line: invalid character '{' after top-level value",
+		``:       "no JSON, one object a line: unexpected end of JSON input",
+		`{"a":1`: "no JSON, one object a line: unexpected end of JSON input",
+		`a.csv`:  "no JSON, one object a line: invalid character 'a'",
+		`{"a":1} {"b":2}`: "no JSON, one object a line: " +
+			"invalid character '{' after top-level value",
 		`["a"]`:                   "no JSON object such as",
 		`{"a\n":1,"a\u000a":2}`:   `"a\n" is given twice`,
 		`{"x":{"y":{},"y":null}}`: `"x": "y" is given twice`,
@@ -53,7 +54,8 @@ func TestObjectErrors(t *testing.T) {
 // The fields of an object are those that encoding/json finds, unless that takes one for another.
 func FuzzObject(f *testing.F) {
 	for _, s := range []string{
-		`{}`, `{"a":1}`, ` { "a" : "b" , "c\n\"" : [ 1, {"x":"]}"} ] , "d":null,"e":-1.5e-3,"f":true}` + "\r",
+		`{}`, `{"a":1}`,
+		` { "a" : "b" , "c\n\"" : [ 1, {"x":"]}"} ] , "d":null,"e":-1.5e-3,"f":true}` + "\r",
 		`{"a":1,"a":2}`, `{"\u0061":"\ud800","a":"\\"}`, `[]`, `null`, `{"a"`, `{"":{}}`, "\xff",
 		`{"a":{"b":{"c":[[],{}]}},"z":"\\\""}`, "{\n\"a\"\n:\n1\n}",
 	} {

@@ -278,7 +278,8 @@ func TestIdentityHasNoSecrets(t *testing.T) {
 	}
 }
 
-// Values that are no credentials tell items apart, and credentials do not, whatever stands in either.
+// Values that are no credentials tell items apart, and credentials do not, whatever stands in
+// either.
 func FuzzIdentity(f *testing.F) {
 	f.Add("a", "b", "v", "1", "2", "x", uint8(0))
 	f.Add("a/b", "a%2Fb", "token", "1&token=2", "?", "d/x", uint8(1))

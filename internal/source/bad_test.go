@@ -84,7 +84,8 @@ func TestAllWrongLines(t *testing.T) {
 	if last := all.Lines()[20]; last.Error() != "and 10 more" {
 		t.Error(last)
 	}
-	writeManifest(t, "m", strings.Repeat(`{"path":"a","url":"http://h/a"}`+"\n"+`{"path":"a","url":"http://h/b"}`+"\n", 2))
+	writeManifest(t, "m", strings.Repeat(
+		`{"path":"a","url":"http://h/a"}`+"\n"+`{"path":"a","url":"http://h/b"}`+"\n", 2))
 	if _, err = scan(t, Options{Manifest: "m"}); !errors.As(err, &all) || len(all.Errs) != 2 {
 		t.Errorf("%v", err)
 	}
@@ -94,18 +95,24 @@ func TestManifestMistakes(t *testing.T) {
 	tree(t, "a")
 	tmpl := to(t, "http://h/{customer}/{path}")
 	for line, want := range map[string]string{
-		`{"path":"a"}`: `line 1: no "customer", which the URL has as {customer}: add it to the line, or give the line a "url" of its own`,
-		`{"path":"a","customer":1,"url":"http://h/{name}"}`:                      `line 1: "url" has the variable {name}`,
-		`{"path":"a","customer":1,"headers":{"X":"{sha256}"}}`:                   `line 1: "headers": "X": variables such as {sha256}`,
-		`{"path":"a","customer":1,"key":"{name}"}`:                               `line 1: "key": variables such as {name}`,
-		`{"path":"a","customer":1,"headers":{"idempotency-key":"k"}}`:            `line 1: "headers": Idempotency-Key: the run sends it`,
+		`{"path":"a"}`: `line 1: no "customer", which the URL has as {customer}: ` +
+			`add it to the line, or give the line a "url" of its own`,
+		`{"path":"a","customer":1,"url":"http://h/{name}"}`: "line 1: " +
+			`"url" has the variable {name}`,
+		`{"path":"a","customer":1,"headers":{"X":"{sha256}"}}`: "line 1: " +
+			`"headers": "X": variables such as {sha256}`,
+		`{"path":"a","customer":1,"key":"{name}"}`: "line 1: " +
+			`"key": variables such as {name}`,
+		`{"path":"a","customer":1,"headers":{"idempotency-key":"k"}}`: "line 1: " +
+			`"headers": Idempotency-Key: the run sends it`,
 		`{"path":"a","customer":1,"headers":{"X":"{\"name\":1}"},"method":"q "}`: `"method"`,
 	} {
 		writeManifest(t, "m", line)
 		_, err := scan(t, Options{Manifest: "m", Template: tmpl, KeyHeader: "Idempotency-Key"})
 		expectError(t, err, want)
 	}
-	writeManifest(t, "m", `{"path":"a","customer":1,"methd":"POST","URL":"x","header":"y","ky":1,"size":2,"sub":"id"}`)
+	writeManifest(t, "m", `{"path":"a","customer":1,"methd":"POST","URL":"x","header":"y","ky":1,`+
+		`"size":2,"sub":"id"}`)
 	sum, err := scan(t, Options{Manifest: "m", Template: tmpl})
 	want := []string{
 		`the manifest has the field "URL", which is not used: did you mean "url"?`,

@@ -173,11 +173,13 @@ func TestHostileManifests(t *testing.T) {
 		}
 	}
 	// Numbers are text, whatever they are worth.
-	writeManifest(t, "m", `{"path":"a","id":1e999,"n":-0.000}`+"\n"+`{"path":"b","id":123456789012345678901234567890,"n":1E+2}`)
+	writeManifest(t, "m", `{"path":"a","id":1e999,"n":-0.000}`+"\n"+
+		`{"path":"b","id":123456789012345678901234567890,"n":1E+2}`)
 	expectSent(t, Options{Manifest: "m", Template: to(t, "http://h/{id}/{n}/{path}")},
 		"a PUT /1e999/-0.000/a", "b PUT /123456789012345678901234567890/1E%2B2/b")
 	// The later of two keys fails when the manifest became so after it was looked at.
-	writeManifest(t, "m", `{"path":"a","key":"k"}`+"\n"+`{"path":"b","key":"k"}`+"\n"+`{"path":"b","key":"l"}`)
+	writeManifest(t, "m", `{"path":"a","key":"k"}`+"\n"+`{"path":"b","key":"k"}`+"\n"+
+		`{"path":"b","key":"l"}`)
 	expectSent(t, Options{Manifest: "m", Template: tmpl}, "a PUT /a",
 		"b! another item of this run has the same key", "b PUT /b")
 	// Without keys a file may be posted twice.

@@ -33,10 +33,14 @@ func TestManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeManifest(t, "m/list.ndjson", "\ufeff"+`{"path":"a b.csv","id":17,"big":12345678901234567890,"key":"k-1"}`+"\r\n\r\n  \n"+
-		`{"path":"./sub/../sub/ü.csv","id":"x/y","method":"post","headers":{"x-a":"1","Content-Type":"text/plain","n":5},"url":null}`+"\n"+
-		`{"path":"../out.csv","id":1e3,"url":"https://u:pw@Other.example/up?sig=a%2Fb+c&x=%7By%7D"}`+"\n"+
-		`{"path":"a b.csv","id":"p","name":"own","headers":{"Authorization":"mine"},"url":"https://u:pw@h/q"}`+"\n"+
+	writeManifest(t, "m/list.ndjson", "\ufeff"+
+		`{"path":"a b.csv","id":17,"big":12345678901234567890,"key":"k-1"}`+"\r\n\r\n  \n"+
+		`{"path":"./sub/../sub/ü.csv","id":"x/y","method":"post",`+
+		`"headers":{"x-a":"1","Content-Type":"text/plain","n":5},"url":null}`+"\n"+
+		`{"path":"../out.csv","id":1e3,`+
+		`"url":"https://u:pw@Other.example/up?sig=a%2Fb+c&x=%7By%7D"}`+"\n"+
+		`{"path":"a b.csv","id":"p","name":"own","headers":{"Authorization":"mine"},`+
+		`"url":"https://u:pw@h/q"}`+"\n"+
 		`{"path":`+quoteJSON(abs)+`,"id":"..."}`)
 	o := Options{Manifest: "m/list.ndjson", Template: to(t, "http://v:pw@h/{id}/{path}?{name}")}
 	s := mustNew(t, o)
@@ -127,7 +131,8 @@ func TestManifestRefuses(t *testing.T) {
 		{to(t, "http://h/{id}"), `{"path":"a.csv","id":""}`, "no value"},
 		{to(t, "http://h/{id}"), `{"path":"a.csv","id":"b"}`, `"b.csv" and "a.csv"`},
 	} {
-		writeManifest(t, "m.ndjson", `{"path":"b.csv","id":"b","url":"http://h/b"}`+"\n\n"+c.line+"\n")
+		writeManifest(t, "m.ndjson",
+			`{"path":"b.csv","id":"b","url":"http://h/b"}`+"\n\n"+c.line+"\n")
 		err := refusal(t, Options{Manifest: "m.ndjson", Template: c.tmpl})
 		expectError(t, err, c.want)
 		if err != nil && !strings.Contains(err.Error(), `manifest "m.ndjson" line 3: `) &&
@@ -139,7 +144,8 @@ func TestManifestRefuses(t *testing.T) {
 		}
 	}
 	// What concerns one item fails that item; a line that cannot be read ends the run.
-	writeManifest(t, "m.ndjson", "{\"path\":\"nope\"}\n{\"path\":\"a.csv\"}\nx\n{\"path\":\"b.csv\"}\n")
+	writeManifest(t, "m.ndjson",
+		"{\"path\":\"nope\"}\n{\"path\":\"a.csv\"}\nx\n{\"path\":\"b.csv\"}\n")
 	got := sent(t, Options{Manifest: "m.ndjson", Template: path})
 	if len(got) != 3 || !strings.HasPrefix(got[0], `nope! manifest "m.ndjson" line 1: `) ||
 		got[1] != "a.csv PUT /a.csv" ||
@@ -183,7 +189,8 @@ func TestCheckHeader(t *testing.T) {
 
 func FuzzManifest(f *testing.F) {
 	for _, s := range []string{
-		`{"path":"a.csv","url":"https://h/x?y","method":"PUT","headers":{"X-A":"b"},"key":"k","id":17}`,
+		`{"path":"a.csv","url":"https://h/x?y","method":"PUT",` +
+			`"headers":{"X-A":"b"},"key":"k","id":17}`,
 		`{"path":"\ud83d\ude00","headers":{"x":"a\nb"}}`, `{"path":"\udcff"}`,
 		`{"path":null,"x":[1]}`, `[]`, `null`, ``, "\xff",
 		`{"path":"a","url":"http://h/{x}#y"}`,

@@ -122,7 +122,8 @@ func TestResultsMadeKeys(t *testing.T) {
 
 func TestResultsRefuse(t *testing.T) {
 	tree(t, "d/a")
-	const good = `{"type":"item","path":"d/a","rel":"a","url":"http://h/a","method":"PUT","status":"failed"}`
+	const good = `{"type":"item","path":"d/a","rel":"a","url":"http://h/a","method":"PUT",` +
+		`"status":"failed"}`
 	tmpl := to(t, "http://h/{path}?sig=s3cret")
 	for _, c := range []struct {
 		tmpl        *urltemplate.Template
@@ -221,7 +222,8 @@ func TestResultsRefuse(t *testing.T) {
 	}
 	writeManifest(t, "r", strings.Replace(good, "failed", "delivered", 1)+"\n")
 	for _, err := range s.Items() {
-		expectError(t, err, "line 1: the line was changed after the file had been checked: start the run again")
+		expectError(t, err, "line 1: the line was changed after the file had been checked: "+
+			"start the run again")
 	}
 }
 
@@ -437,7 +439,8 @@ func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
 // What the export of a journal has, too.
 func TestResultsInFlight(t *testing.T) {
 	tree(t, "d/a")
-	writeManifest(t, "r", `{"status":"in_flight","path":"d/a","url":"http://h/a","method":"PUT","key":null,"rel":"a","extra":{"x":[1]},"type":"item"}`)
+	writeManifest(t, "r", `{"status":"in_flight","path":"d/a","url":"http://h/a","method":"PUT",`+
+		`"key":null,"rel":"a","extra":{"x":[1]},"type":"item"}`)
 	expectSent(t, Options{Manifest: "r", Only: item.Select("unknown")}, "d/a PUT /a")
 	expectSent(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
 }
@@ -549,11 +552,13 @@ func TestResultsModel(t *testing.T) {
 
 // Whatever a results file holds, it is sent from or is an error of a line for each wrong one.
 func FuzzResults(f *testing.F) {
-	const good = `{"type":"item","path":"a","rel":"a","url":"http://h/a?s=***","method":"PUT","key":"k","status":"failed"}`
+	const good = `{"type":"item","path":"a","rel":"a","url":"http://h/a?s=***","method":"PUT",` +
+		`"key":"k","status":"failed"}`
 	for _, s := range []string{
 		good, good + "\n" + good[:40], "\ufeff" + good + "\r\n\r\n" + good,
 		good + "\n" + `{"path":"a"}`, "", "\n", "[]", `{"type":"item","status":null}`,
-		`{"type":"item","status":"in_flight","path":"","path_base64":"YQ==","rel_base64":"YQ==","url":"","key":"k","key_made":true}`,
+		`{"type":"item","status":"in_flight","path":"","path_base64":"YQ==","rel_base64":"YQ==",` +
+			`"url":"","key":"k","key_made":true}`,
 		`{"type":"item","status":"failed","path":"a","url":"http://u:p@h/%2e%2e","method":"\n"}`,
 		`{"type":"item","status":"failed","path":"a","url":"***","rel":"../a","key":"a\r\nb"}`,
 	} {

@@ -336,7 +336,9 @@ func TestScanFindsTwoItemsWithOneURL(t *testing.T) {
 	tree(t, "data/0.csv", "data/a/x.csv", "data/b/x.csv", "data/c.csv", "data/d/x.csv")
 	o := Options{Paths: []string{"data"}, Template: to(t, "http://u:secret@h/{name}?token=secret")}
 	_, err := scan(t, o)
-	expectError(t, err, human.Quote(filepath.FromSlash("data/a/x.csv"))+" and "+human.Quote(filepath.FromSlash("data/b/x.csv")), "http://h/x.csv?token=***", "PUT")
+	quoted := func(name string) string { return human.Quote(filepath.FromSlash(name)) }
+	expectError(t, err, quoted("data/a/x.csv")+" and "+quoted("data/b/x.csv"),
+		"http://h/x.csv?token=***", "PUT")
 	if err != nil && strings.Contains(err.Error(), "secret") {
 		t.Errorf("shows a secret: %v", err)
 	}
@@ -378,9 +380,8 @@ func TestScanEndsWithContext(t *testing.T) {
 
 func TestItemsStopsWhenAsked(t *testing.T) {
 	tree(t, "d/a", "d/b", "d/e/c", "f", "m.ndjson")
-	if err := os.WriteFile("m.ndjson", []byte("{\"path\":\"d/a\"}\n{\"path\":\"nope\"}\n{\"path\":\"d/b\"}\n"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	writeManifest(t, "m.ndjson",
+		"{\"path\":\"d/a\"}\n{\"path\":\"nope\"}\n{\"path\":\"d/b\"}\n")
 	for _, o := range []Options{
 		{Paths: []string{"d", "f", "d/**", "-"}, Stdin: strings.NewReader("f\nf\n"),
 			Template: to(t, "http://h/")},
@@ -401,8 +402,9 @@ func TestItemsStopsWhenAsked(t *testing.T) {
 func TestStdin(t *testing.T) {
 	tree(t, "a.csv", "b [1].csv", "d/c.csv", "d/a.csv")
 	o := Options{
-		Paths:    []string{"d/c.csv", "-"},
-		Stdin:    strings.NewReader("\ufeffa.csv\r\n\r\nb [1].csv\nnope\x01\nd\nd/a.csv\n*.csv\nd/c.csv"),
+		Paths: []string{"d/c.csv", "-"},
+		Stdin: strings.NewReader("\ufeffa.csv\r\n\r\nb [1].csv\nnope\x01\nd\nd/a.csv\n" +
+			"*.csv\nd/c.csv"),
 		Template: to(t, "http://h/{name}"),
 	}
 	sum, err := scan(t, o)

@@ -33,7 +33,8 @@ func TestParse(t *testing.T) {
 		{"http://h/a[1]|\"<>^`?a[]={name}", "http://h/a%5B1%5D%7C%22%3C%3E%5E%60?a[]={name}"},
 		{"http://h/!$&'()*+,;=:@-._~?!$'()*+,;:@/?", "http://h/!$&'()*+,;=:@-._~?***"},
 		{"http://h//x", "http://h//x"},
-		{"http://u:secret@h/{name}?token=secret&n={name}&x=a{stem}secret&flag", "http://h/{name}?token=***&n={name}&x=***{stem}***&***"},
+		{"http://u:secret@h/{name}?token=secret&n={name}&x=a{stem}secret&flag",
+			"http://h/{name}?token=***&n={name}&x=***{stem}***&***"},
 		{"http://u:se%40cret%2F@h/", "http://h/"},
 		{"http://h/?a=}{", "error: a } without its {"},
 
@@ -74,7 +75,8 @@ func TestParse(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q: error %v, want one with %q", c.in, err, want)
 			}
-			if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec") || strings.ContainsAny(err.Error(), "\n")) {
+			if err != nil &&
+				(strings.Contains(err.Error(), "sec") || strings.Contains(err.Error(), "\n")) {
 				t.Errorf("%q: error %q", c.in, err)
 			}
 			continue
@@ -133,7 +135,8 @@ func TestExpandHostileNames(t *testing.T) {
 		{"http://h/{path}", "/a", "error"},
 		{"http://h/{path}", "a/", "error"},
 		{"http://h/{path}", "%2e%2e/b", "http://h/%252e%252e/b"},
-		{"http://h/?n={name}&m=1", "a&b=c?#%+ /ä", "http://h/?n=a%26b%3Dc%3F%23%25%2B%20%2F%C3%A4&m=1"},
+		{"http://h/?n={name}&m=1", "a&b=c?#%+ /ä",
+			"http://h/?n=a%26b%3Dc%3F%23%25%2B%20%2F%C3%A4&m=1"},
 		{"http://h/?n={name}", "", "http://h/?n="},
 		{"http://h/?n={name}", "..", "http://h/?n=.."},
 		{"http://h/?n={path}", "a/b c", "http://h/?n=a%2Fb%20c"},
@@ -193,7 +196,8 @@ func TestHasPathVar(t *testing.T) {
 // Whatever a value is, and whatever template was accepted, the value cannot change where the
 // request goes, and the server gets it back.
 func FuzzTemplate(f *testing.F) {
-	for _, name := range []string{"a.csv", "../x", "a/../b", "%2e%2e", "?", "#", "%", " ", "ä", "\xff", "\n", "{", strings.Repeat("x", 4096), "..", ""} {
+	for _, name := range []string{"a.csv", "../x", "a/../b", "%2e%2e", "?", "#", "%", " ", "ä",
+		"\xff", "\n", "{", strings.Repeat("x", 4096), "..", ""} {
 		f.Add("https://h.example/v1/{name}?n={name}", name)
 		f.Add("http://u:p@h/a/{path}", name)
 		f.Add("http://h/"+name, name)
@@ -210,7 +214,9 @@ func FuzzTemplate(f *testing.F) {
 		if _, err := Parse(tmpl.String()); err != nil {
 			t.Fatalf("%q is shown as %q, which is none: %v", text, tmpl, err)
 		}
-		only := func(v string) func(string) (string, bool) { return func(string) (string, bool) { return v, true } }
+		only := func(v string) Values {
+			return func(string) (string, bool) { return v, true }
+		}
 		plain, err := tmpl.Expand(only("x"))
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
@@ -240,10 +246,12 @@ func FuzzTemplate(f *testing.F) {
 				extra += strings.Count(value, "/")
 			}
 		}
-		if n, m := strings.Count(u.EscapedPath(), "/"), strings.Count(want.EscapedPath(), "/"); n != m+extra {
+		slashes := func(u *url.URL) int { return strings.Count(u.EscapedPath(), "/") }
+		if n, m := slashes(u), slashes(want); n != m+extra {
 			t.Fatalf("%q with %q has %d segments in %q", text, value, n, got)
 		}
-		if n, m := len(strings.Split(u.RawQuery, "&")), len(strings.Split(want.RawQuery, "&")); n != m {
+		pairs := func(u *url.URL) int { return strings.Count(u.RawQuery, "&") + 1 }
+		if n, m := pairs(u), pairs(want); n != m {
 			t.Fatalf("%q with %q: the query is %q", text, value, u.RawQuery)
 		}
 		for seg := range strings.SplitSeq(strings.ReplaceAll(u.Path, `\`, "/"), "/") {
@@ -265,7 +273,10 @@ func BenchmarkExpand(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tmpl.Expand(func(string) (string, bool) { return "2026/11/Übersicht 1.csv", true }); err != nil {
+		_, err := tmpl.Expand(func(string) (string, bool) {
+			return "2026/11/Übersicht 1.csv", true
+		})
+		if err != nil {
 			b.Fatal(err)
 		}
 	}
