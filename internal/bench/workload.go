@@ -20,7 +20,7 @@ type workload struct {
 	post        bool          // POST, to a practice server in a process of its own
 	journal     bool          // penstock with a journal against penstock without one
 	workers     int           // of the plain client, and penstock's --concurrency
-	rate        int           // requests a second that both are told; if zero, none
+	rate        int           // requests a second that both are given; if zero, none
 	args        []string      // more for penstock
 	alone       bool          // without the plain client, which has nothing like it
 	ideal       time.Duration // no faster run keeps the limit; if zero, there is no limit

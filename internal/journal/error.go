@@ -29,7 +29,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // InUseError says that another run, or another part of this program, uses the journal.
 type InUseError = lockfile.InUseError
 
-// ErrClosed is what is recorded after Close fails with.
+// ErrClosed is the error of rows that are recorded after Close.
 var ErrClosed = errors.New("journal: closed")
 
 // A Remedy is what a person can do about an Error.

@@ -6,8 +6,8 @@
 // only, and starts no goroutine. Make the Listener inside the bubble that uses it.
 //
 // It behaves like TCP where HTTP can tell: a connection holds a bounded number of bytes each way,
-// so that back-pressure is real; either side may close its half; a reset is told from an orderly
-// end; what is not listened to is refused. It has no latency and loses nothing.
+// so that back-pressure is real; either side may close its half; a reset is distinguished from an
+// orderly end; what is not listened to is refused. It has no latency and loses nothing.
 package memnet
 
 import (

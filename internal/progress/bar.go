@@ -17,11 +17,11 @@ import (
 )
 
 // bar is two lines that are drawn over and over: how far the run is, and why it is not faster. mpb
-// keeps them below the talk and knows the terminal; what the lines say is ours, because mpb's own
+// keeps them below the log and knows the terminal; what the lines say is ours, because mpb's own
 // decorators cut off whatever does not fit instead of choosing.
 //
 // When a terminal gets narrower it may wrap the lines that are there, and a piece of that stays
-// behind. It is not cleared: terminals that do not wrap would lose a line of talk instead.
+// behind. It is not cleared: terminals that do not wrap would lose a line of the log instead.
 type bar struct {
 	f       *os.File
 	p       *mpb.Progress

@@ -7,7 +7,7 @@ import (
 	"github.com/penstock/penstock/internal/queue"
 )
 
-// maxTalk bounds the talk in memory that waits for a reader; what exceeds it is dropped.
+// maxTalk bounds the log in memory that waits for a reader; what exceeds it is dropped.
 const maxTalk = 1 << 20
 
 // A Detached is a Sink none of whose methods blocks, whatever becomes of the output: a pipe that

@@ -109,8 +109,8 @@ func (j *jsonLines) writeLocked() {
 	_ = j.enc.Encode(p)
 }
 
-// Log keeps the stream NDJSON: talk that is no JSON object already, as slog writes it, is wrapped
-// in one.
+// Log keeps the stream NDJSON: a log line that is not a JSON object already, as slog writes it, is
+// wrapped in one.
 func (j *jsonLines) Log(line string) {
 	line = strings.TrimRight(line, "\r\n")
 	j.mu.Lock()

@@ -17,7 +17,7 @@ import (
 // is shown is the sink's own business.
 type Sink interface {
 	Update(Snapshot)
-	// Log prints lines of talk without tearing what is shown. It also works after Close.
+	// Log prints lines of the log without tearing what is shown. It also works after Close.
 	Log(line string)
 	// Close leaves the output at the beginning of a line. Only the first call does something.
 	Close()
@@ -44,7 +44,7 @@ func CanDraw(w io.Writer) bool {
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// plain prints talk and shows nothing.
+// plain prints the log and shows no progress.
 type plain struct {
 	mu sync.Mutex // keeps lines whole
 	w  io.Writer
@@ -59,8 +59,8 @@ func (p *plain) Log(line string) {
 	p.logLocked(line)
 }
 
-// logLocked writes talk: on a terminal in lines that fit, elsewhere with the time before it. What
-// programs write for programs has its own.
+// logLocked writes the log: on a terminal in lines that fit, elsewhere with the time before it.
+// What programs write for programs has its own.
 func (p *plain) logLocked(line string) {
 	width := human.Width(p.w)
 	if width == 0 && !strings.HasPrefix(line, "{") {

@@ -1,5 +1,5 @@
-// Package queue runs what may block in a goroutine of its own, so that a reader who has stopped
-// stops nobody else. It bounds nothing: its users ask how much it holds.
+// Package queue runs what may block in a goroutine of its own, so that a reader that has stopped
+// stops nothing else. It bounds nothing: its users ask how much it holds.
 package queue
 
 import (

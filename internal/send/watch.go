@@ -14,7 +14,7 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// watch looks after the run until it is finished: growth, giving up, progress.
+// watch attends to the run until it is finished: growth, giving up, progress.
 func (r *run) watch(finished <-chan struct{}) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

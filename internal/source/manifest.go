@@ -16,8 +16,8 @@ import (
 )
 
 // manifest yields the items of a manifest. A bad line ends the iteration, for Scan has seen all
-// lines before anything was sent: the file was changed since, and what else is new in it no one
-// knows.
+// lines before anything was sent: the file was changed since, and what else is new in it is not
+// known.
 func (s *Source) manifest(iter *iteration, r root) bool {
 	end := func(err error) bool {
 		iter.yield(item.Item{}, err)

@@ -9,8 +9,8 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// A Notice is something about a server that people are told once: that it is down, that it answers
-// again, or the first rate that was found. Exactly one of its last three fields is set.
+// A Notice is something about a server that is said once: that it is down, that it answers again,
+// or the first rate that was found. Exactly one of its last three fields is set.
 type Notice struct {
 	*Server
 	Stats  throttle.UpstreamStats
@@ -27,7 +27,7 @@ type Recovery struct {
 	Busy   bool // it has worked on a large item since
 }
 
-// An outage is what people were told of one.
+// An outage is what was said about one.
 type outage struct {
 	down    time.Time // since when the server is, if that was said; if zero, it is not
 	told    time.Time // when that was

@@ -60,7 +60,7 @@ type Answer struct {
 	Connect time.Duration
 }
 
-// A Quota is what is told about an allowance of requests.
+// A Quota is what is stated about an allowance of requests.
 type Quota struct {
 	Limit, Remaining int
 	Window, Reset    time.Duration // Reset: until there is more
