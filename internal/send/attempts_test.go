@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,10 +58,7 @@ func TestTimeout(t *testing.T) {
 			s.Latency.Max != 5 {
 			t.Errorf("over after %v, want %v; %+v, %+v", w.since(), want, s.Requests, s.Latency)
 		}
-		if text := errorsOf(s); !strings.Contains(text,
-			"the attempt took longer than --timeout 5 s") {
-			t.Errorf("it says %s", text)
-		}
+		w.says(s, "the attempt took longer than --timeout 5 s")
 	})
 }
 
@@ -126,7 +122,7 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 					w.journal(filepath.Join(w.TempDir(), "j.db"))
 				}
 				s := w.stopped(900*time.Millisecond, 0)
-				if n, seen := attempts(lines()), w.got(0, always); n != seen ||
+				if n, seen := attempts(lines()), w.asks(); n != seen ||
 					int(s.Requests.Sent) != n {
 					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v",
 						name, n, seen, s.Requests, s.Items)
@@ -143,7 +139,7 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 	const files, perConn = 60, 7
 	var config *tls.Config
 	var processed atomic.Int64
-	onRawServer(t, 40, func(c net.Conn) {
+	onRawServer(t, files, func(c net.Conn) {
 		conn := &h2{Conn: tls.Server(c, config)}
 		conn.serve("", true, func(stream uint32) {
 			const last = 2*perConn - 1
@@ -160,11 +156,7 @@ func TestGoAwayIsCountedOnce(t *testing.T) {
 		})
 	}, func(w *world) {
 		config = w.https("h2")
-		dir := t.TempDir()
-		for i := range files {
-			writeFile(t, filepath.Join(dir, strconv.Itoa(i)), "x")
-		}
-		w.from("https://h.example/{path}", source.Options{Paths: []string{dir}})
+		w.to("https://h.example/{path}")
 		w.Limits.InFlight = 16
 		lines := w.results()
 		s := w.run()

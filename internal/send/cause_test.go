@@ -6,21 +6,24 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
-	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/throttle"
 )
 
 // What is wrong on the way to a server is said once, in one line, with what to do about it.
@@ -158,6 +161,9 @@ func TestCauses(t *testing.T) {
 			serve: secure(func(c *tls.Config) {
 				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
 			}), says: "port 443 of h.example rejects the client certificate given with --cert"},
+		{name: "unknown host", to: "http://h.example", dial: &net.OpError{Op: "dial", Net: "tcp",
+			Err: &net.DNSError{Err: "no such host", Name: "h.example", IsNotFound: true}},
+			says: "no such host: h.example: check the name"},
 		{name: "unknown proxy", to: "http://h.example", proxy: proxy, dial: unknown,
 			says: "no such host: proxy.example: check the name in --proxy, HTTP_PROXY or " +
 				"HTTPS_PROXY"},
@@ -254,8 +260,7 @@ func TestCauses(t *testing.T) {
 					}
 					w.Network.ConnectTimeout = time.Second
 					w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
-					w.from(row.to+"/{path}",
-						source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+					w.to(row.to + "/{path}")
 					s := w.run()
 					if status := cmp.Or(row.ends, exit.Usage); s.ExitStatus != status ||
 						s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
@@ -306,7 +311,7 @@ func TestNothingSentYet(t *testing.T) {
 		onRawServer(t, 1, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, func(w *world) {
 			w.Network.Proxy, w.Network.StallTimeout, w.GiveUpAfter = row.proxy, 2*time.Minute,
 				5*time.Second
-			w.from(row.to+"/{path}", source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+			w.to(row.to + "/{path}")
 			s := w.run()
 			if want := "PUT " + row.to + "/00000: " + row.says; len(s.Errors) != 1 ||
 				s.Errors[0].Error != want {
@@ -376,8 +381,7 @@ func TestClosedWithoutAnswer(t *testing.T) {
 				if row.proxy {
 					w.Network.Proxy = &url.URL{Scheme: "http", Host: "proxy.example:3128"}
 				}
-				w.from(row.to+"/{path}",
-					source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+				w.to(row.to + "/{path}")
 				w.Attempts, w.GiveUpAfter = 1, 10*time.Second
 				s := w.run()
 				if len(s.Errors) != 1 {
@@ -451,15 +455,37 @@ func TestWhoIsDown(t *testing.T) {
 				return w.net.DialContext(ctx, network, addr)
 			}
 			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-			for _, words := range []string{
-				who + " is down (connection refused): one try at a time until it answers, for 1 " +
-					"h at most (--give-up-after)",
-				who + " answers again; nothing was accepted for ",
-			} {
-				if !strings.Contains(w.watch.talk.String(), words) {
-					t.Errorf("it does not say %q:\n%s", words, w.watch.talk.String())
-				}
-			}
+			w.talks(who+" is down (connection refused): one try at a time until it answers, "+
+				"for 1 h at most (--give-up-after)",
+				who+" answers again; nothing was accepted for ")
 		})
+	}
+}
+
+// What penstock broke off itself, or a server that closed an idle connection, is not a server that
+// cannot be reached.
+func TestTroubleOfOurOwn(t *testing.T) {
+	denied := &body.ReadError{Err: item.ReadError(&fs.PathError{Op: "open", Path: "f",
+		Err: fs.ErrPermission})}
+	for _, c := range []struct {
+		err     error
+		outcome throttle.Outcome
+		want    string
+	}{
+		{body.ErrChanged, throttle.Ignored, "the file changed while it was sent"},
+		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored,
+			"the file changed before it was sent"},
+		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
+		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored,
+			"the file cannot be read"},
+		{io.EOF, throttle.Ignored, "connection lost"},
+		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
+		{errors.New("http: ContentLength=2 with Body length 1"), throttle.Ignored, "broken off"},
+		{errors.New("malformed HTTP response"), throttle.Failed, "it cannot be reached"},
+	} {
+		if got := troubleOf(throttle.Event{Err: c.err, Outcome: c.outcome}); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
 	}
 }

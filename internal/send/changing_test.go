@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"math"
@@ -22,16 +23,19 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/retry"
 )
 
 // [changed] A file is opened when its request's turn has come, whatever happened to it before: the
@@ -256,9 +260,7 @@ func TestGoneWhenItsTurnComes(t *testing.T) {
 		defer time.AfterFunc(5500*time.Millisecond, func() { os.Remove(last) }).Stop()
 		s := w.run()
 		w.ended(s, exit.Items, 9, 1, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "no such file") {
-			t.Errorf("%s", text)
-		}
+		w.says(s, "no such file")
 	})
 }
 
@@ -431,8 +433,8 @@ func TestAlwaysChanging(t *testing.T) {
 				if came != c.requests {
 					t.Errorf("%d requests, want %d", came, c.requests)
 				}
-				if text := errorsOf(s); !strings.Contains(text, body.ErrChanged.Error()) ||
-					strings.Contains(text, "nothing was accepted") {
+				w.says(s, body.ErrChanged.Error())
+				if text := errorsOf(s); strings.Contains(text, "nothing was accepted") {
 					t.Errorf("it says %q", text)
 				}
 				if q := s.Requests; q.Spoiled != int64(c.requests) ||
@@ -503,8 +505,8 @@ func TestChangedBeforeItsTurn(t *testing.T) {
 		w.journal(name)
 		sum := w.run()
 		w.items(sum, report.ItemCounts{Total: 1, Skipped: 1})
-		if w.got(0, always) != 1 {
-			w.Errorf("%d requests", w.got(0, always))
+		if w.asks() != 1 {
+			w.Errorf("%d requests", w.asks())
 		}
 	})
 }
@@ -546,10 +548,7 @@ func TestItemErrors(t *testing.T) {
 		w.from(w.To, source.Options{Paths: []string{"-"}, Stdin: strings.NewReader(list)})
 		s := w.run()
 		w.ended(s, exit.Items, 2, 2, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "failed: no such file or directory\n") ||
-			!strings.Contains(text, "failed: is a directory; ") {
-			t.Errorf("it says %q", text)
-		}
+		w.says(s, "failed: no such file or directory\n", "failed: is a directory; ")
 	})
 }
 
@@ -584,9 +583,7 @@ func TestFilesAreGone(t *testing.T) {
 		}
 		s := w.run()
 		w.ended(s, exit.Items, found-gone, gone, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "no such file") {
-			t.Errorf("it says %q", text)
-		}
+		w.says(s, "no such file")
 	})
 }
 
@@ -620,5 +617,35 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	}
 	if strings.Contains(watch.talk.String(), "readfrom") {
 		t.Errorf("the log says %s", watch.talk.String())
+	}
+}
+
+// What is said of a file that could not be sent depends on how much of it may have arrived.
+func TestClassifiedFaults(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		err    error
+		kind   retry.Kind
+		doubt  bool
+	}{
+		{"PUT", &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Unprocessed, true},
+		{"POST", &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Uncertain, false},
+		{"PUT", body.ErrChanged, retry.Unprocessed, true},
+		{"POST", body.ErrChanged, retry.Uncertain, false},
+		{"PUT", body.ErrMoved, retry.Unprocessed, false},
+		{"POST", body.ErrMoved, retry.Unprocessed, false},
+		{"PUT", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
+		{"POST", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
+	} {
+		j := &job{item: item.Item{Method: c.method}}
+		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j),
+			c.method, "http://h/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := new(run).classify(req, nil, &net.OpError{Op: "readfrom", Err: c.err})
+		if v.Kind != c.kind || j.Doubt != c.doubt {
+			t.Errorf("%s, %v: %v, in doubt: %v", c.method, c.err, v.Kind, j.Doubt)
+		}
 	}
 }

@@ -114,8 +114,8 @@ func TestKeyGrowsOld(t *testing.T) {
 			summary := w.run()
 			if doubt {
 				w.items(summary, report.ItemCounts{Total: 1, Unknown: 1})
-				if !strings.Contains(errorsOf(summary), "--key-lifetime") || w.got(0, always) != 2 {
-					w.Errorf("%d requests; %s", w.got(0, always), errorsOf(summary))
+				if !strings.Contains(errorsOf(summary), "--key-lifetime") || w.asks() != 2 {
+					w.Errorf("%d requests; %s", w.asks(), errorsOf(summary))
 				}
 			} else {
 				w.items(summary, report.ItemCounts{Total: 1, Delivered: 1})

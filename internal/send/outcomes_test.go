@@ -22,25 +22,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/source"
 )
-
-// method has all files sent by the method.
-func (w *world) method(m string) {
-	paths := []string{filepath.Dir(w.firstFile())}
-	w.from(w.To, source.Options{Paths: paths, Method: m})
-}
-
-func (w *world) firstFile() string {
-	for it, err := range w.Source.Items() {
-		if err != nil {
-			w.Fatal(err)
-		}
-		return it.Path
-	}
-	w.Fatal("there is no file")
-	return ""
-}
 
 // hijacked breaks the connection off, by a reset or by its end.
 func hijacked(w http.ResponseWriter, answer string, end func(*memnet.Conn) error) {

@@ -248,6 +248,7 @@ func TestETA(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			race.Few(t, i)
+			t.Parallel()
 			seen, _ := c.run(t)
 			end := seen[len(seen)-1].Elapsed
 			if last := seen[len(seen)-1]; last.Bytes != last.TotalBytes ||

@@ -13,7 +13,6 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -177,30 +176,6 @@ func TestOnlyHotFilesAreLeft(t *testing.T) {
 	}
 }
 
-// After a refusal nothing is in doubt, whatever made the journal note the request. Otherwise a 412
-// after a kill would make the file unknown, and a key would be taken for older than it is.
-func TestRefusedIsNotInFlight(t *testing.T) {
-	for _, set := range []func(*world){
-		func(w *world) { w.NoOverwrite = true },
-		func(w *world) { w.method("POST"); w.Idempotency = keys },
-	} {
-		name := filepath.Join(t.TempDir(), "j.db")
-		onFakeTime(t, 1, inTurn(answering(503, "Retry-After", "60"), atOnce), func(w *world) {
-			set(w)
-			w.journal(name)
-			time.AfterFunc(30*time.Second, func() {
-				for _, it := range rows(t, name) {
-					if it.State != item.Deferred || it.Doubt || !it.First.IsZero() {
-						t.Errorf("while it waits the journal has %v, doubt %v, first %v",
-							it.State, it.Doubt, it.First)
-					}
-				}
-			})
-			w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
-		})
-	}
-}
-
 // An attempt in the pass at the end is noted in the journal as the first one was.
 func TestLaterPassIsNoted(t *testing.T) {
 	name, noted := filepath.Join(t.TempDir(), "j.db"), 0
@@ -226,27 +201,6 @@ func TestLaterPassIsNoted(t *testing.T) {
 		w.run()
 		if noted != 1 {
 			t.Errorf("it is noted %d times as in flight while it is sent again", noted)
-		}
-	})
-}
-
-// A file that the server refuses while it takes all others is failed, also when it
-// is the last one left and nothing else can be accepted any more.
-func TestOneFileIsRefusedForEver(t *testing.T) {
-	onFakeTime(t, 120, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/00003") {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		accept(w, r, 500*time.Millisecond)
-	}, func(w *world) {
-		s := w.run()
-		w.ended(s, exit.Items, 119, 1, 0, 0, 0)
-		if text := errorsOf(s); !strings.Contains(text, "503 Service Unavailable") {
-			t.Errorf("it says %s", text)
-		}
-		if w.since() > 5*time.Minute {
-			t.Errorf("it took %v", w.since())
 		}
 	})
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
@@ -25,7 +24,6 @@ import (
 // [results] Whoever reads the results and has stopped holds up neither the uploads nor the journal.
 // The run waits for that reader at its end, and a stop ends the wait within its own times.
 func TestReaderOfResultsStops(t *testing.T) {
-	interrupted := &exit.Signal{Signal: os.Interrupt}
 	for _, c := range []struct {
 		name           string
 		soft, hard     time.Duration // when the user stops the run; 0: not
@@ -60,24 +58,9 @@ func TestReaderOfResultsStops(t *testing.T) {
 				w.Results, w.StopTimeout = results.NewWriter(in), 25*time.Second
 				path := w.TempDir() + "/journal.db"
 				if c.journalIsThere {
-					var err error
-					if w.Journal, err = journal.Open(w.Context(),
-						journal.Options{Path: path, Method: http.MethodPut,
-							Started: time.Now()}); err != nil {
-						t.Fatal(err)
-					}
+					w.journal(path)
 				}
-				ctx, breakOff := context.WithCancelCause(w.Context())
-				defer breakOff(nil)
-				soft, stop := context.WithCancelCause(ctx)
-				defer stop(nil)
-				if c.soft > 0 {
-					defer time.AfterFunc(c.soft, func() { stop(interrupted) }).Stop()
-				}
-				if c.hard > 0 {
-					defer time.AfterFunc(c.hard, func() { breakOff(interrupted) }).Stop()
-				}
-				s := w.runUntil(ctx, soft)
+				s := w.stopped(c.soft, c.hard)
 				w.ended(s, c.want, 30, 0, 0, 0, 0)
 				if w.since() != c.ends {
 					t.Errorf("ended after %v, want %v", w.since(), c.ends)
@@ -104,20 +87,14 @@ func TestReaderOfResultsStops(t *testing.T) {
 
 func checkStates(t *testing.T, path string, state item.Fate, n int) {
 	t.Helper()
-	r, err := journal.OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	got := 0
-	for _, err := range r.Items(state) {
-		if err != nil {
-			t.Fatal(err)
+	all := rows(t, path)
+	for _, it := range all {
+		if it.State != state {
+			t.Errorf("%s is %v, want %v", it.Path, it.State, state)
 		}
-		got++
 	}
-	if got != n {
-		t.Errorf("the journal has %d %v, want %d", got, state, n)
+	if len(all) != n {
+		t.Errorf("the journal has %d rows, want %d", len(all), n)
 	}
 }
 
@@ -132,9 +109,7 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 			fmt.Fprintf(&lines, `{"path":%q,"url":"http://127.0.0.1/%05d%s"}`+"\n", file, i,
 				strings.Repeat("/long", 400))
 		}
-		name := w.TempDir() + "/manifest"
-		writeFile(t, name, lines.String())
-		w.from("http://127.0.0.1/{name}", source.Options{Manifest: name})
+		w.manifest(lines.String())
 		w.Results = results.NewWriter(in)
 		read := make(chan int)
 		go func() {
@@ -153,10 +128,7 @@ func TestReaderOfResultsHoldsUpNewWork(t *testing.T) {
 				t.Fatalf("%d were sent before anybody read", seen.Delivered)
 			}
 		}
-		if talk := w.watch.talk.String(); !strings.Contains(talk,
-			"nobody reads --results: nothing new is sent until somebody does") {
-			t.Errorf("it says only %q", talk)
-		}
+		w.talks("nobody reads --results: nothing new is sent until somebody does")
 	})
 }
 
@@ -303,12 +275,10 @@ func TestJournalRemovedUnderway(t *testing.T) {
 				w.journal(name)
 				sum := w.run()
 				w.ended(sum, exit.Local, 2, 0, 1, 0, 47)
-				if w.got(0, always) != 3 {
-					t.Errorf("%s: %d requests", suffix, w.got(0, always))
+				if w.asks() != 3 {
+					t.Errorf("%s: %d requests", suffix, w.asks())
 				}
-				if !strings.Contains(errorsOf(sum), "was removed or replaced while in use") {
-					t.Error(errorsOf(sum))
-				}
+				w.says(sum, "was removed or replaced while in use")
 			})
 		}
 	}
@@ -328,10 +298,7 @@ func TestJournalRemovedAtTheEnd(t *testing.T) {
 			w.Results = results.NewWriter(removing(name + suffix))
 			sum := w.run()
 			w.ended(sum, exit.Local, 1, 0, 0, 0, 0)
-			if want := "was removed or replaced while in use"; !strings.Contains(errorsOf(sum),
-				want) {
-				t.Errorf("without %q: no %q in %s", suffix, want, errorsOf(sum))
-			}
+			w.says(sum, "was removed or replaced while in use")
 		})
 	}
 }
@@ -352,9 +319,7 @@ func TestStopTimeout(t *testing.T) {
 		w.Limits.InFlight = 1
 		w.method("POST")
 		w.journal(filepath.Join(w.TempDir(), "j.db"))
-		soft, stop := context.WithCancelCause(context.Background())
-		time.AfterFunc(time.Second, func() { stop(&exit.Signal{Signal: os.Interrupt}) })
-		sum := w.runUntil(context.Background(), soft)
+		sum := w.stopped(time.Second, 0)
 		w.ended(sum, exit.Interrupted, 0, 0, 1, 0, 2)
 		if w.since() != 26*time.Second {
 			w.Errorf("over after %v", w.since())
@@ -389,9 +354,9 @@ func journalFails(t *testing.T, limits throttle.Limits, most int64) {
 		summary := w.run()
 		i := summary.Items
 		if summary.ExitStatus != exit.Local || i.Unknown == 0 || i.Unknown > most ||
-			i.Remaining == 0 || i.Delivered+i.Unknown != int64(w.got(0, always)) {
+			i.Remaining == 0 || i.Delivered+i.Unknown != int64(w.asks()) {
 			w.Errorf("exit status %d, %+v with %d requests; %s", summary.ExitStatus, i,
-				w.got(0, always), errorsOf(summary))
+				w.asks(), errorsOf(summary))
 		}
 	})
 }

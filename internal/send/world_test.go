@@ -518,3 +518,49 @@ func (w *world) items(s report.Summary, want report.ItemCounts) {
 		w.Errorf("items (-want +got):\n%s%s", diff, errorsOf(s))
 	}
 }
+
+// says checks that a report says each of the texts.
+func (w *world) says(s report.Summary, texts ...string) {
+	w.Helper()
+	for _, text := range texts {
+		if said := errorsOf(s); !strings.Contains(said, text) {
+			w.Errorf("it does not say %q:\n%s", text, said)
+		}
+	}
+}
+
+// talks checks that the log has each of the texts.
+func (w *world) talks(texts ...string) {
+	w.Helper()
+	for _, text := range texts {
+		if talk := w.watch.talk.String(); !strings.Contains(talk, text) {
+			w.Errorf("the log does not say %q:\n%s", text, talk)
+		}
+	}
+}
+
+// to has the same files sent elsewhere.
+func (w *world) to(template string) {
+	w.Helper()
+	w.from(template, source.Options{Paths: []string{filepath.Dir(w.firstFile())}})
+}
+
+// asks counts all requests.
+func (w *world) asks() int { return w.got(0, always) }
+
+// method has all files sent by the method.
+func (w *world) method(m string) {
+	paths := []string{filepath.Dir(w.firstFile())}
+	w.from(w.To, source.Options{Paths: paths, Method: m})
+}
+
+func (w *world) firstFile() string {
+	for it, err := range w.Source.Items() {
+		if err != nil {
+			w.Fatal(err)
+		}
+		return it.Path
+	}
+	w.Fatal("there is no file")
+	return ""
+}
