@@ -201,9 +201,8 @@ func TestAfterRuns(t *testing.T) {
 		byResults, well bool
 		want            []string
 	}{
-		{[]string{"data"}, false, true, []string{
-			"last command: penstock send data", unknown + "--only unknown data",
-		}},
+		{[]string{"data"}, false, true,
+			[]string{"last command: penstock send data", unknown + "--only unknown data"}},
 		{[]string{"--only", "failed", "-"}, false, false, []string{
 			`to go on: penstock send --only "failed,deferred" -`, unknown + "--only unknown -",
 			"give the same paths on standard input",

@@ -105,9 +105,8 @@ func TestBarKeepsItsWidth(t *testing.T) {
 	width := 0
 	for done := range int64(400) {
 		s := Snapshot{Total: 400, KnownTotal: true, Delivered: done, Bytes: done << 20,
-			TotalBytes: 400 << 20, ByBytes: true,
-			BytesPerSecond: float64(done*done) * 1e4, Deferred: done % 7,
-			ETA: time.Duration(done%13) * 10 * time.Second}
+			TotalBytes: 400 << 20, ByBytes: true, BytesPerSecond: float64(done*done) * 1e4,
+			Deferred: done % 7, ETA: time.Duration(done%13) * 10 * time.Second}
 		n := strings.Index(doneText(s, 79), "]")
 		if width == 0 {
 			width = n
@@ -191,8 +190,7 @@ func TestBarTextFits(t *testing.T) {
 			Underway: []Underway{{strings.Repeat("größe", rnd.IntN(9)), number(), number()}},
 			Limit:    []Limit{LimitRate, LimitDown}[rnd.IntN(2)], ETA: time.Duration(number()),
 			Holding: strings.Repeat("größe → 漢字\x1b", rnd.IntN(4)),
-			Learned: Learned{Rate: Optional(rnd.IntN(2)),
-				InFlight: Optional(rnd.IntN(2) * 1000)},
+			Learned: Learned{Rate: Optional(rnd.IntN(2)), InFlight: Optional(rnd.IntN(2) * 1000)},
 		}
 		for width := -1; width < 130; width++ {
 			for _, got := range []string{doneText(s, width), holdingText(s, width)} {

@@ -238,8 +238,7 @@ func BenchmarkTally(b *testing.B) {
 				Latency: time.Duration(i%1000) * time.Millisecond})
 		}},
 		{"Item", func(t *Tally, i int64) {
-			t.Item(results.Result{Path: "data/a",
-				Status: item.Delivered, Bytes: 4096})
+			t.Item(results.Result{Path: "data/a", Status: item.Delivered, Bytes: 4096})
 		}},
 		{"FailedItem", func(t *Tally, i int64) {
 			t.Item(results.Result{Path: "data/a", Status: item.Failed,

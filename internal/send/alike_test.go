@@ -308,16 +308,13 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 		{"they sort in the middle", func(i int) string { return fmt.Sprintf("a/bad%03d", i) },
 			"a/bad100.", false, "directory"},
 		{"in another directory", func(i int) string {
-			return fmt.Sprintf("%c/bad%03d", 'a'+i%3,
-				i)
+			return fmt.Sprintf("%c/bad%03d", 'a'+i%3, i)
 		}, "d/good", true, "directory"},
 		{"in one of those directories", func(i int) string {
-			return fmt.Sprintf("%c/bad%03d",
-				'a'+i%3, i)
+			return fmt.Sprintf("%c/bad%03d", 'a'+i%3, i)
 		}, "b/bad100.", false, "directory"},
 		{"in a directory of its own each", func(i int) string {
-			return fmt.Sprintf("a%03d/bad",
-				i)
+			return fmt.Sprintf("a%03d/bad", i)
 		}, "a100/good", false, "directory"},
 		{"from standard input", func(i int) string { return fmt.Sprintf("a/bad%03d", i) },
 			"a/good", true, "stdin"},

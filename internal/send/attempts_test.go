@@ -31,8 +31,7 @@ func TestResultsOfSeveralAttempts(t *testing.T) {
 		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
 		got := lines()
 		want := results.Result{Path: w.firstFile(), Rel: "00000", URL: "http://127.0.0.1/00000",
-			Method: "PUT",
-			Status: item.Delivered, HTTPStatus: 201, Attempts: 3, Bytes: 1,
+			Method: "PUT", Status: item.Delivered, HTTPStatus: 201, Attempts: 3, Bytes: 1,
 			Seconds: w.since().Seconds()}
 		if len(got) != 1 || got[0] != want || want.Seconds < 61 {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -122,8 +121,7 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 					w.journal(filepath.Join(w.TempDir(), "j.db"))
 				}
 				s := w.stopped(900*time.Millisecond, 0)
-				if n, seen := attempts(lines()), w.asks(); n != seen ||
-					int(s.Requests.Sent) != n {
+				if n, seen := attempts(lines()), w.asks(); n != seen || int(s.Requests.Sent) != n {
 					t.Errorf("%s: %d attempts in the results, %d seen by the server; %+v, %+v",
 						name, n, seen, s.Requests, s.Items)
 				}

@@ -177,8 +177,7 @@ func TestCauses(t *testing.T) {
 		{name: "the proxy demands a certificate", to: "http://g.example",
 			proxy: &url.URL{Scheme: "https", Host: "h.example:3128"}, waits: true,
 			serve: secure(func(c *tls.Config) {
-				c.ClientAuth,
-					c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
+				c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
 			}),
 			says: "proxyconnect tcp: remote error: tls: handshake failure",
 			note: "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: " +
@@ -287,8 +286,7 @@ func TestCauses(t *testing.T) {
 // A connection that is opened too slowly is not taken for an answer that does not come.
 func TestNothingSentYet(t *testing.T) {
 	proxy := func(scheme string) *url.URL {
-		return &url.URL{Scheme: scheme,
-			Host: "proxy.example:3128"}
+		return &url.URL{Scheme: scheme, Host: "proxy.example:3128"}
 	}
 	for _, row := range []struct {
 		to    string

@@ -77,8 +77,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 			got := map[string]int{}
 			keys := map[string]bool{}
 			alike := func(b []byte) bool {
-				return len(b) == 0 ||
-					len(bytes.Trim(b, string(b[:1]))) == 0
+				return len(b) == 0 || len(bytes.Trim(b, string(b[:1]))) == 0
 			}
 			onFakeTime(t, 0, func(rw http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
@@ -188,8 +187,7 @@ func TestChangedWhileSent(t *testing.T) {
 		requests int64
 	}{
 		{"PUT, written to", "PUT", func(name string) error {
-			return write(name,
-				bytes.Repeat([]byte("b"), 8<<20))
+			return write(name, bytes.Repeat([]byte("b"), 8<<20))
 		}, false, 0, 2},
 		{"PUT, grows", "PUT", func(name string) error { return grow(name, nil) }, false, 0, 2},
 		{"PUT, cut short", "PUT", func(name string) error { return os.Truncate(name, 100) },
@@ -199,12 +197,10 @@ func TestChangedWhileSent(t *testing.T) {
 		}, false, 0, 1},
 		{"PUT, removed", "PUT", os.Remove, false, 0, 1},
 		{"POST, written to", "POST", func(name string) error {
-			return write(name,
-				bytes.Repeat([]byte("b"), 8<<20))
+			return write(name, bytes.Repeat([]byte("b"), 8<<20))
 		}, false, 1, 1},
 		{"form by PUT, written to", "PUT", func(name string) error {
-			return write(name,
-				bytes.Repeat([]byte("b"), 8<<20))
+			return write(name, bytes.Repeat([]byte("b"), 8<<20))
 		}, true, 0, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -98,9 +98,8 @@ func TestExistsAfterDoubt(t *testing.T) {
 					got := map[item.Fate]int64{item.Delivered: sum.Items.Delivered,
 						item.Unknown: sum.Items.Unknown, item.Failed: sum.Items.Failed}
 					if got[want] != 1 || s.keeper.requests != c.requests {
-						s.Errorf("%+v, want it %s, after %d requests in %v, want %d\n%s",
-							sum.Items, want, s.keeper.requests, time.Since(begun), c.requests,
-							errorsOf(sum))
+						s.Errorf("%+v, want it %s, after %d requests in %v, want %d\n%s", sum.Items,
+							want, s.keeper.requests, time.Since(begun), c.requests, errorsOf(sum))
 					}
 					var says string
 					switch {
@@ -156,8 +155,7 @@ func TestExistsForHours(t *testing.T) {
 	}{
 		{"all exist", time.Hour / 12, func(string, int) bool { return false }, 30, 0},
 		{"one failure", time.Hour / 12, func(path string, n int) bool {
-			return path == "/00000" &&
-				n == 1
+			return path == "/00000" && n == 1
 		}, 29, 1},
 		{"each fails once", time.Second, func(_ string, n int) bool { return n == 1 }, 0, 30},
 	} {
@@ -226,11 +224,9 @@ func TestVerifyCountsFiles(t *testing.T) {
 		{"asked three times", 0, 0, []int{10, 80, 130, 180},
 			report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1}, had0 +
 				"; 1 was sent again, since it did not have it"},
-		{"there at first", 1, 0, []int{10},
-			report.ItemCounts{Total: 2, Delivered: 2}, had1},
-		{"there after that", 2, 0, []int{10, 80},
-			report.ItemCounts{Total: 2, Delivered: 2}, had1 +
-				"; 1 was sent again, since it did not have it"},
+		{"there at first", 1, 0, []int{10}, report.ItemCounts{Total: 2, Delivered: 2}, had1},
+		{"there after that", 2, 0, []int{10, 80}, report.ItemCounts{Total: 2, Delivered: 2},
+			had1 + "; 1 was sent again, since it did not have it"},
 		{"stopped before it is sent again", 0, 75 * time.Second, []int{10},
 			report.ItemCounts{Total: 2, Delivered: 1, Deferred: 1}, ""},
 		{"stopped after that", 0, 85 * time.Second, []int{10, 80},
@@ -273,8 +269,7 @@ func TestVerifyCountsFiles(t *testing.T) {
 				note := ""
 				if i := slices.IndexFunc(s.Notes,
 					func(note string) bool {
-						return strings.HasPrefix(note,
-							"--verify:")
+						return strings.HasPrefix(note, "--verify:")
 					}); i >= 0 {
 					note = s.Notes[i]
 				}

@@ -151,21 +151,18 @@ func TestHTTP2IsBounded(t *testing.T) {
 		}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
 		{name: "interim answers without end", request: func(c *h2, stream uint32) {
 			endless(func() error {
-				return c.frame(frameHeaders, flagEndHeaders, stream,
-					status103)
+				return c.frame(frameHeaders, flagEndHeaders, stream, status103)
 			}, 0)
 		}, says: "header list too large"},
 		{name: "dripping interim answers", request: func(c *h2, stream uint32) {
 			endless(func() error {
-				return c.frame(frameHeaders, flagEndHeaders, stream,
-					status103)
+				return c.frame(frameHeaders, flagEndHeaders, stream, status103)
 			}, limit/2)
 		}, after: limit, says: "the whole file was sent, and no answer came for 1 m"},
 		{name: "headers without end", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameHeaders, 0, stream, status200)
 			endless(func() error {
-				return c.frame(frameContinuation, 0, stream,
-					strings.Repeat(field("a", ""), 2000))
+				return c.frame(frameContinuation, 0, stream, strings.Repeat(field("a", ""), 2000))
 			}, 0)
 		}, says: "PROTOCOL_ERROR"},
 		{name: "long header", request: func(c *h2, stream uint32) {

@@ -532,8 +532,7 @@ func TestOutageOfLargeFiles(t *testing.T) {
 		}
 		if holding := w.watch.holding(); !slices.ContainsFunc(holding,
 			func(s string) bool {
-				return strings.HasPrefix(s,
-					"reached again: sending one file to try it")
+				return strings.HasPrefix(s, "reached again: sending one file to try it")
 			}) {
 			w.Errorf("%q", holding)
 		}

@@ -133,8 +133,7 @@ func TestPauseHoldsUpNoOtherServer(t *testing.T) {
 		w.Limits.InFlight = 4
 		w.ended(w.run(), exit.Delivered, 2*each, 0, 0, 0, 0)
 		if n := w.count(func(c *call) bool {
-			return c.host == "127.0.0.2" &&
-				c.accepted < 3*time.Second
+			return c.host == "127.0.0.2" && c.accepted < 3*time.Second
 		}); n != each {
 			t.Errorf("%d of %d accepted while the other server pauses", n, each)
 		}

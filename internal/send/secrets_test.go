@@ -361,8 +361,7 @@ func TestExposedIsToldOnce(t *testing.T) {
 		own    string
 		times  int
 	}{
-		"for all": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x",
-			"", 1},
+		"for all": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x", "", 1},
 		"and their own": {http.Header{"Authorization": {"Bearer sesame"}}, "http://a.example/x",
 			`,"headers":{"X-Token":"sesame"}`, 1},
 		"their own":     {nil, "http://a.example/x", `,"headers":{"X-Token":"sesame"}`, 1},

@@ -30,8 +30,7 @@ func TestStanding(t *testing.T) {
 		"ask later":    func(s *standing) { s.postpone(true) },
 		"earlier":      func(s *standing) { s.Attempts = 1 },
 		"earlier doubt": func(s *standing) {
-			s.Past = resume.Past{Attempts: 1, Doubt: true,
-				First: now, Key: "k"}
+			s.Past = resume.Past{Attempts: 1, Doubt: true, First: now, Key: "k"}
 		},
 	}
 	for _, c := range []struct {

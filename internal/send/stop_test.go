@@ -181,8 +181,7 @@ func TestInterrupt(t *testing.T) {
 		says          string
 	}{
 		{"once", 1050 * time.Millisecond, 0, 100, throttle.Limits{Rate: 10, InFlight: 256}, "PUT",
-			3 * time.Second,
-			report.ItemCounts{Delivered: 11, Remaining: 89}, 4 * time.Second, ""},
+			3 * time.Second, report.ItemCounts{Delivered: 11, Remaining: 89}, 4 * time.Second, ""},
 		{"twice", 1050 * time.Millisecond, 2 * time.Second, 100,
 			throttle.Limits{Rate: 10, InFlight: 256}, "PUT", 3 * time.Second,
 			report.ItemCounts{Deferred: 11, Remaining: 89}, 2 * time.Second, ": interrupted\n"},
@@ -332,8 +331,7 @@ func TestStopTimeout(t *testing.T) {
 func TestJournalFails(t *testing.T) {
 	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
 	t.Run("all that may be", func(t *testing.T) {
-		journalFails(t,
-			throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled)
+		journalFails(t, throttle.Limits{InFlight: 64, Fixed: true}, fewestUnsettled)
 	})
 }
 

@@ -110,9 +110,8 @@ func TestServersAreVerified(t *testing.T) {
 			version: tls.VersionTLS11, says: "port 443 of h.example does not support TLS 1.2 or " +
 				"later"},
 		"TLS 1.0, asked for": {cert: x509.Certificate{DNSNames: []string{"h.example"}},
-			version: tls.VersionTLS10,
-			ours:    &tls.Config{MinVersion: tls.VersionTLS10},
-			says:    "port 443 of h.example does not support TLS 1.2 or later"},
+			version: tls.VersionTLS10, ours: &tls.Config{MinVersion: tls.VersionTLS10},
+			says: "port 443 of h.example does not support TLS 1.2 or later"},
 	} {
 		var config *tls.Config
 		onRawServer(t, 2, func(c net.Conn) {
@@ -248,8 +247,7 @@ func TestCertificateStaysHome(t *testing.T) {
 						mu.Unlock()
 						h := &h2{Conn: secure}
 						h.serve("", true, func(stream uint32) {
-							_ = h.frame(frameHeaders,
-								flagEndHeaders|flagEnd, stream, status200)
+							_ = h.frame(frameHeaders, flagEndHeaders|flagEnd, stream, status200)
 						})
 						return
 					}

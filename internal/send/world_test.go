@@ -70,8 +70,7 @@ func (w *world) got(from, to time.Duration) int {
 // accepted counts the requests that were accepted in a span of time since the world began.
 func (w *world) accepted(from, to time.Duration) int {
 	return w.count(func(c *call) bool {
-		return c.accepted > 0 && from <= c.accepted &&
-			c.accepted < to
+		return c.accepted > 0 && from <= c.accepted && c.accepted < to
 	})
 }
 
