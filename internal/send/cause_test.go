@@ -2,7 +2,6 @@ package send
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -73,15 +72,12 @@ func TestCauses(t *testing.T) {
 		proxy *url.URL
 		ours  bool // a certificate
 		says  string
-		note  string // if not the usual
-		ends  int    // if not as a fault of the configuration
-		waits bool
+		down  string // what the note says of an outage; if empty, it is a fault of the configuration
+		items bool   // the items fail, and the run does not end for it
 	}{
 		{name: "https to an http port", to: "https://h.example:8080",
-			serve: func(_ *world, c net.Conn, _ *tls.Config) {
-				_, _ = c.Read(make([]byte, 10))
-				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
-			}, says: "port 8080 of h.example speaks plain HTTP: use http://"},
+			serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
+			says:  "port 8080 of h.example speaks plain HTTP: use http://"},
 		{name: "https to something else", to: "https://h.example:22",
 			serve: func(_ *world, c net.Conn, _ *tls.Config) {
 				_, _ = io.WriteString(c, "SSH-2.0-OpenSSH\r\n")
@@ -118,30 +114,24 @@ func TestCauses(t *testing.T) {
 			serve: throughSOCKS(0, answer("\x15\x03\x01\x00\x02\x02\x46")),
 			says:  "port 8443 of h.example speaks TLS: use https://"},
 		{name: "a SOCKS proxy is something else", to: "http://h.example", proxy: socks,
-			waits: true, serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
+			serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
 			says: "the proxy proxy.example:1080 does not speak SOCKS5: check the scheme and the " +
 				"port in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:1080: it cannot be reached; try again later",
-			ends: exit.Unavailable},
+			down: "the proxy proxy.example:1080: it cannot be reached"},
 		{name: "a SOCKS proxy refuses the credentials", to: "http://h.example", proxy: socks,
-			waits: true, serve: answerAtOnce("\x05\xff"),
+			serve: answerAtOnce("\x05\xff"),
 			says: "the proxy proxy.example:1080 refuses the credentials: check the user name " +
 				"and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:1080: it cannot be reached; try again later",
-			ends: exit.Unavailable},
-		{name: "a SOCKS proxy cannot connect", to: "http://h.example", proxy: socks, waits: true,
+			down: "the proxy proxy.example:1080: it cannot be reached"},
+		{name: "a SOCKS proxy cannot connect", to: "http://h.example", proxy: socks,
 			serve: throughSOCKS(5, nil),
 			says: "the proxy proxy.example:1080 cannot connect to h.example:80: " +
 				"connection refused",
-			note: "nothing was accepted for 5 s (--give-up-after): it cannot be reached; try " +
-				"again later", ends: exit.Unavailable},
-		{name: "a SOCKS proxy closes", to: "http://h.example", proxy: socks, waits: true,
+			down: "it cannot be reached"},
+		{name: "a SOCKS proxy closes", to: "http://h.example", proxy: socks,
 			serve: answerAtOnce(""),
 			says:  "the proxy proxy.example:1080 closed the connection without an answer",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:1080: connection lost; try again later", ends: exit.Unavailable},
+			down:  "the proxy proxy.example:1080: connection lost"},
 		{name: "a certificate is demanded", to: "https://h.example",
 			serve: secure(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
 			says: "port 443 of h.example requires a client certificate: give one with --cert " +
@@ -169,76 +159,59 @@ func TestCauses(t *testing.T) {
 				"HTTPS_PROXY"},
 		{name: "the proxy speaks plain HTTP", to: "http://h.example",
 			proxy: &url.URL{Scheme: "https", Host: "proxy.example:3128"},
-			serve: func(_ *world, c net.Conn, _ *tls.Config) {
-				_, _ = c.Read(make([]byte, 10))
-				_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
-			}, says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, " +
+			serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),
+			says: "the proxy proxy.example:3128 speaks plain HTTP: use http:// in --proxy, " +
 				"HTTP_PROXY or HTTPS_PROXY"},
 		{name: "the proxy demands a certificate", to: "http://g.example",
-			proxy: &url.URL{Scheme: "https", Host: "h.example:3128"}, waits: true,
+			proxy: &url.URL{Scheme: "https", Host: "h.example:3128"},
 			serve: secure(func(c *tls.Config) {
 				c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
 			}),
 			says: "proxyconnect tcp: remote error: tls: handshake failure",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy h.example:3128: " +
-				"TLS failed; try again later", ends: exit.Unavailable},
-		{name: "port closed", to: "http://h.example", dial: refused, waits: true,
+			down: "the proxy h.example:3128: TLS failed"},
+		{name: "port closed", to: "http://h.example", dial: refused,
 			says: "port 80 of h.example refuses connections: check that the server is running",
-			note: "nothing was accepted for 5 s (--give-up-after): connection refused; try " +
-				"again later", ends: exit.Unavailable},
-		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused, waits: true,
+			down: "connection refused"},
+		{name: "dead proxy", to: "http://h.example", proxy: proxy, dial: refused,
 			says: "the proxy proxy.example:3128 refuses connections: check that it is running",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
+			down: "the proxy proxy.example:3128: connection refused"},
 		{name: "dead proxy, to TLS", to: "https://h.example", proxy: proxy, dial: refused,
-			waits: true, says: "the proxy proxy.example:3128 refuses connections: check that it " +
-				"is running",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:3128: connection refused; try again later", ends: exit.Unavailable},
-		{name: "a connection takes too long", to: "http://h.example", dial: late, waits: true,
+			says: "the proxy proxy.example:3128 refuses connections: check that it is running",
+			down: "the proxy proxy.example:3128: connection refused"},
+		{name: "a connection takes too long", to: "http://h.example", dial: late,
 			says: "no connection to port 80 of h.example within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): no connection in time; try " +
-				"again later", ends: exit.Unavailable},
+			down: "no connection in time"},
 		{name: "a connection to the proxy takes too long", to: "http://h.example", proxy: proxy,
-			dial: late, waits: true, says: "no connection to the proxy proxy.example:3128 " +
-				"within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:3128: no connection in time; try again later",
-			ends: exit.Unavailable},
+			dial: late,
+			says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
+			down: "the proxy proxy.example:3128: no connection in time"},
 		{name: "a connection to the proxy takes too long, to TLS", to: "https://h.example",
-			proxy: proxy, dial: late, waits: true, says: "no connection to the proxy " +
-				"proxy.example:3128 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:3128: no connection in time; try again later",
-			ends: exit.Unavailable},
+			proxy: proxy, dial: late,
+			says: "no connection to the proxy proxy.example:3128 within 1 s (--connect-timeout)",
+			down: "the proxy proxy.example:3128: no connection in time"},
 		{name: "a connection to a SOCKS proxy takes too long", to: "https://h.example",
-			proxy: socks, dial: late, waits: true, says: "no connection to the proxy " +
-				"proxy.example:1080 within 1 s (--connect-timeout)",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:1080: no connection in time; try again later",
-			ends: exit.Unavailable},
+			proxy: socks, dial: late,
+			says: "no connection to the proxy proxy.example:1080 within 1 s (--connect-timeout)",
+			down: "the proxy proxy.example:1080: no connection in time"},
 		{name: "the proxy's host is down", to: "http://h.example", proxy: proxy, dial: gone,
-			waits: true, says: "proxyconnect tcp: dial tcp: no route to host",
-			note: "nothing was accepted for 5 s (--give-up-after): the proxy " +
-				"proxy.example:3128: no connection; try again later", ends: exit.Unavailable},
-		{name: "a lookup takes too long", to: "http://h.example", dial: unanswered, waits: true,
+			says: "proxyconnect tcp: dial tcp: no route to host",
+			down: "the proxy proxy.example:3128: no connection"},
+		{name: "a lookup takes too long", to: "http://h.example", dial: unanswered,
 			says: "the name h.example cannot be looked up in time: check the name server",
-			note: "nothing was accepted for 5 s (--give-up-after): its name cannot be looked " +
-				"up; try again later", ends: exit.Unavailable},
+			down: "its name cannot be looked up"},
 		{name: "the proxy refuses the credentials", to: "https://h.example", proxy: proxy,
-			waits: true,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\n" +
 				"Content-Length: 0\r\n\r\n"),
 			says: "the proxy proxy.example:3128 answers 407 Proxy Authentication Required: " +
 				"check the user name and password in --proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "none", ends: exit.Items},
+			items: true},
 		{name: "the proxy refuses the credentials, without TLS", to: "http://h.example",
-			proxy: proxy, waits: true,
+			proxy: proxy,
 			serve: answer("HTTP/1.1 407 Proxy Authentication Required\r\n" +
 				"Content-Length: 0\r\n\r\n"),
 			says: "407 Proxy Authentication Required: check the user name and password in " +
 				"--proxy, HTTP_PROXY or HTTPS_PROXY",
-			note: "none", ends: exit.Items},
+			items: true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var w *world
@@ -261,8 +234,16 @@ func TestCauses(t *testing.T) {
 					w.Limits.InFlight, w.GiveUpAfter = 1, 5*time.Second
 					w.to(row.to + "/{path}")
 					s := w.run()
-					if status := cmp.Or(row.ends, exit.Usage); s.ExitStatus != status ||
-						s.Items.Delivered > 0 || row.waits != (s.Requests.Sent > 1) {
+					status, note := exit.Usage, "the server cannot be reached as configured"
+					switch {
+					case row.items:
+						status, note = exit.Items, ""
+					case row.down != "":
+						status, note = exit.Unavailable, "nothing was accepted for 5 s "+
+							"(--give-up-after): "+row.down+"; try again later"
+					}
+					if waits := status != exit.Usage; s.ExitStatus != status ||
+						s.Items.Delivered > 0 || waits != (s.Requests.Sent > 1) {
 						t.Errorf("exit status %d, want %d; %+v, %d requests", s.ExitStatus, status,
 							s.Items, s.Requests.Sent)
 					}
@@ -270,10 +251,8 @@ func TestCauses(t *testing.T) {
 						"/00000") != "PUT "+row.to+"/00000: "+row.says {
 						t.Errorf("errors %+v, want %q", s.Errors, row.says)
 					}
-					if note := cmp.Or(row.note,
-						"the server cannot be reached as configured"); cmp.Or(strings.Join(s.Notes,
-						"; "), "none") != note {
-						t.Errorf("notes %q, want %q", s.Notes, note)
+					if got := strings.Join(s.Notes, "; "); got != note {
+						t.Errorf("notes %q, want %q", got, note)
 					}
 					if talk := w.watch.talk.String(); strings.Contains(talk+errorsOf(s), "sesame") {
 						t.Errorf("the proxy's password is shown: %s", talk)
