@@ -9,8 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 )
 
-// newLogger returns a logger that talks through the progress, so that a line
-// does not tear a bar.
+// newLogger returns a logger that talks through the progress, so that a line does not tear a bar.
 func newLogger(p progress.Sink, format string, quiet, verbose bool) *slog.Logger {
 	level := slog.LevelInfo
 	switch {

@@ -1,5 +1,4 @@
-// Command penstock sends files to an HTTP API as fast as the API permits, and
-// never faster.
+// Command penstock sends files to an HTTP API as fast as the API permits, and never faster.
 package main
 
 import (

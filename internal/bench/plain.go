@@ -16,9 +16,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// plain is the client to compare with: what a good Go programmer writes if there is no need of retries, no
-// limits but a rate, and no account of the run. It keeps connections, sends files by their
-// descriptor with their length, and stops at the first failure.
+// plain is the client to compare with: what a good Go programmer writes if there is no need of
+// retries, no limits but a rate, and no account of the run. It keeps connections, sends files by
+// their descriptor with their length, and stops at the first failure.
 func plain(args []string) error {
 	flags := flag.NewFlagSet("plain", flag.ContinueOnError)
 	workers := flags.Int("workers", 64, "requests in flight")

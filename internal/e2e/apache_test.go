@@ -10,15 +10,15 @@ import (
 	"github.com/penstock/penstock/internal/servers"
 )
 
-// flask is the service that the purpose of it all was: five threads, and each
-// file needs one for a tenth of a second.
+// flask is the service that the purpose of it all was: five threads, and each file needs one for a
+// tenth of a second.
 func flask() servers.ApacheConfig {
 	return servers.ApacheConfig{Wait: 100 * time.Millisecond, CPU: 5 * time.Millisecond}
 }
 
-// consume has consumers until the func that it returns is called: some want as
-// much work as a file does, others little. It returns the 95th percentile of how
-// long an answer took for either, and how many got none.
+// consume has consumers until the func that it returns is called: some want as much work as a file
+// does, others little. It returns the 95th percentile of how long an answer took for either, and
+// how many got none.
 func consume(t *testing.T, s *servers.Apache) (stop func() consumed) {
 	much := consumers(t, s.URL+"/consume?wait=0.1", 300*time.Millisecond)
 	little := consumers(t, s.URL+"/consume?wait=0.01", 150*time.Millisecond)
@@ -124,8 +124,8 @@ func apacheRun(t *testing.T, cfg servers.ApacheConfig, files int, share float64,
 	}
 }
 
-// A place whose count of connections was never counted down answers 503 for
-// ever. It is asked now and then, and people are told.
+// A place whose count of connections was never counted down answers 503 for ever. It is asked now
+// and then, and people are told.
 func TestStuck(t *testing.T) {
 	together(t, true)
 	cfg := metered()

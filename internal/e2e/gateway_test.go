@@ -36,8 +36,8 @@ func startLabOn(t *testing.T, l net.Listener, preset, params string) *lab.Server
 	return s
 }
 
-// startGateway starts a service that needs the one processor for 200 ms for each
-// file, behind nginx, which waits 2.9 s for it. The work goes on after that.
+// startGateway starts a service that needs the one processor for 200 ms for each file, behind
+// nginx, which waits 2.9 s for it. The work goes on after that.
 func startGateway(t *testing.T, params string) (*servers.Nginx, *lab.Server) {
 	service, url := startLab(t, "cpu", "cores=1 work=200ms timeout=0 "+params)
 	return servers.StartNginx(t, servers.NginxConfig{Proxy: url,

@@ -109,8 +109,8 @@ func byLabs(servers ...*lab.Server) judged {
 	return j
 }
 
-// check fails the test if a file is not on the server, or more than twice of
-// them were accepted more than once.
+// check fails the test if a file is not on the server, or more than twice of them were accepted
+// more than once.
 func (j judged) check(t *testing.T, dir string, twice int) {
 	t.Helper()
 	want := sums(t, dir)
@@ -134,12 +134,12 @@ func (j judged) check(t *testing.T, dir string, twice int) {
 		verdict(lost+again == 0))
 }
 
-// calm reports whether this machine had time to spare during the run, so that its
-// speed may be judged.
+// calm reports whether this machine had time to spare during the run, so that its speed may be
+// judged.
 func (r run) calm() bool { return r.idle > 0.4 }
 
-// waste holds a run to a goal for the share of its requests that were wasted. A
-// small run may waste some more in finding the pace.
+// waste holds a run to a goal for the share of its requests that were wasted. A small run may waste
+// some more in finding the pace.
 func (j judged) waste(t *testing.T, r run, goal float64) {
 	t.Helper()
 	if !*large && float64(j.wasted) > goal*float64(j.requests)+20 {
@@ -163,9 +163,8 @@ func atLeast(t *testing.T, r run, what string, got, goal float64, unit string) {
 		fmt.Sprintf(">= %.3g%s", goal, unit))
 }
 
-// judge notes how a goal was met; above 1 it was not. With -goals it fails the test
-// unless a tenth or less is missing: that much is luck. Without, no test depends
-// on the speed of the machine.
+// judge notes how a goal was met; above 1 it was not. With -goals it fails the test unless a tenth
+// or less is missing: that much is luck. Without, no test depends on the speed of the machine.
 func judge(t *testing.T, r run, what string, ratio float64, got, goal string) {
 	t.Helper()
 	met := !(ratio > 1)

@@ -24,8 +24,7 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// Four in any second whatever, which a client at exactly that pace exceeds by a
-// hair now and then.
+// Four in any second whatever, which a client at exactly that pace exceeds by a hair now and then.
 func TestSlidingWindow(t *testing.T) {
 	for name, params := range map[string]string{
 		"told when":          "",

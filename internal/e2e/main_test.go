@@ -24,16 +24,16 @@ func size(small, big int) int {
 	return small
 }
 
-// together has a test run beside others: one that mostly waits, and in a small
-// run all of them. What is left measures speed, and has the machine to itself.
+// together has a test run beside others: one that mostly waits, and in a small run all of them.
+// What is left measures speed, and has the machine to itself.
 func together(t *testing.T, waits bool) {
 	if waits || !*large {
 		t.Parallel()
 	}
 }
 
-// stall is how long the machine may keep a process waiting before a test counts
-// it as penstock's fault.
+// stall is how long the machine may keep a process waiting before a test counts it as penstock's
+// fault.
 func stall() time.Duration {
 	if *large {
 		return 100 * time.Millisecond

@@ -57,8 +57,8 @@ func rate(t *testing.T, s *servers.Nginx) judged {
 	return j
 }
 
-// The limit as it is unless it is configured further: what is not evenly spaced is
-// answered 503, at once.
+// The limit as it is unless it is configured further: what is not evenly spaced is answered 503, at
+// once.
 func TestRate503(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cfg   servers.NginxConfig

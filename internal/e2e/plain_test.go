@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// plain sends the files of dir as a plain client does that was told to keep n
-// requests in flight, and returns how many were accepted in a second. What is
-// refused it sends again after a moment.
+// plain sends the files of dir as a plain client does that was told to keep n requests in flight,
+// and returns how many were accepted in a second. What is refused it sends again after a moment.
 func plain(t *testing.T, n int, url, dir string) float64 {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -64,8 +63,8 @@ func put(t *testing.T, client *http.Client, url string, body []byte) bool {
 	return resp.StatusCode/100 == 2
 }
 
-// best is the most that a plain client can do at any of these numbers in flight,
-// in files a second. Each has a server of its own, by start, until stop is called.
+// best is the most that a plain client can do at any of these numbers in flight, in files a second.
+// Each has a server of its own, by start, until stop is called.
 func best(t *testing.T, files int, bytes int, inFlight []int,
 	start func() (url string, stop func())) float64 {
 	t.Helper()
@@ -81,9 +80,9 @@ func best(t *testing.T, files int, bytes int, inFlight []int,
 	return most
 }
 
-// consumers ask for url every so often, whether or not they were answered
-// before, until the func that is returned is called. That returns the 95th
-// percentile of how long an answer took, and how many got none.
+// consumers ask for url every so often, whether or not they were answered before, until the func
+// that is returned is called. That returns the 95th percentile of how long an answer took, and how
+// many got none.
 func consumers(t *testing.T, url string, every time.Duration) (p95 func() (time.Duration, int)) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	var mu sync.Mutex

@@ -33,19 +33,22 @@ var statuses = []struct {
 }{
 	{Delivered, 0, "all delivered", "all delivered, or nothing to do"},
 	{Failed, 4, "failed", "failed otherwise"},
-	{Usage, 7, "usage or configuration", "wrong usage or configuration, or no file that can be sent"},
+	{Usage, 7, "usage or configuration",
+		"wrong usage or configuration, or no file that can be sent"},
 	{Items, 9, "finished, but not every item is known to be delivered",
 		"finished, but some items failed, or it is not known whether they arrived"},
 	{Refused, 5, "refused: the server accepts nothing of what it is sent",
 		"refused: ten files in a row by 401, 402, 407 or 507, or twenty alike by\n" +
 			"another 3xx, 4xx, 501 or 505 to 511; the rest is kept for the next run"},
-	{Unavailable, 6, "the server was unavailable or throttled beyond what was allowed; trying later may work",
+	{Unavailable, 6,
+		"the server was unavailable or throttled beyond what was allowed; trying later may work",
 		"the server is unavailable or asked us to wait; later may work"},
 	{Local, 1, "a local fault, such as a full disk",
 		"a local fault, such as a full disk or a damaged journal"},
 	{InUse, 0, "another run has the journal", "another run has the journal"},
 	{Limit, 8, "a limit that you set ended the run", "a limit that you set ended the run"},
-	{Interrupted, 2, "interrupted", "interrupted (143: terminated); the same command goes on where it stopped"},
+	{Interrupted, 2, "interrupted",
+		"interrupted (143: terminated); the same command goes on where it stopped"},
 	{Terminated, 3, "terminated", ""},
 }
 

@@ -44,7 +44,8 @@ func TestReasons(t *testing.T) {
 		reasons []int // the strongest last
 	}{
 		{nil}, {[]int{Local}}, {[]int{Items, Limit, Usage, Unavailable, Refused, Failed}},
-		{[]int{Refused, Interrupted}}, {[]int{Limit, Terminated}}, {[]int{Terminated, Interrupted, Local}},
+		{[]int{Refused, Interrupted}}, {[]int{Limit, Terminated}},
+		{[]int{Terminated, Interrupted, Local}},
 	} {
 		begun, want, why := 0, Delivered, error(nil)
 		r := &Reasons{Begin: func() { begun++ }}
@@ -65,7 +66,8 @@ func TestReasons(t *testing.T) {
 }
 
 func TestSignal(t *testing.T) {
-	for signal, want := range map[os.Signal]int{os.Interrupt: Interrupted, syscall.SIGTERM: Terminated} {
+	for signal, want := range map[os.Signal]int{os.Interrupt: Interrupted,
+		syscall.SIGTERM: Terminated} {
 		if e := (&Signal{signal}); e.Status() != want || e.Error() != Meaning(want) {
 			t.Errorf("%v: %d, %v", signal, e.Status(), e)
 		}

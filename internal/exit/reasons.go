@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// Reasons collects why a run ends before all its items have. Its methods may be called concurrently.
+// Reasons collects why a run ends before all its items have. Its methods may be called
+// concurrently.
 type Reasons struct {
 	Begin func() // called once, by the first reason; set before the first use
 

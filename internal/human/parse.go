@@ -47,8 +47,8 @@ func ParseRate(s string) (float64, error) {
 	}
 }
 
-// ParseBandwidth reads bytes a second: "10MiB/s". A number alone could be bits, bytes or
-// mebibytes, so it is refused.
+// ParseBandwidth reads bytes a second: "10MiB/s". A number alone could be bits, bytes or mebibytes,
+// so it is refused.
 func ParseBandwidth(s string) (float64, error) {
 	size := strings.TrimSuffix(s, "/s")
 	if _, err := strconv.ParseFloat(size, 64); err == nil {

@@ -11,8 +11,8 @@ func isLook(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// look answers with all that is known of a stored name but the bytes, which are not kept: an
-// answer to GET breaks off after its head.
+// look answers with all that is known of a stored name but the bytes, which are not kept: an answer
+// to GET breaks off after its head.
 func (x *exchange) look() {
 	it, stored := x.ledger.item(Name(x.r.URL))
 	if !stored {

@@ -35,7 +35,8 @@ func TestFlagNames(t *testing.T) {
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
 			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				if text, err := strconv.Unquote(lit.Value); err == nil && flagName.MatchString(text) {
+				if text, err := strconv.Unquote(lit.Value); err == nil &&
+					flagName.MatchString(text) {
 					t.Errorf("%s: %q names a flag: let internal/status word it",
 						files.Position(lit.Pos()), text)
 				}

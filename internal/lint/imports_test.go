@@ -131,7 +131,8 @@ func TestImports(t *testing.T) {
 		name: "journal",
 		of:   []string{module + "/internal/journal"},
 		may: []string{human, item, module + "/internal/results", module + "/internal/dbfile",
-			module + "/internal/idmap", module + "/internal/lockfile", module + "/internal/statedir",
+			module + "/internal/idmap", module + "/internal/lockfile",
+			module + "/internal/statedir",
 			"modernc.org/sqlite"},
 		why: "any engine may use it",
 	}, {

@@ -140,8 +140,7 @@ func ExampleX() {
 		f()
 	}
 
-	// Output:
-	// 1
+	// Output: 1
 }
 
 func f() {}

@@ -81,7 +81,8 @@ func (q *Queue[J]) tryNewest(ctx context.Context, alone bool) {
 }
 
 // refusesNewest reports whether a server refuses all, also the newest item that is left.
-func (q *Queue[J]) refusesNewest(ctx context.Context, s *upstream.Server, alone, several bool) bool {
+func (q *Queue[J]) refusesNewest(ctx context.Context, s *upstream.Server, alone,
+	several bool) bool {
 	before := s.Row().Items
 	for !several && s.RefusesAll(alone) { // until one of them is accepted or refused
 		j, ok := q.newest()
@@ -120,9 +121,13 @@ func (q *Queue[J]) setLetAll(is bool) {
 func (q *Queue[J]) sort() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	slices.SortStableFunc(q.refused, func(a, b item.Item) int { return a.ModTime.Compare(b.ModTime) })
+	slices.SortStableFunc(q.refused, func(a,
+		b item.Item) int {
+		return a.ModTime.Compare(b.ModTime)
+	})
 	slices.SortStableFunc(q.taken, func(a, b J) int {
-		return cmp.Or(-compare(a.FailedBefore(), b.FailedBefore()), a.Item().ModTime.Compare(b.Item().ModTime))
+		return cmp.Or(-compare(a.FailedBefore(), b.FailedBefore()),
+			a.Item().ModTime.Compare(b.Item().ModTime))
 	})
 }
 

@@ -34,7 +34,8 @@ type testEngine struct {
 
 func newTest(e *testEngine) *Queue[*testJob] {
 	transport := &throttle.Transport{}
-	q := &Queue[*testJob]{Engine: e, Servers: &upstream.Set{Upstream: transport.Upstream}, One: true}
+	q := &Queue[*testJob]{Engine: e, Servers: &upstream.Set{Upstream: transport.Upstream},
+		One: true}
 	e.queue = q
 	return q
 }
@@ -71,12 +72,14 @@ func (e *testEngine) CloseRefusing(s *upstream.Server) {
 }
 
 func testItem(dir string, i int) item.Item {
-	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x", Fingerprint: item.Fingerprint{ModTime: time.Unix(int64(i), 0)}}
+	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x",
+		Fingerprint: item.Fingerprint{ModTime: time.Unix(int64(i), 0)}}
 }
 
 // What failed before is sent last, what was delivered in its turn, which skips it.
 func TestFailedGoLast(t *testing.T) {
-	e := &testEngine{before: map[string]item.Fate{"d/000": item.Failed, "d/001": item.Delivered}, refuses: func(*item.Item) bool { return false }}
+	e := &testEngine{before: map[string]item.Fate{"d/000": item.Failed, "d/001": item.Delivered},
+		refuses: func(*item.Item) bool { return false }}
 	q := newTest(e)
 	for i := range 4 {
 		q.Read(testItem("d", i))
@@ -97,7 +100,8 @@ func TestNewestDecides(t *testing.T) {
 		gone    bool
 	}{
 		{"all are refused", func(*item.Item) bool { return true }, 21, true},
-		{"the newest is accepted", func(it *item.Item) bool { return it.Path < "d/025" }, 100, false},
+		{"the newest is accepted", func(it *item.Item) bool { return it.Path < "d/025" }, 100,
+			false},
 		{"others are accepted", func(it *item.Item) bool { return it.Path < "d/010" }, 100, false},
 	} {
 		e := &testEngine{refuses: c.refuses}

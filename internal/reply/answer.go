@@ -128,5 +128,6 @@ func LeadsAway(resp *http.Response) bool {
 		return false
 	}
 	to, err := resp.Location()
-	return err == nil && nethttp.OriginOf(to.String()) != nethttp.OriginOf(resp.Request.URL.String())
+	from := resp.Request.URL.String()
+	return err == nil && nethttp.OriginOf(to.String()) != nethttp.OriginOf(from)
 }

@@ -27,10 +27,13 @@ func TestExcerpt(t *testing.T) {
 		{"a page without a title", "<html><head><title></title><style>p < q {}</style><script>if (a<b) { f('</p>') }</script></head><body><!-- <b>hidden</b> -->\n<h1>Quota\n exceeded</h1><p>Ask&nbsp;us</p>", false,
 			"Quota exceeded Ask us"},
 		{"XML", `<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>`, false, "AccessDenied Access Denied"},
-		{"JSON on several lines", "{\n  \"error\": \"no such album\"\n}\n", false, `{ "error": "no such album" }`},
+		{"JSON on several lines", "{\n  \"error\": \"no such album\"\n}\n", false,
+			`{ "error": "no such album" }`},
 		{"gzip", zipped("no such album\n"), false, "no such album"},
-		{"a page in gzip", zipped("<title>no such album</title>" + strings.Repeat("x", 1<<20)), false, "no such album"},
-		{"gzip that is cut off", zipped("no such album, of " + strings.Repeat("many, ", 10))[:40], false, "no such album, of many, many, "},
+		{"a page in gzip", zipped("<title>no such album</title>" + strings.Repeat("x", 1<<20)),
+			false, "no such album"},
+		{"gzip that is cut off", zipped("no such album, of " + strings.Repeat("many, ", 10))[:40],
+			false, "no such album, of many, many, "},
 		{"no gzip", "\x1f\x8b\x00\x00", false, ""},
 		{"a picture", "\xff\xd8\xff\xe0\x00\x10JFIF", false, ""},
 		{"a control character in disguise", "<title>a&#27;[2J</title>", false, ""},
@@ -40,7 +43,8 @@ func TestExcerpt(t *testing.T) {
 		{"nothing but brackets", "< <>< ><!--<script", false, ""},
 		{"nothing", "", false, ""},
 	} {
-		if got := Excerpt([]byte(c.answer), c.cut); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" || !strings.HasPrefix(c.name, "gzip that") && got != c.want {
+		if got := Excerpt([]byte(c.answer), c.cut); !strings.HasPrefix(got, c.want) ||
+			c.want == "" && got != "" || !strings.HasPrefix(c.name, "gzip that") && got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -15,7 +15,8 @@ func TestShamOf(t *testing.T) {
 		{200, "text/html; charset=utf-8", "\n<!DOCTYPE html><title>Sign in</title>", Page},
 		{200, "text/html", "<HTML><body>Please sign in</body>", Page},
 		{200, "text/html", "OK", NoSham},
-		{201, "text/html", "<!DOCTYPE HTML PUBLIC><title>201 Created</title>", NoSham}, // as Apache does
+		// as Apache does
+		{201, "text/html", "<!DOCTYPE HTML PUBLIC><title>201 Created</title>", NoSham},
 		{200, "text/plain", "<html>", NoSham},
 		{200, "application/json", `{"success":false,"message":"no"}`, Failure},
 		{200, "application/json", ` {"ok": false}`, Failure},
@@ -26,7 +27,8 @@ func TestShamOf(t *testing.T) {
 		{200, "application/json", `{"error":"","errors":[]}`, NoSham},
 		{200, "application/json", `{"success":"false"}`, NoSham},
 		{200, "application/json", `[{"success":false}]`, NoSham},
-		{200, "application/json", `{"success":false,"x":"` + strings.Repeat("x", MaxHead) + `"}`, NoSham},
+		{200, "application/json", `{"success":false,"x":"` + strings.Repeat("x", MaxHead) + `"}`,
+			NoSham},
 		{200, "text/plain", `{"success":false}`, NoSham},
 		{204, "application/json", "", NoSham},
 	} {

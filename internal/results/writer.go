@@ -25,12 +25,12 @@ const (
 // maxUnwritten bounds the lines in memory that wait for a reader, as [Writer.Room] counts them.
 const maxUnwritten = 4 << 20
 
-// Writer writes items as NDJSON, one line each. Lines reach the file at most a
-// second after their item, and only whole: a program that follows the file, or reads it
-// after a crash, can read every line. All methods are safe for concurrent use.
+// Writer writes items as NDJSON, one line each. Lines reach the file at most a second after their
+// item, and only whole: a program that follows the file, or reads it after a crash, can read every
+// line. All methods are safe for concurrent use.
 //
-// A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are
-// written by a goroutine of their own. Room waits for that reader, and so does Close.
+// A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are written
+// by a goroutine of their own. Room waits for that reader, and so does Close.
 type Writer struct {
 	out    queue.Queue   // writes; only its tasks use the following four
 	w      io.Writer     // nil until an old file is replaced
@@ -59,11 +59,10 @@ func NewWriter(w io.Writer) *Writer {
 
 // Create writes to a file that only its owner may read.
 //
-// An old file at path is replaced, in one step, when the first lines are
-// written or Flush is called, and not before: it may be all that tells of an
-// earlier run, and this one may end before it has anything to tell. Where the
-// directory does not allow that the old file is written over, at the same time.
-// A path that exists and is no regular file, such as a pipe, is written to.
+// An old file at path is replaced, in one step, when the first lines are written or Flush is
+// called, and not before: it may be all that tells of an earlier run, and this one may end before
+// it has anything to tell. Where the directory does not allow that the old file is written over, at
+// the same time. A path that exists and is no regular file, such as a pipe, is written to.
 func Create(path string) (*Writer, error) {
 	r := NewWriter(nil)
 	var err error
@@ -99,8 +98,8 @@ func (r *Writer) replace(lines []byte) error {
 	return r.open(path)
 }
 
-// Write adds a line. It returns the first error of any write so far, so a full
-// disk is known within a second and not at the end of the night.
+// Write adds a line. It returns the first error of any write so far, so a full disk is known within
+// a second and not at the end of the night.
 func (r *Writer) Write(it Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,10 +199,10 @@ func (r *Writer) failLocked(err error) {
 	}
 }
 
-// Close writes what is buffered and closes the file, and returns the first error of any
-// write. Further calls return the same. An old file stays as it is if there is nothing to
-// replace it by. If ctx ends before everything is written, that is such an error, and what
-// is not written yet is lost.
+// Close writes what is buffered and closes the file, and returns the first error of any write.
+// Further calls return the same. An old file stays as it is if there is nothing to replace it by.
+// If ctx ends before everything is written, that is such an error, and what is not written yet is
+// lost.
 func (r *Writer) Close(ctx context.Context) error {
 	r.mu.Lock()
 	first := !r.closed

@@ -72,8 +72,8 @@ type Journal interface {
 	Load(id uint64) (journal.Item, error)
 }
 
-// Past is what earlier runs left of an item that is to be sent, and what this run's attempts add
-// to it.
+// Past is what earlier runs left of an item that is to be sent, and what this run's attempts add to
+// it.
 type Past struct {
 	Attempts  int       // requests that earlier runs sent for it
 	Key       string    // idempotency key that an earlier run began with

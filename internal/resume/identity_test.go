@@ -15,8 +15,8 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// Journals outlive the program that wrote them: what it said of an item then
-// must be said of it now.
+// Journals outlive the program that wrote them: what it said of an item then must be said of it
+// now.
 func TestIdentityStays(t *testing.T) {
 	if filepath.Separator != '/' {
 		t.Skip("the path is another one here")

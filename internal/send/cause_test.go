@@ -72,8 +72,9 @@ func TestCauses(t *testing.T) {
 		proxy *url.URL
 		ours  bool // a certificate
 		says  string
-		down  string // what the note says of an outage; if empty, it is a fault of the configuration
-		items bool   // the items fail, and the run does not end for it
+		// what the note says of an outage; if empty, it is a fault of the configuration
+		down  string
+		items bool // the items fail, and the run does not end for it
 	}{
 		{name: "https to an http port", to: "https://h.example:8080",
 			serve: answerAtOnce("HTTP/1.1 400 Bad Request\r\n\r\n"),

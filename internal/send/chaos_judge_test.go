@@ -83,8 +83,8 @@ func (t *trial) claimed(f *chaosFile, status item.Fate, where string) {
 	}
 }
 
-// judge judges the record and the files' ends once all is over. It returns how
-// many bodies the server accepted beyond the first of each content.
+// judge judges the record and the files' ends once all is over. It returns how many bodies the
+// server accepted beyond the first of each content.
 func (t *trial) judge() (twice int64) {
 	known := map[string]map[string]bool{}
 	for _, f := range t.files {
@@ -159,8 +159,7 @@ func (t *trial) judge() (twice int64) {
 	return twice
 }
 
-// unsettled is how many files a kill may leave that were sent, and are not on disk
-// as settled.
+// unsettled is how many files a kill may leave that were sent, and are not on disk as settled.
 func (t *trial) unsettled() int {
 	return max(fewestUnsettled, cmp.Or(t.limit, upstream.MostInFlight))
 }

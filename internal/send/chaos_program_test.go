@@ -186,8 +186,8 @@ func (p *program) hasJournal() bool {
 		"penstock: journal ")
 }
 
-// journalOf asks the journal in dir what became of each file. Where the program
-// that has ended says nothing of a journal there may be none, or half of one.
+// journalOf asks the journal in dir what became of each file. Where the program that has ended says
+// nothing of a journal there may be none, or half of one.
 func journalOf(bin, dir string, p *program, files []*chaosFile) (map[*chaosFile]item.Fate, error) {
 	if p != nil && !p.hasJournal() {
 		return nil, nil

@@ -23,8 +23,8 @@ import (
 	"github.com/penstock/penstock/internal/lab"
 )
 
-// A moody server stores files and fails in all the ways in which servers do. It
-// keeps a record of each request, where a lab keeps one of each name.
+// A moody server stores files and fails in all the ways in which servers do. It keeps a record of
+// each request, where a lab keeps one of each name.
 type moody struct {
 	url     string
 	faults  []string      // to choose from
@@ -246,8 +246,7 @@ func (m *moody) doubt(name, why string) {
 	}
 }
 
-// read returns the SHA-256 of the file that the body holds; false if the body
-// breaks off.
+// read returns the SHA-256 of the file that the body holds; false if the body breaks off.
 func (m *moody) read(r *http.Request, name string) (sum string, size int, ok bool) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -286,8 +285,7 @@ func part(contentType string, body []byte) ([]byte, error) {
 	return io.ReadAll(p)
 }
 
-// store accepts a body, as far as its headers allow it, and returns the status to
-// answer.
+// store accepts a body, as far as its headers allow it, and returns the status to answer.
 func (m *moody) store(r *http.Request, name, sum string, size int, told bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

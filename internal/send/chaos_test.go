@@ -434,8 +434,7 @@ func sumOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// alter changes some files and adds others, once nothing of the old ones is under
-// way.
+// alter changes some files and adds others, once nothing of the old ones is under way.
 func (r *round) alter(ctx context.Context) error {
 	if err := r.look(ctx, true); err != nil {
 		return err
@@ -468,8 +467,7 @@ func (r *round) alter(ctx context.Context) error {
 	return nil
 }
 
-// send runs the command, which may be stopped on the way. It returns whether it
-// ended by itself.
+// send runs the command, which may be stopped on the way. It returns whether it ended by itself.
 func (r *round) send(ctx context.Context, stop bool) (ended bool, err error) {
 	// Chance is asked here only, so that a seed means the same however long things take.
 	how, signals := r.signals()
@@ -579,8 +577,8 @@ func (r *round) claim(items map[*chaosFile]item.Fate, where string) {
 	}
 }
 
-// rival starts the same command while p runs, which has to turn it away. If p ends
-// meanwhile, the rival is the run.
+// rival starts the same command while p runs, which has to turn it away. If p ends meanwhile, the
+// rival is the run.
 func (r *round) rival(p *program) error {
 	for !p.hasJournal() {
 		if p.wait(time.Millisecond) {
@@ -692,8 +690,8 @@ func (r *round) read(status int) error {
 	return nil
 }
 
-// look reads the server's record, with idle once nothing is under way there, and
-// judges what was claimed meanwhile.
+// look reads the server's record, with idle once nothing is under way there, and judges what was
+// claimed meanwhile.
 func (r *round) look(ctx context.Context, idle bool) error {
 	if r.own != nil {
 		if idle {
@@ -731,8 +729,7 @@ func (r *round) look(ctx context.Context, idle bool) error {
 	return nil
 }
 
-// done reports whether the run that has ended by itself was the last one, and
-// judges its report.
+// done reports whether the run that has ended by itself was the last one, and judges its report.
 func (r *round) done() bool {
 	items := r.report.Items
 	if r.spoiled {

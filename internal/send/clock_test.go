@@ -13,8 +13,8 @@ import (
 	"github.com/penstock/penstock/internal/source"
 )
 
-// A run is broken off while the server works on a file that it will accept, and the
-// next one has another time: the machine was off for a while, or its clock was set.
+// A run is broken off while the server works on a file that it will accept, and the next one has
+// another time: the machine was off for a while, or its clock was set.
 func TestClockJumps(t *testing.T) {
 	const d, u = item.Delivered, item.Unknown
 	for _, c := range []struct {

@@ -55,8 +55,8 @@ func (c *h2) frame(kind, flags byte, stream uint32, payload string) error {
 	return err
 }
 
-// serve reads what the client sends until it is gone, says how long it will keep
-// pinging, and calls request in a goroutine for each request's headers.
+// serve reads what the client sends until it is gone, says how long it will keep pinging, and calls
+// request in a goroutine for each request's headers.
 func (c *h2) serve(settings string, pings bool, request func(stream uint32)) {
 	var requests sync.WaitGroup
 	defer requests.Wait()

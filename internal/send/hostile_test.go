@@ -67,8 +67,8 @@ func (w *world) sendBig() {
 // answerHead is how much of the head of an answer is read.
 const answerHead = 32 << 10
 
-// An answer without end ends the attempt, and before long: no head takes longer than
-// twice the limit for silence, or more than a little memory.
+// An answer without end ends the attempt, and before long: no head takes longer than twice the
+// limit for silence, or more than a little memory.
 func TestHeadsAreBounded(t *testing.T) {
 	const most = answerHead + 80<<10 // with what the connection and its reader hold
 	for _, row := range []struct {
@@ -157,8 +157,8 @@ func TestThinkingIsNoStall(t *testing.T) {
 	})
 }
 
-// What follows the head of an answer holds nobody up for long, whatever it is, and
-// takes little memory. The head has decided.
+// What follows the head of an answer holds nobody up for long, whatever it is, and takes little
+// memory. The head has decided.
 func TestBodiesAreBounded(t *testing.T) {
 	const chunked = "Transfer-Encoding: chunked\r\n\r\n"
 	gzip := "Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08"
@@ -266,8 +266,8 @@ func TestUnaskedAnswers(t *testing.T) {
 	})
 }
 
-// However many servers' answers come at once, and however they are filled, memory
-// stays within bounds.
+// However many servers' answers come at once, and however they are filled, memory stays within
+// bounds.
 func TestMemoryIsBounded(t *testing.T) {
 	var head strings.Builder
 	head.WriteString("HTTP/1.1 400 No\r\n")
@@ -335,8 +335,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// Neither what a server says nor how a file is called can move the cursor, turn the
-// text round, or add a line that we have not written.
+// Neither what a server says nor how a file is called can move the cursor, turn the text round, or
+// add a line that we have not written.
 func TestTextsAreTame(t *testing.T) {
 	names := []string{"a", "b\x1b[2J\x1b[1;1H", "c\n1 of 1 delivered", "d\u202egpj.exe",
 		"e\xff\xfe", "f\r\u009b2J", "g\u2028h\u2029\u0085i"}

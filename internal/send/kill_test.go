@@ -88,8 +88,8 @@ func newKilled(way sending, limit int, files []*chaosFile) *killed {
 	return &killed{trial: trial{way: way, limit: limit, honour: true, files: files}}
 }
 
-// play sends the files to a new server, kills that after a while, if that is not
-// zero, and does it again.
+// play sends the files to a new server, kills that after a while, if that is not zero, and does it
+// again.
 func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(dir, "state")); err != nil {

@@ -133,8 +133,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// Of three servers in one manifest the first wants to be left alone for ten
-// minutes and the second is down for one. The third notices nothing.
+// Of three servers in one manifest the first wants to be left alone for ten minutes and the second
+// is down for one. The third notices nothing.
 func TestOutageOfOneServerAmongThree(t *testing.T) {
 	const each = 100
 	take := taking(50 * time.Millisecond)

@@ -53,8 +53,8 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	return context.Cause(ctx)
 }
 
-// withdraw records that a job waits for its next attempt: if none before may have been processed, it
-// is in flight no more.
+// withdraw records that a job waits for its next attempt: if none before may have been processed,
+// it is in flight no more.
 func (r *run) withdraw(j *job) {
 	j.settled()
 	if j.refuse() && j.noted {

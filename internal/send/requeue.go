@@ -135,8 +135,8 @@ func (r *run) giveBack(j *job) {
 	r.done(j, out)
 }
 
-// abandon does what there is to do for a job that is not sent since the run ends: it remains, unless
-// it was sent before.
+// abandon does what there is to do for a job that is not sent since the run ends: it remains,
+// unless it was sent before.
 func (r *run) abandon(j *job) {
 	j.settled()
 	if j.pass > 0 {

@@ -205,8 +205,7 @@ func TestLaterPassIsNoted(t *testing.T) {
 	})
 }
 
-// Files that wait for their next attempt hold no others up, however few may be
-// in flight.
+// Files that wait for their next attempt hold no others up, however few may be in flight.
 func TestBackoffHoldsNobodyUp(t *testing.T) {
 	var mu sync.Mutex
 	tries := map[string]int{}

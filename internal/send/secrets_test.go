@@ -317,8 +317,8 @@ func TestNoSecretInReasons(t *testing.T) {
 	})
 }
 
-// Nothing that is secret is in what is said of an item, whatever the server
-// sends back and wherever that is cut.
+// Nothing that is secret is in what is said of an item, whatever the server sends back and wherever
+// that is cut.
 func TestSecretsAreHidden(t *testing.T) {
 	var mu sync.Mutex
 	answer := ""

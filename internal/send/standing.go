@@ -10,8 +10,8 @@ import (
 )
 
 // A standing is what a server may have of an item, by its attempts in this run and in those before.
-// Each thing that may happen to the item is a method. What earlier runs left (Past) is set when it is
-// claimed, and Key when its request is made.
+// Each thing that may happen to the item is a method. What earlier runs left (Past) is set when it
+// is claimed, and Key when its request is made.
 //
 // First is zero while the server has nothing of it, or what it has does not matter. From the moment
 // when an attempt leaves, First says when; Doubt says that some attempt may have been accepted.
@@ -95,8 +95,8 @@ func (s *standing) deny(tries int) {
 // insist records that the item is sent although the server cannot say whether it has it.
 func (s *standing) insist() { s.ask, s.First = false, time.Time{} }
 
-// postpone records that the end of the run comes back to the item, perhaps to ask about it. What the
-// journal has from now on is how it ended.
+// postpone records that the end of the run comes back to the item, perhaps to ask about it. What
+// the journal has from now on is how it ended.
 func (s *standing) postpone(ask bool) { s.ask, s.noted = ask, false }
 
 // judge corrects how the item ended by what is known of its attempts: a server that says that it

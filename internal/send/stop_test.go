@@ -326,8 +326,8 @@ func TestStopTimeout(t *testing.T) {
 	})
 }
 
-// A journal that cannot be written ends the run; nothing is claimed that it does not
-// have, and nothing is forgotten.
+// A journal that cannot be written ends the run; nothing is claimed that it does not have, and
+// nothing is forgotten.
 func TestJournalFails(t *testing.T) {
 	t.Run("a few in flight", func(t *testing.T) { journalFails(t, throttle.Limits{Rate: 10}, 5) })
 	t.Run("all that may be", func(t *testing.T) {

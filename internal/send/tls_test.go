@@ -147,8 +147,7 @@ func TestServersAreVerified(t *testing.T) {
 	}
 }
 
-// What comes before an answer is bounded as well: a handshake, a proxy's answer, a
-// record of TLS.
+// What comes before an answer is bounded as well: a handshake, a proxy's answer, a record of TLS.
 func TestConnectingIsBounded(t *testing.T) {
 	record := "\x16\x03\x03\x40\x00\x02" // a ServerHello is to come, or what else there is
 	for _, row := range []struct {

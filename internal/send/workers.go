@@ -88,11 +88,11 @@ func (w *workers) counts() (backoff, changing, retried int) {
 	return w.backoff, w.changing, w.retried
 }
 
-// grow returns how many workers there are to be while so many jobs are queued, 0 if there are enough:
-// so many that one of them always waits for its turn.
-// Further workers stand in for those that can do nothing for now, because their item waits for its
-// next attempt or their server takes nothing. Refusing reports whether servers take nothing, and
-// further is how many are needed to find out when they do.
+// grow returns how many workers there are to be while so many jobs are queued, 0 if there are
+// enough: so many that one of them always waits for its turn. Further workers stand in for those
+// that can do nothing for now, because their item waits for its next attempt or their server takes
+// nothing. Refusing reports whether servers take nothing, and further is how many are needed to
+// find out when they do.
 func (w *workers) grow(queued int, v upstream.Overview, refusing bool, further int) int {
 	if w.given > 0 || queued == 0 {
 		return 0

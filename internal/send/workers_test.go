@@ -19,16 +19,22 @@ func TestWorkersGrowFor(t *testing.T) {
 		want            int // 0: unchanged
 	}{
 		{name: "a token that nobody waits for", queued: 1, grows: true, want: 13},
-		{name: "a token that nobody waited for", queued: 1, stats: stats{Waiting: 1, Unclaimed: 1}, grows: true, want: 13},
+		{name: "a token that nobody waited for", queued: 1, stats: stats{Waiting: 1, Unclaimed: 1},
+			grows: true, want: 13},
 		{name: "no other", queued: 1, stats: stats{Waiting: 1}, want: 8},
-		{name: "none that was late before it grew last", queued: 1, grew: true, stats: stats{Waiting: 1, Unclaimed: 1}, want: 8},
+		{name: "none that was late before it grew last", queued: 1, grew: true,
+			stats: stats{Waiting: 1, Unclaimed: 1}, want: 8},
 		{name: "no server that takes nothing", queued: 1, refusing: true, want: 8},
-		{name: "no line that is full", queued: 1, stats: stats{Holding: throttle.ByBandwidth}, want: 8},
+		{name: "no line that is full", queued: 1, stats: stats{Holding: throttle.ByBandwidth},
+			want: 8},
 		{name: "no reason when told how many there are", given: 2, queued: 1},
 		{name: "no reason without work"},
-		{name: "those that wait for their next attempt", queued: 1, backoff: 3, stats: stats{Waiting: 1}, want: 11},
-		{name: "few of them while servers refuse", queued: 1, backoff: 30, refusing: true, stats: stats{Waiting: 1}, want: 16},
-		{name: "stand-ins for a closed server's", queued: 1, parked: 4, stats: stats{Waiting: 4}, want: 13},
+		{name: "those that wait for their next attempt", queued: 1, backoff: 3,
+			stats: stats{Waiting: 1}, want: 11},
+		{name: "few of them while servers refuse", queued: 1, backoff: 30, refusing: true,
+			stats: stats{Waiting: 1}, want: 16},
+		{name: "stand-ins for a closed server's", queued: 1, parked: 4, stats: stats{Waiting: 4},
+			want: 13},
 	} {
 		w := newWorkers(c.given, throttle.Limits{Rate: 1})
 		w.grew = c.grew
@@ -39,7 +45,8 @@ func TestWorkersGrowFor(t *testing.T) {
 		v := upstream.Overview{UpstreamStats: c.stats, Parked: c.parked}
 		got := w.grow(c.queued, v, c.refusing, 0)
 		if got != c.want || w.grown > begin != c.grows {
-			t.Errorf("%s: %d workers, want %d; grown from %d to %d", c.name, got, c.want, begin, w.grown)
+			t.Errorf("%s: %d workers, want %d; grown from %d to %d", c.name, got, c.want, begin,
+				w.grown)
 		}
 	}
 }

@@ -114,9 +114,9 @@ func (r recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// onFakeTime runs do in a world on fake time. No goroutine may be left when it
-// returns: synctest sees to that. The handler is asked as far as do's options
-// lead there; files are PUT to /00000, /00001, …
+// onFakeTime runs do in a world on fake time. No goroutine may be left when it returns: synctest
+// sees to that. The handler is asked as far as do's options lead there; files are PUT to /00000,
+// /00001, …
 func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *world)) {
 	dir := t.TempDir()
 	for i := range files {
@@ -291,8 +291,7 @@ func errorsOf(s report.Summary) string {
 	return b.String() + strings.Join(s.Notes, "\n")
 }
 
-// A watcher keeps what a run shows. It is a progress.Sink, and a writer for
-// its talk.
+// A watcher keeps what a run shows. It is a progress.Sink, and a writer for its talk.
 type watcher struct {
 	mu        sync.Mutex
 	snapshots []progress.Snapshot

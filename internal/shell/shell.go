@@ -21,8 +21,8 @@ func Quote(s string) string { return quote(s, windows) }
 // Split reads the words that Quote has written on this system, with blanks between them.
 func Split(text string) []string { return split(text, windows) }
 
-// quote makes an argument a word of a POSIX shell, in a form that PowerShell and
-// cmd also take where there is one. On Windows a backslash is no escape.
+// quote makes an argument a word of a POSIX shell, in a form that PowerShell and cmd also take
+// where there is one. On Windows a backslash is no escape.
 func quote(s string, windows bool) string {
 	special := "\"$`!"
 	if !windows {
@@ -44,8 +44,7 @@ func quote(s string, windows bool) string {
 
 func notShown(r rune) bool { return !unicode.IsPrint(r) }
 
-// bare reports whether no shell sees anything special in s. PowerShell does in
-// commas and braces.
+// bare reports whether no shell sees anything special in s. PowerShell does in commas and braces.
 func bare(s string, windows bool) bool {
 	for i, r := range s {
 		switch {
@@ -60,8 +59,8 @@ func bare(s string, windows bool) bool {
 	return s != ""
 }
 
-// quoteBytes writes what is not printable, or no UTF-8, as octal escapes: a
-// terminal would obey it or lose it.
+// quoteBytes writes what is not printable, or no UTF-8, as octal escapes: a terminal would obey it
+// or lose it.
 func quoteBytes(s string) string {
 	var b strings.Builder
 	b.WriteString("$'")

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// FuzzCheckHeader sends what is taken: net/http takes it too, and it arrives as one
-// header, as it was given.
+// FuzzCheckHeader sends what is taken: net/http takes it too, and it arrives as one header, as it
+// was given.
 func FuzzCheckHeader(f *testing.F) {
 	for _, c := range [][2]string{
 		{"X-Key", "sesame"}, {"x-key", " padded\t"}, {"", ""}, {"X Key", "a"}, {"X-Key:", "a"},

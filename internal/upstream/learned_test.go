@@ -32,20 +32,40 @@ func TestCrowd(t *testing.T) {
 		{name: "the start", steps: []step{{lasts: s, limit: 94, accepted: 600}}},
 		{name: "few seconds in use", steps: []step{{lasts: 9 * s, limit: 7, accepted: 600}}},
 		{name: "in use", steps: []step{{lasts: 11 * s, limit: 7, accepted: 600}}, want: 7},
-		{name: "in use, and probed", steps: []step{{lasts: 4 * s, limit: 7, accepted: 60}, {lasts: s, limit: 8, accepted: 60}, {lasts: 7 * s, limit: 7, accepted: 60}}, want: 7},
+		{name: "in use, and probed", steps: []step{{lasts: 4 * s, limit: 7, accepted: 60},
+			{lasts: s, limit: 8, accepted: 60}, {lasts: 7 * s, limit: 7, accepted: 60}}, want: 7},
 		{name: "not in use", steps: []step{{lasts: 30 * s, limit: 7, accepted: 600, idle: true}}},
 		{name: "one large file", steps: []step{{lasts: 30 * s, limit: 128, accepted: 1}}},
-		{name: "more is refused", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}}, want: 4},
-		{name: "few were accepted since", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 9, refusals: 4}}},
-		{name: "more is refused again", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 5, accepted: 5}, {lasts: s, limit: 4, accepted: 5, refusals: 1}}, want: 4},
-		{name: "it takes fewer now", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 2, accepted: 5, refusals: 4}}},
-		{name: "it takes more now", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 9, accepted: 20}}},
-		{name: "it takes a little more now", steps: []step{{lasts: 11 * s, limit: 19, accepted: 600}, {lasts: s, limit: 21, accepted: 20, idle: true}}},
-		{name: "more was tried", steps: []step{{lasts: 11 * s, limit: 19, accepted: 600}, {lasts: s, limit: 20, accepted: 20, idle: true}}, want: 19},
-		{name: "one alone is refused", steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 1, accepted: 9, refusals: 1}, {lasts: s, limit: 1, accepted: 20, refusals: 1}}},
-		{name: "a rate is refused", rate: 9.8, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
-		{name: "the rate that was given is refused", rate: 14.9, given: 40, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
-		{name: "a rate was given and is not refused", rate: 40, given: 40, steps: []step{{lasts: s, limit: 8, accepted: 20}, {lasts: s, limit: 4, accepted: 20, refusals: 4}}, want: 4},
+		{name: "more is refused", steps: []step{{lasts: s, limit: 8, accepted: 20},
+			{lasts: s, limit: 4, accepted: 20, refusals: 4}}, want: 4},
+		{name: "few were accepted since",
+			steps: []step{{lasts: s, limit: 8, accepted: 20},
+				{lasts: s, limit: 4, accepted: 9, refusals: 4}}},
+		{name: "more is refused again", steps: []step{{lasts: s, limit: 8, accepted: 20},
+			{lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 5, accepted: 5},
+			{lasts: s, limit: 4, accepted: 5, refusals: 1}}, want: 4},
+		{name: "it takes fewer now", steps: []step{{lasts: s, limit: 8, accepted: 20},
+			{lasts: s, limit: 4, accepted: 20, refusals: 4},
+			{lasts: s, limit: 2, accepted: 5, refusals: 4}}},
+		{name: "it takes more now", steps: []step{{lasts: s, limit: 8, accepted: 20},
+			{lasts: s, limit: 4, accepted: 20, refusals: 4}, {lasts: s, limit: 9, accepted: 20}}},
+		{name: "it takes a little more now",
+			steps: []step{{lasts: 11 * s, limit: 19, accepted: 600},
+				{lasts: s, limit: 21, accepted: 20, idle: true}}},
+		{name: "more was tried", steps: []step{{lasts: 11 * s, limit: 19, accepted: 600},
+			{lasts: s, limit: 20, accepted: 20, idle: true}}, want: 19},
+		{name: "one alone is refused", steps: []step{{lasts: s, limit: 8, accepted: 20},
+			{lasts: s, limit: 1, accepted: 9, refusals: 1},
+			{lasts: s, limit: 1, accepted: 20, refusals: 1}}},
+		{name: "a rate is refused", rate: 9.8,
+			steps: []step{{lasts: s, limit: 8, accepted: 20},
+				{lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
+		{name: "the rate that was given is refused", rate: 14.9, given: 40,
+			steps: []step{{lasts: s, limit: 8, accepted: 20},
+				{lasts: 30 * s, limit: 1, accepted: 300, refusals: 4, idle: true}}},
+		{name: "a rate was given and is not refused", rate: 40, given: 40,
+			steps: []step{{lasts: s, limit: 8, accepted: 20},
+				{lasts: s, limit: 4, accepted: 20, refusals: 4}}, want: 4},
 	} {
 		server := testServer(throttle.Limits{}, "s")
 		stats := throttle.UpstreamStats{Learned: true, Phase: throttle.PhaseSteady, Rate: rate.Inf}
@@ -55,7 +75,8 @@ func TestCrowd(t *testing.T) {
 		}
 		now, accepted := time.Unix(0, 0), 0.0
 		for _, step := range row.steps {
-			stats.Limit, stats.MaxInFlight, stats.Holding = step.limit, max(stats.MaxInFlight, step.limit), throttle.ByConcurrency
+			stats.Limit, stats.MaxInFlight, stats.Holding = step.limit,
+				max(stats.MaxInFlight, step.limit), throttle.ByConcurrency
 			if step.idle {
 				stats.Holding = throttle.Nothing
 			}
@@ -90,7 +111,8 @@ func TestTriedRateIsNotLearned(t *testing.T) {
 	} {
 		s := testServer(throttle.Limits{}, "s")
 		s.pace.found = c.found
-		l := s.found(throttle.UpstreamStats{Learned: true, Rate: rate.Limit(c.rate), Limit: math.MaxInt, Phase: throttle.PhaseSteady, Reason: c.reason})
+		l := s.found(throttle.UpstreamStats{Learned: true, Rate: rate.Limit(c.rate),
+			Limit: math.MaxInt, Phase: throttle.PhaseSteady, Reason: c.reason})
 		if l.Trying != c.trying || l.Rate == 0 {
 			t.Errorf("%+v: %+v", c, l)
 		}
@@ -115,9 +137,12 @@ func TestPlateau(t *testing.T) {
 		{"not used", []step{{30 * time.Second, 4, 0.5, 0}}, 0},
 		{"refused meanwhile", []step{{6 * time.Second, 4, 1, 0}, {6 * time.Second, 4, 1, 1}}, 0},
 		{"refused afterwards", []step{{11 * time.Second, 4, 1, 0}, {time.Second, 3.9, 1, 1}}, 0},
-		{"more is refused", []step{{11 * time.Second, 4, 1, 0}, {time.Second, 5, 1, 0}, {time.Second, 4.1, 1, 1}}, 4},
-		{"it grows without end", []step{{6 * time.Second, 4, 1, 0}, {6 * time.Second, 5, 1, 0}, {6 * time.Second, 6, 1, 0}}, 0},
-		{"less, for another reason", []step{{11 * time.Second, 4, 1, 0}, {time.Second, 3, 1, 0}}, 0},
+		{"more is refused", []step{{11 * time.Second, 4, 1, 0}, {time.Second, 5, 1, 0},
+			{time.Second, 4.1, 1, 1}}, 4},
+		{"it grows without end", []step{{6 * time.Second, 4, 1, 0}, {6 * time.Second, 5, 1, 0},
+			{6 * time.Second, 6, 1, 0}}, 0},
+		{"less, for another reason", []step{{11 * time.Second, 4, 1, 0}, {time.Second, 3, 1, 0}},
+			0},
 		{"no rate any more", []step{{11 * time.Second, 4, 1, 0}, {time.Second, 0, 1, 0}}, 0},
 	} {
 		var p plateau
@@ -143,14 +168,23 @@ func TestLearned(t *testing.T) {
 		want  Learned
 		stats throttle.UpstreamStats
 	}{
-		{Learned{Rate: 9.877, InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: 9.87654, Limit: 5, Phase: throttle.PhaseSteady}},
-		{Learned{InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.PhaseHoldingBack}},
-		{Learned{Rate: 9.8}, throttle.UpstreamStats{Learned: true, Rate: 9.8, Limit: 4, Phase: throttle.PhaseStarting}},
-		{Learned{}, throttle.UpstreamStats{Rate: rate.Inf, Limit: 4, Phase: throttle.PhaseStarting}},
-		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 1, Phase: throttle.PhaseDown}},
-		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: math.MaxInt, Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
-		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: MostInFlight, Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
-		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5, Phase: throttle.PhaseSteady, Limits: throttle.Limits{InFlight: 8}}},
+		{Learned{Rate: 9.877, InFlight: 5},
+			throttle.UpstreamStats{Learned: true, Rate: 9.87654, Limit: 5,
+				Phase: throttle.PhaseSteady}},
+		{Learned{InFlight: 5}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5,
+			Phase: throttle.PhaseHoldingBack}},
+		{Learned{Rate: 9.8}, throttle.UpstreamStats{Learned: true, Rate: 9.8, Limit: 4,
+			Phase: throttle.PhaseStarting}},
+		{Learned{}, throttle.UpstreamStats{Rate: rate.Inf, Limit: 4,
+			Phase: throttle.PhaseStarting}},
+		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 1,
+			Phase: throttle.PhaseDown}},
+		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: math.MaxInt,
+			Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
+		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: 3.96, Limit: MostInFlight,
+			Phase: throttle.PhaseSteady, Limits: throttle.Limits{Rate: 4}}},
+		{Learned{}, throttle.UpstreamStats{Learned: true, Rate: rate.Inf, Limit: 5,
+			Phase: throttle.PhaseSteady, Limits: throttle.Limits{InFlight: 8}}},
 	} {
 		if got := learned(c.stats); got != c.want {
 			t.Errorf("of %+v: %+v, want %+v", c.stats, got, c.want)

@@ -82,7 +82,10 @@ func TestStreak(t *testing.T) {
 // Refusals are evidence of a limit if the server was up.
 func TestPressed(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	ok := func(p *pressed, sent, now int) { p.note(Answer{Status: 200, Accepted: true, Sent: at(sent)}, at(now)) }
+	ok := func(p *pressed, sent, now int) {
+		p.note(Answer{Status: 200, Accepted: true,
+			Sent: at(sent)}, at(now))
+	}
 	no := func(p *pressed, status, now int) {
 		p.note(Answer{Status: status, Full: true, Sent: at(now)}, at(now))
 	}

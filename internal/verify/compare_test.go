@@ -49,8 +49,7 @@ func onDisk(t testing.TB, method, url, content string) item.Item {
 		Content: filebody.File(name)}
 }
 
-// askOnFakeTime runs do with a verifier whose server is the handler, on fake
-// time.
+// askOnFakeTime runs do with a verifier whose server is the handler, on fake time.
 func askOnFakeTime(t *testing.T, handler http.HandlerFunc, do func(t *testing.T, v *Verifier)) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.Listen()
@@ -280,9 +279,9 @@ func TestEmptyFile(t *testing.T) {
 	}
 }
 
-// What a server tells of its content is true here, and may be anything in kind: no
-// other content is then taken for the item's, unless all that is told is its
-// length, and the item's own never for another.
+// What a server tells of its content is true here, and may be anything in kind: no other content is
+// then taken for the item's, unless all that is told is its length, and the item's own never for
+// another.
 func TestModel(t *testing.T) {
 	contents := []string{"", "a", "b", "hello", "hullo", strings.Repeat("x", 300_000),
 		strings.Repeat("x", 299_999) + "y"}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Whatever a server says of another content, it is not the item unless it says so
-// by the item's own hash or length.
+// Whatever a server says of another content, it is not the item unless it says so by the item's own
+// hash or length.
 func FuzzCheck(f *testing.F) {
 	hello := []string{sfv(sha256.New(), "hello"), sfv(sha512.New(), "hello"),
 		tag(md5.New(), "hello"), tag(sha1.New(), "hello"), tag(sha256.New(), "hello"),

@@ -204,8 +204,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// A file is read only if there is something to compare it with, and not where
-// its hash is known.
+// A file is read only if there is something to compare it with, and not where its hash is known.
 func TestReadsNoFileInVain(t *testing.T) {
 	sum := sha256.Sum256([]byte("hello"))
 	for _, c := range []struct {
@@ -309,8 +308,7 @@ func TestOwnURL(t *testing.T) {
 	}
 }
 
-// An empty file that was posted is not taken for delivered because a URL answers
-// with nothing.
+// An empty file that was posted is not taken for delivered because a URL answers with nothing.
 func TestPostOfEmptyFile(t *testing.T) {
 	v := asking(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/1" {

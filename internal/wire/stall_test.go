@@ -125,8 +125,8 @@ func TestSlowIsNoStall(t *testing.T) {
 	}
 }
 
-// A reader that waits for its bandwidth is no line that stalls, not even for
-// those who wait for the answer meanwhile.
+// A reader that waits for its bandwidth is no line that stalls, not even for those who wait for the
+// answer meanwhile.
 func TestSlowSourceIsNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const wait = 5 * limit / 2
@@ -171,8 +171,8 @@ type asFile struct{ io.Reader }
 
 func (asFile) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
-// sendfile has a ReadFrom that like the system's loses no byte when its deadline
-// passes: what it has not sent it has not read.
+// sendfile has a ReadFrom that like the system's loses no byte when its deadline passes: what it
+// has not sent it has not read.
 type sendfile struct{ net.Conn }
 
 func (c sendfile) ReadFrom(r io.Reader) (n int64, err error) {
@@ -192,8 +192,8 @@ func (c sendfile) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// Over TCP a file goes out in parts, each of them one that the kernel can send
-// by itself: a limit directly above the file.
+// Over TCP a file goes out in parts, each of them one that the kernel can send by itself: a limit
+// directly above the file.
 func TestFilesGoBySendfile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	data := bytes.Repeat([]byte("0123456789abcdef"), 5<<16+1) // a little over 5 MiB
@@ -258,8 +258,7 @@ func (c *tcp) ReadFrom(r io.Reader) (int64, error) {
 	return c.TCPConn.ReadFrom(r)
 }
 
-// A file that ends before it should leaves off there: the caller knows how long
-// it was to be.
+// A file that ends before it should leaves off there: the caller knows how long it was to be.
 func TestShortFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := pair(t)
