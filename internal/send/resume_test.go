@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,6 +141,7 @@ func TestInFlightIsNoted(t *testing.T) {
 		{"POST with a key", func(w *world) { w.method("POST"); w.Idempotency = keys }, noted},
 	} {
 		name := filepath.Join(t.TempDir(), "j.db")
+		var mu sync.Mutex
 		var seen []string
 		look := func() {
 			states := ""
@@ -149,6 +151,8 @@ func TestInFlightIsNoted(t *testing.T) {
 					t.Errorf("%s: refused, doubt %v, first %v", c.name, it.Doubt, it.First)
 				}
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			seen = append(seen, states)
 		}
 		server := nth(func(n int, w http.ResponseWriter, r *http.Request) bool {
