@@ -43,22 +43,35 @@ func (r *run) interrupt(cause error) {
 	})
 }
 
-// close notes that a server, which may be nil, gets no more of this run. That ends the run if it is
+// close records that a server, which may be nil, gets no more of this run. That ends the run if it is
 // the only one, or none is left.
 func (r *run) close(s *upstream.Server, code int, reason error) {
-	if s != nil && s.Close(code, reason) && r.Source.OwnURLs() {
+	if r.closes(s, code, reason) {
 		r.Log.Warn(status.Closed(s, reason))
-		r.endIfAlone()
-	}
-	if !r.Source.OwnURLs() {
-		r.end(code, once(reason))
 	}
 }
 
-// shut is close, and ends also the requests that wait for their turn.
+// shut is close, and ends also the requests that wait for their turn: at once, for each of them would
+// be refused too.
 func (r *run) shut(s *upstream.Server, code int, reason error) {
-	r.close(s, code, reason)
+	first := r.closes(s, code, reason)
 	s.Stop(reason)
+	if first {
+		r.Log.Warn(status.Closed(s, reason))
+	}
+}
+
+// closes is close without a word. It reports whether there is something to say: the run may go on
+// with other servers.
+func (r *run) closes(s *upstream.Server, code int, reason error) (news bool) {
+	news = s != nil && s.Close(code, reason) && r.Source.OwnURLs()
+	switch {
+	case !r.Source.OwnURLs():
+		r.end(code, once(reason))
+	case news:
+		r.endIfAlone()
+	}
+	return news
 }
 
 // once returns the reason to end a run because of one server. Its items say already what is wrong
