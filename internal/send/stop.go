@@ -43,16 +43,16 @@ func (r *run) interrupt(cause error) {
 	})
 }
 
-// close records that a server, which may be nil, gets no more of this run. That ends the run if it is
-// the only one, or none is left.
+// close records that a server, which may be nil, gets no more of this run. That ends the run if it
+// is the only one, or none is left.
 func (r *run) close(s *upstream.Server, code int, reason error) {
 	if r.closes(s, code, reason) {
 		r.Log.Warn(status.Closed(s, reason))
 	}
 }
 
-// shut is close, and ends also the requests that wait for their turn: at once, for each of them would
-// be refused too.
+// shut is close, and ends also the requests that wait for their turn: at once, for each of them
+// would be refused too.
 func (r *run) shut(s *upstream.Server, code int, reason error) {
 	first := r.closes(s, code, reason)
 	s.Stop(reason)
