@@ -115,7 +115,7 @@ func TestResendsOnKeptConnections(t *testing.T) {
 		want         Outcome
 	}{
 		"GET":               {"GET", "", true, 8, kept + 1, Failed},
-		"GET, 3 attempts":   {"GET", "", true, 3, 3 + 1, Failed}, // of the first failure nobody knows yet whether it counts
+		"GET, 3 attempts":   {"GET", "", true, 3, 3 + 1, Failed}, // of the first failure it is not known yet whether it counts
 		"GET, 1 attempt":    {"GET", "", true, 1, 1, Failed},
 		"GET, at most once": {"GET", "", false, 8, 1, Unknown},
 		"POST with a key":   {"POST", "x", true, 3, 3 + 1, Failed},
@@ -179,7 +179,7 @@ func (c *brokenConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// What could not be written to a kept connection is sent on another one by net/http itself: nobody has seen it.
+// What could not be written to a kept connection is sent on another one by net/http itself: no server has seen it.
 func TestKeptConnectionThatIsBroken(t *testing.T) {
 	once := func(t *testing.T) *http.Request { return request(t, "POST", strings.Repeat("x", 10)) }
 	for _, before := range []string{"GET", "PUT", "POST"} {

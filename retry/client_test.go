@@ -293,13 +293,13 @@ func TestNotSentBelow(t *testing.T) {
 			t.Errorf("%v does not wrap why it was rejected", err)
 		}
 
-		// Nothing said: nobody knows whether it was sent.
+		// Nothing said: it is not known whether it was sent.
 		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), exact)
 		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
 	})
 }
 
-// Refusals cost no attempt while the upstream refuses everybody …
+// Refusals cost no attempt while the upstream refuses all requests …
 func TestOutageCostsNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := make([]try, 50)
@@ -587,7 +587,7 @@ func TestServerErrorWithRetryAfter(t *testing.T) {
 	}
 }
 
-// A request that is sent again waits as its server asks, whatever the status and whoever said that it is sent again.
+// A request that is sent again waits as its server asks, whatever the status and whatever caused it to be sent again.
 func TestRetryAfterOfOneRequest(t *testing.T) {
 	for _, status := range []int{400, 404, 408, 409, 413, 422, 501} {
 		synctest.Test(t, func(t *testing.T) {
@@ -929,7 +929,7 @@ func TestFaultyItemAmongHealthyTraffic(t *testing.T) {
 }
 
 // Where many compete for what a server accepts, some other is always accepted in between, and
-// nobody is at fault.
+// there is no fault.
 func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

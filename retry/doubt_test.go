@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A call that is not known to be delivered says whether the request may have arrived.
+// A call that is not known to be delivered reports whether the request may have arrived.
 func TestResultSaysWhatMayHaveArrived(t *testing.T) {
 	lost := try{err: io.ErrUnexpectedEOF, stage: connected}
 	two := Policy{Attempts: 2, Base: 1, Factor: 1}

@@ -135,7 +135,7 @@ func compareUpstream(t *testing.T, seed uint64) {
 		default:
 		}
 	}
-	t.Errorf("somebody waits for ever: %+v", u.Stats())
+	t.Errorf("a waiter waits forever: %+v", u.Stats())
 	u.Stop(nil)
 	<-done
 }
@@ -255,9 +255,9 @@ func TestUpstreamLiars(t *testing.T) {
 		most int // requests in a day
 		lie  func(n int, rnd *rand.Rand) Feedback
 	}{
-		"429 for ever":               {1500, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled} }},
-		"503 for ever":               {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded} }},
-		"504 for ever":               {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: TimedOut} }},
+		"429 forever":                {1500, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled} }},
+		"503 forever":                {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded} }},
+		"504 forever":                {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: TimedOut} }},
 		"429, come back in a year":   {1, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(year)} }},
 		"503, come back in a year":   {1, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded, RetryAt: time.Now().Add(year)} }},
 		"429, come back a year ago":  {1500, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(-year)} }},

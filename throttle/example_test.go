@@ -48,7 +48,7 @@ func ExampleBucket_WaitN() {
 	// Output: one was there, nine took 9 ms or more: true
 }
 
-// A new rate acts on those who wait already.
+// A new rate acts on the waiters that are there.
 func ExampleBucket_SetRate() {
 	bucket := throttle.NewBucket(rate.Every(time.Hour), 1)
 	bucket.Allow() // the next one is due in an hour

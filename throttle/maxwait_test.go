@@ -22,8 +22,8 @@ func wantPaused(t *testing.T, c *caller, at time.Duration, until time.Time) {
 	}
 }
 
-// A cool-down too long to be sat out fails those who wait, for a token or for a
-// permit, and those who come while too much of it is left; nobody else.
+// A cool-down too long to be sat out fails the waiters, for a token or for a
+// permit, and those that come while too much of it is left; no others.
 func TestMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()

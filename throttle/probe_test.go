@@ -127,7 +127,7 @@ func down(t *testing.T, u *Upstream) clock {
 	return c
 }
 
-// What is known of those who wait for a server that is down.
+// What is known of the waiters of a server that is down.
 func TestUpstreamDownStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := NewUpstream(Limits{InFlight: 2})
@@ -180,7 +180,7 @@ func TestUpstreamProbeCancelled(t *testing.T) {
 	})
 }
 
-// Stop fails those who wait for a probe; the one on its way may finish.
+// Stop fails the waiters for a probe; the one on its way may finish.
 func TestUpstreamStopWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := NewUpstream(Limits{})

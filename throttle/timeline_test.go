@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the timelines in testdata")
 //	bucket RATE [BURST]           the bucket itself, first
 //	wait NAME [N] [within D]      a WaitN, with a deadline that long after
 //	wait NAME*COUNT               that many of them, NAME1 to NAMECOUNT
-//	cancel NAME, cancel NAME*     end the contexts of those who wait
+//	cancel NAME, cancel NAME*     end the contexts of waiters
 //	allow [N]                     an AllowN
 //	rate R, burst N, catchup C, pause D, resume, stop
 //

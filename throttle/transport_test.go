@@ -1351,7 +1351,7 @@ func TestTransportKeepsTheNewest(t *testing.T) {
 	})
 }
 
-// A LimitsFor that takes its time holds up only those who need its answer, and it may use the Transport.
+// A LimitsFor that takes its time holds up only requests that need its answer, and it may use the Transport.
 func TestTransportSlowLimitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, ok)

@@ -95,7 +95,7 @@ func TestUpstreamPermitBeforeToken(t *testing.T) {
 	})
 }
 
-// Who waits for a permit while those who hold permits wait for tokens is waiting
+// A waiter for a permit, while the holders of permits wait for tokens, is waiting
 // for the rate.
 func TestUpstreamWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestUpstreamWaitedInCoolDowns(t *testing.T) {
 		want.Rate += 100 * ms
 		wantWaited(t, u, Nothing, want)
 
-		// Those who wait for a permit are not held by a pause.
+		// Waiters for a permit are not held by a pause.
 		u.SetLimits(Limits{Rate: 10, InFlight: 1})
 		holder := call(t, c, u, 1, 0)
 		waiter := call(t, c, u, 1, ms)
@@ -281,7 +281,7 @@ func TestLimitsValidate(t *testing.T) {
 	}
 }
 
-// Stop fails those who wait, for whatever, and leaves those in flight alone.
+// Stop fails all waiters, and leaves requests in flight alone.
 func TestUpstreamStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
@@ -447,7 +447,7 @@ func testUpstreamLatency(t *testing.T) {
 }
 
 // A quota that is used up holds also while something is in flight, whichever request lands, and its
-// end is an instant at which those who wait go by themselves.
+// end is an instant at which waiters go by themselves.
 func TestUpstreamQuotaUsedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()

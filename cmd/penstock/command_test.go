@@ -190,7 +190,7 @@ func TestCommandToGoOn(t *testing.T) {
 	}
 }
 
-// A journal tells what there is to do also by the results of another run.
+// A journal shows what is left to do also by the results of another run.
 func TestAfterRuns(t *testing.T) {
 	left := map[item.Fate]int64{
 		item.Failed: 2, item.Deferred: 1, item.Unknown: 1, item.InFlight: 1, item.Delivered: 9,

@@ -189,7 +189,7 @@ func (f *sendFlags) send(
 	log.SetFlags(0)
 	log.SetOutput(secret.NetLog(secret.Logger(options.Log, human.Printable)))
 
-	people := stdout // who reads the summary, unless stdout is for machines
+	people := stdout // for the summary, unless stdout is for machines
 	if f.results == "-" {
 		options.Results, people = results.NewWriter(stdout), stderr
 	}

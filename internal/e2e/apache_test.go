@@ -124,7 +124,7 @@ func apacheRun(t *testing.T, cfg servers.ApacheConfig, files int, share float64,
 	}
 }
 
-// A place whose count of connections was never counted down answers 503 for ever. It is asked now
+// A place whose count of connections was never counted down answers 503 forever. It is asked now
 // and then, and people are told.
 func TestStuck(t *testing.T) {
 	together(t, true)

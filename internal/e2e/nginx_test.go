@@ -9,7 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/servers"
 )
 
-// A rate that nobody told, which has to be found.
+// A rate that is not stated and has to be found.
 func TestRate(t *testing.T) {
 	together(t, true)
 	s := servers.StartNginx(t, servers.NginxConfig{Rate: 50, Burst: 5, Refusal: 429})
@@ -26,7 +26,7 @@ func TestRateRetryAfter(t *testing.T) {
 		t.Fatal("nothing was refused, so nothing was tested")
 	}
 
-	// A request that had left before the first 429 was read is nobody's fault.
+	// A request that had left before the first 429 was read does not count.
 	const clock = 3 * time.Millisecond // nginx's clock, twice
 	last := time.Duration(0)
 	for _, r := range j.log {
@@ -88,7 +88,7 @@ func TestRate503(t *testing.T) {
 	}
 }
 
-// A number of connections that nobody told.
+// A number of connections that is not stated.
 func TestConnections(t *testing.T) {
 	together(t, false)
 	cfg := servers.NginxConfig{Conns: 4}

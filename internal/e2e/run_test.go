@@ -95,7 +95,7 @@ func (r run) timeline() string {
 	return b.String()
 }
 
-// idle is the share of the processors' time that was nobody's, from now until the func that it
+// idle is the share of the processors' time that was not used, from now until the func that it
 // returns is called; 0 where the system does not say.
 func idle() (share func() float64) {
 	before := processors()

@@ -340,7 +340,7 @@ type Recycler interface{ Recycle(Sent) }
 // Sent keeps bodies of other packages, which cannot name it, from being taken for a [Recycler].
 type Sent struct{}
 
-// Recycle gives the buffer back. Nobody may read the body any more; a reader finds it empty.
+// Recycle gives the buffer back. The body must not be read any more; a reader finds it empty.
 func (b *Small) Recycle(Sent) {
 	if b.data != nil {
 		b.Reader.Reset(nil)

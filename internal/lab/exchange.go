@@ -39,7 +39,7 @@ func (x *exchange) accept() {
 }
 
 // read reads and hashes the body. With a pace that is not nil it reads in pieces of pace.piece and
-// waits after each. When the body breaks off, so does the exchange: nobody is left to be answered.
+// waits after each. When the body breaks off, so does the exchange: there is no client to answer.
 func (x *exchange) read(pace *pace) {
 	buffer := x.buffers.Get().(*[]byte)
 	defer x.buffers.Put(buffer)

@@ -9,7 +9,7 @@
 //
 // Every lab makes repetitions safe: it refuses a body that is not what its Content-Digest says, and
 // a PUT with If-None-Match: * of a stored name; HEAD and GET of a stored name return its length,
-// ETag and Repr-Digest. The parameter keys says whether it honours idempotency keys. Without a
+// ETag and Repr-Digest. The parameter keys sets whether it honours idempotency keys. Without a
 // record no name is found stored.
 //
 // A lab is no load balancer and no model of a network: it runs on loopback or in memory, and all

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	log.SetOutput(io.Discard) // net/http tells there of answers that nobody asked for
+	log.SetOutput(io.Discard) // net/http logs unsolicited answers there
 	goleak.VerifyTestMain(m)
 }
 

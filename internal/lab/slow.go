@@ -46,7 +46,7 @@ func (s *slow) pace() *pace {
 // loopback, where a packet has 64 KiB.
 const receiveBuffer = 64 << 10
 
-// accepted limits what the kernel receives on a new connection and nobody has read.
+// accepted limits what the kernel receives on a new connection and the server has not read.
 func (s *slow) accepted(c net.Conn) {
 	if c, ok := c.(interface{ SetReadBuffer(int) error }); ok {
 		c.SetReadBuffer(receiveBuffer)

@@ -189,7 +189,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// meaningless tells what a column has nothing to say about.
+// meaningless names what a column does not measure.
 func meaningless(c *cell, head string) bool {
 	switch head {
 	case "change":

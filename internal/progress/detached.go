@@ -51,7 +51,7 @@ func (d *Detached) Log(line string) {
 	d.out.Add(len(line), func() { d.p.Log(line) })
 }
 
-// Lost is how many log lines were dropped, since nobody read them.
+// Lost is how many log lines were dropped since they were not read.
 func (d *Detached) Lost() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 )
 
 // lines writes a line after 5 s and then each 30 s, for logs and for pipes, and one when a pause
-// begins: without it, a log that ends in silence tells nobody why. A server that asks for a pause
+// begins: without it, a log that ends in silence does not say why. A server that asks for a pause
 // each second does not get a line each second.
 type lines struct {
 	plain               // its mu protects what follows

@@ -48,7 +48,7 @@ func (t *Timeline) Add(s *Snapshot) {
 		i /= 2
 	}
 	for int64(len(t.rows)) <= i {
-		t.rows = append(t.rows, t.last.step()) // nobody looked: the state before is known
+		t.rows = append(t.rows, t.last.step()) // there was no look: the state before is known
 	}
 	row := s.step()
 	row.add(t.rows[i])

@@ -35,7 +35,7 @@ func buildPenstock(t *testing.T) string {
 	return bin
 }
 
-// A program is a process of the command. Whoever starts it kills it.
+// A program is a process of the command. The test that starts it kills it.
 type program struct {
 	cmd    *exec.Cmd
 	began  time.Time

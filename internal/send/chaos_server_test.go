@@ -330,7 +330,7 @@ func (m *moody) tell(w http.ResponseWriter, name string) {
 	defer m.mu.Unlock()
 	it := m.stored[name]
 	if it == nil {
-		delete(m.maybe, name) // who asks may know better now
+		delete(m.maybe, name) // the caller may know better now
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -341,7 +341,7 @@ func (m *moody) tell(w http.ResponseWriter, name string) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// sofar copies what was stored, and tells what was odd since it was last asked.
+// sofar copies what was stored, and what was odd since the last call.
 func (m *moody) sofar() (map[string]*stored, []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -157,7 +157,7 @@ func TestThinkingIsNoStall(t *testing.T) {
 	})
 }
 
-// What follows the head of an answer holds nobody up for long, whatever it is, and takes little
+// What follows the head of an answer holds nothing up for long, whatever it is, and takes little
 // memory. The head has decided.
 func TestBodiesAreBounded(t *testing.T) {
 	const chunked = "Transfer-Encoding: chunked\r\n\r\n"

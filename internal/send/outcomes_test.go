@@ -295,8 +295,8 @@ func (m *meeting) check(t *testing.T, want string, requests int) {
 	}
 }
 
-// A file of which nobody knows whether it arrived has a note that says so, whatever is to be done
-// with it.
+// A file of which it is not known whether it arrived has a note that says so, whatever is to be
+// done with it.
 func TestWhatMayHaveArrived(t *testing.T) {
 	const may = "an attempt may have been accepted"
 	for _, c := range []struct {

@@ -81,7 +81,7 @@ func TestWorkersAreALimit(t *testing.T) {
 	})
 }
 
-// [waiting] One answer stops everybody, for as long as it asks.
+// [waiting] One answer stops all requests, for as long as it asks.
 func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 	refuse := answering(http.StatusTooManyRequests, "Retry-After", "30")
 	handlers := append(slices.Repeat([]http.HandlerFunc{atOnce}, 9), refuse, atOnce)

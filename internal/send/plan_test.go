@@ -93,7 +93,7 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 			onFakeTime(t, 3, func(rw http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				if r.Method == "GET" || r.Method == "HEAD" {
-					rw.WriteHeader(http.StatusForbidden) // and so nobody can tell
+					rw.WriteHeader(http.StatusForbidden) // and so it cannot be known
 					return
 				}
 				sent.Add(1)

@@ -94,7 +94,7 @@ func TestHotFile(t *testing.T) {
 	}
 }
 
-// Among very many files one that asks everybody for a pause each time costs its pauses.
+// Among very many files one that causes a pause for all each time costs its pauses.
 func TestHotFileAmongMany(t *testing.T) {
 	const files = 6000
 	h := &hot{bad: one(files / 2), status: 429, after: "1", latency: 20 * time.Millisecond}

@@ -21,7 +21,7 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// [results] Whoever reads the results and has stopped holds up neither the uploads nor the journal.
+// [results] A reader of the results that has stopped holds up neither the uploads nor the journal.
 // The run waits for that reader at its end, and a stop ends the wait within its own times.
 func TestReaderOfResultsStops(t *testing.T) {
 	for _, c := range []struct {

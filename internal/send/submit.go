@@ -96,8 +96,7 @@ func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
 
 // CloseRefusing closes a server that refuses everything alike.
 func (r *run) CloseRefusing(s *upstream.Server) {
-	r.shut(s, exit.Refused,
-		status.RefusesAll(s.Row()))
+	r.shut(s, exit.Refused, status.RefusesAll(s.Row()))
 }
 
 // claim makes a job of an item and reports whether it is to be sent. Where earlier runs have

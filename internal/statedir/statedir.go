@@ -81,7 +81,7 @@ func FileName(job, target, method string) (string, error) {
 	}
 	host := "manifest-" + filepath.Base(target)
 	if _, rest, found := strings.Cut(target, "://"); found {
-		host = "target" // a template need not parse, and then nobody knows where a password ends
+		host = "target" // a template need not parse, and then it is unknown where a password ends
 		if u, err := url.Parse(target); err == nil && u.Host != "" {
 			host = u.Host
 		} else if !strings.Contains(rest, "@") {

@@ -34,7 +34,7 @@ func TestHolding(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 3.96}},
 		{want: progress.LimitRate, words: "the server refuses a higher rate",
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.8, Learned: true}},
-		// After a mere outage nobody is accused.
+		// A mere outage does not accuse a limit.
 		{want: progress.LimitRate, words: "held by your --rps 10", untold: true,
 			given: throttle.Limits{Rate: 10},
 			stats: throttle.UpstreamStats{Holding: throttle.ByRate, Rate: 9.95}},
@@ -58,7 +58,7 @@ func TestHolding(t *testing.T) {
 		{want: progress.LimitConcurrency, words: "held by your --concurrency 8",
 			given: throttle.Limits{InFlight: 8},
 			stats: throttle.UpstreamStats{Holding: throttle.ByConcurrency, Limit: 8}},
-		// with as many workers nobody waits
+		// with as many workers none waits
 		{want: progress.LimitConcurrency, words: "held by your --concurrency 8",
 			given: throttle.Limits{InFlight: 8},
 			stats: throttle.UpstreamStats{InFlight: 8, Limit: 8}},

@@ -33,7 +33,7 @@ func TestPatience(t *testing.T) {
 		{"nor while it lasts", events{asked(1, 61), failed(0, 1)}, 31, 0},
 		{"the time after it does", events{asked(1, 61), failed(0, 1)}, 71, 10},
 		{"and so does that before", events{failed(0, 1), asked(11, 61), failed(2, 11)}, 61, 10},
-		{"those who were on their way say nothing of it",
+		{"requests on their way do not count",
 			events{asked(1, 61), failed(0, 1), failed(0, 3)}, 61, 0},
 		{"but may prolong it", events{asked(1, 61), failed(0, 1), asked(3, 63), failed(0, 3)}, 63,
 			0},

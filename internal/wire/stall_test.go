@@ -125,8 +125,8 @@ func TestSlowIsNoStall(t *testing.T) {
 	}
 }
 
-// A reader that waits for its bandwidth is no line that stalls, not even for those who wait for the
-// answer meanwhile.
+// A reader that waits for its bandwidth is no line that stalls, not even for requests that wait for
+// the answer meanwhile.
 func TestSlowSourceIsNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const wait = 5 * limit / 2

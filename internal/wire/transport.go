@@ -138,7 +138,7 @@ func (t *Transport) newPool(key poolKey) pool {
 		IdleConnTimeout:        key.unused,
 		MaxResponseHeaderBytes: maxAnswerHead, // the connection limits how long they may take
 		ExpectContinueTimeout:  time.Second,
-		DisableCompression:     true,    // nobody reads the answers
+		DisableCompression:     true,    // answers are not read
 		WriteBufferSize:        8 << 10, // a small body goes with its header in one write
 		Protocols:              new(http.Protocols),
 		DialContext:            t.dial,
@@ -159,7 +159,7 @@ func (t *Transport) newPool(key poolKey) pool {
 	if !t.HTTP2 || t.StallTimeout <= 0 {
 		return tr
 	}
-	// A frame that drips is no frame, and nobody answers a ping in the middle of one.
+	// A frame that drips is no frame, and no ping is answered in the middle of one.
 	tr.HTTP2 = &http.HTTP2Config{
 		SendPingTimeout: t.StallTimeout + t.StallTimeout/4,
 		PingTimeout:     t.StallTimeout,

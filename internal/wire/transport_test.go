@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Nobody can ask for less security, also where a proxy is in between.
+// Less security cannot be asked for, also where a proxy is in between.
 func TestTLSIsOfVersion12OrLater(t *testing.T) {
 	for _, n := range []Network{
 		{},
@@ -133,7 +133,7 @@ func TestLostConnections(t *testing.T) {
 	}
 }
 
-// told is a connection that tells how many bytes have arrived.
+// told is a connection that reports how many bytes have arrived.
 type told struct {
 	net.Conn
 	acked int64
