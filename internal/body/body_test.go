@@ -160,7 +160,8 @@ func replace(size int) func(*testing.T, string) {
 	}
 }
 
-// What changes after the turn has come fails the attempt, with an error that reports whether anything was sent.
+// What changes after the turn has come fails the attempt, with an error that reports whether
+// anything was sent.
 func TestChangedSinceItsTurn(t *testing.T) {
 	for _, c := range []struct {
 		name    string
