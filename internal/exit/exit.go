@@ -24,13 +24,16 @@ const (
 	Terminated  = 143
 )
 
-// statuses has them in the order of the help: how strong each is as a reason to end a run before
-// all items have, the strongest 1; what it means in a few words; and how the help explains it. 0 is
-// no such reason.
-var statuses = []struct {
+// A row is a status: how strong it is as that of a reason to end a run before all items have, the
+// strongest 1, and 0 if there is no such reason; what it means in a few words; and how the help
+// explains it.
+type row struct {
 	status, rank  int
 	meaning, help string
-}{
+}
+
+// statuses are in the order of the help.
+var statuses = []row{
 	{Delivered, 0, "all delivered", "all delivered, or nothing to do"},
 	{Failed, 4, "failed", "failed otherwise"},
 	{Usage, 7, "usage or configuration",
@@ -52,15 +55,20 @@ var statuses = []struct {
 	{Terminated, 3, "terminated", ""},
 }
 
-// Meaning returns in a few words what a status means.
-func Meaning(status int) string {
+func rowOf(status int) row {
 	for _, s := range statuses {
 		if s.status == status {
-			return s.meaning
+			return s
 		}
 	}
-	return Meaning(Failed)
+	return rowOf(Failed)
 }
+
+// Meaning returns in a few words what a status means.
+func Meaning(status int) string { return rowOf(status).meaning }
+
+// Stronger reports whether a status counts where the reasons to end a run have it and another one.
+func Stronger(status, other int) bool { return rowOf(status).rank < rowOf(other).rank }
 
 // Help explains the statuses, a line or two for each.
 func Help() string {

@@ -1,7 +1,6 @@
 package exit
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -35,33 +34,6 @@ func TestRanks(t *testing.T) {
 	}
 	if len(ranks) != 10 || ranks[1] != Local || ranks[9] != Items {
 		t.Errorf("the ranks are %v", ranks)
-	}
-}
-
-func TestReasons(t *testing.T) {
-	weak, strong := errors.New("weak"), errors.New("strong")
-	for _, c := range []struct {
-		reasons []int // the strongest last
-	}{
-		{nil}, {[]int{Local}}, {[]int{Items, Limit, Usage, Unavailable, Refused, Failed}},
-		{[]int{Refused, Interrupted}}, {[]int{Limit, Terminated}},
-		{[]int{Terminated, Interrupted, Local}},
-	} {
-		begun, want, why := 0, Delivered, error(nil)
-		r := &Reasons{Begin: func() { begun++ }}
-		for i, status := range c.reasons {
-			if i == len(c.reasons)-1 {
-				want, why = status, strong
-				r.Add(status, strong)
-			}
-			r.Add(status, weak)
-		}
-		if status, reason := r.Strongest(); status != want || reason != why {
-			t.Errorf("of %v counts %d, %v", c.reasons, status, reason)
-		}
-		if begun != min(1, len(c.reasons)) || (r.Cause() == nil) != (c.reasons == nil) {
-			t.Errorf("of %v the stop began %d times, by %v", c.reasons, begun, r.Cause())
-		}
 	}
 }
 

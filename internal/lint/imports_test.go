@@ -160,6 +160,11 @@ func TestImports(t *testing.T) {
 		may:  []string{acked, human, nethttp, openfiles},
 		why:  "it sends whatever it is given, for any engine",
 	}, {
+		name: "stop",
+		of:   []string{module + "/internal/stop"},
+		may:  []string{module + "/internal/exit", module + "/internal/wire", module + "/retry"},
+		why:  "what finds a reason to end may import it, and nothing there words it",
+	}, {
 		name: "verify",
 		of:   []string{module + "/internal/verify"},
 		may: []string{

@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -10,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
 )
@@ -49,7 +48,7 @@ func (e *testEngine) Claim(it item.Item) (*testJob, bool) {
 
 func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 	s := e.queue.Servers.Of("http://h")
-	if _, gone := s.Gone(); gone != nil || e.queue.Take(j) {
+	if s.Gone() != nil || e.queue.Take(j) {
 		return ctx.Err()
 	}
 	e.sent = append(e.sent, j.item.Path)
@@ -68,7 +67,7 @@ func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 
 func (e *testEngine) Wait(ctx context.Context) error { return ctx.Err() }
 func (e *testEngine) CloseRefusing(s *upstream.Server) {
-	s.Close(exit.Refused, errors.New("refuses all"))
+	s.Close(stop.RefusesAll{})
 }
 
 func testItem(dir string, i int) item.Item {
@@ -111,7 +110,7 @@ func TestNewestDecides(t *testing.T) {
 			q.Send(t.Context(), testItem("d", i))
 		}
 		q.Finish(t.Context())
-		_, gone := q.Servers.Of("http://h").Gone()
+		gone := q.Servers.Of("http://h").Gone()
 		if len(e.sent) != c.sent || (gone != nil) != c.gone {
 			t.Errorf("%s: %d sent, %v", c.name, len(e.sent), gone)
 		}
@@ -160,7 +159,7 @@ func TestAsideIsBounded(t *testing.T) {
 	if q.putAside(t.Context(), it) || len(q.refused) != maxAside {
 		t.Errorf("%d items are aside", len(q.refused))
 	}
-	if _, gone := s.Gone(); gone == nil {
+	if s.Gone() == nil {
 		t.Error("the server is tried further")
 	}
 }
@@ -178,7 +177,7 @@ func TestUnsendableItemsCount(t *testing.T) {
 			q.Send(t.Context(), testItem("d", i))
 		}
 		q.Finish(t.Context())
-		if _, gone := q.Servers.Of("http://h").Gone(); (gone == nil) != elsewhere {
+		if gone := q.Servers.Of("http://h").Gone(); (gone == nil) != elsewhere {
 			t.Errorf("another directory: %v, %d sent: %v", elsewhere, len(e.sent), gone)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/report"
@@ -71,12 +70,6 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	}
 	r.mu.Unlock()
 	r.Log.Log(context.Background(), level, status.Paused(e, now))
-}
-
-// leftAlone notes that a server asked for a wait longer than --max-wait. A job may learn of it
-// before the event of the pause comes.
-func (r *run) leftAlone(s *upstream.Server, until time.Time) {
-	r.close(s, exit.Unavailable, status.LeftAlone(s, until, r.MaxWait))
 }
 
 // answered records how a request ended. An answer of 2xx to a job's is recorded when retry has

@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
@@ -89,10 +89,6 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	if resp != nil && reply.LeadsAway(resp) {
 		out.Error += "; penstock send does not support following a redirect to another server"
 	}
-	if cause := r.ending.Cause(); cause != nil {
-		// Why the run ends is said once, not with each item.
-		out.Error = strings.TrimSuffix(out.Error, ": "+cause.Error())
-	}
 	// else it is but the status in words
 	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) {
 		out.Error += ": " + reply.Shorten(text)
@@ -123,30 +119,16 @@ func (r *run) mayBeTLS(j *job, err error) bool {
 	return j.server != nil && errors.As(err, &c) && c.Kind == wire.Closed && j.server.MayBeTLS()
 }
 
-// unreachableError is the reason why nothing more is sent to a server.
-type unreachableError struct{ text string }
-
-func (e unreachableError) Error() string      { return e.text }
-func (unreachableError) Is(target error) bool { return target == retry.ErrUnreachable }
-
 // unreachable ends sending to a job's server, unless that has accepted something: then it is this
 // item's URL. It returns what the item ended with, in words.
 func (r *run) unreachable(j *job, cause error, text string) string {
-	ends, reason := exit.Unavailable, "check the URL, the proxy and the TLS settings"
-	var known *wire.Cause
-	var earlier unreachableError
-	switch {
-	case errors.As(cause, &known):
-		if known.Fault {
-			ends = exit.Usage
-		}
-		reason = status.Cause(known)
-		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), reason)
-	case errors.As(cause, &earlier): // another request found it out
-		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), earlier.text)
+	var why stop.Unreachable
+	// It is known, or another request found it out.
+	if errors.As(cause, &why.Cause) || errors.As(cause, &why) {
+		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), status.Plain(why))
 	}
 	if j.server != nil && j.server.Accepted() == 0 && r.ending.Cause() == nil {
-		r.shut(j.server, ends, unreachableError{reason})
+		r.shut(j.server, why)
 	}
 	return text
 }

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
@@ -15,6 +14,8 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
@@ -47,7 +48,7 @@ type run struct {
 	pool      *pool.Pool[*job]
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
-	ending    exit.Reasons
+	ending    stop.Reasons
 	secrets   *secret.Set // of all items
 	uploads   wire.Uploads[*job]
 	restart   restart
@@ -90,10 +91,7 @@ func (r *run) hide(it item.Item, text string) string {
 	return human.Printable(r.secrets.With(it.Header, it.URL).Show(text))
 }
 
-// clean returns an error with a text that may be shown.
-func (r *run) clean(err error) error {
-	if text := human.Printable(r.secrets.Show(err.Error())); text != err.Error() {
-		return &secret.Error{Text: text, Err: err}
-	}
-	return err
+// words returns the text of an error, for people.
+func (r *run) words(err error) string {
+	return human.Printable(r.secrets.Show(status.Plain(err)))
 }

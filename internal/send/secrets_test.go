@@ -29,6 +29,7 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/secret/secrettest"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
 )
@@ -291,12 +292,12 @@ func TestNoSecretInReasons(t *testing.T) {
 		for it := range s.Source.Items() {
 			bad := fmt.Errorf("%s: it was %q", it.URL, s.Header)
 			r.pool.Failed(&job{item: it}, &pool.PanicError{Value: bad})
-			r.end(exit.Local, bad)
+			r.end(stop.JournalFailed{Err: bad})
 			r.Log.Info(fmt.Sprintf("%q", s.Header))
 		}
 		facts := r.facts(upstream.Overview{}, time.Now())
 		_, words := facts.Holding()
-		s.text.WriteString(r.ending.Cause().Error() + words)
+		s.text.WriteString(words)
 		_ = r.pool.Drain(context.Background())
 		if err := s.Journal.Close(0); err != nil {
 			t.Error(err)

@@ -1,37 +1,27 @@
 package send
 
 import (
-	"errors"
-	"fmt"
-	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
-	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
-// Reasons to stop have a scope: an item ends by its outcome, a server by close or shut, the run by
-// end.
-
 // end notes a reason to end the run and begins to stop it.
-func (r *run) end(status int, reason error) { r.ending.Add(status, r.clean(reason)) }
+func (r *run) end(reason stop.Reason) { r.ending.Add(reason) }
 
 // interrupt begins the orderly stop that the user asked for.
 func (r *run) interrupt(cause error) {
-	code := exit.Interrupted
-	if by := (*exit.Signal)(nil); errors.As(cause, &by) {
-		code = by.Status()
-	}
 	// First of all: what is in flight then is what is left to finish.
-	r.end(code, cause)
+	reason := stop.Interrupted{Err: cause}
+	r.end(reason)
 	n, _ := r.servers.InFlight()
 	r.Log.Info(status.Stopping(cause, n, r.StopTimeout))
 	if r.StopTimeout == 0 {
@@ -39,22 +29,22 @@ func (r *run) interrupt(cause error) {
 	}
 	r.breaking = time.AfterFunc(r.StopTimeout, func() {
 		r.Log.Info(status.StopTimeoutOver(r.StopTimeout))
-		r.breakOff(status.StopTimeout(cause, r.StopTimeout))
+		r.breakOff(stop.StopTimeout{Interrupted: reason, Limit: r.StopTimeout})
 	})
 }
 
 // close records that a server, which may be nil, gets no more of this run. That ends the run if it
 // is the only one, or none is left.
-func (r *run) close(s *upstream.Server, code int, reason error) {
-	if r.closes(s, code, reason) {
+func (r *run) close(s *upstream.Server, reason stop.ServerReason) {
+	if r.closes(s, reason) {
 		r.Log.Warn(status.Closed(s, reason))
 	}
 }
 
 // shut is close, and ends also the requests that wait for their turn: at once, for each of them
 // would be refused too.
-func (r *run) shut(s *upstream.Server, code int, reason error) {
-	first := r.closes(s, code, reason)
+func (r *run) shut(s *upstream.Server, reason stop.ServerReason) {
+	first := r.closes(s, reason)
 	s.Stop(reason)
 	if first {
 		r.Log.Warn(status.Closed(s, reason))
@@ -63,11 +53,11 @@ func (r *run) shut(s *upstream.Server, code int, reason error) {
 
 // closes is close without a word. It reports whether there is something to say: the run may go on
 // with other servers.
-func (r *run) closes(s *upstream.Server, code int, reason error) (news bool) {
-	news = s != nil && s.Close(code, reason) && r.Source.OwnURLs()
+func (r *run) closes(s *upstream.Server, reason stop.ServerReason) (news bool) {
+	news = s != nil && s.Close(reason) && r.Source.OwnURLs()
 	switch {
 	case !r.Source.OwnURLs():
-		r.end(code, once(reason))
+		r.end(once(reason))
 	case news:
 		r.endIfAlone()
 	}
@@ -76,9 +66,9 @@ func (r *run) closes(s *upstream.Server, code int, reason error) (news bool) {
 
 // once returns the reason to end a run because of one server. Its items say already what is wrong
 // with it.
-func once(reason error) error {
-	if errors.Is(reason, retry.ErrUnreachable) {
-		return retry.ErrUnreachable
+func once(reason stop.ServerReason) stop.Reason {
+	if why, ok := reason.(stop.Unreachable); ok {
+		return stop.Unreached{Unreachable: why}
 	}
 	return reason
 }
@@ -91,9 +81,8 @@ func (r *run) endIfAlone() {
 	if !whole {
 		return
 	}
-	reasons := r.servers.AllGone()
-	for _, code := range slices.Sorted(maps.Keys(reasons)) {
-		r.end(code, once(reasons[code]))
+	for _, reason := range r.servers.AllGone() {
+		r.end(once(reason))
 	}
 }
 
@@ -101,8 +90,8 @@ func (r *run) endIfAlone() {
 // others.
 func (r *run) refusedServers() {
 	for _, s := range r.servers.All() {
-		if by, reason := s.Gone(); by == exit.Refused {
-			r.end(exit.Refused, fmt.Errorf("%s: %w", s.Host(), reason))
+		if why, ok := s.Gone().(stop.RefusesAll); ok {
+			r.end(stop.At{Host: s.Host(), ServerReason: why})
 		}
 	}
 }
@@ -111,7 +100,7 @@ func (r *run) refusedServers() {
 func (r *run) giveUp(now time.Time) {
 	r.failRefused(now)
 	if why, ends := r.servers.GiveUp(now); ends {
-		r.end(exit.Unavailable, status.GaveUp(why))
+		r.end(why)
 	}
 }
 
@@ -122,13 +111,29 @@ func (r *run) failRefused(now time.Time) {
 	last := r.whole && stats.Queued+stats.Waiting == 0
 	r.mu.Unlock()
 	if last && r.refusals.End(stats.Busy, now) {
-		r.end(exit.Items, status.LastRefused(stats.Busy, upstream.LonePatience))
+		r.end(stop.LastRefused{Items: stats.Busy, After: upstream.LonePatience})
 	}
 }
 
 // noResults ends the run, since the results cannot be written.
 func (r *run) noResults(err error) {
-	r.end(exit.Local, status.ResultsFailed(err, r.Journal != nil))
+	r.end(stop.ResultsFailed{Err: err, Journaled: r.Journal != nil})
+}
+
+// leftAlone notes that a server asked for a wait longer than --max-wait. A job may learn of it
+// before the event of the pause comes.
+func (r *run) leftAlone(s *upstream.Server, until time.Time) {
+	why := stop.LeftAlone{Until: until, MaxWait: r.MaxWait, At: time.Now()}
+	if s != nil {
+		why.Quota, why.Earlier = s.Stats().PauseSource == "quota", s.Earlier().Equal(until)
+	}
+	r.close(s, why)
+}
+
+// CloseRefusing closes a server that refuses everything alike.
+func (r *run) CloseRefusing(s *upstream.Server) {
+	row := s.Row()
+	r.shut(s, stop.RefusesAll{Code: row.Status, Items: row.Items, Before: row.Before})
 }
 
 // isFinal reports whether a status refuses a file for good. Of 5xx these are the ones that the
@@ -183,7 +188,7 @@ func (r *run) ended(j *job, out results.Result) {
 // countDoubt counts a job that may have been accepted.
 func (r *run) countDoubt(j *job) {
 	if j.server.Doubt(j.sent) {
-		r.shut(j.server, exit.Unavailable, status.ErrInDoubt)
+		r.shut(j.server, stop.InDoubt{})
 	}
 }
 
@@ -203,7 +208,7 @@ func (r *run) countRefusal(j *job, code int) {
 // refusedAll reports whether a server was given up since it refused everything by that status.
 func (r *run) refusedAll(code int) bool {
 	return slices.ContainsFunc(r.servers.All(), func(s *upstream.Server) bool {
-		by, _ := s.Gone()
-		return by == exit.Refused && s.Row().Status == code
+		why, ok := s.Gone().(stop.RefusesAll)
+		return ok && why.Code == code
 	})
 }

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/stop"
 )
 
 // submit hands the source's items to the pool until all are, or ctx ends.
@@ -42,7 +41,7 @@ func (r *run) submit(ctx context.Context) {
 			r.done(&job{item: failed.Item},
 				results.Result{Status: item.Failed, Error: status.Plain(failed.Err)})
 		case err != nil:
-			r.end(exit.Failed, err)
+			r.end(stop.SourceFailed{Err: err})
 			return
 		default:
 			if !r.queue.Send(ctx, it) {
@@ -94,11 +93,6 @@ func (r *run) Submit(ctx context.Context, j *job) error { return r.pool.Submit(c
 // Wait returns when all jobs have ended.
 func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
 
-// CloseRefusing closes a server that refuses everything alike.
-func (r *run) CloseRefusing(s *upstream.Server) {
-	r.shut(s, exit.Refused, status.RefusesAll(s.Row()))
-}
-
 // claim makes a job of an item and reports whether it is to be sent. Where earlier runs have
 // settled that, the item is reported.
 func (r *run) claim(it item.Item) (*job, bool) {
@@ -112,7 +106,7 @@ func (r *run) claim(it item.Item) (*job, bool) {
 	}
 	d, err := r.Rules.Claim(r.Journal, j.id, it, time.Now())
 	if err != nil {
-		r.end(exit.Local, err)
+		r.end(stop.JournalFailed{Err: err})
 		return nil, false
 	}
 	j.Past, j.kept, j.ask = d.Past, d.Kept, d.Do == resume.Ask

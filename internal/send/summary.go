@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
 )
 
 // summary returns the report of the run. It is called when the run has ended.
@@ -27,7 +28,10 @@ func (r *run) summary() report.Summary {
 	r.fillLearned(&s)
 
 	r.refusedServers()
-	code, reason := r.ending.Strongest()
+	code, reason := exit.Delivered, r.ending.Strongest()
+	if reason != nil {
+		code = reason.Exit()
+	}
 	counts, gone := s.Items, total-r.read
 	done := counts.Delivered + counts.Skipped
 	if known && done == counts.Total && code != exit.Local {
@@ -44,9 +48,8 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, human.Plural(gone, "file")+" that were found are gone")
 	}
 	s.ExitStatus = code
-	// these say it themselves
-	if reason != nil && code != exit.Interrupted && code != exit.Terminated {
-		s.Notes = append(s.Notes, status.Plain(reason))
+	if _, theirs := reason.(stop.Interrupted); reason != nil && !theirs { // they know it
+		s.Notes = append(s.Notes, r.words(reason))
 	}
 	s.Notes = append(s.Notes, status.Refused(r.refusedBy, r.refusedAll)...)
 	if !r.Limits.Fixed && r.Limits.Rate > 0 {

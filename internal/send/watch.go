@@ -1,15 +1,16 @@
 package send
 
 import (
+	"errors"
 	"math"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
 )
@@ -53,10 +54,10 @@ func (r *run) watch(finished <-chan struct{}) {
 			look()
 			return
 		case <-deadline:
-			r.end(exit.Limit, status.MaxDuration(r.MaxDuration))
+			r.end(stop.MaxDuration{Limit: r.MaxDuration})
 			deadline = nil
 		case <-broken:
-			r.end(exit.Local, r.Journal.Err())
+			r.end(stop.JournalFailed{Err: r.Journal.Err()})
 			r.unsettled.SetLimit(math.MaxInt32) // the callers that wait have to learn of it
 			broken = nil
 		case <-unwritten:
@@ -79,8 +80,11 @@ func (r *run) notice(now time.Time) {
 func (r *run) facts(v upstream.Overview, now time.Time) status.Facts {
 	f := status.Facts{
 		Overview: v, Now: now, Given: r.Limits, Workers: r.Workers,
-		Ending: r.ending.Cause(), Queued: r.pool.Stats().Queued, Reading: r.Found.Partial,
+		Queued: r.pool.Stats().Queued, Reading: r.Found.Partial,
 		Leftovers: r.leftovers(v), Unread: r.unread.Load(),
+	}
+	if why := errors.Unwrap(r.ending.Cause()); why != nil {
+		f.Ending = r.words(why)
 	}
 	f.Total, _ = r.items()
 	f.GivesUpAt, f.GivesUp = r.servers.GivesUpAt(now)

@@ -48,7 +48,8 @@ var mistakes = map[source.MistakeKind]string{
 		"(%%7B is a real brace)",
 }
 
-// advise adds what to do about an error, apart from those that it wraps, to its text.
+// advise words an error, apart from those that it wraps: it adds what to do about it to its text,
+// or says in words of its own why a run ends.
 func advise(err error, text string) string {
 	switch e := err.(type) {
 	case *journal.Error:
@@ -73,5 +74,5 @@ func advise(err error, text string) string {
 		}
 		return text + words
 	}
-	return text
+	return reason(err, text)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -72,10 +73,10 @@ func stall(e *wire.StallError) string {
 }
 
 // Attempt returns the text of the error that a call ended with: with what to do about it, and the
-// names of the settings that it speaks of. PerhapsTLS is whether a server that closed the
-// connection may be one that speaks TLS and got plain HTTP.
+// names of the settings that it speaks of, but not that the run is ending. PerhapsTLS is whether a
+// server that closed the connection may be one that speaks TLS and got plain HTTP.
 func Attempt(end retry.Result, perhapsTLS bool) string {
-	text := Plain(end.Err)
+	text := strings.TrimSuffix(Plain(end.Err), ": "+stop.Ending{}.Error())
 	say := func(of error, words string) { text = strings.ReplaceAll(text, Plain(of), words) }
 	if cause, ok := errors.AsType[*wire.Cause](end.Err); ok {
 		words := Cause(cause)

@@ -2,7 +2,6 @@ package status
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +21,7 @@ type Facts struct {
 	Given   throttle.Limits
 	Workers int // given; 0: as many as are needed
 
-	Ending    error         // why nothing new is sent; if nil, something is
+	Ending    string        // why nothing new is sent; if empty, something is
 	Quiet     time.Duration // without an answer, if that is worth a word; else 0
 	Backoff   int           // items that wait for their next attempt
 	Changing  int           // of these, small files that changed while they were sent
@@ -43,8 +42,8 @@ type Facts struct {
 
 // Holding names what holds the run back, also in words.
 func (f *Facts) Holding() (progress.Limit, string) {
-	if f.Ending != nil {
-		return progress.NoLimit, fmt.Sprintf("nothing new is sent: %v", errors.Unwrap(f.Ending))
+	if f.Ending != "" {
+		return progress.NoLimit, "nothing new is sent: " + f.Ending
 	}
 	limit, words := f.control()
 	if f.Name != "" && words != "" && limit != progress.NoLimit {

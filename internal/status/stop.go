@@ -8,69 +8,84 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
 )
 
-// Why a run, or sending to a server, ends. Each returns a reason in words.
-
-// MaxDuration is the end of a run by --max-duration.
-func MaxDuration(limit time.Duration) error {
-	return fmt.Errorf("--max-duration %s is over", human.Exact(limit))
+// reason says why a run, or sending to a server, ends. The error of another package that it wraps
+// is in it with its own text. An error that is no reason keeps its text.
+func reason(err error, text string) string {
+	switch e := err.(type) {
+	case stop.MaxDuration:
+		return fmt.Sprintf("--max-duration %s is over", human.Exact(e.Limit))
+	case stop.GaveUp:
+		return gaveUp(e)
+	case stop.LastRefused:
+		return fmt.Sprintf("the last %s were refused for %s while nothing else was left; "+
+			"others that were sent after them were accepted", human.Plural(e.Items, "file"),
+			human.Span(e.After))
+	case stop.ResultsFailed:
+		again := ""
+		if e.Journaled {
+			again = "; penstock journal export writes them again"
+		}
+		return fmt.Sprintf("--results: %v%s", e.Err, again)
+	case stop.JournalFailed:
+		return e.Err.Error()
+	case stop.SourceFailed:
+		return e.Err.Error()
+	case stop.Interrupted:
+		return e.Err.Error()
+	case stop.StopTimeout:
+		return fmt.Sprintf("%v, and --stop-timeout %s is over", e.Err, human.Exact(e.Limit))
+	case stop.LeftAlone:
+		return leftAlone(e)
+	case stop.RefusesAll:
+		since := ""
+		if e.Before {
+			since = " since the first of them"
+		}
+		return fmt.Sprintf("the last %d answers were %s and nothing was accepted%s: %s",
+			e.Items, Line(e.Code), since, Advice(e.Code))
+	case stop.InDoubt:
+		return "twenty files in a row may have been accepted, " +
+			"and none is known to be: check at the server which of them arrived"
+	case stop.Unreachable:
+		if e.Cause == nil {
+			return "check the URL, the proxy and the TLS settings"
+		}
+		return Cause(e.Cause)
+	}
+	return text
 }
 
-// GaveUp is the end of a run in which nothing was accepted for too long.
-func GaveUp(why upstream.GivenUp) error {
+func gaveUp(e stop.GaveUp) string {
 	by := " (--give-up-after)"
-	if why.Ours {
+	if e.Ours {
 		by = ", nor ever before"
 	}
-	text := fmt.Sprintf("nothing was accepted for %s%s", human.Exact(why.After), by)
-	if why.Trouble != "" {
-		text += ": " + why.Trouble
+	text := fmt.Sprintf("nothing was accepted for %s%s", human.Exact(e.After), by)
+	if e.Trouble != "" {
+		text += ": " + e.Trouble
 	}
-	if why.Until.IsZero() {
-		return errors.New(text + "; try again later")
+	if e.Until.IsZero() {
+		return text + "; try again later"
 	}
-	return fmt.Errorf("%s; the server asked us to wait until %s", text,
-		why.Until.Format(time.RFC3339))
+	return text + "; the server asked us to wait until " + e.Until.Format(time.RFC3339)
 }
 
-// LeftAlone is the end of sending to a server, perhaps nil, that asked for a wait longer than
-// maxWait, if that is not zero.
-func LeftAlone(s *upstream.Server, until time.Time, maxWait time.Duration) error {
-	text := "the server asked us to wait until " + until.Format(time.RFC3339)
+func leftAlone(e stop.LeftAlone) string {
+	text := "the server asked us to wait until " + e.Until.Format(time.RFC3339)
 	switch {
-	case s == nil:
-	case s.Stats().PauseSource == "quota":
-		text = "our quota at the server is used up until " + until.Format(time.RFC3339)
-	case s.Earlier().Equal(until):
-		text = AskedEarlier("the server", until, time.Now())
+	case e.Quota:
+		text = "our quota at the server is used up until " + e.Until.Format(time.RFC3339)
+	case e.Earlier:
+		text = AskedEarlier("the server", e.Until, e.At)
 	}
-	if maxWait > 0 {
-		text += ", longer than --max-wait " + human.Exact(maxWait)
+	if e.MaxWait > 0 {
+		text += ", longer than --max-wait " + human.Exact(e.MaxWait)
 	}
-	return errors.New(text)
-}
-
-// RefusesAll is the end of sending to a server that refuses everything alike.
-func RefusesAll(row upstream.Row) error {
-	since := ""
-	if row.Before {
-		since = " since the first of them"
-	}
-	return fmt.Errorf("the last %d answers were %s and nothing was accepted%s: %s",
-		row.Items, Line(row.Status), since, Advice(row.Status))
-}
-
-// ErrInDoubt is the end of sending to a server if it is not known whether it accepts anything.
-var ErrInDoubt = errors.New("twenty files in a row may have been accepted, " +
-	"and none is known to be: check at the server which of them arrived")
-
-// LastRefused is the end of a run whose last items were refused for so long.
-func LastRefused(items int, after time.Duration) error {
-	return fmt.Errorf("the last %s were refused for %s while nothing else was left; "+
-		"others that were sent after them were accepted", human.Plural(items, "file"),
-		human.Span(after))
+	return text
 }
 
 // ResultsUnread and ResultsWait warn that results stay unread: while the run could send, and at its
@@ -80,21 +95,7 @@ const (
 	ResultsWait   = "waiting for the reader of --results"
 )
 
-// ResultsFailed is the end of a run whose results cannot be written.
-func ResultsFailed(err error, journal bool) error {
-	err = fmt.Errorf("--results: %w", err)
-	if journal {
-		err = fmt.Errorf("%w; penstock journal export writes them again", err)
-	}
-	return err
-}
-
-// StopTimeout is the end of waiting for what is in flight when the user stops a run.
-func StopTimeout(cause error, limit time.Duration) error {
-	return fmt.Errorf("%w, and --stop-timeout %s is over", cause, human.Exact(limit))
-}
-
-// StopTimeoutOver announces that.
+// StopTimeoutOver announces [stop.StopTimeout].
 func StopTimeoutOver(limit time.Duration) string {
 	return fmt.Sprintf("--stop-timeout %s is over: what is in flight is broken off",
 		human.Exact(limit))
@@ -119,6 +120,6 @@ func Stopping(cause error, inFlight int, limit time.Duration) string {
 }
 
 // Closed says that a server gets no more of a run that goes on with others.
-func Closed(s *upstream.Server, reason error) string {
-	return fmt.Sprintf("%s: %v: nothing more is sent to it", s.Key, reason)
+func Closed(s *upstream.Server, why stop.ServerReason) string {
+	return fmt.Sprintf("%s: %s: nothing more is sent to it", s.Key, Plain(why))
 }

@@ -3,6 +3,8 @@ package upstream
 import (
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/stop"
 )
 
 // patience measures how long a server has accepted nothing although requests were sent.
@@ -134,16 +136,8 @@ func (set *Set) GivesUpAt(now time.Time) (at time.Time, theirs bool) {
 	return at, theirs
 }
 
-// A GivenUp is why a run ends in which nothing was accepted for too long, by any server.
-type GivenUp struct {
-	After   time.Duration
-	Ours    bool      // After is not what the user gave: nothing was ever accepted
-	Trouble string    // what went wrong last, in a few words
-	Until   time.Time // when a server may be asked again; if zero, none has said so
-}
-
 // GiveUp returns why the run ends, if it is to end.
-func (set *Set) GiveUp(now time.Time) (why GivenUp, ends bool) {
+func (set *Set) GiveUp(now time.Time) (why stop.GaveUp, ends bool) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	if set.GiveUpAfter <= 0 || !set.failing {

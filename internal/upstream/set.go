@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -67,8 +67,7 @@ type Server struct {
 	culprit  string               // what that was about, if not the server: its proxy
 	// that was an answer like 500, or no connection to what is behind it
 	broken  bool
-	gone    error // why it gets no more of this run
-	goneBy  int   // the exit status that goes with it
+	gone    stop.ServerReason // why it gets no more of this run
 	alike   alike
 	pressed pressed
 	streak  streak
@@ -235,8 +234,9 @@ func (s *Server) Judged(a Answer, now time.Time) {
 		if a.Method != "" {
 			s.newest[a.Method] = later(s.newest[a.Method], a.Sent)
 		}
-		if s.goneBy != exit.Refused { // what was on its way then changes nothing
-			s.gone, s.goneBy = nil, 0
+		// what was on its way then changes nothing
+		if _, refuses := s.gone.(stop.RefusesAll); !refuses {
+			s.gone = nil
 		}
 		s.alike.accept(a.Sent)
 		set.accepted = true
@@ -303,37 +303,31 @@ func IsStatus(text string) bool {
 }
 
 // Close records that a server gets no more of this run, and reports whether that is new.
-func (s *Server) Close(status int, reason error) (first bool) {
+func (s *Server) Close(reason stop.ServerReason) (first bool) {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()
 	if s.gone != nil {
 		return false
 	}
-	s.gone, s.goneBy = reason, status
+	s.gone = reason
 	return true
 }
 
-// Gone returns why the server gets no more of this run, and the exit status that goes with it. If
-// the reason is nil, it gets more.
-func (s *Server) Gone() (status int, reason error) {
+// Gone returns why the server gets no more of this run. If that is nil, it gets more.
+func (s *Server) Gone() stop.ServerReason {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()
-	return s.goneBy, s.gone
+	return s.gone
 }
 
-// AllGone returns, by exit status, why no server gets any more; nil if one does, or there is none.
-func (set *Set) AllGone() map[int]error {
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	reasons := make(map[int]error)
-	for _, s := range set.servers {
-		if s.gone == nil {
+// AllGone returns why no server gets any more; nil if one does, or there is none.
+func (set *Set) AllGone() (reasons []stop.ServerReason) {
+	for _, s := range set.All() {
+		reason := s.Gone()
+		if reason == nil {
 			return nil
 		}
-		reasons[s.goneBy] = s.gone
-	}
-	if len(reasons) == 0 {
-		return nil
+		reasons = append(reasons, reason)
 	}
 	return reasons
 }

@@ -1,11 +1,11 @@
 package upstream
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -24,7 +24,7 @@ func TestServersAreForgotten(t *testing.T) {
 	key := func(i int) string { return fmt.Sprintf("http://h%d.example", i) }
 	for i := range maxServers {
 		if s := set.Of(key(i)); i%2 == 0 {
-			s.Close(4, errors.New("refuses everything"))
+			s.Close(stop.RefusesAll{})
 		}
 	}
 	for i := range maxServers / 4 {
@@ -36,7 +36,7 @@ func TestServersAreForgotten(t *testing.T) {
 		t.Errorf("%d servers are remembered", n)
 	}
 	for i := 0; i < maxServers; i += 2 {
-		if _, gone := set.Of(key(i)).Gone(); gone == nil {
+		if set.Of(key(i)).Gone() == nil {
 			t.Fatalf("%s gets items again", key(i))
 		}
 	}
