@@ -94,6 +94,8 @@ func (e *Error) Error() string {
 	return e.Err.Error()
 }
 
+func (e *Error) Unwrap() error { return e.Err }
+
 // Signal is the cause of a stop by a signal.
 type Signal struct{ Signal os.Signal }
 
