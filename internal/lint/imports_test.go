@@ -179,6 +179,13 @@ func TestImports(t *testing.T) {
 			fields},
 		why: "it decides by what it is told, and does nothing",
 	}, {
+		name: "outcome",
+		of:   []string{module + "/internal/outcome"},
+		may: []string{module + "/internal/body", item, nethttp, module + "/internal/resume",
+			module + "/internal/upstream", module + "/internal/wire", module + "/retry",
+			module + "/throttle"},
+		why: "it judges by what it is told, and has no words",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),

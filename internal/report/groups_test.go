@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
 )
@@ -48,10 +49,10 @@ func TestSpoiledRequests(t *testing.T) {
 	for n, want := range map[int]string{1: "1 request was", 3: "3 requests were"} {
 		tally := NewTally(start)
 		tally.Sent(start)
-		tally.Request(Request{Outcome: Accepted, Status: 201})
+		tally.Request(Request{Outcome: outcome.Accepted, Status: 201})
 		for i := range n {
 			tally.Sent(start)
-			tally.Request(Request{Outcome: Spoiled, Status: 201 * (i % 2),
+			tally.Request(Request{Outcome: outcome.Spoiled, Status: 201 * (i % 2),
 				Failure: "the file changed while it was sent"})
 		}
 		tally.Item(results.Result{Status: item.Delivered})

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
 )
 
@@ -176,9 +177,10 @@ const (
 func (t *Tally) requestsLocked() RequestCounts {
 	by := &t.outcomes
 	c := RequestCounts{
-		Sent: t.sent, Accepted: by[Accepted], Throttled: by[Throttled], Overloaded: by[Overloaded],
-		TimedOut: by[TimedOut], Spoiled: by[Spoiled],
-		Errors:   by[Errored] + by[Broken] + by[Spoiled],
+		Sent: t.sent, Accepted: by[outcome.Accepted], Throttled: by[outcome.Throttled],
+		Overloaded: by[outcome.Overloaded], TimedOut: by[outcome.TimedOut],
+		Spoiled:  by[outcome.Spoiled],
+		Errors:   by[outcome.Errored] + by[outcome.Broken] + by[outcome.Spoiled],
 		ByStatus: make(map[string]int64), NoAnswer: maps.Clone(t.failures),
 		refused: t.refused, brokenOff: t.brokenOff,
 	}
@@ -196,7 +198,7 @@ func (t *Tally) requestsLocked() RequestCounts {
 		c.NoAnswer[notFinished] = unfinished
 	}
 	if c.Sent > 0 {
-		wasted := c.Throttled + c.Overloaded + c.TimedOut + c.Spoiled + by[Broken]
+		wasted := c.Throttled + c.Overloaded + c.TimedOut + c.Spoiled + by[outcome.Broken]
 		c.Waste = progress.Round(float64(wasted)/float64(c.Sent), 4)
 	}
 	return c

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/golden"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
 )
@@ -21,7 +22,8 @@ func smooth() Summary {
 		at := start.Add(time.Duration(i) * 250 * time.Millisecond)
 		tally.Hold(progress.LimitRate, at)
 		tally.Sent(at)
-		tally.Request(Request{Outcome: Accepted, Status: 201, Latency: 1030 * time.Millisecond})
+		tally.Request(Request{Outcome: outcome.Accepted, Status: 201,
+			Latency: 1030 * time.Millisecond})
 		tally.Item(results.Result{Path: fmt.Sprintf("data/%d", i), Status: item.Delivered,
 			HTTPStatus: 201, Attempts: 1, Bytes: 4096})
 	}
@@ -53,19 +55,21 @@ func troubled() Summary {
 			tally.Item(it)
 		}
 	}
-	send(120_000, 20*time.Millisecond, Request{Outcome: Accepted, Status: 201,
+	send(120_000, 20*time.Millisecond, Request{Outcome: outcome.Accepted, Status: 201,
 		Latency: 38 * time.Millisecond})
-	send(3000, time.Millisecond, Request{Outcome: Throttled, Status: 429,
+	send(3000, time.Millisecond, Request{Outcome: outcome.Throttled, Status: 429,
 		Latency: 4 * time.Millisecond})
 	tally.Hold(progress.LimitCoolDown, at)
 	at = at.Add(10 * time.Minute)
 	tally.Hold(progress.LimitRate, at)
-	send(200, time.Second, Request{Outcome: Overloaded, Status: 503, Latency: 12 * time.Second})
-	send(7, time.Minute, Request{Outcome: TimedOut, Failure: "no answer in time",
+	send(200, time.Second, Request{Outcome: outcome.Overloaded, Status: 503,
+		Latency: 12 * time.Second})
+	send(7, time.Minute, Request{Outcome: outcome.TimedOut, Failure: "no answer in time",
 		Latency: time.Minute})
-	send(3, time.Minute, Request{Outcome: Overloaded, Failure: "connection refused",
+	send(3, time.Minute, Request{Outcome: outcome.Overloaded, Failure: "connection refused",
 		Latency: time.Millisecond})
-	send(1300, time.Millisecond, Request{Outcome: Errored, Status: 400, Latency: time.Millisecond})
+	send(1300, time.Millisecond, Request{Outcome: outcome.Errored, Status: 400,
+		Latency: time.Millisecond})
 
 	end(120_000, results.Result{Path: "data/%d.csv", Status: item.Delivered})
 	end(500, results.Result{Path: "old/%d.csv", Status: item.Skipped})
@@ -105,7 +109,7 @@ func troubled() Summary {
 func short() Summary {
 	tally := NewTally(start)
 	tally.Sent(start)
-	tally.Request(Request{Outcome: Errored, Status: 401, Latency: 900 * time.Microsecond})
+	tally.Request(Request{Outcome: outcome.Errored, Status: 401, Latency: 900 * time.Microsecond})
 	tally.Item(results.Result{Path: "a", Status: item.Failed, HTTPStatus: 401,
 		Error: "unauthorized"})
 	s := tally.Summary(start.Add(12*time.Millisecond), 1)

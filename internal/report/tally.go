@@ -8,28 +8,14 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
 )
 
-// Outcome is what became of one attempt.
-type Outcome int
-
-const (
-	Errored    Outcome = iota // any other answer, or none
-	Accepted                  // the server took it
-	Throttled                 // 429, or what else counts as too fast
-	Overloaded                // 503, refused, reset
-	TimedOut                  // 504, or our deadline
-	Broken                    // the server failed: 500, 502, or no connection for a proxy or TLS
-	Spoiled                   // the file changed or could not be read, whatever the answer
-)
-
-const outcomes = 7
-
 // Request is one attempt that ended.
 type Request struct {
-	Outcome Outcome
+	Outcome outcome.Attempt
 	Status  int           // HTTP status, 0 if no answer came
 	Failure string        // then, why, in a few words: "connection refused"
 	Latency time.Duration // from the token on until the answer was read
@@ -48,7 +34,7 @@ type Tally struct {
 	lost      int64 // bytes of all other items that ended
 	groups    groups
 
-	outcomes  [outcomes]int64
+	outcomes  [outcome.Spoiled + 1]int64
 	statuses  map[int]int64
 	failures  map[string]int64        // of requests without an answer
 	refused   int64                   // of those with one
@@ -110,24 +96,24 @@ func (t *Tally) Item(it results.Result) {
 func (t *Tally) Request(req Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if req.Outcome < 0 || req.Outcome >= outcomes {
-		req.Outcome = Errored
+	if req.Outcome < 0 || int(req.Outcome) >= len(t.outcomes) {
+		req.Outcome = outcome.Errored
 	}
 	t.outcomes[req.Outcome]++
 	if req.Status > 0 && req.Status < 1000 {
 		t.statuses[req.Status]++
 		switch req.Outcome {
-		case Accepted, Errored, Spoiled:
+		case outcome.Accepted, outcome.Errored, outcome.Spoiled:
 		default:
 			t.refused++
 		}
 	} else {
 		t.failures[cmp.Or(req.Failure, cancelled)]++
-		if req.Outcome == Spoiled {
+		if req.Outcome == outcome.Spoiled {
 			t.brokenOff++
 		}
 	}
-	if req.Status == 0 && req.Outcome != TimedOut {
+	if req.Status == 0 && req.Outcome != outcome.TimedOut {
 		return
 	}
 	latency := max(req.Latency, 0)
@@ -192,8 +178,9 @@ func (t *Tally) Snapshot(at time.Time) progress.Snapshot {
 		Deferred: t.items[item.Deferred],
 		Bytes:    t.delivered + t.skipped, SkippedBytes: t.skipped, DeliveredBytes: t.delivered,
 		LostBytes: t.lost,
-		Sent:      t.sent, Accepted: by[Accepted],
-		Refused: by[Throttled] + by[Overloaded] + by[TimedOut] + by[Broken],
-		Limit:   t.limit,
+		Sent:      t.sent, Accepted: by[outcome.Accepted],
+		Refused: by[outcome.Throttled] + by[outcome.Overloaded] + by[outcome.TimedOut] +
+			by[outcome.Broken],
+		Limit: t.limit,
 	}
 }

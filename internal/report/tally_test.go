@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
 )
@@ -29,7 +30,8 @@ func TestTallyCountsAll(t *testing.T) {
 			for i := range each {
 				at := start.Add(time.Duration(i) * time.Millisecond)
 				tally.Sent(at)
-				tally.Request(Request{Outcome: Accepted, Status: 201, Latency: time.Millisecond})
+				tally.Request(Request{Outcome: outcome.Accepted, Status: 201,
+					Latency: time.Millisecond})
 				tally.Item(results.Result{Status: item.Delivered, Bytes: 10})
 				tally.Hold(progress.LimitRate, at)
 				if i%100 == w {
@@ -57,15 +59,15 @@ func TestTallyCountsAll(t *testing.T) {
 func TestTallyOutcomes(t *testing.T) {
 	tally := NewTally(start)
 	for i, r := range []Request{
-		{Outcome: Accepted, Status: 201, Latency: time.Second},
-		{Outcome: Throttled, Status: 429, Latency: time.Second},
-		{Outcome: Overloaded, Status: 503, Latency: time.Second},
-		{Outcome: Overloaded, Status: 0, Latency: time.Minute},
-		{Outcome: TimedOut, Status: 504, Latency: time.Second},
-		{Outcome: TimedOut, Status: 0, Latency: 3 * time.Second},
-		{Outcome: Errored, Status: 400, Latency: time.Second},
-		{Outcome: Errored, Status: 0, Latency: time.Minute},
-		{Outcome: Outcome(99), Status: 99999, Latency: -time.Second},
+		{Outcome: outcome.Accepted, Status: 201, Latency: time.Second},
+		{Outcome: outcome.Throttled, Status: 429, Latency: time.Second},
+		{Outcome: outcome.Overloaded, Status: 503, Latency: time.Second},
+		{Outcome: outcome.Overloaded, Status: 0, Latency: time.Minute},
+		{Outcome: outcome.TimedOut, Status: 504, Latency: time.Second},
+		{Outcome: outcome.TimedOut, Status: 0, Latency: 3 * time.Second},
+		{Outcome: outcome.Errored, Status: 400, Latency: time.Second},
+		{Outcome: outcome.Errored, Status: 0, Latency: time.Minute},
+		{Outcome: 99, Status: 99999, Latency: -time.Second},
 	} {
 		tally.Sent(start.Add(time.Duration(i) * time.Second))
 		tally.Request(r)
@@ -100,11 +102,11 @@ func TestTallyOutcomes(t *testing.T) {
 func TestLatencyDigits(t *testing.T) {
 	tally := NewTally(start)
 	for i := range 1000 {
-		tally.Request(Request{Outcome: Accepted, Status: 200,
+		tally.Request(Request{Outcome: outcome.Accepted, Status: 200,
 			Latency: time.Duration(i+1) * time.Millisecond})
 	}
 	// beyond what the histogram tells apart
-	tally.Request(Request{Outcome: Accepted, Status: 200, Latency: 5 * time.Hour})
+	tally.Request(Request{Outcome: outcome.Accepted, Status: 200, Latency: 5 * time.Hour})
 	l := tally.Summary(start, 0).Latency
 	for _, tt := range []struct {
 		name      string
@@ -116,7 +118,7 @@ func TestLatencyDigits(t *testing.T) {
 		}
 	}
 	one := NewTally(start)
-	one.Request(Request{Outcome: Accepted, Status: 200, Latency: 1030 * time.Millisecond})
+	one.Request(Request{Outcome: outcome.Accepted, Status: 200, Latency: 1030 * time.Millisecond})
 	if l := one.Summary(start, 0).Latency; *l != (Latency{1.03, 1.03, 1.03, 1.03, 1.03}) {
 		t.Errorf("a single sample of 1.03 s gives %+v", *l)
 	}
@@ -205,7 +207,8 @@ func TestMemoryDoesNotGrowWithItems(t *testing.T) {
 		for i := from; i < to; i++ {
 			at := start.Add(time.Duration(i) * 100 * time.Microsecond)
 			tally.Sent(at)
-			tally.Request(Request{Outcome: Throttled, Status: 429, Latency: time.Millisecond})
+			tally.Request(Request{Outcome: outcome.Throttled, Status: 429,
+				Latency: time.Millisecond})
 			tally.Item(results.Result{Path: fmt.Sprint(i), Status: item.Failed,
 				Error: fmt.Sprintf("refused %d", i)})
 		}
@@ -234,7 +237,7 @@ func BenchmarkTally(b *testing.B) {
 			t.Sent(start.Add(time.Duration(i) * 20 * time.Microsecond))
 		}},
 		{"Request", func(t *Tally, i int64) {
-			t.Request(Request{Outcome: Accepted, Status: 201,
+			t.Request(Request{Outcome: outcome.Accepted, Status: 201,
 				Latency: time.Duration(i%1000) * time.Millisecond})
 		}},
 		{"Item", func(t *Tally, i int64) {

@@ -119,22 +119,6 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 	}
 }
 
-// The answers of which twenty alike end a run are those that fail a file for good. The help names
-// them.
-func TestIsFinal(t *testing.T) {
-	for status := 300; status <= 599; status++ {
-		want := status <= 499 || status == 501 || 505 <= status && status <= 511
-		if got := isFinal(status); got != want {
-			t.Errorf("%d: %v, want %v", status, got, want)
-		}
-	}
-	help := strings.Join(strings.Fields(exit.Help()), " ")
-	want := "401, 402, 407 or 507, or twenty alike by another 3xx, 4xx, 501 or 505 to 511;"
-	if !strings.Contains(help, want) {
-		t.Errorf("the help does not say %q:\n%s", want, help)
-	}
-}
-
 // A 409 to a PUT is a refusal also with --idempotent: no attempt before may have been accepted.
 func TestConflictsWithKeys(t *testing.T) {
 	onFakeTime(t, 25, answering(http.StatusConflict), func(w *world) {

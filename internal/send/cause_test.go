@@ -5,10 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,11 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
-	"github.com/penstock/penstock/throttle"
 )
 
 // What is wrong on the way to a server is said once, in one line, with what to do about it.
@@ -437,33 +432,5 @@ func TestWhoIsDown(t *testing.T) {
 				"for 1 h at most (--give-up-after)",
 				who+" answers again; nothing was accepted for ")
 		})
-	}
-}
-
-// What penstock broke off itself, or a server that closed an idle connection, is not a server that
-// cannot be reached.
-func TestTroubleOfOurOwn(t *testing.T) {
-	denied := &body.ReadError{Err: item.ReadError(&fs.PathError{Op: "open", Path: "f",
-		Err: fs.ErrPermission})}
-	for _, c := range []struct {
-		err     error
-		outcome throttle.Outcome
-		want    string
-	}{
-		{body.ErrChanged, throttle.Ignored, "the file changed while it was sent"},
-		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored,
-			"the file changed before it was sent"},
-		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
-		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored,
-			"the file cannot be read"},
-		{io.EOF, throttle.Ignored, "connection lost"},
-		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
-		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
-		{errors.New("http: ContentLength=2 with Body length 1"), throttle.Ignored, "broken off"},
-		{errors.New("malformed HTTP response"), throttle.Failed, "it cannot be reached"},
-	} {
-		if got := troubleOf(throttle.Event{Err: c.err, Outcome: c.outcome}); got != c.want {
-			t.Errorf("%v: %q, want %q", c.err, got, c.want)
-		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"math"
@@ -23,19 +22,16 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
-	"github.com/penstock/penstock/retry"
 )
 
 // [changed] A file is opened when its request's turn has come, whatever happened to it before: the
@@ -613,35 +609,5 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	}
 	if strings.Contains(watch.talk.String(), "readfrom") {
 		t.Errorf("the log says %s", watch.talk.String())
-	}
-}
-
-// What is said of a file that could not be sent depends on how much of it may have arrived.
-func TestClassifiedFaults(t *testing.T) {
-	for _, c := range []struct {
-		method string
-		err    error
-		kind   retry.Kind
-		doubt  bool
-	}{
-		{"PUT", &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Unprocessed, true},
-		{"POST", &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Uncertain, false},
-		{"PUT", body.ErrChanged, retry.Unprocessed, true},
-		{"POST", body.ErrChanged, retry.Uncertain, false},
-		{"PUT", body.ErrMoved, retry.Unprocessed, false},
-		{"POST", body.ErrMoved, retry.Unprocessed, false},
-		{"PUT", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
-		{"POST", &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, false},
-	} {
-		j := &job{item: item.Item{Method: c.method}}
-		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j),
-			c.method, "http://h/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := new(run).classify(req, nil, &net.OpError{Op: "readfrom", Err: c.err})
-		if v.Kind != c.kind || j.Doubt != c.doubt {
-			t.Errorf("%s, %v: %v, in doubt: %v", c.method, c.err, v.Kind, j.Doubt)
-		}
 	}
 }

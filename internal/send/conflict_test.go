@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -54,7 +55,7 @@ func TestExistsAfterDoubt(t *testing.T) {
 			[]answer{{stores: true, status: 504,
 				wait: 1}}, 409, false, item.Unknown, item.Delivered, 2},
 		{"POST with a key", "POST", true, false, []answer{stored}, 409, false, item.Unknown,
-			item.Delivered, 1 + mostConflicts},
+			item.Delivered, 1 + outcome.MostConflicts},
 		{"POST with a key, 412", "POST", true, true, []answer{stored}, 412, false, item.Unknown,
 			item.Delivered, 2},
 		// Nothing is in doubt: it is a refusal like others.
@@ -64,14 +65,14 @@ func TestExistsAfterDoubt(t *testing.T) {
 			item.Failed, item.Failed, 2},
 		{"POST", "POST", false, false, nil, 409, false, item.Failed, item.Failed, 1},
 		{"PUT with a key", "PUT", true, false, nil, 409, false, item.Failed, item.Failed,
-			mostConflicts},
+			outcome.MostConflicts},
 		{"PUT with a key, in doubt", "PUT", true, false, []answer{stored}, 409, false,
-			item.Unknown, item.Delivered, 1 + mostConflicts},
+			item.Unknown, item.Delivered, 1 + outcome.MostConflicts},
 		// Another request may have that key.
 		{"POST with a key, never sent", "POST", true, false, nil, 409, false, item.Unknown,
-			item.Unknown, mostConflicts},
+			item.Unknown, outcome.MostConflicts},
 		{"POST with a key, refused", "POST", true, false, []answer{{status: 503}}, 409, false,
-			item.Unknown, item.Unknown, 1 + mostConflicts},
+			item.Unknown, item.Unknown, 1 + outcome.MostConflicts},
 	} {
 		for _, verify := range []bool{false, true} {
 			name, want := c.name, c.want

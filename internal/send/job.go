@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/upstream"
@@ -18,7 +19,7 @@ type job struct {
 	id   resume.Identity
 	body *body.Body // of its requests
 	kept bool       // the journal has its end already
-	standing
+	outcome.Standing
 
 	// Of its attempts.
 	server    *upstream.Server // that the last one went to
@@ -29,7 +30,6 @@ type job struct {
 	retried   bool             // it has waited for one
 	watched   bool             // its bytes are counted as they move
 	answer    *throttle.Event  // of 2xx, until retry has judged it
-	fault     error            // of the content, why the last one failed that sent some of it
 	countedBy int              // the status that it was refused by, where that is counted already
 	slot      *throttle.Permit // while it is on its way to the server or to the disk
 
@@ -50,6 +50,13 @@ func (j *job) sentTo(s *upstream.Server, now time.Time) {
 	if j.began.IsZero() {
 		j.began = now
 	}
+}
+
+// postponed records that the end of the run comes back to the job, as [outcome.Standing.Postponed]
+// says.
+func (j *job) postponed(ended time.Time) {
+	j.pass++
+	j.Postponed(ended)
 }
 
 // newPass begins another pass over the job.
@@ -81,7 +88,7 @@ type jobKey struct{}
 func (j *job) Item() *item.Item { return &j.item }
 
 // FailedBefore reports whether an earlier run failed the item, which has not changed since.
-func (j *job) FailedBefore() bool { return j.FailedBy != 0 }
+func (j *job) FailedBefore() bool { return j.Past().FailedBy != 0 }
 
 // jobOf returns the job that a request was made for.
 func jobOf(req *http.Request) *job {

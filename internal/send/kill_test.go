@@ -264,7 +264,7 @@ func TestKilledSettles(t *testing.T) {
 		r := newRun(w.Options)
 		for it := range w.Source.Items() {
 			j, _ := r.claim(it)
-			j.First = time.Now()
+			j.Left(time.Now())
 			if err := r.Journal.Begin(context.Background(), r.row(j, item.InFlight)); err != nil {
 				w.Fatal(err)
 			}
@@ -280,7 +280,7 @@ func TestKilledSettles(t *testing.T) {
 			j, wanted := r.claim(it)
 			if wanted {
 				t.Errorf("asked at once: its attempt ended %v ago, so it thinks",
-					time.Since(j.Ended))
+					time.Since(j.Past().Ended))
 			}
 		}
 		r.Journal.Close(0)

@@ -3,19 +3,16 @@ package send
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
-	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
-	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -88,7 +85,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 		j.answer = &e
 	default:
 		r.judged(e, now)
-		if j != nil && isFinalAtOnce(e) {
+		if j != nil && outcome.IsFinalAtOnce(e) {
 			j.countedBy = e.Status
 			r.countRefusal(j, e.Status)
 		}
@@ -97,60 +94,18 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 
 // judged records what the answer to a request means, or that there was none.
 func (r *run) judged(e throttle.Event, now time.Time) {
-	outcome, fault := report.Errored, body.Fault(e.Err)
-	switch {
-	case e.Status >= 200 && e.Status <= 299:
-		if e.Err == nil || fault != nil { // the server works
-			outcome = report.Accepted
-		}
-	case e.Outcome == throttle.Throttled:
-		outcome = report.Throttled
-	case e.Outcome == throttle.Overloaded:
-		outcome = report.Overloaded
-	case e.Outcome == throttle.TimedOut:
-		outcome = report.TimedOut
-	case e.Outcome == throttle.Failed:
-		outcome = report.Broken
-	}
-	counted := outcome
-	if e.Status >= 500 && counted == report.Errored {
-		counted = report.Broken // such as 507: what was sent is wasted as with the others
-	}
-	trouble := troubleOf(e)
-	if fault != nil {
-		counted = report.Spoiled
-	}
-	r.tally.Request(report.Request{Outcome: counted, Status: e.Status, Failure: trouble,
+	was, says, known := outcome.Of(e)
+	trouble := status.Trouble(e)
+	r.tally.Request(report.Request{Outcome: was, Status: e.Status, Failure: trouble,
 		Latency: e.Latency})
 	j := jobOf(e.Request)
-	if j == nil || fault != nil && e.Status == 0 {
+	if j == nil || !known {
 		return // a question about an item, not an item, or nothing about the server
 	}
-	a := upstream.Answer{
-		Status: e.Status, Sent: j.sent, Method: j.plainMethod(),
-		Accepted: outcome == report.Accepted, Declined: r.declined(e.Status),
-		Full:   outcome == report.Throttled || outcome == report.Overloaded,
-		Broken: outcome == report.Broken, Unopened: wire.DialError(e.Err) != nil,
-		Item:    outcome == report.Errored && e.Err == nil,
-		Trouble: trouble, Culprit: wire.Culprit(e.Err),
-	}
-	r.servers.Of(e.Key).Judged(a, now)
+	says.Sent, says.Method, says.Trouble = j.sent, j.plainMethod(), trouble
+	says.Declined = r.declined(e.Status)
+	r.servers.Of(e.Key).Judged(says, now)
 }
-
-// troubleOf says in a few words how a server refused, or failed, or what was wrong with the file;
-// "" where nothing was.
-func troubleOf(e throttle.Event) string {
-	switch fault := body.Fault(e.Err); {
-	case errors.Is(e.Err, context.Canceled):
-	case errors.Is(e.Err, errEarly):
-		return errEarly.Error()
-	case fault != nil:
-		return body.FaultKind(fault)
-	}
-	return status.Trouble(e)
-}
-
-var errEarly = errors.New("answered before the request was sent whole")
 
 // retrying records what the client does.
 func (r *run) retrying(e retry.Event) {
@@ -160,21 +115,21 @@ func (r *run) retrying(e retry.Event) {
 	}
 	if j.answer != nil {
 		switch {
-		case j.fault != nil:
-			j.answer.Err = j.fault
+		case j.Fault() != nil:
+			j.answer.Err = j.Fault()
 		case e.Uncertain:
-			j.answer.Err = errEarly
+			j.answer.Err = outcome.ErrEarly
 		}
 		r.judged(*j.answer, time.Now())
 		j.answer = nil
 	}
 	if e.Uncertain {
-		j.uncertain()
+		j.Doubted()
 	}
 	if e.Kind == retry.Waiting {
 		why, code := e.Reason, e.Status
 		switch {
-		case j.fault != nil:
+		case j.Fault() != nil:
 			code = 0 // it says nothing of the file
 		case e.Status != 0:
 			why = strconv.Itoa(e.Status)
@@ -187,12 +142,7 @@ func (r *run) retrying(e retry.Event) {
 		if e.Wait > ownWait && j.server != nil { // the server asked for it
 			j.server.AskedOne(now, e.Until)
 		}
-		reason := e.Reason
-		if e.Status != 0 {
-			reason += fmt.Sprintf(" (%d)", e.Status)
-		}
-		r.Log.Debug(fmt.Sprintf("%s: attempt %d: %s; again in %s", j.item.Path, e.Attempt, reason,
-			human.Span(e.Wait)))
+		r.Log.Debug(status.Waiting(j.item.Path, e))
 	}
 }
 
@@ -205,7 +155,7 @@ func (r *run) backingOff(j *job, waiting bool) {
 	if waiting {
 		r.uploads.End(j, nil)
 	}
-	changed := j.fault != nil && j.item.Size < large // larger ones are named
+	changed := j.Fault() != nil && j.item.Size < large // larger ones are named
 	if !waiting {
 		r.workers.goOn(changed)
 		return
@@ -224,29 +174,8 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 	if resp != nil && resp.StatusCode <= 299 && j.body.ChangedInPlace() {
 		fault = body.ErrChanged
 	}
-	var file *body.ReadError
-	switch {
-	case fault == body.ErrMoved: // of a body that has a length nothing was sent
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
-	case errors.As(fault, &file) && !file.Begun:
-		return retry.Verdict{Kind: retry.Rejected}
-	case fault != nil:
-		j.fault = fault
-		if !r.repeatable(j.item.Method) {
-			return retry.Verdict{Kind: retry.Uncertain, Reason: body.FaultKind(fault)}
-		}
-		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the
-		// server does with others.
-		j.uncertain()
-		return retry.Verdict{Kind: retry.Unprocessed, Reason: body.FaultKind(fault)}
-	case resp == nil:
-		return retry.Verdict{}
-	}
-	if resp.StatusCode == http.StatusConflict && r.Idempotency.Header != "" {
-		wait := resp.Header.Get("Retry-After") != ""
-		if j.conflict(nethttp.Idempotent(j.item.Method), wait) {
-			return retry.Verdict{Kind: retry.Unprocessed, Reason: "key in use"}
-		}
-	}
-	return retry.Verdict{}
+	method := j.item.Method
+	v := j.Answered(outcome.Request{Method: method, Repeatable: r.repeatable(method),
+		Keyed: r.Idempotency.Header != ""}, resp, fault)
+	return retry.Verdict{Kind: v.Kind, Reason: status.Reason(v)}
 }

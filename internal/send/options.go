@@ -4,9 +4,11 @@ package send
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
@@ -38,4 +40,20 @@ type Options struct {
 	Results  *results.Writer // if nil, none
 	Progress progress.Sink
 	Log      *slog.Logger
+}
+
+// repeatable reports whether it does no harm if the item is processed twice.
+func (o *Options) repeatable(method string) bool { return o.Idempotency.Repeatable(method) }
+
+// harmless reports whether a request may be sent again whenever, whatever became of it: not if that
+// depends on the age of a key, nor if the answer then would be another.
+func (o *Options) harmless(method string) bool {
+	return !o.NoOverwrite && nethttp.Idempotent(method)
+}
+
+// declined reports whether a server answered that it has a file at the URL already, as
+// --no-overwrite asked it to. Such an answer counts as a refusal neither of the file nor of the
+// pace.
+func (o *Options) declined(status int) bool {
+	return o.NoOverwrite && status == http.StatusPreconditionFailed
 }

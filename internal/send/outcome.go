@@ -2,20 +2,17 @@ package send
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/resume"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/verify"
@@ -35,65 +32,28 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (results.Result, r
 	if resp != nil {
 		head, cut = reply.Read(resp)
 	}
-	switch end.Outcome {
-	case retry.Delivered:
+	was := j.Ended(outcome.Call{Result: end, Sent: !j.began.IsZero(), Tries: j.tries,
+		Ending: r.ending.Cause() != nil, Hopeless: r.refusals.AreOver()})
+	out.Status = was.Fate
+	if was.Fate == item.Delivered {
 		r.warnOfSham(j, resp, head)
-		out.Status = item.Delivered
-		return out, end
-	case retry.Unknown:
-		out.Status = item.Unknown
-	case retry.Deferred:
-		out.Status = item.Deferred
-		if r.refusals.AreOver() && !j.began.IsZero() {
-			out.Status = item.Failed
-		}
-	default:
-		out.Status = item.Failed
-	}
-	if errors.Is(end.Err, resume.ErrKeyForgotten) {
-		out.Status = item.Unknown
-	}
-	fault := cmp.Or(j.fault, body.Fault(end.Err))
-	// The server may have accepted what was sent of a file that changed, so the item is not
-	// deferred.
-	if out.Status == item.Deferred && (j.fault != nil || errors.As(fault, new(*body.ReadError)) &&
-		r.ending.Cause() == nil) {
-		out.Status = item.Failed
-	}
-	if (out.Status == item.Failed || out.Status == item.Deferred) && j.Doubt {
-		out.Note = "an attempt may have been accepted"
-	}
-	if fault != nil && out.Status != item.Deferred {
-		out.Error = status.Content(fault, out.Status, j.Doubt)
 		return out, end
 	}
-	if end.Err != nil {
-		out.Error = r.hide(j.item, status.Attempt(end, r.mayBeTLS(j, end.Err)))
+	why := status.Failure{
+		End: was, Call: end, Method: j.item.Method, URL: j.item.URL, Answer: resp,
+		PerhapsTLS: r.mayBeTLS(j, end.Err), Excerpt: reply.Excerpt(head, cut),
+		Hide: func(text string) string { return r.hide(j.item, text) },
 	}
-	text, wrong := reply.Excerpt(head, cut), r.Network.Misdirected(resp, head)
+	wrong := r.Network.Misdirected(resp, head)
 	switch {
+	case was.Fault != nil:
 	case errors.Is(end.Err, retry.ErrUnreachable):
-		if r.ending.Cause() == nil && out.Status != item.Unknown {
-			out.Status = item.Failed // also where another request found it out
-		}
-		out.Error = r.unreachable(j, end.Err, out.Error)
-		if out.Status == item.Unknown && !strings.Contains(out.Error, status.MayHaveArrived) {
-			out.Error += ": " + status.MayHaveArrived
-		}
+		why.Unreachable = r.unreachable(j, end.Err)
 	case wrong != nil:
-		out.Error = r.unreachable(j, wrong, out.Error)
-		text = ""
-	case resp != nil && resp.StatusCode == http.StatusProxyAuthRequired:
-		out.Error += ": " + status.ProxyCredentials
+		why.Unreachable, why.Excerpt = r.unreachable(j, wrong), ""
 	}
-	if resp != nil && reply.LeadsAway(resp) {
-		out.Error += "; penstock send does not support following a redirect to another server"
-	}
-	// else it is but the status in words
-	if text = r.hide(j.item, text); !strings.Contains(out.Error, text) {
-		out.Error += ": " + reply.Shorten(text)
-	}
-	if out.Status == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
+	out.Error, out.Note = why.String(), status.AttemptInDoubt(was)
+	if was.Fate == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
 		r.leftAlone(j.server, end.RetryAt)
 	}
 	return out, end
@@ -120,17 +80,17 @@ func (r *run) mayBeTLS(j *job, err error) bool {
 }
 
 // unreachable ends sending to a job's server, unless that has accepted something: then it is this
-// item's URL. It returns what the item ended with, in words.
-func (r *run) unreachable(j *job, cause error, text string) string {
+// item's URL. It returns why, in words; "" if that is not known.
+func (r *run) unreachable(j *job, cause error) (words string) {
 	var why stop.Unreachable
 	// It is known, or another request found it out.
 	if errors.As(cause, &why.Cause) || errors.As(cause, &why) {
-		text = fmt.Sprintf("%s %s: %s", j.item.Method, secret.URL(j.item.URL), status.Plain(why))
+		words = status.Plain(why)
 	}
 	if j.server != nil && j.server.Accepted() == 0 && r.ending.Cause() == nil {
 		r.shut(j.server, why)
 	}
-	return text
+	return words
 }
 
 // ask asks the server whether it has an item in doubt. If that settles the matter it returns what
@@ -141,30 +101,30 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 	if out.Error == "" {
 		out.Status, out.Error = item.Unknown, status.LeftInDoubt
 	}
-	began := j.First
-	if j.Older {
+	past := j.Past()
+	began := past.First
+	if past.Older {
 		began = time.Time{} // a length and a date may be those of the other content
 	}
 	v, note, err := r.verifier.Check(ctx, j.item, req.Header,
-		verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: j.Ended})
+		verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: past.Ended})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}
 	switch v {
 	case verify.There:
-		out.Status, out.Error, out.Note = item.Delivered, "", "the server has it, by "+note
-		j.confirm()
+		out.Status, out.Error, out.Note = item.Delivered, "", status.Found(note)
+		j.Confirmed()
 		return out, true
 	case verify.Absent:
-		r.Log.Debug(fmt.Sprintf("%s: the server does not have it, so it is sent again",
-			j.item.Path))
-		j.deny(j.tries)
+		r.Log.Debug(status.Absent(j.item.Path))
+		j.Denied(j.tries)
 		return out, false
 	}
-	if j.Resend && ctx.Err() == nil {
-		j.insist()
+	if past.Resend && ctx.Err() == nil {
+		j.Insisted()
 		return out, false
 	}
-	out.Error += "; asked for it: " + note
+	out.Error += status.AskedInVain(note)
 	return out, true
 }

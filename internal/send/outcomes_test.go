@@ -37,21 +37,21 @@ func hijacked(w http.ResponseWriter, answer string, end func(*memnet.Conn) error
 //go:embed outcomes.md
 var outcomesText string
 
-// An outcome is a row of outcomes.md.
-type outcome struct {
+// An outcomeRow is a row of outcomes.md.
+type outcomeRow struct {
 	event          string
 	put, post, key string
 	alike          string // exit status
 }
 
-func (o *outcome) of(s sending) string {
+func (o *outcomeRow) of(s sending) string {
 	return [...]string{byPut: o.put, byKey: o.key, byTrust: o.post}[s]
 }
 
 var eventOfStatuses = regexp.MustCompile(`^(\d{3}(?:, \d{3})*)(.*)$`)
 
 // outcomeTable reads outcomes.md. An event of several statuses becomes a row for each.
-func outcomeTable() (rows []outcome) {
+func outcomeTable() (rows []outcomeRow) {
 	for line := range strings.Lines(outcomesText) {
 		cells := strings.Split(strings.TrimSpace(line), "|")
 		if len(cells) != 7 || strings.HasPrefix(cells[1], "-") || cells[1] == " event " {
@@ -60,7 +60,7 @@ func outcomeTable() (rows []outcome) {
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
-		row := outcome{cells[1], cells[2], cells[3], cells[4], cells[5]}
+		row := outcomeRow{cells[1], cells[2], cells[3], cells[4], cells[5]}
 		m := eventOfStatuses.FindStringSubmatch(row.event)
 		if m == nil {
 			rows = append(rows, row)

@@ -7,25 +7,18 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/status"
 )
-
-// repeatable reports whether it does no harm if the item is processed twice.
-func (o *Options) repeatable(method string) bool { return o.Idempotency.Repeatable(method) }
-
-// harmless reports whether a request may be sent again whenever, whatever became of it: not if that
-// depends on the age of a key, nor if the answer then would be another.
-func (o *Options) harmless(method string) bool {
-	return !o.NoOverwrite && nethttp.Idempotent(method)
-}
 
 // announce notes that a job's request is about to leave.
 func (r *run) announce(ctx context.Context, j *job) error {
-	j.begin(time.Now())
-	if j.Doubt && r.Idempotency.Forgotten(j.item.Method, j.First, r.LastRun, time.Now()) {
+	j.Left(time.Now())
+	past := j.Past()
+	if past.Doubt &&
+		r.Idempotency.Forgotten(j.item.Method, past.First, r.LastRun, time.Now()) {
 		return resume.ErrKeyForgotten
 	}
 	if r.Journal == nil {
@@ -38,17 +31,17 @@ func (r *run) announce(ctx context.Context, j *job) error {
 		}
 	}
 	if err := r.Journal.Err(); err != nil {
-		return fmt.Errorf("not sent, since the journal has failed: %w", err)
+		return status.JournalFailed(err)
 	}
 	// What the journal has as delivered must not be skipped as such once the server may have
 	// another content.
-	if j.noted || r.harmless(j.item.Method) && !j.Older {
+	if j.IsNoted() || r.harmless(j.item.Method) && !past.Older {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, item.InFlight)); err != nil {
-		return fmt.Errorf("not sent, since the journal could not note it: %w", err)
+		return status.NotNoted(err)
 	}
-	j.noted = true
+	j.Noted()
 	// otherwise a job that was cancelled meanwhile would seem to be in doubt
 	return context.Cause(ctx)
 }
@@ -57,8 +50,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 // it is in flight no more.
 func (r *run) withdraw(j *job) {
 	j.settled()
-	if j.refuse() && j.noted {
-		j.noted = false
+	if j.Refused() {
 		r.Journal.Put(r.row(j, item.Deferred), nil)
 	}
 }
@@ -69,12 +61,13 @@ const fewestUnsettled = 256
 
 // row is what the journal keeps of a job.
 func (r *run) row(j *job, state item.Fate) journal.Item {
+	past := j.Past()
 	return journal.Item{
 		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel,
-		URL: secret.URL(j.item.URL), Key: j.Key, KeyMade: j.Key != "" && j.item.Key == "",
+		URL: secret.URL(j.item.URL), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",
 		Fingerprint: resume.FingerprintOf(j.item), Digest: j.body.SHA256(),
-		State: state, Doubt: j.Doubt, Older: j.Older && state != item.Delivered,
-		Attempts: j.Attempts + j.tries, First: j.First, Last: time.Now(),
+		State: state, Doubt: past.Doubt, Older: past.Older && state != item.Delivered,
+		Attempts: past.Attempts + j.tries, First: past.First, Last: time.Now(),
 	}
 }
 
@@ -93,8 +86,7 @@ func (r *run) record(j *job, out results.Result) {
 	r.Journal.Put(row, func(err error) {
 		j.settled()
 		if err != nil && out.Status == item.Delivered {
-			out.Status, out.Error = item.Unknown,
-				"the server accepted it, but the journal could not keep that"
+			out.Status, out.Error = item.Unknown, status.NotKept
 		}
 		r.report(j, out)
 	})
@@ -102,14 +94,14 @@ func (r *run) record(j *job, out results.Result) {
 
 // done records and reports how an item ended.
 func (r *run) done(j *job, out results.Result) {
-	it := j.item
-	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, j.Key, it.Size
-	out.Time, out.KeyMade = time.Now(), j.Key != "" && it.Key == ""
+	it, key := j.item, j.Past().Key
+	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, key, it.Size
+	out.Time, out.KeyMade = time.Now(), key != "" && it.Key == ""
 	out.Error = r.hide(it, out.Error)
-	if j.found {
+	if j.WasFound() {
 		r.asked.found.Add(1)
 	}
-	if j.absent && j.tries > j.before { // else the run ended first
+	if j.WasAbsent(j.tries) {
 		r.asked.absent.Add(1)
 	}
 	// else nobody reads it

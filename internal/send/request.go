@@ -35,7 +35,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	}
 	look, err := j.body.Look(ctx)
 	if look.Changed {
-		j.change()
+		j.Changed()
 	}
 	if err != nil {
 		return nil, err
@@ -54,10 +54,10 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
 		r.uploads.End(j, nil) // which reads the item's size
 	}
-	j.fault = nil
+	j.Begun()
 	out, look, err := j.body.Open(req)
 	if look.Changed {
-		j.change()
+		j.Changed()
 	}
 	if err != nil {
 		return nil, err
@@ -112,8 +112,9 @@ func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
 
 // setKey gives the headers the job's idempotency key, if it is to have one.
 func (r *run) setKey(j *job, h http.Header) error {
-	j.Key = r.Idempotency.Key(j.item, j.id, j.Past, j.body.SHA256())
-	err := r.Idempotency.Set(h, j.Key)
+	key := r.Idempotency.Key(j.item, j.id, j.Past(), j.body.SHA256())
+	j.Keyed(key)
+	err := r.Idempotency.Set(h, key)
 	if bad := (*resume.KeyError)(nil); errors.As(err, &bad) {
 		return errors.New(status.BadKey(bad))
 	}

@@ -3,14 +3,13 @@ package send
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -58,7 +57,7 @@ func (q *requeue) take() (jobs []*job, until time.Time) {
 func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	outage := out.Status == item.Failed && end.Attempts > 1 &&
 		(end.Status == 0 || end.Status >= 500) &&
-		j.fault == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
+		j.Fault() == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
 	ask := out.Status == item.Unknown && r.CanAsk(j.item)
 	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
 		return false
@@ -67,10 +66,11 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 		return false
 	}
 	j.out = out
+	var ended time.Time
 	if ask {
-		j.Ended = time.Now()
+		ended = time.Now()
 	}
-	if !r.putOff(j, ask, true) {
+	if !r.putOff(j, ended, true) {
 		return false
 	}
 	j.settled()
@@ -82,18 +82,17 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	return true
 }
 
-// putOff leaves a job to the end of the run, perhaps to ask about it. It returns false if that is
-// optional and there are too many.
-func (r *run) putOff(j *job, ask, optional bool) bool {
-	at := time.Time{}
-	if ask {
-		at = j.Ended.Add(r.verifier.Settle)
+// putOff leaves a job to the end of the run: to ask about it if the instant is not zero, which is
+// when its last attempt ended. It returns false if that is optional and there are too many.
+func (r *run) putOff(j *job, ended time.Time, optional bool) bool {
+	at := ended
+	if !at.IsZero() {
+		at = at.Add(r.verifier.Settle)
 	}
 	if !r.requeue.add(j, at, optional) {
 		return false
 	}
-	j.pass++ // before anybody takes it: the pool is waited for first
-	j.postpone(ask)
+	j.postponed(ended) // before anybody takes it: the pool is waited for first
 	return true
 }
 
@@ -108,8 +107,7 @@ func (r *run) comeBack(ctx context.Context) {
 			return
 		}
 		if wait := time.Until(until); wait > 0 {
-			r.Log.Info(fmt.Sprintf("asking about %s in %s: the server may still be at work on them",
-				human.Plural(len(jobs), "unknown file"), human.Span(wait)))
+			r.Log.Info(status.Settling(len(jobs), wait))
 			r.settling.Store(&until)
 			select {
 			case <-time.After(wait):
@@ -118,7 +116,7 @@ func (r *run) comeBack(ctx context.Context) {
 			r.settling.Store(nil)
 		}
 		for _, j := range jobs {
-			down := !j.ask && j.isStarved() // it still takes nothing
+			down := !j.Asks() && j.isStarved() // it still takes nothing
 			if down || r.pool.Submit(ctx, j) != nil {
 				r.giveBack(j)
 			}

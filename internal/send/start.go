@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"sync"
@@ -36,7 +35,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	case o.Journal != nil:
 		r.Log.Info(o.describeJournal(r.start))
 	case o.Practice:
-		r.Log.Info("no journal is kept: the practice server ends with the run")
+		r.Log.Info(status.NoJournal)
 	}
 	for _, remark := range o.Remarks {
 		r.Log.Warn(remark)
@@ -168,10 +167,7 @@ func (r *run) wire(idle int) *wire.Transport {
 		},
 		BodyFault: func(err error) bool { return body.Fault(err) != nil },
 		Full: func(files, conns int) {
-			once.Do(func() {
-				r.Log.Warn(fmt.Sprintf("only %d files may be open at once (ulimit -n): "+
-					"there are no more than %d connections", files, conns))
-			})
+			once.Do(func() { r.Log.Warn(status.FewFiles(files, conns)) })
 		},
 	}
 }

@@ -1,17 +1,16 @@
 package send
 
 import (
-	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
-	"github.com/penstock/penstock/throttle"
 )
 
 // end notes a reason to end the run and begins to stop it.
@@ -136,32 +135,6 @@ func (r *run) CloseRefusing(s *upstream.Server) {
 	r.shut(s, stop.RefusesAll{Code: row.Status, Items: row.Items, Before: row.Before})
 }
 
-// isFinal reports whether a status refuses a file for good. Of 5xx these are the ones that the
-// package retry takes for a rejection: after the others the file may have been accepted, or is sent
-// again.
-func isFinal(status int) bool {
-	return 300 <= status && status <= 499 || status == http.StatusNotImplemented ||
-		http.StatusHTTPVersionNotSupported <= status && status <= 511
-}
-
-// declined reports whether a server answered that it has a file at the URL already, as
-// --no-overwrite asked it to. Such an answer counts as a refusal neither of the file nor of the
-// pace.
-func (o *Options) declined(status int) bool {
-	return o.NoOverwrite && status == http.StatusPreconditionFailed
-}
-
-// isFinalAtOnce reports whether an answer refuses a file for good without the package retry being
-// asked.
-func isFinalAtOnce(e throttle.Event) bool {
-	switch e.Status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict,
-		http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
-		return false
-	}
-	return e.Outcome == throttle.Answered && isFinal(e.Status)
-}
-
 // ended records how a job ended. If a server refuses all files alike, or all come into doubt, it
 // gets no more of them.
 func (r *run) ended(j *job, out results.Result) {
@@ -173,7 +146,7 @@ func (r *run) ended(j *job, out results.Result) {
 			r.countDoubt(j)
 		}
 	case out.Status != item.Failed || code == 0:
-	case isFinal(code):
+	case outcome.IsFinal(code):
 		r.mu.Lock()
 		r.refusedBy[code]++
 		r.mu.Unlock()
@@ -195,7 +168,8 @@ func (r *run) countDoubt(j *job) {
 // countRefusal counts a job that was refused for good. Where possible it is called before another
 // request can take the job's place in flight.
 func (r *run) countRefusal(j *job, code int) {
-	if r.declined(code) || code == j.FailedBy && !upstream.AboutAccount(code) { // nothing new
+	known := code == j.Past().FailedBy && !upstream.AboutAccount(code)
+	if known || r.declined(code) { // nothing new
 		return
 	}
 	s := j.server

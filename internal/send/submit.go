@@ -97,7 +97,7 @@ func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
 // settled that, the item is reported.
 func (r *run) claim(it item.Item) (*job, bool) {
 	j := &job{item: it}
-	j.KeyEpoch = r.Again
+	j.Claimed(resume.Past{KeyEpoch: r.Again}, false)
 	if r.Journal != nil || r.Idempotency.Header != "" {
 		j.id = resume.IdentityOf(it)
 	}
@@ -109,19 +109,20 @@ func (r *run) claim(it item.Item) (*job, bool) {
 		r.end(stop.JournalFailed{Err: err})
 		return nil, false
 	}
-	j.Past, j.kept, j.ask = d.Past, d.Kept, d.Do == resume.Ask
+	if d.Do == resume.Ask && d.Why == resume.CutOff {
+		d.Ended = r.start // at the latest: it was not recorded when its run was killed
+	}
+	j.Claimed(d.Past, d.Do == resume.Ask)
+	j.kept = d.Kept
 	out := results.Result{HTTPStatus: d.HTTPStatus}
 	switch d.Do {
 	case resume.Send:
 		return j, true
 	case resume.Ask:
-		if d.Why == resume.CutOff {
-			j.Ended = r.start // at the latest: it was not recorded when its run was killed
-		}
-		if time.Since(j.Ended) < r.verifier.Settle { // it may still be at work on it
+		if time.Since(d.Ended) < r.verifier.Settle { // it may still be at work on it
 			out.Status, out.Error = item.Unknown, status.LeftInDoubt
 			j.out = out
-			r.putOff(j, true, false)
+			r.putOff(j, d.Ended, false)
 			return nil, false
 		}
 		return j, true

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/secret"
@@ -45,7 +44,7 @@ func (r *run) summary() report.Summary {
 		code = exit.Unavailable
 	}
 	if r.whole && gone > 0 {
-		s.Notes = append(s.Notes, human.Plural(gone, "file")+" that were found are gone")
+		s.Notes = append(s.Notes, status.Gone(gone))
 	}
 	s.ExitStatus = code
 	if _, theirs := reason.(stop.Interrupted); reason != nil && !theirs { // they know it

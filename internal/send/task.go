@@ -30,14 +30,13 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.done(j, results.Result{Status: item.Failed, Error: r.hide(j.item, status.Plain(err))})
 		return nil
 	}
-	if j.Delivered != nil && bytes.Equal(j.Delivered, j.body.SHA256()) {
+	if known := j.Past().Delivered; known != nil && bytes.Equal(known, j.body.SHA256()) {
 		req.Body.Close()
 		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
-		r.done(j, results.Result{Status: item.Skipped,
-			Note: "its date has changed, its content has not"})
+		r.done(j, results.Result{Status: item.Skipped, Note: status.Unchanged})
 		return nil
 	}
-	if j.ask {
+	if j.Asks() {
 		if out, settled := r.ask(ctx, j, req); settled {
 			req.Body.Close()
 			r.done(j, out)
@@ -53,11 +52,6 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.workers.end()
 	}
 	out, end := r.outcome(j, resp, err)
-	if j.fault != nil && out.Status == item.Failed && j.tries > 0 {
-		j.spoil()
-	} else {
-		j.judge(&out)
-	}
 	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.uploads.End(j, nil)
 	}

@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/wire"
@@ -112,9 +114,17 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 	return text
 }
 
-// Trouble says in a few words how a server refused a request, or failed; "" where it did neither.
+// Trouble says in a few words how a server refused a request, or failed, or what was wrong with the
+// file; "" where nothing was.
 func Trouble(e throttle.Event) string {
-	if e.Err == nil {
+	switch fault := body.Fault(e.Err); {
+	case errors.Is(e.Err, context.Canceled):
+		return ""
+	case errors.Is(e.Err, outcome.ErrEarly):
+		return outcome.ErrEarly.Error()
+	case fault != nil:
+		return body.FaultKind(fault)
+	case e.Err == nil:
 		if e.Status < 300 {
 			return ""
 		}
@@ -132,8 +142,6 @@ func brief(e throttle.Event) string {
 	var dns *net.DNSError
 	var proxy interface{ ProxyStatus() int }
 	switch err := e.Err; {
-	case errors.Is(err, context.Canceled):
-		return ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(err, &proxy):

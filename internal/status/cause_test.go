@@ -1,13 +1,22 @@
 package status
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 // Each text is what is wrong, what to do, and for a proxy where its address comes from.
@@ -65,6 +74,36 @@ func TestAttempt(t *testing.T) {
 		if got := Attempt(retry.Result{Err: row.err, Uncertain: row.uncertain},
 			row.perhapsTLS); got != row.want {
 			t.Errorf("%q, want %q", got, row.want)
+		}
+	}
+}
+
+// What penstock broke off itself, or a server that closed an idle connection, is not a server that
+// cannot be reached.
+func TestTroubleOfOurOwn(t *testing.T) {
+	denied := &body.ReadError{Err: item.ReadError(&fs.PathError{Op: "open", Path: "f",
+		Err: fs.ErrPermission})}
+	for _, c := range []struct {
+		err     error
+		outcome throttle.Outcome
+		want    string
+	}{
+		{body.ErrChanged, throttle.Ignored, "the file changed while it was sent"},
+		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored,
+			"the file changed before it was sent"},
+		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
+		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored,
+			"the file cannot be read"},
+		{outcome.ErrEarly, throttle.Answered, "answered before the request was sent whole"},
+		{context.Canceled, throttle.Ignored, ""},
+		{io.EOF, throttle.Ignored, "connection lost"},
+		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
+		{errors.New("http: ContentLength=2 with Body length 1"), throttle.Ignored, "broken off"},
+		{errors.New("malformed HTTP response"), throttle.Failed, "it cannot be reached"},
+	} {
+		if got := Trouble(throttle.Event{Err: c.err, Outcome: c.outcome}); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
 	}
 }

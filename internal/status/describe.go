@@ -63,6 +63,9 @@ func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
 	return notes
 }
 
+// Gone is a note about files that were found and are not there any more.
+func Gone(n int64) string { return human.Plural(n, "file") + " that were found are gone" }
+
 // Sham warns of an acceptance that looks like none.
 func Sham(sham reply.Sham, path string, code int, text string) string {
 	if sham == reply.Page {

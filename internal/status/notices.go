@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -89,6 +90,22 @@ func WouldWait(asked journal.Wait, waits bool, maxWait time.Duration, now time.T
 func AskedEarlier(who string, until, now time.Time) string {
 	return fmt.Sprintf("%s asked in an earlier run to wait until %s", who,
 		human.Instant(until, now))
+}
+
+// Waiting says that an item waits for its next attempt.
+func Waiting(path string, e retry.Event) string {
+	reason := e.Reason
+	if e.Status != 0 {
+		reason += fmt.Sprintf(" (%d)", e.Status)
+	}
+	return fmt.Sprintf("%s: attempt %d: %s; again in %s", path, e.Attempt, reason,
+		human.Span(e.Wait))
+}
+
+// FewFiles warns that there are few connections because few files may be open.
+func FewFiles(files, conns int) string {
+	return fmt.Sprintf("only %d files may be open at once (ulimit -n): "+
+		"there are no more than %d connections", files, conns)
 }
 
 // phases and reasons are the throttle's, in words for people who do not know how it works.

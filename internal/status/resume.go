@@ -93,6 +93,36 @@ func Journal(path string, e journal.Earlier, resent bool, now time.Time) string 
 		path, e.Counts, ended, human.When(e.Last, now), and)
 }
 
+// NoJournal says why no journal is kept with a practice server.
+const NoJournal = "no journal is kept: the practice server ends with the run"
+
+// JournalFailed is the error of an item that is not sent since the journal has failed.
+func JournalFailed(err error) error {
+	return fmt.Errorf("not sent, since the journal has failed: %w", err)
+}
+
+// NotNoted is the error of an item that is not sent since the journal could not note it.
+func NotNoted(err error) error {
+	return fmt.Errorf("not sent, since the journal could not note it: %w", err)
+}
+
+// Settling says that the server is asked about so many items after a wait.
+func Settling(items int, wait time.Duration) string {
+	return fmt.Sprintf("asking about %s in %s: the server may still be at work on them",
+		human.Plural(items, "unknown file"), human.Span(wait))
+}
+
+// Found is a note that the server, asked for an item, says that it has it.
+func Found(by string) string { return "the server has it, by " + by }
+
+// Absent says that the server, asked for an item, does not have it.
+func Absent(path string) string {
+	return path + ": the server does not have it, so it is sent again"
+}
+
+// AskedInVain is added to the error of an item in doubt that its server was asked for.
+func AskedInVain(note string) string { return "; asked for it: " + note }
+
 // Resumed is what a run did by what earlier runs had done.
 type Resumed struct {
 	Skipped       map[resume.Reason]int64

@@ -1,0 +1,125 @@
+// Package outcome judges: what one attempt says of its item and of its server, what a server may
+// have of an item by all the attempts, and what becomes of the item. It is told what happened, and
+// does nothing; internal/status has the words.
+package outcome
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// An Attempt is what became of one request.
+type Attempt int
+
+const (
+	Errored    Attempt = iota // any other answer, or none
+	Accepted                  // the server took it
+	Throttled                 // 429, or what else counts as too fast
+	Overloaded                // 503, refused, reset
+	TimedOut                  // 504, or our deadline
+	Broken                    // the server failed: 500, 502, or no connection for a proxy or TLS
+	Spoiled                   // the file changed or could not be read, whatever the answer
+)
+
+// ErrEarly is the error of an attempt that was accepted before the request was sent whole.
+var ErrEarly = errors.New("answered before the request was sent whole")
+
+// Of returns what became of a request that has ended, and what that says of its server. It says
+// nothing if known is false.
+func Of(e throttle.Event) (a Attempt, says upstream.Answer, known bool) {
+	fault := body.Fault(e.Err)
+	switch {
+	case e.Status >= 200 && e.Status <= 299:
+		if e.Err == nil || fault != nil { // the server works
+			a = Accepted
+		}
+	case e.Outcome == throttle.Throttled:
+		a = Throttled
+	case e.Outcome == throttle.Overloaded:
+		a = Overloaded
+	case e.Outcome == throttle.TimedOut:
+		a = TimedOut
+	case e.Outcome == throttle.Failed:
+		a = Broken
+	}
+	says = upstream.Answer{
+		Status: e.Status, Accepted: a == Accepted, Full: a == Throttled || a == Overloaded,
+		Broken: a == Broken, Unopened: wire.DialError(e.Err) != nil,
+		Item: a == Errored && e.Err == nil, Culprit: wire.Culprit(e.Err),
+	}
+	switch {
+	case fault != nil:
+		return Spoiled, says, e.Status != 0
+	case e.Status >= 500 && a == Errored:
+		a = Broken // such as 507: what was sent is wasted as with the others
+	}
+	return a, says, true
+}
+
+// IsFinal reports whether a status refuses a file for good. Of 5xx these are the ones that the
+// package retry takes for a rejection: after the others the file may have been accepted, or is sent
+// again.
+func IsFinal(status int) bool {
+	return 300 <= status && status <= 499 || status == http.StatusNotImplemented ||
+		http.StatusHTTPVersionNotSupported <= status && status <= 511
+}
+
+// IsFinalAtOnce reports whether an answer refuses a file for good without the package retry being
+// asked.
+func IsFinalAtOnce(e throttle.Event) bool {
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict,
+		http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
+		return false
+	}
+	return e.Outcome == throttle.Answered && IsFinal(e.Status)
+}
+
+// A Request is what bears on the judgement of its attempts.
+type Request struct {
+	Method     string
+	Repeatable bool // it does no harm if it is processed twice
+	Keyed      bool // it has an idempotency key
+}
+
+// A Verdict is what the package retry cannot know of an attempt.
+type Verdict struct {
+	Kind     retry.Kind
+	Fault    error // of the content, if that is why
+	KeyInUse bool  // else this is
+}
+
+// Answered records the answer to an attempt, or its error, and returns what it means. The fault is
+// that of its content, nil if there is none.
+func (s *Standing) Answered(req Request, resp *http.Response, fault error) Verdict {
+	var file *body.ReadError
+	switch {
+	case fault == body.ErrMoved: // of a body that has a length nothing was sent
+		return Verdict{Kind: retry.Unprocessed, Fault: fault}
+	case errors.As(fault, &file) && !file.Begun:
+		return Verdict{Kind: retry.Rejected}
+	case fault != nil:
+		s.fault = fault
+		if !req.Repeatable {
+			return Verdict{Kind: retry.Uncertain, Fault: fault}
+		}
+		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the
+		// server does with others.
+		s.Doubted()
+		return Verdict{Kind: retry.Unprocessed, Fault: fault}
+	case resp == nil || resp.StatusCode != http.StatusConflict || !req.Keyed:
+		return Verdict{}
+	}
+	wait := resp.Header.Get("Retry-After") != ""
+	if s.conflicted(nethttp.Idempotent(req.Method), wait) {
+		return Verdict{Kind: retry.Unprocessed, KeyInUse: true}
+	}
+	return Verdict{}
+}

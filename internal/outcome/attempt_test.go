@@ -1,0 +1,124 @@
+package outcome
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+func TestOf(t *testing.T) {
+	dial := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	for _, c := range []struct {
+		name    string
+		e       throttle.Event
+		want    Attempt
+		unknown bool
+		says    string // what is set of the answer
+	}{
+		{"accepted", throttle.Event{Status: 201}, Accepted, false, "accepted"},
+		{"accepted early", throttle.Event{Status: 201, Err: ErrEarly}, Errored, false, ""},
+		{"accepted, and changed", throttle.Event{Status: 201, Err: body.ErrChanged}, Spoiled, false,
+			"accepted"},
+		{"changed", throttle.Event{Err: body.ErrChanged}, Spoiled, true, ""},
+		{"too many", throttle.Event{Status: 429, Outcome: throttle.Throttled}, Throttled, false,
+			"full"},
+		{"overloaded", throttle.Event{Status: 503, Outcome: throttle.Overloaded}, Overloaded, false,
+			"full"},
+		{"late", throttle.Event{Status: 504, Outcome: throttle.TimedOut}, TimedOut, false, ""},
+		{"broken", throttle.Event{Status: 500, Outcome: throttle.Failed}, Broken, false, "broken"},
+		{"full disk", throttle.Event{Status: 507, Outcome: throttle.Answered}, Broken, false, "item"},
+		{"refused", throttle.Event{Status: 404, Outcome: throttle.Answered}, Errored, false, "item"},
+		{"no connection", throttle.Event{Err: dial, Outcome: throttle.Overloaded}, Overloaded,
+			false, "full unopened"},
+		{"lost", throttle.Event{Err: io.EOF, Outcome: throttle.Ignored}, Errored, false, ""},
+	} {
+		got, a, known := Of(c.e)
+		var says []string
+		for _, f := range []struct {
+			name string
+			is   bool
+		}{
+			{"accepted", a.Accepted}, {"full", a.Full}, {"broken", a.Broken},
+			{"unopened", a.Unopened}, {"item", a.Item},
+		} {
+			if f.is {
+				says = append(says, f.name)
+			}
+		}
+		if got != c.want || known == c.unknown || strings.Join(says, " ") != c.says ||
+			a.Status != c.e.Status {
+			t.Errorf("%s: %d, %v, %+v", c.name, got, known, a)
+		}
+	}
+}
+
+// The answers of which twenty alike end a run are those that fail a file for good. The help names
+// them.
+func TestIsFinal(t *testing.T) {
+	for status := 300; status <= 599; status++ {
+		want := status <= 499 || status == 501 || 505 <= status && status <= 511
+		if got := IsFinal(status); got != want {
+			t.Errorf("%d: %v, want %v", status, got, want)
+		}
+		switch status {
+		case 408, 409, 412, 413, 425:
+			want = false
+		}
+		e := throttle.Event{Status: status, Outcome: throttle.Answered}
+		if got := IsFinalAtOnce(e); got != want {
+			t.Errorf("%d: at once %v, want %v", status, got, want)
+		}
+	}
+	help := strings.Join(strings.Fields(exit.Help()), " ")
+	want := "401, 402, 407 or 507, or twenty alike by another 3xx, 4xx, 501 or 505 to 511;"
+	if !strings.Contains(help, want) {
+		t.Errorf("the help does not say %q:\n%s", want, help)
+	}
+}
+
+// What an attempt means depends on how much of a file that could not be sent may have arrived, and
+// on who has the key that is in use.
+func TestAnswered(t *testing.T) {
+	conflict := &http.Response{StatusCode: http.StatusConflict}
+	for _, c := range []struct {
+		method string
+		resp   *http.Response
+		fault  error
+		kind   retry.Kind
+		is     string
+	}{
+		{"PUT", nil, &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Unprocessed,
+			"doubt fault"},
+		{"POST", nil, &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Uncertain, "fault"},
+		{"PUT", nil, body.ErrChanged, retry.Unprocessed, "doubt fault"},
+		{"POST", nil, body.ErrChanged, retry.Uncertain, "fault"},
+		{"PUT", nil, body.ErrMoved, retry.Unprocessed, ""},
+		{"POST", nil, body.ErrMoved, retry.Unprocessed, ""},
+		{"PUT", nil, &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, ""},
+		{"POST", nil, &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, ""},
+		{"PUT", conflict, nil, retry.Unprocessed, "key"},
+		{"POST", conflict, nil, retry.ByTable, ""}, // it has no key
+		{"POST", &http.Response{StatusCode: http.StatusForbidden}, nil, retry.ByTable, ""},
+		{"PUT", nil, nil, retry.ByTable, ""},
+	} {
+		var s Standing
+		put := c.method == "PUT"
+		v := s.Answered(Request{Method: c.method, Repeatable: put, Keyed: put}, c.resp, c.fault)
+		if is := facts(&s, v.KeyInUse, "key"); v.Kind != c.kind || is != c.is {
+			t.Errorf("%s, %v, %v: %v, %q", c.method, c.resp, c.fault, v.Kind, is)
+		}
+		if v.Fault != nil && !errors.Is(c.fault, v.Fault) {
+			t.Errorf("%v: it says %v", c.fault, v.Fault)
+		}
+	}
+}

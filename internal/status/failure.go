@@ -1,0 +1,113 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/reply"
+	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/retry"
+)
+
+// mayHaveArrived is added to the error of an unknown item that only says what went wrong.
+const mayHaveArrived = "it may have been accepted"
+
+// Why an item is unknown, or skipped, or delivered after all, where no answer to an attempt says
+// so.
+const (
+	NotKept   = "the server accepted it, but the journal could not keep that"
+	Unchanged = "its date has changed, its content has not"
+)
+
+// rivals say what a server may have an item from.
+var rivals = map[outcome.Rival]string{
+	outcome.Another: "; another request with this idempotency key may have been accepted",
+	outcome.Earlier: "; what the server has may be from an attempt before",
+}
+
+// A Failure is what is known of why an item was not delivered.
+type Failure struct {
+	outcome.End
+	Call        retry.Result
+	Method, URL string
+	PerhapsTLS  bool           // as of [Attempt]
+	Unreachable string         // why its server cannot be reached; "": not known to be so
+	Answer      *http.Response // nil if there was none
+	Excerpt     string         // of its text
+
+	// Hide hides secrets in a text that may come from the server.
+	Hide func(text string) string
+}
+
+// String says why.
+func (f *Failure) String() string {
+	if f.Fault != nil {
+		return f.content() + rivals[f.Rival]
+	}
+	text := ""
+	if f.Call.Err != nil {
+		text = f.Hide(Attempt(f.Call, f.PerhapsTLS))
+	}
+	if f.Unreachable != "" {
+		text = fmt.Sprintf("%s %s: %s", f.Method, secret.URL(f.URL), f.Unreachable)
+	}
+	switch {
+	case errors.Is(f.Call.Err, retry.ErrUnreachable):
+		if f.Fate == item.Unknown && !strings.Contains(text, mayHaveArrived) {
+			text += ": " + mayHaveArrived
+		}
+	case f.Unreachable == "" && f.Answer != nil &&
+		f.Answer.StatusCode == http.StatusProxyAuthRequired:
+		text += ": " + ProxyCredentials
+	}
+	if f.Answer != nil && reply.LeadsAway(f.Answer) {
+		text += "; penstock send does not support following a redirect to another server"
+	}
+	// else it is but the status in words
+	if excerpt := f.Hide(f.Excerpt); !strings.Contains(text, excerpt) {
+		text += ": " + reply.Shorten(excerpt)
+	}
+	return text + rivals[f.Rival]
+}
+
+// content is String for an item that ended because of its own content, such as a file that changed.
+func (f *Failure) content() string {
+	text := f.Fault.Error()
+	changed := !errors.As(f.Fault, new(*body.ReadError))
+	unknown := f.Fate == item.Unknown && f.Rival == outcome.NoRival
+	switch {
+	case !f.Doubt && !unknown:
+	case changed:
+		text += ", and the server may have accepted a mix of the old content and the new"
+	default:
+		text += ": " + mayHaveArrived
+	}
+	if changed && !unknown {
+		text += ": send it again when it is complete"
+	}
+	return text
+}
+
+// AttemptInDoubt is a note about an item of which an attempt may have been accepted.
+func AttemptInDoubt(end outcome.End) string {
+	if end.Doubt {
+		return "an attempt may have been accepted"
+	}
+	return ""
+}
+
+// Reason says why an attempt is made again, or not, where the package retry cannot know.
+func Reason(v outcome.Verdict) string {
+	switch {
+	case v.Fault != nil:
+		return body.FaultKind(v.Fault)
+	case v.KeyInUse:
+		return "key in use"
+	}
+	return ""
+}
