@@ -168,8 +168,8 @@ func TestImports(t *testing.T) {
 		name: "verify",
 		of:   []string{module + "/internal/verify"},
 		may: []string{
-			human, module + "/internal/digest", module + "/internal/item", nethttp,
-			module + "/internal/reply", module + "/internal/status", module + "/throttle",
+			human, module + "/internal/digest", item, nethttp, module + "/internal/reply",
+			module + "/throttle",
 		},
 		why: "it asks for any engine, and remembers nothing",
 	}, {

@@ -1,11 +1,14 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/statedir"
+	"github.com/penstock/penstock/internal/verify"
+	"github.com/penstock/penstock/throttle"
 )
 
 // remedies are what to do about a journal.
@@ -63,6 +66,8 @@ func advise(err error, text string) string {
 		return text + "; set PENSTOCK_STATE to one, or give --journal FILE or --no-journal"
 	case *source.AllLeftOutError:
 		return text + "; " + LeftOut(e.LeftOut)
+	case *verify.NoAnswerError:
+		return cmp.Or(Trouble(throttle.Event{Err: e.Err, Outcome: throttle.Overloaded}), text)
 	case *source.Mistake:
 		var about []any
 		if e.About != "" {

@@ -1,13 +1,16 @@
 package status
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/statedir"
+	"github.com/penstock/penstock/internal/verify"
 )
 
 // What to do follows what is wrong, wherever that stands in a text.
@@ -36,6 +39,9 @@ func TestAdvice(t *testing.T) {
 			"journal j: closed; copy it and j-wal to another"},
 		{&statedir.NoDirError{Err: closed}, "no directory for journals: closed; set " +
 			"PENSTOCK_STATE to one, or give --journal FILE or --no-journal"},
+		{&verify.NoAnswerError{Err: fmt.Errorf("GET http://u:p@h/: %w", io.EOF)},
+			"connection lost"},
+		{&verify.NoAnswerError{Err: context.Canceled}, "no answer"},
 	} {
 		want := c.want
 		if want[0] == ';' {

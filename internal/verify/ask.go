@@ -12,7 +12,6 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/reply"
-	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -74,7 +73,7 @@ func (v *Verifier) ask(
 		if ctx.Err() != nil {
 			return finding{}, context.Cause(ctx)
 		}
-		return finding{note: unanswered(asking, err)}, nil
+		return unanswered(asking, err)
 	}
 	start()
 	if resp.StatusCode != http.StatusOK {
@@ -111,18 +110,26 @@ func askHeader(upload http.Header) http.Header {
 	return h
 }
 
-// unanswered says why there is no answer.
-func unanswered(asking context.Context, err error) string {
+// A NoAnswerError is why a question has no answer. Err is the transport's, with whatever secrets
+// are in its text.
+type NoAnswerError struct{ Err error }
+
+func (e *NoAnswerError) Error() string { return "no answer" }
+
+// Unwrap returns Err.
+func (e *NoAnswerError) Unwrap() error { return e.Err }
+
+// unanswered finds out why there is no answer.
+func unanswered(asking context.Context, err error) (finding, error) {
 	var paused *throttle.PausedError
 	var stopped *throttle.StopError
 	switch {
 	case context.Cause(asking) == errNoAnswer, errors.Is(err, context.DeadlineExceeded):
-		return errNoAnswer.Error()
+		return finding{note: errNoAnswer.Error()}, nil
 	case errors.As(err, &paused):
-		return "the server asked us to wait"
+		return finding{note: "the server asked us to wait"}, nil
 	case errors.As(err, &stopped):
-		return "the run ended before it was asked"
+		return finding{note: "the run ended before it was asked"}, nil
 	}
-	trouble := status.Trouble(throttle.Event{Err: err, Outcome: throttle.Overloaded})
-	return cmp.Or(trouble, "no answer")
+	return finding{}, &NoAnswerError{err}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/status"
 )
 
 // judgeRefusal reads an answer other than 200. That HEAD finds nothing is made sure of: some
@@ -33,7 +32,8 @@ func judgeRefusal(resp *http.Response) finding {
 		return finding{note: note}
 	default:
 		more := head && (s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented)
-		return finding{note: "the server answers " + status.Line(s), more: more}
+		note := strings.TrimSpace(fmt.Sprintf("the server answers %d %s", s, http.StatusText(s)))
+		return finding{note: note, more: more}
 	}
 }
 

@@ -130,7 +130,7 @@ func (v *Verifier) Delivered(it item.Item, header func() http.Header) {
 //
 // The note belongs to the verdict: "its SHA-256" is what the item was recognised by, "the server
 // answers 403 Forbidden" is why that is not known. It holds no text of the server's. The error is
-// ctx's cause, or says that the content cannot be read or has changed.
+// ctx's cause, a [*NoAnswerError], or says that the content cannot be read or has changed.
 //
 // The item's size and time are those of what was sent. An [Absent] item is one to send again: so
 // nothing at the URL counts only if Settle has passed since the attempt ended, and for POST and

@@ -146,7 +146,7 @@ func TestBrokenServers(t *testing.T) {
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	askOnFakeTime(t, abort, func(t *testing.T, v *Verifier) {
 		if got, note, err := v.Check(t.Context(), it, nil, Known{}); got != CannotTell ||
-			note != "connection lost" || err != nil {
+			note != "" || !errors.As(err, new(*NoAnswerError)) || !errors.Is(err, io.EOF) {
 			t.Errorf("%v, %q, %v", got, note, err)
 		}
 		v.Client.Transport.(*throttle.Transport).Stop(errors.New("interrupted"))
