@@ -11,12 +11,18 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/penstock/penstock/internal/memdir"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	// Scripts mostly wait, and need no processor of their own.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	testscript.Main(memdir.For(m), map[string]func(){
 		"penstock": func() {
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout,
 				unstamped{os.Stderr}))

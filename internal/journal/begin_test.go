@@ -9,7 +9,7 @@ import (
 // A run is noted when it begins. One that does not begin changes nothing of what is on record, and
 // leaves no file behind that it has made.
 func TestRunBegins(t *testing.T) {
-	path := filepath.Join(tempDir(t), "a", "b", "j.db")
+	path := filepath.Join(t.TempDir(), "a", "b", "j.db")
 	mustClose(t, mustOpen(t, path))
 	if there, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(path))),
 		"a*")); len(there) > 0 {

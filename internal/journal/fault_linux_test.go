@@ -106,7 +106,7 @@ func TestReadOnlyDisk(t *testing.T) {
 
 // Nothing keeps a file open that is closed, or could not be opened.
 func TestNoDescriptorIsLeft(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	path := filepath.Join(dir, "j.db")
 	fill(t, path, 3000)
 	all(t, path)
@@ -214,7 +214,7 @@ func TestPermissions(t *testing.T) {
 	if !asNobody(t) {
 		return
 	}
-	dir := tempDir(t)
+	dir := t.TempDir()
 	path := filepath.Join(dir, "j.db")
 	fill(t, path, 10)
 
@@ -239,7 +239,7 @@ func TestPermissions(t *testing.T) {
 		"closed directory":     {0o600, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(tempDir(t), "j.db")
+			path := filepath.Join(t.TempDir(), "j.db")
 			fill(t, path, 10)
 			os.Remove(path + ".lock")
 			os.Chmod(path, tt.file)

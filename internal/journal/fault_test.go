@@ -107,7 +107,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestOpenNames(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	os.WriteFile(file, nil, 0o600)
 	for path, want := range map[string]string{

@@ -12,7 +12,7 @@ import (
 
 // Whatever is in the files, a journal opens and works, or fails with an error that names it.
 func FuzzOpen(f *testing.F) {
-	dir := tempDir(f)
+	dir := f.TempDir()
 	path := filepath.Join(dir, "seed.db")
 	j := mustOpen(f, path)
 	for i := range uint64(30) {
@@ -49,7 +49,7 @@ func FuzzOpen(f *testing.F) {
 			data = append([]byte(nil), data...)
 			copy(data[int(at)%len(data):], patch)
 		}
-		path := filepath.Join(tempDir(t), "j.db")
+		path := filepath.Join(t.TempDir(), "j.db")
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func FuzzOpen(f *testing.F) {
 
 // Any bytes come back as they were.
 func FuzzItem(f *testing.F) {
-	path := filepath.Join(tempDir(f), "j.db")
+	path := filepath.Join(f.TempDir(), "j.db")
 	j := mustOpen(f, path)
 	f.Add("a.json", "a.json", "https://h/a", "PUT", "", "", []byte(nil), uint64(1), int64(5))
 	f.Add("\xff\xfe/../\n\x00x", strings.Repeat("é", 2048), "https://h/%00?***", "P\x00ST", `"k"`,

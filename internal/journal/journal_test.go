@@ -159,7 +159,7 @@ func TestKilledRun(t *testing.T) {
 // A row is committed at once if no commit ended in the last 10 ms, if somebody waits for the
 // writer, or if 128 rows have come together; otherwise when these 10 ms are over.
 func TestInstantsOfCommits(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		j := mustOpen(t, filepath.Join(dir, "j.db"))
 		begin := time.Now()
@@ -225,7 +225,7 @@ func TestInstantsOfCommits(t *testing.T) {
 // Put blocks while 256 rows wait, Begin only as long as its context lasts, and done is called in
 // order.
 func TestQueue(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		j := mustOpen(t, filepath.Join(dir, "j.db"))
 		defer j.Close(0)
@@ -337,7 +337,7 @@ func TestFilesAreForTheUserAlone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such permissions")
 	}
-	dir := filepath.Join(tempDir(t), "a", "b")
+	dir := filepath.Join(t.TempDir(), "a", "b")
 	path := filepath.Join(dir, "j.db")
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
@@ -358,7 +358,7 @@ func TestFilesAreForTheUserAlone(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	real, link := filepath.Join(dir, "real.db"), filepath.Join(dir, "link.db")
 	if err := os.Symlink("real.db", link); err != nil {
 		t.Skip(err)
@@ -380,7 +380,7 @@ func TestLinks(t *testing.T) {
 
 // Random operations give what a map gives, over restarts too.
 func TestModel(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		sub, err := os.MkdirTemp(dir, "")
 		if err != nil {

@@ -41,7 +41,7 @@ func TestTwoInOneProcess(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		path := dir + "/j.db"
 		j := mustOpen(t, path)

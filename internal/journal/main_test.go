@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/statedir"
+	"github.com/penstock/penstock/internal/memdir"
 )
 
 // The test binary is its own child, for what only another process can do.
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 		hold(os.Args[1])
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(memdir.For(m))
 }
 
 func child(t *testing.T, what string, args ...string) *exec.Cmd {
@@ -45,19 +44,6 @@ func child(t *testing.T, what string, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "JOURNAL_TEST_CHILD="+what)
 	cmd.Stderr = os.Stderr
 	return cmd
-}
-
-// tempDir is in memory where that is easy, since fsync is most of the time of these tests.
-func tempDir(t testing.TB) string {
-	if runtime.GOOS != "linux" || statedir.FileSystem("/dev/shm") != "tmpfs" {
-		return t.TempDir()
-	}
-	dir, err := os.MkdirTemp("/dev/shm", "journal")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func mustOpen(t testing.TB, path string) *Journal {
@@ -117,7 +103,7 @@ func equal(t rapid.TB, what string, got, want any) {
 	}
 }
 
-func newPath(t testing.TB) string { return filepath.Join(tempDir(t), "j.db") }
+func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "j.db") }
 
 var mtime = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 

@@ -62,7 +62,7 @@ func names(list []Info) []string {
 }
 
 func TestListAndPrune(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	none := filepath.Join(dir, "none")
 	if list, err := List(none); len(list) != 0 || err != nil {
 		t.Error(list, err)

@@ -136,7 +136,7 @@ func TestSlowReader(t *testing.T) {
 }
 
 func TestReadingMakesNoFile(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	path := filepath.Join(dir, "j.db")
 	fill(t, path, 10)
 	os.Remove(path + ".lock")
@@ -173,7 +173,7 @@ func TestReadingMakesNoFile(t *testing.T) {
 // On a network file system there is no WAL; all else is the same, also after a crash in the middle
 // of a commit.
 func TestRollbackJournal(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	name := statedir.FileSystem(dir)
 	if name == "" {
 		t.Skip("this directory's file system has no name")
@@ -204,7 +204,7 @@ func TestRollbackJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crash := filepath.Join(tempDir(t), "crash.db")
+	crash := filepath.Join(t.TempDir(), "crash.db")
 	for _, suffix := range []string{"", "-journal"} {
 		data, err := os.ReadFile(path + suffix)
 		if err != nil {

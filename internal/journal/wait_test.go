@@ -9,7 +9,7 @@ import (
 // Waits are there for the next run, also after a kill, until they are over; a clock that was set
 // back makes none longer.
 func TestWaits(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		path := dir + "/j.db"
 		begin := time.Now()

@@ -159,14 +159,9 @@ func (s *scene) has() bool {
 
 func onScene(t *testing.T, do func(s *scene)) {
 	k := new(keeper)
-	// to wait for a disk is most of the time of these tests
-	dir, err := os.MkdirTemp("/dev/shm", "send")
-	if err != nil {
-		dir = t.TempDir()
-	}
-	defer os.RemoveAll(dir)
+	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 1, k.ServeHTTP, func(w *world) {
 		w.Attempts, w.MaxWait, w.GiveUpAfter, w.Workers = 2, time.Minute, time.Minute, 1
-		do(&scene{world: w, keeper: k, name: filepath.Join(dir, "j.db")})
+		do(&scene{world: w, keeper: k, name: name})
 	})
 }

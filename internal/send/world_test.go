@@ -28,6 +28,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/memdir"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
@@ -37,7 +38,7 @@ import (
 	"github.com/penstock/penstock/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(memdir.For(m)) }
 
 // A world is a server, files to send to it, and what is seen of a run.
 type world struct {
