@@ -146,7 +146,7 @@ func TestExistsByAnotherProgram(t *testing.T) {
 
 // A server that has all the files already works: under --no-overwrite its 412 is no reason to give
 // it up, however long the run takes.
-func TestExistsForHours(t *testing.T) {
+func TestExistsForLong(t *testing.T) {
 	for i, c := range []struct {
 		name  string
 		every time.Duration
@@ -154,8 +154,8 @@ func TestExistsForHours(t *testing.T) {
 		broken          func(path string, n int) bool
 		failed, unknown int64
 	}{
-		{"all exist", time.Hour / 12, func(string, int) bool { return false }, 30, 0},
-		{"one failure", time.Hour / 12, func(path string, n int) bool {
+		{"all exist", time.Minute, func(string, int) bool { return false }, 30, 0},
+		{"one failure", time.Minute, func(path string, n int) bool {
 			return path == "/00000" && n == 1
 		}, 29, 1},
 		{"each fails once", time.Second, func(_ string, n int) bool { return n == 1 }, 0, 30},
@@ -173,7 +173,7 @@ func TestExistsForHours(t *testing.T) {
 					false: http.StatusPreconditionFailed}[c.broken(r.URL.Path, n)])
 			}, func(w *world) {
 				w.NoOverwrite = true
-				w.Attempts = 8
+				w.Attempts, w.GiveUpAfter = 8, 10*time.Minute
 				w.Limits.Rate, w.Limits.InFlight = rate.Every(c.every), 1
 				s := w.run()
 				w.ended(s, exit.Items, 0, c.failed, c.unknown, 0, 0)

@@ -133,7 +133,6 @@ func TestHTTP2IsBounded(t *testing.T) {
 		accepted bool
 		deferred bool
 		after    time.Duration
-		jitter   time.Duration
 		says     string
 	}{
 		{name: "accepts", request: func(c *h2, stream uint32) {
@@ -195,14 +194,14 @@ func TestHTTP2IsBounded(t *testing.T) {
 		{name: "refuses the stream", request: func(c *h2, stream uint32) {
 			_ = c.frame(frameReset, 0, stream, "\x00\x00\x00\x07")
 			// nothing of it was processed, as with 503
-		}, deferred: true, after: time.Hour, jitter: 5 * time.Minute, says: "REFUSED_STREAM"},
+		}, deferred: true, says: "REFUSED_STREAM"},
 		{name: "goes away", request: func(c *h2, stream uint32) {
 			if n := requests.Add(1); n > 2000 {
 				t.Errorf("requests have no end")
 				return
 			}
 			_ = c.frame(frameGoAway, 0, 0, "\x00\x00\x00\x00\x00\x00\x00\x00")
-		}, deferred: true, after: time.Hour, jitter: 5 * time.Minute, says: "GOAWAY"}, // the same
+		}, deferred: true, says: "GOAWAY"}, // the same
 	} {
 		stop.Store(false)
 		var config *tls.Config
@@ -216,7 +215,8 @@ func TestHTTP2IsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.from("https://h.example/{path}", source.Options{Paths: []string{name}})
-			w.Attempts = 1
+			w.Attempts, w.GiveUpAfter = 1, 10*time.Minute
+			after, jitter := row.after, time.Duration(0)
 			s := w.run()
 			stop.Store(true)
 			switch {
@@ -224,10 +224,11 @@ func TestHTTP2IsBounded(t *testing.T) {
 				w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
 			case row.deferred:
 				w.ended(s, exit.Unavailable, 0, 0, 0, 1, 0)
+				after, jitter = w.GiveUpAfter, 5*time.Minute
 			default:
 				w.ended(s, exit.Items, 0, 1, 0, 0, 0)
 			}
-			if w.since() < row.after || w.since() > row.after+row.jitter ||
+			if w.since() < after || w.since() > after+jitter ||
 				!strings.Contains(errorsOf(s), row.says) {
 				t.Errorf("%s: after %v: %s", row.name, w.since(), errorsOf(s))
 			}

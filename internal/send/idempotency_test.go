@@ -103,14 +103,14 @@ func TestKeyGrowsOld(t *testing.T) {
 			case n == 1 && doubt:
 				w.WriteHeader(http.StatusInternalServerError)
 			case n == 1 || n == 2 && doubt:
-				w.Header().Set("Retry-After", "4000")
+				w.Header().Set("Retry-After", "700")
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 			return n == 1 || n == 2 && doubt
 		})
 		onFakeTime(t, 1, server, func(w *world) {
 			w.method("POST")
-			w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+			w.Idempotency = resume.Idempotency{Header: keys.Header, Lifetime: 10 * time.Minute}
 			summary := w.run()
 			if doubt {
 				w.items(summary, report.ItemCounts{Total: 1, Unknown: 1})

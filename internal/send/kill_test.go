@@ -27,7 +27,7 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
-	const files, size = 2000, 4 << 10
+	const files, size = 1000, 4 << 10
 	bin, dir := buildPenstock(t), t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)

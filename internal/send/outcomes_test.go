@@ -190,6 +190,7 @@ func (m *meeting) run(t *testing.T) (s report.Summary) {
 			w.Idempotency = keys
 		}
 		w.Limits.InFlight, w.Attempts, w.Timeout = 1, m.attempts, 5*time.Second
+		w.GiveUpAfter = 5 * time.Minute
 		w.Header = http.Header{"Connection": {"close"}}
 		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if m.dial != nil && m.handled >= first && m.failed < m.times {
@@ -226,6 +227,7 @@ func TestOutcomes(t *testing.T) {
 			method := methods[i%len(methods)]
 			t.Run(fmt.Sprintf("%s/%v by %s", row.event, way, method), func(t *testing.T) {
 				race.Few(t, i)
+				t.Parallel()
 				checkOutcome(t, meeting{event: eventOf(t, row.event), way: way, method: method},
 					row.of(way))
 			})
@@ -236,6 +238,7 @@ func TestOutcomes(t *testing.T) {
 		}
 		alike[event] = true
 		t.Run(row.event+"/all alike", func(t *testing.T) {
+			t.Parallel()
 			m := meeting{event: eventOf(t, row.event), method: "PUT", files: 40, attempts: 8,
 				times: math.MaxInt}
 			if s := m.run(t); strconv.Itoa(s.ExitStatus) != row.alike {
