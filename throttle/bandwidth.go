@@ -12,8 +12,8 @@ import (
 //
 // It is safe for concurrent use. Use [NewBandwidth]; it must not be copied.
 type Bandwidth struct {
-	bucket *Bucket
-	waits  *waits // counts the callers that wait; may be nil
+	line  *line
+	waits *waits // counts the callers that wait; may be nil
 }
 
 // burstBytes is how much a bucket of bytes gathers: 20 ms' worth, so that the time
@@ -29,19 +29,19 @@ func chunk(r rate.Limit) int { return min(burstBytes(r), 32<<10) }
 // [rate.Inf] is no limit; a rate that is negative or not a number is taken as 0.
 func NewBandwidth(bytesPerSecond rate.Limit) *Bandwidth {
 	r := validRate(bytesPerSecond)
-	return &Bandwidth{bucket: NewBucket(r, burstBytes(r))}
+	return &Bandwidth{line: newLine(r, burstBytes(r))}
 }
 
 // SetRate sets the limit in bytes a second, for transfers under way as well.
 func (b *Bandwidth) SetRate(bytesPerSecond rate.Limit) {
 	r := validRate(bytesPerSecond)
-	b.bucket.SetBurst(burstBytes(r))
-	b.bucket.SetRate(r)
+	b.line.setBurst(burstBytes(r))
+	b.line.setRate(r)
 }
 
 // Stats returns a snapshot: the rate in bytes a second and the number of readers
 // that wait.
-func (b *Bandwidth) Stats() BucketStats { return b.bucket.Stats() }
+func (b *Bandwidth) Stats() BucketStats { return b.line.stats() }
 
 // Reader returns a reader of r whose bytes come no faster than the limit. A Read
 // fails with the cause of ctx when that ends while it waits.
@@ -56,19 +56,22 @@ type limitedReader struct {
 }
 
 func (l *limitedReader) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p[:min(len(p), chunk(l.b.bucket.rate()))])
-	if n < 1 || l.b.bucket.AllowN(n) {
+	n, err := l.r.Read(p[:min(len(p), chunk(l.b.line.rate()))])
+	if n < 1 {
+		return n, err
+	}
+	if _, ok := l.b.line.takeN(n); ok {
 		return n, err
 	}
 	if l.b.waits != nil {
 		l.b.waits.bandwidth(1)
 		defer l.b.waits.bandwidth(-1)
 	}
-	if wait := l.b.bucket.WaitN(l.ctx, n); wait != nil {
+	if _, wait := l.b.line.waitN(l.ctx, n); wait != nil {
 		return 0, wait
 	}
 	return n, err
 }
 
 // limited reports whether there is a limit now.
-func (b *Bandwidth) limited() bool { return b.bucket.rate() != rate.Inf }
+func (b *Bandwidth) limited() bool { return b.line.rate() != rate.Inf }

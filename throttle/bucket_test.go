@@ -95,14 +95,14 @@ func late(t *testing.T, b *Bucket, n int, lateness func() time.Duration) (grants
 	}
 	synctest.Wait()
 	for waiting := b.Stats().Waiting; waiting > 0; {
-		b.mu.Lock()
-		b.timer.Stop()
-		wait := b.mu.due - b.now()
-		b.mu.Unlock()
+		b.line.mu.Lock()
+		b.line.timer.Stop()
+		wait := b.line.mu.due - b.line.mu.now()
+		b.line.mu.Unlock()
 		time.Sleep(wait + lateness())
-		b.mu.Lock()
-		b.settleLocked()
-		b.mu.Unlock()
+		b.line.mu.Lock()
+		b.line.settleLocked()
+		b.line.mu.Unlock()
 		before := waiting
 		if waiting = b.Stats().Waiting; waiting == before {
 			t.Error("a token was due, and nobody got it")
@@ -118,7 +118,7 @@ func TestBucketMakesUpForLateness(t *testing.T) {
 			for seed := range uint64(2) {
 				synctest.Test(t, func(t *testing.T) {
 					rnd := rand.New(rand.NewPCG(seed, 1))
-					most := seconds(defaultCatchUp)
+					most := catchUp
 					grants := late(t, NewBucket(rate.Limit(r), burst), 1000, func() time.Duration {
 						return time.Duration(rnd.Int64N(int64(most)))
 					})
@@ -142,7 +142,7 @@ func TestBucketDoesNotFloodAfterStalls(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						rnd := rand.New(rand.NewPCG(seed, 2))
 						b := NewBucket(rate.Limit(r), burst)
-						b.SetCatchUp(catchUp.Seconds())
+						b.line.mu.catchUp = catchUp
 						grants := late(t, b, 500, func() time.Duration {
 							switch rnd.IntN(20) {
 							case 0:
@@ -170,9 +170,9 @@ func TestBucketLateWaiterLeaves(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go b.Wait(ctx)
 			synctest.Wait()
-			b.mu.Lock()
-			b.timer.Stop()
-			b.mu.Unlock()
+			b.line.mu.Lock()
+			b.line.timer.Stop()
+			b.line.mu.Unlock()
 			done := make(chan time.Duration)
 			go func() {
 				b.Wait(t.Context())
@@ -191,7 +191,7 @@ func TestBucketLateWaiterLeaves(t *testing.T) {
 func TestBucketWithoutCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBucket(100, 1)
-		b.SetCatchUp(0)
+		b.line.mu.catchUp = 0
 		grants := late(t, b, 500, func() time.Duration { return time.Duration(rand.Int64N(int64(15 * time.Millisecond))) })
 		for i := range grants[1:] {
 			if gap := grants[i+1].at - grants[i].at; gap < 10*time.Millisecond {
@@ -201,46 +201,26 @@ func TestBucketWithoutCatchUp(t *testing.T) {
 	})
 }
 
-// Nor for lateness from before that was set.
-func TestBucketSetCatchUpForgetsLateness(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := NewBucket(100, 1)
-		b.SetCatchUp(1)
-		b.Allow()
-		b.mu.Lock()
-		b.mu.queue.push(b.mu.queue.get(1))
-		b.mu.Unlock()
-		time.Sleep(35 * time.Millisecond)
-		b.mu.Lock()
-		b.settleLocked() // its token was due 25 ms ago
-		b.mu.Unlock()
-		b.SetCatchUp(0)
-		if first, second := b.Allow(), b.Allow(); !first || second {
-			t.Errorf("two callers got %v and %v, want one token", first, second)
-		}
-	})
-}
-
 // Callers that read the clock and then waited for the lock through a stall do not
 // leave as a burst either.
 func TestBucketTakersAfterAStall(t *testing.T) {
-	for _, catchUp := range []float64{0, defaultCatchUp} {
+	for _, catchUp := range []time.Duration{0, catchUp} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			b := NewBucket(1000, 1)
-			b.SetCatchUp(catchUp)
+			b.line.mu.catchUp = catchUp
 			var grants []grant
 			for range 5 {
-				stale := b.now()
+				stale := b.line.mu.now()
 				time.Sleep(300 * time.Millisecond)
 				for range 64 {
-					b.mu.Lock()
-					if b.takeLocked(stale, 1) {
+					b.line.mu.Lock()
+					if b.line.takeLocked(stale, 1) {
 						grants = append(grants, grant{time.Since(begin), 1})
 					} else {
-						b.unreserveLocked(b.now())
+						b.line.mu.unreserve(b.line.mu.now())
 					}
-					b.mu.Unlock()
+					b.line.mu.Unlock()
 				}
 			}
 			if len(grants) < 5 {
@@ -248,7 +228,7 @@ func TestBucketTakersAfterAStall(t *testing.T) {
 			}
 			// One more: the first after each stall had its token before it, and it is
 			// as if its call had returned late.
-			checkWindows(t, grants, 1000, 2, time.Duration(catchUp*1e9))
+			checkWindows(t, grants, 1000, 2, catchUp)
 		})
 	}
 }
@@ -272,16 +252,6 @@ func TestBucketInvalidArguments(t *testing.T) {
 			t.Errorf("NewBucket(+Inf) has rate %v", s.Rate)
 		}
 		b = NewBucket(1000, 1)
-		for _, share := range []float64{nan, -1, math.Inf(-1)} {
-			b.SetCatchUp(0.5)
-			b.SetCatchUp(share)
-			if b.mu.catchUp != 0 {
-				t.Errorf("SetCatchUp(%v) gave %v", share, b.mu.catchUp)
-			}
-		}
-		if b.SetCatchUp(7); b.mu.catchUp != time.Second {
-			t.Errorf("SetCatchUp(7) gave %v", b.mu.catchUp)
-		}
 		b.Pause(time.Time{})
 		b.Pause(time.Now())
 		if s := b.Stats(); !s.Paused.IsZero() {
@@ -401,7 +371,6 @@ func TestBucketConcurrentUse(t *testing.T) {
 				b.Resume()
 			case 7:
 				b.Stats()
-				b.SetCatchUp(float64(i%3) / 100)
 			}
 			time.Sleep(100 * time.Microsecond)
 		}
@@ -413,7 +382,7 @@ func TestBucketConcurrentUse(t *testing.T) {
 	if s := b.Stats(); s.Waiting != 0 || s.Granted != taken {
 		t.Errorf("%+v, but %d tokens were taken", s, taken)
 	}
-	if b.mu.queue.first != nil || b.mu.queue.last != nil {
+	if b.line.mu.queue.first != nil || b.line.mu.queue.last != nil {
 		t.Error("the queue is not empty")
 	}
 }

@@ -15,7 +15,7 @@ func TestBucketPauseWhileTheClockIsSet(t *testing.T) {
 			begin := time.Now()
 			var set atomic.Int64
 			b := NewBucket(10, 1)
-			b.clock = func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
+			b.line.clock = func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
 			b.Pause(begin.Add(30 * time.Second))
 			granted := make(chan time.Duration, 2)
 			for range 2 {
@@ -55,8 +55,8 @@ func TestBucketPauseWhileSuspended(t *testing.T) {
 			var slept atomic.Int64
 			slept.Store(int64(time.Minute)) // before
 			b := NewBucket(10, 5)
-			b.clock = func() time.Time { return time.Now().Add(time.Duration(slept.Load()) - time.Minute) }
-			b.asleep = func() time.Duration { return time.Duration(slept.Load()) }
+			b.line.clock = func() time.Time { return time.Now().Add(time.Duration(slept.Load()) - time.Minute) }
+			b.line.asleep = func() time.Duration { return time.Duration(slept.Load()) }
 			b.WaitN(t.Context(), 5)
 			b.Pause(begin.Add(30 * time.Second))
 			granted := make(chan time.Duration, 3)

@@ -1,11 +1,8 @@
 package throttle
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
-// An [Upstream]'s callers pass a door before a [Bucket] reserves tokens for them: a caller that
+// Callers in a [line] pass a door before tokens are reserved for them: a caller that
 // waited behind it with a token in hand would let the token grow old, and old tokens leave as a
 // burst.
 type door struct {
@@ -21,9 +18,6 @@ type door struct {
 	// whatever the room. If zero, the server is not down.
 	probe time.Duration
 }
-
-// never is the instant of what does not happen, such as a probe while one is on its way.
-const never time.Duration = math.MaxInt64
 
 // shut returns why no caller may go at the given instant, and for how long; 0 if that is not known.
 func (d *door) shut(now time.Duration) (why hold, wait time.Duration) {

@@ -146,12 +146,12 @@ func inVain(u *Upstream) bool {
 	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c, b := &u.mu.controller, u.bucket
+	c, b := &u.mu.controller, u.line
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.mu.queue.first
 	switch {
-	case w == nil, b.mu.until.After(now):
+	case w == nil, b.mu.pause.until.After(now):
 		return false
 	case c.held && c.probe.IsZero():
 		return c.inFlight == 0 // nothing is under way that could end it
@@ -162,7 +162,7 @@ func inVain(u *Upstream) bool {
 	if p := &c.pace; !p.fixed { // a rate that grows is looked at when something happens
 		rate = min(rate*(1-p.trim.at(now)), p.learned, p.quota.rateAt(now), c.trialRate())
 	}
-	return b.mu.reserved == 0 || b.mu.due-b.now() > seconds(float64(w.n)/rate)+1
+	return b.mu.reserved == 0 || b.mu.due-b.mu.now() > seconds(float64(w.n)/rate)+1
 }
 
 func (m *upstreamModel) random(n int64) int64 {

@@ -177,13 +177,13 @@ func (l *timeline) event(verb string, args []string) {
 	case "burst":
 		l.b.SetBurst(number(0))
 	case "catchup":
-		l.b.SetCatchUp(float(0))
+		l.b.line.mu.catchUp = seconds(float(0))
 	case "pause":
 		l.b.Pause(l.begin.Add(duration(0)))
 	case "resume":
 		l.b.Resume()
 	case "stop":
-		l.b.stop(errStopped)
+		l.b.line.stop(errStopped)
 	default:
 		l.t.Fatalf("unknown event %q", verb)
 	}

@@ -294,9 +294,9 @@ func (t *Transport) enter(key string) *entry {
 		limits = t.LimitsFor(key) // which may take its time
 	}
 	u := NewUpstream(limits)
-	u.bucket.maxWait = t.MaxWait
+	u.line.maxPause = t.MaxWait
 	if t.MaxWait <= 0 {
-		u.bucket.maxWait = defaultMaxWait
+		u.line.maxPause = defaultMaxWait
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -515,7 +515,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if !info.Reused {
 		a.fresh++
 	}
-	if a.conns == 1 && !a.u.bucket.paused() {
+	if a.conns == 1 && !a.u.line.paused() {
 		return
 	}
 	if a.timer != nil {
@@ -823,7 +823,7 @@ type waitError struct {
 }
 
 func (u *Upstream) waitError(cause error) error {
-	until, source := u.bucket.pausedUntil()
+	until, source := u.line.pausedUntil()
 	if until.IsZero() {
 		return &waitError{cause, nil}
 	}

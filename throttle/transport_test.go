@@ -111,9 +111,9 @@ func answerWith(status int, header ...string) *http.Response {
 
 // held is how many places in flight are taken.
 func held(u *Upstream) int {
-	u.bucket.mu.Lock()
-	defer u.bucket.mu.Unlock()
-	return u.bucket.mu.door.inFlight
+	u.line.mu.Lock()
+	defer u.line.mu.Unlock()
+	return u.line.mu.door.inFlight
 }
 
 // wantIdle reports permits that were not given back.

@@ -73,7 +73,7 @@ func unset(r rate.Limit) rate.Limit {
 //
 // It is safe for concurrent use. Use [NewUpstream]; it must not be copied.
 type Upstream struct {
-	bucket    *Bucket // with a door for those in flight
+	line      *line // with a door for those in flight
 	bandwidth *Bandwidth
 	waits     waits
 	sampler   sampler
@@ -162,13 +162,13 @@ func NewUpstream(limits Limits) *Upstream {
 		limits = Limits{}
 	}
 	u := &Upstream{
-		bucket:    NewBucket(unset(limits.Rate), limits.Burst),
+		line:      newLine(unset(limits.Rate), limits.Burst),
 		bandwidth: NewBandwidth(unset(limits.Bandwidth)),
 	}
 	now := time.Now()
 	u.waits.since = now
-	u.bucket.waits, u.bandwidth.waits = &u.waits, &u.waits
-	u.bucket.changed = u.steerInTime
+	u.line.waits, u.bandwidth.waits = &u.waits, &u.waits
+	u.line.changed = u.steerInTime
 	u.mu.limits, u.mu.made, u.mu.err = limits, limits, err
 	u.mu.controller.init(limits, now)
 	u.steerLocked(now)
@@ -186,7 +186,7 @@ func (u *Upstream) SetLimits(limits Limits) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.mu.limits, u.mu.err = limits, nil
-	u.bucket.SetBurst(limits.Burst)
+	u.line.setBurst(limits.Burst)
 	u.bandwidth.SetRate(unset(limits.Bandwidth))
 	now := time.Now()
 	u.mu.controller.setLimits(limits, now)
@@ -199,7 +199,7 @@ func (u *Upstream) SetLimits(limits Limits) error {
 func (u *Upstream) steerLocked(now time.Time) {
 	if s := u.mu.controller.orders(now); s != u.mu.steered {
 		u.mu.steered = s
-		u.bucket.steer(s)
+		u.line.steer(s)
 	}
 }
 
@@ -299,13 +299,13 @@ func (u *Upstream) resent() {
 
 // token waits for the tokens of one attempt, and returns when they were given out.
 func (u *Upstream) token(ctx context.Context, weight int) (time.Time, error) {
-	at, err := u.bucket.waitN(ctx, max(weight, 1))
-	return u.bucket.at(at), err
+	at, err := u.line.waitN(ctx, max(weight, 1))
+	return u.line.mu.at(at), err
 }
 
 // Pause stops sending until the given instant, as if the server had asked for it. Of several pauses
 // the one that ends last holds. The source is for people to read.
-func (u *Upstream) Pause(until time.Time, source string) { u.bucket.pause(until, source, false) }
+func (u *Upstream) Pause(until time.Time, source string) { u.line.pause(until, source, false) }
 
 // Resume ends a pause now.
 func (u *Upstream) Resume() {
@@ -314,19 +314,19 @@ func (u *Upstream) Resume() {
 	now := time.Now()
 	u.mu.controller.resume(now)
 	u.steerLocked(now)
-	u.bucket.Resume()
+	u.line.resume()
 }
 
 // Stop fails callers that wait, and all that come later, with a [*StopError]
 // that wraps err. Requests in flight are left to finish. Only the first call
 // counts.
 func (u *Upstream) Stop(err error) {
-	u.bucket.stop(&StopError{Err: err})
+	u.line.stop(&StopError{Err: err})
 }
 
 // Stats returns a snapshot.
 func (u *Upstream) Stats() UpstreamStats {
-	bucket := u.bucket.Stats()
+	bucket := u.line.stats()
 	holding, waited := u.waits.snapshot()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -359,7 +359,7 @@ func (u *Upstream) Stats() UpstreamStats {
 	if c.trial != 0 {
 		s.Probe = time.Time{}
 	}
-	s.Paused, s.PauseSource = u.bucket.pausedUntil()
+	s.Paused, s.PauseSource = u.line.pausedUntil()
 	return s
 }
 
@@ -374,7 +374,7 @@ func (u *Upstream) latency() time.Duration {
 func (u *Upstream) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.limits == u.mu.made && u.mu.controller.places == 0 && !u.mu.controller.held && u.bucket.full()
+	return u.mu.limits == u.mu.made && u.mu.controller.places == 0 && !u.mu.controller.held && u.line.full()
 }
 
 // news is what came of a feedback.
@@ -417,7 +417,7 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 	c := &u.mu.controller
 	until, source := c.done(t, f, now)
 	// First of all, so that no request leaves at a rate that is not known yet.
-	if !until.IsZero() && u.bucket.pause(until, source, source == "" && until.After(f.RetryAt)) {
+	if !until.IsZero() && u.line.pause(until, source, source == "" && until.After(f.RetryAt)) {
 		n.until, n.source = until, source
 	}
 	u.steerLocked(now)
@@ -434,7 +434,7 @@ func (u *Upstream) landed() {
 	defer u.mu.Unlock()
 	u.mu.controller.landed()
 	u.steerLocked(time.Now()) // before its place is free: a quota may have none left
-	u.bucket.land()
+	u.line.land()
 }
 
 // A StopError is what waiting returns once its limit was stopped. Nothing was
