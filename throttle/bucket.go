@@ -12,13 +12,13 @@ import (
 //
 // Most callers want [Bucket.Wait], once before each request.
 //
-// The guarantee: in any half-open interval of t seconds the bucket gives out at most
-// rate·(t + 0.005) + burst tokens; where a caller asks for more than the burst, what it asks for
-// stands for the burst. While callers wait, each token falls due at the instant at which the one
-// before it was due plus 1/rate, whenever that one was really taken, so a late timer costs no rate.
-// At most 5 ms of lateness are made up that way, which keeps any second within half a percent of the
-// rate; what a process loses beyond that, because it was stopped, starved or asleep, is forgiven and
-// does not leave as a burst afterwards.
+// The guarantee: in any half-open interval of t seconds the bucket gives out at most rate·(t +
+// 0.005) + burst tokens; where a caller asks for more than the burst, what it asks for stands for
+// the burst. While callers wait, each token falls due at the instant at which the one before it was
+// due plus 1/rate, whenever that one was really taken, so a late timer costs no rate. At most 5 ms
+// of lateness are made up that way, which keeps any second within half a percent of the rate; what
+// a process loses beyond that, because it was stopped, starved or asleep, is forgiven and does not
+// leave as a burst afterwards.
 //
 // Unlike a reservation of [rate.Limiter], the turn of a waiting caller is not fixed: a new rate, a
 // pause and its end act at once, a caller whose context ends leaves no debt, and a caller may ask

@@ -5,7 +5,7 @@
 // paces requests, limits how many are in flight, and obeys Retry-After. Limits that
 // are not set are learned from the responses. For other protocols an [Upstream] does
 // the same with Acquire and Done. Its parts work alone: a [Bucket] for a rate, a
-// [Concurrency] for a number at once, a [Bandwidth] for bytes a second. A [Gate]
+// [Bandwidth] for bytes a second. A [Gate]
 // is the server's side: a middleware that refuses what is too much, with headers
 // that a Transport understands.
 //

@@ -20,16 +20,16 @@ type door struct {
 }
 
 // shut returns why no caller may go at the given instant, and for how long; 0 if that is not known.
-func (d *door) shut(now time.Duration) (why hold, wait time.Duration) {
+func (d *door) shut(now time.Duration) (why Holding, wait time.Duration) {
 	switch {
 	case d.probe == never:
-		return byDown, 0
+		return HoldingDown, 0
 	case d.probe > now:
-		return byDown, d.probe - now
+		return HoldingDown, d.probe - now
 	case d.probe == 0 && d.inFlight >= d.room, d.probe > 0 && d.inFlight >= d.most:
-		return byConcurrency, 0
+		return HoldingConcurrency, 0
 	}
-	return free, 0
+	return HoldingNone, 0
 }
 
 // enter lets one in.

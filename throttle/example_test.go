@@ -74,28 +74,6 @@ func ExampleBucket_Pause() {
 	// may I now? true
 }
 
-// No more than two at once.
-func ExampleConcurrency() {
-	slots := throttle.NewConcurrency(2)
-	var workers sync.WaitGroup
-	for range 5 {
-		workers.Go(func() {
-			permit, err := slots.Acquire(context.Background())
-			if err != nil {
-				fmt.Println(err)
-				return
-			}
-			defer permit.Release()
-			if slots.Stats().Held > 2 {
-				fmt.Println("too many")
-			}
-		})
-	}
-	workers.Wait()
-	fmt.Println("held in the end:", slots.Stats().Held)
-	// Output: held in the end: 0
-}
-
 // All readers of a Bandwidth together get a mebibyte a second.
 func ExampleBandwidth_Reader() {
 	bandwidth := throttle.NewBandwidth(1 << 20)

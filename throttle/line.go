@@ -34,7 +34,7 @@ type line struct {
 		supply
 		door  door
 		queue waitlist
-		held  hold          // what the first waiter waits for
+		held  Holding       // what the first waiter waits for
 		given time.Duration // when tokens were given out last
 		pause pause
 		err   error // stopped
@@ -49,8 +49,8 @@ func newLine(r rate.Limit, burst int) *line {
 	return l
 }
 
-// waitN returns the instant at which n tokens were given out, which on a machine that is busy may be
-// well before the caller runs. See [Bucket.WaitN].
+// waitN returns the instant at which n tokens were given out, which on a machine that is busy may
+// be well before the caller runs. See [Bucket.WaitN].
 func (l *line) waitN(ctx context.Context, n int) (time.Duration, error) {
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
@@ -107,7 +107,7 @@ func (l *line) takeLocked(now time.Duration, n int) bool {
 	if !l.mu.pause.until.IsZero() && l.pausedLocked() > 0 {
 		return false
 	}
-	if why, _ := l.mu.door.shut(now); why != free {
+	if why, _ := l.mu.door.shut(now); why != HoldingNone {
 		return false
 	}
 	given, ok := l.mu.take(now, n)
@@ -183,7 +183,7 @@ func (l *line) stop(err error) {
 	if l.mu.err == nil {
 		l.mu.err = err
 		l.mu.queue.stop(err)
-		l.holdLocked(free)
+		l.holdLocked(HoldingNone)
 	}
 }
 
@@ -236,7 +236,7 @@ func (l *line) settleLocked() {
 			w = l.mu.queue.newest()
 		}
 		why, wait := l.dueLocked(w)
-		if why != free {
+		if why != HoldingNone {
 			l.holdLocked(why)
 			l.watchLocked(first, wait)
 			return
@@ -247,11 +247,11 @@ func (l *line) settleLocked() {
 		w.at = l.mu.given
 		w.set(granted)
 	}
-	l.holdLocked(free)
+	l.holdLocked(HoldingNone)
 }
 
 // holdLocked notes what the first waiter waits for. It requires that mu is held.
-func (l *line) holdLocked(why hold) {
+func (l *line) holdLocked(why Holding) {
 	if l.waits != nil && l.mu.held != why {
 		l.waits.hold(why)
 	}
@@ -260,29 +260,29 @@ func (l *line) holdLocked(why hold) {
 
 // dueLocked takes the tokens of w, the next to go, if they are due. If not, it returns why and how
 // long to wait before looking again; 0 means until something changes. It requires that mu is held.
-func (l *line) dueLocked(w *waiter) (why hold, wait time.Duration) {
+func (l *line) dueLocked(w *waiter) (why Holding, wait time.Duration) {
 	left := l.pausedLocked()
 	now := l.mu.now()
 	why, wait = l.mu.door.shut(now)
 	// a waiter that could not go without the pause does not wait for it
-	if left > 0 && why != byConcurrency {
-		return byCoolDown, min(left, suspendCheck)
+	if left > 0 && why != HoldingConcurrency {
+		return HoldingCoolDown, min(left, suspendCheck)
 	}
-	if why != free {
+	if why != HoldingNone {
 		l.mu.unreserve(now) // no token is to grow old at the door
 		return why, wait
 	}
-	if l.mu.held == byConcurrency || l.mu.held == byDown {
+	if l.mu.held == HoldingConcurrency || l.mu.held == HoldingDown {
 		l.mu.skip(now) // nor is what was due meanwhile made up for
 	}
 	switch wait = l.mu.await(now, w.n); wait {
 	case 0:
 		l.mu.given = now
-		return free, 0
+		return HoldingNone, 0
 	case never:
 		wait = 0
 	}
-	return byRate, wait
+	return HoldingRate, wait
 }
 
 // watchLocked makes w, the first in line, look again after the given wait. It requires that mu is

@@ -121,7 +121,7 @@ func down(t *testing.T, u *Upstream) clock {
 	c.at(200 * ms)
 	probe.permit.Done(Feedback{Outcome: Overloaded})
 	if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.Equal(c.begin.Add(2200*ms)) || !s.Changed.Equal(c.begin.Add(200*ms)) ||
-		s.Reason != "overloaded" || s.Overloaded != 3 || s.Holding != Nothing {
+		s.Reason != "overloaded" || s.Overloaded != 3 || s.Holding != HoldingNone {
 		t.Errorf("%+v", s)
 	}
 	return c
@@ -134,20 +134,20 @@ func TestUpstreamDownStats(t *testing.T) {
 		c := down(t, u)
 		callers := []*caller{call(t, c, u, 1, 0), call(t, c, u, 1, 0), call(t, c, u, 1, 0)}
 		c.at(time.Second)
-		wantWaited(t, u, ByDown, Waited{Down: 800 * ms})
+		wantWaited(t, u, HoldingDown, Waited{Down: 800 * ms})
 		c.at(2500 * ms)
 		// One is on its way, and the others wait for what comes of it.
 		wantSent(t, callers, -1, -1, 2200*ms)
-		if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.IsZero() || s.Holding != ByDown || s.InFlight != 1 || s.Waiting != 2 {
+		if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.IsZero() || s.Holding != HoldingDown || s.InFlight != 1 || s.Waiting != 2 {
 			t.Errorf("%+v", s)
 		}
 		callers[0].permit.Done(Feedback{Outcome: Success, Latency: 300 * ms})
 		wantSent(t, callers, -1, 2200*ms, 2500*ms)
 		s := u.Stats()
-		if s.Phase != PhaseSteady || s.Reason != "accepted again" || !s.Changed.Equal(time.Now()) || s.Holding != ByConcurrency || s.Limit != 1 {
+		if s.Phase != PhaseSteady || s.Reason != "accepted again" || !s.Changed.Equal(time.Now()) || s.Holding != HoldingConcurrency || s.Limit != 1 {
 			t.Errorf("%+v", s)
 		}
-		wantWaited(t, u, ByConcurrency, Waited{Down: 2300 * ms})
+		wantWaited(t, u, HoldingConcurrency, Waited{Down: 2300 * ms})
 		callers[1].permit.Release()
 		c.at(2600 * ms)
 		callers[2].permit.Release()
@@ -198,7 +198,7 @@ func TestUpstreamStopWhileDown(t *testing.T) {
 				t.Error(w.err)
 			}
 		}
-		if s := u.Stats(); s.Holding != Nothing {
+		if s := u.Stats(); s.Holding != HoldingNone {
 			t.Errorf("held by %q", s.Holding)
 		}
 		probe.permit.Done(Feedback{Outcome: Success})
@@ -218,7 +218,7 @@ func TestUpstreamPauseWhileDown(t *testing.T) {
 		u.Pause(c.time(5*time.Second), "test")
 		waiter := call(t, c, u, 1, 0)
 		c.at(3 * time.Second)
-		wantWaited(t, u, ByCoolDown, Waited{CoolDown: 2800 * ms})
+		wantWaited(t, u, HoldingCoolDown, Waited{CoolDown: 2800 * ms})
 		c.at(5 * time.Second)
 		wantSent(t, []*caller{waiter}, 5*time.Second)
 		waiter.permit.Done(Feedback{Outcome: Overloaded}) // the next at 9 s
@@ -227,7 +227,7 @@ func TestUpstreamPauseWhileDown(t *testing.T) {
 		c.at(6 * time.Second)
 		u.Resume()
 		c.at(8 * time.Second)
-		wantWaited(t, u, ByDown, Waited{CoolDown: 5800 * ms, Down: 2 * time.Second})
+		wantWaited(t, u, HoldingDown, Waited{CoolDown: 5800 * ms, Down: 2 * time.Second})
 		c.at(10 * time.Second)
 		wantSent(t, []*caller{waiter}, 9*time.Second)
 		waiter.permit.Done(Feedback{Outcome: Success})
@@ -352,7 +352,7 @@ func TestTransportRefusedConnections(t *testing.T) {
 				if want := []time.Duration{time.Second, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 25 * time.Second}; !slices.Equal(dials, want) {
 					t.Errorf("dialled at %v, want %v", dials, want)
 				}
-				if st := u.Stats(); st.Phase != PhaseDown || !st.Probe.Equal(s.begin.Add(35*time.Second)) || st.Holding != ByDown || st.InFlight != 0 || st.Waiting != 60 {
+				if st := u.Stats(); st.Phase != PhaseDown || !st.Probe.Equal(s.begin.Add(35*time.Second)) || st.Holding != HoldingDown || st.InFlight != 0 || st.Waiting != 60 {
 					t.Errorf("%+v", st)
 				}
 				group.Wait()

@@ -14,9 +14,9 @@ const catchUp = 5 * time.Millisecond
 // never is an instant that does not come.
 const never time.Duration = math.MaxInt64
 
-// A supply is what a [rate.Limiter] calculates for a queue of which only the first has a reservation,
-// so that it can be taken back and made anew. Instants are counted from base, are named by the
-// caller and never go back. The caller's lock protects it.
+// A supply is what a [rate.Limiter] calculates for a queue of which only the first has a
+// reservation, so that it can be taken back and made anew. Instants are counted from base, are
+// named by the caller and never go back. The caller's lock protects it.
 type supply struct {
 	base    time.Time // on the monotonic clock
 	limit   rate.Limit
@@ -122,9 +122,9 @@ func (s *supply) await(now time.Duration, n int) (wait time.Duration) {
 	return 0
 }
 
-// from returns the instant at which to reserve for a caller that found no other waiting: now, unless
-// the last waiter's timer was late and the caller comes right after, as workers do that were all
-// served at once. Then the lateness is made up for as if they had been waiting.
+// from returns the instant at which to reserve for a caller that found no other waiting: now,
+// unless the last waiter's timer was late and the caller comes right after, as workers do that were
+// all served at once. Then the lateness is made up for as if they had been waiting.
 func (s *supply) from(now time.Duration) time.Duration {
 	if s.late > 0 && now-s.floor > s.late+s.catchUp {
 		s.late = 0 // this caller is late itself

@@ -23,30 +23,6 @@ const (
 	sampleEvery = minSpan / 2
 )
 
-// Progress tells the permit's [Upstream], if it has one, how many bytes of the
-// request's body the server has acknowledged so far, of how many (below 0: not known).
-// Bytes that are only in a buffer on this side should not count.
-//
-// Requests that take many seconds for their bodies say little by their end. With their
-// progress the upstream finds how many of them should be sent at once: more as long as
-// all together have more bytes a second, and no more where they only take from each
-// other. Call it about every 50 to 500 ms while a body of more than 256 KiB is being
-// sent; [Transport] does so by itself. It does nothing after [Permit.Done].
-func (p *Permit) Progress(acked, size int64) {
-	u := p.upstream
-	if u == nil {
-		return
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if p.told.Load() || p.ticket.recalled { // with the lock, as a request that has ended would stay
-		return
-	}
-	now := time.Now()
-	u.mu.controller.progress(p.ticket, acked, size, now)
-	u.steerLocked(now)
-}
-
 // A sampler asks the connections on which long bodies are sent how far they are, while
 // there are any. To count where a body is read would cost an [os.File] its way by
 // sendfile.

@@ -138,15 +138,6 @@ func TestBytesPerSecond(t *testing.T) {
 	})
 }
 
-func TestProgressWithoutUpstream(t *testing.T) {
-	p, err := NewConcurrency(1).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Progress(1, 2)
-	p.Release()
-}
-
 // An ackedConn counts what was written, as a kernel counts what was acknowledged.
 type ackedConn struct {
 	net.Conn

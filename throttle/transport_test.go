@@ -733,7 +733,7 @@ func TestTransportCoolsDown(t *testing.T) {
 			}
 			s.at(time.Second)
 			u := tr.Upstream("http://a")
-			if st := u.Stats(); st.Holding != ByCoolDown || st.PauseSource != "retry-after" || !st.Paused.Equal(s.time(3200*ms)) {
+			if st := u.Stats(); st.Holding != HoldingCoolDown || st.PauseSource != "retry-after" || !st.Paused.Equal(s.time(3200*ms)) {
 				t.Errorf("%+v", st)
 			}
 			group.Wait()

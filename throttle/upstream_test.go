@@ -105,14 +105,14 @@ func TestUpstreamWaited(t *testing.T) {
 		for range 5 {
 			callers = append(callers, call(t, c, u, 1, 300*ms))
 		}
-		wantWaited(t, u, ByRate, Waited{})
+		wantWaited(t, u, HoldingRate, Waited{})
 		c.at(50 * ms)
-		wantWaited(t, u, ByRate, Waited{Rate: 50 * ms})
+		wantWaited(t, u, HoldingRate, Waited{Rate: 50 * ms})
 		c.at(200 * ms)
-		wantWaited(t, u, ByConcurrency, Waited{Rate: 100 * ms, Concurrency: 100 * ms})
+		wantWaited(t, u, HoldingConcurrency, Waited{Rate: 100 * ms, Concurrency: 100 * ms})
 		c.at(time.Second)
 		wantSent(t, callers, 0, 100*ms, 300*ms, 400*ms, 600*ms)
-		wantWaited(t, u, Nothing, Waited{Rate: 100 * ms, Concurrency: 500 * ms})
+		wantWaited(t, u, HoldingNone, Waited{Rate: 100 * ms, Concurrency: 500 * ms})
 	})
 }
 
@@ -125,23 +125,23 @@ func TestUpstreamWaitedInCoolDowns(t *testing.T) {
 		c.at(50 * ms)
 		u.Pause(c.time(400*ms), "test")
 		c.at(200 * ms)
-		wantWaited(t, u, ByCoolDown, Waited{Rate: 50 * ms, CoolDown: 150 * ms})
+		wantWaited(t, u, HoldingCoolDown, Waited{Rate: 50 * ms, CoolDown: 150 * ms})
 		u.Pause(c.time(time.Second), "test") // prolonged
 		u.Pause(c.time(300*ms), "test")      // no matter
 		c.at(1500 * ms)
 		wantSent(t, callers, 0, 1000*ms, 1100*ms, 1200*ms)
 		want := Waited{Rate: 250 * ms, CoolDown: 950 * ms}
-		wantWaited(t, u, Nothing, want)
+		wantWaited(t, u, HoldingNone, want)
 
 		// Nobody waits for its first half.
 		c.at(2 * time.Second)
 		u.Pause(c.time(3*time.Second), "test")
 		c.at(2500 * ms)
-		wantWaited(t, u, Nothing, want)
+		wantWaited(t, u, HoldingNone, want)
 		call(t, c, u, 1, ms)
 		c.at(4 * time.Second)
 		want.CoolDown += 500 * ms
-		wantWaited(t, u, Nothing, want)
+		wantWaited(t, u, HoldingNone, want)
 
 		// Lifted.
 		u.Pause(c.time(time.Hour), "test")
@@ -152,7 +152,7 @@ func TestUpstreamWaitedInCoolDowns(t *testing.T) {
 		wantSent(t, late, 4400*ms, 4500*ms)
 		want.CoolDown += 400 * ms
 		want.Rate += 100 * ms
-		wantWaited(t, u, Nothing, want)
+		wantWaited(t, u, HoldingNone, want)
 
 		// Waiters for a permit are not held by a pause.
 		u.SetLimits(Limits{Rate: 10, InFlight: 1})
@@ -161,11 +161,11 @@ func TestUpstreamWaitedInCoolDowns(t *testing.T) {
 		u.Pause(c.time(6*time.Second), "test")
 		c.at(5500 * ms)
 		want.Concurrency += 500 * ms
-		wantWaited(t, u, ByConcurrency, want)
+		wantWaited(t, u, HoldingConcurrency, want)
 		holder.permit.Release()
 		c.at(7 * time.Second)
 		want.CoolDown += 500 * ms
-		wantWaited(t, u, Nothing, want)
+		wantWaited(t, u, HoldingNone, want)
 		wantSent(t, []*caller{waiter}, 6*time.Second)
 	})
 }
@@ -192,9 +192,9 @@ func TestUpstreamWaitedForBandwidth(t *testing.T) {
 		send(0)    // has a permit at once, and a token at 1 s
 		send(0)    // waits for a permit from 0 s on, for the rate, gets it at 1 s
 		c.at(200 * ms)
-		wantWaited(t, u, ByRate, Waited{Rate: 200 * ms})
+		wantWaited(t, u, HoldingRate, Waited{Rate: 200 * ms})
 		c.at(1700 * ms)
-		wantWaited(t, u, ByBandwidth, Waited{Rate: 1500 * ms, Bandwidth: 200 * ms})
+		wantWaited(t, u, HoldingBandwidth, Waited{Rate: 1500 * ms, Bandwidth: 200 * ms})
 		send(0)
 		send(1) // a permit waiter while the one who holds both waits for bytes
 		sends.Wait()
@@ -347,7 +347,7 @@ func TestUpstreamFeedback(t *testing.T) {
 		c.at(2500 * ms)
 		u.Pause(c.time(4*time.Second), "later")
 		u.Pause(c.time(time.Second), "past")
-		if s := u.Stats(); !s.Paused.Equal(c.time(4*time.Second)) || s.PauseSource != "later" || s.Holding != ByCoolDown {
+		if s := u.Stats(); !s.Paused.Equal(c.time(4*time.Second)) || s.PauseSource != "later" || s.Holding != HoldingCoolDown {
 			t.Errorf("paused until %v by %q", s.Paused, s.PauseSource)
 		}
 		c.at(5 * time.Second)
@@ -477,7 +477,7 @@ func TestUpstreamQuotaUsedUp(t *testing.T) {
 		last := call(t, c, u, 1, 0)
 		last.permit.Done(Feedback{Outcome: Success, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
 		small := call(t, c, u, 1, ms)
-		if s := u.Stats(); s.Holding != ByConcurrency {
+		if s := u.Stats(); s.Holding != HoldingConcurrency {
 			t.Errorf("held by %q", s.Holding)
 		}
 		c.at(time.Minute)
@@ -544,4 +544,23 @@ func TestUpstreamSetLimitsKeepsWhatWasLearned(t *testing.T) {
 		}
 		u.Stop(nil)
 	})
+}
+
+// Of many ends of one permit only one gives feedback.
+func TestPermitEndsOnce(t *testing.T) {
+	u := NewUpstream(Limits{})
+	for range 200 {
+		p, err := u.Acquire(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ends sync.WaitGroup
+		for range 4 {
+			ends.Go(func() { p.Done(Feedback{Outcome: Success}) })
+		}
+		ends.Wait()
+	}
+	if s := u.Stats(); s.Succeeded != 200 || s.InFlight != 0 {
+		t.Errorf("%d successes of 200, %d in flight", s.Succeeded, s.InFlight)
+	}
 }

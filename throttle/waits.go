@@ -5,33 +5,32 @@ import (
 	"time"
 )
 
-// Holding names what holds callers back.
-type Holding string
+// Holding is the limit that holds callers back.
+type Holding uint8
 
+// The text of each is what String returns, in JSON too.
 const (
-	Nothing       Holding = ""            // nobody waits
-	ByRate        Holding = "rate"        // Limits.Rate, or the rate that was learned
-	ByConcurrency Holding = "concurrency" // Limits.InFlight, or the limit that was found
-	ByBandwidth   Holding = "bandwidth"   // Limits.Bandwidth
-	ByCoolDown    Holding = "cool-down"   // a pause, mostly asked for by the server
-	ByDown        Holding = "down"        // the server is down: one probe at a time
+	HoldingNone        Holding = iota // "": nobody waits
+	HoldingRate                       // "rate": Limits.Rate, or the rate that was learned
+	HoldingConcurrency                // "concurrency": Limits.InFlight, or the limit that was found
+	HoldingBandwidth                  // "bandwidth": Limits.Bandwidth
+	HoldingCoolDown                   // "cool-down": a pause, mostly asked for by the server
+	HoldingDown                       // "down": the server is down, and gets one probe at a time
 )
+
+var holdings = [...]string{"", "rate", "concurrency", "bandwidth", "cool-down", "down"}
+
+// String returns the limit in a word.
+func (h Holding) String() string { return word(holdings[:], h) }
+
+// MarshalText returns what String does.
+func (h Holding) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (h *Holding) UnmarshalText(text []byte) error { return setWord(holdings[:], h, text) }
 
 // Waited is time by the limit that held callers back.
 type Waited struct{ Rate, Concurrency, Bandwidth, CoolDown, Down time.Duration }
-
-// A hold is what the first in line waits for.
-type hold uint8
-
-const (
-	free hold = iota // nothing: nobody waits
-	byRate
-	byConcurrency
-	byCoolDown
-	byDown
-)
-
-var holdings = [...]Holding{Nothing, ByRate, ByConcurrency, ByCoolDown, ByDown}
 
 // waits records which limit holds an upstream's callers back, and for how long each did. At any
 // instant it is one: the limit that the first caller in line waits for. If that caller waits for
@@ -39,13 +38,13 @@ var holdings = [...]Holding{Nothing, ByRate, ByConcurrency, ByCoolDown, ByDown}
 type waits struct {
 	mu     sync.Mutex
 	since  time.Time // up to here it is accounted for
-	first  hold      // what the first in line waits for
+	first  Holding   // what the first in line waits for
 	bytes  int       // callers that wait for bandwidth
 	waited Waited
 }
 
 // hold notes what the first in line waits for from now on.
-func (w *waits) hold(why hold) {
+func (w *waits) hold(why Holding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.settleLocked(time.Now())
@@ -69,25 +68,25 @@ func (w *waits) settleLocked(now time.Time) {
 	span := now.Sub(w.since)
 	w.since = now
 	switch w.holdingLocked() {
-	case ByRate:
+	case HoldingRate:
 		w.waited.Rate += span
-	case ByConcurrency:
+	case HoldingConcurrency:
 		w.waited.Concurrency += span
-	case ByBandwidth:
+	case HoldingBandwidth:
 		w.waited.Bandwidth += span
-	case ByCoolDown:
+	case HoldingCoolDown:
 		w.waited.CoolDown += span
-	case ByDown:
+	case HoldingDown:
 		w.waited.Down += span
 	}
 }
 
 // holdingLocked names the limit in force. It requires that mu is held.
 func (w *waits) holdingLocked() Holding {
-	if w.bytes > 0 && (w.first == free || w.first == byConcurrency) {
-		return ByBandwidth
+	if w.bytes > 0 && (w.first == HoldingNone || w.first == HoldingConcurrency) {
+		return HoldingBandwidth
 	}
-	return holdings[w.first]
+	return w.first
 }
 
 func (w *waits) snapshot() (Holding, Waited) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/lab/model"
+	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -15,7 +16,7 @@ import (
 // that many successes and halves with each failure (AIMD), or that stays. Whatever fails it sends
 // again at once.
 type naive struct {
-	concurrency *throttle.Concurrency
+	permits *permits.Limit
 
 	mu    sync.Mutex
 	fixed bool
@@ -27,22 +28,26 @@ func newAIMD() pacer { return newNaive(1, false) }
 func newFixed(n int) pacer { return newNaive(float64(n), true) }
 
 func newNaive(limit float64, fixed bool) *naive {
-	return &naive{concurrency: throttle.NewConcurrency(int(limit)), limit: limit, fixed: fixed}
+	return &naive{permits: permits.New(int(limit)), limit: limit, fixed: fixed}
 }
 
 func (n *naive) acquire(ctx context.Context) (permit, error) {
-	p, err := n.concurrency.Acquire(ctx)
+	p, err := n.permits.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return naivePermit{n, p}, nil
 }
 
-func (n *naive) state() state { return state{limit: n.concurrency.Stats().Limit} }
+func (n *naive) state() state {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return state{limit: int(n.limit)}
+}
 
 type naivePermit struct {
 	n *naive
-	p *throttle.Permit
+	p *permits.Permit
 }
 
 func (p naivePermit) Done(f throttle.Feedback) {
@@ -55,7 +60,7 @@ func (p naivePermit) Done(f throttle.Feedback) {
 	case f.Outcome != throttle.Ignored:
 		n.limit = max(n.limit/2, 1)
 	}
-	n.concurrency.SetLimit(int(n.limit))
+	n.permits.SetLimit(int(n.limit))
 	n.mu.Unlock()
 	p.p.Release()
 }

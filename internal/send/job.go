@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/upstream"
@@ -31,7 +32,7 @@ type job struct {
 	watched   bool             // its bytes are counted as they move
 	answer    *throttle.Event  // of 2xx, until retry has judged it
 	countedBy int              // the status that it was refused by, where that is counted already
-	slot      *throttle.Permit // while it is on its way to the server or to the disk
+	slot      *permits.Permit  // while it is on its way to the server or to the disk
 
 	// For those that the end of the run comes back to.
 	pass     int

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/order"
+	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
@@ -44,7 +45,7 @@ type run struct {
 	transport *throttle.Transport
 	client    *retry.Client
 	verifier  verify.Verifier
-	unsettled *throttle.Concurrency // with a journal: sent, and not on disk as settled
+	unsettled *permits.Limit // with a journal: sent, and not on disk as settled
 	pool      *pool.Pool[*job]
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
@@ -106,7 +107,7 @@ func newRun(o Options) *run {
 		return human.Printable(r.secrets.Hide(text))
 	})
 	r.tally = report.NewTally(r.start)
-	r.unsettled = throttle.NewConcurrency(fewestUnsettled)
+	r.unsettled = permits.New(fewestUnsettled)
 	if o.Journal != nil {
 		r.waits = r.Recall(o.Journal)
 	}

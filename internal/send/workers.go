@@ -111,7 +111,7 @@ func (w *workers) grow(queued int, v upstream.Overview, refusing bool, further i
 	switch {
 	case w.grew:
 		w.grew = false // tokens that were late before the new workers came say nothing of them
-	case !late || v.Holding == throttle.ByBandwidth:
+	case !late || v.Holding == throttle.HoldingBandwidth:
 	case v.Parked > 0:
 		w.standIns += more
 		w.grew = true

@@ -25,7 +25,7 @@ func TestWorkersGrowFor(t *testing.T) {
 		{name: "none that was late before it grew last", queued: 1, grew: true,
 			stats: stats{Waiting: 1, Unclaimed: 1}, want: 8},
 		{name: "no server that takes nothing", queued: 1, refusing: true, want: 8},
-		{name: "no line that is full", queued: 1, stats: stats{Holding: throttle.ByBandwidth},
+		{name: "no line that is full", queued: 1, stats: stats{Holding: throttle.HoldingBandwidth},
 			want: 8},
 		{name: "no reason when told how many there are", given: 2, queued: 1},
 		{name: "no reason without work"},

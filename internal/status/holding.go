@@ -92,12 +92,12 @@ func (f *Facts) control() (progress.Limit, string) {
 		return progress.LimitDown, "no answer for " + human.Clock(f.Quiet.Truncate(time.Second))
 	}
 	switch f.UpstreamStats.Holding {
-	case throttle.ByRate:
+	case throttle.HoldingRate:
 		return f.pace()
-	case throttle.ByBandwidth:
+	case throttle.HoldingBandwidth:
 		return progress.LimitBandwidth, "held by your --bandwidth " +
 			human.Speed(float64(f.Given.Bandwidth))
-	case throttle.ByConcurrency, throttle.ByDown:
+	case throttle.HoldingConcurrency, throttle.HoldingDown:
 		return progress.LimitConcurrency, f.room()
 	}
 	switch {

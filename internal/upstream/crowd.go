@@ -44,7 +44,7 @@ func (c *crowd) look(s throttle.UpstreamStats, now time.Time) {
 		return
 	}
 	c.looks++
-	if s.Holding == throttle.ByConcurrency {
+	if s.Holding == throttle.HoldingConcurrency {
 		c.full++
 	}
 	accepted := s.Succeeded - c.accepted

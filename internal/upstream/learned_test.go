@@ -76,9 +76,9 @@ func TestCrowd(t *testing.T) {
 		now, accepted := time.Unix(0, 0), 0.0
 		for _, step := range row.steps {
 			stats.Limit, stats.MaxInFlight, stats.Holding = step.limit,
-				max(stats.MaxInFlight, step.limit), throttle.ByConcurrency
+				max(stats.MaxInFlight, step.limit), throttle.HoldingConcurrency
 			if step.idle {
-				stats.Holding = throttle.Nothing
+				stats.Holding = throttle.HoldingNone
 			}
 			stats.Throttled += step.refusals
 			server.pressed.told = stats.Throttled > 0

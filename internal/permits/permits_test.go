@@ -1,4 +1,4 @@
-package throttle
+package permits
 
 import (
 	"context"
@@ -20,12 +20,12 @@ type acquirer struct {
 	err    error
 }
 
-func acquire(c *Concurrency) *acquirer {
+func acquire(l *Limit) *acquirer {
 	a := &acquirer{}
 	var ctx context.Context
 	ctx, a.cancel = context.WithCancel(context.Background())
 	go func() {
-		a.permit, a.err = c.Acquire(ctx)
+		a.permit, a.err = l.Acquire(ctx)
 		a.done.Store(true)
 	}()
 	synctest.Wait()
@@ -38,78 +38,35 @@ func (a *acquirer) has() bool {
 	return a.done.Load() && a.err == nil
 }
 
-func TestConcurrency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := NewConcurrency(2)
-		var all []*acquirer
-		for range 6 {
-			all = append(all, acquire(c))
-		}
-		want := func(what string, limit, held, waiting int, has ...bool) {
-			t.Helper()
-			synctest.Wait()
-			if got := c.Stats(); got != (ConcurrencyStats{limit, held, waiting}) {
-				t.Errorf("%s: %+v, want limit %d, held %d, waiting %d", what, got, limit, held, waiting)
-			}
-			for i, want := range has {
-				if all[i].has() != want {
-					t.Errorf("%s: permit %d: %v, want %v", what, i, !want, want)
-				}
-			}
-		}
-		want("at first", 2, 2, 4, true, true, false)
-		all[1].permit.Release()
-		want("after a release", 2, 2, 3, true, true, true, false)
-		all[1].permit.Release()
-		all[1].permit.Done(Feedback{Outcome: Success})
-		want("after it was released again", 2, 2, 3, true, true, true, false)
-		all[3].cancel()
-		want("after the first in line left", 2, 2, 2, true, true, true, false, false)
-		c.SetLimit(0)
-		all[0].permit.Done(Feedback{})
-		all[0].permit.Release()
-		want("at limit 0", 0, 1, 2, true, true, true, false, false)
-		all[2].permit.Release()
-		want("at limit 0, all back", 0, 0, 2)
-		c.SetLimit(-7)
-		want("below 0", -7, 0, 2, true, true, true, false, false)
-		c.SetLimit(5)
-		want("raised", 5, 2, 0, true, true, true, false, true, true)
-		for _, a := range all {
-			a.cancel()
-		}
-	})
-}
-
-func TestConcurrencyReturnsTheCause(t *testing.T) {
+func TestAcquireReturnsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("enough")
-		c := NewConcurrency(0)
+		l := New(0)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() {
 			time.Sleep(time.Second)
 			cancel(cause)
 		}()
 		for range 2 { // while waiting, and on arrival
-			if _, err := c.Acquire(ctx); err != cause {
+			if _, err := l.Acquire(ctx); err != cause {
 				t.Errorf("got %v, want the cause", err)
 			}
-			c.SetLimit(1)
+			l.SetLimit(1)
 		}
-		if s := c.Stats(); s.Held != 0 || s.Waiting != 0 {
-			t.Errorf("%+v", s)
+		if l.held != 0 || l.waiting.Len() != 0 {
+			t.Errorf("%d held, %d waiting", l.held, l.waiting.Len())
 		}
 	})
 }
 
-// TestConcurrencyEqualsModel does at random all that can be done and compares who
+// TestLimitEqualsModel does at random all that can be done and compares who
 // holds a permit with a list of who should.
-func TestConcurrencyEqualsModel(t *testing.T) {
+func TestLimitEqualsModel(t *testing.T) {
 	for seed := range uint64(100) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			limit := rnd.IntN(4)
-			c := NewConcurrency(limit)
+			l := New(limit)
 			var held, waiting, gone []*acquirer
 			serve := func() {
 				for len(waiting) > 0 && len(held) < limit {
@@ -129,7 +86,7 @@ func TestConcurrencyEqualsModel(t *testing.T) {
 			for range 200 {
 				switch rnd.IntN(10) {
 				case 0, 1, 2, 3:
-					waiting = append(waiting, acquire(c))
+					waiting = append(waiting, acquire(l))
 				case 4, 5:
 					if a := take(&held); a != nil {
 						a.permit.Release()
@@ -143,18 +100,13 @@ func TestConcurrencyEqualsModel(t *testing.T) {
 							t.Error("cancelled, but not ended")
 						}
 					}
-				case 7:
-					if a := take(&held); a != nil {
-						a.permit.Done(Feedback{Outcome: Success})
-						gone = append(gone, a)
-					}
-				case 8: // what ended before ends no more
+				case 7, 8: // what ended before ends no more
 					if len(gone) > 0 {
 						gone[rnd.IntN(len(gone))].permit.Release()
 					}
 				case 9:
 					limit = rnd.IntN(8) - 1
-					c.SetLimit(limit)
+					l.SetLimit(limit)
 				}
 				serve()
 				synctest.Wait()
@@ -168,8 +120,9 @@ func TestConcurrencyEqualsModel(t *testing.T) {
 						t.Errorf("seed %d: number %d in line was served", seed, i)
 					}
 				}
-				if got := c.Stats(); got != (ConcurrencyStats{limit, len(held), len(waiting)}) {
-					t.Errorf("seed %d: %+v, want limit %d, %d held, %d waiting", seed, got, limit, len(held), len(waiting))
+				if l.held != len(held) || l.waiting.Len() != len(waiting) {
+					t.Errorf("seed %d: %d held, %d waiting, want %d, %d", seed, l.held,
+						l.waiting.Len(), len(held), len(waiting))
 				}
 				if t.Failed() {
 					break
@@ -187,9 +140,9 @@ func TestConcurrencyEqualsModel(t *testing.T) {
 
 // However permits end and whatever ends at the same time, none is lost and none
 // is there twice.
-func TestConcurrencyConcurrentUse(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	const limit = 3
-	c := NewConcurrency(limit)
+	l := New(limit)
 	var held, most atomic.Int64
 	var group sync.WaitGroup
 	for range 16 {
@@ -199,7 +152,7 @@ func TestConcurrencyConcurrentUse(t *testing.T) {
 				if rand.IntN(2) == 0 {
 					go cancel()
 				}
-				p, err := c.Acquire(ctx)
+				p, err := l.Acquire(ctx)
 				cancel()
 				if err != nil {
 					continue
@@ -214,7 +167,7 @@ func TestConcurrencyConcurrentUse(t *testing.T) {
 				held.Add(-1)
 				var ends sync.WaitGroup
 				ends.Go(p.Release)
-				ends.Go(func() { p.Done(Feedback{}) })
+				ends.Go(p.Release)
 				p.Release()
 				ends.Wait()
 			}
@@ -224,33 +177,14 @@ func TestConcurrencyConcurrentUse(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range 300 {
-			c.SetLimit(i % (limit + 1))
-			c.Stats()
+			l.SetLimit(i % (limit + 1))
 		}
-		c.SetLimit(limit)
+		l.SetLimit(limit)
 	}()
 	group.Wait()
 	<-done
-	if s := c.Stats(); s != (ConcurrencyStats{Limit: limit}) || most.Load() > limit {
-		t.Errorf("in the end %+v, at most %d at once; want none held, and no more than %d", s, most.Load(), limit)
-	}
-}
-
-// Of many ends of one permit only one gives feedback.
-func TestPermitEndsOnce(t *testing.T) {
-	u := NewUpstream(Limits{})
-	for range 200 {
-		p, err := u.Acquire(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ends sync.WaitGroup
-		for range 4 {
-			ends.Go(func() { p.Done(Feedback{Outcome: Success}) })
-		}
-		ends.Wait()
-	}
-	if s := u.Stats(); s.Succeeded != 200 || s.InFlight != 0 {
-		t.Errorf("%d successes of 200, %d in flight", s.Succeeded, s.InFlight)
+	if l.held != 0 || l.waiting.Len() != 0 || most.Load() > limit {
+		t.Errorf("in the end %d held, %d waiting, at most %d at once; want none, and no more than %d",
+			l.held, l.waiting.Len(), most.Load(), limit)
 	}
 }

@@ -1,0 +1,63 @@
+package throttle
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A Permit is the right to have one request in flight. End it once with [Permit.Done] or
+// [Permit.Release]; later calls do nothing. It is safe for concurrent use.
+type Permit struct {
+	upstream    *Upstream
+	token       time.Time // when the latest was given out
+	ticket      ticket
+	landed      bool // it has no place in flight any more
+	told, ended atomic.Bool
+}
+
+// Release gives the permit back and reports nothing about how the request went. An [Upstream] whose
+// limits are to be found begins with one request at a time, and stays there if every permit ends
+// so.
+func (p *Permit) Release() { p.Done(Feedback{}) }
+
+// Done gives the permit back and reports to its [Upstream] how the request went. Of a [Feedback] at
+// least the Outcome is needed: without one Done is the same as Release.
+func (p *Permit) Done(f Feedback) {
+	if p.ended.Swap(true) {
+		return
+	}
+	p.tell(f) // before the next request goes, which it may hold up
+	if !p.landed {
+		p.upstream.landed()
+	}
+}
+
+// tell reports to the upstream how the request went, which still holds its permit. Only the first
+// call counts.
+func (p *Permit) tell(f Feedback) (n news) {
+	if p.told.Swap(true) {
+		return n
+	}
+	return p.upstream.feed(p.ticket, f)
+}
+
+// Progress tells the permit's [Upstream] how many bytes of the request's body the server has
+// acknowledged so far, of how many (below 0: not known). Bytes that are only in a buffer on this
+// side should not count.
+//
+// Requests that take many seconds for their bodies say little by their end. With their progress the
+// upstream finds how many of them should be sent at once: more as long as all together have more
+// bytes a second, and no more where they only take from each other. Call it about every 50 to 500
+// ms while a body of more than 256 KiB is being sent; [Transport] does so by itself. It does
+// nothing after [Permit.Done].
+func (p *Permit) Progress(acked, size int64) {
+	u := p.upstream
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p.told.Load() || p.ticket.recalled { // with the lock, as a request that has ended would stay
+		return
+	}
+	now := time.Now()
+	u.mu.controller.progress(p.ticket, acked, size, now)
+	u.steerLocked(now)
+}
