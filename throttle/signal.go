@@ -1,0 +1,190 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/penstock/penstock/internal/hint"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/standing"
+)
+
+// ended records the answer's head, or that there is none.
+func (a *attempt) ended(resp *http.Response, err error) {
+	now := time.Now()
+	e := Event{Kind: Ended, Latency: now.Sub(a.begin)}
+	f := Feedback{Latency: e.Latency, Bytes: max(a.req.ContentLength, 0)}
+	if wrote := time.Duration(a.wrote.Load()); wrote > 0 {
+		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
+	}
+	if err != nil {
+		f.Outcome = a.unanswered(err, now)
+		if a.t.Observe != nil {
+			e.Err = secret.Of(a.req).Clean(err)
+		}
+	} else {
+		h := hint.Parse(resp.StatusCode, resp.Header, now)
+		e.Status, e.Malformed = resp.StatusCode, h.Malformed
+		f.Outcome = answer(resp.StatusCode, h.Throttled)
+		if h.Known && h.Wait > 0 {
+			f.RetryAt, f.Source = now.Add(h.Wait), h.Source
+		}
+		f.quotas(h.Limits)
+	}
+	switch e.Outcome = f.Outcome; f.Outcome {
+	case Throttled, Overloaded, TimedOut, Failed:
+		f.own = standing.Of(a.req.Context()) == standing.Blamed
+	}
+	news := a.permit.tell(f)
+	if !news.until.IsZero() {
+		a.observe(Event{Kind: Paused, Until: news.until, Source: news.source})
+	}
+	if news.changed {
+		a.observe(Event{Kind: Changed, Phase: news.phase, Limit: news.limit, Rate: news.rate, Reason: news.reason})
+	}
+	a.observe(e)
+}
+
+// quotas records what the server states about its limits. If a throttle means that too many were
+// sent at once, it is an overload.
+func (f *Feedback) quotas(told []hint.Limit) {
+	for _, l := range told {
+		switch {
+		case l.Unit == "concurrent-requests" && l.Limit > 0:
+			f.InFlight = int(min(l.Limit, math.MaxInt32))
+			if f.Outcome == Throttled && l.Remaining == 0 {
+				f.Outcome = Overloaded
+			}
+		case l.Unit == "requests":
+			// A delay is counted from when the request was sent, as the server may have looked at
+			// its clock then. An instant is what it is.
+			if l.Dated {
+				l.Reset = max(l.Reset, l.Reset+f.Latency) // the sum may overflow
+			}
+			f.Quotas = append(f.Quotas, Quota{Remaining: l.Remaining, Reset: l.Reset, Limit: l.Limit, Window: l.Window})
+		}
+	}
+}
+
+// answer returns what a status says about the server.
+func answer(status int, throttled bool) Outcome {
+	switch {
+	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
+		// the server behind it was not reached, or is full; some limiters answer so, too
+		status == http.StatusBadGateway:
+		return Overloaded
+	case throttled:
+		return Throttled
+	case status == http.StatusGatewayTimeout:
+		return TimedOut
+	case status == http.StatusInternalServerError, 512 <= status && status <= 599:
+		// from 512 on they are what gateways made up, such as 524: as 500 (RFC 9110, section 15)
+		return Failed
+	case status < 400:
+		return Success
+	}
+	return Answered
+}
+
+// Statuses that no standard knows, but that servers send when they are asked too much.
+const (
+	statusBandwidth  = 509
+	statusOverloaded = 529
+)
+
+const (
+	// overdue is how many times the latency a request must have been in flight for its caller's
+	// deadline to be a timeout of the server.
+	overdue = 4
+
+	// idleLong is less than the time after which servers close idle connections, and more than
+	// those of a busy client are idle.
+	idleLong = time.Second
+)
+
+// unanswered returns what the lack of an answer says about the server.
+func (a *attempt) unanswered(err error, now time.Time) Outcome {
+	switch {
+	case a.refuse != nil && a.refuse != errGoneAway: // in our own queue
+		return Ignored
+	case timedOut(a.req.Context(), now):
+		if a.inVain(err, now) {
+			return TimedOut
+		}
+		return Ignored
+	case a.last.IdleTime >= idleLong && !errors.Is(err, io.ErrUnexpectedEOF) && lost(err):
+		return Ignored // the server closed it just before, as servers do
+	}
+	return a.failure(err)
+}
+
+// inVain reports whether the time before the caller's deadline was spent in flight, and not in our
+// own queue or in that of a Transport below.
+func (a *attempt) inVain(err error, now time.Time) bool {
+	if a.limited && a.wrote.Load() == 0 || errors.As(err, new(interface{ RetryAt() time.Time })) {
+		return false // Limits.Bandwidth may have held it up
+	}
+	flight, latency := now.Sub(a.begin), a.u.latency()
+	if latency == 0 {
+		return 2*flight > a.waited+now.Sub(a.start)
+	}
+	return flight > overdue*latency
+}
+
+// lost reports whether the server, or the network, ended a connection. Resets have other numbers on
+// Windows.
+func lost(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "read" || op.Op == "write") {
+		return !op.Timeout() && !errors.Is(err, net.ErrClosed) // we closed it
+	}
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// timedOut reports whether a deadline has ended the context, or is about to: http.Client ends a
+// request that takes longer than its Timeout by the context and by Request.Cancel, in any order.
+func timedOut(ctx context.Context, now time.Time) bool {
+	if err := ctx.Err(); err != nil {
+		return err == context.DeadlineExceeded || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+	}
+	return expired(ctx, now)
+}
+
+// failure returns what the lack of an answer says about the server.
+func (a *attempt) failure(err error) Outcome {
+	var timeout net.Error
+	var op *net.OpError
+	var name *net.DNSError
+	var proxy interface{ ProxyStatus() int }
+	switch {
+	case a.req.Context().Err() != nil:
+		return Ignored
+	case errors.As(err, &proxy):
+		if status := proxy.ProxyStatus(); status < 500 && status != http.StatusTooManyRequests {
+			return Answered // such as 407: that is no outage
+		}
+		return Failed
+	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"), errors.As(err, &name):
+		return Overloaded // not even a connection
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return TimedOut
+	case nethttp.GoneAway(err) && a.last.Reused:
+		return Ignored // as connections end from time to time; a new one does not
+	case errors.As(err, new(nethttp.StreamError)), nethttp.Refused(err), nethttp.GoneAway(err):
+		return Overloaded
+	case errors.Is(err, syscall.ECONNREFUSED), lost(err):
+		return Overloaded
+	case a.wanted && a.conns == 0, // whatever is in the way: a proxy, TLS
+		op != nil && op.Op == "remote error", // an alert of TLS 1.3 may come after the handshake
+		a.wrote.Load() > 0:                   // what came was no answer
+		return Failed
+	}
+	return Ignored // our own doing, such as a body that cannot be read
+}
