@@ -101,8 +101,8 @@ func both[T any](ours, theirs func(T)) func(T) {
 	}
 }
 
-// wrap returns a body that counts what is read of it, and reads no faster than the
-// bandwidth allows.
+// wrap returns a body that counts what is read of it, and reads no faster than the bandwidth
+// allows.
 func (a *attempt) wrap(body io.ReadCloser) io.ReadCloser {
 	var r io.Reader = body
 	if a.limited {
@@ -112,19 +112,19 @@ func (a *attempt) wrap(body io.ReadCloser) io.ReadCloser {
 	return &countedBody{r, body, &a.read}
 }
 
-// maxFresh is how many new connections one attempt gets. With HTTP/1 it is one at
-// most, the last; with HTTP/2 net/http sends again as often as a server goes away
-// before it has processed the request, which may be forever.
+// maxFresh is how many new connections one attempt gets. With HTTP/1 it is one at most, the last;
+// with HTTP/2 net/http sends again as often as a server goes away before it has processed the
+// request, which may be forever.
 const maxFresh = 10
 
 var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections without an answer: %w", maxFresh, syscall.ECONNRESET)
 
-// gotConn sees each try of net/http to send the request. The first was paid for,
-// unless a cool-down has begun since, while the connection was made. What is not
-// to be sent it refuses by ending the attempt's context.
+// gotConn sees each try of net/http to send the request. The first was paid for, unless a cool-down
+// has begun since, while the connection was made. What is not to be sent it refuses by ending the
+// attempt's context.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
-	// To send again on the same connection, or after a new one has ended, means that the server
-	// did not want the request. A connection that was idle may just have been dead.
+	// To send again on the same connection, or after a new one has ended, means that the server did
+	// not want the request. A connection that was idle may just have been dead.
 	refused := a.conns > 0 && (!a.last.Reused || info.Conn != nil && info.Conn == a.last.Conn)
 	a.last = info
 	a.conns++
@@ -168,7 +168,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if a.conns > 1 {
 		a.u.resent()
-		e := Event{Kind: Resent, Outcome: Ignored, Token: a.permit.token}
+		e := Event{Kind: EventResent, Outcome: Ignored, Token: a.permit.token}
 		if refused {
 			e.Outcome = Overloaded
 		}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Bandwidth is one limit of bytes a second over all the readers that share
-// it. Readers take turns chunk by chunk, so each gets a fair part.
+// A Bandwidth is one limit of bytes a second over all the readers that share it. Readers take turns
+// chunk by chunk, so each gets a fair part.
 //
 // It is safe for concurrent use. Use [NewBandwidth]; it must not be copied.
 type Bandwidth struct {
@@ -16,17 +16,16 @@ type Bandwidth struct {
 	waits *waits // counts the callers that wait; may be nil
 }
 
-// burstBytes is how much a bucket of bytes gathers: 20 ms' worth, so that the time
-// which a reader spends with its bytes, or sleeps longer than it should, is not
-// lost, and no less than what makes a turn worth while.
+// burstBytes is how much a bucket of bytes gathers: 20 ms' worth, so that the time which a reader
+// spends with its bytes, or sleeps longer than it should, is not lost, and no less than what makes
+// a turn worth while.
 func burstBytes(r rate.Limit) int { return int(min(max(float64(r)/50, 512), 1<<30)) }
 
-// chunk is how many bytes a reader moves in a turn: few at a slow rate, so that it
-// flows steadily.
+// chunk is how many bytes a reader moves in a turn: few at a slow rate, so that it flows steadily.
 func chunk(r rate.Limit) int { return min(burstBytes(r), 32<<10) }
 
-// NewBandwidth returns a limit of that many bytes a second. 0 stops all readers,
-// [rate.Inf] is no limit; a rate that is negative or not a number is taken as 0.
+// NewBandwidth returns a limit of that many bytes a second. 0 stops all readers, [rate.Inf] is no
+// limit; a rate that is negative or not a number is taken as 0.
 func NewBandwidth(bytesPerSecond rate.Limit) *Bandwidth {
 	r := validRate(bytesPerSecond)
 	return &Bandwidth{line: newLine(r, burstBytes(r))}
@@ -39,12 +38,11 @@ func (b *Bandwidth) SetRate(bytesPerSecond rate.Limit) {
 	b.line.setRate(r)
 }
 
-// Stats returns a snapshot: the rate in bytes a second and the number of readers
-// that wait.
+// Stats returns a snapshot: the rate in bytes a second and the number of readers that wait.
 func (b *Bandwidth) Stats() BucketStats { return b.line.stats() }
 
-// Reader returns a reader of r whose bytes come no faster than the limit. A Read
-// fails with the cause of ctx when that ends while it waits.
+// Reader returns a reader of r whose bytes come no faster than the limit. A Read fails with the
+// cause of ctx when that ends while it waits.
 func (b *Bandwidth) Reader(ctx context.Context, r io.Reader) io.Reader {
 	return &limitedReader{ctx: ctx, r: r, b: b}
 }

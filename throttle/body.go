@@ -10,8 +10,8 @@ import (
 	"github.com/penstock/penstock/internal/drain"
 )
 
-// body returns the response's body, which ends the attempt. What is an
-// [io.Writer], as after 101 Switching Protocols, stays one.
+// body returns the response's body, which ends the attempt. What is an [io.Writer], as after 101
+// Switching Protocols, stays one.
 func (a *attempt) body(resp *http.Response) io.ReadCloser {
 	rc := resp.Body
 	if rc == nil || rc == http.NoBody { // there is nothing to read, so some do not close it
@@ -49,7 +49,7 @@ func (a *attempt) body(resp *http.Response) io.ReadCloser {
 func (a *attempt) leaked() {
 	if !a.permit.ended.Load() {
 		a.release()
-		go a.observe(Event{Kind: Leaked}) // other cleanups wait for this one
+		go a.observe(Event{Kind: EventLeaked}) // other cleanups wait for this one
 	}
 }
 

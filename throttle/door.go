@@ -2,9 +2,8 @@ package throttle
 
 import "time"
 
-// Callers in a [line] pass a door before tokens are reserved for them: a caller that
-// waited behind it with a token in hand would let the token grow old, and old tokens leave as a
-// burst.
+// Callers in a [line] pass a door before tokens are reserved for them: a caller that waited behind
+// it with a token in hand would let the token grow old, and old tokens leave as a burst.
 type door struct {
 	room     int // how many may be in flight
 	most     int // of these a probe may be one, whatever the room

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// A StopError is what waiting returns once its limit was stopped. Nothing was
-// sent.
+// A StopError is what waiting returns once its limit was stopped. Nothing was sent.
 type StopError struct{ Err error }
 
 // Error returns the text of the error.
@@ -32,8 +31,8 @@ func (e *StopError) Unwrap() error { return e.Err }
 // RetryAt returns the zero Time, which means never: do not retry.
 func (e *StopError) RetryAt() time.Time { return time.Time{} }
 
-// A PausedError is what waiting returns when a cool-down lasts longer than a
-// request waits; see [Transport.MaxWait]. Nothing was sent.
+// A PausedError is what waiting returns when a cool-down lasts longer than a request waits; see
+// [Transport.MaxPause]. Nothing was sent.
 type PausedError struct {
 	Until  time.Time // when the cool-down ends
 	Source string    // who asked for it, such as "retry-after"; may be empty
@@ -55,8 +54,38 @@ func (e *PausedError) reason() string {
 // RetryAt returns the instant at which the cool-down ends.
 func (e *PausedError) RetryAt() time.Time { return e.Until }
 
-// A TimeoutError is what an attempt ends with that took longer than
-// [Transport.Timeout]. Whether the server did the work is not known.
+// A QueueError is what a request fails with whose turn did not come within [Transport.MaxQueue].
+// Nothing was sent.
+type QueueError struct {
+	After time.Duration // how long it waited
+	Until time.Time     // when the cool-down in force ends; if zero, there was none
+}
+
+// Error returns the text of the error.
+func (e *QueueError) Error() string {
+	text := fmt.Sprintf("throttle: not sent: its turn did not come within %v", e.After)
+	if !e.Until.IsZero() {
+		text += " in a " + (&PausedError{Until: e.Until}).reason()
+	}
+	return text + "; send less, or raise MaxQueue"
+}
+
+// RetryAt returns when the cool-down in force ends, or else the present instant.
+func (e *QueueError) RetryAt() time.Time {
+	if e.Until.IsZero() {
+		return time.Now()
+	}
+	return e.Until
+}
+
+// Timeout returns true, as a [net.Error] does of a timeout.
+func (e *QueueError) Timeout() bool { return true }
+
+// Temporary returns true. [net.Error] has the method.
+func (e *QueueError) Temporary() bool { return true }
+
+// A TimeoutError is what an attempt ends with that took longer than [Transport.Timeout]. Whether
+// the server did the work is not known.
 type TimeoutError struct{ After time.Duration }
 
 // Error returns the text of the error.
@@ -100,8 +129,8 @@ func (e *resendError) Unwrap() error { return e.cause }
 // Timeout reports whether it was a deadline, as [net.Error] does.
 func (e *resendError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
-// A waitError says that a request's context ended while it waited for its turn.
-// The difference matters to a client that retries: nothing was sent.
+// A waitError says that a request's context ended while it waited for its turn. The difference
+// matters to a client that retries: nothing was sent.
 type waitError struct {
 	cause  error
 	paused *PausedError // the cool-down in force; if nil, none

@@ -189,9 +189,9 @@ func ExampleTransport_observe() {
 	client := &http.Client{Transport: &throttle.Transport{
 		Observe: func(e throttle.Event) {
 			switch e.Kind {
-			case throttle.Paused:
+			case throttle.EventPaused:
 				fmt.Println("paused for", time.Until(e.Until).Round(time.Second), "by", e.Source)
-			case throttle.Ended:
+			case throttle.EventEnded:
 				fmt.Println(e.Request.Method, e.Status, e.Outcome)
 			}
 		},

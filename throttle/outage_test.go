@@ -222,7 +222,7 @@ func TestTransportRefusedStream(t *testing.T) {
 			var resent []Event
 			tr := &Transport{Limits: Limits{InFlight: 8}}
 			tr.Observe = func(e Event) {
-				if e.Kind == Resent {
+				if e.Kind == EventResent {
 					resent = append(resent, e)
 				}
 			}

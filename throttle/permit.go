@@ -1,6 +1,8 @@
 package throttle
 
 import (
+	"context"
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +13,7 @@ type Permit struct {
 	upstream    *Upstream
 	token       time.Time // when the latest was given out
 	ticket      ticket
+	waited      Waited
 	landed      bool // it has no place in flight any more
 	told, ended atomic.Bool
 }
@@ -38,7 +41,14 @@ func (p *Permit) tell(f Feedback) (n news) {
 	if p.told.Swap(true) {
 		return n
 	}
-	return p.upstream.feed(p.ticket, f)
+	n = p.upstream.feed(p.ticket, f)
+	if observe := p.upstream.Observe; observe != nil {
+		for _, e := range n.events() {
+			observe(e)
+		}
+		observe(Event{Kind: EventEnded, Outcome: f.Outcome, Latency: time.Since(p.token)})
+	}
+	return n
 }
 
 // Progress tells the permit's [Upstream] how many bytes of the request's body the server has
@@ -60,4 +70,26 @@ func (p *Permit) Progress(acked, size int64) {
 	now := time.Now()
 	u.mu.controller.progress(p.ticket, acked, size, now)
 	u.steerLocked(now)
+}
+
+// Reader returns a reader of r, the request's body, whose bytes come no faster than
+// [Limits.Bandwidth], and tells the permit's [Upstream] of their progress, for which
+// [Permit.Progress] is exact where the bytes that the server has acknowledged are known. A Read
+// fails with the cause of ctx when that ends while it waits.
+func (p *Permit) Reader(ctx context.Context, r io.Reader) io.Reader {
+	return &permitReader{r: p.upstream.bandwidth.Reader(ctx, r), p: p}
+}
+
+type permitReader struct {
+	r    io.Reader
+	p    *Permit
+	read atomic.Int64
+}
+
+func (r *permitReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p[:min(len(p), pieceBytes)])
+	if read := r.read.Add(int64(n)); read >= longBody && read-int64(n) < longBody {
+		r.p.upstream.sampler.add(&sample{r.p, -1, r.read.Load})
+	}
+	return n, err
 }

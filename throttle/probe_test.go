@@ -19,8 +19,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A patron sends through an upstream again and again until it is told to stop,
-// and does with each request what serve says.
+// A patron sends through an upstream again and again until it is told to stop, and does with each
+// request what serve says.
 type patron struct {
 	clock
 	u     *Upstream
@@ -209,8 +209,7 @@ func TestUpstreamStopWhileDown(t *testing.T) {
 	})
 }
 
-// A pause and a probe: the later holds. Lifting the pause leaves the wait for the
-// probe alone.
+// A pause and a probe: the later holds. Lifting the pause leaves the wait for the probe alone.
 func TestUpstreamPauseWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := NewUpstream(Limits{InFlight: 2})
@@ -238,7 +237,7 @@ func TestUpstreamPauseWhileDown(t *testing.T) {
 // The wait for a probe is no cool-down that was asked for.
 func TestMaxWaitWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := &Transport{Limits: Limits{InFlight: 2}, MaxWait: time.Second}
+		tr := &Transport{Limits: Limits{InFlight: 2}, MaxPause: time.Second}
 		u := tr.Upstream("a")
 		c := down(t, u)
 		waiters := []*caller{call(t, c, u, 1, 0), call(t, c, u, 1, 0)}
@@ -301,8 +300,8 @@ func TestTransportDownAlone(t *testing.T) {
 	})
 }
 
-// Connections that are refused are a server that is down, and so are names that
-// cannot be resolved. When they work again, everything goes.
+// Connections that are refused are a server that is down, and so are names that cannot be resolved.
+// When they work again, everything goes.
 func TestTransportRefusedConnections(t *testing.T) {
 	for name, failure := range map[string]error{
 		"refused":     &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
@@ -326,7 +325,7 @@ func TestTransportRefusedConnections(t *testing.T) {
 				}
 				var changes []Event
 				tr := &Transport{Base: s.base, Observe: func(e Event) {
-					if e.Kind == Changed {
+					if e.Kind == EventChanged {
 						mu.Lock()
 						changes = append(changes, e)
 						mu.Unlock()
@@ -374,8 +373,8 @@ func TestTransportRefusedConnections(t *testing.T) {
 	}
 }
 
-// The one that net/http sends once more by itself while the server is down, be it
-// the probe or not, waits for its turn, and nobody waits forever.
+// The one that net/http sends once more by itself while the server is down, be it the probe or not,
+// waits for its turn, and nobody waits forever.
 func TestTransportResendWhileDown(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2=%v", http2), func(t *testing.T) {
@@ -437,8 +436,8 @@ func TestTransportResendWhileDown(t *testing.T) {
 	}
 }
 
-// After a 503 that says when, one goes at that instant, and then more and more,
-// also when it was the only one that was refused.
+// After a 503 that says when, one goes at that instant, and then more and more, also when it was
+// the only one that was refused.
 func TestTransportResumesSlowly(t *testing.T) {
 	for _, all := range []bool{true, false} {
 		t.Run(fmt.Sprintf("all=%v", all), func(t *testing.T) {
@@ -504,8 +503,8 @@ func TestUpstreamResumeAsked(t *testing.T) {
 	}
 }
 
-// A probe that takes long, as an upload does, holds up nobody for good: others go
-// when it is overdue, fewer and fewer, and the first that is accepted ends it.
+// A probe that takes long, as an upload does, holds up nobody for good: others go when it is
+// overdue, fewer and fewer, and the first that is accepted ends it.
 func TestUpstreamSlowProbe(t *testing.T) {
 	for _, test := range []struct {
 		name    string

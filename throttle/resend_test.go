@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// A server that refuses a stream has too much to do. One that ends a connection that was in use says nothing about that, as
-// long as it serves the next one.
+// A server that refuses a stream has too much to do. One that ends a connection that was in use
+// says nothing about that, as long as it serves the next one.
 func TestStreamsWithoutGetBody(t *testing.T) {
 	for _, row := range []struct {
 		cause  string
@@ -25,7 +25,7 @@ func TestStreamsWithoutGetBody(t *testing.T) {
 			var got Outcome
 			tr := &Transport{
 				Observe: func(e Event) {
-					if e.Kind == Ended {
+					if e.Kind == EventEnded {
 						got = e.Outcome
 					}
 				},

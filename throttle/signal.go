@@ -19,7 +19,7 @@ import (
 // ended records the answer's head, or that there is none.
 func (a *attempt) ended(resp *http.Response, err error) {
 	now := time.Now()
-	e := Event{Kind: Ended, Latency: now.Sub(a.begin)}
+	e := Event{Kind: EventEnded, Latency: now.Sub(a.begin)}
 	f := Feedback{Latency: e.Latency, Bytes: max(a.req.ContentLength, 0)}
 	if wrote := time.Duration(a.wrote.Load()); wrote > 0 {
 		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
@@ -38,16 +38,15 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		}
 		f.quotas(h.Limits)
 	}
+	if a.t.Feedback != nil {
+		f = a.t.Feedback(resp, err, f)
+	}
 	switch e.Outcome = f.Outcome; f.Outcome {
 	case Throttled, Overloaded, TimedOut, Failed:
 		f.own = standing.Of(a.req.Context()) == standing.Blamed
 	}
-	news := a.permit.tell(f)
-	if !news.until.IsZero() {
-		a.observe(Event{Kind: Paused, Until: news.until, Source: news.source})
-	}
-	if news.changed {
-		a.observe(Event{Kind: Changed, Phase: news.phase, Limit: news.limit, Rate: news.rate, Reason: news.reason})
+	for _, news := range a.permit.tell(f).events() {
+		a.observe(news)
 	}
 	a.observe(e)
 }

@@ -3,9 +3,98 @@ package throttle
 import (
 	"encoding/json"
 	"math"
+	"time"
 
 	"golang.org/x/time/rate"
 )
+
+// UpstreamStats is a snapshot of an [Upstream]. Its JSON is its own: a struct that is to have other
+// fields in JSON must have it as a named field, not embed it.
+type UpstreamStats struct {
+	Limits  Limits
+	Holding Holding // the limit that holds callers back now
+
+	// What is in force, be it given or found, and why it last changed.
+	Limit   int        // requests in flight; [math.MaxInt], which JSON leaves out: no limit
+	Rate    rate.Limit // requests a second; [rate.Inf], which JSON leaves out: no limit
+	Learned bool       // one of the two was found
+	Phase   Phase
+	Reason  string    // for people to read
+	Changed time.Time // when the phase did
+	// PhaseDown and PhaseHoldingBack: when the next may go; if zero, one is on its way
+	Probe time.Time `json:",omitzero"`
+
+	Waiting     int   // callers that wait for a permit or a token
+	InFlight    int   // requests from their token on until their permit's end
+	MaxInFlight int   // the most of them at any time
+	Sent        int64 // attempts let go, those that net/http repeats by itself included
+
+	// How requests ended, by the feedback given.
+	Succeeded, Throttled, Overloaded, TimedOut, Failed int64
+
+	// Unreported counts the permits that ended by [Permit.Release], or with a [Feedback] without an
+	// Outcome. If all do, Limit stays at 1 where it is to be found.
+	Unreported int64
+
+	// Latency is a fading mean of the latency of successes, in which the last one counts an eighth;
+	// if zero, there was none.
+	Latency time.Duration
+
+	// BytesPerSecond is how many body bytes a second the server has acknowledged in the last second
+	// or two, of all transfers whose progress is known; see [Permit.Progress]. If none is under
+	// way, 0.
+	BytesPerSecond float64
+
+	// Unclaimed is [BucketStats.Unclaimed]: while it grows, more callers would make use of more of
+	// the rate.
+	Unclaimed int64
+
+	Paused      time.Time `json:",omitzero"` // when the cool-down in force ends; if zero, none
+	PauseSource string    // who asked for it, such as "retry-after"
+
+	// Waited is how long each limit was the one that held callers back. The times add up to at most
+	// the time since [NewUpstream].
+	Waited Waited
+}
+
+// Stats returns a snapshot.
+func (u *Upstream) Stats() UpstreamStats {
+	bucket := u.line.stats()
+	holding, waited := u.waits.snapshot()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c, now := &u.mu.controller, time.Now()
+	s := UpstreamStats{
+		Limits:         u.mu.limits,
+		Holding:        holding,
+		Limit:          c.room(now),
+		Rate:           validRate(rate.Limit(c.mean(now))),
+		Learned:        c.learned(),
+		Phase:          c.phase,
+		Reason:         c.reason,
+		Changed:        c.changed,
+		Probe:          c.probe,
+		Waiting:        bucket.Waiting,
+		InFlight:       u.mu.controller.places,
+		MaxInFlight:    u.mu.maxInFlight,
+		Sent:           u.mu.sent,
+		Succeeded:      u.mu.outcomes[Success],
+		Throttled:      u.mu.outcomes[Throttled],
+		Overloaded:     u.mu.outcomes[Overloaded],
+		TimedOut:       u.mu.outcomes[TimedOut],
+		Failed:         u.mu.outcomes[Failed],
+		Unreported:     u.mu.outcomes[0],
+		Latency:        seconds(c.latency),
+		BytesPerSecond: c.flow.bytesPerSecond(),
+		Unclaimed:      bucket.Unclaimed,
+		Waited:         waited,
+	}
+	if c.trial != 0 {
+		s.Probe = time.Time{}
+	}
+	s.Paused, s.PauseSource = u.line.pausedUntil()
+	return s
+}
 
 // limited returns nil if r is no limit: as a number that would be the largest float64.
 func limited(r rate.Limit) *rate.Limit {

@@ -14,18 +14,21 @@ import (
 )
 
 const (
-	// longBody is the size from which on a body's progress is followed: a smaller one
-	// is in the buffers of the connection at once.
+	// longBody is the size from which on a body's progress is followed: a smaller one is in the
+	// buffers of the connection at once.
 	longBody = 256 << 10
 
-	// sampleEvery is how often connections are asked how far they are: a span has two
-	// samples at least.
+	// sampleEvery is how often connections are asked how far they are: a span has two samples at
+	// least.
 	sampleEvery = minSpan / 2
+
+	// pieceBytes is how much is read at once of a body whose progress is what was read of it: what
+	// is read is not sent yet.
+	pieceBytes = 16 << 10
 )
 
-// A sampler asks the connections on which long bodies are sent how far they are, while
-// there are any. To count where a body is read would cost an [os.File] its way by
-// sendfile.
+// A sampler asks the connections on which long bodies are sent how far they are, while there are
+// any. To count where a body is read would cost an [os.File] its way by sendfile.
 type sampler struct {
 	mu      sync.Mutex
 	samples []*sample
@@ -121,9 +124,8 @@ func bodySize(req *http.Request) int64 {
 // long reports whether a body of that size is followed.
 func long(size int64) bool { return size < 0 || size >= longBody }
 
-// A countedBody counts what is read of it. That is all that is known of a body that
-// shares its connection, and one that is wrapped anyway, or goes by TLS, does not go by
-// sendfile.
+// A countedBody counts what is read of it. That is all that is known of a body that shares its
+// connection, and one that is wrapped anyway, or goes by TLS, does not go by sendfile.
 type countedBody struct {
 	io.Reader
 	io.Closer
@@ -132,7 +134,7 @@ type countedBody struct {
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	// HTTP/2 of net/http reads half a MiB at once and then sends it piece by piece.
-	n, err := b.Reader.Read(p[:min(len(p), 16<<10)])
+	n, err := b.Reader.Read(p[:min(len(p), pieceBytes)])
 	b.read.Add(int64(n))
 	return n, err
 }

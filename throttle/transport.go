@@ -12,81 +12,71 @@ import (
 )
 
 const (
-	defaultUpstreams = 1024
+	// defaultMaxPause is as long as quotas by the hour ask for.
+	defaultMaxPause = time.Hour
 
-	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one:
-	// to look at all of them takes milliseconds where there are thousands.
-	passedOver = 8
-
-	// defaultMaxWait is as long as quotas by the hour ask for.
-	defaultMaxWait = time.Hour
-
-	// manyIdle is how many idle connections an own base transport keeps to a
-	// server, or as many as Limits allow in flight where that is more. That limit
-	// may be raised later, so it is no reason to keep fewer.
+	// manyIdle is how many idle connections an own base transport keeps to a server, or as many as
+	// Limits allow in flight where that is more. That limit may be raised later, so it is no reason
+	// to keep fewer.
 	manyIdle = 256
 )
 
-// A Transport is an [http.RoundTripper] that sends each request when its
-// server's limits allow it: it waits for a permit and then for a token, and it
-// holds the permit until the response's body is closed or read to its end, or the
-// request's context ends. Put it into an [http.Client]'s Transport field. The zero
-// value finds the limits by itself; see [Limits].
+// A Transport is an [http.RoundTripper] that sends each request when its server's limits allow it:
+// it waits for a permit and then for a token, and it holds the permit until the response's body is
+// closed or read to its end, or the request's context ends. Put it into an [http.Client]'s
+// Transport field. The zero value finds the limits by itself; see [Limits].
 //
-// Closing a body before its end keeps the connection of HTTP/1 if no more than
-// 256 KiB are left and come within 50 ms, for which Close waits.
+// Closing a body before its end keeps the connection of HTTP/1 if no more than 256 KiB are left and
+// come within 50 ms, for which Close waits.
 //
-// A body that is never closed keeps its permit, and soon nothing more is sent. Its
-// permit comes back once it is garbage, with an [Event] of the kind [Leaked].
+// A body that is never closed keeps its permit, and soon nothing more is sent. Its permit comes
+// back once it is garbage, with an [Event] of the kind [EventLeaked].
 //
-// By default each scheme and host is an upstream with limits of its own. When a
-// server answers 429 or 503 and says when to come back, by Retry-After (RFC 9110,
-// section 10.2.3) or by the headers of a quota, nothing more is sent to that
-// upstream until then. The same holds for any other refusal with Retry-After, except
-// 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505: those speak of one request,
-// and so does their Retry-After. One that refuses all the same, that answers 500 or
-// 502 and accepts nothing, or that cannot be reached, be it for a proxy, TLS or DNS,
-// gets one request at a time, after 2, 4, 8, 10, 10, … seconds, until it accepts one.
+// By default each scheme and host is an upstream with limits of its own. When a server answers 429
+// or 503 and says when to come back, by Retry-After (RFC 9110, section 10.2.3) or by the headers of
+// a quota, nothing more is sent to that upstream until then. The same holds for any other refusal
+// with Retry-After, except 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505: those speak of
+// one request, and so does their Retry-After. One that refuses all the same, that answers 500 or
+// 502 and accepts nothing, or that cannot be reached, be it for a proxy, TLS or DNS, gets one
+// request at a time, after 2, 4, 8, 10, 10, … seconds, until it accepts one.
 //
-// The package retry, where it is above, says how each request fared. To a server
-// that accepts nothing the newest of those that were not sent yet is sent, out of
-// turn: those that are first in line may be what it refuses. And where retry has
-// found that the cause of its refusals is in a request itself, these teach
-// nothing about the limits; a pause that they ask for holds all the same.
+// The package retry, where it is above, says how each request fared. To a server that accepts
+// nothing the newest of those that were not sent yet is sent, out of turn: those that are first in
+// line may be what it refuses. And where retry has found that the cause of its refusals is in a
+// request itself, these teach nothing about the limits; a pause that they ask for holds all the
+// same.
 //
-// Each attempt pays for itself: so do redirects, what a client above retries,
-// and the requests that net/http sends once more by itself when a kept-alive
-// connection turns out to be dead. Nothing is retried here, and no answer is
-// changed: see the package retry, which goes above.
+// Each attempt pays for itself: so do redirects, what a client above retries, and the requests that
+// net/http sends once more by itself when a kept-alive connection turns out to be dead. Nothing is
+// retried here, and no answer is changed: see the package retry, which goes above.
 //
-// What signs requests with the time (bearer tokens that expire, HMAC, SigV4)
-// belongs below, into Base: above, signatures grow old while requests wait.
+// What signs requests with the time (bearer tokens that expire, HMAC, SigV4) belongs below, into
+// Base: above, signatures grow old while requests wait.
 //
-// It is safe for concurrent use. Its fields must not change once it is in use,
-// and it must not be copied.
+// It is safe for concurrent use. Its fields must not change once it is in use, and it must not be
+// copied.
 type Transport struct {
-	// Base sends the requests. If nil, a clone of [http.DefaultTransport] that
-	// keeps enough idle connections to a host for many workers, or, if that is no
-	// [*http.Transport], the default itself.
+	// Base sends the requests. If nil, a clone of [http.DefaultTransport] that keeps enough idle
+	// connections to a host for many workers, or, if that is no [*http.Transport], the default
+	// itself.
 	//
-	// Set MaxIdleConnsPerHost of an http.Transport of your own to as many requests as may
-	// be in flight. It is 2 otherwise, and most requests of many workers then make a new
-	// connection. Proxies, TLS and the like are also set on Base.
+	// Set MaxIdleConnsPerHost of an http.Transport of your own to as many requests as may be in
+	// flight. It is 2 otherwise, and most requests of many workers then make a new connection.
+	// Proxies, TLS and the like are also set on Base.
 	//
-	// If Base makes a second request with the same context (to fetch a token, say), that
-	// one is paced, too, and reported as [Resent].
+	// If Base makes a second request with the same context (to fetch a token, say), that one is
+	// paced, too, and reported as [EventResent].
 	Base http.RoundTripper
 
-	// Limits are those of each upstream, unless LimitsFor is set, which returns
-	// them by key. It is called for the first request to an upstream, and by each
-	// of several that come at once. A request to an upstream whose limits are not
-	// valid fails.
+	// Limits are those of each upstream, unless LimitsFor is set, which returns them by key. It is
+	// called for the first request to an upstream, and by each of several that come at once. A
+	// request to an upstream whose limits are not valid fails.
 	Limits    Limits
 	LimitsFor func(key string) Limits
 
-	// Key returns the key of the upstream that a request belongs to. If nil, that is its
-	// scheme and host, with the port if it is not the default one. Keys are in all events:
-	// to limit each API key, return a name or a hash of it.
+	// Key returns the key of the upstream that a request belongs to. If nil, that is its scheme and
+	// host, with the port if it is not the default one. Keys are in all events: to limit each API
+	// key, return a name or a hash of it.
 	Key func(*http.Request) string
 
 	// MaxUpstreams is how many upstreams are remembered, at some 15 KiB each; see
@@ -96,22 +86,34 @@ type Transport struct {
 	// Weight returns how many tokens a request costs. If nil, 1.
 	Weight func(*http.Request) int
 
-	// Timeout is the longest that one attempt may take, in which waiting for a
-	// permit, a token or a cool-down does not count, reading the answer does. It
-	// ends with a [*TimeoutError]. If zero, there is no limit. [http.Client.Timeout] and a
-	// deadline of the request's context also run while the request waits: they
-	// count as a timeout of the server if the request was in flight for more than
-	// four times the usual latency.
+	// Timeout is the longest that one attempt may take, in which waiting for a permit, a token or a
+	// cool-down does not count, reading the answer does. It ends with a [*TimeoutError]. If zero,
+	// there is no limit. [http.Client.Timeout] and a deadline of the request's context also run
+	// while the request waits: they count as a timeout of the server if the request was in flight
+	// for more than four times the usual latency.
 	Timeout time.Duration
 
-	// MaxWait is the longest cool-down that a request waits for. While more of it is
-	// left, requests fail at once with a [*PausedError], which says when to come back,
-	// whether they were waiting already or have just arrived. If zero or less, 1 hour;
-	// with [math.MaxInt64] none is too long.
-	MaxWait time.Duration
+	// MaxPause is the longest cool-down that a request waits for. While more of it is left,
+	// requests fail at once with a [*PausedError], which says when to come back, whether they were
+	// waiting already or have just arrived. If zero or less, 1 hour; with [math.MaxInt64] none is
+	// too long.
+	MaxPause time.Duration
 
-	// Observe, if set, is called with what happens, by many goroutines at once and
-	// with no lock held. Requests wait until it returns.
+	// MaxQueue is the longest that a request waits for its turn, cool-downs included; then it fails
+	// with a [*QueueError]. Set it where an answer is of no use later, as in a web service, or
+	// where requests are signed above, as the AWS SDK does, and a signature must not grow old. If
+	// zero or less, only the request's context bounds the wait.
+	MaxQueue time.Duration
+
+	// Feedback, if set, returns what an answer or error says about the server. It is given the
+	// response, or the error, and what the status and the headers say, and returns that or what is
+	// right instead: some servers tell only in the body that they are asked too much, GitHub by a
+	// 403 and AWS by a 400. If it reads from the response's Body it must put a Body back that
+	// begins anew. Where package retry is above, its Classify decides whether to send again.
+	Feedback func(*http.Response, error, Feedback) Feedback
+
+	// Observe, if set, is called with what happens, by many goroutines at once and with no lock
+	// held. Requests wait until it returns.
 	Observe func(Event)
 
 	own     sync.Once
@@ -126,19 +128,19 @@ type Transport struct {
 	}
 }
 
-// RoundTrip sends the request when its upstream's limits allow it. While it
-// waits it fails with the cause of the request's context, when that ends, or
-// with a [*StopError] or a [*PausedError]. Other errors are Base's, as they are.
+// RoundTrip sends the request when its upstream's limits allow it. While it waits it fails with the
+// cause of the request's context, when that ends, or with a [*StopError] or a [*PausedError]. Other
+// errors are Base's, as they are.
 //
-// A request whose deadline comes before the end of a cool-down waits until its
-// deadline, since the cool-down may end sooner by [Upstream.Resume]. Its error then
-// names the end of the cool-down, which its method RetryAt returns.
+// A request whose deadline comes before the end of a cool-down waits until its deadline, since the
+// cool-down may end sooner by [Upstream.Resume]. Its error then names the end of the cool-down,
+// which its method RetryAt returns.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil {
 		closeBody(req)
 		return nil, errors.New("throttle: the request has no URL")
 	}
-	key := t.key(req)
+	key := t.KeyOf(req)
 	entry := t.enter(key)
 	defer entry.leave()
 	u := entry.upstream
@@ -147,12 +149,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		weight = t.Weight(req)
 	}
 	begin := time.Now()
-	permit, err := u.Acquire(req.Context(), weight)
+	permit, err := t.acquire(req.Context(), u, weight)
 	if err != nil {
 		closeBody(req)
-		if req.Context().Err() != nil || err == context.DeadlineExceeded {
-			err = u.waitError(err)
-		}
 		return nil, err
 	}
 	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, start: time.Now()}
@@ -163,7 +162,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			a.release()
 		}
 	}()
-	a.observe(Event{Kind: Sent, Waited: a.waited, Token: permit.token})
+	a.observe(Event{Kind: EventSent, Waited: a.waited, WaitedFor: permit.waited, Token: permit.token})
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
@@ -186,9 +185,31 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// Stop fails all requests that wait, and all that come later, with a
-// [*StopError] that wraps err. Requests in flight are left to finish. Only the
-// first call counts.
+// acquire is Acquire within MaxQueue. Its errors say when the cool-down ends that is in force.
+func (t *Transport) acquire(ctx context.Context, u *Upstream, weight int) (*Permit, error) {
+	queue := ctx
+	var late *QueueError
+	if t.MaxQueue > 0 {
+		late = &QueueError{After: t.MaxQueue}
+		var cancel context.CancelFunc
+		queue, cancel = context.WithTimeoutCause(ctx, t.MaxQueue, late)
+		defer cancel()
+	}
+	permit, err := u.Acquire(queue, weight)
+	switch {
+	case err == nil:
+		return permit, nil
+	case ctx.Err() != nil, err == context.DeadlineExceeded && expired(ctx, time.Now()):
+		return nil, u.waitError(err)
+	case late != nil && (err == late || err == context.DeadlineExceeded):
+		late.Until, _ = u.line.pausedUntil()
+		return nil, late
+	}
+	return nil, err
+}
+
+// Stop fails all requests that wait, and all that come later, with a [*StopError] that wraps err.
+// Requests in flight are left to finish. Only the first call counts.
 func (t *Transport) Stop(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -27,8 +27,8 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 )
 
-// A site is an HTTP server on a network in memory, and the base transport that
-// reaches it by any name.
+// A site is an HTTP server on a network in memory, and the base transport that reaches it by any
+// name.
 type site struct {
 	clock
 	base *http.Transport
@@ -141,7 +141,7 @@ func TestTransportKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (&Transport{}).key(r); got != test.want {
+		if got := (&Transport{}).KeyOf(r); got != test.want {
 			t.Errorf("%s: key %q, want %q", test.url, got, test.want)
 		}
 	}
@@ -332,7 +332,7 @@ func TestTransportPermitIsHeldUntilTheEnd(t *testing.T) {
 			wantPanic(t, "base", func() { tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil)) })
 		},
 		"Observe panics": func(t *testing.T, s *site, tr *Transport) {
-			for _, kind := range []EventKind{Sent, Paused, Ended} {
+			for _, kind := range []EventKind{EventSent, EventPaused, EventEnded} {
 				tr.Base = roundTripper(func(*http.Request) (*http.Response, error) { return answerWith(429, "Retry-After", "1"), nil })
 				tr.Observe = func(e Event) {
 					if e.Kind == kind {
@@ -354,8 +354,9 @@ func TestTransportPermitIsHeldUntilTheEnd(t *testing.T) {
 	}
 }
 
-// Once its context has ended, or its time is up, a request has no place any more, though its body was not closed:
-// net/http has closed the connection. One that was switched to another protocol keeps its connection, and its place.
+// Once its context has ended, or its time is up, a request has no place any more, though its body
+// was not closed: net/http has closed the connection. One that was switched to another protocol
+// keeps its connection, and its place.
 func TestTransportPlaceComesBack(t *testing.T) {
 	for _, test := range []struct {
 		name, path string
@@ -450,7 +451,7 @@ func TestTransportLeakedBody(t *testing.T) {
 			s.StartTLS()
 			leaked := make(chan Event, 1)
 			tr := &Transport{Base: s.Client().Transport, Limits: Limits{InFlight: 1}, Observe: func(e Event) {
-				if e.Kind == Leaked {
+				if e.Kind == EventLeaked {
 					leaked <- e
 				}
 			}}
@@ -504,8 +505,8 @@ func TestTransportRedirectsPay(t *testing.T) {
 	})
 }
 
-// dropping returns a handler that answers, but drops the connection of the nth
-// request without an answer.
+// dropping returns a handler that answers, but drops the connection of the nth request without an
+// answer.
 func dropping(nth int64) http.HandlerFunc {
 	var n atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -517,8 +518,8 @@ func dropping(nth int64) http.HandlerFunc {
 	}
 }
 
-// What net/http sends again by itself, when a kept-alive connection turns out to
-// be dead, pays like any other request: httptrace's GotConn sees it.
+// What net/http sends again by itself, when a kept-alive connection turns out to be dead, pays like
+// any other request: httptrace's GotConn sees it.
 func TestTransportHiddenResendsPay(t *testing.T) {
 	post := func() *http.Request {
 		r, _ := http.NewRequest("POST", "http://a/", strings.NewReader("body"))
@@ -561,7 +562,7 @@ func TestTransportHiddenResendsPay(t *testing.T) {
 				if want := []bool{false, true, false}; !slices.Equal(conns, want) {
 					t.Errorf("the caller's trace saw connections %v, want %v", conns, want)
 				}
-				if want := []EventKind{Sent, Ended, Sent, Resent, Ended}; !slices.Equal(kinds, want) {
+				if want := []EventKind{EventSent, EventEnded, EventSent, EventResent, EventEnded}; !slices.Equal(kinds, want) {
 					t.Errorf("events %v, want %v", kinds, want)
 				}
 				u := tr.Upstream("http://a")
@@ -574,9 +575,9 @@ func TestTransportHiddenResendsPay(t *testing.T) {
 	}
 }
 
-// While a resend waits for its token, Stop or a cool-down too long ends it, its
-// caller can cancel it, and the timeout does not run. The server has had the request:
-// no error says that it was not sent.
+// While a resend waits for its token, Stop or a cool-down too long ends it, its caller can cancel
+// it, and the timeout does not run. The server has had the request: no error says that it was not
+// sent.
 func TestTransportWaitingResend(t *testing.T) {
 	run := func(name string, timeout, work time.Duration, meanwhile func(tr *Transport, cancel func()), check func(t *testing.T, s *site, u *Upstream, err error)) {
 		t.Run(name, func(t *testing.T) {
@@ -653,8 +654,8 @@ func TestTransportWaitingResend(t *testing.T) {
 	})
 }
 
-// What may not be replayed net/http sends again only if nothing of it was sent, and so the
-// errors say.
+// What may not be replayed net/http sends again only if nothing of it was sent, and so the errors
+// say.
 func TestTransportWaitingResendNotSent(t *testing.T) {
 	late := errors.New("late")
 	for name, end := range map[string]func(tr *Transport, cancel func(error)){
@@ -707,8 +708,8 @@ func TestTransportTimeoutOfAResend(t *testing.T) {
 	})
 }
 
-// A server that says when to come back is left alone until then by everybody, and
-// no other server is.
+// A server that says when to come back is left alone until then by everybody, and no other server
+// is.
 func TestTransportCoolsDown(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		synctest.Test(t, func(t *testing.T) {
@@ -720,7 +721,7 @@ func TestTransportCoolsDown(t *testing.T) {
 			})
 			var paused []Event
 			tr := &Transport{Base: s.base, Limits: Limits{Rate: 10, InFlight: 8, Fixed: true}, Observe: func(e Event) {
-				if e.Kind == Paused {
+				if e.Kind == EventPaused {
 					paused = append(paused, e)
 				}
 			}}
@@ -750,8 +751,8 @@ func TestTransportCoolsDown(t *testing.T) {
 	}
 }
 
-// A request that has its token, but whose connection is still being made when a
-// cool-down begins, is not sent during it.
+// A request that has its token, but whose connection is still being made when a cool-down begins,
+// is not sent during it.
 func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
 	run := func(name string, timeout time.Duration, check func(t *testing.T, s *site, err error, end time.Duration)) {
 		t.Run(name, func(t *testing.T) {
@@ -761,8 +762,8 @@ func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
 					if r.URL.Path == "/refused" {
 						w.Header().Set("Retry-After", "5")
 						w.WriteHeader(429)
-						// Without a body net/http gives the connection to the next
-						// request before anybody has seen the status.
+						// Without a body net/http gives the connection to the next request before
+						// anybody has seen the status.
 						io.WriteString(w, "later")
 					}
 				})
@@ -833,8 +834,8 @@ func TestTransportConnectingWhenACoolDownBegins(t *testing.T) {
 	})
 }
 
-// Of requests that wait for the end of such a cool-down none is sent after Stop, or
-// once the cool-down has become too long: each ends with the error that says so.
+// Of requests that wait for the end of such a cool-down none is sent after Stop, or once the
+// cool-down has become too long: each ends with the error that says so.
 func TestTransportConnectedButRefused(t *testing.T) {
 	late := errors.New("late")
 	for what, end := range map[string]func(tr *Transport, cancel func(error)){
@@ -890,8 +891,8 @@ func TestTransportConnectedButRefused(t *testing.T) {
 	}
 }
 
-// A server that ends each connection as soon as it has a request can have net/http
-// send it again forever.
+// A server that ends each connection as soon as it has a request can have net/http send it again
+// forever.
 func TestTransportEndlessResends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
@@ -921,8 +922,8 @@ func TestTransportEndlessResends(t *testing.T) {
 	})
 }
 
-// An event's texts hold no secret, though the server sends all of them back and an
-// error of Base quotes a URL. What RoundTrip returns is Base's error as it is.
+// An event's texts hold no secret, though the server sends all of them back and an error of Base
+// quotes a URL. What RoundTrip returns is Base's error as it is.
 func TestTransportEventsHoldNoSecrets(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -953,7 +954,7 @@ func TestTransportEventsHoldNoSecrets(t *testing.T) {
 	for _, base := range []http.RoundTripper{own, signing} {
 		ended := 0
 		tr := &Transport{Base: base, Observe: func(e Event) {
-			if e.Kind == Ended {
+			if e.Kind == EventEnded {
 				ended++
 				if errors.Is(e.Err, syscall.ECONNREFUSED) != (base != own) {
 					t.Errorf("%v is not what came", e.Err)
@@ -1003,7 +1004,7 @@ func TestTransportTimeout(t *testing.T) {
 		})
 		var ended []Event
 		tr := &Transport{Base: s.base, Limits: Limits{Rate: 1}, Timeout: 500 * ms, Observe: func(e Event) {
-			if e.Kind == Ended {
+			if e.Kind == EventEnded {
 				ended = append(ended, e)
 			}
 		}}
@@ -1167,8 +1168,7 @@ func TestTransportLeavesTheRequestAlone(t *testing.T) {
 	})
 }
 
-// Bodies under a bandwidth limit take their time, the ones that are sent again
-// as well.
+// Bodies under a bandwidth limit take their time, the ones that are sent again as well.
 func TestTransportBandwidth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, dropping(2))
@@ -1276,8 +1276,8 @@ func TestTransportMaxUpstreams(t *testing.T) {
 	})
 }
 
-// An upstream that has something to remember is kept: tokens that it gave out
-// lately, and limits that were set while it was in use.
+// An upstream that has something to remember is kept: tokens that it gave out lately, and limits
+// that were set while it was in use.
 func TestTransportKeepsWhatItWouldForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := Limits{Rate: 0.1, Burst: 2}
@@ -1351,7 +1351,8 @@ func TestTransportKeepsTheNewest(t *testing.T) {
 	})
 }
 
-// A LimitsFor that takes its time holds up only requests that need its answer, and it may use the Transport.
+// A LimitsFor that takes its time holds up only requests that need its answer, and it may use the
+// Transport.
 func TestTransportSlowLimitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, ok)
@@ -1463,7 +1464,7 @@ func TestTransportOutcomes(t *testing.T) {
 		if err != test.err || resp != test.resp {
 			t.Errorf("%v, %v; want what the base returned", resp, err)
 		}
-		if ended.Kind != Ended || ended.Outcome != test.want || ended.Err != test.err || test.resp != nil && ended.Status != test.resp.StatusCode {
+		if ended.Kind != EventEnded || ended.Outcome != test.want || ended.Err != test.err || test.resp != nil && ended.Status != test.resp.StatusCode {
 			t.Errorf("%v, %v: %+v, want %v", test.resp, test.err, ended, test.want)
 		}
 		if resp != nil {
@@ -1514,7 +1515,7 @@ func TestTransportDeadlines(t *testing.T) {
 				})
 				var ended Event
 				tr := &Transport{Base: s.base, Limits: test.limits, Observe: func(e Event) {
-					if e.Kind == Ended {
+					if e.Kind == EventEnded {
 						ended = e
 					}
 				}}
@@ -1549,8 +1550,8 @@ func TestTransportDeadlines(t *testing.T) {
 	}
 }
 
-// A server that falls silent gets a probe now and then, where only http.Client has a
-// timeout as well, and goes on at full pace when it is back.
+// A server that falls silent gets a probe now and then, where only http.Client has a timeout as
+// well, and goes on at full pace when it is back.
 func TestTransportSilentServer(t *testing.T) {
 	for _, connected := range []bool{true, false} {
 		t.Run(fmt.Sprintf("connected=%v", connected), func(t *testing.T) {
@@ -1636,8 +1637,8 @@ func TestTransportDeadlineOfABody(t *testing.T) {
 	})
 }
 
-// That a connection which was idle for long ends as it is used again says nothing about
-// the server, unless it had begun to answer.
+// That a connection which was idle for long ends as it is used again says nothing about the server,
+// unless it had begun to answer.
 func TestTransportIdleConnectionLost(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -1668,7 +1669,7 @@ func TestTransportIdleConnectionLost(t *testing.T) {
 				})
 				var ended Event
 				tr := &Transport{Base: s.base, Observe: func(e Event) {
-					if e.Kind == Ended {
+					if e.Kind == EventEnded {
 						ended = e
 					}
 				}}
@@ -1723,13 +1724,13 @@ func TestTransportEvents(t *testing.T) {
 			resp.Body.Close()
 		}
 		want := []Event{
-			{Kind: Sent, Key: "http://a", Request: r, Token: c.time(0)},
-			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(2030 * ms), Source: "retry-after"},
-			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
-			{Kind: Sent, Key: "http://a", Request: r, Waited: 2 * time.Second, Token: c.time(2030 * ms)},
-			{Kind: Paused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
-			{Kind: Changed, Key: "http://a", Request: r, Phase: PhaseHoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
-			{Kind: Ended, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
+			{Kind: EventSent, Key: "http://a", Request: r, Token: c.time(0)},
+			{Kind: EventPaused, Key: "http://a", Request: r, Until: c.time(2030 * ms), Source: "retry-after"},
+			{Kind: EventEnded, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
+			{Kind: EventSent, Key: "http://a", Request: r, Waited: 2 * time.Second, WaitedFor: Waited{CoolDown: 2 * time.Second}, Token: c.time(2030 * ms)},
+			{Kind: EventPaused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
+			{Kind: EventChanged, Key: "http://a", Request: r, Phase: PhaseHoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
+			{Kind: EventEnded, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
 		}
 		if !slices.Equal(events, want) {
 			t.Errorf("got\n%+v\nwant\n%+v", events, want)
@@ -1750,8 +1751,8 @@ func newServer(t *testing.T, handle http.HandlerFunc) (*httptest.Server, *atomic
 	return s, conns
 }
 
-// The zero Transport works, and does not open a connection for each request as
-// the default transport does with many workers.
+// The zero Transport works, and does not open a connection for each request as the default
+// transport does with many workers.
 func TestTransportZeroValueKeepsConnections(t *testing.T) {
 	s, conns := newServer(t, ok)
 	s.Start()
@@ -1768,8 +1769,8 @@ func TestTransportZeroValueKeepsConnections(t *testing.T) {
 		})
 	}
 	group.Wait()
-	// Some more than workers, as net/http may dial for one that then takes another's
-	// connection. With the default's two idle ones it is most of the requests.
+	// Some more than workers, as net/http may dial for one that then takes another's connection.
+	// With the default's two idle ones it is most of the requests.
 	if n := conns.Load(); n > 4*workers {
 		t.Errorf("%d connections for %d requests of %d workers", n, workers*each, workers)
 	}
@@ -1779,8 +1780,7 @@ func TestTransportZeroValueKeepsConnections(t *testing.T) {
 	}
 }
 
-// HTTP/2 pays as HTTP/1.1 does, and one that is cancelled while it waits takes no
-// other with it.
+// HTTP/2 pays as HTTP/1.1 does, and one that is cancelled while it waits takes no other with it.
 func TestTransportHTTP2(t *testing.T) {
 	s, conns := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(10 * ms)
@@ -1846,9 +1846,9 @@ func TestTransportConcurrentUse(t *testing.T) {
 		var sent, ended atomic.Int64
 		tr := &Transport{Base: s.base, Limits: Limits{Rate: 500, InFlight: 10, Bandwidth: 1e6}, Timeout: 50 * ms, Observe: func(e Event) {
 			switch e.Kind {
-			case Sent, Resent:
+			case EventSent, EventResent:
 				sent.Add(1)
-			case Ended:
+			case EventEnded:
 				ended.Add(1)
 			}
 		}}
@@ -1901,8 +1901,7 @@ func TestTransportConcurrentUse(t *testing.T) {
 var _ http.RoundTripper = (*Transport)(nil)
 var _ net.Error = (*TimeoutError)(nil)
 
-// Whoever retries can tell that a request whose context ended while it waited
-// was not sent.
+// Whoever retries can tell that a request whose context ended while it waited was not sent.
 func TestTransportNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &Transport{Base: roundTripper(func(*http.Request) (*http.Response, error) {

@@ -2,8 +2,6 @@ package throttle
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -11,58 +9,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limits are one upstream's ceilings. A zero field is not given.
-//
-// A field that is set is a ceiling, and sending begins at it. It is lowered only while the server
-// refuses. A field that is zero is found: Rate from refusals and from the quotas that the server
-// tells; InFlight from latency, from the bytes a second while bodies take long, and from refusals,
-// beginning with one request. If Rate is set, latency is not used for InFlight.
-//
-// Whether a refusal is about the rate or about the number in flight is found, too: 429 is taken for
-// the one and 503 for the other only until the evidence says otherwise. If InFlight is zero, at
-// most 256 requests are on the wire. Bandwidth is not looked for.
-//
-// An Upstream of your own does not see the bytes that you send, so only a [Transport] keeps
-// Bandwidth; for other protocols see [Bandwidth].
-type Limits struct {
-	Rate      rate.Limit // requests a second, evenly spaced
-	Burst     int        // requests that may leave at once after a lull; if zero, 1
-	InFlight  int        // requests on the wire
-	Bandwidth rate.Limit // request-body bytes a second, all transfers together
-
-	// Fixed takes the limits as they are, and finds none. Cool-downs and the
-	// probing of a server that is down hold all the same.
-	Fixed bool
-}
-
-// Validate returns an error that names every field that cannot be, with its
-// value.
-func (l Limits) Validate() error {
-	var errs []error
-	check := func(field string, v float64) {
-		if !(v >= 0) {
-			errs = append(errs, fmt.Errorf("throttle: Limits.%s is %v, want 0 (not given) or more", field, v))
-		}
-	}
-	check("Rate", float64(l.Rate))
-	check("Burst", float64(l.Burst))
-	check("InFlight", float64(l.InFlight))
-	check("Bandwidth", float64(l.Bandwidth))
-	return errors.Join(errs...)
-}
-
-// unset returns r, or no limit where it is zero.
-func unset(r rate.Limit) rate.Limit {
-	if r == 0 {
-		return rate.Inf
-	}
-	return r
-}
-
-// An Upstream joins the limits of one server: how many requests are in flight,
-// how many leave a second, and a [Bandwidth] for what is sent. It finds those
-// that [Limits] leave open from the [Feedback] that it is given. [Transport]
-// keeps one for each server; callers of other protocols use it directly:
+// An Upstream joins the limits of one server: how many requests are in flight, how many leave a
+// second, and a [Bandwidth] for what is sent. It finds those that [Limits] leave open from the
+// [Feedback] that it is given. [Transport] keeps one for each server; callers of other protocols
+// use it directly:
 //
 //	permit, err := upstream.Acquire(ctx, 1)
 //	if err != nil {
@@ -73,10 +23,16 @@ func unset(r rate.Limit) rate.Limit {
 //
 // It is safe for concurrent use. Use [NewUpstream]; it must not be copied.
 type Upstream struct {
+	// Observe, if set, is called with what happens to permits of [Upstream.Acquire] and
+	// [Upstream.TryAcquire], by many goroutines at once and with no lock held: their callers wait
+	// until it returns. Set it before the first use. [Transport.Observe] says more of requests.
+	Observe func(Event)
+
 	line      *line // with a door for those in flight
 	bandwidth *Bandwidth
 	waits     waits
 	sampler   sampler
+	observed  bool // by its Transport
 
 	mu struct {
 		sync.Mutex
@@ -105,57 +61,8 @@ type steering struct {
 	until time.Time // when all of it may change by itself; if zero, it does not
 }
 
-// UpstreamStats is a snapshot of an [Upstream]. Its JSON is its own: a struct that is to have other
-// fields in JSON must have it as a named field, not embed it.
-type UpstreamStats struct {
-	Limits  Limits
-	Holding Holding // the limit that holds callers back now
-
-	// What is in force, be it given or found, and why it last changed.
-	Limit   int        // requests in flight; [math.MaxInt], which JSON leaves out: no limit
-	Rate    rate.Limit // requests a second; [rate.Inf], which JSON leaves out: no limit
-	Learned bool       // one of the two was found
-	Phase   Phase
-	Reason  string    // for people to read
-	Changed time.Time // when the phase did
-	// PhaseDown and PhaseHoldingBack: when the next may go; if zero, one is on its way
-	Probe time.Time `json:",omitzero"`
-
-	Waiting     int   // callers that wait for a permit or a token
-	InFlight    int   // requests from their token on until their permit's end
-	MaxInFlight int   // the most of them at any time
-	Sent        int64 // attempts let go, those that net/http repeats by itself included
-
-	// How requests ended, by the feedback given.
-	Succeeded, Throttled, Overloaded, TimedOut, Failed int64
-
-	// Unreported counts the permits that ended by [Permit.Release], or with a
-	// [Feedback] without an Outcome. If all do, Limit stays at 1 where it is to be found.
-	Unreported int64
-
-	// Latency is a fading mean of the latency of successes, in which the last one
-	// counts an eighth; if zero, there was none.
-	Latency time.Duration
-
-	// BytesPerSecond is how many body bytes a second the server has acknowledged in the
-	// last second or two, of all transfers whose progress is known; see
-	// [Permit.Progress]. If none is under way, 0.
-	BytesPerSecond float64
-
-	// Unclaimed is [BucketStats.Unclaimed]: while it grows, more callers would
-	// make use of more of the rate.
-	Unclaimed int64
-
-	Paused      time.Time `json:",omitzero"` // when the cool-down in force ends; if zero, none
-	PauseSource string    // who asked for it, such as "retry-after"
-
-	// Waited is how long each limit was the one that held callers back. The
-	// times add up to at most the time since [NewUpstream].
-	Waited Waited
-}
-
-// NewUpstream returns an upstream with the limits given. If they are not valid,
-// Acquire says so; see [Limits.Validate].
+// NewUpstream returns an upstream with the limits given. If they are not valid, Acquire says so;
+// see [Limits.Validate].
 func NewUpstream(limits Limits) *Upstream {
 	err := limits.Validate()
 	if err != nil {
@@ -176,9 +83,9 @@ func NewUpstream(limits Limits) *Upstream {
 	return u
 }
 
-// SetLimits sets the limits, also for callers that wait now. If they are not valid,
-// it changes nothing and returns an error. What a [Transport] began to send
-// without a bandwidth limit goes on without one.
+// SetLimits sets the limits, also for callers that wait now. If they are not valid, it changes
+// nothing and returns an error. What a [Transport] began to send without a bandwidth limit goes on
+// without one.
 func (u *Upstream) SetLimits(limits Limits) error {
 	if err := limits.Validate(); err != nil {
 		return err
@@ -194,8 +101,7 @@ func (u *Upstream) SetLimits(limits Limits) error {
 	return nil
 }
 
-// steerLocked passes on what the controller has changed. It requires that mu is
-// held.
+// steerLocked passes on what the controller has changed. It requires that mu is held.
 func (u *Upstream) steerLocked(now time.Time) {
 	if s := u.mu.controller.orders(now); s != u.mu.steered {
 		u.mu.steered = s
@@ -220,25 +126,61 @@ func (u *Upstream) steerInTimeLocked() {
 	}
 }
 
-// Acquire blocks until a request of that weight may be sent: until it has a
-// permit, and then weight tokens. A weight below 1 is taken as 1. The request
-// should leave at once; the caller must end the permit.
+// Acquire blocks until a request of that weight may be sent: until it has a permit, and then weight
+// tokens. A weight below 1 is taken as 1. The request should leave at once; the caller must end the
+// permit.
 //
-// When ctx ends first, Acquire returns its cause (see [context.Cause]); after
-// [Upstream.Stop] a [*StopError]; and with the upstream of a [Transport] a
-// [*PausedError] where a cool-down is longer than [Transport.MaxWait].
+// When ctx ends first, Acquire returns its cause (see [context.Cause]); after [Upstream.Stop] a
+// [*StopError]; and with the upstream of a [Transport] a [*PausedError] where a cool-down is longer
+// than [Transport.MaxPause].
 func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
+	if err := u.look(); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	token, waited, err := u.token(ctx, weight)
+	if err != nil {
+		return nil, err
+	}
+	p := u.permit(ctx, token)
+	if p == nil { // its turn came at that very instant
+		return nil, context.DeadlineExceeded
+	}
+	p.waited = waited
+	if u.Observe != nil {
+		u.Observe(Event{Kind: EventSent, Waited: time.Since(begin), WaitedFor: waited, Token: token})
+	}
+	return p, nil
+}
+
+// TryAcquire is Acquire for callers that do not wait: it reports whether a request of that weight
+// may be sent now, and if so returns its permit. It is false while any caller waits, and for a
+// weight above [Limits.Burst], unless there is no limit of rate.
+func (u *Upstream) TryAcquire(weight int) (*Permit, bool) {
+	if u.look() != nil {
+		return nil, false
+	}
+	at, ok := u.line.takeN(max(weight, 1))
+	if !ok {
+		return nil, false
+	}
+	p := u.permit(context.Background(), u.line.mu.at(at))
+	if u.Observe != nil {
+		u.Observe(Event{Kind: EventSent, Token: p.token})
+	}
+	return p, true
+}
+
+// look passes on what has changed by itself, and returns why there are no permits.
+func (u *Upstream) look() error {
 	u.mu.Lock()
-	err := u.mu.err
+	defer u.mu.Unlock()
 	u.steerInTimeLocked()
-	u.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	token, err := u.token(ctx, weight)
-	if err != nil {
-		return nil, err
-	}
+	return u.mu.err
+}
+
+// permit makes a permit of a token, nil if the deadline of ctx has passed.
+func (u *Upstream) permit(ctx context.Context, token time.Time) *Permit {
 	u.mu.Lock()
 	now := time.Now()
 	p := &Permit{upstream: u, token: token, ticket: u.mu.controller.sent(now)}
@@ -249,23 +191,24 @@ func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
 		u.mu.sent++
 	}
 	u.mu.Unlock()
-	if late { // its turn came at that very instant
-		p.Release()
-		return nil, context.DeadlineExceeded
+	if late {
+		u.feed(p.ticket, Feedback{})
+		u.landed()
+		return nil
 	}
-	return p, nil
+	return p
 }
 
-// expired reports whether the deadline of a context has passed, though perhaps the context
-// has not ended yet.
+// expired reports whether the deadline of a context has passed, though perhaps the context has not
+// ended yet.
 func expired(ctx context.Context, now time.Time) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && !now.Before(deadline)
 }
 
-// again takes a place and tokens for a request that has its permit and is about
-// to be sent once more, perhaps since the server did not want it. Meanwhile it is not
-// in flight. After an error it is not in flight any more.
+// again takes a place and tokens for a request that has its permit and is about to be sent once
+// more, perhaps since the server did not want it. Meanwhile it is not in flight. After an error it
+// is not in flight any more.
 func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused bool) error {
 	u.mu.Lock()
 	now := time.Now()
@@ -276,7 +219,7 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused boo
 	u.steerLocked(now)
 	u.mu.Unlock()
 	u.landed()
-	token, err := u.token(ctx, weight)
+	token, _, err := u.token(ctx, weight)
 	if err != nil {
 		p.landed = true
 		return err
@@ -297,10 +240,20 @@ func (u *Upstream) resent() {
 	u.mu.Unlock()
 }
 
-// token waits for the tokens of one attempt, and returns when they were given out.
-func (u *Upstream) token(ctx context.Context, weight int) (time.Time, error) {
+// token waits for the tokens of one attempt, and returns when they were given out and, if anybody
+// is to know, what held them up.
+func (u *Upstream) token(ctx context.Context, weight int) (_ time.Time, waited Waited, err error) {
+	observed := u.observed || u.Observe != nil
+	var before Waited
+	if observed {
+		_, before = u.waits.snapshot()
+	}
 	at, err := u.line.waitN(ctx, max(weight, 1))
-	return u.line.mu.at(at), err
+	if observed {
+		_, waited = u.waits.snapshot()
+		waited = waited.since(before)
+	}
+	return u.line.mu.at(at), waited, err
 }
 
 // Pause stops sending until the given instant, as if the server had asked for it. Of several pauses
@@ -317,50 +270,10 @@ func (u *Upstream) Resume() {
 	u.line.resume()
 }
 
-// Stop fails callers that wait, and all that come later, with a [*StopError]
-// that wraps err. Requests in flight are left to finish. Only the first call
-// counts.
+// Stop fails callers that wait, and all that come later, with a [*StopError] that wraps err.
+// Requests in flight are left to finish. Only the first call counts.
 func (u *Upstream) Stop(err error) {
 	u.line.stop(&StopError{Err: err})
-}
-
-// Stats returns a snapshot.
-func (u *Upstream) Stats() UpstreamStats {
-	bucket := u.line.stats()
-	holding, waited := u.waits.snapshot()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	c, now := &u.mu.controller, time.Now()
-	s := UpstreamStats{
-		Limits:         u.mu.limits,
-		Holding:        holding,
-		Limit:          c.room(now),
-		Rate:           validRate(rate.Limit(c.mean(now))),
-		Learned:        c.learned(),
-		Phase:          c.phase,
-		Reason:         c.reason,
-		Changed:        c.changed,
-		Probe:          c.probe,
-		Waiting:        bucket.Waiting,
-		InFlight:       u.mu.controller.places,
-		MaxInFlight:    u.mu.maxInFlight,
-		Sent:           u.mu.sent,
-		Succeeded:      u.mu.outcomes[Success],
-		Throttled:      u.mu.outcomes[Throttled],
-		Overloaded:     u.mu.outcomes[Overloaded],
-		TimedOut:       u.mu.outcomes[TimedOut],
-		Failed:         u.mu.outcomes[Failed],
-		Unreported:     u.mu.outcomes[0],
-		Latency:        seconds(c.latency),
-		BytesPerSecond: c.flow.bytesPerSecond(),
-		Unclaimed:      bucket.Unclaimed,
-		Waited:         waited,
-	}
-	if c.trial != 0 {
-		s.Probe = time.Time{}
-	}
-	s.Paused, s.PauseSource = u.line.pausedUntil()
-	return s
 }
 
 // latency returns the usual latency, 0 if it is not known.
@@ -375,6 +288,18 @@ func (u *Upstream) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.mu.limits == u.mu.made && u.mu.controller.places == 0 && !u.mu.controller.held && u.line.full()
+}
+
+// events returns what the news are to who observes.
+func (n news) events() (events []Event) {
+	if !n.until.IsZero() {
+		events = append(events, Event{Kind: EventPaused, Until: n.until, Source: n.source})
+	}
+	if n.changed {
+		events = append(events, Event{Kind: EventChanged, Phase: n.phase, Limit: n.limit,
+			Rate: n.rate, Reason: n.reason})
+	}
+	return events
 }
 
 // news is what came of a feedback.

@@ -26,8 +26,8 @@ func (c clock) until(d time.Duration)          { time.Sleep(time.Until(c.begin.A
 func (c clock) at(d time.Duration)             { c.until(d); synctest.Wait() }
 func (c clock) time(d time.Duration) time.Time { return c.begin.Add(d).Round(0) }
 
-// A caller is a goroutine that wants to send a request through an upstream and
-// holds its permit for a while, or until it is told to end if that is 0.
+// A caller is a goroutine that wants to send a request through an upstream and holds its permit for
+// a while, or until it is told to end if that is 0.
 type caller struct {
 	sent   time.Duration // -1: not yet
 	err    error
@@ -95,8 +95,7 @@ func TestUpstreamPermitBeforeToken(t *testing.T) {
 	})
 }
 
-// A waiter for a permit, while the holders of permits wait for tokens, is waiting
-// for the rate.
+// A waiter for a permit, while the holders of permits wait for tokens, is waiting for the rate.
 func TestUpstreamWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
@@ -399,14 +398,6 @@ func TestUpstreamCancelled(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
-}
-
-func TestEventKindString(t *testing.T) {
-	for k, want := range map[EventKind]string{0: "unknown event", Sent: "sent", Resent: "resent", Paused: "paused", Ended: "ended", 9: "unknown event"} {
-		if k.String() != want {
-			t.Errorf("%d: %q, want %q", k, k, want)
-		}
-	}
 }
 
 func TestOutcomeString(t *testing.T) {

@@ -2,10 +2,19 @@ package throttle
 
 import (
 	"container/list"
+	"iter"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/nethttp"
+)
+
+const (
+	defaultUpstreams = 1024
+
+	// passedOver is how many upstreams in use are passed over, at most, to make room for a new one:
+	// to look at all of them takes milliseconds where there are thousands.
+	passedOver = 8
 )
 
 // An entry is an upstream that is not dropped while it has users: those that were given it, and may
@@ -18,16 +27,46 @@ type entry struct {
 
 func (e *entry) leave() { e.users.Add(-1) }
 
-// Upstream returns the upstream of a key: its statistics and live limits. There
-// is one for each key that was asked for. Beyond MaxUpstreams the one that was idle
-// longest is forgotten, with its statistics and all that it had learned. Kept in any
-// case are those in use, paused or down, those whose bucket is not full, and those
-// whose limits were changed by SetLimits, until they are set back. Ask for an
-// upstream each time: one that was forgotten is not used any more.
+// Upstream returns the upstream of a key, for its live limits, a pause or a permit of one's own. If
+// there is none it is made, as for a request; see [Transport.Lookup] and [Transport.KeyOf]. Beyond
+// MaxUpstreams the one that was idle longest is forgotten, with its statistics and all that it had
+// learned. Kept in any case are those in use, paused or down, those whose bucket is not full, and
+// those whose limits were changed by SetLimits, until they are set back. Ask for an upstream each
+// time: one that was forgotten is not used any more.
 func (t *Transport) Upstream(key string) *Upstream {
 	e := t.enter(key)
 	e.leave()
 	return e.upstream
+}
+
+// Lookup returns the upstream of a key, and false if there is none: no request has gone there, or
+// it was forgotten.
+func (t *Transport) Lookup(key string) (*Upstream, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := t.mu.upstreams[key]
+	if at == nil {
+		return nil, false
+	}
+	return at.Value.(*entry).upstream, true
+}
+
+// Upstreams returns all upstreams with their keys, the one that was used last first. They are those
+// of the instant at which the iteration begins; to look does not count as use.
+func (t *Transport) Upstreams() iter.Seq2[string, *Upstream] {
+	return func(yield func(string, *Upstream) bool) {
+		t.mu.Lock()
+		entries := make([]*entry, 0, len(t.mu.upstreams))
+		for at := t.mu.recent.Front(); at != nil; at = at.Next() {
+			entries = append(entries, at.Value.(*entry))
+		}
+		t.mu.Unlock()
+		for _, e := range entries {
+			if !yield(e.key, e.upstream) {
+				return
+			}
+		}
+	}
 }
 
 // enter returns the upstream of a key, which is not dropped before leave is called.
@@ -43,9 +82,10 @@ func (t *Transport) enter(key string) *entry {
 		limits = t.LimitsFor(key) // which may take its time
 	}
 	u := NewUpstream(limits)
-	u.line.maxPause = t.MaxWait
-	if t.MaxWait <= 0 {
-		u.line.maxPause = defaultMaxWait
+	u.observed = t.Observe != nil
+	u.line.maxPause = t.MaxPause
+	if t.MaxPause <= 0 {
+		u.line.maxPause = defaultMaxPause
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,7 +136,10 @@ func (t *Transport) dropLocked() {
 	}
 }
 
-func (t *Transport) key(req *http.Request) string {
+// KeyOf returns the key of the upstream that a request belongs to: what [Transport.Key] returns, or
+// else its scheme and host in lower case, with the port if it is not the default one, such as
+// "https://api.example.com" or "http://[::1]:8080". The request must have a URL.
+func (t *Transport) KeyOf(req *http.Request) string {
 	if t.Key != nil {
 		return t.Key(req)
 	}

@@ -9,8 +9,8 @@ import (
 
 // A waiter is one goroutine parked in a waitlist.
 //
-// It parks on a channel and not on a mutex or condition, so that it can leave
-// when its context ends, and so that fake time moves while it waits.
+// It parks on a channel and not on a mutex or condition, so that it can leave when its context
+// ends, and so that fake time moves while it waits.
 type waiter struct {
 	next, prev *waiter
 	n          int           // tokens or permits wanted
@@ -28,8 +28,8 @@ const (
 	stopped // it waits in vain: read err
 )
 
-// set records the new state and wakes the waiter. A signal that was not yet
-// read is enough: the waiter reads the state, not the signal.
+// set records the new state and wakes the waiter. A signal that was not yet read is enough: the
+// waiter reads the state, not the signal.
 func (w *waiter) set(state uint32) {
 	w.state.Store(state)
 	select {
@@ -48,8 +48,7 @@ func (w *waiter) park(ctx context.Context) (ended bool) {
 	}
 }
 
-// A waitlist is a FIFO of waiters. Its owner's lock protects all of it but get
-// and put.
+// A waitlist is a FIFO of waiters. Its owner's lock protects all of it but get and put.
 type waitlist struct {
 	first, last *waiter
 	len         int

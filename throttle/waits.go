@@ -32,6 +32,31 @@ func (h *Holding) UnmarshalText(text []byte) error { return setWord(holdings[:],
 // Waited is time by the limit that held callers back.
 type Waited struct{ Rate, Concurrency, Bandwidth, CoolDown, Down time.Duration }
 
+// of returns the time of a limit, or nil.
+func (w *Waited) of(h Holding) *time.Duration {
+	switch h {
+	case HoldingRate:
+		return &w.Rate
+	case HoldingConcurrency:
+		return &w.Concurrency
+	case HoldingBandwidth:
+		return &w.Bandwidth
+	case HoldingCoolDown:
+		return &w.CoolDown
+	case HoldingDown:
+		return &w.Down
+	}
+	return nil
+}
+
+// since returns what was added to an earlier account.
+func (w Waited) since(earlier Waited) Waited {
+	for h := HoldingRate; h <= HoldingDown; h++ {
+		*w.of(h) -= *earlier.of(h)
+	}
+	return w
+}
+
 // waits records which limit holds an upstream's callers back, and for how long each did. At any
 // instant it is one: the limit that the first caller in line waits for. If that caller waits for
 // others to land that wait for bandwidth themselves, it is bandwidth.
@@ -62,22 +87,12 @@ func (w *waits) bandwidth(n int) {
 	w.bytes += n
 }
 
-// settleLocked accounts for the time since the last call. It requires that mu
-// is held.
+// settleLocked accounts for the time since the last call. It requires that mu is held.
 func (w *waits) settleLocked(now time.Time) {
 	span := now.Sub(w.since)
 	w.since = now
-	switch w.holdingLocked() {
-	case HoldingRate:
-		w.waited.Rate += span
-	case HoldingConcurrency:
-		w.waited.Concurrency += span
-	case HoldingBandwidth:
-		w.waited.Bandwidth += span
-	case HoldingCoolDown:
-		w.waited.CoolDown += span
-	case HoldingDown:
-		w.waited.Down += span
+	if d := w.waited.of(w.holdingLocked()); d != nil {
+		*d += span
 	}
 }
 

@@ -10,7 +10,7 @@ func word[E ~uint8](words []string, e E) string {
 	if int(e) < len(words) {
 		return words[e]
 	}
-	return fmt.Sprintf("%d", uint8(e))
+	return fmt.Sprintf("%T(%d)", e, uint8(e))
 }
 
 // setWord is the inverse of word.

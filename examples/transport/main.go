@@ -24,7 +24,7 @@ func main() {
 		Base:   client.Transport,
 		Limits: throttle.Limits{Rate: 20, InFlight: 4},
 		Observe: func(e throttle.Event) {
-			if e.Kind == throttle.Paused {
+			if e.Kind == throttle.EventPaused {
 				log.Printf("%s: paused until %v (%s)", e.Key, e.Until, e.Source)
 			}
 		},

@@ -21,14 +21,14 @@ import (
 func (r *run) observe(e throttle.Event) {
 	now := time.Now()
 	switch e.Kind {
-	case throttle.Sent:
+	case throttle.EventSent:
 		r.tally.Sent(e.Token)
 		server := r.servers.Sent(e.Key, now)
 		if j := jobOf(e.Request); j != nil {
 			r.backingOff(j, false)
 			j.sentTo(server, now)
 		}
-	case throttle.Resent:
+	case throttle.EventResent:
 		r.tally.Resent(e.Token)
 		if j := jobOf(e.Request); j != nil {
 			j.tries++
@@ -36,12 +36,12 @@ func (r *run) observe(e throttle.Event) {
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
 			r.servers.Resent(e.Key, now)
 		}
-	case throttle.Paused:
+	case throttle.EventPaused:
 		r.paused(e, now)
-	case throttle.Changed:
+	case throttle.EventChanged:
 		more := r.servers.Of(e.Key).PaceChanged(e)
 		r.Log.Debug(status.PaceChanged(e, more))
-	case throttle.Ended:
+	case throttle.EventEnded:
 		r.answered(e, now)
 	}
 }

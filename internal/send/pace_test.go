@@ -200,9 +200,9 @@ func TestAcceptanceCountsFromSending(t *testing.T) {
 				t.Fatal(err)
 			}
 			key, sent := nethttp.OriginOf(it.URL), time.Now()
-			r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req, Token: sent})
+			r.observe(throttle.Event{Kind: throttle.EventSent, Key: key, Request: req, Token: sent})
 			time.Sleep(time.Second)
-			r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: req,
+			r.observe(throttle.Event{Kind: throttle.EventEnded, Key: key, Request: req,
 				Status: http.StatusOK, Latency: time.Second})
 			time.Sleep(time.Second)
 			s := r.servers.Of(key)
@@ -235,16 +235,16 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.observe(throttle.Event{Kind: throttle.Sent, Key: key, Request: req,
+				r.observe(throttle.Event{Kind: throttle.EventSent, Key: key, Request: req,
 					Token: time.Now()})
 				return req
 			}
 			for range 2 {
 				early, refused := send(), send()
 				time.Sleep(time.Second)
-				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: early,
+				r.observe(throttle.Event{Kind: throttle.EventEnded, Key: key, Request: early,
 					Status: http.StatusOK, Outcome: throttle.Success, Latency: time.Second})
-				r.observe(throttle.Event{Kind: throttle.Ended, Key: key, Request: refused,
+				r.observe(throttle.Event{Kind: throttle.EventEnded, Key: key, Request: refused,
 					Status: http.StatusServiceUnavailable, Outcome: throttle.Overloaded,
 					Latency: time.Second})
 				time.Sleep(9 * time.Second)
@@ -269,7 +269,7 @@ func TestPauseIsLogged(t *testing.T) {
 			defer func() { _ = r.pool.Drain(w.Context()) }()
 			now := time.Now()
 			until := now.Add(5 * time.Second)
-			r.observe(throttle.Event{Kind: throttle.Paused, Key: "http://127.0.0.1",
+			r.observe(throttle.Event{Kind: throttle.EventPaused, Key: "http://127.0.0.1",
 				Source: source, Until: until})
 			w.talks(fmt.Sprintf(want, human.InstantSeconds(until, now)))
 		})

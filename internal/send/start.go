@@ -116,11 +116,11 @@ func newRun(o Options) *run {
 		inFlight = upstream.MostInFlight
 	}
 	r.transport = &throttle.Transport{
-		Base:    r.wire(inFlight),
-		Limits:  o.Limits,
-		Timeout: o.Timeout,
-		MaxWait: plan.Forever(o.MaxWait),
-		Observe: r.observe,
+		Base:     r.wire(inFlight),
+		Limits:   o.Limits,
+		Timeout:  o.Timeout,
+		MaxPause: plan.Forever(o.MaxWait),
+		Observe:  r.observe,
 	}
 	r.queue.Engine, r.queue.Servers = r, &r.servers
 	r.queue.One, r.queue.Endless = !o.Source.OwnURLs(), o.Found.Partial

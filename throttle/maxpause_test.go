@@ -22,12 +22,12 @@ func wantPaused(t *testing.T, c *caller, at time.Duration, until time.Time) {
 	}
 }
 
-// A cool-down too long to be sat out fails the waiters, for a token or for a
-// permit, and those that come while too much of it is left; no others.
+// A cool-down too long to be sat out fails the waiters, for a token or for a permit, and those that
+// come while too much of it is left; no others.
 func TestMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
-		tr := &Transport{Limits: Limits{Rate: 1, InFlight: 3}, MaxWait: time.Minute}
+		tr := &Transport{Limits: Limits{Rate: 1, InFlight: 3}, MaxPause: time.Minute}
 		u := tr.Upstream("a")
 		flying := call(t, c, u, 1, 0)
 		token, heavy, permit := call(t, c, u, 1, 0), call(t, c, u, 5, 0), call(t, c, u, 1, 0)
@@ -73,12 +73,12 @@ func TestMaxWait(t *testing.T) {
 	})
 }
 
-// The zero value sits out an hour, the largest one anything, as does an upstream
-// without a Transport.
+// The zero value sits out an hour, the largest one anything, as does an upstream without a
+// Transport.
 func TestMaxWaitDefaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
-		for _, u := range []*Upstream{(&Transport{}).Upstream(""), (&Transport{MaxWait: -1}).Upstream("")} {
+		for _, u := range []*Upstream{(&Transport{}).Upstream(""), (&Transport{MaxPause: -1}).Upstream("")} {
 			u.Pause(c.time(time.Hour), "test")
 			fits := call(t, c, u, 1, ms)
 			if fits.err != nil {
@@ -88,7 +88,7 @@ func TestMaxWaitDefaults(t *testing.T) {
 			wantPaused(t, fits, 0, c.time(time.Hour+1))
 		}
 		var callers []*caller
-		for _, u := range []*Upstream{NewUpstream(Limits{}), (&Transport{MaxWait: math.MaxInt64}).Upstream("")} {
+		for _, u := range []*Upstream{NewUpstream(Limits{}), (&Transport{MaxPause: math.MaxInt64}).Upstream("")} {
 			u.Pause(c.time(47*time.Hour), "test")
 			callers = append(callers, call(t, c, u, 1, ms))
 		}
@@ -106,8 +106,8 @@ func TestMaxWaitDefaults(t *testing.T) {
 	}
 }
 
-// A server that asks to be left alone for ten years hangs nobody: each worker, who
-// knows of throttle's errors only that they say when, gives its request back.
+// A server that asks to be left alone for ten years hangs nobody: each worker, who knows of
+// throttle's errors only that they say when, gives its request back.
 func TestMaxWaitHostileServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +148,7 @@ func TestMaxWaitHostileServer(t *testing.T) {
 // A wait of our own is sat out, also where it is longer than what the server asks for.
 func TestMaxWaitOfOurOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := &Transport{MaxWait: 2 * time.Second}
+		tr := &Transport{MaxPause: 2 * time.Second}
 		u := tr.Upstream("a")
 		begin := time.Now()
 		for time.Since(begin) < time.Minute {
