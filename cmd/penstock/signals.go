@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/send"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // stopping are the signals that ask the program to stop, but for those that it was started with as
@@ -73,7 +73,7 @@ func within(soft context.Context, do func()) bool {
 	select {
 	case <-done:
 		return true
-	case <-time.After(send.LastWords):
+	case <-time.After(results.LastWords):
 		return false
 	}
 }

@@ -17,8 +17,22 @@ type Wait struct {
 // mostWaits bounds what is read of a damaged or a very busy journal.
 const mostWaits = 4096
 
-// KeepWait records a wait soon, in the place of the one before for that origin.
+const (
+	// shortWait is over before a user starts another run.
+	shortWait = 5 * time.Second
+	// longWait is the longest that later runs obey. A longer one is more likely a fault of the
+	// server, and would stop every run until somebody removes the journal.
+	longWait = 48 * time.Hour
+)
+
+// KeepWait records a wait soon, in the place of the one before for that origin, unless it is short.
 func (j *Journal) KeepWait(w Wait) {
+	if w.Until.Sub(w.Asked) < shortWait {
+		return
+	}
+	if most := w.Asked.Add(longWait); w.Until.After(most) {
+		w.Until = most
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.closed {

@@ -26,7 +26,7 @@ func TestWaits(t *testing.T) {
 		long := Wait{"http://b", begin, begin.Add(time.Hour)}
 		j := open()
 		j.KeepWait(short)
-		j.KeepWait(Wait{"http://b", begin, begin.Add(time.Second)})
+		j.KeepWait(Wait{"http://b", begin, begin.Add(10 * time.Second)})
 		j.KeepWait(long)
 		mustClose(t, j)
 		r := mustRead(t, path)

@@ -186,6 +186,11 @@ func TestImports(t *testing.T) {
 			module + "/throttle"},
 		why: "it judges by what it is told, and has no words",
 	}, {
+		name: "workers",
+		of:   []string{module + "/internal/workers"},
+		may:  []string{module + "/internal/upstream", module + "/throttle"},
+		why:  "it counts, and starts nothing",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),

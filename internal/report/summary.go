@@ -7,6 +7,8 @@ import (
 
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 )
 
 // Summary is the report of a run. It marshals to the JSON report, schema version 1: fields are
@@ -124,6 +126,18 @@ type Waited map[progress.Limit]float64
 type ServerLearned struct {
 	Server string `json:"server"`
 	progress.Learned
+}
+
+// SetLearned sets what was learned: of the only server, or of each of several.
+func (s *Summary) SetLearned(servers []*upstream.Server) {
+	for _, each := range servers {
+		switch l := status.Learned(each.Learned()); {
+		case len(servers) == 1:
+			s.Learned = l
+		case l != progress.Learned{}:
+			s.LearnedByServer = append(s.LearnedByServer, ServerLearned{each.Key, l})
+		}
+	}
 }
 
 // Summary returns the report of a run that ended at finished. Total is the number of items known

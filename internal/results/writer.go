@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
@@ -37,6 +38,8 @@ type Writer struct {
 	c      io.Closer     // nil if the writer is the caller's to close
 	old    string        // the file to be replaced, as long as it is not
 	failed chan struct{} // closed when err is set
+
+	awaited atomic.Bool // AwaitRoom waits
 
 	mu      sync.Mutex // protects what follows, and the order of lines
 	buf     bytes.Buffer

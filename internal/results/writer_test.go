@@ -142,6 +142,51 @@ func TestResultsCloseWithoutReader(t *testing.T) {
 	})
 }
 
+// New work waits for a reader that is behind, and people are told.
+func TestResultsAwaitRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, in := io.Pipe()
+		r := NewWriter(in)
+		if err := r.AwaitRoom(t.Context(), func() { t.Error("there is room") }); err != nil {
+			t.Error(err)
+		}
+		for !r.Full() {
+			_ = r.Write(Result{Path: strings.Repeat("p", 1000)})
+		}
+		begin, warned := time.Now(), false
+		err := r.AwaitRoom(t.Context(), func() {
+			warned = r.IsAwaited()
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+		})
+		if d := time.Since(begin); err != nil || !warned || r.IsAwaited() || d != warnAfter {
+			t.Errorf("after %v: %v, warned %v, awaited %v", d, err, warned, r.IsAwaited())
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		in.Close()
+	})
+}
+
+// Finish waits for the reader as long as the run is not broken off, and a moment longer.
+func TestResultsFinish(t *testing.T) {
+	for _, lasts := range []time.Duration{0, 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			out, in := io.Pipe()
+			defer out.Close()
+			r := NewWriter(in)
+			_ = r.Write(Result{})
+			ctx, cancel := context.WithTimeout(t.Context(), lasts)
+			defer cancel()
+			begin, warned := time.Now(), false
+			err := r.Finish(ctx, func() { warned = true })
+			if d := time.Since(begin); err == nil || warned != (lasts > 0) || d != lasts+LastWords {
+				t.Errorf("after %v: %v, warned %v", d, err, warned)
+			}
+		})
+	}
+}
+
 // A failed write is known when it happens, and not only with the next item.
 func TestResultsFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -41,6 +41,12 @@ type job struct {
 	baseline int64          // what its server had accepted before its first attempt
 }
 
+// claimed records what is done with the job by what earlier runs left of it.
+func (j *job) claimed(d resume.Decision) {
+	j.kept = d.Kept
+	j.Claimed(d.Past, d.Do == resume.Ask)
+}
+
 // sentTo records that a request for the job leaves.
 func (j *job) sentTo(s *upstream.Server, now time.Time) {
 	j.server, j.sent = s, now
@@ -59,6 +65,54 @@ func (j *job) postponed(ended time.Time) {
 	j.pass++
 	j.Postponed(ended)
 }
+
+// resent records that net/http has sent a request once more, and unsent that one did not leave.
+func (j *job) resent() { j.tries++ }
+func (j *job) unsent() { j.tries-- }
+
+// followed records that the bytes of the job are counted as they move.
+func (j *job) followed() { j.watched = true }
+
+// answered records an answer of 2xx, which retry is to judge.
+func (j *job) answered(e *throttle.Event) { j.answer = e }
+
+// judged returns an answer of 2xx that retry has judged, if there is one: with the fault of its
+// content or, if uncertain, as one that came too early.
+func (j *job) judged(uncertain bool) (e throttle.Event, ok bool) {
+	if j.answer == nil {
+		return e, false
+	}
+	e, j.answer = *j.answer, nil
+	if j.Fault() != nil {
+		e.Err = j.Fault()
+	} else if uncertain {
+		e.Err = outcome.ErrEarly
+	}
+	return e, true
+}
+
+// refusedBy records that the job was refused by a status, and that this is counted.
+func (j *job) refusedBy(status int) { j.countedBy = status }
+
+// waits records that the job waits for its next attempt, and reports whether that is the first
+// time. It ends with goesOn.
+func (j *job) waits() (first bool) {
+	first = !j.retried
+	j.waiting, j.retried = true, true
+	return first
+}
+
+func (j *job) goesOn() { j.waiting = false }
+
+// tried records that no attempt comes after the last, and reports whether the job has waited for
+// one.
+func (j *job) tried() (retried bool) {
+	retried, j.retried = j.retried, false
+	return retried
+}
+
+// endedAs records how the job ended, unless the end of the run changes that.
+func (j *job) endedAs(out results.Result) { j.out = out }
 
 // newPass begins another pass over the job.
 func (j *job) newPass() { j.counted, j.countedBy = false, 0 }

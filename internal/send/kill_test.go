@@ -263,7 +263,7 @@ func TestKilledSettles(t *testing.T) {
 		w.journal(name)
 		r := newRun(w.Options)
 		for it := range w.Source.Items() {
-			j, _ := r.claim(it)
+			j, _ := r.Claim(it)
 			j.Left(time.Now())
 			if err := r.Journal.Begin(context.Background(), r.row(j, item.InFlight)); err != nil {
 				w.Fatal(err)
@@ -277,7 +277,7 @@ func TestKilledSettles(t *testing.T) {
 		w.journal(name2)
 		r = newRun(w.Options)
 		for it := range w.Source.Items() {
-			j, wanted := r.claim(it)
+			j, wanted := r.Claim(it)
 			if wanted {
 				t.Errorf("asked at once: its attempt ended %v ago, so it thinks",
 					time.Since(j.Past().Ended))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
@@ -31,7 +32,7 @@ func (r *run) observe(e throttle.Event) {
 	case throttle.EventResent:
 		r.tally.Resent(e.Token)
 		if j := jobOf(e.Request); j != nil {
-			j.tries++
+			j.resent()
 		}
 		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
 			r.servers.Resent(e.Key, now)
@@ -51,7 +52,9 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		r.Log.Debug(status.Paused(e, now))
 		return
 	}
-	r.keepWait(e.Key, now, e.Until)
+	if r.Journal != nil {
+		r.Journal.KeepWait(journal.Wait{Origin: e.Key, Asked: now, Until: e.Until})
+	}
 	wait, s := e.Until.Sub(now), r.servers.Of(e.Key)
 	if r.MaxWait > 0 && wait > r.MaxWait {
 		r.leftAlone(s, e.Until)
@@ -79,14 +82,14 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	case e.Err != nil && errors.As(e.Err, new(interface{ RetryAt() time.Time })):
 		r.tally.Unsent()
 		if j != nil {
-			j.tries--
+			j.unsent()
 		}
 	case j != nil && e.Status >= 200 && e.Status <= 299:
-		j.answer = &e
+		j.answered(&e)
 	default:
 		r.judged(e, now)
 		if j != nil && outcome.IsFinalAtOnce(e) {
-			j.countedBy = e.Status
+			j.refusedBy(e.Status)
 			r.countRefusal(j, e.Status)
 		}
 	}
@@ -113,15 +116,8 @@ func (r *run) retrying(e retry.Event) {
 	if j == nil {
 		return
 	}
-	if j.answer != nil {
-		switch {
-		case j.Fault() != nil:
-			j.answer.Err = j.Fault()
-		case e.Uncertain:
-			j.answer.Err = outcome.ErrEarly
-		}
-		r.judged(*j.answer, time.Now())
-		j.answer = nil
+	if answer, ok := j.judged(e.Uncertain); ok {
+		r.judged(answer, time.Now())
 	}
 	if e.Uncertain {
 		j.Doubted()
@@ -134,7 +130,7 @@ func (r *run) retrying(e retry.Event) {
 		case e.Status != 0:
 			why = strconv.Itoa(e.Status)
 		}
-		r.again(j, why)
+		r.uploads.Again(j, why)
 		r.backingOff(j, true)
 		now := time.Now()
 		r.refusals.Add(j, j.server, j.plainMethod(), code, now)
@@ -148,20 +144,16 @@ func (r *run) retrying(e retry.Event) {
 
 // backingOff counts a job in or out of those that wait for their next attempt.
 func (r *run) backingOff(j *job, waiting bool) {
-	if j.waiting == waiting {
-		return // j belongs to one goroutine
-	}
-	j.waiting = waiting
-	if waiting {
-		r.uploads.End(j, nil)
-	}
 	changed := j.Fault() != nil && j.item.Size < large // larger ones are named
-	if !waiting {
-		r.workers.goOn(changed)
-		return
+	switch {
+	case j.waiting == waiting: // j belongs to one goroutine
+	case waiting:
+		r.uploads.End(j, nil)
+		r.workers.Wait(j.waits(), changed)
+	default:
+		j.goesOn()
+		r.workers.GoOn(changed)
 	}
-	r.workers.wait(!j.retried, changed)
-	j.retried = true
 }
 
 // classify judges what the package retry cannot know.

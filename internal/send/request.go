@@ -16,10 +16,13 @@ import (
 	"github.com/penstock/penstock/internal/wire"
 )
 
+// large is the size from which on the bytes of a file are followed.
+const large = wire.Large
+
 // request builds the item's request. Its file is opened when an attempt's turn has come.
 func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if j.item.Size >= large {
-		j.watched = true
+		j.followed()
 		ctx = r.uploads.Watch(ctx, j, func() wire.Upload {
 			it := &j.item
 			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size,

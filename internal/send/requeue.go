@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
@@ -13,44 +12,8 @@ import (
 	"github.com/penstock/penstock/retry"
 )
 
-const (
-	// maxPasses bounds how often the end of the run tries an item once more.
-	maxPasses = 3
-	// maxLater bounds the memory for those items; what is more of them has failed.
-	maxLater = 50_000
-)
-
-// A requeue has the jobs that the end of the run comes back to. Its methods may be called
-// concurrently.
-type requeue struct {
-	mu    sync.Mutex
-	jobs  []*job
-	until time.Time // when the last of them may be asked about
-}
-
-// add leaves a job to the end of the run, unless it is too much and optional. It may be asked about
-// from at on, if that is not zero.
-func (q *requeue) add(j *job, at time.Time, optional bool) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if optional && len(q.jobs) >= maxLater {
-		return false
-	}
-	q.jobs = append(q.jobs, j)
-	if at.After(q.until) {
-		q.until = at
-	}
-	return true
-}
-
-// take returns the jobs, and when the last of them may be asked about, and leaves none.
-func (q *requeue) take() (jobs []*job, until time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	jobs, until = q.jobs, q.until
-	q.jobs, q.until = nil, time.Time{}
-	return jobs, until
-}
+// maxPasses bounds how often the end of the run tries an item once more.
+const maxPasses = 3
 
 // postpone reports whether the end of the run comes back to a job: one that the server failed while
 // it accepted nothing at all, or one that it can be asked about.
@@ -65,7 +28,7 @@ func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
 	if outage && !j.isStarved() {
 		return false
 	}
-	j.out = out
+	j.endedAs(out)
 	var ended time.Time
 	if ask {
 		ended = time.Now()
@@ -89,7 +52,7 @@ func (r *run) putOff(j *job, ended time.Time, optional bool) bool {
 	if !at.IsZero() {
 		at = at.Add(r.verifier.Settle)
 	}
-	if !r.requeue.add(j, at, optional) {
+	if !r.later.Add(j, at, optional) {
 		return false
 	}
 	j.postponed(ended) // before anybody takes it: the pool is waited for first
@@ -102,7 +65,7 @@ func (r *run) comeBack(ctx context.Context) {
 		if r.pool.Wait(ctx) != nil {
 			return
 		}
-		jobs, until := r.requeue.take()
+		jobs, until := r.later.Take()
 		if len(jobs) == 0 {
 			return
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/internal/workers"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -52,19 +53,17 @@ type run struct {
 	ending    stop.Reasons
 	secrets   *secret.Set // of all items
 	uploads   wire.Uploads[*job]
-	restart   restart
 	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set
 	refusals  upstream.Refusals[*job]
 	queue     order.Queue[*job]
-	workers   *workers
-	requeue   requeue
+	workers   *workers.Need
+	later     order.Later[*job]
 	headers   sync.Map // by content type, shared by items that have none of their own
 
 	toldForeign sync.Once
 	toldExposed sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
-	unread      atomic.Bool               // the reader of the results is waited for
 	// items that failed and that the journal has nothing of
 	unnoted atomic.Int64
 	asked   struct{ found, absent atomic.Int64 } // what servers said of items in doubt

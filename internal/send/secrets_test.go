@@ -295,7 +295,7 @@ func TestNoSecretInReasons(t *testing.T) {
 			r.end(stop.JournalFailed{Err: bad})
 			r.Log.Info(fmt.Sprintf("%q", s.Header))
 		}
-		facts := r.facts(upstream.Overview{}, time.Now())
+		facts := r.facts(upstream.Overview{}, nil, time.Now())
 		_, words := facts.Holding()
 		s.text.WriteString(words)
 		_ = r.pool.Drain(context.Background())

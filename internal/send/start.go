@@ -21,6 +21,7 @@ import (
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/internal/workers"
 	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -68,7 +69,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.comeBack(work)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
-	jobs, _ := r.requeue.take()
+	jobs, _ := r.later.Take()
 	for _, j := range jobs {
 		r.giveBack(j)
 	}
@@ -93,6 +94,16 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 		}
 	}
 	return s
+}
+
+// closeResults waits until the results are written.
+func (r *run) closeResults(ctx context.Context) {
+	if r.Results == nil {
+		return
+	}
+	if err := r.Results.Finish(ctx, func() { r.Log.Warn(status.ResultsWait) }); err != nil {
+		r.noResults(err)
+	}
 }
 
 func newRun(o Options) *run {
@@ -143,8 +154,8 @@ func newRun(o Options) *run {
 	r.verifier.Client, r.verifier.Timeout = &http.Client{Transport: r.transport}, o.Timeout
 	r.verifier.Settle = max(settle, 2*o.Timeout)
 	r.verifier.KeyHeader = o.Idempotency.Header
-	r.workers = newWorkers(o.Workers, o.Limits)
-	r.pool = pool.New(r.workers.grown, r.item)
+	r.workers = workers.New(o.Workers, o.Limits)
+	r.pool = pool.New(r.workers.ToBegin(), r.item)
 	r.pool.Failed = func(j *job, err error) {
 		if errors.Is(err, pool.ErrNotStarted) {
 			r.abandon(j)

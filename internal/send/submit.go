@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
@@ -22,7 +23,8 @@ func (r *run) submit(ctx context.Context) {
 		items = source.Until(ctx, items, silentAfter)
 	}
 	for it, err := range items {
-		if ctx.Err() != nil || r.awaitReader(ctx) != nil {
+		if ctx.Err() != nil || r.Results != nil &&
+			r.Results.AwaitRoom(ctx, func() { r.Log.Warn(status.ResultsUnread) }) != nil {
 			return
 		}
 		if errors.Is(err, source.ErrSilence) {
@@ -78,30 +80,22 @@ func (r *run) FailedBefore() bool {
 	return r.Journal != nil && r.Journal.Earlier().Counts[item.Failed] > 0
 }
 
-// Claim makes a job of an item, which waits as long as its server asked for in an earlier run.
-func (r *run) Claim(it item.Item) (*job, bool) {
-	j, wanted := r.claim(it)
-	if wanted {
-		r.obey(j)
-	}
-	return j, wanted
-}
-
 // Submit hands a job to the pool.
 func (r *run) Submit(ctx context.Context, j *job) error { return r.pool.Submit(ctx, j) }
 
 // Wait returns when all jobs have ended.
 func (r *run) Wait(ctx context.Context) error { return r.pool.Wait(ctx) }
 
-// claim makes a job of an item and reports whether it is to be sent. Where earlier runs have
+// Claim makes a job of an item and reports whether it is to be sent. Where earlier runs have
 // settled that, the item is reported.
-func (r *run) claim(it item.Item) (*job, bool) {
+func (r *run) Claim(it item.Item) (*job, bool) {
 	j := &job{item: it}
 	j.Claimed(resume.Past{KeyEpoch: r.Again}, false)
 	if r.Journal != nil || r.Idempotency.Header != "" {
 		j.id = resume.IdentityOf(it)
 	}
 	if r.Journal == nil {
+		r.obey(j)
 		return j, true
 	}
 	d, err := r.Rules.Claim(r.Journal, j.id, it, time.Now())
@@ -112,19 +106,20 @@ func (r *run) claim(it item.Item) (*job, bool) {
 	if d.Do == resume.Ask && d.Why == resume.CutOff {
 		d.Ended = r.start // at the latest: it was not recorded when its run was killed
 	}
-	j.Claimed(d.Past, d.Do == resume.Ask)
-	j.kept = d.Kept
+	j.claimed(d)
 	out := results.Result{HTTPStatus: d.HTTPStatus}
 	switch d.Do {
 	case resume.Send:
+		r.obey(j)
 		return j, true
 	case resume.Ask:
 		if time.Since(d.Ended) < r.verifier.Settle { // it may still be at work on it
 			out.Status, out.Error = item.Unknown, status.LeftInDoubt
-			j.out = out
+			j.endedAs(out)
 			r.putOff(j, d.Ended, false)
 			return nil, false
 		}
+		r.obey(j)
 		return j, true
 	case resume.Skip:
 		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.CanAsk(it) {
@@ -138,4 +133,27 @@ func (r *run) claim(it item.Item) (*job, bool) {
 	}
 	r.done(j, out)
 	return nil, false
+}
+
+// obey has a job wait for as long as its server asked for in an earlier run. It is for submit.
+func (r *run) obey(j *job) {
+	if len(r.waits) == 0 && !r.Source.OwnURLs() {
+		return
+	}
+	origin := nethttp.OriginOf(j.item.URL)
+	w, ok := r.waits[origin]
+	wait := w.Until
+	now := time.Now()
+	s := r.servers.Of(origin) // known from now on: the run does not end while it may take something
+	if !ok {
+		return
+	}
+	j.server = s
+	if !s.AskedEarlier(now, wait) || !wait.After(now) {
+		return
+	}
+	if r.WaitsUntil(wait, now) { // else that is why the server's files are left
+		r.Log.Info(status.AskedEarlier(origin, wait, now) + "; paused until then")
+	}
+	s.Pause(wait, "an earlier run")
 }

@@ -15,7 +15,7 @@ import (
 
 // summary returns the report of the run. It is called when the run has ended.
 func (r *run) summary() report.Summary {
-	total, known := r.items()
+	total, whole := r.items()
 	s := r.tally.Summary(time.Now(), total)
 	s.To = secret.URL(r.To)
 	s.Rate.Ceiling = progress.Optional(r.Limits.Rate)
@@ -24,7 +24,7 @@ func (r *run) summary() report.Summary {
 	s.Rate.Limit = progress.Optional(math.Round(r.last.Ceiling*1000) / 1000)
 	_, s.InFlight.Max = r.servers.InFlight()
 	s.Timeline = &r.timeline
-	r.fillLearned(&s)
+	s.SetLearned(r.servers.ByAccepted())
 
 	r.refusedServers()
 	code, reason := exit.Delivered, r.ending.Strongest()
@@ -33,7 +33,7 @@ func (r *run) summary() report.Summary {
 	}
 	counts, gone := s.Items, total-r.read
 	done := counts.Delivered + counts.Skipped
-	if known && done == counts.Total && code != exit.Local {
+	if (whole || !r.Found.Partial) && done == counts.Total && code != exit.Local {
 		code, reason = exit.Delivered, nil // the reason to end came too late to matter
 	}
 	switch {

@@ -47,9 +47,8 @@ func (r *run) item(ctx context.Context, j *job) error {
 	resp, err := r.client.Do(req)
 	r.backingOff(j, false)
 	r.refusals.Forget(j)
-	if j.retried {
-		j.retried = false
-		r.workers.end()
+	if j.tried() {
+		r.workers.End()
 	}
 	out, end := r.outcome(j, resp, err)
 	if out.Status != item.Delivered { // else its bytes count until it does itself

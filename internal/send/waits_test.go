@@ -122,7 +122,7 @@ func TestWaitKept(t *testing.T) {
 		w.journal(name)
 		waits := w.Journal.Waits()
 		if len(waits) != 1 || waits[0].Origin != "http://127.0.0.1" ||
-			!waits[0].Until.Equal(w.begin.Add(keptWait)) {
+			!waits[0].Until.Equal(w.begin.Add(48*time.Hour)) {
 			t.Errorf("%+v", waits)
 		}
 		w.Journal.Close(0)

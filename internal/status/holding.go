@@ -3,6 +3,8 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -21,23 +24,68 @@ type Facts struct {
 	Given   throttle.Limits
 	Workers int // given; 0: as many as are needed
 
-	Ending    string        // why nothing new is sent; if empty, something is
-	Quiet     time.Duration // without an answer, if that is worth a word; else 0
-	Backoff   int           // items that wait for their next attempt
-	Changing  int           // of these, small files that changed while they were sent
-	Queued    int           // items that no worker has yet
-	Total     int64         // items that were found
-	Whole     bool          // these are all
-	Reading   bool          // standard input names more
-	Leftovers bool          // all that is left was refused by a server that works
+	Ending    string    // why nothing new is sent; if empty, something is
+	Heard     time.Time // when the last answer came, or a request left that has none yet
+	Backoff   int       // items that wait for their next attempt
+	Changing  int       // of these, small files that changed while they were sent
+	Queued    int       // items that no worker has yet
+	Total     int64     // items that were found
+	Whole     bool      // these are all
+	Reading   bool      // standard input names more
+	Leftovers bool      // all that is left was refused by a server that works
 
 	GivesUpAt time.Time // if zero, never
 	GivesUp   bool      // by the user's limit
 	Settling  time.Time // until when items in doubt wait; if zero, none does
 	Unread    bool      // the reader of the results is waited for
 
-	Underway        []progress.Underway
+	Underway        []wire.Upload
 	Fallen, Because string // the file that is sent again from its beginning, and why; empty: none
+}
+
+// quiet returns for how long no answer has come, if that is worth a word; else 0.
+func (f *Facts) quiet() time.Duration {
+	moving := slices.ContainsFunc(f.Underway, func(u wire.Upload) bool { return u.Done > 0 })
+	quiet := f.Now.Sub(f.Heard)
+	if f.Heard.IsZero() || f.InFlight == 0 || moving ||
+		quiet < max(upstream.Silence, 2*f.Latency) {
+		return 0
+	}
+	return quiet
+}
+
+// Show fills in what a snapshot shows of the facts.
+func (f *Facts) Show(s *progress.Snapshot) {
+	s.Limit, s.Holding = f.Holding()
+	s.Total, s.KnownTotal = f.Total, f.Whole || !f.Reading
+	for _, u := range f.Underway {
+		s.Underway = append(s.Underway, progress.Underway{Name: u.Name, Done: u.Done, Size: u.Size})
+	}
+	s.Latency = f.Latency
+	s.Adaptive = f.Given.InFlight == 0
+	s.Growing = s.Adaptive && f.Phase == throttle.PhaseStarting
+	s.Stopping = f.Ending != ""
+	s.InFlight, s.Waiting = f.InFlight, f.Waiting
+	s.Silent = f.quiet() > 0
+	if f.Rate != rate.Inf {
+		s.Ceiling = float64(f.Rate)
+	}
+	if f.Limit < math.MaxInt32 {
+		s.InFlightLimit = f.Limit
+	}
+	if f.Name == "" {
+		// of one among several servers it would be taken for the pace of all
+		s.Learned = Learned(f.Learned)
+	}
+	if s.Limit == progress.LimitCoolDown {
+		s.Pause = f.Paused.Sub(f.Now)
+	}
+}
+
+// Learned is what was found of a server's pace, for the progress and the report.
+func Learned(l upstream.Learned) progress.Learned {
+	return progress.Learned{Rate: progress.Optional(l.Rate),
+		InFlight: progress.Optional(l.InFlight), Trying: l.Trying}
 }
 
 // Holding names what holds the run back, also in words.
@@ -88,8 +136,8 @@ func (f *Facts) control() (progress.Limit, string) {
 		return progress.LimitCoolDown, closed(f.UpstreamStats, f.Trouble, f.Now)
 	case f.Phase == throttle.PhaseDown:
 		return progress.LimitDown, f.down()
-	case f.Quiet > 0:
-		return progress.LimitDown, "no answer for " + human.Clock(f.Quiet.Truncate(time.Second))
+	case f.quiet() > 0:
+		return progress.LimitDown, "no answer for " + human.Clock(f.quiet().Truncate(time.Second))
 	}
 	switch f.UpstreamStats.Holding {
 	case throttle.HoldingRate:

@@ -1,6 +1,8 @@
 package status
 
 import (
+	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -168,18 +171,26 @@ func TestHolding(t *testing.T) {
 		{want: progress.NoLimit, words: "sending the last file",
 			stats: throttle.UpstreamStats{InFlight: 1, Limit: 8}, edit: func(f *Facts) {
 				f.Whole = true
-				f.Underway = []progress.Underway{{Name: "a", Size: 38 << 20}}
+				f.Underway = []wire.Upload{{Name: "a", Size: 38 << 20}}
 			}},
 		{want: progress.NoLimit, words: "sending the 12 files", // there are no others
 			stats: throttle.UpstreamStats{InFlight: 12, Limit: 12}, edit: func(f *Facts) {
 				f.Whole, f.Total = true, 12
-				f.Underway = []progress.Underway{{Name: "a", Size: 38 << 20}}
+				f.Underway = []wire.Upload{{Name: "a", Size: 38 << 20}}
 			}},
 		{want: progress.NoLimit, words: "", // answers take that long
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8, Latency: 10 * time.Second}},
 		{want: progress.LimitDown, words: "no answer for 12 s",
 			stats: throttle.UpstreamStats{Holding: throttle.HoldingRate, InFlight: 3, Limit: 8},
-			edit:  func(f *Facts) { f.Quiet = 12 * time.Second }},
+			edit:  func(f *Facts) { f.Heard = now.Add(-12 * time.Second) }},
+		{want: progress.NoLimit, words: "", // an answer was never so fast
+			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8, Latency: 10 * time.Second},
+			edit:  func(f *Facts) { f.Heard = now.Add(-12 * time.Second) }},
+		{want: progress.NoLimit, words: "", // bytes move
+			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}, edit: func(f *Facts) {
+				f.Heard = now.Add(-12 * time.Second)
+				f.Underway = []wire.Upload{{Name: "a", Done: 1, Size: 38 << 20}}
+			}},
 		{want: progress.NoLimit, words: "waiting for standard input",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8},
 			edit:  func(f *Facts) { f.Reading = true }},
@@ -199,5 +210,34 @@ func TestHolding(t *testing.T) {
 		if len(words) > 79 && !strings.Contains(words, "; ") { // a line of 80 columns
 			t.Errorf("%q is too long", words)
 		}
+	}
+}
+
+// What is unlimited, or not known, is not shown as a number.
+func TestShow(t *testing.T) {
+	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+	stats := throttle.UpstreamStats{InFlight: 1, Waiting: 2, Limit: math.MaxInt32, Rate: rate.Inf,
+		Phase: throttle.PhaseStarting, Latency: time.Second}
+	f := Facts{Overview: upstream.Overview{UpstreamStats: stats}, Now: now, Total: 9, Reading: true,
+		Underway: []wire.Upload{{Name: "a", Done: 1, Size: 2, Origin: "http://h"}}}
+	f.Learned = upstream.Learned{Rate: 9.8, Trying: true}
+	shown := func() (s progress.Snapshot) {
+		f.Show(&s)
+		return s
+	}
+	want := progress.Snapshot{Total: 9, InFlight: 1, Waiting: 2, Latency: time.Second,
+		Adaptive: true, Growing: true, Learned: progress.Learned{Rate: 9.8, Trying: true},
+		Holding:  "waiting for standard input",
+		Underway: []progress.Underway{{Name: "a", Done: 1, Size: 2}}}
+	if got := shown(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	f.Whole, f.Name, f.Underway = true, "h", nil
+	f.Rate, f.Limit, f.Given.InFlight, f.Paused = 4, 3, 3, now.Add(time.Minute)
+	want = progress.Snapshot{Total: 9, KnownTotal: true, InFlight: 1, Waiting: 2,
+		Latency: time.Second, Ceiling: 4, InFlightLimit: 3, Limit: progress.LimitCoolDown,
+		Pause: time.Minute, Holding: shown().Holding}
+	if got := shown(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -158,8 +158,8 @@ func TestUploads(t *testing.T) {
 		t.Error("nothing was acknowledged yet")
 	}
 	conns["a"].acked, conns["b"].acked = 500, 17
-	if up, ok := u.Get("b"); !ok || up.Done != 10 {
-		t.Errorf("%+v, %v", up, ok)
+	if all, _ := u.List(nil); all[1].Done != 10 {
+		t.Errorf("%+v", all)
 	}
 	if !u.Reaches("http://b", begin) || u.Reaches("http://c", begin) ||
 		u.Reaches("http://b", time.Now()) {
@@ -174,13 +174,38 @@ func TestUploads(t *testing.T) {
 	if all, bytes := u.List(nil); len(all) > 0 || bytes != 0 || !settled {
 		t.Errorf("%+v, %d bytes", all, bytes)
 	}
-	if _, ok := u.Get("a"); ok {
-		t.Error("it is under way still")
+	u.Again("a", "503")
+	if name, why := u.Fallen(time.Now()); name != "" || why != "" {
+		t.Errorf("%q is sent again since %q, and was not under way", name, why)
 	}
 	// A network that tells nothing, and a connection that others share, are not followed.
 	ctx := u.Watch(t.Context(), "c", func() Upload { return Upload{Size: 1} })
 	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{Conn: struct{ net.Conn }{}})
 	if all, _ := u.List(nil); len(all) > 0 {
 		t.Errorf("%+v", all)
+	}
+}
+
+// The last large file that is sent again is named for a while.
+func TestUploadsFall(t *testing.T) {
+	var u Uploads[string]
+	now := time.Now()
+	for _, up := range []struct {
+		name string
+		done int64
+	}{{"large", Large}, {"small", Large - 1}} {
+		conn := &told{}
+		ctx := u.Watch(t.Context(), up.name, func() Upload {
+			return Upload{Name: up.name, Size: Large}
+		})
+		httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{Conn: conn})
+		conn.acked = up.done
+		u.Again(up.name, "503")
+	}
+	if name, why := u.Fallen(now); name != "large" || why != "503" {
+		t.Errorf("%q is sent again: %q", name, why)
+	}
+	if name, why := u.Fallen(now.Add(time.Hour)); name != "" || why != "" {
+		t.Errorf("%q is sent again: %q, an hour later", name, why)
 	}
 }

@@ -18,7 +18,22 @@ import (
 type Uploads[K comparable] struct {
 	mu sync.Mutex
 	of map[K]upload
+
+	// the last large one that was sent again from its beginning
+	fallen struct {
+		name, why string
+		at        time.Time
+	}
 }
+
+const (
+	// Large is the size from which on the bytes of a file are worth following: a smaller one
+	// arrives before the progress is drawn again.
+	Large = 1 << 20
+	// tellFallen is for how long a file that is sent again is named. The bytes shown have fallen
+	// back by what was sent of it.
+	tellFallen = 10 * time.Second
+)
 
 // An Upload is a thing to send, and how much of it has arrived.
 type Upload struct {
@@ -78,15 +93,25 @@ func (u *Uploads[K]) End(key K, settle func()) {
 	}
 }
 
-// Get returns what is under way for key, and reports whether anything is.
-func (u *Uploads[K]) Get(key K) (Upload, bool) {
+// Again records that what is under way for key is sent once more, and why, if much of it had
+// arrived.
+func (u *Uploads[K]) Again(key K, why string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	up, ok := u.of[key]
-	if !ok {
-		return Upload{}, false
+	if up, ok := u.of[key]; ok && up.now().Done >= Large {
+		u.fallen.name, u.fallen.why, u.fallen.at = up.Name, why, time.Now()
 	}
-	return up.now(), true
+}
+
+// Fallen returns which file is sent again from its beginning, and why, if that began a short time
+// ago: fewer bytes are shown than before.
+func (u *Uploads[K]) Fallen(now time.Time) (name, why string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now.Sub(u.fallen.at) >= tellFallen {
+		return "", ""
+	}
+	return u.fallen.name, u.fallen.why
 }
 
 // Reaches reports whether a server acknowledges bytes of what was begun after an instant.

@@ -1,4 +1,4 @@
-package send
+package workers
 
 import (
 	"testing"
@@ -36,14 +36,14 @@ func TestWorkersGrowFor(t *testing.T) {
 		{name: "stand-ins for a closed server's", queued: 1, parked: 4, stats: stats{Waiting: 4},
 			want: 13},
 	} {
-		w := newWorkers(c.given, throttle.Limits{Rate: 1})
+		w := New(c.given, throttle.Limits{Rate: 1})
 		w.grew = c.grew
 		for range c.backoff {
-			w.wait(true, false)
+			w.Wait(true, false)
 		}
 		begin := w.grown
 		v := upstream.Overview{UpstreamStats: c.stats, Parked: c.parked}
-		got := w.grow(c.queued, v, c.refusing, 0)
+		got := w.Grow(c.queued, v, c.refusing, 0)
 		if got != c.want || w.grown > begin != c.grows {
 			t.Errorf("%s: %d workers, want %d; grown from %d to %d", c.name, got, c.want, begin,
 				w.grown)
@@ -65,20 +65,20 @@ func TestWorkersToBeginWith(t *testing.T) {
 		{0, throttle.Limits{Rate: 60}, 32},
 		{0, throttle.Limits{Rate: 60, InFlight: 4}, 4},
 	} {
-		if w := newWorkers(c.given, c.limits); w.grown != c.want {
+		if w := New(c.given, c.limits); w.ToBegin() != c.want {
 			t.Errorf("%+v: %d", c, w.grown)
 		}
 	}
 }
 
 func TestWorkersCount(t *testing.T) {
-	var w workers
-	w.wait(true, true)
-	w.wait(true, false)
-	w.wait(false, false)
-	w.goOn(true)
-	w.end()
-	if backoff, changing, retried := w.counts(); backoff != 2 || changing != 0 || retried != 1 {
+	var w Need
+	w.Wait(true, true)
+	w.Wait(true, false)
+	w.Wait(false, false)
+	w.GoOn(true)
+	w.End()
+	if backoff, changing, retried := w.Counts(); backoff != 2 || changing != 0 || retried != 1 {
 		t.Errorf("%d wait, %d changed, %d retried", backoff, changing, retried)
 	}
 }

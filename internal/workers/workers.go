@@ -1,4 +1,6 @@
-package send
+// Package workers says how many workers a run needs: enough that one of them always waits for its
+// turn, and no more. Events go in, numbers come out.
+package workers
 
 import (
 	"sync"
@@ -15,8 +17,8 @@ const (
 	someWorkers = 64
 )
 
-// workers says how many workers a run needs. Its methods may be called concurrently, but for grow.
-type workers struct {
+// A Need is how many workers a run needs. Its methods may be called concurrently, except for Grow.
+type Need struct {
 	given    int // by the user; 0: as many as are needed
 	inFlight int // that the user allows; 0: any number
 
@@ -25,16 +27,17 @@ type workers struct {
 	changing int // of these, for small files that changed while they were sent
 	retried  int // jobs that have waited for one, and have not ended
 
-	// For grow.
+	// For Grow.
 	unclaimed int64 // tokens that no worker waited for, when last looked
 	grown     int   // workers that the limits need
 	standIns  int   // workers beside them, in place of those that wait for a server that is closed
 	grew      bool  // when last looked
 }
 
-// newWorkers returns how many there are to begin with.
-func newWorkers(given int, limits throttle.Limits) *workers {
-	w := &workers{given: given, inFlight: limits.InFlight, grown: given}
+// New returns the need of a run that begins. Given is how many the user wants, 0 for as many as are
+// needed.
+func New(given int, limits throttle.Limits) *Need {
+	w := &Need{given: given, inFlight: limits.InFlight, grown: given}
 	switch {
 	case given > 0:
 	case limits.InFlight > 0:
@@ -49,9 +52,12 @@ func newWorkers(given int, limits throttle.Limits) *workers {
 	return w
 }
 
-// wait records that a job waits for its next attempt, perhaps for the first time, or because its
+// ToBegin returns how many workers there are to begin with.
+func (w *Need) ToBegin() int { return w.grown }
+
+// Wait records that a job waits for its next attempt, perhaps for the first time, or because its
 // content changed.
-func (w *workers) wait(first, changed bool) {
+func (w *Need) Wait(first, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.backoff++
@@ -63,8 +69,8 @@ func (w *workers) wait(first, changed bool) {
 	}
 }
 
-// goOn ends what wait began.
-func (w *workers) goOn(changed bool) {
+// GoOn ends what Wait began.
+func (w *Need) GoOn(changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.backoff--
@@ -73,31 +79,31 @@ func (w *workers) goOn(changed bool) {
 	}
 }
 
-// end records that a job has ended that had waited for an attempt.
-func (w *workers) end() {
+// End records that a job has ended that had waited for an attempt.
+func (w *Need) End() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.retried--
 }
 
-// counts returns how many jobs wait for their next attempt, how many of them since their content
+// Counts returns how many jobs wait for their next attempt, how many of them since their content
 // changed, and how many have waited for one.
-func (w *workers) counts() (backoff, changing, retried int) {
+func (w *Need) Counts() (backoff, changing, retried int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.backoff, w.changing, w.retried
 }
 
-// grow returns how many workers there are to be while so many jobs are queued, 0 if there are
+// Grow returns how many workers there are to be while so many jobs are queued, 0 if there are
 // enough: so many that one of them always waits for its turn. Further workers stand in for those
 // that can do nothing for now, because their item waits for its next attempt or their server takes
 // nothing. Refusing reports whether servers take nothing, and further is how many are needed to
 // find out when they do.
-func (w *workers) grow(queued int, v upstream.Overview, refusing bool, further int) int {
+func (w *Need) Grow(queued int, v upstream.Overview, refusing bool, further int) int {
 	if w.given > 0 || queued == 0 {
 		return 0
 	}
-	backoff, _, _ := w.counts()
+	backoff, _, _ := w.Counts()
 	if refusing {
 		// A server that takes nothing needs only the workers that find out when it does.
 		backoff = min(backoff, upstream.Probers)
