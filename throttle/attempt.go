@@ -21,10 +21,11 @@ type attempt struct {
 	key    string
 	req    *http.Request // the caller's
 	weight int
-	permit *Permit
+	permit Permit
 	begin  time.Time // the token's instant
 
-	ctx     context.Context
+	ctx     context.Context // &traced
+	traced  traced
 	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace   httptrace.ClientTrace
 	timer   *time.Timer  // of Timeout; if nil, none
@@ -50,12 +51,13 @@ func (a *attempt) request() *http.Request {
 		a.timer = time.AfterFunc(d, func() { a.cancel(&TimeoutError{After: d}) })
 	}
 	if outer := httptrace.ContextClientTrace(ctx); outer != nil {
-		a.trace, ctx = *outer, untraced{ctx}
+		a.trace = *outer
 	}
 	a.trace.GetConn = both(func(string) { a.wanted = true }, a.trace.GetConn)
 	a.trace.GotConn = both(a.connected, a.trace.GotConn)
 	a.trace.WroteRequest = both(a.wroteRequest, a.trace.WroteRequest)
-	a.ctx = httptrace.WithClientTrace(ctx, &a.trace)
+	a.traced = traced{ctx, &a.trace}
+	a.ctx = &a.traced
 	r := a.req.WithContext(a.ctx)
 	if r.Body == nil || r.Body == http.NoBody {
 		return r
@@ -78,16 +80,36 @@ func (a *attempt) request() *http.Request {
 	return r
 }
 
-// untraced hides the trace that an attempt's own one calls already: httptrace would join the two by
-// reflection, at three times the cost of all else that is done here.
-type untraced struct{ context.Context }
+// traced is a context with a trace of its own, which calls the hooks of one that was there already.
+// [httptrace.WithClientTrace] would join the two by reflection, at three times the cost of all else
+// that is done here. The hooks for DNS and dialing, which have a key of their own, stay as they are.
+type traced struct {
+	context.Context
+	trace *httptrace.ClientTrace
+}
 
-func (c untraced) Value(key any) any {
-	v := c.Context.Value(key)
-	if _, ok := v.(*httptrace.ClientTrace); ok {
-		return nil
+func (c *traced) Value(key any) any {
+	if key == traceKey {
+		return c.trace
 	}
-	return v
+	return c.Context.Value(key)
+}
+
+// traceKey is the key of a context's trace, which httptrace does not export.
+var traceKey = func() (key any) {
+	httptrace.ContextClientTrace(keyCatcher{context.Background(), &key})
+	return key
+}()
+
+// A keyCatcher notes the key that it is asked for.
+type keyCatcher struct {
+	context.Context
+	key *any
+}
+
+func (c keyCatcher) Value(key any) any {
+	*c.key = key
+	return nil
 }
 
 // both returns a hook that calls ours and then theirs, which may be nil.
@@ -139,7 +161,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	err := errGoneAway
 	if a.fresh <= maxFresh {
-		err = a.u.again(a.ctx, a.permit, a.weight, refused)
+		err = a.u.again(a.ctx, &a.permit, a.weight, refused)
 	}
 	if err != nil {
 		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1 another goroutine

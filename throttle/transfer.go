@@ -83,7 +83,7 @@ func (s *sampler) tick() {
 // connected is called with each connection that the attempt gets.
 func (a *attempt) connected(info httptrace.GotConnInfo) {
 	if a.conns > 0 { // the last one is dead
-		a.u.sampler.remove(a.permit)
+		a.u.sampler.remove(&a.permit)
 	}
 	a.gotConn(info)
 	a.follow(info)
@@ -98,12 +98,12 @@ func (a *attempt) follow(info httptrace.GotConnInfo) {
 	before, ok := acked.Bytes(info.Conn)
 	switch {
 	case ok && !shared(info):
-		a.u.sampler.add(&sample{a.permit, size, func() int64 {
+		a.u.sampler.add(&sample{&a.permit, size, func() int64 {
 			now, _ := acked.Bytes(info.Conn)
 			return now - before
 		}})
 	case a.counted:
-		a.u.sampler.add(&sample{a.permit, size, a.read.Load})
+		a.u.sampler.add(&sample{&a.permit, size, a.read.Load})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/openfiles"
@@ -119,6 +120,8 @@ type Transport struct {
 	own     sync.Once
 	ownBase *http.Transport // a clone of the default
 
+	lastOrigin atomic.Pointer[origin]
+
 	mu struct {
 		sync.Mutex
 		upstreams map[string]*list.Element
@@ -148,13 +151,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.Weight != nil {
 		weight = t.Weight(req)
 	}
+	a := &attempt{t: t, u: u, key: key, req: req, weight: weight}
 	begin := time.Now()
-	permit, err := t.acquire(req.Context(), u, weight)
-	if err != nil {
+	if err := t.acquire(req.Context(), a); err != nil {
 		closeBody(req)
 		return nil, err
 	}
-	a := &attempt{t: t, u: u, key: key, req: req, weight: weight, permit: permit, start: time.Now()}
+	a.start = time.Now()
 	a.begin, a.waited = a.start, a.start.Sub(begin)
 	returned := false
 	defer func() {
@@ -162,7 +165,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			a.release()
 		}
 	}()
-	a.observe(Event{Kind: EventSent, Waited: a.waited, WaitedFor: permit.waited, Token: permit.token})
+	a.observe(Event{Kind: EventSent, Waited: a.waited, WaitedFor: a.permit.waited, Token: a.permit.token})
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
@@ -185,8 +188,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// acquire is Acquire within MaxQueue. Its errors say when the cool-down ends that is in force.
-func (t *Transport) acquire(ctx context.Context, u *Upstream, weight int) (*Permit, error) {
+// acquire gets the attempt's permit within MaxQueue. Its errors say when the cool-down ends that is
+// in force.
+func (t *Transport) acquire(ctx context.Context, a *attempt) error {
 	queue := ctx
 	var late *QueueError
 	if t.MaxQueue > 0 {
@@ -195,17 +199,17 @@ func (t *Transport) acquire(ctx context.Context, u *Upstream, weight int) (*Perm
 		queue, cancel = context.WithTimeoutCause(ctx, t.MaxQueue, late)
 		defer cancel()
 	}
-	permit, err := u.Acquire(queue, weight)
+	err := a.u.acquire(queue, &a.permit, a.weight)
 	switch {
 	case err == nil:
-		return permit, nil
+		return nil
 	case ctx.Err() != nil, err == context.DeadlineExceeded && expired(ctx, time.Now()):
-		return nil, u.waitError(err)
+		return a.u.waitError(err)
 	case late != nil && (err == late || err == context.DeadlineExceeded):
-		late.Until, _ = u.line.pausedUntil()
-		return nil, late
+		late.Until, _ = a.u.line.pausedUntil()
+		return late
 	}
-	return nil, err
+	return err
 }
 
 // Stop fails all requests that wait, and all that come later, with a [*StopError] that wraps err.

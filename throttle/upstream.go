@@ -134,23 +134,31 @@ func (u *Upstream) steerInTimeLocked() {
 // [*StopError]; and with the upstream of a [Transport] a [*PausedError] where a cool-down is longer
 // than [Transport.MaxPause].
 func (u *Upstream) Acquire(ctx context.Context, weight int) (*Permit, error) {
-	if err := u.look(); err != nil {
+	p := new(Permit)
+	if err := u.acquire(ctx, p, weight); err != nil {
 		return nil, err
+	}
+	return p, nil
+}
+
+// acquire is Acquire, whose permit it fills in.
+func (u *Upstream) acquire(ctx context.Context, p *Permit, weight int) error {
+	if err := u.look(); err != nil {
+		return err
 	}
 	begin := time.Now()
 	token, waited, err := u.token(ctx, weight)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := u.permit(ctx, token)
-	if p == nil { // its turn came at that very instant
-		return nil, context.DeadlineExceeded
+	if !u.admit(ctx, p, token) { // its turn came at that very instant
+		return context.DeadlineExceeded
 	}
 	p.waited = waited
 	if u.Observe != nil {
 		u.Observe(Event{Kind: EventSent, Waited: time.Since(begin), WaitedFor: waited, Token: token})
 	}
-	return p, nil
+	return nil
 }
 
 // TryAcquire is Acquire for callers that do not wait: it reports whether a request of that weight
@@ -164,7 +172,8 @@ func (u *Upstream) TryAcquire(weight int) (*Permit, bool) {
 	if !ok {
 		return nil, false
 	}
-	p := u.permit(context.Background(), u.line.mu.at(at))
+	p := new(Permit)
+	u.admit(context.Background(), p, u.line.mu.at(at))
 	if u.Observe != nil {
 		u.Observe(Event{Kind: EventSent, Token: p.token})
 	}
@@ -179,11 +188,11 @@ func (u *Upstream) look() error {
 	return u.mu.err
 }
 
-// permit makes a permit of a token, nil if the deadline of ctx has passed.
-func (u *Upstream) permit(ctx context.Context, token time.Time) *Permit {
+// admit makes p the permit of a token. It reports false if the deadline of ctx has passed.
+func (u *Upstream) admit(ctx context.Context, p *Permit, token time.Time) bool {
 	u.mu.Lock()
 	now := time.Now()
-	p := &Permit{upstream: u, token: token, ticket: u.mu.controller.sent(now)}
+	p.upstream, p.token, p.ticket = u, token, u.mu.controller.sent(now)
 	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.places)
 	u.steerLocked(now)
 	late := expired(ctx, now)
@@ -194,9 +203,8 @@ func (u *Upstream) permit(ctx context.Context, token time.Time) *Permit {
 	if late {
 		u.feed(p.ticket, Feedback{})
 		u.landed()
-		return nil
 	}
-	return p
+	return !late
 }
 
 // expired reports whether the deadline of a context has passed, though perhaps the context has not

@@ -143,5 +143,14 @@ func (t *Transport) KeyOf(req *http.Request) string {
 	if t.Key != nil {
 		return t.Key(req)
 	}
-	return nethttp.Origin(req.URL)
+	// Mostly all requests go to one server, and this saves an allocation for each.
+	last := t.lastOrigin.Load()
+	if last == nil || last.scheme != req.URL.Scheme || last.host != req.URL.Host {
+		last = &origin{req.URL.Scheme, req.URL.Host, nethttp.Origin(req.URL)}
+		t.lastOrigin.Store(last)
+	}
+	return last.key
 }
+
+// An origin is what KeyOf made of a URL.
+type origin struct{ scheme, host, key string }
