@@ -3,15 +3,54 @@
 //
 // Most programs want a [Transport]. Used as the Transport of an [http.Client], it paces requests,
 // limits how many are in flight, and obeys Retry-After. Limits that are not set are learned from
-// the responses. For other protocols an [Upstream] does the same with Acquire and Done. Its parts
-// work alone: a [Bucket] for a rate, a [Bandwidth] for bytes a second. A [Gate] is the server's
-// side: a middleware that refuses what is too much, with headers that a Transport understands.
+// the responses. For other protocols, such as gRPC, an [Upstream] does the same with Acquire and
+// Done. Its parts work alone: a [Bucket] for a rate, a [Bandwidth] for bytes a second. The package
+// throttle/gate is the server's side: it refuses what is too much, with headers that a Transport
+// understands.
 //
 // Under load they behave alike. Callers wait in the order in which they came; each waiting caller
-// costs a parked goroutine and some 300 bytes. A caller whose context ends leaves at once and has
-// used up nothing. A changed limit, a pause or its end also acts on callers that wait already.
+// costs a parked goroutine and less than a kilobyte. A caller whose context ends leaves at once and
+// has used up nothing. A changed limit, a pause or its end also acts on callers that wait already.
 // There is nothing to start and nothing to close.
 //
 // The package does not retry, and shares nothing between processes. Whether to send a request again
 // is decided by the package retry, which goes above a Transport.
+//
+// # How many goroutines
+//
+// As many as the limit may become: 256 do no harm. The Transport, not their number, decides how many
+// requests leave. While UpstreamStats.Unclaimed grows, more of them would make use of more of the
+// rate.
+//
+// # Stopping
+//
+// End the context with which work is submitted, then call [Transport.Stop]: whoever waits for a turn
+// gets a [*StopError] and has sent nothing, and what is in flight ends by itself. Where the package
+// retry is above, its Client.Stop does both.
+//
+// # Signing
+//
+// What signs requests with the time (expiring tokens, HMAC, SigV4) belongs below the Transport, into
+// its Base: above, signatures grow old while requests wait. If a library signs above, as the AWS SDK
+// does, bound the wait by [Transport.MaxQueue], or acquire a permit of [Transport.Upstream] before
+// the library is called.
+//
+// # Nesting
+//
+// To keep to one limit for a tenant and another for the host, put one Transport into the Base of
+// another, and give the outer one Limits that are Fixed: it takes the queue of the inner one for the
+// server, and would learn from it. [Transport.Timeout] belongs to the inner one.
+//
+// # Proxies
+//
+// Proxies, TLS and the like are set on Base. A proxy that refuses to connect counts as a server that
+// is down, unless Base reports the status by an error with a method ProxyStatus() int; see the
+// package retry.
+//
+// # Tests
+//
+// Everything here runs in testing/synctest: make Bucket, Upstream or Transport inside the bubble that
+// uses it, and answer by an [http.RoundTripper] in place of the network, or by a server on net.Pipe.
+// An hour of Retry-After then takes no time, and each run takes the same. A LimitsFor or Observe
+// that blocks on something outside stops the bubble's clock.
 package throttle
