@@ -88,9 +88,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 			}, func(w *world) {
 				w.tree(c.dirs)
 				w.Limits.InFlight = 8
-				name := filepath.Join(w.TempDir(), "j.db")
-				w.journal(name)
-				s := w.run()
+				s := w.journaled()
 				// The newest file is tried beside those in flight, also of another directory.
 				if n := int(refused.Load()); n < c.most || n > c.most+w.Limits.InFlight+1 {
 					t.Errorf("%d were sent in vain", n)
@@ -107,8 +105,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 				w.says(s, c.says)
 
 				mended.Store(true)
-				w.journal(name)
-				s = w.run()
+				s = w.journaled()
 				if s.ExitStatus != exit.Delivered || s.Items.Delivered != all-n ||
 					s.Items.Skipped != n || accepted.Load() != all {
 					t.Errorf("with a new token: exit status %d, %+v\n%s", s.ExitStatus, s.Items,
@@ -224,7 +221,6 @@ func TestFailedBeforeGoLast(t *testing.T) {
 					add(fmt.Sprintf("bad%03d", i))
 				}
 				w.Limits.InFlight = 1
-				journalName := filepath.Join(w.TempDir(), "j.db")
 				run := func() report.Summary {
 					switch from {
 					case "directory":
@@ -238,8 +234,7 @@ func TestFailedBeforeGoLast(t *testing.T) {
 						}
 						w.manifest(lines.String())
 					}
-					w.journal(journalName)
-					return w.run()
+					return w.journaled()
 				}
 				var sum report.Summary
 				for _, want := range []struct{ requests, status int }{
@@ -314,7 +309,7 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 				accepted.Add(1)
 				w.WriteHeader(http.StatusCreated)
 			}, func(w *world) {
-				dir, journalName := w.TempDir(), filepath.Join(w.TempDir(), "j.db")
+				dir := w.TempDir()
 				var names []string
 				at := time.Now()
 				add := func(name, text string) {
@@ -340,7 +335,7 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 					} else {
 						w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
 					}
-					w.journal(journalName)
+					w.journal(w.db)
 					accepted.Store(0)
 					s := w.run()
 					if s.Items.Delivered != each || accepted.Load() != each {
@@ -529,16 +524,15 @@ func TestRefusedOfEndlessStdin(t *testing.T) {
 // What was put aside does not wait for the end of a list that has none.
 func TestAsideOfSilentStdin(t *testing.T) {
 	onFakeTime(t, 1, inTurn(answering(http.StatusUnprocessableEntity), atOnce), func(w *world) {
-		file, name := w.firstFile(), filepath.Join(w.TempDir(), "j.db")
+		file := w.firstFile()
 		w.stdin("http://127.0.0.1/{name}", "PUT", file)
-		w.journal(name)
-		w.ended(w.run(), exit.Items, 0, 1, 0, 0, 0)
+		w.ended(w.journaled(), exit.Items, 0, 1, 0, 0, 0)
 		in, out := io.Pipe()
 		defer out.Close()
 		go io.WriteString(out, file+"\n")
 		w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{"-"}, Stdin: in,
 			Method: "PUT"})
-		w.journal(name)
+		w.journal(w.db)
 		w.MaxDuration = time.Minute
 		w.run()
 		if n := w.asks(); n != 2 {

@@ -118,7 +118,7 @@ func TestAttemptsAreThoseTheServerSaw(t *testing.T) {
 				lines := w.results()
 				w.Limits.InFlight = 4
 				if withJournal {
-					w.journal(filepath.Join(w.TempDir(), "j.db"))
+					w.journal(w.db)
 				}
 				s := w.stopped(900*time.Millisecond, 0)
 				if n, seen := attempts(lines()), w.asks(); n != seen || int(s.Requests.Sent) != n {

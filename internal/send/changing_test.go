@@ -30,7 +30,6 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
 )
 
@@ -71,7 +70,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 			const files = 60
 			var mu sync.Mutex
 			got := map[string]int{}
-			keys := map[string]bool{}
+			seen := map[string]bool{}
 			alike := func(b []byte) bool {
 				return len(b) == 0 || len(bytes.Trim(b, string(b[:1]))) == 0
 			}
@@ -101,7 +100,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				}
 				mu.Lock()
 				got[r.URL.Path]++
-				keys[r.Header.Get("Idempotency-Key")] = true
+				seen[r.Header.Get("Idempotency-Key")] = true
 				mu.Unlock()
 				time.Sleep(300 * time.Millisecond)
 				rw.WriteHeader(http.StatusCreated)
@@ -125,11 +124,9 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 					w.Form = "f"
 				}
 				if c.key {
-					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key",
-						Lifetime: time.Hour}
+					w.Idempotency = keys
 				}
-				path := filepath.Join(w.TempDir(), "journal.db")
-				w.journal(path)
+				w.journal(w.db)
 				change := time.AfterFunc(2050*time.Millisecond, func() {
 					for i := range files {
 						name := filepath.Join(dir, string(rune('a'+i/26))+string(rune('a'+i%26)))
@@ -151,17 +148,16 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 					}
 					before += n
 				}
-				if c.key && len(keys) != before {
-					t.Errorf("%d keys for %d requests", len(keys), before)
+				if c.key && len(seen) != before {
+					t.Errorf("%d keys for %d requests", len(seen), before)
 				}
 
 				// The journal has what was sent: the next run sends those whose content came before
 				// the change, and no others.
 				early := int(2*6) + 1
-				w.journal(path)
 				w.from("http://127.0.0.1/{path}",
 					source.Options{Paths: []string{dir}, Method: c.method})
-				s = w.run()
+				s = w.journaled()
 				if n := s.Items.Delivered; n < 10 || n > int64(early) ||
 					n+s.Items.Skipped != files {
 					t.Errorf("the next run: %+v", s.Items)
@@ -340,7 +336,7 @@ func TestFormIsSentAgain(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 	}, func(w *world) {
 		w.Form, w.Limits.InFlight = "f", 1
-		w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+		w.Idempotency = keys
 		dir := filepath.Dir(w.firstFile())
 		want := make(map[string]int)
 		// the last one is not read into memory
@@ -415,8 +411,7 @@ func TestAlwaysChanging(t *testing.T) {
 					source.Options{Paths: []string{dir}, Method: c.method})
 				w.Attempts, w.GiveUpAfter = 4, time.Second
 				if c.key {
-					w.Idempotency = resume.Idempotency{Header: "Idempotency-Key",
-						Lifetime: time.Hour}
+					w.Idempotency = keys
 				}
 				s := w.run()
 				w.ended(s, exit.Items, int64(c.others), 1-c.unknown, c.unknown, 0, 0)
@@ -463,7 +458,7 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 			w.method(http.MethodPut)
 			if key {
 				w.method(http.MethodPost)
-				w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+				w.Idempotency = keys
 			}
 			w.Attempts = 1000
 			ctx, cancel := context.WithCancelCause(context.Background())
@@ -480,7 +475,6 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 
 // A file that changes between the scan and its turn is sent once, with its new content.
 func TestChangedBeforeItsTurn(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 1, atOnce, func(w *world) {
 		w.method("POST")
 		w.Idempotency = keys
@@ -491,11 +485,9 @@ func TestChangedBeforeItsTurn(t *testing.T) {
 		if err := os.Chtimes(first, time.Time{}, time.Now().Add(time.Hour)); err != nil {
 			w.Fatal(err)
 		}
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 1, Delivered: 1})
 		w.method("POST") // scans again
-		w.journal(name)
-		sum := w.run()
+		sum := w.journaled()
 		w.items(sum, report.ItemCounts{Total: 1, Skipped: 1})
 		if w.asks() != 1 {
 			w.Errorf("%d requests", w.asks())

@@ -256,7 +256,7 @@ func TestVerifyCountsFiles(t *testing.T) {
 				begin = w.begin
 				w.Limits.InFlight, w.Limits.Rate, w.Verify = 1, 0.1, true
 				w.method(http.MethodPost)
-				w.journal(filepath.Join(w.TempDir(), "j.db"))
+				w.journal(w.db)
 				soft, stop := context.WithCancel(w.Context())
 				if c.stop > 0 {
 					time.AfterFunc(c.stop, stop)
@@ -307,12 +307,9 @@ func TestVerifyByEarlierDeliveries(t *testing.T) {
 		w.Limits.InFlight = 1
 		w.Header = http.Header{"Authorization": {"Bearer t"}}
 		w.method("POST")
-		name := filepath.Join(w.TempDir(), "j.db")
-		w.journal(name)
-		w.ended(w.run(), exit.Items, 3, 0, 1, 0, 0)
+		w.ended(w.journaled(), exit.Items, 3, 0, 1, 0, 0)
 		w.Verify = true
-		w.journal(name)
-		s := w.run()
+		s := w.journaled()
 		if s.Items.Delivered != 1 || s.Items.Skipped != 3 || posts != 5 {
 			t.Errorf("%d posts, %+v\n%s", posts, s.Items, errorsOf(s))
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -147,7 +146,6 @@ func TestOutageFromTheStart(t *testing.T) {
 			"nothing was accepted for 1 h (--give-up-after): 503 Service Unavailable; try again " +
 				"later"},
 	} {
-		journal := filepath.Join(t.TempDir(), "j.db")
 		n, fails := 0, !c.earlier
 		onFakeTime(t, 40, func(w http.ResponseWriter, r *http.Request) {
 			if !fails {
@@ -158,14 +156,14 @@ func TestOutageFromTheStart(t *testing.T) {
 			w.WriteHeader(c.status)
 		}, func(w *world) {
 			w.Limits.InFlight = 1
-			if w.journal(journal); c.earlier {
+			if w.journal(w.db); c.earlier {
 				w.MaxDuration = time.Second
 				w.Limits.Rate = 10
 				if s := w.run(); s.Items.Delivered == 0 || s.Items.Delivered == 40 {
 					t.Fatalf("%+v", s.Items)
 				}
 				w.MaxDuration = 0
-				w.journal(journal)
+				w.journal(w.db)
 			}
 			fails = true
 			begin := w.since()

@@ -2,7 +2,6 @@ package send
 
 import (
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +16,7 @@ import (
 // A key in use means that a request with it is worked on: the same key is sent again, by the next
 // run too.
 func TestKeyInUse(t *testing.T) {
-	name, done := filepath.Join(t.TempDir(), "j.db"), false
+	done := false
 	var mu sync.Mutex
 	var got []string // the keys of the second file
 	onFakeTime(t, 2, func(w http.ResponseWriter, r *http.Request) {
@@ -39,13 +38,11 @@ func TestKeyInUse(t *testing.T) {
 		w.method("POST")
 		w.Workers = 1
 		w.Idempotency, w.Attempts = keys, 3
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1})
 		done = true
 		time.Sleep(time.Minute)
 		w.Only = []item.Fate{item.Unknown}
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 1, Skipped: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 1, Skipped: 1})
 	})
 	for _, key := range got {
 		if key == "" || key != got[0] {
@@ -68,18 +65,14 @@ func TestKeys(t *testing.T) {
 		}
 		return n <= 3
 	})
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 1, server, func(w *world) {
 		w.method("POST")
 		w.Idempotency, w.Attempts = keys, 3
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Failed: 1})
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 1, Failed: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 1, Delivered: 1})
 		time.Sleep(time.Second)
 		w.Again = time.Now()
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 1, Delivered: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 1, Delivered: 1})
 		got := w.keys("/00000")
 		if len(got) != 5 {
 			t.Fatalf("%d keys: %q", len(got), got)

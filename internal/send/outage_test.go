@@ -572,8 +572,7 @@ func TestOutageOfErrors(t *testing.T) {
 		onFakeTime(t, 100, server, func(w *world) {
 			begin = time.Now()
 			w.Limits.Rate, w.Limits.InFlight = 2, 4
-			w.journal(filepath.Join(w.TempDir(), "j.db"))
-			summary := w.run()
+			summary := w.journaled()
 			if back {
 				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
 			} else {

@@ -22,9 +22,9 @@ import (
 )
 
 // plan is what a dry run says.
-func (w *world) plan(name string) plan.Left {
+func (w *world) plan() plan.Left {
 	w.Helper()
-	v, err := journal.OpenView(name)
+	v, err := journal.OpenView(w.db)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -115,13 +115,11 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 				if c.first != nil {
 					c.first(w)
 				}
-				name := filepath.Join(w.TempDir(), "j.db")
 				agree := func(when string) {
 					w.Helper()
-					left := w.plan(name)
+					left := w.plan()
 					sent.Store(0)
-					w.journal(name)
-					i := w.run().Items
+					i := w.journaled().Items
 					if sent.Load() != left.Items-left.Asked || i.Skipped != skipped(left) ||
 						i.Unknown != left.Unknown+left.Asked && status == 201 ||
 						status == 201 && i.Failed != left.Failed {
@@ -152,7 +150,7 @@ func TestKeysAreOnesOwn(t *testing.T) {
 		}
 		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"),
 			Method: "POST"})
-		w.Idempotency = resume.Idempotency{Header: "Idempotency-Key", Lifetime: time.Hour}
+		w.Idempotency = keys
 		w.ended(w.run(), exit.Delivered, 2, 0, 0, 0, 0)
 		if a, b := w.keys("/a"), w.keys("/b"); len(a) != 1 || len(b) != 1 || a[0] == b[0] {
 			w.Errorf("the keys are %q and %q", a, b)
@@ -166,14 +164,12 @@ func TestPlanNamesWaits(t *testing.T) {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusTooManyRequests)
 	}, func(w *world) {
-		name := filepath.Join(w.TempDir(), "j.db")
 		w.Workers, w.MaxWait = 1, time.Minute
-		w.journal(name)
-		w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
+		w.ended(w.journaled(), exit.Unavailable, 0, 0, 0, 1, 1)
 		until := w.begin.Add(time.Hour)
 		time.Sleep(time.Until(w.begin.Add(10 * time.Minute)))
 
-		left := w.plan(name)
+		left := w.plan()
 		if len(left.Waits) != 1 || left.Waits[0].Origin != "http://127.0.0.1" ||
 			!left.Waits[0].Until.Equal(until) {
 			t.Fatalf("%+v", left.Waits)
@@ -185,7 +181,7 @@ func TestPlanNamesWaits(t *testing.T) {
 			t.Errorf("would send %d, not %d", left.Items, left.Held)
 		}
 		w.MaxWait, w.Limits.Rate = time.Hour, 1
-		left = w.plan(name)
+		left = w.plan()
 		if w.Found.Items = left.Items; left.Items != 2 || left.Held != 0 {
 			t.Errorf("would send %d, not %d", left.Items, left.Held)
 		}
@@ -194,7 +190,7 @@ func TestPlanNamesWaits(t *testing.T) {
 			t.Errorf("done after %v, by %s", d, by)
 		}
 		w.to("http://localhost/{path}")
-		if left := w.plan(name); len(left.Waits) > 0 {
+		if left := w.plan(); len(left.Waits) > 0 {
 			t.Errorf("another server: %+v", left.Waits)
 		}
 	})
@@ -208,7 +204,7 @@ func TestPlanOfSeveralServers(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	}, func(w *world) {
-		name, manifest := filepath.Join(w.TempDir(), "j.db"), filepath.Join(w.TempDir(), "m")
+		manifest := filepath.Join(w.TempDir(), "m")
 		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n"+
 			"{\"path\":%[1]q,\"url\":\"http://free/0\"}\n"+
 			"{\"path\":%[1]q,\"url\":\"http://free/1\"}\n", w.firstFile())
@@ -217,20 +213,18 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		}
 		w.from("http://free/{name}", source.Options{Manifest: manifest})
 		w.Limits.Rate, w.MaxWait = 1, time.Minute
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
 
 		time.Sleep(time.Second)
 		w.Again = time.Now()
-		left := w.plan(name)
+		left := w.plan()
 		w.Found.Items = left.Items
 		if d, by := w.Earliest(left.Waits, time.Now()); left.Items != 2 || left.Held != 1 ||
 			d != time.Second || by != "1 req/s" {
 			t.Errorf("%+v; done after %v by %q", left, d, by)
 		}
 		w.watch.talk.Reset()
-		w.journal(name)
-		s := w.run()
+		s := w.journaled()
 		w.items(s, report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})
 		w.says(s, "http://busy/0: nothing was sent: asked to wait until 2000-01-01T01:00:00Z, "+
 			"longer than --max-wait 1 m")

@@ -90,19 +90,18 @@ func (c etaCase) run(t *testing.T) (seen []progress.Snapshot, s report.Summary) 
 		}
 		w.from("http://127.0.0.1/{path}", source.Options{Paths: []string{dir}})
 		w.Limits = c.limits
-		name := filepath.Join(t.TempDir(), "j.db")
 		if c.journal {
-			w.journal(name)
+			w.journal(w.db)
 			stop, stopped := make(chan struct{}), make(chan struct{})
 			defer func() { close(stop); <-stopped }()
 			go hinder(w.Journal, stop, stopped)
 		}
 		if c.first > 0 {
-			w.journal(name)
+			w.journal(w.db)
 			w.MaxDuration = c.first
 			w.runAny()
 			w.MaxDuration, w.watch.snapshots = 0, nil
-			w.journal(name)
+			w.journal(w.db)
 		}
 		s = w.runAny()
 		if s.ExitStatus != exit.Delivered {

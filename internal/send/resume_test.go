@@ -20,13 +20,10 @@ import (
 
 // [resume] The same command goes on where a run stopped.
 func TestResume(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 5, atOnce, func(w *world) {
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 5, Delivered: 5})
+		w.items(w.journaled(), report.ItemCounts{Total: 5, Delivered: 5})
 
-		w.journal(name)
-		summary := w.run()
+		summary := w.journaled()
 		w.items(summary, report.ItemCounts{Total: 5, Skipped: 5})
 		if summary.ExitStatus != exit.Delivered || w.asks() != 5 ||
 			!strings.Contains(errorsOf(summary), "5 skipped: delivered earlier") {
@@ -38,25 +35,21 @@ func TestResume(t *testing.T) {
 			w.Fatal(err)
 		}
 		w.method("")
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 5, Delivered: 1, Skipped: 4})
+		w.items(w.journaled(), report.ItemCounts{Total: 5, Delivered: 1, Skipped: 4})
 
 		// Again: all, and when that is broken off, what it had not sent yet.
 		time.Sleep(time.Second)
 		w.Again = time.Now()
 		time.Sleep(time.Second)
 		w.Limits.Rate, w.MaxDuration = 1, 2500*time.Millisecond
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 5, Delivered: 3, Remaining: 2})
+		w.items(w.journaled(), report.ItemCounts{Total: 5, Delivered: 3, Remaining: 2})
 		w.MaxDuration = 0
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 5, Delivered: 2, Skipped: 3})
+		w.items(w.journaled(), report.ItemCounts{Total: 5, Delivered: 2, Skipped: 3})
 	})
 }
 
 // An item that is there twice must not change what the journal has of the first.
 func TestTwinForgetsDelivery(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 5, atOnce, func(w *world) {
 		first := w.firstFile()
 		var list []string
@@ -65,11 +58,9 @@ func TestTwinForgetsDelivery(t *testing.T) {
 		}
 		w.Workers, w.Limits.Rate = 1, 1
 		w.stdin("http://127.0.0.1/upload?v=1", "POST", append(list, first)...)
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 6, Delivered: 5, Failed: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 6, Delivered: 5, Failed: 1})
 		w.stdin("http://127.0.0.1/upload?v=1", "POST", list...)
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 5, Skipped: 5})
+		w.items(w.journaled(), report.ItemCounts{Total: 5, Skipped: 5})
 		if w.asks() != 5 {
 			w.Errorf("%d requests for five files", w.asks())
 		}
@@ -78,18 +69,15 @@ func TestTwinForgetsDelivery(t *testing.T) {
 
 // With a digest, a file that was only touched is not sent again.
 func TestTouched(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 2, atOnce, func(w *world) {
 		w.Digest = true
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 2})
 		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
 			w.Fatal(err)
 		}
 		w.method("")
 		for range 2 { // the second time by the new date
-			w.journal(name)
-			w.items(w.run(), report.ItemCounts{Total: 2, Skipped: 2})
+			w.items(w.journaled(), report.ItemCounts{Total: 2, Skipped: 2})
 		}
 		if w.asks() != 2 {
 			w.Errorf("%d requests", w.asks())
@@ -105,22 +93,18 @@ func TestUnknownStaysUnknown(t *testing.T) {
 		}
 		return n == 2
 	})
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 3, server, func(w *world) {
 		w.method("POST")
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 2, Unknown: 1})
+		w.items(w.journaled(), report.ItemCounts{Total: 3, Delivered: 2, Unknown: 1})
 		for range 2 {
-			w.journal(name)
-			summary := w.run()
+			summary := w.journaled()
 			w.items(summary, report.ItemCounts{Total: 3, Unknown: 1, Skipped: 2})
 			if summary.ExitStatus != exit.Items || w.asks() != 3 {
 				w.Errorf("exit status %d, %d requests", summary.ExitStatus, w.asks())
 			}
 		}
 		w.ResendUnknown = true
-		w.journal(name)
-		w.items(w.run(), report.ItemCounts{Total: 3, Delivered: 1, Skipped: 2})
+		w.items(w.journaled(), report.ItemCounts{Total: 3, Delivered: 1, Skipped: 2})
 	})
 }
 
@@ -179,21 +163,18 @@ var keys = resume.Idempotency{Header: "Idempotency-Key", Lifetime: 24 * time.Hou
 
 // What failed and is not in the journal is sent by the next run.
 func TestFailedIsNotForgotten(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "j.db")
 	onFakeTime(t, 2, atOnce, func(w *world) {
 		first := w.firstFile()
 		dir := filepath.Dir(first)
 		late := filepath.Join(dir, "late")
 		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
-		w.journal(name)
-		sum := w.run()
+		sum := w.journaled()
 		if sum.NotJournaled != 1 { // by which the command to go on does not go by the journal
 			t.Fatalf("%d, %+v %s", sum.NotJournaled, sum.Items, errorsOf(sum))
 		}
 		writeFile(t, late, "late")
 		w.stdin("http://127.0.0.1/{name}", "PUT", first, late)
-		w.journal(name)
-		w.run()
+		w.journaled()
 		if w.asks() != 2 {
 			t.Errorf("%d requests: the file that failed is not sent", w.asks())
 		}
@@ -204,20 +185,18 @@ func TestFailedIsNotForgotten(t *testing.T) {
 // the error names it.
 func TestLinesThatDifferInAHeader(t *testing.T) {
 	onFakeTime(t, 1, atOnce, func(w *world) {
-		name, file := filepath.Join(w.TempDir(), "j.db"), w.firstFile()
+		file := w.firstFile()
 		line := func(headers string) string {
 			return fmt.Sprintf("{\"path\":%q,\"url\":\"http://127.0.0.1/a\","+
 				"\"method\":\"POST\",\"headers\":%s}\n", file, headers)
 		}
 		w.manifest(line(`{"X-Object-Key":"one"}`) + line(`{"X-Object-Key":"two"}`) +
 			line(`{"X-Title":"Basic Algebra"}`) + line(`{"X-Title":"Basic Geometry"}`))
-		w.journal(name)
-		w.ended(w.run(), exit.Delivered, 4, 0, 0, 0, 0)
+		w.ended(w.journaled(), exit.Delivered, 4, 0, 0, 0, 0)
 
 		w.manifest(line(`{"X-Page-Token":"one","Date":"1"}`) +
 			line(`{"X-Page-Token":"two","Date":"2"}`))
-		w.journal(name)
-		sum := w.run()
+		sum := w.journaled()
 		w.ended(sum, exit.Items, 1, 1, 0, 0, 0)
 		want := "duplicate of another item of this run (credentials in the URL and the headers " +
 			"Date, X-Page-Token do not count): leave one out, or give each a key of its own"

@@ -317,7 +317,7 @@ func TestStopTimeout(t *testing.T) {
 		w.StopTimeout = 25 * time.Second
 		w.Limits.InFlight = 1
 		w.method("POST")
-		w.journal(filepath.Join(w.TempDir(), "j.db"))
+		w.journal(w.db)
 		sum := w.stopped(time.Second, 0)
 		w.ended(sum, exit.Interrupted, 0, 0, 1, 0, 2)
 		if w.since() != 26*time.Second {

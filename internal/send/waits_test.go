@@ -18,10 +18,8 @@ import (
 func TestWaitOutlivesTheRun(t *testing.T) {
 	onFakeTime(t, 2, inTurn(answering(http.StatusTooManyRequests, "Retry-After", "3600"), atOnce),
 		func(w *world) {
-			name := filepath.Join(w.TempDir(), "j.db")
 			w.Workers, w.MaxWait = 1, time.Minute
-			w.journal(name)
-			w.ended(w.run(), exit.Unavailable, 0, 0, 0, 1, 1)
+			w.ended(w.journaled(), exit.Unavailable, 0, 0, 0, 1, 1)
 			asked := w.begin // the first request arrives at once
 			if w.got(0, 1) != 1 {
 				t.Fatal("nothing was asked at once")
@@ -34,8 +32,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 				if i == 1 {
 					w.Again = time.Now()
 				}
-				w.journal(name)
-				s := w.run()
+				s := w.journaled()
 				w.ended(s, exit.Unavailable, 0, 0, 0, 0, 2)
 				w.says(s, "the server asked in an earlier run to wait until "+
 					until.Local().Format("15:04")+
@@ -47,7 +44,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 
 			// Another server is not concerned.
 			w.to("http://localhost/{path}")
-			w.journal(name)
+			w.journal(w.db)
 			before := w.since()
 			w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
 			if took := w.since() - before; took > time.Second || w.asks() != 3 {
@@ -57,8 +54,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 
 			// With patience the run waits itself, to the instant.
 			w.MaxWait = 2 * time.Hour
-			w.journal(name)
-			w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+			w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 2})
 			if n, early := w.got(time.Hour, always), w.got(before+time.Second, time.Hour); n != 2 ||
 				early > 0 || w.got(time.Hour, time.Hour+1) == 0 {
 				t.Errorf("%d requests, %d of them before %v", n+early, early, until)
@@ -71,8 +67,7 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 			time.Sleep(time.Second)
 			w.Again = time.Now()
 			before = w.since()
-			w.journal(name)
-			w.items(w.run(), report.ItemCounts{Total: 2, Delivered: 2})
+			w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 2})
 			if took := w.since() - before; took > time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -88,18 +83,15 @@ func TestWaitOfOneServer(t *testing.T) {
 			atOnce(w, r)
 		}
 	}, func(w *world) {
-		name := filepath.Join(w.TempDir(), "j.db")
 		w.Workers, w.MaxWait = 1, time.Minute
 		data := t.TempDir()
 		lines := w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4")
 		w.manifest(lines)
-		w.journal(name)
-		s := w.run()
+		s := w.journaled()
 		w.items(s, report.ItemCounts{Total: 4, Delivered: 2, Deferred: 2})
 		w.manifest(w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4",
 			"http://a/5"))
-		w.journal(name)
-		s = w.run()
+		s = w.journaled()
 		w.items(s, report.ItemCounts{Total: 5, Delivered: 1, Skipped: 2, Deferred: 2})
 		n := w.count(func(c *call) bool { return c.host == "b" })
 		if s.ExitStatus != exit.Unavailable || n != 1 {
@@ -114,12 +106,10 @@ func TestWaitKept(t *testing.T) {
 		w.Header().Set("Retry-After", "315360000")
 		w.WriteHeader(http.StatusTooManyRequests)
 	}, func(w *world) {
-		name := filepath.Join(w.TempDir(), "j.db")
 		w.MaxWait = time.Minute
 		w.to("http://user:sesame@127.0.0.1/{path}")
-		w.journal(name)
-		w.run()
-		w.journal(name)
+		w.journaled()
+		w.journal(w.db)
 		waits := w.Journal.Waits()
 		if len(waits) != 1 || waits[0].Origin != "http://127.0.0.1" ||
 			!waits[0].Until.Equal(w.begin.Add(48*time.Hour)) {

@@ -46,6 +46,7 @@ type world struct {
 	Options
 	net   *memnet.Listener
 	begin time.Time
+	db    string // path of its journal, if it has one
 	watch watcher
 	conns atomic.Int64 // that the server has open
 
@@ -119,12 +120,12 @@ func (r recorder) WriteHeader(status int) {
 // sees to that. The handler is asked as far as do's options lead there; files are PUT to /00000,
 // /00001, …
 func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *world)) {
-	dir := t.TempDir()
+	dir, db := t.TempDir(), filepath.Join(t.TempDir(), "j.db")
 	for i := range files {
 		writeFile(t, filepath.Join(dir, fmt.Sprintf("%05d", i)), "x")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, net: memnet.Listen(), begin: time.Now()}
+		w := &world{T: t, net: memnet.Listen(), begin: time.Now(), db: db}
 		world := w
 		var handling sync.WaitGroup // one that sleeps does not see that its connection is gone
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
@@ -265,6 +266,13 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 		w.Errorf("waited longer than the %v s of the run: %+v", s.Seconds, s.Waited)
 	}
 	return s
+}
+
+// journaled does a run with the world's journal, which continues the one before.
+func (w *world) journaled() report.Summary {
+	w.Helper()
+	w.journal(w.db)
+	return w.run()
 }
 
 // since is the time since the world began.
