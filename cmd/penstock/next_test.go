@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // moody accepts some files, and others only when it is well. It notes which names it was sent.
@@ -172,9 +173,7 @@ func TestPrintedCommands(t *testing.T) {
 					}
 					status, text := runs(again...)
 					sent := m.got()
-					if err := os.Remove("target"); err != nil {
-						t.Fatal(err)
-					}
+					test.OK(t, os.Remove("target"))
 					complain := func(why string) {
 						t.Errorf("penstock %q\nsays %s: %s\nwhich ends with %d, sends %q: %s\n%s",
 							args, what, command, status, sent, why, text)
@@ -253,9 +252,7 @@ func endedAs(t *testing.T, name string) map[string][]string {
 
 func write(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.MkdirAll(filepath.Dir(name), 0o700))
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -264,9 +261,7 @@ func write(t *testing.T, name, text string) {
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return string(text)
 }
 
@@ -274,9 +269,7 @@ func readFile(t *testing.T, name string) string {
 func forgetWaits(t *testing.T) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "state/j.db")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer db.Close()
 	if _, err := db.Exec("DELETE FROM wait"); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // wrapped hides all but the methods of a net.Conn, and has what is below.
@@ -24,18 +25,12 @@ func (telling) Acked() int64 { return 42 }
 func connect(t *testing.T) (client, server *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer l.Close()
 	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() { c.Close(); s.Close() })
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
@@ -79,9 +74,7 @@ func TestAckedIsNotWritten(t *testing.T) {
 		t.Skip("only Linux tells")
 	}
 	client, server := connect(t)
-	if err := server.SetReadBuffer(4 << 10); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, server.SetReadBuffer(4<<10))
 	if err := client.SetWriteBuffer(4 << 20); err != nil {
 		t.Fatal(err)
 	}
@@ -98,9 +91,7 @@ func TestAckedByTheConnection(t *testing.T) {
 	l := memnet.Listen()
 	defer l.Close()
 	c, err := l.DialContext(t.Context(), "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer c.Close()
 	if n, ok := Bytes(c); ok {
 		t.Errorf("%d bytes acknowledged on a connection that does not tell", n)

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 const largeSize = filebody.MaxSmall + 1
@@ -27,9 +28,7 @@ func newItem(t *testing.T, size int) *item.Item {
 	name := filepath.Join(t.TempDir(), "f")
 	writeOld(t, name, bytes.Repeat([]byte("a"), size))
 	info, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return &item.Item{Path: name, Method: "PUT", URL: "http://h/",
 		Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
 }
@@ -38,10 +37,8 @@ var yesterday = time.Now().Add(-24 * time.Hour).Truncate(time.Second)
 
 func writeOld(t *testing.T, name string, content []byte) {
 	t.Helper()
-	if err := errors.Join(os.WriteFile(name, content, 0o600),
-		os.Chtimes(name, yesterday, yesterday)); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(os.WriteFile(name, content, 0o600),
+		os.Chtimes(name, yesterday, yesterday)))
 }
 
 // attached returns a body that was looked at, and a request that has it.
@@ -53,9 +50,7 @@ func attached(t *testing.T, it *item.Item, form string, withDigest bool) (*Body,
 		t.Fatalf("%+v, %v", look, err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), it.Method, it.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	b.Attach(req)
 	return b, req
 }
@@ -91,9 +86,7 @@ func TestOpen(t *testing.T) {
 						c.change(t, it.Path)
 					}
 					out, look, err := b.Open(req)
-					if err != nil {
-						t.Fatal(err)
-					}
+					test.OK(t, err)
 					hashed := look.Digest != ""
 					if look.Changed != c.changed || int(it.Size) != c.want ||
 						hashed != (withDigest && c.change != nil) {
@@ -107,9 +100,7 @@ func TestOpen(t *testing.T) {
 						if hashed && look.Digest != digest.Field(sha256.Sum256(body)) {
 							t.Error("not the digest of the body")
 						}
-						if err := out.Body.Close(); err != nil {
-							t.Error(err)
-						}
+						test.Check(t, out.Body.Close())
 						if out.Body, err = out.GetBody(); err != nil {
 							t.Fatal(err)
 						}
@@ -131,22 +122,16 @@ func readAll(t *testing.T, req *http.Request) []byte {
 }
 
 func touch(t *testing.T, name string) {
-	if err := os.Chtimes(name, time.Time{}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Chtimes(name, time.Time{}, time.Now()))
 }
 
 func remove(t *testing.T, name string) {
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Remove(name))
 }
 
 func rewrite(size int) func(*testing.T, string) {
 	return func(t *testing.T, name string) {
-		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(name, make([]byte, size), 0o600))
 	}
 }
 
@@ -154,9 +139,7 @@ func rewrite(size int) func(*testing.T, string) {
 func replace(size int) func(*testing.T, string) {
 	return func(t *testing.T, name string) {
 		writeOld(t, name+".new", make([]byte, size))
-		if err := os.Rename(name+".new", name); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Rename(name+".new", name))
 	}
 }
 
@@ -187,9 +170,7 @@ func TestChangedSinceItsTurn(t *testing.T) {
 				it := newItem(t, c.size)
 				b, req := attached(t, it, form, false)
 				out, _, err := b.Open(req)
-				if err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, err)
 				if c.begun {
 					if _, err := io.CopyN(io.Discard, out.Body, 1000); err != nil {
 						t.Fatal(err)
@@ -271,9 +252,7 @@ func TestChangedWhileHashed(t *testing.T) {
 						}
 						return
 					}
-					if err != nil {
-						t.Fatal(err)
-					}
+					test.OK(t, err)
 					if want := digest.Field(sha256.Sum256(readAll(t, out))); look.Digest != want {
 						t.Errorf("Content-Digest: %s, want %s", look.Digest, want)
 					}

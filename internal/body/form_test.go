@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 type testFile struct {
@@ -70,9 +71,7 @@ func TestFormBody(t *testing.T) {
 			}
 			mr := multipart.NewReader(bytes.NewReader(b), params["boundary"])
 			part, err := mr.NextRawPart()
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			got, err := io.ReadAll(part)
 			if err != nil || string(got) != c.content || part.FormName() != "file" ||
 				part.FileName() != c.name || part.Header.Get("Content-Type") != c.contentType {
@@ -143,16 +142,12 @@ func TestFormBodyOverHTTP(t *testing.T) {
 	defer srv.Close()
 	form := newForm("file", &item.Item{Path: "d/ä.csv"})
 	req, err := http.NewRequest("POST", srv.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	req.Body = form.body(io.NopCloser(strings.NewReader("1,2")))
 	req.ContentLength = form.length(3)
 	req.Header.Set("Content-Type", form.contentType)
 	resp, err := srv.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	resp.Body.Close()
 	if g := <-got; g != "ä.csv 1,2" {
 		t.Error(g)

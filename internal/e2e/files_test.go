@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/servers"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // smallSizes are those of records and thumbnails, one of them empty.
@@ -38,10 +39,8 @@ func writeFiles(t *testing.T, n int, size func(i int) int) string {
 	dir := t.TempDir()
 	for i := range n {
 		name := fmt.Sprintf("%04d", i)
-		if err := os.WriteFile(filepath.Join(dir, name), content(name, size(i)),
-			0o644); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(filepath.Join(dir, name), content(name, size(i)),
+			0o644))
 	}
 	return dir
 }
@@ -50,15 +49,11 @@ func writeFiles(t *testing.T, n int, size func(i int) int) string {
 func sums(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	all := make(map[string]string, len(entries))
 	for _, e := range entries {
 		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		sum := sha256.Sum256(b)
 		all[e.Name()] = hex.EncodeToString(sum[:])
 	}
@@ -88,8 +83,6 @@ func stored(t *testing.T, s *servers.Nginx, dir string) (n int) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return n
 }

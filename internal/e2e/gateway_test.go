@@ -9,28 +9,23 @@ import (
 
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/servers"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // startLab starts a practice server that the test's end closes.
 func startLab(t *testing.T, preset, params string) (s *lab.Server, url_ string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return startLabOn(t, l, preset, params), "http://" + l.Addr().String()
 }
 
 func startLabOn(t *testing.T, l net.Listener, preset, params string) *lab.Server {
 	t.Helper()
 	values, err := url.ParseQuery(strings.ReplaceAll(params, " ", "&"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s, err := lab.New(preset, values)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s.Start(l)
 	t.Cleanup(func() { s.Close() })
 	return s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/servers"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // judged is what servers say of a run.
@@ -40,9 +41,7 @@ func (j *judged) count(status int) {
 // countLog takes the uploads from an access log.
 func (j *judged) countLog(t *testing.T, log []servers.Request, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	for _, r := range log {
 		if r.Method == "PUT" {
 			j.count(r.Status)
@@ -77,9 +76,7 @@ func byNginx(t *testing.T, s *servers.Nginx) judged {
 func byApache(t *testing.T, s *servers.Apache) judged {
 	t.Helper()
 	stored, err := s.Stored()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s.Stop()
 	var j judged
 	log, err := s.Requests()

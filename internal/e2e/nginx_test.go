@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/servers"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // A rate that is not stated and has to be found.
@@ -175,9 +176,7 @@ func TestEndedRunLeavesNothingShort(t *testing.T) {
 				args...)...)
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, cmd.Start())
 			ended := make(chan struct{})
 			go func() { cmd.Wait(); close(ended) }()
 			for stored(t, s, dir) == 0 {
@@ -187,9 +186,7 @@ func TestEndedRunLeavesNothingShort(t *testing.T) {
 				case <-time.After(5 * time.Millisecond):
 				}
 			}
-			if err := cmd.Process.Signal(stop); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, cmd.Process.Signal(stop))
 			<-ended
 			if got, want := cmd.ProcessState.ExitCode(), 130; stop == os.Interrupt && got != want {
 				t.Errorf("%s\nexit status %d, want %d", out.Bytes(), got, want)

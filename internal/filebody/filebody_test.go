@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // request returns a request whose body is the file at path.
@@ -20,9 +22,7 @@ func request(t *testing.T, path string) *http.Request {
 	if err == nil {
 		err = Set(req, path)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() { req.Body.Close() })
 	return req
 }
@@ -31,9 +31,7 @@ func request(t *testing.T, path string) *http.Request {
 func opened(t *testing.T, path string) *Large {
 	t.Helper()
 	body, _, err := File(path).Open(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() { body.Close() })
 	return body.(*Large)
 }
@@ -45,9 +43,7 @@ func file(t *testing.T, path, content string) os.FileInfo {
 	err := errors.Join(os.WriteFile(path, []byte(content), 0o600),
 		os.Chtimes(path, yesterday, yesterday))
 	info, statErr := os.Stat(path)
-	if err := errors.Join(err, statErr); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(err, statErr))
 	return info
 }
 

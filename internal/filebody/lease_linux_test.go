@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // Servers of network file systems hold leases on files that their clients write. A lease ends when
@@ -18,9 +20,7 @@ func TestLeasedFile(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "f")
 		file(t, path, content)
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		defer f.Close()
 		wanted := make(chan os.Signal, 1)
 		signal.Notify(wanted, unix.SIGIO)
@@ -38,8 +38,6 @@ func TestLeasedFile(t *testing.T) {
 		if body, err := io.ReadAll(req.Body); string(body) != content || err != nil {
 			t.Errorf("%d bytes of %d, %v", len(body), len(content), err)
 		}
-		if err := <-released; err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, <-released)
 	}
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // noon is the local clock of all cases that do not name another.
@@ -45,13 +47,9 @@ type testCase struct {
 
 func readCases(t testing.TB) []testCase {
 	data, err := os.ReadFile("testdata/cases.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	var file struct{ Cases []testCase }
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, json.Unmarshal(data, &file))
 	if len(file.Cases) == 0 {
 		t.Fatal("no cases in testdata/cases.json")
 	}
@@ -213,9 +211,7 @@ func TestTwoDigitYear(t *testing.T) {
 		{"1950-01-01T00:00:00Z", "01-Jan-49 00:00:00 GMT", "1949-01-01T00:00:00Z"},
 	} {
 		now, err := time.Parse(time.RFC3339, c.now)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		if got, ok := clock(c.value, now); !ok || got.UTC().Format(time.RFC3339) != c.want {
 			t.Errorf("%s at %s = %v, %v; want %s", c.value, c.now, got, ok, c.want)
 		}
@@ -224,9 +220,7 @@ func TestTwoDigitYear(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	data, err := os.ReadFile("testdata/parse.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	for text := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n\n") {
 		if strings.HasPrefix(text, "#") {
 			continue
@@ -234,9 +228,7 @@ func TestParse(t *testing.T) {
 		title, rest, _ := strings.Cut(text, "\n")
 		t.Run(title, func(t *testing.T) {
 			status, err := strconv.Atoi(title[:3])
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			var h http.Header
 			var want string
 			for line := range strings.Lines(rest) {

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // What a terminal would obey is escaped wherever JSON is written, and is read back as it was.
@@ -30,9 +31,7 @@ func TestJSONIsSafeForTerminals(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := human.NewEncoder(&b).Encode(bad + good); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, human.NewEncoder(&b).Encode(bad+good))
 	is("encoder", b.String())
 	var back string
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back != bad+good {
@@ -46,9 +45,7 @@ func TestJSONIsSafeForTerminals(t *testing.T) {
 	is("results", b.String())
 
 	b.Reset()
-	if err := (report.Summary{To: bad + good}).EncodeJSON(&b); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, (report.Summary{To: bad + good}).EncodeJSON(&b))
 	is("report", b.String())
 
 	b.Reset()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // What is read of an item is what it was when it was made, at its opening and at its closing.
@@ -24,9 +25,7 @@ func TestOpen(t *testing.T) {
 			t.Skip("this system has no such names")
 		}
 		info, err := os.Stat(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		it := item.Item{Path: file, Fingerprint: item.FingerprintOf(info),
 			Content: filebody.File(file)}
 		read := func(it item.Item, meanwhile func()) (got []byte, err error) {
@@ -54,17 +53,13 @@ func TestOpen(t *testing.T) {
 		}
 		if size > filebody.MaxSmall { // else it was read when it was opened
 			got, err := read(it, func() {
-				if err := os.WriteFile(file, make([]byte, 2*size), 0o600); err != nil {
-					t.Error(err)
-				}
+				test.Check(t, os.WriteFile(file, make([]byte, 2*size), 0o600))
 			})
 			if len(got) > size+1<<10 || !errors.Is(err, item.ErrChanged) {
 				t.Errorf("grows: %d read, %v", len(got), err)
 			}
 		}
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Remove(file))
 		_, err = read(it, nothing)
 		if err = item.ReadError(err); !errors.Is(err, fs.ErrNotExist) ||
 			strings.Contains(err.Error(), "\n") {

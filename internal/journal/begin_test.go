@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // A run is noted when it begins. One that does not begin changes nothing of what is on record, and
@@ -28,9 +30,7 @@ func TestRunBegins(t *testing.T) {
 			path := newPath(t)
 			first := mustOpen(t, path)
 			begin(first)
-			if err := first.Close(3); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, first.Close(3))
 			before := inspect(path)
 			runs := func(want int) []Run {
 				t.Helper()
@@ -51,9 +51,7 @@ func TestRunBegins(t *testing.T) {
 
 			j = mustOpen(t, path)
 			begin(j)
-			if err := j.Flush(); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, j.Flush())
 			if last := runs(2)[1]; !last.Finished.IsZero() {
 				t.Errorf("%+v", last)
 			}

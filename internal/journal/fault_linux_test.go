@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // smallDisk mounts a file system of that many bytes.
@@ -20,9 +22,7 @@ func smallDisk(t *testing.T, size string) string {
 		t.Skipf("cannot mount a small disk: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
+		test.Check(t, unix.Unmount(dir, unix.MNT_DETACH))
 	})
 	return dir
 }
@@ -32,9 +32,7 @@ func TestFullDisk(t *testing.T) {
 	for _, room := range []bool{true, false} {
 		path := filepath.Join(dir, "j.db")
 		filler := filepath.Join(dir, "filler")
-		if err := os.WriteFile(filler, make([]byte, 7<<20), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(filler, make([]byte, 7<<20), 0o600))
 		j := mustOpen(t, path)
 		ids, errs := fillUp(t, j)
 		if room {
@@ -58,9 +56,7 @@ func TestFullDisk(t *testing.T) {
 
 func TestFullDiskAtOpen(t *testing.T) {
 	dir := smallDisk(t, "256k")
-	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 250<<10), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 250<<10), 0o600))
 	path := filepath.Join(dir, "j.db")
 	_, err := Open(t.Context(), Options{Path: path})
 	if err == nil || !strings.Contains(err.Error(), "disk is full") || remedy(err) != MakeRoom {
@@ -153,9 +149,7 @@ func TestDurable(t *testing.T) {
 		}
 	}
 	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	f.Close()
 	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
 		t.Fatal(err)
@@ -177,13 +171,9 @@ func TestNewFileIsWhole(t *testing.T) {
 	j := mustOpen(t, path)
 	defer mustClose(t, j)
 	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	alone := newPath(t)
-	if err := os.WriteFile(alone, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(alone, data, 0o600))
 	r := mustRead(t, alone)
 	defer r.Close()
 	if runs, err := r.Runs(); len(runs) != 0 || err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func remedy(err error) Remedy {
@@ -33,9 +34,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 	mustClose(t, j)
 	valid, err := os.ReadFile(good)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	edit := func(at int, b ...byte) []byte {
 		data := append([]byte(nil), valid...)
 		copy(data[at:], b)
@@ -69,9 +68,7 @@ func TestOpenErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := newPath(t)
-			if err := os.WriteFile(path, tt.data, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.WriteFile(path, tt.data, 0o600))
 			_, err := Open(t.Context(), Options{Path: path})
 			var e *Error
 			if !errors.As(err, &e) {
@@ -226,9 +223,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 		ids, errs := fillUp(t, j)
 		setMaxPages(t, j, 1e6)
 		if end == "flush" {
-			if err := j.Flush(); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, j.Flush())
 			if len(*errs) != len(*ids) || len(all(t, path)) != len(*ids) {
 				t.Errorf("%d of %d done after Flush", len(*errs), len(*ids))
 			}
@@ -295,9 +290,7 @@ func TestReplacedUnderway(t *testing.T) {
 	path := newPath(t)
 	move := func(from, to string) {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Rename(from+suffix, to+suffix); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.Rename(from+suffix, to+suffix))
 		}
 	}
 	start := func() *Journal {
@@ -391,9 +384,7 @@ func TestOverwrittenUnderway(t *testing.T) {
 	mustClose(t, j)
 	j = mustOpen(t, path)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	f.WriteAt([]byte(strings.Repeat("\xa5", 1<<20)), 4096)
 	f.Close()
 	for i := range 2000 {

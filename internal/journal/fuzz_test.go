@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // Whatever is in the files, a journal opens and works, or fails with an error that names it.
@@ -22,9 +23,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	read := func(name string) []byte {
 		data, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
+		test.OK(f, err)
 		return data
 	}
 	early, wal := read(path), read(path+"-wal")
@@ -50,13 +49,9 @@ func FuzzOpen(f *testing.F) {
 			copy(data[int(at)%len(data):], patch)
 		}
 		path := filepath.Join(t.TempDir(), "j.db")
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(path, data, 0o600))
 		if len(wal) > 0 {
-			if err := os.WriteFile(path+"-wal", wal, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.WriteFile(path+"-wal", wal, 0o600))
 		}
 		check := func(what string, err error) {
 			var e *Error
@@ -127,9 +122,7 @@ func FuzzItem(f *testing.F) {
 		mustPut(t, j, Item{ID: id, Fingerprint: Fingerprint{Size: ^it.Size}, State: item.Deferred})
 		mustPut(t, j, it)
 		got, err := j.Load(id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		equal(t, "item", got, it)
 		if c := j.Claim(id, it.Fingerprint); c.State != item.Failed || !c.Same {
 			t.Errorf("%+v", c)

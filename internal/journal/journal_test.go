@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestRowComesBack(t *testing.T) {
@@ -26,9 +27,7 @@ func TestRowComesBack(t *testing.T) {
 	j := mustOpen(t, path)
 	mustPut(t, j, full(7))
 	got, err := j.Load(7)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	equal(t, "loaded", got, full(7))
 	mustClose(t, j)
 	equal(t, "read", all(t, path), []Item{full(7)})
@@ -125,9 +124,7 @@ func TestClockJumps(t *testing.T) {
 	for _, started := range []time.Time{time.Unix(-1e9, 0),
 		time.Date(2222, 1, 1, 0, 0, 0, 0, time.UTC), {}} {
 		j, err := Open(context.Background(), Options{Path: path, Started: started})
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		mustPut(t, j, Item{ID: 1, State: item.Delivered, Last: started})
 		mustClose(t, j)
 	}
@@ -193,20 +190,14 @@ func TestInstantsOfCommits(t *testing.T) {
 			put(1, 5*rest)
 			synctest.Wait()
 			put(1, 5*rest)
-			if err := j.Begin(t.Context(), Item{ID: 1000}); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, j.Begin(t.Context(), Item{ID: 1000}))
 			put(1, 5*rest)
-			if err := j.Flush(); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, j.Flush())
 			put(1, 5*rest)
 			if _, err := j.Load(1); err != nil {
 				t.Error(err)
 			}
-			if err := j.Begin(t.Context(), Item{ID: 1001}); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, j.Begin(t.Context(), Item{ID: 1001}))
 			ended := time.Now()
 			j.Put(Item{ID: 1001, State: item.Delivered}, func(error) {
 				if got := time.Since(ended); got != 0 {
@@ -259,9 +250,7 @@ func TestQueue(t *testing.T) {
 			t.Errorf("what was not begun is %v", c)
 		}
 		close(hold)
-		if err := j.Flush(); err != nil {
-			t.Error(err)
-		}
+		test.Check(t, j.Flush())
 		synctest.Wait()
 		j.Flush()
 		for i, id := range order {
@@ -306,9 +295,7 @@ func TestManyWriters(t *testing.T) {
 			for i := range uint64(each) {
 				it := Item{ID: w<<32 | i, State: item.Delivered}
 				if i%10 == 0 {
-					if err := j.Begin(t.Context(), it); err != nil {
-						t.Error(err)
-					}
+					test.Check(t, j.Begin(t.Context(), it))
 				}
 				j.Put(it, func(err error) {
 					if err == nil {
@@ -383,15 +370,11 @@ func TestModel(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		sub, err := os.MkdirTemp(dir, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		path := filepath.Join(sub, "j.db")
 		open := func() *Journal {
 			j, err := Open(context.Background(), Options{Path: path})
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			j.Claim(1<<62, Fingerprint{}) // an item that is no other
 			return j
 		}
@@ -441,9 +424,7 @@ func TestModel(t *testing.T) {
 			},
 			"begin": func(*rapid.T) {
 				it := draw()
-				if err := j.Begin(context.Background(), it); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, j.Begin(context.Background(), it))
 				it.State = item.InFlight
 				record(it)
 			},
@@ -465,18 +446,14 @@ func TestModel(t *testing.T) {
 					}
 					return
 				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, err)
 				equal(t, "load", got, rows[id])
 			},
 			"restart": func(*rapid.T) {
 				if rapid.IntRange(0, 3).Draw(t, "restart") != 0 { // it takes longer than all else
 					t.Skip()
 				}
-				if err := j.Close(0); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, j.Close(0))
 				var want []Item
 				counts := Counts{}
 				for _, id := range order {

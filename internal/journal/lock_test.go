@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestTwoInOneProcess(t *testing.T) {
@@ -55,9 +56,7 @@ func TestWait(t *testing.T) {
 		time.AfterFunc(time.Hour, func() { j.Close(0) })
 		before = time.Now()
 		second, err := Open(t.Context(), Options{Path: path, Wait: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		if d := time.Since(before); d < time.Hour || d > time.Hour+time.Second {
 			t.Errorf("waited %v", d)
 		}
@@ -82,12 +81,8 @@ func hold(path string) {
 func startHolder(t *testing.T, path string) *exec.Cmd {
 	cmd := child(t, "hold", path)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
+	test.OK(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "put <nil>\n" {
 		t.Fatal(line, err)
@@ -163,12 +158,8 @@ func TestKill(t *testing.T) {
 	for round := range 6 {
 		cmd := child(t, "put", path)
 		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
+		test.OK(t, cmd.Start())
 		lines := bufio.NewScanner(out)
 		for n := 0; lines.Scan(); n++ {
 			if n == 1+round*round*97 {

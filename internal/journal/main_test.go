@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memdir"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // The test binary is its own child, for what only another process can do.
@@ -50,9 +51,7 @@ func mustOpen(t testing.TB, path string) *Journal {
 	t.Helper()
 	j, err := Open(context.Background(), Options{Path: path, Target: "https://h/{name}",
 		Method: "PUT", Command: "penstock send", Version: "1.0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() { j.Close(1) })
 	return j
 }
@@ -60,26 +59,20 @@ func mustOpen(t testing.TB, path string) *Journal {
 func mustRead(t rapid.TB, path string) *Reader {
 	t.Helper()
 	r, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return r
 }
 
 func mustClose(t testing.TB, j *Journal) {
 	t.Helper()
-	if err := j.Close(0); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, j.Close(0))
 }
 
 func mustPut(t testing.TB, j *Journal, it Item) {
 	t.Helper()
 	done := make(chan error, 1)
 	j.Put(it, func(err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, <-done)
 }
 
 func all(t rapid.TB, path string, states ...item.Fate) []Item {
@@ -88,9 +81,7 @@ func all(t rapid.TB, path string, states ...item.Fate) []Item {
 	defer r.Close()
 	var items []Item
 	for it, err := range r.Items(states...) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		items = append(items, it)
 	}
 	return items

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // version1 is a journal as version 1 of the schema left it.
@@ -72,15 +73,11 @@ func makeVersion(t *testing.T, text string) string {
 	t.Helper()
 	path := newPath(t)
 	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	if _, err := db.Exec(text); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, db.Close())
 	return path
 }
 
@@ -109,9 +106,7 @@ func TestEarlierVersions(t *testing.T) {
 func testEarlierVersion(t *testing.T, text string) {
 	path := makeVersion(t, text)
 	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	equal(t, "read", all(t, path), rows1)
 	if info := inspect(path); info.Err != nil || info.Runs != 1 ||
 		info.Counts[item.Delivered] != 1 || info.Command != "penstock send" || info.ByResults {
@@ -157,15 +152,11 @@ func testEarlierVersion(t *testing.T, text string) {
 func TestMigrationFails(t *testing.T) {
 	path := makeVersion(t, version1)
 	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	if _, err := db.Exec("CREATE TABLE wait (x)"); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, db.Close())
 	if j, err := Open(t.Context(), Options{Path: path}); err == nil {
 		j.Close(0)
 		t.Error("opened")

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // A run whose journal was removed leaves the one that another run has made in its place alone, also
@@ -21,18 +23,14 @@ func TestEndOfRemovedJournal(t *testing.T) {
 			first := mustOpen(t, path)
 			if want != nil {
 				first.Claim(1, Fingerprint{})
-				if err := first.Flush(); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, first.Flush())
 			}
 			files, err := filepath.Glob(path + "*")
 			if err != nil || len(files) != 4 {
 				t.Fatal(files, err)
 			}
 			for _, file := range files {
-				if err := os.Remove(file); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, os.Remove(file))
 			}
 			second := mustOpen(t, path)
 			mustPut(t, second, full(1))
@@ -63,15 +61,11 @@ func TestCloseLeavesReplacement(t *testing.T) {
 	}
 	path := newPath(t)
 	j := mustOpen(t, path)
-	if err := os.Rename(path, path+".away"); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Rename(path, path+".away"))
 	if err := os.WriteFile(path, []byte("not ours"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Close(0); err != nil {
-		t.Error(err)
-	}
+	test.Check(t, j.Close(0))
 	if data, err := os.ReadFile(path); string(data) != "not ours" {
 		t.Errorf("%q, %v", data, err)
 	}
@@ -88,9 +82,7 @@ func TestCloseOfRemovedJournal(t *testing.T) {
 			path := newPath(t)
 			j := mustOpen(t, path)
 			mustPut(t, j, full(1))
-			if err := os.Remove(path + suffix); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.Remove(path+suffix))
 			if err := j.Close(0); !errors.Is(err, errReplaced) {
 				t.Error(err)
 			}

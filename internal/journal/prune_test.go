@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestForget(t *testing.T) {
@@ -99,9 +100,7 @@ func TestListAndPrune(t *testing.T) {
 	os.Mkdir(filepath.Join(dir, "directory.db"), 0o700)
 
 	list, err := List(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	equal(t, "list", names(list), []string{"empty.db", "foreign.db", "future.db", "new.db",
 		"old.db", "older.db", "used.db"})
 	if filepath.Base(list[0].Path) != "future.db" ||
@@ -118,9 +117,7 @@ func TestListAndPrune(t *testing.T) {
 
 	for _, dryRun := range []bool{true, false} {
 		gone, err := Prune(dir, 24*time.Hour, dryRun)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		equal(t, "pruned", names(gone), []string{"old.db", "older.db"})
 	}
 	entries, _ := os.ReadDir(dir)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/statedir"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestReader(t *testing.T) {
@@ -19,9 +20,7 @@ func TestReader(t *testing.T) {
 	began := time.Now()
 	j, err := Open(t.Context(), Options{Path: path, Target: "https://h/{name}", Method: "PUT",
 		Command: "penstock send a", Version: "1.2", Started: time.UnixMilli(1000)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	var want []Item
 	for i := range 3*pageSize + 1 {
 		it := full(uint64(i) * 0x9e3779b97f4a7c15)
@@ -33,14 +32,10 @@ func TestReader(t *testing.T) {
 	first.Attempts++
 	j.Put(first, nil) // keeps its place
 	want[0] = first
-	if err := j.Close(3); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, j.Close(3))
 	j = mustOpen(t, path)
 	j.Claim(1, Fingerprint{})
-	if err := j.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, j.Flush())
 
 	equal(t, "all", all(t, path), want)
 	equal(t, "two states", all(t, path, item.Failed, item.Unknown),
@@ -53,9 +48,7 @@ func TestReader(t *testing.T) {
 		break
 	}
 	info, err := r.Info()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	if !info.Running || info.Killed || info.Runs != 2 || info.Target != "https://h/{name}" ||
 		info.Method != "PUT" || info.Command != "penstock send" || info.Path != path {
 		t.Errorf("%+v", info)
@@ -67,9 +60,7 @@ func TestReader(t *testing.T) {
 	var size int64
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
 		fi, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		size += fi.Size()
 	}
 	if info.Size != size {
@@ -94,17 +85,13 @@ func TestReader(t *testing.T) {
 	mustPut(t, j, full(77))
 	n := 0
 	for _, err := range r.Items() {
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		n++
 	}
 	if n != len(want)+1 {
 		t.Errorf("%d rows", n)
 	}
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
+	test.Check(t, r.Close())
 }
 
 // A consumer that takes its time holds up neither a run nor its start and end.
@@ -115,15 +102,11 @@ func TestSlowReader(t *testing.T) {
 	defer r.Close()
 	n := 0
 	for _, err := range r.Items() {
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		if n == pageSize/2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			j, err := Open(ctx, Options{Path: path})
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			mustPut(t, j, full(1<<40))
 			mustClose(t, j)
 			cancel()
@@ -146,9 +129,7 @@ func TestReadingMakesNoFile(t *testing.T) {
 	data, _ := os.ReadFile(path)
 	mustClose(t, j)
 	os.Remove(path + ".lock")
-	if err := os.WriteFile(copied, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(copied, data, 0o600))
 	for _, name := range []string{path, copied} {
 		if n := len(all(t, name)); n != 10 {
 			t.Errorf("%s: %d rows", name, n)
@@ -183,9 +164,7 @@ func TestRollbackJournal(t *testing.T) {
 	path := filepath.Join(dir, "j.db")
 	var warning string
 	j, err := Open(t.Context(), Options{Path: path, Warn: func(s string) { warning = s }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer j.Close(1)
 	if want := "journal " + path + " is on a network file system (" + name +
 		"): "; len(warning) < len(want) || warning[:len(want)] != want {
@@ -207,9 +186,7 @@ func TestRollbackJournal(t *testing.T) {
 	crash := filepath.Join(t.TempDir(), "crash.db")
 	for _, suffix := range []string{"", "-journal"} {
 		data, err := os.ReadFile(path + suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		os.WriteFile(crash+suffix, data, 0o600)
 	}
 	if _, err := j.conn.ExecContext(ctx, "ROLLBACK"); err != nil {

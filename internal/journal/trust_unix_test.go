@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/lockfile"
+	"github.com/penstock/penstock/internal/test"
 )
 
 const stranger = 12345
@@ -50,10 +51,8 @@ func TestLinksBesideTheJournal(t *testing.T) {
 			time.Sleep(2 * time.Millisecond) // or it is too new to be pruned
 			os.Remove(path + suffix)
 			victim := filepath.Join(t.TempDir(), "victim")
-			if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600),
-				os.Symlink(victim, path+suffix)); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, errors.Join(os.WriteFile(victim, []byte("precious"), 0o600),
+				os.Symlink(victim, path+suffix)))
 			if suffix == ".lock" || suffix == "-shm" { // the others keep it from being read
 				refuses(t, path, path+suffix, "not a regular file")
 			} else if tryOpen(t, path) == nil {
@@ -84,10 +83,8 @@ func tryOpen(t *testing.T, path string) error {
 func TestHardLinkedLock(t *testing.T) {
 	path := newPath(t)
 	victim := filepath.Join(filepath.Dir(path), "victim")
-	if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600),
-		os.Link(victim, path+".lock")); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(os.WriteFile(victim, []byte("precious"), 0o600),
+		os.Link(victim, path+".lock")))
 	mustClose(t, mustOpen(t, path))
 	if b, err := os.ReadFile(victim); string(b) != "precious" {
 		t.Errorf("%q, %v", b, err)
@@ -97,10 +94,8 @@ func TestHardLinkedLock(t *testing.T) {
 func TestFIFOForLock(t *testing.T) {
 	path := newPath(t)
 	fill(t, path, 1)
-	if err := errors.Join(os.Remove(path+".lock"),
-		syscall.Mkfifo(path+".lock", 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(os.Remove(path+".lock"),
+		syscall.Mkfifo(path+".lock", 0o600)))
 	if lockfile.Held(path) {
 		t.Error("running")
 	}
@@ -114,9 +109,7 @@ func TestFIFOForLock(t *testing.T) {
 func TestOwnLink(t *testing.T) {
 	path := newPath(t)
 	link := filepath.Join(t.TempDir(), "link.db")
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Symlink(path, link))
 	j := mustOpen(t, link) // also to one that is not there yet
 	mustPut(t, j, full(1))
 	if j.Path() != path {
@@ -147,21 +140,15 @@ func TestOwners(t *testing.T) {
 	for _, suffix := range []string{"", ".lock"} {
 		path := newPath(t)
 		fill(t, path, 1)
-		if err := os.Chown(path+suffix, stranger, stranger); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Chown(path+suffix, stranger, stranger))
 		time.Sleep(2 * time.Millisecond)
 		refuses(t, path, path+suffix, "belongs to user 12345")
-		if err := os.Chown(filepath.Dir(path), stranger, stranger); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Chown(filepath.Dir(path), stranger, stranger))
 		mustClose(t, mustOpen(t, path))
 	}
 	path := newPath(t)
 	link := filepath.Join(filepath.Dir(path), "link.db")
-	if err := errors.Join(os.Symlink(path, link), os.Lchown(link, stranger, stranger)); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(os.Symlink(path, link), os.Lchown(link, stranger, stranger)))
 	want := "the link " + link + " belongs to user 12345"
 	if err := tryOpen(t, link); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the link of another user: %v", err)
@@ -178,13 +165,9 @@ func TestFilesGone(t *testing.T) {
 			path := newPath(t)
 			j := mustOpen(t, path)
 			mustPut(t, j, full(1))
-			if err := os.Rename(path+suffix, path+suffix+".old"); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.Rename(path+suffix, path+suffix+".old"))
 			if replaced {
-				if err := os.WriteFile(path+suffix, nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, os.WriteFile(path+suffix, nil, 0o600))
 			}
 			if err := j.Begin(t.Context(), full(2)); !errors.Is(err, errReplaced) ||
 				!strings.Contains(err.Error(), path+suffix) {
@@ -208,18 +191,14 @@ func TestAnotherRunMeanwhile(t *testing.T) {
 	path := newPath(t)
 	j := mustOpen(t, path)
 	mustPut(t, j, full(1))
-	if err := errors.Join(os.Remove(path+"-wal"), os.Remove(path+"-shm"),
-		os.Remove(path+".lock")); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(os.Remove(path+"-wal"), os.Remove(path+"-shm"),
+		os.Remove(path+".lock")))
 	other := child(t, "put1", path)
 	if out, err := other.Output(); err != nil {
 		t.Fatal(err, string(out))
 	}
 	after, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	j.Put(full(3), nil)
 	if err := j.Close(6); !errors.Is(err, errReplaced) {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // [dry run] A view answers as a journal that is opened then does, however the runs before ended.
@@ -36,16 +37,12 @@ func TestView(t *testing.T) {
 			path := newPath(t)
 			for _, run := range runs {
 				j, err := Open(t.Context(), Options{Path: path, Started: run.started})
-				if err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, err)
 				for _, it := range run.put {
 					mustPut(t, j, it)
 				}
 				j.KeepWait(Wait{"http://h", now, now.Add(time.Hour)})
-				if err := j.Flush(); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, j.Flush())
 				if used := path; run.killed {
 					path = filepath.Join(t.TempDir(), "j.db")
 					for _, suffix := range []string{"", "-wal"} {
@@ -56,13 +53,9 @@ func TestView(t *testing.T) {
 				mustClose(t, j)
 			}
 			v, err := OpenView(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			got := answers(t, v)
-			if err := v.Close(); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, v.Close())
 			equal(t, "answers", got, answers(t, mustOpen(t, path)))
 		})
 	}

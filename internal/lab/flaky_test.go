@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // quiet makes no fault.
@@ -88,9 +90,7 @@ func TestFlakyFaults(t *testing.T) {
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return l
 }
 
@@ -106,9 +106,7 @@ func startTCP(t *testing.T, preset, params string) (*Server, net.Listener) {
 func putTCP(t *testing.T, l net.Listener, body string) (*http.Response, error) {
 	t.Helper()
 	req, err := http.NewRequest("PUT", "http://"+l.Addr().String()+"/x", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // What a client of net/http makes of each kind, with 10 s of patience.
@@ -105,9 +107,7 @@ func TestHostileEndless(t *testing.T) {
 	for _, kind := range []string{"body", "gzip"} {
 		bubble(t, "hostile", "kind="+kind+"&status=500", func(t *testing.T, b *bench) {
 			resp, err := b.client.Do(b.request("PUT", "/x", "hello"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			const much = 100 << 20
 			n, err := io.CopyN(io.Discard, resp.Body, much)
 			if n != much || err != nil || resp.StatusCode != 500 ||
@@ -123,9 +123,7 @@ func TestHostileEndless(t *testing.T) {
 		})
 	}
 	z, err := gzip.NewReader(strings.NewReader(zeros()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	plain, err := io.ReadAll(z)
 	if err != nil || !bytes.Equal(plain, make([]byte, 1<<20)) || len(zeros()) > 1100 {
 		t.Errorf("%d bytes become %d, error %v", len(zeros()), len(plain), err)
@@ -185,9 +183,7 @@ func TestHostileClose(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			s, l := startTCP(t, "hostile", "kind="+kind)
 			conn, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			defer conn.Close()
 			fmt.Fprintf(conn, "PUT /x HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\n\r\nx")
 			var first [1]byte

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestMain(m *testing.M) {
@@ -38,13 +39,9 @@ type bench struct {
 func newLab(t *testing.T, preset, params string) *Server {
 	t.Helper()
 	values, err := url.ParseQuery(params)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s, err := New(preset, values)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -98,9 +95,7 @@ func (b *bench) do(req *http.Request) (a answer) {
 
 func (b *bench) request(method, path, body string) *http.Request {
 	req, err := http.NewRequest(method, "http://lab"+path, strings.NewReader(body))
-	if err != nil {
-		b.Fatal(err)
-	}
+	test.OK(b, err)
 	return req
 }
 
@@ -168,9 +163,7 @@ func TestRecords(t *testing.T) {
 		for range 2 {
 			var got Stats
 			a := b.do(b.request("GET", StatsPath, ""))
-			if err := json.Unmarshal([]byte(a.body), &got); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, json.Unmarshal([]byte(a.body), &got))
 			b.want("stats over HTTP", got, want)
 		}
 		b.want("verdict", b.Stats().Verdict(), []string{
@@ -327,9 +320,7 @@ func TestNewErrors(t *testing.T) {
 		{"tutorial", "limit=0", `want a whole number of at least 1`},
 	} {
 		params, err := url.ParseQuery(tt.params)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		want := "lab: " + tt.want
 		if strings.HasPrefix(tt.want, "want ") {
 			name, value, _ := strings.Cut(tt.params, "=")

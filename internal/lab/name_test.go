@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestName(t *testing.T) {
@@ -22,9 +24,7 @@ func TestName(t *testing.T) {
 		{"http://h/%fe", "/%FE"},
 	} {
 		u, err := url.Parse(tt.url)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		if got := Name(u); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.url, got, tt.want)
 		}
@@ -38,9 +38,7 @@ func TestNamesDiffer(t *testing.T) {
 		name := func() (file, name string) {
 			file = string(segment.Draw(t, "file"))
 			u, err := url.Parse("http://h/" + url.PathEscape(file))
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			return file, Name(u)
 		}
 		file1, name1 := name()

@@ -225,7 +225,7 @@ func TestImports(t *testing.T) {
 				!within(p.ImportPath, module+"/cmd"):
 				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
 			case within(path, module+"/internal/servers", module+"/internal/memnet",
-				module+"/internal/memdir", module+"/internal/golden",
+				module+"/internal/memdir", module+"/internal/test", module+"/internal/golden",
 				module+"/internal/secret/secrettest") &&
 				!within(p.ImportPath, module+"/internal/bench"):
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, path)

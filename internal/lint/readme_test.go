@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // A block is a fenced part of README.md.
@@ -40,9 +42,7 @@ func blocks(markdown string) (all []block) {
 func readme(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return string(b)
 }
 
@@ -68,17 +68,13 @@ func TestReadmeGo(t *testing.T) {
 	for _, pattern := range []string{"throttle/*_test.go", "retry/*_test.go", "pool/*_test.go",
 		"examples/*/*.go"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		names = append(names, found...)
 	}
 	tested := map[string]bool{}
 	for _, name := range names {
 		src, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		program := within(filepath.ToSlash(name), root+"/examples")
 		if program {
 			tested[strings.TrimSpace(string(src))] = true
@@ -106,9 +102,7 @@ func functions(t *testing.T, src string, program bool) (code []string) {
 	t.Helper()
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, "", src, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	text := func(from,
 		to token.Pos) string {
 		return src[files.Position(from).Offset:files.Position(to).Offset]

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // What README shows for the shell is done by a test: commands of penstock by a script under
@@ -16,9 +18,7 @@ func TestReadmeShell(t *testing.T) {
 	text := readme(t)
 	tested := scripts(t)
 	ci, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	for _, b := range blocks(text) {
 		switch b.kind {
 		case "bash", "shell", "console", "powershell":
@@ -127,14 +127,10 @@ func scripts(t *testing.T) (commands [][]string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root, "cmd", "penstock", "testdata", "script",
 		"*.txt*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	for _, name := range names {
 		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		for line := range strings.Lines(string(b)) {
 			if strings.HasPrefix(line, "-- ") {
 				break // the rest are files

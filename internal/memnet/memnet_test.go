@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/net/nettest"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,13 +33,9 @@ func connect(t *testing.T) (client, server *Conn) {
 	t.Helper()
 	l := Listen()
 	c, err := l.DialContext(t.Context(), "tcp", "anywhere:80")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() { c.Close(); s.Close(); l.Close() })
 	return c.(*Conn), s.(*Conn)
 }
@@ -248,9 +246,7 @@ func TestDialRefused(t *testing.T) {
 		ctx := t.Context()
 		l := Listen()
 		waiting, err := l.DialContext(ctx, "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		l.Refuse(true)
 		_, err = waiting.Read(make([]byte, 1))
 		wantErr(t, "connection that nobody accepted", err, syscall.ECONNRESET)
@@ -326,9 +322,7 @@ func TestHTTPOnFakeTime(t *testing.T) {
 		for range 2 {
 			resp, err := client.Post("http://memnet/", "text/plain",
 				strings.NewReader(strings.Repeat("x", size)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if len(body) != size || err != nil {
@@ -367,9 +361,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		resp, err := client.Get("http://memnet/")
-		if err != nil {
-			b.Fatal(err)
-		}
+		test.OK(b, err)
 		resp.Body.Close()
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // terminal opens a pseudo terminal of that width. What the returned func gives is all that was
@@ -23,21 +25,15 @@ func terminal(t *testing.T, width uint16) (tty *os.File, written func() string) 
 	}
 	t.Cleanup(func() { ptmx.Close() })
 	fd := int(ptmx.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skipf("no pseudo terminals here: %v", err)
 	}
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ,
-		&unix.Winsize{Col: width, Row: 24}); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ,
+		&unix.Winsize{Col: width, Row: 24}))
 	var out bytes.Buffer
 	done := make(chan struct{})
 	go func() {

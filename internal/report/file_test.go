@@ -12,30 +12,25 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestWriteJSON(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "report.json")
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(path, []byte("old"), 0o644))
 	if err := WriteJSON(path, smooth()); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	var s Summary
 	if err := json.Unmarshal(data, &s); err != nil || s.Items.Delivered != 60 ||
 		s.Rate.Ceiling != 4 {
 		t.Errorf("read back %+v, %v", s, err)
 	}
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, want 0600", info.Mode())
 	}
@@ -45,9 +40,7 @@ func TestWriteJSON(t *testing.T) {
 func TestWriteJSONFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "report.json")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(path, []byte("old"), 0o600))
 	s := smooth()
 	s.Lab = func() {} // cannot be encoded
 	if err := WriteJSON(path, s); err == nil || !strings.HasPrefix(err.Error(), "report: ") {
@@ -96,9 +89,7 @@ func TestWriteJSONKeepsLink(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, name := range []string{"link", long} {
-		if err := errors.Join(CheckJSON(name), WriteJSON(name, Summary{})); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, errors.Join(CheckJSON(name), WriteJSON(name, Summary{})))
 		if text, err := os.ReadFile(name); err != nil || !json.Valid(text) {
 			t.Errorf("%.10s: %q", name, text)
 		}
@@ -112,9 +103,7 @@ func TestRowsHaveALineEach(t *testing.T) {
 	var b strings.Builder
 	s := Summary{To: "[ 1,\n 2 ]", Timeline: new(progress.Timeline)}
 	s.Timeline.Add(&progress.Snapshot{Elapsed: 2 * time.Second, Sent: 3})
-	if err := s.EncodeJSON(&b); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, s.EncodeJSON(&b))
 	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") ||
 		!strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
 		t.Errorf("%s", text)
@@ -124,16 +113,12 @@ func TestRowsHaveALineEach(t *testing.T) {
 // What the user gave by mistake stays as it is.
 func TestReportOverDataFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data.csv")
-	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(file, []byte("id,value\n"), 0o600))
 	if err := CheckJSON(file); err == nil ||
 		!strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("over data: %v", err)
 	}
-	if err := WriteJSON(file, Summary{}); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, WriteJSON(file, Summary{}))
 	if err := CheckJSON(file); err != nil {
 		t.Errorf("over a report: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // smooth is the run of the documentation: 60 files of 4 KiB at 4 a second.
@@ -142,9 +143,7 @@ func TestSummaryJSON(t *testing.T) {
 	for name, s := range map[string]Summary{"smooth": smooth(), "troubled": s} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			if err := s.EncodeJSON(&b); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, s.EncodeJSON(&b))
 			golden.Check(t, name+".json", b.String())
 		})
 	}
@@ -170,9 +169,7 @@ func TestLearnedByServer(t *testing.T) {
 		}
 	}
 	b.Reset()
-	if err := s.EncodeJSON(&b); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, s.EncodeJSON(&b))
 	var read struct {
 		Learned struct{ Rate *float64 }
 		Servers []struct {
@@ -181,9 +178,7 @@ func TestLearnedByServer(t *testing.T) {
 			InFlight int `json:"in_flight"`
 		} `json:"learned_by_server"`
 	}
-	if err := json.Unmarshal([]byte(b.String()), &read); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, json.Unmarshal([]byte(b.String()), &read))
 	if l := read.Servers[9]; len(read.Servers) != 10 || l.Server != "https://h9.example" ||
 		l.Rate != 9.8 || l.InFlight != 5 || read.Learned.Rate != nil {
 		t.Errorf("the report has %+v", read)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock/penstock/internal/golden"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestResultsLine(t *testing.T) {
@@ -32,9 +33,7 @@ func TestResultsLine(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Write(Result{Path: "b", Status: item.Skipped}); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, r.Write(Result{Path: "b", Status: item.Skipped}))
 	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +52,7 @@ func TestResultsFlushEachSecond(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		_ = r.Write(Result{Path: "last"})
 		time.Sleep(400 * time.Millisecond)
-		if err := r.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, r.Close(t.Context()))
 		// Each flush a second after the first line that waits: 0, 1.2, 2.4, 10 (closed before).
 		want := "[1s 2.2s 3.4s 10.4s]"
 		if got := fmt.Sprint(l.At); got != want {
@@ -100,9 +97,7 @@ func TestResultsStoppedReader(t *testing.T) {
 		stop()
 		n := 0
 		for ; !r.Full(); n++ {
-			if err := r.Write(Result{Path: strings.Repeat("p", 100)}); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, r.Write(Result{Path: strings.Repeat("p", 100)}))
 		}
 		if err := r.Room(ended); !errors.Is(err, context.Canceled) {
 			t.Errorf("Room gives %v while nobody reads", err)
@@ -147,9 +142,7 @@ func TestResultsAwaitRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
 		r := NewWriter(in)
-		if err := r.AwaitRoom(t.Context(), func() { t.Error("there is room") }); err != nil {
-			t.Error(err)
-		}
+		test.Check(t, r.AwaitRoom(t.Context(), func() { t.Error("there is room") }))
 		for !r.Full() {
 			_ = r.Write(Result{Path: strings.Repeat("p", 1000)})
 		}
@@ -161,9 +154,7 @@ func TestResultsAwaitRoom(t *testing.T) {
 		if d := time.Since(begin); err != nil || !warned || r.IsAwaited() || d != warnAfter {
 			t.Errorf("after %v: %v, warned %v, awaited %v", d, err, warned, r.IsAwaited())
 		}
-		if err := r.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
+		test.Check(t, r.Close(t.Context()))
 		in.Close()
 	})
 }
@@ -203,9 +194,7 @@ func TestResultsFailed(t *testing.T) {
 func TestResultsConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.ndjson")
 	r, err := Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	const workers, each = 16, 300
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -222,23 +211,17 @@ func TestResultsConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(r.Close(t.Context()), r.Close(t.Context())); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, errors.Join(r.Close(t.Context()), r.Close(t.Context())))
 	if err := r.Write(Result{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("a write after Close gives %v", err)
 	}
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, want 0600", info.Mode())
 	}
 	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer f.Close()
 	seen := map[string]bool{}
 	for dec := json.NewDecoder(f); ; {
@@ -261,30 +244,28 @@ func TestResultsConcurrent(t *testing.T) {
 func content(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return string(b)
 }
 
 // What an earlier run has left stays until there is something in its place.
 func TestResultsReplaceOldFile(t *testing.T) {
 	const old = `{"type":"item","note":"all that is known of an earlier run"}` + "\n"
-	for _, test := range []struct {
+	for _, row := range []struct {
 		name string
 		long string // a name that leaves no room for that of a new file beside it
 		link bool
 	}{{name: "beside it"}, {name: "in place", long: strings.Repeat("x", 250)},
 		{name: "behind a link", link: true}} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(row.name, func(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, ("results" +
-				test.long)[:max(len("results"), len(test.long))])
+				row.long)[:max(len("results"), len(row.long))])
 			if err := os.WriteFile(file, []byte(old), 0o644); err != nil {
 				t.Skip("no such names here:", err)
 			}
 			path := file
-			if test.link {
+			if row.link {
 				path = filepath.Join(dir, "link")
 				if err := os.Symlink("results", path); err != nil {
 					t.Skip(err)
@@ -293,9 +274,7 @@ func TestResultsReplaceOldFile(t *testing.T) {
 			create := func() *Writer {
 				t.Helper()
 				r, err := Create(path)
-				if err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, err)
 				return r
 			}
 			r := create()
@@ -323,11 +302,11 @@ func TestResultsReplaceOldFile(t *testing.T) {
 				!strings.Contains(content(t, file), `"path":"b"`) {
 				t.Errorf("got %q, %v", content(t, file), err)
 			}
-			if info, err := os.Stat(file); err != nil || test.long == "" &&
+			if info, err := os.Stat(file); err != nil || row.long == "" &&
 				runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 				t.Errorf("mode %v, %v", info.Mode(), err)
 			}
-			if test.link {
+			if row.link {
 				if _, err := os.Readlink(path); err != nil {
 					t.Error("the link is gone:", err)
 				}
@@ -352,9 +331,7 @@ func TestResultsOfNewFile(t *testing.T) {
 	if err != nil || content(t, path) != "" {
 		t.Fatalf("%v", err)
 	}
-	if err := r.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
+	test.Check(t, r.Close(t.Context()))
 }
 
 // A name that is no text can be read back byte for byte.
@@ -369,9 +346,7 @@ func TestResultsLineOfNameThatIsNotUTF8(t *testing.T) {
 	dec := json.NewDecoder(&b)
 	for _, want := range []string{"d/\xff|\xff", "\xff/a|", "d/\xfe|\xfe"} {
 		var got line
-		if err := dec.Decode(&got); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, dec.Decode(&got))
 		if got := string(got.PathBytes) + "|" + string(got.RelBytes); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -389,9 +364,7 @@ func TestResultsErrors(t *testing.T) {
 		if err := r.Write(Result{Seconds: math.NaN()}); err == nil {
 			t.Error("a NaN was written")
 		}
-		if err := r.Write(Result{}); err != nil {
-			t.Error(err)
-		}
+		test.Check(t, r.Write(Result{}))
 		time.Sleep(time.Second)
 		synctest.Wait()
 		err := r.Write(Result{})
@@ -427,9 +400,7 @@ func BenchmarkResults(b *testing.B) {
 // What the user gave by mistake stays as it is.
 func TestResultsAreNoDataFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data.csv")
-	if err := os.WriteFile(file, []byte("id,value\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(file, []byte("id,value\n"), 0o600))
 	if _, err := Create(file); err == nil ||
 		!strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("results: %v", err)

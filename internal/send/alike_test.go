@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -315,9 +316,7 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 				add := func(name, text string) {
 					name = filepath.Join(dir, name)
 					writeFile(t, name, text)
-					if err := os.Chtimes(name, at, at); err != nil {
-						t.Fatal(err)
-					}
+					test.OK(t, os.Chtimes(name, at, at))
 					names = append(names, name)
 				}
 				for i := range bad {
@@ -359,9 +358,7 @@ func TestNewestFileSaysNothing(t *testing.T) {
 			switch {
 			case strings.Contains(r.URL.Path, "bad"):
 				if refused.Add(1) == 10 && method == "PUT" {
-					if err := os.Remove(newest); err != nil {
-						t.Error(err)
-					}
+					test.Check(t, os.Remove(newest))
 				}
 				w.WriteHeader(http.StatusUnprocessableEntity)
 			case strings.HasSuffix(r.URL.Path, filepath.Base(newest)):
@@ -380,9 +377,7 @@ func TestNewestFileSaysNothing(t *testing.T) {
 				newest = filepath.Join(dir, name)
 				writeFile(t, newest, "x")
 				at = at.Add(time.Second)
-				if err := os.Chtimes(newest, at, at); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, os.Chtimes(newest, at, at))
 			}
 			w.from("http://127.0.0.1/{name}", source.Options{Paths: []string{dir}, Method: method})
 			w.Limits.InFlight = 1

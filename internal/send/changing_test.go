@@ -31,6 +31,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // [changed] A file is opened when its request's turn has come, whatever happened to it before: the
@@ -76,9 +77,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 			}
 			onFakeTime(t, 0, func(rw http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
-				if err != nil {
-					t.Error(err)
-				}
+				test.Check(t, err)
 				if c.digest && r.Header.Get("Content-Digest") != digest.Field(sha256.Sum256(body)) {
 					t.Errorf("%s: not the digest of what came", r.URL.Path)
 				}
@@ -86,13 +85,9 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 					_, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 					form, err := multipart.NewReader(bytes.NewReader(body),
 						params["boundary"]).ReadForm(1 << 20)
-					if err != nil {
-						t.Fatal(err)
-					}
+					test.OK(t, err)
 					f, err := form.File["f"][0].Open()
-					if err != nil {
-						t.Fatal(err)
-					}
+					test.OK(t, err)
 					body, _ = io.ReadAll(f)
 				}
 				if !alike(body) {
@@ -108,13 +103,9 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				dir := w.TempDir()
 				for i := range files {
 					name := filepath.Join(dir, string(rune('a'+i/26))+string(rune('a'+i%26)))
-					if err := os.WriteFile(name, bytes.Repeat([]byte("a"), c.size),
-						0o600); err != nil {
-						w.Fatal(err)
-					}
-					if err := os.Chtimes(name, w.begin, w.begin); err != nil {
-						w.Fatal(err)
-					}
+					test.OK(w, os.WriteFile(name, bytes.Repeat([]byte("a"), c.size),
+						0o600))
+					test.OK(w, os.Chtimes(name, w.begin, w.begin))
 				}
 				w.from("http://127.0.0.1/{path}",
 					source.Options{Paths: []string{dir}, Method: c.method})
@@ -130,12 +121,8 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				change := time.AfterFunc(2050*time.Millisecond, func() {
 					for i := range files {
 						name := filepath.Join(dir, string(rune('a'+i/26))+string(rune('a'+i%26)))
-						if err := c.change(name, bytes.Repeat([]byte("b"), c.size)); err != nil {
-							t.Error(err)
-						}
-						if err := os.Chtimes(name, w.begin, w.begin.Add(time.Minute)); err != nil {
-							t.Error(err)
-						}
+						test.Check(t, c.change(name, bytes.Repeat([]byte("b"), c.size)))
+						test.Check(t, os.Chtimes(name, w.begin, w.begin.Add(time.Minute)))
 					}
 				})
 				defer change.Stop()
@@ -202,9 +189,7 @@ func TestChangedWhileSent(t *testing.T) {
 				if requests++; requests == 1 {
 					io.CopyN(io.Discard, r.Body, 1<<20)
 					time.Sleep(time.Second) // what was sent meanwhile fills the buffers
-					if err := c.change(name); err != nil {
-						t.Error(err)
-					}
+					test.Check(t, c.change(name))
 				}
 				body, err := io.ReadAll(r.Body)
 				if err == nil && requests > 1 && !c.form &&
@@ -214,10 +199,8 @@ func TestChangedWhileSent(t *testing.T) {
 				rw.WriteHeader(http.StatusCreated)
 			}, func(w *world) {
 				name = filepath.Join(w.TempDir(), "f")
-				if err := errors.Join(write(name, bytes.Repeat([]byte("a"), 8<<20)),
-					os.Chtimes(name, w.begin, w.begin)); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, errors.Join(write(name, bytes.Repeat([]byte("a"), 8<<20)),
+					os.Chtimes(name, w.begin, w.begin)))
 				w.from("http://127.0.0.1/x/{path}",
 					source.Options{Paths: []string{name}, Method: c.method})
 				if c.form {
@@ -277,9 +260,7 @@ func TestReplacedWhileConnecting(t *testing.T) {
 				rw.WriteHeader(http.StatusCreated)
 			}, func(w *world) {
 				name = filepath.Join(w.TempDir(), "f")
-				if err := write(name, bytes.Repeat([]byte("a"), 50<<10)); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, write(name, bytes.Repeat([]byte("a"), 50<<10)))
 				w.from("http://127.0.0.1/x", source.Options{Paths: []string{name}})
 				w.Form = form
 				var once sync.Once
@@ -290,9 +271,7 @@ func TestReplacedWhileConnecting(t *testing.T) {
 						if !gone {
 							err = write(name, bytes.Repeat([]byte("b"), 60<<10))
 						}
-						if err != nil {
-							t.Error(err)
-						}
+						test.Check(t, err)
 					})
 					return w.net.DialContext(ctx, network, address)
 				}
@@ -329,9 +308,7 @@ func TestFormIsSentAgain(t *testing.T) {
 			return
 		}
 		body, err := io.ReadAll(file)
-		if err != nil {
-			t.Error(err)
-		}
+		test.Check(t, err)
 		arrived[string(body)]++
 		w.WriteHeader(http.StatusCreated)
 	}, func(w *world) {
@@ -343,10 +320,8 @@ func TestFormIsSentAgain(t *testing.T) {
 		for i, size := range []int{100, 15 << 10, 100 << 10} {
 			text := strings.Repeat(string(rune('a'+i)), size)
 			want[text]++
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte(text),
-				0o600); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte(text),
+				0o600))
 		}
 		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
 		w.ended(w.run(), exit.Delivered, 3, 0, 0, 0, 0)
@@ -390,9 +365,7 @@ func TestAlwaysChanging(t *testing.T) {
 				if r.URL.Path == "/"+c.file {
 					mu.Lock()
 					came++
-					if err := os.Truncate(name, c.size+int64(came)); err != nil {
-						t.Error(err)
-					}
+					test.Check(t, os.Truncate(name, c.size+int64(came)))
 					mu.Unlock()
 				} else {
 					time.Sleep(c.slow)
@@ -404,9 +377,7 @@ func TestAlwaysChanging(t *testing.T) {
 					dir = filepath.Dir(w.firstFile())
 				}
 				name = filepath.Join(dir, c.file)
-				if err := errors.Join(write(name, nil), os.Truncate(name, c.size)); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, errors.Join(write(name, nil), os.Truncate(name, c.size)))
 				w.from("http://127.0.0.1/{path}",
 					source.Options{Paths: []string{dir}, Method: c.method})
 				w.Attempts, w.GiveUpAfter = 4, time.Second
@@ -446,15 +417,11 @@ func TestChangedWhenTheRunEnds(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			// by then the client has closed the body, and does not see the change before the answer
 			time.Sleep(time.Millisecond)
-			if err := os.Truncate(name, large+time.Now().Unix()%large); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, os.Truncate(name, large+time.Now().Unix()%large))
 			rw.WriteHeader(http.StatusCreated)
 		}, func(w *world) {
 			name = w.firstFile()
-			if err := os.Truncate(name, large); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.Truncate(name, large))
 			w.method(http.MethodPut)
 			if key {
 				w.method(http.MethodPost)
@@ -479,12 +446,8 @@ func TestChangedBeforeItsTurn(t *testing.T) {
 		w.method("POST")
 		w.Idempotency = keys
 		first := w.firstFile()
-		if err := os.WriteFile(first, []byte("longer"), 0o600); err != nil {
-			w.Fatal(err)
-		}
-		if err := os.Chtimes(first, time.Time{}, time.Now().Add(time.Hour)); err != nil {
-			w.Fatal(err)
-		}
+		test.OK(w, os.WriteFile(first, []byte("longer"), 0o600))
+		test.OK(w, os.Chtimes(first, time.Time{}, time.Now().Add(time.Hour)))
 		w.items(w.journaled(), report.ItemCounts{Total: 1, Delivered: 1})
 		w.method("POST") // scans again
 		sum := w.journaled()
@@ -505,15 +468,11 @@ func TestGrowingFileIsNamed(t *testing.T) {
 		// handled
 		time.Sleep(time.Millisecond)
 		if n++; n <= 3 {
-			if err := os.Truncate(name, large+int64(n)); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, os.Truncate(name, large+int64(n)))
 		}
 	}, func(w *world) {
 		name = w.firstFile()
-		if err := os.Truncate(name, large); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Truncate(name, large))
 		w.method(http.MethodPut) // scans again
 		s := w.run()
 		w.ended(s, exit.Delivered, 1, 0, 0, 0, 0)
@@ -561,9 +520,7 @@ func TestFilesAreGone(t *testing.T) {
 	onFakeTime(t, found, atOnce, func(w *world) {
 		dir = filepath.Dir(w.firstFile())
 		for i := range gone {
-			if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%05d", found-1-i))); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.Remove(filepath.Join(dir, fmt.Sprintf("%05d", found-1-i))))
 		}
 		s := w.run()
 		w.ended(s, exit.Items, found-gone, gone, 0, 0, 0)
@@ -578,9 +535,7 @@ func TestFileErrorsHaveNoPrefix(t *testing.T) {
 	defer server.Close()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "f")
-	if err := write(name, make([]byte, 100<<10)); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, write(name, make([]byte, 100<<10)))
 	var watch watcher
 	o := Options{Progress: &watch, Log: slog.New(slog.NewTextHandler(&watch,
 		&slog.HandlerOptions{Level: slog.LevelDebug}))}

@@ -23,6 +23,7 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/test"
 )
 
 var faultTable = flag.Bool("table", false, "have TestFaults print what becomes of files")
@@ -177,9 +178,7 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 	onFakeTime(t, files, nil, func(w *world) {
 		for it := range w.Source.Items() {
 			content := []byte(strings.Repeat(it.Rel[3:], size/2))
-			if err := os.WriteFile(it.Path, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.WriteFile(it.Path, content, 0o600))
 			file := &chaosFile{path: it.Path, name: "/" + it.Rel, sums: []string{sumOf(content)}}
 			trial.files, byPath[it.Path] = append(trial.files, file), file
 		}
@@ -188,9 +187,7 @@ func (f *fault) meet(t *testing.T, c column) (words string) {
 			params[name] = value
 		}
 		server, err := lab.New(f.preset, params)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		l := memnet.Listen()
 		defer l.Close()
 		w.Network.Dial, w.Network.ConnectTimeout = l.DialContext, 10*time.Second

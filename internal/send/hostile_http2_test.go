@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -211,9 +212,7 @@ func TestHTTP2IsBounded(t *testing.T) {
 		}, func(w *world) {
 			config = w.https("h2")
 			name := filepath.Join(t.TempDir(), "file")
-			if err := os.WriteFile(name, bytes.Repeat([]byte("x"), 60<<10), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, os.WriteFile(name, bytes.Repeat([]byte("x"), 60<<10), 0o600))
 			w.from("https://h.example/{path}", source.Options{Paths: []string{name}})
 			w.Attempts, w.GiveUpAfter = 1, 10*time.Minute
 			after, jitter := row.after, time.Duration(0)
@@ -253,9 +252,7 @@ func TestHTTP2WaitsAreNoStall(t *testing.T) {
 			&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { time.Sleep(2 * limit) }})
 		req, err := http.NewRequestWithContext(ctx, "PUT", "https://h.example/",
 			waiting{bytes.NewReader([]byte("ab")), 2 * limit})
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		resp, err := base.RoundTrip(req)
 		if err != nil {
 			t.Fatalf("after %v: %v", w.since(), err)

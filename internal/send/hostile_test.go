@@ -29,6 +29,7 @@ import (
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -58,9 +59,7 @@ func keepWriting(c net.Conn, text string, every time.Duration) {
 func (w *world) sendBig() {
 	w.Helper()
 	name := filepath.Join(w.TempDir(), "big")
-	if err := os.WriteFile(name, make([]byte, 1<<20), 0o600); err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, os.WriteFile(name, make([]byte, 1<<20), 0o600))
 	w.from(w.To, source.Options{Paths: []string{name}})
 }
 
@@ -276,9 +275,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	head.WriteString("\r\n" + strings.Repeat("a", 100))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer l.Close()
 	const together = 256
 	var arrived sync.WaitGroup

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 var killRounds = flag.Int("rounds", 2, "of TestKill")
@@ -29,9 +30,7 @@ func TestKill(t *testing.T) {
 	}
 	const files, size = 1000, 4 << 10
 	bin, dir := buildPenstock(t), t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
 	var all []*chaosFile
 	rnd := rand.NewChaCha8([32]byte{})
 	content := make([]byte, size)
@@ -40,9 +39,7 @@ func TestKill(t *testing.T) {
 		f := &chaosFile{path: filepath.Join("data", fmt.Sprintf("%04d", i)),
 			name: fmt.Sprintf("/%04d", i), sums: []string{sumOf(content)}}
 		all = append(all, f)
-		if err := os.WriteFile(filepath.Join(dir, f.path), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(filepath.Join(dir, f.path), content, 0o600))
 	}
 
 	for _, c := range []struct {
@@ -92,17 +89,13 @@ func newKilled(way sending, limit int, files []*chaosFile) *killed {
 // again.
 func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 	t.Helper()
-	if err := os.RemoveAll(filepath.Join(dir, "state")); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.RemoveAll(filepath.Join(dir, "state")))
 	params := []string{"flaky", "--keys=honour"}
 	for _, fault := range labFaults {
 		params = append(params, "--"+fault+"=0")
 	}
 	server, err := startLab(bin, params...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer server.kill()
 	k.after = after
 	args := []string{"send", "--progress=none", "--to=" + server.url + "/{name}", "data"}
@@ -119,9 +112,7 @@ func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 	begin := time.Now()
 	for again := after > 0; ; again = false {
 		p, err := start(bin, dir, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		defer p.kill()
 		if again && !p.wait(after) {
 			p.kill()
@@ -133,15 +124,11 @@ func (k *killed) play(t *testing.T, bin, dir string, after time.Duration) {
 			t.Fatalf("exit status %d: %v", status, &p.said)
 		}
 		stats, err := server.stats(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		k.record = labRecord(stats)
 		k.maxInFlight = stats.MaxInFlight
 		ends, err := journalOf(bin, dir, p, k.files)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		for _, f := range k.files {
 			if f.final = ends[f]; f.final == item.Delivered {
 				if k.times(f, f.sum()) == 0 {
@@ -181,9 +168,7 @@ func asKilled(t *testing.T, name string) string {
 		if err == nil {
 			err = os.WriteFile(name+"2.db"+suffix, b, 0o600)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 	}
 	return name + "2.db"
 }
@@ -265,9 +250,7 @@ func TestKilledSettles(t *testing.T) {
 		for it := range w.Source.Items() {
 			j, _ := r.Claim(it)
 			j.Left(time.Now())
-			if err := r.Journal.Begin(context.Background(), r.row(j, item.InFlight)); err != nil {
-				w.Fatal(err)
-			}
+			test.OK(w, r.Journal.Begin(context.Background(), r.row(j, item.InFlight)))
 		}
 		time.Sleep(time.Hour) // it is a large file
 		name2 := asKilled(t, name)

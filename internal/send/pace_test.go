@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
@@ -196,9 +197,7 @@ func TestAcceptanceCountsFromSending(t *testing.T) {
 			j := &job{item: it}
 			req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{}, j),
 				it.Method, it.URL, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			key, sent := nethttp.OriginOf(it.URL), time.Now()
 			r.observe(throttle.Event{Kind: throttle.EventSent, Key: key, Request: req, Token: sent})
 			time.Sleep(time.Second)
@@ -232,9 +231,7 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 				j := &job{item: it}
 				req, err := http.NewRequestWithContext(context.WithValue(w.Context(), jobKey{},
 					j), it.Method, it.URL, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, err)
 				r.observe(throttle.Event{Kind: throttle.EventSent, Key: key, Request: req,
 					Token: time.Now()})
 				return req

@@ -19,20 +19,17 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // plan is what a dry run says.
 func (w *world) plan() plan.Left {
 	w.Helper()
 	v, err := journal.OpenView(w.db)
-	if err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, err)
 	defer v.Close()
 	left, err := w.Options.Plan(v, 10)
-	if err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, err)
 	return left
 }
 
@@ -48,9 +45,7 @@ func skipped(l plan.Left) (n int64) {
 func TestPlanIsWhatTheRunDoes(t *testing.T) {
 	touch := func(w *world) {
 		now := time.Now().Add(time.Hour)
-		if err := os.Chtimes(w.firstFile(), now, now); err != nil {
-			w.Fatal(err)
-		}
+		test.OK(w, os.Chtimes(w.firstFile(), now, now))
 		w.method(http.MethodPost)
 	}
 	for _, c := range []struct {
@@ -105,10 +100,8 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 				w.method(c.method)
 				if c.lines != "" {
 					dir := w.TempDir()
-					if err := errors.Join(write(filepath.Join(dir, "f"), []byte("x")),
-						write(filepath.Join(dir, "m"), []byte(c.lines))); err != nil {
-						w.Fatal(err)
-					}
+					test.OK(w, errors.Join(write(filepath.Join(dir, "f"), []byte("x")),
+						write(filepath.Join(dir, "m"), []byte(c.lines))))
 					w.from("http://127.0.0.1/{path}",
 						source.Options{Manifest: filepath.Join(dir, "m"), Method: "POST"})
 				}
@@ -143,11 +136,9 @@ func TestKeysAreOnesOwn(t *testing.T) {
 		dir := w.TempDir()
 		lines := `{"path":"a","headers":{"Idempotency-Key":"same"}}` + "\n" +
 			`{"path":"b","headers":{"Idempotency-Key":"same"}}` + "\n"
-		if err := errors.Join(write(filepath.Join(dir, "a"), nil),
+		test.OK(w, errors.Join(write(filepath.Join(dir, "a"), nil),
 			write(filepath.Join(dir, "b"), nil), write(filepath.Join(dir, "m"),
-				[]byte(lines))); err != nil {
-			w.Fatal(err)
-		}
+				[]byte(lines))))
 		w.from("http://127.0.0.1/{name}", source.Options{Manifest: filepath.Join(dir, "m"),
 			Method: "POST"})
 		w.Idempotency = keys
@@ -208,9 +199,7 @@ func TestPlanOfSeveralServers(t *testing.T) {
 		lines := fmt.Sprintf("{\"path\":%[1]q,\"url\":\"http://busy/0\"}\n"+
 			"{\"path\":%[1]q,\"url\":\"http://free/0\"}\n"+
 			"{\"path\":%[1]q,\"url\":\"http://free/1\"}\n", w.firstFile())
-		if err := os.WriteFile(manifest, []byte(lines), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(manifest, []byte(lines), 0o600))
 		w.from("http://free/{name}", source.Options{Manifest: manifest})
 		w.Limits.Rate, w.MaxWait = 1, time.Minute
 		w.items(w.journaled(), report.ItemCounts{Total: 3, Delivered: 2, Deferred: 1})

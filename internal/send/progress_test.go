@@ -25,6 +25,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -65,23 +66,17 @@ func (c etaCase) run(t *testing.T) (seen []progress.Snapshot, s report.Summary) 
 	dir := t.TempDir()
 	for i, size := range c.sizes {
 		name := filepath.Join(dir, fmt.Sprintf("%05d", i))
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(name, nil, 0o600))
 		if err := os.Truncate(name, size); err != nil {
 			t.Fatal(err)
 		}
 	}
 	params, err := url.ParseQuery(c.params)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	onFakeTime(t, 0, c.serve, func(w *world) {
 		if c.serve == nil {
 			server, err := lab.New(c.preset, params)
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			l := memnet.Listen()
 			defer l.Close()
 			w.Network.Dial = l.DialContext

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // [resume] The same command goes on where a run stopped.
@@ -31,9 +32,7 @@ func TestResume(t *testing.T) {
 				errorsOf(summary))
 		}
 
-		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
-			w.Fatal(err)
-		}
+		test.OK(w, os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)))
 		w.method("")
 		w.items(w.journaled(), report.ItemCounts{Total: 5, Delivered: 1, Skipped: 4})
 
@@ -72,9 +71,7 @@ func TestTouched(t *testing.T) {
 	onFakeTime(t, 2, atOnce, func(w *world) {
 		w.Digest = true
 		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 2})
-		if err := os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)); err != nil {
-			w.Fatal(err)
-		}
+		test.OK(w, os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(time.Hour)))
 		w.method("")
 		for range 2 { // the second time by the new date
 			w.items(w.journaled(), report.ItemCounts{Total: 2, Skipped: 2})

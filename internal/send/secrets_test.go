@@ -30,6 +30,7 @@ import (
 	"github.com/penstock/penstock/internal/secret/secrettest"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/stop"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/pool"
 )
@@ -109,9 +110,7 @@ func (s *sinks) run() report.Summary {
 		s.Error(err)
 	}
 	sum.WriteText(&s.summary, &s.summary)
-	if err := sum.EncodeJSON(&s.report); err != nil {
-		s.Error(err)
-	}
+	test.Check(s, sum.EncodeJSON(&s.report))
 	return sum
 }
 
@@ -129,14 +128,10 @@ func (s *sinks) each(do func(name, content string)) {
 	}
 	do("what holds it back", held.String())
 	files, err := os.ReadDir(s.dir)
-	if err != nil {
-		s.Fatal(err)
-	}
+	test.OK(s, err)
 	for _, f := range files {
 		content, err := os.ReadFile(filepath.Join(s.dir, f.Name()))
-		if err != nil {
-			s.Fatal(err)
-		}
+		test.OK(s, err)
 		do(f.Name(), string(content))
 	}
 }
@@ -185,9 +180,7 @@ func (s *sinks) plant() {
 		"X-Secret": {"sésame<&>'sesame'", "日本sesame語", "caf\xe9-sesame"},
 	}
 	proxy, err := url.Parse("http://proxy:sesame-proxy@proxy.example:3128")
-	if err != nil {
-		s.Fatal(err)
-	}
+	test.OK(s, err)
 	s.Network.Proxy = proxy
 	to := "http://user:sesame%2Fpass%40word@h.example/up/{name}" +
 		"?sig=sesame%2Bsig%2f%3D&sesame-bare&token={token}&n={name}"
@@ -200,9 +193,7 @@ func (s *sinks) plant() {
 			`?X-Amz-Signature=sesame%2Bsigned&X-Amz-Credential=sesame%2F20260101"`) +
 		line(`,"method":"POST","url":"http://h.example/y?sesame-query",`+
 			`"headers":{"Authorization":"Bearer sesame-bearer","X-Own-Key":"sesame own"}`)
-	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
-		s.Fatal(err)
-	}
+	test.OK(s, os.WriteFile(name, []byte(lines), 0o600))
 	s.from(to, source.Options{Manifest: name})
 	s.HeaderOrigin = "http://h.example"
 }
@@ -299,9 +290,7 @@ func TestNoSecretInReasons(t *testing.T) {
 		_, words := facts.Holding()
 		s.text.WriteString(words)
 		_ = r.pool.Drain(context.Background())
-		if err := s.Journal.Close(0); err != nil {
-			t.Error(err)
-		}
+		test.Check(t, s.Journal.Close(0))
 		r.closeResults(context.Background())
 		sum := r.summary()
 		sum.WriteText(&s.summary, &s.summary)

@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -262,9 +263,7 @@ func TestJournalRemovedUnderway(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "j.db")
 			server := nth(func(n int, _ http.ResponseWriter, _ *http.Request) bool {
 				if n == 3 {
-					if err := os.Remove(name + suffix); err != nil {
-						t.Error(err)
-					}
+					test.Check(t, os.Remove(name+suffix))
 				}
 				return false
 			})
@@ -340,10 +339,8 @@ func journalFails(t *testing.T, limits throttle.Limits, most int64) {
 	onFakeTime(t, 600, nth(func(n int, _ http.ResponseWriter, _ *http.Request) bool {
 		if n == 100 {
 			// A journal whose file is another's is not written to.
-			if err := errors.Join(os.Rename(name, name+".away"),
-				os.WriteFile(name, nil, 0o600)); err != nil {
-				t.Error(err)
-			}
+			test.Check(t, errors.Join(os.Rename(name, name+".away"),
+				os.WriteFile(name, nil, 0o600)))
 		}
 		return false
 	}), func(w *world) {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // An authority makes certificates.
@@ -51,9 +52,7 @@ func newAuthority(t *testing.T) *authority {
 func (a *authority) issue(t *testing.T, c *x509.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	c.SerialNumber = big.NewInt(1)
 	if c.NotAfter.IsZero() {
 		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
@@ -63,9 +62,7 @@ func (a *authority) issue(t *testing.T, c *x509.Certificate) tls.Certificate {
 		parent, signer = c, key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 

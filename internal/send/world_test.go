@@ -34,6 +34,7 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/urltemplate"
 	"github.com/penstock/penstock/internal/wire"
 )
@@ -195,9 +196,7 @@ func (w *world) stdin(to, method string, lines ...string) {
 	w.Helper()
 	var err error
 	t, err := urltemplate.Parse(to)
-	if err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, err)
 	w.To = to
 	if w.Source, err = source.New(source.Options{Paths: []string{"-"},
 		Stdin: strings.NewReader(strings.Join(lines, "\n") +
@@ -243,13 +242,9 @@ func (w *world) runUntil(ctx, soft context.Context) report.Summary {
 			q.ByStatus, q.NoAnswer)
 	}
 	text, err := json.Marshal(s.Timeline)
-	if err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, err)
 	var line struct{ Rows [][]float64 }
-	if err := json.Unmarshal(text, &line); err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, json.Unmarshal(text, &line))
 	var sent, accepted float64
 	for _, row := range line.Rows {
 		sent, accepted = sent+row[1], accepted+row[2]
@@ -445,9 +440,7 @@ func copyJournal(t *testing.T, from, to string) {
 		if err == nil {
 			err = os.WriteFile(to+suffix, b, 0o600)
 		}
-		if err != nil {
-			t.Error(err)
-		}
+		test.Check(t, err)
 	}
 }
 
@@ -458,14 +451,10 @@ func (w *world) results() func() []results.Result {
 	w.Results = to
 	return func() (all []results.Result) {
 		w.Helper()
-		if err := to.Close(w.Context()); err != nil {
-			w.Fatal(err)
-		}
+		test.OK(w, to.Close(w.Context()))
 		for line := range bytes.Lines(lines.Bytes()) {
 			var it results.Result
-			if err := json.Unmarshal(line, &it); err != nil {
-				w.Fatal(err)
-			}
+			test.OK(w, json.Unmarshal(line, &it))
 			all = append(all, it)
 		}
 		return all
@@ -482,9 +471,7 @@ func rows(t *testing.T, name string) (all []journal.Item) {
 	}
 	defer j.Close()
 	for it, err := range j.Items() {
-		if err != nil {
-			t.Error(err)
-		}
+		test.Check(t, err)
 		all = append(all, it)
 	}
 	return all
@@ -493,10 +480,8 @@ func rows(t *testing.T, name string) (all []journal.Item) {
 // writeFile writes a file, and makes its directory.
 func writeFile(t *testing.T, name, text string) {
 	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700),
-		os.WriteFile(name, []byte(text), 0o600)); err != nil {
-		t.Error(err)
-	}
+	test.Check(t, errors.Join(os.MkdirAll(filepath.Dir(name), 0o700),
+		os.WriteFile(name, []byte(text), 0o600)))
 }
 
 // https has the run trust a server of that name, h.example, and returns the server's configuration.
@@ -513,9 +498,7 @@ func (w *world) https(protocols ...string) *tls.Config {
 func (w *world) journal(name string) {
 	w.Helper()
 	j, err := journal.Open(context.Background(), journal.Options{Path: name})
-	if err != nil {
-		w.Fatal(err)
-	}
+	test.OK(w, err)
 	w.Options.Journal = j
 }
 
@@ -563,9 +546,7 @@ func (w *world) method(m string) {
 
 func (w *world) firstFile() string {
 	for it, err := range w.Source.Items() {
-		if err != nil {
-			w.Fatal(err)
-		}
+		test.OK(w, err)
 		return it.Path
 	}
 	w.Fatal("there is no file")

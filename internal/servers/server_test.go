@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // The servers are the judges of other tests, so each has to be seen to store what it was sent, to
@@ -33,9 +35,7 @@ func put(
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Error(err)
-	}
+	test.Check(t, err)
 	return resp, string(b)
 }
 
@@ -46,9 +46,7 @@ func uploaded(t *testing.T, s *Server, uri string, size int, lasted time.Duratio
 	s.Stop()
 	s.Stop()
 	log, err := s.Requests()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	for _, r := range log {
 		if r.URI == uri && r.Method == http.MethodPut && r.Status == http.StatusCreated &&
 			r.Length > int64(size) && r.Answered.Sub(r.Arrived) >= lasted {
@@ -127,9 +125,7 @@ func TestApache(t *testing.T) {
 		}
 	}
 	stored, err := s.Stored()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	want := Stored{
 		Size: 3, Times: 2,
 		SHA256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // What cannot be sent is counted, and the others are sent; where nothing can be, that is an error.
@@ -142,9 +143,7 @@ func TestOwnFiles(t *testing.T) {
 		Paths: []string{"d"}, Follow: true, Template: to(t, "http://h/{path}"),
 		Written: []string{"link/results", "elsewhere", "link/later"}, Read: []string{"d/token"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	s.Own("link/journal", "link/journal-wal")
 	check := func(written int64) {
 		t.Helper()
@@ -163,9 +162,7 @@ func TestOwnFiles(t *testing.T) {
 	}
 	check(2)
 	for _, name := range []string{"d/journal", "d/journal-wal", "d/later"} {
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(name, nil, 0o600))
 	}
 	check(5)
 	for _, o := range []Options{
@@ -185,9 +182,7 @@ func TestMinAge(t *testing.T) {
 	tree(t, "d/old", "d/new", "d/tomorrow", "new")
 	for name, age := range map[string]time.Duration{"d/old": time.Minute, "d/new": 10 * time.Second,
 		"d/tomorrow": -24 * time.Hour, "new": 10 * time.Second} {
-		if err := os.Chtimes(name, time.Time{}, time.Now().Add(-age)); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Chtimes(name, time.Time{}, time.Now().Add(-age)))
 	}
 	var left []string
 	o := Options{Paths: []string{"d", "new"}, Template: to(t, "http://h/{path}"),

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // FuzzCheckHeader sends what is taken: net/http takes it too, and it arrives as one header, as it
@@ -43,17 +45,13 @@ func FuzzCheckHeader(f *testing.F) {
 		cancel()
 		req, err := http.NewRequestWithContext(ctx, "PUT", "http://h.example/a",
 			strings.NewReader("body"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		req.Header.Set(name, value)
 		if _, err := new(http.Transport).RoundTrip(req); !errors.Is(err, context.Canceled) {
 			t.Fatalf("net/http refuses %q: %q: %v", name, value, err)
 		}
 		var sent bytes.Buffer
-		if err := req.Write(&sent); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, req.Write(&sent))
 		got, err := http.ReadRequest(bufio.NewReader(&sent))
 		if err != nil {
 			t.Fatalf("%q: %q cannot be read: %v", name, value, err)

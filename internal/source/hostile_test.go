@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 // hostile are what names and fields of a manifest may try.
@@ -47,9 +49,7 @@ func TestHostileValues(t *testing.T) {
 			t.Fatalf("goes to %q", got)
 		}
 		var wire bytes.Buffer
-		if err := req.Write(&wire); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, req.Write(&wire))
 		read, err := http.ReadRequest(bufio.NewReader(&wire))
 		if err != nil {
 			t.Fatalf("%q: %v", got, err)
@@ -91,9 +91,7 @@ func TestHostileHeaders(t *testing.T) {
 		name, value, key := text.Draw(t, "name"), text.Draw(t, "value"), text.Draw(t, "key")
 		line, err := json.Marshal(map[string]any{"path": "a", "key": key,
 			"headers": map[string]string{name: value}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		e, err := parseEntry(line)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n") {
@@ -102,19 +100,13 @@ func TestHostileHeaders(t *testing.T) {
 			return
 		}
 		req, err := http.NewRequest(http.MethodPut, "http://h/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		req.Header = e.header.Clone()
 		req.Header.Set("Idempotency-Key", e.key)
 		var wire bytes.Buffer
-		if err := req.Write(&wire); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, req.Write(&wire))
 		read, err := http.ReadRequest(bufio.NewReader(&wire))
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		delete(read.Header, "User-Agent")
 		delete(read.Header, "Content-Length")
 		want := 2

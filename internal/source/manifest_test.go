@@ -14,14 +14,13 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 func writeManifest(t testing.TB, name, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.MkdirAll(filepath.Dir(name), 0o777))
 	if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +29,7 @@ func writeManifest(t testing.TB, name, text string) {
 func TestManifest(t *testing.T) {
 	tree(t, "m/a b.csv", "m/sub/ü.csv", "out.csv")
 	abs, err := filepath.Abs("m/sub/ü.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	writeManifest(t, "m/list.ndjson", "\ufeff"+
 		`{"path":"a b.csv","id":17,"big":12345678901234567890,"key":"k-1"}`+"\r\n\r\n  \n"+
 		`{"path":"./sub/../sub/ü.csv","id":"x/y","method":"post",`+
@@ -217,9 +214,7 @@ func FuzzManifest(f *testing.F) {
 		}
 		if e.target != nil {
 			u, err := e.target.Expand(func(string) (string, bool) { return "", false })
-			if err != nil {
-				t.Fatal(err)
-			}
+			test.OK(t, err)
 			if _, err := http.NewRequest("PUT", u, nil); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/urltemplate"
 )
 
@@ -27,13 +28,9 @@ func writeResults(t testing.TB, name string, items ...results.Result) {
 	var b bytes.Buffer
 	r := results.NewWriter(&b)
 	for _, it := range items {
-		if err := r.Write(it); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, r.Write(it))
 	}
-	if err := r.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, r.Close(t.Context()))
 	writeManifest(t, name, b.String())
 }
 
@@ -233,9 +230,7 @@ func TestResultsTorn(t *testing.T) {
 	writeResults(t, "r", resultLine("b", "http://h/1", item.Failed),
 		resultLine("ä", "http://h/2", item.Failed))
 	whole, err := os.ReadFile("r")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
 	for n := bytes.IndexByte(whole, '\n'); n <= len(whole); n++ {
 		text := whole[:n]
@@ -281,9 +276,7 @@ func TestFrom(t *testing.T) {
 	tree(t, "d/a", "d/b", "d/c", "d/e", "m/x/")
 	t.Chdir("d")
 	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Chdir("..")
 	tmpl := to(t, "http://h/{path}?s=1")
 	put := func(path, url string, status item.Fate) results.Result {
@@ -476,9 +469,7 @@ func TestResultsModel(t *testing.T) {
 			}
 		}
 		_ = r.Close(t.Context())
-		if err := os.WriteFile("r", b.Bytes(), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile("r", b.Bytes(), 0o666))
 		var want []string
 		for i, it := range lines {
 			for _, n := range last {
@@ -536,9 +527,7 @@ func TestResultsModel(t *testing.T) {
 				want = append(want, fmt.Sprint(it.Path, it.URL, it.Key))
 			}
 		}
-		if err := os.WriteFile("m", []byte(m.String()), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile("m", []byte(m.String()), 0o666))
 		s = mustNew(t, Options{Manifest: "m", From: "r", Only: only})
 		if got = list(); !cmp.Equal(want, got) {
 			t.Fatalf("from: sent %q, want %q", got, want)
@@ -565,16 +554,12 @@ func FuzzResults(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	dir := f.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "a"), nil, 0o666); err != nil {
-		f.Fatal(err)
-	}
+	test.OK(f, os.WriteFile(filepath.Join(dir, "a"), nil, 0o666))
 	name := filepath.Join(dir, "r")
 	tmpl, only := to(f, "http://h/{path}?s={key}"), []item.Fate{item.Failed, item.Unknown}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		t.Chdir(dir)
-		if err := os.WriteFile(name, text, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.WriteFile(name, text, 0o666))
 		for _, o := range []Options{{Manifest: name}, {Paths: []string{"a"}, From: name}} {
 			o.Template, o.Only = tmpl, only
 			if o.From != "" {
@@ -644,9 +629,7 @@ func BenchmarkFrom(b *testing.B) {
 					} else if err == nil {
 						_, err = s.picked(b.Context())
 					}
-					if err != nil {
-						b.Fatal(err)
-					}
+					test.OK(b, err)
 					runtime.GC()
 					runtime.ReadMemStats(&after)
 					kept = after.HeapAlloc - before.HeapAlloc

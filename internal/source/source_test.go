@@ -17,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/urltemplate"
 )
 
@@ -40,27 +41,21 @@ func tree(t testing.TB, names ...string) {
 				err = os.WriteFile(name, []byte(name), 0o666)
 			}
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 	}
 }
 
 func to(t testing.TB, s string) *urltemplate.Template {
 	t.Helper()
 	tmpl, err := urltemplate.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return tmpl
 }
 
 func mustNew(t rapid.TB, o Options) *Source {
 	t.Helper()
 	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return s
 }
 
@@ -68,9 +63,7 @@ func mustNew(t rapid.TB, o Options) *Source {
 func items(t rapid.TB, s *Source) (all []item.Item) {
 	t.Helper()
 	for it, err := range s.Items() {
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		all = append(all, it)
 	}
 	return all
@@ -168,9 +161,7 @@ func TestItemsOfFilesAndDirectories(t *testing.T) {
 	)
 	o.Paths = o.Paths[:3]
 	sum, err := scan(t, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	want := Summary{
 		Items: 6,
 		Bytes: int64(len("data/a/z.csv" + "data/a.csv" + "data/b.csv" + "data/sub/deep/er.txt" +
@@ -258,9 +249,7 @@ func TestGlobs(t *testing.T) {
 	ex.Exclude = []string{"sub/deep", "*.txt", "other/", "[[]*"}
 	expectSent(t, ex, "data/a.csv PUT /a.csv", "data/sub/c.csv PUT /sub/c.csv")
 	sum, err := scan(t, ex)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	if want := (LeftOut{Excluded: 4, Hidden: 2, Leftover: 1}); sum.LeftOut != want {
 		t.Errorf("left out: %v, want %v", sum.LeftOut, want)
 	}
@@ -440,9 +429,7 @@ func TestVanishedFiles(t *testing.T) {
 	for it, err := range s.Items() {
 		if it.Rel == "a" { // d is listed by now
 			for _, name := range []string{"d/b", "d/e/f", "d/e", "g"} {
-				if err := os.Remove(name); err != nil {
-					t.Fatal(err)
-				}
+				test.OK(t, os.Remove(name))
 			}
 		}
 		if err != nil && !errors.As(err, new(*ItemError)) {
@@ -502,9 +489,7 @@ func TestNotTwice(t *testing.T) {
 	s := mustNew(t, Options{Paths: []string{"d", "e"}, Template: to(t, "http://h/{name}")})
 	own := s.newUniqueness(nil)
 	a, b := maphash.String(own.urls, "http://h/a"), maphash.String(own.urls, "http://h/b")
-	if err := s.twice(t.Context(), own, map[uint64]bool{a: true, 1: true}); err != nil {
-		t.Error(err)
-	}
+	test.Check(t, s.twice(t.Context(), own, map[uint64]bool{a: true, 1: true}))
 	expectError(t, s.twice(t.Context(), own, map[uint64]bool{a: true, b: true}),
 		`"d/b" and "e/b" would both PUT to http://h/b`)
 }
@@ -538,19 +523,13 @@ func BenchmarkScan(b *testing.B) {
 	for i := range n {
 		dir := fmt.Sprintf("d/%03d", i/100)
 		if i%100 == 0 {
-			if err := os.MkdirAll(dir, 0o777); err != nil {
-				b.Fatal(err)
-			}
+			test.OK(b, os.MkdirAll(dir, 0o777))
 		}
-		if err := os.WriteFile(fmt.Sprintf("%s/%05d.csv", dir, i), nil, 0o666); err != nil {
-			b.Fatal(err)
-		}
+		test.OK(b, os.WriteFile(fmt.Sprintf("%s/%05d.csv", dir, i), nil, 0o666))
 	}
 	s, err := New(Options{Paths: []string{"d"},
 		Template: to(b, "https://api.example.com/v1/files/{path}")})
-	if err != nil {
-		b.Fatal(err)
-	}
+	test.OK(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
 		if sum, err := s.Scan(b.Context()); err != nil || sum.Items != n {

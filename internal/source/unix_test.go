@@ -12,13 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestSpecialFiles(t *testing.T) {
 	tree(t, "d/a")
-	if err := unix.Mkfifo("d/pipe", 0o666); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, unix.Mkfifo("d/pipe", 0o666))
 	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
 	expectSent(t, o, "d/a PUT /a")
 	sum, err := scan(t, o)
@@ -35,13 +34,9 @@ func TestSpecialFiles(t *testing.T) {
 // nobody waits for it.
 func TestSpecialFilesNamed(t *testing.T) {
 	tree(t, "d/a", "d/")
-	if err := unix.Mkfifo("d/pipe", 0o666); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, unix.Mkfifo("d/pipe", 0o666))
 	socket, err := net.Listen("unix", "d/socket")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer socket.Close()
 	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
 	for _, name := range []string{"d/pipe", "d/socket", "/dev/null"} {
@@ -81,9 +76,7 @@ func TestUnreadableLists(t *testing.T) {
 		t.Skip("root reads everything")
 	}
 	tree(t, "d/a", "m")
-	if err := os.Chmod("m", 0); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Chmod("m", 0))
 	for _, o := range []Options{{Manifest: "m"},
 		{Paths: []string{"d"}, From: "m", Only: []item.Fate{item.Failed}}} {
 		o.Template = to(t, "http://h/{path}")
@@ -120,21 +113,15 @@ func TestLongNames(t *testing.T) {
 
 	// Directories can be nested deeper than a path can say.
 	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	name := strings.Repeat("y", 200)
 	for range 25 {
-		if err := os.Mkdir(name, 0o777); err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, os.Mkdir(name, 0o777))
 		if err := os.Chdir(name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chdir(dir); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Chdir(dir))
 	_, err = scan(t, Options{Paths: []string{name}, Template: tmpl})
 	expectError(t, err, "yyy…yyy", "too long")
 }
@@ -172,9 +159,7 @@ func TestUnreadableDirectory(t *testing.T) {
 		t.Skip("root reads everything")
 	}
 	tree(t, "d/a", "d/locked/b", "d/z")
-	if err := os.Chmod("d/locked", 0); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.Chmod("d/locked", 0))
 	t.Cleanup(func() { os.Chmod("d/locked", 0o777) })
 	o := Options{Paths: []string{"d"}, Template: to(t, "http://h/{path}")}
 	expectSent(t, o, "d/a PUT /a", "d/locked! the directory cannot be read: permission denied",

@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/stop"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -91,14 +92,10 @@ func TestReasons(t *testing.T) {
 // reasonTypes returns the names of the errors that the package stop has.
 func reasonTypes(t *testing.T) (names []string) {
 	files, err := filepath.Glob("../stop/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	for _, name := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		for _, d := range f.Decls {
 			if m, ok := d.(*ast.FuncDecl); ok && m.Recv != nil && m.Name.Name == "Error" {
 				names = append(names, fmt.Sprint(m.Recv.List[0].Type))

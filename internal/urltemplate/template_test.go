@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 func values(kv ...string) func(string) (string, bool) {
@@ -143,9 +145,7 @@ func TestExpandHostileNames(t *testing.T) {
 		{"http://h/{nope}", "a", "error"},
 	} {
 		tmpl, err := Parse(c.tmpl)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		got, err := tmpl.Expand(values("name", c.value, "path", c.value))
 		if err != nil {
 			got = "error"
@@ -161,9 +161,7 @@ func TestExpandHostileNames(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	tmpl, err := Parse("https://us%40er:pa%3Ass@h/{name}")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	got, err := tmpl.Expand(values("name", "a"))
 	if got != "https://h/a" || err != nil {
 		t.Errorf("%q, %v", got, err)
@@ -184,9 +182,7 @@ func TestHasPathVar(t *testing.T) {
 		"http://h/x?n=?{name}&{b}": false,
 	} {
 		tmpl, err := Parse(in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		if got := tmpl.HasPathVar(); got != want {
 			t.Errorf("%s: %v", in, got)
 		}
@@ -268,16 +264,12 @@ func FuzzTemplate(f *testing.F) {
 
 func BenchmarkExpand(b *testing.B) {
 	tmpl, err := Parse("https://api.example.com/v1/files/{path}")
-	if err != nil {
-		b.Fatal(err)
-	}
+	test.OK(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
 		_, err := tmpl.Expand(func(string) (string, bool) {
 			return "2026/11/Übersicht 1.csv", true
 		})
-		if err != nil {
-			b.Fatal(err)
-		}
+		test.OK(b, err)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
@@ -38,13 +39,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func onDisk(t testing.TB, method, url, content string) item.Item {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(name, []byte(content), 0o600))
 	info, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	return item.Item{Method: method, URL: url, Path: name, Fingerprint: item.FingerprintOf(info),
 		Content: filebody.File(name)}
 }
@@ -328,9 +325,7 @@ func TestModel(t *testing.T) {
 		})
 		got, note, err := v.Check(context.Background(), items[n], nil,
 			Known{Began: time.Now().Add(-time.Minute)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		same := has == contents[n]
 		switch {
 		case got == Absent:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/internal/acked"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/test"
 )
 
 const limit = time.Minute
@@ -24,13 +25,9 @@ const limit = time.Minute
 func pair(t *testing.T) (*stallConn, net.Conn) {
 	l := memnet.Listen()
 	ours, err := l.DialContext(t.Context(), "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	theirs, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	t.Cleanup(func() {
 		ours.Close()
 		theirs.Close()
@@ -197,13 +194,9 @@ func (c sendfile) ReadFrom(r io.Reader) (n int64, err error) {
 func TestFilesGoBySendfile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	data := bytes.Repeat([]byte("0123456789abcdef"), 5<<16+1) // a little over 5 MiB
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, os.WriteFile(name, data, 0o600))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer l.Close()
 	got := make(chan []byte)
 	go func() {
@@ -217,14 +210,10 @@ func TestFilesGoBySendfile(t *testing.T) {
 		got <- all
 	}()
 	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	seen := &tcp{TCPConn: c.(*net.TCPConn)}
 	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	defer f.Close()
 	// As net/http has it: a type of ours around the file, a limit around that.
 	body := struct{ *os.File }{f}
@@ -277,9 +266,7 @@ func TestAcked(t *testing.T) {
 		l := memnet.Listen()
 		defer l.Close()
 		inner, err := l.DialContext(t.Context(), "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		test.OK(t, err)
 		c := newStallConn(inner, 0)
 		defer c.Close()
 		if _, err := c.Write(make([]byte, 1000)); err != nil {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -97,9 +99,7 @@ func TestBefore(t *testing.T) {
 // Errors of a connection that a body is sent on do not begin with its addresses.
 func TestExplainedWithoutPrefix(t *testing.T) {
 	req, err := http.NewRequest("PUT", "http://h/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	broken := &net.OpError{Op: "readfrom", Net: "tcp", Err: syscall.EINVAL}
 	for _, err := range []error{
 		broken,
@@ -114,9 +114,7 @@ func TestExplainedWithoutPrefix(t *testing.T) {
 // An EOF is a lost connection unless it is one of the body.
 func TestLostConnections(t *testing.T) {
 	req, err := http.NewRequest("PUT", "http://h/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	test.OK(t, err)
 	torn := fmt.Errorf("the file: %w", io.ErrUnexpectedEOF)
 	tr := &Transport{BodyFault: func(err error) bool { return errors.Is(err, torn) }}
 	for err, want := range map[error]string{
