@@ -14,19 +14,20 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/throttle"
+	"github.com/penstock/penstock/throttle/gate"
 )
 
 func main() {
-	gate := &throttle.Gate{
-		Limits: throttle.Limits{Rate: 20, InFlight: 8},
+	g := &gate.Gate{
+		Limits: gate.Limits{Rate: 20, InFlight: 8},
 		Skip:   func(r *http.Request) bool { return r.URL.Path == "/healthz" },
 	}
 	upload := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	server := httptest.NewServer(gate.Handler(upload))
+	server := httptest.NewServer(g.Handler(upload))
 	defer server.Close()
 
 	send := func(client *http.Client) {
-		before, begin := gate.Stats(), time.Now()
+		before, begin := g.Stats(), time.Now()
 		var group sync.WaitGroup
 		for range 60 {
 			group.Go(func() {
@@ -39,7 +40,7 @@ func main() {
 			})
 		}
 		group.Wait()
-		after := gate.Stats()
+		after := g.Stats()
 		fmt.Printf("%d served, %d refused over the rate, %d in flight, in %.2f s\n",
 			after.Admitted-before.Admitted, after.RefusedByRate-before.RefusedByRate,
 			after.RefusedByInFlight-before.RefusedByInFlight, time.Since(begin).Seconds())
@@ -47,7 +48,7 @@ func main() {
 	fmt.Print("a client that does as it likes: ")
 	send(server.Client())
 
-	time.Sleep(time.Second) // so that the gate owes us nothing
+	time.Sleep(time.Second) // so that nothing is owed
 	fmt.Print("one that listens:               ")
 	send(&http.Client{Transport: &throttle.Transport{Base: server.Client().Transport}})
 }

@@ -15,7 +15,8 @@ const module = "github.com/penstock/penstock"
 // root is where the module begins, as seen from this package's directory.
 const root = "../.."
 
-var public = []string{module + "/throttle", module + "/retry", module + "/pool"}
+var public = []string{module + "/throttle", module + "/throttle/gate", module + "/retry",
+	module + "/pool"}
 
 // fixed are the libraries that the SDK is built on.
 var fixed = []string{"golang.org/x/time/rate", "github.com/cenkalti/backoff/v4",

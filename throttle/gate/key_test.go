@@ -1,4 +1,4 @@
-package throttle
+package gate
 
 import (
 	"fmt"
@@ -96,8 +96,7 @@ func TestForwardedKey(t *testing.T) {
 	}
 }
 
-// Whatever a client writes, what a proxy adds to it is what counts, or the proxy
-// itself.
+// Whatever a client writes, what a proxy adds to it is what counts, or the proxy itself.
 func FuzzForwardedKey(f *testing.F) {
 	for _, s := range []string{"", "for=1.2.3.4", `for="1.2.3.4`, `a="\`, `",`, `for=1.2.3.4;for="`, "x, y", "[::1]", `"" , ""`} {
 		f.Add(s)
@@ -117,21 +116,21 @@ func FuzzForwardedKey(f *testing.F) {
 	})
 }
 
-// However many keys come, few are remembered, and never is one forgotten that has
-// something in flight.
-func TestGateForgetsKeys(t *testing.T) {
+// However many keys come, few are remembered, and never is one forgotten that has something in
+// flight.
+func TestForgetsKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 10, InFlight: 1}}
 		g.once.Do(g.init)
 		enter := func(key string) *account {
-			a := g.enter(key)
+			a := g.enter(key, 1)
 			if a.account != nil {
 				g.leave(a.account, a.began)
 			}
 			return a.account
 		}
-		held := g.enter("held")
+		held := g.enter("held", 1)
 
 		// A thousand new keys a second, each idle after 100 ms.
 		for i := range 10_000 {
@@ -166,12 +165,12 @@ func TestGateForgetsKeys(t *testing.T) {
 		// A request in flight takes more memory than its account.
 		var all []admission
 		for i := range maxAccounts * 9 / 8 {
-			a := g.enter(fmt.Sprint("all ", i))
+			a := g.enter(fmt.Sprint("all ", i), 1)
 			if a.account == nil {
 				t.Fatal("a new key was refused")
 			}
 			all = append(all, a)
-			if i%10 == 0 && g.enter(fmt.Sprint("all ", i/2)).account != nil {
+			if i%10 == 0 && g.enter(fmt.Sprint("all ", i/2), 1).account != nil {
 				t.Fatal("an account in flight was forgotten")
 			}
 		}
@@ -189,7 +188,7 @@ func TestGateForgetsKeys(t *testing.T) {
 }
 
 // A key is a small part of a request's header, and may be a large one.
-func TestGateKeepsLittleOfAKey(t *testing.T) {
+func TestKeepsLittleOfAKey(t *testing.T) {
 	g := &Gate{Limits: Limits{Rate: 1}, Key: HeaderKey("X-User")}
 	g.once.Do(g.init)
 	long := strings.Repeat("x", 1<<20)
@@ -198,7 +197,7 @@ func TestGateKeepsLittleOfAKey(t *testing.T) {
 		same bool
 	}{{long, false}, {long, true}, {long + "y", false}, {long[:128], false}, {long[:128], true}, {long[:129], false}} {
 		r := &http.Request{Header: http.Header{"X-User": {test.key}}}
-		if refused := g.enter(g.key(r)).account == nil; refused != test.same {
+		if refused := g.enter(g.key(r), 1).account == nil; refused != test.same {
 			t.Errorf("a key of %d bytes: refused %v, want %v", len(test.key), refused, test.same)
 		}
 	}

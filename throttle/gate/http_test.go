@@ -1,4 +1,4 @@
-package throttle
+package gate
 
 import (
 	"bufio"
@@ -29,7 +29,7 @@ func http2Client(s *site) *http.Client {
 }
 
 // However a request ends, it is counted out, once, and not before.
-func TestGateCountsOut(t *testing.T) {
+func TestCountsOut(t *testing.T) {
 	for name, test := range map[string]struct {
 		http2  bool
 		handle http.HandlerFunc
@@ -79,7 +79,7 @@ func TestGateCountsOut(t *testing.T) {
 						t.Errorf("in flight %d, want 1", s.InFlight)
 					}
 					test.handle(w, r)
-				})).ServeHTTP)
+				})))
 				client := &http.Client{Transport: s.base}
 				if test.http2 {
 					client = http2Client(s)
@@ -99,14 +99,14 @@ func TestGateCountsOut(t *testing.T) {
 				if n := served.Load(); n != 3 {
 					t.Errorf("served %d, want 3", n)
 				}
-				wantStats(t, g, GateStats{Admitted: 3, Keys: 1})
+				wantStats(t, g, Stats{Admitted: 3, Keys: 1})
 			})
 		})
 	}
 }
 
 // Neither a panic nor the end of the goroutine keeps a place.
-func TestGatePanic(t *testing.T) {
+func TestPanic(t *testing.T) {
 	g := &Gate{Limits: Limits{InFlight: 1}}
 	for range 3 {
 		for _, end := range []func(){func() { panic("here") }, runtime.Goexit} {
@@ -124,7 +124,7 @@ func TestGatePanic(t *testing.T) {
 			}
 		}
 	}
-	wantStats(t, g, GateStats{Admitted: 6, Keys: 1})
+	wantStats(t, g, Stats{Admitted: 6, Keys: 1})
 }
 
 // vanish sends half of a body and goes.
@@ -167,9 +167,9 @@ func upload(t *testing.T, c *http.Client, g *Gate) {
 	resp.Body.Close()
 }
 
-// What is admitted is in flight while the handler runs, whatever has become of the
-// connection: here a WebSocket's, say.
-func TestGateHijackedIsHeldByItsHandler(t *testing.T) {
+// What is admitted is in flight while the handler runs, whatever has become of the connection: here
+// a WebSocket's, say.
+func TestHijackedIsHeldByItsHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{Limits: Limits{InFlight: 1}}
 		s := newSite(t, g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +197,7 @@ func TestGateHijackedIsHeldByItsHandler(t *testing.T) {
 			} else {
 				serve()
 			}
-		})).ServeHTTP)
+		})))
 		connect := func(path string) io.ReadWriteCloser {
 			req := httptest.NewRequest("GET", "http://a"+path, nil)
 			req.RequestURI = ""
@@ -231,7 +231,7 @@ func TestGateHijackedIsHeldByItsHandler(t *testing.T) {
 }
 
 // The handler has the server's own ResponseWriter.
-func TestGateLeavesTheResponseWriterAlone(t *testing.T) {
+func TestLeavesTheResponseWriterAlone(t *testing.T) {
 	g := &Gate{Limits: Limits{Rate: 1, InFlight: 1}}
 	type writer struct{ http.ResponseWriter }
 	var got http.ResponseWriter
@@ -244,10 +244,10 @@ func TestGateLeavesTheResponseWriterAlone(t *testing.T) {
 }
 
 // Nobody sends the body of a request that was refused at its head.
-func TestGateRefusesBeforeTheBody(t *testing.T) {
+func TestRefusesBeforeTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{Limits: Limits{Rate: 1}}
-		s := newSite(t, g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })).ServeHTTP)
+		s := newSite(t, g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })))
 		s.base.ExpectContinueTimeout = time.Hour
 		put := func(size int) (status int, sent int64) {
 			body := bytes.NewReader(make([]byte, size))
@@ -279,11 +279,11 @@ func TestGateRefusesBeforeTheBody(t *testing.T) {
 }
 
 // Without Expect a short body is read by net/http, and the connection lives on.
-func TestGateRefusalKeepsTheConnection(t *testing.T) {
+func TestRefusalKeepsTheConnection(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			g := &Gate{Limits: Limits{Rate: 1}}
-			s := newSite(t, g.Handler(http.HandlerFunc(ok)).ServeHTTP)
+			s := newSite(t, g.Handler(http.HandlerFunc(ok)))
 			client := &http.Client{Transport: s.base}
 			if http2 {
 				client = http2Client(s)
@@ -313,7 +313,7 @@ func TestGateRefusalKeepsTheConnection(t *testing.T) {
 }
 
 // Over HTTP/2 many requests share a connection, and the gate counts requests.
-func TestGateHTTP2(t *testing.T) {
+func TestHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{Limits: Limits{InFlight: 3}}
 		s := newSite(t, g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -322,7 +322,7 @@ func TestGateHTTP2(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			ok(w, r)
-		})).ServeHTTP)
+		})))
 		client := http2Client(s)
 		var statuses [600]atomic.Int32
 		var group sync.WaitGroup
@@ -342,13 +342,13 @@ func TestGateHTTP2(t *testing.T) {
 		if served, refused := statuses[200].Load(), statuses[429].Load(); served != 3 || refused != 2 {
 			t.Errorf("%d served and %d refused, want 3 and 2", served, refused)
 		}
-		wantStats(t, g, GateStats{Admitted: 3, RefusedByInFlight: 2, Keys: 1})
+		wantStats(t, g, Stats{Admitted: 3, RefusedByInFlight: 2, Keys: 1})
 	})
 }
 
-// The same over TLS, sockets and the real clock: every request is counted out,
-// whatever the clients and the handler do.
-func TestGateUnderAbuse(t *testing.T) {
+// The same over TLS, sockets and the real clock: every request is counted out, whatever the clients
+// and the handler do.
+func TestUnderAbuse(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		g := &Gate{Limits: Limits{InFlight: 5}}
 		var most, now atomic.Int32
@@ -371,8 +371,8 @@ func TestGateUnderAbuse(t *testing.T) {
 				io.Copy(w, r.Body)
 			}
 		}))
-		// A server does not wait for handlers that hijack, and one of HTTP/2 may
-		// begin a handler after Close: such a late one waits for what is looked at.
+		// A server does not wait for handlers that hijack, and one of HTTP/2 may begin a handler
+		// after Close: such a late one waits for what is looked at.
 		var handlers sync.RWMutex
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			handlers.RLock()
@@ -431,7 +431,7 @@ func (l *leaving) Read(p []byte) (int, error) {
 }
 
 // Before it is written out, a refusal of a long body waits for nothing.
-func TestGateRefusesALongBody(t *testing.T) {
+func TestRefusesALongBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen()
 		g := &Gate{Limits: Limits{Rate: 1}}

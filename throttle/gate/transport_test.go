@@ -1,4 +1,4 @@
-package throttle
+package gate
 
 import (
 	"fmt"
@@ -8,11 +8,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/throttle"
 )
 
-// A Transport that is told nothing finds the pace that a Gate takes, is hardly ever
-// refused, and gets all requests through.
-func TestGateAndTransport(t *testing.T) {
+// A Transport that is told nothing finds the pace that a Gate takes, is hardly ever refused, and
+// gets all requests through.
+func TestAndTransport(t *testing.T) {
 	const (
 		requests   = 200
 		mostWasted = 15
@@ -37,8 +39,8 @@ func TestGateAndTransport(t *testing.T) {
 			s := newSite(t, g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				time.Sleep(test.latency)
 				ok(w, r)
-			})).ServeHTTP)
-			client := &http.Client{Transport: &Transport{Base: s.base}}
+			})))
+			client := &http.Client{Transport: &throttle.Transport{Base: s.base}}
 			var taken atomic.Int64
 			var group sync.WaitGroup
 			for range 64 {

@@ -1,4 +1,4 @@
-package throttle
+package gate
 
 import (
 	"net"
@@ -9,7 +9,7 @@ import (
 )
 
 // RemoteKey distinguishes clients by the address that they connect from; with IPv6, by its first 64
-// bits, since a client can choose the others. It is a [Gate]'s Key by default.
+// bits, since a client can choose the others. It is the default of [Gate].Key.
 func RemoteKey(r *http.Request) string {
 	if addr, ok := address(r.RemoteAddr); ok {
 		return addressKey(addr)
@@ -36,12 +36,12 @@ func HeaderKey(name string) func(*http.Request) string {
 // are present and disagree: one of them comes from the client, and it is not known which.
 func ForwardedKey(trusted ...netip.Prefix) func(*http.Request) string {
 	trusted = slices.Clone(trusted)
+	trusts := func(addr netip.Addr) bool {
+		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+	}
 	// nearest follows the hops, the last one first, up to one that we do not trust.
 	nearest := func(peer netip.Addr, hops []string) netip.Addr {
-		for i := len(hops) - 1; i >= 0; i-- {
-			if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer) }) {
-				break
-			}
+		for i := len(hops) - 1; i >= 0 && trusts(peer); i-- {
 			hop, ok := address(hops[i])
 			if !ok {
 				break
@@ -68,8 +68,8 @@ func ForwardedKey(trusted ...netip.Prefix) func(*http.Request) string {
 	}
 }
 
-// address reads an IP address, with a port or without. IPv4 within IPv6 is IPv4,
-// and a zone, which means nothing elsewhere, is left out.
+// address reads an IP address, with a port or without. IPv4 within IPv6 is IPv4, and a zone, which
+// means nothing elsewhere, is left out.
 func address(s string) (netip.Addr, bool) {
 	with, err := netip.ParseAddrPort(s)
 	addr := with.Addr()

@@ -1,6 +1,7 @@
-package throttle
+package gate
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -16,8 +17,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// through sends a request of this key through the gate to a handler, or to none,
-// and returns the answer.
+// through sends a request of this key through the gate to a handler, or to none, and returns the
+// answer.
 func through(g *Gate, key string, handle http.HandlerFunc) *http.Response {
 	if handle == nil {
 		handle = ok
@@ -39,7 +40,7 @@ func wantAnswer(t *testing.T, resp *http.Response, status int, fields string) {
 }
 
 // wantStats compares the gate's counts.
-func wantStats(t *testing.T, g *Gate, want GateStats) {
+func wantStats(t *testing.T, g *Gate, want Stats) {
 	t.Helper()
 	got := g.Stats()
 	if want.Limits = got.Limits; got != want {
@@ -47,7 +48,7 @@ func wantStats(t *testing.T, g *Gate, want GateStats) {
 	}
 }
 
-func TestGateRate(t *testing.T) {
+func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 10}}
@@ -70,11 +71,11 @@ func TestGateRate(t *testing.T) {
 			c.until(test.at)
 			wantAnswer(t, through(g, test.key, nil), test.status, test.fields)
 		}
-		wantStats(t, g, GateStats{Admitted: 6, RefusedByRate: 3, Keys: 2})
+		wantStats(t, g, Stats{Admitted: 6, RefusedByRate: 3, Keys: 2})
 	})
 }
 
-func TestGateBurst(t *testing.T) {
+func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 0.5, Burst: 3}}
@@ -107,14 +108,14 @@ func occupy(g *Gate, key string, n int) (end func()) {
 	return func() { close(done); synctest.Wait() }
 }
 
-func TestGateInFlight(t *testing.T) {
+func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{InFlight: 2}}
 		end := occupy(g, "a", 2)
 		wantAnswer(t, through(g, "b", nil), 200, ` | `)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 1`)
-		wantStats(t, g, GateStats{InFlight: 2, Admitted: 3, RefusedByInFlight: 1, Keys: 2})
+		wantStats(t, g, Stats{InFlight: 2, Admitted: 3, RefusedByInFlight: 1, Keys: 2})
 		// Of how long they take nothing is known but their age.
 		c.until(5001 * ms)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 6`)
@@ -125,12 +126,12 @@ func TestGateInFlight(t *testing.T) {
 		c.until(time.Hour)
 		wantAnswer(t, through(g, "a", nil), 429, `"default-in-flight";r=0 | 60`) // at most
 		end()
-		wantStats(t, g, GateStats{Admitted: 6, RefusedByInFlight: 4, Keys: 2})
+		wantStats(t, g, Stats{Admitted: 6, RefusedByInFlight: 4, Keys: 2})
 	})
 }
 
 // A request that is refused by one limit is told when it is within both.
-func TestGateBothLimits(t *testing.T) {
+func TestBothLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 0.1, InFlight: 1}}
@@ -143,7 +144,7 @@ func TestGateBothLimits(t *testing.T) {
 	})
 }
 
-func TestGateZero(t *testing.T) {
+func TestZero(t *testing.T) {
 	g := new(Gate)
 	for range 100 {
 		resp := through(g, "a", nil)
@@ -151,10 +152,10 @@ func TestGateZero(t *testing.T) {
 			t.Error(resp.Header)
 		}
 	}
-	wantStats(t, g, GateStats{Admitted: 100, Keys: 1})
+	wantStats(t, g, Stats{Admitted: 100, Keys: 1})
 }
 
-func TestGateRefusal(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{Limits: Limits{Rate: 10}, Status: http.StatusServiceUnavailable, Key: func(*http.Request) string { return "" }}
 		through(g, "a", nil)
@@ -176,7 +177,7 @@ func TestGateRefusal(t *testing.T) {
 }
 
 // Two gates, one around the other: their fields add up.
-func TestGateNested(t *testing.T) {
+func TestNested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		each := &Gate{Limits: Limits{Rate: 1}}
 		all := &Gate{Limits: Limits{Rate: 1.5, InFlight: 7}, Name: "all", Key: func(*http.Request) string { return "" }}
@@ -196,11 +197,11 @@ func TestGateNested(t *testing.T) {
 		}
 		wantAnswer(t, send("a"), 429, `"default";r=0;t=1 | 1`)
 		wantAnswer(t, send("b"), 429, `"default";r=600;t=600, "all";r=0;t=1 | 1`)
-		wantStats(t, all, GateStats{Admitted: 1, RefusedByRate: 1, Keys: 1})
+		wantStats(t, all, Stats{Admitted: 1, RefusedByRate: 1, Keys: 1})
 	})
 }
 
-func TestGateShared(t *testing.T) {
+func TestShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{
 			Limits: Limits{Rate: 1},
@@ -223,11 +224,11 @@ func TestGateShared(t *testing.T) {
 				t.Error("a skipped request's answer tells a quota")
 			}
 		}
-		wantStats(t, g, GateStats{Admitted: 1, RefusedByRate: 1, Keys: 1})
+		wantStats(t, g, Stats{Admitted: 1, RefusedByRate: 1, Keys: 1})
 	})
 }
 
-func TestGateSetLimits(t *testing.T) {
+func TestSetLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		g := &Gate{Limits: Limits{Rate: 1, Burst: 10}}
@@ -273,17 +274,24 @@ func TestGateSetLimits(t *testing.T) {
 	})
 }
 
-func TestGateValidate(t *testing.T) {
+func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		gate *Gate
 		want string
 	}{
 		{&Gate{}, ""},
 		{&Gate{Limits: Limits{Rate: rate.Inf, Burst: 5, InFlight: 1}, Status: 429, Name: "per user"}, ""},
-		{&Gate{Limits: Limits{Rate: -1}}, "throttle: Limits.Rate is -1, want 0 (not given) or more"},
-		{&Gate{Limits: Limits{Bandwidth: 5}}, "throttle: Limits.Bandwidth is 5, want 0: a Gate limits no bytes"},
-		{&Gate{Status: 200}, "throttle: Gate.Status is 200, want 429, 503, or 0 for 429"},
-		{&Gate{Name: "für alle"}, `throttle: Gate.Name is "für alle", want printable ASCII`},
+		{&Gate{Limits: Limits{Rate: -1}}, "gate: Limits.Rate is -1, want 0 (none) or more"},
+		{
+			&Gate{Limits: Limits{Rate: rate.Limit(math.NaN()), Burst: -2, InFlight: -3}},
+			"gate: Limits.Rate is NaN, want 0 (none) or more\n" +
+				"gate: Limits.Burst is -2, want 0 (none) or more\n" +
+				"gate: Limits.InFlight is -3, want 0 (none) or more",
+		},
+		{&Gate{Name: "a\x7fb"}, `gate: Gate.Name is "a\x7fb", want printable ASCII`},
+		{&Gate{Name: "\xff"}, `gate: Gate.Name is "\xff", want printable ASCII`},
+		{&Gate{Status: 200}, "gate: Gate.Status is 200, want 429, 503, or 0 for 429"},
+		{&Gate{Name: "für alle"}, `gate: Gate.Name is "für alle", want printable ASCII`},
 	} {
 		got := ""
 		if err := test.gate.Validate(); err != nil {
@@ -303,20 +311,10 @@ func TestGateValidate(t *testing.T) {
 			}
 		}()
 	}
-	// What is not valid at first can be put right.
-	g := &Gate{Limits: Limits{InFlight: -1}}
-	if s := g.Stats(); s.Limits.InFlight != -1 {
-		t.Errorf("%+v", s)
-	}
-	if err := g.SetLimits(Limits{InFlight: 1}); err != nil {
-		t.Error(err)
-	}
-	wantAnswer(t, through(g, "a", nil), 200, ` | `)
-	wantStats(t, g, GateStats{Admitted: 1, Keys: 1})
 }
 
 // Whatever the limits, no sum overflows.
-func TestGateExtremes(t *testing.T) {
+func TestExtremes(t *testing.T) {
 	for _, limits := range []Limits{
 		{Rate: 1e-300, Burst: math.MaxInt / 2},
 		{Rate: 1e-300},
@@ -345,7 +343,7 @@ func TestGateExtremes(t *testing.T) {
 }
 
 // What the gate writes is what a client reads.
-func TestGateFieldsAreRead(t *testing.T) {
+func TestFieldsAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{Limits: Limits{Rate: 10, InFlight: 3}, Name: `per "user"`}
 		read := func() hint.Hints {
@@ -373,4 +371,208 @@ func TestGateFieldsAreRead(t *testing.T) {
 			t.Errorf("refused by in flight: %+v, want %+v", got, want)
 		}
 	})
+}
+
+// A heavy request uses as many tokens as it weighs, and no more of those in flight.
+func TestWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		weight := 1
+		g := &Gate{
+			Limits: Limits{Rate: 1, Burst: 4, InFlight: 1},
+			Weight: func(*http.Request) int { return weight },
+		}
+		for _, test := range []struct {
+			at     time.Duration
+			weight int
+			status int
+			fields string
+		}{
+			{0, 3, 200, `"default";r=600;t=600 | `},
+			{0, 2, 429, `"default";r=0;t=1 | 1`},
+			{0, 1, 200, `"default";r=600;t=600 | `},
+			{0, 1, 429, `"default";r=0;t=1 | 1`},
+			{0, 0, 200, `"default";r=600;t=600 | `}, // free
+			{0, -1, 200, `"default";r=600;t=600 | `},
+			{0, 9, 429, `"default";r=0;t=4 | 4`}, // heavier than the burst: until all is refilled
+			{3900 * ms, 9, 200, `"default";r=599;t=600 | `},
+			{4000 * ms, 4, 429, `"default";r=0;t=9 | 9`}, // nine were used, and the burst is only four
+			{8000 * ms, 1, 429, `"default";r=0;t=2 | 2`},
+			{10000 * ms, 1, 200, `"default";r=600;t=600 | `},
+			{time.Hour, math.MaxInt, 200, `"default";r=600;t=600 | `},
+			{2 * time.Hour, 0, 200, `"default";r=600;t=600 | `},
+		} {
+			c.until(test.at)
+			weight = test.weight
+			wantAnswer(t, through(g, "a", nil), test.status, test.fields)
+		}
+		wantStats(t, g, Stats{Admitted: 8, RefusedByRate: 5, Keys: 1})
+	})
+}
+
+// Each key has the limits that LimitsFor returns at that time; what it has used stays used.
+func TestLimitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		plans := map[string]Limits{
+			"free": {Rate: 0.1},
+			"paid": {Rate: 1, Burst: 2},
+		}
+		g := &Gate{
+			Limits:    Limits{Rate: 100},
+			LimitsFor: func(key string) Limits { return plans[key] },
+		}
+		wantAnswer(t, through(g, "free", nil), 200, `"default";r=100;t=1000 | `)
+		wantAnswer(t, through(g, "free", nil), 429, `"default";r=0;t=10 | 10`)
+		for range 2 {
+			wantAnswer(t, through(g, "paid", nil), 200, `"default";r=600;t=600 | `)
+		}
+		wantAnswer(t, through(g, "paid", nil), 429, `"default";r=0;t=1 | 1`)
+		for range 9 {
+			wantAnswer(t, through(g, "staff", nil), 200, ` | `)
+		}
+		if err := g.SetLimits(Limits{Rate: 5}); err == nil {
+			t.Error("limits were set that no key has")
+		}
+
+		plans["free"] = Limits{Rate: 0.5} // the one token used is due after 2 s
+		wantAnswer(t, through(g, "free", nil), 429, `"default";r=0;t=2 | 2`)
+		c.until(2000 * ms)
+		wantAnswer(t, through(g, "free", nil), 200, `"default";r=300;t=600 | `)
+		plans["free"] = Limits{InFlight: 1}
+		wantAnswer(t, through(g, "free", nil), 200, ` | `)
+		defer occupy(g, "free", 1)()
+		wantAnswer(t, through(g, "free", nil), 429, `"default-in-flight";r=0 | 1`)
+
+		plans["paid"] = Limits{Rate: -1}
+		func() {
+			defer func() {
+				want := "gate: Limits.Rate is -1, want 0 (none) or more"
+				if err, _ := recover().(error); err == nil || err.Error() != want {
+					t.Errorf("panic %v, want %q", err, want)
+				}
+			}()
+			through(g, "paid", nil)
+		}()
+		wantStats(t, g, Stats{InFlight: 1, Admitted: 15, RefusedByRate: 3, RefusedByInFlight: 1, Keys: 3})
+	})
+}
+
+// A LimitsFor that invents limits costs no more memory than one with as many plans.
+func TestLimitsForInvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		g := &Gate{LimitsFor: func(string) Limits { n++; return Limits{Rate: 1, Burst: n} }}
+		for range 3 * maxRules {
+			wantAnswer(t, through(g, "a", nil), 200, `"default";r=600;t=600 | `) // one more each time
+		}
+		if n := len(g.mu.others); n > maxRules {
+			t.Errorf("%d rules are kept", n)
+		}
+	})
+}
+
+func TestRefuse(t *testing.T) {
+	for name, test := range map[string]struct {
+		refuse http.HandlerFunc
+		status int
+		body   string
+	}{
+		"a body":   {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }, 503, "{}"},
+		"nothing":  {func(http.ResponseWriter, *http.Request) {}, 503, ""},
+		"a status": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(420); io.WriteString(w, "calm") }, 420, "calm"},
+		"only one": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(420) }, 420, ""},
+		"hints first": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			io.WriteString(w, r.URL.Path+" "+w.Header().Get("Retry-After"))
+		}, 503, "/ 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &Gate{Limits: Limits{Rate: 1}, Status: 503, Refuse: test.refuse}
+				s := newSite(t, g.Handler(http.HandlerFunc(ok)))
+				client := &http.Client{Transport: s.base}
+				for _, want := range []struct {
+					status       int
+					fields, body string
+				}{
+					{200, `"default";r=600;t=600 | `, "ok"},
+					{test.status, `"default";r=0;t=1 | 1`, test.body},
+				} {
+					resp, err := client.Get("http://a/")
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, _ := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					wantAnswer(t, resp, want.status, want.fields)
+					if string(body) != want.body {
+						t.Errorf("body %q, want %q", body, want.body)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		g := &Gate{
+			Limits: Limits{Rate: 0.1, Burst: 2, InFlight: 1},
+			Skip:   func(r *http.Request) bool { return r.RemoteAddr == "health" },
+		}
+		g.Observe = func(e Event) {
+			if e.Request.URL.Path != "/" {
+				t.Errorf("path %s", e.Request.URL.Path)
+			}
+			text, err := json.Marshal(e)
+			if err != nil {
+				t.Error(err)
+			}
+			got = append(got, fmt.Sprint(g.Stats().InFlight, " ", e.LogValue(), " ", string(text)))
+			if e.Key == "panic" {
+				panic("observed")
+			}
+		}
+		through(g, "health", nil)
+		end := occupy(g, "a", 1)
+		through(g, "a", nil)
+		end()
+		through(g, "a", nil)
+		through(g, "a", nil)
+		func() {
+			defer func() { recover() }()
+			through(g, "panic", nil)
+		}()
+		want := []string{
+			`1 [kind=admitted key=a] {"Kind":"admitted","Key":"a","Weight":1}`,
+			`1 [kind=refused by in flight key=a retry_after=1s] {"Kind":"refused by in flight","Key":"a","Weight":1,"RetryAfter":1000000000}`,
+			`1 [kind=admitted key=a] {"Kind":"admitted","Key":"a","Weight":1}`,
+			`0 [kind=refused by rate key=a retry_after=10s] {"Kind":"refused by rate","Key":"a","Weight":1,"RetryAfter":10000000000}`,
+			`1 [kind=admitted key=panic] {"Kind":"admitted","Key":"panic","Weight":1}`,
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if n := g.Stats().InFlight; n != 0 {
+			t.Errorf("in flight %d after a panic of Observe", n)
+		}
+	})
+}
+
+func TestEventKindText(t *testing.T) {
+	for k := range EventKind(len(eventKinds)) {
+		text, err := k.MarshalText()
+		var back EventKind
+		if err != nil || back.UnmarshalText(text) != nil || back != k || string(text) != k.String() {
+			t.Errorf("%d: %s, %v, %d", k, text, err, back)
+		}
+	}
+	if got := EventKind(9).String(); got != "EventKind(9)" {
+		t.Error(got)
+	}
+	if err := new(EventKind).UnmarshalText([]byte("served")); err == nil || err.Error() != `gate: "served" is no kind of event` {
+		t.Error(err)
+	}
 }

@@ -1,4 +1,4 @@
-package throttle_test
+package gate_test
 
 import (
 	"net/http"
@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/penstock/penstock/throttle"
+	"github.com/penstock/penstock/throttle/gate"
 )
 
 // header is a ResponseWriter that costs nothing.
@@ -21,17 +21,17 @@ func BenchmarkGate(b *testing.B) {
 	serve := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	for _, bench := range []struct {
 		name   string
-		limits throttle.Limits
+		limits gate.Limits
 		keys   int
 	}{
-		{"none", throttle.Limits{}, 1},
-		{"admitted", throttle.Limits{Rate: 1e9, InFlight: 1 << 20}, 1},
-		{"admitted/10000keys", throttle.Limits{Rate: 1e9, InFlight: 1 << 20}, 10_000},
-		{"refused", throttle.Limits{Rate: 1e-9}, 1},
+		{"none", gate.Limits{}, 1},
+		{"admitted", gate.Limits{Rate: 1e9, InFlight: 1 << 20}, 1},
+		{"admitted/10000keys", gate.Limits{Rate: 1e9, InFlight: 1 << 20}, 10_000},
+		{"refused", gate.Limits{Rate: 1e-9}, 1},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			gate := &throttle.Gate{Limits: bench.limits}
-			handler := gate.Handler(serve)
+			g := &gate.Gate{Limits: bench.limits}
+			handler := g.Handler(serve)
 			requests := make([]*http.Request, bench.keys)
 			for i := range requests {
 				requests[i] = httptest.NewRequest("GET", "/", nil)
