@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,8 @@ func ExampleNew() {
 		}
 		return nil
 	})
-	// Failed is set before the first Submit. It is called by the workers, so by several at once.
-	uploads.Failed = func(name string, err error) { fmt.Printf("%s: %v\n", name, err) }
+	// OnError is set before the first Submit. It is called by the workers, so by several at once.
+	uploads.OnError = func(name string, err error) { fmt.Printf("%s: %v\n", name, err) }
 
 	ctx := context.Background()
 	for _, name := range []string{"a.csv", "b.csv", "c.csv"} {
@@ -40,7 +41,8 @@ func ExamplePool_Submit() {
 		return nil
 	})
 
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 50*time.Millisecond, errors.New("no worker in 50ms"))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 50*time.Millisecond,
+		errors.New("no worker in 50ms"))
 	defer cancel()
 	for task := range 10 { // one task runs, one is queued, the third has to wait
 		if err := p.Submit(ctx, task); err != nil {
@@ -56,7 +58,8 @@ func ExamplePool_Submit() {
 	// <nil>
 }
 
-// Drain gives the tasks until the end of its context, then cancels them. What never started is reported, not lost.
+// Drain gives the tasks until the end of its context, then cancels them. What never started is
+// reported, not lost.
 func ExamplePool_Drain() {
 	uploads := pool.New(1, func(ctx context.Context, name string) error {
 		if name == "small.csv" {
@@ -65,7 +68,7 @@ func ExamplePool_Drain() {
 		<-ctx.Done() // an upload that takes too long
 		return fmt.Errorf("upload cut off: %w", context.Cause(ctx))
 	})
-	uploads.Failed = func(name string, err error) {
+	uploads.OnError = func(name string, err error) {
 		if errors.Is(err, pool.ErrNotStarted) {
 			fmt.Println(name, "is for the next run")
 			return
@@ -78,12 +81,13 @@ func ExamplePool_Drain() {
 		}
 	}
 
-	grace, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errors.New("grace period over"))
+	grace, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond,
+		errors.New("grace period over"))
 	defer cancel()
 	err := uploads.Drain(grace)
 
-	if failed, ok := errors.AsType[*pool.Error](err); ok {
-		fmt.Println("accepted", failed.Accepted, "failed", failed.Failed, "not started", failed.NotStarted)
+	if e, ok := errors.AsType[*pool.Error](err); ok {
+		fmt.Println("accepted", e.Accepted, "failed", e.Failed, "not started", e.NotStarted)
 	}
 	// Output:
 	// huge.csv failed: upload cut off: grace period over
@@ -93,30 +97,42 @@ func ExamplePool_Drain() {
 
 // Resize acts on a pool that works.
 func ExamplePool_Resize() {
-	proceed := make(chan struct{})
+	var together sync.WaitGroup
+	together.Add(3)
 	p := pool.New(1, func(ctx context.Context, task int) error {
-		<-proceed
+		together.Done()
+		together.Wait() // returns when three tasks run at once
 		return nil
 	})
-
+	ctx := context.Background()
+	if err := p.Submit(ctx, 1); err != nil {
+		fmt.Println(err)
+	}
 	p.Resize(3)
-	for task := range 3 {
-		if err := p.Submit(context.Background(), task); err != nil {
+	for task := range 2 {
+		if err := p.Submit(ctx, task); err != nil {
 			fmt.Println(err)
 		}
 	}
-	fmt.Println("grown to", p.Stats().Workers)
+	together.Wait()
+	fmt.Println(p.Drain(ctx))
+	// Output: <nil>
+}
 
-	p.Resize(1)
-	close(proceed)
-	if err := p.Wait(context.Background()); err != nil {
+// A task sees the values of the context that it was submitted with.
+func ExamplePool_values() {
+	type traceKey struct{}
+	p := pool.New(4, func(ctx context.Context, name string) error {
+		fmt.Println(name, "belongs to", ctx.Value(traceKey{}))
+		return nil
+	})
+	ctx := context.WithValue(context.Background(), traceKey{}, "request 17")
+	if err := p.Submit(ctx, "a.csv"); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Println("done", p.Stats().Done)
-	fmt.Println(p.Drain(context.Background()))
+	fmt.Println(p.Drain(ctx))
 	// Output:
-	// grown to 3
-	// done 3
+	// a.csv belongs to request 17
 	// <nil>
 }
 

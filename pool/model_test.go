@@ -69,7 +69,7 @@ type model struct {
 	draining, cut bool
 	stats         pool.Stats     // the counters; the rest is computed
 	submits       map[int]string // by id: what Submit returned
-	failed        map[int]string // by id: what Failed got
+	failed        map[int]string // by id: what OnError got
 	waits         []map[int]bool // by call of Wait: the tasks still waited for
 }
 
@@ -78,6 +78,10 @@ func (m *model) settle() {
 	for changed := true; changed; {
 		changed = false
 		idle := m.workers - len(m.running)
+		if idle == 0 && len(m.queue) > 0 && m.workers < m.size {
+			idle++
+			m.workers++
+		}
 		switch {
 		case idle > 0 && (m.workers > m.size || m.draining && len(m.queue) == 0):
 			m.workers--
@@ -158,9 +162,6 @@ func (m *model) giveUp(id int) {
 
 func (m *model) resize(n int) {
 	m.size = max(n, 1)
-	if !m.draining || len(m.queue) > 0 {
-		m.workers = max(m.workers, m.size)
-	}
 	m.settle()
 }
 
@@ -218,7 +219,7 @@ func runModel(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	size := random.IntN(6)
 	m := &model{
-		size: max(size, 1), workers: max(size, 1),
+		size:    max(size, 1),
 		running: make(map[int]time.Duration), jobs: make(map[int]job),
 		submits: make(map[int]string), failed: make(map[int]string),
 	}
@@ -228,7 +229,7 @@ func runModel(t *testing.T, seed uint64) {
 	events := make(chan event, 1000)
 	errStop := errors.New("stop")
 	p := pool.New(size, func(ctx context.Context, j job) error { return j.do(ctx) })
-	p.Failed = func(j job, err error) {
+	p.OnError = func(j job, err error) {
 		end := err.Error()
 		_, panicked := errors.AsType[*pool.PanicError](err)
 		switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxQueue bounds the tasks that are accepted and not started. The queue has only to bridge the
@@ -19,41 +20,46 @@ const maxQueue = 64
 // once; it must not be copied. The zero value has no function to call: Submit returns an error, and
 // the other methods have nothing to do.
 type Pool[T any] struct {
-	// Failed, if not nil, is called once for each task whose function returned an error, panicked
+	// OnError, if not nil, is called once for each task whose function returned an error, panicked
 	// (a *PanicError) or called runtime.Goexit, and for each task that was accepted and never run
 	// (ErrNotStarted). If nil, errors are only counted.
 	//
-	// It is called by the workers, so by several at once, and its task has not ended for Wait,
-	// Drain and Stats until it returns. A panic in it is recovered; Drain returns the first one.
-	// Set it before the first Submit.
-	Failed func(task T, err error)
+	// Observe, if not nil, is called once for each task, after OnError, with the same error or nil,
+	// the time from its acceptance to its start, and the time that its function took, which is zero
+	// if it was never run.
+	//
+	// Both are called by the workers, so by several at once, and their task has not ended for Wait,
+	// Drain and Stats until they return. A panic in them ends the program. Set them before the
+	// first Submit.
+	OnError func(task T, err error)
+	Observe func(task T, err error, queued, ran time.Duration)
 
 	do     func(context.Context, T) error
-	ctx    context.Context // the tasks' context
+	ctx    context.Context // that all tasks' contexts end with
 	cancel context.CancelCauseFunc
-	ended  chan struct{} // closed when the last worker has left
+	made   time.Time     // origin of the instants for Observe
+	ended  chan struct{} // closed when draining and no worker is left
 	// of *waiter[T], so that a Submit that waits need not allocate; the pool's own, to stay in its
 	// synctest bubble
 	spare sync.Pool
 
 	mu sync.Mutex // protects all that follows
 
-	size    int // workers wanted
+	size    int // workers at most
 	workers int // workers there are
 	busy    int // of these, those with a task
 	idle    int // of these, those in wakeup.Wait
 	wakeup  sync.Cond
-	waking  bool // an idle worker was signalled and has not come back yet
+	coming  bool // a worker was started or signalled and has not looked at the queue yet
 
-	queue  [maxQueue]T // a ring: queued tasks from head on
+	queue  [maxQueue]entry[T] // a ring: queued tasks from head on
 	head   int
 	queued int
 	taken  int64 // tasks that have left the queue; a task's number is the count that includes it
 
-	waiters waiter[T] // the root of a ring of submitters that wait for a place in the queue
-	waiting int       // how many
-
+	waiters  []*waiter[T] // submitters that wait for a place in the queue
 	barriers []*barrier
+	last     *taskContext // of the last Submit; never nil, but its values may be
 	draining bool
 	// why tasks that are queued do not start any more: the cause of Discard, or why Drain stopped
 	// waiting
@@ -61,14 +67,20 @@ type Pool[T any] struct {
 
 	done, failed, panicked, notStarted int64
 
-	first, handler error // the first error of a task, the first panic of Failed
+	first error // of a task
+}
+
+// An entry is a task with what belongs to it.
+type entry[T any] struct {
+	task     T
+	ctx      *taskContext
+	accepted time.Duration // when; zero without Observe
 }
 
 // A waiter is one Submit that waits.
 type waiter[T any] struct {
-	task       T
-	answer     chan error // has room for the one answer, so that giving it never blocks
-	next, prev *waiter[T] // nil when not in the ring
+	entry[T]
+	answer chan error // has room for the one answer, so that giving it never blocks
 }
 
 // A barrier is one Wait that waits: for the tasks with numbers up to upTo, of which left have not
@@ -79,21 +91,21 @@ type barrier struct {
 	open chan struct{}
 }
 
-// New returns a pool of workers goroutines that call do for each submitted task. Fewer than one
-// worker is taken as one; with a nil do, each Submit returns an error.
+// New returns a pool of at most so many workers, goroutines that call do for each submitted task.
+// Fewer than one is taken as one; with a nil do, each Submit returns an error.
 //
-// The context that do gets is the pool's, not the submitter's. It has no values and no deadline. It
-// is cancelled when the context of a Drain ends too early, with that one's cause, and when all is
-// over.
+// A worker is started when there is a task for it and all others are busy. It stays until Drain, or
+// until Resize makes it one too many. So a pool that was never used needs no Drain.
 //
-// The goroutines stay until Drain, so each New needs one.
+// The context that do gets has the values of the one given to Submit, for a logger or a trace, but
+// neither its deadline nor its end: what cancels it is the end of the context of a Drain, with that
+// one's cause, and the end of the pool.
 func New[T any](workers int, do func(context.Context, T) error) *Pool[T] {
-	p := &Pool[T]{do: do, ended: make(chan struct{})}
+	p := &Pool[T]{do: do, size: max(workers, 1), made: time.Now(), ended: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
+	p.last = new(taskContext)
 	p.wakeup.L = &p.mu
-	p.waiters.next, p.waiters.prev = &p.waiters, &p.waiters
 	p.spare.New = func() any { return &waiter[T]{answer: make(chan error, 1)} }
-	p.Resize(workers)
 	return p
 }
 
@@ -115,14 +127,18 @@ func (p *Pool[T]) Submit(ctx context.Context, task T) error {
 		p.mu.Unlock()
 		return ErrDraining
 	}
+	c := p.last
+	if c.values != ctx {
+		c = p.newContextLocked(ctx)
+	}
 	if p.hasRoomLocked() { // so no caller waits: admitLocked is called wherever room is made
-		p.pushLocked(task)
+		p.pushLocked(task, c)
 		p.mu.Unlock()
 		return nil
 	}
 	w := p.spare.Get().(*waiter[T])
-	w.task = task
-	p.linkLocked(w)
+	w.task, w.ctx = task, c
+	p.waiters = append(p.waiters, w)
 	p.mu.Unlock()
 
 	var err error
@@ -130,71 +146,60 @@ func (p *Pool[T]) Submit(ctx context.Context, task T) error {
 	case err = <-w.answer:
 	case <-ctx.Done():
 		p.mu.Lock()
-		waits := w.next != nil
-		if waits {
-			p.unlinkLocked(w)
+		if i := slices.Index(p.waiters, w); i >= 0 {
+			p.removeLocked(i)
+			w.answer <- fmt.Errorf("pool: task not submitted: %w", context.Cause(ctx))
 		}
 		p.mu.Unlock()
-		if waits {
-			err = fmt.Errorf("pool: task not submitted: %w", context.Cause(ctx))
-		} else {
-			err = <-w.answer // it came first: the task may be running
-		}
+		err = <-w.answer // if another one came first, the task may be running
 	}
 	p.spare.Put(w)
 	return err
 }
 
-// Resize changes the number of workers; less than one is taken as one. More workers start at once.
-// When there are too many, each leaves as its task ends, so until then Stats shows more of them
-// than n. The bound of the queue follows n.
+// Resize changes how many workers there may be; less than one is taken as one. It acts at once: the
+// tasks that are queued start, as far as there are workers now. When there are too many, the idle
+// ones leave, and then each whose task ends, so until then Stats shows more than n. The bound of
+// the queue follows n.
 func (p *Pool[T]) Resize(n int) {
-	if p.do == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.size = max(n, 1)
 	if p.workers > p.size {
 		p.wakeup.Broadcast() // the idle ones: some leave, the others look at the queue again
 	}
-	// A draining pool whose queue is empty has no use for more, and may have ended.
-	for p.workers < p.size && !(p.draining && p.queued == 0) {
-		p.workers++
-		go p.work(result{})
-	}
+	p.wakeLocked()
 	p.admitLocked()
 }
 
-// Wait waits until every task that was accepted before the call has ended, and Failed has returned
+// Wait waits until every task that was accepted before the call has ended, and OnError has returned
 // for those that failed. Tasks accepted meanwhile do not make it longer. It returns nil then,
 // however they ended, or when ctx ends first an error that wraps its cause. The pool stays open.
 func (p *Pool[T]) Wait(ctx context.Context) error {
 	p.mu.Lock()
-	b := &barrier{upTo: p.taken + int64(p.queued), left: p.busy + p.queued, open: make(chan struct{})}
+	b := &barrier{p.taken + int64(p.queued), p.busy + p.queued, make(chan struct{})}
 	if b.left == 0 {
-		p.mu.Unlock()
-		return nil
+		close(b.open)
+	} else {
+		p.barriers = append(p.barriers, b)
 	}
-	p.barriers = append(p.barriers, b)
 	p.mu.Unlock()
 
 	select {
 	case <-b.open:
-		return nil
 	case <-ctx.Done():
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if i := slices.Index(p.barriers, b); i >= 0 {
+			p.barriers = slices.Delete(p.barriers, i, i+1)
+			return fmt.Errorf("pool: wait given up with %d tasks not ended: %w", b.left, context.Cause(ctx))
+		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if b.left == 0 {
-		return nil
-	}
-	p.barriers = slices.DeleteFunc(p.barriers, func(other *barrier) bool { return other == b })
-	return fmt.Errorf("pool: wait given up with %d tasks not ended: %w", b.left, context.Cause(ctx))
+	return nil
 }
 
 // Discard begins the end of the pool: Submit takes no more tasks, and those that are queued are not
-// run but handed to Failed, with an error that wraps [ErrNotStarted] and cause. Tasks that run are
+// run but handed to OnError, with an error that wraps [ErrNotStarted] and cause. Tasks that run are
 // left to finish. It returns at once; Drain then waits for the rest.
 //
 // A program that is interrupted calls it to learn which tasks were never begun. Drain alone runs
@@ -214,20 +219,9 @@ func (p *Pool[T]) Discard(cause error) {
 	p.closeLocked()
 }
 
-// closeLocked ends the taking of tasks.
-func (p *Pool[T]) closeLocked() {
-	p.draining = true
-	for p.waiting > 0 {
-		w := p.waiters.next
-		p.unlinkLocked(w)
-		w.answer <- ErrDraining
-	}
-	p.wakeup.Broadcast() // the idle ones can leave
-}
-
 // Drain ends the pool, in two stages. First, Submit accepts no more tasks, not even those of calls
 // that wait, and all that were accepted run to their end. When ctx ends before that, the second
-// stage cancels the tasks' context with the cause of ctx, and hands queued tasks to Failed with
+// stage cancels the tasks' contexts with the cause of ctx, and hands queued tasks to OnError with
 // ErrNotStarted. In both stages Drain returns when the last task has, and the workers have left;
 // nothing of the pool runs after it.
 //
@@ -257,46 +251,35 @@ func (p *Pool[T]) Drain(ctx context.Context) error {
 		p.cancel(context.Cause(ctx))
 		<-p.ended
 	}
-	p.cancel(nil) // lets go of what tasks may have hung on their context
+	p.cancel(nil) // lets go of what tasks may have hung on their contexts
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.last = new(taskContext)
 	if p.failed+p.notStarted == 0 {
 		return nil
 	}
-	return &Error{
-		Accepted: p.taken, Failed: p.failed, NotStarted: p.notStarted,
-		First: p.first, Cause: p.cut, handler: p.handler,
-	}
+	return &Error{p.taken, p.failed, p.notStarted, p.first, p.cut}
 }
 
-// Stats are a pool's counts at one instant. Queued + Busy + Done + NotStarted is the number of
-// accepted tasks.
-type Stats struct {
-	Workers    int   // goroutines, those that are to leave after their task included
-	Busy       int   // tasks that run now, or whose error is with Failed now
-	Queued     int   // tasks accepted and not started
-	Waiting    int   // calls of Submit that wait
-	Done       int64 // tasks that ran and ended, well or not
-	Failed     int64 // of Done, those that failed
-	Panicked   int64 // of Failed, those that panicked
-	NotStarted int64 // tasks accepted and handed to Failed instead of run
-}
-
-// Stats returns the counts, all of the same instant.
-func (p *Pool[T]) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return Stats{
-		Workers: p.workers, Busy: p.busy, Queued: p.queued, Waiting: p.waiting,
-		Done: p.done, Failed: p.failed, Panicked: p.panicked, NotStarted: p.notStarted,
+// closeLocked ends the taking of tasks.
+func (p *Pool[T]) closeLocked() {
+	if !p.draining && p.workers == 0 {
+		close(p.ended)
 	}
+	p.draining = true
+	for len(p.waiters) > 0 {
+		w := p.waiters[0]
+		p.removeLocked(0)
+		w.answer <- ErrDraining
+	}
+	p.wakeup.Broadcast() // the idle ones can leave
 }
 
 func (p *Pool[T]) hasRoomLocked() bool { return p.queued < min(p.size, maxQueue) }
 
-func (p *Pool[T]) pushLocked(task T) {
-	p.queue[(p.head+p.queued)%maxQueue] = task
+func (p *Pool[T]) pushLocked(task T, ctx *taskContext) {
+	p.queue[(p.head+p.queued)%maxQueue] = entry[T]{task, ctx, p.now()}
 	p.queued++
 	p.wakeLocked()
 }
@@ -304,26 +287,17 @@ func (p *Pool[T]) pushLocked(task T) {
 // admitLocked queues the tasks of waiting callers while there is room. To wake them instead, so
 // that they try again, would lose their order, and could lose a wake-up.
 func (p *Pool[T]) admitLocked() {
-	for p.waiting > 0 && p.hasRoomLocked() {
-		w := p.waiters.next
-		p.pushLocked(p.unlinkLocked(w))
+	for len(p.waiters) > 0 && p.hasRoomLocked() {
+		w := p.waiters[0]
+		p.pushLocked(w.task, w.ctx)
+		p.removeLocked(0)
 		w.answer <- nil
 	}
 }
 
-func (p *Pool[T]) linkLocked(w *waiter[T]) {
-	w.next, w.prev = &p.waiters, p.waiters.prev
-	w.prev.next, w.next.prev = w, w
-	p.waiting++
-}
-
-// unlinkLocked takes w out of the ring, and its task out of w, which must not keep it alive.
-func (p *Pool[T]) unlinkLocked(w *waiter[T]) T {
-	var none T
-	task := w.task
-	w.task = none
-	w.prev.next, w.next.prev = w.next, w.prev
-	w.next, w.prev = nil, nil
-	p.waiting--
-	return task
+// removeLocked takes a waiter out of the line, and its task out of it, which it must not keep
+// alive.
+func (p *Pool[T]) removeLocked(i int) {
+	p.waiters[i].entry = entry[T]{}
+	p.waiters = slices.Delete(p.waiters, i, i+1)
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -58,7 +60,7 @@ func wantStats[T any](t *testing.T, p *pool.Pool[T], want pool.Stats) {
 	}
 }
 
-// failures collects what a pool hands to Failed.
+// failures collects what a pool hands to OnError.
 type failures[T comparable] struct {
 	mu  sync.Mutex
 	err map[T][]error
@@ -340,7 +342,7 @@ func TestDrainWithDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failed failures[time.Duration]
 		p := pool.New(1, sleep)
-		p.Failed = failed.add
+		p.OnError = failed.add
 		mustSubmit(t, p, time.Second, time.Hour, 2*time.Hour)
 		start := time.Now()
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errBoom)
@@ -375,7 +377,7 @@ func TestDiscard(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var failed failures[time.Duration]
 			p := pool.New(2, sleep)
-			p.Failed = failed.add
+			p.OnError = failed.add
 			start := time.Now()
 			mustSubmit(t, p, time.Minute, 2*time.Minute, 3*time.Minute, 4*time.Minute)
 			blocked := make(chan error)
@@ -555,7 +557,7 @@ func TestPanicBecomesTheTasksError(t *testing.T) {
 			}
 			return nil
 		})
-		p.Failed = failed.add
+		p.OnError = failed.add
 		mustSubmit(t, p, "value", "error", "nil", "runtime", "goexit", "panic, then goexit", "fine")
 		if err := p.Wait(t.Context()); err != nil {
 			t.Fatal(err)
@@ -564,7 +566,7 @@ func TestPanicBecomesTheTasksError(t *testing.T) {
 
 		for _, what := range []string{"value", "error", "nil", "runtime", "goexit", "panic, then goexit"} {
 			if n := len(failed.err[what]); n != 1 {
-				t.Fatalf("%s was handed to Failed %d times", what, n)
+				t.Fatalf("%s was handed to OnError %d times", what, n)
 			}
 		}
 		value, ok := errors.AsType[*pool.PanicError](failed.err["value"][0])
@@ -613,38 +615,59 @@ func TestPanicsDoNotHangWaiters(t *testing.T) {
 	})
 }
 
-func TestFailedThatMisbehaves(t *testing.T) {
+// A callback that ends its goroutine, as t.FailNow does, neither ends the worker nor hides the task.
+func TestCallbackThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
 		p := pool.New(2, func(context.Context, int) error { return errBoom })
-		p.Failed = func(n int, err error) {
+		p.OnError = func(n int, err error) {
 			calls.Add(1)
-			switch n % 3 {
-			case 0:
-				panic(io.ErrClosedPipe)
-			case 1:
+			if n%2 == 0 {
 				runtime.Goexit()
 			}
 		}
 		for n := range 30 {
 			mustSubmit(t, p, n)
 		}
-		err := p.Drain(t.Context())
-		if !errors.Is(err, errBoom) || !errors.Is(err, io.ErrClosedPipe) || !strings.Contains(err.Error(), "Failed function panicked") {
-			t.Errorf("Drain: %v, want the task's error and the panic of Failed", err)
+		if err := p.Drain(t.Context()); !errors.Is(err, errBoom) {
+			t.Errorf("Drain: %v, want the task's error", err)
 		}
 		if calls.Load() != 30 {
-			t.Errorf("Failed was called %d times, want 30", calls.Load())
+			t.Errorf("OnError was called %d times, want 30", calls.Load())
 		}
 		wantStats(t, p, pool.Stats{Done: 30, Failed: 30})
 	})
 }
 
-// Wait, Drain and Stats see a task as ended only when Failed has returned for it.
-func TestFailedIsPartOfTheTask(t *testing.T) {
+// A panic in a callback is a mistake of the program, which ends it: nothing else would tell.
+func TestCallbackThatPanics(t *testing.T) {
+	const name = "PENSTOCK_TEST_CALLBACK"
+	if which := os.Getenv(name); which != "" {
+		p := pool.New(1, func(context.Context, int) error { return errBoom })
+		if which == "OnError" {
+			p.OnError = func(int, error) { panic("the callback's") }
+		} else {
+			p.Observe = func(int, error, time.Duration, time.Duration) { panic("the callback's") }
+		}
+		mustSubmit(t, p, 1)
+		_ = p.Drain(t.Context())
+		return
+	}
+	for _, which := range []string{"OnError", "Observe"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestCallbackThatPanics$")
+		cmd.Env = append(os.Environ(), name+"="+which)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "panic: the callback's") {
+			t.Errorf("%s: the program went on: %v\n%s", which, err, out)
+		}
+	}
+}
+
+// Wait, Drain and Stats see a task as ended only when OnError has returned for it.
+func TestOnErrorIsPartOfTheTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pool.New(1, func(context.Context, int) error { return errBoom })
-		p.Failed = func(int, error) { time.Sleep(time.Second) }
+		p.OnError = func(int, error) { time.Sleep(time.Second) }
 		start := time.Now()
 		mustSubmit(t, p, 1)
 		wantStats(t, p, pool.Stats{Workers: 1, Busy: 1})
@@ -722,21 +745,155 @@ func TestSubmitFromWithinAFullPool(t *testing.T) {
 	})
 }
 
-// The tasks' context outlives the submitter's and ends with the pool.
-func TestTasksContext(t *testing.T) {
+// New starts nothing, a task that finds an idle worker starts no other, and no worker is started
+// beyond the limit. A pool that was never used has nothing to drain, or its goroutines would fail
+// the test.
+func TestWorkersStartOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var got context.Context
-		p := pool.New(1, func(ctx context.Context, d time.Duration) error { got = ctx; return sleep(ctx, d) })
-		ctx, cancel := context.WithCancel(t.Context())
-		if err := p.Submit(ctx, time.Minute); err != nil {
-			t.Fatal(err)
+		unused := pool.New(8, sleep)
+		unused.Resize(9)
+		wantStats(t, unused, pool.Stats{})
+
+		p := pool.New(3, sleep)
+		for n := range int64(3) {
+			mustSubmit(t, p, time.Second)
+			wantStats(t, p, pool.Stats{Workers: 1, Busy: 1, Done: n})
+			time.Sleep(time.Second)
+			synctest.Wait() // it has ended
 		}
-		cancel()
+		mustSubmit(t, p, time.Second, time.Second)
+		wantStats(t, p, pool.Stats{Workers: 2, Busy: 2, Done: 3})
+		mustSubmit(t, p, time.Second, time.Second, time.Second)
+		wantStats(t, p, pool.Stats{Workers: 3, Busy: 3, Queued: 2, Done: 3})
+		time.Sleep(time.Minute)
+		wantStats(t, p, pool.Stats{Workers: 3, Done: 8}) // idle ones stay
+		p.Resize(2)
+		wantStats(t, p, pool.Stats{Workers: 2, Done: 8})
 		mustDrain(t, p)
-		if got.Err() == nil {
-			t.Error("the tasks' context has not ended after Drain")
+	})
+}
+
+// A pool that was never used ends at once, however often it is ended.
+func TestDrainOfAnUnusedPool(t *testing.T) {
+	p := pool.New(8, sleep)
+	p.Discard(errBoom)
+	mustDrain(t, p)
+	mustDrain(t, p)
+	if err := p.Submit(t.Context(), 0); err != pool.ErrDraining {
+		t.Errorf("Submit: %v, want ErrDraining", err)
+	}
+}
+
+// An oddContext cannot be compared.
+type oddContext struct {
+	context.Context
+	odd []int
+}
+
+// A task's context has the submitter's values, outlives it, and ends with the pool, whose cause it
+// has.
+func TestTasksContext(t *testing.T) {
+	type key struct{}
+	synctest.Test(t, func(t *testing.T) {
+		seen := make(map[any]context.Context)
+		p := pool.New(1, func(ctx context.Context, d time.Duration) error {
+			seen[ctx.Value(key{})] = ctx
+			child, cancel := context.WithCancel(ctx)
+			defer cancel()
+			return sleep(child, d)
+		})
+		submit := func(ctx context.Context, d time.Duration) {
+			t.Helper()
+			if err := p.Submit(ctx, d); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		with := func(value any) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, io.EOF)
+			return context.WithValue(ctx, key{}, value), cancel
+		}
+		first, cancel := with("first")
+		submit(first, time.Minute)
+		cancel()
+		time.Sleep(time.Minute)
+
+		second, cancel := with("second")
+		submit(second, 0)
+		submit(second, 0)
+		cancel()
+		for _, value := range []string{"odd", "odder"} {
+			ctx, cancel := with(value)
+			submit(oddContext{ctx, nil}, 0)
+			cancel()
+		}
+		last, cancel := with("last")
+		submit(last, time.Hour)
+		cancel()
+
+		for _, value := range []any{"first", "second", "odd", "odder", "last"} {
+			ctx := seen[value]
+			if ctx == nil {
+				t.Errorf("no task had the value %v", value)
+				continue
+			}
+			if _, has := ctx.Deadline(); ctx.Err() != nil || context.Cause(ctx) != nil || has {
+				t.Errorf("%v: %v, %v, deadline %v", value, ctx.Err(), context.Cause(ctx), has)
+			}
+		}
+		end, cancelDrain := context.WithCancelCause(t.Context())
+		cancelDrain(errBoom)
+		if err := p.Drain(end); !errors.Is(err, errBoom) {
+			t.Errorf("Drain: %v, want the task cancelled", err)
+		}
+		if ctx := seen["last"]; ctx.Err() == nil || context.Cause(ctx) != errBoom {
+			t.Errorf("after Drain: %v, %v", ctx.Err(), context.Cause(ctx))
+		}
+		wantStats(t, p, pool.Stats{Done: 6, Failed: 1})
+	})
+}
+
+func TestObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		p := pool.New(1, func(ctx context.Context, d time.Duration) error {
+			if err := sleep(ctx, d); err != nil || d != 3*time.Second {
+				return err
+			}
+			panic("out of paper")
+		})
+		p.OnError = func(d time.Duration, err error) { got = append(got, fmt.Sprint(d, " failed: ", err)) }
+		p.Observe = func(d time.Duration, err error, queued, ran time.Duration) {
+			got = append(got, fmt.Sprint(d, " queued ", queued, " ran ", ran, " ", err))
+		}
+		mustSubmit(t, p, 2*time.Second)
+		time.Sleep(time.Second)
+		mustSubmit(t, p, 3*time.Second, time.Hour, 2*time.Hour) // the others wait in Submit first
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errBoom)
+		defer cancel()
+		if err := p.Drain(ctx); !errors.Is(err, pool.ErrNotStarted) {
+			t.Errorf("Drain: %v, want ErrNotStarted", err)
+		}
+		want := []string{
+			"2s queued 0s ran 2s <nil>",
+			"3s failed: pool: recovered from panic: out of paper",
+			"3s queued 1s ran 3s pool: recovered from panic: out of paper",
+			"1h0m0s failed: boom",
+			"1h0m0s queued 3s ran 1m0s boom",
+			"2h0m0s failed: pool: task never started: boom",
+			"2h0m0s queued 1m0s ran 0s pool: task never started: boom",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestStatsLogValue(t *testing.T) {
+	got := pool.Stats{Workers: 3, Done: 2, NotStarted: 1}.LogValue().String()
+	if want := "[workers=3 done=2 not_started=1]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 func TestNothingIsKeptAlive(t *testing.T) {
@@ -763,7 +920,7 @@ func TestNothingIsKeptAlive(t *testing.T) {
 			}
 			return nil
 		})
-		p.Failed = func(task, error) {}
+		p.OnError = func(task, error) {}
 
 		pointers := make(map[string]weak.Pointer[object])
 		submit := func(ctx context.Context, end string) {
@@ -816,6 +973,41 @@ type holder struct{ what any }
 
 func (*holder) Error() string { return "holder" }
 
+// Nor are the values of contexts that tasks were submitted with, once the pool has ended.
+func TestNoContextIsKeptAlive(t *testing.T) {
+	type key struct{}
+	type value [1 << 10]byte
+	synctest.Test(t, func(t *testing.T) {
+		p := pool.New(2, sleep)
+		var pointers []weak.Pointer[value]
+		for range 5 {
+			v := new(value)
+			pointers = append(pointers, weak.Make(v))
+			if err := p.Submit(context.WithValue(t.Context(), key{}, v), time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		alive := func() (n int) {
+			runtime.GC()
+			for _, v := range pointers {
+				if v.Value() != nil {
+					n++
+				}
+			}
+			return n
+		}
+		if n := alive(); n > 1 {
+			t.Errorf("an idle pool keeps %d contexts alive, want the last at most", n)
+		}
+		mustDrain(t, p)
+		if n := alive(); n > 0 {
+			t.Error("a pool that has ended keeps a context alive")
+		}
+		runtime.KeepAlive(p)
+	})
+}
+
 func TestNoAllocationATask(t *testing.T) {
 	for name, workers := range map[string]int{"never full": 64, "always full": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -856,7 +1048,7 @@ func TestNoTaskIsLostOrDoubled(t *testing.T) {
 			}
 			return nil
 		})
-		p.Failed = func(n int, err error) {
+		p.OnError = func(n int, err error) {
 			if errors.Is(err, pool.ErrNotStarted) {
 				unstarted[n].Add(1)
 			}

@@ -1,16 +1,43 @@
 package pool
 
 import (
+	"context"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"slices"
+	"time"
 )
+
+// A taskContext ends with the pool and has the values of a submitter's context.
+type taskContext struct {
+	context.Context // the pool's
+	values          context.Context
+}
+
+// Value asks the pool's context first. It has no values but the one by which package context finds
+// what ends a context, and that must not be the submitter's.
+func (c *taskContext) Value(key any) any {
+	if v := c.Context.Value(key); v != nil {
+		return v
+	}
+	return c.values.Value(key)
+}
+
+// newContextLocked returns the context of a task, and keeps it for the next one: most tasks come
+// from a loop that submits with one context, and then share it.
+func (p *Pool[T]) newContextLocked(ctx context.Context) *taskContext {
+	c := &taskContext{p.ctx, ctx}
+	if reflect.ValueOf(ctx).Comparable() { // else == might panic
+		p.last = c
+	}
+	return c
+}
 
 // A result is how a task ended. Its number is 0 if there was no task.
 type result struct {
 	number     int64
 	err        error
-	handler    error // a panic of Failed
 	panicked   bool
 	notStarted bool
 }
@@ -26,9 +53,10 @@ func (p *Pool[T]) work(last result) {
 	for {
 		// One critical section a task: taking the lock twice would cost as much as all the rest.
 		p.mu.Lock()
-		p.endLocked(last)
+		p.endLocked(&last)
 		last = result{} // an idle worker must not keep an error alive
-		task, number := p.takeLocked()
+		var e entry[T]
+		number := p.takeLocked(&e)
 		cut := p.cut
 		p.mu.Unlock()
 		if number == 0 {
@@ -36,55 +64,60 @@ func (p *Pool[T]) work(last result) {
 			return
 		}
 		last.number = number
-		p.run(task, cut, &last)
+		p.run(&e, cut, &last)
 	}
 }
 
 // run does one task. It writes to r and returns nothing, because a task that calls runtime.Goexit
 // lets it return nothing.
-func (p *Pool[T]) run(task T, cut error, r *result) {
+func (p *Pool[T]) run(e *entry[T], cut error, r *result) {
+	began := p.now()
 	if cut != nil {
-		r.notStarted = true
-		r.err = fmt.Errorf("%w: %w", ErrNotStarted, cut)
-		p.report(task, r)
+		r.notStarted, r.err = true, fmt.Errorf("%w: %w", ErrNotStarted, cut)
+		p.report(e, r.err, began, began)
 		return
 	}
 	r.err = errGoexit // unless do returns or panics
 	defer func() {
+		ended := p.now()
 		if v := recover(); v != nil {
 			r.panicked = true
 			r.err = &PanicError{v, debug.Stack()}
 		}
-		if r.err != nil {
-			p.report(task, r)
+		if r.err != nil || p.Observe != nil {
+			p.report(e, r.err, began, ended)
 		}
 	}()
-	r.err = p.do(p.ctx, task)
+	r.err = p.do(e.ctx, e.task)
 }
 
-func (p *Pool[T]) report(task T, r *result) {
-	if p.Failed == nil {
-		return
+func (p *Pool[T]) report(e *entry[T], err error, began, ended time.Duration) {
+	if err != nil && p.OnError != nil {
+		p.OnError(e.task, err)
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			r.handler = &PanicError{v, debug.Stack()}
-		}
-	}()
-	p.Failed(task, r.err)
+	if p.Observe != nil {
+		p.Observe(e.task, err, began-e.accepted, ended-began)
+	}
 }
 
-// endLocked accounts for a task that has ended.
-func (p *Pool[T]) endLocked(r result) {
+// now is for Observe, and asks no clock without it.
+func (p *Pool[T]) now() time.Duration {
+	if p.Observe == nil {
+		return 0
+	}
+	return time.Since(p.made)
+}
+
+// endLocked accounts for a task that has ended. A worker that has had none is one that was started.
+func (p *Pool[T]) endLocked(r *result) {
 	if r.number == 0 {
+		p.coming = false
 		return
 	}
 	p.busy--
-	switch {
-	case r.notStarted:
+	if r.notStarted {
 		p.notStarted++
-	case r.err != nil:
-		p.done++
+	} else if p.done++; r.err != nil {
 		p.failed++
 		if r.panicked {
 			p.panicked++
@@ -92,63 +125,60 @@ func (p *Pool[T]) endLocked(r result) {
 		if p.first == nil {
 			p.first = r.err
 		}
-	default:
-		p.done++
-	}
-	if p.handler == nil {
-		p.handler = r.handler
-	}
-	if len(p.barriers) == 0 {
-		return
 	}
 	p.barriers = slices.DeleteFunc(p.barriers, func(b *barrier) bool {
 		if r.number > b.upTo {
 			return false
 		}
 		b.left--
-		if b.left > 0 {
-			return false
+		if b.left == 0 {
+			close(b.open)
 		}
-		close(b.open)
-		return true
+		return b.left == 0
 	})
 }
 
-// takeLocked waits for the next task and returns it with its number, or the number 0 if the worker
-// is to leave.
-func (p *Pool[T]) takeLocked() (task T, number int64) {
+// takeLocked waits for the next task, puts it into e and returns its number, or 0 if the worker is
+// to leave.
+func (p *Pool[T]) takeLocked(e *entry[T]) (number int64) {
 	for {
 		switch {
 		case p.workers > p.size, p.draining && p.queued == 0:
 			p.workers--
-			if p.workers == 0 { // only when draining: size is never 0
+			if p.draining && p.workers == 0 {
 				close(p.ended)
 			}
-			return task, 0
+			return 0
 		case p.queued > 0:
-			var none T
-			task, p.queue[p.head] = p.queue[p.head], none // the ring must not keep it alive
+			*e = p.queue[p.head]
+			p.queue[p.head] = entry[T]{} // the ring must not keep it alive
 			p.head = (p.head + 1) % maxQueue
 			p.queued--
 			p.busy++
 			p.taken++
 			p.admitLocked()
 			p.wakeLocked()
-			return task, p.taken
+			return p.taken
 		}
 		p.idle++
 		p.wakeup.Wait()
 		p.idle--
-		p.waking = false
+		p.coming = false
 	}
 }
 
-// wakeLocked wakes one idle worker if there is work, and not a second one before the first has come
-// back: that one wakes the next when work is left. So small tasks do not pay for waking a goroutine
-// each, and large ones still get all workers.
+// wakeLocked brings a worker if there is work, an idle one or a new one, and not a second one
+// before the first has come: that one brings the next when work is left. So small tasks do not pay
+// for waking a goroutine each, and large ones still get all workers.
 func (p *Pool[T]) wakeLocked() {
-	if p.queued > 0 && p.idle > 0 && !p.waking {
-		p.waking = true
+	switch {
+	case p.queued == 0 || p.coming:
+	case p.idle > 0:
+		p.coming = true
 		p.wakeup.Signal()
+	case p.workers < p.size:
+		p.coming = true
+		p.workers++
+		go p.work(result{})
 	}
 }

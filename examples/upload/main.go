@@ -57,6 +57,7 @@ func upload(ctx context.Context, names []string) error {
 	patience, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
+		uploads.Discard(context.Cause(ctx))
 		transport.Stop(context.Cause(ctx))
 		client.Stop(context.Cause(ctx))
 		time.AfterFunc(25*time.Second, cancel)

@@ -282,7 +282,7 @@ func TestNoSecretInReasons(t *testing.T) {
 		r.ending.Begin = func() {}
 		for it := range s.Source.Items() {
 			bad := fmt.Errorf("%s: it was %q", it.URL, s.Header)
-			r.pool.Failed(&job{item: it}, &pool.PanicError{Value: bad})
+			r.pool.OnError(&job{item: it}, &pool.PanicError{Value: bad})
 			r.end(stop.JournalFailed{Err: bad})
 			r.Log.Info(fmt.Sprintf("%q", s.Header))
 		}

@@ -156,7 +156,7 @@ func newRun(o Options) *run {
 	r.verifier.KeyHeader = o.Idempotency.Header
 	r.workers = workers.New(o.Workers, o.Limits)
 	r.pool = pool.New(r.workers.ToBegin(), r.item)
-	r.pool.Failed = func(j *job, err error) {
+	r.pool.OnError = func(j *job, err error) {
 		if errors.Is(err, pool.ErrNotStarted) {
 			r.abandon(j)
 		} else {
