@@ -12,7 +12,8 @@ const benchWorkers = 64
 
 func noop(context.Context, int) error { return nil }
 
-// BenchmarkPool pays for a context that can end, as its callers do; the channels beside it cannot give up.
+// BenchmarkPool pays for a context that can end, as its callers do; the channels beside it cannot
+// give up.
 func BenchmarkPool(b *testing.B) {
 	b.ReportAllocs()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -32,7 +33,8 @@ func BenchmarkChannelBuffered(b *testing.B) { benchmarkChannel(b, benchWorkers) 
 
 func BenchmarkChannelUnbuffered(b *testing.B) { benchmarkChannel(b, 0) }
 
-// benchmarkChannel is the least that a pool by hand consists of: goroutines on a channel that survive a panic.
+// benchmarkChannel is the least that a pool by hand consists of: goroutines on a channel that
+// survive a panic.
 func benchmarkChannel(b *testing.B, buffer int) {
 	b.ReportAllocs()
 	ctx := context.Background()

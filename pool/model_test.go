@@ -19,8 +19,8 @@ import (
 	"github.com/penstock/penstock/pool"
 )
 
-// TestModel does random things to a pool on fake time, and after each of them compares all that can be seen of it with a model
-// that has no goroutine, no lock and no cleverness.
+// TestModel does random things to a pool on fake time, and after each of them compares all that can
+// be seen of it with a model that has no goroutine, no lock and no cleverness.
 func TestModel(t *testing.T) {
 	for seed := range uint64(150) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -224,7 +224,8 @@ func runModel(t *testing.T, seed uint64) {
 		submits: make(map[int]string), failed: make(map[int]string),
 	}
 
-	// The pool is seen through channels that the goroutines of the test send on, read when all of them are blocked.
+	// The pool is seen through channels that the goroutines of the test send on, read when all of
+	// them are blocked.
 	type event func(*state)
 	events := make(chan event, 1000)
 	errStop := errors.New("stop")
@@ -260,8 +261,10 @@ func runModel(t *testing.T, seed uint64) {
 		for len(events) > 0 {
 			(<-events)(&real)
 		}
-		if want := m.state(); !reflect.DeepEqual(want, real) { // ten times as fast as asking cmp each time
-			t.Fatalf("seed %d: model (-) and pool (+) differ:\n%s\nafter\n%s", seed, cmp.Diff(want, real), strings.Join(log, "\n"))
+		// ten times as fast as asking cmp each time
+		if want := m.state(); !reflect.DeepEqual(want, real) {
+			t.Fatalf("seed %d: model (-) and pool (+) differ:\n%s\nafter\n%s", seed,
+				cmp.Diff(want, real), strings.Join(log, "\n"))
 		}
 	}
 	check("New(%d)", size)
@@ -278,7 +281,8 @@ func runModel(t *testing.T, seed uint64) {
 			}()
 			check("Drain")
 		case op < 9 && step < drainAfter+10:
-			j := job{len(m.jobs), time.Duration(1+random.IntN(30)) * time.Second, random.IntN(2) == 0, ends[random.IntN(len(ends))]}
+			j := job{len(m.jobs), time.Duration(1+random.IntN(30)) * time.Second,
+				random.IntN(2) == 0, ends[random.IntN(len(ends))]}
 			ctx, giveUp := context.WithCancelCause(context.Background())
 			giveUps[j.id] = giveUp
 			go func() {
@@ -343,7 +347,8 @@ func runModel(t *testing.T, seed uint64) {
 		if drainErr != nil {
 			t.Errorf("seed %d: Drain: %v, want nil", seed, drainErr)
 		}
-	case got == nil, got.Accepted != accepted, got.Failed != s.Failed, got.NotStarted != s.NotStarted,
+	case got == nil, got.Accepted != accepted, got.Failed != s.Failed,
+		got.NotStarted != s.NotStarted,
 		(got.First != nil) != (s.Failed > 0), (got.Cause == errStop) != m.cut:
 		t.Errorf("seed %d: Drain: %#v, want %d accepted and %+v", seed, drainErr, accepted, s)
 	}

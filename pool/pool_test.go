@@ -213,10 +213,13 @@ func TestWorkersBelowOne(t *testing.T) {
 }
 
 func TestNoFunction(t *testing.T) {
-	for name, p := range map[string]*pool.Pool[int]{"nil do": pool.New[int](3, nil), "zero value": {}} {
+	for name, p := range map[string]*pool.Pool[int]{
+		"nil do": pool.New[int](3, nil), "zero value": {},
+	} {
 		t.Run(name, func(t *testing.T) {
 			p.Resize(5)
-			if err := p.Submit(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "no function") {
+			if err := p.Submit(t.Context(), 1); err == nil ||
+				!strings.Contains(err.Error(), "no function") {
 				t.Errorf("Submit: %v, want an error that names the reason", err)
 			}
 			if err := p.Wait(t.Context()); err != nil {
@@ -291,13 +294,18 @@ func TestWaitGivesUpWithItsContext(t *testing.T) {
 	})
 }
 
-// When the tasks and the context end together either answer is right, but not one that says 0 tasks are left.
+// When the tasks and the context end together either answer is right, but not one that says 0 tasks
+// are left.
 func TestWaitAtTheLastInstant(t *testing.T) {
-	p := pool.New(1, func(_ context.Context, cancel context.CancelFunc) error { cancel(); return nil })
+	p := pool.New(1, func(_ context.Context, cancel context.CancelFunc) error {
+		cancel()
+		return nil
+	})
 	for range 1000 {
 		ctx, cancel := context.WithCancel(t.Context())
 		mustSubmit(t, p, cancel)
-		if err := p.Wait(ctx); err != nil && !strings.Contains(err.Error(), "with 1 tasks not ended") {
+		if err := p.Wait(ctx); err != nil &&
+			!strings.Contains(err.Error(), "with 1 tasks not ended") {
 			t.Fatal(err)
 		}
 	}
@@ -352,7 +360,8 @@ func TestDrainWithDeadline(t *testing.T) {
 			t.Errorf("drained after %v, want 1m", got)
 		}
 		got, ok := errors.AsType[*pool.Error](err)
-		if !ok || got.Accepted != 3 || got.Failed != 1 || got.NotStarted != 1 || got.First != errBoom || got.Cause != errBoom {
+		if !ok || got.Accepted != 3 || got.Failed != 1 || got.NotStarted != 1 ||
+			got.First != errBoom || got.Cause != errBoom {
 			t.Errorf("Drain: %#v", err)
 		}
 		if want := "pool: 1 of 3 tasks failed, the first: boom; 1 of 3 tasks never started: boom"; err.Error() != want {
@@ -361,7 +370,8 @@ func TestDrainWithDeadline(t *testing.T) {
 		if errs := failed.err[time.Hour]; len(errs) != 1 || errs[0] != errBoom {
 			t.Errorf("the task in progress: %v, want its own error", errs)
 		}
-		if errs := failed.err[2*time.Hour]; len(errs) != 1 || !errors.Is(errs[0], pool.ErrNotStarted) || !errors.Is(errs[0], errBoom) {
+		if errs := failed.err[2*time.Hour]; len(errs) != 1 ||
+			!errors.Is(errs[0], pool.ErrNotStarted) || !errors.Is(errs[0], errBoom) {
 			t.Errorf("the queued task: %v, want ErrNotStarted and the cause", errs)
 		}
 		if len(failed.err) != 2 {
@@ -395,11 +405,14 @@ func TestDiscard(t *testing.T) {
 			if got := time.Since(start); got != 2*time.Minute {
 				t.Errorf("drained after %v, want 2m", got)
 			}
-			if want := "pool: 2 of 4 tasks never started: " + name; err == nil || err.Error() != want {
+			if want := "pool: 2 of 4 tasks never started: " + name; err == nil ||
+				err.Error() != want {
 				t.Errorf("Drain: %v, want %s", err, want)
 			}
 			for _, task := range []time.Duration{3 * time.Minute, 4 * time.Minute} {
-				if errs := failed.err[task]; len(errs) != 1 || !errors.Is(errs[0], pool.ErrNotStarted) || cause != nil && !errors.Is(errs[0], cause) {
+				if errs := failed.err[task]; len(errs) != 1 ||
+					!errors.Is(errs[0], pool.ErrNotStarted) || cause != nil &&
+					!errors.Is(errs[0], cause) {
 					t.Errorf("%v: %v, want ErrNotStarted and the cause", task, errs)
 				}
 			}
@@ -419,7 +432,10 @@ func TestDiscard(t *testing.T) {
 // A task that does not listen is waited for: after Drain nothing runs.
 func TestDrainWaitsForTasksThatIgnoreTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pool.New(2, func(ctx context.Context, d time.Duration) error { time.Sleep(d); return nil })
+		p := pool.New(2, func(ctx context.Context, d time.Duration) error {
+			time.Sleep(d)
+			return nil
+		})
 		mustSubmit(t, p, time.Minute, time.Hour)
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -487,7 +503,8 @@ func TestDrainKeepsTheFirstError(t *testing.T) {
 			mustSubmit(t, p, n)
 		}
 		err := p.Drain(t.Context())
-		if want := "pool: 999 of 1000 tasks failed, the first: task 1"; err == nil || err.Error() != want {
+		if want := "pool: 999 of 1000 tasks failed, the first: task 1"; err == nil ||
+			err.Error() != want {
 			t.Errorf("Drain: %v, want %s", err, want)
 		}
 	})
@@ -564,13 +581,15 @@ func TestPanicBecomesTheTasksError(t *testing.T) {
 		}
 		wantStats(t, p, pool.Stats{Workers: 1, Done: 7, Failed: 6, Panicked: 4})
 
-		for _, what := range []string{"value", "error", "nil", "runtime", "goexit", "panic, then goexit"} {
+		for _, what := range []string{"value", "error", "nil", "runtime", "goexit",
+			"panic, then goexit"} {
 			if n := len(failed.err[what]); n != 1 {
 				t.Fatalf("%s was handed to OnError %d times", what, n)
 			}
 		}
 		value, ok := errors.AsType[*pool.PanicError](failed.err["value"][0])
-		if !ok || value.Value != "out of paper" || !strings.Contains(value.Error(), "out of paper") || value.Unwrap() != nil {
+		if !ok || value.Value != "out of paper" ||
+			!strings.Contains(value.Error(), "out of paper") || value.Unwrap() != nil {
 			t.Errorf("value: %v", failed.err["value"][0])
 		}
 		if !strings.Contains(string(value.Stack), "TestPanicBecomesTheTasksError") {
@@ -615,7 +634,8 @@ func TestPanicsDoNotHangWaiters(t *testing.T) {
 	})
 }
 
-// A callback that ends its goroutine, as t.FailNow does, neither ends the worker nor hides the task.
+// A callback that ends its goroutine, as t.FailNow does, neither ends the worker nor hides the
+// task.
 func TestCallbackThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
@@ -693,7 +713,8 @@ func TestSubmitFromWithinATask(t *testing.T) {
 			return p.Submit(ctx, depth-1)
 		})
 		mustSubmit(t, p, 9, 9)
-		// A child is accepted before its parent ends, so with nothing left after a Wait there is nothing to come.
+		// A child is accepted before its parent ends, so with nothing left after a Wait there is
+		// nothing to come.
 		for p.Stats().Busy+p.Stats().Queued > 0 {
 			if err := p.Wait(t.Context()); err != nil {
 				t.Fatal(err)
@@ -862,7 +883,9 @@ func TestObserve(t *testing.T) {
 			}
 			panic("out of paper")
 		})
-		p.OnError = func(d time.Duration, err error) { got = append(got, fmt.Sprint(d, " failed: ", err)) }
+		p.OnError = func(d time.Duration, err error) {
+			got = append(got, fmt.Sprint(d, " failed: ", err))
+		}
 		p.Observe = func(d time.Duration, err error, queued, ran time.Duration) {
 			got = append(got, fmt.Sprint(d, " queued ", queued, " ran ", ran, " ", err))
 		}
@@ -1027,8 +1050,9 @@ func TestNoAllocationATask(t *testing.T) {
 	}
 }
 
-// Submitters that give up, workers that come and go, and a Drain in the middle of it all, on real time and all processors:
-// each task accepted is run once or handed over once, and each one refused never.
+// Submitters that give up, workers that come and go, and a Drain in the middle of it all, on real
+// time and all processors: each task accepted is run once or handed over once, and each one refused
+// never.
 func TestNoTaskIsLostOrDoubled(t *testing.T) {
 	const submitters, each = 8, 300
 	for round := range 20 {
@@ -1085,7 +1109,8 @@ func TestNoTaskIsLostOrDoubled(t *testing.T) {
 				}
 			}
 		})
-		for p.Stats().Done < int64(round*submitters*each/25) { // from "at once" to well in the middle
+		// from "at once" to well in the middle
+		for p.Stats().Done < int64(round*submitters*each/25) {
 			runtime.Gosched()
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -1124,7 +1149,8 @@ func TestNoTaskIsLostOrDoubled(t *testing.T) {
 	}
 }
 
-// Many submitters on a tiny pool, none of which gives up: a lost wake-up would leave one behind forever.
+// Many submitters on a tiny pool, none of which gives up: a lost wake-up would leave one behind
+// forever.
 func TestNoSubmitterIsLeftBehind(t *testing.T) {
 	var ran atomic.Int64
 	p := pool.New(1, func(context.Context, int) error { ran.Add(1); return nil })

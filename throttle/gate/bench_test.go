@@ -35,7 +35,8 @@ func BenchmarkGate(b *testing.B) {
 			requests := make([]*http.Request, bench.keys)
 			for i := range requests {
 				requests[i] = httptest.NewRequest("GET", "/", nil)
-				requests[i].RemoteAddr = "10." + strconv.Itoa(i>>16) + "." + strconv.Itoa(i>>8&255) + "." + strconv.Itoa(i&255) + ":1234"
+				requests[i].RemoteAddr = "10." + strconv.Itoa(i>>16) + "." +
+					strconv.Itoa(i>>8&255) + "." + strconv.Itoa(i&255) + ":1234"
 				handler.ServeHTTP(header{}, requests[i])
 			}
 			b.ReportAllocs()

@@ -33,7 +33,8 @@ func through(g *Gate, key string, handle http.HandlerFunc) *http.Response {
 // wantAnswer compares an answer's status and fields, as "RateLimit | Retry-After".
 func wantAnswer(t *testing.T, resp *http.Response, status int, fields string) {
 	t.Helper()
-	got := strings.Join(resp.Header.Values("RateLimit"), ", ") + " | " + resp.Header.Get("Retry-After")
+	got := strings.Join(resp.Header.Values("RateLimit"), ", ") + " | " +
+		resp.Header.Get("Retry-After")
 	if resp.StatusCode != status || got != fields {
 		t.Errorf("%d %s, want %d %s", resp.StatusCode, got, status, fields)
 	}
@@ -157,7 +158,8 @@ func TestZero(t *testing.T) {
 
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &Gate{Limits: Limits{Rate: 10}, Status: http.StatusServiceUnavailable, Key: func(*http.Request) string { return "" }}
+		g := &Gate{Limits: Limits{Rate: 10}, Status: http.StatusServiceUnavailable,
+			Key: func(*http.Request) string { return "" }}
 		through(g, "a", nil)
 		resp := through(g, "b", nil)
 		wantAnswer(t, resp, 503, `"default";r=0;t=1 | 1`)
@@ -180,7 +182,8 @@ func TestRefusal(t *testing.T) {
 func TestNested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		each := &Gate{Limits: Limits{Rate: 1}}
-		all := &Gate{Limits: Limits{Rate: 1.5, InFlight: 7}, Name: "all", Key: func(*http.Request) string { return "" }}
+		all := &Gate{Limits: Limits{Rate: 1.5, InFlight: 7}, Name: "all",
+			Key: func(*http.Request) string { return "" }}
 		handler := each.Handler(all.Handler(http.HandlerFunc(ok)))
 		send := func(key string) *http.Response {
 			r := httptest.NewRequest("GET", "/", nil)
@@ -191,7 +194,8 @@ func TestNested(t *testing.T) {
 		}
 		resp := send("a")
 		wantAnswer(t, resp, 200, `"default";r=600;t=600, "all";r=900;t=600 | `)
-		want := []string{`"default";q=600;w=600`, `"all";q=900;w=600`, `"all-in-flight";q=7;qu="concurrent-requests"`}
+		want := []string{`"default";q=600;w=600`, `"all";q=900;w=600`,
+			`"all-in-flight";q=7;qu="concurrent-requests"`}
 		if got := resp.Header.Values("RateLimit-Policy"); !slices.Equal(got, want) {
 			t.Errorf("policies %q, want %q", got, want)
 		}
@@ -280,7 +284,8 @@ func TestValidate(t *testing.T) {
 		want string
 	}{
 		{&Gate{}, ""},
-		{&Gate{Limits: Limits{Rate: rate.Inf, Burst: 5, InFlight: 1}, Status: 429, Name: "per user"}, ""},
+		{&Gate{Limits: Limits{Rate: rate.Inf, Burst: 5, InFlight: 1}, Status: 429,
+			Name: "per user"}, ""},
 		{&Gate{Limits: Limits{Rate: -1}}, "gate: Limits.Rate is -1, want 0 (none) or more"},
 		{
 			&Gate{Limits: Limits{Rate: rate.Limit(math.NaN()), Burst: -2, InFlight: -3}},
@@ -302,7 +307,8 @@ func TestValidate(t *testing.T) {
 		}
 		func() {
 			defer func() {
-				if err, _ := recover().(error); (err != nil) != (test.want != "") || err != nil && err.Error() != test.want {
+				if err, _ := recover().(error); (err != nil) != (test.want != "") || err != nil &&
+					err.Error() != test.want {
 					t.Errorf("Handler panics with %v, want %q", err, test.want)
 				}
 			}()
@@ -350,14 +356,17 @@ func TestFieldsAreRead(t *testing.T) {
 			resp := through(g, "a", nil)
 			return hint.Parse(resp.StatusCode, resp.Header, time.Now())
 		}
-		inFlight := hint.Limit{Policy: `per "user"-in-flight`, Unit: "concurrent-requests", Limit: 3, Remaining: -1, Reset: -1, Window: -1}
-		quota := hint.Limit{Policy: `per "user"`, Unit: "requests", Limit: 6000, Remaining: 6000, Reset: 10 * time.Minute, Window: 10 * time.Minute}
+		inFlight := hint.Limit{Policy: `per "user"-in-flight`, Unit: "concurrent-requests",
+			Limit: 3, Remaining: -1, Reset: -1, Window: -1}
+		quota := hint.Limit{Policy: `per "user"`, Unit: "requests", Limit: 6000, Remaining: 6000,
+			Reset: 10 * time.Minute, Window: 10 * time.Minute}
 		want := hint.Hints{Limits: []hint.Limit{quota, inFlight}}
 		if got := read(); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("admitted: %+v, want %+v", got, want)
 		}
 		quota.Remaining, quota.Reset = 0, time.Second
-		want = hint.Hints{Wait: time.Second, Known: true, Source: "retry-after", Throttled: true, Limits: []hint.Limit{quota, inFlight}}
+		want = hint.Hints{Wait: time.Second, Known: true, Source: "retry-after", Throttled: true,
+			Limits: []hint.Limit{quota, inFlight}}
 		if got := read(); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("refused by rate: %+v, want %+v", got, want)
 		}
@@ -396,7 +405,8 @@ func TestWeight(t *testing.T) {
 			{0, -1, 200, `"default";r=600;t=600 | `},
 			{0, 9, 429, `"default";r=0;t=4 | 4`}, // heavier than the burst: until all is refilled
 			{3900 * ms, 9, 200, `"default";r=599;t=600 | `},
-			{4000 * ms, 4, 429, `"default";r=0;t=9 | 9`}, // nine were used, and the burst is only four
+			// nine were used, and the burst is only four
+			{4000 * ms, 4, 429, `"default";r=0;t=9 | 9`},
 			{8000 * ms, 1, 429, `"default";r=0;t=2 | 2`},
 			{10000 * ms, 1, 200, `"default";r=600;t=600 | `},
 			{time.Hour, math.MaxInt, 200, `"default";r=600;t=600 | `},
@@ -454,7 +464,8 @@ func TestLimitsFor(t *testing.T) {
 			}()
 			through(g, "paid", nil)
 		}()
-		wantStats(t, g, Stats{InFlight: 1, Admitted: 15, RefusedByRate: 3, RefusedByInFlight: 1, Keys: 3})
+		wantStats(t, g, Stats{InFlight: 1, Admitted: 15, RefusedByRate: 3, RefusedByInFlight: 1,
+			Keys: 3})
 	})
 }
 
@@ -464,7 +475,8 @@ func TestLimitsForInvents(t *testing.T) {
 		n := 0
 		g := &Gate{LimitsFor: func(string) Limits { n++; return Limits{Rate: 1, Burst: n} }}
 		for range 3 * maxRules {
-			wantAnswer(t, through(g, "a", nil), 200, `"default";r=600;t=600 | `) // one more each time
+			// one more each time
+			wantAnswer(t, through(g, "a", nil), 200, `"default";r=600;t=600 | `)
 		}
 		if n := len(g.mu.others); n > maxRules {
 			t.Errorf("%d rules are kept", n)
@@ -478,9 +490,13 @@ func TestRefuse(t *testing.T) {
 		status int
 		body   string
 	}{
-		"a body":   {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }, 503, "{}"},
-		"nothing":  {func(http.ResponseWriter, *http.Request) {}, 503, ""},
-		"a status": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(420); io.WriteString(w, "calm") }, 420, "calm"},
+		"a body": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }, 503,
+			"{}"},
+		"nothing": {func(http.ResponseWriter, *http.Request) {}, 503, ""},
+		"a status": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(420)
+			io.WriteString(w, "calm")
+		}, 420, "calm"},
 		"only one": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(420) }, 420, ""},
 		"hints first": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
@@ -565,14 +581,16 @@ func TestEventKindText(t *testing.T) {
 	for k := range EventKind(len(eventKinds)) {
 		text, err := k.MarshalText()
 		var back EventKind
-		if err != nil || back.UnmarshalText(text) != nil || back != k || string(text) != k.String() {
+		if err != nil || back.UnmarshalText(text) != nil || back != k ||
+			string(text) != k.String() {
 			t.Errorf("%d: %s, %v, %d", k, text, err, back)
 		}
 	}
 	if got := EventKind(9).String(); got != "EventKind(9)" {
 		t.Error(got)
 	}
-	if err := new(EventKind).UnmarshalText([]byte("served")); err == nil || err.Error() != `gate: "served" is no kind of event` {
+	if err := new(EventKind).UnmarshalText([]byte("served")); err == nil ||
+		err.Error() != `gate: "served" is no kind of event` {
 		t.Error(err)
 	}
 }

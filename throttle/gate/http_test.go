@@ -46,12 +46,16 @@ func TestCountsOut(t *testing.T) {
 			client: vanish,
 		},
 		"a handler that answers in mid-body": {
-			handle: func(w http.ResponseWriter, r *http.Request) { io.ReadFull(r.Body, make([]byte, 10)) },
+			handle: func(w http.ResponseWriter, r *http.Request) {
+				io.ReadFull(r.Body, make([]byte, 10))
+			},
 			client: upload,
 		},
 		"a handler that answers in mid-body, HTTP/2": {
-			http2:  true,
-			handle: func(w http.ResponseWriter, r *http.Request) { io.ReadFull(r.Body, make([]byte, 10)) },
+			http2: true,
+			handle: func(w http.ResponseWriter, r *http.Request) {
+				io.ReadFull(r.Body, make([]byte, 10))
+			},
 			client: upload,
 		},
 		"an abort": {handle: func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +63,8 @@ func TestCountsOut(t *testing.T) {
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}},
-		"an abort, HTTP/2": {http2: true, handle: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		"an abort, HTTP/2": {http2: true,
+			handle: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 		"a hijacked connection": {handle: func(w http.ResponseWriter, r *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -209,7 +214,8 @@ func TestHijackedIsHeldByItsHandler(t *testing.T) {
 			}
 			conn := resp.Body.(io.ReadWriteCloser)
 			io.WriteString(conn, "hello\n")
-			if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HELLO\n" || err != nil {
+			if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HELLO\n" ||
+				err != nil {
 				t.Errorf("%q, %v", line, err)
 			}
 			synctest.Wait()
@@ -247,7 +253,8 @@ func TestLeavesTheResponseWriterAlone(t *testing.T) {
 func TestRefusesBeforeTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &Gate{Limits: Limits{Rate: 1}}
-		s := newSite(t, g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })))
+		serve := func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }
+		s := newSite(t, g.Handler(http.HandlerFunc(serve)))
 		s.base.ExpectContinueTimeout = time.Hour
 		put := func(size int) (status int, sent int64) {
 			body := bytes.NewReader(make([]byte, size))
@@ -339,7 +346,8 @@ func TestHTTP2(t *testing.T) {
 		}
 		group.Wait()
 		synctest.Wait()
-		if served, refused := statuses[200].Load(), statuses[429].Load(); served != 3 || refused != 2 {
+		if served, refused := statuses[200].Load(), statuses[429].Load(); served != 3 ||
+			refused != 2 {
 			t.Errorf("%d served and %d refused, want 3 and 2", served, refused)
 		}
 		wantStats(t, g, Stats{Admitted: 3, RefusedByInFlight: 2, Keys: 1})
@@ -392,7 +400,8 @@ func TestUnderAbuse(t *testing.T) {
 						body = &leaving{r: body, leave: cancel}
 					}
 					path := []string{"/abort", "/hijack", "/early", "/echo"}[j%4]
-					if req, err := http.NewRequestWithContext(ctx, "PUT", server.URL+path, body); err != nil {
+					if req, err := http.NewRequestWithContext(ctx, "PUT", server.URL+path,
+						body); err != nil {
 						t.Error(err)
 					} else if resp, err := client.Do(req); err == nil {
 						io.Copy(io.Discard, resp.Body)

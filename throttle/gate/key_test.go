@@ -38,7 +38,8 @@ func TestHeaderKey(t *testing.T) {
 	}
 }
 
-var trustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}
+var trustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("2001:db8:ffff::/48")}
 
 func TestForwardedKey(t *testing.T) {
 	for _, test := range []struct {
@@ -47,37 +48,58 @@ func TestForwardedKey(t *testing.T) {
 		want       string
 	}{
 		{"no header", "10.0.0.1:1", nil, nil, "10.0.0.1"},
-		{"the client's word", "192.0.2.1:1", []string{"198.51.100.1"}, []string{"for=198.51.100.1"}, "192.0.2.1"},
+		{"the client's word", "192.0.2.1:1", []string{"198.51.100.1"}, []string{"for=198.51.100.1"},
+			"192.0.2.1"},
 		{"by a proxy", "10.0.0.1:1", []string{"198.51.100.1"}, nil, "198.51.100.1"},
 		{"by an IPv6 proxy", "[2001:db8:ffff::1]:1", []string{"198.51.100.1"}, nil, "198.51.100.1"},
-		{"an IPv4 proxy within IPv6", "[::ffff:10.0.0.1]:1", []string{"198.51.100.1"}, nil, "198.51.100.1"},
-		{"with the client's word before", "10.0.0.1:1", []string{"203.0.113.9, 198.51.100.1"}, nil, "198.51.100.1"},
-		{"on a line before", "10.0.0.1:1", []string{"203.0.113.9", "198.51.100.1"}, nil, "198.51.100.1"},
-		{"by two proxies", "10.0.0.1:1", []string{"203.0.113.9,198.51.100.1 ,\t10.2.3.4"}, nil, "198.51.100.1"},
+		{"an IPv4 proxy within IPv6", "[::ffff:10.0.0.1]:1", []string{"198.51.100.1"}, nil,
+			"198.51.100.1"},
+		{"with the client's word before", "10.0.0.1:1", []string{"203.0.113.9, 198.51.100.1"}, nil,
+			"198.51.100.1"},
+		{"on a line before", "10.0.0.1:1", []string{"203.0.113.9", "198.51.100.1"}, nil,
+			"198.51.100.1"},
+		{"by two proxies", "10.0.0.1:1", []string{"203.0.113.9,198.51.100.1 ,\t10.2.3.4"}, nil,
+			"198.51.100.1"},
 		{"trusted all the way", "10.0.0.1:1", []string{"10.9.9.9, 10.2.3.4"}, nil, "10.9.9.9"},
-		{"a client who claims to be a proxy", "10.0.0.1:1", []string{"203.0.113.9, 10.2.3.4, 198.51.100.1"}, nil, "198.51.100.1"},
-		{"with ports", "10.0.0.1:1", []string{"198.51.100.1:77, [2001:db8:ffff::2]:443"}, nil, "198.51.100.1"},
+		{"a client who claims to be a proxy", "10.0.0.1:1",
+			[]string{"203.0.113.9, 10.2.3.4, 198.51.100.1"}, nil, "198.51.100.1"},
+		{"with ports", "10.0.0.1:1", []string{"198.51.100.1:77, [2001:db8:ffff::2]:443"}, nil,
+			"198.51.100.1"},
 		{"IPv6", "10.0.0.1:1", []string{"2001:db8:1:2:3:4:5:6"}, nil, "2001:db8:1:2::/64"},
-		{"IPv6 in brackets", "10.0.0.1:1", []string{"[2001:db8:1:2:3:4:5:6]"}, nil, "2001:db8:1:2::/64"},
+		{"IPv6 in brackets", "10.0.0.1:1", []string{"[2001:db8:1:2:3:4:5:6]"}, nil,
+			"2001:db8:1:2::/64"},
 		{"no address", "10.0.0.1:1", []string{"203.0.113.9, unknown"}, nil, "10.0.0.1"},
-		{"no address, further away", "10.0.0.1:1", []string{"203.0.113.9, unknown, 10.2.3.4"}, nil, "10.2.3.4"},
+		{"no address, further away", "10.0.0.1:1", []string{"203.0.113.9, unknown, 10.2.3.4"}, nil,
+			"10.2.3.4"},
 		{"empty members", "10.0.0.1:1", []string{"", " , 198.51.100.1, ,"}, nil, "198.51.100.1"},
 		{"only empty members", "10.0.0.1:1", []string{" ,"}, nil, "10.0.0.1"},
 		{"a Unix socket", "@", []string{"198.51.100.1"}, nil, "@"},
 
 		{"Forwarded", "10.0.0.1:1", nil, []string{"for=203.0.113.9, For=198.51.100.1;proto=https;by=10.0.0.1"}, "198.51.100.1"},
-		{"Forwarded, quoted", "10.0.0.1:1", nil, []string{`for="[2001:db8:1:2:3::]:4711", for="10.2.3.4:80" ; host="a,b;for=c"`}, "2001:db8:1:2::/64"},
-		{"Forwarded, on two lines", "10.0.0.1:1", nil, []string{"for=203.0.113.9", "for=198.51.100.1"}, "198.51.100.1"},
-		{"Forwarded by a hidden name", "10.0.0.1:1", nil, []string{"for=203.0.113.9, for=_hidden, for=10.2.3.4"}, "10.2.3.4"},
-		{"Forwarded without for", "10.0.0.1:1", nil, []string{"for=203.0.113.9, proto=https"}, "10.0.0.1"},
-		{"Forwarded, nothing before", "10.0.0.1:1", nil, []string{", for=198.51.100.1"}, "198.51.100.1"},
-		{"Forwarded, an open quote before", "10.0.0.1:1", nil, []string{`for=203.0.113.9;a=", for=198.51.100.1`}, "10.0.0.1"},
-		{"and quotes after", "10.0.0.1:1", nil, []string{`for=203.0.113.9;a=", for="198.51.100.1"`}, "10.0.0.1"},
-		{"and an escape", "10.0.0.1:1", nil, []string{`for=203.0.113.9;a="\, for="198.51.100.1";host="x"`}, "10.0.0.1"},
-		{"an escaped quote", "10.0.0.1:1", nil, []string{`for=198.51.100.1;host="a\"b,for=203.0.113.9"`}, "198.51.100.1"},
+		{"Forwarded, quoted", "10.0.0.1:1", nil,
+			[]string{`for="[2001:db8:1:2:3::]:4711", for="10.2.3.4:80" ; host="a,b;for=c"`},
+			"2001:db8:1:2::/64"},
+		{"Forwarded, on two lines", "10.0.0.1:1", nil,
+			[]string{"for=203.0.113.9", "for=198.51.100.1"}, "198.51.100.1"},
+		{"Forwarded by a hidden name", "10.0.0.1:1", nil,
+			[]string{"for=203.0.113.9, for=_hidden, for=10.2.3.4"}, "10.2.3.4"},
+		{"Forwarded without for", "10.0.0.1:1", nil, []string{"for=203.0.113.9, proto=https"},
+			"10.0.0.1"},
+		{"Forwarded, nothing before", "10.0.0.1:1", nil, []string{", for=198.51.100.1"},
+			"198.51.100.1"},
+		{"Forwarded, an open quote before", "10.0.0.1:1", nil,
+			[]string{`for=203.0.113.9;a=", for=198.51.100.1`}, "10.0.0.1"},
+		{"and quotes after", "10.0.0.1:1", nil, []string{`for=203.0.113.9;a=", for="198.51.100.1"`},
+			"10.0.0.1"},
+		{"and an escape", "10.0.0.1:1", nil,
+			[]string{`for=203.0.113.9;a="\, for="198.51.100.1";host="x"`}, "10.0.0.1"},
+		{"an escaped quote", "10.0.0.1:1", nil,
+			[]string{`for=198.51.100.1;host="a\"b,for=203.0.113.9"`}, "198.51.100.1"},
 
-		{"both, and they agree", "10.0.0.1:1", []string{"198.51.100.1"}, []string{"for=198.51.100.1"}, "198.51.100.1"},
-		{"both, and they do not", "10.0.0.1:1", []string{"198.51.100.1"}, []string{"for=203.0.113.9"}, "10.0.0.1"},
+		{"both, and they agree", "10.0.0.1:1", []string{"198.51.100.1"},
+			[]string{"for=198.51.100.1"}, "198.51.100.1"},
+		{"both, and they do not", "10.0.0.1:1", []string{"198.51.100.1"},
+			[]string{"for=203.0.113.9"}, "10.0.0.1"},
 	} {
 		r := &http.Request{RemoteAddr: test.peer, Header: http.Header{}}
 		if test.x != nil {
@@ -90,7 +112,8 @@ func TestForwardedKey(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
-	r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {"198.51.100.1"}}}
+	r := &http.Request{RemoteAddr: "10.0.0.1:1",
+		Header: http.Header{"X-Forwarded-For": {"198.51.100.1"}}}
 	if got := ForwardedKey()(r); got != "10.0.0.1" {
 		t.Errorf("with nobody trusted: %q", got)
 	}
@@ -98,18 +121,22 @@ func TestForwardedKey(t *testing.T) {
 
 // Whatever a client writes, what a proxy adds to it is what counts, or the proxy itself.
 func FuzzForwardedKey(f *testing.F) {
-	for _, s := range []string{"", "for=1.2.3.4", `for="1.2.3.4`, `a="\`, `",`, `for=1.2.3.4;for="`, "x, y", "[::1]", `"" , ""`} {
+	for _, s := range []string{"", "for=1.2.3.4", `for="1.2.3.4`, `a="\`, `",`, `for=1.2.3.4;for="`,
+		"x, y", "[::1]", `"" , ""`} {
 		f.Add(s)
 	}
 	key := ForwardedKey(trustedProxies...)
 	f.Fuzz(func(t *testing.T, word string) {
-		for _, added := range []string{"for=198.51.100.1", `for="198.51.100.1:77";proto=https`, `host="h";for=198.51.100.1`} {
-			r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"Forwarded": {word + ", " + added}}}
+		for _, added := range []string{"for=198.51.100.1", `for="198.51.100.1:77";proto=https`,
+			`host="h";for=198.51.100.1`} {
+			r := &http.Request{RemoteAddr: "10.0.0.1:1",
+				Header: http.Header{"Forwarded": {word + ", " + added}}}
 			if got := key(r); got != "198.51.100.1" && got != "10.0.0.1" {
 				t.Errorf("Forwarded: %q, %s: %q", word, added, got)
 			}
 		}
-		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {word + ", 198.51.100.1"}}}
+		r := &http.Request{RemoteAddr: "10.0.0.1:1",
+			Header: http.Header{"X-Forwarded-For": {word + ", 198.51.100.1"}}}
 		if got := key(r); got != "198.51.100.1" {
 			t.Errorf("X-Forwarded-For: %q, 198.51.100.1: %q", word, got)
 		}
@@ -195,7 +222,8 @@ func TestKeepsLittleOfAKey(t *testing.T) {
 	for _, test := range []struct {
 		key  string
 		same bool
-	}{{long, false}, {long, true}, {long + "y", false}, {long[:128], false}, {long[:128], true}, {long[:129], false}} {
+	}{{long, false}, {long, true}, {long + "y", false}, {long[:128], false}, {long[:128], true},
+		{long[:129], false}} {
 		r := &http.Request{Header: http.Header{"X-User": {test.key}}}
 		if refused := g.enter(g.key(r), 1).account == nil; refused != test.same {
 			t.Errorf("a key of %d bytes: refused %v, want %v", len(test.key), refused, test.same)

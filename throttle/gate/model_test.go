@@ -62,7 +62,8 @@ func TestAgainstNaiveModel(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			c := newClock()
-			g := &Gate{Limits: Limits{Rate: rate.Every(interval), Burst: n.burst, InFlight: n.inFlight}}
+			g := &Gate{Limits: Limits{Rate: rate.Every(interval), Burst: n.burst,
+				InFlight: n.inFlight}}
 			g.once.Do(g.init)
 			type request struct {
 				key string
@@ -86,7 +87,8 @@ func TestAgainstNaiveModel(t *testing.T) {
 				want := n.admits(key, weight, c.now())
 				a := g.enter(key, weight)
 				if got := a.account != nil; got != want {
-					t.Fatalf("seed %d, run %d, step %d at %v: key %s admitted %v, want %v", seed, run, step, c.now(), key, got, want)
+					t.Fatalf("seed %d, run %d, step %d at %v: key %s admitted %v, want %v", seed,
+						run, step, c.now(), key, got, want)
 				}
 				if want {
 					n.admitted[key] = append(n.admitted[key], admitted{c.now(), weight})
@@ -96,17 +98,21 @@ func TestAgainstNaiveModel(t *testing.T) {
 					// Then it is admitted even if it is not early, and at most a second before.
 					wait, early := time.Duration(a.wait)*time.Second, n.early
 					n.early = 0
-					if !n.admits(key, weight, c.now()+wait) || a.wait > 1 && n.admits(key, weight, c.now()+wait-time.Second) {
-						t.Fatalf("seed %d, run %d, step %d at %v: key %s is told to wait %v", seed, run, step, c.now(), key, wait)
+					if !n.admits(key, weight, c.now()+wait) || a.wait > 1 &&
+						n.admits(key, weight, c.now()+wait-time.Second) {
+						t.Fatalf("seed %d, run %d, step %d at %v: key %s is told to wait %v", seed,
+							run, step, c.now(), key, wait)
 					}
 					n.early = early
 				}
 				if got, want := g.Stats().InFlight, len(running); got != want {
-					t.Fatalf("seed %d, run %d, step %d: in flight %d, want %d", seed, run, step, got, want)
+					t.Fatalf("seed %d, run %d, step %d: in flight %d, want %d", seed, run, step,
+						got, want)
 				}
 				for key, a := range g.mu.accounts {
 					if a.inFlight != n.now[key] {
-						t.Fatalf("seed %d, run %d, step %d: key %s: in flight %d, want %d", seed, run, step, key, a.inFlight, n.now[key])
+						t.Fatalf("seed %d, run %d, step %d: key %s: in flight %d, want %d", seed,
+							run, step, key, a.inFlight, n.now[key])
 					}
 				}
 			}
@@ -119,13 +125,16 @@ func TestAgainstNaiveModel(t *testing.T) {
 // jitter, and whether it counts that time from when it sent or from when the answer came.
 func TestFieldsPaceAClient(t *testing.T) {
 	for _, r := range []rate.Limit{0.1, 0.7, 4, 33.3, 100} {
-		for _, latency := range []time.Duration{10 * ms, 300 * ms, 3 * time.Second, 20 * time.Second} {
+		for _, latency := range []time.Duration{10 * ms, 300 * ms, 3 * time.Second,
+			20 * time.Second} {
 			if float64(r)*latency.Seconds() > 300 {
 				continue // takes long to simulate, and shows nothing more
 			}
 			for _, fromSending := range []bool{false, true} {
 				name := fmt.Sprintf("%v a second, %v, from sending %v", r, latency, fromSending)
-				synctest.Test(t, func(t *testing.T) { paceClient(t, name, r, latency, fromSending) })
+				synctest.Test(t, func(t *testing.T) {
+					paceClient(t, name, r, latency, fromSending)
+				})
 			}
 		}
 	}
@@ -136,7 +145,8 @@ func seconds(s float64) time.Duration {
 	return time.Duration(min(s*float64(time.Second), math.MaxInt64/2))
 }
 
-func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Duration, fromSending bool) {
+func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Duration,
+	fromSending bool) {
 	random := rand.New(rand.NewPCG(1, 2))
 	c := newClock()
 	g := &Gate{Limits: Limits{Rate: limit}}
@@ -149,7 +159,8 @@ func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Durati
 	}
 	var events []event
 	post := func(e event) {
-		i, _ := slices.BinarySearchFunc(events, e, func(a, b event) int { return cmp.Compare(a.at, b.at) })
+		i, _ := slices.BinarySearchFunc(events, e,
+			func(a, b event) int { return cmp.Compare(a.at, b.at) })
 		events = slices.Insert(events, i, e)
 	}
 	pace, inFlight, sent, refused := 0.0, 0, 0, 0
@@ -162,7 +173,8 @@ func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Durati
 	}
 	send(0)
 	for last < span {
-		if due := max(last+seconds(1/pace), c.now()); pace > 0 && (len(events) == 0 || due < events[0].at) {
+		if due := max(last+seconds(1/pace), c.now()); pace > 0 &&
+			(len(events) == 0 || due < events[0].at) {
 			c.until(due)
 			send(due)
 			continue
@@ -175,7 +187,8 @@ func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Durati
 			if resp.StatusCode != 200 {
 				refused++
 			}
-			post(event{at: e.at + latency, sent: e.sent, resp: hint.Parse(resp.StatusCode, resp.Header, time.Now()), answer: true})
+			post(event{at: e.at + latency, sent: e.sent,
+				resp: hint.Parse(resp.StatusCode, resp.Header, time.Now()), answer: true})
 			continue
 		}
 		inFlight--
@@ -186,7 +199,8 @@ func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Durati
 		}
 		pace = float64(l.Remaining-int64(inFlight)) / reset.Seconds()
 	}
-	share := float64(sent) / (float64(limit) * (span - latency).Seconds()) // the first answer is waited for
+	// the first answer is waited for
+	share := float64(sent) / (float64(limit) * (span - latency).Seconds())
 	least, most := 0.98, 0
 	if latency > 10*time.Second { // a thirtieth of the window
 		least = 0.96
@@ -195,6 +209,7 @@ func paceClient(t *testing.T, name string, limit rate.Limit, latency time.Durati
 		most = 5 + int(latency.Seconds())
 	}
 	if share < least || share > 1.01 || refused > most {
-		t.Errorf("%s: sent %d in %v, %.3f of the rate, %d refused", name, sent, span, share, refused)
+		t.Errorf("%s: sent %d in %v, %.3f of the rate, %d refused", name, sent, span, share,
+			refused)
 	}
 }

@@ -60,8 +60,11 @@ func TestAndTransport(t *testing.T) {
 			}
 			group.Wait()
 			took, stats := s.now(), g.Stats()
-			t.Logf("%s: %v, refused %d for the rate, %d in flight", name, took, stats.RefusedByRate, stats.RefusedByInFlight)
-			if wasted := stats.RefusedByRate + stats.RefusedByInFlight; stats.Admitted != requests || wasted > mostWasted || took > mostTime*test.least {
+			t.Logf("%s: %v, refused %d for the rate, %d in flight", name, took, stats.RefusedByRate,
+				stats.RefusedByInFlight)
+			if wasted := stats.RefusedByRate +
+				stats.RefusedByInFlight; stats.Admitted != requests || wasted > mostWasted ||
+				took > mostTime*test.least {
 				t.Errorf("%s: %d admitted, %d refused, %v", name, stats.Admitted, wasted, took)
 			}
 		})
