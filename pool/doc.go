@@ -49,9 +49,10 @@
 //
 // A task may submit to its own pool, but if all workers wait in Submit at the same time, none is
 // left to make room, and they wait until their contexts end or Drain begins. Give that Submit a
-// context with a deadline, or hand new tasks to a goroutine outside of the pool. Wait and Drain
-// from within a task wait for that very task: such a Wait lasts until its context ends, such a
-// Drain forever.
+// context with a deadline, or hand new tasks to a goroutine outside of the pool. Where each task
+// submits the next without end, do not derive that context from the task's, for each holds the one
+// that it was derived from. Wait and Drain from within a task wait for that very task: such a Wait
+// lasts until its context ends, such a Drain forever.
 //
 // # What it does not do
 //

@@ -705,8 +705,10 @@ func TestSubmitFromWithinATask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p *pool.Pool[int]
 		var ran atomic.Int64
+		var contexts sync.Map
 		p = pool.New(4, func(ctx context.Context, depth int) error {
 			ran.Add(1)
+			contexts.Store(ctx, true)
 			if depth == 0 {
 				return nil
 			}
@@ -723,6 +725,11 @@ func TestSubmitFromWithinATask(t *testing.T) {
 		mustDrain(t, p)
 		if ran.Load() != 20 {
 			t.Errorf("%d tasks ran, want 20", ran.Load())
+		}
+		n := 0
+		contexts.Range(func(any, any) bool { n++; return true })
+		if n != 1 {
+			t.Errorf("the tasks had %d contexts, want 1: each would hold the one before", n)
 		}
 	})
 }

@@ -27,6 +27,9 @@ func (c *taskContext) Value(key any) any {
 // newContextLocked returns the context of a task, and keeps it for the next one: most tasks come
 // from a loop that submits with one context, and then share it.
 func (p *Pool[T]) newContextLocked(ctx context.Context) *taskContext {
+	if c, ok := ctx.(*taskContext); ok && c.Context == p.ctx {
+		return c // of a task that submits another: without this a chain of them would have no end
+	}
 	c := &taskContext{p.ctx, ctx}
 	if reflect.ValueOf(ctx).Comparable() { // else == might panic
 		p.last = c
