@@ -122,7 +122,7 @@ func retryAfter(d time.Duration) int64 {
 func (g *Gate) rulesLocked(limits Limits) *rules {
 	l := g.mu.others[limits]
 	if l == nil {
-		if err := limits.Validate(); err != nil {
+		if err := limits.validate(); err != nil {
 			panic(err)
 		}
 		if len(g.mu.others) >= maxRules {

@@ -19,7 +19,8 @@ import (
 type Gate struct {
 	// Limits are those of each key, unless LimitsFor is set, which returns them by key. It is
 	// called for each request, so that what it returns may change while requests are served, and it
-	// must be fast. As Handler does, it panics on limits that are not valid.
+	// must be fast. On limits that are not valid the request panics; Validate checks those of a
+	// Gate that has them in Limits.
 	Limits    Limits
 	LimitsFor func(key string) Limits
 
@@ -83,7 +84,7 @@ type Stats struct {
 
 // Validate returns an error that names every field that is not valid, with its value.
 func (g *Gate) Validate() error {
-	err := g.Limits.Validate()
+	err := g.Limits.validate()
 	switch g.Status {
 	case 0, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 	default:
@@ -182,7 +183,7 @@ func (g *Gate) SetLimits(limits Limits) error {
 	if g.LimitsFor != nil {
 		return errors.New("gate: limits not set: LimitsFor returns those of each key")
 	}
-	if err := limits.Validate(); err != nil {
+	if err := limits.validate(); err != nil {
 		return err
 	}
 	g.mu.Lock()

@@ -44,8 +44,8 @@ type Limits struct {
 	InFlight int // requests that are served at once
 }
 
-// Validate returns an error that names every field that is not valid, with its value.
-func (l Limits) Validate() error {
+// validate returns an error that names every field that is not valid, with its value.
+func (l Limits) validate() error {
 	var errs []error
 	check := func(field string, v float64) {
 		if !(v >= 0) {
