@@ -187,6 +187,11 @@ func TestImports(t *testing.T) {
 			module + "/throttle"},
 		why: "it judges by what it is told, and has no words",
 	}, {
+		name: "header",
+		of:   []string{module + "/internal/header"},
+		may:  []string{item, nethttp},
+		why:  "what may be shown to which server is judged by origins alone",
+	}, {
 		name: "workers",
 		of:   []string{module + "/internal/workers"},
 		may:  []string{module + "/internal/upstream", module + "/throttle"},

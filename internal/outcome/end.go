@@ -23,8 +23,10 @@ type Call struct {
 type End struct {
 	Fate  item.Fate
 	Fault error // of its content, that it ends by; if nil, it ends by the answer or the error
-	Doubt bool  // it is not known to be delivered, and an attempt may have been accepted
-	Rival Rival // of an unknown item, what its server may have it from
+	// Outage reports whether the server failed it as it fails any item in an outage.
+	Outage bool
+	Doubt  bool  // it is not known to be delivered, and an attempt may have been accepted
+	Rival  Rival // of an unknown item, what its server may have it from
 }
 
 // end returns what becomes of an item by its last call alone. The fault is why the last attempt

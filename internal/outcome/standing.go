@@ -1,11 +1,13 @@
 package outcome
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/retry"
 )
 
 // A Standing is what a server may have of an item, by its attempts in this run and in those before.
@@ -173,5 +175,7 @@ func (s *Standing) Ended(c Call) End {
 			end.Fate = item.Unknown
 		}
 	}
+	end.Outage = end.Fate == item.Failed && end.Fault == nil && c.Attempts > 1 &&
+		(c.Status == 0 || c.Status >= 500) && !errors.Is(c.Err, retry.ErrUnreachable)
 	return end
 }

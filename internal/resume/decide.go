@@ -111,6 +111,21 @@ func (r Rules) Claim(j Journal, id Identity, it item.Item, now time.Time) (Decis
 	return Decide(row, it, r, now), err
 }
 
+// Before returns what an earlier run made of an item that has not changed since, None where that
+// does not matter to the rules. It does not take the item up.
+func (r Rules) Before(j interface {
+	Peek(id uint64, f journal.Fingerprint) journal.Claim
+}, it item.Item) item.Fate {
+	if slices.Equal(r.Only, []item.Fate{item.Failed}) {
+		return item.None
+	}
+	c := j.Peek(IdentityOf(it).ID(), FingerprintOf(it))
+	if !c.Same || c.Twice || c.State == item.Delivered && !r.Again.IsZero() {
+		return item.None
+	}
+	return c.State
+}
+
 // Decide says what a run does with an item.
 func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	if d, ok := rules.decideByState(row, it); ok {

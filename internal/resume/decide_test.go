@@ -222,3 +222,29 @@ func (d Decision) words() string {
 	add(d.Resend, ", resend")
 	return text
 }
+
+// peeked is a journal that has one claim.
+type peeked journal.Claim
+
+func (p peeked) Peek(uint64, journal.Fingerprint) journal.Claim { return journal.Claim(p) }
+
+func TestBefore(t *testing.T) {
+	failed, again := []item.Fate{item.Failed}, Rules{Again: time.Unix(1, 0)}
+	for _, c := range []struct {
+		rules Rules
+		has   peeked
+		want  item.Fate
+	}{
+		{Rules{}, peeked{State: item.Failed, Same: true}, item.Failed},
+		{Rules{}, peeked{State: item.Failed}, item.None},
+		{Rules{}, peeked{State: item.Failed, Same: true, Twice: true}, item.None},
+		{Rules{Only: failed}, peeked{State: item.Failed, Same: true}, item.None},
+		{Rules{}, peeked{State: item.Delivered, Same: true}, item.Delivered},
+		{again, peeked{State: item.Delivered, Same: true}, item.None},
+		{again, peeked{State: item.Failed, Same: true}, item.Failed},
+	} {
+		if got := c.rules.Before(c.has, item.Item{}); got != c.want {
+			t.Errorf("%+v, %+v: %v", c.rules, c.has, got)
+		}
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -61,14 +60,10 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		return
 	}
 	s.Asked(now, e.Until)
-	// A server that asks for a pause each second does not get a line each second.
 	level := slog.LevelDebug
-	r.mu.Lock()
-	if now.Sub(r.pauseTold) >= upstream.NoticeEvery &&
-		(e.Source != "quota" || wait > upstream.DownAfter) {
-		level, r.pauseTold = slog.LevelInfo, now
+	if r.servers.TellsPause(now, wait, e.Source == "quota") {
+		level = slog.LevelInfo
 	}
-	r.mu.Unlock()
 	r.Log.Log(context.Background(), level, status.Paused(e, now))
 }
 

@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"net/http"
 	"path/filepath"
 
 	"github.com/penstock/penstock/internal/body"
-	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/status"
@@ -47,7 +46,8 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 	if r.Form == "" {
 		kind = cmp.Or(r.ContentType, kind)
 	}
-	req.Header, err = r.header(j, kind, look.Digest)
+	req.Header, err = r.header(j,
+		header.Content{Type: kind, Digest: look.Digest, Form: r.Form != ""})
 	return req, err
 }
 
@@ -78,39 +78,13 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	return out, nil
 }
 
-// header returns the headers of an item. The transports below change only copies of them, so items
-// that have none of their own share one map.
-func (r *run) header(j *job, kind string, digest string) (http.Header, error) {
-	it := j.item
-	foreign := r.foreign(it)
-	own := it.Header != nil || it.Key != "" || r.Form != "" || foreign || digest != "" ||
-		r.Idempotency.Header != ""
-	if h, ok := r.headers.Load(kind); ok && !own {
-		return h.(http.Header), nil
-	}
-	h := http.Header{"User-Agent": {r.UserAgent}, "Content-Type": {kind}}
-	if digest != "" {
-		h.Set("Content-Digest", digest)
-	}
-	if r.NoOverwrite {
-		h.Set("If-None-Match", "*")
-	}
-	if !foreign {
-		maps.Copy(h, r.Header)
-	}
-	maps.Copy(h, it.Header)
-	if err := r.setKey(j, h); err != nil {
-		return nil, err
-	}
-	if r.Form != "" {
-		h.Set("Content-Type", kind) // with the form's boundary
-	}
+// header returns the headers of an item. The transports below change only copies of them.
+func (r *run) header(j *job, content header.Content) (http.Header, error) {
+	h, own := r.headers.Of(j.item, content, r.Idempotency.Header != "")
 	if own {
-		r.exposed(status.Exposed(it.URL, it.Header, false))
-	} else {
-		r.headers.Store(kind, h)
+		r.exposed(status.Exposed(j.item.URL, j.item.Header, false))
 	}
-	return h, nil
+	return h, r.setKey(j, h) // without a key it changes nothing
 }
 
 // setKey gives the headers the job's idempotency key, if it is to have one.
@@ -118,32 +92,10 @@ func (r *run) setKey(j *job, h http.Header) error {
 	key := r.Idempotency.Key(j.item, j.id, j.Past(), j.body.SHA256())
 	j.Keyed(key)
 	err := r.Idempotency.Set(h, key)
-	if bad := (*resume.KeyError)(nil); errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*resume.KeyError](err); ok {
 		return errors.New(status.BadKey(bad))
 	}
 	return err
-}
-
-// askHeader returns the header that the server is asked with for an item that is not sent.
-func (r *run) askHeader(it item.Item) http.Header {
-	h := http.Header{"User-Agent": {r.UserAgent}}
-	if !r.foreign(it) {
-		maps.Copy(h, r.Header)
-	}
-	maps.Copy(h, it.Header)
-	return h
-}
-
-// foreign reports whether an item goes to a server that must not see what was given for all, and
-// says so the first time.
-func (r *run) foreign(it item.Item) bool {
-	if r.HeaderOrigin == "" || nethttp.OriginOf(it.URL) == r.HeaderOrigin {
-		return false
-	}
-	r.toldForeign.Do(func() {
-		r.Log.Info(status.Withheld(r.HeaderOrigin, it.Path, r.Network.Certified()))
-	})
-	return true
 }
 
 // exposed writes a warning, the first time.

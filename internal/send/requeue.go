@@ -2,14 +2,11 @@ package send
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/retry"
 )
 
 // maxPasses bounds how often the end of the run tries an item once more.
@@ -17,10 +14,7 @@ const maxPasses = 3
 
 // postpone reports whether the end of the run comes back to a job: one that the server failed while
 // it accepted nothing at all, or one that it can be asked about.
-func (r *run) postpone(j *job, out results.Result, end retry.Result) bool {
-	outage := out.Status == item.Failed && end.Attempts > 1 &&
-		(end.Status == 0 || end.Status >= 500) &&
-		j.Fault() == nil && body.Fault(end.Err) == nil && !errors.Is(end.Err, retry.ErrUnreachable)
+func (r *run) postpone(j *job, out results.Result, outage bool) bool {
 	ask := out.Status == item.Unknown && r.CanAsk(j.item)
 	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
 		return false

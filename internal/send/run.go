@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
@@ -59,9 +60,8 @@ type run struct {
 	queue     order.Queue[*job]
 	workers   *workers.Need
 	later     order.Later[*job]
-	headers   sync.Map // by content type, shared by items that have none of their own
+	headers   header.Maker
 
-	toldForeign sync.Once
 	toldExposed sync.Once
 	settling    atomic.Pointer[time.Time] // until when postponed items wait
 	// items that failed and that the journal has nothing of
@@ -72,11 +72,11 @@ type run struct {
 	waits   map[string]journal.Wait // by origin: what servers asked for in earlier runs
 	skipped map[resume.Reason]int64
 
+	read  atomic.Int64 // items, so far
+	whole atomic.Bool  // these are all
+
 	mu        sync.Mutex
-	read      int64       // items, so far
-	whole     bool        // these are all
 	refusedBy map[int]int // items that were refused for good, by status
-	pauseTold time.Time   // when a line about a pause was last written
 
 	// For watch alone.
 	timeline progress.Timeline

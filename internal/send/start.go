@@ -141,6 +141,11 @@ func newRun(o Options) *run {
 	r.servers.Reaches = func(s *upstream.Server, since time.Time) bool {
 		return r.uploads.Reaches(s.Key, since)
 	}
+	r.headers.All, r.headers.Home, r.headers.UserAgent = o.Header, o.HeaderOrigin, o.UserAgent
+	r.headers.NoOverwrite = o.NoOverwrite
+	r.headers.Withheld = func(it item.Item) {
+		r.Log.Info(status.Withheld(o.HeaderOrigin, it.Path, o.Network.Certified()))
+	}
 	r.client = &retry.Client{
 		HTTP:       &http.Client{Transport: r.transport},
 		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },

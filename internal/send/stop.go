@@ -74,10 +74,7 @@ func once(reason stop.ServerReason) stop.Reason {
 
 // endIfAlone ends the run when all is read and each of its servers is gone.
 func (r *run) endIfAlone() {
-	r.mu.Lock()
-	whole := r.whole
-	r.mu.Unlock()
-	if !whole {
+	if !r.whole.Load() {
 		return
 	}
 	for _, reason := range r.servers.AllGone() {
@@ -106,9 +103,7 @@ func (r *run) giveUp(now time.Time) {
 // failRefused ends a run when the only files left are themselves the cause of their refusal.
 func (r *run) failRefused(now time.Time) {
 	stats := r.pool.Stats()
-	r.mu.Lock()
-	last := r.whole && stats.Queued+stats.Waiting == 0
-	r.mu.Unlock()
+	last := r.whole.Load() && stats.Queued+stats.Waiting == 0
 	if last && r.refusals.End(stats.Busy, now) {
 		r.end(stop.LastRefused{Items: stats.Busy, After: upstream.LonePatience})
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
@@ -33,9 +32,7 @@ func (r *run) submit(ctx context.Context) {
 			}
 			continue
 		}
-		r.mu.Lock()
-		r.read++
-		r.mu.Unlock()
+		r.read.Add(1)
 		r.queue.Read(it)
 		var failed *source.ItemError
 		switch {
@@ -54,9 +51,7 @@ func (r *run) submit(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	r.mu.Lock()
-	r.whole = true
-	r.mu.Unlock()
+	r.whole.Store(true)
 	if r.queue.Finish(ctx) {
 		r.endIfAlone()
 	}
@@ -64,15 +59,10 @@ func (r *run) submit(ctx context.Context) {
 
 // Before returns what an earlier run made of an item that has not changed since.
 func (r *run) Before(it item.Item) item.Fate {
-	if r.Journal == nil || slices.Equal(r.Only, []item.Fate{item.Failed}) {
+	if r.Journal == nil {
 		return item.None
 	}
-	c := r.Journal.Peek(resume.IdentityOf(it).ID(), resume.FingerprintOf(it))
-	switch {
-	case !c.Same || c.Twice, c.State == item.Delivered && !r.Again.IsZero():
-		return item.None
-	}
-	return c.State
+	return r.Rules.Before(r.Journal, it)
 }
 
 // FailedBefore reports whether an earlier run failed any item.
@@ -123,7 +113,7 @@ func (r *run) Claim(it item.Item) (*job, bool) {
 		return j, true
 	case resume.Skip:
 		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.CanAsk(it) {
-			r.verifier.Delivered(it, func() http.Header { return r.askHeader(it) })
+			r.verifier.Delivered(it, func() http.Header { return r.headers.ToAsk(it) })
 		}
 		out.Status, out.Note = item.Skipped, status.Left(d.Why, nil)
 	case resume.Fail:

@@ -31,19 +31,19 @@ func (r *run) summary() report.Summary {
 	if reason != nil {
 		code = reason.Exit()
 	}
-	counts, gone := s.Items, total-r.read
+	counts, gone := s.Items, total-r.read.Load()
 	done := counts.Delivered + counts.Skipped
 	if (whole || !r.Found.Partial) && done == counts.Total && code != exit.Local {
 		code, reason = exit.Delivered, nil // the reason to end came too late to matter
 	}
 	switch {
 	case code != exit.Delivered:
-	case counts.Failed+counts.Unknown > 0, r.whole && gone > 0:
+	case counts.Failed+counts.Unknown > 0, whole && gone > 0:
 		code = exit.Items
 	case done < counts.Total:
 		code = exit.Unavailable
 	}
-	if r.whole && gone > 0 {
+	if whole && gone > 0 {
 		s.Notes = append(s.Notes, status.Gone(gone))
 	}
 	s.ExitStatus = code

@@ -3,12 +3,22 @@ package send
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
+	"strings"
+	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
+	"github.com/penstock/penstock/internal/verify"
+	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/retry"
 )
 
 // item sends one item. It is the pool's task: what becomes of the item is reported and not
@@ -50,7 +60,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 	if j.tried() {
 		r.workers.End()
 	}
-	out, end := r.outcome(j, resp, err)
+	out, outage := r.outcome(j, resp, err)
 	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.uploads.End(j, nil)
 	}
@@ -62,8 +72,118 @@ func (r *run) item(ctx context.Context, j *job) error {
 	case out.Status == item.Deferred && j.began.IsZero() &&
 		(r.ending.Cause() != nil || ctx.Err() != nil):
 		r.abandon(j)
-	case !r.postpone(j, out, end):
+	case !r.postpone(j, out, outage):
 		r.done(j, out)
 	}
 	return nil
+}
+
+// outcome reads the answer and says what became of the job, and whether the server failed it as in
+// an outage.
+func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Result, outage bool) {
+	end := retry.OutcomeOf(resp, err)
+	out = results.Result{HTTPStatus: end.Status, Attempts: j.tries}
+	if !j.began.IsZero() {
+		out.Seconds = time.Since(j.began).Seconds()
+	}
+	var head []byte
+	var cut bool
+	if resp != nil {
+		head, cut = reply.Read(resp)
+	}
+	was := j.Ended(outcome.Call{Result: end, Sent: !j.began.IsZero(), Tries: j.tries,
+		Ending: r.ending.Cause() != nil, Hopeless: r.refusals.AreOver()})
+	out.Status = was.Fate
+	if was.Fate == item.Delivered {
+		r.warnOfSham(j, resp, head)
+		return out, was.Outage
+	}
+	why := status.Failure{
+		End: was, Call: end, Method: j.item.Method, URL: j.item.URL, Answer: resp,
+		PerhapsTLS: r.mayBeTLS(j, end.Err), Excerpt: reply.Excerpt(head, cut),
+		Hide: func(text string) string { return r.hide(j.item, text) },
+	}
+	wrong := r.Network.Misdirected(resp, head)
+	switch {
+	case was.Fault != nil:
+	case errors.Is(end.Err, retry.ErrUnreachable):
+		why.Unreachable = r.unreachable(j, end.Err)
+	case wrong != nil:
+		why.Unreachable, why.Excerpt = r.unreachable(j, wrong), ""
+	}
+	out.Error, out.Note = why.String(), status.AttemptInDoubt(was)
+	if was.Fate == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
+		r.leftAlone(j.server, end.RetryAt)
+	}
+	return out, was.Outage
+}
+
+// warnOfSham warns, once a run for each kind, of an acceptance that looks like none.
+func (r *run) warnOfSham(j *job, resp *http.Response, head []byte) {
+	if len(head) == 0 || r.shams[reply.Page].Load() && r.shams[reply.Failure].Load() {
+		return
+	}
+	isHTML := strings.Contains(body.ContentType(j.item.Path), "html")
+	sham := reply.ShamOf(resp, head, isHTML)
+	if sham == reply.NoSham || r.shams[sham].Swap(true) {
+		return
+	}
+	text := reply.Shorten(r.hide(j.item, reply.Excerpt(bytes.TrimSpace(head), false)))
+	r.Log.Warn(status.Sham(sham, j.item.Path, resp.StatusCode, text))
+}
+
+// mayBeTLS reports whether err may come from a server that speaks TLS and got plain HTTP.
+func (r *run) mayBeTLS(j *job, err error) bool {
+	var c *wire.Cause
+	return j.server != nil && errors.As(err, &c) && c.Kind == wire.Closed && j.server.MayBeTLS()
+}
+
+// unreachable ends sending to a job's server, unless that has accepted something: then it is this
+// item's URL. It returns why, in words; "" if that is not known.
+func (r *run) unreachable(j *job, cause error) (words string) {
+	var why stop.Unreachable
+	// It is known, or another request found it out.
+	if errors.As(cause, &why.Cause) || errors.As(cause, &why) {
+		words = status.Plain(why)
+	}
+	if j.server != nil && j.server.Accepted() == 0 && r.ending.Cause() == nil {
+		r.shut(j.server, why)
+	}
+	return words
+}
+
+// ask asks the server whether it has an item in doubt. If that settles the matter it returns what
+// became of the item; else the item is sent.
+func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.Result,
+	settled bool) {
+	out = j.out
+	if out.Error == "" {
+		out.Status, out.Error = item.Unknown, status.LeftInDoubt
+	}
+	past := j.Past()
+	began := past.First
+	if past.Older {
+		began = time.Time{} // a length and a date may be those of the other content
+	}
+	v, note, err := r.verifier.Check(ctx, j.item, req.Header,
+		verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: past.Ended})
+	if err != nil {
+		note = r.hide(j.item, status.Plain(err))
+	}
+	switch v {
+	case verify.There:
+		out.Status, out.Error, out.Note = item.Delivered, "", status.Found(note)
+		j.Confirmed()
+		return out, true
+	case verify.Absent:
+		r.Log.Debug(status.Absent(j.item.Path))
+		j.Denied(j.tries)
+		return out, false
+	}
+	if past.Resend && ctx.Err() == nil {
+		j.Insisted()
+		return out, false
+	}
+	out.Error += status.AskedInVain(note)
+	return out, true
 }

@@ -98,17 +98,14 @@ func (r *run) facts(v upstream.Overview, uploads []wire.Upload, now time.Time) s
 func (r *run) leftovers(v upstream.Overview) bool {
 	accepted, queued := r.servers.HasAccepted(), r.pool.Stats().Queued
 	backoff, _, retried := r.workers.Counts()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return upstream.IsStatus(v.Trouble) && r.whole && accepted && queued == 0 &&
+	return upstream.IsStatus(v.Trouble) && r.whole.Load() && accepted && queued == 0 &&
 		retried > 0 && retried >= v.Waiting+v.InFlight+backoff
 }
 
 // items is how many there are as far as that is known, and whether these are all.
 func (r *run) items() (n int64, whole bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return max(r.Found.Items, r.read), r.whole
+	whole = r.whole.Load() // first: none is read after it
+	return max(r.Found.Items, r.read.Load()), whole
 }
 
 // snapshot is the state of the run for the progress.

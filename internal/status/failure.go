@@ -17,8 +17,7 @@ import (
 // mayHaveArrived is added to the error of an unknown item that only says what went wrong.
 const mayHaveArrived = "it may have been accepted"
 
-// Why an item is unknown, or skipped, or delivered after all, where no answer to an attempt says
-// so.
+// Why an item is unknown although its server accepted it, and skipped although it seems changed.
 const (
 	NotKept   = "the server accepted it, but the journal could not keep that"
 	Unchanged = "its date has changed, its content has not"

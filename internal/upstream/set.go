@@ -49,7 +49,8 @@ type Set struct {
 
 	inFlight, maxInFlight int
 	// the last answer came, or the first request left that has none yet
-	heard time.Time
+	heard     time.Time
+	pauseTold time.Time // when people were last told of a pause
 }
 
 // A Server is one of those that items go to.

@@ -151,3 +151,23 @@ func TestTellsDown(t *testing.T) {
 		}
 	}
 }
+
+func TestTellsPause(t *testing.T) {
+	var set Set
+	begin := time.Now()
+	for _, c := range []struct {
+		after, wait time.Duration
+		quota, want bool
+	}{
+		{0, DownAfter, true, false},
+		{0, time.Second, false, true},
+		{time.Second, time.Hour, false, false},
+		{NoticeEvery, DownAfter, true, false},
+		{NoticeEvery, DownAfter + 1, true, true},
+		{NoticeEvery + time.Second, time.Second, false, false},
+	} {
+		if got := set.TellsPause(begin.Add(c.after), c.wait, c.quota); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
