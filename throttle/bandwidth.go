@@ -38,9 +38,6 @@ func (b *Bandwidth) SetRate(bytesPerSecond rate.Limit) {
 	b.line.setRate(r)
 }
 
-// Stats returns a snapshot: the rate in bytes a second and the number of readers that wait.
-func (b *Bandwidth) Stats() BucketStats { return b.line.stats() }
-
 // Reader returns a reader of r whose bytes come no faster than the limit. A Read fails with the
 // cause of ctx when that ends while it waits.
 func (b *Bandwidth) Reader(ctx context.Context, r io.Reader) io.Reader {

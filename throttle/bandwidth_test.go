@@ -104,12 +104,12 @@ func TestBandwidthChangesLive(t *testing.T) {
 		at(10 * time.Second)
 		b.SetRate(0)
 		synctest.Wait()
-		if s := b.Stats(); s.Waiting != 1 || s.Rate != 0 || s.Granted > 10_512 || s.Granted <= 10_000 {
+		if s := b.line.stats(); s.Waiting != 1 || s.Rate != 0 || s.Granted > 10_512 || s.Granted <= 10_000 {
 			t.Errorf("%+v", s)
 		}
 		at(20 * time.Second)
 		b.SetRate(100_000)
-		if got := b.Stats().Burst; got != 2000 {
+		if got := b.line.stats().Burst; got != 2000 {
 			t.Errorf("20 ms' worth is %d bytes", got)
 		}
 		group.Wait()
@@ -180,13 +180,13 @@ func TestBandwidthInvalidRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, r := range []float64{math.NaN(), -1, math.Inf(-1), 0} {
 			b := NewBandwidth(rate.Limit(r))
-			if s := b.Stats(); s.Rate != 0 || s.Burst != 512 {
+			if s := b.line.stats(); s.Rate != 0 || s.Burst != 512 {
 				t.Errorf("NewBandwidth(%v) has %+v", r, s)
 			}
 		}
 		b := NewBandwidth(rate.Limit(math.Inf(1)))
-		if b.limited() || b.Stats().Rate != rate.Inf {
-			t.Errorf("without a limit: %+v", b.Stats())
+		if b.limited() || b.line.stats().Rate != rate.Inf {
+			t.Errorf("without a limit: %+v", b.line.stats())
 		}
 	})
 }

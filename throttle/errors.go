@@ -81,9 +81,6 @@ func (e *QueueError) RetryAt() time.Time {
 // Timeout returns true, as a [net.Error] does of a timeout.
 func (e *QueueError) Timeout() bool { return true }
 
-// Temporary returns true. [net.Error] has the method.
-func (e *QueueError) Temporary() bool { return true }
-
 // A TimeoutError is what an attempt ends with that took longer than [Transport.Timeout]. Whether
 // the server did the work is not known.
 type TimeoutError struct{ After time.Duration }

@@ -1198,7 +1198,7 @@ func TestTransportBandwidth(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		wantIdle(t, "bandwidth", tr.Upstream("http://a"))
-		if s := tr.Upstream("http://a").bandwidth.Stats(); s.Waiting != 0 {
+		if s := tr.Upstream("http://a").bandwidth.line.stats(); s.Waiting != 0 {
 			t.Errorf("%d readers are left", s.Waiting)
 		}
 	})

@@ -7,10 +7,11 @@
 //	http.Handle("/upload", g.Handler(upload))
 //
 // Requests count against a key, by default the client's address ([RemoteKey]). Behind a proxy use
-// [ForwardedKey], and for users that an API gateway has authenticated, [HeaderKey]. Handlers made
-// by one Gate share its counts; classes of requests are kept apart by a Gate each. A limit over all
-// keys together is a Gate whose Key returns a constant. Put it inside the Gate that limits each
-// key, so that requests refused there do not count against the limit that all share.
+// [ForwardedKey]; for users, return their names, but only from a header that was authenticated, or
+// a client escapes the limit by inventing values. Handlers made by one Gate share its counts;
+// classes of requests are kept apart by a Gate each. A limit over all keys together is a Gate whose
+// Key returns a constant. Put it inside the Gate that limits each key, so that requests refused
+// there do not count against the limit that all share.
 //
 // # The guarantee
 //

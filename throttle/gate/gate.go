@@ -25,8 +25,8 @@ type Gate struct {
 	LimitsFor func(key string) Limits
 
 	// Key returns the key of the client that a request counts against. If nil, [RemoteKey]. See
-	// also [HeaderKey] and [ForwardedKey], or return the name of the user that a handler around the
-	// gate has authenticated. Keys are in all events: for API keys, return a name or a hash.
+	// also [ForwardedKey], or return the name of the user that a handler around the gate has
+	// authenticated. Keys are in all events: for API keys, return a name or a hash.
 	Key func(*http.Request) string
 
 	// Weight, if not nil, returns how many tokens of the rate a request costs. A request of zero or

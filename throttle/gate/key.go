@@ -20,13 +20,6 @@ func RemoteKey(r *http.Request) string {
 	return r.RemoteAddr // such as that of a Unix socket, which all share
 }
 
-// HeaderKey distinguishes clients by the value of a header, for a [Gate]'s Key. Use only a header
-// whose value has been authenticated: otherwise a client escapes the limit by inventing values.
-// Requests without it share one key.
-func HeaderKey(name string) func(*http.Request) string {
-	return func(r *http.Request) string { return r.Header.Get(name) }
-}
-
 // ForwardedKey is [RemoteKey] for servers behind proxies, for a [Gate]'s Key: the address is the
 // nearest one that is not trusted, according to Forwarded (RFC 7239) or X-Forwarded-For. Each
 // trusted proxy must add the address that it was called from, as proxies do, or clear the header.

@@ -28,16 +28,6 @@ func TestRemoteKey(t *testing.T) {
 	}
 }
 
-func TestHeaderKey(t *testing.T) {
-	r := &http.Request{Header: http.Header{"X-User": {"ann", "bob"}}}
-	if got := HeaderKey("x-user")(r); got != "ann" {
-		t.Errorf("%q, want ann", got)
-	}
-	if got := HeaderKey("X-Team")(r); got != "" {
-		t.Errorf("%q, want none", got)
-	}
-}
-
 var trustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"),
 	netip.MustParsePrefix("2001:db8:ffff::/48")}
 
@@ -216,7 +206,7 @@ func TestForgetsKeys(t *testing.T) {
 
 // A key is a small part of a request's header, and may be a large one.
 func TestKeepsLittleOfAKey(t *testing.T) {
-	g := &Gate{Limits: Limits{Rate: 1}, Key: HeaderKey("X-User")}
+	g := &Gate{Limits: Limits{Rate: 1}, Key: func(r *http.Request) string { return r.Header.Get("X-User") }}
 	g.once.Do(g.init)
 	long := strings.Repeat("x", 1<<20)
 	for _, test := range []struct {
