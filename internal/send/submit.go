@@ -143,7 +143,7 @@ func (r *run) obey(j *job) {
 		return
 	}
 	if r.WaitsUntil(wait, now) { // else that is why the server's files are left
-		r.Log.Info(status.AskedEarlier(origin, wait, now) + "; paused until then")
+		r.Log.Info(status.Obeys(origin, wait, now))
 	}
 	s.Pause(wait, "an earlier run")
 }

@@ -108,6 +108,11 @@ func FewFiles(files, conns int) string {
 		"there are no more than %d connections", files, conns)
 }
 
+// Obeys says that a server is left alone for as long as it asked for in an earlier run.
+func Obeys(who string, until, now time.Time) string {
+	return AskedEarlier(who, until, now) + "; paused until then"
+}
+
 // phases and reasons are the throttle's, in words for people who do not know how it works.
 var (
 	phases = map[throttle.Phase]string{
