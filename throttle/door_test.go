@@ -43,12 +43,12 @@ func compareUpstream(t *testing.T, seed uint64) {
 		t.Helper()
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		u.mu.Lock()
-		c := u.mu.controller
-		u.mu.Unlock()
 		s := u.Stats()
-		if s.InFlight != m.inFlight || held(u) != m.inFlight || c.places != m.inFlight || c.inFlight < 0 || c.inFlight > m.inFlight {
-			t.Errorf("%d in flight, %d held, the controller has %d and %d places; want %d", s.InFlight, held(u), c.inFlight, c.places, m.inFlight)
+		u.mu.Lock()
+		places, refused := u.mu.controller.Places(), u.mu.controller.Refused()
+		u.mu.Unlock()
+		if s.InFlight != m.inFlight || held(u) != m.inFlight || places != m.inFlight {
+			t.Errorf("%d in flight, %d held, the controller has %d places; want %d", s.InFlight, held(u), places, m.inFlight)
 		}
 		if s.Limit < 0 || s.Limit == 0 && m.inFlight == 0 && s.Paused.IsZero() || !(s.Rate > 0) {
 			t.Errorf("limit %d, rate %v", s.Limit, s.Rate)
@@ -59,7 +59,7 @@ func compareUpstream(t *testing.T, seed uint64) {
 		if r := m.limits.Rate; r > 0 && s.Rate > r {
 			t.Errorf("rate %v above the ceiling %v", s.Rate, r)
 		}
-		if (s.Phase == PhaseFixed) != (m.limits.Fixed && !c.held) || (s.Phase == PhaseDown || s.Phase == PhaseHoldingBack) != c.held {
+		if (s.Phase == PhaseFixed) != (m.limits.Fixed && !refused) || (s.Phase == PhaseDown || s.Phase == PhaseHoldingBack) != refused {
 			t.Errorf("phase %q", s.Phase)
 		}
 		if inVain(u) {
@@ -83,10 +83,10 @@ func compareUpstream(t *testing.T, seed uint64) {
 	}
 	begin := time.Now()
 	for time.Since(begin) < 2*time.Minute {
-		// Nothing need happen when a quota's window ends.
+		// Nothing need happen when orders change by themselves.
 		for step := time.Now().Add(time.Duration(m.random(2e9))); ; check() {
 			u.mu.Lock()
-			end := u.mu.controller.pace.quota.until
+			end := u.mu.controller.Orders(time.Now()).Until
 			u.mu.Unlock()
 			if !end.After(time.Now()) || end.After(step) {
 				time.Sleep(time.Until(step))
@@ -146,23 +146,22 @@ func inVain(u *Upstream) bool {
 	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c, b := &u.mu.controller, u.line
+	o, b := u.mu.controller.Orders(now), u.line
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.mu.queue.first
 	switch {
 	case w == nil, b.mu.pause.until.After(now):
 		return false
-	case c.held && c.probe.IsZero():
-		return c.inFlight == 0 // nothing is under way that could end it
-	case c.held && (c.probe.After(now) || b.mu.door.inFlight >= int(c.most)), !c.held && b.mu.door.inFlight >= c.room(now):
+	case !u.mu.orders.Until.IsZero() && u.mu.orders.Until.Before(now):
+		return true
+	case o.Held && o.Probe.IsZero():
+		return u.mu.controller.Places() == 0 // nothing is under way that could end it
+	case o.Held && (o.Probe.After(now) || b.mu.door.inFlight >= o.Most), !o.Held && b.mu.door.inFlight >= o.Room:
 		return false
 	}
-	rate := c.pace.given
-	if p := &c.pace; !p.fixed { // a rate that grows is looked at when something happens
-		rate = min(rate*(1-p.trim.at(now)), p.learned, p.quota.rateAt(now), c.trialRate())
-	}
-	return b.mu.reserved == 0 || b.mu.due-b.mu.now() > seconds(float64(w.n)/rate)+1
+	// A rate that grows is looked at when something happens.
+	return b.mu.reserved == 0 || b.mu.due-b.mu.now() > seconds(float64(w.n)/u.mu.orders.Rate)+1
 }
 
 func (m *upstreamModel) random(n int64) int64 {
@@ -310,11 +309,6 @@ func TestUpstreamLiars(t *testing.T) {
 				group.Wait()
 				if sent == 0 || sent > test.most {
 					t.Errorf("%d sent, want at most %d: %+v", sent, test.most, u.Stats())
-				}
-				u.mu.Lock()
-				defer u.mu.Unlock()
-				if c := &u.mu.controller; cap(c.pace.log) > 2*logged || cap(c.round.members) > 2*mostInFlight {
-					t.Errorf("%d requests are remembered, and %d of a round", cap(c.pace.log), cap(c.round.members))
 				}
 			})
 		})

@@ -1,6 +1,10 @@
 package throttle
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/adaptive"
+)
 
 // An Outcome is what a request's end says about the server. Throttled and Overloaded are first
 // guesses: an [Upstream] finds out whether refusals follow the rate of requests or the number in
@@ -63,6 +67,24 @@ type Feedback struct {
 	own bool // the cause is in the request: others like it are accepted
 }
 
+// sample returns what the controller goes by.
+func (f *Feedback) sample() adaptive.Sample {
+	s := adaptive.Sample{
+		Signal:   adaptive.Signal(f.Outcome),
+		Latency:  f.Latency,
+		Server:   f.Server,
+		Bytes:    f.Bytes,
+		RetryAt:  f.RetryAt,
+		Source:   f.Source,
+		InFlight: f.InFlight,
+		Own:      f.own,
+	}
+	for _, q := range f.Quotas {
+		s.Quotas = append(s.Quotas, adaptive.Quota(q))
+	}
+	return s
+}
+
 // A Quota is one allowance of requests, as a server states it.
 type Quota struct {
 	Remaining int64 // requests left in the window; negative if not stated
@@ -71,3 +93,16 @@ type Quota struct {
 	Limit  int64         // requests in a window; below 1 if not stated
 	Window time.Duration // its length; below 1 if not stated
 }
+
+// A Phase is what the controller of an [Upstream] is doing.
+type Phase string
+
+const (
+	// it doubles the limit until the server slows down or refuses
+	PhaseStarting Phase = "starting"
+	PhaseSteady   Phase = "steady" // it follows the server
+	// the server refused: nothing is sent until it accepts again
+	PhaseHoldingBack Phase = "holding back"
+	PhaseDown        Phase = "down"  // it refuses all the same: one probe at a time
+	PhaseFixed       Phase = "fixed" // switched off: the limits hold as they were given
+)

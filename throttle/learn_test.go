@@ -151,14 +151,3 @@ func TestFirstRefusalWithManyInFlight(t *testing.T) {
 		}
 	})
 }
-
-// What refusals showed of the given rate is forgotten where they turn out to have another cause: one more is no proof.
-func TestDropForgetsRefusals(t *testing.T) {
-	p := new(pace)
-	p.setLimits(Limits{Rate: 1000})
-	p.scant, p.far = mostScant, true
-	p.drop()
-	if p.scant != 0 || p.far {
-		t.Errorf("%d refusals are remembered, far %v", p.scant, p.far)
-	}
-}

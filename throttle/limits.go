@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/adaptive"
 )
 
 // Limits are one upstream's ceilings. A zero field is not given.
@@ -44,6 +46,11 @@ func (l Limits) Validate() error {
 	check("InFlight", float64(l.InFlight))
 	check("Bandwidth", float64(l.Bandwidth))
 	return errors.Join(errs...)
+}
+
+// adaptive returns the limits that the controller goes by.
+func (l Limits) adaptive() adaptive.Limits {
+	return adaptive.Limits{Rate: float64(l.Rate), InFlight: l.InFlight, Fixed: l.Fixed}
 }
 
 // unset returns r, or no limit where it is zero.

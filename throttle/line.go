@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/penstock/penstock/internal/adaptive"
 	"github.com/penstock/penstock/internal/standing"
 	"github.com/penstock/penstock/internal/suspend"
 )
@@ -189,20 +190,20 @@ func (l *line) stop(err error) {
 
 // steer sets the rate, how many may be in flight and, where it is not free, what else holds the
 // door: see door. All at once: in between, waiters would go.
-func (l *line) steer(s steering) {
+func (l *line) steer(o adaptive.Orders) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.setRateLocked(rate.Limit(s.rate))
+	l.setRateLocked(rate.Limit(o.Rate))
 	d := &l.mu.door
-	d.room, d.most, d.probe, d.until = s.room, s.most, 0, never
-	if s.held {
+	d.room, d.most, d.probe, d.until = o.Room, o.Most, 0, never
+	if o.Held {
 		d.probe = never
-		if !s.probe.IsZero() {
-			d.probe = max(l.mu.now()+time.Until(s.probe), 1)
+		if !o.Probe.IsZero() {
+			d.probe = max(l.mu.now()+time.Until(o.Probe), 1)
 		}
 	}
-	if !s.until.IsZero() {
-		d.until = l.mu.now() + time.Until(s.until)
+	if !o.Until.IsZero() {
+		d.until = l.mu.now() + time.Until(o.Until)
 	}
 	l.settleLocked()
 }

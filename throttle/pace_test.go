@@ -3,7 +3,6 @@ package throttle
 import (
 	"context"
 	"fmt"
-	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -67,50 +66,5 @@ func TestUpstreamRefusesAWhile(t *testing.T) {
 				})
 			})
 		}
-	}
-}
-
-// Where no other request is known, the pause that a refusal brings is the usual one.
-func TestPaceWaitWithoutSpacing(t *testing.T) {
-	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	var p pace
-	p.setLimits(Limits{})
-	accepted := ticket{at: now}
-	p.sent(now)
-	p.ended(accepted, true)
-	p.accepted(accepted)
-	p.sent(now)
-	var gaps spacing
-	for k := range gaps {
-		gaps[k] = math.Inf(1)
-	}
-	if got := p.throttled(ticket{at: now}, time.Time{}, gaps, now).Sub(now); got != defaultWait {
-		t.Errorf("%v, want %v", got, defaultWait)
-	}
-}
-
-// A request that is sent once more counts once in the rate.
-func TestPaceOfResentRequests(t *testing.T) {
-	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	var c controller
-	c.init(Limits{InFlight: 2}, now)
-	for range 2 {
-		sent := c.sent(now)
-		for range 2 {
-			now = now.Add(ms)
-			c.recall(&sent, false, now)
-			c.landed()
-			c.resent(&sent, now)
-		}
-		now = now.Add(ms)
-		c.done(sent, Feedback{Outcome: Success, Latency: ms}, now)
-		c.landed()
-	}
-	never := c.sent(now) // sent again: its context ends first
-	c.recall(&never, false, now)
-	c.landed()
-	c.done(never, Feedback{}, now)
-	if p := &c.pace; p.count != 2 || p.pending != 0 || len(p.log) != 2 {
-		t.Errorf("%d accepted, %d pending, %d logged; want 2, 0, 2", p.count, p.pending, len(p.log))
 	}
 }

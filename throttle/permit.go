@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/internal/adaptive"
 )
 
 // A Permit is the right to have one request in flight. End it once with [Permit.Done] or
@@ -12,7 +14,7 @@ import (
 type Permit struct {
 	upstream    *Upstream
 	token       time.Time // when the latest was given out
-	ticket      ticket
+	ticket      adaptive.Ticket
 	waited      Waited
 	landed      bool // it has no place in flight any more
 	told, ended atomic.Bool
@@ -64,11 +66,11 @@ func (p *Permit) Progress(acked, size int64) {
 	u := p.upstream
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p.told.Load() || p.ticket.recalled { // with the lock, as a request that has ended would stay
+	if p.told.Load() { // with the lock, as a request that has ended would stay
 		return
 	}
 	now := time.Now()
-	u.mu.controller.progress(p.ticket, acked, size, now)
+	u.mu.controller.Progress(p.ticket, acked, size, now)
 	u.steerLocked(now)
 }
 

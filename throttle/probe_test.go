@@ -529,7 +529,7 @@ func TestUpstreamSlowProbe(t *testing.T) {
 				time.Sleep(time.Second)
 				first.permit.Done(Feedback{Outcome: Overloaded})
 				if test.latency > 0 { // something was accepted: a moment later more may be
-					time.Sleep(fullWait)
+					time.Sleep(100 * ms)
 				}
 				c := newClock()
 				probe := call(t, c, u, 1, 0)

@@ -63,19 +63,20 @@ func (u *Upstream) Stats() UpstreamStats {
 	holding, waited := u.waits.snapshot()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c, now := &u.mu.controller, time.Now()
+	now := time.Now()
+	c, room := u.mu.controller.State(now), u.mu.controller.Orders(now).Room
 	s := UpstreamStats{
 		Limits:         u.mu.limits,
 		Holding:        holding,
-		Limit:          c.room(now),
-		Rate:           validRate(rate.Limit(c.mean(now))),
-		Learned:        c.learned(),
-		Phase:          c.phase,
-		Reason:         c.reason,
-		Changed:        c.changed,
-		Probe:          c.probe,
+		Limit:          room,
+		Rate:           validRate(rate.Limit(c.Rate)),
+		Learned:        c.Learned,
+		Phase:          Phase(c.Phase.String()),
+		Reason:         c.Reason,
+		Changed:        c.Changed,
+		Probe:          c.Probe,
 		Waiting:        bucket.Waiting,
-		InFlight:       u.mu.controller.places,
+		InFlight:       u.mu.controller.Places(),
 		MaxInFlight:    u.mu.maxInFlight,
 		Sent:           u.mu.sent,
 		Succeeded:      u.mu.outcomes[Success],
@@ -84,13 +85,10 @@ func (u *Upstream) Stats() UpstreamStats {
 		TimedOut:       u.mu.outcomes[TimedOut],
 		Failed:         u.mu.outcomes[Failed],
 		Unreported:     u.mu.outcomes[0],
-		Latency:        seconds(c.latency),
-		BytesPerSecond: c.flow.bytesPerSecond(),
+		Latency:        c.Latency,
+		BytesPerSecond: c.BytesPerSecond,
 		Unclaimed:      bucket.Unclaimed,
 		Waited:         waited,
-	}
-	if c.trial != 0 {
-		s.Probe = time.Time{}
 	}
 	s.Paused, s.PauseSource = u.line.pausedUntil()
 	return s

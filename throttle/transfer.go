@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/acked"
+	"github.com/penstock/penstock/internal/adaptive"
 )
 
 const (
@@ -18,9 +19,8 @@ const (
 	// buffers of the connection at once.
 	longBody = 256 << 10
 
-	// sampleEvery is how often connections are asked how far they are: a span has two samples at
-	// least.
-	sampleEvery = minSpan / 2
+	// sampleEvery is how often connections are asked how far they are.
+	sampleEvery = adaptive.ProgressEvery
 
 	// pieceBytes is how much is read at once of a body whose progress is what was read of it: what
 	// is read is not sent yet.

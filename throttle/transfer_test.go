@@ -132,9 +132,6 @@ func TestBytesPerSecond(t *testing.T) {
 		want(10_000)
 		p[0].Release()
 		want(0)
-		if n := len(u.mu.controller.flow.transfers); n != 0 {
-			t.Errorf("%d transfers are left", n)
-		}
 	})
 }
 
@@ -267,33 +264,4 @@ func TestTransportLeavesFilesAlone(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-}
-
-// A connection that is dead says nothing while its request waits to be sent once more.
-func TestProgressOfRecalledRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := NewUpstream(Limits{})
-		p, err := u.Acquire(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		under := func(want int) {
-			t.Helper()
-			p.Progress(1000, 1_000_000)
-			u.mu.Lock()
-			defer u.mu.Unlock()
-			if got := len(u.mu.controller.flow.transfers); got != want {
-				t.Errorf("%d transfers under way, want %d", got, want)
-			}
-		}
-		under(1)
-		u.Pause(time.Now().Add(time.Minute), "")
-		go u.again(t.Context(), p, 1, false)
-		synctest.Wait()
-		under(0)
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		under(1)
-		p.Done(Feedback{Outcome: Success})
-	})
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/adaptive"
 )
 
 // An Upstream joins the limits of one server: how many requests are in flight, how many leave a
@@ -40,25 +42,14 @@ type Upstream struct {
 		made   Limits // those it was made with
 		err    error  // of the limits
 
-		controller controller
-		steered    steering // what the bucket was last told
-		told       finding  // what people were last told
+		controller *adaptive.Controller
+		orders     adaptive.Orders // what the line was last told
+		told       finding         // what people were last told
 
 		maxInFlight int
 		sent        int64
 		outcomes    [len(outcomes)]int64
 	}
-}
-
-// steering is what the controller has the bucket do.
-type steering struct {
-	room  int
-	rate  float64
-	most  int // also of a probe
-	held  bool
-	probe time.Time
-
-	until time.Time // when all of it may change by itself; if zero, it does not
 }
 
 // NewUpstream returns an upstream with the limits given. If they are not valid, Acquire says so;
@@ -77,9 +68,9 @@ func NewUpstream(limits Limits) *Upstream {
 	u.line.waits, u.bandwidth.waits = &u.waits, &u.waits
 	u.line.changed = u.steerInTime
 	u.mu.limits, u.mu.made, u.mu.err = limits, limits, err
-	u.mu.controller.init(limits, now)
+	u.mu.controller = adaptive.New(limits.adaptive(), now)
 	u.steerLocked(now)
-	u.mu.told = finding{phase: u.mu.controller.phase, limit: u.mu.steered.room, rate: validRate(rate.Limit(u.mu.steered.rate))}
+	u.mu.told = u.findingLocked(now)
 	return u
 }
 
@@ -96,16 +87,16 @@ func (u *Upstream) SetLimits(limits Limits) error {
 	u.line.setBurst(limits.Burst)
 	u.bandwidth.SetRate(unset(limits.Bandwidth))
 	now := time.Now()
-	u.mu.controller.setLimits(limits, now)
+	u.mu.controller.SetLimits(limits.adaptive(), now)
 	u.steerLocked(now)
 	return nil
 }
 
 // steerLocked passes on what the controller has changed. It requires that mu is held.
 func (u *Upstream) steerLocked(now time.Time) {
-	if s := u.mu.controller.orders(now); s != u.mu.steered {
-		u.mu.steered = s
-		u.line.steer(s)
+	if o := u.mu.controller.Orders(now); o != u.mu.orders {
+		u.mu.orders = o
+		u.line.steer(o)
 	}
 }
 
@@ -118,10 +109,10 @@ func (u *Upstream) steerInTime() {
 
 // steerInTimeLocked requires that mu is held.
 func (u *Upstream) steerInTimeLocked() {
-	if u.mu.steered.until.IsZero() {
+	if u.mu.orders.Until.IsZero() {
 		return
 	}
-	if now := time.Now(); !now.Before(u.mu.steered.until) {
+	if now := time.Now(); !now.Before(u.mu.orders.Until) {
 		u.steerLocked(now)
 	}
 }
@@ -192,8 +183,8 @@ func (u *Upstream) look() error {
 func (u *Upstream) admit(ctx context.Context, p *Permit, token time.Time) bool {
 	u.mu.Lock()
 	now := time.Now()
-	p.upstream, p.token, p.ticket = u, token, u.mu.controller.sent(now)
-	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.places)
+	p.upstream, p.token, p.ticket = u, token, u.mu.controller.Sent(now)
+	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.Places())
 	u.steerLocked(now)
 	late := expired(ctx, now)
 	if !late {
@@ -223,7 +214,7 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused boo
 	if refused {
 		u.mu.outcomes[Overloaded]++
 	}
-	u.mu.controller.recall(&p.ticket, refused, now)
+	u.mu.controller.Recall(&p.ticket, refused, now)
 	u.steerLocked(now)
 	u.mu.Unlock()
 	u.landed()
@@ -236,7 +227,7 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused boo
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now = time.Now()
-	u.mu.controller.resent(&p.ticket, now)
+	u.mu.controller.Resent(&p.ticket, now)
 	u.steerLocked(now)
 	return nil
 }
@@ -273,7 +264,7 @@ func (u *Upstream) Resume() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
-	u.mu.controller.resume(now)
+	u.mu.controller.Resume(now)
 	u.steerLocked(now)
 	u.line.resume()
 }
@@ -288,14 +279,15 @@ func (u *Upstream) Stop(err error) {
 func (u *Upstream) latency() time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return seconds(u.mu.controller.latency)
+	return u.mu.controller.State(time.Now()).Latency
 }
 
 // idle reports whether the upstream is not in use and a new one in its place would do the same.
 func (u *Upstream) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.limits == u.mu.made && u.mu.controller.places == 0 && !u.mu.controller.held && u.line.full()
+	return u.mu.limits == u.mu.made && u.mu.controller.Places() == 0 &&
+		!u.mu.controller.Refused() && u.line.full()
 }
 
 // events returns what the news are to who observes.
@@ -333,28 +325,29 @@ func (f finding) differs(g finding) bool {
 	return f.phase != g.phase || far(float64(f.limit), float64(g.limit)) || far(float64(f.rate), float64(g.rate))
 }
 
+// findingLocked requires that mu is held, and that the orders were passed on.
+func (u *Upstream) findingLocked(now time.Time) finding {
+	s := u.mu.controller.State(now)
+	return finding{
+		Phase(s.Phase.String()), u.mu.orders.Room, validRate(rate.Limit(s.Rate)), s.Reason,
+	}
+}
+
 // feed records how a request went.
-func (u *Upstream) feed(t ticket, f Feedback) (n news) {
+func (u *Upstream) feed(t adaptive.Ticket, f Feedback) (n news) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now() // not before the lock: the controller's time does not go back
-	if f.Outcome == Success && f.Latency <= 0 {
-		f.Latency = now.Sub(t.at)
-	}
-	if int(f.Outcome) < len(outcomes) {
+	if int(f.Outcome) < len(u.mu.outcomes) {
 		u.mu.outcomes[f.Outcome]++
 	}
-	if f.Outcome == 0 {
-		f.Outcome = Ignored
-	}
-	c := &u.mu.controller
-	until, source := c.done(t, f, now)
+	p := u.mu.controller.Done(t, f.sample(), now)
 	// First of all, so that no request leaves at a rate that is not known yet.
-	if !until.IsZero() && u.line.pause(until, source, source == "" && until.After(f.RetryAt)) {
-		n.until, n.source = until, source
+	if !p.Until.IsZero() && u.line.pause(p.Until, p.Source, p.Own) {
+		n.until, n.source = p.Until, p.Source
 	}
 	u.steerLocked(now)
-	n.finding = finding{c.phase, u.mu.steered.room, validRate(rate.Limit(c.mean(now))), c.reason}
+	n.finding = u.findingLocked(now)
 	if n.changed = n.differs(u.mu.told); n.changed {
 		u.mu.told = n.finding
 	}
@@ -365,7 +358,7 @@ func (u *Upstream) feed(t ticket, f Feedback) (n news) {
 func (u *Upstream) landed() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.mu.controller.landed()
+	u.mu.controller.Landed()
 	u.steerLocked(time.Now()) // before its place is free: a quota may have none left
 	u.line.land()
 }

@@ -66,6 +66,7 @@ func TestImports(t *testing.T) {
 	ours, all := packages(t)
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret",
 		module+"/internal/standing"
+	adaptive := module + "/internal/adaptive"
 	nethttp := module + "/internal/nethttp"
 	filebody := module + "/internal/filebody"
 	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles",
@@ -84,7 +85,8 @@ func TestImports(t *testing.T) {
 	}{{
 		name: "public",
 		of:   public,
-		may: slices.Concat(fixed, []string{hint, nethttp, secret, standing, drain, filebody,
+		may: slices.Concat(fixed, []string{adaptive, hint, nethttp, secret, standing, drain,
+			filebody,
 			openfiles, suspend, acked, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
@@ -94,6 +96,11 @@ func TestImports(t *testing.T) {
 		may:     []string{fields},
 		through: []string{},
 		why:     "it is pure parsing",
+	}, {
+		name:    "adaptive",
+		of:      []string{adaptive},
+		through: []string{},
+		why:     "it is pure: the owner has the clock, the lock and the network",
 	}, {
 		name:    "nethttp, secret, standing, drain, openfiles",
 		of:      []string{nethttp, secret, standing, drain, openfiles},

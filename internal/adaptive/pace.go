@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import (
 	"math"
@@ -58,7 +58,7 @@ const (
 	mostPatience = 4
 )
 
-// A pace is the part of a [controller] that finds the rate. There is none until the first throttled
+// A pace is the part of a [Controller] that finds the rate. There is none until the first throttled
 // request. Then all requests pause, and the rate doubles from what was accepted until it is refused
 // again, which shows it: a token bucket of rate R and burst B lets B + R·t requests pass in the t
 // seconds after it was full, and R·t between two refusals. From then on the rate is held, and after
@@ -123,7 +123,7 @@ func (p *pace) setLimits(l Limits) {
 	was := p.given
 	p.given, p.fixed = math.Inf(1), l.Fixed
 	if l.Rate > 0 {
-		p.given = float64(l.Rate)
+		p.given = l.Rate
 	}
 	if p.learned == 0 {
 		p.learned = math.Inf(1)
@@ -218,7 +218,8 @@ func (p *pace) sent(now time.Time) {
 		p.count, p.pending, p.log = 0, 0, p.log[:0]
 	default:
 		// Where something else holds requests up, the rate is not what is tried.
-		if gap, due := now.Sub(p.last), seconds(1/p.found(now)); gap > 2*due && !now.Before(p.from) {
+		if gap, due := now.Sub(p.last), seconds(1/p.found(now)); gap > 2*due &&
+			!now.Before(p.from) {
 			p.idle += gap - due
 		}
 	}
@@ -231,7 +232,7 @@ func (p *pace) sent(now time.Time) {
 }
 
 // ended records that a request has ended, however it did.
-func (p *pace) ended(t ticket, accepted bool) {
+func (p *pace) ended(t Ticket, accepted bool) {
 	if t.at.Before(p.since) {
 		if accepted {
 			p.barren = 0
@@ -251,7 +252,7 @@ func (p *pace) ended(t ticket, accepted bool) {
 }
 
 // accepted records an accepted request.
-func (p *pace) accepted(t ticket) {
+func (p *pace) accepted(t Ticket) {
 	if t.at.Before(p.since) {
 		return
 	}
@@ -265,16 +266,18 @@ func (p *pace) accepted(t ticket) {
 
 // throttled records a request that was refused for its rate, and returns until
 // when all pause.
-func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time) time.Time {
+func (p *pace) throttled(t Ticket, until time.Time, gaps spacing, now time.Time) time.Time {
 	p.hinted = until.After(now)
 	if !p.hinted {
 		switch {
-		case p.wait == 0 && !p.ever, p.count > 0 && p.refused.IsZero() && p.learnedRate() && p.learned < cheapPause:
+		case p.wait == 0 && !p.ever, p.count > 0 && p.refused.IsZero() && p.learnedRate() &&
+			p.learned < cheapPause:
 			p.wait = defaultWait
 		case p.count > 0 && p.refused.IsZero():
 			// A bucket fills while one waits: twice the time that was not enough, and not much less
 			// than what it took the last time.
-			p.wait = max(min(seconds(2*max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4, leastWait)
+			p.wait = max(min(seconds(2*max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4,
+				leastWait)
 		case p.refused.IsZero():
 			p.wait = min(2*p.wait, longestWait)
 		}
@@ -290,7 +293,8 @@ func (p *pace) throttled(t ticket, until time.Time, gaps spacing, now time.Time)
 	case p.refused.IsZero() || p.suspected:
 		p.suspect(t)
 		p.asked, p.ramped, p.suspected = p.found(now), p.ramping, false
-		if sent := 4 / max(gaps[2], 0.001); p.asked > 2*sent && !math.IsInf(p.asked, 1) && gaps[2] < t.at.Sub(p.from).Seconds() {
+		if sent := 4 / max(gaps[2], 0.001); p.asked > 2*sent && !math.IsInf(p.asked, 1) &&
+			gaps[2] < t.at.Sub(p.from).Seconds() {
 			p.asked = max(sent, p.learned) // what was asked for was not sent
 		}
 		if told := p.quota.mean(); told < p.asked { // and somebody else uses it, too
@@ -401,7 +405,8 @@ func (p *pace) excuse() {
 // bePatient returns by what factor the rate is held for longer from now on.
 func (p *pace) bePatient(grown bool) float64 {
 	pause := p.learned * p.wait.Seconds() // in requests, of which a burst makes up for some
-	if !grown || math.IsInf(p.learned, 1) || p.asked > 1.2*p.learned || pause < dearPause || p.burst > pause/2 {
+	if !grown || math.IsInf(p.learned, 1) || p.asked > 1.2*p.learned || pause < dearPause ||
+		p.burst > pause/2 {
 		return 1
 	}
 	return min(2*max(p.patience, 1), mostPatience)
@@ -447,7 +452,7 @@ func (p *pace) closed() bool {
 }
 
 // suspect records a request that may have been refused for its rate.
-func (p *pace) suspect(t ticket) {
+func (p *pace) suspect(t Ticket) {
 	if p.refused.IsZero() {
 		p.refused, p.suspected = t.at, true
 	}
@@ -539,7 +544,8 @@ func (p *pace) fill() {
 	if !p.filled {
 		later := len(p.log) - p.logged()
 		// Half a token is the mean of what was left when it refused.
-		p.firstCount, p.firstSpan = float64(p.count+p.pending-later)+0.5, max(p.refused.Sub(p.begun()).Seconds(), 0)
+		p.firstCount, p.firstSpan = float64(p.count+p.pending-later)+0.5,
+			max(p.refused.Sub(p.begun()).Seconds(), 0)
 	}
 }
 

@@ -1,10 +1,14 @@
-package throttle
+package adaptive
 
 import (
 	"math"
 	"slices"
 	"time"
 )
+
+// ProgressEvery is how often [Controller.Progress] should be called for each transfer: a span has
+// two samples at least.
+const ProgressEvery = minSpan / 2
 
 const (
 	// settleTime is left out after a transfer began or ended: a new connection first
@@ -40,7 +44,7 @@ const (
 	maxLull = 64 * time.Second
 )
 
-// A flow is what a [controller] knows of the bodies that are on their way. Rounds end
+// A flow is what a [Controller] knows of the bodies that are on their way. Rounds end
 // only with their requests. While bodies take many seconds, the sum of bytes a second
 // shows whether more of them at once gain anything or only take from each other.
 type flow struct {
@@ -52,7 +56,7 @@ type flow struct {
 
 	before  sum           // the latest that counted
 	doubted bool          // it replaced one that was too high
-	round   int64         // of the controller, when it was last looked at
+	round   int64         // of the Controller, when it was last looked at
 	most    float64       // the limit above which more do not have more; if zero, not known
 	lull    time.Duration // before more is tried
 	next    time.Time     // then
@@ -63,7 +67,7 @@ type flow struct {
 
 // A transfer is a body on its way.
 type transfer struct {
-	number int64 // of its ticket
+	number int64 // of its Ticket
 	size   int64 // below 0: not known
 	began  time.Time
 
@@ -90,8 +94,12 @@ type sum struct {
 	limit float64 // of requests in flight, up to which a raise has paid
 }
 
-// progress records how much of a request's body the server has acknowledged.
-func (c *controller) progress(t ticket, acked, size int64, now time.Time) {
+// Progress records how much of a request's body the server has acknowledged. The size is negative
+// if it is not known.
+func (c *Controller) Progress(t Ticket, acked, size int64, now time.Time) {
+	if t.recalled {
+		return // that connection is dead
+	}
 	f := &c.flow
 	if i := f.find(t.number); i < 0 || acked > f.transfers[i].last.acked {
 		c.silence.hear(c.inFlight, now)
@@ -120,7 +128,8 @@ func (f *flow) report(number, acked, size int64, now time.Time) {
 		if len(f.transfers) == 0 {
 			f.meter.reset(now)
 		}
-		f.transfers = append(f.transfers, &transfer{number: number, size: size, began: now, last: report{now, acked}})
+		f.transfers = append(f.transfers,
+			&transfer{number: number, size: size, began: now, last: report{now, acked}})
 		f.restart(now)
 		return
 	}
@@ -187,9 +196,10 @@ func (f *flow) remeasure(now time.Time) {
 // measured reports whether the span is over for all transfers.
 func (f *flow) measured(now time.Time) bool {
 	end := f.from.Add(f.span)
-	return len(f.transfers) > 0 && !now.Before(end) && !slices.ContainsFunc(f.transfers, func(t *transfer) bool {
-		return t.last.at.Before(end) || t.middle.at.IsZero() || !t.last.at.After(t.middle.at)
-	})
+	return len(f.transfers) > 0 && !now.Before(end) &&
+		!slices.ContainsFunc(f.transfers, func(t *transfer) bool {
+			return t.last.at.Before(end) || t.middle.at.IsZero() || !t.last.at.After(t.middle.at)
+		})
 }
 
 // add returns the bytes a second of all transfers in the span and in each half of it,
@@ -212,7 +222,7 @@ func (f *flow) add(now time.Time) (whole, first, second float64, far int) {
 }
 
 // weigh moves the limit by what the transfers had in the span.
-func (c *controller) weigh(now time.Time) {
+func (c *Controller) weigh(now time.Time) {
 	f := &c.flow
 	rate, first, second, far := f.add(now)
 	span, limit := f.span, c.limit
@@ -279,7 +289,7 @@ func (c *controller) weigh(now time.Time) {
 
 // saturated ends the growth where more transfers had no more together: the limit
 // returns to what is enough for the sum that they had.
-func (c *controller) saturated(was, this sum, now time.Time) {
+func (c *Controller) saturated(was, this sum, now time.Time) {
 	f := &c.flow
 	each := was.rate / float64(was.n)
 	c.starting = false

@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import (
 	"math"
@@ -83,7 +83,7 @@ type contradiction struct {
 }
 
 // sent records that a request is sent; its acceptance is evidence only if it is fresh.
-func (e *evidence) sent(t *ticket, fresh bool) {
+func (e *evidence) sent(t *Ticket, fresh bool) {
 	e.all[t.number%int64(len(e.all))] = sending{number: t.number, at: t.at}
 	if e.refused.n == 0 || !fresh {
 		return
@@ -98,7 +98,7 @@ func (e *evidence) sent(t *ticket, fresh bool) {
 }
 
 // accept records that a request was accepted.
-func (e *evidence) accept(t ticket, fresh bool) {
+func (e *evidence) accept(t Ticket, fresh bool) {
 	if e.refused.n > 0 && fresh {
 		e.accepted.add(place{float64(t.inFlight), e.spacingOf(t)})
 	}
@@ -111,7 +111,7 @@ func (e *evidence) accept(t ticket, fresh bool) {
 }
 
 // refuse records that a request was refused.
-func (e *evidence) refuse(t ticket, now time.Time) {
+func (e *evidence) refuse(t Ticket, now time.Time) {
 	e.lag = min(now.Sub(t.at), mostLag)
 	p := place{float64(e.inFlightOf(t)), e.spacingOf(t)}
 	if e.accepted.n >= recent/2 {
@@ -133,7 +133,7 @@ func (e *evidence) refuse(t ticket, now time.Time) {
 
 // inFlightOf returns how many were in flight with a request that was refused: any of those that
 // left at about the same time may have been the last to arrive.
-func (e *evidence) inFlightOf(t ticket) int {
+func (e *evidence) inFlightOf(t Ticket) int {
 	n := t.inFlight
 	for i := t.number + 1; i <= t.number+overtaking; i++ {
 		if s := e.find(i); s != nil && !s.refused && s.at.Sub(t.at) <= e.lag {
@@ -166,7 +166,8 @@ func (e *evidence) fade(by float64) {
 
 // ofRate reports whether refusals follow the spacing.
 func (e *evidence) ofRate() bool {
-	return e.refused.n >= 2 && e.refused.fewest <= fewInFlight && e.crowd >= max(refuted, ruledOut*e.leastContradicted())
+	return e.refused.n >= 2 && e.refused.fewest <= fewInFlight &&
+		e.crowd >= max(refuted, ruledOut*e.leastContradicted())
 }
 
 // ofCrowd reports whether they follow the number in flight.
@@ -188,7 +189,7 @@ func (e *evidence) leastContradicted() float64 {
 
 // far reports whether a request followed those before at more than twice the distance at which
 // others were accepted: no rate explains that it was refused.
-func (e *evidence) far(t ticket) bool {
+func (e *evidence) far(t Ticket) bool {
 	if e.accepted.n < recent/2 {
 		return false
 	}
@@ -217,7 +218,7 @@ func (e *evidence) forgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, pl
 
 // spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are
 // quick. A later one counts as earlier where it may have overtaken it.
-func (e *evidence) spacingOf(t ticket) (s spacing) {
+func (e *evidence) spacingOf(t Ticket) (s spacing) {
 	for k := range s {
 		s[k] = math.Inf(1)
 	}

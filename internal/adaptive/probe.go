@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import (
 	"math"
@@ -26,7 +26,7 @@ const (
 // a dead one gets one request at a time, the probe, and ever more seldom.
 
 // alive ends holding back where the server is seen to take requests.
-func (c *controller) alive(t ticket, now time.Time) {
+func (c *Controller) alive(t Ticket, now time.Time) {
 	later := t.number > c.refusal || t.number == c.trial
 	if later && c.doubt {
 		c.doubt, c.crowded = false, true
@@ -54,7 +54,8 @@ func (c *controller) alive(t ticket, now time.Time) {
 		c.because("accepted again")
 	}
 	// While others are accepted it is not down, only full.
-	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.trial == 0 && c.probe.After(soon) && !c.asked {
+	if soon := now.Add(max(seconds(c.latency), fullWait)); c.held && c.trial == 0 &&
+		c.probe.After(soon) && !c.asked {
 		c.probe = soon
 	}
 	if later {
@@ -64,14 +65,14 @@ func (c *controller) alive(t ticket, now time.Time) {
 
 // refuse records a request that was too much for the server, or that it failed to do: one such
 // failure may be about its request, but a server that only fails is down, too.
-func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
+func (c *Controller) refuse(t Ticket, f Sample, now time.Time) {
 	if c.refusal > 0 && (t.number > c.refusal || t.number == c.trial) {
 		c.refused++
 	}
 	c.refusal = c.sequence
 	if !c.held {
 		// it is up: what was too much a moment ago may not be in another
-		if c.rest = 0; c.accepted > 0 && f.Outcome == Overloaded {
+		if c.rest = 0; c.accepted > 0 && f.Signal == SignalOverloaded {
 			c.rest = min(max(seconds(restTrips*c.latency), leastRest), fullWait)
 		}
 	}
@@ -84,7 +85,7 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 	c.held, c.asked = true, c.asked && c.trial == 0 && c.probe.After(now)
 	switch {
 	case c.trial != 0: // one is on its way
-	case f.Outcome == Overloaded && f.RetryAt.After(now):
+	case f.Signal == SignalOverloaded && f.RetryAt.After(now):
 		if !c.asked || f.RetryAt.After(c.probe) {
 			c.probe, c.asked = f.RetryAt, true
 		}
@@ -96,32 +97,32 @@ func (c *controller) refuse(t ticket, f Feedback, now time.Time) {
 			c.probe = now.Add(c.rest)
 		}
 	// this one may be at fault, or unlucky, too: another tells
-	case c.refused == 1 && (c.rest > 0 || f.Outcome == Failed):
+	case c.refused == 1 && (c.rest > 0 || f.Signal == SignalFailed):
 		c.probe = now.Add(min(2*max(seconds(c.latency), fullWait), minProbe))
-	case f.Outcome == Failed:
+	case f.Signal == SignalFailed:
 		c.probe = now.Add(min(minProbe<<min(c.refused-2, 10), maxProbe))
 	default:
 		c.probe = now.Add(min(minProbe<<min(c.refused-1, 10), maxProbe))
 	}
 	// a probe says nothing of how many are too many, nor does a failure
-	if c.refused == 0 && f.Outcome != Failed {
-		c.lower(t, f.Outcome == TimedOut, now)
+	if c.refused == 0 && f.Signal != SignalFailed {
+		c.lower(t, f.Signal == SignalTimedOut, now)
 	}
 	c.accepted = 0
-	c.because(f.Outcome.String())
+	c.because(f.Signal.String())
 }
 
 // try makes a request that leaves the probe.
-func (c *controller) try(t *ticket, now time.Time) {
+func (c *Controller) try(t *Ticket, now time.Time) {
 	patience := max(slowProbe, min(seconds(slowTrips*c.latency), time.Hour)) << min(c.probes, 10)
 	c.probes++
 	t.probe = true
 	c.trial, c.probe = t.number, now.Add(patience)
 }
 
-// recall records that a request waits to be sent once more, perhaps since the server did not want
+// Recall records that a request waits to be sent once more, perhaps since the server did not want
 // it. If it was the probe, the next one may be.
-func (c *controller) recall(t *ticket, refused bool, now time.Time) {
+func (c *Controller) Recall(t *Ticket, refused bool, now time.Time) {
 	c.flow.end(t.number, now)
 	c.pace.ended(*t, false)
 	t.recalled = true
@@ -130,15 +131,15 @@ func (c *controller) recall(t *ticket, refused bool, now time.Time) {
 		c.probes--
 	}
 	if refused {
-		c.refuse(*t, Feedback{Outcome: Overloaded}, now)
+		c.refuse(*t, Sample{Signal: SignalOverloaded}, now)
 		c.tell(now, "")
 	} else if t.number == c.trial {
 		c.trial, c.probe = 0, now
 	}
 }
 
-// resume records that a pause was lifted.
-func (c *controller) resume(now time.Time) {
+// Resume records that a pause was lifted.
+func (c *Controller) Resume(now time.Time) {
 	if c.held && c.trial == 0 && c.asked {
 		c.probe, c.asked = now, false
 	}

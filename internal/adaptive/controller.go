@@ -1,21 +1,8 @@
-package throttle
+package adaptive
 
 import (
 	"math"
 	"time"
-)
-
-// A Phase is what the controller of an [Upstream] is doing.
-type Phase string
-
-const (
-	// it doubles the limit until the server slows down or refuses
-	PhaseStarting Phase = "starting"
-	PhaseSteady   Phase = "steady" // it follows the server
-	// the server refused: nothing is sent until it accepts again
-	PhaseHoldingBack Phase = "holding back"
-	PhaseDown        Phase = "down"  // it refuses all the same: one probe at a time
-	PhaseFixed       Phase = "fixed" // switched off: the limits hold as they were given
 )
 
 const (
@@ -41,7 +28,7 @@ const (
 	isolated = 10 // a refusal after so many times the limit were accepted is about one request
 )
 
-// A controller finds the pace that a server can take, from how its requests end:
+// A Controller finds the pace that a server can take, from how its requests end:
 // how many may be in flight, from latency and overload, and how many a second,
 // from throttling and quotas (see pace). It is a state machine without a clock, a
 // lock or a goroutine.
@@ -51,7 +38,7 @@ const (
 // Netflix's Gradient2 do. Latencies are compared by the mean of their logarithms:
 // unlike a mean it is at home with heavy tails, and unlike a minimum it neither
 // depends on how many samples there are nor drifts.
-type controller struct {
+type Controller struct {
 	limits Limits
 	pace   pace
 	flow   flow
@@ -105,8 +92,8 @@ type controller struct {
 	changed  time.Time
 }
 
-// A ticket is a request that was sent.
-type ticket struct {
+// A Ticket is a request that was sent.
+type Ticket struct {
 	at       time.Time
 	number   int64
 	round    int64
@@ -151,7 +138,7 @@ func (t *trips) add(whole, log float64) {
 
 // kappa is the mean latency over that of the mean logarithm. It absorbs heavy
 // tails, and the time that bodies take.
-func (c *controller) kappa() float64 { return max(1, c.trips.whole/math.Exp(c.trips.log)) }
+func (c *Controller) kappa() float64 { return max(1, c.trips.whole/math.Exp(c.trips.log)) }
 
 // A spread is a smoothed variance.
 type spread struct{ squares, freedom float64 }
@@ -165,15 +152,17 @@ func (s *spread) add(squares, freedom float64) {
 	s.freedom = s.freedom*fade + freedom
 }
 
-// init makes it ready for use.
-func (c *controller) init(l Limits, now time.Time) {
+// New returns a controller that knows nothing yet.
+func New(l Limits, now time.Time) *Controller {
+	c := new(Controller)
 	c.limit, c.starting, c.finding = 1, true, true
 	c.cap, c.ramp = math.Inf(1), math.Inf(1)
-	c.setLimits(l, now)
+	c.SetLimits(l, now)
+	return c
 }
 
 // ceiling is what the limit may not exceed, by the user's or the server's word.
-func (c *controller) ceiling() float64 {
+func (c *Controller) ceiling() float64 {
 	switch {
 	case c.limits.InFlight > 0:
 		return min(float64(c.limits.InFlight), boundless)
@@ -186,12 +175,13 @@ func (c *controller) ceiling() float64 {
 }
 
 // learned reports whether a limit in force was found.
-func (c *controller) learned() bool {
-	return c.finding && !c.starting || !math.IsInf(c.pace.learned, 1) || c.limit < c.most || c.pace.trim.off > 0
+func (c *Controller) learned() bool {
+	return c.finding && !c.starting || !math.IsInf(c.pace.learned, 1) || c.limit < c.most ||
+		c.pace.trim.off > 0
 }
 
-// setLimits records new ceilings. What was learned is kept below them.
-func (c *controller) setLimits(l Limits, now time.Time) {
+// SetLimits records new ceilings. What was learned is kept below them.
+func (c *Controller) SetLimits(l Limits, now time.Time) {
 	was, most := c.finding, c.most
 	if l.Rate != c.limits.Rate {
 		c.cause.passed = 0 // the server's may be another, too
@@ -225,7 +215,7 @@ func (c *controller) setLimits(l Limits, now time.Time) {
 }
 
 // room is how many may be in flight.
-func (c *controller) room(now time.Time) int {
+func (c *Controller) room(now time.Time) int {
 	n := max(int(min(c.limit, c.ramp)), 1)
 	if c.cause.onTrial() { // a fraction of a request more is a higher rate
 		n = max(int(math.Ceil(min(c.limit, c.ramp))), 1)
@@ -246,34 +236,55 @@ func (c *controller) room(now time.Time) int {
 }
 
 // rate is how many may leave a second.
-func (c *controller) rate(now time.Time) float64 { return min(c.pace.rate(now), c.trialRate()) }
+func (c *Controller) rate(now time.Time) float64 { return min(c.pace.rate(now), c.trialRate()) }
 
 // mean is the rate over some time, for people.
-func (c *controller) mean(now time.Time) float64 { return min(c.pace.mean(now), c.trialRate()) }
+func (c *Controller) mean(now time.Time) float64 { return min(c.pace.mean(now), c.trialRate()) }
 
-// orders returns what the controller wants of the bucket. What a quota orders changes by itself
-// when its window ends.
-func (c *controller) orders(now time.Time) steering {
-	s := steering{held: c.held, probe: c.probe, most: int(c.most), room: c.room(now), rate: c.rate(now)}
+// Orders returns what is to be done. What a quota orders changes by itself when its window ends.
+func (c *Controller) Orders(now time.Time) Orders {
+	o := Orders{
+		Held: c.held, Probe: c.probe, Most: int(c.most), Room: c.room(now), Rate: c.rate(now),
+	}
 	until := c.changeInSilence(now)
-	if end := c.pace.quota.until; !c.limits.Fixed && now.Before(end) && (until.IsZero() || end.Before(until)) {
+	if end := c.pace.quota.until; !c.limits.Fixed && now.Before(end) &&
+		(until.IsZero() || end.Before(until)) {
 		until = end
 	}
-	s.until = until
-	if c.asked && c.trial == 0 && !s.probe.IsZero() {
-		// the cool-down keeps the time, also where the machine sleeps meanwhile
-		s.probe = time.Unix(1, 0)
+	o.Until = until
+	if c.asked && c.trial == 0 && !o.Probe.IsZero() {
+		// the pause keeps the time, also where the machine sleeps meanwhile
+		o.Probe = time.Unix(1, 0)
+	}
+	return o
+}
+
+// State returns what was found.
+func (c *Controller) State(now time.Time) State {
+	s := State{
+		Phase: c.phase, Reason: c.reason, Changed: c.changed,
+		Learned: c.learned(), Rate: c.mean(now), Probe: c.probe,
+		Latency: seconds(c.latency), BytesPerSecond: c.flow.bytesPerSecond(),
+	}
+	if c.trial != 0 {
+		s.Probe = time.Time{}
 	}
 	return s
 }
 
-// sent records that a request leaves.
-func (c *controller) sent(now time.Time) ticket {
+// Places returns how many are in flight, or their answers are being read.
+func (c *Controller) Places() int { return c.places }
+
+// Refused reports whether the server refuses, as far as is known.
+func (c *Controller) Refused() bool { return c.held }
+
+// Sent records that a request leaves.
+func (c *Controller) Sent(now time.Time) Ticket {
 	c.sequence++
 	c.inFlight++
 	c.places++
 	c.pace.sent(now)
-	t := ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.places}
+	t := Ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.places}
 	c.cause.sent(&t)
 	c.sentInSilence(now)
 	if c.held {
@@ -295,8 +306,8 @@ func (c *controller) sent(now time.Time) ticket {
 	return t
 }
 
-// resent records that a request leaves once more.
-func (c *controller) resent(t *ticket, now time.Time) {
+// Resent records that a recalled request leaves.
+func (c *Controller) Resent(t *Ticket, now time.Time) {
 	t.at, t.recalled = now, false
 	c.places++
 	c.pace.sent(now)
@@ -305,8 +316,15 @@ func (c *controller) resent(t *ticket, now time.Time) {
 	}
 }
 
-// done records how a request ended, and returns until when that has all pause.
-func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time, source string) {
+// Done records how a request ended, and returns the pause that follows from it.
+func (c *Controller) Done(t Ticket, f Sample, now time.Time) Pause {
+	if f.Signal == 0 {
+		f.Signal = SignalIgnored
+	}
+	if f.Signal == SignalSuccess && f.Latency <= 0 {
+		f.Latency = now.Sub(t.at)
+	}
+	var p Pause
 	c.inFlight--
 	if t.probe {
 		c.probes--
@@ -315,49 +333,49 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	if !c.limits.Fixed {
 		c.told(t, f, now)
 	}
-	if f.own && !c.held { // while nothing is accepted it is a refusal like any other
-		until, source, f.Outcome = f.RetryAt, f.Source, Ignored
+	if f.Own && !c.held { // while nothing is accepted it is a refusal like any other
+		p.Until, p.Source, f.Signal = f.RetryAt, f.Source, SignalIgnored
 	}
-	if f.Outcome != Ignored {
+	if f.Signal != SignalIgnored {
 		c.silence.hear(c.inFlight, now)
 	}
 	if !t.recalled {
-		c.pace.ended(t, f.Outcome == Success)
+		c.pace.ended(t, f.Signal == SignalSuccess)
 	}
-	f.Outcome = c.meaning(t, f, now)
-	switch f.Outcome {
-	case Success:
+	f.Signal = c.meaning(t, f, now)
+	switch f.Signal {
+	case SignalSuccess:
 		c.pace.accepted(t)
 		c.success(t, f, now)
-	case Answered:
+	case SignalAnswered:
 		c.alive(t, now)
-	case Throttled:
+	case SignalThrottled:
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
 		if c.pace.least = 0; c.cause.rate && !c.pace.proven { // what was held shows more
 			c.pace.least = c.cause.evidence.rate(now, time.Second/2)
 		}
-		until, source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
-		if until.After(f.RetryAt) { // longer than was asked for
-			source = ""
+		p.Until, p.Source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
+		if p.Own = p.Until.After(f.RetryAt); p.Own {
+			p.Source = ""
 		}
 		if c.pace.closed() { // one at a time finds out when it opens
 			c.held, c.asked, c.trial = true, true, 0
-			c.probe, c.refusal = until, c.sequence
+			c.probe, c.refusal = p.Until, c.sequence
 		}
-		c.because(f.Outcome.String())
+		c.because(f.Signal.String())
 		if c.pace.trim.off > 0 {
 			c.because("trim")
 		}
-	case Overloaded, TimedOut, Failed:
-		if f.Outcome == Overloaded {
-			until, source = f.RetryAt, f.Source
+	case SignalOverloaded, SignalTimedOut, SignalFailed:
+		if f.Signal == SignalOverloaded {
+			p.Until, p.Source = f.RetryAt, f.Source
 		}
 		c.refuse(t, f, now)
 	}
 	if !c.limits.Fixed {
-		if used := c.pace.quota.usedUp(c.inFlight, c.sequence, now); used.After(until) {
-			until, source = used, "quota"
+		if used := c.pace.quota.usedUp(c.inFlight, c.sequence, now); used.After(p.Until) {
+			p = Pause{Until: used, Source: "quota"}
 			c.because("quota")
 		}
 	}
@@ -371,20 +389,21 @@ func (c *controller) done(t ticket, f Feedback, now time.Time) (until time.Time,
 	}
 	c.back(t, f, now)
 	c.tell(now, "")
-	return until, source
+	return p
 }
 
-// landed records that a request gave its place back.
-func (c *controller) landed() { c.places-- }
+// Landed records that a request gave its place back.
+func (c *Controller) Landed() { c.places-- }
 
 // isQuota reports whether a throttled request speaks of a rate. One without a hint
 // may also mean that too many are in flight, unless it was alone.
-func (c *controller) isQuota(t ticket, f Feedback) bool {
-	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.inFlight == 1 || t.number == c.trial || !math.IsInf(c.pace.rate(t.at), 1)
+func (c *Controller) isQuota(t Ticket, f Sample) bool {
+	return !f.RetryAt.IsZero() || len(f.Quotas) > 0 || t.inFlight == 1 || t.number == c.trial ||
+		!math.IsInf(c.pace.rate(t.at), 1)
 }
 
 // told records what an answer stated about quotas.
-func (c *controller) told(t ticket, f Feedback, now time.Time) {
+func (c *Controller) told(t Ticket, f Sample, now time.Time) {
 	if f.InFlight > 0 && f.InFlight != c.allowed {
 		c.allowed = f.InFlight
 		c.most = c.ceiling()
@@ -392,7 +411,7 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 		c.begin(now)
 	}
 	q := &c.pace.quota
-	if f.Outcome == Throttled || f.Outcome == Overloaded {
+	if f.Signal == SignalThrottled || f.Signal == SignalOverloaded {
 		q.refused(t.number)
 	}
 	q.take(f.Quotas, t, c.sequence, c.inFlight, now)
@@ -406,7 +425,7 @@ func (c *controller) told(t ticket, f Feedback, now time.Time) {
 }
 
 // success records an accepted request.
-func (c *controller) success(t ticket, f Feedback, now time.Time) {
+func (c *Controller) success(t Ticket, f Sample, now time.Time) {
 	if s := f.Latency.Seconds(); s > 0 {
 		if c.latency == 0 {
 			c.latency = s
@@ -423,7 +442,7 @@ func (c *controller) success(t ticket, f Feedback, now time.Time) {
 }
 
 // lower lowers the limit after a refusal.
-func (c *controller) lower(t ticket, hard bool, now time.Time) {
+func (c *Controller) lower(t Ticket, hard bool, now time.Time) {
 	if c.limits.Fixed {
 		return
 	}
@@ -473,7 +492,7 @@ func (c *controller) lower(t ticket, hard bool, now time.Time) {
 }
 
 // back counts a request in among those of its round that have come back.
-func (c *controller) back(t ticket, f Feedback, now time.Time) {
+func (c *Controller) back(t Ticket, f Sample, now time.Time) {
 	r := &c.round
 	if t.round != r.number {
 		return
@@ -484,13 +503,13 @@ func (c *controller) back(t ticket, f Feedback, now time.Time) {
 		r.members[t.index].back = true
 		r.back++
 	}
-	if f.Outcome == Success && f.Latency > 0 && t.index >= 0 {
+	if f.Signal == SignalSuccess && f.Latency > 0 && t.index >= 0 {
 		r.sample(f)
 	}
-	switch f.Outcome {
-	case Throttled:
+	switch f.Signal {
+	case SignalThrottled:
 		r.reached = false // it is the rate that holds us
-	case Answered:
+	case SignalAnswered:
 		r.answered = true
 	}
 	// Nobody waits for a straggler while twice the round has come and gone.
@@ -500,7 +519,7 @@ func (c *controller) back(t ticket, f Feedback, now time.Time) {
 }
 
 // server returns the server's share of the latency in seconds, and its logarithm.
-func (f *Feedback) server() (seconds, log float64) {
+func (f *Sample) server() (seconds, log float64) {
 	seconds = f.Latency.Seconds()
 	if f.Server > 0 {
 		seconds = min(f.Server.Seconds(), seconds)
@@ -509,7 +528,7 @@ func (f *Feedback) server() (seconds, log float64) {
 }
 
 // sample records the latency of a success.
-func (r *round) sample(f Feedback) {
+func (r *round) sample(f Sample) {
 	whole := f.Latency.Seconds()
 	server, log := f.server()
 	r.n++
@@ -523,12 +542,13 @@ func (r *round) sample(f Feedback) {
 }
 
 // begin begins a round.
-func (c *controller) begin(now time.Time) {
-	c.round = round{number: c.round.number + 1, size: max(c.room(now), c.cause.leastRound()), members: c.round.members[:0]}
+func (c *Controller) begin(now time.Time) {
+	c.round = round{number: c.round.number + 1, size: max(c.room(now), c.cause.leastRound()),
+		members: c.round.members[:0]}
 }
 
 // decide ends a round: the heart of the matter.
-func (c *controller) decide(now time.Time) {
+func (c *Controller) decide(now time.Time) {
 	r := &c.round
 	own := r.n
 	if own == 0 {
@@ -570,7 +590,7 @@ func (c *controller) decide(now time.Time) {
 }
 
 // follow moves the limit by the latency of the round.
-func (c *controller) follow(mean, se, variance float64, now time.Time) {
+func (c *Controller) follow(mean, se, variance float64, now time.Time) {
 	r := &c.round
 	if c.baseN == 0 {
 		c.base = mean
@@ -625,7 +645,7 @@ func (c *controller) follow(mean, se, variance float64, now time.Time) {
 }
 
 // raise raises the limit as far as it may go.
-func (c *controller) raise(want float64, now time.Time) {
+func (c *Controller) raise(want float64, now time.Time) {
 	if want > c.cap && !now.Before(c.capped) {
 		c.cap = max(c.cap, c.limit) + c.growth
 	}
@@ -638,7 +658,7 @@ func (c *controller) raise(want float64, now time.Time) {
 
 // measureLink returns which share of the limit queues on our own link, judged by
 // how long a byte takes.
-func (c *controller) measureLink(idle bool) float64 {
+func (c *Controller) measureLink(idle bool) float64 {
 	r := &c.round
 	if r.bytes == 0 || r.upload <= 0 {
 		return 0
@@ -654,7 +674,7 @@ func (c *controller) measureLink(idle bool) float64 {
 }
 
 // scheduleDrain sets the next drain, on the grid that all clients share.
-func (c *controller) scheduleDrain(now time.Time) {
+func (c *Controller) scheduleDrain(now time.Time) {
 	every := drainEvery
 	for every.Seconds() < drainTrips*c.latency && every < time.Hour {
 		every *= 2
@@ -663,7 +683,7 @@ func (c *controller) scheduleDrain(now time.Time) {
 }
 
 // beginDrain lets the server's queue run dry for one round.
-func (c *controller) beginDrain(now time.Time) {
+func (c *Controller) beginDrain(now time.Time) {
 	c.scheduleDrain(now)
 	if !c.queued {
 		return
@@ -674,10 +694,10 @@ func (c *controller) beginDrain(now time.Time) {
 	c.begin(now)
 }
 
-func (c *controller) because(reason string) { c.reason = reason }
+func (c *Controller) because(reason string) { c.reason = reason }
 
 // tell notes the phase.
-func (c *controller) tell(now time.Time, reason string) {
+func (c *Controller) tell(now time.Time, reason string) {
 	phase := PhaseSteady
 	switch {
 	case c.held && c.refused > 0:
@@ -695,4 +715,13 @@ func (c *controller) tell(now time.Time, reason string) {
 	if phase != c.phase {
 		c.phase, c.changed = phase, now
 	}
+}
+
+// seconds converts, saturating.
+func seconds(s float64) time.Duration {
+	// As a float64 the longest duration is one too many.
+	if s *= float64(time.Second); s < math.MaxInt64 {
+		return time.Duration(s)
+	}
+	return math.MaxInt64
 }

@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import (
 	"math"
@@ -60,19 +60,20 @@ func (c *cause) leastRound() int {
 
 // sent records that a request leaves. A request accepted long after a refusal says nothing about
 // that one.
-func (c *cause) sent(t *ticket) { c.evidence.sent(t, c.accepted < trialRequests) }
+func (c *cause) sent(t *Ticket) { c.evidence.sent(t, c.accepted < trialRequests) }
 
 // gaps returns the spacing of a request.
-func (c *cause) gaps(t ticket) spacing { return c.evidence.spacingOf(t) }
+func (c *cause) gaps(t Ticket) spacing { return c.evidence.spacingOf(t) }
 
 // tryApart reports whether a refusal is answered by spacing alone: the same number in flight is
 // tried once more.
-func (c *controller) tryApart(t ticket, now time.Time) bool {
+func (c *Controller) tryApart(t Ticket, now time.Time) bool {
 	k := &c.cause
 	switch {
 	case t.number <= k.excused:
 		return true
-	case k.rate, !c.starting, k.evidence.inFlightOf(t) > fewInFlight, t.number <= c.cut, c.accepted == 0, now.Before(k.next):
+	case k.rate, !c.starting, k.evidence.inFlightOf(t) > fewInFlight, t.number <= c.cut,
+		c.accepted == 0, now.Before(k.next):
 		return false
 	}
 	k.trial, k.next, k.excused = trialRequests, now.Add(trialEvery), c.sequence
@@ -83,7 +84,7 @@ func (c *controller) tryApart(t ticket, now time.Time) bool {
 }
 
 // trialRate is the rate that spaces requests evenly over the time that one takes.
-func (c *controller) trialRate() float64 {
+func (c *Controller) trialRate() float64 {
 	if !c.cause.onTrial() || c.latency == 0 {
 		return math.Inf(1)
 	}
@@ -91,13 +92,13 @@ func (c *controller) trialRate() float64 {
 	return slack * c.limit / c.latency
 }
 
-// meaning returns the outcome by which the controller goes: Throttled for a refusal that is about
+// meaning returns the outcome by which the Controller goes: Throttled for a refusal that is about
 // the rate, Overloaded for one that is about the number in flight, whatever the server calls it.
-func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
+func (c *Controller) meaning(t Ticket, f Sample, now time.Time) Signal {
 	k := &c.cause
 	accepted := 0
-	switch f.Outcome {
-	case Success:
+	switch f.Signal {
+	case SignalSuccess:
 		k.evidence.accept(t, k.accepted < trialRequests)
 		k.loss -= k.loss / lossSpan
 		k.trial = max(k.trial-1, 0)
@@ -105,45 +106,46 @@ func (c *controller) meaning(t ticket, f Feedback, now time.Time) Outcome {
 		if k.accepted++; k.accepted >= 4 && k.accepted&(k.accepted-1) == 0 {
 			c.judge(now)
 		}
-		return Success
-	case Throttled, Overloaded:
+		return SignalSuccess
+	case SignalThrottled, SignalOverloaded:
 		k.evidence.refuse(t, now)
 		c.judge(now)
 		accepted, k.accepted = k.accepted, 0
 	default:
-		return f.Outcome
+		return f.Signal
 	}
 	told := !f.RetryAt.IsZero() || len(f.Quotas) > 0
-	if c.onlyRate() && f.Outcome != Throttled && c.pace.count > 0 && !k.rate && !k.crowd && !now.Before(k.banned) {
+	if c.onlyRate() && f.Signal != SignalThrottled && c.pace.count > 0 && !k.rate && !k.crowd &&
+		!now.Before(k.banned) {
 		k.blameRate(now)
 		k.given = true
 	}
 	switch {
-	case f.Outcome == Throttled && told, f.Outcome != Throttled && c.limits.Fixed:
-		return f.Outcome
+	case f.Signal == SignalThrottled && told, f.Signal != SignalThrottled && c.limits.Fixed:
+		return f.Signal
 	// else the server is down
 	case k.rate && (c.pace.count > 0 || !k.given && c.pace.wait < 2*fullWait):
 		if !k.refuted(t, accepted, c.pace.rate(now), now) {
-			return Throttled
+			return SignalThrottled
 		}
 		c.acquitRate(now)
-	case f.Outcome == Throttled && !c.isQuota(t, f):
+	case f.Signal == SignalThrottled && !c.isQuota(t, f):
 		if !c.crowded {
 			c.doubt = true
 			c.pace.suspect(t)
 		}
-		return Overloaded
+		return SignalOverloaded
 	}
-	return f.Outcome
+	return f.Signal
 }
 
 // onlyRate reports whether the user knows the rate, about, and not the number in flight.
-func (c *controller) onlyRate() bool {
+func (c *Controller) onlyRate() bool {
 	return c.limits.Rate > 0 && c.limits.InFlight == 0 && !c.limits.Fixed
 }
 
 // judge concludes what refusals follow, where the evidence is clear.
-func (c *controller) judge(now time.Time) {
+func (c *Controller) judge(now time.Time) {
 	k := &c.cause
 	switch {
 	case k.rate:
@@ -161,12 +163,13 @@ func (c *controller) judge(now time.Time) {
 
 // blameRate records that refusals are taken to follow the rate.
 func (k *cause) blameRate(now time.Time) {
-	k.rate, k.given, k.crowd, k.since, k.loss, k.far, k.passed, k.vain = true, false, false, now, 0, 0, 0, 0
+	k.rate, k.given, k.crowd, k.since, k.loss, k.far, k.passed, k.vain = true, false, false, now, 0,
+		0, 0, 0
 }
 
 // refuted records a refusal, after so many requests were accepted, while refusals are taken to
 // follow the rate, and reports whether they do not.
-func (k *cause) refuted(t ticket, accepted int, rate float64, now time.Time) bool {
+func (k *cause) refuted(t Ticket, accepted int, rate float64, now time.Time) bool {
 	k.loss += (1 - k.loss) / lossSpan
 	if k.far++; !k.evidence.far(t) {
 		k.far = 0
@@ -179,11 +182,12 @@ func (k *cause) refuted(t ticket, accepted int, rate float64, now time.Time) boo
 	if rate < k.passed/2 {
 		k.vain++
 	}
-	return k.far >= mostFar || k.vain >= mostVain || now.Sub(k.since) >= trialTime && k.loss >= mostLoss
+	return k.far >= mostFar || k.vain >= mostVain || now.Sub(k.since) >= trialTime &&
+		k.loss >= mostLoss
 }
 
 // acquitRate records that they do not, for a while.
-func (c *controller) acquitRate(now time.Time) {
+func (c *Controller) acquitRate(now time.Time) {
 	k := &c.cause
 	k.rate = false
 	k.ban = min(max(2*k.ban, leastBan), mostBan)

@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import "time"
 
@@ -32,13 +32,15 @@ func (s *silence) hear(waiting int, now time.Time) {
 }
 
 // silent returns the instant at which the server counts as silent, and whether it can.
-func (c *controller) silent() (from time.Time, may bool) {
+func (c *Controller) silent() (from time.Time, may bool) {
 	// A limit in flight, given or found, bounds what is lost, and would be missed where requests
 	// that last long come after short ones.
-	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 || c.latency == 0 {
+	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 ||
+		c.latency == 0 {
 		return from, false
 	}
-	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour)) / time.Duration(min(max(c.silence.waiting, 1), mostWitness))
+	wait := max(leastSilence, min(seconds(silentTrips*c.latency),
+		time.Hour)) / time.Duration(min(max(c.silence.waiting, 1), mostWitness))
 	// Rounded up, so that not each answer moves it by a little.
 	const steps = 4
 	step := wait / steps
@@ -46,7 +48,7 @@ func (c *controller) silent() (from time.Time, may bool) {
 }
 
 // nextTry is when the next request may be sent in a silence.
-func (c *controller) nextTry(from time.Time) time.Time {
+func (c *Controller) nextTry(from time.Time) time.Time {
 	if c.silence.tries == 0 {
 		return from.Add(firstTry)
 	}
@@ -54,7 +56,7 @@ func (c *controller) nextTry(from time.Time) time.Time {
 }
 
 // sentInSilence counts a request that is sent, if it is in a silence.
-func (c *controller) sentInSilence(now time.Time) {
+func (c *Controller) sentInSilence(now time.Time) {
 	if c.inFlight == 1 {
 		c.silence.hear(1, now)
 	}
@@ -65,7 +67,7 @@ func (c *controller) sentInSilence(now time.Time) {
 }
 
 // roomInSilence is how many may be in flight while nothing is heard; negative if something is.
-func (c *controller) roomInSilence(now time.Time) int {
+func (c *Controller) roomInSilence(now time.Time) int {
 	from, may := c.silent()
 	switch {
 	case !may || now.Before(from):
@@ -77,7 +79,7 @@ func (c *controller) roomInSilence(now time.Time) int {
 }
 
 // changeInSilence is when that changes by itself; if zero, it does not.
-func (c *controller) changeInSilence(now time.Time) time.Time {
+func (c *Controller) changeInSilence(now time.Time) time.Time {
 	from, may := c.silent()
 	if !may {
 		return time.Time{}

@@ -1,6 +1,7 @@
-package throttle
+package adaptive
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -11,12 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// TestControllerScripts runs the scripts in testdata/controller. A line is an
-// event and, after a bar, how the controller stands then. The first event is
+// TestScripts runs the scripts in testdata/scripts. A line is an
+// event and, after a bar, how the Controller stands then. The first event is
 //
 //	limits [rate=R] [inflight=N] [fixed]
 //
@@ -50,10 +49,10 @@ import (
 //	held         the answer is not read yet
 //
 // Time zero is midnight.
-func TestControllerScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/controller/*.txt")
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/scripts/*.txt")
 	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts in testdata/controller", err)
+		t.Fatal("no scripts in testdata/scripts", err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
@@ -73,15 +72,18 @@ func TestControllerScripts(t *testing.T) {
 	}
 }
 
-var outcomeNames = map[string]Outcome{"ok": Success, "429": Throttled, "503": Overloaded, "504": TimedOut, "500": Failed, "other": Ignored}
+var update = flag.Bool("update", false, "rewrite the scripts in testdata")
 
-// A script is one run of a controller.
+var signalNames = map[string]Signal{"ok": SignalSuccess, "429": SignalThrottled,
+	"503": SignalOverloaded, "504": SignalTimedOut, "500": SignalFailed, "other": SignalIgnored}
+
+// A script is one run of a Controller.
 type script struct {
 	t     *testing.T
-	c     controller
+	c     *Controller
 	begin time.Time
 	now   time.Time
-	out   map[int64]*ticket // sent, and not yet ended
+	out   map[int64]*Ticket // sent, and not yet ended
 	read  map[int64]bool    // ended, and not yet landed
 	pause time.Time
 	by    string
@@ -95,12 +97,13 @@ type script struct {
 
 // A reply is on its way.
 type reply struct {
-	at      time.Time
-	outcome Outcome
+	at     time.Time
+	signal Signal
 }
 
 func runScript(t *testing.T, text string) string {
-	s := &script{t: t, begin: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), out: map[int64]*ticket{}, read: map[int64]bool{}, replies: map[int64]reply{}, bodies: map[int64]int64{}}
+	s := &script{t: t, begin: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), out: map[int64]*Ticket{},
+		read: map[int64]bool{}, replies: map[int64]reply{}, bodies: map[int64]int64{}}
 	s.now = s.begin
 	var events, states []string
 	width := 0
@@ -127,7 +130,7 @@ func runScript(t *testing.T, text string) string {
 func (s *script) event(line string) string {
 	f := strings.Fields(line)
 	if f[0] == "limits" {
-		s.c.init(s.limits(f[1:]), s.now)
+		s.c = New(s.limits(f[1:]), s.now)
 		return s.state()
 	}
 	if after, ok := strings.CutPrefix(f[0], "+"); ok {
@@ -138,7 +141,7 @@ func (s *script) event(line string) string {
 	verb, args := f[1], f[2:]
 	switch verb {
 	case "limits":
-		s.c.setLimits(s.limits(args), s.now)
+		s.c.SetLimits(s.limits(args), s.now)
 	case "look":
 	case "send":
 		if len(args) > 0 {
@@ -150,14 +153,14 @@ func (s *script) event(line string) string {
 		}
 	case "resend":
 		t := s.out[int64(s.number(args[0]))]
-		s.c.recall(t, len(args) > 1, s.now)
-		s.c.landed()
-		s.c.resent(t, s.now)
+		s.c.Recall(t, len(args) > 1, s.now)
+		s.c.Landed()
+		s.c.Resent(t, s.now)
 	case "trips":
 		for range s.number(args[0]) {
 			s.sendAll()
 			s.now = s.now.Add(s.trip(args[1]))
-			s.end(Success, append([]string{"all"}, args[2:]...))
+			s.end(SignalSuccess, append([]string{"all"}, args[2:]...))
 		}
 	case "probe":
 		s.now = s.next()
@@ -170,14 +173,14 @@ func (s *script) event(line string) string {
 	case "landed":
 		for _, n := range s.these(args[0], slices.Sorted(maps.Keys(s.read))) {
 			delete(s.read, n)
-			s.c.landed()
+			s.c.Landed()
 		}
 	default:
-		outcome, ok := outcomeNames[verb]
+		signal, ok := signalNames[verb]
 		if !ok {
 			s.t.Fatalf("unknown event %q", verb)
 		}
-		s.end(outcome, args)
+		s.end(signal, args)
 	}
 	return s.state()
 }
@@ -192,9 +195,9 @@ func (s *script) sendAll() (numbers []int64) {
 
 // next is when the next request may go; never, if something must end before.
 func (s *script) next() time.Time {
-	next, c := s.now, &s.c
+	next, c := s.now, s.c
 	if c.held && c.probe.IsZero() || !c.held && c.places >= c.room(s.now) {
-		return s.begin.Add(never)
+		return s.begin.Add(math.MaxInt64)
 	}
 	if c.held && c.probe.After(next) {
 		next = c.probe
@@ -211,7 +214,7 @@ func (s *script) next() time.Time {
 }
 
 func (s *script) send() int64 {
-	t := s.c.sent(s.now)
+	t := s.c.Sent(s.now)
 	s.out[t.number] = &t
 	return t.number
 }
@@ -246,10 +249,10 @@ func (s *script) flow(args []string) string {
 	for {
 		for _, n := range s.sendAll() {
 			sent++
-			s.replies[n] = reply{s.now.Add(latency), Success}
+			s.replies[n] = reply{s.now.Add(latency), SignalSuccess}
 			if s.server != nil && !s.server.take(s.now) {
 				refused++
-				s.replies[n] = reply{s.now.Add(time.Millisecond), Throttled}
+				s.replies[n] = reply{s.now.Add(time.Millisecond), SignalThrottled}
 			}
 		}
 		next, who := s.next(), int64(0)
@@ -265,17 +268,18 @@ func (s *script) flow(args []string) string {
 		s.now = next
 		if who != 0 {
 			args := []string{fmt.Sprint(who)}
-			if after != "" && s.replies[who].outcome == Throttled {
+			if after != "" && s.replies[who].signal == SignalThrottled {
 				args = append(args, after)
 			}
-			s.end(s.replies[who].outcome, args)
+			s.end(s.replies[who].signal, args)
 		}
 	}
 }
 
 // upload lets time pass in which there are always bodies to send.
 func (s *script) upload(args []string) {
-	end, size, each, link := s.now.Add(s.duration(args[0])), int64(s.float(args[1])), s.float(args[2]), math.Inf(1)
+	end, size, each, link := s.now.Add(s.duration(args[0])), int64(s.float(args[1])),
+		s.float(args[2]), math.Inf(1)
 	told := size
 	for _, arg := range args[3:] {
 		if arg == "unknown" {
@@ -291,16 +295,17 @@ func (s *script) upload(args []string) {
 		moved := int64(min(each, link/float64(len(s.out))) * step.Seconds())
 		for _, n := range slices.Sorted(maps.Keys(s.out)) {
 			if s.bodies[n] += moved; s.bodies[n] < size {
-				s.c.progress(*s.out[n], s.bodies[n], told, s.now)
+				s.c.Progress(*s.out[n], s.bodies[n], told, s.now)
 			} else {
-				s.end(Success, []string{fmt.Sprint(n), "server=1ms", fmt.Sprintf("bytes=%d", size)})
+				s.end(SignalSuccess, []string{fmt.Sprint(n), "server=1ms",
+					fmt.Sprintf("bytes=%d", size)})
 			}
 		}
 	}
 }
 
-func (s *script) end(outcome Outcome, args []string) {
-	f := Feedback{Outcome: outcome}
+func (s *script) end(signal Signal, args []string) {
+	f := Sample{Signal: signal}
 	var latency time.Duration
 	held := false
 	for _, arg := range args[1:] {
@@ -334,14 +339,13 @@ func (s *script) end(outcome Outcome, args []string) {
 		if f.Latency = latency; latency == 0 {
 			f.Latency = s.now.Sub(t.at)
 		}
-		until, source := s.c.done(*t, f, s.now)
-		if until.After(s.now) && until.After(s.pause) {
-			s.pause, s.by = until, source
+		if p := s.c.Done(*t, f, s.now); p.Until.After(s.now) && p.Until.After(s.pause) {
+			s.pause, s.by = p.Until, p.Source
 		}
 		if held {
 			s.read[n] = true
 		} else {
-			s.c.landed()
+			s.c.Landed()
 		}
 	}
 }
@@ -388,7 +392,7 @@ func (s *script) limits(args []string) (l Limits) {
 		name, value, _ := strings.Cut(arg, "=")
 		switch name {
 		case "rate":
-			l.Rate = rate.Limit(s.float(value))
+			l.Rate = s.float(value)
 		case "inflight":
 			l.InFlight = s.number(value)
 		case "fixed":
@@ -413,7 +417,8 @@ func (s *script) trip(text string) time.Duration {
 	if !ok {
 		return s.duration(text)
 	}
-	return max(s.duration(each), s.duration(each)*time.Duration(len(s.out))/time.Duration(s.number(threads)))
+	one := s.duration(each)
+	return max(one, one*time.Duration(len(s.out))/time.Duration(s.number(threads)))
 }
 
 func (s *script) number(text string) int {
@@ -436,7 +441,7 @@ func (s *script) at(t time.Time) string { return t.Sub(s.begin).Round(time.Milli
 
 // state tells all that people or the bucket are told.
 func (s *script) state() string {
-	c := &s.c
+	c := s.c
 	text := fmt.Sprintf("%-8s %s", s.at(s.now), c.phase)
 	if room := c.room(s.now); room == math.MaxInt {
 		text += ", no limit"
@@ -453,7 +458,8 @@ func (s *script) state() string {
 		text += ", " + ranges(s.read) + " read"
 	}
 	if c.inFlight != len(s.out) || c.places != len(s.out)+len(s.read) {
-		s.t.Errorf("%s: %d in flight and %d places, want %d and %d", text, c.inFlight, c.places, len(s.out), len(s.out)+len(s.read))
+		s.t.Errorf("%s: %d in flight and %d places, want %d and %d", text, c.inFlight, c.places,
+			len(s.out), len(s.out)+len(s.read))
 	}
 	if b := c.flow.bytesPerSecond(); b > 0 {
 		text += fmt.Sprintf(", %.4g B/s", b)
@@ -497,22 +503,23 @@ func ranges[T any](set map[int64]T) string {
 // A drain that is under way does not return to more than a new ceiling.
 func TestControllerCeilingInDrain(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	var c controller
-	c.init(Limits{}, now)
+	c := New(Limits{}, now)
 	c.starting, c.cap, c.limit, c.restore = false, 30, 4.55, 7
-	c.setLimits(Limits{InFlight: 5}, now)
+	c.SetLimits(Limits{InFlight: 5}, now)
 	for range 10 {
-		var all []ticket
+		var all []Ticket
 		for c.places < c.room(now) {
-			all = append(all, c.sent(now))
+			all = append(all, c.Sent(now))
 		}
 		if len(all) > 5 {
 			t.Fatalf("%d in flight, want at most 5", len(all))
 		}
 		now = now.Add(10 * ms)
 		for _, one := range all {
-			c.done(one, Feedback{Outcome: Success, Latency: 10 * ms}, now)
-			c.landed()
+			c.Done(one, Sample{Signal: SignalSuccess, Latency: 10 * ms}, now)
+			c.Landed()
 		}
 	}
 }
+
+const ms = time.Millisecond

@@ -1,14 +1,13 @@
-package throttle
+package adaptive
 
 import (
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
-// A bucket of any size that asks for a pause with each refusal, and is full again after it, is known by its refusals of
-// single requests.
+// A bucket of any size that asks for a pause with each refusal, and is full again after it, is
+// known by its refusals of single requests.
 func TestEvidenceOfBursts(t *testing.T) {
 	const most = 24 // refusals
 	for burst := 1; burst <= 18; burst++ {
@@ -19,13 +18,13 @@ func TestEvidenceOfBursts(t *testing.T) {
 			for ; refused < most && !e.ofRate(); refused++ {
 				for i := range burst + 1 {
 					number++
-					ticket := ticket{at: now, number: number, inFlight: 1}
-					e.sent(&ticket, true)
+					sent := Ticket{at: now, number: number, inFlight: 1}
+					e.sent(&sent, true)
 					now = now.Add(ms/2 + time.Duration(rnd.Int64N(int64(ms))))
 					if i < burst {
-						e.accept(ticket, true)
+						e.accept(sent, true)
 					} else {
-						e.refuse(ticket, now)
+						e.refuse(sent, now)
 					}
 				}
 				now = now.Add(time.Second)
@@ -39,19 +38,14 @@ func TestEvidenceOfBursts(t *testing.T) {
 
 // A server is busy with a request until its answer is read, so that one is in flight yet.
 func TestEvidenceCountsAnswersBeingRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := NewUpstream(Limits{InFlight: 8})
-		for want := 1; want <= 4; want++ {
-			p, err := u.Acquire(t.Context(), 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Release()
-			if p.ticket.inFlight != want {
-				t.Errorf("request %d has %d in flight", want, p.ticket.inFlight)
-			}
-			time.Sleep(10 * ms)
-			p.tell(Feedback{Outcome: Success})
+	now := time.Unix(0, 0)
+	c := New(Limits{InFlight: 8}, now)
+	for want := 1; want <= 4; want++ {
+		sent := c.Sent(now)
+		if sent.inFlight != want {
+			t.Errorf("request %d has %d in flight", want, sent.inFlight)
 		}
-	})
+		now = now.Add(10 * ms)
+		c.Done(sent, Sample{Signal: SignalSuccess}, now)
+	}
 }

@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import "time"
 
@@ -36,7 +36,8 @@ func (t *trim) at(now time.Time) float64 {
 
 // refused records a refusal after so many requests were accepted, and reports whether
 // trimming is of no use.
-func (t *trim) refused(now time.Time, accepted int, given float64, wait time.Duration) (useless bool) {
+func (t *trim) refused(now time.Time, accepted int, given float64,
+	wait time.Duration) (useless bool) {
 	off := t.at(now)
 	if t.off > off { // it was on its way back
 		t.calm = min(2*t.calm, time.Hour)

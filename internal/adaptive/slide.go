@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import "time"
 
@@ -47,7 +47,8 @@ func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) 
 	// The end may be rounded. If it is stated to be later by as much as the time that went by, it
 	// is that of another window.
 	elapsed := w.sent.Sub(s.least.sent)
-	if s.looks() && w.sent.After(s.least.came) && w.end.Sub(s.least.end) < elapsed/2 && w.left-s.least.left > max(1, limit/10) {
+	if s.looks() && w.sent.After(s.least.came) && w.end.Sub(s.least.end) < elapsed/2 &&
+		w.left-s.least.left > max(1, limit/10) {
 		s.sure = true
 	}
 	if w.left <= s.least.left {

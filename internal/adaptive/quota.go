@@ -1,4 +1,4 @@
-package throttle
+package adaptive
 
 import (
 	"math"
@@ -62,7 +62,7 @@ func (q *quota) left(sequence int64, now time.Time) int {
 
 // take records what the answer to request t stated; the last that was sent has the number sequence,
 // and so many of them are in flight.
-func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now time.Time) {
+func (q *quota) take(all []Quota, t Ticket, sequence int64, inFlight int, now time.Time) {
 	if t.number < q.number && now.Before(q.until) {
 		return // something newer is known
 	}
@@ -89,10 +89,12 @@ func (q *quota) take(all []Quota, t ticket, sequence int64, inFlight int, now ti
 		if w.Limit > 0 && w.Window > 0 {
 			q.most, q.length = float64(w.Limit), w.Window.Seconds()
 		} else {
-			q.most, q.length = max(q.most, float64(w.Limit), float64(w.Remaining)), max(q.length, w.Reset.Seconds())
+			q.most, q.length = max(q.most, float64(w.Limit), float64(w.Remaining)),
+				max(q.length, w.Reset.Seconds())
 		}
 		if len(all) == 1 && w.Limit > 0 {
-			q.slide.saw(w.Limit, told{w.Remaining, t.at, now, t.at.Add(w.Reset)}, q.length, sequence, sequence-int64(inFlight))
+			q.slide.saw(w.Limit, told{w.Remaining, t.at, now, t.at.Add(w.Reset)}, q.length,
+				sequence, sequence-int64(inFlight))
 		}
 		if q.slide.sure { // places come back all the time
 			q.until, q.pace = time.Time{}, slidingRate(w, q.length)

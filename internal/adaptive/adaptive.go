@@ -1,0 +1,128 @@
+// Package adaptive finds the pace that a server can take from how requests to it end: how many may
+// be in flight at once, and how many may leave a second.
+//
+// A [Controller] is a state machine without a clock, a lock, a goroutine or a network. Its owner
+// reports with each call what happened and at which instant, and follows its [Orders].
+package adaptive
+
+import "time"
+
+// Limits are ceilings that the user gives. A zero field is to be found.
+type Limits struct {
+	Rate     float64 // requests a second
+	InFlight int
+	Fixed    bool // nothing is to be found: the limits hold as they are given
+}
+
+// A Signal is what the end of a request says about the server. Throttled and Overloaded are first
+// guesses: a [Controller] finds out whether refusals follow the rate of requests or the number in
+// flight.
+type Signal uint8
+
+// The zero Signal is taken as SignalIgnored.
+const (
+	SignalIgnored    Signal = iota + 1 // nothing: we cancelled it
+	SignalSuccess                      // the server did the work
+	SignalThrottled                    // too many in a while
+	SignalOverloaded                   // too many at once
+	SignalTimedOut                     // far too many at once: the server may work on it still
+	SignalAnswered                     // the server answers, which says nothing of its pace
+	SignalFailed                       // it could not do the work, and may do none at all
+)
+
+var signals = [...]string{
+	"none", "ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed",
+}
+
+// String returns the signal in words.
+func (s Signal) String() string {
+	if int(s) < len(signals) {
+		return signals[s]
+	}
+	return "unknown signal"
+}
+
+// A Phase is what a [Controller] is doing.
+type Phase uint8
+
+// There is no Controller in the zero Phase.
+const (
+	PhaseStarting    Phase = iota + 1 // it doubles the limit until the server slows down or refuses
+	PhaseSteady                       // it follows the server
+	PhaseHoldingBack                  // refused: nothing is sent until something is accepted
+	PhaseDown                         // probes are refused, too: one at a time
+	PhaseFixed                        // the limits hold as they were given
+)
+
+var phases = [...]string{"none", "starting", "steady", "holding back", "down", "fixed"}
+
+// String returns the phase in words.
+func (p Phase) String() string {
+	if int(p) < len(phases) {
+		return phases[p]
+	}
+	return "unknown phase"
+}
+
+// A Sample is how a request went.
+type Sample struct {
+	Signal Signal
+
+	// Latency is how long the first byte of the answer took, with the sending of the body. If zero,
+	// a success took up to now.
+	Latency time.Duration
+	Server  time.Duration // the part of Latency that is the server's alone; if zero, all of it
+	Bytes   int64         // in the body
+
+	RetryAt  time.Time // nothing should be sent before; if zero, that was not stated
+	Source   string    // who stated it
+	Quotas   []Quota   // what is left to us
+	InFlight int       // how many requests at once are allowed; if zero, not stated
+
+	// Own reports that a refusal is about this request: others like it are accepted.
+	Own bool
+}
+
+// A Quota is one allowance of requests, as a server states it.
+type Quota struct {
+	Remaining int64         // requests left in the window; negative if not stated
+	Reset     time.Duration // until the window ends, from now; negative if not stated
+	Limit     int64         // requests in a window; below 1 if not stated
+	Window    time.Duration // its length; below 1 if not stated
+}
+
+// A Pause is a time in which nothing is to be sent.
+type Pause struct {
+	Until  time.Time // if zero, there is none
+	Source string    // who asked for it; may be empty
+	Own    bool      // nobody did: it is longer than what was asked for
+}
+
+// Orders are what a [Controller] wants of its owner. They change with each call that reports
+// something, and by themselves at the instant Until.
+type Orders struct {
+	Room int     // how many may be in flight
+	Rate float64 // how many may leave a second
+
+	// Held reports that the server refuses. One request may go at the instant Probe, whatever the
+	// room, and no other. If Probe is zero, something else must end first.
+	Held  bool
+	Probe time.Time
+	Most  int // how many may be in flight with a probe
+
+	Until time.Time // if zero, they do not change by themselves
+}
+
+// A State is what a [Controller] has found, for people.
+type State struct {
+	Phase   Phase
+	Reason  string    // of the latest change
+	Changed time.Time // when the phase did
+
+	Learned bool      // a limit in force was found
+	Rate    float64   // the mean of Orders.Rate over some time
+	Probe   time.Time // when the next may go while the server refuses; if zero, one is on its way
+
+	Latency        time.Duration // a fading mean; if zero, not known
+	BytesPerSecond float64       // of the transfers under way
+}
