@@ -115,7 +115,7 @@ func (c *Controller) meaning(t Ticket, f Sample, now time.Time) Signal {
 		return f.Signal
 	}
 	told := !f.RetryAt.IsZero() || len(f.Quotas) > 0
-	if c.onlyRate() && f.Signal != SignalThrottled && c.pace.count > 0 && !k.rate && !k.crowd &&
+	if c.onlyRate() && f.Signal != SignalThrottled && c.pace.cycle.accepted > 0 && !k.rate && !k.crowd &&
 		!now.Before(k.banned) {
 		k.blameRate(now)
 		k.given = true
@@ -124,7 +124,7 @@ func (c *Controller) meaning(t Ticket, f Sample, now time.Time) Signal {
 	case f.Signal == SignalThrottled && told, f.Signal != SignalThrottled && c.limits.Fixed:
 		return f.Signal
 	// else the server is down
-	case k.rate && (c.pace.count > 0 || !k.given && c.pace.wait < 2*fullWait):
+	case k.rate && (c.pace.cycle.accepted > 0 || !k.given && c.pace.pause.length < 2*fullWait):
 		if !k.refuted(t, accepted, c.pace.rate(now), now) {
 			return SignalThrottled
 		}

@@ -283,7 +283,7 @@ func (c *Controller) Sent(now time.Time) Ticket {
 	c.sequence++
 	c.inFlight++
 	c.places++
-	c.pace.sent(now)
+	c.pace.send(now)
 	t := Ticket{at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.places}
 	c.cause.sent(&t)
 	c.sentInSilence(now)
@@ -310,7 +310,7 @@ func (c *Controller) Sent(now time.Time) Ticket {
 func (c *Controller) Resent(t *Ticket, now time.Time) {
 	t.at, t.recalled = now, false
 	c.places++
-	c.pace.sent(now)
+	c.pace.send(now)
 	if c.held {
 		c.try(t, now)
 	}
@@ -340,22 +340,22 @@ func (c *Controller) Done(t Ticket, f Sample, now time.Time) Pause {
 		c.silence.hear(c.inFlight, now)
 	}
 	if !t.recalled {
-		c.pace.ended(t, f.Signal == SignalSuccess)
+		c.pace.end(t, f.Signal == SignalSuccess)
 	}
 	f.Signal = c.meaning(t, f, now)
 	switch f.Signal {
 	case SignalSuccess:
-		c.pace.accepted(t)
+		c.pace.accept(t)
 		c.success(t, f, now)
 	case SignalAnswered:
 		c.alive(t, now)
 	case SignalThrottled:
 		c.doubt, c.crowded = false, false
 		c.alive(t, now)
-		if c.pace.least = 0; c.cause.rate && !c.pace.proven { // what was held shows more
-			c.pace.least = c.cause.evidence.rate(now, time.Second/2)
+		if c.pace.seenAllowed = 0; c.cause.rate && !c.pace.held { // what was held shows more
+			c.pace.seenAllowed = c.cause.evidence.rate(now, time.Second/2)
 		}
-		p.Until, p.Source = c.pace.throttled(t, f.RetryAt, c.cause.gaps(t), now), f.Source
+		p.Until, p.Source = c.pace.refuse(t, f.RetryAt, c.cause.gaps(t), now), f.Source
 		if p.Own = p.Until.After(f.RetryAt); p.Own {
 			p.Source = ""
 		}

@@ -27,8 +27,8 @@ func TestControllerForgets(t *testing.T) {
 	if c.sequence < 10*logged {
 		t.Fatalf("only %d requests", c.sequence)
 	}
-	if cap(c.pace.log) > 2*logged || cap(c.round.members) > 2*mostInFlight {
+	if cap(c.pace.cycle.sent) > 2*logged || cap(c.round.members) > 2*mostInFlight {
 		t.Errorf("%d requests are remembered, and %d of a round",
-			cap(c.pace.log), cap(c.round.members))
+			cap(c.pace.cycle.sent), cap(c.round.members))
 	}
 }

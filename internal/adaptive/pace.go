@@ -5,57 +5,32 @@ import (
 	"time"
 )
 
+// A rate that was learned is held for a while: that is what shows it. Then a cubic looks for more.
+// As far as nothing else is said, each of these values may be half or twice as large.
 const (
-	minHold   = 11 * time.Second // a rate that was learned is held at least so long …
-	holdCount = 36               // … and for so many requests, if as many have taught it …
-	// … and for so many times the pause: looking for more costs a twelfth of the time at most …
-	pauseHold = 11.
-	// … but for no more seconds than this for that reason: long pauses are those of windows, mostly
-	mostPauseHold = 40.
-	// where the doubling begins at least: a pause of an hour tells no rate
-	leastRamp   = 0.1
-	minDoubling = 0.5  // seconds
-	maxDoubling = 10.0 // seconds
-	growthScale = 4.0  // seconds, of the cubic that then looks for more
-	slowRate    = 0.5  // a lower one grows as this does, but in longer seconds
-	keep        = 0.75 // one refusal lowers the rate to no less than this share …
-	yield       = 0.95 // … and no more than this
-	// a bucket that holds so little, or less, refuses what is hardly too fast …
-	hardlyBurst = 2
-	yieldStrict = 0.95 // … so of a rate that doubled this share is kept …
-	// … or this, also of one that was held, where each refusal asks for a pause …
-	yieldDear   = 0.88
-	leastStrict = 0.02 // … and of one that was held all but this
-	lean        = 0.1  // of what it had grown is kept, too, where refusals are dear …
-	// … or more, where the bucket has hardly a burst: it refused at its rate
-	leanStrict = 0.3
-	// a longer pause that is not always the same is one of a window
-	shortWait = 2 * time.Second
-	// after a refusal that names no wait, at most; doubled while nothing is accepted
-	defaultWait = time.Second
-	// requests a second: more of them are worth a shorter pause than defaultWait
-	cheapPause  = 15.
-	leastWait   = 5 * time.Millisecond
-	longestWait = time.Minute
-	// without a request: a bucket is full again, as far as is known
+	// The hold lasts at least this long, which is a second more than the ten of common windows …
+	minHold = 11 * time.Second
+	// … and for so many requests, if as many have taught the rate: a burst of a few is used up then …
+	holdRequests = 36
+	// … and for so many times the pause that a refusal costs, so that looking for more costs a
+	// twelfth of the time at most …
+	holdPauses = 11.
+	// … though no more seconds than this for that reason: long pauses are those of windows, mostly.
+	maxHoldForPauses = 40.
+
+	cubicScale = 4.0 // seconds in which the cubic adds the root of the rate
+	slowRate   = 0.5 // requests a second; below that the seconds of the cubic are longer
+
+	// While it is not known, the rate doubles with every fourth request, within these seconds. It
+	// begins with leastRate at least: a pause of an hour tells no rate.
+	minDoubling      = 0.5
+	maxDoubling      = 10.0
+	leastDoublingEnd = 0.1 // requests a second
+
+	// lull is the time without a request after which a bucket is taken to be full again.
 	lull = 10 * time.Second
 
-	logged = 1024 // requests
-
-	sameWait = 250 * time.Millisecond // pauses that differ by less are the same
-	several  = 4                      // requests: fewer do not show a burst
-	// two refusals, or four of a bucket with hardly a burst, are no accident; see isFar
-	mostScant = 4
-
-	enoughKnown = 300 // requests that were accepted at a rate teach it
-	// one refusal in so many is isolated: it does not undo what many have taught …
-	fewRefused  = 20
-	mostExcused = 3 // … and so many of them may come together
-
-	// Where a refusal costs so many requests, and the rate is refused whenever it has grown a
-	// little, it is held for longer.
-	dearPause    = 20
-	mostPatience = 4
+	logged = 1024 // requests whose instants are remembered
 )
 
 // A pace is the part of a [Controller] that finds the rate. There is none until the first throttled
@@ -66,57 +41,60 @@ const (
 //
 // Where the user gave the rate, only its trim is found, unless that is of no use.
 type pace struct {
-	given float64 // the user's rate; +Inf: none
-	fixed bool
-	trim  trim // of that
-	scant int  // refusals in a row that cost more than was accepted before them; see isFar
-	far   bool // the given rate is far above what the server takes: it is learned all the same
+	given        float64 // the user's rate; +Inf: none
+	fixed        bool    // and it holds as it is
+	trim         trim    // what is taken off it
+	overshoots   int     // refusals in a row that cost more than was accepted; see givenIsTooHigh
+	givenTooHigh bool    // so the rate is learned all the same
 
-	learned float64       // at the instant from; +Inf: nothing
-	from    time.Time     // a cool-down ended
-	ramping bool          // it doubles
-	idle    time.Duration // since from, in which less than the rate was asked for
-	last    time.Time     // when the last request was sent
+	learned   float64       // the rate at the instant learnedAt; +Inf: nothing was learned
+	learnedAt time.Time     // the end of a pause
+	doubling  bool          // it doubles from there; else it is held, and then grows
+	idle      time.Duration // since then, in which less was sent than the rate allows
+	lastSent  time.Time
 
-	// A cycle lasts from the end of one pause to the end of the next.
-	since   time.Time
-	count   int // accepted in it
-	pending int // sent in it, and not ended
-	// when the first request of this cycle that was refused was sent; if zero, none was
-	refused   time.Time
-	before    time.Time // the same of the cycle before; if zero, there is none
-	asked     float64   // the rate in force then
-	ramped    bool      // it was doubling
-	barren    int       // cycles before this one in which nothing was accepted
-	kept      float64   // what was learned before these
-	floor     float64   // what is kept of it at least
-	least     float64   // what is known to be allowed; if zero, nothing
-	yield     float64   // and at most
-	taught    float64   // requests accepted in the cycles that the rate was learned in
-	proven    bool      // a rate was held
-	suspected bool      // it is not known yet whether it was for the rate
-	filled    bool      // the first cycle is over, as far as it was with a full bucket
-	until     time.Time // the pause that it brought
-	log       []time.Time
-
-	// Of the first cycle, which starts with a full bucket.
+	cycle cycle
+	pause pause
+	// Of the bucket, as the first cycle shows it, which starts with a full one.
 	burst, firstCount, firstSpan float64
+	firstCounted                 bool // nothing is added to them any more
 
-	// What many requests have taught; see excuse.
-	known float64 // accepted a second for enoughKnown requests; if zero, not known
-	// refusals that may be excused: one for each fewRefused requests that were accepted
-	excuses  float64
-	excused  bool    // the refusal of the cycle before was
-	step     float64 // what is taken off then
-	patience float64 // by which the hold is longer
+	fruitless    int     // cycles in a row, up to this one, in which nothing was accepted
+	fruitfulRate float64 // what was learned before these; if zero, nothing
+	seenAllowed  float64 // a rate that the server is seen to allow; if zero, none is
+	taughtBy     float64 // requests accepted in the cycles that the rate was learned in
+	held         bool    // a rate was held for minHold, or stated
+	everAccepted bool
+	lenience     lenience
+	quota        quota
+}
 
-	wait   time.Duration // the latest pause
-	hinted bool          // it was asked for
-	// and it was as long as the one before: no window's end is what it waits for
-	steady  bool
-	longest time.Duration // of the latest pauses
-	ever    bool          // something was accepted
-	quota   quota
+// A cycle lasts from the end of one pause to the end of the next. It ends with a refusal, and what
+// was accepted in it tells the rate.
+type cycle struct {
+	began    time.Time
+	accepted int
+	open     int         // sent, and not ended
+	sent     []time.Time // the latest, those left out that were refused
+
+	refused       time.Time // when the first that was refused was sent; if zero, none was
+	refusedBefore time.Time // the same of the cycle before; if zero, there is none
+	suspected     bool      // it is not known yet whether that was about the rate
+
+	// At the refusal.
+	rate        float64 // in force; +Inf: none
+	wasDoubling bool
+	floor       float64 // what is kept of it at least …
+	mostKept    float64 // … and the share of it that is kept at most
+}
+
+// A pause is the latest one that a refusal brought.
+type pause struct {
+	end     time.Time
+	length  time.Duration
+	asked   bool          // the server named it
+	repeats bool          // and it is as long as the one before: it is not for the end of a window
+	longest time.Duration // fading: of the latest pauses
 }
 
 func (p *pace) setLimits(l Limits) {
@@ -129,39 +107,40 @@ func (p *pace) setLimits(l Limits) {
 		p.learned = math.Inf(1)
 	}
 	if p.given != was { // a trim is a share of the old one
-		p.trim, p.scant, p.far = trim{}, 0, p.far && p.learned < p.given
+		p.trim, p.overshoots = trim{}, 0
+		p.givenTooHigh = p.givenTooHigh && p.learned < p.given
 	}
 }
 
-// rate is what may be sent a second.
-func (p *pace) rate(now time.Time) float64 {
+// rate is how many requests may be sent a second now.
+func (p *pace) rate(now time.Time) float64 { return p.within(p.quota.rateAt(now), now) }
+
+// mean is the rate over some time, for people: a quota makes it change with each answer.
+func (p *pace) mean(now time.Time) float64 { return p.within(p.quota.mean(), now) }
+
+// within is the rate that is given and found, within that of a quota.
+func (p *pace) within(quota float64, now time.Time) float64 {
 	if p.fixed {
 		return p.given
 	}
-	return min(p.given*(1-p.trim.at(now)), p.found(now), p.quota.rateAt(now))
+	return min(p.given*(1-p.trim.at(now)), p.found(now), quota)
 }
 
-// mean is the rate over some time, for people: a quota makes it change with each
-// answer.
-func (p *pace) mean(now time.Time) float64 {
-	if p.fixed {
-		return p.given
-	}
-	return min(p.given*(1-p.trim.at(now)), p.found(now), p.quota.mean())
-}
+// isHeld reports whether a rate was learned and does not double.
+func (p *pace) isHeld() bool { return !math.IsInf(p.learned, 1) && !p.doubling }
 
 // found is the rate that was learned, and what was made of it since.
 func (p *pace) found(now time.Time) float64 {
-	if math.IsInf(p.learned, 1) || now.Before(p.from) || p.last.Before(p.from) {
+	if math.IsInf(p.learned, 1) || now.Before(p.learnedAt) || p.lastSent.Before(p.learnedAt) {
 		return p.learned
 	}
-	t := (now.Sub(p.from) - p.idle).Seconds()
-	if gap := now.Sub(p.last) - seconds(2/p.learned); gap > 0 {
+	t := (now.Sub(p.learnedAt) - p.idle).Seconds()
+	if gap := now.Sub(p.lastSent) - seconds(2/p.learned); gap > 0 {
 		t -= gap.Seconds() // idle up to now
 	}
-	if p.ramping {
+	if p.doubling {
 		// To be slower than the pause that a refusal would cost saves nothing.
-		return ramp(p.learned, t, min(max(p.wait, shortWait).Seconds(), maxDoubling))
+		return doubled(p.learned, t, min(max(p.pause.length, shortPause).Seconds(), maxDoubling))
 	}
 	if t -= p.hold(); t < 0 {
 		return p.learned
@@ -170,13 +149,13 @@ func (p *pace) found(now time.Time) float64 {
 	// request leaves than when it was ordered to wait, and the time that it waited would count as
 	// idle.
 	stretch := max(slowRate/p.learned, 1)
-	t /= growthScale * stretch
+	t /= cubicScale * stretch
 	return p.learned + math.Sqrt(p.learned*stretch)/stretch*t*t*t
 }
 
-// ramp returns a rate that doubles for t seconds: with every fourth request, but within most
+// doubled returns a rate that doubles for t seconds: with every fourth request, but within most
 // seconds each time.
-func ramp(r, t, most float64) float64 {
+func doubled(r, t, most float64) float64 {
 	for range 60 {
 		d := min(max(minDoubling, 4/r), most)
 		if t < d {
@@ -192,401 +171,126 @@ func ramp(r, t, most float64) float64 {
 // where the quota is one of long windows. What only a few requests have taught may be luck, so no
 // more requests than these count.
 func (p *pace) hold() float64 {
-	hold := max(minHold.Seconds(), min(holdCount, p.taught)/p.learned)
-	if !p.proven {
+	hold := max(minHold.Seconds(), min(holdRequests, p.taughtBy)/p.learned)
+	if !p.held {
 		hold *= 2
 	}
-	pause := p.longest.Seconds()
-	return max(hold*max(p.patience, 1), min(pauseHold*pause, mostPauseHold), min(4*pause, 300))
+	pause := p.pause.longest.Seconds()
+	forPauses := max(min(holdPauses*pause, maxHoldForPauses), min(4*pause, 300))
+	return max(hold*max(p.lenience.patience, 1), forPauses)
 }
 
-// sent records that a request leaves.
-func (p *pace) sent(now time.Time) {
+// send records that a request leaves.
+func (p *pace) send(now time.Time) {
+	c := &p.cycle
 	switch {
-	case p.since.IsZero(), p.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.last) > lull:
-		p.since, p.count, p.pending = now, 0, 0
-	case !p.refused.IsZero() && !p.suspected && !now.Before(p.until):
-		if p.barren++; p.count > 0 {
-			p.barren, p.kept = 0, p.learned
-		}
-		if p.ramped { // it was learned anew
-			p.taught = 0
-		}
-		p.taught += float64(p.count)
-		p.before, p.refused = p.refused, time.Time{}
-		p.since, p.from, p.idle = now, now, 0
-		p.count, p.pending, p.log = 0, 0, p.log[:0]
+	case c.began.IsZero(),
+		c.refused.IsZero() && math.IsInf(p.learned, 1) && now.Sub(p.lastSent) > lull:
+		c.began, c.accepted, c.open = now, 0, 0
+	case !c.refused.IsZero() && !c.suspected && !now.Before(p.pause.end):
+		p.nextCycle(now)
 	default:
 		// Where something else holds requests up, the rate is not what is tried.
-		if gap, due := now.Sub(p.last), seconds(1/p.found(now)); gap > 2*due &&
-			!now.Before(p.from) {
+		gap, due := now.Sub(p.lastSent), seconds(1/p.found(now))
+		if gap > 2*due && !now.Before(p.learnedAt) {
 			p.idle += gap - due
 		}
 	}
-	p.last = now
-	p.pending++
-	if len(p.log) == logged {
-		p.log = append(p.log[:0], p.log[logged/2:]...)
+	p.lastSent = now
+	c.open++
+	if len(c.sent) == logged {
+		c.sent = append(c.sent[:0], c.sent[logged/2:]...)
 	}
-	p.log = append(p.log, now)
+	c.sent = append(c.sent, now)
 }
 
-// ended records that a request has ended, however it did.
-func (p *pace) ended(t Ticket, accepted bool) {
-	if t.at.Before(p.since) {
+// nextCycle begins a cycle with the first request after a pause.
+func (p *pace) nextCycle(now time.Time) {
+	c := &p.cycle
+	if p.fruitless++; c.accepted > 0 {
+		p.fruitless, p.fruitfulRate = 0, p.learned
+	}
+	if c.wasDoubling { // it was learned anew
+		p.taughtBy = 0
+	}
+	p.taughtBy += float64(c.accepted)
+	p.learnedAt, p.idle = now, 0
+	c.refusedBefore, c.refused = c.refused, time.Time{}
+	c.began, c.accepted, c.open, c.sent = now, 0, 0, c.sent[:0]
+}
+
+// end records that a request has ended, however it did.
+func (p *pace) end(t Ticket, accepted bool) {
+	c := &p.cycle
+	if t.at.Before(c.began) {
 		if accepted {
-			p.barren = 0
+			p.fruitless = 0
 		}
 		return
 	}
-	p.pending--
+	c.open--
 	if accepted {
 		return
 	}
-	for i := len(p.log) - 1; i >= 0 && !p.log[i].Before(t.at); i-- {
-		if p.log[i].Equal(t.at) {
-			p.log = append(p.log[:i], p.log[i+1:]...)
+	for i := len(c.sent) - 1; i >= 0 && !c.sent[i].Before(t.at); i-- {
+		if c.sent[i].Equal(t.at) {
+			c.sent = append(c.sent[:i], c.sent[i+1:]...)
 			return
 		}
 	}
 }
 
-// accepted records an accepted request.
-func (p *pace) accepted(t Ticket) {
-	if t.at.Before(p.since) {
+// accept records an accepted request.
+func (p *pace) accept(t Ticket) {
+	c := &p.cycle
+	if t.at.Before(c.began) {
 		return
 	}
-	p.count++
-	p.ever = true
-	p.excuses = min(p.excuses+1./fewRefused, mostExcused)
-	if !p.refused.IsZero() && !p.suspected {
+	c.accepted++
+	p.everAccepted = true
+	p.lenience.accept()
+	if !c.refused.IsZero() && !c.suspected {
 		p.estimate()
 	}
-}
-
-// throttled records a request that was refused for its rate, and returns until
-// when all pause.
-func (p *pace) throttled(t Ticket, until time.Time, gaps spacing, now time.Time) time.Time {
-	p.hinted = until.After(now)
-	if !p.hinted {
-		switch {
-		case p.wait == 0 && !p.ever, p.count > 0 && p.refused.IsZero() && p.learnedRate() &&
-			p.learned < cheapPause:
-			p.wait = defaultWait
-		case p.count > 0 && p.refused.IsZero():
-			// A bucket fills while one waits: twice the time that was not enough, and not much less
-			// than what it took the last time.
-			p.wait = max(min(seconds(2*max(gaps[0], 0)), defaultWait), min(p.wait, longestWait)/4,
-				leastWait)
-		case p.refused.IsZero():
-			p.wait = min(2*p.wait, longestWait)
-		}
-		until = now.Add(p.wait)
-	}
-	if p.closed() && p.refused.IsZero() { // what it asks for is not enough
-		if own := now.Add(min(time.Second<<min(p.barren, 10), maxProbe)); own.After(until) {
-			until = own
-		}
-	}
-	switch {
-	case t.at.Before(p.since): // of the cycle before
-	case p.refused.IsZero() || p.suspected:
-		p.suspect(t)
-		p.asked, p.ramped, p.suspected = p.found(now), p.ramping, false
-		if sent := 4 / max(gaps[2], 0.001); p.asked > 2*sent && !math.IsInf(p.asked, 1) &&
-			gaps[2] < t.at.Sub(p.from).Seconds() {
-			p.asked = max(sent, p.learned) // what was asked for was not sent
-		}
-		if told := p.quota.mean(); told < p.asked { // and somebody else uses it, too
-			p.asked, p.ramped, p.proven = told, false, true
-		}
-		switch p.floor = keep * p.asked; {
-		case p.asked <= p.learned:
-		// another refusal would be dear, and the burst tells the rate
-		case p.burst > hardlyBurst && until.Sub(now) > defaultWait:
-			p.floor = p.learned
-		default:
-			p.floor = max(p.floor, p.learned)
-			if p.burst < 0.75*p.learned { // it does not make up for the pause of a second
-				share := lean
-				if p.burst > 0 && p.burst <= hardlyBurst && p.learned >= 10 {
-					share = leanStrict
-				}
-				p.floor = max(p.floor, p.learned+share*(p.asked-p.learned))
-			}
-		}
-		p.floor = max(p.floor, yield*min(p.asked, p.least))
-		wait := until.Sub(now)
-		p.steady = p.hinted && (wait-p.wait).Abs() < sameWait
-		p.until, p.from, p.idle, p.wait = until, until, 0, wait
-		p.excuse()
-		// Refused again at once: further down.
-		if p.yield *= p.yield; p.refused.Sub(p.since) > 2*time.Second || p.yield == 0 {
-			p.yield = yield
-		}
-		p.longest = max(p.wait, p.longest*3/4)
-		if !math.IsInf(p.given, 1) && !p.far && !p.fixed {
-			useless := p.trim.refused(now, p.count, p.given, p.wait)
-			if p.far = useless || p.isFar(); p.far {
-				p.trim, p.asked = trim{}, math.Inf(1)
-			}
-		}
-		p.estimate()
-	default: // one more that was in flight, and does not count as accepted
-		if until.After(p.until) {
-			p.until, p.from, p.idle = until, until, 0
-		}
-		p.estimate()
-	}
-	return until
-}
-
-// isFar records a refusal of the given rate and reports whether that is far above what the server
-// accepts: again and again less is accepted before a refusal than the pause would have let pass.
-// One refusal may be an accident, and a bucket without a burst refuses what is hardly too fast, so
-// such refusals count less. A full bucket that held several requests is emptied so soon only by a
-// rate that is far too high, so one refusal is enough then.
-func (p *pace) isFar() bool {
-	switch accepted, missed := float64(p.count+p.pending), p.given*p.wait.Seconds(); {
-	// it is not about the rate, or trimming is cheap
-	case p.count == 0 || !p.hinted || p.wait <= defaultWait:
-		return false
-	case accepted >= missed:
-		p.scant = 0
-	case accepted < several:
-		p.scant++
-	case p.before.IsZero() && accepted < missed/4:
-		p.scant += mostScant
-	default:
-		p.scant += 2
-	}
-	return p.scant >= mostScant
-}
-
-// excuse lets the rate be nearly what it was, where many requests have taught it and the refusal is
-// isolated. Where another refusal follows soon it was not; one that follows at once may be of the
-// same incident.
-func (p *pace) excuse() {
-	switch n := p.logged(); {
-	case n < enoughKnown:
-	case p.ramping, math.IsInf(p.learned, 1):
-		p.known = enoughKnown / max(p.refused.Sub(p.log[n-enoughKnown]).Seconds(), 0.001)
-	default:
-		p.known = p.learned
-	}
-	const little = 1.005
-	grown := !p.ramping && p.asked > little*p.learned
-	p.step = nextStep(p.step, p.count)
-	p.patience = p.bePatient(grown)
-
-	before := p.excused
-	p.excused = false
-	switch {
-	case p.excuses < 1, before && p.count > fewRefused/4 && p.count < fewRefused:
-		if p.known = 0; before {
-			p.floor *= keep // what the one before would have taken
-		}
-	// nothing is known of it, or it was looking for more
-	case p.known == 0, math.IsInf(p.learned, 1), grown:
-	default:
-		p.excuses--
-		p.excused = true
-		p.floor = max(p.floor, (1-p.step)*min(p.asked, p.known))
-	}
-	switch { // it is as much too fast as what it refused came too soon: not by much
-	case grown || p.burst <= 0 || p.burst > hardlyBurst:
-	case p.strict():
-		p.floor = max(p.floor, (1-max(p.step, leastStrict))*p.asked)
-	default:
-		p.floor = max(p.floor, yieldDear*p.asked)
-	}
-}
-
-// bePatient returns by what factor the rate is held for longer from now on.
-func (p *pace) bePatient(grown bool) float64 {
-	pause := p.learned * p.wait.Seconds() // in requests, of which a burst makes up for some
-	if !grown || math.IsInf(p.learned, 1) || p.asked > 1.2*p.learned || pause < dearPause ||
-		p.burst > pause/2 {
-		return 1
-	}
-	return min(2*max(p.patience, 1), mostPatience)
-}
-
-// nextStep returns which share to take off a rate that was refused after so many requests were
-// accepted.
-func nextStep(step float64, accepted int) float64 {
-	switch {
-	case step > 0 && accepted < fewRefused:
-		return 2 * step
-	case step > 0 && accepted < 5*fewRefused:
-		return 1.5 * step
-	}
-	return trimStep
 }
 
 // resume records that a pause was lifted.
 func (p *pace) resume(now time.Time) {
-	if p.until.After(now) {
-		p.until, p.from, p.idle = now, now, 0
-		if !p.suspected {
+	if p.pause.end.After(now) {
+		p.pauseUntil(now)
+		if !p.cycle.suspected {
 			p.estimate() // it was not paused for so long
 		}
 	}
 }
 
-// learnedRate reports whether a rate was learned and is held.
-func (p *pace) learnedRate() bool { return !math.IsInf(p.learned, 1) && !p.ramping }
-
-// strict reports whether the bucket has no burst to speak of: what it refused came too soon after
-// the one before, so its rate is close to the one in force.
-func (p *pace) strict() bool { return !p.hinted && p.burst > 0 && p.burst <= hardlyBurst }
-
-// closed reports whether nothing is accepted any more, however slowly it is sent.
-func (p *pace) closed() bool {
-	wait := min(p.wait, defaultWait)
-	// it does not grow where the server names it, so cycles in vain count as much as a doubled one
-	if p.hinted {
-		wait <<= min(p.barren, 10)
-	}
-	return p.barren > 0 && p.count == 0 && wait >= defaultWait
-}
+// pauseUntil sets the end of the pause, from which the rate learned now holds.
+func (p *pace) pauseUntil(end time.Time) { p.pause.end, p.learnedAt, p.idle = end, end, 0 }
 
 // suspect records a request that may have been refused for its rate.
 func (p *pace) suspect(t Ticket) {
-	if p.refused.IsZero() {
-		p.refused, p.suspected = t.at, true
+	if p.cycle.refused.IsZero() {
+		p.cycle.refused, p.cycle.suspected = t.at, true
 	}
 }
 
 // acquit records that it was not.
 func (p *pace) acquit() {
-	if !p.suspected {
+	c := &p.cycle
+	if !c.suspected {
 		return
 	}
-	if p.count > 0 { // else it is as full as it was
-		p.fill()
-		p.filled = true
+	if c.accepted > 0 { // else it is as full as it was
+		p.countFirst()
+		p.firstCounted = true
 	}
-	p.refused, p.suspected = time.Time{}, false
+	c.refused, c.suspected = time.Time{}, false
 }
 
 // drop forgets the rate: it is not what the refusals follow.
 func (p *pace) drop() {
-	p.learned, p.ramping, p.refused, p.suspected = math.Inf(1), false, time.Time{}, false
-	p.known, p.until = 0, time.Time{}
-	p.trim, p.scant, p.far = trim{}, 0, false
-}
-
-// estimate works out the rate from what the cycle has told so far.
-func (p *pace) estimate() {
-	if p.fixed || !math.IsInf(p.given, 1) && !p.far {
-		return
-	}
-	if p.closed() { // how fast is not the question
-		if p.kept > 0 {
-			p.learned, p.ramping = p.kept, false
-		}
-		return
-	}
-	count := float64(p.count + p.pending) // refusals are quick: what has not ended will be accepted
-	whole := p.until.Sub(p.since).Seconds()
-	// half a second is the mean of what rounding adds to a wait of whole seconds
-	if p.hinted || p.wait >= defaultWait {
-		whole = max(whole-0.5, 0.5)
-	}
-	switch {
-	case math.IsInf(p.asked, 1):
-		count = max(count, 1)
-	case count == 0: // it came too soon
-		p.learned, p.ramping = keep*p.asked, p.ramped
-		return
-	}
-	rough := count / max(whole, leastWait.Seconds())
-	if math.IsInf(p.asked, 1) && p.least > 0 { // without what was in the bucket
-		rough = min(rough, p.least)
-	}
-	switch {
-	case math.IsInf(p.asked, 1):
-		p.learned, p.ramping = max(rough, p.known, leastRamp), true
-		p.fill()
-	case p.ramped && (p.wait <= shortWait || p.steady && count >= several):
-		p.burst = p.firstCount
-		for range 8 {
-			p.learned = p.fit()
-			p.burst = min(max(p.firstCount-p.learned*p.firstSpan, 1), p.firstCount)
-		}
-		p.learned, p.ramping = max(p.learned, rough, yield*min(p.asked, p.least)), false
-		switch {
-		case p.strict():
-			p.learned = max(p.learned, yieldStrict*p.asked)
-		case p.burst <= hardlyBurst: // dearer, where the pause was asked for
-			p.learned = max(p.learned, yieldDear*p.asked)
-		}
-		if p.excused {
-			p.learned = max(p.learned, p.floor)
-		}
-	case p.ramped:
-		p.burst, p.learned, p.ramping = p.firstCount, rough, false
-	default:
-		p.learned = max(rough, count/p.refused.Sub(p.before).Seconds())
-		span := p.refused.Sub(p.since).Seconds()
-		p.proven = p.proven || span >= minHold.Seconds()
-		// it is not known, or had grown so far that only the end tells
-		if !p.proven || keep*p.asked > p.floor {
-			p.learned = max(p.learned, p.fit())
-		}
-		p.learned = max(min(p.learned, p.yield*p.asked), p.floor)
-	}
-}
-
-// fill notes how the bucket, which was full, was emptied for the first time.
-func (p *pace) fill() {
-	if !p.filled {
-		later := len(p.log) - p.logged()
-		// Half a token is the mean of what was left when it refused.
-		p.firstCount, p.firstSpan = float64(p.count+p.pending-later)+0.5,
-			max(p.refused.Sub(p.begun()).Seconds(), 0)
-	}
-}
-
-// begun returns when the first request of this cycle was sent that was accepted, or may be: in an
-// outage the bucket stays full.
-func (p *pace) begun() time.Time {
-	if n := len(p.log); n > 0 && n >= p.count+p.pending {
-		return p.log[0]
-	}
-	return p.since
-}
-
-// emptied returns how many requests emptied the bucket, where the cycle did not begin with a full
-// one.
-func (p *pace) emptied(count int) {
-	p.filled, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
-}
-
-// logged returns how many of the requests in the log were not sent after the one that was refused.
-func (p *pace) logged() int {
-	n := len(p.log)
-	for n > 0 && p.log[n-1].After(p.refused) {
-		n--
-	}
-	return n
-}
-
-// fit returns the rate at which the bucket was filled while it was emptied. Of a
-// rate that grew only the end counts, from when the bucket ceased to be full:
-// from there the estimate is the highest.
-func (p *pace) fit() (r float64) {
-	// the bucket held between no and one token when it refused; too high a rate costs a pause …
-	n := 0.25
-	if p.ramped && p.burst > hardlyBurst {
-		n = 0.5 // … but later, where a burst has to be used up first
-	}
-	for i := p.logged() - 1; i >= 0; i-- {
-		n++
-		if span := p.refused.Sub(p.log[i]).Seconds(); span > 0 && n > p.burst {
-			r = max(r, (n-p.burst)/span)
-		}
-	}
-	return r
+	p.learned, p.doubling = math.Inf(1), false
+	p.cycle.refused, p.cycle.suspected = time.Time{}, false
+	p.lenience.rate, p.pause.end = 0, time.Time{}
+	p.trim, p.overshoots, p.givenTooHigh = trim{}, 0, false
 }

@@ -12,16 +12,16 @@ func TestPaceWaitWithoutSpacing(t *testing.T) {
 	var p pace
 	p.setLimits(Limits{})
 	accepted := Ticket{at: now}
-	p.sent(now)
-	p.ended(accepted, true)
-	p.accepted(accepted)
-	p.sent(now)
+	p.send(now)
+	p.end(accepted, true)
+	p.accept(accepted)
+	p.send(now)
 	var gaps spacing
 	for k := range gaps {
 		gaps[k] = math.Inf(1)
 	}
-	if got := p.throttled(Ticket{at: now}, time.Time{}, gaps, now).Sub(now); got != defaultWait {
-		t.Errorf("%v, want %v", got, defaultWait)
+	if got := p.refuse(Ticket{at: now}, time.Time{}, gaps, now).Sub(now); got != defaultPause {
+		t.Errorf("%v, want %v", got, defaultPause)
 	}
 }
 
@@ -45,8 +45,8 @@ func TestPaceOfResentRequests(t *testing.T) {
 	c.Recall(&never, false, now)
 	c.Landed()
 	c.Done(never, Sample{}, now)
-	if p := &c.pace; p.count != 2 || p.pending != 0 || len(p.log) != 2 {
-		t.Errorf("%d accepted, %d pending, %d logged; want 2, 0, 2", p.count, p.pending, len(p.log))
+	if p := &c.pace.cycle; p.accepted != 2 || p.open != 0 || len(p.sent) != 2 {
+		t.Errorf("%d accepted, %d pending, %d logged; want 2, 0, 2", p.accepted, p.open, len(p.sent))
 	}
 }
 
@@ -55,9 +55,9 @@ func TestPaceOfResentRequests(t *testing.T) {
 func TestDropForgetsRefusals(t *testing.T) {
 	p := new(pace)
 	p.setLimits(Limits{Rate: 1000})
-	p.scant, p.far = mostScant, true
+	p.overshoots, p.givenTooHigh = mostOvershoots, true
 	p.drop()
-	if p.scant != 0 || p.far {
-		t.Errorf("%d refusals are remembered, far %v", p.scant, p.far)
+	if p.overshoots != 0 || p.givenTooHigh {
+		t.Errorf("%d refusals are remembered, far %v", p.overshoots, p.givenTooHigh)
 	}
 }

@@ -92,7 +92,7 @@ func (c *Controller) refuse(t Ticket, f Sample, now time.Time) {
 	case c.asked: // not before that
 	case c.refused == 0:
 		// Those in flight will tell, unless it hangs.
-		c.probe = now.Add(min(max(seconds(2*c.latency), time.Second), longestWait))
+		c.probe = now.Add(min(max(seconds(2*c.latency), time.Second), longestPause))
 		if c.inFlight == 0 {
 			c.probe = now.Add(c.rest)
 		}
@@ -124,7 +124,7 @@ func (c *Controller) try(t *Ticket, now time.Time) {
 // it. If it was the probe, the next one may be.
 func (c *Controller) Recall(t *Ticket, refused bool, now time.Time) {
 	c.flow.end(t.number, now)
-	c.pace.ended(*t, false)
+	c.pace.end(*t, false)
 	t.recalled = true
 	if t.probe {
 		t.probe = false

@@ -206,7 +206,7 @@ func (s *script) next() time.Time {
 		next = s.pause
 	}
 	if r := c.pace.rate(s.now); !math.IsInf(r, 1) && c.sequence > 0 {
-		if due := c.pace.last.Add(seconds(1 / r)); due.After(next) {
+		if due := c.pace.lastSent.Add(seconds(1 / r)); due.After(next) {
 			next = due
 		}
 	}

@@ -44,7 +44,7 @@ func (t *trim) refused(now time.Time, accepted int, given float64,
 	}
 	t.calm = max(t.calm, trimCalm, seconds(200/given), min(30*wait, time.Minute))
 	t.creep = max(trimCreep, seconds(400/given))
-	t.step = nextStep(t.step, accepted)
+	t.step = nextCut(t.step, accepted)
 	if float64(accepted) < dearRefusal*given*wait.Seconds() {
 		t.step = max(t.step, off*trimMore)
 	}
