@@ -6,64 +6,96 @@ import (
 )
 
 const (
-	// After the first refusal while hardly anything was in flight, so many requests are spaced
-	// evenly, and after this time again: a clump of requests is refused by a rate limiter without a
-	// burst, however few are in flight, and then nothing is ever tried that would distinguish it
-	// from a full server.
+	// After the first refusal while hardly anything was in flight, trialRequests are spaced evenly,
+	// and after trialEvery again: a clump of requests is refused by a rate limiter without a burst,
+	// however few are in flight, and then nothing is ever tried that would distinguish it from a
+	// full server.
 	trialRequests = 64
 	trialEvery    = 5 * time.Minute
 	trialRound    = 8 // successes before the limit is raised, so that each limit is really tried
+	// trialSlack is how much more the trial's rate is than the limit lets go: else the limit would
+	// never be reached.
+	trialSlack = 1.02
 
-	// Where spacing was found to be the cause and refusals go on, it is not.
-	trialTime = 10 * time.Second
+	// Where the rate was found to be the cause and refusals go on, it is not: after testTime with
+	// such a loss, or after so many refusals that it does not explain.
+	testTime  = 10 * time.Second
 	mostLoss  = 0.3
-	mostFar   = 2
-	mostVain  = 4   // refusals of less than half of what was seen to be allowed
 	lossSpan  = 16. // requests, over which the loss is averaged
-	leastBan  = 30 * time.Second
-	mostBan   = 10 * time.Minute // that it is tried again costs trialTime
+	mostApart = 2   // of requests that left long after the one before
+	mostVain  = 4   // at less than half of the rate that was seen to be allowed
+	// Then it is not concluded again for a while. That it is tried again costs testTime.
+	leastBan = 30 * time.Second
+	mostBan  = 10 * time.Minute
 )
 
-// A cause is what the refusals of a server are thought to follow: the rate of requests, or the
-// number in flight. As a first guess 429 speaks of a rate and 503 of the number in flight, but
-// servers answer either to both.
+// A cause is what the refusals of a server are thought to follow. As a first guess 429 speaks of a
+// rate and 503 of the number in flight, but servers answer either to both.
 type cause struct {
 	evidence evidence
-	rate     bool      // they follow the rate, whatever their status
-	given    bool      // that is a guess, since the user gave one
-	crowd    bool      // they are known to follow the number in flight
-	since    time.Time // when rate was concluded
-	passed   float64   // requests a second that were seen to be allowed since then: the most
-	// refusals since then at less than half of that; 0 again after many accepted in a row
-	vain   int
-	loss   float64       // the share that was refused since then, fading
-	far    int           // refusals in a row of requests that left long after the last one
-	ban    time.Duration // for how long it is not concluded again, after it was in error
+	follows  follows
+	bare429  bare429
+
+	accepted int // since the latest refusal
+
+	// While refusals follow the rate.
+	since      time.Time // when that was concluded
+	mostPassed float64   // the highest rate that was seen to be allowed since then
+	// vain counts refusals since then at less than half of that rate, anew after many accepted in a
+	// row.
+	vain  int
+	loss  float64 // the share that was refused since then, fading
+	apart int     // refusals in a row of requests that left long after the one before
+
+	ban    time.Duration // how long it is not concluded again, after it was in error
 	banned time.Time     // until then
 
-	accepted int       // since the latest refusal
-	trial    int       // requests left of the trial; if zero, there is none
-	next     time.Time // when there may be another one
-	excused  int64     // the last request whose refusal it is about
+	trial     int       // requests left of the trial; if zero, there is none
+	nextTrial time.Time // not before this
+	excused   int64     // the latest request whose refusal the trial is about
 }
 
+// A follows is what refusals are known to follow.
+type follows uint8
+
+const (
+	followUnknown follows = iota // what the server says is believed
+	followGuess                  // the rate, as the user gave one; evidence may confirm or refute it
+	followRate                   // the rate, whatever the status; refusals may refute that
+	followCrowd                  // the number in flight; evidence may show otherwise
+)
+
+// A bare429 is what a 429 says that comes without a hint while several requests are in flight.
+type bare429 uint8
+
+const (
+	unexplained bare429 = iota // it may be about the rate, or the number in flight
+	onProbe                    // it holds all, and the next probe, alone, shows which it is about
+	aboutCrowd                 // the probe was accepted, so the number in flight
+)
+
+// byRate reports whether refusals follow the rate.
+func (k *cause) byRate() bool { return k.follows == followGuess || k.follows == followRate }
+
 // onTrial reports whether requests are spaced evenly to find out what refusals follow.
-func (c *cause) onTrial() bool { return c.trial > 0 && !c.rate }
+func (k *cause) onTrial() bool { return k.trial > 0 && !k.byRate() }
 
 // leastRound is how many requests make a round, at the least.
-func (c *cause) leastRound() int {
-	if c.onTrial() {
+func (k *cause) leastRound() int {
+	if k.onTrial() {
 		return trialRound
 	}
 	return 1
 }
 
-// sent records that a request leaves. A request accepted long after a refusal says nothing about
-// that one.
-func (c *cause) sent(t *Ticket) { c.evidence.sent(t, c.accepted < trialRequests) }
+// sent records that a request leaves.
+func (k *cause) sent(t *Ticket) { k.evidence.sent(t, k.isFresh()) }
+
+// isFresh reports whether a request that leaves or ends now says something about the latest refusal.
+func (k *cause) isFresh() bool { return k.accepted < trialRequests }
 
 // gaps returns the spacing of a request.
-func (c *cause) gaps(t Ticket) spacing { return c.evidence.spacingOf(t) }
+func (k *cause) gaps(t Ticket) spacing { return k.evidence.spacingOf(t) }
 
 // tryApart reports whether a refusal is answered by spacing alone: the same number in flight is
 // tried once more.
@@ -72,14 +104,14 @@ func (c *Controller) tryApart(t Ticket, now time.Time) bool {
 	switch {
 	case t.number <= k.excused:
 		return true
-	case k.rate, !c.starting, k.evidence.inFlightOf(t) > fewInFlight, t.number <= c.cut,
-		c.accepted == 0, now.Before(k.next):
+	case k.byRate(), !c.starting, k.evidence.inFlightOf(t) > fewInFlight,
+		t.number <= c.growth.cut, c.growth.accepted == 0, now.Before(k.nextTrial):
 		return false
 	}
-	k.trial, k.next, k.excused = trialRequests, now.Add(trialEvery), c.sequence
-	c.harmed = false
+	k.trial, k.nextTrial, k.excused = trialRequests, now.Add(trialEvery), c.sequence
+	c.hold.crowded = false
 	c.limit = min(c.limit, fewInFlight)
-	c.begin(now)
+	c.beginRound(now)
 	return true
 }
 
@@ -88,18 +120,16 @@ func (c *Controller) trialRate() float64 {
 	if !c.cause.onTrial() || c.latency == 0 {
 		return math.Inf(1)
 	}
-	const slack = 1.02 // a little more than the limit lets go, or the limit would never be reached
-	return slack * c.limit / c.latency
+	return trialSlack * c.limit / c.latency
 }
 
-// meaning returns the outcome by which the Controller goes: Throttled for a refusal that is about
-// the rate, Overloaded for one that is about the number in flight, whatever the server calls it.
-func (c *Controller) meaning(t Ticket, f Sample, now time.Time) Signal {
+// meaning returns the signal by which the controller goes: throttled for a refusal that is about the
+// rate, overloaded for one that is about the number in flight, whatever the server calls it.
+func (c *Controller) meaning(t Ticket, s Sample, now time.Time) Signal {
 	k := &c.cause
-	accepted := 0
-	switch f.Signal {
+	switch s.Signal {
 	case SignalSuccess:
-		k.evidence.accept(t, k.accepted < trialRequests)
+		k.evidence.accept(t, k.isFresh())
 		k.loss -= k.loss / lossSpan
 		k.trial = max(k.trial-1, 0)
 		// By now what was sent before the refusal has ended.
@@ -108,35 +138,42 @@ func (c *Controller) meaning(t Ticket, f Sample, now time.Time) Signal {
 		}
 		return SignalSuccess
 	case SignalThrottled, SignalOverloaded:
-		k.evidence.refuse(t, now)
-		c.judge(now)
-		accepted, k.accepted = k.accepted, 0
-	default:
-		return f.Signal
+		return c.meaningOfRefusal(t, s, now)
 	}
-	told := !f.RetryAt.IsZero() || len(f.Quotas) > 0
-	if c.onlyRate() && f.Signal != SignalThrottled && c.pace.cycle.accepted > 0 && !k.rate && !k.crowd &&
+	return s.Signal
+}
+
+func (c *Controller) meaningOfRefusal(t Ticket, s Sample, now time.Time) Signal {
+	k := &c.cause
+	k.evidence.refuse(t, now)
+	c.judge(now)
+	accepted := k.accepted // before it
+	k.accepted = 0
+	throttled, cycle := s.Signal == SignalThrottled, c.pace.cycle.accepted
+	hinted := !s.RetryAt.IsZero() || len(s.Quotas) > 0
+	if c.onlyRate() && !throttled && cycle > 0 && k.follows == followUnknown &&
 		!now.Before(k.banned) {
-		k.blameRate(now)
-		k.given = true
+		k.blameRate(followGuess, now)
 	}
 	switch {
-	case f.Signal == SignalThrottled && told, f.Signal != SignalThrottled && c.limits.Fixed:
-		return f.Signal
-	// else the server is down
-	case k.rate && (c.pace.cycle.accepted > 0 || !k.given && c.pace.pause.length < 2*fullWait):
+	case throttled && hinted, !throttled && c.limits.Fixed:
+		return s.Signal
+	case k.byRate() &&
+		(cycle > 0 || k.follows == followRate && c.pace.pause.length < 2*leastProbe):
 		if !k.refuted(t, accepted, c.pace.rate(now), now) {
 			return SignalThrottled
 		}
-		c.acquitRate(now)
-	case f.Signal == SignalThrottled && !c.isQuota(t, f):
-		if !c.crowded {
-			c.doubt = true
+		k.acquitRate(now)
+		c.pace.drop()
+	case throttled && t.inFlight > 1 && t.number != c.hold.probe &&
+		math.IsInf(c.pace.rate(t.at), 1): // nothing tells what it is about
+		if k.bare429 != aboutCrowd {
+			k.bare429 = onProbe
 			c.pace.suspect(t)
 		}
 		return SignalOverloaded
 	}
-	return f.Signal
+	return s.Signal
 }
 
 // onlyRate reports whether the user knows the rate, about, and not the number in flight.
@@ -148,49 +185,49 @@ func (c *Controller) onlyRate() bool {
 func (c *Controller) judge(now time.Time) {
 	k := &c.cause
 	switch {
-	case k.rate:
-		k.given = k.given && !k.evidence.ofRate() // then it is a guess no more
+	case k.byRate():
+		if k.evidence.ofRate() {
+			k.follows = followRate // a guess no more
+		}
 	case k.evidence.ofRate() && !now.Before(k.banned):
-		k.blameRate(now)
-		c.doubt, c.crowded = false, false
+		k.blameRate(followRate, now)
+		k.bare429 = unexplained
 		if math.IsInf(c.pace.learned, 1) {
 			c.pace.emptied(k.accepted)
 		}
 	case k.evidence.ofCrowd():
-		k.crowd = true
+		k.follows = followCrowd
 	}
 }
 
 // blameRate records that refusals are taken to follow the rate.
-func (k *cause) blameRate(now time.Time) {
-	k.rate, k.given, k.crowd, k.since, k.loss, k.far, k.passed, k.vain = true, false, false, now, 0,
-		0, 0, 0
+func (k *cause) blameRate(as follows, now time.Time) {
+	k.follows, k.since = as, now
+	k.mostPassed, k.vain, k.loss, k.apart = 0, 0, 0, 0
+}
+
+// acquitRate records that they do not, for a while.
+func (k *cause) acquitRate(now time.Time) {
+	k.follows = followUnknown
+	k.ban = min(max(2*k.ban, leastBan), mostBan)
+	k.banned = now.Add(k.ban)
 }
 
 // refuted records a refusal, after so many requests were accepted, while refusals are taken to
 // follow the rate, and reports whether they do not.
 func (k *cause) refuted(t Ticket, accepted int, rate float64, now time.Time) bool {
 	k.loss += (1 - k.loss) / lossSpan
-	if k.far++; !k.evidence.far(t) {
-		k.far = 0
+	if k.apart++; !k.evidence.isApart(t) {
+		k.apart = 0
 	}
 	if accepted >= enoughKnown { // it was right, and what is new may be the server's limit
-		k.passed, k.vain, k.since = 0, 0, now
+		k.mostPassed, k.vain, k.since = 0, 0, now
 		k.evidence.forgetRate()
 	}
-	k.passed = max(k.passed, k.evidence.rate(now, time.Second))
-	if rate < k.passed/2 {
+	k.mostPassed = max(k.mostPassed, k.evidence.rate(now, time.Second))
+	if rate < k.mostPassed/2 {
 		k.vain++
 	}
-	return k.far >= mostFar || k.vain >= mostVain || now.Sub(k.since) >= trialTime &&
-		k.loss >= mostLoss
-}
-
-// acquitRate records that they do not, for a while.
-func (c *Controller) acquitRate(now time.Time) {
-	k := &c.cause
-	k.rate = false
-	k.ban = min(max(2*k.ban, leastBan), mostBan)
-	k.banned = now.Add(k.ban)
-	c.pace.drop()
+	return k.apart >= mostApart || k.vain >= mostVain ||
+		now.Sub(k.since) >= testTime && k.loss >= mostLoss
 }

@@ -14,12 +14,12 @@ func TestCauseIsBannedForMinutes(t *testing.T) {
 		8 * time.Minute, 10 * time.Minute, 10 * time.Minute}
 	for i, want := range want {
 		now = now.Add(time.Hour)
-		c.cause.rate, c.cause.since, c.cause.loss = true, now.Add(-time.Minute), 1
+		c.cause.follows, c.cause.since, c.cause.loss = followRate, now.Add(-time.Minute), 1
 		sent := c.Sent(now)
 		if got := c.meaning(sent, Sample{Signal: SignalOverloaded}, now); got != SignalOverloaded ||
-			c.cause.rate {
+			c.cause.byRate() {
 			t.Fatalf("refusal %d: %v, by the rate: %v; want that it is dropped", i, got,
-				c.cause.rate)
+				c.cause.byRate())
 		}
 		if got := c.cause.banned.Sub(now); got != want {
 			t.Errorf("error %d: not concluded again for %v, want %v", i, got, want)

@@ -187,9 +187,9 @@ func (e *evidence) leastContradicted() float64 {
 	return least
 }
 
-// far reports whether a request followed those before at more than twice the distance at which
+// isApart reports whether a request followed those before at more than twice the distance at which
 // others were accepted: no rate explains that it was refused.
-func (e *evidence) far(t Ticket) bool {
+func (e *evidence) isApart(t Ticket) bool {
 	if e.accepted.n < recent/2 {
 		return false
 	}

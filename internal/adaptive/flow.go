@@ -232,7 +232,7 @@ func (c *Controller) weigh(now time.Time) {
 		f.wait(minLull, now)
 	}
 	// Where it is not the transfers that take the time, rounds know better.
-	if !c.finding || c.held || c.restore > 0 || rate == 0 || 4*far < 3*c.places {
+	if !c.adapts || c.hold.on() || c.drain.limit > 0 || rate == 0 || 4*far < 3*c.places {
 		f.most = 0
 		f.measure(now, minSpan)
 		return
@@ -255,7 +255,7 @@ func (c *Controller) weigh(now time.Time) {
 	case this.n <= was.n:
 		this.limit = min(this.limit, was.limit)
 	case rate/was.rate-1 >= pays*(float64(this.n)/float64(was.n)-1):
-		c.unharmed = max(c.unharmed, float64(this.n))
+		c.growth.safe = max(c.growth.safe, float64(this.n))
 		f.lull, f.doubted, more = 0, false, true
 	case span < patience:
 		return
@@ -279,12 +279,12 @@ func (c *Controller) weigh(now time.Time) {
 		c.raise(c.limit+step, now)
 	}
 	if int(c.limit) != int(limit) {
-		c.because("throughput")
-		c.begin(now)
+		c.reason = "throughput"
+		c.beginRound(now)
 		f.round = c.round.number
 		f.restart(now)
 	}
-	c.tell(now, "")
+	c.setPhase(now)
 }
 
 // saturated ends the growth where more transfers had no more together: the limit

@@ -61,7 +61,7 @@ func (p *pace) refuse(t Ticket, until time.Time, gaps spacing, now time.Time) ti
 		until = now.Add(p.pause.length)
 	}
 	if first && p.closed() { // what it asks for is not enough
-		if own := now.Add(min(time.Second<<min(p.fruitless, 10), maxProbe)); own.After(until) {
+		if own := now.Add(min(time.Second<<min(p.fruitless, 10), mostProbe)); own.After(until) {
 			until = own
 		}
 	}

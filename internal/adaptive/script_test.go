@@ -196,11 +196,11 @@ func (s *script) sendAll() (numbers []int64) {
 // next is when the next request may go; never, if something must end before.
 func (s *script) next() time.Time {
 	next, c := s.now, s.c
-	if c.held && c.probe.IsZero() || !c.held && c.places >= c.room(s.now) {
+	if c.hold.on() && c.hold.next.IsZero() || !c.hold.on() && c.places >= c.room(s.now) {
 		return s.begin.Add(math.MaxInt64)
 	}
-	if c.held && c.probe.After(next) {
-		next = c.probe
+	if c.hold.on() && c.hold.next.After(next) {
+		next = c.hold.next
 	}
 	if s.pause.After(next) {
 		next = s.pause
@@ -471,12 +471,12 @@ func (s *script) state() string {
 		}
 	}
 	switch {
-	case c.held && c.trial != 0:
+	case c.hold.on() && c.hold.probe != 0:
 		text += ", probing"
-	case c.held && c.probe.IsZero():
+	case c.hold.on() && c.hold.next.IsZero():
 		text += ", no probe"
-	case c.held:
-		text += ", probe at " + s.at(c.probe)
+	case c.hold.on():
+		text += ", probe at " + s.at(c.hold.next)
 	}
 	return text + " (" + c.reason + ")"
 }
@@ -504,7 +504,7 @@ func ranges[T any](set map[int64]T) string {
 func TestControllerCeilingInDrain(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	c := New(Limits{}, now)
-	c.starting, c.cap, c.limit, c.restore = false, 30, 4.55, 7
+	c.starting, c.growth.cap, c.limit, c.drain.limit = false, 30, 4.55, 7
 	c.SetLimits(Limits{InFlight: 5}, now)
 	for range 10 {
 		var all []Ticket

@@ -35,7 +35,7 @@ func (s *silence) hear(waiting int, now time.Time) {
 func (c *Controller) silent() (from time.Time, may bool) {
 	// A limit in flight, given or found, bounds what is lost, and would be missed where requests
 	// that last long come after short ones.
-	if c.finding || c.limits.InFlight > 0 || c.limits.Fixed || c.held || c.inFlight == 0 ||
+	if c.adapts || c.limits.InFlight > 0 || c.limits.Fixed || c.hold.on() || c.inFlight == 0 ||
 		c.latency == 0 {
 		return from, false
 	}
