@@ -60,7 +60,7 @@ type follows uint8
 
 const (
 	followUnknown follows = iota // what the server says is believed
-	followGuess                  // the rate, as the user gave one; evidence may confirm or refute it
+	followGuess                  // the rate, since the user gave one; evidence may tell otherwise
 	followRate                   // the rate, whatever the status; refusals may refute that
 	followCrowd                  // the number in flight; evidence may show otherwise
 )
@@ -91,7 +91,8 @@ func (k *cause) leastRound() int {
 // sent records that a request leaves.
 func (k *cause) sent(t *Ticket) { k.evidence.sent(t, k.isFresh()) }
 
-// isFresh reports whether a request that leaves or ends now says something about the latest refusal.
+// isFresh reports whether a request that leaves or ends now says something about the latest
+// refusal.
 func (k *cause) isFresh() bool { return k.accepted < trialRequests }
 
 // gaps returns the spacing of a request.
@@ -123,8 +124,8 @@ func (c *Controller) trialRate() float64 {
 	return trialSlack * c.limit / c.latency
 }
 
-// meaning returns the signal by which the controller goes: throttled for a refusal that is about the
-// rate, overloaded for one that is about the number in flight, whatever the server calls it.
+// meaning returns the signal by which the controller goes: throttled for a refusal that is about
+// the rate, overloaded for one that is about the number in flight, whatever the server calls it.
 func (c *Controller) meaning(t Ticket, s Sample, now time.Time) Signal {
 	k := &c.cause
 	switch s.Signal {

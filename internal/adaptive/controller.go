@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// mostInFlight bounds a limit that is found. The value is arbitrary: few servers are faster with
-	// more, and each request in flight costs a connection and a buffer.
+	// mostInFlight bounds a limit that is found. The value is arbitrary: few servers are faster
+	// with more, and each request in flight costs a connection and a buffer.
 	mostInFlight = 256
 	boundless    = math.MaxInt32
 )
@@ -15,8 +15,8 @@ const (
 // A Controller finds the pace that a server can take, from how its requests end: how many may be in
 // flight, from latency and overload, and how many a second, from throttling and quotas (see pace).
 //
-// The limit of requests in flight follows the queue in the server, which Little's law gives from the
-// latency above that of an empty server, as TCP Vegas and Netflix's Gradient2 do.
+// The limit of requests in flight follows the queue in the server, which Little's law gives from
+// the latency above that of an empty server, as TCP Vegas and Netflix's Gradient2 do.
 //
 // Use [New]. A Controller is not safe for concurrent use, and its instants must not go back.
 type Controller struct {
@@ -64,7 +64,8 @@ type Ticket struct {
 
 	// inFlight counts it, and those whose answers are being read: a server is busy with them, too.
 	inFlight int
-	unlikely contradiction // if it is accepted
+	// ifAccepted are the explanations of refusals that its acceptance contradicts.
+	ifAccepted contradiction
 }
 
 // New returns a controller that knows nothing yet.
@@ -169,7 +170,7 @@ func (c *Controller) State(now time.Time) State {
 	s := State{
 		Phase: c.phase, Reason: c.reason, Changed: c.changed,
 		Learned: c.adapts && !c.starting || !math.IsInf(c.pace.learned, 1) ||
-			c.limit < c.ceiling || c.pace.trim.off > 0,
+			c.limit < c.ceiling || c.pace.trim.share > 0,
 		Rate: min(c.pace.mean(now), c.trialRate()), Probe: c.hold.next,
 		Latency: seconds(c.latency), BytesPerSecond: c.flow.bytesPerSecond(),
 	}
@@ -339,7 +340,7 @@ func (c *Controller) throttled(t Ticket, s Sample, now time.Time) (p Pause) {
 		c.hold.ask(p.Until, c.sequence)
 	}
 	c.reason = s.Signal.String()
-	if c.pace.trim.off > 0 {
+	if c.pace.trim.share > 0 {
 		c.reason = "trim"
 	}
 	return p

@@ -60,15 +60,15 @@ const (
 	mostLag    = 10 * time.Millisecond // … in this time
 	recent     = 8                     // requests of which medians are taken
 
-	// An explanation is refuted by so many contradictions, if they are more than ruledOut times
-	// those of the other: several spacings are tried, of which one may fit by chance.
-	refuted  = 10
-	most     = 64 // of which all are halved, so that what is new counts
-	ruledOut = 6
+	// An explanation is refuted by enoughContradictions, if they are more than clearly times those
+	// of the other: several spacings are tried, of which one may fit by chance.
+	enoughContradictions = 10
+	clearly              = 6
+	// From mostContradictions on all are halved, so that what is new counts.
+	mostContradictions = 64
+	refusalWeight      = 2 // of a refusal as a contradiction: there are fewer of them
 
-	telling = 32 // so many accepted since a refusal show a rate
-
-	refusalWeight = 2 // of a refusal as a contradiction: there are fewer of them
+	enoughAccepted = 32 // since a refusal show a rate
 
 	// Only where so few in flight were refused is the spacing believed: a server that takes more is
 	// found by their number as well, and its other clients may make it look as if that were not the
@@ -91,9 +91,9 @@ func (e *evidence) sent(t *Ticket, fresh bool) {
 	// Of more than two in flight twice as many: that some more were accepted may be for other
 	// reasons.
 	few := e.refused.fewest
-	t.unlikely.crowd = float64(t.inFlight) >= max(few, 2*few-2)
+	t.ifAccepted.crowd = float64(t.inFlight) >= max(few, 2*few-2)
 	for k, gap := range e.spacingOf(*t) {
-		t.unlikely.spacing[k] = gap <= e.refused.median.spacing[k]
+		t.ifAccepted.spacing[k] = gap <= e.refused.median.spacing[k]
 	}
 }
 
@@ -107,7 +107,7 @@ func (e *evidence) accept(t Ticket, fresh bool) {
 			m.accepted++
 		}
 	}
-	e.contradict(t.unlikely)
+	e.contradict(t.ifAccepted)
 }
 
 // refuse records that a request was refused.
@@ -152,7 +152,7 @@ func (e *evidence) contradict(c contradiction) {
 			e.spacing[k]++
 		}
 	}
-	if max(e.crowd, slices.Max(e.spacing[:])) > most {
+	if max(e.crowd, slices.Max(e.spacing[:])) > mostContradictions {
 		e.fade(0.5)
 	}
 }
@@ -167,13 +167,13 @@ func (e *evidence) fade(by float64) {
 // ofRate reports whether refusals follow the spacing.
 func (e *evidence) ofRate() bool {
 	return e.refused.n >= 2 && e.refused.fewest <= fewInFlight &&
-		e.crowd >= max(refuted, ruledOut*e.leastContradicted())
+		e.crowd >= max(enoughContradictions, clearly*e.leastContradicted())
 }
 
 // ofCrowd reports whether they follow the number in flight.
 func (e *evidence) ofCrowd() bool {
 	least := e.leastContradicted()
-	return !math.IsInf(least, 1) && least >= max(refuted, ruledOut*e.crowd)
+	return !math.IsInf(least, 1) && least >= max(enoughContradictions, clearly*e.crowd)
 }
 
 // leastContradicted is how often the best of the spacings was; +Inf if none explains anything.
@@ -206,7 +206,7 @@ func (e *evidence) isApart(t Ticket) bool {
 // in, but where it counts in windows: the longer the span, the less another window makes of that.
 func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
 	for _, m := range e.marks {
-		if t := now.Sub(m.at); m.accepted > telling && t >= span {
+		if t := now.Sub(m.at); m.accepted > enoughAccepted && t >= span {
 			least = max(least, float64(m.accepted-1)/t.Seconds())
 		}
 	}

@@ -11,22 +11,22 @@ import (
 const ProgressEvery = minSpan / 2
 
 const (
-	// settleTime is left out after a transfer began or ended: a new connection first
-	// fills buffers, and the other ones need a few round trips to gain or lose by it.
+	// settleTime is left out after a transfer began or ended: a new connection first fills buffers,
+	// and the other ones need a few round trips to gain or lose by it.
 	settleTime = 100 * time.Millisecond
 
-	// A span is measured in two halves, and counts once these agree to within a factor
-	// of even; one of maxSpan always counts.
-	minSpan = 100 * time.Millisecond
-	maxSpan = 800 * time.Millisecond
-	even    = 1.25
+	// A span is measured in two halves, and counts once these agree to within a factor of agreeing;
+	// one of maxSpan always counts.
+	minSpan  = 100 * time.Millisecond
+	maxSpan  = 800 * time.Millisecond
+	agreeing = 1.25
 
-	// patience is how long a span must be before it shows that a raise did not pay: on
-	// a long way a new connection takes about that long to reach its speed.
-	patience = 4 * minSpan
+	// patientSpan is how long a span must be before it shows that a raise did not pay: on a long
+	// way a new connection takes about that long to reach its speed.
+	patientSpan = 4 * minSpan
 
-	// pays is the share of a proportional gain from which on a raise has paid.
-	pays = 0.5
+	// worthwhile is the share of a proportional gain from which on a raise has paid.
+	worthwhile = 0.5
 
 	// farOff is what transfers must have left for the sum of them to decide. The end of those that
 	// end before shows more.
@@ -35,8 +35,8 @@ const (
 	// sumAge is how old a sum may be for another to be compared with it.
 	sumAge = 10 * time.Second
 
-	// Slow start doubles the limit up to doubleTo and from then on raises it by half: a
-	// transfer that was one too many stays for as long as it takes.
+	// Slow start doubles the limit up to doubleTo and from then on raises it by half: a transfer
+	// that was one too many stays for as long as it takes.
 	doubleTo = 8
 
 	// Where more did not pay, more is tried again after a lull, doubled each time.
@@ -44,9 +44,9 @@ const (
 	maxLull = 64 * time.Second
 )
 
-// A flow is what a [Controller] knows of the bodies that are on their way. Rounds end
-// only with their requests. While bodies take many seconds, the sum of bytes a second
-// shows whether more of them at once gain anything or only take from each other.
+// A flow is what a [Controller] knows of the bodies that are on their way. Rounds end only with
+// their requests. While bodies take many seconds, the sum of bytes a second shows whether more of
+// them at once gain anything or only take from each other.
 type flow struct {
 	transfers []*transfer // under way, in the order in which they began
 	from      time.Time   // when the span begins
@@ -54,10 +54,10 @@ type flow struct {
 	moves     int  // of the span
 	careful   bool // only the longest spans count
 
-	before  sum           // the latest that counted
+	before  total         // the latest that counted
 	doubted bool          // it replaced one that was too high
 	round   int64         // of the Controller, when it was last looked at
-	most    float64       // the limit above which more do not have more; if zero, not known
+	enough  float64       // the limit above which more do not have more; if zero, not known
 	lull    time.Duration // before more is tried
 	next    time.Time     // then
 	latest  time.Time     // report
@@ -86,8 +86,8 @@ func (r report) since(earlier report) float64 {
 	return float64(r.acked-earlier.acked) / r.at.Sub(earlier.at).Seconds()
 }
 
-// A sum is what all transfers under way had together.
-type sum struct {
+// A total is what all transfers under way had together.
+type total struct {
 	at    time.Time
 	n     int     // transfers
 	rate  float64 // bytes a second
@@ -105,7 +105,7 @@ func (c *Controller) Progress(t Ticket, acked, size int64, now time.Time) {
 		c.silence.hear(c.inFlight, now)
 	}
 	if f.report(t.number, acked, size, now); f.measured(now) {
-		c.weigh(now)
+		c.followFlow(now)
 	}
 }
 
@@ -178,9 +178,8 @@ func (f *flow) measure(from time.Time, span time.Duration) {
 	}
 }
 
-// remeasure goes on where the halves of a span do not agree. In case that a burst ends,
-// it moves the span by half of it; after three times, in case that they never agree, it
-// doubles the span.
+// remeasure goes on where the halves of a span do not agree. In case that a burst ends, it moves
+// the span by half of it; after three times, in case that they never agree, it doubles the span.
 func (f *flow) remeasure(now time.Time) {
 	if f.moves == 3 {
 		f.measure(now, 2*f.span)
@@ -202,9 +201,9 @@ func (f *flow) measured(now time.Time) bool {
 		})
 }
 
-// add returns the bytes a second of all transfers in the span and in each half of it,
-// and how many of them are far from their end.
-func (f *flow) add(now time.Time) (whole, first, second float64, far int) {
+// sum returns the bytes a second of all transfers in the span and in each half of it, and how many
+// of them are far from their end.
+func (f *flow) sum(now time.Time) (whole, first, second float64, far int) {
 	for _, t := range f.transfers {
 		rate := t.last.since(t.start)
 		whole += rate
@@ -221,10 +220,10 @@ func (f *flow) add(now time.Time) (whole, first, second float64, far int) {
 	return whole, first, second, far
 }
 
-// weigh moves the limit by what the transfers had in the span.
-func (c *Controller) weigh(now time.Time) {
+// followFlow moves the limit by what the transfers had in the span.
+func (c *Controller) followFlow(now time.Time) {
 	f := &c.flow
-	rate, first, second, far := f.add(now)
+	rate, first, second, far := f.sum(now)
 	span, limit := f.span, c.limit
 	f.careful = !c.starting
 	if f.round != c.round.number { // rounds end, and move the limit as well
@@ -233,11 +232,11 @@ func (c *Controller) weigh(now time.Time) {
 	}
 	// Where it is not the transfers that take the time, rounds know better.
 	if !c.adapts || c.hold.on() || c.drain.limit > 0 || rate == 0 || 4*far < 3*c.places {
-		f.most = 0
+		f.enough = 0
 		f.measure(now, minSpan)
 		return
 	}
-	if (second > even*first || first > even*second) && span < maxSpan {
+	if (second > agreeing*first || first > agreeing*second) && span < maxSpan {
 		f.remeasure(now)
 		return
 	}
@@ -245,21 +244,21 @@ func (c *Controller) weigh(now time.Time) {
 	if f.careful && span < maxSpan {
 		return
 	}
-	was, this := f.before, sum{now, len(f.transfers), rate, c.limit}
+	was, this := f.before, total{now, len(f.transfers), rate, c.limit}
 	if now.Sub(was.at) > sumAge {
-		was = sum{}
+		was = total{}
 	}
 	more := c.starting || !now.Before(f.next)
 	switch {
 	case was.n == 0:
 	case this.n <= was.n:
 		this.limit = min(this.limit, was.limit)
-	case rate/was.rate-1 >= pays*(float64(this.n)/float64(was.n)-1):
+	case rate/was.rate-1 >= worthwhile*(float64(this.n)/float64(was.n)-1):
 		c.growth.safe = max(c.growth.safe, float64(this.n))
 		f.lull, f.doubted, more = 0, false, true
-	case span < patience:
+	case span < patientSpan:
 		return
-	case rate < was.rate/even && !f.doubted:
+	case rate < was.rate/agreeing && !f.doubted:
 		// More transfers do not have less: the sum before was of buffers that filled.
 		f.doubted = true
 	default:
@@ -267,10 +266,10 @@ func (c *Controller) weigh(now time.Time) {
 		this.limit, more = c.limit, false
 	}
 	f.before = this
-	// Below the limit no request has come for its last raise, and above it are those
-	// that are left of one that did not pay.
+	// Below the limit no request has come for its last raise, and above it are those that are left
+	// of one that did not pay.
 	if more && c.places == int(c.limit) {
-		f.most = 0
+		f.enough = 0
 		f.wait(minLull, now)
 		step := max(1, queueFactor*math.Sqrt(c.limit))
 		if c.starting {
@@ -287,9 +286,9 @@ func (c *Controller) weigh(now time.Time) {
 	c.setPhase(now)
 }
 
-// saturated ends the growth where more transfers had no more together: the limit
-// returns to what is enough for the sum that they had.
-func (c *Controller) saturated(was, this sum, now time.Time) {
+// saturated ends the growth where more transfers had no more together: the limit returns to what is
+// enough for the sum that they had.
+func (c *Controller) saturated(was, this total, now time.Time) {
 	f := &c.flow
 	each := was.rate / float64(was.n)
 	c.starting = false
@@ -297,7 +296,7 @@ func (c *Controller) saturated(was, this sum, now time.Time) {
 	if c.link == 0 || 1/each < c.link {
 		c.link = 1 / each
 	}
-	f.most = c.limit
+	f.enough = c.limit
 	f.lull = max(minLull, min(2*f.lull, maxLull))
 	f.wait(f.lull, now)
 }
@@ -311,10 +310,10 @@ func (f *flow) wait(lull time.Duration, now time.Time) {
 
 // ceiling is the limit above which transfers only take from each other.
 func (f *flow) ceiling(now time.Time) float64 {
-	if f.most == 0 || now.Sub(f.latest) > maxSpan { // they are not what is sent now
+	if f.enough == 0 || now.Sub(f.latest) > maxSpan { // they are not what is sent now
 		return math.Inf(1)
 	}
-	return f.most
+	return f.enough
 }
 
 // bytesPerSecond is that of the transfers under way.

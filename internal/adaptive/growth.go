@@ -14,8 +14,8 @@ const (
 	// A refusal after so many times the limit were accepted is about one request.
 	isolated = 10
 
-	// What a refusal leaves of a limit that we have not raised ourselves, and what a timeout leaves:
-	// the server still works on requests that nobody waits for.
+	// What a refusal leaves of a limit that we have not raised ourselves, and what a timeout
+	// leaves: the server still works on requests that nobody waits for.
 	keptOverloaded = 0.8
 	keptTimedOut   = 0.5
 )

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// While others are accepted a probe goes after a round trip, and this at least: before that none
-	// can have told anything.
+	// While others are accepted a probe goes after a round trip, and this at least: before that
+	// none can have told anything.
 	leastProbe = 100 * time.Millisecond
 	// Else the first refused probe is followed by another after firstProbe, doubled each time up to
 	// mostProbe. A server that is down for a minute gets ten requests by that, and one that is back
@@ -30,8 +30,8 @@ const (
 )
 
 // A hold keeps back all requests but probes after a refusal, until something is accepted: by then
-// the server may be full, or dead. A full one shows it by accepting those that are in flight; a dead
-// one gets one request at a time, the probe, and ever more seldom.
+// the server may be full, or dead. A full one shows it by accepting those that are in flight; a
+// dead one gets one request at a time, the probe, and ever more seldom.
 type hold struct {
 	state holdState
 

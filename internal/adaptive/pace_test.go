@@ -46,7 +46,8 @@ func TestPaceOfResentRequests(t *testing.T) {
 	c.Landed()
 	c.Done(never, Sample{}, now)
 	if p := &c.pace.cycle; p.accepted != 2 || p.open != 0 || len(p.sent) != 2 {
-		t.Errorf("%d accepted, %d pending, %d logged; want 2, 0, 2", p.accepted, p.open, len(p.sent))
+		t.Errorf("%d accepted, %d open, %d remembered; want 2, 0, 2", p.accepted, p.open,
+			len(p.sent))
 	}
 }
 

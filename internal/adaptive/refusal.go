@@ -17,8 +17,8 @@ const (
 	// Of the growth since the rate was held, this share is kept where the burst does not make up
 	// for a pause of a second …
 	growthKept = 0.1
-	// … and this one by a bucket that holds hardlyBurst or less: it refuses what is hardly too fast,
-	// so it refused at its rate.
+	// … and this one by a bucket that holds hardlyBurst or less: it refuses what is hardly too
+	// fast, so it refused at its rate.
 	growthKeptWithoutBurst = 0.3
 	hardlyBurst            = 2 // requests
 	// Of a rate that such a bucket refused is kept: after it doubled, and no wait was asked for …
@@ -85,8 +85,8 @@ func (p *pace) ownPause(gaps spacing) time.Duration {
 	case last == 0 && !p.everAccepted, accepted && p.isHeld() && p.learned < cheapRate:
 		return defaultPause
 	case accepted:
-		// A bucket fills while one waits: twice the time that was not enough, and not much less than
-		// what it took the last time.
+		// A bucket fills while one waits: twice the time that was not enough, and not much less
+		// than what it took the last time.
 		enough := min(seconds(2*max(gaps[0], 0)), defaultPause)
 		return max(enough, min(last, longestPause)/4, leastPause)
 	}
@@ -200,8 +200,8 @@ const (
 	mostPatience = 4
 )
 
-// A lenience lets the rate be nearly what it was, where many requests have taught it and the refusal
-// is isolated.
+// A lenience lets the rate be nearly what it was, where many requests have taught it and the
+// refusal is isolated.
 type lenience struct {
 	rate     float64 // accepted a second for enoughKnown requests; if zero, not known
 	excuses  float64 // refusals that may be excused: one for each fewRefused accepted

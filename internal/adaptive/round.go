@@ -7,9 +7,9 @@ import (
 
 const (
 	// queueFactor times the root of the limit is how many requests we want to have queueing in the
-	// server, so that it never runs dry. The value is load-bearing: half of it misses a tenth of what
-	// a server with heavy tails could do, twice as much has a server with one core refuse 29 % and
-	// is unfair to others.
+	// server, so that it never runs dry. The value is load-bearing: half of it misses a tenth of
+	// what a server with heavy tails could do, twice as much has a server with one core refuse 29 %
+	// and is unfair to others.
 	queueFactor = 0.8
 
 	// Clients that share a server drain it together, on the wall clock, so that each sees how fast
@@ -19,8 +19,8 @@ const (
 	drainDepth = 0.65
 	drainTrips = 16 // at least so many round trips from one drain to the next
 
-	// blindly is the limit up to which slow start goes on as long as the server answers, but nothing
-	// shows how fast it does its work.
+	// blindly is the limit up to which slow start goes on as long as the server answers, but
+	// nothing shows how fast it does its work.
 	blindly = 16
 
 	bufferedBody = 64 << 10 // a smaller body goes into a buffer at once: its time tells nothing
@@ -48,9 +48,9 @@ type member struct {
 	back bool
 }
 
-// A baseline is the mean log latency of an empty server. Latencies are compared by the mean of their
-// logarithms: unlike a mean it is at home with heavy tails, and unlike a minimum it neither depends
-// on how many samples there are nor drifts.
+// A baseline is the mean log latency of an empty server. Latencies are compared by the mean of
+// their logarithms: unlike a mean it is at home with heavy tails, and unlike a minimum it neither
+// depends on how many samples there are nor drifts.
 type baseline struct {
 	log float64
 	n   float64 // samples in it
@@ -168,8 +168,8 @@ func (c *Controller) endRound(now time.Time) {
 	c.round.skip = drained
 }
 
-// measure works out the mean latency of the round, by which the limit follows the server. It reports
-// whether that ended a drain.
+// measure works out the mean latency of the round, by which the limit follows the server. It
+// reports whether that ended a drain.
 func (c *Controller) measure(now time.Time) (drained bool) {
 	r := &c.round
 	c.spread.add(max(0, r.squares-r.logs*r.logs/r.n), r.n-1)

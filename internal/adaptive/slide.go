@@ -10,22 +10,22 @@ import "time"
 // Other clients may have been as quick. So of a window that begins like that one request more than
 // it allows is sent in its middle, and it slides if more is left then.
 type slide struct {
-	sure bool
+	slides bool // it is one that slides
 
 	end   time.Time // of the latest window
 	used  int64     // of it, as it was stated last
 	began int64     // how many requests had ended at the last word of the window before …
 	ended int64     // … and of this one
 
-	carried bool  // it began with the use of the one before
-	trial   int64 // the request in its middle; if zero, there is none
-	least   told  // that was left in it
+	carried   bool   // it began with the use of the one before
+	trial     int64  // the request in its middle; if zero, there is none
+	leastLeft stated // that was left in it
 
 	seen, needed int // how many windows were carried, and how many of them are passed over
 }
 
-// A told is what was left of a window.
-type told struct {
+// A stated is what was left of a window.
+type stated struct {
 	left       int64
 	sent, came time.Time // the request and its answer
 	end        time.Time
@@ -33,7 +33,7 @@ type told struct {
 
 // saw records what was left of a window of the given length in seconds, when as many requests had
 // been sent, and had ended.
-func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) {
+func (s *slide) saw(limit int64, w stated, length float64, sequence, ended int64) {
 	used := limit - w.left
 	if w.end.Sub(s.end) > seconds(length/2) {
 		theirs := used - (sequence - s.ended) // at least, if it began anew
@@ -41,18 +41,18 @@ func (s *slide) saw(limit int64, w told, length float64, sequence, ended int64) 
 		if s.carried {
 			s.seen++
 		}
-		s.end, s.began, s.trial, s.least = w.end, s.ended, 0, w
+		s.end, s.began, s.trial, s.leastLeft = w.end, s.ended, 0, w
 	}
 	s.used, s.ended = used, ended
 	// The end may be rounded. If it is stated to be later by as much as the time that went by, it
 	// is that of another window.
-	elapsed := w.sent.Sub(s.least.sent)
-	if s.looks() && w.sent.After(s.least.came) && w.end.Sub(s.least.end) < elapsed/2 &&
-		w.left-s.least.left > max(1, limit/10) {
-		s.sure = true
+	elapsed := w.sent.Sub(s.leastLeft.sent)
+	if s.looks() && w.sent.After(s.leastLeft.came) && w.end.Sub(s.leastLeft.end) < elapsed/2 &&
+		w.left-s.leastLeft.left > max(1, limit/10) {
+		s.slides = true
 	}
-	if w.left <= s.least.left {
-		s.least = w
+	if w.left <= s.leastLeft.left {
+		s.leastLeft = w
 	}
 	if s.looks() && w.left == 0 && s.trial == 0 {
 		s.trial = sequence + 1
@@ -68,7 +68,7 @@ func (s *slide) trying(sequence int64) bool { return s.trial > sequence }
 // refused records that a request was refused. If that was because the window does not slide, it
 // takes more to be tried again.
 func (s *slide) refused(number int64) {
-	if s.sure || number == s.trial {
-		s.sure, s.carried, s.seen, s.needed = false, false, 0, 2*s.needed+1
+	if s.slides || number == s.trial {
+		s.slides, s.carried, s.seen, s.needed = false, false, 0, 2*s.needed+1
 	}
 }
