@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestScripts runs the scripts in testdata/scripts. A line is an
-// event and, after a bar, how the Controller stands then. The first event is
+// TestScripts runs the scripts in testdata/scripts. A line is an event and, after a bar, how the
+// Controller stands then. The first event is
 //
 //	limits [rate=R] [inflight=N] [fixed]
 //
@@ -36,6 +36,9 @@ import (
 //	                      together no more than LINK; they tell of it every 50 ms,
 //	                      but perhaps not of the size
 //	look                  nothing happens
+//	expect NAME=VALUE …   how the controller stands now, as expected by whoever wrote the script:
+//	                      exactly, or LOW..HIGH, of which one may be missing; "-" is none. Without
+//	                      an instant. See script.value
 //	limits …              set anew
 //
 // Requests are numbered in the order they were sent. How they ended may have
@@ -90,6 +93,8 @@ type script struct {
 
 	// Of flow.
 	server  *tokens // if nil, it takes all
+	sent    int
+	refused int
 	replies map[int64]reply
 
 	bodies map[int64]int64 // of upload: what was acknowledged
@@ -111,7 +116,9 @@ func runScript(t *testing.T, text string) string {
 		event, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "|")
 		event = strings.TrimRight(event, " ")
 		state := ""
-		if event != "" && event[0] != '#' {
+		if want, ok := strings.CutPrefix(event, "expect "); ok {
+			s.expect(want)
+		} else if event != "" && event[0] != '#' {
 			state = s.event(event)
 			width = max(width, len(event))
 		}
@@ -166,8 +173,8 @@ func (s *script) event(line string) string {
 		s.now = s.next()
 		s.sendAll()
 	case "flow":
-		counts := s.flow(args)
-		return s.state() + counts
+		s.flow(args)
+		return s.state() + fmt.Sprintf("; %d sent, %d refused", s.sent, s.refused)
 	case "upload":
 		s.upload(args)
 	case "landed":
@@ -236,7 +243,7 @@ func (b *tokens) take(now time.Time) bool {
 }
 
 // flow lets time pass in which there is always somebody who wants to send.
-func (s *script) flow(args []string) string {
+func (s *script) flow(args []string) {
 	end, latency, after := s.now.Add(s.duration(args[0])), s.duration(args[1]), ""
 	for _, arg := range args[2:] {
 		if r, b, ok := strings.Cut(arg, "/"); ok {
@@ -245,13 +252,13 @@ func (s *script) flow(args []string) string {
 			after = arg
 		}
 	}
-	sent, refused := 0, 0
+	s.sent, s.refused = 0, 0
 	for {
 		for _, n := range s.sendAll() {
-			sent++
+			s.sent++
 			s.replies[n] = reply{s.now.Add(latency), SignalSuccess}
 			if s.server != nil && !s.server.take(s.now) {
-				refused++
+				s.refused++
 				s.replies[n] = reply{s.now.Add(time.Millisecond), SignalThrottled}
 			}
 		}
@@ -263,7 +270,7 @@ func (s *script) flow(args []string) string {
 		}
 		if next.After(end) {
 			s.now = end
-			return fmt.Sprintf("; %d sent, %d refused", sent, refused)
+			return
 		}
 		s.now = next
 		if who != 0 {
@@ -479,6 +486,84 @@ func (s *script) state() string {
 		text += ", probe at " + s.at(c.hold.next)
 	}
 	return text + " (" + c.reason + ")"
+}
+
+// expect fails the test unless the controller stands as it is said to.
+func (s *script) expect(want string) {
+	for _, field := range strings.Fields(want) {
+		name, want, _ := strings.Cut(field, "=")
+		if got := s.value(name); got != want && !s.between(got, want) {
+			s.t.Errorf("%s: %s is %s, want %s", s.at(s.now), name, got, want)
+		}
+	}
+}
+
+// between reports whether a value is within a range.
+func (s *script) between(got, want string) bool {
+	low, high, ok := strings.Cut(want, "..")
+	if !ok || got == "-" {
+		return false
+	}
+	number := func(text string) float64 {
+		if d, err := time.ParseDuration(text); err == nil {
+			return d.Seconds()
+		}
+		return s.float(text)
+	}
+	return (low == "" || number(got) >= number(low)) && (high == "" || number(got) <= number(high))
+}
+
+// value returns what a script may expect.
+func (s *script) value(name string) string {
+	c, o := s.c, s.c.Orders(s.now)
+	number := func(v float64) string {
+		if math.IsInf(v, 1) || v >= boundless {
+			return "-"
+		}
+		return strconv.FormatFloat(v, 'g', 4, 64)
+	}
+	instant := func(at time.Time) string {
+		if at.Before(s.now) {
+			return "-"
+		}
+		return s.at(at)
+	}
+	switch name {
+	case "phase": // with hyphens for spaces
+		return strings.ReplaceAll(c.phase.String(), " ", "-")
+	case "reason":
+		return c.reason
+	case "now":
+		return s.at(s.now)
+	case "limit": // of requests in flight
+		return number(c.limit)
+	case "room": // what is left of that for the moment
+		return number(float64(o.Room))
+	case "rate": // a second
+		return number(o.Rate)
+	case "paused": // until
+		if !s.pause.After(s.now) {
+			return "-"
+		}
+		return s.at(s.pause)
+	case "pause": // for how long
+		return max(s.pause.Sub(s.now), 0).String()
+	case "probe": // when it may go; "-" while one is under way, or none is needed
+		if c.hold.probe != 0 {
+			return "-"
+		}
+		return instant(c.hold.next)
+	case "wait": // until then
+		return max(c.hold.next.Sub(s.now), 0).String()
+	case "flying": // requests in flight
+		return strconv.Itoa(c.inFlight)
+	case "bytes": // a second
+		return number(c.flow.bytesPerSecond())
+	case "sent", "refused": // in the last flow
+		return strconv.Itoa(map[string]int{"sent": s.sent, "refused": s.refused}[name])
+	}
+	s.t.Fatalf("unknown value %q", name)
+	return ""
 }
 
 // ranges writes numbers as in "1-4 7".
