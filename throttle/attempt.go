@@ -190,9 +190,9 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if a.conns > 1 {
 		a.u.resent()
-		e := Event{Kind: EventResent, Outcome: Ignored, Token: a.permit.token}
+		e := Event{Kind: EventResent, Signal: SignalIgnored, Token: a.permit.token}
 		if refused {
-			e.Outcome = Overloaded
+			e.Signal = SignalOverloaded
 		}
 		a.observe(e)
 	}

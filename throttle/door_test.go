@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/adaptive"
 )
 
 // TestUpstreamEqualsModel has many callers do at random all that they can do, with a
@@ -212,7 +214,7 @@ func (m *upstreamModel) request(t *testing.T, u *Upstream) {
 	if f.RetryAt = time.Now().Add(time.Duration(m.random(3e9))); m.random(2) == 0 {
 		f.RetryAt = time.Time{}
 	}
-	if f.Outcome == Success && m.random(2) == 0 {
+	if f.Signal == SignalSuccess && m.random(2) == 0 {
 		p.tell(f) // as a Transport does, and the answer is read for a while
 		time.Sleep(time.Duration(m.random(1e9)))
 		f = Feedback{}
@@ -227,12 +229,12 @@ func (m *upstreamModel) request(t *testing.T, u *Upstream) {
 
 // feedback requires that mu is held.
 func (m *upstreamModel) feedback() Feedback {
-	f := Feedback{Outcome: Success, Latency: time.Duration(m.rnd.ExpFloat64() * 200e6)}
+	f := Feedback{Signal: SignalSuccess, Latency: time.Duration(m.rnd.ExpFloat64() * 200e6)}
 	if m.well {
 		return f
 	}
 	if m.rnd.IntN(3) == 0 {
-		f.Outcome = Outcome(m.rnd.IntN(len(outcomes)))
+		f.Signal = Signal(m.rnd.IntN(len(adaptive.Signals)))
 	}
 	if m.rnd.IntN(10) == 0 {
 		f.Latency *= 100
@@ -254,23 +256,31 @@ func TestUpstreamLiars(t *testing.T) {
 		most int // requests in a day
 		lie  func(n int, rnd *rand.Rand) Feedback
 	}{
-		"429 forever":                {1500, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled} }},
-		"503 forever":                {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded} }},
-		"504 forever":                {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: TimedOut} }},
-		"429, come back in a year":   {1, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(year)} }},
-		"503, come back in a year":   {1, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded, RetryAt: time.Now().Add(year)} }},
-		"429, come back a year ago":  {1500, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(-year)} }},
-		"503, come back a year ago":  {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Overloaded, RetryAt: time.Now().Add(-year)} }},
-		"429, come back at once":     {9000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(ms)} }},
-		"accepted, a latency of 1 h": {10000, func(int, *rand.Rand) Feedback { return Feedback{Outcome: Success, Latency: time.Hour} }},
+		"429 forever": {1500, func(int, *rand.Rand) Feedback { return Feedback{Signal: SignalThrottled} }},
+		"503 forever": {9000, func(int, *rand.Rand) Feedback { return Feedback{Signal: SignalOverloaded} }},
+		"504 forever": {9000, func(int, *rand.Rand) Feedback { return Feedback{Signal: SignalTimedOut} }},
+		"429, come back in a year": {1, func(int, *rand.Rand) Feedback {
+			return Feedback{Signal: SignalThrottled, RetryAt: time.Now().Add(year)}
+		}},
+		"503, come back in a year": {1, func(int, *rand.Rand) Feedback {
+			return Feedback{Signal: SignalOverloaded, RetryAt: time.Now().Add(year)}
+		}},
+		"429, come back a year ago": {1500, func(int, *rand.Rand) Feedback {
+			return Feedback{Signal: SignalThrottled, RetryAt: time.Now().Add(-year)}
+		}},
+		"503, come back a year ago": {9000, func(int, *rand.Rand) Feedback {
+			return Feedback{Signal: SignalOverloaded, RetryAt: time.Now().Add(-year)}
+		}},
+		"429, come back at once":     {9000, func(int, *rand.Rand) Feedback { return Feedback{Signal: SignalThrottled, RetryAt: time.Now().Add(ms)} }},
+		"accepted, a latency of 1 h": {10000, func(int, *rand.Rand) Feedback { return Feedback{Signal: SignalSuccess, Latency: time.Hour} }},
 		"429, wildly changing": {5000, func(n int, rnd *rand.Rand) Feedback {
-			return Feedback{Outcome: Throttled, RetryAt: time.Now().Add(time.Duration(rnd.Int64N(120e9) - 60e9))}
+			return Feedback{Signal: SignalThrottled, RetryAt: time.Now().Add(time.Duration(rnd.Int64N(120e9) - 60e9))}
 		}},
 		"accepted, nothing left for a year": {1, func(int, *rand.Rand) Feedback {
-			return Feedback{Outcome: Success, Quotas: []Quota{{Remaining: 0, Reset: year, Limit: 10, Window: year}}}
+			return Feedback{Signal: SignalSuccess, Quotas: []Quota{{Remaining: 0, Reset: year, Limit: 10, Window: year}}}
 		}},
 		"quotas that contradict": {1000000, func(n int, rnd *rand.Rand) Feedback {
-			f := Feedback{Outcome: Success}
+			f := Feedback{Signal: SignalSuccess}
 			for range 3 {
 				f.Quotas = append(f.Quotas, Quota{Remaining: rnd.Int64N(1000), Reset: time.Duration(rnd.Int64N(100e9)), Limit: rnd.Int64N(10), Window: time.Duration(rnd.Int64N(1000e9))})
 			}

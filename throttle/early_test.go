@@ -61,16 +61,16 @@ func sendThousand(t *testing.T, seed uint64, refused []int, after time.Duration)
 		mu.Lock()
 		latency := 50*time.Microsecond + time.Duration(random.ExpFloat64()*float64(100*time.Microsecond))
 		arrived++
-		f := Feedback{Outcome: Success, Latency: latency}
+		f := Feedback{Signal: SignalSuccess, Latency: latency}
 		if slices.Contains(refused, arrived) {
-			f.Outcome = Throttled
+			f.Signal = SignalThrottled
 		} else {
 			accepted++
 		}
 		done = accepted >= 1000
 		mu.Unlock()
 		time.Sleep(latency)
-		if f.Outcome == Throttled {
+		if f.Signal == SignalThrottled {
 			f.RetryAt = time.Now().Add(after)
 		}
 		p.Done(f)
@@ -106,13 +106,13 @@ func TestUpstreamSlowLimiter(t *testing.T) {
 								return
 							}
 							time.Sleep(20 * ms)
-							f := Feedback{Outcome: Success, Latency: 25 * ms}
+							f := Feedback{Signal: SignalSuccess, Latency: 25 * ms}
 							mu.Lock()
 							if server.take(time.Now()) {
 								accepted++
 							} else {
 								refused++
-								f.Outcome = Throttled
+								f.Signal = SignalThrottled
 								f.RetryAt = time.Now().Add(seconds(math.Ceil((1 - server.level) / test.rate)))
 							}
 							mu.Unlock()

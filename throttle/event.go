@@ -53,11 +53,11 @@ type Event struct {
 	// Sent, Resent: when its token was given out; Observe may be called somewhat later
 	Token time.Time
 
-	// Ended: how it went. Latency is the time since the token. Resent: Outcome is Overloaded if the
-	// server did not want the request, [Ignored] if an idle connection was dead.
+	// Ended: how it went. Latency is the time since the token. Resent: Signal is SignalOverloaded if
+	// the server did not want the request, SignalIgnored if an idle connection was dead.
 	Status  int   // 0: no answer
 	Err     error // why there is none; what errors.As finds in it is as RoundTrip returned it
-	Outcome Outcome
+	Signal  Signal
 	Latency time.Duration
 
 	// Paused: until when, and who asked for it.
@@ -92,7 +92,7 @@ func (e Event) attrs() []slog.Attr {
 	if e.Err != nil {
 		add(true, slog.String("err", e.Err.Error()))
 	}
-	add(e.Outcome != 0, slog.String("outcome", e.Outcome.String()))
+	add(e.Signal != 0, slog.String("signal", e.Signal.String()))
 	add(e.Latency > 0, slog.Duration("latency", e.Latency))
 	add(!e.Until.IsZero(), slog.Time("until", e.Until))
 	add(e.Source != "", slog.String("source", e.Source))

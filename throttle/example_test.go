@@ -94,10 +94,10 @@ func ExampleUpstream() {
 		fmt.Println(err)
 		return
 	}
-	feedback := throttle.Feedback{Outcome: throttle.Success}
+	feedback := throttle.Feedback{Signal: throttle.SignalSuccess}
 	if err := query(); err != nil {
 		// Nobody asks again for ten seconds.
-		feedback = throttle.Feedback{Outcome: throttle.Overloaded, RetryAt: time.Now().Add(10 * time.Second)}
+		feedback = throttle.Feedback{Signal: throttle.SignalOverloaded, RetryAt: time.Now().Add(10 * time.Second)}
 	}
 	permit.Done(feedback)
 
@@ -192,7 +192,7 @@ func ExampleTransport_observe() {
 			case throttle.EventPaused:
 				fmt.Println("paused for", time.Until(e.Until).Round(time.Second), "by", e.Source)
 			case throttle.EventEnded:
-				fmt.Println(e.Request.Method, e.Status, e.Outcome)
+				fmt.Println(e.Request.Method, e.Status, e.Signal)
 			}
 		},
 	}}

@@ -14,7 +14,7 @@ import (
 
 // sendUntil lets 20 senders have so many requests accepted, each of which takes 5 ms and ends as the
 // function says, and returns how long that took.
-func sendUntil(t *testing.T, u *Upstream, accepted int64, outcome func() Outcome) time.Duration {
+func sendUntil(t *testing.T, u *Upstream, accepted int64, outcome func() Signal) time.Duration {
 	t.Helper()
 	begin := time.Now()
 	var done atomic.Int64
@@ -30,10 +30,10 @@ func sendUntil(t *testing.T, u *Upstream, accepted int64, outcome func() Outcome
 				}
 				f := Feedback{Latency: 5 * time.Millisecond}
 				mu.Lock()
-				f.Outcome = outcome()
+				f.Signal = outcome()
 				mu.Unlock()
 				time.Sleep(f.Latency)
-				if f.Outcome == Success {
+				if f.Signal == SignalSuccess {
 					done.Add(1)
 				}
 				p.Done(f)
@@ -59,11 +59,11 @@ func TestFailuresOfOneInTen(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				u, n := NewUpstream(test.limits), 0
-				took := sendUntil(t, u, 1800, func() Outcome {
+				took := sendUntil(t, u, 1800, func() Signal {
 					if n++; n%10 == 0 {
-						return Failed
+						return SignalFailed
 					}
-					return Success
+					return SignalSuccess
 				}).Seconds()
 				s := u.Stats()
 				t.Logf("%.1f s at %g/s", took, float64(s.Rate))
@@ -99,11 +99,11 @@ func TestRefusalsAtRandom(t *testing.T) {
 			for seed := range race.Of(5) {
 				synctest.Test(t, func(t *testing.T) {
 					random := rand.New(rand.NewPCG(seed, 1))
-					took := sendUntil(t, NewUpstream(test.limits), 2000, func() Outcome {
+					took := sendUntil(t, NewUpstream(test.limits), 2000, func() Signal {
 						if random.Float64() < test.share {
-							return Overloaded
+							return SignalOverloaded
 						}
-						return Success
+						return SignalSuccess
 					}).Seconds()
 					t.Logf("seed %d: %.1f s", seed, took)
 					if took > test.seconds {

@@ -54,14 +54,14 @@ func TestLimiterBelowTheGivenRate(t *testing.T) {
 								time.Sleep(way)
 								if !server.Allow() {
 									time.Sleep(ms)
-									p.Done(Feedback{Outcome: Overloaded, Latency: way + ms})
+									p.Done(Feedback{Signal: SignalOverloaded, Latency: way + ms})
 									continue
 								}
 								mu.Lock()
 								accepted[min(time.Since(begin)/change, 1)]++
 								mu.Unlock()
 								time.Sleep(test.latency)
-								p.Done(Feedback{Outcome: Success, Latency: way + test.latency})
+								p.Done(Feedback{Signal: SignalSuccess, Latency: way + test.latency})
 							}
 						})
 					}

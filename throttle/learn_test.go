@@ -54,9 +54,9 @@ func (f fixedWait) send(t *testing.T, n int) (took time.Duration, refused int) {
 					}
 					time.Sleep(50 * ms)
 					if ok {
-						p.Done(Feedback{Outcome: Success, Latency: 50 * ms})
+						p.Done(Feedback{Signal: SignalSuccess, Latency: 50 * ms})
 					} else {
-						p.Done(Feedback{Outcome: Throttled, Latency: 50 * ms, RetryAt: time.Now().Add(f.after)})
+						p.Done(Feedback{Signal: SignalThrottled, Latency: 50 * ms, RetryAt: time.Now().Add(f.after)})
 					}
 					mu.Lock()
 					if took = c.now(); left == 0 {
@@ -132,11 +132,11 @@ func TestFirstRefusalWithManyInFlight(t *testing.T) {
 						return
 					case ok:
 						time.Sleep(100 * ms)
-						p.Done(Feedback{Outcome: Success, Latency: 100 * ms})
+						p.Done(Feedback{Signal: SignalSuccess, Latency: 100 * ms})
 						continue
 					}
 					time.Sleep(500 * ms)
-					p.Done(Feedback{Outcome: Throttled, Latency: 500 * ms, RetryAt: time.Now().Add(2 * time.Second)})
+					p.Done(Feedback{Signal: SignalThrottled, Latency: 500 * ms, RetryAt: time.Now().Add(2 * time.Second)})
 					mu.Lock()
 					if found == 0 {
 						found = u.Stats().Rate

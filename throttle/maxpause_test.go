@@ -156,7 +156,7 @@ func TestMaxWaitOfOurOwn(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v after %v", err, time.Since(begin))
 			}
-			p.Done(Feedback{Outcome: Throttled, RetryAt: time.Now().Add(time.Second), Source: "test"})
+			p.Done(Feedback{Signal: SignalThrottled, RetryAt: time.Now().Add(time.Second), Source: "test"})
 		}
 	})
 }

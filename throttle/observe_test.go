@@ -38,19 +38,19 @@ func TestUpstreamObserve(t *testing.T) {
 			done <- p
 		}()
 		time.Sleep(200 * ms)
-		first.Done(Feedback{Outcome: Success})
+		first.Done(Feedback{Signal: SignalSuccess})
 		second := <-done
-		second.Done(Feedback{Outcome: Throttled, RetryAt: c.time(5 * time.Second), Source: "quota"})
-		second.Done(Feedback{Outcome: Success}) // too late
+		second.Done(Feedback{Signal: SignalThrottled, RetryAt: c.time(5 * time.Second), Source: "quota"})
+		second.Done(Feedback{Signal: SignalSuccess}) // too late
 		synctest.Wait()
 		events = slices.DeleteFunc(events, func(e Event) bool { return e.Kind == EventChanged })
 		want := []Event{
 			{Kind: EventSent, Token: c.time(0)},
-			{Kind: EventEnded, Outcome: Success, Latency: 200 * ms},
+			{Kind: EventEnded, Signal: SignalSuccess, Latency: 200 * ms},
 			{Kind: EventSent, Waited: 500 * ms, Token: c.time(500 * ms),
 				WaitedFor: Waited{Concurrency: 200 * ms, Rate: 300 * ms}},
 			{Kind: EventPaused, Until: c.time(5 * time.Second), Source: "quota"},
-			{Kind: EventEnded, Outcome: Throttled},
+			{Kind: EventEnded, Signal: SignalThrottled},
 		}
 		if !slices.Equal(events, want) {
 			t.Errorf("got\n%+v\nwant\n%+v", events, want)
@@ -75,7 +75,7 @@ func TestTryAcquire(t *testing.T) {
 		b := try("the rest of the burst", 2, true)
 		time.Sleep(time.Second)
 		try("with two in flight", 1, false)
-		a.Done(Feedback{Outcome: Success})
+		a.Done(Feedback{Signal: SignalSuccess})
 		try("more than the burst", 4, false)
 		ctx, cancel := context.WithCancel(t.Context())
 		go u.Acquire(ctx, 9)
@@ -127,7 +127,7 @@ func TestPermitReader(t *testing.T) {
 		if _, err := io.ReadAll(p.Reader(ctx, bytes.NewReader(data))); err != enough {
 			t.Errorf("ended by %v", err)
 		}
-		p.Done(Feedback{Outcome: Success})
+		p.Done(Feedback{Signal: SignalSuccess})
 		time.Sleep(time.Second)
 		if s := u.Stats(); s.BytesPerSecond != 0 {
 			t.Errorf("%v bytes a second after the end", s.BytesPerSecond)
@@ -140,7 +140,7 @@ func TestTransportFeedback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		failing := errors.New("no answer")
-		var outcomes []Outcome
+		var outcomes []Signal
 		tr := &Transport{
 			Base: roundTripper(func(r *http.Request) (*http.Response, error) {
 				if r.URL.Path == "/error" {
@@ -151,7 +151,7 @@ func TestTransportFeedback(t *testing.T) {
 				return resp, nil
 			}),
 			Feedback: func(resp *http.Response, err error, f Feedback) Feedback {
-				outcomes = append(outcomes, f.Outcome)
+				outcomes = append(outcomes, f.Signal)
 				if (resp == nil) != (err == failing) {
 					t.Errorf("both of %v, %v", resp, err)
 				}
@@ -159,7 +159,7 @@ func TestTransportFeedback(t *testing.T) {
 					text, _ := io.ReadAll(resp.Body)
 					resp.Body = io.NopCloser(bytes.NewReader(text))
 					if strings.Contains(string(text), "rate limit") {
-						f.Outcome, f.RetryAt = Throttled, time.Now().Add(time.Minute)
+						f.Signal, f.RetryAt = SignalThrottled, time.Now().Add(time.Minute)
 					}
 				}
 				return f
@@ -181,7 +181,7 @@ func TestTransportFeedback(t *testing.T) {
 		if _, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/error", nil)); err != failing {
 			t.Error(err)
 		}
-		if want := []Outcome{Answered, Ignored}; !slices.Equal(outcomes, want) {
+		if want := []Signal{SignalAnswered, SignalIgnored}; !slices.Equal(outcomes, want) {
 			t.Errorf("it was given %v, want %v", outcomes, want)
 		}
 	})

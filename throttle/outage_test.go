@@ -237,12 +237,12 @@ func TestTransportRefusedStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			resp.Body.Close()
-			want, at, refusals := Ignored, time.Duration(0), int64(0)
+			want, at, refusals := SignalIgnored, time.Duration(0), int64(0)
 			if test.refused {
-				want, at, refusals = Overloaded, time.Second, 1 // those in flight might have told
+				want, at, refusals = SignalOverloaded, time.Second, 1 // those in flight might have told
 			}
 			s := tr.Upstream("http://a").Stats()
-			if len(resent) != 1 || resent[0].Outcome != want || c.now() != at || s.Overloaded != refusals || s.Succeeded != 1 || s.Sent != 2 {
+			if len(resent) != 1 || resent[0].Signal != want || c.now() != at || s.Overloaded != refusals || s.Succeeded != 1 || s.Sent != 2 {
 				t.Errorf("%s: %+v, %v, %+v; want %v after %v", test.name, resent, c.now(), s, want, at)
 			}
 			wantIdle(t, test.name, tr.Upstream("http://a"))

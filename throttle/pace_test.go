@@ -32,20 +32,20 @@ func TestUpstreamRefusesAWhile(t *testing.T) {
 								if err != nil {
 									return
 								}
-								f, wait := Feedback{Outcome: Success, Latency: 100 * ms}, time.Second
+								f, wait := Feedback{Signal: SignalSuccess, Latency: 100 * ms}, time.Second
 								at := c.now()
 								mu.Lock()
 								if at >= from && at < to {
-									f, wait = Feedback{Outcome: Throttled, Latency: 5 * ms}, after
+									f, wait = Feedback{Signal: SignalThrottled, Latency: 5 * ms}, after
 									refused++
 								} else if !server.take(time.Now()) {
-									f = Feedback{Outcome: Throttled, Latency: 5 * ms}
+									f = Feedback{Signal: SignalThrottled, Latency: 5 * ms}
 								} else if at >= to+time.Minute && at < to+2*time.Minute {
 									accepted++
 								}
 								mu.Unlock()
 								time.Sleep(f.Latency)
-								if f.Outcome == Throttled && wait > 0 {
+								if f.Signal == SignalThrottled && wait > 0 {
 									f.RetryAt = time.Now().Add(wait)
 								}
 								p.Done(f)

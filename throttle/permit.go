@@ -26,7 +26,7 @@ type Permit struct {
 func (p *Permit) Release() { p.Done(Feedback{}) }
 
 // Done gives the permit back and reports to its [Upstream] how the request went. Of a [Feedback] at
-// least the Outcome is needed: without one Done is the same as Release.
+// least the Signal is needed: without one Done is the same as Release.
 func (p *Permit) Done(f Feedback) {
 	if p.ended.Swap(true) {
 		return
@@ -48,7 +48,7 @@ func (p *Permit) tell(f Feedback) (n news) {
 		for _, e := range n.events() {
 			observe(e)
 		}
-		observe(Event{Kind: EventEnded, Outcome: f.Outcome, Latency: time.Since(p.token)})
+		observe(Event{Kind: EventEnded, Signal: f.Signal, Latency: time.Since(p.token)})
 	}
 	return n
 }

@@ -24,7 +24,7 @@ import (
 type patron struct {
 	clock
 	u     *Upstream
-	serve func(n int) (Outcome, time.Duration, time.Duration) // how it ends, after how long, when to come back
+	serve func(n int) (Signal, time.Duration, time.Duration) // how it ends, after how long, when to come back
 
 	mu    sync.Mutex
 	sends []time.Duration
@@ -45,7 +45,7 @@ func (p *patron) work(ctx context.Context) {
 			p.mu.Unlock()
 			f := Feedback{}
 			var after time.Duration
-			f.Outcome, f.Latency, after = p.serve(n)
+			f.Signal, f.Latency, after = p.serve(n)
 			time.Sleep(f.Latency)
 			if after > 0 {
 				f.RetryAt, f.Source = time.Now().Add(after), "test"
@@ -74,11 +74,11 @@ func TestUpstreamDown(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &patron{clock: newClock(), u: NewUpstream(limits)}
 				downFrom, downTo := 10*time.Second, 70*time.Second
-				p.serve = func(int) (Outcome, time.Duration, time.Duration) {
+				p.serve = func(int) (Signal, time.Duration, time.Duration) {
 					if now := p.now(); now >= downFrom && now < downTo {
-						return Overloaded, ms, 0
+						return SignalOverloaded, ms, 0
 					}
-					return Success, 100 * ms, 0
+					return SignalSuccess, 100 * ms, 0
 				}
 				p.run(t, 60, 80*time.Second)
 				var dead []time.Duration
@@ -115,11 +115,11 @@ func down(t *testing.T, u *Upstream) clock {
 	c := newClock()
 	a, b := call(t, c, u, 1, 0), call(t, c, u, 1, 0)
 	c.at(100 * ms)
-	a.permit.Done(Feedback{Outcome: Overloaded})
-	b.permit.Done(Feedback{Outcome: Overloaded})
+	a.permit.Done(Feedback{Signal: SignalOverloaded})
+	b.permit.Done(Feedback{Signal: SignalOverloaded})
 	probe := call(t, c, u, 1, 0)
 	c.at(200 * ms)
-	probe.permit.Done(Feedback{Outcome: Overloaded})
+	probe.permit.Done(Feedback{Signal: SignalOverloaded})
 	if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.Equal(c.begin.Add(2200*ms)) || !s.Changed.Equal(c.begin.Add(200*ms)) ||
 		s.Reason != "overloaded" || s.Overloaded != 3 || s.Holding != HoldingNone {
 		t.Errorf("%+v", s)
@@ -141,7 +141,7 @@ func TestUpstreamDownStats(t *testing.T) {
 		if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.IsZero() || s.Holding != HoldingDown || s.InFlight != 1 || s.Waiting != 2 {
 			t.Errorf("%+v", s)
 		}
-		callers[0].permit.Done(Feedback{Outcome: Success, Latency: 300 * ms})
+		callers[0].permit.Done(Feedback{Signal: SignalSuccess, Latency: 300 * ms})
 		wantSent(t, callers, -1, 2200*ms, 2500*ms)
 		s := u.Stats()
 		if s.Phase != PhaseSteady || s.Reason != "accepted again" || !s.Changed.Equal(time.Now()) || s.Holding != HoldingConcurrency || s.Limit != 1 {
@@ -170,12 +170,12 @@ func TestUpstreamProbeCancelled(t *testing.T) {
 		wantSent(t, callers, -1, 2200*ms)
 		callers[0].permit.Release() // Ignored
 		callers[0].permit.Release()
-		callers[0].permit.Done(Feedback{Outcome: Success}) // too late
+		callers[0].permit.Done(Feedback{Signal: SignalSuccess}) // too late
 		wantSent(t, callers, 2200*ms, 2300*ms)
 		if s := u.Stats(); s.Phase != PhaseDown || s.Succeeded != 0 || held(u) != 1 {
 			t.Errorf("%+v", s)
 		}
-		callers[1].permit.Done(Feedback{Outcome: Success})
+		callers[1].permit.Done(Feedback{Signal: SignalSuccess})
 		wantIdle(t, "in the end", u)
 	})
 }
@@ -186,7 +186,7 @@ func TestUpstreamStopWhileDown(t *testing.T) {
 		u := NewUpstream(Limits{})
 		c := newClock()
 		first := call(t, c, u, 1, 0)
-		first.permit.Done(Feedback{Outcome: Overloaded})
+		first.permit.Done(Feedback{Signal: SignalOverloaded})
 		probe := call(t, c, u, 1, 0)
 		waiters := []*caller{call(t, c, u, 1, 0), call(t, c, u, 1, 0)}
 		c.at(time.Second)
@@ -201,7 +201,7 @@ func TestUpstreamStopWhileDown(t *testing.T) {
 		if s := u.Stats(); s.Holding != HoldingNone {
 			t.Errorf("held by %q", s.Holding)
 		}
-		probe.permit.Done(Feedback{Outcome: Success})
+		probe.permit.Done(Feedback{Signal: SignalSuccess})
 		if _, err := u.Acquire(t.Context(), 1); err == nil {
 			t.Error("sent after Stop")
 		}
@@ -220,7 +220,7 @@ func TestUpstreamPauseWhileDown(t *testing.T) {
 		wantWaited(t, u, HoldingCoolDown, Waited{CoolDown: 2800 * ms})
 		c.at(5 * time.Second)
 		wantSent(t, []*caller{waiter}, 5*time.Second)
-		waiter.permit.Done(Feedback{Outcome: Overloaded}) // the next at 9 s
+		waiter.permit.Done(Feedback{Signal: SignalOverloaded}) // the next at 9 s
 		waiter = call(t, c, u, 1, 0)
 		u.Pause(c.time(time.Hour), "test")
 		c.at(6 * time.Second)
@@ -229,7 +229,7 @@ func TestUpstreamPauseWhileDown(t *testing.T) {
 		wantWaited(t, u, HoldingDown, Waited{CoolDown: 5800 * ms, Down: 2 * time.Second})
 		c.at(10 * time.Second)
 		wantSent(t, []*caller{waiter}, 9*time.Second)
-		waiter.permit.Done(Feedback{Outcome: Success})
+		waiter.permit.Done(Feedback{Signal: SignalSuccess})
 		wantIdle(t, "in the end", u)
 	})
 }
@@ -245,7 +245,7 @@ func TestMaxWaitWhileDown(t *testing.T) {
 		wantSent(t, waiters, -1, 2200*ms)
 		// One that is asked for is.
 		until := c.time(13 * time.Second)
-		waiters[0].permit.Done(Feedback{Outcome: Overloaded, RetryAt: until, Source: "test"})
+		waiters[0].permit.Done(Feedback{Signal: SignalOverloaded, RetryAt: until, Source: "test"})
 		wantPaused(t, waiters[1], 3*time.Second, until)
 		wantPaused(t, call(t, c, u, 1, 0), 3*time.Second, until)
 		c.at(12 * time.Second)
@@ -477,13 +477,13 @@ func TestTransportResumesSlowly(t *testing.T) {
 
 // Lifting a pause that a refusal asked for lets somebody go at once.
 func TestUpstreamResumeAsked(t *testing.T) {
-	for _, outcome := range []Outcome{Overloaded, Throttled} {
+	for _, outcome := range []Signal{SignalOverloaded, SignalThrottled} {
 		t.Run(outcome.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClock()
 				u := NewUpstream(Limits{})
 				first := call(t, c, u, 1, 0)
-				first.permit.Done(Feedback{Outcome: outcome, RetryAt: c.time(365 * 24 * time.Hour), Source: "test"})
+				first.permit.Done(Feedback{Signal: outcome, RetryAt: c.time(365 * 24 * time.Hour), Source: "test"})
 				waiter := call(t, c, u, 1, 0)
 				c.at(time.Second)
 				u.Resume()
@@ -492,7 +492,7 @@ func TestUpstreamResumeAsked(t *testing.T) {
 					t.Errorf("went at %v", waiter.sent)
 				}
 				if waiter.err == nil && waiter.permit != nil {
-					waiter.permit.Done(Feedback{Outcome: Throttled, RetryAt: c.time(12 * time.Second)})
+					waiter.permit.Done(Feedback{Signal: SignalThrottled, RetryAt: c.time(12 * time.Second)})
 				}
 				if r := u.Stats().Rate; r == rate.Inf {
 					t.Error("nothing was learned from a refusal after that")
@@ -523,11 +523,11 @@ func TestUpstreamSlowProbe(t *testing.T) {
 				u := NewUpstream(Limits{InFlight: test.most})
 				first := call(t, newClock(), u, 1, 0)
 				if test.latency > 0 {
-					first.permit.Done(Feedback{Outcome: Success, Latency: test.latency})
+					first.permit.Done(Feedback{Signal: SignalSuccess, Latency: test.latency})
 					first = call(t, newClock(), u, 1, 0)
 				}
 				time.Sleep(time.Second)
-				first.permit.Done(Feedback{Outcome: Overloaded})
+				first.permit.Done(Feedback{Signal: SignalOverloaded})
 				if test.latency > 0 { // something was accepted: a moment later more may be
 					time.Sleep(100 * ms)
 				}
@@ -543,9 +543,9 @@ func TestUpstreamSlowProbe(t *testing.T) {
 				}
 				c.at(10 * time.Second)
 				if test.healthy && others[0].permit != nil {
-					others[0].permit.Done(Feedback{Outcome: Success})
+					others[0].permit.Done(Feedback{Signal: SignalSuccess})
 					c.at(11 * time.Second)
-					others[1].permit.Done(Feedback{Outcome: Success})
+					others[1].permit.Done(Feedback{Signal: SignalSuccess})
 				}
 				c.at(5 * time.Minute)
 				wantSent(t, others, test.want...)
@@ -561,7 +561,7 @@ func TestUpstreamSlowProbeAsked(t *testing.T) {
 		c := newClock()
 		u := NewUpstream(Limits{InFlight: 8})
 		first := call(t, c, u, 1, 0)
-		first.permit.Done(Feedback{Outcome: Overloaded, RetryAt: c.time(5 * time.Second), Source: "test"})
+		first.permit.Done(Feedback{Signal: SignalOverloaded, RetryAt: c.time(5 * time.Second), Source: "test"})
 		var callers []*caller
 		for range 4 {
 			callers = append(callers, call(t, c, u, 1, 0))
@@ -569,7 +569,7 @@ func TestUpstreamSlowProbeAsked(t *testing.T) {
 		c.at(time.Minute)
 		wantSent(t, callers, -1, 5*time.Second, 15*time.Second, 35*time.Second)
 		// The refusal of the latest probe is that of the probe.
-		callers[2].permit.Done(Feedback{Outcome: Overloaded})
+		callers[2].permit.Done(Feedback{Signal: SignalOverloaded})
 		c.at(2 * time.Minute)
 		wantSent(t, callers, 5*time.Second, 15*time.Second, 35*time.Second, 62*time.Second)
 		u.Stop(nil)

@@ -15,18 +15,18 @@ func TestStreamsWithoutGetBody(t *testing.T) {
 	for _, row := range []struct {
 		cause  string
 		reused bool
-		want   Outcome
+		want   Signal
 	}{
-		{"stream error: stream ID 3; REFUSED_STREAM; received from peer", true, Overloaded},
-		{"http2: Transport received Server's graceful shutdown GOAWAY", true, Ignored},
-		{"http2: Transport received Server's graceful shutdown GOAWAY", false, Overloaded},
+		{"stream error: stream ID 3; REFUSED_STREAM; received from peer", true, SignalOverloaded},
+		{"http2: Transport received Server's graceful shutdown GOAWAY", true, SignalIgnored},
+		{"http2: Transport received Server's graceful shutdown GOAWAY", false, SignalOverloaded},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			var got Outcome
+			var got Signal
 			tr := &Transport{
 				Observe: func(e Event) {
 					if e.Kind == EventEnded {
-						got = e.Outcome
+						got = e.Signal
 					}
 				},
 				Base: roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -25,14 +25,14 @@ func (a *attempt) ended(resp *http.Response, err error) {
 		f.Server = min(now.Sub(a.start)-wrote, f.Latency)
 	}
 	if err != nil {
-		f.Outcome = a.unanswered(err, now)
+		f.Signal = a.unanswered(err, now)
 		if a.t.Observe != nil {
 			e.Err = secret.Of(a.req).Clean(err)
 		}
 	} else {
 		h := hint.Parse(resp.StatusCode, resp.Header, now)
 		e.Status, e.Malformed = resp.StatusCode, h.Malformed
-		f.Outcome = answer(resp.StatusCode, h.Throttled)
+		f.Signal = answer(resp.StatusCode, h.Throttled)
 		if h.Known && h.Wait > 0 {
 			f.RetryAt, f.Source = now.Add(h.Wait), h.Source
 		}
@@ -41,8 +41,8 @@ func (a *attempt) ended(resp *http.Response, err error) {
 	if a.t.Feedback != nil {
 		f = a.t.Feedback(resp, err, f)
 	}
-	switch e.Outcome = f.Outcome; f.Outcome {
-	case Throttled, Overloaded, TimedOut, Failed:
+	switch e.Signal = f.Signal; f.Signal {
+	case SignalThrottled, SignalOverloaded, SignalTimedOut, SignalFailed:
 		f.own = standing.Of(a.req.Context()) == standing.Blamed
 	}
 	for _, news := range a.permit.tell(f).events() {
@@ -58,8 +58,8 @@ func (f *Feedback) quotas(told []hint.Limit) {
 		switch {
 		case l.Unit == "concurrent-requests" && l.Limit > 0:
 			f.InFlight = int(min(l.Limit, math.MaxInt32))
-			if f.Outcome == Throttled && l.Remaining == 0 {
-				f.Outcome = Overloaded
+			if f.Signal == SignalThrottled && l.Remaining == 0 {
+				f.Signal = SignalOverloaded
 			}
 		case l.Unit == "requests":
 			// A delay is counted from when the request was sent, as the server may have looked at
@@ -73,23 +73,23 @@ func (f *Feedback) quotas(told []hint.Limit) {
 }
 
 // answer returns what a status says about the server.
-func answer(status int, throttled bool) Outcome {
+func answer(status int, throttled bool) Signal {
 	switch {
 	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
 		// the server behind it was not reached, or is full; some limiters answer so, too
 		status == http.StatusBadGateway:
-		return Overloaded
+		return SignalOverloaded
 	case throttled:
-		return Throttled
+		return SignalThrottled
 	case status == http.StatusGatewayTimeout:
-		return TimedOut
+		return SignalTimedOut
 	case status == http.StatusInternalServerError, 512 <= status && status <= 599:
 		// from 512 on they are what gateways made up, such as 524: as 500 (RFC 9110, section 15)
-		return Failed
+		return SignalFailed
 	case status < 400:
-		return Success
+		return SignalSuccess
 	}
-	return Answered
+	return SignalAnswered
 }
 
 // Statuses that no standard knows, but that servers send when they are asked too much.
@@ -109,17 +109,17 @@ const (
 )
 
 // unanswered returns what the lack of an answer says about the server.
-func (a *attempt) unanswered(err error, now time.Time) Outcome {
+func (a *attempt) unanswered(err error, now time.Time) Signal {
 	switch {
 	case a.refuse != nil && a.refuse != errGoneAway: // in our own queue
-		return Ignored
+		return SignalIgnored
 	case timedOut(a.req.Context(), now):
 		if a.inVain(err, now) {
-			return TimedOut
+			return SignalTimedOut
 		}
-		return Ignored
+		return SignalIgnored
 	case a.last.IdleTime >= idleLong && !errors.Is(err, io.ErrUnexpectedEOF) && lost(err):
-		return Ignored // the server closed it just before, as servers do
+		return SignalIgnored // the server closed it just before, as servers do
 	}
 	return a.failure(err)
 }
@@ -157,33 +157,33 @@ func timedOut(ctx context.Context, now time.Time) bool {
 }
 
 // failure returns what the lack of an answer says about the server.
-func (a *attempt) failure(err error) Outcome {
+func (a *attempt) failure(err error) Signal {
 	var timeout net.Error
 	var op *net.OpError
 	var name *net.DNSError
 	var proxy interface{ ProxyStatus() int }
 	switch {
 	case a.req.Context().Err() != nil:
-		return Ignored
+		return SignalIgnored
 	case errors.As(err, &proxy):
 		if status := proxy.ProxyStatus(); status < 500 && status != http.StatusTooManyRequests {
-			return Answered // such as 407: that is no outage
+			return SignalAnswered // such as 407: that is no outage
 		}
-		return Failed
+		return SignalFailed
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"), errors.As(err, &name):
-		return Overloaded // not even a connection
+		return SignalOverloaded // not even a connection
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return TimedOut
+		return SignalTimedOut
 	case nethttp.GoneAway(err) && a.last.Reused:
-		return Ignored // as connections end from time to time; a new one does not
+		return SignalIgnored // as connections end from time to time; a new one does not
 	case errors.As(err, new(nethttp.StreamError)), nethttp.Refused(err), nethttp.GoneAway(err):
-		return Overloaded
+		return SignalOverloaded
 	case errors.Is(err, syscall.ECONNREFUSED), lost(err):
-		return Overloaded
+		return SignalOverloaded
 	case a.wanted && a.conns == 0, // whatever is in the way: a proxy, TLS
 		op != nil && op.Op == "remote error", // an alert of TLS 1.3 may come after the handshake
 		a.wrote.Load() > 0:                   // what came was no answer
-		return Failed
+		return SignalFailed
 	}
-	return Ignored // our own doing, such as a body that cannot be read
+	return SignalIgnored // our own doing, such as a body that cannot be read
 }

@@ -55,7 +55,7 @@ func TestUpstreamSilence(t *testing.T) {
 							} else {
 								time.Sleep(test.latency)
 							}
-							p.Done(Feedback{Outcome: Success, Latency: test.latency})
+							p.Done(Feedback{Signal: SignalSuccess, Latency: test.latency})
 						}
 					}()
 				}

@@ -86,7 +86,7 @@ func TestRefusalOfOneRequestWhileDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		permit.Done(Feedback{Outcome: Overloaded, own: true})
+		permit.Done(Feedback{Signal: SignalOverloaded, own: true})
 		if s := u.Stats(); s.Phase != PhaseDown || !s.Probe.Equal(c.begin.Add(6200*ms)) {
 			t.Errorf("%+v", s)
 		}
@@ -127,12 +127,12 @@ func TestProbeIsTheNewestOfThoseNotSent(t *testing.T) {
 				}
 				s.permit.Done(f)
 			}
-			next(3, Feedback{Outcome: Overloaded})
+			next(3, Feedback{Signal: SignalOverloaded})
 			ctx[2]() // it would have been the next
-			next(1, Feedback{Outcome: Overloaded})
-			next(0, Feedback{Outcome: Overloaded})
-			next(4, Feedback{Outcome: Success, Latency: 100 * ms})
-			next(5, Feedback{Outcome: Success, Latency: 100 * ms})
+			next(1, Feedback{Signal: SignalOverloaded})
+			next(0, Feedback{Signal: SignalOverloaded})
+			next(4, Feedback{Signal: SignalSuccess, Latency: 100 * ms})
+			next(5, Feedback{Signal: SignalSuccess, Latency: 100 * ms})
 			wantIdle(t, "in the end", u)
 			for _, cancel := range ctx {
 				cancel()
@@ -165,7 +165,7 @@ func TestProbeLeavesItsTokens(t *testing.T) {
 		if got, want := first.sent, 5200*ms; got != want { // one token is there
 			t.Errorf("the next probe went at %v, want %v", got, want)
 		}
-		first.permit.Done(Feedback{Outcome: Success, Latency: 100 * ms})
+		first.permit.Done(Feedback{Signal: SignalSuccess, Latency: 100 * ms})
 		wantIdle(t, "in the end", u)
 	})
 }
@@ -185,7 +185,7 @@ func TestProbeIsReplaced(t *testing.T) {
 			t.Fatalf("sent at %v, want %v: %v", sent, want, err)
 		}
 		c.at(4 * time.Second)
-		permit.Done(Feedback{Outcome: Success, Latency: 100 * ms})
+		permit.Done(Feedback{Signal: SignalSuccess, Latency: 100 * ms})
 		c.at(time.Minute)
 		if got, want := first.sent, 7200*ms; got != want { // four tokens after that one
 			t.Errorf("the first went at %v, want %v", got, want)

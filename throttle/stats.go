@@ -32,8 +32,8 @@ type UpstreamStats struct {
 	// How requests ended, by the feedback given.
 	Succeeded, Throttled, Overloaded, TimedOut, Failed int64
 
-	// Unreported counts the permits that ended by [Permit.Release], or with a [Feedback] without an
-	// Outcome. If all do, Limit stays at 1 where it is to be found.
+	// Unreported counts the permits that ended by [Permit.Release], or with a [Feedback] without a
+	// Signal. If all do, Limit stays at 1 where it is to be found.
 	Unreported int64
 
 	// Latency is a fading mean of the latency of successes, in which the last one counts an eighth;
@@ -71,7 +71,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Limit:          room,
 		Rate:           validRate(rate.Limit(c.Rate)),
 		Learned:        c.Learned,
-		Phase:          Phase(c.Phase.String()),
+		Phase:          Phase(c.Phase),
 		Reason:         c.Reason,
 		Changed:        c.Changed,
 		Probe:          c.Probe,
@@ -79,12 +79,12 @@ func (u *Upstream) Stats() UpstreamStats {
 		InFlight:       u.mu.controller.Places(),
 		MaxInFlight:    u.mu.maxInFlight,
 		Sent:           u.mu.sent,
-		Succeeded:      u.mu.outcomes[Success],
-		Throttled:      u.mu.outcomes[Throttled],
-		Overloaded:     u.mu.outcomes[Overloaded],
-		TimedOut:       u.mu.outcomes[TimedOut],
-		Failed:         u.mu.outcomes[Failed],
-		Unreported:     u.mu.outcomes[0],
+		Succeeded:      u.mu.ended[SignalSuccess],
+		Throttled:      u.mu.ended[SignalThrottled],
+		Overloaded:     u.mu.ended[SignalOverloaded],
+		TimedOut:       u.mu.ended[SignalTimedOut],
+		Failed:         u.mu.ended[SignalFailed],
+		Unreported:     u.mu.ended[0],
 		Latency:        c.Latency,
 		BytesPerSecond: c.BytesPerSecond,
 		Unclaimed:      bucket.Unclaimed,

@@ -68,7 +68,7 @@ func TestStatsFromJSON(t *testing.T) {
 	})
 }
 
-// A permit that ends without an outcome is counted: an upstream that hears nothing else finds nothing.
+// A permit that ends without a signal is counted: an upstream that hears nothing else finds nothing.
 func TestUpstreamUnreported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := NewUpstream(Limits{})

@@ -78,7 +78,7 @@ func TestLongTransfers(t *testing.T) {
 						if sent[p] < test.size {
 							return false
 						}
-						p.Done(Feedback{Outcome: Success, Bytes: int64(test.size), Server: ms})
+						p.Done(Feedback{Signal: SignalSuccess, Bytes: int64(test.size), Server: ms})
 						left--
 						return true
 					})
@@ -123,7 +123,7 @@ func TestBytesPerSecond(t *testing.T) {
 			p[1].Progress(int64(i)*3000, 1_000_000)
 		}
 		want(40_000)
-		p[1].Done(Feedback{Outcome: Success})
+		p[1].Done(Feedback{Signal: SignalSuccess})
 		p[1].Progress(150_000, 1_000_000) // too late
 		for i := range 20 {
 			time.Sleep(100 * ms)

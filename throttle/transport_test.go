@@ -24,6 +24,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/adaptive"
 	"github.com/penstock/penstock/internal/memnet"
 )
 
@@ -1051,11 +1052,11 @@ func TestTransportTimeout(t *testing.T) {
 		want("the caller's own, waiting", fetch(ctx, "/"), 4600*ms, false)
 		cancel()
 
-		var outcomes []Outcome
+		var outcomes []Signal
 		for _, e := range ended {
-			outcomes = append(outcomes, e.Outcome)
+			outcomes = append(outcomes, e.Signal)
 		}
-		if want := []Outcome{Success, Success, TimedOut, Success, Ignored}; !slices.Equal(outcomes, want) {
+		if want := []Signal{SignalSuccess, SignalSuccess, SignalTimedOut, SignalSuccess, SignalIgnored}; !slices.Equal(outcomes, want) {
 			t.Errorf("outcomes %v, want %v", outcomes, want)
 		}
 		if e := ended[2]; e.Latency != 500*ms || e.Status != 0 || e.Err == nil {
@@ -1404,56 +1405,56 @@ func TestTransportOutcomes(t *testing.T) {
 	for _, test := range []struct {
 		resp *http.Response
 		err  error
-		want Outcome
+		want Signal
 	}{
-		{answerWith(200), nil, Success},
-		{answerWith(201), nil, Success},
-		{answerWith(304), nil, Success},
-		{answerWith(400), nil, Answered},
-		{answerWith(408), nil, Answered},
-		{answerWith(429), nil, Throttled},
-		{answerWith(403, "Retry-After", "1"), nil, Throttled},
-		{answerWith(403), nil, Answered},
-		{answerWith(404), nil, Answered},
-		{answerWith(409, "Retry-After", "1"), nil, Answered},
-		{answerWith(413, "Retry-After", "1"), nil, Answered},
-		{answerWith(501, "Retry-After", "1"), nil, Answered},
-		{answerWith(423, "Retry-After", "1"), nil, Throttled},
-		{answerWith(500, "Retry-After", "1"), nil, Throttled},
-		{answerWith(504, "Retry-After", "1"), nil, Throttled},
-		{answerWith(509, "Retry-After", "1"), nil, Overloaded},
-		{answerWith(529, "Retry-After", "1"), nil, Overloaded},
-		{answerWith(501), nil, Answered},
-		{answerWith(500), nil, Failed},
-		{answerWith(502), nil, Overloaded},
-		{answerWith(505), nil, Answered},
-		{answerWith(507), nil, Answered},
-		{answerWith(511), nil, Answered},
-		{answerWith(512), nil, Failed},
-		{answerWith(524), nil, Failed},
-		{answerWith(599), nil, Failed},
-		{answerWith(509), nil, Overloaded},
-		{answerWith(529), nil, Overloaded},
-		{answerWith(503), nil, Overloaded},
-		{answerWith(503, "Retry-After", "1"), nil, Overloaded},
-		{answerWith(504), nil, TimedOut},
-		{nil, dial(syscall.ECONNREFUSED), Overloaded},
-		{nil, dial(os.ErrDeadlineExceeded), Overloaded},
-		{nil, read(syscall.ECONNRESET), Overloaded},
-		{nil, read(os.ErrDeadlineExceeded), TimedOut},
-		{nil, read(&os.SyscallError{Syscall: "wsarecv", Err: syscall.Errno(10054)}), Overloaded}, // as Windows has it
-		{nil, &net.OpError{Op: "write", Err: &os.SyscallError{Syscall: "wsasend", Err: syscall.Errno(10053)}}, Overloaded},
-		{nil, read(net.ErrClosed), Ignored}, // we closed it
-		{nil, io.EOF, Overloaded},
-		{nil, io.ErrUnexpectedEOF, Overloaded},
-		{nil, errors.New("certificate"), Ignored},
-		{nil, dial(&net.DNSError{IsNotFound: true}), Overloaded},
-		{nil, &net.DNSError{IsTemporary: true}, Overloaded},
-		{nil, dial(os.NewSyscallError("socket", syscall.EMFILE)), Overloaded},
-		{nil, proxyRefusal(502), Failed},
-		{nil, proxyRefusal(429), Failed},
-		{nil, proxyRefusal(407), Answered},
-		{nil, &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, Failed},
+		{answerWith(200), nil, SignalSuccess},
+		{answerWith(201), nil, SignalSuccess},
+		{answerWith(304), nil, SignalSuccess},
+		{answerWith(400), nil, SignalAnswered},
+		{answerWith(408), nil, SignalAnswered},
+		{answerWith(429), nil, SignalThrottled},
+		{answerWith(403, "Retry-After", "1"), nil, SignalThrottled},
+		{answerWith(403), nil, SignalAnswered},
+		{answerWith(404), nil, SignalAnswered},
+		{answerWith(409, "Retry-After", "1"), nil, SignalAnswered},
+		{answerWith(413, "Retry-After", "1"), nil, SignalAnswered},
+		{answerWith(501, "Retry-After", "1"), nil, SignalAnswered},
+		{answerWith(423, "Retry-After", "1"), nil, SignalThrottled},
+		{answerWith(500, "Retry-After", "1"), nil, SignalThrottled},
+		{answerWith(504, "Retry-After", "1"), nil, SignalThrottled},
+		{answerWith(509, "Retry-After", "1"), nil, SignalOverloaded},
+		{answerWith(529, "Retry-After", "1"), nil, SignalOverloaded},
+		{answerWith(501), nil, SignalAnswered},
+		{answerWith(500), nil, SignalFailed},
+		{answerWith(502), nil, SignalOverloaded},
+		{answerWith(505), nil, SignalAnswered},
+		{answerWith(507), nil, SignalAnswered},
+		{answerWith(511), nil, SignalAnswered},
+		{answerWith(512), nil, SignalFailed},
+		{answerWith(524), nil, SignalFailed},
+		{answerWith(599), nil, SignalFailed},
+		{answerWith(509), nil, SignalOverloaded},
+		{answerWith(529), nil, SignalOverloaded},
+		{answerWith(503), nil, SignalOverloaded},
+		{answerWith(503, "Retry-After", "1"), nil, SignalOverloaded},
+		{answerWith(504), nil, SignalTimedOut},
+		{nil, dial(syscall.ECONNREFUSED), SignalOverloaded},
+		{nil, dial(os.ErrDeadlineExceeded), SignalOverloaded},
+		{nil, read(syscall.ECONNRESET), SignalOverloaded},
+		{nil, read(os.ErrDeadlineExceeded), SignalTimedOut},
+		{nil, read(&os.SyscallError{Syscall: "wsarecv", Err: syscall.Errno(10054)}), SignalOverloaded}, // as Windows has it
+		{nil, &net.OpError{Op: "write", Err: &os.SyscallError{Syscall: "wsasend", Err: syscall.Errno(10053)}}, SignalOverloaded},
+		{nil, read(net.ErrClosed), SignalIgnored}, // we closed it
+		{nil, io.EOF, SignalOverloaded},
+		{nil, io.ErrUnexpectedEOF, SignalOverloaded},
+		{nil, errors.New("certificate"), SignalIgnored},
+		{nil, dial(&net.DNSError{IsNotFound: true}), SignalOverloaded},
+		{nil, &net.DNSError{IsTemporary: true}, SignalOverloaded},
+		{nil, dial(os.NewSyscallError("socket", syscall.EMFILE)), SignalOverloaded},
+		{nil, proxyRefusal(502), SignalFailed},
+		{nil, proxyRefusal(429), SignalFailed},
+		{nil, proxyRefusal(407), SignalAnswered},
+		{nil, &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, SignalFailed},
 	} {
 		var ended Event
 		tr := &Transport{
@@ -1464,16 +1465,16 @@ func TestTransportOutcomes(t *testing.T) {
 		if err != test.err || resp != test.resp {
 			t.Errorf("%v, %v; want what the base returned", resp, err)
 		}
-		if ended.Kind != EventEnded || ended.Outcome != test.want || ended.Err != test.err || test.resp != nil && ended.Status != test.resp.StatusCode {
+		if ended.Kind != EventEnded || ended.Signal != test.want || ended.Err != test.err || test.resp != nil && ended.Status != test.resp.StatusCode {
 			t.Errorf("%v, %v: %+v, want %v", test.resp, test.err, ended, test.want)
 		}
 		if resp != nil {
 			resp.Body.Close()
 		}
 		u := tr.Upstream("http://a")
-		s, want := u.Stats(), [len(outcomes)]int64{}
+		s, want := u.Stats(), [len(adaptive.Signals)]int64{}
 		want[test.want] = 1
-		if got := [len(outcomes)]int64{s.Unreported, want[Ignored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[Answered], s.Failed}; got != want {
+		if got := [len(adaptive.Signals)]int64{s.Unreported, want[SignalIgnored], s.Succeeded, s.Throttled, s.Overloaded, s.TimedOut, want[SignalAnswered], s.Failed}; got != want {
 			t.Errorf("%v: counted %v, want %v", test.want, got, want)
 		}
 		wantNone(t, u)
@@ -1490,18 +1491,18 @@ func TestTransportDeadlines(t *testing.T) {
 		cancel  bool          // it ends by a cancellation
 		client  bool          // it is http.Client's timeout
 		limits  Limits
-		want    Outcome
+		want    Signal
 	}{
-		{"beyond four times the latency", 100 * ms, 0, 401 * ms, false, false, Limits{}, TimedOut},
-		{"http.Client.Timeout", 100 * ms, 0, 401 * ms, false, true, Limits{}, TimedOut},
-		{"cancelled", 100 * ms, 0, time.Hour, true, false, Limits{}, Ignored},
-		{"within four times the latency", 100 * ms, 0, 400 * ms, false, false, Limits{}, Ignored},
-		{"most of it in the queue", 100 * ms, time.Minute, time.Minute + 400*ms, false, false, Limits{}, Ignored},
-		{"no latency is known", 0, 0, ms, false, false, Limits{}, TimedOut},
-		{"no latency is known, http.Client.Timeout", 0, 0, ms, false, true, Limits{}, TimedOut},
-		{"no latency is known, half of it in the queue", 0, time.Second, 2 * time.Second, false, false, Limits{}, Ignored},
-		{"no latency is known, less in the queue", 0, time.Second, 2*time.Second + 1, false, false, Limits{}, TimedOut},
-		{"our bandwidth", 100 * ms, 0, time.Minute, false, false, Limits{Bandwidth: 1}, Ignored},
+		{"beyond four times the latency", 100 * ms, 0, 401 * ms, false, false, Limits{}, SignalTimedOut},
+		{"http.Client.Timeout", 100 * ms, 0, 401 * ms, false, true, Limits{}, SignalTimedOut},
+		{"cancelled", 100 * ms, 0, time.Hour, true, false, Limits{}, SignalIgnored},
+		{"within four times the latency", 100 * ms, 0, 400 * ms, false, false, Limits{}, SignalIgnored},
+		{"most of it in the queue", 100 * ms, time.Minute, time.Minute + 400*ms, false, false, Limits{}, SignalIgnored},
+		{"no latency is known", 0, 0, ms, false, false, Limits{}, SignalTimedOut},
+		{"no latency is known, http.Client.Timeout", 0, 0, ms, false, true, Limits{}, SignalTimedOut},
+		{"no latency is known, half of it in the queue", 0, time.Second, 2 * time.Second, false, false, Limits{}, SignalIgnored},
+		{"no latency is known, less in the queue", 0, time.Second, 2*time.Second + 1, false, false, Limits{}, SignalTimedOut},
+		{"our bandwidth", 100 * ms, 0, time.Minute, false, false, Limits{Bandwidth: 1}, SignalIgnored},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -1541,8 +1542,8 @@ func TestTransportDeadlines(t *testing.T) {
 				if _, err := client.Do(r); err == nil {
 					t.Error("no error")
 				}
-				if ended.Outcome != test.want {
-					t.Errorf("%v after %v, want %v", ended.Outcome, ended.Latency, test.want)
+				if ended.Signal != test.want {
+					t.Errorf("%v after %v, want %v", ended.Signal, ended.Latency, test.want)
 				}
 				wantIdle(t, test.name, u)
 			})
@@ -1645,13 +1646,13 @@ func TestTransportIdleConnectionLost(t *testing.T) {
 		first bool          // a connection is kept
 		idle  time.Duration // for so long
 		path  string
-		want  Outcome
+		want  Signal
 	}{
-		{"fresh", false, 0, "/drop", Overloaded},
-		{"busy", true, time.Second - 1, "/drop", Overloaded},
-		{"idle", true, time.Second, "/drop", Ignored},
-		{"idle, half an answer", true, time.Second, "/half", Overloaded},
-		{"idle, a whole one", true, time.Second, "/503", Overloaded},
+		{"fresh", false, 0, "/drop", SignalOverloaded},
+		{"busy", true, time.Second - 1, "/drop", SignalOverloaded},
+		{"idle", true, time.Second, "/drop", SignalIgnored},
+		{"idle, half an answer", true, time.Second, "/half", SignalOverloaded},
+		{"idle, a whole one", true, time.Second, "/503", SignalOverloaded},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -1681,8 +1682,8 @@ func TestTransportIdleConnectionLost(t *testing.T) {
 				if resp, err := client.Post("http://a"+test.path, "", nil); err == nil {
 					resp.Body.Close()
 				}
-				if ended.Outcome != test.want {
-					t.Errorf("%v: %v, want %v", ended.Err, ended.Outcome, test.want)
+				if ended.Signal != test.want {
+					t.Errorf("%v: %v, want %v", ended.Err, ended.Signal, test.want)
 				}
 			})
 		})
@@ -1726,11 +1727,11 @@ func TestTransportEvents(t *testing.T) {
 		want := []Event{
 			{Kind: EventSent, Key: "http://a", Request: r, Token: c.time(0)},
 			{Kind: EventPaused, Key: "http://a", Request: r, Until: c.time(2030 * ms), Source: "retry-after"},
-			{Kind: EventEnded, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
+			{Kind: EventEnded, Key: "http://a", Request: r, Status: 429, Signal: SignalThrottled, Latency: 30 * ms, Malformed: true},
 			{Kind: EventSent, Key: "http://a", Request: r, Waited: 2 * time.Second, WaitedFor: Waited{CoolDown: 2 * time.Second}, Token: c.time(2030 * ms)},
 			{Kind: EventPaused, Key: "http://a", Request: r, Until: c.time(4060 * ms), Source: "retry-after"},
 			{Kind: EventChanged, Key: "http://a", Request: r, Phase: PhaseHoldingBack, Limit: 256, Rate: 9.85, Reason: "trim"},
-			{Kind: EventEnded, Key: "http://a", Request: r, Status: 429, Outcome: Throttled, Latency: 30 * ms, Malformed: true},
+			{Kind: EventEnded, Key: "http://a", Request: r, Status: 429, Signal: SignalThrottled, Latency: 30 * ms, Malformed: true},
 		}
 		if !slices.Equal(events, want) {
 			t.Errorf("got\n%+v\nwant\n%+v", events, want)

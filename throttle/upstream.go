@@ -48,7 +48,7 @@ type Upstream struct {
 
 		maxInFlight int
 		sent        int64
-		outcomes    [len(outcomes)]int64
+		ended       [len(adaptive.Signals)]int64 // requests by their Signal
 	}
 }
 
@@ -212,7 +212,7 @@ func (u *Upstream) again(ctx context.Context, p *Permit, weight int, refused boo
 	u.mu.Lock()
 	now := time.Now()
 	if refused {
-		u.mu.outcomes[Overloaded]++
+		u.mu.ended[SignalOverloaded]++
 	}
 	u.mu.controller.Recall(&p.ticket, refused, now)
 	u.steerLocked(now)
@@ -329,7 +329,7 @@ func (f finding) differs(g finding) bool {
 func (u *Upstream) findingLocked(now time.Time) finding {
 	s := u.mu.controller.State(now)
 	return finding{
-		Phase(s.Phase.String()), u.mu.orders.Room, validRate(rate.Limit(s.Rate)), s.Reason,
+		Phase(s.Phase), u.mu.orders.Room, validRate(rate.Limit(s.Rate)), s.Reason,
 	}
 }
 
@@ -338,8 +338,8 @@ func (u *Upstream) feed(t adaptive.Ticket, f Feedback) (n news) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now() // not before the lock: the controller's time does not go back
-	if int(f.Outcome) < len(u.mu.outcomes) {
-		u.mu.outcomes[f.Outcome]++
+	if int(f.Signal) < len(u.mu.ended) {
+		u.mu.ended[f.Signal]++
 	}
 	p := u.mu.controller.Done(t, f.sample(), now)
 	// First of all, so that no request leaves at a rate that is not known yet.

@@ -86,7 +86,7 @@ func TestUpstreamPermitBeforeToken(t *testing.T) {
 		c.at(2 * time.Second)
 		wantSent(t, callers, 0, time.Second, 1100*ms, 1200*ms, 1300*ms)
 		for _, r := range callers {
-			r.permit.Done(Feedback{Outcome: Success})
+			r.permit.Done(Feedback{Signal: SignalSuccess})
 		}
 		s := u.Stats()
 		if s.Sent != 5 || s.InFlight != 0 || s.MaxInFlight != 5 || s.Waiting != 0 || s.Succeeded != 5 || s.Unclaimed != 1 {
@@ -303,7 +303,7 @@ func TestUpstreamStop(t *testing.T) {
 		if n, err := io.Copy(io.Discard, u.bandwidth.Reader(t.Context(), zeros(5000))); n != 5000 || err != nil {
 			t.Errorf("in flight: %d bytes, %v", n, err)
 		}
-		flying.permit.Done(Feedback{Outcome: Success})
+		flying.permit.Done(Feedback{Signal: SignalSuccess})
 		if s := u.Stats(); s.Succeeded != 1 || s.InFlight != 0 || s.Sent != 1 || s.Waiting != 0 || held(u) != 0 {
 			t.Errorf("%+v", s)
 		}
@@ -328,14 +328,14 @@ func TestUpstreamFeedback(t *testing.T) {
 		}
 		one, two, three, four, five := permit(), permit(), permit(), permit(), permit()
 		waiter := call(t, c, u, 1, ms)
-		one.Done(Feedback{Outcome: Success, RetryAt: c.time(time.Hour)})
-		two.Done(Feedback{Outcome: TimedOut, RetryAt: c.time(time.Hour)})
+		one.Done(Feedback{Signal: SignalSuccess, RetryAt: c.time(time.Hour)})
+		two.Done(Feedback{Signal: SignalTimedOut, RetryAt: c.time(time.Hour)})
 		if s := u.Stats(); !s.Paused.IsZero() {
 			t.Errorf("paused until %v", s.Paused)
 		}
-		three.Done(Feedback{Outcome: Throttled, RetryAt: c.time(3 * time.Second), Source: "retry-after"})
-		four.Done(Feedback{Outcome: Overloaded, RetryAt: c.time(2 * time.Second), Source: "earlier"})
-		five.Done(Feedback{Outcome: Throttled})
+		three.Done(Feedback{Signal: SignalThrottled, RetryAt: c.time(3 * time.Second), Source: "retry-after"})
+		four.Done(Feedback{Signal: SignalOverloaded, RetryAt: c.time(2 * time.Second), Source: "earlier"})
+		five.Done(Feedback{Signal: SignalThrottled})
 		s := u.Stats()
 		if !s.Paused.Equal(c.time(3*time.Second)) || s.PauseSource != "retry-after" {
 			t.Errorf("paused until %v by %q", s.Paused, s.PauseSource)
@@ -354,7 +354,7 @@ func TestUpstreamFeedback(t *testing.T) {
 		if s := u.Stats(); !s.Paused.IsZero() || s.PauseSource != "" {
 			t.Errorf("paused until %v by %q", s.Paused, s.PauseSource)
 		}
-		permit().Done(Feedback{Outcome: 99}) // says nothing
+		permit().Done(Feedback{Signal: 99}) // says nothing
 	})
 }
 
@@ -363,7 +363,7 @@ func TestUpstreamWithoutLimitsPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
 		u := NewUpstream(Limits{Fixed: true})
-		call(t, c, u, 1, 0).permit.Done(Feedback{Outcome: Throttled, RetryAt: c.time(time.Second)})
+		call(t, c, u, 1, 0).permit.Done(Feedback{Signal: SignalThrottled, RetryAt: c.time(time.Second)})
 		callers := []*caller{call(t, c, u, 1, ms), call(t, c, u, 9, ms)}
 		c.at(2 * time.Second)
 		wantSent(t, callers, time.Second, time.Second)
@@ -400,12 +400,32 @@ func TestUpstreamCancelled(t *testing.T) {
 	})
 }
 
-func TestOutcomeString(t *testing.T) {
-	for o, want := range map[Outcome]string{0: "none", Ignored: "ignored", Success: "success", Throttled: "throttled",
-		Overloaded: "overloaded", TimedOut: "timed out", Failed: "failed", 99: "unknown outcome"} {
-		if got := o.String(); got != want {
-			t.Errorf("%d: %q, want %q", o, got, want)
+// The words are those of the controller, and go to JSON and back.
+func TestSignalAndPhaseText(t *testing.T) {
+	for o, want := range map[Signal]string{
+		0: "none", SignalIgnored: "ignored", SignalSuccess: "success", SignalThrottled: "throttled",
+		SignalOverloaded: "overloaded", SignalTimedOut: "timed out", SignalAnswered: "answered",
+		SignalFailed: "failed",
+	} {
+		text, err := o.MarshalText()
+		var back Signal
+		if err != nil || string(text) != want || back.UnmarshalText(text) != nil || back != o {
+			t.Errorf("%d: %q, %v, read as %v; want %q", o, text, err, back, want)
 		}
+	}
+	for p, want := range map[Phase]string{
+		0: "none", PhaseStarting: "starting", PhaseSteady: "steady",
+		PhaseHoldingBack: "holding back", PhaseDown: "down", PhaseFixed: "fixed",
+	} {
+		text, err := p.MarshalText()
+		var back Phase
+		if err != nil || string(text) != want || back.UnmarshalText(text) != nil || back != p {
+			t.Errorf("%d: %q, %v, read as %v; want %q", p, text, err, back, want)
+		}
+	}
+	var s Signal
+	if err := s.UnmarshalText([]byte("well")); err == nil || Signal(99).String() != "throttle.Signal(99)" {
+		t.Errorf("a word that there is not: %v; signal 99 is %q", err, Signal(99))
 	}
 }
 
@@ -413,23 +433,23 @@ func TestUpstreamLatency(t *testing.T) { synctest.Test(t, testUpstreamLatency) }
 
 func testUpstreamLatency(t *testing.T) {
 	u := NewUpstream(Limits{})
-	tell := func(o Outcome, latency time.Duration) time.Duration {
+	tell := func(o Signal, latency time.Duration) time.Duration {
 		p, err := u.Acquire(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.Done(Feedback{Outcome: o, Latency: latency})
+		p.Done(Feedback{Signal: o, Latency: latency})
 		return u.Stats().Latency
 	}
 	for i, step := range []struct {
-		outcome       Outcome
+		outcome       Signal
 		latency, mean time.Duration
 	}{
-		{Throttled, 10 * time.Millisecond, 0}, // refusals are fast and say nothing
-		{Success, 80 * time.Millisecond, 80 * time.Millisecond},
-		{Success, 160 * time.Millisecond, 90 * time.Millisecond},
-		{Success, 0, 90 * time.Millisecond},
-		{TimedOut, time.Minute, 90 * time.Millisecond},
+		{SignalThrottled, 10 * time.Millisecond, 0}, // refusals are fast and say nothing
+		{SignalSuccess, 80 * time.Millisecond, 80 * time.Millisecond},
+		{SignalSuccess, 160 * time.Millisecond, 90 * time.Millisecond},
+		{SignalSuccess, 0, 90 * time.Millisecond},
+		{SignalTimedOut, time.Minute, 90 * time.Millisecond},
 	} {
 		if got := tell(step.outcome, step.latency); got != step.mean {
 			t.Errorf("after %d: %v, want %v", i, got, step.mean)
@@ -445,7 +465,7 @@ func TestUpstreamQuotaUsedUp(t *testing.T) {
 		u := NewUpstream(Limits{InFlight: 8})
 		long, last := call(t, c, u, 1, 0), call(t, c, u, 1, 0)
 		c.at(100 * ms)
-		last.permit.Done(Feedback{Outcome: Success, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
+		last.permit.Done(Feedback{Signal: SignalSuccess, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
 		callers := []*caller{call(t, c, u, 1, ms), call(t, c, u, 1, ms)}
 		c.at(time.Second)
 		long.permit.Done(Feedback{}) // which says nothing, and leaves its place
@@ -466,7 +486,7 @@ func TestUpstreamQuotaUsedUp(t *testing.T) {
 		u := NewUpstream(Limits{InFlight: 8})
 		call(t, c, u, 1, 10*time.Minute)
 		last := call(t, c, u, 1, 0)
-		last.permit.Done(Feedback{Outcome: Success, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
+		last.permit.Done(Feedback{Signal: SignalSuccess, Quotas: []Quota{{Remaining: 0, Reset: 5 * time.Second, Limit: 100, Window: -1}}})
 		small := call(t, c, u, 1, ms)
 		if s := u.Stats(); s.Holding != HoldingConcurrency {
 			t.Errorf("held by %q", s.Holding)
@@ -511,9 +531,9 @@ func TestUpstreamSetLimitsKeepsWhatWasLearned(t *testing.T) {
 					continue
 				}
 				if i == 0 {
-					r.permit.Done(Feedback{Outcome: Success})
+					r.permit.Done(Feedback{Signal: SignalSuccess})
 				} else {
-					r.permit.Done(Feedback{Outcome: Overloaded})
+					r.permit.Done(Feedback{Signal: SignalOverloaded})
 				}
 			}
 			if u.Stats().Limit < 16 {
@@ -547,7 +567,7 @@ func TestPermitEndsOnce(t *testing.T) {
 		}
 		var ends sync.WaitGroup
 		for range 4 {
-			ends.Go(func() { p.Done(Feedback{Outcome: Success}) })
+			ends.Go(func() { p.Done(Feedback{Signal: SignalSuccess}) })
 		}
 		ends.Wait()
 	}

@@ -30,16 +30,9 @@ const (
 	SignalFailed                       // it could not do the work, and may do none at all
 )
 
-var signals = [...]string{
+// Signals are the words for each Signal.
+var Signals = [...]string{
 	"none", "ignored", "success", "throttled", "overloaded", "timed out", "answered", "failed",
-}
-
-// String returns the signal in words.
-func (s Signal) String() string {
-	if int(s) < len(signals) {
-		return signals[s]
-	}
-	return "unknown signal"
 }
 
 // A Phase is what a [Controller] is doing.
@@ -54,15 +47,8 @@ const (
 	PhaseFixed                        // the limits hold as they were given
 )
 
-var phases = [...]string{"none", "starting", "steady", "holding back", "down", "fixed"}
-
-// String returns the phase in words.
-func (p Phase) String() string {
-	if int(p) < len(phases) {
-		return phases[p]
-	}
-	return "unknown phase"
-}
+// Phases are the words for each Phase.
+var Phases = [...]string{"none", "starting", "steady", "holding back", "down", "fixed"}
 
 // A Sample is how a request went.
 type Sample struct {

@@ -339,7 +339,7 @@ func (c *Controller) throttled(t Ticket, s Sample, now time.Time) (p Pause) {
 	if c.pace.closed() { // one at a time finds out when it opens
 		c.hold.ask(p.Until, c.sequence)
 	}
-	c.reason = s.Signal.String()
+	c.reason = Signals[s.Signal]
 	if c.pace.trim.share > 0 {
 		c.reason = "trim"
 	}

@@ -185,7 +185,7 @@ func (c *Controller) refuse(t Ticket, s Sample, now time.Time) {
 		c.lower(t, s.Signal == SignalTimedOut, now)
 	}
 	c.growth.accepted = 0
-	c.reason = s.Signal.String()
+	c.reason = Signals[s.Signal]
 }
 
 // untilProbe returns how long after a refusal the next probe goes.

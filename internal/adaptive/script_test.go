@@ -449,7 +449,7 @@ func (s *script) at(t time.Time) string { return t.Sub(s.begin).Round(time.Milli
 // state tells all that people or the bucket are told.
 func (s *script) state() string {
 	c := s.c
-	text := fmt.Sprintf("%-8s %s", s.at(s.now), c.phase)
+	text := fmt.Sprintf("%-8s %s", s.at(s.now), Phases[c.phase])
 	if room := c.room(s.now); room == math.MaxInt {
 		text += ", no limit"
 	} else if text += fmt.Sprintf(", limit %.4g", c.limit); room != int(c.limit) {
@@ -530,7 +530,7 @@ func (s *script) value(name string) string {
 	}
 	switch name {
 	case "phase": // with hyphens for spaces
-		return strings.ReplaceAll(c.phase.String(), " ", "-")
+		return strings.ReplaceAll(Phases[c.phase], " ", "-")
 	case "reason":
 		return c.reason
 	case "now":

@@ -45,7 +45,7 @@ func (o ours) acquire(ctx context.Context) (permit, error) {
 
 func (o ours) state() state {
 	stats := o.Stats()
-	s := state{phase: string(stats.Phase), reason: stats.Reason, inFlight: stats.InFlight}
+	s := state{phase: stats.Phase.String(), reason: stats.Reason, inFlight: stats.InFlight}
 	if stats.Limit < math.MaxInt32 {
 		s.limit = stats.Limit
 	}
@@ -99,7 +99,7 @@ func (c *client) deliver(ctx context.Context) bool {
 		if c.run.cell.items == 0 {
 			return true
 		}
-		if f.Outcome == throttle.Success {
+		if f.Signal == throttle.SignalSuccess {
 			c.run.accepted(now)
 			return true
 		}
@@ -121,19 +121,19 @@ func progress(p permit, size int64) func(acked int64) {
 func feedback(a model.Answer, ok bool, now time.Time) (f throttle.Feedback) {
 	switch {
 	case !ok:
-		f.Outcome = throttle.TimedOut
+		f.Signal = throttle.SignalTimedOut
 		return f
 	case a.Status == 0, a.Status == http.StatusBadGateway,
 		a.Status == http.StatusServiceUnavailable:
-		f.Outcome = throttle.Overloaded
+		f.Signal = throttle.SignalOverloaded
 	case a.Status == http.StatusGatewayTimeout:
-		f.Outcome = throttle.TimedOut
+		f.Signal = throttle.SignalTimedOut
 	case a.Status == http.StatusTooManyRequests:
-		f.Outcome = throttle.Throttled
+		f.Signal = throttle.SignalThrottled
 	case a.Status >= 500:
-		f.Outcome = throttle.Failed
+		f.Signal = throttle.SignalFailed
 	default:
-		f.Outcome = throttle.Success
+		f.Signal = throttle.SignalSuccess
 	}
 	if a.Status != 0 && a.RetryAfter > 0 {
 		f.RetryAt, f.Source = now.Add(time.Duration(a.RetryAfter)*time.Second), "Retry-After"
@@ -214,16 +214,16 @@ func (t *tally) ended(f throttle.Feedback, a model.Answer, begin, now time.Time,
 	defer t.mu.Unlock()
 	t.inFlight--
 	s := t.at(begin)
-	switch f.Outcome {
-	case throttle.Success:
+	switch f.Signal {
+	case throttle.SignalSuccess:
 		s.accepted++
 		t.latencies = append(t.latencies, float32(f.Latency.Seconds()))
 		t.credit(a, weight)
-	case throttle.Throttled:
+	case throttle.SignalThrottled:
 		s.throttled++
-	case throttle.Overloaded:
+	case throttle.SignalOverloaded:
 		s.overloaded++
-	case throttle.TimedOut:
+	case throttle.SignalTimedOut:
 		s.timedOut++
 	default:
 		s.failed++

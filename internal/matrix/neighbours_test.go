@@ -55,9 +55,9 @@ func (p naivePermit) Done(f throttle.Feedback) {
 	n.mu.Lock()
 	switch {
 	case n.fixed:
-	case f.Outcome == throttle.Success:
+	case f.Signal == throttle.SignalSuccess:
 		n.limit = min(n.limit+1/n.limit, maxLimit)
-	case f.Outcome != throttle.Ignored:
+	case f.Signal != throttle.SignalIgnored:
 		n.limit = max(n.limit/2, 1)
 	}
 	n.permits.SetLimit(int(n.limit))

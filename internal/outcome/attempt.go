@@ -40,13 +40,13 @@ func Of(e throttle.Event) (a Attempt, says upstream.Answer, known bool) {
 		if e.Err == nil || fault != nil { // the server works
 			a = Accepted
 		}
-	case e.Outcome == throttle.Throttled:
+	case e.Signal == throttle.SignalThrottled:
 		a = Throttled
-	case e.Outcome == throttle.Overloaded:
+	case e.Signal == throttle.SignalOverloaded:
 		a = Overloaded
-	case e.Outcome == throttle.TimedOut:
+	case e.Signal == throttle.SignalTimedOut:
 		a = TimedOut
-	case e.Outcome == throttle.Failed:
+	case e.Signal == throttle.SignalFailed:
 		a = Broken
 	}
 	says = upstream.Answer{
@@ -79,7 +79,7 @@ func IsFinalAtOnce(e throttle.Event) bool {
 		http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
 		return false
 	}
-	return e.Outcome == throttle.Answered && IsFinal(e.Status)
+	return e.Signal == throttle.SignalAnswered && IsFinal(e.Status)
 }
 
 // A Request is what bears on the judgement of its attempts.

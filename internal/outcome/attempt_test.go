@@ -30,17 +30,22 @@ func TestOf(t *testing.T) {
 		{"accepted, and changed", throttle.Event{Status: 201, Err: body.ErrChanged}, Spoiled, false,
 			"accepted"},
 		{"changed", throttle.Event{Err: body.ErrChanged}, Spoiled, true, ""},
-		{"too many", throttle.Event{Status: 429, Outcome: throttle.Throttled}, Throttled, false,
+		{"too many", throttle.Event{Status: 429, Signal: throttle.SignalThrottled}, Throttled,
+			false,
 			"full"},
-		{"overloaded", throttle.Event{Status: 503, Outcome: throttle.Overloaded}, Overloaded, false,
+		{"overloaded", throttle.Event{Status: 503, Signal: throttle.SignalOverloaded}, Overloaded,
+			false,
 			"full"},
-		{"late", throttle.Event{Status: 504, Outcome: throttle.TimedOut}, TimedOut, false, ""},
-		{"broken", throttle.Event{Status: 500, Outcome: throttle.Failed}, Broken, false, "broken"},
-		{"full disk", throttle.Event{Status: 507, Outcome: throttle.Answered}, Broken, false, "item"},
-		{"refused", throttle.Event{Status: 404, Outcome: throttle.Answered}, Errored, false, "item"},
-		{"no connection", throttle.Event{Err: dial, Outcome: throttle.Overloaded}, Overloaded,
+		{"late", throttle.Event{Status: 504, Signal: throttle.SignalTimedOut}, TimedOut, false, ""},
+		{"broken", throttle.Event{Status: 500, Signal: throttle.SignalFailed}, Broken, false,
+			"broken"},
+		{"full disk", throttle.Event{Status: 507, Signal: throttle.SignalAnswered}, Broken, false,
+			"item"},
+		{"refused", throttle.Event{Status: 404, Signal: throttle.SignalAnswered}, Errored, false,
+			"item"},
+		{"no connection", throttle.Event{Err: dial, Signal: throttle.SignalOverloaded}, Overloaded,
 			false, "full unopened"},
-		{"lost", throttle.Event{Err: io.EOF, Outcome: throttle.Ignored}, Errored, false, ""},
+		{"lost", throttle.Event{Err: io.EOF, Signal: throttle.SignalIgnored}, Errored, false, ""},
 	} {
 		got, a, known := Of(c.e)
 		var says []string
@@ -74,7 +79,7 @@ func TestIsFinal(t *testing.T) {
 		case 408, 409, 412, 413, 425:
 			want = false
 		}
-		e := throttle.Event{Status: status, Outcome: throttle.Answered}
+		e := throttle.Event{Status: status, Signal: throttle.SignalAnswered}
 		if got := IsFinalAtOnce(e); got != want {
 			t.Errorf("%d: at once %v, want %v", status, got, want)
 		}

@@ -33,7 +33,7 @@ func (r *run) observe(e throttle.Event) {
 		if j := jobOf(e.Request); j != nil {
 			j.resent()
 		}
-		if e.Outcome != throttle.Ignored { // net/http sends again, and again, what is refused
+		if e.Signal != throttle.SignalIgnored { // net/http sends again, and again, what is refused
 			r.servers.Resent(e.Key, now)
 		}
 	case throttle.EventPaused:

@@ -240,9 +240,9 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 				early, refused := send(), send()
 				time.Sleep(time.Second)
 				r.observe(throttle.Event{Kind: throttle.EventEnded, Key: key, Request: early,
-					Status: http.StatusOK, Outcome: throttle.Success, Latency: time.Second})
+					Status: http.StatusOK, Signal: throttle.SignalSuccess, Latency: time.Second})
 				r.observe(throttle.Event{Kind: throttle.EventEnded, Key: key, Request: refused,
-					Status: http.StatusServiceUnavailable, Outcome: throttle.Overloaded,
+					Status: http.StatusServiceUnavailable, Signal: throttle.SignalOverloaded,
 					Latency: time.Second})
 				time.Sleep(9 * time.Second)
 				r.retrying(retry.Event{Request: early, Attempt: 1, Status: http.StatusOK})

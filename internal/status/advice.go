@@ -67,7 +67,7 @@ func advise(err error, text string) string {
 	case *source.AllLeftOutError:
 		return text + "; " + LeftOut(e.LeftOut)
 	case *verify.NoAnswerError:
-		return cmp.Or(Trouble(throttle.Event{Err: e.Err, Outcome: throttle.Overloaded}), text)
+		return cmp.Or(Trouble(throttle.Event{Err: e.Err, Signal: throttle.SignalOverloaded}), text)
 	case *source.Mistake:
 		var about []any
 		if e.About != "" {

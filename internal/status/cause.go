@@ -160,11 +160,12 @@ func brief(e throttle.Event) string {
 			return "no connection in time"
 		}
 		return "no connection"
-	case e.Outcome == throttle.TimedOut:
+	case e.Signal == throttle.SignalTimedOut:
 		return NoAnswer
-	case e.Outcome == throttle.Overloaded, e.Outcome == throttle.Ignored && wire.Lost(err):
+	case e.Signal == throttle.SignalOverloaded, e.Signal == throttle.SignalIgnored &&
+		wire.Lost(err):
 		return "connection lost"
-	case e.Outcome == throttle.Ignored:
+	case e.Signal == throttle.SignalIgnored:
 		return "broken off"
 	}
 	return "it cannot be reached"

@@ -85,24 +85,27 @@ func TestTroubleOfOurOwn(t *testing.T) {
 		Err: fs.ErrPermission})}
 	for _, c := range []struct {
 		err     error
-		outcome throttle.Outcome
+		outcome throttle.Signal
 		want    string
 	}{
-		{body.ErrChanged, throttle.Ignored, "the file changed while it was sent"},
-		{fmt.Errorf("write: %w", body.ErrMoved), throttle.Ignored,
+		{body.ErrChanged, throttle.SignalIgnored, "the file changed while it was sent"},
+		{fmt.Errorf("write: %w", body.ErrMoved), throttle.SignalIgnored,
 			"the file changed before it was sent"},
-		{&net.OpError{Op: "readfrom", Err: denied}, throttle.Ignored, "the file cannot be read"},
-		{&body.ReadError{Err: errors.New("it changes")}, throttle.Ignored,
+		{&net.OpError{Op: "readfrom", Err: denied}, throttle.SignalIgnored,
 			"the file cannot be read"},
-		{outcome.ErrEarly, throttle.Answered, "answered before the request was sent whole"},
-		{context.Canceled, throttle.Ignored, ""},
-		{io.EOF, throttle.Ignored, "connection lost"},
-		{errors.New("http: server closed idle connection"), throttle.Ignored, "connection lost"},
-		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.Overloaded, "connection lost"},
-		{errors.New("http: ContentLength=2 with Body length 1"), throttle.Ignored, "broken off"},
-		{errors.New("malformed HTTP response"), throttle.Failed, "it cannot be reached"},
+		{&body.ReadError{Err: errors.New("it changes")}, throttle.SignalIgnored,
+			"the file cannot be read"},
+		{outcome.ErrEarly, throttle.SignalAnswered, "answered before the request was sent whole"},
+		{context.Canceled, throttle.SignalIgnored, ""},
+		{io.EOF, throttle.SignalIgnored, "connection lost"},
+		{errors.New("http: server closed idle connection"), throttle.SignalIgnored,
+			"connection lost"},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), throttle.SignalOverloaded, "connection lost"},
+		{errors.New("http: ContentLength=2 with Body length 1"), throttle.SignalIgnored,
+			"broken off"},
+		{errors.New("malformed HTTP response"), throttle.SignalFailed, "it cannot be reached"},
 	} {
-		if got := Trouble(throttle.Event{Err: c.err, Outcome: c.outcome}); got != c.want {
+		if got := Trouble(throttle.Event{Err: c.err, Signal: c.outcome}); got != c.want {
 			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
 	}

@@ -156,5 +156,5 @@ func PaceChanged(e throttle.Event, triesMore bool) string {
 	if reason != "" {
 		text += fmt.Sprintf(" (%s)", cmp.Or(reasons[reason], reason))
 	}
-	return fmt.Sprintf("%s: %s: %s", e.Key, cmp.Or(phases[e.Phase], string(e.Phase)), text)
+	return fmt.Sprintf("%s: %s: %s", e.Key, cmp.Or(phases[e.Phase], e.Phase.String()), text)
 }
