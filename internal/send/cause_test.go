@@ -411,26 +411,3 @@ func TestLimitsAreNamed(t *testing.T) {
 		})
 	}
 }
-
-// Who is down is said by its name, with for how long that is put up with.
-func TestWhoIsDown(t *testing.T) {
-	for _, proxy := range []*url.URL{nil, {Scheme: "http", Host: "proxy.example:3128",
-		User: url.UserPassword("user", "sesame")}} {
-		onFakeTime(t, 1, atOnce, func(w *world) {
-			who := "http://127.0.0.1"
-			if w.Network.Proxy = proxy; proxy != nil {
-				who = "the proxy proxy.example:3128"
-			}
-			w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if w.since() < time.Minute {
-					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-				}
-				return w.net.DialContext(ctx, network, addr)
-			}
-			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
-			w.talks(who+" is down (connection refused): one try at a time until it answers, "+
-				"for 1 h at most (--give-up-after)",
-				who+" answers again; nothing was accepted for ")
-		})
-	}
-}

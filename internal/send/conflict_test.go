@@ -19,7 +19,6 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
@@ -178,32 +177,6 @@ func TestExistsForLong(t *testing.T) {
 				s := w.run()
 				w.ended(s, exit.Items, 0, c.failed, c.unknown, 0, 0)
 			})
-		})
-	}
-}
-
-// [no overwrite] A 412 under --no-overwrite says that a file is there. It may be ours if an attempt
-// before may have been accepted.
-func TestNoOverwrite(t *testing.T) {
-	for _, lost := range []bool{true, false} {
-		server := nth(func(n int, w http.ResponseWriter, r *http.Request) bool {
-			if r.Header.Get("If-None-Match") != "*" {
-				t.Errorf("If-None-Match: %q", r.Header["If-None-Match"])
-			}
-			if n == 1 && lost {
-				hijacked(w, "", (*memnet.Conn).Reset)
-			} else {
-				w.WriteHeader(http.StatusPreconditionFailed)
-			}
-			return true
-		})
-		onFakeTime(t, 1, server, func(w *world) {
-			w.NoOverwrite = true
-			want := report.ItemCounts{Total: 1, Failed: 1}
-			if lost {
-				want = report.ItemCounts{Total: 1, Unknown: 1}
-			}
-			w.items(w.run(), want)
 		})
 	}
 }

@@ -183,30 +183,6 @@ func TestOutageFromTheStart(t *testing.T) {
 	}
 }
 
-// Once something was answered, the same is an outage.
-func TestHostUnknownForAWhile(t *testing.T) {
-	onFakeTime(t, 20, atOnce, func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		w.Header = http.Header{"Connection": {"close"}}
-		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if now := w.since(); now >= time.Second && now < 10*time.Second {
-				return nil, &net.OpError{Op: "dial", Net: "tcp",
-					Err: &net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}}
-			}
-			return w.net.DialContext(ctx, network, addr)
-		}
-		s := w.run()
-		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
-		if at := w.watch.snapshots[int(5*time.Second/tick)]; !strings.HasPrefix(at.Holding,
-			"server down (host not found): ") {
-			t.Errorf("held back by %q", at.Holding)
-		}
-		if n := s.Requests.Overloaded; n > 10 {
-			t.Errorf("%d tries while the name was unknown", n)
-		}
-	})
-}
-
 // [servers] One server's end is no other's: its files end with the reason, and the run goes on.
 func TestEndOfOneServer(t *testing.T) {
 	const each = 40

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/exit"
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/test"
@@ -253,22 +252,4 @@ func TestLateJudgementIsNoEvidence(t *testing.T) {
 			}
 		}
 	})
-}
-
-// A pause is logged with its server, its reason and its end, also if our own quota is the reason.
-func TestPauseIsLogged(t *testing.T) {
-	for source, want := range map[string]string{
-		"quota":       "our quota at http://127.0.0.1 is used up for 5 s; paused until %s",
-		"retry-after": "http://127.0.0.1 asked us to wait 5 s (Retry-After); paused until %s",
-	} {
-		onFakeTime(t, 1, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
-			r := newRun(w.Options)
-			defer func() { _ = r.pool.Drain(w.Context()) }()
-			now := time.Now()
-			until := now.Add(5 * time.Second)
-			r.observe(throttle.Event{Kind: throttle.EventPaused, Key: "http://127.0.0.1",
-				Source: source, Until: until})
-			w.talks(fmt.Sprintf(want, human.InstantSeconds(until, now)))
-		})
-	}
 }

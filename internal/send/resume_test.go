@@ -82,29 +82,6 @@ func TestTouched(t *testing.T) {
 	})
 }
 
-// A POST that may have been accepted is sent again only when the user says so.
-func TestUnknownStaysUnknown(t *testing.T) {
-	server := nth(func(n int, w http.ResponseWriter, _ *http.Request) bool {
-		if n == 2 {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-		return n == 2
-	})
-	onFakeTime(t, 3, server, func(w *world) {
-		w.method("POST")
-		w.items(w.journaled(), report.ItemCounts{Total: 3, Delivered: 2, Unknown: 1})
-		for range 2 {
-			summary := w.journaled()
-			w.items(summary, report.ItemCounts{Total: 3, Unknown: 1, Skipped: 2})
-			if summary.ExitStatus != exit.Items || w.asks() != 3 {
-				w.Errorf("exit status %d, %d requests", summary.ExitStatus, w.asks())
-			}
-		}
-		w.ResendUnknown = true
-		w.items(w.journaled(), report.ItemCounts{Total: 3, Delivered: 1, Skipped: 2})
-	})
-}
-
 // [at most once] The journal has a request in flight before its first byte leaves if it may not be
 // repeated, or if what is there already would be in doubt after a kill, and a plain PUT not at all.
 // After a refusal it is in flight no more and nothing is in doubt, whatever made the journal note

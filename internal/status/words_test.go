@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -53,6 +54,21 @@ func TestChangesOfPaceInWords(t *testing.T) {
 		c.e.Key = "s"
 		if got := PaceChanged(c.e, c.more); got != c.want {
 			t.Errorf("it says %q, want %q", got, c.want)
+		}
+	}
+}
+
+// A pause is logged with its server, its reason and its end.
+func TestPaused(t *testing.T) {
+	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.Local)
+	for source, want := range map[string]string{
+		"":                "s: paused for 5 s, without being asked to",
+		"quota":           "our quota at s is used up for 5 s; paused until 22:00:05",
+		"ratelimit-reset": "s asked us to wait 5 s (RateLimit-Reset); paused until 22:00:05",
+	} {
+		e := throttle.Event{Key: "s", Source: source, Until: now.Add(5 * time.Second)}
+		if got := Paused(e, now); got != want {
+			t.Errorf("it says %q, want %q", got, want)
 		}
 	}
 }
