@@ -20,7 +20,6 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/test"
-	"github.com/penstock/penstock/throttle"
 )
 
 // tree makes files in directories and sends them all, by PUT to their paths.
@@ -72,6 +71,7 @@ func TestRefusedFromSomewhereOn(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.status, len(c.dirs)), func(t *testing.T) {
 			race.Few(t, i)
+			t.Parallel()
 			var accepted, refused atomic.Int64
 			var mended atomic.Bool
 			onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
@@ -300,6 +300,7 @@ func TestNewFilesAreNotHeldUp(t *testing.T) {
 			"a/good", true, "stdin"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			var accepted atomic.Int64
 			onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
 				time.Sleep(20 * time.Millisecond)
@@ -533,21 +534,6 @@ func TestAsideOfSilentStdin(t *testing.T) {
 		if n := w.asks(); n != 2 {
 			t.Errorf("%d requests", n)
 		}
-	})
-}
-
-func TestTenRefusals(t *testing.T) {
-	onFakeTime(t, 25, answering(http.StatusUnauthorized), func(w *world) {
-		w.Limits = throttle.Limits{Rate: 10, InFlight: 256}
-		s := w.run()
-		w.ended(s, exit.Refused, 0, 10, 0, 0, 15)
-		if n := w.asks(); n != 10 || w.since() != 900*time.Millisecond {
-			t.Errorf("%d requests in %v", n, w.since())
-		}
-		w.noted(s,
-			"the last 10 answers were 401 Unauthorized and nothing was accepted: check the "+
-				"credentials; "+
-				"give a new token if the old one has expired, then run the same command again")
 	})
 }
 

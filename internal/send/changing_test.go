@@ -68,6 +68,7 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			race.Few(t, i)
+			t.Parallel()
 			const files = 60
 			var mu sync.Mutex
 			got := map[string]int{}

@@ -79,6 +79,7 @@ func TestExistsAfterDoubt(t *testing.T) {
 				name, want = name+", verify", c.asked
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				onScene(t, func(s *scene) {
 					if c.keyed {
 						s.Idempotency = keys
@@ -161,6 +162,7 @@ func TestExistsForLong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			race.Few(t, 2-i) // the last one is the shortest
+			t.Parallel()
 			var mu sync.Mutex
 			requests := map[string]int{}
 			onFakeTime(t, 30, func(w http.ResponseWriter, r *http.Request) {
@@ -326,6 +328,7 @@ func TestOlderContentIsNoDelivery(t *testing.T) {
 	} {
 		for _, verify := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, verify %v", c.name, verify), func(t *testing.T) {
+				t.Parallel()
 				onScene(t, func(s *scene) {
 					s.NoOverwrite, s.Verify = true, verify
 					s.write("a")

@@ -139,11 +139,11 @@ func TestOutageFromTheStart(t *testing.T) {
 				"again later"},
 		{502, time.Minute, false, time.Minute,
 			"nothing was accepted for 1 m (--give-up-after): 502 Bad Gateway; try again later"},
-		{500, time.Hour, true, time.Hour,
-			"nothing was accepted for 1 h (--give-up-after): 500 Internal Server Error; try " +
+		{500, 20 * time.Minute, true, 20 * time.Minute,
+			"nothing was accepted for 20 m (--give-up-after): 500 Internal Server Error; try " +
 				"again later"},
-		{503, time.Hour, false, time.Hour,
-			"nothing was accepted for 1 h (--give-up-after): 503 Service Unavailable; try again " +
+		{503, 20 * time.Minute, false, 20 * time.Minute,
+			"nothing was accepted for 20 m (--give-up-after): 503 Service Unavailable; try again " +
 				"later"},
 	} {
 		n, fails := 0, !c.earlier

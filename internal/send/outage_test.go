@@ -371,23 +371,12 @@ func TestOutageThatHangs(t *testing.T) {
 	}
 }
 
-// A server that goes down for minutes after it has accepted most is waited for.
-func TestOutageAtTheEnd(t *testing.T) {
-	take := taking(100 * time.Millisecond)
-	handlers := append(slices.Repeat([]http.HandlerFunc{take}, 15),
-		during(0, 30*time.Minute, answering(503), take))
-	onFakeTime(t, 20, inTurn(handlers...), func(w *world) {
-		w.Limits.InFlight = 2
-		w.ended(w.run(), exit.Delivered, 20, 0, 0, 0, 0)
-	})
-}
-
 // A quota that is used up is waited for, also where a file was refused a moment before the last one
 // was accepted.
 func TestQuotaAtTheEnd(t *testing.T) {
 	take, begin := taking(100*time.Millisecond), time.Time{}
-	usedUp := during(0, 30*time.Minute, func(w http.ResponseWriter, r *http.Request) {
-		left := max(1, int((30*time.Minute-time.Since(begin))/time.Second))
+	usedUp := during(0, 10*time.Minute, func(w http.ResponseWriter, r *http.Request) {
+		left := max(1, int((10*time.Minute-time.Since(begin))/time.Second))
 		answering(429, "Retry-After", strconv.Itoa(left))(w, r)
 	}, take)
 	handlers := append(slices.Repeat([]http.HandlerFunc{take}, 15), usedUp)
@@ -429,6 +418,7 @@ func TestRandomRefusalsAreNoOutage(t *testing.T) {
 		{"503, and an outage", http.StatusServiceUnavailable, 20 * time.Second, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			var n atomic.Int64
 			began := time.Time{}
 			onFakeTime(t, 200, func(rw http.ResponseWriter, r *http.Request) {
@@ -553,7 +543,8 @@ func (f failing) Read(p []byte) (int, error) {
 	return f.ReadCloser.Read(p)
 }
 
-// While the server accepts nothing at all no file fails. After an hour of it the run ends.
+// While the server accepts nothing at all no file fails. When that has lasted long enough the run
+// ends.
 func TestOutageOfErrors(t *testing.T) {
 	for _, back := range []bool{true, false} {
 		var begin time.Time
@@ -566,14 +557,14 @@ func TestOutageOfErrors(t *testing.T) {
 		})
 		onFakeTime(t, 100, server, func(w *world) {
 			begin = time.Now()
-			w.Limits.Rate, w.Limits.InFlight = 2, 4
+			w.Limits.Rate, w.Limits.InFlight, w.GiveUpAfter = 2, 4, 20*time.Minute
 			summary := w.journaled()
 			if back {
 				w.items(summary, report.ItemCounts{Total: 100, Delivered: 100})
 			} else {
 				w.ended(summary, exit.Unavailable, 3, 0, 0, summary.Items.Deferred,
 					97-summary.Items.Deferred)
-				if after := time.Hour + time.Second; w.since() < after ||
+				if after := w.GiveUpAfter + time.Second; w.since() < after ||
 					w.since() > after+time.Second {
 					t.Errorf("it gave up after %v", w.since())
 				}

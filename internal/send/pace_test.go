@@ -67,20 +67,6 @@ func TestPoolStaysWithinConcurrency(t *testing.T) {
 	})
 }
 
-func TestWorkersAreALimit(t *testing.T) {
-	onFakeTime(t, 20, taking(time.Second), func(w *world) {
-		w.Limits = throttle.Limits{Rate: 50, InFlight: 256}
-		w.Workers = 2
-		s := w.run()
-		w.ended(s, exit.Delivered, 20, 0, 0, 0, 0)
-		if s.InFlight.Max != 2 || s.Waited[progress.LimitConcurrency] < 9 ||
-			w.watch.snapshots[10].Holding != "held by your --workers 2" {
-			t.Errorf("at most %d in flight, %+v, held back by %q", s.InFlight.Max, s.Waited,
-				w.watch.holding())
-		}
-	})
-}
-
 // [waiting] One answer stops all requests, for as long as it asks.
 func TestPauseSendsNothingAndSaysSo(t *testing.T) {
 	refuse := answering(http.StatusTooManyRequests, "Retry-After", "30")

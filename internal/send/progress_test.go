@@ -290,6 +290,7 @@ func TestETAOfPace(t *testing.T) {
 			sizes: files(400, 4096)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			seen, _ := c.run(t)
 			var since time.Duration
 			pace, compared := 0.0, 0

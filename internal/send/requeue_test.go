@@ -75,6 +75,7 @@ func TestHotFile(t *testing.T) {
 			latency: 100 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			// Enough that the others last longer than the attempts, whatever the random waits
 			// between those.
 			const files = 450
@@ -164,6 +165,7 @@ func TestOnlyHotFilesAreLeft(t *testing.T) {
 			latency: 100 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			onFakeTime(t, c.files, c.ServeHTTP, func(w *world) {
 				w.Attempts = 8
 				w.Limits.InFlight = 2
