@@ -5,14 +5,17 @@ package body
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
 	"net/http"
+	"sync"
 	"syscall"
 
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/form"
 	"github.com/penstock/penstock/internal/item"
 )
 
@@ -113,8 +116,18 @@ func (b *Body) wrapped(content io.ReadCloser, err error) (io.ReadCloser, error) 
 	if err != nil || b.form == "" {
 		return content, err
 	}
-	return newForm(b.form, b.item).body(content), nil
+	return b.newForm().Body(content), nil
 }
+
+// newForm returns the form around the item's content. All bodies of an item have the same for as
+// long as the process lives.
+func (b *Body) newForm() form.Form {
+	it := b.item
+	return form.New(boundaryKey()+it.Method+" "+it.URL+" "+it.Path, b.form, it.Path, nil)
+}
+
+// boundaryKey is what nobody else knows of a boundary.
+var boundaryKey = sync.OnceValue(rand.Text)
 
 // Attach makes b the body of a request, and returns its media type.
 func (b *Body) Attach(req *http.Request) (contentType string) {
@@ -122,11 +135,11 @@ func (b *Body) Attach(req *http.Request) (contentType string) {
 	req.GetBody = func() (io.ReadCloser, error) { return b.newBody(), nil }
 	req.ContentLength = b.item.Size
 	if b.form == "" {
-		return ContentType(b.item.Path)
+		return form.ContentType(b.item.Path)
 	}
-	f := newForm(b.form, b.item)
-	req.ContentLength = f.length(b.item.Size)
-	return f.contentType
+	f := b.newForm()
+	req.ContentLength = f.Length(b.item.Size)
+	return f.ContentType // it must win over a Content-Type in the item's Header
 }
 
 // newBody returns the body of the next attempt, or of its next redirect.
@@ -149,7 +162,7 @@ func (b *Body) Open(req *http.Request) (*http.Request, Look, error) {
 	}
 	out := req.WithContext(ctx)
 	if out.ContentLength = b.item.Size; b.form != "" {
-		out.ContentLength = newForm(b.form, b.item).length(b.item.Size)
+		out.ContentLength = b.newForm().Length(b.item.Size)
 	}
 	if out.ContentLength == 0 { // no other body has that length for net/http
 		out.Body = body

@@ -1,4 +1,4 @@
-package body
+package form
 
 import (
 	"path/filepath"

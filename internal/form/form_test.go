@@ -1,4 +1,4 @@
-package body
+package form
 
 import (
 	"bytes"
@@ -8,12 +8,12 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
 
-	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -41,8 +41,8 @@ func TestFormBody(t *testing.T) {
 		if os.PathSeparator == '\\' && strings.Contains(c.path, `\`) {
 			continue
 		}
-		it := item.Item{Path: c.path, URL: "http://h/", Method: "POST"}
-		f := newForm("file", &it)
+		fields := url.Values{"b": {"2", ""}, "a\r\n": {c.content}}
+		f := New("seed", "file", c.path, fields)
 		var bodies [2]string
 		for i, slow := range []bool{false, true} {
 			var r io.Reader = strings.NewReader(c.content)
@@ -50,7 +50,8 @@ func TestFormBody(t *testing.T) {
 				r = iotest.DataErrReader(iotest.HalfReader(r))
 			}
 			content := &testFile{Reader: r}
-			body, length := f.body(content), f.length(int64(len(c.content)))
+			var body io.ReadCloser = f.Body(content)
+			length := f.Length(int64(len(c.content)))
 			if slow {
 				body = struct {
 					io.Reader
@@ -65,11 +66,19 @@ func TestFormBody(t *testing.T) {
 			if err := errors.Join(body.Close(), body.Close()); err != nil || content.closed != 1 {
 				t.Errorf("closed %d times, %v", content.closed, err)
 			}
-			mt, params, err := mime.ParseMediaType(f.contentType)
+			mt, params, err := mime.ParseMediaType(f.ContentType)
 			if mt != "multipart/form-data" || err != nil {
-				t.Fatalf("%s: %v", f.contentType, err)
+				t.Fatalf("%s: %v", f.ContentType, err)
 			}
 			mr := multipart.NewReader(bytes.NewReader(b), params["boundary"])
+			for _, want := range [][2]string{{"a%0D%0A", c.content}, {"b", "2"}, {"b", ""}} {
+				part, err := mr.NextRawPart()
+				test.OK(t, err)
+				value, err := io.ReadAll(part)
+				if part.FormName() != want[0] || string(value) != want[1] || err != nil {
+					t.Errorf("%q: field %q has %q, %v", c.path, part.FormName(), value, err)
+				}
+			}
 			part, err := mr.NextRawPart()
 			test.OK(t, err)
 			got, err := io.ReadAll(part)
@@ -87,10 +96,10 @@ func TestFormBody(t *testing.T) {
 	}
 }
 
-func TestFormBodyOfOtherItemHasOtherBoundary(t *testing.T) {
-	a, b := newForm("f", &item.Item{Path: "a"}), newForm("f", &item.Item{Path: "b"})
-	if a.contentType == b.contentType {
-		t.Errorf("both %s", a.contentType)
+func TestOtherSeedOtherBoundary(t *testing.T) {
+	a, b := New("a", "f", "a", nil), New("b", "f", "a", nil)
+	if a.ContentType == b.ContentType {
+		t.Errorf("both %s", a.ContentType)
 	}
 }
 
@@ -98,7 +107,7 @@ func TestFormBodyOfOtherItemHasOtherBoundary(t *testing.T) {
 // what it was.
 func TestFormBodyOfChangedFile(t *testing.T) {
 	changed := errors.New("changed")
-	form := newForm("file", &item.Item{Path: "a\n.csv"})
+	form := New("", "file", "a\n.csv", nil)
 	for _, c := range []struct {
 		name    string
 		content io.Reader
@@ -111,7 +120,7 @@ func TestFormBodyOfChangedFile(t *testing.T) {
 			io.MultiReader(strings.NewReader("12345"), iotest.ErrReader(changed)), nil},
 	} {
 		f := &testFile{Reader: c.content, closeErr: c.close}
-		body := form.body(f)
+		body := form.Body(f)
 		b, err := io.ReadAll(body)
 		if !errors.Is(err, changed) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.name, err)
@@ -140,12 +149,12 @@ func TestFormBodyOverHTTP(t *testing.T) {
 		got <- h.Filename + " " + string(b)
 	}))
 	defer srv.Close()
-	form := newForm("file", &item.Item{Path: "d/ä.csv"})
+	form := New("", "file", "d/ä.csv", nil)
 	req, err := http.NewRequest("POST", srv.URL, nil)
 	test.OK(t, err)
-	req.Body = form.body(io.NopCloser(strings.NewReader("1,2")))
-	req.ContentLength = form.length(3)
-	req.Header.Set("Content-Type", form.contentType)
+	req.Body = form.Body(io.NopCloser(strings.NewReader("1,2")))
+	req.ContentLength = form.Length(3)
+	req.Header.Set("Content-Type", form.ContentType)
 	resp, err := srv.Client().Do(req)
 	test.OK(t, err)
 	resp.Body.Close()

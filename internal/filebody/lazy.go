@@ -1,0 +1,139 @@
+package filebody
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/penstock/penstock/internal/form"
+)
+
+// SetLazy makes what open returns the body of a request, opened when it is first read, and closes
+// the body that was there. A size below zero is one that is not known.
+func SetLazy(req *http.Request, size int64, open func() (io.ReadCloser, error)) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+	req.ContentLength = max(size, -1)
+	req.GetBody = func() (io.ReadCloser, error) {
+		if size == 0 { // any other body makes net/http believe that the length is not known
+			return http.NoBody, nil
+		}
+		return &lazy{open: open}, nil
+	}
+	req.Body, _ = req.GetBody()
+}
+
+// lazy is a body that is opened when it is first read.
+type lazy struct {
+	open func() (io.ReadCloser, error)
+
+	mu     sync.Mutex // net/http may close it from another goroutine
+	body   io.ReadCloser
+	err    error // if not nil, it could not be opened, or is closed
+	closed bool
+}
+
+func (b *lazy) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.body == nil && b.err == nil {
+		b.body, b.err = b.open()
+	}
+	body, err := b.body, b.err
+	b.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return body.Read(p)
+}
+
+func (b *lazy) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	body, closed := b.body, b.closed
+	if b.closed = true; b.err == nil {
+		b.err = http.ErrBodyReadAfterClose
+	}
+	if body == nil || closed {
+		return nil
+	}
+	return body.Close()
+}
+
+// Keep returns a copy of req with its body in memory, so that it can be sent again, if that has at
+// most so many bytes; otherwise with a body that can be sent once, as before.
+func Keep(req *http.Request, most int64) (*http.Request, error) {
+	data, err := io.ReadAll(io.LimitReader(req.Body, most+1))
+	if err != nil {
+		req.Body.Close()
+		return nil, err
+	}
+	out := req.WithContext(req.Context()) // the caller's stays as it is
+	if int64(len(data)) > most {
+		out.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(data), req.Body), req.Body}
+		return out, nil
+	}
+	req.Body.Close()
+	size := max(req.ContentLength, 0) // a body of another length is reported when it is sent
+	if size == 0 {
+		size = int64(len(data))
+	}
+	out.ContentLength = size
+	out.GetBody = func() (io.ReadCloser, error) {
+		if size == 0 {
+			return http.NoBody, nil
+		}
+		return io.NopCloser(bytes.NewReader(data)), nil // net/http sees that it is in memory
+	}
+	out.Body, _ = out.GetBody()
+	return out, nil
+}
+
+// SetForm makes a form around the file at path the body of a request, and closes the body that was
+// there.
+func SetForm(req *http.Request, f form.Form, path string) error {
+	if err := Set(req, path); err != nil {
+		return err
+	}
+	open := req.GetBody
+	req.Body = f.Body(req.Body)
+	req.GetBody = func() (io.ReadCloser, error) {
+		content, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return f.Body(content), nil
+	}
+	req.ContentLength = f.Length(req.ContentLength)
+	return nil
+}
+
+// Verify returns an error if the file behind a request, if there is one, could not be opened or is
+// no longer what it was. It reports whether that is known to have kept all of it from being sent.
+func Verify(req *http.Request) (unsent bool, err error) {
+	body := req.Body
+	if f, ok := body.(*form.Body); ok {
+		body = f.Content
+	}
+	switch file := body.(type) {
+	case *Large:
+		return file.Verify()
+	case *Small:
+		return file.Verify()
+	}
+	if body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
+		body, err := req.GetBody()
+		if err == nil {
+			body.Close()
+		}
+		if errors.Is(err, ErrChanged) {
+			return false, err
+		}
+	}
+	return false, nil
+}
