@@ -1,35 +1,50 @@
 package secret
 
 import (
+	"cmp"
 	"errors"
+	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
-// maxShown is how much is said of one error: a server may put a whole page where a status line
-// should be.
+// Address writes a URL without user, query and fragment; nil as "".
+func Address(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
+
+// Name is how messages call a request: by its method and the [Address] of its URL.
+func Name(req *http.Request) string {
+	return cmp.Or(req.Method, http.MethodGet) + " " + Address(req.URL)
+}
+
+// maxShown is how many bytes are said of one error: a server may put a whole page where a status
+// line should be.
 const maxShown = 1 << 10
 
 var (
-	// Go's errors quote a URL, and one that did not parse may hold a space. A bare one ends at
-	// white space and nowhere else, since any other byte may be part of a careless secret.
-	textRE = regexp.MustCompile(`(?s)"[a-zA-Z0-9+.-]*://(?:[^"\\]|\\.)*\\?"?|` +
-		`[a-zA-Z0-9+.-]*://[^ \t\r\n]*`)
-	// A query, with or without the rest of a URL before it, up to where the text around it goes on.
-	queryRE = regexp.MustCompile(`\?[^\s"?]*=[^\s"]*|(://[^?#\s"]*)[?#][^\s"]*`)
+	// What stands before the host of a URL: up to where a path begins, or if a password holds what
+	// ends a host, and is no port, up to the last "@".
+	userRE = regexp.MustCompile(`(://)(?:[^/?#\s"]*|[^/?#\s":]*:\d*[^\d/\s"@][^\s"]*)@`)
+	// A query, with or without the rest of a URL before it, up to where the text around it goes on;
+	// if it is quoted, up to the end of the quote.
+	queryRE = regexp.MustCompile(`("[^\s"?#]*://[^?#"]*)[?#](?:[^"\\]|\\.)*"|` +
+		`\?[^\s"?]*=[^\s"]*|(://[^?#\s"]*)[?#][^\s"]*`)
 )
 
-// Text applies [URL] to every absolute URL inside an error text, such as those that net/http puts
-// there.
-func Text(s string) string {
-	return textRE.ReplaceAllStringFunc(s, func(match string) string {
-		u := strings.TrimPrefix(match, `"`)
-		before := match[:len(match)-len(u)]
-		// In "Put https://h/x: EOF" the colon belongs to the sentence.
-		u = strings.TrimRight(u, `":,;.)`)
-		return before + URL(u) + match[len(before)+len(u):]
+// bare returns a text whose URLs have no user, password, query and fragment.
+func bare(s string) string {
+	s = userRE.ReplaceAllString(s, "$1")
+	return queryRE.ReplaceAllStringFunc(s, func(match string) string {
+		where := match[:strings.IndexAny(match, "?#")]
+		if strings.HasPrefix(match, `"`) {
+			where += `"`
+		}
+		return where
 	})
 }
 
@@ -56,33 +71,7 @@ func (s *Set) Clean(err error) error {
 // TextOf returns what may be shown of an error: its text without the secrets of the set, and its
 // URLs without user, password, query and fragment.
 func (s *Set) TextOf(err error) string {
-	text := err.Error()
-	for _, u := range addresses(err, nil) {
-		text = strings.ReplaceAll(text, strconv.Quote(u), strconv.Quote(Bare(u)))
-		text = strings.ReplaceAll(text, u, Bare(u))
-	}
-	return Shorten(bareText(s.Hide(text)), maxShown)
-}
-
-// bareText is [Text] without the queries.
-func bareText(s string) string { return queryRE.ReplaceAllString(Text(s), "$1") }
-
-// addresses collects those that errors of net/url and http.Client carry, at any depth.
-func addresses(err error, found []string) []string {
-	if e, ok := err.(*url.Error); ok && e.URL != "" {
-		found = append(found, e.URL)
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			return addresses(inner, found)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			found = addresses(inner, found)
-		}
-	}
-	return found
+	return Shorten(bare(s.Hide(err.Error())), maxShown)
 }
 
 // Shorten cuts a text to so many bytes, and says so.

@@ -1,4 +1,4 @@
-package secret
+package conceal
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/secret/secrettest"
 )
 
@@ -84,7 +85,8 @@ func TestHeadersThatAreNoSecrets(t *testing.T) {
 		switch {
 		case c.secret == "" && got != text:
 			t.Errorf("%s: %s: %q becomes %q", c.name, c.value, text, got)
-		case c.secret != "" && (strings.Contains(got, c.secret) || !strings.Contains(got, Mask)):
+		case c.secret != "" && (strings.Contains(got, c.secret) ||
+			!strings.Contains(got, secret.Mask)):
 			t.Errorf("%s: %s: %q becomes %q", c.name, c.value, text, got)
 		case c.secret != "" && c.secret != "production" &&
 			!strings.Contains(got, "https://production.example"):
@@ -121,7 +123,7 @@ func TestHideWhatIsKnown(t *testing.T) {
 		{"s0lo-value dG9rZW4xMjM0== dG9rZW4xMjM0", "*** *** ***"},
 		{"https://h.example/files/a@b", "https://h.example/files/a@b"},
 		{"application/json text/csv short 12", "application/json text/csv short 12"},
-		// What was cut in two is known by its beginning, from shortest bytes on.
+		// What was cut in two is known by its beginning, from secret.Shortest bytes on.
 		{"it began with t0ken.t0...", "it began with ***..."},
 		{"it began with t0ken.t0…", "it began with ***…"},
 		{"it began with t0ken.t0", "it began with ***"},
@@ -141,8 +143,8 @@ func TestHideLongText(t *testing.T) {
 		t.Errorf("%.100q", got)
 	}
 	s = New(http.Header{"X-Key": {"sesame-sesame"}})
-	text := strings.Repeat("x", maxText-8) + "sesame-sesame"
-	if got, want := s.Hide(text), strings.Repeat("x", maxText-8)+Mask; got != want {
+	text := strings.Repeat("x", secret.MaxText-8) + "sesame-sesame"
+	if got, want := s.Hide(text), strings.Repeat("x", secret.MaxText-8)+secret.Mask; got != want {
 		t.Errorf("it ends in %q", got[len(got)-20:])
 	}
 }
@@ -161,7 +163,7 @@ func FuzzHide(f *testing.F) {
 		written := all[int(second)%len(all)].Write(all[int(first)%len(all)].Write(text))
 		// What stands directly before may seem to begin an escape.
 		shown := s.Hide(before + " " + written + " " + after)
-		if len(strings.Trim(fold(text), " ")) < shortest || len(s.forms) == 0 {
+		if len(strings.Trim(fold(text), " ")) < secret.Shortest || len(s.forms) == 0 {
 			return
 		}
 		for _, form := range s.forms {
@@ -171,7 +173,7 @@ func FuzzHide(f *testing.F) {
 				}
 			}
 		}
-		if !strings.Contains(shown, Mask) {
+		if !strings.Contains(shown, secret.Mask) {
 			t.Errorf("%q, as %q, is in %q", text, written, shown)
 		}
 	})

@@ -1,4 +1,4 @@
-package secret
+package conceal
 
 import (
 	"strconv"
@@ -68,12 +68,6 @@ func (d decoder) undo(v decoded) (_ decoded, some bool) {
 		i += n
 	}
 	return decoded{string(out), append(from, v.start(len(v.text)))}, some
-}
-
-// percent undoes percent-encoding, as far as it is some.
-func percent(s string) string {
-	v, _ := decoders[0].undo(decoded{text: s})
-	return v.text
 }
 
 func percentByte(s string) (string, int) {

@@ -1,9 +1,19 @@
-package secret
+package conceal
 
 import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/penstock/penstock/internal/secret"
+)
+
+var (
+	schemeRE   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*:`)
+	urlRE      = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://|^https?:|://`)
+	httpRE     = regexp.MustCompile(`(?i)^https?:$`)
+	headerRE   = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+	variableRE = regexp.MustCompile(`\{[A-Za-z0-9_.-]+\}`)
 )
 
 // URL returns a URL without what may be secret: user and password, the values of the query, and the
@@ -14,24 +24,33 @@ import (
 // If it is not clear which part of a URL is the password, as where net/url cannot parse one with an
 // "@", or where a "?" or "#" may stand in the password, it is replaced as a whole. The path is kept
 // as RFC 3986 reads it: "https://a/b@c" names the host a. URL(URL(u)) equals URL(u).
-func URL(rawURL string) string { return redact(rawURL, false) }
+func URL(rawURL string) string {
+	return masked(rawURL, func(string) string { return secret.Mask })
+}
 
 // Template is [URL] for a template of URLs: variables in its query, such as {name}, hold no
 // secrets.
-func Template(rawURL string) string { return redact(rawURL, true) }
+func Template(rawURL string) string { return masked(rawURL, maskTemplate) }
 
-// Bare is [URL] without the query.
-func Bare(rawURL string) string {
-	where, _, _ := strings.Cut(URL(rawURL), "?")
-	return where
+// maskTemplate masks what stands between the variables in a text.
+func maskTemplate(s string) string {
+	at := variableRE.FindStringIndex(s)
+	switch {
+	case s == "":
+		return ""
+	case at == nil:
+		return secret.Mask
+	}
+	return maskTemplate(s[:at[0]]) + s[at[0]:at[1]] + maskTemplate(s[at[1]:])
 }
 
-// Address writes a URL without user, query and fragment; nil as "".
-func Address(u *url.URL) string {
-	if u == nil {
-		return ""
+// HeaderLine returns the line of a header without its value, or [secret.Mask] if it is no such
+// line.
+func HeaderLine(line string) string {
+	if name, _, ok := strings.Cut(line, ":"); ok && headerRE.MatchString(strings.TrimSpace(name)) {
+		return name + ": " + secret.Mask
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return secret.Mask
 }
 
 // Argument returns an argument of a command line without what may be secret in a URL in it: all
@@ -43,33 +62,18 @@ func Argument(arg string) string {
 	return arg
 }
 
-// HeaderLine returns the line of a header without its value, or [Mask] if it is no such line.
-func HeaderLine(line string) string {
-	if name, _, ok := strings.Cut(line, ":"); ok && headerRE.MatchString(strings.TrimSpace(name)) {
-		return name + ": " + Mask
-	}
-	return Mask
-}
-
-var (
-	schemeRE   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*:`)
-	urlRE      = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://|^https?:|://`)
-	httpRE     = regexp.MustCompile(`(?i)^https?:$`)
-	headerRE   = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-	variableRE = regexp.MustCompile(`\{[A-Za-z0-9_.-]+\}`)
-)
-
-func redact(rawURL string, vars bool) string {
+// masked is [URL] with a mask of its own for the values of the query, none of them empty.
+func masked(rawURL string, mask func(value string) string) string {
 	switch {
 	case strings.HasPrefix(rawURL, ":"):
-		return Mask
+		return secret.Mask
 	case !strings.ContainsAny(rawURL, "?#@"):
 		return rawURL
 	}
 	// A parse error, not our own splitting, must catch "https://u:p/w@host/", where the password's
 	// slash ends the authority early.
 	if _, err := url.Parse(rawURL); err != nil && strings.Contains(rawURL, "@") {
-		return Mask
+		return secret.Mask
 	}
 	rest, _, _ := strings.Cut(rawURL, "#")
 	rest, query, hasQuery := strings.Cut(rest, "?")
@@ -82,7 +86,7 @@ func redact(rawURL string, vars bool) string {
 	if end := strings.IndexByte(host, '/'); end >= 0 {
 		host, path = host[:end], host[end:]
 	} else if strings.Contains(rawURL[len(rest):], "@") {
-		return Mask // "https://u#p@host": no path, and an "@" in what was cut off
+		return secret.Mask // "https://u#p@host": no path, and an "@" in what was cut off
 	}
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		if slashes := start[len(scheme):]; slashes != "//" && !httpRE.MatchString(scheme) {
@@ -93,10 +97,10 @@ func redact(rawURL string, vars bool) string {
 	if !hasQuery {
 		return start + host + Argument(path)
 	}
-	return start + host + Argument(path) + "?" + redactQuery(query, vars)
+	return start + host + Argument(path) + "?" + maskQuery(query, mask)
 }
 
-func redactQuery(query string, vars bool) string {
+func maskQuery(query string, mask func(string) string) string {
 	// Only "&" separates: a server may take what follows a ";" as part of the value.
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
@@ -104,22 +108,13 @@ func redactQuery(query string, vars bool) string {
 		// base64 is padded.
 		key, value, _ := strings.Cut(pair, "=")
 		if strings.Trim(value, "=") == "" {
-			pairs[i] = mask(pair, vars)
+			key, value = "", pair
 		} else {
-			pairs[i] = key + "=" + mask(value, vars)
+			key += "="
+		}
+		if value != "" {
+			pairs[i] = key + mask(value)
 		}
 	}
 	return strings.Join(pairs, "&")
-}
-
-// mask masks a text, all of it or what stands between the variables in it.
-func mask(s string, vars bool) string {
-	switch at := variableRE.FindStringIndex(s); {
-	case s == "":
-		return ""
-	case !vars || at == nil:
-		return Mask
-	default:
-		return mask(s[:at[0]], vars) + s[at[0]:at[1]] + mask(s[at[1]:], vars)
-	}
 }
