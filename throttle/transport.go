@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/openfiles"
+	"github.com/penstock/penstock/internal/standing"
 )
 
 const (
@@ -143,6 +144,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, errors.New("throttle: the request has no URL")
 	}
+	standing.Pace(req.Context()) // an Upstream holds all back
 	key := t.KeyOf(req)
 	entry := t.enter(key)
 	defer entry.leave()

@@ -1,9 +1,13 @@
 package nethttp
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 )
+
+// Method returns a request's method; the empty one is GET.
+func Method(req *http.Request) string { return cmp.Or(req.Method, http.MethodGet) }
 
 // Idempotent reports whether a method is idempotent by RFC 9110, section 9.2.2. A method that is
 // not defined there counts as not idempotent, the empty one as GET.

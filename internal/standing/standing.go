@@ -2,7 +2,10 @@
 // and again, to the package throttle below, which sees each of its attempts alone.
 package standing
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // A Standing is how a request fared until now.
 type Standing uint8
@@ -21,4 +24,15 @@ type Key struct{}
 func Of(ctx context.Context) Standing {
 	s, _ := ctx.Value(Key{}).(Standing)
 	return s
+}
+
+// PacedKey is the key under which a request's context has a place, an *atomic.Bool, where a limiter
+// below notes that it holds all requests back while their upstream refuses some.
+type PacedKey struct{}
+
+// Pace notes that for the request that has the given context.
+func Pace(ctx context.Context) {
+	if paced, ok := ctx.Value(PacedKey{}).(*atomic.Bool); ok && !paced.Load() {
+		paced.Store(true)
+	}
 }

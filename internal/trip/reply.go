@@ -1,4 +1,4 @@
-package retry
+package trip
 
 import (
 	"fmt"
@@ -9,34 +9,35 @@ import (
 	"github.com/penstock/penstock/internal/drain"
 )
 
-// releaseOnClose has the response's Close free what the attempt's context holds, and drain the
-// body. net/http gives up an HTTP/1 connection whose answer was not read to its end, and most
-// programs look at nothing but the status of an upload.
-func (a *attempt) releaseOnClose(resp *http.Response) {
+// ReleaseOnClose has the response's Close free what the trip's context holds, and drain the body.
+// net/http gives up an HTTP/1 connection whose answer was not read to its end, and most programs
+// look at nothing but the status of an upload.
+func (t *Trip) ReleaseOnClose(resp *http.Response) {
 	if resp.Body == http.NoBody {
-		a.release()
+		t.Release()
 		return
 	}
 	stream, isUpgraded := resp.Body.(io.ReadWriteCloser)
 	switch {
 	// there is nothing to free or to drain
-	case a.refuse == nil && (isUpgraded || resp.ProtoMajor > 1):
+	case t.refuse == nil && (isUpgraded || resp.ProtoMajor > 1):
 	case isUpgraded:
-		resp.Body = &upgraded{ReadWriteCloser: stream, attempt: a}
+		resp.Body = &upgraded{ReadWriteCloser: stream, trip: t}
 	default:
 		// HTTP/2 ends the stream only
-		resp.Body = &reply{ReadCloser: resp.Body, attempt: a, left: resp.ContentLength, ended: resp.ProtoMajor > 1}
+		resp.Body = &reply{ReadCloser: resp.Body, trip: t, left: resp.ContentLength,
+			ended: resp.ProtoMajor > 1}
 	}
 }
 
 // upgraded is the body of a 101: the connection itself.
 type upgraded struct {
 	io.ReadWriteCloser
-	attempt *attempt
+	trip *Trip
 }
 
 func (u *upgraded) Close() error {
-	defer u.attempt.release()
+	defer u.trip.Release()
 	return u.ReadWriteCloser.Close()
 }
 
@@ -51,10 +52,10 @@ func (u *upgraded) CloseWrite() error {
 // reply is the body of a response that is returned to the caller.
 type reply struct {
 	io.ReadCloser
-	attempt *attempt
-	mu      sync.Mutex // held while the body is read
-	left    int64      // bytes to come; if that is not known, less than zero by the bytes that came
-	ended   bool       // there is nothing left to drain
+	trip  *Trip
+	mu    sync.Mutex // held while the body is read
+	left  int64      // bytes to come; if that is not known, less than zero by the bytes that came
+	ended bool       // there is nothing left to drain
 }
 
 func (r *reply) Read(p []byte) (int, error) {
@@ -69,7 +70,7 @@ func (r *reply) Read(p []byte) (int, error) {
 // Close drains the body if little of it is left. One of unknown length of which much was read is
 // not short. A Close that is to end a Read under way does so at once.
 func (r *reply) Close() error {
-	defer r.attempt.release()
+	defer r.trip.Release()
 	if !r.mu.TryLock() {
 		return r.ReadCloser.Close()
 	}
@@ -81,9 +82,9 @@ func (r *reply) Close() error {
 	return drain.Close(r.ReadCloser)
 }
 
-// release frees what the attempt's context holds.
-func (a *attempt) release() {
-	if a.refuse != nil {
-		a.refuse(nil)
+// Release frees what the trip's context holds.
+func (t *Trip) Release() {
+	if t.refuse != nil {
+		t.refuse(nil)
 	}
 }

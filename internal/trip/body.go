@@ -1,4 +1,4 @@
-package retry
+package trip
 
 import (
 	"bytes"
@@ -15,12 +15,6 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 )
 
-// Why net/http was kept from sending a request again by itself.
-var (
-	errStreamReset = errors.New("the server reset the stream without saying whether it processed the request")
-	errConnEnded   = errors.New("the server closed the connection without an answer")
-)
-
 // A lengthError is that of a body which ends before or after its ContentLength.
 type lengthError struct{ read, length int64 }
 
@@ -31,25 +25,8 @@ func (e lengthError) Error() string {
 	return fmt.Sprintf("it ends after %d of %d bytes", e.read, e.length)
 }
 
-// once returns a request that net/http sends again by itself only where nothing of it was
-// processed. With HTTP/1 that is where nothing was written, and only net/http knows that. With
-// HTTP/2 it also sends again after a PROTOCOL_ERROR, which says nothing of the kind, and GetBody is
-// not told why: without one, the error of the transport says what happened, and the call itself
-// sends again what is safe.
-func (w *wire) once(req *http.Request) *http.Request {
-	if !hasBody(req) || req.GetBody == nil {
-		return req
-	}
-	if p := w.origin.protocol.Load(); p != 0 && p != 2 {
-		return req
-	}
-	out := req.WithContext(req.Context()) // a RoundTripper must not change its request
-	out.GetBody = nil
-	return out
-}
-
-// setBody makes body that of the next try's request, and watches what comes of it.
-func (a *attempt) setBody(r *http.Request, body io.ReadCloser) {
+// SetBody makes body that of the request, and watches what comes of it.
+func (t *Trip) SetBody(r *http.Request, body io.ReadCloser) {
 	if body == nil || body == http.NoBody {
 		return
 	}
@@ -57,49 +34,66 @@ func (a *attempt) setBody(r *http.Request, body io.ReadCloser) {
 	if length == 0 {
 		length = -1 // as net/http reads it beside a body
 	}
-	r.Body = a.noting(plainBody(body), length)
+	r.Body = t.noting(plainBody(body), length)
 	open := r.GetBody
 	if open == nil {
 		return
 	}
 	r.GetBody = func() (io.ReadCloser, error) { // net/http may be about to send it again by itself
-		if a.doubtful() && a.http2() {
-			return nil, errStreamReset
+		if t.doubtful() && t.http2() {
+			return nil, ErrStreamReset
 		}
-		a.proven()
+		t.proven()
 		body, err := open()
 		if err != nil {
-			a.bodyErr.CompareAndSwap(nil, &err)
+			t.bodyErr.CompareAndSwap(nil, &err)
 			return nil, err
 		}
-		return a.noting(plainBody(body), length), nil
+		return t.noting(plainBody(body), length), nil
 	}
 }
 
-// ownFault returns the reason if a try failed because of the caller's own body.
-func (a *attempt) ownFault(err error) (reason string) {
-	own := a.bodyErr.Load()
+// A BodyFault is what was wrong with the caller's own body.
+type BodyFault uint8
+
+const (
+	BodyFine    BodyFault = iota // nothing, as far as is known
+	Unreadable                   // it could not be opened or read
+	WrongLength                  // it was not as long as its ContentLength
+)
+
+// BodyFault returns what was wrong with the body if the trip failed with err because of that.
+func (t *Trip) BodyFault(err error) BodyFault {
+	own := t.bodyErr.Load()
 	if own == nil {
-		return ""
+		return BodyFine
 	}
 	// err may be of the connection that net/http closed for it
 	if _, length := (*own).(lengthError); length {
-		return reasonBodyLength
+		return WrongLength
 	}
 	if errors.Is(err, *own) {
-		return reasonBody
+		return Unreadable
 	}
-	return ""
+	return BodyFine
+}
+
+// plainBody returns a body as net/http knows it best.
+func plainBody(body io.ReadCloser) io.ReadCloser {
+	if b, ok := body.(*filebody.Small); ok {
+		return b.InMemory()
+	}
+	return body
 }
 
 // noting returns body as one that notes why it cannot be read, and whether it has the length that
 // was said, -1 if none was. What cannot fail is left as it is: net/http sends it together with the
 // header.
-func (a *attempt) noting(body io.ReadCloser, length int64) io.ReadCloser {
+func (t *Trip) noting(body io.ReadCloser, length int64) io.ReadCloser {
 	if n, ok := inMemory(body); ok && (length < 0 || n == length) {
 		return body
 	}
-	b := &notingBody{ReadCloser: body, attempt: a, length: length}
+	b := &notingBody{ReadCloser: body, trip: t, length: length}
 	switch file := body.(type) {
 	case *filebody.Large: // of the length that it had when it became the body, or it has changed
 		return notingFile{b, file}
@@ -115,10 +109,10 @@ func (a *attempt) noting(body io.ReadCloser, length int64) io.ReadCloser {
 
 type notingBody struct {
 	io.ReadCloser
-	attempt *attempt
-	length  int64 // -1 if it was not said
-	read    int64
-	closed  atomic.Bool // what a body says after that is not its fault
+	trip   *Trip
+	length int64 // -1 if it was not said
+	read   int64
+	closed atomic.Bool // what a body says after that is not its fault
 }
 
 func (b *notingBody) Read(p []byte) (int, error) {
@@ -132,7 +126,7 @@ func (b *notingBody) Read(p []byte) (int, error) {
 
 func (b *notingBody) note(n int, err error) (int, error) {
 	if err != nil && err != io.EOF && !b.closed.Load() {
-		b.attempt.bodyErr.CompareAndSwap(nil, &err)
+		b.trip.bodyErr.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }
@@ -189,4 +183,51 @@ func unread(f *os.File) int64 {
 		return -1
 	}
 	return info.Size() - at
+}
+
+// watchBody returns a copy of a request that asks for a 100 Continue, which notes whether its body
+// is read.
+func (t *Trip) watchBody(req *http.Request) *http.Request {
+	t.mark(asks)
+	out := req.WithContext(req.Context()) // a RoundTripper must not change its request
+	out.Body = t.watched(req.Body)
+	if req.GetBody != nil { // net/http's own, for when it sends again by itself
+		out.GetBody = func() (io.ReadCloser, error) {
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			return t.watched(body), nil
+		}
+	}
+	return out
+}
+
+func (t *Trip) watched(body io.ReadCloser) io.ReadCloser {
+	b := watchedBody{body, t}
+	if conn, ok := body.(syscall.Conn); ok {
+		return watchedFile{b, conn}
+	}
+	return b
+}
+
+type watchedBody struct {
+	io.ReadCloser
+	trip *Trip
+}
+
+func (b watchedBody) Read(p []byte) (int, error) {
+	b.trip.mark(ReadBody)
+	return b.ReadCloser.Read(p)
+}
+
+// watchedFile goes out by sendfile, as what is in it does.
+type watchedFile struct {
+	watchedBody
+	conn syscall.Conn
+}
+
+func (b watchedFile) SyscallConn() (syscall.RawConn, error) {
+	b.trip.mark(ReadBody)
+	return b.conn.SyscallConn()
 }

@@ -1,0 +1,56 @@
+package said
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/penstock/penstock/internal/secret"
+)
+
+// Instead returns an error with a text of its own. What it stands for is there for errors.Is and
+// errors.As, with its text as it was, but not when errors are printed link by link.
+func Instead(text string, err error) error { return &secret.Error{Text: text, Err: err} }
+
+// Failed returns err, an error of http.Client for a request, with a text that may be logged.
+func Failed(req *http.Request, err error) error {
+	outer, isURLError := err.(*url.Error)
+	if isURLError {
+		err = outer.Err
+	}
+	secrets := secret.Of(req)
+	text := secrets.TextOf(err)
+	if isURLError { // for callers that look for one
+		err = &url.Error{Op: outer.Op, URL: secret.Address(req.URL), Err: Instead(text, err)}
+	}
+	return Instead(secrets.Hide(secret.Name(req))+": "+text, err)
+}
+
+// Answered returns an error for the answer to a request, with a text that may be logged.
+func Answered(req *http.Request, text string) error {
+	return errors.New(secret.Of(req).Hide(secret.Name(req) + ": " + text))
+}
+
+// Clean returns an error of somebody else's with a text that may be logged.
+func Clean(err error) error { return new(secret.Set).Clean(err) }
+
+// Because joins what happened last with why it was the last, and says nothing twice.
+func Because(last, why error) error {
+	if last == nil {
+		return why
+	}
+	if strings.HasSuffix(last.Error(), why.Error()) {
+		return Instead(last.Error(), errors.Join(last, why))
+	}
+	return fmt.Errorf("%w: %w", last, why)
+}
+
+// Cancelled returns the error of a context that is done. It says why, and is context.Canceled or
+// context.DeadlineExceeded as well.
+func Cancelled(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	return Instead(Clean(cause).Error(), errors.Join(cause, ctx.Err()))
+}
