@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/trip"
 )
 
 const status412 = "\x08\x03412" // in HPACK
@@ -25,7 +26,8 @@ var repeatables = map[string]func(t *testing.T) *http.Request{
 	"PUT":       func(t *testing.T) *http.Request { return request(t, "PUT", "x") },
 	"empty PUT": func(t *testing.T) *http.Request { return request(t, "PUT", "") },
 	"file": func(t *testing.T) *http.Request {
-		return fileRequest(t, "PUT", request(t, "PUT", "").URL.String(), file(t, strings.Repeat("x", filebody.MaxSmall+1)))
+		return fileRequest(t, "PUT", request(t, "PUT", "").URL.String(),
+			file(t, strings.Repeat("x", filebody.MaxSmall+1)))
 	},
 	"empty file": func(t *testing.T) *http.Request {
 		return fileRequest(t, "PUT", request(t, "PUT", "").URL.String(), file(t, ""))
@@ -42,8 +44,8 @@ var repeatables = map[string]func(t *testing.T) *http.Request{
 	},
 }
 
-// A server that resets the stream may have processed the request. To send it again is an attempt, and what the server says then
-// does not tell what became of it.
+// A server that resets the stream may have processed the request. To send it again is an attempt,
+// and what the server says then does not tell what became of it.
 func TestRepeatableRequestThatIsResetInDoubt(t *testing.T) {
 	for name, make := range repeatables {
 		for _, before := range []bool{false, true} { // whether the protocol is known
@@ -104,7 +106,8 @@ func TestResetsAreAttempts(t *testing.T) {
 	}
 }
 
-// net/http sends a GET again by itself, also with HTTP/1, if a connection that it kept ends. Each is an attempt.
+// net/http sends a GET again by itself, also with HTTP/1, if a connection that it kept ends. Each
+// is an attempt.
 func TestResendsOnKeptConnections(t *testing.T) {
 	const kept = 5
 	for name, row := range map[string]struct {
@@ -114,8 +117,9 @@ func TestResendsOnKeptConnections(t *testing.T) {
 		sent         int
 		want         Outcome
 	}{
-		"GET":               {"GET", "", true, 8, kept + 1, Failed},
-		"GET, 3 attempts":   {"GET", "", true, 3, 3 + 1, Failed}, // of the first failure it is not known yet whether it counts
+		"GET": {"GET", "", true, 8, kept + 1, Failed},
+		// of the first failure it is not known yet whether it counts
+		"GET, 3 attempts":   {"GET", "", true, 3, 3 + 1, Failed},
 		"GET, 1 attempt":    {"GET", "", true, 1, 1, Failed},
 		"GET, at most once": {"GET", "", false, 8, 1, Unknown},
 		"POST with a key":   {"POST", "x", true, 3, 3 + 1, Failed},
@@ -159,7 +163,8 @@ func TestResendsOnKeptConnections(t *testing.T) {
 			check(t, name+": uncertain", r.Uncertain, true)
 			check(t, name+": tries", r.Attempts, row.sent)
 			check(t, name+": sent", int(sent.Load()), row.sent)
-			if row.want == Failed && row.attempts == 3 && !strings.Contains(r.Err.Error(), "gave up after") {
+			if row.want == Failed && row.attempts == 3 &&
+				!strings.Contains(r.Err.Error(), "gave up after") {
 				t.Errorf("%s: %v", name, r.Err)
 			}
 		})
@@ -179,7 +184,8 @@ func (c *brokenConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// What could not be written to a kept connection is sent on another one by net/http itself: no server has seen it.
+// What could not be written to a kept connection is sent on another one by net/http itself: no
+// server has seen it.
 func TestKeptConnectionThatIsBroken(t *testing.T) {
 	once := func(t *testing.T) *http.Request { return request(t, "POST", strings.Repeat("x", 10)) }
 	for _, before := range []string{"GET", "PUT", "POST"} {
@@ -200,13 +206,16 @@ func TestKeptConnectionThatIsBroken(t *testing.T) {
 					}
 					return &brokenConn{conn, &broken}, nil
 				}
-				check(t, "before", end(t, c, request(t, before, map[bool]string{true: "x"}[before != "GET"])).Outcome, Delivered)
+				check(t, "before", end(t, c,
+					request(t, before, map[bool]string{true: "x"}[before != "GET"])).Outcome,
+					Delivered)
 				synctest.Wait()
 				broken.Store(true)
 				r := end(t, c, make(t))
 				check(t, name+": outcome", r.Outcome, Delivered)
 				tries := 1
-				if name == "GET" || name == "key" { // net/http would also send it again if it had been written
+				// net/http would also send it again if it had been written
+				if name == "GET" || name == "key" {
 					tries = 2
 				}
 				check(t, name+": tries", r.Attempts, tries)
@@ -222,7 +231,8 @@ func withPOST(post func(t *testing.T) *http.Request) map[string]func(t *testing.
 	return all
 }
 
-// A transport around net/http's own has a GetBody to sign or repeat by, unless the server speaks HTTP/2.
+// A transport around net/http's own has a GetBody to sign or repeat by, unless the server speaks
+// HTTP/2.
 func TestGetBodyBelowTheClient(t *testing.T) {
 	for version, want := range []bool{true, true, false, true} {
 		var had bool
@@ -255,7 +265,8 @@ func TestTransportThatSendsMore(t *testing.T) {
 				c.HTTP.Transport = tripFunc(func(r *http.Request) (*http.Response, error) {
 					first := r
 					if before { // such as for a token
-						first, _ = http.NewRequestWithContext(r.Context(), "POST", "http://auth.example/", strings.NewReader("x"))
+						first, _ = http.NewRequestWithContext(r.Context(), "POST",
+							"http://auth.example/", strings.NewReader("x"))
 					}
 					resp, err := tr.RoundTrip(first)
 					if err != nil {
@@ -305,11 +316,13 @@ func TestProtocolOfARedirect(t *testing.T) {
 	})
 }
 
-// A redirect is followed with the body, and a server that resets what it leads to gets no more than the policy allows.
+// A redirect is followed with the body, and a server that resets what it leads to gets no more than
+// the policy allows.
 func TestRedirectToAServerThatResets(t *testing.T) {
 	for name, make := range repeatables {
 		for n := range 4 {
-			first, before := 1+n%2, n > 1 // the protocol of the server that redirects, and whether it is known
+			// the protocol of the server that redirects, and whether it is known
+			first, before := 1+n%2, n > 1
 			synctest.Test(t, func(t *testing.T) {
 				sent, p := 0, exact
 				p.Attempts = 2
@@ -337,7 +350,8 @@ func TestRedirectToAServerThatResets(t *testing.T) {
 					return resp, nil
 				})
 				if before {
-					check(t, name+": before", end(t, c, request(t, "OPTIONS", "")).Outcome, Delivered)
+					check(t, name+": before", end(t, c, request(t, "OPTIONS", "")).Outcome,
+						Delivered)
 				}
 				r := end(t, c, make(t))
 				check(t, name+": outcome", r.Outcome, Failed)
@@ -358,7 +372,8 @@ func TestRedirectByHTTP2(t *testing.T) {
 			sent := 0
 			c, _ := h2server(t, exact, func(_, _ int, c *h2conn) {
 				if sent++; sent%2 == 1 {
-					c.frame(frameHeaders, endHeaders|endStream, c.last, "\x08\x03307"+"\x00\x08location\x06/there")
+					c.frame(frameHeaders, endHeaders|endStream, c.last,
+						"\x08\x03307"+"\x00\x08location\x06/there")
 					return
 				}
 				c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
@@ -399,12 +414,13 @@ func TestStopBeforeARequestIsSentAtOnce(t *testing.T) {
 			return request(t, "DELETE", "")
 		},
 		"expectation": func(t *testing.T, c *Client, sent *int) *http.Request {
-			c.HTTP = &http.Client{Transport: tripFunc(func(r *http.Request) (*http.Response, error) {
+			c.HTTP = &http.Client{Transport: tripFunc(func(r *http.Request) (*http.Response,
+				error) {
 				*sent++
 				c.Stop(nil)
 				return answer(417, ""), nil
 			})}
-			return request(t, "PUT", strings.Repeat("x", expectFrom))
+			return request(t, "PUT", strings.Repeat("x", trip.AskFrom))
 		},
 	} {
 		for range 20 { // select chooses at random among what is ready

@@ -10,12 +10,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/trip"
 )
 
-// sentAtOnce are calls that send again at once, the first time. Each makes a server that calls sent for each request, and lets it
-// succeed only if that returns true; and it returns the n-th request to it.
-var sentAtOnce = map[string]func(t *testing.T, p Policy, sent func() bool) (c *Client, next func(n int) *http.Request){
-	"stream that was reset": func(t *testing.T, p Policy, sent func() bool) (*Client, func(int) *http.Request) {
+// sentAtOnce are calls that send again at once, the first time. Each makes a server that calls sent
+// for each request, and lets it succeed only if that returns true; and it returns the n-th request
+// to it.
+var sentAtOnce = map[string]func(t *testing.T, p Policy, sent func() bool) (c *Client,
+	next func(n int) *http.Request){
+	"stream that was reset": func(t *testing.T, p Policy, sent func() bool) (*Client,
+		func(int) *http.Request) {
 		c, _ := h2server(t, p, func(_, _ int, c *h2conn) {
 			if sent() {
 				c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
@@ -25,7 +30,8 @@ var sentAtOnce = map[string]func(t *testing.T, p Policy, sent func() bool) (c *C
 		})
 		return c, func(int) *http.Request { return request(t, "DELETE", "") }
 	},
-	"server that went away": func(t *testing.T, p Policy, sent func() bool) (*Client, func(int) *http.Request) {
+	"server that went away": func(t *testing.T, p Policy, sent func() bool) (*Client,
+		func(int) *http.Request) {
 		c, _ := h2server(t, p, func(_, _ int, c *h2conn) {
 			if sent() {
 				c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
@@ -35,7 +41,8 @@ var sentAtOnce = map[string]func(t *testing.T, p Policy, sent func() bool) (c *C
 		})
 		return c, func(int) *http.Request { return request(t, "POST", "x") }
 	},
-	"expectation": func(t *testing.T, p Policy, sent func() bool) (*Client, func(int) *http.Request) {
+	"expectation": func(t *testing.T, p Policy, sent func() bool) (*Client,
+		func(int) *http.Request) {
 		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
 			if sent() {
 				return answer(204, ""), nil
@@ -43,12 +50,13 @@ var sentAtOnce = map[string]func(t *testing.T, p Policy, sent func() bool) (c *C
 			return answer(417, ""), nil
 		}), p)
 		return c, func(n int) *http.Request {
-			req := request(t, "PUT", strings.Repeat("x", expectFrom))
+			req := request(t, "PUT", strings.Repeat("x", trip.AskFrom))
 			req.URL.Host = fmt.Sprintf("h%d.example", n) // none of which has answered so
 			return req
 		}
 	},
-	"kept connection": func(t *testing.T, p Policy, sent func() bool) (*Client, func(int) *http.Request) {
+	"kept connection": func(t *testing.T, p Policy, sent func() bool) (*Client,
+		func(int) *http.Request) {
 		c := real(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method != "OPTIONS" && !sent() {
 				panic(http.ErrAbortHandler)

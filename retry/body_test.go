@@ -154,7 +154,8 @@ func TestSmallFilesKeepApart(t *testing.T) {
 		for worker := range 4 {
 			wg.Go(func() {
 				for i := worker; i < files; i += 4 {
-					r := end(t, c, fileRequest(t, "PUT", "http://h.example/"+string(rune('a'+i)), paths[i]))
+					r := end(t, c, fileRequest(t, "PUT", "http://h.example/"+string(rune('a'+i)),
+						paths[i]))
 					check(t, "outcome", r.Outcome, Delivered)
 				}
 			})
@@ -185,20 +186,23 @@ func TestFileThatChanges(t *testing.T) {
 	}
 	ways["taken away"] = func(path string) { os.Remove(path) }
 	for name, change := range ways {
-		for _, when := range []string{"before it is sent", "while it is sent", "after it was read", "between tries"} {
+		for _, when := range []string{"before it is sent", "while it is sent", "after it was read",
+			"between tries"} {
 			for _, size := range []int{100, 300 << 10} {
 				if name == "taken away" && when == "between tries" {
 					continue // then it cannot be opened, which the error says
 				}
 				for _, method := range []string{"PUT", "POST"} {
-					t.Run(fmt.Sprint(method, " ", name, " ", when, " ", size), func(t *testing.T) { testFileThatChanges(t, method, change, when, size) })
+					t.Run(fmt.Sprint(method, " ", name, " ", when, " ", size),
+						func(t *testing.T) { testFileThatChanges(t, method, change, when, size) })
 				}
 			}
 		}
 	}
 }
 
-func testFileThatChanges(t *testing.T, method string, change func(path string), when string, size int) {
+func testFileThatChanges(t *testing.T, method string, change func(path string), when string,
+	size int) {
 	path := file(t, strings.Repeat("x", size))
 	synctest.Test(t, func(t *testing.T) {
 		c := real(t, exact, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -215,7 +219,7 @@ func testFileThatChanges(t *testing.T, method string, change func(path string), 
 			}
 		}))
 		c.Observe = func(e Event) {
-			if e.Kind == Waiting {
+			if e.Kind == EventWaiting {
 				change(path)
 			}
 		}
@@ -228,7 +232,8 @@ func testFileThatChanges(t *testing.T, method string, change func(path string), 
 		if resp != nil || !errors.Is(err, ErrFileChanged) || r.Attempts != 1 {
 			t.Errorf("%v: %+v", err, r)
 		}
-		may := r.Status == 200 || strings.HasPrefix(when, "while") || strings.HasPrefix(when, "after")
+		may := r.Status == 200 || strings.HasPrefix(when, "while") ||
+			strings.HasPrefix(when, "after")
 		want := Failed
 		if may && method == "POST" {
 			want = Unknown // the server has it, or some of it
@@ -241,7 +246,10 @@ func testFileThatChanges(t *testing.T, method string, change func(path string), 
 func TestEmptyFileThatGrows(t *testing.T) {
 	path := file(t, "")
 	synctest.Test(t, func(t *testing.T) {
-		c := real(t, exact, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { os.WriteFile(path, []byte("x"), 0o600) }))
+		c := real(t, exact, http.HandlerFunc(func(http.ResponseWriter,
+			*http.Request) {
+			os.WriteFile(path, []byte("x"), 0o600)
+		}))
 		_, err := c.Do(fileRequest(t, "PUT", "http://h.example/", path))
 		if !errors.Is(err, ErrFileChanged) {
 			t.Error(err)
@@ -260,7 +268,8 @@ func TestEmptyFile(t *testing.T) {
 					if err != nil {
 						return
 					}
-					if h["Content-Length"] == nil || h.Get("Content-Length") != "0" || h["Transfer-Encoding"] != nil {
+					if h["Content-Length"] == nil || h.Get("Content-Length") != "0" ||
+						h["Transfer-Encoding"] != nil {
 						t.Errorf("%s: %v", method, h)
 					}
 					if tries++; tries == 1 {
@@ -270,7 +279,8 @@ func TestEmptyFile(t *testing.T) {
 					io.WriteString(conn, ok)
 				}
 			})
-			check(t, "outcome", end(t, c, fileRequest(t, method, "http://h.example/", path)).Outcome, Delivered)
+			check(t, "outcome", end(t, c,
+				fileRequest(t, method, "http://h.example/", path)).Outcome, Delivered)
 			check(t, "tries", tries, 2)
 		})
 	}
@@ -279,14 +289,16 @@ func TestEmptyFile(t *testing.T) {
 func TestWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
-	paths := map[string]string{dir: "a directory", filepath.Join(dir, "none"): "no such file", os.DevNull: "a device"}
+	paths := map[string]string{dir: "a directory", filepath.Join(dir, "none"): "no such file",
+		os.DevNull: "a device"}
 	if mkfifo(fifo) {
 		paths[fifo] = "a device, pipe or socket"
 	}
 	for path, want := range paths {
 		req := request(t, "PUT", "")
 		err := SetFileBody(req, path)
-		if err == nil || req.Body != nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "retry: body: ") {
+		if err == nil || req.Body != nil || !strings.Contains(err.Error(), want) ||
+			!strings.HasPrefix(err.Error(), "retry: body: ") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -311,10 +323,14 @@ func TestFileBodyIsFitForSendfile(t *testing.T) {
 	if _, ok := req.Body.(syscall.Conn); !ok {
 		t.Errorf("%T is no syscall.Conn", req.Body)
 	}
-	if runtime.GOOS != "linux" || os.Getenv("PENSTOCK_SENDFILE") == "" { // under strace, to see the calls
+	// under strace, to see the calls
+	if runtime.GOOS != "linux" || os.Getenv("PENSTOCK_SENDFILE") == "" {
 		return
 	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+	}))
 	defer srv.Close()
 	c := &Client{HTTP: srv.Client()}
 	resp, err := c.Do(fileRequest(t, "PUT", srv.URL, path))
@@ -397,10 +413,14 @@ func TestFileBodyThatCannotBeOpened(t *testing.T) {
 	if err := SetFileBody(req, name); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Remove(name), os.Symlink(name, name)); err != nil { // which even root cannot open
+	// which even root cannot open
+	if err := errors.Join(os.Remove(name), os.Symlink(name, name)); err != nil {
 		t.Skip(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+	}))
 	defer server.Close()
 	req.URL, _ = url.Parse(server.URL)
 	r := end(t, &Client{}, req)

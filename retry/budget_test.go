@@ -43,8 +43,9 @@ func TestBudgetNeverOverflows(t *testing.T) {
 // In any stretch of time no more retries begin than the doc comment says.
 func TestBudgetBound(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		b := &Budget{Ratio: rapid.Float64Range(0.01, 2).Draw(rt, "ratio"), PerSecond: rapid.Float64Range(0.1, 50).Draw(rt, "per second"),
-			Burst: rapid.Float64Range(1, 20).Draw(rt, "burst")}
+		b := &Budget{Ratio: rapid.Float64Range(0.01, 2).Draw(rt, "ratio"),
+			PerSecond: rapid.Float64Range(0.1, 50).Draw(rt, "per second"),
+			Burst:     rapid.Float64Range(1, 20).Draw(rt, "burst")}
 		now := time.Now()
 		first := now
 		var calls, retries []time.Duration
@@ -70,7 +71,8 @@ func TestBudgetBound(t *testing.T) {
 						n++
 					}
 				}
-				for _, at := range calls { // what was earned may be spent later, but never more than Burst of it is kept
+				// what was earned may be spent later, but never more than Burst of it is kept
+				for _, at := range calls {
 					if at <= to {
 						bound += b.Ratio
 					}
@@ -115,7 +117,8 @@ func TestEmptyBudgetDelaysCalls(t *testing.T) {
 		defer cancel()
 		for range 2 {
 			err = p.Do(late, func(context.Context) error { return After(errors.New("x"), 0) })
-			if r := OutcomeOf(nil, err); r.Outcome != Deferred || !errors.Is(err, context.DeadlineExceeded) || !time.Now().Equal(begin) ||
+			if r := OutcomeOf(nil, err); r.Outcome != Deferred ||
+				!errors.Is(err, context.DeadlineExceeded) || !time.Now().Equal(begin) ||
 				r.RetryAt.Sub(begin).Round(time.Millisecond) != 9*time.Second {
 				t.Errorf("%v after %v: %+v", err, time.Since(begin), r)
 			}

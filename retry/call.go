@@ -6,27 +6,37 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/penstock/penstock/internal/blame"
 	"github.com/penstock/penstock/internal/drain"
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/said"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/standing"
+	"github.com/penstock/penstock/internal/trip"
 )
 
 // call is one call of Do, and the context of its requests, so that OutcomeOf finds it there.
+//
+// go-retryablehttp drives it: it sends, asks check, sleeps for as long as wait returns, and asks
+// prepare for the next request. What it does beside that is not of use here: its reading of bodies
+// and of Retry-After, its limit of retries, its errors, which lose causes and statuses.
 type call struct {
 	context.Context // the caller's
 	course
 	client *Client
-	req    *http.Request // the caller's, never changed
-	origin *origin
-	kind   *kind
+	given  *http.Request // the caller's
+	req    *http.Request // the same, perhaps with a body in memory; never changed
+	origin *trip.Origin
+	kind   *blame.Kind
 
 	http http.Client // a copy of the user's, on wire
-	wire wire
+	wire trip.Transport
 	// one a call: its callbacks are not told which request they are about
 	loop  retryablehttp.Client
 	again retryablehttp.Request
@@ -34,37 +44,45 @@ type call struct {
 	standard   bool // it is one hop of a StandardClient's
 	repeatable bool
 	replayable bool // the body can be opened again
-	cutOff     bool // some try ended before its body was sent
-	refused    bool // some try of net/http's own was refused
+	cutOff     bool // some attempt ended before its body was sent
+	resetOnce  bool // some attempt of net/http's own was prevented
 	// how often net/http sent it again by itself after it may have been processed, not yet in
 	// failures
 	hidden     int
-	goneAway   bool // the last try was not processed because its connection ended in good order
-	unexpected bool // some try was refused because it asked for a 100 Continue: no other does
-	blame      blame
+	goneAway   bool // the last attempt was not processed because its connection ended in good order
+	unexpected bool // an attempt was refused because it asked for a 100 Continue: no other does
+	blame      blame.Call
 	outage     bool // others failed, too
 
-	// Of the last try.
-	attempt      *attempt
-	firstAttempt attempt
-	expecting    bool // it asked for a 100 Continue
-	status       int
-	last         error // what was wrong with it
-	reason       string
-	uncertain    bool // the server may have processed it
-	early        bool // a 2xx came before it was sent whole
+	// Of the last attempt.
+	attempt   *attempt
+	first     attempt
+	expecting bool // it asked for a 100 Continue
+	status    int
+	last      error // what was wrong with it
+	reason    string
+	uncertain bool // the server may have processed it
+	early     bool // a 2xx came before it was sent whole
 
-	doubt     bool // the server may have processed some try
+	doubt     bool // the server may have processed some attempt
 	streaming bool // the answer is returned while the body is sent, whose end decides
 
-	until   time.Time // when the next try begins
+	until   time.Time // when the next attempt begins
 	endWait func()
 	result  Result // once the call is over
 }
 
+// attempt is one sending of a call's request.
+type attempt struct {
+	place
+	trip.Trip
+}
+
+func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 type callKey struct{}
 
-// Value finds the call itself, and what throttle should know of it.
+// Value finds the call itself, and what a limiter should know of it.
 func (c *call) Value(key any) any {
 	switch key {
 	case callKey{}:
@@ -75,12 +93,12 @@ func (c *call) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// standing is how throttle is to take a try, or its refusal.
+// standing is how a limiter is to take an attempt, or its refusal.
 func (c *call) standing() standing.Standing {
 	switch {
-	case c.tries == 0:
+	case c.attempts == 0:
 		return standing.Fresh
-	case c.kind.blames(&c.blame):
+	case c.kind.Blames(&c.blame):
 		return standing.Blamed
 	}
 	return standing.Tried
@@ -89,24 +107,34 @@ func (c *call) standing() standing.Standing {
 // do makes a call with a copy of the user's http.Client, or one hop of a StandardClient's.
 func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Response, error) {
 	if req == nil {
-		return nil, &Error{Outcome: Failed, Err: errors.New("retry: the request is nil")}
+		return nil, failure(Result{Outcome: Failed, Err: errors.New("retry: the request is nil")})
 	}
 	if err := c.Policy.Validate(); err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, &Error{Outcome: Failed, Err: err}
+		return nil, failure(Result{Outcome: Failed, Err: err})
+	}
+	given := req
+	if hasBody(req) && req.GetBody == nil && c.Buffer > 0 && req.ContentLength <= c.Buffer {
+		var err error
+		if req, err = filebody.Keep(req, c.Buffer); err != nil {
+			return nil, failure(Result{Outcome: Failed,
+				Err: said.Failed(given, fmt.Errorf("its %s: %w", reasonBody, err))})
+		}
 	}
 	call := &call{
-		Context: req.Context(), course: newCourse(c.Policy), client: c, req: req, origin: c.origin(nethttp.Origin(req.URL)), kind: c.kind(c.kindOf(req)),
-		http: hc, wire: wire{base: hc.Transport, client: c}, repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
+		Context: req.Context(), course: newCourse(c.Policy), client: c, given: given, req: req,
+		origin: c.origins.Of(nethttp.Origin(req.URL)), kind: c.kind(req),
+		http: hc, wire: trip.Transport{Base: hc.Transport, Origins: &c.origins},
+		repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
 	}
-	if call.wire.base == nil {
-		call.wire.base = http.DefaultTransport
+	if call.wire.Base == nil {
+		call.wire.Base = http.DefaultTransport
 	}
 	call.http.Transport, call.http.CheckRedirect = &call.wire, followNone
 	if call.standard = standard; !standard {
-		call.http.CheckRedirect = c.checkRedirect
+		call.http.CheckRedirect = c.redirects().Follow
 	}
 	call.loop.HTTPClient = &call.http
 	call.loop.RetryMax = math.MaxInt // check decides
@@ -114,137 +142,125 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 	call.loop.Backoff = call.wait
 	call.loop.PrepareRetry = call.prepare
 	call.loop.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	call.again.Request = call.newRequest()
-	call.attempt.setBody(call.again.Request, req.Body)
-	return call.run()
+	var resp *http.Response
+	next, err := call.newRequest()
+	if err == nil {
+		call.again.Request = next
+		resp, err = call.loop.Do(&call.again)
+	}
+	return call.finish(resp, err)
 }
 
-// run lets the library drive the tries. How the call ended is in c.result: the library loses causes
-// and statuses.
-func (c *call) run() (*http.Response, error) {
-	resp, err := c.loop.Do(&c.again)
-	if c.result.Outcome == 0 { // during a wait
+// finish reports how the call ended. That is in c.result, unless it ended during a wait.
+func (c *call) finish(resp *http.Response, err error) (*http.Response, error) {
+	if c.result.Outcome == 0 {
 		c.abandon()
 	}
 	r := c.settled()
 	if r.Outcome != c.result.Outcome { // it is not yet sent whole
 		c.uncertain, c.reason = true, reasonEarly
 	}
-	c.client.observe(Event{Kind: Ended, Request: c.req, Attempt: r.Attempts, Status: r.Status, Err: r.Err, Outcome: r.Outcome,
-		Until: r.RetryAt, Uncertain: c.uncertain, Reason: c.reason})
+	c.observe(Event{Kind: EventEnded, Attempt: r.Attempts, Status: r.Status, Err: r.Err,
+		Outcome: r.Outcome, Until: r.RetryAt})
 	// A 2xx that does not count must not be taken for one that does.
 	if err == nil && (r.Outcome == Delivered || c.streaming || r.Status < 200 || r.Status > 299) {
-		c.attempt.releaseOnClose(resp)
+		c.attempt.ReleaseOnClose(resp)
 		return resp, nil
 	}
 	if resp != nil {
 		resp.Body.Close()
 	}
-	c.attempt.release()
-	failed := Error(r)
-	return nil, &failed
+	c.attempt.Release()
+	return nil, failure(r)
 }
 
-// newRequest returns a copy of the caller's request for the next try, still with the caller's body.
-func (c *call) newRequest() *http.Request {
-	if c.attempt != nil {
-		c.attempt.release()
+func (c *call) observe(e Event) {
+	if c.client.Observe != nil {
+		e.Request, e.Uncertain, e.Reason = c.given, c.uncertain, c.reason
+		c.client.Observe(e)
 	}
-	c.attempt, c.expecting = &c.firstAttempt, c.wantsExpect()
-	if c.tries > 0 { // a hook of the first one may still be called
-		c.attempt = new(attempt)
+}
+
+// newRequest returns the request of the next attempt. If it cannot be made, the call ends.
+func (c *call) newRequest() (*http.Request, error) {
+	body, err := c.req.Body, error(nil)
+	if c.attempts > 0 && hasBody(c.req) {
+		if body, err = c.req.GetBody(); err != nil {
+			c.reason = bodyReason(err)
+			why := secret.Of(c.req).Clean(err)
+			if c.reason == reasonBody {
+				why = fmt.Errorf("%w: its %s", why, reasonBody)
+			}
+			c.end(Failed, time.Time{}, said.Because(c.last, why))
+			return nil, err
+		}
 	}
-	c.attempt.kind, c.attempt.origin, c.attempt.budget = c.kind, c.origin, c.policy.Budget
+	a := &c.first
+	if c.attempt != nil { // a hook of the one before may still be called
+		c.attempt.Release()
+		a = new(attempt)
+	}
+	c.attempt, c.expecting = a, !c.unexpected && c.origin.Asks(c.req, c.cutOff)
+	a.place = place{Context: c, number: c.attempts + 1, paced: &c.paced}
+	a.Origin, a.Clock = c.origin, c.kind
 	if c.repeatable {
-		c.attempt.left = int32(min(c.policy.Attempts-1-c.failures-c.hidden, math.MaxInt32))
+		a.Left = c.policy.Attempts - 1 - c.failures - c.hidden
 	}
-	c.attempt.began.Store(c.kind.begins())
-	c.wire.origin, c.wire.first, c.wire.attempt, c.wire.called, c.wire.err = c.origin, c.attempt, c.attempt, false, nil
-	h := c.header()
-	c.attempt.careful = !nethttp.ResendsAnyway(&http.Request{Method: c.req.Method, Header: h, Body: c.req.Body, GetBody: c.req.GetBody})
-	c.attempt.gated = c.attempt.careful && hasBody(c.req) && c.req.ContentLength != 0
-	r := c.req.WithContext(c.attempt.trace(c))
+	if c.policy.Budget != nil {
+		a.Payer = payer{c.policy.Budget}
+	}
+	c.wire.Begin(&a.Trip)
+	// http.Client adds a jar's cookies to the header that it is given, each time.
+	copied := c.http.Jar != nil || c.client.Prepare != nil
+	h := trip.Header(c.req, c.expecting, c.repeatable, copied)
+	if c.client.Prepare == nil {
+		r := c.req.WithContext(a.Start(&a.place, c.req, h))
+		r.Header = h
+		a.SetBody(r, body)
+		return r, nil
+	}
+	// What Prepare does with the context must not be taken for the attempt's own.
+	r := c.req.WithContext(&a.place)
 	r.Header = h
-	return r
+	if r.URL != nil {
+		r.URL = new(url.URL)
+		*r.URL = *c.req.URL
+	}
+	a.SetBody(r, body)
+	if err = c.client.Prepare(r); err == nil {
+		return r.WithContext(a.Start(&a.place, c.req, r.Header)), nil
+	}
+	if body != nil {
+		body.Close()
+	}
+	c.reason = reasonPrepare
+	outcome, why := Failed, said.Failed(c.req, fmt.Errorf("it could not be prepared: %w", err))
+	if c.Err() != nil {
+		outcome, why = Deferred, said.Because(why, said.Cancelled(c.Context))
+	}
+	c.end(outcome, time.Time{}, said.Because(c.last, why))
+	return nil, err
 }
 
-// header returns the headers of the next try: the caller's own where nothing has to be changed.
-func (c *call) header() http.Header {
-	h := c.req.Header
-	// net/http takes an idempotency key as leave to send a request again by itself, even after it
-	// was sent whole. Where the user gave no such leave the key goes out in a spelling that
-	// net/http does not look for; to servers a name is the same in any case.
-	hide := !c.repeatable && nethttp.HasKey(c.req)
-	// http.Client adds a jar's cookies to the map that it is given, each time.
-	if !hide && !c.expecting && c.http.Jar == nil {
-		return h
-	}
-	if h = h.Clone(); h == nil {
-		h = make(http.Header)
-	}
-	if c.expecting {
-		h.Set("Expect", "100-continue")
-	}
-	if hide {
-		respell(h, "Idempotency-Key", "idempotency-key")
-		respell(h, "X-Idempotency-Key", "x-idempotency-key")
-	}
-	return h
-}
-
-func respell(h http.Header, from, to string) {
-	if values := h[from]; values != nil {
-		delete(h, from)
-		h[to] = values
-	}
-}
-
-// check judges a try. It is the library's CheckRetry.
+// check judges an attempt. It is the library's CheckRetry.
 func (c *call) check(_ context.Context, resp *http.Response, err error) (bool, error) {
-	if resent := int(c.attempt.resent.Load()); resent > 0 {
-		c.tries, c.hidden, c.doubt = c.tries+resent, c.hidden+resent, true
+	if resent := c.attempt.Resent(); resent > 0 {
+		c.attempts, c.hidden, c.doubt = c.attempts+resent, c.hidden+resent, true
 	}
-	c.tries++
+	c.attempts++
 	wait, goOn := c.judge(time.Now(), resp, err)
 	if !goOn {
 		return false, nil
 	}
 	c.until = time.Now().Add(wait)
 	c.doubt = c.doubt || c.uncertain
-	c.client.observe(Event{Kind: Waiting, Request: c.req, Attempt: c.tries, Status: c.status, Err: c.last, Wait: wait, Until: c.until,
-		Uncertain: c.uncertain, Reason: c.reason})
+	c.observe(Event{Kind: EventWaiting, Attempt: c.attempts, Status: c.status, Err: c.last,
+		Wait: wait, Until: c.until})
 	if err == nil {
 		drain.Close(resp.Body)
 		resp.Body = http.NoBody // the library drains too, with no limit in time
 	}
 	return true, nil
-}
-
-// next plans the wait before the next try. Where the body rules one out, the call ends with the
-// given outcome.
-func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool) {
-	if !c.replayable {
-		var retryAt time.Time
-		if s.asked > 0 {
-			retryAt = now.Add(s.asked)
-		}
-		c.reason = reasonNoGetBody
-		return c.end(outcome, retryAt, because(c.last, ErrNoGetBody))
-	}
-	if stopping := c.client.stopping(); stopping.Err() != nil {
-		return c.end(Deferred, time.Time{}, because(c.last, clean(context.Cause(stopping))))
-	}
-	wait, end := c.plan(c.Context, now, s)
-	if end != nil {
-		return c.end(end.outcome, end.retryAt, because(c.last, end.why))
-	}
-	return wait, true
-}
-
-func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {
-	c.doubt = c.doubt || c.uncertain
-	c.result = Result{Outcome: outcome, Attempts: c.tries, Status: c.status, RetryAt: retryAt, Uncertain: c.doubt && outcome != Delivered, Err: why}
-	return 0, false
 }
 
 // wait is the library's Backoff. The library sleeps, on a context that Stop ends too.
@@ -260,35 +276,55 @@ func (c *call) wait(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
 	return max(0, time.Until(c.until)) // draining took some of it
 }
 
-// prepare is the library's PrepareRetry: it outfits the copy that it is given for the next try.
+// prepare is the library's PrepareRetry: it replaces the copy that it is given by the next request.
 func (c *call) prepare(r *http.Request) error {
 	c.endWait()
-	*r = *c.newRequest()
-	if hasBody(c.req) {
-		body, err := c.req.GetBody()
-		if err != nil {
-			c.handBack()
-			c.reason = bodyReason(err)
-			why := worded(secret.Of(c.req).TextOf(err), err)
-			if c.reason == reasonBody {
-				why = fmt.Errorf("%w: its %s", why, reasonBody)
-			}
-			c.end(Failed, time.Time{}, because(c.last, why))
-			return err
-		}
-		c.attempt.setBody(r, body)
+	next, err := c.newRequest()
+	if err != nil {
+		c.policy.Budget.put()
+		return err
 	}
+	*r = *next
 	return nil
 }
 
-// abandon ends the call between two tries.
+// next plans the wait before the next attempt. Where the body rules one out, the call ends with the
+// given outcome.
+func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool) {
+	if !c.replayable {
+		var retryAt time.Time
+		if s.asked > 0 {
+			retryAt = now.Add(s.asked)
+		}
+		c.reason = reasonNoGetBody
+		return c.end(outcome, retryAt, said.Because(c.last, ErrNoGetBody))
+	}
+	if stopping := c.client.stopping(); stopping.Err() != nil {
+		return c.end(Deferred, time.Time{},
+			said.Because(c.last, said.Clean(context.Cause(stopping))))
+	}
+	wait, end := c.plan(c.Context, now, s)
+	if end != nil {
+		return c.end(end.Outcome, end.RetryAt, said.Because(c.last, end.Err))
+	}
+	return wait, true
+}
+
+func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {
+	c.doubt = c.doubt || c.uncertain
+	c.result = Result{Outcome: outcome, Attempts: c.attempts, Status: c.status, RetryAt: retryAt,
+		Uncertain: c.doubt && outcome != Delivered, Err: why}
+	return 0, false
+}
+
+// abandon ends the call between two attempts.
 func (c *call) abandon() {
 	c.endWait()
-	c.handBack()
+	c.policy.Budget.put()
 	c.reason = reasonCancelled
 	why := context.Cause(c.client.stopping())
 	if c.Err() != nil {
-		why = cancelled(c.Context)
+		why = said.Cancelled(c.Context)
 	}
-	c.end(Deferred, c.until, because(c.last, clean(why)))
+	c.end(Deferred, c.until, said.Because(c.last, said.Clean(why)))
 }

@@ -4,30 +4,46 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"time"
 
+	"github.com/penstock/penstock/internal/blame"
+	"github.com/penstock/penstock/internal/bounded"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/trip"
 )
 
-// Client sends HTTP requests, and sends them again as the table of the package comment says. The
-// zero value is usable. Its fields must not be changed, nor the Client copied, after first use. It
-// is safe for concurrent use, and should be shared: what it remembers of requests of one kind
+// Client sends HTTP requests, and repeats them as the table of the package comment says. The zero
+// value is usable. Its fields must not be changed, nor the Client copied, after first use. It is
+// safe for concurrent use, and should be shared: what it remembers of requests of one kind
 // distinguishes a server that is down, or a quota that is used up, from a request that is at fault.
 type Client struct {
-	// HTTP makes each try. If nil, [http.DefaultClient]. It is never changed, and its idle
-	// connections are left alone. Its Timeout holds for each try, not for the call, and includes
-	// the time that the request waits in a limiter below: use throttle.Transport's Timeout, which
-	// does not include that.
+	// HTTP makes each attempt. If nil, [http.DefaultClient]. It is never changed, and its idle
+	// connections are left alone. Its Timeout holds for each attempt, not for the call, and
+	// includes the time that the request waits in a limiter below: use throttle.Transport's
+	// Timeout, which does not include that.
 	HTTP *http.Client
 
 	// Policy says how often and how long.
 	Policy Policy
 
-	// Classify judges a try before the table does. It is given either a response or an error, as
-	// http.Client returned it; the zero Verdict leaves it to the table. If it reads from the
+	// Buffer is how many bytes of a body without GetBody are kept in memory so that it can be sent
+	// again. Such a body is read before the first attempt; one that turns out to be longer is sent
+	// once. If zero, none is kept. A body that is written while the answer is read, such as a
+	// pipe's, must not be buffered.
+	Buffer int64
+
+	// Prepare is called before each attempt with the request of that attempt, complete with its
+	// body: it may set headers and change the URL's path and query, for example to sign the request
+	// or to renew a token. It must not read or replace the body; GetBody returns another one. Its
+	// error ends the call as [Failed]. A limiter below may hold the request after this: what must
+	// not grow old belongs in a transport below the limiter. If nil, requests are sent as they
+	// are.
+	Prepare func(*http.Request) error
+
+	// Classify judges an attempt before the table does. It is given either a response or an error,
+	// as http.Client returned it; the zero Verdict leaves it to the table. If it reads from the
 	// response's Body it must put a Body back that begins anew. It is not called for "not before"
-	// errors, for errors of the request's own body, or after the caller's context has ended a try.
-	// If nil, the table decides.
+	// errors, for errors of the request's own body, or after the caller's context has ended an
+	// attempt. If nil, the table decides.
 	Classify func(*http.Request, *http.Response, error) Verdict
 
 	// Repeatable reports whether processing a request twice does no harm. If nil, the method
@@ -49,70 +65,45 @@ type Client struct {
 	// answer is returned as it is, as [Failed].
 	CrossOrigin bool
 
-	// Observe is called after each try, in the goroutine of the call, with no lock held. If nil, it
-	// is not called.
+	// Observe is called after each attempt, in the goroutine of the call, with no lock held. If
+	// nil, it is not called.
 	Observe func(Event)
 
-	mu struct {
+	origins trip.Origins
+	kinds   bounded.Map[blame.Key, blame.Kind]
+	mu      struct {
 		sync.Mutex
-		origins  map[string]*origin
-		kinds    map[kindKey]*kind
 		stopping context.Context // done once Stop was called
 		stop     context.CancelCauseFunc
 	}
 }
 
-// Event describes what one try led to.
-type Event struct {
-	Kind    EventKind
-	Request *http.Request // the caller's; its URL and headers may hold secrets
-	Attempt int           // of this try, from 1 on
-	Status  int           // of its answer, or of a proxy's; 0 if there was none
-	Err     error         // what went wrong, without secrets; nil if the call is delivered
-	Outcome Outcome       // of the call, once it has ended
-	Wait    time.Duration // until the next try
-	// when that will be; of a call that has ended, when to try again, if that is known
-	Until     time.Time
-	Uncertain bool   // this try may have been processed, although no answer says so
-	Reason    string // a few words: "throttled", "unreachable", "server error", "body cannot be sent again", …
-}
-
-// EventKind is the kind of an [Event].
-type EventKind int
-
-const (
-	Waiting EventKind = iota + 1 // the call is about to wait and to try again
-	Ended                        // the call is over
-)
-
-// String returns "waiting" or "ended".
-func (k EventKind) String() string {
-	if k == Waiting {
-		return "waiting"
-	}
-	return "ended"
-}
+// maxKinds bounds what a Client remembers of kinds, at about 200 bytes each. To forget one costs
+// little: what its requests went through since their last refusal counts for none of them.
+const maxKinds = 8192
 
 // Do sends req, as often as is useful and safe. When it gives up, it returns the last response, if
 // there was one, with its body to be read and closed, and no error: look at the status, or at
 // [OutcomeOf]. Otherwise it returns an [*Error]. A response with a 2xx status is always one that
 // counts.
 //
-// req is not changed. Its Body is used for the first try and GetBody for the others; it is closed
-// in any case.
+// req is not changed. Its Body is used for the first attempt and GetBody for the others; it is
+// closed in any case.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	return c.do(req, *c.httpClient(), false)
 }
 
-// StandardClient returns an http.Client whose transport tries again, for code that accepts nothing
-// else. It has HTTP's cookie jar and this Client's rules for redirects; each redirect that it
-// follows is a call of its own. A Timeout set on it bounds a whole call, waits included. Its errors
-// wrap an [*Error], but their text begins with the URL as net/http writes it, with its query.
+// StandardClient returns an http.Client whose transport is this Client, for code that accepts
+// nothing else. It has HTTP's cookie jar and this Client's rules for redirects; each redirect that
+// it follows is a call of its own. A Timeout set on it bounds a whole call, waits included. Its
+// errors wrap an [*Error], but their text begins with the URL as net/http writes it, with its
+// query.
 //
-// A request with a body but without GetBody is sent once; Observe and [OutcomeOf] report it with
-// [ErrNoGetBody].
+// A request with a body but without GetBody is sent once, unless Buffer is set; Observe and
+// [OutcomeOf] report it with [ErrNoGetBody].
 func (c *Client) StandardClient() *http.Client {
-	return &http.Client{Transport: standard{c}, CheckRedirect: c.checkRedirect, Jar: c.httpClient().Jar}
+	return &http.Client{Transport: standard{c}, CheckRedirect: c.redirects().Follow,
+		Jar: c.httpClient().Jar}
 }
 
 // standard keeps to the contract of http.RoundTripper: one hop, and a response or an error.
@@ -125,6 +116,8 @@ func (s standard) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (s standard) CloseIdleConnections() { s.client.httpClient().CloseIdleConnections() }
 
+func (s standard) Stop(err error) { s.client.Stop(err) }
+
 func (c *Client) httpClient() *http.Client {
 	if c.HTTP == nil {
 		return http.DefaultClient
@@ -132,15 +125,28 @@ func (c *Client) httpClient() *http.Client {
 	return c.HTTP
 }
 
-// Stop ends all waits between tries, present and future: the calls return,
-// [Deferred] with err as the cause. Tries that are under way go on, and first tries are still made:
-// to prevent those, stop the transport. Stop cannot be undone. If err is nil, it is [ErrStopped].
+func (c *Client) redirects() trip.Redirects {
+	return trip.Redirects{Cross: c.CrossOrigin, Check: c.httpClient().CheckRedirect}
+}
+
+// Stop ends all waits between attempts, present and future: the calls return, [Deferred] with err
+// as the cause. Then it calls Stop(err) of HTTP's transport if that has such a method, as
+// throttle.Transport does, so that no request leaves any more. Attempts that are under way go on,
+// and their answers count. Stop cannot be undone, and only the first one has an effect. If err is
+// nil, it is [ErrStopped].
+//
+// A transport without Stop still makes the first attempt of each call. So does one that is wrapped
+// in another: call its Stop after this one.
 func (c *Client) Stop(err error) {
 	if err == nil {
 		err = ErrStopped
 	}
 	c.stopping()
 	c.mu.stop(err)
+	// Last, so that a call whose wait is ending has the Client's cause and not a limiter's.
+	if t, ok := c.httpClient().Transport.(interface{ Stop(error) }); ok {
+		t.Stop(err)
+	}
 }
 
 // stopping returns a context that ends with Stop.
@@ -160,8 +166,10 @@ func (c *Client) repeatable(req *http.Request) bool {
 	return nethttp.Idempotent(req.Method) || nethttp.HasKey(req) // as net/http has it
 }
 
-func (c *Client) observe(e Event) {
-	if c.Observe != nil {
-		c.Observe(e)
+// kind returns what the requests of one kind with req know together.
+func (c *Client) kind(req *http.Request) *blame.Kind {
+	if c.Key != nil {
+		return c.kinds.Of(blame.KeyOf(c.Key(req)), maxKinds)
 	}
+	return c.kinds.Of(blame.Of(req), maxKinds)
 }

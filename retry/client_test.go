@@ -16,6 +16,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/blame"
+	"github.com/penstock/penstock/internal/trip"
 )
 
 // [repeat] The table of the package comment, for a request that is repeatable and for one that is
@@ -28,59 +31,86 @@ func TestTable(t *testing.T) {
 		putPays, reason string
 	}
 	rows := map[string]row{
-		"200":                   {try{status: 200}, Delivered, Delivered, "", ""},
-		"204":                   {try{status: 204}, Delivered, Delivered, "", ""},
-		"dial refused":          {try{err: errRefused, stage: dialling}, again, again, "no", "unreachable"},
-		"dns hiccup":            {try{err: errDNS, stage: dialling}, again, again, "no", "unreachable"},
-		"host unknown":          {try{err: errNoHost, stage: dialling}, Failed, Failed, "", "unreachable"},
-		"429":                   {try{status: 429}, again, again, "no", "throttled"},
-		"503":                   {try{status: 503}, again, again, "no", "overloaded"},
-		"408 with Retry-After":  {try{status: 408, header: "Retry-After: 1"}, again, again, "yes", "timed out"},
-		"409 with Retry-After":  {try{status: 409, header: "Retry-After: 1"}, again, again, "yes", "asked to wait"},
-		"413 with Retry-After":  {try{status: 413, header: "Retry-After: 1"}, again, again, "yes", "asked to wait"},
-		"413, quota used up":    {try{status: 413, header: "RateLimit: \"a\";r=0;t=1"}, Failed, Failed, "", "rejected"},
-		"425 with Retry-After":  {try{status: 425, header: "Retry-After: 1"}, again, again, "no", "throttled"},
-		"509 with Retry-After":  {try{status: 509, header: "Retry-After: 0"}, again, again, "no", "throttled"},
-		"403 with Retry-After":  {try{status: 403, header: "Retry-After: 1"}, again, again, "no", "throttled"},
-		"408":                   {try{status: 408}, again, again, "yes", "timed out"},
-		"425":                   {try{status: 425}, again, again, "yes", "too early"},
-		"500":                   {try{status: 500}, again, Unknown, "yes", "server error"},
-		"502":                   {try{status: 502}, again, Unknown, "yes", "server error"},
-		"504":                   {try{status: 504}, again, Unknown, "yes", "timed out"},
-		"507":                   {try{status: 507}, Failed, Failed, "", "rejected"},
-		"507 with Retry-After":  {try{status: 507, header: "Retry-After: 1"}, again, again, "no", "throttled"},
-		"508":                   {try{status: 508}, Failed, Failed, "", "rejected"},
-		"511":                   {try{status: 511}, Failed, Failed, "", "rejected"},
-		"520":                   {try{status: 520}, again, Unknown, "yes", "server error"},
-		"reset":                 {try{err: errReset, stage: connected}, again, Unknown, "yes", "connection lost"},
-		"timeout":               {try{err: context.DeadlineExceeded, stage: connected}, again, Unknown, "yes", "timed out"},
-		"dial timeout":          {try{err: context.DeadlineExceeded, stage: dialling}, again, again, "no", "unreachable"},
-		"timeout, no hook":      {try{err: context.DeadlineExceeded, stage: beforeConn}, again, Unknown, "yes", "timed out"},
-		"error, no hook":        {try{err: errors.New("quic: closed"), stage: beforeConn}, again, Unknown, "yes", "connection lost"},
-		"refused, no hook":      {try{err: errRefused, stage: beforeConn}, again, again, "no", "unreachable"},
-		"host unknown, no hook": {try{err: errNoHost, stage: beforeConn}, Failed, Failed, "", "unreachable"},
-		"alert":                 {try{err: errAlert, stage: connected}, Failed, Failed, "", "unreachable"},
-		"alert, no hook":        {try{err: errAlert, stage: beforeConn}, Failed, Failed, "", "unreachable"},
-		"301":                   {try{status: 301, header: "Location: /x"}, Failed, Failed, "", "rejected"},
-		"303":                   {try{status: 303, header: "Location: /x"}, Failed, Failed, "", "rejected"},
-		"307 to another origin": {try{status: 307, header: "Location: https://other.example/x"}, Failed, Failed, "", "rejected"},
-		"304":                   {try{status: 304}, Failed, Failed, "", "rejected"},
-		"401":                   {try{status: 401}, Failed, Failed, "", "rejected"},
-		"403":                   {try{status: 403}, Failed, Failed, "", "rejected"},
-		"404":                   {try{status: 404}, Failed, Failed, "", "rejected"},
-		"409":                   {try{status: 409}, Failed, Failed, "", "rejected"},
-		"413":                   {try{status: 413}, Failed, Failed, "", "rejected"},
-		"417":                   {try{status: 417}, Failed, Failed, "", "rejected"},
-		"501":                   {try{status: 501}, Failed, Failed, "", "rejected"},
-		"505":                   {try{status: 505}, Failed, Failed, "", "rejected"},
-		"not before":            {try{err: notBeforeError{time.Unix(1, 0)}}, again, again, "no", "not before"},
-		"never":                 {try{err: notBeforeError{}}, Deferred, Deferred, "", "not before"},
+		"200": {try{status: 200}, Delivered, Delivered, "", ""},
+		"204": {try{status: 204}, Delivered, Delivered, "", ""},
+		"dial refused": {try{err: errRefused, stage: dialling}, again, again, "no",
+			"unreachable"},
+		"dns hiccup": {try{err: errDNS, stage: dialling}, again, again, "no",
+			"unreachable"},
+		"host unknown": {try{err: errNoHost, stage: dialling}, Failed, Failed, "",
+			"unreachable"},
+		"429": {try{status: 429}, again, again, "no", "throttled"},
+		"503": {try{status: 503}, again, again, "no", "overloaded"},
+		"408 with Retry-After": {try{status: 408, header: "Retry-After: 1"}, again, again, "yes",
+			"timed out"},
+		"409 with Retry-After": {try{status: 409, header: "Retry-After: 1"}, again, again, "yes",
+			"asked to wait"},
+		"413 with Retry-After": {try{status: 413, header: "Retry-After: 1"}, again, again, "yes",
+			"asked to wait"},
+		"413, quota used up": {try{status: 413, header: "RateLimit: \"a\";r=0;t=1"}, Failed,
+			Failed, "", "rejected"},
+		"425 with Retry-After": {try{status: 425, header: "Retry-After: 1"}, again, again, "no",
+			"throttled"},
+		"509 with Retry-After": {try{status: 509, header: "Retry-After: 0"}, again, again, "no",
+			"throttled"},
+		"403 with Retry-After": {try{status: 403, header: "Retry-After: 1"}, again, again, "no",
+			"throttled"},
+		"408": {try{status: 408}, again, again, "yes", "timed out"},
+		"425": {try{status: 425}, again, again, "yes", "too early"},
+		"500": {try{status: 500}, again, Unknown, "yes", "server error"},
+		"502": {try{status: 502}, again, Unknown, "yes", "server error"},
+		"504": {try{status: 504}, again, Unknown, "yes", "timed out"},
+		"507": {try{status: 507}, Failed, Failed, "", "rejected"},
+		"507 with Retry-After": {try{status: 507, header: "Retry-After: 1"}, again, again, "no",
+			"throttled"},
+		"508": {try{status: 508}, Failed, Failed, "", "rejected"},
+		"511": {try{status: 511}, Failed, Failed, "", "rejected"},
+		"520": {try{status: 520}, again, Unknown, "yes", "server error"},
+		"reset": {try{err: errReset, stage: connected}, again, Unknown, "yes",
+			"connection lost"},
+		"timeout": {try{err: context.DeadlineExceeded, stage: connected}, again,
+			Unknown, "yes", "timed out"},
+		"dial timeout": {try{err: context.DeadlineExceeded, stage: dialling}, again, again,
+			"no", "unreachable"},
+		"timeout, no hook": {try{err: context.DeadlineExceeded, stage: beforeConn}, again,
+			Unknown, "yes", "timed out"},
+		"error, no hook": {try{err: errors.New("quic: closed"), stage: beforeConn}, again,
+			Unknown, "yes", "connection lost"},
+		"refused, no hook": {try{err: errRefused, stage: beforeConn}, again, again, "no",
+			"unreachable"},
+		"host unknown, no hook": {try{err: errNoHost, stage: beforeConn}, Failed, Failed, "",
+			"unreachable"},
+		"alert": {try{err: errAlert, stage: connected}, Failed, Failed, "",
+			"unreachable"},
+		"alert, no hook": {try{err: errAlert, stage: beforeConn}, Failed, Failed, "",
+			"unreachable"},
+		"301": {try{status: 301, header: "Location: /x"}, Failed, Failed, "",
+			"rejected"},
+		"303": {try{status: 303, header: "Location: /x"}, Failed, Failed, "",
+			"rejected"},
+		"307 to another origin": {try{status: 307, header: "Location: https://other.example/x"},
+			Failed, Failed, "", "rejected"},
+		"304": {try{status: 304}, Failed, Failed, "", "rejected"},
+		"401": {try{status: 401}, Failed, Failed, "", "rejected"},
+		"403": {try{status: 403}, Failed, Failed, "", "rejected"},
+		"404": {try{status: 404}, Failed, Failed, "", "rejected"},
+		"409": {try{status: 409}, Failed, Failed, "", "rejected"},
+		"413": {try{status: 413}, Failed, Failed, "", "rejected"},
+		"417": {try{status: 417}, Failed, Failed, "", "rejected"},
+		"501": {try{status: 501}, Failed, Failed, "", "rejected"},
+		"505": {try{status: 505}, Failed, Failed, "", "rejected"},
+		"not before": {try{err: notBeforeError{time.Unix(1, 0)}}, again, again, "no",
+			"not before"},
+		"never": {try{err: notBeforeError{}}, Deferred, Deferred, "", "not before"},
 	}
-	for _, status := range []int{402, 406, 407, 416, 420, 423, 424, 426, 428, 430, 431, 451, 506, 508, 510, 511} {
-		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status, header: "Retry-After: 1"}, again, again, "no", "throttled"}
+	for _, status := range []int{402, 406, 407, 416, 420, 423, 424, 426, 428, 430, 431, 451, 506,
+		508, 510, 511} {
+		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status,
+			header: "Retry-After: 1"}, again, again, "no", "throttled"}
 	}
 	for _, status := range []int{400, 401, 404, 405, 410, 411, 412, 414, 415, 422, 501, 505} {
-		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status, header: "Retry-After: 1"}, Failed, Failed, "", "rejected"}
+		rows[fmt.Sprint(status, " with Retry-After")] = row{try{status: status,
+			header: "Retry-After: 1"}, Failed, Failed, "", "rejected"}
 	}
 	for name, row := range rows {
 		for _, method := range []string{"PUT", "POST", "POST with leave", "POST with a key"} {
@@ -110,7 +140,8 @@ func TestTable(t *testing.T) {
 						check(t, "status", r.Status, row.try.status)
 						check(t, "events", len(*events), 1)
 						check(t, "reason", (*events)[0].Reason, row.reason)
-						if k := s.reqs[0].Header.Get("Idempotency-Key"); strings.HasSuffix(method, "key") && k != "k1" {
+						if k := s.reqs[0].Header.Get("Idempotency-Key"); strings.HasSuffix(method,
+							"key") && k != "k1" {
 							t.Errorf("the key went out as %q", k)
 						}
 						return
@@ -139,17 +170,20 @@ func TestTable(t *testing.T) {
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		c, events := over(play(try{status: 503, header: "Retry-After: 2"}, try{err: errReset, stage: connected}, try{status: 200}), exact)
+		c, events := over(play(try{status: 503, header: "Retry-After: 2"},
+			try{err: errReset, stage: connected}, try{status: 200}), exact)
 		req := request(t, "PUT", "x")
 		end(t, c, req)
 		want := []Event{
-			{Kind: Waiting, Request: req, Attempt: 1, Status: 503, Wait: 2*time.Second + 1, Until: start.Add(2*time.Second + 1), Reason: "overloaded"},
-			{Kind: Waiting, Request: req, Attempt: 2, Wait: 1, Until: start.Add(2*time.Second + 2), Uncertain: true, Reason: "connection lost"},
-			{Kind: Ended, Request: req, Attempt: 3, Status: 200, Outcome: Delivered},
+			{Kind: EventWaiting, Request: req, Attempt: 1, Status: 503, Wait: 2*time.Second + 1,
+				Until: start.Add(2*time.Second + 1), Reason: "overloaded"},
+			{Kind: EventWaiting, Request: req, Attempt: 2, Wait: 1,
+				Until: start.Add(2*time.Second + 2), Uncertain: true, Reason: "connection lost"},
+			{Kind: EventEnded, Request: req, Attempt: 3, Status: 200, Outcome: Delivered},
 		}
 		check(t, "events", len(*events), len(want))
 		for i, e := range *events {
-			if (e.Err == nil) != (e.Kind == Ended) {
+			if (e.Err == nil) != (e.Kind == EventEnded) {
 				t.Errorf("event %d: error %v", i, e.Err)
 			}
 			e.Err = nil
@@ -187,7 +221,8 @@ func TestHintIsHeardInFull(t *testing.T) {
 
 // A Retry-After that overflows a duration must neither be slept nor turn into no wait at all.
 func TestLongHintIsDeferred(t *testing.T) {
-	for _, value := range []string{"3601", "9223372037", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+	for _, value := range []string{"3601", "9223372037", "99999999999999999999",
+		"Fri, 31 Dec 9999 23:59:59 GMT"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := play(try{status: 429, header: "Retry-After: " + value})
 			c, _ := over(s, Policy{})
@@ -201,7 +236,7 @@ func TestLongHintIsDeferred(t *testing.T) {
 			}
 
 			// With no limit, a year is slept.
-			c.Policy.MaxWait = 1<<63 - 1
+			c.Policy.MaxPause = 1<<63 - 1
 			ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 			defer cancel()
 			r = end(t, c, request(t, "POST", "x").WithContext(ctx))
@@ -213,7 +248,8 @@ func TestLongHintIsDeferred(t *testing.T) {
 func TestNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		s := play(try{err: &url.Error{Err: notBeforeError{start.Add(90 * time.Second)}}}, try{status: 200})
+		s := play(try{err: &url.Error{Err: notBeforeError{start.Add(90 * time.Second)}}},
+			try{status: 200})
 		c, _ := over(s, exact)
 		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Delivered)
 		check(t, "second try", s.at[1], 90*time.Second+1)
@@ -227,7 +263,8 @@ func TestNotBefore(t *testing.T) {
 	})
 }
 
-// A limiter that was stopped answers at once and forever: the same error must not be asked for again.
+// A limiter that was stopped answers at once and forever: the same error must not be asked for
+// again.
 func TestNoStormAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("operator stopped the run")
@@ -252,7 +289,10 @@ func TestNotSentBelow(t *testing.T) {
 		for _, rt := range []http.RoundTripper{
 			play(try{err: &notSent{cause}}),
 			play(try{err: &notSent{cause}, stage: connected}),
-			tripFunc(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("below: %w", &notSent{cause}) }),
+			tripFunc(func(*http.Request) (*http.Response, error) {
+				return nil,
+					fmt.Errorf("below: %w", &notSent{cause})
+			}),
 		} {
 			start := time.Now()
 			c, events := over(rt, exact)
@@ -272,7 +312,7 @@ func TestNotSentBelow(t *testing.T) {
 		c, _ := over(play(try{status: 503}, try{err: &notSent{cause}}), exact)
 		_, err := c.Do(request(t, "POST", "x"))
 		check(t, "status", OutcomeOf(nil, err).Status, 503)
-		check(t, "error", err.Error(), "retry: POST http://h.example/up/f.bin: 503 Service Unavailable: the journal is full (deferred after 2 tries)")
+		check(t, "error", err.Error(), "retry: POST http://h.example/up/f.bin: 503 Service Unavailable: the journal is full (deferred after 2 attempts)")
 		var e *notSent
 		if !errors.Is(err, cause) || !errors.As(err, &e) {
 			t.Errorf("%v does not wrap why it was not sent", err)
@@ -285,8 +325,12 @@ func TestNotSentBelow(t *testing.T) {
 			return Verdict{}
 		}
 		end(t, c, request(t, "POST", "x"))
-		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), exact)
-		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Rejected} }
+		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }),
+			exact)
+		c.Classify = func(*http.Request, *http.Response,
+			error) Verdict {
+			return Verdict{Action: Fail}
+		}
 		_, err = c.Do(request(t, "POST", "x"))
 		check(t, "outcome", OutcomeOf(nil, err).Outcome, Failed)
 		if !errors.Is(err, cause) {
@@ -294,7 +338,8 @@ func TestNotSentBelow(t *testing.T) {
 		}
 
 		// Nothing said: it is not known whether it was sent.
-		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }), exact)
+		c, _ = over(tripFunc(func(*http.Request) (*http.Response, error) { return nil, cause }),
+			exact)
 		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
 	})
 }
@@ -340,7 +385,8 @@ func TestGiveUpAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		s := play(try{err: errRefused, stage: dialling})
-		c, _ := over(s, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})
+		c, _ := over(s, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute,
+			GiveUpAfter: 10 * time.Minute})
 		r := end(t, c, request(t, "POST", "x"))
 		check(t, "outcome", r.Outcome, Deferred)
 		if took := time.Since(start); took < 9*time.Minute || took > 10*time.Minute {
@@ -352,7 +398,8 @@ func TestGiveUpAfter(t *testing.T) {
 
 		// Waits that the server asked for are not held against it.
 		start = time.Now()
-		c, _ = over(play(try{status: 503, header: "Retry-After: 600"}), Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})
+		c, _ = over(play(try{status: 503, header: "Retry-After: 600"}),
+			Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})
 		r = end(t, c, request(t, "POST", "x"))
 		check(t, "outcome", r.Outcome, Deferred)
 		if took := time.Since(start); took < time.Hour {
@@ -392,21 +439,23 @@ func TestCancelledWaitKeepsTheCause(t *testing.T) {
 		start := time.Now()
 		_, err := c.Do(request(t, "POST", "x").WithContext(ctx))
 		check(t, "time passed", time.Since(start), time.Minute)
-		if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "s3cr3t") {
+		if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) ||
+			strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("error: %v", err)
 		}
 		r := OutcomeOf(nil, err)
 		check(t, "outcome", r.Outcome, Deferred)
 		check(t, "status", r.Status, 503)
 		check(t, "RetryAt", r.RetryAt, start.Add(600*time.Second+1))
-		check(t, "last event", (*events)[1].Kind, Ended)
+		check(t, "last event", (*events)[1].Kind, EventEnded)
 		check(t, "closed idle connections", s.closedIdle, 0)
 	})
 }
 
 func TestCancelledInFlight(t *testing.T) {
 	for _, method := range []string{"PUT", "POST"} {
-		for where, want := range map[stage]Outcome{beforeConn: Unknown, dialling: Deferred, connected: Unknown} {
+		for where, want := range map[stage]Outcome{beforeConn: Unknown, dialling: Deferred,
+			connected: Unknown} {
 			synctest.Test(t, func(t *testing.T) {
 				cause := errors.New("operator")
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -421,7 +470,8 @@ func TestCancelledInFlight(t *testing.T) {
 					want = Deferred
 				}
 				check(t, method+" outcome", OutcomeOf(nil, err).Outcome, want)
-				if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) || strings.Count(err.Error(), cause.Error()) != 1 {
+				if !errors.Is(err, cause) || !errors.Is(err, context.Canceled) ||
+					strings.Count(err.Error(), cause.Error()) != 1 {
 					t.Errorf("error: %v", err)
 				}
 			})
@@ -460,7 +510,8 @@ func TestStop(t *testing.T) {
 		if !errors.Is(err, cause) || errors.Is(err, context.Canceled) {
 			t.Errorf("error: %v", err)
 		}
-		resp, err := c.Do(request(t, "POST", "x")) // no wait begins, so there is an answer to return
+		// no wait begins, so there is an answer to return
+		resp, err := c.Do(request(t, "POST", "x"))
 		if err != nil || resp.StatusCode != 503 || OutcomeOf(resp, err).Outcome != Deferred {
 			t.Errorf("%v: %+v", err, OutcomeOf(resp, err))
 		}
@@ -472,7 +523,8 @@ func TestStop(t *testing.T) {
 // go-retryablehttp closes the shared client's idle connections whenever a call ends badly.
 func TestIdleConnectionsAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, s := range []*script{play(try{status: 500}), play(try{err: errReset, stage: connected}), play(try{err: notBeforeError{}})} {
+		for _, s := range []*script{play(try{status: 500}),
+			play(try{err: errReset, stage: connected}), play(try{err: notBeforeError{}})} {
 			c, _ := over(s, exact)
 			c.Do(request(t, "PUT", "x"))
 			resp, err := c.StandardClient().Do(request(t, "PUT", "x"))
@@ -507,7 +559,8 @@ func TestUnreachable(t *testing.T) {
 // A transport that tells httptrace nothing gets the benefit of no doubt.
 func TestSilentTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for err, want := range map[error]Outcome{errRefused: Delivered, io.ErrUnexpectedEOF: Unknown, context.DeadlineExceeded: Unknown} {
+		for err, want := range map[error]Outcome{errRefused: Delivered,
+			io.ErrUnexpectedEOF: Unknown, context.DeadlineExceeded: Unknown} {
 			n := 0
 			c, _ := over(tripFunc(func(*http.Request) (*http.Response, error) {
 				if n++; n == 1 {
@@ -562,7 +615,8 @@ func TestCancelledInALimiter(t *testing.T) {
 func TestAlertAfterAnAnswer(t *testing.T) {
 	for _, where := range []stage{beforeConn, connected} {
 		synctest.Test(t, func(t *testing.T) {
-			c, _ := over(play(try{status: 200}, try{err: errAlert, stage: where}, try{status: 200}), exact)
+			c, _ := over(play(try{status: 200}, try{err: errAlert, stage: where}, try{status: 200}),
+				exact)
 			end(t, c, request(t, "POST", "x"))
 			check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Unknown)
 		})
@@ -587,7 +641,8 @@ func TestServerErrorWithRetryAfter(t *testing.T) {
 	}
 }
 
-// A request that is sent again waits as its server asks, whatever the status and whatever caused it to be sent again.
+// A request that is sent again waits as its server asks, whatever the status and whatever caused it
+// to be sent again.
 func TestRetryAfterOfOneRequest(t *testing.T) {
 	for _, status := range []int{400, 404, 408, 409, 413, 422, 501} {
 		synctest.Test(t, func(t *testing.T) {
@@ -596,7 +651,7 @@ func TestRetryAfterOfOneRequest(t *testing.T) {
 			if status != 408 && status != 409 && status != 413 {
 				c.Classify = func(_ *http.Request, resp *http.Response, _ error) Verdict {
 					if resp.StatusCode == status {
-						return Verdict{Kind: Unprocessed}
+						return Verdict{Action: Retry}
 					}
 					return Verdict{}
 				}
@@ -611,27 +666,28 @@ func TestRetryAfterOfOneRequest(t *testing.T) {
 
 func TestClassify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := play(try{status: 200}, try{status: 409}, try{status: 404}, try{err: errReset, stage: connected}, try{status: 404}, try{status: 200})
+		s := play(try{status: 200}, try{status: 409}, try{status: 404},
+			try{err: errReset, stage: connected}, try{status: 404}, try{status: 200})
 		c, events := over(s, exact)
 		n := 0
 		c.Classify = func(req *http.Request, resp *http.Response, err error) Verdict {
 			n++
 			switch n {
 			case 1:
-				return Verdict{Kind: Refused, Wait: 5 * time.Second}
+				return Verdict{Action: RetryFree, Wait: 5 * time.Second}
 			case 2:
-				return Verdict{Kind: Unprocessed, Reason: "key in use"}
+				return Verdict{Action: Retry, Reason: "key in use"}
 			case 3:
-				return Verdict{Wait: time.Hour, Kind: Uncertain}
+				return Verdict{Wait: time.Hour, Action: RetryIfSafe}
 			case 4:
 				if resp != nil || !errors.Is(err, errReset) {
 					t.Errorf("got %v, %v", resp, err)
 				}
-				return Verdict{Kind: Refused}
+				return Verdict{Action: RetryFree}
 			case 5:
-				return Verdict{Kind: Accepted}
+				return Verdict{Action: Accept}
 			}
-			return Verdict{Kind: Rejected}
+			return Verdict{Action: Fail}
 		}
 		c.Repeatable = func(*http.Request) bool { return true }
 		r := end(t, c, request(t, "POST", "x"))
@@ -642,12 +698,18 @@ func TestClassify(t *testing.T) {
 		check(t, "reason", (*events)[1].Reason, "key in use")
 
 		// An error is no acceptance.
-		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
+		c.Classify = func(*http.Request, *http.Response,
+			error) Verdict {
+			return Verdict{Action: Accept}
+		}
 		s.tries, s.at = []try{{err: errReset, stage: connected}, {status: 500}}, nil
 		r = end(t, c, request(t, "PUT", "x"))
 		check(t, "outcome", r.Outcome, Delivered)
 		check(t, "status", r.Status, 500)
-		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Rejected} }
+		c.Classify = func(*http.Request, *http.Response,
+			error) Verdict {
+			return Verdict{Action: Fail}
+		}
 		s.tries = []try{{status: 200}}
 
 		// A 200 that does not count must not look like one.
@@ -673,7 +735,8 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 		} {
 			s := play(row.try)
 			c, events := over(s, exact)
-			for _, do := range []func(*http.Request) (*http.Response, error){c.Do, c.StandardClient().Do} {
+			for _, do := range []func(*http.Request) (*http.Response, error){c.Do,
+				c.StandardClient().Do} {
 				s.at, *events = nil, nil
 				req, _ := http.NewRequest(row.method, "http://h.example/", onlyReader("data"))
 				resp, err := do(req)
@@ -682,8 +745,11 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 				check(t, "tries", len(s.at), 1)
 				check(t, "events", len(*events), 1)
 				e := (*events)[0]
-				if row.want != Unknown && (e.Reason != "body cannot be sent again" || !errors.Is(e.Err, ErrNoGetBody) || !errors.Is(r.Err, ErrNoGetBody) ||
-					!strings.HasSuffix(r.Err.Error(), "its body cannot be sent again: set GetBody")) {
+				if row.want != Unknown &&
+					(e.Reason != "body cannot be sent again" || !errors.Is(e.Err, ErrNoGetBody) ||
+						!errors.Is(r.Err, ErrNoGetBody) ||
+						!strings.HasSuffix(r.Err.Error(),
+							"its body cannot be sent again: set GetBody")) {
 					t.Errorf("event %+v, error %v", e, r.Err)
 				}
 			}
@@ -727,7 +793,8 @@ func TestBadRequestsFailAtOnce(t *testing.T) {
 	check("no host", &http.Request{URL: &url.URL{Scheme: "http", Path: "/"}})
 	check("scheme", &http.Request{URL: &url.URL{Scheme: "ftp", Host: "h"}})
 	check("method", &http.Request{Method: "A B", URL: &url.URL{Scheme: "http", Host: "h"}})
-	check("header", &http.Request{URL: &url.URL{Scheme: "http", Host: "h"}, Header: http.Header{"X": {"a\nb"}}})
+	check("header", &http.Request{URL: &url.URL{Scheme: "http", Host: "h"},
+		Header: http.Header{"X": {"a\nb"}}})
 	check("RequestURI", &http.Request{URL: &url.URL{Scheme: "http", Host: "h"}, RequestURI: "/"})
 }
 
@@ -755,7 +822,8 @@ func TestCookiesDoNotPileUp(t *testing.T) {
 		s := play(try{status: 503}, try{status: 503}, try{status: 200})
 		c, _ := over(s, exact)
 		jar, _ := cookiejar.New(nil)
-		jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"}, []*http.Cookie{{Name: "a", Value: "1"}})
+		jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"},
+			[]*http.Cookie{{Name: "a", Value: "1"}})
 		c.HTTP.Jar = jar
 		req := request(t, "PUT", "x")
 		end(t, c, req)
@@ -770,7 +838,8 @@ func TestCookiesDoNotPileUp(t *testing.T) {
 func TestHTTPClientTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		s := play(try{status: 503, delay: 40 * time.Second}, try{status: 200, delay: 40 * time.Second})
+		s := play(try{status: 503, delay: 40 * time.Second},
+			try{status: 200, delay: 40 * time.Second})
 		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
 			if n++; n == 1 {
 				httptrace.ContextClientTrace(r.Context()).GetConn("")
@@ -795,7 +864,8 @@ func TestCallersTraceGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := over(play(try{status: 503}, try{status: 503}, try{status: 200}), exact)
 		got := 0
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got++ }})
+		ctx := httptrace.WithClientTrace(t.Context(),
+			&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got++ }})
 		end(t, c, request(t, "PUT", "x").WithContext(ctx))
 		check(t, "GotConn calls", got, 3)
 	})
@@ -804,24 +874,15 @@ func TestCallersTraceGoesOn(t *testing.T) {
 func TestRequestIsNotChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := over(play(try{status: 503}, try{status: 200}), exact)
-		req := request(t, "POST", strings.Repeat("x", expectFrom))
+		req := request(t, "POST", strings.Repeat("x", trip.AskFrom))
 		req.Header.Set("Idempotency-Key", "k")
 		body, ctx := req.Body, req.Context()
 		end(t, c, req)
-		if req.Body != body || req.Context() != ctx || len(req.Header) != 1 || req.Header.Get("Idempotency-Key") != "k" {
+		if req.Body != body || req.Context() != ctx || len(req.Header) != 1 ||
+			req.Header.Get("Idempotency-Key") != "k" {
 			t.Errorf("changed: %+v", req)
 		}
 	})
-}
-
-func TestOriginsAreBounded(t *testing.T) {
-	c := &Client{}
-	for i := range 3 * maxOrigins {
-		c.origin("http://" + string(rune(i+1)))
-	}
-	if len(c.mu.origins) > maxOrigins {
-		t.Errorf("%d origins are kept", len(c.mu.origins))
-	}
 }
 
 func TestOutcomeOfStrangers(t *testing.T) {
@@ -834,7 +895,8 @@ func TestOutcomeOfStrangers(t *testing.T) {
 
 func TestStandardClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := play(try{status: 503}, try{err: errReset, stage: connected}, try{status: 307, header: "Location: /moved"}, try{status: 429}, try{status: 201})
+		s := play(try{status: 503}, try{err: errReset, stage: connected},
+			try{status: 307, header: "Location: /moved"}, try{status: 429}, try{status: 201})
 		c, _ := over(s, exact)
 		resp, err := c.StandardClient().Do(request(t, "PUT", "data"))
 		if err != nil {
@@ -845,7 +907,9 @@ func TestStandardClient(t *testing.T) {
 		check(t, "bodies", strings.Join(s.body, " "), "data data data data data")
 		check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
 
-		_, err = (&Client{HTTP: &http.Client{Transport: play(try{err: errReset, stage: connected})}}).StandardClient().Post("http://h.example/", "text/plain", strings.NewReader("x"))
+		_, err = (&Client{HTTP: &http.Client{Transport: play(try{err: errReset,
+			stage: connected})}}).StandardClient().Post("http://h.example/", "text/plain",
+			strings.NewReader("x"))
 		check(t, "outcome", OutcomeOf(nil, err).Outcome, Unknown)
 	})
 }
@@ -857,7 +921,8 @@ func TestStandardClientTimeoutAndJar(t *testing.T) {
 		c, _ := over(s, exact)
 		c.HTTP.Timeout = time.Minute
 		c.HTTP.Jar, _ = cookiejar.New(nil)
-		c.HTTP.Jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"}, []*http.Cookie{{Name: "a", Value: "1"}})
+		c.HTTP.Jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"},
+			[]*http.Cookie{{Name: "a", Value: "1"}})
 		start := time.Now()
 		resp, err := c.StandardClient().Do(request(t, "PUT", "x"))
 		check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
@@ -872,14 +937,15 @@ func TestConcurrentCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		n := 0
-		c := &Client{Policy: Policy{Budget: &Budget{}}, HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if n++; n%3 == 0 {
-				return answer(200, ""), nil
-			}
-			return answer(503, ""), nil
-		})}}
+		c := &Client{Policy: Policy{Budget: &Budget{}},
+			HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if n++; n%3 == 0 {
+					return answer(200, ""), nil
+				}
+				return answer(503, ""), nil
+			})}}
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
@@ -928,13 +994,14 @@ func TestFaultyItemAmongHealthyTraffic(t *testing.T) {
 	})
 }
 
-// Where many compete for what a server accepts, some other is always accepted in between, and
-// there is no fault.
+// Where many compete for what a server accepts, some other is always accepted in between, and there
+// is no fault.
 func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var free time.Time // when the next one is accepted
-		c := &Client{HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response, error) {
+		c := &Client{HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response,
+			error) {
 			time.Sleep(time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
@@ -964,11 +1031,16 @@ func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
 // A server that accepts others now and then does not keep a call alive forever.
 func TestGiveUpAfterHoldsInACrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := over(nil, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute, GiveUpAfter: 10 * time.Minute})
+		c, _ := over(nil, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute,
+			GiveUpAfter: 10 * time.Minute})
 		c.HTTP.Transport = tripFunc(func(r *http.Request) (*http.Response, error) {
-			k := c.kind(c.kindOf(r))
-			for i := range int64(9) { // one of them after a refusal
-				k.accept(k.begins(), i/8)
+			k := c.kind(r)
+			var others [9]blame.Call
+			for i := range others {
+				if i == 8 { // one of them was refused before
+					new(blame.Kind).Refuse(&others[i], 429)
+				}
+				k.Accept(k.Now(), &others[i])
 			}
 			return answer(429, ""), nil
 		})
@@ -986,10 +1058,12 @@ func (e proxyStatusError) Error() string    { return "the proxy refuses" }
 func (e proxyStatusError) ProxyStatus() int { return int(e) }
 
 func TestProxyRefuses(t *testing.T) {
-	for status, want := range map[int]Outcome{403: Failed, 407: Failed, 429: Delivered, 502: Delivered, 503: Delivered} {
+	for status, want := range map[int]Outcome{403: Failed, 407: Failed, 429: Delivered,
+		502: Delivered, 503: Delivered} {
 		for _, where := range []stage{beforeConn, dialling} { // a wrapper may hide the hooks
 			synctest.Test(t, func(t *testing.T) {
-				c, events := over(play(try{err: &net.OpError{Op: "proxyconnect", Err: proxyStatusError(status)}, stage: where}, try{status: 201}), exact)
+				c, events := over(play(try{err: &net.OpError{Op: "proxyconnect",
+					Err: proxyStatusError(status)}, stage: where}, try{status: 201}), exact)
 				c.Policy.Attempts = 1
 				r := end(t, c, request(t, "POST", "x"))
 				check(t, "outcome", r.Outcome, want)
@@ -1005,12 +1079,16 @@ func TestProxyRefuses(t *testing.T) {
 
 // The same, through net/http's own transport and a proxy.
 func TestProxyAuthentication(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
 	defer proxy.Close()
 	u, _ := url.Parse(proxy.URL)
 	tr := &http.Transport{
 		Proxy: http.ProxyURL(u),
-		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request,
+			resp *http.Response) error {
 			return proxyStatusError(resp.StatusCode)
 		},
 	}

@@ -3,152 +3,149 @@
 // [Client] is for HTTP: give it the [net/http.Client] that you have, and call Do. [Policy.Do] is
 // for everything else. Both wait with full jitter under a true cap, never shorter than the server's
 // Retry-After, and both end with the caller's context. Nothing here limits a rate: that is the task
-// of the transport below, such as throttle.Transport. Whatever signs requests belongs below such a
-// limiter too, or signatures age in its queue.
+// of the transport below, such as throttle.Transport. Programs that have a client of
+// go-retryablehttp or use backoff/v4 get the same judgement and the same waits from [Configure] and
+// [Policy.BackOff].
+//
+// A call is one Do. It makes attempts: each sends the request once. An attempt that is not accepted
+// is a refusal, which says that the server is busy or cannot be reached, or a failure, which counts
+// against [Policy].Attempts.
 //
 // # What is sent again
 //
 // A request is sent again only if that is safe. A request is repeatable if its method is GET, HEAD,
 // PUT, DELETE, OPTIONS or TRACE (RFC 9110 section 9.2.2), or if it has an Idempotency-Key, as in
-// net/http; [Client.Repeatable] replaces that rule.
+// net/http; [Client].Repeatable replaces that rule.
 //
 //	answer or error                           repeatable                  otherwise
 //	2xx                                       delivered                   delivered
-//	2xx before the body was sent whole        again, an attempt           unknown
-//	dial failed or refused: nothing was sent  again, no attempt           again, no attempt
-//	HTTP/2 server that says it did not        again, no attempt           again, no attempt
+//	2xx before the body was sent whole        failure, again              unknown
+//	dial failed or refused: nothing was sent  refusal, again              refusal, again
+//	HTTP/2 server that says it did not        refusal, again              refusal, again
 //	  process the request
 //	host unknown, certificate or protocol     failed, ErrUnreachable      failed, ErrUnreachable
 //	  refused, no answer ever before
 //	an answer that is not HTTP, and none      failed, ErrUnreachable      unknown, ErrUnreachable
 //	  ever before
-//	host unknown or refused, after an answer  again, no attempt           again, no attempt
-//	429, 503, 403 with a quota used up        again, no attempt           again, no attempt
-//	another refusal with Retry-After, but     again, no attempt           again, no attempt
+//	host unknown or refused, after an answer  refusal, again              refusal, again
+//	429, 503, 403 with a quota used up        refusal, again              refusal, again
+//	another refusal with Retry-After, but     refusal, again              refusal, again
 //	  those below
-//	500, 502, 504, 512 to 599                 again, no attempt           unknown
+//	500, 502, 504, 512 to 599                 refusal, again              unknown
 //	  with Retry-After
-//	408, 425                                  again, an attempt           again, an attempt
-//	409, 413 with Retry-After                 again, an attempt           again, an attempt
-//	500, 502, 504; reset or timeout           again, see below            unknown
-//	  after bytes may have been sent
+//	408, 425; 409, 413 with Retry-After       failure, again              failure, again
+//	500, 502, 504, 512 to 599; reset or       see below, again            unknown
+//	  timeout after bytes may have been sent
 //	3xx that is not followed                  failed, names the new URL   failed, names the new URL
-//	512 to 599, which gateways made up        again, see below            unknown
 //	other 4xx and 5xx; 400, 401, 404, 405,    failed                      failed
 //	  410 to 412, 414, 415, 422, 501 and
 //	  505 also with Retry-After
 //	the caller's own body cannot be read,     failed                      failed; unknown after
 //	  or is not as long as ContentLength                                  bytes were sent
-//	"not before" errors (below)               again, no attempt           again, no attempt
+//	"not before" errors (below)               refusal, again              refusal, again
 //	cancelled in flight                       deferred                    unknown
 //	cancelled while waiting                   deferred                    deferred
 //
-// A repeatable request that has failed or was deferred may have been accepted all the same, at a
-// try whose answer was lost. [Result].Uncertain reports that.
+// A repeatable request that has failed or was deferred may have been accepted all the same, by an
+// attempt whose answer was lost. [Result].Uncertain reports that.
 //
-// Retry-After is the least time before the next try, whatever the status, if there is a next try.
-// With 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about that one request. With any
+// Retry-After is the least time before the next attempt, whatever the status, if there is one. With
+// 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about that one request. With any
 // other refusal the server asks all clients to wait, and a limiter below, such as
 // throttle.Transport, pauses.
 //
-// # What counts as an attempt
+// # What counts as a failure
 //
-// A refusal says that the server is busy or a quota used up, not that the request is wrong. So it
-// does not count as an attempt, and [Policy.GiveUpAfter] bounds how long a call is refused. There
-// is one exception: a request that is refused while others of its kind are accepted (ten or more
-// for each refusal of those others) is itself the cause, and its refusals count. They count from
-// the second one with the same status on, whatever Retry-After says.
+// A refusal does not count; [Policy].GiveUpAfter bounds how long a call is refused. There is one
+// exception: a request that is refused while others of its kind are accepted (ten or more for each
+// refusal of those others) is itself the cause, and its refusals are failures. They count from the
+// second one with the same status on, whatever Retry-After says.
 //
 // Requests are of one kind if they have the origin, the method and the credential in common, or
-// what [Client.Key] returns. So a file that a server always refuses fails while others are
+// what [Client].Key returns. So a file that a server always refuses fails while others are
 // accepted, and also after the last of the others; an account whose quota is used up waits,
 // whatever other accounts on the same host are allowed.
 //
-// Answers such as 500, and lost connections, are an attempt only if others of the request's kind
-// that were sent after its previous failure were accepted. Otherwise the upstream accepts nothing
-// at all, and they are refusals. They are attempts, too, if no other request fails and none was
-// ever accepted, and so is a timeout that repeats while no other request fails. A call ends after
-// ten minutes if it is not known whether the request or the upstream is at fault: none was ever
+// Answers such as 500, and lost connections, are failures only if others of the request's kind that
+// were sent after its previous one were accepted. Otherwise the upstream accepts nothing at all,
+// and they are refusals. They are failures, too, if no other request fails and none was ever
+// accepted, and so is a timeout that repeats while no other request fails. A call ends after ten
+// minutes if it is not known whether the request or the upstream is at fault: none was ever
 // accepted, although several fail, or some were, but no other fails now.
 //
 // # What may have arrived
 //
-// The hooks of [net/http/httptrace] that the transport calls during a try show whether bytes may
-// have been sent. If it called none, only an error of a dial, of DNS or of a certificate proves
-// that nothing was sent. A [net/http.Transport] that is Client.HTTP's own is known to call them.
+// The hooks of [net/http/httptrace] that the transport calls during an attempt show whether bytes
+// may have been sent. If it called none, only an error of a dial, of DNS or of a certificate proves
+// that nothing was sent. A [net/http.Transport] that is Client.HTTP's own is known to call them. An
+// interim response (1xx) is no answer: the server may have processed the request.
 //
-// net/http sends some requests again by itself. It may do so where nothing was processed: with
-// HTTP/1, of a request of which nothing was written to a kept connection; with HTTP/2, where the
-// server refused the stream. The rest is left to the Client, counts as an attempt, and what the
-// server says in the end does not remove the doubt ([Result].Uncertain):
-//
-//   - With HTTP/2 net/http also resends after a PROTOCOL_ERROR, which does not say that nothing was
-//     processed. So a request with a body reaches the transport without its GetBody until the
-//     server has answered by another protocol. The Client itself repeats it after a GOAWAY or
-//     REFUSED_STREAM, at no attempt, and after the first GOAWAY at once.
-//   - A request without a body that net/http is about to send on another connection of HTTP/2 is
-//     not sent there: it is not known whether the reason is a GOAWAY or a PROTOCOL_ERROR. If it is
-//     repeatable the Client sends it again, the first time at once. Otherwise it is [Unknown].
-//   - With HTTP/1 net/http resends a GET, HEAD, OPTIONS or TRACE, or a request with an
-//     Idempotency-Key, whenever a kept connection ends before an answer. Each of these counts as a
-//     try, and [Policy].Attempts bounds how many there are. A request that is not repeatable is not
-//     sent again: if the connection ends it is Unknown.
-//
-// An interim response (1xx) is no answer: the server works on the request, and may have processed
-// it.
-//
-// A transport around net/http's own may send other requests within a try, or the same once more
-// after an answer. One that sends a request again without an answer breaks these rules. So does one
-// that sends a request without a body again on another connection of HTTP/2 after an answer with
-// interim responses before it: no hook of httptrace shows that answer.
+// net/http sends some requests again by itself. The Client leaves that to it where nothing of the
+// request was processed, and prevents it otherwise, by leaving out GetBody or by ending the stream,
+// and then repeats the request itself if that is safe. What is left is HTTP/1, where net/http
+// resends a GET, HEAD, OPTIONS or TRACE, or a request with an Idempotency-Key, whenever a kept
+// connection ends before an answer. Each of these counts as an attempt that failed, Attempts bounds
+// how many there are, and the doubt remains ([Result].Uncertain). A transport around net/http's own
+// must not send a request again that had no answer.
 //
 // A 2xx that comes before the last byte of the request's body was written waits for that, up to ten
 // seconds. It does not count if the writing fails or does not end: such a server may have stored a
-// part, and net/http closes the connection soon after an answer without a body. A transport that
-// calls the GotConn hook has to call WroteRequest too; one that calls neither is assumed to have
-// sent everything.
+// part. A transport that calls the GotConn hook has to call WroteRequest too; one that calls
+// neither is assumed to have sent everything.
 //
 // Full-duplex requests, whose answer comes while the body is written, cannot wait. A
 // [Client.StandardClient] returns the answer at once if the body's length is unknown and it has no
 // GetBody, as with an [io.Pipe]; [OutcomeOf] then returns [Unknown] until the body was sent. With
-// [Client.Do], let Classify return [Accepted] for such requests.
+// [Client.Do], let Classify return [Accept] for such requests.
 //
 // The head of an answer decides. Do returns when it has arrived, so an answer that is cut off after
 // its 2xx head is delivered, and an error while its body is read changes nothing about that. Close
 // reads what is left of the body, up to 256 KiB and 50 ms, so that an HTTP/1 connection is used
 // again.
 //
-// # Not before
+// # Not before, and proxies
 //
-// An error of any other package with a method
+// Errors of any other package may have one of two methods:
 //
 //	RetryAt() time.Time
-//
-// means that nothing was sent, even if there was a connection, and that nothing will be before that
-// instant. The zero time means never in this run: the call ends at once, deferred, and its error
-// wraps this one. A limiter must return such an error, with RetryAt in the present, also when the
-// context ends while it waits. Otherwise a POST that was never sent counts as unknown.
-//
-// # Proxies
-//
-// An error of any other package with a method
-//
 //	ProxyStatus() int
 //
-// says with which status a proxy refused to connect. 429 and 5xx are refusals, again at no attempt;
-// any other, such as 407, has failed. Return one from [net/http.Transport.OnProxyConnectResponse]:
+// The first means that nothing was sent, even if there was a connection, and that nothing will be
+// before that instant. The zero time means never in this run: the call ends at once, deferred, and
+// its error wraps this one. A limiter must return such an error, with RetryAt in the present, also
+// when the context ends while it waits. Otherwise a POST that was never sent counts as unknown.
+//
+// The second returns the status with which a proxy refused to connect. 429 and 5xx are refusals;
+// any other, such as 407, has failed. Return one from [net/http.Transport].OnProxyConnectResponse:
 // net/http by itself does not report the status, and its errors count as an outage.
 //
 // # Bodies
 //
-// A body is opened afresh with GetBody for each try; nothing is kept in memory to be sent again.
-// Without GetBody a request with a body is sent once, and the error of a call that ends for that
-// reason wraps [ErrNoGetBody]. Some libraries set no GetBody: aws-sdk-go-v2, for one, whose uploads
-// a [Client.StandardClient] therefore does not retry. [SetFileBody] makes a file such a body.
+// A body is opened afresh with GetBody for each attempt. Without GetBody a request with a body is
+// sent once, and the error of a call that ends for that reason wraps [ErrNoGetBody]. [SetFileBody],
+// [SetFormBody] and [SetBody] set one. [Client].Buffer keeps small bodies in memory, for libraries
+// that set none: aws-sdk-go-v2 is one.
+//
+// # Order of layers
+//
+// A request passes the Client first, then the limiter, then whatever signs it, then the network:
+//
+//	retry.Client → throttle.Transport → signing transport → http.Transport
+//
+// The limiter may hold a request for minutes, so a signature that is made above it, also by
+// [Client].Prepare, grows old in its queue. Put no second client that retries above or below this
+// one: attempts multiply, and neither sees what the other does.
+//
+// # Stopping
+//
+// [Client.Stop] ends all waits and stops the transport below. The calls return [Deferred], requests
+// in flight are finished, and nothing is lost: wait for the calls, and only then end their context,
+// which would cut off what is in flight.
 //
 // # Tests
 //
 // Everything here runs in [testing/synctest]: create the Client in the bubble that uses it, with a
 // [net/http.RoundTripper] in place of the network. Policy{Base: 1, Factor: 1} makes the random
-// waits one nanosecond long, so that each run takes the same time.
+// waits one nanosecond long, so that each run takes the same time; a seeded [Policy].Rand makes
+// them repeatable.
 package retry

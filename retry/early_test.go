@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/trip"
 )
 
 const (
@@ -32,10 +33,12 @@ func TestEarlyAcceptance(t *testing.T) {
 		then         func(*memnet.Conn)
 		took         time.Duration
 	}{
-		{"stalls", created, stall, maxWriteWait},
+		{"stalls", created, stall, trip.MaxWriteWait},
 		{"stalls, no answer body", noContent, stall, 50 * time.Millisecond}, // then net/http closes
-		{"closes", created, func(c *memnet.Conn) { time.Sleep(time.Second); c.Close() }, time.Second},
-		{"resets", created, func(c *memnet.Conn) { time.Sleep(time.Second); c.Reset() }, time.Second},
+		{"closes", created, func(c *memnet.Conn) { time.Sleep(time.Second); c.Close() },
+			time.Second},
+		{"resets", created, func(c *memnet.Conn) { time.Sleep(time.Second); c.Reset() },
+			time.Second},
 	} {
 		for _, method := range []string{"PUT", "POST"} {
 			synctest.Test(t, func(t *testing.T) {
@@ -111,18 +114,19 @@ func TestEarlyAcceptanceOverHTTP2(t *testing.T) {
 			protocols := new(http.Protocols)
 			protocols.SetUnencryptedHTTP2(true)
 			var got int64
-			srv := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.ProtoMajor != 2 {
-					t.Error(r.Proto)
-				}
-				io.CopyN(io.Discard, r.Body, 100<<10)
-				w.WriteHeader(201)
-				http.NewResponseController(w).Flush()
-				if honest {
-					time.Sleep(time.Second)
-					got, _ = io.Copy(io.Discard, r.Body)
-				}
-			})}
+			srv := &http.Server{Protocols: protocols,
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.ProtoMajor != 2 {
+						t.Error(r.Proto)
+					}
+					io.CopyN(io.Discard, r.Body, 100<<10)
+					w.WriteHeader(201)
+					http.NewResponseController(w).Flush()
+					if honest {
+						time.Sleep(time.Second)
+						got, _ = io.Copy(io.Discard, r.Body)
+					}
+				})}
 			go srv.Serve(l)
 			tr := &http.Transport{DialContext: l.DialContext, Protocols: protocols}
 			c := &Client{HTTP: &http.Client{Transport: tr}, Policy: exact}
@@ -157,7 +161,7 @@ func TestEndOfWritingIsWaitedFor(t *testing.T) {
 	}{
 		{"late", true, time.Millisecond, nil, 0, Delivered, Delivered, time.Millisecond},
 		{"late error", true, time.Millisecond, errWrite, 0, Failed, Unknown, time.Millisecond},
-		{"never", true, 0, nil, 0, Failed, Unknown, maxWriteWait},
+		{"never", true, 0, nil, 0, Failed, Unknown, trip.MaxWriteWait},
 		{"cancelled", true, 0, nil, time.Second, Deferred, Unknown, time.Second},
 		{"no hooks", false, 0, nil, 0, Delivered, Delivered, 0},
 	} {
@@ -169,7 +173,8 @@ func TestEndOfWritingIsWaitedFor(t *testing.T) {
 						trace.GotConn(httptrace.GotConnInfo{})
 					}
 					if row.after > 0 {
-						time.AfterFunc(row.after, func() { trace.WroteRequest(httptrace.WroteRequestInfo{Err: row.err}) })
+						time.AfterFunc(row.after,
+							func() { trace.WroteRequest(httptrace.WroteRequestInfo{Err: row.err}) })
 					}
 					return answer(201, ""), nil
 				}), Policy{Attempts: 1})
@@ -196,7 +201,10 @@ func TestClassifyAcceptsWhatWasNotSentWhole(t *testing.T) {
 			io.WriteString(conn, created)
 			time.Sleep(time.Hour)
 		})
-		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
+		c.Classify = func(*http.Request, *http.Response,
+			error) Verdict {
+			return Verdict{Action: Accept}
+		}
 		start := time.Now()
 		resp, err := c.Do(request(t, "POST", strings.Repeat("x", long)))
 		check(t, "time passed", time.Since(start), time.Duration(0))
@@ -214,7 +222,7 @@ func TestAcceptanceInsteadOfContinue(t *testing.T) {
 					return // the header is the user's, and each try has it
 				}
 				asked, received := make(chan bool, 2), make(chan bool, 2) // the connections overlap
-				size := int64(expectFrom)
+				size := int64(trip.AskFrom)
 				if own {
 					size = 1
 				}
@@ -222,7 +230,8 @@ func TestAcceptanceInsteadOfContinue(t *testing.T) {
 					_, h, _ := head(r)
 					asked <- h.Get("Expect") != ""
 					if n == 0 {
-						io.WriteString(conn, strings.Replace(created, "Content", "Connection: close\r\nContent", 1))
+						io.WriteString(conn,
+							strings.Replace(created, "Content", "Connection: close\r\nContent", 1))
 						_, err := r.R.ReadByte()
 						received <- err == nil
 						return
@@ -264,7 +273,7 @@ func TestFileBodyAfterContinue(t *testing.T) {
 	}))
 	defer srv.Close()
 	path := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(path, make([]byte, expectFrom), 0o600); err != nil {
+	if err := os.WriteFile(path, make([]byte, trip.AskFrom), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	req, _ := http.NewRequest("POST", srv.URL, nil)
@@ -273,7 +282,7 @@ func TestFileBodyAfterContinue(t *testing.T) {
 	}
 	c := &Client{HTTP: srv.Client()}
 	check(t, "outcome", end(t, c, req).Outcome, Delivered)
-	check(t, "received", got, int64(expectFrom))
+	check(t, "received", got, int64(trip.AskFrom))
 }
 
 // What counts is the request that was answered, not the one that was redirected.
@@ -300,12 +309,6 @@ func TestEarlyAcceptanceAndRedirect(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestSentWholeCostsNothing(t *testing.T) {
-	a := new(attempt)
-	a.mark(gotConn | wroteRequest)
-	check(t, "allocations", testing.AllocsPerRun(10, func() { a.sentWhole(t.Context()) }), 0.0)
 }
 
 // The writing of one hop may end when the next is under way.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/said"
 )
 
 // No text of ours may hold what a log must not hold, however deep it sits.
@@ -20,48 +22,59 @@ func TestRedaction(t *testing.T) {
 	raw := req.URL.String()
 	for _, err := range []error{
 		&url.Error{Op: "Put", URL: raw, Err: inner},
-		&url.Error{Op: "Put", URL: raw, Err: &url.Error{Op: "Get", URL: "http://u5er@auth.example/token?client_secret=s3cr3t", Err: inner}},
-		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("oauth: %w", &url.Error{Op: "Post", URL: `https://auth.example/?s3cr3t a"b`, Err: inner})},
-		&url.Error{Op: "Put", URL: raw, Err: errors.Join(inner, &url.Error{Op: "Post", URL: raw, Err: inner})},
+		&url.Error{Op: "Put", URL: raw, Err: &url.Error{Op: "Get",
+			URL: "http://u5er@auth.example/token?client_secret=s3cr3t", Err: inner}},
+		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("oauth: %w",
+			&url.Error{Op: "Post", URL: `https://auth.example/?s3cr3t a"b`, Err: inner})},
+		&url.Error{Op: "Put", URL: raw, Err: errors.Join(inner,
+			&url.Error{Op: "Post", URL: raw, Err: inner})},
 		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("failed to parse Location header %q: bad: %w", "https://u5er:s3cr3t@o.example/%zz?sig=s3cr3t", inner)},
 		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("failed to parse Location header %q: bad: %w", "/x%zz?sig=s3cr3t", inner)},
 		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("server refused Bearer t0kent0ken and k3yk3y: %w", inner)},
 		fmt.Errorf("plain %s: %w", raw, inner),
 	} {
-		got := redact(req, err)
-		for _, secret := range []string{"us3r", "u5er", "pa55word", "s3cr3t", "fr4gment", "t0ken", "k3y", "sig="} {
+		got := said.Failed(req, err)
+		for _, secret := range []string{"us3r", "u5er", "pa55word", "s3cr3t", "fr4gment", "t0ken",
+			"k3y", "sig="} {
 			if strings.Contains(got.Error(), secret) {
 				t.Errorf("%q is in %s", secret, got)
 			}
 		}
-		if !strings.HasPrefix(got.Error(), "PUT https://h.example:8443/a%2Fb/c: ") || !strings.Contains(got.Error(), "boom") {
+		if !strings.HasPrefix(got.Error(), "PUT https://h.example:8443/a%2Fb/c: ") ||
+			!strings.Contains(got.Error(), "boom") {
 			t.Errorf("text: %s", got)
 		}
 		var u *url.Error
-		if errors.As(got, &u) && strings.Contains(u.URL, "pa55word") && u.Op == "Put" && u.Err == inner {
+		if errors.As(got, &u) && strings.Contains(u.URL, "pa55word") && u.Op == "Put" &&
+			u.Err == inner {
 			t.Errorf("the outer url.Error keeps %s", u.URL)
 		}
 		if !errors.Is(got, inner) {
 			t.Errorf("%v does not wrap its cause", got)
 		}
 	}
-	if got := redact(req, &url.Error{Err: errors.New("use application/json")}).Error(); !strings.Contains(got, "application/json") {
+	if got := said.Failed(req, &url.Error{Err: errors.New("use application/json")}).Error(); !strings.Contains(got, "application/json") {
 		t.Errorf("text: %s", got)
 	}
 }
 
 func TestErrorText(t *testing.T) {
-	e := &Error{Attempts: 3, Outcome: Deferred, RetryAt: time.Unix(0, 0), Err: errors.New("retry: too late")}
-	check(t, "text", e.Error(), "retry: too late (deferred after 3 tries), not before 1970-01-01T00:00:00Z")
-	e = &Error{Attempts: 3, Outcome: Failed, Uncertain: true, Err: fmt.Errorf("lost: %w", &spentError{3})}
+	e := &Error{Result{Attempts: 3, Outcome: Deferred, RetryAt: time.Unix(0, 0),
+		Err: errors.New("retry: too late")}}
+	check(t, "text", e.Error(), "retry: too late (deferred after 3 attempts), not before 1970-01-01T00:00:00Z")
+	e = &Error{Result{Attempts: 3, Outcome: Failed, Uncertain: true,
+		Err: fmt.Errorf("lost: %w", &spentError{3})}}
 	check(t, "text", e.Error(), "retry: lost: gave up after 3 failed attempts (it may have been accepted)")
 	e.Attempts = 5
-	check(t, "text", e.Error(), "retry: lost: gave up after 3 failed attempts (failed after 5 tries; it may have been accepted)")
-	e = &Error{Attempts: 1, Outcome: Failed, Err: fmt.Errorf("lost: %w", &spentError{1})}
+	check(t, "text", e.Error(), "retry: lost: gave up after 3 failed attempts (failed after 5 attempts; it may have been accepted)")
+	e = &Error{Result{Attempts: 1, Outcome: Failed, Err: fmt.Errorf("lost: %w", &spentError{1})}}
 	check(t, "text", e.Error(), "retry: lost: gave up after 1 failed attempt")
-	e = &Error{Attempts: 1, Outcome: Unknown, Uncertain: true, Err: fmt.Errorf("lost: %w", errUnsafe)}
+	e = &Error{Result{Attempts: 1, Outcome: Unknown, Uncertain: true,
+		Err: fmt.Errorf("lost: %w", errUnsafe)}}
 	check(t, "text", e.Error(), "retry: lost: it may have been accepted, and repeating it is not safe")
-	check(t, "outcomes", fmt.Sprint(Delivered, Failed, Unknown, Deferred, Outcome(0)), "delivered failed unknown deferred none")
-	check(t, "kinds", fmt.Sprint(Waiting, Ended, ByTable, Accepted, Rejected, Refused, Unprocessed, Uncertain),
-		"waiting ended by table accepted rejected refused not processed uncertain")
+	check(t, "outcomes", fmt.Sprint(Delivered, Failed, Unknown, Deferred, Outcome(0)),
+		"delivered failed unknown deferred none")
+	check(t, "kinds", fmt.Sprint(EventWaiting, EventEnded, Default, Accept, Fail, RetryFree, Retry,
+		RetryIfSafe),
+		"waiting ended default accept fail retry free retry retry if safe")
 }

@@ -8,11 +8,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/go-retryablehttp"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -37,8 +40,8 @@ func ExampleClient() {
 	client := &retry.Client{
 		Policy: retry.Policy{Attempts: 5},
 		Observe: func(e retry.Event) {
-			if e.Kind == retry.Waiting {
-				fmt.Printf("try %d: %d, %s\n", e.Attempt, e.Status, e.Reason)
+			if e.Kind == retry.EventWaiting {
+				fmt.Printf("attempt %d: %d, %s\n", e.Attempt, e.Status, e.Reason)
 			}
 		},
 	}
@@ -49,7 +52,7 @@ func ExampleClient() {
 	}
 	resp, err := client.Do(req)
 	end := retry.OutcomeOf(resp, err)
-	fmt.Printf("%s after %d tries, status %d\n", end.Outcome, end.Attempts, end.Status)
+	fmt.Printf("%s after %d attempts, status %d\n", end.Outcome, end.Attempts, end.Status)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -58,8 +61,8 @@ func ExampleClient() {
 	answer, _ := io.ReadAll(resp.Body)
 	fmt.Printf("%s\n", answer)
 	// Output:
-	// try 1: 503, overloaded
-	// delivered after 2 tries, status 201
+	// attempt 1: 503, overloaded
+	// delivered after 2 attempts, status 201
 	// got 4 bytes
 }
 
@@ -87,7 +90,8 @@ func ExampleClient_classify() {
 	}))
 	defer server.Close()
 
-	client := &retry.Client{Classify: func(_ *http.Request, resp *http.Response, err error) retry.Verdict {
+	client := &retry.Client{Classify: func(_ *http.Request, resp *http.Response,
+		err error) retry.Verdict {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			return retry.Verdict{}
 		}
@@ -97,7 +101,7 @@ func ExampleClient_classify() {
 			io.Closer
 		}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
 		if bytes.Contains(head, []byte("rate limited")) {
-			return retry.Verdict{Kind: retry.Refused, Reason: "throttled"}
+			return retry.Verdict{Action: retry.RetryFree, Reason: "throttled"}
 		}
 		return retry.Verdict{}
 	}}
@@ -109,8 +113,8 @@ func ExampleClient_classify() {
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(resp.Body)
-	fmt.Printf("%s after %d tries\n", answer, retry.OutcomeOf(resp, nil).Attempts)
-	// Output: {"id":7} after 2 tries
+	fmt.Printf("%s after %d attempts\n", answer, retry.OutcomeOf(resp, nil).Attempts)
+	// Output: {"id":7} after 2 attempts
 }
 
 // For code that takes an http.Client and nothing else.
@@ -131,9 +135,8 @@ func ExampleClient_StandardClient() {
 }
 
 func ExamplePolicy_Do() {
-	tries := 0
-	err := retry.Policy{Attempts: 5}.Do(context.Background(), func(context.Context) error {
-		switch tries++; tries {
+	err := retry.Policy{Attempts: 5}.Do(context.Background(), func(ctx context.Context) error {
+		switch retry.Attempt(ctx) {
 		case 1:
 			return errors.New("connection lost")
 		case 2:
@@ -148,7 +151,7 @@ func ExamplePolicy_Do() {
 		fmt.Println(e.Outcome, e.Attempts)
 	}
 	// Output:
-	// retry: no such table (failed after 3 tries)
+	// retry: no such table (failed after 3 attempts)
 	// failed 3
 }
 
@@ -214,4 +217,133 @@ func ExampleBudget() {
 
 	fmt.Println(uploads.Policy.Validate(), lookups.Policy.Validate())
 	// Output: <nil> <nil>
+}
+
+// A token that expires within minutes is renewed before each attempt. It has to outlast the time that
+// the request waits in a limiter below.
+func ExampleClient_prepare() {
+	server := busy()
+	defer server.Close()
+
+	client := &retry.Client{Prepare: func(req *http.Request) error {
+		token := fmt.Sprintf("token-%d", retry.Attempt(req.Context()))
+		fmt.Println("sent with", token)
+		req.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}}
+	req, err := http.NewRequest("PUT", server.URL, strings.NewReader("data"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	// Output:
+	// sent with token-1
+	// sent with token-2
+}
+
+// A client that a program already has reads Retry-After, judges answers and waits as this package
+// does.
+func ExampleConfigure() {
+	server := busy()
+	defer server.Close()
+
+	client := retryablehttp.NewClient()
+	client.Logger = nil
+	retry.Configure(client)
+
+	resp, err := client.Post(server.URL, "text/plain", strings.NewReader("data"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 201 Created
+}
+
+// Code that is written for backoff/v4 waits as a Policy says.
+func ExamplePolicy_BackOff() {
+	policy := retry.Policy{Attempts: 3, Base: time.Millisecond}
+
+	calls := 0
+	err := backoff.Retry(func() error {
+		calls++
+		return errors.New("connection lost")
+	}, policy.BackOff())
+	fmt.Println(err, calls)
+	// Output: connection lost 3
+}
+
+// What an object store holds is sent on, and opened anew for each attempt.
+func ExampleSetBody() {
+	server := busy()
+	defer server.Close()
+	fetch := func() (io.ReadCloser, error) {
+		fmt.Println("opened")
+		return io.NopCloser(strings.NewReader("from the store")), nil
+	}
+
+	req, err := http.NewRequest("PUT", server.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	retry.SetBody(req, int64(len("from the store")), fetch)
+	resp, err := new(retry.Client).Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%s\n", answer)
+	// Output:
+	// opened
+	// opened
+	// got 14 bytes
+}
+
+func ExampleSetFormBody() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "measurements.csv")
+	os.WriteFile(path, []byte("1,2,3\n"), 0o600)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, header, err := r.FormFile("data")
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, "%s of %s, %d bytes", header.Filename, r.FormValue("station"), header.Size)
+	}))
+	defer server.Close()
+
+	req, err := http.NewRequest("POST", server.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := retry.SetFormBody(req, "data", path, url.Values{"station": {"7"}}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := new(retry.Client).Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%s\n", answer)
+	// Output: measurements.csv of 7, 6 bytes
 }

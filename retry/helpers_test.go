@@ -101,7 +101,8 @@ func answer(status int, header string) *http.Response {
 	if name, value, ok := strings.Cut(header, ": "); ok {
 		h.Set(name, value)
 	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader("body")), ContentLength: 4}
+	return &http.Response{StatusCode: status, Header: h,
+		Body: io.NopCloser(strings.NewReader("body")), ContentLength: 4}
 }
 
 // exact is a policy whose waits are 1ns, or 1ns more than what is asked for.
@@ -111,8 +112,10 @@ var (
 	errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	errReset   = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 	errAlert   = &net.OpError{Op: "remote error", Err: tls.AlertError(116)}
-	errNoHost  = &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "h.example", IsNotFound: true}}
-	errDNS     = &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "server misbehaving", Name: "h.example", IsTemporary: true}}
+	errNoHost  = &net.OpError{Op: "dial", Net: "tcp",
+		Err: &net.DNSError{Err: "no such host", Name: "h.example", IsNotFound: true}}
+	errDNS = &net.OpError{Op: "dial", Net: "tcp",
+		Err: &net.DNSError{Err: "server misbehaving", Name: "h.example", IsTemporary: true}}
 )
 
 // notBeforeError is what a limiter's error looks like.
@@ -127,7 +130,8 @@ func request(t testing.TB, method, body string) *http.Request {
 	if body != "" {
 		r = strings.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://h.example/up/f.bin?token=s3cr3t", r)
+	req, err := http.NewRequestWithContext(t.Context(), method,
+		"http://h.example/up/f.bin?token=s3cr3t", r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +141,8 @@ func request(t testing.TB, method, body string) *http.Request {
 // over returns a client on a transport, and what it observes.
 func over(rt http.RoundTripper, p Policy) (*Client, *[]Event) {
 	var events []Event
-	return &Client{HTTP: &http.Client{Transport: rt}, Policy: p, Observe: func(e Event) { events = append(events, e) }}, &events
+	return &Client{HTTP: &http.Client{Transport: rt}, Policy: p,
+		Observe: func(e Event) { events = append(events, e) }}, &events
 }
 
 func check(t testing.TB, what string, got, want any) {
@@ -180,3 +185,10 @@ func end(t testing.TB, c *Client, req *http.Request) Result {
 
 // onlyReader hides all but Read, so that http.NewRequest fills no GetBody.
 func onlyReader(s string) io.Reader { return struct{ io.Reader }{bytes.NewReader([]byte(s))} }
+
+// watched returns ctx with hooks that do nothing, for a script.
+func watched(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) {}, GotConn: func(httptrace.GotConnInfo) {},
+	})
+}

@@ -21,6 +21,8 @@ import (
 
 	"github.com/penstock/penstock/internal/drain"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/trip"
 )
 
 // real returns a client whose requests reach handler through net/http's own transport and server,
@@ -41,7 +43,8 @@ func real(t *testing.T, p Policy, handler http.Handler) *Client {
 }
 
 // wireServer is a server below HTTP: serve is given each connection, counted from 0 on.
-func wireServer(t *testing.T, p Policy, serve func(n int, c *memnet.Conn, r *textproto.Reader)) (*Client, *memnet.Listener) {
+func wireServer(t *testing.T, p Policy, serve func(n int, c *memnet.Conn,
+	r *textproto.Reader)) (*Client, *memnet.Listener) {
 	l := memnet.Listen()
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -56,7 +59,8 @@ func wireServer(t *testing.T, p Policy, serve func(n int, c *memnet.Conn, r *tex
 			})
 		}
 	})
-	tr := &http.Transport{DialContext: l.DialContext, ExpectContinueTimeout: time.Second, MaxIdleConnsPerHost: 100}
+	tr := &http.Transport{DialContext: l.DialContext, ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost: 100}
 	t.Cleanup(func() { tr.CloseIdleConnections(); l.Close(); wg.Wait() })
 	return &Client{HTTP: &http.Client{Transport: tr}, Policy: p}, l
 }
@@ -168,7 +172,8 @@ func TestNoHiddenResend(t *testing.T) {
 	}
 }
 
-// Where net/http may send again by itself, a dial that fails then does not mean that nothing was sent.
+// Where net/http may send again by itself, a dial that fails then does not mean that nothing was
+// sent.
 func TestDialFailureAfterHiddenResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
@@ -189,7 +194,7 @@ func TestDialFailureAfterHiddenResend(t *testing.T) {
 		end(t, c, request(t, "GET", ""))
 		r := end(t, c, request(t, "GET", ""))
 		check(t, "outcome", r.Outcome, Unknown)
-		if !neverConnected(r.Err) {
+		if !nethttp.NeverConnected(r.Err) {
 			t.Errorf("the test means nothing: %v", r.Err)
 		}
 		// Nothing of this one is sent.
@@ -234,15 +239,17 @@ func TestAnswerCutOffAfterItsHead(t *testing.T) {
 
 func TestOutageIsSatOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, l := wireServer(t, Policy{Attempts: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
-			head(r)
-			io.WriteString(conn, okLast)
-		})
+		c, l := wireServer(t, Policy{Attempts: 1},
+			func(n int, conn *memnet.Conn, r *textproto.Reader) {
+				head(r)
+				io.WriteString(conn, okLast)
+			})
 		l.Refuse(true)
 		time.AfterFunc(10*time.Minute, func() { l.Refuse(false) })
 		start := time.Now()
 		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Delivered)
-		if took := time.Since(start); took < 10*time.Minute || took > 10*time.Minute+30*time.Second {
+		if took := time.Since(start); took < 10*time.Minute ||
+			took > 10*time.Minute+30*time.Second {
 			t.Errorf("took %v", took)
 		}
 	})
@@ -263,11 +270,11 @@ func TestExpectSavesTheBody(t *testing.T) {
 				return
 			}
 			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
-			io.CopyN(io.Discard, r.R, expectFrom)
+			io.CopyN(io.Discard, r.R, trip.AskFrom)
 			io.WriteString(conn, okLast)
 		})
 		start := time.Now()
-		r := end(t, c, request(t, "POST", strings.Repeat("x", expectFrom)))
+		r := end(t, c, request(t, "POST", strings.Repeat("x", trip.AskFrom)))
 		check(t, "outcome", r.Outcome, Delivered)
 		check(t, "time passed", time.Since(start), time.Minute+1)
 		synctest.Wait()
@@ -287,36 +294,39 @@ func TestExpectIsGivenUp(t *testing.T) {
 				if h.Get("Expect") != "" {
 					asked++
 				}
-				io.CopyN(io.Discard, r.R, expectFrom)
+				io.CopyN(io.Discard, r.R, trip.AskFrom)
 				io.WriteString(conn, ok)
 			}
 		})
 		start := time.Now()
 		for range 6 {
-			check(t, "outcome", end(t, c, request(t, "PUT", strings.Repeat("x", expectFrom))).Outcome, Delivered)
+			check(t, "outcome", end(t, c,
+				request(t, "PUT", strings.Repeat("x", trip.AskFrom))).Outcome, Delivered)
 		}
-		check(t, "asked", asked, expectsBeforeOff)
-		check(t, "time passed", time.Since(start), expectsBeforeOff*time.Second)
+		check(t, "asked", asked, trip.ExpectsBeforeOff)
+		check(t, "time passed", time.Since(start), trip.ExpectsBeforeOff*time.Second)
 	})
 }
 
 func TestExpectationFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, requests := 0, 0
-		c, _ := wireServer(t, Policy{Attempts: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
-			_, h, _ := head(r)
-			requests++
-			if h.Get("Expect") != "" {
-				asked++
-				io.WriteString(conn, "HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-				return
-			}
-			io.CopyN(io.Discard, r.R, expectFrom)
-			io.WriteString(conn, okLast)
-		})
+		c, _ := wireServer(t, Policy{Attempts: 1},
+			func(n int, conn *memnet.Conn, r *textproto.Reader) {
+				_, h, _ := head(r)
+				requests++
+				if h.Get("Expect") != "" {
+					asked++
+					io.WriteString(conn, "HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+					return
+				}
+				io.CopyN(io.Discard, r.R, trip.AskFrom)
+				io.WriteString(conn, okLast)
+			})
 		start := time.Now()
 		for range 2 {
-			check(t, "outcome", end(t, c, request(t, "POST", strings.Repeat("x", expectFrom))).Outcome, Delivered)
+			check(t, "outcome", end(t, c,
+				request(t, "POST", strings.Repeat("x", trip.AskFrom))).Outcome, Delivered)
 		}
 		check(t, "asked", asked, 1)
 		check(t, "requests", requests, 3)
@@ -337,10 +347,10 @@ func TestExpectationFailedAgainAndAgain(t *testing.T) {
 			if h.Get("Expect") != "" {
 				io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 			}
-			io.CopyN(io.Discard, r.R, expectFrom)
+			io.CopyN(io.Discard, r.R, trip.AskFrom)
 			io.WriteString(conn, "HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
 		})
-		r := end(t, c, request(t, "PUT", strings.Repeat("x", expectFrom)))
+		r := end(t, c, request(t, "PUT", strings.Repeat("x", trip.AskFrom)))
 		check(t, "outcome", r.Outcome, Failed)
 		check(t, "requests", requests, 2)
 	})
@@ -362,7 +372,8 @@ func TestExpectAfterReset(t *testing.T) {
 			io.CopyN(io.Discard, r.R, 1<<20)
 			io.WriteString(conn, okLast)
 		})
-		check(t, "outcome", end(t, c, request(t, "PUT", strings.Repeat("x", 1<<20))).Outcome, Delivered)
+		check(t, "outcome", end(t, c, request(t, "PUT", strings.Repeat("x", 1<<20))).Outcome,
+			Delivered)
 		check(t, "asked", fmt.Sprint(asked), "[false true]")
 	})
 }
@@ -394,17 +405,19 @@ func TestMisconfiguredTLS(t *testing.T) {
 		url       string
 		transport http.RoundTripper
 	}{
-		"certificate":          {unknownCA.URL, nil},
-		"protocol":             {old.URL, old.Client().Transport},
-		"plain HTTP":           {"https://" + strings.TrimPrefix(plain.URL, "http://"), nil},
-		"host in the name":     {strings.Replace(unknownCA.URL, "127.0.0.1", "localhost", 1), trusting},
+		"certificate": {unknownCA.URL, nil},
+		"protocol":    {old.URL, old.Client().Transport},
+		"plain HTTP":  {"https://" + strings.TrimPrefix(plain.URL, "http://"), nil},
+		"host in the name": {strings.Replace(unknownCA.URL, "127.0.0.1", "localhost", 1),
+			trusting},
 		"a check of one's own": {unknownCA.URL, pinned},
 		"port":                 {"http://127.0.0.1:99999/", nil},
 	} {
 		c := &Client{HTTP: &http.Client{Transport: row.transport}, Policy: Policy{GiveUpAfter: 1}}
 		req, _ := http.NewRequest("POST", row.url, strings.NewReader("x"))
 		resp, err := c.Do(req)
-		if r := OutcomeOf(resp, err); r.Outcome != Failed || r.Attempts != 1 || !errors.Is(err, ErrUnreachable) {
+		if r := OutcomeOf(resp, err); r.Outcome != Failed || r.Attempts != 1 ||
+			!errors.Is(err, ErrUnreachable) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -442,7 +455,10 @@ func TestCancelWhileWaitingForTheAnswer(t *testing.T) {
 
 // What refuses only after the connection was had is final before the first answer, too.
 func TestMisconfiguredAfterTheConnection(t *testing.T) {
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	handler := http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	wantsCert := httptest.NewUnstartedServer(handler)
 	wantsCert.Config.ErrorLog = quietLog
 	wantsCert.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}
@@ -455,33 +471,42 @@ func TestMisconfiguredAfterTheConnection(t *testing.T) {
 		resp, err := c.Do(req)
 		r := OutcomeOf(resp, err)
 		// A write that fails makes net/http close the connection, with the alert unread.
-		unread := r.Outcome == Unknown && (errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+		unread := r.Outcome == Unknown &&
+			(errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) ||
+				errors.Is(err, syscall.EPIPE))
 		if !unread && (r.Outcome != Failed || !errors.Is(err, ErrUnreachable)) || r.Attempts != 1 {
 			t.Errorf("certificate required: %+v", r)
 		}
 		tr.CloseIdleConnections()
 	}
 
-	synctest.Test(t, func(t *testing.T) { // a server of TLS that was sent plain text: that is no request to it
-		c, _ := wireServer(t, Policy{GiveUpAfter: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
-			head(r)
-			io.WriteString(conn, "\x15\x03\x01\x00\x02\x02\x16")
-		})
+	// a server of TLS that was sent plain text: that is no request to it
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := wireServer(t, Policy{GiveUpAfter: 1},
+			func(n int, conn *memnet.Conn, r *textproto.Reader) {
+				head(r)
+				io.WriteString(conn, "\x15\x03\x01\x00\x02\x02\x16")
+			})
 		_, err := c.Do(request(t, "POST", "x"))
-		if r := OutcomeOf(nil, err); r.Outcome != Failed || r.Uncertain || !errors.Is(err, ErrUnreachable) {
+		if r := OutcomeOf(nil, err); r.Outcome != Failed || r.Uncertain ||
+			!errors.Is(err, ErrUnreachable) {
 			t.Errorf("alert: %+v", r)
 		}
 	})
 
-	for _, banner := range []string{"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "220-mail.example\r\n", "OK stored\r\n"} {
+	for _, banner := range []string{"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "220-mail.example\r\n",
+		"OK stored\r\n"} {
 		synctest.Test(t, func(t *testing.T) {
-			c, _ := wireServer(t, Policy{GiveUpAfter: 1}, func(n int, conn *memnet.Conn, r *textproto.Reader) {
-				head(r)
-				io.WriteString(conn, banner)
-			})
-			for method, want := range map[string]Outcome{"POST": Unknown, "PUT": Failed} { // it may be a poor server's answer
+			c, _ := wireServer(t, Policy{GiveUpAfter: 1},
+				func(n int, conn *memnet.Conn, r *textproto.Reader) {
+					head(r)
+					io.WriteString(conn, banner)
+				})
+			// it may be a poor server's answer
+			for method, want := range map[string]Outcome{"POST": Unknown, "PUT": Failed} {
 				_, err := c.Do(request(t, method, "x"))
-				if r := OutcomeOf(nil, err); r.Outcome != want || !r.Uncertain || r.Attempts != 1 || !errors.Is(err, ErrUnreachable) {
+				if r := OutcomeOf(nil, err); r.Outcome != want || !r.Uncertain || r.Attempts != 1 ||
+					!errors.Is(err, ErrUnreachable) {
 					t.Errorf("%s, %q: %+v", method, banner, r)
 				}
 			}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/penstock/penstock/internal/trip"
 )
 
 // Interim responses, in HPACK.
@@ -16,7 +18,8 @@ const (
 	status103 = "\x08\x03103"
 )
 
-// A server that has sent an interim response works on the request. If it resets the stream then, it may have processed it.
+// A server that has sent an interim response works on the request. If it resets the stream then, it
+// may have processed it.
 func TestResetAfterAnInterimResponse(t *testing.T) {
 	empty := func(t *testing.T) *http.Request { return request(t, "POST", "") }
 	for name, make := range withPOST(empty) {
@@ -37,7 +40,8 @@ func TestResetAfterAnInterimResponse(t *testing.T) {
 						c.frame(frameHeaders, endHeaders|endStream, c.last, status412)
 					})
 					if before {
-						check(t, name+": before", end(t, c, request(t, "OPTIONS", "")).Outcome, Delivered)
+						check(t, name+": before", end(t, c, request(t, "OPTIONS", "")).Outcome,
+							Delivered)
 					}
 					want, tries := Failed, 2
 					if name == "POST" {
@@ -108,10 +112,11 @@ func TestAnswerAfterInterimResponses(t *testing.T) {
 			c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
 		})
 		var seen []int
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(status int, _ textproto.MIMEHeader) error {
-			seen = append(seen, status)
-			return nil
-		}})
+		ctx := httptrace.WithClientTrace(t.Context(),
+			&httptrace.ClientTrace{Got1xxResponse: func(status int, _ textproto.MIMEHeader) error {
+				seen = append(seen, status)
+				return nil
+			}})
 		r := end(t, c, request(t, "POST", "").WithContext(ctx))
 		check(t, "outcome", r.Outcome, Delivered)
 		check(t, "tries", r.Attempts, 1)
@@ -130,16 +135,18 @@ func TestInterimResponsesWithoutEnd(t *testing.T) {
 				one := exact
 				one.Attempts = 1
 				c := real(t, one, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					for range 2 * maxInterim / len(long) {
+					for range 2 * trip.MaxInterim / len(long) {
 						w.Header().Set("Link", long)
 						w.WriteHeader(http.StatusEarlyHints)
 					}
 					w.WriteHeader(http.StatusNoContent)
 				}))
 				if http2 {
-					field := "\x00\x04link\x7f" + string([]byte{0x80 | byte((len(long)-127)&0x7f), byte((len(long) - 127) >> 7)}) + long
+					field := "\x00\x04link\x7f" +
+						string([]byte{0x80 | byte((len(long)-127)&0x7f),
+							byte((len(long) - 127) >> 7)}) + long
 					c, _ = h2server(t, one, func(_, _ int, c *h2conn) {
-						for range 2 * maxInterim / len(long) {
+						for range 2 * trip.MaxInterim / len(long) {
 							c.frame(frameHeaders, endHeaders, c.last, status103+field)
 						}
 						c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
@@ -148,7 +155,8 @@ func TestInterimResponsesWithoutEnd(t *testing.T) {
 				r := end(t, c, request(t, method, ""))
 				check(t, method+": outcome", r.Outcome, want)
 				check(t, method+": tries", r.Attempts, 1)
-				if r.Err == nil || !strings.Contains(r.Err.Error(), "more than 10 MiB of interim responses") {
+				if r.Err == nil || !strings.Contains(r.Err.Error(),
+					"more than 10 MiB of interim responses") {
 					t.Errorf("%s: %v", method, r.Err)
 				}
 			})
@@ -156,7 +164,8 @@ func TestInterimResponsesWithoutEnd(t *testing.T) {
 	}
 }
 
-// A transport around net/http's own may send a request once more after an answer that interim responses preceded, also then.
+// A transport around net/http's own may send a request once more after an answer that interim
+// responses preceded, also then.
 func TestTransportThatSendsMoreAfterInterimResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests, one := 0, exact

@@ -1,63 +1,78 @@
 package retry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/blame"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/hint"
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/said"
+	"github.com/penstock/penstock/internal/trip"
 )
 
-// judge returns how long to wait before the next try. If there is to be none it sets the call's
+// judge returns how long to wait before the next attempt. If there is to be none it sets the call's
 // result.
-func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration, goOn bool) {
+func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.Duration,
+	again bool) {
 	before, status := c.last, c.status
-	seen := c.attempt.marks()
-	sent := err != nil && c.maybeSent(seen)
-	c.cutOff = c.cutOff || sent && seen&wroteRequest == 0
+	seen := c.attempt.Marks()
+	sent := err != nil && c.maybeSent()
+	c.cutOff = c.cutOff || sent && seen&trip.WroteRequest == 0
 	c.status, c.last, c.reason, c.uncertain, c.early = 0, nil, "", false, false
 
-	if b, ok := c.req.Body.(filebody.Recycler); ok && c.tries == 1 && c.attempt.sentOnce() {
-		b.Recycle(filebody.Sent{}) // the other tries have bodies of their own
+	if b, ok := c.req.Body.(filebody.Recycler); ok && c.attempts == 1 && c.attempt.SentOnce() {
+		b.Recycle(filebody.Sent{}) // the other attempts have bodies of their own
 	}
 	if why := c.judgeFile(resp, err, sent); why != nil {
-		return c.end(c.orUnknown(c.uncertain, Failed), time.Time{}, why)
+		return c.endFailed(c.uncertain, why)
 	}
 	var hints hint.Hints
 	if err != nil {
-		c.last, c.status = redact(c.req, err), proxyStatus(err)
+		c.last, c.status = said.Failed(c.req, err), nethttp.ProxyStatus(err)
 		if c.Err() != nil {
-			c.reason, c.uncertain = reasonCancelled, sent
-			return c.end(c.orUnknown(sent, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
+			return c.endCancelled(sent)
 		}
-		if at, ok := notBefore(err); ok {
+		if stop := notBeforeOf(err); stop != nil {
 			c.reason, c.uncertain = reasonNotBefore, sent
-			if at.IsZero() {
-				why := c.last
-				if before != nil { // what it was last told says more than that it was stopped
-					c.status, why = status, because(before, worded(clean(stopCause(why)).Error(), why))
-				}
-				return c.end(Deferred, time.Time{}, why)
+			if at := stop.RetryAt(); !at.IsZero() {
+				return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
 			}
-			return c.next(now, step{asked: at.Sub(now), refusal: true}, Deferred)
+			why := c.last
+			if before != nil { // what it was last told says more than that it was stopped
+				c.status = status
+				why = said.Because(before,
+					said.Instead(said.Clean(cmp.Or(errors.Unwrap(stop), why)).Error(), why))
+			}
+			return c.end(Deferred, time.Time{}, why)
 		}
-		if reason := c.attempt.ownFault(c.wire.err); reason != "" {
-			c.reason, c.uncertain = reason, sent
-			return c.end(c.orUnknown(sent, Failed), time.Time{}, because(c.last, errors.New("its "+reason)))
+		switch c.attempt.BodyFault(c.wire.Err) {
+		case trip.Unreadable:
+			c.reason = reasonBody
+		case trip.WrongLength:
+			c.reason = reasonBodyLength
+		}
+		if c.reason != "" {
+			c.uncertain = sent
+			return c.endFailed(sent, said.Because(c.last, errors.New("its "+c.reason)))
 		}
 		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
-		if !c.wire.called || c.wire.err == nil {
+		if !c.wire.Called || c.wire.Err == nil {
 			c.reason = reasonRejected
-			return c.end(Failed, time.Time{}, c.last)
+			return c.endFailed(false, c.last)
+		}
+		if nethttp.GoneAway(c.wire.Err) && c.replayable && !c.goneAway {
+			c.reason, c.goneAway = reasonGoneAway, true
+			// as net/http does; if it is so again, with a wait
+			return c.next(now, step{atOnce: true}, Deferred)
 		}
 	} else {
 		c.status = resp.StatusCode
-		c.origin.answered.Store(true)
-		c.learnExpect(c.status, seen)
+		c.origin.Learn(c.status, c.expecting, seen)
 		if c.status == http.StatusExpectationFailed && c.expecting && c.replayable {
 			c.last, c.reason, c.unexpected = c.statusError(resp), reasonExpectation, true
 			return c.next(now, step{atOnce: true}, Deferred) // and never again
@@ -66,68 +81,78 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			hints = hint.Parse(c.status, resp.Header, now)
 		}
 	}
-
-	if err != nil && nethttp.GoneAway(c.wire.err) && c.replayable && !c.goneAway {
-		c.reason, c.goneAway = reasonGoneAway, true
-		// as net/http does; if it is so again, with a wait
-		return c.next(now, step{atOnce: true}, Deferred)
-	}
 	c.goneAway = false
 	verdict := c.verdict(resp, err, seen, sent, hints)
-	if verdict.Kind == Accepted {
-		c.kind.accept(c.attempt.began.Load(), c.blame.refusals)
+	if verdict.Action == Accept {
+		c.kind.Accept(c.attempt.Began(), &c.blame)
 		return c.end(Delivered, time.Time{}, nil)
 	}
 	c.reason = verdict.Reason
 	if err == nil {
 		c.last = c.statusError(resp)
 		if c.early {
-			c.unexpected = c.unexpected || c.expecting && c.wire.attempt.marks()&readBody == 0
-			c.last = because(c.last, errors.New(reasonEarly))
+			c.unexpected = c.unexpected || c.expecting && c.wire.Last.Marks()&trip.ReadBody == 0
+			c.last = said.Because(c.last, errors.New(reasonEarly))
 			if c.Err() != nil {
-				c.reason, c.uncertain = reasonCancelled, true
-				return c.end(c.orUnknown(true, Deferred), time.Time{}, because(c.last, cancelled(c.Context)))
+				return c.endCancelled(true)
 			}
 		}
 	}
-	s := step{asked: max(verdict.Wait, hints.Wait), failure: true}
-	switch verdict.Kind {
-	case Rejected:
-		if verdict.Reason == reasonUnreachable {
-			c.last = fmt.Errorf("%w: %w: check the URL, the proxy and the TLS settings", c.last, ErrUnreachable)
+	return c.follow(verdict, now, err, sent, hints)
+}
+
+// follow does what a verdict other than Accept says.
+func (c *call) follow(v Verdict, now time.Time, err error, sent bool,
+	hints hint.Hints) (time.Duration, bool) {
+	s := step{asked: max(v.Wait, hints.Wait), failure: true}
+	switch v.Action {
+	case Fail:
+		if v.Reason == reasonUnreachable {
+			c.last = fmt.Errorf("%w: %w: check the URL, the proxy and the TLS settings", c.last,
+				ErrUnreachable)
+			c.uncertain = err != nil && sent && nethttp.NotHTTP(err) && !nethttp.Foreign(err)
 		}
-		if err != nil && sent && notHTTP(err) && verdict.Reason == reasonUnreachable {
-			c.uncertain = true
-			if !c.repeatable {
-				return c.end(Unknown, time.Time{}, because(c.last, errUnsafe))
-			}
+		if c.uncertain && !c.repeatable {
+			c.last = said.Because(c.last, errUnsafe)
 		}
-		return c.end(Failed, time.Time{}, c.last)
-	case Refused:
+		return c.endFailed(c.uncertain, c.last)
+	case RetryFree:
 		s.refusal, s.failure = true, c.reason != reasonOwnTimeout && c.countRefusal(c.status)
 		return c.next(now, s, Deferred)
-	case Uncertain:
-		c.uncertain = true
-		if !c.repeatable {
-			return c.end(Unknown, time.Time{}, because(c.last, errUnsafe))
+	case RetryIfSafe:
+		if c.uncertain = true; !c.repeatable {
+			return c.endFailed(true, said.Because(c.last, errUnsafe))
 		}
 		c.countFailure(&s)
 	}
 	if s.failure {
 		c.failures, c.hidden = c.failures+c.hidden, 0
 	}
-	if !c.refused && (errors.Is(err, errStreamReset) || errors.Is(err, errConnEnded)) {
-		c.refused, s.atOnce = true, true // as net/http would have done, once
+	if !c.resetOnce && (errors.Is(err, trip.ErrStreamReset) || errors.Is(err, trip.ErrConnEnded)) {
+		c.resetOnce, s.atOnce = true, true // as net/http would have done, once
 	}
 	return c.next(now, s, Failed)
+}
+
+// endFailed ends the call as Failed, or as Unknown if the request may have been processed and is
+// not repeatable.
+func (c *call) endFailed(sent bool, why error) (time.Duration, bool) {
+	return c.end(c.orUnknown(sent, Failed), time.Time{}, why)
+}
+
+// endCancelled ends the call because the caller's context has ended the attempt.
+func (c *call) endCancelled(sent bool) (time.Duration, bool) {
+	c.reason, c.uncertain = reasonCancelled, sent
+	return c.end(c.orUnknown(sent, Deferred), time.Time{},
+		said.Because(c.last, said.Cancelled(c.Context)))
 }
 
 // judgeFile returns why the file behind the request, if there is one, makes any answer worthless,
 // or nil.
 func (c *call) judgeFile(resp *http.Response, err error, sent bool) error {
-	unsent, why := checkBody(c.req)
+	unsent, why := filebody.Verify(c.req)
 	if why == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
-		why = redact(c.req, err)
+		why = said.Failed(c.req, err)
 	}
 	if why == nil {
 		return nil
@@ -136,7 +161,7 @@ func (c *call) judgeFile(resp *http.Response, err error, sent bool) error {
 		c.status = resp.StatusCode
 	}
 	c.reason = bodyReason(why)
-	c.uncertain = !unsent && (sent || err == nil && perhapsDone(c.status))
+	c.uncertain = !unsent && (sent || err == nil && nethttp.PerhapsProcessed(c.status))
 	return why
 }
 
@@ -148,35 +173,14 @@ func bodyReason(err error) string {
 	return reasonBody
 }
 
-// stopCause returns what a "not before" error says that it is for, if it does.
-func stopCause(stop error) error {
-	var e interface {
-		error
-		RetryAt() time.Time
-	}
-	if errors.As(stop, &e) {
-		if cause := errors.Unwrap(e); cause != nil {
-			return cause
-		}
-	}
-	return stop
-}
-
-// maybeSent reports whether some of the request may have reached the server in a try that failed.
-// Only what was seen in this try counts: a transport may have paths that call the hooks of
-// httptrace and others that do not.
-func (c *call) maybeSent(seen marks) bool {
-	// http.Client's own error for its timeout does not wrap it
-	if _, notSent := notBefore(c.wire.err); notSent || nethttp.Refused(c.wire.err) || nethttp.GoneAway(c.wire.err) {
+// maybeSent reports whether some of the request may have reached the server in an attempt that
+// failed.
+func (c *call) maybeSent() bool {
+	err := c.wire.Err // http.Client's own error for its timeout does not wrap it
+	if notBeforeOf(err) != nil || nethttp.ProxyStatus(err) != 0 {
 		return false
 	}
-	if seen != 0 || !c.wire.called {
-		return seen&gotConn != 0
-	}
-	if _, ok := c.wire.base.(*http.Transport); ok {
-		return false // it tells, always
-	}
-	return !neverConnected(c.wire.err) && !unsendable(c.req)
+	return c.attempt.MaybeSent(c.req, err, c.wire.Called, c.wire.Tells())
 }
 
 // orUnknown returns otherwise, unless repeating the request would not be safe.
@@ -188,31 +192,35 @@ func (c *call) orUnknown(sent bool, otherwise Outcome) Outcome {
 }
 
 // verdict asks the user, then the table.
-func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hints hint.Hints) Verdict {
-	var v Verdict
+func (c *call) verdict(resp *http.Response, err error, seen trip.Marks, sent bool,
+	hints hint.Hints) Verdict {
+	var v, table Verdict
 	if c.client.Classify != nil {
-		v = c.client.Classify(c.req, resp, err)
+		v = c.client.Classify(c.given, resp, err)
 	}
-	var table Verdict
 	if err != nil {
-		table = judgeError(err, seen, sent, c.origin.answered.Load())
+		table = judgeError(err, seen, sent, c.origin.Answered())
 	} else {
 		table = judgeStatus(resp.StatusCode, hints, c.repeatable)
 	}
-	if v.Kind == ByTable && table.Kind == Accepted && hasBody(c.req) {
-		if c.streaming = c.streams(); !c.streaming && !c.wire.attempt.sentWhole(c) {
-			table, c.early = Verdict{Kind: Uncertain, Reason: reasonEarly}, true
+	if v.Action == Default && table.Action == Accept && hasBody(c.req) {
+		// A StandardClient's caller may go on writing a body of unknown length that cannot be sent
+		// again, such as a pipe, while it reads the answer: to wait for its end would be in vain.
+		c.streaming = c.standard && !c.replayable && c.req.ContentLength <= 0
+		if !c.streaming && !c.wire.Last.SentWhole(c) {
+			table, c.early = Verdict{Action: RetryIfSafe, Reason: reasonEarly}, true
 		}
 	}
-	c.uncertain = v.Kind == ByTable && table.Kind == Refused && err == nil && perhapsDone(resp.StatusCode)
+	c.uncertain = v.Action == Default && table.Action == RetryFree && err == nil &&
+		nethttp.PerhapsProcessed(resp.StatusCode)
 	// Without a response there is nothing that was accepted.
-	if v.Kind == ByTable || v.Kind == Accepted && err != nil {
-		v.Kind = table.Kind
+	if v.Action == Default || v.Action == Accept && err != nil {
+		v.Action = table.Action
 	}
 	if v.Reason == "" {
 		v.Reason = table.Reason
-		if v.Kind != table.Kind {
-			v.Reason = v.Kind.String()
+		if v.Action != table.Action {
+			v.Reason = reasons[min(v.Action, RetryIfSafe)]
 		}
 	}
 	return v
@@ -220,23 +228,20 @@ func (c *call) verdict(resp *http.Response, err error, seen marks, sent bool, hi
 
 // countRefusal reports whether a refusal counts as a failure of this request.
 func (c *call) countRefusal(how int) bool {
-	counts := c.kind.refuse(&c.blame, how)
+	counts := c.kind.Refuse(&c.blame, how)
 	if counts {
 		c.giveUp = time.Time{} // Attempts bounds the call now, and how often this is done
 	}
 	return counts
 }
 
-// countFailure fills in what a try that may have been processed counts as: a failure of this
+// countFailure fills in what an attempt that may have been processed counts as: a failure of this
 // request, or a refusal by a server that accepts nothing at all. After the first one that is not
 // known yet, so it counts together with the second.
 func (c *call) countFailure(s *step) {
-	never := c.kind.never()
-	// no other request has failed since the last one
-	alone := c.blame.refusals > 0 && c.kind.begins() == c.blame.number
-	c.outage = c.outage || c.blame.refusals > 0 && !alone
-	second := c.blame.refusals == 1 && c.blame.status == failed
-	s.failure = c.countRefusal(failed) ||
+	never, alone, second := c.kind.Never(), c.blame.Alone(c.kind), c.blame.FailedOnce()
+	c.outage = c.outage || c.blame.Refused() && !alone
+	s.failure = c.countRefusal(blame.Failed) ||
 		c.policy.Attempts == 1 ||
 		// Nothing speaks of an outage, and of a timeout not even that others were accepted before.
 		alone && (never && !c.outage || c.status == 0 && c.reason == reasonTimedOut)
@@ -249,6 +254,26 @@ func (c *call) countFailure(s *step) {
 
 // statusError is a request with an answer that does not count as acceptance.
 func (c *call) statusError(resp *http.Response) error {
-	text := fmt.Sprintf("%s: %d %s%s", name(c.req), resp.StatusCode, http.StatusText(resp.StatusCode), c.redirectAdvice(resp))
-	return errors.New(secret.Of(c.req).Hide(text))
+	return said.Answered(c.req, fmt.Sprintf("%d %s%s", resp.StatusCode,
+		http.StatusText(resp.StatusCode),
+		c.client.redirects().Advice(c.req, resp, c.replayable, !c.standard)))
+}
+
+// settled returns how the call ended, as far as that is known now.
+func (c *call) settled() Result {
+	r := c.result
+	if !c.streaming {
+		return r
+	}
+	seen := c.wire.Last.Marks()
+	if seen&(trip.GotConn|trip.WroteRequest) != trip.GotConn {
+		return r
+	}
+	why := "its body is still being sent"
+	if seen&trip.CutShort != 0 {
+		why = reasonEarly
+	}
+	r.Outcome, r.Uncertain = Unknown, true
+	r.Err = said.Answered(c.req, fmt.Sprintf("%d, but %s", r.Status, why))
+	return r
 }

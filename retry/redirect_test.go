@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/drain"
+	"github.com/penstock/penstock/internal/trip"
 )
 
 func TestRedirects(t *testing.T) {
@@ -38,7 +39,8 @@ func TestRedirects(t *testing.T) {
 		{"DELETE", "", 308, "http://other.example/there", false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := play(try{status: row.status, header: "Location: " + row.location}, try{status: 200})
+			s := play(try{status: row.status, header: "Location: " + row.location},
+				try{status: 200})
 			c, _ := over(s, exact)
 			r := end(t, c, request(t, row.method, row.body))
 			if row.followed {
@@ -50,24 +52,28 @@ func TestRedirects(t *testing.T) {
 			check(t, "outcome", r.Outcome, Failed)
 			check(t, "status", r.Status, row.status)
 			check(t, "tries", len(s.at), 1)
-			if to, _, _ := strings.Cut(row.location, "?"); !strings.Contains(r.Err.Error(), "redirected to "+to) {
+			if to, _, _ := strings.Cut(row.location, "?"); !strings.Contains(r.Err.Error(),
+				"redirected to "+to) {
 				t.Errorf("the error does not name %s: %v", to, r.Err)
 			}
 		})
 	}
 }
 
-// A download is led to where the file is kept, as http.Client is, without what is private to the first origin.
+// A download is led to where the file is kept, as http.Client is, without what is private to the
+// first origin.
 func TestDownloadFromAnotherOrigin(t *testing.T) {
 	for _, standard := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := play(try{status: 302, header: "Location: http://cdn.example/f?sig=1"}, try{status: 503}, try{status: 200})
+			s := play(try{status: 302, header: "Location: http://cdn.example/f?sig=1"},
+				try{status: 503}, try{status: 200})
 			if !standard {
 				s.tries = append(s.tries[:2], s.tries[0], try{status: 200})
 			}
 			c, _ := over(s, exact)
 			req := request(t, "GET", "")
-			req.Header = http.Header{"Authorization": {"Bearer x"}, "X-Api-Key": {"k"}, "Cookie": {"b=2"}, "Accept": {"image/png"}}
+			req.Header = http.Header{"Authorization": {"Bearer x"}, "X-Api-Key": {"k"},
+				"Cookie": {"b=2"}, "Accept": {"image/png"}}
 			do := c.Do
 			if standard {
 				do = c.StandardClient().Do
@@ -103,17 +109,25 @@ func TestWhyARedirectIsNotFollowed(t *testing.T) {
 		check        func(*http.Request, []*http.Request) error
 		want         string
 	}{
-		{method: "PUT", body: "x", status: 307, location: "/there", check: stop, want: there + ", which CheckRedirect does not follow"},
-		{method: "PUT", body: "x", status: 307, location: "/there", check: stop, standard: true, want: there},
-		{method: "PUT", body: "x", status: 307, location: "/there", noGetBody: true, want: there + ": its body cannot be sent again: set GetBody"},
-		{method: "PUT", body: "x", status: 307, location: "//other.example/there", want: strings.Replace(there, "to http://h.", "to http://other.", 1) + ", another origin, which is not followed: send there"},
-		{method: "GET", status: 302, location: "/there", check: stop, want: "GET http://h.example/up/f.bin: 302 Found: redirected to http://h.example/there, which CheckRedirect does not follow"},
-		{method: "GET", status: 300, location: "/there", want: "GET http://h.example/up/f.bin: 300 Multiple Choices: redirected to http://h.example/there"},
+		{method: "PUT", body: "x", status: 307, location: "/there", check: stop,
+			want: there + ", which CheckRedirect does not follow"},
+		{method: "PUT", body: "x", status: 307, location: "/there", check: stop, standard: true,
+			want: there},
+		{method: "PUT", body: "x", status: 307, location: "/there", noGetBody: true,
+			want: there + ": its body cannot be sent again: set GetBody"},
+		{method: "PUT", body: "x", status: 307, location: "//other.example/there",
+			want: strings.Replace(there, "to http://h.", "to http://other.", 1) +
+				", another origin, which is not followed: send there"},
+		{method: "GET", status: 302, location: "/there", check: stop,
+			want: "GET http://h.example/up/f.bin: 302 Found: redirected to http://h.example/there, which CheckRedirect does not follow"},
+		{method: "GET", status: 300, location: "/there",
+			want: "GET http://h.example/up/f.bin: 300 Multiple Choices: redirected to http://h.example/there"},
 		{method: "PUT", body: "x", status: 302, location: "/there", check: stop,
 			want: "PUT http://h.example/up/f.bin: 302 Found: redirected to http://h.example/there: following would drop the body or change the method, so send there"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c, events := over(play(try{status: row.status, header: "Location: " + row.location}), exact)
+			c, events := over(play(try{status: row.status, header: "Location: " + row.location}),
+				exact)
 			c.HTTP.CheckRedirect = row.check
 			req := request(t, row.method, row.body)
 			if row.noGetBody {
@@ -139,7 +153,7 @@ func TestEndlessRedirect(t *testing.T) {
 		c, _ := over(s, exact)
 		r := end(t, c, request(t, "PUT", "x"))
 		check(t, "outcome", r.Outcome, Failed)
-		check(t, "requests", len(s.at), maxRedirects)
+		check(t, "requests", len(s.at), trip.MaxRedirects)
 		check(t, "error", r.Err.Error(), "PUT http://h.example/up/f.bin: 307 Temporary Redirect: redirected to http://h.example/round, the 10th redirect in a row: no more are followed")
 
 		// Through a StandardClient each hop is a call of its own.
@@ -150,8 +164,9 @@ func TestEndlessRedirect(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		check(t, "requests", len(s.at), maxRedirects)
-		if text := OutcomeOf(resp, err).Err.Error(); !strings.Contains(text, "the 10th redirect in a row") {
+		check(t, "requests", len(s.at), trip.MaxRedirects)
+		if text := OutcomeOf(resp, err).Err.Error(); !strings.Contains(text,
+			"the 10th redirect in a row") {
 			t.Errorf("error: %s", text)
 		}
 	})
@@ -180,20 +195,26 @@ func TestDrippingRedirect(t *testing.T) {
 	})
 }
 
-// What is private to one origin does not go to another, nor back to the first one on the other's word.
+// What is private to one origin does not go to another, nor back to the first one on the other's
+// word.
 func TestCrossOrigin(t *testing.T) {
 	for _, standard := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := play(try{status: 307, header: "Location: /a"}, try{status: 308, header: "Location: http://sub.h.example/b"}, try{status: 503},
-				try{status: 307, header: "Location: /a"}, try{status: 307, header: "Location: http://sub.h.example/b"},
-				try{status: 307, header: "Location: /c"}, try{status: 307, header: "Location: http://h.example/d"}, try{status: 200})
+			s := play(try{status: 307, header: "Location: /a"},
+				try{status: 308, header: "Location: http://sub.h.example/b"}, try{status: 503},
+				try{status: 307, header: "Location: /a"},
+				try{status: 307, header: "Location: http://sub.h.example/b"},
+				try{status: 307, header: "Location: /c"},
+				try{status: 307, header: "Location: http://h.example/d"}, try{status: 200})
 			c, _ := over(s, exact)
 			c.CrossOrigin = true
 			jar, _ := cookiejar.New(nil)
-			jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"}, []*http.Cookie{{Name: "a", Value: "1", Domain: "h.example"}})
+			jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"},
+				[]*http.Cookie{{Name: "a", Value: "1", Domain: "h.example"}})
 			c.HTTP.Jar = jar
 			req := request(t, "PUT", "data")
-			req.Header = http.Header{"Authorization": {"Bearer x"}, "X-Api-Key": {"k"}, "Content-Type": {"text/csv"}, "Cookie": {"b=2"}}
+			req.Header = http.Header{"Authorization": {"Bearer x"}, "X-Api-Key": {"k"},
+				"Content-Type": {"text/csv"}, "Cookie": {"b=2"}}
 			do, private := c.Do, 0
 			if standard {
 				do = c.StandardClient().Do
@@ -212,7 +233,8 @@ func TestCrossOrigin(t *testing.T) {
 					t.Errorf("%s got %v", r.URL, r.Header)
 				}
 			}
-			check(t, "requests with private headers", private, map[bool]int{false: 4, true: 2}[standard])
+			check(t, "requests with private headers", private,
+				map[bool]int{false: 4, true: 2}[standard])
 		})
 	}
 }
@@ -229,7 +251,10 @@ func TestUsersCheckRedirect(t *testing.T) {
 		if !errors.Is(err, no) {
 			t.Errorf("error: %v", err)
 		}
-		c.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		c.HTTP.CheckRedirect = func(*http.Request,
+			[]*http.Request) error {
+			return http.ErrUseLastResponse
+		}
 		check(t, "status", end(t, c, request(t, "PUT", "x")).Status, 307)
 	})
 }

@@ -23,11 +23,26 @@ func TestCloseKeepsTheConnection(t *testing.T) {
 		answer      http.HandlerFunc
 		connections int
 	}{
-		"short":          {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "0123456789") }, 1},
-		"unknown length": {func(w http.ResponseWriter, _ *http.Request) { flush(w); io.WriteString(w, "0123456789") }, 1},
-		"refusal":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); io.WriteString(w, "no such thing") }, 1},
-		"long":           {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", 2*drain.MaxBytes)) }, requests},
-		"empty":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 1},
+		"short": {func(w http.ResponseWriter,
+			_ *http.Request) {
+			io.WriteString(w, "0123456789")
+		}, 1},
+		"unknown length": {func(w http.ResponseWriter,
+			_ *http.Request) {
+			flush(w)
+			io.WriteString(w, "0123456789")
+		}, 1},
+		"refusal": {func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(404)
+			io.WriteString(w, "no such thing")
+		}, 1},
+		"long": {func(w http.ResponseWriter,
+			_ *http.Request) {
+			io.WriteString(w, strings.Repeat("x", 2*drain.MaxBytes))
+		},
+			requests},
+		"empty": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 1},
 	} {
 		for _, standard := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -37,11 +52,12 @@ func TestCloseKeepsTheConnection(t *testing.T) {
 					do = c.StandardClient().Do
 				}
 				for range requests {
-					ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-						if !i.Reused {
-							fresh++
-						}
-					}})
+					ctx := httptrace.WithClientTrace(t.Context(),
+						&httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+							if !i.Reused {
+								fresh++
+							}
+						}})
 					resp, err := do(request(t, "PUT", "x").WithContext(ctx))
 					if err != nil {
 						t.Fatal(err)
@@ -113,7 +129,8 @@ type stream struct {
 func (*stream) Close() error        { return nil }
 func (s *stream) CloseWrite() error { s.halfClosed = true; return nil }
 
-// A stream that the protocol was switched to is the caller's own. What its context holds is freed by Close, and not before.
+// A stream that the protocol was switched to is the caller's own. What its context holds is freed
+// by Close, and not before.
 func TestUpgradedBody(t *testing.T) {
 	for name, row := range map[string]struct {
 		url  string
@@ -133,9 +150,13 @@ func TestUpgradedBody(t *testing.T) {
 				resp.ProtoMajor, plain = plain, 0
 				return resp, nil
 			}
-			return &http.Response{StatusCode: http.StatusSwitchingProtocols, ProtoMajor: 1, Body: upgraded}, nil
+			return &http.Response{StatusCode: http.StatusSwitchingProtocols, ProtoMajor: 1,
+				Body: upgraded}, nil
 		}), exact)
-		c.Classify = func(*http.Request, *http.Response, error) Verdict { return Verdict{Kind: Accepted} }
+		c.Classify = func(*http.Request, *http.Response,
+			error) Verdict {
+			return Verdict{Action: Accept}
+		}
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", row.url, nil)
 		if row.http > 0 {
 			check(t, name+": before", end(t, c, req).Outcome, Delivered)
@@ -166,7 +187,8 @@ func TestDrainBoundsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("up to %d KiB and %d ms", drain.MaxBytes>>10, drain.MaxTime.Milliseconds()); !strings.Contains(string(doc), want) {
+	if want := fmt.Sprintf("up to %d KiB and %d ms", drain.MaxBytes>>10,
+		drain.MaxTime.Milliseconds()); !strings.Contains(string(doc), want) {
 		t.Errorf("doc.go does not say %q", want)
 	}
 }

@@ -1,18 +1,15 @@
 package retry
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,18 +47,21 @@ func (c *h2conn) frame(kind, flags byte, stream uint32, payload string) {
 
 // goAway ends the connection to all streams above the given one.
 func (c *h2conn) goAway(processed uint32) {
-	c.frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil, processed))+"\x00\x00\x00\x00")
+	c.frame(frameGoAway, 0, 0, string(binary.BigEndian.AppendUint32(nil,
+		processed))+"\x00\x00\x00\x00")
 }
 
-// h2server is a server whose handler is called for each request that was sent whole, with the numbers of the
-// connection and of the request, from 0 on.
-func h2server(t *testing.T, p Policy, request func(conn, n int, c *h2conn)) (*Client, *memnet.Listener) {
+// h2server is a server whose handler is called for each request that was sent whole, with the
+// numbers of the connection and of the request, from 0 on.
+func h2server(t *testing.T, p Policy, request func(conn, n int, c *h2conn)) (*Client,
+	*memnet.Listener) {
 	l := memnet.Listen()
 	var wg sync.WaitGroup
 	var requests atomic.Int32
 	serve := func(n int, c *h2conn) {
 		defer c.Close()
-		defer context.AfterFunc(t.Context(), func() { c.Close() })() // net/http may not know yet that it is idle
+		// net/http may not know yet that it is idle
+		defer context.AfterFunc(t.Context(), func() { c.Close() })()
 		io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
 		c.frame(frameSettings, 0, 0, "")
 		for {
@@ -97,13 +97,15 @@ func h2server(t *testing.T, p Policy, request func(conn, n int, c *h2conn)) (*Cl
 	return &Client{HTTP: &http.Client{Transport: tr}, Policy: p}, l
 }
 
-// A request is sent again, at no attempt, where HTTP/2 says that it was not processed. That the connection for it is refused does
-// not make it one that may have been accepted. Of a request without a body nobody learns why net/http is about to repeat it.
+// A request is sent again, at no attempt, where HTTP/2 says that it was not processed. That the
+// connection for it is refused does not make it one that may have been accepted. Of a request
+// without a body nobody learns why net/http is about to repeat it.
 func TestUnprocessedRequestBeforeARestart(t *testing.T) {
 	for _, row := range []struct {
 		method, body string
 		want         Outcome
-	}{{"POST", "x", Delivered}, {"POST", "", Unknown}, {"PUT", "x", Delivered}, {"DELETE", "", Failed}} {
+	}{{"POST", "x", Delivered}, {"POST", "", Unknown}, {"PUT", "x", Delivered},
+		{"DELETE", "", Failed}} {
 		synctest.Test(t, func(t *testing.T) {
 			var l *memnet.Listener
 			one := exact
@@ -123,7 +125,8 @@ func TestUnprocessedRequestBeforeARestart(t *testing.T) {
 			r := end(t, c, request(t, row.method, row.body))
 			check(t, row.method+": outcome", r.Outcome, row.want)
 			for i, e := range events[:len(events)-1] {
-				if row.body != "" && e.Uncertain || e.Reason != reasonUnreachable && e.Reason != reasonGoneAway {
+				if row.body != "" && e.Uncertain || e.Reason != reasonUnreachable &&
+					e.Reason != reasonGoneAway {
 					t.Errorf("%s: event %d: %+v", row.method, i, e)
 				}
 			}
@@ -131,17 +134,32 @@ func TestUnprocessedRequestBeforeARestart(t *testing.T) {
 	}
 }
 
-// PROTOCOL_ERROR does not say that nothing was processed, but net/http sends again after it. A request that must not be
-// repeated goes out once, also if the next connection fails.
+// PROTOCOL_ERROR does not say that nothing was processed, but net/http sends again after it. A
+// request that must not be repeated goes out once, also if the next connection fails.
 func TestStreamThatIsResetInDoubt(t *testing.T) {
 	large := strings.Repeat("x", filebody.MaxSmall+1)
 	for _, dead := range []bool{false, true} {
 		for name, make := range map[string]func(t *testing.T, url string) *http.Request{
-			"bytes":      func(t *testing.T, _ string) *http.Request { return request(t, "POST", "x") },
-			"empty":      func(t *testing.T, _ string) *http.Request { return request(t, "POST", "") },
-			"file":       func(t *testing.T, url string) *http.Request { return fileRequest(t, "POST", url, file(t, "x")) },
-			"large file": func(t *testing.T, url string) *http.Request { return fileRequest(t, "POST", url, file(t, large)) },
-			"empty file": func(t *testing.T, url string) *http.Request { return fileRequest(t, "POST", url, file(t, "")) },
+			"bytes": func(t *testing.T,
+				_ string) *http.Request {
+				return request(t, "POST", "x")
+			},
+			"empty": func(t *testing.T,
+				_ string) *http.Request {
+				return request(t, "POST", "")
+			},
+			"file": func(t *testing.T,
+				url string) *http.Request {
+				return fileRequest(t, "POST", url, file(t, "x"))
+			},
+			"large file": func(t *testing.T,
+				url string) *http.Request {
+				return fileRequest(t, "POST", url, file(t, large))
+			},
+			"empty file": func(t *testing.T,
+				url string) *http.Request {
+				return fileRequest(t, "POST", url, file(t, ""))
+			},
 			"key": func(t *testing.T, _ string) *http.Request { // see header
 				r := request(t, "POST", "x")
 				r.Header.Set("Idempotency-Key", "k")
@@ -149,7 +167,8 @@ func TestStreamThatIsResetInDoubt(t *testing.T) {
 			},
 			"empty, opened late": func(t *testing.T, _ string) *http.Request {
 				r := request(t, "POST", "")
-				r.Body, r.GetBody = io.NopCloser(lateReader{}), func() (io.ReadCloser, error) { return io.NopCloser(lateReader{}), nil }
+				r.Body, r.GetBody = io.NopCloser(lateReader{}),
+					func() (io.ReadCloser, error) { return io.NopCloser(lateReader{}), nil }
 				return r
 			},
 		} {
@@ -180,7 +199,8 @@ func TestStreamThatIsResetInDoubt(t *testing.T) {
 						})
 					}
 					if before {
-						check(t, name+": before", end(t, c, request(t, "POST", "x")).Outcome, Delivered)
+						check(t, name+": before", end(t, c, request(t, "POST", "x")).Outcome,
+							Delivered)
 					}
 					r := end(t, c, make(t, url))
 					check(t, name+": outcome", r.Outcome, Unknown)
@@ -224,7 +244,8 @@ func TestStreamsThatAreRefused(t *testing.T) {
 	for _, body := range []string{"x", ""} {
 		synctest.Test(t, func(t *testing.T) {
 			requests := 0
-			c, _ := h2server(t, Policy{Base: time.Minute, Cap: time.Minute, Attempts: 1, GiveUpAfter: time.Hour}, func(_, n int, c *h2conn) {
+			c, _ := h2server(t, Policy{Base: time.Minute, Cap: time.Minute, Attempts: 1,
+				GiveUpAfter: time.Hour}, func(_, n int, c *h2conn) {
 				requests++
 				c.frame(frameReset, 0, c.last, streamRefused)
 			})
@@ -235,14 +256,17 @@ func TestStreamsThatAreRefused(t *testing.T) {
 			check(t, "outcome", r.Outcome, Deferred)
 			check(t, "uncertain", r.Uncertain, false)
 			check(t, "reason", events[0].Reason, reasonOverloaded)
-			if took := time.Since(begin); took < time.Hour-time.Minute || took > time.Hour+3*time.Minute { // net/http itself goes on for two
+			// net/http itself goes on for two
+			if took := time.Since(begin); took < time.Hour-time.Minute ||
+				took > time.Hour+3*time.Minute {
 				t.Errorf("gave up after %v", took)
 			}
 		})
 	}
 }
 
-// net/http's own waits between refused streams end with the try, and nothing was processed until then.
+// net/http's own waits between refused streams end with the try, and nothing was processed until
+// then.
 func TestTimeoutBetweenRefusedStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -288,7 +312,9 @@ func TestRequestThatAServerGoesAwayWith(t *testing.T) {
 // A redirect was not the acceptance either.
 func TestDialFailureAfterARedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := play(try{status: 307, header: "Location: /there"}, try{err: errRefused, stage: dialling}, try{status: 307, header: "Location: /there"}, try{status: 201})
+		s := play(try{status: 307, header: "Location: /there"},
+			try{err: errRefused, stage: dialling}, try{status: 307, header: "Location: /there"},
+			try{status: 201})
 		c, events := over(s, exact)
 		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Delivered)
 		check(t, "uncertain", (*events)[0].Uncertain, false)
@@ -300,7 +326,10 @@ func TestDialFailureAfterARedirect(t *testing.T) {
 func TestBodyThatCannotBeResent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := errors.New("gone")
-		c, _ := h2server(t, exact, func(_, _ int, c *h2conn) { c.frame(frameReset, 0, c.last, streamRefused) })
+		c, _ := h2server(t, exact, func(_, _ int,
+			c *h2conn) {
+			c.frame(frameReset, 0, c.last, streamRefused)
+		})
 		req := request(t, "PUT", "x")
 		req.GetBody = func() (io.ReadCloser, error) { return nil, gone }
 		_, err := c.Do(req)
@@ -347,12 +376,16 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 					io.Copy(io.Discard, r.Body)
 				}))
 				if row.http2 {
-					c, _ = h2server(t, exact, func(int, int, *h2conn) { t.Error("it was sent whole") })
+					c, _ = h2server(t, exact,
+						func(int, int, *h2conn) { t.Error("it was sent whole") })
 				}
 				var events []Event
 				c.Observe = func(e Event) { events = append(events, e) }
 				req := request(t, method, "x")
-				req.GetBody = func() (io.ReadCloser, error) { return &failingBody{strings.NewReader("data"), fire}, nil }
+				req.GetBody = func() (io.ReadCloser,
+					error) {
+					return &failingBody{strings.NewReader("data"), fire}, nil
+				}
 				req.Body, _ = req.GetBody()
 				req.ContentLength = row.length
 				_, err := c.Do(req)
@@ -361,7 +394,8 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 				check(t, "uncertain", r.Uncertain, true)
 				check(t, "tries", r.Attempts, 1)
 				check(t, "reason", events[0].Reason, reasonBody)
-				if !errors.Is(err, fire) || !strings.Contains(err.Error(), "disk on fire: its body cannot be read") {
+				if !errors.Is(err, fire) ||
+					!strings.Contains(err.Error(), "disk on fire: its body cannot be read") {
 					t.Error(err)
 				}
 				synctest.Wait()
@@ -405,7 +439,8 @@ func TestBodyOfAnotherLength(t *testing.T) {
 				_, err := c.Do(req)
 				r := OutcomeOf(nil, err)
 				if r.Outcome != Failed || r.Attempts != 1 || events[0].Reason != reasonBodyLength {
-					t.Errorf("%s of %d bytes, HTTP/2 %v: %v after %d tries, %q: %v", name, length, http2, r.Outcome, r.Attempts, events[0].Reason, err)
+					t.Errorf("%s of %d bytes, HTTP/2 %v: %v after %d tries, %q: %v", name, length,
+						http2, r.Outcome, r.Attempts, events[0].Reason, err)
 				}
 			})
 		}
@@ -424,43 +459,12 @@ func TestBodyThatFailsAfterTheConnection(t *testing.T) {
 			return answer(201, ""), nil
 		}), exact)
 		req := request(t, "PUT", "data")
-		req.GetBody = func() (io.ReadCloser, error) { return &failingBody{strings.NewReader("data"), io.EOF}, nil }
+		req.GetBody = func() (io.ReadCloser,
+			error) {
+			return &failingBody{strings.NewReader("data"), io.EOF}, nil
+		}
 		req.Body, _ = req.GetBody()
 		check(t, "outcome", end(t, c, req).Outcome, Delivered)
 		check(t, "reason", (*events)[0].Reason, reasonLost)
 	})
 }
-
-// What net/http knows as bytes in memory goes out with the header, and a file by sendfile.
-func TestBodiesThatNetHTTPKnows(t *testing.T) {
-	a, req := new(attempt), new(http.Request)
-	for _, body := range []io.Reader{strings.NewReader("x"), bytes.NewReader([]byte("x")), bytes.NewBufferString("x")} {
-		r, _ := http.NewRequest("PUT", "http://h.example/", body)
-		if a.setBody(req, r.Body); req.Body != r.Body {
-			t.Errorf("%T became %T", r.Body, req.Body)
-		}
-	}
-	f, err := os.Open(file(t, "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	large := fileRequest(t, "PUT", "http://h.example/", file(t, strings.Repeat("x", filebody.MaxSmall+1)))
-	defer large.Body.Close()
-	for _, body := range []io.ReadCloser{f, large.Body} {
-		a.setBody(req, body)
-		if _, ok := req.Body.(syscall.Conn); !ok {
-			t.Errorf("%T became %T", body, req.Body)
-		}
-	}
-	own, peer := net.Pipe()
-	defer own.Close()
-	defer peer.Close()
-	if a.setBody(req, connBody{own}); req.Body != io.ReadCloser(connBody{own}) {
-		t.Errorf("a connection became %T", req.Body)
-	}
-}
-
-type connBody struct{ net.Conn }
-
-func (connBody) SyscallConn() (syscall.RawConn, error) { return nil, syscall.EINVAL }

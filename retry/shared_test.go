@@ -30,8 +30,8 @@ func (c *secureConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Behind one name there may be servers of both protocols. That the last answer came by HTTP/1 does not make a connection of HTTP/2
-// one that has no other requests.
+// Behind one name there may be servers of both protocols. That the last answer came by HTTP/1 does
+// not make a connection of HTTP/2 one that has no other requests.
 func TestHTTP2AfterAnAnswerByHTTP1(t *testing.T) {
 	for name, row := range map[string]struct {
 		method, body, header, interim string
@@ -123,7 +123,8 @@ func TestHTTP2AfterAKeptConnectionOfHTTP1(t *testing.T) {
 					return resp, nil
 				}
 				hooks := httptrace.ContextClientTrace(r.Context()) // as net/http calls them
-				hooks.GotConn(httptrace.GotConnInfo{Conn: &secureConn{protocol: "http/1.1"}, Reused: true})
+				hooks.GotConn(httptrace.GotConnInfo{Conn: &secureConn{protocol: "http/1.1"},
+					Reused: true})
 				hooks.WroteHeaders()
 				hooks.GetConn("h.example:443")
 				hooks.GotConn(httptrace.GotConnInfo{Conn: shared})

@@ -16,18 +16,19 @@ func duplex(t *testing.T, limit int64) *Client {
 	l := memnet.Listen()
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	srv := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).Flush()
-		b := make([]byte, 100)
-		for sent := int64(0); sent < limit; {
-			n, err := r.Body.Read(b)
-			w.Write(b[:n])
+	srv := &http.Server{Protocols: protocols,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.NewResponseController(w).Flush()
-			if sent += int64(n); err != nil {
-				return
+			b := make([]byte, 100)
+			for sent := int64(0); sent < limit; {
+				n, err := r.Body.Read(b)
+				w.Write(b[:n])
+				http.NewResponseController(w).Flush()
+				if sent += int64(n); err != nil {
+					return
+				}
 			}
-		}
-	})}
+		})}
 	go srv.Serve(l)
 	tr := &http.Transport{DialContext: l.DialContext, Protocols: protocols}
 	t.Cleanup(func() {
@@ -38,7 +39,8 @@ func duplex(t *testing.T, limit int64) *Client {
 	return &Client{HTTP: &http.Client{Transport: tr}, Policy: exact}
 }
 
-// An answer may be a conversation: it comes before the body ends, and depends on what is written after it came.
+// An answer may be a conversation: it comes before the body ends, and depends on what is written
+// after it came.
 func TestStandardClientIsFullDuplex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := duplex(t, 1<<20)
@@ -64,7 +66,8 @@ func TestStandardClientIsFullDuplex(t *testing.T) {
 		check(t, "event", ended.Outcome, Unknown)
 		check(t, "reason", ended.Reason, reasonEarly)
 		check(t, "uncertain event", ended.Uncertain, true)
-		if r.Err == nil || !r.Uncertain || r.Err.Error() != "POST http://h.example/: 200, but its body is still being sent" {
+		if r.Err == nil || !r.Uncertain ||
+			r.Err.Error() != "POST http://h.example/: 200, but its body is still being sent" {
 			t.Errorf("%+v", r)
 		}
 		w.Close()
@@ -72,7 +75,8 @@ func TestStandardClientIsFullDuplex(t *testing.T) {
 			t.Errorf("%q, %v", rest, err)
 		}
 		resp.Body.Close()
-		check(t, "result at the end", OutcomeOf(resp, nil), Result{Outcome: Delivered, Attempts: 1, Status: 200})
+		check(t, "result at the end", OutcomeOf(resp, nil),
+			Result{Outcome: Delivered, Attempts: 1, Status: 200})
 	})
 }
 

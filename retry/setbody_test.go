@@ -1,0 +1,195 @@
+package retry
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/penstock/penstock/internal/filebody"
+)
+
+// A bodyOf a test counts how often it was opened and closed.
+type bodyOf struct {
+	content        string
+	opened, closed int
+	err            error // of opening
+}
+
+func (b *bodyOf) open() (io.ReadCloser, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	b.opened++
+	return &countedBody{strings.NewReader(b.content), b}, nil
+}
+
+type countedBody struct {
+	io.Reader
+	of *bodyOf
+}
+
+func (b *countedBody) Close() error { b.of.closed++; return nil }
+
+// A body of SetBody is opened when it is sent, once for each attempt, and has to be of its size.
+func TestSetBody(t *testing.T) {
+	boom := errors.New("boom")
+	for _, test := range []struct {
+		name   string
+		body   bodyOf
+		size   int64
+		want   Outcome
+		sent   string
+		reason string // of the last event
+	}{
+		{"of its size", bodyOf{content: "data"}, 4, Delivered, "data data", ""},
+		{"of unknown size", bodyOf{content: "data"}, -1, Delivered, "data data", ""},
+		{"empty", bodyOf{}, 0, Delivered, " ", ""},
+		{"too short", bodyOf{content: "dat"}, 4, Failed, "dat", reasonBodyLength},
+		{"too long", bodyOf{content: "data5"}, 4, Failed, "data5", reasonBodyLength},
+		{"cannot be opened", bodyOf{err: boom}, 4, Failed, "", reasonBody},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: 503}, try{status: 201})
+			if test.want == Failed {
+				// what net/http does with an error of a body
+				s = play(try{err: boom, stage: connected})
+			}
+			c, events := over(s, exact)
+			body := test.body
+			req := request(t, "PUT", "old")
+			SetBody(req, test.size, body.open)
+			check(t, test.name+": length", req.ContentLength, test.size)
+			check(t, test.name+": opened before", body.opened, 0)
+			check(t, test.name+": outcome", end(t, c, req).Outcome, test.want)
+			check(t, test.name+": sent", strings.Join(s.body, " "), test.sent)
+			check(t, test.name+": closed", body.closed, body.opened)
+			check(t, test.name+": reason", (*events)[len(*events)-1].Reason, test.reason)
+		})
+	}
+}
+
+// What was never read is not opened by Close, and not by a read after it.
+func TestSetBodyIsClosedUnopened(t *testing.T) {
+	body := bodyOf{content: "x"}
+	req := request(t, "PUT", "")
+	SetBody(req, 1, body.open)
+	check(t, "error", errors.Join(req.Body.Close(), req.Body.Close()), nil)
+	if n, err := req.Body.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	check(t, "opened", body.opened, 0)
+}
+
+// A form is sent with its length, as often as is needed, and a file that changes fails it.
+func TestSetFormBody(t *testing.T) {
+	for _, size := range []int{0, 10, filebody.MaxSmall + 1} {
+		synctest.Test(t, func(t *testing.T) {
+			content := strings.Repeat("x", size)
+			path := file(t, content)
+			req := request(t, "PUT", "old")
+			if err := SetFormBody(req, "upload", path,
+				url.Values{"id": {"7"}, "note": {"a", "b"}}); err != nil {
+				t.Fatal(err)
+			}
+			s := play(try{status: 503}, try{status: 201})
+			c, _ := over(s, exact)
+			check(t, "outcome", end(t, c, req).Outcome, Delivered)
+			check(t, "same twice", s.body[0] == s.body[1], true)
+			check(t, "length", int64(len(s.body[0])), req.ContentLength)
+			_, params, _ := mime.ParseMediaType(s.reqs[0].Header.Get("Content-Type"))
+			form, err := multipart.NewReader(strings.NewReader(s.body[0]),
+				params["boundary"]).ReadForm(1 << 20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, "fields", strings.Join(append(form.Value["note"], form.Value["id"]...), " "),
+				"a b 7")
+			header := form.File["upload"][0]
+			check(t, "name", header.Filename, "f.bin")
+			f, err := header.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := io.ReadAll(f)
+			check(t, "content", string(got) == content, true)
+
+			if err := SetFormBody(req, "upload", path, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte("other"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if r := end(t, c, req); r.Outcome != Failed || !errors.Is(r.Err, ErrFileChanged) {
+				t.Errorf("%d bytes, changed: %v, %v", size, r.Outcome, r.Err)
+			}
+		})
+	}
+	req := request(t, "PUT", "old")
+	if err := SetFormBody(req, "f", t.TempDir(), nil); err == nil || req.ContentLength != 3 {
+		t.Errorf("a directory: %v, length %d", err, req.ContentLength)
+	}
+}
+
+// A body without GetBody is kept and repeated if it is small enough.
+func TestBuffer(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		length  int64 // of the request
+		content string
+		buffer  int64
+		want    Outcome
+		sent    string
+		framed  int64 // ContentLength of the last attempt
+	}{
+		{"no buffer", -1, "data", 0, Deferred, "data", -1},
+		{"as long as the buffer", -1, "data", 4, Delivered, "data data", 4},
+		{"longer", -1, "data", 3, Deferred, "data", -1},
+		{"length known", 4, "data", 4, Delivered, "data data", 4},
+		{"length known, longer", 4, "data", 3, Deferred, "data", 4},
+		{"length not said", 0, "data", 9, Delivered, "data data", 4},
+		{"empty", -1, "", 9, Delivered, " ", 0},
+		{"shorter than said", 5, "data", 9, Failed, "data", 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := play(try{status: 503}, try{status: 201})
+				if test.want == Failed {
+					s = play(try{err: errReset, stage: connected})
+				}
+				c, _ := over(s, exact)
+				c.Buffer = test.buffer
+				req := request(t, "PUT", "")
+				body := &bodyOf{content: test.content}
+				req.Body, _ = body.open()
+				given := req.Body
+				req.ContentLength = test.length
+				resp, err := c.Do(req)
+				check(t, "outcome", OutcomeOf(resp, err).Outcome, test.want)
+				check(t, "sent", strings.Join(s.body, " "), test.sent)
+				check(t, "framed", s.reqs[len(s.reqs)-1].ContentLength, test.framed)
+				check(t, "closed", body.closed > 0, true)
+				if req.Body != given || req.GetBody != nil || req.ContentLength != test.length {
+					t.Error("the caller's request was changed")
+				}
+			})
+		})
+	}
+	c, _ := over(play(try{status: 201}), exact)
+	c.Buffer = 9
+	req := request(t, "PUT", "")
+	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader([]byte("x")), errReader{}))
+	_, err := c.Do(req)
+	check(t, "outcome of one that cannot be read", OutcomeOf(nil, err).Outcome, Failed)
+	check(t, "text", err.Error(), "retry: PUT http://h.example/up/f.bin: its body cannot be read: unexpected EOF")
+}
+
+type errReader struct{}
+
+func (errReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
