@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/shell"
 )
 
@@ -83,15 +83,15 @@ func (c command) String() string {
 func shownValue(flag, value string) string {
 	switch {
 	case flag == "header":
-		return secret.HeaderLine(value)
+		return conceal.HeaderLine(value)
 	case flag == "to" && isLab(value) && !strings.Contains(value, "://"):
 		return value // its parameters are no secret
 	case flag == "to":
-		return secret.Template(value)
+		return conceal.Template(value)
 	case flag == "proxy":
-		return secret.URL(value)
+		return conceal.URL(value)
 	}
-	return secret.Argument(value)
+	return conceal.Argument(value)
 }
 
 // optional is the value of a flag that is given without one; "" if it needs one.

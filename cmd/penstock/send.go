@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
@@ -23,7 +24,6 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/statedir"
@@ -187,7 +187,7 @@ func (f *sendFlags) send(
 	options.Practice = practice != nil
 	// net/http logs there that servers send what was not asked for.
 	log.SetFlags(0)
-	log.SetOutput(secret.NetLog(secret.Logger(options.Log, human.Printable)))
+	log.SetOutput(conceal.NetLog(conceal.Logger(options.Log, human.Printable)))
 
 	people := stdout // for the summary, unless stdout is for machines
 	if f.results == "-" {

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/statedir"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -46,7 +46,7 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 		return path, nil
 	}
 	options := journal.Options{
-		Path: path, Target: secret.URL(o.To), Method: o.Source.Method(),
+		Path: path, Target: conceal.URL(o.To), Method: o.Source.Method(),
 		Command: f.command.String(), ByResults: o.Source.FromResults(),
 		Version: version(), Started: time.Now(),
 		Warn: func(text string) { o.Remarks = append(o.Remarks, text) },
@@ -102,7 +102,7 @@ func (f *sendFlags) journalPath() (string, error) {
 	if err != nil {
 		return "", local(err)
 	}
-	name, err := statedir.FileName(f.job, secret.Target(to), f.run.Source.Method())
+	name, err := statedir.FileName(f.job, conceal.Target(to), f.run.Source.Method())
 	if err != nil {
 		return "", fmt.Errorf("--job: %w", err)
 	}

@@ -58,8 +58,7 @@ func upload(ctx context.Context, names []string) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		uploads.Discard(context.Cause(ctx))
-		transport.Stop(context.Cause(ctx))
-		client.Stop(context.Cause(ctx))
+		client.Stop(context.Cause(ctx)) // and with it the transport
 		time.AfterFunc(25*time.Second, cancel)
 	})()
 

@@ -68,7 +68,11 @@ func TestImports(t *testing.T) {
 		module+"/internal/standing"
 	adaptive := module + "/internal/adaptive"
 	nethttp := module + "/internal/nethttp"
-	filebody := module + "/internal/filebody"
+	filebody, form := module+"/internal/filebody", module+"/internal/form"
+	conceal, said := module+"/internal/conceal", module+"/internal/said"
+	// what retry is made of
+	parts := []string{module + "/internal/blame", module + "/internal/bounded",
+		module + "/internal/curve", module + "/internal/trip"}
 	drain, openfiles, suspend, acked := module+"/internal/drain", module+"/internal/openfiles",
 		module+"/internal/suspend", module+"/internal/acked"
 	human, queue, outfile := module+"/internal/human", module+"/internal/queue",
@@ -85,9 +89,8 @@ func TestImports(t *testing.T) {
 	}{{
 		name: "public",
 		of:   public,
-		may: slices.Concat(fixed, []string{adaptive, hint, nethttp, secret, standing, drain,
-			filebody,
-			openfiles, suspend, acked, fields, "golang.org/x/sync"}),
+		may: slices.Concat(fixed, parts, []string{adaptive, hint, nethttp, secret, said, standing,
+			drain, filebody, form, openfiles, suspend, acked, fields, "golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -107,9 +110,19 @@ func TestImports(t *testing.T) {
 		through: []string{},
 		why:     "the public packages share them",
 	}, {
-		name:    "filebody",
-		of:      []string{filebody},
-		may:     []string{openfiles, "golang.org/x/sys/unix"},
+		name: "blame, bounded, curve, said, trip",
+		of:   append(parts, said),
+		may:  append(parts, "github.com/cenkalti/backoff/v4", drain, filebody, nethttp, secret),
+		why:  "retry is made of them",
+	}, {
+		name: "conceal",
+		of:   []string{conceal},
+		may:  []string{secret},
+		why:  "the command's secrets are those of the SDK and more",
+	}, {
+		name:    "filebody, form",
+		of:      []string{filebody, form},
+		may:     []string{form, openfiles, "golang.org/x/sys/unix"},
 		through: []string{},
 		why:     "retry needs it",
 	}, {
@@ -146,13 +159,13 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "body, digest",
 		of:   []string{module + "/internal/body", module + "/internal/digest"},
-		may:  []string{filebody, item, module + "/internal/digest", fields},
+		may:  []string{filebody, form, item, module + "/internal/digest", fields},
 		why:  "they open what is sent for any engine",
 	}, {
 		name: "source, urltemplate",
 		of:   []string{module + "/internal/source", module + "/internal/urltemplate"},
 		may: []string{
-			filebody, human, item, lines, nethttp, module + "/internal/results", secret,
+			filebody, human, item, lines, nethttp, module + "/internal/results", conceal, secret,
 			module + "/internal/urltemplate", "github.com/bmatcuk/doublestar/v4",
 			"github.com/go-json-experiment/json/jsontext",
 		},
@@ -183,7 +196,7 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "resume",
 		of:   []string{module + "/internal/resume"},
-		may: []string{module + "/internal/item", module + "/internal/journal", nethttp, secret,
+		may: []string{module + "/internal/item", module + "/internal/journal", nethttp, conceal,
 			fields},
 		why: "it decides by what it is told, and does nothing",
 	}, {

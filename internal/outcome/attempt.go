@@ -91,7 +91,7 @@ type Request struct {
 
 // A Verdict is what the package retry cannot know of an attempt.
 type Verdict struct {
-	Kind     retry.Kind
+	Action   retry.Action
 	Fault    error // of the content, if that is why
 	KeyInUse bool  // else this is
 }
@@ -102,24 +102,24 @@ func (s *Standing) Answered(req Request, resp *http.Response, fault error) Verdi
 	var file *body.ReadError
 	switch {
 	case fault == body.ErrMoved: // of a body that has a length nothing was sent
-		return Verdict{Kind: retry.Unprocessed, Fault: fault}
+		return Verdict{Action: retry.Retry, Fault: fault}
 	case errors.As(fault, &file) && !file.Begun:
-		return Verdict{Kind: retry.Rejected}
+		return Verdict{Action: retry.Fail}
 	case fault != nil:
 		s.fault = fault
 		if !req.Repeatable {
-			return Verdict{Kind: retry.Uncertain, Fault: fault}
+			return Verdict{Action: retry.RetryIfSafe, Fault: fault}
 		}
 		// Not Uncertain, which says that the server is in trouble: the attempt counts whatever the
 		// server does with others.
 		s.Doubted()
-		return Verdict{Kind: retry.Unprocessed, Fault: fault}
+		return Verdict{Action: retry.Retry, Fault: fault}
 	case resp == nil || resp.StatusCode != http.StatusConflict || !req.Keyed:
 		return Verdict{}
 	}
 	wait := resp.Header.Get("Retry-After") != ""
 	if s.conflicted(nethttp.Idempotent(req.Method), wait) {
-		return Verdict{Kind: retry.Unprocessed, KeyInUse: true}
+		return Verdict{Action: retry.Retry, KeyInUse: true}
 	}
 	return Verdict{}
 }

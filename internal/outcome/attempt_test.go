@@ -99,28 +99,28 @@ func TestAnswered(t *testing.T) {
 		method string
 		resp   *http.Response
 		fault  error
-		kind   retry.Kind
+		action retry.Action
 		is     string
 	}{
-		{"PUT", nil, &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Unprocessed,
+		{"PUT", nil, &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Retry,
 			"doubt fault"},
-		{"POST", nil, &body.ReadError{Err: syscall.EIO, Begun: true}, retry.Uncertain, "fault"},
-		{"PUT", nil, body.ErrChanged, retry.Unprocessed, "doubt fault"},
-		{"POST", nil, body.ErrChanged, retry.Uncertain, "fault"},
-		{"PUT", nil, body.ErrMoved, retry.Unprocessed, ""},
-		{"POST", nil, body.ErrMoved, retry.Unprocessed, ""},
-		{"PUT", nil, &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, ""},
-		{"POST", nil, &body.ReadError{Err: fs.ErrPermission}, retry.Rejected, ""},
-		{"PUT", conflict, nil, retry.Unprocessed, "key"},
-		{"POST", conflict, nil, retry.ByTable, ""}, // it has no key
-		{"POST", &http.Response{StatusCode: http.StatusForbidden}, nil, retry.ByTable, ""},
-		{"PUT", nil, nil, retry.ByTable, ""},
+		{"POST", nil, &body.ReadError{Err: syscall.EIO, Begun: true}, retry.RetryIfSafe, "fault"},
+		{"PUT", nil, body.ErrChanged, retry.Retry, "doubt fault"},
+		{"POST", nil, body.ErrChanged, retry.RetryIfSafe, "fault"},
+		{"PUT", nil, body.ErrMoved, retry.Retry, ""},
+		{"POST", nil, body.ErrMoved, retry.Retry, ""},
+		{"PUT", nil, &body.ReadError{Err: fs.ErrPermission}, retry.Fail, ""},
+		{"POST", nil, &body.ReadError{Err: fs.ErrPermission}, retry.Fail, ""},
+		{"PUT", conflict, nil, retry.Retry, "key"},
+		{"POST", conflict, nil, retry.Default, ""}, // it has no key
+		{"POST", &http.Response{StatusCode: http.StatusForbidden}, nil, retry.Default, ""},
+		{"PUT", nil, nil, retry.Default, ""},
 	} {
 		var s Standing
 		put := c.method == "PUT"
 		v := s.Answered(Request{Method: c.method, Repeatable: put, Keyed: put}, c.resp, c.fault)
-		if is := facts(&s, v.KeyInUse, "key"); v.Kind != c.kind || is != c.is {
-			t.Errorf("%s, %v, %v: %v, %q", c.method, c.resp, c.fault, v.Kind, is)
+		if is := facts(&s, v.KeyInUse, "key"); v.Action != c.action || is != c.is {
+			t.Errorf("%s, %v, %v: %v, %q", c.method, c.resp, c.fault, v.Action, is)
 		}
 		if v.Fault != nil && !errors.Is(c.fault, v.Fault) {
 			t.Errorf("%v: it says %v", c.fault, v.Fault)

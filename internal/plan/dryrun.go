@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/resume"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -68,7 +68,7 @@ func (w *Work) Plan(v *journal.View, most int) (left Left, err error) {
 		case err != nil:
 			return left, err
 		}
-		url := secret.URL(it.URL)
+		url := conceal.URL(it.URL)
 		if len(urls) > 0 {
 			url, urls = urls[0], urls[1:]
 		}

@@ -10,10 +10,10 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
-	"github.com/penstock/penstock/internal/secret"
 )
 
 // An Identity is equal for two items that are the same piece of work, in this run or another: it is
@@ -30,7 +30,7 @@ func (i Identity) ID() uint64 { return binary.BigEndian.Uint64(i[:]) }
 // IdentityOf returns the identity of an item. It needs no look at the disk, and so can be asked for
 // each of a million items.
 func IdentityOf(it item.Item) Identity {
-	where, signed := secret.WithoutCredentials(it.URL)
+	where, signed := conceal.WithoutCredentials(it.URL)
 	b := make([]byte, 0, 512) // on the stack
 	b = appendField(b, it.Method)
 	b = appendField(b, where)
@@ -85,7 +85,7 @@ func Uncounted(h http.Header) (names []string) {
 // isLeftOut reports whether a header says nothing about an item: it is a credential, or changes
 // from run to run.
 func isLeftOut(name string, values []string) bool {
-	return slices.Contains(dateHeaders, name) || secret.Credential(name, values)
+	return slices.Contains(dateHeaders, name) || conceal.Credential(name, values)
 }
 
 // dateHeaders say when a request is sent, as signature schemes do.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/secret"
 )
@@ -307,8 +308,8 @@ func FuzzIdentity(f *testing.F) {
 		for _, pairs := range append(given, "v=%s") { // the name may be one of a signature's
 			pairs = fmt.Sprintf(pairs, "1")
 			all := "https://h/?" + pairs + "&" + url.QueryEscape(name) + "=1"
-			alone, _ := secret.WithoutCredentials("https://h/?" + pairs)
-			if left, _ := secret.WithoutCredentials(all); len(left) <= len(alone)+2 {
+			alone, _ := conceal.WithoutCredentials("https://h/?" + pairs)
+			if left, _ := conceal.WithoutCredentials(all); len(left) <= len(alone)+2 {
 				return
 			}
 		}

@@ -117,7 +117,7 @@ func (r *run) retrying(e retry.Event) {
 	if e.Uncertain {
 		j.Doubted()
 	}
-	if e.Kind == retry.Waiting {
+	if e.Kind == retry.EventWaiting {
 		why, code := e.Reason, e.Status
 		switch {
 		case j.Fault() != nil:
@@ -164,5 +164,5 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 	method := j.item.Method
 	v := j.Answered(outcome.Request{Method: method, Repeatable: r.repeatable(method),
 		Keyed: r.Idempotency.Header != ""}, resp, fault)
-	return retry.Verdict{Kind: v.Kind, Reason: status.Reason(v)}
+	return retry.Verdict{Action: v.Action, Reason: status.Reason(v)}
 }

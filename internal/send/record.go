@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -64,7 +64,7 @@ func (r *run) row(j *job, state item.Fate) journal.Item {
 	past := j.Past()
 	return journal.Item{
 		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel,
-		URL: secret.URL(j.item.URL), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",
+		URL: conceal.URL(j.item.URL), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",
 		Fingerprint: resume.FingerprintOf(j.item), Digest: j.body.SHA256(),
 		State: state, Doubt: past.Doubt, Older: past.Older && state != item.Delivered,
 		Attempts: past.Attempts + j.tries, First: past.First, Last: time.Now(),
@@ -106,7 +106,7 @@ func (r *run) done(j *job, out results.Result) {
 	}
 	// else nobody reads it
 	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped {
-		out.URL = secret.URL(it.URL)
+		out.URL = conceal.URL(it.URL)
 	}
 	r.ended(j, out)
 	r.record(j, out)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
@@ -15,7 +16,6 @@ import (
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
@@ -35,8 +35,6 @@ const (
 	settle      = 30 * time.Second // after which a server is asked about a file in doubt
 
 	ownWait = 30 * time.Second // the longest wait before an attempt that was not asked for
-	// the same after a refusal: it is for all together to leave the server alone
-	refusedWait = time.Second / 2
 )
 
 // A run is one call of Run.
@@ -52,7 +50,7 @@ type run struct {
 	breakOff  context.CancelCauseFunc // ends also what is in flight
 	breaking  *time.Timer             // calls it
 	ending    stop.Reasons
-	secrets   *secret.Set // of all items
+	secrets   *conceal.Set // of all items
 	uploads   wire.Uploads[*job]
 	shams     [3]atomic.Bool // by reply.Sham: that was warned of
 	servers   upstream.Set

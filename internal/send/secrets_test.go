@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/progress"
@@ -26,7 +27,6 @@ import (
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/secret/secrettest"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/stop"
@@ -228,7 +228,7 @@ func TestNoSecretComesBack(t *testing.T) {
 				s := w.all()
 				s.plant()
 				// As the command has it.
-				log.SetOutput(secret.NetLog(s.Log))
+				log.SetOutput(conceal.NetLog(s.Log))
 				defer log.SetOutput(os.Stderr)
 				s.Attempts, s.GiveUpAfter, s.Limits.InFlight = 2, time.Minute, 1
 				sum := s.run()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
@@ -17,7 +18,6 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/wire"
@@ -53,8 +53,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	defer done()
 	r.ending.Begin = func() {
 		done()
-		r.client.Stop(r.ending.Cause())
-		r.transport.Stop(r.ending.Cause())
+		r.client.Stop(r.ending.Cause()) // and with it the transport
 	}
 	interrupted := make(chan struct{})
 	stopWatching := context.AfterFunc(soft, func() {
@@ -111,10 +110,10 @@ func newRun(o Options) *run {
 		Options:   o,
 		start:     time.Now(),
 		refusedBy: make(map[int]int),
-		secrets:   secret.New(o.Header, o.Network.ProxyAddresses()...),
+		secrets:   conceal.New(o.Header, o.Network.ProxyAddresses()...),
 		skipped:   make(map[resume.Reason]int64),
 	}
-	r.Log = secret.Logger(o.Log, func(text string) string {
+	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
 	})
 	r.tally = report.NewTally(r.start)
@@ -151,8 +150,8 @@ func newRun(o Options) *run {
 		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
 		Classify:   r.classify,
 		Policy: retry.Policy{
-			Attempts: o.Attempts, Cap: ownWait, RefusalCap: refusedWait,
-			MaxWait: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
+			Attempts: o.Attempts, Cap: ownWait,
+			MaxPause: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,
 		},
 		Observe: r.retrying,
 	}

@@ -4,10 +4,10 @@ import (
 	"math"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
@@ -17,7 +17,7 @@ import (
 func (r *run) summary() report.Summary {
 	total, whole := r.items()
 	s := r.tally.Summary(time.Now(), total)
-	s.To = secret.URL(r.To)
+	s.To = conceal.URL(r.To)
 	s.Rate.Ceiling = progress.Optional(r.Limits.Rate)
 	s.InFlight.Ceiling = progress.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = progress.Optional(r.last.InFlightLimit)

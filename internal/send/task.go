@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/form"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/outcome"
@@ -123,7 +123,7 @@ func (r *run) warnOfSham(j *job, resp *http.Response, head []byte) {
 	if len(head) == 0 || r.shams[reply.Page].Load() && r.shams[reply.Failure].Load() {
 		return
 	}
-	isHTML := strings.Contains(body.ContentType(j.item.Path), "html")
+	isHTML := strings.Contains(form.ContentType(j.item.Path), "html")
 	sham := reply.ShamOf(resp, head, isHTML)
 	if sham == reply.NoSham || r.shams[sham].Swap(true) {
 		return

@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/urltemplate"
 )
 
@@ -197,10 +197,10 @@ func (s *Source) complete(
 func shownURL(it item.Item, t *urltemplate.Template, vars urltemplate.Values) string {
 	for _, name := range t.QueryVars() {
 		if _, ok := fileVar(it, name); !ok {
-			return secret.URL(it.URL)
+			return conceal.URL(it.URL)
 		}
 	}
-	return cmp.Or(t.Shown(vars), secret.URL(it.URL))
+	return cmp.Or(t.Shown(vars), conceal.URL(it.URL))
 }
 
 // setTarget fills in where the item goes to, and how.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
@@ -85,7 +86,7 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	}
 	place, _, _ := strings.Cut(it.URL, "?")
 	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
-		return it, mistake(URLDiffers, secret.URL(it.URL))
+		return it, mistake(URLDiffers, conceal.URL(it.URL))
 	}
 	return it, nil
 }

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
-	"github.com/penstock/penstock/internal/secret"
 )
 
 // uniqueness knows what no two items may share, as 64 bits of hash. The chance that two of a
@@ -112,7 +112,7 @@ func (s *Source) twice(ctx context.Context, unique *uniqueness, hashes map[uint6
 					advice = "give each line a URL of its own"
 				}
 				pairs.add(fmt.Errorf("%s and %s would both %s to %s: %s, or leave one out",
-					human.Quote(first.Path), human.Quote(it.Path), it.Method, secret.URL(it.URL),
+					human.Quote(first.Path), human.Quote(it.Path), it.Method, conceal.URL(it.URL),
 					advice))
 			}
 			return false

@@ -104,11 +104,11 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 	}
 	var long interface { // retry's
 		error
-		MaxWait() time.Duration
+		MaxPause() time.Duration
 	}
 	if errors.As(end.Err, &long) {
 		say(long, fmt.Sprintf("asked to wait until %s, longer than --max-wait %s",
-			end.RetryAt.UTC().Format(time.RFC3339), human.Exact(long.MaxWait())))
+			end.RetryAt.UTC().Format(time.RFC3339), human.Exact(long.MaxPause())))
 	}
 	say(resume.ErrKeyForgotten, KeyForgotten)
 	return text

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/reply"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -20,7 +20,7 @@ func Describe(method, to string, found source.Summary, given throttle.Limits) st
 	case found.Partial:
 		files += ", and the files that standard input names"
 	}
-	where := method + " " + secret.URL(to)
+	where := method + " " + conceal.URL(to)
 	if !strings.Contains(to, "://") {
 		where = "to the URLs in " + to
 	}

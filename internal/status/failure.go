@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/reply"
-	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -53,7 +53,7 @@ func (f *Failure) String() string {
 		text = f.Hide(Attempt(f.Call, f.PerhapsTLS))
 	}
 	if f.Unreachable != "" {
-		text = fmt.Sprintf("%s %s: %s", f.Method, secret.URL(f.URL), f.Unreachable)
+		text = fmt.Sprintf("%s %s: %s", f.Method, conceal.URL(f.URL), f.Unreachable)
 	}
 	switch {
 	case errors.Is(f.Call.Err, retry.ErrUnreachable):

@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/secret"
 )
 
 // A Template is a URL that items are sent to, with variables in its path and query. It is immutable
@@ -70,7 +70,7 @@ func parse(s string, vars bool) (*Template, error) {
 		return nil, err
 	}
 	if vars {
-		shown := strings.TrimPrefix(secret.Template(origin+tail), origin)
+		shown := strings.TrimPrefix(conceal.Template(origin+tail), origin)
 		if t.shown, err = parseTail(shown, vars); err != nil {
 			return nil, err
 		}
