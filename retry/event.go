@@ -19,8 +19,7 @@ type Event struct {
 	Err     error         // what went wrong, without secrets; nil if the call is delivered
 	Outcome Outcome       // of the call, once it has ended
 	Wait    time.Duration // until the next attempt
-	// Until is when the next attempt begins. Of a call that has ended it is when to send the
-	// request again, or zero if that is not known.
+	// Until is when the next attempt begins, or after the end when to send again, if that is known.
 	Until     time.Time
 	Uncertain bool // the attempt may have been processed, although no answer says so
 	// Reason is a few words: "throttled", "unreachable", "server error", "body cannot be sent

@@ -6,9 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/blame"
 )
 
 // A secureConn says of itself what was negotiated by TLS.
@@ -148,4 +152,123 @@ func TestHTTP2AfterAKeptConnectionOfHTTP1(t *testing.T) {
 			check(t, "closed", shared.closed, false)
 		})
 	}
+}
+
+func TestConcurrentCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		n := 0
+		c := &Client{Policy: Policy{Budget: &Budget{}},
+			HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if n++; n%3 == 0 {
+					return answer(200, ""), nil
+				}
+				return answer(503, ""), nil
+			})}}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				req, _ := http.NewRequest("PUT", "http://h/", strings.NewReader("x"))
+				resp, err := c.Do(req)
+				if err != nil || OutcomeOf(resp, err).Outcome == 0 {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// One faulty item among healthy traffic is found out, also where a few of the others are refused
+// now and then.
+func TestFaultyItemAmongHealthyTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/faulty" {
+				return answer(429, "Retry-After: 1"), nil // some hundred others pass
+			}
+			if n++; n%40 == 0 {
+				return answer(429, ""), nil
+			}
+			return answer(200, ""), nil
+		}), Policy{Attempts: 3, Base: time.Second, Factor: 1})
+		c.Observe = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		others.Go(func() {
+			for ctx.Err() == nil {
+				good, _ := http.NewRequestWithContext(ctx, "GET", "http://h.example/good", nil)
+				c.Do(good)
+				time.Sleep(time.Millisecond)
+			}
+		})
+		req, _ := http.NewRequest("GET", "http://h.example/faulty", nil)
+		r := end(t, c, req)
+		check(t, "outcome", r.Outcome, Failed)
+		check(t, "status", r.Status, 429)
+		check(t, "tries", r.Attempts, 4) // the first refusal proves nothing
+		cancel()
+		others.Wait()
+	})
+}
+
+// Where many compete for what a server accepts, some other is always accepted in between, and there
+// is no fault.
+func TestCrowdOverTheLimitLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var free time.Time // when the next one is accepted
+		c := &Client{HTTP: &http.Client{Transport: tripFunc(func(*http.Request) (*http.Response,
+			error) {
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			now := time.Now()
+			if now.Before(free) {
+				return answer(429, ""), nil
+			}
+			free = now.Add(time.Second / 20)
+			return answer(200, ""), nil
+		})}}
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 20 {
+					req, _ := http.NewRequest("PUT", "http://h/", strings.NewReader("x"))
+					resp, err := c.Do(req)
+					if r := OutcomeOf(resp, err); r.Outcome != Delivered {
+						t.Errorf("%v after %d tries: %v", r.Outcome, r.Attempts, r.Err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// A server that accepts others now and then does not keep a call alive forever.
+func TestGiveUpAfterHoldsInACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := over(nil, Policy{Base: time.Minute, Factor: 1, Cap: time.Minute,
+			GiveUpAfter: 10 * time.Minute})
+		c.HTTP.Transport = tripFunc(func(r *http.Request) (*http.Response, error) {
+			k := c.kind(r)
+			var others [9]blame.Call
+			for i := range others {
+				if i == 8 { // one of them was refused before
+					new(blame.Kind).Refuse(&others[i], 429)
+				}
+				k.Accept(k.Now(), &others[i])
+			}
+			return answer(429, ""), nil
+		})
+		start := time.Now()
+		check(t, "outcome", end(t, c, request(t, "POST", "x")).Outcome, Deferred)
+		if took := time.Since(start); took < 9*time.Minute || took > 10*time.Minute {
+			t.Errorf("gave up after %v", took)
+		}
+	})
 }

@@ -142,7 +142,6 @@ func judgeError(err error, seen trip.Marks, sent, answeredBefore bool) Verdict {
 	case timedOut:
 		return Verdict{Action: RetryFree, Reason: reasonOwnTimeout}
 	}
-	// The transport did not even look for a connection: an invalid header or method, or a signer
-	// below us that fails.
+	// The transport looked for no connection: an invalid header or method, or a signer that fails.
 	return Verdict{Action: Fail, Reason: reasonRejected}
 }
