@@ -1,25 +1,26 @@
-// Upload sends the files named on the command line at 4 requests a second, retries
-// what is safe to retry, and reports what became of each file. The first Ctrl-C lets
-// the uploads in flight finish.
+// Upload sends files by PUT, as many at once as the server takes, and shows on one line how
+// far it is.
 //
-//	go run ./examples/upload -to https://api.example.com/files/ data/*.json
+//	go run ./examples/upload -to https://api.example.com/files/ data/*/*.json
 //
-// Without -to it sends to a server of its own.
+// After the first Ctrl-C nothing new is sent, and what is in flight gets 25 s to finish; the
+// second ends the program at once. What was delivered is in a list, which the next run
+// leaves out: keep one for each -to. Without -to it sends to a server of its own.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/pool"
@@ -27,70 +28,73 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-var to = flag.String("to", "", "URL to send to; the file's name is added")
+var to = flag.String("to", "", "`URL` to send to; the path of each file is added to its own")
+var listed = flag.String("list", "delivered.txt", "`file` that lists what was delivered")
 
 func main() {
 	flag.Parse()
-	if *to == "" {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.WriteHeader(http.StatusCreated)
-		}))
-		defer server.Close()
-		*to = server.URL + "/"
-	}
+	practise()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer cancel()
-	context.AfterFunc(ctx, cancel) // a second Ctrl-C ends the program at once
-	if err := upload(ctx, flag.Args()); err != nil {
-		log.Fatal(err)
-	}
+	context.AfterFunc(ctx, cancel) // the second Ctrl-C is not caught
+	left := upload(ctx, flag.Args())
+	fmt.Printf("\n%d files are left for the next run\n", left)
+	os.Exit(min(left, 1))
 }
 
-// upload sends the files, and returns when it is known of each whether it arrived.
-func upload(ctx context.Context, names []string) error {
-	transport := &throttle.Transport{Limits: throttle.Limits{Rate: 4}}
-	client := &retry.Client{HTTP: &http.Client{Transport: transport}}
-	uploads := pool.New(40, func(ctx context.Context, name string) error { return put(ctx, client, name) })
+// upload sends the files that are not in the list, adds to it what is delivered, and returns how
+// many were not.
+func upload(ctx context.Context, names []string) (left int) {
+	list, err := os.OpenFile(*listed, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		log.Fatal(err)
+	}
+	before := map[string]bool{}
+	for lines := bufio.NewScanner(list); lines.Scan(); {
+		before[lines.Text()] = true
+	}
+	names = slices.DeleteFunc(names, func(s string) bool { return before[fmt.Sprintf("%q", s)] })
+
+	client := &retry.Client{HTTP: &http.Client{Transport: &throttle.Transport{}}}
+	var delivered atomic.Int64
+	uploads := pool.New(256, func(task context.Context, name string) error {
+		err := put(task, client, name)
+		if err == nil {
+			_, err = fmt.Fprintf(list, "%q\n", name)
+		}
+		if err == nil {
+			fmt.Fprintf(os.Stderr, "\r%d of %d delivered ", delivered.Add(1), len(names))
+		} else if !errors.Is(err, context.Cause(ctx)) {
+			log.Printf("%s: %v", name, err)
+		}
+		return err
+	})
 
 	// When ctx ends nothing new is sent, and what is in flight gets some time to finish.
-	patience, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		uploads.Discard(context.Cause(ctx))
 		client.Stop(context.Cause(ctx)) // and with it the transport
-		time.AfterFunc(25*time.Second, cancel)
+		time.AfterFunc(25*time.Second, func() { _ = uploads.Drain(ctx) })
 	})()
-
-	var err error
 	for _, name := range names {
-		if err = uploads.Submit(ctx, name); err != nil {
-			break
-		}
+		_ = uploads.Submit(ctx, name) // fails at once when ctx has ended
 	}
-	return errors.Join(err, uploads.Drain(patience))
+	_ = uploads.Drain(context.Background()) // what failed has been logged
+	return len(names) - int(delivered.Load())
 }
 
 // put sends one file.
 func put(ctx context.Context, client *retry.Client, name string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, *to+url.PathEscape(filepath.Base(name)), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, *to, nil)
 	if err != nil {
 		return err
 	}
+	req.URL.Path += filepath.ToSlash(name)
 	if err := retry.SetFileBody(req, name); err != nil {
 		return err
 	}
 	resp, err := client.Do(req)
-	result := retry.OutcomeOf(resp, err)
 	if resp != nil {
-		resp.Body.Close()
+		defer resp.Body.Close()
 	}
-	if result.Uncertain {
-		return fmt.Errorf("%s: %v, but it may have arrived: %w", name, result.Outcome, result.Err)
-	}
-	if result.Outcome != retry.Delivered {
-		return fmt.Errorf("%s: %v: %w", name, result.Outcome, result.Err)
-	}
-	fmt.Println("delivered", name)
-	return nil
+	return retry.OutcomeOf(resp, err).Err
 }
