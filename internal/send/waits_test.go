@@ -1,10 +1,7 @@
 package send
 
 import (
-	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -74,32 +71,6 @@ func TestWaitOutlivesTheRun(t *testing.T) {
 		})
 }
 
-// Of several servers the one that asked waits, and the others get what is theirs.
-func TestWaitOfOneServer(t *testing.T) {
-	onFakeTime(t, 0, func(w http.ResponseWriter, r *http.Request) {
-		if r.Host == "b" {
-			answering(http.StatusServiceUnavailable, "Retry-After", "600")(w, r)
-		} else {
-			atOnce(w, r)
-		}
-	}, func(w *world) {
-		w.Workers, w.MaxWait = 1, time.Minute
-		data := t.TempDir()
-		lines := w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4")
-		w.manifest(lines)
-		s := w.journaled()
-		w.items(s, report.ItemCounts{Total: 4, Delivered: 2, Deferred: 2})
-		w.manifest(w.lines(data, "http://b/1", "http://a/2", "http://b/3", "http://a/4",
-			"http://a/5"))
-		s = w.journaled()
-		w.items(s, report.ItemCounts{Total: 5, Delivered: 1, Skipped: 2, Deferred: 2})
-		n := w.count(func(c *call) bool { return c.host == "b" })
-		if s.ExitStatus != exit.Unavailable || n != 1 {
-			t.Errorf("exit status %d, %d requests to b", s.ExitStatus, n)
-		}
-	})
-}
-
 // A journal records the origin without credentials, and no wait of years.
 func TestWaitKept(t *testing.T) {
 	onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
@@ -117,19 +88,4 @@ func TestWaitKept(t *testing.T) {
 		}
 		w.Journal.Close(0)
 	})
-}
-
-// lines are a manifest with a file for each of the URLs.
-func (w *world) lines(dir string, urls ...string) string {
-	w.Helper()
-	var b strings.Builder
-	for _, u := range urls {
-		file := filepath.Join(dir, u[strings.LastIndexByte(u, '/')+1:])
-		writeFile(w.T, file, "x")
-		if err := os.Chtimes(file, time.Time{}, time.Unix(1e9, 0)); err != nil {
-			w.Fatal(err)
-		}
-		fmt.Fprintf(&b, "{\"path\": %q, \"url\": %q}\n", file, u)
-	}
-	return b.String()
 }
