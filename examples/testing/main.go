@@ -52,11 +52,11 @@ func upload(ctx context.Context, base http.RoundTripper, urls []string) error {
 		return put(ctx, client, url)
 	})
 
-	// When ctx ends nothing new is sent, and what is in flight gets some time to finish.
+	// When ctx ends nothing new is sent, and what is in flight gets 25 s to finish.
 	defer context.AfterFunc(ctx, func() {
 		uploads.Discard(context.Cause(ctx))
-		client.Stop(context.Cause(ctx))                                   // and with it the transport
-		time.AfterFunc(25*time.Second, func() { _ = uploads.Drain(ctx) }) // ends what is left
+		client.Stop(context.Cause(ctx))
+		time.AfterFunc(25*time.Second, func() { _ = uploads.Drain(ctx) })
 	})()
 
 	var err error

@@ -69,10 +69,10 @@ func upload(ctx context.Context, names []string) (left int) {
 		return err
 	})
 
-	// When ctx ends nothing new is sent, and what is in flight gets some time to finish.
+	// When ctx ends nothing new is sent, and what is in flight gets 25 s to finish.
 	defer context.AfterFunc(ctx, func() {
 		uploads.Discard(context.Cause(ctx))
-		client.Stop(context.Cause(ctx)) // and with it the transport
+		client.Stop(context.Cause(ctx))
 		time.AfterFunc(25*time.Second, func() { _ = uploads.Drain(ctx) })
 	})()
 	for _, name := range names {
