@@ -129,8 +129,8 @@ func (c *Controller) Orders(now time.Time) Orders {
 	o := Orders{
 		Room: c.room(now), Rate: min(c.pace.rate(now), c.trialRate()),
 		Held: c.hold.on(), Probe: c.hold.next, Most: int(c.ceiling),
-		Until: c.changeInSilence(now),
 	}
+	_, o.Until = c.roomInSilence(now)
 	if c.hold.state == asked && c.hold.probe == 0 && !o.Probe.IsZero() {
 		// the pause keeps the time, also where the machine sleeps meanwhile
 		o.Probe = time.Unix(1, 0)
@@ -156,7 +156,7 @@ func (c *Controller) room(now time.Time) int {
 	if c.limits.Fixed {
 		return n
 	}
-	if few := c.roomInSilence(now); few >= 0 {
+	if few, _ := c.roomInSilence(now); few >= 0 {
 		n = min(n, max(few, 1))
 	}
 	if left := c.pace.quota.left(c.sequence, now); left < n-c.places {
@@ -206,7 +206,7 @@ func (c *Controller) Sent(now time.Time) Ticket {
 		c.beginDrain(now)
 		t.round = c.round.number
 	}
-	if c.places >= c.room(now) && c.roomInSilence(now) < 0 {
+	if few, _ := c.roomInSilence(now); few < 0 && c.places >= c.room(now) {
 		c.round.reached = true
 	}
 	if c.adapts || c.limit < c.ceiling {

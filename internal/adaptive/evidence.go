@@ -17,13 +17,9 @@ import (
 type evidence struct {
 	all               [256]sending  // the latest requests, by number
 	lag               time.Duration // in which a request may overtake another on its way
-	refused, accepted places
-
-	marks [32]mark // the latest refusals
-
-	// How often they were contradicted, fading.
-	crowd   float64
-	spacing spacing
+	refused, accepted requests
+	marks             [32]mark // the latest refusals
+	contradicted      traits   // how often, fading: each explanation by its trait
 }
 
 // A sending is a request that was sent.
@@ -39,11 +35,11 @@ type mark struct {
 	accepted int
 }
 
-// A place is what a request found when it was sent: both explanations go by it.
-type place struct {
-	inFlight float64 // with itself
-	spacing  spacing
-}
+// traits are what a request found when it was sent: the spacing before it, and then, at crowd, how
+// many were in flight with it. Explanations go by them.
+type traits [crowd + 1]float64
+
+const crowd = len(lasts)
 
 // A spacing is the time in seconds since some of the last requests before one, refused ones left
 // out; +Inf: there was none. A bucket without a burst refuses by the first, one with a burst by a
@@ -76,11 +72,8 @@ const (
 	fewInFlight = 2
 )
 
-// A contradiction is the set of explanations that a request contradicts.
-type contradiction struct {
-	crowd   bool
-	spacing [len(spacing{})]bool
-}
+// A contradiction is the set of explanations that a request contradicts, by their traits.
+type contradiction [len(traits{})]bool
 
 // sent records that a request is sent; its acceptance is evidence only if it is fresh.
 func (e *evidence) sent(t *Ticket, fresh bool) {
@@ -88,19 +81,19 @@ func (e *evidence) sent(t *Ticket, fresh bool) {
 	if e.refused.n == 0 || !fresh {
 		return
 	}
+	for k, gap := range e.spacingOf(*t) {
+		t.ifAccepted[k] = gap <= e.refused.median[k]
+	}
 	// Of more than two in flight twice as many: that some more were accepted may be for other
 	// reasons.
 	few := e.refused.fewest
-	t.ifAccepted.crowd = float64(t.inFlight) >= max(few, 2*few-2)
-	for k, gap := range e.spacingOf(*t) {
-		t.ifAccepted.spacing[k] = gap <= e.refused.median.spacing[k]
-	}
+	t.ifAccepted[crowd] = float64(t.inFlight) >= max(few, 2*few-2)
 }
 
 // accept records that a request was accepted.
 func (e *evidence) accept(t Ticket, fresh bool) {
 	if e.refused.n > 0 && fresh {
-		e.accepted.add(place{float64(t.inFlight), e.spacingOf(t)})
+		e.accepted.add(e.traitsOf(t, t.inFlight))
 	}
 	for i := range e.marks {
 		if m := &e.marks[i]; !m.at.IsZero() && t.at.After(m.at) {
@@ -113,18 +106,19 @@ func (e *evidence) accept(t Ticket, fresh bool) {
 // refuse records that a request was refused.
 func (e *evidence) refuse(t Ticket, now time.Time) {
 	e.lag = min(now.Sub(t.at), mostLag)
-	p := place{float64(e.inFlightOf(t)), e.spacingOf(t)}
-	if e.accepted.n >= recent/2 {
-		c := contradiction{crowd: p.inFlight <= e.accepted.median.inFlight/2}
-		for k, gap := range p.spacing {
-			c.spacing[k] = gap >= e.accepted.median.spacing[k]
+	x := e.traitsOf(t, e.inFlightOf(t))
+	if usual := &e.accepted.median; e.accepted.n >= recent/2 {
+		var c contradiction
+		for k := range x {
+			c[k] = x[k] >= usual[k]
 		}
+		c[crowd] = x[crowd] <= usual[crowd]/2
 		for range refusalWeight {
 			e.contradict(c)
 		}
 	}
 	e.marks[e.refused.n%len(e.marks)] = mark{at: now}
-	e.refused.add(p)
+	e.refused.add(x)
 	if s := e.find(t.number); s != nil {
 		s.refused = true
 	}
@@ -144,43 +138,39 @@ func (e *evidence) inFlightOf(t Ticket) int {
 }
 
 func (e *evidence) contradict(c contradiction) {
-	if c.crowd {
-		e.crowd++
-	}
-	for k, contradicted := range c.spacing {
+	for k, contradicted := range c {
 		if contradicted {
-			e.spacing[k]++
+			e.contradicted[k]++
 		}
 	}
-	if max(e.crowd, slices.Max(e.spacing[:])) > mostContradictions {
+	if slices.Max(e.contradicted[:]) > mostContradictions {
 		e.fade(0.5)
 	}
 }
 
 func (e *evidence) fade(by float64) {
-	e.crowd *= by
-	for k := range e.spacing {
-		e.spacing[k] *= by
+	for k := range e.contradicted {
+		e.contradicted[k] *= by
 	}
 }
 
 // ofRate reports whether refusals follow the spacing.
 func (e *evidence) ofRate() bool {
 	return e.refused.n >= 2 && e.refused.fewest <= fewInFlight &&
-		e.crowd >= max(enoughContradictions, clearly*e.leastContradicted())
+		e.contradicted[crowd] >= max(enoughContradictions, clearly*e.leastContradicted())
 }
 
 // ofCrowd reports whether they follow the number in flight.
 func (e *evidence) ofCrowd() bool {
 	least := e.leastContradicted()
-	return !math.IsInf(least, 1) && least >= max(enoughContradictions, clearly*e.crowd)
+	return !math.IsInf(least, 1) && least >= max(enoughContradictions, clearly*e.contradicted[crowd])
 }
 
 // leastContradicted is how often the best of the spacings was; +Inf if none explains anything.
 func (e *evidence) leastContradicted() float64 {
 	least := math.Inf(1)
-	for k, n := range e.spacing {
-		if !math.IsInf(e.refused.median.spacing[k], 1) {
+	for k, n := range e.contradicted[:crowd] {
+		if !math.IsInf(e.refused.median[k], 1) {
 			least = min(least, n)
 		}
 	}
@@ -194,7 +184,7 @@ func (e *evidence) isApart(t Ticket) bool {
 		return false
 	}
 	for k, gap := range e.spacingOf(t) {
-		if gap < 2*e.accepted.median.spacing[k] {
+		if gap < 2*e.accepted.median[k] {
 			return false
 		}
 	}
@@ -214,7 +204,15 @@ func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
 }
 
 // forgetRate lets what was accepted until now count no more: limits are others now.
-func (e *evidence) forgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, places{} }
+func (e *evidence) forgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, requests{} }
+
+// traitsOf returns the traits of a request with which so many were in flight.
+func (e *evidence) traitsOf(t Ticket, inFlight int) (x traits) {
+	gaps := e.spacingOf(t)
+	copy(x[:], gaps[:])
+	x[crowd] = float64(inFlight)
+	return x
+}
 
 // spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are
 // quick. A later one counts as earlier where it may have overtaken it.
@@ -247,32 +245,30 @@ func (e *evidence) find(number int64) *sending {
 	return nil
 }
 
-// places are the latest of a kind of requests.
-type places struct {
-	latest [recent]place
+// requests are the traits of the latest requests that ended alike.
+type requests struct {
+	latest [recent]traits
 	n      int     // ever
-	median place   // of these
+	median traits  // of these
 	fewest float64 // in flight, in the lower quartile; one alone is no rule
 }
 
-func (p *places) add(x place) {
+func (p *requests) add(x traits) {
 	p.latest[p.n%recent] = x
 	p.n++
-	inFlight := func(x *place) float64 { return x.inFlight }
-	p.fewest, p.median.inFlight = p.quantile(0.25, inFlight), p.quantile(0.5, inFlight)
-	if p.fewest == 1 {
-		p.fewest = p.median.inFlight
+	for k := range x {
+		p.median[k] = p.quantile(0.5, k)
 	}
-	for k := range x.spacing {
-		p.median.spacing[k] = p.quantile(0.5, func(x *place) float64 { return x.spacing[k] })
+	if p.fewest = p.quantile(0.25, crowd); p.fewest == 1 {
+		p.fewest = p.median[crowd]
 	}
 }
 
-func (p *places) quantile(q float64, of func(*place) float64) float64 {
+func (p *requests) quantile(q float64, trait int) float64 {
 	var values [recent]float64
 	n := min(p.n, recent)
 	for i := range n {
-		values[i] = of(&p.latest[i])
+		values[i] = p.latest[i][trait]
 	}
 	slices.Sort(values[:n])
 	return values[int(q*float64(n))]

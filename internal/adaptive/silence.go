@@ -47,48 +47,33 @@ func (c *Controller) silent() (from time.Time, may bool) {
 	return c.silence.begin.Add((c.silence.heard.Sub(c.silence.begin)/step + 1 + steps) * step), true
 }
 
-// nextTry is when the next request may be sent in a silence.
-func (c *Controller) nextTry(from time.Time) time.Time {
-	if c.silence.tries == 0 {
-		return from.Add(firstTry)
-	}
-	return c.silence.last.Add(min(firstTry<<min(c.silence.tries, 10), mostTry))
-}
-
 // sentInSilence counts a request that is sent, if it is in a silence.
 func (c *Controller) sentInSilence(now time.Time) {
 	if c.inFlight == 1 {
 		c.silence.hear(1, now)
 	}
-	if from, may := c.silent(); may && !now.Before(from) {
+	if room, _ := c.roomInSilence(now); room >= 0 {
 		c.silence.tries++
 		c.silence.last = now
 	}
 }
 
-// roomInSilence is how many may be in flight while nothing is heard; negative if something is.
-func (c *Controller) roomInSilence(now time.Time) int {
+// roomInSilence is how many may be in flight while nothing is heard, or negative if something is,
+// and when that changes by itself; if zero, it does not.
+func (c *Controller) roomInSilence(now time.Time) (room int, until time.Time) {
 	from, may := c.silent()
 	switch {
-	case !may || now.Before(from):
-		return -1
-	case now.Before(c.nextTry(from)):
-		return c.places
+	case !may:
+		return -1, until
+	case now.Before(from):
+		return -1, from
 	}
-	return c.places + 1
-}
-
-// changeInSilence is when that changes by itself; if zero, it does not.
-func (c *Controller) changeInSilence(now time.Time) time.Time {
-	from, may := c.silent()
-	if !may {
-		return time.Time{}
+	next := from.Add(firstTry)
+	if tries := c.silence.tries; tries > 0 {
+		next = c.silence.last.Add(min(firstTry<<min(tries, 10), mostTry))
 	}
-	if now.Before(from) {
-		return from
+	if now.Before(next) {
+		return c.places, next
 	}
-	if next := c.nextTry(from); now.Before(next) {
-		return next
-	}
-	return time.Time{}
+	return c.places + 1, until
 }
