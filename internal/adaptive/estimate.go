@@ -37,7 +37,7 @@ func (p *pace) estimate() {
 	}
 	switch {
 	case unknown:
-		p.learned, p.doubling = max(rough, p.lenience.rate, leastDoublingEnd), true
+		p.learned, p.doubling = max(rough, p.lenience.rate, doublingFrom), true
 		p.countFirst()
 	case c.wasDoubling && (length <= shortPause || p.pause.repeats && count >= fewRequests):
 		p.doubling = false

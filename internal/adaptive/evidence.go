@@ -62,9 +62,9 @@ const (
 	clearly              = 6
 	// From mostContradictions on all are halved, so that what is new counts.
 	mostContradictions = 64
-	refusalWeight      = 2 // of a refusal as a contradiction: there are fewer of them
+	refusalWeight      = 2 // how often a refusal counts as one: there are fewer of them
 
-	enoughAccepted = 32 // since a refusal show a rate
+	enoughAccepted = 32 // requests accepted since a refusal show a rate
 
 	// Only where so few in flight were refused is the spacing believed: a server that takes more is
 	// found by their number as well, and its other clients may make it look as if that were not the
@@ -163,7 +163,8 @@ func (e *evidence) ofRate() bool {
 // ofCrowd reports whether they follow the number in flight.
 func (e *evidence) ofCrowd() bool {
 	least := e.leastContradicted()
-	return !math.IsInf(least, 1) && least >= max(enoughContradictions, clearly*e.contradicted[crowd])
+	return !math.IsInf(least, 1) &&
+		least >= max(enoughContradictions, clearly*e.contradicted[crowd])
 }
 
 // leastContradicted is how often the best of the spacings was; +Inf if none explains anything.

@@ -15,11 +15,11 @@ const (
 	// and the other ones need a few round trips to gain or lose by it.
 	settleTime = 100 * time.Millisecond
 
-	// A span is measured in two halves, and counts once these agree to within a factor of agreeing;
-	// one of maxSpan always counts.
-	minSpan  = 100 * time.Millisecond
-	maxSpan  = 800 * time.Millisecond
-	agreeing = 1.25
+	// A span is measured in two halves, and counts once these are alike: their rates differ by a
+	// smaller factor than this. One of maxSpan always counts.
+	minSpan = 100 * time.Millisecond
+	maxSpan = 800 * time.Millisecond
+	alike   = 1.25
 
 	// patientSpan is how long a span must be before it shows that a raise did not pay: on a long
 	// way a new connection takes about that long to reach its speed.
@@ -236,7 +236,7 @@ func (c *Controller) followFlow(now time.Time) {
 		f.measure(now, minSpan)
 		return
 	}
-	if (second > agreeing*first || first > agreeing*second) && span < maxSpan {
+	if (second > alike*first || first > alike*second) && span < maxSpan {
 		f.remeasure(now)
 		return
 	}
@@ -258,7 +258,7 @@ func (c *Controller) followFlow(now time.Time) {
 		f.lull, f.doubted, more = 0, false, true
 	case span < patientSpan:
 		return
-	case rate < was.rate/agreeing && !f.doubted:
+	case rate < was.rate/alike && !f.doubted:
 		// More transfers do not have less: the sum before was of buffers that filled.
 		f.doubted = true
 	default:

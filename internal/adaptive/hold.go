@@ -52,7 +52,8 @@ type hold struct {
 //	from open to refused by a refusal,
 //	from open or refused to asked by a refusal that names the instant of the next request,
 //	from asked to refused by another one after that instant, by a refused probe and by resume,
-//	from refused to open by anything that is accepted as long as no probe was refused,
+//	from refused to open by anything that is accepted as long as no probe was refused, and none is
+//	to show what a bare 429 is about,
 //	from refused or asked to open by a probe that is accepted.
 type holdState uint8
 

@@ -24,9 +24,9 @@ const (
 
 	// While it is not known, the rate doubles with every fourth request, within these seconds. It
 	// begins with leastRate at least: a pause of an hour tells no rate.
-	minDoubling      = 0.5
-	maxDoubling      = 10.0
-	leastDoublingEnd = 0.1 // requests a second
+	minDoubling  = 0.5
+	maxDoubling  = 10.0
+	doublingFrom = 0.1 // requests a second
 
 	// lull is the time without a request after which a bucket is taken to be full again.
 	lull = 10 * time.Second
@@ -143,7 +143,7 @@ func (p *pace) found(now time.Time) float64 {
 		// To be slower than the pause that a refusal would cost saves nothing.
 		return doubled(p.learned, t, min(max(p.pause.length, shortPause).Seconds(), maxDoubling))
 	}
-	if t -= p.hold(); t < 0 {
+	if t -= p.holdSeconds(); t < 0 {
 		return p.learned
 	}
 	// Below slowRate time is stretched. Otherwise the rate would be many times higher when the next
@@ -168,10 +168,10 @@ func doubled(r, t, most float64) float64 {
 	return r
 }
 
-// hold returns for how many seconds the rate is held: longer where it was measured with care, and
+// holdSeconds returns for how many seconds the rate is held: longer where it was measured with care, and
 // where the quota is one of long windows. What only a few requests have taught may be luck, so no
 // more requests than these count.
-func (p *pace) hold() float64 {
+func (p *pace) holdSeconds() float64 {
 	hold := max(minHold.Seconds(), min(holdRequests, p.taughtBy)/p.learned)
 	if !p.held {
 		hold *= 2

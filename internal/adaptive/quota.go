@@ -66,7 +66,7 @@ func (q *quota) take(all []Quota, t Ticket, sequence int64, inFlight int, now ti
 	if t.number < q.number && now.Before(q.until) {
 		return // something newer is known
 	}
-	strictest, open := math.Inf(1), math.Inf(1)
+	strictest, openRate := math.Inf(1), math.Inf(1)
 	for _, w := range all {
 		// Counted from when the request was sent: the server may have looked at its clock right
 		// then.
@@ -77,8 +77,8 @@ func (q *quota) take(all []Quota, t Ticket, sequence int64, inFlight int, now ti
 			// known, and the work may be done before.
 			long := w.Remaining > 0 && w.Window >= longWindow
 			if w.Limit > 0 && w.Window > 0 && !long {
-				open = min(open, float64(w.Limit)/w.Window.Seconds())
-				q.openRate = open
+				openRate = min(openRate, float64(w.Limit)/w.Window.Seconds())
+				q.openRate = openRate
 			}
 			continue
 		case w.Remaining < 0, !end.After(now):

@@ -3,14 +3,16 @@ package adaptive
 import "time"
 
 const (
-	// A server that has answered and now says nothing for so long, and for so many times as long as
-	// its answers took, gets no more, but for one request now and then: what it has it may never
-	// answer. Where several wait it is sooner: that all of them take long by chance is less likely.
-	leastSilence = 100 * time.Millisecond
-	silentTrips  = 8
-	mostWitness  = 3
-	firstTry     = time.Second      // in silence, doubled each time …
-	mostTry      = 10 * time.Second // … up to this
+	// A server that has answered and now says nothing for leastSilence, and for silentTrips times
+	// its latency, gets no more but for one request now and then: what it has it may never answer.
+	// Where several requests wait that time is divided by their number, up to mostWitnesses: that
+	// all of them take long by chance is less likely.
+	leastSilence  = 100 * time.Millisecond
+	silentTrips   = 8
+	mostWitnesses = 3
+
+	firstTry = time.Second      // the time before the first request in silence, doubled each time …
+	mostTry  = 10 * time.Second // … up to this
 )
 
 // A silence is the time in which nothing was heard of requests in flight.
@@ -39,8 +41,8 @@ func (c *Controller) silent() (from time.Time, may bool) {
 		c.latency == 0 {
 		return from, false
 	}
-	wait := max(leastSilence, min(seconds(silentTrips*c.latency),
-		time.Hour)) / time.Duration(min(max(c.silence.waiting, 1), mostWitness))
+	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour))
+	wait /= time.Duration(min(max(c.silence.waiting, 1), mostWitnesses))
 	// Rounded up, so that not each answer moves it by a little.
 	const steps = 4
 	step := wait / steps
