@@ -168,9 +168,9 @@ func doubled(r, t, most float64) float64 {
 	return r
 }
 
-// holdSeconds returns for how many seconds the rate is held: longer where it was measured with care, and
-// where the quota is one of long windows. What only a few requests have taught may be luck, so no
-// more requests than these count.
+// holdSeconds returns for how many seconds the rate is held: longer where it was measured with
+// care, and where the quota is one of long windows. What only a few requests have taught may be
+// luck, so no more requests than these count.
 func (p *pace) holdSeconds() float64 {
 	hold := max(minHold.Seconds(), min(holdRequests, p.taughtBy)/p.learned)
 	if !p.held {
