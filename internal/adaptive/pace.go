@@ -6,24 +6,27 @@ import (
 )
 
 // A rate that was learned is held for a while: that is what shows it. Then a cubic looks for more.
-// As far as nothing else is said, each of these values may be half or twice as large.
 const (
-	// The hold lasts at least this long, which is a second more than the ten of common windows …
+	// The hold lasts for minHold at least, a second more than the ten of common windows. Half of it
+	// does as well; twice as much finds a quota that has grown only after half a minute.
 	minHold = 11 * time.Second
-	// … and for so many requests, if as many have taught the rate: a burst of a few is used up then
-	// …
+	// It lasts for so many requests, if as many have taught the rate: a burst of a few is used up
+	// by then. With half of them a slow bucket without a burst refuses 4 % and not 2.6.
 	holdRequests = 36
-	// … and for so many times the pause that a refusal costs, so that looking for more costs a
-	// twelfth of the time at most …
-	holdPauses = 11.
-	// … though no more seconds than this for that reason: long pauses are those of windows, mostly.
+	// It lasts for so many times the pause that a refusal costs, so that looking for more costs a
+	// twelfth of the time at most: but no more seconds for that reason than maxHoldForPauses, as
+	// long pauses are those of windows, mostly. Both bear a factor of two.
+	holdPauses       = 11.
 	maxHoldForPauses = 40.
 
-	cubicScale = 4.0 // seconds in which the cubic adds the root of the rate
+	// cubicScale is the time in seconds in which the cubic adds the root of the rate. With half of
+	// it clients that share a quota waste 1.6 % and not 1.3; twice as much does as well.
+	cubicScale = 4.0
 	slowRate   = 0.5 // requests a second; below that the seconds of the cubic are longer
 
 	// While it is not known, the rate doubles with every fourth request, within these seconds. It
-	// begins with leastRate at least: a pause of an hour tells no rate.
+	// begins with doublingFrom at least: a pause of an hour tells no rate. maxDoubling bears a
+	// factor of two; with half of minDoubling a new quota is found in 18 s and not in 10.
 	minDoubling  = 0.5
 	maxDoubling  = 10.0
 	doublingFrom = 0.1 // requests a second
