@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,10 +170,12 @@ func TestResultsFinish(t *testing.T) {
 			_ = r.Write(Result{})
 			ctx, cancel := context.WithTimeout(t.Context(), lasts)
 			defer cancel()
-			begin, warned := time.Now(), false
-			err := r.Finish(ctx, func() { warned = true })
-			if d := time.Since(begin); err == nil || warned != (lasts > 0) || d != lasts+LastWords {
-				t.Errorf("after %v: %v, warned %v", d, err, warned)
+			var warned atomic.Bool
+			begin := time.Now()
+			err := r.Finish(ctx, func() { warned.Store(true) })
+			d := time.Since(begin)
+			if err == nil || warned.Load() != (lasts > 0) || d != lasts+LastWords {
+				t.Errorf("after %v: %v, warned %v", d, err, warned.Load())
 			}
 		})
 	}
