@@ -24,8 +24,8 @@
 //
 // # Stopping
 //
-// End the context with which work is submitted, then call [Transport.Stop]: whoever waits for a turn
-// gets a [*StopError] and has sent nothing, and what is in flight ends by itself. Where the package
+// End the context with which work is submitted, then call [Transport.Stop]: callers that wait
+// get a [*StopError] and have sent nothing, and what is in flight ends by itself. Where the package
 // retry is above, its Client.Stop does both.
 //
 // # Signing

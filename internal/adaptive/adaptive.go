@@ -7,7 +7,7 @@ package adaptive
 
 import "time"
 
-// Limits are ceilings that the user gives. A zero field is to be found.
+// Limits are ceilings that the user gives. A zero field is one that the controller finds.
 type Limits struct {
 	Rate     float64 // requests a second
 	InFlight int
@@ -81,7 +81,7 @@ type Quota struct {
 type Pause struct {
 	Until  time.Time // if zero, there is none
 	Source string    // who asked for it; may be empty
-	Own    bool      // nobody did: it is longer than what was asked for
+	Own    bool      // ours: longer than what the server asked for, if it asked
 }
 
 // Orders are what a [Controller] wants of its owner. They change with each call that reports

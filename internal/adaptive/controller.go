@@ -215,8 +215,8 @@ func (c *Controller) Sent(now time.Time) Ticket {
 	return t
 }
 
-// Recall records that a request waits to be sent once more, perhaps since the server did not want
-// it. If it was the probe, the next one may be.
+// Recall records that a request waits to be sent again; refused says that the server turned it
+// away. If it was the probe, the next request may be the probe.
 func (c *Controller) Recall(t *Ticket, refused bool, now time.Time) {
 	c.flow.end(t.number, now)
 	c.pace.end(*t, false)

@@ -1,5 +1,5 @@
-// Package blame tells a request that is at fault from a server that is busy or down, by what the
-// other requests of its kind go through meanwhile. It knows nothing of HTTP, waits and clocks.
+// Package blame decides whether a refused request is itself at fault, or its server is busy or
+// down, by how other requests of its kind end. It has no clock and never waits.
 package blame
 
 import "sync"
@@ -20,12 +20,12 @@ const (
 	sureAccepted = 20
 )
 
-// Failed stands for the status of all attempts that may have been processed: 500 and 502 of one
-// request have one cause.
+// Failed replaces the status of attempts that may have been processed: a 500 and a 502 to one
+// request count as the same failure.
 const Failed = -1
 
-// A Kind is what the requests of one kind went through together. The zero value is a kind of which
-// nothing was sent yet. It is safe for concurrent use.
+// A Kind records how the requests of one kind ended. The zero value has seen none. It is safe for
+// concurrent use.
 type Kind struct {
 	mu       sync.Mutex
 	accepted int64 // attempts that were accepted
@@ -42,8 +42,8 @@ func (k *Kind) Never() bool {
 	return k.accepted == 0
 }
 
-// Now returns the present instant, counted in refusals of the kind: that of an attempt's beginning
-// is given to [Kind.Accept].
+// Now returns the present instant, counted in refusals of the kind. Pass the instant at which an
+// attempt began to [Kind.Accept].
 func (k *Kind) Now() int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()

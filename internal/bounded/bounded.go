@@ -1,18 +1,16 @@
-// Package bounded remembers something about each of many keys in a memory that does not grow
-// without end.
+// Package bounded has a map that keeps at most a given number of keys.
 package bounded
 
 import "sync"
 
-// A Map has one V for each key. Of more keys than it may have it forgets any one, so a V must be
-// such that to begin anew costs little. The zero value is empty. It is safe for concurrent use.
+// A Map has one V for each key. Beyond its limit it forgets an arbitrary key, so losing a V must
+// cost little. The zero value is empty. It is safe for concurrent use.
 type Map[K comparable, V any] struct {
 	mu sync.Mutex
 	m  map[K]*V
 }
 
-// Of returns what there is of a key, or a zero V that is there from now on, for at most so many
-// keys.
+// Of returns the value of key, adding a zero V if there is none. At most so many keys are kept.
 func (m *Map[K, V]) Of(key K, most int) *V {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Logger returns a logger that writes each message as show has it, so that what a message quotes
-// does no harm. Attributes are left as they are: nothing that is not ours may stand in them.
+// Logger returns a logger that passes each message through show. Attributes are left as they are:
+// nothing that is not ours may stand in them.
 func Logger(l *slog.Logger, show func(string) string) *slog.Logger {
 	return slog.New(discreet{l.Handler(), show})
 }

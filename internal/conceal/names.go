@@ -32,8 +32,8 @@ var credentialKeys = []string{
 var variants = []string{"", "basic", "code", "ed", "hmac", "md", "sha", "v", "value"}
 
 // Credential reports whether a header is a credential for certain, by the last parts of its name or
-// by the form of a value. Of the headers that [secret.Held] keeps out of messages these are a few:
-// there it does no harm to hide too much, but of two items that are taken for one, one is lost.
+// by the form of a value. It is stricter than [secret.Held]: hiding too much in a message does no
+// harm, but if two items are taken for one, one is never sent.
 func Credential(name string, values []string) bool {
 	return secret.Named(name) && certain(name) || slices.ContainsFunc(values, isAuthorization)
 }

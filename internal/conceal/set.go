@@ -1,7 +1,6 @@
-// Package conceal finds secrets in whatever way a server may write them, in texts of the command.
-// What is secret the package secret says, and beside that it is what looks like a key that a
-// machine made. It also makes names of what may hold credentials, and reports which are credentials
-// for certain.
+// Package conceal hides secrets in the texts of the command, in every encoding in which a server
+// may echo them. Secrets are those of package secret, and values that look like machine-made keys.
+// It also removes credentials from URLs, and reports which headers are certain to be credentials.
 package conceal
 
 import (
@@ -14,7 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// A Set is secrets. The zero value has none. It does not change, and is safe for concurrent use.
+// A Set holds secrets. The zero value has none. It does not change, and is safe for concurrent use.
 type Set struct {
 	forms []string // each folded, and each once
 }

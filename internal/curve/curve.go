@@ -1,5 +1,5 @@
-// Package curve is how the waits of one call grow: backoff/v4 computes their bounds, of which it
-// draws the waits.
+// Package curve computes the waits between the attempts of one call. backoff/v4 gives the bounds;
+// each wait is drawn at random below its bound.
 package curve
 
 import (
@@ -25,8 +25,8 @@ type Curve struct {
 // NextBackOff returns the next wait.
 func (c *Curve) NextBackOff() time.Duration { return c.After(0) }
 
-// After returns the next wait in addition to that which was asked for. It is at least 1ns: on a
-// clock that stands still between waits, a wait of nothing would be a loop without end.
+// After returns the next wait, on top of the wait asked for. It is at least 1ns: on a clock that
+// stands still between waits, a zero wait would loop without end.
 func (c *Curve) After(asked time.Duration) time.Duration {
 	c.given++
 	if c.Own != nil {
@@ -68,7 +68,7 @@ func (c *Curve) below(bound time.Duration) time.Duration {
 	return 1 + min(bound-1, time.Duration(share*float64(bound)))
 }
 
-// Reset begins anew.
+// Reset starts again from the first wait.
 func (c *Curve) Reset() {
 	c.given = 0
 	c.bounds = backoff.ExponentialBackOff{}

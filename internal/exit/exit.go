@@ -1,5 +1,5 @@
-// Package exit has the exit statuses of the program: what each means, and which one counts where
-// several hold.
+// Package exit has the exit statuses of the program: what each means, and which one is used when
+// several apply.
 package exit
 
 import (

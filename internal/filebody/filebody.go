@@ -1,5 +1,5 @@
 // Package filebody makes files, and whatever else can be opened again, the bodies of requests, and
-// notices when files change. It is what [retry.SetFileBody] and its like do, and these are their
+// notices when files change. It implements [retry.SetFileBody] and its siblings, and defines their
 // errors; a [File] is the content of an item of penstock send.
 package filebody
 

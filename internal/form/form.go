@@ -48,9 +48,9 @@ func New(seed, field, path string, fields url.Values) Form {
 // Length returns the length of the form with a content of the given size.
 func (f Form) Length(size int64) int64 { return int64(len(f.head)) + size + int64(len(f.tail)) }
 
-// Body returns the form with that content. The content is closed, which fails if it has changed,
-// before the body's last bytes are given out: the server never gets a whole body of a file that
-// changed.
+// Body returns the form with that content. The content is closed before the last bytes are
+// returned, and closing fails if it has changed. So a server never gets the whole body of a changed
+// file.
 func (f Form) Body(content io.ReadCloser) *Body {
 	return &Body{Content: content, head: f.head, tail: f.tail, close: sync.OnceValue(content.Close)}
 }

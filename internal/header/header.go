@@ -1,5 +1,5 @@
-// Package header makes the headers of the requests for items. It keeps what says who the user is
-// from servers that it was not given for.
+// Package header makes the headers of the requests for items. It sends the user's credentials only
+// to the server that they were given for.
 package header
 
 import (
@@ -33,8 +33,8 @@ type Content struct {
 	Form   bool   // Type has the form's boundary, so no other is sent
 }
 
-// Of returns the headers of an item's request. It reports whether they are the item's own, as the
-// caller may ask for. Else other items share them, and they must not be changed.
+// Of returns the headers of an item's request, and reports whether they are its own. If not, other
+// items share them and they must not be changed. If asked is set, they are its own.
 func (m *Maker) Of(it item.Item, c Content, asked bool) (h http.Header, own bool) {
 	foreign := m.isForeign(it)
 	own = asked || it.Header != nil || it.Key != "" || c.Form || foreign || c.Digest != ""
@@ -61,7 +61,7 @@ func (m *Maker) Of(it item.Item, c Content, asked bool) (h http.Header, own bool
 	return h, own
 }
 
-// ToAsk returns the headers that a server is asked with for an item that is not sent.
+// ToAsk returns the headers for asking a server about an item that is not sent.
 func (m *Maker) ToAsk(it item.Item) http.Header {
 	h := http.Header{"User-Agent": {m.UserAgent}}
 	if !m.isForeign(it) {

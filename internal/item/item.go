@@ -1,5 +1,5 @@
-// Package item has the words that sources, the engine, the journal and results share: an [Item] is
-// what is sent. The package neither makes items nor sends them.
+// Package item has the types that sources, the engine, the journal and results share. It neither
+// makes items nor sends them.
 package item
 
 import (

@@ -1,5 +1,5 @@
-// Package memdir keeps the temporary files of tests in memory, since to wait for a disk is most of
-// the time of those that write journals.
+// Package memdir keeps the temporary files of tests in memory. Tests that write journals would
+// spend most of their time waiting for the disk.
 package memdir
 
 import "os"

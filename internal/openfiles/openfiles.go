@@ -1,6 +1,6 @@
-// Package openfiles is about the limit of open files that a process has. Connections count, too. It
-// is a limit of our own, which says nothing about a file or a server: a caller that reaches it
-// waits until something was closed.
+// Package openfiles handles the process's limit of open files, to which connections count. It is a
+// limit of our own, which says nothing about a file or a server: a caller that reaches it waits
+// until something is closed.
 package openfiles
 
 import (

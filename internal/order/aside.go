@@ -9,8 +9,8 @@ import (
 	"github.com/penstock/penstock/internal/upstream"
 )
 
-// Flush sends what was put aside: what failed before last, since its refusal says nothing new. It
-// returns false if ctx has ended.
+// Flush sends what was put aside, and last what failed in an earlier run: another refusal of it
+// says nothing new. It returns false if ctx has ended.
 func (q *Queue[J]) Flush(ctx context.Context) bool {
 	if q.doubting.Load() && (q.whole || q.doubts()) && !q.sendRefused(ctx) {
 		return false

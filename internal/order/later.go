@@ -8,7 +8,7 @@ import (
 // maxLater bounds the memory for jobs that the end of a run comes back to.
 const maxLater = 50_000
 
-// Later has the jobs that the end of a run comes back to. The zero value is ready to use. Its
+// Later holds the jobs that come up again at the end of a run. The zero value is ready to use. Its
 // methods may be called concurrently.
 type Later[J any] struct {
 	mu    sync.Mutex
@@ -16,8 +16,8 @@ type Later[J any] struct {
 	until time.Time // when the last of them may be asked about
 }
 
-// Add leaves a job to the end of the run, unless it is optional and there are too many. It may be
-// asked about from at on, if that is not zero.
+// Add leaves a job to the end of the run, unless it is optional and there are too many. If at is
+// not zero, the server may be asked about it from then on.
 func (l *Later[J]) Add(j J, at time.Time, optional bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -148,7 +148,8 @@ func (q *Queue[J]) submit(ctx context.Context, it item.Item) bool {
 	return q.Engine.Submit(ctx, j) == nil && (!probe || q.Engine.Wait(ctx) == nil)
 }
 
-// Take reports whether a job that a worker has begun with is put aside.
+// Take puts a job aside that a worker has begun with, if its server may refuse all that is like it,
+// and reports whether it did.
 func (q *Queue[J]) Take(j J) bool {
 	if _, doubted := q.mayBeRefused(j.Item()); !doubted {
 		return false

@@ -1,6 +1,5 @@
-// Package outcome judges: what one attempt says of its item and of its server, what a server may
-// have of an item by all the attempts, and what becomes of the item. It is told what happened, and
-// does nothing; internal/status has the words.
+// Package outcome decides what an attempt says about its item and server, what a server may have of
+// an item after all attempts, and how the item ends. It only judges; internal/status has the words.
 package outcome
 
 import (
@@ -71,8 +70,8 @@ func IsFinal(status int) bool {
 		http.StatusHTTPVersionNotSupported <= status && status <= 511
 }
 
-// IsFinalAtOnce reports whether an answer refuses a file for good without the package retry being
-// asked.
+// IsFinalAtOnce reports whether an answer refuses a file for good without package retry having to
+// judge it.
 func IsFinalAtOnce(e throttle.Event) bool {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict,
@@ -82,7 +81,7 @@ func IsFinalAtOnce(e throttle.Event) bool {
 	return e.Signal == throttle.SignalAnswered && IsFinal(e.Status)
 }
 
-// A Request is what bears on the judgement of its attempts.
+// A Request describes the request whose attempts are judged.
 type Request struct {
 	Method     string
 	Repeatable bool // it does no harm if it is processed twice
@@ -92,8 +91,8 @@ type Request struct {
 // A Verdict is what the package retry cannot know of an attempt.
 type Verdict struct {
 	Action   retry.Action
-	Fault    error // of the content, if that is why
-	KeyInUse bool  // else this is
+	Fault    error // of the content, if the action follows from it
+	KeyInUse bool  // the action follows from a 409 to its key
 }
 
 // Answered records the answer to an attempt, or its error, and returns what it means. The fault is

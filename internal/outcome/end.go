@@ -10,7 +10,7 @@ import (
 	"github.com/penstock/penstock/retry"
 )
 
-// A Call is how the last call for an item ended, and what else bears on what becomes of the item.
+// A Call is how the last call for an item ended, and what else decides how the item ends.
 type Call struct {
 	retry.Result
 	Sent     bool // a request for the item has left, in this call or before
@@ -22,11 +22,11 @@ type Call struct {
 // An End is what becomes of an item.
 type End struct {
 	Fate  item.Fate
-	Fault error // of its content, that it ends by; if nil, it ends by the answer or the error
+	Fault error // of the content, if that ended the item
 	// Outage reports whether the server failed it as it fails any item in an outage.
 	Outage bool
 	Doubt  bool  // it is not known to be delivered, and an attempt may have been accepted
-	Rival  Rival // of an unknown item, what its server may have it from
+	Rival  Rival // of an unknown item: see Rival
 }
 
 // end returns what becomes of an item by its last call alone. The fault is why the last attempt

@@ -42,8 +42,8 @@ func (s *Standing) Asks() bool { return s.ask }
 // WasFound reports whether the server, asked, says that it has the item.
 func (s *Standing) WasFound() bool { return s.found }
 
-// WasAbsent reports whether the server, asked, did not have the item, and more than the attempts
-// before that were made: else the run ended first.
+// WasAbsent reports whether the server said that it did not have the item and an attempt was made
+// after that. If none was, the run ended first.
 func (s *Standing) WasAbsent(tries int) bool { return s.absent && tries > s.before }
 
 // Fault returns why the last attempt failed, if it sent some of the item's content and that changed
@@ -72,8 +72,8 @@ func (s *Standing) Noted() { s.noted = true }
 // Doubted records that an attempt may have been accepted.
 func (s *Standing) Doubted() { s.past.Doubt = true }
 
-// Refused records that the last attempt was not accepted, and reports whether the journal still has
-// the item in flight, and should not: it should if an attempt before may have been accepted.
+// Refused records that the last attempt was not accepted. It reports whether the journal's
+// in-flight mark must be withdrawn; it stays if an earlier attempt may have been accepted.
 func (s *Standing) Refused() (withdrawn bool) {
 	if s.past.Doubt {
 		return false
@@ -97,9 +97,9 @@ func (s *Standing) clear() {
 	s.past.First, s.past.Doubt, s.keyTaken = time.Time{}, false, false
 }
 
-// MostConflicts is the number of answers of 409 from which on one without a Retry-After is taken to
-// say that the server has the item already, and goes on saying so. Those before it say that the
-// server is still at work with the key.
+// MostConflicts is the number of answers of 409 to an item's key from which on one without
+// Retry-After means that the server has the item. Earlier ones mean that it still works with the
+// key.
 const MostConflicts = 3
 
 // conflicted records an answer of 409 to the item's key, and reports whether the server may still
@@ -113,11 +113,10 @@ func (s *Standing) conflicted(idempotent, asksToWait bool) (again bool) {
 	return s.conflicts < MostConflicts || asksToWait
 }
 
-// Postponed records that the end of the run comes back to the item: to ask about it if the instant
-// is not zero, which is when its last attempt ended. What the journal has from now on is how it
-// ended.
+// Postponed records that the item comes up again at the end of the run. If ended, the end of its
+// last attempt, is not zero, the server is asked first.
 func (s *Standing) Postponed(ended time.Time) {
-	s.noted = false
+	s.noted = false // the journal has how it ended
 	if s.ask = !ended.IsZero(); s.ask {
 		s.past.Ended = ended
 	}
@@ -126,8 +125,8 @@ func (s *Standing) Postponed(ended time.Time) {
 // Confirmed records that the server says that it has the item.
 func (s *Standing) Confirmed() { s.found = true }
 
-// Denied records that the server says that it does not have the item, of which so many attempts
-// were made, and which is sent again.
+// Denied records that the server does not have the item, after the given number of attempts. The
+// item is sent again.
 func (s *Standing) Denied(tries int) {
 	if !s.absent {
 		s.absent, s.before = true, tries
@@ -139,7 +138,7 @@ func (s *Standing) Denied(tries int) {
 // Insisted records that the item is sent although the server cannot say whether it has it.
 func (s *Standing) Insisted() { s.ask, s.past.First = false, time.Time{} }
 
-// A Rival is what a server may have an item from that it says it has.
+// A Rival is the request from which a server may have an item that it says it has.
 type Rival uint8
 
 const (

@@ -1,5 +1,5 @@
-// Package permits limits how many hold a permit at once. It knows nothing of rates or servers: for
-// those see the package throttle.
+// Package permits limits how many callers hold a permit at once. It knows nothing of rates or
+// servers: for those see the package throttle.
 package permits
 
 import (
@@ -56,7 +56,7 @@ func (l *Limit) Acquire(ctx context.Context) (*Permit, error) {
 	}
 }
 
-// SetLimit sets the limit, read as that of [New].
+// SetLimit sets the limit; for its values see [New].
 func (l *Limit) SetLimit(limit int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package plan is what is known before a run: what is to be sent, where to and by which rules, and
-// what follows from that: a dry run, when the run ends at the earliest, which server gets the
-// credentials. It sends nothing and changes nothing.
+// Package plan holds what is known before a run: the items, the URL, the rules. From that it
+// derives the dry run, the earliest end, and which server gets the credentials. It sends nothing
+// and changes nothing.
 package plan
 
 import (

@@ -1,5 +1,5 @@
-// Package queue runs what may block in a goroutine of its own, so that a reader that has stopped
-// stops nothing else. It bounds nothing: its users ask how much it holds.
+// Package queue makes calls that may block from a goroutine of its own, so that a stalled reader
+// holds up nothing else. It is unbounded; its users check its length.
 package queue
 
 import (

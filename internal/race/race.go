@@ -1,5 +1,5 @@
-// Package race keeps tests of many alike cases short where the race detector watches them: it makes
-// them several times slower, and sees in one of them what it sees in all.
+// Package race has tests with many similar cases run fewer of them under the race detector, which
+// makes them several times slower and finds in one what it finds in all.
 package race
 
 import "testing"

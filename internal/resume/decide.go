@@ -1,7 +1,6 @@
 // Package resume decides what a run does with an item by what the journal has of it from earlier
-// runs, and makes what an item is known by there and at its server: its identity, its fingerprint
-// and its idempotency key. It asks no server, opens no file, and has no clock and no words for
-// people.
+// runs. It also makes an item's identity, fingerprint and idempotency key. It asks no server, opens
+// no file, and has no clock and no words for people.
 package resume
 
 import (

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock/penstock/internal/secret"
 )
 
-// Instead returns an error with a text of its own. What it stands for is there for errors.Is and
-// errors.As, with its text as it was, but not when errors are printed link by link.
+// Instead returns an error with a text of its own. errors.Is and errors.As find err; unwrapping
+// step by step does not, so that its text is not printed.
 func Instead(text string, err error) error { return &secret.Error{Text: text, Err: err} }
 
 // Failed returns err, an error of http.Client for a request, with a text that may be logged.
@@ -37,7 +37,7 @@ func Answered(req *http.Request, text string) error {
 // Clean returns an error of somebody else's with a text that may be logged.
 func Clean(err error) error { return new(secret.Set).Clean(err) }
 
-// Because joins what happened last with why it was the last, and says nothing twice.
+// Because joins the last error with the reason why no attempt followed, without repeating a text.
 func Because(last, why error) error {
 	if last == nil {
 		return why

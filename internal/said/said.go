@@ -1,4 +1,5 @@
-// Package said writes events, results and enumerations for logs and as JSON, in the same words.
+// Package said writes events and enumerations for logs and as JSON, and makes errors whose texts
+// may be logged.
 package said
 
 import (
@@ -54,10 +55,10 @@ func Error(err error) string {
 	return err.Error()
 }
 
-// Words are those of an enumeration, by value.
+// Words are the texts of an enumeration, indexed by value.
 type Words []string
 
-// Of returns the word for a value, or what it is if there is none.
+// Of returns the word for a value, or the number and a question mark if there is none.
 func (w Words) Of(value uint8) string {
 	if int(value) < len(w) {
 		return w[value]

@@ -4,9 +4,9 @@
 // them back, in a reason phrase, a Location or what is no HTTP at all, and then they are in an
 // error.
 //
-// A [Set] finds what is known to be secret, as it was sent and in the usual encodings. [URL] and
-// [Text] know nothing, and leave out those parts of URLs in which secrets stand. The package makes
-// no text safe for a terminal.
+// A [Set] finds what is known to be secret, as it was sent and in the usual encodings. [Set.TextOf]
+// also strips user, password, query and fragment from the URLs in an error. The package makes no
+// text safe for a terminal.
 package secret
 
 import (

@@ -68,8 +68,7 @@ func faults() (all []fault) {
 	flaky("connection reset", "reset-after", true)
 	flaky("200 whose text is cut off", "truncated", true)
 	flaky("no answer in time", "stalled", false)
-	for event, status := range map[string]int{"400": 400, "409 for a key in use": 409, "413": 413,
-		"501": 501} {
+	for event, status := range map[string]int{"400": 400, "409": 409, "413": 413, "501": 501} {
 		all = append(all, fault{name: strconv.Itoa(status), event: event, status: status,
 			counted: true,
 			preset:  "down", params: url.Values{"for": {"0s"}}})

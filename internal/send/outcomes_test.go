@@ -100,7 +100,7 @@ func eventOf(t *testing.T, name string) (e event) {
 	says := status + " " + http.StatusText(code)
 	defer func() { e.status = code }()
 	switch rest {
-	case "", "for a key in use":
+	case "":
 		return event{answer: answering(code), says: says}
 	case "with Retry-After":
 		return event{answer: answering(code, "Retry-After", "2"), says: says}

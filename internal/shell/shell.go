@@ -1,6 +1,5 @@
-// Package shell writes words so that a shell reads the same ones, and reads them back.
-//
-// It is no parser of command lines: it reads what it has written.
+// Package shell quotes words for a shell, and splits what it has quoted. It does not parse other
+// command lines.
 package shell
 
 import (

@@ -1,5 +1,5 @@
-// Package status says in words for people what the packages below it state as facts. It is the only
-// one that knows the names of flags.
+// Package status words for people what the packages below it state as facts. Only it and cmd know
+// the names of flags.
 package status
 
 import (

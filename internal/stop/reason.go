@@ -1,5 +1,5 @@
-// Package stop has the reasons to end: the run before all its items have, or sending to one of its
-// servers. An item ends by its outcome.
+// Package stop has the reasons for which a run ends before all its items have ended, or for which
+// sending to one server ends. Why an item ends is up to package outcome.
 //
 // A reason is data. The text that it has as an error tells reasons apart, and no more: how it is
 // said to people is up to internal/status.
@@ -90,7 +90,7 @@ func (e Interrupted) Exit() int {
 	return exit.Interrupted
 }
 
-// StopTimeout breaks off what is in flight, which the end of the run waits for otherwise.
+// StopTimeout cancels what is in flight, for which the end of a run otherwise waits.
 type StopTimeout struct {
 	Interrupted
 	Limit time.Duration
@@ -103,7 +103,7 @@ type LeftAlone struct {
 	Until   time.Time
 	Quota   bool          // our quota at the server is used up
 	Earlier bool          // it asked in an earlier run
-	MaxWait time.Duration // the longest wait; if zero, another one
+	MaxWait time.Duration // the user's limit; if zero, there was none
 	At      time.Time     // when that was found
 }
 
@@ -122,7 +122,7 @@ func (RefusesAll) Error() string { return "the server refuses everything" }
 func (RefusesAll) Exit() int     { return exit.Refused }
 func (RefusesAll) ofServer()     {}
 
-// InDoubt is the end of sending to a server if it is not known whether it accepts anything.
+// InDoubt is the end of sending to a server when it is not known whether it accepts anything.
 type InDoubt struct{}
 
 func (InDoubt) Error() string { return "too many items are in doubt" }
@@ -146,8 +146,7 @@ func (e Unreachable) Exit() int {
 	return exit.Unavailable
 }
 
-// Unreached is the end of a run by [Unreachable]: its items say already what is wrong with the
-// server.
+// Unreached is the end of a run by [Unreachable]: the errors of its items already name the cause.
 type Unreached struct{ Unreachable }
 
 func (Unreached) Error() string { return retry.ErrUnreachable.Error() }

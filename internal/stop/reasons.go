@@ -6,8 +6,8 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 )
 
-// Ending is the error of what does not happen any more since the run ends. Its text leaves out why:
-// that is said once, not with each item.
+// Ending is the error of work that is dropped because the run is ending. Its text leaves out the
+// reason, which is said once and not with each item.
 type Ending struct{ Reason }
 
 func (Ending) Error() string   { return "the run is ending" }
@@ -47,8 +47,8 @@ func (r *Reasons) Cause() error {
 	return Ending{r.first}
 }
 
-// Strongest returns the reason whose exit status counts, of several with that status the first; nil
-// if there is none.
+// Strongest returns the reason whose exit status counts, the first if several have it; nil if there
+// is none.
 func (r *Reasons) Strongest() Reason {
 	r.mu.Lock()
 	defer r.mu.Unlock()

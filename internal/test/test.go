@@ -1,4 +1,4 @@
-// Package test has what tests of all packages say often.
+// Package test has helpers that the tests of all packages use.
 package test
 
 // A TB is what is needed of a testing.TB. One of rapid has it, too.

@@ -25,7 +25,7 @@ func (e lengthError) Error() string {
 	return fmt.Sprintf("it ends after %d of %d bytes", e.read, e.length)
 }
 
-// SetBody makes body that of the request, and watches what comes of it.
+// SetBody sets the request's body and watches how it is read.
 func (t *Trip) SetBody(r *http.Request, body io.ReadCloser) {
 	if body == nil || body == http.NoBody {
 		return

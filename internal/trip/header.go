@@ -6,12 +6,12 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 )
 
-// Header returns the header with which req goes out: its own where nothing has to be changed and it
-// need not be a copy. If ask is true it asks for a 100 Continue.
+// Header returns the headers to send req with: its own if nothing changes and no copy is wanted. If
+// ask is true it asks for a 100 Continue.
 //
-// net/http takes an idempotency key as leave to send a request again by itself, even after it was
-// sent whole. Where the user gave no such leave the key goes out in a spelling that net/http does
-// not look for; to servers a name is the same in any case.
+// net/http takes an idempotency key as permission to send a request again by itself, even after it
+// was sent whole. If the user gave none, the key is spelled so that net/http does not recognise it;
+// to servers a name is the same in any case.
 func Header(req *http.Request, ask, repeatable, copied bool) http.Header {
 	hide := !repeatable && nethttp.HasKey(req)
 	if !hide && !ask && !copied {

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// ExpectsBeforeOff is how many questions for a 100 Continue in a row an origin may ignore before
-// none is asked: each costs a second, the timeout of net/http's default transport.
+// ExpectsBeforeOff is how many times in a row an origin may ignore Expect: 100-continue before we
+// stop sending it: each time costs a second, the timeout of net/http's default transport.
 const ExpectsBeforeOff = 3
 
 // An Origin is what the round trips to one origin know together. The zero value knows nothing; it

@@ -10,8 +10,8 @@ import (
 )
 
 // Redirects says which redirects are followed: those where the same request goes to the same
-// origin. A PUT that turned into a GET would be answered by a 200 which means nothing. A download
-// may be led to where the file is kept.
+// origin. A PUT that turned into a GET would be answered by a 200 which means nothing. A GET or
+// HEAD may be redirected to another origin.
 type Redirects struct {
 	Cross bool // all may lead to another origin
 	// Check may refuse more, as in http.Client; it may be nil.

@@ -1,6 +1,6 @@
-// Package trip makes one round trip of net/http, with the redirects that it leads to, and sees what
-// may have been sent in it. Where net/http would send a request again by itself although the server
-// may have processed it, the trip keeps it from that, or counts it:
+// Package trip makes one round trip of net/http, with the redirects that it leads to, and records
+// what may have been sent. Where net/http would send a request again by itself although the server
+// may have processed it, the trip prevents or counts it:
 //
 //   - With HTTP/2 net/http also resends after a PROTOCOL_ERROR, which does not say that nothing was
 //     processed. So a request with a body reaches the transport without its GetBody until the
@@ -63,10 +63,10 @@ var (
 	ErrConnEnded   = errors.New("the server closed the connection without an answer")
 )
 
-// A Clock counts instants, by whatever passes.
+// A Clock counts instants; blame counts them in refusals.
 type Clock interface{ Now() int64 }
 
-// A Payer reports whether sending once more is paid for.
+// A Payer reports whether the retry budget allows one more sending.
 type Payer interface{ Pay(now time.Time) bool }
 
 // A Trip watches one attempt to send a request. Each attempt has its own, because net/http may call
@@ -348,7 +348,7 @@ func (t *Trip) wrote(info httptrace.WroteRequestInfo) {
 }
 
 // MaxWriteWait is how long an answer may wait for the end of its request. Where net/http does not
-// close the connection a server that reads no more would hold the call forever.
+// close the connection, a server that stops reading would hold the call forever.
 const MaxWriteWait = 10 * time.Second
 
 // SentWhole reports whether the request that was answered was written whole. The answer often comes

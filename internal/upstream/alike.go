@@ -47,7 +47,7 @@ func (a *alike) accept(sent time.Time) {
 // it also refuses the newest of those that are left.
 func (a *alike) many() bool { return a.row >= manyAlike && !AboutAccount(a.status) }
 
-// A Row is how a server refuses item after item, since it last accepted one.
+// A Row is a series of items that a server refused with one status, since it last accepted one.
 type Row struct {
 	Status int  // of the last answer
 	Items  int  // that got it, one after the other

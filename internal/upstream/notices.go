@@ -79,7 +79,7 @@ func tellsDown(stats throttle.UpstreamStats, told, now time.Time) bool {
 }
 
 // TellsPause reports whether to tell people of a pause that a server asks for: not each second if
-// it asks each second, nor of a quota that is soon there again.
+// it asks each second, nor of a quota that is soon renewed.
 func (set *Set) TellsPause(now time.Time, wait time.Duration, quota bool) bool {
 	set.mu.Lock()
 	defer set.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// An Overview is the state of all servers at an instant: that of the busiest, or if all of them are
-// closed the one that opens next, with what all have waiting and in flight.
+// An Overview is the state of the busiest server or, if all are closed, of the one that opens next.
+// What waits and what is in flight are those of all servers.
 type Overview struct {
 	throttle.UpstreamStats
 	Name     string // that one's, where there are several
@@ -19,8 +19,9 @@ type Overview struct {
 	Pressed  bool // it has refused requests because there were too many
 	Reached  bool // it is down, and takes bytes of an item again
 	Unproven bool // its rate comes from an outage, and no refusal was about the number of requests
-	Untold   bool // so does the limit in flight, and no higher one was tried since
-	Random   bool // what it refuses may be chance: it is not said to be down
+	// its limit in flight comes from an outage too, and no higher one was tried since
+	Untold bool
+	Random bool // what it refuses may be chance: it is not said to be down
 }
 
 // Aside is a server that takes nothing at present, and that items wait for, while the others work.

@@ -109,7 +109,7 @@ func (set *Set) worksLocked() {
 // server may never accept what is sent. It is long enough for a restart.
 const unprovenPatience = 10 * time.Minute
 
-// Patience returns for how long the server is tried if it accepts nothing, 0 for without end. It
+// Patience returns for how long the server is tried if it accepts nothing, 0 if without limit. It
 // reports whether that is a limit of ours, which is shorter than the user's.
 func (s *Server) Patience() (after time.Duration, ours bool) {
 	s.set.mu.Lock()

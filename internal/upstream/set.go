@@ -30,7 +30,7 @@ const (
 	NoticeEvery = 30 * time.Second
 )
 
-// A Set has the servers of a run. Its exported fields are set before its first use. Its methods,
+// A Set holds the servers of a run. Its exported fields are set before its first use. Its methods,
 // and those of its servers, may be called concurrently, except where they say otherwise.
 type Set struct {
 	Upstream    func(key string) *throttle.Upstream // the limits of a server
@@ -53,7 +53,7 @@ type Set struct {
 	pauseTold time.Time // when people were last told of a pause
 }
 
-// A Server is one of those that items go to.
+// A Server is a server that items go to.
 type Server struct {
 	*throttle.Upstream
 	Key string // its origin
@@ -210,7 +210,7 @@ type Answer struct {
 	Sent     time.Time // when the request left
 	Method   string    // empty: the item has headers of its own, and says nothing of others
 	Accepted bool
-	Declined bool // the server has the item already, as it was asked to say
+	Declined bool // it refused because it has the item already, as it was asked to
 	Full     bool // there were too many requests: throttled or overloaded
 	Broken   bool // an answer like 500, or no connection to what is behind it
 	Unopened bool // there was no connection
@@ -286,8 +286,8 @@ func (s *Server) MayBeTLS() bool {
 	return !s.heard
 }
 
-// Trouble says what went wrong with the server last, and what that was about if not the server.
-// Nothing did if it is empty. Of an answer it is only the status.
+// Trouble returns what went wrong with the server last, and what that was about if not the server.
+// Both are empty if nothing did. For an answer, trouble is the status alone.
 func (s *Server) Trouble() (trouble, culprit string) {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()

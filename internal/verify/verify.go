@@ -1,5 +1,5 @@
 // Package verify asks servers whether they have an item that may have arrived: by the length, date
-// and hashes that they tell, or by reading it back. It decides nothing about the item, and sends
+// and hashes that they report, or by reading it back. It decides nothing about the item, and sends
 // nothing but questions.
 package verify
 

@@ -1,10 +1,10 @@
-// Package wire sends requests. Its [Transport] is the one below the limits: what it is given leaves
-// at once. It connects, by way of proxies and with certificates, keeps connections for as long as
-// that is safe, ends requests for which nothing moves ([StallError]), says in a [Cause] what is
-// wrong on the way to a server, and counts the bytes of what is under way ([Uploads]).
+// Package wire sends requests. Its [Transport] sits below the limits and sends each request at
+// once. It connects, by way of proxies and with certificates, keeps connections for as long as that
+// is safe, ends requests for which nothing moves ([StallError]), says in a [Cause] what is wrong on
+// the way to a server, and counts the bytes of what is under way ([Uploads]).
 //
-// It neither repeats requests nor knows what they carry, nor how its settings are called by those
-// who give them.
+// It neither repeats requests nor knows what they carry. It does not know the names of the flags
+// for its settings.
 package wire
 
 import (

@@ -79,7 +79,7 @@ func (w *Need) GoOn(changed bool) {
 	}
 }
 
-// End records that a job has ended that had waited for an attempt.
+// End records that a job that had waited for an attempt has ended.
 func (w *Need) End() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,11 +94,10 @@ func (w *Need) Counts() (backoff, changing, retried int) {
 	return w.backoff, w.changing, w.retried
 }
 
-// Grow returns how many workers there are to be while so many jobs are queued, 0 if there are
-// enough: so many that one of them always waits for its turn. Further workers stand in for those
-// that can do nothing for now, because their item waits for its next attempt or their server takes
-// nothing. Refusing reports whether servers take nothing, and further is how many are needed to
-// find out when they do.
+// Grow returns how many workers the run needs while so many jobs are queued, or 0 if there are
+// enough. One of them should always be waiting for its turn. More stand in for workers that are
+// blocked by a backoff or a closed server. Refusing reports whether servers take nothing, and
+// further is how many are needed to find out when they do.
 func (w *Need) Grow(queued int, v upstream.Overview, refusing bool, further int) int {
 	if w.given > 0 || queued == 0 {
 		return 0
