@@ -59,15 +59,16 @@ func TestConfigure(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					wait := test.wait
 					if want == 1 {
-						test.wait = 0
+						wait = 0
 					}
 					resp, err := configuredOn(silent{s}).Do(req)
 					if err == nil {
 						resp.Body.Close()
 					}
 					check(t, "attempts", len(s.at), want)
-					check(t, "began", s.at[len(s.at)-1], test.wait)
+					check(t, "began", s.at[len(s.at)-1], wait)
 				})
 			})
 		}
