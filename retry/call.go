@@ -291,13 +291,13 @@ func (c *call) prepare(r *http.Request) error {
 // next plans the wait before the next attempt. Where the body rules one out, the call ends with the
 // given outcome.
 func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool) {
-	if !c.replayable {
+	if why := c.unreplayable(); why != nil {
 		var retryAt time.Time
 		if s.asked > 0 {
 			retryAt = now.Add(s.asked)
 		}
 		c.reason = reasonNoGetBody
-		return c.end(outcome, retryAt, said.Because(c.last, ErrNoGetBody))
+		return c.end(outcome, retryAt, said.Because(c.last, why))
 	}
 	if stopping := c.client.stopping(); stopping.Err() != nil {
 		return c.end(Deferred, time.Time{},
@@ -308,6 +308,18 @@ func (c *call) next(now time.Time, s step, outcome Outcome) (time.Duration, bool
 		return c.end(end.Outcome, end.RetryAt, said.Because(c.last, end.Err))
 	}
 	return wait, true
+}
+
+// unreplayable returns why the body cannot be sent again, or nil if it can. To know it before the
+// wait saves the wait, and the answer.
+func (c *call) unreplayable() error {
+	if !c.replayable {
+		return ErrNoGetBody
+	}
+	if b, ok := c.req.Body.(filebody.Fleeting); ok {
+		return b.Again(filebody.Sent{})
+	}
+	return nil
 }
 
 func (c *call) end(outcome Outcome, retryAt time.Time, why error) (time.Duration, bool) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/penstock/penstock/internal/filebody"
 )
@@ -188,6 +189,39 @@ func TestBuffer(t *testing.T) {
 	_, err := c.Do(req)
 	check(t, "outcome of one that cannot be read", OutcomeOf(nil, err).Outcome, Failed)
 	check(t, "text", err.Error(), "retry: PUT http://h.example/up/f.bin: its body cannot be read: unexpected EOF")
+}
+
+// A fleeting body can be opened again until something has happened.
+type fleeting struct {
+	io.ReadCloser
+	lost error
+}
+
+func (b fleeting) Again(filebody.Sent) error { return b.lost }
+
+// What is known not to be openable again ends the call before its wait, with the answer.
+func TestFleetingBody(t *testing.T) {
+	gone := errors.New("the disk is full")
+	for _, lost := range []error{nil, gone} {
+		synctest.Test(t, func(t *testing.T) {
+			c, events := over(play(try{status: 503, header: "Retry-After: 60"}, try{status: 201}),
+				exact)
+			req := request(t, "PUT", "x")
+			req.Body = fleeting{req.Body, lost}
+			start := time.Now()
+			r := end(t, c, req)
+			if lost == nil {
+				check(t, "outcome", r.Outcome, Delivered)
+				return
+			}
+			check(t, "outcome", r.Outcome, Deferred)
+			check(t, "status", r.Status, 503)
+			check(t, "time passed", time.Since(start), time.Duration(0))
+			check(t, "may be sent again", r.RetryAt.Sub(start), time.Minute)
+			check(t, "cause", errors.Is(r.Err, gone), true)
+			check(t, "reason", (*events)[0].Reason, reasonNoGetBody)
+		})
+	}
 }
 
 type errReader struct{}

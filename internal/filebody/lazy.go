@@ -62,6 +62,13 @@ func (b *lazy) Close() error {
 	return body.Close()
 }
 
+// A Fleeting body has a GetBody that may cease to work, such as that of a stream which becomes too
+// large to be kept.
+type Fleeting interface {
+	// Again returns why GetBody fails from now on, or nil if it is not known to.
+	Again(Sent) error
+}
+
 // Keep returns a copy of req with its body in memory, so that it can be sent again, if that has at
 // most so many bytes; otherwise with a body that can be sent once, as before.
 func Keep(req *http.Request, most int64) (*http.Request, error) {
