@@ -162,6 +162,11 @@ func TestImports(t *testing.T) {
 		may:  []string{filebody, form, item, module + "/internal/digest", fields},
 		why:  "they open what is sent for any engine",
 	}, {
+		name: "spool",
+		of:   []string{module + "/internal/spool"},
+		may:  []string{filebody, human},
+		why:  "it keeps bodies for any engine",
+	}, {
 		name: "source, urltemplate",
 		of:   []string{module + "/internal/source", module + "/internal/urltemplate"},
 		may: []string{
