@@ -111,6 +111,10 @@ type standard struct{ client *Client }
 
 func (s standard) RoundTrip(req *http.Request) (*http.Response, error) {
 	hc := s.client.httpClient()
+	if req != nil && req.RequestURI != "" { // as in a proxy; http.Client, unlike a transport, minds it
+		req = req.WithContext(req.Context())
+		req.RequestURI = ""
+	}
 	return s.client.do(req, http.Client{Transport: hc.Transport, Timeout: hc.Timeout}, true)
 }
 

@@ -316,3 +316,18 @@ func TestProxyAuthentication(t *testing.T) {
 	check(t, "outcome", r.Outcome, Failed)
 	check(t, "status", r.Status, 407)
 }
+
+// A proxy passes on the requests that it has received, with what only a server's requests have.
+func TestStandardClientInAProxy(t *testing.T) {
+	s := play(try{status: 503}, try{status: 201})
+	c, _ := over(s, exact)
+	req := request(t, "PUT", "x")
+	req.RequestURI = "/up/f.bin"
+	resp, err := c.StandardClient().Transport.RoundTrip(req)
+	check(t, "outcome", OutcomeOf(resp, err).Outcome, Delivered)
+	check(t, "requests", len(s.reqs), 2)
+	check(t, "the caller's", req.RequestURI, "/up/f.bin")
+	if resp != nil {
+		resp.Body.Close()
+	}
+}
