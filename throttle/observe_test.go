@@ -101,6 +101,34 @@ func TestTryAcquire(t *testing.T) {
 	}
 }
 
+// An Observe that panics leaves no place taken.
+func TestUpstreamObservePanics(t *testing.T) {
+	for _, at := range []EventKind{EventSent, EventEnded} {
+		u := NewUpstream(Limits{InFlight: 1})
+		u.Observe = func(e Event) {
+			if e.Kind == at {
+				panic(at)
+			}
+		}
+		for how, acquire := range map[string]func() *Permit{
+			"Acquire":    func() *Permit { p, _ := u.Acquire(t.Context(), 1); return p },
+			"TryAcquire": func() *Permit { p, _ := u.TryAcquire(1); return p },
+		} {
+			func() {
+				defer func() {
+					if recover() != at {
+						t.Errorf("%s, %v: the panic is lost", how, at)
+					}
+				}()
+				acquire().Done(Feedback{Signal: SignalSuccess})
+			}()
+			if s := u.Stats(); s.InFlight != 0 || held(u) != 0 {
+				t.Fatalf("%s, %v: %d in flight, %d held", how, at, s.InFlight, held(u))
+			}
+		}
+	}
+}
+
 // A body that is read through its permit keeps to the bandwidth, and its progress is known.
 func TestPermitReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -31,10 +31,10 @@ func (p *Permit) Done(f Feedback) {
 	if p.ended.Swap(true) {
 		return
 	}
-	p.tell(f) // before the next request goes, which it may hold up
 	if !p.landed {
-		p.upstream.landed()
+		defer p.upstream.landed() // though Observe may panic
 	}
+	p.tell(f) // before the next request goes, which it may hold up
 }
 
 // tell reports to the upstream how the request went, which still holds its permit. Only the first

@@ -147,9 +147,29 @@ func (u *Upstream) acquire(ctx context.Context, p *Permit, weight int) error {
 	}
 	p.waited = waited
 	if u.Observe != nil {
-		u.Observe(Event{Kind: EventSent, Waited: time.Since(begin), WaitedFor: waited, Token: token})
+		u.observeSent(p, Event{Waited: time.Since(begin), WaitedFor: waited, Token: token})
 	}
 	return nil
+}
+
+// observeSent passes on that a permit was given out. If Observe panics nobody has the permit, so it
+// is given back.
+func (u *Upstream) observeSent(p *Permit, e Event) {
+	returned := false
+	defer func() {
+		if !returned {
+			u.takeBack(p)
+		}
+	}()
+	e.Kind = EventSent
+	u.Observe(e)
+	returned = true
+}
+
+// takeBack ends a permit that nobody was given.
+func (u *Upstream) takeBack(p *Permit) {
+	u.feed(p.ticket, Feedback{})
+	u.landed()
 }
 
 // TryAcquire is Acquire for callers that do not wait: it reports whether a request of that weight
@@ -166,7 +186,7 @@ func (u *Upstream) TryAcquire(weight int) (*Permit, bool) {
 	p := new(Permit)
 	u.admit(context.Background(), p, u.line.mu.at(at))
 	if u.Observe != nil {
-		u.Observe(Event{Kind: EventSent, Token: p.token})
+		u.observeSent(p, Event{Token: p.token})
 	}
 	return p, true
 }
@@ -192,8 +212,7 @@ func (u *Upstream) admit(ctx context.Context, p *Permit, token time.Time) bool {
 	}
 	u.mu.Unlock()
 	if late {
-		u.feed(p.ticket, Feedback{})
-		u.landed()
+		u.takeBack(p)
 	}
 	return !late
 }
