@@ -22,7 +22,8 @@ type attempt struct {
 	req    *http.Request // the caller's
 	weight int
 	permit Permit
-	begin  time.Time // the token's instant
+	begin  time.Time     // the token's instant
+	queued time.Duration // that MaxQueue has counted
 
 	ctx     context.Context // &traced
 	traced  traced
@@ -161,7 +162,9 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	err := errGoneAway
 	if a.fresh <= maxFresh {
-		err = a.u.again(a.ctx, &a.permit, a.weight, refused)
+		err = a.queue(a.ctx, func(ctx context.Context) error {
+			return a.u.again(ctx, &a.permit, a.weight, refused)
+		})
 	}
 	if err != nil {
 		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1 another goroutine

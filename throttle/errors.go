@@ -57,17 +57,21 @@ func (e *PausedError) RetryAt() time.Time { return e.Until }
 // A QueueError is what a request fails with whose turn did not come within [Transport.MaxQueue].
 // Nothing was sent.
 type QueueError struct {
-	After time.Duration // how long it waited
+	After time.Duration // Transport.MaxQueue
 	Until time.Time     // when the cool-down in force ends; if zero, there was none
 }
 
 // Error returns the text of the error.
 func (e *QueueError) Error() string {
-	text := fmt.Sprintf("throttle: not sent: its turn did not come within %v", e.After)
+	return "throttle: not sent: " + e.reason() + "; send less, or raise MaxQueue"
+}
+
+func (e *QueueError) reason() string {
+	text := fmt.Sprintf("its turn did not come within %v", e.After)
 	if !e.Until.IsZero() {
 		text += " in a " + (&PausedError{Until: e.Until}).reason()
 	}
-	return text + "; send less, or raise MaxQueue"
+	return text
 }
 
 // RetryAt returns when the cool-down in force ends, or else the present instant.
@@ -109,7 +113,10 @@ type resendError struct {
 func notResent(err error) error {
 	var stop *StopError
 	var paused *PausedError
+	var late *QueueError
 	switch {
+	case errors.As(err, &late):
+		return &resendError{late.reason(), nil}
 	case errors.As(err, &stop):
 		return &resendError{stop.reason(), stop.Err}
 	case errors.As(err, &paused):
@@ -134,6 +141,9 @@ type waitError struct {
 }
 
 func (u *Upstream) waitError(cause error) error {
+	if late, ok := cause.(*QueueError); ok { // the context has ended since
+		return late
+	}
 	until, source := u.line.pausedUntil()
 	if until.IsZero() {
 		return &waitError{cause, nil}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,8 @@ func TestMaxQueue(t *testing.T) {
 		{name: "in time", limits: Limits{Rate: 1}},
 		{name: "the rate", limits: Limits{Rate: 0.1}, fails: 2 * time.Second, retryAt: 2 * time.Second,
 			says: "its turn did not come within 2s; send less, or raise MaxQueue"},
+		{name: "too late by nothing", limits: Limits{Rate: 0.5}, fails: 2 * time.Second,
+			retryAt: 2 * time.Second, says: "its turn did not come within 2s"},
 		{name: "a cool-down", paused: time.Minute, fails: 2 * time.Second, retryAt: time.Minute,
 			says: "within 2s in a cool-down until "},
 		{name: "the caller's deadline comes first", limits: Limits{Rate: 0.1}, deadline: time.Second,
@@ -75,6 +78,75 @@ func TestMaxQueue(t *testing.T) {
 				if _, ok := errors.AsType[*QueueError](err); ok != (c.deadline == 0) {
 					t.Errorf("%v is a QueueError: %v", err, ok)
 				}
+			})
+		})
+	}
+}
+
+// Where the caller's deadline comes at the same instant, the error says one of the two.
+func TestMaxQueueAndDeadline(t *testing.T) {
+	for range 20 { // which timer fires first is not determined
+		synctest.Test(t, func(t *testing.T) {
+			tr := &Transport{Limits: Limits{Rate: 0.1}, MaxQueue: 2 * time.Second}
+			tr.Upstream("http://a").TryAcquire(1)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err := tr.RoundTrip(httptest.NewRequest("GET", "http://a/", nil).WithContext(ctx))
+			_, late := err.(*QueueError)
+			if late == errors.Is(err, context.DeadlineExceeded) || !err.(interface{ Timeout() bool }).Timeout() {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// What waits with a connection in hand, or to be sent once more, waits no longer either.
+func TestMaxQueueOfResends(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		method string
+		conns  int           // that the request gets; before the last one a cool-down begins
+		waited time.Duration // before
+		unsent bool          // the error says so
+		says   string
+	}{
+		{"first connection", "GET", 1, 0, true, "throttle: not sent: its turn did not come within 2s in a cool-down until "},
+		{"first connection, after a wait", "GET", 1, time.Second, true, "its turn did not come within 2s"},
+		{"second", "GET", 2, 0, false, "throttle: not sent again after the connection failed: its turn did not come within 2s in a "},
+		{"second, of which nothing was sent", "POST", 2, time.Second, true, "throttle: not sent: its turn"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clock := newClock()
+				tr := &Transport{Limits: Limits{InFlight: 1}, MaxQueue: 2 * time.Second}
+				u := tr.Upstream("http://a")
+				tr.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+					trace := httptrace.ContextClientTrace(r.Context())
+					time.Sleep(time.Minute) // does not count
+					for i := range c.conns {
+						if i == c.conns-1 {
+							u.Pause(time.Now().Add(time.Minute), "test")
+						}
+						trace.GotConn(httptrace.GotConnInfo{Reused: true})
+					}
+					if r.Context().Err() == nil {
+						return answerWith(200), nil
+					}
+					return nil, r.Context().Err()
+				})
+				before, _ := u.TryAcquire(1)
+				time.AfterFunc(c.waited, before.Release)
+				_, err := tr.RoundTrip(httptest.NewRequest(c.method, "http://a/", nil))
+				if at := clock.now(); err == nil || at != time.Minute+2*time.Second {
+					t.Fatalf("%v at %v", err, at)
+				}
+				if unsent := errors.As(err, new(interface{ RetryAt() time.Time })); unsent != c.unsent {
+					t.Errorf("%v says that nothing was sent: %v", err, unsent)
+				}
+				if _, ok := errors.AsType[*QueueError](err); ok != c.unsent || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("%v, want %q", err, c.says)
+				}
+				wantIdle(t, c.name, u)
 			})
 		})
 	}

@@ -101,10 +101,11 @@ type Transport struct {
 	// too long.
 	MaxPause time.Duration
 
-	// MaxQueue is the longest that a request waits for its turn, cool-downs included; then it fails
-	// with a [*QueueError]. Set it where an answer is of no use later, as in a web service, or
-	// where requests are signed above, as the AWS SDK does, and a signature must not grow old. If
-	// zero or less, only the request's context bounds the wait.
+	// MaxQueue is the longest that a request waits for its turn, cool-downs included, and further
+	// turns where net/http sends it once more; then it fails, where nothing was sent with a
+	// [*QueueError]. Set it where an answer is of no use later, as in a web service, or where
+	// requests are signed above, as the AWS SDK does, and a signature must not grow old. If zero or
+	// less, only the request's context bounds the wait.
 	MaxQueue time.Duration
 
 	// Feedback, if set, returns what an answer or error says about the server. It is given the
@@ -190,28 +191,34 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// acquire gets the attempt's permit within MaxQueue. Its errors say when the cool-down ends that is
-// in force.
+// acquire gets the attempt's permit. Its errors say when the cool-down ends that is in force.
 func (t *Transport) acquire(ctx context.Context, a *attempt) error {
-	queue := ctx
-	var late *QueueError
-	if t.MaxQueue > 0 {
-		late = &QueueError{After: t.MaxQueue}
-		var cancel context.CancelFunc
-		queue, cancel = context.WithTimeoutCause(ctx, t.MaxQueue, late)
-		defer cancel()
-	}
-	err := a.u.acquire(queue, &a.permit, a.weight)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil, err == context.DeadlineExceeded && expired(ctx, time.Now()):
-		return a.u.waitError(err)
-	case late != nil && (err == late || err == context.DeadlineExceeded):
-		late.Until, _ = a.u.line.pausedUntil()
-		return late
+	err := a.queue(ctx, func(ctx context.Context) error {
+		return a.u.acquire(ctx, &a.permit, a.weight)
+	})
+	if err != nil && (ctx.Err() != nil || err == context.DeadlineExceeded) {
+		err = a.u.waitError(err)
 	}
 	return err
+}
+
+// queue calls wait, which waits for a turn, with a context that ends after what is left of MaxQueue.
+func (a *attempt) queue(ctx context.Context, wait func(context.Context) error) error {
+	if a.t.MaxQueue <= 0 {
+		return wait(ctx)
+	}
+	late := &QueueError{After: a.t.MaxQueue}
+	queue, cancel := context.WithTimeoutCause(ctx, a.t.MaxQueue-a.queued, late)
+	defer cancel()
+	begin := time.Now()
+	err := wait(queue)
+	now := time.Now()
+	a.queued += now.Sub(begin)
+	if err != late && (err != context.DeadlineExceeded || expired(ctx, now)) {
+		return err
+	}
+	late.Until, _ = a.u.line.pausedUntil()
+	return late
 }
 
 // Stop fails all requests that wait, and all that come later, with a [*StopError] that wraps err.
