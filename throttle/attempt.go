@@ -41,7 +41,9 @@ type attempt struct {
 	waited  time.Duration // before
 	wrote   atomic.Int64  // when all of the request was written, since start; if zero, it was not
 	refuse  error         // why gotConn refused to send; if nil, it did not
-	unhook  func() bool   // ends the watch over ctx while the body is read
+	// the connection that was refused; another goroutine looks at it
+	unwanted atomic.Pointer[httptrace.GotConnInfo]
+	unhook   func() bool // ends the watch over ctx while the body is read
 }
 
 // request returns the request to send: the caller's must not be changed.
@@ -56,6 +58,11 @@ func (a *attempt) request() *http.Request {
 	}
 	a.trace.GetConn = both(func(string) { a.wanted = true }, a.trace.GetConn)
 	a.trace.GotConn = both(a.connected, a.trace.GotConn)
+	if theirs := a.trace.WroteHeaders; theirs == nil {
+		a.trace.WroteHeaders = a.wroteHeaders
+	} else {
+		a.trace.WroteHeaders = func() { a.wroteHeaders(); theirs() }
+	}
 	a.trace.WroteRequest = both(a.wroteRequest, a.trace.WroteRequest)
 	a.traced = traced{ctx, &a.trace}
 	a.ctx = &a.traced
@@ -167,15 +174,8 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		})
 	}
 	if err != nil {
-		// With HTTP/2 nothing is sent once the context has ended. With HTTP/1 another goroutine
-		// writes meanwhile, until that end closes the connection: so it is closed at the first
-		// header, while that is still in a buffer. The deadline limits a Close that is under way.
-		a.trace.WroteHeaderField = func(string, []string) {
-			if info.Conn != nil {
-				info.Conn.SetWriteDeadline(time.Unix(1, 0))
-				info.Conn.Close()
-			}
-		}
+		unwanted := info // a copy: the argument would be allocated in any case
+		a.unwanted.Store(&unwanted)
 		switch {
 		case err == errGoneAway:
 		case a.conns > 1 && nethttp.ResendsAnyway(a.req):
@@ -198,6 +198,16 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 			e.Signal = SignalOverloaded
 		}
 		a.observe(e)
+	}
+}
+
+// wroteHeaders is called when the headers were written. With HTTP/2 they are not once the context has
+// ended. With HTTP/1 another goroutine writes meanwhile, until that end closes the connection: so it
+// is closed here, while the end of the headers is still in a buffer.
+func (a *attempt) wroteHeaders() {
+	if info := a.unwanted.Load(); info != nil && info.Conn != nil {
+		info.Conn.SetWriteDeadline(time.Unix(1, 0)) // for a Close that writes
+		info.Conn.Close()
 	}
 }
 

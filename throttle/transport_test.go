@@ -892,6 +892,35 @@ func TestTransportConnectedButRefused(t *testing.T) {
 	}
 }
 
+// Nothing is sent on a connection that was refused, even where the trace that sees to it is within
+// another one: that of a Base, or of a Transport below.
+func TestTransportRefusedConnectionIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := net.Pipe()
+		defer peer.Close()
+		var tr *Transport
+		hooks := 0
+		trace := &httptrace.ClientTrace{WroteHeaders: func() { hooks++ }}
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			ctx := httptrace.WithClientTrace(r.Context(), trace)
+			trace := httptrace.ContextClientTrace(ctx)
+			tr.Upstream("http://a").Pause(time.Now().Add(2*time.Hour), "")
+			trace.GotConn(httptrace.GotConnInfo{Conn: conn})
+			trace.WroteHeaders()
+			return nil, ctx.Err()
+		})
+		tr = &Transport{Base: &Transport{Base: base}}
+		ctx := httptrace.WithClientTrace(t.Context(), trace)
+		r, _ := http.NewRequestWithContext(ctx, "PUT", "http://a/", nil)
+		if _, err := tr.RoundTrip(r); !errors.As(err, new(*PausedError)) {
+			t.Error(err)
+		}
+		if err := conn.SetDeadline(time.Time{}); err != io.ErrClosedPipe || hooks != 2 {
+			t.Errorf("it is not closed: %v, or other hooks were called %d times", err, hooks)
+		}
+	})
+}
+
 // A server that ends each connection as soon as it has a request can have net/http send it again
 // forever.
 func TestTransportEndlessResends(t *testing.T) {
