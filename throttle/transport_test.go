@@ -856,7 +856,7 @@ func TestTransportConnectedButRefused(t *testing.T) {
 						time.Sleep(time.Second)
 						return dial(ctx, network, addr)
 					}
-					tr := &Transport{Base: s.base}
+					tr := &Transport{Base: s.base, Limits: Limits{InFlight: 40}}
 					ctx, cancel := context.WithCancelCause(t.Context())
 					var group sync.WaitGroup
 					for i := range 40 {
