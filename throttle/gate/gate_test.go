@@ -411,12 +411,18 @@ func TestWeight(t *testing.T) {
 			{10000 * ms, 1, 200, `"default";r=600;t=600 | `},
 			{time.Hour, math.MaxInt, 200, `"default";r=600;t=600 | `},
 			{2 * time.Hour, 0, 200, `"default";r=600;t=600 | `},
+			{2 * time.Hour, 1, 429, `"default";r=0;t=576457150 | 576457150`},
 		} {
 			c.until(test.at)
 			weight = test.weight
 			wantAnswer(t, through(g, "a", nil), test.status, test.fields)
 		}
-		wantStats(t, g, Stats{Admitted: 8, RefusedByRate: 5, Keys: 1})
+		wantStats(t, g, Stats{Admitted: 8, RefusedByRate: 6, Keys: 1})
+
+		free := &Gate{Limits: Limits{InFlight: 1}, Weight: g.Weight}
+		for _, weight = range []int{math.MaxInt, math.MaxInt, math.MinInt} {
+			wantAnswer(t, through(free, "a", nil), 200, " | ")
+		}
 	})
 }
 

@@ -79,7 +79,7 @@ type rules struct {
 
 // newRules works out what the limits, which must be valid, mean for a gate of this name.
 func newRules(name string, limits Limits) *rules {
-	l := &rules{inFlight: limits.InFlight, most: math.MaxInt}
+	l := &rules{inFlight: limits.InFlight}
 	if l.inFlight == 0 {
 		l.inFlight = math.MaxInt
 	}
@@ -121,9 +121,12 @@ func (l *rules) rateLimit(r, t int64) string {
 	return l.name + ";r=" + strconv.FormatInt(r, 10) + ";t=" + strconv.FormatInt(t, 10)
 }
 
-// cost is the time in which so many tokens are refilled, if there is a rate.
+// cost is the time in which so many tokens are refilled; 0 if there is no rate.
 func (l *rules) cost(tokens int) time.Duration {
-	if tokens >= l.most {
+	switch {
+	case l.interval == 0:
+		return 0
+	case tokens >= l.most:
 		return slowest
 	}
 	return time.Duration(max(tokens, 0)) * l.interval
