@@ -429,6 +429,33 @@ func TestDiscard(t *testing.T) {
 	})
 }
 
+// An error names the cause that took effect first, and none that had none.
+func TestCauseOfTheFirst(t *testing.T) {
+	later := errors.New("later")
+	ended, cancel := context.WithCancelCause(context.Background())
+	cancel(later)
+	synctest.Test(t, func(t *testing.T) {
+		p := pool.New(1, sleep)
+		mustSubmit(t, p, time.Minute, 2*time.Minute)
+		synctest.Wait()
+		p.Discard(errBoom)
+		var e *pool.Error
+		if err := p.Drain(ended); !errors.As(err, &e) || e.Cause != errBoom || e.First != later {
+			t.Errorf("one queued and one running: %#v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := pool.New(1, func(context.Context, int) error { time.Sleep(time.Minute); return later })
+		mustSubmit(t, p, 1)
+		synctest.Wait()
+		p.Discard(errBoom)
+		var e *pool.Error
+		if err := p.Drain(t.Context()); !errors.As(err, &e) || e.Cause != nil || e.First != later {
+			t.Errorf("none queued, and one that fails: %#v", err)
+		}
+	})
+}
+
 // A task that does not listen is waited for: after Drain nothing runs.
 func TestDrainWaitsForTasksThatIgnoreTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -878,6 +905,32 @@ func TestTasksContext(t *testing.T) {
 			t.Errorf("after Drain: %v, %v", ctx.Err(), context.Cause(ctx))
 		}
 		wantStats(t, p, pool.Stats{Done: 6, Failed: 1})
+	})
+}
+
+// A task that another pool's task submits has that one's values, and ends with its own pool.
+func TestContextOfAnotherPool(t *testing.T) {
+	type key struct{}
+	synctest.Test(t, func(t *testing.T) {
+		var seen context.Context
+		inner := pool.New(1, func(ctx context.Context, d time.Duration) error {
+			seen = ctx
+			return sleep(ctx, d)
+		})
+		outer := pool.New(1, inner.Submit)
+		ctx := context.WithValue(t.Context(), key{}, "value")
+		if err := outer.Submit(ctx, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		mustDrain(t, outer)
+		synctest.Wait()
+		if seen.Value(key{}) != "value" || seen.Err() != nil {
+			t.Errorf("value %v, ended by %v", seen.Value(key{}), seen.Err())
+		}
+		mustDrain(t, inner)
+		if seen.Err() == nil { // what hangs on it would stay
+			t.Error("the pool has ended, and the context has not")
+		}
 	})
 }
 
