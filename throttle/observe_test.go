@@ -58,6 +58,39 @@ func TestUpstreamObserve(t *testing.T) {
 	})
 }
 
+// Of a change one event tells, and not each request after it.
+func TestUpstreamObserveChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 4})
+		var phases []Phase
+		u.Observe = func(e Event) {
+			if e.Kind == EventChanged {
+				phases = append(phases, e.Phase)
+			}
+		}
+		var permits []*Permit
+		for range 4 {
+			p, ok := u.TryAcquire(1)
+			if !ok {
+				t.Fatal("no permit")
+			}
+			permits = append(permits, p)
+		}
+		for _, p := range permits {
+			p.Done(Feedback{Signal: SignalFailed})
+		}
+		time.Sleep(time.Minute)
+		for range 3 {
+			if p, ok := u.TryAcquire(1); ok {
+				p.Done(Feedback{Signal: SignalSuccess})
+			}
+		}
+		if want := []Phase{PhaseHoldingBack, PhaseSteady}; !slices.Equal(phases, want) {
+			t.Errorf("changed to %v, want %v", phases, want)
+		}
+	})
+}
+
 // A caller that does not wait gets a permit only if nobody has to wait for it.
 func TestTryAcquire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -146,6 +179,11 @@ func TestPermitReader(t *testing.T) {
 		if took := time.Since(begin); took < 9900*ms || took > 10*time.Second {
 			t.Errorf("a megabyte at 100 kB/s took %v", took)
 		}
+		u.sampler.mu.Lock()
+		if n := len(u.sampler.samples); n != 1 {
+			t.Errorf("%d samples are taken at once", n)
+		}
+		u.sampler.mu.Unlock()
 		if s := u.Stats(); s.BytesPerSecond < 90_000 || s.BytesPerSecond > 110_000 {
 			t.Errorf("%v bytes a second are known", s.BytesPerSecond)
 		}

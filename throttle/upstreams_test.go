@@ -46,6 +46,15 @@ func TestLookup(t *testing.T) {
 	for range tr.Upstreams() {
 		break
 	}
+	// The key of the request before is remembered.
+	for _, c := range [][2]string{
+		{"http://c/", "http://c"}, {"https://c/", "https://c"}, {"https://c:80/", "https://c:80"},
+		{"https://C:443/", "https://c"}, {"http://c/", "http://c"},
+	} {
+		if key := tr.KeyOf(httptest.NewRequest("GET", c[0], nil)); key != c[1] {
+			t.Errorf("the key of %s is %s", c[0], key)
+		}
+	}
 	tr.Key = func(*http.Request) string { return "one" }
 	if key := tr.KeyOf(httptest.NewRequest("GET", "/", nil)); key != "one" {
 		t.Errorf("the key is %s", key)
