@@ -188,6 +188,14 @@ func TestPermitReader(t *testing.T) {
 			t.Errorf("%v bytes a second are known", s.BytesPerSecond)
 		}
 		enough := errors.New("enough")
+		// Once more with the same permit: the first reader does not count any more.
+		again := p.Reader(ctx, bytes.NewReader(data))
+		if _, err := io.CopyN(io.Discard, again, 500_000); err != nil {
+			t.Error(err)
+		}
+		if s := u.Stats(); s.BytesPerSecond < 90_000 || s.BytesPerSecond > 110_000 {
+			t.Errorf("sent once more: %v bytes a second are known", s.BytesPerSecond)
+		}
 		ctx, cancel = context.WithCancelCause(ctx)
 		time.AfterFunc(time.Second, func() { cancel(enough) })
 		if _, err := io.ReadAll(p.Reader(ctx, bytes.NewReader(data))); err != enough {

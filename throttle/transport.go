@@ -116,7 +116,8 @@ type Transport struct {
 	Feedback func(*http.Response, error, Feedback) Feedback
 
 	// Observe, if set, is called with what happens, by many goroutines at once and with no lock
-	// held. Requests wait until it returns.
+	// held. Requests wait until it returns. Of permits that [Upstream.Acquire] gave, and of what
+	// their ends change, [Upstream.Observe] tells.
 	Observe func(Event)
 
 	own     sync.Once
