@@ -92,7 +92,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	var left leftOut
 	f.source.Paths, f.source.Stdin, f.source.OnLeftOut = paths, cmd.InOrStdin(), left.add
 	f.source.Written = []string{f.results, f.report}
-	f.source.Read = []string{f.headerFile, f.bearerFile, f.cacert, f.cert, f.key}
+	f.source.Read = f.access.files()
 	if f.dryRun && f.verbose {
 		f.source.ShownURLs = math.MaxInt
 	}

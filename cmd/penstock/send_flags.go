@@ -21,11 +21,9 @@ type sendFlags struct {
 	run    send.Options
 	source source.Options
 
-	to                     string
-	headers                []string
-	headerFile, bearerFile string
-	cacert, cert, key      string
-	keyFormat              string
+	to        string
+	access    access
+	keyFormat string
 
 	job, journal string
 	noJournal    bool
@@ -60,30 +58,17 @@ func (f *sendFlags) groups() (groups []group) {
 			"practice server")
 	to.Var(newValue(&f.source.Method, "METHOD", readMethod), "method",
 		"method of the requests (default PUT where the URL's path has a variable, else POST)")
-	to.StringArrayVar(&f.headers, "header", nil,
-		"`HEADER` to send along, as 'Name: value'; may be repeated")
-	to.Var(text(&f.headerFile, "FILE"), "header-file", "headers to send along, one a line")
-	to.Var(text(&f.bearerFile, "FILE"), "bearer-file",
-		"file with a bearer token; or set PENSTOCK_BEARER")
+	f.access.credentials(to)
 	to.Var(newValue(&f.run.ContentType, "TYPE", readContentType), "content-type",
 		"type of all bodies (default by the file's extension)")
 	to.Var(severalValues(&f.run.Form, "FIELD", readForm), "form",
 		"field of a form that holds the file; else the file is the body")
 
-	pace := in("Pace, for each server")
-	pace.Var(severalValues(&f.run.Limits.Rate, "R", readPace), "rps",
-		"requests a second, evenly spaced; 4, 0.5 or 3000/min; of several the slowest holds "+
-			"(default: what the server takes)")
-	pace.Var(newValue(&f.run.Limits.Burst, "N", wholeNumber(math.MaxInt, "")), "burst",
-		"requests that may leave at once after a lull (default 1)")
-	pace.Var(newValue(&f.run.Limits.InFlight, "N", wholeNumber(math.MaxInt, "auto")), "concurrency",
-		"requests in flight; or auto: as many as the server takes (default auto)")
-	pace.Var(newValue(&f.run.Limits.Bandwidth, "B", readBandwidth), "bandwidth",
-		"bytes a second for all transfers together; 10MiB/s (default no limit)")
-	pace.Var(newValue(&f.run.Workers, "N", wholeNumber(maxWorkers, "")), "workers",
+	limits := in("Pace, for each server")
+	pace(limits, &f.run.Limits)
+	limits.Var(newValue(&f.run.Workers, "N", wholeNumber(maxWorkers, "")), "workers",
 		"files worked on at once, waiting or not (default as many as the pace needs)")
-	pace.BoolVar(&f.run.Limits.Fixed, "fixed", false,
-		"take --rps and --concurrency as they are; else a server that refuses gets less")
+	fixed(limits, &f.run.Limits)
 
 	what := in("What to send")
 	what.Var(text(&f.source.Manifest, "FILE"), "manifest",
@@ -145,10 +130,7 @@ func (f *sendFlags) groups() (groups []group) {
 		"attempts per file; waits requested by the server do not count")
 	when.Var(duration(&f.run.Timeout), "timeout",
 		"longest time for one attempt, waiting for its turn not counted (default none)")
-	when.Var(duration(&f.run.Network.ConnectTimeout).or("10s"), "connect-timeout",
-		"longest time to connect")
-	when.Var(duration(&f.run.Network.StallTimeout).or("1m"), "stall-timeout",
-		"longest time without a byte either way")
+	timeouts(when, &f.run.Network)
 	when.Var(duration(&f.run.GiveUpAfter).or("1h"), "give-up-after",
 		"end the run when nothing was accepted for so long; a wait that the server asks for "+
 			"counts if it then refuses again")
@@ -159,14 +141,7 @@ func (f *sendFlags) groups() (groups []group) {
 	when.Var(duration(&f.run.StopTimeout).or("25s"), "stop-timeout",
 		"after Ctrl-C or a termination, longest time for what is in flight to finish")
 
-	net := in("Network")
-	net.BoolVar(&f.run.Network.HTTP2, "http2", false, "speak HTTP/2 where the server does")
-	net.Var(newValue(&f.run.Network.Proxy, "URL", readProxy), "proxy",
-		"proxy (default by HTTPS_PROXY, HTTP_PROXY and NO_PROXY)")
-	net.Var(text(&f.cacert, "FILE"), "cacert", "certificates to trust instead of the system's")
-	net.Var(text(&f.cert, "FILE"), "cert",
-		"our own certificate; it is shown to the server that gets the headers, and to no other")
-	net.Var(text(&f.key, "FILE"), "key", "its key")
+	f.access.network(in("Network"), &f.run.Network)
 
 	out := in("Output")
 	out.Var(text(&f.results, "FILE"), "results",

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +62,7 @@ func (f *sendFlags) complete() (err error) {
 	if o.Limits.Fixed && o.Limits.InFlight == 0 {
 		o.Limits.InFlight = 256
 	}
-	if o.Header, err = f.header(); err != nil {
+	if o.Header, err = f.access.header(); err != nil {
 		return err
 	}
 	if o.Form != "" && cmp.Or(o.ContentType, o.Header.Get("Content-Type")) != "" {
@@ -86,106 +81,6 @@ func (f *sendFlags) complete() (err error) {
 			f.keyFormat == "" && !strings.EqualFold(key, usualKeyHeader)
 		f.source.KeyHeader = key
 	}
-	o.Network.TLS, err = f.tlsConfig()
+	o.Network.TLS, err = f.access.tlsConfig()
 	return err
-}
-
-// tlsConfig returns nil where no flag is about TLS.
-func (f *sendFlags) tlsConfig() (*tls.Config, error) {
-	if f.cacert == "" && f.cert == "" && f.key == "" {
-		return nil, nil
-	}
-	config := &tls.Config{}
-	if f.cacert != "" {
-		pem, err := os.ReadFile(f.cacert)
-		if err != nil {
-			return nil, fmt.Errorf("--cacert: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--cacert %s has no certificate in PEM form", f.cacert)
-		}
-	}
-	if f.cert != "" || f.key != "" {
-		// One file may hold both.
-		own, err := tls.LoadX509KeyPair(cmp.Or(f.cert, f.key), cmp.Or(f.key, f.cert))
-		if err != nil {
-			return nil, fmt.Errorf("--cert and --key: %s", strings.TrimPrefix(err.Error(), "tls: "))
-		}
-		config.Certificates = []tls.Certificate{own}
-	}
-	return config, nil
-}
-
-// header gathers the headers from flags, files and the environment.
-func (f *sendFlags) header() (http.Header, error) {
-	h := http.Header{}
-	type line struct{ where, text string } // it may be a secret: it is counted, not quoted
-	var lines []line
-	for i, text := range f.headers {
-		lines = append(lines, line{fmt.Sprintf("--header %d", i+1), text})
-	}
-	if f.headerFile != "" {
-		text, err := readText(f.headerFile)
-		if err != nil {
-			return nil, fmt.Errorf("--header-file: %w", err)
-		}
-		for i, text := range strings.Split(text, "\n") {
-			if strings.TrimSpace(text) != "" {
-				where := fmt.Sprintf("--header-file %s: line %d", f.headerFile, i+1)
-				lines = append(lines, line{where, text})
-			}
-		}
-	}
-	for _, l := range lines {
-		name, value, ok := strings.Cut(l.text, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok {
-			return nil, fmt.Errorf("%s has no colon: want 'Name: value'", l.where)
-		}
-		err := cmp.Or(source.CheckHeader(name, value), source.CheckNoVariable(value))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.where, err)
-		}
-		h.Add(name, value)
-	}
-	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
-	if f.bearerFile != "" {
-		text, err := readText(f.bearerFile)
-		if err != nil {
-			return nil, fmt.Errorf("--bearer-file: %w", err)
-		}
-		token, from = strings.TrimPrefix(strings.TrimSpace(text), "Bearer "), "--bearer-file"
-		token = strings.TrimSpace(token)
-		if token == "" {
-			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
-		}
-	}
-	if token == "" || (from == "PENSTOCK_BEARER" && h.Get("Authorization") != "") {
-		return h, nil
-	}
-	if h.Get("Authorization") != "" {
-		return nil, errors.New("--bearer-file and an Authorization header: leave out one of them")
-	}
-	if err := source.CheckHeader("Authorization", "Bearer "+token); err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
-	}
-	h.Set("Authorization", "Bearer "+token)
-	return h, nil
-}
-
-// readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is
-// no part of the text.
-func readText(name string) (string, error) {
-	text, err := os.ReadFile(name)
-	if err != nil && name == "-" {
-		return "", errors.New("standard input is not read for this: name a file")
-	}
-	if err != nil {
-		return "", err
-	}
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return "", fmt.Errorf("%s is in UTF-16: save it as UTF-8", name)
-	}
-	return strings.TrimPrefix(string(text), "\ufeff"), nil
 }
