@@ -32,8 +32,8 @@
 //
 // What signs requests with the time (expiring tokens, HMAC, SigV4) belongs below the Transport, into
 // its Base: above, signatures grow old while requests wait. If a library signs above, as the AWS SDK
-// does, bound the wait by [Transport.MaxQueue], or acquire a permit of [Transport.Upstream] before
-// the library is called.
+// does, bound the wait by [Transport.MaxQueue], or acquire a permit before the library is called,
+// which the request takes along; see [WithPermit].
 //
 // # Nesting
 //

@@ -15,8 +15,9 @@ type Permit struct {
 	upstream    *Upstream
 	token       time.Time // when the latest was given out
 	ticket      adaptive.Ticket
-	waited      Waited
-	landed      bool // it has no place in flight any more
+	wait        time.Duration // for the permit and the token
+	waited      Waited        // the same by limit, if it is to be known
+	landed      bool          // it has no place in flight any more
 	told, ended atomic.Bool
 }
 

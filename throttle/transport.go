@@ -156,13 +156,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		weight = t.Weight(req)
 	}
 	a := &attempt{t: t, u: u, key: key, req: req, weight: weight}
-	begin := time.Now()
 	if err := t.acquire(req.Context(), a); err != nil {
 		closeBody(req)
 		return nil, err
 	}
 	a.start = time.Now()
-	a.begin, a.waited = a.start, a.start.Sub(begin)
+	a.begin, a.waited = a.start, a.permit.wait
 	returned := false
 	defer func() {
 		if !returned { // Base or Observe has panicked
@@ -192,8 +191,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// acquire gets the attempt's permit. Its errors say when the cool-down ends that is in force.
+// acquire gets the attempt's permit: that of its context, or another within MaxQueue. Its errors say
+// when the cool-down ends that is in force.
 func (t *Transport) acquire(ctx context.Context, a *attempt) error {
+	if ctx.Err() == nil && a.u.given(ctx, &a.permit) {
+		return nil
+	}
 	err := a.queue(ctx, func(ctx context.Context) error {
 		return a.u.acquire(ctx, &a.permit, a.weight)
 	})

@@ -142,12 +142,13 @@ func (u *Upstream) acquire(ctx context.Context, p *Permit, weight int) error {
 	if err != nil {
 		return err
 	}
-	if !u.admit(ctx, p, token) { // its turn came at that very instant
+	now, ok := u.admit(ctx, p, token)
+	if !ok { // its turn came at that very instant
 		return context.DeadlineExceeded
 	}
-	p.waited = waited
+	p.wait, p.waited = now.Sub(begin), waited
 	if u.Observe != nil {
-		u.observeSent(p, Event{Waited: time.Since(begin), WaitedFor: waited, Token: token})
+		u.observeSent(p, Event{Waited: p.wait, WaitedFor: waited, Token: token})
 	}
 	return nil
 }
@@ -199,10 +200,11 @@ func (u *Upstream) look() error {
 	return u.mu.err
 }
 
-// admit makes p the permit of a token. It reports false if the deadline of ctx has passed.
-func (u *Upstream) admit(ctx context.Context, p *Permit, token time.Time) bool {
+// admit makes p the permit of a token, and returns the instant. It reports false if the deadline of
+// ctx has passed.
+func (u *Upstream) admit(ctx context.Context, p *Permit, token time.Time) (now time.Time, ok bool) {
 	u.mu.Lock()
-	now := time.Now()
+	now = time.Now()
 	p.upstream, p.token, p.ticket = u, token, u.mu.controller.Sent(now)
 	u.mu.maxInFlight = max(u.mu.maxInFlight, u.mu.controller.Places())
 	u.steerLocked(now)
@@ -214,7 +216,7 @@ func (u *Upstream) admit(ctx context.Context, p *Permit, token time.Time) bool {
 	if late {
 		u.takeBack(p)
 	}
-	return !late
+	return now, !late
 }
 
 // expired reports whether the deadline of a context has passed, though perhaps the context has not
