@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -79,40 +78,28 @@ func above(base http.RoundTripper, url string, maxQueue time.Duration) sender {
 	}
 }
 
-// permitted waits for its turn before it calls the library, which sends at once, and says itself
-// how the request went.
+// permitted waits for its turn before it calls the library, which signs and sends at once with the
+// permit that was acquired. Retries of the library's own wait again, after they were signed.
 func permitted(base http.RoundTripper, url string) sender {
-	upstream := throttle.NewUpstream(limits)
-	library := &http.Client{Transport: signer{base}}
+	transport := &throttle.Transport{Base: base, Limits: limits}
+	library := &http.Client{Transport: signer{transport}}
 	return func() (*http.Response, error) {
-		permit, err := upstream.Acquire(context.Background(), 1)
+		req, err := http.NewRequest(http.MethodGet, url, nil)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := get(library, url)
-		permit.Done(feedback(resp, err))
-		return resp, err
+		ctx := context.Background()
+		permit, err := transport.Upstream(transport.KeyOf(req)).Acquire(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		defer permit.Release() // which does nothing if the request was sent
+		resp, err := library.Do(req.WithContext(throttle.WithPermit(ctx, permit)))
+		if err != nil {
+			return nil, err
+		}
+		return resp, resp.Body.Close()
 	}
-}
-
-// feedback says what an answer means for the limits. A library that returns no response has errors
-// with its status.
-func feedback(resp *http.Response, err error) throttle.Feedback {
-	if err != nil {
-		return throttle.Feedback{Signal: throttle.SignalOverloaded}
-	}
-	hints := retry.ParseHints(resp.StatusCode, resp.Header, time.Now())
-	f := throttle.Feedback{Signal: throttle.SignalAnswered}
-	switch {
-	case resp.StatusCode < 300:
-		f.Signal = throttle.SignalSuccess
-	case hints.Throttled:
-		f.Signal = throttle.SignalThrottled
-	}
-	if hints.Known {
-		f.RetryAt, f.Source = time.Now().Add(hints.Wait), hints.Source
-	}
-	return f
 }
 
 // A signer puts a signature, here only the time, into a request as it passes.
