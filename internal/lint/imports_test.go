@@ -186,6 +186,11 @@ func TestImports(t *testing.T) {
 		may:  []string{acked, human, nethttp, openfiles},
 		why:  "it sends whatever it is given, for any engine",
 	}, {
+		name: "fair",
+		of:   []string{module + "/internal/fair"},
+		may:  []string{standing, module + "/throttle", "golang.org/x/time/rate"},
+		why:  "it chooses who is next, and bounds and answers nothing",
+	}, {
 		name: "stop",
 		of:   []string{module + "/internal/stop"},
 		may:  []string{module + "/internal/exit", module + "/internal/wire", module + "/retry"},

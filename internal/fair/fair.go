@@ -1,0 +1,173 @@
+// Package fair shares a throttle.Transport between clients, so that the many requests of one do not
+// delay the few of another.
+//
+// A [Transport] goes above a [throttle.Transport], whose queue is first come, first served. It
+// keeps a queue of its own for each upstream. When the upstream's limits allow the next request,
+// and only then, it chooses a client by turns, and of that client the call that came first. So the
+// first request of a client waits for at most one turn of each other client that waits, however
+// many requests those have.
+//
+// It bounds nothing. [Transport.Queue] says what waits, and [Transport.Estimate] for how long a
+// request would wait that came now; whoever calls RoundTrip decides what is too much, and ends the
+// contexts of requests that have waited for too long.
+//
+// A program that sends through the throttle.Transport directly has one turn after another, as if
+// all of the queue here were one caller.
+package fair
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/standing"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A Transport is an [http.RoundTripper] that has clients take turns; see [WithClient]. Where the
+// package retry sends requests again it goes above, so that each attempt waits for its own turn.
+//
+// It has one goroutine for each upstream while requests wait for that, and nothing to close. A
+// client that has nothing waiting is forgotten. It is safe for concurrent use. Use [New].
+type Transport struct {
+	base     *throttle.Transport
+	arrivals atomic.Uint64
+
+	mu struct {
+		sync.Mutex
+		queues map[string]*queue // by upstream
+	}
+}
+
+// New returns a Transport that sends through base, by permits of [throttle.Transport.Upstream]. A
+// request takes one token: base's Weight and MaxQueue are not used.
+func New(base *throttle.Transport) *Transport {
+	t := &Transport{base: base}
+	t.mu.queues = make(map[string]*queue)
+	return t
+}
+
+// RoundTrip sends the request when its client's turn has come and its upstream's limits allow it.
+// If the request's context ends before, it fails as one that waits in a [throttle.Transport] does,
+// and takes up no turn. When the upstream is stopped, or paused for longer than its MaxPause, all
+// that wait fail with a [*throttle.StopError] or a [*throttle.PausedError]. All these errors have a
+// method RetryAt, and nothing was sent. Other errors are those of the Transport below, as they are.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	if req.URL == nil || ctx.Err() != nil {
+		return t.base.RoundTrip(req) // which has the errors for that
+	}
+	standing.Pace(ctx)
+	trace, _ := ctx.Value(traceKey{}).(*Trace)
+	permit, err := t.acquire(req, trace)
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	if permit == nil { // the context has ended
+		return t.base.RoundTrip(req)
+	}
+	defer permit.Release() // if it was not used
+	begin := time.Now()
+	resp, err := t.base.RoundTrip(req.WithContext(throttle.WithPermit(ctx, permit)))
+	if trace != nil {
+		trace.sent(time.Since(begin))
+	}
+	if resp != nil {
+		resp.Request = req // base has seen a copy
+	}
+	return resp, err
+}
+
+// CloseIdleConnections closes those of the transport below.
+func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
+
+// acquire returns the permit to send a request with, or nil if its context ended first.
+func (t *Transport) acquire(req *http.Request, trace *Trace) (*throttle.Permit, error) {
+	key := t.base.KeyOf(req)
+	u := t.base.Upstream(key)
+	var place uint64
+	if trace != nil {
+		place = trace.placeOf(&t.arrivals)
+	} else {
+		place = t.arrivals.Add(1)
+	}
+	if t.empty(key) {
+		if p, ok := u.TryAcquire(1); ok {
+			t.mu.Lock()
+			t.queueLocked(key).given = time.Now()
+			t.mu.Unlock()
+			return p, nil
+		}
+	}
+	ctx := req.Context()
+	c := &call{
+		place: place,
+		fresh: standing.Of(ctx) == standing.Fresh,
+		size:  max(req.ContentLength, 0),
+		since: time.Now(),
+		turn:  make(chan turn, 1),
+	}
+	var before throttle.Waited
+	if trace != nil {
+		before = u.Stats().Waited
+	}
+	client, _ := ctx.Value(clientKey{}).(string)
+	got := t.wait(ctx, key, client, c)
+	if trace != nil {
+		if got.permit == nil {
+			got.waited = u.Stats().Waited
+		}
+		trace.queued(time.Since(c.since), before, got.waited)
+	}
+	return got.permit, got.err
+}
+
+// empty reports whether nothing waits for an upstream.
+func (t *Transport) empty(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.mu.queues[key]
+	return q == nil || q.waiting() == 0
+}
+
+// wait returns what c got in its turn: nothing if ctx ended first.
+func (t *Transport) wait(ctx context.Context, key, client string, c *call) turn {
+	t.mu.Lock()
+	q := t.queueLocked(key)
+	q.push(client, c)
+	if q.cancel == nil {
+		var dispatch context.Context
+		dispatch, q.cancel = context.WithCancel(context.Background())
+		go t.dispatch(dispatch, key, q)
+	}
+	t.mu.Unlock()
+
+	var got turn
+	select {
+	case got = <-c.turn:
+		if got.permit == nil || ctx.Err() == nil {
+			return got
+		}
+	case <-ctx.Done():
+		t.mu.Lock()
+		if c.waits() {
+			q.remove(c)
+			if q.waiting() == 0 {
+				q.cancel() // its turn is wanted no more
+			}
+			t.mu.Unlock()
+			return turn{}
+		}
+		t.mu.Unlock()
+		got = <-c.turn
+	}
+	if got.permit != nil {
+		t.passOn(q, got)
+	}
+	return turn{err: got.err}
+}
