@@ -31,6 +31,15 @@ func (e *StopError) Unwrap() error { return e.Err }
 // RetryAt returns the zero Time, which means never: do not retry.
 func (e *StopError) RetryAt() time.Time { return time.Time{} }
 
+// A limitsError is what waiting returns where the limits are not valid. Nothing was sent.
+type limitsError struct{ error }
+
+// Unwrap returns the error of Validate.
+func (e *limitsError) Unwrap() error { return e.error }
+
+// RetryAt returns the zero Time: the program has to be changed first.
+func (e *limitsError) RetryAt() time.Time { return time.Time{} }
+
 // A PausedError is what waiting returns when a cool-down lasts longer than a request waits; see
 // [Transport.MaxPause]. Nothing was sent.
 type PausedError struct {

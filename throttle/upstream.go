@@ -52,12 +52,13 @@ type Upstream struct {
 	}
 }
 
-// NewUpstream returns an upstream with the limits given. If they are not valid, Acquire says so;
-// see [Limits.Validate].
+// NewUpstream returns an upstream with the limits given. If they are not valid, Acquire fails at
+// once with what [Limits.Validate] returns, and nothing is sent; the error's method RetryAt returns
+// the zero time, so that the package retry ends the call.
 func NewUpstream(limits Limits) *Upstream {
 	err := limits.Validate()
 	if err != nil {
-		limits = Limits{}
+		limits, err = Limits{}, &limitsError{err}
 	}
 	u := &Upstream{
 		line:      newLine(unset(limits.Rate), limits.Burst),
