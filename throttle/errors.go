@@ -64,7 +64,8 @@ func (e *PausedError) reason() string {
 func (e *PausedError) RetryAt() time.Time { return e.Until }
 
 // A QueueError is what a request fails with whose turn did not come within [Transport.MaxQueue].
-// Nothing was sent.
+// Nothing was sent. The package retry ends a call on it, as deferred: to wait once more is what
+// MaxQueue rules out.
 type QueueError struct {
 	After time.Duration // Transport.MaxQueue
 	Until time.Time     // when the cool-down in force ends; if zero, there was none
@@ -83,13 +84,9 @@ func (e *QueueError) reason() string {
 	return text
 }
 
-// RetryAt returns when the cool-down in force ends, or else the present instant.
-func (e *QueueError) RetryAt() time.Time {
-	if e.Until.IsZero() {
-		return time.Now()
-	}
-	return e.Until
-}
+// RetryAt returns the zero Time, which means never: do not retry. Until is when the
+// cool-down ends.
+func (e *QueueError) RetryAt() time.Time { return time.Time{} }
 
 // Timeout returns true, as a [net.Error] does of a timeout.
 func (e *QueueError) Timeout() bool { return true }

@@ -103,9 +103,10 @@ type Transport struct {
 
 	// MaxQueue is the longest that a request waits for its turn, cool-downs included, and further
 	// turns where net/http sends it once more; then it fails, where nothing was sent with a
-	// [*QueueError]. Set it where an answer is of no use later, as in a web service, or where
-	// requests are signed above, as the AWS SDK does, and a signature must not grow old. If zero or
-	// less, only the request's context bounds the wait.
+	// [*QueueError], on which the package retry ends its call as deferred. Set it where an answer
+	// is of no use later, as in a web service, or where requests are signed above, as the AWS SDK
+	// does, and a signature must not grow old. If zero or less, only the request's context bounds
+	// the wait.
 	MaxQueue time.Duration
 
 	// Feedback, if set, returns what an answer or error says about the server. It is given the

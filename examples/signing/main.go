@@ -73,7 +73,7 @@ func above(base http.RoundTripper, url string, maxQueue time.Duration) sender {
 			if !errors.As(err, &queue) {
 				return resp, err
 			}
-			time.Sleep(time.Until(queue.RetryAt()))
+			time.Sleep(time.Until(queue.Until)) // not at all if there is no cool-down
 		}
 	}
 }

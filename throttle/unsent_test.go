@@ -31,3 +31,20 @@ func TestRetryWithLimitsThatAreNotValid(t *testing.T) {
 		})
 	}
 }
+
+// A MaxQueue bounds the wait of a whole call.
+func TestRetryAfterMaxQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		tr := &throttle.Transport{Limits: throttle.Limits{Rate: 0.01}, MaxQueue: time.Second}
+		if _, ok := tr.Upstream("http://h.example").TryAcquire(1); !ok {
+			t.Fatal("no permit")
+		}
+		c := &retry.Client{HTTP: &http.Client{Transport: tr}}
+		req, _ := http.NewRequest("POST", "http://h.example/", strings.NewReader("x"))
+		r := retry.OutcomeOf(c.Do(req))
+		if r.Outcome != retry.Deferred || r.Uncertain || time.Since(begin) != time.Second {
+			t.Errorf("%+v after %v", r, time.Since(begin))
+		}
+	})
+}
