@@ -90,6 +90,10 @@ func (u *Upstream) Stats() UpstreamStats {
 		Unclaimed:      bucket.Unclaimed,
 		Waited:         waited,
 	}
+	if told := u.mu.told; told.reason == growing && s.Phase == told.phase &&
+		s.Limit >= told.limit && s.Rate >= told.rate { // else it was lowered since
+		s.Reason = growing
+	}
 	s.Paused, s.PauseSource = u.line.pausedUntil()
 	return s
 }

@@ -347,6 +347,20 @@ func (f finding) differs(g finding) bool {
 	return f.phase != g.phase || far(float64(f.limit), float64(g.limit)) || far(float64(f.rate), float64(g.rate))
 }
 
+// growing is the reason of a finding that is more than the one before, whose own reason explains
+// less only: after a refusal more is tried, bit by bit, without a cause of its own.
+const growing = "growing"
+
+// grown reports whether growing is the reason.
+func (f finding) grown(since finding) bool {
+	switch f.reason {
+	case "throttled", "overloaded", "timed out", "failed", "trim", "limits":
+		return (f.phase == PhaseSteady || f.phase == PhaseStarting) && f.phase == since.phase &&
+			f.limit >= since.limit && f.rate >= since.rate
+	}
+	return false
+}
+
 // findingLocked requires that mu is held, and that the orders were passed on.
 func (u *Upstream) findingLocked(now time.Time) finding {
 	s := u.mu.controller.State(now)
@@ -371,6 +385,9 @@ func (u *Upstream) feed(t adaptive.Ticket, f Feedback) (n news) {
 	u.steerLocked(now)
 	n.finding = u.findingLocked(now)
 	if n.changed = n.differs(u.mu.told); n.changed {
+		if n.grown(u.mu.told) {
+			n.reason = growing
+		}
 		u.mu.told = n.finding
 	}
 	return n

@@ -170,7 +170,8 @@ func (c *Controller) State(now time.Time) State {
 	s := State{
 		Phase: c.phase, Reason: c.reason, Changed: c.changed,
 		Learned: c.adapts && !c.starting || !math.IsInf(c.pace.learned, 1) ||
-			c.limit < c.ceiling || c.pace.trim.share > 0,
+			c.limit < c.ceiling || c.pace.trim.share > 0 ||
+			!c.limits.Fixed && c.pace.quota.mean() < c.pace.given,
 		Rate: min(c.pace.mean(now), c.trialRate()), Probe: c.hold.next,
 		Latency: seconds(c.latency), BytesPerSecond: c.flow.bytesPerSecond(),
 	}
@@ -266,9 +267,11 @@ func (c *Controller) Done(t Ticket, s Sample, now time.Time) (p Pause) {
 		c.hold.probes--
 	}
 	c.flow.end(t.number, now)
+	mean := c.pace.mean(now)
 	if !c.limits.Fixed {
 		c.takeStated(t, s, now)
 	}
+	restated := c.pace.mean(now) != mean
 	if s.Own && !c.hold.on() { // while nothing is accepted it is a refusal like any other
 		p.Until, p.Source, s.Signal = s.RetryAt, s.Source, SignalIgnored
 	}
@@ -304,6 +307,12 @@ func (c *Controller) Done(t Ticket, s Sample, now time.Time) (p Pause) {
 		c.hold.nobodyTells(now)
 	}
 	c.back(t, s, now)
+	switch s.Signal {
+	case SignalSuccess, SignalAnswered, SignalIgnored: // the reason of a refusal says more
+		if restated {
+			c.reason = "quota"
+		}
+	}
 	c.setPhase(now)
 	return p
 }

@@ -132,6 +132,7 @@ var (
 		"throughput":     "by the bytes a second of all together",
 		"quota":          "by the quota that it states",
 		"trim":           "to waste fewer requests",
+		"growing":        "trying more",
 	}
 )
 
