@@ -15,7 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 )
 
-// Configure makes a client of go-retryablehttp judge and wait as this package does, for programs
+// ConfigureRetryable makes a client of go-retryablehttp judge and wait as this package does, for programs
 // that already have one: it sets CheckRetry and Backoff, and leaves the rest alone. Call it before
 // the client is used.
 //
@@ -25,7 +25,7 @@ import (
 // RetryWaitMin·2^n); what is asked to wait for more than an hour is not repeated, and neither is a
 // "not before" error. The library reports an error as that of a method, so after an error a POST is
 // repeated only if nothing was sent, even if it has an Idempotency-Key.
-func Configure(c *retryablehttp.Client) {
+func ConfigureRetryable(c *retryablehttp.Client) {
 	k := &configured{}
 	c.CheckRetry, c.Backoff = k.check, k.wait
 }

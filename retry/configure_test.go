@@ -19,13 +19,13 @@ func configuredOn(rt http.RoundTripper) *retryablehttp.Client {
 	c.HTTPClient, c.Logger, c.RetryMax = &http.Client{Transport: rt}, nil, 3
 	c.RetryWaitMin, c.RetryWaitMax = 1, 1 // nanosecond
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	Configure(c)
+	ConfigureRetryable(c)
 	return c
 }
 
 // A client of go-retryablehttp repeats what the table of the package comment has repeated, and
 // waits for as long as was asked for, in whatever way.
-func TestConfigure(t *testing.T) {
+func TestConfigureRetryable(t *testing.T) {
 	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
 	for _, test := range []struct {
 		name      string
@@ -88,7 +88,7 @@ func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // The library's own limit holds, and the answer is returned.
-func TestConfigureRetryMax(t *testing.T) {
+func TestConfigureRetryableRetryMax(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 503, header: "Retry-After: 1"})
 		c := configuredOn(silent{s})
@@ -109,7 +109,7 @@ func TestConfigureRetryMax(t *testing.T) {
 }
 
 // A POST with a key is repeatable after an answer; a caller that has gone is left alone.
-func TestConfigureOtherRequests(t *testing.T) {
+func TestConfigureRetryableOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(try{status: 500}, try{status: 201})
 		req, _ := retryablehttp.NewRequest("POST", "http://h.example/", []byte("data"))

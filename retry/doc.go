@@ -4,8 +4,8 @@
 // for everything else. Both wait with full jitter under a true cap, never shorter than the server's
 // Retry-After, and both end with the caller's context. Nothing here limits a rate: that is the task
 // of the transport below, such as throttle.Transport. Programs that have a client of
-// go-retryablehttp or use backoff/v4 get the same judgement and the same waits from [Configure] and
-// [Policy.BackOff].
+// go-retryablehttp or use backoff/v4 get the same judgement and the same waits from
+// [ConfigureRetryable] and [Policy.BackOff].
 //
 // A call is one Do. It makes attempts: each sends the request once. An attempt that is not accepted
 // is a refusal, which says that the server is busy or cannot be reached, or a failure, which counts
@@ -145,7 +145,9 @@
 // # Tests
 //
 // Everything here runs in [testing/synctest]: create the Client in the bubble that uses it, with a
-// [net/http.RoundTripper] in place of the network. Policy{Base: 1, Factor: 1} makes the random
-// waits one nanosecond long, so that each run takes the same time; a seeded [Policy].Rand makes
-// them repeatable.
+// [net/http.RoundTripper] in place of the network. Set Rand of the [Policy] to func() float64 {
+// return 0.5 }, so that each run takes the same time, and a GiveUpAfter: against a server that
+// never accepts anything a test would otherwise take an hour of fake time for each call. Do not
+// make the waits as short as a nanosecond: fake time then hardly passes, and such a call does not
+// end.
 package retry

@@ -249,13 +249,13 @@ func ExampleClient_prepare() {
 
 // A client that a program already has reads Retry-After, judges answers and waits as this package
 // does.
-func ExampleConfigure() {
+func ExampleConfigureRetryable() {
 	server := busy()
 	defer server.Close()
 
 	client := retryablehttp.NewClient()
 	client.Logger = nil
-	retry.Configure(client)
+	retry.ConfigureRetryable(client)
 
 	resp, err := client.Post(server.URL, "text/plain", strings.NewReader("data"))
 	if err != nil {

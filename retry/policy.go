@@ -59,11 +59,11 @@ type Policy struct {
 	// Cap is the upper bound of any random wait. If zero, 30s.
 	Cap time.Duration
 
-	// Backoff, if not nil, replaces the random wait, and with it Base, Factor, Cap and Rand. It
+	// Wait, if not nil, replaces the random wait, and with it Base, Factor, Cap and Rand. It
 	// returns how long to wait in addition to asked, the wait that the server asked for, which is
 	// zero if there was none; a negative result counts as zero. n counts the waits of one call from
-	// 1 on. Backoff must be safe for concurrent use.
-	Backoff func(n int, asked time.Duration) time.Duration
+	// 1 on. Wait must be safe for concurrent use.
+	Wait func(n int, asked time.Duration) time.Duration
 
 	// Rand returns a random number in [0, 1) for each random wait. Seed one of your own for runs
 	// that can be repeated. It must be safe for concurrent use. If nil, [rand.Float64] of
@@ -137,5 +137,5 @@ func (p Policy) BackOff() backoff.BackOff {
 
 // curve returns the waits of one call. p has its defaults.
 func (p Policy) curve() *curve.Curve {
-	return &curve.Curve{Base: p.Base, Cap: p.Cap, Factor: p.Factor, Rand: p.Rand, Own: p.Backoff}
+	return &curve.Curve{Base: p.Base, Cap: p.Cap, Factor: p.Factor, Rand: p.Rand, Own: p.Wait}
 }

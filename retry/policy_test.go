@@ -312,7 +312,7 @@ func TestRand(t *testing.T) {
 func TestBackoffFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string
-		p := Policy{Cap: 1, Backoff: func(n int, asked time.Duration) time.Duration {
+		p := Policy{Cap: 1, Wait: func(n int, asked time.Duration) time.Duration {
 			told = append(told, fmt.Sprint(n, " ", asked))
 			return []time.Duration{0, 7 * time.Second, -1, 2 * time.Minute}[n]
 		}}
