@@ -182,6 +182,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.ended(resp, nil)
 		// its stream keeps the response, whose body could then not be seen to be garbage
 		if resp.ProtoMajor == 2 {
+			if resp.Trailer == nil {
+				resp.Trailer = http.Header{} // where those go that were not announced
+			}
 			r := *resp
 			resp = &r
 		}
