@@ -1,5 +1,5 @@
 // Package throttle decides when each of many goroutines may send its next request, so that a server
-// gets all that it permits and never more.
+// gets all that it permits and hardly more.
 //
 // Most programs want a [Transport]. Used as the Transport of an [http.Client], it paces requests,
 // limits how many are in flight, and obeys Retry-After. Limits that are not set are learned from
@@ -8,19 +8,19 @@
 // throttle/gate is the server's side: it refuses what is too much, with headers that a Transport
 // understands.
 //
-// Under load they behave alike. Callers wait in the order in which they came; each waiting caller
-// costs a parked goroutine and less than a kilobyte. A caller whose context ends leaves at once and
-// has used up nothing. A changed limit, a pause or its end also acts on callers that wait already.
-// There is nothing to start and nothing to close.
+// Bucket, Bandwidth, Upstream and Transport behave alike under load. Callers wait in the order in
+// which they came; each waiting caller costs a parked goroutine and less than a kilobyte. A caller
+// whose context ends leaves at once and has used up nothing. A changed limit, a pause or its end
+// also acts on callers that wait already. There is nothing to start and nothing to close.
 //
 // The package does not retry, and shares nothing between processes. Whether to send a request again
 // is decided by the package retry, which goes above a Transport.
 //
 // # How many goroutines
 //
-// As many as the limit may become: 256 do no harm. The Transport, not their number, decides how many
-// requests leave. While UpstreamStats.Unclaimed grows, more of them would make use of more of the
-// rate.
+// Start as many goroutines as the limit may become; 256 is fine. The Transport, not their number,
+// decides how many requests leave. While UpstreamStats.Unclaimed grows, more of them would make use
+// of more of the rate.
 //
 // # Stopping
 //
@@ -49,8 +49,9 @@
 //
 // # Tests
 //
-// Everything here runs in testing/synctest: make Bucket, Upstream or Transport inside the bubble that
-// uses it, and answer by an [http.RoundTripper] in place of the network, or by a server on net.Pipe.
-// An hour of Retry-After then takes no time, and each run takes the same. A LimitsFor or Observe
-// that blocks on something outside stops the bubble's clock.
+// Everything here runs in testing/synctest: make Bucket, Upstream or Transport inside the bubble
+// that uses it, and answer by an [http.RoundTripper] in place of the network, or by a server on
+// net.Pipe. An hour of Retry-After then takes no time, and each run takes the same, as long as the
+// fake server does not depend on the order in which goroutines arrive. A LimitsFor or Observe that
+// blocks on something outside stops the bubble's clock.
 package throttle

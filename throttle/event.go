@@ -46,8 +46,8 @@ type Event struct {
 	Key     string        // the upstream's; an Upstream of your own has none
 	Request *http.Request // as given, with its secrets; not to be changed. Nil from an Upstream
 
-	// Sent: how long the request waited for its turn, and how long of that each limit held it. What
-	// is missing in WaitedFor it spent in no queue.
+	// Sent: how long the request waited for its turn, and how long of that each limit held it.
+	// Waited may exceed the sum of WaitedFor by time spent outside the queues.
 	Waited    time.Duration
 	WaitedFor Waited
 	// Sent, Resent: when its token was given out; Observe may be called somewhat later
@@ -64,7 +64,8 @@ type Event struct {
 	Until  time.Time
 	Source string
 
-	// Changed: what is in force from now on, and why, for people to read.
+	// Changed: what is in force from now on, and why, for people to read: "growing" if more is being
+	// tried after a refusal, "quota" if the server states it, …
 	Phase  Phase
 	Limit  int        // requests in flight; [math.MaxInt]: no limit
 	Rate   rate.Limit // requests a second; [rate.Inf]: no limit

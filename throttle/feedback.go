@@ -8,8 +8,7 @@ import (
 
 // A Signal is what the end of a request says about the server. SignalThrottled and SignalOverloaded
 // are first guesses: an [Upstream] finds out whether refusals follow the rate of requests or the
-// number in flight. An Upstream counts the zero value as unreported, and otherwise takes it as
-// SignalIgnored.
+// number in flight. The zero value is counted as unreported, and has the effect of SignalIgnored.
 type Signal uint8
 
 // The text of each is what String returns, in JSON too: "ignored", "success", and so on; "timed
@@ -65,11 +64,11 @@ type Feedback struct {
 	Signal Signal
 
 	// Latency is the time from the token to the first byte of the answer, the sending of the body
-	// included. If zero, a success took up to now.
+	// included. If zero, the time from the token to Done is taken for a success.
 	Latency time.Duration
 
-	// Server is the part of Latency after the last byte of the request was written, which is the
-	// server's alone. If zero, all of it.
+	// Server is the part of Latency that the server took, after the last byte of the request was
+	// written. If zero, all of it.
 	Server time.Duration
 
 	// Bytes is the length of the request's body. With Server it shows how long a byte takes on our

@@ -9,16 +9,18 @@ import (
 	"github.com/penstock/penstock/internal/adaptive"
 )
 
-// Limits are one upstream's ceilings. A zero field is not given.
+// Limits are one upstream's ceilings. A field that is zero is not set.
 //
-// A field that is set is a ceiling, and sending begins at it. It is lowered only while the server
-// refuses. A field that is zero is found: Rate from refusals and from the quotas that the server
-// tells; InFlight from latency, from the bytes a second while bodies take long, and from refusals,
-// beginning with one request. If Rate is set, latency is not used for InFlight.
+// A field that is set is a ceiling, and sending begins at it. It is lowered when the server
+// refuses, or states a smaller quota. A field that is zero is found: Rate from refusals and from
+// the quotas that the server states; InFlight from latency, from the bytes a second while bodies
+// take long, and from refusals, beginning with one request, and never more than the quota that is
+// left. If Rate is set, latency is not used for InFlight.
 //
 // Whether a refusal is about the rate or about the number in flight is found, too: 429 is taken for
 // the one and 503 for the other only until the evidence says otherwise. If InFlight is zero, at
-// most 256 requests are on the wire. Bandwidth is not looked for.
+// most 256 requests are on the wire. If Bandwidth is zero, there is no such limit; it is not
+// learned.
 //
 // An Upstream of your own does not see the bytes that you send: for Bandwidth read them by
 // [Permit.Reader]. A [Transport] does so by itself.
@@ -33,7 +35,7 @@ type Limits struct {
 	Fixed bool
 }
 
-// Validate returns an error that names every field that cannot be, with its value.
+// Validate returns an error that names every field that is not valid, with its value.
 func (l Limits) Validate() error {
 	var errs []error
 	check := func(field string, v float64) {

@@ -14,7 +14,8 @@ type UpstreamStats struct {
 	Limits  Limits
 	Holding Holding // the limit that holds callers back now
 
-	// What is in force, be it given or found, and why it last changed.
+	// What is in force, be it given or found, and why it last changed: "growing" if more is being
+	// tried after a refusal, "quota" if the server states it.
 	Limit   int        // requests in flight; [math.MaxInt], which JSON leaves out: no limit
 	Rate    rate.Limit // requests a second; [rate.Inf], which JSON leaves out: no limit
 	Learned bool       // one of the two was found

@@ -36,11 +36,13 @@ const (
 //
 // By default each scheme and host is an upstream with limits of its own. When a server answers 429
 // or 503 and says when to come back, by Retry-After (RFC 9110, section 10.2.3) or by the headers of
-// a quota, nothing more is sent to that upstream until then. The same holds for any other refusal
-// with Retry-After, except 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505: those speak of
-// one request, and so does their Retry-After. One that refuses all the same, that answers 500 or
-// 502 and accepts nothing, or that cannot be reached, be it for a proxy, TLS or DNS, gets one
-// request at a time, after 2, 4, 8, 10, 10, … seconds, until it accepts one.
+// a quota, nothing more is sent to that upstream until then. After a 429 that does not say so,
+// nothing is sent for 1 s, and then for 2, 4, … 32, 60, 60, … s while nothing is accepted; once a
+// rate of more than 15 requests a second is known, for less. What holds of 503 with Retry-After
+// holds for any other refusal with it, except 400, 401, 404, 405, 408, 409 to 415, 422, 501 and
+// 505: those speak of one request, and so does their Retry-After. A server that goes on refusing
+// after that, that answers only 500 or 502, or that cannot be reached (proxy, TLS and DNS errors
+// included) gets one request at a time, after 2, 4, 8, 10, 10, … seconds, until it accepts one.
 //
 // The package retry, where it is above, says how each request fared. To a server that accepts
 // nothing the newest of those that were not sent yet is sent, out of turn: those that are first in
@@ -50,7 +52,8 @@ const (
 //
 // Each attempt pays for itself: so do redirects, what a client above retries, and the requests that
 // net/http sends once more by itself when a kept-alive connection turns out to be dead. Nothing is
-// retried here, and no answer is changed: see the package retry, which goes above.
+// retried here: see the package retry, which goes above. No answer is changed; an upgrade by 101, a
+// body that is streamed either way and trailers work as with Base.
 //
 // What signs requests with the time (bearer tokens that expire, HMAC, SigV4) belongs below, into
 // Base: above, signatures grow old while requests wait.
@@ -71,8 +74,9 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Limits are those of each upstream, unless LimitsFor is set, which returns them by key. It is
-	// called for the first request to an upstream, and by each of several that come at once. A
-	// request to an upstream whose limits are not valid fails.
+	// called once for each upstream, at its first request (perhaps more than once if several come
+	// together); later use [Upstream.SetLimits]. A request to an upstream whose limits are not
+	// valid fails unsent, and the package retry does not repeat it.
 	Limits    Limits
 	LimitsFor func(key string) Limits
 
@@ -85,7 +89,7 @@ type Transport struct {
 	// [Transport.Upstream]. If zero or less, 1,024.
 	MaxUpstreams int
 
-	// Weight returns how many tokens a request costs. If nil, 1.
+	// Weight returns how many tokens a request costs; below 1 is taken as 1. If nil, 1.
 	Weight func(*http.Request) int
 
 	// Timeout is the longest that one attempt may take, in which waiting for a permit, a token or a
@@ -98,7 +102,7 @@ type Transport struct {
 	// MaxPause is the longest cool-down that a request waits for. While more of it is left,
 	// requests fail at once with a [*PausedError], which says when to come back, whether they were
 	// waiting already or have just arrived. If zero or less, 1 hour; with [math.MaxInt64] none is
-	// too long.
+	// too long. A retry.Client above waits by its own Policy.MaxPause, and then sends again.
 	MaxPause time.Duration
 
 	// MaxQueue is the longest that a request waits for its turn, cool-downs included, and further
@@ -136,8 +140,8 @@ type Transport struct {
 }
 
 // RoundTrip sends the request when its upstream's limits allow it. While it waits it fails with the
-// cause of the request's context, when that ends, or with a [*StopError] or a [*PausedError]. Other
-// errors are Base's, as they are.
+// cause of the request's context, when that ends, or with a [*StopError], a [*PausedError] or a
+// [*QueueError]; in flight with a [*TimeoutError]. Other errors are Base's, as they are.
 //
 // A request whose deadline comes before the end of a cool-down waits until its deadline, since the
 // cool-down may end sooner by [Upstream.Resume]. Its error then names the end of the cool-down,

@@ -23,6 +23,10 @@ import (
 //	err = send()
 //	permit.Done(feedback(err))
 //
+// For gRPC a Signal follows from the code: OK is SignalSuccess, ResourceExhausted SignalThrottled,
+// Unavailable SignalOverloaded, DeadlineExceeded SignalTimedOut, Canceled SignalIgnored, Unknown,
+// Internal and DataLoss SignalFailed, and any other SignalAnswered; see examples/grpc.
+//
 // It is safe for concurrent use. Use [NewUpstream]; it must not be copied.
 type Upstream struct {
 	// Observe, if set, is called with what happens to permits of [Upstream.Acquire] and

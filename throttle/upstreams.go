@@ -52,7 +52,7 @@ func (t *Transport) Lookup(key string) (*Upstream, bool) {
 }
 
 // Upstreams returns all upstreams with their keys, the one that was used last first. They are those
-// of the instant at which the iteration begins; to look does not count as use.
+// of the instant at which the iteration begins; iterating does not count as use.
 func (t *Transport) Upstreams() iter.Seq2[string, *Upstream] {
 	return func(yield func(string, *Upstream) bool) {
 		t.mu.Lock()
