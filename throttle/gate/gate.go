@@ -74,7 +74,7 @@ type Gate struct {
 
 // Stats is a snapshot of a [Gate].
 type Stats struct {
-	Limits   Limits // in force where LimitsFor is nil
+	Limits   Limits // in force; zero if LimitsFor is set
 	InFlight int    // requests being served now
 	Keys     int    // keys that are remembered, those with nothing in flight as well
 
@@ -202,7 +202,9 @@ func (g *Gate) Stats() Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.mu.stats
-	s.Limits, s.Keys = g.mu.limits, len(g.mu.accounts)
+	if s.Keys = len(g.mu.accounts); g.LimitsFor == nil {
+		s.Limits = g.mu.limits
+	}
 	return s
 }
 

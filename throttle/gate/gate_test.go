@@ -600,3 +600,12 @@ func TestEventKindText(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What LimitsFor decides is not one set of limits.
+func TestStatsWithLimitsFor(t *testing.T) {
+	g := &Gate{Limits: Limits{Rate: 1},
+		LimitsFor: func(string) Limits { return Limits{Rate: 2} }}
+	if got := g.Stats().Limits; got != (Limits{}) {
+		t.Errorf("limits %+v in force", got)
+	}
+}
