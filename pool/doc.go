@@ -11,7 +11,7 @@
 //
 // As many as tasks should run at once: for work on the processor, runtime.GOMAXPROCS. If the tasks
 // send through a throttle.Transport, which decides how many requests leave, as many as its limit
-// may become: 256 do no harm, since workers start only when there are tasks for them, and one that
+// may become; 256 is fine, since workers start only when there are tasks for them, and one that
 // waits there costs some 5 KiB.
 //
 // Tasks are first come, first served, so tasks of one server, or of one customer, that have to wait
@@ -20,9 +20,8 @@
 // # Under stress
 //
 //   - Too much work: Submit waits (backpressure) until there is room or its context ends. At most
-//     one task a worker, and never more than 64, is accepted without having started. Tasks start in
-//     the order in which they were accepted, and submitters that wait are served in the order in
-//     which they came.
+//     min(workers, 64) accepted tasks wait to start. Tasks start in the order in which they were
+//     accepted, and submitters that wait are served in the order in which they came.
 //   - Tasks that fail: errors are handed to OnError one by one, counted, and all but the first
 //     forgotten, so that a million of them cost no memory.
 //   - Tasks that panic or call runtime.Goexit: the task has failed, and its worker goes on with the
@@ -31,8 +30,8 @@
 //     context ends first, the tasks' contexts are cancelled, and queued tasks are handed to OnError
 //     with [ErrNotStarted]. Each task for which Submit returned nil is either run once or handed to
 //     OnError as not started once, never both.
-//   - Nothing is kept alive: the pool lets go of a task as it ends. Until Drain, only the first
-//     error stays, and the context of the last Submit.
+//   - Nothing is kept alive: the pool lets go of a task as it ends. Nothing but the first error and
+//     the last Submit's context is kept.
 //
 // Submit, Wait and Drain are the methods that block, and each takes a context. Submit and Wait
 // return when it ends. Drain returns only when all tasks have: Go cannot stop a task that ignores
@@ -49,10 +48,10 @@
 //
 // A task may submit to its own pool, but if all workers wait in Submit at the same time, none is
 // left to make room, and they wait until their contexts end or Drain begins. Give that Submit a
-// context with a deadline, or hand new tasks to a goroutine outside of the pool. Where each task
-// submits the next without end, do not derive that context from the task's, for each holds the one
-// that it was derived from. Wait and Drain from within a task wait for that very task: such a Wait
-// lasts until its context ends, such a Drain forever.
+// context with a deadline, or hand new tasks to a goroutine outside of the pool. In an endless
+// chain of tasks, use a fresh context for Submit; derived ones would pile up. Wait and Drain from
+// within a task wait for that very task: such a Wait lasts until its context ends, such a Drain
+// forever.
 //
 // # What it does not do
 //

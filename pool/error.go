@@ -13,7 +13,7 @@ var (
 
 	// ErrNotStarted is wrapped by the error that OnError gets for a task that was accepted and
 	// never run, because Discard was called, or the context of Drain ended, while it was queued.
-	// The cause is wrapped by the same error. It is also wrapped by an Error with such tasks.
+	// The cause is wrapped by the same error. Drain's *Error wraps it too if NotStarted > 0.
 	ErrNotStarted = errors.New("pool: task never started")
 
 	errNoFunc = errors.New(
@@ -30,21 +30,25 @@ type Error struct {
 	Failed     int64 // of these, the ones that ran and failed
 	NotStarted int64 // of these, the ones that never ran
 	First      error // of the failed task that ended first; nil if none failed
-	// given to a Discard that found tasks in the queue, or why Drain stopped waiting and cancelled
-	// the tasks; nil if neither
+	// the cause given to Discard, if tasks were queued; or why Drain cancelled; else nil
 	Cause error
 }
 
-// Error names the counts and the first failure.
+// Error names the counts, the first failure, and the cause unless that failure names it.
 func (e *Error) Error() string {
 	var parts []string
-	add := func(n int64, format string, err error) {
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf(format, n, e.Accepted, err))
-		}
+	if e.Failed > 0 {
+		parts = append(parts,
+			fmt.Sprintf("%d of %d tasks failed, the first: %v", e.Failed, e.Accepted, e.First))
 	}
-	add(e.Failed, "%d of %d tasks failed, the first: %v", e.First)
-	add(e.NotStarted, "%d of %d tasks never started: %v", e.Cause)
+	if e.NotStarted > 0 {
+		part := fmt.Sprintf("%d of %d tasks never started", e.NotStarted, e.Accepted)
+		if e.Failed == 0 || e.First == nil || e.Cause == nil ||
+			!strings.Contains(e.First.Error(), e.Cause.Error()) {
+			part += fmt.Sprintf(": %v", e.Cause)
+		}
+		parts = append(parts, part)
+	}
 	return "pool: " + strings.Join(parts, "; ")
 }
 

@@ -22,7 +22,9 @@ const maxQueue = 64
 type Pool[T any] struct {
 	// OnError, if not nil, is called once for each task whose function returned an error, panicked
 	// (a *PanicError) or called runtime.Goexit, and for each task that was accepted and never run
-	// (ErrNotStarted). If nil, errors are only counted.
+	// (ErrNotStarted). After a stop that may be many calls for one reason: errors.Is(err, cause) is
+	// true of each, where cause is that of Discard or of the end of Drain's context. If nil, errors
+	// are only counted.
 	//
 	// Observe, if not nil, is called once for each task, after OnError, with the same error or nil,
 	// the time from its acceptance to its start, and the time that its function took, which is zero
@@ -202,8 +204,9 @@ func (p *Pool[T]) Wait(ctx context.Context) error {
 // run but handed to OnError, with an error that wraps [ErrNotStarted] and cause. Tasks that run are
 // left to finish. It returns at once; Drain then waits for the rest.
 //
-// A program that is interrupted calls it to learn which tasks were never begun. Drain alone runs
-// them, or with an ended context cancels also those that run.
+// A program that is interrupted calls it to learn which tasks were never begun. Drain without
+// Discard runs the queued tasks; with an ended context it hands them back as well, but also cancels
+// the running ones.
 func (p *Pool[T]) Discard(cause error) {
 	if p.do == nil {
 		return

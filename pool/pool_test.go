@@ -364,7 +364,7 @@ func TestDrainWithDeadline(t *testing.T) {
 			got.First != errBoom || got.Cause != errBoom {
 			t.Errorf("Drain: %#v", err)
 		}
-		if want := "pool: 1 of 3 tasks failed, the first: boom; 1 of 3 tasks never started: boom"; err.Error() != want {
+		if want := "pool: 1 of 3 tasks failed, the first: boom; 1 of 3 tasks never started"; err.Error() != want {
 			t.Errorf("Drain: %q, want %q", err, want)
 		}
 		if errs := failed.err[time.Hour]; len(errs) != 1 || errs[0] != errBoom {
@@ -493,7 +493,7 @@ func TestDrainTwiceAtTheSameTime(t *testing.T) {
 		if got := time.Since(start); got != time.Second {
 			t.Errorf("drained after %v, want 1s", got)
 		}
-		const want = "pool: 1 of 2 tasks failed, the first: boom; 1 of 2 tasks never started: boom"
+		const want = "pool: 1 of 2 tasks failed, the first: boom; 1 of 2 tasks never started"
 		for i, err := range []error{<-first, second, p.Drain(context.Background())} {
 			if err == nil || err.Error() != want {
 				t.Errorf("call %d: %v, want %s", i+1, err, want)
@@ -1228,5 +1228,22 @@ func TestNoSubmitterIsLeftBehind(t *testing.T) {
 	mustDrain(t, p)
 	if ran.Load() != 100*100 {
 		t.Errorf("%d tasks ran, want %d", ran.Load(), 100*100)
+	}
+}
+
+// The text of an Error says the cause once.
+func TestErrorSaysTheCauseOnce(t *testing.T) {
+	for _, c := range []struct {
+		first error
+		want  string
+	}{
+		{fmt.Errorf("cut off: %w", errBoom),
+			"pool: 1 of 3 tasks failed, the first: cut off: boom; 1 of 3 tasks never started"},
+		{io.EOF, "pool: 1 of 3 tasks failed, the first: EOF; 1 of 3 tasks never started: boom"},
+	} {
+		e := &pool.Error{Accepted: 3, Failed: 1, NotStarted: 1, First: c.first, Cause: errBoom}
+		if e.Error() != c.want {
+			t.Errorf("it says %q, want %q", e.Error(), c.want)
+		}
 	}
 }
