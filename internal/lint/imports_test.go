@@ -191,6 +191,11 @@ func TestImports(t *testing.T) {
 		may:  []string{standing, module + "/throttle", "golang.org/x/time/rate"},
 		why:  "it chooses who is next, and bounds and answers nothing",
 	}, {
+		name: "cache",
+		of:   []string{module + "/internal/cache"},
+		may:  []string{"github.com/maypok86/otter/v2"},
+		why:  "it is a transport like any other, and knows nothing of what is below or above it",
+	}, {
 		name: "stop",
 		of:   []string{module + "/internal/stop"},
 		may:  []string{module + "/internal/exit", module + "/internal/wire", module + "/retry"},
