@@ -85,7 +85,7 @@ func TestBodyThatCannotBeSentAgain(t *testing.T) {
 					(e.Reason != "body cannot be sent again" || !errors.Is(e.Err, ErrNoGetBody) ||
 						!errors.Is(r.Err, ErrNoGetBody) ||
 						!strings.HasSuffix(r.Err.Error(),
-							"its body cannot be sent again: set GetBody")) {
+							"the request's body cannot be sent again: set GetBody")) {
 					t.Errorf("event %+v, error %v", e, r.Err)
 				}
 			}

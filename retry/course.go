@@ -107,7 +107,7 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 		patience = unprovenPatience
 	}
 	if s.refusal && now.Add(own).After(giveUp) {
-		return 0, deferred(until, fmt.Errorf("refused for longer than GiveUpAfter %v", patience))
+		return 0, deferred(until, tooLate(patience, s.unproven && patience == unprovenPatience))
 	}
 	if !c.giveUp.IsZero() {
 		c.giveUp = c.giveUp.Add(asked)
@@ -120,6 +120,15 @@ func (c *course) plan(ctx context.Context, now time.Time, s step) (time.Duration
 			context.DeadlineExceeded))
 	}
 	return wait, nil
+}
+
+// tooLate returns why a course ends whose next attempt would come after all patience.
+func tooLate(patience time.Duration, unproven bool) error {
+	if unproven {
+		return fmt.Errorf("the next attempt would be more than %v after the first refusal, "+
+			"and the request itself may be at fault", patience)
+	}
+	return fmt.Errorf("the next attempt would be after GiveUpAfter %v", patience)
 }
 
 // own returns the call's own wait, beside what was asked for.

@@ -22,7 +22,7 @@ var (
 	// ErrNoGetBody is in the error of a call that would have been repeated if its request, which
 	// has a body, had a GetBody. [http.NewRequest] sets one for bytes and strings only; for other
 	// bodies use [SetFileBody], [SetBody] or [Client].Buffer.
-	ErrNoGetBody = errors.New("its body cannot be sent again: set GetBody")
+	ErrNoGetBody = errors.New("the request's body cannot be sent again: set GetBody")
 
 	// ErrStopped is in the error of a call that ended because of [Client.Stop] with a nil error.
 	ErrStopped = errors.New("stopped")

@@ -193,3 +193,35 @@ func TestFailureOfAllFromTheStart(t *testing.T) {
 		})
 	}
 }
+
+// The error of a call that was refused for too long names the bound that ended it.
+func TestWordsOfGivingUp(t *testing.T) {
+	for _, c := range []struct {
+		accepted bool // before
+		status   int
+		want     string
+	}{
+		{false, 503, ": the next attempt would be after GiveUpAfter 1h0m0s"},
+		{true, 500, ": the next attempt would be more than 10m0s after the first refusal, " +
+			"and the request itself may be at fault"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			status := c.status
+			if c.accepted {
+				status = 201
+			}
+			client := &Client{HTTP: &http.Client{Transport: roundTrip(
+				func(r *http.Request) (*http.Response, error) {
+					return play(try{status: status}).RoundTrip(r)
+				})}}
+			if c.accepted {
+				end(t, client, request(t, "PUT", "x"))
+				status = c.status
+			}
+			r := end(t, client, request(t, "PUT", "x"))
+			if r.Outcome != Deferred || !strings.HasSuffix(r.Err.Error(), c.want) {
+				t.Errorf("%v: %v, want %q at its end", r.Outcome, r.Err, c.want)
+			}
+		})
+	}
+}

@@ -114,7 +114,7 @@ func TestWhyARedirectIsNotFollowed(t *testing.T) {
 		{method: "PUT", body: "x", status: 307, location: "/there", check: stop, standard: true,
 			want: there},
 		{method: "PUT", body: "x", status: 307, location: "/there", noGetBody: true,
-			want: there + ": its body cannot be sent again: set GetBody"},
+			want: there + ": the request's body cannot be sent again: set GetBody"},
 		{method: "PUT", body: "x", status: 307, location: "//other.example/there",
 			want: strings.Replace(there, "to http://h.", "to http://other.", 1) +
 				", another origin, which is not followed: send there"},

@@ -84,7 +84,7 @@ func (r Redirects) Advice(req *http.Request, resp *http.Response, replayable, la
 	case !keeps:
 		return advice + ": following would drop the body or change the method, so send there"
 	case !replayable:
-		return advice + ": its body cannot be sent again: set GetBody"
+		return advice + ": the request's body cannot be sent again: set GetBody"
 	case hops >= MaxRedirects:
 		return advice + fmt.Sprintf(", the %dth redirect in a row: no more are followed", hops)
 	case last:
