@@ -9,10 +9,9 @@ import (
 	"time"
 )
 
-// Budget bounds how many retries many calls make together. By any instant, when so many calls and
-// so many seconds have gone by since its first use, at most
+// Budget bounds how many retries many calls make together: after n calls and s seconds at most
 //
-//	Burst + Ratio·calls + PerSecond·seconds
+//	Burst + Ratio·n + PerSecond·s
 //
 // retries have begun, and at most Burst of them were saved up. When it is empty a retry waits for
 // its turn; none is dropped. That includes those that begin at once, and those that net/http makes

@@ -95,9 +95,13 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 
 // StandardClient returns an http.Client whose transport is this Client, for code that accepts
 // nothing else. It has HTTP's cookie jar and this Client's rules for redirects; each redirect that
-// it follows is a call of its own. A Timeout set on it bounds a whole call, waits included. Its
-// errors wrap an [*Error], but their text begins with the URL as net/http writes it, with its
-// query.
+// it follows is a call of its own. HTTP's Timeout holds for each attempt; a Timeout set on the
+// http.Client that is returned bounds a whole call, waits and redirects included. Its errors wrap
+// an [*Error], but their text begins with the URL as net/http writes it, with its query.
+//
+// Its Transport may be used alone, as in an [net/http/httputil.ReverseProxy]. It follows no
+// redirects and has no cookie jar: if an http.Client of your own is around it, that one's rules
+// hold.
 //
 // A request with a body but without GetBody is sent once, unless Buffer is set; Observe and
 // [OutcomeOf] report it with [ErrNoGetBody].
@@ -139,8 +143,8 @@ func (c *Client) redirects() trip.Redirects {
 // and their answers count. Stop cannot be undone, and only the first one has an effect. If err is
 // nil, it is [ErrStopped].
 //
-// A transport without Stop still makes the first attempt of each call. So does one that is wrapped
-// in another: call its Stop after this one.
+// A transport without Stop still makes the first attempt of each call. A throttle.Transport wrapped
+// in another RoundTripper is not found: call its Stop yourself, after this.
 func (c *Client) Stop(err error) {
 	if err == nil {
 		err = ErrStopped

@@ -22,9 +22,11 @@ import (
 // What is repeated is what the table of the package comment says. RetryMax bounds all retries, for
 // that library does not tell refusals from failures. A retry waits for what the server asked for,
 // however it is written (see [ParseHints]), plus a random time of up to min(RetryWaitMax,
-// RetryWaitMin·2^n); what is asked to wait for more than an hour is not repeated, and neither is a
-// "not before" error. The library reports an error as that of a method, so after an error a POST is
-// repeated only if nothing was sent, even if it has an Idempotency-Key.
+// RetryWaitMin·2^n), where n is 0 before the first retry; what is asked to wait for more than an
+// hour is not repeated, and neither is a "not before" error. The library reports an error as that
+// of a method, so after an error a POST is repeated only if nothing was sent, even if it has an
+// Idempotency-Key. The Timeout of its HTTPClient includes the time that a request waits in a
+// throttle.Transport below: use that one's Timeout.
 func ConfigureRetryable(c *retryablehttp.Client) {
 	k := &configured{}
 	c.CheckRetry, c.Backoff = k.check, k.wait

@@ -75,7 +75,8 @@ func (p Policy) Do(ctx context.Context, op func(ctx context.Context) error) erro
 func Permanent(err error) error { return backoff.Permanent(err) }
 
 // After marks err as a refusal that asks to come back after d: [Policy.Do] waits at least that long
-// and counts no failed attempt. After(nil, d) is nil.
+// and counts no failed attempt. d may be 0: a refusal without a wait asked for. After(nil, d) is
+// nil.
 func After(err error, d time.Duration) error {
 	if err == nil {
 		return nil

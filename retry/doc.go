@@ -1,9 +1,9 @@
 // Package retry decides whether to send again, and after how long.
 //
 // [Client] is for HTTP: give it the [net/http.Client] that you have, and call Do. [Policy.Do] is
-// for everything else. Both wait with full jitter under a true cap, never shorter than the server's
-// Retry-After, and both end with the caller's context. Nothing here limits a rate: that is the task
-// of the transport below, such as throttle.Transport. Programs that have a client of
+// for everything else. The random part of each wait is between zero and a cap, and comes on top of
+// the server's Retry-After. Both end with the caller's context. Nothing here limits a rate: that is
+// the task of the transport below, such as throttle.Transport. Programs that have a client of
 // go-retryablehttp or use backoff/v4 get the same judgement and the same waits from
 // [ConfigureRetryable] and [Policy.BackOff].
 //
@@ -29,17 +29,16 @@
 //	  ever before
 //	host unknown or refused, after an answer  refusal, again              refusal, again
 //	429, 503, 403 with a quota used up        refusal, again              refusal, again
-//	another refusal with Retry-After, but     refusal, again              refusal, again
-//	  those below
 //	500, 502, 504, 512 to 599                 refusal, again              unknown
 //	  with Retry-After
-//	408, 425; 409, 413 with Retry-After       failure, again              failure, again
+//	408 (also with Retry-After), 425 without  failure, again              failure, again
+//	  it; 409, 413 with it
+//	another 4xx or 5xx with Retry-After that  refusal, again              refusal, again
+//	  is not about the one request (below)
 //	500, 502, 504, 512 to 599; reset or       see below, again            unknown
 //	  timeout after bytes may have been sent
 //	3xx that is not followed                  failed, names the new URL   failed, names the new URL
-//	other 4xx and 5xx; 400, 401, 404, 405,    failed                      failed
-//	  410 to 412, 414, 415, 422, 501 and
-//	  505 also with Retry-After
+//	any other 4xx and 5xx                     failed                      failed
 //	the caller's own body cannot be read,     failed                      failed; unknown after
 //	  or is not as long as ContentLength                                  bytes were sent
 //	"not before" errors (below)               refusal, again              refusal, again
@@ -50,28 +49,33 @@
 // attempt whose answer was lost. [Result].Uncertain reports that.
 //
 // Retry-After is the least time before the next attempt, whatever the status, if there is one. With
-// 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about that one request. With any
-// other refusal the server asks all clients to wait, and a limiter below, such as
-// throttle.Transport, pauses.
+// 400, 401, 404, 405, 408, 409 to 415, 422, 501 and 505 it is about the one request. With any other
+// refusal the server asks all clients to wait, and a limiter below, such as throttle.Transport,
+// pauses.
 //
 // # What counts as a failure
 //
-// A refusal does not count; [Policy].GiveUpAfter bounds how long a call is refused. There is one
-// exception: a request that is refused while others of its kind are accepted (ten or more for each
-// refusal of those others) is itself the cause, and its refusals are failures. They count from the
-// second one with the same status on, whatever Retry-After says.
+// A refusal does not count; [Policy].GiveUpAfter bounds how long a call is refused. Exception: a
+// request that is refused while others of its kind are accepted (at least ten accepted for each one
+// refused) is taken as the cause; its refusals count as failures. From the second refusal with the
+// same status on they count, even with Retry-After.
 //
 // Requests are of one kind if they have the origin, the method and the credential in common, or
 // what [Client].Key returns. So a file that a server always refuses fails while others are
 // accepted, and also after the last of the others; an account whose quota is used up waits,
 // whatever other accounts on the same host are allowed.
 //
-// Answers such as 500, and lost connections, are failures only if others of the request's kind that
-// were sent after its previous one were accepted. Otherwise the upstream accepts nothing at all,
-// and they are refusals. They are failures, too, if no other request fails and none was ever
-// accepted, and so is a timeout that repeats while no other request fails. A call ends after ten
-// minutes if it is not known whether the request or the upstream is at fault: none was ever
-// accepted, although several fail, or some were, but no other fails now.
+// Answers such as 500, and lost connections, are failures if others of the request's kind that were
+// sent after its previous attempt were accepted. Otherwise it depends on whether any request of the
+// kind was ever accepted, and whether others fail now. With the zero Policy:
+//
+//	answer                            accepted before  others fail  the call ends
+//	500 and the like; lost            none             no           failed, after 8 attempts
+//	  connections                     none             yes          deferred, after 10 minutes
+//	                                  some             no           deferred, after 10 minutes
+//	                                  some             yes          deferred, after an hour
+//	a timeout that repeats            any              no           failed, after 8 attempts
+//	429, 503, no connection           any              any          deferred, after an hour
 //
 // # What may have arrived
 //
@@ -81,12 +85,11 @@
 // interim response (1xx) is no answer: the server may have processed the request.
 //
 // net/http sends some requests again by itself. The Client leaves that to it where nothing of the
-// request was processed, and prevents it otherwise, by leaving out GetBody or by ending the stream,
-// and then repeats the request itself if that is safe. What is left is HTTP/1, where net/http
-// resends a GET, HEAD, OPTIONS or TRACE, or a request with an Idempotency-Key, whenever a kept
-// connection ends before an answer. Each of these counts as an attempt that failed, Attempts bounds
-// how many there are, and the doubt remains ([Result].Uncertain). A transport around net/http's own
-// must not send a request again that had no answer.
+// request was processed, prevents it otherwise, and then repeats the request itself if that is
+// safe. What is left is HTTP/1, where net/http resends a GET, HEAD, OPTIONS or TRACE, or a request
+// with an Idempotency-Key, whenever a kept connection ends before an answer. Each of these counts
+// as an attempt that failed, Attempts bounds how many there are, and [Result].Uncertain stays true.
+// A transport around net/http's own must not send a request again that had no answer.
 //
 // A 2xx that comes before the last byte of the request's body was written waits for that, up to ten
 // seconds. It does not count if the writing fails or does not end: such a server may have stored a
@@ -112,7 +115,8 @@
 //
 // The first means that nothing was sent, even if there was a connection, and that nothing will be
 // before that instant. The zero time means never in this run: the call ends at once, deferred, and
-// its error wraps this one. A limiter must return such an error, with RetryAt in the present, also
+// its error wraps this one. An attempt that ends with such an error counts in Result.Attempts,
+// although nothing was sent. A limiter must return such an error, with RetryAt in the present, also
 // when the context ends while it waits. Otherwise a POST that was never sent counts as unknown.
 //
 // The second returns the status with which a proxy refused to connect. 429 and 5xx are refusals;

@@ -41,8 +41,9 @@ const (
 // Before attempt n+1 a call waits for what the server asked for, plus a random time of up to
 // min(Cap, Base·Factor^(n-1)). The jitter is full, from zero on (Exponential Backoff And Jitter,
 // AWS Architecture Blog, 2015), and is added to the server's wait because many clients are often
-// given the same instant. After a refusal the random time is at most Base, and at most 500ms, where
-// a limiter below such as throttle.Transport holds all calls back.
+// given the same instant. After a refusal the random time is at most Base, and at most 500ms, for
+// requests that pass a throttle.Transport, which then holds all of them back. Where a function of
+// Policy.Do waits for a throttle.Upstream it is not shortened.
 type Policy struct {
 	// Attempts is the number of failed attempts after which a call has Failed; 1 makes the first
 	// failure final. Refusals do not count, nor does an answer such as 500 that the request is not
@@ -92,8 +93,8 @@ type Policy struct {
 	Observe func(Event)
 }
 
-// Validate reports every field that cannot be used, with its value. It returns nil if there is
-// none. Do reports the same before it sends anything.
+// Validate returns an error that names every field that is not valid, with its value. It returns
+// nil if there is none. Do reports the same before it sends anything.
 func (p Policy) Validate() error {
 	var errs []error
 	check := func(ok bool, field string, value any, use string, or any) {
