@@ -16,7 +16,9 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/go-retryablehttp"
+	"github.com/penstock/penstock/pool"
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 // busy is a server that is overloaded at first.
@@ -153,6 +155,119 @@ func ExamplePolicy_Do() {
 	// Output:
 	// retry: no such table (failed after 3 attempts)
 	// failed 3
+}
+
+// For a protocol that is not HTTP an Upstream decides when each attempt goes, and the Policy whether
+// there is another.
+func ExamplePolicy_Do_upstream() {
+	upstream := throttle.NewUpstream(throttle.Limits{Rate: 100, InFlight: 4})
+	errBusy := errors.New("busy")
+	busyOnce := func(ctx context.Context) error {
+		if retry.Attempt(ctx) == 1 {
+			return errBusy
+		}
+		return nil
+	}
+
+	err := retry.Policy{Base: time.Millisecond}.Do(context.Background(),
+		func(ctx context.Context) error {
+			permit, err := upstream.Acquire(ctx, 1)
+			if err != nil {
+				return err // its method RetryAt, if any, says what Do has to know
+			}
+			err = busyOnce(ctx)
+			feedback := throttle.Feedback{Signal: throttle.SignalSuccess}
+			if errors.Is(err, errBusy) {
+				feedback.Signal = throttle.SignalOverloaded
+				err = retry.After(err, 0) // a refusal, and not a failed attempt
+			}
+			permit.Done(feedback)
+			return err
+		})
+	stats := upstream.Stats()
+	fmt.Println(err, stats.Sent, "sent,", stats.Overloaded, "refused,", stats.Succeeded, "done")
+	// Output: <nil> 2 sent, 1 refused, 1 done
+}
+
+// What became of a request is in the Result, whether or not there was an answer.
+func ExampleOutcomeOf() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case "DELETE":
+			w.WriteHeader(http.StatusNotFound)
+		case "POST":
+			w.WriteHeader(http.StatusBadGateway) // which says nothing of what was done
+		}
+	}))
+	defer server.Close()
+
+	client := new(retry.Client)
+	for _, method := range []string{"PUT", "DELETE", "POST"} {
+		req, err := http.NewRequest(method, server.URL, strings.NewReader("data"))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp, err := client.Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		end := retry.OutcomeOf(resp, err)
+		fmt.Println(method, end.Outcome, end.Status, end.Uncertain, end.Err != nil)
+	}
+	// Output:
+	// PUT delivered 200 false false
+	// DELETE failed 404 false true
+	// POST unknown 502 true true
+}
+
+// A program that is interrupted begins nothing new, sends nothing that waits, and lets what is in
+// flight end.
+func ExampleClient_Stop() {
+	arrived, proceed := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-proceed
+	}))
+	defer server.Close()
+
+	client := &retry.Client{HTTP: &http.Client{Transport: &throttle.Transport{
+		Limits: throttle.Limits{InFlight: 1},
+	}}}
+	uploads := pool.New(2, func(ctx context.Context, name string) error {
+		req, err := http.NewRequestWithContext(ctx, "PUT", server.URL+"/"+name, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return retry.OutcomeOf(resp, err).Err
+	})
+	interrupted := errors.New("interrupted")
+	uploads.OnError = func(name string, err error) {
+		if !errors.Is(err, interrupted) { // the others are for the next run
+			fmt.Println(name, err)
+		}
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if err := uploads.Submit(context.Background(), name); err != nil {
+			fmt.Println(err)
+		}
+	}
+	<-arrived
+
+	uploads.Discard(interrupted) // tasks that are queued do not start
+	client.Stop(interrupted)     // requests that wait are not sent
+	close(proceed)
+	err := uploads.Drain(context.Background()) // those in flight end
+
+	var e *pool.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Accepted, "accepted,", e.Failed+e.NotStarted, "for the next run")
+	}
+	// Output: 3 accepted, 2 for the next run
 }
 
 func ExampleSetFileBody() {
