@@ -44,8 +44,9 @@ func main() {
 // upload sends a record to each URL, and returns when it is known of each whether it arrived.
 func upload(ctx context.Context, base http.RoundTripper, urls []string) error {
 	transport := &throttle.Transport{
-		Base:   base, // the http.RoundTripper that you have; if nil, that of net/http
-		Limits: throttle.Limits{Rate: 4},
+		Base:    base, // the http.RoundTripper that you have; if nil, that of net/http
+		Limits:  throttle.Limits{Rate: 4},
+		Timeout: time.Minute, // of each attempt, from its turn on
 	}
 	client := &retry.Client{HTTP: &http.Client{Transport: transport}}
 	uploads := pool.New(40, func(ctx context.Context, url string) error {
