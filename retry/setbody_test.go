@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/url"
@@ -152,6 +153,7 @@ func TestBuffer(t *testing.T) {
 		{"no buffer", -1, "data", 0, Deferred, "data", -1},
 		{"as long as the buffer", -1, "data", 4, Delivered, "data data", 4},
 		{"longer", -1, "data", 3, Deferred, "data", -1},
+		{"no bound", -1, "data", math.MaxInt64, Delivered, "data data", 4},
 		{"length known", 4, "data", 4, Delivered, "data data", 4},
 		{"length known, longer", 4, "data", 3, Deferred, "data", 4},
 		{"length not said", 0, "data", 9, Delivered, "data data", 4},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"sync"
 
@@ -72,7 +73,7 @@ type Fleeting interface {
 // Keep returns a copy of req with its body in memory, so that it can be sent again, if that has at
 // most so many bytes; otherwise with a body that can be sent once, as before.
 func Keep(req *http.Request, most int64) (*http.Request, error) {
-	data, err := io.ReadAll(io.LimitReader(req.Body, most+1))
+	data, err := io.ReadAll(io.LimitReader(req.Body, min(most, math.MaxInt64-1)+1))
 	if err != nil {
 		req.Body.Close()
 		return nil, err
