@@ -115,16 +115,8 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 		}
 		return nil, failure(Result{Outcome: Failed, Err: err})
 	}
-	given := req
-	if hasBody(req) && req.GetBody == nil && c.Buffer > 0 && req.ContentLength <= c.Buffer {
-		var err error
-		if req, err = filebody.Keep(req, c.Buffer); err != nil {
-			return nil, failure(Result{Outcome: Failed,
-				Err: said.Failed(given, fmt.Errorf("its %s: %w", reasonBody, err))})
-		}
-	}
 	call := &call{
-		Context: req.Context(), course: newCourse(c.Policy), client: c, given: given, req: req,
+		Context: req.Context(), course: newCourse(c.Policy), client: c, given: req, req: req,
 		origin: c.origins.Of(nethttp.Origin(req.URL)), kind: c.kind(req),
 		http: hc, wire: trip.Transport{Base: hc.Transport, Origins: &c.origins},
 		repeatable: c.repeatable(req), replayable: !hasBody(req) || req.GetBody != nil,
@@ -142,13 +134,37 @@ func (c *Client) do(req *http.Request, hc http.Client, standard bool) (*http.Res
 	call.loop.Backoff = call.wait
 	call.loop.PrepareRetry = call.prepare
 	call.loop.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	var resp *http.Response
-	next, err := call.newRequest()
-	if err == nil {
-		call.again.Request = next
-		resp, err = call.loop.Do(&call.again)
+	if err := call.keep(); err != nil {
+		return call.finish(nil, err)
 	}
-	return call.finish(resp, err)
+	next, err := call.newRequest()
+	if err != nil {
+		return call.finish(nil, err)
+	}
+	call.again.Request = next
+	return call.finish(call.loop.Do(&call.again))
+}
+
+// keep has a body that can be sent only once kept in memory, if the user wants that. If it cannot
+// be read, the call ends.
+func (c *call) keep() error {
+	most := c.client.Buffer
+	if c.replayable || most <= 0 || c.req.ContentLength > most {
+		return nil
+	}
+	kept, err := filebody.Keep(c.req, most)
+	if err == nil {
+		c.req, c.replayable = kept, kept.GetBody != nil
+		return nil
+	}
+	c.reason = reasonBody
+	outcome, why := Failed, said.Failed(c.req, fmt.Errorf("its %s: %w", reasonBody, err))
+	if c.Err() != nil {
+		c.reason = reasonCancelled
+		outcome, why = Deferred, said.Because(why, said.Cancelled(c.Context))
+	}
+	c.end(outcome, time.Time{}, why)
+	return err
 }
 
 // finish reports how the call ended. That is in c.result, unless it ended during a wait.
@@ -170,7 +186,9 @@ func (c *call) finish(resp *http.Response, err error) (*http.Response, error) {
 	if resp != nil {
 		resp.Body.Close()
 	}
-	c.attempt.Release()
+	if c.attempt != nil {
+		c.attempt.Release()
+	}
 	return nil, failure(r)
 }
 

@@ -1,7 +1,7 @@
 package retry
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -184,13 +184,6 @@ func TestBuffer(t *testing.T) {
 			})
 		})
 	}
-	c, _ := over(play(try{status: 201}), exact)
-	c.Buffer = 9
-	req := request(t, "PUT", "")
-	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader([]byte("x")), errReader{}))
-	_, err := c.Do(req)
-	check(t, "outcome of one that cannot be read", OutcomeOf(nil, err).Outcome, Failed)
-	check(t, "text", err.Error(), "retry: PUT http://h.example/up/f.bin: its body cannot be read: unexpected EOF")
 }
 
 // A fleeting body can be opened again until something has happened.
@@ -226,6 +219,36 @@ func TestFleetingBody(t *testing.T) {
 	}
 }
 
-type errReader struct{}
+// A body that cannot be kept ends the call, which is reported like any other end.
+func TestBufferFails(t *testing.T) {
+	for _, cancelled := range []bool{false, true} {
+		c, events := over(play(try{status: 201}), exact)
+		c.Buffer = 9
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		want, reason, text := Failed, reasonBody, "unexpected EOF"
+		if cancelled {
+			want, reason, text = Deferred, reasonCancelled, "unexpected EOF: context canceled"
+		}
+		req := request(t, "PUT", "").WithContext(ctx)
+		req.Body = io.NopCloser(io.MultiReader(strings.NewReader("x"), errReader{func() {
+			if cancelled {
+				cancel()
+			}
+		}}))
+		r := end(t, c, req)
+		check(t, "outcome", r.Outcome, want)
+		check(t, "attempts", r.Attempts, 0)
+		check(t, "text", r.Err.Error(),
+			"PUT http://h.example/up/f.bin: its body cannot be read: "+text)
+		check(t, "events", len(*events), 1)
+		check(t, "reason", (*events)[0].Reason, reason)
+	}
+}
 
-func (errReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+type errReader struct{ failing func() }
+
+func (r errReader) Read([]byte) (int, error) {
+	r.failing()
+	return 0, io.ErrUnexpectedEOF
+}
