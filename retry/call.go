@@ -158,7 +158,7 @@ func (c *call) keep() error {
 		return nil
 	}
 	c.reason = reasonBody
-	outcome, why := Failed, said.Failed(c.req, fmt.Errorf("its %s: %w", reasonBody, err))
+	outcome, why := Failed, said.Failed(c.req, nil, fmt.Errorf("its %s: %w", reasonBody, err))
 	if c.Err() != nil {
 		c.reason = reasonCancelled
 		outcome, why = Deferred, said.Because(why, said.Cancelled(c.Context))
@@ -252,7 +252,7 @@ func (c *call) newRequest() (*http.Request, error) {
 		body.Close()
 	}
 	c.reason = reasonPrepare
-	outcome, why := Failed, said.Failed(c.req, fmt.Errorf("it could not be prepared: %w", err))
+	outcome, why := Failed, said.Failed(c.req, r, fmt.Errorf("it could not be prepared: %w", err))
 	if c.Err() != nil {
 		outcome, why = Deferred, said.Because(why, said.Cancelled(c.Context))
 	}

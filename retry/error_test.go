@@ -33,7 +33,7 @@ func TestRedaction(t *testing.T) {
 		&url.Error{Op: "Put", URL: raw, Err: fmt.Errorf("server refused Bearer t0kent0ken and k3yk3y: %w", inner)},
 		fmt.Errorf("plain %s: %w", raw, inner),
 	} {
-		got := said.Failed(req, err)
+		got := said.Failed(req, nil, err)
 		for _, secret := range []string{"us3r", "u5er", "pa55word", "s3cr3t", "fr4gment", "t0ken",
 			"k3y", "sig="} {
 			if strings.Contains(got.Error(), secret) {
@@ -53,7 +53,7 @@ func TestRedaction(t *testing.T) {
 			t.Errorf("%v does not wrap its cause", got)
 		}
 	}
-	if got := said.Failed(req, &url.Error{Err: errors.New("use application/json")}).Error(); !strings.Contains(got, "application/json") {
+	if got := said.Failed(req, nil, &url.Error{Err: errors.New("use application/json")}).Error(); !strings.Contains(got, "application/json") {
 		t.Errorf("text: %s", got)
 	}
 }

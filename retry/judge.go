@@ -33,7 +33,7 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 	}
 	var hints hint.Hints
 	if err != nil {
-		c.last, c.status = said.Failed(c.req, err), nethttp.ProxyStatus(err)
+		c.last, c.status = c.failed(err), nethttp.ProxyStatus(err)
 		if c.Err() != nil {
 			return c.endCancelled(sent)
 		}
@@ -152,7 +152,7 @@ func (c *call) endCancelled(sent bool) (time.Duration, bool) {
 func (c *call) judgeFile(resp *http.Response, err error, sent bool) error {
 	unsent, why := filebody.Verify(c.req)
 	if why == nil && errors.Is(err, ErrFileChanged) { // in a body around the file's
-		why = said.Failed(c.req, err)
+		why = c.failed(err)
 	}
 	if why == nil {
 		return nil
@@ -252,9 +252,13 @@ func (c *call) countFailure(s *step) {
 	s.unproven = never || !c.outage
 }
 
+// failed is the error of the last attempt. What was sent in it has what Prepare and a cookie jar
+// have put there, too.
+func (c *call) failed(err error) error { return said.Failed(c.req, c.again.Request, err) }
+
 // statusError is a request with an answer that does not count as acceptance.
 func (c *call) statusError(resp *http.Response) error {
-	return said.Answered(c.req, fmt.Sprintf("%d %s%s", resp.StatusCode,
+	return said.Answered(c.req, c.again.Request, fmt.Sprintf("%d %s%s", resp.StatusCode,
 		http.StatusText(resp.StatusCode),
 		c.client.redirects().Advice(c.req, resp, c.replayable, !c.standard)))
 }
@@ -274,6 +278,6 @@ func (c *call) settled() Result {
 		why = reasonEarly
 	}
 	r.Outcome, r.Uncertain = Unknown, true
-	r.Err = said.Answered(c.req, fmt.Sprintf("%d, but %s", r.Status, why))
+	r.Err = said.Answered(c.req, c.again.Request, fmt.Sprintf("%d, but %s", r.Status, why))
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/textproto"
 	"net/url"
@@ -102,6 +103,48 @@ func TestNoSecretComesBack(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Nor what was put into the request on its way, by Prepare and by a cookie jar.
+func TestNoSecretOfWhatWasAdded(t *testing.T) {
+	jar, _ := cookiejar.New(nil)
+	jar.SetCookies(&url.URL{Scheme: "http", Host: "h.example"},
+		[]*http.Cookie{{Name: "id", Value: "sesame-cookie"}})
+	for _, answer := range []string{
+		"HTTP/1.1 307 Go\r\nLocation: http://x.example/%s/%s\r\nContent-Length: 0\r\n\r\n",
+		"no HTTP: %s %s\r\n\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := wireServer(t, Policy{Attempts: 2, Base: 1, GiveUpAfter: 1},
+				func(_ int, conn *memnet.Conn, r *textproto.Reader) {
+					_, h, err := head(r)
+					if err != nil {
+						return
+					}
+					io.CopyN(io.Discard, r.R, 1)
+					fmt.Fprintf(conn, answer, h.Get("X-Token"), h.Get("Cookie"))
+				})
+			c.HTTP.Jar = jar
+			c.Observe = func(e Event) { noSecrets(t, "event", e) }
+			c.Prepare = func(r *http.Request) error {
+				r.Header.Set("X-Token", "sesame-token")
+				return nil
+			}
+			resp, err := c.Do(request(t, "PUT", "x"))
+			if err == nil {
+				resp.Body.Close()
+			}
+			noSecrets(t, "error", err)
+			noSecrets(t, "result", OutcomeOf(resp, err).Err)
+
+			c.Prepare = func(r *http.Request) error {
+				r.Header.Set("X-Token", "sesame-token")
+				return errors.New("no leave for sesame-token")
+			}
+			_, err = c.Do(request(t, "PUT", "x"))
+			noSecrets(t, "not prepared", err)
+		})
 	}
 }
 

@@ -15,13 +15,14 @@ import (
 // step by step does not, so that its text is not printed.
 func Instead(text string, err error) error { return &secret.Error{Text: text, Err: err} }
 
-// Failed returns err, an error of http.Client for a request, with a text that may be logged.
-func Failed(req *http.Request, err error) error {
+// Failed returns err, an error of http.Client for a request, with a text that may be logged. What
+// was sent for the request, if it is not nil, may hold further secrets.
+func Failed(req, sent *http.Request, err error) error {
 	outer, isURLError := err.(*url.Error)
 	if isURLError {
 		err = outer.Err
 	}
-	secrets := secret.Of(req)
+	secrets := secret.Of(req, sent)
 	text := secrets.TextOf(err)
 	if isURLError { // for callers that look for one
 		err = &url.Error{Op: outer.Op, URL: secret.Address(req.URL), Err: Instead(text, err)}
@@ -29,9 +30,10 @@ func Failed(req *http.Request, err error) error {
 	return Instead(secrets.Hide(secret.Name(req))+": "+text, err)
 }
 
-// Answered returns an error for the answer to a request, with a text that may be logged.
-func Answered(req *http.Request, text string) error {
-	return errors.New(secret.Of(req).Hide(secret.Name(req) + ": " + text))
+// Answered returns an error for the answer to a request, with a text that may be logged. What was
+// sent for the request, if it is not nil, may hold further secrets.
+func Answered(req, sent *http.Request, text string) error {
+	return errors.New(secret.Of(req, sent).Hide(secret.Name(req) + ": " + text))
 }
 
 // Clean returns an error of somebody else's with a text that may be logged.

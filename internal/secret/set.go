@@ -30,13 +30,14 @@ const Mask = "***"
 // hostile.
 const MaxText = 8 << 10
 
-// A Set is the secrets of one request. The zero value has none.
+// A Set is the secrets of a request. The zero value has none.
 type Set struct {
 	forms []string // each in all its encodings, the longest first
 }
 
-// Of returns the secrets of a request.
-func Of(req *http.Request) *Set {
+// Of returns the secrets of a request, of which there may be several versions: as the caller gave
+// it and as it was sent. Those that are nil have none.
+func Of(reqs ...*http.Request) *Set {
 	var forms []string
 	add := func(text string) {
 		if len(text) >= Shortest && !Scheme(text) {
@@ -45,13 +46,18 @@ func Of(req *http.Request) *Set {
 				quoted[1:len(quoted)-1])
 		}
 	}
-	var u string
-	if req.URL != nil {
-		u = req.URL.String()
-	}
-	for _, text := range Values(req.Header, u) {
-		add(text)
-		add(Unescape(text))
+	for _, req := range reqs {
+		if req == nil {
+			continue
+		}
+		var u string
+		if req.URL != nil {
+			u = req.URL.String()
+		}
+		for _, text := range Values(req.Header, u) {
+			add(text)
+			add(Unescape(text))
+		}
 	}
 	slices.SortFunc(forms, func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
