@@ -203,6 +203,14 @@ func TestNoSecretOfOthersErrors(t *testing.T) {
 		"Policy.Do permanent": func() (*http.Response, error) {
 			return nil, exact.Do(t.Context(), func(context.Context) error { return Permanent(bad) })
 		},
+		"Policy.Do, wrapped": func() (*http.Response, error) {
+			return nil, Policy{Attempts: 1}.Do(t.Context(),
+				func(context.Context) error { return &silentError{bad} })
+		},
+		"Policy.Do, joined": func() (*http.Response, error) {
+			return nil, Policy{Attempts: 1}.Do(t.Context(),
+				func(context.Context) error { return &silentError{errors.Join(io.EOF, bad)} })
+		},
 		"Policy.Do context": func() (*http.Response, error) {
 			return nil,
 				exact.Do(ctx, func(context.Context) error { return nil })
@@ -270,6 +278,12 @@ func TestNoSecretInStandardClientsErrors(t *testing.T) {
 	noSecrets(t, "below what net/http adds", outer.Err)
 	noSecrets(t, "result", OutcomeOf(resp, err).Err)
 }
+
+// silentError keeps what it wraps out of its own text.
+type silentError struct{ err error }
+
+func (e *silentError) Error() string { return "EOF, more or less" }
+func (e *silentError) Unwrap() error { return e.err }
 
 // notSent is how a transport below says that it has sent nothing and will not.
 type notSent struct{ err error }

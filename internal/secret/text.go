@@ -60,12 +60,34 @@ func (e *Error) Error() string        { return e.Text }
 func (e *Error) Is(target error) bool { return errors.Is(e.Err, target) }
 func (e *Error) As(target any) bool   { return errors.As(e.Err, target) }
 
-// Clean returns err with the text that [Set.TextOf] has for it.
+// Clean returns err with the text that [Set.TextOf] has for it. If neither it nor any error that it
+// wraps says more than that, it is err itself.
 func (s *Set) Clean(err error) error {
-	if text := s.TextOf(err); text != err.Error() {
-		return &Error{Text: text, Err: err}
+	if s.clean(err) {
+		return err
 	}
-	return err
+	return &Error{Text: s.TextOf(err), Err: err}
+}
+
+// clean reports whether err can be printed link by link.
+func (s *Set) clean(err error) bool {
+	if err == nil {
+		return true
+	}
+	if s.TextOf(err) != err.Error() {
+		return false
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return s.clean(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if !s.clean(inner) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // TextOf returns what may be shown of an error: its text without the secrets of the set, and its
