@@ -139,3 +139,87 @@ func TestConfigureRetryableOtherRequests(t *testing.T) {
 		check(t, "attempts", len(s.at), 3)
 	})
 }
+
+// Whatever a redirect leads to, what is sent again is the request that was given.
+func TestConfigureRedirected(t *testing.T) {
+	for _, test := range []struct {
+		method         string
+		redirect, then int // statuses
+		want           string
+	}{
+		{"POST", 303, 500, "POST GET"},
+		{"POST", 303, 429, "POST GET"},
+		{"POST", 302, 200, "POST GET"},
+		{"POST", 307, 500, "POST POST"},
+		{"POST", 307, 503, "POST POST POST POST"},
+		{"PUT", 303, 500, "PUT GET PUT GET"},
+		{"PUT", 307, 500, "PUT PUT PUT PUT"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var sent []string
+			c := configuredOn(tripFunc(func(r *http.Request) (*http.Response, error) {
+				sent = append(sent, r.Method)
+				resp := answer(test.then, "")
+				if r.URL.Path == "/" {
+					resp = answer(test.redirect, "Location: /then")
+				}
+				resp.Request = r
+				return resp, nil
+			}))
+			c.RetryMax = 1
+			req, _ := retryablehttp.NewRequest(test.method, "http://h.example/", []byte("data"))
+			resp, err := c.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			check(t, fmt.Sprint(test.method, test.redirect, test.then),
+				strings.Join(sent, " "), test.want)
+		})
+	}
+}
+
+// An answer that the caller's response handler does not accept is asked for again where that is
+// safe.
+func TestConfigureResponseHandler(t *testing.T) {
+	for method, want := range map[string]int{"PUT": 2, "POST": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: 200})
+			req, _ := retryablehttp.NewRequest(method, "http://h.example/", []byte("data"))
+			req.SetResponseHandler(func(*http.Response) error {
+				if len(s.at) == 1 {
+					return errors.New("cut off")
+				}
+				return nil
+			})
+			resp, err := configuredOn(silent{s}).Do(req)
+			check(t, method+": attempts", len(s.at), want)
+			check(t, method+": failed", err != nil, want == 1)
+			resp.Body.Close()
+		})
+	}
+}
+
+// What the client had before is still there, and a CheckRetry around ours is asked first.
+func TestConfigureLeavesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(try{status: 503}, try{status: 404}, try{status: 201})
+		c := configuredOn(silent{s})
+		prepared := 0
+		c.PrepareRetry = func(*http.Request) error { prepared++; return nil }
+		ours := c.CheckRetry
+		c.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			if resp != nil && resp.StatusCode == 404 { // not there yet
+				return true, nil
+			}
+			return ours(ctx, resp, err)
+		}
+		resp, err := c.Get("http://h.example/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		check(t, "status", resp.StatusCode, 201)
+		check(t, "prepared", prepared, 2)
+	})
+}
