@@ -229,9 +229,10 @@ func (c *call) newRequest() (*http.Request, error) {
 	}
 	c.wire.Begin(&a.Trip)
 	// http.Client adds a jar's cookies to the header that it is given, each time.
-	copied := c.http.Jar != nil || c.client.Prepare != nil
+	prepared := c.client.Prepare != nil && !trip.Strayed(c.req)
+	copied := c.http.Jar != nil || prepared
 	h := trip.Header(c.req, c.expecting, c.repeatable, copied)
-	if c.client.Prepare == nil {
+	if !prepared {
 		r := c.req.WithContext(a.Start(&a.place, c.req, h))
 		r.Header = h
 		a.SetBody(r, body)
@@ -252,11 +253,14 @@ func (c *call) newRequest() (*http.Request, error) {
 		body.Close()
 	}
 	c.reason = reasonPrepare
+	var retryAt time.Time
 	outcome, why := Failed, said.Failed(c.req, r, fmt.Errorf("it could not be prepared: %w", err))
 	if c.Err() != nil {
 		outcome, why = Deferred, said.Because(why, said.Cancelled(c.Context))
+	} else if stop := notBeforeOf(err); stop != nil {
+		outcome, retryAt = Deferred, stop.RetryAt()
 	}
-	c.end(outcome, time.Time{}, said.Because(c.last, why))
+	c.end(outcome, retryAt, said.Because(c.last, why))
 	return nil, err
 }
 

@@ -34,9 +34,9 @@ type Client struct {
 	// Prepare is called before each attempt with the request of that attempt, complete with its
 	// body: it may set headers and change the URL's path and query, for example to sign the request
 	// or to renew a token. It must not read or replace the body; GetBody returns another one. Its
-	// error ends the call as [Failed]. A limiter below may hold the request after this: what must
-	// not grow old belongs in a transport below the limiter. If nil, requests are sent as they
-	// are.
+	// error ends the call as [Failed], a "not before" error as [Deferred]. It is not called for
+	// redirects to another origin. A limiter below may hold the request after this: what must not
+	// grow old belongs in a transport below the limiter. If nil, requests are sent as they are.
 	Prepare func(*http.Request) error
 
 	// Classify judges an attempt before the table does. It is given either a response or an error,

@@ -98,6 +98,60 @@ func TestPrepareFails(t *testing.T) {
 	})
 }
 
+// What Prepare is kept from by a limiter, such as a token that it has no leave to fetch, may be sent
+// later.
+func TestPrepareNotBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, at := range []time.Time{time.Now().Add(time.Minute), {}} {
+			c, _ := over(play(try{status: 201}), exact)
+			c.Prepare = func(*http.Request) error {
+				return fmt.Errorf("token: %w", notBeforeError{at})
+			}
+			r := end(t, c, request(t, "PUT", "x"))
+			check(t, "outcome", r.Outcome, Deferred)
+			check(t, "attempts", r.Attempts, 0)
+			check(t, "may be sent again", r.RetryAt, at)
+		}
+	})
+}
+
+// What Prepare puts into a URL is for the origin that the caller named.
+func TestPrepareIsOfOneOrigin(t *testing.T) {
+	for name, do := range map[string]func(*Client, *http.Request) (*http.Response, error){
+		"Do": (*Client).Do,
+		"StandardClient": func(c *Client, req *http.Request) (*http.Response, error) {
+			return c.StandardClient().Do(req)
+		},
+	} {
+		var queries []string
+		c, _ := over(tripFunc(func(r *http.Request) (*http.Response, error) {
+			queries = append(queries, r.URL.Host+"?"+r.URL.RawQuery+r.Header.Get("X-Token"))
+			switch r.URL.Path {
+			case "/up/f.bin":
+				return answer(302, "Location: /moved"), nil
+			case "/moved":
+				return answer(302, "Location: http://other.example/end"), nil
+			}
+			return answer(200, ""), nil
+		}), exact)
+		c.Prepare = func(r *http.Request) error {
+			r.URL.RawQuery = "sig=1"
+			r.Header.Set("X-Token", "t")
+			return nil
+		}
+		resp, err := do(c, request(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		want := "h.example?sig=1t h.example?t other.example?"
+		if name == "StandardClient" { // each redirect is a call
+			want = "h.example?sig=1t h.example?sig=1t other.example?"
+		}
+		check(t, name, strings.Join(queries, " "), want)
+	}
+}
+
 // A transport that stops is stopped after the waits, with the same cause.
 type stoppable struct {
 	http.RoundTripper

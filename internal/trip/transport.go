@@ -45,7 +45,7 @@ func (w *Transport) Tells() bool {
 // RoundTrip sends req, without what is private to the first origin once a redirect has led away
 // from it.
 func (w *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if strayed(req) {
+	if Strayed(req) {
 		req = withoutPrivate(req)
 	}
 	t := w.Trip
@@ -76,7 +76,7 @@ func (w *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp != nil {
 		t.mark(answered)
 		t.Origin.protocol.Store(int32(max(1, resp.ProtoMajor)))
-		resp.Request = req // net/http does so, others forget; strayed and OutcomeOf rely on it
+		resp.Request = req // net/http does so, others forget; Strayed and OutcomeOf rely on it
 	}
 	return resp, err
 }
@@ -98,9 +98,9 @@ func (t *Trip) once(req *http.Request) *http.Request {
 	return out
 }
 
-// strayed reports whether the redirects that led to req touched more than one origin. A way back to
+// Strayed reports whether the redirects that led to req touched more than one origin. A way back to
 // the first one is no safer: where it leads was chosen by another.
-func strayed(req *http.Request) bool {
+func Strayed(req *http.Request) bool {
 	if req.Response == nil {
 		return false
 	}
