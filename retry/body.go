@@ -45,8 +45,9 @@ func SetFormBody(req *http.Request, field, path string, fields url.Values) error
 // SetBody makes what open returns the body of req: it sets Body, GetBody and ContentLength, and
 // closes a body that was there. size is the number of bytes in it, or -1 if that is not known. open
 // is called when an attempt first reads its body, so that requests that wait for their turn hold
-// nothing open, and must return the same content each time. It may be called from any goroutine. An
-// error of open, or a body of another size, fails the call.
+// nothing open, and must return the same content each time. It may be called from any goroutine. A
+// body of another size, or an error of open or of its body, fails the call. If the request is not
+// repeatable and some of it may have been sent, which an error of open rules out, it is [Unknown].
 func SetBody(req *http.Request, size int64, open func() (io.ReadCloser, error)) {
 	filebody.SetLazy(req, size, open)
 }

@@ -57,8 +57,8 @@ func (c *call) judge(now time.Time, resp *http.Response, err error) (wait time.D
 			c.reason = reasonBodyLength
 		}
 		if c.reason != "" {
-			c.uncertain = sent
-			return c.endFailed(sent, said.Because(c.last, errors.New("its "+c.reason)))
+			c.uncertain = sent && !filebody.Unopened(c.req)
+			return c.endFailed(c.uncertain, said.Because(c.last, errors.New("its "+c.reason)))
 		}
 		// http.Client's own: a URL that it cannot use, a redirect that it or the user refuses.
 		if !c.wire.Called || c.wire.Err == nil {

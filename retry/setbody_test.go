@@ -7,6 +7,8 @@ import (
 	"math"
 	"mime"
 	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -75,6 +77,60 @@ func TestSetBody(t *testing.T) {
 			check(t, test.name+": reason", (*events)[len(*events)-1].Reason, test.reason)
 		})
 	}
+}
+
+// If the body cannot be opened nothing of it was sent, so that the outcome of a POST is known.
+func TestSetBodyCannotBeOpened(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			t.Error("the server got a whole request")
+		}
+	}))
+	defer srv.Close()
+	for _, size := range []int64{4, -1} {
+		for _, opens := range []bool{false, true} {
+			req := request(t, "POST", "")
+			req.URL.Host = srv.Listener.Addr().String()
+			SetBody(req, size, func() (io.ReadCloser, error) {
+				if !opens {
+					return nil, errors.New("boom")
+				}
+				return io.NopCloser(io.MultiReader(strings.NewReader("x"),
+					errReader{func() {}})), nil
+			})
+			want := Failed
+			if opens {
+				want = Unknown
+			}
+			r := end(t, &Client{HTTP: srv.Client()}, req)
+			check(t, "outcome", r.Outcome, want)
+			check(t, "uncertain", r.Uncertain, opens)
+		}
+	}
+}
+
+// Close does not wait for an open that takes long: net/http calls it when the caller goes.
+func TestSetBodyIsClosedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := bodyOf{content: "x"}
+		req := request(t, "PUT", "")
+		SetBody(req, 1, func() (io.ReadCloser, error) {
+			time.Sleep(time.Hour)
+			return body.open()
+		})
+		start := time.Now()
+		read := make(chan error)
+		go func() {
+			_, err := req.Body.Read(make([]byte, 1))
+			read <- err
+		}()
+		time.Sleep(time.Second)
+		check(t, "error", req.Body.Close(), nil)
+		check(t, "time passed", time.Since(start), time.Second)
+		check(t, "read", <-read, http.ErrBodyReadAfterClose)
+		check(t, "opened", body.opened, 1)
+		check(t, "closed", body.closed, 1)
+	})
 }
 
 // What was never read is not opened by Close, and not by a read after it.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/form"
 )
@@ -14,6 +15,7 @@ import (
 // SetLazy makes what open returns the body of a request, opened when it is first read, and closes
 // the body that was there. A size below zero is one that is not known.
 func SetLazy(req *http.Request, size int64, open func() (io.ReadCloser, error)) {
+	failed := new(atomic.Bool)
 	if req.Body != nil {
 		req.Body.Close()
 	}
@@ -22,32 +24,52 @@ func SetLazy(req *http.Request, size int64, open func() (io.ReadCloser, error)) 
 		if size == 0 { // any other body makes net/http believe that the length is not known
 			return http.NoBody, nil
 		}
-		return &lazy{open: open}, nil
+		return &lazy{open: open, failed: failed}, nil
 	}
 	req.Body, _ = req.GetBody()
 }
 
 // lazy is a body that is opened when it is first read.
 type lazy struct {
-	open func() (io.ReadCloser, error)
+	open   func() (io.ReadCloser, error)
+	failed *atomic.Bool // of all bodies of the request: one could not be opened
 
-	mu     sync.Mutex // net/http may close it from another goroutine
+	mu     sync.Mutex // net/http may close it from another goroutine, also while it is opened
 	body   io.ReadCloser
 	err    error // if not nil, it could not be opened, or is closed
 	closed bool
 }
 
 func (b *lazy) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	if b.body == nil && b.err == nil {
-		b.body, b.err = b.open()
-	}
-	body, err := b.body, b.err
-	b.mu.Unlock()
+	body, err := b.opened()
 	if err != nil {
 		return 0, err
 	}
 	return body.Read(p)
+}
+
+// opened opens the body if that has not been done. Only the reader calls it.
+func (b *lazy) opened() (io.ReadCloser, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.body != nil || b.err != nil {
+		return b.body, b.err
+	}
+	b.mu.Unlock()
+	body, err := b.open()
+	b.mu.Lock()
+	switch {
+	case b.closed: // meanwhile, and did not see it
+		if err == nil {
+			body.Close()
+		}
+	case err != nil:
+		b.err = err
+		b.failed.Store(true)
+	default:
+		b.body = body
+	}
+	return b.body, b.err
 }
 
 func (b *lazy) Close() error {
@@ -119,6 +141,13 @@ func SetForm(req *http.Request, f form.Form, path string) error {
 	}
 	req.ContentLength = f.Length(req.ContentLength)
 	return nil
+}
+
+// Unopened reports whether the body of a request is one of [SetLazy] that could not be opened, so
+// that nothing of it was sent.
+func Unopened(req *http.Request) bool {
+	b, ok := req.Body.(*lazy)
+	return ok && b.failed.Load()
 }
 
 // Verify returns an error if the file behind a request, if there is one, could not be opened or is
