@@ -78,3 +78,10 @@ func TestErrorText(t *testing.T) {
 		RetryIfSafe),
 		"waiting ended default accept fail retry free retry retry if safe")
 }
+
+// An Error that somebody's test makes has a text, too.
+func TestErrorOfATest(t *testing.T) {
+	err := &Error{Result{Outcome: Deferred, RetryAt: time.Unix(0, 0)}}
+	check(t, "text", err.Error(), "retry: deferred, not before 1970-01-01T00:00:00Z")
+	check(t, "result", OutcomeOf(nil, fmt.Errorf("upload: %w", err)).Outcome, Deferred)
+}

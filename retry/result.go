@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,7 +82,8 @@ func OutcomeOf(resp *http.Response, err error) Result {
 }
 
 // Error is the error of a call that ended without a response to return. Its Outcome is never
-// Delivered, and its Err is never nil: it says what happened last and why the call ended there.
+// Delivered, and its Err is never nil: it says what happened last and why the call ended there. One
+// that a test makes may do without.
 //
 // Error's text may be logged: queries, user names, passwords and credentials in headers are taken
 // out, also of the errors that it wraps, as [errors.Unwrap] returns them. Only [errors.As] returns
@@ -92,7 +94,8 @@ func failure(r Result) *Error { return &Error{r} }
 
 // Error begins with "retry: ".
 func (e *Error) Error() string {
-	text := "retry: " + strings.TrimPrefix(e.Err.Error(), "retry: ")
+	text := "retry: " + strings.TrimPrefix(cmp.Or(said.Error(e.Err),
+		e.Outcome.String()), "retry: ")
 	var notes []string
 	var spent *spentError
 	// Otherwise that error says the same.
