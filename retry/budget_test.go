@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"net/http"
 	"testing"
@@ -127,4 +128,41 @@ func TestEmptyBudgetDelaysCalls(t *testing.T) {
 			t.Errorf("tokens: %v, then %v", before, after)
 		}
 	})
+}
+
+// A retry that is paid for and then not made is paid back.
+func TestBudgetIsPaidBack(t *testing.T) {
+	for name, spoil := range map[string]func(*Client, *http.Request, context.CancelFunc){
+		"cancelled": func(_ *Client, _ *http.Request, cancel context.CancelFunc) {
+			time.AfterFunc(time.Second, cancel)
+		},
+		"stopped": func(c *Client, _ *http.Request, _ context.CancelFunc) {
+			time.AfterFunc(time.Second, func() { c.Stop(nil) })
+		},
+		"no body": func(_ *Client, req *http.Request, _ context.CancelFunc) {
+			req.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrUnexpectedEOF }
+		},
+		"not prepared": func(c *Client, _ *http.Request, _ context.CancelFunc) {
+			c.Prepare = func(r *http.Request) error {
+				if Attempt(r.Context()) == 1 {
+					return nil
+				}
+				return io.ErrUnexpectedEOF
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &Budget{PerSecond: 1e-9, Ratio: 1e-9}
+			c, _ := over(play(try{status: 503, header: "Retry-After: 9"}, try{status: 201}),
+				Policy{Budget: b, Base: 1})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			req := request(t, "PUT", "x").WithContext(ctx)
+			spoil(c, req, cancel)
+			check(t, name+": attempts", end(t, c, req).Attempts, 1)
+			if left := b.add(time.Now(), 0); math.Abs(left-10) > 1e-6 {
+				t.Errorf("%s: %v tokens are left of 10", name, left)
+			}
+		})
+	}
 }

@@ -270,6 +270,8 @@ func TestPacedRefusals(t *testing.T) {
 		{"failures that name a wait", Policy{}, true,
 			step{refusal: true, failure: true, asked: time.Minute},
 			[]time.Duration{60_500, 60_500, 60_500}},
+		{"failures of the request alone that name a wait", Policy{}, true,
+			step{failure: true, asked: time.Minute}, []time.Duration{60_500, 61_000, 62_000}},
 		{"a short Base", Policy{Base: time.Millisecond}, true, step{refusal: true},
 			[]time.Duration{1, 1, 1}},
 		{"a long Base", Policy{Base: time.Minute, Cap: time.Hour}, true, step{refusal: true},
@@ -340,6 +342,12 @@ func TestPolicyBackOff(t *testing.T) {
 		}
 		b.Reset()
 	}
+	own := Policy{Wait: func(n int, _ time.Duration) time.Duration {
+		return time.Duration(n)
+	}}.BackOff()
+	check(t, "own, sum of two", own.NextBackOff()+own.NextBackOff(), time.Duration(3))
+	own.Reset()
+	check(t, "own, after Reset", own.NextBackOff(), time.Duration(1))
 	check(t, "of one attempt", Policy{Attempts: 1}.BackOff().NextBackOff(), backoff.Stop)
 	synctest.Test(t, func(t *testing.T) {
 		begin, calls := time.Now(), 0

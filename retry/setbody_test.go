@@ -287,12 +287,14 @@ func TestBufferFails(t *testing.T) {
 			want, reason, text = Deferred, reasonCancelled, "unexpected EOF: context canceled"
 		}
 		req := request(t, "PUT", "").WithContext(ctx)
-		req.Body = io.NopCloser(io.MultiReader(strings.NewReader("x"), errReader{func() {
+		closed := bodyOf{}
+		req.Body = &countedBody{io.MultiReader(strings.NewReader("x"), errReader{func() {
 			if cancelled {
 				cancel()
 			}
-		}}))
+		}}), &closed}
 		r := end(t, c, req)
+		check(t, "closed", closed.closed, 1)
 		check(t, "outcome", r.Outcome, want)
 		check(t, "attempts", r.Attempts, 0)
 		check(t, "text", r.Err.Error(),
