@@ -122,7 +122,7 @@ func TestTrace(t *testing.T) {
 				return status(http.StatusOK)
 			})
 		client := w.client()
-		client.Policy.Backoff = func(int, time.Duration) time.Duration { return 0 }
+		client.Policy.Wait = func(int, time.Duration) time.Duration { return 0 }
 		var first, last Trace
 		w.group.Go(func() {
 			if err := w.deliver(WithTrace(t.Context(), &first), client, "a", "/first"); err != nil {
