@@ -115,7 +115,7 @@
 //
 // The first means that nothing was sent, even if there was a connection, and that nothing will be
 // before that instant. The zero time means never in this run: the call ends at once, deferred, and
-// its error wraps this one. An attempt that ends with such an error counts in Result.Attempts,
+// its error wraps this one. An attempt that ends with such an error counts in [Result].Attempts,
 // although nothing was sent. A limiter must return such an error, with RetryAt in the present, also
 // when the context ends while it waits. Otherwise a POST that was never sent counts as unknown.
 //

@@ -39,7 +39,7 @@ func (o *Outcome) UnmarshalText(text []byte) error { return outcomes.Read(text, 
 // what says nothing.
 type Result struct {
 	Outcome  Outcome
-	Attempts int       // how many were made, refusals included
+	Attempts int       // how many were made, refusals included, those of a limiter below as well
 	Status   int       // of the answer to the last attempt, or of a proxy's; 0 if there was none
 	RetryAt  time.Time // when to send the request again, if that is known
 
