@@ -61,7 +61,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	standing.Pace(ctx)
 	trace, _ := ctx.Value(traceKey{}).(*Trace)
-	permit, err := t.acquire(req, trace)
+	key := t.base.KeyOf(req)
+	permit := t.held(ctx, key)
+	var err error
+	if permit == nil {
+		fresh := standing.Of(ctx) == standing.Fresh
+		permit, err = t.acquire(ctx, key, max(req.ContentLength, 0), fresh)
+	}
 	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()
@@ -86,9 +92,49 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // CloseIdleConnections closes those of the transport below.
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
-// acquire returns the permit to send a request with, or nil if its context ended first.
-func (t *Transport) acquire(req *http.Request, trace *Trace) (*throttle.Permit, error) {
-	key := t.base.KeyOf(req)
+// Wait waits for the turn of a request before there is one to send: the first RoundTrip with the
+// context that it returns, to the upstream of that key, does not wait. So a server may let those
+// wait of whom it has only begun to think. Size is the length of the body, as far as it is known.
+// Its errors are those of RoundTrip while a request waits. If there is none, release must be called
+// in the end, in case nothing was sent.
+func (t *Transport) Wait(
+	ctx context.Context, key string, size int64,
+) (with context.Context, release func(), err error) {
+	permit, err := t.acquire(ctx, key, size, true)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case permit == nil:
+		return nil, nil, context.Cause(ctx)
+	}
+	h := &holder{key: key, permit: permit}
+	return context.WithValue(ctx, holderKey{}, h), permit.Release, nil
+}
+
+type holderKey struct{}
+
+// A holder has the permit that Wait got.
+type holder struct {
+	key    string
+	permit *throttle.Permit
+	used   atomic.Bool
+}
+
+// held returns the permit that Wait got for a request; nil if there is none.
+func (t *Transport) held(ctx context.Context, key string) *throttle.Permit {
+	h, ok := ctx.Value(holderKey{}).(*holder)
+	if !ok || h.key != key || h.used.Swap(true) {
+		return nil
+	}
+	return h.permit
+}
+
+// acquire returns the permit to send a request with, or nil if its context ended first. Fresh says
+// that the request was not sent yet.
+func (t *Transport) acquire(
+	ctx context.Context, key string, size int64, fresh bool,
+) (*throttle.Permit, error) {
+	trace, _ := ctx.Value(traceKey{}).(*Trace)
 	u := t.base.Upstream(key)
 	var place uint64
 	if trace != nil {
@@ -104,11 +150,10 @@ func (t *Transport) acquire(req *http.Request, trace *Trace) (*throttle.Permit, 
 			return p, nil
 		}
 	}
-	ctx := req.Context()
 	c := &call{
 		place: place,
-		fresh: standing.Of(ctx) == standing.Fresh,
-		size:  max(req.ContentLength, 0),
+		fresh: fresh,
+		size:  size,
 		since: time.Now(),
 		turn:  make(chan turn, 1),
 	}

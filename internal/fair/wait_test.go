@@ -1,0 +1,65 @@
+package fair
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/throttle"
+)
+
+// Who waits before there is a request sends it at once, and what is sent again waits anew.
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, throttle.Limits{Rate: 1, Fixed: true}, 0, nil)
+		w.start(t.Context(), "a", "/")
+		ctx, release, err := w.Wait(WithClient(t.Context(), "b"), host, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		time.Sleep(100 * ms)
+		for _, path := range []string{"/held", "/again"} {
+			req, err := http.NewRequestWithContext(ctx, "PUT", host+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := w.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		w.idle()
+		for i, want := range []time.Duration{0, 1100 * ms, 2 * time.Second} {
+			if got := w.sent[i].at.Round(ms); got != want {
+				t.Errorf("request %d left at %v, want %v", i, got, want)
+			}
+		}
+	})
+}
+
+// A turn that is not used is handed back, and one that does not come is an error.
+func TestWaitInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, throttle.Limits{InFlight: 1}, 0, nil)
+		_, release, err := w.Wait(t.Context(), host, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		enough := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, enough)
+		defer cancel()
+		if _, _, err := w.Wait(ctx, host, 0); err != enough {
+			t.Errorf("it ends by %v", err)
+		}
+		release()
+		if err := w.call(t.Context(), "a", "/"); err != nil {
+			t.Error(err)
+		}
+		w.idle()
+	})
+}
