@@ -2,7 +2,11 @@
 //
 //	go run ./internal/bench
 //	go run ./internal/bench -run '^2000x4KiB' -rounds 9
+//	go run ./internal/bench -run relay
 //	go run ./internal/bench -list
+//
+// The workload relay asks `penstock relay`, nginx as a cache and a bare httputil.ReverseProxy for a
+// small answer, with many users at once; it is run only where -run names it.
 //
 // Each run is a process of its own against a fresh server, the two take turns, and every byte that
 // arrived is counted; a run that loses or repeats anything is an error, not a row. Files lie in
@@ -37,6 +41,8 @@ func main() {
 			exit(plain(os.Args[2:]))
 		case "measure":
 			exit(measure(os.Args[2:]))
+		case "reverse":
+			exit(reverse(os.Args[2], os.Args[3]))
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -70,13 +76,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	chosen := slices.DeleteFunc(workloads(),
 		func(w workload) bool { return !pattern.MatchString(w.name) })
+	if *only == "relay" {
+		chosen = nil
+	}
 	if *list {
 		for _, w := range chosen {
 			fmt.Fprintf(out, "%-16s %s\n", w.name, w.about)
 		}
+		fmt.Fprintf(out, "%-16s %s\n", "relay", "penstock relay beside nginx and ReverseProxy")
 		return nil
 	}
-	if *rounds < 1 || len(chosen) == 0 {
+	if *rounds < 1 || len(chosen) == 0 && *only != "relay" {
 		return errors.New("bench: nothing to do: -rounds is below 1, or -run matches no " +
 			"workload (-list shows them)")
 	}
@@ -106,6 +116,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 	fmt.Fprintf(out, "%s, %s/%s, %d CPUs, %d rounds, load %s\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *rounds, load())
+	if *only == "relay" {
+		return benchRelay(ctx, *bin, dir, *rounds, out)
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table,
 		"workload\tclient\twall\tspread\tCPU\tpeak\trequests\trefused\tof the ideal\t")

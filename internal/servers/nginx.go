@@ -109,6 +109,9 @@ func NewNginx(dir string, cfg NginxConfig) (*Nginx, error) {
 }
 
 // findNginx returns the path of an nginx with the modules that are needed.
+// FindNginx returns the program, or an error that says how to install it.
+func FindNginx() (string, error) { return findNginx(false) }
+
 func findNginx(withTLS bool) (string, error) {
 	nginx, err := find("nginx", "nginx")
 	if err != nil {
