@@ -48,16 +48,22 @@ func sendHelp(cmd *cobra.Command, groups []group) {
 			"All flags, the variables of URLs, units and exit statuses: penstock help send")
 		return
 	}
+	groupedHelp(cmd, groups, moreExamples, "Units:\n"+units+"\nExit status:\n"+exit.Help())
+}
+
+// groupedHelp shows all flags, by groups.
+func groupedHelp(cmd *cobra.Command, groups []group, more, last string) {
+	w := cmd.OutOrStdout()
 	width := helpWidth
 	if columns := human.Width(w); columns > 0 {
 		width = min(max(columns, 40), helpWidth)
 	}
 	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n\nExamples:\n%s%s\n",
-		cmd.Long, cmd.UseLine(), cmd.Example, moreExamples)
+		cmd.Long, cmd.UseLine(), cmd.Example, more)
 	for _, g := range groups {
 		fmt.Fprintf(w, "\n%s:\n%s", g.title, usages(g.flags, width))
 	}
-	fmt.Fprintf(w, "\nUnits:\n%s\nExit status:\n%s", units, exit.Help())
+	fmt.Fprintf(w, "\n%s", last)
 }
 
 // usages describes flags. One whose value may be left out is shown as it has to be given.

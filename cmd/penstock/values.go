@@ -196,6 +196,8 @@ func readBandwidth(s string) (rate.Limit, error) {
 	return rate.Limit(n), err
 }
 
+func size(to *int64) *value[int64] { return newValue(to, "SIZE", human.ParseSize) }
+
 // maxWorkers is as many as can be of use; each costs some KiB.
 const maxWorkers = 10_000
 

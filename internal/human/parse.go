@@ -64,6 +64,21 @@ func ParseBandwidth(s string) (float64, error) {
 	return float64(n), nil
 }
 
+// ParseSize reads bytes: "64MiB", "1GB", "0".
+func ParseSize(s string) (int64, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		return 0, errors.New("give a unit, such as 64MiB, 500kB or 100B")
+	}
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n > math.MaxInt64 || strings.HasSuffix(s, "b") {
+		return 0, errors.New("want bytes, such as 64MiB or 500kB")
+	}
+	return int64(n), nil
+}
+
 const maxDays = 36500
 
 // ParseDuration reads "90s", "1h30m" or "2d".

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/relay"
+	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/status"
+)
+
+// relayFlags are the flags of relay.
+type relayFlags struct {
+	run     relay.Options
+	targets []relay.Target
+	access  access
+	listen  string
+
+	spool               string
+	store               spool.Store
+	progress, logFormat string
+	quiet, verbose      bool
+}
+
+// relayCommand is penstock relay.
+func relayCommand() *cobra.Command {
+	f := new(relayFlags)
+	cmd := &cobra.Command{
+		Use:   "relay --to URL [flags]",
+		Short: "Pass requests of other programs on, at the pace that a server takes",
+		Long: `Pass requests of other programs on, at the pace that a server takes. They send
+to the relay as fast as they like, and need no change but the address: requests
+wait there for their turn, are sent as evenly as send does it, again where that
+is safe, and are answered. Programs that share a relay share its pace by turns.
+
+The path of a request is added to that of URL. With several targets, each as
+NAME=URL, the first segment of the path names one.
+
+A program is told by its address and User-Agent, or by what it sends as
+X-Penstock-Client. It says by "Prefer: wait=N" for how many seconds it waits at
+most. POST and PATCH are repeated only if they have an Idempotency-Key. What the
+relay says itself is a problem document (RFC 9457): 502, 503 with Retry-After,
+or 504, and whether the server may have accepted the request.`,
+		Example: `  penstock relay --to https://api.example.com
+  penstock relay --to https://api.example.com --bearer-file token --rps 300/min
+  penstock relay --to a=https://a.example --to b=https://b.example/v2 --cache 64MiB`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.runRelay(cmd) },
+	}
+	groups := f.groups()
+	for _, g := range groups {
+		cmd.Flags().AddFlagSet(g.flags)
+	}
+	spellWords(cmd)
+	complete(cmd, "concurrency", "auto")
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB")
+	})
+	return cmd
+}
+
+// groups declares the flags.
+func (f *relayFlags) groups() (groups []group) {
+	in := func(title string) *pflag.FlagSet {
+		flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
+		flags.SortFlags = false
+		groups = append(groups, group{title, flags})
+		return flags
+	}
+
+	to := in("Where to, and from whom")
+	to.Var(severalValues(&f.targets, "[NAME=]URL", readTarget), "to",
+		"where to; may be repeated, each time with a name; or lab:PRESET[?PARAM=VALUE], a "+
+			"practice server")
+	to.Var(text(&f.listen, "ADDRESS").or("127.0.0.1:8429"), "listen",
+		"where to listen; another address than this machine's own lets others use the relay")
+	to.StringArrayVar(&f.run.Hosts, "host", nil,
+		"`NAME` that programs may call the relay by, besides localhost and addresses; may be "+
+			"repeated")
+	f.access.credentials(to)
+	to.BoolVar(&f.run.Forwarded, "forwarded", false,
+		"tell the server of the client: X-Forwarded-For, -Host and -Proto")
+
+	limits := in("Pace, for each server")
+	pace(limits, &f.run.Limits)
+	fixed(limits, &f.run.Limits)
+
+	queue := in("What waits")
+	queue.Var(duration(&f.run.QueueWait).or("5m"), "queue-wait",
+		"longest time that a request waits; one whose turn will not come in time is refused at "+
+			"once")
+	queue.Var(newValue(&f.run.QueueRequests, "N", wholeNumber(math.MaxInt32, "")).or("10000"),
+		"queue", "requests that may wait")
+	queue.Var(size(&f.run.QueueBytes).or("256MiB"), "queue-bytes",
+		"bytes of the bodies of those that wait")
+	queue.Var(text(&f.spool, "DIR"), "spool",
+		"directory for bodies of more than 1 MiB, which are kept to be sent again (default the "+
+			"system's for temporary files)")
+	queue.Var(size(&f.store.MaxTotal).or("1GiB"), "spool-bytes",
+		"bytes of all bodies that are kept; others are sent once")
+
+	cached := in("Answers that are kept")
+	cached.Var(size(&f.run.CacheBytes).or("0"), "cache",
+		"memory for answers to GET and HEAD that may be used again (RFC 9111); 0 keeps none")
+	cached.Var(duration(&f.run.CacheTTL), "cache-ttl",
+		"how long an answer is used that does not say so (default not at all)")
+	cached.Var(duration(&f.run.StaleIfError), "stale-if-error",
+		"how long an old answer is used while the server is down (default as the answer says)")
+
+	when := in("When to give up")
+	when.Var(newValue(&f.run.Attempts, "N", wholeNumber(math.MaxInt, "")).or("8"), "attempts",
+		"attempts per request; waits requested by the server do not count")
+	when.Var(duration(&f.run.Timeout), "timeout",
+		"longest time for one attempt, waiting for its turn not counted (default none)")
+	timeouts(when, &f.run.Network)
+	when.Var(duration(&f.run.GiveUpAfter).or("5m"), "give-up-after",
+		"answer a request with the server's refusal after so long")
+	when.Var(duration(&f.run.StopTimeout).or("25s"), "stop-timeout",
+		"after Ctrl-C or a termination, longest time for what was accepted to finish")
+
+	f.access.network(in("Network"), &f.run.Network)
+
+	out := in("Output")
+	kinds := oneOf(&f.progress, "KIND", "line", "json", "none").or("line")
+	out.Var(kinds, "progress", "how the state is shown; json is a line each second")
+	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
+	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry and each change of pace")
+	out.Var(oneOf(&f.logFormat, "FORMAT", "text", "json").or("text"), "log-format",
+		"format of the log")
+	return groups
+}
+
+// readTarget reads URL or NAME=URL.
+func readTarget(before []relay.Target, s string) ([]relay.Target, error) {
+	t := relay.Target{}
+	rest := s
+	if name, address, ok := strings.Cut(s, "="); ok && !strings.ContainsAny(name, ":/?") {
+		t.Name, rest = name, address
+		if name == "" || strings.Trim(name, nameLetters) != "" {
+			return nil, fmt.Errorf("the name %s: want letters, digits, - and _", human.Quote(name))
+		}
+	}
+	u, err := url.Parse(rest)
+	switch {
+	case isLab(rest):
+	case err != nil || u.Host == "":
+		return nil, valueError(" " + conceal.URL(rest) +
+			": want a URL such as https://api.example.com")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, valueError(fmt.Sprintf(" %s://…: want http or https", u.Scheme))
+	case u.Fragment != "":
+		return nil, valueError(": a URL to send to has no fragment (#)")
+	case u.User != nil:
+		return nil, valueError(": give user and password by --header-file, with " +
+			"'Authorization: Basic …', so that they are in no list of processes")
+	}
+	t.URL = u
+	for _, other := range before {
+		switch {
+		case other.Name == "" || t.Name == "":
+			return nil, valueError(" is given several times: give each target a name, as in " +
+				"--to a=https://a.example --to b=https://b.example")
+		case other.Name == t.Name:
+			return nil, fmt.Errorf("the name %s is given twice", t.Name)
+		}
+	}
+	return append(before, t), nil
+}
+
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// runRelay serves until it is stopped.
+func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
+	if len(f.targets) == 0 {
+		return fmt.Errorf("where to? Give --to URL, such as --to https://api.example.com")
+	}
+	o := &f.run
+	for i, t := range f.targets {
+		if t.URL.Scheme != strings.TrimSuffix(labScheme, ":") {
+			continue
+		}
+		practice, to, err := startLab(t.URL.String())
+		if err != nil {
+			return err
+		}
+		defer practice.Close()
+		if f.targets[i].URL, err = url.Parse(strings.TrimSuffix(to, "/{path}")); err != nil {
+			return err
+		}
+	}
+	o.Targets = f.targets
+	if o.Header, err = f.access.header(); err != nil {
+		return err
+	}
+	if o.Network.TLS, err = f.access.tlsConfig(); err != nil {
+		return err
+	}
+	if o.Limits.Fixed && o.Limits.InFlight == 0 && o.Limits.Rate == 0 {
+		return fmt.Errorf("--fixed needs a pace to keep to: give --rps or --concurrency")
+	}
+	if origins := originsOf(o.Targets); len(o.Header) > 0 && len(origins) > 1 {
+		return fmt.Errorf("headers or a token are given, and the targets are several servers: %s: "+
+			"each would get what is for the other; start a relay for each",
+			strings.Join(origins, ", "))
+	}
+	f.store.Dir, o.Spool = f.spool, &f.store
+	if f.spool != "" {
+		if at, err := os.Stat(f.spool); err != nil || !at.IsDir() {
+			return fmt.Errorf("--spool %s: want a directory that is there", f.spool)
+		}
+	}
+	o.Stall = o.Network.StallTimeout
+
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := context.WithCancelCause(cmd.Context())
+	defer stop(nil)
+	soft, restore := interrupts(ctx, stop)
+	defer restore()
+	l, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("--listen: %w", err)}
+	}
+	defer l.Close()
+
+	stderr := cmd.ErrOrStderr()
+	sink := progress.Detach(progress.New("none", stderr))
+	defer sink.Close()
+	o.Log = newLogger(sink, f.logFormat, f.quiet || f.progress == "none", f.verbose)
+	o.JSON = f.progress == "json"
+	o.Lines = func(line []byte) { sink.Log(string(line)) }
+	f.announce(l.Addr())
+	stats, err := relay.New(*o).Serve(ctx, soft, l)
+	if err != nil {
+		return &exit.Error{Status: exit.Failed, Err: err}
+	}
+	within(soft, sink.Wait)
+	if !f.quiet {
+		within(soft, func() { fmt.Fprintln(cmd.OutOrStdout(), summaryOf(stats)) })
+	}
+	return nil
+}
+
+// announce says where the relay is, where it sends to, and who can use it.
+func (f *relayFlags) announce(at net.Addr) {
+	var targets []string
+	for _, t := range f.targets {
+		name := conceal.URL(t.URL.String())
+		if t.Name != "" {
+			name = "/" + t.Name + "/ → " + name
+		}
+		targets = append(targets, name)
+	}
+	f.run.Log.Info(status.RelayStarted(at.String(), targets, f.run.Limits))
+	if addr, ok := at.(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+		f.run.Log.Warn(status.RelayOpen(at.String(), len(f.run.Header) > 0))
+	}
+	for _, t := range f.targets {
+		text := status.Exposed(t.URL.String(), f.run.Header, f.run.Network.Certified())
+		if text != "" {
+			f.run.Log.Warn(text)
+			return
+		}
+	}
+}
+
+// originsOf returns the servers of the targets.
+func originsOf(targets []relay.Target) (origins []string) {
+	for _, t := range targets {
+		origin := t.URL.Scheme + "://" + t.URL.Host
+		if !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	return origins
+}
+
+// summaryOf says what a relay has done.
+func summaryOf(s relay.Stats) string {
+	text := fmt.Sprintf("%s in %s: %s answered", human.Plural(s.Requests, "request"),
+		human.Span(s.Uptime), human.Count(s.Answered))
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{
+		{s.Cached, "from the cache"}, {s.Failed, "failed"}, {s.Refused, "refused at once"},
+		{s.Lost, "given up by their clients"},
+	} {
+		if part.n > 0 {
+			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.what)
+		}
+	}
+	return text + fmt.Sprintf(". %s to the server, %s of these repeated and %s refused as too many",
+		human.Plural(s.Sent, "request"), human.Count(s.Repeated), human.Count(s.Throttled))
+}

@@ -1,0 +1,162 @@
+package relay
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/status"
+)
+
+// clientHeader names the client whose turn a request takes.
+const clientHeader = "X-Penstock-Client"
+
+// clientOf returns the name by which turns are taken: what the client says, or else its address and
+// program. It tells two programs on one machine apart, and not two runs of one.
+func clientOf(req *http.Request) string {
+	if name := req.Header.Get(clientHeader); name != "" {
+		return "name " + name
+	}
+	host, _, err := net.SplitHostPort(req.RemoteAddr)
+	if err != nil {
+		host = req.RemoteAddr
+	}
+	return host + " " + req.UserAgent()
+}
+
+// target returns where a request goes and the path that is left for it, or why it goes nowhere.
+func (r *Relay) target(req *http.Request) (*target, *problem) {
+	switch {
+	case req.Method == http.MethodConnect || req.URL.IsAbs() || req.URL.Host != "":
+		return nil, refusal(http.StatusBadRequest, status.NotAProxy)
+	case !r.hosts.allow(req.Host):
+		return nil, refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
+	case upgrades(req.Header):
+		return nil, refusal(http.StatusNotImplemented, status.NoUpgrade)
+	case !strings.HasPrefix(req.URL.Path, "/"):
+		return nil, refusal(http.StatusBadRequest, status.NoPath)
+	case slices.Contains(strings.Split(req.URL.Path, "/"), ".."):
+		return nil, refusal(http.StatusBadRequest, status.LeavesPath)
+	}
+	if t := r.targets[""]; t != nil {
+		return t, nil
+	}
+	name, _, _ := strings.Cut(req.URL.Path[1:], "/")
+	if t := r.targets[name]; t != nil {
+		return t, nil
+	}
+	return nil, refusal(http.StatusNotFound, status.NoSuchTarget(name, r.names()))
+}
+
+// upgrades reports whether a request asks for another protocol on its connection. To be asked for
+// HTTP/2 in clear text means nothing: it may be ignored (RFC 9113, section 3.1).
+func upgrades(h http.Header) bool {
+	for option := range strings.SplitSeq(strings.Join(h["Connection"], ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(option), "upgrade") {
+			return !strings.EqualFold(h.Get("Upgrade"), "h2c")
+		}
+	}
+	return false
+}
+
+// hosts are the names by which the relay may be called. A page of another site can have a browser
+// call a name of its own that leads to this machine (DNS rebinding); what is not asked for by a
+// name of ours is no request for us.
+type hosts []string
+
+// newHosts returns the names for a listener: those that are given, and what everybody calls this
+// machine by.
+func newHosts(given []string, listen net.Addr) hosts {
+	h := hosts{"localhost"}
+	for _, name := range given {
+		h = append(h, strings.ToLower(name))
+	}
+	if addr, ok := listen.(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+		if name, err := os.Hostname(); err == nil {
+			h = append(h, strings.ToLower(name))
+		}
+	}
+	return h
+}
+
+func (h hosts) allow(host string) bool {
+	name := strings.ToLower(host)
+	if name == "" { // of HTTP/1.0, which no browser speaks
+		return true
+	}
+	if n, _, err := net.SplitHostPort(name); err == nil {
+		name = n
+	}
+	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true // no name was looked up
+	}
+	return slices.Contains(h, name) || strings.HasSuffix(name, ".localhost")
+}
+
+// patience returns how long a request may wait for its turn: as long as the relay lets, or as its
+// client prefers (RFC 7240, section 4.3).
+func (r *Relay) patience(h http.Header) time.Duration {
+	most := r.QueueWait
+	for _, line := range h["Prefer"] {
+		for preference := range strings.SplitSeq(line, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			value = strings.Trim(strings.TrimSpace(value), `"`)
+			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+				return min(most, time.Duration(n)*time.Second)
+			}
+		}
+	}
+	return most
+}
+
+// An admission is below the cache: only what that does not have has to wait. What is set in all
+// requests is set here, so that the cache does not take it for a client's own.
+type admission struct {
+	r    *Relay
+	base http.RoundTripper
+}
+
+func (a admission) RoundTrip(req *http.Request) (*http.Response, error) {
+	if c := callOf(req.Context()); c != nil && storable(req.Method) {
+		if why := a.r.admit(c, 0); why != nil {
+			return nil, why
+		}
+	}
+	if len(a.r.Header) > 0 {
+		req = req.Clone(req.Context())
+		maps.Copy(req.Header, a.r.Header)
+	}
+	return a.base.RoundTrip(req)
+}
+
+// storable reports whether answers to a method may be stored.
+func storable(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// admit returns why a request cannot be served in time; nil if it may be.
+func (r *Relay) admit(c *call, size int64) *problem {
+	q := r.fair.Queue(c.target.key)
+	wait := r.fair.Estimate(c.target.key, c.client)
+	patience := time.Until(c.until)
+	switch {
+	case q.Waiting >= r.QueueRequests:
+		return later(status.QueueFull(fmt.Sprintf("%d requests wait", q.Waiting)), wait)
+	case size > 0 && q.Bytes+size > r.QueueBytes && q.Waiting > 0:
+		return later(status.QueueFull("bodies of "+human.Size(q.Bytes)+" wait"), wait)
+	case wait > patience:
+		return later(status.TooLate(wait, patience), wait-patience)
+	}
+	return nil
+}

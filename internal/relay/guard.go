@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// A clientError is the fault of the client: its body does not come, or not as long as it says.
+type clientError struct {
+	error
+	status int
+}
+
+func (e *clientError) Unwrap() error { return e.error }
+
+// guard returns a client's body whose errors say that they are the client's, and which notes them
+// in the call: what a transport returns may be that the server has ended the context then. A client
+// that sends nothing for so long, while it is read, is given up.
+func guard(w http.ResponseWriter, body io.ReadCloser, stall time.Duration, c *call) io.ReadCloser {
+	return &guarded{body, http.NewResponseController(w), stall, c}
+}
+
+type guarded struct {
+	io.ReadCloser
+	conn  *http.ResponseController
+	stall time.Duration
+	call  *call
+}
+
+func (g *guarded) Read(p []byte) (int, error) {
+	if g.stall > 0 {
+		_ = g.conn.SetReadDeadline(time.Now().Add(g.stall))
+		// While nobody reads, the server watches the connection for the client's leaving.
+		defer func() { _ = g.conn.SetReadDeadline(time.Time{}) }()
+	}
+	n, err := g.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	fault := &clientError{err, http.StatusBadRequest}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		fault.status = http.StatusRequestTimeout
+	case errors.As(err, new(*http.MaxBytesError)):
+		fault.status = http.StatusRequestEntityTooLarge
+	}
+	g.call.fault.CompareAndSwap(nil, fault)
+	return n, fault
+}
+
+// A patientWriter gives up a client that reads nothing for so long while it is written to.
+type patientWriter struct {
+	http.ResponseWriter
+	stall time.Duration
+	conn  *http.ResponseController
+}
+
+func patient(w http.ResponseWriter, stall time.Duration) *patientWriter {
+	return &patientWriter{w, stall, http.NewResponseController(w)}
+}
+
+// Unwrap is for http.ResponseController.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// extend gives the client time from now on. Also for an answer without a body, or one that is
+// flushed when the handler has returned, the deadline must not be that of the answer before.
+func (w *patientWriter) extend() {
+	if w.stall > 0 {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(w.stall))
+	}
+}
+
+// limitRest limits the time for the rest of a body that is not wanted, and that net/http reads
+// before it answers.
+func (w *patientWriter) limitRest() {
+	if w.stall > 0 {
+		_ = w.conn.SetReadDeadline(time.Now().Add(w.stall))
+	}
+}
+
+func (w *patientWriter) WriteHeader(status int) {
+	w.extend()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	w.extend()
+	return w.ResponseWriter.Write(p)
+}

@@ -1,0 +1,283 @@
+package relay
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/fair"
+	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/retry"
+)
+
+// viaName is what the relay calls itself in Via (RFC 9110, section 7.6.3) and Cache-Status.
+const viaName = "penstock"
+
+// A call is one request of a client, on its way.
+type call struct {
+	target *target
+	client string // whose turns it takes
+	trace  *fair.Trace
+	cancel context.CancelCauseFunc
+	until  time.Time   // when its waiting ends
+	flying atomic.Bool // it is with the target
+	body   *spool.Body
+	fault  atomic.Pointer[clientError] // of the client's body
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// Why a call is ended.
+var (
+	errStopping = errors.New("the relay is stopping")
+	errLate     = errors.New("its turn did not come in time")
+)
+
+// ServeHTTP passes a request on, and answers it.
+func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	w := patient(rw, r.Stall)
+	client := clientOf(req)
+	r.tally.begin()
+	defer r.tally.end()
+	if r.stopping.Load() {
+		w.Header().Set("Connection", "close")
+		r.refuse(w, later(status.RelayStopping, r.StopTimeout))
+		return
+	}
+	t, why := r.target(req)
+	if why != nil {
+		r.refuse(w, why)
+		return
+	}
+	if r.CacheBytes > 0 && storable(req.Method) {
+		if resp := r.cache.Stored(t.asked(req)); resp != nil {
+			r.answerStored(w, resp)
+			return
+		}
+	}
+	patience := r.patience(req.Header)
+	c := &call{target: t, client: client, trace: new(fair.Trace), until: time.Now().Add(patience)}
+	if !storable(req.Method) {
+		if why := r.admit(c, req.ContentLength); why != nil {
+			r.refuse(w, why)
+			return
+		}
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	c.cancel = cancel
+	ctx = context.WithValue(ctx, callKey{}, c)
+	ctx = fair.WithClient(ctx, client)
+	ctx = fair.WithTrace(ctx, c.trace)
+	req = req.WithContext(ctx)
+	late := time.AfterFunc(patience, func() {
+		if !c.flying.Load() {
+			cancel(errLate)
+		}
+	})
+	defer late.Stop()
+	if req.Body != nil && req.Body != http.NoBody {
+		if why := r.take(rw, req, c); why != nil {
+			r.refuse(w, why)
+			return
+		}
+	}
+	if c.body != nil {
+		defer c.body.Close()
+	}
+	if !storable(req.Method) { // the others may be in the cache
+		// Here, and not below, where a goroutine that waits has a stack of four times the size.
+		ctx, release, err := r.fair.Wait(ctx, t.key, max(req.ContentLength, 0))
+		if err != nil {
+			r.failed(w, req, err)
+			return
+		}
+		defer release()
+		req = req.WithContext(ctx)
+	}
+	r.proxy.ServeHTTP(w, req)
+}
+
+// refuse answers a request that is not passed on.
+func (r *Relay) refuse(w *patientWriter, p *problem) {
+	r.tally.refuse()
+	w.limitRest()
+	if p.Status == http.StatusRequestTimeout { // the rest will not come either
+		w.Header().Set("Connection", "close")
+	}
+	p.write(w)
+}
+
+// small is the size up to which a body is read before its request's turn: so it is seen when its
+// client goes away, which is not sent then.
+const small = 64 << 10
+
+// take makes the client's body one that can be sent, and if possible sent again. What may not be
+// repeated and is large, or must be asked for first, streams through.
+func (r *Relay) take(w http.ResponseWriter, req *http.Request, c *call) *problem {
+	body := guard(w, req.Body, r.Stall, c)
+	expects := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
+	switch size := req.ContentLength; {
+	case 0 < size && size <= small && !expects:
+		data := make([]byte, size)
+		if _, err := io.ReadFull(body, data); err != nil {
+			fault := cmp.Or(c.fault.Load(), &clientError{err, http.StatusBadRequest})
+			return refusal(fault.status, status.ClientFault(fault.error))
+		}
+		req.GetBody = func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(data)), nil
+		}
+		req.Body, _ = req.GetBody()
+	case repeatable(req):
+		c.body = r.Spool.Keep(body, size)
+	default:
+		req.Body = body
+	}
+	return nil
+}
+
+// rewrite makes the request to the target. ReverseProxy has taken away what is about the client's
+// connection (RFC 9110, section 7.6.1), and what it says of who it was forwarded for.
+func (r *Relay) rewrite(p *httputil.ProxyRequest) {
+	c := callOf(p.In.Context())
+	t, out := c.target, p.Out
+	t.aim(p)
+	if r.Forwarded {
+		p.SetXForwarded()
+	}
+	if c.body != nil {
+		c.body.Set(out)
+	}
+	out.Header.Del(clientHeader)
+	out.Header.Add("Via", viaOf(p.In.Proto))
+}
+
+// aim has a request go to the target.
+func (t *target) aim(p *httputil.ProxyRequest) {
+	out := p.Out
+	if t.Name != "" {
+		out.URL.Path = cutSegment(out.URL.Path)
+		out.URL.RawPath = cutSegment(out.URL.RawPath)
+	}
+	out.RequestURI = ""                  // which only servers get
+	out.URL.RawQuery = p.In.URL.RawQuery // with all that cannot be parsed
+	p.SetURL(t.URL)
+}
+
+// asked returns what the cache is asked for, without a copy of the headers.
+func (t *target) asked(req *http.Request) *http.Request {
+	u := *req.URL
+	out := &http.Request{Method: req.Method, URL: &u, Header: req.Header, Host: req.Host,
+		Body: req.Body}
+	t.aim(&httputil.ProxyRequest{In: req, Out: out})
+	return out
+}
+
+// answerStored answers with what is stored, which costs the client no wait.
+func (r *Relay) answerStored(w http.ResponseWriter, resp *http.Response) {
+	defer resp.Body.Close()
+	h := w.Header()
+	maps.Copy(h, resp.Header)
+	h.Add("Via", viaOf(resp.Proto))
+	r.tally.answer()
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body) // the client may go away at any time
+}
+
+// viaOf is what Via says of a message that came by the given protocol.
+func viaOf(proto string) string { return strings.TrimPrefix(proto, "HTTP/") + " " + viaName }
+
+// cutSegment removes the first segment of a path.
+func cutSegment(path string) string {
+	if path == "" {
+		return ""
+	}
+	_, rest, _ := strings.Cut(path[1:], "/")
+	return "/" + rest
+}
+
+// answered completes the answer that goes to the client.
+func (r *Relay) answered(resp *http.Response) error {
+	resp.Header.Add("Via", viaOf(resp.Proto))
+	resp.Header.Add("Server-Timing", timing(callOf(resp.Request.Context())))
+	r.tally.answer()
+	return nil
+}
+
+// failed answers a request that has no answer of the target's.
+func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
+	w := rw.(*patientWriter)
+	c := callOf(req.Context())
+	fault, cause := c.fault.Load(), context.Cause(req.Context())
+	why := (*problem)(nil)
+	switch {
+	case fault != nil && (fault.status != http.StatusBadRequest || cause == nil):
+		r.refuse(w, refusal(fault.status, status.ClientFault(fault.error)))
+		return
+	case cause != nil && cause != errStopping && cause != errLate: // the client is gone
+		r.tally.lose()
+		panic(http.ErrAbortHandler)
+	case errors.As(err, &why):
+		r.refuse(w, why)
+		return
+	}
+	p := r.problemOf(c, req, err, cause)
+	w.Header().Set("Via", viaOf("HTTP/1.1"))
+	w.Header().Set("Server-Timing", timing(c))
+	r.tally.fail()
+	p.write(w)
+}
+
+// problemOf says why a request has no answer of the target's.
+func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem {
+	end := retry.OutcomeOf(nil, err)
+	p := &problem{Outcome: end.Outcome, Attempts: c.trace.Times().Attempts}
+	if p.Outcome == 0 {
+		p.Outcome, end.Err = retry.Failed, err
+	}
+	if end.Uncertain {
+		p.Outcome = retry.Unknown
+	}
+	var timeout interface{ Timeout() bool }
+	switch {
+	case cause == errStopping:
+		p.Status, p.Again = http.StatusServiceUnavailable, r.StopTimeout
+		p.Detail = status.RelayStopping
+	case cause == errLate:
+		p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
+		p.Detail = status.Late(r.patience(req.Header))
+	case end.Outcome == retry.Deferred:
+		p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
+		p.Detail = r.secrets.Show(status.Attempt(end, false))
+	case errors.As(err, &timeout) && timeout.Timeout():
+		p.Status, p.Detail = http.StatusGatewayTimeout, r.secrets.Show(status.Attempt(end, false))
+	default:
+		p.Status, p.Detail = http.StatusBadGateway, r.secrets.Show(status.Attempt(end, false))
+	}
+	if p.Outcome == retry.Unknown {
+		p.Detail = status.PerhapsAccepted(p.Detail)
+	}
+	return p
+}
+
+// again returns in how long a request makes sense that was not sent in time.
+func (r *Relay) again(c *call, at time.Time) time.Duration {
+	if wait := time.Until(at); wait > 0 {
+		return wait
+	}
+	return max(r.fair.Estimate(c.target.key, ""), time.Second)
+}

@@ -1,0 +1,77 @@
+package relay
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// observe records what the transport does.
+func (r *Relay) observe(e throttle.Event) {
+	now := time.Now()
+	switch e.Kind {
+	case throttle.EventSent:
+		r.tally.send()
+		if c := callOf(e.Request.Context()); c != nil {
+			c.flying.Store(true)
+		}
+		r.servers.Sent(e.Key, now)
+	case throttle.EventResent:
+		r.tally.send()
+		if e.Signal != throttle.SignalIgnored { // net/http sends again, and again, what is refused
+			r.servers.Resent(e.Key, now)
+		}
+	case throttle.EventPaused:
+		if e.Source == "" { // it was not asked for
+			r.log(slog.LevelDebug, status.Paused(e, now))
+			return
+		}
+		r.servers.Of(e.Key).Asked(now, e.Until)
+		level := slog.LevelDebug
+		if r.servers.TellsPause(now, e.Until.Sub(now), e.Source == "quota") {
+			level = slog.LevelInfo
+		}
+		r.log(level, status.Paused(e, now))
+	case throttle.EventChanged:
+		more := r.servers.Of(e.Key).PaceChanged(e)
+		r.log(slog.LevelDebug, status.PaceChanged(e, more))
+	case throttle.EventEnded:
+		r.servers.Ended(now)
+		r.judge(e, now)
+	}
+}
+
+// judge records what the end of an attempt says of its target. What a client did wrong says
+// nothing.
+func (r *Relay) judge(e throttle.Event, now time.Time) {
+	if c := callOf(e.Request.Context()); e.Err != nil && c != nil && c.fault.Load() != nil {
+		return
+	}
+	was, says, known := outcome.Of(e)
+	if was == outcome.Throttled || was == outcome.Overloaded {
+		r.tally.throttle()
+	}
+	if known {
+		says.Sent, says.Method = now.Add(-e.Latency), e.Request.Method
+		says.Trouble = status.Trouble(e)
+		r.servers.Of(e.Key).Judged(says, now)
+	}
+}
+
+// retrying ends a call that would wait for longer than its client does.
+func (r *Relay) retrying(e retry.Event) {
+	c := callOf(e.Request.Context())
+	if e.Kind != retry.EventWaiting || c == nil {
+		return
+	}
+	c.flying.Store(false)
+	r.tally.repeat()
+	r.log(slog.LevelDebug, status.Waiting(e.Request.Method+" "+e.Request.URL.Path, e))
+	if e.Until.After(c.until) {
+		c.cancel(errLate)
+	}
+}

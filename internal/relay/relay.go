@@ -1,0 +1,143 @@
+package relay
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/cache"
+	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/fair"
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
+	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
+)
+
+// A Relay passes requests on. It is an http.Handler; [Relay.Serve] has a server around it. Use
+// [New].
+type Relay struct {
+	Options
+	targets map[string]*target
+	hosts   hosts
+	secrets *conceal.Set
+
+	transport *throttle.Transport
+	fair      *fair.Transport
+	client    *retry.Client
+	cache     *cache.Transport
+	proxy     *httputil.ReverseProxy
+
+	servers  upstream.Set
+	stopping atomic.Bool // nothing new is taken
+	tally    tally
+	told     struct { // for watch alone
+		waiting, traffic time.Time
+		answered         int64
+	}
+	fewFiles sync.Once
+}
+
+// A target is a Target that requests go to.
+type target struct {
+	Target
+	key string // of its limits
+}
+
+// New returns a relay. The targets' URLs must be checked: http or https, with a host, and without a
+// query that ends in the middle.
+func New(o Options) *Relay {
+	r := &Relay{Options: o, targets: map[string]*target{}}
+	r.secrets = conceal.New(o.Header, o.Network.ProxyAddresses()...)
+	r.Log = conceal.Logger(o.Log, func(text string) string {
+		return human.Printable(r.secrets.Hide(text))
+	})
+	origins := map[string]bool{}
+	for _, t := range o.Targets {
+		r.targets[t.Name] = &target{t, nethttp.Origin(t.URL)}
+		origins[nethttp.Origin(t.URL)] = true
+	}
+	idle := o.Limits.InFlight
+	if idle == 0 {
+		idle = upstream.MostInFlight
+	}
+	r.transport = &throttle.Transport{
+		Base: &wire.Transport{
+			Network: o.Network, MaxIdle: idle,
+			Unrepeatable: func(req *http.Request) bool { return !repeatable(req) },
+			Full: func(files, conns int) {
+				r.fewFiles.Do(func() { r.Log.Warn(status.FewFiles(files, conns)) })
+			},
+		},
+		Limits:   o.Limits,
+		Timeout:  o.Timeout,
+		MaxPause: math.MaxInt64, // how long a request waits is bounded as a whole
+		Observe:  r.observe,
+	}
+	r.servers.Upstream = r.transport.Upstream
+	r.servers.Reaches = func(*upstream.Server, time.Time) bool { return false }
+	r.fair = fair.New(r.transport)
+	r.client = &retry.Client{
+		HTTP: &http.Client{Transport: r.fair},
+		Policy: retry.Policy{
+			Attempts: o.Attempts, MaxPause: o.QueueWait, GiveUpAfter: o.GiveUpAfter,
+		},
+		Repeatable: repeatable,
+		Observe:    r.retrying,
+	}
+	r.cache = &cache.Transport{
+		Base: admission{r, r.client.StandardClient().Transport}, Name: viaName,
+		MaxBytes: o.CacheBytes, TTL: o.CacheTTL, StaleIfError: o.StaleIfError,
+	}
+	r.proxy = &httputil.ReverseProxy{
+		Rewrite:        r.rewrite,
+		Transport:      r.cache,
+		ModifyResponse: r.answered,
+		ErrorHandler:   r.failed,
+		BufferPool:     new(buffers),
+		FlushInterval:  -1, // who asks for a stream gets each piece as it comes
+		ErrorLog:       log.New(conceal.NetLog(r.Log), "", 0),
+	}
+	return r
+}
+
+// repeatable reports whether it does no harm if a request is processed twice.
+func repeatable(req *http.Request) bool {
+	return nethttp.Idempotent(req.Method) || nethttp.HasKey(req)
+}
+
+// names returns those of the targets.
+func (r *Relay) names() (names []string) {
+	for name := range r.targets {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// buffers are those that answers are copied with.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+
+// log writes a line at a level.
+func (r *Relay) log(level slog.Level, text string) {
+	r.Log.Log(context.Background(), level, text)
+}

@@ -1,0 +1,149 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
+)
+
+const (
+	// headTimeout is how long a client may take for the head of a request, and headBytes how long
+	// that may be: as much as the usual servers behind it take.
+	headTimeout = 10 * time.Second
+	headBytes   = 64 << 10
+
+	// idleTimeout is how long a connection is kept without a request: longer than those of clients,
+	// which then close first, and no request meets a connection that is just being closed.
+	idleTimeout = 3 * time.Minute
+
+	look  = time.Second      // how often the state is looked at
+	tell  = 30 * time.Second // how often there is a line while there is traffic
+	queue = 10 * time.Second // a wait that is worth a line
+)
+
+// Serve serves until soft ends. Then it takes nothing new, and lets what was accepted end within
+// StopTimeout. The end of ctx ends that at once. It returns when nothing is left running.
+func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) {
+	started := time.Now()
+	r.hosts = newHosts(r.Hosts, l.Addr())
+	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer breakOff(nil)
+	s := &http.Server{
+		Handler:           r,
+		ReadHeaderTimeout: headTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headBytes,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          log.New(conceal.NetLog(r.Log), "", 0),
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			r.watch(now)
+			continue
+		case err := <-served:
+			return r.Stats(time.Now()), err
+		case <-soft.Done():
+		}
+		break
+	}
+	r.drain(ctx, soft, breakOff, ticker)
+	_ = s.Close()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return r.Stats(time.Now()), err
+	}
+	r.transport.CloseIdleConnections()
+	stats := r.Stats(time.Now())
+	stats.Uptime = time.Since(started)
+	return stats, nil
+}
+
+// drain lets the requests that were accepted end.
+func (r *Relay) drain(
+	ctx, soft context.Context, breakOff context.CancelCauseFunc, ticker *time.Ticker,
+) {
+	r.stopping.Store(true)
+	active := r.tally.stats().Active
+	r.Log.Info(status.RelayStops(context.Cause(soft), active, r.StopTimeout))
+	over := time.NewTimer(r.StopTimeout)
+	defer over.Stop()
+	ticker.Reset(look / 20)
+	ended, broken := ctx.Done(), false
+	for r.tally.stats().Active > 0 {
+		select {
+		case <-ticker.C:
+			continue
+		case <-over.C:
+			r.Log.Info(status.StopTimeoutOver(r.StopTimeout))
+		case <-ended:
+			ended = nil
+		}
+		if broken { // they have had their answer, or do not read it
+			return
+		}
+		broken = true
+		r.client.Stop(errStopping)
+		breakOff(errStopping)
+		over.Reset(time.Second)
+	}
+}
+
+// Stats returns what the relay has done, and does.
+func (r *Relay) Stats(now time.Time) Stats {
+	s := r.tally.stats()
+	cached := r.cache.Stats()
+	s.Cached = cached.Hits + cached.Stale
+	for _, t := range r.targets {
+		q := r.fair.Queue(t.key)
+		s.Waiting += q.Waiting
+		s.Clients += q.Clients
+		s.Oldest = max(s.Oldest, q.Oldest.Seconds())
+	}
+	s.InFlight, _ = r.servers.InFlight()
+	return s
+}
+
+// noLeftovers says that more may come at any time.
+func noLeftovers(upstream.Overview) bool { return false }
+
+// watch says what has changed. It is for one goroutine.
+func (r *Relay) watch(now time.Time) {
+	v := r.servers.Overview(r.Limits.InFlight)
+	for _, n := range r.servers.Notices(now, noLeftovers) {
+		r.Log.Info(status.Notice(n))
+	}
+	s := r.Stats(now)
+	facts := status.Facts{Overview: v, Now: now, Given: r.Limits, Heard: r.servers.Heard()}
+	_, s.Holding = facts.Holding()
+	if r.JSON {
+		if line, err := json.Marshal(s); err == nil {
+			r.Lines(line)
+		}
+		return
+	}
+	if wait := time.Duration(s.Oldest * float64(time.Second)); wait >= queue &&
+		now.Sub(r.told.waiting) >= tell {
+		r.told.waiting = now
+		r.Log.Info(status.RelayQueue(s.Waiting, s.Clients, wait, s.Holding))
+	}
+	if now.Sub(r.told.traffic) >= tell {
+		if n := s.Answered - r.told.answered; n > 0 && !r.told.traffic.IsZero() {
+			took := now.Sub(r.told.traffic)
+			r.Log.Info(status.RelayTraffic(n, took, s.Waiting, s.InFlight, s.Holding))
+		}
+		r.told.traffic, r.told.answered = now, s.Answered
+	}
+}

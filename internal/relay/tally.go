@@ -1,0 +1,68 @@
+package relay
+
+import (
+	"sync"
+	"time"
+)
+
+// Stats are what a [Relay] has done, and what it does now.
+type Stats struct {
+	Requests int64 `json:"requests"` // of clients
+	Answered int64 `json:"answered"` // with an answer of the target's, or a stored one
+	Cached   int64 `json:"cached"`   // of these, stored ones
+	Failed   int64 `json:"failed"`   // answered with a problem of the relay's: 502, 503, 504
+	Refused  int64 `json:"refused"`  // at once, as nonsense or because too many wait
+	Lost     int64 `json:"lost"`     // whose client went away before
+
+	Sent      int64 `json:"sent"`      // requests to targets, those that were repeated included
+	Repeated  int64 `json:"repeated"`  // of these, again
+	Throttled int64 `json:"throttled"` // of these, refused since they came too fast or too many
+
+	Active   int     `json:"active"`    // requests of clients that have no answer yet
+	Waiting  int     `json:"waiting"`   // of these, for their turn
+	Clients  int     `json:"clients"`   // that these are of
+	Oldest   float64 `json:"oldest_s"`  // how long the first of them has waited, in seconds
+	InFlight int     `json:"in_flight"` // requests at targets
+
+	Holding string        `json:"holding"` // what holds requests back, in words
+	Uptime  time.Duration `json:"-"`
+}
+
+// A tally counts. Its methods may be called concurrently.
+type tally struct {
+	mu sync.Mutex
+	s  Stats
+}
+
+func (t *tally) count(n *int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*n++
+}
+
+func (t *tally) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Requests++
+	t.s.Active++
+}
+
+func (t *tally) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Active--
+}
+
+func (t *tally) answer()   { t.count(&t.s.Answered) }
+func (t *tally) fail()     { t.count(&t.s.Failed) }
+func (t *tally) refuse()   { t.count(&t.s.Refused) }
+func (t *tally) lose()     { t.count(&t.s.Lost) }
+func (t *tally) send()     { t.count(&t.s.Sent) }
+func (t *tally) repeat()   { t.count(&t.s.Repeated) }
+func (t *tally) throttle() { t.count(&t.s.Throttled) }
+
+func (t *tally) stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.s
+}

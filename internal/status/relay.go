@@ -1,0 +1,107 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Why the relay itself answers a request. Nothing was sent then, unless an answer says so.
+const (
+	NotAProxy = "this is a relay to servers that were named when it was started, and no proxy: " +
+		"ask it for a path, such as /v1/files/a.json"
+	NoUpgrade = "the relay does not pass on upgrades to another protocol, such as WebSocket: " +
+		"connect to the server itself"
+	NoPath        = "the relay passes on requests for a path, which begins with a slash"
+	LeavesPath    = "the path has a segment .., and could leave the path of the target: write it out"
+	RelayStopping = "the relay is stopping, and takes nothing new: try again when it is back"
+)
+
+// StrangeHost refuses a request that was meant for somebody else.
+func StrangeHost(host string) string {
+	return fmt.Sprintf("the relay is not called %s: use localhost or its address, or start it "+
+		"with --host %[1]s", human.Quote(host))
+}
+
+// NoSuchTarget refuses a path whose first segment names no target.
+func NoSuchTarget(name string, known []string) string {
+	return fmt.Sprintf("no target is called %s: a path begins with one of /%s/", human.Quote(name),
+		strings.Join(known, "/, /"))
+}
+
+// QueueFull refuses a request for which the queue has no room.
+func QueueFull(why string) string {
+	return "too much is waiting here already: " + why + " (--queue, --queue-bytes)"
+}
+
+// TooLate refuses a request whose turn would not come in time.
+func TooLate(wait, most time.Duration) string {
+	return fmt.Sprintf("its turn would come in some %s, and it waits for %s at most: send less, "+
+		"or raise --queue-wait", human.Span(wait), human.Exact(most))
+}
+
+// Late is why a request was given up that had waited.
+func Late(most time.Duration) string {
+	return fmt.Sprintf("its turn did not come within %s (--queue-wait)", human.Exact(most))
+}
+
+// ClientFault says that a request could not be passed on since its body did not come.
+func ClientFault(err error) string {
+	return "the body of the request did not come as it was announced: " + Plain(err)
+}
+
+// PerhapsAccepted adds to what went wrong that the target may have the request all the same.
+func PerhapsAccepted(text string) string {
+	return text + "; the server may have accepted the request: check there before you send it again"
+}
+
+// RelayStarted says where the relay listens and where it sends to.
+func RelayStarted(addr string, targets []string, given throttle.Limits) string {
+	return fmt.Sprintf("relay on http://%s to %s; %s", addr, strings.Join(targets, ", "),
+		limits(given))
+}
+
+// RelayOpen warns that others than this machine can use the relay.
+func RelayOpen(addr string, credentials bool) string {
+	text := fmt.Sprintf("whoever reaches %s can send through the relay", addr)
+	if credentials {
+		text += ", with your credentials"
+	}
+	return text + ": let only whom you trust reach it"
+}
+
+// RelayQueue says that requests wait for long.
+func RelayQueue(waiting, clients int, oldest time.Duration, holding string) string {
+	text := fmt.Sprintf("%s of %s wait, the first for %s", human.Plural(waiting, "request"),
+		human.Plural(clients, "client"), human.Span(oldest))
+	if holding != "" {
+		text += ": " + holding
+	}
+	return text
+}
+
+// RelayTraffic says what was relayed in the last while.
+func RelayTraffic(
+	answered int64, took time.Duration, waiting, inFlight int, holding string,
+) string {
+	text := fmt.Sprintf("%s in %s, %s; %d in flight, %d waiting",
+		human.Plural(answered, "answer"), human.Span(took),
+		human.Rate(float64(answered)/took.Seconds()), inFlight, waiting)
+	if holding != "" {
+		text += "; " + holding
+	}
+	return text
+}
+
+// RelayStops announces the end.
+func RelayStops(cause error, active int, limit time.Duration) string {
+	text := fmt.Sprintf("%v: taking nothing new", cause)
+	if active == 0 {
+		return text
+	}
+	return text + fmt.Sprintf(", %s may finish within %s; a second signal ends at once",
+		human.Plural(active, "request"), human.Exact(limit))
+}
