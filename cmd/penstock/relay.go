@@ -118,7 +118,8 @@ func (f *relayFlags) groups() (groups []group) {
 	cached.Var(size(&f.run.CacheBytes).or("0"), "cache",
 		"memory for answers to GET and HEAD that may be used again (RFC 9111); 0 keeps none")
 	cached.Var(duration(&f.run.CacheTTL), "cache-ttl",
-		"how long an answer is used that does not say so (default not at all)")
+		"how long an answer is used that does not say so, 404 and those to requests with cookies "+
+			"too (default not at all)")
 	cached.Var(duration(&f.run.StaleIfError), "stale-if-error",
 		"how long an old answer is used while the server is down (default as the answer says)")
 

@@ -98,6 +98,7 @@ func New(o Options) *Relay {
 	r.cache = &cache.Transport{
 		Base: admission{r, r.client.StandardClient().Transport}, Name: viaName,
 		MaxBytes: o.CacheBytes, TTL: o.CacheTTL, StaleIfError: o.StaleIfError,
+		StaleAfter: upstream.DownAfter, // after which a target is said to be down
 	}
 	r.proxy = &httputil.ReverseProxy{
 		Rewrite:        r.rewrite,

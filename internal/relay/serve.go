@@ -65,6 +65,7 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return r.Stats(time.Now()), err
 	}
+	_ = r.cache.Close() // its errors are those of fetches that nobody waits for
 	r.transport.CloseIdleConnections()
 	stats := r.Stats(time.Now())
 	stats.Uptime = time.Since(started)
