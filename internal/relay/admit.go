@@ -130,14 +130,19 @@ type admission struct {
 }
 
 func (a admission) RoundTrip(req *http.Request) (*http.Response, error) {
-	if c := callOf(req.Context()); c != nil && storable(req.Method) {
+	c := callOf(req.Context())
+	if c != nil && storable(req.Method) {
 		if why := a.r.admit(c, 0); why != nil {
 			return nil, why
 		}
 	}
-	if len(a.r.Header) > 0 {
+	kept := c != nil && c.body != nil
+	if len(a.r.Header) > 0 || kept {
 		req = req.Clone(req.Context())
 		maps.Copy(req.Header, a.r.Header)
+	}
+	if kept { // ReverseProxy has a body of its own around it, which retry could not ask
+		c.body.Set(req)
 	}
 	return a.base.RoundTrip(req)
 }

@@ -147,6 +147,10 @@ func (r *Relay) take(w http.ResponseWriter, req *http.Request, c *call) *problem
 	default:
 		req.Body = body
 	}
+	if c.body != nil || req.Body == body {
+		// An answer that comes early must not wait for the rest of the body.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	return nil
 }
 
@@ -158,9 +162,6 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	t.aim(p)
 	if r.Forwarded {
 		p.SetXForwarded()
-	}
-	if c.body != nil {
-		c.body.Set(out)
 	}
 	out.Header.Del(clientHeader)
 	out.Header.Add("Via", viaOf(p.In.Proto))

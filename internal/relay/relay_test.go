@@ -306,6 +306,26 @@ func TestClientFaults(t *testing.T) {
 	})
 }
 
+// An answer that comes before the body does not wait for it.
+func TestEarlyAnswer(t *testing.T) {
+	handle := func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusTeapot) }
+	start(t, Options{Stall: time.Minute}, handle, func(w *world) {
+		for _, method := range []string{"PUT", "POST"} {
+			dial := w.client.Transport.(*http.Transport).DialContext
+			conn, err := dial(w.t.Context(), "tcp", "x")
+			test.OK(t, err)
+			begin := time.Now()
+			fmt.Fprintf(conn, "%s /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"+
+				"\r\nabc", method)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || resp.StatusCode != 418 || time.Since(begin) != 0 {
+				t.Errorf("%s: %v, %v after %v", method, resp, err, time.Since(begin))
+			}
+			conn.Close()
+		}
+	})
+}
+
 // The first signal lets what was accepted end, and takes nothing new.
 func TestStops(t *testing.T) {
 	for _, c := range []struct {
