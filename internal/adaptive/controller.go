@@ -393,12 +393,3 @@ func (c *Controller) setPhase(now time.Time) {
 		c.phase, c.changed = phase, now
 	}
 }
-
-// seconds converts, saturating.
-func seconds(s float64) time.Duration {
-	// As a float64 the longest duration is one too many.
-	if s *= float64(time.Second); s < math.MaxInt64 {
-		return time.Duration(s)
-	}
-	return math.MaxInt64
-}

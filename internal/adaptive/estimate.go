@@ -1,6 +1,9 @@
 package adaptive
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // rounding is the mean of what rounding adds to a wait of whole seconds. The value is load-bearing:
 // with 1 nearly three requests in a hundred are refused.
@@ -125,4 +128,13 @@ func (p *pace) countFirst() {
 // one.
 func (p *pace) emptied(count int) {
 	p.firstCounted, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
+}
+
+// seconds converts, saturating.
+func seconds(s float64) time.Duration {
+	// As a float64 the longest duration is one too many.
+	if s *= float64(time.Second); s < math.MaxInt64 {
+		return time.Duration(s)
+	}
+	return math.MaxInt64
 }
