@@ -194,7 +194,8 @@ func (p *Pool[T]) Wait(ctx context.Context) error {
 		defer p.mu.Unlock()
 		if i := slices.Index(p.barriers, b); i >= 0 {
 			p.barriers = slices.Delete(p.barriers, i, i+1)
-			return fmt.Errorf("pool: wait given up with %d tasks not ended: %w", b.left, context.Cause(ctx))
+			return fmt.Errorf("pool: wait given up with %d tasks not ended: %w", b.left,
+				context.Cause(ctx))
 		}
 	}
 	return nil

@@ -115,7 +115,8 @@ type standard struct{ client *Client }
 
 func (s standard) RoundTrip(req *http.Request) (*http.Response, error) {
 	hc := s.client.httpClient()
-	if req != nil && req.RequestURI != "" { // as in a proxy; http.Client, unlike a transport, minds it
+	// as in a proxy; http.Client, unlike a transport, minds it
+	if req != nil && req.RequestURI != "" {
 		req = req.WithContext(req.Context())
 		req.RequestURI = ""
 	}

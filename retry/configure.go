@@ -16,8 +16,8 @@ import (
 )
 
 // ConfigureRetryable makes a client of go-retryablehttp judge and wait as this package does, for
-// programs that already have one: it sets CheckRetry and Backoff, and leaves the rest alone. Call it
-// before the client is used.
+// programs that already have one: it sets CheckRetry and Backoff, and leaves the rest alone. Call
+// it before the client is used.
 //
 // What is repeated is what the table of the package comment says. RetryMax bounds all retries, for
 // that library does not tell refusals from failures. A retry waits for what the server asked for,

@@ -37,7 +37,7 @@
 //	  is not about the one request (below)
 //	500, 502, 504, 512 to 599; reset or       see below, again            unknown
 //	  timeout after bytes may have been sent
-//	3xx that is not followed                  failed, names the new URL   failed, names the new URL
+//	3xx that is not followed                  failed, names new URL       failed, names new URL
 //	any other 4xx and 5xx                     failed                      failed
 //	the caller's own body cannot be read,     failed                      failed; unknown after
 //	  or is not as long as ContentLength                                  bytes were sent

@@ -90,7 +90,8 @@ func (a *attempt) request() *http.Request {
 
 // traced is a context with a trace of its own, which calls the hooks of one that was there already.
 // [httptrace.WithClientTrace] would join the two by reflection, at three times the cost of all else
-// that is done here. The hooks for DNS and dialing, which have a key of their own, stay as they are.
+// that is done here. The hooks for DNS and dialing, which have a key of their own, stay as they
+// are.
 type traced struct {
 	context.Context
 	trace *httptrace.ClientTrace
@@ -147,7 +148,8 @@ func (a *attempt) wrap(body io.ReadCloser) io.ReadCloser {
 // request, which may be forever.
 const maxFresh = 10
 
-var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections without an answer: %w", maxFresh, syscall.ECONNRESET)
+var errGoneAway = fmt.Errorf("throttle: the server ended %d new connections without an answer: %w",
+	maxFresh, syscall.ECONNRESET)
 
 // gotConn sees each try of net/http to send the request. The first was paid for, unless a cool-down
 // has begun since, while the connection was made. What is not to be sent it refuses by ending the
@@ -201,9 +203,9 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// wroteHeaders is called when the headers were written. With HTTP/2 they are not once the context has
-// ended. With HTTP/1 another goroutine writes meanwhile, until that end closes the connection: so it
-// is closed here, while the end of the headers is still in a buffer.
+// wroteHeaders is called when the headers were written. With HTTP/2 they are not once the context
+// has ended. With HTTP/1 another goroutine writes meanwhile, until that end closes the connection:
+// so it is closed here, while the end of the headers is still in a buffer.
 func (a *attempt) wroteHeaders() {
 	if info := a.unwanted.Load(); info != nil && info.Conn != nil {
 		info.Conn.SetWriteDeadline(time.Unix(1, 0)) // for a Close that writes

@@ -24,27 +24,27 @@
 //
 // # Stopping
 //
-// End the context with which work is submitted, then call [Transport.Stop]: callers that wait
-// get a [*StopError] and have sent nothing, and what is in flight ends by itself. Where the package
-// retry is above, its Client.Stop does both.
+// End the context with which work is submitted, then call [Transport.Stop]: callers that wait get a
+// [*StopError] and have sent nothing, and what is in flight ends by itself. Where the package retry
+// is above, its Client.Stop does both.
 //
 // # Signing
 //
-// What signs requests with the time (expiring tokens, HMAC, SigV4) belongs below the Transport, into
-// its Base: above, signatures grow old while requests wait. If a library signs above, as the AWS SDK
-// does, bound the wait by [Transport.MaxQueue], or acquire a permit before the library is called,
-// which the request takes along; see [WithPermit].
+// What signs requests with the time (expiring tokens, HMAC, SigV4) belongs below the Transport,
+// into its Base: above, signatures grow old while requests wait. If a library signs above, as the
+// AWS SDK does, bound the wait by [Transport.MaxQueue], or acquire a permit before the library is
+// called, which the request takes along; see [WithPermit].
 //
 // # Nesting
 //
 // To keep to one limit for a tenant and another for the host, put one Transport into the Base of
-// another, and give the outer one Limits that are Fixed: it takes the queue of the inner one for the
-// server, and would learn from it. [Transport.Timeout] belongs to the inner one.
+// another, and give the outer one Limits that are Fixed: it takes the queue of the inner one for
+// the server, and would learn from it. [Transport.Timeout] belongs to the inner one.
 //
 // # Proxies
 //
-// Proxies, TLS and the like are set on Base. A proxy that refuses to connect counts as a server that
-// is down, unless Base reports the status by an error with a method ProxyStatus() int; see the
+// Proxies, TLS and the like are set on Base. A proxy that refuses to connect counts as a server
+// that is down, unless Base reports the status by an error with a method ProxyStatus() int; see the
 // package retry.
 //
 // # Tests

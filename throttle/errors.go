@@ -84,8 +84,7 @@ func (e *QueueError) reason() string {
 	return text
 }
 
-// RetryAt returns the zero Time, which means never: do not retry. Until is when the
-// cool-down ends.
+// RetryAt returns the zero Time, which means never: do not retry. Until is when the cool-down ends.
 func (e *QueueError) RetryAt() time.Time { return time.Time{} }
 
 // Timeout returns true, as a [net.Error] does of a timeout.

@@ -53,8 +53,8 @@ type Event struct {
 	// Sent, Resent: when its token was given out; Observe may be called somewhat later
 	Token time.Time
 
-	// Ended: how it went. Latency is the time since the token. Resent: Signal is SignalOverloaded if
-	// the server did not want the request, SignalIgnored if an idle connection was dead.
+	// Ended: how it went. Latency is the time since the token. Resent: Signal is SignalOverloaded
+	// if the server did not want the request, SignalIgnored if an idle connection was dead.
 	Status  int   // 0: no answer
 	Err     error // why there is none; what errors.As finds in it is as RoundTrip returned it
 	Signal  Signal
@@ -64,8 +64,8 @@ type Event struct {
 	Until  time.Time
 	Source string
 
-	// Changed: what is in force from now on, and why, for people to read: "growing" if more is being
-	// tried after a refusal, "quota" if the server states it, …
+	// Changed: what is in force from now on, and why, for people to read: "growing" if more is
+	// being tried after a refusal, "quota" if the server states it, …
 	Phase  Phase
 	Limit  int        // requests in flight; [math.MaxInt]: no limit
 	Rate   rate.Limit // requests a second; [rate.Inf]: no limit

@@ -38,8 +38,8 @@ func (s *Signal) UnmarshalText(text []byte) error { return setWord(adaptive.Sign
 // A Phase is what an [Upstream] is doing about the limits that it finds. The zero value is none.
 type Phase uint8
 
-// The text of each is what String returns, in JSON too: "starting", "steady", "holding back", and so
-// on. That of the zero value is "none".
+// The text of each is what String returns, in JSON too: "starting", "steady", "holding back", and
+// so on. That of the zero value is "none".
 const (
 	// It doubles the number in flight until the server slows down or refuses.
 	PhaseStarting Phase = iota + 1

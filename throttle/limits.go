@@ -40,7 +40,8 @@ func (l Limits) Validate() error {
 	var errs []error
 	check := func(field string, v float64) {
 		if !(v >= 0) {
-			errs = append(errs, fmt.Errorf("throttle: Limits.%s is %v, want 0 (not given) or more", field, v))
+			errs = append(errs, fmt.Errorf("throttle: Limits.%s is %v, want 0 (not given) or more",
+				field, v))
 		}
 	}
 	check("Rate", float64(l.Rate))

@@ -27,7 +27,8 @@ type finding struct {
 // differs reports whether people would care.
 func (f finding) differs(g finding) bool {
 	far := func(a, b float64) bool { return math.Abs(a-b) > 0.1*min(a, b) }
-	return f.phase != g.phase || far(float64(f.limit), float64(g.limit)) || far(float64(f.rate), float64(g.rate))
+	return f.phase != g.phase || far(float64(f.limit), float64(g.limit)) ||
+		far(float64(f.rate), float64(g.rate))
 }
 
 // growing is the reason of a finding that is more than the one before, whose own reason explains

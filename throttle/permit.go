@@ -77,9 +77,9 @@ func (p *Permit) Progress(acked, size int64) {
 
 // Reader returns a reader of r, the request's body, whose bytes come no faster than
 // [Limits.Bandwidth], and tells the permit's [Upstream] of their progress, for which
-// [Permit.Progress] is exact where the bytes that the server has acknowledged are known. A body that
-// is sent once more with the same permit takes another Reader. A Read fails with the cause of ctx
-// when that ends while it waits.
+// [Permit.Progress] is exact where the bytes that the server has acknowledged are known. A body
+// that is sent once more with the same permit takes another Reader. A Read fails with the cause of
+// ctx when that ends while it waits.
 func (p *Permit) Reader(ctx context.Context, r io.Reader) io.Reader {
 	return &permitReader{r: p.upstream.bandwidth.Reader(ctx, r), p: p}
 }

@@ -67,7 +67,8 @@ func (f *Feedback) quotas(told []hint.Limit) {
 			if l.Dated {
 				l.Reset = max(l.Reset, l.Reset+f.Latency) // the sum may overflow
 			}
-			f.Quotas = append(f.Quotas, Quota{Remaining: l.Remaining, Reset: l.Reset, Limit: l.Limit, Window: l.Window})
+			f.Quotas = append(f.Quotas, Quota{Remaining: l.Remaining, Reset: l.Reset,
+				Limit: l.Limit, Window: l.Window})
 		}
 	}
 }
@@ -75,7 +76,8 @@ func (f *Feedback) quotas(told []hint.Limit) {
 // answer returns what a status says about the server.
 func answer(status int, throttled bool) Signal {
 	switch {
-	case status == http.StatusServiceUnavailable, status == statusBandwidth, status == statusOverloaded,
+	case status == http.StatusServiceUnavailable, status == statusBandwidth,
+		status == statusOverloaded,
 		// the server behind it was not reached, or is full; some limiters answer so, too
 		status == http.StatusBadGateway:
 		return SignalOverloaded
@@ -144,14 +146,16 @@ func lost(err error) bool {
 	if errors.As(err, &op) && (op.Op == "read" || op.Op == "write") {
 		return !op.Timeout() && !errors.Is(err, net.ErrClosed) // we closed it
 	}
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // timedOut reports whether a deadline has ended the context, or is about to: http.Client ends a
 // request that takes longer than its Timeout by the context and by Request.Cancel, in any order.
 func timedOut(ctx context.Context, now time.Time) bool {
 	if err := ctx.Err(); err != nil {
-		return err == context.DeadlineExceeded || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+		return err == context.DeadlineExceeded ||
+			errors.Is(context.Cause(ctx), context.DeadlineExceeded)
 	}
 	return expired(ctx, now)
 }

@@ -67,7 +67,8 @@ func (s *sampler) remove(p *Permit) {
 // tick takes all samples, and drops those of requests that have ended.
 func (s *sampler) tick() {
 	s.mu.Lock()
-	s.samples = slices.DeleteFunc(s.samples, func(one *sample) bool { return one.permit.told.Load() })
+	s.samples = slices.DeleteFunc(s.samples,
+		func(one *sample) bool { return one.permit.told.Load() })
 	samples := slices.Clone(s.samples)
 	s.mu.Unlock()
 	for _, one := range samples {

@@ -173,7 +173,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			a.release()
 		}
 	}()
-	a.observe(Event{Kind: EventSent, Waited: a.waited, WaitedFor: a.permit.waited, Token: a.permit.token})
+	a.observe(Event{Kind: EventSent, Waited: a.waited, WaitedFor: a.permit.waited,
+		Token: a.permit.token})
 
 	resp, err := t.base().RoundTrip(a.request())
 	if err != nil {
@@ -199,8 +200,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// acquire gets the attempt's permit: that of its context, or another within MaxQueue. Its errors say
-// when the cool-down ends that is in force.
+// acquire gets the attempt's permit: that of its context, or another within MaxQueue. Its errors
+// say when the cool-down ends that is in force.
 func (t *Transport) acquire(ctx context.Context, a *attempt) error {
 	if ctx.Err() == nil && a.u.given(ctx, &a.permit) {
 		return nil
@@ -214,7 +215,8 @@ func (t *Transport) acquire(ctx context.Context, a *attempt) error {
 	return err
 }
 
-// queue calls wait, which waits for a turn, with a context that ends after what is left of MaxQueue.
+// queue calls wait, which waits for a turn, with a context that ends after what is left of
+// MaxQueue.
 func (a *attempt) queue(ctx context.Context, wait func(context.Context) error) error {
 	if a.t.MaxQueue <= 0 {
 		return wait(ctx)

@@ -14,7 +14,8 @@ type Event struct {
 	Key        string        // that the request counts against; a hash if it is long
 	Weight     int           // tokens that it costs
 	RetryAfter time.Duration `json:",omitzero"` // of a refusal, in whole seconds; else zero
-	Request    *http.Request `json:"-"`         // must not be changed, nor used after Observe returns
+	// must not be changed, nor used after Observe returns
+	Request *http.Request `json:"-"`
 }
 
 // LogValue returns the event as a group, without the request.
