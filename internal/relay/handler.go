@@ -250,9 +250,6 @@ func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem
 	if p.Outcome == 0 {
 		p.Outcome, end.Err = retry.Failed, err
 	}
-	if end.Uncertain {
-		p.Outcome = retry.Unknown
-	}
 	var timeout interface{ Timeout() bool }
 	switch {
 	case cause == errStopping:
@@ -269,7 +266,7 @@ func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem
 	default:
 		p.Status, p.Detail = http.StatusBadGateway, r.secrets.Show(status.Attempt(end, false))
 	}
-	if p.Outcome == retry.Unknown {
+	if end.Uncertain && !storable(req.Method) { // to read twice is no matter
 		p.Detail = status.PerhapsAccepted(p.Detail)
 	}
 	return p

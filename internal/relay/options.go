@@ -37,7 +37,7 @@ type Options struct {
 	CacheTTL     time.Duration // how long an answer is fresh that does not say so; 0: it is not
 	StaleIfError time.Duration // how long a stale answer may stand in for a target that is down
 
-	Forwarded   bool          // tell targets of the client: Forwarded and X-Forwarded-For
+	Forwarded   bool          // tell targets of the client: X-Forwarded-For, -Host and -Proto
 	Hosts       []string      // by which clients may call the relay, besides those of this machine
 	StopTimeout time.Duration // for requests that were accepted, when the user stops the relay
 	Stall       time.Duration // a client that sends or reads nothing for so long is given up

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,6 +54,101 @@ func TestPassesOn(t *testing.T) {
 			!strings.Contains(timing, `attempts;desc="1", upstream;dur=0.0`) {
 			t.Errorf("Server-Timing: %s", timing)
 		}
+	})
+}
+
+// Interim answers, pieces of a stream and trailers come as they are sent.
+func TestStreams(t *testing.T) {
+	handle := func(rw http.ResponseWriter, req *http.Request) {
+		rw.Header().Set("Link", "</style.css>; rel=preload")
+		rw.WriteHeader(http.StatusEarlyHints)
+		rw.Header().Set("Trailer", "X-Sum")
+		for range 3 {
+			time.Sleep(time.Second)
+			io.WriteString(rw, "piece ")
+			_ = http.NewResponseController(rw).Flush()
+		}
+		rw.Header().Set("X-Sum", "sum")
+		rw.Header().Set(http.TrailerPrefix+"X-Late", "late")
+	}
+	for _, method := range []string{"GET", "PUT"} {
+		start(t, Options{}, handle, func(w *world) {
+			var hints []string
+			trace := &httptrace.ClientTrace{
+				Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+					hints = append(hints, fmt.Sprint(code, h["Link"], time.Since(w.begin)))
+					return nil
+				}}
+			req := w.request(method, "/x", "")
+			ctx := httptrace.WithClientTrace(w.t.Context(), trace)
+			resp, err := w.client.Do(req.WithContext(ctx))
+			test.OK(w.t, err)
+			defer resp.Body.Close()
+			var pieces []string
+			for p := make([]byte, 100); ; {
+				n, err := resp.Body.Read(p)
+				if n > 0 {
+					pieces = append(pieces, string(p[:n])+time.Since(w.begin).String())
+				}
+				if err != nil {
+					break
+				}
+			}
+			if got := strings.Join(hints, ";"); got != "103 [</style.css>; rel=preload] 0s" {
+				t.Errorf("%s: interim answers %s", method, got)
+			}
+			if got := strings.Join(pieces, ","); got != "piece 1s,piece 2s,piece 3s" {
+				t.Errorf("%s: pieces %s", method, got)
+			}
+			if h := resp.Trailer; h.Get("X-Sum") != "sum" || h.Get("X-Late") != "late" {
+				t.Errorf("%s: trailers %v", method, h)
+			}
+		})
+	}
+}
+
+// A target that sends rubbish is a problem of the gateway; a client that reads nothing is given up.
+func TestRubbish(t *testing.T) {
+	handle := func(rw http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(rw).Hijack()
+		if err == nil {
+			fmt.Fprint(conn, "HTTP/9 what?\r\n\r\n")
+			conn.Close()
+		}
+	}
+	start(t, Options{Attempts: 2, GiveUpAfter: time.Second}, handle, func(w *world) {
+		for method, want := range map[string]retry.Outcome{
+			"GET": retry.Failed, "POST": retry.Unknown,
+		} {
+			if a := w.send(method, "/x", ""); a.Status != 502 || a.Outcome != want {
+				t.Errorf("%s: %d %s", method, a.status, a.body)
+			}
+		}
+	})
+	slow := func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Length", "1000000000")
+		for {
+			if _, err := rw.Write(make([]byte, 32<<10)); err != nil {
+				return
+			}
+		}
+	}
+	start(t, Options{Stall: 5 * time.Second}, slow, func(w *world) {
+		// Else it holds a mutex while it writes, for which fake time does not pass.
+		w.relay.proxy.FlushInterval = 0
+		dial := w.client.Transport.(*http.Transport).DialContext
+		conn, err := dial(w.t.Context(), "tcp", "x")
+		test.OK(w.t, err)
+		fmt.Fprint(conn, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		time.Sleep(4 * time.Second)
+		if n := w.relay.Stats(time.Now()).Active; n != 1 {
+			t.Errorf("%d are active", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := w.relay.Stats(time.Now()).Active; n != 0 {
+			t.Errorf("%d are still active", n)
+		}
+		conn.Close()
 	})
 }
 
