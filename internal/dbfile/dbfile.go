@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
-	"sync"
 
 	"modernc.org/sqlite"
 )
@@ -41,13 +40,12 @@ type Conn struct {
 	db *sql.DB
 }
 
-// ofdLocks makes SQLite's locks survive that this process opens and closes the same file elsewhere,
-// where the system can do that.
-var ofdLocks = sync.OnceFunc(func() { sqlite.OFDLocking(true) })
+// SQLite's locks survive that this process opens and closes the same file elsewhere, where the
+// system can do that. It can be asked for only before the first lock, whoever takes that.
+func init() { _, _ = sqlite.OFDLocking(true) }
 
 // Open opens a file. Mode is "rw", "ro" or "ro&immutable=1"; no mode makes the file.
 func Open(ctx context.Context, path, mode string) (*Conn, error) {
-	ofdLocks()
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
