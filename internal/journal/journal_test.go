@@ -144,7 +144,7 @@ func TestKilledRun(t *testing.T) {
 		j.run); err != nil {
 		t.Fatal(err)
 	}
-	j.run = -1 // so that Close notes no end
+	test.OK(t, j.ask(func(*writer) { j.run = -1 })) // so that Close notes no end
 	mustClose(t, j)
 	j = mustOpen(t, path)
 	equal(t, "earlier", j.Earlier(), Earlier{
