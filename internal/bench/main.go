@@ -45,6 +45,7 @@ func main() {
 			exit(reverse(os.Args[2], os.Args[3]))
 		}
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that is gone must not leave servers behind
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(run(ctx, os.Args[1:], os.Stdout))
