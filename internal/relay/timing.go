@@ -28,13 +28,9 @@ func timing(c *call) string {
 // longest returns the limit that held a request for the longest time.
 func longest(w throttle.Waited) (held throttle.Holding) {
 	most := time.Duration(0)
-	for h, d := range map[throttle.Holding]time.Duration{
-		throttle.HoldingRate: w.Rate, throttle.HoldingConcurrency: w.Concurrency,
-		throttle.HoldingBandwidth: w.Bandwidth, throttle.HoldingCoolDown: w.CoolDown,
-		throttle.HoldingDown: w.Down,
-	} {
+	for i, d := range [...]time.Duration{w.Rate, w.Concurrency, w.Bandwidth, w.CoolDown, w.Down} {
 		if d > most {
-			held, most = h, d
+			held, most = throttle.HoldingRate+throttle.Holding(i), d
 		}
 	}
 	return held
