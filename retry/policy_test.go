@@ -361,7 +361,7 @@ func TestPolicyBackOff(t *testing.T) {
 	})
 }
 
-// Observe hears of each attempt of Do, and Attempt tells op which one it is.
+// Observe is called after each attempt of Do, and Attempt returns its number to op.
 func TestPolicyObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		boom, begin := errors.New("boom"), time.Now()

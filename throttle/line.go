@@ -16,7 +16,8 @@ import (
 
 // A line is where callers wait for their turn, in the order in which they came: for a pause to end,
 // for the door and for tokens. A [Bucket] is a line whose door is always open; that of an
-// [Upstream] counts who is in flight. It has no goroutine: the first waiter watches the timer.
+// [Upstream] counts the requests in flight. It has no goroutine: the first waiter watches the
+// timer.
 type line struct {
 	timer *time.Timer
 

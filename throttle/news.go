@@ -45,7 +45,7 @@ func (f finding) grown(since finding) bool {
 	return false
 }
 
-// events returns what the news are to who observes.
+// events returns the events that report the news.
 func (n news) events() (events []Event) {
 	if !n.until.IsZero() {
 		events = append(events, Event{Kind: EventPaused, Until: n.until, Source: n.source})

@@ -54,7 +54,7 @@ func (p *Permit) tell(f Feedback) (n news) {
 	return n
 }
 
-// Progress tells the permit's [Upstream] how many bytes of the request's body the server has
+// Progress reports to the permit's [Upstream] how many bytes of the request's body the server has
 // acknowledged so far, of how many (below 0: not known). Bytes that are only in a buffer on this
 // side should not count.
 //

@@ -142,7 +142,7 @@ func (s *supply) fit(t time.Duration, n int) {
 	}
 }
 
-// reserve notes when n tokens are due to one who asks at instant t. Nothing may be reserved.
+// reserve notes when n tokens are due to a caller that asks at instant t. Nothing may be reserved.
 func (s *supply) reserve(t time.Duration, n int) {
 	s.fit(t, n)
 	at := s.at(t)

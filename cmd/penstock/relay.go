@@ -256,7 +256,7 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// announce says where the relay is, where it sends to, and who can use it.
+// announce logs where the relay is, where it sends to, and whether others can use it.
 func (f *relayFlags) announce(at net.Addr) {
 	var targets []string
 	for _, t := range f.targets {

@@ -36,7 +36,7 @@ import (
 //	                      together no more than LINK; they tell of it every 50 ms,
 //	                      but perhaps not of the size
 //	look                  nothing happens
-//	expect NAME=VALUE …   how the controller stands now, as expected by whoever wrote the script:
+//	expect NAME=VALUE …   how the controller stands now, as the script expects it:
 //	                      exactly, or LOW..HIGH, of which one may be missing; "-" is none. Without
 //	                      an instant. See script.value
 //	limits …              set anew

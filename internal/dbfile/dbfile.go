@@ -41,7 +41,7 @@ type Conn struct {
 }
 
 // SQLite's locks survive that this process opens and closes the same file elsewhere, where the
-// system can do that. It can be asked for only before the first lock, whoever takes that.
+// system can do that. It can be asked for only before the first lock of the process.
 func init() { _, _ = sqlite.OFDLocking(true) }
 
 // Open opens a file. Mode is "rw", "ro" or "ro&immutable=1"; no mode makes the file.

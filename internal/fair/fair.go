@@ -8,8 +8,8 @@
 // many requests those have.
 //
 // It bounds nothing. [Transport.Queue] says what waits, and [Transport.Estimate] for how long a
-// request would wait that came now; whoever calls RoundTrip decides what is too much, and ends the
-// contexts of requests that have waited for too long.
+// request would wait that came now; its caller decides what is too much, and ends the contexts of
+// requests that have waited for too long.
 //
 // A program that sends through the throttle.Transport directly has one turn after another, as if
 // all of the queue here were one caller.
@@ -93,8 +93,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
 // Wait waits for the turn of a request before there is one to send: the first RoundTrip with the
-// context that it returns, to the upstream of that key, does not wait. So a server may let those
-// wait of whom it has only begun to think. Size is the length of the body, as far as it is known.
+// context that it returns, to the upstream of that key, does not wait. So a server may have clients
+// wait before it has made their requests. Size is the length of the body, as far as it is known.
 // Its errors are those of RoundTrip while a request waits. If there is none, release must be called
 // in the end, in case nothing was sent.
 func (t *Transport) Wait(

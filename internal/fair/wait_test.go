@@ -11,7 +11,7 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// Who waits before there is a request sends it at once, and what is sent again waits anew.
+// After Wait the first request leaves at once, and one that is sent again waits anew.
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, throttle.Limits{Rate: 1, Fixed: true}, 0, nil)

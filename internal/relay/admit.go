@@ -20,7 +20,7 @@ import (
 const clientHeader = "X-Penstock-Client"
 
 // clientOf returns the name by which turns are taken: what the client says, or else its address and
-// program. It tells two programs on one machine apart, and not two runs of one.
+// program. Two programs on one machine have different names, and two runs of one program do not.
 func clientOf(req *http.Request) string {
 	if name := req.Header.Get(clientHeader); name != "" {
 		return "name " + name
@@ -72,8 +72,8 @@ func upgrades(h http.Header) bool {
 // name of ours is no request for us.
 type hosts []string
 
-// newHosts returns the names for a listener: those that are given, and what everybody calls this
-// machine by.
+// newHosts returns the names for a listener: those that are given, and the usual names of this
+// machine.
 func newHosts(given []string, listen net.Addr) hosts {
 	h := hosts{"localhost"}
 	for _, name := range given {

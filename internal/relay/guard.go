@@ -33,7 +33,7 @@ type guarded struct {
 func (g *guarded) Read(p []byte) (int, error) {
 	if g.stall > 0 {
 		_ = g.conn.SetReadDeadline(time.Now().Add(g.stall))
-		// While nobody reads, the server watches the connection for the client's leaving.
+		// While nothing is read, the server watches whether the client leaves.
 		defer func() { _ = g.conn.SetReadDeadline(time.Time{}) }()
 	}
 	n, err := g.ReadCloser.Read(p)

@@ -155,7 +155,7 @@ func (r *Relay) take(w http.ResponseWriter, req *http.Request, c *call) *problem
 }
 
 // rewrite makes the request to the target. ReverseProxy has taken away what is about the client's
-// connection (RFC 9110, section 7.6.1), and what it says of who it was forwarded for.
+// connection (RFC 9110, section 7.6.1), and its X-Forwarded headers.
 func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	c := callOf(p.In.Context())
 	t, out := c.target, p.Out

@@ -268,7 +268,7 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// Who waits is bounded, in number and time, and learns at once when to come back.
+// The queue is bounded in number and time, and a refused client learns when to come back.
 func TestQueueIsBounded(t *testing.T) {
 	o := Options{Limits: throttle.Limits{Rate: 1}, QueueRequests: 5, QueueBytes: 1000,
 		QueueWait: 30 * time.Second}

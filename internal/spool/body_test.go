@@ -139,7 +139,7 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
-// Who waits for another reader is woken by Close of either kind.
+// A reader that waits for another one is woken by Close of either kind.
 func TestCloseWhileWaiting(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ const (
 	RelayStopping = "the relay is stopping, and takes nothing new: try again when it is back"
 )
 
-// StrangeHost refuses a request that was meant for somebody else.
+// StrangeHost refuses a request whose Host is no name of the relay.
 func StrangeHost(host string) string {
 	return fmt.Sprintf("the relay is not called %s: use localhost or its address, or start it "+
 		"with --host %[1]s", human.Quote(host))
