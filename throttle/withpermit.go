@@ -23,7 +23,7 @@ import (
 //	resp, err := client.Do(req.WithContext(throttle.WithPermit(ctx, permit)))
 //
 // A permit is used once. Redirects, retries, and other requests with the same context wait for
-// permits of their own. So does a request to another upstream; [Transport.KeyOf] returns which one a
+// permits of their own. So does a request to another upstream; [Transport.KeyOf] says which one a
 // request belongs to. A context may have several permits of several upstreams.
 //
 // From its use on the permit belongs to the request: it ends with it, and the request's answer is
