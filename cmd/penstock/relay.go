@@ -76,12 +76,7 @@ or 504, and whether the server may have accepted the request.`,
 
 // groups declares the flags.
 func (f *relayFlags) groups() (groups []group) {
-	in := func(title string) *pflag.FlagSet {
-		flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
-		flags.SortFlags = false
-		groups = append(groups, group{title, flags})
-		return flags
-	}
+	in := func(title string) *pflag.FlagSet { return addGroup(&groups, title) }
 
 	to := in("Where to, and from whom")
 	to.Var(severalValues(&f.targets, "[NAME=]URL", readTarget), "to",

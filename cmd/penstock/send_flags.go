@@ -41,16 +41,20 @@ type group struct {
 	flags *pflag.FlagSet
 }
 
+// addGroup adds a group, and returns its flags, which the help shows in the order of their
+// declaration.
+func addGroup(to *[]group, title string) *pflag.FlagSet {
+	flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	flags.SortFlags = false
+	*to = append(*to, group{title, flags})
+	return flags
+}
+
 const usualKeyHeader = "Idempotency-Key"
 
 // groups declares the flags.
 func (f *sendFlags) groups() (groups []group) {
-	in := func(title string) *pflag.FlagSet {
-		flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
-		flags.SortFlags = false
-		groups = append(groups, group{title, flags})
-		return flags
-	}
+	in := func(title string) *pflag.FlagSet { return addGroup(&groups, title) }
 
 	to := in("Where to")
 	to.Var(text(&f.to, "URL"), "to",
