@@ -13,9 +13,11 @@ type State struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
+	Ended   time.Time `json:"ended,omitzero"` // zero: it goes on
 
-	Holding  string `json:"holding"` // why nothing more is sent now, in words; empty: nothing holds it
-	Paused   bool   `json:"paused"`  // by a person
+	// Holding is why nothing more is sent now, in words. If empty, nothing holds it.
+	Holding  string `json:"holding"`
+	Paused   bool   `json:"paused"` // by a person
 	Draining bool   `json:"draining"`
 
 	Upstreams []Upstream `json:"upstreams"` // by name
@@ -28,7 +30,7 @@ type State struct {
 
 // An Upstream is one server that requests go to.
 type Upstream struct {
-	Name  string `json:"name"`
+	Name  string `json:"name"` // its origin, such as https://api.example.com
 	Phase string `json:"phase"`
 
 	Sent       int64 `json:"sent"`
@@ -59,15 +61,16 @@ func (u *Upstream) Refused() int64 { return u.Throttled + u.Overloaded + u.Timed
 
 // Items are those of a run.
 type Items struct {
-	Total     int64   `json:"total"`
+	Total     int64   `json:"total"` // known of
 	Known     bool    `json:"known"` // these are all
 	Delivered int64   `json:"delivered"`
 	Failed    int64   `json:"failed"`
 	Unknown   int64   `json:"unknown"`
 	Skipped   int64   `json:"skipped"`
 	Deferred  int64   `json:"deferred"`
-	Bytes     int64   `json:"bytes"`
-	Left      float64 `json:"left_s"` // until the end; 0: not known
+	Bytes     int64   `json:"bytes"`       // delivered, skipped or under way
+	AllBytes  int64   `json:"total_bytes"` // of all; 0: not known
+	Left      float64 `json:"left_s"`      // until the end; 0: not known
 }
 
 // A Queue is what waits in a relay.

@@ -181,6 +181,11 @@ func TestImports(t *testing.T) {
 		may:  []string{human, queue, "github.com/vbauerster/mpb/v8", "golang.org/x/term"},
 		why:  "it shows what it is given",
 	}, {
+		name: "board",
+		of:   []string{module + "/internal/board"},
+		may:  []string{human},
+		why:  "it shows what it is given, for any engine",
+	}, {
 		name: "wire",
 		of:   []string{module + "/internal/wire"},
 		may:  []string{acked, human, nethttp, openfiles},
