@@ -181,6 +181,10 @@ func TestImports(t *testing.T) {
 		may:  []string{human, queue, "github.com/vbauerster/mpb/v8", "golang.org/x/term"},
 		why:  "it shows what it is given",
 	}, {
+		name: "hosts",
+		of:   []string{module + "/internal/hosts"},
+		why:  "every server of ours that a browser can reach asks it",
+	}, {
 		name: "board",
 		of:   []string{module + "/internal/board"},
 		may:  []string{human},

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +35,7 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 	switch {
 	case req.Method == http.MethodConnect || req.URL.IsAbs() || req.URL.Host != "":
 		return nil, refusal(http.StatusBadRequest, status.NotAProxy)
-	case !r.hosts.allow(req.Host):
+	case !r.hosts.Allow(req.Host):
 		return nil, refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
 	case upgrades(req.Header):
 		return nil, refusal(http.StatusNotImplemented, status.NoUpgrade)
@@ -65,41 +63,6 @@ func upgrades(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// hosts are the names by which the relay may be called. A page of another site can have a browser
-// call a name of its own that leads to this machine (DNS rebinding); what is not asked for by a
-// name of ours is no request for us.
-type hosts []string
-
-// newHosts returns the names for a listener: those that are given, and the usual names of this
-// machine.
-func newHosts(given []string, listen net.Addr) hosts {
-	h := hosts{"localhost"}
-	for _, name := range given {
-		h = append(h, strings.ToLower(name))
-	}
-	if addr, ok := listen.(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
-		if name, err := os.Hostname(); err == nil {
-			h = append(h, strings.ToLower(name))
-		}
-	}
-	return h
-}
-
-func (h hosts) allow(host string) bool {
-	name := strings.ToLower(host)
-	if name == "" { // of HTTP/1.0, which no browser speaks
-		return true
-	}
-	if n, _, err := net.SplitHostPort(name); err == nil {
-		name = n
-	}
-	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true // no name was looked up
-	}
-	return slices.Contains(h, name) || strings.HasSuffix(name, ".localhost")
 }
 
 // patience returns how long a request may wait for its turn: as long as the relay lets, or as its

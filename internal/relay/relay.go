@@ -15,6 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/cache"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/fair"
+	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/status"
@@ -29,7 +30,7 @@ import (
 type Relay struct {
 	Options
 	targets map[string]*target
-	hosts   hosts
+	hosts   hosts.Names
 	secrets *conceal.Set
 
 	transport *throttle.Transport

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 )
@@ -33,7 +34,7 @@ const (
 // StopTimeout. The end of ctx ends that at once. It returns when nothing is left running.
 func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) {
 	started := time.Now()
-	r.hosts = newHosts(r.Hosts, l.Addr())
+	r.hosts = hosts.New(r.Hosts, l.Addr())
 	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer breakOff(nil)
 	s := &http.Server{

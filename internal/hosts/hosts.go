@@ -1,0 +1,46 @@
+// Package hosts knows by which names a server on this machine may be called. A page of another site
+// can have a browser call a name of its own that leads to this machine (DNS rebinding). What is
+// not asked for by a name of ours is no request for us.
+package hosts
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Names are what a server may be called by, besides addresses and what ends in .localhost. The zero
+// value has none.
+type Names []string
+
+// New returns the names for a listener: those that are given, and the usual names of this machine.
+func New(given []string, listen net.Addr) Names {
+	names := Names{"localhost"}
+	for _, name := range given {
+		names = append(names, strings.ToLower(name))
+	}
+	if addr, ok := listen.(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+		if name, err := os.Hostname(); err == nil {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	return names
+}
+
+// Allow reports whether a request with that Host is for the server.
+func (n Names) Allow(host string) bool {
+	name := strings.ToLower(host)
+	if name == "" { // of HTTP/1.0, which no browser speaks
+		return true
+	}
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true // no name was looked up
+	}
+	return slices.Contains(n, name) || strings.HasSuffix(name, ".localhost")
+}
