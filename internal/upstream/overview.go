@@ -34,29 +34,14 @@ type Aside struct {
 // Overview looks at all servers. Given is the limit in flight that the user gave, 0 if none. It is
 // for one goroutine at a time, which calls it often.
 func (set *Set) Overview(given int) Overview {
-	type state struct {
-		*Server
-		throttle.UpstreamStats
-	}
 	var best state
-	var states []state
-	for _, server := range set.All() {
-		s := state{server, server.Stats()}
-		server.look(s.UpstreamStats)
-		states = append(states, s)
+	states := set.states()
+	for _, s := range states {
 		if best.Server == nil || saysMore(s.UpstreamStats, best.UpstreamStats) {
 			best = s
 		}
 	}
-	o := Overview{UpstreamStats: best.UpstreamStats}
-	if s := best.Server; s != nil {
-		o.Trouble, _ = s.Trouble()
-		o.Random = !s.IsOutage()
-		o.Learned = s.found(best.UpstreamStats)
-		o.Unproven, o.Untold = s.isUnproven(), s.isUntold(best.UpstreamStats)
-		o.Pressed = s.IsPressed()
-		o.Reached = best.Phase == throttle.PhaseDown && set.Reaches(s, best.Changed)
-	}
+	o := best.overview()
 	o.Waiting, o.InFlight, o.Unclaimed = 0, 0, 0
 	open := false
 	for _, s := range states {
@@ -81,6 +66,48 @@ func (set *Set) Overview(given int) Overview {
 	if len(states) > 1 {
 		o.Name = best.Host()
 	}
+	return o
+}
+
+// Each returns the state of each server by itself, by key. It is for the goroutine that calls
+// Overview.
+func (set *Set) Each() (each []Overview) {
+	for _, s := range set.states() {
+		o := s.overview()
+		o.Name = s.Key
+		each = append(each, o)
+	}
+	return each
+}
+
+// A state is that of a server at an instant.
+type state struct {
+	*Server
+	throttle.UpstreamStats
+}
+
+// states looks at all servers.
+func (set *Set) states() (states []state) {
+	for _, server := range set.All() {
+		s := state{server, server.Stats()}
+		server.look(s.UpstreamStats)
+		states = append(states, s)
+	}
+	return states
+}
+
+// overview is what is known of the server alone; of no server, nothing.
+func (s state) overview() Overview {
+	o := Overview{UpstreamStats: s.UpstreamStats}
+	if s.Server == nil {
+		return o
+	}
+	o.Trouble, _ = s.Trouble()
+	o.Random = !s.IsOutage()
+	o.Learned = s.found(s.UpstreamStats)
+	o.Unproven, o.Untold = s.isUnproven(), s.isUntold(s.UpstreamStats)
+	o.Pressed = s.IsPressed()
+	o.Reached = s.Phase == throttle.PhaseDown && s.set.Reaches(s.Server, s.Changed)
 	return o
 }
 

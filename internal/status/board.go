@@ -1,0 +1,58 @@
+package status
+
+import (
+	"math"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/throttle"
+)
+
+// Upstreams is what the state of a run or a relay says of each server. It is for the goroutine that
+// calls the set's Overview. Given are the limits that the user gave.
+func Upstreams(set *upstream.Set, given throttle.Limits, now time.Time) []board.Upstream {
+	rows := []board.Upstream{}
+	for _, o := range set.Each() {
+		rows = append(rows, upstreamRow(o, given, now))
+	}
+	return rows
+}
+
+func upstreamRow(o upstream.Overview, given throttle.Limits, now time.Time) board.Upstream {
+	row := board.Upstream{
+		Name: o.Name, Phase: o.Phase.String(),
+		Sent: o.Sent, Accepted: o.Succeeded, Throttled: o.Throttled, Overloaded: o.Overloaded,
+		TimedOut: o.TimedOut, Failed: o.UpstreamStats.Failed,
+		InFlight: o.InFlight, Waiting: o.Waiting, Latency: o.Latency.Seconds(),
+		Found: o.UpstreamStats.Learned,
+		Waited: map[string]float64{
+			string(progress.LimitRate):        seconds(o.Waited.Rate),
+			string(progress.LimitConcurrency): seconds(o.Waited.Concurrency),
+			string(progress.LimitBandwidth):   seconds(o.Waited.Bandwidth),
+			string(progress.LimitCoolDown):    seconds(o.Waited.CoolDown),
+			string(progress.LimitDown):        seconds(o.Waited.Down),
+		},
+	}
+	if o.Rate != rate.Inf {
+		row.Rate = progress.Round(float64(o.Rate), 3)
+	}
+	if o.Limit < math.MaxInt32 {
+		row.InFlightLimit = o.Limit
+	}
+	switch {
+	case !o.UpstreamStats.Paused.IsZero():
+		row.Until = o.UpstreamStats.Paused
+	case o.Phase == throttle.PhaseDown && o.Probe.After(now):
+		row.Until = o.Probe
+	}
+	o.Name = "" // the words are about this server alone
+	facts := Facts{Overview: o, Now: now, Given: given}
+	_, row.Holding = facts.Holding()
+	return row
+}
+
+func seconds(d time.Duration) float64 { return progress.Round(d.Seconds(), 3) }
