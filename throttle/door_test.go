@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/adaptive"
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 // TestUpstreamEqualsModel has many callers do at random all that they can do, with a
@@ -163,7 +164,7 @@ func inVain(u *Upstream) bool {
 		return false
 	}
 	// A rate that grows is looked at when something happens.
-	return b.mu.reserved == 0 || b.mu.due-b.mu.now() > seconds(float64(w.n)/u.mu.orders.Rate)+1
+	return b.mu.reserved == 0 || b.mu.due-b.mu.now() > seconds.Duration(float64(w.n)/u.mu.orders.Rate)+1
 }
 
 func (m *upstreamModel) random(n int64) int64 {

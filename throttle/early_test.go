@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/race"
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 // Few requests say little about the rate: where only some of the first were refused, it soon grows by multiples.
@@ -93,7 +94,7 @@ func TestUpstreamSlowLimiter(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				u, begin := NewUpstream(Limits{}), time.Now()
 				server := &tokens{rate: test.rate, burst: test.burst, level: test.burst, last: begin}
-				span := seconds(400 / test.rate)
+				span := seconds.Duration(400 / test.rate)
 				var mu sync.Mutex
 				var senders sync.WaitGroup
 				accepted, refused := 0., 0.
@@ -113,7 +114,7 @@ func TestUpstreamSlowLimiter(t *testing.T) {
 							} else {
 								refused++
 								f.Signal = SignalThrottled
-								f.RetryAt = time.Now().Add(seconds(math.Ceil((1 - server.level) / test.rate)))
+								f.RetryAt = time.Now().Add(seconds.Duration(math.Ceil((1 - server.level) / test.rate)))
 							}
 							mu.Unlock()
 							time.Sleep(5 * ms)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/adaptive"
+	"github.com/penstock/penstock/internal/adaptive/quota"
 )
 
 // A Signal is what the end of a request says about the server. SignalThrottled and SignalOverloaded
@@ -105,7 +106,7 @@ func (f *Feedback) sample() adaptive.Sample {
 		Own:      f.own,
 	}
 	for _, q := range f.Quotas {
-		s.Quotas = append(s.Quotas, adaptive.Quota(q))
+		s.Quotas = append(s.Quotas, quota.Allowance(q))
 	}
 	return s
 }

@@ -206,12 +206,3 @@ func validRate(r rate.Limit) rate.Limit {
 	}
 	return min(r, rate.Inf)
 }
-
-// seconds converts, saturating.
-func seconds(s float64) time.Duration {
-	// As a float64 the longest duration is one too many.
-	if s *= float64(time.Second); s < math.MaxInt64 {
-		return time.Duration(s)
-	}
-	return math.MaxInt64
-}

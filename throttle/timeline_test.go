@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/seconds"
 	"golang.org/x/time/rate"
 )
 
@@ -177,7 +178,7 @@ func (l *timeline) event(verb string, args []string) {
 	case "burst":
 		l.b.SetBurst(number(0))
 	case "catchup":
-		l.b.line.mu.catchUp = seconds(float(0))
+		l.b.line.mu.catchUp = seconds.Duration(float(0))
 	case "pause":
 		l.b.Pause(l.begin.Add(duration(0)))
 	case "resume":

@@ -2,10 +2,16 @@
 // be in flight at once, and how many may leave a second.
 //
 // A [Controller] is a state machine without a clock, a lock, a goroutine or a network. Its owner
-// reports with each call what happened and at which instant, and follows its [Orders].
+// reports with each call what happened and at which instant, and follows its [Orders]. What it goes
+// by are its parts: evidence of what refusals follow, the pace that they show, the quota that the
+// server states, and the throughput of transfers.
 package adaptive
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/adaptive/quota"
+)
 
 // Limits are ceilings that the user gives. A zero field is one that the controller finds.
 type Limits struct {
@@ -60,21 +66,13 @@ type Sample struct {
 	Server  time.Duration // the part of Latency that is the server's alone; if zero, all of it
 	Bytes   int64         // in the body
 
-	RetryAt  time.Time // nothing should be sent before; if zero, that was not stated
-	Source   string    // who stated it
-	Quotas   []Quota   // what is left to us
-	InFlight int       // how many requests at once are allowed; if zero, not stated
+	RetryAt  time.Time         // nothing should be sent before; if zero, that was not stated
+	Source   string            // who stated it
+	Quotas   []quota.Allowance // what is left to us
+	InFlight int               // how many requests at once are allowed; if zero, not stated
 
 	// Own reports that a refusal is about this request: others like it are accepted.
 	Own bool
-}
-
-// A Quota is one allowance of requests, as a server states it.
-type Quota struct {
-	Remaining int64         // requests left in the window; negative if not stated
-	Reset     time.Duration // until the window ends, from now; negative if not stated
-	Limit     int64         // requests in a window; below 1 if not stated
-	Window    time.Duration // its length; below 1 if not stated
 }
 
 // A Pause is a time in which nothing is to be sent.

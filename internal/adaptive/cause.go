@@ -3,6 +3,9 @@ package adaptive
 import (
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/adaptive/evidence"
+	"github.com/penstock/penstock/internal/adaptive/pace"
 )
 
 const (
@@ -32,7 +35,7 @@ const (
 // A cause is what the refusals of a server are thought to follow. As a first guess 429 speaks of a
 // rate and 503 of the number in flight, but servers answer either to both.
 type cause struct {
-	evidence evidence
+	evidence evidence.Evidence
 	follows  follows
 	bare429  bare429
 
@@ -89,29 +92,26 @@ func (k *cause) leastRound() int {
 }
 
 // sent records that a request leaves.
-func (k *cause) sent(t *Ticket) { k.evidence.sent(t, k.isFresh()) }
+func (k *cause) sent(t *Ticket) { k.evidence.Sent(&t.Request, k.isFresh()) }
 
 // isFresh reports whether a request that leaves or ends now says something about the latest
 // refusal.
 func (k *cause) isFresh() bool { return k.accepted < trialRequests }
-
-// gaps returns the spacing of a request.
-func (k *cause) gaps(t Ticket) spacing { return k.evidence.spacingOf(t) }
 
 // tryApart reports whether a refusal is answered by spacing alone: the same number in flight is
 // tried once more.
 func (c *Controller) tryApart(t Ticket, now time.Time) bool {
 	k := &c.cause
 	switch {
-	case t.number <= k.excused:
+	case t.Number <= k.excused:
 		return true
-	case k.byRate(), !c.starting, k.evidence.inFlightOf(t) > fewInFlight,
-		t.number <= c.growth.cut, c.growth.accepted == 0, now.Before(k.nextTrial):
+	case k.byRate(), !c.starting, k.evidence.InFlightOf(t.Request) > evidence.FewInFlight,
+		t.Number <= c.growth.cut, c.growth.accepted == 0, now.Before(k.nextTrial):
 		return false
 	}
 	k.trial, k.nextTrial, k.excused = trialRequests, now.Add(trialEvery), c.sequence
 	c.hold.crowded = false
-	c.limit = min(c.limit, fewInFlight)
+	c.limit = min(c.limit, evidence.FewInFlight)
 	c.beginRound(now)
 	return true
 }
@@ -130,7 +130,7 @@ func (c *Controller) meaning(t Ticket, s Sample, now time.Time) Signal {
 	k := &c.cause
 	switch s.Signal {
 	case SignalSuccess:
-		k.evidence.accept(t, k.isFresh())
+		k.evidence.Accept(t.Request, k.isFresh())
 		k.loss -= k.loss / lossSpan
 		k.trial = max(k.trial-1, 0)
 		// By now what was sent before the refusal has ended.
@@ -146,11 +146,11 @@ func (c *Controller) meaning(t Ticket, s Sample, now time.Time) Signal {
 
 func (c *Controller) meaningOfRefusal(t Ticket, s Sample, now time.Time) Signal {
 	k := &c.cause
-	k.evidence.refuse(t, now)
+	k.evidence.Refuse(t.Request, now)
 	c.judge(now)
 	accepted := k.accepted // before it
 	k.accepted = 0
-	throttled, cycle := s.Signal == SignalThrottled, c.pace.cycle.accepted
+	throttled, cycle := s.Signal == SignalThrottled, c.pace.Accepted()
 	hinted := !s.RetryAt.IsZero() || len(s.Quotas) > 0
 	if c.onlyRate() && !throttled && cycle > 0 && k.follows == followUnknown &&
 		!now.Before(k.banned) {
@@ -160,17 +160,17 @@ func (c *Controller) meaningOfRefusal(t Ticket, s Sample, now time.Time) Signal 
 	case throttled && hinted, !throttled && c.limits.Fixed:
 		return s.Signal
 	case k.byRate() &&
-		(cycle > 0 || k.follows == followRate && c.pace.pause.length < 2*leastProbe):
-		if !k.refuted(t, accepted, c.pace.rate(now), now) {
+		(cycle > 0 || k.follows == followRate && c.pace.LatestPause() < 2*leastProbe):
+		if !k.refuted(t, accepted, c.pace.Rate(now), now) {
 			return SignalThrottled
 		}
 		k.acquitRate(now)
-		c.pace.drop()
-	case throttled && t.inFlight > 1 && t.number != c.hold.probe &&
-		math.IsInf(c.pace.rate(t.at), 1): // nothing tells what it is about
+		c.pace.Drop()
+	case throttled && t.InFlight > 1 && t.Number != c.hold.probe &&
+		math.IsInf(c.pace.Rate(t.At), 1): // nothing tells what it is about
 		if k.bare429 != aboutCrowd {
 			k.bare429 = onProbe
-			c.pace.suspect(t)
+			c.pace.Suspect(t.At)
 		}
 		return SignalOverloaded
 	}
@@ -187,16 +187,14 @@ func (c *Controller) judge(now time.Time) {
 	k := &c.cause
 	switch {
 	case k.byRate():
-		if k.evidence.ofRate() {
+		if k.evidence.OfRate() {
 			k.follows = followRate // a guess no more
 		}
-	case k.evidence.ofRate() && !now.Before(k.banned):
+	case k.evidence.OfRate() && !now.Before(k.banned):
 		k.blameRate(followRate, now)
 		k.bare429 = unexplained
-		if math.IsInf(c.pace.learned, 1) {
-			c.pace.emptied(k.accepted)
-		}
-	case k.evidence.ofCrowd():
+		c.pace.Emptied(k.accepted)
+	case k.evidence.OfCrowd():
 		k.follows = followCrowd
 	}
 }
@@ -218,14 +216,14 @@ func (k *cause) acquitRate(now time.Time) {
 // follow the rate, and reports whether they do not.
 func (k *cause) refuted(t Ticket, accepted int, rate float64, now time.Time) bool {
 	k.loss += (1 - k.loss) / lossSpan
-	if k.apart++; !k.evidence.isApart(t) {
+	if k.apart++; !k.evidence.IsApart(t.Request) {
 		k.apart = 0
 	}
-	if accepted >= enoughKnown { // it was right, and what is new may be the server's limit
+	if accepted >= pace.EnoughKnown { // it was right, and what is new may be the server's limit
 		k.mostPassed, k.vain, k.since = 0, 0, now
-		k.evidence.forgetRate()
+		k.evidence.ForgetRate()
 	}
-	k.mostPassed = max(k.mostPassed, k.evidence.rate(now, time.Second))
+	k.mostPassed = max(k.mostPassed, k.evidence.Rate(now, time.Second))
 	if rate < k.mostPassed/2 {
 		k.vain++
 	}

@@ -3,6 +3,11 @@ package adaptive
 import (
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/adaptive/evidence"
+	"github.com/penstock/penstock/internal/adaptive/pace"
+	"github.com/penstock/penstock/internal/adaptive/quota"
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 const (
@@ -13,7 +18,8 @@ const (
 )
 
 // A Controller finds the pace that a server can take, from how its requests end: how many may be in
-// flight, from latency and overload, and how many a second, from throttling and quotas (see pace).
+// flight, from latency and overload, and how many a second, from throttling and quotas (see
+// [pace.Pace]).
 //
 // The limit of requests in flight follows the queue in the server, which Little's law gives from
 // the latency above that of an empty server, as TCP Vegas and Netflix's Gradient2 do.
@@ -45,7 +51,7 @@ type Controller struct {
 	hold    hold
 	cause   cause // of refusals
 	silence silence
-	pace    pace
+	pace    pace.Pace
 	flow    flow
 
 	phase   Phase
@@ -55,22 +61,16 @@ type Controller struct {
 
 // A Ticket is a request that was sent.
 type Ticket struct {
-	at       time.Time
-	number   int64
+	evidence.Request
 	round    int64
 	index    int  // in the round; below 0: it is not a member
 	probe    bool // it was sent as a probe
 	recalled bool // it waits to be sent once more
-
-	// inFlight counts it, and those whose answers are being read: a server is busy with them, too.
-	inFlight int
-	// ifAccepted are the explanations of refusals that its acceptance contradicts.
-	ifAccepted contradiction
 }
 
 // New returns a controller that knows nothing yet.
 func New(l Limits, now time.Time) *Controller {
-	c := &Controller{limit: 1, starting: true, adapts: true, ramp: math.Inf(1)}
+	c := &Controller{limit: 1, starting: true, adapts: true, ramp: math.Inf(1), pace: pace.New()}
 	c.growth.cap = math.Inf(1)
 	c.SetLimits(l, now)
 	return c
@@ -81,7 +81,7 @@ func (c *Controller) SetLimits(l Limits, now time.Time) {
 	adapted, ceiling := c.adapts, c.ceiling
 	if l.Rate != c.limits.Rate { // the server's may be another, too
 		c.cause.mostPassed = 0
-		c.cause.evidence.forgetRate()
+		c.cause.evidence.ForgetRate()
 	}
 	c.limits = l
 	if c.cause.follows == followGuess && !c.onlyRate() {
@@ -89,7 +89,7 @@ func (c *Controller) SetLimits(l Limits, now time.Time) {
 	}
 	c.adapts = l.InFlight == 0 && l.Rate == 0 && !l.Fixed
 	c.setCeiling()
-	c.pace.setLimits(l)
+	c.pace.SetLimit(l.Rate, l.Fixed)
 	if l.Fixed {
 		c.growth.cap, c.growth.safe, c.ramp = math.Inf(1), 0, math.Inf(1)
 		c.cause = cause{bare429: c.cause.bare429}
@@ -127,7 +127,7 @@ func (c *Controller) setCeiling() {
 // Orders returns what is to be done.
 func (c *Controller) Orders(now time.Time) Orders {
 	o := Orders{
-		Room: c.room(now), Rate: min(c.pace.rate(now), c.trialRate()),
+		Room: c.room(now), Rate: min(c.pace.Rate(now), c.trialRate()),
 		Held: c.hold.on(), Probe: c.hold.next, Most: int(c.ceiling),
 	}
 	_, o.Until = c.roomInSilence(now)
@@ -136,7 +136,7 @@ func (c *Controller) Orders(now time.Time) Orders {
 		o.Probe = time.Unix(1, 0)
 	}
 	// What a quota orders changes when its window ends.
-	if end := c.pace.quota.until; !c.limits.Fixed && now.Before(end) &&
+	if end := c.pace.Quota.Ends(); !c.limits.Fixed && now.Before(end) &&
 		(o.Until.IsZero() || end.Before(o.Until)) {
 		o.Until = end
 	}
@@ -159,7 +159,7 @@ func (c *Controller) room(now time.Time) int {
 	if few, _ := c.roomInSilence(now); few >= 0 {
 		n = min(n, max(few, 1))
 	}
-	if left := c.pace.quota.left(c.sequence, now); left < n-c.places {
+	if left := c.pace.Quota.Left(c.sequence, now); left < n-c.places {
 		return c.places + left
 	}
 	return n
@@ -169,11 +169,9 @@ func (c *Controller) room(now time.Time) int {
 func (c *Controller) State(now time.Time) State {
 	s := State{
 		Phase: c.phase, Reason: c.reason, Changed: c.changed,
-		Learned: c.adapts && !c.starting || !math.IsInf(c.pace.learned, 1) ||
-			c.limit < c.ceiling || c.pace.trim.share > 0 ||
-			!c.limits.Fixed && c.pace.quota.mean() < c.pace.given,
-		Rate: min(c.pace.mean(now), c.trialRate()), Probe: c.hold.next,
-		Latency: seconds(c.latency), BytesPerSecond: c.flow.bytesPerSecond(),
+		Learned: c.adapts && !c.starting || c.limit < c.ceiling || c.pace.Learned(),
+		Rate:    min(c.pace.Mean(now), c.trialRate()), Probe: c.hold.next,
+		Latency: seconds.Duration(c.latency), BytesPerSecond: c.flow.BytesPerSecond(),
 	}
 	if c.hold.probe != 0 {
 		s.Probe = time.Time{}
@@ -192,9 +190,10 @@ func (c *Controller) Sent(now time.Time) Ticket {
 	c.sequence++
 	c.inFlight++
 	c.places++
-	c.pace.send(now)
+	c.pace.Send(now)
 	t := Ticket{
-		at: now, number: c.sequence, round: c.round.number, index: -1, inFlight: c.places,
+		Request: evidence.Request{At: now, Number: c.sequence, InFlight: c.places},
+		round:   c.round.number, index: -1,
 	}
 	c.cause.sent(&t)
 	c.sentInSilence(now)
@@ -219,8 +218,8 @@ func (c *Controller) Sent(now time.Time) Ticket {
 // Recall records that a request waits to be sent again; refused says that the server turned it
 // away. If it was the probe, the next request may be the probe.
 func (c *Controller) Recall(t *Ticket, refused bool, now time.Time) {
-	c.flow.end(t.number, now)
-	c.pace.end(*t, false)
+	c.flow.End(t.Number, now)
+	c.pace.End(t.At, false)
 	t.recalled = true
 	if t.probe {
 		t.probe = false
@@ -236,9 +235,9 @@ func (c *Controller) Recall(t *Ticket, refused bool, now time.Time) {
 
 // Resent records that a recalled request leaves.
 func (c *Controller) Resent(t *Ticket, now time.Time) {
-	t.at, t.recalled = now, false
+	t.At, t.recalled = now, false
 	c.places++
-	c.pace.send(now)
+	c.pace.Send(now)
 	if c.hold.on() {
 		c.probe(t, now)
 	}
@@ -250,7 +249,7 @@ func (c *Controller) Landed() { c.places-- }
 // Resume records that a pause was lifted.
 func (c *Controller) Resume(now time.Time) {
 	c.hold.resume(now)
-	c.pace.resume(now)
+	c.pace.Resume(now)
 }
 
 // Done records how a request ended, and returns the pause that follows from it. The request keeps
@@ -260,18 +259,18 @@ func (c *Controller) Done(t Ticket, s Sample, now time.Time) (p Pause) {
 		s.Signal = SignalIgnored
 	}
 	if s.Signal == SignalSuccess && s.Latency <= 0 {
-		s.Latency = now.Sub(t.at)
+		s.Latency = now.Sub(t.At)
 	}
 	c.inFlight--
 	if t.probe {
 		c.hold.probes--
 	}
-	c.flow.end(t.number, now)
-	mean := c.pace.mean(now)
+	c.flow.End(t.Number, now)
+	mean := c.pace.Mean(now)
 	if !c.limits.Fixed {
 		c.takeStated(t, s, now)
 	}
-	restated := c.pace.mean(now) != mean
+	restated := c.pace.Mean(now) != mean
 	if s.Own && !c.hold.on() { // while nothing is accepted it is a refusal like any other
 		p.Until, p.Source, s.Signal = s.RetryAt, s.Source, SignalIgnored
 	}
@@ -279,12 +278,12 @@ func (c *Controller) Done(t Ticket, s Sample, now time.Time) (p Pause) {
 		c.silence.hear(c.inFlight, now)
 	}
 	if !t.recalled {
-		c.pace.end(t, s.Signal == SignalSuccess)
+		c.pace.End(t.At, s.Signal == SignalSuccess)
 	}
 	s.Signal = c.meaning(t, s, now)
 	switch s.Signal {
 	case SignalSuccess:
-		c.pace.accept(t)
+		c.pace.Accept(t.At)
 		c.success(t, s, now)
 	case SignalAnswered:
 		c.alive(t, now)
@@ -297,7 +296,7 @@ func (c *Controller) Done(t Ticket, s Sample, now time.Time) (p Pause) {
 		c.refuse(t, s, now)
 	}
 	if !c.limits.Fixed {
-		if used := c.pace.quota.usedUp(c.inFlight, c.sequence, now); used.After(p.Until) {
+		if used := c.pace.Quota.UsedUp(c.inFlight, c.sequence, now); used.After(p.Until) {
 			p = Pause{Until: used, Source: "quota"}
 			c.reason = "quota"
 		}
@@ -338,18 +337,20 @@ func (c *Controller) success(t Ticket, s Sample, now time.Time) {
 func (c *Controller) throttled(t Ticket, s Sample, now time.Time) (p Pause) {
 	c.cause.bare429 = unexplained
 	c.alive(t, now)
-	if c.pace.seenAllowed = 0; c.cause.byRate() && !c.pace.held { // what was held shows more
-		c.pace.seenAllowed = c.cause.evidence.rate(now, time.Second/2)
+	r := pace.Refusal{Sent: t.At, Until: s.RetryAt}
+	r.Gap, r.FourGap = c.cause.evidence.Gaps(t.Request)
+	if c.cause.byRate() {
+		r.Allowed = c.cause.evidence.Rate(now, time.Second/2)
 	}
-	p.Until, p.Source = c.pace.refuse(t, s.RetryAt, c.cause.gaps(t), now), s.Source
+	p.Until, p.Source = c.pace.Refuse(r, now), s.Source
 	if p.Own = p.Until.After(s.RetryAt); p.Own {
 		p.Source = ""
 	}
-	if c.pace.closed() { // one at a time finds out when it opens
+	if c.pace.Closed() { // one at a time finds out when it opens
 		c.hold.ask(p.Until, c.sequence)
 	}
 	c.reason = Signals[s.Signal]
-	if c.pace.trim.share > 0 {
+	if c.pace.Trimmed() {
 		c.reason = "trim"
 	}
 	return p
@@ -363,12 +364,12 @@ func (c *Controller) takeStated(t Ticket, s Sample, now time.Time) {
 		c.limit = min(c.limit, c.ceiling)
 		c.beginRound(now)
 	}
-	q := &c.pace.quota
+	q := &c.pace.Quota
 	if s.Signal == SignalThrottled || s.Signal == SignalOverloaded {
-		q.refused(t.number)
+		q.Refused(t.Number)
 	}
-	q.take(s.Quotas, t, c.sequence, c.inFlight, now)
-	if rate := q.rateAt(now); c.starting && !math.IsInf(rate, 1) && c.latency > 0 {
+	q.Take(s.Quotas, quota.Answer{Number: t.Number, Sent: t.At, Came: now}, c.sequence, c.inFlight)
+	if rate := q.RateAt(now); c.starting && !math.IsInf(rate, 1) && c.latency > 0 {
 		if want := math.Ceil(2*rate*c.latency) + 1; want > c.limit {
 			c.limit = min(want, c.ceiling)
 			c.beginRound(now)

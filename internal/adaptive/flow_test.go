@@ -14,7 +14,7 @@ func TestProgressOfRecalledRequests(t *testing.T) {
 		t.Helper()
 		now = now.Add(ms)
 		c.Progress(sent, 1000, 1_000_000, now)
-		if got := len(c.flow.transfers); got != want {
+		if got := c.flow.Len(); got != want {
 			t.Errorf("%d transfers under way, want %d", got, want)
 		}
 	}

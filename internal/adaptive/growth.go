@@ -64,13 +64,13 @@ func (c *Controller) lower(t Ticket, timedOut bool, now time.Time) {
 	}
 	ours := g.safe > 0 && c.limit > g.safe // we raised it
 	switch {
-	case !timedOut && ours && t.number <= g.cut:
+	case !timedOut && ours && t.Number <= g.cut:
 		// One more of those that were one too many.
 		c.limit = max(c.limit-1, g.safe)
 		g.cap, g.cut = c.limit, c.sequence
 		c.beginRound(now)
 		return
-	case t.number <= g.cut:
+	case t.Number <= g.cut:
 		return
 	case timedOut:
 		c.limit = max(c.limit*keptTimedOut, 1)

@@ -3,6 +3,9 @@ package adaptive
 import (
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/adaptive/pace"
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 const (
@@ -10,10 +13,9 @@ const (
 	// none can have told anything.
 	leastProbe = 100 * time.Millisecond
 	// Else the first refused probe is followed by another after firstProbe, doubled each time up to
-	// mostProbe. A server that is down for a minute gets ten requests by that, and one that is back
-	// is noticed within ten seconds.
+	// pace.MostProbe. A server that is down for a minute gets ten requests by that, and one that is
+	// back is noticed within ten seconds.
 	firstProbe = 2 * time.Second
-	mostProbe  = 10 * time.Second
 
 	// A probe that takes longer than slowProbe, and than slowTrips times the latency, may be a long
 	// upload: another may go, and one more after twice that time.
@@ -79,7 +81,7 @@ func (h *hold) resume(now time.Time) {
 
 // giveUp lets another probe go if t was the latest and said nothing.
 func (h *hold) giveUp(t Ticket, now time.Time) {
-	if t.number == h.probe {
+	if t.Number == h.probe {
 		h.probe, h.next = 0, now
 	}
 }
@@ -94,15 +96,16 @@ func (h *hold) nobodyTells(now time.Time) {
 }
 
 // isLater reports whether a request was sent after the latest refusal had come.
-func (h *hold) isLater(t Ticket) bool { return t.number > h.newest || t.number == h.probe }
+func (h *hold) isLater(t Ticket) bool { return t.Number > h.newest || t.Number == h.probe }
 
 // probe makes a request that leaves the latest probe.
 func (c *Controller) probe(t *Ticket, now time.Time) {
 	h := &c.hold
-	patience := max(slowProbe, min(seconds(slowTrips*c.latency), time.Hour)) << min(h.probes, 10)
+	slow := min(seconds.Duration(slowTrips*c.latency), time.Hour)
+	patience := max(slowProbe, slow) << min(h.probes, 10)
 	h.probes++
 	t.probe = true
-	h.probe, h.next = t.number, now.Add(patience)
+	h.probe, h.next = t.Number, now.Add(patience)
 }
 
 // alive ends the hold where the server is seen to take requests.
@@ -111,13 +114,13 @@ func (c *Controller) alive(t Ticket, now time.Time) {
 	later := h.isLater(t)
 	if later && c.cause.bare429 == onProbe {
 		c.cause.bare429 = aboutCrowd
-		c.pace.acquit()
+		c.pace.Acquit()
 	}
 	if h.on() && later || h.state == refused && h.failed == 0 && c.cause.bare429 != onProbe {
 		c.release(now)
 	}
 	// While others are accepted it is not down, only full.
-	soon := now.Add(max(seconds(c.latency), leastProbe))
+	soon := now.Add(max(seconds.Duration(c.latency), leastProbe))
 	if h.state == refused && h.probe == 0 && h.next.After(soon) {
 		h.next = soon
 	}
@@ -160,13 +163,13 @@ func (c *Controller) refuse(t Ticket, s Sample, now time.Time) {
 	h.newest = c.sequence
 	if !h.on() {
 		if h.rest = 0; c.growth.accepted > 0 && s.Signal == SignalOverloaded {
-			h.rest = min(max(seconds(restTrips*c.latency), leastRest), mostRest)
+			h.rest = min(max(seconds.Duration(restTrips*c.latency), leastRest), mostRest)
 		}
 	}
 	if c.cause.bare429 == onProbe { // which should tell now
 		h.rest = 0
 	}
-	if t.number == h.probe {
+	if t.Number == h.probe {
 		h.probe, h.next = 0, time.Time{}
 	}
 	if h.state != asked || h.probe != 0 || !h.next.After(now) {
@@ -197,12 +200,12 @@ func (c *Controller) untilProbe(s Signal) time.Duration {
 	case h.failed == 0 && c.inFlight == 0:
 		return h.rest
 	case h.failed == 0: // those in flight will tell, unless it hangs
-		return min(max(seconds(2*c.latency), time.Second), longestPause)
+		return min(max(seconds.Duration(2*c.latency), time.Second), pace.LongestPause)
 	case h.failed == 1 && (h.rest > 0 || s == SignalFailed):
 		// This one may be at fault, or unlucky, too: another tells.
-		return min(2*max(seconds(c.latency), leastProbe), firstProbe)
+		return min(2*max(seconds.Duration(c.latency), leastProbe), firstProbe)
 	case s == SignalFailed:
 		doubled--
 	}
-	return min(firstProbe<<min(doubled, 10), mostProbe)
+	return min(firstProbe<<min(doubled, 10), pace.MostProbe)
 }

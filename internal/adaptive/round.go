@@ -101,7 +101,7 @@ func (s *Sample) server() (seconds, log float64) {
 func (r *round) join(t *Ticket) {
 	if len(r.members) < r.size {
 		t.index = len(r.members)
-		r.members = append(r.members, member{at: t.at})
+		r.members = append(r.members, member{at: t.At})
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/internal/adaptive/quota"
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 // TestScripts runs the scripts in testdata/scripts. A line is an event and, after a bar, how the
@@ -86,6 +89,7 @@ type script struct {
 	c     *Controller
 	begin time.Time
 	now   time.Time
+	last  time.Time         // when a request left
 	out   map[int64]*Ticket // sent, and not yet ended
 	read  map[int64]bool    // ended, and not yet landed
 	pause time.Time
@@ -163,6 +167,7 @@ func (s *script) event(line string) string {
 		s.c.Recall(t, len(args) > 1, s.now)
 		s.c.Landed()
 		s.c.Resent(t, s.now)
+		s.last = s.now
 	case "trips":
 		for range s.number(args[0]) {
 			s.sendAll()
@@ -212,8 +217,8 @@ func (s *script) next() time.Time {
 	if s.pause.After(next) {
 		next = s.pause
 	}
-	if r := c.pace.rate(s.now); !math.IsInf(r, 1) && c.sequence > 0 {
-		if due := c.pace.lastSent.Add(seconds(1 / r)); due.After(next) {
+	if r := c.pace.Rate(s.now); !math.IsInf(r, 1) && c.sequence > 0 {
+		if due := s.last.Add(seconds.Duration(1 / r)); due.After(next) {
 			next = due
 		}
 	}
@@ -222,8 +227,9 @@ func (s *script) next() time.Time {
 
 func (s *script) send() int64 {
 	t := s.c.Sent(s.now)
-	s.out[t.number] = &t
-	return t.number
+	s.last = s.now
+	s.out[t.Number] = &t
+	return t.Number
 }
 
 // A tokens is a server's token bucket.
@@ -344,7 +350,7 @@ func (s *script) end(signal Signal, args []string) {
 		delete(s.out, n)
 		delete(s.replies, n)
 		if f.Latency = latency; latency == 0 {
-			f.Latency = s.now.Sub(t.at)
+			f.Latency = s.now.Sub(t.At)
 		}
 		if p := s.c.Done(*t, f, s.now); p.Until.After(s.now) && p.Until.After(s.pause) {
 			s.pause, s.by = p.Until, p.Source
@@ -357,7 +363,7 @@ func (s *script) end(signal Signal, args []string) {
 	}
 }
 
-func (s *script) quota(text string) Quota {
+func (s *script) quota(text string) quota.Allowance {
 	f := strings.Split(text, "/")
 	count := func(i int) int64 {
 		if i >= len(f) || f[i] == "-" {
@@ -375,7 +381,7 @@ func (s *script) quota(text string) Quota {
 		}
 		return s.duration(f[i])
 	}
-	return Quota{Remaining: count(0), Reset: span(1), Limit: count(2), Window: span(3)}
+	return quota.Allowance{Remaining: count(0), Reset: span(1), Limit: count(2), Window: span(3)}
 }
 
 // these reads which requests are meant.
@@ -455,7 +461,7 @@ func (s *script) state() string {
 	} else if text += fmt.Sprintf(", limit %.4g", c.limit); room != int(c.limit) {
 		text += fmt.Sprintf(", room %d", room)
 	}
-	if r := c.pace.rate(s.now); !math.IsInf(r, 1) {
+	if r := c.pace.Rate(s.now); !math.IsInf(r, 1) {
 		text += fmt.Sprintf(", rate %.4g", r)
 	}
 	if len(s.out) > 0 {
@@ -468,7 +474,7 @@ func (s *script) state() string {
 		s.t.Errorf("%s: %d in flight and %d places, want %d and %d", text, c.inFlight, c.places,
 			len(s.out), len(s.out)+len(s.read))
 	}
-	if b := c.flow.bytesPerSecond(); b > 0 {
+	if b := c.flow.BytesPerSecond(); b > 0 {
 		text += fmt.Sprintf(", %.4g B/s", b)
 	}
 	if s.pause.After(s.now) {
@@ -558,7 +564,7 @@ func (s *script) value(name string) string {
 	case "flying": // requests in flight
 		return strconv.Itoa(c.inFlight)
 	case "bytes": // a second
-		return number(c.flow.bytesPerSecond())
+		return number(c.flow.BytesPerSecond())
 	case "sent", "refused": // in the last flow
 		return strconv.Itoa(map[string]int{"sent": s.sent, "refused": s.refused}[name])
 	}

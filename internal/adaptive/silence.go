@@ -1,6 +1,10 @@
 package adaptive
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/seconds"
+)
 
 const (
 	// A server that has answered and now says nothing for leastSilence, and for silentTrips times
@@ -41,7 +45,7 @@ func (c *Controller) silent() (from time.Time, may bool) {
 		c.latency == 0 {
 		return from, false
 	}
-	wait := max(leastSilence, min(seconds(silentTrips*c.latency), time.Hour))
+	wait := max(leastSilence, min(seconds.Duration(silentTrips*c.latency), time.Hour))
 	wait /= time.Duration(min(max(c.silence.waiting, 1), mostWitnesses))
 	// Rounded up, so that not each answer moves it by a little.
 	const steps = 4

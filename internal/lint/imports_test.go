@@ -66,7 +66,7 @@ func TestImports(t *testing.T) {
 	ours, all := packages(t)
 	hint, secret, standing := module+"/internal/hint", module+"/internal/secret",
 		module+"/internal/standing"
-	adaptive := module + "/internal/adaptive"
+	adaptive, seconds := module+"/internal/adaptive", module+"/internal/seconds"
 	nethttp := module + "/internal/nethttp"
 	filebody, form := module+"/internal/filebody", module+"/internal/form"
 	conceal, said := module+"/internal/conceal", module+"/internal/said"
@@ -91,7 +91,7 @@ func TestImports(t *testing.T) {
 		of:   public,
 		may: slices.Concat(fixed, parts, []string{adaptive, hint, nethttp, secret, said, standing,
 			drain, filebody, form, openfiles, suspend, acked, fields, "golang.org/x/sync"}),
-		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix"},
+		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix", seconds},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
 		name:    "hint",
@@ -102,11 +102,18 @@ func TestImports(t *testing.T) {
 	}, {
 		name:    "adaptive",
 		of:      []string{adaptive},
+		may:     []string{seconds},
 		through: []string{},
 		why:     "it is pure: the owner has the clock, the lock and the network",
 	}, {
-		name:    "nethttp, secret, standing, drain, openfiles",
-		of:      []string{nethttp, secret, standing, drain, openfiles},
+		name: "adaptive's parts",
+		of: []string{adaptive + "/evidence", adaptive + "/pace", adaptive + "/quota",
+			adaptive + "/throughput"},
+		may: []string{adaptive + "/quota", seconds},
+		why: "each is known by itself, and what follows from all is for the controller",
+	}, {
+		name:    "nethttp, secret, standing, seconds, drain, openfiles",
+		of:      []string{nethttp, secret, standing, seconds, drain, openfiles},
 		through: []string{},
 		why:     "the public packages share them",
 	}, {

@@ -1,6 +1,10 @@
-package adaptive
+package pace
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/seconds"
+)
 
 const (
 	trimStep = 0.005 // the share of the given rate that one refusal takes off, at least
@@ -43,8 +47,8 @@ func (t *trim) refused(now time.Time, accepted int, given float64, pause time.Du
 	if t.share > share { // it was on its way back
 		t.calm = min(2*t.calm, time.Hour)
 	}
-	t.calm = max(t.calm, trimCalm, seconds(200/given), min(30*pause, time.Minute))
-	t.creep = max(trimCreep, seconds(400/given))
+	t.calm = max(t.calm, trimCalm, seconds.Duration(200/given), min(30*pause, time.Minute))
+	t.creep = max(trimCreep, seconds.Duration(400/given))
 	t.step = nextCut(t.step, accepted)
 	if float64(accepted) < dearRefusal*given*pause.Seconds() {
 		t.step = max(t.step, share*trimMore)

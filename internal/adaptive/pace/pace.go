@@ -1,8 +1,15 @@
-package adaptive
+// Package pace finds how many requests a second a server allows, from which of them it refuses for
+// their rate.
+//
+// A [Pace] is a state machine without a clock or a lock: its owner reports what happened, and when.
+package pace
 
 import (
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/adaptive/quota"
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 // A rate that was learned is held for a while: that is what shows it. Then a cubic looks for more.
@@ -37,14 +44,18 @@ const (
 	logged = 1024 // requests whose instants are remembered
 )
 
-// A pace is the part of a [Controller] that finds the rate. There is none until the first throttled
-// request. Then all requests pause, and the rate doubles from what was accepted until it is refused
-// again, which shows it: a token bucket of rate R and burst B lets B + R·t requests pass in the t
-// seconds after it was full, and R·t between two refusals. From then on the rate is held, and after
-// a while raised by a cubic, as CUBIC (RFC 9438) raises a window.
+// A Pace finds a rate. There is none until the first request that is refused for its rate. Then all
+// requests pause, and the rate doubles from what was accepted until it is refused again, which
+// shows it: a token bucket of rate R and burst B lets B + R·t requests pass in the t seconds after
+// it was full, and R·t between two refusals. From then on the rate is held, and after a while
+// raised by a cubic, as CUBIC (RFC 9438) raises a window.
 //
 // Where the user gave the rate, only its trim is found, unless that is of no use.
-type pace struct {
+//
+// Use [New]. A Pace is not safe for concurrent use, and its instants must not go back.
+type Pace struct {
+	Quota quota.Quota // what the server states; the owner reports it
+
 	given        float64 // the user's rate; +Inf: none
 	fixed        bool    // and it holds as it is
 	trim         trim    // what is taken off it
@@ -70,7 +81,6 @@ type pace struct {
 	held         bool    // a rate was held for minHold, or stated
 	everAccepted bool
 	lenience     lenience
-	quota        quota
 }
 
 // A cycle lasts from the end of one pause to the end of the next. It ends with a refusal, and what
@@ -101,14 +111,16 @@ type pause struct {
 	longest time.Duration // fading: of the latest pauses
 }
 
-func (p *pace) setLimits(l Limits) {
+// New returns a Pace that has learned nothing, with no rate given.
+func New() Pace { return Pace{given: math.Inf(1), learned: math.Inf(1)} }
+
+// SetLimit sets the rate that the user gave: requests a second, or 0 if none is given. If it is
+// fixed, nothing is to be found.
+func (p *Pace) SetLimit(rate float64, fixed bool) {
 	was := p.given
-	p.given, p.fixed = math.Inf(1), l.Fixed
-	if l.Rate > 0 {
-		p.given = l.Rate
-	}
-	if p.learned == 0 {
-		p.learned = math.Inf(1)
+	p.given, p.fixed = math.Inf(1), fixed
+	if rate > 0 {
+		p.given = rate
 	}
 	if p.given != was { // a trim is a share of the old one
 		p.trim, p.overshoots = trim{}, 0
@@ -116,14 +128,28 @@ func (p *pace) setLimits(l Limits) {
 	}
 }
 
-// rate is how many requests may be sent a second now.
-func (p *pace) rate(now time.Time) float64 { return p.within(p.quota.rateAt(now), now) }
+// Rate is how many requests may be sent a second now; +Inf if nothing bounds that.
+func (p *Pace) Rate(now time.Time) float64 { return p.within(p.Quota.RateAt(now), now) }
 
-// mean is the rate over some time, for people: a quota makes it change with each answer.
-func (p *pace) mean(now time.Time) float64 { return p.within(p.quota.mean(), now) }
+// Mean is the rate over some time, for people: a quota makes it change with each answer.
+func (p *Pace) Mean(now time.Time) float64 { return p.within(p.Quota.Mean(), now) }
+
+// Learned reports whether a limit in force was found, or stated.
+func (p *Pace) Learned() bool {
+	return !math.IsInf(p.learned, 1) || p.trim.share > 0 || !p.fixed && p.Quota.Mean() < p.given
+}
+
+// Trimmed reports whether something is taken off the given rate.
+func (p *Pace) Trimmed() bool { return p.trim.share > 0 }
+
+// Accepted returns how many requests were accepted since the end of the latest pause.
+func (p *Pace) Accepted() int { return p.cycle.accepted }
+
+// LatestPause returns how long the latest pause is that a refusal brought; 0 if none did.
+func (p *Pace) LatestPause() time.Duration { return p.pause.length }
 
 // within is the rate that is given and found, within that of a quota.
-func (p *pace) within(quota float64, now time.Time) float64 {
+func (p *Pace) within(quota float64, now time.Time) float64 {
 	if p.fixed {
 		return p.given
 	}
@@ -131,15 +157,15 @@ func (p *pace) within(quota float64, now time.Time) float64 {
 }
 
 // isHeld reports whether a rate was learned and does not double.
-func (p *pace) isHeld() bool { return !math.IsInf(p.learned, 1) && !p.doubling }
+func (p *Pace) isHeld() bool { return !math.IsInf(p.learned, 1) && !p.doubling }
 
 // found is the rate that was learned, and what was made of it since.
-func (p *pace) found(now time.Time) float64 {
+func (p *Pace) found(now time.Time) float64 {
 	if math.IsInf(p.learned, 1) || now.Before(p.learnedAt) || p.lastSent.Before(p.learnedAt) {
 		return p.learned
 	}
 	t := (now.Sub(p.learnedAt) - p.idle).Seconds()
-	if gap := now.Sub(p.lastSent) - seconds(2/p.learned); gap > 0 {
+	if gap := now.Sub(p.lastSent) - seconds.Duration(2/p.learned); gap > 0 {
 		t -= gap.Seconds() // idle up to now
 	}
 	if p.doubling {
@@ -174,7 +200,7 @@ func doubled(r, t, most float64) float64 {
 // holdSeconds returns for how many seconds the rate is held: longer where it was measured with
 // care, and where the quota is one of long windows. What only a few requests have taught may be
 // luck, so no more requests than these count.
-func (p *pace) holdSeconds() float64 {
+func (p *Pace) holdSeconds() float64 {
 	hold := max(minHold.Seconds(), min(holdRequests, p.taughtBy)/p.learned)
 	if !p.held {
 		hold *= 2
@@ -184,8 +210,8 @@ func (p *pace) holdSeconds() float64 {
 	return max(hold*max(p.lenience.patience, 1), forPauses)
 }
 
-// send records that a request leaves.
-func (p *pace) send(now time.Time) {
+// Send records that a request leaves.
+func (p *Pace) Send(now time.Time) {
 	c := &p.cycle
 	switch {
 	case c.began.IsZero(),
@@ -195,7 +221,7 @@ func (p *pace) send(now time.Time) {
 		p.nextCycle(now)
 	default:
 		// Where something else holds requests up, the rate is not what is tried.
-		gap, due := now.Sub(p.lastSent), seconds(1/p.found(now))
+		gap, due := now.Sub(p.lastSent), seconds.Duration(1/p.found(now))
 		if gap > 2*due && !now.Before(p.learnedAt) {
 			p.idle += gap - due
 		}
@@ -209,7 +235,7 @@ func (p *pace) send(now time.Time) {
 }
 
 // nextCycle begins a cycle with the first request after a pause.
-func (p *pace) nextCycle(now time.Time) {
+func (p *Pace) nextCycle(now time.Time) {
 	c := &p.cycle
 	if p.fruitless++; c.accepted > 0 {
 		p.fruitless, p.fruitfulRate = 0, p.learned
@@ -223,10 +249,10 @@ func (p *pace) nextCycle(now time.Time) {
 	c.began, c.accepted, c.open, c.sent = now, 0, 0, c.sent[:0]
 }
 
-// end records that a request has ended, however it did.
-func (p *pace) end(t Ticket, accepted bool) {
+// End records that a request, which was sent at that instant, has ended, however it did.
+func (p *Pace) End(sent time.Time, accepted bool) {
 	c := &p.cycle
-	if t.at.Before(c.began) {
+	if sent.Before(c.began) {
 		if accepted {
 			p.fruitless = 0
 		}
@@ -236,18 +262,18 @@ func (p *pace) end(t Ticket, accepted bool) {
 	if accepted {
 		return
 	}
-	for i := len(c.sent) - 1; i >= 0 && !c.sent[i].Before(t.at); i-- {
-		if c.sent[i].Equal(t.at) {
+	for i := len(c.sent) - 1; i >= 0 && !c.sent[i].Before(sent); i-- {
+		if c.sent[i].Equal(sent) {
 			c.sent = append(c.sent[:i], c.sent[i+1:]...)
 			return
 		}
 	}
 }
 
-// accept records an accepted request.
-func (p *pace) accept(t Ticket) {
+// Accept records an accepted request.
+func (p *Pace) Accept(sent time.Time) {
 	c := &p.cycle
-	if t.at.Before(c.began) {
+	if sent.Before(c.began) {
 		return
 	}
 	c.accepted++
@@ -258,8 +284,8 @@ func (p *pace) accept(t Ticket) {
 	}
 }
 
-// resume records that a pause was lifted.
-func (p *pace) resume(now time.Time) {
+// Resume records that a pause was lifted.
+func (p *Pace) Resume(now time.Time) {
 	if p.pause.end.After(now) {
 		p.pauseUntil(now)
 		if !p.cycle.suspected {
@@ -269,17 +295,17 @@ func (p *pace) resume(now time.Time) {
 }
 
 // pauseUntil sets the end of the pause, from which the rate learned now holds.
-func (p *pace) pauseUntil(end time.Time) { p.pause.end, p.learnedAt, p.idle = end, end, 0 }
+func (p *Pace) pauseUntil(end time.Time) { p.pause.end, p.learnedAt, p.idle = end, end, 0 }
 
-// suspect records a request that may have been refused for its rate.
-func (p *pace) suspect(t Ticket) {
+// Suspect records a request that may have been refused for its rate.
+func (p *Pace) Suspect(sent time.Time) {
 	if p.cycle.refused.IsZero() {
-		p.cycle.refused, p.cycle.suspected = t.at, true
+		p.cycle.refused, p.cycle.suspected = sent, true
 	}
 }
 
-// acquit records that it was not.
-func (p *pace) acquit() {
+// Acquit records that it was not.
+func (p *Pace) Acquit() {
 	c := &p.cycle
 	if !c.suspected {
 		return
@@ -291,8 +317,8 @@ func (p *pace) acquit() {
 	c.refused, c.suspected = time.Time{}, false
 }
 
-// drop forgets the rate: it is not what the refusals follow.
-func (p *pace) drop() {
+// Drop forgets the rate: it is not what the refusals follow.
+func (p *Pace) Drop() {
 	p.learned, p.doubling = math.Inf(1), false
 	p.cycle.refused, p.cycle.suspected = time.Time{}, false
 	p.lenience.rate, p.pause.end = 0, time.Time{}

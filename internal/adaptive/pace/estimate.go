@@ -1,20 +1,17 @@
-package adaptive
+package pace
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // rounding is the mean of what rounding adds to a wait of whole seconds. The value is load-bearing:
 // with 1 nearly three requests in a hundred are refused.
 const rounding = 0.5
 
 // estimate works out the rate from what the cycle has told so far.
-func (p *pace) estimate() {
+func (p *Pace) estimate() {
 	if p.fixed || !math.IsInf(p.given, 1) && !p.givenTooHigh {
 		return
 	}
-	if p.closed() { // how fast is not the question
+	if p.Closed() { // how fast is not the question
 		if p.fruitfulRate > 0 {
 			p.learned, p.doubling = p.fruitfulRate, false
 		}
@@ -60,7 +57,7 @@ func (p *pace) estimate() {
 
 // solve works out rate and burst from two cycles: in the first one a full bucket was emptied, in
 // this one the rate doubled until it was refused.
-func (p *pace) solve(rough float64) {
+func (p *Pace) solve(rough float64) {
 	c := &p.cycle
 	p.burst = p.firstCount
 	for range 8 { // each depends on the other; that converges
@@ -82,7 +79,7 @@ func (p *pace) solve(rough float64) {
 // inflow returns the rate at which the bucket was filled while it was emptied. Of a rate that grew
 // only the end counts, from when the bucket ceased to be full: from there the estimate is the
 // highest.
-func (p *pace) inflow() (r float64) {
+func (p *Pace) inflow() (r float64) {
 	c := &p.cycle
 	// The bucket held between no and one token when it refused; too high a rate costs a pause …
 	n := 0.25
@@ -99,7 +96,7 @@ func (p *pace) inflow() (r float64) {
 }
 
 // sentBefore returns how many of the remembered requests were not sent after the refused one.
-func (p *pace) sentBefore() int {
+func (p *Pace) sentBefore() int {
 	n := len(p.cycle.sent)
 	for n > 0 && p.cycle.sent[n-1].After(p.cycle.refused) {
 		n--
@@ -108,7 +105,7 @@ func (p *pace) sentBefore() int {
 }
 
 // countFirst notes how the bucket, which was full, was emptied for the first time.
-func (p *pace) countFirst() {
+func (p *Pace) countFirst() {
 	if p.firstCounted {
 		return
 	}
@@ -124,17 +121,11 @@ func (p *pace) countFirst() {
 	p.firstSpan = max(c.refused.Sub(began).Seconds(), 0)
 }
 
-// emptied records how many requests emptied the bucket, where the cycle did not begin with a full
-// one.
-func (p *pace) emptied(count int) {
-	p.firstCounted, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
-}
-
-// seconds converts, saturating.
-func seconds(s float64) time.Duration {
-	// As a float64 the longest duration is one too many.
-	if s *= float64(time.Second); s < math.MaxInt64 {
-		return time.Duration(s)
+// Emptied records how many requests emptied the bucket, where the cycle did not begin with a full
+// one. If a rate was learned already, that says nothing new.
+func (p *Pace) Emptied(count int) {
+	if !math.IsInf(p.learned, 1) {
+		return
 	}
-	return math.MaxInt64
+	p.firstCounted, p.firstCount, p.firstSpan = true, float64(max(count, 1)), 0
 }

@@ -1,4 +1,4 @@
-package adaptive
+package quota
 
 import "time"
 
@@ -35,7 +35,7 @@ type stated struct {
 // been sent, and had ended.
 func (s *slide) saw(limit int64, w stated, length float64, sequence, ended int64) {
 	used := limit - w.left
-	if w.end.Sub(s.end) > seconds(length/2) {
+	if w.end.Sub(s.end).Seconds() > length/2 {
 		theirs := used - (sequence - s.ended) // at least, if it began anew
 		s.carried = theirs > limit/2 && theirs <= s.used && s.used <= (s.ended-s.began)*10/9
 		if s.carried {

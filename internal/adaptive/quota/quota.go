@@ -1,4 +1,9 @@
-package adaptive
+// Package quota keeps what a server states about its own limits: how many requests are left, and
+// until when. No request need be refused to learn what is stated.
+//
+// A [Quota] is a state machine without a clock or a lock: its owner reports what happened, and
+// when.
+package quota
 
 import (
 	"math"
@@ -10,12 +15,29 @@ import (
 const leastRate = 1. / 60
 
 // longWindow is the shortest length of a window that says nothing of the pace while something is
-// left of it and its end is not stated.
+// Left of it and its end is not stated.
 const longWindow = 24 * time.Hour
 
-// A quota is what the server states about its own limits. It holds beside what was found: no
-// request need be refused to learn what is stated.
-type quota struct {
+// unbounded is how many more requests are allowed where nothing bounds them.
+const unbounded = math.MaxInt32
+
+// An Allowance is a number of requests in a window, as a server states it.
+type Allowance struct {
+	Remaining int64         // requests left in the window; negative if not stated
+	Reset     time.Duration // until the window ends, from now; negative if not stated
+	Limit     int64         // requests in a window; below 1 if not stated
+	Window    time.Duration // its length; below 1 if not stated
+}
+
+// An Answer is one that a server gave, whatever it stated.
+type Answer struct {
+	Number     int64 // of its request, in the order in which they were sent
+	Sent, Came time.Time
+}
+
+// A Quota is what a server states about its own limits. In the zero Quota nothing was stated. It is
+// not safe for concurrent use.
+type Quota struct {
 	number      int64     // the latest request whose answer stated it
 	rate        float64   // that uses it up when its window ends
 	lastAllowed int64     // the last request that it allows in its window
@@ -28,16 +50,16 @@ type quota struct {
 	slide    slide
 }
 
-// rateAt is the rate that the quota allows.
-func (q *quota) rateAt(now time.Time) float64 {
+// RateAt is how many requests a second the quota allows at an instant; +Inf if it bounds none.
+func (q *Quota) RateAt(now time.Time) float64 {
 	if now.Before(q.until) {
 		return min(q.rate, q.withoutEnd())
 	}
-	return q.mean()
+	return q.Mean()
 }
 
-// mean is the rate that it comes to over a window.
-func (q *quota) mean() float64 {
+// Mean is the rate that it comes to over a window: it does not change with each answer.
+func (q *Quota) Mean() float64 {
 	if q.until.IsZero() {
 		return q.withoutEnd()
 	}
@@ -45,32 +67,36 @@ func (q *quota) mean() float64 {
 }
 
 // withoutEnd is the rate of the windows without a stated end.
-func (q *quota) withoutEnd() float64 {
+func (q *Quota) withoutEnd() float64 {
 	if q.openRate > 0 {
 		return q.openRate
 	}
 	return math.Inf(1)
 }
 
-// left is how many more it allows, after the request with that number.
-func (q *quota) left(sequence int64, now time.Time) int {
+// Ends returns when the window ends that the rate is for, or the zero time if nothing was stated.
+func (q *Quota) Ends() time.Time { return q.until }
+
+// Left is how many more it allows, after the request with that number.
+func (q *Quota) Left(sequence int64, now time.Time) int {
 	if now.Before(q.until) {
 		return int(max(q.lastAllowed-sequence, 0))
 	}
-	return boundless
+	return unbounded
 }
 
-// take records what the answer to request t stated; the last that was sent has the number sequence,
-// and so many of them are in flight.
-func (q *quota) take(all []Quota, t Ticket, sequence int64, inFlight int, now time.Time) {
-	if t.number < q.number && now.Before(q.until) {
+// Take records what an answer stated; the last request that was sent has the number sequence, and
+// so many of them are in flight.
+func (q *Quota) Take(all []Allowance, a Answer, sequence int64, inFlight int) {
+	now := a.Came
+	if a.Number < q.number && now.Before(q.until) {
 		return // something newer is known
 	}
 	strictest, openRate := math.Inf(1), math.Inf(1)
 	for _, w := range all {
 		// Counted from when the request was sent: the server may have looked at its clock right
 		// then.
-		end := t.at.Add(w.Reset)
+		end := a.Sent.Add(w.Reset)
 		switch {
 		case w.Reset < 0:
 			// What is left of a long window need not be spread over all of it: when it ends is not
@@ -96,7 +122,7 @@ func (q *quota) take(all []Quota, t Ticket, sequence int64, inFlight int, now ti
 			q.seconds = max(q.seconds, w.Reset.Seconds())
 		}
 		if len(all) == 1 && w.Limit > 0 {
-			q.slide.saw(w.Limit, stated{w.Remaining, t.at, now, t.at.Add(w.Reset)}, q.seconds,
+			q.slide.saw(w.Limit, stated{w.Remaining, a.Sent, now, a.Sent.Add(w.Reset)}, q.seconds,
 				sequence, sequence-int64(inFlight))
 		}
 		if q.slide.slides { // places come back all the time
@@ -104,21 +130,21 @@ func (q *quota) take(all []Quota, t Ticket, sequence int64, inFlight int, now ti
 			continue
 		}
 		// Those that were sent later are not counted yet.
-		left := max(min(w.Remaining, boundless)-(sequence-t.number), 0)
+		left := max(min(w.Remaining, unbounded)-(sequence-a.Number), 0)
 		rate := float64(left) / end.Sub(now).Seconds()
 		if q.slide.trying(sequence) {
 			left, rate = 1, 2/end.Sub(now).Seconds()
 		}
 		if rate < strictest {
 			strictest = rate
-			q.number, q.lastAllowed, q.until = t.number, sequence+left, end
+			q.number, q.lastAllowed, q.until = a.Number, sequence+left, end
 			q.setRates(rate, left)
 		}
 	}
 }
 
 // setRates sets the rates of a window of which so many requests are left, and that a rate uses up.
-func (q *quota) setRates(rate float64, left int64) {
+func (q *Quota) setRates(rate float64, left int64) {
 	if q.rateAfter = math.Inf(1); q.limit > 0 { // else nothing is known but that it is used up
 		q.rateAfter = max(q.limit/q.seconds, leastRate)
 	}
@@ -132,7 +158,7 @@ func (q *quota) setRates(rate float64, left int64) {
 // slidingRate is the rate that uses up a sliding window of the given length in seconds. A place
 // stays free for the request that is counted twice where two windows meet, and a few for the jitter
 // of many.
-func slidingRate(w Quota, length float64) float64 {
+func slidingRate(w Allowance, length float64) float64 {
 	const reserve = 0.02
 	limit := float64(w.Limit)
 	rate := max((1-reserve)*limit-1, limit/2) / length
@@ -142,18 +168,18 @@ func slidingRate(w Quota, length float64) float64 {
 	return max(rate, leastRate)
 }
 
-// usedUp returns until when nothing may be sent, where nothing is in flight either whose answer
+// UsedUp returns until when nothing may be sent, where nothing is in flight either whose answer
 // could state otherwise. Then the window counts as over.
-func (q *quota) usedUp(inFlight int, sequence int64, now time.Time) (until time.Time) {
-	if inFlight > 0 || q.left(sequence, now) > 0 {
+func (q *Quota) UsedUp(inFlight int, sequence int64, now time.Time) (until time.Time) {
+	if inFlight > 0 || q.Left(sequence, now) > 0 {
 		return until
 	}
 	until, q.until = q.until, now
 	return until
 }
 
-// refused records that a request was refused, whatever the server said was left.
-func (q *quota) refused(number int64) {
+// Refused records that a request was refused, whatever the server said was left.
+func (q *Quota) Refused(number int64) {
 	if q.slide.slides {
 		q.openRate = 0
 	}

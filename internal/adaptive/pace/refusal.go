@@ -1,8 +1,10 @@
-package adaptive
+package pace
 
 import (
 	"math"
 	"time"
+
+	"github.com/penstock/penstock/internal/seconds"
 )
 
 // How far a refusal lowers the rate.
@@ -31,10 +33,16 @@ const (
 	leastCutWithoutBurst = 0.02
 )
 
+// LongestPause is how long a refusal that names no wait pauses all at most.
+const LongestPause = time.Minute
+
+// MostProbe is the longest time between requests that look whether a server accepts anything again,
+// unless it asks for more.
+const MostProbe = 10 * time.Second
+
 // How long a refusal that names no wait pauses all.
 const (
-	defaultPause = time.Second // the first; doubled while nothing is accepted …
-	longestPause = time.Minute // … up to this
+	defaultPause = time.Second // the first; doubled while nothing is accepted, up to LongestPause
 	leastPause   = 5 * time.Millisecond
 	cheapRate    = 15. // more requests a second than this are worth a shorter pause
 
@@ -52,25 +60,38 @@ const (
 	mostOvershoots = 4
 )
 
-// refuse records a request that was refused for its rate, and returns until when all pause.
-func (p *pace) refuse(t Ticket, until time.Time, gaps spacing, now time.Time) time.Time {
+// A Refusal is that of a request for its rate.
+type Refusal struct {
+	Sent    time.Time // the request
+	Until   time.Time // the server asked that nothing be sent before; if not after now, it did not
+	Gap     float64   // seconds since the last accepted request before it; +Inf if there was none
+	FourGap float64   // seconds since the fourth last; +Inf if there was none
+	Allowed float64   // requests a second that the server is seen to allow; if zero, not known
+}
+
+// Refuse records a refusal, and returns until when all pause.
+func (p *Pace) Refuse(r Refusal, now time.Time) (until time.Time) {
+	if p.seenAllowed = 0; !p.held { // what was held shows more
+		p.seenAllowed = r.Allowed
+	}
 	c := &p.cycle
+	until = r.Until
 	first := c.refused.IsZero()
 	if p.pause.asked = until.After(now); !p.pause.asked {
 		if first || p.pause.length == 0 && !p.everAccepted {
-			p.pause.length = p.ownPause(gaps)
+			p.pause.length = p.ownPause(r.Gap)
 		}
 		until = now.Add(p.pause.length)
 	}
-	if first && p.closed() { // what it asks for is not enough
-		if own := now.Add(min(time.Second<<min(p.fruitless, 10), mostProbe)); own.After(until) {
+	if first && p.Closed() { // what it asks for is not enough
+		if own := now.Add(min(time.Second<<min(p.fruitless, 10), MostProbe)); own.After(until) {
 			until = own
 		}
 	}
 	switch {
-	case t.at.Before(c.began): // of the cycle before
+	case r.Sent.Before(c.began): // of the cycle before
 	case first || c.suspected:
-		p.endCycle(t, until, gaps, now)
+		p.endCycle(r, until, now)
 	default: // one more that was in flight, and does not count as accepted
 		if until.After(p.pause.end) {
 			p.pauseUntil(until)
@@ -81,7 +102,7 @@ func (p *pace) refuse(t Ticket, until time.Time, gaps spacing, now time.Time) ti
 }
 
 // ownPause returns how long to pause after the first refusal of a cycle that names no wait.
-func (p *pace) ownPause(gaps spacing) time.Duration {
+func (p *Pace) ownPause(gap float64) time.Duration {
 	last := p.pause.length
 	switch accepted := p.cycle.accepted > 0; {
 	case last == 0 && !p.everAccepted, accepted && p.isHeld() && p.learned < cheapRate:
@@ -89,23 +110,23 @@ func (p *pace) ownPause(gaps spacing) time.Duration {
 	case accepted:
 		// A bucket fills while one waits: twice the time that was not enough, and not much less
 		// than what it took the last time.
-		enough := min(seconds(2*max(gaps[0], 0)), defaultPause)
-		return max(enough, min(last, longestPause)/4, leastPause)
+		enough := min(seconds.Duration(2*max(gap, 0)), defaultPause)
+		return max(enough, min(last, LongestPause)/4, leastPause)
 	}
-	return min(2*last, longestPause)
+	return min(2*last, LongestPause)
 }
 
 // endCycle records the first refusal of a cycle.
-func (p *pace) endCycle(t Ticket, until time.Time, gaps spacing, now time.Time) {
+func (p *Pace) endCycle(r Refusal, until, now time.Time) {
 	c := &p.cycle
-	p.suspect(t)
+	p.Suspect(r.Sent)
 	c.suspected = false
 	c.rate, c.wasDoubling = p.found(now), p.doubling
-	if sent := 4 / max(gaps[2], 0.001); c.rate > 2*sent && !math.IsInf(c.rate, 1) &&
-		gaps[2] < t.at.Sub(p.learnedAt).Seconds() {
+	if sent := 4 / max(r.FourGap, 0.001); c.rate > 2*sent && !math.IsInf(c.rate, 1) &&
+		r.FourGap < r.Sent.Sub(p.learnedAt).Seconds() {
 		c.rate = max(sent, p.learned) // the rate in force was not sent
 	}
-	if stated := p.quota.mean(); stated < c.rate { // and somebody else uses it, too
+	if stated := p.Quota.Mean(); stated < c.rate { // and somebody else uses it, too
 		c.rate, c.wasDoubling, p.held = stated, false, true
 	}
 	length := until.Sub(now)
@@ -129,7 +150,7 @@ func (p *pace) endCycle(t Ticket, until time.Time, gaps spacing, now time.Time) 
 }
 
 // floorOf returns what is kept of a refused rate at least, by what was known before.
-func (p *pace) floorOf(refused float64, pause time.Duration) float64 {
+func (p *Pace) floorOf(refused float64, pause time.Duration) float64 {
 	floor := leastKept * refused
 	switch {
 	case refused <= p.learned:
@@ -154,7 +175,7 @@ func (p *pace) floorOf(refused float64, pause time.Duration) float64 {
 // pass. One refusal may be an accident, and a bucket without a burst refuses what is hardly too
 // fast, so such refusals count less. A full bucket that held several requests is emptied so soon
 // only by a rate that is far too high, so one refusal is enough then.
-func (p *pace) givenIsTooHigh() bool {
+func (p *Pace) givenIsTooHigh() bool {
 	c := &p.cycle
 	accepted, missed := float64(c.accepted+c.open), p.given*p.pause.length.Seconds()
 	switch {
@@ -175,12 +196,12 @@ func (p *pace) givenIsTooHigh() bool {
 
 // hardlyBursts reports whether the bucket has no burst to speak of: what it refused came too soon
 // after the one before, so its rate is close to the one in force.
-func (p *pace) hardlyBursts() bool {
+func (p *Pace) hardlyBursts() bool {
 	return !p.pause.asked && p.burst > 0 && p.burst <= hardlyBurst
 }
 
-// closed reports whether nothing is accepted any more, however slowly it is sent.
-func (p *pace) closed() bool {
+// Closed reports whether nothing is accepted any more, however slowly it is sent.
+func (p *Pace) Closed() bool {
 	wait := min(p.pause.length, defaultPause)
 	// It does not grow where the server names it, so cycles in vain count as much as a doubled one.
 	if p.pause.asked {
@@ -189,9 +210,10 @@ func (p *pace) closed() bool {
 	return p.fruitless > 0 && p.cycle.accepted == 0 && wait >= defaultPause
 }
 
-const (
-	enoughKnown = 300 // requests that were accepted at a rate teach it
+// EnoughKnown is how many requests that were accepted at a rate teach it.
+const EnoughKnown = 300
 
+const (
 	// One refusal in so many is isolated, and does not undo what many have taught …
 	fewRefused  = 20
 	mostExcuses = 3 // … and so many of them may come together
@@ -205,7 +227,7 @@ const (
 // A lenience lets the rate be nearly what it was, where many requests have taught it and the
 // refusal is isolated.
 type lenience struct {
-	rate     float64 // accepted a second for enoughKnown requests; if zero, not known
+	rate     float64 // accepted a second for EnoughKnown requests; if zero, not known
 	excuses  float64 // refusals that may be excused: one for each fewRefused accepted
 	excused  bool    // the refusal of the cycle before was
 	cut      float64 // the share that is taken off then
@@ -216,12 +238,12 @@ func (l *lenience) accept() { l.excuses = min(l.excuses+1./fewRefused, mostExcus
 
 // excuse raises the floor of a refused rate where the refusal is isolated. Where another refusal
 // follows soon it was not; one that follows at once may be of the same incident.
-func (p *pace) excuse() {
+func (p *Pace) excuse() {
 	c, l := &p.cycle, &p.lenience
 	switch n := p.sentBefore(); {
-	case n < enoughKnown:
+	case n < EnoughKnown:
 	case p.doubling, math.IsInf(p.learned, 1):
-		l.rate = enoughKnown / max(c.refused.Sub(c.sent[n-enoughKnown]).Seconds(), 0.001)
+		l.rate = EnoughKnown / max(c.refused.Sub(c.sent[n-EnoughKnown]).Seconds(), 0.001)
 	default:
 		l.rate = p.learned
 	}
@@ -254,7 +276,7 @@ func (p *pace) excuse() {
 }
 
 // bePatient returns by what factor the rate is held for longer from now on.
-func (p *pace) bePatient(grown bool) float64 {
+func (p *Pace) bePatient(grown bool) float64 {
 	// In requests, of which a burst makes up for some.
 	pause := p.learned * p.pause.length.Seconds()
 	if !grown || math.IsInf(p.learned, 1) || p.cycle.rate > 1.2*p.learned || pause < dearPause ||

@@ -1,4 +1,9 @@
-package adaptive
+// Package evidence weighs what the refusals of a server follow: how close together requests are
+// sent, or how many are in flight.
+//
+// An [Evidence] is a state machine without a clock or a lock: its owner reports what happened, and
+// when.
+package evidence
 
 import (
 	"math"
@@ -6,15 +11,16 @@ import (
 	"time"
 )
 
-// An evidence weighs two explanations of refusals: the spacing of requests, by which a rate limiter
-// refuses, and the number in flight, by which a full server does.
+// An Evidence weighs two explanations of refusals: the spacing of requests, by which a rate limiter
+// refuses, and the number in flight, by which a full server does. It is ready to use when zero, and
+// not safe for concurrent use.
 //
 // An explanation is contradicted by a request that is accepted although it had it refused: one that
 // leaves with as many in flight as those that were refused, or that follows others as closely; and
 // by one that is refused although it had it accepted. Where one explanation is contradicted again
 // and again and the other is not, the other holds. Neither the rate nor the limit of the server
 // need be known for that. What is refused at random, or because of other clients, contradicts both.
-type evidence struct {
+type Evidence struct {
 	all               [256]sending  // the latest requests, by number
 	lag               time.Duration // in which a request may overtake another on its way
 	refused, accepted requests
@@ -22,7 +28,18 @@ type evidence struct {
 	contradicted      traits   // how often, fading: each explanation by its trait
 }
 
-// A sending is a request that was sent.
+// A Request is one that was sent.
+type Request struct {
+	At     time.Time
+	Number int64 // in the order in which they were sent, from 1
+
+	// InFlight counts it, and those whose answers are being read: a server is busy with them, too.
+	InFlight int
+	// ifAccepted are the explanations of refusals that its acceptance contradicts.
+	ifAccepted contradiction
+}
+
+// A sending is what is remembered of a request.
 type sending struct {
 	number  int64
 	at      time.Time
@@ -65,48 +82,47 @@ const (
 	refusalWeight      = 2 // how often a refusal counts as one: there are fewer of them
 
 	enoughAccepted = 32 // requests accepted since a refusal show a rate
-
-	// Only where so few in flight were refused is the spacing believed: a server that takes more is
-	// found by their number as well, and its other clients may make it look as if that were not the
-	// cause.
-	fewInFlight = 2
 )
+
+// Only where FewInFlight were refused is the spacing believed: a server that takes more is found by
+// their number as well, and its other clients may make it look as if that were not the cause.
+const FewInFlight = 2
 
 // A contradiction is the set of explanations that a request contradicts, by their traits.
 type contradiction [len(traits{})]bool
 
-// sent records that a request is sent; its acceptance is evidence only if it is fresh.
-func (e *evidence) sent(t *Ticket, fresh bool) {
-	e.all[t.number%int64(len(e.all))] = sending{number: t.number, at: t.at}
+// Sent records that a request is sent; its acceptance is evidence only if it is fresh.
+func (e *Evidence) Sent(r *Request, fresh bool) {
+	e.all[r.Number%int64(len(e.all))] = sending{number: r.Number, at: r.At}
 	if e.refused.n == 0 || !fresh {
 		return
 	}
-	for k, gap := range e.spacingOf(*t) {
-		t.ifAccepted[k] = gap <= e.refused.median[k]
+	for k, gap := range e.spacingOf(*r) {
+		r.ifAccepted[k] = gap <= e.refused.median[k]
 	}
 	// Of more than two in flight twice as many: that some more were accepted may be for other
 	// reasons.
 	few := e.refused.fewest
-	t.ifAccepted[crowd] = float64(t.inFlight) >= max(few, 2*few-2)
+	r.ifAccepted[crowd] = float64(r.InFlight) >= max(few, 2*few-2)
 }
 
-// accept records that a request was accepted.
-func (e *evidence) accept(t Ticket, fresh bool) {
+// Accept records that a request was accepted.
+func (e *Evidence) Accept(r Request, fresh bool) {
 	if e.refused.n > 0 && fresh {
-		e.accepted.add(e.traitsOf(t, t.inFlight))
+		e.accepted.add(e.traitsOf(r, r.InFlight))
 	}
 	for i := range e.marks {
-		if m := &e.marks[i]; !m.at.IsZero() && t.at.After(m.at) {
+		if m := &e.marks[i]; !m.at.IsZero() && r.At.After(m.at) {
 			m.accepted++
 		}
 	}
-	e.contradict(t.ifAccepted)
+	e.contradict(r.ifAccepted)
 }
 
-// refuse records that a request was refused.
-func (e *evidence) refuse(t Ticket, now time.Time) {
-	e.lag = min(now.Sub(t.at), mostLag)
-	x := e.traitsOf(t, e.inFlightOf(t))
+// Refuse records that a request was refused.
+func (e *Evidence) Refuse(r Request, now time.Time) {
+	e.lag = min(now.Sub(r.At), mostLag)
+	x := e.traitsOf(r, e.InFlightOf(r))
 	if usual := &e.accepted.median; e.accepted.n >= recent/2 {
 		var c contradiction
 		for k := range x {
@@ -119,25 +135,25 @@ func (e *evidence) refuse(t Ticket, now time.Time) {
 	}
 	e.marks[e.refused.n%len(e.marks)] = mark{at: now}
 	e.refused.add(x)
-	if s := e.find(t.number); s != nil {
+	if s := e.find(r.Number); s != nil {
 		s.refused = true
 	}
 	e.fade(0.97)
 }
 
-// inFlightOf returns how many were in flight with a request that was refused: any of those that
+// InFlightOf returns how many were in flight with a request that was refused: any of those that
 // left at about the same time may have been the last to arrive.
-func (e *evidence) inFlightOf(t Ticket) int {
-	n := t.inFlight
-	for i := t.number + 1; i <= t.number+overtaking; i++ {
-		if s := e.find(i); s != nil && !s.refused && s.at.Sub(t.at) <= e.lag {
+func (e *Evidence) InFlightOf(r Request) int {
+	n := r.InFlight
+	for i := r.Number + 1; i <= r.Number+overtaking; i++ {
+		if s := e.find(i); s != nil && !s.refused && s.at.Sub(r.At) <= e.lag {
 			n++
 		}
 	}
 	return n
 }
 
-func (e *evidence) contradict(c contradiction) {
+func (e *Evidence) contradict(c contradiction) {
 	for k, contradicted := range c {
 		if contradicted {
 			e.contradicted[k]++
@@ -148,27 +164,27 @@ func (e *evidence) contradict(c contradiction) {
 	}
 }
 
-func (e *evidence) fade(by float64) {
+func (e *Evidence) fade(by float64) {
 	for k := range e.contradicted {
 		e.contradicted[k] *= by
 	}
 }
 
-// ofRate reports whether refusals follow the spacing.
-func (e *evidence) ofRate() bool {
-	return e.refused.n >= 2 && e.refused.fewest <= fewInFlight &&
+// OfRate reports whether refusals follow the spacing.
+func (e *Evidence) OfRate() bool {
+	return e.refused.n >= 2 && e.refused.fewest <= FewInFlight &&
 		e.contradicted[crowd] >= max(enoughContradictions, clearly*e.leastContradicted())
 }
 
-// ofCrowd reports whether they follow the number in flight.
-func (e *evidence) ofCrowd() bool {
+// OfCrowd reports whether refusals follow the number in flight.
+func (e *Evidence) OfCrowd() bool {
 	least := e.leastContradicted()
 	return !math.IsInf(least, 1) &&
 		least >= max(enoughContradictions, clearly*e.contradicted[crowd])
 }
 
 // leastContradicted is how often the best of the spacings was; +Inf if none explains anything.
-func (e *evidence) leastContradicted() float64 {
+func (e *Evidence) leastContradicted() float64 {
 	least := math.Inf(1)
 	for k, n := range e.contradicted[:crowd] {
 		if !math.IsInf(e.refused.median[k], 1) {
@@ -178,13 +194,13 @@ func (e *evidence) leastContradicted() float64 {
 	return least
 }
 
-// isApart reports whether a request followed those before at more than twice the distance at which
+// IsApart reports whether a request followed those before at more than twice the distance at which
 // others were accepted: no rate explains that it was refused.
-func (e *evidence) isApart(t Ticket) bool {
+func (e *Evidence) IsApart(r Request) bool {
 	if e.accepted.n < recent/2 {
 		return false
 	}
-	for k, gap := range e.spacingOf(t) {
+	for k, gap := range e.spacingOf(r) {
 		if gap < 2*e.accepted.median[k] {
 			return false
 		}
@@ -192,10 +208,10 @@ func (e *evidence) isApart(t Ticket) bool {
 	return true
 }
 
-// rate returns how many requests a second a rate limiter is seen to allow; 0 if that is not known.
+// Rate returns how many requests a second a rate limiter is seen to allow; 0 if that is not known.
 // After a refusal its bucket is empty, so what it accepts from then on is no more than what flows
 // in, but where it counts in windows: the longer the span, the less another window makes of that.
-func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
+func (e *Evidence) Rate(now time.Time, span time.Duration) (least float64) {
 	for _, m := range e.marks {
 		if t := now.Sub(m.at); m.accepted > enoughAccepted && t >= span {
 			least = max(least, float64(m.accepted-1)/t.Seconds())
@@ -204,32 +220,39 @@ func (e *evidence) rate(now time.Time, span time.Duration) (least float64) {
 	return least
 }
 
-// forgetRate lets what was accepted until now count no more: limits are others now.
-func (e *evidence) forgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, requests{} }
+// ForgetRate lets what was accepted until now count no more: limits are others now.
+func (e *Evidence) ForgetRate() { e.marks, e.accepted = [len(e.marks)]mark{}, requests{} }
 
 // traitsOf returns the traits of a request with which so many were in flight.
-func (e *evidence) traitsOf(t Ticket, inFlight int) (x traits) {
-	gaps := e.spacingOf(t)
+func (e *Evidence) traitsOf(r Request, inFlight int) (x traits) {
+	gaps := e.spacingOf(r)
 	copy(x[:], gaps[:])
 	x[crowd] = float64(inFlight)
 	return x
 }
 
+// Gaps returns the seconds from the last request before one to it, and from the fourth last; +Inf
+// if there was none. Refused ones are left out.
+func (e *Evidence) Gaps(r Request) (one, four float64) {
+	s := e.spacingOf(r)
+	return s[0], s[2]
+}
+
 // spacingOf returns the spacing of a request. What has not ended counts as accepted: refusals are
 // quick. A later one counts as earlier where it may have overtaken it.
-func (e *evidence) spacingOf(t Ticket) (s spacing) {
+func (e *Evidence) spacingOf(r Request) (s spacing) {
 	for k := range s {
 		s[k] = math.Inf(1)
 	}
-	last := t.number + overtaking
+	last := r.Number + overtaking
 	seen, k := 0, 0
 	for n := last; n > max(0, last-int64(len(e.all))); n-- {
 		before := e.find(n)
-		if n == t.number || before == nil || before.refused || before.at.Sub(t.at) > e.lag {
+		if n == r.Number || before == nil || before.refused || before.at.Sub(r.At) > e.lag {
 			continue
 		}
 		if seen++; seen == lasts[k] {
-			s[k] = t.at.Sub(before.at).Seconds()
+			s[k] = r.At.Sub(before.at).Seconds()
 			if k++; k == len(s) {
 				break
 			}
@@ -239,7 +262,7 @@ func (e *evidence) spacingOf(t Ticket) (s spacing) {
 }
 
 // find returns the request with that number, or nil if it is not among the latest.
-func (e *evidence) find(number int64) *sending {
+func (e *Evidence) find(number int64) *sending {
 	if s := &e.all[number%int64(len(e.all))]; s.number == number {
 		return s
 	}
