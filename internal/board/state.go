@@ -1,9 +1,9 @@
 // Package board shows what a run or a relay does while it goes on: its state as JSON, the last
 // minutes of it, and one page for people.
 //
-// A [Board] shows the state of what goes on; a [Report], a run that is over. Neither counts anything
-// or finds words of its own for why something waits: whoever has a [State] gives it. A board computes
-// nothing but a sample a second while nobody looks, and no reader can hold it up.
+// A [Board] shows the state of what goes on; a [Report], a run that is over. Neither counts
+// anything or finds words of its own for why something waits: whoever has a [State] gives it. A
+// board computes nothing but a sample a second while nobody looks, and no reader can hold it up.
 package board
 
 import "time"
