@@ -128,7 +128,7 @@ func tooLate(patience time.Duration, unproven bool) error {
 		return fmt.Errorf("the next attempt would be more than %v after the first refusal, "+
 			"and the request itself may be at fault", patience)
 	}
-	return fmt.Errorf("the next attempt would be after GiveUpAfter %v", patience)
+	return &lateError{patience}
 }
 
 // own returns the call's own wait, beside what was asked for.

@@ -50,3 +50,13 @@ func (e *pauseError) Error() string {
 
 // MaxPause lets other packages recognise the error, for words of their own.
 func (e *pauseError) MaxPause() time.Duration { return e.most }
+
+// A lateError says that the next attempt would come after all patience.
+type lateError struct{ patience time.Duration }
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("the next attempt would be after GiveUpAfter %v", e.patience)
+}
+
+// GiveUpAfter is as MaxPause of a pauseError.
+func (e *lateError) GiveUpAfter() time.Duration { return e.patience }

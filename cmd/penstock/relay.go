@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log"
 	"math"
 	"net"
 	"net/url"
@@ -58,7 +60,7 @@ relay says itself is a problem document (RFC 9457): 502, 503 with Retry-After,
 or 504, and whether the server may have accepted the request.`,
 		Example: `  penstock relay --to https://api.example.com
   penstock relay --to https://api.example.com --bearer-file token --rps 300/min
-  penstock relay --to a=https://a.example --to b=https://b.example/v2 --cache 64MiB`,
+  penstock relay --to a=https://a.example --to b=https://b.example/v2`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.runRelay(cmd) },
 	}
@@ -229,7 +231,7 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	defer restore()
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {
-		return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("--listen: %w", err)}
+		return &exit.Error{Status: exit.Failed, Err: listenError(f.listen, err)}
 	}
 	defer l.Close()
 
@@ -237,6 +239,8 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	sink := progress.Detach(progress.New("none", stderr))
 	defer sink.Close()
 	o.Log = newLogger(sink, f.logFormat, f.quiet || f.progress == "none", f.verbose)
+	log.SetFlags(0)
+	log.SetOutput(conceal.NetLog(conceal.Logger(o.Log, human.Printable)))
 	o.JSON = f.progress == "json"
 	o.Lines = func(line []byte) { sink.Log(string(line)) }
 	f.announce(l.Addr())
@@ -249,6 +253,22 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		within(soft, func() { fmt.Fprintln(cmd.OutOrStdout(), summaryOf(stats)) })
 	}
 	return nil
+}
+
+// listenError says why the relay cannot listen, and what to do.
+func listenError(address string, err error) error {
+	what := fmt.Sprintf("--listen %s: ", human.Printable(address))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return errors.New(what + "another program listens there already, perhaps a relay: end it, or " +
+			"give another port here and to the programs that send")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return errors.New(what + "this machine has no such address: give one of its own, such as " +
+			"127.0.0.1")
+	case errors.As(err, new(*net.AddrError)):
+		return errors.New(what + "want an address with a port, such as 127.0.0.1:8429")
+	}
+	return fmt.Errorf("%s%w", what, err)
 }
 
 // announce logs where the relay is, where it sends to, and whether others can use it.

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,13 +34,15 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 	switch {
 	case req.Method == http.MethodConnect || req.URL.IsAbs() || req.URL.Host != "":
 		return nil, refusal(http.StatusBadRequest, status.NotAProxy)
+	case req.Method == http.MethodTrace: // its answer would show the credentials that we add
+		return nil, refusal(http.StatusNotImplemented, status.NoTrace)
 	case !r.hosts.Allow(req.Host):
 		return nil, refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
 	case upgrades(req.Header):
 		return nil, refusal(http.StatusNotImplemented, status.NoUpgrade)
 	case !strings.HasPrefix(req.URL.Path, "/"):
 		return nil, refusal(http.StatusBadRequest, status.NoPath)
-	case slices.Contains(strings.Split(req.URL.Path, "/"), ".."):
+	case leaves(req.URL.Path):
 		return nil, refusal(http.StatusBadRequest, status.LeavesPath)
 	}
 	if t := r.targets[""]; t != nil {
@@ -52,6 +53,20 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 		return t, nil
 	}
 	return nil, refusal(http.StatusNotFound, status.NoSuchTarget(name, r.names()))
+}
+
+// leaves reports whether a path has a segment .., also as servers see one that take a backslash for
+// a slash, or that cut off what follows on a semicolon.
+func leaves(path string) bool {
+	if !strings.Contains(path, "..") {
+		return false
+	}
+	for segment := range strings.SplitSeq(strings.ReplaceAll(path, `\`, "/"), "/") {
+		if name, _, _ := strings.Cut(segment, ";"); name == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // upgrades reports whether a request asks for another protocol on its connection. To be asked for

@@ -56,10 +56,17 @@ type patientWriter struct {
 	http.ResponseWriter
 	stall time.Duration
 	conn  *http.ResponseController
+
+	interim int    // answers (1xx) so far
+	flood   func() // called if these have no end
 }
 
+// mostInterim is how many interim answers a request gets. Servers that send them to show that they
+// are busy do so every few seconds.
+const mostInterim = 1000
+
 func patient(w http.ResponseWriter, stall time.Duration) *patientWriter {
-	return &patientWriter{w, stall, http.NewResponseController(w)}
+	return &patientWriter{ResponseWriter: w, stall: stall, conn: http.NewResponseController(w)}
 }
 
 // Unwrap is for http.ResponseController.
@@ -83,6 +90,12 @@ func (w *patientWriter) limitRest() {
 
 func (w *patientWriter) WriteHeader(status int) {
 	w.extend()
+	if status < 200 {
+		if w.interim++; w.interim > mostInterim {
+			w.flood()
+			return
+		}
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,7 +18,9 @@ import (
 	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 // viaName is what the relay calls itself in Via (RFC 9110, section 7.6.3) and Cache-Status.
@@ -32,6 +36,8 @@ type call struct {
 	flying atomic.Bool // it is with the target
 	body   *spool.Body
 	fault  atomic.Pointer[clientError] // of the client's body
+
+	setback atomic.Pointer[string] // how the last attempt failed
 }
 
 type callKey struct{}
@@ -45,6 +51,9 @@ func callOf(ctx context.Context) *call {
 var (
 	errStopping = errors.New("the relay is stopping")
 	errLate     = errors.New("its turn did not come in time")
+	errFlood    = errors.New("interim answers have no end")
+
+	ours = []error{errStopping, errLate, errFlood}
 )
 
 // ServeHTTP passes a request on, and answers it.
@@ -80,6 +89,7 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
 	c.cancel = cancel
+	w.flood = func() { cancel(errFlood) }
 	ctx = context.WithValue(ctx, callKey{}, c)
 	ctx = fair.WithClient(ctx, client)
 	ctx = fair.WithTrace(ctx, c.trace)
@@ -213,10 +223,20 @@ func cutSegment(path string) string {
 
 // answered completes the answer that goes to the client.
 func (r *Relay) answered(resp *http.Response) error {
+	if resp.StatusCode < 200 { // also 101, since none is asked to switch protocols
+		return noAnswerError(resp.StatusCode)
+	}
 	resp.Header.Add("Via", viaOf(resp.Proto))
 	resp.Header.Add("Server-Timing", timing(callOf(resp.Request.Context())))
 	r.tally.answer()
 	return nil
+}
+
+// A noAnswerError is the status of an answer that is no final one.
+type noAnswerError int
+
+func (e noAnswerError) Error() string {
+	return fmt.Sprintf("the server's last answer has the status %d, which answers nothing", int(e))
 }
 
 // failed answers a request that has no answer of the target's.
@@ -229,7 +249,7 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	case fault != nil && (fault.status != http.StatusBadRequest || cause == nil):
 		r.refuse(w, refusal(fault.status, status.ClientFault(fault.error)))
 		return
-	case cause != nil && cause != errStopping && cause != errLate: // the client is gone
+	case cause != nil && !slices.Contains(ours, cause): // the client is gone
 		r.tally.lose()
 		panic(http.ErrAbortHandler)
 	case errors.As(err, &why):
@@ -250,26 +270,37 @@ func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem
 	if p.Outcome == 0 {
 		p.Outcome, end.Err = retry.Failed, err
 	}
-	var timeout interface{ Timeout() bool }
 	switch {
 	case cause == errStopping:
 		p.Status, p.Again = http.StatusServiceUnavailable, r.StopTimeout
 		p.Detail = status.RelayStopping
 	case cause == errLate:
 		p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
-		p.Detail = status.Late(r.patience(req.Header))
-	case end.Outcome == retry.Deferred:
-		p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
-		p.Detail = r.secrets.Show(status.Attempt(end, false))
-	case errors.As(err, &timeout) && timeout.Timeout():
-		p.Status, p.Detail = http.StatusGatewayTimeout, r.secrets.Show(status.Attempt(end, false))
+		p.Detail = status.Late(r.patience(req.Header), *cmp.Or(c.setback.Load(), new(string)))
+	case cause == errFlood:
+		p.Status, p.Detail = http.StatusBadGateway, status.InterimFlood(mostInterim)
+		if p.Outcome == retry.Deferred {
+			p.Outcome = retry.Failed
+		}
 	default:
-		p.Status, p.Detail = http.StatusBadGateway, r.secrets.Show(status.Attempt(end, false))
+		p.Status, p.Detail = http.StatusBadGateway, r.secrets.Show(status.Relayed(end))
+		if end.Outcome == retry.Deferred {
+			p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
+		} else if timedOut(err) {
+			p.Status = http.StatusGatewayTimeout
+		}
 	}
 	if end.Uncertain && !storable(req.Method) { // to read twice is no matter
 		p.Detail = status.PerhapsAccepted(p.Detail)
 	}
 	return p
+}
+
+// timedOut reports whether the target took too long. Errors around one that says so need not do.
+func timedOut(err error) bool {
+	_, stalled := errors.AsType[*wire.StallError](err)
+	_, late := errors.AsType[*throttle.TimeoutError](err)
+	return stalled || late || errors.Is(err, context.DeadlineExceeded)
 }
 
 // again returns in how long a request makes sense that was not sent in time.

@@ -70,6 +70,8 @@ func (r *Relay) retrying(e retry.Event) {
 	}
 	c.flying.Store(false)
 	r.tally.repeat()
+	setback := status.Setback(e)
+	c.setback.Store(&setback)
 	r.log(slog.LevelDebug, status.Waiting(e.Request.Method+" "+e.Request.URL.Path, e))
 	if e.Until.After(c.until) {
 		c.cancel(errLate)

@@ -327,6 +327,7 @@ func TestClientGone(t *testing.T) {
 		}
 		w.send("PUT", "/last", "x")
 		w.want("PUT /base/first?from=relay 0s", "PUT /base/last?from=relay 10s")
+		synctest.Wait() // the last one has its answer before the relay has ended it
 		if s := w.relay.Stats(time.Now()); s.Lost != 2 || s.Waiting != 0 || s.Active != 0 {
 			t.Errorf("%+v", s)
 		}

@@ -18,7 +18,6 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/test"
-	"github.com/penstock/penstock/internal/wire"
 )
 
 // A world is a relay between clients and a target, all on a network in memory.
@@ -56,7 +55,7 @@ func start(t *testing.T, o Options, handle http.HandlerFunc, do func(w *world)) 
 		if o.Targets == nil {
 			o.Targets = []Target{{URL: parse(t, "http://target/base?from=relay")}}
 		}
-		o.Network = wire.Network{Dial: to.DialContext}
+		o.Network.Dial = to.DialContext
 		o.Spool = &spool.Store{Dir: t.TempDir()}
 		if o.QueueWait == 0 {
 			o.QueueWait = time.Minute

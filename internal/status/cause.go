@@ -110,6 +110,14 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 		say(long, fmt.Sprintf("asked to wait until %s, longer than --max-wait %s",
 			end.RetryAt.UTC().Format(time.RFC3339), human.Exact(long.MaxPause())))
 	}
+	var late interface { // retry's
+		error
+		GiveUpAfter() time.Duration
+	}
+	if errors.As(end.Err, &late) {
+		say(late, "the next attempt would be after --give-up-after "+
+			human.Exact(late.GiveUpAfter()))
+	}
 	say(resume.ErrKeyForgotten, KeyForgotten)
 	return text
 }

@@ -70,6 +70,8 @@ func TestAttempt(t *testing.T) {
 			"the server closed"},
 		{&wire.Cause{Kind: wire.Closed, Text: "the server closed"}, true, true,
 			"the server closed (if it speaks TLS, use https://)"},
+		{fmt.Errorf("PUT http://h/: %w", patience(90*time.Second)), false, false,
+			"PUT http://h/: the next attempt would be after --give-up-after 1 m 30 s"},
 	} {
 		if got := Attempt(retry.Result{Err: row.err, Uncertain: row.uncertain},
 			row.perhapsTLS); got != row.want {
@@ -77,6 +79,12 @@ func TestAttempt(t *testing.T) {
 		}
 	}
 }
+
+// A patience is an error as retry's for a call that waits no longer.
+type patience time.Duration
+
+func (p patience) Error() string              { return fmt.Sprintf("GiveUpAfter %v", p.GiveUpAfter()) }
+func (p patience) GiveUpAfter() time.Duration { return time.Duration(p) }
 
 // What penstock broke off itself, or a server that closed an idle connection, is not a server that
 // cannot be reached.

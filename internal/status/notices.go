@@ -94,12 +94,16 @@ func AskedEarlier(who string, until, now time.Time) string {
 
 // Waiting says that an item waits for its next attempt.
 func Waiting(path string, e retry.Event) string {
-	reason := e.Reason
-	if e.Status != 0 {
-		reason += fmt.Sprintf(" (%d)", e.Status)
-	}
-	return fmt.Sprintf("%s: attempt %d: %s; again in %s", path, e.Attempt, reason,
+	return fmt.Sprintf("%s: attempt %d: %s; again in %s", path, e.Attempt, Setback(e),
 		human.Span(e.Wait))
+}
+
+// Setback says in a few words how an attempt failed.
+func Setback(e retry.Event) string {
+	if e.Status == 0 {
+		return e.Reason
+	}
+	return fmt.Sprintf("%s (%d)", e.Reason, e.Status)
 }
 
 // FewFiles warns that there are few connections because few files may be open.

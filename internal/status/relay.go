@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -15,6 +16,8 @@ const (
 		"ask it for a path, such as /v1/files/a.json"
 	NoUpgrade = "the relay does not pass on upgrades to another protocol, such as WebSocket: " +
 		"connect to the server itself"
+	NoTrace = "the relay does not pass on TRACE, whose answer shows the headers that reach the " +
+		"server"
 	NoPath        = "the relay passes on requests for a path, which begins with a slash"
 	LeavesPath    = "the path has a segment .., and could leave the path of the target: write it out"
 	RelayStopping = "the relay is stopping, and takes nothing new: try again when it is back"
@@ -43,9 +46,14 @@ func TooLate(wait, most time.Duration) string {
 		"or raise --queue-wait", human.Span(wait), human.Exact(most))
 }
 
-// Late is why a request was given up that had waited.
-func Late(most time.Duration) string {
-	return fmt.Sprintf("its turn did not come within %s (--queue-wait)", human.Exact(most))
+// Late is why a request was given up that had waited. Last is how its last attempt failed, if there
+// was one.
+func Late(most time.Duration, last string) string {
+	text := fmt.Sprintf("its turn did not come within %s (--queue-wait)", human.Exact(most))
+	if last != "" {
+		text += "; the last attempt: " + last
+	}
+	return text
 }
 
 // ClientFault says that a request could not be passed on since its body did not come.
@@ -53,8 +61,20 @@ func ClientFault(err error) string {
 	return "the body of the request did not come as it was announced: " + Plain(err)
 }
 
+// InterimFlood says that a target went on to send interim answers.
+func InterimFlood(most int) string {
+	return fmt.Sprintf("the server sent more than %d interim answers (1xx) and no final one", most)
+}
+
+// Relayed is [Attempt] for a request that the relay has passed on.
+func Relayed(end retry.Result) string {
+	return strings.NewReplacer("--max-wait", "--queue-wait", "the whole file", "the whole request",
+		"the file or the server", "the request or the server").Replace(Attempt(end, false))
+}
+
 // PerhapsAccepted adds to what went wrong that the target may have the request all the same.
 func PerhapsAccepted(text string) string {
+	text, _, _ = strings.Cut(text, ": "+mayHaveArrived) // which says no more
 	return text + "; the server may have accepted the request: check there before you send it again"
 }
 
