@@ -83,7 +83,7 @@ func TestAttempt(t *testing.T) {
 // A patience is an error as retry's for a call that waits no longer.
 type patience time.Duration
 
-func (p patience) Error() string              { return fmt.Sprintf("GiveUpAfter %v", p.GiveUpAfter()) }
+func (p patience) Error() string              { return fmt.Sprint("GiveUpAfter ", p.GiveUpAfter()) }
 func (p patience) GiveUpAfter() time.Duration { return time.Duration(p) }
 
 // What penstock broke off itself, or a server that closed an idle connection, is not a server that
