@@ -10,7 +10,7 @@ import (
 )
 
 func journalExport() *cobra.Command {
-	var only []item.Fate
+	var only item.Fates
 	cmd := &cobra.Command{
 		Use:   "export NAME|FILE",
 		Short: "Write a journal's items as lines of JSON, as --results does",
@@ -31,7 +31,7 @@ flight when its run was cut off is unknown.
 			}
 			defer r.Close()
 			ctx, out := cmd.Context(), results.NewWriter(cmd.OutOrStdout())
-			for it, err := range r.Items(only...) {
+			for it, err := range r.Items(only) {
 				if err == nil {
 					err = out.Room(ctx)
 				}

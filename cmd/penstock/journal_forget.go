@@ -62,7 +62,7 @@ func forget(w io.Writer, name string, patterns item.Patterns, dryRun bool) error
 	match := func(it journal.Item) bool { return patterns.Match(it.Path, it.URL) }
 	if dryRun {
 		var paths []string
-		for it, err := range r.Items() {
+		for it, err := range r.Items(0) {
 			if err != nil {
 				return local(err)
 			}

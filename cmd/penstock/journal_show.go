@@ -64,12 +64,12 @@ func read(r *journal.Reader) (s shown, err error) {
 		return s, err
 	}
 	s.runs = s.runs[max(0, len(s.runs)-shownRuns):]
-	ended := []item.Fate{item.Failed, item.Unknown, item.Deferred}
+	ended := item.FatesOf(item.Failed, item.Unknown, item.Deferred)
 	if !s.Running {
-		ended = append(ended, item.InFlight)
+		ended |= item.FatesOf(item.InFlight)
 	}
 	tally := report.NewTally(time.Time{})
-	for it, err := range r.Items(ended...) {
+	for it, err := range r.Items(ended) {
 		if err != nil {
 			return s, err
 		}

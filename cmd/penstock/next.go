@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/internal/human"
@@ -29,7 +28,7 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 	}
 	switch missing := s.NotJournaled > 0; {
 	case n.Failed == 0:
-	case missing && len(o.Only) > 0:
+	case missing && o.Only != 0:
 		next = append(next, fmt.Sprintf("to send all that is not delivered, and %s again: %s",
 			human.Those(n.Failed, "failed"), c.without("only")))
 	case goesOn: // they go with the rest
@@ -43,7 +42,7 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 		if byResults {
 			again = c.with("resend-unknown", "true")
 		}
-		selected := len(o.Only) == 0 || slices.Contains(o.Only, item.Unknown)
+		selected := o.Only.Choose(item.Unknown)
 		if !o.Shared() && !o.Verify {
 			ask := rest
 			if !selected {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,12 +26,12 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	if path, err = f.journalPath(); err != nil {
 		return "", err
 	}
-	if only := f.source.Only; only != nil && !o.Source.FromResults() {
+	if only := f.source.Only; only != 0 && !o.Source.FromResults() {
 		if path == "" {
 			return "", errors.New("--only goes by the journal, and there is none: " +
 				"give --job, or the results of the run with --from")
 		}
-		if slices.Contains(only, item.Skipped) {
+		if only.Has(item.Skipped) {
 			return "", errors.New("--only skipped goes by results: " +
 				"the journal has those as delivered; give the results with --from")
 		}
@@ -122,7 +121,7 @@ func (f *sendFlags) known(path string) error {
 		check = "--job and PENSTOCK_STATE"
 	}
 	var states []string
-	for _, fate := range f.source.Only {
+	for _, fate := range f.source.Only.List() {
 		if fate != item.InFlight { // it comes with what is unknown
 			states = append(states, fate.String())
 		}

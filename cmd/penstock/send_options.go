@@ -30,7 +30,7 @@ func (f *sendFlags) check(paths []string) error {
 		why = "--no-journal and --job or --journal: leave out one of them"
 	case f.job != "" && f.journal != "":
 		why = "--job and --journal both name the journal: leave out one of them"
-	case from.From != "" && from.Only == nil:
+	case from.From != "" && from.Only == 0:
 		why = "--from needs --only: say which of its items to send, such as --only failed,unknown"
 	case limits.Fixed && limits.InFlight == 0 && limits.Rate == 0:
 		why = "--fixed needs a pace to keep to: give --rps or --concurrency"
@@ -55,8 +55,8 @@ func (f *sendFlags) check(paths []string) error {
 func (f *sendFlags) complete() (err error) {
 	o := &f.run
 	o.UserAgent = "penstock/" + strings.Trim(version(), "()")
-	o.ResendUnknown = o.ResendUnknown || slices.Contains(f.source.Only, item.Unknown)
-	if o.Again.IsZero() && slices.Contains(f.source.Only, item.Delivered) {
+	o.ResendUnknown = o.ResendUnknown || f.source.Only.Has(item.Unknown)
+	if o.Again.IsZero() && f.source.Only.Has(item.Delivered) {
 		o.Again = time.Now()
 	}
 	if o.Limits.Fixed && o.Limits.InFlight == 0 {

@@ -90,20 +90,18 @@ func oneOf(to *string, kind string, words ...string) *value[string] {
 
 // fates is a value that is one or several of these, with commas between them and perhaps blanks.
 // The flag may be given several times.
-func fates(to *[]item.Fate, known ...item.Fate) *value[[]item.Fate] {
+func fates(to *item.Fates, known ...item.Fate) *value[item.Fates] {
 	var words []string
 	for _, fate := range known {
 		words = append(words, fate.String())
 	}
-	v := severalValues(to, "STATES", func(before []item.Fate, s string) ([]item.Fate, error) {
+	v := severalValues(to, "STATES", func(before item.Fates, s string) (item.Fates, error) {
 		for name := range strings.SplitSeq(s, ",") {
 			name = strings.TrimSpace(name)
 			if err := checkWord(name, words); err != nil {
-				return nil, err
+				return 0, err
 			}
-			if chosen := item.Select(name); !slices.Contains(before, chosen[0]) {
-				before = append(before, chosen...)
-			}
+			before |= item.Select(name)
 		}
 		return before, nil
 	})

@@ -47,16 +47,3 @@ func (f *Fate) UnmarshalText(text []byte) (err error) {
 	}
 	return err
 }
-
-// Select returns the fates that a user selects by a name, or nil if there are none. What was in
-// flight when its run was cut off may have been accepted, so "unknown" selects it too.
-func Select(name string) []Fate {
-	switch f, err := Parse(name); {
-	case err != nil || f == InFlight:
-		return nil
-	case f == Unknown:
-		return []Fate{Unknown, InFlight}
-	default:
-		return []Fate{f}
-	}
-}

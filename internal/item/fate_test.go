@@ -2,7 +2,6 @@ package item
 
 import (
 	"encoding/json"
-	"slices"
 	"testing"
 )
 
@@ -33,21 +32,6 @@ func TestFate(t *testing.T) {
 		f := Failed
 		if err := f.UnmarshalText([]byte(name)); f != None || err == nil {
 			t.Errorf("%q: %v, %v", name, f, err)
-		}
-	}
-}
-
-func TestSelect(t *testing.T) {
-	for name, want := range map[string][]Fate{
-		"delivered": {Delivered},
-		"unknown":   {Unknown, InFlight},
-		"skipped":   {Skipped},
-		"in_flight": nil,
-		"":          nil,
-		"lost":      nil,
-	} {
-		if got := Select(name); !slices.Equal(got, want) {
-			t.Errorf("%q: %v, want %v", name, got, want)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		t.Error("no error")
 	}
 	if r, err := OpenReader(broken); err == nil {
-		for range r.Items() {
+		for range r.Items(0) {
 		}
 		r.Close()
 	}

@@ -91,7 +91,7 @@ func TestOpenErrors(t *testing.T) {
 			}
 			r, err := OpenReader(path)
 			if err == nil { // what is wrong with rows is seen when they are read
-				for _, err1 := range r.Items() {
+				for _, err1 := range r.Items(0) {
 					err = err1
 				}
 				r.Close()

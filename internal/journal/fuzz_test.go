@@ -69,7 +69,7 @@ func FuzzOpen(f *testing.F) {
 			check("Info", err)
 			_, err = r.Runs()
 			check("Runs", err)
-			for _, err := range r.Items() {
+			for _, err := range r.Items(0) {
 				check("Items", err)
 			}
 			check("Close", r.Close())

@@ -80,7 +80,7 @@ func all(t rapid.TB, path string, states ...item.Fate) []Item {
 	r := mustRead(t, path)
 	defer r.Close()
 	var items []Item
-	for it, err := range r.Items(states...) {
+	for it, err := range r.Items(item.FatesOf(states...)) {
 		test.OK(t, err)
 		items = append(items, it)
 	}

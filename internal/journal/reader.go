@@ -165,15 +165,15 @@ func Files(path string) (names []string) {
 	return names
 }
 
-// Items yields the rows that have one of the states, or all, in the order in which they were first
-// put. The sequence ends after the first error.
+// Items yields the rows that only chooses, in the order in which they were first put. The sequence
+// ends after the first error.
 //
 // It reads a page at a time: a slow consumer does not hold up a run, and a row that changes
 // meanwhile comes in the one way or the other.
-func (r *Reader) Items(states ...item.Fate) iter.Seq2[Item, error] {
+func (r *Reader) Items(only item.Fates) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for after := int64(0); ; {
-			page, last, err := r.page(after, states)
+			page, last, err := r.page(after, only)
 			for _, it := range page {
 				if !yield(it, nil) {
 					return
@@ -194,11 +194,11 @@ const pageSize = 500 // rows
 
 // page returns the rows after that one, and the number of the last one. It returns rows beside an
 // error.
-func (r *Reader) page(after int64, states []item.Fate) (page []Item, last int64, err error) {
+func (r *Reader) page(after int64, only item.Fates) (page []Item, last int64, err error) {
 	defer dbfile.Guard(&err)()
 	query := ofVersion(r.version, selectItems) + " WHERE n > ?"
 	args := []any{after}
-	if len(states) > 0 {
+	if states := only.List(); states != nil {
 		for _, s := range states {
 			args = append(args, s.String())
 		}

@@ -44,7 +44,7 @@ func TestReader(t *testing.T) {
 	equal(t, "no state", all(t, path, item.None), []Item(nil))
 
 	r := mustRead(t, path)
-	for range r.Items() {
+	for range r.Items(0) {
 		break
 	}
 	info, err := r.Info()
@@ -84,7 +84,7 @@ func TestReader(t *testing.T) {
 	j = mustOpen(t, path)
 	mustPut(t, j, full(77))
 	n := 0
-	for _, err := range r.Items() {
+	for _, err := range r.Items(0) {
 		test.OK(t, err)
 		n++
 	}
@@ -101,7 +101,7 @@ func TestSlowReader(t *testing.T) {
 	r := mustRead(t, path)
 	defer r.Close()
 	n := 0
-	for _, err := range r.Items() {
+	for _, err := range r.Items(0) {
 		test.OK(t, err)
 		if n == pageSize/2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -78,11 +78,11 @@ type held struct {
 // hold returns the lines that are asked for and hold. Of several lines about one item that is the
 // last, but that an item was skipped says nothing new of it.
 func (h *hasher) hold(
-	ctx context.Context, what, name string, only []item.Fate,
+	ctx context.Context, what, name string, only item.Fates,
 ) (map[id]held, bool, error) {
 	lines := map[id]held{}
 	torn, err := Read(ctx, what, name, func(number int, r Result) {
-		if slices.Contains(only, r.Status) {
+		if only.Has(r.Status) {
 			item, path := h.of(r)
 			lines[item] = held{path, uint32(number)}
 		} else if len(lines) > 0 && r.Status != item.Skipped {
@@ -115,7 +115,7 @@ type Lines struct {
 func (l *Lines) Has(number int) bool { return l.numbers.has(number) }
 
 // SelectLines reads a manifest of results, for the lines that only asks for.
-func SelectLines(ctx context.Context, name string, only []item.Fate) (*Lines, error) {
+func SelectLines(ctx context.Context, name string, only item.Fates) (*Lines, error) {
 	h, err := newHasher()
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (s *Selection) item(item id) (int, bool) {
 func (s *Selection) path(path id) (int, bool) { return slices.BinarySearch(s.paths, path) }
 
 // Select reads results, for what only asks for.
-func Select(ctx context.Context, name string, only []item.Fate) (*Selection, error) {
+func Select(ctx context.Context, name string, only item.Fates) (*Selection, error) {
 	h, err := newHasher()
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ package resume
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,10 +44,10 @@ var ErrKeyForgotten = errors.New("it may have been accepted, " +
 // Rules are what the user wants done with items of earlier runs, and what a decision has to know of
 // the run as a whole.
 type Rules struct {
-	Again         time.Time   // also what was delivered before this
-	ResendUnknown bool        // also what may have been accepted earlier
-	Only          []item.Fate // what earlier runs have left so; empty: all
-	Digest        bool        // each file's SHA-256 is sent along
+	Again         time.Time  // also what was delivered before this
+	ResendUnknown bool       // also what may have been accepted earlier
+	Only          item.Fates // what earlier runs have left so; empty: all
+	Digest        bool       // each file's SHA-256 is sent along
 	Idempotency   Idempotency
 
 	// Asks reports whether a server can be asked if it has an item, and is to be. If nil, none is.
@@ -115,7 +114,7 @@ func (r Rules) Claim(j Journal, id Identity, it item.Item, now time.Time) (Decis
 func (r Rules) Before(j interface {
 	Peek(id uint64, f journal.Fingerprint) journal.Claim
 }, it item.Item) item.Fate {
-	if slices.Equal(r.Only, []item.Fate{item.Failed}) {
+	if r.Only == item.FatesOf(item.Failed) {
 		return item.None
 	}
 	c := j.Peek(IdentityOf(it).ID(), FingerprintOf(it))
@@ -173,7 +172,7 @@ func (r Rules) decideByState(row Row, it item.Item) (d Decision, ok bool) {
 		return Decision{Do: Fail, Why: Ambiguous, Kept: true}, true
 	case row.Twice:
 		return Decision{Do: Skip, Why: Repeated}, true
-	case len(r.Only) > 0 && !slices.Contains(r.Only, row.State):
+	case !r.Only.Choose(row.State):
 		return Decision{Do: Skip, Why: Excluded}, true
 	case row.State == item.None:
 		return r.send(), true
@@ -193,7 +192,7 @@ func (r Rules) send() Decision { return Decision{Past: Past{KeyEpoch: r.Again}} 
 // resend decides about an item that may have arrived.
 func (r Rules) resend(d *Decision, row Row, it item.Item, now time.Time) {
 	again := r.again(row)
-	asked := again || r.ResendUnknown || slices.Contains(r.Only, item.Unknown)
+	asked := again || r.ResendUnknown || r.Only.Has(item.Unknown)
 	asks := !again && r.Asks != nil && r.Asks(it)
 	repeatable := r.Idempotency.Repeatable(it.Method)
 	forgotten := r.Idempotency.Forgotten(it.Method, d.First, r.LastRun, now)

@@ -177,7 +177,7 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 			case err != nil:
 				panic(err)
 			case only:
-				rules.Only = append(rules.Only, state)
+				rules.Only |= item.FatesOf(state)
 			default:
 				row.State = state
 			}
@@ -229,7 +229,7 @@ type peeked journal.Claim
 func (p peeked) Peek(uint64, journal.Fingerprint) journal.Claim { return journal.Claim(p) }
 
 func TestBefore(t *testing.T) {
-	failed, again := []item.Fate{item.Failed}, Rules{Again: time.Unix(1, 0)}
+	failed, again := item.FatesOf(item.Failed), Rules{Again: time.Unix(1, 0)}
 	for _, c := range []struct {
 		rules Rules
 		has   peeked

@@ -263,7 +263,7 @@ func TestFailedBeforeGoLast(t *testing.T) {
 				}
 				// By request they are sent, and nothing else is.
 				w.calls = nil
-				w.Only = []item.Fate{item.Failed}
+				w.Only = item.FatesOf(item.Failed)
 				if sum = run(); sum.Items.Failed != bad || len(w.calls) != bad {
 					t.Errorf("--only failed: %+v, %d requests", sum.Items, len(w.calls))
 				}

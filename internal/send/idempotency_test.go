@@ -41,7 +41,7 @@ func TestKeyInUse(t *testing.T) {
 		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 1, Unknown: 1})
 		done = true
 		time.Sleep(time.Minute)
-		w.Only = []item.Fate{item.Unknown}
+		w.Only = item.FatesOf(item.Unknown)
 		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 1, Skipped: 1})
 	})
 	for _, key := range got {

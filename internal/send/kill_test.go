@@ -180,7 +180,7 @@ func TestKilledInFlight(t *testing.T) {
 		method      string
 		noOverwrite bool
 		lines       bool // of a manifest, which have the method
-		only        []item.Fate
+		only        item.Fates
 		want        string
 		unknown     int64
 	}{
@@ -192,7 +192,7 @@ func TestKilledInFlight(t *testing.T) {
 		{method: "POST", want: "1 delivered, 3 in flight; last run was cut off today TIME",
 			unknown: 3},
 		// they have no state
-		{method: "PUT", only: []item.Fate{item.Failed},
+		{method: "PUT", only: item.FatesOf(item.Failed),
 			want: "1 delivered; last run was cut off today TIME"},
 		{method: "PUT", lines: true, want: "1 delivered; last run was cut off today TIME"},
 		{method: "POST", lines: true,

@@ -73,7 +73,7 @@ func TestPlanIsWhatTheRunDoes(t *testing.T) {
 		{name: "delivered, touched, with a digest", method: "POST", status: 201,
 			first: func(w *world) { w.Digest = true }, then: touch},
 		{name: "what failed only", method: "PUT", status: 400,
-			then: func(w *world) { w.Only = []item.Fate{item.Failed} }},
+			then: func(w *world) { w.Only = item.FatesOf(item.Failed) }},
 		{name: "twice, and without a body", method: "POST", status: 201,
 			lines: `{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +
 				`{"path":"f","url":"http://127.0.0.1/a"}` + "\n" +

@@ -192,7 +192,7 @@ func (r *run) wire(idle int) *wire.Transport {
 func (o *Options) describeJournal(now time.Time) string {
 	// What is in flight is not noted then. Lines of a manifest may have another method.
 	e := o.Journal.Earlier()
-	resent := e.Counts[item.InFlight] == 0 && len(o.Only) == 0 && !o.Source.OwnURLs() &&
+	resent := e.Counts[item.InFlight] == 0 && o.Only == 0 && !o.Source.OwnURLs() &&
 		o.harmless(o.Source.Method())
 	return status.Journal(o.Journal.Path(), e, resent, now)
 }

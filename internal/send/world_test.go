@@ -470,7 +470,7 @@ func rows(t *testing.T, name string) (all []journal.Item) {
 		return nil
 	}
 	defer j.Close()
-	for it, err := range j.Items() {
+	for it, err := range j.Items(0) {
 		test.Check(t, err)
 		all = append(all, it)
 	}

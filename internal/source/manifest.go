@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
@@ -70,7 +69,7 @@ func (s *Source) manifestItem(
 ) (it item.Item, itemErr, err error) {
 	if s.results {
 		r, err := results.Parse(text)
-		if err == nil && !slices.Contains(s.opts.Only, r.Status) {
+		if err == nil && !s.opts.Only.Choose(r.Status) {
 			err = errors.New("the line was changed after the file had been checked: start the " +
 				"run again")
 		}
@@ -83,7 +82,7 @@ func (s *Source) manifestItem(
 	e, err := parseEntry(text)
 	switch {
 	case err != nil:
-	case e.fields["type"] == "item" && item.Select(e.fields["status"]) != nil:
+	case e.fields["type"] == "item" && item.Select(e.fields["status"]) != 0:
 		err = &Mistake{Kind: ResultsAmongOthers,
 			Text: "this is a line of results, but the first line is not"}
 	case e.target == nil && s.opts.Template == nil:

@@ -59,13 +59,13 @@ func TestResultsFedBack(t *testing.T) {
 		"failed deferred": {"d/a PUT /1/a", "d/e PUT /1/e?sig=s3cret"},
 		"unknown":         {"d/c POST https://other/c?x"},
 	} {
-		o.Only = nil
+		o.Only = 0
 		for _, name := range strings.Fields(only) {
-			o.Only = append(o.Only, item.Select(name)...)
+			o.Only |= item.Select(name)
 		}
 		expectSent(t, o, want...)
 	}
-	o.Only = []item.Fate{item.Failed, item.Unknown, item.Deferred}
+	o.Only = item.FatesOf(item.Failed, item.Unknown, item.Deferred)
 	s := mustNew(t, o)
 	if !s.FromResults() {
 		t.Error("nobody is told that results select")
@@ -107,7 +107,7 @@ func TestResultsMadeKeys(t *testing.T) {
 		results.Result{Path: "d/b", URL: "http://h/", Method: "POST", Key: "given",
 			Status: item.Failed},
 	)
-	s := mustNew(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
+	s := mustNew(t, Options{Manifest: "r", Only: item.FatesOf(item.Failed)})
 	var keys []string
 	for _, it := range items(t, s) {
 		keys = append(keys, it.Key)
@@ -158,7 +158,7 @@ func TestResultsRefuse(t *testing.T) {
 			1), "about: path"},
 	} {
 		writeManifest(t, "r", c.lines+"\n")
-		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: []item.Fate{item.Failed}})
+		_, err := scan(t, Options{Manifest: "r", Template: c.tmpl, Only: item.FatesOf(item.Failed)})
 		expectError(t, err, c.want, `manifest "r" line `)
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("a secret is shown: %v", err)
@@ -166,7 +166,7 @@ func TestResultsRefuse(t *testing.T) {
 	}
 	// An ordinary manifest with results in it.
 	writeManifest(t, "r", `{"path":"d/a","type":"item"}`+"\n"+good+"\n")
-	for _, only := range [][]item.Fate{nil, {item.Failed}} {
+	for _, only := range []item.Fates{0, item.FatesOf(item.Failed)} {
 		_, err := scan(t, Options{Manifest: "r", Template: tmpl, Only: only})
 		expectError(t, err, "line 2: this is a line of results, but the first line is not")
 	}
@@ -179,16 +179,16 @@ func TestResultsRefuse(t *testing.T) {
 	}{
 		{Options{Manifest: "r"}, "has results"},
 		{Options{Manifest: "m", From: "r"}, "from "},
-		{Options{Manifest: "m", From: "nope", Only: []item.Fate{item.Failed}}, `from "nope"`},
-		{Options{Manifest: "m", From: "d", Only: []item.Fate{item.Failed}},
+		{Options{Manifest: "m", From: "nope", Only: item.FatesOf(item.Failed)}, `from "nope"`},
+		{Options{Manifest: "m", From: "d", Only: item.FatesOf(item.Failed)},
 			`from "d": not a regular file`},
-		{Options{Manifest: "m", From: "m", Only: []item.Fate{item.Failed},
+		{Options{Manifest: "m", From: "m", Only: item.FatesOf(item.Failed),
 			Written: []string{"x", "./d/../m"}}, "this run would overwrite it"},
-		{Options{Manifest: "m", From: "r", Only: []item.Fate{item.Failed},
+		{Options{Manifest: "m", From: "r", Only: item.FatesOf(item.Failed),
 			Written: []string{"./r"}}, `from "r": this run would overwrite it, as `},
-		{Options{Manifest: "r", Only: []item.Fate{item.Failed}, Written: []string{"r"}},
+		{Options{Manifest: "r", Only: item.FatesOf(item.Failed), Written: []string{"r"}},
 			`manifest "r": this run would overwrite it, as `},
-		{Options{Manifest: "r", From: "r", Only: []item.Fate{item.Failed}}, "has results itself"},
+		{Options{Manifest: "r", From: "r", Only: item.FatesOf(item.Failed)}, "has results itself"},
 	} {
 		c.o.Template = tmpl
 		_, err := New(c.o)
@@ -197,21 +197,21 @@ func TestResultsRefuse(t *testing.T) {
 	// The method that is shown is that of the first line, unless it is given.
 	writeManifest(t, "r", strings.Replace(good, "PUT", "patch", 1)+"\n"+good+"\n")
 	for method, want := range map[string]string{"": "PATCH", "POST": "POST"} {
-		s, err := New(Options{Manifest: "r", Only: []item.Fate{item.Failed}, Method: method})
+		s, err := New(Options{Manifest: "r", Only: item.FatesOf(item.Failed), Method: method})
 		if err != nil || s.Method() != want {
 			t.Errorf("%s, %v, want %s", s.Method(), err, want)
 		}
 	}
 	// Alone it is for the journal.
-	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, Only: []item.Fate{item.Failed}})
+	s, err := New(Options{Paths: []string{"d"}, Template: tmpl, Only: item.FatesOf(item.Failed)})
 	if err != nil || s.FromResults() {
 		t.Error(err)
 	}
-	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: []item.Fate{item.Failed}},
+	expectSent(t, Options{Paths: []string{"d"}, Template: tmpl, Only: item.FatesOf(item.Failed)},
 		"d/a PUT /a?sig=s3cret")
 	// Of a manifest of results that was replaced meanwhile nothing is sent that was not asked for.
 	writeManifest(t, "r", good+"\n")
-	if s, err = New(Options{Manifest: "r", Only: []item.Fate{item.Failed}}); err != nil {
+	if s, err = New(Options{Manifest: "r", Only: item.FatesOf(item.Failed)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Scan(t.Context()); err != nil {
@@ -231,7 +231,7 @@ func TestResultsTorn(t *testing.T) {
 		resultLine("ä", "http://h/2", item.Failed))
 	whole, err := os.ReadFile("r")
 	test.OK(t, err)
-	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
+	tmpl, only := to(t, "http://h/{path}"), item.FatesOf(item.Failed)
 	for n := bytes.IndexByte(whole, '\n'); n <= len(whole); n++ {
 		text := whole[:n]
 		want := int64(bytes.Count(text, []byte("\n")))
@@ -261,7 +261,7 @@ func TestResultsOfMissingFiles(t *testing.T) {
 	tree(t, "d/a", "d/dir/")
 	writeResults(t, "r", resultLine("gone", "http://h/gone", item.Failed),
 		resultLine("dir", "", item.Failed), resultLine("a", "http://h/a", item.Failed))
-	o := Options{Manifest: "r", Only: []item.Fate{item.Failed}}
+	o := Options{Manifest: "r", Only: item.FatesOf(item.Failed)}
 	got := sent(t, o)
 	if len(got) != 3 || !strings.HasPrefix(got[0], `d/gone! manifest "r" line 1: `) ||
 		!strings.Contains(got[1], "is a directory") || got[2] != "d/a PUT /a" {
@@ -285,12 +285,12 @@ func TestFrom(t *testing.T) {
 	keyed := func(path, url, key string, status item.Fate) results.Result {
 		return results.Result{Path: path, URL: url, Method: "POST", Key: key, Status: status}
 	}
-	failed := []item.Fate{item.Failed}
+	failed := item.FatesOf(item.Failed)
 	for _, c := range []struct {
 		name      string
 		results   []results.Result
 		manifest  string // else the directory is walked
-		only      []item.Fate
+		only      item.Fates
 		want      []string
 		unmatched int64
 	}{
@@ -312,7 +312,7 @@ func TestFrom(t *testing.T) {
 		{"unless that is asked for", []results.Result{
 			put("d/a", "http://h/a", item.Failed), put("d/a", "http://h/a", item.Skipped),
 			put("d/b", "http://h/b", item.Skipped),
-		}, "", []item.Fate{item.Skipped}, []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
+		}, "", item.FatesOf(item.Skipped), []string{"d/a PUT /a?s=1", "d/b PUT /b?s=1"}, 0},
 		{"to another place than before", []results.Result{
 			put("d/a", "http://typo/a", item.Failed), put("d/b", "http://typo/b", item.Delivered),
 		}, "", failed, []string{"d/a PUT /a?s=1"}, 0},
@@ -422,7 +422,7 @@ func TestResultsOfNamesThatAreNotUTF8(t *testing.T) {
 	}
 	writeResults(t, "r", results.Result{Path: name, Rel: "\xff\n", URL: "http://h/%FF%0A?***",
 		Method: "PUT", Status: item.Failed})
-	o := Options{Manifest: "r", Only: []item.Fate{item.Failed},
+	o := Options{Manifest: "r", Only: item.FatesOf(item.Failed),
 		Template: to(t, "http://h/{path}?x")}
 	expectSent(t, o, name+" PUT /%FF%0A?x")
 	o.Manifest, o.From, o.Paths = "", "r", []string{"d"}
@@ -435,7 +435,7 @@ func TestResultsInFlight(t *testing.T) {
 	writeManifest(t, "r", `{"status":"in_flight","path":"d/a","url":"http://h/a","method":"PUT",`+
 		`"key":null,"rel":"a","extra":{"x":[1]},"type":"item"}`)
 	expectSent(t, Options{Manifest: "r", Only: item.Select("unknown")}, "d/a PUT /a")
-	expectSent(t, Options{Manifest: "r", Only: []item.Fate{item.Failed}})
+	expectSent(t, Options{Manifest: "r", Only: item.FatesOf(item.Failed)})
 }
 
 // A model that keeps every line says what is sent.
@@ -478,7 +478,7 @@ func TestResultsModel(t *testing.T) {
 				}
 			}
 		}
-		s := mustNew(t, Options{Manifest: "r", Only: only})
+		s := mustNew(t, Options{Manifest: "r", Only: item.FatesOf(only...)})
 		list := func() (got []string) {
 			for _, it := range items(t, s) {
 				got = append(got, fmt.Sprint(filepath.ToSlash(it.Path), it.URL, it.Key))
@@ -528,7 +528,7 @@ func TestResultsModel(t *testing.T) {
 			}
 		}
 		test.OK(t, os.WriteFile("m", []byte(m.String()), 0o666))
-		s = mustNew(t, Options{Manifest: "m", From: "r", Only: only})
+		s = mustNew(t, Options{Manifest: "m", From: "r", Only: item.FatesOf(only...)})
 		if got = list(); !cmp.Equal(want, got) {
 			t.Fatalf("from: sent %q, want %q", got, want)
 		}
@@ -556,7 +556,7 @@ func FuzzResults(f *testing.F) {
 	dir := f.TempDir()
 	test.OK(f, os.WriteFile(filepath.Join(dir, "a"), nil, 0o666))
 	name := filepath.Join(dir, "r")
-	tmpl, only := to(f, "http://h/{path}?s={key}"), []item.Fate{item.Failed, item.Unknown}
+	tmpl, only := to(f, "http://h/{path}?s={key}"), item.FatesOf(item.Failed, item.Unknown)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		t.Chdir(dir)
 		test.OK(t, os.WriteFile(name, text, 0o666))
@@ -616,7 +616,7 @@ func BenchmarkFrom(b *testing.B) {
 			"from":     {Paths: []string{"d"}, Template: to(b, "http://h/{path}"), From: "r"},
 			"manifest": {Manifest: "r"},
 		} {
-			o.Only = []item.Fate{item.Failed}
+			o.Only = item.FatesOf(item.Failed)
 			b.Run(fmt.Sprintf("%s/one of %d", name, every), func(b *testing.B) {
 				var kept uint64
 				for b.Loop() {

@@ -56,7 +56,7 @@ type Options struct {
 
 	// Only selects by what became of an item. It needs From or a Manifest of results; alone it says
 	// nothing here, and is for a journal: see Source.FromResults.
-	Only []item.Fate
+	Only item.Fates
 
 	// From is a results file that selects among the items of Paths or Manifest those that Only asks
 	// for: by the key where item and line both have one, else by path, and by method and URL
@@ -250,12 +250,12 @@ func (s *Source) root(p string) (root, error) {
 func (s *Source) checkOnly() error {
 	from := s.opts.From
 	switch {
-	case s.results && len(s.opts.Only) == 0:
+	case s.results && s.opts.Only == 0:
 		return &Mistake{Kind: ManifestUnselected,
 			Text: fmt.Sprintf("manifest %s has results", human.Quote(s.opts.Manifest))}
 	case from == "":
 		return nil
-	case len(s.opts.Only) == 0:
+	case s.opts.Only == 0:
 		return &Mistake{Kind: FromUnselected, Text: "from " + human.Quote(from)}
 	case s.results:
 		return fmt.Errorf("from %s: the manifest %s has results itself: leave one of them out",

@@ -38,7 +38,7 @@ func TestSpecialFilesNamed(t *testing.T) {
 	socket, err := net.Listen("unix", "d/socket")
 	test.OK(t, err)
 	defer socket.Close()
-	tmpl, only := to(t, "http://h/{path}"), []item.Fate{item.Failed}
+	tmpl, only := to(t, "http://h/{path}"), item.FatesOf(item.Failed)
 	for _, name := range []string{"d/pipe", "d/socket", "/dev/null"} {
 		for what, o := range map[string]Options{
 			"":                     {Paths: []string{name}},
@@ -78,7 +78,7 @@ func TestUnreadableLists(t *testing.T) {
 	tree(t, "d/a", "m")
 	test.OK(t, os.Chmod("m", 0))
 	for _, o := range []Options{{Manifest: "m"},
-		{Paths: []string{"d"}, From: "m", Only: []item.Fate{item.Failed}}} {
+		{Paths: []string{"d"}, From: "m", Only: item.FatesOf(item.Failed)}} {
 		o.Template = to(t, "http://h/{path}")
 		_, err := New(o)
 		expectError(t, err, `"m": permission denied`)
@@ -92,7 +92,7 @@ func TestLongNames(t *testing.T) {
 	tmpl := to(t, "http://h/{path}")
 	for _, o := range []Options{{Paths: []string{long}}, {Paths: []string{"d/" + long}},
 		{Paths: []string{long + "/*.csv"}}, {Manifest: long},
-		{Paths: []string{"d"}, From: long, Only: []item.Fate{item.Failed}}} {
+		{Paths: []string{"d"}, From: long, Only: item.FatesOf(item.Failed)}} {
 		o.Template = tmpl
 		err := refusal(t, o)
 		expectError(t, err, "xxx…")
