@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/fair"
+	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/wire"
@@ -35,7 +36,9 @@ type call struct {
 	until  time.Time   // when its waiting ends
 	flying atomic.Bool // it is with the target
 	body   *spool.Body
-	fault  atomic.Pointer[clientError] // of the client's body
+
+	trailer *trailer
+	fault   atomic.Pointer[clientError] // of the client's body
 
 	setback atomic.Pointer[string] // how the last attempt failed
 }
@@ -79,7 +82,8 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		}
 	}
 	patience := r.patience(req.Header)
-	c := &call{target: t, client: client, trace: new(fair.Trace), until: time.Now().Add(patience)}
+	c := &call{target: t, client: client, trace: new(fair.Trace), trailer: trailerOf(req),
+		until: time.Now().Add(patience)}
 	if !storable(req.Method) {
 		if why := r.admit(c, req.ContentLength); why != nil {
 			r.refuse(w, why)
@@ -107,7 +111,7 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		}
 	}
 	if c.body != nil {
-		defer c.body.Close()
+		defer r.closeBody(c.body)
 	}
 	if !storable(req.Method) { // the others may be in the cache
 		// Here, and not below, where a goroutine that waits has a stack of four times the size.
@@ -162,6 +166,15 @@ func (r *Relay) take(w http.ResponseWriter, req *http.Request, c *call) *problem
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	return nil
+}
+
+// closeBody frees what is kept of a body, and warns if that was not all of it.
+func (r *Relay) closeBody(b *spool.Body) {
+	defer b.Close()
+	fault := (*spool.ClientError)(nil)
+	if err := b.Again(filebody.Sent{}); err != nil && !errors.As(err, &fault) {
+		r.notKept.Do(func() { r.Log.Warn(status.SentOnce(err)) })
+	}
 }
 
 // rewrite makes the request to the target. ReverseProxy has taken away what is about the client's
@@ -225,6 +238,9 @@ func cutSegment(path string) string {
 func (r *Relay) answered(resp *http.Response) error {
 	if resp.StatusCode < 200 { // also 101, since none is asked to switch protocols
 		return noAnswerError(resp.StatusCode)
+	}
+	if len(resp.Trailer) > 0 && resp.Request.Method != http.MethodHead {
+		resp.Header.Del("Content-Length") // of HTTP/2: in HTTP/1.1 only chunks have a trailer
 	}
 	resp.Header.Add("Via", viaOf(resp.Proto))
 	resp.Header.Add("Server-Timing", timing(callOf(resp.Request.Context())))

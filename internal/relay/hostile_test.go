@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
@@ -227,6 +229,37 @@ func TestLateAfterAttempts(t *testing.T) {
 			!strings.Contains(a.Detail, "within 30 s (--queue-wait); the last attempt: ") ||
 			!strings.Contains(a.Detail, "(429)") {
 			t.Errorf("after %v: %v %s", a.took, a.header, a.body)
+		}
+	})
+}
+
+// A body that cannot be kept has one attempt, and a line says so now and then.
+func TestBodyIsNotKept(t *testing.T) {
+	n := 0
+	handle := func(rw http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		if n++; n%2 == 1 {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+	gone := &spool.Store{Dir: filepath.Join(t.TempDir(), "gone")}
+	start(t, Options{Spool: gone}, handle, func(w *world) {
+		for range 2 {
+			n = 0
+			if a := w.send("PUT", "/large", strings.Repeat("x", 2<<20)); a.status != 503 || n != 1 {
+				t.Errorf("large: %d %s after %d requests", a.status, a.body, n)
+			}
+			n = 0
+			if a := w.send("PUT", "/small", "x"); a.status != 200 || n != 2 {
+				t.Errorf("small: %d %s after %d requests", a.status, a.body, n)
+			}
+		}
+		if log := w.logged(); strings.Count(log, "--spool-bytes") != 1 ||
+			!strings.Contains(log, "no such file or directory") {
+			t.Error(log)
+		}
+		if s := gone.Stats(); s != (spool.Stats{}) {
+			t.Errorf("kept: %+v", s)
 		}
 	})
 }

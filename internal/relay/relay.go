@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstock/penstock/internal/cache"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/fair"
@@ -47,6 +49,7 @@ type Relay struct {
 		answered         int64
 	}
 	fewFiles sync.Once
+	notKept  rate.Sometimes
 }
 
 // A target is a Target that requests go to.
@@ -58,7 +61,7 @@ type target struct {
 // New returns a relay. The targets' URLs must be checked: http or https, with a host, and without a
 // query that ends in the middle.
 func New(o Options) *Relay {
-	r := &Relay{Options: o, targets: map[string]*target{}}
+	r := &Relay{Options: o, targets: map[string]*target{}, notKept: rate.Sometimes{Interval: tell}}
 	r.secrets = conceal.New(o.Header, o.Network.ProxyAddresses()...)
 	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
@@ -76,6 +79,7 @@ func New(o Options) *Relay {
 		Base: &wire.Transport{
 			Network: o.Network, MaxIdle: idle,
 			Unrepeatable: func(req *http.Request) bool { return !repeatable(req) },
+			Before:       withTrailer,
 			Full: func(files, conns int) {
 				r.fewFiles.Do(func() { r.Log.Warn(status.FewFiles(files, conns)) })
 			},

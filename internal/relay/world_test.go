@@ -3,8 +3,10 @@ package relay
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,7 +44,7 @@ func start(t *testing.T, o Options, handle http.HandlerFunc, do func(w *world)) 
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, begin: time.Now(), ended: make(chan struct{})}
 		to := memnet.Listen()
-		target := &http.Server{Handler: http.HandlerFunc(
+		target := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(
 			func(rw http.ResponseWriter, req *http.Request) {
 				w.mu.Lock()
 				at := time.Since(w.begin).Seconds()
@@ -51,12 +53,20 @@ func start(t *testing.T, o Options, handle http.HandlerFunc, do func(w *world)) 
 				w.mu.Unlock()
 				handle(rw, req)
 			})}
-		go target.Serve(to)
+		if o.Network.TLS == nil {
+			go target.Serve(to)
+		} else { // whose certificate is the server's here too
+			target.TLSConfig = &tls.Config{Certificates: o.Network.TLS.Certificates}
+			o.Network.TLS.Certificates = nil
+			go target.ServeTLS(to, "", "")
+		}
 		if o.Targets == nil {
 			o.Targets = []Target{{URL: parse(t, "http://target/base?from=relay")}}
 		}
 		o.Network.Dial = to.DialContext
-		o.Spool = &spool.Store{Dir: t.TempDir()}
+		if o.Spool == nil {
+			o.Spool = &spool.Store{Dir: t.TempDir()}
+		}
 		if o.QueueWait == 0 {
 			o.QueueWait = time.Minute
 		}

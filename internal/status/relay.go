@@ -46,6 +46,12 @@ func TooLate(wait, most time.Duration) string {
 		"or raise --queue-wait", human.Span(wait), human.Exact(most))
 }
 
+// SentOnce warns that bodies cannot be sent again.
+func SentOnce(why error) string {
+	return strings.TrimPrefix(Plain(why), "spool: ") + ": such requests are sent once only " +
+		"(--spool, --spool-bytes)"
+}
+
 // Late is why a request was given up that had waited. Last is how its last attempt failed, if there
 // was one.
 func Late(most time.Duration, last string) string {
