@@ -164,6 +164,12 @@ func TestImports(t *testing.T) {
 			"modernc.org/sqlite"},
 		why: "any engine may use it",
 	}, {
+		name: "outbox",
+		of:   []string{module + "/internal/outbox"},
+		may: []string{module + "/internal/dbfile", module + "/internal/lockfile",
+			module + "/internal/statedir", "modernc.org/sqlite"},
+		why: "it keeps what it is given, and sends nothing",
+	}, {
 		name: "body, digest",
 		of:   []string{module + "/internal/body", module + "/internal/digest"},
 		may:  []string{filebody, form, item, module + "/internal/digest", fields},
