@@ -4,6 +4,7 @@
 package body
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -38,7 +39,8 @@ func New(it *item.Item, form string, digest bool) *Body {
 
 // A Look is what was found out about a content.
 type Look struct {
-	Changed bool   // its size or time is not what it was
+	Changed bool   // it is another one, by its SHA-256 where that was known, else by size and time
+	Alike   bool   // it is that by its time alone, and so may be the same
 	Digest  string // the body's Content-Digest, if that is sent along and was not known
 }
 
@@ -66,9 +68,15 @@ func (b *Body) Look(ctx context.Context) (Look, error) {
 }
 
 func (b *Body) looking(look func() (digest string, err error)) (Look, error) {
-	was := b.item.Fingerprint
+	was, sum := b.item.Fingerprint, b.sum
 	field, err := look()
-	return Look{Changed: !b.item.Equal(was), Digest: field}, err
+	l := Look{Changed: !b.item.Equal(was), Digest: field}
+	if sum != nil && b.sum != nil {
+		l.Changed = !bytes.Equal(sum, b.sum)
+	} else {
+		l.Alike = l.Changed && b.item.Size == was.Size
+	}
+	return l, err
 }
 
 // maxLooks bounds how often a content is looked at that changes while it is opened or hashed.

@@ -62,19 +62,23 @@ func TestOpen(t *testing.T) {
 		size    int
 		change  func(t *testing.T, name string)
 		want    int // bytes
-		changed bool
+		changed string
+		digest  string // changed, where the digest is known
 	}{
-		{"small", 5, nil, 5, false},
-		{"small, touched", 5, touch, 5, true},
-		{"small, written to", 5, rewrite(6), 6, true},
-		{"small, replaced by its like", 5, replace(5), 5, false},
-		{"small, emptied", 5, rewrite(0), 0, true},
-		{"small, grown large", 5, rewrite(largeSize), largeSize, true},
-		{"empty", 0, nil, 0, false},
-		{"empty, grown", 0, rewrite(3), 3, true},
-		{"large", largeSize, nil, largeSize, false},
-		{"large, replaced by its like", largeSize, replace(largeSize), largeSize, false},
-		{"large, written to", largeSize, rewrite(2 * largeSize), 2 * largeSize, true},
+		{"small", 5, nil, 5, "", ""},
+		{"small, touched", 5, touch, 5, "alike", ""},
+		{"small, written to", 5, rewrite(6), 6, "changed", "changed"},
+		{"small, written over", 5, rewrite(5), 5, "alike", "changed"},
+		{"small, replaced by its like", 5, replace(5), 5, "", "changed"},
+		{"small, emptied", 5, rewrite(0), 0, "changed", "changed"},
+		{"small, grown large", 5, rewrite(largeSize), largeSize, "changed", "changed"},
+		{"empty", 0, nil, 0, "", ""},
+		{"empty, grown", 0, rewrite(3), 3, "changed", "changed"},
+		{"large", largeSize, nil, largeSize, "", ""},
+		{"large, touched", largeSize, touch, largeSize, "alike", ""},
+		{"large, replaced by its like", largeSize, replace(largeSize), largeSize, "", "changed"},
+		{"large, written to", largeSize, rewrite(2 * largeSize), 2 * largeSize, "changed",
+			"changed"},
 	} {
 		for _, form := range []string{"", "file"} {
 			for _, withDigest := range []bool{false, true} {
@@ -88,7 +92,12 @@ func TestOpen(t *testing.T) {
 					out, look, err := b.Open(req)
 					test.OK(t, err)
 					hashed := look.Digest != ""
-					if look.Changed != c.changed || int(it.Size) != c.want ||
+					want := c.changed
+					if withDigest {
+						want = c.digest
+					}
+					if look.Changed != (want != "") || look.Alike != (want == "alike") ||
+						int(it.Size) != c.want ||
 						hashed != (withDigest && c.change != nil) {
 						t.Errorf("%+v, %d bytes", look, it.Size)
 					}

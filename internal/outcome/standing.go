@@ -1,10 +1,12 @@
 package outcome
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/retry"
@@ -83,13 +85,28 @@ func (s *Standing) Refused() (withdrawn bool) {
 	return withdrawn
 }
 
-// Changed records that the content is another one now. What is known of the old content, its key
-// too, says nothing of the new one, except that the server may have the old one.
-func (s *Standing) Changed() {
+// Looked records what a look at the content has found out, even one that failed, and the SHA-256
+// where that is known. If that of what earlier runs sent is known, it decides whether the content
+// is another one.
+func (s *Standing) Looked(look body.Look, sum []byte) {
+	if s.past.Sent != nil {
+		look.Changed, look.Alike = !bytes.Equal(s.past.Sent, sum), sum == nil
+	}
+	if look.Changed {
+		s.changed(look.Alike)
+	}
+}
+
+// changed records that the content has another date or size now. What is known of the old content,
+// its key too, says nothing of the new one, except that the server may have the old one. If they
+// are alike, they may be the same.
+func (s *Standing) changed(alike bool) {
 	s.past.Older = s.past.Older || s.past.Doubt || s.past.Attempts > 0
-	s.past.Key, s.ask = "", false
+	s.past.Key, s.past.Sent, s.past.Arrived = "", nil, false
+	doubt := alike && s.past.Doubt
+	s.ask = alike && s.ask
 	s.clear()
-	s.noted = false
+	s.past.Doubt, s.noted = doubt, false
 }
 
 // clear forgets all attempts.

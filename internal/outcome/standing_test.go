@@ -22,7 +22,7 @@ func facts(s *Standing, more bool, name string) string {
 		{"first", !s.past.First.IsZero()}, {"doubt", s.past.Doubt}, {"taken", s.keyTaken},
 		{"older", s.past.Older}, {"ask", s.Asks()}, {"found", s.WasFound()},
 		{"absent", s.WasAbsent(3)}, {"noted", s.IsNoted()}, {"key", s.past.Key != ""},
-		{"fault", s.Fault() != nil}, {name, more},
+		{"arrived", s.past.Arrived}, {"fault", s.Fault() != nil}, {name, more},
 	} {
 		if f.is {
 			is = append(is, f.name)
@@ -39,7 +39,7 @@ func TestStanding(t *testing.T) {
 	events := map[string]func(*Standing){
 		"earlier": func(s *Standing) { s.Claimed(resume.Past{Attempts: 1}, false) },
 		"earlier doubt": func(s *Standing) {
-			s.Claimed(resume.Past{Attempts: 1, Doubt: true, First: now, Key: "k"}, true)
+			s.Claimed(resume.Past{Attempts: 1, Doubt: true, First: now, Ended: now, Key: "k"}, true)
 		},
 		"keyed":      func(s *Standing) { s.Keyed("k") },
 		"left":       func(s *Standing) { s.Begun(); s.Left(now) },
@@ -47,7 +47,15 @@ func TestStanding(t *testing.T) {
 		"noted":      (*Standing).Noted,
 		"refused":    func(s *Standing) { withdrawn = s.Refused() },
 		"doubted":    (*Standing).Doubted,
-		"changed":    (*Standing).Changed,
+		"changed":    func(s *Standing) { s.Looked(body.Look{Changed: true}, nil) },
+		"touched":    func(s *Standing) { s.Looked(body.Look{Changed: true, Alike: true}, nil) },
+		"earlier digest": func(s *Standing) {
+			s.Claimed(resume.Past{Attempts: 1, Doubt: true, First: now, Ended: now, Key: "k",
+				Sent: []byte("sum"), Arrived: true}, true)
+		},
+		"same":    func(s *Standing) { s.Looked(body.Look{Changed: true}, []byte("sum")) },
+		"another": func(s *Standing) { s.Looked(body.Look{}, []byte("other")) },
+		"unread":  func(s *Standing) { s.Looked(body.Look{}, nil) },
 		"spoiled": func(s *Standing) {
 			s.Answered(Request{Method: "PUT", Repeatable: true}, nil, body.ErrChanged)
 		},
@@ -81,6 +89,20 @@ func TestStanding(t *testing.T) {
 		{"earlier; changed", "older"},
 		{"earlier doubt", "first doubt ask key"},
 		{"earlier doubt; changed", "older"},
+		// It may be the same content, with another date.
+		{"left; noted; touched", ""},
+		{"keyed; left; noted; doubted; touched", "doubt older"},
+		{"left; noted; key in use; touched", "doubt older"},
+		{"earlier; touched", "older"},
+		{"earlier doubt; touched", "doubt older ask"},
+		{"earlier doubt; unread", "first doubt ask key"},
+		// It is known whether it is.
+		{"earlier digest; same", "first doubt ask key arrived"},
+		{"earlier digest; same; same", "first doubt ask key arrived"},
+		{"earlier digest; another", "older"},
+		{"earlier digest; same; another", "older"},
+		{"earlier digest; another; same", "older"},
+		{"earlier digest; unread", "doubt older ask"},
 		{"earlier doubt; confirmed", "first doubt ask found key"},
 		{"earlier doubt; denied", "absent key"},
 		{"earlier doubt; insisted", "doubt key"},

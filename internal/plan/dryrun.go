@@ -92,7 +92,7 @@ func (w *Work) Plan(v *journal.View, most int) (left Left, err error) {
 		case bad != nil:
 			fail(it.Path, status.Plain(bad))
 			continue
-		case onlyTouched(it, d.Delivered):
+		case d.Arrived && onlyTouched(it, d.Sent):
 			left.Skipped[resume.Arrived]++
 			continue
 		}
@@ -123,11 +123,8 @@ func (w *Work) Plan(v *journal.View, most int) (left Left, err error) {
 	return left, nil
 }
 
-// onlyTouched reports whether an item's file has the content that was delivered, if that is known.
+// onlyTouched reports whether an item's file has the content that was delivered.
 func onlyTouched(it item.Item, delivered []byte) bool {
-	if delivered == nil {
-		return false
-	}
 	ctx := context.Background()
 	sum, err := digest.SHA256(ctx, func() (io.ReadCloser, error) { return it.Open(ctx) })
 	return err == nil && bytes.Equal(delivered, sum[:])

@@ -73,16 +73,17 @@ type Journal interface {
 // Past is what earlier runs left of an item that is to be sent, and what this run's attempts add to
 // it.
 type Past struct {
-	Attempts  int       // requests that earlier runs sent for it
-	Key       string    // idempotency key that an earlier run began with
-	KeyEpoch  time.Time // part of a new key: a server replays its answer to one that it knows
-	First     time.Time // when the first attempt left that it is in doubt of, or in flight with
-	Doubt     bool      // some attempt may have been accepted
-	Older     bool      // the server may have it with another content
-	Delivered []byte    // SHA-256 of what was delivered earlier and may be the same
-	FailedBy  int       // the status that an earlier run has failed it for
-	Ended     time.Time // of an item to ask about, when its last attempt did; if zero, long ago
-	Resend    bool      // it is sent even if the server cannot tell whether it has it
+	Attempts int       // requests that earlier runs sent for it
+	Key      string    // idempotency key that an earlier run began with
+	KeyEpoch time.Time // part of a new key: a server replays its answer to one that it knows
+	First    time.Time // when the first attempt left that it is in doubt of, or in flight with
+	Doubt    bool      // some attempt may have been accepted
+	Older    bool      // the server may have it with another content
+	Sent     []byte    // SHA-256 of what earlier runs sent, if the content may be the same
+	Arrived  bool      // they delivered it
+	FailedBy int       // the status that an earlier run has failed it for
+	Ended    time.Time // of an item to ask about, when its last attempt did; if zero, long ago
+	Resend   bool      // it is sent even if the server cannot tell whether it has it
 }
 
 // A Decision is what a run does with an item, and why.
@@ -134,24 +135,31 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	if row.State == item.Failed && row.Same {
 		d.FailedBy = row.HTTPStatus
 	}
-	unsettled := row.State == item.InFlight || row.State == item.Unknown
+	doubt := row.Doubt || row.State == item.InFlight || row.State == item.Unknown
 	delivered := row.State == item.Delivered
-	d.Older = row.Older || !row.Same && (row.Doubt || unsettled || delivered)
+	repeatable := rules.Idempotency.Repeatable(it.Method)
+	d.Older = row.Older || !row.Same && (doubt || delivered)
 	switch {
 	case delivered && row.Same && !rules.again(row):
 		return Decision{Do: Skip, Why: Arrived}
-	case delivered:
-		// It may only have been touched, or moved. Of a line with headers, these may have changed.
-		if !row.Same && rules.Digest && row.Size == it.Size && rules.Again.IsZero() &&
-			(headerOf(it) == nil || row.Mark == FingerprintOf(it).Mark) {
-			d.Delivered = row.Digest
-		}
+	case delivered && row.Same, row.Size != it.Size:
 		return d
-	case !row.Same &&
-		(!unsettled || row.Size != it.Size || rules.Idempotency.Repeatable(it.Method)):
-		return d // with another date it is another content, where it is safe to be wrong about that
 	}
-	d.First, d.Doubt = row.First, row.Doubt || unsettled
+	// It may only have been touched, or moved. Of a line with headers, these may have changed.
+	if !row.Same && rules.Digest && rules.Again.IsZero() &&
+		(headerOf(it) == nil || row.Mark == FingerprintOf(it).Mark) {
+		d.Sent, d.Arrived = row.Digest, delivered && row.Digest != nil
+	}
+	switch {
+	case delivered:
+		d.Doubt = repeatable
+		return d
+	case !row.Same && d.Sent == nil && (repeatable || !doubt):
+		// With another date it is another content, where it is safe to be wrong about that.
+		d.Doubt = doubt
+		return d
+	}
+	d.First, d.Doubt = row.First, doubt
 	switch {
 	case rules.again(row):
 	case d.Doubt || row.State != item.Failed:
@@ -159,7 +167,7 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	default:
 		d.KeyEpoch = row.Last // a server may replay also its refusals
 	}
-	if d.Doubt {
+	if d.Doubt && (row.Same || !repeatable) {
 		rules.resend(&d, row, it, now)
 	}
 	return d

@@ -18,7 +18,9 @@ const decisions = `
 PUT -> send, new
 POST --again -> send, new, epoch again
 delivered PUT -> skip: arrived
-delivered touched PUT -> send, older
+delivered touched PUT -> send, doubt, older
+delivered touched POST -> send, older
+delivered resized PUT -> send, older
 delivered PUT --again -> send, epoch again
 delivered PUT --again-old -> skip: arrived
 delivered older PUT --again -> send, epoch again, older
@@ -30,12 +32,24 @@ twice PUT header -> fail: ambiguous, kept
 twice PUT --only=failed -> skip: repeated
 
 # With a digest the content decides, unless the size tells already, or headers may have changed.
-delivered touched PUT --digest -> send, older, digest sum
+delivered touched PUT --digest -> send, doubt, older, digest sum, arrived
+delivered touched undigested PUT --digest -> send, doubt, older
 delivered resized PUT --digest -> send, older
-delivered elsewhere PUT --digest -> send, older, digest sum
-delivered elsewhere PUT header --digest -> send, older
-delivered elsewhere POST header --digest -> send, older, digest sum
-delivered touched PUT --digest --again -> send, epoch again, older
+delivered elsewhere PUT --digest -> send, doubt, older, digest sum, arrived
+delivered elsewhere PUT header --digest -> send, doubt, older
+delivered elsewhere POST header --digest -> send, older, digest sum, arrived
+delivered touched PUT --digest --again -> send, epoch again, doubt, older
+in_flight touched PUT --digest -> send, key k, doubt, since first, older, digest sum
+in_flight touched undigested PUT --digest -> send, doubt, older
+in_flight resized PUT --digest -> send, older
+in_flight elsewhere PUT header --digest -> send, doubt, older
+in_flight touched PUT --digest --again -> send, epoch again, doubt, older
+in_flight touched POST --digest -> leave: cut off, key k, doubt, since first, older, digest sum
+in_flight touched POST --idempotent --digest -> send, key k, doubt, since first, older, digest sum
+deferred doubt touched PUT --digest -> send, key k, doubt, since first, older, digest sum
+failed doubt touched PUT --digest -> send, key k, doubt, since first, older, digest sum
+failed 422 touched POST --idempotent --digest -> send, epoch last, since first, digest sum
+unknown touched PUT --digest -> send, key k, doubt, since first, older, digest sum
 
 # --only
 failed PUT --only=failed -> send, epoch last, since first
@@ -54,10 +68,14 @@ failed 422 touched POST --idempotent -> send
 failed doubt POST -> leave: in doubt, key k, doubt, since first
 failed doubt POST --idempotent -> send, key k, doubt, since first
 failed doubt 422 PUT -> send, key k, doubt, since first, failed by 422
-failed doubt touched POST -> send, older
+failed doubt touched POST -> leave: in doubt, key k, doubt, since first, older
+failed doubt touched PUT -> send, doubt, older
 deferred POST --idempotent -> send, key k, since first
 deferred doubt POST -> leave: in doubt, key k, doubt, since first
+deferred doubt touched PUT -> send, doubt, older
+deferred doubt resized PUT -> send, older
 deferred touched POST --idempotent -> send
+deferred touched POST -> send
 
 # What may be repeated is sent again, unless its key is too old.
 in_flight PUT -> send, key k, doubt, since first
@@ -72,10 +90,11 @@ in_flight POST --verify -> ask: cut off, key k, doubt, since first, ended run
 in_flight PUT --verify -> send, key k, doubt, since first
 in_flight old POST --idempotent --verify -> ask: cut off, key k, doubt, since old, ended run
 
-# With another date it is another content, except where it would do harm to be wrong about that.
-in_flight touched PUT -> send, older
+# With another date it is another content, except where it would do harm to be wrong about that. If
+# the server has a file there, it may be this one.
+in_flight touched PUT -> send, doubt, older
 in_flight touched POST -> leave: cut off, key k, doubt, since first, older
-in_flight touched POST --idempotent -> send, older
+in_flight touched POST --idempotent -> send, doubt, older
 in_flight resized POST -> send, older
 in_flight older PUT -> send, key k, doubt, since first, older
 
@@ -95,7 +114,7 @@ unknown POST --verify --again-old -> ask: in doubt, key k, epoch old, doubt, sin
 unknown 422 POST --verify killed -> ask: in doubt, 422, key k, doubt, since first, ended last
 unknown touched POST --verify -> ask: in doubt, key k, doubt, since first, older, ended run
 unknown resized POST --verify -> send, older
-unknown touched PUT -> send, older
+unknown touched PUT -> send, doubt, older
 `
 
 var (
@@ -143,6 +162,8 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 			row.Same, row.Size = false, 6
 		case "elsewhere":
 			row.Same, row.Mark = false, 1
+		case "undigested":
+			row.Digest = nil
 		case "doubt":
 			row.Doubt = true
 		case "older":
@@ -216,7 +237,8 @@ func (d Decision) words() string {
 	add(d.Doubt, ", doubt")
 	at("since", d.First)
 	add(d.Older, ", older")
-	add(d.Delivered != nil, ", digest %s", d.Delivered)
+	add(d.Sent != nil, ", digest %s", d.Sent)
+	add(d.Arrived, ", arrived")
 	add(d.FailedBy > 0, ", failed by %d", d.FailedBy)
 	at("ended", d.Ended)
 	add(d.Resend, ", resend")

@@ -23,6 +23,7 @@ import (
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // A server that says that it has a file already may have it from an attempt whose answer was
@@ -119,6 +120,66 @@ func TestExistsAfterDoubt(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// [no overwrite] What a server has may be from an attempt before the file was touched. By the size
+// and the digest it is known whether that is another content, by the time alone it is not.
+func TestExistsAfterTouch(t *testing.T) {
+	failed, unknown, delivered := item.Failed, item.Unknown, item.Delivered
+	for _, c := range []struct {
+		content                        string // "ab" before
+		plain, digest, verify, checked item.Fate
+	}{
+		{"ab", unknown, unknown, delivered, delivered},
+		{"cd", unknown, failed, unknown, failed},
+		{"abc", failed, failed, failed, failed},
+	} {
+		for before, answers := range map[string][]answer{
+			"failed":     {{stores: true, status: 502}, {status: 422}},
+			"killed":     {{stores: true, status: 502, kill: true}},
+			"delivered":  nil,
+			"in the run": {{stores: true, status: 502}, {status: 412}},
+		} {
+			for i, want := range []item.Fate{c.plain, c.digest, c.verify, c.checked} {
+				withDigest, verify := i%2 == 1, i >= 2
+				if c.content == "ab" && withDigest && before == "delivered" {
+					want = item.Skipped
+				}
+				for _, method := range []string{"PUT", "POST"} {
+					t.Run(fmt.Sprintf("%s, %s by %s, digest %v, verify %v", before, c.content,
+						method, withDigest, verify), func(t *testing.T) {
+						t.Parallel()
+						onScene(t, func(s *scene) {
+							if method == "POST" {
+								s.Idempotency = keys
+							}
+							s.NoOverwrite, s.Digest, s.Verify = true, withDigest, verify
+							s.write("ab")
+							touch := func() {
+								s.keeper.during = nil
+								s.write(c.content)
+								test.Check(t, os.Chtimes(s.firstFile(), time.Time{}, time.Now()))
+							}
+							if before == "in the run" {
+								s.keeper.during = touch
+							}
+							sum := s.send(method, answers...)
+							if before != "in the run" {
+								touch()
+								sum = s.send(method, answer{status: 412})
+							}
+							got := map[item.Fate]int64{item.Delivered: sum.Items.Delivered,
+								item.Unknown: sum.Items.Unknown, item.Failed: sum.Items.Failed,
+								item.Skipped: sum.Items.Skipped}
+							if got[want] != 1 {
+								s.Errorf("%+v, want it %s\n%s", sum.Items, want, errorsOf(sum))
+							}
+						})
+					})
+				}
+			}
 		}
 	}
 }

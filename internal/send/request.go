@@ -36,9 +36,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		j.body = body.New(&j.item, r.Form, r.Digest)
 	}
 	look, err := j.body.Look(ctx)
-	if look.Changed {
-		j.Changed()
-	}
+	j.Looked(look, j.body.SHA256())
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +57,7 @@ func (r *run) open(req *http.Request, j *job) (*http.Request, error) {
 	}
 	j.Begun()
 	out, look, err := j.body.Open(req)
-	if look.Changed {
-		j.Changed()
-	}
+	j.Looked(look, j.body.SHA256())
 	if err != nil {
 		return nil, err
 	}
