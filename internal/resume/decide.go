@@ -81,9 +81,22 @@ type Past struct {
 	Older    bool      // the server may have it with another content
 	Sent     []byte    // SHA-256 of what earlier runs sent, if the content may be the same
 	Arrived  bool      // they delivered it
+	Selected item.Fate // by which Rules.Only selects the item; None if there is no Only
 	FailedBy int       // the status that an earlier run has failed it for
 	Ended    time.Time // of an item to ask about, when its last attempt did; if zero, long ago
 	Resend   bool      // it is sent even if the server cannot tell whether it has it
+}
+
+// Deferred returns what the journal keeps of an item that the run does not settle: where Rules.Only
+// selected it, what selects it again.
+func (p Past) Deferred() item.Fate {
+	switch {
+	case p.Selected == item.Failed:
+		return item.Failed
+	case p.Doubt && (p.Selected == item.Unknown || p.Selected == item.InFlight):
+		return item.Unknown
+	}
+	return item.Deferred
 }
 
 // A Decision is what a run does with an item, and why.
@@ -132,6 +145,9 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	}
 	d := rules.send()
 	d.Attempts = row.Attempts
+	if rules.Only != 0 {
+		d.Selected = row.State
+	}
 	if row.State == item.Failed && row.Same {
 		d.FailedBy = row.HTTPStatus
 	}

@@ -52,7 +52,9 @@ failed 422 touched POST --idempotent --digest -> send, epoch last, since first, 
 unknown touched PUT --digest -> send, key k, doubt, since first, older, digest sum
 
 # --only
-failed PUT --only=failed -> send, epoch last, since first
+failed PUT --only=failed -> send, epoch last, since first, selected as failed
+failed touched PUT --only=failed -> send, selected as failed
+in_flight PUT --only=unknown --only=in_flight -> send, key k, doubt, selected as in_flight
 delivered PUT --only=failed -> skip: excluded
 PUT --only=failed -> skip: excluded
 delivered PUT --only=failed --again -> skip: excluded
@@ -104,7 +106,7 @@ unknown PUT -> leave: in doubt, kept, key k, doubt, since first
 unknown POST --idempotent -> leave: in doubt, kept, key k, doubt, since first
 unknown old POST --idempotent -> leave: key forgotten, kept, key k, doubt, since old
 unknown POST --resend -> send, key k, doubt
-unknown POST --only=unknown -> send, key k, doubt
+unknown POST --only=unknown -> send, key k, doubt, selected as unknown
 unknown POST --again -> send, epoch again, doubt
 unknown POST --again-old -> leave: in doubt, kept, key k, epoch old, doubt, since first
 unknown POST --verify -> ask: in doubt, key k, doubt, since first, ended run
@@ -239,6 +241,7 @@ func (d Decision) words() string {
 	add(d.Older, ", older")
 	add(d.Sent != nil, ", digest %s", d.Sent)
 	add(d.Arrived, ", arrived")
+	add(d.Selected != item.None, ", selected as %s", d.Selected)
 	add(d.FailedBy > 0, ", failed by %d", d.FailedBy)
 	at("ended", d.Ended)
 	add(d.Resend, ", resend")
@@ -267,6 +270,28 @@ func TestBefore(t *testing.T) {
 	} {
 		if got := c.rules.Before(c.has, item.Item{}); got != c.want {
 			t.Errorf("%+v, %+v: %v", c.rules, c.has, got)
+		}
+	}
+}
+
+// What a run with --only does not settle is selected again by the same words.
+func TestDeferred(t *testing.T) {
+	for _, c := range []struct {
+		past Past
+		want item.Fate
+	}{
+		{Past{}, item.Deferred},
+		{Past{Doubt: true}, item.Deferred},
+		{Past{Selected: item.Failed}, item.Failed},
+		{Past{Selected: item.Failed, Doubt: true}, item.Failed},
+		{Past{Selected: item.Unknown, Doubt: true}, item.Unknown},
+		{Past{Selected: item.InFlight, Doubt: true}, item.Unknown},
+		{Past{Selected: item.Unknown}, item.Deferred}, // changed, or the server does not have it
+		{Past{Selected: item.Delivered, Doubt: true}, item.Deferred},
+		{Past{Selected: item.Deferred, Doubt: true}, item.Deferred},
+	} {
+		if got := c.past.Deferred(); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.past, got, c.want)
 		}
 	}
 }

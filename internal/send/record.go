@@ -62,6 +62,9 @@ const fewestUnsettled = 256
 // row is what the journal keeps of a job.
 func (r *run) row(j *job, state item.Fate) journal.Item {
 	past := j.Past()
+	if state == item.Deferred {
+		state = past.Deferred()
+	}
 	return journal.Item{
 		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel,
 		URL: conceal.URL(j.item.URL), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",

@@ -2,9 +2,11 @@ package send
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,4 +178,59 @@ func TestLinesThatDifferInAHeader(t *testing.T) {
 			"Date, X-Page-Token do not count): leave one out, or give each a key of its own"
 		w.says(sum, want)
 	})
+}
+
+// [resume] A run with --only that is stopped goes on by the same command: what it took up and did
+// not finish is still selected.
+func TestOnlyGoesOn(t *testing.T) {
+	for _, c := range []struct {
+		method      string
+		noOverwrite bool
+		first       []int // answers to the one file
+		only        item.Fate
+	}{
+		{"PUT", false, []int{422}, item.Failed},
+		{"PUT", true, []int{502, 422}, item.Failed},
+		{"POST", false, []int{422}, item.Failed},
+		{"POST", false, []int{502}, item.Unknown},
+		{"PUT", true, []int{502, 412}, item.Unknown},
+	} {
+		for _, broken := range []bool{false, true} {
+			name := fmt.Sprintf("%s, %v, broken off %v", c.method, c.first, broken)
+			t.Run(name, func(t *testing.T) {
+				answers, hangs := c.first, false
+				onFakeTime(t, 1, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					switch {
+					case hangs:
+						<-r.Context().Done()
+					case len(answers) == 0:
+						w.WriteHeader(http.StatusCreated)
+					default:
+						w.WriteHeader(answers[0])
+						answers = answers[1:]
+					}
+				}, func(w *world) {
+					w.Attempts, w.NoOverwrite = 2, c.noOverwrite
+					w.method(c.method)
+					w.journaled()
+					w.Only = item.FatesOf(c.only)
+					answers, hangs = slices.Repeat([]int{503}, 100), broken
+					for range 2 {
+						w.method(c.method)
+						w.journal(w.db)
+						w.stopped(10*time.Second, 20*time.Second)
+					}
+					answers, hangs = nil, false
+					w.method(c.method)
+					s := w.journaled()
+					if broken && c.method == "POST" && c.only == item.Failed {
+						w.items(s, report.ItemCounts{Total: 1, Skipped: 1}) // it is unknown
+						return
+					}
+					w.items(s, report.ItemCounts{Total: 1, Delivered: 1})
+				})
+			})
+		}
+	}
 }
