@@ -14,7 +14,7 @@ const mostIdle = 1024
 // A queue is what waits for one upstream. Transport.mu protects it, and all of its methods require
 // that it is held.
 type queue struct {
-	turns
+	classes
 	cancel context.CancelFunc // ends the dispatcher's wait; nil: there is no dispatcher
 	given  time.Time          // when a permit was given out last
 	pace   pace

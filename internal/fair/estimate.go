@@ -9,7 +9,7 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// QueueStats is what waits for one upstream.
+// QueueStats is what waits for one upstream, without what is in the background.
 type QueueStats struct {
 	Waiting int           // requests
 	Clients int           // that they belong to
@@ -22,21 +22,21 @@ func (t *Transport) Queue(key string) QueueStats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	q := t.mu.queues[key]
-	if q == nil || q.waiting() == 0 {
+	if q == nil || q.ahead.waiting() == 0 {
 		return QueueStats{}
 	}
-	oldest := q.arrived.Front().Value.(*call)
+	oldest := q.ahead.arrived.Front().Value.(*call)
 	return QueueStats{
-		Waiting: q.waiting(),
-		Clients: len(q.clients),
-		Bytes:   q.bytes,
+		Waiting: q.ahead.waiting(),
+		Clients: len(q.ahead.clients),
+		Bytes:   q.ahead.bytes,
 		Oldest:  time.Since(oldest.since),
 	}
 }
 
-// Estimate returns for how long a request of that client would wait which came now: 0 if it could
-// leave at once, and -1 if that is not known, as while the server is down or has answered nothing
-// yet.
+// Estimate returns for how long a request of that client would wait which came now, and was not in
+// the background: 0 if it could leave at once, and -1 if that is not known, as while the server is
+// down or has answered nothing yet.
 //
 // It is the turns before the request at the pace of the upstream: its rate, or its limit in flight
 // and how long requests take, or what the queue was served at, if that is slower. It begins when a
@@ -54,7 +54,7 @@ func (t *Transport) Estimate(key, client string) time.Duration {
 	if q := t.mu.queues[key]; q != nil {
 		o = outlook{
 			waiting: q.waiting() > 0,
-			ahead:   q.ahead(client),
+			ahead:   q.ahead.before(client),
 			given:   q.given,
 			spacing: q.pace.mean(),
 		}

@@ -11,6 +11,8 @@
 // request would wait that came now; its caller decides what is too much, and ends the contexts of
 // requests that have waited for too long.
 //
+// Requests in the background, [Behind], go when nothing else waits.
+//
 // A program that sends through the throttle.Transport directly has one turn after another, as if
 // all of the queue here were one caller.
 package fair
@@ -157,6 +159,7 @@ func (t *Transport) acquire(
 		since: time.Now(),
 		turn:  make(chan turn, 1),
 	}
+	c.behind, _ = ctx.Value(behindKey{}).(bool)
 	var before throttle.Waited
 	if trace != nil {
 		before = u.Stats().Waited

@@ -122,7 +122,7 @@ func TestModel(t *testing.T) {
 
 func testModel(t *testing.T, r *rand.Rand) {
 	w := newWorld(t, throttle.Limits{Rate: 10, Fixed: true}, 0, nil)
-	model := &naive{calls: map[string][]*call{}}
+	model := newNaives()
 	type one struct {
 		client, path string
 		trace        Trace
@@ -133,7 +133,10 @@ func testModel(t *testing.T, r *rand.Rand) {
 	start := func(o *one) {
 		ctx, cancel := context.WithCancel(WithTrace(t.Context(), &o.trace))
 		o.cancel = cancel
-		model.push(o.client, o.call)
+		if o.call.behind {
+			ctx = Behind(ctx)
+		}
+		model.of(o.call).push(o.client, o.call)
 		w.start(ctx, o.client, o.path)
 	}
 	restart := func(i int) {
@@ -162,25 +165,25 @@ func testModel(t *testing.T, r *rand.Rand) {
 		switch op := r.IntN(10); {
 		case op < 4:
 			o := &one{client: string('a' + rune(r.IntN(4))), path: fmt.Sprintf("/%d", len(all))}
-			o.call = &call{place: uint64(len(all))}
+			o.call = &call{place: uint64(len(all)), behind: r.IntN(2) == 0}
 			all = append(all, o)
 			start(o)
 		case op < 5 && len(refused) > 0:
 			restart(r.IntN(len(refused)))
 		case op < 6 && len(all) > 0:
-			if o := all[r.IntN(len(all))]; slices.Contains(flat(model.calls), o.call) {
-				model.remove(o.call)
+			if o := all[r.IntN(len(all))]; slices.Contains(model.waiting(), o.call) {
+				model.of(o.call).remove(o.call)
 				o.cancel()
 			}
 		default:
 			time.Sleep(50 * ms)
 		}
 		check()
-		if n, want := w.Queue(host).Waiting, len(flat(model.calls)); n != want {
+		if n, want := w.Queue(host).Waiting, len(flat(model[0].calls)); n != want {
 			t.Fatalf("step %d: %d wait, want %d", step, n, want)
 		}
 	}
-	for len(flat(model.calls)) > 0 {
+	for len(model.waiting()) > 0 {
 		time.Sleep(100 * ms)
 		check()
 	}
@@ -195,6 +198,29 @@ func testModel(t *testing.T, r *rand.Rand) {
 		}
 	}
 }
+
+// naives are the calls that are not in the background, and those that are.
+type naives [2]*naive
+
+func newNaives() naives {
+	return naives{{calls: map[string][]*call{}}, {calls: map[string][]*call{}}}
+}
+
+func (n naives) of(c *call) *naive {
+	if c.behind {
+		return n[1]
+	}
+	return n[0]
+}
+
+func (n naives) take(probe bool) *call {
+	if c := n[0].take(probe); c != nil {
+		return c
+	}
+	return n[1].take(probe)
+}
+
+func (n naives) waiting() []*call { return append(flat(n[0].calls), flat(n[1].calls)...) }
 
 func flat(m map[string][]*call) (all []*call) {
 	for _, calls := range m {

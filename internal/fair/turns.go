@@ -16,6 +16,8 @@ type call struct {
 	since time.Time
 	turn  chan turn // holds one: never blocks who has it
 
+	behind bool // in the background
+
 	client *client // nil: it does not wait
 	index  int     // in the client's calls
 	seat   *list.Element
@@ -32,7 +34,7 @@ type turn struct {
 	err    error
 }
 
-// turns are the calls that wait for one upstream, and the order in which they go. It has no lock,
+// turns are the calls of a class that wait for one upstream, and the order in which they go. It has no lock,
 // no clock and no goroutine.
 type turns struct {
 	clients map[string]*client
@@ -112,8 +114,8 @@ func (t *turns) first(probe bool) *call {
 	return nil
 }
 
-// ahead returns how many calls of those that wait go before one that came now.
-func (t *turns) ahead(name string) int {
+// before returns how many calls of those that wait go before one that came now.
+func (t *turns) before(name string) int {
 	of := t.clients[name]
 	if of == nil {
 		return len(t.clients) // each has its turn

@@ -54,7 +54,7 @@ func (n *naive) take(probe bool) *call {
 	return c
 }
 
-// Whatever comes, leaves, comes back and is refused, turns go as in the naive model, and ahead says
+// Whatever comes, leaves, comes back and is refused, turns go as in the naive model, and before says
 // how many go before a new call.
 func TestTurns(t *testing.T) {
 	for seed := range uint64(200) {
@@ -116,12 +116,12 @@ func TestTurns(t *testing.T) {
 			}
 		}
 		name := strconv.Itoa(r.IntN(6))
-		ahead, last := q.ahead(name), &call{place: arrivals + 1}
+		before, last := q.before(name), &call{place: arrivals + 1}
 		q.push(name, last)
 		for n := 0; ; n++ {
 			if c := q.take(false); c == last {
-				if n != ahead {
-					t.Errorf("seed %d: %d go before, want %d", seed, n, ahead)
+				if n != before {
+					t.Errorf("seed %d: %d go before, want %d", seed, n, before)
 				}
 				break
 			}

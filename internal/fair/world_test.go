@@ -120,7 +120,7 @@ func (w *world) idle() {
 	w.Transport.mu.Lock()
 	defer w.Transport.mu.Unlock()
 	for _, q := range w.Transport.mu.queues {
-		if q.cancel != nil || q.clients != nil {
+		if q.cancel != nil || q.ahead.clients != nil || q.behind.clients != nil {
 			w.t.Error("there is a dispatcher, or a client")
 		}
 	}
