@@ -54,8 +54,8 @@ func (n *naive) take(probe bool) *call {
 	return c
 }
 
-// Whatever comes, leaves, comes back and is refused, turns go as in the naive model, and before says
-// how many go before a new call.
+// Whatever comes, leaves, comes back and is refused, turns go as in the naive model, and before
+// says how many go before a new call.
 func TestTurns(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 0))
