@@ -34,8 +34,8 @@ type turn struct {
 	err    error
 }
 
-// turns are the calls of a class that wait for one upstream, and the order in which they go. It has no lock,
-// no clock and no goroutine.
+// turns are the calls of a class that wait for one upstream, and the order in which they go. It has
+// no lock, no clock and no goroutine.
 type turns struct {
 	clients map[string]*client
 	order   list.List // of *client: the first is next
