@@ -126,10 +126,12 @@ func TestAnswerAfterInterimResponses(t *testing.T) {
 	})
 }
 
-// Interim responses without end are no answer: net/http bounds them only if nobody else sees them.
+// Interim responses without end are no answer, also if the caller has a trace of its own, as a
+// ReverseProxy has: net/http bounds them only if nobody else sees them.
 func TestInterimResponsesWithoutEnd(t *testing.T) {
 	long := strings.Repeat("x", 1<<13)
-	for _, http2 := range []bool{false, true} {
+	for i := range 4 {
+		http2, traced := i&1 > 0, i&2 > 0
 		for method, want := range map[string]Outcome{"GET": Failed, "POST": Unknown} {
 			synctest.Test(t, func(t *testing.T) {
 				one := exact
@@ -152,7 +154,12 @@ func TestInterimResponsesWithoutEnd(t *testing.T) {
 						c.frame(frameHeaders, endHeaders|endStream, c.last, noContent2)
 					})
 				}
-				r := end(t, c, request(t, method, ""))
+				ctx := t.Context()
+				if traced {
+					ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+						Got1xxResponse: func(int, textproto.MIMEHeader) error { return nil }})
+				}
+				r := end(t, c, request(t, method, "").WithContext(ctx))
 				check(t, method+": outcome", r.Outcome, want)
 				check(t, method+": tries", r.Attempts, 1)
 				if r.Err == nil || !strings.Contains(r.Err.Error(),

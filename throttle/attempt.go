@@ -26,7 +26,7 @@ type attempt struct {
 	queued time.Duration // that MaxQueue has counted
 
 	ctx     context.Context // &traced
-	traced  traced
+	traced  nethttp.Traced
 	cancel  context.CancelCauseFunc // ends ctx, so that gotConn can refuse
 	trace   httptrace.ClientTrace
 	timer   *time.Timer  // of Timeout; if nil, none
@@ -56,15 +56,11 @@ func (a *attempt) request() *http.Request {
 	if outer := httptrace.ContextClientTrace(ctx); outer != nil {
 		a.trace = *outer
 	}
-	a.trace.GetConn = both(func(string) { a.wanted = true }, a.trace.GetConn)
-	a.trace.GotConn = both(a.connected, a.trace.GotConn)
-	if theirs := a.trace.WroteHeaders; theirs == nil {
-		a.trace.WroteHeaders = a.wroteHeaders
-	} else {
-		a.trace.WroteHeaders = func() { a.wroteHeaders(); theirs() }
-	}
-	a.trace.WroteRequest = both(a.wroteRequest, a.trace.WroteRequest)
-	a.traced = traced{ctx, &a.trace}
+	a.trace.GetConn = nethttp.Both(func(string) { a.wanted = true }, a.trace.GetConn)
+	a.trace.GotConn = nethttp.Both(a.connected, a.trace.GotConn)
+	a.trace.WroteHeaders = nethttp.BothPlain(a.wroteHeaders, a.trace.WroteHeaders)
+	a.trace.WroteRequest = nethttp.Both(a.wroteRequest, a.trace.WroteRequest)
+	a.traced = nethttp.Traced{Context: ctx, Trace: &a.trace}
 	a.ctx = &a.traced
 	r := a.req.WithContext(a.ctx)
 	if r.Body == nil || r.Body == http.NoBody {
@@ -86,50 +82,6 @@ func (a *attempt) request() *http.Request {
 		}
 	}
 	return r
-}
-
-// traced is a context with a trace of its own, which calls the hooks of one that was there already.
-// [httptrace.WithClientTrace] would join the two by reflection, at three times the cost of all else
-// that is done here. The hooks for DNS and dialing, which have a key of their own, stay as they
-// are.
-type traced struct {
-	context.Context
-	trace *httptrace.ClientTrace
-}
-
-func (c *traced) Value(key any) any {
-	if key == traceKey {
-		return c.trace
-	}
-	return c.Context.Value(key)
-}
-
-// traceKey is the key of a context's trace, which httptrace does not export.
-var traceKey = func() (key any) {
-	httptrace.ContextClientTrace(keyCatcher{context.Background(), &key})
-	return key
-}()
-
-// A keyCatcher notes the key that it is asked for.
-type keyCatcher struct {
-	context.Context
-	key *any
-}
-
-func (c keyCatcher) Value(key any) any {
-	*c.key = key
-	return nil
-}
-
-// both returns a hook that calls ours and then theirs, which may be nil.
-func both[T any](ours, theirs func(T)) func(T) {
-	if theirs == nil {
-		return ours
-	}
-	return func(info T) {
-		ours(info)
-		theirs(info)
-	}
 }
 
 // wrap returns a body that counts what is read of it, and reads no faster than the bandwidth

@@ -82,6 +82,7 @@ type Trip struct {
 	bodyErr atomic.Pointer[error]         // why the caller's body could not be read or opened
 	waiter  atomic.Pointer[chan struct{}] // for the end of the writing
 	hooks   httptrace.ClientTrace
+	traced  nethttp.Traced
 
 	// What net/http sends again by itself.
 	careful bool                    // only what it knows not to be processed
@@ -110,44 +111,6 @@ func (t *Trip) Began() int64 { return t.began.Load() }
 // SentOnce reports whether the request was sent whole, and only once: net/http is done with its
 // body.
 func (t *Trip) SentOnce() bool { return t.Marks()&(WroteRequest|gotConnAgain) == WroteRequest }
-
-// Start returns ctx with hooks that fill t, for a request with such a header. A trace that the
-// caller put there goes on working.
-func (t *Trip) Start(ctx context.Context, req *http.Request, h http.Header) context.Context {
-	t.now()
-	t.careful = !nethttp.ResendsAnyway(&http.Request{
-		Method: req.Method, Header: h, Body: req.Body, GetBody: req.GetBody,
-	})
-	t.gated = t.careful && hasBody(req) && req.ContentLength != 0
-	hooks := &t.hooks
-	hooks.GetConn = t.connecting
-	hooks.GotConn = t.connected
-	if req.URL != nil && req.URL.Scheme == "https" {
-		hooks.TLSHandshakeDone = func(_ tls.ConnectionState, err error) {
-			if err != nil {
-				t.mark(HandshakeFailed)
-			}
-		}
-	}
-	if h.Get("Expect") != "" {
-		hooks.Wait100Continue = func() { t.mark(waitedForContinue) }
-		hooks.Got100Continue = func() { t.mark(GotContinue) }
-	}
-	if hasBody(req) {
-		hooks.WroteRequest = t.wrote
-	}
-	if !t.gated {
-		hooks.WroteHeaders, hooks.GotFirstResponseByte = t.wroteHeaders, t.gotByte
-		hooks.Got1xxResponse = t.gotInterim
-		if t.Origin.protocol.Load() == 0 { // the hook costs an allocation for each field
-			hooks.WroteHeaderField = t.header
-		}
-		if t.perhapsHTTP2(req.URL) {
-			ctx, t.refuse = context.WithCancelCause(ctx)
-		}
-	}
-	return httptrace.WithClientTrace(ctx, hooks)
-}
 
 func (t *Trip) now() {
 	if t.Clock != nil {
