@@ -57,6 +57,7 @@ type patientWriter struct {
 	stall time.Duration
 	conn  *http.ResponseController
 
+	headed  bool   // the head of an answer was written
 	interim int    // answers (1xx) so far
 	flood   func() // called if these have no end
 }
@@ -96,7 +97,15 @@ func (w *patientWriter) WriteHeader(status int) {
 			return
 		}
 	}
+	w.headed = w.headed || status >= 200
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// flushHead sends the head of the answer, if there is one.
+func (w *patientWriter) flushHead() {
+	if w.headed {
+		_ = w.conn.Flush()
+	}
 }
 
 func (w *patientWriter) Write(p []byte) (int, error) {

@@ -123,7 +123,14 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		defer release()
 		req = req.WithContext(ctx)
 	}
+	broken := true
+	defer func() {
+		if broken { // the answer was, by a panic: its status is worth knowing all the same
+			w.flushHead()
+		}
+	}()
 	r.proxy.ServeHTTP(w, req)
+	broken = false
 }
 
 // refuse answers a request that is not passed on.

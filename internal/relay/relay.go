@@ -27,6 +27,11 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
+// flushAfter is for how long a piece of an answer is held back that may be followed by more. What a
+// stream has, or an answer of unknown length, is passed on at once in any case; of any other one
+// the head and a small body go out together, in one write.
+const flushAfter = 5 * time.Millisecond
+
 // A Relay passes requests on. It is an http.Handler; [Relay.Serve] has a server around it. Use
 // [New].
 type Relay struct {
@@ -111,7 +116,7 @@ func New(o Options) *Relay {
 		ModifyResponse: r.answered,
 		ErrorHandler:   r.failed,
 		BufferPool:     new(buffers),
-		FlushInterval:  -1, // who asks for a stream gets each piece as it comes
+		FlushInterval:  flushAfter,
 		ErrorLog:       log.New(conceal.NetLog(r.Log), "", 0),
 	}
 	return r
@@ -135,13 +140,16 @@ func (r *Relay) names() (names []string) {
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
+	if p, ok := b.pool.Get().(*buffer); ok {
+		return p[:]
 	}
-	return make([]byte, 32<<10)
+	return new(buffer)[:]
 }
 
-func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+func (b *buffers) Put(p []byte) { b.pool.Put((*buffer)(p)) }
+
+// A buffer is put away without an allocation, which a slice is not.
+type buffer [32 << 10]byte
 
 // log writes a line at a level.
 func (r *Relay) log(level slog.Level, text string) {

@@ -107,6 +107,34 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// Pieces of an answer whose length is known come as they are sent, too, but for a few milliseconds
+// in which others may follow.
+func TestPieces(t *testing.T) {
+	handle := func(rw http.ResponseWriter, req *http.Request) {
+		rw.Header().Set("Content-Length", "3")
+		for range 3 {
+			io.WriteString(rw, "x")
+			_ = http.NewResponseController(rw).Flush()
+			time.Sleep(time.Second)
+		}
+	}
+	start(t, Options{}, handle, func(w *world) {
+		resp, err := w.client.Do(w.request("GET", "/x", ""))
+		test.OK(w.t, err)
+		defer resp.Body.Close()
+		var pieces []string
+		for p := make([]byte, 10); err == nil; {
+			var n int
+			if n, err = resp.Body.Read(p); n > 0 {
+				pieces = append(pieces, string(p[:n])+time.Since(w.begin).String())
+			}
+		}
+		if got := strings.Join(pieces, ","); got != "x5ms,x1.005s,x2s" {
+			t.Errorf("pieces %s", got)
+		}
+	})
+}
+
 // A target that sends rubbish is a problem of the gateway; a client that reads nothing is given up.
 func TestRubbish(t *testing.T) {
 	handle := func(rw http.ResponseWriter, _ *http.Request) {
