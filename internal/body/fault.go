@@ -37,9 +37,9 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // or [ErrMoved]; nil if there is none. An attempt that failed because of its content says nothing
 // about the server.
 func Fault(err error) error {
-	var unread *ReadError
+	unread, ok := errors.AsType[*ReadError](err)
 	switch {
-	case errors.As(err, &unread): // the last: what has changed is tried again, this is not
+	case ok: // the last: what has changed is tried again, this is not
 		return unread
 	case errors.Is(err, ErrChanged):
 		return ErrChanged

@@ -17,6 +17,15 @@ func WithClient(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, clientKey{}, name)
 }
 
+// clientOf returns the client of a request.
+func clientOf(ctx context.Context, t *Trace) string {
+	if t != nil && t.Client != "" {
+		return t.Client
+	}
+	client, _ := ctx.Value(clientKey{}).(string)
+	return client
+}
+
 type traceKey struct{}
 
 // A Trace records how one call fares: a request with all that is sent of it, retries and redirects
@@ -24,6 +33,10 @@ type traceKey struct{}
 // came after it; without one, each attempt is a call of its own and goes behind those that came
 // meanwhile. The zero value is ready. It is safe for concurrent use.
 type Trace struct {
+	// Client is the name of the client that the call is of, set before the Trace is used. If empty,
+	// that of the context counts.
+	Client string
+
 	mu    sync.Mutex
 	place uint64 // 0: it has not come yet
 	times Times

@@ -164,8 +164,7 @@ func (t *Transport) acquire(
 	if trace != nil {
 		before = u.Stats().Waited
 	}
-	client, _ := ctx.Value(clientKey{}).(string)
-	got := t.wait(ctx, key, client, c)
+	got := t.wait(ctx, key, clientOf(ctx, trace), c)
 	if trace != nil {
 		if got.permit == nil {
 			got.waited = u.Stats().Waited

@@ -63,3 +63,16 @@ func TestWaitInVain(t *testing.T) {
 		w.idle()
 	})
 }
+
+// A client is named by its call's Trace, or else by the context.
+func TestClientOf(t *testing.T) {
+	ctx := WithClient(t.Context(), "context")
+	for _, c := range []struct {
+		trace *Trace
+		want  string
+	}{{nil, "context"}, {new(Trace), "context"}, {&Trace{Client: "trace"}, "trace"}} {
+		if got := clientOf(ctx, c.trace); got != c.want {
+			t.Errorf("%+v: the client is %q", c.trace, got)
+		}
+	}
+}

@@ -39,8 +39,9 @@ func (n Names) Allow(host string) bool {
 		name = host
 	}
 	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true // no name was looked up
+	if slices.Contains(n, name) || strings.HasSuffix(name, ".localhost") {
+		return true
 	}
-	return slices.Contains(n, name) || strings.HasSuffix(name, ".localhost")
+	_, err := netip.ParseAddr(name)
+	return err == nil // no name was looked up
 }

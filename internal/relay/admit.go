@@ -131,7 +131,7 @@ func storable(method string) bool { return method == http.MethodGet || method ==
 // admit returns why a request cannot be served in time; nil if it may be.
 func (r *Relay) admit(c *call, size int64) *problem {
 	q := r.fair.Queue(c.target.key)
-	wait := r.fair.Estimate(c.target.key, c.client)
+	wait := r.fair.Estimate(c.target.key, c.trace.Client)
 	patience := time.Until(c.until)
 	switch {
 	case q.Waiting >= r.QueueRequests:

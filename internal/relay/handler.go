@@ -27,11 +27,11 @@ import (
 // viaName is what the relay calls itself in Via (RFC 9110, section 7.6.3) and Cache-Status.
 const viaName = "penstock"
 
-// A call is one request of a client, on its way.
+// A call is one request of a client on its way, and its context.
 type call struct {
+	context.Context
 	target *target
-	client string // whose turns it takes
-	trace  *fair.Trace
+	trace  fair.Trace
 	cancel context.CancelCauseFunc
 	until  time.Time   // when its waiting ends
 	flying atomic.Bool // it is with the target
@@ -44,6 +44,14 @@ type call struct {
 }
 
 type callKey struct{}
+
+// Value finds the call itself.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
 
 func callOf(ctx context.Context) *call {
 	c, _ := ctx.Value(callKey{}).(*call)
@@ -62,7 +70,6 @@ var (
 // ServeHTTP passes a request on, and answers it.
 func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	w := patient(rw, r.Stall)
-	client := clientOf(req)
 	r.tally.begin()
 	defer r.tally.end()
 	if r.stopping.Load() {
@@ -82,25 +89,22 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		}
 	}
 	patience := r.patience(req.Header)
-	c := &call{target: t, client: client, trace: new(fair.Trace), trailer: trailerOf(req),
-		until: time.Now().Add(patience)}
+	c := &call{target: t, trailer: trailerOf(req), until: time.Now().Add(patience)}
+	c.trace.Client = clientOf(req)
 	if !storable(req.Method) {
 		if why := r.admit(c, req.ContentLength); why != nil {
 			r.refuse(w, why)
 			return
 		}
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	defer cancel(nil)
-	c.cancel = cancel
-	w.flood = func() { cancel(errFlood) }
-	ctx = context.WithValue(ctx, callKey{}, c)
-	ctx = fair.WithClient(ctx, client)
-	ctx = fair.WithTrace(ctx, c.trace)
+	c.Context, c.cancel = context.WithCancelCause(req.Context())
+	defer c.cancel(nil)
+	w.flood = func() { c.cancel(errFlood) }
+	ctx := fair.WithTrace(c, &c.trace)
 	req = req.WithContext(ctx)
 	late := time.AfterFunc(patience, func() {
 		if !c.flying.Load() {
-			cancel(errLate)
+			c.cancel(errLate)
 		}
 	})
 	defer late.Stop()
@@ -230,7 +234,12 @@ func (r *Relay) answerStored(w http.ResponseWriter, resp *http.Response) {
 }
 
 // viaOf is what Via says of a message that came by the given protocol.
-func viaOf(proto string) string { return strings.TrimPrefix(proto, "HTTP/") + " " + viaName }
+func viaOf(proto string) string {
+	if proto == "HTTP/1.1" { // without an allocation, as most are
+		return "1.1 " + viaName
+	}
+	return strings.TrimPrefix(proto, "HTTP/") + " " + viaName
+}
 
 // cutSegment removes the first segment of a path.
 func cutSegment(path string) string {

@@ -1,7 +1,7 @@
 package relay
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/penstock/penstock/throttle"
@@ -14,15 +14,15 @@ func timing(c *call) string {
 		return "relay"
 	}
 	t := c.trace.Times()
-	text := "queue;dur=" + milliseconds(t.Queue)
+	b := appendMilliseconds(append(make([]byte, 0, 96), "queue;dur="...), t.Queue)
 	if held := longest(t.Waited); held != throttle.HoldingNone {
-		text += fmt.Sprintf(";desc=%q", held)
+		b = strconv.AppendQuote(append(b, ";desc="...), held.String())
 	}
 	if t.Attempts > 0 {
-		text += fmt.Sprintf(", attempts;desc=\"%d\", upstream;dur=%s", t.Attempts,
-			milliseconds(t.Upstream))
+		b = strconv.AppendInt(append(b, `, attempts;desc="`...), int64(t.Attempts), 10)
+		b = appendMilliseconds(append(b, `", upstream;dur=`...), t.Upstream)
 	}
-	return text
+	return string(b)
 }
 
 // longest returns the limit that held a request for the longest time.
@@ -36,6 +36,6 @@ func longest(w throttle.Waited) (held throttle.Holding) {
 	return held
 }
 
-func milliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
+func appendMilliseconds(b []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(b, float64(d)/float64(time.Millisecond), 'f', 1, 64)
 }

@@ -75,7 +75,7 @@ func (c *Cause) says(kind Kind, fault bool, format string, args ...any) bool {
 // Culprit returns the proxy that an error is about, such as "the proxy p.example:3128"; "" if it is
 // about the server.
 func Culprit(err error) string {
-	if c := (*Cause)(nil); errors.As(err, &c) {
+	if c, ok := errors.AsType[*Cause](err); ok {
 		return c.Culprit
 	}
 	return ""
@@ -101,12 +101,13 @@ func Alert(err error) bool { return opError(err, "remote error", "local error") 
 // opError returns the error of one of these operations in err, if there is one: net/http wraps what
 // goes wrong on the way to a proxy in another of the same type.
 func opError(err error, names ...string) *net.OpError {
-	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err {
-		if slices.Contains(names, op.Op) {
+	for {
+		op, ok := errors.AsType[*net.OpError](err)
+		if !ok || slices.Contains(names, op.Op) {
 			return op
 		}
+		err = op.Err
 	}
-	return nil
 }
 
 // A proxyError says that a proxy did not let a connection through.
