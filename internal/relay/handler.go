@@ -141,6 +141,9 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 func (r *Relay) refuse(w *patientWriter, p *problem) {
 	r.tally.refuse()
 	w.limitRest()
+	if h := w.Header(); h["Server-Timing"] == nil {
+		h.Set("Server-Timing", timing(nil))
+	}
 	if p.Status == http.StatusRequestTimeout { // the rest will not come either
 		w.Header().Set("Connection", "close")
 	}
@@ -228,6 +231,7 @@ func (r *Relay) answerStored(w http.ResponseWriter, resp *http.Response) {
 	h := w.Header()
 	maps.Copy(h, resp.Header)
 	h.Add("Via", viaOf(resp.Proto))
+	h.Add("Server-Timing", timing(nil))
 	r.tally.answer()
 	w.WriteHeader(resp.StatusCode)
 	_, _ = io.Copy(w, resp.Body) // the client may go away at any time
@@ -277,6 +281,10 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	c := callOf(req.Context())
 	fault, cause := c.fault.Load(), context.Cause(req.Context())
 	why := (*problem)(nil)
+	w.Header().Set("Server-Timing", timing(c))
+	if r.CacheBytes > 0 { // the reason is lost with the answer (RFC 9211, section 2.2)
+		w.Header().Set("Cache-Status", viaName+"; fwd=miss")
+	}
 	switch {
 	case fault != nil && (fault.status != http.StatusBadRequest || cause == nil):
 		r.refuse(w, refusal(fault.status, status.ClientFault(fault.error)))
@@ -290,7 +298,6 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	}
 	p := r.problemOf(c, req, err, cause)
 	w.Header().Set("Via", viaOf("HTTP/1.1"))
-	w.Header().Set("Server-Timing", timing(c))
 	r.tally.fail()
 	p.write(w)
 }

@@ -493,3 +493,40 @@ func TestStops(t *testing.T) {
 		})
 	}
 }
+
+// Each answer says what the cache had to do with it, and where the time went.
+func TestSaysWhereFrom(t *testing.T) {
+	handle := func(rw http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/base/fail" {
+			panic(http.ErrAbortHandler)
+		}
+		rw.Header().Set("Cache-Control", "max-age=10")
+	}
+	o := Options{CacheBytes: 1 << 20, Attempts: 1, GiveUpAfter: time.Second}
+	start(t, o, handle, func(w *world) {
+		const direct = `queue;dur=0.0, attempts;desc="1", upstream;dur=0.0`
+		for _, c := range []struct {
+			method, path                string
+			after                       time.Duration
+			status                      int
+			cacheStatus, age, timesThat string
+		}{
+			{"GET", "/x", 0, 200, "penstock; fwd=uri-miss; fwd-status=200; ttl=10; stored", "",
+				direct},
+			{"GET", "/x", 4 * time.Second, 200, "penstock; hit; ttl=6", "4", "queue;dur=0.0"},
+			{"GET", "/x", 7 * time.Second, 200, "penstock; fwd=stale; fwd-status=200; ttl=10; " +
+				"stored", "", direct},
+			{"PUT", "/x", 0, 200, "penstock; fwd=method; fwd-status=200", "", direct},
+			{"GET", "/fail", 0, 502, "penstock; fwd=miss", "", direct},
+			{"GET", "/../x", 0, 400, "", "", "queue;dur=0.0"},
+		} {
+			time.Sleep(c.after)
+			a := w.send(c.method, c.path, "")
+			h := a.header
+			if a.status != c.status || h.Get("Cache-Status") != c.cacheStatus ||
+				h.Get("Age") != c.age || h.Get("Server-Timing") != c.timesThat {
+				t.Errorf("%s %s: %d %v", c.method, c.path, a.status, h)
+			}
+		}
+	})
+}

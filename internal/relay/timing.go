@@ -10,8 +10,8 @@ import (
 // timing is the value of Server-Timing (https://www.w3.org/TR/server-timing/): how long the request
 // waited for its turn and what held it, how often it was sent, and how long the target took.
 func timing(c *call) string {
-	if c == nil {
-		return "relay"
+	if c == nil { // it is answered at once
+		return "queue;dur=0.0"
 	}
 	t := c.trace.Times()
 	b := appendMilliseconds(append(make([]byte, 0, 96), "queue;dur="...), t.Queue)
