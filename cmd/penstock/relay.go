@@ -250,7 +250,10 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	}
 	within(soft, sink.Wait)
 	if !f.quiet {
-		within(soft, func() { fmt.Fprintln(cmd.OutOrStdout(), summaryOf(stats)) })
+		out := cmd.OutOrStdout()
+		within(soft, func() {
+			fmt.Fprintln(out, human.Wrap(summaryOf(stats), human.Width(out)))
+		})
 	}
 	return nil
 }
