@@ -236,7 +236,11 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	defer l.Close()
 
 	stderr := cmd.ErrOrStderr()
-	sink := progress.Detach(progress.New("none", stderr))
+	kind := "none" // the relay has lines of its own
+	if f.progress == "json" {
+		kind = "json"
+	}
+	sink := progress.Detach(progress.New(kind, stderr))
 	defer sink.Close()
 	o.Log = newLogger(sink, f.logFormat, f.quiet || f.progress == "none", f.verbose)
 	log.SetFlags(0)

@@ -47,6 +47,7 @@ type Relay struct {
 	proxy     *httputil.ReverseProxy
 
 	servers  upstream.Set
+	started  time.Time
 	stopping atomic.Bool // nothing new is taken
 	tally    tally
 	told     struct { // for watch alone

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/hosts"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 )
@@ -33,7 +34,7 @@ const (
 // Serve serves until soft ends. Then it takes nothing new, and lets what was accepted end within
 // StopTimeout. The end of ctx ends that at once. It returns when nothing is left running.
 func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) {
-	started := time.Now()
+	r.started = time.Now()
 	r.hosts = hosts.New(r.Hosts, l.Addr())
 	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer breakOff(nil)
@@ -68,8 +69,11 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 	}
 	_ = r.cache.Close() // its errors are those of fetches that nobody waits for
 	r.transport.CloseIdleConnections()
-	stats := r.Stats(time.Now())
-	stats.Uptime = time.Since(started)
+	now := time.Now()
+	stats := r.Stats(now)
+	if r.JSON {
+		r.line(now, stats)
+	}
 	return stats, nil
 }
 
@@ -106,16 +110,30 @@ func (r *Relay) drain(
 // Stats returns what the relay has done, and does.
 func (r *Relay) Stats(now time.Time) Stats {
 	s := r.tally.stats()
+	s.Uptime = now.Sub(r.started)
 	cached := r.cache.Stats()
 	s.Cached = cached.Hits + cached.Stale
 	for _, t := range r.targets {
 		q := r.fair.Queue(t.key)
 		s.Waiting += q.Waiting
 		s.Clients += q.Clients
-		s.Oldest = max(s.Oldest, q.Oldest.Seconds())
+		s.Oldest = max(s.Oldest, progress.Round(q.Oldest.Seconds(), 3))
 	}
 	s.InFlight, _ = r.servers.InFlight()
 	return s
+}
+
+// line writes the state as a line of JSON, of the same form as those of send.
+func (r *Relay) line(now time.Time, s Stats) {
+	line, err := json.Marshal(struct {
+		Type    string    `json:"type"`
+		Time    time.Time `json:"time"`
+		Elapsed float64   `json:"elapsed_seconds"`
+		Stats
+	}{"progress", now.UTC().Round(time.Millisecond), progress.Round(s.Uptime.Seconds(), 3), s})
+	if err == nil {
+		r.Lines(line)
+	}
 }
 
 // noLeftovers says that more may come at any time.
@@ -131,9 +149,7 @@ func (r *Relay) watch(now time.Time) {
 	facts := status.Facts{Overview: v, Now: now, Given: r.Limits, Heard: r.servers.Heard()}
 	_, s.Holding = facts.Holding()
 	if r.JSON {
-		if line, err := json.Marshal(s); err == nil {
-			r.Lines(line)
-		}
+		r.line(now, s)
 		return
 	}
 	if wait := time.Duration(s.Oldest * float64(time.Second)); wait >= queue &&

@@ -18,11 +18,11 @@ type Stats struct {
 	Repeated  int64 `json:"repeated"`  // of these, again
 	Throttled int64 `json:"throttled"` // of these, refused since they came too fast or too many
 
-	Active   int     `json:"active"`    // requests of clients that have no answer yet
-	Waiting  int     `json:"waiting"`   // of these, for their turn
-	Clients  int     `json:"clients"`   // that these are of
-	Oldest   float64 `json:"oldest_s"`  // how long the first of them has waited, in seconds
-	InFlight int     `json:"in_flight"` // requests at targets
+	Active   int     `json:"active"`         // requests of clients that have no answer yet
+	Waiting  int     `json:"waiting"`        // of these, for their turn
+	Clients  int     `json:"clients"`        // that these are of
+	Oldest   float64 `json:"oldest_seconds"` // how long the first of them has waited, in seconds
+	InFlight int     `json:"in_flight"`      // requests at targets
 
 	Holding string        `json:"holding"` // what holds requests back, in words
 	Uptime  time.Duration `json:"-"`
