@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
@@ -58,7 +59,8 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 // fewLines is how many items, and how many failures, a dry run lists without -v.
 const fewLines = 10
 
-// plan says what a run would do, by the journal at path if there is one.
+// plan says what a run would do, by the journal at path if there is one. It fails with the exit
+// status of a run in which all that is sent is delivered.
 func (f *sendFlags) plan(w io.Writer, path string, out leftOut) (err error) {
 	var v *journal.View
 	if path != "" {
@@ -76,5 +78,8 @@ func (f *sendFlags) plan(w io.Writer, path string, out leftOut) (err error) {
 		return local(err)
 	}
 	f.run.Show(w, left, out.names, int64(out.n))
+	if left.Failed+left.Unknown > 0 { // which the run cannot change
+		return &exit.Error{Status: exit.Items}
+	}
 	return nil
 }
