@@ -127,10 +127,20 @@ func flagError(cmd *cobra.Command, err error) error {
 			}
 		}
 	}
-	if similar == nil {
+	// One dash before a long name makes letters of it, and the rest may be a secret.
+	letters, _, _ := strings.Cut(absent.GetSpecifiedShortnames(), "=")
+	switch {
+	case similar != nil:
+	case len(letters) > 1 && cmd.Flags().Lookup(letters) != nil:
+		name, similar = "-"+letters, []string{"--" + letters}
+	default:
+		typed := name
+		if len(letters) > 1 {
+			typed = "--" + letters
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-		similar = suggest(name, names)
+		similar = suggest(typed, names)
 	}
 	return unknown(cmd, "flag", name, similar)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 )
@@ -93,8 +94,26 @@ func ParseDuration(s string) (time.Duration, error) {
 			d = time.Duration(n * 24 * float64(time.Hour))
 		}
 	}
-	if err != nil || d <= 0 || d > maxDays*24*time.Hour {
-		return 0, errors.New("want a time, more than 0, such as 30s, 5m or 2h")
+	if err == nil && d > 0 && d <= maxDays*24*time.Hour {
+		return d, nil
 	}
-	return d, nil
+	if short := shortUnit(s); short != s {
+		if _, err := ParseDuration(short); err == nil {
+			return 0, errors.New("write " + short)
+		}
+	}
+	return 0, errors.New("want a time, more than 0, such as 30s, 5m, 2h or 7d")
+}
+
+// shortUnit returns a number with a unit of time, such as "2 days", with the unit in one letter and
+// without blanks. What else there is it returns as it is.
+func shortUnit(s string) string {
+	i := max(strings.IndexFunc(s, unicode.IsLetter), 0)
+	unit := strings.ToLower(s[i:])
+	for _, unit := range []string{unit, strings.TrimSuffix(unit, "s")} {
+		if perTime[unit] > 0 {
+			return strings.TrimSpace(s[:i]) + unit[:1]
+		}
+	}
+	return s
 }

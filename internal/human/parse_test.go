@@ -63,6 +63,18 @@ func TestParseAtTheEnds(t *testing.T) {
 			t.Errorf("%s: %v, %v", s, d, err)
 		}
 	}
+	for s, want := range map[string]string{
+		"2days": "write 2d", "1 day": "write 1d", "1.5 Hours": "write 1.5h", "5min": "write 5m",
+		"10sec": "write 10s", "3s ago": "", "1week": "", "days": "", "-2days": "", "0min": "",
+		"2 d": "write 2d", "5min2": "", "1e9days": "",
+	} {
+		if want == "" {
+			want = "want a time, more than 0, such as 30s, 5m, 2h or 7d"
+		}
+		if _, err := ParseDuration(s); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", s, err, want)
+		}
+	}
 	if d, err := ParseDuration("1.5d"); d != 36*time.Hour || err != nil {
 		t.Errorf("1.5d: %v, %v", d, err)
 	}
