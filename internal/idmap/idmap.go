@@ -1,10 +1,15 @@
 // Package idmap has a map from 64-bit hashes that takes little memory, also while it grows.
 package idmap
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"iter"
+	"math/bits"
+)
 
 // A Map is an open-addressing table with linear probing. It is cut into shards, so that growing
-// copies a small part at a time and never holds two whole tables. It is for one goroutine.
+// copies a small part at a time and never holds two whole tables. It is for one goroutine, or for
+// several that put nothing more.
 //
 // A place with a zero value is free.
 type Map[V comparable] struct {
@@ -17,9 +22,12 @@ type shard[V comparable] struct {
 }
 
 type entry[V comparable] struct {
-	id    uint64
-	value V
+	idBytes [8]byte // no uint64, which would align an entry with a small value to 16 bytes
+	value   V
 }
+
+func (e *entry[V]) id() uint64      { return binary.NativeEndian.Uint64(e.idBytes[:]) }
+func (e *entry[V]) setID(id uint64) { binary.NativeEndian.PutUint64(e.idBytes[:], id) }
 
 // New makes room for count entries.
 func New[V comparable](count int64) *Map[V] {
@@ -56,8 +64,22 @@ func (m *Map[V]) Put(id uint64, fresh V) *V {
 		e = s.find(id, h)
 	}
 	s.used++
-	e.id, e.value = id, fresh
+	e.setID(id)
+	e.value = fresh
 	return &e.value
+}
+
+// All yields the ids and their values, in no particular order.
+func (m *Map[V]) All() iter.Seq2[uint64, V] {
+	return func(yield func(uint64, V) bool) {
+		for i := range m.shards {
+			for _, e := range m.shards[i].entries {
+				if e.value != *new(V) && !yield(e.id(), e.value) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // find returns the entry of id, or the free entry where it belongs.
@@ -67,7 +89,7 @@ func (s *shard[V]) find(id, h uint64) *entry[V] {
 	slot, _ := bits.Mul64(h<<6, uint64(len(s.entries)))
 	for i := int(slot); ; {
 		e := &s.entries[i]
-		if e.value == *new(V) || e.id == id {
+		if e.value == *new(V) || e.id() == id {
 			return e
 		}
 		if i++; i == len(s.entries) {
@@ -81,7 +103,7 @@ func (s *shard[V]) grow() {
 	s.entries = make([]entry[V], len(old)*3/2+8)
 	for _, e := range old {
 		if e.value != *new(V) {
-			*s.find(e.id, Mix(e.id)) = e
+			*s.find(e.id(), Mix(e.id())) = e
 		}
 	}
 }

@@ -33,10 +33,25 @@ func TestMapGrows(t *testing.T) {
 			t.Fatalf("%d: one too many", i)
 		}
 	}
+	all := 0
+	for id, v := range m.All() {
+		if all++; v != [2]uint64{id / 64, 1} || id%64 != 0 {
+			t.Fatalf("%d: %v among all", id, v)
+		}
+	}
+	if all != n {
+		t.Errorf("%d in all", all)
+	}
+	for range m.All() {
+		break
+	}
 	if bytes := size(m); bytes > 2*n*24 {
 		t.Errorf("%d bytes for %d", bytes, n)
 	}
 	if bytes := size(New[[2]uint64](1e6)); bytes > 32<<20 {
 		t.Errorf("%d bytes for a million", bytes)
+	}
+	if bytes := size(New[bool](1e6)); bytes > 12<<20 {
+		t.Errorf("%d bytes for a set of a million", bytes)
 	}
 }
