@@ -146,7 +146,7 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "item, lines, results",
 		of:   []string{item, lines, module + "/internal/results"},
-		may: []string{item, lines, human, queue, outfile, filebody,
+		may: []string{item, lines, human, queue, outfile, filebody, module + "/internal/idmap",
 			"github.com/bmatcuk/doublestar/v4", "github.com/go-json-experiment/json/jsontext"},
 		why: "they are below what finds and sends items",
 	}, {

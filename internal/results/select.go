@@ -1,204 +1,185 @@
 package results
 
 import (
-	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/penstock/penstock/internal/idmap"
 	"github.com/penstock/penstock/internal/item"
 )
 
-// An id stands for an item's key, path or place: 64 bits of hash. The chance that two of a million
-// share one is 1 in 37 million.
-type id uint64
+// An id stands for an item's key, path or place: 64 bits of hash, of a path 56. The chance that two
+// of a million share one is 1 in 37 million, of paths 1 in 144,000.
+type id = uint64
 
-// A hasher makes ids. It is for one goroutine; another with the same seed and dir makes the same.
-type hasher struct {
-	seed maphash.Seed
-	dir  string // where relative paths begin
-	buf  []byte
+// An index has the line that holds of each item in a results file.
+type index struct {
+	Torn bool // the last line was cut off, and was passed over
+
+	only  item.Fates
+	seed  maphash.Seed
+	dir   string // where relative paths begin
+	lines *idmap.Map[held]
 }
-
-func newHasher() (hasher, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return hasher{}, fmt.Errorf("results: %w", err)
-	}
-	return hasher{seed: maphash.MakeSeed(), dir: dir}, nil
-}
-
-func (h *hasher) sum() id { return id(maphash.Bytes(h.seed, h.buf)) }
 
 // path takes data/a and ./data/./a for the same.
-func (h *hasher) path(name string) id {
+func (x *index) path(name string) id {
 	if filepath.IsAbs(name) {
 		name = filepath.Clean(name)
 	} else {
-		name = filepath.Join(h.dir, name)
+		name = filepath.Join(x.dir, name)
 	}
-	h.buf = append(append(h.buf[:0], 'p'), name...)
-	return h.sum()
+	return maphash.String(x.seed, name) >> 8
 }
 
-func (h *hasher) key(key string) id {
-	h.buf = append(append(h.buf[:0], 'k'), key...)
-	return h.sum()
-}
+func (x *index) key(key string) id { return maphash.String(x.seed, key) }
 
 // place goes without the URL's query, of which results show the names only.
-func (h *hasher) place(path id, method, url string) id {
+func (x *index) place(path id, method, url string) id {
 	url, _, _ = strings.Cut(url, "?")
-	h.buf = binary.NativeEndian.AppendUint64(append(h.buf[:0], 'u'), uint64(path))
-	h.buf = append(append(append(h.buf, method...), ' '), url...)
-	return h.sum()
+	return maphash.Comparable(x.seed, struct {
+		path        id
+		method, url string
+	}{path, method, url})
 }
 
-// of returns what a line is about: the item with its key, else the path and where that went to, for
-// one file may go to several URLs. A key that was made depends on the file's content.
-func (h *hasher) of(r Result) (item, path id) {
-	path = h.path(r.Path)
-	if r.Key != "" && !r.KeyMade {
-		return h.key(r.Key), path
-	}
-	return h.place(path, r.Method, r.URL), path
-}
+// A held is the line that holds of an item: its fate, and above that its path, or its number in a
+// manifest.
+type held uint64
 
-// A held is the line that holds of an item.
-type held struct {
-	path id
-	line uint32
-}
+const (
+	fateBits  = 0x07
+	keyedFlag = 0x08 // the line has a key, which says of which item it is
+)
 
-// hold returns the lines that are asked for and hold. Of several lines about one item that is the
-// last, but that an item was skipped says nothing new of it.
-func (h *hasher) hold(
+func (l held) at() uint64      { return uint64(l >> 8) }
+func (l held) keyed() bool     { return l&keyedFlag != 0 }
+func (l held) fate() item.Fate { return item.Fate(l & fateBits) }
+
+// An about is what a line is about. The item is the one with its key, else that with its path and
+// the place where it went, for one file may go to several URLs. A key that was made depends on the
+// file's content.
+type about struct{ item, place, path id }
+
+// hold reads results. Each line is at what visit returns. Of several lines about one item the last
+// holds, but that an item was skipped says nothing new of it, unless that is asked for.
+func hold(
 	ctx context.Context, what, name string, only item.Fates,
-) (map[id]held, bool, error) {
-	lines := map[id]held{}
-	torn, err := Read(ctx, what, name, func(number int, r Result) {
-		if only.Has(r.Status) {
-			item, path := h.of(r)
-			lines[item] = held{path, uint32(number)}
-		} else if len(lines) > 0 && r.Status != item.Skipped {
-			item, _ := h.of(r)
-			delete(lines, item)
+	visit func(number int, a about) (at uint64),
+) (x index, err error) {
+	x = index{only: only, seed: maphash.MakeSeed(), lines: idmap.New[held](0)}
+	if x.dir, err = os.Getwd(); err != nil {
+		return x, fmt.Errorf("results: %w", err)
+	}
+	x.Torn, err = Read(ctx, what, name, func(number int, r Result) {
+		var a about
+		a.path = x.path(r.Path)
+		a.place = x.place(a.path, r.Method, r.URL)
+		a.item = a.place
+		line := held(r.Status)
+		if r.Key != "" && !r.KeyMade {
+			a.item = x.key(r.Key)
+			line |= keyedFlag
+		}
+		line |= held(visit(number, a) << 8)
+		last := x.lines.Put(a.item, line)
+		if r.Status != item.Skipped || only.Choose(item.Skipped) {
+			*last = line
 		}
 	})
-	return lines, torn, err
+	return x, err
 }
-
-// A bitset holds small numbers.
-type bitset []uint64
-
-func (b *bitset) add(n int) {
-	for n/64 >= len(*b) {
-		*b = append(*b, 0)
-	}
-	(*b)[n/64] |= 1 << (n % 64)
-}
-
-func (b bitset) has(n int) bool { return n/64 < len(b) && b[n/64]&(1<<(n%64)) != 0 }
 
 // A Lines is the lines of a results file that are to be sent again themselves.
 type Lines struct {
 	Torn    bool // the last line was cut off, and was passed over
-	numbers bitset
+	numbers []uint64
 }
 
 // Has reports whether the line of that number is among them.
-func (l *Lines) Has(number int) bool { return l.numbers.has(number) }
+func (l *Lines) Has(number int) bool {
+	return number/64 < len(l.numbers) && l.numbers[number/64]&(1<<(number%64)) != 0
+}
 
-// SelectLines reads a manifest of results, for the lines that only asks for.
+// SelectLines reads a manifest of results, for the lines that only chooses. It takes a bit a line,
+// and meanwhile as much as [Select].
 func SelectLines(ctx context.Context, name string, only item.Fates) (*Lines, error) {
-	h, err := newHasher()
+	last := 0
+	x, err := hold(ctx, "manifest", name, only, func(number int, _ about) uint64 {
+		last = number
+		return uint64(number)
+	})
 	if err != nil {
 		return nil, err
 	}
-	held, torn, err := h.hold(ctx, "manifest", name, only)
-	if err != nil {
-		return nil, err
-	}
-	l := &Lines{Torn: torn}
-	for _, at := range held {
-		l.numbers.add(int(at.line))
+	l := &Lines{Torn: x.Torn, numbers: make([]uint64, last/64+1)}
+	for _, line := range x.lines.All() {
+		if only.Choose(line.fate()) {
+			l.numbers[line.at()/64] |= 1 << (line.at() % 64)
+		}
 	}
 	return l, nil
 }
 
-// A Selection is what the lines of a results file that are asked for say of items that others name.
-// It takes 24 bytes a line that is asked for, for a moment three times that, and nothing for
-// others. It is safe for concurrent use.
+// A Selection is what the lines of a results file say of items that others name. It takes about 24
+// bytes a line, and 15 for each path that is asked for and each place where a line with a key went.
+// It is safe for concurrent use.
 type Selection struct {
-	Torn bool // the last line was cut off, and was passed over
-
-	hash    hasher
-	items   []chosen // sorted
-	paths   []id     // of these, sorted
-	keyless bitset   // the paths that have an item without a key
-	// Keys and places on these paths that are not asked for; true: but a key is that went there.
-	other map[id]bool
+	index
+	marks *idmap.Map[mark] // of paths and places
 }
 
-type chosen struct{ item, path id } // by what hasher.of says of the line
+// A mark says of a path which of its lines are asked for, or of a place what lines with keys went
+// there.
+type mark uint8
 
-func (s *Selection) item(item id) (int, bool) {
-	return slices.BinarySearchFunc(s.items, item, func(c chosen, item id) int {
-		return cmp.Compare(c.item, item)
-	})
+const (
+	passed  mark = 1 << iota // by lines with keys, whether asked for or not
+	byKey                    // one with a key is asked for
+	byPlace                  // one without a key is asked for
+)
+
+func (s *Selection) mark(at id, m mark) { *s.marks.Put(at, m) |= m }
+
+func (s *Selection) marked(at id) mark {
+	if m := s.marks.Get(at); m != nil {
+		return *m
+	}
+	return 0
 }
 
-func (s *Selection) path(path id) (int, bool) { return slices.BinarySearch(s.paths, path) }
-
-// Select reads results, for what only asks for.
+// Select reads results, for what only chooses.
 func Select(ctx context.Context, name string, only item.Fates) (*Selection, error) {
-	h, err := newHasher()
-	if err != nil {
-		return nil, err
-	}
-	s := &Selection{hash: h, other: map[id]bool{}}
-	held, torn, err := h.hold(ctx, "results", name, only)
-	if err != nil {
-		return nil, err
-	}
-	s.Torn = torn
-	s.items = make([]chosen, 0, len(held))
-	s.paths = make([]id, 0, len(held))
-	for item, at := range held {
-		s.items = append(s.items, chosen{item, at.path})
-		s.paths = append(s.paths, at.path)
-	}
-	slices.SortFunc(s.items, func(a, b chosen) int { return cmp.Compare(a.item, b.item) })
-	slices.Sort(s.paths)
-	s.paths = slices.Compact(s.paths)
-	if len(s.items) == 0 {
-		return s, nil
-	}
-	// Of a file that went to several places not all may be asked for.
-	_, err = Read(ctx, "results", name, func(_ int, r Result) {
-		item, path := h.of(r)
-		n, ok := s.path(path)
-		if !ok {
-			return
+	var keyed []about
+	x, err := hold(ctx, "results", name, only, func(_ int, a about) uint64 {
+		if a.item != a.place {
+			keyed = append(keyed, a)
 		}
-		place := h.place(path, r.Method, r.URL)
-		_, asked := s.item(item)
-		if asked && place == item {
-			s.keyless.add(n)
-			return
-		}
-		s.other[place] = asked || s.other[place]
-		if !asked && item != place {
-			s.other[item] = false
-		}
+		return a.path
 	})
 	if err != nil {
 		return nil, err
+	}
+	s := &Selection{x, idmap.New[mark](0)}
+	for _, line := range s.lines.All() {
+		switch {
+		case !only.Choose(line.fate()):
+		case line.keyed():
+			s.mark(line.at(), byKey)
+		default:
+			s.mark(line.at(), byPlace)
+		}
+	}
+	for _, a := range keyed {
+		m := passed
+		if only.Choose(s.lines.Get(a.item).fate()) {
+			m |= byKey
+		}
+		s.mark(a.place, m)
 	}
 	return s, nil
 }
@@ -207,14 +188,11 @@ func Select(ctx context.Context, name string, only item.Fates) (*Selection, erro
 // nil, every item is asked for.
 type Match struct {
 	*Selection
-	hash         hasher
-	items, paths bitset // that were found
+	found *idmap.Map[bool] // items of lines, and paths
 }
 
 // Match begins to use s.
-func (s *Selection) Match() *Match {
-	return &Match{Selection: s, hash: hasher{seed: s.hash.seed, dir: s.hash.dir}}
-}
+func (s *Selection) Match() *Match { return &Match{s, idmap.New[bool](0)} }
 
 // May reports whether an item can be asked for, as far as its path and key say.
 func (m *Match) May(it *item.Item) bool {
@@ -235,41 +213,47 @@ func (m *Match) Takes(it *item.Item) bool {
 	if !may || sure {
 		return may
 	}
-	place := m.hash.place(path, it.Method, it.URL)
-	if i, ok := m.Selection.item(place); ok {
-		m.items.add(i)
+	place := m.place(path, it.Method, it.URL)
+	line, there := m.lines.Get(place), m.marked(place)
+	switch {
+	case line != nil && m.asks(place, *line):
 		return true
-	}
-	if asked, known := m.other[place]; known && (!asked || it.Key != "") {
+	case line == nil && there == 0: // the path is all that is known
+	case there&byKey == 0 || it.Key != "":
 		return false
 	}
-	n, _ := m.Selection.path(path)
-	m.paths.add(n)
+	m.found.Put(path, true)
 	return true
 }
 
 // byFile reports whether an item may be asked for by its key or path, and whether the place that it
 // goes to does not matter any more.
 func (m *Match) byFile(it *item.Item) (path id, may, sure bool) {
+	by := byKey | byPlace
 	if it.Key != "" {
-		key := m.hash.key(it.Key)
-		if i, ok := m.Selection.item(key); ok {
-			m.items.add(i)
-			return 0, true, true
+		key := m.key(it.Key)
+		if line := m.lines.Get(key); line != nil {
+			return 0, m.asks(key, *line), true
 		}
-		if _, known := m.other[key]; known {
-			return 0, false, true
-		}
+		by = byPlace
 	}
-	path = m.hash.path(it.Path)
-	n, ok := m.Selection.path(path)
-	return path, ok && (it.Key == "" || m.keyless.has(n)), false
+	path = m.path(it.Path)
+	return path, m.marked(path)&by != 0, false
 }
 
-// Unmatched returns how many of the lines have found no item.
+// asks reports whether a line that has found its item asks for that.
+func (m *Match) asks(item id, line held) bool {
+	if !m.only.Choose(line.fate()) {
+		return false
+	}
+	m.found.Put(item, true)
+	return true
+}
+
+// Unmatched returns how many of the lines that are asked for have found no item.
 func (m *Match) Unmatched() (n int64) {
-	for i, c := range m.Selection.items {
-		if path, _ := m.Selection.path(c.path); !m.items.has(i) && !m.paths.has(path) {
+	for item, line := range m.lines.All() {
+		if m.only.Choose(line.fate()) && m.found.Get(item) == nil && m.found.Get(line.at()) == nil {
 			n++
 		}
 	}

@@ -4,7 +4,7 @@
 // [New] checks what was asked for, [Source.Scan] looks at every item before anything is sent, and
 // [Source.Items] streams them. No list of items is ever held: the largest things in memory are one
 // directory's listing, up to 16 MiB in which Scan notes what it found, some bytes an item where two
-// could have one URL, and what results are asked for.
+// could have one URL, and 24 to 55 bytes for each line of results.
 //
 // Errors are one line whatever a file's name contains ([LinesError] has several), and never show
 // credentials or the values of a URL's query.
