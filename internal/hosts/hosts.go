@@ -5,7 +5,9 @@ package hosts
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -44,4 +46,19 @@ func (n Names) Allow(host string) bool {
 	}
 	_, err := netip.ParseAddr(name)
 	return err == nil // no name was looked up
+}
+
+// Foreign reports whether a browser sends a request for a page of another origin. Such a page must
+// not use what a server lends to the programs of its machine, such as credentials. Programs that
+// are no browsers send neither of these headers.
+func Foreign(req *http.Request) bool {
+	switch req.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+		origin := req.Header.Get("Origin") // of older browsers
+		u, err := url.Parse(origin)
+		return origin != "" && (err != nil || u.Host != req.Host)
+	}
+	return true
 }

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"net"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -41,5 +42,35 @@ func TestAllow(t *testing.T) {
 	}
 	if new(Names).Allow("localhost") {
 		t.Error("no name was given")
+	}
+}
+
+func TestForeign(t *testing.T) {
+	for _, c := range []struct {
+		site, origin string
+		want         bool
+	}{
+		{"", "", false},
+		{"none", "", false},
+		{"same-origin", "http://localhost:8429", false},
+		{"same-site", "http://localhost:3000", true},
+		{"cross-site", "", true},
+		{"cross-site", "https://evil.example", true},
+		{"", "http://localhost:8429", false},
+		{"", "http://localhost:3000", true},
+		{"", "https://evil.example", true},
+		{"", "null", true},
+		{"", "%zz", true},
+	} {
+		req := httptest.NewRequest("POST", "http://localhost:8429/x", nil)
+		if c.site != "" {
+			req.Header.Set("Sec-Fetch-Site", c.site)
+		}
+		if c.origin != "" {
+			req.Header.Set("Origin", c.origin)
+		}
+		if got := Foreign(req); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -38,6 +39,8 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 		return nil, refusal(http.StatusNotImplemented, status.NoTrace)
 	case !r.hosts.Allow(req.Host):
 		return nil, refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
+	case hosts.Foreign(req):
+		return nil, refusal(http.StatusForbidden, status.ForeignPage)
 	case upgrades(req.Header):
 		return nil, refusal(http.StatusNotImplemented, status.NoUpgrade)
 	case !strings.HasPrefix(req.URL.Path, "/"):

@@ -224,6 +224,7 @@ func TestRefuses(t *testing.T) {
 			{"localhost.evil.example", nil, 421, `"localhost.evil.example"`},
 			{"localhost", http.Header{"Connection": {"keep-alive, Upgrade"},
 				"Upgrade": {"websocket"}}, 501, "WebSocket"},
+			{"localhost", http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403, "another site"},
 			{"localhost", http.Header{"Connection": {"Upgrade, HTTP2-Settings"},
 				"Upgrade": {"h2c"}}, 200, ""},
 		} {

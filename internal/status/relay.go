@@ -16,6 +16,8 @@ const (
 		"ask it for a path, such as /v1/files/a.json"
 	NoUpgrade = "the relay does not pass on upgrades to another protocol, such as WebSocket: " +
 		"connect to the server itself"
+	ForeignPage = "a page of another site had a browser send this, and the relay serves programs: " +
+		"send it from one"
 	NoTrace = "the relay does not pass on TRACE, whose answer shows the headers that reach the " +
 		"server"
 	NoPath        = "the relay passes on requests for a path, which begins with a slash"
