@@ -285,11 +285,17 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	if r.CacheBytes > 0 { // the reason is lost with the answer (RFC 9211, section 2.2)
 		w.Header().Set("Cache-Status", viaName+"; fwd=miss")
 	}
+	gone := cause != nil && !slices.Contains(ours, cause) // the client
 	switch {
-	case fault != nil && (fault.status != http.StatusBadRequest || cause == nil):
+	case fault != nil && gone && fault.status == http.StatusBadRequest:
+		// Perhaps it has only ended its side, and reads why that was too early.
+		r.tally.lose()
+		refusal(fault.status, status.ClientFault(fault.error)).write(w)
+		return
+	case fault != nil:
 		r.refuse(w, refusal(fault.status, status.ClientFault(fault.error)))
 		return
-	case cause != nil && !slices.Contains(ours, cause): // the client is gone
+	case gone:
 		r.tally.lose()
 		panic(http.ErrAbortHandler)
 	case errors.As(err, &why):

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/internal/wire"
@@ -262,4 +263,34 @@ func TestBodyIsNotKept(t *testing.T) {
 			t.Errorf("kept: %+v", s)
 		}
 	})
+}
+
+// A body that ends too early is its client's fault, whatever way it takes.
+func TestShortBody(t *testing.T) {
+	handle := func(rw http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) }
+	for _, head := range []string{
+		"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
+		"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nabc",
+		"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nabc",
+		"PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+		"POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+		"GET /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
+	} {
+		start(t, Options{Limits: throttle.Limits{InFlight: 1}}, handle, func(w *world) {
+			conn := w.dial()
+			defer conn.Close()
+			io.WriteString(conn, head)
+			test.OK(t, conn.(*memnet.Conn).CloseWrite())
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Errorf("%q: %v", head, err)
+			} else if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 ||
+				!strings.Contains(string(text), "as it was announced") {
+				t.Errorf("%q: %d %s", head, resp.StatusCode, text)
+			}
+			if a := w.send("PUT", "/x", "x"); a.status != 200 || a.took != 0 {
+				t.Errorf("%q, and then %d %s", head, a.status, a.body)
+			}
+		})
+	}
 }
