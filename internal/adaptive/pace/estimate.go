@@ -40,8 +40,10 @@ func (p *Pace) estimate() {
 		p.learned, p.doubling = max(rough, p.lenience.rate, doublingFrom), true
 		p.countFirst()
 	case c.wasDoubling && (length <= shortPause || p.pause.repeats && count >= fewRequests):
-		p.doubling = false
 		p.solve(rough)
+		// To look once more costs hardly anything where no wait is asked for.
+		p.doubling = p.taughtBy+count < enoughTaught && !p.pause.asked && length < defaultPause &&
+			!p.hardlyBursts()
 	case c.wasDoubling:
 		p.burst, p.learned, p.doubling = p.firstCount, rough, false
 	default:

@@ -240,10 +240,9 @@ func (p *Pace) nextCycle(now time.Time) {
 	if p.fruitless++; c.accepted > 0 {
 		p.fruitless, p.fruitfulRate = 0, p.learned
 	}
-	if c.wasDoubling { // it was learned anew
+	if p.taughtBy += float64(c.accepted); math.IsInf(c.rate, 1) { // that shows a burst, not a rate
 		p.taughtBy = 0
 	}
-	p.taughtBy += float64(c.accepted)
 	p.learnedAt, p.idle = now, 0
 	c.refusedBefore, c.refused = c.refused, time.Time{}
 	c.began, c.accepted, c.open, c.sent = now, 0, 0, c.sent[:0]

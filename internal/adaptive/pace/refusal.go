@@ -55,6 +55,11 @@ const (
 const (
 	fewRequests = 4 // do not show a burst
 
+	// A rate ceases to double once so many requests were accepted since the first refusal. What one
+	// or two teach is wrong by half, and held for hundreds. With half as many a bucket of 50/s is
+	// found in 33 s and not at once, with twice as many one of 10/s refuses 1.09 % and not 1.03.
+	enoughTaught = 16
+
 	// mostOvershoots refute the given rate: two refusals, or four of a bucket with hardly a burst,
 	// are no accident.
 	mostOvershoots = 4
@@ -136,8 +141,10 @@ func (p *Pace) endCycle(r Refusal, until, now time.Time) {
 	p.pause.longest = max(length, p.pause.longest*3/4)
 	p.pauseUntil(until)
 	p.excuse()
-	// Refused again at once: further down.
-	if c.mostKept *= c.mostKept; c.refused.Sub(c.began) > 2*time.Second || c.mostKept == 0 {
+	// Refused again at once: further down. But while it doubled, refusals that name no wait follow
+	// each other in milliseconds.
+	if c.mostKept *= c.mostKept; c.mostKept == 0 || c.wasDoubling && !p.pause.asked ||
+		c.refused.Sub(c.began) > 2*time.Second {
 		c.mostKept = mostKept
 	}
 	if !math.IsInf(p.given, 1) && !p.givenTooHigh && !p.fixed {
