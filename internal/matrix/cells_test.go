@@ -450,6 +450,26 @@ var cells = []cell{
 		// Found as a number in flight, of which one more or less is a fifth.
 		short: measures{after20: .91}},
 
+	// The same with 429, which names no wait either.
+	{name: "Q1", about: "R1 with 429", model: limiter(50, 1, 429, false), capacity: 50,
+		goals: measures{after20: .92, minute: .92, waste: .03},
+		// As R1, a little short, and slow to get there.
+		short: measures{minute: .87}},
+	{name: "Q2", about: "R2 with 429", model: limiter(50, 6, 429, false), capacity: 50,
+		goals: measures{start: 10, after20: .95, minute: .95, waste: .03}},
+	{name: "Q2l", about: "the same, round trips of 5 ms", model: limiter(50, 6, 429, false),
+		capacity: 50, jitter: 5 * time.Millisecond,
+		goals: measures{start: 10, after20: .95, minute: .95, waste: .03}},
+	{name: "Q3", about: "R3 with 429", model: limiter(50, 21, 429, false), capacity: 50,
+		goals: measures{start: 10, after20: .95, minute: .95, waste: .03}},
+	{name: "Q4", about: "Q3 with 200/s", model: limiter(200, 21, 429, false), capacity: 200,
+		goals: measures{start: 10, after20: .95, minute: .95, waste: .03}},
+	{name: "Q5", about: "bucket 5/s, burst 2, 429 at once", model: limiter(5, 2, 429, false),
+		capacity: 5,
+		goals:    measures{start: 10, after20: .95, minute: .95, waste: .03},
+		// At so slow a rate a refusal costs a pause of a second.
+		short: measures{after20: .925, minute: .92}},
+
 	// Outages that show in other ways than by a closed port.
 	{name: "D1", about: "20 threads x 20 ms, rate 200 given, 502 for a minute",
 		model:    down(502, true, threads(20, 20, 20*time.Millisecond)),

@@ -56,6 +56,8 @@ var columns = []column{
 	{"60s", true, func(m *measures) float64 { return m.first60 }, "%.3f"},
 	// goodput after the first 20 s
 	{"20s+", true, func(m *measures) float64 { return m.after20 }, "%.3f"},
+	// goodput of the minute after the first 20 s
+	{"minute", true, func(m *measures) float64 { return m.minute }, "%.3f"},
 	// goodput of the 20 s after the last stray refusal
 	{"stray", true, func(m *measures) float64 { return m.stray }, "%.3f"},
 	// until all items are accepted, of that with the best fixed limit

@@ -235,7 +235,7 @@ func (r *run) weight(a model.Answer) float64 {
 // measures of a run; see columns.
 type measures struct {
 	goodput, waste, first20, first60, p99, jain, share float64
-	after20, stray, inFlight, time                     float64
+	after20, minute, stray, inFlight, time             float64
 	start, change                                      float64
 	dead, early, above, largest                        float64
 	end, sent, timedOut                                float64
@@ -290,6 +290,7 @@ func (r *run) measure() (m measures) {
 	m.first20 = share(total, c.capacities(), 0, 20)
 	m.first60 = share(total, c.capacities(), 0, 60)
 	m.after20 = share(total, c.capacities(), 20, seconds)
+	m.minute = share(total, c.capacities(), 20, 80)
 	if s, ok := r.model.(*stray); ok && !s.last.IsZero() {
 		from := int(math.Ceil(s.last.Sub(r.start).Seconds()))
 		m.stray = share(total, c.capacities(), from, from+20)
