@@ -51,7 +51,7 @@ func (q *Queue[J]) sendRefused(ctx context.Context) bool {
 				return false
 			}
 		}
-		if q.One && q.Engine.Wait(ctx) != nil {
+		if q.Servers.One && q.Engine.Wait(ctx) != nil {
 			return false
 		}
 	}
@@ -72,7 +72,7 @@ func (q *Queue[J]) tryNewest(ctx context.Context, alone bool) {
 	q.setLetAll(true)
 	for _, s := range servers {
 		if q.refusesNewest(ctx, s, alone, several) {
-			q.Engine.CloseRefusing(s)
+			q.Servers.ShutRefusing(s)
 		}
 		if ctx.Err() != nil {
 			return

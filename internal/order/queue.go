@@ -30,7 +30,7 @@ type Job interface {
 	FailedBefore() bool // an earlier run failed it, and it has not changed since
 }
 
-// An Engine sends jobs. Its methods but CloseRefusing are called by one goroutine.
+// An Engine sends jobs. Its methods are called by one goroutine.
 type Engine[J Job] interface {
 	// Before returns what an earlier run made of an item that has not changed since.
 	Before(it item.Item) item.Fate
@@ -41,8 +41,6 @@ type Engine[J Job] interface {
 	// Submit hands a job over. Wait returns when all of them have ended. Both fail when ctx ends.
 	Submit(ctx context.Context, j J) error
 	Wait(ctx context.Context) error
-	// CloseRefusing ends sending to a server that refuses everything.
-	CloseRefusing(s *upstream.Server)
 }
 
 // A Queue hands items to an engine. Its exported fields are set before its first use. Read, Send,
@@ -50,7 +48,6 @@ type Engine[J Job] interface {
 type Queue[J Job] struct {
 	Engine  Engine[J]
 	Servers *upstream.Set
-	One     bool // all items go to one server, so that others are not held up
 	Endless bool // more items may come for an unlimited time
 
 	doubting atomic.Bool // a server has refused many items alike
@@ -144,7 +141,7 @@ func (q *Queue[J]) submit(ctx context.Context, it item.Item) bool {
 	if !wanted {
 		return true
 	}
-	probe := doubt && q.One && !j.FailedBefore()
+	probe := doubt && q.Servers.One && !j.FailedBefore()
 	return q.Engine.Submit(ctx, j) == nil && (!probe || q.Engine.Wait(ctx) == nil)
 }
 
@@ -163,9 +160,16 @@ func (q *Queue[J]) Take(j J) bool {
 	return true
 }
 
-// Refused records that a server refused one more item for good, and reports whether it gets no
-// more.
-func (q *Queue[J]) Refused(s *upstream.Server, row upstream.Row) (enough bool) {
+// Refused records that a server refused one more item for good, by that status. If the server
+// refuses all, it gets no more.
+func (q *Queue[J]) Refused(s *upstream.Server, it *item.Item, status int) {
+	if q.isEnough(s, s.Refuse(filepath.Dir(it.Path), status)) {
+		q.Servers.ShutRefusing(s)
+	}
+}
+
+// isEnough reports whether a server that refuses item after item gets no more.
+func (q *Queue[J]) isEnough(s *upstream.Server, row upstream.Row) bool {
 	q.mu.Lock()
 	letAll, several := q.letAll, q.several
 	q.mu.Unlock()

@@ -33,8 +33,14 @@ type testEngine struct {
 
 func newTest(e *testEngine) *Queue[*testJob] {
 	transport := &throttle.Transport{}
-	q := &Queue[*testJob]{Engine: e, Servers: &upstream.Set{Upstream: transport.Upstream},
-		One: true}
+	servers := &upstream.Set{
+		Upstream: transport.Upstream,
+		One:      true,
+		Whole:    func() bool { return false },
+		End:      func(stop.Reason) {},
+		Closed:   func(*upstream.Server, stop.ServerReason) {},
+	}
+	q := &Queue[*testJob]{Engine: e, Servers: servers}
 	e.queue = q
 	return q
 }
@@ -55,9 +61,7 @@ func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 	a := upstream.Answer{Status: http.StatusForbidden, Sent: time.Now()}
 	if e.refuses(&j.item) {
 		s.Judged(a, time.Now())
-		if e.queue.Refused(s, s.Refuse(filepath.Dir(j.item.Path), a.Status)) {
-			e.CloseRefusing(s)
-		}
+		e.queue.Refused(s, &j.item, a.Status)
 	} else {
 		a.Status, a.Accepted = http.StatusOK, true
 		s.Judged(a, time.Now())
@@ -66,9 +70,6 @@ func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 }
 
 func (e *testEngine) Wait(ctx context.Context) error { return ctx.Err() }
-func (e *testEngine) CloseRefusing(s *upstream.Server) {
-	s.Close(stop.RefusesAll{})
-}
 
 func testItem(dir string, i int) item.Item {
 	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x",
@@ -144,7 +145,7 @@ func TestOtherDirectories(t *testing.T) {
 func TestAsideIsBounded(t *testing.T) {
 	e := &testEngine{refuses: func(*item.Item) bool { return true }}
 	q := newTest(e)
-	q.One = false
+	q.Servers.One = false
 	q.Servers.Of("http://other") // of one server alone the newest item would be tried
 	s := q.Servers.Of("http://h")
 	q.refused = make([]item.Item, maxAside)

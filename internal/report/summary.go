@@ -42,6 +42,9 @@ type Summary struct {
 	// NotJournaled are items that failed and that the journal has nothing of.
 	NotJournaled int64 `json:"-"`
 
+	// Refusals are items that failed in this run, by the status of their last answer.
+	Refusals map[int]int `json:"-"`
+
 	// For people only.
 	Verbose     bool         `json:"-"` // they want to know all
 	Errors      []ErrorGroup `json:"-"` // of items neither delivered nor skipped, the largest first
@@ -178,6 +181,7 @@ func (t *Tally) Summary(finished time.Time, total int64) Summary {
 		s.Waited[limit] = progress.Round(t.waited[limit].Seconds(), 3)
 	}
 	s.Requests, s.Latency = t.requestsLocked(), t.latencyLocked()
+	s.Refusals = maps.Clone(t.refusals)
 	return s
 }
 

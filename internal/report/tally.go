@@ -29,9 +29,10 @@ type Tally struct {
 	mu sync.Mutex // protects what follows
 
 	items     map[item.Fate]int64
-	delivered int64 // bytes
-	skipped   int64 // bytes
-	lost      int64 // bytes of all other items that ended
+	delivered int64       // bytes
+	skipped   int64       // bytes
+	lost      int64       // bytes of all other items that ended
+	refusals  map[int]int // items that this run had refused, by the status of the last answer
 	groups    groups
 
 	outcomes  [outcome.Spoiled + 1]int64
@@ -60,7 +61,7 @@ const maxLatency = time.Hour
 // NewTally returns a Tally for a run that began at start.
 func NewTally(start time.Time) *Tally {
 	return &Tally{
-		start: start, since: start, items: make(map[item.Fate]int64),
+		start: start, since: start, items: make(map[item.Fate]int64), refusals: make(map[int]int),
 		statuses: make(map[int]int64), failures: make(map[string]int64),
 		latency: hdrhistogram.New(1, maxLatency.Microseconds(), 2),
 		waited:  make(map[progress.Limit]time.Duration),
@@ -77,6 +78,9 @@ func (t *Tally) Item(it results.Result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.items[it.Status]++
+	if it.Status == item.Failed && it.Attempts > 0 {
+		t.refusals[it.HTTPStatus]++
+	}
 	switch {
 	case grouped:
 		t.lost += it.Bytes

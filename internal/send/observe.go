@@ -56,7 +56,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	}
 	wait, s := e.Until.Sub(now), r.servers.Of(e.Key)
 	if r.MaxWait > 0 && wait > r.MaxWait {
-		r.leftAlone(s, e.Until)
+		r.servers.LeaveAlone(s, e.Until, r.MaxWait)
 		return
 	}
 	s.Asked(now, e.Until)

@@ -73,9 +73,6 @@ type run struct {
 	read  atomic.Int64 // items, so far
 	whole atomic.Bool  // these are all
 
-	mu        sync.Mutex
-	refusedBy map[int]int // items that were refused for good, by status
-
 	// For watch alone.
 	timeline progress.Timeline
 	last     progress.Snapshot

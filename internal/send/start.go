@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/internal/workers"
@@ -107,11 +108,10 @@ func (r *run) closeResults(ctx context.Context) {
 
 func newRun(o Options) *run {
 	r := &run{
-		Options:   o,
-		start:     time.Now(),
-		refusedBy: make(map[int]int),
-		secrets:   conceal.New(o.Header, o.Network.ProxyAddresses()...),
-		skipped:   make(map[resume.Reason]int64),
+		Options: o,
+		start:   time.Now(),
+		secrets: conceal.New(o.Header, o.Network.ProxyAddresses()...),
+		skipped: make(map[resume.Reason]int64),
 	}
 	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
@@ -133,8 +133,12 @@ func newRun(o Options) *run {
 		Observe:  r.observe,
 	}
 	r.queue.Engine, r.queue.Servers = r, &r.servers
-	r.queue.One, r.queue.Endless = !o.Source.OwnURLs(), o.Found.Partial
+	r.queue.Endless = o.Found.Partial
 	r.servers.Upstream = r.transport.Upstream
+	r.servers.One, r.servers.Whole, r.servers.End = !o.Source.OwnURLs(), r.whole.Load, r.end
+	r.servers.Closed = func(s *upstream.Server, reason stop.ServerReason) {
+		r.Log.Warn(status.Closed(s, reason))
+	}
 	r.servers.GiveUpAfter = o.GiveUpAfter
 	r.servers.Proven = o.Journal != nil && o.Journal.Earlier().Counts[item.Delivered] > 0
 	r.servers.Reaches = func(s *upstream.Server, since time.Time) bool {

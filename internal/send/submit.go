@@ -53,7 +53,7 @@ func (r *run) submit(ctx context.Context) {
 	}
 	r.whole.Store(true)
 	if r.queue.Finish(ctx) {
-		r.endIfAlone()
+		r.servers.EndIfAlone()
 	}
 }
 

@@ -26,7 +26,7 @@ func (r *run) summary() report.Summary {
 	s.Timeline = &r.timeline
 	s.SetLearned(r.servers.ByAccepted())
 
-	r.refusedServers()
+	r.servers.EndRefused()
 	code, reason := exit.Delivered, r.ending.Strongest()
 	if reason != nil {
 		code = reason.Exit()
@@ -50,7 +50,7 @@ func (r *run) summary() report.Summary {
 	if _, theirs := reason.(stop.Interrupted); reason != nil && !theirs { // they know it
 		s.Notes = append(s.Notes, r.words(reason))
 	}
-	s.Notes = append(s.Notes, status.Refused(r.refusedBy, r.refusedAll)...)
+	s.Notes = append(s.Notes, status.Refused(s.Refusals, r.servers.RefusedAll)...)
 	if !r.Limits.Fixed && r.Limits.Rate > 0 {
 		slower, alone := r.servers.Slower(float64(r.Limits.Rate))
 		s.Notes = append(s.Notes, status.TooFast(slower, alone, float64(r.Limits.Rate))...)

@@ -113,7 +113,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	}
 	out.Error, out.Note = why.String(), status.AttemptInDoubt(was)
 	if was.Fate == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
-		r.leftAlone(j.server, end.RetryAt)
+		r.servers.LeaveAlone(j.server, end.RetryAt, r.MaxWait)
 	}
 	return out, was.Outage
 }
@@ -147,7 +147,7 @@ func (r *run) unreachable(j *job, cause error) (words string) {
 		words = status.Plain(why)
 	}
 	if j.server != nil && j.server.Accepted() == 0 && r.ending.Cause() == nil {
-		r.shut(j.server, why)
+		r.servers.Shut(j.server, why)
 	}
 	return words
 }

@@ -3,6 +3,8 @@ package upstream
 import (
 	"net/http"
 	"time"
+
+	"github.com/penstock/penstock/internal/stop"
 )
 
 const (
@@ -92,9 +94,16 @@ func (s *Server) EndRow() {
 	s.alike.row = 0
 }
 
-// Doubt records that an item, which was sent at that instant, may have been accepted. It reports
-// whether that happened to so many in a row that the server gets no more.
-func (s *Server) Doubt(sent time.Time) (enough bool) {
+// Doubt records that an item, which was sent at that instant, may have been accepted. If that
+// happens to many in a row, the server gets no more.
+func (s *Server) Doubt(sent time.Time) {
+	if s.doubts(sent) >= manyAlike {
+		s.set.Shut(s, stop.InDoubt{})
+	}
+}
+
+// doubts counts an item that came into doubt, and returns how many did in a row.
+func (s *Server) doubts(sent time.Time) int {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()
 	a := &s.alike
@@ -104,7 +113,7 @@ func (s *Server) Doubt(sent time.Time) (enough bool) {
 			a.doubtful = time.Now()
 		}
 	}
-	return a.doubts >= manyAlike
+	return a.doubts
 }
 
 // MayRefuse reports whether the server may refuse all, and whether items of that directory are

@@ -39,6 +39,13 @@ type Set struct {
 	// Reaches reports whether a server acknowledges bytes of an item that was begun since then.
 	Reaches func(s *Server, since time.Time) bool
 
+	// What follows is for what closes servers.
+	One   bool              // all items go to one server
+	Whole func() bool       // reports whether all items, and so all servers, are known
+	End   func(stop.Reason) // ends the run
+	// Closed is called when a server gets no more of a run that may go on with others.
+	Closed func(*Server, stop.ServerReason)
+
 	mu       sync.Mutex
 	servers  map[string]*Server // by key
 	accepted bool               // something was, ever
@@ -301,36 +308,6 @@ func (s *Server) Trouble() (trouble, culprit string) {
 // IsStatus reports whether a text is the number of an HTTP status.
 func IsStatus(text string) bool {
 	return len(text) == 3 && strings.Trim(text, "0123456789") == ""
-}
-
-// Close records that a server gets no more of this run, and reports whether that is new.
-func (s *Server) Close(reason stop.ServerReason) (first bool) {
-	s.set.mu.Lock()
-	defer s.set.mu.Unlock()
-	if s.gone != nil {
-		return false
-	}
-	s.gone = reason
-	return true
-}
-
-// Gone returns why the server gets no more of this run. If that is nil, it gets more.
-func (s *Server) Gone() stop.ServerReason {
-	s.set.mu.Lock()
-	defer s.set.mu.Unlock()
-	return s.gone
-}
-
-// AllGone returns why no server gets any more; nil if one does, or there is none.
-func (set *Set) AllGone() (reasons []stop.ServerReason) {
-	for _, s := range set.All() {
-		reason := s.Gone()
-		if reason == nil {
-			return nil
-		}
-		reasons = append(reasons, reason)
-	}
-	return reasons
 }
 
 func later(a, b time.Time) time.Time {

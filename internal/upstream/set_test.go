@@ -13,7 +13,12 @@ const tick = 50 * time.Millisecond
 
 func testSet(limits throttle.Limits) *Set {
 	transport := &throttle.Transport{Limits: limits}
-	return &Set{Upstream: transport.Upstream}
+	return &Set{
+		Upstream: transport.Upstream,
+		Whole:    func() bool { return false },
+		End:      func(stop.Reason) {},
+		Closed:   func(*Server, stop.ServerReason) {},
+	}
 }
 
 func testServer(limits throttle.Limits, key string) *Server { return testSet(limits).Of(key) }
@@ -24,7 +29,7 @@ func TestServersAreForgotten(t *testing.T) {
 	key := func(i int) string { return fmt.Sprintf("http://h%d.example", i) }
 	for i := range maxServers {
 		if s := set.Of(key(i)); i%2 == 0 {
-			s.Close(stop.RefusesAll{})
+			set.Close(s, stop.RefusesAll{})
 		}
 	}
 	for i := range maxServers / 4 {
