@@ -249,6 +249,12 @@ func TestImports(t *testing.T) {
 		may:  []string{item, nethttp},
 		why:  "what may be shown to which server is judged by origins alone",
 	}, {
+		name: "upload",
+		of:   []string{module + "/internal/upload"},
+		may: []string{module + "/internal/body", module + "/internal/header", item,
+			module + "/internal/outcome", module + "/internal/resume", module + "/internal/status"},
+		why: "it makes requests, and sends none",
+	}, {
 		name: "workers",
 		of:   []string{module + "/internal/workers"},
 		may:  []string{module + "/internal/upstream", module + "/throttle"},

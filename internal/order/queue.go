@@ -38,7 +38,12 @@ type Engine[J Job] interface {
 	FailedBefore() bool
 	// Claim makes a job of an item, unless it is not to be sent.
 	Claim(it item.Item) (j J, wanted bool)
-	// Submit hands a job over. Wait returns when all of them have ended. Both fail when ctx ends.
+	Sender[J]
+}
+
+// A Sender sends jobs. Submit hands one over, and Wait returns when all of them have ended. Both
+// fail when ctx ends.
+type Sender[J any] interface {
 	Submit(ctx context.Context, j J) error
 	Wait(ctx context.Context) error
 }

@@ -13,26 +13,22 @@ import (
 // observe records what the transport does.
 func (r *Relay) observe(e throttle.Event) {
 	now := time.Now()
+	r.servers.Observe(e, now)
 	switch e.Kind {
 	case throttle.EventSent:
 		r.tally.send()
 		if c := callOf(e.Request.Context()); c != nil {
 			c.flying.Store(true)
 		}
-		r.servers.Sent(e.Key, now)
 	case throttle.EventResent:
 		r.tally.send()
-		if e.Signal != throttle.SignalIgnored { // net/http sends again, and again, what is refused
-			r.servers.Resent(e.Key, now)
-		}
 	case throttle.EventPaused:
 		if e.Source == "" { // it was not asked for
 			r.log(slog.LevelDebug, status.Paused(e, now))
 			return
 		}
-		r.servers.Of(e.Key).Asked(now, e.Until)
 		level := slog.LevelDebug
-		if r.servers.TellsPause(now, e.Until.Sub(now), e.Source == "quota") {
+		if r.servers.Paused(e, now) {
 			level = slog.LevelInfo
 		}
 		r.log(level, status.Paused(e, now))
@@ -40,7 +36,6 @@ func (r *Relay) observe(e throttle.Event) {
 		more := r.servers.Of(e.Key).PaceChanged(e)
 		r.log(slog.LevelDebug, status.PaceChanged(e, more))
 	case throttle.EventEnded:
-		r.servers.Ended(now)
 		r.judge(e, now)
 	}
 }

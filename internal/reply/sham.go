@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync/atomic"
 )
 
 // A Sham is what an acceptance may be if it is not genuine. What a server means by 2xx is not for
@@ -29,6 +30,22 @@ func ShamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 		return Failure
 	}
 	return NoSham
+}
+
+// Shams are those that were found in a run. The zero value is ready to use, and its method may be
+// called concurrently.
+type Shams struct{ found [Failure + 1]atomic.Bool }
+
+// First is [ShamOf] for the first acceptance of each kind, and NoSham for others.
+func (s *Shams) First(resp *http.Response, head []byte, isHTML bool) Sham {
+	if s.found[Page].Load() && s.found[Failure].Load() {
+		return NoSham
+	}
+	sham := ShamOf(resp, head, isHTML)
+	if s.found[sham].Swap(true) {
+		return NoSham
+	}
+	return sham
 }
 
 func isPage(text []byte) bool {

@@ -43,3 +43,27 @@ func TestShamOf(t *testing.T) {
 		t.Errorf("an HTML file that is answered by a page: %v", got)
 	}
 }
+
+// Each kind is told of once.
+func TestShamsFirst(t *testing.T) {
+	var s Shams
+	page := &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}}}
+	failure := &http.Response{StatusCode: 200,
+		Header: http.Header{"Content-Type": {"application/json"}}}
+	for i, test := range []struct {
+		resp *http.Response
+		head string
+		want Sham
+	}{
+		{page, "ok", NoSham},
+		{page, "<html>", Page},
+		{page, "<html>", NoSham},
+		{failure, `{"ok":true}`, NoSham},
+		{failure, `{"ok":false}`, Failure},
+		{failure, `{"ok":false}`, NoSham},
+	} {
+		if got := s.First(test.resp, []byte(test.head), false); got != test.want {
+			t.Errorf("answer %d: %v, want %v", i, got, test.want)
+		}
+	}
+}

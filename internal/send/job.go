@@ -10,7 +10,9 @@ import (
 	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/upload"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/workers"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -27,8 +29,7 @@ type job struct {
 	tries     int              // requests sent
 	began     time.Time        // the first one left
 	sent      time.Time        // the last one left
-	waiting   bool             // for the next one
-	retried   bool             // it has waited for one
+	backoff   workers.Backoff  // for the next one
 	watched   bool             // its bytes are counted as they move
 	answer    *throttle.Event  // of 2xx, until retry has judged it
 	countedBy int              // the status that it was refused by, where that is counted already
@@ -94,23 +95,6 @@ func (j *job) judged(uncertain bool) (e throttle.Event, ok bool) {
 // refusedBy records that the job was refused by a status, and that this is counted.
 func (j *job) refusedBy(status int) { j.countedBy = status }
 
-// waits records that the job waits for its next attempt, and reports whether that is the first
-// time. It ends with goesOn.
-func (j *job) waits() (first bool) {
-	first = !j.retried
-	j.waiting, j.retried = true, true
-	return first
-}
-
-func (j *job) goesOn() { j.waiting = false }
-
-// tried records that no attempt comes after the last, and reports whether the job has waited for
-// one.
-func (j *job) tried() (retried bool) {
-	retried, j.retried = j.retried, false
-	return retried
-}
-
 // endedAs records how the job ended, unless the end of the run changes that.
 func (j *job) endedAs(out results.Result) { j.out = out }
 
@@ -135,6 +119,11 @@ func (j *job) plainMethod() string {
 		return ""
 	}
 	return j.item.Method
+}
+
+// upload returns the job as what requests are made of.
+func (j *job) upload() upload.Upload {
+	return upload.Upload{Item: &j.item, ID: j.id, Body: j.body, Standing: &j.Standing}
 }
 
 type jobKey struct{}

@@ -20,21 +20,18 @@ import (
 // observe records what the transport does.
 func (r *run) observe(e throttle.Event) {
 	now := time.Now()
+	r.servers.Observe(e, now)
 	switch e.Kind {
 	case throttle.EventSent:
 		r.tally.Sent(e.Token)
-		server := r.servers.Sent(e.Key, now)
 		if j := jobOf(e.Request); j != nil {
-			r.backingOff(j, false)
-			j.sentTo(server, now)
+			r.workers.GoOn(&j.backoff)
+			j.sentTo(r.servers.Of(e.Key), now)
 		}
 	case throttle.EventResent:
 		r.tally.Resent(e.Token)
 		if j := jobOf(e.Request); j != nil {
 			j.resent()
-		}
-		if e.Signal != throttle.SignalIgnored { // net/http sends again, and again, what is refused
-			r.servers.Resent(e.Key, now)
 		}
 	case throttle.EventPaused:
 		r.paused(e, now)
@@ -54,14 +51,12 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	if r.Journal != nil {
 		r.Journal.KeepWait(journal.Wait{Origin: e.Key, Asked: now, Until: e.Until})
 	}
-	wait, s := e.Until.Sub(now), r.servers.Of(e.Key)
-	if r.MaxWait > 0 && wait > r.MaxWait {
-		r.servers.LeaveAlone(s, e.Until, r.MaxWait)
+	if r.MaxWait > 0 && e.Until.Sub(now) > r.MaxWait {
+		r.servers.LeaveAlone(r.servers.Of(e.Key), e.Until, r.MaxWait)
 		return
 	}
-	s.Asked(now, e.Until)
 	level := slog.LevelDebug
-	if r.servers.TellsPause(now, wait, e.Source == "quota") {
+	if r.servers.Paused(e, now) {
 		level = slog.LevelInfo
 	}
 	r.Log.Log(context.Background(), level, status.Paused(e, now))
@@ -70,7 +65,6 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 // answered records how a request ended. An answer of 2xx to a job's is recorded when retry has
 // judged it: it may have come before the request was sent whole.
 func (r *run) answered(e throttle.Event, now time.Time) {
-	r.servers.Ended(now)
 	j := jobOf(e.Request)
 	switch {
 	// it did not leave: the journal failed, or a pause began before it had a connection
@@ -126,7 +120,8 @@ func (r *run) retrying(e retry.Event) {
 			why = strconv.Itoa(e.Status)
 		}
 		r.uploads.Again(j, why)
-		r.backingOff(j, true)
+		r.uploads.End(j, nil)
+		r.workers.Wait(&j.backoff, j.Fault() != nil && j.item.Size < large) // larger ones are named
 		now := time.Now()
 		r.refusals.Add(j, j.server, j.plainMethod(), code, now)
 		r.withdraw(j)
@@ -134,20 +129,6 @@ func (r *run) retrying(e retry.Event) {
 			j.server.AskedOne(now, e.Until)
 		}
 		r.Log.Debug(status.Waiting(j.item.Path, e))
-	}
-}
-
-// backingOff counts a job in or out of those that wait for their next attempt.
-func (r *run) backingOff(j *job, waiting bool) {
-	changed := j.Fault() != nil && j.item.Size < large // larger ones are named
-	switch {
-	case j.waiting == waiting: // j belongs to one goroutine
-	case waiting:
-		r.uploads.End(j, nil)
-		r.workers.Wait(j.waits(), changed)
-	default:
-		j.goesOn()
-		r.workers.GoOn(changed)
 	}
 }
 

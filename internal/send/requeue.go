@@ -1,22 +1,19 @@
 package send
 
 import (
-	"context"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/order"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/status"
 )
-
-// maxPasses bounds how often the end of the run tries an item once more.
-const maxPasses = 3
 
 // postpone reports whether the end of the run comes back to a job: one that the server failed while
 // it accepted nothing at all, or one that it can be asked about.
 func (r *run) postpone(j *job, out results.Result, outage bool) bool {
 	ask := out.Status == item.Unknown && r.CanAsk(j.item)
-	if !outage && !ask || j.pass == maxPasses || r.ending.Cause() != nil {
+	if !outage && !ask || j.pass == order.MaxPasses || r.ending.Cause() != nil {
 		return false
 	}
 	if outage && !j.isStarved() {
@@ -53,36 +50,14 @@ func (r *run) putOff(j *job, ended time.Time, optional bool) bool {
 	return true
 }
 
-// comeBack gives postponed jobs to the pool again, until there are none or ctx ends.
-func (r *run) comeBack(ctx context.Context) {
-	for range maxPasses {
-		if r.pool.Wait(ctx) != nil {
-			return
-		}
-		jobs, until := r.later.Take()
-		if len(jobs) == 0 {
-			return
-		}
-		if wait := time.Until(until); wait > 0 {
-			r.Log.Info(status.Settling(len(jobs), wait))
-			r.settling.Store(&until)
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			}
-			r.settling.Store(nil)
-		}
-		for _, j := range jobs {
-			down := !j.Asks() && j.isStarved() // it still takes nothing
-			if down || r.pool.Submit(ctx, j) != nil {
-				r.giveBack(j)
-			}
-		}
-	}
-}
+// Settles says that servers are asked about so many jobs after a wait.
+func (r *run) Settles(jobs int, wait time.Duration) { r.Log.Info(status.Settling(jobs, wait)) }
 
-// giveBack reports a postponed job as it ended last.
-func (r *run) giveBack(j *job) {
+// InVain reports whether a job is not sent once more: its server still takes nothing.
+func (r *run) InVain(j *job) bool { return !j.Asks() && j.isStarved() }
+
+// GiveBack reports a postponed job as it ended last.
+func (r *run) GiveBack(j *job) {
 	out := j.out
 	if out.Status == item.Failed && r.ending.Cause() != nil && !r.refusals.AreOver() {
 		out.Status = item.Deferred
@@ -95,6 +70,6 @@ func (r *run) giveBack(j *job) {
 func (r *run) abandon(j *job) {
 	j.settled()
 	if j.pass > 0 {
-		r.giveBack(j)
+		r.GiveBack(j)
 	}
 }

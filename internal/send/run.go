@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/conceal"
-	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/order"
 	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
+	"github.com/penstock/penstock/internal/upload"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
@@ -52,16 +53,15 @@ type run struct {
 	ending    stop.Reasons
 	secrets   *conceal.Set // of all items
 	uploads   wire.Uploads[*job]
-	shams     [3]atomic.Bool // by reply.Sham: that was warned of
+	shams     reply.Shams // that were warned of
 	servers   upstream.Set
 	refusals  upstream.Refusals[*job]
 	queue     order.Queue[*job]
 	workers   *workers.Need
 	later     order.Later[*job]
-	headers   header.Maker
+	maker     upload.Maker
 
 	toldExposed sync.Once
-	settling    atomic.Pointer[time.Time] // until when postponed items wait
 	// items that failed and that the journal has nothing of
 	unnoted atomic.Int64
 	asked   struct{ found, absent atomic.Int64 } // what servers said of items in doubt

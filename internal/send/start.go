@@ -66,12 +66,11 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	finished := make(chan struct{})
 	watch.Go(func() { r.watch(finished) })
 	r.submit(work)
-	r.comeBack(work)
+	r.later.ComeBack(work, r)
 	// What ends the pool early is ctx, and then each item says so itself.
 	_ = r.pool.Drain(ctx)
-	jobs, _ := r.later.Take()
-	for _, j := range jobs {
-		r.giveBack(j)
+	for _, j := range r.later.Take() {
+		r.GiveBack(j)
 	}
 	if r.Journal != nil {
 		r.Journal.Flush()
@@ -144,9 +143,12 @@ func newRun(o Options) *run {
 	r.servers.Reaches = func(s *upstream.Server, since time.Time) bool {
 		return r.uploads.Reaches(s.Key, since)
 	}
-	r.headers.All, r.headers.Home, r.headers.UserAgent = o.Header, o.HeaderOrigin, o.UserAgent
-	r.headers.NoOverwrite = o.NoOverwrite
-	r.headers.Withheld = func(it item.Item) {
+	r.maker.Idempotency, r.maker.ContentType = o.Idempotency, o.ContentType
+	r.maker.Form, r.maker.Digest = o.Form, o.Digest
+	r.maker.Own = func(it *item.Item) { r.exposed(status.Exposed(it.URL, it.Header, false)) }
+	h := &r.maker.Headers
+	h.All, h.Home, h.UserAgent, h.NoOverwrite = o.Header, o.HeaderOrigin, o.UserAgent, o.NoOverwrite
+	h.Withheld = func(it item.Item) {
 		r.Log.Info(status.Withheld(o.HeaderOrigin, it.Path, o.Network.Certified()))
 	}
 	r.client = &retry.Client{

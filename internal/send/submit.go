@@ -113,7 +113,7 @@ func (r *run) Claim(it item.Item) (*job, bool) {
 		return j, true
 	case resume.Skip:
 		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.CanAsk(it) {
-			r.verifier.Delivered(it, func() http.Header { return r.headers.ToAsk(it) })
+			r.verifier.Delivered(it, func() http.Header { return r.maker.Headers.ToAsk(it) })
 		}
 		out.Status, out.Note = item.Skipped, status.Left(d.Why, nil)
 	case resume.Fail:

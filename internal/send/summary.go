@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/conceal"
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/source"
@@ -27,26 +26,14 @@ func (r *run) summary() report.Summary {
 	s.SetLearned(r.servers.ByAccepted())
 
 	r.servers.EndRefused()
-	code, reason := exit.Delivered, r.ending.Strongest()
-	if reason != nil {
-		code = reason.Exit()
+	var gone int64 // since they were counted
+	if whole {
+		gone = total - r.read.Load()
 	}
-	counts, gone := s.Items, total-r.read.Load()
-	done := counts.Delivered + counts.Skipped
-	if (whole || !r.Found.Partial) && done == counts.Total && code != exit.Local {
-		code, reason = exit.Delivered, nil // the reason to end came too late to matter
-	}
-	switch {
-	case code != exit.Delivered:
-	case counts.Failed+counts.Unknown > 0, whole && gone > 0:
-		code = exit.Items
-	case done < counts.Total:
-		code = exit.Unavailable
-	}
-	if whole && gone > 0 {
+	reason := s.SetExit(r.ending.Strongest(), whole || !r.Found.Partial, gone)
+	if gone > 0 {
 		s.Notes = append(s.Notes, status.Gone(gone))
 	}
-	s.ExitStatus = code
 	if _, theirs := reason.(stop.Interrupted); reason != nil && !theirs { // they know it
 		s.Notes = append(s.Notes, r.words(reason))
 	}

@@ -55,11 +55,8 @@ func (r *run) item(ctx context.Context, j *job) error {
 	}
 	j.newPass()
 	resp, err := r.client.Do(req)
-	r.backingOff(j, false)
+	r.workers.End(&j.backoff)
 	r.refusals.Forget(j)
-	if j.tried() {
-		r.workers.End()
-	}
 	out, outage := r.outcome(j, resp, err)
 	if out.Status != item.Delivered { // else its bytes count until it does itself
 		r.uploads.End(j, nil)
@@ -120,12 +117,12 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 
 // warnOfSham warns, once a run for each kind, of an acceptance that looks like none.
 func (r *run) warnOfSham(j *job, resp *http.Response, head []byte) {
-	if len(head) == 0 || r.shams[reply.Page].Load() && r.shams[reply.Failure].Load() {
+	if len(head) == 0 {
 		return
 	}
 	isHTML := strings.Contains(form.ContentType(j.item.Path), "html")
-	sham := reply.ShamOf(resp, head, isHTML)
-	if sham == reply.NoSham || r.shams[sham].Swap(true) {
+	sham := r.shams.First(resp, head, isHTML)
+	if sham == reply.NoSham {
 		return
 	}
 	text := reply.Shorten(r.hide(j.item, reply.Excerpt(bytes.TrimSpace(head), false)))
@@ -161,12 +158,9 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 		out.Status, out.Error = item.Unknown, status.LeftInDoubt
 	}
 	past := j.Past()
-	began := past.First
-	if past.Older {
-		began = time.Time{} // a length and a date may be those of the other content
-	}
 	v, note, err := r.verifier.Check(ctx, j.item, req.Header,
-		verify.Known{SHA256: j.body.SHA256(), Began: began, Ended: past.Ended})
+		verify.Known{SHA256: j.body.SHA256(), Began: past.First, Ended: past.Ended,
+			Older: past.Older})
 	if err != nil {
 		note = r.hide(j.item, status.Plain(err))
 	}

@@ -79,15 +79,13 @@ func (r *run) facts(v upstream.Overview, uploads []wire.Upload, now time.Time) s
 		Overview: v, Now: now, Given: r.Limits, Workers: r.Workers, Underway: uploads,
 		Queued: r.pool.Stats().Queued, Reading: r.Found.Partial, Leftovers: r.leftovers(v),
 		Unread: r.Results != nil && r.Results.IsAwaited(), Heard: r.servers.Heard(),
+		Settling: r.later.Settling(),
 	}
 	if why := errors.Unwrap(r.ending.Cause()); why != nil {
 		f.Ending = r.words(why)
 	}
 	f.Total, f.Whole = r.items()
 	f.GivesUpAt, f.GivesUp = r.servers.GivesUpAt(now)
-	if until := r.settling.Load(); until != nil {
-		f.Settling = *until
-	}
 	f.Fallen, f.Because = r.uploads.Fallen(now)
 	f.Backoff, f.Changing, _ = r.workers.Counts()
 	return f

@@ -78,9 +78,9 @@ func tellsDown(stats throttle.UpstreamStats, told, now time.Time) bool {
 	return down >= Silence+DownAfter || down >= Silence && stats.Probe.Sub(now) > time.Second
 }
 
-// TellsPause reports whether to tell people of a pause that a server asks for: not each second if
+// tellsPause reports whether to tell people of a pause that a server asks for: not each second if
 // it asks each second, nor of a quota that is soon renewed.
-func (set *Set) TellsPause(now time.Time, wait time.Duration, quota bool) bool {
+func (set *Set) tellsPause(now time.Time, wait time.Duration, quota bool) bool {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	if now.Sub(set.pauseTold) < NoticeEvery || quota && wait <= DownAfter {

@@ -155,31 +155,31 @@ func (set *Set) Several() bool {
 	return len(set.servers) > 1
 }
 
-// Sent records that a request leaves, and returns its server.
-func (set *Set) Sent(key string, now time.Time) *Server {
+// Observe records that a request leaves or has ended. Of other events it records nothing.
+func (set *Set) Observe(e throttle.Event, now time.Time) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	if set.inFlight++; set.inFlight == 1 {
+	switch {
+	case e.Kind == throttle.EventSent:
+		if set.inFlight++; set.inFlight == 1 {
+			set.heard = now
+		}
+		set.maxInFlight = max(set.maxInFlight, set.inFlight)
+		set.ofLocked(e.Key) // it is known from now on
+	case e.Kind == throttle.EventResent && e.Signal != throttle.SignalIgnored:
+		// net/http sends again, and again, what is refused
+		set.ofLocked(e.Key).failed(now, now)
+		set.failing = true
+	case e.Kind == throttle.EventEnded:
 		set.heard = now
+		set.inFlight--
 	}
-	set.maxInFlight = max(set.maxInFlight, set.inFlight)
-	return set.ofLocked(key)
 }
 
-// Resent records that net/http sent a request again by itself, since it was refused.
-func (set *Set) Resent(key string, now time.Time) {
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	set.ofLocked(key).failed(now, now)
-	set.failing = true
-}
-
-// Ended records that a request ended.
-func (set *Set) Ended(now time.Time) {
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	set.heard = now
-	set.inFlight--
+// Paused records that a server asked us to wait, and reports whether to tell people.
+func (set *Set) Paused(e throttle.Event, now time.Time) (news bool) {
+	set.Of(e.Key).Asked(now, e.Until)
+	return set.tellsPause(now, e.Until.Sub(now), e.Source == "quota")
 }
 
 // InFlight returns how many requests are in flight at all servers together, and the most that were.

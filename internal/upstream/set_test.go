@@ -171,7 +171,7 @@ func TestTellsPause(t *testing.T) {
 		{NoticeEvery, DownAfter + 1, true, true},
 		{NoticeEvery + time.Second, time.Second, false, false},
 	} {
-		if got := set.TellsPause(begin.Add(c.after), c.wait, c.quota); got != c.want {
+		if got := set.tellsPause(begin.Add(c.after), c.wait, c.quota); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}

@@ -85,7 +85,7 @@ func weigh(
 		}
 		unlike = true // or the tag is no hash of the content, which is not promised
 	}
-	if !head || length < 0 || unlike || !fresh(resp.Header, want.Began) {
+	if !head || length < 0 || unlike || want.Older || !fresh(resp.Header, want.Began) {
 		return finding{note: "the server states nothing that could be compared", more: true}, nil
 	}
 	return finding{Verdict: There, note: "its length and date"}, nil

@@ -353,18 +353,20 @@ func TestOlder(t *testing.T) {
 		modified time.Duration // after the attempt began, by the server's clock
 		ahead    time.Duration // that clock
 		began    bool
+		older    bool // another content may be there
 		want     string
 	}{
-		{"newer", time.Second, 0, true, "HEAD"},
-		{"as old", -dateSlack, 0, true, "HEAD"},
-		{"older", -dateSlack - time.Second, 0, true, "HEADGET"},
-		{"older, clock ahead", -time.Minute, time.Hour, true, "HEADGET"},
-		{"newer, clock behind", time.Second, -time.Hour, true, "HEAD"},
-		{"not known when it began", time.Hour, 0, false, "HEADGET"},
+		{"newer", time.Second, 0, true, false, "HEAD"},
+		{"as old", -dateSlack, 0, true, false, "HEAD"},
+		{"older", -dateSlack - time.Second, 0, true, false, "HEADGET"},
+		{"older, clock ahead", -time.Minute, time.Hour, true, false, "HEADGET"},
+		{"newer, clock behind", time.Second, -time.Hour, true, false, "HEAD"},
+		{"not known when it began", time.Hour, 0, false, false, "HEADGET"},
+		{"newer, of another content", time.Second, 0, true, true, "HEADGET"},
 	} {
 		it := onDisk(t, "PUT", "http://h/f", "hello")
 		asked := ""
-		var want Known
+		want := Known{Older: c.older}
 		askOnFakeTime(t, func(w http.ResponseWriter, r *http.Request) {
 			asked += r.Method
 			now := time.Now().Add(c.ahead)

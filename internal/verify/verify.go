@@ -77,6 +77,7 @@ type Known struct {
 	SHA256 []byte    // if nil, the content is read, if there is a hash to compare it with
 	Began  time.Time // when it was first sent; if zero, not known
 	Ended  time.Time // when the last attempt ended; if zero, long ago
+	Older  bool      // the server may have another content, of which a length and a date may be
 }
 
 // OwnURL reports whether an item's URL is its own, so that what is there is about this item. PUT

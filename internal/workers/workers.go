@@ -55,35 +55,56 @@ func New(given int, limits throttle.Limits) *Need {
 // ToBegin returns how many workers there are to begin with.
 func (w *Need) ToBegin() int { return w.grown }
 
-// Wait records that a job waits for its next attempt, perhaps for the first time, or because its
-// content changed.
-func (w *Need) Wait(first, changed bool) {
+// A Backoff is what is known of the waits of one job for its next attempts. In the zero Backoff
+// there was none. It belongs to one goroutine at a time.
+type Backoff struct {
+	waits   bool // now
+	changed bool // since its content changed
+	waited  bool // ever
+}
+
+// Wait records that a job waits for its next attempt, perhaps because its content changed. If it
+// waits already, Wait does nothing.
+func (w *Need) Wait(b *Backoff, changed bool) {
+	if b.waits {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.backoff++
 	if changed {
 		w.changing++
 	}
-	if first {
+	if !b.waited {
 		w.retried++
 	}
+	*b = Backoff{waits: true, changed: changed, waited: true}
 }
 
-// GoOn ends what Wait began.
-func (w *Need) GoOn(changed bool) {
+// GoOn records that a job waits no more, if it does.
+func (w *Need) GoOn(b *Backoff) {
+	if !b.waits {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.backoff--
-	if changed {
+	if b.changed {
 		w.changing--
 	}
+	b.waits = false
 }
 
-// End records that a job that had waited for an attempt has ended.
-func (w *Need) End() {
+// End records that no attempt of a job comes after the last.
+func (w *Need) End(b *Backoff) {
+	w.GoOn(b)
+	if !b.waited {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.retried--
+	b.waited = false
 }
 
 // Counts returns how many jobs wait for their next attempt, how many of them since their content

@@ -39,7 +39,7 @@ func TestWorkersGrowFor(t *testing.T) {
 		w := New(c.given, throttle.Limits{Rate: 1})
 		w.grew = c.grew
 		for range c.backoff {
-			w.Wait(true, false)
+			w.Wait(new(Backoff), false)
 		}
 		begin := w.grown
 		v := upstream.Overview{UpstreamStats: c.stats, Parked: c.parked}
@@ -73,12 +73,27 @@ func TestWorkersToBeginWith(t *testing.T) {
 
 func TestWorkersCount(t *testing.T) {
 	var w Need
-	w.Wait(true, true)
-	w.Wait(true, false)
-	w.Wait(false, false)
-	w.GoOn(true)
-	w.End()
-	if backoff, changing, retried := w.Counts(); backoff != 2 || changing != 0 || retried != 1 {
-		t.Errorf("%d wait, %d changed, %d retried", backoff, changing, retried)
+	var a, b Backoff
+	for _, step := range []struct {
+		name                       string
+		do                         func()
+		backoff, changing, retried int
+	}{
+		{"a changed", func() { w.Wait(&a, true) }, 1, 1, 1},
+		{"a waits already", func() { w.Wait(&a, false) }, 1, 1, 1},
+		{"b waits", func() { w.Wait(&b, false) }, 2, 1, 2},
+		{"a goes on", func() { w.GoOn(&a) }, 1, 0, 2},
+		{"a went on already", func() { w.GoOn(&a) }, 1, 0, 2},
+		{"a waits again", func() { w.Wait(&a, false) }, 2, 0, 2},
+		{"a ends after an attempt", func() { w.GoOn(&a); w.End(&a) }, 1, 0, 1},
+		{"a had ended", func() { w.End(&a) }, 1, 0, 1},
+		{"b ends while it waits", func() { w.End(&b) }, 0, 0, 0},
+		{"a is tried anew", func() { w.Wait(&a, true) }, 1, 1, 1},
+	} {
+		step.do()
+		if backoff, changing, retried := w.Counts(); backoff != step.backoff ||
+			changing != step.changing || retried != step.retried {
+			t.Errorf("%s: %d wait, %d changed, %d retried", step.name, backoff, changing, retried)
+		}
 	}
 }

@@ -1,0 +1,103 @@
+package upload
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/test"
+)
+
+// newUpload returns the upload of a file with that text, a day old.
+func newUpload(t *testing.T, m *Maker, text string) Upload {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "f.txt")
+	test.OK(t, os.WriteFile(name, []byte(text), 0o600))
+	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+	test.OK(t, os.Chtimes(name, yesterday, yesterday))
+	info, err := os.Stat(name)
+	test.OK(t, err)
+	it := &item.Item{Path: name, Method: "POST", URL: "http://h/",
+		Fingerprint: item.FingerprintOf(info), Content: filebody.File(name)}
+	return Upload{Item: it, ID: resume.IdentityOf(*it), Body: m.Body(it),
+		Standing: new(outcome.Standing)}
+}
+
+func (m *Maker) request(t *testing.T, u Upload) *http.Request {
+	t.Helper()
+	req, err := m.Request(t.Context(), u)
+	test.OK(t, err)
+	return req
+}
+
+// A request has the key, the digest and the length of the content that it is opened with.
+func TestOpen(t *testing.T) {
+	for _, changes := range []bool{false, true} {
+		m := &Maker{Idempotency: resume.Idempotency{Header: "Idempotency-Key"}, Digest: true,
+			Own: func(*item.Item) {}}
+		u := newUpload(t, m, "before")
+		req := m.request(t, u)
+		want, key := "before", u.Standing.Past().Key
+		if key == "" || req.Header.Get("Idempotency-Key") != `"`+key+`"` {
+			t.Errorf("key %q, sent as %s", key, req.Header.Get("Idempotency-Key"))
+		}
+		if changes {
+			want = "afterwards"
+			test.OK(t, os.WriteFile(u.Item.Path, []byte(want), 0o600))
+		}
+		out, err := m.Open(req, u)
+		test.OK(t, err)
+		text, err := io.ReadAll(out.Body)
+		test.OK(t, err)
+		test.OK(t, out.Body.Close())
+		now := u.Standing.Past().Key
+		if string(text) != want || out.ContentLength != int64(len(want)) ||
+			(now != key) != changes || out.Header.Get("Idempotency-Key") != `"`+now+`"` {
+			t.Errorf("%q of %d bytes, key %s after %s", text, out.ContentLength, now, key)
+		}
+		before, after := req.Header.Get("Content-Digest"), out.Header.Get("Content-Digest")
+		if after == "" || (before != after) != changes {
+			t.Errorf("digest %s, and then %s", before, after)
+		}
+	}
+}
+
+// The media type that is given holds for files, and not for forms.
+func TestContentType(t *testing.T) {
+	for _, c := range []struct{ given, form, want string }{
+		{"", "", "text/plain"},
+		{"a/b", "", "a/b"},
+		{"", "field", "multipart/form-data"},
+		{"a/b", "field", "multipart/form-data"},
+	} {
+		m := &Maker{ContentType: c.given, Form: c.form, Own: func(*item.Item) {}}
+		got := m.request(t, newUpload(t, m, "x")).Header.Get("Content-Type")
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+// Whether headers are the item's own is told, and a key that cannot be sent fails its request.
+func TestOwnHeaders(t *testing.T) {
+	var own []string
+	m := &Maker{Own: func(it *item.Item) { own = append(own, it.Key) }}
+	m.request(t, newUpload(t, m, "x"))
+	u := newUpload(t, m, "x")
+	u.Item.Key = "kéy"
+	if got := m.request(t, u).Header.Get("Idempotency-Key"); got != "kéy" || len(own) != 1 {
+		t.Errorf("key %q; %q have headers of their own", got, own)
+	}
+	m.Idempotency.Header = "Key"
+	if _, err := m.Request(t.Context(), u); err == nil || !strings.Contains(err.Error(), "ASCII") {
+		t.Errorf("a key that cannot be quoted: %v", err)
+	}
+}
