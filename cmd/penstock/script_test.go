@@ -80,6 +80,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 
 	"expand":   expand,
 	"laburl":   labURL,
+	"fetch":    fetch,
 	"labstats": labStats,
 	"held":     held,
 	"release":  release,
@@ -384,6 +385,27 @@ func tidy(ts *testscript.TestScript, neg bool, args []string) {
 func labURL(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 0, "laburl")
 	ts.Setenv("LAB", regexp.MustCompile(`http://[0-9.:]+`).FindString(ts.ReadFile("err")))
+}
+
+// fetch asks for a URL until the answer matches, and writes it to a file.
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3, "fetch URL FILE REGEXP")
+	re, err := regexp.Compile(args[2])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		resp, err := http.Get(args[0])
+		ts.Check(err)
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if re.Match(text) {
+			ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o666))
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s answers %s", args[0], text)
+		}
+	}
 }
 
 // labStats asks a practice server for its statistics.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"math"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -91,7 +93,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	}
 	var left leftOut
 	f.source.Paths, f.source.Stdin, f.source.OnLeftOut = paths, cmd.InOrStdin(), left.add
-	f.source.Written = []string{f.results, f.report}
+	f.source.Written = []string{f.results, f.report, f.reportHTML}
 	f.source.Read = f.access.files()
 	if f.dryRun && f.verbose {
 		f.source.ShownURLs = math.MaxInt
@@ -147,6 +149,13 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		}
 		return f.plan(cmd.OutOrStdout(), path, left)
 	}
+	var shown net.Listener
+	if f.page != "" {
+		if shown, err = net.Listen("tcp", f.page); err != nil {
+			return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("--page: %w", err)}
+		}
+		defer shown.Close()
+	}
 	options.Details = left.lines()
 	collectLess(options.Found)
 	if f.results != "" && f.results != "-" {
@@ -154,7 +163,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 			return fmt.Errorf("--results: %w", err)
 		}
 	}
-	return f.send(ctx, soft, cmd, practice)
+	return f.send(ctx, soft, cmd, practice, shown)
 }
 
 // collectLess has garbage collected a quarter as often as by default, which saves a sixth of the
@@ -170,7 +179,7 @@ func collectLess(found source.Summary) {
 
 // send does the run and reports how it went.
 func (f *sendFlags) send(
-	ctx, soft context.Context, cmd *cobra.Command, practice *lab.Server,
+	ctx, soft context.Context, cmd *cobra.Command, practice *lab.Server, shown net.Listener,
 ) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if f.quiet {
@@ -197,6 +206,11 @@ func (f *sendFlags) send(
 		people = stderr
 	}
 
+	if shown != nil {
+		p := showPage(shown, options.Log)
+		defer p.close()
+		options.Publish = p.publish
+	}
 	summary := send.Run(ctx, soft, options)
 	summary.Verbose = f.verbose
 	summary.Next = f.command.afterRun(options, summary)
@@ -211,7 +225,7 @@ func (f *sendFlags) send(
 	}
 	if err := f.writeReport(soft, stdout, summary); err != nil {
 		summary.ExitStatus = exit.Local
-		summary.Notes = append(summary.Notes, "--report: "+status.Plain(err))
+		summary.Notes = append(summary.Notes, status.Plain(err))
 	}
 	within(soft, sink.Wait)
 	if !f.quiet || summary.ExitStatus != exit.Delivered {
@@ -223,18 +237,28 @@ func (f *sendFlags) send(
 	return &exit.Error{Status: summary.ExitStatus}
 }
 
+// writeReport writes the report as JSON, and as a page.
 func (f *sendFlags) writeReport(soft context.Context, stdout io.Writer, s report.Summary) error {
-	var failed error
-	if !within(soft, func() {
-		switch f.report {
-		case "":
-		case "-":
-			failed = s.EncodeJSON(stdout)
-		default:
-			failed = report.WriteJSON(f.report, s)
+	write := func(flag string, to func() error) error {
+		var failed error
+		if !within(soft, func() { failed = to() }) {
+			return fmt.Errorf("%s: the summary was not written: nobody reads it", flag)
 		}
-	}) {
-		return errors.New("the summary was not written: nobody reads it")
+		if failed != nil {
+			return fmt.Errorf("%s: %w", flag, failed)
+		}
+		return nil
 	}
-	return failed
+	var asJSON, asPage error
+	switch f.report {
+	case "":
+	case "-":
+		asJSON = write("--report", func() error { return s.EncodeJSON(stdout) })
+	default:
+		asJSON = write("--report", func() error { return report.WriteJSON(f.report, s) })
+	}
+	if f.reportHTML != "" {
+		asPage = write("--report-html", func() error { return report.WriteHTML(f.reportHTML, s) })
+	}
+	return cmp.Or(asJSON, asPage)
 }

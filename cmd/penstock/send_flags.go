@@ -30,6 +30,7 @@ type sendFlags struct {
 	ifRunning    string
 
 	results, report     string
+	reportHTML, page    string
 	progress, logFormat string
 	dryRun              bool
 	quiet, verbose      bool
@@ -153,6 +154,11 @@ func (f *sendFlags) groups() (groups []group) {
 			"alone (mode 0600); - for standard output")
 	out.Var(text(&f.report, "FILE"), "report",
 		"the summary as JSON, replaced and readable likewise; - for standard output")
+	out.Var(text(&f.reportHTML, "FILE"), "report-html",
+		"the summary as a page for a browser, with a chart; replaced and readable likewise")
+	out.Var(newValue(&f.page, "ADDRESS", readAddress), "page",
+		"show the run on a page there while it lasts, such as at 127.0.0.1:8431; others can "+
+			"read it unless the address is this machine's own")
 	kinds := oneOf(&f.progress, "KIND", "auto", "bar", "line", "json", "none").or("auto")
 	out.Var(kinds, "progress",
 		"how progress is shown; auto is a bar on a terminal, else lines")

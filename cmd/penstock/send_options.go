@@ -38,15 +38,26 @@ func (f *sendFlags) check(paths []string) error {
 		why = "--results and --report: only one of them can go to standard output"
 	case f.results != "" && f.report != "" && outfile.Same(f.results, f.report):
 		why = "--results and --report name one file: one would overwrite the other"
+	case f.reportHTML == "-":
+		why = "--report-html - is standard output: give a file, such as report.html"
+	case f.reportHTML != "" && (f.results != "" && outfile.Same(f.results, f.reportHTML) ||
+		f.report != "" && outfile.Same(f.report, f.reportHTML)):
+		why = "--report-html names the file of --results or --report: one would overwrite the other"
 	case f.quiet && f.verbose:
 		why = "--quiet and --verbose: leave out one of them"
-	case f.report != "" && f.report != "-":
+	}
+	if why != "" {
+		return errors.New(why)
+	}
+	if f.report != "" && f.report != "-" {
 		if err := report.CheckJSON(f.report); err != nil {
 			return fmt.Errorf("--report: %w", err)
 		}
 	}
-	if why != "" {
-		return errors.New(why)
+	if f.reportHTML != "" {
+		if err := report.CheckHTML(f.reportHTML); err != nil {
+			return fmt.Errorf("--report-html: %w", err)
+		}
 	}
 	return f.command.strayValue()
 }

@@ -23,7 +23,7 @@ var (
 	//go:embed page.js
 	script string
 	//go:embed page.html
-	html string
+	markup string
 	//go:embed report.html
 	reportHTML string
 
@@ -39,7 +39,7 @@ var (
 		"span":   func(seconds float64) string { return human.Span(human.Seconds(seconds)) },
 		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"words":  human.Printable,
-	}).Parse(html)).Parse(reportHTML))
+	}).Parse(markup)).Parse(reportHTML))
 )
 
 // hash is what a Content-Security-Policy allows a script or a style by.

@@ -62,3 +62,15 @@ func Foreign(req *http.Request) bool {
 	}
 	return true
 }
+
+// Only returns a handler of the requests that are for the server. It refuses others.
+func (n Names) Only(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !n.Allow(req.Host) {
+			http.Error(w, "this server is not called so: use localhost or its address",
+				http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, req)
+	})
+}

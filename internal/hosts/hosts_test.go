@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -71,6 +72,17 @@ func TestForeign(t *testing.T) {
 		}
 		if got := Foreign(req); got != c.want {
 			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestOnly(t *testing.T) {
+	h := Names{"localhost"}.Only(http.NotFoundHandler())
+	for host, want := range map[string]int{"localhost:8430": 404, "evil.example": 421} {
+		req, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		req.Host = host
+		if h.ServeHTTP(w, req); w.Code != want {
+			t.Errorf("%s: %d", host, w.Code)
 		}
 	}
 }

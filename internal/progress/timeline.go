@@ -13,17 +13,17 @@ const maxSteps = 600
 // concurrent use: it belongs to the goroutine that updates the progress.
 type Timeline struct {
 	every time.Duration
-	rows  []step
+	rows  []Step
 	last  Snapshot
 }
 
-// A step has counts, and the state at its end.
-type step struct {
-	sent, accepted, refused int64
-	limit                   int
-	rate                    float64
-	inFlight                int
-	paused                  time.Duration // of the step, a cool-down was in force
+// A Step has counts, and the state at its end.
+type Step struct {
+	Sent, Accepted, Refused int64
+	Limit                   int     // requests in flight; 0: none
+	Rate                    float64 // requests a second; 0: none
+	InFlight                int
+	Paused                  time.Duration // of the step, a cool-down was in force
 }
 
 // columns are the names of what a row has.
@@ -52,10 +52,10 @@ func (t *Timeline) Add(s *Snapshot) {
 	}
 	row := s.step()
 	row.add(t.rows[i])
-	row.sent += s.Sent - t.last.Sent
-	row.accepted += s.Accepted - t.last.Accepted
-	row.refused += s.Refused - t.last.Refused
-	row.paused = min(row.paused+min(passed, t.last.Pause), t.every)
+	row.Sent += s.Sent - t.last.Sent
+	row.Accepted += s.Accepted - t.last.Accepted
+	row.Refused += s.Refused - t.last.Refused
+	row.Paused = min(row.Paused+min(passed, t.last.Pause), t.every)
 	t.rows[i] = row
 	t.last = *s
 }
@@ -73,17 +73,20 @@ func (t *Timeline) thin() {
 }
 
 // step returns the state.
-func (s *Snapshot) step() step {
-	return step{limit: s.InFlightLimit, rate: s.Ceiling, inFlight: s.InFlight}
+func (s *Snapshot) step() Step {
+	return Step{Limit: s.InFlightLimit, Rate: s.Ceiling, InFlight: s.InFlight}
 }
 
 // add adds the counts of an earlier step.
-func (s *step) add(e step) {
-	s.sent += e.sent
-	s.accepted += e.accepted
-	s.refused += e.refused
-	s.paused += e.paused
+func (s *Step) add(e Step) {
+	s.Sent += e.Sent
+	s.Accepted += e.Accepted
+	s.Refused += e.Refused
+	s.Paused += e.Paused
 }
+
+// Steps returns the rows, and for how long each is.
+func (t *Timeline) Steps() (every time.Duration, rows []Step) { return t.every, t.rows }
 
 // MarshalJSON writes each row as an array. Null is no limit.
 func (t *Timeline) MarshalJSON() ([]byte, error) {
@@ -91,8 +94,8 @@ func (t *Timeline) MarshalJSON() ([]byte, error) {
 	for i, s := range t.rows {
 		at := (time.Duration(i) * t.every).Seconds()
 		rows[i] = [...]any{
-			at, s.sent, s.accepted, s.refused, Optional(s.limit), Optional(Round(s.rate, 3)),
-			s.inFlight, Round(s.paused.Seconds(), 3),
+			at, s.Sent, s.Accepted, s.Refused, Optional(s.Limit), Optional(Round(s.Rate, 3)),
+			s.InFlight, Round(s.Paused.Seconds(), 3),
 		}
 	}
 	return json.Marshal(struct {

@@ -15,33 +15,37 @@ import (
 // WriteJSON writes the report to a file that only its owner may read. A reader of path sees the old
 // report or the whole new one, also after a crash. A path that exists and is no regular file, such
 // as a pipe, is written to.
-func WriteJSON(path string, s Summary) error {
-	err := writeJSON(path, s)
+func WriteJSON(path string, s Summary) error { return write(path, s.EncodeJSON) }
+
+func write(path string, encode func(io.Writer) error) error {
+	err := writeTo(path, encode)
 	if err != nil {
 		err = fmt.Errorf("report: the summary was not written: %w", err)
 	}
 	return err
 }
 
-func writeJSON(path string, s Summary) error {
+func writeTo(path string, encode func(io.Writer) error) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
-		return cmp.Or(s.EncodeJSON(f), f.Close())
+		return cmp.Or(encode(f), f.Close())
 	}
 	var b bytes.Buffer
-	if err := s.EncodeJSON(&b); err != nil {
+	if err := encode(&b); err != nil {
 		return err
 	}
 	return outfile.Replace(cmp.Or(outfile.Regular(path), path), b.Bytes())
 }
 
 // CheckJSON is an error if [WriteJSON] cannot write there, or would write over what is no report.
-func CheckJSON(path string) error {
+func CheckJSON(path string) error { return check(path, "{\n  \"schema_version\"") }
+
+func check(path, begin string) error {
 	if old := outfile.Regular(path); old != "" {
-		return outfile.Replaceable(old, "{\n  \"schema_version\"")
+		return outfile.Replaceable(old, begin)
 	}
 	info, err := os.Stat(path)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/board"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/plan"
@@ -40,6 +41,9 @@ type Options struct {
 	Results  *results.Writer // if nil, none
 	Progress progress.Sink
 	Log      *slog.Logger
+
+	// Publish is told several times a second, and at the end, what the run does. It must not block.
+	Publish func(board.State) // if nil, nobody wants to know
 }
 
 // repeatable reports whether it does no harm if the item is processed twice.

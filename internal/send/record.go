@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock/penstock/internal/board"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
@@ -121,6 +122,10 @@ func (r *run) report(j *job, out results.Result) {
 		r.uploads.End(j, func() { r.tally.Item(out) })
 	} else {
 		r.tally.Item(out)
+	}
+	if r.Publish != nil && (out.Status == item.Failed || out.Status == item.Unknown) {
+		r.failures.Add(board.Failure{At: out.Time, What: out.Path,
+			Why: out.Status.String() + ": " + out.Error})
 	}
 	if r.Results != nil {
 		if err := r.Results.Write(out); err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/board"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
@@ -61,6 +62,7 @@ type run struct {
 	later     order.Later[*job]
 	maker     upload.Maker
 
+	failures    board.Recent
 	toldExposed sync.Once
 	// items that failed and that the journal has nothing of
 	unnoted atomic.Int64

@@ -30,7 +30,7 @@ func (r *run) watch(finished <-chan struct{}) {
 		unwritten = r.Results.Failed()
 	}
 	var meter progress.Meter
-	look := func() {
+	look := func(ended bool) {
 		now := time.Now()
 		v := r.servers.Overview(r.Limits.InFlight)
 		r.notice(now)
@@ -43,12 +43,13 @@ func (r *run) watch(finished <-chan struct{}) {
 		meter.Measure(&s)
 		r.timeline.Add(&s)
 		r.Progress.Update(s)
+		r.publish(&s, now, ended)
 		r.last = s
 	}
 	for {
 		select {
 		case <-finished:
-			look()
+			look(true)
 			return
 		case <-deadline:
 			r.end(stop.MaxDuration{Limit: r.MaxDuration})
@@ -61,7 +62,7 @@ func (r *run) watch(finished <-chan struct{}) {
 			r.noResults(r.Results.Err())
 			unwritten = nil
 		case <-ticker.C:
-			look()
+			look(false)
 		}
 	}
 }

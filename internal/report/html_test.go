@@ -1,0 +1,98 @@
+package report
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/penstock/penstock/internal/test"
+)
+
+// texts returns what a page says, without its marks, style and spaces.
+func texts(page string) string {
+	for _, rest := range []string{`(?s)<style>.*?</style>`, `<[^>]*>`, `\s+`} {
+		page = regexp.MustCompile(rest).ReplaceAllString(page, " ")
+	}
+	return strings.ReplaceAll(page, "  ", " ")
+}
+
+// [report page] The page of a run says what its summary says, and needs neither a script nor
+// anything from elsewhere.
+func TestHTML(t *testing.T) {
+	s := troubled()
+	s.Next = []string{"to go on: penstock send --to 'https://h/files/{name}' data",
+		"give the same paths on standard input"}
+	var b strings.Builder
+	test.OK(t, s.EncodeHTML(&b))
+	page := b.String()
+	for _, evil := range []string{
+		"<script", "src=", "http-equiv=\"refresh", "\x1b", "\u202e", "<p><p>",
+	} {
+		if strings.Contains(page, evil) {
+			t.Errorf("the page has %q", evil)
+		}
+	}
+	for address := range strings.SplitSeq(page, "href=") {
+		if strings.HasPrefix(address, `"h`) {
+			t.Errorf("the page refers to %.40s", address)
+		}
+	}
+	text := texts(page)
+	for _, want := range []string{
+		" penstock send to https://h/files/{name} · began ",
+		" exit status 10: a limit that you set ended the run ",
+		" Of 130,000 files 1,327 failed, 7 unknown, 40 deferred, 8,126 not sent; 120,000 delivered",
+		" Found 130,000 Delivered 120,000 Failed 1,327 Unknown 7 Skipped 500 Put off 40 Not sent 8,126 ",
+		" Sent 124,510 Accepted 120,000 Throttled 3,000 Overloaded 203 Timed out 7 Errors 1,300 ",
+		" Pace learned 12 in flight ",
+		" 1,200 failed, HTTP 400 record 0: no field &#34;id0&#34; ",
+		" 100 failed, HTTP 413 too large: 0 bytes data/big-0.csv ",
+		" cool-downs 10 m ",
+		" 95th percentile 38 ms ",
+		" the server wants nothing before 2026-03-02 06:00 UTC ",
+		" to go on penstock send --to &#39;https://h/files/{name}&#39; data ",
+		" give the same paths on standard input ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+}
+
+// A short run, or one without a request, has no empty parts.
+func TestShortHTML(t *testing.T) {
+	for _, s := range []Summary{short(), NewTally(start).Summary(start, 0)} {
+		var b strings.Builder
+		test.OK(t, s.EncodeHTML(&b))
+		text := texts(b.String())
+		for _, part := range []string{
+			"Notes", "What to do next", "What held it back", "NaN", "Inf",
+		} {
+			if strings.Contains(text, part) {
+				t.Errorf("%s: %s", part, text)
+			}
+		}
+	}
+}
+
+func TestWriteHTML(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "report.html")
+	for range 2 {
+		test.OK(t, CheckHTML(path))
+		test.OK(t, WriteHTML(path, smooth()))
+	}
+	info, err := os.Stat(path)
+	test.OK(t, err)
+	if os.PathSeparator == '/' && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	onlyFile(t, dir)
+	test.OK(t, os.WriteFile(path, []byte("<!DOCTYPE html>\n<html>mine"), 0o600))
+	if err := CheckHTML(path); err == nil ||
+		!strings.Contains(err.Error(), "was not written by penstock") {
+		t.Errorf("over another page: %v", err)
+	}
+}
