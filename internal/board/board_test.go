@@ -289,3 +289,21 @@ func BenchmarkLook(b *testing.B) {
 		})
 	}
 }
+
+// The page of what is over says so, and does not ask for more.
+func TestEndedPage(t *testing.T) {
+	s := full()
+	running := get(New(func() State { return s }), "/").Body.String()
+	s.Ended = s.Now
+	ended := get(New(func() State { return s }), "/").Body.String()
+	for _, of := range []string{`http-equiv="refresh"`, `class="why"`, "until <time>"} {
+		if strings.Contains(ended, of) || !strings.Contains(running, of) {
+			t.Error(of)
+		}
+	}
+	for _, of := range []string{" data-ended>", "<h1>It has ended: 24,210 of 50,000 files "} {
+		if !strings.Contains(ended, of) || strings.Contains(running, of) {
+			t.Error(of)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func (v *view) Files() []number {
 	return []number{counted("Delivered", "items.delivered", i.Delivered),
 		counted("Failed", "items.failed", i.Failed), counted("Unknown", "items.unknown", i.Unknown),
 		counted("Skipped", "items.skipped", i.Skipped),
-		counted("Put off", "items.deferred", i.Deferred), all, bytes, left}
+		counted("Deferred", "items.deferred", i.Deferred), all, bytes, left}
 }
 
 // Ended is how many items need nothing more.

@@ -51,6 +51,9 @@ func (r Report) Write(w io.Writer) error {
 	return err
 }
 
+// Files says how many there are.
+func (g Group) Files() string { return human.Plural(g.Count, "file") }
+
 // Drawing is the report's chart.
 func (r Report) Drawing() drawing { return r.Chart.Fewer(columns).draw() }
 

@@ -41,7 +41,7 @@ func (s *Summary) page() board.Report {
 		Files: []board.Fact{
 			number("Found", s.Items.Total), number("Delivered", s.Items.Delivered),
 			number("Failed", s.Items.Failed), number("Unknown", s.Items.Unknown),
-			number("Skipped", s.Items.Skipped), number("Put off", s.Items.Deferred),
+			number("Skipped", s.Items.Skipped), number("Deferred", s.Items.Deferred),
 			number("Not sent", s.Items.Remaining),
 			{Name: "Bytes delivered", Value: human.Size(s.Bytes.Delivered)},
 		},
