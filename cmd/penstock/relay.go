@@ -71,7 +71,7 @@ or 504, and whether the server may have accepted the request.`,
 	spellWords(cmd)
 	complete(cmd, "concurrency", "auto")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB")
+		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB\n")
 	})
 	return cmd
 }

@@ -83,6 +83,9 @@ func upgrades(h http.Header) bool {
 	return false
 }
 
+// grace is for a request that waits for nothing, but takes a moment to leave in its turn.
+const grace = 100 * time.Millisecond
+
 // patience returns how long a request may wait for its turn: as long as the relay lets, or as its
 // client prefers (RFC 7240, section 4.3).
 func (r *Relay) patience(h http.Header) time.Duration {
@@ -96,7 +99,7 @@ func (r *Relay) patience(h http.Header) time.Duration {
 			}
 			value = strings.Trim(strings.TrimSpace(value), `"`)
 			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
-				return min(most, time.Duration(n)*time.Second)
+				return min(most, max(time.Duration(n)*time.Second, grace))
 			}
 		}
 	}

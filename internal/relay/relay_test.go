@@ -531,3 +531,20 @@ func TestSaysWhereFrom(t *testing.T) {
 		}
 	})
 }
+
+// Who waits for no time at all is served if it is its turn at once.
+func TestWaitsForNothing(t *testing.T) {
+	start(t, Options{Limits: throttle.Limits{Rate: 0.1}}, ok, func(w *world) {
+		for _, want := range []int{200, 503} {
+			req := w.request("PUT", "/x", "x")
+			req.Header.Set("Prefer", "wait=0")
+			req.Body = io.NopCloser(io.MultiReader(readerFunc(func([]byte) (int, error) {
+				time.Sleep(time.Millisecond)
+				return 0, io.EOF
+			}), strings.NewReader("x")))
+			if a := w.do(req); a.status != want {
+				t.Errorf("%d %s, want %d", a.status, a.body, want)
+			}
+		}
+	})
+}
