@@ -161,11 +161,11 @@ func TestRelayShares(t *testing.T) {
 				}
 			}
 			group.Wait()
+			from, to := began.Add(20*time.Second), time.Now()
 			s.Stop() // the last lines of its log are there then
 			log, err := s.Requests()
 			test.OK(t, err)
 			accepted, refused, late, shares := 0, 0, 0, [clients]int{}
-			from, to := began.Add(20*time.Second), time.Now()
 			for _, r := range log {
 				if r.Status >= 300 {
 					refused++
