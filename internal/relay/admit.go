@@ -41,6 +41,8 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 		return nil, refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
 	case hosts.Foreign(req):
 		return nil, refusal(http.StatusForbidden, status.ForeignPage)
+	case req.Method == http.MethodOptions && req.Header.Get("Max-Forwards") == "0":
+		return nil, refusal(http.StatusNotImplemented, status.NoForwards)
 	case upgrades(req.Header):
 		return nil, refusal(http.StatusNotImplemented, status.NoUpgrade)
 	case !strings.HasPrefix(req.URL.Path, "/"):

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -199,6 +200,10 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	t.aim(p)
 	if r.Forwarded {
 		p.SetXForwarded()
+	}
+	if n, err := strconv.Atoi(out.Header.Get("Max-Forwards")); err == nil && n > 0 &&
+		out.Method == http.MethodOptions { // RFC 9110, section 7.6.2
+		out.Header.Set("Max-Forwards", strconv.Itoa(n-1))
 	}
 	out.Header.Del(clientHeader)
 	out.Header.Add("Via", viaOf(p.In.Proto))

@@ -548,3 +548,31 @@ func TestWaitsForNothing(t *testing.T) {
 		}
 	})
 }
+
+// OPTIONS goes no further than it may.
+func TestMaxForwards(t *testing.T) {
+	handle := func(rw http.ResponseWriter, req *http.Request) {
+		io.WriteString(rw, req.Header.Get("Max-Forwards"))
+	}
+	start(t, Options{}, handle, func(w *world) {
+		for _, c := range []struct {
+			method, most string
+			status       int
+			body         string
+		}{
+			{"OPTIONS", "3", 200, "2"},
+			{"OPTIONS", "", 200, ""},
+			{"OPTIONS", "many", 200, "many"},
+			{"OPTIONS", "0", 501, ""},
+			{"PUT", "0", 200, "0"},
+		} {
+			req := w.request(c.method, "/x", "")
+			if c.most != "" {
+				req.Header.Set("Max-Forwards", c.most)
+			}
+			if a := w.do(req); a.status != c.status || a.status == 200 && a.body != c.body {
+				t.Errorf("%s %q: %d %q", c.method, c.most, a.status, a.body)
+			}
+		}
+	})
+}

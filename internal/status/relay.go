@@ -20,6 +20,7 @@ const (
 		"send it from one"
 	NoTrace = "the relay does not pass on TRACE, whose answer shows the headers that reach the " +
 		"server"
+	NoForwards    = "Max-Forwards is 0, and the relay has no options of its own"
 	NoPath        = "the relay passes on requests for a path, which begins with a slash"
 	LeavesPath    = "the path has a segment .., and could leave the path of the target: write it out"
 	RelayStopping = "the relay is stopping, and takes nothing new: try again when it is back"
