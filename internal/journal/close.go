@@ -73,7 +73,7 @@ func (j *Journal) closeFile() (err error) {
 
 // abandon closes the file where what has the journal's names now may be another run's.
 func (j *Journal) abandon() error {
-	if j.logLost && j.lock.Removed() {
+	if j.files.LogLost() && j.lock.Removed() {
 		// Another run may have begun, and ended, with a log of its own. To close the connection
 		// would write what our log has over that, so it is left to the end of the process.
 		return nil

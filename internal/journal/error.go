@@ -55,7 +55,7 @@ const (
 var (
 	errDamaged  = dbfile.ErrDamaged
 	errNewer    = errors.New("was written by a newer penstock")
-	errReplaced = errors.New("was removed or replaced while in use")
+	errReplaced = dbfile.ErrReplaced
 )
 
 // fault gives err the path and the remedy for a run that writes its journal.

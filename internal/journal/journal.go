@@ -86,11 +86,12 @@ type Claim struct {
 
 // Journal is an open journal. Its methods are safe for concurrent use.
 type Journal struct {
-	past // its index is protected by mu
-	path string
-	lock *lockfile.Lock
-	conn *dbfile.Conn
-	run  int64 // this run's row, once there is one; the writer's until stopped
+	past  // its index is protected by mu
+	path  string
+	lock  *lockfile.Lock
+	conn  *dbfile.Conn
+	files dbfile.Files
+	run   int64 // this run's row, once there is one; the writer's until stopped
 
 	// What Open has made.
 	made             []string // directories, the deepest first
@@ -100,7 +101,6 @@ type Journal struct {
 	wake    chan struct{} // wakes the writer when there is something to do
 	failed  chan struct{} // closed when err is set
 	stopped chan struct{} // closed when the writer has ended
-	logLost bool          // the write-ahead log was removed; the writer's until stopped
 	lost    error         // why rows could not be written in the end; the writer's until stopped
 	moved   error         // why the files are not ours in the end; the writer's until stopped
 
@@ -199,11 +199,7 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := f.Stat()
 	f.Close()
-	if err != nil {
-		return nil, err
-	}
 	j.conn, err = dbfile.Open(ctx, j.path, "rw")
 	if err != nil {
 		return nil, err
@@ -246,7 +242,10 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 			return nil, err
 		}
 	}
-	return newWriter(j, o, file)
+	if j.files, err = dbfile.FilesOf(j.path); err != nil {
+		return nil, err
+	}
+	return newWriter(j, o)
 }
 
 var networkFS = statedir.NetworkFS

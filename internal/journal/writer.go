@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 
@@ -36,8 +35,6 @@ type writer struct {
 	j      *Journal
 	conn   *dbfile.Conn
 	o      Options
-	file   os.FileInfo // the file as it was opened
-	wal    os.FileInfo // its write-ahead log; nil if there is none
 	begin  *sql.Stmt
 	upsert *sql.Stmt
 	commit *sql.Stmt
@@ -46,10 +43,9 @@ type writer struct {
 	rested time.Time // when the last commit ended
 }
 
-func newWriter(j *Journal, o Options, file os.FileInfo) (*writer, error) {
+func newWriter(j *Journal, o Options) (*writer, error) {
 	conn := j.conn
-	w := &writer{j: j, conn: conn, o: o, file: file}
-	w.wal, _ = os.Lstat(j.path + "-wal")
+	w := &writer{j: j, conn: conn, o: o}
 	var err error
 	prepare := func(query string) *sql.Stmt {
 		s, err1 := conn.PrepareContext(context.Background(), query)
@@ -249,21 +245,11 @@ func (w *writer) enter() (err error) {
 // intact fails if one of the journal's files was removed or replaced. SQLite would go on writing to
 // files that have no names any more, and without the lock another run may begin.
 func (w *writer) intact() error {
-	switch log := w.j.path + "-wal"; {
-	case !isStill(w.j.path, w.file):
-		return errReplaced
-	case w.wal != nil && !isStill(log, w.wal):
-		w.j.logLost = true
-		return fmt.Errorf("%w: its file %s", errReplaced, log)
-	case w.j.lock.Removed():
-		return fmt.Errorf("%w: its lock %s", errReplaced, w.j.lock.Path())
+	err := w.j.files.Intact()
+	if err == nil && w.j.lock.Removed() {
+		err = fmt.Errorf("%w: its lock %s", errReplaced, w.j.lock.Path())
 	}
-	return nil
-}
-
-func isStill(path string, file os.FileInfo) bool {
-	there, err := os.Lstat(path)
-	return err == nil && os.SameFile(there, file)
+	return err
 }
 
 func digest(d []byte) any {
