@@ -8,8 +8,9 @@
 // is being sent, and [Store.Finish] what came of it. The body is deleted when the request is
 // delivered; the answer is kept until [Store.Prune].
 //
-// A disk that is full or cannot be written refuses new requests and loses none: Put fails, and
-// Finish waits until there is room. [Store.Err] says what is wrong meanwhile.
+// A disk that is full or cannot be written refuses new requests and loses none: Put fails, while
+// there are still 64 MiB for Finish, which makes room. If they are used up, Finish waits for more;
+// [Store.Err] says what is wrong meanwhile.
 //
 // In memory are some 100 bytes for each request that waits; all else is read when it is asked for.
 // Two processes cannot use one store, but an [OpenReader] may read it at any time. The package does

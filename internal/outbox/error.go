@@ -62,7 +62,8 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	errForeign  = errors.New("is not a store of penstock relay")
 	errNewer    = errors.New("was written by a newer penstock")
-	errReplaced = errors.New("was removed or replaced while in use")
+	errNoRoom   = errors.New("the disk is almost full")
+	errReplaced = dbfile.ErrReplaced
 )
 
 // refusal reports whether err concerns one request only.
@@ -94,7 +95,7 @@ func fault(path string, err error) error {
 	case errors.Is(err, dbfile.ErrLogOnly), errors.Is(err, lockfile.ErrStranger),
 		errors.Is(err, errReplaced):
 		e.Fault = Meddled
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, errNoRoom), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		e.Fault = Full
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		e.Fault = Unwritten

@@ -57,14 +57,19 @@ func (l *line) push(name string, w waiter) {
 	l.seat(w.of)
 }
 
-// take takes out the waiter whose turn it is. It reports false if none is due.
-func (l *line) take(now time.Time) (waiter, bool) {
+// ripen has those wait no longer that are due.
+func (l *line) ripen(now time.Time) {
 	for len(l.delayed) > 0 && !l.delayed[0].due.After(now) {
 		w := heap.Pop(&l.delayed).(waiter)
 		w.of.delayed--
 		heap.Push(&w.of.ready, w)
 		l.seat(w.of)
 	}
+}
+
+// take takes out the waiter whose turn it is. It reports false if none is due.
+func (l *line) take(now time.Time) (waiter, bool) {
+	l.ripen(now)
 	first := l.order.Front()
 	if first == nil {
 		return waiter{}, false

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,7 +16,25 @@ import (
 	"github.com/penstock/penstock/internal/test"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(memdir.For(m)) }
+// The test binary is its own child, for what only another process can do.
+func TestMain(m *testing.M) {
+	switch os.Getenv("OUTBOX_TEST_CHILD") {
+	case "work":
+		workUntilKilled(os.Args[1])
+		return
+	case "fill":
+		fill(os.Args[1])
+		return
+	}
+	goleak.VerifyTestMain(memdir.For(m))
+}
+
+func child(what string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "OUTBOX_TEST_CHILD="+what)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
 
 func newDir(t testing.TB) string { return filepath.Join(t.TempDir(), "store") }
 

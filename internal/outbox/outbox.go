@@ -46,8 +46,10 @@ type Store struct {
 	path   string // of the SQLite file
 	lock   *lockfile.Lock
 	conn   *dbfile.Conn // the writer's
+	files  dbfile.Files // as they were when they were opened
 	reader *Reader
 
+	minFree int64         // minFree, but for tests
 	wake    chan struct{} // wakes the writer
 	stopped chan struct{} // closed when the writer has ended
 	lost    error         // why something could not be written in the end; the writer's until then
@@ -82,6 +84,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		o:       o,
 		dir:     o.Dir,
+		minFree: minFree,
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		next:    1,
@@ -142,10 +145,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	interrupted, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	// Nothing was written so far: what is damaged stays as it is.
 	if err := s.setMode(ctx); err != nil {
 		return err
 	}
-	if err := s.load(ctx); err != nil {
+	if err := s.settle(ctx, interrupted); err != nil {
 		return err
 	}
 	if s.reader, err = openReader(ctx, s.path, "ro"); err != nil {
@@ -155,6 +163,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := syncDir(s.dir); err != nil {
+		return err
+	}
+	if s.files, err = dbfile.FilesOf(s.path); err != nil {
 		return err
 	}
 	w, err := newWriter(s)
@@ -191,10 +202,9 @@ func (s *Store) setMode(ctx context.Context) error {
 	return err
 }
 
-// load reads what the store has, and decides what becomes of what was being sent.
-func (s *Store) load(ctx context.Context) error {
+// load reads what the store has, and returns what was being sent.
+func (s *Store) load(ctx context.Context) (interrupted []Entry, err error) {
 	now := time.Now()
-	var interrupted []Entry
 	names := make(map[string]string) // each name is kept once
 	name := func(s string) string {
 		if _, ok := names[s]; !ok {
@@ -202,7 +212,7 @@ func (s *Store) load(ctx context.Context) error {
 		}
 		return names[s]
 	}
-	err := each(ctx, s.conn, func(scan scanFunc) error {
+	err = each(ctx, s.conn, func(scan scanFunc) error {
 		e, err := scanEntry(scan)
 		if err != nil {
 			return err
@@ -220,9 +230,12 @@ func (s *Store) load(ctx context.Context) error {
 		s.addLocked(e)
 		return nil
 	}, selectEntry+" ORDER BY seq")
-	if err != nil {
-		return err
-	}
+	return interrupted, err
+}
+
+// settle decides what becomes of what was being sent.
+func (s *Store) settle(ctx context.Context, interrupted []Entry) error {
+	now := time.Now()
 	for _, e := range interrupted {
 		was := e
 		e.State, e.Due, e.Ended = Unknown, time.Time{}, now
@@ -299,14 +312,36 @@ func (s *Store) release() (err error) {
 	defer dbfile.Guard(&err)()
 	err = s.reader.Close()
 	if s.conn != nil {
+		err = cmp.Or(err, s.closeFile())
+	}
+	if s.lock != nil {
+		err = cmp.Or(err, s.lock.Close())
+	}
+	return err
+}
+
+func (s *Store) closeFile() error {
+	err := s.intact()
+	switch {
+	case err == nil:
 		// A file that is not in WAL mode can be read without making others beside it. This fails,
 		// and does not matter, while somebody reads.
 		s.conn.ExecContext(context.Background(),
 			"PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE")
-		err = cmp.Or(err, s.conn.Close())
+	case s.files.LogLost() && s.lock.Removed():
+		// Another relay may have begun, and ended, with a log of its own. To close the connection
+		// would write what our log has over that, so it is left to the end of the process.
+		return err
 	}
-	if s.lock != nil {
-		err = cmp.Or(err, s.lock.Close())
+	return cmp.Or(err, s.conn.Close())
+}
+
+// intact fails if one of the store's files was removed or replaced. SQLite would go on writing to
+// files that have no names any more, and without the lock another relay may begin.
+func (s *Store) intact() error {
+	err := s.files.Intact()
+	if err == nil && s.lock.Removed() {
+		err = fmt.Errorf("%w: its lock %s", errReplaced, s.lock.Path())
 	}
 	return err
 }

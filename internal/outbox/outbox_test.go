@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -293,6 +294,9 @@ func TestIDs(t *testing.T) {
 }
 
 func TestPermissions(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has other permissions")
+	}
 	dir := newDir(t)
 	s := mustOpen(t, Options{Dir: dir})
 	mustPut(t, s, "c", strings.Repeat("x", 1<<20))

@@ -16,6 +16,10 @@ const (
 	// maxInRow is the size of the largest body that is kept in the SQLite file. A larger one would
 	// be written twice, to the log and to the file, at a cost above that of a file of its own.
 	maxInRow = 64 << 10
+
+	// minFree is how much room on the disk is left to what is no new request: the log and what it
+	// adds to the file, 16 MiB each, where what was sent is noted before anything can be deleted.
+	minFree = 64 << 20
 )
 
 // suffixes are those of the files that make up an SQLite file; the lock is not among them.
@@ -73,6 +77,9 @@ type putting struct {
 // begin reserves a place.
 func (p *putting) begin() error {
 	s := p.s
+	if freeBytes(s.dir) < s.minFree {
+		return fault(s.dir, errNoRoom)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -116,7 +116,9 @@ func (w *writer) run() {
 			w.gather()
 			var batch []*op
 			batch, more, closed = w.s.batch()
-			w.write(append(w.owed, batch...))
+			batch = append(w.owed, batch...)
+			w.owed = nil
+			w.write(batch)
 		}
 	}
 	for _, o := range w.owed {
@@ -152,14 +154,19 @@ func (s *Store) batch() (batch []*op, more, closed bool) {
 	return batch, len(s.queue) > 0, s.closed
 }
 
-// write commits changes. If that fails, those that must be made are tried alone, which may need
-// less room.
+// write commits changes. If that fails, each is tried alone: some may need less room than others,
+// or make some.
 func (w *writer) write(ops []*op) {
-	w.owed = nil
 	if len(ops) == 0 {
 		return
 	}
 	err := fault(w.s.dir, w.transact(ops))
+	if err != nil && len(ops) > 1 {
+		for i := range ops {
+			w.write(ops[i : i+1])
+		}
+		return
+	}
 	w.s.mu.Lock()
 	w.s.err = err
 	for _, o := range ops {
@@ -168,21 +175,15 @@ func (w *writer) write(ops []*op) {
 		}
 	}
 	w.s.mu.Unlock()
-	var must []*op
 	for _, o := range ops {
 		switch {
 		case err == nil:
 			o.done <- o.err
 		case o.must:
-			must = append(must, o)
+			w.owed = append(w.owed, o)
 		default:
 			o.done <- err
 		}
-	}
-	if len(must) < len(ops) {
-		w.write(must)
-	} else {
-		w.owed = must
 	}
 }
 
@@ -190,10 +191,13 @@ func (w *writer) write(ops []*op) {
 func (w *writer) transact(ops []*op) (err error) {
 	defer dbfile.Guard(&err)()
 	defer func() {
-		if err != nil {
-			w.s.conn.ExecContext(context.Background(), "ROLLBACK") // SQLite may have done so itself
+		if err != nil { // SQLite may have done so itself
+			w.s.conn.ExecContext(context.Background(), "ROLLBACK")
 		}
 	}()
+	if err := w.s.intact(); err != nil {
+		return err
+	}
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
