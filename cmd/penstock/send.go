@@ -8,7 +8,6 @@ import (
 	"io"
 	"log"
 	"math"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -93,7 +92,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	}
 	var left leftOut
 	f.source.Paths, f.source.Stdin, f.source.OnLeftOut = paths, cmd.InOrStdin(), left.add
-	f.source.Written = []string{f.results, f.report, f.reportHTML}
+	f.source.Written = []string{f.results, f.report, f.reportHTML, f.metricsFile}
 	f.source.Read = f.access.files()
 	if f.dryRun && f.verbose {
 		f.source.ShownURLs = math.MaxInt
@@ -149,13 +148,11 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		}
 		return f.plan(cmd.OutOrStdout(), path, left)
 	}
-	var shown net.Listener
-	if f.page != "" {
-		if shown, err = net.Listen("tcp", f.page); err != nil {
-			return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("--page: %w", err)}
-		}
-		defer shown.Close()
+	shown := new(view)
+	if err := shown.listen(f.page, f.metrics); err != nil {
+		return err
 	}
+	defer shown.close()
 	options.Details = left.lines()
 	collectLess(options.Found)
 	if f.results != "" && f.results != "-" {
@@ -179,7 +176,7 @@ func collectLess(found source.Summary) {
 
 // send does the run and reports how it went.
 func (f *sendFlags) send(
-	ctx, soft context.Context, cmd *cobra.Command, practice *lab.Server, shown net.Listener,
+	ctx, soft context.Context, cmd *cobra.Command, practice *lab.Server, shown *view,
 ) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if f.quiet {
@@ -206,10 +203,9 @@ func (f *sendFlags) send(
 		people = stderr
 	}
 
-	if shown != nil {
-		p := showPage(shown, options.Log)
-		defer p.close()
-		options.Publish = p.publish
+	if f.page != "" || f.metrics != "" || f.metricsFile != "" {
+		shown.begin(f.metricsFile, options.Log)
+		options.Publish = shown.publish
 	}
 	summary := send.Run(ctx, soft, options)
 	summary.Verbose = f.verbose
@@ -224,6 +220,10 @@ func (f *sendFlags) send(
 			fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
 	}
 	if err := f.writeReport(soft, stdout, summary); err != nil {
+		summary.ExitStatus = exit.Local
+		summary.Notes = append(summary.Notes, status.Plain(err))
+	}
+	if err := shown.file.end(summary.ExitStatus); err != nil {
 		summary.ExitStatus = exit.Local
 		summary.Notes = append(summary.Notes, status.Plain(err))
 	}

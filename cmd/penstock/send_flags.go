@@ -30,7 +30,9 @@ type sendFlags struct {
 	ifRunning    string
 
 	results, report     string
-	reportHTML, page    string
+	reportHTML          string
+	page, metrics       string
+	metricsFile         string
 	progress, logFormat string
 	dryRun              bool
 	quiet, verbose      bool
@@ -159,6 +161,9 @@ func (f *sendFlags) groups() (groups []group) {
 	out.Var(newValue(&f.page, "ADDRESS", readAddress), "page",
 		"show the run on a page there while it lasts, such as at 127.0.0.1:8431; others can "+
 			"read it unless the address is this machine's own")
+	out.Var(newValue(&f.metrics, "ADDRESS", readAddress), "metrics",
+		"serve metrics for Prometheus there while the run lasts, such as at 127.0.0.1:9464")
+	metricsFileVar(out, &f.metricsFile)
 	kinds := oneOf(&f.progress, "KIND", "auto", "bar", "line", "json", "none").or("auto")
 	out.Var(kinds, "progress",
 		"how progress is shown; auto is a bar on a terminal, else lines")

@@ -59,13 +59,16 @@ func (f *sendFlags) check(paths []string) error {
 			return fmt.Errorf("--report-html: %w", err)
 		}
 	}
+	if err := checkMetricsFile(f.metricsFile, f.results, f.report, f.reportHTML); err != nil {
+		return err
+	}
 	return f.command.strayValue()
 }
 
 // complete fills in what several flags say together, and what files say.
 func (f *sendFlags) complete() (err error) {
 	o := &f.run
-	o.UserAgent = "penstock/" + strings.Trim(version(), "()")
+	o.UserAgent = "penstock/" + versionName()
 	o.ResendUnknown = o.ResendUnknown || f.source.Only.Has(item.Unknown)
 	if o.Again.IsZero() && f.source.Only.Has(item.Delivered) {
 		o.Again = time.Now()

@@ -79,6 +79,7 @@ func TestImports(t *testing.T) {
 		module+"/internal/outfile"
 	item, lines := module+"/internal/item", module+"/internal/lines"
 	fields := "github.com/dunglas/httpsfv"
+	prometheus := "github.com/prometheus/client_golang/prometheus"
 
 	for _, rule := range []struct {
 		name    string
@@ -203,6 +204,11 @@ func TestImports(t *testing.T) {
 		may:  []string{human},
 		why:  "it shows what it is given, for any engine",
 	}, {
+		name: "metrics",
+		of:   []string{module + "/internal/metrics"},
+		may:  []string{module + "/internal/board", outfile, prometheus},
+		why:  "it shows what it is given, for any engine",
+	}, {
 		name: "wire",
 		of:   []string{module + "/internal/wire"},
 		may:  []string{acked, human, nethttp, openfiles},
@@ -293,6 +299,8 @@ func TestImports(t *testing.T) {
 			case within(path, module+"/cmd", module+"/examples") &&
 				!within(p.ImportPath, module+"/cmd"):
 				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
+			case within(path, prometheus) && !within(p.ImportPath, module+"/internal/metrics"):
+				t.Errorf("%s imports %s, which is for internal/metrics alone", p.ImportPath, path)
 			case within(path, module+"/internal/servers", module+"/internal/memnet",
 				module+"/internal/memdir", module+"/internal/test", module+"/internal/golden",
 				module+"/internal/secret/secrettest") &&
