@@ -224,7 +224,7 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	}
 	o.Stall = o.Network.StallTimeout
 
-	relay.CollectSeldom()
+	relay.KeepSmall()
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)

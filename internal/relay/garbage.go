@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -8,40 +9,56 @@ import (
 )
 
 const (
-	// fewBytes is what a relay has on the heap at most while some hundreds of clients are served:
-	// about 12 KiB for each connection on either side.
-	fewBytes = 8 << 20
-
-	// Garbage that may gather before it is collected, in percent of what is in use: Go's default,
-	// and while that is few bytes. The default would then collect many times a second, which costs
-	// a sixth of the time of each request.
+	// few bytes are in use at most while some hundreds of clients are served: about 12 KiB for each
+	// connection on either side. As long as it is no more, moreGarbage may gather, in percent of
+	// that, in place of usualGarbage, which is Go's default. The default would then collect many
+	// times a second, which costs a tenth of the time of each request.
+	few                       = 8 << 20
 	usualGarbage, moreGarbage = 100, 400
+
+	// most bytes may be used with the garbage as long as no more than much is in use, which 10,000
+	// requests that wait do not reach. With more in use to collect so often would cost too much.
+	much, most = 60 << 20, 80 << 20
 )
 
-// CollectSeldom has the process collect its garbage less often for as long as little memory is in
-// use. It does nothing if the user has set GOGC. It is to be called once.
-func CollectSeldom() {
-	if os.Getenv("GOGC") == "" {
-		setGarbage(usualGarbage)
+// KeepSmall has the process collect its garbage such that it needs little memory while little is in
+// use, but not more often than that needs. It does nothing if the user has set GOGC or GOMEMLIMIT.
+// It is to be called once.
+func KeepSmall() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		collect(garbage{usualGarbage, math.MaxInt64})
 	}
 }
 
-// setGarbage sets the percentage for the memory that is in use, of which was is in force, and does
-// so again after each collection.
-func setGarbage(was int) {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	percent := garbageFor(live[0].Value.Uint64())
-	if percent != was { // it stops everything for a moment
-		debug.SetGCPercent(percent)
+// A garbage is when it is collected: the values of debug.SetGCPercent and SetMemoryLimit.
+type garbage struct {
+	percent int
+	limit   int64
+}
+
+// collect sets what is right for the memory that is in use, in place of was, and does so again
+// after each collection.
+func collect(was garbage) {
+	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(used)
+	g := garbageFor(used[0].Value.Uint64(), used[1].Value.Uint64())
+	if g.percent != was.percent { // to set them stops everything for a moment
+		debug.SetGCPercent(g.percent)
+	}
+	if g.limit != was.limit {
+		debug.SetMemoryLimit(g.limit)
 	}
 	type collected struct{ _ [4]*byte } // not so small that it shares its place with others
-	runtime.AddCleanup(new(collected), setGarbage, percent)
+	runtime.AddCleanup(new(collected), collect, g)
 }
 
-func garbageFor(live uint64) int {
-	if live < fewBytes {
-		return moreGarbage
+func garbageFor(heap, stacks uint64) garbage {
+	switch {
+	case heap+stacks > much:
+		return garbage{usualGarbage, math.MaxInt64}
+	case heap > few:
+		return garbage{usualGarbage, most}
 	}
-	return usualGarbage
+	return garbage{moreGarbage, most}
 }

@@ -1,28 +1,37 @@
 package relay
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
 )
 
-// The percentage follows the memory in use, from one collection to the next.
-func TestCollectSeldom(t *testing.T) {
+// When garbage is collected follows from the memory in use, from one collection to the next.
+func TestKeepSmall(t *testing.T) {
 	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(usualGarbage))
-	for live, want := range map[uint64]int{
-		0: moreGarbage, fewBytes - 1: moreGarbage, fewBytes: usualGarbage, 1 << 40: usualGarbage,
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
+	for _, c := range []struct {
+		heap, stacks uint64
+		want         garbage
+	}{
+		{0, 0, garbage{moreGarbage, most}},
+		{few, few, garbage{moreGarbage, most}},
+		{few + 1, few, garbage{usualGarbage, most}},
+		{much / 2, much / 2, garbage{usualGarbage, most}},
+		{much / 2, much/2 + 1, garbage{usualGarbage, math.MaxInt64}},
+		{few, much, garbage{usualGarbage, math.MaxInt64}},
 	} {
-		if got := garbageFor(live); got != want {
-			t.Errorf("%d bytes in use: %d %%", live, got)
+		if got := garbageFor(c.heap, c.stacks); got != c.want {
+			t.Errorf("%d and %d bytes: %+v", c.heap, c.stacks, got)
 		}
 	}
-	CollectSeldom()
-	much := make([]byte, 2*fewBytes)
-	for percent := 0; percent != usualGarbage; {
+	KeepSmall()
+	lots := make([]byte, much)
+	for debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		runtime.GC() // after which the cleanup runs, some time
-		percent = debug.SetGCPercent(usualGarbage)
-		debug.SetGCPercent(percent)
 	}
-	runtime.KeepAlive(much)
+	runtime.KeepAlive(lots)
 }
