@@ -104,6 +104,9 @@ func (q *queue) give(got turn) bool {
 		return false
 	}
 	c.turn <- got
+	if c.wake != nil {
+		c.wake()
+	}
 	return true
 }
 

@@ -94,37 +94,41 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // CloseIdleConnections closes those of the transport below.
 func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
-// Wait waits for the turn of a request before there is one to send: the first RoundTrip with the
-// context that it returns, to the upstream of that key, does not wait. So a server may have clients
+// Wait waits for the turn of a request before there is one to send. So a server may have clients
 // wait before it has made their requests. Size is the length of the body, as far as it is known.
-// Its errors are those of RoundTrip while a request waits. If there is none, release must be called
-// in the end, in case nothing was sent.
-func (t *Transport) Wait(
-	ctx context.Context, key string, size int64,
-) (with context.Context, release func(), err error) {
+// Its errors are those of RoundTrip while a request waits.
+func (t *Transport) Wait(ctx context.Context, key string, size int64) (*Turn, error) {
 	permit, err := t.acquire(ctx, key, size, true)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case permit == nil:
-		return nil, nil, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	h := &holder{key: key, permit: permit}
-	return context.WithValue(ctx, holderKey{}, h), permit.Release, nil
+	return &Turn{key: key, permit: permit}, nil
 }
 
-type holderKey struct{}
-
-// A holder has the permit that Wait got.
-type holder struct {
+// A Turn is that of one request, which was waited for.
+type Turn struct {
 	key    string
 	permit *throttle.Permit
 	used   atomic.Bool
 }
 
-// held returns the permit that Wait got for a request; nil if there is none.
+// Context returns a context that takes the turn: the first RoundTrip with it, to the upstream that
+// the turn is of, does not wait.
+func (t *Turn) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, turnKey{}, t)
+}
+
+// Release gives back a turn that was not taken. It must be called in the end.
+func (t *Turn) Release() { t.permit.Release() }
+
+type turnKey struct{}
+
+// held returns the permit that a request has from Wait; nil if there is none.
 func (t *Transport) held(ctx context.Context, key string) *throttle.Permit {
-	h, ok := ctx.Value(holderKey{}).(*holder)
+	h, ok := ctx.Value(turnKey{}).(*Turn)
 	if !ok || h.key != key || h.used.Swap(true) {
 		return nil
 	}
@@ -136,42 +140,26 @@ func (t *Transport) held(ctx context.Context, key string) *throttle.Permit {
 func (t *Transport) acquire(
 	ctx context.Context, key string, size int64, fresh bool,
 ) (*throttle.Permit, error) {
-	trace, _ := ctx.Value(traceKey{}).(*Trace)
-	u := t.base.Upstream(key)
-	var place uint64
-	if trace != nil {
-		place = trace.placeOf(&t.arrivals)
-	} else {
-		place = t.arrivals.Add(1)
-	}
 	if t.empty(key) {
-		if p, ok := u.TryAcquire(1); ok {
+		if p, ok := t.base.Upstream(key).TryAcquire(1); ok {
+			trace, _ := ctx.Value(traceKey{}).(*Trace)
+			t.arrive(trace)
 			t.mu.Lock()
 			t.queueLocked(key).given = time.Now()
 			t.mu.Unlock()
 			return p, nil
 		}
 	}
-	c := &call{
-		place: place,
-		fresh: fresh,
-		size:  size,
-		since: time.Now(),
-		turn:  make(chan turn, 1),
-	}
-	c.behind, _ = ctx.Value(behindKey{}).(bool)
-	var before throttle.Waited
-	if trace != nil {
-		before = u.Stats().Waited
-	}
-	got := t.wait(ctx, key, clientOf(ctx, trace), c)
-	if trace != nil {
-		if got.permit == nil {
-			got.waited = u.Stats().Waited
-		}
-		trace.queued(time.Since(c.since), before, got.waited)
-	}
+	got := t.join(ctx, key, size, fresh, nil).wait(ctx)
 	return got.permit, got.err
+}
+
+// arrive returns the place of a call's first arrival.
+func (t *Transport) arrive(trace *Trace) uint64 {
+	if trace != nil {
+		return trace.placeOf(&t.arrivals)
+	}
+	return t.arrivals.Add(1)
 }
 
 // empty reports whether nothing waits for an upstream.
@@ -180,41 +168,4 @@ func (t *Transport) empty(key string) bool {
 	defer t.mu.Unlock()
 	q := t.mu.queues[key]
 	return q == nil || q.waiting() == 0
-}
-
-// wait returns what c got in its turn: nothing if ctx ended first.
-func (t *Transport) wait(ctx context.Context, key, client string, c *call) turn {
-	t.mu.Lock()
-	q := t.queueLocked(key)
-	q.push(client, c)
-	if q.cancel == nil {
-		var dispatch context.Context
-		dispatch, q.cancel = context.WithCancel(context.Background())
-		go t.dispatch(dispatch, key, q)
-	}
-	t.mu.Unlock()
-
-	var got turn
-	select {
-	case got = <-c.turn:
-		if got.permit == nil || ctx.Err() == nil {
-			return got
-		}
-	case <-ctx.Done():
-		t.mu.Lock()
-		if c.waits() {
-			q.remove(c)
-			if q.waiting() == 0 {
-				q.cancel() // its turn is wanted no more
-			}
-			t.mu.Unlock()
-			return turn{}
-		}
-		t.mu.Unlock()
-		got = <-c.turn
-	}
-	if got.permit != nil {
-		t.passOn(q, got)
-	}
-	return turn{err: got.err}
 }

@@ -15,6 +15,7 @@ type call struct {
 	size  int64  // of the body, as declared
 	since time.Time
 	turn  chan turn // holds one: never blocks who has it
+	wake  func()    // called with that; may be nil
 
 	behind bool // in the background
 

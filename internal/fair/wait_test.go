@@ -16,11 +16,12 @@ func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, throttle.Limits{Rate: 1, Fixed: true}, 0, nil)
 		w.start(t.Context(), "a", "/")
-		ctx, release, err := w.Wait(WithClient(t.Context(), "b"), host, 10)
+		turn, err := w.Wait(WithClient(t.Context(), "b"), host, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer release()
+		defer turn.Release()
+		ctx := turn.Context(t.Context())
 		time.Sleep(100 * ms)
 		for _, path := range []string{"/held", "/again"} {
 			req, err := http.NewRequestWithContext(ctx, "PUT", host+path, nil)
@@ -46,17 +47,17 @@ func TestWait(t *testing.T) {
 func TestWaitInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, throttle.Limits{InFlight: 1}, 0, nil)
-		_, release, err := w.Wait(t.Context(), host, 0)
+		turn, err := w.Wait(t.Context(), host, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		enough := errors.New("enough")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, enough)
 		defer cancel()
-		if _, _, err := w.Wait(ctx, host, 0); err != enough {
+		if _, err := w.Wait(ctx, host, 0); err != enough {
 			t.Errorf("it ends by %v", err)
 		}
-		release()
+		turn.Release()
 		if err := w.call(t.Context(), "a", "/"); err != nil {
 			t.Error(err)
 		}
@@ -75,4 +76,37 @@ func TestClientOf(t *testing.T) {
 			t.Errorf("%+v: the client is %q", c.trace, got)
 		}
 	}
+}
+
+// Who has joined the queue is woken when its turn has come, or will not come, and may leave before.
+func TestJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, throttle.Limits{Rate: 1, Fixed: true}, 0, nil)
+		w.start(t.Context(), "a", "/")
+		woken := make(chan string, 3)
+		join := func(name string) *Place {
+			return w.Join(WithClient(t.Context(), name), host, 5, func() { woken <- name })
+		}
+		b, c, d := join("b"), join("c"), join("d")
+		if turn, err := b.Leave(); turn != nil || err != ErrLeft {
+			t.Errorf("b left with %v, %v", turn, err)
+		}
+		if name := <-woken; name != "c" || time.Since(w.begin) != time.Second {
+			t.Errorf("%s was woken after %v", name, time.Since(w.begin))
+		}
+		turn, err := c.Leave()
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn.Release()
+		stopped := errors.New("stopped")
+		w.base.Stop(stopped)
+		if name := <-woken; name != "d" {
+			t.Errorf("%s was woken at the end", name)
+		}
+		if _, err := d.Leave(); !errors.Is(err, stopped) {
+			t.Errorf("d got %v", err)
+		}
+		w.idle()
+	})
 }

@@ -117,7 +117,7 @@ type admission struct {
 
 func (a admission) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := callOf(req.Context())
-	if c != nil && storable(req.Method) {
+	if c != nil && !c.early {
 		if why := a.r.admit(c, 0); why != nil {
 			return nil, why
 		}

@@ -35,6 +35,7 @@ type call struct {
 	trace  fair.Trace
 	cancel context.CancelCauseFunc
 	until  time.Time   // when its waiting ends
+	early  bool        // it waits before it enters the cache, which has nothing for it
 	flying atomic.Bool // it is with the target
 	body   *spool.Body
 
@@ -71,8 +72,17 @@ var (
 // ServeHTTP passes a request on, and answers it.
 func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	w := patient(rw, r.Stall)
+	parked := false
+	defer func() {
+		if !parked { // else it is not answered yet
+			r.tally.end()
+		}
+	}()
+	if was := waited(req.Context()); was != nil {
+		r.serve(w, req, was.call, was)
+		return
+	}
 	r.tally.begin()
-	defer r.tally.end()
 	if r.stopping.Load() {
 		w.Header().Set("Connection", "close")
 		r.refuse(w, later(status.RelayStopping, r.StopTimeout))
@@ -92,41 +102,60 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	patience := r.patience(req.Header)
 	c := &call{target: t, trailer: trailerOf(req), until: time.Now().Add(patience)}
 	c.trace.Client = clientOf(req)
-	if !storable(req.Method) {
-		if why := r.admit(c, req.ContentLength); why != nil {
+	c.early = !storable(req.Method) || r.CacheBytes == 0
+	if c.early {
+		if why := r.admit(c, max(req.ContentLength, 0)); why != nil {
 			r.refuse(w, why)
 			return
 		}
 	}
-	c.Context, c.cancel = context.WithCancelCause(req.Context())
-	defer c.cancel(nil)
-	w.flood = func() { c.cancel(errFlood) }
-	ctx := fair.WithTrace(c, &c.trace)
+	parked = r.serve(w, req, c, nil)
+}
+
+// serve answers a request that was admitted, or may be in the cache. If it has waited already, was
+// says what became of that. It reports whether the request was parked.
+func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (parked bool) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	c.Context, c.cancel = ctx, cancel
+	w.flood = func() { cancel(errFlood) }
+	ctx = fair.WithTrace(c, &c.trace)
 	req = req.WithContext(ctx)
-	late := time.AfterFunc(patience, func() {
+	if was != nil && was.turn != nil {
+		defer was.turn.Release()
+	} else if was != nil {
+		if was.err == errLate {
+			cancel(errLate)
+		}
+		r.failed(w, req, was.err)
+		return false
+	}
+	late := time.AfterFunc(time.Until(c.until), func() {
 		if !c.flying.Load() {
-			c.cancel(errLate)
+			cancel(errLate)
 		}
 	})
 	defer late.Stop()
 	if req.Body != nil && req.Body != http.NoBody {
-		if why := r.take(rw, req, c); why != nil {
+		if why := r.take(w.ResponseWriter, req, c); why != nil {
 			r.refuse(w, why)
-			return
+			return false
 		}
 	}
 	if c.body != nil {
 		defer r.closeBody(c.body)
 	}
-	if !storable(req.Method) { // the others may be in the cache
+	if c.early {
 		// Here, and not below, where a goroutine that waits has a stack of four times the size.
-		ctx, release, err := r.fair.Wait(ctx, t.key, max(req.ContentLength, 0))
-		if err != nil {
-			r.failed(w, req, err)
-			return
+		turn, why := r.turn(w, req, c, was)
+		if turn == nil {
+			if why != nil {
+				r.failed(w, req, why)
+			}
+			return why == nil
 		}
-		defer release()
-		req = req.WithContext(ctx)
+		defer turn.Release()
+		req = req.WithContext(turn.Context(ctx))
 	}
 	broken := true
 	defer func() {
@@ -136,6 +165,21 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}()
 	r.proxy.ServeHTTP(w, req)
 	broken = false
+	return false
+}
+
+// turn waits for a request's turn, unless it has. It returns neither that nor an error if the
+// request is parked.
+func (r *Relay) turn(
+	w *patientWriter, req *http.Request, c *call, was *wait,
+) (*fair.Turn, error) {
+	if was != nil {
+		return was.turn, nil
+	}
+	if r.park(w, req, c) {
+		return nil, nil
+	}
+	return r.fair.Wait(req.Context(), c.target.key, max(req.ContentLength, 0))
 }
 
 // refuse answers a request that is not passed on.

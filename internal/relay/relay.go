@@ -46,6 +46,10 @@ type Relay struct {
 	cache     *cache.Transport
 	proxy     *httputil.ReverseProxy
 
+	base     context.Context // of all requests that are served
+	lot      *lot
+	parkFrom int // requests that wait
+
 	servers  upstream.Set
 	started  time.Time
 	stopping atomic.Bool // nothing new is taken
@@ -67,7 +71,8 @@ type target struct {
 // New returns a relay. The targets' URLs must be checked: http or https, with a host, and without a
 // query that ends in the middle.
 func New(o Options) *Relay {
-	r := &Relay{Options: o, targets: map[string]*target{}, notKept: rate.Sometimes{Interval: tell}}
+	r := &Relay{Options: o, parkFrom: parkFrom, targets: map[string]*target{},
+		notKept: rate.Sometimes{Interval: tell}}
 	r.secrets = conceal.New(o.Header, o.Network.ProxyAddresses()...)
 	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))

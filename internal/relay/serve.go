@@ -38,16 +38,24 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 	r.hosts = hosts.New(r.Hosts, l.Addr())
 	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer breakOff(nil)
+	r.base, r.lot = base, newLot()
 	s := &http.Server{
 		Handler:           r,
 		ReadHeaderTimeout: headTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withParked,
 		ErrorLog:          log.New(conceal.NetLog(r.Log), "", 0),
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
+	parked := make(chan error, 1)
+	go func() { parked <- s.Serve(r.lot) }()
+	defer func() {
+		_ = s.Close()
+		<-parked
+	}()
 
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -102,6 +110,7 @@ func (r *Relay) drain(
 		}
 		broken = true
 		r.client.Stop(errStopping)
+		r.transport.Stop(errStopping) // which ends the waits of those that are parked
 		breakOff(errStopping)
 		over.Reset(time.Second)
 	}

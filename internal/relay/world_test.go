@@ -41,6 +41,12 @@ type world struct {
 // start runs a test in a world whose target answers by handle.
 func start(t *testing.T, o Options, handle http.HandlerFunc, do func(w *world)) {
 	t.Helper()
+	startWith(t, parkFrom, o, handle, do)
+}
+
+// startWith is start where requests are parked when so many wait.
+func startWith(t *testing.T, from int, o Options, handle http.HandlerFunc, do func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, begin: time.Now(), ended: make(chan struct{})}
 		to := memnet.Listen()
@@ -81,6 +87,7 @@ func start(t *testing.T, o Options, handle http.HandlerFunc, do func(w *world)) 
 		}
 		o.Log = slog.New(slog.NewTextHandler(writer{w}, nil))
 		w.relay = New(o)
+		w.relay.parkFrom = from
 		at := memnet.Listen()
 		ctx, kill := context.WithCancel(context.Background())
 		soft, stop := context.WithCancelCause(ctx)
