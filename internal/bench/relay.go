@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -130,7 +129,11 @@ func benchRelay(ctx context.Context, bin, dir string, rounds int, out io.Writer)
 			}
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return benchSteady(ctx, passed, rounds, out)
 }
 
 // relayConfig writes the configuration of one nginx that is both the origin and a cache before it.
@@ -224,31 +227,11 @@ func loadTest(ctx context.Context, target string, users int) (answers, error) {
 	ctx, cancel := context.WithTimeout(ctx, relayWarm+relaySpan)
 	defer cancel()
 	from := time.Now().Add(relayWarm)
-	var mu sync.Mutex
-	var took []time.Duration
-	var group sync.WaitGroup
-	errs := make(chan error, users)
-	for range users {
-		group.Go(func() {
-			mine, err := ask(ctx, u, from)
-			if err != nil {
-				errs <- err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, mine...)
-		})
-	}
-	group.Wait()
-	select {
-	case err := <-errs:
+	took, err := together(users, func() ([]time.Duration, error) { return ask(ctx, u, from) })
+	if err != nil {
 		return answers{}, err
-	default:
 	}
 	slices.Sort(took)
-	if len(took) == 0 {
-		return answers{}, errors.New("nothing was answered")
-	}
 	var sum time.Duration
 	for _, d := range took {
 		sum += d
@@ -259,21 +242,16 @@ func loadTest(ctx context.Context, target string, users int) (answers, error) {
 }
 
 // ask asks again and again until ctx ends, and returns how long the answers took that began after
-// from. It reads no more of them than a client has to.
+// from.
 func ask(ctx context.Context, u *url.URL, from time.Time) (took []time.Duration, err error) {
-	conn, err := net.Dial("tcp", u.Host)
+	c, err := dial(u)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	request := []byte("GET " + u.Path + " HTTP/1.1\r\nHost: " + u.Host + "\r\n\r\n")
-	r := bufio.NewReader(conn)
+	defer c.Close()
 	for ctx.Err() == nil {
 		begin := time.Now()
-		if _, err := conn.Write(request); err != nil {
-			return nil, err
-		}
-		if err := readAnswer(r); err != nil {
+		if err := c.ask(); err != nil {
 			return nil, err
 		}
 		if begin.After(from) {
