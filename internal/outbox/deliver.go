@@ -191,6 +191,36 @@ func (w *writer) finish(e *Entry, a *Answer) error {
 		e.inFile, e.answer, e.Attempts, e.Status, e.Reason, e.Seq)
 }
 
+// Tried records what an attempt has led to of a request that the caller still has, and sends again.
+// Its State says whether the server may have it: [Sending], or [Waiting] if not. Then Begin is due
+// again, and until that the request can be withdrawn. Tried does not wait for the disk.
+func (s *Store) Tried(id string, o Outcome) {
+	seq, _ := parseID(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.taken[seq]
+	if t == nil {
+		return
+	}
+	if o.State == Waiting {
+		t.begun = time.Time{}
+	}
+	now := time.Now()
+	s.enqueueLocked(&op{do: func(w *writer) error {
+		e, err := w.entry(id)
+		if err != nil {
+			return err
+		}
+		if o.State == Waiting { // else it may be noted or not
+			e.State = Waiting
+		}
+		return w.exec(`UPDATE request SET state = ?, due = ?, last = ?, attempts = ?, status = ?,
+			reason = ? WHERE seq = ?`,
+			e.State, millis(o.Due), millis(now), o.Attempts, o.Status, o.Reason, e.Seq)
+	}})
+	s.poke()
+}
+
 // Get returns a request with its last answer. It fails with [ErrNotFound] or an [*Error].
 func (s *Store) Get(id string) (Entry, error) {
 	e, err := s.reader.Get(id)

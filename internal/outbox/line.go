@@ -29,6 +29,7 @@ type client struct {
 	ready   ready
 	delayed int
 	taken   int
+	blocks  []int64       // requests that hold up those behind them, the oldest first
 	seat    *list.Element // in the order; nil if it has no turn
 }
 
@@ -101,9 +102,36 @@ func (l *line) remove(name string, seq int64) {
 	l.seat(of)
 }
 
+// block has a request hold up those of its client that are behind it, if they go in order.
+func (l *line) block(name string, seq int64) {
+	if l.inOrder {
+		c := l.clientOf(name)
+		i, _ := slices.BinarySearch(c.blocks, seq)
+		c.blocks = slices.Insert(c.blocks, i, seq)
+		l.seat(c)
+	}
+}
+
+// unblock undoes block.
+func (l *line) unblock(name string, seq int64) {
+	if l.inOrder {
+		c := l.clientOf(name)
+		if i, ok := slices.BinarySearch(c.blocks, seq); ok {
+			c.blocks = slices.Delete(c.blocks, i, i+1)
+		}
+		l.seat(c)
+	}
+}
+
+// waits reports whether a client's first request has to wait for others of the client.
+func (l *line) waits(c *client) bool {
+	return l.inOrder && (c.taken+c.delayed > 0 ||
+		len(c.blocks) > 0 && c.blocks[0] < c.ready[0].seq)
+}
+
 // seat gives a client a turn, or takes it away. A client that has nothing is forgotten.
 func (l *line) seat(c *client) {
-	turn := len(c.ready) > 0 && !(l.inOrder && c.taken+c.delayed > 0)
+	turn := len(c.ready) > 0 && !l.waits(c)
 	switch {
 	case turn && c.seat == nil:
 		c.seat = l.order.PushBack(c)
@@ -111,7 +139,7 @@ func (l *line) seat(c *client) {
 		l.order.Remove(c.seat)
 		c.seat = nil
 	}
-	if len(c.ready)+c.delayed+c.taken == 0 {
+	if len(c.ready)+c.delayed+c.taken+len(c.blocks) == 0 {
 		delete(l.clients, c.name)
 	}
 }

@@ -25,8 +25,8 @@ type Options struct {
 	// MaxBytes bounds the bodies of requests that were not delivered; if zero, 4 GiB.
 	MaxBytes int64
 
-	// InOrder has a client's next request wait until the one before was delivered, has failed or is
-	// unknown.
+	// InOrder has a client's next request wait until the one before was delivered. One that has
+	// failed or is unknown holds up those behind it until it is requeued or dropped.
 	InOrder bool
 
 	// Interrupted decides what a request becomes that Begin has noted, and of which nothing more is
@@ -257,9 +257,12 @@ func (s *Store) settle(ctx context.Context, interrupted []Entry) error {
 // addLocked counts an entry, and has it wait for its turn if it is to.
 func (s *Store) addLocked(e Entry) {
 	s.countLocked(e, 1)
-	if e.State == Waiting {
+	switch e.State {
+	case Waiting:
 		w := waiter{seq: e.Seq, since: e.Accepted, due: e.Due}
 		s.lineLocked(e.Target).push(e.Client, w)
+	case Failed, Unknown:
+		s.lineLocked(e.Target).block(e.Client, e.Seq)
 	}
 }
 
@@ -270,6 +273,8 @@ func (s *Store) dropLocked(e Entry) {
 		s.leaveLocked(e.Seq)
 	} else if e.State == Waiting {
 		s.lines[e.Target].remove(e.Client, e.Seq)
+	} else if e.State == Failed || e.State == Unknown {
+		s.lines[e.Target].unblock(e.Client, e.Seq)
 	}
 }
 
@@ -351,6 +356,23 @@ func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// Pending returns how many requests wait or are being sent, by target.
+func (s *Store) Pending() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := make(map[string]int64)
+	for target, l := range s.lines {
+		n := len(l.delayed)
+		for _, c := range l.clients {
+			n += len(c.ready) + c.taken
+		}
+		if n > 0 {
+			of[target] = int64(n)
+		}
+	}
+	return of
 }
 
 // Stats counts what a store has.

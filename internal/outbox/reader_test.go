@@ -105,7 +105,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// A client's next request waits for the one before, as long as that is not through.
+// A client's next request waits until the one before was delivered, or somebody has seen why not.
 func TestInOrder(t *testing.T) {
 	s := mustOpen(t, Options{Dir: newDir(t), InOrder: true})
 	first, second := mustPut(t, s, "a", ""), mustPut(t, s, "a", "")
@@ -127,6 +127,20 @@ func TestInOrder(t *testing.T) {
 		t.Errorf("next: %v", got)
 	}
 	test.OK(t, s.Finish(first.ID, Outcome{State: Failed}))
+	if got := next(); got != nil {
+		t.Errorf("behind one that has failed: %v", got)
+	}
+	test.OK(t, s.Requeue(first.ID))
+	if got := next(); !slices.Equal(got, []string{first.ID}) {
+		t.Errorf("next: %v", got)
+	}
+	test.OK(t, s.Finish(first.ID, Outcome{State: Unknown}))
+	test.OK(t, s.Close())
+	s = mustOpen(t, Options{Dir: s.dir, InOrder: true})
+	if got := next(); !slices.Equal(got, []string{other.ID}) {
+		t.Errorf("opened, behind one that is unknown: %v", got)
+	}
+	test.OK(t, s.Drop(first.ID))
 	if got := next(); !slices.Equal(got, []string{second.ID}) {
 		t.Errorf("next: %v", got)
 	}
