@@ -75,6 +75,9 @@ func (t *Trace) placeOf(arrivals *atomic.Uint64) uint64 {
 	return t.place
 }
 
+// Arrived gives a call its place now, before any of its requests has come.
+func (t *Transport) Arrived(call *Trace) { call.placeOf(&t.arrivals) }
+
 // queued adds a wait, which lies between two states of the upstream's account.
 func (t *Trace) queued(d time.Duration, before, after throttle.Waited) {
 	t.mu.Lock()
