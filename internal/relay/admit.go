@@ -17,11 +17,14 @@ import (
 // clientHeader names the client whose turn a request takes.
 const clientHeader = "X-Penstock-Client"
 
+// named is what the names begin with that clients give themselves.
+const named = "name "
+
 // clientOf returns the name by which turns are taken: what the client says, or else its address and
 // program. Two programs on one machine have different names, and two runs of one program do not.
 func clientOf(req *http.Request) string {
 	if name := req.Header.Get(clientHeader); name != "" {
-		return "name " + name
+		return named + name
 	}
 	host, _, err := net.SplitHostPort(req.RemoteAddr)
 	if err != nil {
@@ -30,17 +33,27 @@ func clientOf(req *http.Request) string {
 	return host + " " + req.UserAgent()
 }
 
-// target returns where a request goes and the path that is left for it, or why it goes nowhere.
-func (r *Relay) target(req *http.Request) (*target, *problem) {
+// stranger returns why a request is not for the relay at all; nil if it may be.
+func (r *Relay) stranger(req *http.Request) *problem {
 	switch {
 	case req.Method == http.MethodConnect || req.URL.IsAbs() || req.URL.Host != "":
-		return nil, refusal(http.StatusBadRequest, status.NotAProxy)
+		return refusal(http.StatusBadRequest, status.NotAProxy)
 	case req.Method == http.MethodTrace: // its answer would show the credentials that we add
-		return nil, refusal(http.StatusNotImplemented, status.NoTrace)
+		return refusal(http.StatusNotImplemented, status.NoTrace)
 	case !r.hosts.Allow(req.Host):
-		return nil, refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
+		return refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
 	case hosts.Foreign(req):
-		return nil, refusal(http.StatusForbidden, status.ForeignPage)
+		return refusal(http.StatusForbidden, status.ForeignPage)
+	}
+	return nil
+}
+
+// target returns where a request goes and the path that is left for it, or why it goes nowhere.
+func (r *Relay) target(req *http.Request) (*target, *problem) {
+	if why := r.stranger(req); why != nil {
+		return nil, why
+	}
+	switch {
 	case req.Method == http.MethodOptions && req.Header.Get("Max-Forwards") == "0":
 		return nil, refusal(http.StatusNotImplemented, status.NoForwards)
 	case upgrades(req.Header):
@@ -91,21 +104,12 @@ const grace = 100 * time.Millisecond
 // patience returns how long a request may wait for its turn: as long as the relay lets, or as its
 // client prefers (RFC 7240, section 4.3).
 func (r *Relay) patience(h http.Header) time.Duration {
-	most := r.QueueWait
-	for _, line := range h["Prefer"] {
-		for preference := range strings.SplitSeq(line, ",") {
-			preference, _, _ = strings.Cut(preference, ";")
-			name, value, _ := strings.Cut(preference, "=")
-			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
-				continue
-			}
-			value = strings.Trim(strings.TrimSpace(value), `"`)
-			if n, err := strconv.ParseUint(value, 10, 31); err == nil {
-				return min(most, max(time.Duration(n)*time.Second, grace))
-			}
+	if value, ok := preference(h, "wait"); ok {
+		if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+			return min(r.QueueWait, max(time.Duration(n)*time.Second, grace))
 		}
 	}
-	return most
+	return r.QueueWait
 }
 
 // An admission is below the cache: only what that does not have has to wait. What is set in all

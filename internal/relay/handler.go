@@ -38,6 +38,7 @@ type call struct {
 	early  bool        // it waits before it enters the cache, which has nothing for it
 	flying atomic.Bool // it is with the target
 	body   *spool.Body
+	uri    string // path and query as the client asks for them, of what is to be stored
 
 	trailer *trailer
 	fault   atomic.Pointer[clientError] // of the client's body
@@ -72,6 +73,10 @@ var (
 // ServeHTTP passes a request on, and answers it.
 func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	w := patient(rw, r.Stall)
+	if strings.HasPrefix(req.URL.Path, ownPath) {
+		r.serveOwn(w, req)
+		return
+	}
 	parked := false
 	defer func() {
 		if !parked { // else it is not answered yet
@@ -98,6 +103,10 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			r.answerStored(w, resp)
 			return
 		}
+	}
+	if r.async(req) {
+		r.accept(w, rw, req, t)
+		return
 	}
 	patience := r.patience(req.Header)
 	c := &call{target: t, trailer: trailerOf(req), until: time.Now().Add(patience)}
@@ -253,27 +262,6 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	out.Header.Add("Via", viaOf(p.In.Proto))
 }
 
-// aim has a request go to the target.
-func (t *target) aim(p *httputil.ProxyRequest) {
-	out := p.Out
-	if t.Name != "" {
-		out.URL.Path = cutSegment(out.URL.Path)
-		out.URL.RawPath = cutSegment(out.URL.RawPath)
-	}
-	out.RequestURI = ""                  // which only servers get
-	out.URL.RawQuery = p.In.URL.RawQuery // with all that cannot be parsed
-	p.SetURL(t.URL)
-}
-
-// asked returns what the cache is asked for, without a copy of the headers.
-func (t *target) asked(req *http.Request) *http.Request {
-	u := *req.URL
-	out := &http.Request{Method: req.Method, URL: &u, Header: req.Header, Host: req.Host,
-		Body: req.Body}
-	t.aim(&httputil.ProxyRequest{In: req, Out: out})
-	return out
-}
-
 // answerStored answers with what is stored, which costs the client no wait.
 func (r *Relay) answerStored(w http.ResponseWriter, resp *http.Response) {
 	defer resp.Body.Close()
@@ -292,15 +280,6 @@ func viaOf(proto string) string {
 		return "1.1 " + viaName
 	}
 	return strings.TrimPrefix(proto, "HTTP/") + " " + viaName
-}
-
-// cutSegment removes the first segment of a path.
-func cutSegment(path string) string {
-	if path == "" {
-		return ""
-	}
-	_, rest, _ := strings.Cut(path[1:], "/")
-	return "/" + rest
 }
 
 // answered completes the answer that goes to the client.

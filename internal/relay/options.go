@@ -2,7 +2,8 @@
 // servers, at the pace that these take. Requests of many clients wait in one fair queue, are
 // repeated where that is safe, and are answered in any case.
 //
-// It stores nothing beyond the process: what it has accepted it answers, or says that it could not.
+// What it has accepted it answers, or says that it could not. What a client does not wait for it
+// stores on disk, and delivers over outages and restarts.
 package relay
 
 import (
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
@@ -36,6 +38,15 @@ type Options struct {
 	CacheBytes   int64         // for answers to GET and HEAD; 0: nothing is kept
 	CacheTTL     time.Duration // how long an answer is fresh that does not say so; 0: it is not
 	StaleIfError time.Duration // how long a stale answer may stand in for a target that is down
+
+	// Store keeps requests that are sent later. Serve closes it. If nil, none is accepted. Its
+	// Options must be those here.
+	Store      *outbox.Store
+	StoreBytes int64         // of all bodies in the store: one that is longer never fits
+	Async      []string      // methods of which all requests are stored
+	Idempotent bool          // give stored requests a key that makes it safe to repeat them
+	InOrder    bool          // one after another for each client, also if one fails
+	Keep       time.Duration // for how long results are kept
 
 	Forwarded   bool          // tell targets of the client: X-Forwarded-For, -Host and -Proto
 	Hosts       []string      // by which clients may call the relay, besides those of this machine

@@ -50,6 +50,13 @@ type Relay struct {
 	lot      *lot
 	parkFrom int // requests that wait
 
+	intake       *httputil.ReverseProxy // of what is stored
+	storedClient *retry.Client          // sends that
+	couriers     []*courier             // of each target
+	ends         watchers
+	storeFault   rate.Sometimes
+	failures     rate.Sometimes
+
 	servers  upstream.Set
 	started  time.Time
 	stopping atomic.Bool // nothing new is taken
@@ -62,17 +69,13 @@ type Relay struct {
 	notKept  rate.Sometimes
 }
 
-// A target is a Target that requests go to.
-type target struct {
-	Target
-	key string // of its limits
-}
-
 // New returns a relay. The targets' URLs must be checked: http or https, with a host, and without a
 // query that ends in the middle.
 func New(o Options) *Relay {
 	r := &Relay{Options: o, parkFrom: parkFrom, targets: map[string]*target{},
-		notKept: rate.Sometimes{Interval: tell}}
+		notKept:    rate.Sometimes{Interval: tell},
+		storeFault: rate.Sometimes{Interval: tell},
+		failures:   rate.Sometimes{First: 10, Interval: tell}}
 	r.secrets = conceal.New(o.Header, o.Network.ProxyAddresses()...)
 	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
@@ -90,7 +93,7 @@ func New(o Options) *Relay {
 		Base: &wire.Transport{
 			Network: o.Network, MaxIdle: idle,
 			Unrepeatable: func(req *http.Request) bool { return !repeatable(req) },
-			Before:       withTrailer,
+			Before:       leaving,
 			Full: func(files, conns int) {
 				r.fewFiles.Do(func() { r.Log.Warn(status.FewFiles(files, conns)) })
 			},
@@ -124,6 +127,11 @@ func New(o Options) *Relay {
 		BufferPool:     new(buffers),
 		FlushInterval:  flushAfter,
 		ErrorLog:       log.New(conceal.NetLog(r.Log), "", 0),
+	}
+	r.intake = r.newIntake()
+	r.storedClient = r.newStoredClient()
+	for _, name := range r.names() {
+		r.couriers = append(r.couriers, newCourier(r, r.targets[name]))
 	}
 	return r
 }

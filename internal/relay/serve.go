@@ -48,6 +48,7 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 		ConnContext:       withParked,
 		ErrorLog:          log.New(conceal.NetLog(r.Log), "", 0),
 	}
+	endDelivery := r.startCouriers(base)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	parked := make(chan error, 1)
@@ -65,13 +66,16 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 			r.watch(now)
 			continue
 		case err := <-served:
-			return r.Stats(time.Now()), err
+			stats := r.Stats(time.Now())
+			endDelivery()
+			return stats, err
 		case <-soft.Done():
 		}
 		break
 	}
 	r.drain(ctx, soft, breakOff, ticker)
 	_ = s.Close()
+	endDelivery()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return r.Stats(time.Now()), err
 	}
@@ -90,13 +94,17 @@ func (r *Relay) drain(
 	ctx, soft context.Context, breakOff context.CancelCauseFunc, ticker *time.Ticker,
 ) {
 	r.stopping.Store(true)
-	active := r.tally.stats().Active
+	for _, c := range r.couriers {
+		c.stop()
+	}
+	r.storedClient.Stop(errStopping)
+	active := r.active()
 	r.Log.Info(status.RelayStops(context.Cause(soft), active, r.StopTimeout))
 	over := time.NewTimer(r.StopTimeout)
 	defer over.Stop()
 	ticker.Reset(look / 20)
 	ended, broken := ctx.Done(), false
-	for r.tally.stats().Active > 0 {
+	for r.active() > 0 {
 		select {
 		case <-ticker.C:
 			continue
@@ -116,6 +124,9 @@ func (r *Relay) drain(
 	}
 }
 
+// active returns how many requests are under way.
+func (r *Relay) active() int { return r.tally.stats().Active + r.delivering() }
+
 // Stats returns what the relay has done, and does.
 func (r *Relay) Stats(now time.Time) Stats {
 	s := r.tally.stats()
@@ -129,6 +140,10 @@ func (r *Relay) Stats(now time.Time) Stats {
 		s.Oldest = max(s.Oldest, progress.Round(q.Oldest.Seconds(), 3))
 	}
 	s.InFlight, _ = r.servers.InFlight()
+	if r.Store != nil {
+		st := r.Store.Stats()
+		s.StoreWaiting, s.StoreFailed = st.Waiting+st.Sending, st.Failed+st.Unknown
+	}
 	return s
 }
 

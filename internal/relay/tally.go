@@ -13,6 +13,7 @@ type Stats struct {
 	Failed   int64 `json:"failed"`   // answered with a problem of the relay's: 502, 503, 504
 	Refused  int64 `json:"refused"`  // at once, as nonsense or because too many wait
 	Lost     int64 `json:"lost"`     // whose client went away before
+	Stored   int64 `json:"stored"`   // to be sent later
 
 	Sent      int64 `json:"sent"`      // requests to targets, those that were repeated included
 	Repeated  int64 `json:"repeated"`  // of these, again
@@ -23,6 +24,9 @@ type Stats struct {
 	Clients  int     `json:"clients"`        // that these are of
 	Oldest   float64 `json:"oldest_seconds"` // how long the first of them has waited, in seconds
 	InFlight int     `json:"in_flight"`      // requests at targets
+
+	StoreWaiting int64 `json:"store_waiting"` // stored requests that were not delivered yet
+	StoreFailed  int64 `json:"store_failed"`  // stored requests that have failed or are unknown
 
 	Holding string        `json:"holding"` // what holds requests back, in words
 	Uptime  time.Duration `json:"-"`
@@ -57,6 +61,7 @@ func (t *tally) answer()   { t.count(&t.s.Answered) }
 func (t *tally) fail()     { t.count(&t.s.Failed) }
 func (t *tally) refuse()   { t.count(&t.s.Refused) }
 func (t *tally) lose()     { t.count(&t.s.Lost) }
+func (t *tally) store()    { t.count(&t.s.Stored) }
 func (t *tally) send()     { t.count(&t.s.Sent) }
 func (t *tally) repeat()   { t.count(&t.s.Repeated) }
 func (t *tally) throttle() { t.count(&t.s.Throttled) }

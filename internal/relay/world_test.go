@@ -47,6 +47,14 @@ func start(t *testing.T, o Options, handle http.HandlerFunc, do func(w *world)) 
 // startWith is start where requests are parked when so many wait.
 func startWith(t *testing.T, from int, o Options, handle http.HandlerFunc, do func(w *world)) {
 	t.Helper()
+	startIn(t, from, o, func(*Options) {}, handle, do)
+}
+
+// startIn is startWith; prepare is called in the bubble.
+func startIn(t *testing.T, from int, o Options, prepare func(*Options), handle http.HandlerFunc,
+	do func(w *world)) {
+
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, begin: time.Now(), ended: make(chan struct{})}
 		to := memnet.Listen()
@@ -86,6 +94,7 @@ func startWith(t *testing.T, from int, o Options, handle http.HandlerFunc, do fu
 			o.StopTimeout = 5 * time.Second
 		}
 		o.Log = slog.New(slog.NewTextHandler(writer{w}, nil))
+		prepare(&o)
 		w.relay = New(o)
 		w.relay.parkFrom = from
 		at := memnet.Listen()

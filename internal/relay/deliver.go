@@ -1,0 +1,317 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
+)
+
+const (
+	// window is how many stored requests of a target are tried at once: as many as may be in
+	// flight. All others are on disk only.
+	window = upstream.MostInFlight
+
+	// A stored request that cannot be sent now comes up again after a while: after long if that may
+	// be its own fault, so that others are tried before it.
+	soon    = 10 * time.Second
+	faulty  = time.Minute
+	holding = 10 * time.Minute
+
+	// fullFor is how long a client is told to stay away at least while the store is full.
+	fullFor = 5 * time.Second
+
+	pruneEach = time.Hour
+)
+
+// Interrupted says what becomes of a stored request that was under way when a relay was killed.
+func Interrupted(e outbox.Entry) (outbox.State, string) {
+	switch {
+	case !repeatableEntry(e):
+		return outbox.Unknown, status.CutShort
+	case keys.Forgotten(e.Method, e.First, e.First, time.Now()):
+		return outbox.Unknown, status.KeyForgotten
+	}
+	return outbox.Waiting, ""
+}
+
+// A courier delivers what is stored for one target.
+type courier struct {
+	r    *Relay
+	t    *target
+	wake chan struct{} // holds one
+
+	mu       sync.Mutex
+	stopping bool
+	busy     map[*parcel]bool
+	held     hold
+}
+
+func newCourier(r *Relay, t *target) *courier {
+	return &courier{r: r, t: t, wake: make(chan struct{}, 1), busy: map[*parcel]bool{}}
+}
+
+func (c *courier) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run delivers until the courier is stopped, and returns when all that is under way has ended.
+func (c *courier) run(ctx context.Context) {
+	var group sync.WaitGroup
+	defer group.Wait()
+	for {
+		n, after := c.room(time.Now())
+		var list []outbox.Entry
+		if n > 0 {
+			var due time.Time
+			var err error
+			if list, due, err = c.r.Store.Next(c.t.stored(), n); err != nil {
+				c.r.tellStore(err)
+				due = time.Now().Add(faulty)
+			}
+			after = earlier(after, due)
+		}
+		for _, e := range list {
+			p := c.take(ctx, e)
+			group.Go(func() {
+				defer c.done(p)
+				c.r.deliver(p)
+			})
+		}
+		var timer <-chan time.Time
+		if !after.IsZero() {
+			timer = time.After(time.Until(after))
+		}
+		select {
+		case <-c.wake:
+		case <-timer:
+		case <-ctx.Done():
+			return
+		}
+		if c.stopped() {
+			return
+		}
+	}
+}
+
+// room returns how many more requests may be taken up, and when that changes by itself.
+func (c *courier) room(now time.Time) (n int, after time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.held.on {
+		return window - len(c.busy), time.Time{}
+	}
+	if now.Before(c.held.until) {
+		return 0, c.held.until
+	}
+	return max(1-len(c.busy), 0), time.Time{}
+}
+
+func (c *courier) take(ctx context.Context, e outbox.Entry) *parcel {
+	p := newParcel(ctx, c, e)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy[p] = true
+	return p
+}
+
+func (c *courier) done(p *parcel) {
+	p.cancel(nil)
+	c.mu.Lock()
+	delete(c.busy, p)
+	c.mu.Unlock()
+	c.poke()
+}
+
+func (c *courier) stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopping
+}
+
+// stop ends the courier. What is with the target may end there.
+func (c *courier) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	for p := range c.busy {
+		if !p.flying {
+			p.cancel(errStopping)
+		}
+	}
+	c.poke()
+}
+
+// under returns how many requests are under way.
+func (c *courier) under() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.busy)
+}
+
+// A hold keeps back what is stored for a target that would refuse all of it, whatever it is: it has
+// no address, or the credentials are not valid. One request at a time shows whether that is over.
+type hold struct {
+	on     bool
+	until  time.Time // the next try
+	status int       // of the last answers that refuse the relay's credentials
+	alike  int       // how many these were in a row
+}
+
+// mostAlike is how many refused credentials in a row show that it is not about the one request.
+const mostAlike = 10
+
+// judge records how a request ended, and reports whether it is to wait with the others.
+func (c *courier) judge(unreachable bool, end outbox.State, code int, why string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := &c.held
+	refused := end == outbox.Failed && aboutCredentials(code)
+	switch {
+	case refused && code == h.status:
+		h.alike++
+	case refused:
+		h.status, h.alike = code, 1
+	case code != 0: // the server judges the request itself
+		*h = hold{}
+		return false
+	}
+	if !unreachable && (!refused || h.alike < mostAlike) {
+		return false
+	}
+	if !h.on {
+		c.r.Log.Warn(status.DeliveryHeld(c.t.stored(), why, faulty))
+	}
+	h.on, h.until = true, time.Now().Add(faulty)
+	return true
+}
+
+// aboutCredentials reports whether a status refuses whoever sends, or for want of room, and not
+// what was sent.
+func aboutCredentials(code int) bool {
+	return code == 401 || code == 402 || code == 407 || code == 507
+}
+
+// earlier returns the earlier of two times, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (r *Relay) wakeCouriers() {
+	for _, c := range r.couriers {
+		c.poke()
+	}
+}
+
+// startCouriers begins to deliver what is stored, and returns what ends that, and closes the store.
+func (r *Relay) startCouriers(ctx context.Context) (end func()) {
+	if r.Store == nil {
+		return func() {}
+	}
+	r.tellStored(time.Now())
+	ctx, cancel := context.WithCancelCause(ctx)
+	var group sync.WaitGroup
+	for _, c := range r.couriers {
+		group.Go(func() { c.run(ctx) })
+	}
+	group.Go(func() { r.prune(ctx) })
+	return func() {
+		cancel(errStopping)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			group.Wait()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(time.Second): // what cannot be written now would keep us
+		}
+		if err := r.Store.Close(); err != nil {
+			r.Log.Error(status.Plain(err))
+		}
+		<-ended
+	}
+}
+
+// prune forgets results that are old.
+func (r *Relay) prune(ctx context.Context) {
+	for {
+		if _, err := r.Store.Prune(time.Now().Add(-r.Keep)); err != nil &&
+			!errors.Is(err, outbox.ErrClosed) {
+			r.tellStore(err)
+		}
+		select {
+		case <-time.After(pruneEach):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tellStore warns of a fault of the store, not too often.
+func (r *Relay) tellStore(err error) {
+	r.storeFault.Do(func() { r.Log.Warn(status.Plain(err)) })
+}
+
+// tellStored says what earlier relays have left.
+func (r *Relay) tellStored(now time.Time) {
+	s := r.Store.Stats()
+	if n := s.Waiting; n > 0 {
+		r.Log.Info(status.StoredWait(n, now.Sub(s.Oldest)))
+	}
+	if n := s.Failed + s.Unknown; n > 0 {
+		r.Log.Info(status.StoredEnded(s.Failed, s.Unknown))
+	}
+	left := r.Store.Pending()
+	for _, c := range r.couriers {
+		delete(left, c.t.stored())
+	}
+	for name, n := range left {
+		r.Log.Warn(status.StoredElsewhere(n, name))
+	}
+}
+
+// delivering returns how many stored requests are under way.
+func (r *Relay) delivering() (n int) {
+	for _, c := range r.couriers {
+		n += c.under()
+	}
+	return n
+}
+
+const mostTold = 200 // bytes
+
+// told words a stored request for the log.
+func told(e outbox.Entry) string {
+	return fmt.Sprintf("%s %s (%s)", e.Method, human.Cut(conceal.URL(e.URI), mostTold), e.ID)
+}
+
+// storedState is what the page and the metrics say of stored requests; nil if none can be.
+func (r *Relay) storedState(now time.Time) *board.Stored {
+	if r.Store == nil {
+		return nil
+	}
+	s := r.Store.Stats()
+	b := &board.Stored{
+		Waiting: s.Waiting, Bytes: s.Bytes, InFlight: int(s.Sending), Delivered: s.Delivered,
+		Failed: s.Failed, Unknown: s.Unknown,
+	}
+	if !s.Oldest.IsZero() {
+		b.Oldest = max(now.Sub(s.Oldest).Seconds(), 0)
+	}
+	return b
+}

@@ -1,0 +1,301 @@
+package relay
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/outbox"
+)
+
+// What becomes of a stored request by how it is answered, again and again.
+func TestStoredOutcomes(t *testing.T) {
+	status := func(codes ...int) func(n int, w http.ResponseWriter) {
+		return func(n int, w http.ResponseWriter) { w.WriteHeader(codes[min(n, len(codes)-1)]) }
+	}
+	reset := func(then ...int) func(n int, w http.ResponseWriter) {
+		return func(n int, w http.ResponseWriter) {
+			if n == 0 {
+				panic(http.ErrAbortHandler)
+			}
+			status(then...)(n-1, w)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		method string
+		key    bool
+		answer func(n int, w http.ResponseWriter)
+		want   outbox.State
+		hits   int
+	}{
+		{"accepted", "POST", false, status(201), "delivered", 1},
+		{"throttled", "POST", false, status(429, 429, 503, 200), "delivered", 4},
+		{"a failure", "PUT", false, status(500, 200), "delivered", 2},
+		{"a failure, not to be repeated", "POST", false, status(500), "unknown", 1},
+		{"a failure with a key", "POST", true, status(502, 200), "delivered", 2},
+		{"reset", "DELETE", false, reset(200), "delivered", 2},
+		{"reset, not to be repeated", "PATCH", false, reset(200), "unknown", 1},
+		{"reset, with a key", "PATCH", true, reset(200), "delivered", 2},
+		{"its key is in use", "POST", true, status(409, 201), "delivered", 2},
+		{"refused", "PUT", false, status(422), "failed", 1},
+		{"not implemented", "POST", true, status(501), "failed", 1},
+		{"moved", "POST", false, func(_ int, w http.ResponseWriter) {
+			w.Header().Set("Location", "http://other/")
+			w.WriteHeader(302)
+		}, "failed", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex
+			n := 0
+			handle := func(w http.ResponseWriter, req *http.Request) {
+				io.Copy(io.Discard, req.Body)
+				mu.Lock()
+				n++
+				now := n
+				mu.Unlock()
+				if req.URL.Path == "/base/other" { // it accepts something now and then
+					return
+				}
+				c.answer(now-2, w)
+			}
+			startStored(t, newStore(t), Options{Idempotent: c.key}, handle, func(w *world) {
+				w.send("PUT", "/other", "x")
+				at := w.put(c.method, "/it", "x")
+				time.Sleep(time.Hour)
+				s := w.state(at, c.want)
+				if hits := len(w.arrived()) - 1; hits != c.hits || s.Attempts != c.hits {
+					t.Errorf("%d hits, %d attempts, want %d", hits, s.Attempts, c.hits)
+				}
+				if (s.Reason == "") != (c.want == outbox.Delivered) {
+					t.Errorf("reason %q", s.Reason)
+				}
+			})
+		})
+	}
+}
+
+// A request that fails while others are accepted has failed after so many attempts. Those behind it
+// are not held up.
+func TestStoredFails(t *testing.T) {
+	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "bad") {
+			w.WriteHeader(500)
+		}
+	}, func(w *world) {
+		bad := w.put("PUT", "/bad", "")
+		for i := range 60 {
+			w.put("PUT", fmt.Sprint("/", i), "")
+			time.Sleep(10 * time.Second)
+		}
+		s := w.state(bad, "failed")
+		if s.Attempts < 8 || s.Status != 500 || !strings.Contains(s.Reason, "500") {
+			t.Errorf("%+v", s)
+		}
+		if st := w.relay.Store.Stats(); st.Delivered != 60 {
+			t.Errorf("%+v", st)
+		}
+		if log := w.logged(); !strings.Contains(log, "the stored request PUT /bad (") {
+			t.Error(log)
+		}
+		if a := w.send("POST", bad+"/retry", ""); a.status != 204 {
+			t.Errorf("retry: %d %s", a.status, a.body)
+		}
+		if s := w.shown(bad); s.State != outbox.Waiting && s.State != outbox.Sending {
+			t.Errorf("retried: %+v", s)
+		}
+	})
+}
+
+// With InOrder one that fails holds up those of its client behind it until it is dropped.
+func TestStoredInOrder(t *testing.T) {
+	var mu sync.Mutex
+	var paths []string
+	startStored(t, newStore(t), Options{InOrder: true},
+		func(w http.ResponseWriter, req *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			paths = append(paths, req.URL.Path[len("/base"):])
+			if strings.HasSuffix(req.URL.Path, "bad") {
+				w.WriteHeader(422)
+			}
+		}, func(w *world) {
+			put := func(client, path string) string {
+				return w.put("POST", path, "", "X-Penstock-Client", client)
+			}
+			want := func(want ...string) {
+				t.Helper()
+				time.Sleep(time.Hour)
+				mu.Lock()
+				defer mu.Unlock()
+				if !slices.Equal(paths, want) {
+					t.Errorf("arrived: %q, want %q", paths, want)
+				}
+				paths = nil
+			}
+			put("a", "/1")
+			synctest.Wait()
+			bad := put("a", "/bad")
+			synctest.Wait()
+			put("a", "/2")
+			put("a", "/3")
+			put("b", "/4")
+			want("/1", "/bad", "/4")
+			w.send("POST", bad+"/retry", "")
+			want("/bad")
+			if a := w.send("POST", bad+"/drop", ""); a.status != 204 {
+				t.Errorf("drop: %d %s", a.status, a.body)
+			}
+			want("/2", "/3")
+		})
+}
+
+// Live requests go before stored ones, and clients by turns.
+func TestStoredBehind(t *testing.T) {
+	var mu sync.Mutex
+	var paths []string
+	o := Options{}
+	o.Limits.Rate, o.Limits.Fixed = 1, true
+	startStored(t, newStore(t), o, func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		paths = append(paths, req.URL.Path[len("/base"):])
+	}, func(w *world) {
+		for _, path := range []string{"/a0", "/a1", "/a2", "/b0", "/b1"} {
+			w.put("PUT", path, "", "X-Penstock-Client", path[1:2])
+			synctest.Wait()
+		}
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() { w.send("PUT", "/live", "") })
+		}
+		group.Wait()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		want := []string{"/a0", "/live", "/live", "/a1", "/b0", "/a2", "/b1"}
+		if !slices.Equal(paths, want) {
+			t.Errorf("arrived: %q, want %q", paths, want)
+		}
+	})
+}
+
+// Credentials that are refused keep the rest stored until they are accepted.
+func TestStoredUnauthorized(t *testing.T) {
+	var mu sync.Mutex
+	code, hits := 401, 0
+	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		hits++
+		w.WriteHeader(code)
+	}, func(w *world) {
+		for i := range 30 {
+			w.put("PUT", fmt.Sprint("/", i), "")
+			synctest.Wait()
+		}
+		time.Sleep(10*time.Minute - time.Second)
+		if st := w.relay.Store.Stats(); st.Failed != 9 || st.Waiting != 21 || hits != 9+10 {
+			t.Errorf("%+v after %d hits", st, hits)
+		}
+		if log := w.logged(); strings.Count(log, "one is tried each 1 m") != 1 {
+			t.Error(log)
+		}
+		mu.Lock()
+		code = 200
+		mu.Unlock()
+		time.Sleep(11 * time.Minute)
+		if st := w.relay.Store.Stats(); st.Failed != 9 || st.Delivered != 21 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// What is stored survives a stop, and is delivered by the next relay.
+func TestStoredOverRestart(t *testing.T) {
+	dir := newStore(t)
+	var ids []string
+	down := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
+	startStored(t, dir, Options{}, down, func(w *world) {
+		for i := range 5 {
+			ids = append(ids, w.put("POST", fmt.Sprint("/", i), fmt.Sprint(i)))
+		}
+		time.Sleep(time.Hour)
+		w.state(ids[0], "waiting")
+	})
+	startStored(t, dir, Options{}, func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(w, req.Body)
+	}, func(w *world) {
+		time.Sleep(time.Minute)
+		for i, id := range ids {
+			s := w.state(id, "delivered")
+			if s.Answer == nil || s.Answer.Body != fmt.Sprint(i) {
+				t.Errorf("%+v", s)
+			}
+		}
+		if log := w.logged(); !strings.Contains(log, "5 stored requests wait, the oldest for ") {
+			t.Error(log)
+		}
+	})
+	other := Options{Targets: []Target{{Name: "other", URL: parse(t, "http://other")}}}
+	startStored(t, dir, other, down, func(w *world) {
+		w.put("PUT", "/other/x", "")
+	})
+	startStored(t, dir, Options{}, down, func(w *world) {
+		synctest.Wait()
+		if !strings.Contains(w.logged(), "1 stored request is for other, which is no target of this relay") {
+			t.Error(w.logged())
+		}
+	})
+}
+
+// A stop waits for what is with the target, and leaves the rest.
+func TestStoredStop(t *testing.T) {
+	dir := newStore(t)
+	var at string
+	startStored(t, dir, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(3 * time.Second)
+	}, func(w *world) {
+		at = w.put("POST", "/", "")
+		synctest.Wait()
+		begin := time.Now()
+		w.stop(nil)
+		<-w.ended
+		if took := time.Since(begin); took < 3*time.Second || took > 4*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+	})
+	startStored(t, dir, Options{}, nil, func(w *world) {
+		time.Sleep(time.Minute)
+		w.state(at, "delivered")
+		w.want()
+	})
+}
+
+// The end of a relay that is not waited for leaves what was under way in doubt, unless it may be
+// repeated.
+func TestStoredKilled(t *testing.T) {
+	dir := newStore(t)
+	var post, put string
+	startStored(t, dir, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(time.Hour)
+	}, func(w *world) {
+		w.relay.transport.Limits.InFlight = 2
+		post, put = w.put("POST", "/post", ""), w.put("PUT", "/put", "")
+		time.Sleep(time.Second)
+		w.kill()
+		<-w.ended
+		time.Sleep(time.Hour) // which the target does
+	})
+	startStored(t, dir, Options{}, func(http.ResponseWriter, *http.Request) {}, func(w *world) {
+		time.Sleep(time.Minute)
+		w.state(post, "unknown")
+		w.state(put, "delivered")
+	})
+}

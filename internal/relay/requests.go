@@ -1,0 +1,207 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/status"
+)
+
+const ownPath = "/.penstock/" // where the relay answers itself
+
+// RequestsPath is what the path of a stored request begins with; its ID follows.
+const RequestsPath = ownPath + "requests/"
+
+// serveOwn answers what clients ask the relay itself: what became of a stored request. Whoever
+// knows its ID may ask, and withdraw it.
+func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
+	if why := r.stranger(req); why != nil {
+		why.write(w)
+		return
+	}
+	rest, ok := strings.CutPrefix(req.URL.Path, RequestsPath)
+	id, action, _ := strings.Cut(rest, "/")
+	if !ok || r.Store == nil {
+		refusal(http.StatusNotFound, status.NoSuchRequest).write(w)
+		return
+	}
+	err := error(nil)
+	switch req.Method + " " + action {
+	case "GET ", "HEAD ":
+		var e outbox.Entry
+		if e, err = r.Store.Get(id); err == nil {
+			writeJSON(w, shown(e))
+			return
+		}
+	case "DELETE ":
+		err = r.Store.Withdraw(id)
+	case "POST retry":
+		if err = r.Store.Requeue(id); err == nil {
+			r.wakeCouriers()
+		}
+	case "POST drop":
+		if err = r.Store.Drop(id); err == nil {
+			r.wakeCouriers()
+		}
+	default:
+		w.Header().Set("Allow", "GET, HEAD, DELETE")
+		refusal(http.StatusMethodNotAllowed, status.RequestMethods).write(w)
+		return
+	}
+	if err != nil {
+		requestFault(err).write(w)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// requestFault words why something cannot be done with a stored request.
+func requestFault(err error) *problem {
+	code := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, outbox.ErrNotFound):
+		return refusal(http.StatusNotFound, status.NoSuchRequest)
+	case errors.Is(err, outbox.ErrBegun):
+		return refusal(http.StatusConflict, status.NotWithdrawn)
+	case errors.Is(err, outbox.ErrNotEnded), errors.Is(err, outbox.ErrDelivered):
+		code = http.StatusConflict
+	case errors.Is(err, outbox.ErrClosed):
+		code = http.StatusServiceUnavailable
+	}
+	return refusal(code, status.Plain(err))
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// A Shown is a stored request as clients and programs see it. Fields are added, never renamed.
+type Shown struct {
+	ID       string       `json:"id"`
+	State    outbox.State `json:"state"`
+	Method   string       `json:"method"`
+	Target   string       `json:"target"`
+	URI      string       `json:"uri"`
+	Client   string       `json:"client"`
+	Size     int64        `json:"size"` // of the body, in bytes
+	Accepted time.Time    `json:"accepted"`
+	Attempts int          `json:"attempts"`
+	Next     time.Time    `json:"next,omitzero"` // no attempt before; if zero, when its turn comes
+	Ended    time.Time    `json:"ended,omitzero"`
+	Status   int          `json:"status,omitempty"` // of the last answer
+	Reason   string       `json:"reason,omitempty"`
+	Answer   *ShownAnswer `json:"answer,omitempty"`
+}
+
+// A ShownAnswer is the last answer of the target's.
+type ShownAnswer struct {
+	Status    int         `json:"status"`
+	Headers   http.Header `json:"headers"`
+	Body      string      `json:"body,omitempty"`
+	Base64    []byte      `json:"body_base64,omitempty"` // in place of Body if that is no text
+	Truncated bool        `json:"truncated,omitempty"`
+}
+
+// shown returns what may be said of a stored request.
+func shown(e outbox.Entry) Shown {
+	s := Show(e)
+	if a := e.Answer; a != nil {
+		s.Answer = &ShownAnswer{Status: e.Status, Headers: a.Header, Truncated: a.Cut}
+		if utf8.Valid(a.Body) {
+			s.Answer.Body = string(a.Body)
+		} else {
+			s.Answer.Base64 = a.Body
+		}
+	}
+	return s
+}
+
+// Show returns a stored request as it is shown, without its answer.
+func Show(e outbox.Entry) Shown {
+	return Shown{
+		ID: e.ID, State: e.State, Method: e.Method, Target: e.Target, URI: e.URI,
+		Client: strings.TrimPrefix(e.Client, named), Size: e.Size, Accepted: e.Accepted.UTC(),
+		Attempts: e.Attempts, Next: utc(e.Due), Ended: utc(e.Ended), Status: e.Status,
+		Reason: e.Reason,
+	}
+}
+
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC()
+}
+
+// watchers wait for stored requests to end. The zero value is ready.
+type watchers struct {
+	mu sync.Mutex
+	of map[string]chan struct{}
+}
+
+func (w *watchers) watch(id string) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of == nil {
+		w.of = make(map[string]chan struct{})
+	}
+	w.of[id] = make(chan struct{})
+	return w.of[id]
+}
+
+func (w *watchers) leave(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.of, id)
+}
+
+// ended tells who waits for a request.
+func (w *watchers) ended(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if ch := w.of[id]; ch != nil {
+		close(ch)
+		delete(w.of, id)
+	}
+}
+
+// awaited returns the answer to a stored request if it comes within a time, else nil (RFC 7240,
+// section 4.3).
+func (r *Relay) awaited(req *http.Request, id string, wait time.Duration) *http.Response {
+	end := r.ends.watch(id)
+	defer r.ends.leave(id)
+	e, err := r.Store.Get(id) // it may have ended before
+	if err == nil && e.Ended.IsZero() {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-end:
+			e, err = r.Store.Get(id)
+		case <-timer.C:
+		case <-req.Context().Done():
+		}
+	}
+	if err != nil || e.Ended.IsZero() || e.Answer == nil || e.Answer.Cut {
+		return nil
+	}
+	h := e.Answer.Header
+	h.Set("Preference-Applied", "wait")
+	h.Del("Content-Length")
+	return &http.Response{
+		StatusCode: e.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
+		ContentLength: int64(len(e.Answer.Body)),
+		Body:          io.NopCloser(bytes.NewReader(e.Answer.Body)), Request: req,
+	}
+}
