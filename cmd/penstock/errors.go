@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -22,10 +23,12 @@ import (
 // one of usage.
 func local(err error) error {
 	status := exit.Local
-	switch _, busy := errors.AsType[*journal.InUseError](err); {
+	_, busy := errors.AsType[*journal.InUseError](err)
+	stored, ok := errors.AsType[*outbox.Error](err)
+	switch {
 	case err == nil:
 		return nil
-	case busy:
+	case busy, ok && stored.Fault == outbox.InUse:
 		status = exit.InUse
 	}
 	return &exit.Error{Status: status, Err: err}

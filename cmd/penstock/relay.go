@@ -34,7 +34,8 @@ type relayFlags struct {
 	listen  string
 
 	spool               string
-	store               spool.Store
+	bodies              spool.Store
+	stored              storeFlags
 	progress, logFormat string
 	quiet, verbose      bool
 }
@@ -57,20 +58,29 @@ A program is told by its address and User-Agent, or by what it sends as
 X-Penstock-Client. It says by "Prefer: wait=N" for how many seconds it waits at
 most. POST and PATCH are repeated only if they have an Idempotency-Key. What the
 relay says itself is a problem document (RFC 9457): 502, 503 with Retry-After,
-or 504, and whether the server may have accepted the request.`,
+or 504, and whether the server may have accepted the request.
+
+A program that does not wait says so by "Prefer: respond-async": the request is
+stored on disk, answered with 202 and a Location that says what became of it,
+and delivered later, over outages and restarts; see penstock relay requests.`,
 		Example: `  penstock relay --to https://api.example.com
   penstock relay --to https://api.example.com --bearer-file token --rps 300/min
   penstock relay --to a=https://a.example --to b=https://b.example/v2`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.runRelay(cmd) },
 	}
+	cmd.AddCommand(requestsCommand())
 	groups := f.groups()
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.flags)
 	}
 	spellWords(cmd)
 	complete(cmd, "concurrency", "auto")
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd.Name() != "relay" { // a command below
+			cmd.Root().HelpFunc()(cmd, args)
+			return
+		}
 		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB\n")
 	})
 	return cmd
@@ -108,8 +118,10 @@ func (f *relayFlags) groups() (groups []group) {
 	queue.Var(text(&f.spool, "DIR"), "spool",
 		"directory for bodies of more than 1 MiB, which are kept to be sent again (default the "+
 			"system's for temporary files)")
-	queue.Var(size(&f.store.MaxTotal).or("1GiB"), "spool-bytes",
+	queue.Var(size(&f.bodies.MaxTotal).or("1GiB"), "spool-bytes",
 		"bytes of all bodies that are kept; others are sent once")
+
+	f.stored.declare(in("What is sent later, if a program does not wait"), &f.run)
 
 	cached := in("Answers that are kept")
 	cached.Var(size(&f.run.CacheBytes).or("0"), "cache",
@@ -197,6 +209,9 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 			return err
 		}
 		defer practice.Close()
+		if f.stored.dir == "" && len(o.Async) == 0 {
+			f.stored.dir = noStore
+		}
 		if f.targets[i].URL, err = url.Parse(strings.TrimSuffix(to, "/{path}")); err != nil {
 			return err
 		}
@@ -216,7 +231,7 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 			"each would get what is for the other; start a relay for each",
 			strings.Join(origins, ", "))
 	}
-	f.store.Dir, o.Spool = f.spool, &f.store
+	f.bodies.Dir, o.Spool = f.spool, &f.bodies
 	if f.spool != "" {
 		if at, err := os.Stat(f.spool); err != nil || !at.IsDir() {
 			return fmt.Errorf("--spool %s: want a directory that is there", f.spool)
@@ -249,6 +264,10 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	o.JSON = f.progress == "json"
 	o.Lines = func(line []byte) { sink.Log(string(line)) }
 	f.announce(l.Addr())
+	if err := f.stored.open(ctx, o, l.Addr()); err != nil {
+		return err
+	}
+	defer f.stored.close()
 	stats, err := relay.New(*o).Serve(ctx, soft, l)
 	if err != nil {
 		return &exit.Error{Status: exit.Failed, Err: err}
@@ -322,12 +341,20 @@ func summaryOf(s relay.Stats) string {
 		what string
 	}{
 		{s.Cached, "from the cache"}, {s.Failed, "failed"}, {s.Refused, "refused at once"},
-		{s.Lost, "given up by their clients"},
+		{s.Lost, "given up by their clients"}, {s.Stored, "stored to be sent later"},
 	} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.what)
 		}
 	}
-	return text + fmt.Sprintf(". %s to the server, %s of these repeated and %s refused as too many",
+	text += fmt.Sprintf(". %s to the server, %s of these repeated and %s refused as too many",
 		human.Plural(s.Sent, "request"), human.Count(s.Repeated), human.Count(s.Throttled))
+	if s.StoreWaiting+s.StoreFailed > 0 {
+		text += fmt.Sprintf(". Still stored: %s to be sent", human.Count(s.StoreWaiting))
+		if s.StoreFailed > 0 {
+			text += fmt.Sprintf(", %s that failed or may have arrived (penstock relay requests)",
+				human.Count(s.StoreFailed))
+		}
+	}
+	return text
 }
