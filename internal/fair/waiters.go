@@ -1,0 +1,41 @@
+package fair
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// A Waiter is a client with requests that wait.
+type Waiter struct {
+	Client  string
+	Waiting int
+	Oldest  time.Duration // how long the one has waited that is next
+}
+
+// compare is negative if a comes before b: more wait, or have waited for longer.
+func (a Waiter) compare(b Waiter) int {
+	return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(b.Oldest, a.Oldest),
+		cmp.Compare(a.Client, b.Client))
+}
+
+// Waiters returns the clients that have most requests waiting for the upstream of that key, without
+// what is in the background; at most so many.
+func (t *Transport) Waiters(key string, most int) (first []Waiter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.mu.queues[key]
+	if q == nil {
+		return nil
+	}
+	now := time.Now()
+	for name, c := range q.ahead.clients {
+		w := Waiter{name, len(c.calls), now.Sub(c.calls[0].since)}
+		i, _ := slices.BinarySearchFunc(first, w, Waiter.compare)
+		if i >= most {
+			continue
+		}
+		first = slices.Insert(first[:min(len(first), most-1)], i, w)
+	}
+	return first
+}
