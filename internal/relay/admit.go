@@ -140,10 +140,19 @@ func (a admission) RoundTrip(req *http.Request) (*http.Response, error) {
 // storable reports whether answers to a method may be stored.
 func storable(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
+// estimate is the queue's, where a pause of which nobody knows the end is no such wait.
+func (r *Relay) estimate(key, client string) time.Duration {
+	wait := r.fair.Estimate(key, client)
+	if wait >= status.Someday/2 {
+		return -1
+	}
+	return wait
+}
+
 // admit returns why a request cannot be served in time; nil if it may be.
 func (r *Relay) admit(c *call, size int64) *problem {
 	q := r.fair.Queue(c.target.key)
-	wait := r.fair.Estimate(c.target.key, c.trace.Client)
+	wait := r.estimate(c.target.key, c.trace.Client)
 	patience := time.Until(c.until)
 	switch {
 	case q.Waiting >= r.QueueRequests:

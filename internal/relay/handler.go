@@ -333,6 +333,7 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	p := r.problemOf(c, req, err, cause)
 	w.Header().Set("Via", viaOf("HTTP/1.1"))
 	r.tally.fail()
+	r.note(req, p.Detail)
 	p.write(w)
 }
 
@@ -381,5 +382,5 @@ func (r *Relay) again(c *call, at time.Time) time.Duration {
 	if wait := time.Until(at); wait > 0 {
 		return wait
 	}
-	return max(r.fair.Estimate(c.target.key, ""), time.Second)
+	return max(r.estimate(c.target.key, ""), time.Second)
 }

@@ -65,6 +65,8 @@ type Relay struct {
 		waiting, traffic time.Time
 		answered         int64
 	}
+	view     view
+	control  control
 	fewFiles sync.Once
 	notKept  rate.Sometimes
 }
@@ -72,7 +74,7 @@ type Relay struct {
 // New returns a relay. The targets' URLs must be checked: http or https, with a host, and without a
 // query that ends in the middle.
 func New(o Options) *Relay {
-	r := &Relay{Options: o, parkFrom: parkFrom, targets: map[string]*target{},
+	r := &Relay{Options: o, started: time.Now(), parkFrom: parkFrom, targets: map[string]*target{},
 		notKept:    rate.Sometimes{Interval: tell},
 		storeFault: rate.Sometimes{Interval: tell},
 		failures:   rate.Sometimes{First: 10, Interval: tell}}
@@ -80,18 +82,18 @@ func New(o Options) *Relay {
 	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
 	})
-	origins := map[string]bool{}
 	for _, t := range o.Targets {
-		r.targets[t.Name] = &target{t, nethttp.Origin(t.URL)}
-		origins[nethttp.Origin(t.URL)] = true
+		key := nethttp.Origin(t.URL)
+		r.targets[t.Name] = &target{t, key}
+		if !slices.Contains(r.view.keys, key) {
+			r.view.keys = append(r.view.keys, key)
+		}
 	}
-	idle := o.Limits.InFlight
-	if idle == 0 {
-		idle = upstream.MostInFlight
-	}
+	r.control.asked = map[string]throttle.UpstreamStats{}
+	r.control.drained, r.control.drain = context.WithCancelCause(context.Background())
 	r.transport = &throttle.Transport{
 		Base: &wire.Transport{
-			Network: o.Network, MaxIdle: idle,
+			Network: o.Network, MaxIdle: max(o.Limits.InFlight, upstream.MostInFlight),
 			Unrepeatable: func(req *http.Request) bool { return !repeatable(req) },
 			Before:       leaving,
 			Full: func(files, conns int) {
@@ -105,6 +107,9 @@ func New(o Options) *Relay {
 	}
 	r.servers.Upstream = r.transport.Upstream
 	r.servers.Reaches = func(*upstream.Server, time.Time) bool { return false }
+	for _, key := range r.view.keys {
+		r.servers.Of(key) // is shown before its first request
+	}
 	r.fair = fair.New(r.transport)
 	r.client = &retry.Client{
 		HTTP: &http.Client{Transport: r.fair},

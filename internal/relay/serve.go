@@ -34,7 +34,12 @@ const (
 // Serve serves until soft ends. Then it takes nothing new, and lets what was accepted end within
 // StopTimeout. The end of ctx ends that at once. It returns when nothing is left running.
 func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) {
-	r.started = time.Now()
+	defer func() { r.view.ended.Store(new(time.Now())) }()
+	soft, stop := context.WithCancelCause(soft)
+	defer stop(nil)
+	defer context.AfterFunc(r.control.drained, func() {
+		stop(context.Cause(r.control.drained))
+	})()
 	r.hosts = hosts.New(r.Hosts, l.Addr())
 	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer breakOff(nil)
@@ -133,8 +138,8 @@ func (r *Relay) Stats(now time.Time) Stats {
 	s.Uptime = now.Sub(r.started)
 	cached := r.cache.Stats()
 	s.Cached = cached.Hits + cached.Stale
-	for _, t := range r.targets {
-		q := r.fair.Queue(t.key)
+	for _, key := range r.view.keys {
+		q := r.fair.Queue(key)
 		s.Waiting += q.Waiting
 		s.Clients += q.Clients
 		s.Oldest = max(s.Oldest, progress.Round(q.Oldest.Seconds(), 3))
@@ -165,12 +170,14 @@ func noLeftovers(upstream.Overview) bool { return false }
 
 // watch says what has changed. It is for one goroutine.
 func (r *Relay) watch(now time.Time) {
-	v := r.servers.Overview(r.Limits.InFlight)
-	for _, n := range r.servers.Notices(now, noLeftovers) {
+	r.view.looking.Lock()
+	facts := r.facts(now)
+	notices := r.servers.Notices(now, noLeftovers)
+	r.view.looking.Unlock()
+	for _, n := range notices {
 		r.Log.Info(status.Notice(n))
 	}
 	s := r.Stats(now)
-	facts := status.Facts{Overview: v, Now: now, Given: r.Limits, Heard: r.servers.Heard()}
 	_, s.Holding = facts.Holding()
 	if r.JSON {
 		r.line(now, s)

@@ -15,7 +15,7 @@ func (r *run) publish(s *progress.Snapshot, now time.Time, ended bool) {
 	}
 	state := board.State{
 		Command: "send", Started: r.start, Now: now, Holding: s.Holding, Draining: s.Stopping,
-		Upstreams: status.Upstreams(&r.servers, r.Limits, now),
+		Upstreams: status.Upstreams(&r.servers, now),
 		Items: &board.Items{
 			Total: s.Total, Known: s.KnownTotal, Delivered: s.Delivered, Failed: s.Failed,
 			Unknown: s.Unknown, Skipped: s.Skipped, Deferred: s.Deferred,

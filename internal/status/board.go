@@ -13,16 +13,16 @@ import (
 )
 
 // Upstreams is what the state of a run or a relay says of each server. It is for the goroutine that
-// calls the set's Overview. Given are the limits that the user gave.
-func Upstreams(set *upstream.Set, given throttle.Limits, now time.Time) []board.Upstream {
+// calls the set's Overview.
+func Upstreams(set *upstream.Set, now time.Time) []board.Upstream {
 	rows := []board.Upstream{}
 	for _, o := range set.Each() {
-		rows = append(rows, upstreamRow(o, given, now))
+		rows = append(rows, upstreamRow(o, now))
 	}
 	return rows
 }
 
-func upstreamRow(o upstream.Overview, given throttle.Limits, now time.Time) board.Upstream {
+func upstreamRow(o upstream.Overview, now time.Time) board.Upstream {
 	row := board.Upstream{
 		Name: o.Name, Phase: o.Phase.String(),
 		Sent: o.Sent, Accepted: o.Succeeded, Throttled: o.Throttled, Overloaded: o.Overloaded,
@@ -44,13 +44,14 @@ func upstreamRow(o upstream.Overview, given throttle.Limits, now time.Time) boar
 		row.InFlightLimit = o.Limit
 	}
 	switch {
+	case PausedByHand(o.UpstreamStats) && Open(o.UpstreamStats.Paused, now):
 	case !o.UpstreamStats.Paused.IsZero():
 		row.Until = o.UpstreamStats.Paused
 	case o.Phase == throttle.PhaseDown && o.Probe.After(now):
 		row.Until = o.Probe
 	}
 	o.Name = "" // the words are about this server alone
-	facts := Facts{Overview: o, Now: now, Given: given}
+	facts := Facts{Overview: o, Now: now, Given: o.UpstreamStats.Limits}
 	_, row.Holding = facts.Holding()
 	return row
 }

@@ -18,7 +18,7 @@ func TestUpstreams(t *testing.T) {
 		limits := throttle.Limits{Rate: 4, InFlight: 8}
 		transport := &throttle.Transport{Limits: limits}
 		set := &upstream.Set{Upstream: transport.Upstream}
-		if got := Upstreams(set, limits, time.Now()); got == nil || len(got) != 0 {
+		if got := Upstreams(set, time.Now()); got == nil || len(got) != 0 {
 			t.Errorf("without a server: %#v", got)
 		}
 		for _, key := range []string{"https://b.example", "https://a.example"} {
@@ -31,7 +31,7 @@ func TestUpstreams(t *testing.T) {
 		}
 		until := time.Now().Add(12 * time.Second)
 		set.Of("https://b.example").Pause(until, "retry-after")
-		got := Upstreams(set, limits, time.Now())
+		got := Upstreams(set, time.Now())
 		none := map[string]float64{
 			"rate": 0, "concurrency": 0, "bandwidth": 0, "cool_down": 0, "down": 0,
 		}

@@ -291,6 +291,9 @@ func closed(s throttle.UpstreamStats, trouble string, now time.Time) string {
 	if s.Paused.IsZero() {
 		return "down"
 	}
+	if PausedByHand(s) {
+		return byHand(s.Paused, now)
+	}
 	why := cmp.Or(trouble, s.Reason)
 	if s.PauseSource != "" {
 		why = headerName(s.PauseSource)

@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/status"
+)
+
+const (
+	mostClients = 10  // that the state names
+	longName    = 100 // what is shown of the name of one
+)
+
+// A view is what the state of a relay is made of, besides what the relay works with.
+type view struct {
+	keys     []string // of the targets, each once
+	failures board.Recent
+	looking  sync.Mutex // for what is for one goroutine of upstream.Set
+	ended    atomic.Pointer[time.Time]
+}
+
+// State returns what the relay does, and why it waits. It may be called concurrently.
+func (r *Relay) State() board.State {
+	now := time.Now()
+	t := r.tally.stats()
+	s := board.State{
+		Command: "relay", Started: r.started, Now: now, Draining: r.stopping.Load(),
+		Queue: &board.Queue{Requests: t.Requests, Answered: t.Answered, Refused: t.Refused,
+			Failed: t.Failed, Lost: t.Lost},
+		Failures: r.view.failures.List(),
+	}
+	r.view.looking.Lock()
+	_, s.Holding = r.facts(now).Holding()
+	s.Upstreams = status.Upstreams(&r.servers, now)
+	r.view.looking.Unlock()
+	for _, key := range r.view.keys {
+		s.Paused = s.Paused || status.PausedByHand(r.transport.Upstream(key).Stats())
+		q := r.fair.Queue(key)
+		s.Queue.Waiting += q.Waiting
+		s.Queue.Bytes += q.Bytes
+		s.Queue.Oldest = max(s.Queue.Oldest, progress.Round(q.Oldest.Seconds(), 3))
+	}
+	s.Queue.Clients = r.waiters()
+	if r.CacheBytes > 0 {
+		c := r.cache.Stats()
+		s.Cache = &board.Cache{Hits: c.Hits, Misses: c.Misses, Stale: c.Stale, Bytes: c.Bytes}
+	}
+	if ended := r.view.ended.Load(); ended != nil {
+		s.Ended = *ended
+	}
+	return s
+}
+
+// facts are what the requests wait for. It requires view.looking.
+func (r *Relay) facts(now time.Time) *status.Facts {
+	v := r.servers.Overview(r.Limits.InFlight)
+	return &status.Facts{Overview: v, Now: now, Given: v.Limits, Heard: r.servers.Heard()}
+}
+
+// waiters returns the clients with most requests waiting.
+func (r *Relay) waiters() []board.Client {
+	first := []board.Client{}
+	for _, key := range r.view.keys {
+		for _, w := range r.fair.Waiters(key, mostClients) {
+			oldest := progress.Round(w.Oldest.Seconds(), 3)
+			i := slices.IndexFunc(first, func(c board.Client) bool { return c.Name == w.Client })
+			if i < 0 { // else it waits for several servers
+				i = len(first)
+				first = append(first, board.Client{Name: w.Client})
+			}
+			first[i].Waiting += w.Waiting
+			first[i].Oldest = max(first[i].Oldest, oldest)
+		}
+	}
+	slices.SortStableFunc(first, func(a, b board.Client) int {
+		return cmp.Compare(b.Waiting, a.Waiting)
+	})
+	first = first[:min(len(first), mostClients)]
+	for i, c := range first {
+		first[i].Name = r.shown(human.Cut(c.Name, longName))
+	}
+	return first
+}
+
+// shown makes what a client sent fit to be shown.
+func (r *Relay) shown(text string) string { return human.Printable(r.secrets.Hide(text)) }
+
+// note keeps that a request has failed.
+func (r *Relay) note(req *http.Request, why string) {
+	r.view.failures.Add(board.Failure{At: time.Now(), Why: r.shown(why),
+		What: r.shown(human.Cut(req.Method+" "+req.URL.Path, 2*longName))})
+}
+
+// Ready returns why the relay takes no requests; nil if it does.
+func (r *Relay) Ready() error {
+	if r.stopping.Load() {
+		return errors.New(status.RelayStopping)
+	}
+	return nil
+}
