@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type relayFlags struct {
 	targets []relay.Target
 	access  access
 	listen  string
+
+	admin, metricsFile string
 
 	spool               string
 	bodies              spool.Store
@@ -146,6 +149,10 @@ func (f *relayFlags) groups() (groups []group) {
 	f.access.network(in("Network"), &f.run.Network)
 
 	out := in("Output")
+	out.Var(newValue(&f.admin, "ADDRESS", readAddress), "admin",
+		"show health, state, a page and metrics there, and take changes of limits, pauses and the "+
+			"end; such as at 127.0.0.1:8430 (default off)")
+	metricsFileVar(out, &f.metricsFile)
 	kinds := oneOf(&f.progress, "KIND", "line", "json", "none").or("line")
 	out.Var(kinds, "progress", "how the state is shown; json is a line each second")
 	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
@@ -238,6 +245,9 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		}
 	}
 	o.Stall = o.Network.StallTimeout
+	if err := checkMetricsFile(f.metricsFile); err != nil {
+		return err
+	}
 
 	relay.KeepSmall()
 	signal.Ignore(syscall.SIGPIPE)
@@ -250,6 +260,13 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		return &exit.Error{Status: exit.Failed, Err: listenError(f.listen, err)}
 	}
 	defer l.Close()
+	var adminAt net.Listener
+	if f.admin != "" {
+		if adminAt, err = net.Listen("tcp", f.admin); err != nil {
+			return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("--admin: %w", err)}
+		}
+		defer adminAt.Close()
+	}
 
 	stderr := cmd.ErrOrStderr()
 	kind := "none" // the relay has lines of its own
@@ -268,8 +285,10 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer f.stored.close()
-	stats, err := relay.New(*o).Serve(ctx, soft, l)
-	if err != nil {
+	r := relay.New(*o)
+	ended := f.show(r, adminAt)
+	stats, err := r.Serve(ctx, soft, l)
+	if err := cmp.Or(err, ended(err)); err != nil {
 		return &exit.Error{Status: exit.Failed, Err: err}
 	}
 	within(soft, sink.Wait)

@@ -81,6 +81,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"expand":   expand,
 	"laburl":   labURL,
 	"fetch":    fetch,
+	"post":     post,
 	"labstats": labStats,
 	"held":     held,
 	"release":  release,
@@ -381,10 +382,29 @@ func tidy(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// labURL takes the address from what a practice server in the background said.
+// labURL takes the address from what a practice server in the background said, and that of a
+// relay's admin.
 func labURL(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 0, "laburl")
 	ts.Setenv("LAB", regexp.MustCompile(`http://[0-9.:]+`).FindString(ts.ReadFile("err")))
+	if m := adminAt.FindStringSubmatch(ts.ReadFile("err")); m != nil {
+		ts.Setenv("ADMIN", m[1])
+	}
+}
+
+var adminAt = regexp.MustCompile(`page, state and metrics are at (http://[0-9.:]+)/`)
+
+// post sends JSON, and compares the answer.
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3, "post URL JSON REGEXP")
+	resp, err := http.Post(args[0], "application/json", strings.NewReader(args[1]))
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if !regexp.MustCompile(args[2]).Match(text) {
+		ts.Fatalf("%s answers %s", args[0], text)
+	}
 }
 
 // fetch asks for a URL until the answer matches, and writes it to a file.

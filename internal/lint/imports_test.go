@@ -209,6 +209,12 @@ func TestImports(t *testing.T) {
 		may:  []string{module + "/internal/board", outfile, prometheus},
 		why:  "it shows what it is given, for any engine",
 	}, {
+		name: "admin",
+		of:   []string{module + "/internal/admin"},
+		may: []string{module + "/internal/board", module + "/internal/hosts", human,
+			module + "/internal/metrics", module + "/internal/relay"},
+		why: "it shows and changes a relay, and knows nothing of what that is made of",
+	}, {
 		name: "wire",
 		of:   []string{module + "/internal/wire"},
 		may:  []string{acked, human, nethttp, openfiles},

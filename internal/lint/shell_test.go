@@ -13,11 +13,15 @@ import (
 
 // What README shows for the shell is done by a test: commands of penstock by a script under
 // cmd/penstock/testdata/script, with the same arguments (a script's $VARIABLE stands for any text),
-// `go test` by .ci/run, and what else go is told names packages that exist.
+// `go test` by .ci/run, and what else go is told names packages that exist. What curl has a relay
+// do is posted by the script of its admin.
 func TestReadmeShell(t *testing.T) {
 	text := readme(t)
 	tested := scripts(t)
 	ci, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
+	test.OK(t, err)
+	admin, err := os.ReadFile(filepath.Join(root, "cmd", "penstock", "testdata", "script",
+		"admin.txtar"))
 	test.OK(t, err)
 	for _, b := range blocks(text) {
 		switch b.kind {
@@ -35,6 +39,12 @@ func TestReadmeShell(t *testing.T) {
 				case strings.HasPrefix(command, "go test"):
 					if !strings.Contains(string(ci), command+"\n") {
 						t.Errorf("README.md:%d: .ci/run does not: %s", b.line, command)
+					}
+				case strings.HasPrefix(command, "curl --json "):
+					_, path, _ := strings.Cut(command, "http://127.0.0.1:8430/")
+					if line := "post $ADMIN/" + path + " '" + words[2] + "' "; !strings.Contains(
+						string(admin), line) {
+						t.Errorf("README.md:%d: admin.txtar does not: %s", b.line, line)
 					}
 				case words[0] == "go":
 					for _, dir := range packageDirs(words) {
