@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"strings"
 	"text/tabwriter"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/lab"
 )
 
@@ -52,7 +50,7 @@ often it was accepted. HEAD of a name tells its length and SHA-256.
 
 // presetCommand is the command that runs a preset. The preset's parameters are its flags.
 func presetCommand(p lab.Preset) *cobra.Command {
-	var listen string
+	var at string
 	params := presetFlags(p)
 	cmd := &cobra.Command{
 		Use:     p.Name + " [--PARAM VALUE…]",
@@ -74,11 +72,11 @@ func presetCommand(p lab.Preset) *cobra.Command {
 					given.Set(f.Name, f.Value.String())
 				}
 			})
-			return runLab(cmd, p.Name, given, listen)
+			return runLab(cmd, p.Name, given, at)
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0",
+	cmd.Flags().StringVar(&at, "listen", "127.0.0.1:0",
 		"`ADDRESS` of the server; port 0 is any that is free")
 	cmd.Flags().AddFlagSet(params)
 	var kinds []string
@@ -128,14 +126,14 @@ func listPresets(w io.Writer) {
 }
 
 // runLab serves until it is interrupted.
-func runLab(cmd *cobra.Command, preset string, params url.Values, listen string) error {
+func runLab(cmd *cobra.Command, preset string, params url.Values, at string) error {
 	server, err := newLab(preset, params)
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := listen("--listen", at)
 	if err != nil {
-		return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("lab: %w", err)}
+		return err
 	}
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"math"
@@ -97,7 +96,7 @@ func (f *relayFlags) groups() (groups []group) {
 	to.Var(severalValues(&f.targets, "[NAME=]URL", readTarget), "to",
 		"where to; may be repeated, each time with a name; or lab:PRESET[?PARAM=VALUE], a "+
 			"practice server")
-	to.Var(text(&f.listen, "ADDRESS").or("127.0.0.1:8429"), "listen",
+	to.Var(address(&f.listen, "127.0.0.1:8429").or("127.0.0.1:8429"), "listen",
 		"where to listen; another address than this machine's own lets others use the relay")
 	to.StringArrayVar(&f.run.Hosts, "host", nil,
 		"`NAME` that programs may call the relay by, besides localhost and addresses; may be "+
@@ -255,9 +254,9 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	defer stop(nil)
 	soft, restore := interrupts(ctx, stop)
 	defer restore()
-	l, err := net.Listen("tcp", f.listen)
+	l, err := listen("--listen", f.listen)
 	if err != nil {
-		return &exit.Error{Status: exit.Failed, Err: listenError(f.listen, err)}
+		return err
 	}
 	defer l.Close()
 	var adminAt net.Listener
@@ -301,22 +300,6 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// listenError says why the relay cannot listen, and what to do.
-func listenError(address string, err error) error {
-	what := fmt.Sprintf("--listen %s: ", human.Printable(address))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return errors.New(what + "another program listens there already, perhaps a relay: end it, or " +
-			"give another port here and to the programs that send")
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return errors.New(what + "this machine has no such address: give one of its own, such as " +
-			"127.0.0.1")
-	case errors.As(err, new(*net.AddrError)):
-		return errors.New(what + "want an address with a port, such as 127.0.0.1:8429")
-	}
-	return fmt.Errorf("%s%w", what, err)
-}
-
 // announce logs where the relay is, where it sends to, and whether others can use it.
 func (f *relayFlags) announce(at net.Addr) {
 	var targets []string
@@ -328,7 +311,7 @@ func (f *relayFlags) announce(at net.Addr) {
 		targets = append(targets, name)
 	}
 	f.run.Log.Info(status.RelayStarted(at.String(), targets, f.run.Limits))
-	if addr, ok := at.(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+	if !isLoopback(at) {
 		f.run.Log.Warn(status.RelayOpen(at.String(), len(f.run.Header) > 0))
 	}
 	for _, t := range f.targets {

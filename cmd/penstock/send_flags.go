@@ -158,10 +158,10 @@ func (f *sendFlags) groups() (groups []group) {
 		"the summary as JSON, replaced and readable likewise; - for standard output")
 	out.Var(text(&f.reportHTML, "FILE"), "report-html",
 		"the summary as a page for a browser, with a chart; replaced and readable likewise")
-	out.Var(newValue(&f.page, "ADDRESS", readAddress), "page",
+	out.Var(address(&f.page, "127.0.0.1:8431"), "page",
 		"show the run on a page there while it lasts, such as at 127.0.0.1:8431; others can "+
 			"read it unless the address is this machine's own")
-	out.Var(newValue(&f.metrics, "ADDRESS", readAddress), "metrics",
+	out.Var(address(&f.metrics, "127.0.0.1:9464"), "metrics",
 		"serve metrics for Prometheus there while the run lasts, such as at 127.0.0.1:9464")
 	metricsFileVar(out, &f.metricsFile)
 	kinds := oneOf(&f.progress, "KIND", "auto", "bar", "line", "json", "none").or("auto")

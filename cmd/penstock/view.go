@@ -17,7 +17,6 @@ import (
 
 	"github.com/penstock/penstock/internal/board"
 	"github.com/penstock/penstock/internal/conceal"
-	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/metrics"
 	"github.com/penstock/penstock/internal/outfile"
@@ -25,18 +24,6 @@ import (
 
 // writeMetrics is how often a file of metrics is written: as often as Prometheus usually looks.
 const writeMetrics = 15 * time.Second
-
-// readAddress reads where to listen. Without a host that is this machine's own address.
-func readAddress(s string) (string, error) {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil || port == "" {
-		return "", errors.New("want an address with a port, such as 127.0.0.1:8431")
-	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port), nil
-}
 
 // readMetricsFile reads the name of a file of metrics.
 func readMetricsFile(s string) (string, error) {
@@ -88,9 +75,9 @@ func (v *view) listen(page, metrics string) (err error) {
 		if at.address == "" {
 			continue
 		}
-		if *at.l, err = net.Listen("tcp", at.address); err != nil {
+		if *at.l, err = listen(at.flag, at.address); err != nil {
 			v.close()
-			return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("%s: %w", at.flag, err)}
+			return err
 		}
 		v.ends = append(v.ends, func() { _ = (*at.l).Close() })
 	}
@@ -143,13 +130,8 @@ func (v *view) close() {
 
 func versionName() string { return strings.Trim(version(), "()") }
 
-func isLoopback(a net.Addr) bool {
-	addr, ok := a.(*net.TCPAddr)
-	return !ok || addr.IP.IsLoopback()
-}
-
-// serve serves until the function is called that it returns. Who reads what does not end has a
-// moment then.
+// serve serves until the function is called that it returns. That gives answers that are under way
+// a second to end.
 func serve(l net.Listener, h http.Handler, to *slog.Logger) (stop func()) {
 	server := &http.Server{
 		Handler:           h,
