@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -219,7 +218,7 @@ func (f *sendFlags) send(
 		summary.Notes = append(summary.Notes,
 			fmt.Sprintf("%d lines of the log were dropped: nobody read them", n))
 	}
-	if err := f.writeReport(soft, stdout, summary); err != nil {
+	for _, err := range f.writeReports(soft, stdout, summary) {
 		summary.ExitStatus = exit.Local
 		summary.Notes = append(summary.Notes, status.Plain(err))
 	}
@@ -237,28 +236,28 @@ func (f *sendFlags) send(
 	return &exit.Error{Status: summary.ExitStatus}
 }
 
-// writeReport writes the report as JSON, and as a page.
-func (f *sendFlags) writeReport(soft context.Context, stdout io.Writer, s report.Summary) error {
-	write := func(flag string, to func() error) error {
-		var failed error
-		if !within(soft, func() { failed = to() }) {
-			return fmt.Errorf("%s: the summary was not written: nobody reads it", flag)
+// writeReports writes the report as JSON, and as a page. It returns what went wrong.
+func (f *sendFlags) writeReports(
+	soft context.Context, stdout io.Writer, s report.Summary,
+) (errs []error) {
+	write := func(flag string, to func() error) {
+		var err error
+		if !within(soft, func() { err = to() }) {
+			err = errors.New("the summary was not written: nobody reads it")
 		}
-		if failed != nil {
-			return fmt.Errorf("%s: %w", flag, failed)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", flag, err))
 		}
-		return nil
 	}
-	var asJSON, asPage error
 	switch f.report {
 	case "":
 	case "-":
-		asJSON = write("--report", func() error { return s.EncodeJSON(stdout) })
+		write("--report", func() error { return s.EncodeJSON(stdout) })
 	default:
-		asJSON = write("--report", func() error { return report.WriteJSON(f.report, s) })
+		write("--report", func() error { return report.WriteJSON(f.report, s) })
 	}
 	if f.reportHTML != "" {
-		asPage = write("--report-html", func() error { return report.WriteHTML(f.reportHTML, s) })
+		write("--report-html", func() error { return report.WriteHTML(f.reportHTML, s) })
 	}
-	return cmp.Or(asJSON, asPage)
+	return errs
 }
