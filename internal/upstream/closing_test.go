@@ -67,3 +67,57 @@ func TestDoubtfulServerIsShut(t *testing.T) {
 		t.Error("a request gets its turn")
 	}
 }
+
+// Of a wait that is too long it is said whose it is.
+func TestLeaveAlone(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	for _, test := range []struct {
+		name string
+		do   func(s *Server)
+		want stop.LeftAlone
+	}{
+		{"asked for now", func(s *Server) { s.Pause(until, "retry-after") }, stop.LeftAlone{}},
+		{"a quota", func(s *Server) { s.Pause(until, "quota") }, stop.LeftAlone{Quota: true}},
+		{"asked for earlier", func(s *Server) { s.AskedEarlier(time.Now(), until) },
+			stop.LeftAlone{Earlier: true}},
+	} {
+		set := testSet(throttle.Limits{})
+		s := set.Of("http://a")
+		test.do(s)
+		set.LeaveAlone(s, until, time.Minute)
+		got, ok := s.Gone().(stop.LeftAlone)
+		if test.want.Until, test.want.MaxWait = until, time.Minute; !ok ||
+			got.At.IsZero() || got.At.After(time.Now()) {
+			t.Errorf("%s: gone: %#v", test.name, s.Gone())
+		}
+		if got.At = (time.Time{}); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+	var end stop.Reason
+	set := testSet(throttle.Limits{})
+	set.One, set.End = true, func(reason stop.Reason) { end = reason }
+	set.LeaveAlone(nil, until, time.Minute) // by an item that has had no turn
+	if _, ok := end.(stop.LeftAlone); !ok {
+		t.Errorf("ends by %v", end)
+	}
+}
+
+// Of servers that are gone, those that refused everything are reasons to end.
+func TestEndRefused(t *testing.T) {
+	var ends []stop.Reason
+	set := testSet(throttle.Limits{})
+	set.End = func(reason stop.Reason) { ends = append(ends, reason) }
+	refuses := stop.RefusesAll{Code: http.StatusForbidden, Items: 3}
+	set.Close(set.Of("http://a"), stop.InDoubt{})
+	set.Close(set.Of("http://b:80"), refuses)
+	set.Of("http://c")
+	set.EndRefused()
+	want := []stop.Reason{stop.At{Host: "b:80", ServerReason: refuses}}
+	if !reflect.DeepEqual(ends, want) {
+		t.Errorf("ends by %v, want %v", ends, want)
+	}
+	if !set.RefusedAll(http.StatusForbidden) || set.RefusedAll(http.StatusUnauthorized) {
+		t.Error("it is another status that all were refused by")
+	}
+}

@@ -155,7 +155,8 @@ func (set *Set) Several() bool {
 	return len(set.servers) > 1
 }
 
-// Observe records that a request leaves or has ended. Of other events it records nothing.
+// Observe records that a request leaves, was sent again by net/http, or has ended. Of other events
+// it records nothing.
 func (set *Set) Observe(e throttle.Event, now time.Time) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
