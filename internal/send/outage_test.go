@@ -572,3 +572,40 @@ func TestOutageOfErrors(t *testing.T) {
 		})
 	}
 }
+
+// [outage] Files that fail once all others are accepted may meet an outage: only a single one that
+// always times out is failed by its attempts.
+func TestLastFiles(t *testing.T) {
+	timesOut := func(http.ResponseWriter, *http.Request) { time.Sleep(2 * time.Minute) }
+	for _, c := range []struct {
+		name             string
+		last             int
+		refuse           http.HandlerFunc
+		status           int
+		failed, deferred int64
+	}{
+		{"one gets 500", 1, answering(500), exit.Unavailable, 0, 1},
+		{"two get 500", 2, answering(500), exit.Unavailable, 0, 2},
+		{"one times out", 1, timesOut, exit.Items, 1, 0},
+		{"two time out", 2, timesOut, exit.Unavailable, 0, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const files = 10
+			onFakeTime(t, files, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path < fmt.Sprintf("/%05d", files-c.last) {
+					accept(w, r, 0)
+				} else {
+					c.refuse(w, r)
+				}
+			}, func(w *world) {
+				w.Limits.InFlight = 2
+				w.GiveUpAfter = 30 * time.Minute
+				s := w.run()
+				w.ended(s, c.status, int64(files-c.last), c.failed, 0, c.deferred, 0)
+				if gaveUp := w.since() >= w.GiveUpAfter; gaveUp != (c.deferred > 0) {
+					t.Errorf("over after %v", w.since())
+				}
+			})
+		})
+	}
+}
