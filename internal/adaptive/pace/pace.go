@@ -240,7 +240,8 @@ func (p *Pace) nextCycle(now time.Time) {
 	if p.fruitless++; c.accepted > 0 {
 		p.fruitless, p.fruitfulRate = 0, p.learned
 	}
-	if p.taughtBy += float64(c.accepted); math.IsInf(c.rate, 1) { // that shows a burst, not a rate
+	p.taughtBy += float64(c.accepted)
+	if math.IsInf(c.rate, 1) { // up to the first refusal they show a burst, not a rate
 		p.taughtBy = 0
 	}
 	p.learnedAt, p.idle = now, 0

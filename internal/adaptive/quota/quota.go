@@ -15,7 +15,7 @@ import (
 const leastRate = 1. / 60
 
 // longWindow is the shortest length of a window that says nothing of the pace while something is
-// Left of it and its end is not stated.
+// left of it and its end is not stated.
 const longWindow = 24 * time.Hour
 
 // unbounded is how many more requests are allowed where nothing bounds them.
