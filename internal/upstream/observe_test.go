@@ -13,6 +13,7 @@ func TestObserve(t *testing.T) {
 	set := testSet(throttle.Limits{})
 	type event = throttle.Event
 	const a, b = "http://a", "http://b"
+	const resent, refused = throttle.EventResent, throttle.SignalOverloaded
 	for _, step := range []struct {
 		second   int
 		event    event
@@ -25,9 +26,9 @@ func TestObserve(t *testing.T) {
 		{1, event{Kind: throttle.EventSent, Key: a}, 1, 1, 1, 1, 0},
 		{2, event{Kind: throttle.EventSent, Key: b}, 1, 2, 2, 2, 0},
 		{3, event{Kind: throttle.EventChanged, Key: a}, 1, 2, 2, 2, 0},
-		{4, event{Kind: throttle.EventResent, Key: a, Signal: throttle.SignalIgnored}, 1, 2, 2, 2, 0},
-		{5, event{Kind: throttle.EventResent, Key: a, Signal: throttle.SignalOverloaded}, 1, 2, 2, 2, 0},
-		{7, event{Kind: throttle.EventResent, Key: a, Signal: throttle.SignalOverloaded}, 1, 2, 2, 2, 2},
+		{4, event{Kind: resent, Key: a, Signal: throttle.SignalIgnored}, 1, 2, 2, 2, 0},
+		{5, event{Kind: resent, Key: a, Signal: refused}, 1, 2, 2, 2, 0},
+		{7, event{Kind: resent, Key: a, Signal: refused}, 1, 2, 2, 2, 2},
 		{8, event{Kind: throttle.EventEnded, Key: a}, 8, 1, 2, 2, 3},
 		{9, event{Kind: throttle.EventSent, Key: a}, 8, 2, 2, 2, 4},
 		{10, event{Kind: throttle.EventEnded, Key: a}, 10, 1, 2, 2, 5},
