@@ -1,6 +1,6 @@
 // Package hosts knows by which names a server on this machine may be called. A page of another site
-// can have a browser call a name of its own that leads to this machine (DNS rebinding). What is
-// not asked for by a name of ours is no request for us.
+// can have a browser call a name of its own that leads to this machine (DNS rebinding). A request
+// to such a name is not for us.
 package hosts
 
 import (
@@ -67,7 +67,7 @@ func Foreign(req *http.Request) bool {
 func (n Names) Only(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if !n.Allow(req.Host) {
-			http.Error(w, "this server is not called so: use localhost or its address",
+			http.Error(w, "this server does not have that name: use localhost or its address",
 				http.StatusMisdirectedRequest)
 			return
 		}
