@@ -102,6 +102,7 @@ func TestStanding(t *testing.T) {
 		{"earlier digest; another", "older"},
 		{"earlier digest; same; another", "older"},
 		{"earlier digest; another; same", "older"},
+		{"earlier digest; another; left; another", "first older"},
 		{"earlier digest; unread", "doubt older ask"},
 		{"earlier doubt; confirmed", "first doubt ask found key"},
 		{"earlier doubt; denied", "absent key"},

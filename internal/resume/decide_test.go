@@ -39,6 +39,7 @@ delivered elsewhere PUT --digest -> send, doubt, older, digest sum, arrived
 delivered elsewhere PUT header --digest -> send, doubt, older
 delivered elsewhere POST header --digest -> send, older, digest sum, arrived
 delivered touched PUT --digest --again -> send, epoch again, doubt, older
+in_flight PUT --digest -> send, key k, doubt, since first
 in_flight touched PUT --digest -> send, key k, doubt, since first, older, digest sum
 in_flight touched undigested PUT --digest -> send, doubt, older
 in_flight resized PUT --digest -> send, older
