@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outcome"
@@ -40,8 +41,10 @@ func (m *Maker) request(t *testing.T, u Upload) *http.Request {
 
 // A request has the key, the digest and the length of the content that it is opened with.
 func TestOpen(t *testing.T) {
-	for _, changes := range []bool{false, true} {
-		m := &Maker{Idempotency: resume.Idempotency{Header: "Idempotency-Key"}, Digest: true,
+	for _, c := range []struct{ changes, digest bool }{
+		{false, false}, {true, false}, {false, true}, {true, true},
+	} {
+		m := &Maker{Idempotency: resume.Idempotency{Header: "Idempotency-Key"}, Digest: c.digest,
 			Own: func(*item.Item) {}}
 		u := newUpload(t, m, "before")
 		req := m.request(t, u)
@@ -49,7 +52,7 @@ func TestOpen(t *testing.T) {
 		if key == "" || req.Header.Get("Idempotency-Key") != `"`+key+`"` {
 			t.Errorf("key %q, sent as %s", key, req.Header.Get("Idempotency-Key"))
 		}
-		if changes {
+		if c.changes {
 			want = "afterwards"
 			test.OK(t, os.WriteFile(u.Item.Path, []byte(want), 0o600))
 		}
@@ -60,13 +63,35 @@ func TestOpen(t *testing.T) {
 		test.OK(t, out.Body.Close())
 		now := u.Standing.Past().Key
 		if string(text) != want || out.ContentLength != int64(len(want)) ||
-			(now != key) != changes || out.Header.Get("Idempotency-Key") != `"`+now+`"` {
+			(now != key) != c.changes || out.Header.Get("Idempotency-Key") != `"`+now+`"` {
 			t.Errorf("%q of %d bytes, key %s after %s", text, out.ContentLength, now, key)
 		}
 		before, after := req.Header.Get("Content-Digest"), out.Header.Get("Content-Digest")
-		if after == "" || (before != after) != changes {
+		if (after != "") != c.digest || (before != after) != (c.digest && c.changes) {
 			t.Errorf("digest %s, and then %s", before, after)
 		}
+	}
+}
+
+// What earlier attempts say of an item is judged by its content as it is now, at each look.
+func TestRequestLooks(t *testing.T) {
+	m := &Maker{Own: func(*item.Item) {}}
+	u := newUpload(t, m, "before")
+	u.Standing.Claimed(resume.Past{Attempts: 1, Doubt: true}, false)
+	test.OK(t, os.WriteFile(u.Item.Path, []byte("afterwards"), 0o600))
+	req := m.request(t, u)
+	if past := u.Standing.Past(); past.Doubt || !past.Older {
+		t.Errorf("%+v", past)
+	}
+	u.Standing.Answered(outcome.Request{Method: "POST"}, nil, body.ErrChanged)
+	if u.Standing.Fault() == nil {
+		t.Fatal("the change is no fault")
+	}
+	out, err := m.Open(req, u)
+	test.OK(t, err)
+	test.OK(t, out.Body.Close())
+	if err := u.Standing.Fault(); err != nil {
+		t.Errorf("of the attempt before: %v", err)
 	}
 }
 
