@@ -56,6 +56,25 @@ func TestTallyCountsAll(t *testing.T) {
 	}
 }
 
+// Items that an earlier run had refused are not counted again.
+func TestTallyRefusals(t *testing.T) {
+	tally := NewTally(start)
+	for _, it := range []results.Result{
+		{Status: item.Failed, HTTPStatus: 403, Attempts: 1},
+		{Status: item.Failed, HTTPStatus: 403, Attempts: 2},
+		{Status: item.Failed, HTTPStatus: 403},
+		{Status: item.Failed, HTTPStatus: 401, Attempts: 1},
+		{Status: item.Unknown, HTTPStatus: 403, Attempts: 1},
+		{Status: item.Delivered, HTTPStatus: 200, Attempts: 1},
+	} {
+		tally.Item(it)
+	}
+	got := tally.Summary(start, 0).Refusals
+	if want := map[int]int{401: 1, 403: 2}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestTallyOutcomes(t *testing.T) {
 	tally := NewTally(start)
 	for i, r := range []Request{

@@ -57,3 +57,43 @@ func TestFlow(t *testing.T) {
 		t.Errorf("%d transfers after one has ended", f.Len())
 	}
 }
+
+// With care, only the longest spans count, also after one that was discarded.
+func TestCarefulFlow(t *testing.T) {
+	f := Flow{Careful: true}
+	now := time.Unix(0, 0)
+	var acked int64
+	f.Report(1, acked, -1, now)
+	f.Discard(now)
+	var counted []time.Duration
+	for len(counted) < 2 {
+		now = now.Add(10 * time.Millisecond)
+		acked += 1e4
+		if f.Report(1, acked, -1, now); !f.IsMeasured(now) {
+			continue
+		}
+		if s := f.Sum(now); f.Next(s, now) {
+			counted = append(counted, s.Span)
+		}
+	}
+	if counted[0] != MaxSpan || counted[1] != MaxSpan {
+		t.Errorf("spans of %v count", counted)
+	}
+}
+
+// A report is news where it is the first of a transfer, or more was acknowledged.
+func TestReportIsNews(t *testing.T) {
+	var f Flow
+	now := time.Unix(0, 0)
+	for i, report := range []struct {
+		acked, size int64
+		news        bool
+	}{
+		{0, 100, true}, {0, 100, false}, {50, 100, true}, {50, 100, false}, {20, 100, false},
+		{100, 100, true}, {100, 100, true}, // it had ended
+	} {
+		if news := f.Report(1, report.acked, report.size, now); news != report.news {
+			t.Errorf("report %d, of %d bytes: news %v", i, report.acked, news)
+		}
+	}
+}
