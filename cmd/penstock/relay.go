@@ -148,7 +148,7 @@ func (f *relayFlags) groups() (groups []group) {
 	f.access.network(in("Network"), &f.run.Network)
 
 	out := in("Output")
-	out.Var(newValue(&f.admin, "ADDRESS", readAddress), "admin",
+	out.Var(address(&f.admin, "127.0.0.1:8430"), "admin",
 		"show health, state, a page and metrics there, and take changes of limits, pauses and the "+
 			"end; such as at 127.0.0.1:8430 (default off)")
 	metricsFileVar(out, &f.metricsFile)
