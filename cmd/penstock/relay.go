@@ -261,8 +261,8 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	defer l.Close()
 	var adminAt net.Listener
 	if f.admin != "" {
-		if adminAt, err = net.Listen("tcp", f.admin); err != nil {
-			return &exit.Error{Status: exit.Failed, Err: fmt.Errorf("--admin: %w", err)}
+		if adminAt, err = listen("--admin", f.admin); err != nil {
+			return err
 		}
 		defer adminAt.Close()
 	}
