@@ -56,6 +56,7 @@ func TestNoRoom(t *testing.T) {
 			wantFault(t, err, dir, Full)
 			wantFault(t, s.Err(), dir, Full)
 		}
+		wantFault(t, s.Try(), dir, Full)
 		if st := s.Stats(); st.Waiting != 2 || st.Bytes != 20_000 {
 			t.Errorf("%+v", st)
 		}
@@ -74,6 +75,7 @@ func TestNoRoom(t *testing.T) {
 		_, err := s.Put(request("a"), strings.NewReader(body+body))
 		wantFault(t, err, dir, Full)
 		pragma(t, s, "PRAGMA max_page_count=1000000")
+		test.OK(t, s.Try())
 		begin := time.Now()
 		test.OK(t, <-done)
 		if d := time.Since(begin); d > patience {

@@ -118,7 +118,7 @@ func TestStored(t *testing.T) {
 
 			t.Errorf("%+v", s)
 		}
-		if got := *w.relay.storedState(time.Now()); got != (board.Stored{Delivered: 1}) {
+		if got := *w.relay.State().Stored; got != (board.Stored{Delivered: 1}) {
 			t.Errorf("%+v", got)
 		}
 		if a := w.send("GET", RequestsPath+"1-x", ""); a.status != 404 ||

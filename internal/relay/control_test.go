@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,8 +57,8 @@ func TestState(t *testing.T) {
 				Holding: "held by your --concurrency 1", Waited: limit}},
 			Queue: &board.Queue{Requests: 7, Answered: 1, Failed: 1, Refused: 1, Waiting: 3,
 				Bytes: 12, Oldest: 9, Clients: []board.Client{
-					{Name: "name two", Waiting: 2, Oldest: 9},
-					{Name: "name ***", Waiting: 1, Oldest: 4}}},
+					{Name: "two", Waiting: 2, Oldest: 9},
+					{Name: "***", Waiting: 1, Oldest: 4}}},
 			Cache: &board.Cache{Misses: 1},
 			Failures: []board.Failure{{At: w.begin, What: "POST /base/broken",
 				Why: "POST http://target/base/broken: the server closed the connection without an " +
@@ -184,6 +185,26 @@ func TestDrain(t *testing.T) {
 		}
 		if !strings.Contains(w.logged(), "told to drain by me: taking nothing new, 1 request may") {
 			t.Errorf("the log: %s", w.logged())
+		}
+	})
+}
+
+// What is stored is part of the state, and one that fails is among the failures.
+func TestStoredState(t *testing.T) {
+	handle := func(rw http.ResponseWriter, req *http.Request) { rw.WriteHeader(http.StatusGone) }
+	startStored(t, newStore(t), Options{}, handle, func(w *world) {
+		test.OK(t, w.relay.Ready())
+		at := w.put("PUT", "/a?b=c", "body")
+		synctest.Wait()
+		s := w.relay.State()
+		if *s.Stored != (board.Stored{Failed: 1, Bytes: 4}) {
+			t.Errorf("%+v", *s.Stored)
+		}
+		_, id, _ := strings.Cut(at, RequestsPath)
+		want := board.Failure{At: w.begin, What: "PUT /a?b=*** (" + id + ")",
+			Why: "failed: PUT http://target/base/a: 410 Gone"}
+		if diff := cmp.Diff([]board.Failure{want}, s.Failures); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -333,7 +333,7 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	p := r.problemOf(c, req, err, cause)
 	w.Header().Set("Via", viaOf("HTTP/1.1"))
 	r.tally.fail()
-	r.note(req, p.Detail)
+	r.note(req.Method+" "+req.URL.Path, p.Detail)
 	p.write(w)
 }
 

@@ -178,6 +178,7 @@ func (r *Relay) deliver(p *parcel) {
 	case err != nil && !errors.Is(err, outbox.ErrNotFound):
 		r.tellStore(err)
 	case o.State == outbox.Failed || o.State == outbox.Unknown:
+		r.note(told(p.Entry), string(o.State)+": "+o.Reason)
 		r.failures.Do(func() {
 			r.Log.Warn(status.StoredFailed(told(p.Entry), string(o.State), o.Reason, r.InOrder))
 		})

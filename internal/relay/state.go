@@ -3,8 +3,8 @@ package relay
 import (
 	"cmp"
 	"errors"
-	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +36,7 @@ func (r *Relay) State() board.State {
 		Command: "relay", Started: r.started, Now: now, Draining: r.stopping.Load(),
 		Queue: &board.Queue{Requests: t.Requests, Answered: t.Answered, Refused: t.Refused,
 			Failed: t.Failed, Lost: t.Lost},
-		Failures: r.view.failures.List(),
+		Stored: r.storedState(now), Failures: r.view.failures.List(),
 	}
 	r.view.looking.Lock()
 	_, s.Holding = r.facts(now).Holding()
@@ -86,7 +86,7 @@ func (r *Relay) waiters() []board.Client {
 	})
 	first = first[:min(len(first), mostClients)]
 	for i, c := range first {
-		first[i].Name = r.shown(human.Cut(c.Name, longName))
+		first[i].Name = r.shown(human.Cut(strings.TrimPrefix(c.Name, named), longName))
 	}
 	return first
 }
@@ -94,16 +94,22 @@ func (r *Relay) waiters() []board.Client {
 // shown makes what a client sent fit to be shown.
 func (r *Relay) shown(text string) string { return human.Printable(r.secrets.Hide(text)) }
 
-// note keeps that a request has failed.
-func (r *Relay) note(req *http.Request, why string) {
+// note keeps that a request has failed. What is its method and path.
+func (r *Relay) note(what, why string) {
 	r.view.failures.Add(board.Failure{At: time.Now(), Why: r.shown(why),
-		What: r.shown(human.Cut(req.Method+" "+req.URL.Path, 2*longName))})
+		What: r.shown(human.Cut(what, 2*longName))})
 }
 
 // Ready returns why the relay takes no requests; nil if it does.
 func (r *Relay) Ready() error {
 	if r.stopping.Load() {
 		return errors.New(status.RelayStopping)
+	}
+	if r.Store == nil || r.Store.Err() == nil {
+		return nil
+	}
+	if err := r.Store.Try(); err != nil {
+		return errors.New(status.Plain(err))
 	}
 	return nil
 }
