@@ -18,18 +18,25 @@ func (t *Transport) pass(req *http.Request) (*http.Response, error) {
 		s.fwd = bypass
 	case http.MethodOptions, http.MethodTrace:
 	default:
-		if 200 <= resp.StatusCode && resp.StatusCode < 400 {
-			t.invalidate(keyOf(req.URL, req.Host))
-			for _, name := range []string{"Location", "Content-Location"} {
-				if ref := resp.Header.Get(name); ref != "" {
-					if k, ok := sameOrigin(req, ref); ok {
-						t.invalidate(k)
-					}
-				}
+		t.Changed(req, resp)
+	}
+	return t.marked(resp, s), nil
+}
+
+// Changed removes what the answer to an unsafe request says that it may have changed. It is for
+// requests that did not come by the Transport, which must be on.
+func (t *Transport) Changed(req *http.Request, resp *http.Response) {
+	if resp.StatusCode < 200 || resp.StatusCode > 399 {
+		return
+	}
+	t.invalidate(keyOf(req.URL, req.Host))
+	for _, name := range []string{"Location", "Content-Location"} {
+		if ref := resp.Header.Get(name); ref != "" {
+			if k, ok := sameOrigin(req, ref); ok {
+				t.invalidate(k)
 			}
 		}
 	}
-	return t.marked(resp, s), nil
 }
 
 // marked adds a Cache-Status to an answer that the Base has given.
