@@ -94,7 +94,7 @@ func (s *Store) Requeue(id string) error {
 			case e.State == Waiting || e.State == Sending:
 				return ErrNotEnded
 			}
-			return w.exec("UPDATE request SET state = ?, due = 0, ended = 0 WHERE seq = ?",
+			return w.exec("UPDATE request SET state = ?, due = 0, first = 0, ended = 0 WHERE seq = ?",
 				Waiting, e.Seq)
 		},
 		then: func() {

@@ -117,6 +117,7 @@ type Outcome struct {
 	Status   int       // of the last answer; 0 if there was none
 	Answer   *Answer   // of its body the first MaxAnswer bytes are kept; it may be nil
 	Reason   string
+	Doubt    bool // though it is to be sent again, the server may have it
 }
 
 // Finish records what came of a request that Next has returned, and returns when that is on disk.
@@ -134,7 +135,7 @@ func (s *Store) Finish(id string, o Outcome) error {
 	now := time.Now()
 	var ended time.Time
 	if o.State != Waiting {
-		ended, o.Due = now, time.Time{}
+		ended, o.Due, o.Doubt = now, time.Time{}, true
 	}
 	var before, after Entry
 	err := s.do(&op{
@@ -147,7 +148,10 @@ func (s *Store) Finish(id string, o Outcome) error {
 			after.State, after.Due, after.Attempts = o.State, o.Due, o.Attempts
 			after.Status, after.Reason = o.Status, o.Reason
 			after.last, after.Ended = now, ended
-			if after.First.IsZero() {
+			switch {
+			case !o.Doubt:
+				after.First = time.Time{}
+			case after.First.IsZero():
 				after.First = t.begun
 			}
 			return w.finish(&after, o.Answer)
@@ -205,18 +209,21 @@ func (s *Store) Tried(id string, o Outcome) {
 	if o.State == Waiting {
 		t.begun = time.Time{}
 	}
-	now := time.Now()
+	now, first := time.Now(), t.begun
 	s.enqueueLocked(&op{do: func(w *writer) error {
 		e, err := w.entry(id)
 		if err != nil {
 			return err
 		}
-		if o.State == Waiting { // else it may be noted or not
-			e.State = Waiting
+		switch {
+		case o.State == Waiting: // else it may be noted or not
+			e.State, e.First = Waiting, time.Time{}
+		case e.First.IsZero():
+			e.First = first
 		}
-		return w.exec(`UPDATE request SET state = ?, due = ?, last = ?, attempts = ?, status = ?,
-			reason = ? WHERE seq = ?`,
-			e.State, millis(o.Due), millis(now), o.Attempts, o.Status, o.Reason, e.Seq)
+		return w.exec(`UPDATE request SET state = ?, due = ?, last = ?, first = ?, attempts = ?,
+			status = ?, reason = ? WHERE seq = ?`, e.State, millis(o.Due), millis(now),
+			millis(e.First), o.Attempts, o.Status, o.Reason, e.Seq)
 	}})
 	s.poke()
 }

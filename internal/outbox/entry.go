@@ -44,7 +44,7 @@ type Entry struct {
 	Accepted time.Time
 	Due      time.Time // it waits until then; zero: it need not
 	Attempts int
-	First    time.Time // first attempt; zero if there was none
+	First    time.Time // first attempt that the server may have; zero if there was none
 	Ended    time.Time // zero while it is pending
 	Status   int       // of the last answer; 0 if there was none
 	Reason   string    // why it waits again, has failed or is unknown

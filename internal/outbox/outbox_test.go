@@ -77,7 +77,7 @@ func TestLife(t *testing.T) {
 			want.State, want.Due, want.Attempts, want.Status = Waiting, due, 1, 503
 			want.Reason = "busy"
 			test.OK(t, s.Finish(want.ID, Outcome{State: Waiting, Due: due, Attempts: 1, Status: 503,
-				Reason: "busy"}))
+				Reason: "busy", Doubt: true}))
 			same("to be sent again")
 			reopen()
 			same("to be sent again, opened")
@@ -125,6 +125,73 @@ func TestDelivered(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	test.OK(t, s.Close())
+}
+
+// What an attempt has led to is on record while another one is due. After a crash a request that
+// the server does not have waits, also if it was noted.
+func TestTried(t *testing.T) {
+	for state, want := range map[State]State{Waiting: Waiting, Sending: Unknown} {
+		dir := newDir(t)
+		s := mustOpen(t, Options{Dir: dir})
+		e := mustPut(t, s, "c", "body")
+		mustNext(t, s)
+		test.OK(t, s.Begin(e.ID, true))
+		s.Tried(e.ID, Outcome{State: state, Attempts: 3, Status: 503, Reason: "busy"})
+		if state == Sending {
+			if err := s.Withdraw(e.ID); !errors.Is(err, ErrBegun) {
+				t.Errorf("withdrawn: %v", err)
+			}
+		}
+		test.OK(t, s.Close()) // nobody has finished it
+		s = mustOpen(t, Options{Dir: dir})
+		got := mustGet(t, s, e.ID)
+		if got.State != want || got.Attempts != 3 || got.Status != 503 ||
+			got.First.IsZero() != (state == Waiting) {
+
+			t.Errorf("%s: %+v", state, got)
+		}
+		if state == Waiting {
+			mustNext(t, s)
+			test.OK(t, s.Begin(e.ID, true))
+			s.Tried(e.ID, Outcome{State: Waiting})
+			test.OK(t, s.Withdraw(e.ID))
+			if err := s.Begin(e.ID, true); !errors.Is(err, ErrNotFound) {
+				t.Errorf("begun after it was withdrawn: %v", err)
+			}
+		} else {
+			test.OK(t, s.Requeue(e.ID))
+			if got := mustNext(t, s); !got.First.IsZero() {
+				t.Errorf("requeued, it is in doubt: %+v", got)
+			}
+		}
+	}
+}
+
+// Pending says for which targets something waits or is being sent.
+func TestPending(t *testing.T) {
+	s := mustOpen(t, Options{Dir: newDir(t)})
+	for range 3 {
+		mustPut(t, s, "c", "")
+	}
+	if got := s.Pending(); len(got) != 1 || got["api"] != 3 {
+		t.Errorf("%v", got)
+	}
+	for n := range 3 {
+		e := mustNext(t, s)
+		state := []State{Delivered, Failed, Waiting}[n]
+		test.OK(t, s.Finish(e.ID, Outcome{State: state, Due: time.Now().Add(time.Hour)}))
+	}
+	if got := s.Pending(); len(got) != 1 || got["api"] != 1 {
+		t.Errorf("%v", got)
+	}
+	mustNoNext(t, s)
+}
+
+func mustNoNext(t *testing.T, s *Store) {
+	t.Helper()
+	if list, _, err := s.Next("api", 9); len(list) > 0 || err != nil {
+		t.Errorf("next: %v, %v", list, err)
+	}
 }
 
 func TestStats(t *testing.T) {
