@@ -3,11 +3,13 @@ package relay
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,6 +217,27 @@ func TestStoreFull(t *testing.T) {
 			}
 			w.put("POST", "/", strings.Repeat("x", 101))
 		})
+}
+
+// What is wrong with the store is told to clients by a status that says whether to come again.
+func TestStoreFaults(t *testing.T) {
+	start(t, Options{}, nil, func(w *world) {
+		c := &call{target: w.relay.targets[""]}
+		for _, f := range []struct {
+			err  error
+			want int
+		}{
+			{&outbox.Error{Path: "x", Fault: outbox.Full, Err: syscall.ENOSPC}, 507},
+			{&outbox.Error{Path: "x", Fault: outbox.Unwritten, Err: syscall.EROFS}, 507},
+			{&outbox.Error{Path: "x", Fault: outbox.Meddled, Err: errors.New("replaced")}, 500},
+			{outbox.ErrClosed, 503},
+		} {
+			p, ok := errors.AsType[*problem](w.relay.notStored(c, f.err, false))
+			if !ok || p.Status != f.want || (p.Again > 0) != (f.want == 503) {
+				t.Errorf("%v: %+v", f.err, p)
+			}
+		}
+	})
 }
 
 // A client may wait for the answer for a while.

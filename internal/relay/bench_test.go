@@ -1,18 +1,26 @@
 package relay
 
 import (
+	"bufio"
+	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/hosts"
+	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/spool"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // BenchmarkPass measures what a request costs that is passed on, beside a bare ReverseProxy,
@@ -63,3 +71,58 @@ func (*discard) WriteHeader(int)                  {}
 func (*discard) SetWriteDeadline(time.Time) error { return nil }
 func (*discard) SetReadDeadline(time.Time) error  { return nil }
 func (*discard) FlushError() error                { return nil }
+
+// BenchmarkIntake measures how many requests are stored, by connections on the loopback and on the
+// disk of the working directory. The target is down.
+func BenchmarkIntake(b *testing.B) {
+	const conns = 64
+	dir, err := os.MkdirTemp(".", "bench")
+	test.OK(b, err)
+	defer os.RemoveAll(dir)
+	store, err := outbox.Open(b.Context(), outbox.Options{Dir: dir, MaxBytes: 1 << 40})
+	test.OK(b, err)
+	to, _ := url.Parse("http://127.0.0.1:9")
+	r := New(Options{
+		Targets: []Target{{URL: to}}, Spool: new(spool.Store), Log: slog.New(slog.DiscardHandler),
+		QueueWait: time.Minute, QueueRequests: 10, QueueBytes: 1 << 20, Stall: time.Minute,
+		Store: store, StoreBytes: 1 << 40, Async: []string{"POST"}, Keep: time.Hour,
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	test.OK(b, err)
+	soft, stop := context.WithCancelCause(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		_, err := r.Serve(context.Background(), soft, l)
+		served <- err
+	}()
+	request := []byte("POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4096\r\n\r\n" +
+		strings.Repeat("x", 4096))
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var group sync.WaitGroup
+	b.ResetTimer()
+	for range conns {
+		group.Go(func() {
+			c, err := net.Dial("tcp", l.Addr().String())
+			test.Check(b, err)
+			defer c.Close()
+			answers := bufio.NewReader(c)
+			for left.Add(-1) >= 0 {
+				_, err := c.Write(request)
+				test.Check(b, err)
+				resp, err := http.ReadResponse(answers, nil)
+				test.Check(b, err)
+				_, _ = io.Copy(io.Discard, resp.Body)
+				if resp.StatusCode != http.StatusAccepted {
+					b.Error(resp.Status)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "stored/s")
+	b.StopTimer()
+	stop(errStopping)
+	test.OK(b, <-served)
+}

@@ -59,6 +59,14 @@ func newCourier(r *Relay, t *target) *courier {
 	return &courier{r: r, t: t, wake: make(chan struct{}, 1), busy: map[*parcel]bool{}}
 }
 
+// accepted returns how many requests the target's server has accepted, live ones too.
+func (c *courier) accepted() int64 {
+	if s := c.r.servers.Known(c.t.key); s != nil {
+		return s.Accepted()
+	}
+	return 0
+}
+
 func (c *courier) poke() {
 	select {
 	case c.wake <- struct{}{}:
@@ -265,6 +273,21 @@ func (r *Relay) prune(ctx context.Context) {
 // tellStore warns of a fault of the store, not too often.
 func (r *Relay) tellStore(err error) {
 	r.storeFault.Do(func() { r.Log.Warn(status.Plain(err)) })
+}
+
+// watchStore says when the store cannot be written, and when it can be again.
+func (r *Relay) watchStore() {
+	if r.Store == nil {
+		return
+	}
+	switch err := r.Store.Err(); {
+	case err != nil && !r.told.broken:
+		r.told.broken = true
+		r.Log.Warn(status.StoreBroken(err))
+	case err == nil && r.told.broken:
+		r.told.broken = false
+		r.Log.Info(status.StoreWorks)
+	}
 }
 
 // tellStored says what earlier relays have left.

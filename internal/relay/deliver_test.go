@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,6 +104,9 @@ func TestStoredFails(t *testing.T) {
 		}
 		if log := w.logged(); !strings.Contains(log, "the stored request PUT /bad (") {
 			t.Error(log)
+		}
+		if f := w.relay.State().Failures; len(f) != 1 || !strings.HasPrefix(f[0].What, "PUT /bad") {
+			t.Errorf("%+v", f)
 		}
 		if a := w.send("POST", bad+"/retry", ""); a.status != 204 {
 			t.Errorf("retry: %d %s", a.status, a.body)
@@ -253,6 +257,78 @@ func TestStoredOverRestart(t *testing.T) {
 			t.Error(w.logged())
 		}
 	})
+}
+
+// A server that fails everything, and has done so since the relay began, is no fault of a request
+// that is all alone.
+func TestStoredAlone(t *testing.T) {
+	var up atomic.Bool
+	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		if !up.Load() {
+			w.WriteHeader(500)
+		}
+	}, func(w *world) {
+		at := w.put("PUT", "/it", "")
+		time.Sleep(6 * time.Hour)
+		if n := len(w.arrived()); n > 2500 {
+			t.Errorf("%d probes", n)
+		}
+		if s := w.shown(at); s.State != outbox.Waiting && s.State != outbox.Sending {
+			t.Errorf("%+v", s)
+		}
+		up.Store(true)
+		time.Sleep(time.Minute)
+		w.state(at, "delivered")
+	})
+}
+
+// Where the server may have forgotten the key by which it knows a request, that is not repeated:
+// also if a relay was stopped meanwhile. Somebody has to look.
+func TestStoredKeyForgotten(t *testing.T) {
+	dir := newStore(t)
+	var at string
+	startStored(t, dir, Options{Idempotent: true}, func(w http.ResponseWriter, _ *http.Request) {
+		panic(http.ErrAbortHandler)
+	}, func(w *world) {
+		at = w.put("POST", "/it", "")
+		time.Sleep(time.Minute)
+		w.state(at, "sending")
+	})
+	startStored(t, dir, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(503)
+	}, func(w *world) {
+		time.Sleep(2 * time.Hour)
+		if s := w.shown(at); s.State != "sending" && s.State != "waiting" {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(23 * time.Hour)
+		if s := w.state(at, "unknown"); !strings.Contains(s.Reason, "forgotten") {
+			t.Errorf("%+v", s)
+		}
+		w.arrived()
+		w.send("POST", at+"/retry", "")
+		time.Sleep(time.Minute)
+		if len(w.arrived()) == 0 {
+			t.Error("it is not sent again, though somebody asked for that")
+		}
+	})
+}
+
+// What a stored request has changed is asked for anew.
+func TestStoredInvalidates(t *testing.T) {
+	startStored(t, newStore(t), Options{CacheBytes: 1 << 20},
+		func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=3600")
+		}, func(w *world) {
+			for range 2 {
+				w.send("GET", "/a", "")
+			}
+			w.put("PUT", "/a", "x")
+			synctest.Wait()
+			w.send("GET", "/a", "")
+			const path = " /base/a?from=relay 0s"
+			w.want("GET"+path, "PUT"+path, "GET"+path)
+		})
 }
 
 // A stop waits for what is with the target, and leaves the rest.

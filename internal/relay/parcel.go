@@ -34,7 +34,8 @@ type parcel struct {
 	cancel context.CancelCauseFunc
 	flying bool // it is with the target; the courier's lock protects it
 
-	begun    bool // the store has it so
+	accepted int64 // by its server, when it was taken up
+	begun    bool  // the store has it so
 	standing outcome.Standing
 	fault    error // of this machine: it could not be sent
 }
@@ -57,9 +58,10 @@ func parcelOf(ctx context.Context) *parcel {
 func newParcel(ctx context.Context, c *courier, e outbox.Entry) *parcel {
 	p := &parcel{Entry: e, c: c}
 	p.trace.Client = e.Client
+	p.accepted = c.accepted()
 	c.r.fair.Arrived(&p.trace) // here, and not in a goroutine of its own: the oldest goes first
 	p.Context, p.cancel = context.WithCancelCause(ctx)
-	p.standing.Keyed(keyOf(e))
+	p.standing.Claimed(resume.Past{Key: keyOf(e), First: e.First, Doubt: !e.First.IsZero()}, false)
 	return p
 }
 
@@ -236,6 +238,9 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 	o := outbox.Outcome{Attempts: p.attempts(), Status: end.Status}
 	var excerpt string
 	if resp != nil {
+		if r.CacheBytes > 0 {
+			r.cache.Changed(req, resp)
+		}
 		o.Answer = readAnswer(resp)
 		excerpt = reply.Excerpt(o.Answer.Body[:min(len(o.Answer.Body), reply.MaxHead)],
 			len(o.Answer.Body) > reply.MaxHead)
@@ -260,6 +265,9 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 			Answer: resp, Excerpt: excerpt, Hide: r.secrets.Hide}
 		o.Reason = r.secrets.Show(status.StoredWhy(why))
 	}
+	if judged.Outage && p.c.accepted() == p.accepted {
+		o.State = outbox.Waiting // nobody can say whether it is the request's own fault
+	}
 	unreachable := errors.Is(end.Err, retry.ErrUnreachable)
 	if unreachable && o.State == outbox.Failed {
 		o.State = outbox.Waiting // an outage is not its failure, also of whoever knows the names
@@ -270,6 +278,7 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 	if _, local := errors.AsType[*outbox.Error](end.Err); local && o.State == outbox.Failed {
 		o.State, o.Due = outbox.Waiting, time.Now().Add(faulty)
 	}
+	o.Doubt = p.standing.Past().Doubt
 	if o.State == outbox.Waiting && o.Due.IsZero() && !unreachable &&
 		!slices.Contains(ours, context.Cause(p)) {
 

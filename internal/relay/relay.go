@@ -64,6 +64,7 @@ type Relay struct {
 	told     struct { // for watch alone
 		waiting, traffic time.Time
 		answered         int64
+		broken           bool // the store
 	}
 	view     view
 	control  control

@@ -177,6 +177,7 @@ func (r *Relay) watch(now time.Time) {
 	for _, n := range notices {
 		r.Log.Info(status.Notice(n))
 	}
+	r.watchStore()
 	s := r.Stats(now)
 	_, s.Holding = facts.Holding()
 	if r.JSON {

@@ -15,7 +15,8 @@ const (
 	NotWithdrawn   = "the request is being sent or has ended: it can be withdrawn no more"
 	RequestMethods = "a stored request takes GET, which says what became of it, and DELETE, which " +
 		"withdraws it"
-	CutShort = "the relay was killed while the request was under way, so the server may have " +
+	StoreWorks = "the store can be written again"
+	CutShort   = "the relay was killed while the request was under way, so the server may have " +
 		"accepted it: check there before you retry it"
 )
 
@@ -88,6 +89,11 @@ func StoredElsewhere(n int64, target string) string {
 func NoStore(err error) string {
 	return Plain(err) + ": requests with Prefer: respond-async are not stored, but sent at once; " +
 		"to store them, give the relay a directory of its own (--store)"
+}
+
+// StoreBroken warns that the store cannot be written.
+func StoreBroken(err error) string {
+	return Plain(err) + ": nothing new is stored or delivered until that is over, and nothing is lost"
 }
 
 func verb(n int64, one, more string) string {
