@@ -80,6 +80,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 
 	"expand":   expand,
 	"laburl":   labURL,
+	"location": location,
 	"fetch":    fetch,
 	"post":     post,
 	"labstats": labStats,
@@ -437,4 +438,12 @@ func labStats(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o666))
+}
+
+// location takes the Location from an answer that the last command has written.
+func location(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 0, "location")
+	at := regexp.MustCompile(`(?mi)^location: (\S+)`).FindStringSubmatch(ts.ReadFile("stdout"))
+	usage(ts, at != nil, "location, after an answer that has one")
+	ts.Setenv("LOCATION", at[1])
 }

@@ -13,8 +13,8 @@ import (
 
 // What README shows for the shell is done by a test: commands of penstock by a script under
 // cmd/penstock/testdata/script, with the same arguments (a script's $VARIABLE stands for any text),
-// `go test` by .ci/run, and what else go is told names packages that exist. What curl has a relay
-// do is posted by the script of its admin.
+// `go test` by .ci/run, and what else go is told names packages that exist. What curl has a relay's
+// admin do is posted by the script of that; what else it does, a script does by curl too.
 func TestReadmeShell(t *testing.T) {
 	text := readme(t)
 	tested := scripts(t)
@@ -45,6 +45,11 @@ func TestReadmeShell(t *testing.T) {
 					if line := "post $ADMIN/" + path + " '" + words[2] + "' "; !strings.Contains(
 						string(admin), line) {
 						t.Errorf("README.md:%d: admin.txtar does not: %s", b.line, line)
+					}
+				case words[0] == "curl":
+					if !slices.ContainsFunc(tested,
+						func(script []string) bool { return covers(script, words) }) {
+						t.Errorf("README.md:%d: no script has this command: %s", b.line, command)
 					}
 				case words[0] == "go":
 					for _, dir := range packageDirs(words) {
@@ -132,7 +137,7 @@ func shellCommands(text string) (commands [][]string) {
 	return commands
 }
 
-// scripts returns the penstock commands of all test scripts, as words.
+// scripts returns the commands of penstock and curl in all test scripts, as words.
 func scripts(t *testing.T) (commands [][]string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root, "cmd", "penstock", "testdata", "script",
@@ -155,7 +160,7 @@ func scripts(t *testing.T) (commands [][]string) {
 				strings.HasSuffix(words[n], "&") {
 				words = words[:n] // in the background
 			}
-			if len(words) > 0 && words[0] == "penstock" {
+			if len(words) > 0 && (words[0] == "penstock" || words[0] == "curl") {
 				commands = append(commands, words)
 			}
 		}
