@@ -29,6 +29,7 @@ type testEngine struct {
 	before  map[string]item.Fate // by path
 	refuses func(*item.Item) bool
 	sent    []string
+	waits   int
 }
 
 func newTest(e *testEngine) *Queue[*testJob] {
@@ -69,7 +70,10 @@ func (e *testEngine) Submit(ctx context.Context, j *testJob) error {
 	return ctx.Err()
 }
 
-func (e *testEngine) Wait(ctx context.Context) error { return ctx.Err() }
+func (e *testEngine) Wait(ctx context.Context) error {
+	e.waits++
+	return ctx.Err()
+}
 
 func testItem(dir string, i int) item.Item {
 	return item.Item{Path: fmt.Sprintf("%s/%03d", dir, i), URL: "http://h/x",
@@ -121,22 +125,29 @@ func TestNewestDecides(t *testing.T) {
 	}
 }
 
-// Items of other directories are tried while those of one are refused.
+// Items of other directories are tried while those of one are refused. Only where all go to one
+// server they are waited for.
 func TestOtherDirectories(t *testing.T) {
-	e := &testEngine{refuses: func(it *item.Item) bool { return filepath.Dir(it.Path) == "bad" }}
-	q := newTest(e)
-	for i := range 60 {
-		q.Read(testItem("bad", i))
-		q.Send(t.Context(), testItem("bad", i))
-	}
-	q.Read(testItem("good", 1))
-	q.Send(t.Context(), testItem("good", 1))
-	if last := e.sent[len(e.sent)-1]; len(e.sent) != 21 || last != "good/001" {
-		t.Errorf("%d sent, the last is %s", len(e.sent), last)
-	}
-	q.Finish(t.Context())
-	if len(e.sent) != 61 {
-		t.Errorf("%d sent in the end", len(e.sent))
+	for _, one := range []bool{true, false} {
+		e := &testEngine{refuses: func(it *item.Item) bool { return filepath.Dir(it.Path) == "bad" }}
+		q := newTest(e)
+		q.Servers.One = one
+		for i := range 60 {
+			q.Read(testItem("bad", i))
+			q.Send(t.Context(), testItem("bad", i))
+		}
+		e.waits = 0
+		q.Read(testItem("good", 1))
+		q.Send(t.Context(), testItem("good", 1))
+		if last := e.sent[len(e.sent)-1]; len(e.sent) != 21 || last != "good/001" ||
+			(e.waits == 1) != one {
+			t.Errorf("one server %v: %d sent, the last is %s; waited %d times", one, len(e.sent),
+				last, e.waits)
+		}
+		q.Finish(t.Context())
+		if len(e.sent) != 61 {
+			t.Errorf("%d sent in the end", len(e.sent))
+		}
 	}
 }
 

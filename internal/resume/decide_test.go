@@ -20,6 +20,7 @@ POST --again -> send, new, epoch again
 delivered PUT -> skip: arrived
 delivered touched PUT -> send, doubt, older
 delivered touched POST -> send, older
+delivered touched POST --idempotent -> send, doubt, older
 delivered resized PUT -> send, older
 delivered PUT --again -> send, epoch again
 delivered PUT --again-old -> skip: arrived

@@ -233,3 +233,17 @@ func TestEndlessAnswer(t *testing.T) {
 		}
 	})
 }
+
+// A file in its second attempt waits for no attempt any more: nothing is held by the workers.
+func TestSecondAttemptIsNoBackoff(t *testing.T) {
+	twice := inTurn(answering(http.StatusInternalServerError), taking(10*time.Second))
+	onFakeTime(t, 1, twice, func(w *world) {
+		w.Workers = 2
+		w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
+		for _, text := range w.watch.holding() {
+			if strings.Contains(text, "--workers") {
+				t.Errorf("it is %q", text)
+			}
+		}
+	})
+}

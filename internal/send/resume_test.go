@@ -234,3 +234,17 @@ func TestOnlyGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// A file that was only touched is read once: after that its new date is known.
+func TestTouchedFileIsReadOnce(t *testing.T) {
+	onFakeTime(t, 1, atOnce, func(w *world) {
+		w.Digest = true
+		w.journaled()
+		test.OK(t, os.Chtimes(w.firstFile(), time.Time{}, time.Now().Add(-time.Hour)))
+		for _, digest := range []bool{true, false} {
+			w.Digest = digest
+			w.method("PUT")
+			w.items(w.journaled(), report.ItemCounts{Total: 1, Skipped: 1})
+		}
+	})
+}
