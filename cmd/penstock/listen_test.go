@@ -10,7 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/test"
 )
 
-// Who cannot listen learns what to do.
+// The error says what to do.
 func TestListenError(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	test.OK(t, err)

@@ -32,17 +32,7 @@ func (c Chart) Fewer(n int) Chart {
 	return fewer
 }
 
-// Latest returns the last sample of which something is known.
-func (c Chart) Latest() Sample {
-	for i := len(c.Samples) - 1; i >= 0; i-- {
-		if c.Samples[i].Seconds > 0 {
-			return c.Samples[i]
-		}
-	}
-	return Sample{}
-}
-
-// From and To say where the chart begins and ends.
+// From says where the chart begins.
 func (c Chart) From() string {
 	if span := c.Step * time.Duration(len(c.Samples)); c.Started.IsZero() {
 		return human.Span(span) + " ago"
@@ -50,7 +40,7 @@ func (c Chart) From() string {
 	return c.instant(0)
 }
 
-// To is as From.
+// To says where the chart ends.
 func (c Chart) To() string {
 	if c.Started.IsZero() {
 		return "now"

@@ -19,9 +19,8 @@ const (
 	Failure      // JSON that says that something failed
 )
 
-// ShamOf reports what an acceptance looks like, by the beginning of its text. An item that is HTML
-// itself may be answered by a page.
-func ShamOf(resp *http.Response, head []byte, isHTML bool) Sham {
+// shamOf is First for each acceptance.
+func shamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch text := bytes.TrimSpace(head); {
 	case kind == "text/html" && resp.StatusCode == http.StatusOK && isPage(text) && !isHTML:
@@ -36,12 +35,13 @@ func ShamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 // called concurrently.
 type Shams struct{ found [Failure + 1]atomic.Bool }
 
-// First is [ShamOf] for the first acceptance of each kind, and NoSham for others.
+// First reports what an acceptance looks like, by the beginning of its text, if it is the first
+// that looks so. An item that is HTML itself may be answered by a page.
 func (s *Shams) First(resp *http.Response, head []byte, isHTML bool) Sham {
 	if s.found[Page].Load() && s.found[Failure].Load() {
 		return NoSham
 	}
-	sham := ShamOf(resp, head, isHTML)
+	sham := shamOf(resp, head, isHTML)
 	if s.found[sham].Swap(true) {
 		return NoSham
 	}

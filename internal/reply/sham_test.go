@@ -34,12 +34,12 @@ func TestShamOf(t *testing.T) {
 	} {
 		resp := &http.Response{StatusCode: c.status, Header: http.Header{"Content-Type": {c.kind}}}
 		head := c.text[:min(len(c.text), MaxHead)]
-		if got := ShamOf(resp, []byte(head), false); got != c.want {
+		if got := shamOf(resp, []byte(head), false); got != c.want {
 			t.Errorf("%d %s %.50s: %v, want %v", c.status, c.kind, c.text, got, c.want)
 		}
 	}
 	resp := &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}}}
-	if got := ShamOf(resp, []byte("<html>"), true); got != NoSham {
+	if got := shamOf(resp, []byte("<html>"), true); got != NoSham {
 		t.Errorf("an HTML file that is answered by a page: %v", got)
 	}
 }

@@ -15,13 +15,13 @@ import (
 )
 
 // WriteHTML is as [WriteJSON] for people: a page that needs nothing else.
-func WriteHTML(path string, s Summary) error { return write(path, s.EncodeHTML) }
+func WriteHTML(path string, s Summary) error { return write(path, s.encodeHTML) }
 
 // CheckHTML is an error if [WriteHTML] cannot write there, or would write over what is no report.
 func CheckHTML(path string) error { return check(path, board.ReportPrefix) }
 
-// EncodeHTML writes the report as a page.
-func (s Summary) EncodeHTML(w io.Writer) error { return s.page().Write(w) }
+// encodeHTML writes the report as a page.
+func (s Summary) encodeHTML(w io.Writer) error { return s.page().Write(w) }
 
 // page returns what the page says.
 func (s *Summary) page() board.Report {

@@ -25,7 +25,7 @@ func TestHTML(t *testing.T) {
 	s.Next = []string{"to go on: penstock send --to 'https://h/files/{name}' data",
 		"give the same paths on standard input"}
 	var b strings.Builder
-	test.OK(t, s.EncodeHTML(&b))
+	test.OK(t, s.encodeHTML(&b))
 	page := b.String()
 	for _, evil := range []string{
 		"<script", "src=", "http-equiv=\"refresh", "\x1b", "\u202e", "<p><p>",
@@ -65,7 +65,7 @@ func TestHTML(t *testing.T) {
 func TestShortHTML(t *testing.T) {
 	for _, s := range []Summary{short(), NewTally(start).Summary(start, 0)} {
 		var b strings.Builder
-		test.OK(t, s.EncodeHTML(&b))
+		test.OK(t, s.encodeHTML(&b))
 		text := texts(b.String())
 		for _, part := range []string{
 			"Notes", "What to do next", "What held it back", "NaN", "Inf",
