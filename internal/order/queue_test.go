@@ -129,7 +129,9 @@ func TestNewestDecides(t *testing.T) {
 // server they are waited for.
 func TestOtherDirectories(t *testing.T) {
 	for _, one := range []bool{true, false} {
-		e := &testEngine{refuses: func(it *item.Item) bool { return filepath.Dir(it.Path) == "bad" }}
+		e := &testEngine{refuses: func(it *item.Item) bool {
+			return filepath.Dir(it.Path) == "bad"
+		}}
 		q := newTest(e)
 		q.Servers.One = one
 		for i := range 60 {
