@@ -75,7 +75,9 @@ func refusal(err error) bool {
 // fault makes an error of the machine an [*Error].
 func fault(path string, err error) error {
 	var known *Error
-	if err == nil || errors.As(err, &known) || refusal(err) || errors.Is(err, ErrClosed) {
+	if err == nil || errors.As(err, &known) || refusal(err) || errors.Is(err, ErrClosed) ||
+		errors.Is(err, ErrChanged) {
+
 		return err
 	}
 	e := &Error{Path: path, Err: err}

@@ -358,6 +358,27 @@ func (s *Store) Err() error {
 	return s.err
 }
 
+// HeldUpBy returns the ID of the request that has not been delivered and, with [Options.InOrder],
+// has e wait until it is requeued or dropped; "" if there is none.
+func (s *Store) HeldUpBy(e Entry) string {
+	s.mu.Lock()
+	by := int64(0)
+	if l := s.lines[e.Target]; l != nil && e.State == Waiting {
+		if c := l.clients[e.Client]; c != nil && len(c.blocks) > 0 && c.blocks[0] < e.Seq {
+			by = c.blocks[0]
+		}
+	}
+	s.mu.Unlock()
+	if by == 0 {
+		return ""
+	}
+	other, err := s.reader.row(by)
+	if err != nil { // it was just dropped
+		return ""
+	}
+	return other.ID
+}
+
 // Pending returns how many requests wait or are being sent, by target.
 func (s *Store) Pending() map[string]int64 {
 	s.mu.Lock()

@@ -130,6 +130,15 @@ func TestInOrder(t *testing.T) {
 	if got := next(); got != nil {
 		t.Errorf("behind one that has failed: %v", got)
 	}
+	for _, e := range []Entry{first, second, other} {
+		want := ""
+		if e.ID == second.ID {
+			want = first.ID
+		}
+		if got := s.HeldUpBy(mustGet(t, s, e.ID)); got != want {
+			t.Errorf("%d is held up by %q, want %q", e.Seq, got, want)
+		}
+	}
 	test.OK(t, s.Requeue(first.ID))
 	if got := next(); !slices.Equal(got, []string{first.ID}) {
 		t.Errorf("next: %v", got)
