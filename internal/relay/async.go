@@ -24,6 +24,9 @@ import (
 
 const keyHeader = "Idempotency-Key"
 
+// mostClient is how many bytes of a client's name are stored.
+const mostClient = 200
+
 // respondAsync is the preference of a client that does not wait (RFC 7240, section 4.1).
 const respondAsync = "respond-async"
 
@@ -103,12 +106,14 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 		wait = r.patience(req.Header)
 	}
 	h := req.Header
-	for _, name := range []string{"Expect", "Te", "Trailer"} { // about this message alone
+	// What is about this message alone, and how the client would have the answer encoded: who asks
+	// for that later may be another one.
+	for _, name := range []string{"Expect", "Te", "Trailer", "Accept-Encoding"} {
 		h.Del(name)
 	}
 	withoutPreferences(h, respondAsync, "wait")
 	stored := outbox.Request{
-		Client: c.trace.Client,
+		Client: human.Cut(c.trace.Client, mostClient),
 		Target: c.target.stored(),
 		Method: req.Method,
 		URI:    c.uri,

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/retry"
 )
 
 const (
@@ -181,25 +182,26 @@ type hold struct {
 const mostAlike = 10
 
 // judge records how a request ended, and reports whether it is to wait with the others.
-func (c *courier) judge(unreachable bool, end outbox.State, code int, why string) bool {
+func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &c.held
-	refused := end == outbox.Failed && aboutCredentials(code)
+	unreachable := errors.Is(end.Err, retry.ErrUnreachable)
+	refused := o.State == outbox.Failed && aboutCredentials(end.Status)
 	switch {
-	case refused && code == h.status:
+	case refused && end.Status == h.status:
 		h.alike++
 	case refused:
-		h.status, h.alike = code, 1
-	case code != 0: // the server judges the request itself
-		*h = hold{}
+		h.status, h.alike = end.Status, 1
+	case o.State == outbox.Delivered, o.State == outbox.Failed && end.Status != 0:
+		*h = hold{} // the server judges the request itself
 		return false
 	}
 	if !unreachable && (!refused || h.alike < mostAlike) {
 		return false
 	}
 	if !h.on {
-		c.r.Log.Warn(status.DeliveryHeld(c.t.stored(), why, faulty))
+		c.r.Log.Warn(status.DeliveryHeld(c.t.stored(), o.Reason, faulty))
 	}
 	h.on, h.until = true, time.Now().Add(faulty)
 	return true

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // What becomes of a stored request by how it is answered, again and again.
@@ -148,9 +151,13 @@ func TestStoredInOrder(t *testing.T) {
 			bad := put("a", "/bad")
 			synctest.Wait()
 			put("a", "/2")
-			put("a", "/3")
+			last := put("a", "/3")
 			put("b", "/4")
 			want("/1", "/bad", "/4")
+			s := w.state(last, "waiting")
+			if !strings.Contains(s.Reason, "sent after "+bad[len(RequestsPath):]) {
+				t.Errorf("it waits since %q", s.Reason)
+			}
 			w.send("POST", bad+"/retry", "")
 			want("/bad")
 			if a := w.send("POST", bad+"/drop", ""); a.status != 204 {
@@ -256,6 +263,30 @@ func TestStoredOverRestart(t *testing.T) {
 		if !strings.Contains(w.logged(), "1 stored request is for other, which is no target of this relay") {
 			t.Error(w.logged())
 		}
+	})
+}
+
+// A body that was changed on disk is not sent. Others are.
+func TestStoredTampered(t *testing.T) {
+	dir := newStore(t)
+	var up atomic.Bool
+	startStored(t, dir, Options{}, func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		if !up.Load() {
+			w.WriteHeader(503)
+		}
+	}, func(w *world) {
+		body := strings.Repeat("x", 100_000)
+		bad, good := w.put("POST", "/bad", body), w.put("POST", "/good", body)
+		synctest.Wait()
+		name := filepath.Join(dir, "bodies", bad[len(RequestsPath):])
+		test.OK(t, os.WriteFile(name, []byte(strings.Repeat("y", len(body))), 0o600))
+		up.Store(true)
+		time.Sleep(time.Minute)
+		if s := w.state(bad, "failed"); !strings.Contains(s.Reason, "its stored body was changed") {
+			t.Errorf("it has failed since %q", s.Reason)
+		}
+		w.state(good, "delivered")
 	})
 }
 

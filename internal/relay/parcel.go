@@ -253,6 +253,8 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 	switch judged.Fate {
 	case item.Delivered:
 		o.State = outbox.Delivered
+		p.c.judge(end, &o)
+		return o
 	case item.Unknown:
 		o.State = outbox.Unknown
 	case item.Deferred:
@@ -260,31 +262,39 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 	default:
 		o.State = outbox.Failed
 	}
-	if o.State != outbox.Delivered {
-		why := &status.Failure{End: judged, Call: end, Method: p.Method, URL: req.URL.String(),
-			Answer: resp, Excerpt: excerpt, Hide: r.secrets.Hide}
-		o.Reason = r.secrets.Show(status.StoredWhy(why))
-	}
-	if judged.Outage && p.c.accepted() == p.accepted {
-		o.State = outbox.Waiting // nobody can say whether it is the request's own fault
-	}
-	unreachable := errors.Is(end.Err, retry.ErrUnreachable)
-	if unreachable && o.State == outbox.Failed {
-		o.State = outbox.Waiting // an outage is not its failure, also of whoever knows the names
-	}
-	if p.c.judge(unreachable, o.State, end.Status, o.Reason) && o.State == outbox.Failed {
-		o.State, o.Due = outbox.Waiting, time.Now().Add(holding)
-	}
-	if _, local := errors.AsType[*outbox.Error](end.Err); local && o.State == outbox.Failed {
-		o.State, o.Due = outbox.Waiting, time.Now().Add(faulty)
-	}
+	why := &status.Failure{End: judged, Call: end, Method: p.Method, URL: req.URL.String(),
+		Answer: resp, Excerpt: excerpt, Hide: r.secrets.Hide}
+	o.Reason = r.secrets.Show(status.StoredWhy(why))
+	p.postpone(&o, judged, end)
 	o.Doubt = p.standing.Past().Doubt
-	if o.State == outbox.Waiting && o.Due.IsZero() && !unreachable &&
-		!slices.Contains(ours, context.Cause(p)) {
-
-		o.Due = time.Now().Add(max(time.Until(end.RetryAt), soon))
-	}
 	return o
+}
+
+// postpone has a request wait that has failed by no fault of its own, and says until when.
+func (p *parcel) postpone(o *outbox.Outcome, judged outcome.End, end retry.Result) {
+	held := p.c.judge(end, o)
+	_, local := errors.AsType[*outbox.Error](end.Err)
+	alone := judged.Outage && p.c.accepted() == p.accepted // nobody can say whose fault it is
+	var wait time.Duration
+	switch {
+	case o.State == outbox.Waiting && !slices.Contains(ours, context.Cause(p)):
+		wait = max(time.Until(end.RetryAt), soon)
+	case o.State != outbox.Failed:
+		return
+	case errors.Is(end.Err, retry.ErrUnreachable): // the first to be tried again
+	case held:
+		wait = holding
+	case local:
+		wait = faulty
+	case alone:
+		wait = soon
+	default:
+		return
+	}
+	o.State = outbox.Waiting
+	if wait > 0 {
+		o.Due = time.Now().Add(wait)
+	}
 }
 
 // readAnswer reads as much of an answer as is kept.

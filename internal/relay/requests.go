@@ -38,7 +38,11 @@ func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
 	case "GET ", "HEAD ":
 		var e outbox.Entry
 		if e, err = r.Store.Get(id); err == nil {
-			writeJSON(w, shown(e))
+			s := shown(e)
+			if other := r.Store.HeldUpBy(e); other != "" {
+				s.Reason = status.HeldUp(other)
+			}
+			writeJSON(w, s)
 			return
 		}
 	case "DELETE ":

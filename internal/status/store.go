@@ -61,6 +61,11 @@ func StoredFailed(request, state, why string, inOrder bool) string {
 	return text
 }
 
+// HeldUp says why a request waits whose client has asked for an order.
+func HeldUp(by string) string {
+	return fmt.Sprintf("it is sent after %s, which was not delivered: retry that, or drop it", by)
+}
+
 // DeliveryHeld warns that a target takes nothing that is stored.
 func DeliveryHeld(target, why string, each time.Duration) string {
 	return fmt.Sprintf("stored requests for %s wait, and one is tried each %s: %s", target,
