@@ -9,8 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -66,5 +67,11 @@ func (f File) WriteEnd(at time.Time, status int) error {
 
 func (f File) write(c collector) error { return prometheus.WriteToTextfile(f.Path, registry(c)) }
 
-// label makes a label's value of a name that others gave.
-func label(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+// label makes a label's value, which is UTF-8, of a name that others gave. Names that differ have
+// labels that differ: of two that are alike Prometheus would take neither.
+func label(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strconv.QuoteToASCII(s)
+}

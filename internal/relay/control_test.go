@@ -113,6 +113,13 @@ func TestPauseByHand(t *testing.T) {
 
 		test.OK(t, w.relay.Pause("", 0, "me"))
 		want("paused by hand", true, 0)
+		req := w.request("GET", "/", "")
+		req.Header.Set("Prefer", "wait=60")
+		a := w.do(req)
+		again := a.header.Get("Retry-After")
+		if a.status != 503 || a.took != time.Minute || again != "1" {
+			t.Errorf("%d after %v, again in %s s: %s", a.status, a.took, again, a.Detail)
+		}
 		later(10*time.Minute, resume)
 		if took := send("/"); took != 10*time.Minute {
 			t.Errorf("it waited for %v", took)
