@@ -219,7 +219,9 @@ func (r Rules) resend(d *Decision, row Row, it item.Item, now time.Time) {
 	asked := again || r.ResendUnknown || r.Only.Has(item.Unknown)
 	asks := !again && r.Asks != nil && r.Asks(it)
 	repeatable := r.Idempotency.Repeatable(it.Method)
-	forgotten := r.Idempotency.Forgotten(it.Method, d.First, r.LastRun, now)
+	// If there is neither, nothing of the present content was sent, and no key can be forgotten.
+	sent := !row.First.IsZero() || row.Key != ""
+	forgotten := sent && r.Idempotency.Forgotten(it.Method, d.First, r.LastRun, now)
 	switch {
 	case asked && !asks:
 		d.First = time.Time{} // whatever its key is worth; that it may be there already stays so

@@ -75,6 +75,11 @@ failed doubt 422 PUT -> send, key k, doubt, since first, failed by 422
 failed doubt touched POST -> leave: in doubt, key k, doubt, since first, older
 failed doubt touched PUT -> send, doubt, older
 deferred POST --idempotent -> send, key k, since first
+# What is in doubt is the content before it was touched, and nothing was sent since.
+failed doubt unsent keyless POST --idempotent -> send, doubt
+deferred doubt unsent keyless POST --idempotent -> send, doubt
+# It was to be sent whatever its key is worth, and was not.
+deferred doubt unsent POST --idempotent -> leave: key forgotten, key k, doubt
 deferred doubt POST -> leave: in doubt, key k, doubt, since first
 deferred doubt touched PUT -> send, doubt, older
 deferred doubt resized PUT -> send, older
@@ -178,6 +183,10 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 			row.First = old
 		case "future":
 			row.First = future
+		case "unsent":
+			row.First = time.Time{}
+		case "keyless":
+			row.Key = ""
 
 		case "--again":
 			rules.Again = now

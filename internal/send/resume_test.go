@@ -248,3 +248,28 @@ func TestTouchedFileIsReadOnce(t *testing.T) {
 		}
 	})
 }
+
+// [resume] A touched file that cannot be read is sent when it can: that its content may have been
+// accepted before is no doubt about the key that it is sent with.
+func TestTouchedFileFailsBeforeItIsSent(t *testing.T) {
+	const slow = 5 * time.Second
+	onFakeTime(t, 2, taking(slow), func(w *world) {
+		w.Idempotency = keys
+		w.Limits.InFlight = 1
+		w.method("POST")
+		w.ended(w.journaled(), exit.Delivered, 2, 0, 0, 0, 0)
+		first := w.firstFile()
+		second := strings.TrimSuffix(first, "0") + "1"
+		touched := time.Now().Add(-time.Hour)
+		touch := func() { test.OK(t, os.Chtimes(second, time.Time{}, touched)) }
+		test.OK(t, os.Chtimes(first, time.Time{}, touched))
+		touch()
+		time.AfterFunc(slow/2, func() { test.Check(t, os.Remove(second)) })
+		w.method("POST")
+		w.ended(w.journaled(), exit.Items, 1, 1, 0, 0, 0)
+		writeFile(t, second, "x")
+		touch()
+		w.method("POST")
+		w.items(w.journaled(), report.ItemCounts{Total: 2, Delivered: 1, Skipped: 1})
+	})
+}
