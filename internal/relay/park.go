@@ -100,6 +100,9 @@ func (r *Relay) park(w *patientWriter, req *http.Request, c *call) bool {
 		return false
 	}
 	head := headOf(req)
+	if head.Len() > headBytes { // it may be longer than it came, and too long to be read again
+		return false
+	}
 	if hasBody {
 		body, _ := req.GetBody()
 		_, _ = head.ReadFrom(body) // from memory
@@ -127,10 +130,8 @@ func (r *Relay) park(w *patientWriter, req *http.Request, c *call) bool {
 func headOf(req *http.Request) *bytes.Buffer {
 	b := new(bytes.Buffer)
 	b.WriteString(req.Method + " " + req.RequestURI + " " + req.Proto + "\r\n")
-	if req.Host != "" {
-		b.WriteString("Host: " + req.Host + "\r\n")
-	}
-	_ = req.Header.Write(b) // to memory
+	b.WriteString("Host: " + req.Host + "\r\n") // HTTP/1.1 must have it, though it be empty
+	_ = req.Header.Write(b)                     // to memory
 	b.WriteString("\r\n")
 	return b
 }

@@ -144,3 +144,35 @@ func TestStopWhileParked(t *testing.T) {
 		})
 	}
 }
+
+// A parked request is read once more as if its client had just sent it, however that looks.
+func TestParkedHeads(t *testing.T) {
+	const rest = "\r\nContent-Length: 1\r\n"
+	for name, head := range map[string]string{
+		"no name of the host": "PUT /x HTTP/1.1\r\nHost:" + rest,
+		"no host":             "PUT /x HTTP/1.0\r\nConnection: keep-alive" + rest,
+		"longer when it is written again": "PUT /x HTTP/1.1\r\nHost: localhost" + rest +
+			strings.Repeat("a:b\r\n", headBytes/len("a:b\r\n")),
+	} {
+		o := Options{Limits: throttle.Limits{Rate: 1, Fixed: true}}
+		startWith(t, 0, o, echo, func(w *world) {
+			w.send("PUT", "/first", "x")
+			conn := w.dial()
+			defer conn.Close()
+			r := bufio.NewReader(conn)
+			for range 2 {
+				io.WriteString(conn, head+"\r\nB")
+				resp, err := http.ReadResponse(r, nil)
+				test.OK(t, err)
+				body, err := io.ReadAll(resp.Body)
+				test.OK(t, err)
+				if string(body) != "PUT /base/x  B" {
+					t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+				}
+			}
+			if s := w.relay.Stats(time.Now()); s.Lost != 0 || s.Answered != 3 {
+				t.Errorf("%s: %+v", name, s)
+			}
+		})
+	}
+}
