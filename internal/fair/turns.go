@@ -49,6 +49,7 @@ type client struct {
 	name  string
 	calls calls
 	seat  *list.Element // in the order
+	had   bool          // a turn, since it has calls that wait
 }
 
 func (t *turns) waiting() int { return t.arrived.Len() }
@@ -91,10 +92,12 @@ func (t *turns) remove(c *call) {
 //
 // A probe, which is the only request to a server that refuses all, is not one that it has refused
 // already, if possible, but the newest that is fresh: what is first in line may be all that the
-// server refuses, and would be the probe again and again.
+// server refuses, and would be the probe again and again. A client that has had no turn goes before
+// those whose many requests may be what it refuses.
 func (t *turns) take(probe bool) *call {
 	c := t.first(probe)
 	if c != nil {
+		c.client.had = true
 		t.order.MoveToBack(c.client.seat)
 		t.remove(c)
 	}
@@ -102,12 +105,20 @@ func (t *turns) take(probe bool) *call {
 }
 
 func (t *turns) first(probe bool) *call {
-	if probe {
-		for e := t.order.Front(); e != nil; e = e.Next() {
-			if c := e.Value.(*client).calls.newest(); c != nil {
+	var fresh *call
+	for e := t.order.Front(); probe && e != nil; e = e.Next() {
+		of := e.Value.(*client)
+		if fresh != nil && of.had {
+			continue
+		}
+		if c := of.calls.newest(); c != nil {
+			if fresh = c; !of.had {
 				return c
 			}
 		}
+	}
+	if fresh != nil {
+		return fresh
 	}
 	if e := t.order.Front(); e != nil {
 		return e.Value.(*client).calls[0]

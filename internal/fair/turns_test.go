@@ -10,6 +10,7 @@ import (
 // A naive is what turns are to do, in as few words as possible.
 type naive struct {
 	order []string // clients, the next first
+	had   []string // of these, those that have had a turn
 	calls map[string][]*call
 }
 
@@ -26,7 +27,8 @@ func (n *naive) remove(c *call) {
 		if i := slices.Index(calls, c); i >= 0 {
 			n.calls[name] = slices.Delete(calls, i, i+1)
 			if len(n.calls[name]) == 0 {
-				n.order = slices.DeleteFunc(n.order, func(s string) bool { return s == name })
+				is := func(s string) bool { return s == name }
+				n.order, n.had = slices.DeleteFunc(n.order, is), slices.DeleteFunc(n.had, is)
 			}
 		}
 	}
@@ -37,16 +39,17 @@ func (n *naive) take(probe bool) *call {
 		return nil
 	}
 	name, at := n.order[0], 0
-	if probe {
+	for _, had := range []bool{true, false} {
 		for _, o := range slices.Backward(n.order) {
 			for i, c := range n.calls[o] {
-				if c.fresh {
+				if probe && c.fresh && slices.Contains(n.had, o) == had {
 					name, at = o, i
 				}
 			}
 		}
 	}
 	c := n.calls[name][at]
+	n.had = append(n.had, name)
 	n.remove(c)
 	if i := slices.Index(n.order, name); i >= 0 {
 		n.order = append(slices.Delete(n.order, i, i+1), name)
