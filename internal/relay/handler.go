@@ -146,10 +146,13 @@ func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (
 	})
 	defer late.Stop()
 	if req.Body != nil && req.Body != http.NoBody {
-		if why := r.take(w.ResponseWriter, req, c); why != nil {
+		if why := r.take(w, req, c); why != nil {
 			r.refuse(w, why)
 			return false
 		}
+	}
+	if w.body != nil {
+		defer w.body.stop()
 	}
 	if c.body != nil {
 		defer r.closeBody(c.body)
@@ -210,8 +213,8 @@ const small = 64 << 10
 
 // take makes the client's body one that can be sent, and if possible sent again. What may not be
 // repeated and is large, or must be asked for first, streams through.
-func (r *Relay) take(w http.ResponseWriter, req *http.Request, c *call) *problem {
-	body := guard(w, req.Body, r.Stall, c)
+func (r *Relay) take(w *patientWriter, req *http.Request, c *call) *problem {
+	body := guard(w.ResponseWriter, req.Body, r.Stall, c)
 	expects := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
 	switch size := req.ContentLength; {
 	case 0 < size && size <= small && !expects:
@@ -231,7 +234,8 @@ func (r *Relay) take(w http.ResponseWriter, req *http.Request, c *call) *problem
 	}
 	if c.body != nil || req.Body == body {
 		// An answer that comes early must not wait for the rest of the body.
-		_ = http.NewResponseController(w).EnableFullDuplex()
+		_ = w.conn.EnableFullDuplex()
+		w.body = body
 	}
 	return nil
 }
