@@ -15,8 +15,13 @@ type Waiter struct {
 
 // compare is negative if a comes before b: more wait, or have waited for longer.
 func (a Waiter) compare(b Waiter) int {
-	return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(b.Oldest, a.Oldest),
-		cmp.Compare(a.Client, b.Client))
+	switch {
+	case a.Waiting != b.Waiting:
+		return b.Waiting - a.Waiting
+	case a.Oldest != b.Oldest:
+		return cmp.Compare(b.Oldest, a.Oldest)
+	}
+	return cmp.Compare(a.Client, b.Client)
 }
 
 // Waiters returns the clients that have most requests waiting for the upstream of that key, without
@@ -31,10 +36,10 @@ func (t *Transport) Waiters(key string, most int) (first []Waiter) {
 	now := time.Now()
 	for name, c := range q.ahead.clients {
 		w := Waiter{name, len(c.calls), now.Sub(c.calls[0].since)}
-		i, _ := slices.BinarySearchFunc(first, w, Waiter.compare)
-		if i >= most {
-			continue
+		if len(first) >= most && (most == 0 || w.compare(first[most-1]) > 0) {
+			continue // as for nearly all of many
 		}
+		i, _ := slices.BinarySearchFunc(first, w, Waiter.compare)
 		first = slices.Insert(first[:min(len(first), most-1)], i, w)
 	}
 	return first
