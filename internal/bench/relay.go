@@ -86,8 +86,9 @@ func benchRelay(ctx context.Context, bin, dir string, rounds int, out io.Writer)
 	}
 	err = errors.Join(
 		start(nginx, "-p", dir, "-c", conf),
-		start(bin, "relay", "-q", "--to", at(0), "--listen", listen(2), "--cache", "64MiB"),
-		start(bin, "relay", "-q", "--to", at(0), "--listen", listen(3)),
+		start(bin, "relay", "-q", "--store", "none", "--to", at(0), "--listen", listen(2),
+			"--cache", "64MiB"),
+		start(bin, "relay", "-q", "--store", "none", "--to", at(0), "--listen", listen(3)),
 		start(self, "reverse", at(0), listen(4)))
 	if err != nil {
 		return err

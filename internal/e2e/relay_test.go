@@ -24,7 +24,8 @@ func startRelay(t *testing.T, to string, args ...string) string {
 	t.Helper()
 	bin, err := penstock()
 	test.OK(t, err)
-	args = append([]string{"relay", "--to", to, "--listen", "127.0.0.1:0"}, args...)
+	args = append([]string{"relay", "--to", to, "--listen", "127.0.0.1:0", "--store", "none"},
+		args...)
 	cmd := exec.Command(bin, args...)
 	stderr, err := cmd.StderrPipe()
 	test.OK(t, err)
