@@ -167,12 +167,20 @@ func (s *Store) Finish(id string, o Outcome) error {
 	return err
 }
 
+// roomForAnswer returns how many bytes of an answer's body are kept.
+func (s *Store) roomForAnswer(e *Entry) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(min(s.o.MaxBytes-s.kept+e.answer, MaxAnswer), 0)
+}
+
 // finish writes how an entry ended. A body that is not needed any more is deleted.
 func (w *writer) finish(e *Entry, a *Answer) error {
 	if a != nil {
 		body, cut := append([]byte{}, a.Body...), a.Cut // nil would be NULL
-		if len(body) > MaxAnswer {
-			body, cut = body[:MaxAnswer], true
+		most := w.s.roomForAnswer(e)
+		if int64(len(body)) > most {
+			body, cut = body[:most], true
 		}
 		header, err := json.Marshal(a.Header)
 		if err == nil {

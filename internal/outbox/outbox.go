@@ -22,7 +22,8 @@ type Options struct {
 	// MaxRequests is how many requests that were not delivered the store may have; if zero, a
 	// million. Prune keeps as many results of those that were.
 	MaxRequests int64
-	// MaxBytes bounds the bodies of requests that were not delivered; if zero, 4 GiB.
+	// MaxBytes bounds the bodies of requests that were not delivered; if zero, 4 GiB. It also
+	// bounds those of answers, of which less is kept then.
 	MaxBytes int64
 
 	// InOrder has a client's next request wait until the one before was delivered. One that has
@@ -64,6 +65,7 @@ type Store struct {
 	coming int64           // requests that are being put
 	counts map[State]int64 // none of Sending: those count as Waiting
 	bytes  int64           // of bodies that are stored or being put
+	kept   int64           // bytes of the bodies of answers
 	lines  map[string]*line
 	taken  map[int64]*taken
 	ending map[int64]int // how many calls are about to remove it
@@ -283,6 +285,7 @@ func (s *Store) countLocked(e Entry, n int64) {
 		e.State = Waiting
 	}
 	s.counts[e.State] += n
+	s.kept += n * e.answer
 	if e.State != Delivered {
 		s.bytes += n * e.Size
 	}

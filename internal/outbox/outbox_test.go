@@ -167,6 +167,35 @@ func TestTried(t *testing.T) {
 	}
 }
 
+// What is kept of answers is bounded. It is less then, and there is room when results are gone.
+func TestAnswersBound(t *testing.T) {
+	dir := newDir(t)
+	s := mustOpen(t, Options{Dir: dir, MaxBytes: 1000})
+	finish := func(state State, size int) *Answer {
+		t.Helper()
+		e := mustPut(t, s, "c", "")
+		mustNext(t, s)
+		test.OK(t, s.Finish(e.ID, Outcome{State: state, Answer: &Answer{Body: make([]byte, size)}}))
+		return mustGet(t, s, e.ID).Answer
+	}
+	want := func(a *Answer, size int, cut bool) {
+		t.Helper()
+		if len(a.Body) != size || a.Cut != cut {
+			t.Errorf("%d bytes, %v; want %d, %v", len(a.Body), a.Cut, size, cut)
+		}
+	}
+	want(finish(Delivered, 600), 600, false)
+	want(finish(Failed, 300), 300, false)
+	test.OK(t, s.Close())
+	s = mustOpen(t, Options{Dir: dir, MaxBytes: 1000})
+	want(finish(Delivered, 300), 100, true)
+	want(finish(Delivered, 300), 0, true)
+	if n, err := s.Prune(time.Now().Add(time.Hour)); n != 3 || err != nil {
+		t.Errorf("%d pruned, %v", n, err)
+	}
+	want(finish(Delivered, 701), 700, true)
+}
+
 // Pending says for which targets something waits or is being sent.
 func TestPending(t *testing.T) {
 	s := mustOpen(t, Options{Dir: newDir(t)})
