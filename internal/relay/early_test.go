@@ -2,12 +2,15 @@ package relay
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -70,4 +73,42 @@ func TestStallsAfterEarlyAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A slow is a connection that takes a while for each write.
+type slow struct{ net.Conn }
+
+func (c slow) Write(p []byte) (int, error) {
+	time.Sleep(300 * time.Millisecond)
+	return c.Conn.Write(p)
+}
+
+type slowly struct{ net.Listener }
+
+func (l slowly) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return slow{c}, err
+}
+
+// The relay does not end before the last answer is written.
+func TestStopsAfterTheLastAnswer(t *testing.T) {
+	start(t, Options{}, echo, func(w *world) {
+		r := New(w.relay.Options)
+		at := memnet.Listen()
+		soft, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			_, _ = r.Serve(context.Background(), soft, slowly{at})
+			close(ended)
+		}()
+		w.client.Transport = &http.Transport{DialContext: at.DialContext}
+		time.AfterFunc(100*time.Millisecond, stop)
+		if a := w.send("PUT", "/x", "x"); a.status != 200 || a.body != "PUT /base/x  x" {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+		<-ended
+		if took := time.Since(w.begin); took > 2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }

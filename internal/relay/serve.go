@@ -26,6 +26,9 @@ const (
 	// which then close first, and no request meets a connection that is just being closed.
 	idleTimeout = 3 * time.Minute
 
+	// lastWrites is how long the last answers may take to be written, when they are complete.
+	lastWrites = time.Second
+
 	look  = time.Second      // how often the state is looked at
 	tell  = 30 * time.Second // how often there is a line while there is traffic
 	queue = 10 * time.Second // a wait that is worth a line
@@ -79,6 +82,9 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 		break
 	}
 	r.drain(ctx, soft, breakOff, ticker)
+	writing, written := context.WithTimeout(ctx, lastWrites)
+	_ = s.Shutdown(writing)
+	written()
 	_ = s.Close()
 	endDelivery()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
