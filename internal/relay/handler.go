@@ -191,6 +191,9 @@ func (r *Relay) turn(
 	if r.park(w, req, c) {
 		return nil, nil
 	}
+	if w.body != nil {
+		defer watch(req.Context(), func() { c.cancel(context.Canceled) })()
+	}
 	return r.fair.Wait(req.Context(), c.target.key, max(req.ContentLength, 0))
 }
 

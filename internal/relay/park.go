@@ -71,21 +71,10 @@ type wait struct {
 	err  error // if there is no turn
 }
 
-type parkedKey struct{}
-
-// withParked returns the context of a connection, by which its request finds what it has waited
-// for.
-func withParked(ctx context.Context, c net.Conn) context.Context {
-	if p, ok := c.(*parked); ok {
-		return context.WithValue(ctx, parkedKey{}, p)
-	}
-	return ctx
-}
-
 // waited returns what became of the wait of a request; nil if it has not waited yet. The requests
 // that follow on its connection have not.
 func waited(ctx context.Context) *wait {
-	if p, ok := ctx.Value(parkedKey{}).(*parked); ok {
+	if p, ok := ctx.Value(connKey{}).(*parked); ok {
 		return p.over.Swap(nil)
 	}
 	return nil

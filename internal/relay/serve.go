@@ -53,7 +53,7 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       withParked,
+		ConnContext:       withConn,
 		ErrorLog:          log.New(conceal.NetLog(r.Log), "", 0),
 	}
 	endDelivery := r.startCouriers(base)
