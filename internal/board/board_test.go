@@ -236,7 +236,7 @@ func busy() *Board {
 		Stored: &Stored{}, Items: &Items{Total: 1}}
 	for i := range maxSeries + 8 {
 		s.Upstreams = append(s.Upstreams, Upstream{Name: fmt.Sprintf("https://server%d.example", i),
-			Holding: "the server refuses a higher rate", Phase: "steady", Found: true})
+			Holding: "the server takes no higher rate", Phase: "steady", Found: true})
 	}
 	for i := range 20 {
 		s.Failures = append(s.Failures, Failure{What: fmt.Sprintf("POST /v1/files/%d", i),

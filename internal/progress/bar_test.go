@@ -78,7 +78,7 @@ func TestBarText(t *testing.T) {
 
 // What does not fit is left out clause by clause: the time stays longer than the reason.
 func TestHoldingIsShortened(t *testing.T) {
-	const down = "server down (connection refused): next try within 6 s, --give-up-after 17:47"
+	const down = "server down (connection refused): next try within 6 s, gives up at 17:47"
 	const again = "; big.bin is sent again from its beginning (connection lost)"
 	for _, c := range []struct {
 		width      int
@@ -87,7 +87,7 @@ func TestHoldingIsShortened(t *testing.T) {
 		{200, down + again, down + again},
 		{79, down, down},
 		{79, down + again, down},
-		{59, down + again, "server down: next try within 6 s, --give-up-after 17:47"},
+		{59, down + again, "server down: next try within 6 s, gives up at 17:47"},
 		{40, down, "server down: next try within 6 s"},
 		{20, down, "server down: next..."},
 		{39, "paused 1 m 12 s: Retry-After; b.example is down", "paused 1 m 12 s: Retry-After"},

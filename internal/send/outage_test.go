@@ -166,7 +166,7 @@ func TestOutageOfOneServerAmongThree(t *testing.T) {
 			}
 			words := strings.Join(w.watch.holding(), "\n")
 			for _, want := range []string{"2 servers are paused or down\n",
-				"\n127.0.0.2: server down (503): next try within 8 s, --give-up-after 00:05; " +
+				"\n127.0.0.2: server down (503): next try within 8 s, gives up at 00:05; " +
 					"127.0.0.1 is paused 9 m", "\n127.0.0.1: paused 5 m 0 s: Retry-After\n"} {
 				if !strings.Contains(words, want) {
 					t.Errorf("it never says %q but\n%s", want, words[:min(len(words), 2500)])

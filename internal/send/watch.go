@@ -86,7 +86,7 @@ func (r *run) facts(v upstream.Overview, uploads []wire.Upload, now time.Time) s
 		f.Ending = r.words(why)
 	}
 	f.Total, f.Whole = r.items()
-	f.GivesUpAt, f.GivesUp = r.servers.GivesUpAt(now)
+	f.GivesUpAt = r.servers.GivesUpAt(now)
 	f.Fallen, f.Because = r.uploads.Fallen(now)
 	f.Backoff, f.Changing, _ = r.workers.Counts()
 	return f

@@ -35,7 +35,6 @@ type Facts struct {
 	Leftovers bool      // all that is left was refused by a server that works
 
 	GivesUpAt time.Time // if zero, never
-	GivesUp   bool      // by the user's limit
 	Settling  time.Time // until when items in doubt wait; if zero, none does
 	Unread    bool      // the reader of the results is waited for
 
@@ -191,12 +190,8 @@ func (f *Facts) down() string {
 		files := human.Plural(f.Waiting+f.InFlight+f.Backoff, "file")
 		return fmt.Sprintf("the last %s: %s, %s", files, f.Trouble, next)
 	}
-	switch {
-	case f.GivesUpAt.IsZero():
-	case f.GivesUp:
-		next += ", --give-up-after " + human.Instant(f.GivesUpAt, f.Now)
-	default:
-		next += ", until " + human.Instant(f.GivesUpAt, f.Now)
+	if !f.GivesUpAt.IsZero() {
+		next += ", gives up at " + human.Instant(f.GivesUpAt, f.Now)
 	}
 	if f.Reached {
 		return "reached again: " + next
@@ -252,7 +247,7 @@ func (f *Facts) pace() (progress.Limit, string) {
 	case given == 0 && f.Unproven:
 		return progress.LimitRate, "slower after an outage"
 	case given == 0:
-		return progress.LimitRate, "the server refuses a higher rate"
+		return progress.LimitRate, "the server takes no higher rate"
 	case f.Unproven && f.Rate >= 0.9*given: // about the given rate
 	case f.Rate < given:
 		from, to := human.RateNumber(float64(given)), human.Rate(float64(f.Rate))

@@ -35,7 +35,7 @@ func TestHolding(t *testing.T) {
 		{want: progress.LimitRate, words: "4 → 3.96 req/s: the server refuses at 4",
 			given: throttle.Limits{Rate: 4},
 			stats: throttle.UpstreamStats{Holding: throttle.HoldingRate, Rate: 3.96}},
-		{want: progress.LimitRate, words: "the server refuses a higher rate",
+		{want: progress.LimitRate, words: "the server takes no higher rate",
 			stats: throttle.UpstreamStats{Holding: throttle.HoldingRate, Rate: 9.8, Learned: true}},
 		// A mere outage does not accuse a limit.
 		{want: progress.LimitRate, words: "held by your --rps 10", untold: true,
@@ -95,22 +95,20 @@ func TestHolding(t *testing.T) {
 			stats: throttle.UpstreamStats{Holding: throttle.HoldingDown, Phase: throttle.PhaseDown},
 			wrong: "503"},
 		{want: progress.LimitDown,
-			words: "reached again: sending one file to try it, --give-up-after 22:59",
+			words: "reached again: sending one file to try it, gives up at 22:59",
 			wrong: "connection refused", reached: true,
 			stats: throttle.UpstreamStats{Holding: throttle.HoldingDown, Phase: throttle.PhaseDown,
 				InFlight: 1},
 			edit: func(f *Facts) {
-				f.GivesUpAt, f.GivesUp = now.Add(59*time.Minute+50*time.Second),
-					true
+				f.GivesUpAt = now.Add(59*time.Minute + 50*time.Second)
 			}},
 		{want: progress.LimitDown,
-			words: "server down (connection refused): next try within 8 s, --give-up-after 22:59",
+			words: "server down (connection refused): next try within 8 s, gives up at 22:59",
 			wrong: "connection refused",
 			stats: throttle.UpstreamStats{Holding: throttle.HoldingDown, Phase: throttle.PhaseDown,
 				Probe: now.Add(7100 * time.Millisecond)},
 			edit: func(f *Facts) {
-				f.GivesUpAt, f.GivesUp = now.Add(59*time.Minute+50*time.Second),
-					true
+				f.GivesUpAt = now.Add(59*time.Minute + 50*time.Second)
 			}},
 		// the others were accepted
 		{want: progress.LimitDown, words: "the last 3 files: 503, next try within 8 s",

@@ -92,10 +92,10 @@ func AskedEarlier(who string, until, now time.Time) string {
 		human.Instant(until, now))
 }
 
-// Waiting says that an item waits for its next attempt.
+// Waiting says that an item waits for its next attempt, whose turn may come later than that.
 func Waiting(path string, e retry.Event) string {
-	return fmt.Sprintf("%s: attempt %d: %s; again in %s", path, e.Attempt, Setback(e),
-		human.Span(e.Wait))
+	return fmt.Sprintf("%s: attempt %d: %s; again in %s at the earliest", path, e.Attempt,
+		Setback(e), human.Span(e.Wait))
 }
 
 // Setback says in a few words how an attempt failed.

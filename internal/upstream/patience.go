@@ -121,19 +121,18 @@ func (s *Server) Patience() (after time.Duration, ours bool) {
 	return s.set.GiveUpAfter, false
 }
 
-// GivesUpAt is when the run ends if nothing is accepted until then, and whether the user's limit
-// ends it; if zero, there is none.
-func (set *Set) GivesUpAt(now time.Time) (at time.Time, theirs bool) {
+// GivesUpAt is when the run ends if nothing is accepted until then; if zero, it does not.
+func (set *Set) GivesUpAt(now time.Time) (at time.Time) {
 	for _, s := range set.All() {
-		after, ours := s.Patience()
+		after, _ := s.Patience()
 		set.mu.Lock()
 		failing, spent := !s.failing.IsZero(), s.spent(now)
 		set.mu.Unlock()
 		if end := now.Add(after - spent); failing && after > 0 && end.After(at) {
-			at, theirs = end, !ours
+			at = end
 		}
 	}
-	return at, theirs
+	return at
 }
 
 // GiveUp returns why the run ends, if it is to end.
