@@ -13,6 +13,9 @@ const (
 	// firstLine is when the first line is written: soon, since people look whether a run that they
 	// have started runs.
 	firstLine = 5 * time.Second
+	// rateSoonest is how long a run must have lasted before a line gives its rates: those of the
+	// first answers, which come together, say nothing.
+	rateSoonest = 3 * time.Second
 )
 
 // lines writes a line after 5 s and then each 30 s, for logs and for pipes, and one when a pause
@@ -68,7 +71,11 @@ func lineText(s Snapshot) string {
 	if s.ETA > 0 {
 		left = human.Clock(s.ETA) + " left"
 	}
-	perFile, perByte := human.PerSecond(s.FilesPerSecond, "files"), human.Speed(s.BytesPerSecond)
+	perFile, perByte := "", ""
+	if s.Elapsed >= rateSoonest {
+		perFile = human.PerSecond(s.FilesPerSecond, "files")
+		perByte = human.Speed(s.BytesPerSecond)
+	}
 	return human.Clock(s.Elapsed) + ": " + human.Join("; ",
 		human.Join(", ", percent(s), files), bytes, human.Join(", ", perFile, perByte, inFlight),
 		learned.String(), human.Printable(s.Holding), left)

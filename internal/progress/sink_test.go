@@ -75,7 +75,7 @@ func TestLines(t *testing.T) {
 // A line has one number of requests in flight.
 func TestLineInFlight(t *testing.T) {
 	s := Snapshot{InFlight: 4, Learned: Learned{InFlight: 3}, Limit: LimitConcurrency,
-		Holding: "more at once gains nothing"}
+		Holding: "more at once gains nothing", Elapsed: firstLine}
 	if got := lineText(s); !strings.HasSuffix(got,
 		"0 B/s; learned 3 in flight; more at once gains nothing") {
 		t.Errorf("%q", got)
@@ -83,6 +83,18 @@ func TestLineInFlight(t *testing.T) {
 	s.Limit, s.Holding = NoLimit, "sending the last 4 files"
 	if got := lineText(s); !strings.HasSuffix(got, "0 B/s, 4 in flight; sending the last 4 files") {
 		t.Errorf("%q", got)
+	}
+}
+
+// The first answers come together: what they would be in a second is not said.
+func TestLineHasNoEarlyRate(t *testing.T) {
+	s := Snapshot{Elapsed: rateSoonest - 1, Delivered: 6, FilesPerSecond: 117, InFlight: 2}
+	if got, want := lineText(s), "3 s: 6 files; 0 B; 2 in flight"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s.Elapsed = rateSoonest
+	if got, want := lineText(s), "3 s: 6 files; 0 B; 117 files/s, 0 B/s, 2 in flight"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
