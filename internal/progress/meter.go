@@ -57,7 +57,7 @@ func (m *Meter) Measure(s *Snapshot) {
 	dt := (s.Elapsed - m.last.Elapsed).Seconds()
 	if dt > 0 {
 		d := s.done().minus(m.last.done())
-		untried := s.Pause > 0 || s.Limit == LimitDown && !s.Silent
+		untried := s.Pause > 0 || s.isDown()
 		m.requests.add(float64(s.Sent-m.last.Sent), dt, untried)
 		m.files.add(d.files, dt, untried)
 		// What is broken off and sent again was sent all the same.
@@ -76,7 +76,7 @@ func (m *Meter) Measure(s *Snapshot) {
 		}
 		m.tries.add(float64(s.Sent-m.last.Sent)-float64(s.InFlight-m.last.InFlight), dt, memory)
 		m.ends.add(d.files, dt, memory)
-		if m.pauses.single || s.Limit == LimitDown && !s.Silent && moved == 0 {
+		if m.pauses.single || s.isDown() && moved == 0 {
 			d.seconds = 0 // nothing was tried
 		}
 		parts := s.parts() - m.last.parts()

@@ -89,6 +89,9 @@ func (s *Snapshot) learned() Learned {
 // stopped reports whether nothing can be sent at all at present.
 func (s *Snapshot) stopped() bool { return s.Limit == LimitCoolDown || s.Limit == LimitDown }
 
+// isDown reports whether the server is known to be down. One that is only silent is not.
+func (s *Snapshot) isDown() bool { return s.Limit == LimitDown && !s.Silent }
+
 // Limit is what can hold a run back. The values are the keys of the report's waited_seconds;
 // NoLimit is the zero value.
 type Limit string

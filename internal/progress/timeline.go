@@ -23,12 +23,13 @@ type Step struct {
 	Limit                   int     // requests in flight; 0: none
 	Rate                    float64 // requests a second; 0: none
 	InFlight                int
-	Paused                  time.Duration // of the step, a cool-down was in force
+	// For so much of the step a cool-down was in force, or the server was down.
+	Paused, Down time.Duration
 }
 
 // columns are the names of what a row has.
 var columns = [...]string{
-	"t", "sent", "accepted", "refused", "limit", "rate", "in_flight", "paused",
+	"t", "sent", "accepted", "refused", "limit", "rate", "in_flight", "paused", "down",
 }
 
 // Add records what happened since the last call. Calls that are a fraction of a second apart keep
@@ -56,6 +57,9 @@ func (t *Timeline) Add(s *Snapshot) {
 	row.Accepted += s.Accepted - t.last.Accepted
 	row.Refused += s.Refused - t.last.Refused
 	row.Paused = min(row.Paused+min(passed, t.last.Pause), t.every)
+	if t.last.isDown() {
+		row.Down = min(row.Down+passed, t.every)
+	}
 	t.rows[i] = row
 	t.last = *s
 }
@@ -83,6 +87,7 @@ func (s *Step) add(e Step) {
 	s.Accepted += e.Accepted
 	s.Refused += e.Refused
 	s.Paused += e.Paused
+	s.Down += e.Down
 }
 
 // Steps returns the rows, and for how long each is.
@@ -95,7 +100,7 @@ func (t *Timeline) MarshalJSON() ([]byte, error) {
 		at := (time.Duration(i) * t.every).Seconds()
 		rows[i] = [...]any{
 			at, s.Sent, s.Accepted, s.Refused, Optional(s.Limit), Optional(Round(s.Rate, 3)),
-			s.InFlight, Round(s.Paused.Seconds(), 3),
+			s.InFlight, Round(s.Paused.Seconds(), 3), Round(s.Down.Seconds(), 3),
 		}
 	}
 	return json.Marshal(struct {

@@ -28,7 +28,8 @@ func read(t *testing.T, line *Timeline) (p plot) {
 	return p
 }
 
-// Two requests a second, looked at four times a second, with a pause of 1.5 s.
+// Two requests a second, looked at four times a second, with a pause of 1.5 s, and an outage of the
+// last second but for its first quarter, in which the server is only silent.
 func TestTimeline(t *testing.T) {
 	var line Timeline
 	for at := time.Duration(0); at <= 5*time.Second; at += tick {
@@ -42,13 +43,16 @@ func TestTimeline(t *testing.T) {
 		if at < 2*time.Second {
 			s.Pause = 0
 		}
+		if at >= 4*time.Second {
+			s.Limit, s.Silent = LimitDown, at == 4*time.Second
+		}
 		line.Add(&s)
 	}
 	text, _ := json.Marshal(&line)
 	want := `{"step_seconds":1,` +
-		`"columns":["t","sent","accepted","refused","limit","rate","in_flight","paused"],` +
-		`"rows":[[0,2,1,1,2,null,1,0],[1,2,1,1,2,null,1,0],[2,2,1,1,2,null,1,1],` +
-		`[3,2,1,1,null,9.877,1,0.5],[4,2,1,1,null,9.877,1,0]]}`
+		`"columns":["t","sent","accepted","refused","limit","rate","in_flight","paused",` +
+		`"down"],"rows":[[0,2,1,1,2,null,1,0,0],[1,2,1,1,2,null,1,0,0],[2,2,1,1,2,null,1,1,0],` +
+		`[3,2,1,1,null,9.877,1,0.5,0],[4,2,1,1,null,9.877,1,0,0.75]]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
@@ -70,10 +74,11 @@ func TestTimelineOfAnyLength(t *testing.T) {
 			s.Refused += rnd.Int64N(2)
 			s.InFlight, s.InFlightLimit = rnd.IntN(9), rnd.IntN(9)
 			s.Pause = time.Duration(rnd.Int64N(2) * rnd.Int64N(int64(longest)))
+			s.Limit = []Limit{NoLimit, LimitDown}[rnd.IntN(2)]
 			line.Add(&s)
 		}
 		p := read(t, &line)
-		var sums [8]float64
+		var sums [9]float64
 		for i, row := range p.Rows {
 			if len(row) != len(p.Columns) || *row[0] != float64(i)*p.StepSeconds {
 				t.Fatalf("row %d begins at %v, of steps of %v s", i, *row[0], p.StepSeconds)
@@ -83,8 +88,9 @@ func TestTimelineOfAnyLength(t *testing.T) {
 					sums[c] += *v
 				}
 			}
-			if *row[7] > p.StepSeconds {
-				t.Fatalf("row %d is paused for %v of %v s", i, *row[7], p.StepSeconds)
+			if *row[7] > p.StepSeconds || *row[8] > p.StepSeconds {
+				t.Fatalf("row %d is paused for %v, down for %v of %v s", i, *row[7], *row[8],
+					p.StepSeconds)
 			}
 		}
 		if got, want := fmt.Sprint(sums[1:4]),

@@ -104,7 +104,7 @@ func TestRowsHaveALineEach(t *testing.T) {
 	s := Summary{To: "[ 1,\n 2 ]", Timeline: new(progress.Timeline)}
 	s.Timeline.Add(&progress.Snapshot{Elapsed: 2 * time.Second, Sent: 3})
 	test.OK(t, s.EncodeJSON(&b))
-	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0]\n") ||
+	if text := b.String(); !strings.Contains(text, "\n      [1,3,0,0,null,null,0,0,0]\n") ||
 		!strings.Contains(text, `"to": "[ 1,\n 2 ]"`) {
 		t.Errorf("%s", text)
 	}
