@@ -296,7 +296,7 @@ func TestEndedPage(t *testing.T) {
 	running := get(New(func() State { return s }), "/").Body.String()
 	s.Ended = s.Now
 	ended := get(New(func() State { return s }), "/").Body.String()
-	for _, of := range []string{`http-equiv="refresh"`, `class="why"`, "until <time>"} {
+	for _, of := range []string{`http-equiv="refresh"`, `class="why stopped"`, "(until <time>"} {
 		if strings.Contains(ended, of) || !strings.Contains(running, of) {
 			t.Error(of)
 		}

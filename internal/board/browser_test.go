@@ -28,7 +28,7 @@ func full() State {
 		Upstreams: []Upstream{{Name: "https://api.example", Phase: "steady", Sent: 24833,
 			Accepted: 24729, Throttled: 40, Overloaded: 8, Failed: 56, InFlight: 9, Waiting: 31,
 			Latency: 0.231, Rate: 42.7, InFlightLimit: 16, Found: true,
-			Holding: "paused 12 s: Retry-After", Until: now.Add(12 * time.Second)},
+			Holding: "paused 12 s: Retry-After", Paused: true, Until: now.Add(12 * time.Second)},
 			{Name: "http://b.example:8443", Phase: "starting"}},
 		Items: &Items{Total: 50000, Known: true, Delivered: 24210, Failed: 3, Unknown: 1,
 			Skipped: 120, Deferred: 2, Bytes: 3 << 30, AllBytes: 7 << 30, Left: 640},

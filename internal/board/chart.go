@@ -34,8 +34,8 @@ func (c Chart) Fewer(n int) Chart {
 
 // From says where the chart begins.
 func (c Chart) From() string {
-	if span := c.Step * time.Duration(len(c.Samples)); c.Started.IsZero() {
-		return human.Span(span) + " ago"
+	if c.Started.IsZero() {
+		return ago(c.span())
 	}
 	return c.instant(0)
 }
@@ -47,6 +47,16 @@ func (c Chart) To() string {
 	}
 	return c.instant(len(c.Samples))
 }
+
+func (c Chart) span() time.Duration { return c.Step * time.Duration(len(c.Samples)) }
+
+// ago says how long ago something was. On an axis an m would be taken for a metre.
+func ago(d time.Duration) string {
+	return strings.Replace(human.Span(d), " m", " min", 1) + " ago"
+}
+
+// Every is how often what is in flight was looked at.
+func (c Chart) Every() string { return human.Span(c.Step) }
 
 // instant is when a sample of a finished run began.
 func (c Chart) instant(i int) string {
@@ -66,11 +76,17 @@ var (
 	failed  plot = func(s Sample) float64 {
 		return float64(s.Accepted+s.Refused+s.Failed) / s.Seconds
 	}
-	pace     plot = func(s Sample) float64 { return s.Rate }
+	pace plot = func(s Sample) float64 {
+		if paused(s)+down(s) > 0 { // what would be allowed then does not matter
+			return 0
+		}
+		return s.Rate
+	}
 	inFlight plot = func(s Sample) float64 { return float64(s.InFlight) }
 	latency  plot = func(s Sample) float64 { return s.Latency }
 	// 1 if it was for most of the time
 	paused plot = func(s Sample) float64 { return math.Round(s.Paused / s.Seconds) }
+	down   plot = func(s Sample) float64 { return math.Round(s.Down / s.Seconds) }
 )
 
 // most returns the largest value of the plots.
@@ -167,10 +183,10 @@ func coordinate(f float64) string { return strconv.Itoa(int(math.Round(f))) }
 // nothing are empty.
 type drawing struct {
 	Chart
-	Top, InFlightTop, LatencyTop                string
-	Sent, Accepted, Refused, Failed, Pace, Idle string
-	InFlight, Latency                           string
-	Rows                                        []row
+	Top, InFlightTop, LatencyTop          string
+	Sent, Accepted, Refused, Failed, Pace string
+	Paused, Down, InFlight, Latency       string
+	Rows                                  []row
 }
 
 func (c Chart) draw() drawing {
@@ -185,7 +201,7 @@ func (c Chart) draw() drawing {
 		Chart: c, Top: human.PerSecond(high, ""), InFlightTop: human.Count(int64(crowd)),
 		LatencyTop: human.Span(human.Seconds(slow)),
 		Sent:       c.line(sent, high), Accepted: c.area(accepted, high),
-		Pace: c.line(pace, high), Idle: c.area(paused, 1),
+		Pace: c.line(pace, high), Paused: c.area(paused, 1), Down: c.area(down, 1),
 		InFlight: c.area(inFlight, crowd), Latency: c.line(latency, slow), Rows: c.rows(),
 	}
 	var all Sample
@@ -216,13 +232,13 @@ func (c Chart) rows() (rows []row) {
 			continue
 		}
 		r := row{Sample: s}
-		switch ago := short.Step * time.Duration(len(short.Samples)-1-i); {
+		switch before := short.Step * time.Duration(len(short.Samples)-1-i); {
 		case !c.Started.IsZero():
 			r.When = short.instant(i)
-		case ago == 0:
+		case before == 0:
 			r.When = "last " + human.Span(short.Step)
 		default:
-			r.When = "to " + human.Span(ago) + " ago"
+			r.When = "to " + ago(before)
 		}
 		rows = append(rows, r)
 	}

@@ -64,7 +64,7 @@ func TestRows(t *testing.T) {
 	}
 	c.Started = time.Time{}
 	got := c.rows()
-	if got[0].When != "last 2 m" || got[1].When != "to 2 m ago" || c.From() != "11 m ago" {
+	if got[0].When != "last 2 m" || got[1].When != "to 2 min ago" || c.From() != "11 min ago" {
 		t.Errorf("%v; %s", got, c.From())
 	}
 	if c.Started = time.Date(2026, 3, 1, 22, 0, 0, 0, time.Local); c.To() != "22:11:00" {

@@ -48,10 +48,10 @@ func (v *view) Files() []number {
 	if !i.Known {
 		all.More = "so far"
 	}
-	return []number{counted("Delivered", "items.delivered", i.Delivered),
+	return []number{all, counted("Delivered", "items.delivered", i.Delivered),
 		counted("Failed", "items.failed", i.Failed), counted("Unknown", "items.unknown", i.Unknown),
 		counted("Skipped", "items.skipped", i.Skipped),
-		counted("Deferred", "items.deferred", i.Deferred), all, bytes, left}
+		counted("Deferred", "items.deferred", i.Deferred), bytes, left}
 }
 
 // Ended is how many items need nothing more.
@@ -70,13 +70,17 @@ func (s shown) Numbers() []number {
 	if u.Rate > 0 {
 		pace.Text = human.Rate(u.Rate)
 	}
-	if u.Found {
+	switch {
+	case u.Trying:
+		pace.Name = "Pace tried"
+	case u.Found:
 		pace.Name = "Pace found"
 	}
 	numbers := []number{
 		kind(counted("Sent", of("sent"), u.Sent), "sent"),
 		kind(counted("Accepted", of("accepted"), u.Accepted), "accepted"),
-		kind(number{Name: "Refused", Bare: u.Refused(), Text: human.Count(u.Refused())}, "refused"),
+		kind(number{Name: "Refused", Bare: u.Refused(), Text: human.Count(u.Refused()),
+			More: refusals(u.Throttled, u.Overloaded, u.TimedOut)}, "refused"),
 		kind(counted("Failed", of("failed"), u.Failed), "failed"),
 		inFlight, counted("Waiting", of("waiting"), u.Waiting),
 		lasting("Latency", of("latency_s"), u.Latency), pace,
@@ -85,6 +89,12 @@ func (s shown) Numbers() []number {
 		numbers = append(numbers, number{Name: "Other answers", Bare: n, Text: human.Count(n)})
 	}
 	return numbers
+}
+
+// refusals says how many requests were refused in which way.
+func refusals(throttled, overloaded, timedOut int64) string {
+	return human.Join(", ", human.Some(throttled, "too many"),
+		human.Some(overloaded, "overloaded or unreachable"), human.Some(timedOut, "timed out"))
 }
 
 // other returns how many requests had an answer that is none of the others, such as 404, or none

@@ -72,13 +72,17 @@ type shown struct {
 	Now   time.Time
 }
 
-// UntilClock is when what holds the server's requests back ends; "" if that is not known.
+// UntilClock is when what holds the server's requests back ends, or when it is tried at the latest;
+// "" if that is not known.
 func (s shown) UntilClock() string {
 	if s.Until.IsZero() {
 		return ""
 	}
 	return human.InstantSeconds(s.Until, s.Now)
 }
+
+// IsStopped reports whether what holds its requests back is more than its pace.
+func (s shown) IsStopped() bool { return s.Paused || s.Down }
 
 // HasEnded reports whether it is over.
 func (v *view) HasEnded() bool { return !v.Ended.IsZero() }
@@ -97,7 +101,7 @@ func (v *view) Title() string {
 func (v *view) UpFor() string { return human.Clock(v.end().Sub(v.Started)) }
 
 // Clock is when it was so.
-func (v *view) Clock() string { return v.end().Local().Format(time.TimeOnly) }
+func (v *view) Clock() string { return Instant(v.end()) }
 
 // At is the time of a failure.
 func (v *view) At(t time.Time) string { return human.InstantSeconds(t, v.Now) }
@@ -126,8 +130,12 @@ func (b *Board) viewLocked(s *State) *view {
 			continue
 		}
 		if series := b.series[u.Name]; series != nil {
-			chart := series.chart().draw()
-			u.Chart = &chart
+			chart := series.chart()
+			if !s.Ended.IsZero() {
+				chart.Started = s.Ended.Add(-chart.span())
+			}
+			drawn := chart.draw()
+			u.Chart = &drawn
 		}
 		v.Shown = append(v.Shown, u)
 	}

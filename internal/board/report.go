@@ -24,8 +24,17 @@ type Report struct {
 	Next     []Fact // commands to give next, by what they are for
 }
 
-// A Fact is a value with a name.
-type Fact struct{ Name, Value string }
+// A Fact is a value with a name. More, which may be empty, is said beside it.
+type Fact struct{ Name, Value, More string }
+
+// RefusedFact is how many requests were refused, and in which way, as the page of a run has it.
+func RefusedFact(throttled, overloaded, timedOut int64) Fact {
+	return Fact{Name: "Refused", Value: human.Count(throttled + overloaded + timedOut),
+		More: refusals(throttled, overloaded, timedOut)}
+}
+
+// Instant writes when something was, for a page that may be looked at later, and elsewhere.
+func Instant(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
 // A Held is for how long a limit held a run back.
 type Held struct {

@@ -21,6 +21,7 @@ type Sample struct {
 	InFlight int     `json:"in_flight"`
 	Latency  float64 `json:"latency_s"` // 0: not known
 	Paused   float64 `json:"paused_s"`  // of the while, in seconds
+	Down     float64 `json:"down_s"`    // as Paused; not both at once
 }
 
 // add adds what happened after s.
@@ -34,6 +35,7 @@ func (s *Sample) add(later Sample) {
 	later.Refused += s.Refused
 	later.Failed += s.Failed
 	later.Paused += s.Paused
+	later.Down += s.Down
 	*s = later
 }
 
@@ -66,8 +68,11 @@ func (s *series) add(second int, u Upstream, at time.Time) Sample {
 		Refused: grown(s.last.Refused(), u.Refused()), Failed: grown(s.last.Failed, u.Failed),
 		Rate: u.Rate, InFlight: u.InFlight, Latency: u.Latency,
 	}
-	if u.Until.After(at) {
+	switch {
+	case u.Paused:
 		now.Paused = now.Seconds
+	case u.Down:
+		now.Down = now.Seconds
 	}
 	s.last, s.at = u, at
 	s.of(s.newest).add(now)

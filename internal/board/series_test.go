@@ -65,19 +65,22 @@ func TestSeries(t *testing.T) {
 	})
 }
 
+// A pause and an outage are shown, and no pace that would be allowed meanwhile.
 func TestPaused(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	s := newSeries(0, Upstream{}, now)
-	for i := range 4 {
+	for i := range 5 {
 		now = now.Add(time.Second)
-		u := Upstream{}
-		if i == 1 || i == 2 {
-			u.Until = now.Add(time.Minute)
-		}
-		s.add(1+i, u, now)
+		s.add(1+i, Upstream{Rate: 4, Paused: i == 1 || i == 2, Down: i == 3}, now)
 	}
 	c := s.chart()
-	if got := c.area(paused, 1); got != "M0 100H117V0H119V100H120V100z" {
-		t.Error(got)
+	for _, p := range []struct{ name, got, want string }{
+		{"paused", c.area(paused, 1), "M0 100H116V0H118V100H120V100z"},
+		{"down", c.area(down, 1), "M0 100H118V0H119V100H120V100z"},
+		{"pace", c.line(pace, 4), "M115 0H116M119 0H120"},
+	} {
+		if p.got != p.want {
+			t.Errorf("%s: %s", p.name, p.got)
+		}
 	}
 }

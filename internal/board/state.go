@@ -12,6 +12,7 @@ import "time"
 // since the start and only grow; durations are in seconds.
 type State struct {
 	Command string    `json:"command"` // "send" or "relay"
+	To      string    `json:"to,omitempty"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
@@ -49,10 +50,14 @@ type Upstream struct {
 	// Limits in force, given or found; 0: none.
 	Rate          float64 `json:"rate"` // requests a second
 	InFlightLimit int     `json:"in_flight_limit"`
-	Found         bool    `json:"found"` // one of the two was
+	Found         bool    `json:"found"`  // one of the two was
+	Trying        bool    `json:"trying"` // the rate, which has not proven itself yet
 
-	Holding string    `json:"holding"`        // why nothing more goes to it now, in words
-	Until   time.Time `json:"until,omitzero"` // when that ends, if that is known
+	Holding string `json:"holding"` // why nothing more goes to it now, in words
+	Paused  bool   `json:"paused"`  // nothing goes to it
+	Down    bool   `json:"down"`    // it is not paused, and gets one request at a time
+	// Until is when a pause ends, or by when a server that is down is tried; zero if not known.
+	Until time.Time `json:"until,omitzero"`
 
 	// Waited is for how long each limit held requests back, by its name in the report.
 	Waited map[string]float64 `json:"waited_s"`

@@ -33,7 +33,7 @@ func (s *Summary) page() board.Report {
 		Sentence: strings.TrimSuffix(sentence.String(), "\n"),
 		Facts: []board.Fact{
 			{Name: "penstock " + s.Command + " to", Value: s.To},
-			{Name: "began", Value: started.Format("2006-01-02 15:04:05")},
+			{Name: "began", Value: board.Instant(started)},
 			{Name: "took", Value: human.Span(human.Seconds(s.Seconds))},
 			{Name: "exit status", Value: fmt.Sprintf("%d: %s", s.ExitStatus,
 				exit.Meaning(s.ExitStatus))},
@@ -47,9 +47,8 @@ func (s *Summary) page() board.Report {
 		},
 		Requests: []board.Fact{
 			number("Sent", s.Requests.Sent), number("Accepted", s.Requests.Accepted),
-			number("Throttled", s.Requests.Throttled),
-			number("Overloaded", s.Requests.Overloaded),
-			number("Timed out", s.Requests.TimedOut), number("Errors", s.Requests.Errors),
+			board.RefusedFact(s.Requests.Throttled, s.Requests.Overloaded, s.Requests.TimedOut),
+			number("Errors", s.Requests.Errors),
 			number("Most in flight", int64(s.InFlight.Max)),
 			number("Most in a second", int64(s.Rate.MaxIn1s)),
 		},
@@ -113,6 +112,7 @@ func chartOf(t *progress.Timeline) board.Chart {
 		c.Samples = append(c.Samples, board.Sample{
 			Seconds: every.Seconds(), Sent: s.Sent, Accepted: s.Accepted, Refused: s.Refused,
 			Rate: s.Rate, InFlight: s.InFlight, Paused: s.Paused.Seconds(),
+			Down: s.Down.Seconds(),
 		})
 	}
 	return c

@@ -45,7 +45,8 @@ func TestHTML(t *testing.T) {
 		" exit status 10: a limit that you set ended the run ",
 		" Of 130,000 files 1,327 failed, 7 unknown, 40 deferred, 8,126 not sent; 120,000 delivered",
 		" Found 130,000 Delivered 120,000 Failed 1,327 Unknown 7 Skipped 500 Deferred 40 Not sent 8,126 ",
-		" Sent 124,510 Accepted 120,000 Throttled 3,000 Overloaded 203 Timed out 7 Errors 1,300 ",
+		" Sent 124,510 Accepted 120,000 Refused 3,210 3,000 too many, 203 overloaded or " +
+			"unreachable, 7 timed out Errors 1,300 ",
 		" Pace learned 12 in flight ",
 		" 1,200 files failed, HTTP 400 record 0: no field &#34;id0&#34; ",
 		" 100 files failed, HTTP 413 too large: 0 bytes data/big-0.csv ",

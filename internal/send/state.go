@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -14,7 +15,8 @@ func (r *run) publish(s *progress.Snapshot, now time.Time, ended bool) {
 		return
 	}
 	state := board.State{
-		Command: "send", Started: r.start, Now: now, Holding: s.Holding, Draining: s.Stopping,
+		Command: "send", To: conceal.URL(r.To), Started: r.start, Now: now,
+		Holding: s.Holding, Draining: s.Stopping,
 		Upstreams: status.Upstreams(&r.servers, now),
 		Items: &board.Items{
 			Total: s.Total, Known: s.KnownTotal, Delivered: s.Delivered, Failed: s.Failed,

@@ -28,7 +28,8 @@ func upstreamRow(o upstream.Overview, now time.Time) board.Upstream {
 		Sent: o.Sent, Accepted: o.Succeeded, Throttled: o.Throttled, Overloaded: o.Overloaded,
 		TimedOut: o.TimedOut, Failed: o.UpstreamStats.Failed,
 		InFlight: o.InFlight, Waiting: o.Waiting, Latency: o.Latency.Seconds(),
-		Found: o.UpstreamStats.Learned,
+		Found: o.UpstreamStats.Learned, Trying: o.Learned.Trying,
+		Paused: !o.UpstreamStats.Paused.IsZero(),
 		Waited: map[string]float64{
 			string(progress.LimitRate):        seconds(o.Waited.Rate),
 			string(progress.LimitConcurrency): seconds(o.Waited.Concurrency),
@@ -43,11 +44,12 @@ func upstreamRow(o upstream.Overview, now time.Time) board.Upstream {
 	if o.Limit < math.MaxInt32 {
 		row.InFlightLimit = o.Limit
 	}
+	row.Down = !row.Paused && o.Phase == throttle.PhaseDown
 	switch {
 	case PausedByHand(o.UpstreamStats) && Open(o.UpstreamStats.Paused, now):
-	case !o.UpstreamStats.Paused.IsZero():
+	case row.Paused:
 		row.Until = o.UpstreamStats.Paused
-	case o.Phase == throttle.PhaseDown && o.Probe.After(now):
+	case row.Down && o.Probe.After(now):
 		row.Until = o.Probe
 	}
 	o.Name = "" // the words are about this server alone

@@ -39,9 +39,34 @@ func TestUpstreams(t *testing.T) {
 			InFlightLimit: 8, Waited: none}
 		a, b := row, row
 		a.Name, b.Name = "https://a.example", "https://b.example"
-		b.Holding, b.Until = "paused 12 s: Retry-After", until
+		b.Holding, b.Paused, b.Until = "paused 12 s: Retry-After", true, until
 		if diff := cmp.Diff([]board.Upstream{a, b}, got); diff != "" {
 			t.Error(diff)
 		}
 	})
+}
+
+// A server is paused or down, and when that ends is about the one that it is.
+func TestUpstreamClosed(t *testing.T) {
+	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+	soon, later := now.Add(time.Second), now.Add(time.Minute)
+	for _, c := range []struct {
+		stats        throttle.UpstreamStats
+		paused, down bool
+		until        time.Time
+	}{
+		{throttle.UpstreamStats{Phase: throttle.PhaseSteady, Probe: soon}, false, false,
+			time.Time{}},
+		{throttle.UpstreamStats{Phase: throttle.PhaseDown, Probe: soon}, false, true, soon},
+		{throttle.UpstreamStats{Phase: throttle.PhaseDown, Probe: now}, false, true, time.Time{}},
+		{throttle.UpstreamStats{Phase: throttle.PhaseDown, Probe: soon, Paused: later}, true, false,
+			later},
+		{throttle.UpstreamStats{Paused: now.Add(Someday), PauseSource: ByHand}, true, false,
+			time.Time{}},
+	} {
+		row := upstreamRow(upstream.Overview{UpstreamStats: c.stats}, now)
+		if row.Paused != c.paused || row.Down != c.down || !row.Until.Equal(c.until) {
+			t.Errorf("%+v: paused %v, down %v, until %v", c.stats, row.Paused, row.Down, row.Until)
+		}
+	}
 }
