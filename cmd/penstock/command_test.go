@@ -203,6 +203,11 @@ func TestAfterRuns(t *testing.T) {
 	}{
 		{[]string{"data"}, false, true,
 			[]string{"last command: penstock send data", unknown + "--only unknown data"}},
+		{[]string{"--again=2026-11-29T05:29:58.967Z", "data"}, false, false, []string{
+			"to go on (what was sent since then is skipped): penstock send " +
+				"--again=2026-11-29T05:29:58.967Z data",
+			unknown + "--only unknown --again=2026-11-29T05:29:58.967Z data",
+		}},
 		{[]string{"--only", "failed", "-"}, false, false, []string{
 			`to go on: penstock send --only "failed,deferred" -`, unknown + "--only unknown -",
 			"give the same paths on standard input",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/report"
@@ -23,8 +24,12 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 	}
 	byResults := o.Source.FromResults()
 	rest, goesOn := c.goingOn(byResults, left(n.Failed, n.Deferred)...), n.Remaining+n.Deferred > 0
+	then := "" // a server that cannot be reached by the command as it is cannot be later either
+	if s.ExitStatus == exit.Usage {
+		then = ", when that is corrected"
+	}
 	if goesOn {
-		next = append(next, "to go on: "+rest.String())
+		next = append(next, rest.toGoOn(then))
 	}
 	switch missing := s.NotJournaled > 0; {
 	case n.Failed == 0:
@@ -33,9 +38,9 @@ func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 			human.Those(n.Failed, "failed"), c.without("only")))
 	case goesOn: // they go with the rest
 	case byResults, missing:
-		next = append(next, sendFailed(n.Failed, c))
+		next = append(next, sendFailed(n.Failed, then, c))
 	default:
-		next = append(next, sendFailed(n.Failed, c.only("failed")))
+		next = append(next, sendFailed(n.Failed, then, c.only("failed")))
 	}
 	if n.Unknown > 0 {
 		again := c.only("unknown")
@@ -68,10 +73,10 @@ func (c command) afterRuns(byResults bool, counts map[item.Fate]int64, well bool
 		next = append(next, "last command: "+c.String())
 	} else {
 		states := left(failed, counts[item.Deferred])
-		next = append(next, "to go on: "+c.goingOn(byResults, states...).String())
+		next = append(next, c.goingOn(byResults, states...).toGoOn(""))
 		// Other results may have selected other items.
 		if failed > 0 && byResults && !byManifest {
-			next = append(next, sendFailed(failed, c.only("failed")))
+			next = append(next, sendFailed(failed, "", c.only("failed")))
 		}
 	}
 	if unknown := counts[item.Unknown] + counts[item.InFlight]; unknown > 0 {
@@ -95,8 +100,18 @@ func left(failed, deferred int64) (states []string) {
 	return states
 }
 
-func sendFailed(n int64, c command) string {
-	return fmt.Sprintf("to send %s again: %s", human.Those(n, "failed"), c)
+// toGoOn says what the command is for that goes on with the rest, when something has happened or,
+// if that is empty, at any time. A time of --again is not the user's, but that of the first run.
+func (c command) toGoOn(when string) string {
+	what := "to go on" + when
+	if c.has("again") {
+		what += " (what was sent since then is skipped)"
+	}
+	return what + ": " + c.String()
+}
+
+func sendFailed(n int64, when string, c command) string {
+	return fmt.Sprintf("to send %s again%s: %s", human.Those(n, "failed"), when, c)
 }
 
 func sendUnknown(n int64, c command) string {
