@@ -333,30 +333,3 @@ func originsOf(targets []relay.Target) (origins []string) {
 	}
 	return origins
 }
-
-// summaryOf says what a relay has done.
-func summaryOf(s relay.Stats) string {
-	text := fmt.Sprintf("%s in %s: %s answered", human.Plural(s.Requests, "request"),
-		human.Span(s.Uptime), human.Count(s.Answered))
-	for _, part := range []struct {
-		n    int64
-		what string
-	}{
-		{s.Cached, "from the cache"}, {s.Failed, "failed"}, {s.Refused, "refused at once"},
-		{s.Lost, "given up by their clients"}, {s.Stored, "stored to be sent later"},
-	} {
-		if part.n > 0 {
-			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.what)
-		}
-	}
-	text += fmt.Sprintf(". %s to the server, %s of these repeated and %s refused as too many",
-		human.Plural(s.Sent, "request"), human.Count(s.Repeated), human.Count(s.Throttled))
-	if s.StoreWaiting+s.StoreFailed > 0 {
-		text += fmt.Sprintf(". Still stored: %s to be sent", human.Count(s.StoreWaiting))
-		if s.StoreFailed > 0 {
-			text += fmt.Sprintf(", %s that failed or may have arrived (penstock relay requests)",
-				human.Count(s.StoreFailed))
-		}
-	}
-	return text
-}

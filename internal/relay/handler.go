@@ -199,7 +199,7 @@ func (r *Relay) turn(
 
 // refuse answers a request that is not passed on.
 func (r *Relay) refuse(w *patientWriter, p *problem) {
-	r.tally.refuse()
+	r.tally.refuse(p)
 	w.limitRest()
 	if h := w.Header(); h["Server-Timing"] == nil {
 		h.Set("Server-Timing", timing(nil))

@@ -17,11 +17,16 @@ func (r *Relay) observe(e throttle.Event) {
 	switch e.Kind {
 	case throttle.EventSent:
 		r.tally.send()
+		if p := parcelOf(e.Request.Context()); retry.Attempt(e.Request.Context()) > 1 ||
+			p != nil && p.Attempts > 0 {
+			r.tally.repeat()
+		}
 		if c := callOf(e.Request.Context()); c != nil {
 			c.flying.Store(true)
 		}
 	case throttle.EventResent:
 		r.tally.send()
+		r.tally.repeat()
 	case throttle.EventPaused:
 		if e.Source == "" { // it was not asked for
 			r.log(slog.LevelDebug, status.Paused(e, now))
@@ -47,8 +52,8 @@ func (r *Relay) judge(e throttle.Event, now time.Time) {
 		return
 	}
 	was, says, known := outcome.Of(e)
-	if was == outcome.Throttled || was == outcome.Overloaded {
-		r.tally.throttle()
+	if words := status.Refusal(was, e); words != "" {
+		r.tally.trouble(was, words)
 	}
 	if known {
 		says.Sent, says.Method = now.Add(-e.Latency), e.Request.Method
@@ -64,7 +69,6 @@ func (r *Relay) retrying(e retry.Event) {
 		return
 	}
 	c.flying.Store(false)
-	r.tally.repeat()
 	setback := status.Setback(e)
 	c.setback.Store(&setback)
 	r.log(slog.LevelDebug, status.Waiting(e.Request.Method+" "+e.Request.URL.Path, e))

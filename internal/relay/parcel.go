@@ -152,7 +152,6 @@ func (r *Relay) retryingStored(e retry.Event) {
 		p.cancel(errStopping)
 	}
 	p.c.mu.Unlock()
-	r.tally.repeat()
 	p.standing.Refused()
 	o := outbox.Outcome{
 		State: outbox.Sending, Due: e.Until, Attempts: p.attempts(), Status: e.Status,

@@ -1,8 +1,13 @@
 package relay
 
 import (
+	"maps"
+	"net/http"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/status"
 )
 
 // Stats are what a [Relay] has done, and what it does now.
@@ -15,9 +20,15 @@ type Stats struct {
 	Lost     int64 `json:"lost"`     // whose client went away before
 	Stored   int64 `json:"stored"`   // to be sent later
 
+	Stopping int64 `json:"refused_stopping"` // of those that were refused, since the relay stops
+	Late     int64 `json:"refused_late"`     // of these, as they would have waited for too long
+
 	Sent      int64 `json:"sent"`      // requests to targets, those that were repeated included
 	Repeated  int64 `json:"repeated"`  // of these, again
-	Throttled int64 `json:"throttled"` // of these, refused since they came too fast or too many
+	Throttled int64 `json:"throttled"` // of these, refused since they came too fast
+	// Troubles are what became of those that were not accepted for another reason than the request
+	// itself, in words, such as "throttled (429)" or "not answered (connection refused)".
+	Troubles map[string]int64 `json:"troubles"`
 
 	Active   int     `json:"active"`         // requests of clients that have no answer yet
 	Waiting  int     `json:"waiting"`        // of these, for their turn
@@ -57,17 +68,43 @@ func (t *tally) end() {
 	t.s.Active--
 }
 
-func (t *tally) answer()   { t.count(&t.s.Answered) }
-func (t *tally) fail()     { t.count(&t.s.Failed) }
-func (t *tally) refuse()   { t.count(&t.s.Refused) }
-func (t *tally) lose()     { t.count(&t.s.Lost) }
-func (t *tally) store()    { t.count(&t.s.Stored) }
-func (t *tally) send()     { t.count(&t.s.Sent) }
-func (t *tally) repeat()   { t.count(&t.s.Repeated) }
-func (t *tally) throttle() { t.count(&t.s.Throttled) }
+func (t *tally) answer() { t.count(&t.s.Answered) }
+func (t *tally) fail()   { t.count(&t.s.Failed) }
+func (t *tally) lose()   { t.count(&t.s.Lost) }
+func (t *tally) store()  { t.count(&t.s.Stored) }
+func (t *tally) send()   { t.count(&t.s.Sent) }
+func (t *tally) repeat() { t.count(&t.s.Repeated) }
+
+// refuse counts a request that is answered by p at once.
+func (t *tally) refuse(p *problem) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Refused++
+	switch {
+	case p.Detail == status.RelayStopping:
+		t.s.Stopping++
+	case p.Status == http.StatusServiceUnavailable:
+		t.s.Late++
+	}
+}
+
+// trouble counts a request to a target that was not accepted.
+func (t *tally) trouble(was outcome.Attempt, what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if was == outcome.Throttled {
+		t.s.Throttled++
+	}
+	if t.s.Troubles == nil {
+		t.s.Troubles = map[string]int64{}
+	}
+	t.s.Troubles[what]++
+}
 
 func (t *tally) stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.s
+	s := t.s
+	s.Troubles = maps.Clone(s.Troubles)
+	return s
 }

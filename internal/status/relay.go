@@ -2,10 +2,12 @@ package status
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -90,6 +92,25 @@ var relayWords = strings.NewReplacer("--max-wait", "--queue-wait",
 func PerhapsAccepted(text string) string {
 	text, _, _ = strings.Cut(text, ": "+mayHaveArrived) // which says no more
 	return text + "; the server may have accepted the request: check there before you send it again"
+}
+
+// Refusal says in a few words how a server did not accept a request for its own reasons; "" if it
+// did, or if it has answered the request itself.
+func Refusal(was outcome.Attempt, e throttle.Event) string {
+	trouble := Trouble(e)
+	switch {
+	case trouble == "": // also if its client has left
+		return ""
+	case e.Status == 0:
+		return fmt.Sprintf("not answered (%s)", trouble)
+	case was == outcome.Throttled:
+		return fmt.Sprintf("throttled (%d)", e.Status)
+	case was == outcome.Overloaded && e.Status == http.StatusServiceUnavailable:
+		return fmt.Sprintf("overloaded (%d)", e.Status)
+	case was == outcome.Overloaded, was == outcome.TimedOut, was == outcome.Broken:
+		return fmt.Sprintf("not accepted (%d)", e.Status)
+	}
+	return ""
 }
 
 // RelayStarted says where the relay listens and where it sends to.
