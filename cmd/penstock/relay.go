@@ -141,7 +141,8 @@ func (f *relayFlags) groups() (groups []group) {
 		"longest time for one attempt, waiting for its turn not counted (default none)")
 	timeouts(when, &f.run.Network)
 	when.Var(duration(&f.run.GiveUpAfter).or("5m"), "give-up-after",
-		"answer a request with the server's refusal after so long")
+		"refuse a request that the server has not accepted for so long, also one that has waited "+
+			"while it was down")
 	when.Var(duration(&f.run.StopTimeout).or("25s"), "stop-timeout",
 		"after Ctrl-C or a termination, longest time for what was accepted to finish")
 

@@ -35,8 +35,9 @@ func (t *Transport) Queue(key string) QueueStats {
 }
 
 // Estimate returns for how long a request of that client would wait which came now, and was not in
-// the background: 0 if it could leave at once, and -1 if that is not known, as while the server is
-// down or has answered nothing yet.
+// the background: 0 if it could leave at once, and -1 if that is not known, as while the server has
+// answered nothing yet. While it is down, that is until it is tried next: the request may be that
+// try, or wait for longer; and -1 if a try is under way.
 //
 // It is the turns before the request at the pace of the upstream: its rate, or its limit in flight
 // and how long requests take, or what the queue was served at, if that is slower. It begins when a
@@ -75,6 +76,8 @@ func (o outlook) wait(s throttle.UpstreamStats, now time.Time) time.Duration {
 	begin := max(s.Paused.Sub(now), 0)
 	switch {
 	case begin > 0:
+	case s.Phase == throttle.PhaseDown && s.Probe.After(now):
+		return s.Probe.Sub(now)
 	case s.Phase == throttle.PhaseDown:
 		return -1
 	case s.Phase == throttle.PhaseHoldingBack:

@@ -119,6 +119,10 @@ func TestOutlook(t *testing.T) {
 		"slower than its rate": {outlook{ahead: 4, spacing: time.Second, given: now},
 			throttle.UpstreamStats{Rate: 10}, 4100 * ms},
 		"down": {outlook{}, throttle.UpstreamStats{Phase: throttle.PhaseDown}, -1},
+		"down, and tried soon": {outlook{ahead: 9}, throttle.UpstreamStats{
+			Phase: throttle.PhaseDown, Limit: 1, Probe: in(8 * time.Second)}, 8 * time.Second},
+		"down, and tried now": {outlook{}, throttle.UpstreamStats{Phase: throttle.PhaseDown,
+			Probe: in(-time.Second)}, -1},
 		"down, but it said when": {outlook{ahead: 1, spacing: time.Second},
 			throttle.UpstreamStats{Phase: throttle.PhaseDown, Paused: in(time.Minute)},
 			61 * time.Second},

@@ -101,15 +101,30 @@ func upgrades(h http.Header) bool {
 // grace is for a request that waits for nothing, but takes a moment to leave in its turn.
 const grace = 100 * time.Millisecond
 
+// A limit is how long a request may wait for its turn.
+type limit struct {
+	time.Duration
+	preferred bool // by its client
+}
+
+// String returns the limit with where it is from.
+func (l limit) String() string {
+	if l.preferred {
+		return fmt.Sprintf("%s (Prefer: wait=%d)", human.Exact(l.Duration), l.Duration/time.Second)
+	}
+	return human.Exact(l.Duration) + " (--queue-wait)"
+}
+
 // patience returns how long a request may wait for its turn: as long as the relay lets, or as its
 // client prefers (RFC 7240, section 4.3).
-func (r *Relay) patience(h http.Header) time.Duration {
+func (r *Relay) patience(h http.Header) limit {
 	if value, ok := preference(h, "wait"); ok {
-		if n, err := strconv.ParseUint(value, 10, 31); err == nil {
-			return min(r.QueueWait, max(time.Duration(n)*time.Second, grace))
+		n, err := strconv.ParseUint(value, 10, 31)
+		if wait := max(time.Duration(n)*time.Second, grace); err == nil && wait < r.QueueWait {
+			return limit{wait, true}
 		}
 	}
-	return r.QueueWait
+	return limit{r.QueueWait, false}
 }
 
 // An admission is below the cache: only what that does not have has to wait. What is set in all
@@ -160,7 +175,12 @@ func (r *Relay) admit(c *call, size int64) *problem {
 	case size > 0 && q.Bytes+size > r.QueueBytes && q.Waiting > 0:
 		return later(status.QueueFull("bodies of "+human.Size(q.Bytes)+" wait"), wait)
 	case wait > patience:
-		return later(status.TooLate(wait, patience), wait-patience)
+		closed := r.closed(c.target.key, true)
+		again := wait - patience
+		if closed != "" {
+			again = wait
+		}
+		return later(status.TooLate(wait, c.limit.String(), closed), again)
 	}
 	return nil
 }

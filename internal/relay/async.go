@@ -103,7 +103,7 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 	_, preferred := preference(req.Header, respondAsync)
 	wait := time.Duration(0)
 	if _, ok := preference(req.Header, "wait"); ok {
-		wait = r.patience(req.Header)
+		wait = r.patience(req.Header).Duration
 	}
 	h := req.Header
 	// What is about this message alone, and how the client would have the answer encoded: who asks

@@ -20,9 +20,6 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/internal/wire"
-	"github.com/penstock/penstock/retry"
-	"github.com/penstock/penstock/throttle"
 )
 
 // viaName is what the relay calls itself in Via (RFC 9110, section 7.6.3) and Cache-Status.
@@ -34,7 +31,8 @@ type call struct {
 	target *target
 	trace  fair.Trace
 	cancel context.CancelCauseFunc
-	until  time.Time   // when its waiting ends
+	limit  limit       // how long it waits
+	until  time.Time   // when that ends
 	early  bool        // it waits before it enters the cache, which has nothing for it
 	flying atomic.Bool // it is with the target
 	body   *spool.Body
@@ -65,9 +63,10 @@ func callOf(ctx context.Context) *call {
 var (
 	errStopping = errors.New("the relay is stopping")
 	errLate     = errors.New("its turn did not come in time")
+	errRefused  = errors.New("it was not accepted in time")
 	errFlood    = errors.New("interim answers have no end")
 
-	ours = []error{errStopping, errLate, errFlood}
+	ours = []error{errStopping, errLate, errRefused, errFlood}
 )
 
 // ServeHTTP passes a request on, and answers it.
@@ -108,8 +107,8 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		r.accept(w, rw, req, t)
 		return
 	}
-	patience := r.patience(req.Header)
-	c := &call{target: t, trailer: trailerOf(req), until: time.Now().Add(patience)}
+	c := &call{target: t, trailer: trailerOf(req), limit: r.patience(req.Header)}
+	c.until = time.Now().Add(c.limit.Duration)
 	c.trace.Client = clientOf(req)
 	c.early = !storable(req.Method) || r.CacheBytes == 0
 	if c.early {
@@ -139,12 +138,7 @@ func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (
 		r.failed(w, req, was.err)
 		return false
 	}
-	late := time.AfterFunc(time.Until(c.until), func() {
-		if !c.flying.Load() {
-			cancel(errLate)
-		}
-	})
-	defer late.Stop()
+	r.expireAt(c, c.until)
 	if req.Body != nil && req.Body != http.NoBody {
 		if why := r.take(w, req, c); why != nil {
 			r.refuse(w, why)
@@ -342,52 +336,4 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	r.tally.fail()
 	r.note(req.Method+" "+req.URL.Path, p.Detail)
 	p.write(w)
-}
-
-// problemOf says why a request has no answer of the target's.
-func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem {
-	end := retry.OutcomeOf(nil, err)
-	p := &problem{Outcome: end.Outcome, Attempts: c.trace.Times().Attempts}
-	if p.Outcome == 0 {
-		p.Outcome, end.Err = retry.Failed, err
-	}
-	switch {
-	case cause == errStopping:
-		p.Status, p.Again = http.StatusServiceUnavailable, r.StopTimeout
-		p.Detail = status.RelayStopping
-	case cause == errLate:
-		p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
-		p.Detail = status.Late(r.patience(req.Header), *cmp.Or(c.setback.Load(), new(string)))
-	case cause == errFlood:
-		p.Status, p.Detail = http.StatusBadGateway, status.InterimFlood(mostInterim)
-		if p.Outcome == retry.Deferred {
-			p.Outcome = retry.Failed
-		}
-	default:
-		p.Status, p.Detail = http.StatusBadGateway, r.secrets.Show(status.Relayed(end))
-		if end.Outcome == retry.Deferred {
-			p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
-		} else if timedOut(err) {
-			p.Status = http.StatusGatewayTimeout
-		}
-	}
-	if end.Uncertain && !storable(req.Method) { // to read twice is no matter
-		p.Detail = status.PerhapsAccepted(p.Detail)
-	}
-	return p
-}
-
-// timedOut reports whether the target took too long. Errors around one that says so need not do.
-func timedOut(err error) bool {
-	_, stalled := errors.AsType[*wire.StallError](err)
-	_, late := errors.AsType[*throttle.TimeoutError](err)
-	return stalled || late || errors.Is(err, context.DeadlineExceeded)
-}
-
-// again returns in how long a request makes sense that was not sent in time.
-func (r *Relay) again(c *call, at time.Time) time.Duration {
-	if wait := time.Until(at); wait > 0 {
-		return wait
-	}
-	return max(r.estimate(c.target.key, ""), time.Second)
 }

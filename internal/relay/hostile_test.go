@@ -227,7 +227,7 @@ func TestLateAfterAttempts(t *testing.T) {
 		if a.Status != 503 || a.Outcome != retry.Deferred || a.Attempts != 2 ||
 			a.took < 20*time.Second || a.took > 30*time.Second ||
 			a.header.Get("Retry-After") == "" ||
-			!strings.Contains(a.Detail, "within 30 s (--queue-wait); the last attempt: ") ||
+			!strings.Contains(a.Detail, "within 30 s (Prefer: wait=30); the server asked for") ||
 			!strings.Contains(a.Detail, "(429)") {
 			t.Errorf("after %v: %v %s", a.took, a.header, a.body)
 		}

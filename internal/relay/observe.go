@@ -62,17 +62,17 @@ func (r *Relay) judge(e throttle.Event, now time.Time) {
 	}
 }
 
-// retrying ends a call that would wait for longer than its client does.
+// retrying ends a call that would wait for too long.
 func (r *Relay) retrying(e retry.Event) {
 	c := callOf(e.Request.Context())
 	if e.Kind != retry.EventWaiting || c == nil {
 		return
 	}
 	c.flying.Store(false)
-	setback := status.Setback(e)
+	setback := r.secrets.Hide(status.Setback(e))
 	c.setback.Store(&setback)
 	r.log(slog.LevelDebug, status.Waiting(e.Request.Method+" "+e.Request.URL.Path, e))
-	if e.Until.After(c.until) {
-		c.cancel(errLate)
+	if at, why := r.expiry(c); e.Until.After(at) {
+		c.cancel(why)
 	}
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -100,6 +102,9 @@ func Waiting(path string, e retry.Event) string {
 
 // Setback says in a few words how an attempt failed.
 func Setback(e retry.Event) string {
+	if cause, ok := errors.AsType[*wire.Cause](e.Err); ok {
+		return cause.Error()
+	}
 	if e.Status == 0 {
 		return e.Reason
 	}

@@ -45,10 +45,38 @@ func QueueFull(why string) string {
 	return "too much is waiting here already: " + why + " (--queue, --queue-bytes)"
 }
 
-// TooLate refuses a request whose turn would not come in time.
-func TooLate(wait, most time.Duration) string {
+// TooLate refuses a request whose turn would not come in time. Most is how long it waits, and
+// closed is [Unavailable].
+func TooLate(wait time.Duration, most, closed string) string {
+	if closed != "" {
+		return fmt.Sprintf("%s: the next try is in some %s, and the request waits for %s at most",
+			closed, human.Span(wait), most)
+	}
 	return fmt.Sprintf("its turn would come in some %s, and it waits for %s at most: send less, "+
-		"or raise --queue-wait", human.Span(wait), human.Exact(most))
+		"or have it wait for longer", human.Span(wait), most)
+}
+
+// Unavailable says why nothing is sent to a server at present, and since or until when; "" if
+// something is. Trouble is what went wrong with it last.
+func Unavailable(s throttle.UpstreamStats, trouble string) string {
+	text, until := "", s.Paused.UTC().Format(time.RFC3339)
+	switch {
+	case PausedByHand(s):
+		return "the relay is paused by hand"
+	case s.PauseSource == "quota":
+		return "the quota at the server is used up until " + until
+	case !s.Paused.IsZero() && s.PauseSource != "":
+		return fmt.Sprintf("the server asked for a wait until %s (%s)", until,
+			headerName(s.PauseSource))
+	case !s.Paused.IsZero():
+		text = "the server is given a rest until " + until
+	case s.Phase == throttle.PhaseDown:
+		text = "the server has been down since " + s.Changed.UTC().Format(time.RFC3339)
+	}
+	if text != "" && trouble != "" {
+		text += fmt.Sprintf(" (%s)", trouble)
+	}
+	return text
 }
 
 // SentOnce warns that bodies cannot be sent again.
@@ -57,10 +85,29 @@ func SentOnce(why error) string {
 		"(--spool, --spool-bytes)"
 }
 
-// Late is why a request was given up that had waited. Last is how its last attempt failed, if there
-// was one.
-func Late(most time.Duration, last string) string {
-	text := fmt.Sprintf("its turn did not come within %s (--queue-wait)", human.Exact(most))
+// Late is why a request was given up that had waited. Closed is [Unavailable], and last how its
+// last attempt failed, if there was one.
+func Late(most, closed, last string) string {
+	text := "its turn did not come within " + most
+	if last == "" {
+		text = "it was not sent: " + text
+	}
+	return after(text, closed, last)
+}
+
+// GivenUp is why a request was given up that the server did not accept for so long.
+func GivenUp(most time.Duration, sent bool, closed, last string) string {
+	text := fmt.Sprintf("it was not accepted within %s (--give-up-after)", human.Exact(most))
+	if !sent {
+		text = fmt.Sprintf("it was not sent within %s (--give-up-after)", human.Exact(most))
+	}
+	return after(text, closed, last)
+}
+
+func after(text, closed, last string) string {
+	if closed != "" {
+		text += "; " + closed
+	}
 	if last != "" {
 		text += "; the last attempt: " + last
 	}

@@ -1,0 +1,83 @@
+package relay
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/retry"
+)
+
+// startDown runs a test in a world whose target cannot be reached.
+func startDown(t *testing.T, o Options, do func(w *world)) {
+	t.Helper()
+	unreachable := func(o *Options) {
+		o.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect",
+				syscall.ECONNREFUSED)}
+		}
+	}
+	startIn(t, parkFrom, o, unreachable, func(http.ResponseWriter, *http.Request) {}, do)
+}
+
+// While the target is down, a request that the next try comes too late for is refused at once, and
+// learns when that is, and for how long the target has been down.
+func TestDownRefusesAtOnce(t *testing.T) {
+	startDown(t, Options{GiveUpAfter: time.Hour, QueueWait: time.Hour}, func(w *world) {
+		for range 5 {
+			go w.send("PUT", "/x", "x")
+		}
+		time.Sleep(time.Minute)
+		u := w.relay.transport.Upstream("http://target")
+		tries := 0
+		for range 60 {
+			time.Sleep(500 * time.Millisecond)
+			next := time.Until(u.Stats().Probe)
+			req := w.request("PUT", "/y", "x")
+			req.Header.Set("Prefer", "wait=2")
+			a := w.do(req)
+			if next <= 2*time.Second {
+				if tries++; a.Attempts != 1 { // it is the next try
+					t.Errorf("next try in %v, after %v: %s", next, a.took, a.body)
+				}
+				continue
+			}
+			again, err := time.ParseDuration(a.header.Get("Retry-After") + "s")
+			if err != nil || again < next || again-next >= time.Second || a.took != 0 ||
+				a.Status != 503 || a.Outcome != retry.Deferred || a.Attempts != 0 ||
+				!strings.Contains(a.Detail, "(Prefer: wait=2)") ||
+				!strings.Contains(a.Detail, "the server has been down since 2000-01-01T00:00:") {
+				t.Errorf("next try in %v, after %v: %v %s", next, a.took, a.header, a.body)
+			}
+		}
+		if tries == 0 || tries > 20 {
+			t.Errorf("%d tries in 30 s", tries)
+		}
+		w.kill()
+	})
+}
+
+// A request that the target does not accept is given up in time, also while it waits behind others.
+func TestGivenUpWhileDown(t *testing.T) {
+	startDown(t, Options{GiveUpAfter: 15 * time.Second}, func(w *world) {
+		var group sync.WaitGroup
+		for range 12 {
+			group.Go(func() {
+				a := w.send("PUT", "/x", "x")
+				took := a.took.Round(time.Millisecond)
+				if a.Status != 503 || a.Outcome != retry.Deferred || took > 15*time.Second ||
+					!strings.Contains(a.Detail, "--give-up-after") ||
+					a.Attempts > 0 && !strings.Contains(a.Detail, "connection") {
+					t.Errorf("after %v: %s", a.took, a.body)
+				}
+			})
+		}
+		group.Wait()
+	})
+}

@@ -1,0 +1,47 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock/penstock/throttle"
+)
+
+// expiry returns when a call is given up that waits, and why: when its time is over, or if its
+// target is down, when it was down for GiveUpAfter while the call has waited. In an outage only one
+// request at a time is sent, so most of those that wait were not refused themselves.
+func (r *Relay) expiry(c *call) (time.Time, error) {
+	s := r.transport.Upstream(c.target.key).Stats()
+	if s.Phase == throttle.PhaseDown && s.Paused.IsZero() {
+		begun := c.until.Add(-c.limit.Duration)
+		if s.Changed.After(begun) {
+			begun = s.Changed
+		}
+		if at := begun.Add(r.GiveUpAfter); at.Before(c.until) {
+			return at, errRefused
+		}
+	}
+	return c.until, errLate
+}
+
+// expireAt gives up a call at that time, or when expiry says that it is due.
+func (r *Relay) expireAt(c *call, at time.Time) {
+	if soon := time.Now().Add(r.GiveUpAfter); soon.Before(at) {
+		at = soon // no outage that begins later ends it before
+	}
+	timer := time.AfterFunc(time.Until(at), func() { r.expire(c) })
+	context.AfterFunc(c, func() { timer.Stop() })
+}
+
+// expire gives up a call that waits if it is due. One that is with the target is given up if it has
+// to wait again.
+func (r *Relay) expire(c *call) {
+	at, why := r.expiry(c)
+	now := time.Now()
+	switch {
+	case at.After(now):
+		r.expireAt(c, at)
+	case !c.flying.Load():
+		c.cancel(why)
+	}
+}
