@@ -66,7 +66,11 @@ func (p *plain) logLocked(line string) {
 	if width == 0 && !strings.HasPrefix(line, "{") {
 		line = time.Now().Format(time.DateTime) + " " + line
 	}
-	_, _ = io.WriteString(p.w, talk(line, width))
+	text := talk(line, width)
+	if width > 0 { // a terminal that shows ^C leaves the cursor behind it
+		text = lineStart + text
+	}
+	_, _ = io.WriteString(p.w, text)
 }
 
 // talk makes a line, or several, safe for a terminal of that width and ends it.

@@ -108,12 +108,7 @@ type limit struct {
 }
 
 // String returns the limit with where it is from.
-func (l limit) String() string {
-	if l.preferred {
-		return fmt.Sprintf("%s (Prefer: wait=%d)", human.Exact(l.Duration), l.Duration/time.Second)
-	}
-	return human.Exact(l.Duration) + " (--queue-wait)"
-}
+func (l limit) String() string { return status.Patience(l.Duration, l.preferred) }
 
 // patience returns how long a request may wait for its turn: as long as the relay lets, or as its
 // client prefers (RFC 7240, section 4.3).

@@ -17,10 +17,15 @@ import (
 // startDown runs a test in a world whose target cannot be reached.
 func startDown(t *testing.T, o Options, do func(w *world)) {
 	t.Helper()
+	startUnreached(t, o, os.NewSyscallError("connect", syscall.ECONNREFUSED), do)
+}
+
+// startUnreached runs a test in a world where connections to the target fail.
+func startUnreached(t *testing.T, o Options, why error, do func(w *world)) {
+	t.Helper()
 	unreachable := func(o *Options) {
 		o.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect",
-				syscall.ECONNREFUSED)}
+			return nil, &net.OpError{Op: "dial", Err: why}
 		}
 	}
 	startIn(t, parkFrom, o, unreachable, func(http.ResponseWriter, *http.Request) {}, do)
@@ -79,5 +84,22 @@ func TestGivenUpWhileDown(t *testing.T) {
 			})
 		}
 		group.Wait()
+	})
+}
+
+// A target that is wrong is named in the log at once, and with one remedy in the answer.
+func TestWrongHost(t *testing.T) {
+	gone := &net.DNSError{Err: "no such host", Name: "target", IsNotFound: true}
+	startUnreached(t, Options{}, gone, func(w *world) {
+		for range 3 {
+			a := w.send("PUT", "/x", "x")
+			if a.Status != 502 || !strings.HasSuffix(a.Detail, ": no such host: target: check the name") {
+				t.Errorf("%s", a.body)
+			}
+		}
+		line := "requests to http://target fail: no such host: target: check the name in --to"
+		if log := w.logged(); strings.Count(log, line) != 1 {
+			t.Errorf("logged %s", log)
+		}
 	})
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// People get a line when requests wait for long, and one each 30 s while there is traffic.
+// People get a line when requests wait for long, and while there is traffic one after 5 s and then
+// each 30 s, with the rate over the time with traffic.
 func TestLinesForPeople(t *testing.T) {
 	handle := func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Millisecond) }
 	start(t, Options{Limits: throttle.Limits{Rate: 1}, QueueWait: time.Hour}, handle,
@@ -36,10 +37,10 @@ func TestLinesForPeople(t *testing.T) {
 				got = append(got, at.Sub(w.begin).String()+" "+m[2])
 			}
 			want := []string{
-				"31s 1 answer in 30 s, 0.033 req/s; 0 in flight, 39 waiting; held by your --rps 1",
+				"36s 6 answers in 5.5 s, 1.09 req/s; 0 in flight, 34 waiting; held by your --rps 1",
 				"41s 29 requests of 1 client wait, the first for 10.5 s: held by your --rps 1",
-				"1m1s 30 answers in 30 s, 1 req/s; 0 in flight, 9 waiting; held by your --rps 1",
-				"1m31s 9 answers in 30 s, 0.3 req/s; 0 in flight, 0 waiting",
+				"1m6s 30 answers in 30 s, 1 req/s; 0 in flight, 4 waiting; held by your --rps 1",
+				"1m36s 4 answers in 3.51 s, 1.13 req/s; 0 in flight, 0 waiting",
 				"2m9.51s interrupted: taking nothing new",
 			}
 			if strings.Join(got, "\n") != strings.Join(want, "\n") {

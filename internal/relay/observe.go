@@ -1,11 +1,13 @@
 package relay
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -48,8 +50,13 @@ func (r *Relay) observe(e throttle.Event) {
 // judge records what the end of an attempt says of its target. What a client did wrong says
 // nothing.
 func (r *Relay) judge(e throttle.Event, now time.Time) {
-	if c := callOf(e.Request.Context()); e.Err != nil && c != nil && c.fault.Load() != nil {
-		return
+	if c := callOf(e.Request.Context()); e.Err != nil && c != nil {
+		if c.fault.Load() != nil {
+			return
+		}
+		if cause, ok := errors.AsType[*wire.Cause](e.Err); ok && cause.Fault {
+			c.target.wrong.Do(func() { r.Log.Warn(status.Misdirected(e.Key, cause)) })
+		}
 	}
 	was, says, known := outcome.Of(e)
 	if words := status.Refusal(was, e); words != "" {

@@ -87,7 +87,8 @@ func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem
 		p.Detail = status.Late(c.limit.String(), r.closed(c.target.key, setback == ""), setback)
 	case cause == errRefused:
 		p.Status, p.Again = http.StatusServiceUnavailable, r.again(c, end.RetryAt)
-		p.Detail = status.GivenUp(r.GiveUpAfter, p.Attempts > 0, r.closed(c.target.key, setback == ""), setback)
+		p.Detail = status.GivenUp(r.GiveUpAfter, p.Attempts > 0,
+			r.closed(c.target.key, setback == ""), setback)
 	case cause == errFlood:
 		p.Status, p.Detail = http.StatusBadGateway, status.InterimFlood(mostInterim)
 		if p.Outcome == retry.Deferred {

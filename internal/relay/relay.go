@@ -62,9 +62,11 @@ type Relay struct {
 	stopping atomic.Bool // nothing new is taken
 	tally    tally
 	told     struct { // for watch alone
-		waiting, traffic time.Time
-		answered         int64
-		broken           bool // the store
+		waiting  time.Time
+		due      time.Time // a line of the traffic is; zero: there is none
+		first    bool      // it is the first since there was none
+		answered int64
+		broken   bool // the store
 	}
 	view     view
 	control  control
@@ -85,7 +87,7 @@ func New(o Options) *Relay {
 	})
 	for _, t := range o.Targets {
 		key := nethttp.Origin(t.URL)
-		r.targets[t.Name] = &target{t, key}
+		r.targets[t.Name] = &target{Target: t, key: key, wrong: rate.Sometimes{Interval: tell}}
 		if !slices.Contains(r.view.keys, key) {
 			r.view.keys = append(r.view.keys, key)
 		}

@@ -29,9 +29,10 @@ const (
 	// lastWrites is how long the last answers may take to be written, when they are complete.
 	lastWrites = time.Second
 
-	look  = time.Second      // how often the state is looked at
-	tell  = 30 * time.Second // how often there is a line while there is traffic
-	queue = 10 * time.Second // a wait that is worth a line
+	look      = time.Second      // how often the state is looked at
+	tell      = 30 * time.Second // how often there is a line while there is traffic
+	firstTell = 5 * time.Second  // when the first of these is written
+	queue     = 10 * time.Second // a wait that is worth a line
 )
 
 // Serve serves until soft ends. Then it takes nothing new, and lets what was accepted end within
@@ -195,11 +196,27 @@ func (r *Relay) watch(now time.Time) {
 		r.told.waiting = now
 		r.Log.Info(status.RelayQueue(s.Waiting, s.Clients, wait, s.Holding))
 	}
-	if now.Sub(r.told.traffic) >= tell {
-		if n := s.Answered - r.told.answered; n > 0 && !r.told.traffic.IsZero() {
-			took := now.Sub(r.told.traffic)
-			r.Log.Info(status.RelayTraffic(n, took, s.Waiting, s.InFlight, s.Holding))
-		}
-		r.told.traffic, r.told.answered = now, s.Answered
+	r.tellTraffic(now, s, status.Learned(facts.Learned).String())
+}
+
+// tellTraffic says what was relayed, soon after traffic has begun, and then each 30 s.
+func (r *Relay) tellTraffic(now time.Time, s Stats, learned string) {
+	n, told := s.Answered-r.told.answered, &r.told
+	switch idle := n == 0 && s.Active == 0; {
+	case told.due.IsZero() && idle:
+		return
+	case told.due.IsZero():
+		told.due, told.first = now.Add(firstTell), true
+		return
+	case now.Before(told.due):
+		return
+	case idle:
+		told.due = time.Time{}
+		return
 	}
+	took := r.tally.spell(now)
+	if n > 0 || told.first { // of what only waits there are other lines
+		r.Log.Info(status.RelayTraffic(n, took, s.Waiting, s.InFlight, learned, s.Holding))
+	}
+	told.due, told.first, told.answered = now.Add(tell), false, s.Answered
 }

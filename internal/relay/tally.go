@@ -47,6 +47,8 @@ type Stats struct {
 type tally struct {
 	mu sync.Mutex
 	s  Stats
+
+	first, last time.Time // since spell: a request, and an answer
 }
 
 func (t *tally) count(n *int64) {
@@ -60,6 +62,9 @@ func (t *tally) begin() {
 	defer t.mu.Unlock()
 	t.s.Requests++
 	t.s.Active++
+	if t.first.IsZero() {
+		t.first = time.Now()
+	}
 }
 
 func (t *tally) end() {
@@ -68,7 +73,29 @@ func (t *tally) end() {
 	t.s.Active--
 }
 
-func (t *tally) answer() { t.count(&t.s.Answered) }
+func (t *tally) answer() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Answered++
+	t.last = time.Now()
+}
+
+// spell returns how long it took from the first request to the last answer since it was called
+// last, or until now if some have no answer yet.
+func (t *tally) spell(now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first, last := t.first, t.last
+	t.first = time.Time{}
+	if t.s.Active > 0 {
+		t.first, last = now, now
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return max(last.Sub(first), 0)
+}
+
 func (t *tally) fail()   { t.count(&t.s.Failed) }
 func (t *tally) lose()   { t.count(&t.s.Lost) }
 func (t *tally) store()  { t.count(&t.s.Stored) }

@@ -5,13 +5,16 @@ import (
 	"net/http/httputil"
 	"strings"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // A target is a Target that requests go to.
 type target struct {
 	Target
-	key string // of its limits
+	key   string         // of its limits
+	wrong rate.Sometimes // people are told that it is not as configured
 }
 
 // stored is what the store calls a target: by its name, or as the only one by its server, so that

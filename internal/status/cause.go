@@ -62,6 +62,18 @@ func Cause(c *wire.Cause) string {
 	return text
 }
 
+// Misdirected warns that a relay cannot reach a server as it is configured.
+func Misdirected(key string, c *wire.Cause) string {
+	text := fmt.Sprintf("requests to %s fail: %s", key, Cause(c))
+	switch c.Kind {
+	case wire.NoSuchHost, wire.SpeaksHTTP, wire.SpeaksNoTLS, wire.SpeaksTLS, wire.SpeaksNoHTTP:
+		if c.Culprit == "" {
+			text += " in --to"
+		}
+	}
+	return text
+}
+
 // stall says that nothing moved on a connection.
 func stall(e *wire.StallError) string {
 	switch e.State {
@@ -81,6 +93,7 @@ func Attempt(end retry.Result, perhapsTLS bool) string {
 	text := strings.TrimSuffix(Plain(end.Err), ": "+stop.Ending{}.Error())
 	say := func(of error, words string) { text = strings.ReplaceAll(text, Plain(of), words) }
 	if cause, ok := errors.AsType[*wire.Cause](end.Err); ok {
+		text, _, _ = strings.Cut(text, ": "+retry.ErrUnreachable.Error()) // which says less
 		words := Cause(cause)
 		if perhapsTLS && cause.Kind == wire.Closed {
 			words += " (if it speaks TLS, use https://)"

@@ -56,6 +56,14 @@ func TooLate(wait time.Duration, most, closed string) string {
 		"or have it wait for longer", human.Span(wait), most)
 }
 
+// Patience says how long a request waits, and whether the relay or its client says so.
+func Patience(d time.Duration, preferred bool) string {
+	if preferred {
+		return fmt.Sprintf("%s (Prefer: wait=%d)", human.Exact(d), d/time.Second)
+	}
+	return human.Exact(d) + " (--queue-wait)"
+}
+
 // Unavailable says why nothing is sent to a server at present, and since or until when; "" if
 // something is. Trouble is what went wrong with it last.
 func Unavailable(s throttle.UpstreamStats, trouble string) string {
@@ -185,17 +193,20 @@ func RelayQueue(waiting, clients int, oldest time.Duration, holding string) stri
 	return text
 }
 
-// RelayTraffic says what was relayed in the last while.
+// RelayTraffic says what was relayed in the last while. Learned is what was found of the server's
+// pace, and took how long it took from the first request to the last answer.
 func RelayTraffic(
-	answered int64, took time.Duration, waiting, inFlight int, holding string,
+	answered int64, took time.Duration, waiting, inFlight int, learned, holding string,
 ) string {
-	text := fmt.Sprintf("%s in %s, %s; %d in flight, %d waiting",
-		human.Plural(answered, "answer"), human.Span(took),
-		human.Rate(float64(answered)/took.Seconds()), inFlight, waiting)
-	if holding != "" {
-		text += "; " + holding
+	text := human.Plural(answered, "answer")
+	if took >= time.Second { // else a rate says nothing
+		text += " in " + human.Span(took)
+		if answered > 1 {
+			text += ", " + human.Rate(float64(answered)/took.Seconds())
+		}
 	}
-	return text
+	return human.Join("; ", text, fmt.Sprintf("%d in flight, %d waiting", inFlight, waiting),
+		learned, holding)
 }
 
 // RelayStops announces the end.
