@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"slices"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
@@ -47,6 +52,38 @@ func listenError(flag, address string, err error) error {
 		return errors.New(what + "not everybody may listen there: give a port above 1023")
 	}
 	return fmt.Errorf("%s%w", what, err)
+}
+
+// lookupTimeout is how long it is tried to find out whether a name is this machine's.
+const lookupTimeout = 2 * time.Second
+
+// isSelf reports whether what is sent to u arrives at a listener of our own. A name that is not
+// found out in time is taken for another's.
+func isSelf(ctx context.Context, u *url.URL, at net.Addr) bool {
+	own, ok := at.(*net.TCPAddr)
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if !ok || port != strconv.Itoa(own.Port) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	addrs, _ := net.DefaultResolver.LookupIPAddr(ctx, u.Hostname())
+	return slices.ContainsFunc(addrs, func(a net.IPAddr) bool {
+		switch {
+		case a.IP.Equal(own.IP), a.IP.IsUnspecified():
+			return true
+		case !own.IP.IsUnspecified():
+			return false
+		}
+		ours, _ := net.InterfaceAddrs()
+		return a.IP.IsLoopback() || slices.ContainsFunc(ours, func(our net.Addr) bool {
+			n, ok := our.(*net.IPNet)
+			return ok && n.IP.Equal(a.IP)
+		})
+	})
 }
 
 // isLoopback reports whether only this machine can reach an address.

@@ -2,34 +2,37 @@ package main
 
 import (
 	"net"
-	"os"
-	"strings"
-	"syscall"
+	"net/url"
 	"testing"
 
 	"github.com/penstock/penstock/internal/test"
 )
 
-// The error says what to do.
-func TestListenError(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	test.OK(t, err)
-	defer l.Close()
-	for address, want := range map[string]string{
-		l.Addr().String(): "another program listens there already",
-		"192.0.2.1:8429":  "this machine has no such address",
+// A relay does not send to itself, by whatever name.
+func TestIsSelf(t *testing.T) {
+	for _, c := range []struct {
+		to, at string
+		want   bool
+	}{
+		{"http://127.0.0.1:8429/x", "127.0.0.1:8429", true},
+		{"http://localhost:8429", "127.0.0.1:8429", true},
+		{"http://localhost:8429", "0.0.0.0:8429", true},
+		{"http://127.0.0.2:8429", "[::]:8429", true},
+		{"http://[::1]:8429", "[::1]:8429", true},
+		{"http://0.0.0.0:8429", "127.0.0.1:8429", true},
+		{"http://localhost", "127.0.0.1:80", true},
+		{"https://localhost", "127.0.0.1:443", true},
+		{"http://127.0.0.1:8430", "127.0.0.1:8429", false},
+		{"http://127.0.0.2:8429", "127.0.0.1:8429", false},
+		{"http://192.0.2.1:8429", "0.0.0.0:8429", false},
+		{"https://localhost", "127.0.0.1:80", false},
 	} {
-		_, err := listen("--page", address)
-		if err == nil {
-			t.Fatalf("%s can be listened on", address)
+		to, err := url.Parse(c.to)
+		test.OK(t, err)
+		at, err := net.ResolveTCPAddr("tcp", c.at)
+		test.OK(t, err)
+		if got := isSelf(t.Context(), to, at); got != c.want {
+			t.Errorf("%s at %s: %v", c.to, c.at, got)
 		}
-		if text := err.Error(); !strings.HasPrefix(text, "--page "+address+": "+want) {
-			t.Errorf("%s: %s", address, text)
-		}
-	}
-	err = &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", syscall.EACCES)}
-	if text := listenError("--page", "127.0.0.1:80", err).Error(); !strings.Contains(text,
-		"a port above 1023") {
-		t.Error(text)
 	}
 }

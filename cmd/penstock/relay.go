@@ -42,6 +42,14 @@ type relayFlags struct {
 	quiet, verbose      bool
 }
 
+// relayStatuses explains the exit statuses of relay.
+const relayStatuses = `
+Exit status:
+   0  ended by a signal or by --admin; what was accepted has its answer
+   1  it could not listen, or go on
+   2  wrong usage or configuration
+`
+
 // relayCommand is penstock relay.
 func relayCommand() *cobra.Command {
 	f := new(relayFlags)
@@ -83,7 +91,8 @@ and delivered later, over outages and restarts; see penstock relay requests.`,
 			cmd.Root().HelpFunc()(cmd, args)
 			return
 		}
-		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB\n")
+		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB\n"+
+			relayStatuses)
 	})
 	return cmd
 }
@@ -154,7 +163,8 @@ func (f *relayFlags) groups() (groups []group) {
 			"end; such as at 127.0.0.1:8430 (default off)")
 	metricsFileVar(out, &f.metricsFile)
 	kinds := oneOf(&f.progress, "KIND", "line", "json", "none").or("line")
-	out.Var(kinds, "progress", "how the state is shown; json is a line each second")
+	out.Var(kinds, "progress", "how the state is shown; line: what changes, and with traffic a line after 5 s and then "+
+		"each 30 s; json: a line each second")
 	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry and each change of pace")
 	out.Var(oneOf(&f.logFormat, "FORMAT", "text", "json").or("text"), "log-format",
@@ -260,6 +270,12 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer l.Close()
+	for _, t := range o.Targets {
+		if isSelf(ctx, t.URL, l.Addr()) {
+			return fmt.Errorf("--to %s: the relay itself listens there: give the address of the server, "+
+				"or another one to --listen", conceal.URL(t.URL.String()))
+		}
+	}
 	var adminAt net.Listener
 	if f.admin != "" {
 		if adminAt, err = listen("--admin", f.admin); err != nil {
@@ -281,6 +297,10 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	o.JSON = f.progress == "json"
 	o.Lines = func(line []byte) { sink.Log(string(line)) }
 	f.announce(l.Addr())
+	if signal.Ignored(os.Interrupt) && !signal.Ignored(syscall.SIGTERM) {
+		o.Log.Info("started with Ctrl-C ignored, as a job in the background of a script is: end it " +
+			"by kill, which sends SIGTERM")
+	}
 	if err := f.stored.open(ctx, o, l.Addr()); err != nil {
 		return err
 	}

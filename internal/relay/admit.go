@@ -62,6 +62,8 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 		return nil, refusal(http.StatusBadRequest, status.NoPath)
 	case leaves(req.URL.Path):
 		return nil, refusal(http.StatusBadRequest, status.LeavesPath)
+	case visits(req.Header) > 1:
+		return nil, refusal(http.StatusLoopDetected, status.Loop)
 	}
 	if t := r.targets[""]; t != nil {
 		return t, nil
@@ -71,6 +73,19 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 		return t, nil
 	}
 	return nil, refusal(http.StatusNotFound, status.NoSuchTarget(name, r.names()))
+}
+
+// visits returns how often a request has been through a relay. Once is no loop: a relay may send to
+// another one.
+func visits(h http.Header) (n int) {
+	for _, line := range h["Via"] {
+		for hop := range strings.SplitSeq(line, ",") {
+			if f := strings.Fields(hop); len(f) > 1 && f[1] == viaName {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // leaves reports whether a path has a segment .., also as servers see one that take a backslash for

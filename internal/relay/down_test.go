@@ -93,7 +93,8 @@ func TestWrongHost(t *testing.T) {
 	startUnreached(t, Options{}, gone, func(w *world) {
 		for range 3 {
 			a := w.send("PUT", "/x", "x")
-			if a.Status != 502 || !strings.HasSuffix(a.Detail, ": no such host: target: check the name") {
+			if a.Status != 502 ||
+				!strings.HasSuffix(a.Detail, ": no such host: target: check the name") {
 				t.Errorf("%s", a.body)
 			}
 		}

@@ -25,6 +25,7 @@ const (
 	NoForwards    = "Max-Forwards is 0, and the relay has no options of its own"
 	NoPath        = "the relay passes on requests for a path, which begins with a slash"
 	LeavesPath    = "the path has a segment .., and could leave the path of the target: write it out"
+	Loop          = "the request has been through a relay twice: check that no relay sends to itself"
 	RelayStopping = "the relay is stopping, and takes nothing new: try again when it is back"
 )
 
