@@ -307,3 +307,55 @@ func TestEndedPage(t *testing.T) {
 		}
 	}
 }
+
+// Where a run sends to, when that was and what is known of its pace do not depend on who looks.
+func TestPageSays(t *testing.T) {
+	s := full()
+	s.Command, s.To = "send", "https://api.example/{name}"
+	s.Now = time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+	s.Started = s.Now.Add(-2 * time.Minute)
+	b := New(func() State { return s })
+	b.look()
+	running := get(b, "/").Body.String()
+	s.Upstreams[0].Trying, s.Upstreams[0].Paused, s.Ended = true, false, s.Now
+	ended := get(b, "/").Body.String()
+	s.Upstreams[0].Rate = 0
+	unlimited := get(b, "/").Body.String()
+	for _, of := range []struct {
+		page, want, not string
+	}{
+		{unlimited, "<dt>Pace</dt>", "<dt>Pace "},
+		{running, "penstock send to https://api.example/{name} · 1.2.3 · running for 2 m 0 s", ""},
+		{running, Instant(s.Now) + "</time></p>", ""},
+		{running, "<span>2 min ago</span><span>now</span>", ""},
+		{running, "<dt>Pace found</dt>", "<dt>Pace tried</dt>"},
+		{running, "40 too many, 8 overloaded or unreachable</small>", "timed out"},
+		{ended, "<dt>Pace tried</dt>", "<dt>Pace found</dt>"},
+		{ended, "</span><span>" + s.Now.Local().Format(time.TimeOnly) + "</span>", " ago</span>"},
+	} {
+		if !strings.Contains(of.page, of.want) ||
+			of.not != "" && strings.Contains(of.page, of.not) {
+			t.Errorf("no %q, or %q", of.want, of.not)
+		}
+	}
+}
+
+// What a server allows is no fault of it; that it is down, or asked for a pause, is shown as one.
+func TestStopped(t *testing.T) {
+	at := time.Date(2026, 3, 1, 22, 0, 0, 0, time.Local)
+	for _, c := range []struct {
+		u    Upstream
+		want string
+	}{
+		{Upstream{Holding: "held"}, `<p class="why"><span>held</span></p>`},
+		{Upstream{Holding: "held", Paused: true}, `<p class="why stopped"><span>held</span></p>`},
+		{Upstream{Holding: "held", Down: true, Until: at},
+			`<p class="why stopped"><span>held</span> <small>(by <time>22:00:00</time>)</small></p>`},
+	} {
+		s := State{Upstreams: []Upstream{c.u}, Now: at}
+		page := get(New(func() State { return s }), "/").Body.String()
+		if !strings.Contains(page, c.want) {
+			t.Errorf("%+v: no %s", c.u, c.want)
+		}
+	}
+}

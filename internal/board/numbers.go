@@ -71,6 +71,7 @@ func (s shown) Numbers() []number {
 		pace.Text = human.Rate(u.Rate)
 	}
 	switch {
+	case u.Rate == 0: // what was found is how many may be in flight
 	case u.Trying:
 		pace.Name = "Pace tried"
 	case u.Found:
