@@ -6,7 +6,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -95,5 +97,22 @@ func TestWriteHTML(t *testing.T) {
 	if err := CheckHTML(path); err == nil ||
 		!strings.Contains(err.Error(), "was not written by penstock") {
 		t.Errorf("over another page: %v", err)
+	}
+}
+
+// An outage is not a gap that nothing explains.
+func TestOutageInHTML(t *testing.T) {
+	for limit, want := range map[progress.Limit]bool{
+		progress.LimitDown: true, progress.LimitRate: false,
+	} {
+		s := short()
+		s.Timeline = new(progress.Timeline)
+		s.Timeline.Add(&progress.Snapshot{Limit: limit})
+		s.Timeline.Add(&progress.Snapshot{Limit: limit, Elapsed: time.Second})
+		var b strings.Builder
+		test.OK(t, s.encodeHTML(&b))
+		if got := strings.Contains(b.String(), `class="key down">server down<`); got != want {
+			t.Errorf("%s: %v", limit, got)
+		}
 	}
 }
