@@ -163,8 +163,9 @@ func (f *relayFlags) groups() (groups []group) {
 			"end; such as at 127.0.0.1:8430 (default off)")
 	metricsFileVar(out, &f.metricsFile)
 	kinds := oneOf(&f.progress, "KIND", "line", "json", "none").or("line")
-	out.Var(kinds, "progress", "how the state is shown; line: what changes, and with traffic a line after 5 s and then "+
-		"each 30 s; json: a line each second")
+	out.Var(kinds, "progress",
+		"how the state is shown; line: what changes, and with traffic a line after 5 s and then "+
+			"each 30 s; json: a line each second")
 	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry and each change of pace")
 	out.Var(oneOf(&f.logFormat, "FORMAT", "text", "json").or("text"), "log-format",
@@ -272,8 +273,8 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	defer l.Close()
 	for _, t := range o.Targets {
 		if isSelf(ctx, t.URL, l.Addr()) {
-			return fmt.Errorf("--to %s: the relay itself listens there: give the address of the server, "+
-				"or another one to --listen", conceal.URL(t.URL.String()))
+			return fmt.Errorf("--to %s: the relay itself listens there: give the address of the "+
+				"server, or another one to --listen", conceal.URL(t.URL.String()))
 		}
 	}
 	var adminAt net.Listener
@@ -298,8 +299,8 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	o.Lines = func(line []byte) { sink.Log(string(line)) }
 	f.announce(l.Addr())
 	if signal.Ignored(os.Interrupt) && !signal.Ignored(syscall.SIGTERM) {
-		o.Log.Info("started with Ctrl-C ignored, as a job in the background of a script is: end it " +
-			"by kill, which sends SIGTERM")
+		o.Log.Info("started with Ctrl-C ignored, as a job in the background of a script is: " +
+			"end it by kill, which sends SIGTERM")
 	}
 	if err := f.stored.open(ctx, o, l.Addr()); err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 // The summary says of each request that was not answered why, and nothing of what there was none.
 func TestRelaySummary(t *testing.T) {
 	for want, s := range map[string]relay.Stats{
-		"2 requests in 3 s: 2 answered. 2 requests to the server": {Requests: 2, Answered: 2, Sent: 2},
+		"2 requests in 3 s: 2 answered. 2 requests to the server": {Requests: 2, Answered: 2,
+			Sent: 2},
 		"1 request in 3 s: 0 answered, 1 failed. 3 requests to the server, 2 of these repeated: " +
 			"3 not answered (connection refused)": {Requests: 1, Failed: 1, Sent: 3, Repeated: 2,
 			Troubles: map[string]int64{"not answered (connection refused)": 3}},

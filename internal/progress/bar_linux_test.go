@@ -136,6 +136,15 @@ func TestBarAfterEcho(t *testing.T) {
 	}
 }
 
+// A line of the log without a bar begins at the left, too: a terminal that shows ^C would wrap it.
+func TestLogAfterEcho(t *testing.T) {
+	p, written := onTerminal(t, "none", 20)
+	p.Log("interrupted: ending after this")
+	if got := written(); got != "\rinterrupted: ending\r\n  after this\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestBarWithoutUpdate(t *testing.T) {
 	p, written := onTerminal(t, "bar", 80)
 	p.Log("talk")

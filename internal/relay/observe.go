@@ -76,7 +76,11 @@ func (r *Relay) retrying(e retry.Event) {
 		return
 	}
 	c.flying.Store(false)
-	setback := r.secrets.Hide(status.Setback(e))
+	setback := status.Setback(e)
+	if cause, ok := errors.AsType[*wire.Cause](e.Err); ok {
+		setback = status.Cause(cause)
+	}
+	setback = r.secrets.Hide(setback)
 	c.setback.Store(&setback)
 	r.log(slog.LevelDebug, status.Waiting(e.Request.Method+" "+e.Request.URL.Path, e))
 	if at, why := r.expiry(c); e.Until.After(at) {

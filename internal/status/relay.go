@@ -49,6 +49,7 @@ func QueueFull(why string) string {
 // TooLate refuses a request whose turn would not come in time. Most is how long it waits, and
 // closed is [Unavailable].
 func TooLate(wait time.Duration, most, closed string) string {
+	wait = max(wait.Round(time.Second), time.Second)
 	if closed != "" {
 		return fmt.Sprintf("%s: the next try is in some %s, and the request waits for %s at most",
 			closed, human.Span(wait), most)
