@@ -22,6 +22,14 @@ import (
 // startStored runs a test in a world whose relay has a store in dir.
 func startStored(t *testing.T, dir string, o Options, handle http.HandlerFunc, do func(w *world)) {
 	t.Helper()
+	startLater(t, 0, dir, o, handle, do)
+}
+
+// startLater is startStored so long after the bubble's time has begun.
+func startLater(t *testing.T, after time.Duration, dir string, o Options, handle http.HandlerFunc,
+	do func(w *world)) {
+
+	t.Helper()
 	if o.StoreBytes == 0 {
 		o.StoreBytes = 1 << 20
 	}
@@ -29,6 +37,7 @@ func startStored(t *testing.T, dir string, o Options, handle http.HandlerFunc, d
 		o.Keep = 7 * 24 * time.Hour
 	}
 	startIn(t, parkFrom, o, func(o *Options) {
+		time.Sleep(after)
 		s, err := outbox.Open(context.Background(), outbox.Options{Dir: dir, MaxRequests: 100,
 			MaxBytes: o.StoreBytes, InOrder: o.InOrder, Interrupted: Interrupted})
 		test.OK(t, err)

@@ -300,8 +300,8 @@ func TestStoredAlone(t *testing.T) {
 		}
 	}, func(w *world) {
 		at := w.put("PUT", "/it", "")
-		time.Sleep(6 * time.Hour)
-		if n := len(w.arrived()); n > 2500 {
+		time.Sleep(time.Hour)
+		if n := len(w.arrived()); n > 2500/6 {
 			t.Errorf("%d probes", n)
 		}
 		if s := w.shown(at); s.State != outbox.Waiting && s.State != outbox.Sending {
@@ -325,14 +325,15 @@ func TestStoredKeyForgotten(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.state(at, "sending")
 	})
-	startStored(t, dir, Options{}, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(503)
-	}, func(w *world) {
-		time.Sleep(2 * time.Hour)
+	busy := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
+	startLater(t, 23*time.Hour, dir, Options{}, busy, func(w *world) {
+		time.Sleep(time.Minute)
 		if s := w.shown(at); s.State != "sending" && s.State != "waiting" {
 			t.Errorf("%+v", s)
 		}
-		time.Sleep(23 * time.Hour)
+	})
+	startLater(t, 25*time.Hour, dir, Options{}, busy, func(w *world) {
+		time.Sleep(time.Minute)
 		if s := w.state(at, "unknown"); !strings.Contains(s.Reason, "forgotten") {
 			t.Errorf("%+v", s)
 		}
