@@ -14,6 +14,7 @@ type Chart struct {
 	Step    time.Duration // of a sample
 	Samples []Sample
 	Started time.Time // of the first sample; if zero, the last one is now
+	Peaks   bool      // no more was in flight between two looks than was seen
 }
 
 // Fewer returns a chart of at most n samples, each of several of c.
@@ -22,7 +23,7 @@ func (c Chart) Fewer(n int) Chart {
 	if each <= 1 {
 		return c
 	}
-	fewer := Chart{Step: c.Step * time.Duration(each), Started: c.Started}
+	fewer := Chart{Step: c.Step * time.Duration(each), Started: c.Started, Peaks: c.Peaks}
 	for i, s := range c.Samples {
 		if i%each == 0 {
 			fewer.Samples = append(fewer.Samples, Sample{})
@@ -54,9 +55,6 @@ func (c Chart) span() time.Duration { return c.Step * time.Duration(len(c.Sample
 func ago(d time.Duration) string {
 	return strings.Replace(human.Span(d), " m", " min", 1) + " ago"
 }
-
-// Every is how often what is in flight was looked at.
-func (c Chart) Every() string { return human.Span(c.Step) }
 
 // instant is when a sample of a finished run began.
 func (c Chart) instant(i int) string {

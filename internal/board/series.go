@@ -17,8 +17,8 @@ type Sample struct {
 	Refused  int64   `json:"refused"` // throttled, overloaded or timed out
 	Failed   int64   `json:"failed"`
 
-	Rate     float64 `json:"rate"` // requests a second that were allowed; 0: any number
-	InFlight int     `json:"in_flight"`
+	Rate     float64 `json:"rate"`      // requests a second that were allowed; 0: any number
+	InFlight int     `json:"in_flight"` // the most that was seen
 	Latency  float64 `json:"latency_s"` // 0: not known
 	Paused   float64 `json:"paused_s"`  // of the while, in seconds
 	Down     float64 `json:"down_s"`    // as Paused; not both at once
@@ -33,6 +33,7 @@ func (s *Sample) add(later Sample) {
 	later.Sent += s.Sent
 	later.Accepted += s.Accepted
 	later.Refused += s.Refused
+	later.InFlight = max(later.InFlight, s.InFlight)
 	later.Failed += s.Failed
 	later.Paused += s.Paused
 	later.Down += s.Down

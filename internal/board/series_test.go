@@ -39,7 +39,7 @@ func TestSeries(t *testing.T) {
 			m := model[second]
 			model[second] = Sample{Seconds: m.Seconds + passed.Seconds(),
 				Sent: m.Sent + accepted + refused, Accepted: m.Accepted + accepted,
-				Refused: m.Refused + refused, InFlight: int(accepted)}
+				Refused: m.Refused + refused, InFlight: max(m.InFlight, int(accepted))}
 		}
 		step := 1
 		if second-first >= 120 {

@@ -28,6 +28,7 @@ type Snapshot struct {
 	Sent, Accepted    int64 // requests on the wire, and of these
 	Refused           int64 // throttled, overloaded or timed out
 	InFlight, Waiting int
+	Peak              int           // the most in flight since the last snapshot
 	Latency           time.Duration // of accepted requests, lately; 0 if there were none
 
 	Ceiling       float64 // requests a second that are allowed at present; 0: any

@@ -23,6 +23,7 @@ type Step struct {
 	Limit                   int     // requests in flight; 0: none
 	Rate                    float64 // requests a second; 0: none
 	InFlight                int
+	Peak                    int // the most in flight; not in JSON
 	// For so much of the step a cool-down was in force, or the server was down.
 	Paused, Down time.Duration
 }
@@ -78,7 +79,7 @@ func (t *Timeline) thin() {
 
 // step returns the state.
 func (s *Snapshot) step() Step {
-	return Step{Limit: s.InFlightLimit, Rate: s.Ceiling, InFlight: s.InFlight}
+	return Step{Limit: s.InFlightLimit, Rate: s.Ceiling, InFlight: s.InFlight, Peak: s.Peak}
 }
 
 // add adds the counts of an earlier step.
@@ -86,6 +87,7 @@ func (s *Step) add(e Step) {
 	s.Sent += e.Sent
 	s.Accepted += e.Accepted
 	s.Refused += e.Refused
+	s.Peak = max(s.Peak, e.Peak)
 	s.Paused += e.Paused
 	s.Down += e.Down
 }

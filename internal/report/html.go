@@ -107,11 +107,11 @@ func (s *Summary) held() (held []board.Held) {
 
 func chartOf(t *progress.Timeline) board.Chart {
 	every, steps := t.Steps()
-	c := board.Chart{Step: every}
+	c := board.Chart{Step: every, Peaks: true}
 	for _, s := range steps {
 		c.Samples = append(c.Samples, board.Sample{
 			Seconds: every.Seconds(), Sent: s.Sent, Accepted: s.Accepted, Refused: s.Refused,
-			Rate: s.Rate, InFlight: s.InFlight, Paused: s.Paused.Seconds(),
+			Rate: s.Rate, InFlight: s.Peak, Paused: s.Paused.Seconds(),
 			Down: s.Down.Seconds(),
 		})
 	}

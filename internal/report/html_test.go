@@ -116,3 +116,18 @@ func TestOutageInHTML(t *testing.T) {
 		}
 	}
 }
+
+// The chart has what was in flight between two looks, as the number beside it does.
+func TestPeaksInHTML(t *testing.T) {
+	s := short()
+	s.Timeline = new(progress.Timeline)
+	for i, peak := range []int{1, 6, 2} {
+		at := time.Duration(i) * time.Second / 4
+		s.Timeline.Add(&progress.Snapshot{Elapsed: at, InFlight: 1, Peak: peak})
+	}
+	var b strings.Builder
+	test.OK(t, s.encodeHTML(&b))
+	if want := "<p>Most in flight, on a scale to 6</p>"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %s", want)
+	}
+}

@@ -114,6 +114,7 @@ func (r *run) snapshot(v upstream.Overview, now time.Time) (s progress.Snapshot)
 	s.TotalBytes, s.Largest = r.Found.Bytes, r.Found.Largest
 	facts := r.facts(v, uploads, now)
 	facts.Show(&s)
+	s.Peak = r.servers.Peak()
 	r.tally.Hold(s.Limit, now)
 	return s
 }

@@ -53,6 +53,25 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// A peak begins anew with what is in flight.
+func TestPeak(t *testing.T) {
+	now := time.Unix(1000, 0)
+	set := testSet(throttle.Limits{})
+	for i, step := range []struct{ sent, ended, want int }{
+		{3, 2, 3}, {0, 0, 1}, {1, 2, 2}, {0, 0, 0},
+	} {
+		for range step.sent {
+			set.Observe(throttle.Event{Kind: throttle.EventSent, Key: "http://a"}, now)
+		}
+		for range step.ended {
+			set.Observe(throttle.Event{Kind: throttle.EventEnded, Key: "http://a"}, now)
+		}
+		if got := set.Peak(); got != step.want {
+			t.Errorf("step %d: %d, want %d", i, got, step.want)
+		}
+	}
+}
+
 // A pause that a server asks for is no failure, and is news where people are to be told.
 func TestPaused(t *testing.T) {
 	now := time.Unix(1000, 0)

@@ -55,6 +55,7 @@ type Set struct {
 	probes   probes
 
 	inFlight, maxInFlight int
+	peak                  int // since the last call of Peak
 	// the last answer came, or the first request left that has none yet
 	heard     time.Time
 	pauseTold time.Time // when people were last told of a pause
@@ -166,6 +167,7 @@ func (set *Set) Observe(e throttle.Event, now time.Time) {
 			set.heard = now
 		}
 		set.maxInFlight = max(set.maxInFlight, set.inFlight)
+		set.peak = max(set.peak, set.inFlight)
 		set.ofLocked(e.Key) // it is known from now on
 	case e.Kind == throttle.EventResent && e.Signal != throttle.SignalIgnored:
 		// net/http sends again, and again, what is refused
@@ -188,6 +190,14 @@ func (set *Set) InFlight() (now, most int) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	return set.inFlight, set.maxInFlight
+}
+
+// Peak returns the most requests that were in flight at all servers together since the last call.
+func (set *Set) Peak() (most int) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	most, set.peak = set.peak, set.inFlight
+	return most
 }
 
 // Heard returns when the last answer came, or the first request left that has none yet.
