@@ -97,7 +97,8 @@ type patientWriter struct {
 }
 
 // mostInterim is how many interim answers a request gets. Servers that send them to show that they
-// are busy do so every few seconds.
+// are busy do so every few seconds. They are fewer than trip.MaxInterim allows, since clients have
+// such a bound too, net/http the same: one that has reached its own does not get our answer.
 const mostInterim = 1000
 
 func patient(w http.ResponseWriter, stall time.Duration) *patientWriter {
