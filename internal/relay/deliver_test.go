@@ -417,12 +417,16 @@ func TestStoredStop(t *testing.T) {
 func TestStoredKilled(t *testing.T) {
 	dir := newStore(t)
 	var post, put string
-	startStored(t, dir, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+	o := Options{}
+	o.Limits.InFlight, o.Limits.Fixed = 2, true
+	startStored(t, dir, o, func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(time.Hour)
 	}, func(w *world) {
-		w.relay.transport.Limits.InFlight = 2
-		post, put = w.put("POST", "/post", ""), w.put("PUT", "/put", "")
-		time.Sleep(time.Second)
+		post = w.put("POST", "/post", "")
+		synctest.Wait()
+		put = w.put("PUT", "/put", "")
+		synctest.Wait()
+		w.want("POST /base/post?from=relay 0s", "PUT /base/put?from=relay 0s")
 		w.kill()
 		<-w.ended
 		time.Sleep(time.Hour) // which the target does
