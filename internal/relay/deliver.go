@@ -154,12 +154,17 @@ func (c *courier) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopping = true
+	c.recallLocked(errStopping)
+	c.poke()
+}
+
+// recallLocked ends the wait of what was taken up and is not with the target.
+func (c *courier) recallLocked(why error) {
 	for p := range c.busy {
 		if !p.flying {
-			p.cancel(errStopping)
+			p.cancel(why)
 		}
 	}
-	c.poke()
 }
 
 // under returns how many requests are under way.
@@ -177,6 +182,9 @@ type hold struct {
 	status int       // of the last answers that refuse the relay's credentials
 	alike  int       // how many these were in a row
 }
+
+// errHeld is why requests that were taken up wait with the others.
+var errHeld = errors.New("the server takes no requests just now")
 
 // mostAlike is how many refused credentials in a row show that it is not about the one request.
 const mostAlike = 10
@@ -202,6 +210,7 @@ func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 	}
 	if !h.on {
 		c.r.Log.Warn(status.DeliveryHeld(c.t.stored(), o.Reason, faulty))
+		c.recallLocked(errHeld)
 	}
 	h.on, h.until = true, time.Now().Add(faulty)
 	return true

@@ -228,6 +228,36 @@ func TestStoredUnauthorized(t *testing.T) {
 	})
 }
 
+// What waits for its turn when the relay's credentials turn out to be refused is not sent with them.
+func TestStoredUnauthorizedUnsent(t *testing.T) {
+	var code, hits atomic.Int32
+	code.Store(503)
+	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		hits.Add(1)
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(int(code.Load()))
+	}, func(w *world) {
+		for i := range 60 {
+			w.put("POST", fmt.Sprint("/", i), "")
+		}
+		synctest.Wait()
+		hits.Store(0)
+		code.Store(401)
+		time.Sleep(time.Minute)
+		if n := hits.Load(); n > 20 { // ten, and what was in flight with the tenth
+			t.Errorf("%d requests", n)
+		}
+		if st := w.relay.Store.Stats(); st.Failed != 9 || st.Waiting != 51 {
+			t.Errorf("%+v", st)
+		}
+		code.Store(200)
+		time.Sleep(11 * time.Minute)
+		if st := w.relay.Store.Stats(); st.Failed != 9 || st.Delivered != 51 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 // What is stored survives a stop, and is delivered by the next relay.
 func TestStoredOverRestart(t *testing.T) {
 	dir := newStore(t)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/penstock/penstock/internal/fair"
@@ -248,7 +247,7 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 		p.standing.Doubted()
 	}
 	judged := p.standing.Ended(outcome.Call{Result: end, Sent: p.trace.Times().Attempts > 0,
-		Tries: p.trace.Times().Attempts, Ending: context.Cause(p) == errStopping})
+		Tries: p.trace.Times().Attempts, Ending: context.Cause(p) != nil})
 	switch judged.Fate {
 	case item.Delivered:
 		o.State = outbox.Delivered
@@ -276,7 +275,7 @@ func (p *parcel) postpone(o *outbox.Outcome, judged outcome.End, end retry.Resul
 	alone := judged.Outage && p.c.accepted() == p.accepted // nobody can say whose fault it is
 	var wait time.Duration
 	switch {
-	case o.State == outbox.Waiting && !slices.Contains(ours, context.Cause(p)):
+	case o.State == outbox.Waiting && context.Cause(p) == nil:
 		wait = max(time.Until(end.RetryAt), soon)
 	case o.State != outbox.Failed:
 		return
