@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -105,16 +106,18 @@ func (s *Store) Requeue(id string) error {
 	})
 }
 
-// Try writes what takes some room, removes it, and returns why that failed, an [*Error]. Without
-// it [Store.Err] would learn only from the next change that there is room again.
+// Try writes what takes some room, removes it, and returns why that failed or why there is no room
+// for new requests, an [*Error]. Without it [Store.Err] would learn only from the next change that
+// there is room again.
 func (s *Store) Try() error {
-	return s.do(&op{do: func(w *writer) error {
+	err := s.do(&op{do: func(w *writer) error {
 		err := w.exec("INSERT INTO body (seq, data) VALUES (-1, zeroblob(?))", maxInRow)
 		if err != nil {
 			return err
 		}
 		return w.exec("DELETE FROM body WHERE seq = -1")
 	}})
+	return cmp.Or(err, s.room())
 }
 
 // pruneAtOnce is how many requests are removed in one change: others wait for that.

@@ -62,7 +62,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	errForeign  = errors.New("is not a store of penstock relay")
 	errNewer    = errors.New("was written by a newer penstock")
-	errNoRoom   = errors.New("the disk is almost full")
+	errNoRoom   = errors.New("the disk is almost full: less than 64 MiB is free")
 	errReplaced = dbfile.ErrReplaced
 )
 

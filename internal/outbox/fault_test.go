@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -86,6 +87,26 @@ func TestNoRoom(t *testing.T) {
 		}
 		test.OK(t, s.Err())
 	})
+}
+
+// A disk that is almost full takes no new requests, which is known before one is refused. What is
+// stored is delivered.
+func TestAlmostFull(t *testing.T) {
+	dir := newDir(t)
+	s := mustOpen(t, Options{Dir: dir})
+	defer s.Close()
+	e := mustPut(t, s, "a", "body")
+	s.minFree = math.MaxInt64
+	wantFault(t, s.Err(), dir, Full)
+	wantFault(t, s.Try(), dir, Full)
+	_, err := s.Put(request("a"), strings.NewReader("body"))
+	wantFault(t, err, dir, Full)
+	mustNext(t, s)
+	test.OK(t, s.Begin(e.ID, true))
+	test.OK(t, s.Finish(e.ID, Outcome{State: Delivered, Status: 200}))
+	s.minFree = 0
+	test.OK(t, s.Err())
+	test.OK(t, s.Try())
 }
 
 // If there is no room in the end, Close and Finish say so, and the request is as it was.

@@ -354,11 +354,13 @@ func (s *Store) intact() error {
 	return err
 }
 
-// Err returns why nothing can be written now, an [*Error]; nil once something could be.
+// Err returns why nothing new can be stored now, an [*Error]; nil once something could be written,
+// and the disk has room.
 func (s *Store) Err() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
+	err := s.err
+	s.mu.Unlock()
+	return cmp.Or(err, s.room())
 }
 
 // HeldUpBy returns the ID of the request that has not been delivered and, with [Options.InOrder],

@@ -77,8 +77,8 @@ type putting struct {
 // begin reserves a place.
 func (p *putting) begin() error {
 	s := p.s
-	if freeBytes(s.dir) < s.minFree {
-		return fault(s.dir, errNoRoom)
+	if err := s.room(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,6 +92,14 @@ func (p *putting) begin() error {
 	p.entry.Seq = s.next
 	s.next++
 	p.entry.ID, p.entry.token = newID(p.entry.Seq)
+	return nil
+}
+
+// room is an error if the disk has no room for new requests.
+func (s *Store) room() error {
+	if freeBytes(s.dir) < s.minFree {
+		return fault(s.dir, errNoRoom)
+	}
 	return nil
 }
 

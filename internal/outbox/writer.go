@@ -122,7 +122,9 @@ func (w *writer) run() {
 		}
 	}
 	for _, o := range w.owed {
-		w.s.lost = w.s.Err()
+		w.s.mu.Lock()
+		w.s.lost = w.s.err
+		w.s.mu.Unlock()
 		o.done <- w.s.lost
 	}
 	for _, st := range w.stmts {

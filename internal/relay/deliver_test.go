@@ -228,7 +228,7 @@ func TestStoredUnauthorized(t *testing.T) {
 	})
 }
 
-// What waits for its turn when the relay's credentials turn out to be refused is not sent with them.
+// What waits for its turn when the relay's credentials are refused is not sent with them.
 func TestStoredUnauthorizedUnsent(t *testing.T) {
 	var code, hits atomic.Int32
 	code.Store(503)

@@ -15,7 +15,7 @@ const (
 	NotWithdrawn   = "the request is being sent or has ended: it can be withdrawn no more"
 	RequestMethods = "a stored request takes GET, which says what became of it, and DELETE, which " +
 		"withdraws it"
-	StoreWorks = "the store can be written again"
+	StoreWorks = "requests can be stored again"
 	CutShort   = "the relay was killed while the request was under way, so the server may have " +
 		"accepted it: check there before you retry it"
 )
@@ -96,9 +96,10 @@ func NoStore(err error) string {
 		"to store them, give the relay a directory of its own (--store)"
 }
 
-// StoreBroken warns that the store cannot be written.
+// StoreBroken warns that nothing can be stored.
 func StoreBroken(err error) string {
-	return Plain(err) + ": nothing new is stored or delivered until that is over, and nothing is lost"
+	return Plain(err) + ": until that is over nothing new is stored, what is stored may wait, and " +
+		"nothing is lost"
 }
 
 func verb(n int64, one, more string) string {
