@@ -272,3 +272,17 @@ func TestStoredAndAwaited(t *testing.T) {
 		w.state(a.header.Get("Location"), "delivered")
 	})
 }
+
+// A relay that stops does not wait for those who wait for a stored request.
+func TestStoredAwaitedStop(t *testing.T) {
+	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(503)
+	}, func(w *world) {
+		time.AfterFunc(time.Second, func() { w.stop(nil) })
+		a := w.later("PUT", "/", "x", "Prefer", "respond-async, wait=60")
+		if a.status != 202 || a.took != time.Second {
+			t.Errorf("%d %q after %v", a.status, a.body, a.took)
+		}
+	})
+}

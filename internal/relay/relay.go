@@ -47,6 +47,7 @@ type Relay struct {
 	proxy     *httputil.ReverseProxy
 
 	base     context.Context // of all requests that are served
+	soft     context.Context // ends when nothing new is taken
 	lot      *lot
 	parkFrom int // requests that wait
 

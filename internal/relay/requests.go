@@ -195,6 +195,7 @@ func (r *Relay) awaited(req *http.Request, id string, wait time.Duration) *http.
 			e, err = r.Store.Get(id)
 		case <-timer.C:
 		case <-req.Context().Done():
+		case <-r.soft.Done():
 		}
 	}
 	if err != nil || e.Ended.IsZero() || e.Answer == nil || e.Answer.Cut {

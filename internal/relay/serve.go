@@ -47,7 +47,7 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 	r.hosts = hosts.New(r.Hosts, l.Addr())
 	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer breakOff(nil)
-	r.base, r.lot = base, newLot()
+	r.base, r.soft, r.lot = base, soft, newLot()
 	s := &http.Server{
 		Handler:           r,
 		ReadHeaderTimeout: headTimeout,
