@@ -176,20 +176,8 @@ func (s *Store) roomForAnswer(e *Entry) int64 {
 
 // finish writes how an entry ended. A body that is not needed any more is deleted.
 func (w *writer) finish(e *Entry, a *Answer) error {
-	if a != nil {
-		body, cut := append([]byte{}, a.Body...), a.Cut // nil would be NULL
-		most := w.s.roomForAnswer(e)
-		if int64(len(body)) > most {
-			body, cut = body[:most], true
-		}
-		header, err := json.Marshal(a.Header)
-		if err == nil {
-			err = w.exec("REPLACE INTO answer VALUES (?,?,?,?)", e.Seq, header, body, cut)
-		}
-		if err != nil {
-			return err
-		}
-		e.answer = int64(len(body))
+	if err := w.answer(e, a); err != nil {
+		return err
 	}
 	if e.State == Delivered {
 		e.inFile = false
@@ -201,6 +189,25 @@ func (w *writer) finish(e *Entry, a *Answer) error {
 		in_file = ?, answer = ?, attempts = ?, status = ?, reason = ? WHERE seq = ?`,
 		e.State, millis(e.Due), millis(e.last), millis(e.First), millis(e.Ended),
 		e.inFile, e.answer, e.Attempts, e.Status, e.Reason, e.Seq)
+}
+
+// answer keeps the answer to the last attempt, and no other.
+func (w *writer) answer(e *Entry, a *Answer) error {
+	if a == nil {
+		e.answer = 0
+		return w.exec("DELETE FROM answer WHERE seq = ?", e.Seq)
+	}
+	body, cut := append([]byte{}, a.Body...), a.Cut // nil would be NULL
+	most := w.s.roomForAnswer(e)
+	if int64(len(body)) > most {
+		body, cut = body[:most], true
+	}
+	header, err := json.Marshal(a.Header)
+	if err != nil {
+		return err
+	}
+	e.answer = int64(len(body))
+	return w.exec("REPLACE INTO answer VALUES (?,?,?,?)", e.Seq, header, body, cut)
 }
 
 // Tried records what an attempt has led to of a request that the caller still has, and sends again.
@@ -218,6 +225,7 @@ func (s *Store) Tried(id string, o Outcome) {
 		t.begun = time.Time{}
 	}
 	now, first := time.Now(), t.begun
+	var answer int64
 	s.enqueueLocked(&op{do: func(w *writer) error {
 		e, err := w.entry(id)
 		if err != nil {
@@ -229,10 +237,14 @@ func (s *Store) Tried(id string, o Outcome) {
 		case e.First.IsZero():
 			e.First = first
 		}
-		return w.exec(`UPDATE request SET state = ?, due = ?, last = ?, first = ?, attempts = ?,
-			status = ?, reason = ? WHERE seq = ?`, e.State, millis(o.Due), millis(now),
-			millis(e.First), o.Attempts, o.Status, o.Reason, e.Seq)
-	}})
+		answer = e.answer
+		if err := w.answer(&e, nil); err != nil {
+			return err
+		}
+		return w.exec(`UPDATE request SET state = ?, due = ?, last = ?, first = ?, answer = 0,
+			attempts = ?, status = ?, reason = ? WHERE seq = ?`, e.State, millis(o.Due),
+			millis(now), millis(e.First), o.Attempts, o.Status, o.Reason, e.Seq)
+	}, then: func() { s.kept -= answer }})
 	s.poke()
 }
 

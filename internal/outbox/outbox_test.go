@@ -127,6 +127,41 @@ func TestDelivered(t *testing.T) {
 	test.OK(t, s.Close())
 }
 
+// Status and answer are of the same attempt, the last one.
+func TestLastAnswer(t *testing.T) {
+	s := mustOpen(t, Options{Dir: newDir(t)})
+	defer s.Close()
+	e := mustPut(t, s, "c", "body")
+	want := func(status int, answer bool) {
+		t.Helper()
+		kept := int64(0)
+		if answer {
+			kept = 5
+		}
+		got := mustGet(t, s, e.ID)
+		if got.Status != status || (got.Answer != nil) != answer || s.kept != kept {
+			t.Errorf("%+v, and %d bytes are kept", got, s.kept)
+		}
+	}
+	refuse := func() {
+		mustNext(t, s)
+		test.OK(t, s.Begin(e.ID, true))
+		test.OK(t, s.Finish(e.ID, Outcome{State: Waiting, Status: 401,
+			Answer: &Answer{Body: []byte("never")}}))
+		want(401, true)
+		mustNext(t, s)
+		test.OK(t, s.Begin(e.ID, true))
+	}
+	refuse()
+	s.Tried(e.ID, Outcome{State: Waiting, Status: 503})
+	test.OK(t, s.Try()) // which comes after it
+	want(503, false)
+	test.OK(t, s.Finish(e.ID, Outcome{State: Waiting}))
+	refuse()
+	test.OK(t, s.Finish(e.ID, Outcome{State: Unknown}))
+	want(0, false)
+}
+
 // What an attempt has led to is on record while another one is due. After a crash a request that
 // the server does not have waits, also if it was noted.
 func TestTried(t *testing.T) {
