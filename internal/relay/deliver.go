@@ -132,6 +132,12 @@ func (c *courier) take(ctx context.Context, e outbox.Entry) *parcel {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy[p] = true
+	switch { // since it was decided to take it up
+	case c.stopping:
+		p.cancel(errStopping)
+	case c.held.on && time.Now().Before(c.held.until):
+		p.cancel(errHeld)
+	}
 	return p
 }
 

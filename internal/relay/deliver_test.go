@@ -307,12 +307,16 @@ func TestStoredTampered(t *testing.T) {
 		}
 	}, func(w *world) {
 		body := strings.Repeat("x", 100_000)
-		bad, good := w.put("POST", "/bad", body), w.put("POST", "/good", body)
+		bad, good := w.put("PUT", "/bad", body), w.put("POST", "/good", body)
 		synctest.Wait()
 		name := filepath.Join(dir, "bodies", bad[len(RequestsPath):])
 		test.OK(t, os.WriteFile(name, []byte(strings.Repeat("y", len(body))), 0o600))
+		w.arrived()
 		up.Store(true)
 		time.Sleep(time.Minute)
+		if n := len(w.arrived()); n != 1 { // not even the head of the other one
+			t.Errorf("%d have arrived", n)
+		}
 		if s := w.state(bad, "failed"); !strings.Contains(s.Reason, "its stored body was changed") {
 			t.Errorf("it has failed since %q", s.Reason)
 		}

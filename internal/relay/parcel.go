@@ -36,7 +36,8 @@ type parcel struct {
 	accepted int64 // by its server, when it was taken up
 	begun    bool  // the store has it so
 	standing outcome.Standing
-	fault    error // of this machine: it could not be sent
+	body     func() (io.ReadCloser, error) // opens what was looked at before the last attempt
+	fault    error                         // of this machine: it could not be sent
 }
 
 type parcelKey struct{}
@@ -119,18 +120,21 @@ func (p *parcel) leave() error {
 		return resume.ErrKeyForgotten
 	}
 	p.c.mu.Lock()
-	stopping := p.c.stopping
-	p.flying = !stopping
+	recalled := context.Cause(p)
+	p.flying = recalled == nil
 	p.c.mu.Unlock()
-	if stopping {
-		return errStopping
+	if recalled != nil {
+		return recalled
 	}
-	if !p.begun {
-		if err := p.c.r.Store.Begin(p.ID, !nethttp.Idempotent(p.Method)); err != nil {
-			p.fault = err
-			return err
-		}
-		p.begun = true
+	if p.Size > 0 { // here, so that no head leaves whose body cannot follow
+		p.body, p.fault = p.c.r.Store.Body(p.ID)
+	}
+	if p.fault == nil && !p.begun {
+		p.fault = p.c.r.Store.Begin(p.ID, !nethttp.Idempotent(p.Method))
+		p.begun = p.fault == nil
+	}
+	if p.fault != nil {
+		return p.fault
 	}
 	p.standing.Left(time.Now())
 	return nil
@@ -212,21 +216,9 @@ func (p *parcel) request() (*http.Request, error) {
 	}
 	maps.Copy(out.Header, p.c.r.Header)
 	if p.Size > 0 {
-		retry.SetBody(out, p.Size, p.open)
+		retry.SetBody(out, p.Size, func() (io.ReadCloser, error) { return p.body() })
 	}
 	return out, nil
-}
-
-// open opens the stored body, when its turn has come.
-func (p *parcel) open() (io.ReadCloser, error) {
-	open, err := p.c.r.Store.Body(p.ID)
-	if err == nil {
-		var b io.ReadCloser
-		if b, err = open(); err == nil {
-			return b, nil
-		}
-	}
-	return nil, err
 }
 
 // outcome says what came of a request.
@@ -257,6 +249,9 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 		o.State = outbox.Unknown
 	case item.Deferred:
 		o.State = outbox.Waiting
+		if errors.Is(end.Err, outbox.ErrChanged) { // what it was will not come back
+			o.State = outbox.Failed
+		}
 	default:
 		o.State = outbox.Failed
 	}
