@@ -162,10 +162,10 @@ func (f *relayFlags) groups() (groups []group) {
 		"show health, state, a page and metrics there, and take changes of limits, pauses and the "+
 			"end; such as at 127.0.0.1:8430 (default off)")
 	metricsFileVar(out, &f.metricsFile)
-	kinds := oneOf(&f.progress, "KIND", "line", "json", "none").or("line")
+	kinds := oneOf(&f.progress, "KIND", "auto", "line", "json", "none").or("auto")
 	out.Var(kinds, "progress",
-		"how the state is shown; line: what changes, and with traffic a line after 5 s and then "+
-			"each 30 s; json: a line each second")
+		"how the state is shown; auto: as it is now on a terminal, else line; line: what "+
+			"changes, and with traffic a line after 5 s and then each 30 s; json: a line each second")
 	out.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	out.BoolVarP(&f.verbose, "verbose", "v", false, "log each retry and each change of pace")
 	out.Var(oneOf(&f.logFormat, "FORMAT", "text", "json").or("text"), "log-format",
@@ -290,13 +290,21 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	if f.progress == "json" {
 		kind = "json"
 	}
-	sink := progress.Detach(progress.New(kind, stderr))
+	shown := progress.New(kind, stderr)
+	drawn := f.progress == "auto" && !f.quiet && f.logFormat != "json" && progress.CanDraw(stderr)
+	if drawn {
+		shown = progress.NewService(stderr)
+	}
+	sink := progress.Detach(shown)
 	defer sink.Close()
 	o.Log = newLogger(sink, f.logFormat, f.quiet || f.progress == "none", f.verbose)
 	log.SetFlags(0)
 	log.SetOutput(conceal.NetLog(conceal.Logger(o.Log, human.Printable)))
 	o.JSON = f.progress == "json"
 	o.Lines = func(line []byte) { sink.Log(string(line)) }
+	if drawn {
+		o.Show = sink.Update
+	}
 	f.announce(l.Addr())
 	if signal.Ignored(os.Interrupt) && !signal.Ignored(syscall.SIGTERM) {
 		o.Log.Info("started with Ctrl-C ignored, as a job in the background of a script is: " +
@@ -312,6 +320,7 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	if err := cmp.Or(err, ended(err)); err != nil {
 		return &exit.Error{Status: exit.Failed, Err: err}
 	}
+	sink.Close()
 	within(soft, sink.Wait)
 	if !f.quiet {
 		out := cmd.OutOrStdout()

@@ -32,14 +32,15 @@ type bar struct {
 	mu     sync.Mutex
 	s      Snapshot
 	drawn  bool // there is something to show
+	leaves bool // nothing stays when it is closed
 	closed bool
 }
 
-func newBar(f *os.File) *bar {
+func newBar(f *os.File, refresh time.Duration, first, second func(Snapshot, int) string) *bar {
 	b := &bar{f: f}
-	b.p = mpb.New(mpb.WithOutput(f), mpb.WithRefreshRate(150*time.Millisecond))
-	b.done = b.p.MustAdd(0, b.filler(doneText), mpb.BarFillerTrim())
-	b.holding = b.p.MustAdd(0, b.filler(holdingText), mpb.BarFillerTrim())
+	b.p = mpb.New(mpb.WithOutput(f), mpb.WithRefreshRate(refresh))
+	b.done = b.p.MustAdd(0, b.filler(first), mpb.BarFillerTrim())
+	b.holding = b.p.MustAdd(0, b.filler(second), mpb.BarFillerTrim())
 	return b
 }
 
@@ -82,7 +83,7 @@ func (b *bar) Close() {
 	b.closing.Do(func() {
 		b.mu.Lock()
 		b.closed = true
-		drop := !b.drawn
+		drop := !b.drawn || b.leaves
 		b.mu.Unlock()
 		b.holding.Abort(true)
 		b.done.Abort(drop)

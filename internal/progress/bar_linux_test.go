@@ -145,6 +145,22 @@ func TestLogAfterEcho(t *testing.T) {
 	}
 }
 
+// Of a service nothing stays in the end but the log.
+func TestServiceOnTerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	tty, written := terminal(t, 40)
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	p := NewService(tty)
+	p.Update(Snapshot{Delivered: 7, Holding: "held by your --rps 4"})
+	p.Log("talk")
+	p.Close()
+	p.Log("talk after the end")
+	rows := screen(t, written())
+	if strings.Join(rows, "; ") != "talk; talk after the end" {
+		t.Errorf("left on the screen: %q", rows)
+	}
+}
+
 func TestBarWithoutUpdate(t *testing.T) {
 	p, written := onTerminal(t, "bar", 80)
 	p.Log("talk")

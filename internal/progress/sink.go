@@ -33,7 +33,7 @@ func New(kind string, w io.Writer) Sink {
 	case kind == "json":
 		return newJSONLines(w)
 	case kind != "line" && CanDraw(w):
-		return newBar(w.(*os.File))
+		return newBar(w.(*os.File), 150*time.Millisecond, doneText, holdingText)
 	}
 	return newLines(w)
 }

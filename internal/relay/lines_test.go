@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
@@ -47,6 +48,38 @@ func TestLinesForPeople(t *testing.T) {
 				t.Errorf("logged\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
+}
+
+// On a terminal the state is shown each second, in place of lines of the traffic.
+func TestShown(t *testing.T) {
+	var shown []progress.Snapshot
+	o := Options{Limits: throttle.Limits{Rate: 2}, QueueWait: time.Hour,
+		Show: func(s progress.Snapshot) { shown = append(shown, s) }}
+	start(t, o, ok, func(w *world) {
+		time.Sleep(100 * time.Millisecond)
+		var group sync.WaitGroup
+		for range 41 {
+			group.Go(func() { w.send("PUT", "/x", "x") })
+		}
+		group.Wait()
+		time.Sleep(20 * time.Second)
+		w.stop(nil)
+		<-w.ended
+		if len(shown) != 40 {
+			t.Fatalf("shown %d times", len(shown))
+		}
+		busy, idle := shown[14], shown[39]
+		if busy.Delivered != 30 || busy.FilesPerSecond != 2 || busy.Waiting != 11 ||
+			busy.Holding != "held by your --rps 2" || busy.Limit != progress.LimitRate {
+			t.Errorf("busy: %+v", busy)
+		}
+		if idle.Delivered != 41 || idle.FilesPerSecond != 0 || idle.Waiting != 0 {
+			t.Errorf("idle: %+v", idle)
+		}
+		if strings.Contains(w.logged(), "answers") || strings.Contains(w.logged(), "wait") {
+			t.Errorf("logged %s", w.logged())
+		}
+	})
 }
 
 // Programs get a line of JSON each second, and one at the end.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
@@ -57,6 +58,9 @@ type Options struct {
 	Log  *slog.Logger
 	// Lines gets the lines of JSON.
 	Lines func(line []byte)
+	// Show gets the state each second, in place of lines of the traffic. If nil, or with JSON, it
+	// is not called. Delivered are answers there.
+	Show func(progress.Snapshot)
 }
 
 // A Target is a server that requests go to.

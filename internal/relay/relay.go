@@ -62,13 +62,7 @@ type Relay struct {
 	started  time.Time
 	stopping atomic.Bool // nothing new is taken
 	tally    tally
-	told     struct { // for watch alone
-		waiting  time.Time
-		due      time.Time // a line of the traffic is; zero: there is none
-		first    bool      // it is the first since there was none
-		answered int64
-		broken   bool // the store
-	}
+	told     telling
 	view     view
 	control  control
 	fewFiles sync.Once

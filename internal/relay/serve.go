@@ -13,7 +13,6 @@ import (
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/internal/upstream"
 )
 
 const (
@@ -118,7 +117,8 @@ func (r *Relay) drain(
 	ended, broken := ctx.Done(), false
 	for r.active() > 0 {
 		select {
-		case <-ticker.C:
+		case now := <-ticker.C:
+			r.showEnd(now)
 			continue
 		case <-over.C:
 			r.Log.Info(status.StopTimeoutOver(r.StopTimeout))
@@ -170,53 +170,4 @@ func (r *Relay) line(now time.Time, s Stats) {
 	if err == nil {
 		r.Lines(line)
 	}
-}
-
-// noLeftovers says that more may come at any time.
-func noLeftovers(upstream.Overview) bool { return false }
-
-// watch says what has changed. It is for one goroutine.
-func (r *Relay) watch(now time.Time) {
-	r.view.looking.Lock()
-	facts := r.facts(now)
-	notices := r.servers.Notices(now, noLeftovers)
-	r.view.looking.Unlock()
-	for _, n := range notices {
-		r.Log.Info(status.Notice(n))
-	}
-	r.watchStore()
-	s := r.Stats(now)
-	_, s.Holding = facts.Holding()
-	if r.JSON {
-		r.line(now, s)
-		return
-	}
-	if wait := time.Duration(s.Oldest * float64(time.Second)); wait >= queue &&
-		now.Sub(r.told.waiting) >= tell {
-		r.told.waiting = now
-		r.Log.Info(status.RelayQueue(s.Waiting, s.Clients, wait, s.Holding))
-	}
-	r.tellTraffic(now, s, status.Learned(facts.Learned).String())
-}
-
-// tellTraffic says what was relayed, soon after traffic has begun, and then each 30 s.
-func (r *Relay) tellTraffic(now time.Time, s Stats, learned string) {
-	n, told := s.Answered-r.told.answered, &r.told
-	switch idle := n == 0 && s.Active == 0; {
-	case told.due.IsZero() && idle:
-		return
-	case told.due.IsZero():
-		told.due, told.first = now.Add(firstTell), true
-		return
-	case now.Before(told.due):
-		return
-	case idle:
-		told.due = time.Time{}
-		return
-	}
-	took := r.tally.spell(now)
-	if n > 0 || told.first { // of what only waits there are other lines
-		r.Log.Info(status.RelayTraffic(n, took, s.Waiting, s.InFlight, learned, s.Holding))
-	}
-	told.due, told.first, told.answered = now.Add(tell), false, s.Answered
 }
