@@ -181,7 +181,7 @@ func (r *Relay) notStored(c *call, err error, tooLarge bool) error {
 	case errors.Is(err, outbox.ErrFull):
 		s := r.Store.Stats()
 		return later(status.StoreFull(s.Waiting+s.Sending, s.Failed+s.Unknown,
-			human.Size(s.Bytes)), max(r.fair.Estimate(c.target.key, ""), fullFor))
+			human.Size(s.Bytes)), max(r.estimate(c.target.key, ""), fullFor))
 	case errors.Is(err, outbox.ErrClosed):
 		return later(status.RelayStopping, r.StopTimeout)
 	case errors.As(err, &fault):

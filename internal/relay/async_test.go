@@ -221,10 +221,16 @@ func TestStoreFull(t *testing.T) {
 
 				t.Errorf("%d %v %s", a.status, a.header, a.body)
 			}
+			test.OK(t, w.relay.Pause("", 0, "a test")) // of which nobody knows the end
+			a = w.later("POST", "/", strings.Repeat("x", 101))
+			if a.status != 503 || a.header.Get("Retry-After") != "5" {
+				t.Errorf("paused: %d %v", a.status, a.header)
+			}
 			if a := w.send("DELETE", at, ""); a.status != 204 {
 				t.Errorf("withdraw: %d %s", a.status, a.body)
 			}
 			w.put("POST", "/", strings.Repeat("x", 101))
+			test.OK(t, w.relay.Resume("", "a test"))
 		})
 }
 
