@@ -33,7 +33,7 @@ func full() State {
 		Items: &Items{Total: 50000, Known: true, Delivered: 24210, Failed: 3, Unknown: 1,
 			Skipped: 120, Deferred: 2, Bytes: 3 << 30, AllBytes: 7 << 30, Left: 640},
 		Queue: &Queue{Requests: 123456, Answered: 123300, Refused: 12, Failed: 3, Lost: 1,
-			Waiting: 31, Bytes: 71680, Oldest: 12.4,
+			Stored: 22, Waiting: 31, Bytes: 71680, Oldest: 12.4,
 			Clients: []Client{{"10.0.0.7 python-requests/2.31", 28, 12.4}, {"nightly", 3, 0.8}}},
 		Cache: &Cache{Hits: 4211, Misses: 800, Stale: 7, Bytes: 12 << 20},
 		Stored: &Stored{Waiting: 1200, Bytes: 5 << 20, Oldest: 7300, InFlight: 4,

@@ -113,6 +113,7 @@ func (v *view) Requests() []number {
 		counted("Refused at once", "queue.refused", q.Refused),
 		counted("Failed", "queue.failed", q.Failed),
 		counted("Client left", "queue.lost", q.Lost),
+		counted("Stored", "queue.stored", q.Stored),
 		counted("Waiting", "queue.waiting", q.Waiting),
 		sized("Their bodies", "queue.bytes", q.Bytes),
 		lasting("Oldest waits", "queue.oldest_s", q.Oldest)}

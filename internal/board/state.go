@@ -87,6 +87,7 @@ type Queue struct {
 	Refused  int64    `json:"refused"` // at once
 	Failed   int64    `json:"failed"`  // with an answer of the relay's: 502, 503, 504
 	Lost     int64    `json:"lost"`    // whose client went away before
+	Stored   int64    `json:"stored"`  // to be delivered later
 	Waiting  int      `json:"waiting"`
 	Bytes    int64    `json:"bytes"`
 	Oldest   float64  `json:"oldest_s"`

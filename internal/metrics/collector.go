@@ -45,8 +45,8 @@ var (
 
 	clients = desc("client_requests_total", "Requests of clients of the relay.")
 	replies = desc("client_responses_total", "How these ended: answered by the server or the "+
-		"cache, refused at once, failed (502, 503, 504), or lost as the client went away.",
-		"outcome")
+		"cache, refused at once, failed (502, 503, 504), lost as the client went away, or stored to be "+
+		"delivered later.", "outcome")
 	queued     = desc("queue_requests", "Requests that wait in the relay.")
 	queueBytes = desc("queue_bytes", "Bytes of the bodies of requests that wait in the relay.")
 	queueAge   = desc("queue_oldest_age_seconds", "For how long the first of them has waited.")
@@ -189,6 +189,7 @@ func (to sink) queue(q *board.Queue) {
 	to.count(replies, q.Refused, "refused")
 	to.count(replies, q.Failed, "failed")
 	to.count(replies, q.Lost, "lost")
+	to.count(replies, q.Stored, "stored")
 	to.gauge(queued, float64(q.Waiting))
 	to.gauge(queueBytes, float64(q.Bytes))
 	to.gauge(queueAge, q.Oldest)

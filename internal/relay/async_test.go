@@ -129,6 +129,9 @@ func TestStored(t *testing.T) {
 
 			t.Errorf("%+v", s)
 		}
+		if q := w.relay.State().Queue; q.Stored != 1 {
+			t.Errorf("%+v", q)
+		}
 		if got := *w.relay.State().Stored; got != (board.Stored{Delivered: 1}) {
 			t.Errorf("%+v", got)
 		}

@@ -35,7 +35,7 @@ func (r *Relay) State() board.State {
 	s := board.State{
 		Command: "relay", Started: r.started, Now: now, Draining: r.stopping.Load(),
 		Queue: &board.Queue{Requests: t.Requests, Answered: t.Answered, Refused: t.Refused,
-			Failed: t.Failed, Lost: t.Lost},
+			Failed: t.Failed, Lost: t.Lost, Stored: t.Stored},
 		Stored: r.storedState(now), Failures: r.view.failures.List(),
 	}
 	r.view.looking.Lock()
