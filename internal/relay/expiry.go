@@ -24,13 +24,13 @@ func (r *Relay) expiry(c *call) (time.Time, error) {
 	return c.until, errLate
 }
 
-// expireAt gives up a call at that time, or when expiry says that it is due.
-func (r *Relay) expireAt(c *call, at time.Time) {
+// expireAt gives up a call at that time, or when expiry says that it is due, unless the timer that
+// it returns is stopped.
+func (r *Relay) expireAt(c *call, at time.Time) *time.Timer {
 	if soon := time.Now().Add(r.GiveUpAfter); soon.Before(at) {
 		at = soon // no outage that begins later ends it before
 	}
-	timer := time.AfterFunc(time.Until(at), func() { r.expire(c) })
-	context.AfterFunc(c, func() { timer.Stop() })
+	return time.AfterFunc(time.Until(at), func() { r.expire(c) })
 }
 
 // expire gives up a call that waits if it is due. One that is with the target is given up if it has
@@ -40,7 +40,8 @@ func (r *Relay) expire(c *call) {
 	now := time.Now()
 	switch {
 	case at.After(now):
-		r.expireAt(c, at)
+		timer := r.expireAt(c, at)
+		context.AfterFunc(c, func() { timer.Stop() })
 	case !c.flying.Load():
 		c.cancel(why)
 	}

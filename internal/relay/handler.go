@@ -138,7 +138,7 @@ func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (
 		r.failed(w, req, was.err)
 		return false
 	}
-	r.expireAt(c, c.until)
+	defer r.expireAt(c, c.until).Stop()
 	if req.Body != nil && req.Body != http.NoBody {
 		if why := r.take(w, req, c); why != nil {
 			r.refuse(w, why)
