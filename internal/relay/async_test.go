@@ -295,3 +295,31 @@ func TestStoredAwaitedStop(t *testing.T) {
 		}
 	})
 }
+
+// A request says when it is tried next also if what it waits for is about its server.
+func TestStoredNext(t *testing.T) {
+	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "40")
+		w.WriteHeader(503)
+	}, func(w *world) {
+		want := func(at string, after time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			if s := w.state(at, "waiting"); !s.Next.Equal(w.begin.Add(after)) {
+				t.Errorf("%v, want %v after %v", s.Next, after, w.begin)
+			}
+		}
+		w.put("PUT", "/first", "")
+		synctest.Wait()
+		at := w.put("PUT", "/second", "")
+		want(at, 40*time.Second)
+		test.OK(t, w.relay.Pause("", 5*time.Minute, "a test"))
+		want(at, 5*time.Minute)
+		test.OK(t, w.relay.Pause("", 0, "a test"))
+		if s := w.shown(at); !s.Next.IsZero() {
+			t.Errorf("nobody knows that it is %v", s.Next)
+		}
+		test.OK(t, w.relay.Resume("", "a test"))
+		want(at, 40*time.Second)
+	})
+}

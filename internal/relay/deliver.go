@@ -192,6 +192,13 @@ type hold struct {
 // errHeld is why requests that were taken up wait with the others.
 var errHeld = errors.New("the server takes no requests just now")
 
+// heldUntil returns when the next request is tried while all are held back; zero if they are not.
+func (c *courier) heldUntil() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held.until
+}
+
 // mostAlike is how many refused credentials in a row show that it is not about the one request.
 const mostAlike = 10
 

@@ -39,6 +39,7 @@ func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
 		var e outbox.Entry
 		if e, err = r.Store.Get(id); err == nil {
 			s := shown(e)
+			s.Next = utc(r.next(e, time.Now()))
 			if other := r.Store.HeldUpBy(e); other != "" {
 				s.Reason = status.HeldUp(other)
 			}
@@ -65,6 +66,27 @@ func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// next returns before when a request is not tried, as far as that is known: it waits itself, or
+// with all others to its server.
+func (r *Relay) next(e outbox.Entry, now time.Time) time.Time {
+	next := e.Due
+	if e.State != outbox.Waiting {
+		return next
+	}
+	for _, c := range r.couriers {
+		if c.t.stored() != e.Target {
+			continue
+		}
+		paused := r.transport.Upstream(c.t.key).Stats().Paused
+		for _, until := range []time.Time{c.heldUntil(), paused} {
+			if until.After(now) && until.After(next) && !status.Open(until, now) {
+				next = until
+			}
+		}
+	}
+	return next
 }
 
 // requestFault words why something cannot be done with a stored request.
