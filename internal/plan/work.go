@@ -37,6 +37,7 @@ type Work struct {
 
 	resume.Rules      // Recall sets Asks and LastRun
 	Verify       bool // ask the server about items that it may have accepted
+	NoOverwrite  bool // have the server refuse what it has
 }
 
 // Recall sets what the rules have to know of earlier runs, and returns by origin the waits that
@@ -51,6 +52,30 @@ func (w *Work) Recall(j interface {
 		waits[asked.Origin] = asked
 	}
 	return waits
+}
+
+// Repeatable reports whether it does no harm if an item is processed twice.
+func (w *Work) Repeatable(method string) bool { return w.Idempotency.Repeatable(method) }
+
+// Harmless reports whether a request may be sent again whenever, whatever became of it: not if that
+// depends on the age of a key, nor if the answer then would be another.
+func (w *Work) Harmless(method string) bool {
+	return !w.NoOverwrite && nethttp.Idempotent(method)
+}
+
+// Declined reports whether a server answered that it has a file at the URL already, as NoOverwrite
+// asked it to. Such an answer counts as a refusal neither of the file nor of the pace.
+func (w *Work) Declined(status int) bool {
+	return w.NoOverwrite && status == http.StatusPreconditionFailed
+}
+
+// DescribeJournal says where the journal is and what earlier runs have left there.
+func (w *Work) DescribeJournal(j *journal.Journal, now time.Time) string {
+	// What is in flight is not noted then. Lines of a manifest may have another method.
+	e := j.Earlier()
+	resent := e.Counts[item.InFlight] == 0 && w.Only == 0 && !w.Source.OwnURLs() &&
+		w.Harmless(w.Source.Method())
+	return status.Journal(j.Path(), e, resent, now)
 }
 
 // WaitsUntil reports whether a run waits that long for a server. If not, it sends nothing to that

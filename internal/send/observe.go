@@ -95,7 +95,7 @@ func (r *run) judged(e throttle.Event, now time.Time) {
 		return // a question about an item, not an item, or nothing about the server
 	}
 	says.Sent, says.Method, says.Trouble = j.sent, j.plainMethod(), trouble
-	says.Declined = r.declined(e.Status)
+	says.Declined = r.Declined(e.Status)
 	r.servers.Of(e.Key).Judged(says, now)
 }
 
@@ -143,7 +143,7 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		fault = body.ErrChanged
 	}
 	method := j.item.Method
-	v := j.Answered(outcome.Request{Method: method, Repeatable: r.repeatable(method),
+	v := j.Answered(outcome.Request{Method: method, Repeatable: r.Repeatable(method),
 		Keyed: r.Idempotency.Header != ""}, resp, fault)
 	return retry.Verdict{Action: v.Action, Reason: status.Reason(v)}
 }

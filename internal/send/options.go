@@ -4,12 +4,10 @@ package send
 
 import (
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/internal/board"
 	"github.com/penstock/penstock/internal/journal"
-	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
@@ -30,7 +28,6 @@ type Options struct {
 	UserAgent   string
 	ContentType string // if empty, by the file's extension
 	Form        string // the field's name; if empty, the file is the body
-	NoOverwrite bool   // have the server refuse what it has
 
 	// Journal remembers what became of each item; Run closes it. If nil, nothing is remembered.
 	Journal  *journal.Journal
@@ -44,20 +41,4 @@ type Options struct {
 
 	// Publish is told several times a second, and at the end, what the run does. It must not block.
 	Publish func(board.State) // if nil, nobody wants to know
-}
-
-// repeatable reports whether it does no harm if the item is processed twice.
-func (o *Options) repeatable(method string) bool { return o.Idempotency.Repeatable(method) }
-
-// harmless reports whether a request may be sent again whenever, whatever became of it: not if that
-// depends on the age of a key, nor if the answer then would be another.
-func (o *Options) harmless(method string) bool {
-	return !o.NoOverwrite && nethttp.Idempotent(method)
-}
-
-// declined reports whether a server answered that it has a file at the URL already, as
-// --no-overwrite asked it to. Such an answer counts as a refusal neither of the file nor of the
-// pace.
-func (o *Options) declined(status int) bool {
-	return o.NoOverwrite && status == http.StatusPreconditionFailed
 }

@@ -36,7 +36,7 @@ func (r *run) announce(ctx context.Context, j *job) error {
 	}
 	// What the journal has as delivered must not be skipped as such once the server may have
 	// another content.
-	if j.IsNoted() || r.harmless(j.item.Method) && !past.Older {
+	if j.IsNoted() || r.Harmless(j.item.Method) && !past.Older {
 		return nil
 	}
 	if err := r.Journal.Begin(ctx, r.row(j, item.InFlight)); err != nil {

@@ -36,7 +36,7 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
 	switch {
 	case o.Journal != nil:
-		r.Log.Info(o.describeJournal(r.start))
+		r.Log.Info(o.DescribeJournal(o.Journal, r.start))
 	case o.Practice:
 		r.Log.Info(status.NoJournal)
 	}
@@ -153,7 +153,7 @@ func newRun(o Options) *run {
 	}
 	r.client = &retry.Client{
 		HTTP:       &http.Client{Transport: r.transport},
-		Repeatable: func(req *http.Request) bool { return r.repeatable(req.Method) },
+		Repeatable: func(req *http.Request) bool { return r.Repeatable(req.Method) },
 		Classify:   r.classify,
 		Policy: retry.Policy{
 			Attempts: o.Attempts, Cap: ownWait,
@@ -185,20 +185,11 @@ func (r *run) wire(idle int) *wire.Transport {
 		CertificateOrigin: r.HeaderOrigin,
 		Before:            r.beforeSending,
 		Unrepeatable: func(req *http.Request) bool {
-			return jobOf(req) != nil && !r.repeatable(req.Method)
+			return jobOf(req) != nil && !r.Repeatable(req.Method)
 		},
 		BodyFault: func(err error) bool { return body.Fault(err) != nil },
 		Full: func(files, conns int) {
 			once.Do(func() { r.Log.Warn(status.FewFiles(files, conns)) })
 		},
 	}
-}
-
-// describeJournal says where the journal is and what earlier runs have left there.
-func (o *Options) describeJournal(now time.Time) string {
-	// What is in flight is not noted then. Lines of a manifest may have another method.
-	e := o.Journal.Earlier()
-	resent := e.Counts[item.InFlight] == 0 && o.Only == 0 && !o.Source.OwnURLs() &&
-		o.harmless(o.Source.Method())
-	return status.Journal(o.Journal.Path(), e, resent, now)
 }

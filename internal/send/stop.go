@@ -57,7 +57,7 @@ func (r *run) noResults(err error) {
 func (r *run) ended(j *job, out results.Result) {
 	switch code := out.HTTPStatus; {
 	case j.tries == 0:
-	case out.Status == item.Unknown && !r.declined(code):
+	case out.Status == item.Unknown && !r.Declined(code):
 		j.server.Doubt(j.sent)
 	case out.Status != item.Failed || code == 0:
 	case !outcome.IsFinal(code):
@@ -71,7 +71,7 @@ func (r *run) ended(j *job, out results.Result) {
 // request can take the job's place in flight.
 func (r *run) countRefusal(j *job, code int) {
 	known := code == j.Past().FailedBy && !upstream.AboutAccount(code)
-	if !known && !r.declined(code) { // else it is nothing new
+	if !known && !r.Declined(code) { // else it is nothing new
 		r.queue.Refused(j.server, &j.item, code)
 	}
 }

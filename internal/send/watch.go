@@ -43,7 +43,9 @@ func (r *run) watch(finished <-chan struct{}) {
 		meter.Measure(&s)
 		r.timeline.Add(&s)
 		r.Progress.Update(s)
-		r.publish(&s, now, ended)
+		if r.Publish != nil {
+			r.publish(&s, now, ended)
+		}
 		r.last = s
 	}
 	for {
@@ -65,6 +67,16 @@ func (r *run) watch(finished <-chan struct{}) {
 			look(false)
 		}
 	}
+}
+
+// publish tells what the run does to whoever wants to know.
+func (r *run) publish(s *progress.Snapshot, now time.Time, ended bool) {
+	state := status.Run(r.To, r.start, now, s, &r.servers)
+	state.Failures = r.failures.List()
+	if ended {
+		state.Ended = now
+	}
+	r.Publish(state)
 }
 
 // notice logs what is said once about a server.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
@@ -59,3 +60,19 @@ func upstreamRow(o upstream.Overview, now time.Time) board.Upstream {
 }
 
 func seconds(d time.Duration) float64 { return progress.Round(d.Seconds(), 3) }
+
+// Run returns what a page shows of a run that began at that instant.
+func Run(
+	to string, start, now time.Time, s *progress.Snapshot, set *upstream.Set,
+) board.State {
+	return board.State{
+		Command: "send", To: conceal.URL(to), Started: start, Now: now,
+		Holding: s.Holding, Draining: s.Stopping,
+		Upstreams: Upstreams(set, now),
+		Items: &board.Items{
+			Total: s.Total, Known: s.KnownTotal, Delivered: s.Delivered, Failed: s.Failed,
+			Unknown: s.Unknown, Skipped: s.Skipped, Deferred: s.Deferred,
+			Bytes: s.Bytes, AllBytes: s.TotalBytes, Left: progress.Round(s.ETA.Seconds(), 1),
+		},
+	}
+}
