@@ -37,7 +37,9 @@ func (f *storeFlags) declare(flags *pflag.FlagSet, o *relay.Options) {
 			"the server has to know such keys")
 	flags.BoolVar(&o.InOrder, "in-order", false,
 		"send a program's stored requests one after another; one that fails holds up the rest")
-	flags.Var(duration(&o.Keep).or("7d"), "keep", "how long results can be asked for")
+	flags.Var(duration(&o.Keep).or("7d"), "keep",
+		"how long results can be asked for; what was not delivered stays until it is retried or "+
+			"dropped")
 	flags.Var(text(&f.dir, "DIR"), "store",
 		"where requests are stored (default in the state directory, but not for a practice "+
 			"server); none stores nothing")
