@@ -138,6 +138,9 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 		if resp := r.awaited(req, e.ID, wait); resp != nil {
 			return resp, nil
 		}
+		if now, err := r.Store.Get(e.ID); err == nil {
+			e = now
+		}
 	}
 	text, err := json.Marshal(acceptance{e.ID, e.State, RequestsPath + e.ID})
 	if err != nil {

@@ -273,7 +273,7 @@ func TestStoredAndAwaited(t *testing.T) {
 			t.Errorf("%d %v %q after %v", a.status, a.header, a.body, a.took)
 		}
 		a = w.later("PUT", "/", "x", "Prefer", "respond-async, wait=2")
-		if a.status != 202 || a.took != 2*time.Second {
+		if a.status != 202 || a.took != 2*time.Second || !strings.Contains(a.body, `"sending"`) {
 			t.Errorf("%d %q after %v", a.status, a.body, a.took)
 		}
 		time.Sleep(time.Second)
