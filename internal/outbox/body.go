@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -109,7 +108,7 @@ func (r *Reader) body(id string) (open func() (io.ReadCloser, error), err error)
 		return nil, err
 	}
 	defer b.Close()
-	hash := sha256.New()
+	hash := e.newDigest()
 	if n, err := io.Copy(hash, b); err != nil {
 		return nil, err
 	} else if n != e.Size || !bytes.Equal(hash.Sum(nil), e.digest) {

@@ -2,6 +2,9 @@ package outbox
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"hash"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,9 +56,19 @@ type Entry struct {
 
 	token  string
 	last   time.Time // when Due was set
-	digest []byte    // SHA-256 of the body
+	head   []byte    // the header as it is stored
+	digest []byte    // of all that is sent; see newDigest
 	inFile bool      // the body has a file of its own
 	answer int64     // bytes of the answer's body
+}
+
+// newDigest returns a hash of what is sent of the request, of which the body is still to follow.
+func (e *Entry) newDigest() hash.Hash {
+	h := sha256.New()
+	for _, part := range []string{e.Target, e.Method, e.URI, e.Key, string(e.head)} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return h
 }
 
 // An Answer is what a server has answered.

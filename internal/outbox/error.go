@@ -25,8 +25,8 @@ var (
 	ErrNotEnded = errors.New("the request is pending")
 	// ErrDelivered says that a request was delivered, so that its body is gone.
 	ErrDelivered = errors.New("the request was delivered")
-	// ErrChanged says that a stored body is not what was put.
-	ErrChanged = errors.New("its stored body was changed")
+	// ErrChanged says that a stored request is not what was put.
+	ErrChanged = errors.New("what was stored of it was changed")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 )

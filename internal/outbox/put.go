@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"os"
@@ -33,7 +32,7 @@ func (s *Store) Put(r Request, body io.Reader) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	e := Entry{Request: r, State: Waiting}
+	e := Entry{Request: r, State: Waiting, head: header}
 	p := &putting{s: s, entry: &e, from: body}
 	if err := p.begin(); err != nil {
 		return Entry{}, err
@@ -145,7 +144,7 @@ func (p *putting) Read(b []byte) (int, error) {
 
 // read reads the body, and returns it unless it is in a file of its own.
 func (p *putting) read() ([]byte, error) {
-	hash := sha256.New()
+	hash := p.entry.newDigest()
 	from := io.TeeReader(p, hash)
 	var start bytes.Buffer
 	_, err := io.CopyN(&start, from, maxInRow+1)

@@ -105,12 +105,11 @@ type scanFunc = func(...any) error
 // scanEntry reads a row of columns. The error is ErrNotFound if there is none.
 func scanEntry(scan scanFunc) (e Entry, err error) {
 	var accepted, due, last, first, ended int64
-	var header []byte
 	err = scan(&e.Seq, &e.State, &e.token, &e.Client, &e.Target, &accepted, &due, &last, &first,
-		&ended, &e.Size, &e.inFile, &e.answer, &e.Attempts, &e.Status, &e.Method, &e.URI, &header,
+		&ended, &e.Size, &e.inFile, &e.answer, &e.Attempts, &e.Status, &e.Method, &e.URI, &e.head,
 		&e.Key, &e.Reason, &e.digest)
-	if err == nil {
-		err = json.Unmarshal(header, &e.Header)
+	if json.Unmarshal(e.head, &e.Header) != nil {
+		e.Header = nil // only its own request fails: by the digest
 	}
 	if err == nil && !slices.Contains(States, e.State) {
 		err = fmt.Errorf("the state %q", e.State)

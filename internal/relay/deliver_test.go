@@ -317,7 +317,7 @@ func TestStoredTampered(t *testing.T) {
 		if n := len(w.arrived()); n != 1 { // not even the head of the other one
 			t.Errorf("%d have arrived", n)
 		}
-		if s := w.state(bad, "failed"); !strings.Contains(s.Reason, "its stored body was changed") {
+		if s := w.state(bad, "failed"); !strings.Contains(s.Reason, "was changed") {
 			t.Errorf("it has failed since %q", s.Reason)
 		}
 		w.state(good, "delivered")

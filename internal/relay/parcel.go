@@ -126,9 +126,8 @@ func (p *parcel) leave() error {
 	if recalled != nil {
 		return recalled
 	}
-	if p.Size > 0 { // here, so that no head leaves whose body cannot follow
-		p.body, p.fault = p.c.r.Store.Body(p.ID)
-	}
+	// Here, so that no head leaves that was changed, or whose body cannot follow.
+	p.body, p.fault = p.c.r.Store.Body(p.ID)
 	if p.fault == nil && !p.begun {
 		p.fault = p.c.r.Store.Begin(p.ID, !nethttp.Idempotent(p.Method))
 		p.begun = p.fault == nil
