@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/garbage"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/relay"
@@ -260,7 +261,7 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		return err
 	}
 
-	relay.KeepSmall()
+	garbage.KeepSmall()
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)

@@ -1,4 +1,5 @@
-package relay
+// Package garbage has a server need little memory while it has little to do.
+package garbage
 
 import (
 	"math"
@@ -26,23 +27,23 @@ const (
 // It is to be called once.
 func KeepSmall() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		collect(garbage{usualGarbage, math.MaxInt64})
+		collect(setting{usualGarbage, math.MaxInt64})
 	}
 }
 
-// A garbage is when it is collected: the values of debug.SetGCPercent and SetMemoryLimit.
-type garbage struct {
+// A setting is when garbage is collected: the values of debug.SetGCPercent and SetMemoryLimit.
+type setting struct {
 	percent int
 	limit   int64
 }
 
 // collect sets what is right for the memory that is in use, in place of was, and does so again
 // after each collection.
-func collect(was garbage) {
+func collect(was setting) {
 	used := []metrics.Sample{{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(used)
-	g := garbageFor(used[0].Value.Uint64(), used[1].Value.Uint64())
+	g := settingFor(used[0].Value.Uint64(), used[1].Value.Uint64())
 	if g.percent != was.percent { // to set them stops everything for a moment
 		debug.SetGCPercent(g.percent)
 	}
@@ -53,12 +54,12 @@ func collect(was garbage) {
 	runtime.AddCleanup(new(collected), collect, g)
 }
 
-func garbageFor(heap, stacks uint64) garbage {
+func settingFor(heap, stacks uint64) setting {
 	switch {
 	case heap+stacks > much:
-		return garbage{usualGarbage, math.MaxInt64}
+		return setting{usualGarbage, math.MaxInt64}
 	case heap > few:
-		return garbage{usualGarbage, most}
+		return setting{usualGarbage, most}
 	}
-	return garbage{moreGarbage, most}
+	return setting{moreGarbage, most}
 }

@@ -1,4 +1,4 @@
-package relay
+package garbage
 
 import (
 	"math"
@@ -15,16 +15,16 @@ func TestKeepSmall(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
 	for _, c := range []struct {
 		heap, stacks uint64
-		want         garbage
+		want         setting
 	}{
-		{0, 0, garbage{moreGarbage, most}},
-		{few, few, garbage{moreGarbage, most}},
-		{few + 1, few, garbage{usualGarbage, most}},
-		{much / 2, much / 2, garbage{usualGarbage, most}},
-		{much / 2, much/2 + 1, garbage{usualGarbage, math.MaxInt64}},
-		{few, much, garbage{usualGarbage, math.MaxInt64}},
+		{0, 0, setting{moreGarbage, most}},
+		{few, few, setting{moreGarbage, most}},
+		{few + 1, few, setting{usualGarbage, most}},
+		{much / 2, much / 2, setting{usualGarbage, most}},
+		{much / 2, much/2 + 1, setting{usualGarbage, math.MaxInt64}},
+		{few, much, setting{usualGarbage, math.MaxInt64}},
 	} {
-		if got := garbageFor(c.heap, c.stacks); got != c.want {
+		if got := settingFor(c.heap, c.stacks); got != c.want {
 			t.Errorf("%d and %d bytes: %+v", c.heap, c.stacks, got)
 		}
 	}
