@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/prefer"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -128,7 +129,7 @@ func (l limit) String() string { return status.Patience(l.Duration, l.preferred)
 // patience returns how long a request may wait for its turn: as long as the relay lets, or as its
 // client prefers (RFC 7240, section 4.3).
 func (r *Relay) patience(h http.Header) limit {
-	if value, ok := preference(h, "wait"); ok {
+	if value, ok := prefer.Get(h, "wait"); ok {
 		n, err := strconv.ParseUint(value, 10, 31)
 		if wait := max(time.Duration(n)*time.Second, grace); err == nil && wait < r.QueueWait {
 			return limit{wait, true}

@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/prefer"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -39,7 +40,7 @@ func (r *Relay) async(req *http.Request) bool {
 	case storable(req.Method), req.Method == http.MethodOptions:
 		return false
 	}
-	_, prefers := preference(req.Header, respondAsync)
+	_, prefers := prefer.Get(req.Header, respondAsync)
 	return prefers || slices.Contains(r.Async, req.Method)
 }
 
@@ -100,9 +101,9 @@ type depositor struct{ r *Relay }
 
 func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 	r, c := d.r, callOf(req.Context())
-	_, preferred := preference(req.Header, respondAsync)
+	_, preferred := prefer.Get(req.Header, respondAsync)
 	wait := time.Duration(0)
-	if _, ok := preference(req.Header, "wait"); ok {
+	if _, ok := prefer.Get(req.Header, "wait"); ok {
 		wait = r.patience(req.Header).Duration
 	}
 	h := req.Header
@@ -111,7 +112,7 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 	for _, name := range []string{"Expect", "Te", "Trailer", "Accept-Encoding"} {
 		h.Del(name)
 	}
-	withoutPreferences(h, respondAsync, "wait")
+	prefer.Remove(h, respondAsync, "wait")
 	stored := outbox.Request{
 		Client: human.Cut(c.trace.Client, mostClient),
 		Target: c.target.stored(),
