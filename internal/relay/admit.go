@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/prefer"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -35,36 +36,36 @@ func clientOf(req *http.Request) string {
 }
 
 // stranger returns why a request is not for the relay at all; nil if it may be.
-func (r *Relay) stranger(req *http.Request) *problem {
+func (r *Relay) stranger(req *http.Request) *problem.Document {
 	switch {
 	case req.Method == http.MethodConnect || req.URL.IsAbs() || req.URL.Host != "":
-		return refusal(http.StatusBadRequest, status.NotAProxy)
+		return problem.Refusal(http.StatusBadRequest, status.NotAProxy)
 	case req.Method == http.MethodTrace: // its answer would show the credentials that we add
-		return refusal(http.StatusNotImplemented, status.NoTrace)
+		return problem.Refusal(http.StatusNotImplemented, status.NoTrace)
 	case !r.hosts.Allow(req.Host):
-		return refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
+		return problem.Refusal(http.StatusMisdirectedRequest, status.StrangeHost(req.Host))
 	case hosts.Foreign(req):
-		return refusal(http.StatusForbidden, status.ForeignPage)
+		return problem.Refusal(http.StatusForbidden, status.ForeignPage)
 	}
 	return nil
 }
 
 // target returns where a request goes and the path that is left for it, or why it goes nowhere.
-func (r *Relay) target(req *http.Request) (*target, *problem) {
+func (r *Relay) target(req *http.Request) (*target, *problem.Document) {
 	if why := r.stranger(req); why != nil {
 		return nil, why
 	}
 	switch {
 	case req.Method == http.MethodOptions && req.Header.Get("Max-Forwards") == "0":
-		return nil, refusal(http.StatusNotImplemented, status.NoForwards)
+		return nil, problem.Refusal(http.StatusNotImplemented, status.NoForwards)
 	case upgrades(req.Header):
-		return nil, refusal(http.StatusNotImplemented, status.NoUpgrade)
+		return nil, problem.Refusal(http.StatusNotImplemented, status.NoUpgrade)
 	case !strings.HasPrefix(req.URL.Path, "/"):
-		return nil, refusal(http.StatusBadRequest, status.NoPath)
+		return nil, problem.Refusal(http.StatusBadRequest, status.NoPath)
 	case leaves(req.URL.Path):
-		return nil, refusal(http.StatusBadRequest, status.LeavesPath)
+		return nil, problem.Refusal(http.StatusBadRequest, status.LeavesPath)
 	case visits(req.Header) > 1:
-		return nil, refusal(http.StatusLoopDetected, status.Loop)
+		return nil, problem.Refusal(http.StatusLoopDetected, status.Loop)
 	}
 	if t := r.targets[""]; t != nil {
 		return t, nil
@@ -73,7 +74,7 @@ func (r *Relay) target(req *http.Request) (*target, *problem) {
 	if t := r.targets[name]; t != nil {
 		return t, nil
 	}
-	return nil, refusal(http.StatusNotFound, status.NoSuchTarget(name, r.names()))
+	return nil, problem.Refusal(http.StatusNotFound, status.NoSuchTarget(name, r.names()))
 }
 
 // visits returns how often a request has been through a relay. Once is no loop: a relay may send to
@@ -176,22 +177,22 @@ func (r *Relay) estimate(key, client string) time.Duration {
 }
 
 // admit returns why a request cannot be served in time; nil if it may be.
-func (r *Relay) admit(c *call, size int64) *problem {
+func (r *Relay) admit(c *call, size int64) *problem.Document {
 	q := r.fair.Queue(c.target.key)
 	wait := r.estimate(c.target.key, c.trace.Client)
 	patience := time.Until(c.until)
 	switch {
 	case q.Waiting >= r.QueueRequests:
-		return later(status.QueueFull(fmt.Sprintf("%d requests wait", q.Waiting)), wait)
+		return problem.Later(status.QueueFull(fmt.Sprintf("%d requests wait", q.Waiting)), wait)
 	case size > 0 && q.Bytes+size > r.QueueBytes && q.Waiting > 0:
-		return later(status.QueueFull("bodies of "+human.Size(q.Bytes)+" wait"), wait)
+		return problem.Later(status.QueueFull("bodies of "+human.Size(q.Bytes)+" wait"), wait)
 	case wait > patience:
 		closed := r.closed(c.target.key, true)
 		again := wait - patience
 		if closed != "" {
 			again = wait
 		}
-		return later(status.TooLate(wait, c.limit.String(), closed), again)
+		return problem.Later(status.TooLate(wait, c.limit.String(), closed), again)
 	}
 	return nil
 }

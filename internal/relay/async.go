@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/prefer"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -48,7 +49,7 @@ func (r *Relay) async(req *http.Request) bool {
 // would have sent, so the same proxy prepares it.
 func (r *Relay) accept(w *patientWriter, rw http.ResponseWriter, req *http.Request, t *target) {
 	if name := credentialIn(req); name != "" {
-		r.refuse(w, refusal(http.StatusBadRequest, status.NotStored(name)))
+		r.refuse(w, problem.Refusal(http.StatusBadRequest, status.NotStored(name)))
 		return
 	}
 	if req.ContentLength > r.StoreBytes {
@@ -81,8 +82,8 @@ func credentialIn(req *http.Request) string {
 	return ""
 }
 
-func (r *Relay) tooLarge() *problem {
-	return refusal(http.StatusRequestEntityTooLarge, status.TooLargeToStore(r.StoreBytes))
+func (r *Relay) tooLarge() *problem.Document {
+	return problem.Refusal(http.StatusRequestEntityTooLarge, status.TooLargeToStore(r.StoreBytes))
 }
 
 // newIntake returns the proxy whose only server is the store.
@@ -184,16 +185,16 @@ func (r *Relay) notStored(c *call, err error, tooLarge bool) error {
 		return r.tooLarge()
 	case errors.Is(err, outbox.ErrFull):
 		s := r.Store.Stats()
-		return later(status.StoreFull(s.Waiting+s.Sending, s.Failed+s.Unknown,
+		return problem.Later(status.StoreFull(s.Waiting+s.Sending, s.Failed+s.Unknown,
 			human.Size(s.Bytes)), max(r.estimate(c.target.key, ""), fullFor))
 	case errors.Is(err, outbox.ErrClosed):
-		return later(status.RelayStopping, r.StopTimeout)
+		return problem.Later(status.RelayStopping, r.StopTimeout)
 	case errors.As(err, &fault):
 		code := http.StatusInternalServerError
 		if fault.Fault == outbox.Full || fault.Fault == outbox.Unwritten {
 			code = http.StatusInsufficientStorage
 		}
-		return refusal(code, status.CannotStore(fault))
+		return problem.Refusal(code, status.CannotStore(fault))
 	}
 	return err
 }

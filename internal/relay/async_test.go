@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/internal/board"
 	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -250,7 +251,7 @@ func TestStoreFaults(t *testing.T) {
 			{&outbox.Error{Path: "x", Fault: outbox.Meddled, Err: errors.New("replaced")}, 500},
 			{outbox.ErrClosed, 503},
 		} {
-			p, ok := errors.AsType[*problem](w.relay.notStored(c, f.err, false))
+			p, ok := errors.AsType[*problem.Document](w.relay.notStored(c, f.err, false))
 			if !ok || p.Status != f.want || (p.Again > 0) != (f.want == 503) {
 				t.Errorf("%v: %+v", f.err, p)
 			}

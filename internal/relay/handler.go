@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -89,7 +90,7 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	r.tally.begin()
 	if r.stopping.Load() {
 		w.Header().Set("Connection", "close")
-		r.refuse(w, later(status.RelayStopping, r.StopTimeout))
+		r.refuse(w, problem.Later(status.RelayStopping, r.StopTimeout))
 		return
 	}
 	t, why := r.target(req)
@@ -192,7 +193,7 @@ func (r *Relay) turn(
 }
 
 // refuse answers a request that is not passed on.
-func (r *Relay) refuse(w *patientWriter, p *problem) {
+func (r *Relay) refuse(w *patientWriter, p *problem.Document) {
 	r.tally.refuse(p)
 	w.limitRest()
 	if h := w.Header(); h["Server-Timing"] == nil {
@@ -201,7 +202,7 @@ func (r *Relay) refuse(w *patientWriter, p *problem) {
 	if p.Status == http.StatusRequestTimeout { // the rest will not come either
 		w.Header().Set("Connection", "close")
 	}
-	p.write(w)
+	p.Write(w)
 }
 
 // small is the size up to which a body is read before its request's turn: so it is seen when its
@@ -210,7 +211,7 @@ const small = 64 << 10
 
 // take makes the client's body one that can be sent, and if possible sent again. What may not be
 // repeated and is large, or must be asked for first, streams through.
-func (r *Relay) take(w *patientWriter, req *http.Request, c *call) *problem {
+func (r *Relay) take(w *patientWriter, req *http.Request, c *call) *problem.Document {
 	body := guard(w.ResponseWriter, req.Body, r.Stall, c)
 	expects := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
 	switch size := req.ContentLength; {
@@ -218,7 +219,7 @@ func (r *Relay) take(w *patientWriter, req *http.Request, c *call) *problem {
 		data := make([]byte, size)
 		if _, err := io.ReadFull(body, data); err != nil {
 			fault := cmp.Or(c.fault.Load(), &clientError{err, http.StatusBadRequest})
-			return refusal(fault.status, status.ClientFault(fault.error))
+			return problem.Refusal(fault.status, status.ClientFault(fault.error))
 		}
 		req.GetBody = func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data)), nil
@@ -309,7 +310,7 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	w := rw.(*patientWriter)
 	c := callOf(req.Context())
 	fault, cause := c.fault.Load(), context.Cause(req.Context())
-	why := (*problem)(nil)
+	why := (*problem.Document)(nil)
 	w.Header().Set("Server-Timing", timing(c))
 	if r.CacheBytes > 0 { // the reason is lost with the answer (RFC 9211, section 2.2)
 		w.Header().Set("Cache-Status", viaName+"; fwd=miss")
@@ -319,10 +320,10 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	case fault != nil && gone && fault.status == http.StatusBadRequest:
 		// Perhaps it has only ended its side, and reads why that was too early.
 		r.tally.lose()
-		refusal(fault.status, status.ClientFault(fault.error)).write(w)
+		problem.Refusal(fault.status, status.ClientFault(fault.error)).Write(w)
 		return
 	case fault != nil:
-		r.refuse(w, refusal(fault.status, status.ClientFault(fault.error)))
+		r.refuse(w, problem.Refusal(fault.status, status.ClientFault(fault.error)))
 		return
 	case gone:
 		r.tally.lose()
@@ -335,5 +336,5 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	w.Header().Set("Via", viaOf("HTTP/1.1"))
 	r.tally.fail()
 	r.note(req.Method+" "+req.URL.Path, p.Detail)
-	p.write(w)
+	p.Write(w)
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/outbox"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -24,13 +25,13 @@ const RequestsPath = ownPath + "requests/"
 // knows its ID may ask, and withdraw it.
 func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
 	if why := r.stranger(req); why != nil {
-		why.write(w)
+		why.Write(w)
 		return
 	}
 	rest, ok := strings.CutPrefix(req.URL.Path, RequestsPath)
 	id, action, _ := strings.Cut(rest, "/")
 	if !ok || r.Store == nil {
-		refusal(http.StatusNotFound, status.NoSuchRequest).write(w)
+		problem.Refusal(http.StatusNotFound, status.NoSuchRequest).Write(w)
 		return
 	}
 	err := error(nil)
@@ -58,11 +59,11 @@ func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
 		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, DELETE")
-		refusal(http.StatusMethodNotAllowed, status.RequestMethods).write(w)
+		problem.Refusal(http.StatusMethodNotAllowed, status.RequestMethods).Write(w)
 		return
 	}
 	if err != nil {
-		requestFault(err).write(w)
+		requestFault(err).Write(w)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -90,19 +91,19 @@ func (r *Relay) next(e outbox.Entry, now time.Time) time.Time {
 }
 
 // requestFault words why something cannot be done with a stored request.
-func requestFault(err error) *problem {
+func requestFault(err error) *problem.Document {
 	code := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
-		return refusal(http.StatusNotFound, status.NoSuchRequest)
+		return problem.Refusal(http.StatusNotFound, status.NoSuchRequest)
 	case errors.Is(err, outbox.ErrBegun):
-		return refusal(http.StatusConflict, status.NotWithdrawn)
+		return problem.Refusal(http.StatusConflict, status.NotWithdrawn)
 	case errors.Is(err, outbox.ErrNotEnded), errors.Is(err, outbox.ErrDelivered):
 		code = http.StatusConflict
 	case errors.Is(err, outbox.ErrClosed):
 		code = http.StatusServiceUnavailable
 	}
-	return refusal(code, status.Plain(err))
+	return problem.Refusal(code, status.Plain(err))
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -103,7 +104,7 @@ func (t *tally) send()   { t.count(&t.s.Sent) }
 func (t *tally) repeat() { t.count(&t.s.Repeated) }
 
 // refuse counts a request that is answered by p at once.
-func (t *tally) refuse(p *problem) {
+func (t *tally) refuse(p *problem.Document) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.s.Refused++

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/test"
 )
@@ -148,7 +149,7 @@ type answer struct {
 	header http.Header
 	body   string
 	took   time.Duration
-	problem
+	problem.Document
 }
 
 // do sends a request to the relay.
@@ -167,7 +168,7 @@ func (w *world) do(req *http.Request) answer {
 	a := answer{status: resp.StatusCode, header: resp.Header, body: string(text),
 		took: time.Since(begin)}
 	if resp.Header.Get("Content-Type") == "application/problem+json" {
-		test.OK(w.t, json.Unmarshal(text, &a.problem))
+		test.OK(w.t, json.Unmarshal(text, &a.Document))
 	}
 	return a
 }
