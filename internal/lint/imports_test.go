@@ -215,6 +215,17 @@ func TestImports(t *testing.T) {
 			module + "/internal/metrics", module + "/internal/relay"},
 		why: "it shows and changes a relay, and knows nothing of what that is made of",
 	}, {
+		name: "clientconn, garbage, prefer",
+		of: []string{module + "/internal/clientconn", module + "/internal/garbage",
+			module + "/internal/prefer"},
+		may: []string{"golang.org/x/sys/unix"},
+		why: "they are for any server, and know nothing of where a request goes",
+	}, {
+		name: "problem",
+		of:   []string{module + "/internal/problem"},
+		may:  []string{module + "/retry"},
+		why:  "it writes what it is given, for any server",
+	}, {
 		name: "wire",
 		of:   []string{module + "/internal/wire"},
 		may:  []string{acked, human, nethttp, openfiles},

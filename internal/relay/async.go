@@ -15,6 +15,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
@@ -47,7 +48,7 @@ func (r *Relay) async(req *http.Request) bool {
 
 // accept stores a request, and answers that it will be sent. What is stored is what a live request
 // would have sent, so the same proxy prepares it.
-func (r *Relay) accept(w *patientWriter, rw http.ResponseWriter, req *http.Request, t *target) {
+func (r *Relay) accept(w *clientconn.Writer, rw http.ResponseWriter, req *http.Request, t *target) {
 	if name := credentialIn(req); name != "" {
 		r.refuse(w, problem.Refusal(http.StatusBadRequest, status.NotStored(name)))
 		return
@@ -62,7 +63,7 @@ func (r *Relay) accept(w *patientWriter, rw http.ResponseWriter, req *http.Reque
 	defer c.cancel(nil)
 	req = req.WithContext(c)
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = guard(rw, req.Body, r.Stall, c)
+		req.Body = clientconn.Guard(rw, req.Body, r.Stall, &c.fault)
 	}
 	r.intake.ServeHTTP(w, req)
 }

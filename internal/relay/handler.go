@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/problem"
@@ -39,8 +40,8 @@ type call struct {
 	body   *spool.Body
 	uri    string // path and query as the client asks for them, of what is to be stored
 
-	trailer *trailer
-	fault   atomic.Pointer[clientError] // of the client's body
+	trailer *clientconn.Trailer
+	fault   atomic.Pointer[clientconn.Fault] // of the client's body
 
 	setback atomic.Pointer[string] // how the last attempt failed
 }
@@ -72,7 +73,7 @@ var (
 
 // ServeHTTP passes a request on, and answers it.
 func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	w := patient(rw, r.Stall)
+	w := clientconn.NewWriter(rw, r.Stall)
 	if strings.HasPrefix(req.URL.Path, ownPath) {
 		r.serveOwn(w, req)
 		return
@@ -108,7 +109,7 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		r.accept(w, rw, req, t)
 		return
 	}
-	c := &call{target: t, trailer: trailerOf(req), limit: r.patience(req.Header)}
+	c := &call{target: t, trailer: clientconn.TrailerOf(req), limit: r.patience(req.Header)}
 	c.until = time.Now().Add(c.limit.Duration)
 	c.trace.Client = clientOf(req)
 	c.early = !storable(req.Method) || r.CacheBytes == 0
@@ -123,11 +124,11 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 
 // serve answers a request that was admitted, or may be in the cache. If it has waited already, was
 // says what became of that. It reports whether the request was parked.
-func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (parked bool) {
+func (r *Relay) serve(w *clientconn.Writer, req *http.Request, c *call, was *wait) (parked bool) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
 	c.Context, c.cancel = ctx, cancel
-	w.flood = func() { cancel(errFlood) }
+	w.Flood = func() { cancel(errFlood) }
 	ctx = fair.WithTrace(c, &c.trace)
 	req = req.WithContext(ctx)
 	if was != nil && was.turn != nil {
@@ -146,8 +147,8 @@ func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (
 			return false
 		}
 	}
-	if w.body != nil {
-		defer w.body.stop()
+	if w.Body != nil {
+		defer w.Body.Stop()
 	}
 	if c.body != nil {
 		defer r.closeBody(c.body)
@@ -167,7 +168,7 @@ func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (
 	broken := true
 	defer func() {
 		if broken { // the answer was, by a panic: its status is worth knowing all the same
-			w.flushHead()
+			w.FlushHead()
 		}
 	}()
 	r.proxy.ServeHTTP(w, req)
@@ -178,7 +179,7 @@ func (r *Relay) serve(w *patientWriter, req *http.Request, c *call, was *wait) (
 // turn waits for a request's turn, unless it has. It returns neither that nor an error if the
 // request is parked.
 func (r *Relay) turn(
-	w *patientWriter, req *http.Request, c *call, was *wait,
+	w *clientconn.Writer, req *http.Request, c *call, was *wait,
 ) (*fair.Turn, error) {
 	if was != nil {
 		return was.turn, nil
@@ -186,16 +187,16 @@ func (r *Relay) turn(
 	if r.park(w, req, c) {
 		return nil, nil
 	}
-	if w.body != nil {
-		defer watch(req.Context(), func() { c.cancel(context.Canceled) })()
+	if w.Body != nil {
+		defer clientconn.Watch(req.Context(), func() { c.cancel(context.Canceled) })()
 	}
 	return r.fair.Wait(req.Context(), c.target.key, max(req.ContentLength, 0))
 }
 
 // refuse answers a request that is not passed on.
-func (r *Relay) refuse(w *patientWriter, p *problem.Document) {
+func (r *Relay) refuse(w *clientconn.Writer, p *problem.Document) {
 	r.tally.refuse(p)
-	w.limitRest()
+	w.LimitRest()
 	if h := w.Header(); h["Server-Timing"] == nil {
 		h.Set("Server-Timing", timing(nil))
 	}
@@ -211,15 +212,16 @@ const small = 64 << 10
 
 // take makes the client's body one that can be sent, and if possible sent again. What may not be
 // repeated and is large, or must be asked for first, streams through.
-func (r *Relay) take(w *patientWriter, req *http.Request, c *call) *problem.Document {
-	body := guard(w.ResponseWriter, req.Body, r.Stall, c)
+func (r *Relay) take(w *clientconn.Writer, req *http.Request, c *call) *problem.Document {
+	body := clientconn.Guard(w.ResponseWriter, req.Body, r.Stall, &c.fault)
 	expects := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
 	switch size := req.ContentLength; {
 	case 0 < size && size <= small && !expects:
 		data := make([]byte, size)
 		if _, err := io.ReadFull(body, data); err != nil {
-			fault := cmp.Or(c.fault.Load(), &clientError{err, http.StatusBadRequest})
-			return problem.Refusal(fault.status, status.ClientFault(fault.error))
+			fault := cmp.Or(c.fault.Load(),
+				&clientconn.Fault{Err: err, Status: http.StatusBadRequest})
+			return problem.Refusal(fault.Status, status.ClientFault(fault.Err))
 		}
 		req.GetBody = func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(data)), nil
@@ -232,8 +234,8 @@ func (r *Relay) take(w *patientWriter, req *http.Request, c *call) *problem.Docu
 	}
 	if c.body != nil || req.Body == body {
 		// An answer that comes early must not wait for the rest of the body.
-		_ = w.conn.EnableFullDuplex()
-		w.body = body
+		_ = w.Conn.EnableFullDuplex()
+		w.Body = body
 	}
 	return nil
 }
@@ -307,7 +309,7 @@ func (e noAnswerError) Error() string {
 
 // failed answers a request that has no answer of the target's.
 func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
-	w := rw.(*patientWriter)
+	w := rw.(*clientconn.Writer)
 	c := callOf(req.Context())
 	fault, cause := c.fault.Load(), context.Cause(req.Context())
 	why := (*problem.Document)(nil)
@@ -317,13 +319,13 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	}
 	gone := cause != nil && !slices.Contains(ours, cause) // the client
 	switch {
-	case fault != nil && gone && fault.status == http.StatusBadRequest:
+	case fault != nil && gone && fault.Status == http.StatusBadRequest:
 		// Perhaps it has only ended its side, and reads why that was too early.
 		r.tally.lose()
-		problem.Refusal(fault.status, status.ClientFault(fault.error)).Write(w)
+		problem.Refusal(fault.Status, status.ClientFault(fault.Err)).Write(w)
 		return
 	case fault != nil:
-		r.refuse(w, problem.Refusal(fault.status, status.ClientFault(fault.error)))
+		r.refuse(w, problem.Refusal(fault.Status, status.ClientFault(fault.Err)))
 		return
 	case gone:
 		r.tally.lose()

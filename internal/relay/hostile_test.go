@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/test"
@@ -44,7 +45,7 @@ func TestRubbishFromTarget(t *testing.T) {
 		{"large head", whole + "X: " + strings.Repeat("x", 1<<20) + "\r\n\r\nabc", 502, ""},
 		{"many headers", whole + strings.Repeat("X: 1\r\n", 10_000) + "\r\nabc", 502, ""},
 		{"no more than interim answers", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n",
-			mostInterim+1), 502, ""},
+			clientconn.MostInterim+1), 502, ""},
 		{"length and chunks", whole + "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
 			200, "ab"},
 		{"folded header", whole + "X: a\r\n b\r\n\r\nabc", 200, "abc"},

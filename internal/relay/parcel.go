@@ -110,7 +110,10 @@ func leaving(req *http.Request) (*http.Request, error) {
 			return nil, err
 		}
 	}
-	return withTrailer(req)
+	if c := callOf(req.Context()); c != nil {
+		return c.trailer.Add(req), nil
+	}
+	return req, nil
 }
 
 func (p *parcel) leave() error {

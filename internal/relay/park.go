@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/fair"
 )
 
@@ -74,7 +75,7 @@ type wait struct {
 // waited returns what became of the wait of a request; nil if it has not waited yet. The requests
 // that follow on its connection have not.
 func waited(ctx context.Context) *wait {
-	if p, ok := ctx.Value(connKey{}).(*parked); ok {
+	if p, ok := clientconn.From(ctx).(*parked); ok {
 		return p.over.Swap(nil)
 	}
 	return nil
@@ -82,7 +83,7 @@ func waited(ctx context.Context) *wait {
 
 // park has a request wait outside of net/http if many wait already. If it reports true, the handler
 // has nothing more to do.
-func (r *Relay) park(w *patientWriter, req *http.Request, c *call) bool {
+func (r *Relay) park(w *clientconn.Writer, req *http.Request, c *call) bool {
 	hasBody := req.Body != nil && req.Body != http.NoBody
 	if r.lot == nil || hasBody && req.GetBody == nil || c.body != nil ||
 		r.fair.Queue(c.target.key).Waiting < r.parkFrom {
@@ -96,7 +97,7 @@ func (r *Relay) park(w *patientWriter, req *http.Request, c *call) bool {
 		body, _ := req.GetBody()
 		_, _ = head.ReadFrom(body) // from memory
 	}
-	conn, rw, err := w.conn.Hijack()
+	conn, rw, err := w.Conn.Hijack()
 	if err != nil { // not by HTTP/1
 		return false
 	}
@@ -190,6 +191,9 @@ func (p *parked) Close() error {
 	}
 	return p.Conn.Close()
 }
+
+// NetConn is for clientconn.Watch.
+func (p *parked) NetConn() net.Conn { return p.Conn }
 
 // CloseWrite is for net/http, which ends an answer by it whose request was not read to its end.
 func (p *parked) CloseWrite() error {

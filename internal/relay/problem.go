@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/wire"
@@ -38,7 +39,7 @@ func (r *Relay) problemOf(c *call, req *http.Request, err, cause error) *problem
 		p.Detail = status.GivenUp(r.GiveUpAfter, p.Attempts > 0,
 			r.closed(c.target.key, setback == ""), setback)
 	case cause == errFlood:
-		p.Status, p.Detail = http.StatusBadGateway, status.InterimFlood(mostInterim)
+		p.Status, p.Detail = http.StatusBadGateway, status.InterimFlood(clientconn.MostInterim)
 		if p.Outcome == retry.Deferred {
 			p.Outcome = retry.Failed
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
@@ -23,7 +24,7 @@ const RequestsPath = ownPath + "requests/"
 
 // serveOwn answers what clients ask the relay itself: what became of a stored request. Whoever
 // knows its ID may ask, and withdraw it.
-func (r *Relay) serveOwn(w *patientWriter, req *http.Request) {
+func (r *Relay) serveOwn(w *clientconn.Writer, req *http.Request) {
 	if why := r.stranger(req); why != nil {
 		why.Write(w)
 		return

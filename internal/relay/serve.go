@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/progress"
@@ -53,7 +54,7 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       withConn,
+		ConnContext:       clientconn.With,
 		ErrorLog:          log.New(conceal.NetLog(r.Log), "", 0),
 	}
 	endDelivery := r.startCouriers(base)

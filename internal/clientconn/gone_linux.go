@@ -1,4 +1,4 @@
-package relay
+package clientconn
 
 import "golang.org/x/sys/unix"
 

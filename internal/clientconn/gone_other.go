@@ -1,6 +1,6 @@
 //go:build !linux
 
-package relay
+package clientconn
 
 // hungUp would report that the other end of a connection was closed, though there be more to read.
 func hungUp(uintptr) bool { return false }
