@@ -172,7 +172,7 @@ func (c *Client) repeatable(req *http.Request) bool {
 	if c.Repeatable != nil {
 		return c.Repeatable(req)
 	}
-	return nethttp.Idempotent(req.Method) || nethttp.HasKey(req) // as net/http has it
+	return nethttp.Repeatable(req)
 }
 
 // kind returns what the requests of one kind with req know together.

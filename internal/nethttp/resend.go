@@ -27,6 +27,10 @@ func HasKey(req *http.Request) bool {
 	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
 }
 
+// Repeatable reports whether a request does no harm if it is processed twice, as net/http has it:
+// by its method, or by its key.
+func Repeatable(req *http.Request) bool { return Idempotent(req.Method) || HasKey(req) }
+
 // A StreamError has the fields of the error that net/http returns for an HTTP/2 stream that was
 // reset. That type is not exported, but its method As fills in any struct with the same fields.
 type StreamError struct {

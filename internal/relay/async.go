@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/prefer"
 	"github.com/penstock/penstock/internal/problem"
@@ -122,7 +123,7 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 		URI:    c.uri,
 		Header: h,
 	}
-	if r.Idempotent && !repeatable(req) {
+	if r.Idempotent && !nethttp.Repeatable(req) {
 		stored.Key = newKey()
 	}
 	body := &io.LimitedReader{N: r.StoreBytes + 1}

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
@@ -227,7 +228,7 @@ func (r *Relay) take(w *clientconn.Writer, req *http.Request, c *call) *problem.
 			return io.NopCloser(bytes.NewReader(data)), nil
 		}
 		req.Body, _ = req.GetBody()
-	case repeatable(req):
+	case nethttp.Repeatable(req):
 		c.body = r.Spool.Keep(body, size)
 	default:
 		req.Body = body

@@ -74,7 +74,7 @@ func keyOf(e outbox.Entry) string {
 }
 
 func repeatableEntry(e outbox.Entry) bool {
-	return e.Key != "" || repeatable(&http.Request{Method: e.Method, Header: e.Header})
+	return e.Key != "" || nethttp.Repeatable(&http.Request{Method: e.Method, Header: e.Header})
 }
 
 // newStoredClient returns the client that sends stored requests. They wait for days: a target that
@@ -85,7 +85,7 @@ func (r *Relay) newStoredClient() *retry.Client {
 		Policy: retry.Policy{
 			Attempts: r.Attempts, GiveUpAfter: forever, MaxPause: faulty,
 		},
-		Repeatable: repeatable,
+		Repeatable: nethttp.Repeatable,
 		Classify:   classifyStored,
 		Observe:    r.retryingStored,
 	}
@@ -97,7 +97,7 @@ const forever = time.Duration(1<<63 - 1)
 func classifyStored(req *http.Request, resp *http.Response, _ error) retry.Verdict {
 	p := parcelOf(req.Context())
 	v := p.standing.Answered(outcome.Request{
-		Method: p.Method, Repeatable: repeatable(req), Keyed: nethttp.HasKey(req),
+		Method: p.Method, Repeatable: nethttp.Repeatable(req), Keyed: nethttp.HasKey(req),
 	}, resp, nil)
 	return retry.Verdict{Action: v.Action, Reason: status.Reason(v)}
 }

@@ -92,7 +92,7 @@ func New(o Options) *Relay {
 	r.transport = &throttle.Transport{
 		Base: &wire.Transport{
 			Network: o.Network, MaxIdle: max(o.Limits.InFlight, upstream.MostInFlight),
-			Unrepeatable: func(req *http.Request) bool { return !repeatable(req) },
+			Unrepeatable: func(req *http.Request) bool { return !nethttp.Repeatable(req) },
 			Before:       leaving,
 			Full: func(files, conns int) {
 				r.fewFiles.Do(func() { r.Log.Warn(status.FewFiles(files, conns)) })
@@ -114,7 +114,7 @@ func New(o Options) *Relay {
 		Policy: retry.Policy{
 			Attempts: o.Attempts, MaxPause: o.QueueWait, GiveUpAfter: o.GiveUpAfter,
 		},
-		Repeatable: repeatable,
+		Repeatable: nethttp.Repeatable,
 		Observe:    r.retrying,
 	}
 	r.cache = &cache.Transport{
@@ -137,11 +137,6 @@ func New(o Options) *Relay {
 		r.couriers = append(r.couriers, newCourier(r, r.targets[name]))
 	}
 	return r
-}
-
-// repeatable reports whether it does no harm if a request is processed twice.
-func repeatable(req *http.Request) bool {
-	return nethttp.Idempotent(req.Method) || nethttp.HasKey(req)
 }
 
 // names returns those of the targets.
