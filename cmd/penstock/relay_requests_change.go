@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock/penstock/internal/courier"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
@@ -28,7 +29,7 @@ type outboxChanger interface {
 
 // changer returns what changes the store: the relay that uses it, or else the store itself.
 func changer(ctx context.Context, dir string) (c outboxChanger, end func() error, err error) {
-	s, err := outbox.Open(ctx, outbox.Options{Dir: dir, Interrupted: relay.Interrupted})
+	s, err := outbox.Open(ctx, outbox.Options{Dir: dir, Interrupted: courier.Interrupted})
 	if err == nil {
 		return s, s.Close, nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/penstock/penstock/internal/courier"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/relay"
 	"github.com/penstock/penstock/internal/statedir"
@@ -87,7 +88,7 @@ func (f *storeFlags) open(ctx context.Context, o *relay.Options, at net.Addr) er
 	if err == nil {
 		o.Store, err = outbox.Open(ctx, outbox.Options{
 			Dir: dir, MaxRequests: int64(f.requests), MaxBytes: o.StoreBytes, InOrder: o.InOrder,
-			Interrupted: relay.Interrupted,
+			Interrupted: courier.Interrupted,
 			Warn:        func(text string) { o.Log.Warn(text) },
 		})
 	}

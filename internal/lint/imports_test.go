@@ -236,6 +236,14 @@ func TestImports(t *testing.T) {
 		may:  []string{standing, module + "/throttle", "golang.org/x/time/rate"},
 		why:  "it chooses who is next, and bounds and answers nothing",
 	}, {
+		name: "courier",
+		of:   []string{module + "/internal/courier"},
+		may: []string{conceal, human, item, nethttp, module + "/internal/fair",
+			module + "/internal/outbox", module + "/internal/outcome", module + "/internal/reply",
+			module + "/internal/resume", module + "/internal/status", module + "/internal/upstream",
+			module + "/retry", "golang.org/x/time/rate"},
+		why: "it delivers what is stored, and knows nothing of clients that wait",
+	}, {
 		name: "cache",
 		of:   []string{module + "/internal/cache"},
 		may:  []string{"github.com/maypok86/otter/v2"},

@@ -26,7 +26,8 @@ import (
 	"github.com/penstock/penstock/internal/status"
 )
 
-const keyHeader = "Idempotency-Key"
+// fullFor is how long a client is told to stay away at least while the store is full.
+const fullFor = 5 * time.Second
 
 // mostClient is how many bytes of a client's name are stored.
 const mostClient = 200
@@ -137,7 +138,7 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, r.notStored(c, err, body.N == 0)
 	}
 	r.tally.store()
-	r.wakeCouriers()
+	r.stored.Wake()
 	if wait > 0 {
 		if resp := r.awaited(req, e.ID, wait); resp != nil {
 			return resp, nil

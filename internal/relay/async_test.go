@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/courier"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/test"
@@ -40,7 +41,7 @@ func startLater(t *testing.T, after time.Duration, dir string, o Options, handle
 	startIn(t, parkFrom, o, func(o *Options) {
 		time.Sleep(after)
 		s, err := outbox.Open(context.Background(), outbox.Options{Dir: dir, MaxRequests: 100,
-			MaxBytes: o.StoreBytes, InOrder: o.InOrder, Interrupted: Interrupted})
+			MaxBytes: o.StoreBytes, InOrder: o.InOrder, Interrupted: courier.Interrupted})
 		test.OK(t, err)
 		o.Store = s
 	}, handle, do)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/penstock/penstock/internal/courier"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/wire"
@@ -19,8 +20,7 @@ func (r *Relay) observe(e throttle.Event) {
 	switch e.Kind {
 	case throttle.EventSent:
 		r.tally.send()
-		if p := parcelOf(e.Request.Context()); retry.Attempt(e.Request.Context()) > 1 ||
-			p != nil && p.Attempts > 0 {
+		if retry.Attempt(e.Request.Context()) > 1 || courier.Repeats(e.Request) {
 			r.tally.repeat()
 		}
 		if c := callOf(e.Request.Context()); c != nil {

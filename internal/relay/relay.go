@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/internal/cache"
 	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/courier"
 	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/human"
@@ -51,12 +52,8 @@ type Relay struct {
 	lot      *lot
 	parkFrom int // requests that wait
 
-	intake       *httputil.ReverseProxy // of what is stored
-	storedClient *retry.Client          // sends that
-	couriers     []*courier             // of each target
-	ends         watchers
-	storeFault   rate.Sometimes
-	failures     rate.Sometimes
+	intake *httputil.ReverseProxy // of what is stored
+	stored *courier.Service       // delivers that
 
 	servers  upstream.Set
 	started  time.Time
@@ -73,9 +70,7 @@ type Relay struct {
 // query that ends in the middle.
 func New(o Options) *Relay {
 	r := &Relay{Options: o, started: time.Now(), parkFrom: parkFrom, targets: map[string]*target{},
-		notKept:    rate.Sometimes{Interval: tell},
-		storeFault: rate.Sometimes{Interval: tell},
-		failures:   rate.Sometimes{First: 10, Interval: tell}}
+		notKept: rate.Sometimes{Interval: tell}}
 	r.secrets = conceal.New(o.Header, o.Network.ProxyAddresses()...)
 	r.Log = conceal.Logger(o.Log, func(text string) string {
 		return human.Printable(r.secrets.Hide(text))
@@ -132,11 +127,35 @@ func New(o Options) *Relay {
 		ErrorLog:       log.New(conceal.NetLog(r.Log), "", 0),
 	}
 	r.intake = r.newIntake()
-	r.storedClient = r.newStoredClient()
-	for _, name := range r.names() {
-		r.couriers = append(r.couriers, newCourier(r, r.targets[name]))
-	}
+	r.stored = r.newCourier()
 	return r
+}
+
+// newCourier returns what delivers stored requests.
+func (r *Relay) newCourier() *courier.Service {
+	o := courier.Options{
+		Store: r.Store, Fair: r.fair, Servers: &r.servers, Log: r.Log, Secrets: r.secrets,
+		Header: r.Header, Attempts: r.Attempts, InOrder: r.InOrder, Keep: r.Keep, Failed: r.note,
+	}
+	if r.CacheBytes > 0 {
+		o.Answered = r.cache.Changed
+	}
+	for _, name := range r.names() {
+		t := r.targets[name]
+		o.Targets = append(o.Targets, courier.Target{Name: t.stored(), Key: t.key, Aim: t.aim})
+	}
+	return courier.New(o)
+}
+
+// leaving is called when the turn of a request has come.
+func leaving(req *http.Request) (*http.Request, error) {
+	if err := courier.Leaving(req); err != nil {
+		return nil, err
+	}
+	if c := callOf(req.Context()); c != nil {
+		return c.trailer.Add(req), nil
+	}
+	return req, nil
 }
 
 // names returns those of the targets.

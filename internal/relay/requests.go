@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -52,11 +51,11 @@ func (r *Relay) serveOwn(w *clientconn.Writer, req *http.Request) {
 		err = r.Store.Withdraw(id)
 	case "POST retry":
 		if err = r.Store.Requeue(id); err == nil {
-			r.wakeCouriers()
+			r.stored.Wake()
 		}
 	case "POST drop":
 		if err = r.Store.Drop(id); err == nil {
-			r.wakeCouriers()
+			r.stored.Wake()
 		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, DELETE")
@@ -77,12 +76,12 @@ func (r *Relay) next(e outbox.Entry, now time.Time) time.Time {
 	if e.State != outbox.Waiting {
 		return next
 	}
-	for _, c := range r.couriers {
-		if c.t.stored() != e.Target {
+	for _, t := range r.targets {
+		if t.stored() != e.Target {
 			continue
 		}
-		paused := r.transport.Upstream(c.t.key).Stats().Paused
-		for _, until := range []time.Time{c.heldUntil(), paused} {
+		paused := r.transport.Upstream(t.key).Stats().Paused
+		for _, until := range []time.Time{r.stored.Held(e.Target), paused} {
 			if until.After(now) && until.After(next) && !status.Open(until, now) {
 				next = until
 			}
@@ -173,43 +172,11 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-// watchers wait for stored requests to end. The zero value is ready.
-type watchers struct {
-	mu sync.Mutex
-	of map[string]chan struct{}
-}
-
-func (w *watchers) watch(id string) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.of == nil {
-		w.of = make(map[string]chan struct{})
-	}
-	w.of[id] = make(chan struct{})
-	return w.of[id]
-}
-
-func (w *watchers) leave(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.of, id)
-}
-
-// ended tells who waits for a request.
-func (w *watchers) ended(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if ch := w.of[id]; ch != nil {
-		close(ch)
-		delete(w.of, id)
-	}
-}
-
 // awaited returns the answer to a stored request if it comes within a time, else nil (RFC 7240,
 // section 4.3).
 func (r *Relay) awaited(req *http.Request, id string, wait time.Duration) *http.Response {
-	end := r.ends.watch(id)
-	defer r.ends.leave(id)
+	end, leave := r.stored.Watch(id)
+	defer leave()
 	e, err := r.Store.Get(id) // it may have ended before
 	if err == nil && e.Ended.IsZero() {
 		timer := time.NewTimer(wait)

@@ -57,7 +57,7 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 		ConnContext:       clientconn.With,
 		ErrorLog:          log.New(conceal.NetLog(r.Log), "", 0),
 	}
-	endDelivery := r.startCouriers(base)
+	endDelivery := r.stored.Start(base)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	parked := make(chan error, 1)
@@ -106,10 +106,7 @@ func (r *Relay) drain(
 	ctx, soft context.Context, breakOff context.CancelCauseFunc, ticker *time.Ticker,
 ) {
 	r.stopping.Store(true)
-	for _, c := range r.couriers {
-		c.stop()
-	}
-	r.storedClient.Stop(errStopping)
+	r.stored.Stop()
 	active := r.active()
 	r.Log.Info(status.RelayStops(context.Cause(soft), active, r.StopTimeout))
 	over := time.NewTimer(r.StopTimeout)
@@ -138,7 +135,7 @@ func (r *Relay) drain(
 }
 
 // active returns how many requests are under way.
-func (r *Relay) active() int { return r.tally.stats().Active + r.delivering() }
+func (r *Relay) active() int { return r.tally.stats().Active + r.stored.Active() }
 
 // Stats returns what the relay has done, and does.
 func (r *Relay) Stats(now time.Time) Stats {

@@ -60,6 +60,22 @@ func (r *Relay) State() board.State {
 	return s
 }
 
+// storedState is what the page and the metrics say of stored requests; nil if none can be.
+func (r *Relay) storedState(now time.Time) *board.Stored {
+	if r.Store == nil {
+		return nil
+	}
+	s := r.Store.Stats()
+	b := &board.Stored{
+		Waiting: s.Waiting, Bytes: s.Bytes, InFlight: int(s.Sending), Delivered: s.Delivered,
+		Failed: s.Failed, Unknown: s.Unknown,
+	}
+	if !s.Oldest.IsZero() {
+		b.Oldest = max(now.Sub(s.Oldest).Seconds(), 0)
+	}
+	return b
+}
+
 // facts are what the requests wait for. It requires view.looking.
 func (r *Relay) facts(now time.Time) *status.Facts {
 	v := r.servers.Overview(r.Limits.InFlight)

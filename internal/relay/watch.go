@@ -68,6 +68,21 @@ func (r *Relay) watch(now time.Time) {
 	r.tellTraffic(now, s, status.Learned(facts.Learned).String())
 }
 
+// watchStore says when the store cannot be written, and when it can be again.
+func (r *Relay) watchStore() {
+	if r.Store == nil {
+		return
+	}
+	switch err := r.Store.Err(); {
+	case err != nil && !r.told.broken:
+		r.told.broken = true
+		r.Log.Warn(status.StoreBroken(err))
+	case err == nil && r.told.broken:
+		r.told.broken = false
+		r.Log.Info(status.StoreWorks)
+	}
+}
+
 // show shows the state.
 func (r *Relay) show(s Stats, facts *status.Facts, perSecond float64) {
 	shown := progress.Snapshot{Delivered: s.Answered, FilesPerSecond: perSecond,

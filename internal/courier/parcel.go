@@ -1,8 +1,9 @@
-package relay
+package courier
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/fair"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/outbox"
@@ -20,6 +23,8 @@ import (
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/retry"
 )
+
+const keyHeader = "Idempotency-Key"
 
 // keys are how idempotency keys are sent, and for how long servers usually remember them.
 var keys = resume.Idempotency{Header: keyHeader, Bare: true, Lifetime: 24 * time.Hour}
@@ -59,7 +64,7 @@ func newParcel(ctx context.Context, c *courier, e outbox.Entry) *parcel {
 	p := &parcel{Entry: e, c: c}
 	p.trace.Client = e.Client
 	p.accepted = c.accepted()
-	c.r.fair.Arrived(&p.trace) // here, and not in a goroutine of its own: the oldest goes first
+	c.s.Fair.Arrived(&p.trace) // here, and not in a goroutine of its own: the oldest goes first
 	p.Context, p.cancel = context.WithCancelCause(ctx)
 	p.standing.Claimed(resume.Past{Key: keyOf(e), First: e.First, Doubt: !e.First.IsZero()}, false)
 	return p
@@ -73,28 +78,39 @@ func keyOf(e outbox.Entry) string {
 	return e.Header.Get(keyHeader)
 }
 
+// Interrupted says what becomes of a stored request that was under way when a relay was killed.
+func Interrupted(e outbox.Entry) (outbox.State, string) {
+	switch {
+	case !repeatableEntry(e):
+		return outbox.Unknown, status.CutShort
+	case keys.Forgotten(e.Method, e.First, e.First, time.Now()):
+		return outbox.Unknown, status.KeyForgotten
+	}
+	return outbox.Waiting, ""
+}
+
 func repeatableEntry(e outbox.Entry) bool {
 	return e.Key != "" || nethttp.Repeatable(&http.Request{Method: e.Method, Header: e.Header})
 }
 
-// newStoredClient returns the client that sends stored requests. They wait for days: a target that
+// newClient returns the client that sends stored requests. They wait for days: a target that
 // refuses them, or is down, gives up nothing.
-func (r *Relay) newStoredClient() *retry.Client {
+func (s *Service) newClient() *retry.Client {
 	return &retry.Client{
-		HTTP: r.client.HTTP,
+		HTTP: &http.Client{Transport: s.Fair},
 		Policy: retry.Policy{
-			Attempts: r.Attempts, GiveUpAfter: forever, MaxPause: faulty,
+			Attempts: s.Attempts, GiveUpAfter: forever, MaxPause: faulty,
 		},
 		Repeatable: nethttp.Repeatable,
-		Classify:   classifyStored,
-		Observe:    r.retryingStored,
+		Classify:   classify,
+		Observe:    s.retrying,
 	}
 }
 
 const forever = time.Duration(1<<63 - 1)
 
-// classifyStored judges answers to a key.
-func classifyStored(req *http.Request, resp *http.Response, _ error) retry.Verdict {
+// classify judges answers to a key.
+func classify(req *http.Request, resp *http.Response, _ error) retry.Verdict {
 	p := parcelOf(req.Context())
 	v := p.standing.Answered(outcome.Request{
 		Method: p.Method, Repeatable: nethttp.Repeatable(req), Keyed: nethttp.HasKey(req),
@@ -102,18 +118,20 @@ func classifyStored(req *http.Request, resp *http.Response, _ error) retry.Verdi
 	return retry.Verdict{Action: v.Action, Reason: status.Reason(v)}
 }
 
-// leaving is called when the turn of a request has come. What must not be sent twice is noted on
-// disk before it leaves.
-func leaving(req *http.Request) (*http.Request, error) {
+// Leaving is to be called when the turn of a request has come: what must not be sent twice is noted
+// on disk before it leaves. With an error it must not leave. For a request that was not stored it
+// does nothing.
+func Leaving(req *http.Request) error {
 	if p := parcelOf(req.Context()); p != nil {
-		if err := p.leave(); err != nil {
-			return nil, err
-		}
+		return p.leave()
 	}
-	if c := callOf(req.Context()); c != nil {
-		return c.trailer.Add(req), nil
-	}
-	return req, nil
+	return nil
+}
+
+// Repeats reports whether a request was stored, and sent before it was taken up this time.
+func Repeats(req *http.Request) bool {
+	p := parcelOf(req.Context())
+	return p != nil && p.Attempts > 0
 }
 
 func (p *parcel) leave() error {
@@ -130,9 +148,9 @@ func (p *parcel) leave() error {
 		return recalled
 	}
 	// Here, so that no head leaves that was changed, or whose body cannot follow.
-	p.body, p.fault = p.c.r.Store.Body(p.ID)
+	p.body, p.fault = p.c.s.Store.Body(p.ID)
 	if p.fault == nil && !p.begun {
-		p.fault = p.c.r.Store.Begin(p.ID, !nethttp.Idempotent(p.Method))
+		p.fault = p.c.s.Store.Begin(p.ID, !nethttp.Idempotent(p.Method))
 		p.begun = p.fault == nil
 	}
 	if p.fault != nil {
@@ -142,8 +160,8 @@ func (p *parcel) leave() error {
 	return nil
 }
 
-// retryingStored records what an attempt of a stored request has led to.
-func (r *Relay) retryingStored(e retry.Event) {
+// retrying records what an attempt of a stored request has led to.
+func (s *Service) retrying(e retry.Event) {
 	p := parcelOf(e.Request.Context())
 	if e.Uncertain {
 		p.standing.Doubted()
@@ -165,38 +183,38 @@ func (r *Relay) retryingStored(e retry.Event) {
 	if !p.standing.Past().Doubt {
 		o.State, p.begun = outbox.Waiting, false
 	}
-	r.Store.Tried(p.ID, o)
+	s.Store.Tried(p.ID, o)
 }
 
 func (p *parcel) attempts() int { return p.Attempts + p.trace.Times().Attempts }
 
 // deliver sends a stored request, and records what came of it.
-func (r *Relay) deliver(p *parcel) {
-	o := r.send(p)
+func (s *Service) deliver(p *parcel) {
+	o := s.send(p)
 	if errors.Is(p.fault, outbox.ErrNotFound) { // it was withdrawn
 		return
 	}
-	err := r.Store.Finish(p.ID, o)
+	err := s.Store.Finish(p.ID, o)
 	if o.State != outbox.Waiting {
-		r.ends.ended(p.ID)
+		s.ends.ended(p.ID)
 	}
 	switch {
 	case err != nil && !errors.Is(err, outbox.ErrNotFound):
-		r.tellStore(err)
+		s.tellStore(err)
 	case o.State == outbox.Failed || o.State == outbox.Unknown:
-		r.note(told(p.Entry), string(o.State)+": "+o.Reason)
-		r.failures.Do(func() {
-			r.Log.Warn(status.StoredFailed(told(p.Entry), string(o.State), o.Reason, r.InOrder))
+		s.Failed(told(p.Entry), string(o.State)+": "+o.Reason)
+		s.failures.Do(func() {
+			s.Log.Warn(status.StoredFailed(told(p.Entry), string(o.State), o.Reason, s.InOrder))
 		})
 	}
 }
 
-func (r *Relay) send(p *parcel) outbox.Outcome {
+func (s *Service) send(p *parcel) outbox.Outcome {
 	req, err := p.request()
 	if err != nil {
 		return outbox.Outcome{State: outbox.Failed, Attempts: p.attempts(), Reason: err.Error()}
 	}
-	resp, err := r.storedClient.Do(req)
+	resp, err := s.client.Do(req)
 	return p.outcome(req, resp, err)
 }
 
@@ -212,11 +230,11 @@ func (p *parcel) request() (*http.Request, error) {
 	if out.Header == nil {
 		out.Header = http.Header{}
 	}
-	p.c.t.aim(&httputil.ProxyRequest{In: in, Out: out})
+	p.c.t.Aim(&httputil.ProxyRequest{In: in, Out: out})
 	if p.Key != "" {
 		out.Header.Set(keyHeader, p.Key)
 	}
-	maps.Copy(out.Header, p.c.r.Header)
+	maps.Copy(out.Header, p.c.s.Header)
 	if p.Size > 0 {
 		retry.SetBody(out, p.Size, func() (io.ReadCloser, error) { return p.body() })
 	}
@@ -225,13 +243,13 @@ func (p *parcel) request() (*http.Request, error) {
 
 // outcome says what came of a request.
 func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outbox.Outcome {
-	r := p.c.r
+	s := p.c.s
 	end := retry.OutcomeOf(resp, err)
 	o := outbox.Outcome{Attempts: p.attempts(), Status: end.Status}
 	var excerpt string
 	if resp != nil {
-		if r.CacheBytes > 0 {
-			r.cache.Changed(req, resp)
+		if s.Answered != nil {
+			s.Answered(req, resp)
 		}
 		o.Answer = readAnswer(resp)
 		excerpt = reply.Excerpt(o.Answer.Body[:min(len(o.Answer.Body), reply.MaxHead)],
@@ -258,8 +276,8 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 		o.State = outbox.Failed
 	}
 	why := &status.Failure{End: judged, Call: end, Method: p.Method, URL: req.URL.String(),
-		Answer: resp, Excerpt: excerpt, Hide: r.secrets.Hide}
-	o.Reason = r.secrets.Show(status.StoredWhy(why))
+		Answer: resp, Excerpt: excerpt, Hide: s.Secrets.Hide}
+	o.Reason = s.Secrets.Show(status.StoredWhy(why))
 	p.postpone(&o, judged, end)
 	o.Doubt = p.standing.Past().Doubt
 	return o
@@ -302,4 +320,11 @@ func readAnswer(resp *http.Response) *outbox.Answer {
 		h.Del(name)
 	}
 	return &outbox.Answer{Header: h, Body: body, Cut: err != nil} // or longer than is kept
+}
+
+const mostTold = 200 // bytes
+
+// told words a stored request for the log.
+func told(e outbox.Entry) string {
+	return fmt.Sprintf("%s %s (%s)", e.Method, human.Cut(conceal.URL(e.URI), mostTold), e.ID)
 }

@@ -1,15 +1,11 @@
-package relay
+package courier
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/penstock/penstock/internal/board"
-	"github.com/penstock/penstock/internal/conceal"
-	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
@@ -26,28 +22,12 @@ const (
 	soon    = 10 * time.Second
 	faulty  = time.Minute
 	holding = 10 * time.Minute
-
-	// fullFor is how long a client is told to stay away at least while the store is full.
-	fullFor = 5 * time.Second
-
-	pruneEach = time.Hour
 )
-
-// Interrupted says what becomes of a stored request that was under way when a relay was killed.
-func Interrupted(e outbox.Entry) (outbox.State, string) {
-	switch {
-	case !repeatableEntry(e):
-		return outbox.Unknown, status.CutShort
-	case keys.Forgotten(e.Method, e.First, e.First, time.Now()):
-		return outbox.Unknown, status.KeyForgotten
-	}
-	return outbox.Waiting, ""
-}
 
 // A courier delivers what is stored for one target.
 type courier struct {
-	r    *Relay
-	t    *target
+	s    *Service
+	t    Target
 	wake chan struct{} // holds one
 
 	mu       sync.Mutex
@@ -56,14 +36,14 @@ type courier struct {
 	held     hold
 }
 
-func newCourier(r *Relay, t *target) *courier {
-	return &courier{r: r, t: t, wake: make(chan struct{}, 1), busy: map[*parcel]bool{}}
+func newCourier(s *Service, t Target) *courier {
+	return &courier{s: s, t: t, wake: make(chan struct{}, 1), busy: map[*parcel]bool{}}
 }
 
 // accepted returns how many requests the target's server has accepted, live ones too.
 func (c *courier) accepted() int64 {
-	if s := c.r.servers.Known(c.t.key); s != nil {
-		return s.Accepted()
+	if known := c.s.Servers.Known(c.t.Key); known != nil {
+		return known.Accepted()
 	}
 	return 0
 }
@@ -85,8 +65,8 @@ func (c *courier) run(ctx context.Context) {
 		if n > 0 {
 			var due time.Time
 			var err error
-			if list, due, err = c.r.Store.Next(c.t.stored(), n); err != nil {
-				c.r.tellStore(err)
+			if list, due, err = c.s.Store.Next(c.t.Name, n); err != nil {
+				c.s.tellStore(err)
 				due = time.Now().Add(faulty)
 			}
 			after = earlier(after, due)
@@ -95,7 +75,7 @@ func (c *courier) run(ctx context.Context) {
 			p := c.take(ctx, e)
 			group.Go(func() {
 				defer c.done(p)
-				c.r.deliver(p)
+				c.s.deliver(p)
 			})
 		}
 		var timer <-chan time.Time
@@ -222,7 +202,7 @@ func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 		return false
 	}
 	if !h.on {
-		c.r.Log.Warn(status.DeliveryHeld(c.t.stored(), o.Reason, faulty))
+		c.s.Log.Warn(status.DeliveryHeld(c.t.Name, o.Reason, faulty))
 		c.recallLocked(errHeld)
 	}
 	h.on, h.until = true, time.Now().Add(faulty)
@@ -241,124 +221,4 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func (r *Relay) wakeCouriers() {
-	for _, c := range r.couriers {
-		c.poke()
-	}
-}
-
-// startCouriers begins to deliver what is stored, and returns what ends that, and closes the store.
-func (r *Relay) startCouriers(ctx context.Context) (end func()) {
-	if r.Store == nil {
-		return func() {}
-	}
-	r.tellStored(time.Now())
-	ctx, cancel := context.WithCancelCause(ctx)
-	var group sync.WaitGroup
-	for _, c := range r.couriers {
-		group.Go(func() { c.run(ctx) })
-	}
-	group.Go(func() { r.prune(ctx) })
-	return func() {
-		cancel(errStopping)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			group.Wait()
-		}()
-		select {
-		case <-ended:
-		case <-time.After(time.Second): // what cannot be written now would keep us
-		}
-		if err := r.Store.Close(); err != nil {
-			r.Log.Error(status.Plain(err))
-		}
-		<-ended
-	}
-}
-
-// prune forgets results that are old.
-func (r *Relay) prune(ctx context.Context) {
-	for {
-		if _, err := r.Store.Prune(time.Now().Add(-r.Keep)); err != nil &&
-			!errors.Is(err, outbox.ErrClosed) {
-			r.tellStore(err)
-		}
-		select {
-		case <-time.After(pruneEach):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// tellStore warns of a fault of the store, not too often.
-func (r *Relay) tellStore(err error) {
-	r.storeFault.Do(func() { r.Log.Warn(status.Plain(err)) })
-}
-
-// watchStore says when the store cannot be written, and when it can be again.
-func (r *Relay) watchStore() {
-	if r.Store == nil {
-		return
-	}
-	switch err := r.Store.Err(); {
-	case err != nil && !r.told.broken:
-		r.told.broken = true
-		r.Log.Warn(status.StoreBroken(err))
-	case err == nil && r.told.broken:
-		r.told.broken = false
-		r.Log.Info(status.StoreWorks)
-	}
-}
-
-// tellStored says what earlier relays have left.
-func (r *Relay) tellStored(now time.Time) {
-	s := r.Store.Stats()
-	if n := s.Waiting; n > 0 {
-		r.Log.Info(status.StoredWait(n, now.Sub(s.Oldest)))
-	}
-	if n := s.Failed + s.Unknown; n > 0 {
-		r.Log.Info(status.StoredEnded(s.Failed, s.Unknown))
-	}
-	left := r.Store.Pending()
-	for _, c := range r.couriers {
-		delete(left, c.t.stored())
-	}
-	for name, n := range left {
-		r.Log.Warn(status.StoredElsewhere(n, name))
-	}
-}
-
-// delivering returns how many stored requests are under way.
-func (r *Relay) delivering() (n int) {
-	for _, c := range r.couriers {
-		n += c.under()
-	}
-	return n
-}
-
-const mostTold = 200 // bytes
-
-// told words a stored request for the log.
-func told(e outbox.Entry) string {
-	return fmt.Sprintf("%s %s (%s)", e.Method, human.Cut(conceal.URL(e.URI), mostTold), e.ID)
-}
-
-// storedState is what the page and the metrics say of stored requests; nil if none can be.
-func (r *Relay) storedState(now time.Time) *board.Stored {
-	if r.Store == nil {
-		return nil
-	}
-	s := r.Store.Stats()
-	b := &board.Stored{
-		Waiting: s.Waiting, Bytes: s.Bytes, InFlight: int(s.Sending), Delivered: s.Delivered,
-		Failed: s.Failed, Unknown: s.Unknown,
-	}
-	if !s.Oldest.IsZero() {
-		b.Oldest = max(now.Sub(s.Oldest).Seconds(), 0)
-	}
-	return b
 }
