@@ -244,6 +244,11 @@ func TestImports(t *testing.T) {
 			module + "/retry", "golang.org/x/time/rate"},
 		why: "it delivers what is stored, and knows nothing of clients that wait",
 	}, {
+		name: "parking",
+		of:   []string{module + "/internal/parking"},
+		may:  []string{module + "/internal/clientconn", module + "/internal/fair"},
+		why:  "it keeps connections for any server, and answers nothing",
+	}, {
 		name: "cache",
 		of:   []string{module + "/internal/cache"},
 		may:  []string{"github.com/maypok86/otter/v2"},

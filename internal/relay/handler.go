@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/parking"
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
@@ -85,8 +86,11 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			r.tally.end()
 		}
 	}()
-	if was := waited(req.Context()); was != nil {
-		r.serve(w, req, was.call, was)
+	if was := parking.Waited(req.Context()); was != nil {
+		if was.Err == fair.ErrLeft {
+			was.Err = errLate
+		}
+		r.serve(w, req, was.Call.(*call), was)
 		return
 	}
 	r.tally.begin()
@@ -125,20 +129,22 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 
 // serve answers a request that was admitted, or may be in the cache. If it has waited already, was
 // says what became of that. It reports whether the request was parked.
-func (r *Relay) serve(w *clientconn.Writer, req *http.Request, c *call, was *wait) (parked bool) {
+func (r *Relay) serve(
+	w *clientconn.Writer, req *http.Request, c *call, was *parking.Wait,
+) (parked bool) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
 	c.Context, c.cancel = ctx, cancel
 	w.Flood = func() { cancel(errFlood) }
 	ctx = fair.WithTrace(c, &c.trace)
 	req = req.WithContext(ctx)
-	if was != nil && was.turn != nil {
-		defer was.turn.Release()
+	if was != nil && was.Turn != nil {
+		defer was.Turn.Release()
 	} else if was != nil {
-		if was.err == errLate {
+		if was.Err == errLate {
 			cancel(errLate)
 		}
-		r.failed(w, req, was.err)
+		r.failed(w, req, was.Err)
 		return false
 	}
 	defer r.expireAt(c, c.until).Stop()
@@ -180,10 +186,10 @@ func (r *Relay) serve(w *clientconn.Writer, req *http.Request, c *call, was *wai
 // turn waits for a request's turn, unless it has. It returns neither that nor an error if the
 // request is parked.
 func (r *Relay) turn(
-	w *clientconn.Writer, req *http.Request, c *call, was *wait,
+	w *clientconn.Writer, req *http.Request, c *call, was *parking.Wait,
 ) (*fair.Turn, error) {
 	if was != nil {
-		return was.turn, nil
+		return was.Turn, nil
 	}
 	if r.park(w, req, c) {
 		return nil, nil
@@ -192,6 +198,22 @@ func (r *Relay) turn(
 		defer clientconn.Watch(req.Context(), func() { c.cancel(context.Canceled) })()
 	}
 	return r.fair.Wait(req.Context(), c.target.key, max(req.ContentLength, 0))
+}
+
+// parkFrom is how many requests wait for a target when those that come then are parked.
+const parkFrom = 400
+
+// park has a request wait outside of net/http if many wait already. If it reports true, the handler
+// has nothing more to do.
+func (r *Relay) park(w *clientconn.Writer, req *http.Request, c *call) bool {
+	if r.lot == nil || c.body != nil || r.fair.Queue(c.target.key).Waiting < r.parkFrom {
+		return false
+	}
+	return r.lot.Park(w.Conn, req, headBytes, c.until, c, func(turn func()) *fair.Place {
+		c.Context, c.cancel = r.base, nil // the request's own ends now
+		size := max(req.ContentLength, 0)
+		return r.fair.Join(fair.WithTrace(c, &c.trace), c.target.key, size, turn)
+	})
 }
 
 // refuse answers a request that is not passed on.

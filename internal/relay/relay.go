@@ -21,6 +21,7 @@ import (
 	"github.com/penstock/penstock/internal/hosts"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/parking"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/wire"
@@ -49,7 +50,7 @@ type Relay struct {
 
 	base     context.Context // of all requests that are served
 	soft     context.Context // ends when nothing new is taken
-	lot      *lot
+	lot      *parking.Lot
 	parkFrom int // requests that wait
 
 	intake *httputil.ReverseProxy // of what is stored

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/hosts"
+	"github.com/penstock/penstock/internal/parking"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -47,7 +48,11 @@ func (r *Relay) Serve(ctx, soft context.Context, l net.Listener) (Stats, error) 
 	r.hosts = hosts.New(r.Hosts, l.Addr())
 	base, breakOff := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer breakOff(nil)
-	r.base, r.soft, r.lot = base, soft, newLot()
+	r.base, r.soft = base, soft
+	r.lot = parking.NewLot(func() {
+		r.tally.lose()
+		r.tally.end()
+	})
 	s := &http.Server{
 		Handler:           r,
 		ReadHeaderTimeout: headTimeout,

@@ -1,4 +1,7 @@
-package relay
+// Package parking has requests wait outside of net/http, which has at least 14 KiB for a connection
+// that it serves, most of it buffers; a parked one has three. It is taken up by net/http again when
+// its turn has come, which costs some microseconds.
+package parking
 
 import (
 	"bytes"
@@ -16,26 +19,25 @@ import (
 	"github.com/penstock/penstock/internal/fair"
 )
 
-// parkFrom is how many requests wait for a target when those that come then are parked. net/http
-// has at least 14 KiB for a connection that it serves, most of it buffers; a parked one has three,
-// and is taken up by net/http again when its turn has come, which costs some microseconds.
-const parkFrom = 400
-
-// A lot is where connections are parked, and the listener by which they come back to net/http.
-type lot struct {
+// A Lot is where connections are parked, and the listener by which they come back to net/http. Its
+// methods may be called concurrently. Use [NewLot].
+type Lot struct {
+	lost   func()
 	back   chan net.Conn
 	closed chan struct{}
 	close  func()
 }
 
-func newLot() *lot {
-	l := &lot{back: make(chan net.Conn), closed: make(chan struct{})}
+// NewLot returns an empty lot. It calls lost with each request that goes without being taken up
+// again.
+func NewLot(lost func()) *Lot {
+	l := &Lot{lost: lost, back: make(chan net.Conn), closed: make(chan struct{})}
 	l.close = sync.OnceFunc(func() { close(l.closed) })
 	return l
 }
 
 // Accept returns the next connection that comes back.
-func (l *lot) Accept() (net.Conn, error) {
+func (l *Lot) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.back:
 		return c, nil
@@ -45,59 +47,62 @@ func (l *lot) Accept() (net.Conn, error) {
 }
 
 // Close lets no connection come back any more.
-func (l *lot) Close() error {
+func (l *Lot) Close() error {
 	l.close()
 	return nil
 }
 
 // Addr returns no address: nobody connects to a lot.
-func (l *lot) Addr() net.Addr { return &net.UnixAddr{} }
+func (l *Lot) Addr() net.Addr { return &net.UnixAddr{} }
 
 // A parked is the connection of a request that waits outside of net/http. There it begins with the
 // bytes of that request.
 type parked struct {
 	net.Conn
-	relay *Relay
+	lot   *Lot
 	head  []byte // is read first
 	next  [1]byte
 	place *fair.Place
 	woken chan struct{}
-	over  atomic.Pointer[wait]
+	over  atomic.Pointer[Wait]
 }
 
-// A wait is what became of a request that has waited.
-type wait struct {
-	call *call
-	turn *fair.Turn
-	err  error // if there is no turn
+// A Wait is what became of a request that has waited.
+type Wait struct {
+	Call any // as it was given to Park
+	Turn *fair.Turn
+	Err  error // if there is no turn: [fair.ErrLeft] if it was late
 }
 
-// waited returns what became of the wait of a request; nil if it has not waited yet. The requests
+// Waited returns what became of the wait of a request; nil if it has not waited yet. The requests
 // that follow on its connection have not.
-func waited(ctx context.Context) *wait {
+func Waited(ctx context.Context) *Wait {
 	if p, ok := clientconn.From(ctx).(*parked); ok {
 		return p.over.Swap(nil)
 	}
 	return nil
 }
 
-// park has a request wait outside of net/http if many wait already. If it reports true, the handler
-// has nothing more to do.
-func (r *Relay) park(w *clientconn.Writer, req *http.Request, c *call) bool {
+// Park has a request wait outside of net/http, until its turn comes or so long. If it reports true,
+// the handler has nothing more to do. The request is not parked if it is not by HTTP/1, if its body
+// is not in memory, or if its head has more than maxHead bytes when it is written again. Join is
+// called to join the queue with what is to be called when the turn has come.
+func (l *Lot) Park(c *http.ResponseController, req *http.Request, maxHead int, until time.Time,
+	call any, join func(turn func()) *fair.Place) bool {
+
 	hasBody := req.Body != nil && req.Body != http.NoBody
-	if r.lot == nil || hasBody && req.GetBody == nil || c.body != nil ||
-		r.fair.Queue(c.target.key).Waiting < r.parkFrom {
+	if hasBody && req.GetBody == nil {
 		return false
 	}
 	head := headOf(req)
-	if head.Len() > headBytes { // it may be longer than it came, and too long to be read again
+	if head.Len() > maxHead { // it may be longer than it came, and too long to be read again
 		return false
 	}
 	if hasBody {
 		body, _ := req.GetBody()
 		_, _ = head.ReadFrom(body) // from memory
 	}
-	conn, rw, err := w.Conn.Hijack()
+	conn, rw, err := c.Hijack()
 	if err != nil { // not by HTTP/1
 		return false
 	}
@@ -106,13 +111,10 @@ func (r *Relay) park(w *clientconn.Writer, req *http.Request, c *call) bool {
 		conn = was.Conn
 		head.Write(was.head)
 	}
-	p := &parked{Conn: conn, relay: r, head: bytes.Clone(head.Bytes()),
-		woken: make(chan struct{}, 1)}
-	c.Context, c.cancel = r.base, nil // the request's own ends now
-	_ = conn.SetReadDeadline(c.until)
-	p.place = r.fair.Join(fair.WithTrace(c, &c.trace), c.target.key, max(req.ContentLength, 0),
-		p.wake)
-	go p.wait(c)
+	p := &parked{Conn: conn, lot: l, head: bytes.Clone(head.Bytes()), woken: make(chan struct{}, 1)}
+	_ = conn.SetReadDeadline(until)
+	p.place = join(p.wake)
+	go p.wait(call, until)
 	return true
 }
 
@@ -127,20 +129,17 @@ func headOf(req *http.Request) *bytes.Buffer {
 }
 
 // wait waits for the turn. It is all that there is of the request meanwhile, so its stack is small.
-func (p *parked) wait(c *call) {
-	gone := p.sleep(c.until)
+func (p *parked) wait(call any, until time.Time) {
+	gone := p.sleep(until)
 	turn, err := p.place.Leave()
 	p.place = nil
-	if err == fair.ErrLeft {
-		err = errLate
-	}
-	p.over.Store(&wait{c, turn, err})
+	p.over.Store(&Wait{call, turn, err})
 	if !gone {
 		_ = p.SetReadDeadline(time.Time{})
 		select {
-		case p.relay.lot.back <- p:
+		case p.lot.back <- p:
 			return
-		case <-p.relay.lot.closed:
+		case <-p.lot.closed:
 		}
 	}
 	_ = p.Close() // nobody reads what it says
@@ -183,11 +182,10 @@ func (p *parked) Read(b []byte) (int, error) {
 // Close closes the connection. A request that was not taken up has gone.
 func (p *parked) Close() error {
 	if w := p.over.Swap(nil); w != nil {
-		if w.turn != nil {
-			w.turn.Release()
+		if w.Turn != nil {
+			w.Turn.Release()
 		}
-		p.relay.tally.lose()
-		p.relay.tally.end()
+		p.lot.lost()
 	}
 	return p.Conn.Close()
 }
