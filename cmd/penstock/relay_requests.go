@@ -15,7 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
-	"github.com/penstock/penstock/internal/relay"
+	"github.com/penstock/penstock/internal/receipt"
 )
 
 // selection says which stored requests are meant.
@@ -72,7 +72,7 @@ func (s *selection) list(r *outbox.Reader) iter.Seq2[outbox.Entry, error] {
 			return
 		}
 		for e, err := range r.List(outbox.Filter{States: s.states}) {
-			if err == nil && s.client != "" && s.client != relay.Show(e).Client {
+			if err == nil && s.client != "" && s.client != receipt.Of(e).Client {
 				continue
 			}
 			if !yield(e, err) {
@@ -126,7 +126,7 @@ func listRequestsJSON(w io.Writer, list iter.Seq2[outbox.Entry, error]) error {
 	enc := human.NewEncoder(w)
 	for e, err := range list {
 		if err == nil {
-			err = enc.Encode(relay.Show(e))
+			err = enc.Encode(receipt.Of(e))
 		}
 		if err != nil {
 			return err

@@ -14,13 +14,13 @@ import (
 
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/outbox"
-	"github.com/penstock/penstock/internal/relay"
+	"github.com/penstock/penstock/internal/receipt"
 	"github.com/penstock/penstock/internal/status"
 )
 
 // An exported is a stored request with all that was stored of it.
 type exported struct {
-	relay.Shown
+	receipt.Receipt
 	Headers http.Header `json:"headers"`
 	Key     string      `json:"idempotency_key,omitempty"`
 	Body    string      `json:"body,omitempty"`
@@ -85,7 +85,7 @@ body any more.`,
 
 // exportOne returns a request as it is written. Its body goes to a file in dir, if there is one.
 func exportOne(r *outbox.Reader, e outbox.Entry, dir string) (exported, error) {
-	line := exported{Shown: relay.Show(e), Headers: e.Header, Key: e.Key}
+	line := exported{Receipt: receipt.Of(e), Headers: e.Header, Key: e.Key}
 	if e.State == outbox.Delivered || e.Size == 0 {
 		return line, nil
 	}

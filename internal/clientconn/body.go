@@ -1,6 +1,6 @@
 // Package clientconn is what a server has to do with a client's connection beside net/http: it is
 // patient with one that is slow to send or to read, and knows one that has gone; it ends the
-// reading of a body with the handler; and it passes on a body's trailer.
+// reading of a body with the handler; it passes on a body's trailer; and it knows a client by name.
 package clientconn
 
 import (

@@ -249,6 +249,11 @@ func TestImports(t *testing.T) {
 		may:  []string{module + "/internal/clientconn", module + "/internal/fair"},
 		why:  "it keeps connections for any server, and answers nothing",
 	}, {
+		name: "receipt",
+		of:   []string{module + "/internal/receipt"},
+		may:  []string{module + "/internal/clientconn", module + "/internal/outbox"},
+		why:  "it says what is stored, and nothing of why",
+	}, {
 		name: "cache",
 		of:   []string{module + "/internal/cache"},
 		may:  []string{"github.com/maypok86/otter/v2"},

@@ -3,7 +3,6 @@ package relay
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,25 +14,6 @@ import (
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
 )
-
-// clientHeader names the client whose turn a request takes.
-const clientHeader = "X-Penstock-Client"
-
-// named is what the names begin with that clients give themselves.
-const named = "name "
-
-// clientOf returns the name by which turns are taken: what the client says, or else its address and
-// program. Two programs on one machine have different names, and two runs of one program do not.
-func clientOf(req *http.Request) string {
-	if name := req.Header.Get(clientHeader); name != "" {
-		return named + name
-	}
-	host, _, err := net.SplitHostPort(req.RemoteAddr)
-	if err != nil {
-		host = req.RemoteAddr
-	}
-	return host + " " + req.UserAgent()
-}
 
 // stranger returns why a request is not for the relay at all; nil if it may be.
 func (r *Relay) stranger(req *http.Request) *problem.Document {

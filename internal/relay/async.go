@@ -60,7 +60,7 @@ func (r *Relay) accept(w *clientconn.Writer, rw http.ResponseWriter, req *http.R
 		return
 	}
 	c := &call{target: t, uri: req.URL.RequestURI()}
-	c.trace.Client = clientOf(req)
+	c.trace.Client = clientconn.NameOf(req)
 	c.Context, c.cancel = context.WithCancelCause(req.Context())
 	defer c.cancel(nil)
 	req = req.WithContext(c)

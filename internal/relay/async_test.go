@@ -18,6 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/courier"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/problem"
+	"github.com/penstock/penstock/internal/receipt"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -70,7 +71,7 @@ func (w *world) put(method, path, body string, header ...string) (at string) {
 	return a.header.Get("Location")
 }
 
-func (w *world) shown(at string) (s Shown) {
+func (w *world) shown(at string) (s receipt.Receipt) {
 	w.t.Helper()
 	a := w.send("GET", at, "")
 	if a.status != 200 {
@@ -81,7 +82,7 @@ func (w *world) shown(at string) (s Shown) {
 }
 
 // state compares what became of a request.
-func (w *world) state(at string, want outbox.State) Shown {
+func (w *world) state(at string, want outbox.State) receipt.Receipt {
 	w.t.Helper()
 	s := w.shown(at)
 	if s.State != want {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
@@ -39,7 +40,7 @@ func TestState(t *testing.T) {
 		for i, client := range []string{"one", "two", "two", "sesame-sesame"} {
 			all.Go(func() {
 				req := w.request("PUT", "/slow", "1234")
-				req.Header.Set(clientHeader, client)
+				req.Header.Set(clientconn.NameHeader, client)
 				w.do(req)
 			})
 			time.Sleep(time.Duration(i+1) * time.Second)

@@ -116,7 +116,7 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	c := &call{target: t, trailer: clientconn.TrailerOf(req), limit: r.patience(req.Header)}
 	c.until = time.Now().Add(c.limit.Duration)
-	c.trace.Client = clientOf(req)
+	c.trace.Client = clientconn.NameOf(req)
 	c.early = !storable(req.Method) || r.CacheBytes == 0
 	if c.early {
 		if why := r.admit(c, max(req.ContentLength, 0)); why != nil {
@@ -285,7 +285,7 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 		out.Method == http.MethodOptions { // RFC 9110, section 7.6.2
 		out.Header.Set("Max-Forwards", strconv.Itoa(n-1))
 	}
-	out.Header.Del(clientHeader)
+	out.Header.Del(clientconn.NameHeader)
 	out.Header.Add("Via", viaOf(p.In.Proto))
 }
 

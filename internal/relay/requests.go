@@ -8,11 +8,11 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/problem"
+	"github.com/penstock/penstock/internal/receipt"
 	"github.com/penstock/penstock/internal/status"
 )
 
@@ -39,8 +39,8 @@ func (r *Relay) serveOwn(w *clientconn.Writer, req *http.Request) {
 	case "GET ", "HEAD ":
 		var e outbox.Entry
 		if e, err = r.Store.Get(id); err == nil {
-			s := shown(e)
-			s.Next = utc(r.next(e, time.Now()))
+			s := receipt.Full(e)
+			s.Next = r.next(e, time.Now()).UTC()
 			if other := r.Store.HeldUpBy(e); other != "" {
 				s.Reason = status.HeldUp(other)
 			}
@@ -112,64 +112,6 @@ func writeJSON(w http.ResponseWriter, v any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(v)
-}
-
-// A Shown is a stored request as clients and programs see it. Fields are added, never renamed.
-type Shown struct {
-	ID       string       `json:"id"`
-	State    outbox.State `json:"state"`
-	Method   string       `json:"method"`
-	Target   string       `json:"target"`
-	URI      string       `json:"uri"`
-	Client   string       `json:"client"`
-	Size     int64        `json:"size"` // of the body, in bytes
-	Accepted time.Time    `json:"accepted"`
-	Attempts int          `json:"attempts"`
-	Next     time.Time    `json:"next,omitzero"` // no attempt before; if zero, when its turn comes
-	Ended    time.Time    `json:"ended,omitzero"`
-	Status   int          `json:"status,omitempty"` // of the last answer
-	Reason   string       `json:"reason,omitempty"`
-	Answer   *ShownAnswer `json:"answer,omitempty"`
-}
-
-// A ShownAnswer is the last answer of the target's.
-type ShownAnswer struct {
-	Status    int         `json:"status"`
-	Headers   http.Header `json:"headers"`
-	Body      string      `json:"body,omitempty"`
-	Base64    []byte      `json:"body_base64,omitempty"` // in place of Body if that is no text
-	Truncated bool        `json:"truncated,omitempty"`
-}
-
-// shown returns what may be said of a stored request.
-func shown(e outbox.Entry) Shown {
-	s := Show(e)
-	if a := e.Answer; a != nil {
-		s.Answer = &ShownAnswer{Status: e.Status, Headers: a.Header, Truncated: a.Cut}
-		if utf8.Valid(a.Body) {
-			s.Answer.Body = string(a.Body)
-		} else {
-			s.Answer.Base64 = a.Body
-		}
-	}
-	return s
-}
-
-// Show returns a stored request as it is shown, without its answer.
-func Show(e outbox.Entry) Shown {
-	return Shown{
-		ID: e.ID, State: e.State, Method: e.Method, Target: e.Target, URI: e.URI,
-		Client: strings.TrimPrefix(e.Client, named), Size: e.Size, Accepted: e.Accepted.UTC(),
-		Attempts: e.Attempts, Next: utc(e.Due), Ended: utc(e.Ended), Status: e.Status,
-		Reason: e.Reason,
-	}
-}
-
-func utc(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC()
 }
 
 // awaited returns the answer to a stored request if it comes within a time, else nil (RFC 7240,

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/clientconn"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/status"
@@ -102,7 +102,7 @@ func (r *Relay) waiters() []board.Client {
 	})
 	first = first[:min(len(first), mostClients)]
 	for i, c := range first {
-		first[i].Name = r.shown(human.Cut(strings.TrimPrefix(c.Name, named), longName))
+		first[i].Name = r.shown(human.Cut(clientconn.GivenName(c.Name), longName))
 	}
 	return first
 }
