@@ -249,6 +249,11 @@ func TestImports(t *testing.T) {
 		may:  []string{module + "/internal/clientconn", module + "/internal/fair"},
 		why:  "it keeps connections for any server, and answers nothing",
 	}, {
+		name: "timing",
+		of:   []string{module + "/internal/timing"},
+		may:  []string{module + "/internal/fair", module + "/throttle"},
+		why:  "it says what a transport has found",
+	}, {
 		name: "receipt",
 		of:   []string{module + "/internal/receipt"},
 		may:  []string{module + "/internal/clientconn", module + "/internal/outbox"},

@@ -24,6 +24,7 @@ import (
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/timing"
 )
 
 // fullFor is how long a client is told to stay away at least while the store is full.
@@ -157,7 +158,7 @@ func (d depositor) RoundTrip(req *http.Request) (*http.Response, error) {
 			"Location":      {RequestsPath + e.ID},
 			"Content-Type":  {"application/json"},
 			"Cache-Control": {"no-store"},
-			"Server-Timing": {timing(nil)},
+			"Server-Timing": {timing.Value(nil)},
 		},
 		ContentLength: int64(len(text)) + 1,
 		Body:          io.NopCloser(bytes.NewReader(append(text, '\n'))),

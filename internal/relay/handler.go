@@ -24,6 +24,7 @@ import (
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/timing"
 )
 
 // viaName is what the relay calls itself in Via (RFC 9110, section 7.6.3) and Cache-Status.
@@ -221,7 +222,7 @@ func (r *Relay) refuse(w *clientconn.Writer, p *problem.Document) {
 	r.tally.refuse(p)
 	w.LimitRest()
 	if h := w.Header(); h["Server-Timing"] == nil {
-		h.Set("Server-Timing", timing(nil))
+		h.Set("Server-Timing", timing.Value(nil))
 	}
 	if p.Status == http.StatusRequestTimeout { // the rest will not come either
 		w.Header().Set("Connection", "close")
@@ -295,7 +296,7 @@ func (r *Relay) answerStored(w http.ResponseWriter, resp *http.Response) {
 	h := w.Header()
 	maps.Copy(h, resp.Header)
 	h.Add("Via", viaOf(resp.Proto))
-	h.Add("Server-Timing", timing(nil))
+	h.Add("Server-Timing", timing.Value(nil))
 	r.tally.answer()
 	w.WriteHeader(resp.StatusCode)
 	_, _ = io.Copy(w, resp.Body) // the client may go away at any time
@@ -318,7 +319,11 @@ func (r *Relay) answered(resp *http.Response) error {
 		resp.Header.Del("Content-Length") // of HTTP/2: in HTTP/1.1 only chunks have a trailer
 	}
 	resp.Header.Add("Via", viaOf(resp.Proto))
-	resp.Header.Add("Server-Timing", timing(callOf(resp.Request.Context())))
+	waited := (*fair.Trace)(nil)
+	if c := callOf(resp.Request.Context()); c != nil {
+		waited = &c.trace
+	}
+	resp.Header.Add("Server-Timing", timing.Value(waited))
 	r.tally.answer()
 	return nil
 }
@@ -336,7 +341,7 @@ func (r *Relay) failed(rw http.ResponseWriter, req *http.Request, err error) {
 	c := callOf(req.Context())
 	fault, cause := c.fault.Load(), context.Cause(req.Context())
 	why := (*problem.Document)(nil)
-	w.Header().Set("Server-Timing", timing(c))
+	w.Header().Set("Server-Timing", timing.Value(&c.trace))
 	if r.CacheBytes > 0 { // the reason is lost with the answer (RFC 9211, section 2.2)
 		w.Header().Set("Cache-Status", viaName+"; fwd=miss")
 	}

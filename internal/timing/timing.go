@@ -1,19 +1,22 @@
-package relay
+// Package timing says to a client what its request has waited for.
+package timing
 
 import (
 	"strconv"
 	"time"
 
+	"github.com/penstock/penstock/internal/fair"
 	"github.com/penstock/penstock/throttle"
 )
 
-// timing is the value of Server-Timing (https://www.w3.org/TR/server-timing/): how long the request
-// waited for its turn and what held it, how often it was sent, and how long the target took.
-func timing(c *call) string {
-	if c == nil { // it is answered at once
+// Value returns the value of Server-Timing (https://www.w3.org/TR/server-timing/): how long the
+// request waited for its turn and what held it, how often it was sent, and how long the target
+// took. If trace is nil, it is answered at once.
+func Value(trace *fair.Trace) string {
+	if trace == nil {
 		return "queue;dur=0.0"
 	}
-	t := c.trace.Times()
+	t := trace.Times()
 	b := appendMilliseconds(append(make([]byte, 0, 96), "queue;dur="...), t.Queue)
 	if held := longest(t.Waited); held != throttle.HoldingNone {
 		b = strconv.AppendQuote(append(b, ";desc="...), held.String())
