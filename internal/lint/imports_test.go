@@ -168,7 +168,7 @@ func TestImports(t *testing.T) {
 		name: "outbox",
 		of:   []string{module + "/internal/outbox"},
 		may: []string{module + "/internal/dbfile", module + "/internal/lockfile",
-			module + "/internal/statedir", "modernc.org/sqlite"},
+			module + "/internal/statedir", module + "/internal/turns", "modernc.org/sqlite"},
 		why: "it keeps what it is given, and sends nothing",
 	}, {
 		name: "body, digest",

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"os"
 	"time"
+
+	"github.com/penstock/penstock/internal/turns"
 )
 
 // Next returns up to limit requests for a target that wait and are due: of each client the oldest,
@@ -19,21 +21,19 @@ func (s *Store) Next(target string, limit int) (list []Entry, more time.Time, er
 	var got []*taken
 	now := time.Now()
 	for len(got) < limit {
-		w, ok := l.take(now)
+		w, ok := l.Take(now)
 		if !ok {
 			break
 		}
-		t := &taken{waiter: w, line: l}
-		s.taken[w.seq] = t
+		t := &taken{Waiter: w, line: l}
+		s.taken[w.Seq] = t
 		got = append(got, t)
 	}
-	if len(l.delayed) > 0 {
-		more = l.delayed[0].due
-	}
+	more = l.Due()
 	s.mu.Unlock()
 
 	for i, t := range got {
-		e, err := s.reader.row(t.seq)
+		e, err := s.reader.row(t.Seq)
 		switch {
 		case err == nil:
 			list = append(list, e)
@@ -50,9 +50,9 @@ func (s *Store) giveBack(list []*taken) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range list {
-		if s.taken[t.seq] == t {
-			s.leaveLocked(t.seq)
-			t.line.push(t.of.name, t.waiter)
+		if s.taken[t.Seq] == t {
+			s.leaveLocked(t.Seq)
+			t.line.Push(t.Client(), t.Waiter)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func (s *Store) giveBack(list []*taken) {
 func (s *Store) leaveLocked(seq int64) {
 	t := s.taken[seq]
 	delete(s.taken, seq)
-	t.line.done(t.waiter)
+	t.line.Done(t.Waiter)
 }
 
 // Begin says that a request which Next has returned is about to be sent: it is [Sending], and can
@@ -269,6 +269,6 @@ func (s *Store) mark(e *Entry) {
 	defer s.mu.Unlock()
 	if t := s.taken[e.Seq]; t != nil && !t.begun.IsZero() {
 		e.State = Sending
-		e.First = earlier(e.First, t.begun)
+		e.First = turns.Earlier(e.First, t.begun)
 	}
 }

@@ -413,8 +413,8 @@ func TestBeginOrWithdraw(t *testing.T) {
 			test.OK(t, s.Finish(e.ID, Outcome{State: Delivered}))
 		}
 	}
-	if len(s.taken)+len(s.ending)+len(s.lines["api"].clients) > 0 {
-		t.Errorf("left: %v, %v, %v", s.taken, s.ending, s.lines["api"].clients)
+	if len(s.taken)+len(s.ending)+s.lines["api"].Len() > 0 {
+		t.Errorf("left: %v, %v, %v", s.taken, s.ending, s.lines["api"])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/lockfile"
 	"github.com/penstock/penstock/internal/statedir"
+	"github.com/penstock/penstock/internal/turns"
 )
 
 // Options say which store to open, and what it may hold.
@@ -66,15 +67,15 @@ type Store struct {
 	counts map[State]int64 // none of Sending: those count as Waiting
 	bytes  int64           // of bodies that are stored or being put
 	kept   int64           // bytes of the bodies of answers
-	lines  map[string]*line
+	lines  map[string]*turns.Line
 	taken  map[int64]*taken
 	ending map[int64]int // how many calls are about to remove it
 }
 
 // taken is a request that Next has returned.
 type taken struct {
-	waiter
-	line  *line
+	turns.Waiter
+	line  *turns.Line
 	begun time.Time // zero: it was not
 }
 
@@ -91,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		stopped: make(chan struct{}),
 		next:    1,
 		counts:  make(map[State]int64),
-		lines:   make(map[string]*line),
+		lines:   make(map[string]*turns.Line),
 		taken:   make(map[int64]*taken),
 		ending:  make(map[int64]int),
 	}
@@ -256,10 +257,10 @@ func (s *Store) settle(ctx context.Context, interrupted []Entry) error {
 	return nil
 }
 
-func (s *Store) lineLocked(target string) *line {
+func (s *Store) lineLocked(target string) *turns.Line {
 	l := s.lines[target]
 	if l == nil {
-		l = &line{inOrder: s.o.InOrder}
+		l = &turns.Line{InOrder: s.o.InOrder}
 		s.lines[target] = l
 	}
 	return l

@@ -1,16 +1,20 @@
 package outbox
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock/penstock/internal/turns"
+)
 
 // addLocked counts an entry, and has it wait for its turn if it is to.
 func (s *Store) addLocked(e Entry) {
 	s.countLocked(e, 1)
 	switch e.State {
 	case Waiting:
-		w := waiter{seq: e.Seq, since: e.Accepted, due: e.Due}
-		s.lineLocked(e.Target).push(e.Client, w)
+		w := turns.Waiter{Seq: e.Seq, Since: e.Accepted, Due: e.Due}
+		s.lineLocked(e.Target).Push(e.Client, w)
 	case Failed, Unknown:
-		s.lineLocked(e.Target).block(e.Client, e.Seq)
+		s.lineLocked(e.Target).Block(e.Client, e.Seq)
 	}
 }
 
@@ -20,9 +24,9 @@ func (s *Store) dropLocked(e Entry) {
 	if s.taken[e.Seq] != nil {
 		s.leaveLocked(e.Seq)
 	} else if e.State == Waiting {
-		s.lines[e.Target].remove(e.Client, e.Seq)
+		s.lines[e.Target].Remove(e.Client, e.Seq)
 	} else if e.State == Failed || e.State == Unknown {
-		s.lines[e.Target].unblock(e.Client, e.Seq)
+		s.lines[e.Target].Unblock(e.Client, e.Seq)
 	}
 }
 
@@ -43,9 +47,7 @@ func (s *Store) HeldUpBy(e Entry) string {
 	s.mu.Lock()
 	by := int64(0)
 	if l := s.lines[e.Target]; l != nil && e.State == Waiting {
-		if c := l.clients[e.Client]; c != nil && len(c.blocks) > 0 && c.blocks[0] < e.Seq {
-			by = c.blocks[0]
-		}
+		by = l.BlockedBy(e.Client, e.Seq)
 	}
 	s.mu.Unlock()
 	if by == 0 {
@@ -64,11 +66,7 @@ func (s *Store) Pending() map[string]int64 {
 	defer s.mu.Unlock()
 	of := make(map[string]int64)
 	for target, l := range s.lines {
-		n := len(l.delayed)
-		for _, c := range l.clients {
-			n += len(c.ready) + c.taken
-		}
-		if n > 0 {
+		if n := l.Len(); n > 0 {
 			of[target] = int64(n)
 		}
 	}
@@ -95,10 +93,10 @@ func (s *Store) Stats() Stats {
 		Bytes:     s.bytes,
 	}
 	for _, l := range s.lines {
-		st.Oldest = earlier(st.Oldest, l.oldest())
+		st.Oldest = turns.Earlier(st.Oldest, l.Oldest())
 	}
 	for _, t := range s.taken {
-		st.Oldest = earlier(st.Oldest, t.since)
+		st.Oldest = turns.Earlier(st.Oldest, t.Since)
 		if !t.begun.IsZero() {
 			st.Sending++
 			st.Waiting--

@@ -1,4 +1,4 @@
-package outbox
+package turns
 
 import (
 	"fmt"
@@ -85,13 +85,13 @@ func TestLine(t *testing.T) {
 }
 
 func testLine(t *testing.T, inOrder bool, r *rand.Rand) {
-	l := &line{inOrder: inOrder}
+	l := &Line{InOrder: inOrder}
 	model := &naive{inOrder: inOrder, now: time.Unix(1000, 0), since: map[string]int{},
 		last: map[string]int{}}
-	taken := map[int64]waiter{}
+	taken := map[int64]Waiter{}
 	accepted := func(seq int64) time.Time { return time.Unix(seq, 0) }
 	push := func(w waiting) {
-		l.push(w.client, waiter{seq: w.seq, since: accepted(w.seq), due: w.due})
+		l.Push(w.client, Waiter{Seq: w.seq, Since: accepted(w.seq), Due: w.due})
 		model.waits = append(model.waits, w)
 	}
 	draw := func(from *[]waiting) waiting {
@@ -106,28 +106,28 @@ func testLine(t *testing.T, inOrder bool, r *rand.Rand) {
 			push(waiting{client: strconv.Itoa(r.IntN(4)), seq: int64(step)})
 		case op < 6 && len(model.taken) > 0:
 			w := draw(&model.taken)
-			l.done(taken[w.seq])
+			l.Done(taken[w.seq])
 			if r.IntN(2) == 0 {
 				w.due = model.now.Add(time.Duration(r.IntN(5)) * time.Second)
 				push(w)
 			}
 		case op < 7 && len(model.waits) > 0:
 			w := draw(&model.waits)
-			l.remove(w.client, w.seq)
+			l.Remove(w.client, w.seq)
 		case op < 8:
 			model.now = model.now.Add(time.Second)
 		default:
-			got, ok := l.take(model.now)
+			got, ok := l.Take(model.now)
 			if ok != (len(model.since) > 0) {
 				t.Fatalf("step %d: took one: %v, but clients have turns: %v", step, ok, model.since)
 			}
 			if !ok {
 				break
 			}
-			name := got.of.name
+			name := got.Client()
 			want, _ := model.next(name)
-			if got.seq != want.seq {
-				t.Fatalf("step %d: took %d, want %d", step, got.seq, want.seq)
+			if got.Seq != want.seq {
+				t.Fatalf("step %d: took %d, want %d", step, got.Seq, want.seq)
 			}
 			for other, since := range model.since {
 				if model.last[other] < model.last[name] && since <= model.last[name] {
@@ -135,7 +135,7 @@ func testLine(t *testing.T, inOrder bool, r *rand.Rand) {
 				}
 			}
 			model.last[name] = step
-			taken[got.seq] = got
+			taken[got.Seq] = got
 			model.waits = slices.DeleteFunc(model.waits, func(w waiting) bool { return w == want })
 			model.taken = append(model.taken, want)
 		}
@@ -143,10 +143,10 @@ func testLine(t *testing.T, inOrder bool, r *rand.Rand) {
 		model.observe(step)
 		var oldest time.Time
 		for _, w := range model.waits {
-			oldest = earlier(oldest, accepted(w.seq))
+			oldest = Earlier(oldest, accepted(w.seq))
 		}
 		clients := len(model.clients())
-		if got := l.oldest(); !got.Equal(oldest) || len(l.clients) != clients {
+		if got := l.Oldest(); !got.Equal(oldest) || len(l.clients) != clients {
 			t.Fatalf("step %d: the oldest of %v, want %v; %d clients, want %d", step, got, oldest,
 				len(l.clients), clients)
 		}
