@@ -113,8 +113,7 @@ func (p policy) judge(req *http.Request, w *wish, resp *http.Response, asked, re
 	return judgement{entry: e, storable: true}
 }
 
-// usableStale reports whether there may be a use for the entry when it is stale, besides
-// revalidation.
+// usableStale reports whether the entry may be of use when it is stale, besides revalidation.
 func (e *entry) usableStale() bool {
 	return !e.neverStale && (e.whileRevalidate > 0 || e.ifError > 0)
 }
