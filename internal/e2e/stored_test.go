@@ -145,15 +145,16 @@ func TestStoredSurvivesKill(t *testing.T) {
 // firstLine passes on the first line that is written to it.
 type firstLine struct {
 	text []byte
+	said bool
 	done chan string
 }
 
 func (f *firstLine) Write(p []byte) (int, error) {
-	if f.done != nil {
+	if !f.said {
 		f.text = append(f.text, p...)
 		if line, _, ok := bytes.Cut(f.text, []byte("\n")); ok {
 			f.done <- string(line)
-			f.done = nil
+			f.said = true
 		}
 	}
 	return len(p), nil
