@@ -25,44 +25,54 @@ type selection struct {
 	client string
 }
 
-func (s *selection) declare(cmd *cobra.Command) {
+// declare declares the flags. The states are those that can be selected.
+func (s *selection) declare(cmd *cobra.Command, states ...outbox.State) {
 	flags := cmd.Flags()
 	flags.Var(text(&s.store, "DIR"), "store",
 		"where they are stored (default in the state directory)")
-	v := severalValues(&s.states, "STATES", readStates)
-	for _, state := range outbox.States {
-		v.words = append(v.words, string(state))
+	var words []string
+	for _, state := range states {
+		words = append(words, string(state))
 	}
+	v := severalValues(&s.states, "STATES", readStates(words))
+	v.words = words
 	flags.Var(v, "state", "only those in these states; several with commas")
 	flags.Var(text(&s.client, "NAME"), "client", "only those of this program")
 	spellWords(cmd)
 }
 
-func readStates(before []outbox.State, s string) ([]outbox.State, error) {
-	var words []string
-	for _, state := range outbox.States {
-		words = append(words, string(state))
-	}
-	for name := range strings.SplitSeq(s, ",") {
-		name = strings.TrimSpace(name)
-		if err := checkWord(name, words); err != nil {
-			return nil, err
+// readStates reads the names of states, which are among words.
+func readStates(words []string) func([]outbox.State, string) ([]outbox.State, error) {
+	return func(before []outbox.State, s string) ([]outbox.State, error) {
+		for name := range strings.SplitSeq(s, ",") {
+			name = strings.TrimSpace(name)
+			if err := checkWord(name, words); err != nil {
+				return nil, err
+			}
+			before = append(before, outbox.State(name))
 		}
-		before = append(before, outbox.State(name))
+		return before, nil
 	}
-	return before, nil
 }
 
-// open opens the store for reading. Where there is none, the reader is nil.
+// open opens the store for reading. Where there is none, the reader is nil, but it is an error if
+// the store was given: with a typo nothing would seem to be stored.
 func (s *selection) open() (r *outbox.Reader, dir string, err error) {
 	if dir, err = storeDir(s.store); err != nil {
 		return nil, "", local(err)
 	}
 	r, err = outbox.OpenReader(dir)
 	if errors.Is(err, fs.ErrNotExist) {
+		if s.store != "" {
+			return nil, dir, nothingStored(dir)
+		}
 		return nil, dir, nil
 	}
 	return r, dir, local(err)
+}
+
+func nothingStored(dir string) error {
+	return fmt.Errorf("no requests are stored in %s", human.Printable(dir))
 }
 
 // list yields what is selected, the oldest first.
@@ -113,12 +123,13 @@ All of these commands also work while the relay runs.`,
 			return local(listRequests(cmd.OutOrStdout(), dir, s.list(r)))
 		},
 	}
-	s.declare(cmd)
+	s.declare(cmd, outbox.States...)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write lines of JSON")
 	return parent(cmd, "command",
 		changeRequests("retry", "Send requests again that have failed, or that are unknown",
-			"retried", outboxChanger.Requeue),
-		changeRequests("drop", "Forget requests that have ended", "dropped", outboxChanger.Drop),
+			"retried", outboxChanger.Requeue, outbox.Failed, outbox.Unknown),
+		changeRequests("drop", "Forget requests that have ended", "dropped", outboxChanger.Drop,
+			outbox.Delivered, outbox.Failed, outbox.Unknown),
 		exportRequests())
 }
 

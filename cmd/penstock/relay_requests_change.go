@@ -84,9 +84,9 @@ func (r *remoteStore) post(id, action string) error {
 // atOnce is how many requests are changed at the same time: they share what it costs to write.
 const atOnce = 32
 
-// changeRequests is a command that does something with each of some requests.
+// changeRequests is a command that does something with each of some requests in these states.
 func changeRequests(
-	name, short, done string, change func(outboxChanger, string) error,
+	name, short, done string, change func(outboxChanger, string) error, states ...outbox.State,
 ) *cobra.Command {
 	var s selection
 	var all bool
@@ -113,7 +113,7 @@ func changeRequests(
 			}
 			defer r.Close()
 			if r == nil {
-				return fmt.Errorf("no requests are stored in %s", human.Printable(dir))
+				return nothingStored(dir)
 			}
 			if all {
 				for e, err := range s.list(r) {
@@ -124,6 +124,11 @@ func changeRequests(
 				}
 			}
 			r.Close()
+			if len(ids) == 0 {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "nothing to %s in %s\n", name,
+					human.Printable(dir))
+				return local(err)
+			}
 			c, end, err := changer(cmd.Context(), dir)
 			if err != nil {
 				return local(err)
@@ -140,7 +145,7 @@ func changeRequests(
 			return nil
 		},
 	}
-	s.declare(cmd)
+	s.declare(cmd, states...)
 	cmd.Flags().BoolVar(&all, "all", false, "all that have failed, or those in --state")
 	return cmd
 }

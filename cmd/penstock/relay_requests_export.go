@@ -79,7 +79,7 @@ body any more.`,
 			return nil
 		},
 	}
-	s.declare(cmd)
+	s.declare(cmd, outbox.States...)
 	return cmd
 }
 

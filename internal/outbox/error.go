@@ -22,7 +22,8 @@ var (
 	// ErrBegun says that a request is being sent, or was.
 	ErrBegun = errors.New("the request is being sent, or was")
 	// ErrNotEnded says that a request is still pending.
-	ErrNotEnded = errors.New("the request is pending")
+	ErrNotEnded = errors.New("the request waits or is being sent: DELETE of its URL withdraws it " +
+		"while it waits")
 	// ErrDelivered says that a request was delivered, so that its body is gone.
 	ErrDelivered = errors.New("the request was delivered")
 	// ErrChanged says that a stored request is not what was put.
