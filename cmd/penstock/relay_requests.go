@@ -37,7 +37,8 @@ func (s *selection) declare(cmd *cobra.Command, states ...outbox.State) {
 	v := severalValues(&s.states, "STATES", readStates(words))
 	v.words = words
 	flags.Var(v, "state", "only those in these states; several with commas")
-	flags.Var(text(&s.client, "NAME"), "client", "only those of this program")
+	flags.Var(text(&s.client, "NAME"), "client",
+		`only those of this program: its name or a word of that, as curl of "127.0.0.1 curl/8.5.0"`)
 	spellWords(cmd)
 }
 
@@ -82,7 +83,7 @@ func (s *selection) list(r *outbox.Reader) iter.Seq2[outbox.Entry, error] {
 			return
 		}
 		for e, err := range r.List(outbox.Filter{States: s.states}) {
-			if err == nil && s.client != "" && s.client != receipt.Of(e).Client {
+			if err == nil && s.client != "" && !hasWord(receipt.Of(e).Client, s.client) {
 				continue
 			}
 			if !yield(e, err) {
@@ -90,6 +91,21 @@ func (s *selection) list(r *outbox.Reader) iter.Seq2[outbox.Entry, error] {
 			}
 		}
 	}
+}
+
+// hasWord reports whether a client has this name, or a word of its name is it, with or without a
+// version. Other parts do not count: who drops those of etl does not mean those of etl-nightly.
+func hasWord(client, name string) bool {
+	if client == name {
+		return true
+	}
+	for word := range strings.FieldsSeq(client) {
+		product, _, _ := strings.Cut(word, "/")
+		if word == name || product == name {
+			return true
+		}
+	}
+	return false
 }
 
 // requestsCommand is penstock relay requests.
@@ -146,25 +162,26 @@ func listRequestsJSON(w io.Writer, list iter.Seq2[outbox.Entry, error]) error {
 	return nil
 }
 
-// listRequests writes a table of at most helpWidth columns, with reasons below.
+// listRequests writes a table with reasons below. On a terminal, lines are cut to its width.
 func listRequests(w io.Writer, dir string, list iter.Seq2[outbox.Entry, error]) error {
-	const form = "%-31s  %-9s  %8s  %5s  %s\n"
-	now, n := time.Now(), 0
+	const form = "%-31s  %-9s  %8s  %5s  %s"
+	now, n, width := time.Now(), 0, human.Width(w)
 	for e, err := range list {
 		if err != nil {
 			return err
 		}
 		if n++; n == 1 {
-			fmt.Fprintf(w, form, "ID", "STATE", "AGE", "TRIES", "REQUEST")
+			fmt.Fprintf(w, form+"\n", "ID", "STATE", "AGE", "TRIES", "REQUEST")
 		}
 		request := human.Printable(e.Method + " " + conceal.URL(e.URI))
-		fmt.Fprintf(w, form, e.ID, e.State, human.Span(now.Sub(e.Accepted).Truncate(time.Second)),
-			human.Count(e.Attempts), shorten(request, helpWidth-61))
-		if e.Reason != "" && e.State != outbox.Delivered {
-			if _, err := fmt.Fprintf(w, "  %s\n",
-				shorten(human.Printable(e.Reason), helpWidth-2)); err != nil {
-				return err
-			}
+		line := fmt.Sprintf(form, e.ID, e.State,
+			human.Span(now.Sub(e.Accepted).Truncate(time.Second)), human.Count(e.Attempts), request)
+		_, err := fmt.Fprintln(w, shorten(line, width))
+		if err == nil && e.Reason != "" && e.State != outbox.Delivered {
+			_, err = fmt.Fprintln(w, shorten("  "+human.Printable(e.Reason), width))
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if n == 0 {
@@ -174,9 +191,9 @@ func listRequests(w io.Writer, dir string, list iter.Seq2[outbox.Entry, error]) 
 	return nil
 }
 
-// shorten cuts a text to so many columns, as if each character had one.
+// shorten cuts a text to so many columns, if not 0, as if each character had one.
 func shorten(s string, columns int) string {
-	if utf8.RuneCountInString(s) <= columns {
+	if columns == 0 || utf8.RuneCountInString(s) <= columns {
 		return s
 	}
 	return string([]rune(s)[:columns-1]) + "…"
