@@ -176,9 +176,10 @@ func (s *Service) retrying(e retry.Event) {
 	}
 	p.c.mu.Unlock()
 	p.standing.Refused()
+	p.Status, p.Reason = e.Status, status.Setback(e)
 	o := outbox.Outcome{
-		State: outbox.Sending, Due: e.Until, Attempts: p.attempts(), Status: e.Status,
-		Reason: status.Setback(e),
+		State: outbox.Sending, Due: e.Until, Attempts: p.attempts(), Status: p.Status,
+		Reason: p.Reason,
 	}
 	if !p.standing.Past().Doubt {
 		o.State, p.begun = outbox.Waiting, false
@@ -278,6 +279,9 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 	why := &status.Failure{End: judged, Call: end, Method: p.Method, URL: req.URL.String(),
 		Answer: resp, Excerpt: excerpt, Hide: s.Secrets.Hide}
 	o.Reason = s.Secrets.Show(status.StoredWhy(why))
+	if o.State == outbox.Waiting && errors.Is(context.Cause(p), errStopping) {
+		o.Status, o.Reason = p.Status, p.Reason
+	}
 	p.postpone(&o, judged, end)
 	o.Doubt = p.standing.Past().Doubt
 	return o

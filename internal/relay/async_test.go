@@ -299,6 +299,33 @@ func TestStoredAwaitedStop(t *testing.T) {
 	})
 }
 
+// A stop is no reason why a request waits, and the one that it had before stays.
+func TestStoredStopReason(t *testing.T) {
+	dir := newStore(t)
+	var tried, queued string
+	startStored(t, dir, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "20")
+		w.WriteHeader(503)
+	}, func(w *world) {
+		tried = w.put("PUT", "/tried", "")
+		synctest.Wait()
+		queued = w.put("PUT", "/queued", "")
+		synctest.Wait()
+		test.OK(t, w.relay.Pause("", 0, "a test"))
+		w.stop(nil)
+		<-w.ended
+	})
+	other := Options{Targets: []Target{{Name: "other", URL: parse(t, "http://other")}}}
+	startStored(t, dir, other, nil, func(w *world) {
+		if s := w.state(tried, "waiting"); s.Reason != "overloaded (503)" || s.Status != 503 {
+			t.Errorf("%d %q", s.Status, s.Reason)
+		}
+		if s := w.state(queued, "waiting"); s.Reason != "" || s.Status != 0 {
+			t.Errorf("%d %q", s.Status, s.Reason)
+		}
+	})
+}
+
 // A request says when it is tried next also if what it waits for is about its server.
 func TestStoredNext(t *testing.T) {
 	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, _ *http.Request) {
