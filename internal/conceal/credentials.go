@@ -70,12 +70,12 @@ func Target(to string) string {
 }
 
 // WithoutCredentials returns a URL, or a template of URLs, without its password and without the
-// parameters of its query that are credentials, and whether there were any of these.
-func WithoutCredentials(rawURL string) (_ string, any bool) {
+// parameters of its query that are credentials, and the name of one of these; "" if there was none.
+func WithoutCredentials(rawURL string) (_, name string) {
 	where, query, found := strings.Cut(rawURL, "?")
 	where = withoutPassword(where)
 	if !found {
-		return where, false
+		return where, ""
 	}
 	missing := func(name string) bool { return !hasParameter(query, name) }
 	var drop []string
@@ -90,13 +90,13 @@ func WithoutCredentials(rawURL string) (_ string, any bool) {
 		}
 	}
 	if drop == nil {
-		return where + "?" + query, false
+		return where + "?" + query, ""
 	}
 	return where + parameters(query, func(pair string) (string, bool) {
 		name, _, _ := strings.Cut(pair, "=")
 		is := func(other string) bool { return strings.EqualFold(name, other) }
 		return pair, !slices.ContainsFunc(drop, is)
-	}), true
+	}), drop[0]
 }
 
 // parameters returns what keep leaves of the parameters of a query, with the question mark.

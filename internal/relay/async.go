@@ -80,10 +80,8 @@ func credentialIn(req *http.Request) string {
 			return name
 		}
 	}
-	if _, any := conceal.WithoutCredentials(req.URL.RequestURI()); any {
-		return "URL"
-	}
-	return ""
+	_, name := conceal.WithoutCredentials(req.URL.RequestURI())
+	return name
 }
 
 func (r *Relay) tooLarge() *problem.Document {

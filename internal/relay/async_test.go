@@ -193,6 +193,14 @@ func TestNotStored(t *testing.T) {
 					t.Errorf("%s %v: preference applied: %q", c.method, c.header, applied)
 				}
 			}
+			for path, named := range map[string]string{
+				"/?a=1&api_key=sesame":              `("api_key")`,
+				"/?to=1&Expires=1&Signature=sesame": `("Signature")`,
+			} {
+				if a := w.later("POST", path, "x"); !strings.Contains(a.Detail, named) {
+					t.Errorf("%s: %s", path, a.body)
+				}
+			}
 			req := w.request("POST", "/", "")
 			req.Header.Set("Prefer", "respond-async")
 			req.Body = io.NopCloser(strings.NewReader(strings.Repeat("x", 1001)))

@@ -30,13 +30,13 @@ func (i Identity) ID() uint64 { return binary.BigEndian.Uint64(i[:]) }
 // IdentityOf returns the identity of an item. It needs no look at the disk, and so can be asked for
 // each of a million items.
 func IdentityOf(it item.Item) Identity {
-	where, signed := conceal.WithoutCredentials(it.URL)
+	where, credential := conceal.WithoutCredentials(it.URL)
 	b := make([]byte, 0, 512) // on the stack
 	b = appendField(b, it.Method)
 	b = appendField(b, where)
 	// What was left out may have been the only difference between two files. With the path they
 	// stay two, and the worst is that a file is sent again from elsewhere.
-	if signed || nethttp.SharesURL(it.Method) {
+	if credential != "" || nethttp.SharesURL(it.Method) {
 		if it.Key != "" {
 			b = append(b, 'k')
 			b = appendField(b, it.Key)
