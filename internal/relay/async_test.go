@@ -359,5 +359,9 @@ func TestStoredNext(t *testing.T) {
 		}
 		test.OK(t, w.relay.Resume("", "a test"))
 		want(at, 40*time.Second)
+		e := outbox.Entry{State: outbox.Waiting, Due: w.begin}
+		if next := w.relay.next(e, w.begin.Add(time.Second)); !next.IsZero() {
+			t.Errorf("its turn comes at %v, which is over", next)
+		}
 	})
 }

@@ -70,14 +70,11 @@ func (r *Relay) serveOwn(w *clientconn.Writer, req *http.Request) {
 }
 
 // next returns before when a request is not tried, as far as that is known: it waits itself, or
-// with all others to its server.
+// with all others to its server. It returns zero if that time is over.
 func (r *Relay) next(e outbox.Entry, now time.Time) time.Time {
 	next := e.Due
-	if e.State != outbox.Waiting {
-		return next
-	}
 	for _, t := range r.targets {
-		if t.stored() != e.Target {
+		if t.stored() != e.Target || e.State != outbox.Waiting {
 			continue
 		}
 		paused := r.transport.Upstream(t.key).Stats().Paused
@@ -86,6 +83,9 @@ func (r *Relay) next(e outbox.Entry, now time.Time) time.Time {
 				next = until
 			}
 		}
+	}
+	if !next.After(now) {
+		return time.Time{} // its turn may come at any time
 	}
 	return next
 }
