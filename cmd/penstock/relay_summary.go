@@ -23,7 +23,7 @@ func summaryOf(s relay.Stats) string {
 		{s.Late, "not sent: they would have waited for too long"},
 		{s.Stopping, "not sent: the relay was stopping"},
 		{s.Refused - s.Late - s.Stopping, "refused: not as the relay takes them"},
-		{s.Lost, "given up by their clients"}, {s.Stored, "stored to be sent later"},
+		{s.Lost, "given up by their clients"}, {s.Stored, "stored"},
 	} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.what)
