@@ -160,6 +160,18 @@ func (c *courier) under() int {
 	return len(c.busy)
 }
 
+// flying returns how many requests are with the target.
+func (c *courier) flying() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.busy {
+		if p.flying {
+			n++
+		}
+	}
+	return n
+}
+
 // A hold keeps back what is stored for a target that would refuse all of it, whatever it is: it has
 // no address, or the credentials are not valid. One request at a time shows whether that is over.
 type hold struct {

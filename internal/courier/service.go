@@ -147,6 +147,14 @@ func (s *Service) Active() (n int) {
 	return n
 }
 
+// Flying returns how many stored requests are with their servers.
+func (s *Service) Flying() (n int) {
+	for _, c := range s.couriers {
+		n += c.flying()
+	}
+	return n
+}
+
 // Held returns when the next request for a target is tried while all for it are held back; zero if
 // they are not.
 func (s *Service) Held(target string) time.Time {

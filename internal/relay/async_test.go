@@ -322,6 +322,9 @@ func TestStoredStopReason(t *testing.T) {
 		test.OK(t, w.relay.Pause("", 0, "a test"))
 		w.stop(nil)
 		<-w.ended
+		if log := w.logged(); strings.Contains(log, "may finish") {
+			t.Errorf("nothing is with the target: %s", log)
+		}
 	})
 	other := Options{Targets: []Target{{Name: "other", URL: parse(t, "http://other")}}}
 	startStored(t, dir, other, nil, func(w *world) {

@@ -412,6 +412,9 @@ func TestStoredStop(t *testing.T) {
 		if took := time.Since(begin); took < 3*time.Second || took > 4*time.Second {
 			t.Errorf("it ended after %v", took)
 		}
+		if log := w.logged(); !strings.Contains(log, "1 request may finish") {
+			t.Error(log)
+		}
 	})
 	startStored(t, dir, Options{}, nil, func(w *world) {
 		time.Sleep(time.Minute)

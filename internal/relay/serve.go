@@ -112,8 +112,8 @@ func (r *Relay) drain(
 ) {
 	r.stopping.Store(true)
 	r.stored.Stop()
-	active := r.active()
-	r.Log.Info(status.RelayStops(context.Cause(soft), active, r.StopTimeout))
+	mayFinish := r.tally.stats().Active + r.stored.Flying()
+	r.Log.Info(status.RelayStops(context.Cause(soft), mayFinish, r.StopTimeout))
 	over := time.NewTimer(r.StopTimeout)
 	defer over.Stop()
 	ticker.Reset(look / 20)
