@@ -94,7 +94,7 @@ func (s *selection) list(r *outbox.Reader) iter.Seq2[outbox.Entry, error] {
 }
 
 // hasWord reports whether a client has this name, or a word of its name is it, with or without a
-// version. Other parts do not count: who drops those of etl does not mean those of etl-nightly.
+// version. Other parts do not count: to drop those of etl must not drop those of etl-nightly.
 func hasWord(client, name string) bool {
 	if client == name {
 		return true

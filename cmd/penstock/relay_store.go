@@ -75,7 +75,7 @@ func storeDir(dir string) (string, error) {
 	return filepath.Join(state, "relay"), err
 }
 
-// open opens the store. Without the one that nobody has asked for, the relay does the rest.
+// open opens the store. If the default one cannot be opened, the relay does the rest without it.
 func (f *storeFlags) open(ctx context.Context, o *relay.Options, at net.Addr) error {
 	given := f.dir != ""
 	switch {

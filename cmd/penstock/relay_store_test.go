@@ -14,7 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/test"
 )
 
-// A second relay does without the store that nobody has asked for, and says who has it.
+// A second relay works without the default store, and says which process uses it.
 func TestSecondRelay(t *testing.T) {
 	state := t.TempDir()
 	t.Setenv(stateVar, state)

@@ -120,7 +120,7 @@ func (v *view) publish(s board.State) {
 	v.state.Store(&s)
 }
 
-// close tells those who look on the last of the run.
+// close sends readers the last state of the run.
 func (v *view) close() {
 	for _, end := range v.ends {
 		end()

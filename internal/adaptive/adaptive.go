@@ -67,7 +67,7 @@ type Sample struct {
 	Bytes   int64         // in the body
 
 	RetryAt  time.Time         // nothing should be sent before; if zero, that was not stated
-	Source   string            // who stated it
+	Source   string            // where it was stated
 	Quotas   []quota.Allowance // what is left to us
 	InFlight int               // how many requests at once are allowed; if zero, not stated
 

@@ -167,7 +167,7 @@ func (c *Controller) meaningOfRefusal(t Ticket, s Sample, now time.Time) Signal 
 		k.acquitRate(now)
 		c.pace.Drop()
 	case throttled && t.InFlight > 1 && t.Number != c.hold.probe &&
-		math.IsInf(c.pace.Rate(t.At), 1): // nothing tells what it is about
+		math.IsInf(c.pace.Rate(t.At), 1): // its cause is not known
 		if k.bare429 != aboutCrowd {
 			k.bare429 = onProbe
 			c.pace.Suspect(t.At)

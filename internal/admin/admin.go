@@ -1,7 +1,7 @@
 // Package admin is how people and programs look at a relay and steer it: its health, state, page
 // and metrics, and changes of its limits, pauses and its end. It is a server of its own, apart from
-// the one that requests go through, and knows no users: whoever reaches it may do all this, but no
-// web page of another site may.
+// the one that requests go through, and knows no users: any program that reaches it may do all
+// this, but no web page of another site may.
 package admin
 
 import (
@@ -130,7 +130,7 @@ func read(w http.ResponseWriter, req *http.Request) (fields, *reply) {
 	return f, nil
 }
 
-// who names the one that sends a request, for the log.
+// who describes the sender of a request, for the log.
 func who(req *http.Request) string {
 	text := req.RemoteAddr
 	if agent := req.UserAgent(); agent != "" {

@@ -74,7 +74,7 @@ func (w *world) want(path, body string, status int, text string) {
 	}
 }
 
-// What is changed holds, is said in the answer, and who asked for it in the log.
+// A change is in force, is in the answer, and is in the log with its sender.
 func TestChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // whose clock begins with 2000
 		w := newWorld(t, throttle.Limits{Rate: 4})

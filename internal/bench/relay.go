@@ -185,7 +185,7 @@ func reverse(to, listen string) error {
 	return (&http.Server{Addr: listen, Handler: proxy}).ListenAndServe()
 }
 
-// freePorts returns ports that nobody listened on just now.
+// freePorts returns ports on which no program listened just now.
 func freePorts(n int) (ports []int, err error) {
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

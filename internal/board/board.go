@@ -19,7 +19,7 @@ const (
 )
 
 // A Board shows a state. It is an http.Handler of three paths: / is the page, /state the state as
-// JSON, and /events tells it each second as server-sent events: a message is an [Event] as JSON, or
+// JSON, and /events sends it each second as server-sent events: a message is an [Event] as JSON, or
 // what is on the page where ?page is asked for. A reader that is slow gets fewer of them.
 //
 // Its methods may be called concurrently. It does not ask whether a request is for it: see package
@@ -58,7 +58,7 @@ func New(state func() State) *Board {
 	return b
 }
 
-// Run looks at the state each second, until ctx ends. Then it tells the readers the last of it, and
+// Run looks at the state each second, until ctx ends. Then it sends the readers the last state, and
 // dismisses them.
 func (b *Board) Run(ctx context.Context) {
 	ticker := time.NewTicker(look)
@@ -81,7 +81,7 @@ func (b *Board) Run(ctx context.Context) {
 	}
 }
 
-// look records the state, and tells the readers.
+// look records the state, and sends it to the readers.
 func (b *Board) look() {
 	s := b.state()
 	b.mu.Lock()

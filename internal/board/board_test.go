@@ -111,7 +111,7 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// A reader that is slow gets the newest, and delays nobody.
+// A slow reader gets the newest message, and delays no other.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := world()
@@ -340,7 +340,7 @@ func TestPageSays(t *testing.T) {
 	}
 }
 
-// What a server allows is no fault of it; that it is down, or asked for a pause, is shown as one.
+// A server's limit is not shown as a fault; an outage or a pause that it asked for is.
 func TestStopped(t *testing.T) {
 	at := time.Date(2026, 3, 1, 22, 0, 0, 0, time.Local)
 	for _, c := range []struct {

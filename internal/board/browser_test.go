@@ -99,7 +99,7 @@ func TestSnapshot(t *testing.T) {
 	agree(t, get(b, "/").Body.Bytes(), get(b, "/state").Body.Bytes())
 }
 
-// [page] A browser shows the numbers of the state as they change, and asks nobody else.
+// [page] A browser shows the numbers of the state as they change, and asks no other server.
 func TestBrowser(t *testing.T) {
 	first, then := full(), full()
 	then.Upstreams[0].Sent += 1234

@@ -68,7 +68,7 @@ type view struct {
 type shown struct {
 	*Upstream
 	Index int      // in the state
-	Chart *drawing // nil: nothing is known of the last minutes
+	Chart *drawing // if nil, nothing is known of the last minutes
 	Now   time.Time
 }
 

@@ -16,7 +16,7 @@ type State struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
-	Ended   time.Time `json:"ended,omitzero"` // zero: it goes on
+	Ended   time.Time `json:"ended,omitzero"` // if zero, it goes on
 
 	// Holding is why nothing more is sent now, in words. If empty, nothing holds it.
 	Holding  string `json:"holding"`

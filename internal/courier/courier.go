@@ -221,8 +221,8 @@ func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 	return true
 }
 
-// aboutCredentials reports whether a status refuses whoever sends, or for want of room, and not
-// what was sent.
+// aboutCredentials reports whether a status is about the account or its room, and not about what
+// was sent.
 func aboutCredentials(code int) bool {
 	return code == 401 || code == 402 || code == 407 || code == 507
 }

@@ -287,11 +287,11 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 	return o
 }
 
-// postpone has a request wait that has failed by no fault of its own, and says until when.
+// postpone has a request wait whose failure is not its own, and sets until when.
 func (p *parcel) postpone(o *outbox.Outcome, judged outcome.End, end retry.Result) {
 	held := p.c.judge(end, o)
 	_, local := errors.AsType[*outbox.Error](end.Err)
-	alone := judged.Outage && p.c.accepted() == p.accepted // nobody can say whose fault it is
+	alone := judged.Outage && p.c.accepted() == p.accepted // the cause may be either
 	var wait time.Duration
 	switch {
 	case o.State == outbox.Waiting && context.Cause(p) == nil:

@@ -32,7 +32,7 @@ type Options struct {
 	Secrets *conceal.Set // that reasons must not show
 
 	Keep     time.Duration // for how long results are kept
-	Header   http.Header   // is set in what goes to the targets; nil: nothing is
+	Header   http.Header   // is set in what goes to the targets; if nil, nothing is
 	Attempts int           // failures of one request until it has failed; 0: eight
 	InOrder  bool          // as in the store's options: the log says what a failure holds up
 

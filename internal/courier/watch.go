@@ -30,7 +30,7 @@ func (w *watchers) leave(id string) {
 	delete(w.of, id)
 }
 
-// ended tells who waits for a request.
+// ended wakes those that wait for a request.
 func (w *watchers) ended(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

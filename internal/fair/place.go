@@ -24,7 +24,7 @@ type Place struct {
 
 // Join is [Transport.Wait] for a caller that waits in its own way, such as in a Read of its
 // client's connection: it returns at once. Wake is called when the turn has come, or will not come,
-// with a lock held: it must only wake who waits. In any case Leave must be called in the end. The
+// with a lock held: it must only wake a waiter. In any case Leave must be called in the end. The
 // end of ctx is for the caller to notice.
 func (t *Transport) Join(ctx context.Context, key string, size int64, wake func()) *Place {
 	return t.join(ctx, key, size, true, wake)

@@ -1,5 +1,5 @@
 // Package metrics shows the state of a run or a relay to Prometheus: by HTTP, or in a file for the
-// node exporter. It counts nothing: whoever has a state gives it.
+// node exporter. It counts nothing itself.
 //
 // Names follow the conventions of Prometheus: seconds and bytes, _total for what only grows. What
 // is not known, or is no limit, has no metric.

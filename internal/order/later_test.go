@@ -31,7 +31,7 @@ func TestLater(t *testing.T) {
 	}
 }
 
-// A returner tells what is done with jobs. Those that are sent are left to the end again.
+// A returner records what is done with jobs. Those that are sent are left to the end again.
 type returner struct {
 	later Later[string]
 	begin time.Time

@@ -112,7 +112,7 @@ func (s *Store) Begin(id string, note bool) error {
 // An Outcome is what came of sending a request.
 type Outcome struct {
 	State    State     // Waiting: it is to be sent again
-	Due      time.Time // not before then; zero: as soon as its turn comes
+	Due      time.Time // not before then; if zero, as soon as its turn comes
 	Attempts int       // all so far
 	Status   int       // of the last answer; 0 if there was none
 	Answer   *Answer   // of its body the first MaxAnswer bytes are kept; it may be nil

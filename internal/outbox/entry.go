@@ -45,7 +45,7 @@ type Entry struct {
 	Size     int64  // of the body, in bytes
 	State    State
 	Accepted time.Time
-	Due      time.Time // it waits until then; zero: it need not
+	Due      time.Time // it waits until then; if zero, it need not
 	Attempts int
 	First    time.Time // first attempt that the server may have; zero if there was none
 	Ended    time.Time // zero while it is pending

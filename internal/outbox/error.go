@@ -126,7 +126,7 @@ func (e *Error) sqlite(se *sqlite.Error) {
 	}
 }
 
-// inUseBy words who has the lock.
+// An inUseBy says which process has the lock.
 type inUseBy struct{ *lockfile.InUseError }
 
 func (e inUseBy) Error() string {

@@ -356,7 +356,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// Files that are no longer those that were opened would take requests for nobody.
+// Files that are no longer those that were opened would take requests that no relay sends.
 func TestReplacedUnderway(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows removes no open file")

@@ -76,7 +76,7 @@ type Store struct {
 type taken struct {
 	turns.Waiter
 	line  *turns.Line
-	begun time.Time // zero: it was not
+	begun time.Time // if zero, it was not
 }
 
 // Open opens or makes a store and takes its lock. It reads each row once, which takes about a

@@ -324,8 +324,8 @@ func TestStoredTampered(t *testing.T) {
 	})
 }
 
-// A server that fails everything, and has done so since the relay began, is no fault of a request
-// that is all alone.
+// If a server has failed everything since the relay began, a request that is all alone is not at
+// fault.
 func TestStoredAlone(t *testing.T) {
 	var up atomic.Bool
 	startStored(t, newStore(t), Options{}, func(w http.ResponseWriter, _ *http.Request) {

@@ -22,7 +22,7 @@ import (
 // Options are those of a [Relay]. Targets and Log must be set.
 type Options struct {
 	Targets []Target
-	Header  http.Header // is set in what goes to the targets; nil: nothing is
+	Header  http.Header // is set in what goes to the targets; if nil, nothing is
 	Network wire.Network
 	Limits  throttle.Limits // of each target
 

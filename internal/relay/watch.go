@@ -11,7 +11,7 @@ import (
 // A telling is what people have been told. It is for watch alone.
 type telling struct {
 	waiting  time.Time
-	due      time.Time // a line of the traffic is; zero: there is none
+	due      time.Time // a line of the traffic is; if zero, there is none
 	first    bool      // it is the first since there was none
 	answered int64
 	recent   [10]int64 // answers at the last looks, the oldest first

@@ -40,5 +40,5 @@ type Options struct {
 	Log      *slog.Logger
 
 	// Publish is told several times a second, and at the end, what the run does. It must not block.
-	Publish func(board.State) // if nil, nobody wants to know
+	Publish func(board.State) // if nil, nothing is published
 }

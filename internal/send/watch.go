@@ -69,7 +69,7 @@ func (r *run) watch(finished <-chan struct{}) {
 	}
 }
 
-// publish tells what the run does to whoever wants to know.
+// publish passes on what the run does.
 func (r *run) publish(s *progress.Snapshot, now time.Time, ended bool) {
 	state := status.Run(r.To, r.start, now, s, &r.servers)
 	state.Failures = r.failures.List()

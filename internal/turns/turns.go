@@ -13,7 +13,7 @@ import (
 type Waiter struct {
 	Seq   int64     // the older of two has the less
 	Since time.Time // it waits
-	Due   time.Time // not before then; zero: at once
+	Due   time.Time // not before then; if zero, at once
 	of    *client
 }
 
