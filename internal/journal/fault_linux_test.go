@@ -12,23 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/penstock/penstock/internal/memdir"
 	"github.com/penstock/penstock/internal/test"
 )
 
-// smallDisk mounts a file system of that many bytes.
-func smallDisk(t *testing.T, size string) string {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("cannot mount a small disk: %v", err)
-	}
-	t.Cleanup(func() {
-		test.Check(t, unix.Unmount(dir, unix.MNT_DETACH))
-	})
-	return dir
-}
-
 func TestFullDisk(t *testing.T) {
-	dir := smallDisk(t, "8m")
+	dir := memdir.Small(t, "8m")
 	for _, room := range []bool{true, false} {
 		path := filepath.Join(dir, "j.db")
 		filler := filepath.Join(dir, "filler")
@@ -55,7 +44,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestFullDiskAtOpen(t *testing.T) {
-	dir := smallDisk(t, "256k")
+	dir := memdir.Small(t, "256k")
 	test.OK(t, os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 250<<10), 0o600))
 	path := filepath.Join(dir, "j.db")
 	_, err := Open(t.Context(), Options{Path: path})
@@ -67,7 +56,7 @@ func TestFullDiskAtOpen(t *testing.T) {
 }
 
 func TestReadOnlyDisk(t *testing.T) {
-	dir := smallDisk(t, "4m")
+	dir := memdir.Small(t, "4m")
 	clean, killed := filepath.Join(dir, "clean.db"), filepath.Join(dir, "killed.db")
 	fill(t, clean, 10)
 	other := startHolder(t, killed)

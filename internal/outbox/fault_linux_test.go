@@ -13,24 +13,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/penstock/penstock/internal/memdir"
 	"github.com/penstock/penstock/internal/test"
 )
 
-// smallDisk mounts a file system of that many bytes.
-func smallDisk(t *testing.T, size string) string {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("cannot mount a small disk: %v", err)
-	}
-	t.Cleanup(func() {
-		test.Check(t, unix.Unmount(dir, unix.MNT_DETACH))
-	})
-	return dir
-}
-
 // A full disk refuses requests, of whatever size, and loses none.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, "16m")
+	disk := memdir.Small(t, "16m")
 	dir := filepath.Join(disk, "store")
 	s := mustOpen(t, Options{Dir: dir})
 	s.minFree = 4 << 20
@@ -83,7 +72,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestReadOnlyDisk(t *testing.T) {
-	disk := smallDisk(t, "100m")
+	disk := memdir.Small(t, "100m")
 	dir := filepath.Join(disk, "store")
 	s := mustOpen(t, Options{Dir: dir})
 	e := mustPut(t, s, "a", "body")
