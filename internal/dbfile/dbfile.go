@@ -100,7 +100,7 @@ func Guard(err *error) func() {
 
 // A Header is what the first bytes of a file state.
 type Header struct {
-	Size    int64 // 0 where there is no file or nothing in it
+	Size    int64 // 0 where there is no file, or no table in it
 	Version int   // user_version
 	WAL     bool  // in WAL mode
 }
@@ -133,7 +133,11 @@ func ReadHeader(path string, applicationID uint32) (Header, error) {
 	case err != nil:
 		return Header{}, fmt.Errorf("%w: cut short at %d bytes", ErrDamaged, n)
 	}
-	if id := binary.BigEndian.Uint32(b[68:]); id != applicationID {
+	id, schemaCookie := binary.BigEndian.Uint32(b[68:]), binary.BigEndian.Uint32(b[40:])
+	if id == 0 && schemaCookie == 0 { // it never had a table: we were killed while making it
+		return Header{}, checkLog(path)
+	}
+	if id != applicationID {
 		return Header{}, fmt.Errorf("%w: an SQLite file of another program", ErrForeign)
 	}
 	// Bytes that lack at the end of the last page SQLite takes as zeros. A log that is left may

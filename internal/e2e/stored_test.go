@@ -59,7 +59,7 @@ func TestStoredSurvivesKill(t *testing.T) {
 		k := &keeper{keys: map[string]map[string]bool{}}
 		s := httptest.NewServer(k)
 		store := filepath.Join(t.TempDir(), fmt.Sprint(round))
-		run := func() (*exec.Cmd, string) {
+		run := func() (*exec.Cmd, string, *firstLine) {
 			cmd := exec.Command(bin, "relay", "--to", s.URL, "--listen", "127.0.0.1:0", "--store",
 				store, "--async", "POST", "--idempotent")
 			said := &firstLine{done: make(chan string, 1)}
@@ -70,9 +70,9 @@ func TestStoredSurvivesKill(t *testing.T) {
 			if url == "" {
 				t.Fatalf("it says %q", line)
 			}
-			return cmd, url
+			return cmd, url, said
 		}
-		relay, url := run()
+		relay, url, _ := run()
 		var mu sync.Mutex
 		var names []string // of what was accepted
 		var next atomic.Int64
@@ -111,7 +111,7 @@ func TestStoredSurvivesKill(t *testing.T) {
 		if len(names) < uploads {
 			killed++
 		}
-		relay, _ = run()
+		relay, _, said := run()
 		deadline := time.Now().Add(time.Minute)
 		for _, name := range names {
 			for k.has(name) == nil && time.Now().Before(deadline) {
@@ -127,7 +127,9 @@ func TestStoredSurvivesKill(t *testing.T) {
 		}
 		accepted += len(names)
 		test.OK(t, relay.Process.Signal(syscall.SIGTERM))
-		test.OK(t, relay.Wait())
+		if err := relay.Wait(); err != nil {
+			t.Fatalf("%v, after saying:\n%s", err, said.text)
+		}
 		out, err := exec.Command(bin, "relay", "requests", "--store", store, "--state",
 			"failed,unknown").CombinedOutput()
 		if err != nil || !bytes.HasPrefix(out, []byte("no such requests")) {
@@ -142,7 +144,7 @@ func TestStoredSurvivesKill(t *testing.T) {
 	}
 }
 
-// firstLine passes on the first line that is written to it.
+// firstLine keeps what is written to it, and passes on the first line.
 type firstLine struct {
 	text []byte
 	said bool
@@ -150,8 +152,8 @@ type firstLine struct {
 }
 
 func (f *firstLine) Write(p []byte) (int, error) {
+	f.text = append(f.text, p...)
 	if !f.said {
-		f.text = append(f.text, p...)
 		if line, _, ok := bytes.Cut(f.text, []byte("\n")); ok {
 			f.done <- string(line)
 			f.said = true

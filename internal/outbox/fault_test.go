@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -140,6 +141,33 @@ func TestNoRoomAtClose(t *testing.T) {
 		}
 		test.OK(t, s.Close())
 	})
+}
+
+// A relay that is killed while it makes the store may leave an SQLite file that has no table yet.
+func TestOpenHalfMade(t *testing.T) {
+	for name, log := range map[string]string{"first commit": "DELETE", "with a log": "WAL"} {
+		t.Run(name, func(t *testing.T) {
+			dir := newDir(t)
+			test.OK(t, os.MkdirAll(dir, 0o700))
+			path := filepath.Join(dir, file)
+			test.OK(t, os.WriteFile(path, nil, 0o600))
+			conn, err := dbfile.Open(t.Context(), path, "rw")
+			test.OK(t, err)
+			_, err = conn.ExecContext(t.Context(),
+				"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode="+log)
+			test.OK(t, err)
+			test.OK(t, conn.Close())
+			if _, err := OpenReader(dir); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a reader: %v", err)
+			}
+			s := mustOpen(t, Options{Dir: dir})
+			e := mustPut(t, s, "a", "body")
+			test.OK(t, s.Close())
+			if got := mustRead(t, mustOpen(t, Options{Dir: dir}), e.ID); got != "body" {
+				t.Errorf("%q", got)
+			}
+		})
+	}
 }
 
 // What cannot be opened says where, and what is wrong, and is left as it was.
