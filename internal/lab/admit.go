@@ -12,7 +12,7 @@ func (x *exchange) keep() {
 // admit reports whether the body is to be worked on and stored. If not, the verdict is there.
 func (x *exchange) admit() bool {
 	x.stamp = stamp{Name(x.r.URL), x.r.Header.Get("Idempotency-Key")}
-	if !digestHolds(x.r.Header, x.sum) {
+	if !digestHolds(x.r.Header, x.whole) {
 		x.ledger.count(&x.ledger.mu.stats.BadDigest)
 		x.verdict = http.StatusBadRequest
 		return false

@@ -17,7 +17,8 @@ type exchange struct {
 	at    time.Time // when it arrived
 	looks bool      // it asks what is stored: no upload, and not counted as a request
 
-	size    int64 // of the body, once read
+	whole   [sha256.Size]byte // of the body, once read
+	size    int64             // of what is stored, which is the body or a file in it
 	sum     [sha256.Size]byte
 	stamp   stamp
 	claimed bool // its key, until it leaves
@@ -58,7 +59,8 @@ func (x *exchange) read(pace *pace) {
 			x.sleepUntil(pace.take(n, time.Now()))
 		}
 		if err == io.EOF {
-			hash.Sum(x.sum[:0])
+			hash.Sum(x.whole[:0])
+			x.sum = x.whole
 			return
 		}
 		if err != nil {
@@ -104,7 +106,9 @@ func (x *exchange) redirect(to string) {
 }
 
 func (x *exchange) reply(status int, body string) {
-	x.w.Header()["Content-Type"] = plainText
+	if h := x.w.Header(); h["Content-Type"] == nil {
+		h["Content-Type"] = plainText
+	}
 	x.w.WriteHeader(status)
 	io.WriteString(x.w, body)
 	if x.r.Context().Err() == nil { // else the client is gone

@@ -13,7 +13,8 @@
 // record no name is found stored.
 //
 // A lab is no load balancer and no model of a network: it runs on loopback or in memory, and all
-// its clients share its one limit, but for the tutorial preset, which has one for each API key.
+// its clients share its one limit, but for the presets tutorial and partner, which have one for
+// each API key.
 package lab
 
 import (
@@ -59,6 +60,7 @@ var presets = []preset{
 	strictPreset,
 	windowPreset,
 	tutorialPreset,
+	partnerPreset,
 	threadsPreset,
 	connsPreset,
 	cpuPreset,

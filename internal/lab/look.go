@@ -19,6 +19,11 @@ func (x *exchange) look() {
 		x.reply(http.StatusNotFound, "not stored\n")
 		return
 	}
+	x.show(it)
+}
+
+// show answers with what is known of an item.
+func (x *exchange) show(it item) {
 	h := x.w.Header()
 	h.Set("Content-Length", strconv.FormatInt(it.size, 10))
 	h.Set("Content-Type", "application/octet-stream")

@@ -113,12 +113,12 @@ func (s *Server) Handler() http.Handler {
 }
 
 // look answers a question about what is stored, without any limit. A server that is down or hostile
-// is that for such questions too.
+// is that for such questions too, and a partner knows its files by id.
 func (s *Server) look(x *exchange) {
 	s.ledger.count(&s.ledger.mu.stats.Looked)
 	x.left = true // never counted in
 	switch s.rule.(type) {
-	case *down, *hostile:
+	case *down, *hostile, *partner:
 		s.rule.serve(x)
 	default:
 		x.look()

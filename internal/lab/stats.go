@@ -31,6 +31,16 @@ type Stats struct {
 	Reused int64 `json:"reused"`
 	// not stored, as the body was not what its Content-Digest said
 	BadDigest int64 `json:"bad_digest"`
+	// Of the preset partner: not stored, as a field or a file was missing; as the body could not be
+	// read; as the checksum was missing or wrong
+	MissingField int64 `json:"missing_field"`
+	Malformed    int64 `json:"malformed"`
+	BadChecksum  int64 `json:"bad_checksum"`
+	// of the preset partner: refused, as a key was over its rate or over its quota
+	OverRate  int64 `json:"over_rate"`
+	OverQuota int64 `json:"over_quota"`
+	// of the preset partner: not stored, and answered 200 with "success":false
+	Rejected int64 `json:"rejected"`
 	// GET and HEAD of names, in none of the above
 	Looked   int64         `json:"looked"`
 	ByStatus map[int]int64 `json:"by_status"` // whole answers
@@ -135,6 +145,12 @@ func (s Stats) Verdict() []string {
 	say(s.Replayed, number(s.Replayed, "request")+" recognised by the key and not stored again")
 	say(s.Reused, number(s.Reused, "request")+" with the key of another content")
 	say(s.BadDigest, number(s.BadDigest, "request")+" with a wrong digest")
+	say(s.MissingField, number(s.MissingField, "request")+" without a required field")
+	say(s.Malformed, number(s.Malformed, "request")+" that could not be decoded")
+	say(s.BadChecksum, number(s.BadChecksum, "request")+" with a wrong checksum or none")
+	say(s.OverRate, number(s.OverRate, "request")+" over the rate")
+	say(s.OverQuota, number(s.OverQuota, "request")+" over the quota")
+	say(s.Rejected, number(s.Rejected, "file")+" rejected in an answer of 200")
 	if len(odd) > 0 {
 		lines = append(lines, "lab "+s.Preset+": "+strings.Join(odd, "; "))
 	}
