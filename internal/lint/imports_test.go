@@ -264,6 +264,12 @@ func TestImports(t *testing.T) {
 		may:  []string{"github.com/maypok86/otter/v2"},
 		why:  "it is a transport like any other, and knows nothing of what is below or above it",
 	}, {
+		name: "rules",
+		of:   []string{module + "/internal/rules"},
+		may: []string{"github.com/go-json-experiment/json/jsontext",
+			"github.com/itchyny/gojq"},
+		why: "it judges answers by what the user says of them, for any engine",
+	}, {
 		name: "stop",
 		of:   []string{module + "/internal/stop"},
 		may:  []string{module + "/internal/exit", module + "/internal/wire", module + "/retry"},
@@ -339,6 +345,9 @@ func TestImports(t *testing.T) {
 			case within(path, module+"/cmd", module+"/examples") &&
 				!within(p.ImportPath, module+"/cmd"):
 				t.Errorf("%s imports %s, which is on top of everything", p.ImportPath, path)
+			case within(path, "github.com/itchyny/gojq") &&
+				!within(p.ImportPath, module+"/internal/rules"):
+				t.Errorf("%s imports %s, whose bounds are in internal/rules", p.ImportPath, path)
 			case within(path, prometheus) && !within(p.ImportPath, module+"/internal/metrics"):
 				t.Errorf("%s imports %s, which is for internal/metrics alone", p.ImportPath, path)
 			case within(path, module+"/internal/servers", module+"/internal/memnet",
