@@ -158,7 +158,8 @@ func TestRefused(t *testing.T) {
 		strings.Repeat(".[]|", 17) + ".":                          "iterates more than 16 times",
 		strings.Repeat("a", maxText+1):                            "longer than 4096 bytes",
 		`strftime("%Y")`:                                          "strftime/1",
-		"$__loc__":                                                "$__loc__", "splits(\"a\")": "splits/1", "limit(1;range(9))": "range/1",
+		"$__loc__":                                                "$__loc__",
+		"splits(\"a\")":                                           "splits/1", "limit(1;range(9))": "range/1",
 		"modulemeta": "modulemeta/0", "builtins": "builtins/0", "now|localtime": "localtime/0",
 	} {
 		q, err := ParseQuery(text)
@@ -178,6 +179,7 @@ func hostile() map[string]string {
 	words := `["` + strings.Repeat(`a","`, 40_000) + `"]`
 	deep := strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)
 	wide := "[0" + strings.Repeat(",0", MaxBody/2-10) + "]"
+	nested := strings.Repeat("map(", 15) + "." + strings.Repeat(")", 15)
 	doubled := strings.Repeat("[.,.]|", 45)
 	return map[string]string{
 		strings.Repeat(".+.|", 45) + "length":           long,
@@ -220,7 +222,7 @@ func hostile() map[string]string {
 		"tojson":                                        deep,
 		"[..|..]|length":                                deep,
 		"length":                                        wide,
-		strings.Repeat("map(", 15) + "." + strings.Repeat(")", 15): strings.Repeat("[", 15) + zeros + strings.Repeat("]", 15),
+		nested:                                          strings.Repeat("[", 15) + zeros + strings.Repeat("]", 15),
 	}
 }
 
