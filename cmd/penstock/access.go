@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -23,27 +21,30 @@ import (
 type access struct {
 	headers                []string
 	headerFile, bearerFile string
+	user                   string
 	cacert, cert, key      string
 }
 
 // files are those that the flags name.
 func (f *access) files() []string {
-	return []string{f.headerFile, f.bearerFile, f.cacert, f.cert, f.key}
+	return []string{f.headerFile, f.bearerFile, passwordFile(f.user), f.cacert, f.cert, f.key}
 }
 
 // credentials declares the flags for headers.
 func (f *access) credentials(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.headers, "header", nil,
+	flags.StringArrayVarP(&f.headers, "header", "H", nil,
 		"`HEADER` to send along, as 'Name: value'; may be repeated")
 	flags.Var(text(&f.headerFile, "FILE"), "header-file", "headers to send along, one a line")
 	flags.Var(text(&f.bearerFile, "FILE"), "bearer-file",
 		"file with a bearer token; or set PENSTOCK_BEARER")
+	flags.VarP(newValue(&f.user, "USER:@FILE", readUser), "user", "u",
+		"user, and a file with the password; @FILE has both, as USER:PASSWORD")
 }
 
 // network declares the flags for the way to a server, but for its timeouts.
 func (f *access) network(flags *pflag.FlagSet, to *wire.Network) {
 	flags.BoolVar(&to.HTTP2, "http2", false, "speak HTTP/2 where the server does")
-	flags.Var(newValue(&to.Proxy, "URL", readProxy), "proxy",
+	flags.VarP(newValue(&to.Proxy, "URL", readProxy), "proxy", "x",
 		"proxy (default by HTTPS_PROXY, HTTP_PROXY and NO_PROXY)")
 	flags.Var(text(&f.cacert, "FILE"), "cacert", "certificates to trust instead of the system's")
 	flags.Var(text(&f.cert, "FILE"), "cert",
@@ -136,43 +137,5 @@ func (f *access) header() (http.Header, error) {
 		}
 		h.Add(name, value)
 	}
-	token, from := os.Getenv("PENSTOCK_BEARER"), "PENSTOCK_BEARER"
-	if f.bearerFile != "" {
-		text, err := readText(f.bearerFile)
-		if err != nil {
-			return nil, fmt.Errorf("--bearer-file: %w", err)
-		}
-		token, from = strings.TrimPrefix(strings.TrimSpace(text), "Bearer "), "--bearer-file"
-		token = strings.TrimSpace(token)
-		if token == "" {
-			return nil, fmt.Errorf("--bearer-file %s is empty", f.bearerFile)
-		}
-	}
-	if token == "" || (from == "PENSTOCK_BEARER" && h.Get("Authorization") != "") {
-		return h, nil
-	}
-	if h.Get("Authorization") != "" {
-		return nil, errors.New("--bearer-file and an Authorization header: leave out one of them")
-	}
-	if err := source.CheckHeader("Authorization", "Bearer "+token); err != nil {
-		return nil, fmt.Errorf("%s: %w", from, err)
-	}
-	h.Set("Authorization", "Bearer "+token)
-	return h, nil
-}
-
-// readText reads a file that a person wrote. Some editors begin it with a byte order mark, which is
-// no part of the text.
-func readText(name string) (string, error) {
-	text, err := os.ReadFile(name)
-	if err != nil && name == "-" {
-		return "", errors.New("standard input is not read for this: name a file")
-	}
-	if err != nil {
-		return "", err
-	}
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return "", fmt.Errorf("%s is in UTF-16: save it as UTF-8", name)
-	}
-	return strings.TrimPrefix(string(text), "\ufeff"), nil
+	return h, f.authorize(h)
 }

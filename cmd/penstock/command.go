@@ -18,10 +18,15 @@ import (
 type command struct {
 	flags *pflag.FlagSet
 	words []word
+	// hidden are the variables of the environment that have more flags, with secrets.
+	hidden []string
 }
 
 // A word is a flag that was given, or a path if it has no name.
-type word struct{ name, value string }
+type word struct {
+	name, value string
+	variable    string // that has the value, where the environment gives the flag
+}
 
 // readCommand reads the arguments of penstock send. It sets no flag.
 func readCommand(flags *pflag.FlagSet, args []string) (command, error) {
@@ -29,12 +34,12 @@ func readCommand(flags *pflag.FlagSet, args []string) (command, error) {
 	paths := 0
 	addPaths := func() {
 		for ; paths < flags.NArg(); paths++ {
-			c.words = append(c.words, word{"", flags.Arg(paths)})
+			c.words = append(c.words, word{value: flags.Arg(paths)})
 		}
 	}
 	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
 		addPaths()
-		c.words = append(c.words, word{f.Name, value})
+		c.words = append(c.words, word{name: f.Name, value: value})
 		return nil
 	})
 	addPaths()
@@ -84,6 +89,8 @@ func shownValue(flag, value string) string {
 	switch {
 	case flag == "header":
 		return conceal.HeaderLine(value)
+	case flag == "user":
+		return shownUser(value)
 	case flag == "to" && isLab(value) && !strings.Contains(value, "://"):
 		return value // its parameters are no secret
 	case flag == "to":
@@ -92,6 +99,12 @@ func shownValue(flag, value string) string {
 		return conceal.URL(value)
 	}
 	return conceal.Argument(value)
+}
+
+// after returns the command with words before its own.
+func (c command) after(words []word) command {
+	c.words = slices.Concat(words, c.words)
+	return c
 }
 
 // optional is the value of a flag that is given without one; "" if it needs one.
@@ -106,7 +119,7 @@ func (c command) has(flag string) bool {
 	return slices.ContainsFunc(c.words, func(w word) bool { return w.name == flag })
 }
 
-func (c command) hasPath(path string) bool { return slices.Contains(c.words, word{"", path}) }
+func (c command) hasPath(path string) bool { return slices.Contains(c.words, word{value: path}) }
 
 // without returns the command without these flags.
 func (c command) without(flags ...string) command {
@@ -118,7 +131,7 @@ func (c command) without(flags ...string) command {
 
 // with returns the command with a flag before all others, and nowhere else.
 func (c command) with(flag, value string) command {
-	c.words = append([]word{{flag, value}}, c.without(flag).words...)
+	c.words = append([]word{{name: flag, value: value}}, c.without(flag).words...)
 	return c
 }
 

@@ -103,14 +103,7 @@ func suggest(name string, names []string) []string {
 // flagError words an error about a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		why, name := errors.Unwrap(invalid), "--"+invalid.GetFlag().Name
-		if own, ok := errors.AsType[valueError](why); ok {
-			return errors.New(name + own.Error())
-		}
-		if _, ok := errors.AsType[*strconv.NumError](why); ok { // of a flag that is true or false
-			why = errors.New("want true or false")
-		}
-		return fmt.Errorf("%s %s: %w", name, quotedIfBlank(invalid.GetValue()), why)
+		return invalidValue("--"+invalid.GetFlag().Name, invalid.GetValue(), errors.Unwrap(invalid))
 	}
 	if lacking, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName()))
@@ -146,6 +139,17 @@ func flagError(cmd *cobra.Command, err error) error {
 		similar = suggest(typed, names)
 	}
 	return unknown(cmd, "flag", name, similar)
+}
+
+// invalidValue is the error for a value that cannot be that of a flag, or of its variable.
+func invalidValue(name, value string, why error) error {
+	if own, ok := errors.AsType[valueError](why); ok {
+		return errors.New(name + own.Error())
+	}
+	if _, ok := errors.AsType[*strconv.NumError](why); ok { // of a flag that is true or false
+		why = errors.New("want true or false")
+	}
+	return fmt.Errorf("%s %s: %w", name, quotedIfBlank(value), why)
 }
 
 // spelled is a flag's name as it is given.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/internal/exit"
@@ -15,6 +17,7 @@ import (
 // afterRun returns the commands that may be useful after a run of c, each after a few words.
 func (c command) afterRun(o send.Options, s report.Summary) (next []string) {
 	n := s.Items
+	c = c.withoutHidden()
 	switch {
 	case o.Journal != nil:
 	case n.Delivered+n.Skipped < n.Total:
@@ -123,11 +126,49 @@ func (c command) withValues(next ...string) []string {
 	if next == nil {
 		return nil
 	}
+	commands := next
 	if strings.Contains(strings.Join(next, ""), secret.Mask) {
 		next = append(next, "give your own values for "+secret.Mask)
+	}
+	for _, name := range c.hidden {
+		next = append(next, "leave "+name+" set as it is")
+	}
+	// A command to go on with may have to lack these.
+	now := environment{prefix: sendVariables}
+	for _, flag := range []string{"from", "only"} {
+		name := now.variable(flag)
+		lacks := func(text string) bool { return !gives(text, flag) }
+		if os.Getenv(name) != "" && slices.ContainsFunc(commands, lacks) {
+			next = append(next,
+				"unset "+name+" before: a command without --"+flag+" would get it")
+		}
 	}
 	if c.hasPath("-") {
 		next = append(next, "give the same paths on standard input")
 	}
 	return next
+}
+
+// gives reports whether the text of a command has a flag.
+func gives(text, flag string) bool {
+	_, after, found := strings.Cut(text, " --"+flag)
+	for found && after != "" && after[0] != ' ' && after[0] != '=' { // a longer name
+		_, after, found = strings.Cut(after, " --"+flag)
+	}
+	return found
+}
+
+// withoutHidden returns the command without the values that must not be shown, as far as the
+// environment has them: they are there for the next command too.
+func (c command) withoutHidden() command {
+	for _, w := range c.words {
+		if w.variable != "" && shownValue(w.name, w.value) != w.value &&
+			!slices.Contains(c.hidden, w.variable) {
+			c.hidden = append(c.hidden, w.variable)
+		}
+	}
+	c.words = slices.DeleteFunc(slices.Clone(c.words), func(w word) bool {
+		return w.variable != "" && slices.Contains(c.hidden, w.variable)
+	})
+	return c
 }

@@ -34,6 +34,8 @@ type relayFlags struct {
 	access  access
 	listen  string
 
+	environment environment
+
 	admin, metricsFile string
 
 	spool               string
@@ -53,7 +55,7 @@ Exit status:
 
 // relayCommand is penstock relay.
 func relayCommand() *cobra.Command {
-	f := new(relayFlags)
+	f := &relayFlags{environment: environment{prefix: relayVariables}}
 	cmd := &cobra.Command{
 		Use:   "relay --to URL [flags]",
 		Short: "Pass requests of other programs on, at the pace that a server takes",
@@ -78,7 +80,9 @@ and delivered later, over outages and restarts; see penstock relay requests.`,
   penstock relay --to https://api.example.com --bearer-file token --rps 300/min
   penstock relay --to a=https://a.example --to b=https://b.example/v2`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.runRelay(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.environment.explain(f.runRelay(cmd), cmd.ErrOrStderr())
+		},
 	}
 	cmd.AddCommand(requestsCommand())
 	groups := f.groups()
@@ -92,7 +96,8 @@ and delivered later, over outages and restarts; see penstock relay requests.`,
 			cmd.Root().HelpFunc()(cmd, args)
 			return
 		}
-		groupedHelp(cmd, groups, "", "Units:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB\n"+
+		env := f.environment.help(cmd.Flags(), os.Environ())
+		groupedHelp(cmd, groups, "", env+"\nUnits:\n"+units+"  SIZE  bytes: 500kB, 64MiB, 1GiB\n"+
 			relayStatuses)
 	})
 	return cmd
@@ -195,8 +200,8 @@ func readTarget(before []relay.Target, s string) ([]relay.Target, error) {
 	case u.Fragment != "":
 		return nil, valueError(": a URL to send to has no fragment (#)")
 	case u.User != nil:
-		return nil, valueError(": give user and password by --header-file, with " +
-			"'Authorization: Basic …', so that they are in no list of processes")
+		return nil, valueError(": give user and password by --user USER:@FILE, " +
+			"so that they are in no list of processes")
 	}
 	t.URL = u
 	for _, other := range before {
@@ -215,6 +220,9 @@ const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 
 // runRelay serves until it is stopped.
 func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
+	if err := f.environment.read(cmd.Flags(), os.Environ()); err != nil {
+		return err
+	}
 	if len(f.targets) == 0 {
 		return fmt.Errorf("where to? Give --to URL, such as --to https://api.example.com")
 	}
@@ -341,6 +349,9 @@ func (f *relayFlags) announce(at net.Addr) {
 			name = "/" + t.Name + "/ → " + name
 		}
 		targets = append(targets, name)
+	}
+	for _, text := range slices.Concat(f.environment.warnings(), f.access.remark(&f.environment)) {
+		f.run.Log.Warn(text)
 	}
 	f.run.Log.Info(status.RelayStarted(at.String(), targets, f.run.Limits))
 	if !isLoopback(at) {

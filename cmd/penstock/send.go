@@ -33,7 +33,7 @@ import (
 
 // sendCommand is penstock send, for a program with these arguments.
 func sendCommand(args []string) *cobra.Command {
-	f := new(sendFlags)
+	f := &sendFlags{environment: environment{prefix: sendVariables}}
 	cmd := &cobra.Command{
 		Use:   "send --to URL [flags] PATH…",
 		Short: "Send files, each in a request of its own",
@@ -51,7 +51,10 @@ filled in likewise.`,
 		Example: `  penstock send --to "https://api.example.com/v1/files/{name}" data/
   penstock send --rps 4 --to "https://api.example.com/v1/files/{name}" data/
   penstock send --form file --to https://api.example.com/upload "data/**/*.json"`,
-		RunE: func(cmd *cobra.Command, paths []string) error { return f.runSend(cmd, args, paths) },
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			err := f.runSend(cmd, args, paths)
+			return f.environment.explain(err, cmd.ErrOrStderr())
+		},
 	}
 	f.register(cmd)
 	return cmd
@@ -64,8 +67,12 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		f.command, err = readCommand(cmd.Flags(), own)
 	}
 	if err == nil {
+		err = f.environment.read(cmd.Flags(), os.Environ())
+	}
+	if err == nil {
 		err = f.check(paths)
 	}
+	f.command = f.command.after(f.environment.words)
 	if err == nil {
 		err = f.complete()
 	}

@@ -16,7 +16,8 @@ import (
 // sendFlags are the flags of send. Those that are not for the command itself are fields of the
 // options of the packages below.
 type sendFlags struct {
-	command command // as it was given
+	command     command // as it was given, with what the environment adds
+	environment environment
 
 	run    send.Options
 	source source.Options
@@ -63,7 +64,7 @@ func (f *sendFlags) groups() (groups []group) {
 	to.Var(text(&f.to, "URL"), "to",
 		"where to: a URL with {name}, {path} or others; or lab:PRESET[/TEMPLATE][?PARAM=VALUE], a "+
 			"practice server")
-	to.Var(newValue(&f.source.Method, "METHOD", readMethod), "method",
+	to.VarP(newValue(&f.source.Method, "METHOD", readMethod), "method", "X",
 		"method of the requests (default PUT where the URL's path has a variable, else POST)")
 	f.access.credentials(to)
 	to.Var(newValue(&f.run.ContentType, "TYPE", readContentType), "content-type",
@@ -191,7 +192,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 		presets = append(presets, labScheme+p.Name)
 	}
 	complete(cmd, "to", presets...)
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { sendHelp(cmd, groups) })
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { sendHelp(cmd, groups, &f.environment) })
 }
 
 // complete has a shell complete the values of a flag by words.

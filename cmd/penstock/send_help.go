@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ const units = `  D  a duration: 500ms, 30s, 5m, 2h, 1h30m, 2d
 `
 
 // sendHelp is short where --help asks for it, and long for penstock help send.
-func sendHelp(cmd *cobra.Command, groups []group) {
+func sendHelp(cmd *cobra.Command, groups []group, env *environment) {
 	w := cmd.OutOrStdout()
 	if help := cmd.Flags().Lookup("help"); help != nil && help.Changed {
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -48,7 +49,8 @@ func sendHelp(cmd *cobra.Command, groups []group) {
 			"All flags, the variables of URLs, units and exit statuses: penstock help send")
 		return
 	}
-	groupedHelp(cmd, groups, moreExamples, "Units:\n"+units+"\nExit status:\n"+exit.Help())
+	groupedHelp(cmd, groups, moreExamples, env.help(cmd.Flags(), os.Environ())+
+		"\nUnits:\n"+units+"\nExit status:\n"+exit.Help())
 }
 
 // groupedHelp shows all flags, by groups.

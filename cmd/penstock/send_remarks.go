@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/internal/exit"
@@ -41,7 +42,8 @@ func (l *leftOut) lines() (lines []string) {
 // remarks are about what the user has probably not meant.
 func (f *sendFlags) remarks(hints bool) (remarks []string) {
 	o := f.run
-	remarks = append(remarks, o.Found.Warnings...)
+	remarks = slices.Concat(f.environment.warnings(), f.access.remark(&f.environment),
+		o.Found.Warnings)
 	if o.Found.Items == 0 && !o.Found.Partial {
 		where := cmp.Or(f.source.Manifest, strings.Join(f.source.Paths, ", "))
 		remarks = append(remarks,

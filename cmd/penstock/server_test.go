@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -26,6 +28,7 @@ import (
 //	/status/N/…  answers N
 //	/echo/…      answers 400 with all that was sent
 //	/bearer/T/…  answers 401 unless the token is T
+//	/basic/S/…   answers 401 unless the SHA-256 of user and password begins with S
 //	/later/N/…   answers 429 with Retry-After: N
 //	/to/N/…      redirects by status N to /keep/…
 //	/proof/…     stores how the request came
@@ -151,6 +154,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.Header.Get("Authorization") != "Bearer "+number {
 			http.Error(w, "another token", http.StatusUnauthorized)
+		}
+	case "basic":
+		_, _ = io.Copy(io.Discard, r.Body)
+		user, password, _ := r.BasicAuth()
+		sum := sha256.Sum256([]byte(user + ":" + password))
+		if !strings.HasPrefix(hex.EncodeToString(sum[:]), number) {
+			http.Error(w, "another password", http.StatusUnauthorized)
 		}
 	case "later":
 		w.Header().Set("Retry-After", number)

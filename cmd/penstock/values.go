@@ -28,22 +28,27 @@ type value[T any] struct {
 
 	// read gets what was read before where the flag is given several times.
 	read func(before T, s string) (T, error)
+	// several: the flag may be given several times.
+	several bool
 	// words are what the value is one of, or several with commas. If nil, it may be any.
 	words []string
 }
 
 func newValue[T any](to *T, kind string, parse func(string) (T, error)) *value[T] {
-	return severalValues(to, kind, func(_ T, s string) (T, error) { return parse(s) })
+	v := severalValues(to, kind, func(_ T, s string) (T, error) { return parse(s) })
+	v.several = false
+	return v
 }
 
 // severalValues is a value whose flag may be given several times, or that finds that it was.
 func severalValues[T any](to *T, kind string, read func(T, string) (T, error)) *value[T] {
-	return &value[T]{to: to, kind: kind, read: read}
+	return &value[T]{to: to, kind: kind, read: read, several: true}
 }
 
 func (v *value[T]) String() string  { return v.text }
 func (v *value[T]) Type() string    { return v.kind }
 func (v *value[T]) known() []string { return v.words }
+func (v *value[T]) repeated() bool  { return v.several }
 
 func (v *value[T]) Set(s string) error {
 	if s == "" { // as a variable without a value leaves it: the run would go on without its token
