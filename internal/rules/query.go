@@ -75,6 +75,8 @@ func ParseQuery(text string) (*Query, error) {
 		asText: s.used["$text"]}, nil
 }
 
+func (q *Query) looksAtBody() bool { return q.json || q.asText }
+
 // String returns the expression.
 func (q *Query) String() string { return q.text }
 

@@ -159,8 +159,11 @@ func TestRefused(t *testing.T) {
 		strings.Repeat("a", maxText+1):                            "longer than 4096 bytes",
 		`strftime("%Y")`:                                          "strftime/1",
 		"$__loc__":                                                "$__loc__",
-		"splits(\"a\")":                                           "splits/1", "limit(1;range(9))": "range/1",
-		"modulemeta": "modulemeta/0", "builtins": "builtins/0", "now|localtime": "localtime/0",
+		"splits(\"a\")":                                           "splits/1",
+		"limit(1;range(9))":                                       "range/1",
+		"modulemeta":                                              "modulemeta/0",
+		"builtins":                                                "builtins/0",
+		"now|localtime":                                           "localtime/0",
 	} {
 		q, err := ParseQuery(text)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -179,6 +182,7 @@ func hostile() map[string]string {
 	words := `["` + strings.Repeat(`a","`, 40_000) + `"]`
 	deep := strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)
 	wide := "[0" + strings.Repeat(",0", MaxBody/2-10) + "]"
+	inFifteen := strings.Repeat("[", 15) + zeros + strings.Repeat("]", 15)
 	nested := strings.Repeat("map(", 15) + "." + strings.Repeat(")", 15)
 	doubled := strings.Repeat("[.,.]|", 45)
 	return map[string]string{
@@ -222,7 +226,7 @@ func hostile() map[string]string {
 		"tojson":                                        deep,
 		"[..|..]|length":                                deep,
 		"length":                                        wide,
-		nested:                                          strings.Repeat("[", 15) + zeros + strings.Repeat("]", 15),
+		nested:                                          inFifteen,
 	}
 }
 
