@@ -26,52 +26,85 @@ type Line struct {
 
 // Each yields the lines that are not blank. It tolerates a UTF-8 byte order mark and CR LF, as
 // Windows writes them. With null a NUL ends each line, and what is between two is yielded as it is.
-// An error is yielded last, with the number of its line.
+//
+// A line that is too long is yielded as an error, with its number, and passed over: those after it
+// follow. An error of r is yielded last, with the number of the line that it has cut off.
 func Each(r io.Reader, null bool) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		sc := bufio.NewScanner(r)
-		sc.Buffer(nil, MaxLen+16) // room for its end and the mark
-		cut := false
-		sc.Split(func(data []byte, atEOF bool) (int, []byte, error) {
-			if null {
-				return scanNull(data, atEOF)
+		end := byte('\n')
+		if null {
+			end = 0
+		}
+		in := reader{buf: bufio.NewReader(r), end: end}
+		for n := 1; ; n++ {
+			text, ended, err := in.next()
+			switch {
+			case err == errLong:
+				if !yield(Line{Number: n}, err) {
+					return
+				}
+				continue
+			case err != nil:
+				yield(Line{Number: n}, Reason(err))
+				return
+			case !ended && len(text) == 0:
+				return
 			}
-			cut = atEOF && bytes.IndexByte(data, '\n') < 0
-			return bufio.ScanLines(data, atEOF)
-		})
-		n := 0
-		for sc.Scan() {
-			n++
-			text := sc.Bytes()
-			if n == 1 && !null {
-				text = bytes.TrimPrefix(text, []byte("\ufeff"))
+			if !null {
+				text = bytes.TrimSuffix(text, []byte("\r"))
+				if n == 1 {
+					text = bytes.TrimPrefix(text, []byte("\ufeff"))
+				}
 			}
 			if len(text) > MaxLen {
-				yield(Line{Number: n}, errLong)
-				return
+				if !yield(Line{Number: n}, errLong) {
+					return
+				}
+				continue
 			}
 			blank := len(text) == 0 || !null && len(bytes.TrimSpace(text)) == 0
-			if !blank && !yield(Line{n, text, cut}, nil) {
+			if !blank && !yield(Line{n, text, !ended && !null}, nil) || !ended {
 				return
 			}
-		}
-		if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
-			yield(Line{Number: n + 1}, errLong)
-		} else if err != nil {
-			yield(Line{Number: n + 1}, Reason(err))
 		}
 	}
 }
 
-// scanNull is a bufio.SplitFunc for what NULs end.
-func scanNull(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	switch end := bytes.IndexByte(data, 0); {
-	case end >= 0:
-		return end + 1, data[:end], nil
-	case atEOF && len(data) > 0:
-		return len(data), data, nil
+// A reader reads one line after another.
+type reader struct {
+	buf  *bufio.Reader
+	end  byte
+	line []byte // reused
+}
+
+// next returns the next line without its end, and whether it had one. It is valid until the next
+// call. The memory for it is bounded, however long it is: then the error is errLong, and the line is
+// passed over.
+func (r *reader) next() (text []byte, ended bool, err error) {
+	const most = MaxLen + len("\r\n") + len("\ufeff")
+	text, err = r.buf.ReadSlice(r.end)
+	if err == bufio.ErrBufferFull {
+		r.line = r.line[:0]
+		long := false
+		for err == bufio.ErrBufferFull {
+			if long = long || len(r.line)+len(text) > most; !long {
+				r.line = append(r.line, text...)
+			}
+			text, err = r.buf.ReadSlice(r.end)
+		}
+		if long = long || len(r.line)+len(text) > most; long && (err == nil || err == io.EOF) {
+			return nil, err == nil, errLong
+		}
+		r.line = append(r.line, text...)
+		text = r.line
 	}
-	return 0, nil, nil
+	switch {
+	case err == io.EOF:
+		return text, false, nil
+	case err != nil:
+		return nil, false, err
+	}
+	return text[:len(text)-1], true, nil
 }
 
 // Reason strips the path from an error of package os. The caller names the file in quotes, so that
