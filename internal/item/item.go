@@ -15,6 +15,7 @@ import (
 
 // An Item is one thing to send, and where it goes. A file is one kind of item.
 type Item struct {
+	Line   int         // its line in a manifest, from 1; 0 if there is none
 	Path   string      // its name for people; of a file as the user knows it
 	Rel    string      // {path}: relative, with slashes on every system
 	URL    string      // without credentials

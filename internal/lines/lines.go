@@ -78,7 +78,7 @@ type reader struct {
 }
 
 // next returns the next line without its end, and whether it had one. It is valid until the next
-// call. The memory for it is bounded, however long it is: then the error is errLong, and the line is
+// call. The memory for it is bounded: where it is too long, the error is errLong, and the line is
 // passed over.
 func (r *reader) next() (text []byte, ended bool, err error) {
 	const most = MaxLen + len("\r\n") + len("\ufeff")

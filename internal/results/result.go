@@ -11,14 +11,19 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
+// Version is that of the lines that programs write to a run, a manifest's, and read from it,
+// which are results: see examples/stream. It grows when a line that was right before is so no more.
+const Version = 1
+
 // A Result is how an item ended. URL and Error must hold no secret.
 type Result struct {
-	Time       time.Time `json:"-"` // when it ended, which its line says as text
+	Time       time.Time `json:"-"`              // when it ended, which its line says as text
+	Line       int       `json:"line,omitempty"` // of the manifest
 	Path       string    `json:"path"`
 	Rel        string    `json:"rel"` // {path}: rebuilds a URL that was redacted
 	URL        string    `json:"url"`
 	Method     string    `json:"method"`
-	Key        string    `json:"key"`                // idempotency key, empty if none was sent
+	Key        string    `json:"key"`                // the line's, or the one that was sent
 	KeyMade    bool      `json:"key_made,omitempty"` // by the run, of the content
 	Status     item.Fate `json:"status"`
 	HTTPStatus int       `json:"http_status"` // of the last answer, 0 if there was none
@@ -33,6 +38,7 @@ type Result struct {
 // given once more.
 type line struct {
 	Type string `json:"type"`
+	V    int    `json:"v"`              // Version
 	Time string `json:"time,omitempty"` // RFC 3339, in UTC, to the millisecond
 	Result
 	PathBytes []byte `json:"path_base64,omitempty"`
@@ -40,7 +46,7 @@ type line struct {
 }
 
 func lineOf(r Result) line {
-	l := line{Type: "item", Result: r}
+	l := line{Type: "item", V: Version, Result: r}
 	if !r.Time.IsZero() {
 		l.Time = r.Time.UTC().Format("2006-01-02T15:04:05.000Z")
 	}

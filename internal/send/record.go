@@ -1,6 +1,7 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -99,8 +100,10 @@ func (r *run) record(j *job, out results.Result) {
 // done records and reports how an item ended.
 func (r *run) done(j *job, out results.Result) {
 	it, key := j.item, j.Past().Key
-	out.Path, out.Rel, out.Method, out.Key, out.Bytes = it.Path, it.Rel, it.Method, key, it.Size
-	out.Time, out.KeyMade = time.Now(), key != "" && it.Key == ""
+	out.Line, out.Path, out.Rel, out.Method = it.Line, it.Path, it.Rel, it.Method
+	out.Bytes = it.Size
+	out.Key, out.KeyMade = cmp.Or(key, it.Key), key != "" && it.Key == ""
+	out.Time = time.Now()
 	out.Error = r.hide(it, out.Error)
 	if j.WasFound() {
 		r.asked.found.Add(1)

@@ -46,6 +46,7 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 		var lineErr error
 		if err == nil {
 			it, lineErr, err = s.manifestItem(iter, line.Text, filepath.Dir(r.path))
+			it.Line = line.Number
 		}
 		where := func(err error) error {
 			return fmt.Errorf("manifest %s line %d: %w", human.Quote(r.path), line.Number, err)

@@ -66,6 +66,9 @@ func TestManifest(t *testing.T) {
 		{Path: abs, Rel: "sub/ü.csv", Method: "PUT", URL: "http://h/.../sub/%C3%BC.csv?%C3%BC.csv",
 			Header: v},
 	}
+	for i, line := range []int{1, 4, 5, 6, 7} {
+		want[i].Line = line
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
