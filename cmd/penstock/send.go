@@ -28,7 +28,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/statedir"
 	"github.com/penstock/penstock/internal/status"
-	"github.com/penstock/penstock/internal/urltemplate"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // sendCommand is penstock send, for a program with these arguments.
@@ -91,7 +91,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	}
 	options.To = f.source.Manifest
 	if to != "" {
-		if f.source.Template, err = urltemplate.Parse(to); err != nil {
+		if f.source.Template, err = template.ParseURL(to); err != nil {
 			return fmt.Errorf("--to: %w", err)
 		}
 		options.To = f.source.Template.String()

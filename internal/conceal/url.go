@@ -13,7 +13,7 @@ var (
 	urlRE      = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://|^https?:|://`)
 	httpRE     = regexp.MustCompile(`(?i)^https?:$`)
 	headerRE   = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-	variableRE = regexp.MustCompile(`\{[A-Za-z0-9_.-]+\}`)
+	variableRE = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_.-]*\}`)
 )
 
 // URL returns a URL without what may be secret: user and password, the values of the query, and the

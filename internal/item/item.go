@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // An Item is one thing to send, and where it goes. A file is one kind of item.
@@ -18,10 +19,13 @@ type Item struct {
 	Line   int         // its line in a manifest, from 1; 0 if there is none
 	Path   string      // its name for people; of a file as the user knows it
 	Rel    string      // {path}: relative, with slashes on every system
-	URL    string      // without credentials
+	URL    string      // without credentials; perhaps [template.Incomplete]
 	Method string      // upper case
 	Header http.Header // mostly nil; shared between items: not to be changed
 	Key    string      // the idempotency key that came with it, or empty
+
+	// Fields are those of its line that templates may ask for; shared like Header.
+	Fields template.Fields
 
 	Fingerprint         // what the content was when the item was made
 	Content     Content // what is sent

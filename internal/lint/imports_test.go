@@ -78,7 +78,7 @@ func TestImports(t *testing.T) {
 	human, queue, outfile := module+"/internal/human", module+"/internal/queue",
 		module+"/internal/outfile"
 	item, lines := module+"/internal/item", module+"/internal/lines"
-	fields := "github.com/dunglas/httpsfv"
+	fields, template := "github.com/dunglas/httpsfv", module+"/internal/template"
 	prometheus := "github.com/prometheus/client_golang/prometheus"
 
 	for _, rule := range []struct {
@@ -147,7 +147,8 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "item, lines, results",
 		of:   []string{item, lines, module + "/internal/results"},
-		may: []string{item, lines, human, queue, outfile, filebody, module + "/internal/idmap",
+		may: []string{item, lines, human, queue, outfile, filebody, template,
+			module + "/internal/idmap",
 			"github.com/bmatcuk/doublestar/v4", "github.com/go-json-experiment/json/jsontext"},
 		why: "they are below what finds and sends items",
 	}, {
@@ -181,11 +182,16 @@ func TestImports(t *testing.T) {
 		may:  []string{filebody, human},
 		why:  "it keeps bodies for any engine",
 	}, {
-		name: "source, urltemplate",
-		of:   []string{module + "/internal/source", module + "/internal/urltemplate"},
+		name: "template",
+		of:   []string{template},
+		may:  []string{conceal, human, "github.com/go-json-experiment/json/jsontext"},
+		why:  "it knows nothing of items",
+	}, {
+		name: "source",
+		of:   []string{module + "/internal/source"},
 		may: []string{
 			filebody, human, item, lines, nethttp, module + "/internal/results", conceal, secret,
-			module + "/internal/urltemplate", "github.com/bmatcuk/doublestar/v4",
+			template, "github.com/bmatcuk/doublestar/v4",
 			"github.com/go-json-experiment/json/jsontext",
 		},
 		why: "they say what is to be sent, and not how",

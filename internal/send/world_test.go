@@ -34,8 +34,8 @@ import (
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/test"
-	"github.com/penstock/penstock/internal/urltemplate"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -171,7 +171,7 @@ func onFakeTime(t *testing.T, files int, handler http.HandlerFunc, do func(w *wo
 func (w *world) from(to string, o source.Options) {
 	w.Helper()
 	var err error
-	if o.Template, err = urltemplate.Parse(to); err != nil {
+	if o.Template, err = template.ParseURL(to); err != nil {
 		w.Fatal(err)
 	}
 	w.To = to
@@ -195,7 +195,7 @@ func (w *world) manifest(lines string) {
 func (w *world) stdin(to, method string, lines ...string) {
 	w.Helper()
 	var err error
-	t, err := urltemplate.Parse(to)
+	t, err := template.ParseURL(to)
 	test.OK(w, err)
 	w.To = to
 	if w.Source, err = source.New(source.Options{Paths: []string{"-"},

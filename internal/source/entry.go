@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,28 +12,31 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/internal/urltemplate"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // An entry is one line of a manifest: a JSON object with "path" and, as far as the line says so,
-// "url", "method", "headers" and "key". All other fields are strings or numbers, to be used as
-// variables. A field that is null is taken for absent.
+// "url", "method", "headers" and "key"; one of these that is null is taken for absent. All other
+// fields are variables.
 type entry struct {
 	path   string
-	target *urltemplate.Template // of "url", without variables
+	target *template.URL // of "url", without variables
 	method string
 	key    string
 	header http.Header
-	fields map[string]string // "key" included
+	fields template.Fields // "key" included
 }
 
 // parseEntry reads a line. It checks all that can be wrong without a look at the disk.
 func parseEntry(text []byte) (entry, error) {
-	e := entry{fields: map[string]string{}}
+	e := entry{fields: template.Fields{}}
 	var target string
 	err := lines.Object(text, func(b []byte, value jsontext.Value) (err error) {
 		name := string(b)
 		switch {
+		case !slices.Contains(known, name):
+			e.fields[name] = fieldValue(value)
+			return nil
 		case value.Kind() == 'n':
 			return nil
 		case name == "headers":
@@ -52,12 +56,10 @@ func parseEntry(text []byte) (entry, error) {
 			e.method = strings.ToUpper(v)
 			err = checkMethod(e.method)
 		case "key":
-			e.key, e.fields[name] = v, v
+			e.key, e.fields[name] = v, template.Value{Text: v}
 			if err = checkHeaderValue(v); err == nil {
 				err = CheckNoVariable(v)
 			}
-		default:
-			e.fields[name] = v
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", human.Quote(name), err)
@@ -79,11 +81,19 @@ func parseEntry(text []byte) (entry, error) {
 			"and variables are filled in only in the URL", v)}
 	}
 	if target != "" {
-		if e.target, err = urltemplate.ParseURL(target); err != nil {
+		if e.target, err = template.LiteralURL(target); err != nil {
 			return entry{}, fmt.Errorf(`"url": %w`, err)
 		}
 	}
 	return e, nil
+}
+
+// fieldValue returns the value of a variable.
+func fieldValue(value jsontext.Value) template.Value {
+	if text, err := lines.Scalar(value); err == nil && value.Kind() == '"' {
+		return template.Value{Text: text}
+	}
+	return template.Value{Text: string(value), Kind: template.JSON}
 }
 
 func parseHeader(object jsontext.Value) (http.Header, error) {

@@ -73,7 +73,7 @@ func (f *found) items(s *Source, yield func(item.Item, error) bool) {
 				Fingerprint: filebody.Fingerprint{Size: size, ModTime: time.Unix(0, modTime)},
 			}
 			// It was all right when the file was found, and so it is now.
-			_ = s.setTarget(&it, s.opts.Template, fileVars(it))
+			_ = s.setTarget(&it, s.opts.Template, urlValues(&it))
 			if !yield(it, nil) {
 				return
 			}

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -30,9 +31,9 @@ func TestHostileValues(t *testing.T) {
 		6), func(s []string) string { return strings.Join(s, "") })
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, path := value.Draw(t, "a"), value.Draw(t, "b"), value.Draw(t, "path")
-		got, err := tmpl.Expand(func(name string) (string,
-			bool) {
-			return map[string]string{"a": a, "b": b, "path": path}[name], true
+		got, err := tmpl.Expand(func(name string) (template.Value, bool) {
+			text := map[string]string{"a": a, "b": b, "path": path}[name]
+			return template.Value{Text: text}, true
 		})
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n") {
@@ -137,8 +138,8 @@ func TestHostileManifests(t *testing.T) {
 		{"Latin 1", "{\"path\":\"\xfc.csv\"}", "line 1: not valid UTF-8"},
 		{"deep arrays", `{"path":"a","x":` + deep("[", "]", 100_000) + `}`, "max depth"},
 		{"deep objects", `{"path":"a","x":` + deep(`{"x":`, "}", 100_000) + `}`, "line 1: no JSON"},
-		{"deep, and allowed by JSON", `{"path":"a","x":` + deep("[", "]", 5_000) + `}`,
-			`"x": neither a string nor a number`},
+		{"deep, and allowed by JSON", `{"path":` + deep("[", "]", 5_000) + `}`,
+			`"path": neither a string nor a number`},
 		{"a field twice", `{"path":"a","path":"b"}`, `line 1: "path" is given twice`},
 		{"a field twice, spelled differently", `{"path":"a","\u0070ath":"b"}`,
 			`line 1: "path" is given twice`},

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
-	"strings"
 
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/filebody"
@@ -16,7 +15,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/urltemplate"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // An ItemError says that one item cannot be sent; those after it can.
@@ -149,7 +148,7 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 	if !iter.join.May(&it) {
 		return true
 	}
-	err := s.complete(iter, &it, s.opts.Template, fi, fileVars(it))
+	err := s.complete(iter, &it, s.opts.Template, fi, urlValues(&it))
 	return iter.made(it, err, func(err error) error { return err })
 }
 
@@ -170,8 +169,8 @@ func (iter *iteration) made(it item.Item, err error, where func(error) error) bo
 // complete fills in what the URL and the file say. It returns errNotAsked for an item that results
 // do not select, and errYoung for one that is left to the next run.
 func (s *Source) complete(
-	iter *iteration, it *item.Item, t *urltemplate.Template, fi fs.FileInfo,
-	vars urltemplate.Values,
+	iter *iteration, it *item.Item, t *template.URL, fi fs.FileInfo,
+	vars template.Values,
 ) error {
 	if verb := iter.isOwn(it.Path, fi); verb != "" {
 		return &ownError{verb}
@@ -194,9 +193,9 @@ func (s *Source) complete(
 
 // shownURL returns an item's URL without secrets. The values of a manifest's own fields may be
 // some; those that every file has are shown.
-func shownURL(it item.Item, t *urltemplate.Template, vars urltemplate.Values) string {
+func shownURL(it item.Item, t *template.URL, vars template.Values) string {
 	for _, name := range t.QueryVars() {
-		if _, ok := fileVar(it, name); !ok {
+		if !template.Known(name) {
 			return conceal.URL(it.URL)
 		}
 	}
@@ -205,7 +204,7 @@ func shownURL(it item.Item, t *urltemplate.Template, vars urltemplate.Values) st
 
 // setTarget fills in where the item goes to, and how.
 func (s *Source) setTarget(
-	it *item.Item, t *urltemplate.Template, vars urltemplate.Values,
+	it *item.Item, t *template.URL, vars template.Values,
 ) (err error) {
 	if it.URL, err = t.Expand(vars); err != nil {
 		return err
@@ -221,29 +220,12 @@ func (s *Source) setTarget(
 	return nil
 }
 
-// fileVars returns the variables of a file. See [fileVar].
-func fileVars(it item.Item) urltemplate.Values {
-	return func(name string) (string, bool) { return fileVar(it, name) }
-}
-
-// fileVar returns a variable that every file has. {ext} is without its dot; {stem} and {ext} split
-// at the last dot that is not the first character, so .bashrc has no {ext}.
-func fileVar(it item.Item, name string) (string, bool) {
-	if name == urltemplate.PathVar {
-		return it.Rel, true
+// urlValues returns the values of an item that its URL has before its content is looked at.
+func urlValues(it *item.Item) template.Values {
+	return func(name string) (template.Value, bool) {
+		if _, ok := it.Fields[name]; !ok && template.Volatile(name) {
+			return template.Value{Kind: template.Later}, true
+		}
+		return it.Value(name)
 	}
-	base := filepath.Base(it.Path)
-	dot := strings.LastIndexByte(base, '.')
-	if dot <= 0 {
-		dot = len(base)
-	}
-	switch name {
-	case "name":
-		return base, true
-	case "stem":
-		return base[:dot], true
-	case "ext":
-		return strings.TrimPrefix(base[dot:], "."), true
-	}
-	return "", false
 }

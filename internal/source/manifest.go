@@ -83,7 +83,7 @@ func (s *Source) manifestItem(
 	e, err := parseEntry(text)
 	switch {
 	case err != nil:
-	case e.fields["type"] == "item" && item.Select(e.fields["status"]) != 0:
+	case e.fields["type"].Text == "item" && item.Select(e.fields["status"].Text) != 0:
 		err = &Mistake{Kind: ResultsAmongOthers,
 			Text: "this is a line of results, but the first line is not"}
 	case e.target == nil && s.opts.Template == nil:
@@ -130,16 +130,14 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 	if t == nil {
 		t = s.opts.Template
 	}
-	vars := func(name string) (string, bool) {
-		if v, ok := e.fields[name]; ok {
-			return v, true
-		}
-		return fileVar(it, name)
-	}
+	it.Fields = e.fields
+	vars := urlValues(&it)
 	for _, name := range t.Vars() {
-		if _, ok := vars(name); !ok {
+		if v, ok := vars(name); !ok || v.IsNull() {
 			return it, &lackError{name}
 		}
 	}
-	return it, s.complete(iter, &it, t, fi, vars)
+	err = s.complete(iter, &it, t, fi, vars)
+	it.Fields = nil
+	return it, err
 }

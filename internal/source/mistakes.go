@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/urltemplate"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // A Mistake is an error about what is to be sent that a setting of the run can mend.
@@ -78,7 +78,7 @@ var known = []string{"path", "url", "method", "headers", "key"}
 // fieldDoubts are fields of a manifest that look like one of these, and that no URL asks for.
 type fieldDoubts map[string]string
 
-func (d *fieldDoubts) note(e entry, t *urltemplate.Template) {
+func (d *fieldDoubts) note(e entry, t *template.URL) {
 	for name := range e.fields {
 		if slices.Contains(known, name) || t != nil && slices.Contains(t.Vars(), name) {
 			continue

@@ -10,7 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/secret"
-	"github.com/penstock/penstock/internal/urltemplate"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // picked reads the manifest, once, for which of its lines are the last of their items and asked
@@ -54,15 +54,10 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 	if err != nil {
 		return it, &deferredError{err}
 	}
-	vars := func(name string) (string, bool) {
-		if name == "key" {
-			return it.Key, it.Key != ""
-		}
-		return fileVar(it, name)
-	}
+	vars := urlValues(&it)
 	t, shown := s.opts.Template, r.URL
 	if whole(shown) {
-		u, err := urltemplate.ParseURL(shown)
+		u, err := template.LiteralURL(shown)
 		if err != nil {
 			return it, fmt.Errorf(`"url": %w`, err)
 		}
@@ -77,7 +72,7 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		return it, mistake(URLHidden, "")
 	}
 	for _, name := range t.Vars() {
-		if v, ok := vars(name); !ok || v == "" {
+		if v, ok := vars(name); !ok || v == (template.Value{}) {
 			return it, mistake(URLNeedsVariable, name)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/test"
-	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // writeResults writes a results file as a run does.
@@ -123,7 +123,7 @@ func TestResultsRefuse(t *testing.T) {
 		`"status":"failed"}`
 	tmpl := to(t, "http://h/{path}?sig=s3cret")
 	for _, c := range []struct {
-		tmpl        *urltemplate.Template
+		tmpl        *template.URL
 		lines, want string
 	}{
 		{tmpl, strings.Replace(good, "failed", "fialed", 1),

@@ -25,7 +25,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
-	"github.com/penstock/penstock/internal/urltemplate"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // Options say what to send and where to.
@@ -96,7 +96,7 @@ type Options struct {
 	OnLeftOut func(path string, why Reason)
 
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
-	Template *urltemplate.Template
+	Template *template.URL
 
 	// Method is used for items that name none. Empty: in a Manifest of results that of the first;
 	// PUT where the template's path has a variable, or where there is no template since each item
@@ -181,8 +181,8 @@ func (s *Source) checkTarget() error {
 	}
 	if s.opts.Manifest == "" {
 		for _, name := range t.Vars() {
-			if _, ok := fileVar(item.Item{}, name); !ok {
-				return &urltemplate.UnknownVarError{Name: name}
+			if !template.Known(name) {
+				return &template.UnknownVarError{Name: name, Place: " in the URL"}
 			}
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/test"
-	"github.com/penstock/penstock/internal/urltemplate"
 )
 
 // tree makes files in a new directory, which becomes the working directory. A name that ends in /
@@ -45,9 +45,9 @@ func tree(t testing.TB, names ...string) {
 	}
 }
 
-func to(t testing.TB, s string) *urltemplate.Template {
+func to(t testing.TB, s string) *template.URL {
 	t.Helper()
-	tmpl, err := urltemplate.Parse(s)
+	tmpl, err := template.ParseURL(s)
 	test.OK(t, err)
 	return tmpl
 }
@@ -206,10 +206,6 @@ func TestVariables(t *testing.T) {
 	)
 	err := refusal(t, o)
 	expectError(t, err, "README", "{ext} has no value here")
-	stem, _ := fileVar(item.Item{Path: "x."}, "stem")
-	if ext, ok := fileVar(item.Item{Path: "x."}, "ext"); stem != "x" || ext != "" || !ok {
-		t.Errorf("x. is %q and %q", stem, ext)
-	}
 }
 
 func TestGlobs(t *testing.T) {

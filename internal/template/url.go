@@ -1,6 +1,4 @@
-// Package urltemplate fills variables such as {name} into URLs, so that no value can change where a
-// request goes. What variables there are, and what they stand for, is its callers' business.
-package urltemplate
+package template
 
 import (
 	"encoding/base64"
@@ -13,42 +11,33 @@ import (
 	"strings"
 
 	"github.com/penstock/penstock/internal/conceal"
-	"github.com/penstock/penstock/internal/human"
 )
 
-// A Template is a URL that items are sent to, with variables in its path and query. It is immutable
-// and safe for concurrent use.
-type Template struct {
+// A URL is a template of the URLs that items are sent to, with variables in path and query. It is
+// immutable and safe for concurrent use.
+type URL struct {
 	origin string // scheme://host[:port], lower case, without credentials
 	parts  []part // path, then query
 	shown  []part // the same with the query's literal values masked; nil without variables
 	auth   http.Header
 }
 
-// A part is literal text, ready to be sent, or a variable.
-type part struct {
-	text  string
-	name  string // not empty: a variable
-	query bool
-}
-
-// Parse reads an http or https URL with variables such as {name} in its path and query.
+// ParseURL reads an http or https URL with variables such as {name} in its path and query.
 //
-// A variable's name is letters, digits, '_', '-' and '.'. Whether it exists is for its callers to
-// say. Text between the variables is kept byte for byte where RFC 3986 allows it; spaces,
-// characters that are not ASCII and the like are percent-encoded as UTF-8. Refused are a variable
-// in the scheme or host, unbalanced braces (write %7B and %7D for real ones), a fragment, a percent
-// sign that begins no escape, backslashes, control characters, and "." and ".." path segments, also
-// when written %2E.
+// Whether a variable exists is for its callers to say. Text between the variables is kept byte for
+// byte where RFC 3986 allows it; spaces, braces, characters that are not ASCII and the like are
+// percent-encoded as UTF-8. Refused are a variable in the scheme or host, {base64}, a fragment, a
+// percent sign that begins no escape, backslashes, control characters, and "." and ".." path
+// segments, also when written %2E.
 //
 // Credentials before the host become an Authorization header of the items and appear in no URL. No
 // error quotes them.
-func Parse(s string) (*Template, error) { return parse(s, true) }
+func ParseURL(s string) (*URL, error) { return parse(s, true) }
 
-// ParseURL reads a URL without variables, where braces are ordinary text.
-func ParseURL(s string) (*Template, error) { return parse(s, false) }
+// LiteralURL reads a URL without variables, where braces are ordinary text.
+func LiteralURL(s string) (*URL, error) { return parse(s, false) }
 
-func parse(s string, vars bool) (*Template, error) {
+func parse(s string, vars bool) (*URL, error) {
 	scheme, rest, found := strings.Cut(s, "://")
 	scheme = strings.ToLower(scheme)
 	if !found || scheme != "http" && scheme != "https" {
@@ -65,7 +54,10 @@ func parse(s string, vars bool) (*Template, error) {
 	if !strings.HasPrefix(tail, "/") {
 		tail = "/" + tail
 	}
-	t := &Template{origin: origin, auth: auth}
+	if vars {
+		tail = encodeBraces(tail)
+	}
+	t := &URL{origin: origin, auth: auth}
 	if t.parts, err = parseTail(tail, vars); err != nil {
 		return nil, err
 	}
@@ -76,7 +68,7 @@ func parse(s string, vars bool) (*Template, error) {
 		}
 	}
 	// With harmless values in place of the variables only the literal text can be at fault.
-	_, err = t.Expand(func(string) (string, bool) { return "x", true })
+	_, err = t.Expand(func(string) (Value, bool) { return Value{Text: "x"}, true })
 	return t, err
 }
 
@@ -116,7 +108,20 @@ func parseAuthority(scheme, authority string) (origin string, auth http.Header, 
 	return origin, http.Header{"Authorization": {"Basic " + basic}}, nil
 }
 
-// parseTail cuts path and query into parts.
+// encodeBraces percent-encodes the braces of a text that are not those of variables.
+func encodeBraces(s string) string {
+	if strings.IndexByte(s, '{') < 0 {
+		return s
+	}
+	var b strings.Builder
+	scan(s, func(text string) { _, _ = braces.WriteString(&b, text) },
+		func(name string) { b.WriteString("{" + name + "}") })
+	return b.String()
+}
+
+var braces = strings.NewReplacer("{", "%7B", "}", "%7D")
+
+// parseTail cuts path and query into parts. With vars its only braces are those of variables.
 func parseTail(s string, vars bool) ([]part, error) {
 	var parts []part
 	var lit []byte
@@ -130,21 +135,14 @@ func parseTail(s string, vars bool) ([]part, error) {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '{' && vars:
-			n := strings.IndexByte(s[i:], '}')
-			if n < 0 {
-				return nil, errors.New("the URL has a { without its } (write %7B for a real one)")
-			}
-			name := s[i+1 : i+n]
-			if !validVar(name) {
-				return nil, fmt.Errorf("%s in the URL is no variable: its name is letters, "+
-					"digits, '_', '-' and '.' (write %%7B for a real brace)",
-					human.Quote("{"+name+"}"))
+			name := variableAt(s[i:])
+			if name == contentVar {
+				return nil, errors.New("{base64} is the whole file, and too long for a URL: it " +
+					"can be in bodies and form fields")
 			}
 			flush()
 			parts = append(parts, part{name: name, query: query})
-			i += n
-		case c == '}' && vars:
-			return nil, errors.New("the URL has a } without its { (write %7D for a real one)")
+			i += len(name) + 1
 		case c == '#':
 			return nil, errors.New("the URL has a # (what follows it is never sent; write %23 " +
 				"for a real one)")
@@ -169,42 +167,30 @@ func parseTail(s string, vars bool) ([]part, error) {
 	return parts, nil
 }
 
-// PathVar is the one variable whose slashes stay slashes.
-const PathVar = "path"
-
 // HasPathVar reports whether a variable stands in the path, so that each item has a resource of its
 // own.
-func (t *Template) HasPathVar() bool {
+func (t *URL) HasPathVar() bool {
 	return slices.ContainsFunc(t.parts, func(p part) bool { return p.name != "" && !p.query })
 }
 
 // IsPath reports whether {path} is the only variable and stands there once, so that different paths
 // make different URLs.
-func (t *Template) IsPath() bool {
+func (t *URL) IsPath() bool {
 	vars := slices.DeleteFunc(slices.Clone(t.parts), func(p part) bool { return p.name == "" })
 	return len(vars) == 1 && vars[0].name == PathVar
 }
 
 // Vars returns the names of the variables, in order, each once.
-func (t *Template) Vars() []string { return t.vars(func(part) bool { return true }) }
+func (t *URL) Vars() []string { return names(t.parts, func(part) bool { return true }) }
 
 // QueryVars returns the names of the variables in the query, in order, each once.
-func (t *Template) QueryVars() []string { return t.vars(func(p part) bool { return p.query }) }
-
-func (t *Template) vars(are func(part) bool) (names []string) {
-	for _, p := range t.parts {
-		if p.name != "" && are(p) && !slices.Contains(names, p.name) {
-			names = append(names, p.name)
-		}
-	}
-	return names
-}
+func (t *URL) QueryVars() []string { return names(t.parts, func(p part) bool { return p.query }) }
 
 // Authorization returns the header that the URL's credentials make; nil if it has none.
-func (t *Template) Authorization() http.Header { return t.auth }
+func (t *URL) Authorization() http.Header { return t.auth }
 
 // AuthorizeLike gives t the credentials of another template, which may be nil, for the same server.
-func (t *Template) AuthorizeLike(other *Template) {
+func (t *URL) AuthorizeLike(other *URL) {
 	if other != nil && other.origin == t.origin {
 		t.auth = other.auth
 	}

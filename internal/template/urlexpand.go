@@ -1,4 +1,4 @@
-package urltemplate
+package template
 
 import (
 	"errors"
@@ -8,17 +8,15 @@ import (
 	"github.com/penstock/penstock/internal/human"
 )
 
-// Values returns the value of a variable, and whether there is one.
-type Values func(name string) (string, bool)
-
 // Expand returns the URL with vars' values in place, percent-encoded byte by byte (UTF-8 or not)
 // down to RFC 3986's unreserved characters, so that no value can change the URL's structure; only
-// {path} in the path keeps its slashes.
+// {path} and {dir} in the path keep their slashes. Variables that are known [Later] are left, for
+// [Complete]; no other brace is.
 //
 // Refused are a variable that vars does not know, an empty value in the path, an empty, "." or ".."
-// segment in {path}, and a result with a "." or ".." segment: servers and proxies resolve those,
-// encoded or not, also between encoded slashes and backslashes.
-func (t *Template) Expand(vars Values) (string, error) {
+// segment in {path} or {dir}, and a result with a "." or ".." segment: servers and proxies resolve
+// those, encoded or not, also between encoded slashes and backslashes.
+func (t *URL) Expand(vars Values) (string, error) {
 	u, pathEnd, err := expand(t.origin, t.parts, vars)
 	if err == nil && dotSegment(u[len(t.origin):pathEnd]) {
 		err = errors.New("the URL's path has a . or .. segment, which servers resolve, also " +
@@ -32,7 +30,7 @@ func (t *Template) Expand(vars Values) (string, error) {
 
 // Shown is Expand with "***" for the query's literal values, and checks less; "" for a URL without
 // variables.
-func (t *Template) Shown(vars Values) string {
+func (t *URL) Shown(vars Values) string {
 	if t.shown == nil {
 		return ""
 	}
@@ -42,15 +40,7 @@ func (t *Template) Shown(vars Values) string {
 
 // String returns the template without credentials and with "***" for the query's literal values, so
 // that it can be shown.
-func (t *Template) String() string { return t.Shown(nil) }
-
-// An UnknownVarError says that nothing is known of a variable of the URL.
-type UnknownVarError struct{ Name string }
-
-func (e *UnknownVarError) Error() string {
-	return fmt.Sprintf("unknown variable {%s} in the URL: there are {name}, {path}, {stem}, "+
-		"{ext} and a manifest line's own fields", e.Name)
-}
+func (t *URL) String() string { return t.Shown(nil) }
 
 // expand puts the values into parts, and returns where the path ends. With nil vars the variables
 // are left as they are written.
@@ -58,23 +48,27 @@ func expand(origin string, parts []part, vars Values) (u string, pathEnd int, er
 	var room [256]byte // on the stack: what is kept is no longer than it must be
 	b := append(room[:0], origin...)
 	for _, p := range parts {
+		v, ok := Value{Kind: Later}, true
+		if p.name != "" && vars != nil {
+			v, ok = vars(p.name)
+		}
 		switch {
 		case p.name == "":
 			b = append(b, p.text...)
-		case vars == nil:
+		case ok && v.Kind == Later:
 			b = append(append(append(b, '{'), p.name...), '}')
 		default:
-			v, ok := vars(p.name)
+			isPath := (p.name == PathVar || p.name == dirVar) && !p.query
 			switch {
-			case !ok:
-				return "", 0, &UnknownVarError{p.name}
-			case v == "" && !p.query:
+			case !ok || v.Kind == Content:
+				return "", 0, &UnknownVarError{Name: p.name, Place: " in the URL"}
+			case v.Text == "" && !p.query:
 				return "", 0, fmt.Errorf("{%s} has no value here", p.name)
-			case p.name == PathVar && !validRel(v):
-				return "", 0, fmt.Errorf("{path} is %s here, with an empty, . or .. segment",
-					human.Quote(v))
+			case isPath && !validRel(v.Text):
+				return "", 0, fmt.Errorf("{%s} is %s here, with an empty, . or .. segment",
+					p.name, human.Quote(v.Text))
 			}
-			b = escape(b, v, p.name == PathVar && !p.query)
+			b = escape(b, v.Text, isPath)
 		}
 		if !p.query {
 			pathEnd = len(b)
@@ -83,14 +77,25 @@ func expand(origin string, parts []part, vars Values) (u string, pathEnd int, er
 	return string(b), pathEnd, nil
 }
 
-func validVar(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !alphanumeric(s[i]) && strings.IndexByte("_-.", s[i]) < 0 {
-			return false
-		}
+// Complete returns a URL of [URL.Expand] with the values of the variables that were left in it.
+func Complete(url string, vars Values) (string, error) {
+	if !Incomplete(url) {
+		return url, nil
 	}
-	return s != ""
+	b := make([]byte, 0, len(url)+64)
+	var err error
+	scan(url, func(text string) { b = append(b, text...) }, func(name string) {
+		v, ok := vars(name)
+		if !ok && err == nil {
+			err = &UnknownVarError{Name: name, Place: " in the URL"}
+		}
+		b = escape(b, v.Text, false)
+	})
+	return string(b), err
 }
+
+// Incomplete reports whether variables were left in a URL of [URL.Expand].
+func Incomplete(url string) bool { return strings.IndexByte(url, '{') >= 0 }
 
 // validRel reports whether no segment of a relative path is empty, "." or "..".
 func validRel(rel string) bool {
