@@ -60,9 +60,9 @@ type UnknownVarError struct {
 }
 
 func (e *UnknownVarError) Error() string {
-	return fmt.Sprintf("unknown variable {%s}%s: there are {name}, {stem}, {ext}, {path}, {dir}, "+
-		"{size}, {mtime}, {sha256}, {md5}, {uuid}, others such as {sha256_base64}, and a manifest "+
-		"line's own fields; {{%[1]s} is the text {%[1]s}", e.Name, e.Place)
+	return fmt.Sprintf("unknown variable {%s}%s: there are {name}, {path}, {dir}, {stem}, {ext}, "+
+		"{size}, {mtime}, {sha256}, {md5}, {uuid} and a manifest line's own fields; {{%[1]s} is "+
+		"the text {%[1]s}", e.Name, e.Place)
 }
 
 // scan splits a text at its variables. The text between two may come in several pieces.
