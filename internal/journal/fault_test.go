@@ -53,8 +53,8 @@ func TestOpenErrors(t *testing.T) {
 			[]string{"is not a penstock journal", "not an SQLite file"}},
 		{"another program's", edit(68, 0, 0, 0, 0),
 			[]string{"is not a penstock journal", "another program"}},
-		{"newer", edit(60, 0, 0, 0, 5),
-			[]string{"was written by a newer penstock (journal version 5)"}},
+		{"newer", edit(60, 0, 0, 0, version+1),
+			[]string{"was written by a newer penstock (journal version 6)"}},
 		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged"}},
 		{"a few bytes", valid[:50], []string{"is damaged", "cut short"}},
 		{"fewer bytes", valid[:7], []string{"is damaged", "cut short"}},
@@ -359,13 +359,14 @@ func TestTwoRows(t *testing.T) {
 	if _, err := j.conn.ExecContext(t.Context(),
 		"INSERT INTO item SELECT n + 5, id, size, mtime, mark, 'delivered', "+
 			"doubt, key_made, attempts, first, last, http_status, method, path, rel, url, "+
-			"key, error, digest, older FROM item"); err != nil {
+			"key, error, digest, older, captured FROM item"); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, j)
 	j = mustOpen(t, path)
 	equal(t, "counts", j.Earlier().Counts, Counts{item.Delivered: 1})
-	equal(t, "claim", j.Claim(1, full(1).Fingerprint), Claim{State: item.Delivered, Same: true})
+	equal(t, "claim", j.Claim(1, full(1).Fingerprint),
+		Claim{State: item.Delivered, Same: true, Receipt: true})
 	mustPut(t, j, full(2))
 	mustClose(t, j)
 	if items := all(t, path); len(items) != 3 || items[2].ID != 2 {

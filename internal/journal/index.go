@@ -23,6 +23,7 @@ type indexEntry struct {
 const (
 	maxRow      = 1<<55 - 1
 	stateMask   = 0x07
+	receiptFlag = 0x08
 	claimedFlag = 0x40
 	usedFlag    = 0x80
 )
@@ -32,14 +33,18 @@ func newIndex(count int64) index { return index{idmap.New[indexEntry](count)} }
 func (e *indexEntry) n() int64         { return int64(e.meta >> 8) }
 func (e *indexEntry) state() item.Fate { return item.Fate(e.meta & stateMask) }
 
-func (e *indexEntry) setRow(n int64, print uint64, s item.Fate) {
+func (e *indexEntry) setRow(n int64, print uint64, s item.Fate, receipt bool) {
 	e.print = print
 	e.meta = uint64(n)<<8 | e.meta&(claimedFlag|usedFlag) | uint64(s)
+	if receipt {
+		e.meta |= receiptFlag
+	}
 }
 
 func (e *indexEntry) claim(print uint64) Claim {
 	s := e.state()
-	return Claim{State: s, Same: s != item.None && e.print == print, Twice: e.meta&claimedFlag != 0}
+	return Claim{State: s, Same: s != item.None && e.print == print,
+		Twice: e.meta&claimedFlag != 0, Receipt: e.meta&receiptFlag != 0}
 }
 
 // put returns the entry of id, made if need be. It is valid until the next put.
@@ -70,7 +75,7 @@ func readIndex(
 		size, ok3 := row[2].(int64)
 		mtime, ok4 := row[3].(int64)
 		mark, ok5 := row[4].(int64)
-		n, s := n>>3, item.Fate(n&7)
+		n, receipt, s := n>>4, n&8 != 0, item.Fate(n&7)
 		ok := ok1 && ok2 && ok3 && (ok4 || row[3] == nil) && ok5
 		if !ok || n < next || n > maxRow || s == item.None || s > item.Deferred {
 			return fmt.Errorf("%w: row after %d", errDamaged, next-1)
@@ -79,7 +84,7 @@ func readIndex(
 		e := x.put(uint64(id))
 		count[e.state()]-- // None, unless the same item was there before
 		count[s]++
-		e.setRow(n, printOf(size, mtime, ok4, uint64(mark)), s)
+		e.setRow(n, printOf(size, mtime, ok4, uint64(mark)), s, receipt)
 		return nil
 	})
 	counts = make(Counts)

@@ -40,6 +40,17 @@ type Item struct {
 	Last       time.Time // last change, to the millisecond; Put and Begin take zero as now
 	HTTPStatus int
 	Error      string
+
+	// Captured is what its answer said, "" if that was not asked for.
+	Captured results.Captured
+}
+
+// captured is what the file has for c: nil if nothing was asked for.
+func captured(c results.Captured) any {
+	if c == "" {
+		return nil
+	}
+	return string(c)
 }
 
 // nanos is what the file has for t: nanoseconds since 1970, nil for the zero time.
@@ -87,7 +98,10 @@ func (it Item) Result() results.Result {
 	r := results.Result{
 		Time: it.Last, Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method,
 		Key: it.Key, KeyMade: it.KeyMade, Status: it.State, HTTPStatus: it.HTTPStatus,
-		Attempts: it.Attempts, Bytes: it.Size, Error: it.Error,
+		Attempts: it.Attempts, Bytes: it.Size, Error: it.Error, Captured: it.Captured,
+	}
+	if it.State == item.Delivered && it.Captured != "" {
+		r.DeliveredAt = it.Last
 	}
 	if it.State == item.InFlight {
 		r.Status, r.Error = item.Unknown, "it was in flight, and what became of it was not noted"

@@ -82,6 +82,8 @@ type Claim struct {
 	State item.Fate // None: it does not have it
 	Same  bool      // the fingerprint is the one on record
 	Twice bool      // this run has claimed the item before
+
+	Receipt bool // it has something captured
 }
 
 // Journal is an open journal. Its methods are safe for concurrent use.

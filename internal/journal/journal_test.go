@@ -33,7 +33,8 @@ func TestRowComesBack(t *testing.T) {
 	equal(t, "read", all(t, path), []Item{full(7)})
 
 	j = mustOpen(t, path)
-	equal(t, "claimed", j.Claim(7, full(7).Fingerprint), Claim{State: item.Failed, Same: true})
+	equal(t, "claimed", j.Claim(7, full(7).Fingerprint),
+		Claim{State: item.Failed, Same: true, Receipt: true})
 	equal(t, "earlier", j.Earlier(), Earlier{Runs: 1, Last: j.Earlier().Last,
 		Counts: Counts{item.Failed: 1}})
 }

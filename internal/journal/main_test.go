@@ -105,7 +105,7 @@ func full(id uint64) Item {
 		Fingerprint: Fingerprint{5, mtime, 1<<63 + 7}, Digest: []byte{0, 1, 2}, State: item.Failed,
 		Doubt: true, Older: true, KeyMade: true, Attempts: 3,
 		First: time.UnixMilli(1_700_000_000_123), Last: time.UnixMilli(1_700_000_001_456),
-		HTTPStatus: 500, Error: "500: \x00 it broke",
+		HTTPStatus: 500, Error: "500: \x00 it broke", Captured: `{"id":"<7>"}`,
 	}
 }
 

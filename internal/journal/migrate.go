@@ -11,8 +11,7 @@ import (
 )
 
 // steps has, for each earlier version, what makes the next one of it. The schema's texts are those
-// of [tables]: where a column is added, the rows are copied, for ALTER TABLE would leave another
-// text.
+// of [tables]. Where ALTER TABLE would leave another text, the rows are copied.
 var steps = map[int]string{
 	// It was not recorded whether the server may have another content, nor for how long servers
 	// have asked to be left alone. For what was not delivered the first has to be assumed.
@@ -26,11 +25,17 @@ var steps = map[int]string{
 
 	// All items were files, identified by where they are.
 	3: "ALTER TABLE item RENAME COLUMN place TO mark",
+
+	// Nothing of an answer was kept. A new column at the end needs no copy of the rows.
+	4: "ALTER TABLE item ADD COLUMN captured TEXT",
 }
 
 // tables returns the texts that a version's schema has for its tables.
 func tables(version int) map[string]string {
 	t := map[string]string{"item": createItem, "run": createRun, "wait": createWait}
+	if version < 5 {
+		t["item"] = strings.Replace(t["item"], ", captured TEXT", "", 1)
+	}
 	if version < 4 {
 		t["item"] = strings.Replace(t["item"], "\tmark ", "\tplace ", 1)
 	}
@@ -46,6 +51,9 @@ func tables(version int) map[string]string {
 
 // ofVersion makes a query of columns one that a version of the schema can answer.
 func ofVersion(version int, query string) string {
+	if version < 5 {
+		query = strings.Replace(query, "captured", "NULL", 1)
+	}
 	if version < 4 {
 		query = strings.Replace(query, " mark", " place", 1)
 	}

@@ -69,6 +69,10 @@ var version3 = strings.NewReplacer("user_version=2", "user_version=3",
 	"version TEXT NOT NULL\n)", "version TEXT NOT NULL,\n\tby_results INTEGER NOT NULL\n)",
 	"'1.0');", "'1.0',0);").Replace(version2)
 
+// version4 is the same of version 4.
+var version4 = strings.NewReplacer("user_version=3", "user_version=4",
+	"\tplace INTEGER", "\tmark INTEGER").Replace(version3)
+
 func makeVersion(t *testing.T, text string) string {
 	t.Helper()
 	path := newPath(t)
@@ -98,7 +102,7 @@ var rows1 = []Item{
 // Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this
 // version.
 func TestEarlierVersions(t *testing.T) {
-	for i, text := range []string{version1, version2, version3} {
+	for i, text := range []string{version1, version2, version3, version4} {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) { testEarlierVersion(t, text) })
 	}
 }
@@ -146,6 +150,37 @@ func testEarlierVersion(t *testing.T, text string) {
 		t.Errorf("forgot %d, %v", n, err)
 	}
 	equal(t, "left", all(t, path), rows1[1:])
+}
+
+// A migrated file has the schema of a new one, to the letter.
+func TestMigratedSchema(t *testing.T) {
+	for _, text := range []string{version1, version2, version3, version4} {
+		path := makeVersion(t, text)
+		mustClose(t, mustOpen(t, path))
+		fresh := newPath(t)
+		mustClose(t, claimed(t, fresh))
+		equal(t, "schema", schemaOf(t, path), schemaOf(t, fresh))
+	}
+}
+
+func claimed(t *testing.T, path string) *Journal {
+	j := mustOpen(t, path)
+	j.Claim(1, Fingerprint{})
+	return j
+}
+
+func schemaOf(t *testing.T, path string) map[string]string {
+	r := mustRead(t, path)
+	defer r.Close()
+	texts := make(map[string]string)
+	err := each(t.Context(), r.conn, func(scan scanFunc) error {
+		var name, text string
+		err := scan(&name, &text)
+		texts[name] = text
+		return err
+	}, "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+	test.OK(t, err)
+	return texts
 }
 
 // A migration that fails leaves the file as it was.

@@ -33,9 +33,8 @@ func TestForget(t *testing.T) {
 	if c := j.Claim(0, full(0).Fingerprint); c != (Claim{}) {
 		t.Errorf("%+v", c)
 	}
-	if c := j.Claim(1, full(1).Fingerprint); c != (Claim{State: item.Delivered, Same: true}) {
-		t.Errorf("%+v", c)
-	}
+	equal(t, "claimed", j.Claim(1, full(1).Fingerprint),
+		Claim{State: item.Delivered, Same: true, Receipt: true})
 	mustPut(t, j, full(0))
 	mustClose(t, j)
 	if items := all(t, path); len(items) != 401 || items[400].ID != 0 {

@@ -139,7 +139,7 @@ func (j *Journal) enqueue(it Item, begin bool, done func(error)) error {
 	}
 	// What became of an item that was begun: a kill meanwhile would leave it in doubt.
 	urgent := begin || x.state() == item.InFlight
-	x.setRow(n, it.print(), it.State)
+	x.setRow(n, it.print(), it.State, it.Captured != "")
 	j.waiting = append(j.waiting, entry{it, n, begin, done})
 	j.urgent = j.urgent || urgent
 	wake := urgent || len(j.waiting) == 1 || len(j.waiting) == crowd

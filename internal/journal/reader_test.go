@@ -202,3 +202,18 @@ func TestRollbackJournal(t *testing.T) {
 	mustClose(t, j)
 	equal(t, "with WAL again", all(t, path), []Item{full(1), full(2)})
 }
+
+// A receipt that is no JSON object would break the line that it is written to.
+func TestDamagedReceipt(t *testing.T) {
+	for _, text := range []string{"''", "'{'", "'[]'"} {
+		path := newPath(t)
+		j := mustOpen(t, path)
+		mustPut(t, j, full(1))
+		_, err := j.conn.ExecContext(t.Context(), "UPDATE item SET captured = "+text)
+		test.OK(t, err)
+		if _, err := j.Load(1); !errors.Is(err, errDamaged) {
+			t.Errorf("%s: %v", text, err)
+		}
+		mustClose(t, j)
+	}
+}

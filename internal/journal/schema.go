@@ -12,14 +12,16 @@ import (
 
 	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/results"
 )
 
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
-	version       = 4          // of the schema: user_version
+	version       = 5          // of the schema: user_version
 )
 
-// Columns of fixed size come first: reading the index then need not look at the texts.
+// Columns of fixed size come first: reading the index then need not look at the texts. The last one
+// is written as ALTER TABLE adds it to an earlier version.
 const (
 	createItem = `CREATE TABLE item (
 	n INTEGER PRIMARY KEY,
@@ -42,7 +44,7 @@ const (
 	error TEXT NOT NULL,
 	digest BLOB,
 	older INTEGER NOT NULL
-)`
+, captured TEXT)`
 	createRun = `CREATE TABLE run (
 	n INTEGER PRIMARY KEY,
 	started INTEGER NOT NULL,
@@ -69,25 +71,25 @@ const (
 	strftime('%Y-%m-%dT%H:%M:%SZ', mtime/1000000000, 'unixepoch') AS mtime,
 	nullif(key, '') AS key,
 	lower(hex(digest)) AS digest,
-	nullif(rel, '') AS rel, doubt, older,
+	nullif(rel, '') AS rel, doubt, older, captured,
 	printf('%016x', id) AS id
 FROM item`
 
 	itemColumns = "n, id, size, mtime, mark, state, doubt, key_made, attempts, first, last, " +
-		"http_status, method, path, rel, url, key, error, digest, older"
+		"http_status, method, path, rel, url, key, error, digest, older, captured"
 	selectItems = "SELECT " + itemColumns + " FROM item"
 )
 
 var selectIndex, upsertItem = indexQuery(), upsertQuery()
 
-// indexQuery selects for each row its number and state in one column, for each column costs more
-// than the arithmetic.
+// indexQuery selects for each row its number, its state and whether it has a receipt in one column,
+// for each column costs more than the arithmetic.
 func indexQuery() string {
 	var states strings.Builder
 	for f := item.InFlight; f <= item.Deferred; f++ {
 		fmt.Fprintf(&states, " WHEN '%s' THEN %d", f, f)
 	}
-	return "SELECT n<<3 | CASE state" + states.String() +
+	return "SELECT n<<4 | (captured IS NOT NULL) * 8 | CASE state" + states.String() +
 		" ELSE 0 END, id, size, mtime, mark FROM item ORDER BY n"
 }
 
@@ -161,9 +163,10 @@ func scanItem(scan scanFunc) (it Item, n int64, err error) {
 	var id, last, mark int64
 	var mtime, first sql.NullInt64
 	var state string
+	var captured sql.NullString
 	err = scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts,
 		&first, &last, &it.HTTPStatus, &it.Method, &it.Path, &it.Rel, &it.URL,
-		&it.Key, &it.Error, &it.Digest, &it.Older)
+		&it.Key, &it.Error, &it.Digest, &it.Older, &captured)
 	var se *sqlite.Error
 	switch {
 	case errors.As(err, &se), errors.Is(err, sql.ErrNoRows):
@@ -181,6 +184,9 @@ func scanItem(scan scanFunc) (it Item, n int64, err error) {
 	it.Last = time.UnixMilli(last)
 	if it.State = stateOf(state); it.State == item.None {
 		return Item{}, 0, fmt.Errorf("%w: row %d has the state %q", errDamaged, n, state)
+	}
+	if it.Captured = results.Captured(captured.String); captured.Valid && !it.Captured.IsValid() {
+		return Item{}, 0, fmt.Errorf("%w: row %d has captured no JSON object", errDamaged, n)
 	}
 	return it, n, nil
 }

@@ -25,7 +25,8 @@ func TestView(t *testing.T) {
 		"killed before anything": {{started: now.Add(-2 * time.Hour), killed: true}},
 		"killed": {{started: now.Add(-2 * time.Hour), killed: true, put: []Item{
 			{ID: 1, State: item.Unknown, Fingerprint: of(1), Key: "k", Last: hourAgo},
-			{ID: 2, State: item.Delivered, Fingerprint: of(2), Digest: []byte{1}, Last: hourAgo},
+			{ID: 2, State: item.Delivered, Fingerprint: of(2), Digest: []byte{1}, Last: hourAgo,
+				Captured: `{"id":2}`},
 		}}},
 		"ended": {{started: hourAgo, put: []Item{{ID: 1, State: item.Failed, Last: now}}}},
 		"ended, after the clock was set back": {

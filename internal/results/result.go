@@ -5,6 +5,8 @@
 package results
 
 import (
+	"encoding/json"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -32,7 +34,24 @@ type Result struct {
 	Seconds    float64   `json:"seconds"` // from the first attempt to the end
 	Error      string    `json:"error"`
 	Note       string    `json:"note,omitempty"` // why it counts as it does
+
+	// Captured is what the answer said, where that was asked for, and DeliveredAt when it came; of
+	// a skipped item both are of the run that delivered it.
+	Captured    Captured  `json:"captured,omitempty"`
+	DeliveredAt time.Time `json:"-"`
 }
+
+// Captured is a JSON object: what an answer said, by the names that the user gave. If "", nothing
+// was asked for; an object without fields says that nothing was there.
+type Captured string
+
+// IsValid reports whether c is a JSON object.
+func (c Captured) IsValid() bool {
+	return strings.HasPrefix(string(c), "{") && json.Valid([]byte(c))
+}
+
+// MarshalJSON returns the object as it is.
+func (c Captured) MarshalJSON() ([]byte, error) { return []byte(c), nil }
 
 // A line is a Result as the file has it. A name that is not UTF-8 cannot be written in JSON, and is
 // given once more.
@@ -41,15 +60,14 @@ type line struct {
 	V    int    `json:"v"`              // Version
 	Time string `json:"time,omitempty"` // RFC 3339, in UTC, to the millisecond
 	Result
-	PathBytes []byte `json:"path_base64,omitempty"`
-	RelBytes  []byte `json:"rel_base64,omitempty"`
+	PathBytes   []byte `json:"path_base64,omitempty"`
+	RelBytes    []byte `json:"rel_base64,omitempty"`
+	DeliveredAt string `json:"delivered_at,omitempty"` // as time
 }
 
 func lineOf(r Result) line {
-	l := line{Type: "item", V: Version, Result: r}
-	if !r.Time.IsZero() {
-		l.Time = r.Time.UTC().Format("2006-01-02T15:04:05.000Z")
-	}
+	l := line{Type: "item", V: Version, Time: instant(r.Time), Result: r,
+		DeliveredAt: instant(r.DeliveredAt)}
 	if !utf8.ValidString(r.Path) {
 		l.PathBytes = []byte(r.Path)
 	}
@@ -57,4 +75,11 @@ func lineOf(r Result) line {
 		l.RelBytes = []byte(r.Rel)
 	}
 	return l
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }

@@ -35,6 +35,8 @@ func TestResultsLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	test.OK(t, r.Write(Result{Path: "b", Status: item.Skipped}))
+	test.OK(t, r.Write(Result{Path: "c", Status: item.Skipped, Captured: `{"id":"<7>"}`,
+		DeliveredAt: time.Date(2026, 3, 1, 1, 2, 3, 40_999_000, time.UTC)}))
 	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
