@@ -51,6 +51,8 @@ type shown struct {
 	runs    []journal.Run // the last ones, oldest first
 	summary report.Summary
 	waits   []journal.Wait
+
+	receipts journal.Receipts
 }
 
 func read(r *journal.Reader) (s shown, err error) {
@@ -61,6 +63,9 @@ func read(r *journal.Reader) (s shown, err error) {
 		return s, err
 	}
 	if s.waits, err = r.Waits(); err != nil {
+		return s, err
+	}
+	if s.receipts, err = r.Receipts(); err != nil {
 		return s, err
 	}
 	s.runs = s.runs[max(0, len(s.runs)-shownRuns):]
@@ -85,6 +90,10 @@ func (s shown) text(w io.Writer) error {
 	fmt.Fprintf(table, "journal\t%s (%s)\n", human.Printable(s.Path), human.Size(s.Size))
 	fmt.Fprintf(table, "target\t%s\n", human.Printable(s.Method+" "+s.Target))
 	fmt.Fprintf(table, "items\t%s\n", s.Counts)
+	if s.receipts.Items > 0 {
+		fmt.Fprintf(table, "captured\tof %s delivered; the last one %s\n",
+			human.Count(s.receipts.Items), human.When(s.receipts.Last, time.Now()))
+	}
 	for _, wait := range s.waits {
 		fmt.Fprintf(table, "wait\t%s asked to wait until %s\n",
 			human.Printable(wait.Origin), human.Instant(wait.Until, time.Now()))
@@ -152,7 +161,11 @@ func (s shown) json() any {
 		Errors      []report.ErrorGroup `json:"errors"`
 		OtherErrors int64               `json:"other_errors"`
 		Command     string              `json:"command"` // to go on
-	}{toJSON(s.Info), []runJSON{}, s.summary.Errors, s.summary.OtherErrors, s.Command}
+
+		Captured      int64      `json:"captured"`       // delivered items with captured values
+		LastDelivered *time.Time `json:"last_delivered"` // null: none was
+	}{toJSON(s.Info), []runJSON{}, s.summary.Errors, s.summary.OtherErrors, s.Command,
+		s.receipts.Items, instant(s.receipts.Last)}
 	for _, run := range s.runs {
 		r := runJSON{instant(run.Started), instant(run.Finished), nil, run.Command, run.Version}
 		if r.Finished != nil {

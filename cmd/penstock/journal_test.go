@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/results"
 )
 
 // remember makes a journal, or goes on with one. The first line of SPEC is the run, the others are
@@ -46,6 +47,7 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 			Attempts                                   int
 			Bytes                                      int64
 			First, Last                                time.Time
+			Captured                                   json.RawMessage
 		}
 		ts.Check(json.Unmarshal(lines.Bytes(), &it))
 		state, err := item.Parse(it.Status)
@@ -55,6 +57,7 @@ func remember(ts *testscript.TestScript, neg bool, args []string) {
 			State: state, HTTPStatus: it.HTTPStatus,
 			Fingerprint: journal.Fingerprint{Size: it.Bytes}, Attempts: it.Attempts,
 			First: it.First, Last: it.Last, Error: it.Error,
+			Captured: results.Captured(it.Captured),
 		}, nil)
 	}
 	ts.Check(j.Close(run.ExitStatus))

@@ -122,6 +122,10 @@ func testEarlierVersion(t *testing.T, text string) {
 		if waits, err := r.Waits(); len(waits) > 0 || err != nil {
 			t.Error(waits, err)
 		}
+		want := Receipts{Last: rows1[0].Last}
+		if got, err := r.Receipts(); got != want || err != nil {
+			t.Error(got, err)
+		}
 		r.Close()
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -136,6 +137,27 @@ func (r *Reader) Info() (info Info, err error) {
 		return nil
 	}, "SELECT state, count(*) FROM item GROUP BY state")
 	return info, err
+}
+
+// Receipts says of how many delivered items something was captured, and when the last item was
+// delivered; the zero time if none was.
+type Receipts struct {
+	Items int64
+	Last  time.Time
+}
+
+// Receipts reads every row.
+func (r *Reader) Receipts() (s Receipts, err error) {
+	defer r.fault(&err)
+	defer dbfile.Guard(&err)()
+	var last sql.NullInt64
+	query := ofVersion(r.version, "SELECT count(nullif(captured, '{}')), max(last) FROM item "+
+		"WHERE state = 'delivered'")
+	err = r.conn.QueryRowContext(context.Background(), query).Scan(&s.Items, &last)
+	if last.Valid {
+		s.Last = time.UnixMilli(last.Int64)
+	}
+	return s, err
 }
 
 func diskSize(path string) (size int64, mod time.Time) {
