@@ -191,7 +191,8 @@ func TestDrain(t *testing.T) {
 		if one.status != http.StatusOK || one.took != 3*time.Second {
 			t.Errorf("%d after %v", one.status, one.took)
 		}
-		if !strings.Contains(w.logged(), "told to drain by me: taking nothing new, 1 request may") {
+		if !strings.Contains(w.logged(), "told to drain by me: taking nothing new, 1 request may "+
+			"finish within 5 s; two signals end it at once") {
 			t.Errorf("the log: %s", w.logged())
 		}
 	})

@@ -217,6 +217,6 @@ func RelayStops(cause error, active int, limit time.Duration) string {
 	if active == 0 {
 		return text
 	}
-	return text + fmt.Sprintf(", %s may finish within %s; a second signal ends at once",
-		human.Plural(active, "request"), human.Exact(limit))
+	return text + fmt.Sprintf(", %s may finish within %s; %s",
+		human.Plural(active, "request"), human.Exact(limit), breakingOff(cause))
 }

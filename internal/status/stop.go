@@ -112,11 +112,20 @@ func Stopping(cause error, inFlight int, limit time.Duration) string {
 	if limit > 0 {
 		text += " within " + human.Exact(limit)
 	}
-	second := "a second signal"
-	if by, ok := errors.AsType[*exit.Signal](cause); ok && by.Signal == os.Interrupt {
-		second = "a second Ctrl-C"
+	return text + "; " + breakingOff(cause)
+}
+
+// breakingOff says how an orderly stop is broken off. After one that no signal has begun, as by
+// HTTP, the first signal changes nothing: supervisors drain, and then send SIGTERM.
+func breakingOff(cause error) string {
+	by, ok := errors.AsType[*exit.Signal](cause)
+	switch {
+	case !ok:
+		return "two signals end it at once"
+	case by.Signal == os.Interrupt:
+		return "a second Ctrl-C ends at once"
 	}
-	return text + "; " + second + " ends at once"
+	return "a second signal ends at once"
 }
 
 // Closed says that a server gets no more of a run that goes on with others.
