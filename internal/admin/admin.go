@@ -53,6 +53,7 @@ func New(r *relay.Relay, state func() board.State, names hosts.Names) *Admin {
 		_, _ = io.WriteString(w, healthy)
 	})
 	mux.HandleFunc("GET /readyz", a.serveReady)
+	mux.HandleFunc("GET /limits", a.serveLimits)
 	for path, change := range map[string]func(fields, string) error{
 		"/limits": a.limits, "/pause": a.pause, "/resume": a.resume, "/drain": a.drain,
 	} {
@@ -93,6 +94,11 @@ func (a *Admin) serveChange(
 		answer(w, failed)
 		return
 	}
+	a.serveLimits(w, req)
+}
+
+// serveLimits says what limits and pauses there are.
+func (a *Admin) serveLimits(w http.ResponseWriter, _ *http.Request) {
 	text, err := json.Marshal(struct {
 		Draining bool             `json:"draining"`
 		Targets  []relay.Standing `json:"targets"`

@@ -99,12 +99,17 @@ func TestChanges(t *testing.T) {
 			targets("false", standing("a", "0.5", "null", "false", "null"), b))
 		w.want("/resume", `{}`, 200,
 			targets("false", standing("a", "0.5", "null", "false", "null"), b))
+		code, text := w.ask("GET", "/limits", "")
+		if want := targets("false", standing("a", "0.5", "null", "false", "null"),
+			b); code != 200 || text != want {
+			t.Errorf("%d %s, want %s", code, text, want)
+		}
 		if code, text := w.ask("GET", "/readyz", ""); code != 200 || text != "ready\n" {
 			t.Errorf("%d %s", code, text)
 		}
 		w.want("/drain", `{}`, 200,
 			targets("true", standing("a", "0.5", "null", "false", "null"), b))
-		code, text := w.ask("GET", "/readyz", "")
+		code, text = w.ask("GET", "/readyz", "")
 		if code != 503 || !strings.HasPrefix(text, "the relay is stopping") {
 			t.Errorf("%d %s", code, text)
 		}
