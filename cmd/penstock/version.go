@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
+
+// stamped is the version of a build that is given one: go build -ldflags "-X main.stamped=v1.2.3".
+var stamped string
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -24,11 +28,12 @@ func versionLine() string {
 		version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// version is the module's, as Go recorded it in the binary.
+// version is what was stamped, else the module's version or the commit, as Go recorded it in the
+// binary.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
+	recorded := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		recorded = info.Main.Version
 	}
-	return info.Main.Version
+	return cmp.Or(stamped, recorded, "(devel)")
 }
