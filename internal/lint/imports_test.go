@@ -145,6 +145,11 @@ func TestImports(t *testing.T) {
 		may:  []string{"github.com/dustin/go-humanize", "golang.org/x/term"},
 		why:  "they know nothing of what is sent",
 	}, {
+		name: "curl, bulk",
+		of:   []string{module + "/internal/curl", module + "/internal/bulk"},
+		may:  []string{module + "/internal/curl", conceal, secret},
+		why:  "they turn one command line into another, and run neither",
+	}, {
 		name: "item, lines, results",
 		of:   []string{item, lines, module + "/internal/results"},
 		may: []string{item, lines, human, queue, outfile, filebody, template,

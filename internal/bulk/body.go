@@ -1,0 +1,151 @@
+package bulk
+
+import (
+	"strings"
+
+	"github.com/penstock/penstock/internal/curl"
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+// form sends a form.
+func (t *translation) form() {
+	t.method = "POST"
+	if t.file.path == "" {
+		t.formRecord()
+		return
+	}
+	for _, p := range t.c.Form {
+		var value string
+		switch {
+		case p.Kind != 0 && p.Value == t.file.path:
+			value = string(p.Kind) + "{path}"
+			t.varies++
+		case p.Kind != 0:
+			value = string(p.Kind) + partWord(escape(p.Value), true)
+			t.note("%s goes along with each file, and is the same for all. For one that differs, "+
+				"such as one beside each file: {dir} and {stem} in its name.", p.Value)
+		case secretName(p.Name) && !t.fills(p.Value):
+			value = "<" + partWord(t.ownedText(label(p.Name), p.Value), true)
+		default:
+			value = partWord(t.value(p.Name, p.Value, inBody), false)
+		}
+		t.add("-F", p.Name+"="+value+t.attributes(p))
+	}
+}
+
+// fills reports whether a value is to be filled in, or varies: it is no secret as it stands.
+func (t *translation) fills(value string) bool {
+	return t.wholeValue("", value, inBody) != "" || t.nameIn(value) >= 0
+}
+
+// attributes are those of a part of a form.
+func (t *translation) attributes(p curl.Part) (text string) {
+	if p.Type != "" {
+		text += ";type=" + p.Type
+	}
+	if p.HasFilename {
+		text += ";filename=" + partWord(t.vary(p.Filename, inBody), false)
+	}
+	if p.Dropped != "" {
+		t.note("Not kept: %s of the field %s. penstock knows ;type= and ;filename=.", p.Dropped,
+			p.Name)
+	}
+	return text
+}
+
+// partWord quotes a text for -F where it has to be.
+func partWord(s string, file bool) string {
+	begins, has := `"@<`, ";"
+	if file {
+		begins, has = `"`, ";,"
+	}
+	if s == "" || !strings.Contains(begins, s[:1]) && !strings.ContainsAny(s, has) {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// body sends a text.
+func (t *translation) body() {
+	t.method = "POST"
+	text := t.text()
+	kind := t.contentType
+	asJSON := isJSON(text) || t.c.JSON
+	if kind == "" {
+		kind = formType
+		if asJSON {
+			t.note("curl sends this JSON as %s, for it is given no Content-Type.", formType)
+		}
+	}
+	switch {
+	case t.file.path == "":
+		text = t.bodyRecord(text, kind, asJSON)
+		if text == "" {
+			return
+		}
+	case asJSON:
+		text = t.json(text)
+	case kind == formType:
+		text = t.pairs(text)
+	default:
+		text = t.vary(text, inBody)
+	}
+	name := "--data"
+	switch {
+	case asJSON && strings.HasSuffix(kind, "/json"):
+		name = "--json"
+	case asJSON && kind == formType:
+		name = "--json"
+		t.add("--content-type", kind)
+	case kind != formType:
+		t.add("--content-type", kind)
+	}
+	if t.secretBody || strings.HasPrefix(text, "@") {
+		text = "@" + t.ownedText("body", text)
+	}
+	t.add(name, text)
+	if t.file.path != "" && t.varies == 0 {
+		t.note("Nothing in the body is of the file. Put {name}, {base64} or others where it differs.")
+	}
+}
+
+// json returns JSON as a template.
+func (t *translation) json(text string) string {
+	return eachJSON(text, func(key, value string, quoted bool) string {
+		if quoted {
+			if secretName(key) && !t.fills(value) {
+				t.secretBody = true
+			}
+			return t.value(key, value, inBody)
+		}
+		if digits.MatchString(value) && sizeName.MatchString(key) {
+			t.varies++
+			return "{size}"
+		}
+		return t.vary(value, inBody)
+	})
+}
+
+// pairs returns a form that is encoded as a URL's query as a template.
+func (t *translation) pairs(text string) string {
+	pairs := strings.Split(text, "&")
+	for i, pair := range pairs {
+		name, value, found := strings.Cut(pair, "=")
+		if !found {
+			pairs[i] = t.vary(pair, inBody)
+			continue
+		}
+		if secretName(name) && !t.fills(decoded(value)) {
+			t.secretBody = true
+		}
+		if as := t.wholeValue(name, decoded(value), inBody); as != "" {
+			t.varies++
+			value = as
+		} else {
+			value = t.value(name, value, inBody)
+		}
+		pairs[i] = name + "=" + value
+	}
+	return strings.Join(pairs, "&")
+}
