@@ -146,6 +146,15 @@ func (c command) withValues(next ...string) []string {
 	if c.hasPath("-") {
 		next = append(next, "give the same paths on standard input")
 	}
+	for _, w := range c.words {
+		switch {
+		case w.name != "manifest":
+		case w.value == "-":
+			next = append(next, "give the same lines on standard input")
+		case strings.HasPrefix(w.value, "/dev/fd/"):
+			next = append(next, "give the same lines instead of "+w.value)
+		}
+	}
 	return next
 }
 

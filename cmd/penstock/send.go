@@ -98,6 +98,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	}
 	var left leftOut
 	f.source.Paths, f.source.Stdin, f.source.OnLeftOut = paths, cmd.InOrStdin(), left.add
+	f.source.Known = f.keepsJournal()
 	f.source.Written = []string{f.results, f.report, f.reportHTML, f.metricsFile}
 	f.source.Read = f.access.files()
 	if f.dryRun && f.verbose {

@@ -80,22 +80,31 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	return path, nil
 }
 
+// keepsJournal reports whether there is a journal. Without another word there is none with a
+// practice server: it ends with the run, and so does what it has.
+func (f *sendFlags) keepsJournal() bool {
+	return !f.noJournal && (f.job != "" || f.journal != "" || !isLab(f.to))
+}
+
 // journalPath is empty if there is no journal.
 func (f *sendFlags) journalPath() (string, error) {
 	to := f.to
-	if to == "" {
+	switch {
+	case !f.keepsJournal():
+		return "", nil
+	case f.journal != "":
+		return f.journal, nil
+	case to == "" && f.run.Source.Stream() != "":
+		// Another stream may come by that name.
+		if f.job == "" {
+			return "", errors.New("the lines say where to, so the journal has no name: " +
+				"give --job NAME, --to or --no-journal")
+		}
+	case to == "":
 		to = f.source.Manifest
 		if abs, err := filepath.Abs(to); err == nil {
 			to = abs
 		}
-	}
-	switch {
-	case f.noJournal:
-		return "", nil
-	case f.journal != "":
-		return f.journal, nil
-	case isLab(to) && f.job == "":
-		return "", nil // the server ends with the run, and so does what it has
 	}
 	dir, err := statedir.Dir()
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 // MaxLen is the length of the longest line, in bytes.
 const MaxLen = 1 << 20
 
-var errLong = errors.New("the line is longer than 1 MiB")
+// ErrLong is the error for a line that is longer than MaxLen, and passed over.
+var ErrLong = errors.New("the line is longer than 1 MiB")
 
 // A Line is a line without its end.
 type Line struct {
@@ -39,7 +40,7 @@ func Each(r io.Reader, null bool) iter.Seq2[Line, error] {
 		for n := 1; ; n++ {
 			text, ended, err := in.next()
 			switch {
-			case err == errLong:
+			case err == ErrLong:
 				if !yield(Line{Number: n}, err) {
 					return
 				}
@@ -57,7 +58,7 @@ func Each(r io.Reader, null bool) iter.Seq2[Line, error] {
 				}
 			}
 			if len(text) > MaxLen {
-				if !yield(Line{Number: n}, errLong) {
+				if !yield(Line{Number: n}, ErrLong) {
 					return
 				}
 				continue
@@ -78,7 +79,7 @@ type reader struct {
 }
 
 // next returns the next line without its end, and whether it had one. It is valid until the next
-// call. The memory for it is bounded: where it is too long, the error is errLong, and the line is
+// call. The memory for it is bounded: where it is too long, the error is ErrLong, and the line is
 // passed over.
 func (r *reader) next() (text []byte, ended bool, err error) {
 	const most = MaxLen + len("\r\n") + len("\ufeff")
@@ -93,7 +94,7 @@ func (r *reader) next() (text []byte, ended bool, err error) {
 			text, err = r.buf.ReadSlice(r.end)
 		}
 		if long = long || len(r.line)+len(text) > most; long && (err == nil || err == io.EOF) {
-			return nil, err == nil, errLong
+			return nil, err == nil, ErrLong
 		}
 		r.line = append(r.line, text...)
 		text = r.line

@@ -117,7 +117,7 @@ func FuzzEach(f *testing.F) {
 		} {
 			var got []string
 			for line, err := range Each(in, null) {
-				if err == errLong {
+				if err == ErrLong {
 					got = append(got, fmt.Sprintf("%d too long", line.Number))
 				} else {
 					got = append(got, fmt.Sprintf("%d %v %s", line.Number, line.Cut, line.Text))

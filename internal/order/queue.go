@@ -54,6 +54,7 @@ type Queue[J Job] struct {
 	Engine  Engine[J]
 	Servers *upstream.Set
 	Endless bool // more items may come for an unlimited time
+	InOrder bool // what failed in an earlier run is sent in its turn
 
 	doubting atomic.Bool // a server has refused many items alike
 
@@ -105,14 +106,14 @@ func (q *Queue[J]) mayBeRefused(it *item.Item) (server, item bool) {
 // putAside reports whether an item is sent after others.
 func (q *Queue[J]) putAside(ctx context.Context, it item.Item) bool {
 	before := item.None
-	if q.doubting.Load() || q.Engine.FailedBefore() { // else it does not matter
+	if q.doubting.Load() || !q.InOrder && q.Engine.FailedBefore() { // else it does not matter
 		before = q.Engine.Before(it)
 	}
 	_, doubted := q.mayBeRefused(&it)
 	switch {
 	case before == item.Delivered:
 		return false
-	case before == item.Failed && len(q.failed) < maxAside:
+	case before == item.Failed && !q.InOrder && len(q.failed) < maxAside:
 		q.failed = append(q.failed, it)
 		return true
 	case !doubted:

@@ -128,6 +128,9 @@ func HeaderOrigin(to string, lines *source.Source) (string, error) {
 	if to != "" {
 		return nethttp.OriginOf(to), nil
 	}
+	if stream := lines.Stream(); stream != "" {
+		return "", status.OriginOfStream(stream)
+	}
 	var home string
 	for it, err := range lines.Items() {
 		if err != nil {

@@ -28,7 +28,8 @@ const maxUnwritten = 4 << 20
 
 // Writer writes items as NDJSON, one line each. Lines reach the file at most a second after their
 // item, and only whole: a program that follows the file, or reads it after a crash, can read every
-// line. All methods are safe for concurrent use.
+// line. A pipe, and what NewWriter was given, gets each at once: a program may wait for it. All
+// methods are safe for concurrent use.
 //
 // A reader that has stopped, as of a pipe, blocks neither Write nor Flush: their lines are written
 // by a goroutine of their own. Room waits for that reader, and so does Close.
@@ -39,6 +40,7 @@ type Writer struct {
 	old    string        // the file to be replaced, as long as it is not
 	failed chan struct{} // closed when err is set
 
+	prompt  bool        // lines are written as soon as those before them are
 	awaited atomic.Bool // AwaitRoom waits
 
 	mu      sync.Mutex // protects what follows, and the order of lines
@@ -48,13 +50,20 @@ type Writer struct {
 	err     error       // the first one; nothing is written after it
 	closed  bool
 	missing int // lines that have not reached the file
+	writing int // tasks of out
 }
 
 // ErrClosed is returned by Write after Close.
 var ErrClosed = errors.New("results: the results are closed")
 
-// NewWriter writes to w and does not close it.
+// NewWriter writes to w, at once, and does not close it.
 func NewWriter(w io.Writer) *Writer {
+	r := newWriter(w)
+	r.prompt = true
+	return r
+}
+
+func newWriter(w io.Writer) *Writer {
 	r := &Writer{w: w, failed: make(chan struct{})}
 	r.enc = human.NewEncoder(&r.buf)
 	return r
@@ -67,12 +76,12 @@ func NewWriter(w io.Writer) *Writer {
 // it has anything to tell. Where the directory does not allow that the old file is written over, at
 // the same time. A path that exists and is no regular file, such as a pipe, is written to.
 func Create(path string) (*Writer, error) {
-	r := NewWriter(nil)
+	r := newWriter(nil)
 	var err error
 	if r.old = outfile.Regular(path); r.old != "" {
 		err = outfile.Replaceable(r.old, `{"type":`)
-	} else {
-		err = r.open(path)
+	} else if err = r.open(path); err == nil {
+		r.prompt = outfile.Regular(path) == ""
 	}
 	if err != nil {
 		return nil, fmt.Errorf("results: no results can be written: %w", err)
@@ -119,8 +128,9 @@ func (r *Writer) Write(it Result) error {
 		return fmt.Errorf("results: no line for item %q: %w", it.Path, err)
 	}
 	r.missing++
-	if r.buf.Len() >= flushSize {
+	if r.buf.Len() >= flushSize || r.prompt && r.writing == 0 {
 		r.flushLocked()
+	} else if r.prompt { // write comes back to them
 	} else if r.timer == nil {
 		r.timer = time.AfterFunc(flushAfter, func() {
 			r.mu.Lock()
@@ -172,6 +182,7 @@ func (r *Writer) flushLocked() {
 	}
 	lines := bytes.Clone(r.buf.Bytes())
 	r.buf.Reset()
+	r.writing++
 	r.out.Add(len(lines), func() { r.write(lines) })
 }
 
@@ -188,11 +199,15 @@ func (r *Writer) write(lines []byte) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.writing--
 	if err != nil {
 		r.failLocked(err)
 		return
 	}
 	r.missing -= bytes.Count(lines, []byte("\n"))
+	if r.prompt && r.writing == 0 && r.buf.Len() > 0 && !r.closed {
+		r.flushLocked()
+	}
 }
 
 func (r *Writer) failLocked(err error) {

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -46,7 +47,7 @@ func TestResultsLine(t *testing.T) {
 func TestResultsFlushEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := golden.NewLog()
-		r := NewWriter(l)
+		r := newWriter(l)
 		// Items at 0, 0.3, …, 2.7 s; then silence; then one at 10 s.
 		for range 10 {
 			_ = r.Write(Result{Path: "x"})
@@ -71,6 +72,34 @@ func TestResultsFlushEachSecond(t *testing.T) {
 		if len(l.At) != 4 {
 			t.Error("written after Close")
 		}
+	})
+}
+
+// A program that waits for each line gets it at once; what comes meanwhile goes together.
+func TestResultsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, in := io.Pipe()
+		r := NewWriter(in)
+		from := bufio.NewReader(out)
+		for range 3 {
+			test.OK(t, r.Write(Result{Path: "x"}))
+			begin := time.Now()
+			if _, err := from.ReadString('\n'); err != nil || time.Since(begin) != 0 {
+				t.Errorf("after %v: %v", time.Since(begin), err)
+			}
+			synctest.Wait()
+		}
+		for range 10 {
+			test.OK(t, r.Write(Result{Path: "x"}))
+		}
+		buf := make([]byte, 1<<16)
+		for _, want := range []int{1, 9} {
+			n, _ := out.Read(buf)
+			if got := bytes.Count(buf[:n], []byte("\n")); got != want {
+				t.Errorf("%d lines, want %d", got, want)
+			}
+		}
+		test.Check(t, r.Close(t.Context()))
 	})
 }
 
@@ -186,7 +215,7 @@ func TestResultsFinish(t *testing.T) {
 // A failed write is known when it happens, and not only with the next item.
 func TestResultsFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := NewWriter(&full{})
+		r := newWriter(&full{})
 		_ = r.Write(Result{})
 		begin := time.Now()
 		<-r.Failed()

@@ -31,6 +31,7 @@ const (
 	Arrived             // Skip: it was delivered by an earlier run, and is the same
 	Excluded            // Skip: Rules.Only leaves it out
 	Repeated            // Skip: it is another item of this run once more
+	Duplicate           // Fail: another item of this run has its key, or its URL
 	Ambiguous           // Fail: it differs from another item of this run in nothing that counts
 	InDoubt             // Ask, Leave: it may have arrived in an earlier run
 	CutOff              // Ask, Leave: the same, and that run ended while it was sent
@@ -192,6 +193,8 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 // decideByState decides where the state of an item is enough.
 func (r Rules) decideByState(row Row, it item.Item) (d Decision, ok bool) {
 	switch {
+	case row.Twice && it.Key != "":
+		return Decision{Do: Fail, Why: Duplicate, Kept: true}, true
 	case row.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		return Decision{Do: Fail, Why: Ambiguous, Kept: true}, true
 	case row.Twice:

@@ -31,6 +31,8 @@ twice PUT -> skip: repeated
 delivered twice POST query -> fail: ambiguous, kept
 twice PUT header -> fail: ambiguous, kept
 twice PUT --only=failed -> skip: repeated
+twice POST keyed -> fail: duplicate, kept
+twice POST keyed header --only=failed -> fail: duplicate, kept
 
 # With a digest the content decides, unless the size tells already, or headers may have changed.
 delivered touched PUT --digest -> send, doubt, older, digest sum, arrived
@@ -163,6 +165,8 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 		case "header":
 			it.Header = http.Header{"X-Set": {"1"}}
 
+		case "keyed":
+			it.Key = "k"
 		case "twice":
 			row.Twice = true
 		case "touched":
@@ -239,8 +243,8 @@ func (d Decision) words() string {
 			add(t.Equal(at), ", %s %s", name, known)
 		}
 	}
-	why := [...]string{"", "arrived", "excluded", "repeated", "ambiguous", "in doubt", "cut off",
-		"key forgotten"}[d.Why]
+	why := [...]string{"", "arrived", "excluded", "repeated", "duplicate", "ambiguous",
+		"in doubt", "cut off", "key forgotten"}[d.Why]
 	add(why != "", ": %s", why)
 	add(d.Kept, ", kept")
 	add(d.HTTPStatus > 0, ", %d", d.HTTPStatus)

@@ -16,6 +16,10 @@ func (r *run) postpone(j *job, out results.Result, outage bool) bool {
 	if !outage && !ask || j.pass == order.MaxPasses || r.ending.Cause() != nil {
 		return false
 	}
+	// The end of a stream may never come, and its results come as the items end.
+	if !ask && r.Found.Stream && !r.whole.Load() {
+		return false
+	}
 	if outage && !j.isStarved() {
 		return false
 	}

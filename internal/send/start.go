@@ -132,7 +132,7 @@ func newRun(o Options) *run {
 		Observe:  r.observe,
 	}
 	r.queue.Engine, r.queue.Servers = r, &r.servers
-	r.queue.Endless = o.Found.Partial
+	r.queue.Endless, r.queue.InOrder = o.Found.Partial, o.Found.Stream
 	r.servers.Upstream = r.transport.Upstream
 	r.servers.One, r.servers.Whole, r.servers.End = !o.Source.OwnURLs(), r.whole.Load, r.end
 	r.servers.Closed = func(s *upstream.Server, reason stop.ServerReason) {

@@ -33,6 +33,10 @@ func (r *run) interrupt(cause error) {
 // giveUp ends a run in which nothing was accepted for too long, by any server.
 func (r *run) giveUp(now time.Time) {
 	r.failRefused(now)
+	if stats := r.pool.Stats(); r.Found.Stream && stats.Queued+stats.Waiting+stats.Busy == 0 {
+		r.servers.Rest() // until the next line comes
+		return
+	}
 	if why, ends := r.servers.GiveUp(now); ends {
 		r.end(why)
 	}

@@ -40,7 +40,8 @@ func (r *run) submit(ctx context.Context) {
 			r.done(&job{item: failed.Item},
 				results.Result{Status: item.Failed, Error: status.Plain(failed.Err)})
 		case err != nil:
-			r.end(stop.SourceFailed{Err: err})
+			_, misused := errors.AsType[*source.Mistake](err)
+			r.end(stop.SourceFailed{Err: err, Misused: misused})
 			return
 		default:
 			if !r.queue.Send(ctx, it) {

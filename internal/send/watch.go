@@ -90,7 +90,7 @@ func (r *run) notice(now time.Time) {
 func (r *run) facts(v upstream.Overview, uploads []wire.Upload, now time.Time) status.Facts {
 	f := status.Facts{
 		Overview: v, Now: now, Given: r.Limits, Workers: r.Workers, Underway: uploads,
-		Queued: r.pool.Stats().Queued, Reading: r.Found.Partial, Leftovers: r.leftovers(v),
+		Queued: r.pool.Stats().Queued, Reading: r.Found.Reads, Leftovers: r.leftovers(v),
 		Unread: r.Results != nil && r.Results.IsAwaited(), Heard: r.servers.Heard(),
 		Settling: r.later.Settling(),
 	}

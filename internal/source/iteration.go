@@ -37,14 +37,19 @@ func (e *ItemError) Unwrap() error { return e.Err }
 // Where one item cannot be sent, an [*ItemError] is yielded beside it and the iteration goes on;
 // any other error ends it. Of two items that would both PUT (or do anything but POST and PATCH) to
 // one URL, or have one key, the later one fails; remembering them takes about 20 bytes an item,
-// unless the URL has {path} alone and all items are in one directory.
+// unless the URL has {path} alone and all items are in one directory. Of a stream the last ones are
+// remembered; the journal knows the others.
 func (s *Source) Items() iter.Seq2[item.Item, error] {
 	return func(yield func(item.Item, error) bool) {
 		if f := s.found.Load(); f != nil {
 			f.items(s, yield)
 			return
 		}
-		unique := s.newUniqueness(hashSet{}.add)
+		seen := hashSet{}.add
+		if s.stream {
+			seen = new(recent).add
+		}
+		unique := s.newUniqueness(seen)
 		s.each(&iteration{ctx: context.Background(), yield: func(it item.Item, err error) bool {
 			if err == nil {
 				if what := unique.taken(it); what != "" {

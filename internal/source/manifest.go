@@ -80,18 +80,7 @@ func (s *Source) manifestItem(
 		it, itemErr = s.resultItem(iter, r)
 		return it, itemErr, nil
 	}
-	e, err := parseEntry(text)
-	switch {
-	case err != nil:
-	case e.fields["type"].Text == "item" && item.Select(e.fields["status"].Text) != 0:
-		err = &Mistake{Kind: ResultsAmongOthers,
-			Text: "this is a line of results, but the first line is not"}
-	case e.target == nil && s.opts.Template == nil:
-		err = &Mistake{Kind: NoURL, Text: `no "url", and there is no URL for all lines`}
-	case s.opts.KeyHeader != "" && e.header.Get(s.opts.KeyHeader) != "":
-		err = fmt.Errorf(`"headers": %s: %w`, http.CanonicalHeaderKey(s.opts.KeyHeader),
-			&Mistake{Kind: KeyInHeader, Text: "the run sends it"})
-	}
+	e, err := s.parseLine(text)
 	if err != nil {
 		return item.Item{}, nil, err
 	}
@@ -103,6 +92,26 @@ func (s *Source) manifestItem(
 		return item.Item{}, nil, itemErr
 	}
 	return it, itemErr, nil
+}
+
+// parseLine reads a line, and checks it against the options.
+func (s *Source) parseLine(text []byte) (entry, error) {
+	e, err := parseEntry(text)
+	switch {
+	case err != nil:
+	case e.fields["type"].Text == "item" && item.Select(e.fields["status"].Text) != 0:
+		but := "but the first line is not"
+		if s.stream {
+			but = "which a stream cannot have"
+		}
+		err = &Mistake{Kind: ResultsAmongOthers, Text: "this is a line of results, " + but}
+	case e.target == nil && s.opts.Template == nil:
+		err = &Mistake{Kind: NoURL, Text: `no "url", and there is no URL for all lines`}
+	case s.opts.KeyHeader != "" && e.header.Get(s.opts.KeyHeader) != "":
+		err = fmt.Errorf(`"headers": %s: %w`, http.CanonicalHeaderKey(s.opts.KeyHeader),
+			&Mistake{Kind: KeyInHeader, Text: "the run sends it"})
+	}
+	return e, err
 }
 
 // entryItem makes an item of a line. Its path is relative to the manifest's folder, and so is

@@ -45,6 +45,7 @@ const (
 	NoURL                                 // neither a line nor Template has one
 	KeyInHeader                           // Options.KeyHeader among a line's headers
 	Unfilled                              // a variable elsewhere than in Template
+	NoKey                                 // neither a key nor a path, by which to know a line
 	URLUnfilled                           // a variable in the URL of a line
 )
 

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -22,7 +23,9 @@ type Summary struct {
 	// the first Options.ShownURLs, fit to be shown: without credentials, the query's literal values
 	// masked
 	URLs    []string
-	Partial bool // stdin will name more
+	Partial bool   // Reads will name more
+	Reads   string // stdin or a stream, for people; "" if neither
+	Stream  bool   // a stream will
 
 	// Of Items, those that cannot be sent; Items yields them as errors. Failures are the first
 	// twenty.
@@ -37,14 +40,14 @@ type Summary struct {
 	Torn bool
 }
 
-// Scan makes every item once, except those that stdin will name, without opening any but the
-// manifest and results. What cannot be sent, such as a file that is missing, a directory that
-// cannot be read, or a glob that matches nothing, is counted, and left to Items. Scan returns an
-// error where nothing at all can be sent, and for what needs the user first: lines of the manifest
-// that are wrong, all at once as a [*LinesError], a file of the run itself that is to be sent, and
-// two items that would both PUT (or do anything but POST and PATCH) to one URL or that have one
-// key. A file that vanishes during the scan is no error, nor is one that results name and that is
-// gone. When ctx ends, Scan returns its cause.
+// Scan makes every item once, except those that stdin or a stream will name, without opening any
+// but the manifest and results. What cannot be sent, such as a file that is missing, a directory
+// that cannot be read, or a glob that matches nothing, is counted, and left to Items. Scan returns
+// an error where nothing at all can be sent, and for what needs the user first: lines of the
+// manifest that are wrong, all at once as a [*LinesError], a file of the run itself that is to be
+// sent, and two items that would both PUT (or do anything but POST and PATCH) to one URL or that
+// have one key. A file that vanishes during the scan is no error, nor is one that results name and
+// that is gone. When ctx ends, Scan returns its cause.
 //
 // It needs about 9 bytes of memory for each item whose URL could be another's too, and up to 16 MiB
 // to remember files, unless there are too many, so that Items need not look for them again.
@@ -102,6 +105,10 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	}
 	if failed != nil {
 		return Summary{}, failed
+	}
+	if sum.Partial {
+		sum.Stream = s.stream
+		sum.Reads = cmp.Or(s.Stream(), "standard input")
 	}
 	sum.LeftOut, sum.URLs, sum.Torn = p.leftOut, p.shown, p.torn
 	sum.Warnings = p.doubts.warnings()

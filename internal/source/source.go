@@ -36,6 +36,7 @@ type Options struct {
 
 	// Stdin holds the names of files, one a line (LF or CR LF, blank lines skipped); they are
 	// neither globs nor directories. With Null a NUL ends each name, as find -print0 writes them.
+	// With a Manifest "-" it holds that.
 	Stdin io.Reader
 	Null  bool
 
@@ -53,6 +54,12 @@ type Options struct {
 	// "rel" as {path}. Headers and variables of the manifest before are not in results: where that
 	// had any, give it again, and the results as From.
 	Manifest string
+
+	// A Manifest that can be read only once is a stream: standard input, which is "-", or a pipe.
+	// Scan does not look at it, and Items yields each line as it comes, holding no other. A line
+	// that is wrong fails alone, as one of results. Paths are relative to the working directory.
+	// With Known, for a journal that has to know its lines again, each needs "path" or "key".
+	Known bool
 
 	// Only selects by what became of an item. It needs From or a Manifest of results; alone it says
 	// nothing here, and is for a journal: see Source.FromResults.
@@ -111,6 +118,7 @@ type Source struct {
 	method  string
 	roots   []root
 	results bool                  // the manifest consists of results
+	stream  bool                  // the manifest is read once
 	unalike bool                  // no two items can have one URL
 	found   atomic.Pointer[found] // all files, if Scan could remember them
 	own     []ownFile
@@ -193,6 +201,11 @@ func (s *Source) checkRoots() error {
 	if m := s.opts.Manifest; m != "" {
 		if len(s.opts.Paths) > 0 {
 			return errors.New("a manifest names all items: give either it or paths")
+		}
+		if s.stream = isStream(m); s.stream {
+			r, err := s.streamRoot()
+			s.roots = []root{r}
+			return err
 		}
 		if err := s.checkRead("manifest", m); err != nil {
 			return err

@@ -36,8 +36,8 @@ func statRegular(name string) (fs.FileInfo, error) {
 func checkReadTwice(name string) error {
 	switch fi, err := os.Stat(name); {
 	case err != nil && name == "-":
-		return errors.New("standard input is read once, and this is read twice, to check it and " +
-			"then to send: save it in a file and name that")
+		return errors.New("standard input is read once, and this is read before it and again: " +
+			"save it in a file and name that")
 	case err != nil:
 		return lines.Reason(err)
 	case !fi.Mode().IsRegular():

@@ -56,6 +56,11 @@ func (s hashSet) add(h uint64) (seen bool) {
 	return len(s) == n
 }
 
+func (s hashSet) has(h uint64) bool {
+	_, ok := s[[8]byte(binary.NativeEndian.AppendUint64(nil, h))]
+	return ok
+}
+
 // A hashList says afterwards which hashes it has seen twice, for about 9 bytes each. It has a list
 // for each first byte, so that growing takes little.
 type hashList [256][]uint64

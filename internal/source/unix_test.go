@@ -48,6 +48,9 @@ func TestSpecialFilesNamed(t *testing.T) {
 			"not in a list that runs": {Paths: []string{"-"},
 				Stdin: strings.NewReader(name + "\n")},
 		} {
+			if o.Manifest != "" && name != "d/socket" {
+				continue // it is a stream
+			}
 			o.Template = tmpl
 			err := refusal(t, o)
 			if what == "not in a list that runs" {

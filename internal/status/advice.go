@@ -46,6 +46,7 @@ var mistakes = map[source.MistakeKind]string{
 	source.ResultsAmongOthers: ": give results with --from, or a manifest that has only results",
 	source.NoURL:              " (--to)",
 	source.KeyInHeader:        `--idempotent sends it: give its value as "key" instead`,
+	source.NoKey:              `: give each line a "key", or use --no-journal`,
 	source.Unfilled:           " of --to: write the value out",
 	source.URLUnfilled: ` of --to: write the value out, or leave "url" out ` +
 		"(%%7B is a real brace)",

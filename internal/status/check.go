@@ -26,6 +26,12 @@ func SeveralOrigins(one, other string) error {
 		`or put headers into the lines' "headers"`, one, other)
 }
 
+// OriginOfStream returns the error for a stream of lines that says too late which server that is.
+func OriginOfStream(name string) error {
+	return fmt.Errorf("the lines of %s are not known yet, and headers, a token or a certificate "+
+		"are given for all: say by --to which server gets them", name)
+}
+
 // Withheld says that the files for other servers, such as one, are sent without what is for a
 // server.
 func Withheld(origin, path string, certificate bool) string {

@@ -14,15 +14,20 @@ import (
 // Describe says in a line what is to be sent, by which method, where to, and within which limits.
 func Describe(method, to string, found source.Summary, given throttle.Limits) string {
 	files := human.Plural(found.Items, "file") + ", " + human.Size(found.Bytes)
+	where := method + " " + conceal.URL(to)
+	if !strings.Contains(to, "://") {
+		where = "to the URLs in " + to
+	}
 	switch {
+	case found.Stream:
+		files = "the lines of " + found.Reads
+		if !strings.Contains(to, "://") {
+			where = "to their URLs"
+		}
 	case found.Partial && found.Items == 0:
 		files = "the files that standard input names"
 	case found.Partial:
 		files += ", and the files that standard input names"
-	}
-	where := method + " " + conceal.URL(to)
-	if !strings.Contains(to, "://") {
-		where = "to the URLs in " + to
 	}
 	return fmt.Sprintf("%s: %s; %s", files, where, limits(given))
 }

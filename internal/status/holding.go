@@ -31,7 +31,7 @@ type Facts struct {
 	Queued    int       // items that no worker has yet
 	Total     int64     // items that were found
 	Whole     bool      // these are all
-	Reading   bool      // standard input names more
+	Reading   string    // what names more, such as standard input; "" if nothing does
 	Leftovers bool      // all that is left was refused by a server that works
 
 	GivesUpAt time.Time // if zero, never
@@ -56,7 +56,7 @@ func (f *Facts) quiet() time.Duration {
 // Show fills in what a snapshot shows of the facts.
 func (f *Facts) Show(s *progress.Snapshot) {
 	s.Limit, s.Holding = f.Holding()
-	s.Total, s.KnownTotal = f.Total, f.Whole || !f.Reading
+	s.Total, s.KnownTotal = f.Total, f.Whole || f.Reading == ""
 	for _, u := range f.Underway {
 		s.Underway = append(s.Underway, progress.Underway{Name: u.Name, Done: u.Done, Size: u.Size})
 	}
@@ -163,12 +163,12 @@ func (f *Facts) control() (progress.Limit, string) {
 		return progress.LimitConcurrency, fmt.Sprintf("held by your --workers %d", f.Workers)
 	case f.InFlight >= f.Limit && f.InFlight > 0:
 		return progress.LimitConcurrency, f.room()
+	case f.Queued == 0 && !f.Whole && f.Reading != "":
+		return progress.NoLimit, "waiting for " + f.Reading
 	case f.Queued > 0 || f.InFlight == 0:
 		return progress.NoLimit, ""
 	case f.Whole:
 		return progress.NoLimit, f.remaining()
-	case f.Reading:
-		return progress.NoLimit, "waiting for standard input"
 	}
 	return progress.NoLimit, ""
 }

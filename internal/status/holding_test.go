@@ -191,7 +191,7 @@ func TestHolding(t *testing.T) {
 			}},
 		{want: progress.NoLimit, words: "waiting for standard input",
 			stats: throttle.UpstreamStats{InFlight: 3, Limit: 8},
-			edit:  func(f *Facts) { f.Reading = true }},
+			edit:  func(f *Facts) { f.Reading = "standard input" }},
 		{want: progress.NoLimit, words: "", stats: throttle.UpstreamStats{InFlight: 3, Limit: 8}},
 	} {
 		f := Facts{Overview: upstream.Overview{
@@ -216,7 +216,8 @@ func TestShow(t *testing.T) {
 	now := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
 	stats := throttle.UpstreamStats{InFlight: 1, Waiting: 2, Limit: math.MaxInt32, Rate: rate.Inf,
 		Phase: throttle.PhaseStarting, Latency: time.Second}
-	f := Facts{Overview: upstream.Overview{UpstreamStats: stats}, Now: now, Total: 9, Reading: true,
+	f := Facts{Overview: upstream.Overview{UpstreamStats: stats}, Now: now, Total: 9,
+		Reading:  "standard input",
 		Underway: []wire.Upload{{Name: "a", Done: 1, Size: 2, Origin: "http://h"}}}
 	f.Learned = upstream.Learned{Rate: 9.8, Trying: true}
 	shown := func() (s progress.Snapshot) {

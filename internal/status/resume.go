@@ -19,9 +19,10 @@ var KeyForgotten = resume.ErrKeyForgotten.Error() + " (--key-lifetime)"
 
 // whyLeft says why an item is not sent.
 var whyLeft = map[resume.Reason]string{
-	resume.Arrived:  "delivered earlier",
-	resume.Excluded: "not asked for by --only",
-	resume.Repeated: "the same file goes to the same URL as another item of this run",
+	resume.Arrived:   "delivered earlier",
+	resume.Excluded:  "not asked for by --only",
+	resume.Repeated:  "the same file goes to the same URL as another item of this run",
+	resume.Duplicate: "another item of this run has the same key, or goes to the same URL",
 	resume.Ambiguous: "duplicate of another item of this run (%s do not count): " +
 		"leave one out, or give each a key of its own",
 	resume.InDoubt:      LeftInDoubt,

@@ -71,11 +71,20 @@ func (e JournalFailed) Unwrap() error { return e.Err }
 func (JournalFailed) Exit() int       { return exit.Local }
 
 // SourceFailed is the end of a run whose items cannot be read to the last.
-type SourceFailed struct{ Err error }
+type SourceFailed struct {
+	Err     error
+	Misused bool // what was asked for is wrong
+}
 
 func (e SourceFailed) Error() string { return "the source failed: " + e.Err.Error() }
 func (e SourceFailed) Unwrap() error { return e.Err }
-func (SourceFailed) Exit() int       { return exit.Failed }
+
+func (e SourceFailed) Exit() int {
+	if e.Misused {
+		return exit.Usage
+	}
+	return exit.Failed
+}
 
 // Interrupted is the end of a run that the user stops, as a rule by an [exit.Signal].
 type Interrupted struct{ Err error }

@@ -50,7 +50,7 @@ func TestReasons(t *testing.T) {
 		nil,
 		{JournalFailed{errors.New("full")}},
 		{LastRefused{}, MaxDuration{}, Unreached{Unreachable{&wire.Cause{Fault: true}}}, GaveUp{},
-			RefusesAll{}, SourceFailed{errors.New("gone")}},
+			RefusesAll{}, SourceFailed{Err: errors.New("gone")}},
 		{RefusesAll{}, signalled(os.Interrupt)},
 		{MaxDuration{}, signalled(syscall.SIGTERM)},
 		{signalled(syscall.SIGTERM), signalled(os.Interrupt),

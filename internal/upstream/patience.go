@@ -105,6 +105,16 @@ func (set *Set) worksLocked() {
 	set.failing, set.refusing = false, false
 }
 
+// Rest has the patience begin anew with the next request that is not accepted: until then there is
+// nothing to send, which is no fault of a server.
+func (set *Set) Rest() {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	refusing := set.refusing
+	set.worksLocked()
+	set.refusing = refusing
+}
+
 // unprovenPatience is the patience with answers like 500 while nothing was ever accepted: the
 // server may never accept what is sent. It is long enough for a restart.
 const unprovenPatience = 10 * time.Minute
