@@ -59,10 +59,13 @@ type Client struct {
 	// results are kept.
 	Key func(*http.Request) string
 
-	// CrossOrigin allows redirects of all requests to lead to another scheme, host or port. From
-	// then on no credential, cookie or header that is not about the content goes along. Otherwise
-	// only a GET or HEAD without a body is redirected there, under the same rule; any other such
-	// answer is returned as it is, as [Failed].
+	// CrossOrigin allows redirects of all requests to lead to another scheme, host or port, but
+	// from https to http only of a GET or HEAD without a body. From then on no credential, cookie
+	// or header of your own goes along: only what says what the content is, conditions such as
+	// If-None-Match, and an Idempotency-Key. To allow some hosts alone, have CheckRedirect of HTTP
+	// return [http.ErrUseLastResponse] for all others. If false, only a GET or HEAD without a body
+	// is redirected there, under the same rule; any other such answer is returned as it is, as
+	// [Failed].
 	CrossOrigin bool
 
 	// Observe is called after each attempt, in the goroutine of the call, with no lock held. If

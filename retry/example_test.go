@@ -462,3 +462,40 @@ func ExampleSetFormBody() {
 	fmt.Printf("%s\n", answer)
 	// Output: measurements.csv of 7, 6 bytes
 }
+
+// An upload is redirected to the storage host of an API, and to no other.
+func ExampleClient_crossOrigin() {
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Printf("storage: %s with %q, credentials %q\n", r.Method, body,
+			r.Header.Get("Authorization"))
+	}))
+	defer storage.Close()
+	api := httptest.NewServer(http.RedirectHandler(storage.URL+"/upload/7",
+		http.StatusTemporaryRedirect))
+	defer api.Close()
+
+	client := &retry.Client{
+		CrossOrigin: true,
+		HTTP: &http.Client{CheckRedirect: func(next *http.Request, _ []*http.Request) error {
+			if "http://"+next.URL.Host != storage.URL {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		}},
+	}
+	req, err := http.NewRequest("PUT", api.URL+"/records/7", strings.NewReader("data"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	req.Header.Set("Authorization", "Bearer token")
+	resp, err := client.Do(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	fmt.Println(retry.OutcomeOf(resp, err).Outcome)
+	// Output:
+	// storage: PUT with "data", credentials ""
+	// delivered
+}

@@ -2,9 +2,11 @@ package retry
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -237,6 +239,69 @@ func TestCrossOrigin(t *testing.T) {
 				map[bool]int{false: 4, true: 2}[standard])
 		})
 	}
+}
+
+// What keeps a request from doing harm goes along, or repeating it would not be safe.
+func TestCrossOriginKeepsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(try{status: 307, header: "Location: http://other.example/b"}, try{status: 200})
+		c, _ := over(s, exact)
+		c.CrossOrigin = true
+		req := request(t, "POST", "data")
+		h := http.Header{"Idempotency-Key": {`"k"`}, "If-None-Match": {"*"}, "If-Match": {`"e"`},
+			"If-Unmodified-Since": {"Sat, 01 Jan 2000 00:00:00 GMT"}, "Content-Md5": {"x=="},
+			"Content-Range": {"bytes 0-3/4"}, "X-Idempotency-Key": {"k"}}
+		req.Header = h
+		check(t, "outcome", end(t, c, req).Outcome, Delivered)
+		if got := s.reqs[1].Header; !maps.EqualFunc(got, h, slices.Equal) {
+			t.Errorf("the other origin gets %v, want %v", got, h)
+		}
+	})
+}
+
+// An upload does not leave TLS, but a download may.
+func TestNoDowngrade(t *testing.T) {
+	for _, row := range []struct {
+		method, body string
+		requests     int
+	}{{"PUT", "x", 1}, {"DELETE", "", 1}, {"GET", "", 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(try{status: 307, header: "Location: http://h.example/there"}, try{status: 200})
+			c, events := over(s, exact)
+			c.CrossOrigin = true
+			req := request(t, row.method, row.body)
+			req.URL.Scheme = "https"
+			_ = end(t, c, req)
+			check(t, row.method+" requests", len(s.at), row.requests)
+			if row.requests == 1 {
+				check(t, "error", (*events)[0].Err.Error(), row.method+" https://h.example/up/f.bin: "+
+					"307 Temporary Redirect: redirected to http://h.example/there, without TLS, "+
+					"which is not followed")
+			}
+		})
+	}
+}
+
+// CheckRedirect can allow some hosts alone.
+func TestCrossOriginToSome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := play(try{status: 307, header: "Location: http://a.example/"},
+			try{status: 307, header: "Location: http://b.example/"})
+		c, events := over(s, exact)
+		c.CrossOrigin = true
+		c.HTTP.CheckRedirect = func(next *http.Request, _ []*http.Request) error {
+			if next.URL.Host != "a.example" {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		}
+		check(t, "status", end(t, c, request(t, "PUT", "x")).Status, 307)
+		check(t, "requests", len(s.at), 2)
+		if text := (*events)[0].Err.Error(); !strings.Contains(text,
+			"redirected to http://b.example/, another origin, which is not followed: send there") {
+			t.Error(text)
+		}
+	})
 }
 
 func TestUsersCheckRedirect(t *testing.T) {

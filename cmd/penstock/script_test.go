@@ -52,6 +52,8 @@ func setup(env *testscript.Env) error {
 	env.Setenv("SERVER", s.server.URL)
 	env.Setenv("HOST", s.server.Listener.Addr().String())
 	env.Setenv("TLS_SERVER", s.server.tls.URL)
+	env.Setenv("HOST", strings.TrimPrefix(s.server.URL, "http://"))
+	env.Setenv("TLS_HOST", strings.TrimPrefix(s.server.tls.URL, "https://"))
 
 	env.Setenv("NL", "\n")
 	env.Setenv("ESC", "\x1b")

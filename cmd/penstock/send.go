@@ -142,7 +142,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	if err := options.CheckVerify(); err != nil {
 		return err
 	}
-	if f.source.Manifest != "" && options.Identified() {
+	if (f.source.Manifest != "" || options.FollowTo != nil) && options.Identified() {
 		if options.HeaderOrigin, err = plan.HeaderOrigin(to, options.Source); err != nil {
 			return err
 		}

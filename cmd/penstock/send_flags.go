@@ -72,6 +72,10 @@ func (f *sendFlags) groups() (groups []group) {
 	to.Var(severalValues(&f.run.Form, "FIELD", readForm), "form",
 		"field of a form that holds the file; else the file is the body")
 
+	to.Var(severalValues(&f.run.FollowTo, "HOST", readFollowTo), "follow-to",
+		"follow redirects (307 and 308) to HOST with the file, but without credentials, cookies and "+
+			"headers of your own; may be repeated")
+
 	limits := in("Pace, for each server")
 	pace(limits, &f.run.Limits)
 	limits.Var(newValue(&f.run.Workers, "N", wholeNumber(maxWorkers, "")), "workers",

@@ -31,6 +31,7 @@ import (
 //	/basic/S/…   answers 401 unless the SHA-256 of user and password begins with S
 //	/later/N/…   answers 429 with Retry-After: N
 //	/to/N/…      redirects by status N to /keep/…
+//	/away/N/…    redirects by status N to /… of the other one of the two
 //	/proof/…     stores how the request came
 //
 // It is there twice, once with TLS.
@@ -167,6 +168,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "later", http.StatusTooManyRequests)
 	case "to":
 		w.Header().Set("Location", "/keep/"+name)
+		w.WriteHeader(n)
+	case "away":
+		other := s.tls.URL
+		if r.TLS != nil {
+			other = s.URL
+		}
+		w.Header().Set("Location", other+"/"+name)
 		w.WriteHeader(n)
 	case "proof":
 		_, _ = io.Copy(io.Discard, r.Body)

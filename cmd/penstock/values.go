@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -153,6 +154,16 @@ func readContentType(s string) (string, error) {
 		return "", valueError(": " + status.Plain(err))
 	}
 	return s, nil
+}
+
+// readFollowTo reads a host that redirects may lead to, beside others.
+func readFollowTo(before send.Hosts, s string) (send.Hosts, error) {
+	u, err := url.Parse("//" + s)
+	if err != nil || u.Host != s || u.Hostname() == "" || strings.Contains(s, "*") ||
+		strings.HasSuffix(s, ":") {
+		return nil, errors.New("want a host, such as files.example.com or files.example.com:8443")
+	}
+	return append(before, strings.ToLower(s)), nil
 }
 
 // readProxy reads a proxy's URL. An error does not show it, for it may have a password.

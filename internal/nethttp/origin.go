@@ -19,6 +19,10 @@ func Origin(u *url.URL) string {
 	return scheme + "://" + host
 }
 
+// Downgrades reports whether a redirect leads from https to http, where others can read what is
+// sent and change it.
+func Downgrades(from, to *url.URL) bool { return from.Scheme == "https" && to.Scheme == "http" }
+
 // OriginOf is [Origin] for the text of a URL, or of a template of URLs whose variables stand behind
 // the host.
 func OriginOf(rawURL string) string {

@@ -97,7 +97,7 @@ func (q *Queue[J]) mayBeRefused(it *item.Item) (server, item bool) {
 	q.mu.Lock()
 	letAll := q.letAll
 	q.mu.Unlock()
-	if s := q.Servers.Known(nethttp.OriginOf(it.URL)); s != nil && !letAll {
+	if s := q.Servers.EndOf(nethttp.OriginOf(it.URL)); s != nil && !letAll {
 		return s.MayRefuse(filepath.Dir(it.Path))
 	}
 	return false, false

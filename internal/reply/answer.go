@@ -8,6 +8,7 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -121,13 +122,17 @@ func pageText(page string, cut bool) string {
 // plainText returns what is between two tags as it is shown.
 func plainText(s string) string { return strings.Join(strings.Fields(html.UnescapeString(s)), " ") }
 
-// LeadsAway reports whether an answer asks for the same request to be sent to another server.
-func LeadsAway(resp *http.Response) bool {
+// LeadsTo returns where an answer asks for the same request to be sent if that is another server;
+// else nil. A way from https to http is none.
+func LeadsTo(resp *http.Response) *url.URL {
 	if resp.StatusCode != http.StatusTemporaryRedirect &&
 		resp.StatusCode != http.StatusPermanentRedirect {
-		return false
+		return nil
 	}
+	from := resp.Request.URL
 	to, err := resp.Location()
-	from := resp.Request.URL.String()
-	return err == nil && nethttp.OriginOf(to.String()) != nethttp.OriginOf(from)
+	if err != nil || nethttp.Origin(to) == nethttp.Origin(from) || nethttp.Downgrades(from, to) {
+		return nil
+	}
+	return to
 }

@@ -31,7 +31,7 @@ type job struct {
 	sent      time.Time        // the last one left
 	backoff   workers.Backoff  // for the next one
 	watched   bool             // its bytes are counted as they move
-	answer    *throttle.Event  // of 2xx, until retry has judged it
+	answer    *throttle.Event  // of 2xx, or a redirect, until retry has judged it
 	countedBy int              // the status that it was refused by, where that is counted already
 	slot      *permits.Permit  // while it is on its way to the server or to the disk
 
@@ -74,16 +74,19 @@ func (j *job) unsent() { j.tries-- }
 // followed records that the bytes of the job are counted as they move.
 func (j *job) followed() { j.watched = true }
 
-// answered records an answer of 2xx, which retry is to judge.
+// answered records an answer of 2xx, or a redirect, which retry is to judge.
 func (j *job) answered(e *throttle.Event) { j.answer = e }
 
-// judged returns an answer of 2xx that retry has judged, if there is one: with the fault of its
+// judged returns an answer that retry has judged, if there is one: one of 2xx with the fault of its
 // content or, if uncertain, as one that came too early.
 func (j *job) judged(uncertain bool) (e throttle.Event, ok bool) {
 	if j.answer == nil {
 		return e, false
 	}
 	e, j.answer = *j.answer, nil
+	if mayLead(e) {
+		return e, true
+	}
 	if j.Fault() != nil {
 		e.Err = j.Fault()
 	} else if uncertain {

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -26,7 +27,9 @@ func (r *run) observe(e throttle.Event) {
 		r.tally.Sent(e.Token)
 		if j := jobOf(e.Request); j != nil {
 			r.workers.GoOn(&j.backoff)
-			j.sentTo(r.servers.Of(e.Key), now)
+			s := r.servers.Of(e.Key)
+			r.followed(j, s)
+			j.sentTo(s, now)
 		}
 	case throttle.EventResent:
 		r.tally.Resent(e.Token)
@@ -63,7 +66,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 }
 
 // answered records how a request ended. An answer of 2xx to a job's is recorded when retry has
-// judged it: it may have come before the request was sent whole.
+// judged it: it may have come before the request was sent whole. So is a redirect.
 func (r *run) answered(e throttle.Event, now time.Time) {
 	j := jobOf(e.Request)
 	switch {
@@ -73,7 +76,7 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 		if j != nil {
 			j.unsent()
 		}
-	case j != nil && e.Status >= 200 && e.Status <= 299:
+	case j != nil && (e.Status >= 200 && e.Status <= 299 || mayLead(e)):
 		j.answered(&e)
 	default:
 		r.judged(e, now)
@@ -84,17 +87,23 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 	}
 }
 
+// count counts a request that has ended, and returns what that says of its server.
+func (r *run) count(e throttle.Event) (says upstream.Answer, known bool) {
+	was, says, known := outcome.Of(e)
+	says.Trouble = status.Trouble(e)
+	r.tally.Request(report.Request{Outcome: was, Status: e.Status, Failure: says.Trouble,
+		Latency: e.Latency})
+	return says, known
+}
+
 // judged records what the answer to a request means, or that there was none.
 func (r *run) judged(e throttle.Event, now time.Time) {
-	was, says, known := outcome.Of(e)
-	trouble := status.Trouble(e)
-	r.tally.Request(report.Request{Outcome: was, Status: e.Status, Failure: trouble,
-		Latency: e.Latency})
+	says, known := r.count(e)
 	j := jobOf(e.Request)
 	if j == nil || !known {
 		return // a question about an item, not an item, or nothing about the server
 	}
-	says.Sent, says.Method, says.Trouble = j.sent, j.plainMethod(), trouble
+	says.Sent, says.Method = j.sent, j.plainMethod()
 	says.Declined = r.Declined(e.Status)
 	r.servers.Of(e.Key).Judged(says, now)
 }

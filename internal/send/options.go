@@ -25,6 +25,7 @@ type Options struct {
 	GiveUpAfter time.Duration // without anything accepted
 	StopTimeout time.Duration // for what is in flight when the user stops the run
 
+	FollowTo    Hosts // servers that a redirect may lead to, besides the one that it is from
 	UserAgent   string
 	ContentType string // if empty, by the file's extension
 	Form        string // the field's name; if empty, the file is the body

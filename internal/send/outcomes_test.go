@@ -79,11 +79,12 @@ type event struct {
 	status int              // of the answer, if it is one of HTTP
 	answer http.HandlerFunc // if nil, the server accepts
 	dial   error
-	later  bool   // once a file was accepted
-	twice  bool   // it takes a second request, where that is safe
-	early  bool   // the answer comes before a large file was sent
-	stops  bool   // the run, a second after its beginning
-	dies   bool   // the program, while the server accepts the file
+	later  bool // once a file was accepted
+	twice  bool // it takes a second request, where that is safe
+	early  bool // the answer comes before a large file was sent
+	stops  bool // the run, a second after its beginning
+	dies   bool // the program, while the server accepts the file
+	follow Hosts
 	says   string // what is said of a file that is not delivered
 }
 
@@ -111,7 +112,10 @@ func eventOf(t *testing.T, name string) (e event) {
 	case "to another origin":
 		return event{answer: answering(code, "Location", "http://127.0.0.2/new"),
 			says: "redirected to http://127.0.0.2/new, another origin, which is not followed: " +
-				"send there; penstock send does not support following a redirect to another server"}
+				"send there; or add --follow-to 127.0.0.2"}
+	case "to another origin that the user named":
+		return event{answer: answering(code, "Location", "http://127.0.0.2/new"),
+			follow: Hosts{"127.0.0.2"}, says: "no more are followed"}
 	case "while nothing is accepted any more":
 		return event{answer: answering(code), later: true, says: says}
 	case "whose text is cut off":
@@ -197,7 +201,7 @@ func (m *meeting) run(t *testing.T) (s report.Summary) {
 			w.Idempotency = keys
 		}
 		w.Limits.InFlight, w.Attempts, w.Timeout = 1, m.attempts, 5*time.Second
-		w.GiveUpAfter = 5 * time.Minute
+		w.GiveUpAfter, w.FollowTo = 5*time.Minute, m.follow
 		w.Header = http.Header{"Connection": {"close"}}
 		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if m.dial != nil && m.handled >= first && m.failed < m.times {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"path/filepath"
 
-	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -19,7 +18,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		ctx = r.uploads.Watch(ctx, j, func() wire.Upload {
 			it := &j.item
 			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size,
-				Origin: nethttp.OriginOf(it.URL)}
+				Origin: j.server.Key}
 		})
 	}
 	if j.body == nil {

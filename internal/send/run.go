@@ -55,6 +55,7 @@ type run struct {
 	secrets   *conceal.Set // of all items
 	uploads   wire.Uploads[*job]
 	shams     reply.Shams // that were warned of
+	astray    astray
 	servers   upstream.Set
 	refusals  upstream.Refusals[*job]
 	queue     order.Queue[*job]

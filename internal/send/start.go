@@ -152,9 +152,10 @@ func newRun(o Options) *run {
 		r.Log.Info(status.Withheld(o.HeaderOrigin, it.Path, o.Network.Certified()))
 	}
 	r.client = &retry.Client{
-		HTTP:       &http.Client{Transport: r.transport},
-		Repeatable: func(req *http.Request) bool { return r.Repeatable(req.Method) },
-		Classify:   r.classify,
+		HTTP:        &http.Client{Transport: r.transport, CheckRedirect: r.redirected},
+		CrossOrigin: len(o.FollowTo) > 0,
+		Repeatable:  func(req *http.Request) bool { return r.Repeatable(req.Method) },
+		Classify:    r.classify,
 		Policy: retry.Policy{
 			Attempts: o.Attempts, Cap: ownWait,
 			MaxPause: plan.Forever(o.MaxWait), GiveUpAfter: math.MaxInt64,

@@ -38,6 +38,7 @@ func (r *run) summary() report.Summary {
 		s.Notes = append(s.Notes, r.words(reason))
 	}
 	s.Notes = append(s.Notes, status.Refused(s.Refusals, r.servers.RefusedAll)...)
+	s.Notes = append(s.Notes, r.astray.notes()...)
 	if !r.Limits.Fixed && r.Limits.Rate > 0 {
 		slower, alone := r.servers.Slower(float64(r.Limits.Rate))
 		s.Notes = append(s.Notes, status.TooFast(slower, alone, float64(r.Limits.Rate))...)

@@ -98,6 +98,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	why := status.Failure{
 		End: was, Call: end, Method: j.item.Method, URL: j.item.URL, Answer: resp,
 		PerhapsTLS: r.mayBeTLS(j, end.Err), Excerpt: reply.Excerpt(head, cut),
+		Away: r.leadsAstray(resp),
 		Hide: func(text string) string { return r.hide(j.item, text) },
 	}
 	wrong := r.Network.Misdirected(resp, head)

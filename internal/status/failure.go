@@ -9,6 +9,7 @@ import (
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/retry"
@@ -38,6 +39,7 @@ type Failure struct {
 	Unreachable string         // why its server cannot be reached; "": not known to be so
 	Answer      *http.Response // nil if there was none
 	Excerpt     string         // of its text
+	Away        string         // the server it leads to, which the user may name; "": none
 
 	// Hide hides secrets in a text that may come from the server.
 	Hide func(text string) string
@@ -64,14 +66,36 @@ func (f *Failure) String() string {
 		f.Answer.StatusCode == http.StatusProxyAuthRequired:
 		text += ": " + ProxyCredentials
 	}
-	if f.Answer != nil && reply.LeadsAway(f.Answer) {
-		text += "; penstock send does not support following a redirect to another server"
+	switch {
+	case f.Away != "":
+		text += "; or add " + followTo(f.Away)
+	case f.Answer != nil && f.Answer.Request != nil &&
+		nethttp.Origin(f.Answer.Request.URL) != nethttp.OriginOf(f.URL):
+		text += " by " + f.Answer.Request.URL.Host + ", where it was redirected to"
 	}
 	// else it is but the status in words
 	if excerpt := f.Hide(f.Excerpt); !strings.Contains(text, excerpt) {
 		text += ": " + reply.Shorten(excerpt)
 	}
 	return text + rivals[f.Rival]
+}
+
+// NotFollowed says what to do about redirects to a server that the user has not named.
+func NotFollowed(host string) string {
+	return fmt.Sprintf("redirects to %s were not followed: %s has files sent there, "+
+		"without credentials", host, followTo(host))
+}
+
+// followTo returns the flag for a host, which is safe to copy into a shell.
+func followTo(host string) string {
+	special := func(r rune) bool {
+		return (r < 'a' || 'z' < r) && (r < 'A' || 'Z' < r) && (r < '0' || '9' < r) &&
+			!strings.ContainsRune("-._:", r)
+	}
+	if strings.ContainsFunc(host, special) {
+		host = "HOST"
+	}
+	return "--follow-to " + host
 }
 
 // content is String for an item that ended because of its own content, such as a file that changed.

@@ -142,7 +142,6 @@ func Relayed(end retry.Result) string {
 // relayWords makes of what is said of files what is said of requests.
 var relayWords = strings.NewReplacer("--max-wait", "--queue-wait",
 	"the whole file", "the whole request", "the file or the server", "the request or the server",
-	"penstock send does not support", "the relay does not support",
 	" (--key-lifetime)", "")
 
 // PerhapsAccepted adds to what went wrong that the target may have the request all the same.

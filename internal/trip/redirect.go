@@ -13,7 +13,7 @@ import (
 // origin. A PUT that turned into a GET would be answered by a 200 which means nothing. A GET or
 // HEAD may be redirected to another origin.
 type Redirects struct {
-	Cross bool // all may lead to another origin
+	Cross bool // all may lead to another origin, but not from https to http
 	// Check may refuse more, as in http.Client; it may be nil.
 	Check func(next *http.Request, via []*http.Request) error
 }
@@ -23,12 +23,13 @@ const MaxRedirects = 10
 
 // Follow is the CheckRedirect of an http.Client.
 func (r Redirects) Follow(next *http.Request, via []*http.Request) error {
-	first := via[0]
+	first, last := via[0], via[len(via)-1]
 	switch {
 	case len(via) >= MaxRedirects,
 		nethttp.Method(next) != nethttp.Method(first),
 		hasBody(first) && !hasBody(next),
-		!r.mayLeave(first) && nethttp.Origin(next.URL) != nethttp.Origin(first.URL):
+		!r.mayLeave(first) && nethttp.Origin(next.URL) != nethttp.Origin(first.URL),
+		!isDownload(first) && nethttp.Downgrades(last.URL, next.URL):
 		return http.ErrUseLastResponse
 	}
 	if r.Check != nil {
@@ -78,15 +79,21 @@ func (r Redirects) Advice(req *http.Request, resp *http.Response, replayable, la
 	for hop := resp; hop != nil && hop.Request != nil; hop = hop.Request.Response {
 		hops++
 	}
+	const elsewhere = ", another origin, which is not followed: send there"
+	leaves := nethttp.Origin(to) != nethttp.Origin(resp.Request.URL)
 	switch {
-	case nethttp.Origin(to) != nethttp.Origin(resp.Request.URL) && !r.mayLeave(req):
-		return advice + ", another origin, which is not followed: send there"
+	case leaves && !r.mayLeave(req):
+		return advice + elsewhere
+	case nethttp.Downgrades(resp.Request.URL, to) && !isDownload(req):
+		return advice + ", without TLS, which is not followed"
 	case !keeps:
 		return advice + ": following would drop the body or change the method, so send there"
 	case !replayable:
 		return advice + ": the request's body cannot be sent again: set GetBody"
 	case hops >= MaxRedirects:
 		return advice + fmt.Sprintf(", the %dth redirect in a row: no more are followed", hops)
+	case last && leaves:
+		return advice + elsewhere
 	case last:
 		return advice + ", which CheckRedirect does not follow"
 	}

@@ -113,12 +113,15 @@ func Strayed(req *http.Request) bool {
 	return false
 }
 
-// publicHeaders say what the body is and what answer is wanted. Credentials, cookies, the Referer,
-// which may hold a query, and headers that we do not know stay with the first origin: net/http
-// keeps back only those that it knows.
+// publicHeaders say what the body is and what answer is wanted, and those that keep a request from
+// doing harm: its conditions, and the key by which a repetition is recognised. Credentials,
+// cookies, the Referer, which may hold a query, and headers that we do not know stay with the first
+// origin: net/http keeps back only those that it knows.
 var publicHeaders = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Content-Digest", "Content-Disposition",
-	"Content-Encoding", "Content-Language", "Content-Type", "Expect", "Range", "User-Agent",
+	"Content-Encoding", "Content-Language", "Content-Md5", "Content-Range", "Content-Type",
+	"Expect", "Idempotency-Key", "If-Match", "If-None-Match", "If-Unmodified-Since", "Range",
+	"User-Agent", "X-Idempotency-Key",
 }
 
 func withoutPrivate(req *http.Request) *http.Request {

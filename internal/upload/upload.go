@@ -74,7 +74,9 @@ func (m *Maker) Open(req *http.Request, u Upload) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if look.Digest != "" || look.Changed && m.Idempotency.Header != "" {
+	// A redirect to another server leaves out a header whose name means nothing to package retry.
+	keyless := m.Idempotency.Header != "" && req.Header.Get(m.Idempotency.Header) == ""
+	if look.Digest != "" || keyless || look.Changed && m.Idempotency.Header != "" {
 		out.Header = req.Header.Clone() // others may share it
 		if look.Digest != "" {
 			out.Header.Set("Content-Digest", look.Digest)

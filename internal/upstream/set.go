@@ -77,6 +77,7 @@ type Server struct {
 	// that was an answer like 500, or no connection to what is behind it
 	broken  bool
 	gone    stop.ServerReason // why it gets no more of this run
+	leads   *Server           // where its last redirect to another server led; nil: there was none
 	alike   alike
 	pressed pressed
 	streak  streak
@@ -138,6 +139,29 @@ func (set *Set) Known(key string) *Server {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	return set.servers[key]
+}
+
+// EndOf is Known for the server that items for a server end at, where that redirects them.
+func (set *Set) EndOf(key string) *Server {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	s := set.servers[key]
+	for n := 0; s != nil && s.leads != nil && n < maxHops; n++ {
+		s = s.leads
+	}
+	return s
+}
+
+// maxHops is for servers that redirect in a circle.
+const maxHops = 10
+
+// LeadsTo records that the server redirects to another one, or to itself.
+func (s *Server) LeadsTo(next *Server) {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	if s != next {
+		s.leads = next
+	}
 }
 
 // All returns the servers, by key.
