@@ -30,7 +30,7 @@ func (t *translation) form() {
 		default:
 			value = partWord(t.value(p.Name, p.Value, inBody), false)
 		}
-		t.add("-F", p.Name+"="+value+t.attributes(p))
+		t.add("-F", escape(p.Name)+"="+value+t.attributes(p))
 	}
 }
 
@@ -42,7 +42,7 @@ func (t *translation) fills(value string) bool {
 // attributes are those of a part of a form.
 func (t *translation) attributes(p curl.Part) (text string) {
 	if p.Type != "" {
-		text += ";type=" + p.Type
+		text += ";type=" + escape(p.Type)
 	}
 	if p.HasFilename {
 		text += ";filename=" + partWord(t.vary(p.Filename, inBody), false)
@@ -56,11 +56,12 @@ func (t *translation) attributes(p curl.Part) (text string) {
 
 // partWord quotes a text for -F where it has to be.
 func partWord(s string, file bool) string {
-	begins, has := `"@<`, ";"
+	begins, has := `"@<(`, ";"
 	if file {
 		begins, has = `"`, ";,"
 	}
-	if s == "" || !strings.Contains(begins, s[:1]) && !strings.ContainsAny(s, has) {
+	if s == "" || !strings.Contains(begins, s[:1]) && !strings.ContainsAny(s, has) &&
+		strings.TrimSpace(s) == s {
 		return s
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
@@ -87,26 +88,52 @@ func (t *translation) body() {
 	case asJSON:
 		text = t.json(text)
 	case kind == formType:
-		text = t.pairs(text)
+		if contentAt("", text) == 0 {
+			t.note("penstock sends base64 with another type than %s.", formType)
+			kind = "text/plain"
+			text = t.value("", text, inBody)
+		} else if text = t.pairs(text); strings.Contains(text, "{base64}") {
+			t.formInstead(text)
+			return
+		}
 	default:
 		text = t.vary(text, inBody)
 	}
-	name := "--data"
-	switch {
-	case asJSON && strings.HasSuffix(kind, "/json"):
-		name = "--json"
-	case asJSON && kind == formType:
-		name = "--json"
-		t.add("--content-type", kind)
-	case kind != formType:
-		t.add("--content-type", kind)
+	name, usual := "--data", formType
+	if asJSON {
+		name, usual = "--json", "application/json"
 	}
 	if t.secretBody || strings.HasPrefix(text, "@") {
-		text = "@" + t.ownedText("body", text)
+		text = t.ownedText("body", text)
+		if asJSON {
+			text = "@" + text
+		} else {
+			name, usual = "--body-file", ""
+		}
+	}
+	if kind != usual {
+		t.add("--content-type", kind)
 	}
 	t.add(name, text)
 	if t.file.path != "" && t.varies == 0 {
 		t.note("Nothing in the body is of the file. Put {name}, {base64} or others where it differs.")
+	}
+}
+
+// formInstead sends pairs as a form: base64 that is percent-encoded has a length that is not known
+// before the file is read.
+func (t *translation) formInstead(template string) {
+	t.note("A form, multipart/form-data, instead of %s: penstock sends no base64 in the latter. Most "+
+		"servers take both.", formType)
+	for pair := range strings.SplitSeq(template, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		value = decoded(value)
+		if secretName(name) && t.secretBody {
+			value = "<" + partWord(t.ownedText(label(name), value), true)
+		} else {
+			value = partWord(value, false)
+		}
+		t.add("-F", decoded(name)+"="+value)
 	}
 }
 

@@ -69,7 +69,7 @@ func (t *translation) formRecord() {
 			t.mustFill(p.Value)
 			value = r.add(p.Name, jsonString(p.Value))
 		}
-		t.add("-F", p.Name+"="+value+t.attributes(p))
+		t.add("-F", escape(p.Name)+"="+value+t.attributes(p))
 	}
 	t.finish(&r, "records")
 }

@@ -61,6 +61,7 @@ func readPart(s string) (p Part, err error) {
 
 // partWord reads a word of a part, which may be quoted, up to one of the characters that end it.
 func partWord(s, ends string) (word, rest string) {
+	s = strings.TrimLeft(s, blanks)
 	if strings.HasPrefix(s, `"`) {
 		var b strings.Builder
 		for i := 1; i < len(s); i++ {
@@ -69,17 +70,24 @@ func partWord(s, ends string) (word, rest string) {
 				i++
 				b.WriteByte(s[i])
 			case s[i] == '"':
-				after := strings.TrimLeft(s[i+1:], " \t")
+				after := strings.TrimLeft(s[i+1:], blanks)
 				if after == "" || strings.IndexByte(ends, after[0]) >= 0 {
 					return b.String(), after
 				}
-				return plainWord(s, ends) // the quotes are part of it
+				return unquotedWord(s, ends) // the quotes are part of it
 			default:
 				b.WriteByte(s[i])
 			}
 		}
 	}
-	return plainWord(s, ends)
+	return unquotedWord(s, ends)
+}
+
+const blanks = " \t\n\v\f\r"
+
+func unquotedWord(s, ends string) (word, rest string) {
+	word, rest = plainWord(s, ends)
+	return strings.TrimRight(word, blanks), rest
 }
 
 func plainWord(s, ends string) (word, rest string) {
