@@ -110,7 +110,7 @@ func (t *translation) headers() {
 			uuid.MatchString(h.Value) && strings.HasSuffix(lower, "-id"):
 			t.add("-H", h.Name+": {uuid}")
 			t.note("%s: each file has a UUID of its own, the same for each attempt.", h.Name)
-		case lower == "authorization" && strings.EqualFold(scheme, "bearer") && t.c.Bearer == "":
+		case lower == "authorization" && scheme == "Bearer" && t.c.Bearer == "":
 			token = strings.TrimSpace(token)
 			t.mustFill(token)
 			t.add("--bearer-file", t.owned("token", token))
@@ -149,7 +149,23 @@ func (t *translation) headerValue(name, value string) string {
 		}
 	}
 	t.mustFill(value)
-	return t.vary(value, inHeader)
+	text := t.vary(value, inHeader)
+	if at := t.sameKind(text); at != nil && t.wholeFile() && t.varies == 0 {
+		t.varies++
+		t.note("%s in the header %s is {name} now: else all files would have one name.",
+			text[at[0]:at[1]], name)
+		text = text[:at[0]] + "{name}" + text[at[1]:]
+	}
+	return text
+}
+
+// sameKind is where a text has the name of a file with the same extension; nil if it has none.
+func (t *translation) sameKind(text string) []int {
+	ext := t.file.extension()
+	if ext == "" || strings.Contains(text, curl.Mark) {
+		return nil
+	}
+	return regexp.MustCompile(`[\w-]+` + regexp.QuoteMeta(ext) + `\b`).FindStringIndex(text)
 }
 
 // idempotent has each file sent with a key of its own.

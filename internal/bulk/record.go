@@ -74,6 +74,10 @@ func (t *translation) formRecord() {
 	t.finish(&r, "records")
 }
 
+// pairsText finds texts that are names and values. Names are simple: other texts may have an equals
+// sign somewhere.
+var pairsText = regexp.MustCompile(`^[\w.%\[\]$:+-]+=[^&]*(&[\w.%\[\]$:+-]+=[^&]*)*$`)
+
 // bodyRecord returns the template of a body without a file, whose values are those of a line; "" if
 // the line has the whole body.
 func (t *translation) bodyRecord(text, kind string, asJSON bool) string {
@@ -90,7 +94,7 @@ func (t *translation) bodyRecord(text, kind string, asJSON bool) string {
 		if kind != "application/json" {
 			t.add("--content-type", kind)
 		}
-	case kind == formType && strings.Contains(text, "="):
+	case kind == formType && pairsText.MatchString(text):
 		pairs := strings.Split(text, "&")
 		for i, pair := range pairs {
 			name, value, found := strings.Cut(pair, "=")

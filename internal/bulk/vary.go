@@ -113,7 +113,7 @@ var (
 	hexSum      = regexp.MustCompile(`^[0-9a-f]{32}$|^[0-9a-f]{64}$`)
 	namePattern = regexp.MustCompile(`(?i)^([<{\[:]+(your[_ -]?)?(file|object|image)[_ -]?name[>}\]]*` +
 		`|(YOUR[_-])?(FILE|OBJECT|IMAGE)[_-]?NAME)$`)
-	fillIn = regexp.MustCompile(`^<[^<>]+>$|(?i:\byour[_-]\w+)|\bYOUR [A-Z ]+\b|^[xX]{4}[xX-]*$|^(\.{3}|…)$|` +
+	fillIn = regexp.MustCompile(`^<[^<>]+>$|(?i:\byour[_-]\w+)|\bYOUR [A-Z ]+\b|^[xX]{4}[xX-]*$|^(\.{3}|…)$|\{\{\w+\}\}|` +
 		`\b([A-Z]+_)*(TOKEN|KEY|SECRET|PASSWORD|USERNAME)\b`)
 )
 

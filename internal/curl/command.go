@@ -82,6 +82,9 @@ func Parse(text string) (*Command, error) {
 		return nil, errNoCurl
 	}
 	st := stmts[at]
+	if st.end == "&" && at+1 < len(stmts) {
+		return nil, errors.New("an & outside quotes ends the command: quote the URL")
+	}
 	c.Outputs = st.outputs
 	in := st.input
 	if in == nil {

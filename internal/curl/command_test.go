@@ -83,6 +83,7 @@ func TestParseErrors(t *testing.T) {
 		"curl h --data=sesame":     "without an equals sign",
 		"curl h --sesame=$X":       `no option "--sesame"`,
 		"curl a; curl b":           "several curl commands",
+		"curl h?a=1&b=2 -d x":      "quote the URL",
 		"curl a --next b":          "--next",
 		"curl -K x":                "-K reads options from a file",
 		"curl h -d a -F b=c":       "only one kind",
