@@ -18,6 +18,7 @@ func TestEnvironmentSetsEveryFlag(t *testing.T) {
 		"workers": "5", "again": "2026-01-02", "only": "failed", "if-running": "wait",
 		"key-format": "bare", "attempts": "3", "page": ":1", "metrics": ":1",
 		"metrics-file": "a.prom", "progress": "json", "log-format": "json", "header": "A: b",
+		"capture": "id=.id",
 	}
 	var names []string
 	sendCommand(nil).Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })

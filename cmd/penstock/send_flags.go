@@ -159,6 +159,9 @@ func (f *sendFlags) groups() (groups []group) {
 	out.Var(text(&f.results, "FILE"), "results",
 		"how each file ended, a line of JSON each; replaced by each run and readable by its owner "+
 			"alone (mode 0600); - for standard output")
+	out.Var(severalValues(&f.run.Captures, "NAME=JQ", readCapture), "capture",
+		"what to keep of the answer to each delivered file, in results and journal: by jq, as "+
+			"id=.id, or of its header, as where=header:Location; may be repeated")
 	out.Var(text(&f.report, "FILE"), "report",
 		"the summary as JSON, replaced and readable likewise; - for standard output")
 	out.Var(text(&f.reportHTML, "FILE"), "report-html",

@@ -43,6 +43,9 @@ func (f *sendFlags) check(paths []string) error {
 	case f.reportHTML != "" && (f.results != "" && outfile.Same(f.results, f.reportHTML) ||
 		f.report != "" && outfile.Same(f.report, f.reportHTML)):
 		why = "--report-html names the file of --results or --report: one would overwrite the other"
+	case f.noJournal && f.results == "" && !f.run.Captures.IsEmpty():
+		why = "--capture keeps values in results and journal: give --results FILE, or leave out " +
+			"--no-journal"
 	case f.quiet && f.verbose:
 		why = "--quiet and --verbose: leave out one of them"
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
@@ -140,6 +141,11 @@ func readForm(before, s string) (string, error) {
 			"a form has one field, which holds the file", before)
 	}
 	return s, source.CheckNoVariable(s)
+}
+
+func readCapture(before rules.Captures, s string) (rules.Captures, error) {
+	err := before.Add(s)
+	return before, err
 }
 
 func readMethod(s string) (string, error) {

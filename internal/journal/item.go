@@ -45,6 +45,20 @@ type Item struct {
 	Captured results.Captured
 }
 
+// A Receipt is what the delivery of an item has left, the zero value if it was not delivered.
+type Receipt struct {
+	At       time.Time
+	Captured results.Captured
+}
+
+// Receipt returns what the delivery of the item has left.
+func (it Item) Receipt() Receipt {
+	if it.State != item.Delivered {
+		return Receipt{}
+	}
+	return Receipt{it.Last, it.Captured}
+}
+
 // captured is what the file has for c: nil if nothing was asked for.
 func captured(c results.Captured) any {
 	if c == "" {
@@ -92,17 +106,23 @@ func printOf(size, mtime int64, known bool, mark uint64) uint64 {
 	return h
 }
 
+// Show has a line of results show a receipt. Where nothing was to be captured it shows nothing: the
+// journal is not asked then.
+func (r Receipt) Show(out *results.Result) {
+	if r.Captured != "" {
+		out.Captured, out.DeliveredAt = r.Captured, r.At
+	}
+}
+
 // Result returns the item as a line of results. What was in flight when its run was cut off is
 // unknown.
 func (it Item) Result() results.Result {
 	r := results.Result{
 		Time: it.Last, Path: it.Path, Rel: it.Rel, URL: it.URL, Method: it.Method,
 		Key: it.Key, KeyMade: it.KeyMade, Status: it.State, HTTPStatus: it.HTTPStatus,
-		Attempts: it.Attempts, Bytes: it.Size, Error: it.Error, Captured: it.Captured,
+		Attempts: it.Attempts, Bytes: it.Size, Error: it.Error,
 	}
-	if it.State == item.Delivered && it.Captured != "" {
-		r.DeliveredAt = it.Last
-	}
+	it.Receipt().Show(&r)
 	if it.State == item.InFlight {
 		r.Status, r.Error = item.Unknown, "it was in flight, and what became of it was not noted"
 	}

@@ -46,7 +46,7 @@ func TestReadmeShell(t *testing.T) {
 						string(admin), line) {
 						t.Errorf("README.md:%d: admin.txtar does not: %s", b.line, line)
 					}
-				case words[0] == "curl":
+				case words[0] == "curl", words[0] == "jq":
 					if !slices.ContainsFunc(tested,
 						func(script []string) bool { return covers(script, words) }) {
 						t.Errorf("README.md:%d: no script has this command: %s", b.line, command)
@@ -137,7 +137,7 @@ func shellCommands(text string) (commands [][]string) {
 	return commands
 }
 
-// scripts returns the commands of penstock and curl in all test scripts, as words.
+// scripts returns the commands of penstock, curl and jq in all test scripts, as words.
 func scripts(t *testing.T) (commands [][]string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root, "cmd", "penstock", "testdata", "script",
@@ -160,7 +160,7 @@ func scripts(t *testing.T) (commands [][]string) {
 				strings.HasSuffix(words[n], "&") {
 				words = words[:n] // in the background
 			}
-			if len(words) > 0 && (words[0] == "penstock" || words[0] == "curl") {
+			if len(words) > 0 && slices.Contains([]string{"penstock", "curl", "jq"}, words[0]) {
 				commands = append(commands, words)
 			}
 		}

@@ -39,6 +39,9 @@ type Summary struct {
 	// first.
 	LearnedByServer []ServerLearned `json:"learned_by_server,omitempty"`
 
+	// CapturesMissing are delivered items whose answers lack something that was to be captured.
+	CapturesMissing int64 `json:"captures_missing,omitempty"`
+
 	// NotJournaled are items that failed and that the journal has nothing of.
 	NotJournaled int64 `json:"-"`
 

@@ -53,6 +53,12 @@ func (c Captured) IsValid() bool {
 // MarshalJSON returns the object as it is.
 func (c Captured) MarshalJSON() ([]byte, error) { return []byte(c), nil }
 
+// UnmarshalJSON is the reverse of MarshalJSON.
+func (c *Captured) UnmarshalJSON(text []byte) error {
+	*c = Captured(text)
+	return nil
+}
+
 // A line is a Result as the file has it. A name that is not UTF-8 cannot be written in JSON, and is
 // given once more.
 type line struct {

@@ -74,18 +74,19 @@ type Journal interface {
 // Past is what earlier runs left of an item that is to be sent, and what this run's attempts add to
 // it.
 type Past struct {
-	Attempts int       // requests that earlier runs sent for it
-	Key      string    // idempotency key that an earlier run began with
-	KeyEpoch time.Time // part of a new key: a server replays its answer to one that it knows
-	First    time.Time // when the first attempt left that it is in doubt of, or in flight with
-	Doubt    bool      // some attempt may have been accepted
-	Older    bool      // the server may have it with another content
-	Sent     []byte    // SHA-256 of what earlier runs sent, if the content may be the same
-	Arrived  bool      // they delivered it
-	Selected item.Fate // by which Rules.Only selects the item; None if there is no Only
-	FailedBy int       // the status that an earlier run has failed it for
-	Ended    time.Time // of an item to ask about, when its last attempt did; if zero, long ago
-	Resend   bool      // it is sent even if the server cannot tell whether it has it
+	Attempts int             // requests that earlier runs sent for it
+	Key      string          // idempotency key that an earlier run began with
+	KeyEpoch time.Time       // part of a new key: a server replays its answer to one that it knows
+	First    time.Time       // when the attempt left that it is in doubt of, or in flight with
+	Doubt    bool            // some attempt may have been accepted
+	Older    bool            // the server may have it with another content
+	Sent     []byte          // SHA-256 of what earlier runs sent, if the content may be the same
+	Arrived  bool            // they delivered it
+	Receipt  journal.Receipt // what its delivery has left, if it has arrived
+	Selected item.Fate       // by which Rules.Only selects the item; None if there is no Only
+	FailedBy int             // the status that an earlier run has failed it for
+	Ended    time.Time       // of an item to ask about, when its last attempt did; zero: long ago
+	Resend   bool            // it is sent even if the server cannot tell whether it has it
 }
 
 // Deferred returns what the journal keeps of an item that the run does not settle: where Rules.Only
@@ -108,6 +109,8 @@ type Decision struct {
 	// Kept says that the journal has the item's end already, or another's by that name: nothing is
 	// to be recorded.
 	Kept bool
+	// HasReceipt says of an item that has arrived that the journal has something captured.
+	HasReceipt bool
 	Past
 }
 
@@ -116,12 +119,15 @@ func (r Rules) Claim(j Journal, id Identity, it item.Item, now time.Time) (Decis
 	c := j.Claim(id.ID(), FingerprintOf(it))
 	row := Row{journal.Item{State: c.State}, c.Same, c.Twice}
 	if d, ok := r.decideByState(row, it); ok {
+		d.HasReceipt = d.Why == Arrived && c.Receipt
 		return d, nil
 	}
 	var err error
 	row.Item, err = j.Load(id.ID())
 	row.State = c.State // a row may be gone by now
-	return Decide(row, it, r, now), err
+	d := Decide(row, it, r, now)
+	d.HasReceipt = d.Why == Arrived && c.Receipt
+	return d, err
 }
 
 // Before returns what an earlier run made of an item that has not changed since, None where that
@@ -166,6 +172,9 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	if !row.Same && rules.Digest && rules.Again.IsZero() &&
 		(headerOf(it) == nil || row.Mark == FingerprintOf(it).Mark) {
 		d.Sent, d.Arrived = row.Digest, delivered && row.Digest != nil
+		if d.Arrived {
+			d.Receipt = row.Receipt()
+		}
 	}
 	switch {
 	case delivered:

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/rules"
 )
 
 // Options are one run. Source, Progress and Log must be set; zero durations are no limit.
@@ -29,6 +30,9 @@ type Options struct {
 	UserAgent   string
 	ContentType string // if empty, by the file's extension
 	Form        string // the field's name; if empty, the file is the body
+
+	// Captures are kept of the answers to what is delivered, in results and journal.
+	Captures rules.Captures
 
 	// Journal remembers what became of each item; Run closes it. If nil, nothing is remembered.
 	Journal  *journal.Journal

@@ -76,6 +76,13 @@ func (r *run) row(j *job, state item.Fate) journal.Item {
 	}
 }
 
+// unchanged is the row of a job that turns out to be what earlier runs have delivered.
+func (r *run) unchanged(j *job) journal.Item {
+	row, past := r.row(j, item.Delivered), j.Past().Receipt
+	row.Captured, row.Last = past.Captured, past.At
+	return row
+}
+
 // record puts the end of an item into the journal, and has it reported when that is on disk.
 func (r *run) record(j *job, out results.Result) {
 	if r.Journal == nil || j.kept || j.id == (resume.Identity{}) || out.Status == item.Skipped {
@@ -88,10 +95,12 @@ func (r *run) record(j *job, out results.Result) {
 	}
 	row := r.row(j, out.Status)
 	row.HTTPStatus, row.Error, row.Last = out.HTTPStatus, out.Error, out.Time
+	row.Captured = out.Captured
 	r.Journal.Put(row, func(err error) {
 		j.settled()
 		if err != nil && out.Status == item.Delivered {
 			out.Status, out.Error = item.Unknown, status.NotKept
+			out.DeliveredAt = time.Time{}
 		}
 		r.report(j, out)
 	})
@@ -103,7 +112,9 @@ func (r *run) done(j *job, out results.Result) {
 	out.Line, out.Path, out.Rel, out.Method = it.Line, it.Path, it.Rel, it.Method
 	out.Bytes = it.Size
 	out.Key, out.KeyMade = cmp.Or(key, it.Key), key != "" && it.Key == ""
-	out.Time = time.Now()
+	if out.Time = time.Now(); out.Status == item.Delivered && out.Captured != "" {
+		out.DeliveredAt = out.Time
+	}
 	out.Error = r.hide(it, out.Error)
 	if j.WasFound() {
 		r.asked.found.Add(1)

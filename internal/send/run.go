@@ -69,6 +69,9 @@ type run struct {
 	unnoted atomic.Int64
 	asked   struct{ found, absent atomic.Int64 } // what servers said of items in doubt
 
+	lacking    atomic.Int64 // delivered items of which something was not captured
+	toldLacked sync.Once
+
 	// For submit, and after it for summary, which needs no lock: nothing of the run is left then.
 	waits   map[string]journal.Wait // by origin: what servers asked for in earlier runs
 	skipped map[resume.Reason]int64

@@ -117,6 +117,14 @@ func (r *run) Claim(it item.Item) (*job, bool) {
 			r.verifier.Delivered(it, func() http.Header { return r.maker.Headers.ToAsk(it) })
 		}
 		out.Status, out.Note = item.Skipped, status.Left(d.Why, nil)
+		if d.HasReceipt && r.Results != nil { // which takes a look at the disk
+			row, err := r.Journal.Load(j.id.ID())
+			if err != nil {
+				r.end(stop.JournalFailed{Err: err})
+				return nil, false
+			}
+			row.Receipt().Show(&out)
+		}
 	case resume.Fail:
 		out.Status, out.Error = item.Failed, status.Left(d.Why, it.Header)
 	case resume.Leave:

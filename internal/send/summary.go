@@ -51,6 +51,8 @@ func (r *run) summary() report.Summary {
 		Found: r.asked.found.Load(), Absent: r.asked.absent.Load(),
 	}
 	s.Notes = append(s.Notes, resumed.Notes(time.Now())...)
+	s.CapturesMissing = r.lacking.Load()
+	s.Notes = append(s.Notes, status.Uncaptured(s.CapturesMissing, r.Results != nil)...)
 	s.NotJournaled = r.unnoted.Load()
 	return s
 }

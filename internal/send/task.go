@@ -14,6 +14,7 @@ import (
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
 	"github.com/penstock/penstock/internal/verify"
@@ -42,8 +43,10 @@ func (r *run) item(ctx context.Context, j *job) error {
 	}
 	if j.Past().Arrived {
 		req.Body.Close()
-		r.Journal.Put(r.row(j, item.Delivered), nil) // with the new date
-		r.done(j, results.Result{Status: item.Skipped, Note: status.Unchanged})
+		r.Journal.Put(r.unchanged(j), nil) // with the new date
+		out := results.Result{Status: item.Skipped, Note: status.Unchanged}
+		j.Past().Receipt.Show(&out)
+		r.done(j, out)
 		return nil
 	}
 	if j.Asks() {
@@ -85,13 +88,18 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	}
 	var head []byte
 	var cut bool
+	var missing []rules.Missing
 	if resp != nil {
+		if end.Outcome == retry.Delivered && !r.Captures.IsEmpty() {
+			out.Captured, missing = r.capture(resp)
+		}
 		head, cut = reply.Read(resp)
 	}
 	was := j.Ended(outcome.Call{Result: end, Sent: !j.began.IsZero(), Tries: j.tries,
 		Ending: r.ending.Cause() != nil, Hopeless: r.refusals.AreOver()})
 	out.Status = was.Fate
 	if was.Fate == item.Delivered {
+		r.lacks(j, &out, missing)
 		r.warnOfSham(j, resp, head)
 		return out, was.Outage
 	}
@@ -168,6 +176,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 	switch v {
 	case verify.There:
 		out.Status, out.Error, out.Note = item.Delivered, "", status.Found(note)
+		r.captureNothing(&out)
 		j.Confirmed()
 		return out, true
 	case verify.Absent:

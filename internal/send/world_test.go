@@ -453,9 +453,13 @@ func (w *world) results() func() []results.Result {
 		w.Helper()
 		test.OK(w, to.Close(w.Context()))
 		for line := range bytes.Lines(lines.Bytes()) {
-			var it results.Result
+			var it struct {
+				results.Result
+				DeliveredAt time.Time `json:"delivered_at"`
+			}
 			test.OK(w, json.Unmarshal(line, &it))
-			all = append(all, it)
+			it.Result.DeliveredAt = it.DeliveredAt
+			all = append(all, it.Result)
 		}
 		return all
 	}
