@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
@@ -101,10 +103,10 @@ func (s *Source) streamedItem(iter *iteration, line lines.Line) (item.Item, erro
 	e, err := s.parseLine(line.Text)
 	switch {
 	case err != nil && line.Cut:
-		return item.Item{}, fmt.Errorf("the input ends within the line: "+
+		return named(line.Text), fmt.Errorf("the input ends within the line: "+
 			"the program that writes it may have failed: %w", err)
 	case err != nil:
-		return item.Item{Key: e.key}, err
+		return named(line.Text), err
 	}
 	it := item.Item{Path: e.path, Key: e.key}
 	if err := checkVersion(e); err != nil {
@@ -115,6 +117,20 @@ func (s *Source) streamedItem(iter *iteration, line lines.Line) (item.Item, erro
 			`not know the line again`}
 	}
 	return s.entryItem(iter, e, ".")
+}
+
+// named returns what a line that is wrong says of its item, as far as it can be read.
+func named(text []byte) (it item.Item) {
+	_ = lines.Object(text, func(name []byte, value jsontext.Value) error {
+		switch v, _ := lines.Scalar(value); string(name) {
+		case "path":
+			it.Path = v
+		case "key":
+			it.Key = v
+		}
+		return nil
+	})
+	return it
 }
 
 // checkVersion looks at the version of the line, which may be left out.

@@ -36,11 +36,11 @@ func TestStreamBadLines(t *testing.T) {
 		"d/a\x00! contains a NUL byte",
 		"d! is a directory; only files can be listed",
 		"b! another item of this run has the same key",
-		`line 9! "headers": "Host": the header Host cannot be set: it follows from the URL and the file`,
+		`b! "headers": "Host": the header Host cannot be set: it follows from the URL and the file`,
 		"b POST /5",
 		`b! "v" is the version of the line, and "2" is not known, only 1: leave it out, `+
 			"and give a variable another name",
-		"line 12! the input ends within the line: the program that writes it may have failed: "+
+		"b! the input ends within the line: the program that writes it may have failed: "+
 			"no JSON, one object a line: unexpected end of JSON input")
 	s := mustNew(t, stream(t, strings.NewReader("\n\n{}\n")))
 	for it := range s.Items() {
@@ -119,4 +119,21 @@ func FuzzStream(f *testing.F) {
 			t.Fatalf("%q: %d lines, the last item is of %d", text, n, last)
 		}
 	})
+}
+
+// What a line that is wrong says of its item can be read in its result.
+func TestStreamNamesWrongLines(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"headers":{"Host":"h"},"key":"k","path":"p"}`: "p k",
+		`{"key":"k","path":"p","method":"("}`:           "p k",
+		`{"key":"k","path":["p"]}`:                      "line 1 k",
+		`{"key":7,"path":"p`:                            "line 1 7",
+		`{"key":"k`:                                     "line 1 ",
+	} {
+		for it, err := range mustNew(t, stream(t, strings.NewReader(text))).Items() {
+			if got := it.Path + " " + it.Key; got != want || err == nil {
+				t.Errorf("%s: %s, want %s; %v", text, got, want, err)
+			}
+		}
+	}
 }
