@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/lazy"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 )
@@ -73,7 +73,7 @@ func (e *environment) read(flags *pflag.FlagSet, environ []string) (err error) {
 }
 
 // ofKubernetes matches the variables that Kubernetes sets for a service, after its name.
-var ofKubernetes = regexp.MustCompile(`^(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)$`)
+var ofKubernetes = lazy.MustCompile(`^(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)$`)
 
 // command is the command that the variables are for.
 func (e *environment) command() string {
@@ -130,7 +130,7 @@ func (e *environment) warnings() []string {
 	return unknown
 }
 
-var flagInText = regexp.MustCompile(`--[a-z0-9][a-z0-9-]*`)
+var flagInText = lazy.MustCompile(`--[a-z0-9][a-z0-9-]*`)
 
 // explain adds to an error which of the flags that it names come from the environment. An error may
 // be the consequence of a variable's misspelled name: the warnings come first.

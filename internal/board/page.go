@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
@@ -31,15 +32,19 @@ var (
 	policy = "default-src 'none'; style-src " + hash(css) + "; script-src " + hash(script) +
 		"; connect-src 'self'; base-uri 'none'; form-action 'none'"
 
-	templates = template.Must(template.Must(template.New("").Funcs(template.FuncMap{
-		"css":    func() template.CSS { return template.CSS(css) },
-		"script": func() template.JS { return template.JS(script) },
-		"policy": func() string { return policy },
-		"count":  func(n any) string { return count(n) },
-		"span":   func(seconds float64) string { return human.Span(human.Seconds(seconds)) },
-		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"words":  human.Printable,
-	}).Parse(markup)).Parse(reportHTML))
+	// templates are parsed when a page is shown: most runs show none.
+	templates = sync.OnceValue(func() *template.Template {
+		t := template.New("").Funcs(template.FuncMap{
+			"css":    func() template.CSS { return template.CSS(css) },
+			"script": func() template.JS { return template.JS(script) },
+			"policy": func() string { return policy },
+			"count":  func(n any) string { return count(n) },
+			"span":   func(seconds float64) string { return human.Span(human.Seconds(seconds)) },
+			"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+			"words":  human.Printable,
+		})
+		return template.Must(template.Must(t.Parse(markup)).Parse(reportHTML))
+	})
 )
 
 // hash is what a Content-Security-Policy allows a script or a style by.
@@ -149,7 +154,7 @@ func (b *Board) pageLocked(s *State) []byte { return render("page", b.viewLocked
 
 func render(name string, data any) []byte {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, data); err != nil {
 		panic(err) // the templates fit their data, as tests show
 	}
 	return b.Bytes()

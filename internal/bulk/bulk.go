@@ -3,9 +3,10 @@
 package bulk
 
 import (
+	"github.com/penstock/penstock/internal/lazy"
+
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -121,7 +122,7 @@ func (t *translation) checkData() error {
 	return nil
 }
 
-var host = regexp.MustCompile(`^(?i:https?://)?(?:[^/?#]*@)?([A-Za-z0-9.-]+)`)
+var host = lazy.MustCompile(`^(?i:https?://)?(?:[^/?#]*@)?([A-Za-z0-9.-]+)`)
 
 // nameFiles names the files that the script writes by the server.
 func (t *translation) nameFiles() {

@@ -1,9 +1,10 @@
 package bulk
 
 import (
+	"github.com/penstock/penstock/internal/lazy"
+
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -69,7 +70,7 @@ func (f *local) directory() string {
 	return "data/"
 }
 
-var simpleDir = regexp.MustCompile(`^(\./)?[A-Za-z0-9_/.-]*[A-Za-z0-9_]/$`)
+var simpleDir = lazy.MustCompile(`^(\./)?[A-Za-z0-9_/.-]*[A-Za-z0-9_]/$`)
 
 func (f *local) extension() string {
 	if ext := path.Ext(f.name); simpleExt.MatchString(ext) {
@@ -78,7 +79,7 @@ func (f *local) extension() string {
 	return ""
 }
 
-var simpleExt = regexp.MustCompile(`^\.[A-Za-z0-9]{1,8}$`)
+var simpleExt = lazy.MustCompile(`^\.[A-Za-z0-9]{1,8}$`)
 
 // metadata are the extensions of files that usually go along with others.
 var metadata = []string{".json", ".xml", ".txt", ".yaml", ".yml", ".csv"}
@@ -186,7 +187,7 @@ func (t *translation) hasContent() bool {
 	return t.values(func(name, value string) bool { return contentAt(name, value) >= 0 })
 }
 
-var fileName = regexp.MustCompile(`^[\pL\pN_][\pL\pN_ .@()-]*\.[A-Za-z][A-Za-z0-9]{1,4}$`)
+var fileName = lazy.MustCompile(`^[\pL\pN_][\pL\pN_ .@()-]*\.[A-Za-z][A-Za-z0-9]{1,4}$`)
 
 // namedFile is the name of a file that the example sends as a text.
 func (t *translation) namedFile() (found string) {

@@ -1,8 +1,11 @@
 package bulk
 
 import (
-	"net/http"
 	"regexp"
+
+	"github.com/penstock/penstock/internal/lazy"
+
+	"net/http"
 	"slices"
 	"strings"
 
@@ -75,7 +78,7 @@ func cutOutside(s string, sep byte) (before, after string, found bool) {
 var ownHeaders = strings.Fields("connection content-length expect host keep-alive proxy-connection " +
 	"te trailer transfer-encoding upgrade accept-encoding")
 
-var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var uuid = lazy.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // sums are headers with a digest of the body.
 var sums = map[string]string{
@@ -187,18 +190,18 @@ func (t *translation) idempotent(h curl.Header, lower string) {
 
 // secretField finds the names of fields that hold secrets. Names of fields are of many kinds: it
 // takes less for a secret than is taken in headers.
-var secretField = regexp.MustCompile(`(?i)(^|[_.\]\[-])(token|secret|passw(or)?d|pwd|credentials?|` +
+var secretField = lazy.MustCompile(`(?i)(^|[_.\]\[-])(token|secret|passw(or)?d|pwd|credentials?|` +
 	`api[_-]?key|access[_-]?key|secret[_-]?key|auth[_-]?key|private[_-]?key|signature|jwt)\]?$`)
 
 // camelSecret finds them where the parts of a name begin with a capital.
-var camelSecret = regexp.MustCompile(`[a-z](Token|Secret|Password|ApiKey|AccessKey|SecretKey|` +
+var camelSecret = lazy.MustCompile(`[a-z](Token|Secret|Password|ApiKey|AccessKey|SecretKey|` +
 	`Signature)$|^apiKey$`)
 
 func secretName(name string) bool {
 	return secretField.MatchString(name) || camelSecret.MatchString(name)
 }
 
-var notLabel = regexp.MustCompile(`[^A-Za-z0-9-]+`)
+var notLabel = lazy.MustCompile(`[^A-Za-z0-9-]+`)
 
 // label is a part of the name of a file, made from the name of a field.
 func label(name string) string {

@@ -1,8 +1,9 @@
 package bulk
 
 import (
+	"github.com/penstock/penstock/internal/lazy"
+
 	"encoding/base64"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -83,24 +84,24 @@ func meaning(raw string) (variable, file string) {
 }
 
 // notFile finds words that are no file's name: options, their usual values, commands of openssl.
-var notFile = regexp.MustCompile(`^(-.*|\d*|%.*|base64|enc|dgst|md5|sha256)$`)
+var notFile = lazy.MustCompile(`^(-.*|\d*|%.*|base64|enc|dgst|md5|sha256)$`)
 
 // placeholderB64 finds words that stand for the base64 of a file.
-var placeholderB64 = regexp.MustCompile(
+var placeholderB64 = lazy.MustCompile(
 	`(?i)^[<\[{(%$*]*[\w .-]*base[_ -]?64[\w .-]*[>\]})%*]*(\.\.\.|…)?$`)
 
 // beginnings are how files of well-known types begin, in base64: PNG, JPEG, PDF, GIF, WebP and WAV,
 // ZIP, TIFF, and MP4.
-var beginnings = regexp.MustCompile(
+var beginnings = lazy.MustCompile(
 	`^(iVBORw0KGgo|/9j/|JVBERi0|R0lGOD|UklGR|UEsDB|SUkqA|TU0AK|AAAA[\w+/]{4}ZnR5c)`)
 
 var (
-	dataURL     = regexp.MustCompile(`^data:[\w.+/;=-]*;base64,`)
-	encodings   = regexp.MustCompile(`(?i)encoding|format|type`)
-	contentName = regexp.MustCompile(
+	dataURL     = lazy.MustCompile(`^data:[\w.+/;=-]*;base64,`)
+	encodings   = lazy.MustCompile(`(?i)encoding|format|type`)
+	contentName = lazy.MustCompile(
 		`(?i)content|data|file|image|img|body|bytes|base64|b64|attachment|document|photo|audio`)
-	ellipsis = regexp.MustCompile(`(\.\.\.|…)$`)
-	base64s  = regexp.MustCompile(`^[A-Za-z0-9+/]{16,}={0,2}$`)
+	ellipsis = lazy.MustCompile(`(\.\.\.|…)$`)
+	base64s  = lazy.MustCompile(`^[A-Za-z0-9+/]{16,}={0,2}$`)
 )
 
 // contentAt returns where, in a value, the base64 of a file begins; -1 if there is none.
@@ -134,4 +135,4 @@ func contentAt(name, value string) int {
 }
 
 // lower finds what is more likely a word or an ID in hexadecimal.
-var lower = regexp.MustCompile(`^([a-z]+|[A-Z]+|[0-9a-f]+|[0-9A-F]+)$`)
+var lower = lazy.MustCompile(`^([a-z]+|[A-Z]+|[0-9a-f]+|[0-9A-F]+)$`)

@@ -1,7 +1,8 @@
 package bulk
 
 import (
-	"regexp"
+	"github.com/penstock/penstock/internal/lazy"
+
 	"strings"
 
 	"github.com/penstock/penstock/internal/curl"
@@ -144,8 +145,8 @@ func (t *translation) proxy(value, scheme string) {
 }
 
 var (
-	speed = regexp.MustCompile(`^(\d+)([kKmMgG]?)$`)
-	often = regexp.MustCompile(`^(\d+)(?:/([smh]))?$`)
+	speed = lazy.MustCompile(`^(\d+)([kKmMgG]?)$`)
+	often = lazy.MustCompile(`^(\d+)(?:/([smh]))?$`)
 )
 
 // bandwidth is the value of --limit-rate as penstock has it; "" if it is no such value.

@@ -1,8 +1,9 @@
 package bulk
 
 import (
+	"github.com/penstock/penstock/internal/lazy"
+
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -86,9 +87,9 @@ func pathWord(path string) string {
 	return globSigns.ReplaceAllString(path, `\$0`)
 }
 
-var globSigns = regexp.MustCompile(`[*?\[\]{}\\]`)
+var globSigns = lazy.MustCompile(`[*?\[\]{}\\]`)
 
-var bare = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)
+var bare = lazy.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)
 
 // word returns a text as one word of a POSIX shell. What is between Marks is left to the shell.
 func word(s string) string {
@@ -129,7 +130,7 @@ func word(s string) string {
 	return b.String()
 }
 
-var plainVariable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
+var plainVariable = lazy.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
 
 // expansion is what the shell fills in, before a text.
 func expansion(raw, next string) string {

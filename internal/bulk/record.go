@@ -1,8 +1,9 @@
 package bulk
 
 import (
+	"github.com/penstock/penstock/internal/lazy"
+
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ const manifestName = "items.ndjson"
 // reserved are the fields of a manifest's line that mean something to penstock.
 var reserved = strings.Fields("body headers key line method path url v")
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+var identifier = lazy.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // A record collects the line of a manifest.
 type record struct {
@@ -38,7 +39,7 @@ func (r *record) add(name, value string) string {
 	return "{" + name + "}"
 }
 
-var notIdentifier = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
+var notIdentifier = lazy.MustCompile(`[^A-Za-z0-9_.-]+`)
 
 // finish makes the record the manifest's one line.
 func (t *translation) finish(r *record, what string) {
@@ -76,7 +77,7 @@ func (t *translation) formRecord() {
 
 // pairsText finds texts that are names and values. Names are simple: other texts may have an equals
 // sign somewhere.
-var pairsText = regexp.MustCompile(`^[\w.%\[\]$:+-]+=[^&]*(&[\w.%\[\]$:+-]+=[^&]*)*$`)
+var pairsText = lazy.MustCompile(`^[\w.%\[\]$:+-]+=[^&]*(&[\w.%\[\]$:+-]+=[^&]*)*$`)
 
 // bodyRecord returns the template of a body without a file, whose values are those of a line; "" if
 // the line has the whole body.

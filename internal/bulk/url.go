@@ -1,7 +1,8 @@
 package bulk
 
 import (
-	"regexp"
+	"github.com/penstock/penstock/internal/lazy"
+
 	"strings"
 	"unicode"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // presigned finds URLs that are signed for one object.
-var presigned = regexp.MustCompile(`[?&](X-Amz-Signature|X-Goog-Signature|X-Oss-Signature|Signature)=` +
+var presigned = lazy.MustCompile(`[?&](X-Amz-Signature|X-Goog-Signature|X-Oss-Signature|Signature)=` +
 	`|[?&]sr=b&`)
 
 // readURL makes a template of the URL.
@@ -86,12 +87,12 @@ func (t *translation) presigned(u string) {
 }
 
 var (
-	oneGlob    = regexp.MustCompile(`\{([^{},]*)\}`)
-	listGlob   = regexp.MustCompile(`\{([^{},]*),[^{}]*\}`)
-	rangeGlob  = regexp.MustCompile(`\[(\w+)-\w+(?::\d+)?\]`)
-	colonParam = regexp.MustCompile(`^:[A-Za-z_]+$`)
-	botToken   = regexp.MustCompile(`^bot(\d{5,}:[\w-]{10,})$`)
-	longToken  = regexp.MustCompile(`^[A-Za-z0-9_-]{24,}$`)
+	oneGlob    = lazy.MustCompile(`\{([^{},]*)\}`)
+	listGlob   = lazy.MustCompile(`\{([^{},]*),[^{}]*\}`)
+	rangeGlob  = lazy.MustCompile(`\[(\w+)-\w+(?::\d+)?\]`)
+	colonParam = lazy.MustCompile(`^:[A-Za-z_]+$`)
+	botToken   = lazy.MustCompile(`^bot(\d{5,}:[\w-]{10,})$`)
+	longToken  = lazy.MustCompile(`^[A-Za-z0-9_-]{24,}$`)
 )
 
 // segment returns a segment of the URL's path as a template.
@@ -125,7 +126,7 @@ func (t *translation) segment(s string, last bool, secret *bool) string {
 }
 
 // secretText finds variables of the shell that by their name hold a secret.
-var secretText = regexp.MustCompile(`(?i)token|key|secret|pass`)
+var secretText = lazy.MustCompile(`(?i)token|key|secret|pass`)
 
 // secretIn moves a secret to a file, and returns what stands for it in a text for the shell.
 func (t *translation) secretIn(secret string) string {

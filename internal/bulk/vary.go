@@ -1,8 +1,9 @@
 package bulk
 
 import (
+	"github.com/penstock/penstock/internal/lazy"
+
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ func (t *translation) vary(s string, in place) string {
 }
 
 // variable is what penstock takes for a variable.
-var variable = regexp.MustCompile(`^\{[A-Za-z_][A-Za-z0-9_.-]*\}`)
+var variable = lazy.MustCompile(`^\{[A-Za-z_][A-Za-z0-9_.-]*\}`)
 
 // escape returns a text as a template without variables.
 func escape(s string) string {
@@ -60,7 +61,7 @@ func escape(s string) string {
 	return strings.Join(pieces, curl.Mark)
 }
 
-var anyVariable = regexp.MustCompile(variable.String()[1:])
+var anyVariable = lazy.MustCompile(`\{[A-Za-z_][A-Za-z0-9_.-]*\}`)
 
 // substitute replaces what the shell fills in where that follows from the file.
 func (t *translation) substitute(marked string, in place) string {
@@ -107,13 +108,13 @@ func nameByte(c byte) bool {
 }
 
 var (
-	sizeName = regexp.MustCompile(`(?i)^(content|file|total|upload)?[_-]?` +
+	sizeName = lazy.MustCompile(`(?i)^(content|file|total|upload)?[_-]?` +
 		`(size|length|bytes)([_-]?(in[_-]?)?bytes)?$`)
-	digits      = regexp.MustCompile(`^\d+$`)
-	hexSum      = regexp.MustCompile(`^[0-9a-f]{32}$|^[0-9a-f]{64}$`)
-	namePattern = regexp.MustCompile(`(?i)^([<{\[:]+(your[_ -]?)?(file|object|image)[_ -]?name[>}\]]*` +
+	digits      = lazy.MustCompile(`^\d+$`)
+	hexSum      = lazy.MustCompile(`^[0-9a-f]{32}$|^[0-9a-f]{64}$`)
+	namePattern = lazy.MustCompile(`(?i)^([<{\[:]+(your[_ -]?)?(file|object|image)[_ -]?name[>}\]]*` +
 		`|(YOUR[_-])?(FILE|OBJECT|IMAGE)[_-]?NAME)$`)
-	fillIn = regexp.MustCompile(`^<[^<>]+>$|(?i:\byour[_-]\w+)|\bYOUR [A-Z ]+\b|^[xX]{4}[xX-]*$|^(\.{3}|…)$|\{\{\w+\}\}|` +
+	fillIn = lazy.MustCompile(`^<[^<>]+>$|(?i:\byour[_-]\w+)|\bYOUR [A-Z ]+\b|^[xX]{4}[xX-]*$|^(\.{3}|…)$|\{\{\w+\}\}|` +
 		`\b([A-Z]+_)*(TOKEN|KEY|SECRET|PASSWORD|USERNAME)\b`)
 )
 

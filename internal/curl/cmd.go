@@ -1,11 +1,12 @@
 package curl
 
 import (
-	"regexp"
+	"github.com/penstock/penstock/internal/lazy"
+
 	"strings"
 )
 
-var cmdSigns = regexp.MustCompile(`\^[ \t]*\n|\^"|^\s*curl\.exe\s`)
+var cmdSigns = lazy.MustCompile(`\^[ \t]*\n|\^"|^\s*curl\.exe\s`)
 
 // isCmd reports whether a text is for cmd of Windows: its lines go on with a ^, or its quotes have
 // one, as browsers write them.
