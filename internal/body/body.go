@@ -278,9 +278,5 @@ func (b *lateBody) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// Recycle gives back the memory of a small file that was sent.
-func (b *lateBody) Recycle(sent filebody.Sent) {
-	if f, ok := b.content.(filebody.Recycler); ok {
-		f.Recycle(sent)
-	}
-}
+// Recycle gives back the memory of small files that were sent.
+func (b *lateBody) Recycle(filebody.Sent) { filebody.Recycle(b.content) }

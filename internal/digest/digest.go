@@ -39,9 +39,7 @@ func Hash(ctx context.Context, h hash.Hash, open func() (io.ReadCloser, error)) 
 	}
 	_, err = Read(ctx, h, body)
 	err = item.ReadError(cmp.Or(err, body.Close()))
-	if b, ok := body.(filebody.Recycler); ok {
-		b.Recycle(filebody.Sent{})
-	}
+	filebody.Recycle(body)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock/penstock/internal/form"
+	"github.com/penstock/penstock/internal/sequence"
 )
 
 // SetLazy makes what open returns the body of a request, opened when it is first read, and closes
@@ -150,20 +151,29 @@ func Unopened(req *http.Request) bool {
 	return ok && b.failed.Load()
 }
 
-// Verify returns an error if the file behind a request, if there is one, could not be opened or is
-// no longer what it was. It reports whether that is known to have kept all of it from being sent.
+// Verify returns an error if a file behind a request, if there is one, could not be opened or is no
+// longer what it was. It reports whether that is known to have kept all of it from being sent.
 func Verify(req *http.Request) (unsent bool, err error) {
-	body := req.Body
-	if f, ok := body.(*form.Body); ok {
-		body = f.Content
+	body, ok := req.Body.(*sequence.Body)
+	if !ok {
+		return verify(req, req.Body)
 	}
-	switch file := body.(type) {
+	for _, content := range body.Contents() {
+		if unsent, err = verify(req, content); err != nil {
+			return unsent, err
+		}
+	}
+	return false, nil
+}
+
+func verify(req *http.Request, content io.Reader) (unsent bool, err error) {
+	switch file := content.(type) {
 	case *Large:
 		return file.Verify()
 	case *Small:
 		return file.Verify()
 	}
-	if body == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
+	if content == http.NoBody && req.GetBody != nil { // perhaps an empty file; opening it compares
 		body, err := req.GetBody()
 		if err == nil {
 			body.Close()
@@ -173,4 +183,17 @@ func Verify(req *http.Request) (unsent bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// Recycle gives back the memory of a body that was sent, if that has small files. It must not be
+// read any more.
+func Recycle(body io.Reader) {
+	switch b := body.(type) {
+	case *sequence.Body:
+		for _, content := range b.Contents() {
+			Recycle(content)
+		}
+	case Recycler:
+		b.Recycle(Sent{})
+	}
 }

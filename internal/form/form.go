@@ -1,4 +1,4 @@
-// Package form makes multipart/form-data bodies (RFC 7578) with one file, which is streamed.
+// Package form writes multipart/form-data bodies (RFC 7578), as curl and browsers do.
 package form
 
 import (
@@ -6,89 +6,104 @@ import (
 	"encoding/hex"
 	"io"
 	"maps"
-	"mime/multipart"
-	"net/textproto"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+
+	"github.com/penstock/penstock/internal/sequence"
 )
 
-// A Form is a body without its file's content. It does not change.
+// A Boundary separates the parts of a form.
+type Boundary string
+
+// NewBoundary returns the boundary of a seed, which must hold something that those who write what
+// is sent cannot know: otherwise they could forge further fields.
+func NewBoundary(seed string) Boundary {
+	id := sha256.Sum256([]byte(seed))
+	return Boundary(hex.EncodeToString(id[:24]))
+}
+
+// ContentType returns the form's media type.
+func (b Boundary) ContentType() string { return "multipart/form-data; boundary=" + string(b) }
+
+// A Head is what a form says of a part before its content.
+type Head struct {
+	Name     string // of the field
+	IsFile   bool   // it has a Filename
+	Filename string
+	Type     string // the media type; not sent if empty
+}
+
+// AppendHead appends the beginning of a part. If it is not the first, it ends the one before.
+func (b Boundary) AppendHead(dst []byte, h Head, first bool) []byte {
+	if !first {
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(append(append(dst, "--"...), b...), "\r\nContent-Disposition: form-data; name="...)
+	dst = appendQuoted(dst, h.Name)
+	if h.IsFile {
+		dst = append(dst, "; filename="...)
+		dst = appendQuoted(dst, strings.ToValidUTF8(h.Filename, "\ufffd"))
+	}
+	if h.Type != "" {
+		dst = append(append(dst, "\r\nContent-Type: "...), h.Type...)
+	}
+	return append(dst, "\r\n\r\n"...)
+}
+
+// AppendEnd appends what comes after the last part.
+func (b Boundary) AppendEnd(dst []byte) []byte {
+	return append(append(append(dst, "\r\n--"...), b...), "--\r\n"...)
+}
+
+// appendQuoted escapes as the WHATWG's standard of HTML says. A backslash at the end is escaped as
+// well: some servers would take it to escape the quote behind it.
+func appendQuoted(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			dst = append(dst, "%22"...)
+		case c == '\r':
+			dst = append(dst, "%0D"...)
+		case c == '\n':
+			dst = append(dst, "%0A"...)
+		case c == '\\' && i == len(s)-1:
+			dst = append(dst, "%5C"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+// A Form is a form with one file, without that file's content. It does not change.
 type Form struct {
-	head, tail  string
+	head, tail  []byte
 	ContentType string // of the body, with its boundary
 }
 
 // New returns a form with the given fields and, behind them, a file of the given path in the named
-// field. Forms of one seed have the same boundary. The seed must hold something that those who
-// write the file cannot know: otherwise they could forge further fields.
+// field. The seed is that of [NewBoundary].
 func New(seed, field, path string, fields url.Values) Form {
-	id := sha256.Sum256([]byte(seed))
-	boundary := hex.EncodeToString(id[:24])
-	name := strings.ToValidUTF8(filepath.Base(path), "\ufffd")
-
-	var head strings.Builder // whose writes do not fail
-	w := multipart.NewWriter(&head)
-	_ = w.SetBoundary(boundary)
+	b := NewBoundary(seed)
+	var head []byte
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		for _, value := range fields[key] {
-			_ = w.WriteField(key, value)
+			head = append(b.AppendHead(head, Head{Name: key}, len(head) == 0), value...)
 		}
 	}
-	_, _ = w.CreatePart(textproto.MIMEHeader{
-		"Content-Disposition": {multipart.FileContentDisposition(field, name)},
-		"Content-Type":        {ContentType(name)},
-	})
-	return Form{head: head.String(), tail: "\r\n--" + boundary + "--\r\n",
-		ContentType: w.FormDataContentType()}
+	name := filepath.Base(path)
+	head = b.AppendHead(head, Head{field, true, name, ContentType(name)}, len(head) == 0)
+	return Form{head, b.AppendEnd(nil), b.ContentType()}
 }
 
 // Length returns the length of the form with a content of the given size.
 func (f Form) Length(size int64) int64 { return int64(len(f.head)) + size + int64(len(f.tail)) }
 
-// Body returns the form with that content. The content is closed before the last bytes are
-// returned, and closing fails if it has changed. So a server never gets the whole body of a changed
-// file.
-func (f Form) Body(content io.ReadCloser) *Body {
-	return &Body{Content: content, head: f.head, tail: f.tail, close: sync.OnceValue(content.Close)}
+// Body returns the form with that content.
+func (f Form) Body(content io.ReadCloser) *sequence.Body {
+	return sequence.New(sequence.Piece{Text: f.head}, sequence.Piece{Content: content},
+		sequence.Piece{Text: f.tail})
 }
-
-// A Body is read by one goroutine; Close may come from another meanwhile, as net/http does it.
-type Body struct {
-	Content io.ReadCloser
-
-	head, tail string // what is still to be given out
-	ended      bool   // the content ended as it should
-	err        error
-	close      func() error
-}
-
-func (b *Body) Read(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
-	}
-	n := copy(p, b.head)
-	b.head = b.head[n:]
-	if n > 0 || len(p) == 0 {
-		return n, nil
-	}
-	if !b.ended {
-		n, b.err = b.Content.Read(p)
-		if b.err == io.EOF {
-			b.ended, b.err = true, b.close()
-		}
-		if n > 0 || b.err != nil || !b.ended {
-			return n, b.err
-		}
-	}
-	n = copy(p, b.tail)
-	if b.tail = b.tail[n:]; b.tail == "" {
-		b.err = io.EOF
-	}
-	return n, b.err
-}
-
-// Close closes the content, once.
-func (b *Body) Close() error { return b.close() }

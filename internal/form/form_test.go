@@ -32,8 +32,8 @@ func TestFormBody(t *testing.T) {
 	}{
 		{"data/a.csv", "a.csv", "text/csv", "a,b\n1,2\n"},
 		{"empty", "empty", "application/octet-stream", ""},
-		{`übel "q" \ x.JSON`, `übel "q" \ x.JSON`, "application/json", "{}"},
-		{`ends in \`, `ends in \`, "application/octet-stream", strings.Repeat("x", 100_000)},
+		{`übel "q" \ x.JSON`, `übel %22q%22 \ x.JSON`, "application/json", "{}"},
+		{`ends in \`, `ends in %5C`, "application/octet-stream", strings.Repeat("x", 100_000)},
 		{"new\r\nline", "new%0D%0Aline", "application/octet-stream", "\r\n--"},
 		{"\xff.png", "\ufffd.png", "image/png", "x"},
 		{"100%22", "100%22", "application/octet-stream", "x"},

@@ -69,6 +69,7 @@ func TestImports(t *testing.T) {
 	adaptive, seconds := module+"/internal/adaptive", module+"/internal/seconds"
 	nethttp := module + "/internal/nethttp"
 	filebody, form := module+"/internal/filebody", module+"/internal/form"
+	sequence := module + "/internal/sequence"
 	conceal, said := module+"/internal/conceal", module+"/internal/said"
 	// what retry is made of
 	parts := []string{module + "/internal/blame", module + "/internal/bounded",
@@ -91,7 +92,8 @@ func TestImports(t *testing.T) {
 		name: "public",
 		of:   public,
 		may: slices.Concat(fixed, parts, []string{adaptive, hint, nethttp, secret, said, standing,
-			drain, filebody, form, openfiles, suspend, acked, fields, "golang.org/x/sync"}),
+			drain, filebody, form, sequence, openfiles, suspend, acked, fields,
+			"golang.org/x/sync"}),
 		through: []string{"github.com/hashicorp/go-cleanhttp", "golang.org/x/sys/unix", seconds},
 		why:     "each of the three is useful alone, and who embeds one inherits nothing else",
 	}, {
@@ -128,9 +130,9 @@ func TestImports(t *testing.T) {
 		may:  []string{secret},
 		why:  "the command's secrets are those of the SDK and more",
 	}, {
-		name:    "filebody, form",
-		of:      []string{filebody, form},
-		may:     []string{form, openfiles, "golang.org/x/sys/unix"},
+		name:    "filebody, form, sequence",
+		of:      []string{filebody, form, sequence},
+		may:     []string{form, sequence, openfiles, "golang.org/x/sys/unix"},
 		through: []string{},
 		why:     "retry needs it",
 	}, {

@@ -1,0 +1,118 @@
+// Package sequence makes one body of several pieces: bytes, contents such as files, and contents in
+// base64. The contents are streamed.
+package sequence
+
+import (
+	"io"
+	"sync"
+)
+
+// A Piece is a part of a body.
+type Piece struct {
+	Text    []byte        // must not change; not used where there is a Content
+	Content io.ReadCloser // read to its end
+	Base64  bool          // the Content goes out in base64
+}
+
+// A Body is its pieces, one after another. A content is closed when it was read to its end, before
+// anything behind it is returned, and closing fails if the content has changed. So a server never
+// gets the whole body of a changed file.
+//
+// A Body is read by one goroutine; Close may come from another meanwhile, as net/http does it.
+type Body struct {
+	pieces []Piece
+	at     int       // the piece that is being read
+	piece  io.Reader // what is left of it
+	err    error
+
+	mu     sync.Mutex // protects closed
+	closed []bool     // by piece
+}
+
+// New returns the body of these pieces.
+func New(pieces ...Piece) *Body {
+	b := &Body{pieces: pieces, closed: make([]bool, len(pieces)), at: -1}
+	b.next()
+	return b
+}
+
+// Contents returns the contents of all pieces.
+func (b *Body) Contents() (contents []io.ReadCloser) {
+	for _, p := range b.pieces {
+		if p.Content != nil {
+			contents = append(contents, p.Content)
+		}
+	}
+	return contents
+}
+
+// next begins the next piece.
+func (b *Body) next() {
+	if b.at++; b.at == len(b.pieces) {
+		b.err = io.EOF
+		return
+	}
+	switch p := b.pieces[b.at]; {
+	case p.Content == nil:
+		b.piece = &text{p.Text}
+	case p.Base64:
+		b.piece = &encoder{from: p.Content}
+	default:
+		b.piece = p.Content
+	}
+}
+
+// Read fills p as far as there is something left: each piece by itself would go out in a write of
+// its own.
+func (b *Body) Read(p []byte) (n int, err error) {
+	for n < len(p) && b.err == nil {
+		m, err := b.piece.Read(p[n:])
+		n += m
+		switch {
+		case err == io.EOF:
+			if b.err = b.close(b.at); b.err == nil {
+				b.next()
+			}
+		case err != nil:
+			b.err = err
+		case m == 0:
+			return n, nil // as a reader may that has nothing just now
+		}
+	}
+	if n == len(p) {
+		return n, nil
+	}
+	return n, b.err
+}
+
+// Close closes the contents that are not closed yet.
+func (b *Body) Close() (err error) {
+	for i := range b.pieces {
+		if closeErr := b.close(i); err == nil {
+			err = closeErr
+		}
+	}
+	return err
+}
+
+// close closes a piece, once.
+func (b *Body) close(i int) error {
+	b.mu.Lock()
+	was := b.closed[i]
+	b.closed[i] = true
+	b.mu.Unlock()
+	if was || b.pieces[i].Content == nil {
+		return nil
+	}
+	return b.pieces[i].Content.Close()
+}
+
+type text struct{ left []byte }
+
+func (t *text) Read(p []byte) (int, error) {
+	n := copy(p, t.left)
+	if t.left = t.left[n:]; len(t.left) == 0 {
+		return n, io.EOF
+	}
+	return n, nil
+}
